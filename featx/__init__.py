@@ -1,0 +1,87 @@
+"""featx: a folder of pictures to an honest image classifier.
+
+A pretrained network runs once over the pictures and its features are cached; scikit-learn heads train on them in
+seconds, with cross-validated reports; the fitted classifier scores whole folders.
+
+>>> import featx                                                   # doctest: +SKIP
+>>> features = featx.extract("data/", backbone="resnet50")         # doctest: +SKIP
+>>> model = featx.fit(features, head="svm")                        # doctest: +SKIP
+>>> print(model.evaluation)                                        # doctest: +SKIP
+>>> model.predict("new/"); model.save("model.featx")               # doctest: +SKIP
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from featx.backbones import Backbone, list_backbones
+    from featx.classifier import Classifier, Predictions
+    from featx.errors import FeatxError
+    from featx.evaluation import Evaluation
+    from featx.extraction import extract, latest
+    from featx.fitting import fit
+    from featx.prediction import Prediction, load, predict
+    from featx.reporting import Report, report
+    from featx.runtime import Runtime
+    from featx.sample import make_sample
+    from featx.spec import FeatureSpec
+    from featx.table import Extraction, FeatureTable
+
+__version__ = "0.1.0"
+
+# What is public and where it lives; imported at first use, so that `import featx` and `featx --help` are quick.
+_HOMES = {
+    "Backbone": "featx.backbones",
+    "Classifier": "featx.classifier",
+    "Evaluation": "featx.evaluation",
+    "Extraction": "featx.table",
+    "FeatureSpec": "featx.spec",
+    "FeatureTable": "featx.table",
+    "FeatxError": "featx.errors",
+    "Prediction": "featx.prediction",
+    "Predictions": "featx.classifier",
+    "Report": "featx.reporting",
+    "Runtime": "featx.runtime",
+    "extract": "featx.extraction",
+    "fit": "featx.fitting",
+    "latest": "featx.extraction",
+    "list_backbones": "featx.backbones",
+    "load": "featx.prediction",
+    "make_sample": "featx.sample",
+    "predict": "featx.prediction",
+    "report": "featx.reporting",
+}
+
+__all__ = [
+    "Backbone",
+    "Classifier",
+    "Evaluation",
+    "Extraction",
+    "FeatureSpec",
+    "FeatureTable",
+    "FeatxError",
+    "Prediction",
+    "Predictions",
+    "Report",
+    "Runtime",
+    "extract",
+    "fit",
+    "latest",
+    "list_backbones",
+    "load",
+    "make_sample",
+    "predict",
+    "report",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        return getattr(importlib.import_module(_HOMES[name]), name)
+    raise AttributeError(f"module 'featx' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,108 @@
+"""Build the whole network of a recipe: uint8 pixels in, float32 features out."""
+
+from __future__ import annotations
+
+import difflib
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+from featx.backbones.applications import check_published_digest, imagenet_graph, load_every_weight
+from featx.backbones.lite import lite_graph, load_lite_weights
+from featx.backbones.local import default_output, load_local
+from featx.backbones.preprocess import PREPROCESS
+from featx.backbones.pth import read_pth
+from featx.backbones.source import FILE_BACKBONE, digest, random_seed
+from featx.backbones.table import PackagedWeights, find_backbone
+from featx.errors import BackboneError, WeightsError
+from featx.spec import FeatureSpec
+
+
+def build_network(spec: FeatureSpec, file: Path | None) -> keras.Model:
+    """Build the network of a recipe.
+
+    Parameters
+    ----------
+    spec : FeatureSpec
+    file : path, optional
+        The weight file, or the local network; None for random weights. Its digest must be the recipe's.
+
+    Returns
+    -------
+    keras.Model
+        uint8 RGB pixels (n, size, size, 3) to float32 features (n, feature_dim), inference mode.
+
+    Raises
+    ------
+    BackboneError, WeightsError
+        The file is not the recipe's, does not fit, or there is no such layer.
+    """
+    if file is not None and digest(file) != spec.weights:
+        raise WeightsError(f"{file} has changed: its SHA-256 is no longer the one of these features; run again")
+    model, output = _local(spec, file) if spec.backbone == FILE_BACKBONE else _from_table(spec, file)
+    if spec.layer is not None:
+        output = _layer_output(model, spec.layer)
+    core = keras.Model(model.input, output)
+    core.trainable = False
+    inputs = keras.Input((spec.size, spec.size, 3), dtype="uint8")
+    pixels = PREPROCESS[spec.preprocess](ops.cast(inputs, "float32"))
+    return keras.Model(inputs, ops.cast(_pool(core(pixels, training=False), spec), "float32"))
+
+
+def _local(spec: FeatureSpec, file: Path | None) -> tuple[keras.Model, Any]:
+    if file is None:
+        raise BackboneError("these features come from a local network; give its file")
+    model = load_local(file)
+    return model, default_output(model)
+
+
+def _from_table(spec: FeatureSpec, file: Path | None) -> tuple[keras.Model, Any]:
+    row = find_backbone(spec.backbone)
+    packaged = isinstance(row.weights, PackagedWeights)
+    if packaged:
+        model = lite_graph(row.constructor, spec.size)
+    else:
+        model, download = imagenet_graph(row.constructor, spec.size)
+    if file is None:
+        _set_random(model, random_seed(spec.weights))
+    elif packaged and file.suffix == ".pth":
+        load_lite_weights(model, read_pth(file.read_bytes()))
+    else:
+        if not packaged and file == row.weights.path(spec.size):
+            check_published_digest(file, download)
+        load_every_weight(model, file)
+    return model, model.output
+
+
+def _set_random(model: keras.Model, seed: int) -> None:
+    """Draw every kernel from a seeded normal distribution of He's variance; biases and norms keep their start."""
+    rng = np.random.default_rng(seed)
+    for weight in model.weights:
+        if len(weight.shape) > 1:
+            fan_in = int(np.prod(weight.shape[:-1]))
+            weight.assign(rng.normal(0, np.sqrt(2 / fan_in), weight.shape).astype(np.float32))
+
+
+def _layer_output(model: keras.Model, name: str) -> Any:
+    names = [layer.name for layer in model.layers]
+    if name not in names:
+        near = difflib.get_close_matches(name, names, n=3) or names[-3:]
+        raise BackboneError(f"{model.name} has no layer {name!r}; its {len(names)} layers include {', '.join(near)}")
+    output = model.get_layer(name).output
+    if not hasattr(output, "shape"):
+        raise BackboneError(f"layer {name!r} of {model.name} has several outputs; choose another one")
+    return output
+
+
+def _pool(x: Any, spec: FeatureSpec) -> Any:
+    inner = list(range(1, len(x.shape) - 1))
+    if not inner:
+        if spec.pooling == "max":
+            raise BackboneError("this layer gives a vector, there is nothing to pool; leave --pooling out")
+        return x
+    if spec.pooling == "flatten":
+        return ops.reshape(x, (-1, int(np.prod(x.shape[1:]))))
+    return ops.mean(x, axis=inner) if spec.pooling == "avg" else ops.max(x, axis=inner)

@@ -1,0 +1,175 @@
+"""Which network with which weights: what a user names, found and given its digest, but not built."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+from featx.backbones.start import start_keras
+from featx.backbones.table import Backbone, KerasWeights, PackagedWeights, find_backbone
+from featx.errors import BackboneError, SpecError, WeightsError
+from featx.spec import PREPROCESS_MODES
+
+FILE_BACKBONE = "file"
+"""Backbone name in the recipe of a local network, which counts by its digest, not by its path."""
+
+_FILE_SUFFIXES = (".keras", ".h5", ".hdf5")
+
+
+@dataclass(frozen=True)
+class Source:
+    """A network and its weights.
+
+    Parameters
+    ----------
+    backbone : str
+        Name in the table, or ``"file"``.
+    weights : str
+        SHA-256 of the file, or ``random-<seed>-keras-<version>``.
+    preprocess : str
+    size : int
+        Side of the input, in pixels.
+    file : path or None
+        Weight file or local network; None for random weights.
+    feature_dim : int or None
+        Features at the default layer and pooling, where known without building the network.
+    title : str
+        For people: name and weights.
+    """
+
+    backbone: str
+    weights: str
+    preprocess: str
+    size: int
+    file: Path | None
+    feature_dim: int | None
+    title: str
+
+
+def digest(path: Path) -> str:
+    """Return the SHA-256 of a file, hexadecimal.
+
+    Raises
+    ------
+    WeightsError
+        The file cannot be read.
+    """
+    try:
+        with path.open("rb") as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest()
+    except OSError as error:
+        raise WeightsError(f"{path} cannot be read: {error.strerror or error}") from None
+
+
+def find_source(
+    backbone: str,
+    weights: str | Path = "imagenet",
+    size: int | None = None,
+    preprocess: str | None = None,
+    *,
+    known_sizes: Mapping[str, int] | None = None,
+    notice: Callable[[str], None] = lambda text: None,
+) -> Source:
+    """Find what a user names. Keras is imported only to download, or to ask a local network for its size.
+
+    Parameters
+    ----------
+    backbone : str
+        Name in the table, or the path of a ``.keras`` or ``.h5`` model.
+    weights : "imagenet", "random", "random:SEED" or path
+    size : int, optional
+        Side of the input, in pixels; the network's own if not given.
+    preprocess : str, optional
+        Pixel scaling of a local network.
+    known_sizes : mapping, optional
+        Input sizes that local networks declare, by digest, as far as they were asked before.
+    notice : callable
+        Called with a line before a download.
+
+    Raises
+    ------
+    BackboneError, WeightsError, SpecError
+        Unknown, missing or contradictory; the message says what to do.
+    """
+    path = Path(backbone)
+    if path.is_file() or path.suffix.lower() in _FILE_SUFFIXES:
+        return _local_source(path, weights, size, preprocess, known_sizes or {})
+    row = find_backbone(backbone)
+    if preprocess is not None and preprocess != row.preprocess:
+        raise SpecError(f"{row.name} is preprocessed as {row.preprocess!r}; --preprocess is for a --backbone FILE")
+    side = size or row.size
+    spelled = str(weights)
+    if spelled == "random" or spelled.startswith("random:"):
+        return _random_source(row, side, spelled)
+    if spelled == "imagenet":
+        return _imagenet_source(row, side, notice)
+    file = Path(weights)
+    if not file.is_file():
+        raise WeightsError(f"--weights {weights}: no such file (allowed: imagenet, random, random:SEED or a file)")
+    return _row_source(row, side, digest(file), file, f"weights {file.name}")
+
+
+def random_seed(weights: str) -> int:
+    """Return the seed in the weights of a recipe made with random weights."""
+    return int(weights.split("-")[1])
+
+
+def _row_source(row: Backbone, side: int, weights: str, file: Path | None, title: str) -> Source:
+    return Source(row.name, weights, row.preprocess, side, file, row.feature_dim, f"{row.name} ({title})")
+
+
+def _random_source(row: Backbone, side: int, spelled: str) -> Source:
+    seed = spelled.partition(":")[2] or "0"
+    if not seed.isdecimal():
+        raise WeightsError(f"--weights {spelled}: the seed must be a whole number, as in random:7")
+    weights = f"random-{int(seed)}-keras-{version('keras')}"
+    return _row_source(row, side, weights, None, f"RANDOM weights, seed {int(seed)}: for tests, it has learnt nothing")
+
+
+def _imagenet_source(row: Backbone, side: int, notice: Callable[[str], None]) -> Source:
+    file = row.weights.path(side)
+    if isinstance(row.weights, KerasWeights) and not file.is_file():
+        notice(f"downloading the ImageNet weights of {row.name} to {file}")
+        _download(row, side, file)
+    found = digest(file)
+    if isinstance(row.weights, PackagedWeights) and found != row.weights.sha256:
+        raise WeightsError(f"{file} is not the file that featx knows (SHA-256 differs); reinstall its package")
+    return _row_source(row, side, found, file, "ImageNet weights")
+
+
+def _download(row: Backbone, side: int, file: Path) -> None:
+    start_keras()
+    from featx.backbones.applications import fetch, imagenet_graph
+
+    _, download = imagenet_graph(row.constructor, side)
+    fetch(download, file)
+
+
+def _local_source(
+    path: Path, weights: str | Path, size: int | None, preprocess: str | None, known_sizes: Mapping[str, int]
+) -> Source:
+    if not path.is_file():
+        raise BackboneError(f"--backbone {path}: no such file")
+    if path.suffix.lower() not in _FILE_SUFFIXES:
+        raise BackboneError(f"--backbone {path}: a local network must be a .keras or .h5 file")
+    if str(weights) != "imagenet":
+        raise WeightsError(f"{path} brings its own weights; leave --weights out")
+    if preprocess is None:
+        modes = ", ".join(PREPROCESS_MODES)
+        raise BackboneError(f"{path} does not say how its pixels are scaled; add --preprocess with one of {modes}")
+    found = digest(path)
+    side = size or known_sizes.get(found) or _ask_size(path)
+    return Source(FILE_BACKBONE, found, preprocess, side, path, None, f"{path.name} (local network)")
+
+
+def _ask_size(path: Path) -> int:
+    start_keras()
+    from featx.backbones.local import declared_size, load_local
+
+    size = declared_size(load_local(path))
+    if size is None:
+        raise BackboneError(f"{path} takes pictures of any size; say which with --size N")
+    return size

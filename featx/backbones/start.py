@@ -1,0 +1,55 @@
+"""Import Keras on the TensorFlow backend, without the noise, once it is really needed."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from collections.abc import Iterator
+
+from featx.errors import EngineError
+
+
+def start_keras() -> None:
+    """Import Keras and TensorFlow (5 to 9 s); later calls return at once.
+
+    Raises
+    ------
+    EngineError
+        Keras already runs on another backend in this process, or in another number format.
+    """
+    if "keras" not in sys.modules:
+        os.environ["KERAS_BACKEND"] = "tensorflow"
+        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+        with _quiet_native_stderr():
+            import tensorflow  # noqa: F401
+    import keras
+
+    if keras.config.backend() != "tensorflow":
+        raise EngineError(
+            f"Keras runs on {keras.config.backend()} in this process; featx needs the tensorflow backend: "
+            "set KERAS_BACKEND=tensorflow before Keras is first imported"
+        )
+    if keras.config.floatx() != "float32" or keras.config.image_data_format() != "channels_last":
+        raise EngineError(
+            f"Keras is set to {keras.config.floatx()}, {keras.config.image_data_format()} in this process; "
+            "featx needs float32, channels_last (see keras.json in Keras's folder)"
+        )
+
+
+@contextlib.contextmanager
+def _quiet_native_stderr() -> Iterator[None]:
+    """Put aside what native code writes to file descriptor 2: TensorFlow does so before any log level counts."""
+    try:
+        saved = os.dup(2)
+    except OSError:  # no such descriptor, as in a windowed program: nothing to keep quiet
+        yield
+        return
+    sink = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(sink, 2)
+        yield
+    finally:
+        os.dup2(saved, 2)
+        os.close(saved)
+        os.close(sink)

@@ -1,0 +1,316 @@
+"""A fitted head with its feature recipe and class names: what is saved and what predicts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from featx.classifier.archive import Archive, dump_estimator, load_estimator
+from featx.classifier.folded import Folded, softmax
+from featx.errors import ClassifierError, FeatxError
+from featx.evaluation import Evaluation
+from featx.images import probe_files
+from featx.spec import FeatureSpec
+from featx.store import write_whole
+from featx.table import FeatureTable, Skipped
+
+_SAME_COSINE = 0.9999
+
+
+Featurize = Callable[..., FeatureTable]
+"""Called with (paths, spec, **options): turns pictures into features by a given recipe; a room above supplies it."""
+
+
+@dataclass(frozen=True)
+class OutOfFold:
+    """Scores of the training pictures, each by a head of the final parameters that had not seen it.
+
+    Parameters
+    ----------
+    sample_ids : tuple of str
+    y : ndarray of shape (n_samples,), int64
+        Class numbers.
+    scores : ndarray of shape (n_samples, n_classes), float64
+    fold : ndarray of shape (n_samples,), int64
+    """
+
+    sample_ids: tuple[str, ...]
+    y: NDArray[np.int64]
+    scores: NDArray[np.float64]
+    fold: NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """What a classifier says of some pictures.
+
+    Parameters
+    ----------
+    classes : tuple of str
+    paths : tuple of str
+        The usable pictures.
+    labels : tuple of str
+        The most probable class of each.
+    confidence : ndarray of shape (n,), float64
+        Its probability.
+    probabilities : ndarray of shape (n, n_classes), float64
+        One column for each class.
+    seen : ndarray of shape (n,), bool
+        Whether the model was fitted on a picture of this content.
+    skipped : tuple of Skipped
+        Pictures that could not be used, and why.
+    """
+
+    classes: tuple[str, ...]
+    paths: tuple[str, ...]
+    labels: tuple[str, ...]
+    confidence: NDArray[np.float64]
+    probabilities: NDArray[np.float64]
+    seen: NDArray[np.bool_]
+    skipped: tuple[Skipped, ...]
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values: one entry for each picture, and the skipped ones."""
+        columns = zip(self.paths, self.labels, self.confidence, self.seen, self.probabilities, strict=True)
+        return {
+            "predictions": [
+                {
+                    "path": path,
+                    "label": label,
+                    "confidence": float(confidence),
+                    "seen": bool(seen),
+                    "probabilities": dict(zip(self.classes, map(float, row), strict=True)),
+                }
+                for path, label, confidence, seen, row in columns
+            ],
+            "skipped": [{"path": s.path, "reason": s.reason} for s in self.skipped],
+        }
+
+
+@dataclass(frozen=True)
+class Classifier:
+    """A fitted head with its feature recipe and class names.
+
+    Parameters
+    ----------
+    spec : FeatureSpec
+        The recipe of its features.
+    title : str
+        The backbone and its weights, for people.
+    classes_ : tuple of str
+        Class names, in the order of its scores.
+    evaluation : Evaluation
+    temperature : float
+        Scores are divided by it before the softmax.
+    estimator : callable
+        Returns the fitted estimator.
+    folded : Folded or None
+        The same as matrices, where it can be.
+    content_hashes : ndarray of shape (n, 32), uint8
+        Contents it was fitted on, sorted.
+    out_of_fold : OutOfFold or None
+        None where there was no cross-validation.
+    probe_files : mapping of str to bytes
+        Pictures to check that features are reproduced.
+    probes : ndarray of shape (n_probes, feature_dim), float32
+        Their features.
+    versions : mapping of str to str
+        Libraries it was made with.
+    featurize : Featurize, optional
+        What turns pictures into features; without it only a feature table can be predicted.
+    """
+
+    spec: FeatureSpec
+    title: str
+    classes_: tuple[str, ...]
+    evaluation: Evaluation
+    temperature: float
+    estimator: Callable[[], Any] = field(repr=False)
+    folded: Folded | None = field(repr=False)
+    content_hashes: NDArray[np.uint8] = field(repr=False)
+    out_of_fold: OutOfFold | None = field(repr=False)
+    probe_files: Mapping[str, bytes] = field(repr=False)
+    probes: NDArray[np.float32] = field(repr=False)
+    versions: Mapping[str, str] = field(repr=False)
+    featurize: Featurize | None = field(default=None, repr=False, compare=False)
+
+    def scores(self, X: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Return a score for each class, shape (n_samples, n_classes); the largest one is the prediction."""
+        if self.folded is not None:
+            return self.folded.scores(X)
+        from featx.heads import scores_of
+
+        return scores_of(self.estimator(), X, len(self.classes_))
+
+    def probabilities(self, X: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Return calibrated probabilities, shape (n_samples, n_classes)."""
+        return softmax(self.scores(X) / self.temperature)
+
+    def seen(self, content_hashes: NDArray[np.uint8]) -> NDArray[np.bool_]:
+        """Tell for each content, shape (n, 32), whether the classifier was fitted on it; shape (n,)."""
+        known = np.ascontiguousarray(self.content_hashes).view("V32").ravel()
+        asked = np.ascontiguousarray(content_hashes).view("V32").ravel()
+        return np.isin(asked, known)
+
+    def predict(self, pictures: FeatureTable | str | Path | Sequence[str | Path], **options: Any) -> Predictions:
+        """Predict pictures, all in memory; see :func:`featx.predict` for any number of them.
+
+        Parameters
+        ----------
+        pictures : FeatureTable, path or sequence of paths
+            A table of features, or files and folders.
+        **options
+            ``weights`` and ``runtime``, as in :func:`featx.predict`.
+
+        Raises
+        ------
+        ClassifierError
+            The features are of another recipe, or are not reproduced here.
+        FeatxError
+            Pictures cannot be found or features not computed.
+        """
+        table = pictures if isinstance(pictures, FeatureTable) else self.features_of(pictures, **options)
+        self.check(table)
+        probabilities = self.probabilities(table.X)
+        best = probabilities.argmax(axis=1)
+        return Predictions(
+            classes=self.classes_,
+            paths=tuple(sample.sample_id for sample in table.samples),
+            labels=tuple(self.classes_[label] for label in best),
+            confidence=probabilities[np.arange(len(best)), best],
+            probabilities=probabilities,
+            seen=self.seen(table.content_hashes),
+            skipped=table.extraction.skipped,
+        )
+
+    def features_of(self, pictures: str | Path | Sequence[str | Path], **options: Any) -> FeatureTable:
+        """Return the features of files and folders by the classifier's own recipe."""
+        if self.featurize is None:
+            raise ClassifierError("this classifier was given no way to read pictures; load it with featx.load(path)")
+        paths = [pictures] if isinstance(pictures, str | Path) else list(pictures)
+        return self.featurize(paths, self.spec, **options)
+
+    def check(self, table: FeatureTable) -> None:
+        """Make sure that features are of the classifier's recipe, and that this machine reproduces it.
+
+        Raises
+        ------
+        ClassifierError
+            They are not; the message says what differs.
+        """
+        if table.spec != self.spec:
+            mine, others = self.spec.to_json(), table.spec.to_json()
+            raise ClassifierError(f"the features have another recipe than the model: {others}, needed {mine}")
+        if not len(table):
+            return
+        shared = [i for i, item in enumerate(self.probe_files.items()) if item in probe_files().items()]
+        if not shared or table.probes.shape != self.probes.shape:
+            raise ClassifierError("the model was made by a featx with other probe pictures; fit it again with this one")
+        cosine = _smallest_cosine(table.probes[shared], self.probes[shared])
+        if not cosine >= _SAME_COSINE:
+            raise ClassifierError(
+                f"this machine does not reproduce the model's features: its probe pictures agree only to cosine "
+                f"{cosine:.4f}, needed {_SAME_COSINE}. The model was made with {dict(self.versions)}"
+            )
+
+    def save(self, path: str | Path) -> None:
+        """Write the classifier to one file (docs/format.md); no pickle is in it.
+
+        Raises
+        ------
+        ClassifierError
+            The estimator is of a kind that cannot be loaded again without running unknown code.
+        StoreError
+            The file cannot be written.
+        """
+        archive = Archive(self._header(), self._arrays(), self.probe_files, dump_estimator(self.estimator()))
+        write_whole(Path(path), archive.write)
+
+    @classmethod
+    def load(cls, path: str | Path, featurize: Featurize | None = None) -> Classifier:
+        """Read a classifier; nothing in the file is run.
+
+        Raises
+        ------
+        ClassifierError
+            Not a model file, damaged, or of a later featx.
+        """
+        file = Path(path)
+        if not file.is_file():
+            raise ClassifierError(f"no such model file: {file}")
+        archive = Archive.read(file)
+        try:
+            return cls._from_archive(archive, featurize)
+        except FeatxError as error:
+            raise ClassifierError(f"{file}: {error}") from None
+        except (KeyError, TypeError, ValueError) as error:
+            raise ClassifierError(f"{file} is damaged: {error!r}") from None
+
+    def with_featurize(self, featurize: Featurize) -> Classifier:
+        """Return the same classifier, able to read pictures."""
+        return replace(self, featurize=featurize)
+
+    def _header(self) -> dict[str, Any]:
+        return {
+            "spec": self.spec.to_json(),
+            "title": self.title,
+            "classes": list(self.classes_),
+            "evaluation": self.evaluation.to_dict(),
+            "temperature": self.temperature,
+            "n_folded": 0 if self.folded is None else len(self.folded.weights),
+            "sample_ids": None if self.out_of_fold is None else list(self.out_of_fold.sample_ids),
+            "probes": list(self.probe_files),
+            "versions": dict(self.versions),
+        }
+
+    def _arrays(self) -> dict[str, NDArray[Any]]:
+        arrays: dict[str, NDArray[Any]] = {"content_hashes": self.content_hashes, "probes": self.probes}
+        if self.folded is not None:
+            for i, (weight, bias) in enumerate(zip(self.folded.weights, self.folded.biases, strict=True)):
+                arrays[f"weight{i}"], arrays[f"bias{i}"] = weight, bias
+        if self.out_of_fold is not None:
+            arrays["oof_y"] = self.out_of_fold.y
+            arrays["oof_scores"] = self.out_of_fold.scores
+            arrays["oof_fold"] = self.out_of_fold.fold
+        return arrays
+
+    @classmethod
+    def _from_archive(cls, archive: Archive, featurize: Featurize | None) -> Classifier:
+        header, arrays = archive.header, archive.arrays
+        folded = out_of_fold = None
+        if header["n_folded"]:
+            numbers = range(int(header["n_folded"]))
+            folded = Folded([arrays[f"weight{i}"] for i in numbers], [arrays[f"bias{i}"] for i in numbers])
+        if header["sample_ids"] is not None:
+            ids = tuple(str(sample_id) for sample_id in header["sample_ids"])
+            out_of_fold = OutOfFold(ids, arrays["oof_y"], arrays["oof_scores"], arrays["oof_fold"])
+        return cls(
+            spec=FeatureSpec.from_json(header["spec"]),
+            title=str(header["title"]),
+            classes_=tuple(str(name) for name in header["classes"]),
+            evaluation=Evaluation.from_dict(header["evaluation"]),
+            temperature=float(header["temperature"]),
+            estimator=lambda: load_estimator(archive.estimator),
+            folded=folded,
+            content_hashes=arrays["content_hashes"],
+            out_of_fold=out_of_fold,
+            probe_files={name: archive.files[name] for name in header["probes"]},
+            probes=arrays["probes"],
+            versions=dict(header["versions"]),
+            featurize=featurize,
+        )
+
+
+def _smallest_cosine(a: NDArray[np.float32], b: NDArray[np.float32]) -> float:
+    if np.array_equal(a, b):
+        return 1.0
+    x, y = a.astype(np.float64), b.astype(np.float64)
+    return float(((x * y).sum(axis=1) / (np.linalg.norm(x, axis=1) * np.linalg.norm(y, axis=1))).min())

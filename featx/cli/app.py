@@ -1,0 +1,40 @@
+"""The typer application and its commands."""
+
+from __future__ import annotations
+
+import typer
+
+from featx.cli import backbones, demo, extract, fit, predict, report
+from featx.cli.console import guarded
+
+app = typer.Typer(
+    name="featx",
+    help="Turn a folder of pictures into an honest image classifier.",
+    epilog="Start with: featx demo",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        from featx import __version__
+
+        typer.echo(f"featx {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(version: bool = typer.Option(False, "--version", callback=_version, is_eager=True, help="Print it.")) -> None:
+    pass
+
+
+app.command("extract")(guarded(extract.extract))
+app.command("fit")(guarded(fit.fit))
+app.command("report")(guarded(report.report))
+app.command("predict")(guarded(predict.predict))
+app.command("backbones")(guarded(backbones.backbones))
+app.command("demo")(guarded(demo.demo))

@@ -1,0 +1,22 @@
+"""featx backbones: the table of backbones."""
+
+from __future__ import annotations
+
+from featx.cli import options as o
+from featx.cli.console import Console, next_line
+
+
+def backbones(as_json: o.Json = False) -> None:
+    """List the networks: features, input size, parameters, and whether their weights are here."""
+    console = Console(as_json)
+    from featx.backbones import list_backbones
+
+    rows = [row.to_dict() for row in list_backbones()]
+    lines = [f"{'name':<20} {'features':>8} {'input':>6} {'parameters':>11}  {'licence':<13} weights"]
+    for row in rows:
+        weights = "present" if row["weights_present"] else row["how_to_get"]
+        lines.append(
+            f"{row['name']:<20} {row['feature_dim']:>8,} {row['size']:>6} {row['n_parameters'] / 1e6:>9.1f} M  "
+            f"{row['licence']:<13} {weights}"
+        )
+    console.result({"backbones": rows}, [*lines, "", next_line("extract", "DATA", "--backbone", "efficientnet-lite0")])

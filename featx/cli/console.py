@@ -1,0 +1,173 @@
+"""What every command shares: lines, progress, JSON, errors and exit codes."""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+import shlex
+import signal
+import sys
+import time
+import warnings
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any, ParamSpec, TypeVar
+
+import click
+import typer
+
+from featx.errors import FeatxError
+from featx.runtime import Runtime
+
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
+_LOG_SECONDS = 10.0
+
+
+class Console:
+    """Prints what a command does: with ``--json`` one object on stdout and all else on stderr.
+
+    Parameters
+    ----------
+    as_json : bool
+    """
+
+    def __init__(self, as_json: bool = False) -> None:
+        self._as_json = as_json
+        self._bar: _Progress | None = None
+
+    def runtime(self, cache: Path, workers: int | None = None, batch_size: int = 64) -> Runtime:
+        """Return a runtime whose callbacks print here."""
+        return Runtime(cache, workers, batch_size, notice=self.line, progress=self.progress)
+
+    def line(self, text: str) -> None:
+        """Print one line."""
+        self._close_bar()
+        stream = sys.stderr if self._as_json else sys.stdout
+        print(printable(text), file=stream, flush=True)
+
+    def lines(self, texts: Iterable[str]) -> None:
+        """Print some lines."""
+        for text in texts:
+            self.line(text)
+
+    def result(self, values: Mapping[str, Any], texts: Iterable[str]) -> None:
+        """Print the result: JSON on stdout where asked for, else lines."""
+        self._close_bar()
+        if self._as_json:
+            print(json.dumps(values))
+        else:
+            self.lines(texts)
+
+    def progress(self, stage: str, done: int, total: int) -> None:
+        """Show progress: a bar on a terminal, a line now and then otherwise."""
+        if self._bar is None:
+            if done >= total:
+                return
+            self._bar = _Bar(stage, done) if sys.stderr.isatty() else _Log(stage, done)
+        self._bar.update(done, total)
+        if done >= total:
+            self._close_bar()
+
+    def _close_bar(self) -> None:
+        if self._bar is not None:
+            bar, self._bar = self._bar, None
+            bar.close()
+
+
+class _Progress:
+    def __init__(self, stage: str, done: int) -> None:
+        self._stage, self._at_start, self._started = stage, done, time.monotonic()
+
+    def update(self, done: int, total: int) -> None:
+        """Show how far it is."""
+
+    def close(self) -> None:
+        """Finish."""
+
+    def _text(self, done: int, total: int) -> str:
+        seconds = time.monotonic() - self._started
+        rate = (done - self._at_start) / seconds if seconds > 0 else 0.0
+        left = f", {(total - done) / rate:,.0f} s left" if rate > 0 else ""
+        return f"{self._stage} {done:,} of {total:,} ({rate:,.1f} a second{left})"
+
+
+class _Log(_Progress):
+    def __init__(self, stage: str, done: int) -> None:
+        super().__init__(stage, done)
+        self._last = time.monotonic()
+
+    def update(self, done: int, total: int) -> None:
+        if time.monotonic() - self._last >= _LOG_SECONDS:
+            self._last = time.monotonic()
+            print(self._text(done, total), file=sys.stderr, flush=True)
+
+
+class _Bar(_Progress):
+    def __init__(self, stage: str, done: int) -> None:
+        super().__init__(stage, done)
+        from rich.console import Console as RichConsole
+        from rich.progress import BarColumn, Progress, TextColumn
+
+        columns = (BarColumn(), TextColumn("{task.description}"))
+        self._rich = Progress(*columns, console=RichConsole(stderr=True), transient=True)
+        self._task = self._rich.add_task(stage, total=1)
+        self._rich.start()
+
+    def update(self, done: int, total: int) -> None:
+        self._rich.update(self._task, completed=done, total=total, description=self._text(done, total))
+
+    def close(self) -> None:
+        self._rich.stop()
+
+
+def next_line(*words: str | Path, cache: Path | None = None) -> str:
+    """Return the line that names the next command to type; the cache is named where it is not the usual one."""
+    told = [str(word) for word in words]
+    if cache is not None and str(cache) != os.environ.get("FEATX_CACHE", "cache"):
+        told += ["--cache", str(cache)]
+    return f"next       featx {shlex.join(told)}"
+
+
+def printable(text: str) -> str:
+    """Return text without control characters, escape sequences, or characters this terminal cannot show."""
+    shown = "".join(c if c.isprintable() else c.encode("unicode_escape", "backslashreplace").decode() for c in text)
+    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
+    return shown.encode(encoding, "backslashreplace").decode(encoding)
+
+
+def guarded(command: Callable[_P, _T]) -> Callable[_P, _T]:
+    """Turn errors of a command into one line on stderr and an exit code, never a trace."""
+
+    @functools.wraps(command)
+    def run(*args: _P.args, **kwargs: _P.kwargs) -> _T:
+        show_trace = bool(os.environ.get("FEATX_TRACEBACK"))
+        if not show_trace:
+            warnings.simplefilter("ignore")
+        signal.signal(signal.SIGTERM, _stop)
+        try:
+            return command(*args, **kwargs)
+        except KeyboardInterrupt:
+            _fail("stopped; what was computed is kept: run the same command to go on")
+        except (typer.Exit, typer.Abort, click.ClickException):
+            raise
+        except FeatxError as error:
+            _fail(f"error: {error}")
+        except BrokenPipeError:  # whoever read the output, as `head` does, has seen enough
+            sys.stderr.close()
+        except Exception as error:
+            if show_trace:
+                raise
+            _fail(f"error: {type(error).__name__}: {error} (not foreseen; FEATX_TRACEBACK=1 shows where)")
+        raise typer.Exit(1)
+
+    return run
+
+
+def _stop(number: int, frame: Any) -> None:
+    raise KeyboardInterrupt
+
+
+def _fail(text: str) -> None:
+    print(printable(text), file=sys.stderr, flush=True)

@@ -1,0 +1,60 @@
+"""featx demo: the whole path on the sample, offline."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from featx.cli import options as o
+from featx.cli.console import Console, next_line
+
+
+def demo(
+    folder: Annotated[Path, typer.Argument(help="Folder for everything the demo makes.")] = Path("featx-demo"),
+    as_json: o.Json = False,
+) -> None:
+    """Extract, fit, report and predict on 300 handwritten digits, offline."""
+    console = Console(as_json)
+    from featx.extraction import extract
+    from featx.fitting import fit
+    from featx.prediction import predict
+    from featx.reporting import evaluation_lines, extraction_lines, prediction_lines, report
+    from featx.sample import is_sample, make_new_pictures, make_sample
+
+    data = Path("data") if is_sample("data") else make_sample(folder / "data")
+    new = make_new_pictures(folder / "new")
+    cache, model_file, scores = folder / "cache", folder / "digits.featx", folder / "scores.csv"
+    runtime = console.runtime(cache)
+
+    console.line(f"$ featx extract {data} --cache {cache}")
+    table = extract(data, runtime=runtime)
+    extracted = table.extraction.to_dict()
+    console.lines(extraction_lines(extracted))
+
+    console.lines(["", f"$ featx fit {data} --cache {cache} -o {model_file}"])
+    model = fit(table, runtime=runtime)
+    model.save(model_file)
+    evaluation = model.evaluation.to_dict()
+    console.lines(evaluation_lines(evaluation))
+
+    console.lines(["", f"$ featx report {model_file}"])
+    console.lines(str(report(model_file)).split("\n"))
+
+    console.lines(["", f"$ featx predict {model_file} {new} -o {scores} --cache {cache}"])
+    predicted = predict(model_file, new, scores, overwrite=True, runtime=runtime).to_dict()
+    console.lines(prediction_lines(predicted))
+
+    outputs = {"data": str(data), "new": str(new), "cache": str(cache), "model": str(model_file), "scores": str(scores)}
+    console.result(
+        {**outputs, "extract": extracted, "fit": evaluation, "predict": predicted},
+        [
+            "",
+            f"pictures   {data} and {new}",
+            f"features   {extracted['store']}",
+            f"model      {model_file}",
+            f"table      {scores}",
+            next_line("fit", "YOUR_PICTURES") + "   (one subfolder for each class)",
+        ],
+    )

@@ -1,0 +1,59 @@
+"""featx extract: scan, decode, extract, cache."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from featx.cli import options as o
+from featx.cli.console import Console, next_line
+
+
+def extract(
+    data: Annotated[
+        Path, typer.Argument(help="Folder of class folders, of train/val/test folders, of pictures; or a manifest.")
+    ] = Path("data"),
+    backbone: o.Backbone = "efficientnet-lite0",
+    weights: o.Weights = "imagenet",
+    layer: o.Layer = None,
+    pooling: o.Pooling = "avg",
+    size: o.Size = None,
+    resize: o.Resize = "crop",
+    preprocess: o.Preprocess = None,
+    engine: o.Engine = "auto",
+    label_by: o.LabelBy = None,
+    path_column: o.PathColumn = "path",
+    label_column: o.LabelColumn = "label",
+    strict: o.Strict = False,
+    cache: o.Cache = Path("cache"),
+    workers: o.Workers = None,
+    batch_size: o.BatchSize = 64,
+    as_json: o.Json = False,
+) -> None:
+    """Run a pretrained network over pictures, once, and cache its features."""
+    console = Console(as_json)
+    from featx.extraction import extract as library_extract
+    from featx.reporting import extraction_lines
+
+    table = library_extract(
+        data,
+        backbone,
+        weights=weights,
+        layer=layer,
+        pooling=pooling,
+        size=size,
+        resize=resize,
+        preprocess=preprocess,
+        engine=engine,
+        label_by=label_by,
+        path_column=path_column,
+        label_column=label_column,
+        strict=strict,
+        runtime=console.runtime(cache, workers, batch_size),
+    )
+    labelled = any(sample.label is not None for sample in table.samples)
+    todo = next_line(*(("fit", "--head", "logreg") if labelled else ("predict", "MODEL", data)), cache=cache)
+    result = table.extraction.to_dict()
+    console.result(result, [*extraction_lines(result), todo])

@@ -1,0 +1,90 @@
+"""featx fit: tune, cross-validate, fit and save a head."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from featx.cli import options as o
+from featx.cli.console import Console, next_line
+
+
+def fit(
+    data: Annotated[
+        Path | None, typer.Argument(help="Pictures; what lacks features is extracted first. Default: extracted last.")
+    ] = None,
+    head: Annotated[str, typer.Option(help="logreg, svm, svm-rbf, mlp, knn, ridge or centroid.")] = "logreg",
+    param: Annotated[
+        list[str] | None, typer.Option(help="name=value of the head, fixed; name=[a,b] to choose from. Repeatable.")
+    ] = None,
+    cv: Annotated[int, typer.Option(min=2, help="Folds.")] = 5,
+    repeats: Annotated[int, typer.Option(min=1, help="Times the folds are cut anew.")] = 1,
+    class_weight: Annotated[str | None, typer.Option(help="balanced: every class counts alike.")] = None,
+    seed: Annotated[int, typer.Option(help="Of folds and of heads with randomness.")] = 0,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Model file; NAME-BACKBONE-HEAD.featx if not given.")
+    ] = None,
+    backbone: o.Backbone = "efficientnet-lite0",
+    weights: o.Weights = "imagenet",
+    layer: o.Layer = None,
+    pooling: o.Pooling = "avg",
+    size: o.Size = None,
+    resize: o.Resize = "crop",
+    preprocess: o.Preprocess = None,
+    engine: o.Engine = "auto",
+    label_by: o.LabelBy = None,
+    path_column: o.PathColumn = "path",
+    label_column: o.LabelColumn = "label",
+    strict: o.Strict = False,
+    cache: o.Cache = Path("cache"),
+    workers: o.Workers = None,
+    as_json: o.Json = False,
+) -> None:
+    """Train a head on cached features, report its honest accuracy, and save it."""
+    console = Console(as_json)
+    from featx.extraction import extract, latest
+    from featx.fitting import fit as library_fit
+    from featx.fitting import model_name
+    from featx.heads import make_head, parse_param
+    from featx.reporting import evaluation_lines, extraction_lines
+
+    runtime = console.runtime(cache, workers)
+    params = dict(parse_param(text) for text in param or [])
+    make_head(head, params, class_weight, seed)  # say what is wrong with it before any work
+    if data is None:
+        table = latest(runtime)
+    else:
+        table = extract(
+            data,
+            backbone,
+            weights=weights,
+            layer=layer,
+            pooling=pooling,
+            size=size,
+            resize=resize,
+            preprocess=preprocess,
+            engine=engine,
+            label_by=label_by,
+            path_column=path_column,
+            label_column=label_column,
+            strict=strict,
+            runtime=runtime,
+        )
+        console.lines(extraction_lines(table.extraction.to_dict()))
+    model = library_fit(
+        table, head, params=params, cv=cv, repeats=repeats, class_weight=class_weight, seed=seed, runtime=runtime
+    )
+    path = output or Path(model_name(table, model))
+    replaced = "   (replaces the one before)" if path.exists() else ""
+    model.save(path)
+    evaluation: dict[str, Any] = model.evaluation.to_dict()
+    console.result(
+        {"model": str(path), **evaluation},
+        [
+            *evaluation_lines(evaluation),
+            f"model      {path}{replaced}",
+            next_line("predict", path, "NEW", "-o", "scores.csv", cache=cache),
+        ],
+    )

@@ -1,0 +1,28 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout, all else on stderr.")]
+Cache = Annotated[Path, typer.Option(envvar="FEATX_CACHE", help="Folder of cached features.")]
+Workers = Annotated[int | None, typer.Option(min=1, help="Threads; all processors if not given.", show_default=False)]
+BatchSize = Annotated[int, typer.Option(min=1, help="Pictures handed to the network at a time.")]
+Strict = Annotated[bool, typer.Option(help="Make a picture that cannot be used an error, once the others are done.")]
+
+Backbone = Annotated[str, typer.Option(help="Name (see `featx backbones`) or a .keras / .h5 file.")]
+Weights = Annotated[str, typer.Option(help="imagenet, a weight file, or random[:SEED] (for tests).")]
+Layer = Annotated[str | None, typer.Option(help="Layer to take features from; the last if not given.")]
+Pooling = Annotated[str, typer.Option(help="avg, max or flatten.")]
+Size = Annotated[int | None, typer.Option(help="Input side in pixels; the network's own if not given.")]
+Resize = Annotated[str, typer.Option(help="crop (centre, 7/8 of the shorter side), squash or pad.")]
+Preprocess = Annotated[
+    str | None, typer.Option(help="Pixel scaling of a network from a file: caffe, tf, torch, lite or none.")
+]
+Engine = Annotated[str, typer.Option(help="What executes the network: auto or tensorflow.")]
+LabelBy = Annotated[str | None, typer.Option(help="Which folder is the class: parent or top.")]
+PathColumn = Annotated[str, typer.Option(help="Column of paths in a manifest.")]
+LabelColumn = Annotated[str, typer.Option(help="Column of labels in a manifest.")]

@@ -1,0 +1,61 @@
+"""featx predict: score files and folders of any size."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from featx.cli import options as o
+from featx.cli.console import Console, next_line
+
+
+def predict(
+    model: Annotated[Path, typer.Argument(help="Model file of `featx fit`.")],
+    paths: Annotated[list[Path], typer.Argument(help="Pictures and folders of pictures.")],
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Table to write: .csv, .jsonl or .parquet.")
+    ] = None,
+    top_k: Annotated[int, typer.Option(min=1, help="Classes named for each picture.")] = 1,
+    sort_into: Annotated[
+        Path | None, typer.Option(help="Folder to copy the pictures into, a subfolder for each class.")
+    ] = None,
+    link: Annotated[bool, typer.Option("--link", help="Hard links instead of copies there.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace outputs that exist.")] = False,
+    no_cache: Annotated[bool, typer.Option("--no-cache", help="Neither read nor fill the cache.")] = False,
+    weights: Annotated[
+        Path | None, typer.Option(help="Weight file or local network, for a model that was made with one.")
+    ] = None,
+    strict: o.Strict = False,
+    cache: o.Cache = Path("cache"),
+    workers: o.Workers = None,
+    batch_size: o.BatchSize = 64,
+    as_json: o.Json = False,
+) -> None:
+    """Predict pictures with a model."""
+    console = Console(as_json)
+    from featx.prediction import predict as library_predict
+    from featx.reporting import prediction_lines
+
+    console.line(f"model      {model}")
+    done = library_predict(
+        model,
+        list(paths),
+        output,
+        top_k=top_k,
+        sort_into=sort_into,
+        link=link,
+        overwrite=overwrite,
+        no_cache=no_cache,
+        weights=weights,
+        strict=strict,
+        runtime=console.runtime(cache, workers, batch_size),
+    )
+    result = done.to_dict()
+    lines = prediction_lines(result)
+    if sort_into is not None:
+        lines.append(f"sorted     {sort_into}")
+    if output is not None:
+        lines.append(f"table      {output}")
+    console.result(result, [*lines, next_line("report", model)])

@@ -1,0 +1,94 @@
+"""The exceptions featx raises, one tree, each also the builtin that a caller would catch.
+
+::
+
+    FeatxError
+    +-- DatasetError            (ValueError)         a data set that cannot be understood
+    |   +-- DatasetNotFoundError  (FileNotFoundError)  no such file or folder
+    |   +-- AmbiguousLayoutError                       several readings: say which one
+    +-- ImageError              (ValueError)         a file without usable pixels
+    +-- SpecError               (ValueError)         a feature recipe that makes no sense
+    +-- BackboneError           (ValueError)         an unknown or unusable network
+    |   +-- WeightsError          (OSError)            weights missing, damaged or not fitting
+    +-- EngineError             (RuntimeError)       a network cannot be executed as asked
+    +-- StoreError              (OSError)            a cache file cannot be read or written
+    |   +-- DamagedStoreError                          its content is not what was written
+    |   +-- NewerFormatError                           written by a later featx
+    +-- HeadError               (ValueError)         an unknown head or parameter
+    +-- EvaluationError         (ValueError)         too little data for what was asked
+    +-- ClassifierError         (ValueError)         a model file that cannot be used
+    +-- OutputError             (OSError)            an output that cannot be written
+    +-- MissingExtraError       (ImportError)        an optional package is not installed
+
+A message says what was given, what is allowed and what to do next.
+"""
+
+from __future__ import annotations
+
+
+class FeatxError(Exception):
+    """Base class of everything that featx raises on purpose."""
+
+
+class DatasetError(FeatxError, ValueError):
+    """A data set that cannot be understood."""
+
+
+class DatasetNotFoundError(DatasetError, FileNotFoundError):
+    """A path that does not exist."""
+
+
+class AmbiguousLayoutError(DatasetError):
+    """A folder layout with several readings."""
+
+
+class ImageError(FeatxError, ValueError):
+    """A file without usable pixels; the message is the reason shown to the user."""
+
+
+class SpecError(FeatxError, ValueError):
+    """A feature recipe with an impossible value."""
+
+
+class BackboneError(FeatxError, ValueError):
+    """An unknown or unusable network."""
+
+
+class WeightsError(BackboneError, OSError):
+    """Weights that are missing, damaged or made for another network."""
+
+
+class EngineError(FeatxError, RuntimeError):
+    """A network that cannot be executed as asked on this machine."""
+
+
+class StoreError(FeatxError, OSError):
+    """A cache file that cannot be read or written."""
+
+
+class DamagedStoreError(StoreError):
+    """A cache file whose content is not what was written."""
+
+
+class NewerFormatError(StoreError):
+    """A cache file written by a later version of featx."""
+
+
+class HeadError(FeatxError, ValueError):
+    """An unknown head, or a parameter it does not have."""
+
+
+class EvaluationError(FeatxError, ValueError):
+    """Too little data, or the wrong data, for the evaluation asked for."""
+
+
+class ClassifierError(FeatxError, ValueError):
+    """A model file that cannot be read, written or used here."""
+
+
+class OutputError(FeatxError, OSError):
+    """An output that cannot be written."""
+
+
+class MissingExtraError(FeatxError, ImportError):
+    """An optional package that the request needs is not installed."""

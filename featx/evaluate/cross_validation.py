@@ -1,0 +1,203 @@
+"""Nested cross-validation: what the whole procedure, tuning included, scores on pictures it has not seen."""
+
+from __future__ import annotations
+
+import contextlib
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from joblib import Parallel, delayed
+from numpy.typing import NDArray
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
+from threadpoolctl import threadpool_limits
+
+from featx.evaluate.folds import Folds, cut_folds
+from featx.evaluate.intervals import corrected_resampled, mean_of_shares, wider, wilson
+from featx.evaluate.tuning import Tuned, fit_head, tune_and_fit
+from featx.evaluation import ClassScore, CrossValidation, Interval
+from featx.heads import Head, scores_of
+
+
+@dataclass(frozen=True)
+class TrainingSet:
+    """Samples to learn from.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n_samples, feature_dim), float32
+    y : ndarray of shape (n_samples,), int64
+        Class numbers.
+    groups : ndarray of shape (n_samples,), int64
+        Samples of one group stay together.
+    classes : tuple of str
+        Class names.
+    """
+
+    X: NDArray[np.float32]
+    y: NDArray[np.int64]
+    groups: NDArray[np.int64]
+    classes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class CrossValidated:
+    """A cross-validation and the folds it used.
+
+    Parameters
+    ----------
+    summary : CrossValidation
+    folds : Folds
+        Those of the first repeat.
+    fold : ndarray of shape (n_samples,), int64
+        The fold in which each sample was tested.
+    n_not_converged : int
+        Outer fits that reached their limit of iterations.
+    """
+
+    summary: CrossValidation
+    folds: Folds
+    fold: NDArray[np.int64]
+    n_not_converged: int
+
+
+def cross_validate(
+    head: Head,
+    data: TrainingSet,
+    n_folds: int,
+    repeats: int,
+    seed: int,
+    n_workers: int = 1,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> CrossValidated:
+    """Tune and fit on the training part of every fold, score its test part.
+
+    Parameters
+    ----------
+    head : Head
+    data : TrainingSet
+    n_folds, repeats : int
+        Folds are fewer where a class has fewer groups; each repeat cuts anew.
+    seed : int
+    n_workers : int
+        Folds at a time. Each computes on one thread, so that the bits do not depend on it.
+    progress : callable
+        Called with (folds done, folds in all).
+
+    Raises
+    ------
+    TooFewGroups
+        A class cannot be on both sides of a split.
+    HeadError
+        The estimator refuses the data.
+    """
+    cuts = [cut_folds(data.y, data.groups, data.classes, n_folds, seed + repeat) for repeat in range(repeats)]
+    pairs = [pair for cut in cuts for pair in cut.pairs]
+    results: list[tuple[NDArray[np.float64], bool]] = []
+    with quiet_single_threads():
+        jobs = (delayed(_score_fold)(head, data, train, test, seed) for train, test in pairs)
+        for result in Parallel(n_workers, backend="threading", return_as="generator")(jobs):
+            results.append(result)
+            progress(len(results), len(pairs))
+    tests = [test for _, test in pairs]
+    return _summary(data, cuts, tests, results)
+
+
+def out_of_fold_scores(
+    head: Head, params: dict[str, Any], data: TrainingSet, folds: Folds, n_workers: int = 1
+) -> NDArray[np.float64]:
+    """Return scores of each sample by a head of given parameters that had not seen it.
+
+    For calibration: all folds have the scale of the head that is fitted in the end, which nested folds, each with
+    parameters of its own, have not. Not for accuracy: the parameters were chosen with these samples.
+
+    Parameters
+    ----------
+    head : Head
+    params : dict
+        Chosen on all samples.
+    data : TrainingSet
+    folds : Folds
+    n_workers : int
+
+    Returns
+    -------
+    ndarray of shape (n_samples, n_classes), float64
+    """
+    scores = np.empty((len(data.y), len(data.classes)))
+
+    def score(train: NDArray[np.int64], test: NDArray[np.int64]) -> None:
+        estimator = fit_head(head, params, data.X[train], data.y[train])
+        scores[test] = scores_of(estimator, data.X[test], len(data.classes))
+
+    with quiet_single_threads():
+        Parallel(n_workers, backend="threading")(delayed(score)(train, test) for train, test in folds.pairs)
+    return scores
+
+
+@contextlib.contextmanager
+def quiet_single_threads() -> Iterator[None]:
+    """Run numerical libraries on one thread, with convergence warnings put aside: convergence is asked of the fit."""
+    with threadpool_limits(1), warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        yield
+
+
+def _score_fold(
+    head: Head, data: TrainingSet, train: NDArray[np.int64], test: NDArray[np.int64], seed: int
+) -> tuple[NDArray[np.float64], bool]:
+    tuned: Tuned = tune_and_fit(head, data.X[train], data.y[train], data.groups[train], data.classes, seed)
+    return scores_of(tuned.estimator, data.X[test], len(data.classes)), tuned.converged
+
+
+def _summary(
+    data: TrainingSet,
+    cuts: Sequence[Folds],
+    tests: Sequence[NDArray[np.int64]],
+    results: Sequence[tuple[NDArray[np.float64], bool]],
+) -> CrossValidated:
+    n_folds = len(cuts[0].pairs)
+    scores = np.empty((len(data.y), len(data.classes)))
+    fold = np.empty(len(data.y), np.int64)
+    for number, (test, (test_scores, _)) in enumerate(zip(tests[:n_folds], results[:n_folds], strict=True)):
+        scores[test], fold[test] = test_scores, number
+    predicted = scores.argmax(axis=1)
+    hits = [s.argmax(axis=1) == data.y[test] for test, (s, _) in zip(tests, results, strict=True)]
+    per_fold = [float(hit.mean()) for hit in hits]
+    balanced = [_mean_recall(data.y[test], hit) for test, hit in zip(tests, hits, strict=True)]
+    test_to_train = 1 / (n_folds - 1)
+    summary = CrossValidation(
+        splitter=cuts[0].splitter,
+        n_folds=n_folds,
+        repeats=len(cuts),
+        accuracy=wider(corrected_resampled(per_fold, test_to_train), _pooled_accuracy(data, predicted)),
+        balanced_accuracy=wider(corrected_resampled(balanced, test_to_train), _pooled_recall(data, predicted)),
+        per_fold=tuple(per_fold),
+        per_class=_per_class(data, predicted),
+        confusion=tuple(tuple(row) for row in confusion_matrix(data.y, predicted).tolist()),
+    )
+    return CrossValidated(summary, cuts[0], fold, sum(not converged for _, converged in results))
+
+
+def _mean_recall(y: NDArray[np.int64], hit: NDArray[np.bool_]) -> float:
+    return float(np.mean([hit[y == label].mean() for label in np.unique(y)]))
+
+
+def _pooled_accuracy(data: TrainingSet, predicted: NDArray[np.int64]) -> Interval:
+    # Pictures of one group stand or fall together: a group counts as one trial.
+    return wilson(float((predicted == data.y).mean()), len(np.unique(data.groups)))
+
+
+def _pooled_recall(data: TrainingSet, predicted: NDArray[np.int64]) -> Interval:
+    members = [data.y == label for label in range(len(data.classes))]
+    recalls = [float((predicted[m] == data.y[m]).mean()) for m in members]
+    return mean_of_shares(recalls, [len(np.unique(data.groups[m])) for m in members])
+
+
+def _per_class(data: TrainingSet, predicted: NDArray[np.int64]) -> tuple[ClassScore, ...]:
+    columns = precision_recall_fscore_support(data.y, predicted, labels=range(len(data.classes)), zero_division=0.0)
+    rows = zip(data.classes, *(column.tolist() for column in columns), strict=True)
+    return tuple(ClassScore(name, p, r, f, int(n)) for name, p, r, f, n in rows)

@@ -1,0 +1,50 @@
+"""95 % intervals of accuracies."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from scipy import stats
+
+from featx.evaluation import Interval
+
+_Z = 1.959963984540054
+
+
+def wilson(share: float, n: float) -> Interval:
+    """Return Wilson's score interval of a share of ``n`` independent trials (Wilson 1927)."""
+    centre = (share + _Z**2 / (2 * n)) / (1 + _Z**2 / n)
+    half = _Z / (1 + _Z**2 / n) * math.sqrt(share * (1 - share) / n + _Z**2 / (4 * n**2))
+    return Interval(share, max(0.0, min(share, centre - half)), min(1.0, max(share, centre + half)))
+
+
+def mean_of_shares(shares: Sequence[float], ns: Sequence[float]) -> Interval:
+    """Return the interval of the mean of independent shares, from their Wilson intervals (Zou and Donner 2008)."""
+    parts = [wilson(share, n) for share, n in zip(shares, ns, strict=True)]
+    mean = float(np.mean([part.mean for part in parts]))
+    down = math.sqrt(sum((part.mean - part.low) ** 2 for part in parts)) / len(parts)
+    up = math.sqrt(sum((part.high - part.mean) ** 2 for part in parts)) / len(parts)
+    return Interval(mean, max(0.0, mean - down), min(1.0, mean + up))
+
+
+def corrected_resampled(scores: Sequence[float], test_to_train: float) -> Interval:
+    """Return the interval of a mean over folds whose training parts overlap (Nadeau and Bengio 2003).
+
+    Parameters
+    ----------
+    scores : sequence of float
+        One for each fold and repeat.
+    test_to_train : float
+        Size of a test part over that of its training part.
+    """
+    mean, n = float(np.mean(scores)), len(scores)
+    spread = math.sqrt((1 / n + test_to_train) * float(np.var(scores, ddof=1)))
+    half = float(stats.t.ppf(0.975, n - 1)) * spread
+    return Interval(mean, max(0.0, mean - half), min(1.0, mean + half))
+
+
+def wider(a: Interval, b: Interval) -> Interval:
+    """Return the mean of ``a`` with the wider reach of both: folds that agree by chance promise nothing."""
+    return Interval(a.mean, min(a.low, b.low, a.mean), max(a.high, b.high, a.mean))

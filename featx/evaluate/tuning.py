@@ -1,0 +1,133 @@
+"""Choose a head's hyper-parameters on the training part of a fold, and fit it there."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import clone
+from sklearn.metrics import balanced_accuracy_score
+from sklearn.pipeline import Pipeline
+from sklearn.utils.class_weight import compute_sample_weight
+
+from featx.errors import HeadError
+from featx.evaluate.folds import TooFewGroups, cut_folds
+from featx.heads import Head, converged, scores_of
+
+_INNER_FOLDS = 3
+_ONE_SPLIT_PARTS = 4
+
+
+@dataclass(frozen=True)
+class Tuned:
+    """A fitted head.
+
+    Parameters
+    ----------
+    estimator : fitted scikit-learn estimator
+    params : dict
+        What was chosen from the grid.
+    converged : bool
+        Whether its iterations ended before their limit.
+    was_tuned : bool
+        False where there was a grid but too little data to choose from it.
+    """
+
+    estimator: Any
+    params: dict[str, Any]
+    converged: bool
+    was_tuned: bool
+
+
+def tune_and_fit(
+    head: Head,
+    X: NDArray[np.float32],
+    y: NDArray[np.int64],
+    groups: NDArray[np.int64],
+    classes: Sequence[str],
+    seed: int,
+) -> Tuned:
+    """Choose the best candidate by inner folds of the given samples, then fit it on all of them.
+
+    Nothing but the given samples is looked at: scalers and hyper-parameters belong to the training part.
+
+    Parameters
+    ----------
+    head : Head
+    X : ndarray of shape (n_samples, feature_dim), float32
+    y, groups : ndarray of shape (n_samples,), int64
+        Class and group numbers.
+    classes : sequence of str
+        Class names.
+    seed : int
+        For the inner folds.
+
+    Raises
+    ------
+    HeadError
+        The estimator refuses the data or a parameter.
+    """
+    params, was_tuned = _choose(head, X, y, groups, classes, seed)
+    estimator = fit_head(head, params, X, y)
+    return Tuned(estimator, params, converged(estimator), was_tuned)
+
+
+def _choose(
+    head: Head,
+    X: NDArray[np.float32],
+    y: NDArray[np.int64],
+    groups: NDArray[np.int64],
+    classes: Sequence[str],
+    seed: int,
+) -> tuple[dict[str, Any], bool]:
+    try:
+        folds = cut_folds(y, groups, classes, _ONE_SPLIT_PARTS if head.one_split else _INNER_FOLDS, seed)
+    except TooFewGroups:
+        return head.default(len(y)), not head.grid
+    pairs = folds.pairs[:1] if head.one_split else folds.pairs
+    candidates = head.candidates(min(len(train) for train, _ in pairs))
+    if len(candidates) == 1:
+        return candidates[0], True
+    means = [
+        np.mean([_score(head, params, X, y, train, test, len(classes)) for train, test in pairs])
+        for params in candidates
+    ]
+    return candidates[int(np.argmax(means))], True  # the first of equals: the most regularised
+
+
+def _score(
+    head: Head,
+    params: dict[str, Any],
+    X: NDArray[np.float32],
+    y: NDArray[np.int64],
+    train: NDArray[np.int64],
+    test: NDArray[np.int64],
+    n_classes: int,
+) -> float:
+    predicted = scores_of(fit_head(head, params, X[train], y[train]), X[test], n_classes).argmax(axis=1)
+    if head.weighs_classes:
+        return float(balanced_accuracy_score(y[test], predicted))
+    return float((predicted == y[test]).mean())
+
+
+def fit_head(head: Head, params: dict[str, Any], X: NDArray[np.float32], y: NDArray[np.int64]) -> Any:
+    """Fit a clone of a head's estimator with some parameters.
+
+    Raises
+    ------
+    HeadError
+        The estimator refuses the data or a parameter.
+    """
+    try:
+        estimator = clone(head.estimator).set_params(**params)
+        X = X.astype(head.dtype, copy=False)
+        if head.sample_weight is None:
+            return estimator.fit(X, y)
+        name = "head__sample_weight" if isinstance(estimator, Pipeline) else "sample_weight"
+        return estimator.fit(X, y, **{name: compute_sample_weight(head.sample_weight, y)})
+    except (ValueError, TypeError) as error:
+        first_line = str(error).strip().splitlines()[0]
+        raise HeadError(f"{head.name} with {params or 'its parameters'} cannot be fitted: {first_line}") from None

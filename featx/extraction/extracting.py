@@ -1,0 +1,370 @@
+"""From a data set and a recipe to a feature table: extract, and what was extracted last."""
+
+from __future__ import annotations
+
+import inspect
+import itertools
+import shlex
+import time
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from featx.backbones import DEFAULT_BACKBONE, FILE_BACKBONE, Source, find_source
+from featx.dataset import Dataset, dataset_id, gather, scan, scan_unlabelled
+from featx.engines import resolve_engine
+from featx.errors import DatasetError, DatasetNotFoundError, ImageError, SpecError, StoreError, WeightsError
+from featx.extraction.filling import Filled, fill, look_up
+from featx.images import CROP_FRACTION, decode_version
+from featx.runtime import Runtime
+from featx.spec import FeatureSpec
+from featx.store import (
+    FeatureStore,
+    keys_of,
+    read_latest,
+    read_sizes,
+    read_snapshot,
+    remember_size,
+    write_latest,
+    write_snapshot,
+)
+from featx.table import Extraction, FeatureTable, FileState, Sample, Skipped
+
+
+def extract(
+    data: str | Path = "data",
+    backbone: str = DEFAULT_BACKBONE,
+    *,
+    weights: str | Path = "imagenet",
+    layer: str | None = None,
+    pooling: str = "avg",
+    size: int | None = None,
+    resize: str = "crop",
+    preprocess: str | None = None,
+    engine: str = "auto",
+    label_by: str | None = None,
+    path_column: str = "path",
+    label_column: str = "label",
+    strict: bool = False,
+    runtime: Runtime | None = None,
+) -> FeatureTable:
+    """Run a backbone over the pictures of a data set that it has not seen yet, and return all features.
+
+    Parameters
+    ----------
+    data : path
+        Folder of class folders, of ``train``/``val``/``test`` folders, of pictures, or a CSV or Parquet manifest.
+    backbone : str
+        Name in :func:`featx.list_backbones`, or a ``.keras`` / ``.h5`` file.
+    weights : "imagenet", "random", "random:SEED" or path
+        Weights of a named backbone.
+    layer : str, optional
+        Layer to take features from; the last one if not given.
+    pooling : {"avg", "max", "flatten"}
+        How a map of activations becomes a vector.
+    size : int, optional
+        Side of the network's input in pixels; the network's own if not given.
+    resize : {"crop", "squash", "pad"}
+        How a picture becomes a square.
+    preprocess : {"caffe", "tf", "torch", "lite", "none"}, optional
+        Pixel scaling of a network from a file.
+    engine : {"auto", "tensorflow"}
+        What executes the network.
+    label_by : {"parent", "top"}, optional
+        Which folder is the class where several levels could be.
+    path_column, label_column : str
+        Columns of a manifest.
+    strict : bool
+        Make an image that cannot be used an error, once all others are done.
+    runtime : Runtime, optional
+        Cache folder, threads and callbacks.
+
+    Returns
+    -------
+    FeatureTable
+        Every usable picture with label and features; ``table.extraction`` counts and lists the rest.
+
+    Raises
+    ------
+    DatasetError, BackboneError, SpecError, EngineError, StoreError
+        See :mod:`featx.errors`. Features computed before an error are kept.
+    """
+    runtime = runtime or Runtime()
+    started = time.monotonic()
+    path = Path(data)
+    reading: dict[str, Any] = {"label_by": label_by, "path_column": path_column, "label_column": label_column}
+    decode = decode_version()
+    memo = read_snapshot(runtime.cache, dataset_id(path), decode)
+    dataset = scan(path, memo=memo, **reading)
+    runtime.notice(f"{path}: {dataset.description}")
+    source = _find_source(backbone, weights, size, preprocess, runtime)
+    spec = _recipe(source, engine, layer, pooling, resize, decode)
+    runtime.notice(f"{source.title}, {spec.size} x {spec.size} pixels by {spec.resize}")
+    store = FeatureStore(runtime.cache, spec)
+    filled = fill(dataset.pictures, memo, store, lambda: source.file, runtime)
+    _remember(runtime.cache, dataset, decode, filled.states)
+    table = _dataset_table(dataset, filled, store, source.title, started)
+    options = {"backbone": backbone, "weights": weights, "layer": layer, "pooling": pooling, "size": size}
+    options |= {"resize": resize, "preprocess": preprocess, "engine": engine, **reading}
+    _note_latest(runtime.cache, path, spec, source.title, options)
+    _check_strict(table, strict)
+    return table
+
+
+def latest(runtime: Runtime | None = None) -> FeatureTable:
+    """Return the set that was extracted last into a cache, with its labels as they are now.
+
+    Raises
+    ------
+    StoreError
+        Nothing was extracted yet.
+    DatasetError
+        Pictures have come since, and have no features.
+    """
+    runtime = runtime or Runtime()
+    started = time.monotonic()
+    path, spec, title, options = _read_latest(runtime.cache)
+    memo = read_snapshot(runtime.cache, dataset_id(path), spec.decode)
+    reading = {name: options[name] for name in ("label_by", "path_column", "label_column") if name in options}
+    dataset = scan(path, memo=memo, **reading)
+    runtime.notice(f"{path}: {dataset.description} (extracted last)")
+    store = FeatureStore(runtime.cache, spec)
+    filled = look_up(dataset.pictures, memo, store, runtime)
+    lacking = sum(state.status == "lacking" for state in filled.states)
+    if lacking:
+        raise DatasetError(
+            f"{lacking:,} of {len(dataset.pictures):,} pictures of {path} have no features yet; "
+            f"extract them first: {extract_command(path, options)}"
+        )
+    return _dataset_table(dataset, filled, store, title, started)
+
+
+def featurize(
+    paths: Sequence[str | Path],
+    spec: FeatureSpec,
+    *,
+    weights: str | Path | None = None,
+    strict: bool = False,
+    runtime: Runtime | None = None,
+) -> FeatureTable:
+    """Return the features of files and folders by a recipe that is given; labels do not matter.
+
+    Parameters
+    ----------
+    paths : sequence of path
+        Pictures and folders of pictures.
+    spec : FeatureSpec
+        The recipe, as a model brings it.
+    weights : path, optional
+        Weight file or local network, where the recipe was not made with ImageNet weights.
+    strict : bool
+        Make an image that cannot be used an error, once all others are done.
+    runtime : Runtime, optional
+        Cache folder, threads and callbacks.
+
+    Returns
+    -------
+    FeatureTable
+        Sample ids are the paths as given, those in a folder below it.
+
+    Raises
+    ------
+    DatasetError
+        No such path, or no picture.
+    SpecError
+        This featx, or this machine, decodes pictures otherwise than the recipe says.
+    WeightsError
+        The weights are not those of the recipe.
+    """
+    runtime = runtime or Runtime()
+    started = time.monotonic()
+    if spec.decode != decode_version():
+        raise SpecError(
+            f"these features were made with decoder {spec.decode}, this machine decodes as {decode_version()}: "
+            "the same picture would give other pixels. Install the image library they were made with (Pillow)"
+        )
+    store = FeatureStore(runtime.cache, spec)
+    samples: list[Sample] = []
+    ignored: list[str] = []
+    passes = []
+    for dataset in _unlabelled([Path(path) for path in paths], runtime.cache, spec.decode):
+        memo = read_snapshot(runtime.cache, dataset.id, spec.decode) if dataset.id else {}
+        filled = fill(dataset.pictures, memo, store, lambda: _locate(spec, weights, runtime), runtime)
+        if dataset.id:
+            _remember(runtime.cache, dataset, spec.decode, filled.states)
+        passes.append(filled)
+        samples += [Sample(found.path.as_posix()) for found in dataset.pictures]
+        ignored += [(dataset.root / entry.name).as_posix() for entry in dataset.ignored]
+    table = _table("pictures", samples, ignored, _joined(passes), store, spec.backbone, started)
+    _check_strict(table, strict)
+    return table
+
+
+def extract_command(path: Path, options: Mapping[str, Any]) -> str:
+    """Return the ``featx extract`` command of the given options, defaults left out."""
+    words = ["featx", "extract", str(path)]
+    for name, value in options.items():
+        if value is not None and value != _DEFAULTS[name]:
+            words += [f"--{name.replace('_', '-')}", str(value)]
+    return shlex.join(words)
+
+
+_DEFAULTS = {name: parameter.default for name, parameter in inspect.signature(extract).parameters.items()}
+
+
+def _find_source(
+    backbone: str, weights: str | Path, size: int | None, preprocess: str | None, runtime: Runtime
+) -> Source:
+    sizes = read_sizes(runtime.cache)
+    source = find_source(backbone, weights, size, preprocess, known_sizes=sizes, notice=runtime.notice)
+    if source.backbone == FILE_BACKBONE and size is None:
+        remember_size(runtime.cache, source.weights, source.size)
+    return source
+
+
+def _recipe(source: Source, engine: str, layer: str | None, pooling: str, resize: str, decode: str) -> FeatureSpec:
+    name, precision = resolve_engine(engine)
+    return FeatureSpec(
+        source.backbone,
+        source.weights,
+        source.preprocess,
+        source.size,
+        decode,
+        name,
+        precision,
+        layer=layer,
+        pooling=pooling,
+        resize=resize,
+    )
+
+
+def _locate(spec: FeatureSpec, weights: str | Path | None, runtime: Runtime) -> Path | None:
+    """Find the weights of a recipe on this machine and make sure that they are the same."""
+    if spec.weights.startswith("random-"):
+        source = find_source(spec.backbone, f"random:{spec.weights.split('-')[1]}", spec.size)
+    elif spec.backbone != FILE_BACKBONE:
+        source = find_source(spec.backbone, weights or "imagenet", spec.size, notice=runtime.notice)
+    elif weights is not None:
+        source = find_source(str(weights), size=spec.size, preprocess=spec.preprocess)
+    else:
+        raise WeightsError(f"this model uses a local network (SHA-256 {spec.weights[:12]}...); add --weights FILE")
+    if source.weights != spec.weights:
+        raise WeightsError(
+            f"the model was made with other weights than {source.title}: SHA-256 {spec.weights[:12]}..., "
+            f"found {source.weights[:12]}...; name the right file with --weights FILE"
+        )
+    return source.file
+
+
+def _unlabelled(paths: Sequence[Path], cache: Path, decode: str) -> Iterator[Dataset]:
+    """Yield a data set for each folder, and one for each run of single files between them."""
+    missing = [path for path in paths if not path.exists()]
+    if missing:
+        raise DatasetNotFoundError(f"no such file or folder: {missing[0]}")
+    for is_folder, some in itertools.groupby(paths, key=Path.is_dir):
+        if not is_folder:
+            yield gather(list(some))
+            continue
+        for folder in some:
+            yield scan_unlabelled(folder, read_snapshot(cache, dataset_id(folder, "unlabelled"), decode))
+
+
+def _remember(cache: Path, dataset: Dataset, decode: str, states: Sequence[FileState]) -> None:
+    entries = [(found.sample, state) for found, state in zip(dataset.pictures, states, strict=True)]
+    entries += [
+        (Sample(entry.name), FileState(entry.size, entry.mtime_ns, status="ignored")) for entry in dataset.ignored
+    ]
+    entries.sort(key=lambda pair: pair[0].sample_id.split("/"))
+    write_snapshot(cache, dataset.id, dataset.root, decode, entries)
+
+
+def _note_latest(cache: Path, path: Path, spec: FeatureSpec, title: str, options: dict[str, Any]) -> None:
+    kept = {name: str(value) if isinstance(value, Path) else value for name, value in options.items()}
+    write_latest(cache, {"data": str(path.resolve()), "spec": spec.to_json(), "title": title, "options": kept})
+
+
+def _read_latest(cache: Path) -> tuple[Path, FeatureSpec, str, dict[str, Any]]:
+    noted = read_latest(cache)
+    if noted is None:
+        raise StoreError(f"nothing was extracted into {cache} yet; name the pictures: featx fit DATA")
+    try:
+        return Path(noted["data"]), FeatureSpec.from_json(noted["spec"]), str(noted["title"]), dict(noted["options"])
+    except (KeyError, TypeError, ValueError):
+        raise StoreError(f"{cache / 'latest.json'} is damaged; name the pictures: featx fit DATA") from None
+
+
+def _check_strict(table: FeatureTable, strict: bool) -> None:
+    skipped = table.extraction.skipped
+    if strict and skipped:
+        first = f"{skipped[0].path}: {skipped[0].reason}"
+        raise ImageError(f"--strict: {len(skipped):,} pictures cannot be used, the first is {first}")
+
+
+def _joined(passes: Sequence[Filled]) -> Filled:
+    notes: Counter[str] = Counter()
+    for one in passes:
+        notes.update(one.notes)
+    return Filled(
+        states=[state for one in passes for state in one.states],
+        n_computed=sum(one.n_computed for one in passes),
+        device=next((one.device for one in passes if one.device), ""),
+        notes=dict(notes),
+    )
+
+
+def _dataset_table(dataset: Dataset, filled: Filled, store: FeatureStore, title: str, started: float) -> FeatureTable:
+    samples = [found.sample for found in dataset.pictures]
+    ignored = [entry.name for entry in dataset.ignored]
+    return _table(dataset.name, samples, ignored, filled, store, title, started)
+
+
+def _table(
+    name: str,
+    samples: Sequence[Sample],
+    ignored: Sequence[str],
+    filled: Filled,
+    store: FeatureStore,
+    title: str,
+    started: float,
+) -> FeatureTable:
+    pairs = list(zip(samples, filled.states, strict=True))
+    usable = [(sample, state) for sample, state in pairs if state.status == "ok"]
+    content_hashes = np.frombuffer(b"".join(state.content_hash for _, state in usable), np.uint8).reshape(-1, 32)
+    keys = keys_of(content_hashes)
+    head = store.head()
+    probes = head.probes if head is not None else np.empty((0, 0), np.float32)
+
+    def read(at: NDArray[np.int64]) -> NDArray[np.float32]:
+        return store.snapshot().rows(keys[at]).features
+
+    extraction = Extraction(
+        features_id=store.spec.id,
+        store=store.path,
+        backbone=title,
+        engine=store.spec.engine,
+        device=filled.device,
+        precision=store.spec.precision,
+        feature_dim=int(probes.shape[1]),
+        n_images=len(usable),
+        n_computed=filled.n_computed,
+        n_cached=len(usable) - filled.n_computed,
+        skipped=tuple(
+            Skipped(sample.sample_id, state.reason, position)
+            for position, (sample, state) in enumerate(pairs)
+            if state.status == "skipped"
+        ),
+        ignored=tuple(ignored),
+        cut_away=_cut_away([state for _, state in usable]) if store.spec.resize == "crop" else None,
+        notes=filled.notes,
+        seconds=time.monotonic() - started,
+    )
+    return FeatureTable(name, store.spec, [sample for sample, _ in usable], content_hashes, read, probes, extraction)
+
+
+def _cut_away(states: Sequence[FileState]) -> float | None:
+    shares = [1 - (CROP_FRACTION * min(s.width, s.height)) ** 2 / (s.width * s.height) for s in states if s.width]
+    return float(np.mean(shares)) if shares else None

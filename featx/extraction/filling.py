@@ -1,0 +1,227 @@
+"""The one extraction loop: bring a feature store to hold every picture of a data set."""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import chain
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from featx.backbones import build_network
+from featx.dataset import Found
+from featx.engines import Engine, start_engine
+from featx.extraction.reading import Reader, Reading
+from featx.images import prepare, probe_files
+from featx.runtime import Runtime
+from featx.spec import FeatureSpec
+from featx.store import FeatureStore, Rows, StoredFeatures, keys_of
+from featx.table import FileState
+
+_WIDE = 100_000
+
+
+@dataclass(frozen=True)
+class Filled:
+    """What a pass over a data set found and did.
+
+    Parameters
+    ----------
+    states : list of FileState
+        One for each picture, in order.
+    n_computed : int
+        Contents computed now.
+    device : str
+        What computed them; empty if nothing was.
+    notes : dict of str to int
+        Pictures read in a way worth knowing, by note.
+    """
+
+    states: list[FileState]
+    n_computed: int
+    device: str
+    notes: dict[str, int]
+
+
+def fill(
+    pictures: Sequence[Found],
+    memo: Mapping[str, FileState],
+    store: FeatureStore,
+    locate: Callable[[], Path | None],
+    runtime: Runtime,
+) -> Filled:
+    """Compute what a store lacks of some pictures; what is there is not computed again.
+
+    Parameters
+    ----------
+    pictures : sequence of Found
+    memo : mapping
+        What is known of their files, by sample_id.
+    store : FeatureStore
+    locate : callable
+        Returns the weight file or local network of the recipe; called only if something must be computed.
+    runtime : Runtime
+
+    Raises
+    ------
+    StoreError, EngineError, BackboneError
+        See there. What was computed before is kept.
+    """
+    with store.writer(runtime.notice) as writer:
+        damaged = store.set_aside_if_unreadable()
+        if damaged is not None:
+            runtime.notice(f"{store.path.name} was damaged and is now {damaged.name}; all its features are made again")
+        stored = store.snapshot()
+        if stored.n_damaged:
+            runtime.notice(f"{stored.n_damaged:,} rows of {store.path.name} were damaged; they are made again")
+        progress = _Progress(runtime, len(pictures))
+        states = recall(pictures, memo, stored)
+        todo = [found for found, state in zip(pictures, states, strict=True) if state is None]
+        progress.advance(len(pictures) - len(todo))
+        spec = store.spec
+        reader = Reader(_lookup(stored), spec.size, spec.resize, runtime.n_workers)
+        pending = _Batches(reader.read(todo), runtime.batch_size, progress)
+        device = ""
+        first = next(pending, None)
+        if first is not None:
+            engine = _start(spec, locate(), runtime)
+            device = engine.device
+            writer.begin(_probe_features(engine, spec), engine.producer)
+            for features in engine.run(chain([first], pending)):
+                rows = pending.rows(features)
+                writer.append(rows)
+                progress.advance(len(rows))
+        del stored
+        writer.finish()
+    return Filled(pending.settle(states), pending.n_computed, device, dict(pending.notes))
+
+
+def look_up(pictures: Sequence[Found], memo: Mapping[str, FileState], store: FeatureStore, runtime: Runtime) -> Filled:
+    """Find the features of some pictures in a store without computing any.
+
+    Returns
+    -------
+    Filled
+        Pictures that the store lacks have the status ``lacking``.
+
+    Raises
+    ------
+    StoreError
+        The store cannot be read.
+    """
+    stored = store.snapshot()
+    states = recall(pictures, memo, stored)
+    todo = [found for found, state in zip(pictures, states, strict=True) if state is None]
+    read = [reading.state for reading in Reader(_lookup(stored), 0, "", runtime.n_workers).read(todo)]
+    known = stored.contains(keys_of(_hashes(state.content_hash or bytes(32) for state in read)))
+    checked = [
+        state if state.status == "skipped" or here else replace(state, status="lacking")
+        for state, here in zip(read, known.tolist(), strict=True)
+    ]
+    fresh = iter(checked)
+    return Filled([state if state is not None else next(fresh) for state in states], 0, "", {})
+
+
+def recall(pictures: Sequence[Found], memo: Mapping[str, FileState], stored: StoredFeatures) -> list[FileState | None]:
+    """Return what the memo knows of each picture, None for those that must be read.
+
+    A memo counts only if size and modification time are unchanged and, for a usable picture, its row is stored.
+    """
+    states = [_unchanged(found, memo.get(found.sample.sample_id)) for found in pictures]
+    usable = _hashes(state.content_hash for state in states if state is not None and state.status == "ok")
+    present = iter(stored.contains(keys_of(usable)).tolist())
+    return [state if state is not None and (state.status != "ok" or next(present)) else None for state in states]
+
+
+def _unchanged(found: Found, known: FileState | None) -> FileState | None:
+    if known is None or known.mtime_ns < 0 or known.status == "ignored":
+        return None
+    return known if (known.size, known.mtime_ns) == (found.size, found.mtime_ns) else None
+
+
+def _lookup(stored: StoredFeatures) -> Callable[[bytes], bool]:
+    return lambda content_hash: bool(stored.contains(keys_of(_hashes([content_hash])))[0])
+
+
+def _hashes(content_hashes: Iterable[bytes]) -> NDArray[np.uint8]:
+    return np.frombuffer(b"".join(content_hashes), np.uint8).reshape(-1, 32)
+
+
+def _start(spec: FeatureSpec, file: Path | None, runtime: Runtime) -> Engine:
+    engine = start_engine(spec.engine, build_network(spec, file))
+    runtime.notice(f"{engine.name} {engine.precision} on {engine.device}: {engine.feature_dim:,} features a picture")
+    if spec.pooling == "flatten" and engine.feature_dim > _WIDE:
+        megabytes = engine.feature_dim * 4 / 1e6
+        runtime.notice(
+            f"warning: flatten gives {engine.feature_dim:,} features, {megabytes:.1f} MB a picture; "
+            "heads will be slow and overfit. --pooling avg is the usual choice"
+        )
+    return engine
+
+
+def _probe_features(engine: Engine, spec: FeatureSpec) -> NDArray[np.float32]:
+    pixels = np.stack([prepare(data, spec.size, spec.resize).pixels for data in probe_files().values()])
+    return next(iter(engine.run([pixels])))
+
+
+class _Progress:
+    def __init__(self, runtime: Runtime, total: int) -> None:
+        self._runtime, self._done, self._total = runtime, 0, total
+
+    def advance(self, n: int) -> None:
+        self._done += n
+        self._runtime.progress("extract", self._done, self._total)
+
+
+class _Batches(Iterator[NDArray[np.uint8]]):
+    """Turns readings into batches of pixels, and remembers whose they are until their features come."""
+
+    def __init__(self, readings: Iterator[Reading], batch_size: int, progress: _Progress) -> None:
+        self._readings = readings
+        self._batch_size = batch_size
+        self._progress = progress
+        self._under_way: deque[list[Reading]] = deque()
+        self._read: list[FileState] = []
+        self.notes: Counter[str] = Counter()
+        self.n_computed = 0
+
+    def __next__(self) -> NDArray[np.uint8]:
+        batch: list[Reading] = []
+        for reading in self._readings:
+            self._read.append(reading.state)
+            if reading.prepared is None:
+                self._progress.advance(1)
+                continue
+            if reading.prepared.note:
+                self.notes[reading.prepared.note] += 1
+            batch.append(reading)
+            if len(batch) == self._batch_size:
+                break
+        if not batch:
+            raise StopIteration
+        self._under_way.append(batch)
+        return np.stack([r.prepared.pixels for r in batch if r.prepared is not None])
+
+    def rows(self, features: NDArray[np.float32]) -> Rows:
+        """Return the rows of the oldest batch under way, now that its features are there."""
+        batch = self._under_way.popleft()
+        hashes = _hashes(reading.state.content_hash for reading in batch)
+        signatures = np.stack([r.prepared.signature for r in batch if r.prepared is not None])
+        self.n_computed += len(batch)
+        return Rows(keys_of(hashes), signatures, features)
+
+    def settle(self, states: Sequence[FileState | None]) -> list[FileState]:
+        """Fill in what was read; copies of one content share what decoding one of them showed."""
+        shown = {s.content_hash: s for s in self._read if s.status == "skipped" or s.width}
+        read = iter(self._read)
+        return [state if state is not None else _like(next(read), shown) for state in states]
+
+
+def _like(state: FileState, shown: Mapping[bytes, FileState]) -> FileState:
+    decoded = shown.get(state.content_hash)
+    if decoded is None or not state.content_hash:
+        return state
+    return replace(state, status=decoded.status, reason=decoded.reason, width=decoded.width, height=decoded.height)

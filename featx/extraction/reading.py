@@ -1,0 +1,123 @@
+"""Read, hash and decode pictures in threads, in order, with bounded memory."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from featx.dataset import Found
+from featx.errors import ImageError
+from featx.images import Prepared, prepare
+from featx.table import FileState
+
+_TRUST_NS = 2_000_000_000
+"""A file changed less than 2 s before it was read may change again without a new modification time."""
+
+_AHEAD = 4
+"""Pictures in work or waiting, for each thread."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What reading one picture gave.
+
+    Parameters
+    ----------
+    found : Found
+    state : FileState
+        Its content hash among others; a reason if it could not be read or decoded.
+    prepared : Prepared or None
+        Its pixels, unless they are not needed.
+    """
+
+    found: Found
+    state: FileState
+    prepared: Prepared | None = None
+
+
+class Reader:
+    """Reads pictures in threads.
+
+    Parameters
+    ----------
+    is_known : callable
+        Tells for a content hash whether its features exist already.
+    size, resize : int, str
+        As in the feature recipe; size 0 never decodes.
+    workers : int
+        Number of threads.
+    """
+
+    def __init__(self, is_known: Callable[[bytes], bool], size: int, resize: str, workers: int) -> None:
+        self._is_known = is_known
+        self._size = size
+        self._resize = resize
+        self._workers = workers
+        self._claimed: set[bytes] = set()
+        self._lock = threading.Lock()
+
+    def read(self, pictures: Iterable[Found]) -> Iterator[Reading]:
+        """Yield a reading for each picture, in order; pixels come once for each new content."""
+        with ThreadPoolExecutor(self._workers, thread_name_prefix="featx-read") as pool:
+            waiting: deque[Future[Reading]] = deque()
+            try:
+                for found in pictures:
+                    waiting.append(pool.submit(self._read_one, found))
+                    if len(waiting) >= _AHEAD * self._workers:
+                        yield waiting.popleft().result()
+                while waiting:
+                    yield waiting.popleft().result()
+            finally:
+                for future in waiting:
+                    future.cancel()
+
+    def _read_one(self, found: Found) -> Reading:
+        try:
+            data, state = read_file(found.path)
+        except OSError as error:
+            return Reading(found, FileState(found.size, -1, b"", "skipped", _unreadable(found.path, error)))
+        if not self._size or self._is_known(state.content_hash) or not self._claim(state.content_hash):
+            return Reading(found, state)
+        try:
+            prepared = prepare(data, self._size, self._resize)
+        except ImageError as error:
+            return Reading(found, replace(state, status="skipped", reason=str(error)))
+        return Reading(found, replace(state, width=prepared.width, height=prepared.height), prepared)
+
+    def _claim(self, content_hash: bytes) -> bool:
+        with self._lock:
+            new = content_hash not in self._claimed
+            self._claimed.add(content_hash)
+        return new
+
+
+def read_file(path: Path) -> tuple[bytes, FileState]:
+    """Read a file once; the bytes returned are the bytes hashed.
+
+    Raises
+    ------
+    OSError
+        It cannot be read.
+    """
+    with path.open("rb") as stream:
+        mtime_ns = os.fstat(stream.fileno()).st_mtime_ns
+        data = stream.read()
+        changed = os.fstat(stream.fileno()).st_mtime_ns != mtime_ns
+    if changed or time.time_ns() - mtime_ns < _TRUST_NS:
+        mtime_ns = -1
+    return data, FileState(len(data), mtime_ns, hashlib.sha256(data).digest())
+
+
+def _unreadable(path: Path, error: OSError) -> str:
+    if isinstance(error, FileNotFoundError):
+        return "broken link" if path.is_symlink() else "no such file"
+    if isinstance(error, IsADirectoryError):
+        return "a folder, not a file"
+    return f"cannot be read: {error.strerror or error}"

@@ -1,0 +1,248 @@
+"""The table of heads: unfitted scikit-learn pipelines with the values they are tuned over."""
+
+from __future__ import annotations
+
+import ast
+import difflib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator, clone
+from sklearn.linear_model import LogisticRegression, RidgeClassifier
+from sklearn.neighbors import KNeighborsClassifier, NearestCentroid
+from sklearn.neural_network import MLPClassifier
+from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.svm import SVC, LinearSVC
+
+from featx.errors import HeadError
+
+DEFAULT_HEAD = "logreg"
+
+# The best C differs by five orders of magnitude between data sets.
+_C = tuple(10.0**exponent for exponent in range(-4, 5))
+
+
+@dataclass(frozen=True)
+class Head:
+    """An estimator to be tuned and fitted.
+
+    Parameters
+    ----------
+    name : str
+        What ``--head`` takes, or the class of an estimator that was given.
+    estimator : scikit-learn estimator
+        Unfitted; fitted only as a clone.
+    grid : mapping of str to sequence
+        Parameter of ``estimator`` to the values to choose from, the most regularised first.
+    one_split : bool
+        Choose on one inner split instead of inner folds (for heads that are slow to fit).
+    balance : {"class_weight", "sample_weight", "priors", "none", "own"}
+        What ``--class-weight balanced`` does; ``own``: an estimator that was given sets its own.
+    sample_weight : {None, "balanced"}
+        Weights given to ``fit``.
+    weighs_classes : bool
+        Whether every class counts alike, and so also when parameters are chosen.
+    dtype : type
+        Number format of the features it is fitted on.
+    """
+
+    name: str
+    estimator: BaseEstimator
+    grid: Mapping[str, Sequence[Any]] = field(default_factory=dict)
+    one_split: bool = False
+    balance: str = "own"
+    sample_weight: str | None = None
+    weighs_classes: bool = False
+    dtype: type = np.float32
+
+    def candidates(self, n_train: int) -> list[dict[str, Any]]:
+        """Return every combination of the grid that ``n_train`` samples allow, the most regularised first."""
+        combinations: list[dict[str, Any]] = [{}]
+        for name, values in self._grid(n_train).items():
+            combinations = [{**chosen, name: value} for chosen in combinations for value in values]
+        return combinations
+
+    def default(self, n_train: int) -> dict[str, Any]:
+        """Return the middle of the grid, for data too small to tune on."""
+        return {name: values[len(values) // 2] for name, values in self._grid(n_train).items()}
+
+    def _grid(self, n_train: int) -> dict[str, Sequence[Any]]:
+        grid = dict(self.grid)
+        for name in grid:
+            if name.endswith("n_neighbors"):  # no more neighbours than samples
+                grid[name] = [k for k in grid[name] if k <= n_train] or [1]
+        return grid
+
+
+def _scaled(estimator: BaseEstimator) -> Pipeline:
+    return Pipeline([("scale", StandardScaler()), ("head", estimator)])
+
+
+# An entry's estimator is made with a seed; parameters in the grid carry the pipeline's prefix.
+_HEADS: dict[str, Callable[[int], Head]] = {
+    "logreg": lambda seed: Head(
+        "logreg", _scaled(LogisticRegression(max_iter=2000)), {"head__C": _C}, balance="class_weight"
+    ),
+    "svm": lambda seed: Head(
+        "svm", _scaled(LinearSVC(max_iter=5000, random_state=seed)), {"head__C": _C}, balance="class_weight"
+    ),
+    "svm-rbf": lambda seed: Head("svm-rbf", _scaled(SVC()), {"head__C": _C}, balance="class_weight"),
+    "mlp": lambda seed: Head(
+        "mlp",
+        _scaled(MLPClassifier((256,), max_iter=300, random_state=seed)),
+        {"head__alpha": (10.0, 1.0, 1e-2, 1e-4)},
+        one_split=True,
+        balance="sample_weight",
+    ),
+    "knn": lambda seed: Head(
+        "knn",
+        _scaled(KNeighborsClassifier(algorithm="brute", weights="distance")),
+        {"head__n_neighbors": (31, 15, 7, 5, 3, 1)},
+        balance="none",
+    ),
+    # Ridge solves normal equations, whose condition is the square of the features': float64.
+    "ridge": lambda seed: Head(
+        "ridge",
+        _scaled(RidgeClassifier()),
+        {"head__alpha": tuple(10.0**exponent for exponent in range(6, -3, -1))},
+        balance="class_weight",
+        dtype=np.float64,
+    ),
+    "centroid": lambda seed: Head(
+        "centroid",
+        _scaled(NearestCentroid(priors="empirical")),
+        {"head__shrink_threshold": (2.0, 1.0, 0.5, 0.2, None)},
+        balance="priors",
+    ),
+}
+
+HEAD_NAMES = tuple(_HEADS)
+"""Every head by name."""
+
+
+def make_head(
+    head: str | BaseEstimator,
+    params: Mapping[str, Any] | None = None,
+    class_weight: str | None = None,
+    seed: int = 0,
+) -> Head:
+    """Return a head of the table, or wrap an estimator, with parameters set.
+
+    Parameters
+    ----------
+    head : str or scikit-learn estimator
+        A name of :data:`HEAD_NAMES`, or any unfitted classifier, which is used as it is.
+    params : mapping, optional
+        Parameters of the final estimator; a fixed value is no longer tuned, a list replaces the values to
+        choose from.
+    class_weight : {"balanced"}, optional
+        Weigh classes by the inverse of their size.
+    seed : int
+        For heads with randomness.
+
+    Raises
+    ------
+    HeadError
+        Unknown head or parameter, or class weights that this head cannot have.
+    """
+    if isinstance(head, str):
+        if head not in _HEADS:
+            near = difflib.get_close_matches(head, HEAD_NAMES, n=1)
+            hint = f"did you mean {near[0]}? " if near else ""
+            raise HeadError(f"no head is named {head!r}; {hint}allowed are {', '.join(HEAD_NAMES)}")
+        made = _HEADS[head](seed)
+    elif isinstance(head, BaseEstimator) and hasattr(head, "fit") and hasattr(head, "predict"):
+        made = Head(type(head).__name__.lower(), clone(head))
+    else:
+        raise HeadError(f"{head!r} is no head; give a name ({', '.join(HEAD_NAMES)}) or a scikit-learn classifier")
+    for name, value in (params or {}).items():
+        made = _with_param(made, name, value)
+    return _balanced(made, class_weight)
+
+
+def parse_param(text: str) -> tuple[str, Any]:
+    """Split ``name=value``; the value is read as a Python literal, or stays a word.
+
+    Raises
+    ------
+    HeadError
+        No ``=`` in it.
+    """
+    name, found, value = text.partition("=")
+    if not found or not name.strip():
+        raise HeadError(f"--param {text}: needed is name=value, as in C=0.1 or C=[0.1,1,10]")
+    try:
+        return name.strip(), ast.literal_eval(value.strip())
+    except (ValueError, SyntaxError):
+        return name.strip(), value.strip()
+
+
+def scores_of(estimator: Any, X: NDArray[np.float32], n_classes: int) -> NDArray[np.float64]:
+    """Return one score for each class; the largest is the prediction, and a softmax of them a probability.
+
+    Parameters
+    ----------
+    estimator : fitted classifier
+        Its classes are 0 to n_classes - 1.
+    X : ndarray of shape (n_samples, feature_dim), float32
+    n_classes : int
+
+    Returns
+    -------
+    ndarray of shape (n_samples, n_classes), float64
+        Decision values; two classes share one value s as (-s/2, s/2). Without them log probabilities; without
+        these 0 and 1.
+    """
+    if hasattr(estimator, "decision_function"):
+        scores = np.asarray(estimator.decision_function(X), np.float64)
+        return np.stack([-scores / 2, scores / 2], axis=1) if scores.ndim == 1 else scores
+    if hasattr(estimator, "predict_proba"):
+        return np.log(np.maximum(np.asarray(estimator.predict_proba(X), np.float64), 1e-6))
+    return np.eye(n_classes)[np.asarray(estimator.predict(X), np.int64)]
+
+
+def converged(estimator: Any) -> bool:
+    """Tell whether the iterations of a fitted estimator, if it has any, ended before their limit."""
+    last = estimator[-1] if isinstance(estimator, Pipeline) else estimator
+    limit, iterations = getattr(last, "max_iter", None), getattr(last, "n_iter_", None)
+    if limit is None or iterations is None or limit < 0:
+        return True
+    return bool(np.max(iterations) < limit)
+
+
+def _prefix(head: Head) -> str:
+    return "head__" if isinstance(head.estimator, Pipeline) and "head" in head.estimator.named_steps else ""
+
+
+def _with_param(head: Head, name: str, value: Any) -> Head:
+    full = _prefix(head) + name
+    known = head.estimator.get_params()
+    if full not in known:
+        last = head.estimator.named_steps["head"] if _prefix(head) else head.estimator
+        raise HeadError(f"{head.name} has no parameter {name!r}; it has {', '.join(sorted(last.get_params()))}")
+    if isinstance(value, list):
+        return replace(head, grid={**head.grid, full: tuple(value)})
+    grid = {key: values for key, values in head.grid.items() if key != full}
+    return replace(head, estimator=clone(head.estimator).set_params(**{full: value}), grid=grid)
+
+
+_BALANCE_PARAMS = {"class_weight": {"head__class_weight": "balanced"}, "priors": {"head__priors": "uniform"}}
+
+
+def _balanced(head: Head, class_weight: str | None) -> Head:
+    if class_weight is None:
+        return head
+    if class_weight != "balanced":
+        raise HeadError(f"--class-weight {class_weight}: allowed is balanced")
+    if head.balance in _BALANCE_PARAMS:
+        estimator = clone(head.estimator).set_params(**_BALANCE_PARAMS[head.balance])
+        return replace(head, estimator=estimator, weighs_classes=True)
+    if head.balance == "sample_weight":
+        return replace(head, sample_weight="balanced", weighs_classes=True)
+    if head.balance == "own":
+        raise HeadError("class weights of an estimator that is given are its own; set them on it")
+    raise HeadError(f"{head.name} cannot weigh classes; leave --class-weight out or choose another head, as logreg")

@@ -1,0 +1,19 @@
+"""One image file to square RGB uint8 pixels, the same way at training and at scoring."""
+
+from featx.images.decode import MAX_PIXELS, Decoded, decode, image_format, looks_like_image
+from featx.images.prepare import CROP_FRACTION, Prepared, prepare
+from featx.images.probes import DECODE_VERSION, decode_version, probe_files
+
+__all__ = [
+    "CROP_FRACTION",
+    "DECODE_VERSION",
+    "MAX_PIXELS",
+    "Decoded",
+    "Prepared",
+    "decode",
+    "decode_version",
+    "image_format",
+    "looks_like_image",
+    "prepare",
+    "probe_files",
+]

@@ -1,0 +1,93 @@
+"""File bytes to the square pixels that a network sees, and a small signature of the whole picture."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from featx.images.decode import MAX_PIXELS, decode
+
+CROP_FRACTION = 0.875
+"""Part of the shorter side that the rule ``crop`` keeps, as when ImageNet networks are evaluated."""
+
+_PAD_GREY = (127, 127, 127)
+_SIGNATURE_SIDE = 16
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """One picture, ready for a network.
+
+    Parameters
+    ----------
+    pixels : ndarray of shape (size, size, 3), uint8
+        RGB.
+    signature : ndarray of shape (16, 16), uint8
+        Grey thumbnail of the whole upright picture, to find near-copies without decoding again.
+    width, height : int
+        Size of the upright picture in pixels.
+    note : str
+        What a person should know about how it was read; empty if nothing.
+    """
+
+    pixels: NDArray[np.uint8]
+    signature: NDArray[np.uint8]
+    width: int
+    height: int
+    note: str = ""
+
+
+def prepare(data: bytes, size: int, resize: str = "crop", max_pixels: int = MAX_PIXELS) -> Prepared:
+    """Decode an image file and bring it to a square.
+
+    Parameters
+    ----------
+    data : bytes
+        A whole image file.
+    size : int
+        Side of the square, in pixels.
+    resize : {"crop", "squash", "pad"}
+        ``crop``: the centre square of 7/8 of the shorter side; ``squash``: the whole picture, its shape
+        given up; ``pad``: the whole picture, its shape kept, grey beside it. All antialiased (bicubic).
+    max_pixels : int
+        Pictures with more pixels are refused.
+
+    Returns
+    -------
+    Prepared
+
+    Raises
+    ------
+    ImageError
+        No usable picture; the message is the reason.
+    """
+    decoded = decode(data, max_pixels)
+    image = decoded.image
+    square = _RULES[resize](image, size)
+    thumbnail = image.convert("L").resize((_SIGNATURE_SIDE, _SIGNATURE_SIDE), Image.Resampling.BOX)
+    return Prepared(np.asarray(square), np.asarray(thumbnail), image.width, image.height, decoded.note)
+
+
+def _crop(image: Image.Image, size: int) -> Image.Image:
+    side = CROP_FRACTION * min(image.size)
+    left, top = (image.width - side) / 2, (image.height - side) / 2
+    # Resizing just the box is bounded in memory whatever the shape of the picture.
+    return image.resize((size, size), Image.Resampling.BICUBIC, box=(left, top, left + side, top + side))
+
+
+def _squash(image: Image.Image, size: int) -> Image.Image:
+    return image.resize((size, size), Image.Resampling.BICUBIC)
+
+
+def _pad(image: Image.Image, size: int) -> Image.Image:
+    scale = size / max(image.size)
+    width, height = (max(1, round(side * scale)) for side in image.size)
+    square = Image.new("RGB", (size, size), _PAD_GREY)
+    square.paste(image.resize((width, height), Image.Resampling.BICUBIC), ((size - width) // 2, (size - height) // 2))
+    return square
+
+
+_RULES = {"crop": _crop, "squash": _squash, "pad": _pad}

@@ -1,0 +1,246 @@
+"""Score pictures with a fitted classifier and write a table, in bounded memory."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from featx.classifier import Classifier
+from featx.errors import OutputError
+from featx.extraction import featurize
+from featx.prediction.sorting import Sorter
+from featx.prediction.writing import Row, check_output, open_table
+from featx.runtime import Runtime
+from featx.store import write_whole
+from featx.table import FeatureTable
+
+_COLUMNS = ("path", "label", "confidence", "status", "seen", "reason")
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What a run of predict did.
+
+    Parameters
+    ----------
+    model : str
+        The model file, or the backbone of a classifier in memory.
+    columns : tuple of str
+        Columns of the table.
+    n_images : int
+        Pictures found: predicted, rejected and skipped ones.
+    n_predicted, n_rejected, n_skipped : int
+    n_seen : int
+        Predicted pictures that the model was fitted on.
+    n_ignored : int
+        Files that are no images.
+    output : path or None
+        The table.
+    rows : tuple of tuple
+        The table itself, where it was not written to a file.
+    seconds : float
+        Wall time.
+    """
+
+    model: str
+    columns: tuple[str, ...]
+    n_images: int
+    n_predicted: int
+    n_rejected: int
+    n_skipped: int
+    n_seen: int
+    n_ignored: int
+    output: Path | None
+    rows: tuple[Row, ...]
+    seconds: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the JSON keys of ``featx predict --json``; the rows are in it if there is no output file."""
+        return {
+            "model": self.model,
+            "n_images": self.n_images,
+            "n_predicted": self.n_predicted,
+            "n_rejected": self.n_rejected,
+            "n_skipped": self.n_skipped,
+            "n_seen": self.n_seen,
+            "n_ignored": self.n_ignored,
+            "output": None if self.output is None else str(self.output),
+            "seconds": round(self.seconds, 3),
+            "images_per_second": round(self.n_images / self.seconds, 1) if self.seconds > 0 else None,
+        } | ({} if self.output else {"rows": [dict(zip(self.columns, row, strict=True)) for row in self.rows]})
+
+
+def load(path: str | Path) -> Classifier:
+    """Read a model file; nothing in it is run.
+
+    Raises
+    ------
+    ClassifierError
+        No such file, not a model, damaged, or of a later featx.
+    """
+    return Classifier.load(path, featurize)
+
+
+def predict(
+    model: Classifier | str | Path,
+    paths: Sequence[str | Path] | str | Path,
+    output: str | Path | None = None,
+    *,
+    top_k: int = 1,
+    sort_into: str | Path | None = None,
+    link: bool = False,
+    overwrite: bool = False,
+    no_cache: bool = False,
+    weights: str | Path | None = None,
+    strict: bool = False,
+    runtime: Runtime | None = None,
+) -> Prediction:
+    """Predict files and folders of any number of pictures.
+
+    Parameters
+    ----------
+    model : Classifier or path
+    paths : path or sequence of paths
+        Pictures and folders of pictures.
+    output : path, optional
+        Table to write: ``.csv``, ``.jsonl`` or ``.parquet``. Without it the rows are returned.
+    top_k : int
+        Classes named for each picture, each with its probability.
+    sort_into : path, optional
+        Folder to copy the pictures into, one subfolder for each class.
+    link : bool
+        Hard links instead of copies there.
+    overwrite : bool
+        Replace outputs that exist.
+    no_cache : bool
+        Neither read nor fill the cache.
+    weights : path, optional
+        Weight file or local network, where the model needs one.
+    strict : bool
+        Make a picture that cannot be used an error.
+    runtime : Runtime, optional
+        Cache folder, threads and callbacks.
+
+    Returns
+    -------
+    Prediction
+        Counts, and the rows if no output was named.
+
+    Raises
+    ------
+    OutputError
+        An output exists or cannot be written.
+    ClassifierError
+        No usable model, or its features are not reproduced here.
+    DatasetError, WeightsError, StoreError
+        See :mod:`featx.errors`.
+    """
+    runtime = runtime or Runtime()
+    started = time.monotonic()
+    name = str(model) if isinstance(model, str | Path) else model.title
+    classifier = load(model) if isinstance(model, str | Path) else model
+    if not 1 <= top_k <= len(classifier.classes_):
+        raise OutputError(f"--top-k {top_k}: the model has {len(classifier.classes_)} classes")
+    target = None if output is None else Path(output)
+    if target is not None:
+        check_output(target, overwrite)
+    sorter = None
+    if sort_into is not None:
+        sorter = Sorter(Path(sort_into), classifier.classes_, link, overwrite)
+    with ExitStack() as stack:
+        if no_cache:
+            folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="featx-"))
+            runtime = replace(runtime, cache=Path(folder))
+        given = [paths] if isinstance(paths, str | Path) else list(paths)
+        table = classifier.features_of(given, weights=weights, strict=strict, runtime=runtime)
+        classifier.check(table)
+        columns = _columns(classifier.classes_, top_k)
+        tally = _Tally(_chunks(classifier, table, top_k), sorter)
+        rows: list[Row] = []
+        if target is None:
+            rows = [row for chunk in tally for row in chunk]
+        else:
+            _write(target, columns, tally)
+    return Prediction(
+        model=name,
+        columns=columns,
+        n_images=len(table) + len(table.extraction.skipped),
+        n_predicted=len(table),
+        n_rejected=0,
+        n_skipped=len(table.extraction.skipped),
+        n_seen=tally.n_seen,
+        n_ignored=len(table.extraction.ignored),
+        output=target,
+        rows=tuple(rows),
+        seconds=time.monotonic() - started,
+    )
+
+
+def _columns(classes: Sequence[str], top_k: int) -> tuple[str, ...]:
+    further = [column for k in range(2, top_k + 1) for column in (f"label_{k}", f"confidence_{k}")]
+    return (*_COLUMNS, *(f"p_{name}" for name in classes), *further)
+
+
+def _write(target: Path, columns: Sequence[str], chunks: Iterator[list[Row]]) -> None:
+    def write(temporary: Path) -> None:
+        writer = open_table(temporary, target.suffix.lower(), columns)
+        try:
+            for rows in chunks:
+                writer.write(rows)
+        finally:
+            writer.close()
+
+    write_whole(target, write)
+
+
+class _Tally(Iterator[list[Row]]):
+    """Passes chunks of rows on, counts what was seen, and sorts the pictures."""
+
+    def __init__(self, chunks: Iterator[list[Row]], sorter: Sorter | None) -> None:
+        self._chunks = chunks
+        self._sorter = sorter
+        self.n_seen = 0
+
+    def __next__(self) -> list[Row]:
+        rows = next(self._chunks)
+        for path, label, _, status, seen, *_ in rows:
+            self.n_seen += bool(seen)
+            if self._sorter is not None and status == "ok":
+                self._sorter.place(Path(path), label)
+        return rows
+
+
+def _chunks(classifier: Classifier, table: FeatureTable, top_k: int) -> Iterator[list[Row]]:
+    """Yield the rows of a table, skipped pictures in their places."""
+    empty = (None,) * (len(classifier.classes_) + 2 * (top_k - 1))
+    skipped = [(s.position, (s.path, "", None, "skipped", None, s.reason, *empty)) for s in table.extraction.skipped]
+    skipped.reverse()
+    position = 0
+    for start, X in table.chunks():
+        rows: list[Row] = []
+        for row in _ok_rows(classifier, table, start, X, top_k):
+            while skipped and skipped[-1][0] == position:
+                rows.append(skipped.pop()[1])
+                position += 1
+            rows.append(row)
+            position += 1
+        yield rows
+    if skipped:
+        yield [row for _, row in reversed(skipped)]
+
+
+def _ok_rows(classifier: Classifier, table: FeatureTable, start: int, X: Any, top_k: int) -> Iterator[Row]:
+    probabilities = classifier.probabilities(X)
+    order = np.argsort(-probabilities, axis=1, kind="stable")[:, :top_k]
+    seen = classifier.seen(table.content_hashes[start : start + len(X)])
+    samples = table.samples[start : start + len(X)]
+    for sample, p, best, known in zip(samples, probabilities.tolist(), order.tolist(), seen.tolist(), strict=True):
+        further = [value for k in best[1:] for value in (classifier.classes_[k], p[k])]
+        yield (sample.sample_id, classifier.classes_[best[0]], p[best[0]], "ok", known, "", *p, *further)

@@ -1,0 +1,124 @@
+"""Write a table of predictions as it comes, in CSV, JSON Lines or Parquet."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+from featx.errors import MissingExtraError, OutputError
+
+Row = tuple[Any, ...]
+
+
+class TableWriter(Protocol):
+    """Writes rows to a file."""
+
+    def write(self, rows: Sequence[Row]) -> None:
+        """Append rows."""
+
+    def close(self) -> None:
+        """Finish the file."""
+
+
+def check_output(path: Path, overwrite: bool) -> None:
+    """Make sure, before any work, that an output can be written.
+
+    Raises
+    ------
+    OutputError
+        Unknown kind of file, an existing file, or no such folder.
+    MissingExtraError
+        Parquet without pyarrow.
+    """
+    if path.suffix.lower() not in _WRITERS:
+        raise OutputError(f"-o {path}: the name must end in {', '.join(_WRITERS)}")
+    if path.exists() and not overwrite:
+        raise OutputError(f"{path} exists; add --overwrite to replace it, or choose another name")
+    if not path.parent.is_dir():
+        raise OutputError(f"-o {path}: there is no folder {path.parent}")
+    if path.suffix.lower() == ".parquet":
+        _import_pyarrow()
+
+
+def open_table(path: Path, kind: str, columns: Sequence[str]) -> TableWriter:
+    """Open a file for rows of the given columns; ``kind`` is the ending of the final name, as ``.csv``."""
+    return _WRITERS[kind](path, columns)
+
+
+class _CsvWriter:
+    def __init__(self, path: Path, columns: Sequence[str]) -> None:
+        self._stream = path.open("w", encoding="utf-8", errors="backslashreplace", newline="")
+        self._writer = csv.writer(self._stream, lineterminator="\n")
+        self._writer.writerow(columns)
+
+    def write(self, rows: Sequence[Row]) -> None:
+        self._writer.writerows([_csv_value(value) for value in row] for row in rows)
+
+    def close(self) -> None:
+        self._stream.close()
+
+
+class _JsonLinesWriter:
+    def __init__(self, path: Path, columns: Sequence[str]) -> None:
+        self._stream = path.open("w", encoding="utf-8", newline="\n")
+        self._columns = columns
+
+    def write(self, rows: Sequence[Row]) -> None:
+        for row in rows:
+            self._stream.write(json.dumps(dict(zip(self._columns, row, strict=True))) + "\n")
+
+    def close(self) -> None:
+        self._stream.close()
+
+
+class _ParquetWriter:
+    def __init__(self, path: Path, columns: Sequence[str]) -> None:
+        pa, parquet = _import_pyarrow()
+        texts = {"path", "label", "status", "reason"}
+        types = {"seen": pa.bool_(), **dict.fromkeys(texts, pa.string())}
+        fields = [
+            (name, types.get(name, pa.string() if name.startswith("label_") else pa.float64())) for name in columns
+        ]
+        self._pa, self._schema = pa, pa.schema(fields)
+        self._writer = parquet.ParquetWriter(path, self._schema)
+
+    def write(self, rows: Sequence[Row]) -> None:
+        columns = [
+            [_utf8(value) if isinstance(value, str) else value for value in column]
+            for column in zip(*rows, strict=True)
+        ]
+        arrays = [self._pa.array(c, f.type) for c, f in zip(columns, self._schema, strict=True)]
+        self._writer.write_table(self._pa.table(arrays, schema=self._schema))
+
+    def close(self) -> None:
+        self._writer.close()
+
+
+def _csv_value(value: Any) -> Any:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return f"{value:.6f}" if isinstance(value, float) else value
+
+
+def _utf8(text: str) -> str:
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
+def _import_pyarrow() -> tuple[Any, Any]:
+    try:
+        import pyarrow
+        import pyarrow.parquet
+    except ImportError:
+        raise MissingExtraError("Parquet output needs pyarrow: pip install 'featx[parquet]', or use .csv") from None
+    return pyarrow, pyarrow.parquet
+
+
+_WRITERS: dict[str, Callable[[Path, Sequence[str]], TableWriter]] = {
+    ".csv": _CsvWriter,
+    ".jsonl": _JsonLinesWriter,
+    ".ndjson": _JsonLinesWriter,
+    ".parquet": _ParquetWriter,
+}

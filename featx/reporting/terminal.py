@@ -1,0 +1,178 @@
+"""Plain lines for a terminal, from the same dictionaries that --json prints."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+_FIRST = 10
+_WIDEST_MATRIX = 12
+
+
+def line(label: str, text: str) -> str:
+    """Return one labelled line."""
+    return f"{label:<10} {text}"
+
+
+def extraction_lines(extraction: Mapping[str, Any]) -> list[str]:
+    """Say what an extraction did; ``extraction`` is that of ``featx extract --json``."""
+    rate = extraction["images_per_second"]
+    speed = f" in {extraction['seconds']:.1f} s ({rate:,.0f} a second)" if rate else ""
+    lines = [line("pictures", f"{extraction['n_cached']:,} cached, {extraction['n_computed']:,} new{speed}")]
+    if extraction["cut_away"] is not None:
+        share = f"{100 * extraction['cut_away']:.0f} % of the average picture; --resize pad or squash keep all"
+        lines.append(line("crop cuts", share))
+    lines += [line("note", f"{count:,} pictures: {note}") for note, count in sorted(extraction["notes"].items())]
+    lines += skipped_lines(extraction["skipped"])
+    if extraction["n_ignored"]:
+        lines.append(line("ignored", _ignored(extraction["n_ignored"])))
+    lines.append(line("features", f"{extraction['feature_dim']:,} a picture, in {extraction['store']}"))
+    return lines
+
+
+def skipped_lines(skipped: Sequence[Mapping[str, str]]) -> list[str]:
+    """List the pictures that could not be used, the first ten by name, the rest by reason."""
+    lines = [line("skipped", f"{s['path']}: {s['reason']}") for s in skipped[:_FIRST]]
+    rest = Counter(s["reason"] for s in skipped[_FIRST:])
+    lines += [line("skipped", f"{count:,} more: {reason}") for reason, count in rest.most_common(_FIRST)]
+    hidden = sum(rest.values()) - sum(count for _, count in rest.most_common(_FIRST))
+    return lines + ([line("skipped", f"{hidden:,} more; --json lists them all")] if hidden else [])
+
+
+def evaluation_lines(evaluation: Mapping[str, Any]) -> list[str]:
+    """Say how good a classifier is; ``evaluation`` is that of ``featx fit --json``."""
+    baseline = f'always "{evaluation["baseline"]["class"]}": {evaluation["baseline"]["accuracy"]:.3f}'
+    cv = evaluation["cv"]
+    if cv is None:
+        lines = [line("accuracy", f"no honest number: {evaluation['cv_reason']}   {baseline}")]
+    else:
+        lines = [line("accuracy", f"{_interval(cv['accuracy'])}   {baseline}")]
+    lines += _naive_lines(evaluation)
+    for part in ("val", "test"):
+        lines += _held_out_lines(part, evaluation[part])
+    if cv is not None:
+        lines.append(line("holds for", "new pictures from the same sources"))
+        lines += _weakest_lines(cv["per_class"])
+    params = ", ".join(
+        f"{name}={value:g}" if isinstance(value, float) else f"{name}={value}"
+        for name, value in evaluation["params"].items()
+    )
+    how = "" if cv is None else f"; {_folds(cv)}, tuned inside each"
+    lines.append(line("head", f"{evaluation['head']} ({params or 'as given'}){how}"))
+    return lines + [line("note", note) for note in evaluation["notes"]]
+
+
+def full_lines(summary: Mapping[str, Any]) -> list[str]:
+    """Say all that is known of a classifier; ``summary`` is that of ``featx report --json``."""
+    features = summary["features"]
+    taken = f"layer {features['layer']}" if features["layer"] else "last layer"
+    lines = [line("model", summary["model"])] if summary["model"] else []
+    lines += [
+        line(
+            "features",
+            f"{features['backbone']}, {taken}, {features['pooling']}: {features['feature_dim']:,} a picture",
+        ),
+        line("pixels", f"{features['size']} x {features['size']} by {features['resize']}"),
+        line("engine", f"{features['engine']} {features['precision']}"),
+        line("learnt on", f"{summary['n_images']:,} pictures in {summary['n_groups']:,} groups"),
+        *evaluation_lines(summary),
+    ]
+    cv = summary["cv"]
+    if cv is None:
+        return lines
+    lines.append(line("balanced", f"{_interval(cv['balanced_accuracy'])}   every class counting alike"))
+    lines.append(line("by fold", "  ".join(f"{score:.3f}" for score in cv["per_fold"])))
+    return [*lines, "", *_class_table(cv["per_class"]), "", *_confusion_table(summary["classes"], cv["confusion"])]
+
+
+def prediction_lines(prediction: Mapping[str, Any]) -> list[str]:
+    """Say what predict did; ``prediction`` is that of ``featx predict --json``."""
+    lines = []
+    for row in prediction.get("rows", ())[: 2 * _FIRST]:
+        if row["status"] == "skipped":
+            lines.append(line("skipped", f"{row['path']}: {row['reason']}"))
+        else:
+            lines.append(
+                f"{row['label']:<10} {row['confidence']:.3f}  {row['path']}{'  (seen)' if row['seen'] else ''}"
+            )
+    more = len(prediction.get("rows", ())) - 2 * _FIRST
+    if more > 0:
+        lines.append(line("...", f"{more:,} more; -o scores.csv writes them all"))
+    rate = prediction["images_per_second"]
+    speed = f" in {prediction['seconds']:.1f} s ({rate:,.0f} a second)" if rate else ""
+    counts = f"{prediction['n_predicted']:,} predicted, {prediction['n_skipped']:,} skipped{speed}"
+    lines.append(line("pictures", counts))
+    if prediction["n_ignored"]:
+        lines.append(line("ignored", _ignored(prediction["n_ignored"])))
+    if prediction["n_seen"]:
+        lines.append(
+            line(
+                "warning",
+                f"{prediction['n_seen']:,} of {prediction['n_images']:,} pictures were used to fit this model; "
+                "their scores say nothing about new pictures",
+            )
+        )
+    return lines
+
+
+def _ignored(n: int) -> str:
+    return "1 file that is no picture" if n == 1 else f"{n:,} files that are no pictures"
+
+
+def _interval(values: Mapping[str, float]) -> str:
+    return f"{values['mean']:.3f} ({values['low']:.3f} to {values['high']:.3f})"
+
+
+def _folds(cv: Mapping[str, Any]) -> str:
+    repeats = f", {cv['repeats']} times" if cv["repeats"] > 1 else ""
+    return f"{cv['n_folds']} folds{repeats} ({cv['splitter']})"
+
+
+def _naive_lines(evaluation: Mapping[str, Any]) -> list[str]:
+    n_images, n_groups, naive = evaluation["n_images"], evaluation["n_groups"], evaluation["naive_cv"]
+    if naive is None or n_groups == n_images:
+        return []
+    groups = f"{n_images:,} pictures are {n_groups:,} groups, which the accuracy above keeps together"
+    return [line("at random", f"{naive['accuracy']['mean']:.3f}  ({groups})")]
+
+
+def _held_out_lines(part: str, values: Mapping[str, Any] | None) -> list[str]:
+    if values is None:
+        return []
+    as_given = f"as given {values['as_given']:.3f} on {values['n_as_given']:,} pictures"
+    if values["accuracy"] is None:
+        return [line(part, f"no honest number: every picture is grouped with a training picture ({as_given})")]
+    own = f"{values['accuracy']:.3f} ({values['low']:.3f} to {values['high']:.3f})   {values['n']:,} pictures"
+    shared = values["n_as_given"] - values["n"]
+    return [line(part, f"{own}, without {shared:,} grouped with training pictures ({as_given})" if shared else own)]
+
+
+def _weakest_lines(per_class: Sequence[Mapping[str, Any]]) -> list[str]:
+    weakest = min(per_class, key=lambda c: c["recall"])
+    return [line("weakest", f"{weakest['class']}: recall {weakest['recall']:.2f} ({weakest['n']:,} pictures)")]
+
+
+def _class_table(per_class: Sequence[Mapping[str, Any]]) -> list[str]:
+    width = max(5, *(len(c["class"]) for c in per_class))
+    lines = [f"{'class':<{width}}  precision  recall     f1  pictures"]
+    for c in per_class:
+        lines.append(f"{c['class']:<{width}}  {c['precision']:9.3f}  {c['recall']:6.3f}  {c['f1']:5.3f}  {c['n']:8,}")
+    return lines
+
+
+def _confusion_table(classes: Sequence[str], confusion: Sequence[Sequence[int]]) -> list[str]:
+    if len(classes) > _WIDEST_MATRIX:
+        return _worst_confusions(classes, confusion)
+    names = [name[:12] for name in classes]
+    width = max(5, *(len(name) for name in names), *(len(f"{n:,}") for row in confusion for n in row))
+    lines = ["true class (rows) taken for (columns)", " " * width + "".join(f"  {name:>{width}}" for name in names)]
+    for name, row in zip(names, confusion, strict=True):
+        lines.append(f"{name:<{width}}" + "".join(f"  {n:>{width},}" for n in row))
+    return lines
+
+
+def _worst_confusions(classes: Sequence[str], confusion: Sequence[Sequence[int]]) -> list[str]:
+    pairs = [(n, classes[i], classes[j]) for i, row in enumerate(confusion) for j, n in enumerate(row) if i != j and n]
+    worst = sorted(pairs, key=lambda pair: -pair[0])[:_FIRST]
+    return ["most frequent confusions"] + [f"{n:>6,}  {true} taken for {taken}" for n, true, taken in worst]

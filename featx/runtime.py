@@ -1,0 +1,54 @@
+"""Everything about a run that does not change features."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+
+def _ignore_notice(text: str) -> None:
+    pass
+
+
+def _ignore_progress(stage: str, done: int, total: int) -> None:
+    pass
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """Where and how a run works; no field of it can change a feature.
+
+    Parameters
+    ----------
+    cache : path
+        Folder of the feature stores and data-set snapshots; made when missing.
+    workers : int, optional
+        Threads that read and decode pictures; the number of processors if not given.
+    batch_size : int
+        Pictures handed to the engine at a time. It only groups: the network always runs at the
+        engine's own fixed shape.
+    notice : callable
+        Called with one line of text when something is worth telling.
+    progress : callable
+        Called with (stage, done, total) as work goes on.
+    """
+
+    cache: Path = Path("cache")
+    workers: int | None = None
+    batch_size: int = 64
+    notice: Callable[[str], None] = _ignore_notice
+    progress: Callable[[str, int, int], None] = _ignore_progress
+
+    def __post_init__(self) -> None:
+        if self.workers is not None and self.workers < 1:
+            raise ValueError(f"workers is {self.workers}; it must be 1 or more")
+        if self.batch_size < 1:
+            raise ValueError(f"batch_size is {self.batch_size}; it must be 1 or more")
+        object.__setattr__(self, "cache", Path(self.cache))
+
+    @property
+    def n_workers(self) -> int:
+        """Number of decoding threads, resolved."""
+        return self.workers or os.cpu_count() or 1

@@ -1,0 +1,113 @@
+"""The feature recipe: everything that changes features, and so the cache key."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import MISSING, asdict, dataclass, fields
+from typing import Any
+
+from featx.errors import SpecError
+
+RESIZE_RULES = ("crop", "squash", "pad")
+POOLINGS = ("avg", "max", "flatten")
+PREPROCESS_MODES = ("caffe", "tf", "torch", "lite", "none")
+
+
+@dataclass(frozen=True)
+class FeatureSpec:
+    """One recipe from image file to features.
+
+    Parameters
+    ----------
+    backbone : str
+        Name in the table of backbones, or ``"file"`` for a local network, which counts by its digest.
+    weights : str
+        SHA-256 of the weight file (hexadecimal), or ``random-<seed>-keras-<version>``.
+    preprocess : {"caffe", "tf", "torch", "lite", "none"}
+        The backbone's own pixel scaling.
+    size : int
+        Side of the square input, in pixels.
+    decode : str
+        Version of the decoder and digest of its probe pixels.
+    engine : str
+        What executes the network.
+    precision : str
+        Number format of the network's arithmetic.
+    layer : str, optional
+        Layer whose output is taken; the backbone's last one if not given.
+    pooling : {"avg", "max", "flatten"}
+        How a map of activations becomes a vector.
+    resize : {"crop", "squash", "pad"}
+        How a picture becomes a square.
+
+    Raises
+    ------
+    SpecError
+        A value outside the allowed ones.
+    """
+
+    backbone: str
+    weights: str
+    preprocess: str
+    size: int
+    decode: str
+    engine: str
+    precision: str
+    layer: str | None = None
+    pooling: str = "avg"
+    resize: str = "crop"
+
+    def __post_init__(self) -> None:
+        _one_of("preprocess", self.preprocess, PREPROCESS_MODES)
+        _one_of("pooling", self.pooling, POOLINGS)
+        _one_of("resize", self.resize, RESIZE_RULES)
+        if not 8 <= self.size <= 4096:
+            raise SpecError(f"size is {self.size}; allowed are 8 to 4096 pixels")
+
+    def to_json(self) -> str:
+        """Canonical JSON: sorted keys, fields at their default left out, so that new fields keep old keys."""
+        defaults = {f.name: f.default for f in fields(self) if f.default is not MISSING}
+        values = {k: v for k, v in asdict(self).items() if k not in defaults or v != defaults[k]}
+        return json.dumps(values, sort_keys=True, separators=(",", ":"))
+
+    @classmethod
+    def from_json(cls, text: str) -> FeatureSpec:
+        """Read what :meth:`to_json` wrote.
+
+        Raises
+        ------
+        SpecError
+            Not such a JSON object: a field is missing, unknown or of the wrong type.
+        """
+        try:
+            values = json.loads(text)
+        except ValueError as error:
+            raise SpecError(f"the feature recipe is not JSON: {error}") from None
+        if not isinstance(values, dict):
+            raise SpecError("the feature recipe is not a JSON object")
+        _check_fields(values)
+        return cls(**values)
+
+    @property
+    def id(self) -> str:
+        """Name of the feature store: the first 16 hexadecimal digits of the SHA-256 of the canonical JSON."""
+        return hashlib.sha256(self.to_json().encode()).hexdigest()[:16]
+
+
+def _one_of(field: str, value: str, allowed: tuple[str, ...]) -> None:
+    if value not in allowed:
+        raise SpecError(f"{field} is {value!r}; allowed are {', '.join(allowed)}")
+
+
+def _check_fields(values: dict[str, Any]) -> None:
+    types = {"int": (int,), "str": (str,), "str | None": (str, type(None))}
+    known = {f.name: f for f in fields(FeatureSpec)}
+    for name, value in values.items():
+        if name not in known:
+            raise SpecError(f"the feature recipe has a field {name!r} that this featx does not know; update featx")
+        if not isinstance(value, types[str(known[name].type)]) or isinstance(value, bool):
+            raise SpecError(f"the feature recipe's {name} is {value!r}; it must be {known[name].type}")
+    missing = [n for n, f in known.items() if f.default is MISSING and n not in values]
+    if missing:
+        raise SpecError(f"the feature recipe lacks {', '.join(missing)}")

@@ -1,0 +1,259 @@
+"""The feature store: base and journal read as one, and the writer that appends to it."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from featx.errors import DamagedStoreError, StoreError
+from featx.spec import FeatureSpec
+from featx.store.base import Head, block_bounds, read_base, read_head, write_base
+from featx.store.files import locked, prepare_cache, remove_leftovers, write_whole
+from featx.store.journal import JournalWriter, read_journal
+from featx.store.rows import KEY_DTYPE, RowFile, Rows, no_rows, sortable
+
+_SAME_COSINE = 0.9999
+
+
+class FeatureStore:
+    """The cached features of one recipe, in ``cache/features/<id>.h5`` and its journal.
+
+    Parameters
+    ----------
+    cache : path
+        The cache folder.
+    spec : FeatureSpec
+        The recipe.
+    """
+
+    def __init__(self, cache: Path, spec: FeatureSpec) -> None:
+        self.spec = spec
+        self.path = cache / "features" / f"{spec.id}.h5"
+        self._journal = self.path.with_suffix(".journal")
+        self._lock = self.path.with_suffix(".lock")
+        self._cache = cache
+
+    def head(self) -> Head | None:
+        """Return what the store says about itself, None if there is no store.
+
+        Raises
+        ------
+        DamagedStoreError, NewerFormatError
+            It cannot be read, or holds another recipe.
+        """
+        if not self.path.exists():
+            return None
+        head = read_head(self.path)
+        self._check_spec(head)
+        return head
+
+    def snapshot(self) -> StoredFeatures:
+        """Return all undamaged rows as they are now; later writes do not change the result.
+
+        Raises
+        ------
+        DamagedStoreError, NewerFormatError
+            The file cannot be read, or holds another recipe.
+        """
+        head = self.head()
+        if head is None:
+            return StoredFeatures(self.path, no_rows(0), no_rows(0))
+        # Journal before base: a merge moves rows from the first to the second, so none is missed.
+        journal = read_journal(self._journal, self.spec.id, head.feature_dim)
+        head, base = read_base(self.path)
+        self._check_spec(head)
+        return StoredFeatures(self.path, base, journal)
+
+    @contextlib.contextmanager
+    def writer(self, notice: Callable[[str], None]) -> Iterator[StoreWriter]:
+        """Hold the store for writing; a second writer waits. Rows appended before an exception are kept.
+
+        Raises
+        ------
+        StoreError
+            The cache cannot be written.
+        """
+        prepare_cache(self._cache, "features")
+        waiting = f"another run is writing {self.path.name}; waiting for it to finish"
+        with locked(self._lock, lambda: notice(waiting)):
+            remove_leftovers(self.path)
+            writer = StoreWriter(self, self._journal, notice)
+            try:
+                yield writer
+            finally:
+                writer.close()
+
+    def set_aside_if_unreadable(self) -> Path | None:
+        """Rename a base file that is no feature store of this recipe; return its new name, None if all is well.
+
+        Raises
+        ------
+        NewerFormatError
+            A later featx wrote it: that is no damage.
+        """
+        try:
+            self.snapshot()
+            return None
+        except DamagedStoreError:
+            damaged = self.path.with_suffix(".h5.damaged")
+            self.path.replace(damaged)
+            return damaged
+
+    def _check_spec(self, head: Head) -> None:
+        if head.spec != self.spec.to_json():
+            raise DamagedStoreError(f"{self.path} holds another feature recipe than its name says")
+
+
+class StoredFeatures:
+    """The undamaged rows of a store at one moment.
+
+    Parameters
+    ----------
+    path : path
+        The base file, for messages.
+    base, journal : RowFile
+        Base and journal.
+    """
+
+    def __init__(self, path: Path, base: RowFile, journal: RowFile) -> None:
+        self._path = path
+        self._base = base
+        self._journal = journal
+        self.n_damaged = base.n_damaged + journal.n_damaged
+
+    @property
+    def n_journal(self) -> int:
+        """Rows that are only in the journal so far, or in both."""
+        return len(self._journal.keys)
+
+    def keys(self) -> NDArray[np.bytes_]:
+        """Return all keys, sorted, each once; shape (n,), S34."""
+        return np.union1d(self._base.keys, self._journal.keys).astype(KEY_DTYPE, copy=False)
+
+    def contains(self, keys: NDArray[np.uint8]) -> NDArray[np.bool_]:
+        """Tell for each key, shape (n, 34), whether its row is here; shape (n,)."""
+        wanted = sortable(keys)
+        return (self._base.find(wanted) >= 0) | (self._journal.find(wanted) >= 0)
+
+    def rows(self, keys: NDArray[np.uint8]) -> Rows:
+        """Return the rows of keys, in that order.
+
+        Raises
+        ------
+        DamagedStoreError
+            A key has no undamaged row.
+        """
+        return self._sorted_rows(sortable(keys))
+
+    def merged(self) -> tuple[int, Iterator[Rows]]:
+        """Return the number of rows and all of them in blocks, sorted by key."""
+        keys = self.keys()
+        return len(keys), (self._sorted_rows(keys[start:stop]) for start, stop in block_bounds(len(keys)))
+
+    def _sorted_rows(self, wanted: NDArray[np.bytes_]) -> Rows:
+        in_base, in_journal = self._base.find(wanted), self._journal.find(wanted)
+        missing = int(((in_base < 0) & (in_journal < 0)).sum())
+        if missing:
+            raise DamagedStoreError(f"{missing} rows are missing from {self._path}; extract them again")
+        if (in_base >= 0).all():
+            return self._base.rows.take(in_base)
+        rows = self._journal.rows.take(np.maximum(in_journal, 0))
+        here = np.flatnonzero(in_base >= 0)
+        if len(here):
+            from_base = self._base.rows.take(in_base[here])
+            rows.keys[here], rows.signatures[here] = from_base.keys, from_base.signatures
+            rows.features[here] = from_base.features
+        return rows
+
+
+class StoreWriter:
+    """Appends rows to a store; made by :meth:`FeatureStore.writer`."""
+
+    def __init__(self, store: FeatureStore, journal: Path, notice: Callable[[str], None]) -> None:
+        self._store = store
+        self._journal_path = journal
+        self._notice = notice
+        self._journal: JournalWriter | None = None
+
+    def begin(self, probes: NDArray[np.float32], producer: dict[str, str]) -> None:
+        """Make sure that what is appended now fits what is there.
+
+        Parameters
+        ----------
+        probes : ndarray of shape (n_probes, feature_dim), float32
+            Features of the probe pictures, computed by the engine that will compute the rows.
+        producer : dict
+            Libraries and processor of that engine.
+
+        Raises
+        ------
+        StoreError
+            This machine computes other features than the store holds.
+        """
+        head = self._store.head()
+        if head is None:
+            self._journal_path.unlink(missing_ok=True)  # its base is gone: whose rows they are is not known
+            self._write(Head(self._store.spec.to_json(), probes, (producer,)), 0, iter(()))
+        else:
+            self._compare(head, probes, producer)
+        self._journal = JournalWriter(self._journal_path, self._store.spec.id, probes.shape[1])
+
+    def append(self, rows: Rows) -> None:
+        """Append rows; committed at the latest after 256 rows or 2 seconds of them."""
+        if self._journal is None:
+            raise StoreError("append before begin")
+        try:
+            self._journal.append(rows)
+        except OSError as error:
+            raise StoreError(f"{self._journal_path} cannot be written: {error.strerror or error}") from None
+
+    def finish(self) -> None:
+        """Merge the journal into the base file."""
+        self.close()
+        stored = self._store.snapshot()
+        if stored.n_journal or stored.n_damaged:
+            head = self._store.head()
+            if head is None:
+                raise StoreError(f"{self._store.path} has vanished; run again")
+            self._write(head, *stored.merged())
+        del stored  # Windows deletes no file that is mapped
+        self._journal_path.unlink(missing_ok=True)
+
+    def close(self) -> None:
+        """Commit what was appended."""
+        if self._journal is not None:
+            journal, self._journal = self._journal, None
+            try:
+                journal.close()
+            except OSError as error:
+                raise StoreError(f"{self._journal_path} cannot be written: {error.strerror or error}") from None
+
+    def _compare(self, head: Head, probes: NDArray[np.float32], producer: dict[str, str]) -> None:
+        if head.probes.shape != probes.shape:
+            raise StoreError(f"{self._store.path} holds {head.feature_dim} features a picture, not {probes.shape[1]}")
+        if not np.array_equal(head.probes, probes):
+            cosine = _smallest_cosine(head.probes, probes)
+            if not cosine >= _SAME_COSINE:
+                raise StoreError(
+                    f"the features of {self._store.path} cannot be reproduced here (probe pictures agree only to "
+                    f"cosine {cosine:.4f}, needed {_SAME_COSINE}); it was made with {head.producers[0]}. "
+                    "Choose another --cache, or delete the file to compute all again."
+                )
+            self._notice(f"this machine differs from the one that began the cache (cosine {cosine:.6f}); noted in it")
+        if producer not in head.producers:
+            stored = self._store.snapshot()
+            self._write(replace(head, producers=(*head.producers, producer)), *stored.merged())
+
+    def _write(self, head: Head, n_rows: int, blocks: Iterator[Rows]) -> None:
+        write_whole(self._store.path, lambda path: write_base(path, head, n_rows, blocks))
+
+
+def _smallest_cosine(a: NDArray[np.float32], b: NDArray[np.float32]) -> float:
+    x, y = a.astype(np.float64), b.astype(np.float64)
+    norms = np.linalg.norm(x, axis=1) * np.linalg.norm(y, axis=1)
+    return float(np.min((x * y).sum(axis=1) / norms))

@@ -1,0 +1,120 @@
+"""Files that are whole or not there: temporary name, fsync, rename; and a lock that dies with its holder."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from featx.errors import StoreError
+
+_REPLACE_SECONDS = 10.0
+
+CACHE_TAG = "CACHEDIR.TAG"
+"""Marks a folder as a cache, for backup programs and for featx's own scan (bford.info/cachedir)."""
+
+_CACHE_TAG_TEXT = "Signature: 8a477f597d28d172789f06886806bc55\n# This folder was made by featx.\n"
+
+
+def prepare_cache(cache: Path, folder: str) -> Path:
+    """Make the cache and a folder in it, mark the cache as one, and return the folder.
+
+    Raises
+    ------
+    StoreError
+        It cannot be made.
+    """
+    try:
+        (cache / folder).mkdir(parents=True, exist_ok=True)
+        tag = cache / CACHE_TAG
+        if not tag.exists():
+            tag.write_text(_CACHE_TAG_TEXT)
+    except OSError as error:
+        raise StoreError(
+            f"the cache {cache} cannot be written: {error.strerror or error}; choose another --cache"
+        ) from None
+    return cache / folder
+
+
+def write_whole(path: Path, write: Callable[[Path], None]) -> None:
+    """Let a function write a temporary file beside ``path``, then make it ``path`` in one step.
+
+    Raises
+    ------
+    StoreError
+        The disk is full, the folder read-only, ...; whatever ``path`` was, it still is.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        write(temporary)
+        _sync_file(temporary)
+        _replace(temporary, path)
+        _sync_folder(path.parent)
+    except OSError as error:
+        raise StoreError(f"{path} cannot be written: {error.strerror or error}") from None
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def remove_leftovers(path: Path) -> None:
+    """Delete temporary files that killed writers of ``path`` left; call it with ``path`` locked."""
+    for leftover in path.parent.glob(f".{path.name}.*.tmp"):
+        leftover.unlink(missing_ok=True)
+
+
+def _sync_file(path: Path) -> None:
+    with path.open("r+b") as stream:
+        os.fsync(stream.fileno())
+
+
+def _replace(source: Path, target: Path) -> None:
+    # Windows refuses to replace a file that somebody reads at that instant; readers here are quick.
+    deadline = time.monotonic() + _REPLACE_SECONDS
+    while True:
+        try:
+            os.replace(source, target)
+            return
+        except PermissionError:
+            if sys.platform != "win32" or time.monotonic() > deadline:
+                raise
+            time.sleep(0.05)
+
+
+def _sync_folder(folder: Path) -> None:
+    if sys.platform == "win32":  # folders cannot be opened there
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextlib.contextmanager
+def locked(path: Path, waiting: Callable[[], None]) -> Iterator[None]:
+    """Hold an exclusive lock; the system releases it when the holder dies.
+
+    Parameters
+    ----------
+    path : path
+        The lock file.
+    waiting : callable
+        Called once if another process holds it.
+    """
+    lock = FileLock(path)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        waiting()
+        lock.acquire()
+    except OSError as error:
+        raise StoreError(f"{path} cannot be locked: {error.strerror or error}") from None
+    try:
+        yield
+    finally:
+        lock.release()

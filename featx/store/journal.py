@@ -1,0 +1,112 @@
+"""The journal beside a feature store: rows appended as they are computed, safe against a kill at any instant.
+
+Format: a header (magic, recipe id, feature dimension, CRC-32), then records of fixed size: key, signature,
+features, CRC-32 of the three. A torn last record is cut off; a damaged one is left out.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+import time
+import zlib
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+
+from featx.store.rows import KEY_BYTES, SIGNATURE_SHAPE, RowFile, Rows, no_rows
+
+_MAGIC = b"featx journal 1\n"
+_HEADER = struct.Struct("<16s16sI")
+_HEADER_BYTES = _HEADER.size + 4
+_COMMIT_ROWS = 256
+_COMMIT_SECONDS = 2.0
+
+
+def _record_dtype(feature_dim: int) -> np.dtype[np.void]:
+    return np.dtype(
+        [
+            ("key", "u1", (KEY_BYTES,)),
+            ("signature", "u1", SIGNATURE_SHAPE),
+            ("features", "<f4", (feature_dim,)),
+            ("crc", "<u4"),
+        ]
+    )
+
+
+def _header(spec_id: str, feature_dim: int) -> bytes:
+    content = _HEADER.pack(_MAGIC, spec_id.encode(), feature_dim)
+    return content + zlib.crc32(content).to_bytes(4, "little")
+
+
+def read_journal(path: Path, spec_id: str, feature_dim: int) -> RowFile:
+    """Return the whole, undamaged rows of a journal; none if there is no journal."""
+    try:
+        with path.open("rb") as stream:
+            begins_well = stream.read(_HEADER_BYTES) == _header(spec_id, feature_dim)
+            size = stream.seek(0, os.SEEK_END)
+    except FileNotFoundError:
+        return no_rows(feature_dim)
+    dtype = _record_dtype(feature_dim)
+    count = (size - _HEADER_BYTES) // dtype.itemsize
+    if not begins_well or count < 1:  # killed while the header was written, or not a journal of this store
+        return no_rows(feature_dim)
+    records = np.asarray(np.memmap(path, dtype, "r", _HEADER_BYTES, (count,)))
+    rows = Rows(records["key"], records["signature"], records["features"])
+    return RowFile.check(rows, records["crc"])
+
+
+class JournalWriter:
+    """Appends rows to a journal; what was committed survives a kill and a power cut.
+
+    Parameters
+    ----------
+    path : path
+        The journal; continued where it is one of this store, begun anew where it is not.
+    spec_id : str
+        Id of the feature recipe.
+    feature_dim : int
+        Numbers per picture.
+    """
+
+    def __init__(self, path: Path, spec_id: str, feature_dim: int) -> None:
+        self._dtype = _record_dtype(feature_dim)
+        self._pending = 0
+        self._committed_at = time.monotonic()
+        self._stream: BinaryIO = path.open("r+b" if path.exists() else "w+b")
+        header = _header(spec_id, feature_dim)
+        if self._stream.read(_HEADER_BYTES) == header:
+            size = self._stream.seek(0, os.SEEK_END)
+            torn = (size - _HEADER_BYTES) % self._dtype.itemsize
+            self._stream.seek(size - torn)
+        else:
+            self._stream.seek(0)
+            self._stream.write(header)
+        self._stream.truncate()
+
+    def append(self, rows: Rows) -> None:
+        """Append rows; committed at the latest after 256 rows or 2 seconds of them."""
+        records = np.empty(len(rows), self._dtype)
+        records["key"] = rows.keys
+        records["signature"] = rows.signatures
+        records["features"] = rows.features
+        records["crc"] = rows.checksums()
+        self._stream.write(records.tobytes())
+        self._pending += len(rows)
+        if self._pending >= _COMMIT_ROWS or time.monotonic() - self._committed_at >= _COMMIT_SECONDS:
+            self.commit()
+
+    def commit(self) -> None:
+        """Put everything appended so far on the disk."""
+        self._stream.flush()
+        os.fsync(self._stream.fileno())
+        self._pending = 0
+        self._committed_at = time.monotonic()
+
+    def close(self) -> None:
+        """Commit and close."""
+        try:
+            self.commit()
+        finally:
+            self._stream.close()

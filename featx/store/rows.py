@@ -1,0 +1,118 @@
+"""One row of a feature store: key, signature, features and their checksum; in memory and in a file."""
+
+from __future__ import annotations
+
+import zlib
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+KEY_BYTES = 34
+"""SHA-256 of the file's bytes (32) and the number of the view, big-endian (2)."""
+
+KEY_DTYPE = np.dtype(f"S{KEY_BYTES}")
+"""Keys as numpy sorts and searches them: by their bytes."""
+
+SIGNATURE_SHAPE = (16, 16)
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Some rows, column by column, in memory or mapped from a file.
+
+    Parameters
+    ----------
+    keys : ndarray of shape (n, 34), uint8
+    signatures : ndarray of shape (n, 16, 16), uint8
+    features : ndarray of shape (n, feature_dim), float32
+    """
+
+    keys: NDArray[np.uint8]
+    signatures: NDArray[np.uint8]
+    features: NDArray[np.float32]
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    def take(self, at: NDArray[np.int64]) -> Rows:
+        """Return copies of the rows at the given positions."""
+        return Rows(self.keys[at], self.signatures[at], self.features[at])
+
+    def checksums(self) -> NDArray[np.uint32]:
+        """Return the CRC-32 of key, signature and features of each row, shape (n,)."""
+        columns = zip(self.keys, self.signatures, self.features, strict=True)
+        return np.array([zlib.crc32(f, zlib.crc32(s, zlib.crc32(k))) for k, s, f in columns], np.uint32)
+
+
+@dataclass(frozen=True)
+class RowFile:
+    """The undamaged rows of a file, found by key, read when asked for.
+
+    Parameters
+    ----------
+    rows : Rows
+        All rows as they lie in the file.
+    keys : ndarray of shape (n,), S34
+        Keys of the undamaged ones, sorted, each once.
+    at : ndarray of shape (n,), int64
+        Position of each of them in ``rows``.
+    n_damaged : int
+        Rows whose checksum is wrong.
+    """
+
+    rows: Rows
+    keys: NDArray[np.bytes_]
+    at: NDArray[np.int64]
+    n_damaged: int
+
+    @classmethod
+    def check(cls, rows: Rows, checksums: NDArray[np.uint32]) -> RowFile:
+        """Compare every row with its checksum and leave the damaged ones out."""
+        good = np.flatnonzero(rows.checksums() == checksums)
+        keys, first = np.unique(sortable(rows.keys[good]), return_index=True)
+        return cls(rows, keys, good[first], len(rows) - len(good))
+
+    def find(self, keys: NDArray[np.bytes_]) -> NDArray[np.int64]:
+        """Return the position in the file of each key, -1 where it is not there; shape (n_keys,)."""
+        if not len(self.keys):
+            return np.full(len(keys), -1, np.int64)
+        place = np.searchsorted(self.keys, keys)
+        place[place == len(self.keys)] = 0
+        return np.where(self.keys[place] == keys, self.at[place], -1)
+
+
+def no_rows(feature_dim: int) -> RowFile:
+    """Return the content of a file without rows."""
+    rows = Rows(
+        np.empty((0, KEY_BYTES), np.uint8),
+        np.empty((0, *SIGNATURE_SHAPE), np.uint8),
+        np.empty((0, feature_dim), np.float32),
+    )
+    return RowFile(rows, np.empty(0, KEY_DTYPE), np.empty(0, np.int64), 0)
+
+
+def sortable(keys: NDArray[np.uint8]) -> NDArray[np.bytes_]:
+    """Return keys of shape (n, 34), uint8, as byte strings of shape (n,), which numpy sorts and searches."""
+    strings: NDArray[Any] = np.ascontiguousarray(keys).view(KEY_DTYPE)
+    return strings.reshape(len(keys))
+
+
+def keys_of(content_hashes: NDArray[np.uint8], view: int = 0) -> NDArray[np.uint8]:
+    """Return the keys of contents.
+
+    Parameters
+    ----------
+    content_hashes : ndarray of shape (n, 32), uint8
+    view : int
+        0 for the picture itself.
+
+    Returns
+    -------
+    ndarray of shape (n, 34), uint8
+    """
+    keys = np.empty((len(content_hashes), KEY_BYTES), np.uint8)
+    keys[:, :32] = content_hashes
+    keys[:, 32:] = np.frombuffer(view.to_bytes(2, "big"), np.uint8)
+    return keys
