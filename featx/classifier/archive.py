@@ -19,6 +19,7 @@ _FORMAT_NAME = "featx model"
 _HEADER = "model.json"
 _ESTIMATOR = "estimator.skops"
 _LARGEST = 2**31
+_TRUSTED = ["featx.scaling.CommonScaler"]  # besides what skops itself holds for safe
 
 
 class Archive:
@@ -125,8 +126,9 @@ def load_estimator(content: bytes) -> Any:
 
     try:
         unknown = get_untrusted_types(data=content)
+        unknown = [name for name in unknown if name not in _TRUSTED]
         if not unknown:
-            return loads(content, trusted=[])
+            return loads(content, trusted=_TRUSTED)
     except Exception as error:  # skops raises zipfile, json and its own errors on a damaged file
         raise ClassifierError(f"the fitted head cannot be read: {error}") from None
     raise ClassifierError(

@@ -266,6 +266,7 @@ class Classifier:
             "evaluation": self.evaluation.to_dict(),
             "temperature": self.temperature,
             "n_folded": 0 if self.folded is None else len(self.folded.weights),
+            "pairwise": self.folded is not None and self.folded.pairwise,
             "sample_ids": None if self.out_of_fold is None else list(self.out_of_fold.sample_ids),
             "probes": list(self.probe_files),
             "versions": dict(self.versions),
@@ -288,7 +289,8 @@ class Classifier:
         folded = out_of_fold = None
         if header["n_folded"]:
             numbers = range(int(header["n_folded"]))
-            folded = Folded([arrays[f"weight{i}"] for i in numbers], [arrays[f"bias{i}"] for i in numbers])
+            weights, biases = ([arrays[f"{kind}{i}"] for i in numbers] for kind in ("weight", "bias"))
+            folded = Folded(weights, biases, bool(header["pairwise"]))
         if header["sample_ids"] is not None:
             ids = tuple(str(sample_id) for sample_id in header["sample_ids"])
             out_of_fold = OutOfFold(ids, arrays["oof_y"], arrays["oof_scores"], arrays["oof_fold"])

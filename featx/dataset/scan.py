@@ -194,7 +194,8 @@ def _no_pictures(folder: Path, ignored: Sequence[Entry]) -> str:
     if exports:
         what = ", ".join(f"{kinds[kind]:,} {kind} ({EXPORT_FIRST[kind]})" for kind in exports)
         return f"{folder} holds no pictures that featx reads, but {what}; export them as TIFF, PNG or JPEG first"
-    return f"{folder} holds {len(ignored):,} files, and none is a picture (JPEG, PNG, BMP, GIF, TIFF, WebP)"
+    names = ", ".join(entry.name for entry in ignored[:3]) + (", ..." if len(ignored) > 3 else "")
+    return f"{folder} holds no picture (JPEG, PNG, BMP, GIF, TIFF or WebP), only {names}"
 
 
 def _scan_manifest(data: Path, listed: Sequence[Sample]) -> Dataset:

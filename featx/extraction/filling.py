@@ -96,7 +96,7 @@ def fill(
                 progress.advance(len(rows))
         del stored
         writer.finish()
-    return Filled(pending.settle(states), pending.n_computed, device, dict(pending.notes))
+    return Filled(pending.settle(states, memo), pending.n_computed, device, dict(pending.notes))
 
 
 def look_up(pictures: Sequence[Found], memo: Mapping[str, FileState], store: FeatureStore, runtime: Runtime) -> Filled:
@@ -213,9 +213,10 @@ class _Batches(Iterator[NDArray[np.uint8]]):
         self.n_computed += len(batch)
         return Rows(keys_of(hashes), signatures, features)
 
-    def settle(self, states: Sequence[FileState | None]) -> list[FileState]:
-        """Fill in what was read; copies of one content share what decoding one of them showed."""
-        shown = {s.content_hash: s for s in self._read if s.status == "skipped" or s.width}
+    def settle(self, states: Sequence[FileState | None], memo: Mapping[str, FileState]) -> list[FileState]:
+        """Fill in what was read; copies of one content share what decoding one of them showed, now or before."""
+        shown = {s.content_hash: s for s in memo.values() if s.width}
+        shown |= {s.content_hash: s for s in self._read if s.status == "skipped" or s.width}
         read = iter(self._read)
         return [state if state is not None else _like(next(read), shown) for state in states]
 

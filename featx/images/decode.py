@@ -36,8 +36,9 @@ _TRANSPOSE = {
     8: Image.Transpose.ROTATE_90,
 }
 
-# The pixel limit is checked here, with a reason a person understands; Pillow's own warning adds nothing.
-warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
+# What Pillow warns of is harmless metadata, or becomes a reason here. Once for the process, because decoding runs in
+# threads, where warnings cannot be put aside one call at a time.
+warnings.filterwarnings("ignore", module=r"PIL\.")
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,116 @@
+"""A backbone whose features can be computed by hand, and pictures to feed it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from featx.backbones.table import BACKBONES, Backbone, KerasWeights
+from featx.runtime import Runtime
+
+
+class QuadrantEngine:
+    """Features: mean red, green and blue of the four quadrants, from 0 to 1; shape (n, 12)."""
+
+    name = "tensorflow"
+    precision = "float32"
+    device = "cpu"
+    feature_dim = 12
+    producer = {"engine": "quadrants"}  # noqa: RUF012
+
+    def __init__(self, pictures: list[int]) -> None:
+        self._pictures = pictures
+
+    def run(self, batches: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+        for pixels in batches:
+            self._pictures.append(len(pixels))
+            yield quadrant_means(pixels)
+
+
+def quadrant_means(pixels: np.ndarray) -> np.ndarray:
+    """Return what :class:`QuadrantEngine` computes."""
+    half = pixels.shape[1] // 2
+    parts = [
+        pixels[:, rows, columns]
+        for rows in (slice(half), slice(half, None))
+        for columns in (slice(half), slice(half, None))
+    ]
+    means = [part.reshape(len(pixels), -1, 3).astype(np.float64).mean(axis=1) / 255 for part in parts]
+    return np.concatenate(means, axis=1).astype(np.float32)
+
+
+class Fake:
+    """The fake backbone ``quadrants`` and what it was asked to compute.
+
+    Parameters
+    ----------
+    runtime : Runtime
+        With a cache of its own; notices are collected.
+    notices : list of str
+    """
+
+    def __init__(self, cache: Path) -> None:
+        self._batches: list[int] = []
+        self.starts = 0
+        self.notices: list[str] = []
+        self.runtime = Runtime(cache, workers=2, notice=self.notices.append)
+
+    def start(self, name: str, network: object) -> QuadrantEngine:
+        self.starts += 1
+        self._batches.append(-10)  # the ten probe pictures do not count
+        return QuadrantEngine(self._batches)
+
+    @property
+    def n_computed(self) -> int:
+        """Pictures computed so far, probes left out."""
+        return sum(self._batches)
+
+
+@pytest.fixture
+def fake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Fake:
+    """Install the backbone ``quadrants`` and make it the one that engines run."""
+    home = tmp_path / "keras"
+    (home / "models").mkdir(parents=True)
+    (home / "models" / "quadrants.h5").write_bytes(b"weights of the quadrants")
+    monkeypatch.setenv("KERAS_HOME", str(home))
+    row = Backbone("quadrants", "none.None", 32, "none", 12, 0, "Apache-2.0", KerasWeights("quadrants.h5"))
+    monkeypatch.setitem(BACKBONES, "quadrants", row)
+    made = Fake(tmp_path / "cache")
+    monkeypatch.setattr("featx.extraction.filling.build_network", lambda spec, file: None)
+    monkeypatch.setattr("featx.extraction.filling.start_engine", made.start)
+    return made
+
+
+def save_picture(path: Path, colour: tuple[int, int, int], seed: int = 0, size: tuple[int, int] = (40, 40)) -> Path:
+    """Write a PNG of one colour with a little seeded grain."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    grain = np.random.default_rng(seed).integers(-12, 13, (size[1], size[0], 3))
+    Image.fromarray(np.clip(np.array(colour) + grain, 0, 255).astype(np.uint8)).save(path, "PNG")
+    return path
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> Path:
+    """Return a folder of two easy classes, 12 pictures each."""
+    return make_classes(tmp_path / "set", {"blue": (30, 60, 200), "red": (200, 50, 40)}, 12)
+
+
+def make_classes(folder: Path, colours: dict[str, tuple[int, int, int]], n: int) -> Path:
+    """Write ``n`` pictures of each class into class folders."""
+    for number, (name, colour) in enumerate(colours.items()):
+        for i in range(n):
+            save_picture(folder / name / f"{name}-{i:02}.png", colour, seed=1000 * number + i)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def keras_start() -> Callable[[], None]:
+    """Import Keras once, quietly."""
+    from featx.backbones.start import start_keras
+
+    start_keras()
+    return start_keras

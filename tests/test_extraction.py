@@ -1,0 +1,342 @@
+"""The promises of an extraction, on a backbone whose features can be computed by hand."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+from PIL import Image
+
+from conftest import Fake, make_classes, quadrant_means, save_picture
+from featx.errors import DatasetError, ImageError, StoreError
+from featx.extraction import extract, extract_command, featurize, latest
+from featx.images import prepare
+from featx.runtime import Runtime
+
+
+def run(fake: Fake, data: Path, **options):
+    return extract(data, "quadrants", runtime=options.pop("runtime", fake.runtime), **options)
+
+
+def expected(path: Path, **how) -> np.ndarray:
+    return quadrant_means(prepare(path.read_bytes(), 32, **how).pixels[np.newaxis])[0]
+
+
+def age(folder: Path, seconds: int = 60) -> None:
+    """Make files older than what a scan may not trust yet."""
+    for path in folder.rglob("*"):
+        if path.is_file():
+            os.utime(path, (time.time() - seconds,) * 2)
+
+
+def test_features_are_those_of_each_picture(fake, pictures):
+    table = run(fake, pictures)
+    for sample, features in zip(table.samples, table.X, strict=True):
+        np.testing.assert_array_equal(features, expected(pictures / sample.sample_id))
+    assert [s.sample_id for s in table.samples] == sorted(s.sample_id for s in table.samples)
+    assert table.y.tolist() == ["blue"] * 12 + ["red"] * 12
+    assert table.X.dtype == np.float32
+    done = table.extraction
+    assert (done.n_images, done.n_computed, done.n_cached, done.feature_dim) == (24, 24, 0, 12)
+
+
+def test_the_network_runs_once_per_picture(fake, pictures):
+    run(fake, pictures)
+    again = run(fake, pictures)
+    assert (again.extraction.n_computed, again.extraction.n_cached) == (0, 24)
+    assert (fake.n_computed, fake.starts) == (24, 1)  # a warm run does not even start an engine
+    assert again.extraction.device == ""
+
+
+def test_added_pictures_alone_are_computed(fake, pictures):
+    run(fake, pictures)
+    for i in range(10):
+        save_picture(pictures / "red" / f"new-{i}.png", (190, 60, 50), seed=500 + i)
+    table = run(fake, pictures)
+    assert (table.extraction.n_computed, table.extraction.n_cached, fake.n_computed) == (10, 24, 34)
+
+
+def test_a_moved_folder_and_renamed_files_compute_nothing(fake, pictures, tmp_path):
+    before = run(fake, pictures)
+    moved = tmp_path / "elsewhere" / "moved"
+    moved.parent.mkdir()
+    pictures.rename(moved)
+    (moved / "red" / "red-00.png").rename(moved / "red" / "zz.png")
+    after = run(fake, moved)
+    assert after.extraction.n_computed == 0
+    assert fake.n_computed == 24
+    assert sorted(map(tuple, before.X.tolist())) == sorted(map(tuple, after.X.tolist()))
+
+
+@pytest.mark.parametrize(
+    "change", [{"pooling": "max"}, {"resize": "pad"}, {"size": 48}, {"layer": "x"}, {"weights": "random"}]
+)
+def test_whatever_changes_features_computes_all(fake, pictures, change):
+    run(fake, pictures)
+    assert run(fake, pictures, **change).extraction.n_computed == 24
+
+
+def test_relabelling_never_reruns_the_network(fake, pictures):
+    run(fake, pictures)
+    (pictures / "red").rename(pictures / "crimson")
+    table = run(fake, pictures)
+    assert table.extraction.n_computed == 0
+    assert set(table.y) == {"blue", "crimson"}
+
+
+@pytest.mark.parametrize(("workers", "batch_size"), [(1, 1), (3, 5), (8, 100)])
+def test_same_bytes_whatever_workers_and_batches(fake, pictures, tmp_path, workers, batch_size):
+    reference = run(fake, pictures)
+    other = Runtime(tmp_path / "other", workers=workers, batch_size=batch_size)
+    table = run(fake, pictures, runtime=other)
+    np.testing.assert_array_equal(table.X, reference.X)
+    assert table.extraction.store.read_bytes() == reference.extraction.store.read_bytes()
+
+
+def test_same_bytes_whatever_the_order_of_arrival(fake, pictures, tmp_path):
+    reference = run(fake, pictures)
+    runtime = Runtime(tmp_path / "other")
+    half = tmp_path / "half"
+    shutil.copytree(pictures / "red", half / "a")
+    run(fake, half, runtime=runtime)
+    table = run(fake, pictures, runtime=runtime)
+    assert table.extraction.n_computed == 12
+    assert table.extraction.store.read_bytes() == reference.extraction.store.read_bytes()
+
+
+def test_copies_are_two_samples_and_one_row(fake, pictures):
+    shutil.copy(pictures / "red" / "red-03.png", pictures / "blue" / "copy.png")
+    table = run(fake, pictures)
+    assert (table.extraction.n_images, table.extraction.n_computed, table.extraction.n_cached) == (25, 24, 1)
+    ids = table.sample_ids.tolist()
+    one, other = ids.index("blue/copy.png"), ids.index("red/red-03.png")
+    np.testing.assert_array_equal(table.X[one], table.X[other])
+    np.testing.assert_array_equal(table.content_hashes[one], table.content_hashes[other])
+    assert table.y[[one, other]].tolist() == ["blue", "red"]
+    with h5py.File(table.extraction.store) as file:
+        assert len(file["key"]) == 24
+
+
+def test_bad_images_are_listed_never_invented(fake, pictures):
+    (pictures / "red" / "empty.jpg").write_bytes(b"")
+    (pictures / "red" / "page.png").write_text("<html>404</html>")
+    whole = (pictures / "red" / "red-00.png").read_bytes()
+    (pictures / "red" / "torn.png").write_bytes(whole[: len(whole) // 2])
+    (pictures / "red" / "torn-copy.png").write_bytes(whole[: len(whole) // 2])
+    (pictures / "red" / "gone.png").symlink_to(pictures / "nowhere.png")
+    (pictures / "notes.txt").write_text("no image")
+    reasons = {
+        "red/empty.jpg": "empty file (0 bytes)",
+        "red/gone.png": "broken link",
+        "red/page.png": "not an image: the content is none of JPEG, PNG, BMP, GIF, TIFF, WebP",
+        "red/torn-copy.png": "truncated PNG: the file ends before the picture does",
+        "red/torn.png": "truncated PNG: the file ends before the picture does",
+    }
+    for _ in range(2):  # found, and remembered
+        done = run(fake, pictures).extraction
+        assert {s.path: s.reason for s in done.skipped} == reasons
+        assert done.ignored == ("notes.txt",)
+        assert done.n_images + len(done.skipped) + len(done.ignored) == 24 + 5 + 1
+        age(pictures)
+
+
+def test_strict_makes_a_bad_image_an_error_after_the_rest(fake, pictures):
+    (pictures / "red" / "empty.jpg").write_bytes(b"")
+    with pytest.raises(ImageError, match=r"--strict: 1 pictures cannot be used, the first is red/empty.jpg: empty"):
+        run(fake, pictures, strict=True)
+    assert run(fake, pictures).extraction.n_computed == 0
+
+
+def test_odd_pictures_are_extracted_to_the_end(fake, tmp_path):
+    odd = tmp_path / "odd" / "a"
+    odd.mkdir(parents=True)
+    picture = Image.fromarray(np.random.default_rng(0).integers(0, 256, (40, 60, 3)).astype(np.uint8))
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    picture.convert("CMYK").save(odd / "cmyk.jpg")
+    picture.save(odd / "rotated.jpg", exif=exif)
+    Image.fromarray(np.arange(2400, dtype=np.uint16).reshape(40, 60) * 27).save(odd / "deep.png")
+    picture.quantize(16).save(odd / "palette.png")
+    picture.save(odd / "moving.gif", save_all=True, append_images=[picture.rotate(90)])
+    (odd / "corrupt.png").write_bytes(b"\x89PNG\r\n\x1a\n" + b"x" * 100)
+    done = run(fake, odd.parent).extraction
+    assert done.n_computed == 5
+    assert [s.path for s in done.skipped] == ["a/corrupt.png"]
+    assert done.notes == {"first of 2 frames": 1}
+
+
+def test_unchanged_files_are_not_read_again(fake, pictures, monkeypatch):
+    age(pictures)
+    run(fake, pictures)
+    monkeypatch.setattr("featx.extraction.reading.read_file", lambda path: pytest.fail(f"read {path}"))
+    run(fake, pictures)
+
+
+def test_changed_files_alone_are_read_again(fake, pictures, monkeypatch):
+    from featx.extraction import reading
+
+    age(pictures)
+    run(fake, pictures)
+    save_picture(pictures / "red" / "red-05.png", (220, 40, 40), seed=77)
+    read: list[str] = []
+    original = reading.read_file
+    monkeypatch.setattr(reading, "read_file", lambda path: read.append(path.name) or original(path))
+    table = run(fake, pictures)
+    assert read == ["red-05.png"]
+    assert table.extraction.n_computed == 1
+    at = table.sample_ids.tolist().index("red/red-05.png")
+    np.testing.assert_array_equal(table.X[at], expected(pictures / "red" / "red-05.png"))
+
+
+def test_a_change_within_the_clock_s_grain_is_noticed(fake, pictures):
+    run(fake, pictures)  # the files are younger than 2 s: their times are not trusted
+    victim = pictures / "red" / "red-05.png"
+    status, size = victim.stat(), victim.stat().st_size
+    for seed in range(200):
+        save_picture(victim, (200, 50, 40), seed=9000 + seed)
+        if victim.stat().st_size == size:
+            break
+    os.utime(victim, ns=(status.st_mtime_ns, status.st_mtime_ns))
+    assert victim.stat().st_size == size
+    assert run(fake, pictures).extraction.n_computed == 1
+
+
+def test_an_interrupted_run_goes_on_and_ends_with_the_same_bytes(fake, pictures, tmp_path, monkeypatch):
+    reference = run(fake, pictures, runtime=Runtime(tmp_path / "reference")).extraction.store.read_bytes()
+    before = fake.n_computed
+
+    def stop(stage: str, done: int, total: int) -> None:
+        if done >= 10:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run(fake, pictures, runtime=replace(fake.runtime, batch_size=5, progress=stop))
+    kept = fake.n_computed - before
+    table = run(fake, pictures)
+    assert table.extraction.n_computed == 24 - kept
+    assert table.extraction.store.read_bytes() == reference
+
+
+def test_damaged_rows_are_made_again_and_the_rest_kept(fake, pictures):
+    table = run(fake, pictures)
+    X, store = table.X, table.extraction.store
+    content = store.read_bytes()
+    with h5py.File(store) as file:
+        offset = file["features"].id.get_offset()
+    store.write_bytes(content[: offset + 5] + bytes([content[offset + 5] ^ 1]) + content[offset + 6 :])
+    again = run(fake, pictures)
+    assert again.extraction.n_computed == 1
+    np.testing.assert_array_equal(again.X, X)
+    assert store.read_bytes() == content
+    assert any("1 rows of" in text and "damaged; they are made again" in text for text in fake.notices)
+
+
+def test_an_unreadable_store_is_set_aside(fake, pictures):
+    store = run(fake, pictures).extraction.store
+    store.write_bytes(b"garbage")
+    assert run(fake, pictures).extraction.n_computed == 24
+    assert store.with_suffix(".h5.damaged").read_bytes() == b"garbage"
+    assert any("was damaged and is now" in text for text in fake.notices)
+
+
+def test_a_file_that_vanishes_after_the_scan(fake, pictures, monkeypatch):
+    from featx.extraction import extracting
+
+    original = extracting.scan
+
+    def scan_then_lose(*args, **options):
+        found = original(*args, **options)
+        (pictures / "red" / "red-01.png").unlink()
+        return found
+
+    monkeypatch.setattr(extracting, "scan", scan_then_lose)
+    assert [s.reason for s in run(fake, pictures).extraction.skipped] == ["no such file"]
+
+
+def test_what_was_understood_is_told_first(fake, pictures):
+    run(fake, pictures)
+    assert fake.notices[0] == f"{pictures}: 2 classes by folder: blue 12, red 12"
+    assert "quadrants (ImageNet weights), 32 x 32 pixels by crop" in fake.notices[1]
+    assert "12 features a picture" in fake.notices[2]
+
+
+def test_flatten_of_many_numbers_warns(fake, pictures, monkeypatch):
+    monkeypatch.setattr("featx.extraction.filling._WIDE", 11)
+    run(fake, pictures, pooling="flatten")
+    assert any(text.startswith("warning: flatten gives 12 features") for text in fake.notices)
+
+
+def test_share_that_a_crop_cuts_away(fake, tmp_path):
+    save_picture(tmp_path / "set" / "a" / "1.png", (9, 9, 9), size=(80, 40))
+    save_picture(tmp_path / "set" / "b" / "2.png", (9, 9, 9), size=(40, 40))
+    share = 1 - 0.875**2 * (0.5 + 1) / 2
+    assert run(fake, tmp_path / "set").extraction.cut_away == pytest.approx(share)
+    age(tmp_path / "set")
+    assert run(fake, tmp_path / "set").extraction.cut_away == pytest.approx(share)
+    assert run(fake, tmp_path / "set", resize="pad").extraction.cut_away is None
+
+
+def test_latest_is_the_set_extracted_last_with_its_labels_as_they_are_now(fake, pictures, tmp_path):
+    with pytest.raises(StoreError, match="nothing was extracted into .*cache yet; name the pictures: featx fit DATA"):
+        latest(fake.runtime)
+    run(fake, make_classes(tmp_path / "first", {"x": (0, 0, 0), "y": (9, 9, 9)}, 2))
+    X = run(fake, pictures).X
+    (pictures / "red").rename(pictures / "crimson")
+    table = latest(fake.runtime)
+    assert set(table.y) == {"blue", "crimson"}
+    np.testing.assert_array_equal(table.X, X)
+    assert fake.n_computed == 24 + 4
+
+
+def test_latest_names_the_command_for_pictures_without_features(fake, pictures):
+    run(fake, pictures, resize="pad")
+    save_picture(pictures / "red" / "new.png", (200, 50, 40), seed=5)
+    with pytest.raises(DatasetError) as caught:
+        latest(fake.runtime)
+    assert f"1 of 25 pictures of {pictures} have no features yet" in str(caught.value)
+    assert str(caught.value).endswith(f"featx extract {pictures} --backbone quadrants --resize pad")
+
+
+def test_command_leaves_defaults_out_and_quotes():
+    options = {"backbone": "efficientnet-lite0", "pooling": "max", "layer": None, "label_by": "top"}
+    assert extract_command(Path("my data"), options) == "featx extract 'my data' --pooling max --label-by top"
+
+
+def test_featurize_takes_files_and_folders_by_a_given_recipe(fake, pictures, tmp_path):
+    trained = run(fake, pictures)
+    folder = make_classes(tmp_path / "new", {"unknown": (100, 100, 100)}, 3)
+    single = save_picture(tmp_path / "one.png", (1, 2, 3))
+    (tmp_path / "no.png").write_bytes(b"")
+    table = featurize([single, tmp_path / "no.png", folder, pictures / "red"], trained.spec, runtime=fake.runtime)
+    assert table.extraction.n_computed == 4
+    assert table.sample_ids.tolist()[:2] == [single.as_posix(), (folder / "unknown" / "unknown-00.png").as_posix()]
+    np.testing.assert_array_equal(table.X[0], expected(single))
+    assert [(s.path, s.position) for s in table.extraction.skipped] == [((tmp_path / "no.png").as_posix(), 1)]
+    assert [label for label in table.y if label is not None] == []
+
+
+def test_featurize_refuses_another_decoder(fake, pictures):
+    spec = replace(run(fake, pictures).spec, decode="1-ffffffffffff")
+    with pytest.raises(ValueError, match="made with decoder 1-ffffffffffff, this machine decodes as"):
+        featurize([pictures], spec, runtime=fake.runtime)
+
+
+def test_featurize_refuses_other_weights(fake, pictures, tmp_path):
+    spec = run(fake, pictures).spec
+    other = tmp_path / "other.h5"
+    other.write_bytes(b"other weights")
+    with pytest.raises(OSError, match="the model was made with other weights than quadrants"):
+        featurize([make_classes(tmp_path / "n", {"a": (1, 1, 1)}, 1)], spec, weights=other, runtime=fake.runtime)
+
+
+def test_a_cache_inside_the_data_is_not_scanned(fake, pictures):
+    inside = replace(fake.runtime, cache=pictures / "cache")
+    run(fake, pictures, runtime=inside)
+    done = run(fake, pictures, runtime=inside).extraction
+    assert (done.n_images, done.ignored) == (24, ())

@@ -1,0 +1,76 @@
+"""The recipe is the cache key: what is in it, and that its name never changes by accident."""
+
+from __future__ import annotations
+
+from dataclasses import fields, replace
+
+import pytest
+
+from featx.errors import SpecError
+from featx.spec import FeatureSpec
+
+SPEC = FeatureSpec("vgg16", "ab" * 32, "caffe", 224, "1-0123456789ab", "tensorflow", "float32")
+
+
+def test_canonical_json_leaves_defaults_out():
+    assert SPEC.to_json() == (
+        '{"backbone":"vgg16","decode":"1-0123456789ab","engine":"tensorflow","precision":"float32",'
+        f'"preprocess":"caffe","size":224,"weights":"{"ab" * 32}"}}'
+    )
+
+
+def test_id_of_a_recipe_is_fixed_for_ever():
+    assert SPEC.id == "56a168ed04f04195"
+
+
+def test_every_field_changes_the_id():
+    other = {
+        "backbone": "vgg19",
+        "weights": "cd" * 32,
+        "preprocess": "tf",
+        "size": 96,
+        "decode": "2-0123456789ab",
+        "engine": "openvino",
+        "precision": "bfloat16",
+        "layer": "block4_pool",
+        "pooling": "max",
+        "resize": "pad",
+    }
+    assert set(other) == {field.name for field in fields(FeatureSpec)}
+    ids = {replace(SPEC, **{name: value}).id for name, value in other.items()}
+    assert len(ids | {SPEC.id}) == len(other) + 1
+
+
+def test_json_round_trip():
+    spec = replace(SPEC, layer="x", pooling="flatten")
+    assert FeatureSpec.from_json(spec.to_json()) == spec
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"pooling": "mean"}, "pooling is 'mean'; allowed are avg, max, flatten"),
+        ({"resize": "stretch"}, "resize is 'stretch'; allowed are crop, squash, pad"),
+        ({"preprocess": "vgg"}, "preprocess is 'vgg'; allowed are caffe, tf, torch, lite, none"),
+        ({"size": 4}, "size is 4; allowed are 8 to 4096 pixels"),
+    ],
+)
+def test_impossible_values(changes, message):
+    with pytest.raises(SpecError, match=message):
+        replace(SPEC, **changes)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{", "not JSON"),
+        ("[]", "not a JSON object"),
+        ("{}", "lacks backbone, weights"),
+        (SPEC.to_json()[:-1] + ',"colour":1}', "field 'colour' that this featx does not know; update featx"),
+        (SPEC.to_json().replace("224", '"224"'), "size is '224'; it must be int"),
+        (SPEC.to_json().replace("224", "true"), "size is True; it must be int"),
+    ],
+)
+def test_damaged_json(text, message):
+    with pytest.raises(SpecError, match=message):
+        FeatureSpec.from_json(text)

@@ -1,0 +1,345 @@
+"""The feature store: sorted rows, byte for byte the same, safe against damage and a second writer."""
+
+from __future__ import annotations
+
+import hashlib
+import multiprocessing
+import os
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+
+from featx.errors import DamagedStoreError, NewerFormatError, StoreError
+from featx.spec import FeatureSpec
+from featx.store import FeatureStore, Rows, keys_of, read_latest, read_snapshot, write_latest, write_snapshot
+from featx.store.files import write_whole
+from featx.table import FileState, Sample
+
+SPEC = FeatureSpec("quadrants", "ab" * 32, "none", 32, "1-000000000000", "tensorflow", "float32")
+PROBES = np.arange(12, dtype=np.float32).reshape(2, 6)
+PRODUCER = {"engine": "test 1"}
+
+
+def rows(*numbers: int) -> Rows:
+    hashes = [hashlib.sha256(b"%d" % n).digest() for n in numbers]
+    keys = keys_of(np.frombuffer(b"".join(hashes), np.uint8).reshape(-1, 32))
+    signatures = np.array([np.full((16, 16), n % 256) for n in numbers], np.uint8)
+    features = np.array([[n, n + 0.5, -n, 0, 1e-30, 1e30] for n in numbers], np.float32)
+    return Rows(keys, signatures, features)
+
+
+def write(cache: Path, *parts: Rows, finish: bool = True) -> FeatureStore:
+    store = FeatureStore(cache, SPEC)
+    with store.writer(lambda text: None) as writer:
+        writer.begin(PROBES, PRODUCER)
+        for part in parts:
+            writer.append(part)
+        if finish:
+            writer.finish()
+    return store
+
+
+def test_rows_come_back_by_key_in_the_order_asked(tmp_path):
+    store = write(tmp_path, rows(1, 2, 3), rows(4, 5))
+    found = store.snapshot().rows(rows(5, 1, 5).keys)
+    np.testing.assert_array_equal(found.features, rows(5, 1, 5).features)
+    np.testing.assert_array_equal(found.signatures, rows(5, 1, 5).signatures)
+    assert store.snapshot().contains(rows(2, 9).keys).tolist() == [True, False]
+    with pytest.raises(DamagedStoreError, match="1 rows are missing from .*; extract them again"):
+        store.snapshot().rows(rows(9).keys)
+
+
+def test_bytes_do_not_depend_on_order_runs_or_time(tmp_path):
+    one = write(tmp_path / "one", rows(*range(10_000))).path.read_bytes()
+    time.sleep(1.1)  # whole seconds are what HDF5 would write, if it wrote times
+    several = tmp_path / "several"
+    write(several, rows(*range(9_999, 5_000, -1)))
+    write(several, rows(*range(0, 4_000)), finish=False)
+    write(several, rows(*range(3_000, 5_001)), finish=False)
+    assert write(several).path.read_bytes() == one
+
+
+def test_rows_are_sorted_by_key(tmp_path):
+    with h5py.File(write(tmp_path, rows(*range(100))).path) as file:
+        keys = [key.tobytes() for key in file["key"][()]]
+    assert keys == sorted(keys)
+    assert len(set(keys)) == 100
+
+
+def test_journal_is_read_before_it_is_merged(tmp_path):
+    write(tmp_path, rows(1))
+    store = write(tmp_path, rows(2, 3), finish=False)
+    assert store.path.with_suffix(".journal").exists()
+    np.testing.assert_array_equal(store.snapshot().rows(rows(3, 1).keys).features, rows(3, 1).features)
+    assert len(write(tmp_path).snapshot().keys()) == 3
+    assert not store.path.with_suffix(".journal").exists()
+
+
+def test_torn_tail_of_the_journal_is_cut_off(tmp_path):
+    store = write(tmp_path, rows(1, 2, 3), finish=False)
+    journal = store.path.with_suffix(".journal")
+    journal.write_bytes(journal.read_bytes()[:-7])
+    assert store.snapshot().contains(rows(1, 2, 3).keys).tolist() == [True, True, False]
+    write(tmp_path, rows(3))
+    np.testing.assert_array_equal(store.snapshot().rows(rows(1, 2, 3).keys).features, rows(1, 2, 3).features)
+
+
+@pytest.mark.parametrize("keep", [0, 5, 39])
+def test_journal_killed_in_its_header(tmp_path, keep):
+    store = write(tmp_path, rows(1), finish=False)
+    journal = store.path.with_suffix(".journal")
+    journal.write_bytes(journal.read_bytes()[:keep])
+    assert len(store.snapshot().keys()) == 0
+    assert len(write(tmp_path, rows(1)).snapshot().keys()) == 1
+
+
+def test_journal_of_another_recipe_is_not_read(tmp_path):
+    store = write(tmp_path, rows(1), finish=False)
+    journal = store.path.with_suffix(".journal")
+    journal.write_bytes(journal.read_bytes().replace(SPEC.id.encode(), b"0" * 16))
+    assert len(store.snapshot().keys()) == 0
+
+
+@pytest.mark.parametrize("name", ["key", "signature", "features", "crc"])
+def test_a_flipped_byte_costs_its_row_alone(tmp_path, name):
+    store = write(tmp_path, rows(1, 2, 3))
+    with h5py.File(store.path) as file:
+        offset = file[name].id.get_offset() + file[name][()].nbytes // 3 + 1  # in the second row
+        victim = file["key"][1]
+    content = bytearray(store.path.read_bytes())
+    content[offset] ^= 0x10
+    store.path.write_bytes(content)
+    found = store.snapshot()
+    assert found.n_damaged == 1
+    assert len(found.keys()) == 2
+    assert not found.contains(victim[np.newaxis])[0]
+
+
+def test_a_flipped_byte_in_the_journal_costs_its_row_alone(tmp_path):
+    store = write(tmp_path, rows(1, 2, 3), finish=False)
+    journal = store.path.with_suffix(".journal")
+    content = bytearray(journal.read_bytes())
+    content[len(content) // 2] ^= 0x10
+    journal.write_bytes(content)
+    assert store.snapshot().n_damaged == 1
+    assert len(store.snapshot().keys()) == 2
+
+
+@pytest.mark.parametrize("damage", ["garbage", "truncated", "empty", "another format"])
+def test_unreadable_file_is_set_aside(tmp_path, damage):
+    store = write(tmp_path, rows(1, 2, 3))
+    content = store.path.read_bytes()
+    if damage == "another format":
+        with h5py.File(store.path, "r+") as file:
+            file.attrs["format"] = "photographs"
+    else:
+        store.path.write_bytes({"garbage": b"x" * 5000, "truncated": content[:3000], "empty": b""}[damage])
+    with pytest.raises(DamagedStoreError):
+        store.snapshot()
+    aside = store.set_aside_if_unreadable()
+    assert aside is not None
+    assert aside.exists()
+    assert store.set_aside_if_unreadable() is None
+    assert len(write(tmp_path, rows(1)).snapshot().keys()) == 1
+
+
+def test_newer_format_is_refused_not_replaced(tmp_path):
+    store = write(tmp_path, rows(1))
+    with h5py.File(store.path, "r+") as file:
+        file.attrs["format_version"] = 2
+    with pytest.raises(NewerFormatError, match="has format 2; this featx knows 1: update featx"):
+        store.set_aside_if_unreadable()
+
+
+def test_links_to_other_files_are_not_followed(tmp_path):
+    store = write(tmp_path, rows(1))
+    other = write(tmp_path / "other", rows(1)).path
+    with h5py.File(store.path, "r+") as file:
+        del file["features"]
+        file["features"] = h5py.ExternalLink(str(other), "features")
+    with pytest.raises(DamagedStoreError, match="has no plain dataset 'features'"):
+        store.snapshot()
+
+
+def test_wrong_types_and_shapes_are_refused(tmp_path):
+    store = write(tmp_path, rows(1, 2))
+    with h5py.File(store.path, "r+") as file:
+        del file["features"]
+        file.create_dataset("features", (2, 6), "<f8")
+    with pytest.raises(DamagedStoreError, match="features is float64 of shape"):
+        store.snapshot()
+    with h5py.File(store.path, "r+") as file:
+        del file["features"]
+        file.create_dataset("features", (2, 6), "<f4", chunks=(1, 6))
+    with pytest.raises(DamagedStoreError, match="features is not stored in one piece"):
+        store.snapshot()
+
+
+def test_a_store_under_another_name_is_refused(tmp_path):
+    store = write(tmp_path, rows(1))
+    twin = FeatureStore(tmp_path, FeatureSpec(**{**SPEC.__dict__, "pooling": "max"}))
+    store.path.rename(twin.path)
+    with pytest.raises(DamagedStoreError, match="holds another feature recipe than its name says"):
+        twin.snapshot()
+
+
+def test_other_features_of_the_probes_stop_the_writer(tmp_path):
+    store = write(tmp_path, rows(1))
+    with store.writer(lambda text: None) as writer:
+        with pytest.raises(StoreError, match=r"cannot be reproduced here .* cosine 0\.\d+, needed 0\.9999"):
+            writer.begin(PROBES[:, ::-1], PRODUCER)
+        with pytest.raises(StoreError, match="holds 6 features a picture, not 3"):
+            writer.begin(PROBES[:, :3], PRODUCER)
+
+
+def test_last_digits_of_another_machine_are_recorded(tmp_path):
+    store = write(tmp_path, rows(1))
+    notices: list[str] = []
+    with store.writer(notices.append) as writer:
+        writer.begin(PROBES * np.float32(1 + 1e-6), {"engine": "test 2"})
+        writer.append(rows(2))
+        writer.finish()
+    assert re.search(r"differs from the one that began the cache \(cosine 1\.000000\)", notices[0])
+    head = store.head()
+    assert head.producers == (PRODUCER, {"engine": "test 2"})
+    np.testing.assert_array_equal(head.probes, PROBES)
+
+
+def test_a_journal_without_its_base_is_not_trusted(tmp_path):
+    store = write(tmp_path, rows(1), finish=False)
+    store.path.unlink()
+    assert len(write(tmp_path, rows(2)).snapshot().keys()) == 1
+
+
+def test_leftovers_of_killed_writers_go(tmp_path):
+    store = write(tmp_path, rows(1))
+    leftover = store.path.with_name(f".{store.path.name}.999.tmp")
+    leftover.write_bytes(b"half a file")
+    write(tmp_path, rows(2))
+    assert not leftover.exists()
+
+
+def test_an_exception_keeps_what_was_appended(tmp_path):
+    store = FeatureStore(tmp_path, SPEC)
+    with pytest.raises(KeyboardInterrupt), store.writer(lambda text: None) as writer:
+        writer.begin(PROBES, PRODUCER)
+        writer.append(rows(1, 2))
+        raise KeyboardInterrupt
+    assert len(store.snapshot().keys()) == 2
+
+
+def test_commits_come_every_256_rows_or_2_seconds(tmp_path, monkeypatch):
+    synced: list[int] = []
+    clock = [100.0]
+    with FeatureStore(tmp_path, SPEC).writer(lambda text: None) as writer:
+        monkeypatch.setattr("featx.store.journal.os.fsync", synced.append)
+        monkeypatch.setattr("featx.store.journal.time.monotonic", lambda: clock[0])
+        writer.begin(PROBES, PRODUCER)
+        before = len(synced)
+        writer.append(rows(*range(200)))
+        assert len(synced) == before
+        writer.append(rows(*range(200, 256)))
+        assert len(synced) == before + 1
+        clock[0] += 1.9
+        writer.append(rows(300))
+        assert len(synced) == before + 1
+        clock[0] += 0.2
+        writer.append(rows(301))
+        assert len(synced) == before + 2
+
+
+def _hold(cache: Path, ready, go) -> None:
+    with FeatureStore(cache, SPEC).writer(lambda text: None) as writer:
+        writer.begin(PROBES, PRODUCER)
+        writer.append(rows(1))
+        ready.set()
+        go.wait(30)
+        writer.finish()
+
+
+def test_a_second_writer_waits_and_then_finds_all(tmp_path):
+    context = multiprocessing.get_context("spawn")
+    ready, go = context.Event(), context.Event()
+    other = context.Process(target=_hold, args=(tmp_path, ready, go))
+    other.start()
+    assert ready.wait(60)
+    notices: list[str] = []
+
+    def notice(text: str) -> None:
+        notices.append(text)
+        go.set()
+
+    store = FeatureStore(tmp_path, SPEC)
+    with store.writer(notice):
+        assert store.snapshot().contains(rows(1).keys).all()
+    other.join(30)
+    assert other.exitcode == 0
+    assert notices == [f"another run is writing {SPEC.id}.h5; waiting for it to finish"]
+
+
+def test_a_killed_writer_frees_the_lock_and_loses_nothing_committed(tmp_path):
+    script = (
+        "import os, sys; sys.path.insert(0, sys.argv[1]); from pathlib import Path; import test_store as t\n"
+        "with t.FeatureStore(Path(sys.argv[2]), t.SPEC).writer(print) as w:\n"
+        "    w.begin(t.PROBES, t.PRODUCER); w.append(t.rows(*range(300)))\n"
+        "    os._exit(9)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script, str(Path(__file__).parent), str(tmp_path)], check=False)
+    assert done.returncode == 9
+    assert len(write(tmp_path).snapshot().keys()) == 300
+
+
+def test_write_whole_leaves_the_old_file_if_writing_fails(tmp_path):
+    path = tmp_path / "file"
+    path.write_text("old")
+
+    def fail(temporary: Path) -> None:
+        temporary.write_text("half of the n")
+        raise OSError(28, "No space left on device")
+
+    with pytest.raises(StoreError, match="file cannot be written: No space left on device"):
+        write_whole(path, fail)
+    assert path.read_text() == "old"
+    assert os.listdir(tmp_path) == ["file"]
+
+
+def test_unwritable_cache(tmp_path):
+    (tmp_path / "cache").write_text("a file, not a folder")
+    with (
+        pytest.raises(StoreError, match="cache cannot be written: .*; choose another --cache"),
+        FeatureStore(tmp_path / "cache", SPEC).writer(print),
+    ):
+        pass
+
+
+def test_snapshot_round_trip(tmp_path):
+    state = FileState(10, 123456789, bytes(range(32)), "ok", "", 640, 480)
+    bad = FileState(0, -1, b"", "skipped", "empty file (0 bytes)")
+    entries = [(Sample("a/\udcff\n.png", "käse", "g", "train"), state), (Sample("b.png"), bad)]
+    write_snapshot(tmp_path, "0123", Path("/data"), "1-ab", entries)
+    assert read_snapshot(tmp_path, "0123", "1-ab") == {"a/\udcff\n.png": state, "b.png": bad}
+    assert list(read_snapshot(tmp_path, "0123", "2-cd")) == ["a/\udcff\n.png"]  # a new decoder tries again
+    write_snapshot(tmp_path, "empty", Path("/data"), "1-ab", [])
+    assert read_snapshot(tmp_path, "empty", "1-ab") == {}
+
+
+@pytest.mark.parametrize("content", [b"", b"garbage", None])
+def test_unreadable_snapshot_knows_nothing(tmp_path, content):
+    if content is not None:
+        (tmp_path / "datasets").mkdir()
+        (tmp_path / "datasets" / "0123.h5").write_bytes(content)
+    assert read_snapshot(tmp_path, "0123", "1-ab") == {}
+
+
+def test_latest(tmp_path):
+    assert read_latest(tmp_path) is None
+    write_latest(tmp_path, {"data": "x"})
+    assert read_latest(tmp_path) == {"data": "x"}
+    (tmp_path / "latest.json").write_text("[")
+    assert read_latest(tmp_path) is None
