@@ -6,8 +6,8 @@ import sys
 from pathlib import Path
 
 import pytest
-
 from conftest import save_picture
+
 from featx.dataset import scan
 from featx.dataset.manifest import read_manifest
 from featx.errors import DatasetError, MissingExtraError

@@ -7,8 +7,8 @@ import sys
 from pathlib import Path
 
 import pytest
-
 from conftest import save_picture
+
 from featx.dataset import OUTPUT_TAG, dataset_id, gather, scan, scan_unlabelled
 from featx.errors import AmbiguousLayoutError, DatasetError, DatasetNotFoundError
 from featx.table import FileState

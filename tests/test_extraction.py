@@ -11,9 +11,9 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
+from conftest import Fake, make_classes, quadrant_means, save_picture
 from PIL import Image
 
-from conftest import Fake, make_classes, quadrant_means, save_picture
 from featx.errors import DatasetError, ImageError, StoreError
 from featx.extraction import extract, extract_command, featurize, latest
 from featx.images import prepare

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
+from sklearn.model_selection import GroupKFold, StratifiedGroupKFold, StratifiedKFold
 
 _TRIES = 20
 
@@ -66,17 +66,18 @@ def cut_folds(
         what = "one picture" if n_pictures == 1 else f"{n_pictures:,} pictures that are all one group"
         raise TooFewGroups(f"class {classes[fewest]!r} has {what}: it cannot be both learnt and tested")
     for n in range(min(n_folds, counts[fewest]), 1, -1):
-        for attempt in range(_TRIES):
-            folds = _cut(y, groups, n, seed + 1000 * attempt)
-            # scikit-learn's StratifiedGroupKFold may leave a class out of a training part without a word.
-            if all(len(np.unique(y[train])) == len(classes) and len(test) for train, test in folds.pairs):
-                return folds
+        # StratifiedGroupKFold may leave a class out of a training part without a word; then groups at random may do.
+        for kind in (StratifiedGroupKFold, GroupKFold):
+            for attempt in range(_TRIES):
+                folds = _cut(y, groups, n, seed + 1000 * attempt, kind)
+                if all(len(np.unique(y[train])) == len(classes) and len(test) for train, test in folds.pairs):
+                    return folds
     raise TooFewGroups("the groups mix the classes so that no division leaves every class in training")
 
 
-def _cut(y: NDArray[np.int64], groups: NDArray[np.int64], n: int, seed: int) -> Folds:
+def _cut(y: NDArray[np.int64], groups: NDArray[np.int64], n: int, seed: int, kind: type) -> Folds:
     if len(np.unique(groups)) == len(groups):
         splits = StratifiedKFold(n, shuffle=True, random_state=seed).split(y, y)
         return Folds("StratifiedKFold", tuple(splits))
-    splits = StratifiedGroupKFold(n, shuffle=True, random_state=seed).split(y, y, groups)
-    return Folds("StratifiedGroupKFold", tuple(splits))
+    splits = kind(n, shuffle=True, random_state=seed).split(y, y, groups)
+    return Folds(kind.__name__, tuple(splits))

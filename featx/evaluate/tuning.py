@@ -130,4 +130,5 @@ def fit_head(head: Head, params: dict[str, Any], X: NDArray[np.float32], y: NDAr
         return estimator.fit(X, y, **{name: compute_sample_weight(head.sample_weight, y)})
     except (ValueError, TypeError) as error:
         first_line = str(error).strip().splitlines()[0]
-        raise HeadError(f"{head.name} with {params or 'its parameters'} cannot be fitted: {first_line}") from None
+        chosen = ", ".join(f"{name.removeprefix('head__')}={value}" for name, value in params.items())
+        raise HeadError(f"{head.name} with {chosen or 'its parameters'} cannot be fitted: {first_line}") from None

@@ -1,0 +1,203 @@
+"""The model file: everything comes back, nothing is run, damage and mismatch are refused."""
+
+from __future__ import annotations
+
+import json
+import pickle
+import subprocess
+import sys
+import zipfile
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from sklearn.base import BaseEstimator, ClassifierMixin
+
+from featx.classifier import Classifier
+from featx.errors import ClassifierError
+from featx.extraction import extract
+from featx.fitting import fit
+from featx.heads import HEAD_NAMES
+from featx.prediction import load
+
+
+class Homemade(ClassifierMixin, BaseEstimator):
+    """A classifier of a type that no safe loader knows."""
+
+    def fit(self, X, y):
+        self.classes_ = np.unique(y)
+        return self
+
+    def predict(self, X):
+        return np.zeros(len(X), int)
+
+
+@pytest.fixture
+def table(fake, pictures):
+    return extract(pictures, "quadrants", runtime=fake.runtime)
+
+
+def rewrite(path: Path, name: str, content: bytes) -> None:
+    with zipfile.ZipFile(path) as archive:
+        members = {entry: archive.read(entry) for entry in archive.namelist()}
+    with zipfile.ZipFile(path, "w") as archive:
+        for entry, old in (members | {name: content}).items():
+            archive.writestr(entry, content if entry == name else old)
+
+
+@pytest.mark.parametrize("head", HEAD_NAMES)
+def test_everything_comes_back(fake, table, tmp_path, head):
+    model = fit(table, head, runtime=fake.runtime)
+    model.save(tmp_path / "m.featx")
+    loaded = load(tmp_path / "m.featx")
+    assert loaded.spec == model.spec
+    assert loaded.classes_ == model.classes_
+    assert loaded.evaluation.to_dict() == model.evaluation.to_dict()
+    assert loaded.versions == model.versions
+    assert loaded.out_of_fold.sample_ids == model.out_of_fold.sample_ids
+    np.testing.assert_array_equal(loaded.out_of_fold.scores, model.out_of_fold.scores)
+    np.testing.assert_array_equal(loaded.content_hashes, model.content_hashes)
+    np.testing.assert_array_equal(loaded.probabilities(table.X), model.probabilities(table.X))
+    theirs = replace(loaded, folded=None).probabilities(table.X)  # through scikit-learn, from the skops file
+    np.testing.assert_allclose(loaded.probabilities(table.X), theirs, atol=1e-4)
+
+
+def test_pairwise_svm_folds_into_matrices(fake, tmp_path):
+    from conftest import make_classes
+
+    colours = {"a": (200, 50, 40), "b": (30, 60, 200), "c": (40, 180, 60), "d": (120, 120, 120)}
+    table = extract(make_classes(tmp_path / "four", colours, 8), "quadrants", runtime=fake.runtime)
+    model = fit(table, "svm", cv=2, runtime=fake.runtime)
+    assert model.folded.pairwise
+    np.testing.assert_allclose(model.scores(table.X), replace(model, folded=None).scores(table.X), atol=1e-4)
+    noise = np.random.default_rng(0).random((500, 12), np.float32)
+    np.testing.assert_allclose(model.scores(noise), replace(model, folded=None).scores(noise), atol=1e-3)
+
+
+@pytest.mark.parametrize("head", HEAD_NAMES)
+def test_the_same_features_give_the_same_model(fake, table, head):
+    one, two = (fit(table, head, runtime=replace(fake.runtime, workers=workers)) for workers in (1, 3))
+    assert replace(one.evaluation, seconds=0.0) == replace(two.evaluation, seconds=0.0)
+    assert one.temperature == two.temperature
+    np.testing.assert_array_equal(one.scores(table.X), two.scores(table.X))
+    np.testing.assert_array_equal(one.out_of_fold.scores, two.out_of_fold.scores)
+
+
+def test_no_pickle_is_in_it(fake, table, tmp_path):
+    fit(table, runtime=fake.runtime).save(tmp_path / "m.featx")
+    with zipfile.ZipFile(tmp_path / "m.featx") as archive:
+        for name in archive.namelist():
+            content = archive.read(name)
+            assert not content.startswith(b"\x80"), name
+            if name.endswith(".npy"):
+                np.load(archive.open(name), allow_pickle=False)
+
+
+@pytest.mark.parametrize("head", ["logreg", "svm", "mlp"])
+def test_predicting_needs_no_scikit_learn(fake, table, tmp_path, head):
+    fit(table, head, runtime=fake.runtime).save(tmp_path / "m.featx")
+    np.save(tmp_path / "X.npy", table.X)
+    script = (
+        "import sys, numpy, featx\n"
+        "model = featx.load(sys.argv[1]); print(model.probabilities(numpy.load(sys.argv[2])).shape)\n"
+        "heavy = {'sklearn', 'scipy', 'tensorflow', 'keras'} & set(sys.modules); assert not heavy, heavy\n"
+    )
+    arguments = [sys.executable, "-c", script, str(tmp_path / "m.featx"), str(tmp_path / "X.npy")]
+    done = subprocess.run(arguments, capture_output=True, text=True, check=False)
+    assert (done.stdout.strip(), done.stderr) == ("(24, 2)", "")
+
+
+def test_a_pickle_is_refused_and_not_run(tmp_path):
+    class Bomb:
+        def __reduce__(self):
+            return (Path.touch, (tmp_path / "exploded",))
+
+    (tmp_path / "m.featx").write_bytes(pickle.dumps(Bomb()))
+    with pytest.raises(ClassifierError, match="m.featx is not a featx model, or it is damaged"):
+        load(tmp_path / "m.featx")
+    assert not (tmp_path / "exploded").exists()
+
+
+def test_an_array_of_objects_is_refused(fake, table, tmp_path):
+    path = tmp_path / "m.featx"
+    fit(table, runtime=fake.runtime).save(path)
+    np.save(tmp_path / "o.npy", np.array([{}], object), allow_pickle=True)
+    rewrite(path, "arrays/weight0.npy", (tmp_path / "o.npy").read_bytes())
+    with pytest.raises(ClassifierError, match="damaged: Object arrays cannot be loaded"):
+        load(path)
+
+
+def test_unknown_types_are_refused_by_name(fake, table, tmp_path):
+    model = fit(table, Homemade(), runtime=fake.runtime)
+    with pytest.raises(ClassifierError, match=r"types that featx does not load from a file: test_classifier\.Homemade"):
+        model.save(tmp_path / "m.featx")
+    assert not (tmp_path / "m.featx").exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"format": "photographs"}, "is not a featx model"),
+        ({"format_version": 2}, "has format 2; this featx knows 1: update featx"),
+        ({"classes": None}, "is damaged"),
+        ({"n_folded": 7}, "is damaged"),
+        ({"spec": "{}"}, "the feature recipe lacks backbone"),
+        ({"evaluation": {}}, "is damaged"),
+    ],
+)
+def test_damaged_headers(fake, table, tmp_path, change, message):
+    path = tmp_path / "m.featx"
+    fit(table, runtime=fake.runtime).save(path)
+    with zipfile.ZipFile(path) as archive:
+        header = json.loads(archive.read("model.json"))
+    rewrite(path, "model.json", json.dumps(header | change).encode())
+    with pytest.raises(ClassifierError, match=message):
+        load(path)
+
+
+def test_truncated_and_missing_files(fake, table, tmp_path):
+    path = tmp_path / "m.featx"
+    with pytest.raises(ClassifierError, match="no such model file"):
+        load(path)
+    fit(table, runtime=fake.runtime).save(path)
+    path.write_bytes(path.read_bytes()[:-400])
+    with pytest.raises(ClassifierError, match="not a featx model, or it is damaged"):
+        load(path)
+
+
+def test_features_of_another_recipe_are_refused(fake, table, pictures):
+    model = fit(table, runtime=fake.runtime)
+    other = extract(pictures, "quadrants", resize="pad", runtime=fake.runtime)
+    with pytest.raises(ClassifierError, match='another recipe than the model: .*"resize":"pad"'):
+        model.predict(other)
+
+
+def test_features_that_are_not_reproduced_are_refused(fake, table):
+    model = fit(table, runtime=fake.runtime)
+    close = replace(model, probes=model.probes * np.float32(1 + 1e-6))
+    assert close.predict(table).labels == tuple(table.y)
+    far = replace(model, probes=model.probes[:, ::-1])
+    with pytest.raises(ClassifierError, match=r"does not reproduce the model's features: .* cosine 0\.\d+"):
+        far.predict(table)
+    foreign = replace(model, probe_files=dict.fromkeys(model.probe_files, b"other"))
+    with pytest.raises(ClassifierError, match="other probe pictures; fit it again"):
+        foreign.predict(table)
+
+
+def test_predict_on_paths_and_what_it_was_fitted_on(fake, table, pictures, tmp_path):
+    model = fit(table, runtime=fake.runtime)
+    model.save(tmp_path / "m.featx")
+    loaded = load(tmp_path / "m.featx")
+    (pictures / "red" / "bad.png").write_bytes(b"")
+    found = loaded.predict([pictures / "red"], runtime=fake.runtime)
+    assert set(found.labels) == {"red"}
+    assert found.seen.all()
+    assert len(found) == 12
+    np.testing.assert_allclose(found.probabilities.sum(axis=1), 1)
+    np.testing.assert_array_equal(found.confidence, found.probabilities.max(axis=1))
+    plain = found.to_dict()
+    assert plain["skipped"] == [{"path": f"{pictures}/red/bad.png", "reason": "empty file (0 bytes)"}]
+    assert set(plain["predictions"][0]["probabilities"]) == {"blue", "red"}
+    with pytest.raises(ClassifierError, match="given no way to read pictures; load it with featx.load"):
+        Classifier.load(tmp_path / "m.featx").predict(pictures)

@@ -1,0 +1,237 @@
+"""Leak-free evaluation: folds, tuning inside them, intervals, temperature."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy import stats
+from sklearn.base import BaseEstimator, ClassifierMixin
+
+from featx.classifier import softmax
+from featx.evaluate import (
+    TooFewGroups,
+    TrainingSet,
+    cross_validate,
+    find_temperature,
+    out_of_fold_scores,
+    quiet_single_threads,
+    tune_and_fit,
+    wilson,
+)
+from featx.evaluate.folds import cut_folds
+from featx.evaluate.intervals import corrected_resampled, mean_of_shares, wider
+from featx.evaluation import Interval
+from featx.heads import Head, make_head
+
+
+def training_set(n: int = 60, n_classes: int = 3, d: int = 20, signal: float = 1.0, seed: int = 0) -> TrainingSet:
+    rng = np.random.default_rng(seed)
+    y = np.arange(n) % n_classes
+    X = rng.normal(0, 1, (n, d)) + signal * rng.normal(0, 1, (n_classes, d))[y]
+    return TrainingSet(X.astype(np.float32), y, np.arange(n), tuple("abcdefgh"[:n_classes]))
+
+
+def with_groups(data: TrainingSet, groups: np.ndarray) -> TrainingSet:
+    return TrainingSet(data.X, data.y, groups, data.classes)
+
+
+class Recorder(ClassifierMixin, BaseEstimator):
+    """Answers 0 and remembers what it was fitted on, by the first feature."""
+
+    fitted: list[set] = []  # noqa: RUF012
+    tested: list[set] = []  # noqa: RUF012
+
+    def __init__(self, C: float = 1.0) -> None:
+        self.C = C
+
+    def fit(self, X, y):
+        self.classes_ = np.unique(y)
+        Recorder.fitted.append(set(X[:, 0].tolist()))
+        return self
+
+    def predict(self, X):
+        Recorder.tested.append(set(X[:, 0].tolist()))
+        return np.zeros(len(X), int)
+
+
+def test_single_pictures_are_stratified():
+    data = training_set(60)
+    folds = cut_folds(data.y, data.groups, data.classes, 5, 0)
+    assert folds.splitter == "StratifiedKFold"
+    assert sorted(np.concatenate([test for _, test in folds.pairs])) == list(range(60))
+    assert all(np.bincount(data.y[test]).tolist() == [4, 4, 4] for _, test in folds.pairs)
+
+
+def test_groups_are_never_torn():
+    data = training_set(60)
+    groups = np.arange(60) // 6
+    folds = cut_folds(data.y, groups, data.classes, 5, 0)
+    assert folds.splitter == "StratifiedGroupKFold"
+    for train, test in folds.pairs:
+        assert not set(groups[train]) & set(groups[test])
+        assert set(data.y[train]) == {0, 1, 2}
+
+
+def test_folds_are_as_many_as_the_fewest_groups():
+    y = np.repeat([0, 1], [30, 9])
+    groups = np.concatenate([np.arange(30), 100 + np.arange(9) // 3])
+    assert len(cut_folds(y, groups, ("a", "b"), 5, 0).pairs) == 3
+
+
+@pytest.mark.parametrize(
+    ("groups_of_b", "message"),
+    [([100, 100, 100], "class 'b' has 3 pictures that are all one group"), ([100], "class 'b' has one picture")],
+)
+def test_a_class_of_one_group_has_no_honest_number(groups_of_b, message):
+    y = np.repeat([0, 1], [10, len(groups_of_b)])
+    with pytest.raises(TooFewGroups, match=message):
+        cut_folds(y, np.concatenate([np.arange(10), groups_of_b]), ("a", "b"), 5, 0)
+
+
+def test_groups_that_leave_a_class_out_of_every_training_part():
+    y = np.array([0, 0, 0, 1, 1, 2, 2])
+    groups = np.array([0, 1, 2, 0, 1, 0, 2])  # class b must not be cut from group 0 and 1 together, c from 0 and 2
+    for seed in range(20):
+        folds = cut_folds(y, groups, ("a", "b", "c"), 2, seed)
+        assert all(set(y[train]) == {0, 1, 2} for train, _ in folds.pairs)
+    with pytest.raises(TooFewGroups, match="the groups mix the classes"):  # two of three groups lack a class
+        cut_folds(np.array([0, 1, 0, 2, 1, 2]), np.array([0, 0, 1, 1, 2, 2]), ("a", "b", "c"), 3, 0)
+
+
+def test_nothing_of_a_test_part_is_fitted_on_or_tuned_on():
+    data = training_set(40, 2)
+    data.X[:, 0] = np.arange(40)
+    Recorder.fitted, Recorder.tested = [], []
+    head = Head("recorder", Recorder(), {"C": (1.0, 2.0)})
+    result = cross_validate(head, data, 4, 1, seed=0)
+    folds = cut_folds(data.y, data.groups, data.classes, 4, 0)
+    per_fold = 2 * 3 + 1  # two candidates on three inner folds, then the fit on the whole training part
+    assert len(Recorder.fitted) == 4 * per_fold
+    for number, (train, test) in enumerate(folds.pairs):
+        own = slice(number * per_fold, (number + 1) * per_fold)
+        touched = set.union(*Recorder.fitted[own], *Recorder.tested[own][:-1])
+        assert touched == set(train.tolist())
+        assert Recorder.fitted[own][-1] == set(train.tolist())
+        assert Recorder.tested[own][-1] == set(test.tolist())
+    assert result.summary.accuracy.mean == 0.5
+
+
+def test_the_scaler_is_fitted_inside_each_fold():
+    """A test picture far away must not move the mean that its own fold subtracts."""
+    data = training_set(40, 2)
+    data.X[7] = 1e6
+    head = make_head("logreg", {"C": 1.0})
+    train = next(train for train, test in cut_folds(data.y, data.groups, data.classes, 4, 0).pairs if 7 in test)
+    with quiet_single_threads():
+        tuned = tune_and_fit(head, data.X[train], data.y[train], data.groups[train], data.classes, 0)
+    assert np.abs(tuned.estimator[0].mean_).max() < 10
+
+
+@pytest.mark.parametrize("name", ["logreg", "svm", "knn", "ridge", "centroid"])
+def test_shuffled_labels_score_at_chance(name):
+    data = training_set(240, 2, signal=3.0)
+    shuffled = np.random.default_rng(1).permutation(data.y)
+    result = cross_validate(make_head(name), TrainingSet(data.X, shuffled, data.groups, data.classes), 5, 1, seed=0)
+    assert result.summary.accuracy.low < 0.5 < result.summary.accuracy.high
+    assert cross_validate(make_head(name), data, 5, 1, seed=0).summary.accuracy.mean > 0.95
+
+
+def test_copies_flatter_random_folds_only():
+    data = training_set(60, 2, signal=0.0)
+    copied = TrainingSet(np.repeat(data.X, 4, 0), np.repeat(data.y, 4), np.arange(240), data.classes)
+    honest = with_groups(copied, np.repeat(np.arange(60), 4))
+    head = make_head("knn", {"n_neighbors": 1})
+    assert cross_validate(head, copied, 5, 1, seed=0).summary.accuracy.mean > 0.95
+    assert cross_validate(head, honest, 5, 1, seed=0).summary.accuracy.mean < 0.7
+
+
+def test_bits_do_not_depend_on_the_number_of_workers():
+    data = training_set(90, 3)
+    results = [cross_validate(make_head("logreg"), data, 5, 2, 0, workers).summary for workers in (1, 4)]
+    assert results[0] == results[1]
+    assert len(results[0].per_fold) == 10
+
+
+def test_summary_counts_by_hand():
+    data = training_set(40, 2)
+    head = Head("recorder", Recorder())  # always the first class
+    summary = cross_validate(head, data, 4, 1, seed=0).summary
+    assert summary.per_fold == (0.5, 0.5, 0.5, 0.5)
+    assert summary.balanced_accuracy.mean == 0.5
+    assert summary.confusion == ((20, 0), (20, 0))
+    assert [(c.name, c.precision, c.recall, c.n) for c in summary.per_class] == [
+        ("a", 0.5, 1.0, 20),
+        ("b", 0.0, 0.0, 20),
+    ]
+    assert summary.accuracy.low <= wilson(0.5, 40).low  # four folds that agree by chance promise no more
+
+
+def test_progress_counts_folds():
+    told = []
+    cross_validate(make_head("centroid"), training_set(40, 2), 4, 2, 0, progress=lambda *at: told.append(at))
+    assert told == [(i, 8) for i in range(1, 9)]
+
+
+def test_fits_that_do_not_converge_are_counted():
+    data = training_set(60, 3)
+    assert cross_validate(make_head("logreg", {"max_iter": 1}), data, 5, 1, 0).n_not_converged == 5
+    assert cross_validate(make_head("logreg"), data, 5, 1, 0).n_not_converged == 0
+
+
+def test_too_little_to_tune_takes_the_middle():
+    data = training_set(4, 2)
+    with quiet_single_threads():
+        tuned = tune_and_fit(make_head("logreg"), data.X[:2], data.y[:2], data.groups[:2], data.classes, 0)
+    assert (tuned.params, tuned.was_tuned) == ({"head__C": 1.0}, False)
+
+
+def test_equals_go_to_the_most_regularised():
+    data = training_set(60, 2, signal=10.0)
+    with quiet_single_threads():
+        assert tune_and_fit(make_head("logreg"), data.X, data.y, data.groups, data.classes, 0).params == {
+            "head__C": 1e-4
+        }
+
+
+def test_wilson_against_scipy():
+    for hits, n in ((0, 5), (5, 5), (93, 100), (1, 3)):
+        theirs = stats.binomtest(hits, n).proportion_ci(0.95, "wilson")
+        ours = wilson(hits / n, n)
+        np.testing.assert_allclose((ours.low, ours.high), (theirs.low, theirs.high), atol=1e-12)
+
+
+def test_corrected_resampled_by_hand():
+    scores = [0.8, 0.9, 0.85, 0.95, 0.9]
+    half = stats.t.ppf(0.975, 4) * np.sqrt((1 / 5 + 1 / 4) * np.var(scores, ddof=1))
+    found = corrected_resampled(scores, 1 / 4)
+    np.testing.assert_allclose((found.mean, found.low), (0.88, 0.88 - half))
+    np.testing.assert_allclose(found.high, min(1, 0.88 + half))
+
+
+def test_mean_of_shares_and_wider():
+    found = mean_of_shares([0.5, 1.0], [10, 10])
+    down = [0.5 - wilson(0.5, 10).low, 1.0 - wilson(1.0, 10).low]
+    np.testing.assert_allclose(found.low, 0.75 - np.hypot(*down) / 2)
+    assert wider(Interval(0.5, 0.4, 0.6), Interval(0.5, 0.45, 0.7)) == Interval(0.5, 0.4, 0.7)
+
+
+def test_temperature_restores_probabilities():
+    rng = np.random.default_rng(0)
+    logits = rng.normal(0, 2, (20_000, 4))
+    y = (softmax(logits).cumsum(axis=1) > rng.random((20_000, 1))).argmax(axis=1)
+    np.testing.assert_allclose(find_temperature(logits * 7, y), 7, rtol=0.05)
+
+
+def test_no_error_on_few_pictures_is_no_certainty():
+    y = np.arange(10) % 2
+    scores = np.where(np.eye(2)[y] > 0, 5.0, -5.0)
+    confidence = softmax(scores / find_temperature(scores, y)).max(axis=1)
+    np.testing.assert_allclose(confidence, 11 / 12, atol=0.01)
+
+
+def test_out_of_fold_scores_have_not_seen_their_sample():
+    data = training_set(60, 2, signal=0.0)
+    head = make_head("knn", {"n_neighbors": 1})
+    folds = cut_folds(data.y, data.groups, data.classes, 5, 0)
+    scores = out_of_fold_scores(head, {}, data, folds)
+    assert (scores.argmax(axis=1) == data.y).mean() < 0.7  # one neighbour, itself, would be right always

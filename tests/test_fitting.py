@@ -1,0 +1,178 @@
+"""From features to an evaluated classifier."""
+
+from __future__ import annotations
+
+import shutil
+
+import numpy as np
+import pytest
+from conftest import make_classes, save_picture
+from sklearn.ensemble import RandomForestClassifier
+from sklearn.neighbors import KNeighborsClassifier
+from sklearn.svm import SVC
+
+from featx.errors import EvaluationError, HeadError
+from featx.extraction import extract
+from featx.fitting import fit, model_name
+from featx.heads import HEAD_NAMES
+
+RED, BLUE, GREEN = (200, 50, 40), (30, 60, 200), (40, 180, 60)
+
+
+@pytest.fixture
+def table(fake, pictures):
+    return extract(pictures, "quadrants", runtime=fake.runtime)
+
+
+@pytest.mark.parametrize("head", HEAD_NAMES)
+def test_every_head_gives_a_classifier_that_predicts(fake, table, head):
+    model = fit(table, head, runtime=fake.runtime)
+    assert model.classes_ == ("blue", "red")
+    assert model.evaluation.cv.accuracy.mean == 1.0
+    assert model.predict(table).labels == tuple(table.y)
+    assert (model.folded is not None) == (head in ("logreg", "svm", "mlp", "ridge"))
+
+
+def test_the_evaluation_says_what_was_done(fake, table):
+    found = fit(table, runtime=fake.runtime).evaluation
+    assert (found.head, found.n_images, found.n_groups) == ("logreg", 24, 24)
+    assert (found.cv.n_folds, found.cv.repeats, found.cv.splitter) == (5, 1, "StratifiedKFold")
+    assert (found.baseline, found.baseline_class) == (0.5, "blue")
+    assert set(found.params) == {"C"}
+    assert found.naive_accuracy == found.cv.accuracy
+    assert (found.val, found.test) == (None, None)
+
+
+def test_repeats(fake, table):
+    found = fit(table, "centroid", cv=3, repeats=4, runtime=fake.runtime).evaluation
+    assert len(found.cv.per_fold) == 12
+
+
+def test_any_scikit_learn_estimator(fake, table):
+    model = fit(table, SVC(C=3.0), runtime=fake.runtime)
+    assert model.evaluation.head == "svc"
+    assert model.evaluation.params == {}
+    assert model.predict(table).labels == tuple(table.y)
+    forest = fit(table, RandomForestClassifier(5, random_state=0), cv=2, runtime=fake.runtime)
+    assert forest.evaluation.cv.accuracy.mean == 1.0
+
+
+def test_copies_stay_on_one_side_and_both_numbers_are_told(fake, tmp_path):
+    rng = np.random.default_rng(0)
+    folder = tmp_path / "set"
+    for i in range(40):  # classes that cannot be told apart, each picture four times
+        label = "ab"[i % 2]
+        first = save_picture(folder / label / f"{i}.png", tuple(rng.integers(60, 190, 3)), seed=i)
+        for copy in range(3):
+            shutil.copy(first, folder / label / f"{i}-copy{copy}.png")
+    table = extract(folder, "quadrants", runtime=fake.runtime)
+    found = fit(table, KNeighborsClassifier(1), runtime=fake.runtime).evaluation
+    assert (found.n_images, found.n_groups, found.cv.splitter) == (160, 40, "StratifiedGroupKFold")
+    assert found.naive_accuracy.mean == 1.0
+    assert found.cv.accuracy.mean < 0.8
+
+
+def test_val_and_test_are_only_predicted_and_copies_of_train_count_apart(fake, tmp_path):
+    root = tmp_path / "set"
+    for split, n in (("train", 8), ("val", 2), ("test", 4)):
+        make_classes(root / split, {"red": RED, "blue": BLUE}, n)
+        for path in (root / split).rglob("*.png"):  # of its own content in each split
+            save_picture(path, RED if path.parent.name == "red" else BLUE, seed=hash((split, path.name)) % 10_000)
+    shutil.copy(root / "train" / "red" / "red-00.png", root / "test" / "red" / "leak.png")
+    shutil.copy(root / "train" / "red" / "red-01.png", root / "test" / "blue" / "wrong.png")
+    table = extract(root, "quadrants", runtime=fake.runtime)
+    model = fit(table, "logreg", runtime=fake.runtime)
+    found = model.evaluation
+    assert found.n_images == 16
+    assert (found.val.accuracy.mean, found.val.n) == (1.0, 4)
+    assert (found.test.accuracy.mean, found.test.n) == (1.0, 8)
+    assert (found.test.as_given, found.test.n_as_given) == (0.9, 10)
+    assert len(model.content_hashes) == 16
+    assert model.out_of_fold.sample_ids == tuple(s.sample_id for s in table.samples if s.split == "train")
+
+
+def test_a_test_part_of_copies_alone_has_no_honest_number(fake, tmp_path):
+    root = tmp_path / "set"
+    make_classes(root / "train", {"red": RED, "blue": BLUE}, 6)
+    shutil.copytree(root / "train", root / "test")
+    found = fit(extract(root, "quadrants", runtime=fake.runtime), runtime=fake.runtime).evaluation
+    assert (found.test.accuracy, found.test.n, found.test.as_given) == (None, 0, 1.0)
+
+
+def test_manifest_groups_stay_together(fake, tmp_path):
+    make_classes(tmp_path, {"red": RED, "blue": BLUE}, 9)
+    lines = [
+        f"{path.relative_to(tmp_path).as_posix()},{path.parent.name},{path.parent.name}{i // 3}"
+        for name in ("red", "blue")
+        for i, path in enumerate(sorted((tmp_path / name).glob("*.png")))
+    ]
+    (tmp_path / "list.csv").write_text("\n".join(["path,label,group", *lines]))
+    table = extract(tmp_path / "list.csv", "quadrants", runtime=fake.runtime)
+    found = fit(table, runtime=fake.runtime).evaluation
+    assert (found.n_images, found.n_groups, found.cv.n_folds) == (18, 6, 3)
+    assert "3 folds instead of 5: a class has no more groups" in found.notes
+    assert "3 folds instead of 5: a class has no more groups" in fake.notices
+
+
+def test_a_class_of_one_picture_has_no_honest_number(fake, pictures):
+    save_picture(pictures / "green" / "only.png", GREEN)
+    model = fit(extract(pictures, "quadrants", runtime=fake.runtime), runtime=fake.runtime)
+    found = model.evaluation
+    assert (found.cv, found.naive_accuracy) == (None, None)
+    assert found.cv_reason == "class 'green' has one picture: it cannot be both learnt and tested"
+    assert found.to_dict()["cv"] is None
+    assert "too few pictures to tune logreg" in found.notes[0]
+    assert model.out_of_fold is None
+    assert model.predict(pictures / "green", runtime=fake.runtime).labels == ("green",)
+
+
+def test_fits_that_do_not_converge_are_said(fake, table):
+    found = fit(table, params={"max_iter": 1}, runtime=fake.runtime).evaluation
+    assert found.notes == ("6 of 6 fits did not converge; --param max_iter=N allows more iterations",)
+
+
+def test_pictures_without_label_are_left_out(fake, pictures):
+    save_picture(pictures / "loose.png", GREEN)
+    table = extract(pictures, "quadrants", runtime=fake.runtime)
+    assert len(table) == 25
+    assert fit(table, runtime=fake.runtime).evaluation.n_images == 24
+
+
+def test_what_cannot_be_fitted_says_why(fake, pictures, tmp_path):
+    flat = extract(pictures / "red", "quadrants", runtime=fake.runtime)
+    with pytest.raises(EvaluationError, match="red has no labels; put each class into a folder of its own"):
+        fit(flat)
+    single = make_classes(tmp_path / "one", {"red": RED}, 3)
+    with pytest.raises(EvaluationError, match="has one class, 'red'; at least two classes are needed"):
+        fit(extract(single, "quadrants", runtime=fake.runtime))
+    split = tmp_path / "split"
+    make_classes(split / "train", {"red": RED, "blue": BLUE}, 2)
+    make_classes(split / "test", {"green": GREEN}, 1)
+    with pytest.raises(EvaluationError, match="green occurs in the test part but not in the training part"):
+        fit(extract(split, "quadrants", runtime=fake.runtime))
+    both = extract(pictures, "quadrants", runtime=fake.runtime)
+    with pytest.raises(EvaluationError, match="cv is 1; at least 2 folds"):
+        fit(both, cv=1)
+    with pytest.raises(EvaluationError, match="repeats is 0"):
+        fit(both, repeats=0)
+    with pytest.raises(HeadError, match="no head is named 'forest'"):
+        fit(both, "forest")
+
+
+def test_probabilities_are_calibrated(fake, tmp_path):
+    """Classes that overlap: the mean confidence on new pictures is close to the accuracy there."""
+    rng = np.random.default_rng(0)
+    for part, n in (("learn", 150), ("new", 150)):
+        for i in range(2 * n):
+            grey = int(np.clip(rng.normal(110 + 30 * (i % 2), 25), 0, 255))
+            save_picture(tmp_path / part / "ab"[i % 2] / f"{i}.png", (grey, grey, grey), seed=i + 7 * len(part))
+    model = fit(extract(tmp_path / "learn", "quadrants", runtime=fake.runtime), "svm", runtime=fake.runtime)
+    new = extract(tmp_path / "new", "quadrants", runtime=fake.runtime)
+    predicted = model.predict(new)
+    accuracy = (np.array(predicted.labels) == new.y).mean()
+    assert 0.6 < accuracy < 0.85
+    assert abs(predicted.confidence.mean() - accuracy) < 0.06
+
+
+def test_name_of_the_model_file(fake, table):
+    assert model_name(table, fit(table, "svm", runtime=fake.runtime)) == "set-quadrants-svm.featx"

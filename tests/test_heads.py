@@ -1,0 +1,153 @@
+"""The table of heads."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from sklearn.dummy import DummyClassifier
+from sklearn.linear_model import LogisticRegression
+from sklearn.neighbors import KNeighborsClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from featx.errors import HeadError
+from featx.evaluate import quiet_single_threads
+from featx.evaluate.tuning import fit_head
+from featx.heads import HEAD_NAMES, converged, make_head, parse_param, scores_of
+
+
+def blobs(n_classes: int, n: int = 20, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(seed)
+    y = np.repeat(np.arange(n_classes), n)
+    centres = rng.normal(0, 3, (n_classes, 8))
+    return (centres[y] + rng.normal(0, 1, (len(y), 8))).astype(np.float32), y
+
+
+@pytest.mark.parametrize("n_classes", [2, 4])
+@pytest.mark.parametrize("name", HEAD_NAMES)
+def test_every_head_learns_and_its_best_score_is_its_prediction(name, n_classes):
+    X, y = blobs(n_classes)
+    head = make_head(name)
+    with quiet_single_threads():
+        estimator = fit_head(head, head.default(len(y)), X, y)
+        scores = scores_of(estimator, X, n_classes)
+    assert scores.shape == (len(y), n_classes)
+    np.testing.assert_array_equal(scores.argmax(axis=1), estimator.predict(X))
+    assert (scores.argmax(axis=1) == y).mean() > 0.95
+
+
+def test_c_spans_eight_orders_from_the_most_regularised():
+    for name in ("logreg", "svm", "svm-rbf"):
+        values = [c["head__C"] for c in make_head(name).candidates(100)]
+        assert (values[0], values[-1], len(values)) == (1e-4, 1e4, 9)
+    alphas = [c["head__alpha"] for c in make_head("ridge").candidates(100)]
+    assert alphas == sorted(alphas, reverse=True)
+
+
+def test_mlp_tunes_at_most_four_settings_on_one_split():
+    head = make_head("mlp")
+    assert len(head.candidates(100)) <= 4
+    assert head.one_split
+
+
+def test_no_more_neighbours_than_samples():
+    assert [c["head__n_neighbors"] for c in make_head("knn").candidates(6)] == [5, 3, 1]
+    assert make_head("knn").default(1) == {"head__n_neighbors": 1}
+
+
+def test_params_fix_or_replace_what_is_tuned():
+    fixed = make_head("logreg", {"C": 0.3})
+    assert fixed.candidates(100) == [{}]
+    assert fixed.estimator.get_params()["head__C"] == 0.3
+    assert [c["head__C"] for c in make_head("svm", {"C": [1, 2]}).candidates(100)] == [1, 2]
+    assert make_head("mlp", {"hidden_layer_sizes": (8, 4)}).estimator[-1].hidden_layer_sizes == (8, 4)
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("C=0.1", ("C", 0.1)),
+        ("C=[0.1, 1]", ("C", [0.1, 1])),
+        ("hidden_layer_sizes=(8,4)", ("hidden_layer_sizes", (8, 4))),
+        ("solver=lbfgs", ("solver", "lbfgs")),
+        ("gamma=a=b", ("gamma", "a=b")),
+    ],
+)
+def test_parse_param(text, value):
+    assert parse_param(text) == value
+
+
+def test_errors_teach():
+    with pytest.raises(HeadError, match="no head is named 'svn'; did you mean svm"):
+        make_head("svn")
+    with pytest.raises(HeadError, match="logreg has no parameter 'c'; it has C, class_weight, dual"):
+        make_head("logreg", {"c": 1})
+    with pytest.raises(HeadError, match="needed is name=value, as in C=0.1"):
+        parse_param("C")
+    with pytest.raises(HeadError, match="is no head; give a name"):
+        make_head(3)
+    with pytest.raises(HeadError, match="--class-weight heavy: allowed is balanced"):
+        make_head("logreg", class_weight="heavy")
+    with pytest.raises(HeadError, match="knn cannot weigh classes; leave --class-weight out"):
+        make_head("knn", class_weight="balanced")
+    with pytest.raises(HeadError, match="logreg with C=-1 cannot be fitted: .*must be a float"):
+        fit_head(make_head("logreg"), {"head__C": -1}, *blobs(2))
+
+
+@pytest.mark.parametrize("name", [name for name in HEAD_NAMES if name not in ("knn", "mlp")])
+def test_balanced_weights_help_the_small_class(name):
+    rng = np.random.default_rng(3)
+    X = np.concatenate([rng.normal(0, 1, (300, 4)), rng.normal(1.0, 1, (15, 4))]).astype(np.float32)
+    y = np.repeat([0, 1], [300, 15])
+    recalls = []
+    for class_weight in (None, "balanced"):
+        head = make_head(name, {"C": 1.0} if name.startswith(("logreg", "svm")) else None, class_weight)
+        with quiet_single_threads():
+            estimator = fit_head(head, head.default(len(y)), X, y)
+            recalls.append(scores_of(estimator, X, 2).argmax(axis=1)[y == 1].mean())
+        assert head.weighs_classes == (class_weight == "balanced")
+    assert recalls[1] > recalls[0] + 0.2
+
+
+def test_mlp_is_balanced_by_sample_weights():
+    head = make_head("mlp", {"hidden_layer_sizes": (4,), "max_iter": 50}, "balanced")
+    seen = {}
+
+    class Spy(type(head.estimator[-1])):
+        def fit(self, X, y, sample_weight=None):
+            seen["weights"] = sample_weight
+            return super().fit(X, y, sample_weight=sample_weight)
+
+    head.estimator.steps[-1] = ("head", Spy(hidden_layer_sizes=(4,), max_iter=50))
+    X, y = blobs(2)
+    with quiet_single_threads():
+        fit_head(head, {}, X[:30], y[:30])
+    np.testing.assert_allclose(np.unique(seen["weights"]), [0.75, 1.5])
+
+
+def test_any_classifier_is_taken_as_it_is():
+    given = make_pipeline(StandardScaler(), KNeighborsClassifier(3))
+    head = make_head(given)
+    assert head.name == "pipeline"
+    assert head.candidates(10) == [{}]
+    assert head.estimator is not given
+    with pytest.raises(HeadError, match="class weights of an estimator that is given are its own"):
+        make_head(given, class_weight="balanced")
+    assert make_head(LogisticRegression(), {"C": [1, 2]}).candidates(9) == [{"C": 1}, {"C": 2}]
+
+
+def test_scores_of_a_classifier_without_scores():
+    class Plain(DummyClassifier):
+        predict_proba = property()
+
+    X, y = blobs(3)
+    plain = Plain(strategy="constant", constant=2).fit(X, y)
+    assert scores_of(plain, X[:2], 3).tolist() == [[0, 0, 1], [0, 0, 1]]
+
+
+def test_convergence_is_asked_of_the_fit():
+    X, y = blobs(3)
+    with quiet_single_threads():
+        assert not converged(fit_head(make_head("logreg", {"max_iter": 1}), {"head__C": 1.0}, X, y))
+        assert converged(fit_head(make_head("logreg"), {"head__C": 1.0}, X, y))
+        assert converged(fit_head(make_head("svm"), {"head__C": 1.0}, X, y))

@@ -1,0 +1,220 @@
+"""Tables of predictions: every picture accounted for, nothing overwritten, nothing half written."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import make_classes, save_picture
+
+from featx import table as table_module
+from featx.dataset import OUTPUT_TAG
+from featx.errors import DatasetError, DatasetNotFoundError, ImageError, OutputError, WeightsError
+from featx.extraction import extract
+from featx.fitting import fit
+from featx.prediction import predict
+
+COLUMNS = ["path", "label", "confidence", "status", "seen", "reason", "p_blue", "p_red"]
+
+
+@pytest.fixture
+def model(fake, pictures):
+    return fit(extract(pictures, "quadrants", runtime=fake.runtime), runtime=fake.runtime)
+
+
+@pytest.fixture
+def new(tmp_path):
+    """Return a folder with two new pictures, a copy of a training picture, a torn one and a text."""
+    folder = make_classes(tmp_path / "new", {"x": (210, 45, 45), "y": (20, 50, 210)}, 1)
+    shutil.copy(tmp_path / "set" / "red" / "red-00.png", folder / "x" / "known.png")
+    (folder / "x" / "torn.png").write_bytes((folder / "x" / "x-00.png").read_bytes()[:50])
+    (folder / "notes.txt").write_text("notes")
+    return folder
+
+
+def read_csv(path: Path) -> list[dict[str, str]]:
+    with path.open(encoding="utf-8", newline="") as stream:
+        return list(csv.DictReader(stream))
+
+
+def test_csv(fake, model, new, tmp_path):
+    done = predict(model, new, tmp_path / "scores.csv", runtime=fake.runtime)
+    rows = read_csv(tmp_path / "scores.csv")
+    assert list(rows[0]) == COLUMNS
+    assert [(Path(r["path"]).name, r["label"], r["status"], r["seen"]) for r in rows] == [
+        ("known.png", "red", "ok", "true"),
+        ("torn.png", "", "skipped", ""),
+        ("x-00.png", "red", "ok", "false"),
+        ("y-00.png", "blue", "ok", "false"),
+    ]
+    assert rows[1]["reason"].startswith("truncated PNG")
+    assert rows[1]["confidence"] == rows[1]["p_red"] == ""
+    assert float(rows[0]["confidence"]) == max(float(rows[0]["p_red"]), float(rows[0]["p_blue"]))
+    assert (done.n_images, done.n_predicted, done.n_rejected, done.n_skipped) == (4, 3, 0, 1)
+    assert (done.n_seen, done.n_ignored, done.output) == (1, 1, tmp_path / "scores.csv")
+
+
+def test_json_lines_and_parquet_say_the_same(fake, model, new, tmp_path):
+    parquet = pytest.importorskip("pyarrow.parquet")
+    rows = predict(model, new, runtime=fake.runtime).to_dict()["rows"]
+    predict(model, new, tmp_path / "scores.jsonl", runtime=fake.runtime)
+    predict(model, new, tmp_path / "scores.parquet", runtime=fake.runtime)
+    lines = (tmp_path / "scores.jsonl").read_text().splitlines()
+    assert [json.loads(line) for line in lines] == rows
+    assert parquet.read_table(tmp_path / "scores.parquet").to_pylist() == rows
+
+
+def test_top_k(fake, model, new):
+    done = predict(model, new, top_k=2, runtime=fake.runtime)
+    assert done.columns == (*COLUMNS, "label_2", "confidence_2")
+    first = done.to_dict()["rows"][0]
+    assert (first["label"], first["label_2"]) == ("red", "blue")
+    assert first["confidence"] + first["confidence_2"] == pytest.approx(1)
+    with pytest.raises(OutputError, match="--top-k 3: the model has 2 classes"):
+        predict(model, new, top_k=3)
+
+
+def test_the_network_runs_once_and_not_for_known_pictures(fake, model, new):
+    assert fake.n_computed == 24
+    for _ in range(2):
+        predict(model, new, runtime=fake.runtime)
+        assert fake.n_computed == 26
+
+
+def test_no_cache_leaves_no_trace(fake, model, new):
+    before = {path: path.stat().st_mtime_ns for path in fake.runtime.cache.rglob("*")}
+    assert predict(model, new, no_cache=True, runtime=fake.runtime).n_predicted == 3
+    assert fake.n_computed == 24 + 3
+    assert {path: path.stat().st_mtime_ns for path in fake.runtime.cache.rglob("*")} == before
+
+
+def test_chunks_do_not_show(fake, model, new, monkeypatch):
+    whole = predict(model, new, runtime=fake.runtime).rows
+    monkeypatch.setattr(table_module, "CHUNK", 1)
+    assert predict(model, new, runtime=fake.runtime).rows == whole
+
+
+def test_files_and_folders_in_the_order_given(fake, model, new, tmp_path):
+    one = save_picture(tmp_path / "one.png", (220, 40, 40))
+    text = tmp_path / "text.doc"
+    text.write_text("no picture")
+    rows = predict(model, [one, text, new, one], runtime=fake.runtime).rows
+    assert [Path(row[0]).name for row in rows] == [
+        "one.png", "text.doc", "known.png", "torn.png", "x-00.png", "y-00.png", "one.png",
+    ]  # fmt: skip
+    assert rows[1][5].startswith("not an image")
+
+
+def test_outputs_are_not_overwritten(fake, model, new, tmp_path):
+    output = tmp_path / "scores.csv"
+    output.write_text("precious")
+    with pytest.raises(OutputError, match="exists; add --overwrite to replace it"):
+        predict(model, new, output, runtime=fake.runtime)
+    assert output.read_text() == "precious"
+    predict(model, new, output, overwrite=True, runtime=fake.runtime)
+    assert len(read_csv(output)) == 4
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [("scores.xls", "must end in .csv, .jsonl, .ndjson, .parquet"), ("none/scores.csv", "there is no folder")],
+)
+def test_impossible_outputs_are_refused_before_any_work(fake, model, new, tmp_path, name, message):
+    with pytest.raises(OutputError, match=message):
+        predict(model, new, tmp_path / name, runtime=fake.runtime)
+    assert fake.n_computed == 24
+
+
+def test_a_failure_leaves_no_half_table(fake, model, new, tmp_path, monkeypatch):
+    folder = tmp_path / "out"
+    folder.mkdir()
+
+    def fail(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("featx.prediction.writing._CsvWriter.write", fail)
+    with pytest.raises(OSError, match=r"scores.csv cannot be written: No space left on device"):
+        predict(model, new, folder / "scores.csv", runtime=fake.runtime)
+    assert os.listdir(folder) == []
+
+
+def test_sort_into_class_folders(fake, model, new, tmp_path):
+    target = tmp_path / "sorted"
+    predict(model, new, sort_into=target, runtime=fake.runtime)
+    found = {path.relative_to(target).as_posix() for path in target.rglob("*.png")}
+    assert found == {"red/known.png", "red/x-00.png", "blue/y-00.png"}
+    assert (target / "red" / "x-00.png").read_bytes() == (new / "x" / "x-00.png").read_bytes()
+    assert (target / OUTPUT_TAG).exists()
+    with pytest.raises(OutputError, match="the folder is not empty; add --overwrite or choose another"):
+        predict(model, new, sort_into=target, runtime=fake.runtime)
+    predict(model, new, sort_into=target, overwrite=True, link=True, runtime=fake.runtime)
+    assert (target / "red" / "x-00.png").stat().st_ino == (new / "x" / "x-00.png").stat().st_ino
+
+
+def test_sort_into_keeps_pictures_of_one_name_apart(fake, model, tmp_path):
+    for folder in ("p", "q"):
+        save_picture(tmp_path / folder / "same.png", (200, 50, 40), seed=len(folder + folder))
+    target = tmp_path / "sorted"
+    predict(model, [tmp_path / "p", tmp_path / "q"], sort_into=target, runtime=fake.runtime)
+    assert len(list((target / "red").iterdir())) == 2
+
+
+def test_class_names_that_are_no_folder_names(fake, model, new, tmp_path):
+    hostile = replace(model, classes_=("../up", "a/b:c"))
+    target = tmp_path / "deep" / "sorted"
+    predict(hostile, new, sort_into=target, runtime=fake.runtime)
+    assert sorted(path.name for path in target.iterdir() if path.is_dir()) == ["_up", "a_b_c"]
+    assert sorted(path.name for path in target.parent.iterdir()) == ["sorted"]
+
+
+def test_names_that_are_no_text_are_written_so_that_the_table_can_be_read(fake, model, tmp_path):
+    odd = Path(os.fsdecode(os.fsencode(tmp_path / "odd") + b"/\xff\n'\".png"))
+    try:
+        save_picture(odd, (200, 50, 40))
+    except OSError:
+        pytest.skip("this file system takes no such name")
+    predict(model, tmp_path / "odd", tmp_path / "scores.csv", runtime=fake.runtime)
+    rows = read_csv(tmp_path / "scores.csv")
+    assert rows[0]["path"].endswith("\\udcff\n'\".png")
+    assert predict(model, tmp_path / "odd", sort_into=tmp_path / "sorted", runtime=fake.runtime).n_predicted == 1
+
+
+def test_bad_input(fake, model, tmp_path):
+    with pytest.raises(DatasetNotFoundError, match="no such file or folder: .*nothing"):
+        predict(model, tmp_path / "nothing", runtime=fake.runtime)
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(DatasetError, match="is empty"):
+        predict(model, tmp_path / "empty", runtime=fake.runtime)
+    bad = tmp_path / "bad.png"
+    bad.write_bytes(b"")
+    assert predict(model, bad, runtime=fake.runtime).n_skipped == 1
+    with pytest.raises(ImageError, match="--strict: 1 pictures cannot be used, the first is .*bad.png: empty file"):
+        predict(model, bad, strict=True, runtime=fake.runtime)
+
+
+def test_other_weights_are_refused(fake, model, new):
+    (Path(os.environ["KERAS_HOME"]) / "models" / "quadrants.h5").write_bytes(b"changed")
+    with pytest.raises(
+        WeightsError, match="other weights than quadrants .*name the right file with --weights"
+    ):
+        predict(model, new, runtime=fake.runtime)
+
+
+def test_memory_is_that_of_a_chunk(fake, model, new, monkeypatch):
+    """The whole table of features is never asked for."""
+    monkeypatch.setattr(table_module.FeatureTable, "X", property(lambda self: pytest.fail("read all features")))
+    predict(model, new, runtime=fake.runtime)
+
+
+def test_scores_are_those_of_the_classifier(fake, model, new):
+    rows = predict(model, new, runtime=fake.runtime).rows
+    direct = model.predict(new, runtime=fake.runtime)
+    ok = [row for row in rows if row[3] == "ok"]
+    assert tuple(row[0] for row in ok) == direct.paths
+    np.testing.assert_array_equal([row[6:8] for row in ok], direct.probabilities)
