@@ -92,8 +92,12 @@ _HEADS: dict[str, Callable[[int], Head]] = {
         "logreg", _scaled(LogisticRegression(max_iter=2000)), {"head__C": _C}, balance="class_weight"
     ),
     # Not LinearSVC: on some thousand pictures and C above 0.1 it is 10 to 200 times slower, and no better.
-    "svm": lambda seed: Head("svm", _scaled(SVC(kernel="linear", max_iter=_SVC_ITERATIONS)), {"head__C": _C}, balance="class_weight"),
-    "svm-rbf": lambda seed: Head("svm-rbf", _scaled(SVC(max_iter=_SVC_ITERATIONS)), {"head__C": _C}, balance="class_weight"),
+    "svm": lambda seed: Head(
+        "svm", _scaled(SVC(kernel="linear", max_iter=_SVC_ITERATIONS)), {"head__C": _C}, balance="class_weight"
+    ),
+    "svm-rbf": lambda seed: Head(
+        "svm-rbf", _scaled(SVC(max_iter=_SVC_ITERATIONS)), {"head__C": _C}, balance="class_weight"
+    ),
     "mlp": lambda seed: Head(
         "mlp",
         _scaled(MLPClassifier((256,), max_iter=300, random_state=seed)),

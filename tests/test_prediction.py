@@ -200,9 +200,7 @@ def test_bad_input(fake, model, tmp_path):
 
 def test_other_weights_are_refused(fake, model, new):
     (Path(os.environ["KERAS_HOME"]) / "models" / "quadrants.h5").write_bytes(b"changed")
-    with pytest.raises(
-        WeightsError, match="other weights than quadrants .*name the right file with --weights"
-    ):
+    with pytest.raises(WeightsError, match="other weights than quadrants .*name the right file with --weights"):
         predict(model, new, runtime=fake.runtime)
 
 

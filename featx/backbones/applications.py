@@ -55,7 +55,7 @@ def imagenet_graph(constructor: str, size: int) -> tuple[keras.Model, Download]:
     Parameters
     ----------
     constructor : str
-        ``module.Name`` within keras.applications.
+        ``module.Name``, as in the table; Name is what keras.applications has.
     size : int
         Side of the input, in pixels.
 
@@ -69,8 +69,8 @@ def imagenet_graph(constructor: str, size: int) -> tuple[keras.Model, Download]:
     BackboneError
         The network does not take this input size.
     """
-    module, name = constructor.split(".")
-    build = getattr(getattr(keras.applications, module), name)
+    name = constructor.split(".")[1]
+    build = getattr(keras.applications, name)
     with _loading_put_aside() as calls, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # MobileNet warns that it takes the weights of 224; the table says so
         try:

@@ -30,52 +30,45 @@ def load_local(path: Path) -> keras.Model:
         raise BackboneError(f"{path} cannot be used as a backbone: {_first_line(error)}") from None
     if any(isinstance(layer, keras.layers.Lambda) for layer in model._flatten_layers()):
         raise BackboneError(f"{path} holds a Lambda layer, which is code; featx does not run code from files")
-    _check_input(model, path)
-    return model
+    return _checked(model, path)
 
 
-def _check_input(model: keras.Model, path: Path) -> None:
-    shape: Any = model.input_shape
-    single = isinstance(shape, tuple) and isinstance(model.output_shape, tuple)
-    if not single or len(shape) != 4 or shape[-1] not in (3, None):
-        raise BackboneError(
-            f"{path} takes {shape}; featx needs one input of (height, width, 3), channels last, and one output"
-        )
+def _checked(model: keras.Model, path: Path) -> keras.Model:
+    if isinstance(model, keras.Sequential) and model.inputs:
+        model = keras.Model(model.inputs[0], model.outputs[0])  # the same layers, as a graph
+    if len(getattr(model, "inputs", None) or ()) != 1 or len(model.outputs) != 1:
+        raise BackboneError(f"{path} does not say what it takes, or has several; needed are one input and one output")
+    shape: Any = model.inputs[0].shape
+    if len(shape) != 4 or shape[-1] != 3:
+        raise BackboneError(f"{path} takes {shape}; featx needs one input of (height, width, 3), channels last")
     if None not in shape[1:3] and shape[1] != shape[2]:
         raise BackboneError(f"{path} takes pictures of {shape[1]} x {shape[2]}; featx feeds square ones")
+    return model
 
 
 def declared_size(model: keras.Model) -> int | None:
     """Return the side of the input that the model declares, in pixels, or None."""
-    height, width = model.input_shape[1:3]
+    height, width = model.inputs[0].shape[1:3]
     return height if height == width else None
 
 
 def default_output(model: keras.Model) -> Any:
     """Return the tensor to take features from: what enters a final softmax or sigmoid layer, else the output."""
-    layer = _last_layer(model)
+    layer, inputs = _made_by(model.outputs[0])
     if isinstance(layer, keras.layers.Softmax) or _activation(layer) in ("softmax", "sigmoid"):
+        if not isinstance(layer, keras.layers.Dense):
+            layer, inputs = _made_by(inputs[0])
         if isinstance(layer, keras.layers.Dense):
-            return layer.input
-        before = _producer(model, layer)
-        if isinstance(before, keras.layers.Dense):
-            return before.input
-    return model.output
+            return inputs[0]
+    return model.outputs[0]
 
 
-def _last_layer(model: keras.Model) -> keras.Layer:
-    return _by_output(model, model.output) or model.layers[-1]
+def _made_by(tensor: Any) -> tuple[Any, Any]:
+    history = tensor._keras_history  # what Keras itself walks; a layer's own .input fails where it is used twice
+    return history.operation, history.operation._inbound_nodes[history.node_index].input_tensors
 
 
-def _producer(model: keras.Model, layer: keras.Layer) -> keras.Layer | None:
-    return _by_output(model, layer.input)
-
-
-def _by_output(model: keras.Model, tensor: Any) -> keras.Layer | None:
-    return next((layer for layer in model.layers if layer.output is tensor), None)
-
-
-def _activation(layer: keras.Layer) -> str:
+def _activation(layer: Any) -> str:
     return getattr(getattr(layer, "activation", None), "__name__", "")
 
 

@@ -12,7 +12,7 @@ from keras import ops
 
 from featx.backbones.applications import check_published_digest, imagenet_graph, load_every_weight
 from featx.backbones.lite import lite_graph, load_lite_weights
-from featx.backbones.local import default_output, load_local
+from featx.backbones.local import declared_size, default_output, load_local
 from featx.backbones.preprocess import PREPROCESS
 from featx.backbones.pth import read_pth
 from featx.backbones.source import FILE_BACKBONE, digest, random_seed
@@ -45,7 +45,7 @@ def build_network(spec: FeatureSpec, file: Path | None) -> keras.Model:
     model, output = _local(spec, file) if spec.backbone == FILE_BACKBONE else _from_table(spec, file)
     if spec.layer is not None:
         output = _layer_output(model, spec.layer)
-    core = keras.Model(model.input, output)
+    core = keras.Model(model.inputs[0], output)
     core.trainable = False
     inputs = keras.Input((spec.size, spec.size, 3), dtype="uint8")
     pixels = PREPROCESS[spec.preprocess](ops.cast(inputs, "float32"))
@@ -56,6 +56,10 @@ def _local(spec: FeatureSpec, file: Path | None) -> tuple[keras.Model, Any]:
     if file is None:
         raise BackboneError("these features come from a local network; give its file")
     model = load_local(file)
+    if declared_size(model) not in (None, spec.size):
+        raise BackboneError(
+            f"{file} takes pictures of {declared_size(model)} x {declared_size(model)}, not --size {spec.size}"
+        )
     return model, default_output(model)
 
 
@@ -74,7 +78,7 @@ def _from_table(spec: FeatureSpec, file: Path | None) -> tuple[keras.Model, Any]
         if not packaged and file == row.weights.path(spec.size):
             check_published_digest(file, download)
         load_every_weight(model, file)
-    return model, model.output
+    return model, model.outputs[0]
 
 
 def _set_random(model: keras.Model, seed: int) -> None:
@@ -82,7 +86,8 @@ def _set_random(model: keras.Model, seed: int) -> None:
     rng = np.random.default_rng(seed)
     for weight in model.weights:
         if len(weight.shape) > 1:
-            fan_in = int(np.prod(weight.shape[:-1]))
+            depthwise = len(weight.shape) == 4 and weight.shape[-1] == 1  # each kernel sees one channel, not all
+            fan_in = int(np.prod(weight.shape[:2] if depthwise else weight.shape[:-1]))
             weight.assign(rng.normal(0, np.sqrt(2 / fan_in), weight.shape).astype(np.float32))
 
 

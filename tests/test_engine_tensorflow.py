@@ -1,0 +1,56 @@
+"""The TensorFlow engine: a picture's bits do not depend on its company."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from featx.backbones import build_network, find_source
+from featx.engines import resolve_engine, start_engine
+from featx.errors import EngineError
+from featx.spec import FeatureSpec
+
+
+@pytest.fixture(scope="module")
+def engine(keras_start):
+    source = find_source("mobilenetv2", "random", size=96)
+    spec = FeatureSpec(source.backbone, source.weights, "tf", 96, "1-0", "tensorflow", "float32")
+    return start_engine("tensorflow", build_network(spec, None))
+
+
+@pytest.fixture(scope="module")
+def pixels():
+    return np.random.default_rng(0).integers(0, 256, (21, 96, 96, 3), np.uint8)
+
+
+def test_bits_do_not_depend_on_batches_or_order(engine, pixels):
+    reference = np.concatenate(list(engine.run([pixels])))
+    assert reference.shape == (21, engine.feature_dim)
+    assert reference.dtype == np.float32
+    for cuts in ([1] * 21, [5, 16], [20, 1], [3, 3, 3, 3, 3, 3, 3]):
+        parts = np.split(pixels, np.cumsum(cuts)[:-1])
+        np.testing.assert_array_equal(np.concatenate(list(engine.run(parts))), reference)
+    order = np.random.default_rng(1).permutation(21)
+    np.testing.assert_array_equal(np.concatenate(list(engine.run([pixels[order]]))), reference[order])
+
+
+def test_features_are_those_of_keras(engine, pixels):
+    source = find_source("mobilenetv2", "random", size=96)
+    spec = FeatureSpec(source.backbone, source.weights, "tf", 96, "1-0", "tensorflow", "float32")
+    expected = build_network(spec, None).predict(pixels, verbose=0)
+    np.testing.assert_allclose(np.concatenate(list(engine.run([pixels]))), expected, rtol=1e-3, atol=1e-5)
+
+
+def test_it_says_whose_bits_these_are(engine):
+    assert set(engine.producer) == {"engine", "keras", "numpy", "processor"}
+    assert engine.producer["engine"].startswith("tensorflow 2.")
+
+
+def test_what_is_not_there_is_an_error():
+    assert resolve_engine() == ("tensorflow", "float32")
+    with pytest.raises(EngineError, match="no engine is named 'openvino'; allowed are auto, tensorflow"):
+        resolve_engine("openvino")
+    with pytest.raises(EngineError, match="the tensorflow engine computes in float32, not 'int8'"):
+        resolve_engine("tensorflow", "int8")
+    with pytest.raises(EngineError, match="this featx has no engine 'abacus'; it has tensorflow"):
+        start_engine("abacus", None)
