@@ -34,7 +34,7 @@ def load_local(path: Path) -> keras.Model:
 
 
 def _checked(model: keras.Model, path: Path) -> keras.Model:
-    if isinstance(model, keras.Sequential) and model.inputs:
+    if isinstance(model, keras.Sequential) and getattr(model, "inputs", None):
         model = keras.Model(model.inputs[0], model.outputs[0])  # the same layers, as a graph
     if len(getattr(model, "inputs", None) or ()) != 1 or len(model.outputs) != 1:
         raise BackboneError(f"{path} does not say what it takes, or has several; needed are one input and one output")

@@ -1,0 +1,85 @@
+"""The rooms and what may be imported where; import-linter checks the rest in CI."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PACKAGE = ROOT / "featx"
+
+
+def modules() -> list[Path]:
+    return sorted(PACKAGE.rglob("*.py"))
+
+
+def imported(path: Path) -> set[str]:
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names.add(node.module.split(".")[0])
+    return names
+
+
+def room(path: Path) -> str:
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+@pytest.mark.parametrize(
+    ("libraries", "rooms"), [({"h5py"}, {"store"}), ({"keras", "tensorflow"}, {"backbones", "engines"})]
+)
+def test_who_may_name_a_library(libraries, rooms):
+    assert {room(path) for path in modules() if imported(path) & libraries} == rooms
+
+
+def test_no_room_is_a_drawer():
+    assert not {room(path) for path in modules()} & {"utils", "helpers", "common", "core", "base"}
+
+
+def undocumented(node: ast.Module | ast.ClassDef, name: str) -> list[str]:
+    """Return the public classes and functions below a node that have no docstring."""
+    found = [] if ast.get_docstring(node) else [name]
+    for child in node.body:
+        if isinstance(child, ast.ClassDef) and not child.name.startswith("_"):
+            found += undocumented(child, f"{name}.{child.name}")
+        elif isinstance(child, ast.FunctionDef) and not child.name.startswith("_") and not ast.get_docstring(child):
+            found.append(f"{name}.{child.name}")
+    return found
+
+
+def test_everything_public_has_a_docstring():
+    trees = [(ast.parse(path.read_text(encoding="utf-8")), path.stem) for path in modules()]
+    assert [name for tree, stem in trees for name in undocumented(tree, stem)] == []
+
+
+def test_the_contract_names_every_room():
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"][
+        "contracts"
+    ]
+    floors = {name.strip() for floor in contracts[0]["layers"] for name in floor.split("|")}
+    assert floors == {room(path) for path in modules()} - {"__init__"}
+
+
+def test_fitting_imports_no_network_library():
+    script = (
+        "import sys, featx; featx.fit, featx.latest; assert not {'keras', 'tensorflow', 'openvino'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True)
+
+
+def test_public_names_are_all_there():
+    import featx
+
+    for name in featx.__all__:
+        assert getattr(featx, name) is not None
+    assert set(featx.__all__) == set(featx._HOMES)
+    assert set(featx.__all__) <= set(dir(featx))
+    with pytest.raises(AttributeError, match="has no attribute 'nonsense'"):
+        featx.nonsense  # noqa: B018

@@ -1,0 +1,277 @@
+"""The command line: help, JSON, exit codes, and no trace on anybody's terminal."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import typer
+from conftest import make_classes, save_picture
+from typer.testing import CliRunner
+
+import featx
+from featx.cli.app import app
+from featx.cli.console import printable
+
+COMMANDS = {
+    "extract": featx.extract,
+    "fit": featx.fit,
+    "report": featx.report,
+    "predict": featx.predict,
+    "backbones": featx.list_backbones,
+    "demo": featx.make_sample,
+}
+"""Every command and its library twin."""
+
+DOCS = Path(__file__).parent.parent / "docs" / "commands.md"
+
+
+def run(*words: object, code: int = 0):
+    result = CliRunner().invoke(app, [str(word) for word in words])
+    assert result.exit_code == code, result.output
+    return result
+
+
+@pytest.fixture
+def workplace(fake, tmp_path, monkeypatch):
+    """Stand in an empty folder with the fake backbone's cache."""
+    monkeypatch.setenv("FEATX_CACHE", str(fake.runtime.cache))
+    folder = tmp_path / "work"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    return folder
+
+
+def test_every_command_has_help_json_documentation_and_a_twin():
+    commands = typer.main.get_command(app).commands
+    assert set(commands) == set(COMMANDS)
+    for name, command in commands.items():
+        assert command.help
+        options = {option for parameter in command.params for option in parameter.opts}
+        assert "--json" in options, name
+        assert all(getattr(parameter, "help", None) for parameter in command.params), name
+        assert COMMANDS[name].__doc__
+        documented = DOCS.read_text(encoding="utf-8")
+        assert f"## featx {name}" in documented
+        section = documented.split(f"## featx {name}\n")[1].split("\n## ")[0]
+        for option in options:
+            if option.startswith("--"):
+                assert f"`{option}" in section, f"{name} {option} is not documented"
+
+
+@pytest.mark.parametrize("name", ["extract", "predict"])
+def test_arguments_are_those_of_the_library_twin(name):
+    command = typer.main.get_command(app).commands[name]
+    own = {"cache", "workers", "batch_size", "as_json"}  # these make the Runtime, and the way of printing
+    theirs = set(inspect.signature(COMMANDS[name]).parameters) - {"runtime"}
+    assert {parameter.name for parameter in command.params} - own == theirs
+
+
+def test_defaults_are_those_of_the_library_twin():
+    command = typer.main.get_command(app).commands["extract"]
+    twin = inspect.signature(featx.extract).parameters
+    for parameter in command.params:
+        if parameter.name in twin:
+            assert str(parameter.default) == str(twin[parameter.name].default), parameter.name
+
+
+def test_the_main_job(workplace, pictures, tmp_path):
+    output = run("extract", pictures, "--backbone", "quadrants").output
+    assert "2 classes by folder: blue 12, red 12" in output
+    assert "pictures   0 cached, 24 new" in output
+    assert output.rstrip().endswith("next       featx fit --head logreg")
+    assert "pictures   24 cached, 0 new" in run("extract", pictures, "--backbone", "quadrants").output
+    output = run("fit", "--head", "svm").output
+    assert output.splitlines()[0] == f"{pictures}: 2 classes by folder: blue 12, red 12 (extracted last)"
+    assert "accuracy   1.000" in output
+    assert "model      set-quadrants-svm.featx" in output
+    assert output.rstrip().endswith("next       featx predict set-quadrants-svm.featx NEW -o scores.csv")
+    assert "(replaces the one before)" in run("fit", "--head", "svm").output
+    new = make_classes(tmp_path / "new", {"red": (205, 45, 45)}, 2)
+    output = run("predict", "set-quadrants-svm.featx", new, "-o", "scores.csv").output
+    assert "pictures   2 predicted, 0 skipped" in output
+    assert "table      scores.csv" in output
+    assert (workplace / "scores.csv").read_text().count("red") >= 2
+    assert "learnt on  24 pictures in 24 groups" in run("report").output
+
+
+def test_fit_with_data_extracts_what_it_lacks(workplace, pictures, fake):
+    output = run("fit", pictures, "--backbone", "quadrants", "--param", "C=[0.1,1]", "--cv", 3, "-o", "my.featx").output
+    assert "pictures   0 cached, 24 new" in output
+    assert (workplace / "my.featx").exists()
+    assert fake.n_computed == 24
+
+
+def test_json_is_one_object_on_stdout_with_the_keys_others_rely_on(workplace, pictures):
+    extracted = json.loads(run("extract", pictures, "--backbone", "quadrants", "--json").stdout)
+    assert set(extracted) >= {
+        "features_id", "store", "backbone", "engine", "device", "precision", "feature_dim", "n_images", "n_computed",
+        "n_cached", "n_skipped", "skipped", "n_ignored", "seconds", "images_per_second",
+    }  # fmt: skip
+    fitted = json.loads(run("fit", "--json").stdout)
+    assert set(fitted) >= {
+        "model", "head", "params", "classes", "n_images", "n_groups", "cv", "naive_cv", "val", "test", "baseline",
+        "seconds",
+    }  # fmt: skip
+    assert set(fitted["cv"]) >= {"splitter", "n_folds", "accuracy", "balanced_accuracy", "per_fold"}
+    assert set(fitted["cv"]["accuracy"]) == {"mean", "low", "high"}
+    assert set(fitted["naive_cv"]["accuracy"]) == {"mean", "low", "high"}
+    predicted = json.loads(run("predict", fitted["model"], pictures, "-o", "s.csv", "--json").stdout)
+    assert set(predicted) >= {
+        "model", "n_images", "n_predicted", "n_rejected", "n_skipped", "output", "seconds", "images_per_second",
+    }  # fmt: skip
+    assert json.loads(run("report", "--json").stdout)["model"] == fitted["model"]
+    rows = json.loads(run("backbones", "--json").stdout)["backbones"]
+    assert {row["name"] for row in rows} >= {"quadrants", "vgg16", "efficientnet-lite0"}
+    assert set(rows[0]) >= {"feature_dim", "size", "n_parameters", "weights_present"}
+
+
+def test_errors_are_one_line_and_exit_1(workplace, pictures):
+    cases = {
+        ("extract", "nowhere"): "error: no such file or folder: nowhere",
+        ("extract", pictures, "--backbone", "resnet5"): "error: no backbone is named 'resnet5'",
+        ("extract", pictures, "--pooling", "mean"): "error: pooling is 'mean'; allowed are avg, max, flatten",
+        ("extract", pictures, "--engine", "abacus"): "error: no engine is named 'abacus'",
+        ("fit",): "error: nothing was extracted into",
+        ("fit", pictures, "--head", "forest"): "error: no head is named 'forest'",
+        ("fit", pictures, "--param", "C"): "error: --param C: needed is name=value",
+        ("report",): "error: no .featx file in this folder; name one, or make one: featx fit DATA",
+        ("predict", "no.featx", pictures): "error: no such model file: no.featx",
+    }
+    for words, message in cases.items():
+        result = run(*words, code=1)
+        assert result.stderr.startswith(message) or f"\n{message}" in result.stderr, result.stderr
+        assert "Traceback" not in result.output
+
+
+def test_wrong_usage_exits_2(workplace):
+    run("extract", "--nonsense", code=2)
+    run("fit", "--cv", "1", code=2)
+    run("extract", "--workers", "0", code=2)
+    run("predict", code=2)
+
+
+def test_errors_not_foreseen_are_one_line_too(workplace, pictures, monkeypatch):
+    def fail(*_, **__):
+        raise ZeroDivisionError("never seen before")
+
+    monkeypatch.setattr("featx.extraction.extract", fail)
+    message = "error: ZeroDivisionError: never seen before (not foreseen; FEATX_TRACEBACK=1 shows where)"
+    assert run("extract", pictures, code=1).stderr.strip() == message
+    monkeypatch.setenv("FEATX_TRACEBACK", "1")
+    result = CliRunner().invoke(app, ["extract", str(pictures)])
+    assert isinstance(result.exception, ZeroDivisionError)
+
+
+def test_stopping_says_how_to_go_on(workplace, pictures, monkeypatch):
+    def stop(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("featx.extraction.extract", stop)
+    message = "stopped; what was computed is kept: run the same command to go on"
+    assert run("extract", pictures, code=1).stderr.strip() == message
+
+
+def test_strict(workplace, pictures):
+    save_picture(pictures / "red" / "torn.png", (1, 2, 3)).write_bytes(b"")
+    assert "skipped    red/torn.png: empty file" in run("extract", pictures, "--backbone", "quadrants").output
+    result = run("extract", pictures, "--backbone", "quadrants", "--strict", code=1)
+    assert result.stderr.strip() == (
+        "error: --strict: 1 pictures cannot be used, the first is red/torn.png: empty file (0 bytes)"
+    )
+
+
+def test_the_next_command_names_another_cache(workplace, pictures, tmp_path):
+    other = tmp_path / "other cache"
+    output = run("extract", pictures, "--backbone", "quadrants", "--cache", other).output
+    assert output.rstrip().endswith(f"featx fit --head logreg --cache '{other}'")
+
+
+def test_pictures_without_labels_are_for_predicting(workplace, pictures):
+    output = run("extract", pictures / "red", "--backbone", "quadrants").output
+    assert output.rstrip().endswith(f"next       featx predict MODEL {pictures / 'red'}")
+
+
+def test_hostile_names_cannot_write_to_the_terminal(workplace, pictures):
+    (pictures / "red" / "\x1b[31mred\x07\n.png").write_bytes(b"")
+    output = run("extract", pictures, "--backbone", "quadrants").output
+    assert "\x1b" not in output
+    assert "\x07" not in output
+    assert r"skipped    red/\x1b[31mred\x07\n.png: empty file" in output
+    assert printable("a\udcffb") == r"a\udcffb"
+
+
+def test_the_folder_with_the_newest_model_is_reported(workplace, pictures):
+    run("fit", pictures, "--backbone", "quadrants", "-o", "old.featx")
+    run("fit", "-o", "new.featx")
+    os.utime("old.featx", (1, 1))
+    assert run("report").output.startswith("model      new.featx")
+
+
+def test_help_starts_at_once():
+    script = (
+        "import sys; sys.argv = ['featx', '--help']\n"
+        "from featx.cli import main\n"
+        "try: main()\n"
+        "except SystemExit as e: assert e.code == 0, e.code\n"
+        "heavy = {'numpy', 'sklearn', 'h5py', 'PIL', 'keras', 'tensorflow', 'scipy', 'rich'} & set(sys.modules)\n"
+        "assert not heavy, heavy\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert re.search(r"extract .*fit .*report .*predict .*backbones .*demo", done.stdout, re.S)
+
+
+def test_version():
+    assert run("--version").output.strip() == f"featx {featx.__version__}"
+
+
+def test_progress_is_a_log_line_now_and_then(capfd, monkeypatch):
+    from featx.cli import console
+
+    clock = [0.0]
+    monkeypatch.setattr(console.time, "monotonic", lambda: clock[0])
+    shown = console.Console()
+    for done in range(0, 1001, 10):
+        clock[0] = done / 25
+        shown.progress("extract", done, 1000)
+    lines = capfd.readouterr().err.splitlines()
+    assert lines == [
+        "extract 250 of 1,000 (25.0 a second, 30 s left)",
+        "extract 500 of 1,000 (25.0 a second, 20 s left)",
+        "extract 750 of 1,000 (25.0 a second, 10 s left)",
+        "extract 1,000 of 1,000 (25.0 a second, 0 s left)",
+    ]
+
+
+def test_progress_is_a_bar_on_a_terminal():
+    pty = pytest.importorskip("pty", reason="no pseudo terminals here")
+    script = (
+        "import time; from featx.cli.console import Console; c = Console()\n"
+        "for i in range(11): c.progress('extract', i, 10); time.sleep(0.02)\n"
+        "c.line('done')\n"
+    )
+    told: list[bytes] = []
+
+    def read(descriptor: int) -> bytes:
+        told.append(os.read(descriptor, 1024))
+        return told[-1]
+
+    saved = os.dup(1)
+    with open(os.devnull, "w") as sink:
+        os.dup2(sink.fileno(), 1)
+        try:
+            pty.spawn([sys.executable, "-c", script], read)
+        finally:
+            os.dup2(saved, 1)
+            os.close(saved)
+    text = b"".join(told).decode()
+    assert "━" in text
+    assert "of 10" in text
+    assert text.rstrip().endswith("done")

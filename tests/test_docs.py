@@ -1,0 +1,63 @@
+"""What the documents say is run."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from featx.extraction import extract
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+FORMAT = (ROOT / "docs" / "format.md").read_text(encoding="utf-8")
+
+
+def blocks(text: str, language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", text, re.S)
+
+
+def test_the_readme_opens_with_two_complete_commands():
+    first, second = blocks(README, "sh")[:2]
+    for command in (first, second):
+        assert len(command.strip().splitlines()) == 1
+        assert command.startswith("python3 -m venv .venv && .venv/bin/pip install")
+    assert first.strip().endswith(".venv/bin/featx demo")
+    assert second.strip().endswith(".venv/bin/python -m pytest")
+    assert f"<!-- test -->\n```sh\n{second}```" in README  # where .ci/run finds it
+
+
+def test_the_plain_h5py_reader_of_the_format(fake, pictures):
+    table = extract(pictures, "quadrants", runtime=fake.runtime)
+    scope: dict = {}
+    exec(blocks(FORMAT, "python")[0], scope)
+    for sample, features in zip(table.samples, table.X, strict=True):
+        found = scope["features_of"](pictures / sample.sample_id, table.extraction.store)
+        np.testing.assert_array_equal(found, features)
+    assert scope["features_of"](ROOT / "README.md", table.extraction.store) is None
+
+
+def test_the_four_lines_of_the_library(fake, pictures, tmp_path, monkeypatch, capsys):
+    """The README's lines run as they are, but for the name of the backbone."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "set").rename(tmp_path / "data")
+    (tmp_path / "new").symlink_to(tmp_path / "data" / "red")
+    lines = blocks(README, "python")[0]
+    assert len([line for line in lines.splitlines() if line and not line.startswith("import")]) == 4
+    exec(lines.replace('"resnet50"', '"quadrants"'), {})
+    assert "accuracy 1.000" in capsys.readouterr().out
+    assert (tmp_path / "model.featx").exists()
+
+
+def test_links_within_the_documents_lead_somewhere():
+    for path in [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("data/*.md")]:
+        for link in re.findall(r"\]\(([^)#]+)\)", path.read_text(encoding="utf-8")):
+            if not link.startswith("http"):
+                assert (path.parent / link).exists(), f"{path.name}: {link}"
+
+
+@pytest.mark.parametrize("name", ["README.md", "CHANGELOG.md", "CONTRIBUTING.md", "LICENSE", "pyproject.toml"])
+def test_what_a_project_has(name):
+    assert (ROOT / name).stat().st_size > 100

@@ -1,0 +1,103 @@
+"""Reports: one summary, and lines that say the same."""
+
+from __future__ import annotations
+
+import shutil
+
+import pytest
+from conftest import make_classes
+
+from featx.errors import ClassifierError
+from featx.extraction import extract
+from featx.fitting import fit
+from featx.reporting import evaluation_lines, extraction_lines, full_lines, prediction_lines, report
+from featx.reporting.terminal import skipped_lines
+
+COLOURS = {"blue": (30, 60, 200), "red": (200, 50, 40)}
+
+
+@pytest.fixture
+def model(fake, pictures):
+    return fit(extract(pictures, "quadrants", runtime=fake.runtime), runtime=fake.runtime)
+
+
+def test_summary_and_lines_say_the_same(model, tmp_path):
+    found = report(model)
+    summary = found.to_dict()
+    assert summary["cv"] == model.evaluation.to_dict()["cv"]
+    assert summary["features"]["feature_dim"] == 12
+    cv = summary["cv"]["accuracy"]
+    text = str(found)
+    assert f"{cv['mean']:.3f} ({cv['low']:.3f} to {cv['high']:.3f})" in text
+    assert 'always "blue": 0.500' in text
+    assert "quadrants (ImageNet weights), last layer, avg: 12 a picture" in text
+    model.save(tmp_path / "m.featx")
+    assert report(tmp_path / "m.featx").to_dict() == summary | {"model": str(tmp_path / "m.featx")}
+    with pytest.raises(ClassifierError, match="no such model file"):
+        report(tmp_path / "none.featx")
+
+
+def test_lines_of_an_evaluation(model):
+    lines = evaluation_lines(model.evaluation.to_dict())
+    assert [text.split("  ")[0] for text in lines] == ["accuracy", "holds for", "weakest", "head"]
+    assert "5 folds (StratifiedKFold), tuned inside each" in lines[-1]
+
+
+def test_both_numbers_where_pictures_are_grouped(fake, tmp_path):
+    folder = make_classes(tmp_path / "set", COLOURS, 8)
+    for path in list(folder.rglob("*.png")):
+        shutil.copy(path, path.with_name(f"copy-of-{path.name}"))
+    model = fit(extract(folder, "quadrants", runtime=fake.runtime), runtime=fake.runtime)
+    lines = evaluation_lines(model.evaluation.to_dict())
+    at_random = next(text for text in lines if text.startswith("at random"))
+    assert at_random.endswith("(32 pictures are 16 groups, which the accuracy above keeps together)")
+
+
+def test_no_honest_number_is_said(model):
+    values = model.evaluation.to_dict() | {"cv": None, "cv_reason": "class 'x' has one picture"}
+    assert evaluation_lines(values)[0].startswith("accuracy   no honest number: class 'x' has one picture")
+    assert not any("holds for" in text for text in full_lines(report(model).to_dict() | values))
+
+
+def test_parts_set_aside(model):
+    test = {"accuracy": 0.9, "low": 0.8, "high": 0.95, "n": 90, "as_given": 0.91, "n_as_given": 100}
+    lines = evaluation_lines(model.evaluation.to_dict() | {"test": test})
+    assert "test       0.900 (0.800 to 0.950)   90 pictures, without 10 grouped with training pictures" in lines[1]
+    lines = evaluation_lines(model.evaluation.to_dict() | {"test": test | {"accuracy": None, "n": 0}})
+    assert "no honest number: every picture is grouped with a training picture (as given 0.910" in lines[1]
+
+
+def test_many_classes_show_the_worst_confusions_instead_of_a_matrix(model):
+    summary = report(model).to_dict()
+    names = [f"c{i}" for i in range(20)]
+    confusion = [[0] * 20 for _ in range(20)]
+    confusion[3][7] = 5
+    text = full_lines(summary | {"classes": names, "cv": summary["cv"] | {"confusion": confusion}})
+    assert text[-2:] == ["most frequent confusions", "     5  c3 taken for c7"]
+
+
+def test_extraction_lines(fake, pictures):
+    (pictures / "red" / "empty.png").write_bytes(b"")
+    lines = extraction_lines(extract(pictures, "quadrants", runtime=fake.runtime).extraction.to_dict())
+    assert lines[0].startswith("pictures   0 cached, 24 new in ")
+    assert lines[1] == "crop cuts  23 % of the average picture; --resize pad or squash keep all"
+    assert lines[2] == "skipped    red/empty.png: empty file (0 bytes)"
+
+
+def test_many_skipped_pictures_are_counted_by_reason():
+    skipped = [{"path": f"{i}.png", "reason": "empty" if i < 40 else "torn"} for i in range(60)]
+    lines = skipped_lines(skipped)
+    assert len(lines) == 12
+    assert lines[-2:] == ["skipped    30 more: empty", "skipped    20 more: torn"]
+
+
+def test_prediction_lines_warn_of_training_pictures():
+    values = {
+        "n_images": 600, "n_predicted": 600, "n_skipped": 0, "n_seen": 412, "n_ignored": 0, "output": "x.csv",
+        "seconds": 1.0, "images_per_second": 600.0,
+    }  # fmt: skip
+    lines = prediction_lines(values)
+    assert lines == [
+        "pictures   600 predicted, 0 skipped in 1.0 s (600 a second)",
+        "warning    412 of 600 pictures were used to fit this model; their scores say nothing about new pictures",
+    ]
