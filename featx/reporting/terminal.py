@@ -17,9 +17,9 @@ def line(label: str, text: str) -> str:
 
 def extraction_lines(extraction: Mapping[str, Any]) -> list[str]:
     """Say what an extraction did; ``extraction`` is that of ``featx extract --json``."""
-    rate = extraction["images_per_second"]
-    speed = f" in {extraction['seconds']:.1f} s ({rate:,.0f} a second)" if rate else ""
-    lines = [line("pictures", f"{extraction['n_cached']:,} cached, {extraction['n_computed']:,} new{speed}")]
+    n_new, seconds = extraction["n_computed"], extraction["seconds"]
+    speed = f" ({n_new / seconds:,.0f} a second)" if n_new and seconds else ""
+    lines = [line("pictures", f"{extraction['n_cached']:,} cached, {n_new:,} new in {seconds:.1f} s{speed}")]
     if extraction["cut_away"] is not None:
         share = f"{100 * extraction['cut_away']:.0f} % of the average picture; --resize pad or squash keep all"
         lines.append(line("crop cuts", share))
