@@ -150,6 +150,12 @@ def test_errors_are_one_line_and_exit_1(workplace, pictures):
         assert "Traceback" not in result.output
 
 
+def test_an_output_that_cannot_be_is_refused_before_any_work(workplace, pictures, fake):
+    result = run("fit", pictures, "--backbone", "quadrants", "-o", "nowhere/model.featx", code=1)
+    assert "error: -o nowhere/model.featx: there is no folder nowhere" in result.stderr
+    assert fake.starts == 0
+
+
 def test_wrong_usage_exits_2(workplace):
     run("extract", "--nonsense", code=2)
     run("fit", "--cv", "1", code=2)

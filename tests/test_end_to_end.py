@@ -89,14 +89,12 @@ def test_real_features_do_not_depend_on_order_batches_or_workers(demo, tmp_path)
     assert (tmp_path / said["store"]).read_bytes() == (folder / first).read_bytes()
 
 
-def test_resnet50_without_network_says_so_in_seconds(demo, tmp_path):
+def test_resnet50_without_network_says_so(demo, tmp_path):
     folder, _ = demo
-    started = time.monotonic()
     done = featx(
         "extract", folder / "featx-demo" / "data", "--backbone", "resnet50", cwd=tmp_path, code=1,
         KERAS_HOME=str(tmp_path / "keras"), https_proxy="http://127.0.0.1:9",
     )  # fmt: skip
-    assert time.monotonic() - started < 60
     assert "error: the ImageNet weights resnet50_weights_tf_dim_ordering_tf_kernels_notop.h5 are not on" in done.stderr
     assert "--weights FILE" in done.stderr
     assert "--backbone efficientnet-lite0" in done.stderr

@@ -9,6 +9,7 @@ import typer
 
 from featx.cli import options as o
 from featx.cli.console import Console, next_line
+from featx.errors import OutputError
 
 
 def fit(
@@ -53,6 +54,8 @@ def fit(
     runtime = console.runtime(cache, workers)
     params = dict(parse_param(text) for text in param or [])
     make_head(head, params, class_weight, seed)  # say what is wrong with it before any work
+    if output is not None and not output.parent.is_dir():
+        raise OutputError(f"-o {output}: there is no folder {output.parent}")
     if data is None:
         table = latest(runtime)
     else:
