@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 import tomllib
@@ -37,6 +38,14 @@ def room(path: Path) -> str:
 )
 def test_who_may_name_a_library(libraries, rooms):
     assert {room(path) for path in modules() if imported(path) & libraries} == rooms
+
+
+def test_every_imported_package_is_declared():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    extras = [name for extra, names in project["optional-dependencies"].items() if extra != "dev" for name in names]
+    declared = {re.split(r"[^\w-]", name)[0].lower() for name in [*project["dependencies"], *extras]}
+    names = set().union(*map(imported, modules())) - set(sys.stdlib_module_names) - {"featx"}
+    assert {{"PIL": "pillow", "sklearn": "scikit-learn"}.get(name, name) for name in names} <= declared
 
 
 def test_no_room_is_a_drawer():

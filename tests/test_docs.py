@@ -26,7 +26,8 @@ def test_the_readme_opens_with_two_complete_commands():
         assert command.startswith("python3 -m venv .venv && .venv/bin/pip install")
     assert first.strip().endswith(".venv/bin/featx demo")
     assert second.strip().endswith(".venv/bin/python -m pytest")
-    assert f"<!-- test -->\n```sh\n{second}```" in README  # where .ci/run finds it
+    assert f"<!-- demo -->\n```sh\n{first}```" in README  # where .ci/run finds them
+    assert f"<!-- test -->\n```sh\n{second}```" in README
 
 
 def test_the_plain_h5py_reader_of_the_format(fake, pictures):

@@ -14,7 +14,6 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
-import click
 import typer
 
 from featx.errors import FeatxError
@@ -150,7 +149,7 @@ def guarded(command: Callable[_P, _T]) -> Callable[_P, _T]:
             return command(*args, **kwargs)
         except KeyboardInterrupt:
             _fail("stopped; what was computed is kept: run the same command to go on")
-        except (typer.Exit, typer.Abort, click.ClickException):
+        except (typer.Exit, typer.Abort):
             raise
         except FeatxError as error:
             _fail(f"error: {error}")
