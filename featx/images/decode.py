@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import re
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
@@ -12,6 +13,7 @@ import numpy as np
 from PIL import Image
 
 from featx.errors import ImageError
+from featx.images.jpeg import decode_jpeg
 
 MAX_PIXELS = 100_000_000
 """Largest picture that is decoded, in pixels: about 400 MB in memory."""
@@ -36,6 +38,8 @@ _TRANSPOSE = {
     8: Image.Transpose.ROTATE_90,
 }
 
+_FIRST_ON_ITS_SIDE = 5
+
 # What Pillow warns of is harmless metadata, or becomes a reason here. Once for the process, because decoding runs in
 # threads, where warnings cannot be put aside one call at a time.
 warnings.filterwarnings("ignore", module=r"PIL\.")
@@ -48,13 +52,22 @@ class Decoded:
     Parameters
     ----------
     image : PIL.Image.Image
-        Mode RGB, EXIF orientation applied.
+        Mode RGB, EXIF orientation applied; smaller than the file's picture where less was enough.
+    width, height : int
+        Size of the file's picture, upright, in pixels.
     note : str
         What a person should know about how it was read; empty if nothing.
     """
 
     image: Image.Image
+    width: int
+    height: int
     note: str = ""
+
+
+def whole_picture(width: int, height: int) -> float:
+    """Ask for every pixel; see :func:`decode`."""
+    return 1.0
 
 
 def image_format(head: bytes) -> str | None:
@@ -86,7 +99,7 @@ def looks_like_image(name: str, head: bytes) -> bool:
     return image_format(head) is not None or PurePosixPath(name).suffix.lower() in _EXTENSIONS
 
 
-def decode(data: bytes, max_pixels: int = MAX_PIXELS) -> Decoded:
+def decode(data: bytes, max_pixels: int = MAX_PIXELS, enough: Callable[[int, int], float] = whole_picture) -> Decoded:
     """Decode the bytes of an image file.
 
     Parameters
@@ -95,6 +108,9 @@ def decode(data: bytes, max_pixels: int = MAX_PIXELS) -> Decoded:
         A whole JPEG, PNG, BMP, GIF, TIFF or WebP file; the content decides, not a name.
     max_pixels : int
         Pictures with more pixels are refused before they are decoded.
+    enough : callable
+        Given width and height, returns the scale (at most 1) below which the picture must not be decoded; a JPEG
+        is decoded at 1/2, 3/8, 1/4 or 1/8 where that is not less.
 
     Returns
     -------
@@ -115,7 +131,7 @@ def decode(data: bytes, max_pixels: int = MAX_PIXELS) -> Decoded:
         raise ImageError("not an image: the content is none of JPEG, PNG, BMP, GIF, TIFF, WebP")
     # Pillow reports bad files with at least eight exception types, IndexError and SyntaxError among them.
     try:
-        return _decode(data, kind, max_pixels)
+        return _decode(data, kind, max_pixels, enough)
     except ImageError:
         raise
     except Image.DecompressionBombError:
@@ -126,21 +142,27 @@ def decode(data: bytes, max_pixels: int = MAX_PIXELS) -> Decoded:
         raise ImageError(_reason(kind, error)) from None
 
 
-def _decode(data: bytes, kind: str, max_pixels: int) -> Decoded:
+def _decode(data: bytes, kind: str, max_pixels: int, enough: Callable[[int, int], float]) -> Decoded:
     with Image.open(io.BytesIO(data), formats=_FORMATS) as image:
         width, height = image.size
         if width * height > max_pixels:
             raise ImageError(f"{width} x {height} is more than {max_pixels:,} pixels")
-        # load() comes before getexif(): on PNG the latter decodes too, and hides what went wrong.
-        image.load()
+        rgb = None
+        if kind == "JPEG" and image.mode in ("L", "RGB"):
+            rgb = decode_jpeg(data, width, height, enough(width, height))
+        if rgb is None:
+            # load() comes before getexif(): on PNG the latter decodes too, and hides what went wrong.
+            image.load()
+            rgb = _to_rgb(image)
         orientation, note = _orientation(image)
-        rgb = _to_rgb(image)
         n_frames = _n_frames(image)
     if n_frames > 1:
         note = f"first of {n_frames} frames"
     if orientation in _TRANSPOSE:
         rgb = rgb.transpose(_TRANSPOSE[orientation])
-    return Decoded(rgb, note)
+        if orientation >= _FIRST_ON_ITS_SIDE:
+            width, height = height, width
+    return Decoded(rgb, width, height, note)
 
 
 def _orientation(image: Image.Image) -> tuple[int, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -51,7 +52,7 @@ def prepare(data: bytes, size: int, resize: str = "crop", max_pixels: int = MAX_
         Side of the square, in pixels.
     resize : {"crop", "squash", "pad"}
         ``crop``: the centre square of 7/8 of the shorter side; ``squash``: the whole picture, its shape
-        given up; ``pad``: the whole picture, its shape kept, grey beside it. All antialiased (bicubic).
+        given up; ``pad``: the whole picture, its shape kept, grey beside it. All antialiased (bilinear).
     max_pixels : int
         Pictures with more pixels are refused.
 
@@ -64,30 +65,42 @@ def prepare(data: bytes, size: int, resize: str = "crop", max_pixels: int = MAX_
     ImageError
         No usable picture; the message is the reason.
     """
-    decoded = decode(data, max_pixels)
-    image = decoded.image
-    square = _RULES[resize](image, size)
-    thumbnail = image.convert("L").resize((_SIGNATURE_SIDE, _SIGNATURE_SIDE), Image.Resampling.BOX)
-    return Prepared(np.asarray(square), np.asarray(thumbnail), image.width, image.height, decoded.note)
+    rule = _RULES[resize]
+    decoded = decode(data, max_pixels, lambda width, height: rule.enough(width, height, size))
+    square = rule.apply(decoded.image, size)
+    thumbnail = decoded.image.convert("L").resize((_SIGNATURE_SIDE, _SIGNATURE_SIDE), Image.Resampling.BOX)
+    return Prepared(np.asarray(square), np.asarray(thumbnail), decoded.width, decoded.height, decoded.note)
+
+
+@dataclass(frozen=True)
+class _Rule:
+    """How a picture becomes a square, and which scale of the picture (width, height, size) is enough for it."""
+
+    apply: Callable[[Image.Image, int], Image.Image]
+    enough: Callable[[int, int, int], float]
 
 
 def _crop(image: Image.Image, size: int) -> Image.Image:
     side = CROP_FRACTION * min(image.size)
     left, top = (image.width - side) / 2, (image.height - side) / 2
     # Resizing just the box is bounded in memory whatever the shape of the picture.
-    return image.resize((size, size), Image.Resampling.BICUBIC, box=(left, top, left + side, top + side))
+    return image.resize((size, size), Image.Resampling.BILINEAR, box=(left, top, left + side, top + side))
 
 
 def _squash(image: Image.Image, size: int) -> Image.Image:
-    return image.resize((size, size), Image.Resampling.BICUBIC)
+    return image.resize((size, size), Image.Resampling.BILINEAR)
 
 
 def _pad(image: Image.Image, size: int) -> Image.Image:
     scale = size / max(image.size)
     width, height = (max(1, round(side * scale)) for side in image.size)
     square = Image.new("RGB", (size, size), _PAD_GREY)
-    square.paste(image.resize((width, height), Image.Resampling.BICUBIC), ((size - width) // 2, (size - height) // 2))
+    square.paste(image.resize((width, height), Image.Resampling.BILINEAR), ((size - width) // 2, (size - height) // 2))
     return square
 
 
-_RULES = {"crop": _crop, "squash": _squash, "pad": _pad}
+_RULES = {
+    "crop": _Rule(_crop, lambda width, height, size: size / (CROP_FRACTION * min(width, height))),
+    "squash": _Rule(_squash, lambda width, height, size: size / min(width, height)),
+    "pad": _Rule(_pad, lambda width, height, size: size / max(width, height)),
+}
