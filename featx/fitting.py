@@ -132,6 +132,7 @@ def fit(
         probe_files=probe_files(),
         probes=features.probes,
         versions={name: version(name) for name in _VERSIONS_OF},
+        graph=features.graph,
         featurize=featurize,
     )
 

@@ -29,6 +29,8 @@ class Runtime:
     batch_size : int
         Pictures handed to the engine at a time. It only groups: the network always runs at the
         engine's own fixed shape.
+    device : str
+        ``cpu``, ``gpu``, ``gpu:N``, or ``auto``: a GPU where TensorFlow can use one, else the processor.
     notice : callable
         Called with one line of text when something is worth telling.
     progress : callable
@@ -38,6 +40,7 @@ class Runtime:
     cache: Path = Path("cache")
     workers: int | None = None
     batch_size: int = 64
+    device: str = "auto"
     notice: Callable[[str], None] = _ignore_notice
     progress: Callable[[str, int, int], None] = _ignore_progress
 

@@ -40,6 +40,8 @@ class FeatureSpec:
         How a map of activations becomes a vector.
     resize : {"crop", "squash", "pad"}
         How a picture becomes a square.
+    graph : str, optional
+        Digest of the quantized graph, for int8.
 
     Raises
     ------
@@ -57,6 +59,7 @@ class FeatureSpec:
     layer: str | None = None
     pooling: str = "avg"
     resize: str = "crop"
+    graph: str | None = None
 
     def __post_init__(self) -> None:
         _one_of("preprocess", self.preprocess, PREPROCESS_MODES)

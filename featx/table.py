@@ -174,6 +174,8 @@ class FeatureTable:
         Features of the probe pictures, as the store holds them.
     extraction : Extraction
         What was computed, cached, skipped and ignored.
+    graph : ndarray of shape (n_bytes,), uint8, or None
+        The quantized graph of an int8 recipe.
     """
 
     name: str
@@ -183,6 +185,7 @@ class FeatureTable:
     read: Callable[[NDArray[np.int64]], NDArray[np.float32]] = field(repr=False)
     probes: NDArray[np.float32] = field(repr=False)
     extraction: Extraction
+    graph: NDArray[np.uint8] | None = field(default=None, repr=False)
 
     def __len__(self) -> int:
         return len(self.samples)

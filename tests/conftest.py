@@ -16,7 +16,7 @@ from featx.runtime import Runtime
 class QuadrantEngine:
     """Features: mean red, green and blue of the four quadrants, from 0 to 1; shape (n, 12)."""
 
-    name = "tensorflow"
+    name = "openvino"
     precision = "float32"
     device = "cpu"
     feature_dim = 12
@@ -59,7 +59,8 @@ class Fake:
         self.notices: list[str] = []
         self.runtime = Runtime(cache, workers=2, notice=self.notices.append)
 
-    def start(self, name: str, network: object) -> QuadrantEngine:
+    def start(self, spec: object, locate: Callable[[], object], runtime: object) -> QuadrantEngine:
+        locate()
         self.starts += 1
         self._batches.append(-10)  # the ten probe pictures do not count
         return QuadrantEngine(self._batches)
@@ -80,8 +81,8 @@ def fake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Fake:
     row = Backbone("quadrants", "none.None", 32, "none", 12, 0, "Apache-2.0", KerasWeights("quadrants.h5"))
     monkeypatch.setitem(BACKBONES, "quadrants", row)
     made = Fake(tmp_path / "cache")
-    monkeypatch.setattr("featx.extraction.filling.build_network", lambda spec, file: None)
-    monkeypatch.setattr("featx.extraction.filling.start_engine", made.start)
+    monkeypatch.setattr("featx.extraction.filling.start", made.start)
+    monkeypatch.setattr("featx.extraction.starting.agreement", lambda *recipe: None)
     return made
 
 
@@ -110,7 +111,7 @@ def make_classes(folder: Path, colours: dict[str, tuple[int, int, int]], n: int)
 @pytest.fixture(scope="session")
 def keras_start() -> Callable[[], None]:
     """Import Keras once, quietly."""
-    from featx.backbones.start import start_keras
+    from featx.libraries import start_keras
 
     start_keras()
     return start_keras

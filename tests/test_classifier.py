@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import pickle
 import subprocess
@@ -61,6 +62,24 @@ def test_everything_comes_back(fake, table, tmp_path, head):
     np.testing.assert_array_equal(loaded.probabilities(table.X), model.probabilities(table.X))
     theirs = replace(loaded, folded=None).probabilities(table.X)  # through scikit-learn, from the skops file
     np.testing.assert_allclose(loaded.probabilities(table.X), theirs, atol=1e-4)
+
+
+def test_a_quantized_graph_travels_with_the_model(fake, table, tmp_path):
+    graph = np.frombuffer(b"a quantized graph", np.uint8)
+    name = hashlib.sha256(graph.tobytes()).hexdigest()[:16]
+    quantized = replace(table, spec=replace(table.spec, precision="int8", graph=name), graph=graph)
+    fit(quantized, "centroid", runtime=fake.runtime).save(tmp_path / "m.featx")
+    asked = {}
+
+    def featurize(paths, spec, **options):
+        asked.update(options, spec=spec)
+
+    Classifier.load(tmp_path / "m.featx", featurize).features_of("new")
+    assert asked["graph"].tobytes() == graph.tobytes()
+    assert asked["spec"] == quantized.spec
+    fit(replace(quantized, graph=graph[1:]), "centroid", runtime=fake.runtime).save(tmp_path / "bad.featx")
+    with pytest.raises(ClassifierError, match="its quantized graph is missing or damaged"):
+        Classifier.load(tmp_path / "bad.featx")
 
 
 def test_pairwise_svm_folds_into_matrices(fake, tmp_path):

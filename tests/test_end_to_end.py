@@ -116,8 +116,9 @@ def test_resnet50_with_a_weights_file_from_extract_to_predict(demo, tmp_path, ke
     assert model == "data-resnet50-centroid.featx"
     new = folder / "featx-demo" / "new"
     refused = featx(
-        "predict", model, new, cwd=tmp_path, code=1, KERAS_HOME=str(tmp_path), https_proxy="http://127.0.0.1:9"
-    )
+        "predict", model, new, "--cache", "other", cwd=tmp_path, code=1,
+        KERAS_HOME=str(tmp_path), https_proxy="http://127.0.0.1:9",
+    )  # fmt: skip
     assert "error: " in refused.stderr
     predicted = json.loads(featx("predict", model, new, "--weights", "mine.weights.h5", "--json", cwd=tmp_path).stdout)
     assert predicted["n_predicted"] == 50

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from featx.backbones import build_network, find_source
-from featx.engines import resolve_engine, start_engine
+from featx.engines import start_tensorflow_engine
 from featx.errors import EngineError
 from featx.spec import FeatureSpec
 
@@ -15,7 +15,7 @@ from featx.spec import FeatureSpec
 def engine(keras_start):
     source = find_source("mobilenetv2", "random", size=96)
     spec = FeatureSpec(source.backbone, source.weights, "tf", 96, "1-0", "tensorflow", "float32")
-    return start_engine("tensorflow", build_network(spec, None))
+    return start_tensorflow_engine(build_network(spec, None), "cpu")
 
 
 @pytest.fixture(scope="module")
@@ -46,11 +46,8 @@ def test_it_says_whose_bits_these_are(engine):
     assert engine.producer["engine"].startswith("tensorflow 2.")
 
 
-def test_what_is_not_there_is_an_error():
-    assert resolve_engine() == ("tensorflow", "float32")
-    with pytest.raises(EngineError, match="no engine is named 'openvino'; allowed are auto, tensorflow"):
-        resolve_engine("openvino")
-    with pytest.raises(EngineError, match="the tensorflow engine computes in float32, not 'int8'"):
-        resolve_engine("tensorflow", "int8")
-    with pytest.raises(EngineError, match="this featx has no engine 'abacus'; it has tensorflow"):
-        start_engine("abacus", None)
+def test_a_device_that_is_not_there_is_an_error(keras_start):
+    source = find_source("mobilenetv2", "random", size=96)
+    spec = FeatureSpec(source.backbone, source.weights, "tf", 96, "1-0", "tensorflow", "float32")
+    with pytest.raises(EngineError, match="TensorFlow sees no gpu:7 here; it sees cpu"):
+        start_tensorflow_engine(build_network(spec, None), "gpu:7")

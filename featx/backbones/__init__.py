@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from featx.backbones.source import FILE_BACKBONE, Source, find_source
-from featx.backbones.start import start_keras
 from featx.backbones.table import BACKBONES, DEFAULT_BACKBONE, Backbone, find_backbone
+from featx.libraries import start_keras
 from featx.spec import FeatureSpec
 
 __all__ = [

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
-from featx.backbones.start import start_keras
 from featx.backbones.table import Backbone, KerasWeights, PackagedWeights, find_backbone
 from featx.errors import BackboneError, SpecError, WeightsError
+from featx.libraries import start_keras
 from featx.spec import PREPROCESS_MODES
 
 FILE_BACKBONE = "file"

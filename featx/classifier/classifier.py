@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -124,6 +125,8 @@ class Classifier:
         Their features.
     versions : mapping of str to str
         Libraries it was made with.
+    graph : ndarray of shape (n_bytes,), uint8, or None
+        The quantized graph of an int8 recipe: no other machine could make the same.
     featurize : Featurize, optional
         What turns pictures into features; without it only a feature table can be predicted.
     """
@@ -140,6 +143,7 @@ class Classifier:
     probe_files: Mapping[str, bytes] = field(repr=False)
     probes: NDArray[np.float32] = field(repr=False)
     versions: Mapping[str, str] = field(repr=False)
+    graph: NDArray[np.uint8] | None = field(default=None, repr=False, compare=False)
     featurize: Featurize | None = field(default=None, repr=False, compare=False)
 
     def scores(self, X: NDArray[np.float32]) -> NDArray[np.float64]:
@@ -196,7 +200,7 @@ class Classifier:
         if self.featurize is None:
             raise ClassifierError("this classifier was given no way to read pictures; load it with featx.load(path)")
         paths = [pictures] if isinstance(pictures, str | Path) else list(pictures)
-        return self.featurize(paths, self.spec, **options)
+        return self.featurize(paths, self.spec, graph=self.graph, **options)
 
     def check(self, table: FeatureTable) -> None:
         """Make sure that features are of the classifier's recipe, and that this machine reproduces it.
@@ -274,6 +278,8 @@ class Classifier:
 
     def _arrays(self) -> dict[str, NDArray[Any]]:
         arrays: dict[str, NDArray[Any]] = {"content_hashes": self.content_hashes, "probes": self.probes}
+        if self.graph is not None:
+            arrays["graph"] = self.graph
         if self.folded is not None:
             for i, (weight, bias) in enumerate(zip(self.folded.weights, self.folded.biases, strict=True)):
                 arrays[f"weight{i}"], arrays[f"bias{i}"] = weight, bias
@@ -294,8 +300,12 @@ class Classifier:
         if header["sample_ids"] is not None:
             ids = tuple(str(sample_id) for sample_id in header["sample_ids"])
             out_of_fold = OutOfFold(ids, arrays["oof_y"], arrays["oof_scores"], arrays["oof_fold"])
+        spec = FeatureSpec.from_json(header["spec"])
+        graph = arrays.get("graph")
+        if spec.graph is not None and (graph is None or sha256(graph.tobytes()).hexdigest()[:16] != spec.graph):
+            raise ClassifierError("its quantized graph is missing or damaged")
         return cls(
-            spec=FeatureSpec.from_json(header["spec"]),
+            spec=spec,
             title=str(header["title"]),
             classes_=tuple(str(name) for name in header["classes"]),
             evaluation=Evaluation.from_dict(header["evaluation"]),
@@ -307,6 +317,7 @@ class Classifier:
             probe_files={name: archive.files[name] for name in header["probes"]},
             probes=arrays["probes"],
             versions=dict(header["versions"]),
+            graph=graph,
             featurize=featurize,
         )
 

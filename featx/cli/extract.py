@@ -23,6 +23,8 @@ def extract(
     resize: o.Resize = "crop",
     preprocess: o.Preprocess = None,
     engine: o.Engine = "auto",
+    precision: o.Precision = "auto",
+    recalibrate: o.Recalibrate = False,
     label_by: o.LabelBy = None,
     path_column: o.PathColumn = "path",
     label_column: o.LabelColumn = "label",
@@ -30,6 +32,7 @@ def extract(
     cache: o.Cache = Path("cache"),
     workers: o.Workers = None,
     batch_size: o.BatchSize = 64,
+    device: o.Device = "auto",
     as_json: o.Json = False,
 ) -> None:
     """Run a pretrained network over pictures, once, and cache its features."""
@@ -47,11 +50,13 @@ def extract(
         resize=resize,
         preprocess=preprocess,
         engine=engine,
+        precision=precision,
+        recalibrate=recalibrate,
         label_by=label_by,
         path_column=path_column,
         label_column=label_column,
         strict=strict,
-        runtime=console.runtime(cache, workers, batch_size),
+        runtime=console.runtime(cache, workers, batch_size, device),
     )
     labelled = any(sample.label is not None for sample in table.samples)
     todo = next_line(*(("fit", "--head", "logreg") if labelled else ("predict", "MODEL", data)), cache=cache)

@@ -35,12 +35,15 @@ def fit(
     resize: o.Resize = "crop",
     preprocess: o.Preprocess = None,
     engine: o.Engine = "auto",
+    precision: o.Precision = "auto",
+    recalibrate: o.Recalibrate = False,
     label_by: o.LabelBy = None,
     path_column: o.PathColumn = "path",
     label_column: o.LabelColumn = "label",
     strict: o.Strict = False,
     cache: o.Cache = Path("cache"),
     workers: o.Workers = None,
+    device: o.Device = "auto",
     as_json: o.Json = False,
 ) -> None:
     """Train a head on cached features, report its honest accuracy, and save it."""
@@ -51,7 +54,7 @@ def fit(
     from featx.heads import make_head, parse_param
     from featx.reporting import evaluation_lines, extraction_lines
 
-    runtime = console.runtime(cache, workers)
+    runtime = console.runtime(cache, workers, device=device)
     params = dict(parse_param(text) for text in param or [])
     make_head(head, params, class_weight, seed)  # say what is wrong with it before any work
     if output is not None and not output.parent.is_dir():
@@ -69,6 +72,8 @@ def fit(
             resize=resize,
             preprocess=preprocess,
             engine=engine,
+            precision=precision,
+            recalibrate=recalibrate,
             label_by=label_by,
             path_column=path_column,
             label_column=label_column,

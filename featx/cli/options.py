@@ -22,7 +22,10 @@ Resize = Annotated[str, typer.Option(help="crop (centre, 7/8 of the shorter side
 Preprocess = Annotated[
     str | None, typer.Option(help="Pixel scaling of a network from a file: caffe, tf, torch, lite or none.")
 ]
-Engine = Annotated[str, typer.Option(help="What executes the network: auto or tensorflow.")]
+Engine = Annotated[str, typer.Option(help="What executes the network: auto, openvino or tensorflow.")]
+Precision = Annotated[str, typer.Option(help="Number format of the network: auto, float32, bfloat16 or int8.")]
+Recalibrate = Annotated[bool, typer.Option("--recalibrate", help="Set the ranges of int8 again, on these pictures.")]
+Device = Annotated[str, typer.Option(help="auto, cpu, gpu or gpu:N.")]
 LabelBy = Annotated[str | None, typer.Option(help="Which folder is the class: parent or top.")]
 PathColumn = Annotated[str, typer.Option(help="Column of paths in a manifest.")]
 LabelColumn = Annotated[str, typer.Option(help="Column of labels in a manifest.")]

@@ -31,6 +31,7 @@ def predict(
     cache: o.Cache = Path("cache"),
     workers: o.Workers = None,
     batch_size: o.BatchSize = 64,
+    device: o.Device = "auto",
     as_json: o.Json = False,
 ) -> None:
     """Predict pictures with a model."""
@@ -50,7 +51,7 @@ def predict(
         no_cache=no_cache,
         weights=weights,
         strict=strict,
-        runtime=console.runtime(cache, workers, batch_size),
+        runtime=console.runtime(cache, workers, batch_size, device),
     )
     result = done.to_dict()
     lines = prediction_lines(result)

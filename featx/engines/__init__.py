@@ -2,16 +2,36 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from featx.engines.processor import processor_name
 from featx.errors import EngineError
+from featx.libraries import start_openvino
 
-ENGINES = ("tensorflow",)
+ENGINES = ("openvino", "tensorflow")
 """Engines that can be asked for by name."""
+
+_PRECISIONS = {"openvino": ("auto", "float32", "bfloat16", "int8"), "tensorflow": ("auto", "float32")}
+"""Number formats that each engine can be asked for."""
+
+__all__ = [
+    "ENGINES",
+    "Engine",
+    "convert",
+    "has_bfloat16",
+    "processor_name",
+    "quantize",
+    "resolve_engine",
+    "start_openvino_engine",
+    "start_tensorflow_engine",
+]
 
 
 class Engine(Protocol):
@@ -51,8 +71,13 @@ class Engine(Protocol):
         ...
 
 
-def resolve_engine(engine: str = "auto", precision: str = "auto") -> tuple[str, str]:
-    """Choose engine and precision on this machine; both become part of the feature recipe.
+def resolve_engine(engine: str = "auto", precision: str = "auto", device: str = "auto") -> tuple[str, str]:
+    """Choose the engine on this machine, and check that it has the precision.
+
+    Returns
+    -------
+    engine, precision : str
+        The precision is still ``auto`` where the network decides.
 
     Raises
     ------
@@ -61,23 +86,81 @@ def resolve_engine(engine: str = "auto", precision: str = "auto") -> tuple[str, 
     """
     if engine not in ("auto", *ENGINES):
         raise EngineError(f"no engine is named {engine!r}; allowed are auto, {', '.join(ENGINES)}")
-    if precision not in ("auto", "float32"):
-        raise EngineError(f"the tensorflow engine computes in float32, not {precision!r}; allowed are auto, float32")
-    return "tensorflow", "float32"
+    if not re.fullmatch(r"auto|cpu|gpu(:\d+)?", device):
+        raise EngineError(f"no device is named {device!r}; allowed are auto, cpu, gpu and gpu:N")
+    on_gpu = device.startswith("gpu")
+    if engine == "auto":
+        on_gpu = on_gpu or (device == "auto" and precision == "auto" and _has_nvidia_gpu())
+        engine = "tensorflow" if on_gpu else "openvino"
+    if engine == "openvino" and on_gpu:
+        raise EngineError("the openvino engine runs on the processor; for a GPU use --engine tensorflow")
+    allowed = _PRECISIONS[engine]
+    if precision not in allowed:
+        raise EngineError(f"the {engine} engine has no precision {precision!r}; allowed are {', '.join(allowed)}")
+    return engine, "float32" if engine == "tensorflow" else precision
 
 
-def start_engine(name: str, network: Any) -> Engine:
-    """Make a built network run.
+def _has_nvidia_gpu() -> bool:
+    """Tell whether there is a driver and TensorFlow's libraries for it, without importing anything."""
+    if not Path("/proc/driver/nvidia/version").exists() or find_spec("nvidia") is None:
+        return False
+    return find_spec("nvidia.cudnn") is not None
+
+
+def has_bfloat16() -> bool:
+    """Tell whether this processor computes in bfloat16 itself. Imports OpenVINO."""
+    capabilities = start_openvino().Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    return "BF16" in capabilities
+
+
+def convert(network: Any) -> bytes:
+    """Turn a Keras network into a graph for the openvino engine; see :mod:`featx.engines.graph`."""
+    from featx.engines.graph import convert_network
+
+    return convert_network(network)
+
+
+def quantize(graph: bytes, pixels: NDArray[np.uint8]) -> bytes:
+    """Quantize a graph to int8; see :func:`featx.engines.quantization.quantize_graph`."""
+    from featx.engines.quantization import quantize_graph
+
+    return quantize_graph(graph, pixels)
+
+
+def start_openvino_engine(graph: bytes, precision: str) -> Engine:
+    """Make a graph run on the processor.
 
     Parameters
     ----------
-    name : str
-        One of :data:`ENGINES`.
+    graph : bytes
+        What :func:`convert`, or for int8 :func:`quantize`, returned.
+    precision : {"float32", "bfloat16", "int8"}
+
+    Raises
+    ------
+    EngineError
+        This processor does not compute in that precision.
+    """
+    from featx.engines.openvino import OpenVINOEngine
+
+    return OpenVINOEngine(graph, precision)
+
+
+def start_tensorflow_engine(network: Any, device: str = "auto") -> Engine:
+    """Make a Keras network run in TensorFlow.
+
+    Parameters
+    ----------
     network : keras.Model
         uint8 pixels to float32 features.
+    device : str
+        ``auto``, ``cpu``, ``gpu`` or ``gpu:N``.
+
+    Raises
+    ------
+    EngineError
+        There is no such device.
     """
-    if name not in ENGINES:
-        raise EngineError(f"this featx has no engine {name!r}; it has {', '.join(ENGINES)}")
     from featx.engines.tensorflow import TensorFlowEngine
 
-    return TensorFlowEngine(network)
+    return TensorFlowEngine(network, device)

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import platform
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
+
+from featx.engines.processor import processor_name
+from featx.errors import EngineError
 
 _BATCH = 8
 """Pictures per execution. Fixed and padded, so that a picture's bits do not depend on its neighbours; measured
@@ -24,41 +25,55 @@ class TensorFlowEngine:
     ----------
     network : keras.Model
         uint8 pixels (n, size, size, 3) to float32 features (n, feature_dim).
+    device : str
+        ``auto`` (a GPU where TensorFlow sees one), ``cpu``, ``gpu`` or ``gpu:N``.
+
+    Raises
+    ------
+    EngineError
+        TensorFlow sees no such GPU.
     """
 
     name = "tensorflow"
     precision = "float32"
 
-    def __init__(self, network: keras.Model) -> None:
+    def __init__(self, network: keras.Model, device: str = "auto") -> None:
         self.feature_dim = int(network.output_shape[-1])
-        self.device = "gpu:0" if tf.config.list_physical_devices("GPU") else "cpu"
+        self.device = _find_device(device)
         self.producer = {
             "engine": f"tensorflow {tf.__version__}",
             "keras": keras.__version__,
             "numpy": np.__version__,
-            "processor": _processor(),
+            "processor": processor_name(),
         }
         shape = (_BATCH, *network.input_shape[1:])
         self._execute: Any = tf.function(
-            lambda pixels: network(pixels, training=False), input_signature=[tf.TensorSpec(shape, tf.uint8)]
+            lambda pixels: network(pixels, training=False),
+            input_signature=[tf.TensorSpec(shape, tf.uint8)],
+            jit_compile=self.device != "cpu",  # XLA pays on GPUs
         )
 
     def run(self, batches: Iterable[NDArray[np.uint8]]) -> Iterator[NDArray[np.float32]]:
         """Compute features, batch by batch, in order; see :meth:`featx.engines.Engine.run`."""
         for pixels in batches:
-            parts = [self._padded(pixels[start : start + _BATCH]) for start in range(0, len(pixels), _BATCH)]
-            yield np.concatenate(parts) if parts else np.empty((0, self.feature_dim), np.float32)
+            # All parts are started before the first is fetched: a GPU computes while the next are copied to it.
+            starts = range(0, len(pixels), _BATCH)
+            parts = [self._start(pixels[start : start + _BATCH]) for start in starts]
+            features = np.concatenate([part.numpy() for part in parts]) if parts else np.empty((0, self.feature_dim))
+            yield features[: len(pixels)].astype(np.float32, copy=False)
 
-    def _padded(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+    def _start(self, pixels: NDArray[np.uint8]) -> Any:
         full = np.zeros((_BATCH, *pixels.shape[1:]), np.uint8)
         full[: len(pixels)] = pixels
-        features: NDArray[np.float32] = self._execute(tf.constant(full)).numpy()[: len(pixels)]
-        return features
+        with tf.device(f"/{self.device}"):
+            return self._execute(tf.constant(full))
 
 
-def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
-    except (OSError, StopIteration):  # not Linux
-        return platform.processor() or platform.machine()
+def _find_device(device: str) -> str:
+    found = [f"gpu:{number}" for number, _ in enumerate(tf.config.list_physical_devices("GPU"))]
+    if device == "auto":
+        return (found or ["cpu"])[0]
+    wanted = "gpu:0" if device == "gpu" else device
+    if wanted not in ("cpu", *found):
+        raise EngineError(f"TensorFlow sees no {wanted} here; it sees {', '.join(['cpu', *found])}")
+    return wanted

@@ -8,6 +8,7 @@ import shlex
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,16 +20,20 @@ from featx.dataset import Dataset, dataset_id, gather, scan, scan_unlabelled
 from featx.engines import resolve_engine
 from featx.errors import DatasetError, DatasetNotFoundError, ImageError, SpecError, StoreError, WeightsError
 from featx.extraction.filling import Filled, fill, look_up
+from featx.extraction.quantizing import quantized_graph
+from featx.extraction.starting import choose_precision
 from featx.images import CROP_FRACTION, decode_version
 from featx.runtime import Runtime
 from featx.spec import FeatureSpec
 from featx.store import (
     FeatureStore,
     keys_of,
+    read_graph,
     read_latest,
     read_sizes,
     read_snapshot,
     remember_size,
+    write_graph,
     write_latest,
     write_snapshot,
 )
@@ -46,6 +51,8 @@ def extract(
     resize: str = "crop",
     preprocess: str | None = None,
     engine: str = "auto",
+    precision: str = "auto",
+    recalibrate: bool = False,
     label_by: str | None = None,
     path_column: str = "path",
     label_column: str = "label",
@@ -72,8 +79,13 @@ def extract(
         How a picture becomes a square.
     preprocess : {"caffe", "tf", "torch", "lite", "none"}, optional
         Pixel scaling of a network from a file.
-    engine : {"auto", "tensorflow"}
-        What executes the network.
+    engine : {"auto", "openvino", "tensorflow"}
+        What executes the network; OpenVINO on processors, TensorFlow on GPUs.
+    precision : {"auto", "float32", "bfloat16", "int8"}
+        Number format of its arithmetic; auto is bfloat16 where the processor has it and the network agrees with
+        float32. int8 (extra ``int8``) sets its ranges on up to 300 of the pictures, once for each data set.
+    recalibrate : bool
+        Set the ranges of int8 again, of the pictures as they are now.
     label_by : {"parent", "top"}, optional
         Which folder is the class where several levels could be.
     path_column, label_column : str
@@ -102,14 +114,31 @@ def extract(
     dataset = scan(path, memo=memo, **reading)
     runtime.notice(f"{path}: {dataset.description}")
     source = _find_source(backbone, weights, size, preprocess, runtime)
-    spec = _recipe(source, engine, layer, pooling, resize, decode)
-    runtime.notice(f"{source.title}, {spec.size} x {spec.size} pixels by {spec.resize}")
+    runtime.notice(f"{source.title}, {source.size} x {source.size} pixels by {resize}")
+    engine_name, engine_precision = resolve_engine(engine, precision, runtime.device)
+    spec = FeatureSpec(
+        source.backbone,
+        source.weights,
+        source.preprocess,
+        source.size,
+        decode,
+        engine_name,
+        "float32",
+        layer=layer,
+        pooling=pooling,
+        resize=resize,
+    )
+    if engine_precision == "int8":
+        graph = quantized_graph(spec, dataset.id, dataset.pictures, lambda: source.file, runtime, recalibrate)
+        spec = replace(spec, precision="int8", graph=graph)
+    else:
+        spec = replace(spec, precision=choose_precision(spec, engine_precision, lambda: source.file, runtime))
     store = FeatureStore(runtime.cache, spec)
     filled = fill(dataset.pictures, memo, store, lambda: source.file, runtime)
     _remember(runtime.cache, dataset, decode, filled.states)
     table = _dataset_table(dataset, filled, store, source.title, started)
     options = {"backbone": backbone, "weights": weights, "layer": layer, "pooling": pooling, "size": size}
-    options |= {"resize": resize, "preprocess": preprocess, "engine": engine, **reading}
+    options |= {"resize": resize, "preprocess": preprocess, "engine": engine, "precision": precision, **reading}
     _note_latest(runtime.cache, path, spec, source.title, options)
     _check_strict(table, strict)
     return table
@@ -148,6 +177,7 @@ def featurize(
     spec: FeatureSpec,
     *,
     weights: str | Path | None = None,
+    graph: NDArray[np.uint8] | None = None,
     strict: bool = False,
     runtime: Runtime | None = None,
 ) -> FeatureTable:
@@ -161,6 +191,8 @@ def featurize(
         The recipe, as a model brings it.
     weights : path, optional
         Weight file or local network, where the recipe was not made with ImageNet weights.
+    graph : ndarray of shape (n_bytes,), uint8, optional
+        The recipe's quantized graph, as a model brings it; it joins the cache.
     strict : bool
         Make an image that cannot be used an error, once all others are done.
     runtime : Runtime, optional
@@ -187,6 +219,10 @@ def featurize(
             f"these features were made with decoder {spec.decode}, this machine decodes as {decode_version()}: "
             "the same picture would give other pixels. Install the image library they were made with (Pillow)"
         )
+    if weights is not None:
+        _locate(spec, weights, runtime)  # the wrong file is refused even if all is cached
+    if graph is not None and spec.graph is not None and read_graph(runtime.cache, spec.graph) is None:
+        write_graph(runtime.cache, spec.graph, graph.tobytes())
     store = FeatureStore(runtime.cache, spec)
     samples: list[Sample] = []
     ignored: list[str] = []
@@ -224,22 +260,6 @@ def _find_source(
     if source.backbone == FILE_BACKBONE and size is None:
         remember_size(runtime.cache, source.weights, source.size)
     return source
-
-
-def _recipe(source: Source, engine: str, layer: str | None, pooling: str, resize: str, decode: str) -> FeatureSpec:
-    name, precision = resolve_engine(engine)
-    return FeatureSpec(
-        source.backbone,
-        source.weights,
-        source.preprocess,
-        source.size,
-        decode,
-        name,
-        precision,
-        layer=layer,
-        pooling=pooling,
-        resize=resize,
-    )
 
 
 def _locate(spec: FeatureSpec, weights: str | Path | None, runtime: Runtime) -> Path | None:
@@ -362,7 +382,17 @@ def _table(
         notes=filled.notes,
         seconds=time.monotonic() - started,
     )
-    return FeatureTable(name, store.spec, [sample for sample, _ in usable], content_hashes, read, probes, extraction)
+    quantized = store.graph()
+    return FeatureTable(
+        name=name,
+        spec=store.spec,
+        samples=[sample for sample, _ in usable],
+        content_hashes=content_hashes,
+        read=read,
+        probes=probes,
+        extraction=extraction,
+        graph=None if quantized is None else np.frombuffer(quantized, np.uint8),
+    )
 
 
 def _cut_away(states: Sequence[FileState]) -> float | None:

@@ -6,16 +6,14 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from featx.backbones import build_network
 from featx.dataset import Found
-from featx.engines import Engine, start_engine
+from featx.engines import Engine
 from featx.extraction.reading import Reader, Reading
-from featx.images import prepare, probe_files
+from featx.extraction.starting import Locate, probe_features, start
 from featx.runtime import Runtime
 from featx.spec import FeatureSpec
 from featx.store import FeatureStore, Rows, StoredFeatures, keys_of
@@ -50,7 +48,7 @@ def fill(
     pictures: Sequence[Found],
     memo: Mapping[str, FileState],
     store: FeatureStore,
-    locate: Callable[[], Path | None],
+    locate: Locate,
     runtime: Runtime,
 ) -> Filled:
     """Compute what a store lacks of some pictures; what is there is not computed again.
@@ -82,14 +80,14 @@ def fill(
         todo = [found for found, state in zip(pictures, states, strict=True) if state is None]
         progress.advance(len(pictures) - len(todo))
         spec = store.spec
-        reader = Reader(_lookup(stored), spec.size, spec.resize, runtime.n_workers)
+        reader = Reader(_lookup(stored), spec.size, spec.resize, runtime.n_workers, ahead=runtime.batch_size)
         pending = _Batches(reader.read(todo), runtime.batch_size, progress)
         device = ""
         first = next(pending, None)
         if first is not None:
-            engine = _start(spec, locate(), runtime)
+            engine = _start(spec, locate, runtime)
             device = engine.device
-            writer.begin(_probe_features(engine, spec), engine.producer)
+            writer.begin(probe_features(engine, spec), engine.producer)
             for features in engine.run(chain([first], pending)):
                 rows = pending.rows(features)
                 writer.append(rows)
@@ -150,8 +148,8 @@ def _hashes(content_hashes: Iterable[bytes]) -> NDArray[np.uint8]:
     return np.frombuffer(b"".join(content_hashes), np.uint8).reshape(-1, 32)
 
 
-def _start(spec: FeatureSpec, file: Path | None, runtime: Runtime) -> Engine:
-    engine = start_engine(spec.engine, build_network(spec, file))
+def _start(spec: FeatureSpec, locate: Locate, runtime: Runtime) -> Engine:
+    engine = start(spec, locate, runtime)
     runtime.notice(f"{engine.name} {engine.precision} on {engine.device}: {engine.feature_dim:,} features a picture")
     if spec.pooling == "flatten" and engine.feature_dim > _WIDE:
         megabytes = engine.feature_dim * 4 / 1e6
@@ -160,11 +158,6 @@ def _start(spec: FeatureSpec, file: Path | None, runtime: Runtime) -> Engine:
             "heads will be slow and overfit. --pooling avg is the usual choice"
         )
     return engine
-
-
-def _probe_features(engine: Engine, spec: FeatureSpec) -> NDArray[np.float32]:
-    pixels = np.stack([prepare(data, spec.size, spec.resize).pixels for data in probe_files().values()])
-    return next(iter(engine.run([pixels])))
 
 
 class _Progress:

@@ -21,7 +21,7 @@ _TRUST_NS = 2_000_000_000
 """A file changed less than 2 s before it was read may change again without a new modification time."""
 
 _AHEAD = 4
-"""Pictures in work or waiting, for each thread."""
+"""Pictures in work, for each thread."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,13 +53,16 @@ class Reader:
         As in the feature recipe; size 0 never decodes.
     workers : int
         Number of threads.
+    ahead : int
+        Pictures that may wait, besides those in work: while the network runs on one batch, the next is read.
     """
 
-    def __init__(self, is_known: Callable[[bytes], bool], size: int, resize: str, workers: int) -> None:
+    def __init__(self, is_known: Callable[[bytes], bool], size: int, resize: str, workers: int, ahead: int = 0) -> None:
         self._is_known = is_known
         self._size = size
         self._resize = resize
         self._workers = workers
+        self._limit = ahead + _AHEAD * workers
         self._claimed: set[bytes] = set()
         self._lock = threading.Lock()
 
@@ -70,7 +73,7 @@ class Reader:
             try:
                 for found in pictures:
                     waiting.append(pool.submit(self._read_one, found))
-                    if len(waiting) >= _AHEAD * self._workers:
+                    if len(waiting) >= self._limit:
                         yield waiting.popleft().result()
                 while waiting:
                     yield waiting.popleft().result()

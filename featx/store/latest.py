@@ -11,28 +11,29 @@ from featx.store.files import prepare_cache, write_whole
 
 def write_latest(cache: Path, latest: dict[str, Any]) -> None:
     """Note which data set was extracted last, with which recipe, in ``cache/latest.json``."""
-    _write_json(prepare_cache(cache, ".") / "latest.json", latest)
+    write_json(prepare_cache(cache, ".") / "latest.json", latest)
 
 
 def read_latest(cache: Path) -> dict[str, Any] | None:
     """Return what :func:`write_latest` noted; None if there is nothing to read."""
-    return _read_json(cache / "latest.json")
+    return read_json(cache / "latest.json")
 
 
 def remember_size(cache: Path, digest: str, size: int) -> None:
     """Note the input size that a local network declares, so that it need not be loaded to ask again."""
     sizes = read_sizes(cache)
     if sizes.get(digest) != size:
-        _write_json(prepare_cache(cache, ".") / "networks.json", {**sizes, digest: size})
+        write_json(prepare_cache(cache, ".") / "networks.json", {**sizes, digest: size})
 
 
 def read_sizes(cache: Path) -> dict[str, int]:
     """Return the input sizes of local networks by their digest."""
-    found = _read_json(cache / "networks.json") or {}
+    found = read_json(cache / "networks.json") or {}
     return {digest: size for digest, size in found.items() if isinstance(size, int)}
 
 
-def _write_json(path: Path, value: dict[str, Any]) -> None:
+def write_json(path: Path, value: dict[str, Any]) -> None:
+    """Write a small JSON file, whole or not at all."""
     text = json.dumps(value, indent=1, sort_keys=True) + "\n"
     write_whole(path, lambda temporary: _write_text(temporary, text))
 
@@ -41,7 +42,8 @@ def _write_text(path: Path, text: str) -> None:
     path.write_text(text, encoding="utf-8")
 
 
-def _read_json(path: Path) -> dict[str, Any] | None:
+def read_json(path: Path) -> dict[str, Any] | None:
+    """Return what a small JSON file holds; None if there is nothing to read."""
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):  # missing, or not what featx wrote

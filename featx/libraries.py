@@ -1,4 +1,4 @@
-"""Import Keras on the TensorFlow backend, without the noise, once it is really needed."""
+"""Import the libraries that run networks, late and quietly: Keras on TensorFlow, and OpenVINO."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import contextlib
 import os
 import sys
 from collections.abc import Iterator
+from typing import Any
 
 from featx.errors import EngineError
 
@@ -35,6 +36,15 @@ def start_keras() -> None:
             f"Keras is set to {keras.config.floatx()}, {keras.config.image_data_format()} in this process; "
             "featx needs float32, channels_last (see keras.json in Keras's folder)"
         )
+
+
+def start_openvino() -> Any:
+    """Import OpenVINO (0.3 s) with its telemetry off, and return it."""
+    # Its own stand-in for telemetry takes over where that package cannot be imported; nobody else's copy is touched.
+    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
+    import openvino
+
+    return openvino
 
 
 @contextlib.contextmanager

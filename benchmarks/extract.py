@@ -1,0 +1,169 @@
+"""Extraction against Keras's own pipeline: ``python -m benchmarks.extract DIR [--backbones a,b] [--limit N]``.
+
+From JPEG files to the finished file of features, on both sides with the libraries imported and the network built
+beforehand, every measurement in a process of its own, the two sides in turn. Keras's side is what its documentation
+shows: `image_dataset_from_directory`, `preprocess_input`, `model.predict`, then h5py. Prints a Markdown table of
+medians and ratios, then JSON. Only efficientnet-lite0 needs its real weights; the others are as fast with random ones.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import json
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".gif"}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--backbones", default="efficientnet-lite0,mobilenet-v2,resnet50")
+    parser.add_argument("--precisions", default="auto,float32")
+    parser.add_argument("--limit", type=int, default=1000, help="pictures")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--worker", help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.worker:
+        print(json.dumps(_WORKERS[arguments.worker](arguments)))
+        return
+    print("| network | pictures | precision | engine only | files to cache | of engine | Keras | ratio |")
+    print("|---|---|---|---|---|---|---|---|")
+    results = []
+    with tempfile.TemporaryDirectory() as folder:
+        pictures = _some_pictures(arguments.folder, Path(folder), arguments.limit)
+        for backbone in arguments.backbones.split(","):
+            results += _compare(backbone, pictures, arguments)
+    print(json.dumps(results))
+
+
+def _compare(backbone: str, pictures: Path, arguments: argparse.Namespace) -> list[dict]:
+    precisions = arguments.precisions.split(",")
+    sides = ["keras", *precisions]
+    rounds = []
+    with tempfile.TemporaryDirectory() as cache:
+        for _ in range(arguments.rounds):
+            rounds.append({side: _measure(side, backbone, pictures, Path(cache)) for side in sides})
+    rows = []
+    for side in precisions:
+        keras = statistics.median(one["keras"]["rate"] for one in rounds)
+        whole = statistics.median(one[side]["rate"] for one in rounds)
+        engine = statistics.median(one[side]["engine_rate"] for one in rounds)
+        ratio = statistics.median(one[side]["rate"] / one["keras"]["rate"] for one in rounds)
+        share = statistics.median(one[side]["rate"] / one[side]["engine_rate"] for one in rounds)
+        precision, n = rounds[0][side]["precision"], rounds[0][side]["n"]
+        rows.append({"backbone": backbone, "n": n, "precision": precision, "engine": engine, "whole": whole})
+        rows[-1] |= {"share": share, "keras": keras, "ratio": ratio}
+        print(
+            f"| {backbone} | {n:,} | {precision} | {engine:.1f} | {whole:.1f} | {share:.2f} | {keras:.1f} "
+            f"| {ratio:.1f} |",
+            flush=True,
+        )
+    return rows
+
+
+def _measure(side: str, backbone: str, pictures: Path, cache: Path) -> dict:
+    worker = "keras" if side == "keras" else "featx"
+    command = [sys.executable, "-W", "ignore", "-m", "benchmarks.extract", str(pictures), "--worker", worker]
+    command += ["--backbones", backbone, "--precisions", side]
+    environment = os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3", "FEATX_CACHE": str(cache)}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise SystemExit(done.stderr)
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def _some_pictures(folder: Path, target: Path, limit: int) -> Path:
+    """Copy the first pictures of every class, so that both sides see the same and the disk's cache is warm."""
+    classes = sorted(path for path in folder.iterdir() if path.is_dir())
+    for path in classes:
+        (target / path.name).mkdir()
+        found = sorted(one for one in path.iterdir() if one.suffix.lower() in _SUFFIXES)
+        for one in itertools.islice(found, -(-limit // len(classes))):
+            shutil.copy(one, target / path.name)
+    return target
+
+
+def _featx(arguments: argparse.Namespace) -> dict:
+    import numpy as np
+
+    from featx.extraction import extract
+    from featx.extraction.starting import start
+    from featx.images import prepare
+    from featx.runtime import Runtime
+
+    cache = Path(os.environ["FEATX_CACHE"])
+    how = {"weights": "imagenet" if "lite" in arguments.backbones else "random", "precision": arguments.precisions}
+    first = next(arguments.folder.iterdir())
+    warm = extract(first, arguments.backbones, runtime=Runtime(cache), **how)  # makes the graph, imports libraries
+    shutil.rmtree(cache / "features")
+    shutil.rmtree(cache / "datasets")
+    started = time.perf_counter()
+    table = extract(arguments.folder, arguments.backbones, runtime=Runtime(cache), **how)
+    seconds = time.perf_counter() - started
+
+    engine = start(warm.spec, lambda: None, Runtime(cache))
+    files = itertools.islice(sorted(arguments.folder.rglob("*.*")), 64)
+    pixels = np.stack([prepare(path.read_bytes(), warm.spec.size).pixels for path in files])
+    rounds = max(1, len(table) // len(pixels) // 2)
+    for _ in engine.run([pixels]):
+        pass
+    began = time.perf_counter()
+    for _ in engine.run([pixels] * rounds):
+        pass
+    rate = rounds * len(pixels) / (time.perf_counter() - began)
+    shutil.rmtree(cache / "features")
+    shutil.rmtree(cache / "datasets")
+    return {"rate": len(table) / seconds, "engine_rate": rate, "n": len(table), "precision": table.spec.precision}
+
+
+def _keras(arguments: argparse.Namespace) -> dict:
+    import h5py
+    import keras
+    import numpy as np
+
+    from featx.backbones import build_network, find_backbone, find_source
+    from featx.spec import FeatureSpec
+
+    row = find_backbone(arguments.backbones)
+    if "lite" in row.name:  # Keras has no such network; featx's own, with its pixel scaling inside
+        source = find_source(row.name)
+        spec = FeatureSpec(row.name, source.weights, row.preprocess, row.size, "0-0", "tensorflow", "float32")
+        model = build_network(spec, source.file)
+        preprocess = None
+    else:
+        module, name = row.constructor.rsplit(".", 1)
+        room = getattr(keras.applications, module)
+        model = getattr(room, name)(weights=None, include_top=False, pooling="avg", input_shape=(row.size, row.size, 3))
+        preprocess = room.preprocess_input
+    model.predict(np.zeros((32, row.size, row.size, 3), np.uint8), verbose=0)
+    started = time.perf_counter()
+    pictures = keras.utils.image_dataset_from_directory(
+        arguments.folder, image_size=(row.size, row.size), batch_size=32, shuffle=False, verbose=False
+    )
+    if preprocess is None:
+        import tensorflow as tf
+
+        batches = pictures.map(lambda x, y: tf.cast(x, tf.uint8))
+    else:
+        batches = pictures.map(lambda x, y: preprocess(x))
+    features = model.predict(batches.prefetch(2), verbose=0)
+    with tempfile.TemporaryDirectory() as folder, h5py.File(Path(folder) / "features.h5", "w") as file:
+        file["features"] = features
+    seconds = time.perf_counter() - started
+    return {"rate": len(features) / seconds, "n": len(features)}
+
+
+_WORKERS = {"featx": _featx, "keras": _keras}
+
+
+if __name__ == "__main__":
+    main()

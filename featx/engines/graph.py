@@ -1,0 +1,62 @@
+"""Graphs of the openvino engine: made from a Keras network, kept as bytes."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from featx.errors import EngineError
+from featx.libraries import start_openvino
+
+if TYPE_CHECKING:
+    import keras  # not when a kept graph is run
+
+BATCH = 4
+"""Pictures per execution. Fixed and padded, so that a picture's bits do not depend on its neighbours; and small:
+several executions run side by side, one on each processor."""
+
+
+def convert_network(network: keras.Model) -> bytes:
+    """Convert a Keras network.
+
+    Parameters
+    ----------
+    network : keras.Model
+        uint8 pixels (n, size, size, 3) to float32 features (n, feature_dim).
+
+    Returns
+    -------
+    bytes
+        Length of the OpenVINO IR's XML (8 bytes, little-endian), the XML, the weights in float32.
+    """
+    import tensorflow as tf
+
+    ov = start_openvino()
+    signature = [tf.TensorSpec((BATCH, *network.input_shape[1:]), tf.uint8)]
+    function = tf.function(lambda pixels: network(pixels, training=False), input_signature=signature)
+    return pack(ov.convert_model(function.get_concrete_function()))
+
+
+def pack(model: Any) -> bytes:
+    """Return an OpenVINO model as bytes."""
+    with tempfile.TemporaryDirectory(prefix="featx-") as folder:
+        xml = Path(folder) / "graph.xml"
+        start_openvino().save_model(model, xml, compress_to_fp16=False)
+        text, weights = xml.read_bytes(), xml.with_suffix(".bin").read_bytes()
+    return len(text).to_bytes(8, "little") + text + weights
+
+
+def unpack(core: Any, graph: bytes) -> Any:
+    """Return the OpenVINO model of some bytes.
+
+    Raises
+    ------
+    EngineError
+        They hold none.
+    """
+    length = int.from_bytes(graph[:8], "little")
+    try:
+        return core.read_model(graph[8 : 8 + length], graph[8 + length :])
+    except RuntimeError as error:
+        raise EngineError(f"the cached graph cannot be read: {str(error).splitlines()[0]}") from None

@@ -1,0 +1,122 @@
+"""The openvino engine: a graph of a small fixed batch shape, executed on all processors side by side."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from featx.engines.graph import BATCH, unpack
+from featx.engines.processor import n_processors, processor_name
+from featx.errors import EngineError
+from featx.libraries import start_openvino
+
+_HINTS = {"float32": "f32", "bfloat16": "bf16", "int8": "f32"}
+_UNDER_WAY = 2
+"""Batches handed over before the first one is waited for."""
+
+_PATIENCE = 60.0
+"""Seconds after which a batch is no longer expected to come by itself."""
+
+
+class OpenVINOEngine:
+    """Executes a graph on the processor; see :class:`featx.engines.Engine`.
+
+    Parameters
+    ----------
+    graph : bytes
+        As :func:`featx.engines.convert`, or for int8 :func:`featx.engines.quantize`, returns it.
+    precision : {"float32", "bfloat16", "int8"}
+
+    Raises
+    ------
+    EngineError
+        This processor does not compute in that precision.
+    """
+
+    name = "openvino"
+    device = "cpu"
+
+    def __init__(self, graph: bytes, precision: str) -> None:
+        ov = start_openvino()
+        core = ov.Core()
+        hint = _HINTS[precision]
+        if hint == "bf16" and "BF16" not in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
+            raise EngineError(f"this processor ({processor_name()}) does not compute in bfloat16; use float32")
+        threads = n_processors()
+        # One thread for each execution: the same bits whatever the number of processors.
+        compiled = core.compile_model(
+            unpack(core, graph),
+            "CPU",
+            {
+                "PERFORMANCE_HINT": "THROUGHPUT",
+                "INFERENCE_PRECISION_HINT": hint,
+                "INFERENCE_NUM_THREADS": threads,
+                "NUM_STREAMS": threads,
+            },
+        )
+        self.precision = precision
+        self.feature_dim = int(compiled.output(0).shape[1])
+        self.producer = {
+            "engine": f"openvino {ov.__version__.split('-')[0]}",
+            "numpy": np.__version__,
+            "processor": processor_name(),
+        }
+        self._queue: Any = ov.AsyncInferQueue(compiled, threads + 1)
+        self._queue.set_callback(_take)
+
+    def run(self, batches: Iterable[NDArray[np.uint8]]) -> Iterator[NDArray[np.float32]]:
+        """Compute features, batch by batch, in order; see :meth:`featx.engines.Engine.run`."""
+        under_way: deque[_Batch] = deque()
+        for pixels in batches:
+            under_way.append(self._start(pixels))
+            if len(under_way) >= _UNDER_WAY:
+                yield self._finish(under_way.popleft())
+        while under_way:
+            yield self._finish(under_way.popleft())
+
+    def _start(self, pixels: NDArray[np.uint8]) -> _Batch:
+        batch = _Batch(len(pixels), self.feature_dim)
+        for start in range(0, len(pixels), BATCH):
+            part = pixels[start : start + BATCH]
+            if len(part) < BATCH:
+                part = np.concatenate([part, np.zeros((BATCH - len(part), *part.shape[1:]), np.uint8)])
+            self._queue.start_async({0: part}, (batch, start))  # waits while all executions are busy
+        return batch
+
+    def _finish(self, batch: _Batch) -> NDArray[np.float32]:
+        if not batch.complete.wait(_PATIENCE):
+            self._queue.wait_all()  # raises what went wrong, if anything did
+        if not batch.complete.is_set():
+            raise EngineError("OpenVINO lost an execution; run again")
+        return batch.features
+
+
+class _Batch:
+    """Features of one batch as they come in, and whether all are there."""
+
+    def __init__(self, n: int, feature_dim: int) -> None:
+        self.features = np.empty((n, feature_dim), np.float32)
+        self.complete = threading.Event()
+        self._missing = n
+        self._lock = threading.Lock()
+        if n == 0:
+            self.complete.set()
+
+    def put(self, start: int, features: NDArray[np.float32]) -> None:
+        """Take the features of the pictures from ``start`` on; those of padding are left out."""
+        part = self.features[start : start + len(features)]
+        part[:] = features[: len(part)]
+        with self._lock:
+            self._missing -= len(part)
+            if not self._missing:
+                self.complete.set()
+
+
+def _take(request: Any, place: tuple[_Batch, int]) -> None:
+    batch, start = place
+    batch.put(start, request.get_output_tensor(0).data)

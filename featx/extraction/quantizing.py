@@ -1,0 +1,93 @@
+"""int8: quantize a network once for each data set, on the user's own pictures."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+from numpy.typing import NDArray
+
+from featx.dataset import Found
+from featx.engines import quantize, start_openvino_engine
+from featx.errors import EngineError, ImageError
+from featx.extraction.starting import Locate, graph_key, graph_of, mean_cosine
+from featx.images import prepare
+from featx.runtime import Runtime
+from featx.spec import FeatureSpec
+from featx.store import read_calibration, remember_calibration, write_graph
+
+_PICTURES = 300
+_MIN_AGREEMENT = 0.9
+"""Mean cosine with float32, over pictures of the set, below which int8 is refused: something is broken."""
+
+
+def quantized_graph(
+    spec: FeatureSpec,
+    dataset_id: str,
+    pictures: Sequence[Found],
+    locate: Locate,
+    runtime: Runtime,
+    recalibrate: bool = False,
+) -> str:
+    """Return the name of the quantized graph of a data set, which becomes part of the recipe.
+
+    Parameters
+    ----------
+    spec : FeatureSpec
+        The recipe in float32.
+    dataset_id : str
+        Its graph is made once and then kept.
+    pictures : sequence of Found
+        Up to 300 of them, drawn with a fixed seed, set the ranges.
+    locate : callable
+    runtime : Runtime
+    recalibrate : bool
+        Make the graph again, of the pictures as they are now.
+
+    Raises
+    ------
+    EngineError, MissingExtraError
+        The network cannot be quantized here.
+    """
+    key = graph_key(spec)
+    known = None if recalibrate else read_calibration(runtime.cache, key, dataset_id)
+    if known is not None:
+        return known
+    drawn = np.random.default_rng(0).permutation(len(pictures))
+    pixels = _usable([pictures[i] for i in drawn.tolist()], spec, runtime)
+    runtime.notice(f"int8: setting ranges on {len(pixels)} of these pictures, once")
+    graph = graph_of(spec, locate, runtime)
+    quantized = quantize(graph, pixels)
+    exact, rough = (
+        next(iter(start_openvino_engine(each, precision).run([pixels])))
+        for each, precision in ((graph, "float32"), (quantized, "int8"))
+    )
+    cosine = mean_cosine(exact, rough)
+    if cosine < _MIN_AGREEMENT:
+        raise EngineError(f"in int8 this network agrees with float32 only to cosine {cosine:.3f}; use --precision auto")
+    runtime.notice(f"int8: features agree with float32 to cosine {cosine:.4f}")
+    name = hashlib.sha256(quantized).hexdigest()[:16]
+    write_graph(runtime.cache, name, quantized)
+    remember_calibration(runtime.cache, key, dataset_id, name)
+    return name
+
+
+def _usable(pictures: Sequence[Found], spec: FeatureSpec, runtime: Runtime) -> NDArray[np.uint8]:
+    """Return the pixels of the first usable pictures, at most 300."""
+
+    def read(found: Found) -> NDArray[np.uint8] | None:
+        try:
+            return prepare(found.path.read_bytes(), spec.size, spec.resize).pixels
+        except (ImageError, OSError):  # the extraction lists it with its reason
+            return None
+
+    usable: list[NDArray[np.uint8]] = []
+    with ThreadPoolExecutor(runtime.n_workers) as pool:
+        for start in range(0, len(pictures), _PICTURES):
+            read_now = pool.map(read, pictures[start : start + _PICTURES])
+            usable += [pixels for pixels in read_now if pixels is not None]
+            if len(usable) >= _PICTURES:
+                break
+    return np.stack(usable[:_PICTURES]) if usable else np.empty((0, spec.size, spec.size, 3), np.uint8)

@@ -1,0 +1,142 @@
+"""Make the network of a recipe run: from the graph kept in the cache, or built anew; and choose its precision."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from featx.backbones import build_network
+from featx.engines import (
+    Engine,
+    convert,
+    has_bfloat16,
+    processor_name,
+    start_openvino_engine,
+    start_tensorflow_engine,
+)
+from featx.errors import EngineError
+from featx.images import prepare, probe_files
+from featx.runtime import Runtime
+from featx.spec import FeatureSpec
+from featx.store import read_agreements, read_graph, remember_agreement, write_graph
+
+MIN_AGREEMENT = 0.995
+"""Mean cosine of the probe pictures' features with those in float32 that a smaller precision needs."""
+
+Locate = Callable[[], Path | None]
+"""Returns the weight file or local network of a recipe; called only if the network must be built."""
+
+_GRAPH_VERSION = 1
+_GRAPH_FIELDS = ("backbone", "weights", "preprocess", "size", "layer", "pooling")
+_GRAPH_LIBRARIES = ("keras", "tensorflow", "openvino")
+
+
+def start(spec: FeatureSpec, locate: Locate, runtime: Runtime) -> Engine:
+    """Make the network of a recipe run.
+
+    Raises
+    ------
+    EngineError, BackboneError, WeightsError
+        It cannot be executed here as the recipe says, or cannot be built.
+    """
+    if spec.engine == "tensorflow":
+        return start_tensorflow_engine(build_network(spec, locate()), runtime.device)
+    return start_openvino_engine(graph_of(spec, locate, runtime), spec.precision)
+
+
+def choose_precision(spec: FeatureSpec, asked: str, locate: Locate, runtime: Runtime) -> str:
+    """Choose the precision of the openvino engine: bfloat16 where the processor has it and the network bears it.
+
+    Parameters
+    ----------
+    spec : FeatureSpec
+        The recipe in float32.
+    asked : {"auto", "float32", "bfloat16"}
+    locate : callable
+    runtime : Runtime
+
+    Raises
+    ------
+    EngineError
+        bfloat16 was asked for and is not to be had.
+    """
+    if asked == "float32":
+        return asked
+    cosine = agreement(spec, "bfloat16", locate, runtime)
+    if cosine is not None and cosine >= MIN_AGREEMENT:
+        return "bfloat16"
+    if cosine is None:
+        why = f"this processor ({processor_name()}) does not compute in bfloat16"
+    else:
+        why = f"in bfloat16 this network agrees with float32 only to cosine {cosine:.4f}, needed {MIN_AGREEMENT}"
+    if asked == "bfloat16":
+        raise EngineError(f"{why}; use --precision float32 or auto")
+    if cosine is not None:
+        runtime.notice(f"{why}; float32 it is")
+    return "float32"
+
+
+def agreement(spec: FeatureSpec, precision: str, locate: Locate, runtime: Runtime) -> float | None:
+    """Return the mean cosine of the probe pictures' features in a precision with those in float32.
+
+    Computed once for each network, processor and version of the libraries; None where the processor has no such
+    precision.
+    """
+    key, name = graph_key(spec), f"{processor_name()} {precision}"
+    known = read_agreements(runtime.cache, key)
+    if name not in known:
+        cosine = None
+        if has_bfloat16():
+            graph = graph_of(spec, locate, runtime)
+            exact, rough = (probe_features(start_openvino_engine(graph, each), spec) for each in ("float32", precision))
+            cosine = mean_cosine(exact, rough)
+        remember_agreement(runtime.cache, key, name, cosine)
+        return cosine
+    return known[name]
+
+
+def probe_features(engine: Engine, spec: FeatureSpec) -> NDArray[np.float32]:
+    """Return the features of the probe pictures, shape (n_probes, feature_dim)."""
+    pixels = np.stack([prepare(data, spec.size, spec.resize).pixels for data in probe_files().values()])
+    return next(iter(engine.run([pixels])))
+
+
+def graph_of(spec: FeatureSpec, locate: Locate, runtime: Runtime) -> bytes:
+    """Return the graph of a recipe: the kept one, or a new one, which is then kept.
+
+    Raises
+    ------
+    EngineError
+        It is a quantized one that is not in the cache: it cannot be made again.
+    """
+    key = spec.graph or graph_key(spec)
+    graph = read_graph(runtime.cache, key)
+    if graph is None:
+        if spec.graph is not None:
+            raise EngineError(
+                f"the quantized graph {spec.graph} of these features is not in {runtime.cache} any more; "
+                "extract again with --recalibrate"
+            )
+        graph = convert(build_network(spec, locate()))
+        write_graph(runtime.cache, key, graph)
+    return graph
+
+
+def graph_key(spec: FeatureSpec) -> str:
+    """Return a name that covers everything that defines a graph: what is in it, and what made it."""
+    defining: dict[str, object] = {name: getattr(spec, name) for name in _GRAPH_FIELDS}
+    defining |= {library: version(library) for library in _GRAPH_LIBRARIES} | {"version": _GRAPH_VERSION}
+    return hashlib.sha256(json.dumps(defining, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def mean_cosine(a: NDArray[np.float32], b: NDArray[np.float32]) -> float:
+    """Return the mean cosine between rows, shape (n, feature_dim) each."""
+    x, y = a.astype(np.float64), b.astype(np.float64)
+    norms = np.linalg.norm(x, axis=1) * np.linalg.norm(y, axis=1)
+    return float(np.mean((x * y).sum(axis=1) / np.maximum(norms, np.finfo(np.float64).tiny)))

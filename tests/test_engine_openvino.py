@@ -1,0 +1,139 @@
+"""The openvino engine: Keras's features, bits that do not depend on company, and nobody is called."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from featx.backbones import build_network, find_source
+from featx.engines import convert, has_bfloat16, resolve_engine, start_openvino_engine
+from featx.errors import EngineError
+from featx.spec import FeatureSpec
+
+
+def network(name: str, size: int = 96):
+    source = find_source(name, "random", size=size)
+    spec = FeatureSpec(source.backbone, source.weights, source.preprocess, size, "1-0", "openvino", "float32")
+    return build_network(spec, None)
+
+
+@pytest.fixture(scope="module")
+def mobilenet(keras_start):
+    return network("mobilenetv2")
+
+
+@pytest.fixture(scope="module")
+def graph(mobilenet):
+    return convert(mobilenet)
+
+
+@pytest.fixture(scope="module")
+def engine(graph):
+    return start_openvino_engine(graph, "float32")
+
+
+@pytest.fixture(scope="module")
+def pixels():
+    return np.random.default_rng(0).integers(0, 256, (21, 96, 96, 3), np.uint8)
+
+
+def all_of(engine, batches):
+    return np.concatenate(list(engine.run(batches)))
+
+
+def cosines(a, b):
+    return (a * b).sum(axis=1) / np.linalg.norm(a, axis=1) / np.linalg.norm(b, axis=1)
+
+
+def check_bits(engine, pixels):
+    reference = all_of(engine, [pixels])
+    assert reference.shape == (21, engine.feature_dim)
+    assert reference.dtype == np.float32
+    for cuts in ([1] * 21, [5, 16], [20, 1], [3] * 7):
+        parts = np.split(pixels, np.cumsum(cuts)[:-1])
+        np.testing.assert_array_equal(all_of(engine, parts), reference)
+    order = np.random.default_rng(1).permutation(21)
+    np.testing.assert_array_equal(all_of(engine, [pixels[order]]), reference[order])
+
+
+def test_bits_do_not_depend_on_batches_or_order(engine, pixels):
+    check_bits(engine, pixels)
+    assert list(engine.run([])) == []
+    assert next(engine.run([pixels[:0]])).shape == (0, engine.feature_dim)
+
+
+@pytest.mark.parametrize("name", ["mobilenetv2", "efficientnet-lite0", "resnet50v2", "densenet121", "convnext-tiny"])
+def test_features_are_those_of_keras(keras_start, pixels, name):
+    keras = network(name)
+    ours = all_of(start_openvino_engine(convert(keras), "float32"), [pixels])
+    assert cosines(ours, keras.predict(pixels, verbose=0)).min() > 0.99999
+
+
+def test_bfloat16_is_near_and_as_steady(graph, engine, pixels):
+    if not has_bfloat16():
+        with pytest.raises(EngineError, match="does not compute in bfloat16; use float32"):
+            start_openvino_engine(graph, "bfloat16")
+        return
+    rough = start_openvino_engine(graph, "bfloat16")
+    check_bits(rough, pixels)
+    exact, near = all_of(engine, [pixels]), all_of(rough, [pixels])
+    assert not np.array_equal(exact, near)
+    assert cosines(exact, near).min() > 0.99
+
+
+def test_it_says_whose_bits_these_are(engine):
+    assert set(engine.producer) == {"engine", "numpy", "processor"}
+    assert engine.producer["engine"].startswith("openvino 20")
+    assert (engine.name, engine.precision, engine.device) == ("openvino", "float32", "cpu")
+
+
+def test_bytes_that_are_no_graph_are_an_error(graph):
+    with pytest.raises(EngineError, match="the cached graph cannot be read"):
+        start_openvino_engine(graph[: len(graph) // 2], "float32")
+
+
+def test_nobody_is_called():
+    """OpenVINO's telemetry package is not imported, not even by a conversion."""
+    script = (
+        "from featx.libraries import start_openvino\n"
+        "start_openvino()\n"
+        "import sys, openvino.tools.ovc.convert_impl as convert\n"
+        "assert sys.modules['openvino_telemetry'] is None\n"
+        "assert not [name for name in sys.modules if name.startswith('openvino_telemetry.')]\n"
+        "assert 'stub' in convert.tm.__name__\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("asked", "chosen"),
+    [
+        (("auto", "float32"), ("openvino", "float32")),
+        (("openvino", "auto"), ("openvino", "auto")),
+        (("auto", "auto", "cpu"), ("openvino", "auto")),
+        (("auto", "bfloat16"), ("openvino", "bfloat16")),
+        (("auto", "auto", "gpu:1"), ("tensorflow", "float32")),
+        (("tensorflow", "auto", "cpu"), ("tensorflow", "float32")),
+    ],
+)
+def test_what_is_chosen(asked, chosen):
+    assert resolve_engine(*asked) == chosen
+
+
+@pytest.mark.parametrize(
+    ("asked", "message"),
+    [
+        (("onnx",), "no engine is named 'onnx'; allowed are auto, openvino, tensorflow"),
+        (("auto", "float16"), "the openvino engine has no precision 'float16'; allowed are auto, float32, bfloat16"),
+        (("tensorflow", "bfloat16"), "the tensorflow engine has no precision 'bfloat16'; allowed are auto, float32"),
+        (("openvino", "auto", "gpu"), "runs on the processor; for a GPU use --engine tensorflow"),
+        (("auto", "auto", "tpu"), "no device is named 'tpu'; allowed are auto, cpu, gpu and gpu:N"),
+    ],
+)
+def test_what_is_not_there_is_an_error(asked, message):
+    with pytest.raises(EngineError, match=message):
+        resolve_engine(*asked)

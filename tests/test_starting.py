@@ -1,0 +1,171 @@
+"""A network starts from its kept graph, and in the precision that it bears."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from featx.backbones import find_source
+from featx.errors import EngineError
+from featx.extraction import starting
+from featx.extraction.quantizing import quantized_graph
+from featx.extraction.starting import agreement, choose_precision, mean_cosine, probe_features, start
+from featx.images import decode_version
+from featx.runtime import Runtime
+from featx.spec import FeatureSpec
+from featx.store import read_agreements, read_graph, remember_agreement, write_graph
+
+
+@pytest.fixture
+def notices():
+    return []
+
+
+@pytest.fixture
+def runtime(tmp_path, notices):
+    return Runtime(tmp_path / "cache", notice=notices.append)
+
+
+@pytest.fixture
+def spec():
+    source = find_source("mobilenetv2", "random", size=32)
+    return FeatureSpec(source.backbone, source.weights, source.preprocess, 32, decode_version(), "openvino", "float32")
+
+
+def nowhere():
+    raise AssertionError("the network was built again")
+
+
+def test_a_second_start_builds_no_network(spec, runtime, keras_start):
+    first = probe_features(start(spec, lambda: None, runtime), spec)
+    np.testing.assert_array_equal(probe_features(start(spec, nowhere, runtime), spec), first)
+
+
+def test_a_second_start_loads_no_tensorflow(spec, runtime, keras_start):
+    start(spec, lambda: None, runtime)
+    script = (
+        "import sys\n"
+        "from pathlib import Path\n"
+        "from featx.extraction.starting import probe_features, start\n"
+        "from featx.runtime import Runtime\n"
+        "from featx.spec import FeatureSpec\n"
+        f"spec = FeatureSpec.from_json({spec.to_json()!r})\n"
+        f"print(probe_features(start(spec, None, Runtime(Path({str(runtime.cache)!r}))), spec).shape)\n"
+        "assert not {'tensorflow', 'keras'} & set(sys.modules)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "(10, 1280)\n"
+
+
+def test_a_damaged_graph_is_made_again(spec, runtime, keras_start):
+    first = probe_features(start(spec, lambda: None, runtime), spec)
+    (graph,) = (runtime.cache / "graphs").glob("*.graph")
+    content = bytearray(graph.read_bytes())
+    content[len(content) // 2] ^= 1
+    graph.write_bytes(content)
+    np.testing.assert_array_equal(probe_features(start(spec, lambda: None, runtime), spec), first)
+
+
+def test_every_field_of_the_graph_changes_its_key(spec):
+    keys = {
+        starting.graph_key(changed)
+        for changed in (
+            spec,
+            replace(spec, backbone="mobilenet"),
+            replace(spec, weights="random-1-keras-0"),
+            replace(spec, preprocess="none"),
+            replace(spec, size=64),
+            replace(spec, layer="out_relu"),
+            replace(spec, pooling="max"),
+        )
+    }
+    assert len(keys) == 7
+    for same in (replace(spec, resize="pad"), replace(spec, precision="bfloat16"), replace(spec, decode="9-9")):
+        assert starting.graph_key(same) == starting.graph_key(spec)
+
+
+def test_agreement_is_measured_once(spec, runtime, keras_start):
+    first = agreement(spec, "bfloat16", lambda: None, runtime)
+    assert first is None or 0.9 < first <= 1
+    assert agreement(spec, "bfloat16", nowhere, runtime) == first
+
+
+@pytest.mark.parametrize(
+    ("cosine", "asked", "chosen", "told"),
+    [
+        (0.9951, "auto", "bfloat16", ""),
+        (0.9949, "auto", "float32", "agrees with float32 only to cosine 0.9949, needed 0.995; float32 it is"),
+        (None, "auto", "float32", ""),
+        (0.9951, "bfloat16", "bfloat16", ""),
+        (0.2, "float32", "float32", ""),
+    ],
+)
+def test_precision_that_the_network_bears(spec, runtime, notices, monkeypatch, cosine, asked, chosen, told):
+    monkeypatch.setattr(starting, "agreement", lambda *recipe: cosine)
+    assert choose_precision(spec, asked, nowhere, runtime) == chosen
+    assert told in "".join(notices)
+    assert bool(told) == bool(notices)
+
+
+@pytest.mark.parametrize(
+    ("cosine", "message"),
+    [(0.9, "only to cosine 0.9000, needed 0.995; use --precision"), (None, "does not compute in bfloat16; use")],
+)
+def test_a_precision_asked_for_and_missing_is_an_error(spec, runtime, monkeypatch, cosine, message):
+    monkeypatch.setattr(starting, "agreement", lambda *recipe: cosine)
+    with pytest.raises(EngineError, match=message):
+        choose_precision(spec, "bfloat16", nowhere, runtime)
+
+
+def test_graphs_are_kept_whole_or_not_at_all(tmp_path):
+    assert read_graph(tmp_path, "k") is None
+    write_graph(tmp_path, "k", b"nodes and edges")
+    assert read_graph(tmp_path, "k") == b"nodes and edges"
+    (tmp_path / "graphs" / "k.graph").write_bytes(b"featx graph 1\n\0\0 something else")
+    assert read_graph(tmp_path, "k") is None
+
+
+def test_agreements_are_kept_by_name(tmp_path):
+    remember_agreement(tmp_path, "k", "one bfloat16", 0.5)
+    remember_agreement(tmp_path, "k", "two bfloat16", None)
+    assert read_agreements(tmp_path, "k") == {"one bfloat16": 0.5, "two bfloat16": None}
+
+
+def pictures_of(folder, n=12):
+    from conftest import make_classes
+
+    from featx.dataset import scan
+
+    make_classes(folder, {"blue": (30, 60, 200), "red": (200, 50, 40)}, n // 2)
+    return scan(folder)
+
+
+def test_int8_is_made_once_for_each_data_set(spec, runtime, tmp_path, notices, keras_start, capfd):
+    pytest.importorskip("nncf")
+    dataset = pictures_of(tmp_path / "set")
+    name = quantized_graph(spec, dataset.id, dataset.pictures, lambda: None, runtime)
+    assert "setting ranges on 12 of these pictures, once" in notices[0]
+    assert capfd.readouterr().out == ""  # nothing but featx speaks
+    assert quantized_graph(spec, dataset.id, dataset.pictures, nowhere, runtime) == name
+    quantized = replace(spec, precision="int8", graph=name)
+    engine = start(quantized, nowhere, runtime)
+    assert engine.precision == "int8"
+    exact, rough = probe_features(start(spec, nowhere, runtime), spec), probe_features(engine, spec)
+    assert not np.array_equal(exact, rough)
+    assert mean_cosine(exact, rough) > 0.9
+
+
+def test_a_quantized_graph_that_is_gone_is_not_replaced_by_another(spec, runtime):
+    with pytest.raises(EngineError, match="the quantized graph 0123456789abcdef .* --recalibrate"):
+        start(replace(spec, precision="int8", graph="0123456789abcdef"), nowhere, runtime)
+
+
+def test_a_data_set_without_usable_pictures_cannot_set_ranges(spec, runtime, keras_start):
+    pytest.importorskip("nncf")
+    with pytest.raises(EngineError, match="int8 needs 4 usable pictures to set its ranges; there are 0"):
+        quantized_graph(spec, "id", [], lambda: None, runtime)
