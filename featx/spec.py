@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from dataclasses import MISSING, asdict, dataclass, fields
 from typing import Any
 
@@ -12,6 +13,9 @@ from featx.errors import SpecError
 RESIZE_RULES = ("crop", "squash", "pad")
 POOLINGS = ("avg", "max", "flatten")
 PREPROCESS_MODES = ("caffe", "tf", "torch", "lite", "none")
+LAYOUTS = ("nchw", "nhwc")
+_NUMBERS = r"-?[\d.e+-]+(,-?[\d.e+-]+){2}"
+_MEAN_AND_STD = re.compile(f"mean={_NUMBERS};std={_NUMBERS}")
 
 
 @dataclass(frozen=True)
@@ -24,8 +28,8 @@ class FeatureSpec:
         Name in the table of backbones, or ``"file"`` for a local network, which counts by its digest.
     weights : str
         SHA-256 of the weight file (hexadecimal), or ``random-<seed>-keras-<version>``.
-    preprocess : {"caffe", "tf", "torch", "lite", "none"}
-        The backbone's own pixel scaling.
+    preprocess : {"caffe", "tf", "torch", "lite", "none"} or str
+        The backbone's own pixel scaling; or ``mean=R,G,B;std=R,G,B`` of pixels from 0 to 1.
     size : int
         Side of the square input, in pixels.
     decode : str
@@ -42,6 +46,8 @@ class FeatureSpec:
         How a picture becomes a square.
     graph : str, optional
         Digest of the quantized graph, for int8.
+    layout : {"nchw", "nhwc"}, optional
+        Order of the dimensions of an ONNX network's input, where the user had to say it.
 
     Raises
     ------
@@ -60,9 +66,13 @@ class FeatureSpec:
     pooling: str = "avg"
     resize: str = "crop"
     graph: str | None = None
+    layout: str | None = None
 
     def __post_init__(self) -> None:
-        _one_of("preprocess", self.preprocess, PREPROCESS_MODES)
+        if not _MEAN_AND_STD.fullmatch(self.preprocess):
+            _one_of("preprocess", self.preprocess, PREPROCESS_MODES)
+        if self.layout is not None:
+            _one_of("layout", self.layout, LAYOUTS)
         _one_of("pooling", self.pooling, POOLINGS)
         _one_of("resize", self.resize, RESIZE_RULES)
         if not 8 <= self.size <= 4096:

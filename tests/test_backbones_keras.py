@@ -53,12 +53,12 @@ def test_row_against_keras(row):
 
 @pytest.mark.parametrize("row", KERAS_ROWS, ids=lambda row: row.name)
 def test_preprocess_against_keras(row):
-    from featx.backbones.preprocess import PREPROCESS
+    from featx.backbones.preprocess import preprocess_pixels
 
     module = importlib.import_module(f"keras.applications.{row.constructor.split('.')[0]}")
     pixels = some_pixels(16).astype(np.float32)
     np.testing.assert_allclose(
-        np.asarray(PREPROCESS[row.preprocess](pixels)), module.preprocess_input(pixels.copy()), atol=1e-5
+        np.asarray(preprocess_pixels(pixels, row.preprocess)), module.preprocess_input(pixels.copy()), atol=1e-5
     )
 
 
@@ -85,9 +85,9 @@ def test_golden_features_of_lite0():
 
 
 def test_lite_pixels_are_minus_127_over_128():
-    from featx.backbones.preprocess import PREPROCESS
+    from featx.backbones.preprocess import preprocess_pixels
 
-    scaled = PREPROCESS["lite"](np.array([127.0, 255.0, 0.0], np.float32))
+    scaled = preprocess_pixels(np.array([127.0, 255.0, 0.0], np.float32), "lite")
     assert np.asarray(scaled).tolist() == [0, 1, -127 / 128]
 
 

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import re
+import warnings
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from featx.extraction import extract
+from featx.runtime import Runtime
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+NETWORKS = (ROOT / "docs" / "networks.md").read_text(encoding="utf-8")
 FORMAT = (ROOT / "docs" / "format.md").read_text(encoding="utf-8")
 
 
@@ -50,6 +53,28 @@ def test_the_four_lines_of_the_library(fake, pictures, tmp_path, monkeypatch, ca
     exec(lines.replace('"resnet50"', '"quadrants"'), {})
     assert "accuracy 1.000" in capsys.readouterr().out
     assert (tmp_path / "model.featx").exists()
+
+
+def test_the_recipe_that_exports_a_network_from_timm(tmp_path, pictures, monkeypatch):
+    """Where timm is installed: its own features, computed by featx from the exported file; random weights."""
+    torch = pytest.importorskip("torch")
+    pytest.importorskip("timm")
+    pytest.importorskip("onnxscript")
+    from featx.backbones import find_source
+    from featx.images import prepare
+
+    monkeypatch.chdir(tmp_path)
+    scope: dict = {}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of other people's libraries
+        exec(blocks(NETWORKS, "python")[0].replace("pretrained=True", "pretrained=False"), scope)
+    table = extract(pictures, "net.onnx", precision="float32", runtime=Runtime(tmp_path / "cache"))
+    size = find_source("net.onnx").size
+    pixels = np.stack([prepare((pictures / s.sample_id).read_bytes(), size).pixels for s in table.samples])
+    mean, std = (np.array(scope["config"][name]) for name in ("mean", "std"))
+    scaled = torch.from_numpy(((pixels / 255 - mean) / std).transpose(0, 3, 1, 2).astype(np.float32))
+    with torch.no_grad():
+        np.testing.assert_allclose(table.X, scope["model"](scaled).numpy(), rtol=1e-3, atol=1e-3)
 
 
 def test_links_within_the_documents_lead_somewhere():

@@ -36,6 +36,7 @@ def test_every_field_changes_the_id():
         "pooling": "max",
         "resize": "pad",
         "graph": "0123456789abcdef",
+        "layout": "nhwc",
     }
     assert set(other) == {field.name for field in fields(FeatureSpec)}
     ids = {replace(SPEC, **{name: value}).id for name, value in other.items()}

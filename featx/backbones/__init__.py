@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from featx.backbones.source import FILE_BACKBONE, Source, find_source
+from featx.backbones.source import FILE_BACKBONE, Source, digest, find_source, is_onnx
 from featx.backbones.table import BACKBONES, DEFAULT_BACKBONE, Backbone, find_backbone
+from featx.errors import WeightsError
 from featx.libraries import start_keras
 from featx.spec import FeatureSpec
 
@@ -19,6 +20,7 @@ __all__ = [
     "build_network",
     "find_backbone",
     "find_source",
+    "is_onnx",
     "list_backbones",
 ]
 
@@ -29,7 +31,30 @@ def list_backbones() -> list[Backbone]:
 
 
 def build_network(spec: FeatureSpec, file: Path | None) -> Any:
-    """Build the network of a recipe; see :func:`featx.backbones.network.build_network`. Imports Keras."""
+    """Build the network of a recipe; see :mod:`featx.backbones.network` and, for ONNX, :mod:`featx.backbones.onnx`.
+
+    Parameters
+    ----------
+    spec : FeatureSpec
+    file : path, optional
+        The weight file, or the local network; None for random weights. Its digest must be the recipe's.
+
+    Returns
+    -------
+    keras.Model or openvino.Model
+        uint8 RGB pixels (n, size, size, 3) to float32 features (n, feature_dim), inference mode.
+
+    Raises
+    ------
+    BackboneError, WeightsError
+        The file is not the recipe's, does not fit, or there is no such layer.
+    """
+    if file is not None and digest(file) != spec.weights:
+        raise WeightsError(f"{file} has changed: its SHA-256 is no longer the one of these features; run again")
+    if file is not None and is_onnx(file):
+        from featx.backbones.onnx import build_onnx
+
+        return build_onnx(spec, file)
     start_keras()
     from featx.backbones import network
 

@@ -13,42 +13,23 @@ from keras import ops
 from featx.backbones.applications import check_published_digest, imagenet_graph, load_every_weight
 from featx.backbones.lite import lite_graph, load_lite_weights
 from featx.backbones.local import declared_size, default_output, load_local
-from featx.backbones.preprocess import PREPROCESS
+from featx.backbones.preprocess import preprocess_pixels
 from featx.backbones.pth import read_pth
-from featx.backbones.source import FILE_BACKBONE, digest, random_seed
+from featx.backbones.source import FILE_BACKBONE, random_seed
 from featx.backbones.table import PackagedWeights, find_backbone
-from featx.errors import BackboneError, WeightsError
+from featx.errors import BackboneError
 from featx.spec import FeatureSpec
 
 
 def build_network(spec: FeatureSpec, file: Path | None) -> keras.Model:
-    """Build the network of a recipe.
-
-    Parameters
-    ----------
-    spec : FeatureSpec
-    file : path, optional
-        The weight file, or the local network; None for random weights. Its digest must be the recipe's.
-
-    Returns
-    -------
-    keras.Model
-        uint8 RGB pixels (n, size, size, 3) to float32 features (n, feature_dim), inference mode.
-
-    Raises
-    ------
-    BackboneError, WeightsError
-        The file is not the recipe's, does not fit, or there is no such layer.
-    """
-    if file is not None and digest(file) != spec.weights:
-        raise WeightsError(f"{file} has changed: its SHA-256 is no longer the one of these features; run again")
+    """Build the network of a recipe with Keras; see :func:`featx.backbones.build_network`."""
     model, output = _local(spec, file) if spec.backbone == FILE_BACKBONE else _from_table(spec, file)
     if spec.layer is not None:
         output = _layer_output(model, spec.layer)
     core = keras.Model(model.inputs[0], output)
     core.trainable = False
     inputs = keras.Input((spec.size, spec.size, 3), dtype="uint8")
-    pixels = PREPROCESS[spec.preprocess](ops.cast(inputs, "float32"))
+    pixels = preprocess_pixels(ops.cast(inputs, "float32"), spec.preprocess)
     return keras.Model(inputs, ops.cast(_pool(core(pixels, training=False), spec), "float32"))
 
 

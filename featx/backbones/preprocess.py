@@ -7,6 +7,8 @@ from typing import Any
 
 from keras import ops
 
+from featx.backbones.pixels import pixel_scaling
+
 
 def _caffe(x: Any) -> Any:
     return x[..., ::-1] - ops.array([103.939, 116.779, 123.68], "float32")
@@ -29,15 +31,23 @@ def _none(x: Any) -> Any:
     return x
 
 
-PREPROCESS: dict[str, Callable[[Any], Any]] = {
+_MODES: dict[str, Callable[[Any], Any]] = {
     "caffe": _caffe,
     "tf": _tf,
     "torch": _torch,
     "lite": _lite,
     "none": _none,
 }
-"""Mode to function: float32 RGB pixels from 0 to 255 of shape (n, side, side, 3), to what the network expects.
 
-``caffe``: BGR minus the ImageNet mean; ``tf``: -1 to 1; ``torch``: ImageNet mean and deviation;
-``lite``: (x - 127) / 128; ``none``: unchanged, the network scales its pixels itself.
-"""
+
+def preprocess_pixels(x: Any, preprocess: str) -> Any:
+    """Scale float32 RGB pixels from 0 to 255, shape (n, side, side, 3), as a network expects them.
+
+    ``caffe``: BGR minus the ImageNet mean; ``tf``: -1 to 1; ``torch``: ImageNet mean and deviation;
+    ``lite``: (x - 127) / 128; ``none``: unchanged, the network scales its pixels itself; or a mean and a deviation of
+    the user's own, see :mod:`featx.backbones.pixels`.
+    """
+    if preprocess in _MODES:
+        return _MODES[preprocess](x)
+    scaling = pixel_scaling(preprocess)
+    return (x - ops.array(scaling.mean, "float32")) / ops.array(scaling.std, "float32")

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
+from featx.backbones.pixels import read_scaling, spell_scaling
 from featx.backbones.table import Backbone, KerasWeights, PackagedWeights, find_backbone
 from featx.errors import BackboneError, SpecError, WeightsError
 from featx.libraries import start_keras
@@ -16,7 +19,9 @@ from featx.spec import PREPROCESS_MODES
 FILE_BACKBONE = "file"
 """Backbone name in the recipe of a local network, which counts by its digest, not by its path."""
 
-_FILE_SUFFIXES = (".keras", ".h5", ".hdf5")
+_FILE_SUFFIXES = (".keras", ".h5", ".hdf5", ".onnx")
+_SIDECAR = {"size": int, "mean": list, "std": list, "preprocess": str, "layout": str}
+"""What a JSON file beside a local network may say, and the type of each."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +43,8 @@ class Source:
         Features at the default layer and pooling, where known without building the network.
     title : str
         For people: name and weights.
+    layout : str or None
+        Order of the input's dimensions, where the user says it.
     """
 
     backbone: str
@@ -47,6 +54,12 @@ class Source:
     file: Path | None
     feature_dim: int | None
     title: str
+    layout: str | None = None
+
+
+def is_onnx(path: Path) -> bool:
+    """Tell whether a local network is an ONNX file."""
+    return path.suffix.lower() == ".onnx"
 
 
 def digest(path: Path) -> str:
@@ -69,6 +82,7 @@ def find_source(
     weights: str | Path = "imagenet",
     size: int | None = None,
     preprocess: str | None = None,
+    layout: str | None = None,
     *,
     known_sizes: Mapping[str, int] | None = None,
     notice: Callable[[str], None] = lambda text: None,
@@ -78,12 +92,14 @@ def find_source(
     Parameters
     ----------
     backbone : str
-        Name in the table, or the path of a ``.keras`` or ``.h5`` model.
+        Name in the table, or the path of a ``.keras``, ``.h5`` or ``.onnx`` model.
     weights : "imagenet", "random", "random:SEED" or path
     size : int, optional
         Side of the input, in pixels; the network's own if not given.
     preprocess : str, optional
-        Pixel scaling of a local network.
+        Pixel scaling of a local network: a mode, or ``mean=R,G,B;std=R,G,B`` of pixels from 0 to 1.
+    layout : {"nchw", "nhwc"}, optional
+        Order of the dimensions of an ONNX network's input, where its shape does not show it.
     known_sizes : mapping, optional
         Input sizes that local networks declare, by digest, as far as they were asked before.
     notice : callable
@@ -96,10 +112,14 @@ def find_source(
     """
     path = Path(backbone)
     if path.is_file() or path.suffix.lower() in _FILE_SUFFIXES:
-        return _local_source(path, weights, size, preprocess, known_sizes or {})
+        if str(weights) != "imagenet":
+            raise WeightsError(f"{path} brings its own weights; leave --weights out")
+        return _local_source(path, size, preprocess, layout, known_sizes or {})
     row = find_backbone(backbone)
     if preprocess is not None and preprocess != row.preprocess:
         raise SpecError(f"{row.name} is preprocessed as {row.preprocess!r}; --preprocess is for a --backbone FILE")
+    if layout is not None:
+        raise SpecError("--layout is for a --backbone FILE.onnx")
     side = size or row.size
     spelled = str(weights)
     if spelled == "random" or spelled.startswith("random:"):
@@ -149,27 +169,56 @@ def _download(row: Backbone, side: int, file: Path) -> None:
 
 
 def _local_source(
-    path: Path, weights: str | Path, size: int | None, preprocess: str | None, known_sizes: Mapping[str, int]
+    path: Path, size: int | None, preprocess: str | None, layout: str | None, known_sizes: Mapping[str, int]
 ) -> Source:
     if not path.is_file():
         raise BackboneError(f"--backbone {path}: no such file")
     if path.suffix.lower() not in _FILE_SUFFIXES:
-        raise BackboneError(f"--backbone {path}: a local network must be a .keras or .h5 file")
-    if str(weights) != "imagenet":
-        raise WeightsError(f"{path} brings its own weights; leave --weights out")
+        raise BackboneError(f"--backbone {path}: a local network must be a .keras, .h5 or .onnx file")
+    said = _sidecar(path)
+    preprocess = preprocess or said.get("preprocess")
+    layout = layout or said.get("layout")
+    if preprocess is None and {"mean", "std"} <= set(said):
+        preprocess = spell_scaling(said["mean"], said["std"])
     if preprocess is None:
         modes = ", ".join(PREPROCESS_MODES)
-        raise BackboneError(f"{path} does not say how its pixels are scaled; add --preprocess with one of {modes}")
+        raise BackboneError(
+            f"{path} does not say how its pixels are scaled; add --preprocess with one of {modes} or "
+            "mean=R,G,B;std=R,G,B"
+        )
+    if layout is not None and not is_onnx(path):
+        raise SpecError("--layout is for a --backbone FILE.onnx")
     found = digest(path)
-    side = size or known_sizes.get(found) or _ask_size(path)
-    return Source(FILE_BACKBONE, found, preprocess, side, path, None, f"{path.name} (local network)")
+    side = size or said.get("size") or known_sizes.get(found) or _ask_size(path)
+    title = f"{path.name} (local network)"
+    return Source(FILE_BACKBONE, found, read_scaling(preprocess), side, path, None, title, layout)
+
+
+def _sidecar(path: Path) -> dict[str, Any]:
+    """Return what ``FILE.json`` beside a network ``FILE.onnx`` (or ``.keras``) says of it."""
+    file = path.with_suffix(".json")
+    if not file.is_file():
+        return {}
+    try:
+        said = json.loads(file.read_text(encoding="utf-8"))
+        wrong = [name for name, value in said.items() if not isinstance(value, _SIDECAR.get(name, ()))]
+    except (OSError, ValueError, AttributeError):
+        raise BackboneError(f"{file}, beside the network, is not a JSON object") from None
+    if wrong:
+        raise BackboneError(f"{file} has an unknown or wrong {', '.join(wrong)}; it may say {', '.join(_SIDECAR)}")
+    return dict(said)
 
 
 def _ask_size(path: Path) -> int:
-    start_keras()
-    from featx.backbones.local import declared_size, load_local
+    if is_onnx(path):
+        from featx.backbones.onnx import declared_onnx_size
 
-    size = declared_size(load_local(path))
+        size = declared_onnx_size(path)
+    else:
+        start_keras()
+        from featx.backbones.local import declared_size, load_local
+
+        size = declared_size(load_local(path))
     if size is None:
         raise BackboneError(f"{path} takes pictures of any size; say which with --size N")
     return size

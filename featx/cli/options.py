@@ -13,15 +13,17 @@ Workers = Annotated[int | None, typer.Option(min=1, help="Threads; all processor
 BatchSize = Annotated[int, typer.Option(min=1, help="Pictures handed to the network at a time.")]
 Strict = Annotated[bool, typer.Option(help="Make a picture that cannot be used an error, once the others are done.")]
 
-Backbone = Annotated[str, typer.Option(help="Name (see `featx backbones`) or a .keras / .h5 file.")]
+Backbone = Annotated[str, typer.Option(help="Name (see `featx backbones`) or a .keras, .h5 or .onnx file.")]
 Weights = Annotated[str, typer.Option(help="imagenet, a weight file, or random[:SEED] (for tests).")]
 Layer = Annotated[str | None, typer.Option(help="Layer to take features from; the last if not given.")]
 Pooling = Annotated[str, typer.Option(help="avg, max or flatten.")]
 Size = Annotated[int | None, typer.Option(help="Input side in pixels; the network's own if not given.")]
 Resize = Annotated[str, typer.Option(help="crop (centre, 7/8 of the shorter side), squash or pad.")]
 Preprocess = Annotated[
-    str | None, typer.Option(help="Pixel scaling of a network from a file: caffe, tf, torch, lite or none.")
+    str | None,
+    typer.Option(help="Pixel scaling of a network from a file: caffe, tf, torch, lite, none or mean=R,G,B;std=R,G,B."),
 ]
+Layout = Annotated[str | None, typer.Option(help="Input of an ONNX network: nchw or nhwc.")]
 Engine = Annotated[str, typer.Option(help="What executes the network: auto, openvino or tensorflow.")]
 Precision = Annotated[str, typer.Option(help="Number format of the network: auto, float32, bfloat16 or int8.")]
 Recalibrate = Annotated[bool, typer.Option("--recalibrate", help="Set the ranges of int8 again, on these pictures.")]

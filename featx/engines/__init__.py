@@ -114,10 +114,10 @@ def has_bfloat16() -> bool:
 
 
 def convert(network: Any) -> bytes:
-    """Turn a Keras network into a graph for the openvino engine; see :mod:`featx.engines.graph`."""
-    from featx.engines.graph import convert_network
+    """Turn a Keras or OpenVINO network into a graph for the openvino engine; see :mod:`featx.engines.graph`."""
+    from featx.engines.graph import convert_network, pack
 
-    return convert_network(network)
+    return pack(network) if isinstance(network, start_openvino().Model) else convert_network(network)
 
 
 def quantize(graph: bytes, pixels: NDArray[np.uint8]) -> bytes:

@@ -8,20 +8,23 @@ import shlex
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from featx.backbones import DEFAULT_BACKBONE, FILE_BACKBONE, Source, find_source
+from featx.backbones import DEFAULT_BACKBONE
 from featx.dataset import Dataset, dataset_id, gather, scan, scan_unlabelled
-from featx.engines import resolve_engine
-from featx.errors import DatasetError, DatasetNotFoundError, ImageError, SpecError, StoreError, WeightsError
+from featx.errors import (
+    DatasetError,
+    DatasetNotFoundError,
+    ImageError,
+    SpecError,
+    StoreError,
+)
 from featx.extraction.filling import Filled, fill, look_up
-from featx.extraction.quantizing import quantized_graph
-from featx.extraction.starting import choose_precision
+from featx.extraction.recipes import choose_recipe, find_network, locate
 from featx.images import CROP_FRACTION, decode_version
 from featx.runtime import Runtime
 from featx.spec import FeatureSpec
@@ -30,9 +33,7 @@ from featx.store import (
     keys_of,
     read_graph,
     read_latest,
-    read_sizes,
     read_snapshot,
-    remember_size,
     write_graph,
     write_latest,
     write_snapshot,
@@ -50,6 +51,7 @@ def extract(
     size: int | None = None,
     resize: str = "crop",
     preprocess: str | None = None,
+    layout: str | None = None,
     engine: str = "auto",
     precision: str = "auto",
     recalibrate: bool = False,
@@ -66,7 +68,7 @@ def extract(
     data : path
         Folder of class folders, of ``train``/``val``/``test`` folders, of pictures, or a CSV or Parquet manifest.
     backbone : str
-        Name in :func:`featx.list_backbones`, or a ``.keras`` / ``.h5`` file.
+        Name in :func:`featx.list_backbones`, or a ``.keras``, ``.h5`` or ``.onnx`` file.
     weights : "imagenet", "random", "random:SEED" or path
         Weights of a named backbone.
     layer : str, optional
@@ -77,8 +79,10 @@ def extract(
         Side of the network's input in pixels; the network's own if not given.
     resize : {"crop", "squash", "pad"}
         How a picture becomes a square.
-    preprocess : {"caffe", "tf", "torch", "lite", "none"}, optional
-        Pixel scaling of a network from a file.
+    preprocess : {"caffe", "tf", "torch", "lite", "none"} or str, optional
+        Pixel scaling of a network from a file; or ``mean=R,G,B;std=R,G,B`` of pixels from 0 to 1.
+    layout : {"nchw", "nhwc"}, optional
+        Order of the dimensions of an ONNX network's input, where its shape does not show it.
     engine : {"auto", "openvino", "tensorflow"}
         What executes the network; OpenVINO on processors, TensorFlow on GPUs.
     precision : {"auto", "float32", "bfloat16", "int8"}
@@ -113,32 +117,24 @@ def extract(
     memo = read_snapshot(runtime.cache, dataset_id(path), decode)
     dataset = scan(path, memo=memo, **reading)
     runtime.notice(f"{path}: {dataset.description}")
-    source = _find_source(backbone, weights, size, preprocess, runtime)
+    source = find_network(backbone, weights, size, preprocess, layout, runtime)
     runtime.notice(f"{source.title}, {source.size} x {source.size} pixels by {resize}")
-    engine_name, engine_precision = resolve_engine(engine, precision, runtime.device)
-    spec = FeatureSpec(
-        source.backbone,
-        source.weights,
-        source.preprocess,
-        source.size,
-        decode,
-        engine_name,
-        "float32",
-        layer=layer,
-        pooling=pooling,
-        resize=resize,
+    spec = choose_recipe(
+        source, dataset, decode, runtime, engine, precision, recalibrate, layer=layer, pooling=pooling, resize=resize
     )
-    if engine_precision == "int8":
-        graph = quantized_graph(spec, dataset.id, dataset.pictures, lambda: source.file, runtime, recalibrate)
-        spec = replace(spec, precision="int8", graph=graph)
-    else:
-        spec = replace(spec, precision=choose_precision(spec, engine_precision, lambda: source.file, runtime))
     store = FeatureStore(runtime.cache, spec)
     filled = fill(dataset.pictures, memo, store, lambda: source.file, runtime)
     _remember(runtime.cache, dataset, decode, filled.states)
     table = _dataset_table(dataset, filled, store, source.title, started)
     options = {"backbone": backbone, "weights": weights, "layer": layer, "pooling": pooling, "size": size}
-    options |= {"resize": resize, "preprocess": preprocess, "engine": engine, "precision": precision, **reading}
+    options |= {
+        "resize": resize,
+        "preprocess": preprocess,
+        "layout": layout,
+        "engine": engine,
+        "precision": precision,
+        **reading,
+    }
     _note_latest(runtime.cache, path, spec, source.title, options)
     _check_strict(table, strict)
     return table
@@ -220,7 +216,7 @@ def featurize(
             "the same picture would give other pixels. Install the image library they were made with (Pillow)"
         )
     if weights is not None:
-        _locate(spec, weights, runtime)  # the wrong file is refused even if all is cached
+        locate(spec, weights, runtime)  # the wrong file is refused even if all is cached
     if graph is not None and spec.graph is not None and read_graph(runtime.cache, spec.graph) is None:
         write_graph(runtime.cache, spec.graph, graph.tobytes())
     store = FeatureStore(runtime.cache, spec)
@@ -229,7 +225,7 @@ def featurize(
     passes = []
     for dataset in _unlabelled([Path(path) for path in paths], runtime.cache, spec.decode):
         memo = read_snapshot(runtime.cache, dataset.id, spec.decode) if dataset.id else {}
-        filled = fill(dataset.pictures, memo, store, lambda: _locate(spec, weights, runtime), runtime)
+        filled = fill(dataset.pictures, memo, store, lambda: locate(spec, weights, runtime), runtime)
         if dataset.id:
             _remember(runtime.cache, dataset, spec.decode, filled.states)
         passes.append(filled)
@@ -250,34 +246,6 @@ def extract_command(path: Path, options: Mapping[str, Any]) -> str:
 
 
 _DEFAULTS = {name: parameter.default for name, parameter in inspect.signature(extract).parameters.items()}
-
-
-def _find_source(
-    backbone: str, weights: str | Path, size: int | None, preprocess: str | None, runtime: Runtime
-) -> Source:
-    sizes = read_sizes(runtime.cache)
-    source = find_source(backbone, weights, size, preprocess, known_sizes=sizes, notice=runtime.notice)
-    if source.backbone == FILE_BACKBONE and size is None:
-        remember_size(runtime.cache, source.weights, source.size)
-    return source
-
-
-def _locate(spec: FeatureSpec, weights: str | Path | None, runtime: Runtime) -> Path | None:
-    """Find the weights of a recipe on this machine and make sure that they are the same."""
-    if spec.weights.startswith("random-"):
-        source = find_source(spec.backbone, f"random:{spec.weights.split('-')[1]}", spec.size)
-    elif spec.backbone != FILE_BACKBONE:
-        source = find_source(spec.backbone, weights or "imagenet", spec.size, notice=runtime.notice)
-    elif weights is not None:
-        source = find_source(str(weights), size=spec.size, preprocess=spec.preprocess)
-    else:
-        raise WeightsError(f"this model uses a local network (SHA-256 {spec.weights[:12]}...); add --weights FILE")
-    if source.weights != spec.weights:
-        raise WeightsError(
-            f"the model was made with other weights than {source.title}: SHA-256 {spec.weights[:12]}..., "
-            f"found {source.weights[:12]}...; name the right file with --weights FILE"
-        )
-    return source.file
 
 
 def _unlabelled(paths: Sequence[Path], cache: Path, decode: str) -> Iterator[Dataset]:

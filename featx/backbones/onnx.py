@@ -1,0 +1,136 @@
+"""A local ONNX network as a backbone, read by OpenVINO."""
+
+from __future__ import annotations
+
+import difflib
+from pathlib import Path
+from typing import Any
+
+from featx.backbones.pixels import pixel_scaling
+from featx.errors import BackboneError
+from featx.libraries import start_openvino
+from featx.spec import FeatureSpec
+
+SUFFIX = ".onnx"
+
+_BATCH = 4
+_EXTERNAL = b"\x0a\x08location\x12"
+"""How an ONNX file spells that a tensor lies in another file (a protobuf entry with the key ``location``)."""
+
+
+def declared_onnx_size(path: Path) -> int | None:
+    """Return the side of the square input that the network declares, in pixels, or None.
+
+    Raises
+    ------
+    BackboneError
+        Not an ONNX file, or not one picture in.
+    """
+    model = _read(path)
+    layout = _layout(model, path, None)
+    height, width = (_sides(model)[layout.index(name)] for name in "hw")
+    if height != width:
+        raise BackboneError(f"{path} takes pictures of {width} x {height}; featx feeds square ones")
+    return height
+
+
+def build_onnx(spec: FeatureSpec, path: Path) -> Any:
+    """Build the network of a recipe: uint8 RGB pixels (4, size, size, 3) to float32 features (4, feature_dim).
+
+    Returns
+    -------
+    openvino.Model
+
+    Raises
+    ------
+    BackboneError
+        The file does not fit the recipe.
+    """
+    ov = start_openvino()
+    model = _read(path)
+    layout = _layout(model, path, spec.layout)
+    sides = {"n": _BATCH, "c": 3, "h": spec.size, "w": spec.size}
+    for name, declared in zip(layout, _sides(model), strict=True):
+        if name in "hw" and declared not in (None, spec.size):
+            raise BackboneError(f"{path} takes pictures of {declared} x {declared}, not --size {spec.size}")
+    try:
+        model.reshape([sides[name] for name in layout])
+        model = ov.Model([_pooled(_output(model, spec.layer, path), spec, layout)], model.get_parameters())
+        return _from_uint8(model, spec.preprocess, layout)
+    except RuntimeError as error:
+        raise BackboneError(f"{path} cannot be used as a backbone: {_first_line(error)}") from None
+
+
+def _read(path: Path) -> Any:
+    if _EXTERNAL in path.read_bytes():
+        raise BackboneError(
+            f"{path} keeps its weights in another file; save it as one file (onnx.save without external data)"
+        )
+    try:
+        model = start_openvino().Core().read_model(path)
+    except RuntimeError as error:
+        raise BackboneError(f"{path} cannot be used as a backbone: {_first_line(error)}") from None
+    if len(model.inputs) != 1 or model.inputs[0].partial_shape.rank != 4:
+        raise BackboneError(f"{path} takes {len(model.inputs)} inputs; featx needs one picture: 4 dimensions")
+    return model
+
+
+def _sides(model: Any) -> list[int | None]:
+    return [side.get_length() if side.is_static else None for side in model.inputs[0].partial_shape]
+
+
+def _layout(model: Any, path: Path, asked: str | None) -> str:
+    if asked is not None:
+        return asked
+    sides = _sides(model)
+    if sides[1] == 3 and sides[3] != 3:
+        return "nchw"
+    if sides[3] == 3 and sides[1] != 3:
+        return "nhwc"
+    raise BackboneError(f"{path} does not say which dimension is colour; add --layout nchw or nhwc")
+
+
+def _output(model: Any, layer: str | None, path: Path) -> Any:
+    if layer is None:
+        return model.outputs[0]
+    found = {name: output for op in model.get_ops() for output in op.outputs() for name in output.names}
+    found |= {op.get_friendly_name(): op.output(0) for op in model.get_ops() if op.get_output_size() == 1}
+    if layer not in found:
+        near = difflib.get_close_matches(layer, found, n=3) or [next(iter(model.outputs[0].names), "its output")]
+        raise BackboneError(f"{path.name} has no layer {layer!r}; its {len(found)} include {', '.join(near)}")
+    return found[layer]
+
+
+def _pooled(output: Any, spec: FeatureSpec, layout: str) -> Any:
+    ops = start_openvino().opset13
+    rank = output.partial_shape.rank.get_length()
+    if rank == 2:
+        if spec.pooling == "max":
+            raise BackboneError("this layer gives a vector, there is nothing to pool; leave --pooling out")
+        return output
+    if rank not in (3, 4):
+        raise BackboneError(f"this layer gives {rank} dimensions; featx pools maps (4) and tokens (3)")
+    if spec.pooling == "flatten":
+        return ops.reshape(output, [_BATCH, -1], special_zero=False).output(0)
+    axes = [1] if rank == 3 else [layout.index("h"), layout.index("w")]
+    pool = ops.reduce_mean if spec.pooling == "avg" else ops.reduce_max
+    return pool(output, axes, False).output(0)
+
+
+def _from_uint8(model: Any, preprocess: str, layout: str) -> Any:
+    ov = start_openvino()
+    scaling = pixel_scaling(preprocess)
+    steps = ov.preprocess.PrePostProcessor(model)
+    steps.input().tensor().set_element_type(ov.Type.u8).set_layout(ov.Layout("NHWC"))
+    steps.input().model().set_layout(ov.Layout(layout.upper()))
+    change = steps.input().preprocess().convert_element_type(ov.Type.f32)
+    if scaling.bgr:
+        change = change.reverse_channels()
+    change.mean(list(scaling.mean)).scale(list(scaling.std))
+    steps.output().tensor().set_element_type(ov.Type.f32)
+    return steps.build()
+
+
+def _first_line(error: Exception) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return next((line for line in lines if not line.startswith(("Exception from", "Check '"))), type(error).__name__)

@@ -1,0 +1,85 @@
+"""Pixel scaling as numbers: what the modes mean, and how a user spells another one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from featx.errors import SpecError
+from featx.spec import PREPROCESS_MODES
+
+_IMAGENET_MEAN = (0.485, 0.456, 0.406)
+_IMAGENET_STD = (0.229, 0.224, 0.225)
+
+
+@dataclass(frozen=True)
+class PixelScaling:
+    """Pixels from 0 to 255 become (pixel - mean) / std, channel by channel.
+
+    Parameters
+    ----------
+    mean, std : tuple of 3 floats
+        In the order in which the network takes the channels.
+    bgr : bool
+        The network takes blue first.
+    """
+
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    bgr: bool = False
+
+
+_MODES = {
+    "caffe": PixelScaling((103.939, 116.779, 123.68), (1.0, 1.0, 1.0), bgr=True),
+    "tf": PixelScaling((127.5,) * 3, (127.5,) * 3),
+    "torch": PixelScaling(tuple(255 * m for m in _IMAGENET_MEAN), tuple(255 * s for s in _IMAGENET_STD)),
+    "lite": PixelScaling((127.0,) * 3, (128.0,) * 3),
+    "none": PixelScaling((0.0,) * 3, (1.0,) * 3),
+}
+
+
+def pixel_scaling(preprocess: str) -> PixelScaling:
+    """Return the numbers of a mode, or of a text as :func:`spell_scaling` writes it."""
+    if preprocess in _MODES:
+        return _MODES[preprocess]
+    mean, std = (part.partition("=")[2].split(",") for part in preprocess.split(";"))
+    return PixelScaling(tuple(255 * float(m) for m in mean), tuple(255 * float(s) for s in std))
+
+
+def spell_scaling(mean: Sequence[float], std: Sequence[float]) -> str:
+    """Return the recipe's text for a mean and a deviation of pixels from 0 to 1, as PyTorch networks state them.
+
+    Raises
+    ------
+    SpecError
+        Not three numbers each, or a deviation that is not positive.
+    """
+    if len(mean) != 3 or len(std) != 3 or min(std) <= 0:
+        raise SpecError(
+            f"mean {list(mean)} and std {list(std)}: needed are three numbers each, for red, green and blue from 0 "
+            f"to 1, std above 0; or one of {', '.join(PREPROCESS_MODES)}"
+        )
+    return ";".join(
+        f"{name}={','.join(repr(float(v)) for v in values)}" for name, values in (("mean", mean), ("std", std))
+    )
+
+
+def read_scaling(text: str) -> str:
+    """Bring what a user writes, as ``mean=0.5,0.5,0.5;std=0.5,0.5,0.5``, into the recipe's form; modes stay.
+
+    Raises
+    ------
+    SpecError
+        It is neither.
+    """
+    if text in PREPROCESS_MODES:
+        return text
+    parts = dict(part.strip().partition("=")[::2] for part in text.split(";"))
+    try:
+        mean, std = ([float(value) for value in parts[name].split(",")] for name in ("mean", "std"))
+    except (KeyError, ValueError):
+        raise SpecError(
+            f"--preprocess {text}: allowed are {', '.join(PREPROCESS_MODES)}, or mean=R,G,B;std=R,G,B of pixels "
+            "from 0 to 1"
+        ) from None
+    return spell_scaling(mean, std)

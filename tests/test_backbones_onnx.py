@@ -1,0 +1,165 @@
+"""Local ONNX networks as backbones, made here with the onnx package."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+from featx.backbones import build_network, find_source
+from featx.engines import convert, start_openvino_engine
+from featx.errors import BackboneError, EngineError, SpecError, WeightsError
+from featx.extraction import extract
+from featx.runtime import Runtime
+from featx.spec import FeatureSpec
+
+SIZE = 8
+MATRIX = np.random.default_rng(0).normal(size=(5, 3)).astype(np.float32)
+
+
+@pytest.fixture
+def pixels():
+    return np.random.default_rng(1).integers(0, 256, (6, SIZE, SIZE, 3), np.uint8)
+
+
+def save(path, shape=(1, 3, SIZE, SIZE), axes=(2, 3)):
+    """Save a network: a 1x1 convolution to 5 channels (map), rectified (relu), averaged (out)."""
+    nhwc = shape[1] != 3 and shape[3] == 3
+    nodes = [helper.make_node("Transpose", ["pixels"], ["first"], perm=[0, 3, 1, 2])] if nhwc else []
+    nodes += [
+        helper.make_node("Conv", ["first" if nhwc else "pixels", "w"], ["map"], kernel_shape=[1, 1]),
+        helper.make_node("Relu", ["map"], ["relu"]),
+        helper.make_node("ReduceMean", ["relu"], ["out"], axes=list(axes), keepdims=0),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "net",
+        [helper.make_tensor_value_info("pixels", TensorProto.FLOAT, shape)],
+        [helper.make_tensor_value_info("out", TensorProto.FLOAT, None)],
+        [numpy_helper.from_array(MATRIX[:, :, None, None], "w")],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
+    onnx.save(model, path)
+    return path
+
+
+def features(path, pixels, preprocess="none", layout=None, size=None, **how):
+    source = find_source(str(path), preprocess=preprocess, layout=layout, size=size)
+    spec = FeatureSpec(
+        "file", source.weights, source.preprocess, source.size, "2-0", "openvino", "float32", layout=layout, **how
+    )
+    engine = start_openvino_engine(convert(build_network(spec, path)), "float32")
+    return np.concatenate(list(engine.run([pixels])))
+
+
+def expected(scaled):
+    """Return what the network gives for scaled pixels of shape (n, side, side, 3)."""
+    return np.maximum(scaled @ MATRIX.T, 0).mean(axis=(1, 2))
+
+
+@pytest.mark.parametrize(
+    ("preprocess", "scale"),
+    [
+        ("none", lambda x: x),
+        ("tf", lambda x: x / 127.5 - 1),
+        ("lite", lambda x: (x - 127) / 128),
+        ("torch", lambda x: (x / 255 - [0.485, 0.456, 0.406]) / [0.229, 0.224, 0.225]),
+        ("caffe", lambda x: x[..., ::-1] - [103.939, 116.779, 123.68]),
+        ("mean=0.1,0.2,0.3; std=1,0.5,0.25", lambda x: (x / 255 - [0.1, 0.2, 0.3]) / [1, 0.5, 0.25]),
+    ],
+)
+def test_pixels_are_scaled_as_said(tmp_path, pixels, preprocess, scale):
+    path = save(tmp_path / "net.onnx")
+    want = expected(scale(pixels.astype(np.float64)))
+    np.testing.assert_allclose(features(path, pixels, preprocess), want, rtol=1e-3, atol=1e-3)
+
+
+def test_channels_last_is_seen_in_the_shape(tmp_path, pixels):
+    path = save(tmp_path / "net.onnx", (1, SIZE, SIZE, 3))
+    np.testing.assert_allclose(features(path, pixels), expected(pixels.astype(np.float64)), rtol=1e-4)
+
+
+def test_layers_and_pooling(tmp_path, pixels):
+    path = save(tmp_path / "net.onnx")
+    maps = pixels.astype(np.float64) @ MATRIX.T
+    np.testing.assert_allclose(features(path, pixels, layer="map"), maps.mean(axis=(1, 2)), rtol=1e-3, atol=1e-3)
+    largest = features(path, pixels, layer="map", pooling="max")
+    np.testing.assert_allclose(largest, maps.max(axis=(1, 2)), rtol=1e-4, atol=1e-3)
+    flat = features(path, pixels, layer="map", pooling="flatten")
+    np.testing.assert_allclose(flat, maps.transpose(0, 3, 1, 2).reshape(6, -1), rtol=1e-4, atol=1e-3)
+    with pytest.raises(BackboneError, match=r"net\.onnx has no layer 'mop'; its \d+ include map"):
+        features(path, pixels, layer="mop")
+    with pytest.raises(BackboneError, match="gives a vector, there is nothing to pool"):
+        features(path, pixels, pooling="max")
+
+
+def test_sizes(tmp_path, pixels):
+    free = save(tmp_path / "free.onnx", ("n", 3, "h", "w"))
+    with pytest.raises(BackboneError, match=r"free\.onnx takes pictures of any size; say which with --size N"):
+        features(free, pixels)
+    np.testing.assert_allclose(features(free, pixels, size=SIZE), expected(pixels.astype(float)), rtol=1e-4)
+    with pytest.raises(BackboneError, match="takes pictures of 8 x 8, not --size 16"):
+        features(save(tmp_path / "net.onnx"), pixels, size=16)
+    with pytest.raises(BackboneError, match="takes pictures of 9 x 8; featx feeds square ones"):
+        features(save(tmp_path / "wide.onnx", (1, 3, 8, 9)), pixels)
+
+
+def test_a_file_beside_it_says_the_same(tmp_path, pixels):
+    path = save(tmp_path / "free.onnx", ("n", 3, "h", "w"))
+    said = {"size": SIZE, "mean": [0.1, 0.2, 0.3], "std": [1, 0.5, 0.25], "layout": "nchw"}
+    (tmp_path / "free.json").write_text(json.dumps(said))
+    source = find_source(str(path))
+    assert (source.size, source.layout) == (SIZE, "nchw")
+    assert source.preprocess == "mean=0.1,0.2,0.3;std=1.0,0.5,0.25"
+    assert find_source(str(path), preprocess="tf", size=16).preprocess == "tf"
+    (tmp_path / "free.json").write_text('{"mean": 3, "colour": "red"}')
+    with pytest.raises(BackboneError, match="has an unknown or wrong mean, colour; it may say size, mean, std"):
+        find_source(str(path))
+    (tmp_path / "free.json").write_text("[")
+    with pytest.raises(BackboneError, match="beside the network, is not a JSON object"):
+        find_source(str(path))
+
+
+@pytest.mark.parametrize(
+    ("how", "message"),
+    [
+        ({}, "does not say how its pixels are scaled; add --preprocess"),
+        ({"preprocess": "mean=1,2"}, "--preprocess mean=1,2: allowed are caffe, tf, torch, lite, none, or mean=R,G,B"),
+        ({"preprocess": "mean=0,0,0;std=1,0,1"}, "std above 0"),
+    ],
+)
+def test_scaling_that_makes_no_sense(tmp_path, how, message):
+    with pytest.raises((BackboneError, SpecError), match=message):
+        find_source(str(save(tmp_path / "net.onnx")), **how)
+
+
+def test_what_cannot_be_used(tmp_path, pixels):
+    (tmp_path / "text.onnx").write_text("hello")
+    with pytest.raises(BackboneError, match=r"text\.onnx cannot be used as a backbone"):
+        features(tmp_path / "text.onnx", pixels)
+    path = save(tmp_path / "net.onnx")
+    onnx.save(onnx.load(path), tmp_path / "split.onnx", save_as_external_data=True, size_threshold=0)
+    with pytest.raises(BackboneError, match=r"split\.onnx keeps its weights in another file; save it as one file"):
+        features(tmp_path / "split.onnx", pixels)
+    with pytest.raises(BackboneError, match="does not say which dimension is colour; add --layout nchw or nhwc"):
+        features(save(tmp_path / "odd.onnx", ("n", "c", "h", "w")), pixels)
+    source = find_source(str(path), preprocess="none")
+    spec = FeatureSpec("file", source.weights, "none", SIZE, "2-0", "openvino", "float32")
+    path.write_bytes(path.read_bytes() + b"\0")
+    with pytest.raises(WeightsError, match=r"net\.onnx has changed: its SHA-256 is no longer"):
+        build_network(spec, path)
+
+
+def test_from_pictures_to_features(tmp_path, pictures):
+    path = save(tmp_path / "net.onnx")
+    runtime = Runtime(tmp_path / "cache")
+    table = extract(pictures, str(path), preprocess="tf", precision="float32", runtime=runtime)
+    assert table.X.shape == (24, 5)
+    assert table.extraction.backbone == "net.onnx (local network)"
+    again = extract(pictures, str(path), preprocess="tf", precision="float32", runtime=runtime)
+    assert again.extraction.n_computed == 0
+    with pytest.raises(EngineError, match="is an ONNX network, which the openvino engine runs; leave --engine out"):
+        extract(pictures, str(path), preprocess="tf", engine="tensorflow", runtime=runtime)
