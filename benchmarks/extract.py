@@ -13,12 +13,11 @@ import itertools
 import json
 import os
 import shutil
-import statistics
-import subprocess
-import sys
 import tempfile
 import time
 from pathlib import Path
+
+from benchmarks.processes import median, print_head, print_json, print_row, run_worker, take_turns
 
 _SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".gif"}
 
@@ -26,7 +25,7 @@ _SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".gif"}
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--backbones", default="efficientnet-lite0,mobilenet-v2,resnet50")
+    parser.add_argument("--backbones", default="efficientnet-lite0,mobilenetv2,resnet50")
     parser.add_argument("--precisions", default="auto,float32")
     parser.add_argument("--limit", type=int, default=1000, help="pictures")
     parser.add_argument("--rounds", type=int, default=3)
@@ -35,50 +34,42 @@ def main() -> None:
     if arguments.worker:
         print(json.dumps(_WORKERS[arguments.worker](arguments)))
         return
-    print("| network | pictures | precision | engine only | files to cache | of engine | Keras | ratio |")
-    print("|---|---|---|---|---|---|---|---|")
+    print_head("network", "pictures", "precision", "engine only", "files to cache", "of engine", "Keras", "ratio")
     results = []
     with tempfile.TemporaryDirectory() as folder:
         pictures = _some_pictures(arguments.folder, Path(folder), arguments.limit)
         for backbone in arguments.backbones.split(","):
             results += _compare(backbone, pictures, arguments)
-    print(json.dumps(results))
+    print_json(results)
 
 
 def _compare(backbone: str, pictures: Path, arguments: argparse.Namespace) -> list[dict]:
     precisions = arguments.precisions.split(",")
-    sides = ["keras", *precisions]
-    rounds = []
     with tempfile.TemporaryDirectory() as cache:
-        for _ in range(arguments.rounds):
-            rounds.append({side: _measure(side, backbone, pictures, Path(cache)) for side in sides})
+        rounds = take_turns(
+            arguments.rounds, ["keras", *precisions], lambda side: _measure(side, backbone, pictures, cache)
+        )
     rows = []
     for side in precisions:
-        keras = statistics.median(one["keras"]["rate"] for one in rounds)
-        whole = statistics.median(one[side]["rate"] for one in rounds)
-        engine = statistics.median(one[side]["engine_rate"] for one in rounds)
-        ratio = statistics.median(one[side]["rate"] / one["keras"]["rate"] for one in rounds)
-        share = statistics.median(one[side]["rate"] / one[side]["engine_rate"] for one in rounds)
-        precision, n = rounds[0][side]["precision"], rounds[0][side]["n"]
-        rows.append({"backbone": backbone, "n": n, "precision": precision, "engine": engine, "whole": whole})
-        rows[-1] |= {"share": share, "keras": keras, "ratio": ratio}
-        print(
-            f"| {backbone} | {n:,} | {precision} | {engine:.1f} | {whole:.1f} | {share:.2f} | {keras:.1f} "
-            f"| {ratio:.1f} |",
-            flush=True,
-        )
+        row = {
+            "network": backbone,
+            "pictures": rounds[0][side]["n"],
+            "precision": rounds[0][side]["precision"],
+            "engine only": median(one[side]["engine_rate"] for one in rounds),
+            "files to cache": median(one[side]["rate"] for one in rounds),
+            "of engine": median(one[side]["rate"] / one[side]["engine_rate"] for one in rounds),
+            "Keras": median(one["keras"]["rate"] for one in rounds),
+            "ratio": median(one[side]["rate"] / one["keras"]["rate"] for one in rounds),
+        }
+        print_row(*row.values())
+        rows.append(row)
     return rows
 
 
-def _measure(side: str, backbone: str, pictures: Path, cache: Path) -> dict:
+def _measure(side: str, backbone: str, pictures: Path, cache: str) -> dict:
     worker = "keras" if side == "keras" else "featx"
-    command = [sys.executable, "-W", "ignore", "-m", "benchmarks.extract", str(pictures), "--worker", worker]
-    command += ["--backbones", backbone, "--precisions", side]
-    environment = os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3", "FEATX_CACHE": str(cache)}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise SystemExit(done.stderr)
-    return json.loads(done.stdout.splitlines()[-1])
+    words = (pictures, "--worker", worker, "--backbones", backbone, "--precisions", side)
+    return run_worker("benchmarks.extract", *words, FEATX_CACHE=cache)
 
 
 def _some_pictures(folder: Path, target: Path, limit: int) -> Path:

@@ -64,7 +64,7 @@ def test_preprocess_against_keras(row):
 
 @pytest.mark.parametrize("name", ["efficientnet-lite0", "efficientnet-lite1", "efficientnet-lite2"])
 def test_lite_graphs(name):
-    from featx.backbones.lite import lite_graph
+    from featx.backbones.lite_keras import lite_graph
 
     row = BACKBONES[name]
     model = lite_graph(row.constructor, row.size)

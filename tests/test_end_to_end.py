@@ -58,19 +58,22 @@ def test_nothing_but_featx_speaks_on_the_terminal(demo):
     assert not re.search(r"oneDNN|cuda|absl|WARNING|I0000|tensorflow/", stderr), stderr
 
 
-def test_a_warm_run_computes_nothing_and_loads_no_network_library(demo):
+@pytest.mark.parametrize(("cache", "n_computed"), [("featx-demo/cache", 0), ("fresh", 300)])
+def test_the_default_network_loads_neither_tensorflow_nor_scikit_learn(demo, cache, n_computed):
+    """Not on a second run, which computes nothing, and not even on the first."""
     folder, _ = demo
     script = (
-        "import sys; sys.argv = ['featx', 'extract', 'featx-demo/data', '--cache', 'featx-demo/cache', '--json']\n"
+        f"import sys; sys.argv = ['featx', 'extract', 'featx-demo/data', '--cache', {cache!r}, '--json']\n"
         "from featx.cli import main\n"
         "try: main()\n"
         "except SystemExit as e: assert not e.code\n"
         "assert not {'tensorflow', 'keras', 'sklearn'} & set(sys.modules)\n"
+        f"assert ('openvino' in sys.modules) == bool({n_computed})\n"
     )
     done = subprocess.run([sys.executable, "-c", script], cwd=folder, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     said = json.loads(done.stdout)
-    assert (said["n_computed"], said["n_cached"]) == (0, 300)
+    assert (said["n_computed"], said["n_cached"]) == (n_computed, 300 - n_computed)
 
 
 def test_real_features_do_not_depend_on_order_batches_or_workers(demo, tmp_path):

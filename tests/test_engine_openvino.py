@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from featx.backbones import build_network, find_source
 from featx.engines import convert, has_bfloat16, resolve_engine, start_openvino_engine
-from featx.errors import EngineError
+from featx.errors import EngineError, WeightsError
 from featx.spec import FeatureSpec
 
 
@@ -137,3 +138,35 @@ def test_what_is_chosen(asked, chosen):
 def test_what_is_not_there_is_an_error(asked, message):
     with pytest.raises(EngineError, match=message):
         resolve_engine(*asked)
+
+
+@pytest.mark.parametrize("pooling", ["avg", "max", "flatten"])
+@pytest.mark.parametrize("name", ["efficientnet-lite0", "efficientnet-lite1", "efficientnet-lite2"])
+def test_lite_without_keras_is_lite_with_keras(keras_start, pixels, name, pooling):
+    """The real weights, the graph built directly against Keras's."""
+    source = find_source(name, size=96)
+    spec = FeatureSpec(source.backbone, source.weights, source.preprocess, 96, "1-0", "openvino", "float32")
+    spec = replace(spec, pooling=pooling)
+    direct = all_of(start_openvino_engine(convert(build_network(spec, source.file)), "float32"), [pixels[:5]])
+    keras = build_network(replace(spec, engine="tensorflow"), source.file).predict(pixels[:5], verbose=0)
+    assert direct.shape == keras.shape
+    assert cosines(direct, keras).min() > 0.99999
+    np.testing.assert_allclose(direct, keras, rtol=1e-2, atol=1e-3 * np.abs(keras).max())
+
+
+def test_lite_weights_that_do_not_fit():
+    from featx.backbones.lite_openvino import build_lite
+    from featx.backbones.pth import read_pth
+
+    source = find_source("efficientnet-lite0")
+    spec = FeatureSpec(source.backbone, source.weights, source.preprocess, 224, "1-0", "openvino", "float32")
+    tensors = read_pth(source.file.read_bytes())
+    with pytest.raises(WeightsError, match="the weights do not fit efficientnet-lite1"):
+        build_lite(spec, "lite1", tensors)
+    with pytest.raises(
+        WeightsError, match="the weights do not fit efficientnet-lite2: layer stem has kernels of|needed"
+    ):
+        build_lite(spec, "lite2", tensors)
+    del tensors["_conv_head.weight"]
+    with pytest.raises(WeightsError, match=r"the weights do not fit efficientnet-lite0: '_conv_head\.weight'"):
+        build_lite(spec, "lite0", tensors)

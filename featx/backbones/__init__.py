@@ -55,6 +55,11 @@ def build_network(spec: FeatureSpec, file: Path | None) -> Any:
         from featx.backbones.onnx import build_onnx
 
         return build_onnx(spec, file)
+    if file is not None and file.suffix == ".pth" and spec.engine == "openvino" and spec.layer is None:
+        from featx.backbones.lite_openvino import build_lite
+        from featx.backbones.pth import read_pth
+
+        return build_lite(spec, find_backbone(spec.backbone).constructor, read_pth(file.read_bytes()))
     start_keras()
     from featx.backbones import network
 

@@ -1,20 +1,13 @@
-"""EfficientNet-lite 0 to 2 as Keras graphs, with the ImageNet weights of a PyTorch file.
+"""The architecture of EfficientNet-lite 0 to 2, laid out with the layers of whichever library builds it.
 
-Architecture: Tan and Le, EfficientNet, 2019; the lite variants (Google, 2020) drop squeeze-and-excitation,
-use ReLU6, and keep the width of stem and head and the depth of the first and last stage.
+Tan and Le, EfficientNet, 2019; the lite variants (Google, 2020) drop squeeze-and-excitation, use ReLU6, and keep the
+width of stem and head and the depth of the first and last stage.
 """
 
 from __future__ import annotations
 
 import math
-from typing import Any
-
-import keras
-import numpy as np
-from keras import layers
-from numpy.typing import NDArray
-
-from featx.errors import WeightsError
+from typing import Any, Protocol
 
 # repeats, kernel, stride, expansion, filters
 _STAGES = (
@@ -30,60 +23,59 @@ _WIDTH_AND_DEPTH = {"lite0": (1.0, 1.0), "lite1": (1.0, 1.1), "lite2": (1.1, 1.2
 _STEM, _HEAD = 32, 1280
 
 
-def lite_graph(variant: str, size: int) -> keras.Model:
-    """Build the network of a variant without its top; its weights are not set.
+EPSILON = 1e-3
+"""Of every batch normalisation."""
+
+
+class Layers(Protocol):
+    """How a library makes the layers; every convolution is padded to SAME and normalised."""
+
+    def conv(self, x: Any, filters: int, kernel: int, stride: int, name: str, relu6: bool = True) -> Any:
+        """Apply a convolution."""
+
+    def depthwise(self, x: Any, kernel: int, stride: int, name: str) -> Any:
+        """Apply a depthwise convolution and ReLU6."""
+
+    def add(self, a: Any, b: Any, name: str) -> Any:
+        """Add two maps."""
+
+    def channels(self, x: Any) -> int:
+        """Return the number of channels of a map."""
+
+
+def lay_out(layers: Layers, inputs: Any, variant: str) -> Any:
+    """Build the network of a variant without its top.
 
     Parameters
     ----------
+    layers : Layers
+    inputs : tensor
+        Preprocessed pixels.
     variant : {"lite0", "lite1", "lite2"}
-    size : int
-        Side of the input, in pixels.
 
     Returns
     -------
-    keras.Model
-        (n, size, size, 3) preprocessed pixels to (n, side, side, 1280) activations.
+    tensor
+        Activations of 1,280 channels.
     """
     width, depth = _WIDTH_AND_DEPTH[variant]
-    inputs = keras.Input((size, size, 3))
-    x = _conv(inputs, _STEM, 3, 2, "stem")
+    x = layers.conv(inputs, _STEM, 3, 2, "stem")
     index = 0
     for stage, (repeats, kernel, stride, expansion, filters) in enumerate(_STAGES):
         inner = 0 < stage < len(_STAGES) - 1
         for repeat in range(math.ceil(repeats * depth) if inner else repeats):
             first = stride if repeat == 0 else 1
-            x = _block(x, kernel, first, expansion, _round_filters(filters * width), f"block{index}")
+            x = _block(layers, x, kernel, first, expansion, _round_filters(filters * width), f"block{index}")
             index += 1
-    outputs = _conv(x, _HEAD, 1, 1, "head")
-    return keras.Model(inputs, outputs, name=f"efficientnet-{variant}")
+    return layers.conv(x, _HEAD, 1, 1, "head")
 
 
-def load_lite_weights(model: keras.Model, tensors: dict[str, NDArray[Any]]) -> None:
-    """Set every weight of a :func:`lite_graph` from the tensors of its PyTorch file.
-
-    Raises
-    ------
-    WeightsError
-        A tensor is missing or has another shape.
-    """
-    for layer in model.layers:
-        if not layer.weights:
-            continue
-        try:
-            values = _layer_values(layer, tensors)
-            layer.set_weights(values)
-        except (KeyError, ValueError) as error:
-            raise WeightsError(f"the weights do not fit {model.name}: layer {layer.name}: {error}") from None
-
-
-def _layer_values(layer: keras.Layer, tensors: dict[str, NDArray[Any]]) -> list[NDArray[Any]]:
-    name = _torch_name(layer.name)
-    if isinstance(layer, layers.BatchNormalization):
-        return [tensors[f"{name}.{part}"] for part in ("weight", "bias", "running_mean", "running_var")]
-    kernel = tensors[f"{name}.weight"]
-    # PyTorch: (out, in, height, width); Keras: (height, width, in, out), depthwise (height, width, channels, 1).
-    order = (2, 3, 0, 1) if isinstance(layer, layers.DepthwiseConv2D) else (2, 3, 1, 0)
-    return [np.transpose(kernel, order)]
+def torch_name(layer_name: str) -> str:
+    """Return the name that the PyTorch file gives to a layer such as ``block3_expand_bn``."""
+    if not layer_name.startswith("block"):
+        return _TORCH_PARTS[layer_name]
+    block, part = layer_name.split("_", 1)
+    return f"_blocks.{block.removeprefix('block')}.{_TORCH_PARTS[part]}"
 
 
 _TORCH_PARTS = {
@@ -100,33 +92,15 @@ _TORCH_PARTS = {
 }
 
 
-def _torch_name(layer_name: str) -> str:
-    if not layer_name.startswith("block"):
-        return _TORCH_PARTS[layer_name]
-    block, part = layer_name.split("_", 1)
-    return f"_blocks.{block.removeprefix('block')}.{_TORCH_PARTS[part]}"
-
-
-def _block(x: Any, kernel: int, stride: int, expansion: int, filters: int, name: str) -> Any:
+def _block(layers: Layers, x: Any, kernel: int, stride: int, expansion: int, filters: int, name: str) -> Any:
     inputs = x
     if expansion != 1:
-        x = _conv(x, inputs.shape[-1] * expansion, 1, 1, f"{name}_expand")
-    x = layers.DepthwiseConv2D(kernel, stride, "same", use_bias=False, name=f"{name}_depthwise_conv")(x)
-    x = _norm(x, f"{name}_depthwise")
-    x = _conv(x, filters, 1, 1, f"{name}_project", activation=False)
-    if stride == 1 and inputs.shape[-1] == filters:
-        x = layers.Add(name=f"{name}_add")([inputs, x])
+        x = layers.conv(x, layers.channels(inputs) * expansion, 1, 1, f"{name}_expand")
+    x = layers.depthwise(x, kernel, stride, f"{name}_depthwise")
+    x = layers.conv(x, filters, 1, 1, f"{name}_project", relu6=False)
+    if stride == 1 and layers.channels(inputs) == filters:
+        x = layers.add(inputs, x, f"{name}_add")
     return x
-
-
-def _conv(x: Any, filters: int, kernel: int, stride: int, name: str, activation: bool = True) -> Any:
-    x = layers.Conv2D(filters, kernel, stride, "same", use_bias=False, name=f"{name}_conv")(x)
-    return _norm(x, name, activation)
-
-
-def _norm(x: Any, name: str, activation: bool = True) -> Any:
-    x = layers.BatchNormalization(epsilon=1e-3, name=f"{name}_bn")(x)
-    return layers.ReLU(6.0, name=f"{name}_relu")(x) if activation else x
 
 
 def _round_filters(filters: float) -> int:

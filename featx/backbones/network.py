@@ -11,7 +11,7 @@ import numpy as np
 from keras import ops
 
 from featx.backbones.applications import check_published_digest, imagenet_graph, load_every_weight
-from featx.backbones.lite import lite_graph, load_lite_weights
+from featx.backbones.lite_keras import lite_graph, load_lite_weights
 from featx.backbones.local import declared_size, default_output, load_local
 from featx.backbones.preprocess import preprocess_pixels
 from featx.backbones.pth import read_pth

@@ -1,0 +1,133 @@
+"""Engines alone, without files: ``python -m benchmarks.engines [--backbones a,b]``.
+
+Pictures a second through featx's openvino engine, PyTorch (timm's network of the same architecture, channels last,
+float32 and bfloat16) and ONNX Runtime (the same network, exported), each where it is installed, in a process of its
+own, in turn; the peers with the better of batches of 8 and 32. Random weights: they change no speed. Prints a Markdown
+table of medians and the ratio to the better peer, then JSON.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import io
+import json
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from benchmarks.processes import median, print_head, print_json, print_row, run_worker, take_turns
+
+_IN_TIMM = {
+    "efficientnet-lite0": "tf_efficientnet_lite0",
+    "mobilenetv2": "mobilenetv2_100",
+    "resnet50": "resnet50",
+    "efficientnet-b0": "tf_efficientnet_b0",
+    "vgg16": "vgg16",
+}
+_SIDES = ("openvino auto", "openvino float32", "torch float32", "torch bfloat16", "onnxruntime float32")
+_NEEDS = {"openvino": (), "torch": ("torch", "timm"), "onnxruntime": ("torch", "timm", "onnxscript", "onnxruntime")}
+_SECONDS = 3.0
+_SIDE = 224
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--backbones", default=",".join(_IN_TIMM))
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--worker", help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.worker:
+        print(json.dumps(_measure(arguments.backbones, *arguments.worker.split())))
+        return
+    sides = [side for side in _SIDES if all(map(importlib.util.find_spec, _NEEDS[side.split()[0]]))]
+    print_head("network", *sides, "ratio to the better peer")
+    results = []
+    for backbone in arguments.backbones.split(","):
+        rounds = take_turns(
+            arguments.rounds,
+            sides,
+            lambda side, backbone=backbone: run_worker("benchmarks.engines", "--backbones", backbone, "--worker", side),
+        )
+        rates = {side: median(one[side]["rate"] for one in rounds) for side in sides}
+        peers = [side for side in sides if not side.startswith("openvino")]
+        ratio = median(one[sides[0]]["rate"] / max(one[p]["rate"] for p in peers) for one in rounds) if peers else "-"
+        print_row(backbone, *rates.values(), ratio)
+        results.append({"network": backbone, **rates, "ratio": ratio, "chosen": rounds[0][sides[0]]["precision"]})
+    print_json(results)
+
+
+def _measure(backbone: str, engine: str, precision: str) -> dict:
+    if engine == "openvino":
+        return _openvino(backbone, precision)
+    make = _torch if engine == "torch" else _onnxruntime
+    return {"rate": max(_rate(make(backbone, precision, batch), batch) for batch in (8, 32)), "precision": precision}
+
+
+def _rate(run: Callable[[], object], n: int) -> float:
+    run()
+    run()
+    started, done = time.perf_counter(), 0
+    while time.perf_counter() - started < _SECONDS:
+        run()
+        done += n
+    return done / (time.perf_counter() - started)
+
+
+def _openvino(backbone: str, precision: str) -> dict:
+    import numpy as np
+
+    from featx.backbones import find_source
+    from featx.extraction.starting import choose_precision, start
+    from featx.images import decode_version
+    from featx.runtime import Runtime
+    from featx.spec import FeatureSpec
+
+    source = find_source(backbone, "random", _SIDE)
+    spec = FeatureSpec(
+        source.backbone, source.weights, source.preprocess, _SIDE, decode_version(), "openvino", "float32"
+    )
+    with tempfile.TemporaryDirectory() as cache:
+        runtime = Runtime(Path(cache))
+        chosen = choose_precision(spec, precision, lambda: None, runtime)
+        engine = start(FeatureSpec(**{**vars(spec), "precision": chosen}), lambda: None, runtime)
+    pixels = np.random.default_rng(0).integers(0, 256, (64, _SIDE, _SIDE, 3), np.uint8)
+    n_batches = 4
+    return {"rate": _rate(lambda: list(engine.run([pixels] * n_batches)), 64 * n_batches), "precision": chosen}
+
+
+def _torch(backbone: str, precision: str, batch: int) -> Callable[[], object]:
+    import timm
+    import torch
+
+    kind = getattr(torch, precision)
+    model = timm.create_model(_IN_TIMM[backbone], num_classes=0).eval().to(kind, memory_format=torch.channels_last)
+    pixels = torch.randn(batch, 3, _SIDE, _SIDE).to(kind, memory_format=torch.channels_last)
+
+    def run() -> object:
+        with torch.inference_mode():
+            return model(pixels)
+
+    return run
+
+
+def _onnxruntime(backbone: str, precision: str, batch: int) -> Callable[[], object]:
+    import contextlib
+
+    import numpy as np
+    import onnxruntime
+    import timm
+    import torch
+
+    model = timm.create_model(_IN_TIMM[backbone], num_classes=0).eval()
+    pixels = torch.randn(batch, 3, _SIDE, _SIDE)
+    with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()):
+        torch.onnx.export(model, (pixels,), f"{folder}/net.onnx", external_data=False)
+        session = onnxruntime.InferenceSession(f"{folder}/net.onnx", providers=["CPUExecutionProvider"])
+    feed = {session.get_inputs()[0].name: pixels.numpy().astype(np.float32)}
+    return lambda: session.run(None, feed)
+
+
+if __name__ == "__main__":
+    main()

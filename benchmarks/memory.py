@@ -1,0 +1,68 @@
+"""Memory and time as sets grow: ``python -m benchmarks.memory DIR [--sizes 1000,10000,60000]``.
+
+Extracts the first N pictures of a folder in a process of its own, with a cache of its own, and prints the largest
+resident memory of that process, its time and rate. The graph of the network is made beforehand. Prints a Markdown
+table, then JSON.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+from benchmarks.processes import print_head, print_json, print_row, run_worker
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--sizes", default="1000,10000,60000")
+    parser.add_argument("--worker", help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.worker:
+        print(json.dumps(_extract(arguments.folder, Path(arguments.worker))))
+        return
+    files = sorted(path for path in arguments.folder.rglob("*.*") if path.is_file())
+    print_head("pictures", "peak memory, MB", "seconds", "pictures a second", "cache, MB")
+    results = []
+    for size in map(int, arguments.sizes.split(",")):
+        with tempfile.TemporaryDirectory() as folder:
+            one, pictures, cache = (Path(folder) / name for name in ("one", "pictures", "cache"))
+            _copy(files[:1], one)
+            run_worker("benchmarks.memory", one, "--worker", cache)  # makes the graph, with TensorFlow
+            shutil.rmtree(cache / "features")
+            _copy(files[:size], pictures)
+            found = run_worker("benchmarks.memory", pictures, "--worker", cache)
+            stored = sum(path.stat().st_size for path in (cache / "features").glob("*.h5")) / 1e6
+        rate = found["n"] / found["seconds"]
+        print_row(found["n"], found["peak"], found["seconds"], rate, stored)
+        results.append({**found, "stored": stored})
+    print_json(results)
+
+
+def _copy(files: list[Path], folder: Path) -> None:
+    folder.mkdir()
+    for number, path in enumerate(files):
+        shutil.copy(path, folder / f"{number:06}{path.suffix}")
+
+
+def _extract(pictures: Path, cache: Path) -> dict:
+    import resource
+    import time
+
+    from featx.extraction import extract
+    from featx.runtime import Runtime
+
+    started = time.perf_counter()
+    table = extract(pictures, runtime=Runtime(cache))
+    seconds = time.perf_counter() - started
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1e6 if sys.platform == "darwin" else 1e3)
+    return {"n": len(table), "seconds": seconds, "peak": peak}
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,59 @@
+"""What the benchmarks share: measure in a process of its own, take turns, print a table."""
+
+from __future__ import annotations
+
+import json
+import os
+import statistics
+import subprocess
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+
+def run_worker(module: str, *words: object, **environment: str) -> dict[str, Any]:
+    """Run ``python -m module words`` and return the JSON object of its last line; stop if it fails."""
+    command = [sys.executable, "-W", "ignore", "-m", module, *map(str, words)]
+    done = subprocess.run(
+        command,
+        env=os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3"} | environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        raise SystemExit(done.stderr)
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def take_turns(rounds: int, sides: Iterable[str], measure: Callable[[str], dict[str, Any]]) -> list[dict[str, Any]]:
+    """Measure every side once in every round, so that a noisy minute hits all; one dictionary for each round."""
+    names = list(sides)
+    return [{side: measure(side) for side in names} for _ in range(rounds)]
+
+
+def median(values: Iterable[float]) -> float:
+    """Return the median of some figures."""
+    return statistics.median(values)
+
+
+def print_row(*cells: object) -> None:
+    """Print one row of a Markdown table; numbers with three digits that matter."""
+    print("| " + " | ".join(map(_cell, cells)) + " |", flush=True)
+
+
+def print_head(*names: str) -> None:
+    """Print the head of a Markdown table."""
+    print_row(*names)
+    print("|" + "---|" * len(names), flush=True)
+
+
+def print_json(result: Mapping[str, Any] | list[Any]) -> None:
+    """Print the figures behind a table."""
+    print(json.dumps(result))
+
+
+def _cell(value: object) -> str:
+    if not isinstance(value, float):
+        return f"{value:,}" if isinstance(value, int) else str(value)
+    return f"{value:,.0f}" if value >= 100 else f"{value:.1f}" if value >= 10 else f"{value:.2f}"

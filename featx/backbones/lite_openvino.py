@@ -1,0 +1,93 @@
+"""EfficientNet-lite as an OpenVINO graph: the default network starts without TensorFlow (10 s) and a conversion."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from featx.backbones.lite import EPSILON, lay_out, torch_name
+from featx.backbones.pixels import pixel_scaling
+from featx.errors import BackboneError, WeightsError
+from featx.libraries import start_openvino
+from featx.spec import FeatureSpec
+
+_BATCH = 4
+
+
+def build_lite(spec: FeatureSpec, variant: str, tensors: dict[str, NDArray[Any]]) -> Any:
+    """Build the network of a recipe: uint8 pixels (4, size, size, 3) to float32 features (4, feature_dim).
+
+    Parameters
+    ----------
+    spec : FeatureSpec
+        With no layer named.
+    variant : {"lite0", "lite1", "lite2"}
+    tensors : dict of str to ndarray
+        As the PyTorch file holds them.
+
+    Returns
+    -------
+    openvino.Model
+
+    Raises
+    ------
+    WeightsError
+        A tensor is missing or has another shape.
+    """
+    ov = start_openvino()
+    ops = ov.opset13
+    scaling = pixel_scaling(spec.preprocess)
+    inputs = ops.parameter([_BATCH, spec.size, spec.size, 3], np.uint8, name="pixels")
+    pixels = (ops.convert(inputs, "f32") - np.array(scaling.mean, np.float32)) / np.array(scaling.std, np.float32)
+    try:
+        maps = lay_out(_OpenVINOLayers(ops, tensors), ops.transpose(pixels, [0, 3, 1, 2]), variant)
+    except (KeyError, ValueError, RuntimeError) as error:
+        raise WeightsError(f"the weights do not fit efficientnet-{variant}: {error}") from None
+    return ov.Model([_pooled(ops, maps, spec.pooling)], [inputs], f"efficientnet-{variant}")
+
+
+def _pooled(ops: Any, maps: Any, pooling: str) -> Any:
+    if pooling == "flatten":  # in Keras's order: channels last
+        return ops.reshape(ops.transpose(maps, [0, 2, 3, 1]), [_BATCH, -1], special_zero=False)
+    if pooling not in ("avg", "max"):
+        raise BackboneError(f"pooling is {pooling!r}; allowed are avg, max, flatten")
+    return (ops.reduce_mean if pooling == "avg" else ops.reduce_max)(maps, [2, 3], False)
+
+
+class _OpenVINOLayers:
+    """Makes layers with their weights; the normalisation is folded into them, in float64."""
+
+    def __init__(self, ops: Any, tensors: dict[str, NDArray[Any]]) -> None:
+        self._ops, self._tensors = ops, tensors
+
+    def conv(self, x: Any, filters: int, kernel: int, stride: int, name: str, relu6: bool = True) -> Any:
+        weights, bias = self._folded(name, (filters, self.channels(x), kernel, kernel))
+        x = self._ops.convolution(x, weights, [stride] * 2, [0, 0], [0, 0], [1, 1], "same_upper") + bias
+        return self._ops.clamp(x, 0.0, 6.0) if relu6 else x
+
+    def depthwise(self, x: Any, kernel: int, stride: int, name: str) -> Any:
+        weights, bias = self._folded(name, (self.channels(x), 1, kernel, kernel))
+        grouped = weights[:, np.newaxis]
+        x = self._ops.group_convolution(x, grouped, [stride] * 2, [0, 0], [0, 0], [1, 1], "same_upper") + bias
+        return self._ops.clamp(x, 0.0, 6.0)
+
+    def add(self, a: Any, b: Any, name: str) -> Any:
+        return self._ops.add(a, b)
+
+    def channels(self, x: Any) -> int:
+        return int(x.output(0).shape[1])
+
+    def _folded(self, name: str, shape: tuple[int, ...]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        kernel = self._tensors[f"{torch_name(f'{name}_conv')}.weight"].astype(np.float64)
+        if kernel.shape != shape:
+            raise ValueError(f"layer {name} has kernels of {kernel.shape}, needed {shape}")
+        norm = torch_name(f"{name}_bn")
+        gamma, beta, mean, variance = (
+            self._tensors[f"{norm}.{part}"].astype(np.float64)
+            for part in ("weight", "bias", "running_mean", "running_var")
+        )
+        scale = gamma / np.sqrt(variance + EPSILON)
+        bias = (beta - mean * scale).reshape(1, -1, 1, 1)
+        return (kernel * scale.reshape(-1, 1, 1, 1)).astype(np.float32), bias.astype(np.float32)
