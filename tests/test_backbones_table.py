@@ -103,7 +103,7 @@ def test_contradictions_are_errors(tmp_path):
         find_source(str(net), "random", preprocess="tf")
     other = tmp_path / "net.bin"
     other.write_bytes(b"")
-    with pytest.raises(BackboneError, match="a local network must be a .keras or .h5 file"):
+    with pytest.raises(BackboneError, match="a local network must be a .keras, .h5 or .onnx file"):
         find_source(str(other))
 
 
