@@ -20,6 +20,8 @@ from featx.store import FeatureStore, Rows, StoredFeatures, keys_of
 from featx.table import FileState
 
 _WIDE = 100_000
+_AHEAD_BYTES = 48_000_000
+"""Pixels that may wait for the network: enough to keep decoding while it starts, and little beside it."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +82,8 @@ def fill(
         todo = [found for found, state in zip(pictures, states, strict=True) if state is None]
         progress.advance(len(pictures) - len(todo))
         spec = store.spec
-        reader = Reader(_lookup(stored), spec.size, spec.resize, runtime.n_workers, ahead=runtime.batch_size)
+        ahead = max(runtime.batch_size, _AHEAD_BYTES // (3 * spec.size**2))
+        reader = Reader(_lookup(stored), spec.size, spec.resize, runtime.n_workers, ahead)
         pending = _Batches(reader.read(todo), runtime.batch_size, progress)
         device = ""
         first = next(pending, None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 import zlib
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +17,8 @@ KEY_DTYPE = np.dtype(f"S{KEY_BYTES}")
 """Keys as numpy sorts and searches them: by their bytes."""
 
 SIGNATURE_SHAPE = (16, 16)
+
+_BLOCK = 4096
 
 
 @dataclass(frozen=True)
@@ -39,6 +42,11 @@ class Rows:
     def take(self, at: NDArray[np.int64]) -> Rows:
         """Return copies of the rows at the given positions."""
         return Rows(self.keys[at], self.signatures[at], self.features[at])
+
+    def forget(self) -> None:
+        """Give back the memory of rows that are mapped from a file; they are read again when they are needed."""
+        for column in (self.keys, self.signatures, self.features):
+            _forget(column)
 
     def checksums(self) -> NDArray[np.uint32]:
         """Return the CRC-32 of key, signature and features of each row, shape (n,)."""
@@ -70,7 +78,13 @@ class RowFile:
     @classmethod
     def check(cls, rows: Rows, checksums: NDArray[np.uint32]) -> RowFile:
         """Compare every row with its checksum and leave the damaged ones out."""
-        good = np.flatnonzero(rows.checksums() == checksums)
+        right = np.empty(len(rows), np.bool_)
+        for start in range(0, len(rows), _BLOCK):
+            block = slice(start, start + _BLOCK)
+            part = Rows(rows.keys[block], rows.signatures[block], rows.features[block])
+            right[block] = part.checksums() == checksums[block]
+            rows.forget()
+        good = np.flatnonzero(right)
         keys, first = np.unique(sortable(rows.keys[good]), return_index=True)
         return cls(rows, keys, good[first], len(rows) - len(good))
 
@@ -81,6 +95,14 @@ class RowFile:
         place = np.searchsorted(self.keys, keys)
         place[place == len(self.keys)] = 0
         return np.where(self.keys[place] == keys, self.at[place], -1)
+
+
+def _forget(column: NDArray[Any]) -> None:
+    mapped: Any = column
+    while mapped is not None and not isinstance(mapped, mmap.mmap):
+        mapped = getattr(mapped, "base", None)
+    if mapped is not None and hasattr(mmap, "MADV_DONTNEED"):  # not on Windows
+        mapped.madvise(mmap.MADV_DONTNEED)
 
 
 def no_rows(feature_dim: int) -> RowFile:
