@@ -204,6 +204,31 @@ def test_features_that_are_not_reproduced_are_refused(fake, table):
         foreign.predict(table)
 
 
+def test_float32_may_replace_bfloat16_if_the_probe_pictures_agree(fake, table):
+    table = replace(table, probes=table.X[: len(table.probes)])  # far from the border between the classes
+    rough = replace(table, spec=replace(table.spec, precision="bfloat16"))
+    model = fit(rough, "centroid", runtime=fake.runtime)
+    grain = np.random.default_rng(0).normal(0, table.probes.std() / 20, table.probes.shape).astype(np.float32)
+    model.check(replace(table, probes=table.probes + grain))
+    with pytest.raises(ClassifierError, match=r"or in float32 instead of bfloat16 0\.995 on average and the same"):
+        model.check(replace(table, probes=table.probes + 20 * grain))
+    with pytest.raises(ClassifierError, match=r"needed 0\.9999"):
+        model.check(replace(rough, probes=table.probes + grain))
+    with pytest.raises(ClassifierError, match="the features have another recipe than the model"):
+        fit(table, "centroid", runtime=fake.runtime).check(rough)
+
+
+def test_float32_may_not_change_a_label(fake, table):
+    rough = replace(table, spec=replace(table.spec, precision="bfloat16"))
+    blue, red = (table.X[np.array(table.y) == name].mean(axis=0) for name in ("blue", "red"))
+    towards = np.linspace(0.501, 0.6, len(table.probes), dtype=np.float32)[:, None]
+    near = replace(rough, probes=towards * blue + (1 - towards) * red)
+    model = fit(near, "centroid", runtime=fake.runtime)
+    nudged = near.probes - np.float32(0.002) * (blue - red)
+    with pytest.raises(ClassifierError, match=r"\(1\.0000 on average\), .* and the same labels"):
+        model.check(replace(table, probes=nudged))
+
+
 def test_predict_on_paths_and_what_it_was_fitted_on(fake, table, pictures, tmp_path):
     model = fit(table, runtime=fake.runtime)
     model.save(tmp_path / "m.featx")

@@ -130,7 +130,7 @@ def test_what_is_chosen(asked, chosen):
     [
         (("onnx",), "no engine is named 'onnx'; allowed are auto, openvino, tensorflow"),
         (("auto", "float16"), "the openvino engine has no precision 'float16'; allowed are auto, float32, bfloat16"),
-        (("tensorflow", "bfloat16"), "the tensorflow engine has no precision 'bfloat16'; allowed are auto, float32"),
+        (("tensorflow", "int8"), "engine has no precision 'int8'; allowed are auto, float32, bfloat16"),
         (("openvino", "auto", "gpu"), "runs on the processor; for a GPU use --engine tensorflow"),
         (("auto", "auto", "tpu"), "no device is named 'tpu'; allowed are auto, cpu, gpu and gpu:N"),
     ],

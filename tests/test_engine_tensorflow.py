@@ -7,7 +7,7 @@ import pytest
 
 from featx.backbones import build_network, find_source
 from featx.engines import start_tensorflow_engine
-from featx.errors import EngineError
+from featx.errors import BackboneError, EngineError
 from featx.spec import FeatureSpec
 
 
@@ -51,3 +51,24 @@ def test_a_device_that_is_not_there_is_an_error(keras_start):
     spec = FeatureSpec(source.backbone, source.weights, "tf", 96, "1-0", "tensorflow", "float32")
     with pytest.raises(EngineError, match="TensorFlow sees no gpu:7 here; it sees cpu"):
         start_tensorflow_engine(build_network(spec, None), "gpu:7")
+
+
+def test_bfloat16_is_near(engine, pixels, keras_start, tmp_path):
+    source = find_source("mobilenetv2", "random", size=96)
+    spec = FeatureSpec(source.backbone, source.weights, "tf", 96, "1-0", "tensorflow", "bfloat16")
+    rough = start_tensorflow_engine(build_network(spec, None), "cpu", "bfloat16")
+    assert rough.precision == "bfloat16"
+    exact, near = next(engine.run([pixels])), next(rough.run([pixels]))
+    assert near.dtype == np.float32
+    assert not np.array_equal(exact, near)
+    cosines = (exact * near).sum(axis=1) / np.linalg.norm(exact, axis=1) / np.linalg.norm(near, axis=1)
+    assert cosines.min() > 0.99
+
+    import keras
+
+    assert keras.config.dtype_policy().name == "float32"  # as it was before
+    keras.Sequential([keras.Input((96, 96, 3)), keras.layers.Flatten()]).save(tmp_path / "net.keras")
+    local = find_source(str(tmp_path / "net.keras"), preprocess="none")
+    spec = FeatureSpec(local.backbone, local.weights, "none", 96, "1-0", "tensorflow", "bfloat16")
+    with pytest.raises(BackboneError, match="computes in the precision that it was saved in; use --precision float32"):
+        build_network(spec, local.file)

@@ -13,7 +13,7 @@ from featx.backbones import find_source
 from featx.errors import EngineError
 from featx.extraction import starting
 from featx.extraction.quantizing import quantized_graph
-from featx.extraction.starting import agreement, choose_precision, mean_cosine, probe_features, start
+from featx.extraction.starting import agreement, choose_precision, mean_cosine, probe_features, reproducible, start
 from featx.images import decode_version
 from featx.runtime import Runtime
 from featx.spec import FeatureSpec
@@ -134,6 +134,18 @@ def test_agreements_are_kept_by_name(tmp_path):
     remember_agreement(tmp_path, "k", "one bfloat16", 0.5)
     remember_agreement(tmp_path, "k", "two bfloat16", None)
     assert read_agreements(tmp_path, "k") == {"one bfloat16": 0.5, "two bfloat16": None}
+
+
+def test_a_processor_without_bfloat16_computes_a_given_recipe_in_float32(spec, runtime, notices, monkeypatch):
+    rough = replace(spec, precision="bfloat16")
+    monkeypatch.setattr(starting, "has_bfloat16", lambda: True)
+    assert reproducible(rough, runtime) == rough
+    assert reproducible(spec, runtime) == spec
+    assert notices == []
+    monkeypatch.setattr(starting, "has_bfloat16", lambda: False)
+    assert reproducible(rough, runtime) == spec
+    assert "does not compute in bfloat16, as the model did; float32 it is" in notices[0]
+    assert reproducible(replace(rough, engine="tensorflow"), runtime).precision == "bfloat16"
 
 
 def pictures_of(folder, n=12):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +25,8 @@ from featx.spec import FeatureSpec
 
 def build_network(spec: FeatureSpec, file: Path | None) -> keras.Model:
     """Build the network of a recipe with Keras; see :func:`featx.backbones.build_network`."""
-    model, output = _local(spec, file) if spec.backbone == FILE_BACKBONE else _from_table(spec, file)
+    with _policy(spec):
+        model, output = _local(spec, file) if spec.backbone == FILE_BACKBONE else _from_table(spec, file)
     if spec.layer is not None:
         output = _layer_output(model, spec.layer)
     core = keras.Model(model.inputs[0], output)
@@ -31,6 +34,22 @@ def build_network(spec: FeatureSpec, file: Path | None) -> keras.Model:
     inputs = keras.Input((spec.size, spec.size, 3), dtype="uint8")
     pixels = preprocess_pixels(ops.cast(inputs, "float32"), spec.preprocess)
     return keras.Model(inputs, ops.cast(_pool(core(pixels, training=False), spec), "float32"))
+
+
+@contextlib.contextmanager
+def _policy(spec: FeatureSpec) -> Iterator[None]:
+    """Let layers made meanwhile compute in the recipe's precision; weights stay in float32."""
+    if spec.engine != "tensorflow" or spec.precision == "float32":
+        yield
+        return
+    if spec.backbone == FILE_BACKBONE:
+        raise BackboneError("a local network computes in the precision that it was saved in; use --precision float32")
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)
 
 
 def _local(spec: FeatureSpec, file: Path | None) -> tuple[keras.Model, Any]:

@@ -22,6 +22,9 @@ from featx.table import FeatureTable, Skipped
 
 _SAME_COSINE = 0.9999
 
+_RISEN_COSINE = 0.995
+"""Mean agreement that is enough where float32 replaces the bfloat16 of the model."""
+
 
 Featurize = Callable[..., FeatureTable]
 """Called with (paths, spec, **options): turns pictures into features by a given recipe; a room above supplies it."""
@@ -210,7 +213,8 @@ class Classifier:
         ClassifierError
             They are not; the message says what differs.
         """
-        if table.spec != self.spec:
+        risen = replace(table.spec, precision=self.spec.precision) == self.spec and table.spec.precision == "float32"
+        if table.spec != self.spec and not risen:
             mine, others = self.spec.to_json(), table.spec.to_json()
             raise ClassifierError(f"the features have another recipe than the model: {others}, needed {mine}")
         if not len(table):
@@ -218,12 +222,20 @@ class Classifier:
         shared = [i for i, item in enumerate(self.probe_files.items()) if item in probe_files().items()]
         if not shared or table.probes.shape != self.probes.shape:
             raise ClassifierError("the model was made by a featx with other probe pictures; fit it again with this one")
-        cosine = _smallest_cosine(table.probes[shared], self.probes[shared])
-        if not cosine >= _SAME_COSINE:
-            raise ClassifierError(
-                f"this machine does not reproduce the model's features: its probe pictures agree only to cosine "
-                f"{cosine:.4f}, needed {_SAME_COSINE}. The model was made with {dict(self.versions)}"
-            )
+        ours, theirs = table.probes[shared], self.probes[shared]
+        cosines = _cosines(ours, theirs)
+        if risen and table.spec != self.spec:
+            same_labels = np.array_equal(self.scores(ours).argmax(axis=1), self.scores(theirs).argmax(axis=1))
+            if float(cosines.mean()) >= _RISEN_COSINE and same_labels:
+                return
+        elif float(cosines.min()) >= _SAME_COSINE:
+            return
+        raise ClassifierError(
+            f"this machine does not reproduce the model's features: its probe pictures agree only to cosine "
+            f"{cosines.min():.4f} ({cosines.mean():.4f} on average), needed {_SAME_COSINE}, or in float32 instead of "
+            f"{self.spec.precision} {_RISEN_COSINE} on average and the same labels. The model was made with "
+            f"{dict(self.versions)}"
+        )
 
     def save(self, path: str | Path) -> None:
         """Write the classifier to one file (docs/format.md); no pickle is in it.
@@ -322,8 +334,9 @@ class Classifier:
         )
 
 
-def _smallest_cosine(a: NDArray[np.float32], b: NDArray[np.float32]) -> float:
+def _cosines(a: NDArray[np.float32], b: NDArray[np.float32]) -> NDArray[np.float64]:
     if np.array_equal(a, b):
-        return 1.0
+        return np.ones(len(a))
     x, y = a.astype(np.float64), b.astype(np.float64)
-    return float(((x * y).sum(axis=1) / (np.linalg.norm(x, axis=1) * np.linalg.norm(y, axis=1))).min())
+    cosines: NDArray[np.float64] = (x * y).sum(axis=1) / (np.linalg.norm(x, axis=1) * np.linalg.norm(y, axis=1))
+    return cosines

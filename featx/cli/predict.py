@@ -27,6 +27,9 @@ def predict(
     weights: Annotated[
         Path | None, typer.Option(help="Weight file or local network, for a model that was made with one.")
     ] = None,
+    exact: Annotated[
+        bool, typer.Option("--exact", help="Refuse float32 in place of the model's bfloat16 on a processor without it.")
+    ] = False,
     strict: o.Strict = False,
     cache: o.Cache = Path("cache"),
     workers: o.Workers = None,
@@ -50,6 +53,7 @@ def predict(
         overwrite=overwrite,
         no_cache=no_cache,
         weights=weights,
+        exact=exact,
         strict=strict,
         runtime=console.runtime(cache, workers, batch_size, device),
     )

@@ -18,7 +18,7 @@ from featx.libraries import start_openvino
 ENGINES = ("openvino", "tensorflow")
 """Engines that can be asked for by name."""
 
-_PRECISIONS = {"openvino": ("auto", "float32", "bfloat16", "int8"), "tensorflow": ("auto", "float32")}
+_PRECISIONS = {"openvino": ("auto", "float32", "bfloat16", "int8"), "tensorflow": ("auto", "float32", "bfloat16")}
 """Number formats that each engine can be asked for."""
 
 __all__ = [
@@ -97,7 +97,9 @@ def resolve_engine(engine: str = "auto", precision: str = "auto", device: str = 
     allowed = _PRECISIONS[engine]
     if precision not in allowed:
         raise EngineError(f"the {engine} engine has no precision {precision!r}; allowed are {', '.join(allowed)}")
-    return engine, "float32" if engine == "tensorflow" else precision
+    if engine == "tensorflow" and precision == "auto":
+        precision = "float32"
+    return engine, precision
 
 
 def _has_nvidia_gpu() -> bool:
@@ -146,7 +148,7 @@ def start_openvino_engine(graph: bytes, precision: str) -> Engine:
     return OpenVINOEngine(graph, precision)
 
 
-def start_tensorflow_engine(network: Any, device: str = "auto") -> Engine:
+def start_tensorflow_engine(network: Any, device: str = "auto", precision: str = "float32") -> Engine:
     """Make a Keras network run in TensorFlow.
 
     Parameters
@@ -155,6 +157,8 @@ def start_tensorflow_engine(network: Any, device: str = "auto") -> Engine:
         uint8 pixels to float32 features.
     device : str
         ``auto``, ``cpu``, ``gpu`` or ``gpu:N``.
+    precision : {"float32", "bfloat16"}
+        What the network was built to compute in.
 
     Raises
     ------
@@ -163,4 +167,4 @@ def start_tensorflow_engine(network: Any, device: str = "auto") -> Engine:
     """
     from featx.engines.tensorflow import TensorFlowEngine
 
-    return TensorFlowEngine(network, device)
+    return TensorFlowEngine(network, device, precision)

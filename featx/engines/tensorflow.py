@@ -19,7 +19,7 @@ on two cores, MobileNetV2 and ResNet50 are as fast at 8 as at 16 or 32, and memo
 
 
 class TensorFlowEngine:
-    """Executes a Keras network with TensorFlow, in float32; see :class:`featx.engines.Engine`.
+    """Executes a Keras network with TensorFlow; see :class:`featx.engines.Engine`.
 
     Parameters
     ----------
@@ -27,6 +27,8 @@ class TensorFlowEngine:
         uint8 pixels (n, size, size, 3) to float32 features (n, feature_dim).
     device : str
         ``auto`` (a GPU where TensorFlow sees one), ``cpu``, ``gpu`` or ``gpu:N``.
+    precision : {"float32", "bfloat16"}
+        What the network was built to compute in.
 
     Raises
     ------
@@ -35,9 +37,9 @@ class TensorFlowEngine:
     """
 
     name = "tensorflow"
-    precision = "float32"
 
-    def __init__(self, network: keras.Model, device: str = "auto") -> None:
+    def __init__(self, network: keras.Model, device: str = "auto", precision: str = "float32") -> None:
+        self.precision = precision
         self.feature_dim = int(network.output_shape[-1])
         self.device = _find_device(device)
         self.producer = {

@@ -25,6 +25,7 @@ from featx.errors import (
 )
 from featx.extraction.filling import Filled, fill, look_up
 from featx.extraction.recipes import choose_recipe, find_network, locate
+from featx.extraction.starting import reproducible
 from featx.images import CROP_FRACTION, decode_version
 from featx.runtime import Runtime
 from featx.spec import FeatureSpec
@@ -174,6 +175,7 @@ def featurize(
     *,
     weights: str | Path | None = None,
     graph: NDArray[np.uint8] | None = None,
+    exact: bool = False,
     strict: bool = False,
     runtime: Runtime | None = None,
 ) -> FeatureTable:
@@ -189,6 +191,8 @@ def featurize(
         Weight file or local network, where the recipe was not made with ImageNet weights.
     graph : ndarray of shape (n_bytes,), uint8, optional
         The recipe's quantized graph, as a model brings it; it joins the cache.
+    exact : bool
+        Make it an error if the recipe is in bfloat16 and this processor has none; otherwise float32 replaces it.
     strict : bool
         Make an image that cannot be used an error, once all others are done.
     runtime : Runtime, optional
@@ -215,6 +219,8 @@ def featurize(
             f"these features were made with decoder {spec.decode}, this machine decodes as {decode_version()}: "
             "the same picture would give other pixels. Install the image library they were made with (Pillow)"
         )
+    if not exact:
+        spec = reproducible(spec, runtime)
     if weights is not None:
         locate(spec, weights, runtime)  # the wrong file is refused even if all is cached
     if graph is not None and spec.graph is not None and read_graph(runtime.cache, spec.graph) is None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 
@@ -46,7 +47,7 @@ def start(spec: FeatureSpec, locate: Locate, runtime: Runtime) -> Engine:
         It cannot be executed here as the recipe says, or cannot be built.
     """
     if spec.engine == "tensorflow":
-        return start_tensorflow_engine(build_network(spec, locate()), runtime.device)
+        return start_tensorflow_engine(build_network(spec, locate()), runtime.device, spec.precision)
     return start_openvino_engine(graph_of(spec, locate, runtime), spec.precision)
 
 
@@ -66,7 +67,7 @@ def choose_precision(spec: FeatureSpec, asked: str, locate: Locate, runtime: Run
     EngineError
         bfloat16 was asked for and is not to be had.
     """
-    if asked == "float32":
+    if asked == "float32" or spec.engine == "tensorflow":
         return asked
     cosine = agreement(spec, "bfloat16", locate, runtime)
     if cosine is not None and cosine >= MIN_AGREEMENT:
@@ -99,6 +100,21 @@ def agreement(spec: FeatureSpec, precision: str, locate: Locate, runtime: Runtim
         remember_agreement(runtime.cache, key, name, cosine)
         return cosine
     return known[name]
+
+
+def reproducible(spec: FeatureSpec, runtime: Runtime) -> FeatureSpec:
+    """Return a given recipe, or where this processor has no bfloat16 the same one in float32.
+
+    Whether the features then agree is for the model's own probe pictures to tell.
+    """
+    if (spec.engine, spec.precision) != ("openvino", "bfloat16"):
+        return spec
+    known = read_agreements(runtime.cache, graph_key(spec))
+    name = f"{processor_name()} bfloat16"
+    if known[name] is not None if name in known else has_bfloat16():
+        return spec
+    runtime.notice(f"this processor ({processor_name()}) does not compute in bfloat16, as the model did; float32 it is")
+    return replace(spec, precision="float32")
 
 
 def probe_features(engine: Engine, spec: FeatureSpec) -> NDArray[np.float32]:

@@ -41,6 +41,8 @@ class Prediction:
         Predicted pictures that the model was fitted on.
     n_ignored : int
         Files that are no images.
+    precision : str
+        Number format that the features were computed in.
     output : path or None
         The table.
     rows : tuple of tuple
@@ -57,6 +59,7 @@ class Prediction:
     n_skipped: int
     n_seen: int
     n_ignored: int
+    precision: str
     output: Path | None
     rows: tuple[Row, ...]
     seconds: float
@@ -71,6 +74,7 @@ class Prediction:
             "n_skipped": self.n_skipped,
             "n_seen": self.n_seen,
             "n_ignored": self.n_ignored,
+            "precision": self.precision,
             "output": None if self.output is None else str(self.output),
             "seconds": round(self.seconds, 3),
             "images_per_second": round(self.n_images / self.seconds, 1) if self.seconds > 0 else None,
@@ -99,6 +103,7 @@ def predict(
     overwrite: bool = False,
     no_cache: bool = False,
     weights: str | Path | None = None,
+    exact: bool = False,
     strict: bool = False,
     runtime: Runtime | None = None,
 ) -> Prediction:
@@ -123,6 +128,8 @@ def predict(
         Neither read nor fill the cache.
     weights : path, optional
         Weight file or local network, where the model needs one.
+    exact : bool
+        Refuse to compute in float32 what the model computed in bfloat16, where this processor has none.
     strict : bool
         Make a picture that cannot be used an error.
     runtime : Runtime, optional
@@ -159,7 +166,7 @@ def predict(
             folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="featx-"))
             runtime = replace(runtime, cache=Path(folder))
         given = [paths] if isinstance(paths, str | Path) else list(paths)
-        table = classifier.features_of(given, weights=weights, strict=strict, runtime=runtime)
+        table = classifier.features_of(given, weights=weights, exact=exact, strict=strict, runtime=runtime)
         classifier.check(table)
         columns = _columns(classifier.classes_, top_k)
         tally = _Tally(_chunks(classifier, table, top_k), sorter)
@@ -177,6 +184,7 @@ def predict(
         n_skipped=len(table.extraction.skipped),
         n_seen=tally.n_seen,
         n_ignored=len(table.extraction.ignored),
+        precision=table.spec.precision,
         output=target,
         rows=tuple(rows),
         seconds=time.monotonic() - started,
