@@ -36,16 +36,21 @@ class Found:
     Parameters
     ----------
     sample : Sample
-    path : path
-        Where its bytes are.
+    root : path
+        What its sample_id is relative to.
     size, mtime_ns : int
         As the system says; -1 if it could not be asked.
     """
 
     sample: Sample
-    path: Path
+    root: Path
     size: int
     mtime_ns: int
+
+    @property
+    def path(self) -> Path:
+        """Where its bytes are."""
+        return self.root / self.sample.sample_id
 
 
 @dataclass(frozen=True)
@@ -157,7 +162,7 @@ def _dataset(
     samples: Iterable[tuple[Entry, Sample]],
     ignored: Sequence[Entry],
 ) -> Dataset:
-    pictures = tuple(Found(sample, root / sample.sample_id, entry.size, entry.mtime_ns) for entry, sample in samples)
+    pictures = tuple(Found(sample, root, entry.size, entry.mtime_ns) for entry, sample in samples)
     name = data.resolve().name if data.is_dir() else data.stem
     return Dataset(name or "data", root, identity, description, pictures, tuple(ignored))
 

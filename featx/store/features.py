@@ -161,13 +161,6 @@ class StoredFeatures:
         return len(keys), (self._sorted_rows(keys[start:stop]) for start, stop in block_bounds(len(keys)))
 
     def _sorted_rows(self, wanted: NDArray[np.bytes_]) -> Rows:
-        try:
-            return self._copies(wanted)
-        finally:
-            self._base.rows.forget()
-            self._journal.rows.forget()
-
-    def _copies(self, wanted: NDArray[np.bytes_]) -> Rows:
         in_base, in_journal = self._base.find(wanted), self._journal.find(wanted)
         missing = int(((in_base < 0) & (in_journal < 0)).sum())
         if missing:

@@ -18,7 +18,11 @@ KEY_DTYPE = np.dtype(f"S{KEY_BYTES}")
 
 SIGNATURE_SHAPE = (16, 16)
 
-_BLOCK = 4096
+_BLOCK = 1024
+"""Rows that are looked at together where they lie one after another in a file."""
+
+_SCATTERED = 128
+"""The same where they lie anywhere in it: each brings its neighbourhood, 64 kB and more, into memory."""
 
 
 @dataclass(frozen=True)
@@ -39,18 +43,28 @@ class Rows:
     def __len__(self) -> int:
         return len(self.keys)
 
+    @property
+    def _columns(self) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
+        return self.keys, self.signatures, self.features
+
     def take(self, at: NDArray[np.int64]) -> Rows:
-        """Return copies of the rows at the given positions."""
-        return Rows(self.keys[at], self.signatures[at], self.features[at])
+        """Return copies of the rows at the given positions; what is mapped from a file does not stay in memory."""
+        taken = Rows(*(np.empty((len(at), *c.shape[1:]), c.dtype) for c in self._columns))
+        for start in range(0, len(at), _SCATTERED):
+            block = slice(start, start + _SCATTERED)
+            for source, target in zip(self._columns, taken._columns, strict=True):
+                target[block] = source[at[block]]
+            self.forget()
+        return taken
 
     def forget(self) -> None:
         """Give back the memory of rows that are mapped from a file; they are read again when they are needed."""
-        for column in (self.keys, self.signatures, self.features):
+        for column in self._columns:
             _forget(column)
 
     def checksums(self) -> NDArray[np.uint32]:
         """Return the CRC-32 of key, signature and features of each row, shape (n,)."""
-        columns = zip(self.keys, self.signatures, self.features, strict=True)
+        columns = zip(*self._columns, strict=True)
         return np.array([zlib.crc32(f, zlib.crc32(s, zlib.crc32(k))) for k, s, f in columns], np.uint32)
 
 
@@ -79,13 +93,15 @@ class RowFile:
     def check(cls, rows: Rows, checksums: NDArray[np.uint32]) -> RowFile:
         """Compare every row with its checksum and leave the damaged ones out."""
         right = np.empty(len(rows), np.bool_)
+        every = np.empty(rows.keys.shape, np.uint8)
         for start in range(0, len(rows), _BLOCK):
             block = slice(start, start + _BLOCK)
             part = Rows(rows.keys[block], rows.signatures[block], rows.features[block])
             right[block] = part.checksums() == checksums[block]
+            every[block] = part.keys
             rows.forget()
         good = np.flatnonzero(right)
-        keys, first = np.unique(sortable(rows.keys[good]), return_index=True)
+        keys, first = np.unique(sortable(every[good]), return_index=True)
         return cls(rows, keys, good[first], len(rows) - len(good))
 
     def find(self, keys: NDArray[np.bytes_]) -> NDArray[np.int64]:
