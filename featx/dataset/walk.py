@@ -53,12 +53,13 @@ def walk(root: Path) -> Iterator[Entry]:
 def _walk(folder: str, prefix: str, top: str, entered: set[str]) -> Iterator[Entry]:
     try:
         with os.scandir(folder) as found:
-            entries = sorted(found, key=lambda entry: entry.name)
+            entries = sorted(found, key=lambda entry: entry.name, reverse=True)
     except OSError as error:
         raise DatasetError(f"the folder {folder} cannot be read: {error.strerror or error}") from None
     if any(entry.name in _TAGS for entry in entries):
         return
-    for entry in entries:
+    while entries:
+        entry = entries.pop()  # each remembers 1 kB of what the system said of its file
         if entry.name.startswith(".") or entry.name.lower() in _SYSTEM:
             continue
         name = prefix + entry.name
