@@ -31,6 +31,8 @@ class Runtime:
         engine's own fixed shape.
     device : str
         ``cpu``, ``gpu``, ``gpu:N``, or ``auto``: a GPU where TensorFlow can use one, else the processor.
+    max_pixels : int
+        Pictures with more pixels are skipped, with that reason.
     notice : callable
         Called with one line of text when something is worth telling.
     progress : callable
@@ -41,6 +43,7 @@ class Runtime:
     workers: int | None = None
     batch_size: int = 64
     device: str = "auto"
+    max_pixels: int = 100_000_000
     notice: Callable[[str], None] = _ignore_notice
     progress: Callable[[str, int, int], None] = _ignore_progress
 
@@ -49,6 +52,8 @@ class Runtime:
             raise ValueError(f"workers is {self.workers}; it must be 1 or more")
         if self.batch_size < 1:
             raise ValueError(f"batch_size is {self.batch_size}; it must be 1 or more")
+        if self.max_pixels < 1:
+            raise ValueError(f"max_pixels is {self.max_pixels}; it must be 1 or more")
         object.__setattr__(self, "cache", Path(self.cache))
 
     @property

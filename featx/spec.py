@@ -48,6 +48,10 @@ class FeatureSpec:
         Digest of the quantized graph, for int8.
     layout : {"nchw", "nhwc"}, optional
         Order of the dimensions of an ONNX network's input, where the user had to say it.
+    white : int, optional
+        Value of white where pixels have 16 or 32 bits; if not given, what each file says, else full scale.
+    page : int
+        Page of a TIFF, frame of an animation, from 1.
 
     Raises
     ------
@@ -67,6 +71,8 @@ class FeatureSpec:
     resize: str = "crop"
     graph: str | None = None
     layout: str | None = None
+    white: int | None = None
+    page: int = 1
 
     def __post_init__(self) -> None:
         if not _MEAN_AND_STD.fullmatch(self.preprocess):
@@ -77,6 +83,10 @@ class FeatureSpec:
         _one_of("resize", self.resize, RESIZE_RULES)
         if not 8 <= self.size <= 4096:
             raise SpecError(f"size is {self.size}; allowed are 8 to 4096 pixels")
+        if self.white is not None and not 1 <= self.white < 2**32:
+            raise SpecError(f"white is {self.white}; allowed are 1 to 4,294,967,295")
+        if self.page < 1:
+            raise SpecError(f"page is {self.page}; the first is 1")
 
     def to_json(self) -> str:
         """Canonical JSON: sorted keys, fields at their default left out, so that new fields keep old keys."""
@@ -114,7 +124,7 @@ def _one_of(field: str, value: str, allowed: tuple[str, ...]) -> None:
 
 
 def _check_fields(values: dict[str, Any]) -> None:
-    types = {"int": (int,), "str": (str,), "str | None": (str, type(None))}
+    types = {"int": (int,), "str": (str,), "str | None": (str, type(None)), "int | None": (int, type(None))}
     known = {f.name: f for f in fields(FeatureSpec)}
     for name, value in values.items():
         if name not in known:

@@ -45,7 +45,9 @@ def test_every_imported_package_is_declared():
     extras = [name for extra, names in project["optional-dependencies"].items() if extra != "dev" for name in names]
     declared = {re.split(r"[^\w-]", name)[0].lower() for name in [*project["dependencies"], *extras]}
     names = set().union(*map(imported, modules())) - set(sys.stdlib_module_names) - {"featx"}
-    assert {{"PIL": "pillow", "sklearn": "scikit-learn"}.get(name, name) for name in names} <= declared
+    assert {
+        {"PIL": "pillow", "sklearn": "scikit-learn", "pillow_heif": "pillow-heif"}.get(name, name) for name in names
+    } <= declared
 
 
 def test_no_room_is_a_drawer():

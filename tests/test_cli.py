@@ -68,7 +68,7 @@ def test_every_command_has_help_json_documentation_and_a_twin():
 @pytest.mark.parametrize("name", ["extract", "predict"])
 def test_arguments_are_those_of_the_library_twin(name):
     command = typer.main.get_command(app).commands[name]
-    own = {"cache", "workers", "batch_size", "device", "as_json"}  # these make the Runtime, and the way of printing
+    own = {"cache", "workers", "batch_size", "device", "max_pixels", "as_json"}  # these make the Runtime, and print
     theirs = set(inspect.signature(COMMANDS[name]).parameters) - {"runtime"}
     assert {parameter.name for parameter in command.params} - own == theirs
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import io
+import struct
+import sys
+import zlib
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageCms
 
 from featx.errors import ImageError
 from featx.images import decode, image_format, looks_like_image
@@ -136,6 +139,137 @@ def test_animation_gives_its_first_frame_and_says_so():
     assert decode(encoded(frames[0], "GIF")).note == ""
 
 
+def test_a_page_that_is_asked_for():
+    frames = [Image.new("RGB", (8, 8), (number, 0, 0)) for number in (250, 100, 50)]
+    for kind in ("GIF", "TIFF", "PNG", "WEBP"):
+        options = {"lossless": True} if kind == "WEBP" else {}
+        data = encoded(frames[0], kind, save_all=True, append_images=frames[1:], **options)
+        second = decode(data, page=2)
+        assert second.image.getpixel((4, 4)) == (100, 0, 0)
+        assert second.note == "page 2 of 3"
+        with pytest.raises(ImageError, match="it has 3 pages, and --page 4 was asked for"):
+            decode(data, page=4)
+    with pytest.raises(ImageError, match="it has 1 page, and --page 2 was asked for"):
+        decode(encoded(frames[0], "PNG"), page=2)
+
+
+def test_white_of_deep_pictures():
+    deep = Image.fromarray(np.array([[0, 1023, 2047, 4095, 60000]] * 4, np.uint16))
+    for kind in ("PNG", "TIFF"):
+        shown = np.asarray(decode(encoded(deep, kind), white=4095).image)
+        assert shown[0, :, 0].tolist() == [0, 64, 127, 255, 255]
+    tagged = encoded(deep, "TIFF", tiffinfo={281: 4095})
+    assert pixels(tagged)[0, :, 0].tolist() == [0, 64, 127, 255, 255]
+    assert np.asarray(decode(tagged, white=65535).image)[0, 3, 0] == 15
+    whole = encoded(Image.fromarray(np.array([[0, 1000, 2000]] * 3, np.int32)), "TIFF")
+    assert np.asarray(decode(whole, white=2000).image)[0, :, 0].tolist() == [0, 128, 255]
+    real = encoded(Image.fromarray(np.array([[0, 50, 200]] * 3, np.float32)), "TIFF")
+    assert np.asarray(decode(real, white=100).image)[0, :, 0].tolist() == [0, 128, 255]
+    colour = deep_rgb_png(np.full((4, 4, 3), 4000, np.uint16))
+    assert pixels(colour)[0, 0].tolist() == [15, 15, 15]
+    with pytest.raises(ImageError, match="16-bit colour is read at full scale, and --white is for grey pictures"):
+        decode(colour, white=4095)
+
+
+def chunk(kind: bytes, content: bytes) -> bytes:
+    return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+
+
+def png(width: int, height: int, colour: int, rows: bytes, bits: int = 8, interlaced: int = 0) -> bytes:
+    header = struct.pack(">IIBBBBB", width, height, bits, colour, 0, 0, interlaced)
+    parts = (chunk(b"IHDR", header), chunk(b"IDAT", zlib.compress(rows)), chunk(b"IEND", b""))
+    return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
+
+
+def deep_rgb_png(values: np.ndarray) -> bytes:
+    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in values)
+    return png(values.shape[1], values.shape[0], 2, rows, bits=16)
+
+
+def test_a_short_png_with_a_good_end_is_not_black_below():
+    rows = [b"\0" + bytes([200] * 24)] * 8
+    assert (pixels(png(8, 8, 2, b"".join(rows))) == 200).all()
+    with pytest.raises(ImageError, match="truncated or damaged PNG: part of the picture is missing"):
+        decode(png(8, 8, 2, b"".join(rows[:5])))
+    rows[-1] = bytes(25)  # a black last row is no missing row
+    assert (pixels(png(8, 8, 2, b"".join(rows)))[-1] == 0).all()
+    clear = [b"\0" + bytes(32)] * 8  # nothing but transparency
+    assert (pixels(png(8, 8, 6, b"".join(clear))) == 255).all()
+    with pytest.raises(ImageError, match="part of the picture is missing"):
+        decode(png(8, 8, 6, b"".join(clear[:7])))
+
+
+def test_a_short_interlaced_png():
+    passes = [(1, 1), (1, 1), (2, 1), (2, 2), (4, 2), (4, 4), (8, 4)]  # columns and rows of 8 x 8, pass by pass
+    rows = [b"\0" + bytes([200] * columns) for columns, n in passes for _ in range(n)]
+    assert (pixels(png(8, 8, 0, b"".join(rows), interlaced=1)) == 200).all()
+    with pytest.raises(ImageError, match="part of the picture is missing"):
+        decode(png(8, 8, 0, b"".join(rows[:-1]), interlaced=1))
+
+
+@pytest.mark.parametrize("progressive", [False, True])
+def test_a_jpeg_cut_in_the_middle_but_with_a_good_end_is_not_grey_below(progressive):
+    noise = Image.fromarray(np.random.default_rng(0).integers(0, 256, (256, 256, 3), np.uint8).astype(np.uint8))
+    for image in (noise, noise.convert("L"), noise.convert("CMYK")):
+        data = encoded(image, "JPEG", progressive=progressive)
+        decode(data)
+        with pytest.raises(ImageError, match="truncated or damaged JPEG: part of the picture is missing"):
+            decode(data[: len(data) // 2] + b"\xff\xd9")
+
+
+def test_avif_and_heic(monkeypatch):
+    colour = Image.new("RGB", (64, 48), (200, 40, 90))
+    assert np.abs(pixels(encoded(colour, "AVIF", quality=95)).astype(int) - (200, 40, 90)).max() < 8
+    pillow_heif = pytest.importorskip("pillow_heif")
+    stream = io.BytesIO()
+    turned = Image.Exif()
+    turned[0x0112] = 6
+    pillow_heif.from_pillow(colour).save(stream, quality=95, exif=turned.tobytes())
+    shown = pixels(stream.getvalue())
+    assert np.abs(shown.astype(int) - (200, 40, 90)).max() < 8
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)
+    with pytest.raises(ImageError, match=r'a HEIC picture; install the extra for it: pip install "featx\[heif\]"'):
+        decode(stream.getvalue())
+
+
+def lab_profile() -> bytes:
+    return ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB")).tobytes()
+
+
+def swapped_profile() -> bytes:
+    """Return an RGB profile whose red and blue are exchanged: its effect cannot be missed."""
+    profile = bytearray(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
+    count = struct.unpack_from(">I", profile, 128)[0]
+    at = {bytes(profile[132 + 12 * i : 136 + 12 * i]): 132 + 12 * i for i in range(count)}
+    red, blue = (profile[at[tag] + 4 : at[tag] + 12] for tag in (b"rXYZ", b"bXYZ"))
+    profile[at[b"rXYZ"] + 4 : at[b"rXYZ"] + 12], profile[at[b"bXYZ"] + 4 : at[b"bXYZ"] + 12] = blue, red
+    return bytes(profile)
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "TIFF", "WEBP"])
+def test_a_colour_profile_is_applied(kind):
+    red = Image.new("RGB", (32, 32), (250, 10, 10))
+    options = {"lossless": True} if kind == "WEBP" else {"quality": 95} if kind == "JPEG" else {}
+    shown = pixels(encoded(red, kind, icc_profile=swapped_profile(), **options))
+    assert np.abs(shown.astype(int) - (10, 10, 250)).max() < 6
+    plain = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    np.testing.assert_array_equal(
+        pixels(encoded(red, kind, icc_profile=plain, **options)), pixels(encoded(red, kind, **options))
+    )
+    for broken in (b"no profile", lab_profile()):
+        decoded = decode(encoded(red, kind, icc_profile=broken, **options))
+        assert decoded.note == "unusable colour profile, taken as sRGB"
+        assert np.abs(np.asarray(decoded.image).astype(int) - (250, 10, 10)).max() < 6
+
+
+def test_a_transparent_picture_with_a_colour_profile():
+    veil = Image.new("RGBA", (8, 8), (250, 10, 10, 255))
+    veil.putpixel((0, 0), (0, 0, 0, 0))
+    shown = pixels(encoded(veil, "PNG", icc_profile=swapped_profile()))
+    assert shown[0, 0].tolist() == [255, 255, 255]
+    assert np.abs(shown[4, 4].astype(int) - (10, 10, 250)).max() < 6
+
+
 def test_truncated_files():
     noise = Image.fromarray(np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8).astype(np.uint8))
     for kind in ("JPEG", "PNG", "BMP", "TIFF", "GIF", "WEBP"):
@@ -151,7 +285,8 @@ def test_truncated_files():
         (b"<html>not found</html>", "not an image: the content is none of JPEG, PNG"),
         (b"\x89PNG\r\n\x1a\n" + bytes(40), "damaged PNG"),
         (b"\xff\xd8\xff\xe0" + bytes(40), "damaged JPEG"),
-        (b"\0\0\0\x18ftypheic" + bytes(40), "HEIC or AVIF picture, which featx does not read; export it"),
+        (b"\0\0\0\x18ftypheic" + bytes(40), "damaged HEIC"),
+        (b"\0\0\0\x18ftypavif" + bytes(40), "damaged AVIF"),
         (b"\0\0\0\x0cjP  \r\n\x87\n" + bytes(40), "JPEG 2000 picture"),
     ],
 )

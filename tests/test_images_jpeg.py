@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from featx.errors import ImageError
 from featx.images import decode, prepare
 from featx.images.jpeg import decode_jpeg
 
@@ -30,14 +31,15 @@ def jpeg(image: Image.Image, **options) -> bytes:
 @pytest.mark.parametrize("options", [{}, {"progressive": True}, {"subsampling": 0}, {"quality": 95}])
 def test_whole_size_gives_pillows_pixels(options):
     data = jpeg(scene(200, 150), **options)
-    ours = decode_jpeg(data, 200, 150)
+    ours, note = decode_jpeg(data, 200, 150, 1.0, "RGB")
     assert ours is not None
+    assert note == ""
     np.testing.assert_array_equal(np.asarray(ours), np.asarray(Image.open(io.BytesIO(data)).convert("RGB")))
 
 
 def test_halves_down_to_what_is_enough():
     data = jpeg(scene(801, 600))
-    sizes = {scale: decode_jpeg(data, 801, 600, scale).size for scale in (1.0, 0.51, 0.5, 0.25, 0.1, 0.01)}
+    sizes = {scale: decode_jpeg(data, 801, 600, scale, "RGB")[0].size for scale in (1.0, 0.51, 0.5, 0.25, 0.1, 0.01)}
     whole, half, quarter, eighth = (801, 600), (401, 300), (201, 150), (101, 75)
     assert sizes == {1.0: whole, 0.51: whole, 0.5: half, 0.25: quarter, 0.1: eighth, 0.01: eighth}
 
@@ -46,7 +48,7 @@ def test_halves_down_to_what_is_enough():
 def test_a_large_photograph_looks_the_same(rule, monkeypatch):
     data = jpeg(scene(1600, 1200), quality=95)
     small = prepare(data, 224, rule)
-    monkeypatch.setattr(sys.modules["featx.images.decode"], "decode_jpeg", lambda *all: None)
+    monkeypatch.setattr(sys.modules["featx.images.decode"], "decode_jpeg", lambda *all: (None, ""))
     whole = prepare(data, 224, rule)
     assert (small.width, small.height) == (whole.width, whole.height) == (1600, 1200)
     assert np.abs(small.pixels.astype(int) - whole.pixels).mean() < 1.5
@@ -75,5 +77,18 @@ def test_a_turned_photograph_keeps_its_upright_size():
 
 def test_what_is_unusual_is_left_to_pillow():
     data = jpeg(scene(200, 150))
-    assert decode_jpeg(data[: len(data) // 2], 200, 150) is None
-    assert decode_jpeg(b"\xff\xd8\xff no", 200, 150) is None
+    assert decode_jpeg(b"\xff\xd8\xff no", 200, 150, 1.0, "RGB") == (None, "")
+    scan = data.index(b"\xff\xda")
+    left_over = data[:scan] + b"junk" + data[scan:-2] + bytes(400) + data[-2:]
+    assert decode_jpeg(left_over, 200, 150, 1.0, "RGB")[0] is None
+    with pytest.raises(ImageError, match="part of the picture is missing"):
+        decode_jpeg(data[: len(data) // 2], 200, 150, 1.0, "RGB")
+
+
+def test_grey_stays_grey_and_cmyk_is_only_checked():
+    grey = jpeg(scene(200, 150).convert("L"))
+    assert decode_jpeg(grey, 200, 150, 1.0, "L")[0].mode == "L"
+    cmyk = jpeg(scene(200, 150).convert("CMYK"))
+    assert decode_jpeg(cmyk, 200, 150, 1.0, "CMYK") == (None, "")
+    with pytest.raises(ImageError, match="part of the picture is missing"):
+        decode_jpeg(cmyk[: len(cmyk) // 2], 200, 150, 1.0, "CMYK")

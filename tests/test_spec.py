@@ -37,6 +37,8 @@ def test_every_field_changes_the_id():
         "resize": "pad",
         "graph": "0123456789abcdef",
         "layout": "nhwc",
+        "white": 4095,
+        "page": 2,
     }
     assert set(other) == {field.name for field in fields(FeatureSpec)}
     ids = {replace(SPEC, **{name: value}).id for name, value in other.items()}

@@ -36,9 +36,16 @@ class Console:
         self._as_json = as_json
         self._bar: _Progress | None = None
 
-    def runtime(self, cache: Path, workers: int | None = None, batch_size: int = 64, device: str = "auto") -> Runtime:
+    def runtime(
+        self,
+        cache: Path,
+        workers: int | None = None,
+        batch_size: int = 64,
+        device: str = "auto",
+        max_pixels: int = 100_000_000,
+    ) -> Runtime:
         """Return a runtime whose callbacks print here."""
-        return Runtime(cache, workers, batch_size, device, notice=self.line, progress=self.progress)
+        return Runtime(cache, workers, batch_size, device, max_pixels, notice=self.line, progress=self.progress)
 
     def line(self, text: str) -> None:
         """Print one line."""

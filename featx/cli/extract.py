@@ -21,6 +21,8 @@ def extract(
     pooling: o.Pooling = "avg",
     size: o.Size = None,
     resize: o.Resize = "crop",
+    white: o.White = None,
+    page: o.Page = 1,
     preprocess: o.Preprocess = None,
     layout: o.Layout = None,
     engine: o.Engine = "auto",
@@ -34,6 +36,7 @@ def extract(
     workers: o.Workers = None,
     batch_size: o.BatchSize = 64,
     device: o.Device = "auto",
+    max_pixels: o.MaxPixels = 100_000_000,
     as_json: o.Json = False,
 ) -> None:
     """Run a pretrained network over pictures, once, and cache its features."""
@@ -49,6 +52,8 @@ def extract(
         pooling=pooling,
         size=size,
         resize=resize,
+        white=white,
+        page=page,
         preprocess=preprocess,
         layout=layout,
         engine=engine,
@@ -58,7 +63,7 @@ def extract(
         path_column=path_column,
         label_column=label_column,
         strict=strict,
-        runtime=console.runtime(cache, workers, batch_size, device),
+        runtime=console.runtime(cache, workers, batch_size, device, max_pixels),
     )
     labelled = any(sample.label is not None for sample in table.samples)
     todo = next_line(*(("fit", "--head", "logreg") if labelled else ("predict", "MODEL", data)), cache=cache)

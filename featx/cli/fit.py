@@ -33,6 +33,8 @@ def fit(
     pooling: o.Pooling = "avg",
     size: o.Size = None,
     resize: o.Resize = "crop",
+    white: o.White = None,
+    page: o.Page = 1,
     preprocess: o.Preprocess = None,
     layout: o.Layout = None,
     engine: o.Engine = "auto",
@@ -45,6 +47,7 @@ def fit(
     cache: o.Cache = Path("cache"),
     workers: o.Workers = None,
     device: o.Device = "auto",
+    max_pixels: o.MaxPixels = 100_000_000,
     as_json: o.Json = False,
 ) -> None:
     """Train a head on cached features, report its honest accuracy, and save it."""
@@ -55,7 +58,7 @@ def fit(
     from featx.heads import make_head, parse_param
     from featx.reporting import evaluation_lines, extraction_lines
 
-    runtime = console.runtime(cache, workers, device=device)
+    runtime = console.runtime(cache, workers, device=device, max_pixels=max_pixels)
     params = dict(parse_param(text) for text in param or [])
     make_head(head, params, class_weight, seed)  # say what is wrong with it before any work
     if output is not None and not output.parent.is_dir():
@@ -71,6 +74,8 @@ def fit(
             pooling=pooling,
             size=size,
             resize=resize,
+            white=white,
+            page=page,
             preprocess=preprocess,
             layout=layout,
             engine=engine,

@@ -19,6 +19,11 @@ Layer = Annotated[str | None, typer.Option(help="Layer to take features from; th
 Pooling = Annotated[str, typer.Option(help="avg, max or flatten.")]
 Size = Annotated[int | None, typer.Option(help="Input side in pixels; the network's own if not given.")]
 Resize = Annotated[str, typer.Option(help="crop (centre, 7/8 of the shorter side), squash or pad.")]
+White = Annotated[
+    int | None, typer.Option(help="Value of white in grey pictures with more than 8 bits; the file's if not given.")
+]
+Page = Annotated[int, typer.Option(min=1, help="Page of a TIFF, frame of an animation.")]
+MaxPixels = Annotated[int, typer.Option(min=1, help="Pictures with more pixels are skipped.")]
 Preprocess = Annotated[
     str | None,
     typer.Option(help="Pixel scaling of a network from a file: caffe, tf, torch, lite, none or mean=R,G,B;std=R,G,B."),

@@ -35,6 +35,7 @@ def predict(
     workers: o.Workers = None,
     batch_size: o.BatchSize = 64,
     device: o.Device = "auto",
+    max_pixels: o.MaxPixels = 100_000_000,
     as_json: o.Json = False,
 ) -> None:
     """Predict pictures with a model."""
@@ -55,7 +56,7 @@ def predict(
         weights=weights,
         exact=exact,
         strict=strict,
-        runtime=console.runtime(cache, workers, batch_size, device),
+        runtime=console.runtime(cache, workers, batch_size, device, max_pixels),
     )
     result = done.to_dict()
     lines = prediction_lines(result)

@@ -6,7 +6,6 @@ import inspect
 import itertools
 import shlex
 import time
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -23,15 +22,16 @@ from featx.errors import (
     SpecError,
     StoreError,
 )
-from featx.extraction.filling import Filled, fill, look_up
-from featx.extraction.recipes import choose_recipe, find_network, locate
+from featx.extraction.darkness import stop_if_too_dark
+from featx.extraction.filling import fill, look_up
+from featx.extraction.joining import dataset_table, joined, table_of
+from featx.extraction.recipes import Wish, choose_recipe, find_network, how_read, locate
 from featx.extraction.starting import reproducible
-from featx.images import CROP_FRACTION, decode_version
+from featx.images import decode_version
 from featx.runtime import Runtime
 from featx.spec import FeatureSpec
 from featx.store import (
     FeatureStore,
-    keys_of,
     read_graph,
     read_latest,
     read_snapshot,
@@ -39,7 +39,7 @@ from featx.store import (
     write_latest,
     write_snapshot,
 )
-from featx.table import Extraction, FeatureTable, FileState, Sample, Skipped
+from featx.table import FeatureTable, FileState, Sample
 
 
 def extract(
@@ -51,6 +51,8 @@ def extract(
     pooling: str = "avg",
     size: int | None = None,
     resize: str = "crop",
+    white: int | None = None,
+    page: int = 1,
     preprocess: str | None = None,
     layout: str | None = None,
     engine: str = "auto",
@@ -80,6 +82,10 @@ def extract(
         Side of the network's input in pixels; the network's own if not given.
     resize : {"crop", "squash", "pad"}
         How a picture becomes a square.
+    white : int, optional
+        Value of white in grey pictures with more than 8 bits; if not given, what each file says, else full scale.
+    page : int
+        Page of a TIFF, frame of an animation, from 1.
     preprocess : {"caffe", "tf", "torch", "lite", "none"} or str, optional
         Pixel scaling of a network from a file; or ``mean=R,G,B;std=R,G,B`` of pixels from 0 to 1.
     layout : {"nchw", "nhwc"}, optional
@@ -115,21 +121,25 @@ def extract(
     path = Path(data)
     reading: dict[str, Any] = {"label_by": label_by, "path_column": path_column, "label_column": label_column}
     decode = decode_version()
-    memo = read_snapshot(runtime.cache, dataset_id(path), decode)
+    how = how_read(decode, white, page, runtime)
+    memo = read_snapshot(runtime.cache, dataset_id(path), how)
     dataset = scan(path, memo=memo, **reading)
     runtime.notice(f"{path}: {dataset.description}")
+    if white is None and not any(state.status == "ok" for state in memo.values()):
+        stop_if_too_dark(dataset.pictures, runtime)
     source = find_network(backbone, weights, size, preprocess, layout, runtime)
     runtime.notice(f"{source.title}, {source.size} x {source.size} pixels by {resize}")
-    spec = choose_recipe(
-        source, dataset, decode, runtime, engine, precision, recalibrate, layer=layer, pooling=pooling, resize=resize
-    )
+    wish = Wish(layer, pooling, resize, white, page, engine, precision, recalibrate)
+    spec = choose_recipe(source, dataset, decode, wish, runtime)
     store = FeatureStore(runtime.cache, spec)
     filled = fill(dataset.pictures, memo, store, lambda: source.file, runtime)
-    _remember(runtime.cache, dataset, decode, filled.states)
-    table = _dataset_table(dataset, filled, store, source.title, started)
+    _remember(runtime.cache, dataset, how, filled.states)
+    table = dataset_table(dataset, filled, store, source.title, started)
     options = {"backbone": backbone, "weights": weights, "layer": layer, "pooling": pooling, "size": size}
     options |= {
         "resize": resize,
+        "white": white,
+        "page": page,
         "preprocess": preprocess,
         "layout": layout,
         "engine": engine,
@@ -154,7 +164,7 @@ def latest(runtime: Runtime | None = None) -> FeatureTable:
     runtime = runtime or Runtime()
     started = time.monotonic()
     path, spec, title, options = _read_latest(runtime.cache)
-    memo = read_snapshot(runtime.cache, dataset_id(path), spec.decode)
+    memo = read_snapshot(runtime.cache, dataset_id(path), how_read(spec.decode, spec.white, spec.page, runtime))
     reading = {name: options[name] for name in ("label_by", "path_column", "label_column") if name in options}
     dataset = scan(path, memo=memo, **reading)
     runtime.notice(f"{path}: {dataset.description} (extracted last)")
@@ -166,7 +176,7 @@ def latest(runtime: Runtime | None = None) -> FeatureTable:
             f"{lacking:,} of {len(dataset.pictures):,} pictures of {path} have no features yet; "
             f"extract them first: {extract_command(path, options)}"
         )
-    return _dataset_table(dataset, filled, store, title, started)
+    return dataset_table(dataset, filled, store, title, started)
 
 
 def featurize(
@@ -229,15 +239,16 @@ def featurize(
     samples: list[Sample] = []
     ignored: list[str] = []
     passes = []
-    for dataset in _unlabelled([Path(path) for path in paths], runtime.cache, spec.decode):
-        memo = read_snapshot(runtime.cache, dataset.id, spec.decode) if dataset.id else {}
+    how = how_read(spec.decode, spec.white, spec.page, runtime)
+    for dataset in _unlabelled([Path(path) for path in paths], runtime.cache, how):
+        memo = read_snapshot(runtime.cache, dataset.id, how) if dataset.id else {}
         filled = fill(dataset.pictures, memo, store, lambda: locate(spec, weights, runtime), runtime)
         if dataset.id:
-            _remember(runtime.cache, dataset, spec.decode, filled.states)
+            _remember(runtime.cache, dataset, how, filled.states)
         passes.append(filled)
         samples += [Sample(found.path.as_posix()) for found in dataset.pictures]
         ignored += [(dataset.root / entry.name).as_posix() for entry in dataset.ignored]
-    table = _table("pictures", samples, ignored, _joined(passes), store, spec.backbone, started)
+    table = table_of("pictures", samples, ignored, joined(passes), store, spec.backbone, started)
     _check_strict(table, strict)
     return table
 
@@ -254,7 +265,7 @@ def extract_command(path: Path, options: Mapping[str, Any]) -> str:
 _DEFAULTS = {name: parameter.default for name, parameter in inspect.signature(extract).parameters.items()}
 
 
-def _unlabelled(paths: Sequence[Path], cache: Path, decode: str) -> Iterator[Dataset]:
+def _unlabelled(paths: Sequence[Path], cache: Path, how: str) -> Iterator[Dataset]:
     """Yield a data set for each folder, and one for each run of single files between them."""
     missing = [path for path in paths if not path.exists()]
     if missing:
@@ -264,16 +275,16 @@ def _unlabelled(paths: Sequence[Path], cache: Path, decode: str) -> Iterator[Dat
             yield gather(list(some))
             continue
         for folder in some:
-            yield scan_unlabelled(folder, read_snapshot(cache, dataset_id(folder, "unlabelled"), decode))
+            yield scan_unlabelled(folder, read_snapshot(cache, dataset_id(folder, "unlabelled"), how))
 
 
-def _remember(cache: Path, dataset: Dataset, decode: str, states: Sequence[FileState]) -> None:
+def _remember(cache: Path, dataset: Dataset, how: str, states: Sequence[FileState]) -> None:
     entries = [(found.sample, state) for found, state in zip(dataset.pictures, states, strict=True)]
     entries += [
         (Sample(entry.name), FileState(entry.size, entry.mtime_ns, status="ignored")) for entry in dataset.ignored
     ]
     entries.sort(key=lambda pair: pair[0].sample_id.split("/"))
-    write_snapshot(cache, dataset.id, dataset.root, decode, entries)
+    write_snapshot(cache, dataset.id, dataset.root, how, entries)
 
 
 def _note_latest(cache: Path, path: Path, spec: FeatureSpec, title: str, options: dict[str, Any]) -> None:
@@ -296,79 +307,3 @@ def _check_strict(table: FeatureTable, strict: bool) -> None:
     if strict and skipped:
         first = f"{skipped[0].path}: {skipped[0].reason}"
         raise ImageError(f"--strict: {len(skipped):,} pictures cannot be used, the first is {first}")
-
-
-def _joined(passes: Sequence[Filled]) -> Filled:
-    notes: Counter[str] = Counter()
-    for one in passes:
-        notes.update(one.notes)
-    return Filled(
-        states=[state for one in passes for state in one.states],
-        n_computed=sum(one.n_computed for one in passes),
-        device=next((one.device for one in passes if one.device), ""),
-        notes=dict(notes),
-    )
-
-
-def _dataset_table(dataset: Dataset, filled: Filled, store: FeatureStore, title: str, started: float) -> FeatureTable:
-    samples = [found.sample for found in dataset.pictures]
-    ignored = [entry.name for entry in dataset.ignored]
-    return _table(dataset.name, samples, ignored, filled, store, title, started)
-
-
-def _table(
-    name: str,
-    samples: Sequence[Sample],
-    ignored: Sequence[str],
-    filled: Filled,
-    store: FeatureStore,
-    title: str,
-    started: float,
-) -> FeatureTable:
-    pairs = list(zip(samples, filled.states, strict=True))
-    usable = [(sample, state) for sample, state in pairs if state.status == "ok"]
-    content_hashes = np.frombuffer(b"".join(state.content_hash for _, state in usable), np.uint8).reshape(-1, 32)
-    keys = keys_of(content_hashes)
-    head = store.head()
-    probes = head.probes if head is not None else np.empty((0, 0), np.float32)
-
-    def read(at: NDArray[np.int64]) -> NDArray[np.float32]:
-        return store.snapshot().rows(keys[at]).features
-
-    extraction = Extraction(
-        features_id=store.spec.id,
-        store=store.path,
-        backbone=title,
-        engine=store.spec.engine,
-        device=filled.device,
-        precision=store.spec.precision,
-        feature_dim=int(probes.shape[1]),
-        n_images=len(usable),
-        n_computed=filled.n_computed,
-        n_cached=len(usable) - filled.n_computed,
-        skipped=tuple(
-            Skipped(sample.sample_id, state.reason, position)
-            for position, (sample, state) in enumerate(pairs)
-            if state.status == "skipped"
-        ),
-        ignored=tuple(ignored),
-        cut_away=_cut_away([state for _, state in usable]) if store.spec.resize == "crop" else None,
-        notes=filled.notes,
-        seconds=time.monotonic() - started,
-    )
-    quantized = store.graph()
-    return FeatureTable(
-        name=name,
-        spec=store.spec,
-        samples=[sample for sample, _ in usable],
-        content_hashes=content_hashes,
-        read=read,
-        probes=probes,
-        extraction=extraction,
-        graph=None if quantized is None else np.frombuffer(quantized, np.uint8),
-    )
-
-
-def _cut_away(states: Sequence[FileState]) -> float | None:
-    shares = [1 - (CROP_FRACTION * min(s.width, s.height)) ** 2 / (s.width * s.height) for s in states if s.width]
-    return float(np.mean(shares)) if shares else None

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from featx.dataset import Found
 from featx.engines import Engine
-from featx.extraction.reading import Reader, Reading
+from featx.extraction.reading import Reader, Reading, preparing
 from featx.extraction.starting import Locate, probe_features, start
 from featx.runtime import Runtime
 from featx.spec import FeatureSpec
@@ -70,7 +70,7 @@ def fill(
     StoreError, EngineError, BackboneError
         See there. What was computed before is kept.
     """
-    with store.writer(runtime.notice) as writer:
+    with store.writer(runtime.notice) as writer, preparing(store.spec, runtime) as prepare:
         damaged = store.set_aside_if_unreadable()
         if damaged is not None:
             runtime.notice(f"{store.path.name} was damaged and is now {damaged.name}; all its features are made again")
@@ -83,7 +83,7 @@ def fill(
         progress.advance(len(pictures) - len(todo))
         spec = store.spec
         ahead = max(runtime.batch_size, _AHEAD_BYTES // (3 * spec.size**2))
-        reader = Reader(_lookup(stored), spec.size, spec.resize, runtime.n_workers, ahead)
+        reader = Reader(_lookup(stored), prepare, runtime.n_workers, ahead)
         pending = _Batches(reader.read(todo), runtime.batch_size, progress)
         device = ""
         first = next(pending, None)
@@ -116,7 +116,7 @@ def look_up(pictures: Sequence[Found], memo: Mapping[str, FileState], store: Fea
     stored = store.snapshot()
     states = recall(pictures, memo, stored)
     todo = [found for found, state in zip(pictures, states, strict=True) if state is None]
-    read = [reading.state for reading in Reader(_lookup(stored), 0, "", runtime.n_workers).read(todo)]
+    read = [reading.state for reading in Reader(_lookup(stored), None, runtime.n_workers).read(todo)]
     known = stored.contains(keys_of(_hashes(state.content_hash or bytes(32) for state in read)))
     checked = [
         state if state.status == "skipped" or here else replace(state, status="lacking")

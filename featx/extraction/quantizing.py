@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from featx.dataset import Found
 from featx.engines import quantize, start_openvino_engine
 from featx.errors import EngineError, ImageError
+from featx.extraction.reading import preparing
 from featx.extraction.starting import Locate, graph_key, graph_of, mean_cosine
-from featx.images import prepare
 from featx.runtime import Runtime
 from featx.spec import FeatureSpec
 from featx.store import read_calibration, remember_calibration, write_graph
@@ -77,14 +77,15 @@ def quantized_graph(
 def _usable(pictures: Sequence[Found], spec: FeatureSpec, runtime: Runtime) -> NDArray[np.uint8]:
     """Return the pixels of the first usable pictures, at most 300."""
 
-    def read(found: Found) -> NDArray[np.uint8] | None:
-        try:
-            return prepare(found.path.read_bytes(), spec.size, spec.resize).pixels
-        except (ImageError, OSError):  # the extraction lists it with its reason
-            return None
-
     usable: list[NDArray[np.uint8]] = []
-    with ThreadPoolExecutor(runtime.n_workers) as pool:
+    with preparing(spec, runtime) as prepare, ThreadPoolExecutor(runtime.n_workers) as pool:
+
+        def read(found: Found) -> NDArray[np.uint8] | None:
+            try:
+                return prepare(found.path.read_bytes()).pixels
+            except (ImageError, OSError):  # the extraction lists it with its reason
+                return None
+
         for start in range(0, len(pictures), _PICTURES):
             read_now = pool.map(read, pictures[start : start + _PICTURES])
             usable += [pixels for pixels in read_now if pixels is not None]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import hashlib
 import os
 import threading
@@ -11,10 +13,13 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from featx.dataset import Found
 from featx.errors import ImageError
-from featx.images import Prepared, prepare
+from featx.images import Guard, Prepared
+from featx.runtime import Runtime
+from featx.spec import FeatureSpec
 from featx.table import FileState
 
 _TRUST_NS = 2_000_000_000
@@ -22,6 +27,20 @@ _TRUST_NS = 2_000_000_000
 
 _AHEAD = 4
 """Pictures in work, for each thread."""
+
+_MEGABYTES = 1000
+_BYTES_A_PIXEL = 10
+"""Memory that decoding a picture may take: transparency over white takes nine bytes a pixel."""
+
+Prepare = Callable[[bytes], Prepared]
+
+
+@contextlib.contextmanager
+def preparing(spec: FeatureSpec, runtime: Runtime) -> Iterator[Prepare]:
+    """Give what turns file bytes into the pixels of a recipe; it may be called from several threads."""
+    how: dict[str, Any] = {"size": spec.size, "resize": spec.resize, "white": spec.white, "page": spec.page}
+    with Guard(megabytes=max(_MEGABYTES, runtime.max_pixels * _BYTES_A_PIXEL // 1_000_000)) as guard:
+        yield functools.partial(guard.prepare, **how, max_pixels=runtime.max_pixels)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,18 +68,19 @@ class Reader:
     ----------
     is_known : callable
         Tells for a content hash whether its features exist already.
-    size, resize : int, str
-        As in the feature recipe; size 0 never decodes.
+    prepare : callable or None
+        Turns file bytes into pixels; None to read files without decoding them.
     workers : int
         Number of threads.
     ahead : int
         Pictures that may wait, besides those in work: while the network runs on one batch, the next is read.
     """
 
-    def __init__(self, is_known: Callable[[bytes], bool], size: int, resize: str, workers: int, ahead: int = 0) -> None:
+    def __init__(
+        self, is_known: Callable[[bytes], bool], prepare: Prepare | None, workers: int, ahead: int = 0
+    ) -> None:
         self._is_known = is_known
-        self._size = size
-        self._resize = resize
+        self._prepare = prepare
         self._workers = workers
         self._limit = ahead + _AHEAD * workers
         self._claimed: set[bytes] = set()
@@ -86,10 +106,10 @@ class Reader:
             data, state = read_file(found.path)
         except OSError as error:
             return Reading(found, FileState(found.size, -1, b"", "skipped", _unreadable(found.path, error)))
-        if not self._size or self._is_known(state.content_hash) or not self._claim(state.content_hash):
+        if self._prepare is None or self._is_known(state.content_hash) or not self._claim(state.content_hash):
             return Reading(found, state)
         try:
-            prepared = prepare(data, self._size, self._resize)
+            prepared = self._prepare(data)
         except ImageError as error:
             return Reading(found, replace(state, status="skipped", reason=str(error)))
         return Reading(found, replace(state, width=prepared.width, height=prepared.height), prepared)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from featx.backbones import FILE_BACKBONE, Source, find_source, is_onnx
@@ -40,19 +40,21 @@ def _resolve_engine(source: Source, engine: str, precision: str, runtime: Runtim
     return resolve_engine(engine, precision, runtime.device)
 
 
-def choose_recipe(
-    source: Source,
-    dataset: Dataset,
-    decode: str,
-    runtime: Runtime,
-    engine: str,
-    precision: str,
-    recalibrate: bool = False,
-    *,
-    layer: str | None,
-    pooling: str,
-    resize: str,
-) -> FeatureSpec:
+@dataclass(frozen=True)
+class Wish:
+    """What a user asks of a recipe beside the network; see :func:`featx.extract`."""
+
+    layer: str | None = None
+    pooling: str = "avg"
+    resize: str = "crop"
+    white: int | None = None
+    page: int = 1
+    engine: str = "auto"
+    precision: str = "auto"
+    recalibrate: bool = False
+
+
+def choose_recipe(source: Source, dataset: Dataset, decode: str, wish: Wish, runtime: Runtime) -> FeatureSpec:
     """Return the recipe for a data set: engine and precision are chosen here.
 
     Raises
@@ -60,24 +62,32 @@ def choose_recipe(
     SpecError, EngineError
         What was asked for makes no sense, or is not to be had here.
     """
-    name, asked = _resolve_engine(source, engine, precision, runtime)
+    engine, asked = _resolve_engine(source, wish.engine, wish.precision, runtime)
     spec = FeatureSpec(
         source.backbone,
         source.weights,
         source.preprocess,
         source.size,
         decode,
-        name,
+        engine,
         "float32",
-        layer=layer,
-        pooling=pooling,
-        resize=resize,
+        layer=wish.layer,
+        pooling=wish.pooling,
+        resize=wish.resize,
         layout=source.layout,
+        white=wish.white,
+        page=wish.page,
     )
     if asked == "int8":
-        graph = quantized_graph(spec, dataset.id, dataset.pictures, lambda: source.file, runtime, recalibrate)
+        graph = quantized_graph(spec, dataset.id, dataset.pictures, lambda: source.file, runtime, wish.recalibrate)
         return replace(spec, precision="int8", graph=graph)
     return replace(spec, precision=choose_precision(spec, asked, lambda: source.file, runtime))
+
+
+def how_read(decode: str, white: int | None, page: int, runtime: Runtime) -> str:
+    """Name all that decides which pictures can be read; those skipped under another name are tried again."""
+    limits = {"white": white, "page": page, "max-pixels": runtime.max_pixels}
+    return " ".join([decode, *(f"{name} {value}" for name, value in limits.items() if value is not None)])
 
 
 def locate(spec: FeatureSpec, weights: str | Path | None, runtime: Runtime) -> Path | None:

@@ -1,6 +1,9 @@
 """One image file to square RGB uint8 pixels, the same way at training and at scoring."""
 
-from featx.images.decode import MAX_PIXELS, Decoded, decode, image_format, looks_like_image
+from featx.images.decode import MAX_PIXELS, Decoded, decode
+from featx.images.deep import brightest
+from featx.images.formats import image_format, looks_like_image
+from featx.images.guard import Guard
 from featx.images.prepare import CROP_FRACTION, Prepared, prepare
 from featx.images.probes import DECODE_VERSION, decode_version, probe_files
 
@@ -9,7 +12,9 @@ __all__ = [
     "DECODE_VERSION",
     "MAX_PIXELS",
     "Decoded",
+    "Guard",
     "Prepared",
+    "brightest",
     "decode",
     "decode_version",
     "image_format",

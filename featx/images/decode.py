@@ -2,31 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
+import logging
 import re
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import PurePosixPath
 
-import numpy as np
 from PIL import Image
 
 from featx.errors import ImageError
+from featx.images.colour import deep_colour, to_rgb
+from featx.images.complete import is_complete
+from featx.images.formats import image_format
 from featx.images.jpeg import decode_jpeg
 
 MAX_PIXELS = 100_000_000
 """Largest picture that is decoded, in pixels: about 400 MB in memory."""
 
-_FORMATS = ("JPEG", "PNG", "BMP", "GIF", "TIFF", "WEBP")
-_EXTENSIONS = {
-    ".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".dib", ".gif", ".tif", ".tiff", ".webp",
-    ".heic", ".heif", ".avif", ".jp2", ".mpo", ".apng",
-}  # fmt: skip
-_EXPORT_FIRST = {
-    "HEIC": "a HEIC or AVIF picture, which featx does not read; export it as JPEG or PNG",
-    "JPEG 2000": "a JPEG 2000 picture, which featx does not read; export it as JPEG, PNG or TIFF",
-}
+_FORMATS = ("JPEG", "PNG", "BMP", "GIF", "TIFF", "WEBP", "AVIF")
 _ORIENTATION_TAG = 0x0112
 _TRANSPOSE = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -37,12 +32,28 @@ _TRANSPOSE = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-
 _FIRST_ON_ITS_SIDE = 5
+
+_PILLOWS_LIMIT = 2 * (Image.MAX_IMAGE_PIXELS or 0)
+_COSTLY_PIXELS = 16_000_000
+_COSTLY_JPEG_PIXELS = 60_000_000
+_COSTLY_BYTES = 64_000_000
+_MANY_SCANS = 100
+_SCAN = b"\xff\xda"
+
+_DRY = {
+    "": "its content contradicts itself",
+    "decoder error -2": "its pixels cannot be decoded",
+    "broken data stream when reading image file": "its pixels cannot be decoded",
+    "unrecognized data stream contents when reading image file": "its pixels cannot be decoded",
+    "cannot load this image": "its parts do not fit together",
+}
+"""What Pillow says of files, and what it means."""
 
 # What Pillow warns of is harmless metadata, or becomes a reason here. Once for the process, because decoding runs in
 # threads, where warnings cannot be put aside one call at a time.
 warnings.filterwarnings("ignore", module=r"PIL\.")
+logging.getLogger("PIL").addHandler(logging.NullHandler())
 
 
 @dataclass(frozen=True)
@@ -65,104 +76,152 @@ class Decoded:
     note: str = ""
 
 
+class CostlyError(Exception):
+    """A file that may take long or much memory, or upset its decoder, met where that was not allowed.
+
+    Parameters
+    ----------
+    large : bool
+        It may take much memory.
+    """
+
+    def __init__(self, large: bool) -> None:
+        super().__init__("large" if large else "risky")
+        self.large = large
+
+
 def whole_picture(width: int, height: int) -> float:
     """Ask for every pixel; see :func:`decode`."""
     return 1.0
 
 
-def image_format(head: bytes) -> str | None:
-    """Name the image format that a file's first 16 bytes announce, or None.
-
-    Besides the formats that are decoded it knows ``HEIC`` and ``JPEG 2000``, to give a better reason.
-    """
-    if head.startswith(b"\xff\xd8\xff"):
-        return "JPEG"
-    if head.startswith(b"\x89PNG\r\n\x1a\n"):
-        return "PNG"
-    if head.startswith((b"GIF87a", b"GIF89a")):
-        return "GIF"
-    if head.startswith(b"BM") and (len(head) < 10 or head[6:10] == b"\0\0\0\0"):
-        return "BMP"
-    if head.startswith((b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")):
-        return "TIFF"
-    if head.startswith(b"RIFF") and head[8:12] == b"WEBP":
-        return "WEBP"
-    if head[4:8] == b"ftyp" and head[8:12] in (b"heic", b"heix", b"mif1", b"msf1", b"hevc", b"avif", b"avis"):
-        return "HEIC"
-    if head.startswith((b"\0\0\0\x0cjP  ", b"\xff\x4f\xff\x51")):
-        return "JPEG 2000"
-    return None
-
-
-def looks_like_image(name: str, head: bytes) -> bool:
-    """Tell whether a file counts as an image: by its first bytes, or by a name that promises one."""
-    return image_format(head) is not None or PurePosixPath(name).suffix.lower() in _EXTENSIONS
-
-
-def decode(data: bytes, max_pixels: int = MAX_PIXELS, enough: Callable[[int, int], float] = whole_picture) -> Decoded:
+def decode(
+    data: bytes,
+    enough: Callable[[int, int], float] = whole_picture,
+    *,
+    white: int | None = None,
+    page: int = 1,
+    max_pixels: int = MAX_PIXELS,
+    costly: bool = True,
+) -> Decoded:
     """Decode the bytes of an image file.
 
     Parameters
     ----------
     data : bytes
-        A whole JPEG, PNG, BMP, GIF, TIFF or WebP file; the content decides, not a name.
-    max_pixels : int
-        Pictures with more pixels are refused before they are decoded.
+        A whole JPEG, PNG, BMP, GIF, TIFF, WebP, AVIF or, with the extra ``heif``, HEIC file; the content decides,
+        not a name.
     enough : callable
         Given width and height, returns the scale (at most 1) below which the picture must not be decoded; a JPEG
         is decoded at 1/2, 3/8, 1/4 or 1/8 where that is not less.
+    white : int, optional
+        Value of white where pixels have 16 or 32 bits; if not given, what the file says, else full scale.
+    page : int
+        Page of a TIFF, frame of an animation, from 1.
+    max_pixels : int
+        Pictures with more pixels are refused before they are decoded.
+    costly : bool
+        Decode also what may take long or much memory, or whose decoder writes to the terminal.
 
     Returns
     -------
     Decoded
-        Upright RGB; transparency over white; the first frame of an animation.
+        Upright RGB in sRGB; transparency over white.
 
     Raises
     ------
     ImageError
         No usable picture; the message is the reason, for a person to read.
+    CostlyError
+        It is such a file, and ``costly`` is false.
     """
-    if not data:
-        raise ImageError("empty file (0 bytes)")
-    kind = image_format(data[:16])
-    if kind in _EXPORT_FIRST:
-        raise ImageError(_EXPORT_FIRST[kind])
-    if kind is None:
-        raise ImageError("not an image: the content is none of JPEG, PNG, BMP, GIF, TIFF, WebP")
+    kind = _kind(data)
     # Pillow reports bad files with at least eight exception types, IndexError and SyntaxError among them.
     try:
-        return _decode(data, kind, max_pixels, enough)
-    except ImageError:
+        with _opened(data, kind) as image:
+            width, height = image.size
+            if width * height > max_pixels:
+                raise ImageError(f"{width} x {height} is more than {max_pixels:,} pixels; --max-pixels allows more")
+            if not costly:
+                _stop_if_costly(image, data, kind)
+            return _decode(image, data, kind, enough(width, height), white, page)
+    except (ImageError, CostlyError):
         raise
     except Image.DecompressionBombError:
-        raise ImageError(f"more than {max_pixels:,} pixels") from None
+        if max_pixels > _PILLOWS_LIMIT and not costly:
+            raise CostlyError(large=True) from None
+        raise ImageError(f"more than {max_pixels:,} pixels; --max-pixels allows more") from None
     except MemoryError:
         raise ImageError("not enough memory to decode it") from None
     except Exception as error:
         raise ImageError(_reason(kind, error)) from None
 
 
-def _decode(data: bytes, kind: str, max_pixels: int, enough: Callable[[int, int], float]) -> Decoded:
+def _kind(data: bytes) -> str:
+    if not data:
+        raise ImageError("empty file (0 bytes)")
+    kind = image_format(data[:16])
+    if kind is None:
+        raise ImageError("not an image: the content is none of JPEG, PNG, BMP, GIF, TIFF, WebP, AVIF, HEIC")
+    if kind == "JPEG 2000":
+        raise ImageError("a JPEG 2000 picture, which featx does not read; export it as JPEG, PNG or TIFF")
+    return kind
+
+
+@contextlib.contextmanager
+def _opened(data: bytes, kind: str) -> Iterator[Image.Image]:
+    if kind == "HEIC":
+        try:
+            from pillow_heif import HeifImageFile
+        except ImportError:
+            raise ImageError('a HEIC picture; install the extra for it: pip install "featx[heif]"') from None
+        with HeifImageFile(io.BytesIO(data)) as image:  # type: ignore[no-untyped-call]
+            yield image
+        return
     with Image.open(io.BytesIO(data), formats=_FORMATS) as image:
-        width, height = image.size
-        if width * height > max_pixels:
-            raise ImageError(f"{width} x {height} is more than {max_pixels:,} pixels")
-        rgb = None
-        if kind == "JPEG" and image.mode in ("L", "RGB"):
-            rgb = decode_jpeg(data, width, height, enough(width, height))
-        if rgb is None:
-            # load() comes before getexif(): on PNG the latter decodes too, and hides what went wrong.
-            image.load()
-            rgb = _to_rgb(image)
-        orientation, note = _orientation(image)
-        n_frames = _n_frames(image)
-    if n_frames > 1:
-        note = f"first of {n_frames} frames"
+        yield image
+
+
+def _stop_if_costly(image: Image.Image, data: bytes, kind: str) -> None:
+    many = _COSTLY_JPEG_PIXELS if kind == "JPEG" else _COSTLY_PIXELS
+    if image.width * image.height > many or len(data) > _COSTLY_BYTES:
+        raise CostlyError(large=True)
+    if kind == "JPEG" and data.count(_SCAN) > _MANY_SCANS:
+        raise CostlyError(large=False)
+    if any(tile[0] == "libtiff" for tile in getattr(image, "tile", ())):  # it writes its doubts to the terminal
+        raise CostlyError(large=False)
+
+
+def _decode(image: Image.Image, data: bytes, kind: str, scale: float, white: int | None, page: int) -> Decoded:
+    n_pages = 1 if image.format in ("MPO", "HEIF") else _n_pages(image)  # their other pictures are views of the first
+    if page > 1:
+        if page > n_pages:
+            raise ImageError(f"it has {n_pages} page{'s' * (n_pages > 1)}, and --page {page} was asked for")
+        image.seek(page - 1)
+    if white is not None and deep_colour(image):
+        raise ImageError("16-bit colour is read at full scale, and --white is for grey pictures; export it with 8 bits")
+    width, height = image.size
+    notes = [f"page {page} of {n_pages}" if page > 1 else f"first of {n_pages} frames"] if n_pages > 1 else []
+    reduced = None
+    if kind == "JPEG" and image.mode in ("L", "RGB", "CMYK"):
+        reduced, note = decode_jpeg(data, width, height, scale, image.mode)
+        notes += [note]
+    if reduced is None:
+        # load() comes before getexif(): on PNG the latter decodes too, and hides what went wrong.
+        image.load()
+        if not is_complete(image, data):
+            raise ImageError(f"truncated or damaged {kind}: part of the picture is missing")
+    else:
+        reduced.info.update(image.info)
+    rgb, note = to_rgb(image if reduced is None else reduced, white)
+    notes += [note]
+    orientation, note = _orientation(image)
+    notes += [note]
     if orientation in _TRANSPOSE:
         rgb = rgb.transpose(_TRANSPOSE[orientation])
         if orientation >= _FIRST_ON_ITS_SIDE:
             width, height = height, width
-    return Decoded(rgb, width, height, note)
+    return Decoded(rgb, width, height, "; ".join(filter(None, notes)))
 
 
 def _orientation(image: Image.Image) -> tuple[int, str]:
@@ -172,49 +231,11 @@ def _orientation(image: Image.Image) -> tuple[int, str]:
         return 1, "unreadable EXIF data, taken as upright"
 
 
-def _n_frames(image: Image.Image) -> int:
-    if image.format == "MPO":  # a photograph with a preview or a second view: its first picture is the picture
-        return 1
+def _n_pages(image: Image.Image) -> int:
     try:
         return int(getattr(image, "n_frames", 1))
-    except Exception:  # the first frame is whole; the count is a courtesy
+    except Exception:  # the first page is whole; the count is a courtesy
         return 1
-
-
-def _to_rgb(image: Image.Image) -> Image.Image:
-    if image.mode.startswith("I;16"):
-        return _from_16_bit(image)
-    if image.mode == "F":
-        return _from_float(image)
-    if image.mode == "I":
-        raise ImageError("32-bit whole numbers have no agreed white; export it with 8 or 16 bits")
-    if image.has_transparency_data:
-        return _over_white(image)
-    if image.mode not in ("1", "L", "P", "RGB", "RGBX", "CMYK", "YCbCr"):
-        raise ImageError(f"pixels of type {image.mode} are not supported; export it as RGB")
-    return image.convert("RGB")
-
-
-def _over_white(image: Image.Image) -> Image.Image:
-    rgba = image.convert("RGBA")
-    white = Image.new("RGBA", rgba.size, (255, 255, 255, 255))
-    return Image.alpha_composite(white, rgba).convert("RGB")
-
-
-def _from_16_bit(image: Image.Image) -> Image.Image:
-    values = np.asarray(image).astype(np.uint16, copy=False)
-    grey = (values >> 8).astype(np.uint8)  # the high byte, as Pillow does for 16-bit colour
-    transparent = image.info.get("transparency")
-    if isinstance(transparent, int):
-        grey[values == transparent] = 255
-    return Image.fromarray(grey).convert("RGB")
-
-
-def _from_float(image: Image.Image) -> Image.Image:
-    values = np.asarray(image)
-    if not (np.isfinite(values).all() and values.min() >= 0 and values.max() <= 1):
-        raise ImageError("floating-point pixels outside 0 to 1 have no agreed white; export it with 8 or 16 bits")
-    return Image.fromarray(np.rint(values * 255).astype(np.uint8)).convert("RGB")
 
 
 def _reason(kind: str, error: Exception) -> str:
@@ -223,4 +244,6 @@ def _reason(kind: str, error: Exception) -> str:
         return f"truncated {kind}: the file ends before the picture does"
     if "cannot identify image file" in text:
         return f"damaged {kind}: its header cannot be read"
-    return f"damaged {kind}: {text or type(error).__name__}"
+    if text.lower().startswith(("unsupported", "unknown")):
+        return f"a kind of {kind} that featx does not read ({text}); export it as PNG"
+    return f"damaged {kind}: {_DRY.get(text, text)}"

@@ -41,7 +41,16 @@ class Prepared:
     note: str = ""
 
 
-def prepare(data: bytes, size: int, resize: str = "crop", max_pixels: int = MAX_PIXELS) -> Prepared:
+def prepare(
+    data: bytes,
+    size: int,
+    resize: str = "crop",
+    *,
+    white: int | None = None,
+    page: int = 1,
+    max_pixels: int = MAX_PIXELS,
+    costly: bool = True,
+) -> Prepared:
     """Decode an image file and bring it to a square.
 
     Parameters
@@ -53,8 +62,8 @@ def prepare(data: bytes, size: int, resize: str = "crop", max_pixels: int = MAX_
     resize : {"crop", "squash", "pad"}
         ``crop``: the centre square of 7/8 of the shorter side; ``squash``: the whole picture, its shape
         given up; ``pad``: the whole picture, its shape kept, grey beside it. All antialiased (bilinear).
-    max_pixels : int
-        Pictures with more pixels are refused.
+    white, page, max_pixels, costly
+        See :func:`featx.images.decode`.
 
     Returns
     -------
@@ -64,9 +73,15 @@ def prepare(data: bytes, size: int, resize: str = "crop", max_pixels: int = MAX_
     ------
     ImageError
         No usable picture; the message is the reason.
+    CostlyError
+        It may take long or much memory, or upset its decoder, and ``costly`` is false.
     """
     rule = _RULES[resize]
-    decoded = decode(data, max_pixels, lambda width, height: rule.enough(width, height, size))
+
+    def enough(width: int, height: int) -> float:
+        return rule.enough(width, height, size)
+
+    decoded = decode(data, enough, white=white, page=page, max_pixels=max_pixels, costly=costly)
     square = rule.apply(decoded.image, size)
     thumbnail = decoded.image.convert("L").resize((_SIGNATURE_SIDE, _SIGNATURE_SIDE), Image.Resampling.BOX)
     return Prepared(np.asarray(square), np.asarray(thumbnail), decoded.width, decoded.height, decoded.note)

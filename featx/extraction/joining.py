@@ -1,0 +1,112 @@
+"""A pass over a data set, joined with its feature store: the feature table."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from featx.dataset import Dataset
+from featx.extraction.filling import Filled
+from featx.images import CROP_FRACTION
+from featx.store import FeatureStore, keys_of
+from featx.table import Extraction, FeatureTable, FileState, Sample, Skipped
+
+
+def joined(passes: Sequence[Filled]) -> Filled:
+    """Return several passes as one."""
+    notes: Counter[str] = Counter()
+    for one in passes:
+        notes.update(one.notes)
+    return Filled(
+        states=[state for one in passes for state in one.states],
+        n_computed=sum(one.n_computed for one in passes),
+        device=next((one.device for one in passes if one.device), ""),
+        notes=dict(notes),
+    )
+
+
+def dataset_table(dataset: Dataset, filled: Filled, store: FeatureStore, title: str, started: float) -> FeatureTable:
+    """Return the feature table of a data set."""
+    samples = [found.sample for found in dataset.pictures]
+    ignored = [entry.name for entry in dataset.ignored]
+    return table_of(dataset.name, samples, ignored, filled, store, title, started)
+
+
+def table_of(
+    name: str,
+    samples: Sequence[Sample],
+    ignored: Sequence[str],
+    filled: Filled,
+    store: FeatureStore,
+    title: str,
+    started: float,
+) -> FeatureTable:
+    """Return the feature table of some samples, whose features are read when they are asked for.
+
+    Parameters
+    ----------
+    name : str
+        Name of the data set.
+    samples : sequence of Sample
+    ignored : sequence of str
+        Files that are no images.
+    filled : Filled
+        What is known of each sample, in the same order.
+    store : FeatureStore
+        It holds the features.
+    title : str
+        The network and its weights, for people.
+    started : float
+        When the work began, of the monotonic clock.
+    """
+    pairs = list(zip(samples, filled.states, strict=True))
+    usable = [(sample, state) for sample, state in pairs if state.status == "ok"]
+    content_hashes = np.frombuffer(b"".join(state.content_hash for _, state in usable), np.uint8).reshape(-1, 32)
+    keys = keys_of(content_hashes)
+    head = store.head()
+    probes = head.probes if head is not None else np.empty((0, 0), np.float32)
+
+    def read(at: NDArray[np.int64]) -> NDArray[np.float32]:
+        return store.snapshot().rows(keys[at]).features
+
+    extraction = Extraction(
+        features_id=store.spec.id,
+        store=store.path,
+        backbone=title,
+        engine=store.spec.engine,
+        device=filled.device,
+        precision=store.spec.precision,
+        feature_dim=int(probes.shape[1]),
+        n_images=len(usable),
+        n_computed=filled.n_computed,
+        n_cached=len(usable) - filled.n_computed,
+        skipped=tuple(
+            Skipped(sample.sample_id, state.reason, position)
+            for position, (sample, state) in enumerate(pairs)
+            if state.status == "skipped"
+        ),
+        ignored=tuple(ignored),
+        cut_away=_cut_away([state for _, state in usable]) if store.spec.resize == "crop" else None,
+        notes=filled.notes,
+        seconds=time.monotonic() - started,
+    )
+    quantized = store.graph()
+    return FeatureTable(
+        name=name,
+        spec=store.spec,
+        samples=[sample for sample, _ in usable],
+        content_hashes=content_hashes,
+        read=read,
+        probes=probes,
+        extraction=extraction,
+        graph=None if quantized is None else np.frombuffer(quantized, np.uint8),
+    )
+
+
+def _cut_away(states: Sequence[FileState]) -> float | None:
+    shares = [1 - (CROP_FRACTION * min(s.width, s.height)) ** 2 / (s.width * s.height) for s in states if s.width]
+    return float(np.mean(shares)) if shares else None

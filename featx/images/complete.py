@@ -1,0 +1,63 @@
+"""Whether a decoder reached the last row of a picture: Pillow leaves the rest of a short PNG black, without a word."""
+
+from __future__ import annotations
+
+import struct
+import zlib
+
+from PIL import Image
+
+_PIECE = 1 << 20
+_SIGNATURE_BYTES = 8
+_CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
+_ADAM7 = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
+"""First column, first row, column step and row step of the passes of an interlaced PNG (specification, 8.2)."""
+
+
+def is_complete(image: Image.Image, data: bytes) -> bool:
+    """Tell whether a loaded picture is whole, as far as its format lets one see.
+
+    Parameters
+    ----------
+    image : PIL.Image.Image
+        Loaded.
+    data : bytes
+        Its file.
+    """
+    if image.format != "PNG" or not data.startswith(b"\x89PNG"):
+        return True
+    width, height, bits, colour, _, _, interlaced = struct.unpack(">IIBBBBB", data[16:29])
+    if not interlaced:
+        last_row = image.crop((0, image.height - 1, image.width, image.height))
+        if last_row.getbbox() is not None:  # not all zero: the decoder was there
+            return True
+    return _n_inflated(data) >= _n_expected(width, height, bits, colour, bool(interlaced))
+
+
+def _n_expected(width: int, height: int, bits: int, colour: int, interlaced: bool) -> int:
+    """Return the bytes of all rows, each with its filter byte."""
+    row_bits = bits * _CHANNELS.get(colour, 1)
+    passes = _ADAM7 if interlaced else ((0, 0, 1, 1),)
+    total = 0
+    for x, y, dx, dy in passes:
+        columns, rows = -(-(width - x) // dx), -(-(height - y) // dy)
+        if columns > 0 and rows > 0:
+            total += rows * (1 + (columns * row_bits + 7) // 8)
+    return total
+
+
+def _n_inflated(data: bytes) -> int:
+    """Return the length of the pixel data, unpacked a little at a time."""
+    stream = zlib.decompressobj()
+    total, at = 0, _SIGNATURE_BYTES
+    while at + 8 <= len(data):
+        (length,), kind = struct.unpack_from(">I", data, at), data[at + 4 : at + 8]
+        if kind == b"IDAT":
+            rest = data[at + 8 : at + 8 + length]
+            while rest and not stream.eof:
+                total += len(stream.decompress(rest, _PIECE))
+                rest = stream.unconsumed_tail
+        elif kind == b"IEND":
+            break
+        at += 12 + length
+    return total + len(stream.flush())

@@ -1,0 +1,119 @@
+"""What happens to files between a scan and the network, and pictures that only some recipes can read."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from conftest import save_picture
+from PIL import Image
+
+from featx.errors import DatasetError
+from featx.extraction import extract
+from featx.runtime import Runtime
+
+
+def run(fake, data, **options):
+    return extract(data, "quadrants", **{"runtime": fake.runtime, **options})
+
+
+def reasons(table) -> dict[str, str]:
+    return {skipped.path: skipped.reason for skipped in table.extraction.skipped}
+
+
+def after_the_scan(fake, change) -> Runtime:
+    """Return a runtime that changes files when the data set was scanned and nothing was read yet."""
+
+    def notice(text: str) -> None:
+        if "classes by folder" in text:
+            change()
+
+    return replace(fake.runtime, notice=notice)
+
+
+def test_files_that_vanish_or_become_folders_after_the_scan(fake, pictures):
+    def change() -> None:
+        (pictures / "red" / "red-01.png").unlink()
+        (pictures / "red" / "red-02.png").unlink()
+        (pictures / "red" / "red-02.png").mkdir()
+        (pictures / "red" / "red-03.png").unlink()
+        (pictures / "red" / "red-03.png").symlink_to("red-03.png")
+
+    table = run(fake, pictures, runtime=after_the_scan(fake, change))
+    assert {path: reason.split(":")[0] for path, reason in reasons(table).items()} == {
+        "red/red-01.png": "no such file",
+        "red/red-02.png": "a folder, not a file",
+        "red/red-03.png": "cannot be read",
+    }
+    assert len(table) == 21
+
+
+def test_a_file_changed_after_the_scan_is_the_file_that_was_decoded(fake, pictures, tmp_path):
+    target = pictures / "red" / "red-01.png"
+    changed = save_picture(tmp_path / "new" / "new.png", (10, 250, 10), seed=99)
+    table = run(fake, pictures, runtime=after_the_scan(fake, lambda: shutil.copy(changed, target)))
+    assert not table.extraction.skipped
+    alone = run(fake, changed.parent, runtime=Runtime(tmp_path / "other"))
+    new = alone.sample_ids.tolist().index("new.png")
+    np.testing.assert_array_equal(table.X[table.sample_ids.tolist().index("red/red-01.png")], alone.X[new])
+    again = run(fake, pictures)
+    assert again.extraction.n_computed == 0
+
+
+def test_a_whole_folder_that_vanishes_after_the_scan(fake, pictures):
+    table = run(fake, pictures, runtime=after_the_scan(fake, lambda: shutil.rmtree(pictures / "red")))
+    assert len(table) == 12
+    assert set(reasons(table).values()) == {"no such file"}
+
+
+@pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="needs files that this user may not read")
+def test_files_that_may_not_be_read(fake, pictures):
+    (pictures / "red" / "red-01.png").chmod(0)
+    assert reasons(run(fake, pictures)) == {"red/red-01.png": "cannot be read: Permission denied"}
+
+
+def deep(path, top: int) -> None:
+    values = np.random.default_rng(0).integers(0, top + 1, (32, 32)).astype(np.uint16)
+    values[0, 0] = top
+    Image.fromarray(values).save(path)
+
+
+def test_16_bit_pictures_that_would_be_nearly_black_stop_before_any_work(fake, tmp_path):
+    for number, top in enumerate((900, 3000, 4000)):
+        folder = tmp_path / "dark" / "ab"[number % 2]
+        folder.mkdir(parents=True, exist_ok=True)
+        deep(folder / f"{number}.{('png', 'tif', 'png')[number]}", top)
+    with pytest.raises(DatasetError) as stopped:
+        run(fake, tmp_path / "dark")
+    assert str(stopped.value) == (
+        "3 pictures are 16-bit but no value exceeds 4,095; they would be nearly black. Add --white 4095"
+    )
+    assert not list(fake.runtime.cache.glob("features/*.h5"))
+    table = run(fake, tmp_path / "dark", white=4095)
+    assert table.X.max() > 0.4
+    assert table.spec.white == 4095
+    deep(tmp_path / "dark" / "a" / "9.png", 65535)
+    assert len(run(fake, tmp_path / "dark")) == 4  # one that is bright shows what white is
+    (tmp_path / "dark" / "a" / "9.png").unlink()
+    assert len(run(fake, tmp_path / "dark")) == 3  # and a set that was read once is not asked about again
+
+
+def test_what_one_recipe_cannot_read_another_may(fake, tmp_path):
+    folder = tmp_path / "set" / "a"
+    save_picture(folder / "one.png", (10, 200, 30))
+    frames = [Image.new("RGB", (20, 20), (0, 0, level)) for level in (50, 200)]
+    frames[0].save(folder / "two.tif", save_all=True, append_images=frames[1:])
+    assert run(fake, tmp_path / "set").extraction.notes == {"first of 2 frames": 1}
+    for _ in range(2):
+        second = run(fake, tmp_path / "set", page=2)
+        assert reasons(second) == {"a/one.png": "it has 1 page, and --page 2 was asked for"}
+        assert second.X[0][2] == pytest.approx(200 / 255)
+        assert not reasons(run(fake, tmp_path / "set"))
+    small = replace(fake.runtime, max_pixels=500)
+    assert reasons(run(fake, tmp_path / "set", runtime=small, resize="pad")) == {
+        "a/one.png": "40 x 40 is more than 500 pixels; --max-pixels allows more"
+    }
+    assert not reasons(run(fake, tmp_path / "set", resize="pad"))
