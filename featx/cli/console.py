@@ -6,7 +6,6 @@ import functools
 import json
 import os
 import shlex
-import signal
 import sys
 import time
 import warnings
@@ -151,7 +150,6 @@ def guarded(command: Callable[_P, _T]) -> Callable[_P, _T]:
         show_trace = bool(os.environ.get("FEATX_TRACEBACK"))
         if not show_trace:
             warnings.simplefilter("ignore")
-        signal.signal(signal.SIGTERM, _stop)
         try:
             return command(*args, **kwargs)
         except KeyboardInterrupt:
@@ -169,10 +167,6 @@ def guarded(command: Callable[_P, _T]) -> Callable[_P, _T]:
         raise typer.Exit(1)
 
     return run
-
-
-def _stop(number: int, frame: Any) -> None:
-    raise KeyboardInterrupt
 
 
 def _fail(text: str) -> None:

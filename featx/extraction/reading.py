@@ -88,18 +88,17 @@ class Reader:
 
     def read(self, pictures: Iterable[Found]) -> Iterator[Reading]:
         """Yield a reading for each picture, in order; pixels come once for each new content."""
-        with ThreadPoolExecutor(self._workers, thread_name_prefix="featx-read") as pool:
-            waiting: deque[Future[Reading]] = deque()
-            try:
-                for found in pictures:
-                    waiting.append(pool.submit(self._read_one, found))
-                    if len(waiting) >= self._limit:
-                        yield waiting.popleft().result()
-                while waiting:
+        pool = ThreadPoolExecutor(self._workers, thread_name_prefix="featx-read")
+        waiting: deque[Future[Reading]] = deque()
+        try:
+            for found in pictures:
+                waiting.append(pool.submit(self._read_one, found))
+                if len(waiting) >= self._limit:
                     yield waiting.popleft().result()
-            finally:
-                for future in waiting:
-                    future.cancel()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)  # whoever stops the run does not wait for a slow picture
 
     def _read_one(self, found: Found) -> Reading:
         try:

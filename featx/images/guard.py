@@ -43,13 +43,14 @@ class Guard:
         self._megabytes = megabytes
         self._one_at_a_time = threading.Lock()
         self._idle: list[subprocess.Popen[bytes]] = []
+        self._all: list[subprocess.Popen[bytes]] = []
 
     def __enter__(self) -> Guard:
         return self
 
     def __exit__(self, *error: object) -> None:
-        while self._idle:
-            _end(self._idle.pop())
+        for process in self._all:
+            _end(process)
 
     def prepare(self, data: bytes, **options: Any) -> Prepared:
         """Decode an image file and bring it to a square; see :func:`featx.images.prepare`.
@@ -86,9 +87,6 @@ class Guard:
             if late.is_set():
                 raise ImageError(f"it takes more than {self._seconds:g} s to decode") from None
             raise ImageError("the decoder crashed on it") from None
-        except BaseException:
-            _end(process)
-            raise
         finally:
             timer.cancel()
         self._idle.append(process)
@@ -97,12 +95,18 @@ class Guard:
     def _start(self) -> subprocess.Popen[bytes]:
         command = [sys.executable, "-m", "featx.images.guard", str(self._megabytes)]
         pipe = subprocess.PIPE
-        return subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL)
+        process = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL)
+        self._all.append(process)
+        return process
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
     process.kill()
-    process.communicate()
+    for stream in (process.stdin, process.stdout):
+        with contextlib.suppress(OSError):
+            if stream is not None:
+                stream.close()
+    process.wait()
 
 
 def _made(said: dict[str, Any], pixels: bytes, signature: bytes) -> Prepared:

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featx.errors import DamagedStoreError, FeatxError, NewerFormatError
+from featx.store.hdf5 import new_hdf5
 from featx.store.rows import KEY_BYTES, SIGNATURE_SHAPE, RowFile, Rows
 
 FORMAT_VERSION = 1
@@ -60,7 +61,7 @@ def write_base(path: Path, head: Head, n_rows: int, blocks: Iterator[Rows]) -> N
     blocks : iterator of Rows
         Blocks as :func:`block_bounds` cuts them, keys ascending.
     """
-    with h5py.File(path, "w", track_order=False) as file:
+    with new_hdf5(path) as file:
         file.attrs["format"] = _FORMAT_NAME
         file.attrs["format_version"] = FORMAT_VERSION
         file.attrs["spec"] = head.spec

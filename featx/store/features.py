@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from featx.errors import DamagedStoreError, StoreError
 from featx.spec import FeatureSpec
 from featx.store.base import Head, block_bounds, read_base, read_head, write_base
-from featx.store.files import locked, prepare_cache, remove_leftovers, write_whole
+from featx.store.files import locked, not_written, prepare_cache, remove_leftovers, write_whole
 from featx.store.graphs import read_graph
 from featx.store.journal import JournalWriter, read_journal
 from featx.store.rows import KEY_DTYPE, RowFile, Rows, no_rows, sortable
@@ -215,7 +215,7 @@ class StoreWriter:
         try:
             self._journal.append(rows)
         except OSError as error:
-            raise StoreError(f"{self._journal_path} cannot be written: {error.strerror or error}") from None
+            raise not_written(self._journal_path, error) from None
 
     def finish(self) -> None:
         """Merge the journal into the base file."""
@@ -236,7 +236,7 @@ class StoreWriter:
             try:
                 journal.close()
             except OSError as error:
-                raise StoreError(f"{self._journal_path} cannot be written: {error.strerror or error}") from None
+                raise not_written(self._journal_path, error) from None
 
     def _compare(self, head: Head, probes: NDArray[np.float32], producer: dict[str, str]) -> None:
         if head.probes.shape != probes.shape:

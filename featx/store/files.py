@@ -56,9 +56,17 @@ def write_whole(path: Path, write: Callable[[Path], None]) -> None:
         _replace(temporary, path)
         _sync_folder(path.parent)
     except OSError as error:
-        raise StoreError(f"{path} cannot be written: {error.strerror or error}") from None
+        raise not_written(path, error) from None
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def not_written(path: Path, error: OSError) -> StoreError:
+    """Return the error that says so, and what to do."""
+    return StoreError(
+        f"{path} cannot be written: {error.strerror or error}. What was computed before is kept: "
+        "make room or choose another --cache, and run the same command again"
+    )
 
 
 def remove_leftovers(path: Path) -> None:

@@ -10,6 +10,7 @@ import h5py
 import numpy as np
 
 from featx.store.files import prepare_cache, write_whole
+from featx.store.hdf5 import new_hdf5
 from featx.table import FileState, Sample
 
 _FORMAT_NAME = "featx data set"
@@ -59,7 +60,7 @@ def read_snapshot(cache: Path, dataset_id: str, decode: str) -> dict[str, FileSt
 def _write(path: Path, root: Path, decode: str, entries: Sequence[tuple[Sample, FileState]]) -> None:
     samples = [sample for sample, _ in entries]
     states = [state for _, state in entries]
-    with h5py.File(path, "w") as file:
+    with new_hdf5(path) as file:
         file.attrs["format"], file.attrs["format_version"] = _FORMAT_NAME, _FORMAT_VERSION
         file.attrs["root"], file.attrs["decode"] = _encode(str(root)), decode
         _strings(file, "sample_id", [s.sample_id for s in samples])

@@ -1,0 +1,113 @@
+"""Runs of ``featx extract`` to damage: their caches, what they print, and what their stores hold."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from featx.spec import FeatureSpec
+from featx.store import FeatureStore
+
+
+@dataclass
+class Tally:
+    """What became of some tries of one fault."""
+
+    tries: int = 0
+    lost: int = 0
+    doubled: int = 0
+    wrong: int = 0
+    remark: str = ""
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a run ended: exit code, JSON result (empty without one), and what it wrote to standard error."""
+
+    code: int
+    said: dict
+    stderr: str
+
+    @property
+    def is_clean(self) -> bool:
+        """Tell whether it succeeded, or failed with a line that is no trace."""
+        if self.said:  # a signal may come when all is done and printed, and Python no longer listens
+            return True
+        last = self.stderr.strip().splitlines()[-1:] or [""]
+        return self.code == 1 and last[0].startswith(("error: ", "stopped; ")) and "not foreseen" not in last[0]
+
+
+class Place:
+    """A folder with the pictures, and one undisturbed extraction of them.
+
+    Parameters
+    ----------
+    root : path
+        An empty folder.
+    data : path
+        The pictures, which are copied.
+    """
+
+    def __init__(self, root: Path, data: Path) -> None:
+        self.root = root
+        self.data = root / "data"
+        shutil.copytree(data, self.data)
+        self.whole = root / "whole"
+        self.run(self.whole)  # makes the graph of the network
+        shutil.rmtree(self.whole / "features")
+        started = time.monotonic()
+        self.said = self.run(self.whole).said
+        self.seconds = time.monotonic() - started
+        self.n_images = self.said["n_images"]
+        self.store = (self.whole / "features" / f"{self.said['features_id']}.h5").read_bytes()
+        self._next = 0
+
+    def fresh_cache(self, at: Path | None = None) -> Path:
+        """Return a cache that holds the graph of the network and no features."""
+        self._next += 1
+        cache = at or self.root / f"cache{self._next}"
+        shutil.copytree(self.whole / "graphs", cache / "graphs")
+        return cache
+
+    def full_cache(self) -> Path:
+        """Return a copy of the undisturbed cache."""
+        self._next += 1
+        return Path(shutil.copytree(self.whole, self.root / f"cache{self._next}"))
+
+    def start(self, cache: Path, data: Path | None = None) -> subprocess.Popen[str]:
+        """Start an extraction."""
+        command = [sys.executable, "-m", "featx", "extract", str(data or self.data), "--cache", str(cache), "--json"]
+        environment = os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3"}
+        pipe = subprocess.PIPE
+        return subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, env=environment, cwd=self.root)
+
+    def run(self, cache: Path, data: Path | None = None) -> Ended:
+        """Run an extraction to its end."""
+        return end(self.start(cache, data))
+
+    def n_rows(self, cache: Path) -> int:
+        """Return the rows that a cache holds now, in base and journal."""
+        head = self.opened(self.whole).head()
+        return len(FeatureStore(cache, FeatureSpec.from_json(head.spec)).snapshot().keys())
+
+    def opened(self, cache: Path) -> FeatureStore:
+        """Return the store of a cache."""
+        spec = json.loads((self.whole / "latest.json").read_text())["spec"]
+        return FeatureStore(cache, FeatureSpec.from_json(spec))
+
+    def is_same(self, cache: Path) -> bool:
+        """Tell whether a store has the bytes of the undisturbed one."""
+        return (cache / "features" / f"{self.said['features_id']}.h5").read_bytes() == self.store
+
+
+def end(running: subprocess.Popen[str]) -> Ended:
+    """Wait for a run to end."""
+    stdout, stderr = running.communicate()
+    lines = stdout.splitlines()
+    return Ended(running.returncode, json.loads(lines[-1]) if lines else {}, stderr)
