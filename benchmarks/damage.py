@@ -261,8 +261,8 @@ def _compare_again(place: Place, cache: Path, there: int, tally: Tally) -> None:
     again = place.run(cache)
     tally.wrong += again.code != 0
     computed = again.said.get("n_computed", 0)
-    tally.lost += max(0, there + computed - place.n_images) if computed else 0
-    tally.doubled += place.n_rows(cache) != place.n_images
+    tally.doubled += max(0, there + computed - place.n_images)
+    tally.lost += place.n_images - place.n_rows(cache)
     tally.wrong += not place.is_same(cache)
 
 

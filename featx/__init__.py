@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from featx.evaluation import Evaluation
     from featx.extraction import extract, latest
     from featx.fitting import fit
+    from featx.inspection import Inspection, inspect
     from featx.prediction import Prediction, load, predict
     from featx.reporting import Report, report
     from featx.runtime import Runtime
@@ -45,6 +46,8 @@ _HOMES = {
     "Report": "featx.reporting",
     "Runtime": "featx.runtime",
     "extract": "featx.extraction",
+    "inspect": "featx.inspection",
+    "Inspection": "featx.inspection",
     "fit": "featx.fitting",
     "latest": "featx.extraction",
     "list_backbones": "featx.backbones",
@@ -62,12 +65,14 @@ __all__ = [
     "FeatureSpec",
     "FeatureTable",
     "FeatxError",
+    "Inspection",
     "Prediction",
     "Predictions",
     "Report",
     "Runtime",
     "extract",
     "fit",
+    "inspect",
     "latest",
     "list_backbones",
     "load",

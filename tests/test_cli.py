@@ -24,6 +24,7 @@ COMMANDS = {
     "fit": featx.fit,
     "report": featx.report,
     "predict": featx.predict,
+    "inspect": featx.inspect,
     "backbones": featx.list_backbones,
     "demo": featx.make_sample,
 }
@@ -65,7 +66,7 @@ def test_every_command_has_help_json_documentation_and_a_twin():
                 assert f"`{option}" in section, f"{name} {option} is not documented"
 
 
-@pytest.mark.parametrize("name", ["extract", "predict"])
+@pytest.mark.parametrize("name", ["extract", "predict", "inspect"])
 def test_arguments_are_those_of_the_library_twin(name):
     command = typer.main.get_command(app).commands[name]
     own = {"cache", "workers", "batch_size", "device", "max_pixels", "as_json"}  # these make the Runtime, and print

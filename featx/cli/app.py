@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from featx.cli import backbones, demo, extract, fit, predict, report
+from featx.cli import backbones, demo, extract, fit, inspect, predict, report
 from featx.cli.console import guarded
 
 app = typer.Typer(
@@ -36,5 +36,6 @@ app.command("extract")(guarded(extract.extract))
 app.command("fit")(guarded(fit.fit))
 app.command("report")(guarded(report.report))
 app.command("predict")(guarded(predict.predict))
+app.command("inspect")(guarded(inspect.inspect))
 app.command("backbones")(guarded(backbones.backbones))
 app.command("demo")(guarded(demo.demo))

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from featx.dataset import Found
 from featx.engines import Engine
-from featx.extraction.reading import Reader, Reading, preparing
+from featx.extraction.reading import Reader, Reading, preparing_as
 from featx.extraction.starting import Locate, probe_features, start
 from featx.runtime import Runtime
 from featx.spec import FeatureSpec
@@ -70,7 +70,7 @@ def fill(
     StoreError, EngineError, BackboneError
         See there. What was computed before is kept.
     """
-    with store.writer(runtime.notice) as writer, preparing(store.spec, runtime) as prepare:
+    with store.writer(runtime.notice) as writer, preparing_as(store.spec, runtime) as prepare:
         damaged = store.set_aside_if_unreadable()
         if damaged is not None:
             runtime.notice(f"{store.path.name} was damaged and is now {damaged.name}; all its features are made again")

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from featx.dataset import Found
 from featx.engines import quantize, start_openvino_engine
 from featx.errors import EngineError, ImageError
-from featx.extraction.reading import preparing
+from featx.extraction.reading import preparing_as
 from featx.extraction.starting import Locate, graph_key, graph_of, mean_cosine
 from featx.runtime import Runtime
 from featx.spec import FeatureSpec
@@ -78,7 +78,7 @@ def _usable(pictures: Sequence[Found], spec: FeatureSpec, runtime: Runtime) -> N
     """Return the pixels of the first usable pictures, at most 300."""
 
     usable: list[NDArray[np.uint8]] = []
-    with preparing(spec, runtime) as prepare, ThreadPoolExecutor(runtime.n_workers) as pool:
+    with preparing_as(spec, runtime) as prepare, ThreadPoolExecutor(runtime.n_workers) as pool:
 
         def read(found: Found) -> NDArray[np.uint8] | None:
             try:

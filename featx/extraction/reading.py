@@ -9,7 +9,7 @@ import os
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -36,11 +36,17 @@ Prepare = Callable[[bytes], Prepared]
 
 
 @contextlib.contextmanager
-def preparing(spec: FeatureSpec, runtime: Runtime) -> Iterator[Prepare]:
-    """Give what turns file bytes into the pixels of a recipe; it may be called from several threads."""
-    how: dict[str, Any] = {"size": spec.size, "resize": spec.resize, "white": spec.white, "page": spec.page}
-    with Guard(megabytes=max(_MEGABYTES, runtime.max_pixels * _BYTES_A_PIXEL // 1_000_000)) as guard:
+def preparing(size: int, resize: str, white: int | None, page: int, runtime: Runtime) -> Iterator[Prepare]:
+    """Give what turns file bytes into pixels, in any thread; see :func:`featx.images.prepare`."""
+    megabytes = max(_MEGABYTES, runtime.max_pixels * _BYTES_A_PIXEL // 1_000_000)
+    how: dict[str, Any] = {"size": size, "resize": resize, "white": white, "page": page}
+    with Guard(megabytes=megabytes) as guard:
         yield functools.partial(guard.prepare, **how, max_pixels=runtime.max_pixels)
+
+
+def preparing_as(spec: FeatureSpec, runtime: Runtime) -> contextlib.AbstractContextManager[Prepare]:
+    """Give what turns file bytes into the pixels of a recipe."""
+    return preparing(spec.size, spec.resize, spec.white, spec.page, runtime)
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +124,14 @@ class Reader:
             new = content_hash not in self._claimed
             self._claimed.add(content_hash)
         return new
+
+
+def read_pictures(
+    pictures: Sequence[Found], size: int, resize: str, white: int | None, page: int, runtime: Runtime
+) -> Iterator[Reading]:
+    """Read pictures for another purpose than a network; see :class:`Reader` and :func:`featx.images.prepare`."""
+    with preparing(size, resize, white, page, runtime) as prepare:
+        yield from Reader(lambda content_hash: False, prepare, runtime.n_workers).read(pictures)
 
 
 def read_file(path: Path) -> tuple[bytes, FileState]:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 _FIRST = 10
+_FEW = 4
 _WIDEST_MATRIX = 12
 
 
@@ -23,7 +24,10 @@ def extraction_lines(extraction: Mapping[str, Any]) -> list[str]:
     if extraction["cut_away"] is not None:
         share = f"{100 * extraction['cut_away']:.0f} % of the average picture; --resize pad or squash keep all"
         lines.append(line("crop cuts", share))
-    lines += [line("note", f"{count:,} pictures: {note}") for note, count in sorted(extraction["notes"].items())]
+    lines += [
+        line("note", f"{count:,} {'picture' if count == 1 else 'pictures'}: {note}")
+        for note, count in sorted(extraction["notes"].items())
+    ]
     lines += skipped_lines(extraction["skipped"])
     if extraction["n_ignored"]:
         lines.append(line("ignored", _ignored(extraction["n_ignored"])))
@@ -31,13 +35,47 @@ def extraction_lines(extraction: Mapping[str, Any]) -> list[str]:
     return lines
 
 
-def skipped_lines(skipped: Sequence[Mapping[str, str]]) -> list[str]:
+def inspection_lines(inspection: Mapping[str, Any]) -> list[str]:
+    """Say what is wrong with a data set, worst first; ``inspection`` is that of ``featx inspect --json``."""
+    lines = [line("pictures", f"{inspection['n_images']:,} usable, looked at in {inspection['seconds']:.1f} s")]
+    if inspection["dark"]:
+        lines.append(line("too dark", inspection["dark"]))
+    lines += _group_lines("conflict", inspection["conflicts"], "copies with different labels")
+    lines += _group_lines("leak", inspection["across_splits"], "copies in different splits")
+    lines += skipped_lines(inspection["unreadable"], "unreadable")
+    lines += _group_lines("copies", inspection["duplicates"], "the same bytes")
+    lines += _group_lines("near", inspection["near_duplicates"], "nearly the same")
+    for name in inspection["tiny"]:
+        lines.append(line("tiny", f"{name}: {inspection['classes'][name]:,} pictures, too few for an honest number"))
+    lines += [
+        line("note", f"{count:,} {'picture' if count == 1 else 'pictures'}: {note}")
+        for note, count in sorted(inspection["notes"].items())
+    ]
+    if inspection["ignored"]:
+        lines.append(line("ignored", _ignored(len(inspection["ignored"]))))
+    problems = ("dark", "conflicts", "across_splits", "unreadable", "duplicates", "near_duplicates", "tiny")
+    return lines if any(inspection[name] for name in problems) else [*lines, line("problems", "none found")]
+
+
+def _group_lines(label: str, groups: Sequence[Sequence[str]], what: str) -> list[str]:
+    """List groups of pictures, the first ten by name."""
+    lines = [line(label, f"{what}: {_some(group)}") for group in groups[:_FIRST]]
+    rest = len(groups) - _FIRST
+    return [*lines, line(label, f"{rest:,} more groups; --json lists them all")] if rest > 0 else lines
+
+
+def _some(paths: Sequence[str]) -> str:
+    shown = ", ".join(paths[:_FEW])
+    return shown if len(paths) <= _FEW else f"{shown} and {len(paths) - _FEW:,} more"
+
+
+def skipped_lines(skipped: Sequence[Mapping[str, str]], label: str = "skipped") -> list[str]:
     """List the pictures that could not be used, the first ten by name, the rest by reason."""
-    lines = [line("skipped", f"{s['path']}: {s['reason']}") for s in skipped[:_FIRST]]
+    lines = [line(label, f"{s['path']}: {s['reason']}") for s in skipped[:_FIRST]]
     rest = Counter(s["reason"] for s in skipped[_FIRST:])
-    lines += [line("skipped", f"{count:,} more: {reason}") for reason, count in rest.most_common(_FIRST)]
+    lines += [line(label, f"{count:,} more: {reason}") for reason, count in rest.most_common(_FIRST)]
     hidden = sum(rest.values()) - sum(count for _, count in rest.most_common(_FIRST))
-    return lines + ([line("skipped", f"{hidden:,} more; --json lists them all")] if hidden else [])
+    return lines + ([line(label, f"{hidden:,} more; --json lists them all")] if hidden else [])
 
 
 def evaluation_lines(evaluation: Mapping[str, Any]) -> list[str]:

@@ -1,0 +1,214 @@
+"""What is wrong with a data set, before any network runs: inspect."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from featx.dataset import Found, scan
+from featx.duplicates import group_pairs, near_copies
+from featx.errors import DatasetError
+from featx.extraction import read_pictures, stop_if_too_dark
+from featx.runtime import Runtime
+from featx.table import FileState, Sample, Skipped
+
+_DETAIL_SIDE = 32
+FEW = 10
+"""A class with fewer pictures is tiny: 5 folds would test it on one or none."""
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """What is wrong with a data set.
+
+    Parameters
+    ----------
+    name : str
+        Name of the data set.
+    description : str
+        What was understood of its folders or manifest.
+    n_images : int
+        Pictures that can be used.
+    unreadable : tuple of Skipped
+        Pictures that cannot.
+    ignored : tuple of str
+        Files that are no images.
+    duplicates, near_duplicates : tuple of tuple of str
+        Groups of pictures with the same bytes; of pictures that are nearly the same, and not only by their bytes.
+    conflicts : tuple of tuple of str
+        Those groups of either kind whose pictures have different labels.
+    across_splits : tuple of tuple of str
+        Those whose pictures lie in different splits.
+    classes : dict of str to int
+        Usable pictures of each class.
+    tiny : tuple of str
+        Classes with fewer than 10.
+    dark : str or None
+        Why 16-bit pictures would be nearly black, if they would.
+    notes : dict of str to int
+        How many pictures were read in a way worth knowing, by note.
+    seconds : float
+        Wall time.
+    """
+
+    name: str
+    description: str
+    n_images: int
+    unreadable: tuple[Skipped, ...]
+    ignored: tuple[str, ...]
+    duplicates: tuple[tuple[str, ...], ...]
+    near_duplicates: tuple[tuple[str, ...], ...]
+    conflicts: tuple[tuple[str, ...], ...]
+    across_splits: tuple[tuple[str, ...], ...]
+    classes: dict[str, int]
+    tiny: tuple[str, ...]
+    dark: str | None
+    notes: dict[str, int]
+    seconds: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the JSON keys of ``featx inspect --json``."""
+        groups = ("duplicates", "near_duplicates", "conflicts", "across_splits")
+        return {
+            "n_images": self.n_images,
+            "unreadable": [{"path": one.path, "reason": one.reason} for one in self.unreadable],
+            "ignored": list(self.ignored),
+            **{name: [list(group) for group in getattr(self, name)] for name in groups},
+            "classes": dict(self.classes),
+            "tiny": list(self.tiny),
+            "dark": self.dark,
+            "notes": dict(self.notes),
+            "seconds": round(self.seconds, 3),
+        }
+
+
+def inspect(
+    data: str | Path = "data",
+    *,
+    white: int | None = None,
+    page: int = 1,
+    label_by: str | None = None,
+    path_column: str = "path",
+    label_column: str = "label",
+    runtime: Runtime | None = None,
+) -> Inspection:
+    """Look at every picture of a data set once, without a network and without a cache.
+
+    Parameters
+    ----------
+    data : path
+        Folder or manifest, as for :func:`featx.extract`.
+    white, page, label_by, path_column, label_column
+        As for :func:`featx.extract`.
+    runtime : Runtime, optional
+        Threads, pixel limit and callbacks.
+
+    Returns
+    -------
+    Inspection
+
+    Raises
+    ------
+    DatasetError
+        The data set cannot be understood.
+    """
+    runtime = runtime or Runtime()
+    started = time.monotonic()
+    dataset = scan(Path(data), label_by=label_by, path_column=path_column, label_column=label_column)
+    runtime.notice(f"{data}: {dataset.description}")
+    looks = _Looks(runtime, white, page)
+    looks.take(dataset.pictures)
+    exact, near = looks.groups()
+    samples = looks.samples
+    classes = Counter(sample.label for sample in samples if sample.label is not None)
+    every = [*exact, *near]
+    return Inspection(
+        name=dataset.name,
+        description=dataset.description,
+        n_images=len(samples),
+        unreadable=tuple(looks.unreadable),
+        ignored=tuple(entry.name for entry in dataset.ignored),
+        duplicates=_paths(samples, exact),
+        near_duplicates=_paths(samples, near),
+        conflicts=_paths(samples, _mixed(samples, every, lambda sample: sample.label)),
+        across_splits=_paths(samples, _mixed(samples, every, lambda sample: sample.split)),
+        classes=dict(sorted(classes.items())),
+        tiny=tuple(sorted(label for label, count in classes.items() if count < FEW)),
+        dark=_why_dark(dataset.pictures, runtime) if white is None else None,
+        notes=dict(looks.notes),
+        seconds=time.monotonic() - started,
+    )
+
+
+class _Looks:
+    """What one pass over the pictures shows."""
+
+    def __init__(self, runtime: Runtime, white: int | None, page: int) -> None:
+        self._runtime, self._white, self._page = runtime, white, page
+        self._hashes: list[bytes] = []
+        self._rows: dict[bytes, int] = {}
+        self._signatures: list[NDArray[np.uint8]] = []
+        self._details: list[NDArray[np.uint8]] = []
+        self.samples: list[Sample] = []
+        self.unreadable: list[Skipped] = []
+        self.notes: Counter[str] = Counter()
+
+    def take(self, pictures: Sequence[Found]) -> None:
+        """Read all pictures; copies of one content are decoded once, whichever comes first."""
+        states: list[FileState] = []
+        for reading in read_pictures(pictures, _DETAIL_SIDE, "squash", self._white, self._page, self._runtime):
+            states.append(reading.state)
+            if reading.prepared is not None:
+                self._rows[reading.state.content_hash] = len(self._signatures)
+                self._signatures.append(reading.prepared.signature)
+                self._details.append(reading.prepared.pixels)
+                if reading.prepared.note:
+                    self.notes[reading.prepared.note] += 1
+            self._runtime.progress("inspect", len(states), len(pictures))
+        reasons = {state.content_hash: state.reason for state in states if state.status == "skipped"}
+        for position, (found, state) in enumerate(zip(pictures, states, strict=True)):
+            if state.content_hash in self._rows:
+                self.samples.append(found.sample)
+                self._hashes.append(state.content_hash)
+            else:
+                reason = state.reason or reasons[state.content_hash]
+                self.unreadable.append(Skipped(found.sample.sample_id, reason, position))
+
+    def groups(self) -> tuple[list[list[int]], list[list[int]]]:
+        """Return groups of equal files, and groups that hold near-copies, as positions among the samples."""
+        rows = [self._rows[content_hash] for content_hash in self._hashes]
+        first = {row: i for i, row in reversed(list(enumerate(rows)))}
+        same = [(first[row], i) for i, row in enumerate(rows)]
+        exact = group_pairs(len(rows), same)
+        if not rows:
+            return [], []
+        alike = near_copies(np.stack(self._signatures), np.stack(self._details))
+        near = group_pairs(len(rows), [*same, *((first[one], first[other]) for one, other in alike)])
+        return exact, [group for group in near if len({rows[i] for i in group}) > 1]
+
+
+def _mixed(
+    samples: Sequence[Sample], groups: Sequence[list[int]], of: Callable[[Sample], str | None]
+) -> list[list[int]]:
+    """Return the groups whose members differ; a group of equal files within a larger group counts once."""
+    found = [group for group in groups if len({of(samples[i]) for i in group} - {None}) > 1]
+    return [group for group in found if not any(set(group) < set(other) for other in found)]
+
+
+def _paths(samples: Sequence[Sample], groups: Sequence[list[int]]) -> tuple[tuple[str, ...], ...]:
+    return tuple(tuple(samples[i].sample_id for i in group) for group in groups)
+
+
+def _why_dark(pictures: Sequence[Found], runtime: Runtime) -> str | None:
+    try:
+        stop_if_too_dark(pictures, runtime)
+    except DatasetError as error:
+        return str(error)
+    return None

@@ -1,0 +1,134 @@
+"""What is wrong with a data set is found before any network runs."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+from PIL import Image
+from typer.testing import CliRunner
+
+from featx import inspect
+from featx.cli.app import app
+from featx.errors import DatasetNotFoundError
+
+
+def scene(path, seed: int, side: int = 96) -> Image.Image:
+    """Write a picture of smooth shapes, different for each seed."""
+    rng = np.random.default_rng(seed)
+    small = Image.fromarray(rng.integers(0, 256, (5, 5, 3), np.uint8).astype(np.uint8))
+    image = small.resize((side, side), Image.Resampling.BICUBIC)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    image.save(path)
+    return image
+
+
+@pytest.fixture
+def scenes(tmp_path):
+    """Return a folder of two classes, 12 different scenes each."""
+    for number in range(24):
+        scene(tmp_path / "set" / "ab"[number % 2] / f"{number:02}.png", number)
+    return tmp_path / "set"
+
+
+def test_a_good_set_has_no_problems(scenes):
+    found = inspect(scenes)
+    assert (found.n_images, found.classes) == (24, {"a": 12, "b": 12})
+    problems = (found.unreadable, found.duplicates, found.near_duplicates, found.conflicts, found.across_splits)
+    assert problems == ((), (), (), (), ())
+    assert (found.tiny, found.dark, found.ignored) == ((), None, ())
+
+
+def test_copies_near_copies_and_conflicts(scenes):
+    shutil.copy(scenes / "a" / "00.png", scenes / "a" / "copy.png")
+    shutil.copy(scenes / "b" / "01.png", scenes / "a" / "wrong.png")
+    with Image.open(scenes / "b" / "03.png") as image:
+        image.resize((70, 70)).save(scenes / "a" / "small.jpg", quality=80)
+        image.rotate(90).save(scenes / "b" / "turned.png")
+    found = inspect(scenes)
+    assert set(found.duplicates) == {("a/00.png", "a/copy.png"), ("a/wrong.png", "b/01.png")}
+    assert found.near_duplicates == (("a/small.jpg", "b/03.png"),)
+    assert set(found.conflicts) == {("a/small.jpg", "b/03.png"), ("a/wrong.png", "b/01.png")}
+
+
+def test_a_near_copy_of_two_equal_files_is_one_conflict(scenes):
+    shutil.copy(scenes / "a" / "00.png", scenes / "b" / "same.png")
+    with Image.open(scenes / "a" / "00.png") as image:
+        image.save(scenes / "b" / "again.jpg", quality=70)
+    found = inspect(scenes)
+    assert found.duplicates == (("a/00.png", "b/same.png"),)
+    assert found.near_duplicates == found.conflicts == (("a/00.png", "b/again.jpg", "b/same.png"),)
+
+
+def test_copies_across_splits(tmp_path):
+    for number in range(12):
+        scene(tmp_path / ("train", "test")[number % 2] / "ab"[number // 6] / f"{number}.png", number)
+    shutil.copy(tmp_path / "train" / "a" / "0.png", tmp_path / "test" / "a" / "leak.png")
+    found = inspect(tmp_path)
+    assert found.across_splits == (("test/a/leak.png", "train/a/0.png"),)
+    assert found.conflicts == ()
+
+
+def test_unreadable_files_tiny_classes_and_notes(scenes):
+    (scenes / "a" / "empty.jpg").write_bytes(b"")
+    (scenes / "a" / "torn.png").write_bytes((scenes / "a" / "00.png").read_bytes()[:900])
+    shutil.copy(scenes / "a" / "torn.png", scenes / "b" / "torn.png")
+    (scenes / "notes.txt").write_text("no image")
+    frames = [Image.new("RGB", (30, 30), (level, 0, 0)) for level in (20, 90)]
+    (scenes / "rare").mkdir()
+    frames[0].save(scenes / "rare" / "moving.gif", save_all=True, append_images=frames[1:])
+    found = inspect(scenes)
+    assert {one.path: one.reason for one in found.unreadable} == {
+        "a/empty.jpg": "empty file (0 bytes)",
+        "a/torn.png": "truncated PNG: the file ends before the picture does",
+        "b/torn.png": "truncated PNG: the file ends before the picture does",
+    }
+    assert (found.tiny, found.ignored) == (("rare",), ("notes.txt",))
+    assert found.notes == {"first of 2 frames": 1}
+
+
+def test_flat_pictures_of_different_colours_are_no_copies(tmp_path):
+    for level in range(0, 250, 10):
+        path = tmp_path / "flat" / f"{level}.png"
+        path.parent.mkdir(exist_ok=True)
+        Image.new("RGB", (20, 20), (level, level, level)).save(path)
+    assert inspect(tmp_path).near_duplicates == ()
+
+
+def test_low_contrast_scenes_that_look_alike_are_no_copies(tmp_path):
+    rng = np.random.default_rng(0)
+    for number in range(40):  # a sea of little waves, each another
+        waves = 60 + rng.normal(0, 12, (96, 96, 3))
+        (tmp_path / "sea").mkdir(exist_ok=True)
+        Image.fromarray(waves.clip(0, 255).astype(np.uint8)).save(tmp_path / "sea" / f"{number}.png")
+    assert inspect(tmp_path).near_duplicates == ()
+
+
+def test_dark_16_bit_pictures_are_told(tmp_path):
+    values = np.random.default_rng(0).integers(0, 4000, (20, 20)).astype(np.uint16)
+    (tmp_path / "a").mkdir()
+    Image.fromarray(values).save(tmp_path / "a" / "deep.png")
+    assert "would be nearly black. Add --white 4095" in inspect(tmp_path).dark
+    assert inspect(tmp_path, white=4095).dark is None
+
+
+def test_command(scenes):
+    shutil.copy(scenes / "b" / "01.png", scenes / "a" / "wrong.png")
+    (scenes / "a" / "empty.jpg").write_bytes(b"")
+    shown = CliRunner().invoke(app, ["inspect", str(scenes)])
+    assert shown.exit_code == 0
+    lines = shown.output.splitlines()
+    assert lines[2:5] == [
+        "conflict   copies with different labels: a/wrong.png, b/01.png",
+        "unreadable a/empty.jpg: empty file (0 bytes)",
+        "copies     the same bytes: a/wrong.png, b/01.png",
+    ]
+    assert lines[-1] == f"next       featx extract {scenes}"
+    said = json.loads(CliRunner().invoke(app, ["inspect", str(scenes), "--json"]).stdout)
+    assert said["n_images"] == 25
+    assert said["conflicts"] == [["a/wrong.png", "b/01.png"]]
+    assert said["unreadable"] == [{"path": "a/empty.jpg", "reason": "empty file (0 bytes)"}]
+    with pytest.raises(DatasetNotFoundError, match="no such file or folder"):
+        inspect(scenes / "nowhere")
