@@ -29,7 +29,7 @@ from benchmarks.damage import (
     unwritable,
 )
 from benchmarks.extraction_runs import Place, Tally
-READERS = ()
+from benchmarks.fuzz import READERS, fuzz
 from benchmarks.processes import print_head, print_json, print_row
 
 _DATA = Path(__file__).parent.parent / "data"

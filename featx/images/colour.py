@@ -113,16 +113,16 @@ def _in_srgb(image: Image.Image) -> tuple[Image.Image, str]:
     profile = image.info.get("icc_profile")
     if image.mode == "P":
         image = image.convert("RGB")
-    if not profile or image.mode not in ("L", "RGB", "CMYK"):
-        return image.convert("RGB"), ""
-    try:
-        transform = _transform(bytes(profile), image.mode)
-    except (ImageCms.PyCMSError, OSError):
-        return image.convert("RGB"), "unusable colour profile, taken as sRGB"
-    if transform is None:
-        return image.convert("RGB"), ""
-    converted = ImageCms.applyTransform(image, transform)
-    return (image if converted is None else converted), ""
+    note = ""
+    if profile and image.mode in ("L", "RGB", "CMYK"):
+        try:
+            transform = _transform(bytes(profile), image.mode)
+        except (ImageCms.PyCMSError, OSError):
+            note = "unusable colour profile, taken as sRGB"
+        else:
+            if transform is not None:
+                image = ImageCms.applyTransform(image, transform) or image
+    return (image if image.mode == "RGB" else image.convert("RGB")), note  # converting would copy
 
 
 @functools.lru_cache(maxsize=64)
