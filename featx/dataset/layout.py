@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -90,7 +91,7 @@ def _labels(folders: Sequence[Sequence[str]], label_by: str | None) -> list[str 
     if label_by is None:
         _stop_if_ambiguous(folders)
     which = -1 if label_by == "parent" else 0
-    return [parts[which] if parts else None for parts in folders]
+    return [sys.intern(parts[which]) if parts else None for parts in folders]  # few names, many pictures
 
 
 def _stop_if_ambiguous(folders: Sequence[Sequence[str]]) -> None:

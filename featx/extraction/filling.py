@@ -16,7 +16,7 @@ from featx.extraction.reading import Reader, Reading, preparing_as
 from featx.extraction.starting import Locate, probe_features, start
 from featx.runtime import Runtime
 from featx.spec import FeatureSpec
-from featx.store import FeatureStore, Rows, StoredFeatures, keys_of
+from featx.store import FeatureStore, Rows, StoredFeatures, StoreWriter, keys_of
 from featx.table import FileState
 
 _WIDE = 100_000
@@ -85,16 +85,7 @@ def fill(
         ahead = max(runtime.batch_size, _AHEAD_BYTES // (3 * spec.size**2))
         reader = Reader(_lookup(stored), prepare, runtime.n_workers, ahead)
         pending = _Batches(reader.read(todo), runtime.batch_size, progress)
-        device = ""
-        first = next(pending, None)
-        if first is not None:
-            engine = _start(spec, locate, runtime)
-            device = engine.device
-            writer.begin(probe_features(engine, spec), engine.producer)
-            for features in engine.run(chain([first], pending)):
-                rows = pending.rows(features)
-                writer.append(rows)
-                progress.advance(len(rows))
+        device = _compute(spec, locate, runtime, pending, writer, progress)
         del stored
         writer.finish()
     return Filled(pending.settle(states, memo), pending.n_computed, device, dict(pending.notes))
@@ -161,6 +152,22 @@ def _start(spec: FeatureSpec, locate: Locate, runtime: Runtime) -> Engine:
             "heads will be slow and overfit. --pooling avg is the usual choice"
         )
     return engine
+
+
+def _compute(
+    spec: FeatureSpec, locate: Locate, runtime: Runtime, pending: _Batches, writer: StoreWriter, progress: _Progress
+) -> str:
+    """Append the rows of all batches and return the device; the engine's memory is free again afterwards."""
+    first = next(pending, None)
+    if first is None:
+        return ""
+    engine = _start(spec, locate, runtime)
+    writer.begin(probe_features(engine, spec), engine.producer)
+    for features in engine.run(chain([first], pending)):
+        rows = pending.rows(features)
+        writer.append(rows)
+        progress.advance(len(rows))
+    return engine.device
 
 
 class _Progress:

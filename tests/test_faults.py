@@ -1,0 +1,24 @@
+"""Damage done for real to running extractions and to their caches: a few tries of what benchmarks.faults does often."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has neither SIGTERM to catch nor small disks to mount")
+def test_nothing_is_lost_doubled_or_wrong():
+    command = [sys.executable, "-W", "ignore", "-m", "benchmarks.faults", "--tries", "3"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    rows = json.loads(done.stdout.splitlines()[-1])
+    assert len(rows) == 10
+    for row in rows:
+        assert row["tries"] > 0
+        assert (row["lost"], row["doubled"], row["wrong"]) == (0, 0, 0), row
