@@ -85,6 +85,13 @@ def test_what_is_unusual_is_left_to_pillow():
         decode_jpeg(data[: len(data) // 2], 200, 150, 1.0, "RGB")
 
 
+def test_twelve_bits_are_named():
+    data = bytearray(jpeg(scene(200, 150)))
+    data[data.index(b"\xff\xc0") + 4] = 12
+    with pytest.raises(ImageError, match="a JPEG of 12 bits a colour, which featx does not read; export it with 8"):
+        decode(bytes(data))
+
+
 def test_grey_stays_grey_and_cmyk_is_only_checked():
     grey = jpeg(scene(200, 150).convert("L"))
     assert decode_jpeg(grey, 200, 150, 1.0, "L")[0].mode == "L"

@@ -16,7 +16,7 @@ from featx.errors import ImageError
 from featx.images.colour import deep_colour, to_rgb
 from featx.images.complete import is_complete
 from featx.images.formats import image_format
-from featx.images.jpeg import decode_jpeg
+from featx.images.jpeg import decode_jpeg, jpeg_bits
 
 MAX_PIXELS = 100_000_000
 """Largest picture that is decoded, in pixels: about 400 MB in memory."""
@@ -154,7 +154,7 @@ def decode(
     except MemoryError:
         raise ImageError("not enough memory to decode it") from None
     except Exception as error:
-        raise ImageError(_reason(kind, error)) from None
+        raise ImageError(_reason(data, kind, error)) from None
 
 
 def _kind(data: bytes) -> str:
@@ -238,11 +238,13 @@ def _n_pages(image: Image.Image) -> int:
         return 1
 
 
-def _reason(kind: str, error: Exception) -> str:
+def _reason(data: bytes, kind: str, error: Exception) -> str:
     text = re.sub(r"<_io\.BytesIO[^>]*>", "the file", str(error)).strip().rstrip(".")
     if "truncated" in text.lower() or "not enough image data" in text.lower():
         return f"truncated {kind}: the file ends before the picture does"
     if "cannot identify image file" in text:
+        if kind == "JPEG" and (bits := jpeg_bits(data)) not in (None, 8):
+            return f"a JPEG of {bits} bits a colour, which featx does not read; export it with 8"
         return f"damaged {kind}: its header cannot be read"
     if text.lower().startswith(("unsupported", "unknown")):
         return f"a kind of {kind} that featx does not read ({text}); export it as PNG"

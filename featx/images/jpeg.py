@@ -10,6 +10,8 @@ from PIL import Image
 
 from featx.errors import ImageError
 
+_MARKER = 0xFF
+_FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
 _LEFT_OVER = re.compile(r"Corrupt JPEG data: (\d+) extraneous bytes before marker 0xd\d")
 _INCOMPLETE = re.compile(r"premature end|bad Huffman|found marker 0x\w\w instead of RST", re.IGNORECASE)
 
@@ -58,3 +60,13 @@ def decode_jpeg(data: bytes, width: int, height: int, scale: float, mode: str) -
     if mode == "CMYK":
         return None, ""
     return Image.fromarray(pixels[:, :, 0] if mode == "L" else pixels), ""
+
+
+def jpeg_bits(data: bytes) -> int | None:
+    """Return the bits of a colour that a JPEG file declares in its frame header (ITU T.81, B.2.2); None without one."""
+    at = 2
+    while at + 5 <= len(data) and data[at] == _MARKER:
+        if data[at + 1] in _FRAMES:
+            return data[at + 4]
+        at += 2 + int.from_bytes(data[at + 2 : at + 4], "big")
+    return None
