@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import multiprocessing
 import os
 import re
+import struct
 import subprocess
 import sys
 import time
+import zlib
 from pathlib import Path
 
 import h5py
@@ -136,8 +139,7 @@ def test_unreadable_file_is_set_aside(tmp_path, damage):
     store = write(tmp_path, rows(1, 2, 3))
     content = store.path.read_bytes()
     if damage == "another format":
-        with h5py.File(store.path, "r+") as file:
-            file.attrs["format"] = "photographs"
+        edit_index(store.path, lambda index: index["attrs"].update(format="photographs"))
     else:
         store.path.write_bytes({"garbage": b"x" * 5000, "truncated": content[:3000], "empty": b""}[damage])
     with pytest.raises(DamagedStoreError):
@@ -151,34 +153,95 @@ def test_unreadable_file_is_set_aside(tmp_path, damage):
 
 def test_newer_format_is_refused_not_replaced(tmp_path):
     store = write(tmp_path, rows(1))
-    with h5py.File(store.path, "r+") as file:
-        file.attrs["format_version"] = 2
+    edit_index(store.path, lambda index: index["attrs"].update(format_version=2))
     with pytest.raises(NewerFormatError, match="has format 2; this featx knows 1: update featx"):
         store.set_aside_if_unreadable()
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "message"),
+    [
+        ("features", {"dtype": "<f8"}, "features is <f8 of shape"),
+        ("features", {"shape": [2, 2**40]}, "features is <f4 of shape"),
+        ("features", {"shape": "two"}, "has no dataset 'features'"),
+        ("features", {"offset": -8}, "is cut short: features lies outside it"),
+        ("features", {"offset": 2**62}, "is cut short: features lies outside it"),
+        ("features", {"offset": None}, "is cut short: features lies outside it"),
+        ("crc", {"shape": [2**50]}, "key is .* not u1 of"),
+        ("probes", {"shape": [2**30, 2**30]}, "is cut short: probes lies outside it"),
+        ("probes", {"crc": 1}, "probes is damaged"),
+        ("probes", {"shape": [6]}, "probes has the shape"),
+        ("probes", {"dtype": "|O"}, "probes is .O of shape"),
+    ],
+)
+def test_an_index_that_makes_no_sense_is_refused_without_allocating(tmp_path, name, change, message):
+    store = write(tmp_path, rows(1, 2))
+    edit_index(store.path, lambda index: index["datasets"][name].update(change))
+    with pytest.raises(DamagedStoreError, match=message):
+        store.snapshot()
+
+
+@pytest.mark.parametrize(
+    "change", [{"format_version": "1"}, {"producers": 3}, {"producers": "[1]"}, {"spec": 7}, {"format": None}]
+)
+def test_attributes_of_odd_types_are_refused(tmp_path, change):
+    store = write(tmp_path, rows(1))
+    edit_index(store.path, lambda index: index["attrs"].update(change))
+    with pytest.raises(DamagedStoreError):
+        store.snapshot()
+
+
+def test_an_index_is_a_json_object_with_the_checksum_of_its_bytes(tmp_path):
+    store = write(tmp_path, rows(1))
+    whole = store.path.read_bytes()
+    for content in (b"[]", b"7", b"[" * 100_000, b'{"attrs": 3, "datasets": {}}', b'{"datasets": {}}', b"\xff"):
+        store.path.write_bytes(head_of(content) + content + whole[len(content) :])
+        with pytest.raises(DamagedStoreError, match="is damaged, or no file of featx"):
+            store.snapshot()
+    store.path.write_bytes(whole.replace(b'"shape"', b'"shabe"', 1))
+    with pytest.raises(DamagedStoreError, match="is damaged, or no file of featx"):
+        store.snapshot()
+
+
+def test_other_programs_read_it_as_hdf5(tmp_path):
+    store = write(tmp_path, rows(1, 2, 3))
+    found = store.snapshot().rows(store_keys(store))
+    with h5py.File(store.path) as file:
+        assert json.loads(file.attrs["spec"])["backbone"] == "quadrants"
+        np.testing.assert_array_equal(file["key"], store_keys(store))
+        np.testing.assert_array_equal(file["features"], found.features)
+        np.testing.assert_array_equal(file["probes"], PROBES)
 
 
 def test_links_to_other_files_are_not_followed(tmp_path):
     store = write(tmp_path, rows(1))
     other = write(tmp_path / "other", rows(1)).path
+    before = store.snapshot().rows(rows(1).keys).features
     with h5py.File(store.path, "r+") as file:
         del file["features"]
         file["features"] = h5py.ExternalLink(str(other), "features")
-    with pytest.raises(DamagedStoreError, match="has no plain dataset 'features'"):
-        store.snapshot()
+    np.testing.assert_array_equal(store.snapshot().rows(rows(1).keys).features, before)  # featx reads by its index
 
 
-def test_wrong_types_and_shapes_are_refused(tmp_path):
-    store = write(tmp_path, rows(1, 2))
-    with h5py.File(store.path, "r+") as file:
-        del file["features"]
-        file.create_dataset("features", (2, 6), "<f8")
-    with pytest.raises(DamagedStoreError, match="features is float64 of shape"):
-        store.snapshot()
-    with h5py.File(store.path, "r+") as file:
-        del file["features"]
-        file.create_dataset("features", (2, 6), "<f4", chunks=(1, 6))
-    with pytest.raises(DamagedStoreError, match="features is not stored in one piece"):
-        store.snapshot()
+def store_keys(store: FeatureStore) -> np.ndarray:
+    return np.frombuffer(store.snapshot().keys().tobytes(), np.uint8).reshape(-1, 34)
+
+
+_HEAD = struct.Struct("<17sII")
+
+
+def head_of(index: bytes) -> bytes:
+    return _HEAD.pack(b"featx hdf5 index\n", len(index), zlib.crc32(index))
+
+
+def edit_index(path: Path, change) -> None:
+    """Change the index of a file as an attacker would, with the checksum that belongs to it."""
+    content = path.read_bytes()
+    length = _HEAD.unpack(content[: _HEAD.size])[1]
+    index = json.loads(content[_HEAD.size : _HEAD.size + length])
+    change(index)
+    new = json.dumps(index).encode()
+    path.write_bytes(head_of(new) + new + content[_HEAD.size + len(new) :])
 
 
 def test_a_store_under_another_name_is_refused(tmp_path):
@@ -327,6 +390,18 @@ def test_snapshot_round_trip(tmp_path):
     assert list(read_snapshot(tmp_path, "0123", "2-cd")) == ["a/\udcff\n.png"]  # a new decoder tries again
     write_snapshot(tmp_path, "empty", Path("/data"), "1-ab", [])
     assert read_snapshot(tmp_path, "empty", "1-ab") == {}
+
+
+@pytest.mark.parametrize("name", ["sample_id", "size", "content_hash", "status"])
+def test_a_flipped_byte_makes_a_snapshot_unknown(tmp_path, name):
+    write_snapshot(tmp_path, "0123", Path("/data"), "1-ab", [(Sample("a.png"), FileState(1, 2, bytes([7] * 32)))])
+    path = tmp_path / "datasets" / "0123.h5"
+    content = bytearray(path.read_bytes())
+    length = _HEAD.unpack(content[: _HEAD.size])[1]
+    at = json.loads(content[_HEAD.size : _HEAD.size + length])["datasets"][name]["offset"]
+    content[at] ^= 1
+    path.write_bytes(content)
+    assert read_snapshot(tmp_path, "0123", "1-ab") == {}
 
 
 @pytest.mark.parametrize("content", [b"", b"garbage", None])

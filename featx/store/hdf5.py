@@ -1,33 +1,167 @@
-"""New HDF5 files on disks that may fill up: the library crashes where a write fails, so it never sees one fail."""
+"""HDF5 files that featx writes once and reads by an index of its own.
+
+The HDF5 library crashes where a write fails, and can crash or hang on a file whose structure is damaged. So it never
+sees a failed write, and never reads: the user block before the HDF5 content says where each dataset lies, and datasets
+are mapped from there. Every other program reads the files as plain HDF5.
+
+User block: magic, length and CRC-32 of the index (little-endian), the index as JSON: ``attrs``, and for each dataset
+``dtype``, ``shape``, ``offset`` in the file, and ``crc`` of its bytes or null.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import io
+import json
+import math
 import os
-from collections.abc import Iterator
+import struct
+import zlib
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
-import h5py
+import numpy as np
+from numpy.typing import NDArray
 
-_LARGE = 1 << 16
+from featx.errors import DamagedStoreError
+
+_MAGIC = b"featx hdf5 index\n"
+_HEAD = struct.Struct(f"<{len(_MAGIC)}sII")
+_LARGEST_INDEX = 1 << 20
+_SMALL = 1 << 16
+_ENTRY_BYTES = 200
+
+
+class NewFile:
+    """An HDF5 file being written; made by :func:`new_hdf5`."""
+
+    def __init__(self, file: Any) -> None:
+        self._file = file
+        self._checked: dict[str, int] = {}
+
+    def add(self, name: str, values: NDArray[Any]) -> None:
+        """Write a dataset whose bytes are checked when it is read."""
+        values = np.ascontiguousarray(values)
+        self._file.create_dataset(name, data=values)
+        self._checked[name] = zlib.crc32(values.tobytes())
+
+    def create(self, name: str, shape: tuple[int, ...], dtype: str) -> Any:
+        """Make a dataset that the caller fills and checks."""
+        return self._file.create_dataset(name, shape, dtype)
+
+    def index(self) -> dict[str, Any]:
+        """Return dtype, shape, offset and checksum of each dataset."""
+        return {
+            name: {
+                "dtype": dataset.dtype.str,
+                "shape": list(dataset.shape),
+                "offset": dataset.id.get_offset(),
+                "crc": self._checked.get(name),
+            }
+            for name, dataset in self._file.items()
+        }
 
 
 @contextlib.contextmanager
-def new_hdf5(path: Path) -> Iterator[h5py.File]:
-    """Open a new HDF5 file for writing.
+def new_hdf5(path: Path, attrs: Mapping[str, str | int]) -> Iterator[NewFile]:
+    """Write a new HDF5 file; the bytes depend on its content alone.
+
+    Parameters
+    ----------
+    path : path
+    attrs : mapping
+        Attributes of the file; text may hold surrogate escapes.
 
     Raises
     ------
     OSError
         It could not be written whole: the disk is full, or fails.
     """
+    import h5py
+
+    room = 1 << (len(json.dumps(dict(attrs))) + 16 * _ENTRY_BYTES).bit_length()
     with path.open("w+b", buffering=0) as stream:
         patient = _Patient(stream)
-        with h5py.File(patient, "w") as file:
-            yield file
+        with h5py.File(patient, "w", userblock_size=room) as file:
+            for name, value in attrs.items():
+                file.attrs[name] = value.encode("utf-8", "surrogateescape") if isinstance(value, str) else value
+            new = NewFile(file)
+            yield new
+            file.flush()
+            index = json.dumps({"attrs": dict(attrs), "datasets": new.index()}, sort_keys=True).encode()
+        patient.seek(0)
+        patient.write(memoryview(_HEAD.pack(_MAGIC, len(index), zlib.crc32(index)) + index))
         if patient.error is not None:
             raise patient.error
+
+
+class StoredFile:
+    """What the index of a file says, and its datasets.
+
+    Parameters
+    ----------
+    path : path
+
+    Raises
+    ------
+    DamagedStoreError
+        Its index is not what featx wrote.
+    FileNotFoundError
+        There is no such file.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        with path.open("rb") as stream:
+            self._size = os.fstat(stream.fileno()).st_size
+            head = stream.read(_HEAD.size)
+            magic, length, checksum = _HEAD.unpack(head) if len(head) == _HEAD.size else (b"", 0, 0)
+            index = stream.read(min(length, _LARGEST_INDEX)) if magic == _MAGIC else b""
+        if not index or zlib.crc32(index) != checksum:
+            raise DamagedStoreError(f"{path} is damaged, or no file of featx")
+        try:
+            content = json.loads(index)
+            self.attrs: dict[str, Any] = dict(content["attrs"])
+            self._datasets: dict[str, dict[str, Any]] = {name: dict(one) for name, one in content["datasets"].items()}
+        except (AttributeError, KeyError, RecursionError, TypeError, ValueError):
+            raise DamagedStoreError(f"{path} is damaged, or no file of featx") from None
+
+    def shape(self, name: str) -> tuple[int, ...]:
+        """Return the shape of a dataset."""
+        try:
+            return tuple(map(int, self._datasets[name]["shape"]))
+        except (KeyError, TypeError, ValueError):
+            raise DamagedStoreError(f"{self._path} has no dataset {name!r}") from None
+
+    def dtype(self, name: str) -> str:
+        """Return the type of a dataset, as NumPy spells it."""
+        self.shape(name)
+        return str(self._datasets[name]["dtype"])
+
+    def mapped(self, name: str, dtype: str, shape: tuple[int, ...]) -> NDArray[Any]:
+        """Return a dataset of the expected type and shape, mapped into memory.
+
+        Raises
+        ------
+        DamagedStoreError
+            It has another type or shape, lies outside the file, or its bytes are not those written.
+        """
+        declared = self.dtype(name), self.shape(name)
+        if declared != (np.dtype(dtype).str, shape):
+            raise DamagedStoreError(
+                f"{self._path}: {name} is {declared[0]} of shape {declared[1]}, not {dtype} of {shape}"
+            )
+        n_bytes = math.prod(shape) * np.dtype(dtype).itemsize
+        if not n_bytes:
+            return np.empty(shape, dtype)
+        offset, checksum = self._datasets[name].get("offset"), self._datasets[name].get("crc")
+        if not isinstance(offset, int) or offset < 0 or offset + n_bytes > self._size:
+            raise DamagedStoreError(f"{self._path} is cut short: {name} lies outside it")
+        values = np.asarray(np.memmap(self._path, dtype, "r", offset, shape))
+        if checksum is not None and zlib.crc32(values.tobytes()) != checksum:
+            raise DamagedStoreError(f"{self._path}: {name} is damaged")
+        return values
 
 
 class _Patient:
@@ -56,7 +190,7 @@ class _Patient:
                 self._write(content)
             except OSError as error:
                 self.error = error
-        if self.error is not None and len(content) <= _LARGE:
+        if self.error is not None and len(content) <= _SMALL:
             self._small[self._at] = bytes(content)
         self._at += len(content)
         self._end = max(self._end, self._at)

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import math
+import re
+import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-import h5py
 import numpy as np
+from numpy.typing import NDArray
 
+from featx.errors import DamagedStoreError
 from featx.store.files import prepare_cache, write_whole
-from featx.store.hdf5 import new_hdf5
+from featx.store.hdf5 import StoredFile, new_hdf5
 from featx.table import FileState, Sample
 
 _FORMAT_NAME = "featx data set"
 _FORMAT_VERSION = 1
 _NOT_READ = bytes(32)
+_NUMBERS = ("size", "mtime_ns", "width", "height")
 
 
 def write_snapshot(
@@ -51,47 +55,42 @@ def read_snapshot(cache: Path, dataset_id: str, decode: str) -> dict[str, FileSt
     images that another decode version skipped.
     """
     try:
-        with h5py.File(cache / "datasets" / f"{dataset_id}.h5", "r", locking=False) as file:
-            return _read(file, decode)
-    except Exception:  # h5py raises OSError, KeyError, ValueError, TypeError, ... on a damaged file
+        return _read(StoredFile(cache / "datasets" / f"{dataset_id}.h5"), decode)
+    except OSError:  # no such file, or a damaged one
         return {}
 
 
 def _write(path: Path, root: Path, decode: str, entries: Sequence[tuple[Sample, FileState]]) -> None:
+    attrs: dict[str, str | int] = {"format": _FORMAT_NAME, "format_version": _FORMAT_VERSION}
+    attrs |= {"root": str(root), "decode": decode}
     samples = [sample for sample, _ in entries]
     states = [state for _, state in entries]
-    with new_hdf5(path) as file:
-        file.attrs["format"], file.attrs["format_version"] = _FORMAT_NAME, _FORMAT_VERSION
-        file.attrs["root"], file.attrs["decode"] = _encode(str(root)), decode
-        _strings(file, "sample_id", [s.sample_id for s in samples])
-        _strings(file, "label", [s.label for s in samples])
-        _strings(file, "group", [s.group for s in samples])
-        _strings(file, "split", [s.split for s in samples])
-        _strings(file, "status", [s.status for s in states])
-        _strings(file, "reason", [s.reason for s in states])
-        for name in ("size", "mtime_ns", "width", "height"):
-            file.create_dataset(name, data=np.array([getattr(s, name) for s in states], np.int64))
-        hashes = b"".join(s.content_hash or _NOT_READ for s in states)
-        file.create_dataset("content_hash", data=np.frombuffer(hashes, np.uint8).reshape(-1, 32))
+    with new_hdf5(path, attrs) as file:
+        for name in ("sample_id", "label", "group", "split"):
+            file.add(name, _texts([getattr(sample, name) for sample in samples]))
+        for name in ("status", "reason"):
+            file.add(name, _texts([getattr(state, name) for state in states]))
+        for name in _NUMBERS:
+            file.add(name, np.array([getattr(state, name) for state in states], np.int64))
+        hashes = b"".join(state.content_hash or _NOT_READ for state in states)
+        file.add("content_hash", np.frombuffer(hashes, np.uint8).reshape(-1, 32))
 
 
-def _read(file: h5py.File, decode: str) -> dict[str, FileState]:
-    if file.attrs["format"] != _FORMAT_NAME or file.attrs["format_version"] != _FORMAT_VERSION:
+def _read(file: StoredFile, decode: str) -> dict[str, FileState]:
+    if (file.attrs.get("format"), file.attrs.get("format_version")) != (_FORMAT_NAME, _FORMAT_VERSION):
         return {}
-    same_decode = file.attrs["decode"] == decode
-    columns = [file[name][()] for name in ("size", "mtime_ns", "width", "height")]
-    sizes, times, widths, heights = (column.tolist() for column in columns)
-    ids, statuses, reasons = (
-        [_decode(value) for value in file[name][()]] for name in ("sample_id", "status", "reason")
-    )
-    hashes = [row.tobytes() for row in file["content_hash"][()]]
+    same_decode = file.attrs.get("decode") == decode
+    n = math.prod(file.shape("sample_id"))
+    sizes, times, widths, heights = (file.mapped(name, "<i8", (n,)).tolist() for name in _NUMBERS)
+    ids, statuses, reasons = (_read_texts(file, name, n) for name in ("sample_id", "status", "reason"))
+    hashes = [row.tobytes() for row in file.mapped("content_hash", "u1", (n, 32))]
     return {
         sample_id: FileState(
             sizes[i],
             times[i],
             b"" if hashes[i] == _NOT_READ else hashes[i],
-            statuses[i],
-            reasons[i],
+            sys.intern(statuses[i]),
+            sys.intern(reasons[i]),
             widths[i],
             heights[i],
         )
@@ -100,14 +99,14 @@ def _read(file: h5py.File, decode: str) -> dict[str, FileState]:
     }
 
 
-def _strings(file: h5py.File, name: str, values: Sequence[str | None]) -> None:
-    encoded: Any = np.array([_encode(v or "") for v in values], object)
-    file.create_dataset(name, data=encoded, dtype=h5py.string_dtype("utf-8"))
+def _texts(values: Sequence[str | None]) -> NDArray[np.bytes_]:
+    """Return text as byte strings of one width, at least one byte."""
+    encoded = [(value or "").encode("utf-8", "surrogateescape") for value in values]
+    return np.array(encoded, f"S{max(map(len, encoded), default=0) or 1}")
 
 
-def _encode(text: str) -> bytes:
-    return text.encode("utf-8", "surrogateescape")
-
-
-def _decode(content: bytes) -> str:
-    return content.decode("utf-8", "surrogateescape")
+def _read_texts(file: StoredFile, name: str, n: int) -> list[str]:
+    dtype = file.dtype(name)
+    if not re.fullmatch(r"\|S\d{1,5}", dtype):
+        raise DamagedStoreError(f"{name} is {dtype}, no text")
+    return [value.decode("utf-8", "surrogateescape") for value in file.mapped(name, dtype, (n,)).tolist()]
