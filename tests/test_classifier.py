@@ -159,7 +159,9 @@ def test_unknown_types_are_refused_by_name(fake, table, tmp_path):
     [
         ({"format": "photographs"}, "is not a featx model"),
         ({"format_version": 2}, "has format 2; this featx knows 1: update featx"),
-        ({"classes": None}, "is damaged"),
+        ({"classes": None}, "its class names are not a list of texts"),
+        ({"classes": ["a", "a"]}, "needed are two or more, each once"),
+        ({"temperature": 0}, "its temperature is 0, which is no positive number"),
         ({"n_folded": 7}, "is damaged"),
         ({"spec": "{}"}, "the feature recipe lacks backbone"),
         ({"evaluation": {}}, "is damaged"),

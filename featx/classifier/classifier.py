@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from featx.classifier.archive import Archive, dump_estimator, load_estimator
 from featx.classifier.folded import Folded, softmax
+from featx.classifier.soundness import check_arrays, check_classes, check_folded, check_temperature
 from featx.errors import ClassifierError, FeatxError
 from featx.evaluation import Evaluation
 from featx.images import probe_files
@@ -150,12 +151,22 @@ class Classifier:
     featurize: Featurize | None = field(default=None, repr=False, compare=False)
 
     def scores(self, X: NDArray[np.float32]) -> NDArray[np.float64]:
-        """Return a score for each class, shape (n_samples, n_classes); the largest one is the prediction."""
-        if self.folded is not None:
-            return self.folded.scores(X)
-        from featx.heads import scores_of
+        """Return a score for each class, shape (n_samples, n_classes); the largest one is the prediction.
 
-        return scores_of(self.estimator(), X, len(self.classes_))
+        Raises
+        ------
+        ClassifierError
+            Features or head are damaged: they give no numbers.
+        """
+        if self.folded is not None:
+            scores = self.folded.scores(X)
+        else:
+            from featx.heads import scores_of
+
+            scores = scores_of(self.estimator(), X, len(self.classes_))
+        if not np.isfinite(scores).all():
+            raise ClassifierError("the scores are no finite numbers: the model or the features are damaged")
+        return scores
 
     def probabilities(self, X: NDArray[np.float32]) -> NDArray[np.float64]:
         """Return calibrated probabilities, shape (n_samples, n_classes)."""
@@ -267,7 +278,7 @@ class Classifier:
             return cls._from_archive(archive, featurize)
         except FeatxError as error:
             raise ClassifierError(f"{file}: {error}") from None
-        except (KeyError, TypeError, ValueError) as error:
+        except (AttributeError, KeyError, OverflowError, TypeError, ValueError) as error:
             raise ClassifierError(f"{file} is damaged: {error!r}") from None
 
     def with_featurize(self, featurize: Featurize) -> Classifier:
@@ -304,11 +315,14 @@ class Classifier:
     @classmethod
     def _from_archive(cls, archive: Archive, featurize: Featurize | None) -> Classifier:
         header, arrays = archive.header, archive.arrays
+        check_arrays(arrays)
+        classes = check_classes(header["classes"])
         folded = out_of_fold = None
         if header["n_folded"]:
             numbers = range(int(header["n_folded"]))
             weights, biases = ([arrays[f"{kind}{i}"] for i in numbers] for kind in ("weight", "bias"))
             folded = Folded(weights, biases, bool(header["pairwise"]))
+            check_folded(folded, arrays["probes"].shape[1], len(classes))
         if header["sample_ids"] is not None:
             ids = tuple(str(sample_id) for sample_id in header["sample_ids"])
             out_of_fold = OutOfFold(ids, arrays["oof_y"], arrays["oof_scores"], arrays["oof_fold"])
@@ -319,9 +333,9 @@ class Classifier:
         return cls(
             spec=spec,
             title=str(header["title"]),
-            classes_=tuple(str(name) for name in header["classes"]),
+            classes_=classes,
             evaluation=Evaluation.from_dict(header["evaluation"]),
-            temperature=float(header["temperature"]),
+            temperature=check_temperature(header["temperature"]),
             estimator=lambda: load_estimator(archive.estimator),
             folded=folded,
             content_hashes=arrays["content_hashes"],

@@ -73,6 +73,8 @@ def _inside(place: str, name: str) -> str:
     path = PurePosixPath(name.strip().replace("\\", "/"))
     if not path.parts:
         raise DatasetError(f"{place}: the path is missing")
+    if "\0" in name:
+        raise DatasetError(f"{place}: the path holds a NUL character, which no file name can; is this a CSV file?")
     if path.is_absolute() or PureWindowsPath(name.strip()).drive or ".." in path.parts:
         raise DatasetError(
             f"{place}: {name.strip()} lies outside the manifest's folder; give paths relative to it, "
