@@ -1,4 +1,4 @@
-"""What survives which damage: ``python -m benchmarks.faults [--tries 100] [--odd DIR]``.
+"""What survives which damage: ``python -m benchmarks.faults [--tries 100] [--inputs 10000] [--odd DIR]``.
 
 Every fault is done for real, to runs of ``featx extract`` on the sample in ``data/`` with the default network:
 processes are killed at random instants, disks fill, files change under a run, bytes flip. Afterwards the run is
@@ -29,6 +29,7 @@ from benchmarks.damage import (
     unwritable,
 )
 from benchmarks.extraction_runs import Place, Tally
+from benchmarks.fuzz import READERS, fuzz
 from benchmarks.processes import print_head, print_json, print_row
 
 _DATA = Path(__file__).parent.parent / "data"
@@ -37,6 +38,7 @@ _DATA = Path(__file__).parent.parent / "data"
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--tries", type=int, default=100, help="kills and flips; other faults are done less often")
+    parser.add_argument("--inputs", type=int, default=10_000, help="fuzz inputs for each reader")
     parser.add_argument("--odd", type=Path, help="folder of odd and hostile image files")
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
@@ -67,6 +69,10 @@ def main() -> None:
             show(fault, do())
         if arguments.odd is not None:
             show(f"odd files of {arguments.odd.name}", odd_files(place, arguments.odd))
+    for reader in READERS if arguments.inputs else ():
+        found = fuzz(reader, arguments.inputs, arguments.seed)
+        remark = f"{found.accepted:,} accepted, {found.refused:,} refused"
+        show(f"mutated input to the {reader} reader", Tally(found.inputs, wrong=found.wrong, remark=remark))
     print_json(results)
 
 
