@@ -17,6 +17,16 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from featx.backbones import Backbone, list_backbones
+    from featx.caching import (
+        CacheListing,
+        Cleaning,
+        Export,
+        Verification,
+        clean_cache,
+        export_features,
+        list_cache,
+        verify_cache,
+    )
     from featx.classifier import Classifier, Predictions
     from featx.errors import FeatxError
     from featx.evaluation import Evaluation
@@ -35,32 +45,43 @@ __version__ = "0.1.0"
 # What is public and where it lives; imported at first use, so that `import featx` and `featx --help` are quick.
 _HOMES = {
     "Backbone": "featx.backbones",
+    "CacheListing": "featx.caching",
     "Classifier": "featx.classifier",
+    "Cleaning": "featx.caching",
     "Evaluation": "featx.evaluation",
+    "Export": "featx.caching",
     "Extraction": "featx.table",
     "FeatureSpec": "featx.spec",
     "FeatureTable": "featx.table",
     "FeatxError": "featx.errors",
+    "Inspection": "featx.inspection",
     "Prediction": "featx.prediction",
     "Predictions": "featx.classifier",
     "Report": "featx.reporting",
     "Runtime": "featx.runtime",
+    "Verification": "featx.caching",
+    "clean_cache": "featx.caching",
+    "export_features": "featx.caching",
     "extract": "featx.extraction",
-    "inspect": "featx.inspection",
-    "Inspection": "featx.inspection",
     "fit": "featx.fitting",
+    "inspect": "featx.inspection",
     "latest": "featx.extraction",
     "list_backbones": "featx.backbones",
+    "list_cache": "featx.caching",
     "load": "featx.prediction",
     "make_sample": "featx.sample",
     "predict": "featx.prediction",
     "report": "featx.reporting",
+    "verify_cache": "featx.caching",
 }
 
 __all__ = [
     "Backbone",
+    "CacheListing",
     "Classifier",
+    "Cleaning",
     "Evaluation",
+    "Export",
     "Extraction",
     "FeatureSpec",
     "FeatureTable",
@@ -70,15 +91,20 @@ __all__ = [
     "Predictions",
     "Report",
     "Runtime",
+    "Verification",
+    "clean_cache",
+    "export_features",
     "extract",
     "fit",
     "inspect",
     "latest",
     "list_backbones",
+    "list_cache",
     "load",
     "make_sample",
     "predict",
     "report",
+    "verify_cache",
 ]
 
 

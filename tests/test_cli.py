@@ -27,8 +27,22 @@ COMMANDS = {
     "inspect": featx.inspect,
     "backbones": featx.list_backbones,
     "demo": featx.make_sample,
+    "cache ls": featx.list_cache,
+    "cache verify": featx.verify_cache,
+    "cache gc": featx.clean_cache,
+    "cache export": featx.export_features,
 }
 """Every command and its library twin."""
+
+
+def commands():
+    """Return every command by its full name, as in ``cache ls``."""
+    found = {}
+    for name, command in typer.main.get_command(app).commands.items():
+        below = getattr(command, "commands", None)
+        found |= {name: command} if below is None else {f"{name} {sub}": one for sub, one in below.items()}
+    return found
+
 
 DOCS = Path(__file__).parent.parent / "docs" / "commands.md"
 
@@ -50,9 +64,8 @@ def workplace(fake, tmp_path, monkeypatch):
 
 
 def test_every_command_has_help_json_documentation_and_a_twin():
-    commands = typer.main.get_command(app).commands
-    assert set(commands) == set(COMMANDS)
-    for name, command in commands.items():
+    assert set(commands()) == set(COMMANDS)
+    for name, command in commands().items():
         assert command.help
         options = {option for parameter in command.params for option in parameter.opts}
         assert "--json" in options, name
@@ -66,16 +79,16 @@ def test_every_command_has_help_json_documentation_and_a_twin():
                 assert f"`{option}" in section, f"{name} {option} is not documented"
 
 
-@pytest.mark.parametrize("name", ["extract", "predict", "inspect"])
+@pytest.mark.parametrize("name", ["extract", "predict", "inspect", "cache verify", "cache gc", "cache export"])
 def test_arguments_are_those_of_the_library_twin(name):
-    command = typer.main.get_command(app).commands[name]
+    command = commands()[name]
     own = {"cache", "workers", "batch_size", "device", "max_pixels", "as_json"}  # these make the Runtime, and print
     theirs = set(inspect.signature(COMMANDS[name]).parameters) - {"runtime"}
     assert {parameter.name for parameter in command.params} - own == theirs
 
 
 def test_defaults_are_those_of_the_library_twin():
-    command = typer.main.get_command(app).commands["extract"]
+    command = commands()["extract"]
     twin = inspect.signature(featx.extract).parameters
     for parameter in command.params:
         if parameter.name in twin:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from featx.cli import backbones, demo, extract, fit, inspect, predict, report
+from featx.cli import backbones, cache, demo, extract, fit, inspect, predict, report
 from featx.cli.console import guarded
 
 app = typer.Typer(
@@ -39,3 +39,10 @@ app.command("predict")(guarded(predict.predict))
 app.command("inspect")(guarded(inspect.inspect))
 app.command("backbones")(guarded(backbones.backbones))
 app.command("demo")(guarded(demo.demo))
+
+_cache = typer.Typer(help="Look after the cache.", no_args_is_help=True, rich_markup_mode=None)
+_cache.command("ls")(guarded(cache.ls))
+_cache.command("verify")(guarded(cache.verify))
+_cache.command("gc")(guarded(cache.gc))
+_cache.command("export")(guarded(cache.export))
+app.add_typer(_cache, name="cache")

@@ -1,4 +1,4 @@
-"""From a data set and a recipe to a feature table: extract, and what was extracted last."""
+"""From a data set and a recipe to a feature table: extract, and the recipe of a model applied."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import itertools
 import shlex
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,14 +17,12 @@ from numpy.typing import NDArray
 from featx.backbones import DEFAULT_BACKBONE
 from featx.dataset import Dataset, dataset_id, gather, scan, scan_unlabelled
 from featx.errors import (
-    DatasetError,
     DatasetNotFoundError,
     ImageError,
     SpecError,
-    StoreError,
 )
 from featx.extraction.darkness import stop_if_too_dark
-from featx.extraction.filling import fill, look_up
+from featx.extraction.filling import fill
 from featx.extraction.joining import dataset_table, joined, table_of
 from featx.extraction.recipes import Wish, choose_recipe, find_network, how_read, locate
 from featx.extraction.starting import reproducible
@@ -32,8 +31,8 @@ from featx.runtime import Runtime
 from featx.spec import FeatureSpec
 from featx.store import (
     FeatureStore,
-    read_graph,
-    read_latest,
+    quantized_name,
+    read_quantized_graph,
     read_snapshot,
     write_graph,
     write_latest,
@@ -132,8 +131,8 @@ def extract(
     wish = Wish(layer, pooling, resize, white, page, engine, precision, recalibrate)
     spec = choose_recipe(source, dataset, decode, wish, runtime)
     store = FeatureStore(runtime.cache, spec)
-    filled = fill(dataset.pictures, memo, store, lambda: source.file, runtime)
-    _remember(runtime.cache, dataset, how, filled.states)
+    remember = partial(_remember, runtime.cache, dataset, how)
+    filled = fill(dataset.pictures, memo, store, lambda: source.file, runtime, remember)
     table = dataset_table(dataset, filled, store, source.title, started)
     options = {"backbone": backbone, "weights": weights, "layer": layer, "pooling": pooling, "size": size}
     options |= {
@@ -149,34 +148,6 @@ def extract(
     _note_latest(runtime.cache, path, spec, source.title, options)
     _check_strict(table, strict)
     return table
-
-
-def latest(runtime: Runtime | None = None) -> FeatureTable:
-    """Return the set that was extracted last into a cache, with its labels as they are now.
-
-    Raises
-    ------
-    StoreError
-        Nothing was extracted yet.
-    DatasetError
-        Pictures have come since, and have no features.
-    """
-    runtime = runtime or Runtime()
-    started = time.monotonic()
-    path, spec, title, options = _read_latest(runtime.cache)
-    memo = read_snapshot(runtime.cache, dataset_id(path), how_read(spec.decode, spec.white, spec.page, runtime))
-    reading = {name: options[name] for name in ("label_by", "path_column", "label_column") if name in options}
-    dataset = scan(path, memo=memo, **reading)
-    runtime.notice(f"{path}: {dataset.description} (extracted last)")
-    store = FeatureStore(runtime.cache, spec)
-    filled = look_up(dataset.pictures, memo, store, runtime)
-    lacking = sum(state.status == "lacking" for state in filled.states)
-    if lacking:
-        raise DatasetError(
-            f"{lacking:,} of {len(dataset.pictures):,} pictures of {path} have no features yet; "
-            f"extract them first: {extract_command(path, options)}"
-        )
-    return dataset_table(dataset, filled, store, title, started)
 
 
 def featurize(
@@ -233,8 +204,8 @@ def featurize(
         spec = reproducible(spec, runtime)
     if weights is not None:
         locate(spec, weights, runtime)  # the wrong file is refused even if all is cached
-    if graph is not None and spec.graph is not None and read_graph(runtime.cache, spec.graph) is None:
-        write_graph(runtime.cache, spec.graph, graph.tobytes())
+    if graph is not None and spec.graph is not None:
+        _keep_quantized(spec.graph, graph.tobytes(), runtime.cache)
     store = FeatureStore(runtime.cache, spec)
     samples: list[Sample] = []
     ignored: list[str] = []
@@ -242,15 +213,21 @@ def featurize(
     how = how_read(spec.decode, spec.white, spec.page, runtime)
     for dataset in _unlabelled([Path(path) for path in paths], runtime.cache, how):
         memo = read_snapshot(runtime.cache, dataset.id, how) if dataset.id else {}
-        filled = fill(dataset.pictures, memo, store, lambda: locate(spec, weights, runtime), runtime)
-        if dataset.id:
-            _remember(runtime.cache, dataset, how, filled.states)
+        remember = partial(_remember, runtime.cache, dataset, how)
+        filled = fill(dataset.pictures, memo, store, lambda: locate(spec, weights, runtime), runtime, remember)
         passes.append(filled)
         samples += [Sample(found.path.as_posix()) for found in dataset.pictures]
         ignored += [(dataset.root / entry.name).as_posix() for entry in dataset.ignored]
     table = table_of("pictures", samples, ignored, joined(passes), store, spec.backbone, started)
     _check_strict(table, strict)
     return table
+
+
+def _keep_quantized(name: str, graph: bytes, cache: Path) -> None:
+    if quantized_name(graph) != name:
+        raise SpecError(f"the quantized graph of this model is not the one that its recipe names ({name})")
+    if read_quantized_graph(cache, name) is None:
+        write_graph(cache, name, graph)
 
 
 def extract_command(path: Path, options: Mapping[str, Any]) -> str:
@@ -279,6 +256,8 @@ def _unlabelled(paths: Sequence[Path], cache: Path, how: str) -> Iterator[Datase
 
 
 def _remember(cache: Path, dataset: Dataset, how: str, states: Sequence[FileState]) -> None:
+    if not dataset.id:  # single files
+        return
     entries = [(found.sample, state) for found, state in zip(dataset.pictures, states, strict=True)]
     entries += [
         (Sample(entry.name), FileState(entry.size, entry.mtime_ns, status="ignored")) for entry in dataset.ignored
@@ -290,16 +269,6 @@ def _remember(cache: Path, dataset: Dataset, how: str, states: Sequence[FileStat
 def _note_latest(cache: Path, path: Path, spec: FeatureSpec, title: str, options: dict[str, Any]) -> None:
     kept = {name: str(value) if isinstance(value, Path) else value for name, value in options.items()}
     write_latest(cache, {"data": str(path.resolve()), "spec": spec.to_json(), "title": title, "options": kept})
-
-
-def _read_latest(cache: Path) -> tuple[Path, FeatureSpec, str, dict[str, Any]]:
-    noted = read_latest(cache)
-    if noted is None:
-        raise StoreError(f"nothing was extracted into {cache} yet; name the pictures: featx fit DATA")
-    try:
-        return Path(noted["data"]), FeatureSpec.from_json(noted["spec"]), str(noted["title"]), dict(noted["options"])
-    except (KeyError, TypeError, ValueError):
-        raise StoreError(f"{cache / 'latest.json'} is damaged; name the pictures: featx fit DATA") from None
 
 
 def _check_strict(table: FeatureTable, strict: bool) -> None:

@@ -16,7 +16,7 @@ from featx.extraction.reading import Reader, Reading, preparing_as
 from featx.extraction.starting import Locate, probe_features, start
 from featx.runtime import Runtime
 from featx.spec import FeatureSpec
-from featx.store import FeatureStore, Rows, StoredFeatures, StoreWriter, keys_of
+from featx.store import FeatureStore, Rows, StoredFeatures, StoreWriter, keys_of, note_use
 from featx.table import FileState
 
 _WIDE = 100_000
@@ -52,6 +52,7 @@ def fill(
     store: FeatureStore,
     locate: Locate,
     runtime: Runtime,
+    remember: Callable[[Sequence[FileState]], None] = lambda states: None,
 ) -> Filled:
     """Compute what a store lacks of some pictures; what is there is not computed again.
 
@@ -64,6 +65,9 @@ def fill(
     locate : callable
         Returns the weight file or local network of the recipe; called only if something must be computed.
     runtime : Runtime
+    remember : callable
+        Called with the states of all pictures, the store still locked: whoever cleans it next knows whose rows they
+        are.
 
     Raises
     ------
@@ -88,7 +92,10 @@ def fill(
         device = _compute(spec, locate, runtime, pending, writer, progress)
         del stored
         writer.finish()
-    return Filled(pending.settle(states, memo), pending.n_computed, device, dict(pending.notes))
+        settled = pending.settle(states, memo)
+        remember(settled)
+    note_use(store.path)
+    return Filled(settled, pending.n_computed, device, dict(pending.notes))
 
 
 def look_up(pictures: Sequence[Found], memo: Mapping[str, FileState], store: FeatureStore, runtime: Runtime) -> Filled:
@@ -105,6 +112,7 @@ def look_up(pictures: Sequence[Found], memo: Mapping[str, FileState], store: Fea
         The store cannot be read.
     """
     stored = store.snapshot()
+    note_use(store.path)
     states = recall(pictures, memo, stored)
     todo = [found for found, state in zip(pictures, states, strict=True) if state is None]
     read = [reading.state for reading in Reader(_lookup(stored), None, runtime.n_workers).read(todo)]

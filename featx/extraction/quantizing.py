@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
@@ -16,7 +15,7 @@ from featx.extraction.reading import preparing_as
 from featx.extraction.starting import Locate, graph_key, graph_of, mean_cosine
 from featx.runtime import Runtime
 from featx.spec import FeatureSpec
-from featx.store import read_calibration, remember_calibration, write_graph
+from featx.store import quantized_name, read_calibration, remember_calibration, write_graph
 
 _PICTURES = 300
 _MIN_AGREEMENT = 0.9
@@ -68,7 +67,7 @@ def quantized_graph(
     if cosine < _MIN_AGREEMENT:
         raise EngineError(f"in int8 this network agrees with float32 only to cosine {cosine:.3f}; use --precision auto")
     runtime.notice(f"int8: features agree with float32 to cosine {cosine:.4f}")
-    name = hashlib.sha256(quantized).hexdigest()[:16]
+    name = quantized_name(quantized)
     write_graph(runtime.cache, name, quantized)
     remember_calibration(runtime.cache, key, dataset_id, name)
     return name

@@ -25,7 +25,7 @@ from featx.errors import EngineError
 from featx.images import prepare, probe_files
 from featx.runtime import Runtime
 from featx.spec import FeatureSpec
-from featx.store import read_agreements, read_graph, remember_agreement, write_graph
+from featx.store import read_agreements, read_graph, read_quantized_graph, remember_agreement, write_graph
 
 MIN_AGREEMENT = 0.995
 """Mean cosine of the probe pictures' features with those in float32 that a smaller precision needs."""
@@ -131,14 +131,17 @@ def graph_of(spec: FeatureSpec, locate: Locate, runtime: Runtime) -> bytes:
     EngineError
         It is a quantized one that is not in the cache: it cannot be made again.
     """
-    key = spec.graph or graph_key(spec)
-    graph = read_graph(runtime.cache, key)
-    if graph is None:
-        if spec.graph is not None:
+    if spec.graph is not None:
+        quantized = read_quantized_graph(runtime.cache, spec.graph)
+        if quantized is None:
             raise EngineError(
                 f"the quantized graph {spec.graph} of these features is not in {runtime.cache} any more; "
                 "extract again with --recalibrate"
             )
+        return quantized
+    key = graph_key(spec)
+    graph = read_graph(runtime.cache, key)
+    if graph is None:
         graph = convert(build_network(spec, locate()))
         write_graph(runtime.cache, key, graph)
     return graph

@@ -15,8 +15,9 @@ import numpy as np
 from featx.classifier import Classifier
 from featx.errors import OutputError
 from featx.extraction import featurize
+from featx.output import check_output
 from featx.prediction.sorting import Sorter
-from featx.prediction.writing import Row, check_output, open_table
+from featx.prediction.writing import WRITERS, Row, open_table
 from featx.runtime import Runtime
 from featx.store import write_whole
 from featx.table import FeatureTable
@@ -157,7 +158,7 @@ def predict(
         raise OutputError(f"--top-k {top_k}: the model has {len(classifier.classes_)} classes")
     target = None if output is None else Path(output)
     if target is not None:
-        check_output(target, overwrite)
+        check_output(target, WRITERS, overwrite)
     sorter = None
     if sort_into is not None:
         sorter = Sorter(Path(sort_into), classifier.classes_, link, overwrite)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-from featx.errors import MissingExtraError, OutputError
+from featx.output import csv_path, csv_text, import_pyarrow, utf8_text
 
 Row = tuple[Any, ...]
 
@@ -23,29 +23,9 @@ class TableWriter(Protocol):
         """Finish the file."""
 
 
-def check_output(path: Path, overwrite: bool) -> None:
-    """Make sure, before any work, that an output can be written.
-
-    Raises
-    ------
-    OutputError
-        Unknown kind of file, an existing file, or no such folder.
-    MissingExtraError
-        Parquet without pyarrow.
-    """
-    if path.suffix.lower() not in _WRITERS:
-        raise OutputError(f"-o {path}: the name must end in {', '.join(_WRITERS)}")
-    if path.exists() and not overwrite:
-        raise OutputError(f"{path} exists; add --overwrite to replace it, or choose another name")
-    if not path.parent.is_dir():
-        raise OutputError(f"-o {path}: there is no folder {path.parent}")
-    if path.suffix.lower() == ".parquet":
-        _import_pyarrow()
-
-
 def open_table(path: Path, kind: str, columns: Sequence[str]) -> TableWriter:
     """Open a file for rows of the given columns; ``kind`` is the ending of the final name, as ``.csv``."""
-    return _WRITERS[kind](path, columns)
+    return WRITERS[kind](path, columns)
 
 
 class _CsvWriter:
@@ -55,7 +35,7 @@ class _CsvWriter:
         self._writer.writerow(columns)
 
     def write(self, rows: Sequence[Row]) -> None:
-        self._writer.writerows([_csv_value(value) for value in row] for row in rows)
+        self._writer.writerows([csv_path(path), *map(_csv_value, values)] for path, *values in rows)
 
     def close(self) -> None:
         self._stream.close()
@@ -76,7 +56,7 @@ class _JsonLinesWriter:
 
 class _ParquetWriter:
     def __init__(self, path: Path, columns: Sequence[str]) -> None:
-        pa, parquet = _import_pyarrow()
+        pa, parquet = import_pyarrow()
         texts = {"path", "label", "status", "reason"}
         types = {"seen": pa.bool_(), **dict.fromkeys(texts, pa.string())}
         fields = [
@@ -87,7 +67,7 @@ class _ParquetWriter:
 
     def write(self, rows: Sequence[Row]) -> None:
         columns = [
-            [_utf8(value) if isinstance(value, str) else value for value in column]
+            [utf8_text(value) if isinstance(value, str) else value for value in column]
             for column in zip(*rows, strict=True)
         ]
         arrays = [self._pa.array(c, f.type) for c, f in zip(columns, self._schema, strict=True)]
@@ -100,25 +80,15 @@ class _ParquetWriter:
 def _csv_value(value: Any) -> Any:
     if isinstance(value, bool):
         return "true" if value else "false"
+    if isinstance(value, str):
+        return csv_text(value)
     return f"{value:.6f}" if isinstance(value, float) else value
 
 
-def _utf8(text: str) -> str:
-    return text.encode("utf-8", "backslashreplace").decode()
-
-
-def _import_pyarrow() -> tuple[Any, Any]:
-    try:
-        import pyarrow
-        import pyarrow.parquet
-    except ImportError:
-        raise MissingExtraError("Parquet output needs pyarrow: pip install 'featx[parquet]', or use .csv") from None
-    return pyarrow, pyarrow.parquet
-
-
-_WRITERS: dict[str, Callable[[Path, Sequence[str]], TableWriter]] = {
+WRITERS: dict[str, Callable[[Path, Sequence[str]], TableWriter]] = {
     ".csv": _CsvWriter,
     ".jsonl": _JsonLinesWriter,
     ".ndjson": _JsonLinesWriter,
     ".parquet": _ParquetWriter,
 }
+"""What writes a table, by the ending of the file's name."""

@@ -1,14 +1,19 @@
 """From results to what people and programs read; nothing is computed here."""
 
+from featx.reporting.caches import cleaning_lines, export_lines, listing_lines, verification_lines
 from featx.reporting.report import Report, report
 from featx.reporting.terminal import evaluation_lines, extraction_lines, full_lines, inspection_lines, prediction_lines
 
 __all__ = [
     "Report",
+    "cleaning_lines",
     "evaluation_lines",
+    "export_lines",
     "extraction_lines",
     "full_lines",
     "inspection_lines",
+    "listing_lines",
     "prediction_lines",
     "report",
+    "verification_lines",
 ]

@@ -1,37 +1,65 @@
 """The cache on disk: feature stores, data-set snapshots and what was extracted last (docs/format.md)."""
 
+from featx.store.base import count_base
+from featx.store.checking import Finding, check_file
+from featx.store.contents import CacheFile, last_use, list_files, note_use, open_store, spec_of
 from featx.store.features import FeatureStore, StoredFeatures, StoreWriter
 from featx.store.files import CACHE_TAG, write_whole
 from featx.store.graphs import (
+    quantized_name,
     read_agreements,
     read_calibration,
+    read_calibrations,
     read_graph,
+    read_quantized_graph,
     remember_agreement,
     remember_calibration,
     write_graph,
 )
+from featx.store.journal import count_journal
 from featx.store.latest import read_latest, read_sizes, remember_size, write_latest
 from featx.store.rows import Rows, keys_of
-from featx.store.snapshot import read_snapshot, write_snapshot
+from featx.store.snapshot import SnapshotSummary, read_snapshot, summarize_snapshot, write_snapshot
+from featx.store.sweeping import Swept, delete_leftover, sweep_store
+from featx.store.tables import write_table
 
 __all__ = [
     "CACHE_TAG",
+    "CacheFile",
     "FeatureStore",
+    "Finding",
     "Rows",
+    "SnapshotSummary",
     "StoreWriter",
     "StoredFeatures",
+    "Swept",
+    "check_file",
+    "count_base",
+    "count_journal",
+    "delete_leftover",
     "keys_of",
+    "last_use",
+    "list_files",
+    "note_use",
+    "open_store",
+    "quantized_name",
     "read_agreements",
     "read_calibration",
+    "read_calibrations",
     "read_graph",
     "read_latest",
+    "read_quantized_graph",
     "read_sizes",
     "read_snapshot",
     "remember_agreement",
     "remember_calibration",
     "remember_size",
+    "spec_of",
+    "summarize_snapshot",
+    "sweep_store",
     "write_graph",
     "write_latest",
     "write_snapshot",
+    "write_table",
     "write_whole",
 ]

@@ -97,6 +97,29 @@ def read_head(path: Path) -> Head:
     return _head(_opened(path), path)
 
 
+def count_base(path: Path) -> tuple[Head, int]:
+    """Read what a base file says about itself, and how many rows it has; none of them is looked at.
+
+    Raises
+    ------
+    NewerFormatError, DamagedStoreError
+        As :func:`read_head`.
+    """
+    file = _opened(path)
+    return _head(file, path), _n_rows(file)
+
+
+def check_base_structure(path: Path) -> None:
+    """Make sure that nothing changed in a base file besides its rows.
+
+    Raises
+    ------
+    NewerFormatError, DamagedStoreError
+        As :func:`read_head`; or other programs cannot read the file as it was written.
+    """
+    _opened(path).check_structure()
+
+
 def read_base(path: Path) -> tuple[Head, RowFile]:
     """Open a base file and check every row.
 
@@ -109,13 +132,17 @@ def read_base(path: Path) -> tuple[Head, RowFile]:
     """
     file = _opened(path)
     head = _head(file, path)
-    n_rows = file.shape("crc")[0] if file.shape("crc") else 0
+    n_rows = _n_rows(file)
     rows = Rows(
         file.mapped("key", "u1", (n_rows, KEY_BYTES)),
         file.mapped("signature", "u1", (n_rows, *SIGNATURE_SHAPE)),
         file.mapped("features", "<f4", (n_rows, head.feature_dim)),
     )
     return head, RowFile.check(rows, file.mapped("crc", "<u4", (n_rows,)))
+
+
+def _n_rows(file: StoredFile) -> int:
+    return file.shape("crc")[0] if file.shape("crc") else 0
 
 
 def _opened(path: Path) -> StoredFile:

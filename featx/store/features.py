@@ -14,7 +14,7 @@ from featx.errors import DamagedStoreError, StoreError
 from featx.spec import FeatureSpec
 from featx.store.base import Head, block_bounds, read_base, read_head, write_base
 from featx.store.files import locked, not_written, prepare_cache, remove_leftovers, write_whole
-from featx.store.graphs import read_graph
+from featx.store.graphs import read_quantized_graph
 from featx.store.journal import JournalWriter, read_journal
 from featx.store.rows import KEY_DTYPE, RowFile, Rows, no_rows, sortable
 
@@ -41,7 +41,7 @@ class FeatureStore:
 
     def graph(self) -> bytes | None:
         """Return the quantized graph of the recipe, where it has one and it is kept."""
-        return None if self.spec.graph is None else read_graph(self._cache, self.spec.graph)
+        return None if self.spec.graph is None else read_quantized_graph(self._cache, self.spec.graph)
 
     def head(self) -> Head | None:
         """Return what the store says about itself, None if there is no store.

@@ -18,7 +18,7 @@ _REPLACE_SECONDS = 10.0
 CACHE_TAG = "CACHEDIR.TAG"
 """Marks a folder as a cache, for backup programs and for featx's own scan (bford.info/cachedir)."""
 
-_CACHE_TAG_TEXT = "Signature: 8a477f597d28d172789f06886806bc55\n# This folder was made by featx.\n"
+CACHE_TAG_TEXT = "Signature: 8a477f597d28d172789f06886806bc55\n# This folder was made by featx.\n"
 
 
 def prepare_cache(cache: Path, folder: str) -> Path:
@@ -33,7 +33,7 @@ def prepare_cache(cache: Path, folder: str) -> Path:
         (cache / folder).mkdir(parents=True, exist_ok=True)
         tag = cache / CACHE_TAG
         if not tag.exists():
-            tag.write_text(_CACHE_TAG_TEXT)
+            tag.write_text(CACHE_TAG_TEXT)
     except OSError as error:
         raise StoreError(
             f"the cache {cache} cannot be written: {error.strerror or error}; choose another --cache"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
+from featx.errors import DamagedStoreError
 from featx.store.files import prepare_cache, write_whole
 from featx.store.latest import read_json, write_json
 
@@ -14,13 +15,37 @@ _MAGIC = b"featx graph 1\n\0\0"
 def read_graph(cache: Path, key: str) -> bytes | None:
     """Return a graph; None if there is none, or if its bytes are not those that were written."""
     try:
-        content = (cache / "graphs" / f"{key}.graph").read_bytes()
-    except OSError:
+        return check_graph(cache / "graphs" / f"{key}.graph")
+    except OSError:  # no such file, or a damaged one
         return None
+
+
+def quantized_name(graph: bytes) -> str:
+    """Return the name of a quantized graph, which is part of its recipe: a digest of the graph."""
+    return hashlib.sha256(graph).hexdigest()[:16]
+
+
+def read_quantized_graph(cache: Path, name: str) -> bytes | None:
+    """Return a quantized graph; None if there is none, or another one of that name."""
+    graph = read_graph(cache, name)
+    return graph if graph is not None and quantized_name(graph) == name else None
+
+
+def check_graph(path: Path) -> bytes:
+    """Return a graph.
+
+    Raises
+    ------
+    DamagedStoreError
+        Its bytes are not those that were written.
+    OSError
+        It cannot be read.
+    """
+    content = path.read_bytes()
     start = len(_MAGIC) + 32
     graph = content[start:]
     if content[: len(_MAGIC)] != _MAGIC or content[len(_MAGIC) : start] != hashlib.sha256(graph).digest():
-        return None
+        raise DamagedStoreError(f"{path} is damaged: its digest is another")
     return graph
 
 
@@ -41,6 +66,12 @@ def read_calibration(cache: Path, key: str, dataset_id: str) -> str | None:
     """Return the name of the graph that was quantized from the graph ``key`` for a data set, None if none was."""
     name = (read_json(cache / "graphs" / f"{key}.int8.json") or {}).get(dataset_id)
     return name if isinstance(name, str) else None
+
+
+def read_calibrations(cache: Path) -> dict[str, set[str]]:
+    """Return the names of the graphs that were quantized from each graph, by its name."""
+    notes = {path.name.removesuffix(".int8.json"): read_json(path) for path in (cache / "graphs").glob("*.int8.json")}
+    return {key: {name for name in (note or {}).values() if isinstance(name, str)} for key, note in notes.items()}
 
 
 def remember_calibration(cache: Path, key: str, dataset_id: str, name: str) -> None:

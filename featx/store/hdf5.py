@@ -4,8 +4,9 @@ The HDF5 library crashes where a write fails, and can crash or hang on a file wh
 sees a failed write, and never reads: the user block before the HDF5 content says where each dataset lies, and datasets
 are mapped from there. Every other program reads the files as plain HDF5.
 
-User block: magic, length and CRC-32 of the index (little-endian), the index as JSON: ``attrs``, and for each dataset
-``dtype``, ``shape``, ``offset`` in the file, and ``crc`` of its bytes or null.
+User block: magic, length and CRC-32 of the index (little-endian), the index as JSON, filled up with spaces: ``attrs``;
+for each dataset ``dtype``, ``shape``, ``offset`` in the file, and ``crc`` of its bytes or null; ``size`` of the file;
+and ``structure``, the CRC-32 of what lies between the datasets.
 """
 
 from __future__ import annotations
@@ -41,22 +42,26 @@ class NewFile:
         self._checked: dict[str, int] = {}
 
     def add(self, name: str, values: NDArray[Any]) -> None:
-        """Write a dataset whose bytes are checked when it is read."""
+        """Write a dataset whose bytes are checked when it is read; byte strings are UTF-8."""
+        import h5py
+
         values = np.ascontiguousarray(values)
-        self._file.create_dataset(name, data=values)
+        is_text = values.dtype.kind == "S"
+        tagged = values.astype(h5py.string_dtype("utf-8", values.itemsize)) if is_text else values
+        self._file.create_dataset(name, data=tagged)
         self._checked[name] = zlib.crc32(values.tobytes())
 
     def create(self, name: str, shape: tuple[int, ...], dtype: str) -> Any:
         """Make a dataset that the caller fills and checks."""
         return self._file.create_dataset(name, shape, dtype)
 
-    def index(self) -> dict[str, Any]:
-        """Return dtype, shape, offset and checksum of each dataset."""
+    def index(self) -> dict[str, dict[str, Any]]:
+        """Return dtype, shape, offset and checksum of each dataset; an empty one lies nowhere, at 0."""
         return {
             name: {
                 "dtype": dataset.dtype.str,
                 "shape": list(dataset.shape),
-                "offset": dataset.id.get_offset(),
+                "offset": dataset.id.get_offset() or 0,
                 "crc": self._checked.get(name),
             }
             for name, dataset in self._file.items()
@@ -89,11 +94,33 @@ def new_hdf5(path: Path, attrs: Mapping[str, str | int]) -> Iterator[NewFile]:
             new = NewFile(file)
             yield new
             file.flush()
-            index = json.dumps({"attrs": dict(attrs), "datasets": new.index()}, sort_keys=True).encode()
+            datasets = new.index()
+        content = {"attrs": dict(attrs), "datasets": datasets, "size": patient.end}
+        content["structure"] = _structure(patient, room, content)
+        index = json.dumps(content, sort_keys=True).encode().ljust(room - _HEAD.size)
         patient.seek(0)
         patient.write(memoryview(_HEAD.pack(_MAGIC, len(index), zlib.crc32(index)) + index))
         if patient.error is not None:
             raise patient.error
+
+
+def _structure(stream: Any, at: int, content: Mapping[str, Any]) -> int:
+    """Return the CRC-32 of what lies between the datasets, from ``at`` to the end."""
+    spans = sorted(
+        (one["offset"], math.prod(one["shape"]) * np.dtype(one["dtype"]).itemsize)
+        for one in content["datasets"].values()
+        if one["offset"]
+    )
+    crc = 0
+    for offset, n_bytes in [*spans, (content["size"], 0)]:
+        while at < offset:
+            stream.seek(at)
+            part = stream.read(min(offset - at, _LARGEST_INDEX))
+            if not part:
+                return -1
+            crc, at = zlib.crc32(part, crc), at + len(part)
+        at = max(at, offset + n_bytes)
+    return crc
 
 
 class StoredFile:
@@ -118,14 +145,34 @@ class StoredFile:
             head = stream.read(_HEAD.size)
             magic, length, checksum = _HEAD.unpack(head) if len(head) == _HEAD.size else (b"", 0, 0)
             index = stream.read(min(length, _LARGEST_INDEX)) if magic == _MAGIC else b""
+            self._begin = stream.tell()
         if not index or zlib.crc32(index) != checksum:
             raise DamagedStoreError(f"{path} is damaged, or no file of featx")
         try:
             content = json.loads(index)
             self.attrs: dict[str, Any] = dict(content["attrs"])
             self._datasets: dict[str, dict[str, Any]] = {name: dict(one) for name, one in content["datasets"].items()}
+            self._content = content
         except (AttributeError, KeyError, RecursionError, TypeError, ValueError):
             raise DamagedStoreError(f"{path} is damaged, or no file of featx") from None
+
+    def check_structure(self) -> None:
+        """Make sure that nothing changed outside the datasets; that is of use to other programs only.
+
+        Raises
+        ------
+        DamagedStoreError
+            Something did, or the file has another length.
+        """
+        if self._size != self._content.get("size"):
+            raise DamagedStoreError(f"{self._path} has {self._size:,} bytes, written were {self._content.get('size')}")
+        with self._path.open("rb") as stream:
+            try:
+                same = _structure(stream, self._begin, self._content) == self._content.get("structure")
+            except (KeyError, TypeError, ValueError):
+                same = False
+        if not same:
+            raise DamagedStoreError(f"{self._path}: its HDF5 structure is damaged, which other programs read")
 
     def shape(self, name: str) -> tuple[int, ...]:
         """Return the shape of a dataset."""
@@ -165,18 +212,21 @@ class StoredFile:
 
 
 class _Patient:
-    """A file that keeps its first error for later, and from then on only what HDF5 may read again."""
+    """A file that keeps its first error for later, and from then on only what HDF5 may read again.
+
+    ``end`` is its length, ``error`` the first error or None.
+    """
 
     def __init__(self, stream: io.RawIOBase) -> None:
         self._stream = stream
         self._at = 0
         self._small: dict[int, bytes] = {}
-        self._end = 0
+        self.end = 0
         self.error: OSError | None = None
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
         """Go to a position."""
-        self._at = {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: self._end}[whence] + offset
+        self._at = {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: self.end}[whence] + offset
         return self._at
 
     def tell(self) -> int:
@@ -193,7 +243,7 @@ class _Patient:
         if self.error is not None and len(content) <= _SMALL:
             self._small[self._at] = bytes(content)
         self._at += len(content)
-        self._end = max(self._end, self._at)
+        self.end = max(self.end, self._at)
         return len(content)
 
     def _write(self, content: memoryview) -> None:
@@ -204,7 +254,7 @@ class _Patient:
 
     def readinto(self, target: memoryview) -> int:
         """Read what was written."""
-        n = max(0, min(len(target), self._end - self._at))
+        n = max(0, min(len(target), self.end - self._at))
         self._stream.seek(self._at)
         found = self._stream.read(n) or b""
         target[: len(found)] = found
@@ -222,7 +272,7 @@ class _Patient:
 
     def truncate(self, size: int) -> int:
         """Set the length."""
-        self._end = size
+        self.end = size
         if self.error is None:
             try:
                 self._stream.truncate(size)

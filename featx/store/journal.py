@@ -57,6 +57,17 @@ def read_journal(path: Path, spec_id: str, feature_dim: int) -> RowFile:
     return RowFile.check(rows, records["crc"])
 
 
+def count_journal(path: Path, feature_dim: int) -> tuple[int, int]:
+    """Return how many whole rows a journal has, none of them looked at, and the bytes after the last one."""
+    try:
+        n_bytes = path.stat().st_size
+    except FileNotFoundError:
+        return 0, 0
+    if n_bytes < _HEADER_BYTES:
+        return 0, n_bytes
+    return divmod(n_bytes - _HEADER_BYTES, _record_dtype(feature_dim).itemsize)
+
+
 class JournalWriter:
     """Appends rows to a journal; what was committed survives a kill and a power cut.
 

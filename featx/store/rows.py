@@ -47,6 +47,11 @@ class Rows:
     def _columns(self) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
         return self.keys, self.signatures, self.features
 
+    @property
+    def row_bytes(self) -> int:
+        """Bytes that a row takes in a file, with its checksum."""
+        return sum(column[:1].nbytes for column in self._columns) + 4
+
     def take(self, at: NDArray[np.int64]) -> Rows:
         """Return copies of the rows at the given positions; what is mapped from a file does not stay in memory."""
         taken = Rows(*(np.empty((len(at), *c.shape[1:]), c.dtype) for c in self._columns))

@@ -5,13 +5,15 @@ from __future__ import annotations
 import math
 import re
 import sys
+from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from featx.errors import DamagedStoreError
+from featx.errors import DamagedStoreError, NewerFormatError
 from featx.store.files import prepare_cache, write_whole
 from featx.store.hdf5 import StoredFile, new_hdf5
 from featx.table import FileState, Sample
@@ -19,7 +21,29 @@ from featx.table import FileState, Sample
 _FORMAT_NAME = "featx data set"
 _FORMAT_VERSION = 1
 _NOT_READ = bytes(32)
+_TEXTS = ("sample_id", "label", "group", "split", "status", "reason")
 _NUMBERS = ("size", "mtime_ns", "width", "height")
+
+
+@dataclass(frozen=True)
+class SnapshotSummary:
+    """What a snapshot says of its data set as a whole.
+
+    Parameters
+    ----------
+    root : path
+        The data set's root.
+    n_images, n_skipped, n_ignored : int
+        Usable images, images that could not be used, files that are no images.
+    content_hashes : ndarray of shape (n, 32), uint8
+        Contents of all files that were read.
+    """
+
+    root: Path
+    n_images: int
+    n_skipped: int
+    n_ignored: int
+    content_hashes: NDArray[np.uint8]
 
 
 def write_snapshot(
@@ -33,7 +57,7 @@ def write_snapshot(
     dataset_id : str
         Names the file ``cache/datasets/<dataset_id>.h5``.
     root : path
-        The data set's root, for people who look.
+        The data set's root; its absolute path is kept.
     decode : str
         Decode version under which skipped images were skipped.
     entries : sequence of (Sample, FileState)
@@ -60,16 +84,48 @@ def read_snapshot(cache: Path, dataset_id: str, decode: str) -> dict[str, FileSt
         return {}
 
 
+def summarize_snapshot(path: Path) -> SnapshotSummary:
+    """Read a snapshot as a whole.
+
+    Raises
+    ------
+    NewerFormatError
+        Written by a later featx.
+    DamagedStoreError
+        It is damaged, or no snapshot.
+    """
+    file = StoredFile(path)
+    version = file.attrs.get("format_version")
+    if isinstance(version, int) and version > _FORMAT_VERSION:
+        raise NewerFormatError(f"{path} has format {version}; this featx knows {_FORMAT_VERSION}: update featx")
+    if not _is_snapshot(file):
+        raise DamagedStoreError(f"{path} is no data-set snapshot")
+    file.check_structure()
+    n = math.prod(file.shape("sample_id"))
+    for name in _TEXTS:
+        _read_texts(file, name, n)
+    for name in _NUMBERS:
+        file.mapped(name, "<i8", (n,))
+    counts = Counter(_read_texts(file, "status", n))
+    hashes = file.mapped("content_hash", "u1", (n, 32))
+    read = hashes[hashes.any(axis=1)]
+    return SnapshotSummary(Path(file.attrs["root"]), counts["ok"], counts["skipped"], counts["ignored"], read)
+
+
+def _is_snapshot(file: StoredFile) -> bool:
+    named = file.attrs.get("format"), file.attrs.get("format_version")
+    return named == (_FORMAT_NAME, _FORMAT_VERSION) and isinstance(file.attrs.get("root"), str)
+
+
 def _write(path: Path, root: Path, decode: str, entries: Sequence[tuple[Sample, FileState]]) -> None:
     attrs: dict[str, str | int] = {"format": _FORMAT_NAME, "format_version": _FORMAT_VERSION}
-    attrs |= {"root": str(root), "decode": decode}
+    attrs |= {"root": str(root.resolve()), "decode": decode}
     samples = [sample for sample, _ in entries]
     states = [state for _, state in entries]
     with new_hdf5(path, attrs) as file:
-        for name in ("sample_id", "label", "group", "split"):
-            file.add(name, _texts([getattr(sample, name) for sample in samples]))
-        for name in ("status", "reason"):
-            file.add(name, _texts([getattr(state, name) for state in states]))
+        for name in _TEXTS:
+            source: Sequence[Sample | FileState] = states if name in ("status", "reason") else samples
+            file.add(name, text_column([getattr(one, name) for one in source]))
         for name in _NUMBERS:
             file.add(name, np.array([getattr(state, name) for state in states], np.int64))
         hashes = b"".join(state.content_hash or _NOT_READ for state in states)
@@ -77,7 +133,7 @@ def _write(path: Path, root: Path, decode: str, entries: Sequence[tuple[Sample, 
 
 
 def _read(file: StoredFile, decode: str) -> dict[str, FileState]:
-    if (file.attrs.get("format"), file.attrs.get("format_version")) != (_FORMAT_NAME, _FORMAT_VERSION):
+    if not _is_snapshot(file):
         return {}
     same_decode = file.attrs.get("decode") == decode
     n = math.prod(file.shape("sample_id"))
@@ -99,7 +155,7 @@ def _read(file: StoredFile, decode: str) -> dict[str, FileState]:
     }
 
 
-def _texts(values: Sequence[str | None]) -> NDArray[np.bytes_]:
+def text_column(values: Sequence[str | None]) -> NDArray[np.bytes_]:
     """Return text as byte strings of one width, at least one byte."""
     encoded = [(value or "").encode("utf-8", "surrogateescape") for value in values]
     return np.array(encoded, f"S{max(map(len, encoded), default=0) or 1}")

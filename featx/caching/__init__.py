@@ -1,0 +1,22 @@
+"""Look after the cache: list it, check it, clean it, and take feature tables out of it."""
+
+from featx.caching.cleaning import Cleaning, Removed, clean_cache
+from featx.caching.exporting import Export, export_features
+from featx.caching.listing import CacheListing, DatasetEntry, GraphEntry, StoreEntry, list_cache
+from featx.caching.verifying import CheckedFile, Verification, verify_cache
+
+__all__ = [
+    "CacheListing",
+    "CheckedFile",
+    "Cleaning",
+    "DatasetEntry",
+    "Export",
+    "GraphEntry",
+    "Removed",
+    "StoreEntry",
+    "Verification",
+    "clean_cache",
+    "export_features",
+    "list_cache",
+    "verify_cache",
+]

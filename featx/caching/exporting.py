@@ -1,0 +1,132 @@
+"""Take a feature table out of the cache, as one self-contained file."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from featx.caching.writing import WRITERS
+from featx.extraction import recall_table
+from featx.output import check_output
+from featx.runtime import Runtime
+from featx.store import FeatureStore, keys_of, write_whole
+from featx.table import FeatureTable
+
+
+@dataclass(frozen=True)
+class Export:
+    """What was exported.
+
+    Parameters
+    ----------
+    output : path
+        The file.
+    name : str
+        Name of the data set.
+    features_id : str
+        The store that the features are from.
+    n_images : int
+        Rows.
+    n_skipped : int
+        Pictures of the data set that could not be used, and are not in the file.
+    feature_dim : int
+        Numbers per row.
+    n_bytes : int
+        Size of the file.
+    seconds : float
+        Wall time.
+    """
+
+    output: Path
+    name: str
+    features_id: str
+    n_images: int
+    n_skipped: int
+    feature_dim: int
+    n_bytes: int
+    seconds: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the JSON keys of ``featx cache export --json``."""
+        return {**self.__dict__, "output": str(self.output), "seconds": round(self.seconds, 3)}
+
+
+def export_features(
+    output: str | Path,
+    data: str | Path | None = None,
+    *,
+    features: str | None = None,
+    label_by: str | None = None,
+    path_column: str | None = None,
+    label_column: str | None = None,
+    overwrite: bool = False,
+    runtime: Runtime | None = None,
+) -> Export:
+    """Write the features of a data set to a file; nothing is computed.
+
+    Parameters
+    ----------
+    output : path
+        New file: ``.h5``, ``.npz``, ``.npy`` (the features alone), ``.csv`` or ``.parquet``; docs/format.md says what
+        is in it. It is written row by row to a temporary name and renamed.
+    data : path, optional
+        Folder or manifest, as :func:`featx.extract` takes it; the set extracted last if not given.
+    features : str, optional
+        Id of a feature store; that of the set extracted last if not given.
+    label_by, path_column, label_column : str, optional
+        As for :func:`featx.extract`; for the set extracted last, what was said then if not given.
+    overwrite : bool
+        Replace a file that exists.
+    runtime : Runtime, optional
+        Cache folder, threads and callbacks.
+
+    Raises
+    ------
+    OutputError
+        The file exists, has another ending, or has no folder.
+    MissingExtraError
+        Parquet without pyarrow.
+    StoreError
+        No such feature store, or nothing was extracted yet, or the disk is full.
+    DatasetError
+        Pictures without features; the message says which command extracts them.
+    """
+    runtime = runtime or Runtime()
+    started = time.monotonic()
+    path = Path(output)
+    check_output(path, WRITERS, overwrite)
+    reading = {"label_by": label_by, "path_column": path_column, "label_column": label_column}
+    table = _reading_once(recall_table(data, features, **reading, runtime=runtime), runtime)
+    write = WRITERS[path.suffix.lower()]
+    write_whole(path, lambda temporary: write(temporary, table, _told(table, runtime)))
+    done = table.extraction
+    return Export(
+        output=path,
+        name=table.name,
+        features_id=done.features_id,
+        n_images=len(table),
+        n_skipped=len(done.skipped),
+        feature_dim=done.feature_dim,
+        n_bytes=path.stat().st_size,
+        seconds=time.monotonic() - started,
+    )
+
+
+def _reading_once(table: FeatureTable, runtime: Runtime) -> FeatureTable:
+    """Return the table with its store opened and checked once, not for every chunk."""
+    stored = FeatureStore(runtime.cache, table.spec).snapshot()
+    keys = keys_of(table.content_hashes)
+    return replace(table, read=lambda at: stored.rows(keys[at]).features)
+
+
+def _told(table: FeatureTable, runtime: Runtime) -> Iterator[tuple[int, NDArray[np.float32]]]:
+    """Yield the chunks of a table and tell how far it is."""
+    for start, features in table.chunks():
+        yield start, features
+        runtime.progress("export", start + len(features), len(table))

@@ -1,0 +1,88 @@
+"""featx cache: list, check and clean the cache, and take features out of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from featx.cli import options as o
+from featx.cli.console import Console, next_line
+
+
+def ls(cache: o.Cache = Path("cache"), as_json: o.Json = False) -> None:
+    """List feature stores, data sets and graphs."""
+    console = Console(as_json)
+    from featx.caching import list_cache
+    from featx.reporting import listing_lines
+
+    found = list_cache(runtime=console.runtime(cache)).to_dict()
+    todo = next_line("cache", "verify", cache=cache) if found["n_bytes"] else next_line("extract", "DATA", cache=cache)
+    console.result(found, [*listing_lines(found), todo])
+
+
+def verify(cache: o.Cache = Path("cache"), as_json: o.Json = False) -> None:
+    """Check every byte of the cache; change nothing."""
+    console = Console(as_json)
+    from featx.caching import verify_cache
+    from featx.reporting import verification_lines
+
+    done = verify_cache(runtime=console.runtime(cache))
+    found = done.to_dict()
+    console.result(found, [*verification_lines(found), next_line("cache", "gc", "--dry-run", cache=cache)])
+    if done.n_damaged:
+        raise typer.Exit(1)
+
+
+def gc(
+    gone: Annotated[
+        bool, typer.Option("--gone", help="Forget data sets whose folder is gone (or on a disk not plugged in).")
+    ] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would go.")] = False,
+    cache: o.Cache = Path("cache"),
+    as_json: o.Json = False,
+) -> None:
+    """Remove rows of deleted pictures, leftovers of killed runs, and graphs that no store needs."""
+    console = Console(as_json)
+    from featx.caching import clean_cache
+    from featx.reporting import cleaning_lines
+
+    done = clean_cache(gone=gone, dry_run=dry_run, runtime=console.runtime(cache)).to_dict()
+    again = ["cache", "gc", *(["--gone"] if gone else [])]
+    words = again if dry_run and done["removed"] else ["cache", "ls"]
+    console.result(done, [*cleaning_lines(done), next_line(*words, cache=cache)])
+
+
+def export(
+    output: Annotated[Path, typer.Option("--output", "-o", help="File to write: .h5, .npz, .npy, .csv or .parquet.")],
+    data: Annotated[
+        Path | None, typer.Argument(help="Pictures that were extracted, or a manifest. Default: extracted last.")
+    ] = None,
+    features: Annotated[
+        str | None, typer.Option(help="Id of a store, as `featx cache ls` names it. Default: that extracted last.")
+    ] = None,
+    label_by: o.LabelBy = None,
+    path_column: Annotated[str | None, typer.Option(help="Column of paths in a manifest.")] = None,
+    label_column: Annotated[str | None, typer.Option(help="Column of labels in a manifest.")] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a file that exists.")] = False,
+    cache: o.Cache = Path("cache"),
+    workers: o.Workers = None,
+    as_json: o.Json = False,
+) -> None:
+    """Write cached features, with paths and labels, to one self-contained file."""
+    console = Console(as_json)
+    from featx.caching import export_features
+    from featx.reporting import export_lines
+
+    done = export_features(
+        output,
+        data,
+        features=features,
+        label_by=label_by,
+        path_column=path_column,
+        label_column=label_column,
+        overwrite=overwrite,
+        runtime=console.runtime(cache, workers),
+    ).to_dict()
+    console.result(done, [*export_lines(done), next_line("cache", "ls", cache=cache)])

@@ -1,0 +1,150 @@
+"""Feature tables of what is in the cache already: the set extracted last, or another one; nothing is computed."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from featx.backbones import FILE_BACKBONE
+from featx.dataset import dataset_id, scan
+from featx.errors import DatasetError, StoreError
+from featx.extraction.extracting import extract_command
+from featx.extraction.filling import look_up
+from featx.extraction.joining import dataset_table
+from featx.extraction.recipes import how_read
+from featx.runtime import Runtime
+from featx.spec import FeatureSpec
+from featx.store import FeatureStore, open_store, read_latest, read_snapshot
+from featx.table import FeatureTable
+
+_READING = ("label_by", "path_column", "label_column")
+
+
+@dataclass(frozen=True)
+class _Latest:
+    """The set that was extracted last: its path, recipe, network for people, and options of ``featx extract``."""
+
+    path: Path
+    spec: FeatureSpec
+    title: str
+    options: dict[str, Any]
+
+
+def latest(runtime: Runtime | None = None) -> FeatureTable:
+    """Return the set that was extracted last into a cache, with its labels as they are now.
+
+    Raises
+    ------
+    StoreError
+        Nothing was extracted yet.
+    DatasetError
+        Pictures have come since, and have no features.
+    """
+    runtime = runtime or Runtime()
+    last = _read_latest(runtime.cache)
+    return _table(
+        last.path, FeatureStore(runtime.cache, last.spec), last.title, last.options, " (extracted last)", runtime
+    )
+
+
+def recall_table(
+    data: str | Path | None = None,
+    features: str | None = None,
+    *,
+    label_by: str | None = None,
+    path_column: str | None = None,
+    label_column: str | None = None,
+    runtime: Runtime | None = None,
+) -> FeatureTable:
+    """Return the features of a data set that are in the cache, with its labels as they are now.
+
+    Parameters
+    ----------
+    data : path, optional
+        Folder or manifest, as :func:`featx.extract` takes it; the set extracted last if not given.
+    features : str, optional
+        Id of a feature store; that of the set extracted last if not given.
+    label_by, path_column, label_column : str, optional
+        As :func:`featx.extract` takes them. If not given: what was said when the set was extracted last, or where
+        both ``data`` and ``features`` are given the defaults.
+    runtime : Runtime, optional
+
+    Raises
+    ------
+    StoreError
+        No such feature store, or it cannot be read; or nothing was extracted yet.
+    DatasetError
+        Pictures without features, or another set than the one extracted last and no ``features``.
+    """
+    runtime = runtime or Runtime()
+    given = {"label_by": label_by, "path_column": path_column, "label_column": label_column}
+    given = {name: value for name, value in given.items() if value is not None}
+    if data is not None and features is not None:
+        path, noted, told = Path(data), {}, ""
+    else:
+        last = _read_latest(runtime.cache)
+        if data is not None and Path(data).resolve() != last.path:
+            raise DatasetError(
+                f"{data} was not extracted last, but {last.path}; name the features with --features ID, as "
+                f"`featx cache ls` shows it, or extract it: featx extract {shlex.quote(str(data))}"
+            )
+        path, noted, told = last.path, last.options, " (extracted last)"
+        if features is None or features == last.spec.id:
+            store = FeatureStore(runtime.cache, last.spec)
+            return _table(path, store, last.title, {**noted, **given}, told, runtime)
+    store = _store(runtime.cache, features)
+    reading = {name: noted[name] for name in _READING if name in noted}
+    return _table(path, store, store.spec.backbone, {**_options(store.spec), **reading, **given}, told, runtime)
+
+
+def _table(
+    path: Path, store: FeatureStore, title: str, options: Mapping[str, Any], told: str, runtime: Runtime
+) -> FeatureTable:
+    """Join a data set with a store; ``options`` are those of the ``featx extract`` that computes what is lacking."""
+    started = time.monotonic()
+    spec = store.spec
+    memo = read_snapshot(runtime.cache, dataset_id(path), how_read(spec.decode, spec.white, spec.page, runtime))
+    dataset = scan(path, memo=memo, **{name: options[name] for name in _READING if name in options})
+    runtime.notice(f"{path}: {dataset.description}{told}")
+    filled = look_up(dataset.pictures, memo, store, runtime)
+    lacking = sum(state.status == "lacking" for state in filled.states)
+    if lacking:
+        raise DatasetError(
+            f"{lacking:,} of {len(dataset.pictures):,} pictures of {path} have no features yet; "
+            f"extract them first: {extract_command(path, options)}"
+        )
+    return dataset_table(dataset, filled, store, title, started)
+
+
+def _read_latest(cache: Path) -> _Latest:
+    noted = read_latest(cache)
+    if noted is None:
+        raise StoreError(f"nothing was extracted into {cache} yet; name the pictures: featx fit DATA")
+    try:
+        spec = FeatureSpec.from_json(noted["spec"])
+        return _Latest(Path(noted["data"]), spec, str(noted["title"]), dict(noted["options"]))
+    except (KeyError, TypeError, ValueError):
+        raise StoreError(f"{cache / 'latest.json'} is damaged; name the pictures: featx fit DATA") from None
+
+
+def _store(cache: Path, features_id: str) -> FeatureStore:
+    path = cache / "features" / f"{features_id}.h5"
+    if not re.fullmatch("[0-9a-f]{16}", features_id) or not path.exists():
+        raise StoreError(f"no feature store in {cache} is named {features_id!r}; `featx cache ls` lists them")
+    return open_store(path)
+
+
+def _options(spec: FeatureSpec) -> dict[str, Any]:
+    """Return the options of ``featx extract`` that lead to a recipe, as far as it tells."""
+    names = ("size", "layer", "pooling", "resize", "white", "page", "layout", "engine", "precision")
+    options: dict[str, Any] = {"backbone": spec.backbone, **{name: getattr(spec, name) for name in names}}
+    if spec.backbone == FILE_BACKBONE:
+        options |= {"backbone": "FILE", "preprocess": spec.preprocess}
+    if spec.weights.startswith("random-"):
+        options["weights"] = f"random:{spec.weights.split('-')[1]}"
+    return options

@@ -1,0 +1,47 @@
+"""A feature table as one self-contained HDF5 file (docs/format.md)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from featx.store.hdf5 import new_hdf5
+from featx.store.snapshot import text_column
+
+_FORMAT_NAME = "featx table"
+_FORMAT_VERSION = 1
+
+
+def write_table(
+    path: Path,
+    attributes: Mapping[str, str],
+    texts: Mapping[str, Sequence[str | None]],
+    content_hashes: NDArray[np.uint8],
+    feature_dim: int,
+    chunks: Iterator[tuple[int, NDArray[np.float32]]],
+) -> None:
+    """Write a feature table.
+
+    Parameters
+    ----------
+    path : path
+        New file.
+    attributes : mapping
+        Text by name, for the root.
+    texts : mapping
+        Columns of text by name, each of length n_samples; bytes that are no UTF-8 as surrogate escapes.
+    content_hashes : ndarray of shape (n_samples, 32), uint8
+    feature_dim : int
+    chunks : iterator of (int, ndarray of shape (n, feature_dim), float32)
+        First position and features of consecutive samples; only one is in memory.
+    """
+    with new_hdf5(path, {"format": _FORMAT_NAME, "format_version": _FORMAT_VERSION, **attributes}) as file:
+        for name, column in texts.items():
+            file.add(name, text_column(column))
+        file.add("content_hash", content_hashes)
+        features = file.create("features", (len(content_hashes), feature_dim), "<f4")
+        for start, values in chunks:
+            features[start : start + len(values)] = values

@@ -1,0 +1,277 @@
+"""The cache is listed, checked, cleaned and exported; damage is found wherever it is."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import random
+import shutil
+import time
+
+import h5py
+import numpy as np
+import pytest
+from PIL import Image
+from typer.testing import CliRunner
+
+import featx
+from featx.cli.app import app
+from featx.errors import DatasetError, OutputError, StoreError
+from featx.extraction import extract
+from featx.store import FeatureStore, read_graph, write_graph
+
+
+@pytest.fixture
+def table(fake, pictures):
+    return extract(pictures, "quadrants", runtime=fake.runtime)
+
+
+def store_of(fake):
+    return next((fake.runtime.cache / "features").glob("*.h5"))
+
+
+def make_old(path):
+    os.utime(path, (time.time() - 7200,) * 2)
+
+
+def statuses(fake):
+    found = featx.verify_cache(runtime=fake.runtime)
+    return {file.path.name: file.finding.status for file in found.files if file.finding.status != "ok"}
+
+
+def flip(path, at):
+    content = bytearray(path.read_bytes())
+    content[at] ^= 16
+    path.write_bytes(content)
+
+
+def test_ls(fake, pictures, table):
+    write_graph(fake.runtime.cache, "0" * 16, b"graph")
+    (fake.runtime.cache / "features" / ".x.h5.1.tmp").write_bytes(b"left")
+    listing = featx.list_cache(runtime=fake.runtime)
+    (store,) = listing.stores
+    assert (store.id, store.status, store.n_rows, store.feature_dim) == (table.spec.id, "ok", 24, 12)
+    assert store.spec == json.loads(table.spec.to_json())
+    assert abs(time.time() - time.mktime(time.strptime(store.last_used[:19], "%Y-%m-%dT%H:%M:%S"))) < 60
+    (dataset,) = listing.datasets
+    assert (dataset.root, dataset.kind, dataset.root_exists) == (str(pictures.resolve()), "extract", True)
+    assert (dataset.n_images, dataset.n_skipped) == (24, 0)
+    assert [(graph.name, graph.needed) for graph in listing.graphs] == [("0" * 16, False)]
+    assert (listing.n_leftovers, listing.leftover_bytes) == (1, 4)
+    files = [path for path in fake.runtime.cache.rglob("*") if path.is_file()]
+    assert listing.n_bytes == sum(path.stat().st_size for path in files)
+
+
+def test_looking_up_counts_as_use(fake, pictures, table):
+    used = store_of(fake).with_suffix(".used")
+    make_old(used)
+    featx.latest(fake.runtime)
+    assert time.time() - used.stat().st_mtime < 60
+
+
+def test_a_cache_that_is_not_there_is_empty(tmp_path):
+    runtime = featx.Runtime(tmp_path / "none")
+    assert featx.list_cache(runtime=runtime).stores == ()
+    assert featx.verify_cache(runtime=runtime).files == ()
+    assert featx.clean_cache(runtime=runtime).removed == ()
+    assert not (tmp_path / "none").exists()
+
+
+def test_a_flip_anywhere_in_any_file_is_found(fake, table):
+    write_graph(fake.runtime.cache, "0" * 16, b"graph" * 100)
+    assert statuses(fake) == {}
+    rng = random.Random(0)
+    features = fake.runtime.cache / "features"
+    for path in (store_of(fake), *fake.runtime.cache.glob("datasets/*.h5"), *fake.runtime.cache.glob("graphs/*.graph")):
+        valid = path.read_bytes()
+        for _ in range(60):
+            flip(path, rng.randrange(len(valid)))
+            assert statuses(fake) == {path.name: "damaged"}
+            path.write_bytes(valid)
+        for damaged in (valid[:-1], valid + b"\0", valid[: len(valid) // 2], b"", b"garbage" * 1000):
+            path.write_bytes(damaged)
+            assert statuses(fake) == {path.name: "damaged"}
+        path.write_bytes(valid)
+    assert sorted(path.suffix for path in features.iterdir()) == [".h5", ".lock", ".used"]
+
+
+def test_damaged_rows_are_counted_and_made_again(fake, pictures, table):
+    path = store_of(fake)
+    with h5py.File(path) as file:
+        at = file["features"].id.get_offset()
+    flip(path, at + 5 * 12 * 4)
+    found = next(file for file in featx.verify_cache(runtime=fake.runtime).files if file.path == path)
+    assert (found.finding.n_rows, found.finding.n_damaged) == (24, 1)
+    assert "1 of 24 rows is damaged" in found.finding.problem
+    before = fake.n_computed
+    extract(pictures, "quadrants", runtime=fake.runtime)
+    assert fake.n_computed == before + 1
+    assert statuses(fake) == {}
+
+
+def test_a_later_format_a_torn_journal_and_strange_files_are_named(fake, table):
+    cache = fake.runtime.cache
+    (cache / "notes.txt").write_text("mine")
+    (cache / "latest.json").write_text("[1]")
+    with FeatureStore(cache, table.spec).writer(print) as writer:
+        writer.begin(table.probes, {"engine": "test"})
+    journal = store_of(fake).with_suffix(".journal")
+    with journal.open("ab") as stream:
+        stream.write(b"torn")
+    found = {"notes.txt": "foreign", "latest.json": "damaged", journal.name: "unfinished"}
+    assert statuses(fake) == found
+
+
+def test_gc_removes_the_rows_of_deleted_pictures_and_nothing_else(fake, pictures, table):
+    path = store_of(fake)
+    copy = shutil.copytree(pictures, pictures.parent / "one")
+    for gone in sorted(pictures.glob("blue/*"))[:5]:
+        gone.unlink()
+    extract(pictures, "quadrants", runtime=fake.runtime)
+    planned = featx.clean_cache(dry_run=True, runtime=fake.runtime)
+    assert (planned.dry_run, planned.to_dict()["n_rows"]) == (True, 5)
+    done = featx.clean_cache(runtime=fake.runtime)
+    assert [(one.path, one.kind, one.n_rows) for one in done.removed] == [(path, "rows", 5)]
+    assert statuses(fake) == {}
+    swept = path.read_bytes()
+    shutil.rmtree(fake.runtime.cache)
+    before = fake.n_computed
+    extract(pictures, "quadrants", runtime=fake.runtime)
+    assert fake.n_computed == before + 19
+    assert path.read_bytes() == swept  # as if the rows had never been
+    assert len(list(copy.rglob("*.png"))) == 24
+
+
+def test_gc_keeps_what_a_second_set_names_and_forgets_a_set_only_when_told(fake, pictures, table):
+    other = shutil.copytree(pictures, pictures.parent / "other")
+    extract(other, "quadrants", runtime=fake.runtime)
+    shutil.rmtree(pictures)
+    done = featx.clean_cache(runtime=fake.runtime)
+    assert done.removed == ()
+    assert done.kept == (f"{pictures.resolve()} is gone; --gone forgets its 24 pictures",)
+    done = featx.clean_cache(gone=True, runtime=fake.runtime)
+    assert [(one.kind, one.n_rows) for one in done.removed] == [("data set", 24)]
+    shutil.rmtree(other)
+    done = featx.clean_cache(gone=True, runtime=fake.runtime)
+    assert [(one.kind, one.n_rows) for one in done.removed] == [("data set", 24), ("store", 24)]
+    assert not list((fake.runtime.cache / "features").glob("*.h5"))
+
+
+def test_gc_leaves_unfinished_rows_and_what_it_cannot_read(fake, pictures, table):
+    cache = fake.runtime.cache
+    with FeatureStore(cache, table.spec).writer(print) as writer:
+        writer.begin(table.probes, {"engine": "test"})
+        writer.append(FeatureStore(cache, table.spec).snapshot().rows(keys(table)[:2]))
+    for path in cache.glob("datasets/*"):
+        path.unlink()
+    done = featx.clean_cache(runtime=fake.runtime)
+    assert "2 rows of a run that did not come to its end" in done.kept[0]
+    assert store_of(fake).with_suffix(".journal").exists()
+    extract(pictures, "quadrants", runtime=fake.runtime)
+    flip(next(cache.glob("datasets/*.h5")), 30)
+    with pytest.raises(StoreError, match="which rows it names is not known, so none is removed"):
+        featx.clean_cache(runtime=fake.runtime)
+    next(cache.glob("datasets/*.h5")).unlink()
+    flip(store_of(fake), 30)
+    done = featx.clean_cache(runtime=fake.runtime)
+    assert "is left alone" in done.kept[0]
+    assert "all graphs are left alone" in done.kept[1]
+    assert store_of(fake).exists()
+
+
+def keys(table):
+    from featx.store import keys_of
+
+    return keys_of(table.content_hashes)
+
+
+def test_gc_removes_old_leftovers_and_graphs_that_nobody_needs(fake, table):
+    cache = fake.runtime.cache
+    write_graph(cache, "0" * 16, b"old")
+    write_graph(cache, "1" * 16, b"young")
+    (cache / "features" / ".a.h5.1.tmp").write_bytes(b"old")
+    (cache / "features" / ".b.h5.2.tmp").write_bytes(b"young")
+    (cache / "features" / "c.h5.damaged").write_bytes(b"any")
+    (cache / "features" / "d.journal").write_bytes(b"has no store")
+    make_old(cache / "graphs" / f"{'0' * 16}.graph")
+    make_old(cache / "features" / ".a.h5.1.tmp")
+    removed = {one.path.name: one.kind for one in featx.clean_cache(runtime=fake.runtime).removed}
+    graph = f"{'0' * 16}.graph"
+    assert removed == {graph: "graph", ".a.h5.1.tmp": "leftover", "c.h5.damaged": "leftover", "d.journal": "leftover"}
+    assert read_graph(cache, "1" * 16) == b"young"
+    assert (cache / "features" / ".b.h5.2.tmp").exists()
+
+
+def test_export_gives_back_every_number_in_every_format(fake, table, tmp_path):
+    for kind in ("h5", "npz", "npy", "csv", "parquet"):
+        done = featx.export_features(tmp_path / f"t.{kind}", runtime=fake.runtime)
+        assert (done.n_images, done.feature_dim, done.features_id) == (24, 12, table.spec.id)
+    ids, labels = list(table.sample_ids), list(table.y)
+    with h5py.File(tmp_path / "t.h5") as file:
+        np.testing.assert_array_equal(file["features"], table.X)
+        assert list(file["sample_id"].asstr()) == ids
+        assert list(file["label"].asstr()) == labels
+        np.testing.assert_array_equal(file["content_hash"], table.content_hashes)
+        assert file.attrs["spec"] == table.spec.to_json()
+    with np.load(tmp_path / "t.npz") as arrays:  # no pickle
+        np.testing.assert_array_equal(arrays["features"], table.X)
+        assert arrays["sample_id"].tolist() == ids
+    np.testing.assert_array_equal(np.load(tmp_path / "t.npy"), table.X)
+    with (tmp_path / "t.csv").open(newline="") as stream:
+        rows = list(csv.reader(stream))
+    assert rows[0] == ["path", "label", "group", "split", *(f"f{i}" for i in range(12))]
+    assert [row[:2] for row in rows[1:]] == [list(pair) for pair in zip(ids, labels, strict=True)]
+    np.testing.assert_array_equal(np.array([row[4:] for row in rows[1:]], np.float32), table.X)
+    parquet = pytest.importorskip("pyarrow.parquet").read_table(tmp_path / "t.parquet")
+    assert parquet["path"].to_pylist() == ids
+    np.testing.assert_array_equal(np.stack([parquet[f"f{i}"].to_numpy() for i in range(12)], 1), table.X)
+
+
+def test_export_refuses_what_it_cannot_do(fake, pictures, table, tmp_path):
+    def refused(error, match, output="t.csv", *args, **kwargs):
+        with pytest.raises(error, match=match):
+            featx.export_features(tmp_path / output, *args, runtime=fake.runtime, **kwargs)
+
+    (tmp_path / "there.csv").write_text("mine")
+    refused(OutputError, "the name must end in .h5, .npz, .npy, .csv, .parquet", "t.xls")
+    refused(OutputError, "exists; add --overwrite", "there.csv")
+    refused(OutputError, "there is no folder", "no/t.csv")
+    refused(StoreError, "no feature store in .* is named 'abc'", "t.csv", features="abc")
+    refused(StoreError, "no feature store in .* is named '../x'", "t.csv", features="../x")
+    refused(DatasetError, "was not extracted last, .* name the features with --features", "t.csv", tmp_path)
+    Image.new("RGB", (9, 9)).save(pictures / "red" / "new.png")
+    refused(DatasetError, r"1 of 25 pictures .* have no features yet; extract them first: featx extract")
+    assert (tmp_path / "there.csv").read_text() == "mine"
+
+
+def test_export_of_a_named_store_and_set(fake, pictures, table, tmp_path):
+    other = extract(pictures, "quadrants", resize="squash", runtime=fake.runtime)
+    assert other.spec.id != table.spec.id
+    done = featx.export_features(tmp_path / "t.npy", pictures, features=table.spec.id, runtime=fake.runtime)
+    assert done.features_id == table.spec.id
+    np.testing.assert_array_equal(np.load(tmp_path / "t.npy"), table.X)
+
+
+def test_the_commands(fake, pictures, table, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+
+    def run(*words):
+        return CliRunner().invoke(app, ["cache", *map(str, words)])
+
+    output = run("ls").output
+    assert f"features   {table.spec.id}  quadrants 32, openvino" in output
+    assert "24 rows x 12" in output
+    assert f"{pictures.resolve()}   24 pictures" in output
+    assert run("verify").exit_code == 0
+    flip(store_of(fake), 30)
+    broken = run("verify")
+    assert broken.exit_code == 1
+    assert "damaged    cache/features/" in broken.output
+    assert json.loads(run("verify", "--json").stdout)["n_damaged"] == 1
+    flip(store_of(fake), 30)
+    assert run("gc", "--dry-run").output.startswith("in all     nothing to remove\n")
+    assert "next       featx cache ls" in run("gc").output
+    assert "table      t.csv" in run("export", "-o", "t.csv").output
+    assert run("export", "-o", "t.csv").exit_code == 1
+    assert run("export", "-o", "t.csv", "--overwrite").exit_code == 0
