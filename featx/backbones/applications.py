@@ -67,7 +67,7 @@ def imagenet_graph(constructor: str, size: int) -> tuple[keras.Model, Download]:
     Raises
     ------
     BackboneError
-        The network does not take this input size.
+        The network does not take this input size, or Keras names an address without HTTPS.
     """
     name = constructor.split(".")[1]
     build = getattr(keras.applications, name)
@@ -77,6 +77,8 @@ def imagenet_graph(constructor: str, size: int) -> tuple[keras.Model, Download]:
             model = build(include_top=False, weights="imagenet", input_shape=(size, size, 3))
         except ValueError as error:
             raise BackboneError(f"{name} does not take --size {size}: {error}") from None
+    if not calls[0].url.startswith("https://"):
+        raise WeightsError(f"{calls[0].url} is not asked: weights are downloaded only over HTTPS")
     return model, calls[0]
 
 

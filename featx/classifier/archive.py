@@ -18,7 +18,6 @@ FORMAT_VERSION = 1
 _FORMAT_NAME = "featx model"
 _HEADER = "model.json"
 _ESTIMATOR = "estimator.skops"
-_LARGEST = 2**31
 _TRUSTED = ["featx.scaling.CommonScaler"]  # besides what skops itself holds for safe
 
 
@@ -78,9 +77,7 @@ class Archive:
 
     @classmethod
     def _read(cls, archive: zipfile.ZipFile, path: Path) -> Archive:
-        sizes = {entry.filename: entry.file_size for entry in archive.infolist()}
-        if sum(sizes.values()) > _LARGEST:
-            raise ClassifierError(f"{path} would unpack to more than 2 GB; no model is that large")
+        sizes = _sizes(archive, path.stat().st_size, path.name)
         header = json.loads(archive.read(_HEADER))
         if header.get("format") != _FORMAT_NAME:
             raise ClassifierError(f"{path} is not a featx model")
@@ -97,6 +94,17 @@ class Archive:
         }
         files = {name.removeprefix("probes/"): archive.read(name) for name in sizes if name.startswith("probes/")}
         return cls(header, arrays, files, archive.read(_ESTIMATOR))
+
+
+def _sizes(archive: zipfile.ZipFile, n_bytes: int, name: str) -> dict[str, int]:
+    """Return the members of a zip file and their sizes; a ClassifierError if it is larger unpacked than packed."""
+    packed = [entry.filename for entry in archive.infolist() if entry.compress_type != zipfile.ZIP_STORED]
+    if packed:
+        raise ClassifierError(f"{name} holds {packed[0]!r} compressed, as featx never writes it")
+    sizes = {entry.filename: entry.file_size for entry in archive.infolist()}
+    if sum(entry.file_size for entry in archive.infolist()) > n_bytes:
+        raise ClassifierError(f"{name} would unpack to more bytes than it has")
+    return sizes
 
 
 def dump_estimator(estimator: Any) -> bytes:
@@ -125,6 +133,8 @@ def load_estimator(content: bytes) -> Any:
     from skops.io import get_untrusted_types, loads
 
     try:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            _sizes(archive, len(content), "it")
         unknown = get_untrusted_types(data=content)
         unknown = [name for name in unknown if name not in _TRUSTED]
         if not unknown:
@@ -158,5 +168,5 @@ def _copy_of(estimator: Any, **changes: Any) -> Any:
 
 def _add(archive: zipfile.ZipFile, name: str, content: bytes) -> None:
     entry = zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0))
-    entry.compress_type = zipfile.ZIP_DEFLATED
+    entry.compress_type = zipfile.ZIP_STORED
     archive.writestr(entry, content)
