@@ -267,11 +267,14 @@ def _compare_again(place: Place, cache: Path, there: int, tally: Tally) -> None:
 
 
 def odd_files(place: Place, folder: Path) -> Tally:
-    """Extract a folder of odd files: each must be used, skipped with a reason, or no image."""
+    """Extract odd files, each top folder a class: every one must be used, skipped with a reason, or no image."""
     tally = Tally(sum(1 for path in folder.rglob("*") if path.is_file() and not path.name.startswith(".")))
-    ended = place.run(place.fresh_cache(), folder)
+    ended = place.run(place.fresh_cache(), folder, "--label-by", "top")
     said = ended.said
-    tally.wrong += not ended.is_clean or ended.code != 0 or any(not one["reason"] for one in said["skipped"])
+    if ended.code != 0 or not said:
+        tally.wrong, tally.remark = tally.tries, ended.stderr.strip()[-200:]
+        return tally
+    tally.wrong = sum(not one["reason"] for one in said["skipped"])
     tally.lost = tally.tries - said["n_images"] - said["n_skipped"] - said["n_ignored"]
     tally.remark = f"{said['n_images']:,} used, {said['n_skipped']:,} skipped, {said['n_ignored']:,} no images"
     return tally

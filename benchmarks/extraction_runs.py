@@ -80,16 +80,17 @@ class Place:
         self._next += 1
         return Path(shutil.copytree(self.whole, self.root / f"cache{self._next}"))
 
-    def start(self, cache: Path, data: Path | None = None) -> subprocess.Popen[str]:
+    def start(self, cache: Path, data: Path | None = None, *options: str) -> subprocess.Popen[str]:
         """Start an extraction."""
         command = [sys.executable, "-m", "featx", "extract", str(data or self.data), "--cache", str(cache), "--json"]
+        command += options
         environment = os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3"}
         pipe = subprocess.PIPE
         return subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, env=environment, cwd=self.root)
 
-    def run(self, cache: Path, data: Path | None = None) -> Ended:
+    def run(self, cache: Path, data: Path | None = None, *options: str) -> Ended:
         """Run an extraction to its end."""
-        return end(self.start(cache, data))
+        return end(self.start(cache, data, *options))
 
     def n_rows(self, cache: Path) -> int:
         """Return the rows that a cache holds now, in base and journal."""

@@ -68,7 +68,7 @@ def main() -> None:
         for fault, do in faults.items():
             show(fault, do())
         if arguments.odd is not None:
-            show(f"odd files of {arguments.odd.name}", odd_files(place, arguments.odd))
+            show(f"odd files of {arguments.odd.name}", odd_files(place, arguments.odd.resolve()))
     for reader in READERS if arguments.inputs else ():
         found = fuzz(reader, arguments.inputs, arguments.seed)
         remark = f"{found.accepted:,} accepted, {found.refused:,} refused"

@@ -40,7 +40,7 @@ def main() -> None:
     for _ in range(arguments.rounds):
         as_featx, pixels = _timed(photographs)
         decode = sys.modules["featx.images.decode"]
-        with mock.patch.object(decode, "decode_jpeg", return_value=None):
+        with mock.patch.object(decode, "decode_jpeg", return_value=(None, "")):
             in_full, full_pixels = _timed(photographs)
         rounds.append((as_featx, in_full))
     with tempfile.TemporaryDirectory() as cache:
