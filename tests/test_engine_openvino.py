@@ -66,6 +66,14 @@ def test_bits_do_not_depend_on_batches_or_order(engine, pixels):
     assert next(engine.run([pixels[:0]])).shape == (0, engine.feature_dim)
 
 
+def test_nothing_is_under_way_when_a_run_is_abandoned(engine, pixels):
+    """A callback that returns while Python ends would abort the process."""
+    running = engine.run([pixels] * 20)
+    next(running)
+    running.close()
+    assert all(request.wait_for(0) for request in engine._queue)
+
+
 @pytest.mark.parametrize("name", ["mobilenetv2", "efficientnet-lite0", "resnet50v2", "densenet121", "convnext-tiny"])
 def test_features_are_those_of_keras(keras_start, pixels, name):
     keras = network(name)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 from typing import Any
 
 import numpy as np
@@ -69,15 +70,20 @@ class OpenVINOEngine:
         self._queue: Any = ov.AsyncInferQueue(compiled, threads + 1)
         self._queue.set_callback(_take)
 
-    def run(self, batches: Iterable[NDArray[np.uint8]]) -> Iterator[NDArray[np.float32]]:
+    def run(self, batches: Iterable[NDArray[np.uint8]]) -> Generator[NDArray[np.float32], None, None]:
         """Compute features, batch by batch, in order; see :meth:`featx.engines.Engine.run`."""
         under_way: deque[_Batch] = deque()
-        for pixels in batches:
-            under_way.append(self._start(pixels))
-            if len(under_way) >= _UNDER_WAY:
+        try:
+            for pixels in batches:
+                under_way.append(self._start(pixels))
+                if len(under_way) >= _UNDER_WAY:
+                    yield self._finish(under_way.popleft())
+            while under_way:
                 yield self._finish(under_way.popleft())
-        while under_way:
-            yield self._finish(under_way.popleft())
+        finally:
+            # A thread that calls back while Python ends aborts the process; what failed was raised by _finish.
+            with contextlib.suppress(RuntimeError):
+                self._queue.wait_all()
 
     def _start(self, pixels: NDArray[np.uint8]) -> _Batch:
         batch = _Batch(len(pixels), self.feature_dim)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 from typing import Any
 
 import keras
@@ -55,7 +55,7 @@ class TensorFlowEngine:
             jit_compile=self.device != "cpu",  # XLA pays on GPUs
         )
 
-    def run(self, batches: Iterable[NDArray[np.uint8]]) -> Iterator[NDArray[np.float32]]:
+    def run(self, batches: Iterable[NDArray[np.uint8]]) -> Generator[NDArray[np.float32], None, None]:
         """Compute features, batch by batch, in order; see :meth:`featx.engines.Engine.run`."""
         for pixels in batches:
             # All parts are started before the first is fetched: a GPU computes while the next are copied to it.

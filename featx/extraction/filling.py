@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -171,10 +172,11 @@ def _compute(
         return ""
     engine = _start(spec, locate, runtime)
     writer.begin(probe_features(engine, spec), engine.producer)
-    for features in engine.run(chain([first], pending)):
-        rows = pending.rows(features)
-        writer.append(rows)
-        progress.advance(len(rows))
+    with contextlib.closing(engine.run(chain([first], pending))) as features_of:
+        for features in features_of:
+            rows = pending.rows(features)
+            writer.append(rows)
+            progress.advance(len(rows))
     return engine.device
 
 
