@@ -143,6 +143,7 @@ def _small_model(folder: Path) -> bytes:
     labels = ["a", "b"] * 10
     X = rng.normal(size=(20, _DIM)).astype(np.float32) + np.array([[0], [3]] * 10, np.float32)
     hashes = np.frombuffer(b"".join(hashlib.sha256(b"%d" % i).digest() for i in range(20)), np.uint8).reshape(-1, 32)
+    signatures = rng.integers(0, 256, (20, 16, 16)).astype(np.uint8)
     from featx.images import probe_files
 
     table = FeatureTable(
@@ -151,6 +152,7 @@ def _small_model(folder: Path) -> bytes:
         samples=[Sample(f"{i}.png", label) for i, label in enumerate(labels)],
         content_hashes=hashes,
         read=lambda at: X[at],
+        read_signatures=lambda at: signatures[at],
         probes=rng.normal(size=(len(probe_files()), _DIM)).astype(np.float32),
         extraction=Extraction(
             "0" * 16, Path("store"), "vgg16", "tensorflow", "", "float32", _DIM, 20, 20, 0, (), (), None, {}, 0.0

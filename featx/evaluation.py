@@ -153,6 +153,85 @@ class HeldOut:
 
 
 @dataclass(frozen=True)
+class SourceAccuracy:
+    """Accuracy where all pictures of one source stay on one side of every split.
+
+    Parameters
+    ----------
+    name : str
+        ``name``, ``folder`` or a column of the manifest.
+    group_by : str
+        What ``--group-by`` takes to hold it for the honest number.
+    n_sources : int
+    examples : tuple of str
+        The first and the last source.
+    accuracy : Interval
+        Of the head as fitted.
+    """
+
+    name: str
+    group_by: str
+    n_sources: int
+    examples: tuple[str, ...]
+    accuracy: Interval
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return an entry of ``sources`` in ``featx fit --json``."""
+        return {
+            "name": self.name,
+            "group_by": self.group_by,
+            "n_sources": self.n_sources,
+            "examples": list(self.examples),
+            "accuracy": self.accuracy.to_dict(),
+        }
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> SourceAccuracy:
+        """Read what :meth:`to_dict` gave."""
+        return cls(
+            str(values["name"]),
+            str(values["group_by"]),
+            int(values["n_sources"]),
+            tuple(str(example) for example in values["examples"]),
+            Interval.from_dict(values["accuracy"]),
+        )
+
+
+@dataclass(frozen=True)
+class Reliability:
+    """Whether calibrated probabilities of pictures that the head had not seen come true.
+
+    Parameters
+    ----------
+    brier : float
+        Mean squared difference of the probabilities and what was true, summed over classes (Brier 1950).
+    ece : float
+        Mean difference of confidence and accuracy over the bins, weighed by their pictures (Naeini et al. 2015).
+    bins : tuple of (confidence, accuracy, n)
+        Means of the pictures of each bin that has any, and their number.
+    """
+
+    brier: float
+    ece: float
+    bins: tuple[tuple[float, float, int], ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the value of ``reliability`` in ``featx fit --json``."""
+        names = ("confidence", "accuracy", "n")
+        return {
+            "brier": self.brier,
+            "ece": self.ece,
+            "bins": [dict(zip(names, one, strict=True)) for one in self.bins],
+        }
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Reliability:
+        """Read what :meth:`to_dict` gave."""
+        bins = tuple((float(b["confidence"]), float(b["accuracy"]), int(b["n"])) for b in values["bins"])
+        return cls(float(values["brier"]), float(values["ece"]), bins)
+
+
+@dataclass(frozen=True)
 class Evaluation:
     """What is known of a classifier's accuracy.
 
@@ -166,12 +245,18 @@ class Evaluation:
         Training pictures.
     n_groups : int
         Groups of them that folds keep together.
+    groups : dict
+        What makes the groups: numbers of copies, near-copies, takes and their frames, named groups.
     cv : CrossValidation or None
         None where no honest number exists.
     cv_reason : str
         Why there is none.
     naive_accuracy : Interval or None
         Cross-validated accuracy if groups are torn apart, as is commonly reported.
+    sources : tuple of SourceAccuracy
+        Accuracy by what may be the pictures' sources.
+    reliability : Reliability or None
+        None where there was no cross-validation.
     baseline : float
         Accuracy of always naming the largest class.
     baseline_class : str
@@ -187,9 +272,12 @@ class Evaluation:
     classes: tuple[str, ...]
     n_images: int
     n_groups: int
+    groups: dict[str, Any]
     cv: CrossValidation | None
     cv_reason: str
     naive_accuracy: Interval | None
+    sources: tuple[SourceAccuracy, ...]
+    reliability: Reliability | None
     baseline: float
     baseline_class: str
     val: HeldOut | None
@@ -206,9 +294,12 @@ class Evaluation:
             "classes": list(self.classes),
             "n_images": self.n_images,
             "n_groups": self.n_groups,
+            "groups": dict(self.groups),
             "cv": None if self.cv is None else self.cv.to_dict(),
             "cv_reason": self.cv_reason,
             "naive_cv": None if naive is None else {"accuracy": naive.to_dict()},
+            "sources": [source.to_dict() for source in self.sources],
+            "reliability": None if self.reliability is None else self.reliability.to_dict(),
             "baseline": {"accuracy": self.baseline, "class": self.baseline_class},
             "val": None if self.val is None else self.val.to_dict(),
             "test": None if self.test is None else self.test.to_dict(),
@@ -226,9 +317,12 @@ class Evaluation:
             tuple(str(name) for name in values["classes"]),
             int(values["n_images"]),
             int(values["n_groups"]),
+            dict(values["groups"]),
             None if cv is None else CrossValidation.from_dict(cv),
             str(values["cv_reason"]),
             None if naive is None else Interval.from_dict(naive["accuracy"]),
+            tuple(SourceAccuracy.from_dict(source) for source in values["sources"]),
+            None if values["reliability"] is None else Reliability.from_dict(values["reliability"]),
             float(values["baseline"]["accuracy"]),
             str(values["baseline"]["class"]),
             HeldOut.from_dict(values["val"]),

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featx.dataset import Found, scan
-from featx.duplicates import group_pairs, near_copies
+from featx.duplicates import agree_in_detail, find_takes, group_pairs, near_copies
 from featx.errors import DatasetError
 from featx.extraction import read_pictures, stop_if_too_dark
 from featx.runtime import Runtime
@@ -41,7 +41,10 @@ class Inspection:
     ignored : tuple of str
         Files that are no images.
     duplicates, near_duplicates : tuple of tuple of str
-        Groups of pictures with the same bytes; of pictures that are nearly the same, and not only by their bytes.
+        Groups of pictures with the same bytes; of pictures that are nearly the same, and not only by their bytes or
+        as frames of one take.
+    takes : tuple of tuple of str
+        Frames of one recording, told by numbered names whose neighbours look alike.
     conflicts : tuple of tuple of str
         Those groups of either kind whose pictures have different labels.
     across_splits : tuple of tuple of str
@@ -65,6 +68,7 @@ class Inspection:
     ignored: tuple[str, ...]
     duplicates: tuple[tuple[str, ...], ...]
     near_duplicates: tuple[tuple[str, ...], ...]
+    takes: tuple[tuple[str, ...], ...]
     conflicts: tuple[tuple[str, ...], ...]
     across_splits: tuple[tuple[str, ...], ...]
     classes: dict[str, int]
@@ -75,7 +79,7 @@ class Inspection:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON keys of ``featx inspect --json``."""
-        groups = ("duplicates", "near_duplicates", "conflicts", "across_splits")
+        groups = ("duplicates", "near_duplicates", "takes", "conflicts", "across_splits")
         return {
             "n_images": self.n_images,
             "unreadable": [{"path": one.path, "reason": one.reason} for one in self.unreadable],
@@ -125,7 +129,7 @@ def inspect(
     runtime.notice(f"{data}: {dataset.description}")
     looks = _Looks(runtime, white, page)
     looks.take(dataset.pictures)
-    exact, near = looks.groups()
+    exact, near, takes = looks.groups()
     samples = looks.samples
     classes = Counter(sample.label for sample in samples if sample.label is not None)
     every = [*exact, *near]
@@ -137,6 +141,7 @@ def inspect(
         ignored=tuple(entry.name for entry in dataset.ignored),
         duplicates=_paths(samples, exact),
         near_duplicates=_paths(samples, near),
+        takes=_paths(samples, takes),
         conflicts=_paths(samples, _mixed(samples, every, lambda sample: sample.label)),
         across_splits=_paths(samples, _mixed(samples, every, lambda sample: sample.split)),
         classes=dict(sorted(classes.items())),
@@ -168,7 +173,8 @@ class _Looks:
             if reading.prepared is not None:
                 self._rows[reading.state.content_hash] = len(self._signatures)
                 self._signatures.append(reading.prepared.signature)
-                self._details.append(reading.prepared.pixels)
+                grey = reading.prepared.pixels.mean(axis=2)
+                self._details.append(grey.astype(np.uint8))
                 if reading.prepared.note:
                     self.notes[reading.prepared.note] += 1
             self._runtime.progress("inspect", len(states), len(pictures))
@@ -181,17 +187,20 @@ class _Looks:
                 reason = state.reason or reasons[state.content_hash]
                 self.unreadable.append(Skipped(found.sample.sample_id, reason, position))
 
-    def groups(self) -> tuple[list[list[int]], list[list[int]]]:
-        """Return groups of equal files, and groups that hold near-copies, as positions among the samples."""
+    def groups(self) -> tuple[list[list[int]], list[list[int]], list[list[int]]]:
+        """Return groups of equal files, groups that hold near-copies, and takes, as positions among the samples."""
         rows = [self._rows[content_hash] for content_hash in self._hashes]
+        if not rows:
+            return [], [], []
         first = {row: i for i, row in reversed(list(enumerate(rows)))}
         same = [(first[row], i) for i, row in enumerate(rows)]
-        exact = group_pairs(len(rows), same)
-        if not rows:
-            return [], []
-        alike = near_copies(np.stack(self._signatures), np.stack(self._details))
-        near = group_pairs(len(rows), [*same, *((first[one], first[other]) for one, other in alike)])
-        return exact, [group for group in near if len({rows[i] for i in group}) > 1]
+        signatures = np.stack(self._signatures)
+        takes = find_takes([sample.sample_id for sample in self.samples], signatures[rows])
+        take_of = {rows[i]: number for number, take in enumerate(takes) for i in take}
+        alike = near_copies(signatures, agree_in_detail(np.stack(self._details)))
+        apart = [(one, other) for one, other in alike if take_of.get(one, -1) != take_of.get(other, -2)]
+        near = group_pairs(len(rows), [*same, *((first[one], first[other]) for one, other in apart)])
+        return group_pairs(len(rows), same), [group for group in near if len({rows[i] for i in group}) > 1], takes
 
 
 def _mixed(

@@ -27,12 +27,15 @@ class Sample:
         POSIX path relative to the data set's root; bytes that are no UTF-8 as surrogate escapes.
     label, group, split : str or None
         What the data set says; None where it says nothing. A split is ``train``, ``val`` or ``test``.
+    others : tuple of (str, str)
+        Name and value of a manifest's other columns.
     """
 
     sample_id: str
     label: str | None = None
     group: str | None = None
     split: str | None = None
+    others: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,6 +173,8 @@ class FeatureTable:
         SHA-256 of each file's bytes; equal for exact copies.
     read : callable
         Returns the features of given positions, shape (n, feature_dim), float32.
+    read_signatures : callable
+        Returns the signatures of given positions, shape (n, 16, 16), uint8: grey thumbnails.
     probes : ndarray of shape (n_probes, feature_dim), float32
         Features of the probe pictures, as the store holds them.
     extraction : Extraction
@@ -183,6 +188,7 @@ class FeatureTable:
     samples: Sequence[Sample]
     content_hashes: NDArray[np.uint8]
     read: Callable[[NDArray[np.int64]], NDArray[np.float32]] = field(repr=False)
+    read_signatures: Callable[[NDArray[np.int64]], NDArray[np.uint8]] = field(repr=False)
     probes: NDArray[np.float32] = field(repr=False)
     extraction: Extraction
     graph: NDArray[np.uint8] | None = field(default=None, repr=False)

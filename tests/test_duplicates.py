@@ -1,34 +1,202 @@
-"""Groups that must not be torn apart."""
+"""Groups that must not be torn apart: copies, near-copies, takes, named groups."""
 
 from __future__ import annotations
 
+import shutil
+from dataclasses import replace
+
 import numpy as np
+import pytest
+from conftest import save_picture
+from PIL import Image, ImageEnhance
+from test_inspection import scene
 
-from featx.duplicates import group_samples
-
-
-def contents(*numbers: int) -> np.ndarray:
-    return np.array([np.full(32, n) for n in numbers], np.uint8)
-
-
-def test_every_picture_alone():
-    assert group_samples(contents(5, 3, 4), [None] * 3).tolist() == [0, 1, 2]
-
-
-def test_copies_are_one_group():
-    assert group_samples(contents(5, 3, 5, 3), [None] * 4).tolist() == [0, 1, 0, 1]
+from featx.duplicates import find_takes, group_pairs, group_samples, join_groups, near_copies
+from featx.duplicates.likeness import orientations, patterns
+from featx.duplicates.near import agree_in_detail, agree_in_features
+from featx.duplicates.ties import Ties
+from featx.extraction import extract
 
 
-def test_named_groups():
-    assert group_samples(contents(1, 2, 3, 4), ["b", "a", "b", None]).tolist() == [0, 1, 0, 2]
+def every(ones, others):
+    return np.ones(len(ones), bool)
 
 
-def test_a_copy_ties_two_groups_together():
-    assert group_samples(contents(1, 2, 3, 1, 4), ["a", "a", "b", "b", "c"]).tolist() == [0, 0, 0, 0, 1]
+def signatures(n: int, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, 256, (n, 16, 16)).astype(np.uint8)
+
+
+def test_ties_of_equal_keys():
+    ties = Ties(5)
+    ties.tie_equal(["b", None, "b", None, "c"])
+    assert ties.numbers().tolist() == [0, 1, 0, 2, 3]
 
 
 def test_long_chains():
-    n = 3000
-    names = [f"g{i // 2}" for i in range(n)]
-    hashes = np.array([np.frombuffer(((i + 1) // 2).to_bytes(32, "big"), np.uint8) for i in range(n)])
-    assert set(group_samples(hashes, names).tolist()) == {0}
+    ties = Ties(3000)
+    ties.tie_equal([f"g{i // 2}" for i in range(3000)])
+    ties.tie_equal([f"h{(i + 1) // 2}" for i in range(3000)])
+    assert set(ties.numbers().tolist()) == {0}
+
+
+def test_groups_joined_by_names():
+    assert join_groups(np.array([4, 4, 2, 3]), ["x", None, "x", None]).tolist() == [0, 0, 0, 1]
+
+
+def test_pairs_make_groups():
+    assert group_pairs(6, [(4, 1), (1, 5), (0, 2)]) == [[0, 2], [1, 4, 5]]
+
+
+def test_patterns_know_no_brightness_and_no_contrast():
+    grey = signatures(1)[0].astype(float)
+    one, brighter, flat = patterns(np.array([grey / 2, grey / 4 + 90, np.full((16, 16), 77.0)]).astype(np.uint8))
+    assert one @ brighter > 0.99
+    assert np.linalg.norm(one) == pytest.approx(1)
+    assert not flat.any()
+
+
+def test_eight_orientations():
+    seen = {oriented.tobytes() for oriented in orientations(signatures(3))}
+    assert len(seen) == 8
+
+
+def test_near_copies_in_every_orientation():
+    every_picture = signatures(40)
+    for oriented in orientations(every_picture):
+        noisy = np.clip(oriented[7].astype(int) + signatures(1, 1)[0] // 16, 0, 255).astype(np.uint8)
+        assert near_copies(np.concatenate([every_picture, noisy[None]]), every) == [(7, 40)]
+
+
+def test_flat_pictures_are_no_copies():
+    assert near_copies(np.full((30, 16, 16), 200, np.uint8), every) == []
+
+
+def test_where_all_pictures_are_alike_copies_must_be_more_so():
+    common = 8 * signatures(1)[0].astype(int) // 10
+    alike = (common + signatures(60, 1) // 20).astype(np.uint8)
+    distances = np.linalg.norm(patterns(alike)[:1] - patterns(alike)[1:], axis=1)
+    assert distances.max() < 0.25  # a fixed limit of 0.45 would hold every two for copies
+    assert near_copies(alike, every) == []
+    again = np.concatenate([alike, alike[3:4] + (signatures(1, 2) // 128)])
+    assert near_copies(again, every) == [(3, 60)]
+
+
+def test_features_must_agree():
+    X = np.random.default_rng(0).normal(size=(200, 16)).astype(np.float32)
+    X[9] = X[4] + 0.1 * X[5]
+    agree = agree_in_features(X)
+    assert agree(np.array([4, 4]), np.array([9, 60])).tolist() == [True, X[4] @ X[60] > 2]
+    opposite = X.copy()
+    opposite[9] = -X[4]
+    assert agree_in_features(opposite)(np.array([4]), np.array([9])).tolist() == [False]
+
+
+def test_larger_thumbnails_must_agree():
+    rng = np.random.default_rng(0)
+    details = rng.integers(0, 256, (3, 32, 32)).astype(np.uint8)
+    details[1] = np.rot90(details[0])
+    assert agree_in_detail(details)(np.array([0, 0]), np.array([1, 2])).tolist() == [True, False]
+
+
+def frames(n: int, seed: int) -> np.ndarray:
+    """Return a walk from picture to picture, by little steps."""
+    rng = np.random.default_rng(seed)
+    walk = np.cumsum(rng.normal(0, 6, (n, 16, 16)), axis=0) + rng.normal(128, 40, (16, 16))
+    return walk.clip(0, 255).astype(np.uint8)
+
+
+def test_numbered_frames_that_follow_each_other_are_a_take():
+    ids = [f"a/take_{i}.png" for i in range(60)]
+    walk = frames(60, 0)
+    assert find_takes(ids, walk) == [list(range(60))]
+    backwards = [f"a/take_{59 - i}.png" for i in range(60)]
+    assert find_takes(backwards, walk) == [list(range(59, -1, -1))]
+    assert find_takes([f"a/{chr(97 + i // 26)}{chr(97 + i % 26)}.png" for i in range(60)], walk) == []
+
+
+def test_frames_of_a_still_scene_are_a_take():
+    still = signatures(2)
+    grain = np.random.default_rng(0).integers(0, 9, (30, 16, 16)).astype(np.uint8)
+    two = np.concatenate([still[:1] // 2 + grain, still[1:] // 2 + grain])
+    ids = [f"{label}/{i}.png" for label in "ab" for i in range(30)]
+    assert find_takes(ids, two) == [list(range(30)), list(range(30, 60))]
+    assert find_takes(ids[:30], two[:30]) == []  # where all pictures are alike, numbers say nothing
+
+
+def test_pictures_that_are_merely_numbered_are_no_take():
+    assert find_takes([f"a/{i}.png" for i in range(60)], signatures(60)) == []
+
+
+def test_a_cut_ends_a_take():
+    walks = np.concatenate([frames(40, 0), frames(30, 5)])
+    assert [len(take) for take in find_takes([f"{i:03}.png" for i in range(70)], walks)] == [40, 30]
+
+
+@pytest.fixture
+def scenes(tmp_path):
+    """Return a folder of two classes, 20 different scenes each."""
+    for number in range(40):
+        scene(tmp_path / "set" / "ab"[number % 2] / f"{chr(97 + number // 2)}.png", number)
+    return tmp_path / "set"
+
+
+def grouped(fake, folder, named=None):
+    table = extract(folder, "quadrants", runtime=fake.runtime)
+    found = group_samples(table, named)
+    members: dict[int, list[str]] = {}
+    for sample, number in zip(table.samples, found.numbers.tolist(), strict=True):
+        members.setdefault(number, []).append(sample.sample_id)
+    return found, [names for names in members.values() if len(names) > 1]
+
+
+def test_every_picture_alone(fake, scenes):
+    found, groups = grouped(fake, scenes)
+    assert groups == []
+    assert found.numbers.tolist() == list(range(40))
+    assert found.to_dict() == {
+        "n_groups": 40, "n_copies": 0, "n_near_copies": 0, "n_takes": 0, "n_frames": 0, "n_named": 0, "too_alike": [],
+    }  # fmt: skip
+
+
+def test_copies_and_near_copies_are_one_group(fake, scenes):
+    shutil.copy(scenes / "a" / "a.png", scenes / "b" / "same.png")
+    with Image.open(scenes / "a" / "a.png") as image:
+        ImageEnhance.Brightness(image.resize((70, 70))).enhance(0.9).save(scenes / "a" / "smaller.jpg", quality=60)
+    found, groups = grouped(fake, scenes)
+    assert groups == [["a/a.png", "a/smaller.jpg", "b/same.png"]]
+    assert (found.n_copies, found.to_dict()["n_near_copies"]) == (2, 2)
+
+
+def test_named_groups_and_copies_tie_each_other(fake, scenes):
+    shutil.copy(scenes / "a" / "a.png", scenes / "b" / "same.png")
+    n = 41
+    named = [None] * n
+    named[0], named[3], named[40], named[30] = "one", "one", "two", "two"
+    found, groups = grouped(fake, scenes, named)
+    assert groups[0][:2] == ["a/a.png", "a/d.png"]
+    assert "b/same.png" in groups[0]
+    assert found.n_named == 2
+
+
+def test_a_class_too_alike_is_told_and_not_merged(fake, scenes, monkeypatch):
+    monkeypatch.setattr("featx.duplicates.grouping.near_copies", lambda *given: [(i, i + 1) for i in range(6)])
+    found, groups = grouped(fake, scenes)
+    assert groups == []
+    assert (found.too_alike, found.near) == (("a",), ())
+
+
+def test_too_many_pictures_to_compare_are_told(fake, scenes, monkeypatch):
+    monkeypatch.setattr("featx.duplicates.grouping._MOST_COMPARED", 39)
+    assert not grouped(fake, scenes)[0].was_compared
+
+
+def test_an_empty_table(fake, pictures):
+    table = extract(pictures, "quadrants", runtime=fake.runtime)
+    empty = replace(table, samples=[], content_hashes=table.content_hashes[:0])
+    assert group_samples(empty).numbers.shape == (0,)
+
+
+def test_plain_grain_is_no_near_copy(fake, tmp_path):
+    for i in range(30):
+        save_picture(tmp_path / "set" / "ab"[i % 2] / f"{i}.png", (120, 90, 60), seed=i)
+    assert grouped(fake, tmp_path / "set")[1] == []

@@ -7,11 +7,13 @@ import shutil
 import numpy as np
 import pytest
 from conftest import make_classes, save_picture
+from PIL import Image
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.svm import SVC
+from test_inspection import scene
 
-from featx.errors import EvaluationError, HeadError
+from featx.errors import DatasetError, EvaluationError, HeadError
 from featx.extraction import extract
 from featx.fitting import fit, model_name
 from featx.heads import HEAD_NAMES
@@ -112,6 +114,51 @@ def test_manifest_groups_stay_together(fake, tmp_path):
     assert (found.n_images, found.n_groups, found.cv.n_folds) == (18, 6, 3)
     assert "3 folds instead of 5: a class has no more groups" in found.notes
     assert "3 folds instead of 5: a class has no more groups" in fake.notices
+
+
+def test_group_by(fake, tmp_path):
+    rng = np.random.default_rng(0)
+    for person in range(8):  # the colour is that of the person, not of the class
+        colour = tuple(rng.integers(40, 210, 3))
+        for i in range(10):
+            label = "ab"[(person + (i == 0)) % 2]
+            save_picture(tmp_path / "set" / label / f"u{person}-{i}.png", colour, seed=10 * person + i)
+    table = extract(tmp_path / "set", "quadrants", runtime=fake.runtime)
+    found = fit(table, "knn", runtime=fake.runtime).evaluation
+    assert found.cv.accuracy.mean > 0.7
+    (source,) = found.sources
+    assert (source.name, source.group_by, source.n_sources, source.examples) == ("name", r"(u\d+)", 8, ("u0", "u7"))
+    assert source.accuracy.mean < 0.6
+    honest = fit(table, "knn", group_by=source.group_by, runtime=fake.runtime).evaluation
+    assert (honest.n_groups, honest.sources, honest.groups["n_named"]) == (8, (), 8)
+    assert honest.cv.accuracy.mean < 0.6
+    assert honest.naive_accuracy.mean > 0.7
+    with pytest.raises(DatasetError, match="--group-by plate matches no picture"):
+        fit(table, group_by="plate", runtime=fake.runtime)
+
+
+def test_a_column_of_the_manifest_groups(fake, tmp_path):
+    make_classes(tmp_path, {"red": RED, "blue": BLUE}, 9)
+    rows = [f"{label}/{label}-{i:02}.png,{label},{i // 3}" for label in ("red", "blue") for i in range(9)]
+    (tmp_path / "list.csv").write_text("\n".join(["path,label,day", *rows]))
+    table = extract(tmp_path / "list.csv", "quadrants", runtime=fake.runtime)
+    assert fit(table, group_by="day", runtime=fake.runtime).evaluation.n_groups == 3
+
+
+def test_classes_of_one_take_have_no_honest_number_but_that_of_their_test_part(fake, tmp_path):
+    for number, (split, n) in enumerate((("train", 12), ("test", 9))):
+        for label, seed in (("a", 1), ("b", 5)):
+            still = np.asarray(scene(tmp_path / "still.png", seed + number)).astype(int)
+            for i in range(n):
+                still = np.clip(still + np.random.default_rng(i + seed).normal(0, 5, still.shape), 0, 255)
+                path = tmp_path / "set" / split / label / f"frame{i}.png"
+                path.parent.mkdir(parents=True, exist_ok=True)
+                Image.fromarray(still.astype(np.uint8)).save(path)
+    found = fit(extract(tmp_path / "set", "quadrants", runtime=fake.runtime), runtime=fake.runtime).evaluation
+    assert found.cv is None
+    assert found.cv_reason == "class 'a' has 12 pictures that are all one group: it cannot be both learnt and tested"
+    assert (found.groups["n_takes"], found.groups["n_frames"], found.naive_accuracy.mean) == (4, 42, 1.0)
+    assert found.test.n == 18
 
 
 def test_a_class_of_one_picture_has_no_honest_number(fake, pictures):

@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 from featx import inspect
 from featx.cli.app import app
 from featx.errors import DatasetNotFoundError
+from featx.reporting import inspection_lines
 
 
 def scene(path, seed: int, side: int = 96) -> Image.Image:
@@ -47,10 +48,28 @@ def test_copies_near_copies_and_conflicts(scenes):
     with Image.open(scenes / "b" / "03.png") as image:
         image.resize((70, 70)).save(scenes / "a" / "small.jpg", quality=80)
         image.rotate(90).save(scenes / "b" / "turned.png")
+        image.transpose(Image.Transpose.FLIP_LEFT_RIGHT).save(scenes / "b" / "mirrored.png")
     found = inspect(scenes)
     assert set(found.duplicates) == {("a/00.png", "a/copy.png"), ("a/wrong.png", "b/01.png")}
-    assert found.near_duplicates == (("a/small.jpg", "b/03.png"),)
-    assert set(found.conflicts) == {("a/small.jpg", "b/03.png"), ("a/wrong.png", "b/01.png")}
+    copies = ("a/small.jpg", "b/03.png", "b/mirrored.png", "b/turned.png")
+    assert found.near_duplicates == (copies,)
+    assert set(found.conflicts) == {copies, ("a/wrong.png", "b/01.png")}
+
+
+def test_takes_are_told_and_are_no_near_copies(scenes):
+    still = np.asarray(scene(scenes / "still.png", 99)).astype(int)
+    for number in range(12):
+        still = still + np.random.default_rng(number).normal(0, 4, still.shape)
+        Image.fromarray(still.clip(0, 255).astype(np.uint8)).save(scenes / "a" / f"frame{number}.png")
+    moved = np.roll(still, 40, axis=1)
+    for number in range(12, 24):
+        moved = np.roll(moved, 2, axis=0)
+        Image.fromarray(moved.clip(0, 255).astype(np.uint8)).save(scenes / "a" / f"frame{number}.png")
+    (scenes / "still.png").unlink()
+    found = inspect(scenes)
+    assert sorted(len(take) for take in found.takes) == [12, 12]
+    assert found.near_duplicates == ()
+    assert "12 frames of one recording: a/frame0.png .. a/frame11.png" in "\n".join(inspection_lines(found.to_dict()))
 
 
 def test_a_near_copy_of_two_equal_files_is_one_conflict(scenes):

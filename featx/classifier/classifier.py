@@ -13,7 +13,13 @@ from numpy.typing import NDArray
 
 from featx.classifier.archive import Archive, dump_estimator, load_estimator
 from featx.classifier.folded import Folded, softmax
-from featx.classifier.soundness import check_arrays, check_classes, check_folded, check_temperature
+from featx.classifier.soundness import (
+    check_arrays,
+    check_classes,
+    check_folded,
+    check_out_of_fold,
+    check_temperature,
+)
 from featx.errors import ClassifierError, FeatxError
 from featx.evaluation import Evaluation
 from featx.images import probe_files
@@ -42,12 +48,15 @@ class OutOfFold:
         Class numbers.
     scores : ndarray of shape (n_samples, n_classes), float64
     fold : ndarray of shape (n_samples,), int64
+    predicted : ndarray of shape (n_samples,), int64
+        What the cross-validation that is reported, tuned inside each fold, took each for.
     """
 
     sample_ids: tuple[str, ...]
     y: NDArray[np.int64]
     scores: NDArray[np.float64]
     fold: NDArray[np.int64]
+    predicted: NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -171,6 +180,16 @@ class Classifier:
     def probabilities(self, X: NDArray[np.float32]) -> NDArray[np.float64]:
         """Return calibrated probabilities, shape (n_samples, n_classes)."""
         return softmax(self.scores(X) / self.temperature)
+
+    def out_of_fold_probabilities(self) -> NDArray[np.float64] | None:
+        """Return calibrated probabilities of the training pictures by heads that had not seen them.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_classes), float64, or None
+            None where there was no cross-validation.
+        """
+        return None if self.out_of_fold is None else softmax(self.out_of_fold.scores / self.temperature)
 
     def seen(self, content_hashes: NDArray[np.uint8]) -> NDArray[np.bool_]:
         """Tell for each content, shape (n, 32), whether the classifier was fitted on it; shape (n,)."""
@@ -310,6 +329,7 @@ class Classifier:
             arrays["oof_y"] = self.out_of_fold.y
             arrays["oof_scores"] = self.out_of_fold.scores
             arrays["oof_fold"] = self.out_of_fold.fold
+            arrays["oof_predicted"] = self.out_of_fold.predicted
         return arrays
 
     @classmethod
@@ -325,7 +345,9 @@ class Classifier:
             check_folded(folded, arrays["probes"].shape[1], len(classes))
         if header["sample_ids"] is not None:
             ids = tuple(str(sample_id) for sample_id in header["sample_ids"])
-            out_of_fold = OutOfFold(ids, arrays["oof_y"], arrays["oof_scores"], arrays["oof_fold"])
+            columns = (arrays[f"oof_{name}"] for name in ("y", "scores", "fold", "predicted"))
+            out_of_fold = OutOfFold(ids, *columns)
+            check_out_of_fold(out_of_fold.y, out_of_fold.scores, out_of_fold.predicted, len(ids), len(classes))
         spec = FeatureSpec.from_json(header["spec"])
         graph = arrays.get("graph")
         if spec.graph is not None and (graph is None or sha256(graph.tobytes()).hexdigest()[:16] != spec.graph):

@@ -68,3 +68,22 @@ def check_folded(folded: Folded, feature_dim: int, n_classes: int) -> None:
     needed = n_classes * (n_classes - 1) // 2 if folded.pairwise else n_classes
     if n != (1 if n_classes == 2 else needed):
         raise ClassifierError(f"its matrices give {n} numbers for {n_classes} classes")
+
+
+def check_out_of_fold(
+    y: NDArray[Any], scores: NDArray[Any], predicted: NDArray[Any], n_samples: int, n_classes: int
+) -> None:
+    """Make sure that out-of-fold scores belong to the samples and classes.
+
+    Raises
+    ------
+    ClassifierError
+        They do not.
+    """
+    if scores.shape != (n_samples, n_classes) or scores.dtype.kind != "f":
+        raise ClassifierError(f"its out-of-fold scores have the shape {scores.shape}, not ({n_samples}, {n_classes})")
+    for numbers in (y, predicted):
+        if numbers.shape != (n_samples,) or numbers.dtype.kind not in "iu":
+            raise ClassifierError("its out-of-fold classes do not belong to its samples")
+        if n_samples and not 0 <= int(numbers.min()) <= int(numbers.max()) < n_classes:
+            raise ClassifierError(f"its out-of-fold classes are not within its {n_classes} classes")

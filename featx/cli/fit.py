@@ -23,6 +23,12 @@ def fit(
     cv: Annotated[int, typer.Option(min=2, help="Folds.")] = 5,
     repeats: Annotated[int, typer.Option(min=1, help="Times the folds are cut anew.")] = 1,
     class_weight: Annotated[str | None, typer.Option(help="balanced: every class counts alike.")] = None,
+    group_by: Annotated[
+        str | None,
+        typer.Option(
+            help="Keep together in folds: parent (one folder), a manifest's column, or a pattern in the path."
+        ),
+    ] = None,
     seed: Annotated[int, typer.Option(help="Of folds and of heads with randomness.")] = 0,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Model file; NAME-BACKBONE-HEAD.featx if not given.")
@@ -89,7 +95,15 @@ def fit(
         )
         console.lines(extraction_lines(table.extraction.to_dict()))
     model = library_fit(
-        table, head, params=params, cv=cv, repeats=repeats, class_weight=class_weight, seed=seed, runtime=runtime
+        table,
+        head,
+        params=params,
+        cv=cv,
+        repeats=repeats,
+        class_weight=class_weight,
+        group_by=group_by,
+        seed=seed,
+        runtime=runtime,
     )
     path = output or Path(model_name(table, model))
     replaced = "   (replaces the one before)" if path.exists() else ""

@@ -6,7 +6,7 @@ import csv
 import io
 import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from featx.dataset.layout import SPLIT_NAMES
@@ -50,14 +50,14 @@ def read_manifest(path: Path, path_column: str = "path", label_column: str = "la
                 f"{path} has no column {column!r}; it has {', '.join(table.header)}. Name the right one with {option}"
             )
     optional = [where.get("group"), where.get("split")]
+    others = [name for name in table.header if name and name not in (path_column, label_column, "group", "split")]
     samples = []
     for number, row in enumerate(table.rows, start=2):
         if len(row) != len(table.header):
             raise DatasetError(f"{path}, row {number}: {len(row)} values for {len(table.header)} columns")
         group, split = (row[at].strip() or None if at is not None else None for at in optional)
-        samples.append(
-            _sample(f"{path}, row {number}", row[where[path_column]], row[where[label_column]], group, split)
-        )
+        sample = _sample(f"{path}, row {number}", row[where[path_column]], row[where[label_column]], group, split)
+        samples.append(replace(sample, others=tuple((name, row[where[name]].strip()) for name in others)))
     return _sorted_once(path, samples)
 
 

@@ -4,23 +4,32 @@ from featx.evaluate.calibration import find_temperature
 from featx.evaluate.cross_validation import (
     CrossValidated,
     TrainingSet,
+    accuracy_as_fitted,
     cross_validate,
     out_of_fold_scores,
     quiet_single_threads,
 )
 from featx.evaluate.folds import TooFewGroups
 from featx.evaluate.intervals import wilson
+from featx.evaluate.parts import Parts, split_parts
+from featx.evaluate.reliability import measure_reliability, rank_suspects, suspicion_margins
 from featx.evaluate.tuning import Tuned, tune_and_fit
 
 __all__ = [
     "CrossValidated",
+    "Parts",
     "TooFewGroups",
     "TrainingSet",
     "Tuned",
+    "accuracy_as_fitted",
     "cross_validate",
     "find_temperature",
+    "measure_reliability",
     "out_of_fold_scores",
     "quiet_single_threads",
+    "rank_suspects",
+    "split_parts",
+    "suspicion_margins",
     "tune_and_fit",
     "wilson",
 ]

@@ -54,6 +54,8 @@ class CrossValidated:
         Those of the first repeat.
     fold : ndarray of shape (n_samples,), int64
         The fold in which each sample was tested.
+    predicted : ndarray of shape (n_samples,), int64
+        The class that each sample was taken for when it was tested.
     n_not_converged : int
         Outer fits that reached their limit of iterations.
     """
@@ -61,6 +63,7 @@ class CrossValidated:
     summary: CrossValidation
     folds: Folds
     fold: NDArray[np.int64]
+    predicted: NDArray[np.int64]
     n_not_converged: int
 
 
@@ -138,6 +141,32 @@ def out_of_fold_scores(
     return scores
 
 
+def accuracy_as_fitted(
+    head: Head, params: dict[str, Any], data: TrainingSet, n_folds: int, seed: int, n_workers: int = 1
+) -> Interval:
+    """Return the cross-validated accuracy of a head of given parameters, to compare other groups of the same samples.
+
+    Parameters
+    ----------
+    head : Head
+    params : dict
+        Chosen on all samples: for comparison, not as the accuracy of the procedure.
+    data : TrainingSet
+    n_folds : int
+    seed : int
+    n_workers : int
+
+    Raises
+    ------
+    TooFewGroups
+        A class cannot be on both sides of a split.
+    """
+    folds = cut_folds(data.y, data.groups, data.classes, n_folds, seed)
+    predicted = out_of_fold_scores(head, params, data, folds, n_workers).argmax(axis=1)
+    per_fold = [float((predicted[test] == data.y[test]).mean()) for _, test in folds.pairs]
+    return wider(corrected_resampled(per_fold, 1 / (len(folds.pairs) - 1)), _pooled_accuracy(data, predicted))
+
+
 @contextlib.contextmanager
 def quiet_single_threads() -> Iterator[None]:
     """Run numerical libraries on one thread, with convergence warnings put aside: convergence is asked of the fit."""
@@ -181,7 +210,7 @@ def _summary(
         per_class=_per_class(data, predicted),
         confusion=tuple(tuple(row) for row in confusion_matrix(data.y, predicted).tolist()),
     )
-    return CrossValidated(summary, cuts[0], fold, sum(not converged for _, converged in results))
+    return CrossValidated(summary, cuts[0], fold, predicted, sum(not converged for _, converged in results))
 
 
 def _mean_recall(y: NDArray[np.int64], hit: NDArray[np.bool_]) -> float:

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from featx.dataset import Dataset
 from featx.extraction.filling import Filled
 from featx.images import CROP_FRACTION
-from featx.store import FeatureStore, keys_of
-from featx.table import Extraction, FeatureTable, FileState, Sample, Skipped
+from featx.store import SIGNATURE_SHAPE, FeatureStore, keys_of
+from featx.table import CHUNK, Extraction, FeatureTable, FileState, Sample, Skipped
 
 
 def joined(passes: Sequence[Filled]) -> Filled:
@@ -73,6 +73,14 @@ def table_of(
     def read(at: NDArray[np.int64]) -> NDArray[np.float32]:
         return store.snapshot().rows(keys[at]).features
 
+    def read_signatures(at: NDArray[np.int64]) -> NDArray[np.uint8]:
+        stored = store.snapshot()
+        signatures = np.empty((len(at), *SIGNATURE_SHAPE), np.uint8)
+        for start in range(0, len(at), CHUNK):  # the rows bring their features along
+            block = slice(start, start + CHUNK)
+            signatures[block] = stored.rows(keys[at[block]]).signatures
+        return signatures
+
     extraction = Extraction(
         features_id=store.spec.id,
         store=store.path,
@@ -101,6 +109,7 @@ def table_of(
         samples=[sample for sample, _ in usable],
         content_hashes=content_hashes,
         read=read,
+        read_signatures=read_signatures,
         probes=probes,
         extraction=extraction,
         graph=None if quantized is None else np.frombuffer(quantized, np.uint8),

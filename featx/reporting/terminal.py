@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -45,6 +46,12 @@ def inspection_lines(inspection: Mapping[str, Any]) -> list[str]:
     lines += skipped_lines(inspection["unreadable"], "unreadable")
     lines += _group_lines("copies", inspection["duplicates"], "the same bytes")
     lines += _group_lines("near", inspection["near_duplicates"], "nearly the same")
+    lines += [
+        line("take", f"{len(take):,} frames of one recording: {take[0]} .. {take[-1]}")
+        for take in inspection["takes"][:_FIRST]
+    ]
+    if len(inspection["takes"]) > _FIRST:
+        lines.append(line("take", f"{len(inspection['takes']) - _FIRST:,} more; --json lists them all"))
     for name in inspection["tiny"]:
         lines.append(line("tiny", f"{name}: {inspection['classes'][name]:,} pictures, too few for an honest number"))
     lines += [
@@ -53,7 +60,7 @@ def inspection_lines(inspection: Mapping[str, Any]) -> list[str]:
     ]
     if inspection["ignored"]:
         lines.append(line("ignored", _ignored(len(inspection["ignored"]))))
-    problems = ("dark", "conflicts", "across_splits", "unreadable", "duplicates", "near_duplicates", "tiny")
+    problems = ("dark", "conflicts", "across_splits", "unreadable", "duplicates", "near_duplicates", "takes", "tiny")
     return lines if any(inspection[name] for name in problems) else [*lines, line("problems", "none found")]
 
 
@@ -91,6 +98,7 @@ def evaluation_lines(evaluation: Mapping[str, Any]) -> list[str]:
         lines += _held_out_lines(part, evaluation[part])
     if cv is not None:
         lines.append(line("holds for", "new pictures from the same sources"))
+        lines += _source_lines(evaluation["sources"])
         lines += _weakest_lines(cv["per_class"])
     params = ", ".join(
         f"{name}={value:g}" if isinstance(value, float) else f"{name}={value}"
@@ -171,8 +179,37 @@ def _naive_lines(evaluation: Mapping[str, Any]) -> list[str]:
     n_images, n_groups, naive = evaluation["n_images"], evaluation["n_groups"], evaluation["naive_cv"]
     if naive is None or n_groups == n_images:
         return []
-    groups = f"{n_images:,} pictures are {n_groups:,} groups, which the accuracy above keeps together"
-    return [line("at random", f"{naive['accuracy']['mean']:.3f}  ({groups})")]
+    return [line("at random", f"{naive['accuracy']['mean']:.3f}  ({groups_text(evaluation)})")]
+
+
+def groups_text(evaluation: Mapping[str, Any]) -> str:
+    """Say what was grouped, as ``412 near-copies; 1,399 pictures in 1,283 groups``."""
+    groups = evaluation["groups"]
+    kinds = [
+        _count(groups["n_copies"], "copy", "copies"),
+        _count(groups["n_near_copies"], "near-copy", "near-copies"),
+        _count(groups["n_frames"], "frame", "frames")
+        + (f" of {_count(groups['n_takes'], 'take', 'takes')}" if groups["n_takes"] else ""),
+        _count(groups["n_named"], "named group", "named groups"),
+    ]
+    total = f"{evaluation['n_images']:,} pictures in {evaluation['n_groups']:,} groups"
+    return "; ".join([", ".join(filter(None, kinds)), total] if any(kinds) else [total])
+
+
+def _count(n: int, one: str, many: str) -> str:
+    return "" if not n else f"{n:,} {one if n == 1 else many}"
+
+
+def _source_lines(sources: Sequence[Mapping[str, Any]]) -> list[str]:
+    lines = []
+    for source in sources:
+        what = "names contain" if source["name"] == "name" else f"{source['n_sources']:,} of them,"
+        text = (
+            f"{source['accuracy']['mean']:.3f}  {what} {source['examples'][0]}..{source['examples'][-1]}; "
+            f"if these are sources: --group-by {shlex.quote(source['group_by'])}"
+        )
+        lines.append(line(f"by {source['name']}", text))
+    return lines
 
 
 def _held_out_lines(part: str, values: Mapping[str, Any] | None) -> list[str]:

@@ -18,13 +18,14 @@ from featx.store.graphs import (
 )
 from featx.store.journal import count_journal
 from featx.store.latest import read_latest, read_sizes, remember_size, write_latest
-from featx.store.rows import Rows, keys_of
+from featx.store.rows import SIGNATURE_SHAPE, Rows, keys_of
 from featx.store.snapshot import SnapshotSummary, read_snapshot, summarize_snapshot, write_snapshot
 from featx.store.sweeping import Swept, delete_leftover, sweep_store
 from featx.store.tables import write_table
 
 __all__ = [
     "CACHE_TAG",
+    "SIGNATURE_SHAPE",
     "CacheFile",
     "FeatureStore",
     "Finding",

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
 
 from featx.classifier import Classifier, Folded, OutOfFold, fold, softmax
@@ -18,22 +16,24 @@ from featx.duplicates import group_samples
 from featx.errors import EvaluationError
 from featx.evaluate import (
     CrossValidated,
-    TooFewGroups,
+    Parts,
     TrainingSet,
     Tuned,
-    cross_validate,
     find_temperature,
+    measure_reliability,
     out_of_fold_scores,
     quiet_single_threads,
+    split_parts,
     tune_and_fit,
-    wilson,
 )
-from featx.evaluation import Evaluation, HeldOut, Interval
+from featx.evaluation import Evaluation
 from featx.extraction import featurize
+from featx.fitting.measuring import Measurer, grouping_notes
 from featx.heads import DEFAULT_HEAD, Head, make_head, scores_of
 from featx.images import probe_files
 from featx.runtime import Runtime
-from featx.table import FeatureTable
+from featx.sources import read_groups
+from featx.table import FeatureTable, Sample
 
 _VERSIONS_OF = ("featx", "numpy", "pillow", "scikit-learn", "keras", "tensorflow")
 _FOLDED_AGREES = 1e-3
@@ -47,6 +47,7 @@ def fit(
     cv: int = 5,
     repeats: int = 1,
     class_weight: str | None = None,
+    group_by: str | None = None,
     seed: int = 0,
     runtime: Runtime | None = None,
 ) -> Classifier:
@@ -70,6 +71,10 @@ def fit(
         Times the folds are cut anew.
     class_weight : {"balanced"}, optional
         Weigh classes by the inverse of their size.
+    group_by : str, optional
+        Pictures that stay on one side of every split, besides copies, near-copies and frames of one take: ``parent``
+        (those of one folder), a column of the manifest, or a regular expression found in the sample id; if not
+        given, the manifest's ``group``.
     seed : int
         Of folds and of heads with randomness.
     runtime : Runtime, optional
@@ -82,6 +87,8 @@ def fit(
 
     Raises
     ------
+    DatasetError
+        ``group_by`` matches no picture.
     EvaluationError
         No labels, one class, or a class that only a test part has.
     HeadError
@@ -91,17 +98,19 @@ def fit(
     started = time.monotonic()
     _check_counts(cv, repeats)
     made = make_head(head, params, class_weight, seed)
-    parts = _parts(features)
+    grouping = group_samples(features, None if group_by is None else read_groups(features.samples, group_by))
+    parts = split_parts(features, grouping.numbers)
     train = parts.train
-    notes: list[str] = []
-    crossed, reason = _cross_validated(made, train, cv, repeats, seed, runtime)
-    naive = _naive_accuracy(made, train, crossed, cv, repeats, seed, runtime)
+    measurer = Measurer(made, parts, cv, repeats, seed, runtime)
+    crossed, reason = measurer.honest()
     with quiet_single_threads():
         tuned = tune_and_fit(made, train.X, train.y, train.groups, train.classes, seed)
-    notes += _notes(made, tuned, crossed, cv)
+    notes = [*grouping_notes(grouping), *_notes(made, tuned, crossed, cv)]
     for note in notes:
         runtime.notice(note)
-    out_of_fold = _out_of_fold(made, tuned, crossed, parts, runtime)
+    samples = [features.samples[i] for i in parts.at]
+    out_of_fold = _out_of_fold(made, tuned, crossed, parts, samples, runtime)
+    temperature = 1.0 if out_of_fold is None else find_temperature(out_of_fold.scores, train.y)
     counts = np.bincount(train.y)
     evaluation = Evaluation(
         head=made.name,
@@ -109,13 +118,18 @@ def fit(
         classes=train.classes,
         n_images=len(train.y),
         n_groups=len(np.unique(train.groups)),
+        groups={**grouping.to_dict(), "group_by": group_by},
         cv=None if crossed is None else crossed.summary,
         cv_reason=reason,
-        naive_accuracy=naive,
+        naive_accuracy=measurer.at_random(tuned, crossed),
+        sources=measurer.by_source(tuned, samples),
+        reliability=None
+        if out_of_fold is None
+        else measure_reliability(softmax(out_of_fold.scores / temperature), train.y),
         baseline=float(counts.max() / counts.sum()),
         baseline_class=train.classes[int(counts.argmax())],
-        val=_held_out(tuned, train, parts.val),
-        test=_held_out(tuned, train, parts.test),
+        val=measurer.held_out(tuned, parts.val),
+        test=measurer.held_out(tuned, parts.test),
         notes=tuple(notes),
         seconds=time.monotonic() - started,
     )
@@ -124,10 +138,10 @@ def fit(
         title=features.extraction.backbone,
         classes_=train.classes,
         evaluation=evaluation,
-        temperature=1.0 if out_of_fold is None else find_temperature(out_of_fold.scores, train.y),
+        temperature=temperature,
         estimator=lambda: tuned.estimator,
         folded=_folded(tuned, train),
-        content_hashes=np.unique(parts.content_hashes, axis=0),
+        content_hashes=np.unique(features.content_hashes[parts.at], axis=0),
         out_of_fold=out_of_fold,
         probe_files=probe_files(),
         probes=features.probes,
@@ -144,15 +158,6 @@ def model_name(features: FeatureTable, model: Classifier) -> str:
     return re.sub(r"[^\w.-]", "_", name) + ".featx"
 
 
-@dataclass(frozen=True)
-class _Parts:
-    train: TrainingSet
-    sample_ids: tuple[str, ...]
-    content_hashes: NDArray[np.uint8]
-    val: TrainingSet
-    test: TrainingSet
-
-
 def _check_counts(cv: int, repeats: int) -> None:
     if cv < 2:
         raise EvaluationError(f"cv is {cv}; at least 2 folds are needed")
@@ -160,82 +165,19 @@ def _check_counts(cv: int, repeats: int) -> None:
         raise EvaluationError(f"repeats is {repeats}; at least 1 is needed")
 
 
-def _parts(table: FeatureTable) -> _Parts:
-    labels, splits = table.y, table.splits
-    labelled = np.array([label is not None for label in labels])
-    if not labelled.any():
-        raise EvaluationError(
-            f"{table.name} has no labels; put each class into a folder of its own, or give a manifest (path,label)"
-        )
-    in_train = labelled & np.array([split in (None, "train") for split in splits])
-    classes = tuple(sorted(set(labels[in_train])))
-    if len(classes) < 2:
-        only = f"one class, {classes[0]!r}" if classes else "no labelled picture"
-        raise EvaluationError(f"the training part of {table.name} has {only}; at least two classes are needed")
-    _check_no_new_class(labels, splits, labelled, classes)
-    numbers = {name: number for number, name in enumerate(classes)}
-    y = np.array([numbers.get(label, -1) for label in labels], np.int64)
-    groups = group_samples(table.content_hashes, [sample.group for sample in table.samples])
-
-    def part(members: NDArray[np.bool_]) -> TrainingSet:
-        at = np.flatnonzero(members)
-        return TrainingSet(table.read(at), y[at], groups[at], classes)
-
-    return _Parts(
-        part(in_train),
-        tuple(table.sample_ids[in_train]),
-        table.content_hashes[in_train],
-        part(labelled & (splits == "val")),
-        part(labelled & (splits == "test")),
-    )
-
-
-def _check_no_new_class(
-    labels: NDArray[Any], splits: NDArray[Any], labelled: NDArray[np.bool_], classes: tuple[str, ...]
-) -> None:
-    for split in ("val", "test"):
-        new = sorted(set(labels[labelled & (splits == split)]) - set(classes))
-        if new:
-            raise EvaluationError(f"{', '.join(new)} occurs in the {split} part but not in the training part")
-
-
-def _cross_validated(
-    head: Head, train: TrainingSet, cv: int, repeats: int, seed: int, runtime: Runtime
-) -> tuple[CrossValidated | None, str]:
-    try:
-        result = cross_validate(
-            head, train, cv, repeats, seed, runtime.n_workers, lambda done, n: runtime.progress("fit", done, n)
-        )
-    except TooFewGroups as error:
-        return None, str(error)
-    return result, ""
-
-
-def _naive_accuracy(
-    head: Head,
-    train: TrainingSet,
-    crossed: CrossValidated | None,
-    cv: int,
-    repeats: int,
-    seed: int,
-    runtime: Runtime,
-) -> Interval | None:
-    """Return the accuracy as it is commonly reported: every picture on its own, copies torn apart."""
-    alone = np.arange(len(train.y))
-    if crossed is not None and len(np.unique(train.groups)) == len(alone):
-        return crossed.summary.accuracy
-    apart = TrainingSet(train.X, train.y, alone, train.classes)
-    result, _ = _cross_validated(head, apart, cv, repeats, seed, runtime)
-    return None if result is None else result.summary.accuracy
-
-
 def _out_of_fold(
-    head: Head, tuned: Tuned, crossed: CrossValidated | None, parts: _Parts, runtime: Runtime
+    head: Head,
+    tuned: Tuned,
+    crossed: CrossValidated | None,
+    parts: Parts,
+    samples: Sequence[Sample],
+    runtime: Runtime,
 ) -> OutOfFold | None:
     if crossed is None:
         return None
     scores = out_of_fold_scores(head, tuned.params, parts.train, crossed.folds, runtime.n_workers)
-    return OutOfFold(parts.sample_ids, parts.train.y, scores, crossed.fold)
+    sample_ids = tuple(sample.sample_id for sample in samples)
+    return OutOfFold(sample_ids, parts.train.y, scores, crossed.fold, crossed.predicted)
 
 
 def _notes(head: Head, tuned: Tuned, crossed: CrossValidated | None, cv: int) -> list[str]:
@@ -261,15 +203,6 @@ def _plain(value: Any) -> Any:
     if isinstance(value, np.generic):
         return value.item()
     return value if isinstance(value, bool | int | float | str | type(None)) else repr(value)
-
-
-def _held_out(tuned: Tuned, train: TrainingSet, part: TrainingSet) -> HeldOut | None:
-    if not len(part.y):
-        return None
-    hit = scores_of(tuned.estimator, part.X, len(train.classes)).argmax(axis=1) == part.y
-    apart = ~np.isin(part.groups, train.groups)
-    accuracy = wilson(float(hit[apart].mean()), len(np.unique(part.groups[apart]))) if apart.any() else None
-    return HeldOut(accuracy, int(apart.sum()), float(hit.mean()), len(hit))
 
 
 def _folded(tuned: Tuned, train: TrainingSet) -> Folded | None:

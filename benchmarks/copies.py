@@ -1,0 +1,120 @@
+"""How well near-copies are found, against known truth: ``python -m benchmarks.copies DIR... [--originals 800]``.
+
+Of the first 200 pictures of each folder ten copies are made in a scratch folder, each changed in one way: saved again
+at low quality, halved, a rim cut off, the sides cut off, brighter, less contrast, grey, mirrored, turned, stamped.
+Every two of a picture and its copies are a true pair; a pair is found if both are in one group. A pair of two
+different pictures in one group counts against precision (so do pictures that the folder itself holds twice, under
+other bytes). Recall by kind is that of the pairs of a copy and its original. Prints a Markdown table, then JSON.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import random
+import tempfile
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+from PIL import Image, ImageDraw, ImageEnhance, ImageOps
+
+from benchmarks.processes import print_head, print_json, print_row
+from featx.duplicates import group_samples
+from featx.extraction import extract
+from featx.runtime import Runtime
+
+_COPIED = 200
+
+
+def _at_quality(image: Image.Image) -> Image.Image:
+    stream = io.BytesIO()
+    image.save(stream, "JPEG", quality=40)
+    return Image.open(stream)
+
+
+def _cut(image: Image.Image, x: float, y: float) -> Image.Image:
+    width, height = image.size
+    return image.crop((round(x * width), round(y * height), round((1 - x) * width), round((1 - y) * height)))
+
+
+def _stamp(image: Image.Image) -> Image.Image:
+    width, height = image.size
+    ImageDraw.Draw(image).rectangle((0.7 * width, 0.88 * height, 0.97 * width, 0.97 * height), fill=(250, 250, 250))
+    return image
+
+
+KINDS: dict[str, Callable[[Image.Image], Image.Image]] = {
+    "quality": _at_quality,
+    "half": lambda image: image.resize((max(1, image.width // 2), max(1, image.height // 2))),
+    "rim": lambda image: _cut(image, 0.02, 0.02),
+    "sides": lambda image: _cut(image, 0.06, 0.0),
+    "bright": lambda image: ImageEnhance.Brightness(image).enhance(1.2),
+    "contrast": lambda image: ImageEnhance.Contrast(image).enhance(0.7),
+    "grey": lambda image: ImageOps.grayscale(image).convert("RGB"),
+    "mirror": ImageOps.mirror,
+    "turned": lambda image: image.transpose(Image.Transpose.ROTATE_90),
+    "stamp": _stamp,
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folders", nargs="+", type=Path)
+    parser.add_argument("--originals", type=int, default=800)
+    arguments = parser.parse_args()
+    print_head("set", "pictures", "true pairs", "found", "precision", "recall", *KINDS)
+    results = []
+    for folder in arguments.folders:
+        with tempfile.TemporaryDirectory() as scratch:
+            make_copies(folder, Path(scratch) / "set", arguments.originals)
+            result = {"set": folder.name, **measure(Path(scratch) / "set", Runtime(Path(scratch) / "cache"))}
+        results.append(result)
+        print_row(*(result[name] for name in ("set", "pictures", "true pairs", "found", "precision", "recall", *KINDS)))
+    print_json(results)
+
+
+def make_copies(folder: Path, target: Path, n_originals: int) -> None:
+    """Save up to ``n_originals`` pictures of a folder, and ten copies of each of the first 200, as ``N-KIND.jpg``."""
+    paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in (".jpg", ".jpeg", ".png"))
+    random.Random(0).shuffle(paths)
+    for number, path in enumerate(paths[:n_originals]):
+        with Image.open(path) as opened:
+            image = opened.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
+        home = target / path.parent.name
+        home.mkdir(parents=True, exist_ok=True)
+        image.save(home / f"{number}-original.png")
+        if number < _COPIED:
+            for kind, change in KINDS.items():
+                change(image.copy()).save(home / f"{number}-{kind}.jpg", quality=92)
+
+
+def measure(folder: Path, runtime: Runtime) -> dict[str, object]:
+    """Group a folder of known copies; return how many true pairs are in one group, and how many others."""
+    table = extract(folder, runtime=runtime)
+    names = [Path(sample.sample_id).stem.split("-") for sample in table.samples]
+    groups = group_samples(table).numbers.tolist()
+    pictures = Counter(number for number, _ in names)
+    together = Counter(groups)
+    right = Counter(zip(groups, (number for number, _ in names), strict=True))
+    true, made, found = _pairs(pictures), _pairs(together), _pairs(right)
+    originals = {number: group for (number, kind), group in zip(names, groups, strict=True) if kind == "original"}
+    hits = Counter(kind for (number, kind), group in zip(names, groups, strict=True) if originals[number] == group)
+    n_copied = min(_COPIED, len(originals))
+    return {
+        "pictures": len(names),
+        "true pairs": true,
+        "found": found,
+        "precision": found / made if made else 1.0,
+        "recall": found / true,
+        **{kind: hits[kind] / n_copied for kind in KINDS},
+    }
+
+
+def _pairs(counts: Counter) -> int:
+    return sum(n * (n - 1) // 2 for n in counts.values())
+
+
+if __name__ == "__main__":
+    main()

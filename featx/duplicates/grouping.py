@@ -1,0 +1,155 @@
+"""The groups of a data set that must stay on one side of every split."""
+
+from __future__ import annotations
+
+import itertools
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from featx.duplicates.near import agree_in_features, near_copies
+from featx.duplicates.takes import find_takes
+from featx.duplicates.ties import Ties, group_pairs
+from featx.table import FeatureTable
+
+_LARGEST_SHARE = 0.2
+_FEWEST_TOO_ALIKE = 5
+_MOST_COMPARED = 200_000
+
+
+@dataclass(frozen=True)
+class Grouping:
+    """Groups of pictures, and why.
+
+    Parameters
+    ----------
+    numbers : ndarray of shape (n_samples,), int64
+        Group of each sample, from 0, in order of first appearance.
+    n_copies : int
+        Pictures whose bytes another one has.
+    near : tuple of (int, int)
+        Positions of two near-copies with different bytes.
+    takes : tuple of tuple of int
+        Positions of the frames of each take.
+    n_named : int
+        Groups that the data set or the user named.
+    too_alike : tuple of str
+        Classes with so many seeming near-copies that none of them is grouped.
+    was_compared : bool
+        False where there are too many pictures to compare each with each other.
+    """
+
+    numbers: NDArray[np.int64]
+    n_copies: int
+    near: tuple[tuple[int, int], ...]
+    takes: tuple[tuple[int, ...], ...]
+    n_named: int
+    too_alike: tuple[str, ...]
+    was_compared: bool = True
+
+    def to_dict(self) -> dict[str, int | list[str]]:
+        """Return counts of what was grouped."""
+        near = {i for pair in self.near for i in pair}
+        return {
+            "n_groups": int(self.numbers.max(initial=-1)) + 1,
+            "n_copies": self.n_copies,
+            "n_near_copies": len(near),
+            "n_takes": len(self.takes),
+            "n_frames": sum(map(len, self.takes)),
+            "n_named": self.n_named,
+            "too_alike": list(self.too_alike),
+        }
+
+
+def group_samples(table: FeatureTable, named: Sequence[str | None] | None = None) -> Grouping:
+    """Group what must not be torn apart: copies, near-copies, frames of one take, and what is named.
+
+    A group of near-copies with more than a fifth of a class, that is no take, says that the class is too alike to
+    tell copies apart: it is not merged, and the class is named in ``too_alike``.
+
+    Parameters
+    ----------
+    table : FeatureTable
+    named : sequence of (str or None), optional
+        Group of each sample; that of the data set if not given. None for a picture that is named nowhere.
+
+    Returns
+    -------
+    Grouping
+    """
+    named = table.groups.tolist() if named is None else named
+    contents = [row.tobytes() for row in table.content_hashes]
+    ties = Ties(len(table))
+    ties.tie_equal(contents)
+    ties.tie_equal(named)
+    n_times = Counter(contents)
+    near: list[tuple[int, int]] = []
+    takes: list[list[int]] = []
+    too_alike: list[str] = []
+    was_compared = True
+    if len(table):
+        # All pictures of a content stand or fall together: one of them is looked at.
+        first = np.unique(table.content_hashes, axis=0, return_index=True)[1]
+        first.sort()
+        every = np.arange(len(table))
+        takes = find_takes(table.sample_ids.tolist(), table.read_signatures(every))
+        was_compared = len(first) <= _MOST_COMPARED
+        if was_compared:
+            pairs = near_copies(table.read_signatures(first), agree_in_features(table.read(first)))
+            near = [(int(first[one]), int(first[other])) for one, other in pairs]
+        near, too_alike = _without_too_alike(table.y.tolist(), near, takes)
+    for take in takes:
+        for one, other in itertools.pairwise(take):
+            ties.tie(one, other)
+    for one, other in near:
+        ties.tie(one, other)
+    return Grouping(
+        numbers=ties.numbers(),
+        n_copies=sum(n_times[content] > 1 for content in contents),
+        near=tuple(near),
+        takes=tuple(tuple(take) for take in takes),
+        n_named=len(set(named) - {None}),
+        too_alike=tuple(too_alike),
+        was_compared=was_compared,
+    )
+
+
+def join_groups(groups: NDArray[np.int64], named: Sequence[str | None]) -> NDArray[np.int64]:
+    """Return groups joined wherever they share a name; None joins nothing.
+
+    Parameters
+    ----------
+    groups : ndarray of shape (n,), int64
+    named : sequence of (str or None), of length n
+
+    Returns
+    -------
+    ndarray of shape (n,), int64
+        From 0, in order of first appearance.
+    """
+    ties = Ties(len(groups))
+    ties.tie_equal(groups.tolist())
+    ties.tie_equal(named)
+    return ties.numbers()
+
+
+def _without_too_alike(
+    labels: Sequence[str | None], near: list[tuple[int, int]], takes: Sequence[Sequence[int]]
+) -> tuple[list[tuple[int, int]], list[str]]:
+    """Leave out groups that swallow a class; frames of takes are grouped already and do not count."""
+    sizes = Counter(labels)
+    framed = {i for take in takes for i in take}
+    dropped: set[int] = set()
+    too_alike: set[str] = set()
+    for group in group_pairs(len(labels), near):
+        loose = Counter(labels[i] for i in group if i not in framed)
+        swallowed = [
+            label for label, n in loose.items() if n >= _FEWEST_TOO_ALIKE and n > _LARGEST_SHARE * sizes[label]
+        ]
+        if swallowed:
+            dropped.update(group)
+            too_alike.update(label for label in swallowed if label is not None)
+    return [pair for pair in near if pair[0] not in dropped], sorted(too_alike)

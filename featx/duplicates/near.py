@@ -1,0 +1,131 @@
+"""Near-copies: pictures that are one picture saved, scaled, retouched, mirrored or turned again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from featx.duplicates.likeness import orientations, patterns
+
+_FARTHEST = 0.45
+"""Largest distance of two patterns that are near-copies, however far apart the other pictures of the set are."""
+
+_PART = 0.45
+"""Largest distance in parts of what lies between either picture and its 12th neighbour: where all pictures of a set
+are alike (tiles, X-rays, drawings), near-copies have to be that much more alike."""
+
+_NEIGHBOUR = 12
+_FEWEST_TO_A_NEIGHBOUR = 4
+_BLOCK_NUMBERS = 1 << 26
+
+_REFERENCES = 1000
+_NEAREST_SHARE = 0.05
+
+Agree = Callable[[NDArray[np.int64], NDArray[np.int64]], NDArray[np.bool_]]
+"""Tells for pairs of positions, shape (n_pairs,) each, whether a second measure holds them for copies too."""
+
+
+def near_copies(signatures: NDArray[np.uint8], agree: Agree) -> list[tuple[int, int]]:
+    """Find pictures that are nearly the same.
+
+    Two are near-copies if their patterns, in one of eight orientations, are closer than 0.45 and than 0.45 of the
+    distance from either to its 12th neighbour, and if a second measure agrees. Every pair is compared: a second for
+    3,000 pictures, minutes for 100,000, in memory that grows with their number alone.
+
+    Parameters
+    ----------
+    signatures : ndarray of shape (n, 16, 16), uint8
+        Grey thumbnails, one for each content.
+    agree : callable
+        Is asked for pairs that pass.
+
+    Returns
+    -------
+    list of (int, int)
+        Pairs of positions, the smaller first, in order.
+    """
+    upright = patterns(signatures)
+    limits = _limits(upright)
+    found: set[tuple[int, int]] = set()
+    for oriented in orientations(signatures):
+        others = patterns(oriented)
+        for start, stop in _blocks(len(upright)):
+            squares = 2 - 2 * (upright[start:stop] @ others[start:].T)
+            ones, twos = np.nonzero(squares <= limits[start:stop, None] ** 2)
+            ones, twos = ones + start, twos + start
+            keep = (ones < twos) & (squares[ones - start, twos - start] <= limits[twos] ** 2)
+            found.update(zip(ones[keep].tolist(), twos[keep].tolist(), strict=True))
+    pairs = np.array(sorted(found), np.int64).reshape(-1, 2)
+    if not len(pairs):
+        return []
+    return [(one, other) for one, other in pairs[agree(pairs[:, 0], pairs[:, 1])].tolist()]
+
+
+def _limits(upright: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the largest distance to a near-copy of each picture; below 0 for one that shows no pattern."""
+    n = len(upright)
+    neighbour = min(_NEIGHBOUR, n // _FEWEST_TO_A_NEIGHBOUR)
+    limits = np.full(n, _FARTHEST, np.float32)
+    if neighbour:
+        for start, stop in _blocks(n):
+            likeness = upright[start:stop] @ upright.T
+            at = n - 1 - neighbour  # the largest is the picture itself
+            reached = np.partition(likeness, at, axis=1)[:, at]
+            limits[start:stop] = np.minimum(_FARTHEST, _PART * np.sqrt(np.maximum(2 - 2 * reached, 0)))
+    limits[~upright.any(axis=1)] = -1
+    return limits
+
+
+def agree_in_features(features: NDArray[np.float32]) -> Agree:
+    """Return a second measure: the features of either picture hold the other for one of the nearest twentieth.
+
+    Parameters
+    ----------
+    features : ndarray of shape (n, feature_dim), float32
+    """
+    lengths = np.linalg.norm(features, axis=1)
+    lengths[lengths == 0] = 1
+    step = -(-len(features) // _REFERENCES) or 1
+    references = features[::step] / lengths[::step, None]
+
+    def agree(ones: NDArray[np.int64], others: NDArray[np.int64]) -> NDArray[np.bool_]:
+        asked, at = np.unique(np.concatenate([ones, others]), return_inverse=True)
+        bars = np.empty(len(asked), np.float32)
+        for start, stop in _blocks(len(asked), len(references)):
+            block = asked[start:stop]
+            bars[start:stop] = np.quantile(features[block] @ references.T, 1 - _NEAREST_SHARE, axis=1) / lengths[block]
+        cosines = np.array(
+            [features[i] @ features[j] / (lengths[i] * lengths[j]) for i, j in zip(ones, others, strict=True)],
+            np.float32,
+        )
+        rounding = np.float32(1e-5)
+        bar = np.minimum(bars[at[: len(ones)]], bars[at[len(ones) :]])
+        return np.asarray(cosines >= bar - rounding)
+
+    return agree
+
+
+def agree_in_detail(details: NDArray[np.uint8]) -> Agree:
+    """Return a second measure for pictures without features: larger thumbnails, compared in the same way.
+
+    Parameters
+    ----------
+    details : ndarray of shape (n, side, side), uint8
+        Grey thumbnails, larger than the signatures.
+    """
+
+    def agree(ones: NDArray[np.int64], others: NDArray[np.int64]) -> NDArray[np.bool_]:
+        upright = patterns(details[ones])
+        nearest = np.full(len(ones), np.inf, np.float32)
+        for oriented in orientations(details[others]):
+            nearest = np.minimum(nearest, np.square(upright - patterns(oriented)).sum(axis=1))
+        return np.asarray(nearest <= (2 * _FARTHEST) ** 2)
+
+    return agree
+
+
+def _blocks(n: int, width: int | None = None) -> list[tuple[int, int]]:
+    size = max(1, _BLOCK_NUMBERS // max(1, width or n))
+    return [(start, min(start + size, n)) for start in range(0, n, size)]

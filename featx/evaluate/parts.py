@@ -1,0 +1,83 @@
+"""The parts of a labelled feature table: what is learnt from, and what its owner set aside."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from featx.errors import EvaluationError
+from featx.evaluate.cross_validation import TrainingSet
+from featx.table import FeatureTable
+
+
+@dataclass(frozen=True)
+class Parts:
+    """A labelled table, divided by its splits.
+
+    Parameters
+    ----------
+    train : TrainingSet
+        Samples of the split ``train`` or of none.
+    at : ndarray of shape (n_train,), int64
+        Their positions in the table.
+    val, test : TrainingSet
+        Samples of those splits; empty where there are none.
+    """
+
+    train: TrainingSet
+    at: NDArray[np.int64]
+    val: TrainingSet
+    test: TrainingSet
+
+
+def split_parts(table: FeatureTable, groups: NDArray[np.int64]) -> Parts:
+    """Divide a table into its parts; samples without a label are left out.
+
+    Parameters
+    ----------
+    table : FeatureTable
+    groups : ndarray of shape (n_samples,), int64
+        Group of each sample.
+
+    Raises
+    ------
+    EvaluationError
+        No labels, one class, or a class that only a test part has.
+    """
+    labels, splits = table.y, table.splits
+    labelled = np.array([label is not None for label in labels], np.bool_)
+    if not labelled.any():
+        raise EvaluationError(
+            f"{table.name} has no labels; put each class into a folder of its own, or give a manifest (path,label)"
+        )
+    in_train = labelled & np.array([split in (None, "train") for split in splits])
+    classes = tuple(sorted(set(labels[in_train])))
+    if len(classes) < 2:
+        only = f"one class, {classes[0]!r}" if classes else "no labelled picture"
+        raise EvaluationError(f"the training part of {table.name} has {only}; at least two classes are needed")
+    _check_no_new_class(labels, splits, labelled, classes)
+    numbers = {name: number for number, name in enumerate(classes)}
+    y = np.array([numbers.get(label, -1) for label in labels], np.int64)
+
+    def part(members: NDArray[np.bool_]) -> TrainingSet:
+        at = np.flatnonzero(members)
+        return TrainingSet(table.read(at), y[at], groups[at], classes)
+
+    return Parts(
+        part(in_train),
+        np.flatnonzero(in_train),
+        part(labelled & (splits == "val")),
+        part(labelled & (splits == "test")),
+    )
+
+
+def _check_no_new_class(
+    labels: NDArray[Any], splits: NDArray[Any], labelled: NDArray[np.bool_], classes: tuple[str, ...]
+) -> None:
+    for split in ("val", "test"):
+        new = sorted(set(labels[labelled & (splits == split)]) - set(classes))
+        if new:
+            raise EvaluationError(f"{', '.join(new)} occurs in the {split} part but not in the training part")

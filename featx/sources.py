@@ -1,0 +1,156 @@
+"""Where pictures may come from: groups that a user names, and hints of sources in columns, folders and names."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from featx.errors import DatasetError
+from featx.table import Sample
+
+_MOST = 3
+_LEAST_NAMED = 0.9
+_LARGEST_SHARE = 0.8
+_PICTURES_A_SOURCE = 4
+_BETWEEN = r"[_.\- ]"
+_WORD = r"[^/_.\- ]"
+_DAY = re.compile(r"(19|20)\d{6}")
+
+
+@dataclass(frozen=True)
+class Source:
+    """A hint of where each picture comes from.
+
+    Parameters
+    ----------
+    name : str
+        ``name``, ``folder`` or the name of a column.
+    group_by : str
+        What ``--group-by`` takes to group by it.
+    values : tuple of (str or None)
+        Source of each sample; None where there is no hint.
+    """
+
+    name: str
+    group_by: str
+    values: tuple[str | None, ...]
+
+
+def read_groups(samples: Sequence[Sample], group_by: str) -> list[str | None]:
+    """Return the group of each sample as a user asks for it.
+
+    Parameters
+    ----------
+    samples : sequence of Sample
+    group_by : str
+        ``parent`` (the folder a picture lies in), a column of the manifest, or a regular expression that is searched
+        in the sample id; its groups in parentheses, or the whole match, name the group.
+
+    Raises
+    ------
+    DatasetError
+        No such column and no regular expression, or one that matches no picture.
+    """
+    if group_by == "parent":
+        return [sample.sample_id.rpartition("/")[0] for sample in samples]
+    columns = {name for sample in samples[:1] for name, _ in sample.others}
+    if group_by in columns:
+        return [dict(sample.others)[group_by] or None for sample in samples]
+    try:
+        pattern = re.compile(group_by)
+    except re.error as error:
+        raise DatasetError(f"--group-by {group_by}: no regular expression ({error}); {_allowed(columns)}") from None
+    groups = _matched(samples, pattern)
+    if samples and not any(groups):
+        shown = samples[0].sample_id
+        raise DatasetError(f"--group-by {group_by} matches no picture, as {shown!r}; {_allowed(columns)}")
+    return groups
+
+
+def candidate_sources(samples: Sequence[Sample]) -> list[Source]:
+    """Return up to three hints of sources: other columns of a manifest, folders beside the class, words in names.
+
+    A hint names nearly all pictures, has at least four of them for each value, and its values run across classes:
+    what a class has for itself can not be told from the class.
+
+    Parameters
+    ----------
+    samples : sequence of Sample
+    """
+    found: list[Source] = []
+    seen: set[tuple[int, ...]] = {_partition([sample.label for sample in samples])}
+    for source in _hints(samples):
+        partition = _partition(source.values)
+        if partition not in seen and _is_source(samples, source.values):
+            seen.add(partition)
+            found.append(source)
+    return found[:_MOST]
+
+
+def _allowed(columns: set[str]) -> str:
+    named = f", a column ({', '.join(sorted(columns))})" if columns else ""
+    return f"allowed are parent{named}, or a pattern that is found in the paths, as '(P\\d+)'"
+
+
+def _matched(samples: Sequence[Sample], pattern: re.Pattern[str]) -> list[str | None]:
+    matches = [pattern.search(sample.sample_id) for sample in samples]
+    return [m and ("\0".join(part or "" for part in m.groups()) if m.groups() else m[0]) for m in matches]
+
+
+def _hints(samples: Sequence[Sample]) -> Iterator[Source]:
+    for name, _ in samples[0].others if samples else ():
+        yield Source(name, name, tuple(dict(sample.others)[name] or None for sample in samples))
+    for level in range(max((sample.sample_id.count("/") for sample in samples), default=0)):
+        yield _by_pattern(samples, "folder", rf"^(?:[^/]+/){{{level}}}([^/]+)/")
+    n_words = max((len(re.findall(rf"{_WORD}+", _stem(sample))) for sample in samples), default=0)
+    for place in range(min(n_words, 8)):
+        start = rf"(?:{_WORD}+{_BETWEEN}+){{{place}}}" if place else ""
+        yield _shorter(samples, _by_pattern(samples, "name", rf"(?:^|/){start}({_WORD}+){_BETWEEN}[^/]*$"))
+
+
+def _by_pattern(samples: Sequence[Sample], name: str, pattern: str) -> Source:
+    return Source(name, pattern, tuple(_matched(samples, re.compile(pattern))))
+
+
+def _shorter(samples: Sequence[Sample], source: Source) -> Source:
+    """Return the source with a pattern that people read more easily, where one says the same."""
+    patterns = [r"([^/]+?)__", r"([^/]+?)_", r"([^/]+?)-"]
+    words = [re.fullmatch(r"([A-Za-z]+)\d+", value) for value in source.values if value]
+    heads = {word[1] for word in words if word}
+    if len(heads) == 1 and all(words):
+        patterns.insert(0, rf"({heads.pop()}\d+)")
+    for pattern in patterns:
+        short = _by_pattern(samples, source.name, pattern)
+        if short.values == source.values:
+            return short
+    return source
+
+
+def _stem(sample: Sample) -> str:
+    return sample.sample_id.rpartition("/")[2].rsplit(".", 1)[0]
+
+
+def _is_source(samples: Sequence[Sample], values: Sequence[str | None]) -> bool:
+    counts = Counter(value for value in values if value is not None)
+    n = sum(counts.values())
+    if n < _LEAST_NAMED * len(samples) or not 2 <= len(counts) <= n / _PICTURES_A_SOURCE:
+        return False
+    if counts.most_common(1)[0][1] > _LARGEST_SHARE * n:
+        return False
+    if all(value.isdigit() and not _DAY.fullmatch(value) for value in counts):  # a running number, of no source
+        return False
+    labels = defaultdict(set)
+    sources = defaultdict(set)
+    for sample, value in zip(samples, values, strict=True):
+        if value is not None:
+            labels[value].add(sample.label)
+            sources[sample.label].add(value)
+    across = sum(counts[value] for value, names in labels.items() if len(names) > 1)
+    return across >= n / 2 and all(len(names) > 1 for names in sources.values())
+
+
+def _partition(values: Sequence[str | None]) -> tuple[int, ...]:
+    numbers: dict[str | None, int] = {}
+    return tuple(numbers.setdefault(value, len(numbers)) for value in values)

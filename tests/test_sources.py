@@ -1,0 +1,79 @@
+"""Groups that a user names, and hints of sources."""
+
+from __future__ import annotations
+
+import pytest
+
+from featx.errors import DatasetError
+from featx.sources import candidate_sources, read_groups
+from featx.table import Sample
+
+
+def samples(*ids: str) -> list[Sample]:
+    return [Sample(sample_id, sample_id.split("/")[0]) for sample_id in ids]
+
+
+def test_groups_by_parent_pattern_and_column():
+    two = [Sample("a/x/P1_1.png", "a", others=(("plate", "7"),)), Sample("a/y/1.png", "a", others=(("plate", ""),))]
+    assert read_groups(two, "parent") == ["a/x", "a/y"]
+    assert read_groups(two, r"(P\d+)") == ["P1", None]
+    assert read_groups(two, r"P\d") == ["P1", None]
+    assert read_groups(two, r"(a)/(.)/") == ["a\0x", "a\0y"]
+    assert read_groups(two, "plate") == ["7", None]
+
+
+def test_a_pattern_that_is_none_or_matches_nothing_says_what_is_allowed():
+    with pytest.raises(DatasetError, match=r"--group-by \(P: no regular expression \(.*\); allowed are parent, or a"):
+        read_groups(samples("a/1.png"), "(P")
+    with pytest.raises(
+        DatasetError, match=r"--group-by plate matches no picture, as 'a/1.png'; allowed are parent, or"
+    ):
+        read_groups(samples("a/1.png"), "plate")
+    with pytest.raises(DatasetError, match=r"allowed are parent, a column \(day\), or a pattern"):
+        read_groups([Sample("1.png", "a", others=(("day", "1"),))], "plate")
+
+
+def test_plates_in_names():
+    every = samples(*(f"{label}/P{plate:02}_{i}.png" for label in "ab" for plate in range(1, 5) for i in range(3)))
+    found = candidate_sources(every)
+    assert [(one.name, one.group_by, sorted(set(one.values))) for one in found] == [
+        ("name", r"(P\d+)", ["P01", "P02", "P03", "P04"])
+    ]
+
+
+def test_people_before_a_double_underscore():
+    every = samples(*(f"{label}/{who}__{label}.{i}.png" for label in "ab" for who in ("ann", "bo") for i in range(5)))
+    assert [(one.group_by, set(one.values)) for one in candidate_sources(every)] == [("([^/]+?)__", {"ann", "bo"})]
+
+
+def test_folders_beside_the_class_and_columns():
+    every = [
+        Sample(f"{day}/{label}/{i}.png", label, others=(("camera", "xy"[i % 2]),))
+        for day in ("monday", "tuesday")
+        for label in "ab"
+        for i in range(6)
+    ]
+    found = candidate_sources(every)
+    assert [(one.name, one.group_by) for one in found] == [("camera", "camera"), ("folder", "^(?:[^/]+/){0}([^/]+)/")]
+
+
+@pytest.mark.parametrize(
+    "ids",
+    [
+        [f"{label}/{label}.{i}.png" for label in ("cat", "dog") for i in range(20)],  # the class and a number
+        [f"{label}/{label}-{i % 5:02}.png" for label in "ab" for i in range(20)],  # numbers that come again
+        [f"{label}/only-{label}{i % 4}-{i}.png" for label in "ab" for i in range(20)],  # sources of one class each
+        [f"{label}/IMG_{i}.png" for label in "ab" for i in range(20)],  # one word for all
+    ],
+)
+def test_what_is_no_hint(ids):
+    assert candidate_sources(samples(*ids)) == []
+
+
+def test_days_are_sources_although_they_are_numbers():
+    every = samples(*(f"{label}/{day}-{i}.png" for label in "ab" for day in (20240105, 20240311) for i in range(5)))
+    assert [set(one.values) for one in candidate_sources(every)] == [{"20240105", "20240311"}]
+
+
+def test_no_samples():
+    assert candidate_sources([]) == []
