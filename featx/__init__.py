@@ -28,6 +28,7 @@ if TYPE_CHECKING:
         verify_cache,
     )
     from featx.classifier import Classifier, Predictions
+    from featx.comparison import Comparison, compare
     from featx.errors import FeatxError
     from featx.evaluation import Evaluation
     from featx.extraction import extract, latest
@@ -48,6 +49,7 @@ _HOMES = {
     "CacheListing": "featx.caching",
     "Classifier": "featx.classifier",
     "Cleaning": "featx.caching",
+    "Comparison": "featx.comparison",
     "Evaluation": "featx.evaluation",
     "Export": "featx.caching",
     "Extraction": "featx.table",
@@ -61,6 +63,7 @@ _HOMES = {
     "Runtime": "featx.runtime",
     "Verification": "featx.caching",
     "clean_cache": "featx.caching",
+    "compare": "featx.comparison",
     "export_features": "featx.caching",
     "extract": "featx.extraction",
     "fit": "featx.fitting",
@@ -80,6 +83,7 @@ __all__ = [
     "CacheListing",
     "Classifier",
     "Cleaning",
+    "Comparison",
     "Evaluation",
     "Export",
     "Extraction",
@@ -93,6 +97,7 @@ __all__ = [
     "Runtime",
     "Verification",
     "clean_cache",
+    "compare",
     "export_features",
     "extract",
     "fit",

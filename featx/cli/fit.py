@@ -20,16 +20,11 @@ def fit(
     param: Annotated[
         list[str] | None, typer.Option(help="name=value of the head, fixed; name=[a,b] to choose from. Repeatable.")
     ] = None,
-    cv: Annotated[int, typer.Option(min=2, help="Folds.")] = 5,
-    repeats: Annotated[int, typer.Option(min=1, help="Times the folds are cut anew.")] = 1,
-    class_weight: Annotated[str | None, typer.Option(help="balanced: every class counts alike.")] = None,
-    group_by: Annotated[
-        str | None,
-        typer.Option(
-            help="Keep together in folds: parent (one folder), a manifest's column, or a pattern in the path."
-        ),
-    ] = None,
-    seed: Annotated[int, typer.Option(help="Of folds and of heads with randomness.")] = 0,
+    cv: o.Folds = 5,
+    repeats: o.Repeats = 1,
+    class_weight: o.ClassWeight = None,
+    group_by: o.GroupBy = None,
+    seed: o.Seed = 0,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Model file; NAME-BACKBONE-HEAD.featx if not given.")
     ] = None,

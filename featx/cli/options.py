@@ -36,3 +36,12 @@ Device = Annotated[str, typer.Option(help="auto, cpu, gpu or gpu:N.")]
 LabelBy = Annotated[str | None, typer.Option(help="Which folder is the class: parent or top.")]
 PathColumn = Annotated[str, typer.Option(help="Column of paths in a manifest.")]
 LabelColumn = Annotated[str, typer.Option(help="Column of labels in a manifest.")]
+
+Folds = Annotated[int, typer.Option(min=2, help="Folds.")]
+Repeats = Annotated[int, typer.Option(min=1, help="Times the folds are cut anew.")]
+ClassWeight = Annotated[str | None, typer.Option(help="balanced: every class counts alike.")]
+Seed = Annotated[int, typer.Option(help="Of folds and of heads with randomness.")]
+GroupBy = Annotated[
+    str | None,
+    typer.Option(help="Keep together in folds: parent (one folder), a manifest's column, or a pattern in the path."),
+]

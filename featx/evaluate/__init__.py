@@ -10,7 +10,7 @@ from featx.evaluate.cross_validation import (
     quiet_single_threads,
 )
 from featx.evaluate.folds import TooFewGroups
-from featx.evaluate.intervals import wilson
+from featx.evaluate.intervals import paired_difference, wilson
 from featx.evaluate.parts import Parts, split_parts
 from featx.evaluate.reliability import measure_reliability, rank_suspects, suspicion_margins
 from featx.evaluate.tuning import Tuned, tune_and_fit
@@ -26,6 +26,7 @@ __all__ = [
     "find_temperature",
     "measure_reliability",
     "out_of_fold_scores",
+    "paired_difference",
     "quiet_single_threads",
     "rank_suspects",
     "split_parts",

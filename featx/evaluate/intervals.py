@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import stats
 
 from featx.evaluation import Interval
@@ -39,10 +40,20 @@ def corrected_resampled(scores: Sequence[float], test_to_train: float) -> Interv
     test_to_train : float
         Size of a test part over that of its training part.
     """
-    mean, n = float(np.mean(scores)), len(scores)
-    spread = math.sqrt((1 / n + test_to_train) * float(np.var(scores, ddof=1)))
-    half = float(stats.t.ppf(0.975, n - 1)) * spread
+    mean, half = _mean_and_half(scores, test_to_train)
     return Interval(mean, max(0.0, mean - half), min(1.0, mean + half))
+
+
+def paired_difference(scores: Sequence[float], others: Sequence[float], test_to_train: float) -> Interval:
+    """Return the interval of the mean of ``scores - others`` over the same folds; see :func:`corrected_resampled`."""
+    mean, half = _mean_and_half(np.subtract(scores, others), test_to_train)
+    return Interval(mean, mean - half, mean + half)
+
+
+def _mean_and_half(scores: Sequence[float] | NDArray[np.float64], test_to_train: float) -> tuple[float, float]:
+    n = len(scores)
+    spread = math.sqrt((1 / n + test_to_train) * float(np.var(scores, ddof=1)))
+    return float(np.mean(scores)), float(stats.t.ppf(0.975, n - 1)) * spread
 
 
 def wider(a: Interval, b: Interval) -> Interval:

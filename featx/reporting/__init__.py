@@ -2,11 +2,19 @@
 
 from featx.reporting.caches import cleaning_lines, export_lines, listing_lines, verification_lines
 from featx.reporting.report import Report, report
-from featx.reporting.terminal import evaluation_lines, extraction_lines, full_lines, inspection_lines, prediction_lines
+from featx.reporting.terminal import (
+    comparison_lines,
+    evaluation_lines,
+    extraction_lines,
+    full_lines,
+    inspection_lines,
+    prediction_lines,
+)
 
 __all__ = [
     "Report",
     "cleaning_lines",
+    "comparison_lines",
     "evaluation_lines",
     "export_lines",
     "extraction_lines",

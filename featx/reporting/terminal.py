@@ -132,6 +132,29 @@ def full_lines(summary: Mapping[str, Any]) -> list[str]:
     return [*lines, "", *_class_table(cv["per_class"]), "", *_confusion_table(summary["classes"], cv["confusion"])]
 
 
+def comparison_lines(comparison: Mapping[str, Any]) -> list[str]:
+    """Show a comparison, the best first; ``comparison`` is that of ``featx compare --json``."""
+    rows = comparison["rows"]
+    shown = [name for name in ("pooling", "resize", "size") if len({row[name] for row in rows}) > 1]
+    head = ("backbone", *shown, "head", "accuracy", "difference to the best", "seconds", "extraction")
+    cells = [head]
+    for row in rows:
+        difference = row["difference_to_best"]
+        text = "" if row is rows[0] else "{mean:+.3f} ({low:+.3f} to {high:+.3f})".format(**difference)
+        names = (row["backbone"], *(str(row[name]) for name in shown), row["head"])
+        seconds = (f"{row['seconds']:.1f}", f"{row['extraction_seconds']:.1f}")
+        cells.append((*names, _interval(row["accuracy"]), text, *seconds))
+    widths = [max(len(line[i]) for line in cells) for i in range(len(head))]
+    table = ["  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip() for row in cells]
+    level = [row for row in rows[1:] if row["difference_to_best"]["high"] >= 0]
+    ties = f"{len(level):,} more may be as good: their intervals hold 0" if level else "no other is as good"
+    return [
+        *table,
+        line("folds", f"{comparison['n_folds']} ({comparison['splitter']}), the same for all"),
+        line("best", f"{rows[0]['backbone']} {rows[0]['head']}; {ties if rows[1:] else 'the only one'}"),
+    ]
+
+
 def prediction_lines(prediction: Mapping[str, Any]) -> list[str]:
     """Say what predict did; ``prediction`` is that of ``featx predict --json``."""
     lines = []

@@ -1,0 +1,80 @@
+"""featx compare: every combination of backbone and head on the same folds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from featx.cli import options as o
+from featx.cli.console import Console, next_line
+from featx.errors import EvaluationError
+
+
+def compare(
+    data: Annotated[Path, typer.Argument(help="Folder or manifest of labelled pictures.")] = Path("data"),
+    backbones: Annotated[str, typer.Option(help="Networks, with commas.")] = "efficientnet-lite0",
+    heads: Annotated[str, typer.Option(help="Heads, with commas.")] = "logreg,svm",
+    poolings: Annotated[str, typer.Option(help="avg, max, flatten, with commas.")] = "avg",
+    resizes: Annotated[str, typer.Option(help="crop, squash, pad, with commas.")] = "crop",
+    sizes: Annotated[
+        str | None, typer.Option(help="Input sides in pixels, with commas; the networks' own if not given.")
+    ] = None,
+    group_by: o.GroupBy = None,
+    cv: o.Folds = 5,
+    repeats: o.Repeats = 1,
+    class_weight: o.ClassWeight = None,
+    seed: o.Seed = 0,
+    weights: o.Weights = "imagenet",
+    engine: o.Engine = "auto",
+    precision: o.Precision = "auto",
+    label_by: o.LabelBy = None,
+    path_column: o.PathColumn = "path",
+    label_column: o.LabelColumn = "label",
+    cache: o.Cache = Path("cache"),
+    workers: o.Workers = None,
+    device: o.Device = "auto",
+    max_pixels: o.MaxPixels = 100_000_000,
+    as_json: o.Json = False,
+) -> None:
+    """Compare backbones and heads on the same folds."""
+    console = Console(as_json)
+    from featx.comparison import compare as library_compare
+    from featx.reporting import comparison_lines
+
+    found = library_compare(
+        data,
+        _names(backbones),
+        _names(heads),
+        poolings=_names(poolings),
+        resizes=_names(resizes),
+        sizes=[None] if sizes is None else [_pixels(text) for text in _names(sizes)],
+        group_by=group_by,
+        cv=cv,
+        repeats=repeats,
+        class_weight=class_weight,
+        seed=seed,
+        weights=weights,
+        engine=engine,
+        precision=precision,
+        label_by=label_by,
+        path_column=path_column,
+        label_column=label_column,
+        runtime=console.runtime(cache, workers, device=device, max_pixels=max_pixels),
+    )
+    result = found.to_dict()
+    best = found.rows[0]
+    todo = next_line("fit", data, "--backbone", best.backbone, "--head", best.head, cache=cache)
+    console.result(result, [*comparison_lines(result), todo])
+
+
+def _names(text: str) -> list[str]:
+    return [name.strip() for name in text.split(",") if name.strip()]
+
+
+def _pixels(text: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        raise EvaluationError(f"--sizes {text}: needed are whole numbers of pixels, with commas, as 160,224") from None

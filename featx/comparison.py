@@ -1,0 +1,224 @@
+"""Every combination of backbone and head on the same folds, with paired intervals: compare."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from featx.duplicates import group_samples
+from featx.errors import DatasetError, EvaluationError
+from featx.evaluate import CrossValidated, TooFewGroups, cross_validate, paired_difference, split_parts
+from featx.evaluation import Interval
+from featx.extraction import extract
+from featx.heads import Head, make_head
+from featx.runtime import Runtime
+from featx.sources import read_groups
+from featx.table import FeatureTable
+
+
+@dataclass(frozen=True)
+class Compared:
+    """One combination.
+
+    Parameters
+    ----------
+    backbone, head, pooling, resize : str
+    size : int
+        Input side in pixels.
+    accuracy : Interval
+        Nested, groups kept together.
+    per_fold : tuple of float
+        Accuracy of each fold, repeat by repeat.
+    difference_to_best : Interval
+        Mean of the paired differences over folds; 0 for the best itself.
+    n_computed : int
+        Pictures whose features had to be computed.
+    extraction_seconds, seconds : float
+        Wall time of extraction; of tuning and cross-validation.
+    """
+
+    backbone: str
+    head: str
+    pooling: str
+    resize: str
+    size: int
+    accuracy: Interval
+    per_fold: tuple[float, ...]
+    difference_to_best: Interval
+    n_computed: int
+    extraction_seconds: float
+    seconds: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return a row of ``featx compare --json``."""
+        return {
+            "backbone": self.backbone,
+            "head": self.head,
+            "pooling": self.pooling,
+            "resize": self.resize,
+            "size": self.size,
+            "accuracy": self.accuracy.to_dict(),
+            "per_fold": list(self.per_fold),
+            "difference_to_best": self.difference_to_best.to_dict(),
+            "n_computed": self.n_computed,
+            "extraction_seconds": round(self.extraction_seconds, 3),
+            "seconds": round(self.seconds, 3),
+        }
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """All combinations, the best first.
+
+    Parameters
+    ----------
+    rows : tuple of Compared
+    n_images, n_groups : int
+        Pictures to learn from, and the groups that folds keep together.
+    splitter : str
+    n_folds : int
+    baseline : float
+        Accuracy of always naming the largest class.
+    """
+
+    rows: tuple[Compared, ...]
+    n_images: int
+    n_groups: int
+    splitter: str
+    n_folds: int
+    baseline: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the JSON keys of ``featx compare --json``."""
+        return {
+            "rows": [row.to_dict() for row in self.rows],
+            "n_images": self.n_images,
+            "n_groups": self.n_groups,
+            "splitter": self.splitter,
+            "n_folds": self.n_folds,
+            "baseline": {"accuracy": self.baseline},
+        }
+
+
+def compare(
+    data: str | Path = "data",
+    backbones: Sequence[str] = ("efficientnet-lite0",),
+    heads: Sequence[str] = ("logreg", "svm"),
+    *,
+    poolings: Sequence[str] = ("avg",),
+    resizes: Sequence[str] = ("crop",),
+    sizes: Sequence[int | None] = (None,),
+    group_by: str | None = None,
+    cv: int = 5,
+    repeats: int = 1,
+    class_weight: str | None = None,
+    seed: int = 0,
+    runtime: Runtime | None = None,
+    **options: Any,
+) -> Comparison:
+    """Measure every combination on the same folds; what is cached is not computed again.
+
+    Parameters
+    ----------
+    data : path
+        Folder or manifest, as for :func:`featx.extract`.
+    backbones, heads : sequence of str
+    poolings, resizes : sequence of str
+    sizes : sequence of (int or None)
+        Input sides in pixels; None for a network's own.
+    group_by, cv, repeats, class_weight, seed
+        As for :func:`featx.fit`. The groups are those of the first combination's features, for all.
+    runtime : Runtime, optional
+    **options
+        Further options of :func:`featx.extract`, for all combinations.
+
+    Returns
+    -------
+    Comparison
+
+    Raises
+    ------
+    EvaluationError
+        Nothing to compare, or no honest folds: the message says why.
+    FeatxError
+        As for :func:`featx.extract` and :func:`featx.fit`.
+    """
+    runtime = runtime or Runtime()
+    if not (backbones and heads and poolings and resizes and sizes):
+        raise EvaluationError("nothing to compare: give at least one backbone and one head")
+    made = [make_head(head, None, class_weight, seed) for head in heads]  # say what is wrong before any work
+    groups = np.empty(0, np.int64)
+    first: FeatureTable | None = None
+    found: list[_Measured] = []
+    for backbone, pooling, resize, size in itertools.product(backbones, poolings, resizes, sizes):
+        table = extract(data, backbone, pooling=pooling, resize=resize, size=size, runtime=runtime, **options)
+        if first is None:
+            first = table
+            named = None if group_by is None else read_groups(table.samples, group_by)
+            groups = group_samples(table, named).numbers
+        if not np.array_equal(table.content_hashes, first.content_hashes):
+            raise DatasetError(f"{data} has changed while it was compared; run again")
+        for head in made:
+            found.append(_measured(table, head, groups, backbone, (cv, repeats, seed), runtime))
+    return _ranked(found)
+
+
+class _Measured(NamedTuple):
+    row: Compared
+    crossed: CrossValidated
+    n_groups: int
+
+
+def _measured(
+    table: FeatureTable,
+    head: Head,
+    groups: NDArray[np.int64],
+    backbone: str,
+    folds: tuple[int, int, int],
+    runtime: Runtime,
+) -> _Measured:
+    started = time.monotonic()
+    train = split_parts(table, groups).train
+    try:
+        crossed = cross_validate(
+            head, train, *folds, runtime.n_workers, lambda done, n: runtime.progress("compare", done, n)
+        )
+    except TooFewGroups as error:
+        raise EvaluationError(f"no honest folds to compare on: {error}") from None
+    summary = crossed.summary
+    runtime.notice(f"{backbone} {head.name}: {summary.accuracy.mean:.3f}")
+    row = Compared(
+        backbone=backbone,
+        head=head.name,
+        pooling=table.spec.pooling,
+        resize=table.spec.resize,
+        size=table.spec.size,
+        accuracy=summary.accuracy,
+        per_fold=summary.per_fold,
+        difference_to_best=Interval(0.0, 0.0, 0.0),
+        n_computed=table.extraction.n_computed,
+        extraction_seconds=table.extraction.seconds,
+        seconds=time.monotonic() - started,
+    )
+    return _Measured(row, crossed, len(np.unique(train.groups)))
+
+
+def _ranked(found: Sequence[_Measured]) -> Comparison:
+    found = sorted(found, key=lambda one: -one.row.accuracy.mean)
+    best, crossed, n_groups = found[0]
+    summary = crossed.summary
+    sizes = [score.n for score in summary.per_class]
+    test_to_train = 1 / (summary.n_folds - 1)
+    others = [
+        replace(one.row, difference_to_best=paired_difference(one.row.per_fold, best.per_fold, test_to_train))
+        for one in found[1:]
+    ]
+    baseline = max(sizes) / sum(sizes)
+    return Comparison((best, *others), sum(sizes), n_groups, summary.splitter, summary.n_folds, baseline)

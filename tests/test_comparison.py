@@ -1,0 +1,93 @@
+"""Combinations on the same folds, with paired differences."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import numpy as np
+import pytest
+from conftest import make_classes, save_picture
+from typer.testing import CliRunner
+
+from featx import compare
+from featx.cli.app import app
+from featx.errors import EvaluationError, HeadError
+from featx.evaluate.intervals import corrected_resampled, paired_difference
+from featx.extraction import extract
+from featx.fitting import fit
+
+
+@pytest.fixture
+def overlapping(tmp_path):
+    """Return a folder of two classes that cannot be told apart in full."""
+    rng = np.random.default_rng(0)
+    for i in range(80):
+        grey = int(np.clip(rng.normal(100 + 35 * (i % 2), 25), 0, 255))
+        save_picture(tmp_path / "set" / "ab"[i % 2] / f"p{i}.png", (grey, grey, 255 - grey), seed=i)
+    return tmp_path / "set"
+
+
+def test_combinations_share_folds_and_the_best_comes_first(fake, overlapping):
+    found = compare(overlapping, ["quadrants"], ["knn", "logreg", "centroid"], poolings=["avg"], runtime=fake.runtime)
+    means = [row.accuracy.mean for row in found.rows]
+    assert means == sorted(means, reverse=True)
+    assert {row.head for row in found.rows} == {"knn", "logreg", "centroid"}
+    best = found.rows[0]
+    assert best.difference_to_best.to_dict() == {"mean": 0.0, "low": 0.0, "high": 0.0}
+    for row in found.rows[1:]:
+        differences = np.subtract(row.per_fold, best.per_fold)
+        assert row.difference_to_best.mean == pytest.approx(differences.mean())
+        assert row.difference_to_best.low <= row.difference_to_best.mean <= row.difference_to_best.high
+    assert fake.n_computed == 80
+
+
+def test_a_row_is_what_fit_says(fake, overlapping):
+    row = compare(overlapping, ["quadrants"], ["logreg"], runtime=fake.runtime).rows[0]
+    said = fit(extract(overlapping, "quadrants", runtime=fake.runtime), "logreg", runtime=fake.runtime).evaluation
+    assert (row.accuracy, row.per_fold) == (said.cv.accuracy, said.cv.per_fold)
+
+
+def test_sizes_and_resizes_are_combined(fake, overlapping):
+    found = compare(
+        overlapping, ["quadrants"], ["centroid"], resizes=["crop", "pad"], sizes=[16, 32], runtime=fake.runtime
+    )
+    assert {(row.resize, row.size) for row in found.rows} == {("crop", 16), ("crop", 32), ("pad", 16), ("pad", 32)}
+
+
+def test_paired_differences_are_not_cut_at_zero():
+    scores, others = [0.8, 0.9, 0.7], [0.9, 0.95, 0.85]
+    found = paired_difference(scores, others, 0.5)
+    assert found.mean == pytest.approx(-0.1)
+    turned = corrected_resampled(np.subtract(others, scores).tolist(), 0.5)
+    assert found.low == pytest.approx(-turned.high)
+
+
+def test_what_cannot_be_compared_says_why(fake, tmp_path, overlapping):
+    with pytest.raises(EvaluationError, match="nothing to compare: give at least one backbone"):
+        compare(overlapping, [], runtime=fake.runtime)
+    with pytest.raises(HeadError, match="no head is named 'forest'"):
+        compare(overlapping, ["quadrants"], ["forest"], runtime=fake.runtime)
+    few = make_classes(tmp_path / "few", {"red": (200, 50, 40)}, 4)
+    save_picture(few / "blue" / "only.png", (20, 20, 200))
+    with pytest.raises(EvaluationError, match="no honest folds to compare on: class 'blue' has one picture"):
+        compare(few, ["quadrants"], ["knn"], runtime=fake.runtime)
+
+
+def test_command(fake, overlapping, monkeypatch):
+    monkeypatch.setenv("FEATX_CACHE", str(fake.runtime.cache))
+    words = ["compare", str(overlapping), "--backbones", "quadrants", "--heads", "knn,centroid", "--sizes", "16,32"]
+    shown = CliRunner().invoke(app, words)
+    assert shown.exit_code == 0, shown.output
+    lines = shown.output.splitlines()
+    head = next(i for i, text in enumerate(lines) if text.startswith("backbone"))
+    columns = ("backbone", "size", "head", "accuracy", "difference to the best", "seconds", "extraction")
+    assert re.split("  +", lines[head]) == list(columns)
+    assert len(lines) == head + 1 + 4 + 3
+    assert lines[-1].startswith(f"next       featx fit {overlapping} --backbone quadrants --head ")
+    said = json.loads(CliRunner().invoke(app, [*words, "--json"]).stdout)
+    assert {"backbone", "head", "accuracy", "difference_to_best", "seconds"} <= set(said["rows"][0])
+    assert len(said["rows"]) == 4
+    wrong = CliRunner().invoke(app, ["compare", str(overlapping), "--sizes", "big"])
+    assert wrong.exit_code == 1
+    assert "--sizes big: needed are whole numbers" in wrong.output
