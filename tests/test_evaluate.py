@@ -11,10 +11,14 @@ from featx.classifier import softmax
 from featx.evaluate import (
     TooFewGroups,
     TrainingSet,
+    accuracy_as_fitted,
     cross_validate,
     find_temperature,
+    measure_reliability,
     out_of_fold_scores,
     quiet_single_threads,
+    rank_suspects,
+    suspicion_margins,
     tune_and_fit,
     wilson,
 )
@@ -235,3 +239,33 @@ def test_out_of_fold_scores_have_not_seen_their_sample():
     folds = cut_folds(data.y, data.groups, data.classes, 5, 0)
     scores = out_of_fold_scores(head, {}, data, folds)
     assert (scores.argmax(axis=1) == data.y).mean() < 0.7  # one neighbour, itself, would be right always
+
+
+def test_reliability_of_honest_and_of_boastful_probabilities():
+    rng = np.random.default_rng(0)
+    confidence = rng.uniform(0.5, 1, 4000)
+    y = (rng.uniform(size=4000) > confidence).astype(np.int64)
+    honest = measure_reliability(np.stack([confidence, 1 - confidence], axis=1), y)
+    assert honest.ece < 0.03
+    assert sum(n for _, _, n in honest.bins) == 4000
+    assert len(honest.bins) == 10
+    boastful = measure_reliability(np.tile([1.0, 0.0], (4000, 1)), y)
+    assert boastful.ece == pytest.approx((y == 1).mean())
+    assert boastful.brier == pytest.approx(2 * (y == 1).mean())
+    assert boastful.brier > honest.brier
+
+
+def test_suspects_are_the_labels_that_others_beat():
+    probabilities = np.array([[0.9, 0.1, 0.0], [0.2, 0.7, 0.1], [0.45, 0.5, 0.05], [0.3, 0.3, 0.4]])
+    y = np.array([0, 0, 0, 0])
+    assert rank_suspects(probabilities, y).tolist() == [1, 3, 2]
+    assert suspicion_margins(probabilities, y).round(2).tolist() == [0.8, -0.5, -0.05, -0.1]
+
+
+def test_accuracy_as_fitted_tears_groups_only_where_told():
+    data = training_set(60, 3, 20, signal=0.0)
+    copies = TrainingSet(np.repeat(data.X, 2, axis=0), np.repeat(data.y, 2), np.repeat(data.groups, 2), data.classes)
+    head = make_head("knn", {"n_neighbors": 1})
+    torn = TrainingSet(copies.X, copies.y, np.arange(120), copies.classes)
+    assert accuracy_as_fitted(head, {}, torn, 5, 0).mean > 0.75
+    assert accuracy_as_fitted(head, {}, copies, 5, 0).mean < 0.6

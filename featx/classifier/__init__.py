@@ -1,6 +1,8 @@
 """What is saved and what predicts: a fitted head with its feature recipe and class names."""
 
-from featx.classifier.classifier import Classifier, OutOfFold, Predictions
+from featx.classifier.classifier import Classifier
 from featx.classifier.folded import Folded, fold, softmax
+from featx.classifier.novelty import Rejector, learn_subspace
+from featx.classifier.records import OutOfFold, Predictions
 
-__all__ = ["Classifier", "Folded", "OutOfFold", "Predictions", "fold", "softmax"]
+__all__ = ["Classifier", "Folded", "OutOfFold", "Predictions", "Rejector", "fold", "learn_subspace", "softmax"]

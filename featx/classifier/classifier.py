@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 
 from featx.classifier.archive import Archive, dump_estimator, load_estimator
 from featx.classifier.folded import Folded, softmax
+from featx.classifier.novelty import Rejector, read_rejector, rejector_arrays
+from featx.classifier.records import OutOfFold, Predictions
 from featx.classifier.soundness import (
     check_arrays,
     check_classes,
@@ -25,7 +27,7 @@ from featx.evaluation import Evaluation
 from featx.images import probe_files
 from featx.spec import FeatureSpec
 from featx.store import write_whole
-from featx.table import FeatureTable, Skipped
+from featx.table import FeatureTable
 
 _SAME_COSINE = 0.9999
 
@@ -35,78 +37,6 @@ _RISEN_COSINE = 0.995
 
 Featurize = Callable[..., FeatureTable]
 """Called with (paths, spec, **options): turns pictures into features by a given recipe; a room above supplies it."""
-
-
-@dataclass(frozen=True)
-class OutOfFold:
-    """Scores of the training pictures, each by a head of the final parameters that had not seen it.
-
-    Parameters
-    ----------
-    sample_ids : tuple of str
-    y : ndarray of shape (n_samples,), int64
-        Class numbers.
-    scores : ndarray of shape (n_samples, n_classes), float64
-    fold : ndarray of shape (n_samples,), int64
-    predicted : ndarray of shape (n_samples,), int64
-        What the cross-validation that is reported, tuned inside each fold, took each for.
-    """
-
-    sample_ids: tuple[str, ...]
-    y: NDArray[np.int64]
-    scores: NDArray[np.float64]
-    fold: NDArray[np.int64]
-    predicted: NDArray[np.int64]
-
-
-@dataclass(frozen=True)
-class Predictions:
-    """What a classifier says of some pictures.
-
-    Parameters
-    ----------
-    classes : tuple of str
-    paths : tuple of str
-        The usable pictures.
-    labels : tuple of str
-        The most probable class of each.
-    confidence : ndarray of shape (n,), float64
-        Its probability.
-    probabilities : ndarray of shape (n, n_classes), float64
-        One column for each class.
-    seen : ndarray of shape (n,), bool
-        Whether the model was fitted on a picture of this content.
-    skipped : tuple of Skipped
-        Pictures that could not be used, and why.
-    """
-
-    classes: tuple[str, ...]
-    paths: tuple[str, ...]
-    labels: tuple[str, ...]
-    confidence: NDArray[np.float64]
-    probabilities: NDArray[np.float64]
-    seen: NDArray[np.bool_]
-    skipped: tuple[Skipped, ...]
-
-    def __len__(self) -> int:
-        return len(self.paths)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return plain values: one entry for each picture, and the skipped ones."""
-        columns = zip(self.paths, self.labels, self.confidence, self.seen, self.probabilities, strict=True)
-        return {
-            "predictions": [
-                {
-                    "path": path,
-                    "label": label,
-                    "confidence": float(confidence),
-                    "seen": bool(seen),
-                    "probabilities": dict(zip(self.classes, map(float, row), strict=True)),
-                }
-                for path, label, confidence, seen, row in columns
-            ],
-            "skipped": [{"path": s.path, "reason": s.reason} for s in self.skipped],
-        }
 
 
 @dataclass(frozen=True)
@@ -132,6 +62,8 @@ class Classifier:
         Contents it was fitted on, sorted.
     out_of_fold : OutOfFold or None
         None where there was no cross-validation.
+    rejector : Rejector or None
+        What can say "none of these"; None where there was no cross-validation.
     probe_files : mapping of str to bytes
         Pictures to check that features are reproduced.
     probes : ndarray of shape (n_probes, feature_dim), float32
@@ -153,6 +85,7 @@ class Classifier:
     folded: Folded | None = field(repr=False)
     content_hashes: NDArray[np.uint8] = field(repr=False)
     out_of_fold: OutOfFold | None = field(repr=False)
+    rejector: Rejector | None = field(repr=False)
     probe_files: Mapping[str, bytes] = field(repr=False)
     probes: NDArray[np.float32] = field(repr=False)
     versions: Mapping[str, str] = field(repr=False)
@@ -190,6 +123,25 @@ class Classifier:
             None where there was no cross-validation.
         """
         return None if self.out_of_fold is None else softmax(self.out_of_fold.scores / self.temperature)
+
+    def rejected(self, X: NDArray[np.float32], probabilities: NDArray[np.float64], rate: float) -> NDArray[np.bool_]:
+        """Tell which pictures are none of the classes; see :meth:`Rejector.rejected`.
+
+        Raises
+        ------
+        ClassifierError
+            There was no cross-validation to set a limit by, or the rate is no possible one.
+        """
+        return self.check_reject_rate(rate).rejected(X, probabilities, rate)
+
+    def check_reject_rate(self, rate: float) -> Rejector:
+        """Return the rejector; see :meth:`rejected` for what is raised."""
+        if self.rejector is None:
+            raise ClassifierError(
+                f"this model cannot reject: {self.evaluation.cv_reason}, so nothing says how novel genuine pictures are"
+            )
+        self.rejector.limit(rate)
+        return self.rejector
 
     def seen(self, content_hashes: NDArray[np.uint8]) -> NDArray[np.bool_]:
         """Tell for each content, shape (n, 32), whether the classifier was fitted on it; shape (n,)."""
@@ -330,6 +282,8 @@ class Classifier:
             arrays["oof_scores"] = self.out_of_fold.scores
             arrays["oof_fold"] = self.out_of_fold.fold
             arrays["oof_predicted"] = self.out_of_fold.predicted
+        if self.rejector is not None:
+            arrays |= rejector_arrays(self.rejector)
         return arrays
 
     @classmethod
@@ -348,6 +302,7 @@ class Classifier:
             columns = (arrays[f"oof_{name}"] for name in ("y", "scores", "fold", "predicted"))
             out_of_fold = OutOfFold(ids, *columns)
             check_out_of_fold(out_of_fold.y, out_of_fold.scores, out_of_fold.predicted, len(ids), len(classes))
+        rejector = read_rejector(arrays, len(classes)) if "novelties" in arrays else None
         spec = FeatureSpec.from_json(header["spec"])
         graph = arrays.get("graph")
         if spec.graph is not None and (graph is None or sha256(graph.tobytes()).hexdigest()[:16] != spec.graph):
@@ -362,6 +317,7 @@ class Classifier:
             folded=folded,
             content_hashes=arrays["content_hashes"],
             out_of_fold=out_of_fold,
+            rejector=rejector,
             probe_files={name: archive.files[name] for name in header["probes"]},
             probes=arrays["probes"],
             versions=dict(header["versions"]),

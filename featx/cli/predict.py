@@ -23,6 +23,10 @@ def predict(
     ] = None,
     link: Annotated[bool, typer.Option("--link", help="Hard links instead of copies there.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace outputs that exist.")] = False,
+    reject_rate: Annotated[
+        float | None,
+        typer.Option(help="Reject pictures unlike the training pictures; share of genuine ones that may go, as 0.05."),
+    ] = None,
     no_cache: Annotated[bool, typer.Option("--no-cache", help="Neither read nor fill the cache.")] = False,
     weights: Annotated[
         Path | None, typer.Option(help="Weight file or local network, for a model that was made with one.")
@@ -56,6 +60,7 @@ def predict(
         weights=weights,
         exact=exact,
         strict=strict,
+        reject_rate=reject_rate,
         runtime=console.runtime(cache, workers, batch_size, device, max_pixels),
     )
     result = done.to_dict()

@@ -29,6 +29,7 @@ from featx.evaluate import (
 from featx.evaluation import Evaluation
 from featx.extraction import featurize
 from featx.fitting.measuring import Measurer, grouping_notes
+from featx.fitting.rejecting import learn_rejector
 from featx.heads import DEFAULT_HEAD, Head, make_head, scores_of
 from featx.images import probe_files
 from featx.runtime import Runtime
@@ -111,6 +112,11 @@ def fit(
     samples = [features.samples[i] for i in parts.at]
     out_of_fold = _out_of_fold(made, tuned, crossed, parts, samples, runtime)
     temperature = 1.0 if out_of_fold is None else find_temperature(out_of_fold.scores, train.y)
+    rejector = reliability = None
+    if out_of_fold is not None and crossed is not None:
+        probabilities = softmax(out_of_fold.scores / temperature)
+        reliability = measure_reliability(probabilities, train.y)
+        rejector = learn_rejector(train, crossed, probabilities, seed)
     counts = np.bincount(train.y)
     evaluation = Evaluation(
         head=made.name,
@@ -123,9 +129,7 @@ def fit(
         cv_reason=reason,
         naive_accuracy=measurer.at_random(tuned, crossed),
         sources=measurer.by_source(tuned, samples),
-        reliability=None
-        if out_of_fold is None
-        else measure_reliability(softmax(out_of_fold.scores / temperature), train.y),
+        reliability=reliability,
         baseline=float(counts.max() / counts.sum()),
         baseline_class=train.classes[int(counts.argmax())],
         val=measurer.held_out(tuned, parts.val),
@@ -143,6 +147,7 @@ def fit(
         folded=_folded(tuned, train),
         content_hashes=np.unique(features.content_hashes[parts.at], axis=0),
         out_of_fold=out_of_fold,
+        rejector=rejector,
         probe_files=probe_files(),
         probes=features.probes,
         versions={name: version(name) for name in _VERSIONS_OF},

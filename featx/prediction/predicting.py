@@ -106,6 +106,7 @@ def predict(
     weights: str | Path | None = None,
     exact: bool = False,
     strict: bool = False,
+    reject_rate: float | None = None,
     runtime: Runtime | None = None,
 ) -> Prediction:
     """Predict files and folders of any number of pictures.
@@ -133,6 +134,8 @@ def predict(
         Refuse to compute in float32 what the model computed in bfloat16, where this processor has none.
     strict : bool
         Make a picture that cannot be used an error.
+    reject_rate : float, optional
+        Mark pictures as rejected that are less like the training pictures than all but this share of these.
     runtime : Runtime, optional
         Cache folder, threads and callbacks.
 
@@ -159,6 +162,8 @@ def predict(
     target = None if output is None else Path(output)
     if target is not None:
         check_output(target, WRITERS, overwrite)
+    if reject_rate is not None:
+        classifier.check_reject_rate(reject_rate)
     sorter = None
     if sort_into is not None:
         sorter = Sorter(Path(sort_into), classifier.classes_, link, overwrite)
@@ -170,7 +175,7 @@ def predict(
         table = classifier.features_of(given, weights=weights, exact=exact, strict=strict, runtime=runtime)
         classifier.check(table)
         columns = _columns(classifier.classes_, top_k)
-        tally = _Tally(_chunks(classifier, table, top_k), sorter)
+        tally = _Tally(_chunks(classifier, table, top_k, reject_rate), sorter)
         rows: list[Row] = []
         if target is None:
             rows = [row for chunk in tally for row in chunk]
@@ -180,8 +185,8 @@ def predict(
         model=name,
         columns=columns,
         n_images=len(table) + len(table.extraction.skipped),
-        n_predicted=len(table),
-        n_rejected=0,
+        n_predicted=len(table) - tally.n_rejected,
+        n_rejected=tally.n_rejected,
         n_skipped=len(table.extraction.skipped),
         n_seen=tally.n_seen,
         n_ignored=len(table.extraction.ignored),
@@ -216,17 +221,19 @@ class _Tally(Iterator[list[Row]]):
         self._chunks = chunks
         self._sorter = sorter
         self.n_seen = 0
+        self.n_rejected = 0
 
     def __next__(self) -> list[Row]:
         rows = next(self._chunks)
         for path, label, _, status, seen, *_ in rows:
             self.n_seen += bool(seen)
+            self.n_rejected += status == "rejected"
             if self._sorter is not None and status == "ok":
                 self._sorter.place(Path(path), label)
         return rows
 
 
-def _chunks(classifier: Classifier, table: FeatureTable, top_k: int) -> Iterator[list[Row]]:
+def _chunks(classifier: Classifier, table: FeatureTable, top_k: int, reject_rate: float | None) -> Iterator[list[Row]]:
     """Yield the rows of a table, skipped pictures in their places."""
     empty = (None,) * (len(classifier.classes_) + 2 * (top_k - 1))
     skipped = [(s.position, (s.path, "", None, "skipped", None, s.reason, *empty)) for s in table.extraction.skipped]
@@ -234,7 +241,7 @@ def _chunks(classifier: Classifier, table: FeatureTable, top_k: int) -> Iterator
     position = 0
     for start, X in table.chunks():
         rows: list[Row] = []
-        for row in _ok_rows(classifier, table, start, X, top_k):
+        for row in _rows(classifier, table, start, X, top_k, reject_rate):
             while skipped and skipped[-1][0] == position:
                 rows.append(skipped.pop()[1])
                 position += 1
@@ -245,11 +252,19 @@ def _chunks(classifier: Classifier, table: FeatureTable, top_k: int) -> Iterator
         yield [row for _, row in reversed(skipped)]
 
 
-def _ok_rows(classifier: Classifier, table: FeatureTable, start: int, X: Any, top_k: int) -> Iterator[Row]:
+def _rows(
+    classifier: Classifier, table: FeatureTable, start: int, X: Any, top_k: int, reject_rate: float | None
+) -> Iterator[Row]:
     probabilities = classifier.probabilities(X)
     order = np.argsort(-probabilities, axis=1, kind="stable")[:, :top_k]
-    seen = classifier.seen(table.content_hashes[start : start + len(X)])
+    seen = classifier.seen(table.content_hashes[start : start + len(X)]).tolist()
+    rejected = [False] * len(X)
+    if reject_rate is not None:
+        rejected = classifier.rejected(X, probabilities, reject_rate).tolist()
     samples = table.samples[start : start + len(X)]
-    for sample, p, best, known in zip(samples, probabilities.tolist(), order.tolist(), seen.tolist(), strict=True):
+    columns = zip(samples, probabilities.tolist(), order.tolist(), seen, rejected, strict=True)
+    for sample, p, best, known, out in columns:
         further = [value for k in best[1:] for value in (classifier.classes_[k], p[k])]
-        yield (sample.sample_id, classifier.classes_[best[0]], p[best[0]], "ok", known, "", *p, *further)
+        label, status = ("", "rejected") if out else (classifier.classes_[best[0]], "ok")
+        reason = f"unlike the training pictures; nearest is {classifier.classes_[best[0]]}" if out else ""
+        yield (sample.sample_id, label, p[best[0]], status, known, reason, *p, *further)

@@ -159,8 +159,8 @@ def prediction_lines(prediction: Mapping[str, Any]) -> list[str]:
     """Say what predict did; ``prediction`` is that of ``featx predict --json``."""
     lines = []
     for row in prediction.get("rows", ())[: 2 * _FIRST]:
-        if row["status"] == "skipped":
-            lines.append(line("skipped", f"{row['path']}: {row['reason']}"))
+        if row["status"] != "ok":
+            lines.append(line(row["status"], f"{row['path']}: {row['reason']}"))
         else:
             lines.append(
                 f"{row['label']:<10} {row['confidence']:.3f}  {row['path']}{'  (seen)' if row['seen'] else ''}"
@@ -170,7 +170,8 @@ def prediction_lines(prediction: Mapping[str, Any]) -> list[str]:
         lines.append(line("...", f"{more:,} more; -o scores.csv writes them all"))
     rate = prediction["images_per_second"]
     speed = f" in {prediction['seconds']:.1f} s ({rate:,.0f} a second)" if rate else ""
-    counts = f"{prediction['n_predicted']:,} predicted, {prediction['n_skipped']:,} skipped{speed}"
+    rejected = f"{prediction['n_rejected']:,} rejected, " if prediction["n_rejected"] else ""
+    counts = f"{prediction['n_predicted']:,} predicted, {rejected}{prediction['n_skipped']:,} skipped{speed}"
     lines.append(line("pictures", counts))
     if prediction["n_ignored"]:
         lines.append(line("ignored", _ignored(prediction["n_ignored"])))

@@ -1,0 +1,178 @@
+"""None of these: how far a picture lies from those the classifier learnt from, and whether to reject it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from featx.errors import ClassifierError
+
+_DIRECTIONS = 64
+_PICTURES_A_DIRECTION = 5
+_ENOUGH = 20_000
+
+
+@dataclass(frozen=True)
+class Subspace:
+    """Where the features of the classes lie: their means, and the directions in which their pictures vary.
+
+    All features are brought to length 1 first: how strongly a network responds says little of what it sees, and with
+    the lengths a model of cats and dogs let a sixth of all flowers pass, without them none.
+
+    Parameters
+    ----------
+    means : ndarray of shape (n_classes, feature_dim), float32
+    directions : ndarray of shape (feature_dim, n_directions), float32
+        Orthonormal.
+    variances : ndarray of shape (n_directions,), float64
+        Within classes, along the directions.
+    rest : float
+        Mean square of what lies in no direction.
+    """
+
+    means: NDArray[np.float32]
+    directions: NDArray[np.float32]
+    variances: NDArray[np.float64]
+    rest: float
+
+    def novelty(self, X: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Return how far each picture lies from the nearest class, shape (n_samples,); 2 is usual.
+
+        The mean squared distance along the directions in units of their variances (Mahalanobis), and the squared
+        distance off them in units of the usual one.
+        """
+        X = _unit_length(X)
+        least = np.full(len(X), np.inf)
+        for mean in self.means:
+            off = X - mean
+            along = off @ self.directions
+            beside = np.square(off).sum(axis=1, dtype=np.float64) - np.square(along).sum(axis=1, dtype=np.float64)
+            distance = np.square(along / np.sqrt(self.variances)).mean(axis=1) + np.maximum(beside, 0) / self.rest
+            least = np.minimum(least, distance)
+        return least
+
+
+def learn_subspace(X: NDArray[np.float32], y: NDArray[np.int64], n_classes: int, seed: int = 0) -> Subspace:
+    """Learn where the features of the classes lie.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n_samples, feature_dim), float32
+    y : ndarray of shape (n_samples,), int64
+        Class numbers; every class occurs.
+    n_classes : int
+    seed : int
+        Of the search for directions, and of the 20,000 samples that are enough for it.
+    """
+    from sklearn.utils.extmath import randomized_svd
+
+    X = _unit_length(X)
+    means = np.stack([X[y == label].mean(axis=0) for label in range(n_classes)])
+    some = np.arange(len(X))
+    if len(X) > _ENOUGH:
+        some = np.sort(np.random.default_rng(seed).choice(len(X), _ENOUGH, replace=False))
+    within = X[some] - means[y[some]]
+    n_directions = max(1, min(_DIRECTIONS, len(some) // _PICTURES_A_DIRECTION, X.shape[1]))
+    _, lengths, rows = randomized_svd(within, n_directions, n_iter=2, random_state=seed)
+    total = float(np.square(within).sum(dtype=np.float64))
+    variances = np.square(lengths.astype(np.float64)) / len(some)
+    tiny = max(1e-6 * total / len(some), 1e-12)
+    rest = (total - float(np.square(lengths).sum(dtype=np.float64))) / len(some)
+    return Subspace(means, np.ascontiguousarray(rows.T), np.maximum(variances, tiny), max(rest, tiny))
+
+
+def _unit_length(X: NDArray[np.float32]) -> NDArray[np.float32]:
+    lengths = np.linalg.norm(X, axis=1, keepdims=True)
+    return np.asarray(X / np.where(lengths > 0, lengths, 1), np.float32)
+
+
+@dataclass(frozen=True)
+class Rejector:
+    """Rejects pictures that are less like the training pictures than these are like each other.
+
+    Parameters
+    ----------
+    subspace : Subspace
+        Of all training pictures.
+    novelties : ndarray of shape (n_samples,), float64
+        Of the training pictures, each by a subspace that had not seen it.
+    confidences : ndarray of shape (n_samples,), float64
+        Largest probabilities of the training pictures, out of fold.
+    """
+
+    subspace: Subspace
+    novelties: NDArray[np.float64]
+    confidences: NDArray[np.float64]
+
+    def rejected(self, X: NDArray[np.float32], probabilities: NDArray[np.float64], rate: float) -> NDArray[np.bool_]:
+        """Tell which pictures are none of the classes.
+
+        A picture is as usual as the share of training pictures that are at least as novel, or at most as confident,
+        whichever share is smaller. The limit is the one that rejects ``rate`` of the training pictures themselves.
+
+        Parameters
+        ----------
+        X : ndarray of shape (n_samples, feature_dim), float32
+        probabilities : ndarray of shape (n_samples, n_classes), float64
+        rate : float
+            Share of genuine pictures that may be rejected.
+
+        Raises
+        ------
+        ClassifierError
+            A rate that is no share, or too small for so few training pictures.
+        """
+        limit = self.limit(rate)
+        return self._usualness(self.subspace.novelty(X), probabilities.max(axis=1)) <= limit
+
+    def limit(self, rate: float) -> float:
+        """Return the usualness at and below which pictures are rejected; see :meth:`rejected`."""
+        n = len(self.novelties)
+        if not 0 < rate < 1:
+            raise ClassifierError(f"--reject-rate {rate:g}: needed is a share between 0 and 1, as 0.05")
+        if int(rate * n) < 1:
+            raise ClassifierError(f"--reject-rate {rate:g}: of {n} training pictures that is none; try {1 / n:.3f}")
+        return float(np.sort(self._usualness(self.novelties, self.confidences))[int(rate * n) - 1])
+
+    def _usualness(self, novelties: NDArray[np.float64], confidences: NDArray[np.float64]) -> NDArray[np.float64]:
+        n = len(self.novelties)
+        as_novel = n - np.searchsorted(np.sort(self.novelties), novelties, side="left")
+        as_doubtful = np.searchsorted(np.sort(self.confidences), confidences, side="right")
+        return np.asarray(np.minimum(as_novel, as_doubtful) / n)
+
+
+def rejector_arrays(rejector: Rejector) -> dict[str, NDArray[Any]]:
+    """Return a rejector as arrays of a model file."""
+    subspace = rejector.subspace
+    return {
+        "means": subspace.means,
+        "directions": subspace.directions,
+        "variances": np.append(subspace.variances, subspace.rest),
+        "novelties": rejector.novelties,
+        "confidences": rejector.confidences,
+    }
+
+
+def read_rejector(arrays: Mapping[str, NDArray[Any]], n_classes: int) -> Rejector:
+    """Read what :func:`rejector_arrays` gave.
+
+    Raises
+    ------
+    ClassifierError
+        The arrays do not fit together.
+    """
+    means, directions, variances = arrays["means"], arrays["directions"], arrays["variances"]
+    novelties, confidences = arrays["novelties"], arrays["confidences"]
+    feature_dim = arrays["probes"].shape[1]
+    fits = means.shape == (n_classes, feature_dim) and directions.ndim == 2
+    fits = fits and directions.shape[0] == feature_dim and variances.shape == (directions.shape[1] + 1,)
+    fits = fits and novelties.ndim == 1 and novelties.shape == confidences.shape and len(novelties) > 0
+    if not fits or any(array.dtype.kind != "f" for array in (means, directions, variances, novelties, confidences)):
+        raise ClassifierError("its arrays that tell what is none of the classes do not fit together")
+    if not (variances > 0).all():
+        raise ClassifierError("its variances are not positive")
+    return Rejector(Subspace(means, directions, variances[:-1], float(variances[-1])), novelties, confidences)

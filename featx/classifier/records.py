@@ -1,0 +1,83 @@
+"""What a classifier knows of its training pictures, and what it says of others."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from featx.table import Skipped
+
+
+@dataclass(frozen=True)
+class OutOfFold:
+    """Scores of the training pictures, each by a head of the final parameters that had not seen it.
+
+    Parameters
+    ----------
+    sample_ids : tuple of str
+    y : ndarray of shape (n_samples,), int64
+        Class numbers.
+    scores : ndarray of shape (n_samples, n_classes), float64
+    fold : ndarray of shape (n_samples,), int64
+    predicted : ndarray of shape (n_samples,), int64
+        What the cross-validation that is reported, tuned inside each fold, took each for.
+    """
+
+    sample_ids: tuple[str, ...]
+    y: NDArray[np.int64]
+    scores: NDArray[np.float64]
+    fold: NDArray[np.int64]
+    predicted: NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """What a classifier says of some pictures.
+
+    Parameters
+    ----------
+    classes : tuple of str
+    paths : tuple of str
+        The usable pictures.
+    labels : tuple of str
+        The most probable class of each.
+    confidence : ndarray of shape (n,), float64
+        Its probability.
+    probabilities : ndarray of shape (n, n_classes), float64
+        One column for each class.
+    seen : ndarray of shape (n,), bool
+        Whether the model was fitted on a picture of this content.
+    skipped : tuple of Skipped
+        Pictures that could not be used, and why.
+    """
+
+    classes: tuple[str, ...]
+    paths: tuple[str, ...]
+    labels: tuple[str, ...]
+    confidence: NDArray[np.float64]
+    probabilities: NDArray[np.float64]
+    seen: NDArray[np.bool_]
+    skipped: tuple[Skipped, ...]
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values: one entry for each picture, and the skipped ones."""
+        columns = zip(self.paths, self.labels, self.confidence, self.seen, self.probabilities, strict=True)
+        return {
+            "predictions": [
+                {
+                    "path": path,
+                    "label": label,
+                    "confidence": float(confidence),
+                    "seen": bool(seen),
+                    "probabilities": dict(zip(self.classes, map(float, row), strict=True)),
+                }
+                for path, label, confidence, seen, row in columns
+            ],
+            "skipped": [{"path": s.path, "reason": s.reason} for s in self.skipped],
+        }

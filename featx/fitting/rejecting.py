@@ -1,0 +1,33 @@
+"""What a classifier needs to say "none of these", from pictures that were left out of each fold."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from featx.classifier import Rejector, learn_subspace
+from featx.evaluate import CrossValidated, TrainingSet, quiet_single_threads
+
+
+def learn_rejector(
+    train: TrainingSet, crossed: CrossValidated, probabilities: NDArray[np.float64], seed: int
+) -> Rejector:
+    """Learn how novel genuine pictures are.
+
+    Parameters
+    ----------
+    train : TrainingSet
+    crossed : CrossValidated
+        Its folds keep groups together: copies would make genuine pictures look more familiar than new ones are.
+    probabilities : ndarray of shape (n_samples, n_classes), float64
+        Calibrated, out of fold.
+    seed : int
+    """
+    n_classes = len(train.classes)
+    novelties = np.empty(len(train.y))
+    with quiet_single_threads():
+        for known, left_out in crossed.folds.pairs:
+            subspace = learn_subspace(train.X[known], train.y[known], n_classes, seed)
+            novelties[left_out] = subspace.novelty(train.X[left_out])
+        subspace = learn_subspace(train.X, train.y, n_classes, seed)
+    return Rejector(subspace, novelties, probabilities.max(axis=1))
