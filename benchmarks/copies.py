@@ -75,7 +75,7 @@ def main() -> None:
 
 
 def make_copies(folder: Path, target: Path, n_originals: int) -> None:
-    """Save up to ``n_originals`` pictures of a folder, and ten copies of each of the first 200, as ``N-KIND.jpg``."""
+    """Save up to ``n_originals`` pictures of a folder, and ten copies of each of the first 200, as ``NAME-KIND.jpg``."""
     paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in (".jpg", ".jpeg", ".png"))
     random.Random(0).shuffle(paths)
     for number, path in enumerate(paths[:n_originals]):
@@ -84,10 +84,11 @@ def make_copies(folder: Path, target: Path, n_originals: int) -> None:
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
         home = target / path.parent.name
         home.mkdir(parents=True, exist_ok=True)
-        image.save(home / f"{number}-original.png")
+        name = "".join(chr(ord("a") + int(digit)) for digit in str(number))  # a number would make a take of them
+        image.save(home / f"{name}-original.png")
         if number < _COPIED:
             for kind, change in KINDS.items():
-                change(image.copy()).save(home / f"{number}-{kind}.jpg", quality=92)
+                change(image.copy()).save(home / f"{name}-{kind}.jpg", quality=92)
 
 
 def measure(folder: Path, runtime: Runtime) -> dict[str, object]:
@@ -106,7 +107,7 @@ def measure(folder: Path, runtime: Runtime) -> dict[str, object]:
         "pictures": len(names),
         "true pairs": true,
         "found": found,
-        "precision": found / made if made else 1.0,
+        "precision": round(found / made, 4) if made else 1.0,
         "recall": found / true,
         **{kind: hits[kind] / n_copied for kind in KINDS},
     }

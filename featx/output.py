@@ -13,7 +13,7 @@ _FORMULA = re.compile("[=+\\-@\t\r\n\uff1d\uff0b\uff0d\uff20]")
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 
 
-def check_output(path: Path, kinds: Collection[str], overwrite: bool) -> None:
+def check_output(path: Path, kinds: Collection[str], overwrite: bool, option: str = "-o") -> None:
     """Make sure, before any work, that an output can be written.
 
     Parameters
@@ -24,6 +24,8 @@ def check_output(path: Path, kinds: Collection[str], overwrite: bool) -> None:
         Endings of its name that are allowed.
     overwrite : bool
         Whether a file may be replaced.
+    option : str
+        What named it.
 
     Raises
     ------
@@ -33,11 +35,11 @@ def check_output(path: Path, kinds: Collection[str], overwrite: bool) -> None:
         Parquet without pyarrow.
     """
     if path.suffix.lower() not in kinds:
-        raise OutputError(f"-o {path}: the name must end in {', '.join(kinds)}")
+        raise OutputError(f"{option} {path}: the name must end in {', '.join(kinds)}")
     if path.exists() and not overwrite:
         raise OutputError(f"{path} exists; add --overwrite to replace it, or choose another name")
     if not path.parent.is_dir():
-        raise OutputError(f"-o {path}: there is no folder {path.parent}")
+        raise OutputError(f"{option} {path}: there is no folder {path.parent}")
     if path.suffix.lower() == ".parquet":
         import_pyarrow()
 

@@ -129,6 +129,10 @@ class Rejector:
         limit = self.limit(rate)
         return self._usualness(self.subspace.novelty(X), probabilities.max(axis=1)) <= limit
 
+    def outliers(self, rate: float) -> NDArray[np.bool_]:
+        """Tell which training pictures would be rejected, each by what had not seen it; shape (n_samples,)."""
+        return self._usualness(self.novelties, self.confidences) <= self.limit(rate)
+
     def limit(self, rate: float) -> float:
         """Return the usualness at and below which pictures are rejected; see :meth:`rejected`."""
         n = len(self.novelties)

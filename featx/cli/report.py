@@ -16,16 +16,35 @@ def report(
     model: Annotated[
         Path | None, typer.Argument(help="Model file; the newest .featx file of this folder if not given.")
     ] = None,
+    html: Annotated[Path | None, typer.Option(help="Page to write, one file that needs no other.")] = None,
+    suspects: Annotated[Path | None, typer.Option(help="CSV file of doubtful labels to write.")] = None,
+    data: Annotated[
+        Path | None, typer.Option(help="What it was fitted on, for the page's pictures; default: extracted last.")
+    ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace outputs that exist.")] = False,
+    cache: o.Cache = Path("cache"),
+    workers: o.Workers = None,
     as_json: o.Json = False,
 ) -> None:
-    """Show accuracy, classes and confusions of a model."""
+    """Show accuracy, classes, confusions and doubtful labels of a model."""
     console = Console(as_json)
     from featx.reporting import report as library_report
 
     path = model or newest_model(Path())
-    found = library_report(path)
+    if html is not None and data is None:
+        data = _extracted_last(cache)
+    runtime = console.runtime(cache, workers)
+    found = library_report(path, html=html, suspects=suspects, data=data, overwrite=overwrite, runtime=runtime)
     todo = next_line("predict", path, "NEW", "-o", "scores.csv")
-    console.result(found.to_dict(), [*str(found).split("\n"), "", todo])
+    written = [f"{label:<10} {file}" for label, file in (("page", html), ("suspects", suspects)) if file is not None]
+    console.result(found.to_dict(), [*str(found).split("\n"), "", *written, todo])
+
+
+def _extracted_last(cache: Path) -> Path | None:
+    from featx.store import read_latest
+
+    root = (read_latest(cache) or {}).get("data")
+    return Path(root) if isinstance(root, str) and Path(root).exists() else None
 
 
 def newest_model(folder: Path) -> Path:

@@ -28,7 +28,7 @@ from featx.evaluate import (
 )
 from featx.evaluation import Evaluation
 from featx.extraction import featurize
-from featx.fitting.measuring import Measurer, grouping_notes
+from featx.fitting.measuring import Measurer, find_conflicts, grouping_notes
 from featx.fitting.rejecting import learn_rejector
 from featx.heads import DEFAULT_HEAD, Head, make_head, scores_of
 from featx.images import probe_files
@@ -124,7 +124,11 @@ def fit(
         classes=train.classes,
         n_images=len(train.y),
         n_groups=len(np.unique(train.groups)),
-        groups={**grouping.to_dict(), "group_by": group_by},
+        groups={
+            **grouping.to_dict(),
+            "group_by": group_by,
+            "conflicts": find_conflicts(features, grouping, parts.at),
+        },
         cv=None if crossed is None else crossed.summary,
         cv_reason=reason,
         naive_accuracy=measurer.at_random(tuned, crossed),

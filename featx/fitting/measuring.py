@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from featx.duplicates import Grouping, join_groups
 from featx.evaluate import (
@@ -22,7 +23,9 @@ from featx.evaluation import HeldOut, Interval, SourceAccuracy
 from featx.heads import Head, scores_of
 from featx.runtime import Runtime
 from featx.sources import candidate_sources
-from featx.table import Sample
+from featx.table import FeatureTable, Sample
+
+_MOST_CONFLICTS = 200
 
 
 @dataclass(frozen=True)
@@ -104,6 +107,28 @@ class Measurer:
             return accuracy_as_fitted(self.head, tuned.params, data, self.cv, self.seed, self.runtime.n_workers)
         except TooFewGroups:
             return None
+
+
+def find_conflicts(table: FeatureTable, grouping: Grouping, at: NDArray[np.int64]) -> list[list[str]]:
+    """Return sample ids of copies and near-copies whose labels differ, the first 200 pairs.
+
+    Parameters
+    ----------
+    table : FeatureTable
+    grouping : Grouping
+    at : ndarray of shape (n_train,), int64
+        Positions of the training part.
+    """
+    first: dict[bytes, int] = {}
+    same = [(first.setdefault(table.content_hashes[i].tobytes(), i), i) for i in at.tolist()]
+    known = set(at.tolist())
+    samples = table.samples
+    pairs = [
+        (one, other)
+        for one, other in [*same, *grouping.near]
+        if {one, other} <= known and samples[one].label != samples[other].label
+    ]
+    return [[samples[one].sample_id, samples[other].sample_id] for one, other in pairs[:_MOST_CONFLICTS]]
 
 
 def grouping_notes(grouping: Grouping) -> list[str]:

@@ -7,7 +7,16 @@ from pathlib import Path
 from typing import Any
 
 from featx.classifier import Classifier
+from featx.errors import ClassifierError
+from featx.output import check_output
+from featx.reporting.page import render_page
+from featx.reporting.pictures import Pictures
+from featx.reporting.suspects import list_suspects, write_suspects
 from featx.reporting.terminal import full_lines
+from featx.runtime import Runtime
+from featx.store import write_whole
+
+_SUSPECTS = 20
 
 
 @dataclass(frozen=True)
@@ -30,36 +39,82 @@ class Report:
         return "\n".join(full_lines(self.summary))
 
 
-def report(model: Classifier | str | Path) -> Report:
-    """Return the report of a classifier.
+def report(
+    model: Classifier | str | Path,
+    *,
+    html: str | Path | None = None,
+    suspects: str | Path | None = None,
+    data: str | Path | None = None,
+    overwrite: bool = False,
+    runtime: Runtime | None = None,
+) -> Report:
+    """Return the report of a classifier, and write it as a page where asked for.
 
     Parameters
     ----------
     model : Classifier or path
+    html : path, optional
+        One page to write that needs no other file and no network.
+    suspects : path, optional
+        CSV file to write: pictures whose label is doubtful, the most suspicious first.
+    data : path, optional
+        Folder or manifest that the model was fitted on, for the pictures of the page; without it there are none.
+    overwrite : bool
+        Replace outputs that exist.
+    runtime : Runtime, optional
+        Cache folder (the map of the page is drawn from features there), threads and callbacks.
 
     Raises
     ------
     ClassifierError
-        No usable model file.
+        No usable model file, or suspects asked of a model without cross-validation.
+    OutputError, StoreError
+        An output exists or cannot be written.
+    DatasetNotFoundError
+        No such data set.
     """
+    runtime = runtime or Runtime()
+    page = None if html is None else Path(html)
+    table = None if suspects is None else Path(suspects)
+    if page is not None:
+        check_output(page, (".html", ".htm"), overwrite, "--html")
+    if table is not None:
+        check_output(table, (".csv",), overwrite, "--suspects")
     classifier = model if isinstance(model, Classifier) else Classifier.load(model)
-    name = None if isinstance(model, Classifier) else str(model)
+    if table is not None and classifier.out_of_fold is None:
+        raise ClassifierError(f"--suspects: nothing doubts a label, because {classifier.evaluation.cv_reason}")
+    rows = list_suspects(classifier)
+    summary = _summary(classifier, None if isinstance(model, Classifier) else str(model), rows)
+    if table is not None:
+        write_suspects(table, rows)
+    if page is not None:
+        pictures = Pictures(classifier, None if data is None else Path(data), runtime)
+        text = render_page(classifier, summary, rows, pictures)
+        write_whole(page, lambda temporary: _write_page(temporary, text))
+    return Report(summary)
+
+
+def _write_page(path: Path, text: str) -> None:
+    path.write_text(text, encoding="utf-8")
+
+
+def _summary(classifier: Classifier, name: str | None, suspects: list[dict[str, Any]]) -> dict[str, Any]:
     spec = classifier.spec
-    return Report(
-        {
-            "model": name,
-            **classifier.evaluation.to_dict(),
-            "features": {
-                "backbone": classifier.title,
-                "feature_dim": int(classifier.probes.shape[1]),
-                "layer": spec.layer,
-                "pooling": spec.pooling,
-                "size": spec.size,
-                "resize": spec.resize,
-                "engine": spec.engine,
-                "precision": spec.precision,
-                "weights": spec.weights,
-            },
-            "versions": dict(classifier.versions),
-        }
-    )
+    return {
+        "model": name,
+        **classifier.evaluation.to_dict(),
+        "n_suspects": len(suspects),
+        "suspects": suspects[:_SUSPECTS],
+        "features": {
+            "backbone": classifier.title,
+            "feature_dim": int(classifier.probes.shape[1]),
+            "layer": spec.layer,
+            "pooling": spec.pooling,
+            "size": spec.size,
+            "resize": spec.resize,
+            "engine": spec.engine,
+            "precision": spec.precision,
+            "weights": spec.weights,
+        },
+        "versions": dict(classifier.versions),
+    }

@@ -129,7 +129,23 @@ def full_lines(summary: Mapping[str, Any]) -> list[str]:
         return lines
     lines.append(line("balanced", f"{_interval(cv['balanced_accuracy'])}   every class counting alike"))
     lines.append(line("by fold", "  ".join(f"{score:.3f}" for score in cv["per_fold"])))
+    reliability = summary["reliability"]
+    if reliability is not None:
+        lines.append(line("reliable", f"Brier {reliability['brier']:.3f}, calibration error {reliability['ece']:.3f}"))
+    lines += _suspect_lines(summary)
     return [*lines, "", *_class_table(cv["per_class"]), "", *_confusion_table(summary["classes"], cv["confusion"])]
+
+
+def _suspect_lines(summary: Mapping[str, Any]) -> list[str]:
+    lines = [
+        line("conflict", f"copies, labels differ: {', '.join(pair)}") for pair in summary["groups"]["conflicts"][:5]
+    ]
+    lines += [
+        line("suspect", f"{one['path']}: {one['suggested']} {one['p_suggested']:.2f}, not {one['label']}?")
+        for one in summary["suspects"][:5]
+    ]
+    more = summary["n_suspects"] - 5
+    return [*lines, line("suspect", f"{more:,} more; --suspects FILE.csv lists them")] if more > 0 else lines
 
 
 def comparison_lines(comparison: Mapping[str, Any]) -> list[str]:

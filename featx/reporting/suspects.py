@@ -1,0 +1,50 @@
+"""Labels that the out-of-fold probabilities doubt, as plain rows and as a table."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from featx.classifier import Classifier
+from featx.evaluate import rank_suspects
+from featx.output import csv_path, csv_text
+from featx.store import write_whole
+
+_COLUMNS = ("path", "label", "suggested", "p_label", "p_suggested")
+
+
+def list_suspects(classifier: Classifier) -> list[dict[str, Any]]:
+    """Return the pictures whose label another class beats, the most suspicious first."""
+    probabilities, known = classifier.out_of_fold_probabilities(), classifier.out_of_fold
+    if probabilities is None or known is None:
+        return []
+    rows = []
+    for i in rank_suspects(probabilities, known.y).tolist():
+        label, suggested = int(known.y[i]), int(probabilities[i].argmax())
+        names = classifier.classes_
+        p = (float(probabilities[i, label]), float(probabilities[i, suggested]))
+        values = (known.sample_ids[i], names[label], names[suggested], *p)
+        rows.append(dict(zip(_COLUMNS, values, strict=True)))
+    return rows
+
+
+def write_suspects(path: Path, rows: Sequence[dict[str, Any]]) -> None:
+    """Write suspects as CSV.
+
+    Raises
+    ------
+    OutputError
+        It cannot be written.
+    """
+
+    def write(temporary: Path) -> None:
+        with temporary.open("w", encoding="utf-8", errors="backslashreplace", newline="") as stream:
+            writer = csv.writer(stream, lineterminator="\n")
+            writer.writerow(_COLUMNS)
+            for row in rows:
+                first, label, suggested, *numbers = row.values()
+                writer.writerow([csv_path(first), csv_text(label), csv_text(suggested), *(f"{p:.4f}" for p in numbers)])
+
+    write_whole(path, write)
