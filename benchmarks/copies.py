@@ -75,7 +75,7 @@ def main() -> None:
 
 
 def make_copies(folder: Path, target: Path, n_originals: int) -> None:
-    """Save up to ``n_originals`` pictures of a folder, and ten copies of each of the first 200, as ``NAME-KIND.jpg``."""
+    """Save up to ``n_originals`` pictures of a folder, and ten copies of the first 200 as ``NAME-KIND.jpg``."""
     paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in (".jpg", ".jpeg", ".png"))
     random.Random(0).shuffle(paths)
     for number, path in enumerate(paths[:n_originals]):

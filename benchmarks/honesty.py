@@ -1,0 +1,68 @@
+"""Flattering and honest accuracy side by side: ``python -m benchmarks.honesty DIR... [--head logreg]``.
+
+For each folder: the accuracy where every picture stands alone, as it is commonly reported; the one that `featx fit`
+reports, which keeps copies, near-copies and frames of one take together; those by what may be the pictures' sources;
+that on the folder's own test part; and the honest one again with the labels shuffled, which has to be that of chance.
+Prints a Markdown table, then JSON.
+"""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.processes import print_head, print_json, print_row
+from featx.extraction import extract
+from featx.fitting import fit
+from featx.reporting.terminal import groups_text
+from featx.runtime import Runtime
+from featx.table import FeatureTable
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folders", nargs="+", type=Path)
+    parser.add_argument("--head", default="logreg")
+    parser.add_argument("--cache", default="cache", type=Path)
+    arguments = parser.parse_args()
+    runtime = Runtime(arguments.cache)
+    results = []
+    print_head("set", "groups", "at random", "honest", "by source", "own test part", "shuffled labels", "chance")
+    for folder in arguments.folders:
+        table = extract(folder, runtime=runtime)
+        found = fit(table, arguments.head, runtime=runtime).evaluation.to_dict()
+        shuffled = fit(_shuffled(table), arguments.head, runtime=runtime).evaluation.to_dict()
+        results.append({"set": folder.name, "evaluation": found, "shuffled": shuffled})
+        sources = [f"{one['accuracy']['mean']:.3f} ({one['name']})" for one in found["sources"]]
+        print_row(
+            folder.name,
+            groups_text(found),
+            _text(found["naive_cv"] and found["naive_cv"]["accuracy"]),
+            _text(found["cv"] and found["cv"]["accuracy"]),
+            ", ".join(sources),
+            _text(found["test"] and {"mean": found["test"]["accuracy"], **found["test"]}),
+            _text(shuffled["cv"] and shuffled["cv"]["accuracy"]) if found["cv"] else "",
+            f"{found['baseline']['accuracy']:.3f}",
+        )
+    print_json(results)
+
+
+def _shuffled(table: FeatureTable) -> FeatureTable:
+    """Return a table whose labels are dealt anew within each split."""
+    labels, splits = table.y, table.splits
+    for split in set(splits):
+        at = np.flatnonzero(splits == split)
+        labels[at] = labels[np.random.default_rng(0).permutation(at)]
+    return replace(table, samples=[replace(s, label=label) for s, label in zip(table.samples, labels, strict=True)])
+
+
+def _text(interval: dict[str, Any] | None) -> str:
+    return "none" if not interval else "{mean:.3f} ({low:.3f} to {high:.3f})".format(**interval)
+
+
+if __name__ == "__main__":
+    main()
