@@ -47,6 +47,10 @@ class ClassScore:
     f1: float
     n: int
 
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values."""
+        return {"class": self.name, "precision": self.precision, "recall": self.recall, "f1": self.f1, "n": self.n}
+
 
 @dataclass(frozen=True)
 class CrossValidation:
@@ -85,10 +89,7 @@ class CrossValidation:
             "accuracy": self.accuracy.to_dict(),
             "balanced_accuracy": self.balanced_accuracy.to_dict(),
             "per_fold": list(self.per_fold),
-            "per_class": [
-                {"class": c.name, "precision": c.precision, "recall": c.recall, "f1": c.f1, "n": c.n}
-                for c in self.per_class
-            ],
+            "per_class": [one.to_dict() for one in self.per_class],
             "confusion": [list(row) for row in self.confusion],
         }
 
@@ -150,6 +151,43 @@ class HeldOut:
         if values["accuracy"] is not None:
             accuracy = Interval(float(values["accuracy"]), float(values["low"]), float(values["high"]))
         return cls(accuracy, int(values["n"]), float(values["as_given"]), int(values["n_as_given"]))
+
+
+@dataclass(frozen=True)
+class Outside:
+    """Accuracy on labelled pictures from elsewhere.
+
+    Parameters
+    ----------
+    accuracy : Interval or None
+        Without the pictures that the head was fitted on; None if none is left.
+    n : int
+        Pictures it counts.
+    as_given : float
+        Accuracy on all of them.
+    n_as_given : int
+    per_class : tuple of ClassScore
+    confusion : tuple of tuple of int
+        Pictures of each class (rows) that were taken for each class (columns).
+    """
+
+    accuracy: Interval | None
+    n: int
+    as_given: float
+    n_as_given: int
+    per_class: tuple[ClassScore, ...]
+    confusion: tuple[tuple[int, ...], ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values."""
+        return {
+            "accuracy": None if self.accuracy is None else self.accuracy.to_dict(),
+            "n": self.n,
+            "as_given": self.as_given,
+            "n_as_given": self.n_as_given,
+            "per_class": [one.to_dict() for one in self.per_class],
+            "confusion": [list(row) for row in self.confusion],
+        }
 
 
 @dataclass(frozen=True)

@@ -5,11 +5,14 @@ from __future__ import annotations
 import shutil
 
 import pytest
-from conftest import make_classes
+from conftest import make_classes, save_picture
+from typer.testing import CliRunner
 
-from featx.errors import ClassifierError
+from featx.cli.app import app
+from featx.errors import ClassifierError, EvaluationError
 from featx.extraction import extract
 from featx.fitting import fit
+from featx.prediction import load
 from featx.reporting import evaluation_lines, extraction_lines, full_lines, prediction_lines, report
 from featx.reporting.terminal import skipped_lines
 
@@ -116,3 +119,42 @@ def test_prediction_lines_warn_of_training_pictures():
         "pictures   600 predicted, 0 skipped in 1.0 s (600 a second)",
         "warning    412 of 600 pictures were used to fit this model; their scores say nothing about new pictures",
     ]
+
+
+def test_on_other_labelled_pictures(fake, pictures, tmp_path):
+    fit(extract(pictures, "quadrants", runtime=fake.runtime), runtime=fake.runtime).save(tmp_path / "m.featx")
+    other = tmp_path / "other"
+    for i in range(6):
+        save_picture(other / "red" / f"{i}.png", (200, 50, 40), seed=500 + i)
+        save_picture(other / "blue" / f"{i}.png", (30, 60, 200) if i else (200, 50, 40), seed=600 + i)
+    shutil.copy(pictures / "red" / "red-00.png", other / "red" / "known.png")
+    (other / "red" / "torn.png").write_bytes(b"")
+    found = report(load(tmp_path / "m.featx"), on=other, runtime=fake.runtime)
+    on = found.to_dict()["on"]
+    assert (on["n"], on["n_as_given"], on["accuracy"]["mean"]) == (12, 13, 11 / 12)
+    assert on["as_given"] == pytest.approx(12 / 13)
+    assert on["confusion"] == [[5, 1], [0, 6]]
+    assert [one["path"].rpartition("/")[2] for one in on["skipped"]] == ["torn.png"]
+    lines = str(found).splitlines()
+    at = next(i for i, text in enumerate(lines) if text.startswith("on "))
+    assert lines[at].endswith("12 pictures   without 1 that it was fitted on (with them 0.923)")
+    assert lines[at + 1].strip() == "recall blue 0.83, red 1.00"
+    assert lines[0] == f"model      {tmp_path / 'm.featx'}"
+
+
+def test_on_pictures_that_say_nothing(fake, pictures, tmp_path):
+    fit(extract(pictures, "quadrants", runtime=fake.runtime), runtime=fake.runtime).save(tmp_path / "m.featx")
+    model = load(tmp_path / "m.featx")
+    with pytest.raises(EvaluationError, match="the model does not know green; it knows blue, red"):
+        report(model, on=make_classes(tmp_path / "new", {"green": (20, 200, 20), "red": (200, 50, 40)}, 2))
+    with pytest.raises(EvaluationError, match="the pictures have no labels"):
+        report(model, on=pictures / "red", runtime=fake.runtime)
+    assert "all 24 pictures were used to fit this model" in str(report(model, on=pictures, runtime=fake.runtime))
+
+
+def test_on_from_the_command_line(fake, pictures, tmp_path, monkeypatch):
+    monkeypatch.setenv("FEATX_CACHE", str(fake.runtime.cache))
+    fit(extract(pictures, "quadrants", runtime=fake.runtime), runtime=fake.runtime).save(tmp_path / "m.featx")
+    shown = CliRunner().invoke(app, ["report", str(tmp_path / "m.featx"), "--on", str(pictures)])
+    assert shown.exit_code == 0, shown.output
+    assert f"on         {pictures}: all 24 pictures were used to fit this model" in shown.output

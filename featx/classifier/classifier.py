@@ -74,6 +74,8 @@ class Classifier:
         The quantized graph of an int8 recipe: no other machine could make the same.
     featurize : Featurize, optional
         What turns pictures into features; without it only a feature table can be predicted.
+    file : str, optional
+        The file that it was loaded from.
     """
 
     spec: FeatureSpec
@@ -91,6 +93,7 @@ class Classifier:
     versions: Mapping[str, str] = field(repr=False)
     graph: NDArray[np.uint8] | None = field(default=None, repr=False, compare=False)
     featurize: Featurize | None = field(default=None, repr=False, compare=False)
+    file: str | None = field(default=None, compare=False)
 
     def scores(self, X: NDArray[np.float32]) -> NDArray[np.float64]:
         """Return a score for each class, shape (n_samples, n_classes); the largest one is the prediction.
@@ -246,7 +249,7 @@ class Classifier:
             raise ClassifierError(f"no such model file: {file}")
         archive = Archive.read(file)
         try:
-            return cls._from_archive(archive, featurize)
+            return replace(cls._from_archive(archive, featurize), file=str(path))
         except FeatxError as error:
             raise ClassifierError(f"{file}: {error}") from None
         except (AttributeError, KeyError, OverflowError, TypeError, ValueError) as error:

@@ -16,6 +16,8 @@ def report(
     model: Annotated[
         Path | None, typer.Argument(help="Model file; the newest .featx file of this folder if not given.")
     ] = None,
+    on: Annotated[Path | None, typer.Option(help="Labelled pictures that were not used to fit.")] = None,
+    label_by: o.LabelBy = None,
     html: Annotated[Path | None, typer.Option(help="Page to write, one file that needs no other.")] = None,
     suspects: Annotated[Path | None, typer.Option(help="CSV file of doubtful labels to write.")] = None,
     data: Annotated[
@@ -30,11 +32,22 @@ def report(
     console = Console(as_json)
     from featx.reporting import report as library_report
 
+    if on is not None:
+        from featx.prediction import load
     path = model or newest_model(Path())
     if html is not None and data is None:
         data = _extracted_last(cache)
     runtime = console.runtime(cache, workers)
-    found = library_report(path, html=html, suspects=suspects, data=data, overwrite=overwrite, runtime=runtime)
+    found = library_report(
+        load(path) if on is not None else path,
+        on=on,
+        label_by=label_by,
+        html=html,
+        suspects=suspects,
+        data=data,
+        overwrite=overwrite,
+        runtime=runtime,
+    )
     todo = next_line("predict", path, "NEW", "-o", "scores.csv")
     written = [f"{label:<10} {file}" for label, file in (("page", html), ("suspects", suspects)) if file is not None]
     console.result(found.to_dict(), [*str(found).split("\n"), "", *written, todo])

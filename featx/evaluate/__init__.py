@@ -11,6 +11,7 @@ from featx.evaluate.cross_validation import (
 )
 from featx.evaluate.folds import TooFewGroups
 from featx.evaluate.intervals import paired_difference, wilson
+from featx.evaluate.outside import measure_outside
 from featx.evaluate.parts import Parts, split_parts
 from featx.evaluate.reliability import measure_reliability, rank_suspects, suspicion_margins
 from featx.evaluate.tuning import Tuned, tune_and_fit
@@ -24,6 +25,7 @@ __all__ = [
     "accuracy_as_fitted",
     "cross_validate",
     "find_temperature",
+    "measure_outside",
     "measure_reliability",
     "out_of_fold_scores",
     "paired_difference",

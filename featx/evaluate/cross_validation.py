@@ -207,7 +207,7 @@ def _summary(
         accuracy=wider(corrected_resampled(per_fold, test_to_train), _pooled_accuracy(data, predicted)),
         balanced_accuracy=wider(corrected_resampled(balanced, test_to_train), _pooled_recall(data, predicted)),
         per_fold=tuple(per_fold),
-        per_class=_per_class(data, predicted),
+        per_class=score_classes(data.y, predicted, data.classes),
         confusion=tuple(tuple(row) for row in confusion_matrix(data.y, predicted).tolist()),
     )
     return CrossValidated(summary, cuts[0], fold, predicted, sum(not converged for _, converged in results))
@@ -228,7 +228,19 @@ def _pooled_recall(data: TrainingSet, predicted: NDArray[np.int64]) -> Interval:
     return mean_of_shares(recalls, [len(np.unique(data.groups[m])) for m in members])
 
 
-def _per_class(data: TrainingSet, predicted: NDArray[np.int64]) -> tuple[ClassScore, ...]:
-    columns = precision_recall_fscore_support(data.y, predicted, labels=range(len(data.classes)), zero_division=0.0)
-    rows = zip(data.classes, *(column.tolist() for column in columns), strict=True)
+def score_classes(
+    y: NDArray[np.int64], predicted: NDArray[np.int64], classes: tuple[str, ...]
+) -> tuple[ClassScore, ...]:
+    """Return precision, recall and f1 of each class; 0 where a class was never predicted or never occurs.
+
+    Parameters
+    ----------
+    y, predicted : ndarray of shape (n_samples,), int64
+        Class numbers.
+    classes : tuple of str
+    """
+    if not len(y):
+        return ()
+    columns = precision_recall_fscore_support(y, predicted, labels=range(len(classes)), zero_division=0.0)
+    rows = zip(classes, *(column.tolist() for column in columns), strict=True)
     return tuple(ClassScore(name, p, r, f, int(n)) for name, p, r, f, n in rows)

@@ -9,6 +9,7 @@ from typing import Any
 from featx.classifier import Classifier
 from featx.errors import ClassifierError
 from featx.output import check_output
+from featx.reporting.outside import outside_summary
 from featx.reporting.page import render_page
 from featx.reporting.pictures import Pictures
 from featx.reporting.suspects import list_suspects, write_suspects
@@ -42,6 +43,8 @@ class Report:
 def report(
     model: Classifier | str | Path,
     *,
+    on: str | Path | None = None,
+    label_by: str | None = None,
     html: str | Path | None = None,
     suspects: str | Path | None = None,
     data: str | Path | None = None,
@@ -53,6 +56,10 @@ def report(
     Parameters
     ----------
     model : Classifier or path
+    on : path, optional
+        Labelled pictures that were not used to fit: the accuracy on them. Their features are cached.
+    label_by : {"parent", "top"}, optional
+        Which folder is the class there.
     html : path, optional
         One page to write that needs no other file and no network.
     suspects : path, optional
@@ -72,6 +79,8 @@ def report(
         An output exists or cannot be written.
     DatasetNotFoundError
         No such data set.
+    EvaluationError
+        ``on`` has no labels, or one that the model does not know.
     """
     runtime = runtime or Runtime()
     page = None if html is None else Path(html)
@@ -84,7 +93,9 @@ def report(
     if table is not None and classifier.out_of_fold is None:
         raise ClassifierError(f"--suspects: nothing doubts a label, because {classifier.evaluation.cv_reason}")
     rows = list_suspects(classifier)
-    summary = _summary(classifier, None if isinstance(model, Classifier) else str(model), rows)
+    summary = _summary(classifier, rows)
+    if on is not None:
+        summary["on"] = outside_summary(classifier, Path(on), label_by, runtime)
     if table is not None:
         write_suspects(table, rows)
     if page is not None:
@@ -98,13 +109,14 @@ def _write_page(path: Path, text: str) -> None:
     path.write_text(text, encoding="utf-8")
 
 
-def _summary(classifier: Classifier, name: str | None, suspects: list[dict[str, Any]]) -> dict[str, Any]:
+def _summary(classifier: Classifier, suspects: list[dict[str, Any]]) -> dict[str, Any]:
     spec = classifier.spec
     return {
-        "model": name,
+        "model": classifier.file,
         **classifier.evaluation.to_dict(),
         "n_suspects": len(suspects),
         "suspects": suspects[:_SUSPECTS],
+        "on": None,
         "features": {
             "backbone": classifier.title,
             "feature_dim": int(classifier.probes.shape[1]),

@@ -124,6 +124,7 @@ def full_lines(summary: Mapping[str, Any]) -> list[str]:
         line("learnt on", f"{summary['n_images']:,} pictures in {summary['n_groups']:,} groups"),
         *evaluation_lines(summary),
     ]
+    lines += _outside_lines(summary["on"])
     cv = summary["cv"]
     if cv is None:
         return lines
@@ -134,6 +135,21 @@ def full_lines(summary: Mapping[str, Any]) -> list[str]:
         lines.append(line("reliable", f"Brier {reliability['brier']:.3f}, calibration error {reliability['ece']:.3f}"))
     lines += _suspect_lines(summary)
     return [*lines, "", *_class_table(cv["per_class"]), "", *_confusion_table(summary["classes"], cv["confusion"])]
+
+
+def _outside_lines(on: Mapping[str, Any] | None) -> list[str]:
+    if on is None:
+        return []
+    seen = on["n_as_given"] - on["n"]
+    apart = f"   without {seen:,} that it was fitted on (with them {on['as_given']:.3f})" if seen else ""
+    if on["accuracy"] is None:
+        lines = [line("on", f"{on['data']}: all {seen:,} pictures were used to fit this model")]
+    else:
+        lines = [line("on", f"{on['data']}: {_interval(on['accuracy'])}   {on['n']:,} pictures{apart}")]
+        lines.append(
+            line("", "recall " + ", ".join(f"{c['class']} {c['recall']:.2f}" for c in on["per_class"] if c["n"]))
+        )
+    return lines + skipped_lines(on["skipped"])
 
 
 def _suspect_lines(summary: Mapping[str, Any]) -> list[str]:

@@ -1,0 +1,45 @@
+"""Accuracy on labelled pictures that were not used to fit."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.metrics import confusion_matrix
+
+from featx.evaluate.cross_validation import score_classes
+from featx.evaluate.intervals import wilson
+from featx.evaluation import Outside
+
+
+def measure_outside(
+    y: NDArray[np.int64],
+    predicted: NDArray[np.int64],
+    seen: NDArray[np.bool_],
+    groups: NDArray[np.int64],
+    classes: tuple[str, ...],
+) -> Outside:
+    """Compare predictions with labels; pictures that were used to fit count only in the accuracy as given.
+
+    Parameters
+    ----------
+    y, predicted : ndarray of shape (n_samples,), int64
+        Class numbers.
+    seen : ndarray of shape (n_samples,), bool
+        Whether the head was fitted on a picture of this content.
+    groups : ndarray of shape (n_samples,), int64
+        Pictures of one group count as one trial in the interval.
+    classes : tuple of str
+    """
+    hit, new = predicted == y, ~seen
+    return Outside(
+        accuracy=wilson(float(hit[new].mean()), len(np.unique(groups[new]))) if new.any() else None,
+        n=int(new.sum()),
+        as_given=float(hit.mean()),
+        n_as_given=len(hit),
+        per_class=score_classes(y[new], predicted[new], classes),
+        confusion=tuple(
+            tuple(row) for row in confusion_matrix(y[new], predicted[new], labels=range(len(classes))).tolist()
+        )
+        if new.any()
+        else (),
+    )
