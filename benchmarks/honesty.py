@@ -44,7 +44,7 @@ def main() -> None:
             _text(found["naive_cv"] and found["naive_cv"]["accuracy"]),
             _text(found["cv"] and found["cv"]["accuracy"]),
             ", ".join(sources),
-            _text(found["test"] and {"mean": found["test"]["accuracy"], **found["test"]}),
+            _text({"mean": found["test"]["accuracy"], **found["test"]}) if found["test"] else "",
             _text(shuffled["cv"] and shuffled["cv"]["accuracy"]) if found["cv"] else "",
             f"{found['baseline']['accuracy']:.3f}",
         )

@@ -270,6 +270,33 @@ class Reliability:
 
 
 @dataclass(frozen=True)
+class LearningCurve:
+    """Accuracy by the number of pictures to learn from.
+
+    Parameters
+    ----------
+    points : tuple of (int, Interval)
+        Pictures learnt from, and the accuracy of the head as fitted on the same test parts.
+    at_twice : float or None
+        Accuracy to expect with twice the pictures that there are, if the trend holds.
+    """
+
+    points: tuple[tuple[int, Interval], ...]
+    at_twice: float | None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the value of ``learning_curve`` in ``featx fit --json``."""
+        points = [{"n": n, "accuracy": accuracy.to_dict()} for n, accuracy in self.points]
+        return {"points": points, "at_twice": self.at_twice}
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> LearningCurve:
+        """Read what :meth:`to_dict` gave."""
+        points = tuple((int(one["n"]), Interval.from_dict(one["accuracy"])) for one in values["points"])
+        return cls(points, None if values["at_twice"] is None else float(values["at_twice"]))
+
+
+@dataclass(frozen=True)
 class Evaluation:
     """What is known of a classifier's accuracy.
 
@@ -294,7 +321,8 @@ class Evaluation:
     sources : tuple of SourceAccuracy
         Accuracy by what may be the pictures' sources.
     reliability : Reliability or None
-        None where there was no cross-validation.
+    learning : LearningCurve or None
+        Both None where there was no cross-validation.
     baseline : float
         Accuracy of always naming the largest class.
     baseline_class : str
@@ -316,6 +344,7 @@ class Evaluation:
     naive_accuracy: Interval | None
     sources: tuple[SourceAccuracy, ...]
     reliability: Reliability | None
+    learning: LearningCurve | None
     baseline: float
     baseline_class: str
     val: HeldOut | None
@@ -338,6 +367,7 @@ class Evaluation:
             "naive_cv": None if naive is None else {"accuracy": naive.to_dict()},
             "sources": [source.to_dict() for source in self.sources],
             "reliability": None if self.reliability is None else self.reliability.to_dict(),
+            "learning_curve": None if self.learning is None else self.learning.to_dict(),
             "baseline": {"accuracy": self.baseline, "class": self.baseline_class},
             "val": None if self.val is None else self.val.to_dict(),
             "test": None if self.test is None else self.test.to_dict(),
@@ -361,6 +391,7 @@ class Evaluation:
             None if naive is None else Interval.from_dict(naive["accuracy"]),
             tuple(SourceAccuracy.from_dict(source) for source in values["sources"]),
             None if values["reliability"] is None else Reliability.from_dict(values["reliability"]),
+            None if values["learning_curve"] is None else LearningCurve.from_dict(values["learning_curve"]),
             float(values["baseline"]["accuracy"]),
             str(values["baseline"]["class"]),
             HeldOut.from_dict(values["val"]),

@@ -14,6 +14,7 @@ from featx.evaluate import (
     accuracy_as_fitted,
     cross_validate,
     find_temperature,
+    learning_curve,
     measure_reliability,
     out_of_fold_scores,
     quiet_single_threads,
@@ -22,9 +23,9 @@ from featx.evaluate import (
     tune_and_fit,
     wilson,
 )
-from featx.evaluate.folds import cut_folds
+from featx.evaluate.folds import Folds, cut_folds
 from featx.evaluate.intervals import corrected_resampled, mean_of_shares, wider
-from featx.evaluation import Interval
+from featx.evaluation import Interval, LearningCurve
 from featx.heads import Head, make_head
 
 
@@ -269,3 +270,41 @@ def test_accuracy_as_fitted_tears_groups_only_where_told():
     torn = TrainingSet(copies.X, copies.y, np.arange(120), copies.classes)
     assert accuracy_as_fitted(head, {}, torn, 5, 0).mean > 0.75
     assert accuracy_as_fitted(head, {}, copies, 5, 0).mean < 0.6
+
+
+def test_a_learning_curve_rises_and_ends_where_the_folds_are():
+    data = training_set(240, 3, 20, signal=0.5)
+    head = make_head("logreg", {"C": 0.01})
+    folds = cut_folds(data.y, data.groups, data.classes, 5, 0)
+    scores = out_of_fold_scores(head, {}, data, folds)
+    curve = learning_curve(head, {}, data, folds, scores, 0)
+    sizes = [n for n, _ in curve.points]
+    assert sizes == [18, 39, 78, 135, 192]
+    means = [accuracy.mean for _, accuracy in curve.points]
+    assert means[-1] == pytest.approx((scores.argmax(axis=1) == data.y).mean())
+    assert means[0] < means[-1] - 0.05
+    assert means[-1] <= curve.at_twice <= 1
+    assert LearningCurve.from_dict(curve.to_dict()) == curve
+
+
+def test_a_learning_curve_takes_whole_groups_and_leaves_out_parts_without_a_class():
+    data = with_groups(training_set(60), np.arange(60) // 6)
+    seen = []
+
+    class Watched(Recorder):
+        def fit(self, X, y):
+            seen.append(X[:, 0].tolist())
+            return super().fit(X, y)
+
+    head = Head("watched", Watched())
+    folds = cut_folds(data.y, data.groups, data.classes, 5, 0)
+    curve = learning_curve(head, {}, data, folds, np.zeros((60, 3)), 0)
+    place = {value: i for i, value in enumerate(data.X[:, 0].tolist())}
+    for values in seen:
+        groups = data.groups[[place[value] for value in values]]
+        assert all((groups == group).sum() == 6 for group in groups)
+    assert len(curve.points) == 5
+    rare = TrainingSet(data.X, np.array([2, 2] + [0, 1] * 29), np.arange(60), data.classes)
+    pairs = (np.arange(60), np.arange(10)), (np.arange(60), np.arange(10, 20))
+    curve = learning_curve(head, {}, rare, Folds("x", pairs), np.zeros((60, 3)), 0)
+    assert len(curve.points) == 5

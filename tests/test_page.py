@@ -67,7 +67,15 @@ def test_the_page_holds_what_the_summary_says(fake, model, data, tmp_path):
     cv = summary["cv"]
     assert f'<p class="headline">{cv["accuracy"]["mean"]:.3f}' in text
     assert f"interval {cv['accuracy']['low']:.3f} to {cv['accuracy']['high']:.3f}" in text
-    for heading in ("What is known", "Classes", "Confusions", "Pictures", "Map of the features", "How it was made"):
+    for heading in (
+        "What is known",
+        "Classes",
+        "Confusions",
+        "Pictures",
+        "Would more pictures help?",
+        "Map of the features",
+        "How it was made",
+    ):
         assert f">{heading}</h2>" in text
     held = content(page)
     assert len(held["pictures"]) == len(held["map"]) == 60

@@ -11,6 +11,7 @@ from featx.evaluate.cross_validation import (
 )
 from featx.evaluate.folds import TooFewGroups
 from featx.evaluate.intervals import paired_difference, wilson
+from featx.evaluate.learning import learning_curve
 from featx.evaluate.outside import measure_outside
 from featx.evaluate.parts import Parts, split_parts
 from featx.evaluate.reliability import measure_reliability, rank_suspects, suspicion_margins
@@ -25,6 +26,7 @@ __all__ = [
     "accuracy_as_fitted",
     "cross_validate",
     "find_temperature",
+    "learning_curve",
     "measure_outside",
     "measure_reliability",
     "out_of_fold_scores",

@@ -20,6 +20,7 @@ from featx.evaluate import (
     TrainingSet,
     Tuned,
     find_temperature,
+    learning_curve,
     measure_reliability,
     out_of_fold_scores,
     quiet_single_threads,
@@ -112,11 +113,12 @@ def fit(
     samples = [features.samples[i] for i in parts.at]
     out_of_fold = _out_of_fold(made, tuned, crossed, parts, samples, runtime)
     temperature = 1.0 if out_of_fold is None else find_temperature(out_of_fold.scores, train.y)
-    rejector = reliability = None
+    rejector = reliability = learning = None
     if out_of_fold is not None and crossed is not None:
         probabilities = softmax(out_of_fold.scores / temperature)
         reliability = measure_reliability(probabilities, train.y)
         rejector = learn_rejector(train, crossed, probabilities, seed)
+        learning = learning_curve(made, tuned.params, train, crossed.folds, out_of_fold.scores, seed, runtime.n_workers)
     counts = np.bincount(train.y)
     evaluation = Evaluation(
         head=made.name,
@@ -134,6 +136,7 @@ def fit(
         naive_accuracy=measurer.at_random(tuned, crossed),
         sources=measurer.by_source(tuned, samples),
         reliability=reliability,
+        learning=learning,
         baseline=float(counts.max() / counts.sum()),
         baseline_class=train.classes[int(counts.argmax())],
         val=measurer.held_out(tuned, parts.val),

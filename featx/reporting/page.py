@@ -80,6 +80,7 @@ def render_page(
         views=views,
         matrix=_matrix(summary),
         bins=_curve(summary),
+        learning=_learning(summary),
         data=data,
         script=script,
         script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
@@ -214,6 +215,32 @@ def _curve(summary: Mapping[str, Any]) -> list[dict[str, float]]:
             **one,
         }
         for one in reliability["bins"]
+    ]
+
+
+def _learning(summary: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return the points of the learning curve: pictures to the right (logarithmic), accuracy upwards, in 300 x 200."""
+    curve = summary["learning_curve"]
+    points = [] if curve is None else [(one["n"], one["accuracy"]) for one in curve["points"]]
+    if len(points) < 2:
+        return []
+    first, last = math.log(points[0][0]), math.log(points[-1][0])
+    lowest = math.floor(10 * min(accuracy["low"] for _, accuracy in points)) / 10
+
+    def up(value: float) -> float:
+        return float(round(200 * (1 - (value - lowest) / max(1 - lowest, 0.1)), 1))
+
+    return [
+        {
+            "n": n,
+            "x": round(300 * (math.log(n) - first) / max(last - first, 1e-9), 1),
+            "y": up(accuracy["mean"]),
+            "low": up(accuracy["low"]),
+            "high": up(accuracy["high"]),
+            "mean": accuracy["mean"],
+            "floor": lowest,
+        }
+        for n, accuracy in points
     ]
 
 

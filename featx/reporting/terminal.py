@@ -133,8 +133,17 @@ def full_lines(summary: Mapping[str, Any]) -> list[str]:
     reliability = summary["reliability"]
     if reliability is not None:
         lines.append(line("reliable", f"Brier {reliability['brier']:.3f}, calibration error {reliability['ece']:.3f}"))
+    lines += _learning_lines(summary["learning_curve"])
     lines += _suspect_lines(summary)
     return [*lines, "", *_class_table(cv["per_class"]), "", *_confusion_table(summary["classes"], cv["confusion"])]
+
+
+def _learning_lines(curve: Mapping[str, Any] | None) -> list[str]:
+    if curve is None or not curve["points"]:
+        return []
+    text = ", ".join(f"{one['accuracy']['mean']:.3f} with {one['n']:,}" for one in curve["points"])
+    twice = "" if curve["at_twice"] is None else f"; with twice as many perhaps {curve['at_twice']:.3f}"
+    return [line("learning", f"{text}{twice}")]
 
 
 def _outside_lines(on: Mapping[str, Any] | None) -> list[str]:
