@@ -1,0 +1,124 @@
+"""All that is known of the accuracy of a classifier."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from featx.evaluation.findings import LearningCurve, Reliability, SourceAccuracy
+from featx.evaluation.scores import CrossValidation, HeldOut, Interval
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What is known of a classifier's accuracy.
+
+    Parameters
+    ----------
+    head : str
+    params : dict
+        Chosen on all training pictures.
+    classes : tuple of str
+    n_images : int
+        Training pictures.
+    n_groups : int
+        Groups of them that folds keep together.
+    groups : dict
+        What makes the groups: numbers of copies, near-copies, takes and their frames, named groups.
+    cv : CrossValidation or None
+        None where no honest number exists.
+    cv_reason : str
+        Why there is none.
+    naive_accuracy : Interval or None
+        Cross-validated accuracy if groups are torn apart, as is commonly reported.
+    sources : tuple of SourceAccuracy
+        Accuracy by what may be the pictures' sources.
+    reliability : Reliability or None
+    learning : LearningCurve or None
+        Both None where there was no cross-validation.
+    baseline : float
+        Accuracy of always naming the largest class.
+    baseline_class : str
+    val, test : HeldOut or None
+    notes : tuple of str
+        What a reader must know: folds reduced, fits that did not converge.
+    seconds : float
+        Wall time of tuning, cross-validation and fitting.
+    """
+
+    head: str
+    params: dict[str, Any]
+    classes: tuple[str, ...]
+    n_images: int
+    n_groups: int
+    groups: dict[str, Any]
+    cv: CrossValidation | None
+    cv_reason: str
+    naive_accuracy: Interval | None
+    sources: tuple[SourceAccuracy, ...]
+    reliability: Reliability | None
+    learning: LearningCurve | None
+    baseline: float
+    baseline_class: str
+    val: HeldOut | None
+    test: HeldOut | None
+    notes: tuple[str, ...]
+    seconds: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the JSON keys of ``featx fit --json``, but for ``model``."""
+        naive = self.naive_accuracy
+        return {
+            "head": self.head,
+            "params": self.params,
+            "classes": list(self.classes),
+            "n_images": self.n_images,
+            "n_groups": self.n_groups,
+            "groups": dict(self.groups),
+            "cv": None if self.cv is None else self.cv.to_dict(),
+            "cv_reason": self.cv_reason,
+            "naive_cv": None if naive is None else {"accuracy": naive.to_dict()},
+            "sources": [source.to_dict() for source in self.sources],
+            "reliability": None if self.reliability is None else self.reliability.to_dict(),
+            "learning_curve": None if self.learning is None else self.learning.to_dict(),
+            "baseline": {"accuracy": self.baseline, "class": self.baseline_class},
+            "val": None if self.val is None else self.val.to_dict(),
+            "test": None if self.test is None else self.test.to_dict(),
+            "notes": list(self.notes),
+            "seconds": round(self.seconds, 3),
+        }
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Evaluation:
+        """Read what :meth:`to_dict` gave."""
+        cv, naive = values["cv"], values["naive_cv"]
+        return cls(
+            str(values["head"]),
+            dict(values["params"]),
+            tuple(str(name) for name in values["classes"]),
+            int(values["n_images"]),
+            int(values["n_groups"]),
+            dict(values["groups"]),
+            None if cv is None else CrossValidation.from_dict(cv),
+            str(values["cv_reason"]),
+            None if naive is None else Interval.from_dict(naive["accuracy"]),
+            tuple(SourceAccuracy.from_dict(source) for source in values["sources"]),
+            None if values["reliability"] is None else Reliability.from_dict(values["reliability"]),
+            None if values["learning_curve"] is None else LearningCurve.from_dict(values["learning_curve"]),
+            float(values["baseline"]["accuracy"]),
+            str(values["baseline"]["class"]),
+            HeldOut.from_dict(values["val"]),
+            HeldOut.from_dict(values["test"]),
+            tuple(str(note) for note in values["notes"]),
+            float(values["seconds"]),
+        )
+
+    def __str__(self) -> str:
+        if self.cv is None:
+            return f"no cross-validated accuracy: {self.cv_reason}"
+        a = self.cv.accuracy
+        return (
+            f"accuracy {a.mean:.3f} ({a.low:.3f} to {a.high:.3f}), "
+            f'always "{self.baseline_class}": {self.baseline:.3f}, '
+            f"{self.cv.n_folds} folds of {self.n_images:,} pictures in {self.n_groups:,} groups"
+        )
