@@ -24,7 +24,7 @@ from featx.evaluate import (
     wilson,
 )
 from featx.evaluate.folds import Folds, cut_folds
-from featx.evaluate.intervals import corrected_resampled, mean_of_shares, wider
+from featx.evaluate.intervals import corrected_resampled, mean_of_shares, steadied
 from featx.evaluation import Interval, LearningCurve
 from featx.heads import Head, make_head
 
@@ -213,11 +213,13 @@ def test_corrected_resampled_by_hand():
     np.testing.assert_allclose(found.high, min(1, 0.88 + half))
 
 
-def test_mean_of_shares_and_wider():
+def test_mean_of_shares_and_steadied_intervals():
     found = mean_of_shares([0.5, 1.0], [10, 10])
     down = [0.5 - wilson(0.5, 10).low, 1.0 - wilson(1.0, 10).low]
     np.testing.assert_allclose(found.low, 0.75 - np.hypot(*down) / 2)
-    assert wider(Interval(0.5, 0.4, 0.6), Interval(0.5, 0.45, 0.7)) == Interval(0.5, 0.4, 0.7)
+    found = steadied(Interval(0.5, 0.4, 0.6), Interval(0.5, 0.45, 0.7))
+    assert (found.mean, found.low, found.high) == pytest.approx((0.5, 0.425, 0.7))
+    assert steadied(Interval(0.5, 0.5, 0.5), Interval(0.4, 0.3, 0.45)) == Interval(0.5, 0.3, 0.5)
 
 
 def test_temperature_restores_probabilities():

@@ -16,7 +16,7 @@ from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 from threadpoolctl import threadpool_limits
 
 from featx.evaluate.folds import Folds, cut_folds
-from featx.evaluate.intervals import corrected_resampled, mean_of_shares, wider, wilson
+from featx.evaluate.intervals import corrected_resampled, mean_of_shares, steadied, wilson
 from featx.evaluate.tuning import Tuned, fit_head, tune_and_fit
 from featx.evaluation import ClassScore, CrossValidation, Interval
 from featx.heads import Head, scores_of
@@ -164,7 +164,7 @@ def accuracy_as_fitted(
     folds = cut_folds(data.y, data.groups, data.classes, n_folds, seed)
     predicted = out_of_fold_scores(head, params, data, folds, n_workers).argmax(axis=1)
     per_fold = [float((predicted[test] == data.y[test]).mean()) for _, test in folds.pairs]
-    return wider(corrected_resampled(per_fold, 1 / (len(folds.pairs) - 1)), _pooled_accuracy(data, predicted))
+    return steadied(corrected_resampled(per_fold, 1 / (len(folds.pairs) - 1)), _pooled_accuracy(data, predicted))
 
 
 @contextlib.contextmanager
@@ -204,8 +204,8 @@ def _summary(
         splitter=cuts[0].splitter,
         n_folds=n_folds,
         repeats=len(cuts),
-        accuracy=wider(corrected_resampled(per_fold, test_to_train), _pooled_accuracy(data, predicted)),
-        balanced_accuracy=wider(corrected_resampled(balanced, test_to_train), _pooled_recall(data, predicted)),
+        accuracy=steadied(corrected_resampled(per_fold, test_to_train), _pooled_accuracy(data, predicted)),
+        balanced_accuracy=steadied(corrected_resampled(balanced, test_to_train), _pooled_recall(data, predicted)),
         per_fold=tuple(per_fold),
         per_class=score_classes(data.y, predicted, data.classes),
         confusion=tuple(tuple(row) for row in confusion_matrix(data.y, predicted).tolist()),

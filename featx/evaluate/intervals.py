@@ -56,6 +56,12 @@ def _mean_and_half(scores: Sequence[float] | NDArray[np.float64], test_to_train:
     return float(np.mean(scores)), float(stats.t.ppf(0.975, n - 1)) * spread
 
 
-def wider(a: Interval, b: Interval) -> Interval:
-    """Return the mean of ``a`` with the wider reach of both: folds that agree by chance promise nothing."""
-    return Interval(a.mean, min(a.low, b.low, a.mean), max(a.high, b.high, a.mean))
+def steadied(resampled: Interval, pooled: Interval) -> Interval:
+    """Return a corrected resampled interval drawn halfway to that of the pooled pictures, but never within it.
+
+    Folds that agree by chance make the first one of no width, folds that differ by chance one of twice the width; the
+    second knows nothing of how much the heads of the folds differ (docs/decisions/intervals.md).
+    """
+    mean = resampled.mean
+    low, high = min(pooled.low, mean), max(pooled.high, mean)
+    return Interval(mean, min((resampled.low + low) / 2, low), max((resampled.high + high) / 2, high))
