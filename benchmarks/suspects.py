@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.processes import print_head, print_json, print_row
-from featx.evaluate import suspicion_margins
+from featx.classifier import suspicion_margins
 from featx.extraction import extract
 from featx.fitting import fit
 from featx.runtime import Runtime

@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 from sklearn.base import BaseEstimator, ClassifierMixin
 
-from featx.classifier import softmax
+from featx.classifier import rank_suspects, softmax, suspicion_margins
 from featx.evaluate import (
     TooFewGroups,
     TrainingSet,
@@ -18,8 +18,6 @@ from featx.evaluate import (
     measure_reliability,
     out_of_fold_scores,
     quiet_single_threads,
-    rank_suspects,
-    suspicion_margins,
     tune_and_fit,
     wilson,
 )

@@ -4,5 +4,17 @@ from featx.classifier.classifier import Classifier
 from featx.classifier.folded import Folded, fold, softmax
 from featx.classifier.novelty import Rejector, learn_subspace
 from featx.classifier.records import OutOfFold, Predictions
+from featx.classifier.suspicion import rank_suspects, suspicion_margins
 
-__all__ = ["Classifier", "Folded", "OutOfFold", "Predictions", "Rejector", "fold", "learn_subspace", "softmax"]
+__all__ = [
+    "Classifier",
+    "Folded",
+    "OutOfFold",
+    "Predictions",
+    "Rejector",
+    "fold",
+    "learn_subspace",
+    "rank_suspects",
+    "softmax",
+    "suspicion_margins",
+]

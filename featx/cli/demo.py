@@ -26,6 +26,7 @@ def demo(
     data = Path("data") if is_sample("data") else make_sample(folder / "data")
     new = make_new_pictures(folder / "new")
     cache, model_file, scores = folder / "cache", folder / "digits.featx", folder / "scores.csv"
+    page = folder / "report.html"
     runtime = console.runtime(cache)
 
     console.line(f"$ featx extract {data} --cache {cache}")
@@ -39,21 +40,27 @@ def demo(
     evaluation = model.evaluation.to_dict()
     console.lines(evaluation_lines(evaluation))
 
-    console.lines(["", f"$ featx report {model_file}"])
-    console.lines(str(report(model_file)).split("\n"))
+    console.lines(["", f"$ featx report {model_file} --html {page} --data {data} --cache {cache}"])
+    console.lines(str(report(model_file, html=page, data=data, overwrite=True, runtime=runtime)).split("\n"))
 
     console.lines(["", f"$ featx predict {model_file} {new} -o {scores} --cache {cache}"])
     predicted = predict(model_file, new, scores, overwrite=True, runtime=runtime).to_dict()
     console.lines(prediction_lines(predicted))
 
-    outputs = {"data": str(data), "new": str(new), "cache": str(cache), "model": str(model_file), "scores": str(scores)}
+    outputs = {"data": data, "new": new, "cache": cache, "model": model_file, "page": page, "scores": scores}
     console.result(
-        {**outputs, "extract": extracted, "fit": evaluation, "predict": predicted},
+        {
+            **{name: str(path) for name, path in outputs.items()},
+            "extract": extracted,
+            "fit": evaluation,
+            "predict": predicted,
+        },
         [
             "",
             f"pictures   {data} and {new}",
             f"features   {extracted['store']}",
             f"model      {model_file}",
+            f"page       {page}",
             f"table      {scores}",
             next_line("fit", "YOUR_PICTURES") + "   (one subfolder for each class)",
         ],

@@ -14,7 +14,7 @@ from featx.evaluate.intervals import paired_difference, wilson
 from featx.evaluate.learning import learning_curve
 from featx.evaluate.outside import measure_outside
 from featx.evaluate.parts import Parts, split_parts
-from featx.evaluate.reliability import measure_reliability, rank_suspects, suspicion_margins
+from featx.evaluate.reliability import measure_reliability
 from featx.evaluate.tuning import Tuned, tune_and_fit
 
 __all__ = [
@@ -32,9 +32,7 @@ __all__ = [
     "out_of_fold_scores",
     "paired_difference",
     "quiet_single_threads",
-    "rank_suspects",
     "split_parts",
-    "suspicion_margins",
     "tune_and_fit",
     "wilson",
 ]

@@ -1,4 +1,4 @@
-"""Whether probabilities come true, and which labels they doubt."""
+"""Whether probabilities come true."""
 
 from __future__ import annotations
 
@@ -33,29 +33,3 @@ def measure_reliability(probabilities: NDArray[np.float64], y: NDArray[np.int64]
     parts = [part for part in np.array_split(order, _BINS) if len(part)]
     bins = tuple((float(confidence[part].mean()), float(hit[part].mean()), len(part)) for part in parts)
     return Reliability(brier, sum(abs(c - a) * n for c, a, n in bins) / len(y), bins)
-
-
-def rank_suspects(probabilities: NDArray[np.float64], y: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return the positions of pictures whose label is doubtful, the most suspicious first.
-
-    A label is doubtful where another class is more probable; the order is that of the probability of the given label
-    less that of the best other class (the normalized margin of Northcutt et al. 2021).
-
-    Parameters
-    ----------
-    probabilities : ndarray of shape (n_samples, n_classes), float64
-        Calibrated, out of fold.
-    y : ndarray of shape (n_samples,), int64
-        Given class numbers.
-    """
-    margins = suspicion_margins(probabilities, y)
-    order = np.argsort(margins, kind="stable")
-    return order[margins[order] < 0]
-
-
-def suspicion_margins(probabilities: NDArray[np.float64], y: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Return the probability of each given label less that of the best other class, shape (n_samples,)."""
-    rows = np.arange(len(y))
-    others = probabilities.copy()
-    others[rows, y] = -1
-    return np.asarray(probabilities[rows, y] - others.max(axis=1))

@@ -6,12 +6,12 @@ import re
 import time
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from sklearn.base import BaseEstimator
 
-from featx.classifier import Classifier, Folded, OutOfFold, fold, softmax
+from featx.classifier import Classifier, Folded, OutOfFold, Rejector, fold, softmax
 from featx.duplicates import group_samples
 from featx.errors import EvaluationError
 from featx.evaluate import (
@@ -27,7 +27,7 @@ from featx.evaluate import (
     split_parts,
     tune_and_fit,
 )
-from featx.evaluation import Evaluation
+from featx.evaluation import Evaluation, LearningCurve, Reliability
 from featx.extraction import featurize
 from featx.fitting.measuring import Measurer, find_conflicts, grouping_notes
 from featx.fitting.rejecting import learn_rejector
@@ -111,14 +111,7 @@ def fit(
     for note in notes:
         runtime.notice(note)
     samples = [features.samples[i] for i in parts.at]
-    out_of_fold = _out_of_fold(made, tuned, crossed, parts, samples, runtime)
-    temperature = 1.0 if out_of_fold is None else find_temperature(out_of_fold.scores, train.y)
-    rejector = reliability = learning = None
-    if out_of_fold is not None and crossed is not None:
-        probabilities = softmax(out_of_fold.scores / temperature)
-        reliability = measure_reliability(probabilities, train.y)
-        rejector = learn_rejector(train, crossed, probabilities, seed)
-        learning = learning_curve(made, tuned.params, train, crossed.folds, out_of_fold.scores, seed, runtime.n_workers)
+    left_out = _left_out(made, tuned, crossed, parts, samples, seed, runtime)
     counts = np.bincount(train.y)
     evaluation = Evaluation(
         head=made.name,
@@ -135,8 +128,8 @@ def fit(
         cv_reason=reason,
         naive_accuracy=measurer.at_random(tuned, crossed),
         sources=measurer.by_source(tuned, samples),
-        reliability=reliability,
-        learning=learning,
+        reliability=left_out.reliability,
+        learning=left_out.learning,
         baseline=float(counts.max() / counts.sum()),
         baseline_class=train.classes[int(counts.argmax())],
         val=measurer.held_out(tuned, parts.val),
@@ -149,12 +142,12 @@ def fit(
         title=features.extraction.backbone,
         classes_=train.classes,
         evaluation=evaluation,
-        temperature=temperature,
+        temperature=left_out.temperature,
         estimator=lambda: tuned.estimator,
         folded=_folded(tuned, train),
         content_hashes=np.unique(features.content_hashes[parts.at], axis=0),
-        out_of_fold=out_of_fold,
-        rejector=rejector,
+        out_of_fold=left_out.scores,
+        rejector=left_out.rejector,
         probe_files=probe_files(),
         probes=features.probes,
         versions={name: version(name) for name in _VERSIONS_OF},
@@ -177,19 +170,39 @@ def _check_counts(cv: int, repeats: int) -> None:
         raise EvaluationError(f"repeats is {repeats}; at least 1 is needed")
 
 
-def _out_of_fold(
+class _LeftOut(NamedTuple):
+    """What pictures show that were left out of a fold; nothing where there are no folds."""
+
+    scores: OutOfFold | None = None
+    temperature: float = 1.0
+    reliability: Reliability | None = None
+    rejector: Rejector | None = None
+    learning: LearningCurve | None = None
+
+
+def _left_out(
     head: Head,
     tuned: Tuned,
     crossed: CrossValidated | None,
     parts: Parts,
     samples: Sequence[Sample],
+    seed: int,
     runtime: Runtime,
-) -> OutOfFold | None:
+) -> _LeftOut:
     if crossed is None:
-        return None
-    scores = out_of_fold_scores(head, tuned.params, parts.train, crossed.folds, runtime.n_workers)
+        return _LeftOut()
+    train = parts.train
+    scores = out_of_fold_scores(head, tuned.params, train, crossed.folds, runtime.n_workers)
+    temperature = find_temperature(scores, train.y)
+    probabilities = softmax(scores / temperature)
     sample_ids = tuple(sample.sample_id for sample in samples)
-    return OutOfFold(sample_ids, parts.train.y, scores, crossed.fold, crossed.predicted)
+    return _LeftOut(
+        OutOfFold(sample_ids, train.y, scores, crossed.fold, crossed.predicted),
+        temperature,
+        measure_reliability(probabilities, train.y),
+        learn_rejector(train, crossed, probabilities, seed),
+        learning_curve(head, tuned.params, train, crossed.folds, scores, seed, runtime.n_workers),
+    )
 
 
 def _notes(head: Head, tuned: Tuned, crossed: CrossValidated | None, cv: int) -> list[str]:
@@ -197,7 +210,8 @@ def _notes(head: Head, tuned: Tuned, crossed: CrossValidated | None, cv: int) ->
     if crossed is not None and crossed.summary.n_folds < cv:
         notes.append(f"{crossed.summary.n_folds} folds instead of {cv}: a class has no more groups")
     if not tuned.was_tuned:
-        notes.append(f"too few pictures to tune {head.name}; it has its middle settings {tuned.params}")
+        middle = ", ".join(f"{name.removeprefix('head__')}={value}" for name, value in tuned.params.items())
+        notes.append(f"too few groups to tune {head.name}; it has the middle of its grid, {middle}")
     n_loose = (0 if crossed is None else crossed.n_not_converged) + (not tuned.converged)
     if n_loose:
         n_fits = 1 + (0 if crossed is None else len(crossed.summary.per_fold))

@@ -9,7 +9,6 @@ from typing import Any
 from featx.classifier import Classifier
 from featx.errors import ClassifierError
 from featx.output import check_output
-from featx.reporting.outside import outside_summary
 from featx.reporting.page import render_page
 from featx.reporting.pictures import Pictures
 from featx.reporting.suspects import list_suspects, write_suspects
@@ -95,6 +94,8 @@ def report(
     rows = list_suspects(classifier)
     summary = _summary(classifier, rows)
     if on is not None:
+        from featx.reporting.outside import outside_summary  # with scikit-learn, which no other report needs
+
         summary["on"] = outside_summary(classifier, Path(on), label_by, runtime)
     if table is not None:
         write_suspects(table, rows)

@@ -7,8 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from featx.classifier import Classifier
-from featx.evaluate import rank_suspects
+from featx.classifier import Classifier, rank_suspects
 from featx.output import csv_path, csv_text
 from featx.store import write_whole
 
