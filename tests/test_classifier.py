@@ -158,7 +158,8 @@ def test_unknown_types_are_refused_by_name(fake, table, tmp_path):
     ("change", "message"),
     [
         ({"format": "photographs"}, "is not a featx model"),
-        ({"format_version": 2}, "has format 2; this featx knows 1: update featx"),
+        ({"format_version": 3}, "has format 3; this featx knows 2: update featx"),
+        ({"format_version": 1}, "has format 1, which says less than reports and rejection need; fit it again"),
         ({"classes": None}, "its class names are not a list of texts"),
         ({"classes": ["a", "a"]}, "needed are two or more, each once"),
         ({"temperature": 0}, "its temperature is 0, which is no positive number"),

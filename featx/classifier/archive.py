@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from featx.errors import ClassifierError
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 _FORMAT_NAME = "featx model"
 _HEADER = "model.json"
 _ESTIMATOR = "estimator.skops"
@@ -65,7 +65,7 @@ class Archive:
         Raises
         ------
         ClassifierError
-            Not a model file, damaged, or made by a later featx.
+            Not a model file, damaged, or of another version's format.
         """
         try:
             with zipfile.ZipFile(path) as archive:
@@ -84,6 +84,11 @@ class Archive:
         if header["format_version"] > FORMAT_VERSION:
             raise ClassifierError(
                 f"{path} has format {header['format_version']}; this featx knows {FORMAT_VERSION}: update featx"
+            )
+        if header["format_version"] < FORMAT_VERSION:
+            raise ClassifierError(
+                f"{path} has format {header['format_version']}, which says less than reports and rejection need; "
+                "fit it again: the cached features serve"
             )
         arrays = {
             name.removeprefix("arrays/").removesuffix(".npy"): np.lib.format.read_array(
