@@ -16,6 +16,7 @@
     |   +-- NewerFormatError                           written by a later featx
     +-- HeadError               (ValueError)         an unknown head or parameter
     +-- EvaluationError         (ValueError)         too little data for what was asked
+    +-- TrainingError           (ValueError)         a network cannot be trained as asked
     +-- ClassifierError         (ValueError)         a model file that cannot be used
     +-- OutputError             (OSError)            an output that cannot be written
     +-- MissingExtraError       (ImportError)        an optional package is not installed
@@ -80,6 +81,10 @@ class HeadError(FeatxError, ValueError):
 
 class EvaluationError(FeatxError, ValueError):
     """Too little data, or the wrong data, for the evaluation asked for."""
+
+
+class TrainingError(FeatxError, ValueError):
+    """A network that cannot be trained as asked."""
 
 
 class ClassifierError(FeatxError, ValueError):

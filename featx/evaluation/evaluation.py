@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from featx.evaluation.contest import Contest
 from featx.evaluation.findings import LearningCurve, Reliability, SourceAccuracy
 from featx.evaluation.scores import CrossValidation, HeldOut, Interval
 
@@ -44,6 +45,8 @@ class Evaluation:
         What a reader must know: folds reduced, fits that did not converge.
     seconds : float
         Wall time of tuning, cross-validation and fitting.
+    finetuning : Contest, optional
+        Frozen against fine-tuned, where the classifier comes from fine-tuning.
     """
 
     head: str
@@ -64,6 +67,7 @@ class Evaluation:
     test: HeldOut | None
     notes: tuple[str, ...]
     seconds: float
+    finetuning: Contest | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON keys of ``featx fit --json``, but for ``model``."""
@@ -86,6 +90,7 @@ class Evaluation:
             "test": None if self.test is None else self.test.to_dict(),
             "notes": list(self.notes),
             "seconds": round(self.seconds, 3),
+            "finetuning": None if self.finetuning is None else self.finetuning.to_dict(),
         }
 
     @classmethod
@@ -111,9 +116,16 @@ class Evaluation:
             HeldOut.from_dict(values["test"]),
             tuple(str(note) for note in values["notes"]),
             float(values["seconds"]),
+            None if values.get("finetuning") is None else Contest.from_dict(values["finetuning"]),
         )
 
     def __str__(self) -> str:
+        if self.finetuning is not None:
+            held_out = getattr(self.finetuning, self.finetuning.kept)
+            return (
+                f"accuracy {held_out.mean:.3f} ({held_out.low:.3f} to {held_out.high:.3f}) on "
+                f"{self.finetuning.n:,} held-out pictures, {self.finetuning.kept}"
+            )
         if self.cv is None:
             return f"no cross-validated accuracy: {self.cv_reason}"
         a = self.cv.accuracy
