@@ -34,7 +34,8 @@ def room(path: Path) -> str:
 
 
 @pytest.mark.parametrize(
-    ("libraries", "rooms"), [({"h5py"}, {"store"}), ({"keras", "tensorflow"}, {"backbones", "engines", "libraries"})]
+    ("libraries", "rooms"),
+    [({"h5py"}, {"store"}), ({"keras", "tensorflow"}, {"augmentation", "backbones", "engines", "libraries"})],
 )
 def test_who_may_name_a_library(libraries, rooms):
     assert {room(path) for path in modules() if imported(path) & libraries} == rooms

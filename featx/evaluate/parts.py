@@ -53,7 +53,7 @@ def split_parts(table: FeatureTable, groups: NDArray[np.int64]) -> Parts:
         raise EvaluationError(
             f"{table.name} has no labels; put each class into a folder of its own, or give a manifest (path,label)"
         )
-    in_train = labelled & np.array([split in (None, "train") for split in splits])
+    in_train = np.array([sample.is_learnt for sample in table.samples], np.bool_)
     classes = tuple(sorted(set(labels[in_train])))
     if len(classes) < 2:
         only = f"one class, {classes[0]!r}" if classes else "no labelled picture"
@@ -62,9 +62,11 @@ def split_parts(table: FeatureTable, groups: NDArray[np.int64]) -> Parts:
     numbers = {name: number for number, name in enumerate(classes)}
     y = np.array([numbers.get(label, -1) for label in labels], np.int64)
 
+    read = table.opened(0)
+
     def part(members: NDArray[np.bool_]) -> TrainingSet:
         at = np.flatnonzero(members)
-        return TrainingSet(table.read(at), y[at], groups[at], classes)
+        return TrainingSet(read(at), y[at], groups[at], classes)
 
     return Parts(
         part(in_train),

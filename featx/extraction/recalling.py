@@ -6,15 +6,16 @@ import re
 import shlex
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from featx.backbones import FILE_BACKBONE
-from featx.dataset import dataset_id, scan
+from featx.dataset import Dataset, dataset_id, scan
 from featx.errors import DatasetError, StoreError
+from featx.extraction.augmenting import Augmented, check_views, look_up_views, views_store
 from featx.extraction.extracting import extract_command
-from featx.extraction.filling import look_up
+from featx.extraction.filling import Filled, look_up
 from featx.extraction.joining import dataset_table
 from featx.extraction.recipes import how_read
 from featx.runtime import Runtime
@@ -118,7 +119,25 @@ def _table(
             f"{lacking:,} of {len(dataset.pictures):,} pictures of {path} have no features yet; "
             f"extract them first: {extract_command(path, options)}"
         )
-    return dataset_table(dataset, filled, store, title, started)
+    augmented = _noted_views(dataset, filled, store, path, options, runtime)
+    return dataset_table(dataset, filled, store, title, started, augmented)
+
+
+def _noted_views(
+    dataset: Dataset, filled: Filled, store: FeatureStore, path: Path, options: Mapping[str, Any], runtime: Runtime
+) -> Augmented | None:
+    """Return the views that were extracted with a set, if it still has all of them."""
+    policy = check_views(options.get("augment"), options.get("views", 0))
+    if policy is None:
+        return None
+    of_views = views_store(store, policy, options.get("seed", 0))
+    augmented = look_up_views(dataset.pictures, filled.states, of_views, options["views"])
+    if augmented is None:
+        runtime.notice(
+            f"not all pictures have their {options['views']} augmented views, so none are used; to extract them: "
+            f"{extract_command(path, options)}"
+        )
+    return augmented
 
 
 def _read_latest(cache: Path) -> _Latest:
@@ -127,6 +146,7 @@ def _read_latest(cache: Path) -> _Latest:
         raise StoreError(f"nothing was extracted into {cache} yet; name the pictures: featx fit DATA")
     try:
         spec = FeatureSpec.from_json(noted["spec"])
+        check_views(noted["options"].get("augment"), noted["options"].get("views", 0))
         return _Latest(Path(noted["data"]), spec, str(noted["title"]), dict(noted["options"]))
     except (KeyError, TypeError, ValueError):
         raise StoreError(f"{cache / 'latest.json'} is damaged; name the pictures: featx fit DATA") from None
@@ -136,7 +156,11 @@ def _store(cache: Path, features_id: str) -> FeatureStore:
     path = cache / "features" / f"{features_id}.h5"
     if not re.fullmatch("[0-9a-f]{16}", features_id) or not path.exists():
         raise StoreError(f"no feature store in {cache} is named {features_id!r}; `featx cache ls` lists them")
-    return open_store(path)
+    store = open_store(path)
+    if store.spec.augment is not None:
+        plain = replace(store.spec, augment=None, augment_seed=0)
+        raise StoreError(f"{features_id} holds augmented views; the pictures themselves are in {plain.id}")
+    return store
 
 
 def _options(spec: FeatureSpec) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from featx.images.formats import image_format, looks_like_image
 from featx.images.guard import Guard
 from featx.images.prepare import CROP_FRACTION, Prepared, prepare
 from featx.images.probes import DECODE_VERSION, decode_version, probe_files
+from featx.images.sheet import draw_sheet
 from featx.images.thumbnail import encode_thumbnail
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "brightest",
     "decode",
     "decode_version",
+    "draw_sheet",
     "encode_thumbnail",
     "image_format",
     "looks_like_image",

@@ -19,9 +19,12 @@ def line(label: str, text: str) -> str:
 
 def extraction_lines(extraction: Mapping[str, Any]) -> list[str]:
     """Say what an extraction did; ``extraction`` is that of ``featx extract --json``."""
-    n_new, seconds = extraction["n_computed"], extraction["seconds"]
-    speed = f" ({n_new / seconds:,.0f} a second)" if n_new and seconds else ""
+    views = extraction["views"]
+    n_new, seconds = extraction["n_computed"], extraction["seconds"] - (views["seconds"] if views else 0)
+    speed = f" ({n_new / seconds:,.0f} a second)" if n_new and seconds > 0 else ""
     lines = [line("pictures", f"{extraction['n_cached']:,} cached, {n_new:,} new in {seconds:.1f} s{speed}")]
+    if views is not None:
+        lines.append(line("views", _views(views)))
     if extraction["cut_away"] is not None:
         share = f"{100 * extraction['cut_away']:.0f} % of the average picture; --resize pad or squash keep all"
         lines.append(line("crop cuts", share))
@@ -34,6 +37,13 @@ def extraction_lines(extraction: Mapping[str, Any]) -> list[str]:
         lines.append(line("ignored", _ignored(extraction["n_ignored"])))
     lines.append(line("features", f"{extraction['feature_dim']:,} a picture, in {extraction['store']}"))
     return lines
+
+
+def _views(views: Mapping[str, Any]) -> str:
+    n_new, seconds = views["n_computed"], views["seconds"]
+    speed = f" ({n_new / seconds:,.0f} a second)" if n_new and seconds else ""
+    done = f"{views['n_cached']:,} cached, {n_new:,} new in {seconds:.1f} s{speed}"
+    return f"{views['n']:,} of each picture to learn from ({views['policy']}): {done}"
 
 
 def inspection_lines(inspection: Mapping[str, Any]) -> list[str]:
