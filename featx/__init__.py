@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from featx.errors import FeatxError
     from featx.evaluation import Evaluation
     from featx.extraction import extract, latest
+    from featx.finetuning import Finetuning, finetune
     from featx.fitting import fit
     from featx.inspection import Inspection, inspect
     from featx.prediction import Prediction, load, predict
@@ -56,6 +57,7 @@ _HOMES = {
     "FeatureSpec": "featx.spec",
     "FeatureTable": "featx.table",
     "FeatxError": "featx.errors",
+    "Finetuning": "featx.finetuning",
     "Inspection": "featx.inspection",
     "Prediction": "featx.prediction",
     "Predictions": "featx.classifier",
@@ -66,6 +68,7 @@ _HOMES = {
     "compare": "featx.comparison",
     "export_features": "featx.caching",
     "extract": "featx.extraction",
+    "finetune": "featx.finetuning",
     "fit": "featx.fitting",
     "inspect": "featx.inspection",
     "latest": "featx.extraction",
@@ -90,6 +93,7 @@ __all__ = [
     "FeatureSpec",
     "FeatureTable",
     "FeatxError",
+    "Finetuning",
     "Inspection",
     "Prediction",
     "Predictions",
@@ -100,6 +104,7 @@ __all__ = [
     "compare",
     "export_features",
     "extract",
+    "finetune",
     "fit",
     "inspect",
     "latest",

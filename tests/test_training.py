@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,19 +14,8 @@ from PIL import Image
 
 from featx.errors import BackboneError, TrainingError
 from featx.runtime import Runtime
-from featx.training import (
-    Course,
-    Epoch,
-    History,
-    InOrder,
-    Shuffled,
-    Trained,
-    cut_network,
-    draw_curves,
-    make_trainable,
-    scratch_core,
-    train,
-)
+from featx.training import Course, Epoch, History, cut_network, draw_curves
+from featx.training.feeds import InOrder, Shuffled
 from featx.training.rates import share_of_rate
 
 N_CLASSES = 3
@@ -53,6 +43,12 @@ def tiny_core(seed: int = 0) -> Any:
     return keras.Model(inputs, x, name="tiny")
 
 
+@dataclass
+class Done:
+    network: Any
+    history: History
+
+
 class Task:
     """Sixty made pictures of three classes: 45 to train on, 15 to validate."""
 
@@ -68,19 +64,24 @@ class Task:
     def network(self, course: Course, unfreeze: int | str = 2) -> Any:
         core = tiny_core()
         below = cut_network(core, unfreeze).below
-        return make_trainable(core, below, "tf", "avg", self.weights, self.biases, course)
+        from featx.training.networks import Trainable
+
+        return Trainable(core, below, "tf", "avg", self.weights, self.biases, course.dropout, course.seed)
 
     def run(
         self, folder: Path, course: Course, unfreeze: int | str = 2, cached: bool = True, **callbacks: Any
-    ) -> tuple[Trained, np.ndarray]:
+    ) -> tuple[Done, np.ndarray]:
         """Train; return the result and logits of the validation pictures."""
+        from featx.training.loop import Trainer, run
+
         folder.mkdir(parents=True, exist_ok=True)
         network = self.network(course, unfreeze)
         inputs = np.asarray(network.frozen(self.pixels)) if cached else self.pixels
         validation = InOrder(lambda view, at: inputs[at], np.arange(45, 60), self.y[45:], course.batch_size)
         training = Shuffled(lambda view, at: inputs[at], np.arange(45), self.y[:45], 0, course.batch_size, course.seed)
-        done = train(network, training, validation, N_CLASSES, course, folder, Runtime(**callbacks))
-        return done, done.logits(validation)
+        trainer = Trainer(network, course, np.bincount(self.y[:45]).tolist())
+        history = run(trainer, training, validation, course, folder, Runtime(**callbacks))
+        return Done(network, history), trainer.logits(validation)
 
 
 COURSE = Course(epochs=3, batch_size=8, rate=1e-2, dropout=0.2)
@@ -104,7 +105,9 @@ def test_a_layer_is_trained_with_all_above_it_from_the_nearest_place_that_can_be
 
 def test_what_cannot_be_cut_is_an_error() -> None:
     core = tiny_core()
-    with pytest.raises(TrainingError, match=r"unfreeze is 4; tiny has 3 blocks \(block1 .. block3\): allowed are 1 to 3"):
+    with pytest.raises(
+        TrainingError, match=r"unfreeze is 4; tiny has 3 blocks \(block1 .. block3\): allowed are 1 to 3"
+    ):
         cut_network(core, 4)
     with pytest.raises(TrainingError, match="unfreeze is 0"):
         cut_network(core, 0)
@@ -149,14 +152,14 @@ def test_a_stopped_run_goes_on_and_ends_as_an_uninterrupted_one(tmp_path: Path) 
     task = Task()
     _, uninterrupted = task.run(tmp_path / "whole", COURSE)
 
-    class Stop(Exception):
+    class Stopped(Exception):  # noqa: N818
         pass
 
     def stop(stage: str, done: int, total: int) -> None:
         if done == 14:  # in the third epoch of six steps each
-            raise Stop
+            raise Stopped
 
-    with pytest.raises(Stop):
+    with pytest.raises(Stopped):
         task.run(tmp_path / "stopped", COURSE, progress=stop)
     notices: list[str] = []
     done, resumed = task.run(tmp_path / "stopped", COURSE, notice=notices.append)
@@ -227,7 +230,12 @@ def test_rates_fall_from_the_top_down() -> None:
     groups = Task().network(COURSE, "all").rate_groups(0.5)
     assert [share for share, _ in groups] == [1.0, 0.5, 0.25, 0.125]
     names = [sorted({variable.path.split("/")[0] for variable in variables}) for _, variables in groups]
-    assert names == [["top_classes"], ["block3_bn", "block3_conv"], ["block2_bn", "block2_conv"], ["block1_bn", "block1_conv"]]
+    assert names == [
+        ["top_classes"],
+        ["block3_bn", "block3_conv"],
+        ["block2_bn", "block2_conv"],
+        ["block1_bn", "block1_conv"],
+    ]
 
 
 def test_the_rate_warms_up_and_cools_down() -> None:
@@ -276,7 +284,7 @@ def test_every_view_comes_once_in_as_many_epochs_and_order_depends_on_seed_and_e
 
 def test_the_log_is_a_table(tmp_path: Path) -> None:
     done, _ = Task().run(tmp_path, COURSE)
-    rows = list(csv.DictReader((tmp_path / "log.csv").open()))
+    rows = list(csv.DictReader((tmp_path / "log.csv").read_text().splitlines()))
     assert [row["epoch"] for row in rows] == ["0", "1", "2", "3"]
     assert float(rows[2]["val_accuracy"]) == done.history.epochs[2].val_accuracy
     assert rows[0]["loss"] == ""
@@ -320,6 +328,8 @@ def test_a_course_that_makes_no_sense_is_an_error(wrong: dict[str, Any], message
 
 
 def test_the_scratch_network_has_three_blocks_of_16_64_and_128() -> None:
+    from featx.training.scratch import scratch_core
+
     core = scratch_core(64)
     assert [layer.filters for layer in core.layers if hasattr(layer, "filters")] == [16, 64, 128]
     assert core.output_shape == (None, 8, 8, 128)

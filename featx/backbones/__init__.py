@@ -81,7 +81,9 @@ def build_core(spec: FeatureSpec, file: Path | None) -> Any:
     """
     _check_digest(spec, file)
     if file is not None and is_onnx(file):
-        raise BackboneError(f"{file} is an ONNX network, which only runs; training needs a named backbone or .keras file")
+        raise BackboneError(
+            f"{file} is an ONNX network, which only runs; training needs a named backbone or .keras file"
+        )
     start_keras()
     from featx.backbones import network
 

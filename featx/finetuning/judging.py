@@ -15,7 +15,7 @@ from featx.evaluation import Contest, Evaluation, HeldOut, Interval
 from featx.extraction import featurize
 from featx.images import probe_files
 from featx.table import FeatureTable
-from featx.training import History
+from featx.training import History, Material
 
 _VERSIONS_OF = ("featx", "numpy", "pillow", "scikit-learn", "keras", "tensorflow", "openvino")
 
@@ -26,7 +26,6 @@ class Candidate:
 
     Parameters
     ----------
-    name : {"frozen", "finetuned"}
     table : FeatureTable
         Its features of the data set.
     estimator : fitted scikit-learn classifier
@@ -39,7 +38,6 @@ class Candidate:
     head : str
     """
 
-    name: str
     table: FeatureTable
     estimator: Any
     folded: Folded | None
@@ -86,16 +84,11 @@ def judge(
 
 
 def make_classifier(
-    candidate: Candidate,
-    parts: HeldOutParts,
-    groups: NDArray[np.int64],
-    contest: Contest,
-    notes: tuple[str, ...],
-    seed: int,
-    seconds: float,
+    candidate: Candidate, material: Material, contest: Contest, notes: tuple[str, ...], seconds: float
 ) -> Classifier:
     """Return a candidate as a classifier; its probabilities are calibrated on the validation part."""
-    table, y = candidate.table, parts.y
+    table, parts, groups = candidate.table, material.parts, material.groups
+    y = parts.y
     temperature = find_temperature(candidate.scores[parts.val], y[parts.val])
     known = np.concatenate([parts.train, parts.val])
     accuracy: Interval = getattr(contest, contest.kept)
@@ -131,7 +124,7 @@ def make_classifier(
         folded=candidate.folded,
         content_hashes=np.unique(table.content_hashes[known], axis=0),
         out_of_fold=None,
-        rejector=_rejector(candidate, parts, temperature, seed),
+        rejector=_rejector(candidate, parts, temperature, material.seed),
         probe_files=probe_files(),
         probes=table.probes,
         versions={name: version(name) for name in _VERSIONS_OF},

@@ -1,6 +1,7 @@
 """From results to what people and programs read; nothing is computed here."""
 
 from featx.reporting.caches import cleaning_lines, export_lines, listing_lines, verification_lines
+from featx.reporting.finetuning import finetuning_lines
 from featx.reporting.report import Report, report
 from featx.reporting.terminal import (
     comparison_lines,
@@ -18,6 +19,7 @@ __all__ = [
     "evaluation_lines",
     "export_lines",
     "extraction_lines",
+    "finetuning_lines",
     "full_lines",
     "inspection_lines",
     "listing_lines",

@@ -99,12 +99,14 @@ def evaluation_lines(evaluation: Mapping[str, Any]) -> list[str]:
     """Say how good a classifier is; ``evaluation`` is that of ``featx fit --json``."""
     baseline = f'always "{evaluation["baseline"]["class"]}": {evaluation["baseline"]["accuracy"]:.3f}'
     cv = evaluation["cv"]
-    if cv is None:
+    if evaluation["finetuning"] is not None:
+        lines = [*contest_lines(evaluation["finetuning"]), line("baseline", baseline)]
+    elif cv is None:
         lines = [line("accuracy", f"no honest number: {evaluation['cv_reason']}   {baseline}")]
     else:
         lines = [line("accuracy", f"{_interval(cv['accuracy'])}   {baseline}")]
     lines += _naive_lines(evaluation)
-    for part in ("val", "test"):
+    for part in ("val", "test") if evaluation["finetuning"] is None else ():
         lines += _held_out_lines(part, evaluation[part])
     if cv is not None:
         lines.append(line("holds for", "new pictures from the same sources"))
@@ -117,6 +119,27 @@ def evaluation_lines(evaluation: Mapping[str, Any]) -> list[str]:
     how = "" if cv is None else f"; {_folds(cv)}, tuned inside each"
     lines.append(line("head", f"{evaluation['head']} ({params or 'as given'}){how}"))
     return lines + [line("note", note) for note in evaluation["notes"]]
+
+
+def contest_lines(contest: Mapping[str, Any]) -> list[str]:
+    """Say how the frozen and the fine-tuned network fared on the same held-out pictures."""
+    whose = "of the test part" if contest["is_own_test"] else "held out"
+    lines = []
+    if contest["frozen"] is not None:
+        lines.append(line("frozen", _interval(contest["frozen"]["accuracy"])))
+    tuned = _interval(contest["finetuned"]["accuracy"])
+    lines.append(line("finetuned", f"{tuned}   {contest['n_held_out']:,} pictures {whose}; {contest['unfrozen']}"))
+    if contest["difference"] is not None:
+        lines.append(line("difference", f"{_signed(contest['difference'])}   {_verdict(contest)}"))
+    return lines
+
+
+def _verdict(contest: Mapping[str, Any]) -> str:
+    if contest["kept"] == "frozen":
+        return "no gain: the frozen network is kept; featx fit trains its head on all pictures"
+    if contest["difference"]["low"] <= 0:
+        return "better, but that may be chance; the fine-tuned network is kept"
+    return "better; the fine-tuned network is kept"
 
 
 def full_lines(summary: Mapping[str, Any]) -> list[str]:
@@ -326,3 +349,7 @@ def _worst_confusions(classes: Sequence[str], confusion: Sequence[Sequence[int]]
     pairs = [(n, classes[i], classes[j]) for i, row in enumerate(confusion) for j, n in enumerate(row) if i != j and n]
     worst = sorted(pairs, key=lambda pair: -pair[0])[:_FIRST]
     return ["most frequent confusions"] + [f"{n:>6,}  {true} taken for {taken}" for n, true, taken in worst]
+
+
+def _signed(values: Mapping[str, float]) -> str:
+    return f"{values['mean']:+.3f} ({values['low']:+.3f} to {values['high']:+.3f})"

@@ -43,7 +43,7 @@ def write_checkpoint(path: Path, arrays: Sequence[NDArray[Any]], state: dict[str
 def read_checkpoint(path: Path, like: Sequence[NDArray[Any]]) -> tuple[list[NDArray[Any]], dict[str, Any]] | None:
     """Return arrays and state; None if there is no such file, it is damaged, or its arrays have other shapes."""
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
             arrays = [file[f"a{i}"] for i in range(len(like))]
             state = json.loads(file["state"].tobytes())
     except (OSError, ValueError, KeyError, zipfile.BadZipFile):

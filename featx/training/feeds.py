@@ -34,7 +34,7 @@ class Feed(Protocol):
 class Shuffled:
     """Training pictures in a new order each epoch, each as one of its views.
 
-    Order and views depend on seed and epoch alone, so that a run that goes on after a kill sees what it would have seen.
+    Order and views depend on seed and epoch alone: a run that goes on after a kill sees what it would have seen.
 
     Parameters
     ----------

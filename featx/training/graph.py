@@ -10,7 +10,8 @@ from typing import Any
 
 import keras
 
-from featx.errors import BackboneError
+from featx.errors import BackboneError, TrainingError
+from featx.training.records import Cut
 
 _BLOCK = re.compile(r"(.*?(?:block_?\d+[a-z]?|expanded_conv(?:_\d+)?))(?:_|$)")
 """How layers of keras.applications and of EfficientNet-lite name the block that they belong to."""
@@ -135,6 +136,47 @@ class Graph:
     def _has_kernel(self, inside: range) -> bool:
         weights = (w for i in inside for w in getattr(self._nodes[i].operation, "trainable_weights", ()))
         return any(len(weight.shape) > 1 for weight in weights)
+
+
+def cut_at(core: keras.Model, unfreeze: int | str) -> Cut:
+    """Choose where to cut a network.
+
+    Parameters
+    ----------
+    core : keras.Model
+        As :func:`featx.backbones.build_core` returns it.
+    unfreeze : int or str
+        Number of blocks to train, from the top; ``auto``: the top third; ``all``; or a layer: it and all above.
+
+    Raises
+    ------
+    TrainingError
+        There are fewer blocks.
+    BackboneError
+        There is no such layer.
+    """
+    graph = Graph(core)
+    blocks = graph.blocks
+    text = str(unfreeze)
+    if text == "all":
+        text = str(len(blocks))
+    elif text == "auto":
+        text = str(max(1, round(len(blocks) / 3)))
+    if text.lstrip("-").isdecimal():
+        count = int(text)
+        if not 1 <= count <= len(blocks):
+            raise TrainingError(
+                f"unfreeze is {unfreeze}; {graph.name} has {len(blocks)} blocks ({blocks[0].name} .. "
+                f"{blocks[-1].name}): allowed are 1 to {len(blocks)}, auto, all or a layer"
+            )
+        chosen = blocks[-count]
+        below = graph.input_name if count == len(blocks) else chosen.below
+    else:
+        chosen = graph.block_of(text)
+        below = chosen.below
+    is_whole = below == graph.input_name
+    n_blocks = len(blocks) if is_whole else graph.count_above(below)
+    return Cut(below, chosen.name, n_blocks, graph.shape_at(below), is_whole)
 
 
 def _node_of(tensor: Any) -> Any:

@@ -13,7 +13,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
+from scipy.special import log_softmax
 
+from featx.evaluate import find_temperature
 from featx.runtime import Runtime
 from featx.training.checkpoints import read_checkpoint, write_checkpoint
 from featx.training.curves import write_log
@@ -42,13 +44,15 @@ class Trainer:
     """
 
     def __init__(self, network: Trainable, course: Course, class_counts: Sequence[int]) -> None:
-        self._network = network
+        self.network = network
         self._course = course
         self._shares: list[float] = []
         self._optimizers: list[Any] = []
         self._variables: list[list[Any]] = []
         for share, variables in network.rate_groups(course.layer_decay):
-            optimizer = _MADE[course.optimizer](learning_rate=course.rate * share, weight_decay=course.weight_decay or None)
+            optimizer = _MADE[course.optimizer](
+                learning_rate=course.rate * share, weight_decay=course.weight_decay or None
+            )
             optimizer.exclude_from_weight_decay([v for v in variables if len(v.shape) < 2])
             optimizer.build(variables)
             self._shares.append(share)
@@ -94,14 +98,14 @@ class Trainer:
             variable.assign(array)
 
     def _everything(self) -> list[Any]:
-        return [*self._network.variables, *(v for optimizer in self._optimizers for v in optimizer.variables)]
+        return [*self.network.variables, *(v for optimizer in self._optimizers for v in optimizer.variables)]
 
     def _step(self, inputs: Any, y: Any) -> tuple[Any, Any]:
         cut = self._at_cut(inputs)
         with tf.GradientTape() as tape:
             # Batch normalisation of trained blocks, too, keeps its statistics: small sets would spoil them.
-            maps = self._network.blocks(cut, training=self._course.batch_norm == "train")
-            logits = self._network.top(maps, training=True)
+            maps = self.network.blocks(cut, training=self._course.batch_norm == "train")
+            logits = self.network.top(maps, training=True)
             smooth = self._course.label_smoothing
             targets = tf.one_hot(y, self._n_classes) * (1 - smooth) + smooth / self._n_classes
             losses = tf.nn.softmax_cross_entropy_with_logits(targets, logits)
@@ -115,10 +119,10 @@ class Trainer:
         return loss, tf.reduce_mean(tf.cast(tf.argmax(logits, axis=1) == y, tf.float32))
 
     def _infer(self, inputs: Any) -> Any:
-        return self._network.top(self._network.blocks(self._at_cut(inputs), training=False), training=False)
+        return self.network.top(self.network.blocks(self._at_cut(inputs), training=False), training=False)
 
     def _at_cut(self, inputs: Any) -> Any:
-        return self._network.frozen(inputs, training=False) if inputs.dtype == tf.uint8 else inputs
+        return self.network.frozen(inputs, training=False) if inputs.dtype == tf.uint8 else inputs
 
 
 @dataclasses.dataclass
@@ -158,9 +162,7 @@ def _told(epoch: Epoch, n_epochs: int) -> str:
     )
 
 
-def run(
-    trainer: Trainer, training: Feed, validation: Feed, course: Course, folder: Path, runtime: Runtime
-) -> History:
+def run(trainer: Trainer, training: Feed, validation: Feed, course: Course, folder: Path, runtime: Runtime) -> History:
     """Train a network, or go on where an earlier run was stopped.
 
     Parameters
@@ -214,12 +216,17 @@ def _pass(
 
 
 def _validated(
-    trainer: Trainer, validation: Feed, number: int, rate: float, loss: float | None, accuracy: float | None,
+    trainer: Trainer,
+    validation: Feed,
+    number: int,
+    rate: float,
+    loss: float | None,
+    accuracy: float | None,
     started: float,
 ) -> Epoch:
     y, logits = validation.y, trainer.logits(validation)
-    shifted = logits - logits.max(axis=1, keepdims=True)
-    losses = np.log(np.exp(shifted).sum(axis=1)) - shifted[np.arange(len(y)), y]
-    hits = logits.argmax(axis=1) == y
-    seconds = time.monotonic() - started
-    return Epoch(number, rate, loss, accuracy, float(losses.mean()), float(hits.mean()), seconds)
+    # At its best temperature: how sharp the logits are changes with every step, and is calibrated in the end anyway.
+    chances = log_softmax(logits / find_temperature(logits, y), axis=1)
+    val_loss = -float(chances[np.arange(len(y)), y].mean())
+    val_accuracy = float((logits.argmax(axis=1) == y).mean())
+    return Epoch(number, rate, loss, accuracy, val_loss, val_accuracy, time.monotonic() - started)

@@ -106,7 +106,9 @@ class _Top:
         seed: int,
     ) -> None:
         self._pooling = pooling
-        self._hidden = [layers.Dense(weight.shape[1], "relu", name=f"top_dense{i}") for i, weight in enumerate(weights[:-1])]
+        self._hidden = [
+            layers.Dense(weight.shape[1], "relu", name=f"top_dense{i}") for i, weight in enumerate(weights[:-1])
+        ]
         self._dropouts = [
             layers.Dropout(dropout, seed=seed + i, name=f"top_dropout{i}") for i in range(max(len(self._hidden), 1))
         ]

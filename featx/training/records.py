@@ -90,6 +90,31 @@ def _one_of(name: str, value: str, allowed: tuple[str, ...]) -> None:
 
 
 @dataclass(frozen=True)
+class Cut:
+    """Where a network is cut in two.
+
+    Parameters
+    ----------
+    below : str
+        The layer whose output enters the part that is trained.
+    first : str
+        The first block, or layer, that is trained.
+    n_blocks : int
+        Blocks that are trained.
+    shape : tuple of int
+        Of the activations at the cut, without the batch.
+    is_whole : bool
+        Whether all of it is trained.
+    """
+
+    below: str
+    first: str
+    n_blocks: int
+    shape: tuple[int, ...]
+    is_whole: bool
+
+
+@dataclass(frozen=True)
 class Epoch:
     """One pass over the training pictures.
 
@@ -102,7 +127,7 @@ class Epoch:
     loss, accuracy : float or None
         On the training pictures, as they were trained on; None before training.
     val_loss, val_accuracy : float
-        On the validation part afterwards; no label smoothing in this loss.
+        On the validation part afterwards; the loss without label smoothing, at the temperature that suits it best.
     seconds : float
         Wall time, validation included.
     """

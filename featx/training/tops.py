@@ -54,7 +54,9 @@ class FrozenHead:
         return scores_of(self.tuned.estimator, X, self.n_classes)
 
 
-def fit_frozen(head: Head, train: TrainingSet, X_val: NDArray[np.float32], y_val: NDArray[np.int64], seed: int) -> FrozenHead:
+def fit_frozen(
+    head: Head, train: TrainingSet, X_val: NDArray[np.float32], y_val: NDArray[np.int64], seed: int
+) -> FrozenHead:
     """Tune and fit a head on the training part, and turn it into dense layers.
 
     Raises
@@ -83,7 +85,9 @@ def random_top(n_features: int, hidden: tuple[int, ...], n_classes: int, seed: i
     """Return dense layers with random weights (He et al. 2015); the last one is 0, so that no class is preferred."""
     rng = np.random.default_rng(seed)
     sizes = [n_features, *hidden]
-    weights: list[Any] = [rng.normal(0, np.sqrt(2 / n_in), (n_in, n_out)) for n_in, n_out in zip(sizes, hidden, strict=False)]
+    weights: list[Any] = [
+        rng.normal(0, np.sqrt(2 / n_in), (n_in, n_out)) for n_in, n_out in zip(sizes, hidden, strict=False)
+    ]
     return Top([*weights, np.zeros((sizes[-1], n_classes))], [*(np.zeros(n) for n in hidden), np.zeros(n_classes)])
 
 
