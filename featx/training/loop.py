@@ -63,8 +63,7 @@ class Trainer:
         weights = balanced if course.class_weight == "balanced" else np.ones(len(counts))
         self._class_weights = tf.constant(weights, tf.float32)
         self._n_classes = len(counts)
-        self._train_step = tf.function(self._step, reduce_retracing=True)
-        self._logits_step = tf.function(self._infer, reduce_retracing=True)
+        self._compiled: dict[Any, Any] = {}
 
     def set_rate(self, rate: float) -> None:
         """Set the learning rate of the top; those below have their share of it."""
@@ -80,12 +79,12 @@ class Trainer:
             Activations at the cut (n, ...), float32, or pixels (n, size, size, 3), uint8.
         y : ndarray of shape (n,), int64
         """
-        loss, accuracy = self._train_step(tf.convert_to_tensor(inputs), tf.convert_to_tensor(y))
+        loss, accuracy = self._function(self._step, inputs)(tf.constant(inputs), tf.constant(y, tf.int64))
         return float(loss), float(accuracy)
 
     def logits(self, feed: Feed) -> NDArray[np.float64]:
         """Return logits of the pictures of a feed, in its order; shape (n, n_classes)."""
-        parts = [self._logits_step(tf.convert_to_tensor(inputs)).numpy() for inputs, _ in feed.epoch(0)]
+        parts = [self._function(self._infer, inputs)(tf.constant(inputs)).numpy() for inputs, _ in feed.epoch(0)]
         return np.concatenate(parts).astype(np.float64)
 
     def arrays(self) -> list[NDArray[Any]]:
@@ -96,6 +95,15 @@ class Trainer:
         """Set what :meth:`arrays` returned."""
         for variable, array in zip(self._everything(), arrays, strict=True):
             variable.assign(array)
+
+    def _function(self, body: Any, inputs: NDArray[Any]) -> Any:
+        """Return a function compiled once for batches of any length."""
+        key = (body.__name__, inputs.dtype.name)
+        if key not in self._compiled:
+            signature = [tf.TensorSpec((None, *inputs.shape[1:]), inputs.dtype)]
+            signature += [tf.TensorSpec((None,), tf.int64)] if body == self._step else []
+            self._compiled[key] = tf.function(body, input_signature=signature)
+        return self._compiled[key]
 
     def _everything(self) -> list[Any]:
         return [*self.network.variables, *(v for optimizer in self._optimizers for v in optimizer.variables)]
