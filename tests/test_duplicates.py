@@ -81,6 +81,16 @@ def test_where_all_pictures_are_alike_copies_must_be_more_so():
     assert near_copies(again, every) == [(3, 60)]
 
 
+@pytest.mark.parametrize("n_copies", [5, 11, 12, 15, 20, 40, 60])
+def test_copies_are_found_however_many_there_are(n_copies):
+    rng = np.random.default_rng(0)
+    originals = rng.integers(0, 256, (20, 16, 16))
+    views = [originals, *(originals + rng.integers(-20, 21, originals.shape) for _ in range(n_copies))]
+    pairs = near_copies(np.concatenate(views).clip(0, 255).astype(np.uint8), every)
+    assert {(one % 20, other % 20) for one, other in pairs} == {(i, i) for i in range(20)}
+    assert len(pairs) == 20 * (n_copies + 1) * n_copies // 2
+
+
 def test_features_must_agree():
     X = np.random.default_rng(0).normal(size=(200, 16)).astype(np.float32)
     X[9] = X[4] + 0.1 * X[5]
