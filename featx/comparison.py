@@ -173,7 +173,8 @@ def compare(
 class _Measured(NamedTuple):
     row: Compared
     crossed: CrossValidated
-    n_groups: int
+    y: NDArray[np.int64]
+    groups: NDArray[np.int64]
 
 
 def _measured(
@@ -207,18 +208,22 @@ def _measured(
         extraction_seconds=table.extraction.seconds,
         seconds=time.monotonic() - started,
     )
-    return _Measured(row, crossed, len(np.unique(train.groups)))
+    return _Measured(row, crossed, train.y, train.groups)
 
 
 def _ranked(found: Sequence[_Measured]) -> Comparison:
     found = sorted(found, key=lambda one: -one.row.accuracy.mean)
-    best, crossed, n_groups = found[0]
-    summary = crossed.summary
-    sizes = [score.n for score in summary.per_class]
-    test_to_train = 1 / (summary.n_folds - 1)
+    best = found[0]
+    summary = best.crossed.summary
     others = [
-        replace(one.row, difference_to_best=paired_difference(one.row.per_fold, best.per_fold, test_to_train))
+        replace(one.row, difference_to_best=paired_difference(one.crossed, best.crossed, best.y, best.groups))
         for one in found[1:]
     ]
-    baseline = max(sizes) / sum(sizes)
-    return Comparison((best, *others), sum(sizes), n_groups, summary.splitter, summary.n_folds, baseline)
+    return Comparison(
+        rows=(best.row, *others),
+        n_images=len(best.y),
+        n_groups=len(np.unique(best.groups)),
+        splitter=summary.splitter,
+        n_folds=summary.n_folds,
+        baseline=float(np.bincount(best.y).max() / len(best.y)),
+    )

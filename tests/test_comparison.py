@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from featx import compare
 from featx.cli.app import app
 from featx.errors import EvaluationError, HeadError
-from featx.evaluate.intervals import corrected_resampled, paired_difference
+from featx.evaluate.intervals import corrected_resampled, difference_over_folds
 from featx.extraction import extract
 from featx.fitting import fit
 
@@ -57,7 +57,7 @@ def test_sizes_and_resizes_are_combined(fake, overlapping):
 
 def test_paired_differences_are_not_cut_at_zero():
     scores, others = [0.8, 0.9, 0.7], [0.9, 0.95, 0.85]
-    found = paired_difference(scores, others, 0.5)
+    found = difference_over_folds(scores, others, 0.5)
     assert found.mean == pytest.approx(-0.1)
     turned = corrected_resampled(np.subtract(others, scores).tolist(), 0.5)
     assert found.low == pytest.approx(-turned.high)

@@ -17,6 +17,7 @@ from featx.evaluate import (
     Tuned,
     accuracy_as_fitted,
     cross_validate,
+    effective_number,
     wilson,
 )
 from featx.evaluation import HeldOut, Interval, SourceAccuracy
@@ -99,7 +100,7 @@ class Measurer:
             return None
         hit = scores_of(tuned.estimator, part.X, len(part.classes)).argmax(axis=1) == part.y
         apart = ~np.isin(part.groups, self.parts.train.groups)
-        accuracy = wilson(float(hit[apart].mean()), len(np.unique(part.groups[apart]))) if apart.any() else None
+        accuracy = wilson(float(hit[apart].mean()), effective_number(part.groups[apart])) if apart.any() else None
         return HeldOut(accuracy, int(apart.sum()), float(hit.mean()), len(hit))
 
     def _as_fitted(self, tuned: Tuned, data: TrainingSet) -> Interval | None:
