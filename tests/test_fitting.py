@@ -137,6 +137,19 @@ def test_group_by(fake, tmp_path):
         fit(table, group_by="plate", runtime=fake.runtime)
 
 
+def test_pictures_that_group_by_does_not_name_are_told(fake, pictures):
+    save_picture(pictures / "red" / "loose.png", RED, seed=77)
+    table = extract(pictures, "quadrants", runtime=fake.runtime)
+    said = "names no group for 1 of 25 pictures, as 'red/loose.png'; each of them stands alone"
+    found = fit(table, "knn", group_by=r"-(\d\d)", runtime=fake.runtime).evaluation
+    assert f"--group-by -(\\d\\d) {said}" in found.notes
+    lines = [f"{s.sample_id},{s.label},{'' if 'loose' in s.sample_id else s.sample_id[-6:-4]}" for s in table.samples]
+    (pictures / "list.csv").write_text("\n".join(["path,label,group", *lines]))
+    fit(extract(pictures / "list.csv", "quadrants", runtime=fake.runtime), "knn", runtime=fake.runtime)
+    assert f"the column group {said}" in fake.notices
+    assert not any("names no group" in note for note in fit(table, "knn", runtime=fake.runtime).evaluation.notes)
+
+
 def test_a_column_of_the_manifest_groups(fake, tmp_path):
     make_classes(tmp_path, {"red": RED, "blue": BLUE}, 9)
     rows = [f"{label}/{label}-{i:02}.png,{label},{i // 3}" for label in ("red", "blue") for i in range(9)]

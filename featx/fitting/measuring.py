@@ -130,16 +130,3 @@ def find_conflicts(table: FeatureTable, grouping: Grouping, at: NDArray[np.int64
         if {one, other} <= known and samples[one].label != samples[other].label
     ]
     return [[samples[one].sample_id, samples[other].sample_id] for one, other in pairs[:_MOST_CONFLICTS]]
-
-
-def grouping_notes(grouping: Grouping) -> list[str]:
-    """Say where pictures could not be grouped."""
-    notes = []
-    if grouping.too_alike:
-        classes = ", ".join(grouping.too_alike)
-        notes.append(
-            f"pictures too alike to tell copies apart ({classes}); only exact copies are grouped there; use --group-by"
-        )
-    if not grouping.was_compared:
-        notes.append("more than 200,000 pictures: near-copies were not looked for; use --group-by")
-    return notes
