@@ -69,6 +69,8 @@ class CrossValidation:
         From the first repeat.
     confusion : tuple of tuple of int
         Pictures of each class (rows) that were taken for each class (columns), first repeat.
+    untested : tuple of str
+        Classes that were learnt but not tested: they are rare, and all of their pictures are one group.
     """
 
     splitter: str
@@ -79,6 +81,7 @@ class CrossValidation:
     per_fold: tuple[float, ...]
     per_class: tuple[ClassScore, ...]
     confusion: tuple[tuple[int, ...], ...]
+    untested: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Return the value of ``cv`` in ``featx fit --json``."""
@@ -91,6 +94,7 @@ class CrossValidation:
             "per_fold": list(self.per_fold),
             "per_class": [one.to_dict() for one in self.per_class],
             "confusion": [list(row) for row in self.confusion],
+            "untested": list(self.untested),
         }
 
     @classmethod
@@ -108,6 +112,7 @@ class CrossValidation:
                 for c in values["per_class"]
             ),
             tuple(tuple(int(n) for n in row) for row in values["confusion"]),
+            tuple(str(name) for name in values.get("untested", ())),
         )
 
 

@@ -142,8 +142,10 @@ def _learning_lines(curve: Mapping[str, Any] | None) -> list[str]:
     if curve is None or not curve["points"]:
         return []
     text = ", ".join(f"{one['accuracy']['mean']:.3f} with {one['n']:,}" for one in curve["points"])
-    twice = "" if curve["at_twice"] is None else f"; with twice as many perhaps {curve['at_twice']:.3f}"
-    return [line("learning", f"{text}{twice}")]
+    lines = [line("learning", text)]
+    if curve["outlook"] is not None:
+        lines.append(line("more?", curve["outlook"]["sentence"]))
+    return lines + [line("", f"not from {one['n']:,} pictures: {one['reason']}") for one in curve["left_out"]]
 
 
 def _outside_lines(on: Mapping[str, Any] | None) -> list[str]:
@@ -300,7 +302,7 @@ def _held_out_lines(part: str, values: Mapping[str, Any] | None) -> list[str]:
 
 
 def _weakest_lines(per_class: Sequence[Mapping[str, Any]]) -> list[str]:
-    weakest = min(per_class, key=lambda c: c["recall"])
+    weakest = min((c for c in per_class if c["n"]), key=lambda c: c["recall"])
     return [line("weakest", f"{weakest['class']}: recall {weakest['recall']:.2f} ({weakest['n']:,} pictures)")]
 
 
