@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from datetime import UTC, datetime
 
 import numpy as np
 import pytest
@@ -46,6 +47,19 @@ def test_the_evaluation_says_what_was_done(fake, table):
     assert set(found.params) == {"C"}
     assert found.naive_accuracy == found.cv.accuracy
     assert (found.val, found.test) == (None, None)
+
+
+def test_how_it_was_made_is_told(fake, pictures):
+    (pictures / "red" / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\n")
+    table = extract(pictures, "quadrants", runtime=fake.runtime)
+    model = fit(table, "centroid", cv=3, seed=7, runtime=fake.runtime)
+    made = dict(model.evaluation.made)
+    made_on = datetime.fromisoformat(made.pop("date"))
+    assert abs((datetime.now(UTC) - made_on).total_seconds()) < 600
+    assert made == {
+        "data": str(pictures.resolve()), "n_skipped": 1, "seed": 7, "cv": 3, "repeats": 1, "class_weight": None
+    }  # fmt: skip
+    assert {"openvino", "simplejpeg", "scipy"} <= set(model.versions)
 
 
 def test_repeats(fake, table):
@@ -212,7 +226,7 @@ def test_a_class_of_one_picture_is_learnt_and_not_tested(fake, pictures):
     assert found.calibrated_on == "out of fold"
     assert len(model.rejector.novelties) == 24
     assert set(model.predict(pictures / "green", runtime=fake.runtime).classes) == {"blue", "green", "red"}
-    assert type(found).from_dict(found.to_dict()) == found
+    assert type(found).from_dict(found.to_dict()).to_dict() == found.to_dict()
 
 
 def test_a_class_that_is_not_rare_and_has_one_picture_has_no_honest_number(fake, tmp_path):
@@ -266,7 +280,8 @@ def test_fits_that_do_not_converge_are_said(fake, table):
     # tuning: two values on three inner folds, in three folds and once more for the final head
     assert found.notes == (
         "43 of 43 fits did not converge (3 of 3 in calibration, 3 of 3 in cross-validation, "
-        "12 of 12 in learning curve, 1 of 1 in the final head, 24 of 24 in tuning); --param max_iter=N allows more iterations",
+        "12 of 12 in learning curve, 1 of 1 in the final head, 24 of 24 in tuning); "
+        "--param max_iter=N allows more iterations",
     )
     assert fit(table, params={"C": 1.0}, cv=3, runtime=fake.runtime).evaluation.notes == ()
 

@@ -46,6 +46,8 @@ class Evaluation:
         Which pictures the temperature of the probabilities was found on.
     fits : dict
         Fits, and those that did not converge, by what they were for.
+    made : dict
+        How it was made: date (UTC), data, pictures skipped, seed, folds and repeats asked for, class weights.
     seconds : float
         Wall time of tuning, cross-validation and fitting.
     """
@@ -69,6 +71,7 @@ class Evaluation:
     notes: tuple[str, ...]
     calibrated_on: str
     fits: dict[str, dict[str, int]]
+    made: dict[str, Any]
     seconds: float
 
     def to_dict(self) -> dict[str, Any]:
@@ -92,6 +95,7 @@ class Evaluation:
             "test": None if self.test is None else self.test.to_dict(),
             "notes": list(self.notes),
             "calibrated_on": self.calibrated_on,
+            "made": dict(self.made),
             "fits": {stage: dict(counts) for stage, counts in self.fits.items()},
             "seconds": round(self.seconds, 3),
         }
@@ -120,6 +124,7 @@ class Evaluation:
             tuple(str(note) for note in values["notes"]),
             str(values.get("calibrated_on", "out of fold" if cv is not None else "nothing")),
             {str(stage): dict(counts) for stage, counts in values.get("fits", {}).items()},
+            dict(values.get("made", {})),
             float(values["seconds"]),
         )
 

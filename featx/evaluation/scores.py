@@ -165,12 +165,17 @@ class Outside:
     Parameters
     ----------
     accuracy : Interval or None
-        Without the pictures that the head was fitted on; None if none is left.
+        Without the pictures that the head was fitted on and their near-copies; None if none is left.
     n : int
         Pictures it counts.
     as_given : float
         Accuracy on all of them.
     n_as_given : int
+    n_seen, n_near : int
+        Pictures that the head was fitted on; near-copies of such.
+    baseline : float or None
+        Accuracy, on the pictures that count, of always naming the class that most of them have.
+    baseline_class : str
     per_class : tuple of ClassScore
     confusion : tuple of tuple of int
         Pictures of each class (rows) that were taken for each class (columns).
@@ -180,6 +185,10 @@ class Outside:
     n: int
     as_given: float
     n_as_given: int
+    n_seen: int
+    n_near: int
+    baseline: float | None
+    baseline_class: str
     per_class: tuple[ClassScore, ...]
     confusion: tuple[tuple[int, ...], ...]
 
@@ -190,6 +199,9 @@ class Outside:
             "n": self.n,
             "as_given": self.as_given,
             "n_as_given": self.n_as_given,
+            "n_seen": self.n_seen,
+            "n_near": self.n_near,
+            "baseline": None if self.baseline is None else {"accuracy": self.baseline, "class": self.baseline_class},
             "per_class": [one.to_dict() for one in self.per_class],
             "confusion": [list(row) for row in self.confusion],
         }

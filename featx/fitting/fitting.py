@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import Any, NamedTuple
 
@@ -39,7 +40,9 @@ from featx.runtime import Runtime
 from featx.sources import read_groups, unnamed_note
 from featx.table import FeatureTable, Sample
 
-_VERSIONS_OF = ("featx", "numpy", "pillow", "scikit-learn", "keras", "tensorflow")
+_VERSIONS_OF = (
+    *("featx", "numpy", "scipy", "scikit-learn", "pillow", "simplejpeg", "h5py", "openvino", "keras", "tensorflow"),
+)
 _FOLDED_AGREES = 1e-3
 _FEWEST_TO_CALIBRATE = 10
 
@@ -150,6 +153,15 @@ def fit(
         notes=tuple(notes),
         calibrated_on=left_out.calibrated_on,
         fits=tally.to_dict(),
+        made={
+            "date": datetime.now(UTC).isoformat(timespec="seconds"),
+            "data": features.root or features.name,
+            "n_skipped": len(features.extraction.skipped),
+            "seed": seed,
+            "cv": cv,
+            "repeats": repeats,
+            "class_weight": class_weight,
+        },
         seconds=time.monotonic() - started,
     )
     return Classifier(
