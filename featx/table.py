@@ -28,7 +28,7 @@ class Sample:
     label, group, split : str or None
         What the data set says; None where it says nothing. A split is ``train``, ``val`` or ``test``.
     others : tuple of (str, str)
-        Name and value of a manifest's other columns.
+        Name and value of a manifest's other columns, and of ``camera`` and ``day`` where EXIF data tell them.
     """
 
     sample_id: str
@@ -61,6 +61,8 @@ class FileState:
         Why it was skipped.
     width, height : int
         Upright size in pixels; 0 if it was not decoded.
+    camera, day : str
+        What its EXIF data say; empty if nothing.
     """
 
     size: int
@@ -70,6 +72,8 @@ class FileState:
     reason: str = ""
     width: int = 0
     height: int = 0
+    camera: str = ""
+    day: str = ""
 
 
 @dataclass(frozen=True)
@@ -228,6 +232,8 @@ class FeatureTable:
         What was computed, cached, skipped and ignored.
     graph : ndarray of shape (n_bytes,), uint8, or None
         The quantized graph of an int8 recipe.
+    root : str
+        Where the pictures lie; empty if they are of no one data set.
     """
 
     name: str
@@ -239,6 +245,7 @@ class FeatureTable:
     probes: NDArray[np.float32] = field(repr=False)
     extraction: Extraction
     graph: NDArray[np.uint8] | None = field(default=None, repr=False)
+    root: str = ""
 
     def __len__(self) -> int:
         return len(self.samples)

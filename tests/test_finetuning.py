@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 import featx
 from featx.errors import BackboneError, EngineError, EvaluationError, HeadError, SpecError, TrainingError
-from featx.evaluate import hold_out, paired_on_pictures
+from featx.evaluate import hold_out
 from featx.runtime import Runtime
 
 N = 40
@@ -237,22 +237,3 @@ def test_no_group_is_in_two_parts(fake: Any, pictures: Path) -> None:
     assert all(set(parts.y[at]) == {0, 1} for at in (parts.train, parts.val, parts.test))
     with pytest.raises(EvaluationError, match="no part can be held out to judge by: class 'blue' has"):
         hold_out(table, np.arange(len(table)) // 12, 0)
-
-
-def test_a_paired_difference_by_hand() -> None:
-    hits = np.array([True] * 30 + [False] * 10)
-    others = np.array([True] * 24 + [False] * 6 + [True] * 2 + [False] * 8)
-    found = paired_on_pictures(hits, others, np.arange(40))
-    assert found.mean == pytest.approx(4 / 40)
-    centre, n = 4 / 42, 42  # Agresti and Min: b = 6.5, c = 2.5
-    spread = np.sqrt((9 - n * centre**2) * 40 / 39) / n
-    assert (found.high - found.low) / 2 == pytest.approx(2.0227 * spread, rel=1e-3)
-    same = paired_on_pictures(hits, hits, np.arange(40))
-    assert same.low < 0 < same.high
-
-
-def test_pictures_of_one_group_count_once() -> None:
-    hits, others = np.ones(40, np.bool_), np.arange(40) >= 20
-    alone = paired_on_pictures(hits, others, np.arange(40))
-    grouped = paired_on_pictures(hits, others, np.arange(40) // 10)
-    assert grouped.high - grouped.low > 2 * (alone.high - alone.low)

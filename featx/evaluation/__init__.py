@@ -2,7 +2,7 @@
 
 from featx.evaluation.contest import Contest
 from featx.evaluation.evaluation import Evaluation
-from featx.evaluation.findings import LearningCurve, Reliability, SourceAccuracy
+from featx.evaluation.findings import LearningCurve, Outlook, Reliability, SourceAccuracy
 from featx.evaluation.scores import ClassScore, CrossValidation, HeldOut, Interval, Outside
 
 __all__ = [
@@ -13,6 +13,7 @@ __all__ = [
     "HeldOut",
     "Interval",
     "LearningCurve",
+    "Outlook",
     "Outside",
     "Reliability",
     "SourceAccuracy",

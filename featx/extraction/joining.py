@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,7 +43,8 @@ def dataset_table(
     """Return the feature table of a data set."""
     samples = [found.sample for found in dataset.pictures]
     ignored = [entry.name for entry in dataset.ignored]
-    return table_of(dataset.name, samples, ignored, filled, store, title, started, augmented)
+    table = table_of(dataset.name, samples, ignored, filled, store, title, started, augmented)
+    return replace(table, root=str(dataset.root.resolve()))
 
 
 def table_of(
@@ -124,7 +126,7 @@ def table_of(
     return FeatureTable(
         name=name,
         spec=store.spec,
-        samples=[sample for sample, _ in usable],
+        samples=_with_origins(usable),
         content_hashes=content_hashes,
         opened=opened,
         read_signatures=read_signatures,
@@ -132,6 +134,20 @@ def table_of(
         extraction=extraction,
         graph=None if quantized is None else np.frombuffer(quantized, np.uint8),
     )
+
+
+def _with_origins(usable: Sequence[tuple[Sample, FileState]]) -> list[Sample]:
+    """Return samples with camera and day beside a manifest's columns, where any picture tells them."""
+    columns = {name for sample, _ in usable[:1] for name, _ in sample.others}
+    told = [
+        name for name in ("camera", "day") if name not in columns and any(getattr(state, name) for _, state in usable)
+    ]
+    if not told:
+        return [sample for sample, _ in usable]
+    return [
+        replace(sample, others=(*sample.others, *((name, getattr(state, name)) for name in told)))
+        for sample, state in usable
+    ]
 
 
 def _cut_away(states: Sequence[FileState]) -> float | None:

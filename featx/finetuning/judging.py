@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import Any
 
@@ -10,14 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featx.classifier import Classifier, Folded, Rejector, learn_subspace, softmax
-from featx.evaluate import HeldOutParts, find_temperature, paired_on_pictures, wilson
+from featx.evaluate import HeldOutParts, difference_of_shares, effective_number, find_temperature, wilson
 from featx.evaluation import Contest, Evaluation, HeldOut, Interval
 from featx.extraction import featurize
 from featx.images import probe_files
 from featx.table import FeatureTable
 from featx.training import History, Material
 
-_VERSIONS_OF = ("featx", "numpy", "pillow", "scikit-learn", "keras", "tensorflow", "openvino")
+_VERSIONS_OF = ("featx", "numpy", "pillow", "simplejpeg", "scikit-learn", "keras", "tensorflow", "openvino")
 
 
 @dataclass(frozen=True)
@@ -61,15 +62,15 @@ def judge(
 ) -> Contest:
     """Compare both on the held-out part; the fine-tuned one is kept only if it is right more often."""
     of_test = groups[parts.test]
-    n_groups = len(np.unique(of_test))
+    n_trials = effective_number(of_test)
     hits = finetuned.hits(parts)
-    tuned_accuracy = wilson(float(hits.mean()), n_groups)
+    tuned_accuracy = wilson(float(hits.mean()), n_trials)
     difference: Interval | None = None
     frozen_accuracy: Interval | None = None
     if frozen is not None:
         others = frozen.hits(parts)
-        frozen_accuracy = wilson(float(others.mean()), n_groups)
-        difference = paired_on_pictures(hits, others, of_test)
+        frozen_accuracy = wilson(float(others.mean()), n_trials)
+        difference = difference_of_shares(hits, others, of_test)
     kept = "finetuned" if difference is None or difference.mean > 0 else "frozen"
     return Contest(
         kept=kept,
@@ -111,6 +112,14 @@ def make_classifier(
         val=None,
         test=HeldOut(accuracy, contest.n, accuracy.mean, contest.n),
         notes=notes,
+        calibrated_on="val",
+        fits={},
+        made={
+            "date": datetime.now(UTC).isoformat(timespec="seconds"),
+            "data": table.root or table.name,
+            "n_skipped": len(table.extraction.skipped),
+            "seed": material.seed,
+        },
         seconds=seconds,
         finetuning=contest,
     )

@@ -12,11 +12,13 @@ from featx.duplicates import Grouping, join_groups
 from featx.evaluate import (
     CrossValidated,
     Parts,
+    Tally,
     TooFewGroups,
     TrainingSet,
     Tuned,
     accuracy_as_fitted,
     cross_validate,
+    effective_number,
     wilson,
 )
 from featx.evaluation import HeldOut, Interval, SourceAccuracy
@@ -39,6 +41,8 @@ class Measurer:
     cv, repeats, seed : int
         As in :func:`featx.fit`.
     runtime : Runtime
+    tally : Tally
+        Counts all fits.
     """
 
     head: Head
@@ -47,6 +51,7 @@ class Measurer:
     repeats: int
     seed: int
     runtime: Runtime
+    tally: Tally
 
     def honest(self) -> tuple[CrossValidated | None, str]:
         """Return the nested cross-validation that keeps groups together; or None and why there is none."""
@@ -59,6 +64,7 @@ class Measurer:
                 self.seed,
                 self.runtime.n_workers,
                 lambda done, n: self.runtime.progress("fit", done, n),
+                self.tally,
             )
         except TooFewGroups as error:
             return None, str(error)
@@ -99,12 +105,14 @@ class Measurer:
             return None
         hit = scores_of(tuned.estimator, part.X, len(part.classes)).argmax(axis=1) == part.y
         apart = ~np.isin(part.groups, self.parts.train.groups)
-        accuracy = wilson(float(hit[apart].mean()), len(np.unique(part.groups[apart]))) if apart.any() else None
+        accuracy = wilson(float(hit[apart].mean()), effective_number(part.groups[apart])) if apart.any() else None
         return HeldOut(accuracy, int(apart.sum()), float(hit.mean()), len(hit))
 
     def _as_fitted(self, tuned: Tuned, data: TrainingSet) -> Interval | None:
         try:
-            return accuracy_as_fitted(self.head, tuned.params, data, self.cv, self.seed, self.runtime.n_workers)
+            return accuracy_as_fitted(
+                self.head, tuned.params, data, self.cv, self.seed, self.runtime.n_workers, self.tally
+            )
         except TooFewGroups:
             return None
 
@@ -129,16 +137,3 @@ def find_conflicts(table: FeatureTable, grouping: Grouping, at: NDArray[np.int64
         if {one, other} <= known and samples[one].label != samples[other].label
     ]
     return [[samples[one].sample_id, samples[other].sample_id] for one, other in pairs[:_MOST_CONFLICTS]]
-
-
-def grouping_notes(grouping: Grouping) -> list[str]:
-    """Say where pictures could not be grouped."""
-    notes = []
-    if grouping.too_alike:
-        classes = ", ".join(grouping.too_alike)
-        notes.append(
-            f"pictures too alike to tell copies apart ({classes}); only exact copies are grouped there; use --group-by"
-        )
-    if not grouping.was_compared:
-        notes.append("more than 200,000 pictures: near-copies were not looked for; use --group-by")
-    return notes
