@@ -53,7 +53,7 @@ def learning_curve(
         if np.bincount(data.y[part], minlength=n_classes).min() < _FEWEST_A_CLASS:
             return len(part), np.nan
         try:
-            estimator = fit_head(head, params, data.X[part], data.y[part])
+            estimator = fit_head(head, params, *data.learnt(part))
             hit = scores_of(estimator, data.X[test], n_classes).argmax(axis=1) == data.y[test]
         except ValueError:  # more neighbours asked for than there are samples: no point of the curve
             return len(part), np.nan

@@ -1,7 +1,7 @@
 """What is known of a classifier's accuracy: plain frozen values, to and from a dictionary."""
 
 from featx.evaluation.evaluation import Evaluation
-from featx.evaluation.findings import LearningCurve, Reliability, SourceAccuracy
+from featx.evaluation.findings import LearningCurve, Reliability, SourceAccuracy, ViewsWorth
 from featx.evaluation.scores import ClassScore, CrossValidation, HeldOut, Interval, Outside
 
 __all__ = [
@@ -14,4 +14,5 @@ __all__ = [
     "Outside",
     "Reliability",
     "SourceAccuracy",
+    "ViewsWorth",
 ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from featx.evaluation.findings import LearningCurve, Reliability, SourceAccuracy
+from featx.evaluation.findings import LearningCurve, Reliability, SourceAccuracy, ViewsWorth
 from featx.evaluation.scores import CrossValidation, HeldOut, Interval
 
 
@@ -44,6 +44,8 @@ class Evaluation:
         What a reader must know: folds reduced, fits that did not converge.
     seconds : float
         Wall time of tuning, cross-validation and fitting.
+    views : ViewsWorth or None
+        None where no augmented views were learnt from.
     """
 
     head: str
@@ -64,6 +66,7 @@ class Evaluation:
     test: HeldOut | None
     notes: tuple[str, ...]
     seconds: float
+    views: ViewsWorth | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON keys of ``featx fit --json``, but for ``model``."""
@@ -84,6 +87,7 @@ class Evaluation:
             "baseline": {"accuracy": self.baseline, "class": self.baseline_class},
             "val": None if self.val is None else self.val.to_dict(),
             "test": None if self.test is None else self.test.to_dict(),
+            "views": None if self.views is None else self.views.to_dict(),
             "notes": list(self.notes),
             "seconds": round(self.seconds, 3),
         }
@@ -111,6 +115,7 @@ class Evaluation:
             HeldOut.from_dict(values["test"]),
             tuple(str(note) for note in values["notes"]),
             float(values["seconds"]),
+            ViewsWorth.from_dict(values.get("views")),
         )
 
     def __str__(self) -> str:

@@ -103,7 +103,7 @@ def evaluation_lines(evaluation: Mapping[str, Any]) -> list[str]:
         lines = [line("accuracy", f"no honest number: {evaluation['cv_reason']}   {baseline}")]
     else:
         lines = [line("accuracy", f"{_interval(cv['accuracy'])}   {baseline}")]
-    lines += _naive_lines(evaluation)
+    lines += _naive_lines(evaluation) + _worth_lines(evaluation["views"])
     for part in ("val", "test"):
         lines += _held_out_lines(part, evaluation[part])
     if cv is not None:
@@ -255,6 +255,19 @@ def _naive_lines(evaluation: Mapping[str, Any]) -> list[str]:
     if naive is None or n_groups == n_images:
         return []
     return [line("at random", f"{naive['accuracy']['mean']:.3f}  ({groups_text(evaluation)})")]
+
+
+def _worth_lines(views: Mapping[str, Any] | None) -> list[str]:
+    if views is None:
+        return []
+    what = f"{views['k']:,} of each picture to learn from ({views['policy']})"
+    difference = views["difference"]
+    if difference is None:
+        return [line("views", f"{what}; whether they help is not known")]
+    told = "they help" if difference["low"] > 0 else "they harm" if difference["high"] < 0 else "may be chance"
+    changed = "{mean:+.3f} ({low:+.3f} to {high:+.3f})".format(**difference)
+    without = _interval(views["without"]["accuracy"])
+    return [line("views", f"{changed}: {told}   {without} without   {what}")]
 
 
 def groups_text(evaluation: Mapping[str, Any]) -> str:
