@@ -191,7 +191,7 @@ def comparison_lines(comparison: Mapping[str, Any]) -> list[str]:
     cells = [head]
     for row in rows:
         difference = row["difference_to_best"]
-        text = "" if row is rows[0] else "{mean:+.3f} ({low:+.3f} to {high:+.3f})".format(**difference)
+        text = "" if row is rows[0] else _change(difference)
         names = (row["backbone"], *(str(row[name]) for name in shown), row["head"])
         seconds = (f"{row['seconds']:.1f}", f"{row['extraction_seconds']:.1f}")
         cells.append((*names, _interval(row["accuracy"]), text, *seconds))
@@ -245,6 +245,11 @@ def _interval(values: Mapping[str, float]) -> str:
     return f"{values['mean']:.3f} ({values['low']:.3f} to {values['high']:.3f})"
 
 
+def _change(values: Mapping[str, float]) -> str:
+    mean, low, high = (round(values[name], 3) + 0.0 for name in ("mean", "low", "high"))  # -0.000 is 0
+    return f"{mean:+.3f} ({low:+.3f} to {high:+.3f})"
+
+
 def _folds(cv: Mapping[str, Any]) -> str:
     repeats = f", {cv['repeats']} times" if cv["repeats"] > 1 else ""
     return f"{cv['n_folds']} folds{repeats} ({cv['splitter']})"
@@ -265,9 +270,8 @@ def _worth_lines(views: Mapping[str, Any] | None) -> list[str]:
     if difference is None:
         return [line("views", f"{what}; whether they help is not known")]
     told = "they help" if difference["low"] > 0 else "they harm" if difference["high"] < 0 else "may be chance"
-    changed = "{mean:+.3f} ({low:+.3f} to {high:+.3f})".format(**difference)
     without = _interval(views["without"]["accuracy"])
-    return [line("views", f"{changed}: {told}   {without} without   {what}")]
+    return [line("views", f"{_change(difference)}: {told}   {without} without   {what}")]
 
 
 def groups_text(evaluation: Mapping[str, Any]) -> str:
