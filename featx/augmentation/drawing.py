@@ -90,8 +90,9 @@ def _draw(content_hash: bytes, view: int, policy: str, seed: int) -> NDArray[np.
 def _matrices(even: dict[str, NDArray[np.float64]], signed: Any, parameters: Any, size: int) -> NDArray[np.float32]:
     """Return matrices from points of the view to points of the picture, both around the centre.
 
-    One matrix, and so one interpolation: each of Keras's geometric layers interpolates anew, which blurs the picture
-    up to five times over and takes as often as long, and RandomShear turns around a corner and not around the centre.
+    One matrix, and so one interpolation: each of Keras's geometric layers interpolates anew, which takes three times as
+    long and keeps half of the sharpness and not seven tenths (docs/decisions/augmented-views.md); and RandomShear
+    shears around a corner and not around the centre.
     """
     flip = parameters.get("flip", "")
     n = len(even["zoom"])

@@ -78,7 +78,8 @@ def extract(
         runtime=console.runtime(cache, workers, batch_size, device, max_pixels),
     )
     labelled = any(sample.label is not None for sample in table.samples)
-    todo = next_line(*(("fit", "--head", "logreg") if labelled else ("predict", "MODEL", data)), cache=cache)
+    fitting = ("fit", "--head", "logreg", *(("--views", str(views)) if views else ()))
+    todo = next_line(*(fitting if labelled else ("predict", "MODEL", data)), cache=cache)
     result = table.extraction.to_dict()
     seen = [f"preview    {preview}"] if preview is not None else []
     console.result(result, [*extraction_lines(result), *seen, todo])

@@ -17,7 +17,7 @@ from threadpoolctl import threadpool_limits
 from featx.evaluate.convergence import Tally, collected_warnings
 from featx.evaluate.folds import Folds, cut_folds
 from featx.evaluate.intervals import corrected_resampled, effective_number, mean_of_shares, steadied, wilson
-from featx.evaluate.tuning import Tuned, fit_head, tune_and_fit
+from featx.evaluate.tuning import Tuned, fit_head, learnt_from, tune_and_fit
 from featx.evaluation import ClassScore, CrossValidation, Interval
 from featx.heads import Head, scores_of
 
@@ -35,12 +35,19 @@ class TrainingSet:
         Samples of one group stay together.
     classes : tuple of str
         Class names.
+    views : ndarray of shape (n_views, n_samples, feature_dim), float32, or None
+        Augmented views of the samples: learnt from wherever their sample is, never scored.
     """
 
     X: NDArray[np.float32]
     y: NDArray[np.int64]
     groups: NDArray[np.int64]
     classes: tuple[str, ...]
+    views: NDArray[np.float32] | None = None
+
+    def learnt(self, at: NDArray[np.int64]) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        """Return features and class numbers of the samples at some positions, and of their views."""
+        return learnt_from(self.X, self.y, self.views, at)
 
 
 @dataclass(frozen=True)
@@ -149,7 +156,7 @@ def out_of_fold_scores(
     scores = np.empty((len(data.y), len(data.classes)))
 
     def score(train: NDArray[np.int64], test: NDArray[np.int64]) -> None:
-        estimator = fit_head(head, params, data.X[train], data.y[train], tally, stage)
+        estimator = fit_head(head, params, *data.learnt(train), tally, stage)
         scores[test] = scores_of(estimator, data.X[test], len(data.classes))
 
     with quiet_single_threads():
@@ -214,8 +221,9 @@ def _score_fold(
     seed: int,
     tally: Tally | None,
 ) -> tuple[NDArray[np.float64], bool]:
+    views = None if data.views is None else data.views[:, train]
     part = data.X[train], data.y[train], data.groups[train]
-    tuned: Tuned = tune_and_fit(head, *part, data.classes, seed, tally, "cross-validation")
+    tuned: Tuned = tune_and_fit(head, *part, data.classes, seed, tally, "cross-validation", views=views)
     return scores_of(tuned.estimator, data.X[test], len(data.classes)), tuned.converged
 
 

@@ -72,7 +72,7 @@ def learning_curve(
         if present.min() < _FEWEST_A_CLASS:
             return _Point(len(part), None, f"a class has fewer than {_FEWEST_A_CLASS} pictures there")
         try:
-            estimator = fit_head(head, params, data.X[part], data.y[part], tally, "learning curve")
+            estimator = fit_head(head, params, *data.learnt(part), tally, "learning curve")
             hit = scores_of(estimator, data.X[test], n_classes).argmax(axis=1) == data.y[test]
         except (HeadError, ValueError) as error:  # as where more neighbours are asked for than there are samples
             return _Point(len(part), None, str(error))

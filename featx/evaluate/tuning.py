@@ -52,6 +52,8 @@ def tune_and_fit(
     seed: int,
     tally: Tally | None = None,
     stage: str = "",
+    *,
+    views: NDArray[np.float32] | None = None,
 ) -> Tuned:
     """Choose the best candidate by inner folds of the given samples, then fit it on all of them.
 
@@ -70,6 +72,8 @@ def tune_and_fit(
     tally : Tally, optional
         Counts the fits; those of the inner folds as ``tuning``, the last as ``stage``.
     stage : str
+    views : ndarray of shape (n_views, n_samples, feature_dim), float32, optional
+        Augmented views of the samples. They are learnt from wherever their sample is, and never scored.
 
     Raises
     ------
@@ -77,9 +81,9 @@ def tune_and_fit(
         The estimator refuses the data or a parameter.
     """
     tally = tally or Tally()
-    params, was_tuned = _choose(head, X, y, groups, classes, seed, tally)
+    params, was_tuned = _choose(head, X, y, groups, classes, seed, views, tally)
     last = Tally()
-    estimator = fit_head(head, params, X, y, last)
+    estimator = fit_head(head, params, *learnt_from(X, y, views), last)
     has_converged = not last.notes()
     tally.add(stage, has_converged)
     return Tuned(estimator, params, has_converged, was_tuned)
@@ -92,6 +96,7 @@ def _choose(
     groups: NDArray[np.int64],
     classes: Sequence[str],
     seed: int,
+    views: NDArray[np.float32] | None,
     tally: Tally,
 ) -> tuple[dict[str, Any], bool]:
     try:
@@ -103,7 +108,7 @@ def _choose(
     if len(candidates) == 1:
         return candidates[0], True
     means = [
-        np.mean([_score(head, params, X, y, train, test, len(classes), tally) for train, test in pairs])
+        np.mean([_score(head, params, X, y, views, train, test, len(classes), tally) for train, test in pairs])
         for params in candidates
     ]
     return candidates[int(np.argmax(means))], True  # the first of equals: the most regularised
@@ -114,16 +119,44 @@ def _score(
     params: dict[str, Any],
     X: NDArray[np.float32],
     y: NDArray[np.int64],
+    views: NDArray[np.float32] | None,
     train: NDArray[np.int64],
     test: NDArray[np.int64],
     n_classes: int,
     tally: Tally,
 ) -> float:
-    estimator = fit_head(head, params, X[train], y[train], tally, "tuning")
+    estimator = fit_head(head, params, *learnt_from(X, y, views, train), tally, "tuning")
     predicted = scores_of(estimator, X[test], n_classes).argmax(axis=1)
     if head.weighs_classes:
         return float(balanced_accuracy_score(y[test], predicted))
     return float((predicted == y[test]).mean())
+
+
+def learnt_from(
+    X: NDArray[np.float32],
+    y: NDArray[np.int64],
+    views: NDArray[np.float32] | None = None,
+    at: NDArray[np.int64] | None = None,
+) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """Return the features and labels to fit on: of samples, and of their augmented views if they have any.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n_samples, feature_dim), float32
+    y : ndarray of shape (n_samples,), int64
+    views : ndarray of shape (n_views, n_samples, feature_dim), float32, optional
+    at : ndarray of shape (n,), int64, optional
+        Positions of the samples; all if not given.
+
+    Returns
+    -------
+    X : ndarray of shape (n + n_views * n, feature_dim), float32
+    y : ndarray of shape (n + n_views * n,), int64
+    """
+    chosen: Any = slice(None) if at is None else at
+    if views is None:
+        return X[chosen], y[chosen]
+    return np.concatenate([X[chosen], *(view[chosen] for view in views)]), np.tile(y[chosen], 1 + len(views))
 
 
 def fit_head(

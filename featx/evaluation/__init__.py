@@ -2,7 +2,7 @@
 
 from featx.evaluation.contest import Contest
 from featx.evaluation.evaluation import Evaluation
-from featx.evaluation.findings import LearningCurve, Outlook, Reliability, SourceAccuracy
+from featx.evaluation.findings import LearningCurve, Outlook, Reliability, SourceAccuracy, ViewsWorth
 from featx.evaluation.scores import ClassScore, CrossValidation, HeldOut, Interval, Outside
 
 __all__ = [
@@ -17,4 +17,5 @@ __all__ = [
     "Outside",
     "Reliability",
     "SourceAccuracy",
+    "ViewsWorth",
 ]

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from featx.evaluation.contest import Contest
-from featx.evaluation.findings import LearningCurve, Reliability, SourceAccuracy
+from featx.evaluation.findings import LearningCurve, Reliability, SourceAccuracy, ViewsWorth
 from featx.evaluation.scores import CrossValidation, HeldOut, Interval
 
 
@@ -53,6 +53,8 @@ class Evaluation:
         Wall time of tuning, cross-validation and fitting.
     finetuning : Contest, optional
         Frozen against fine-tuned, where the classifier comes from fine-tuning.
+    views : ViewsWorth or None
+        None where no augmented views were learnt from.
     """
 
     head: str
@@ -77,6 +79,7 @@ class Evaluation:
     made: dict[str, Any]
     seconds: float
     finetuning: Contest | None = None
+    views: ViewsWorth | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON keys of ``featx fit --json``, but for ``model``."""
@@ -97,6 +100,7 @@ class Evaluation:
             "baseline": {"accuracy": self.baseline, "class": self.baseline_class},
             "val": None if self.val is None else self.val.to_dict(),
             "test": None if self.test is None else self.test.to_dict(),
+            "views": None if self.views is None else self.views.to_dict(),
             "notes": list(self.notes),
             "calibrated_on": self.calibrated_on,
             "made": dict(self.made),
@@ -132,6 +136,7 @@ class Evaluation:
             dict(values.get("made", {})),
             float(values["seconds"]),
             None if values.get("finetuning") is None else Contest.from_dict(values["finetuning"]),
+            ViewsWorth.from_dict(values.get("views")),
         )
 
     def __str__(self) -> str:

@@ -1,4 +1,4 @@
-"""What else is known: accuracy by source, reliability of probabilities, accuracy by number of pictures."""
+"""What else is known: accuracy by source or number of pictures, reliability of probabilities, worth of views."""
 
 from __future__ import annotations
 
@@ -50,6 +50,55 @@ class SourceAccuracy:
             int(values["n_sources"]),
             tuple(str(example) for example in values["examples"]),
             Interval.from_dict(values["accuracy"]),
+        )
+
+
+@dataclass(frozen=True)
+class ViewsWorth:
+    """Whether augmented views helped: the same head with and without them, on the same folds.
+
+    Parameters
+    ----------
+    n : int
+        Views of each picture that were learnt from besides it.
+    policy : str
+        How they were made.
+    seed : int
+        What they were drawn with.
+    without : Interval or None
+        Accuracy without them.
+    difference : Interval or None
+        Accuracy with them less that without, paired over the folds; both None where there are no folds.
+    """
+
+    n: int
+    policy: str
+    seed: int
+    without: Interval | None
+    difference: Interval | None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the value of ``views`` in ``featx fit --json``."""
+        return {
+            "k": self.n,
+            "policy": self.policy,
+            "seed": self.seed,
+            "without": None if self.without is None else {"accuracy": self.without.to_dict()},
+            "difference": None if self.difference is None else self.difference.to_dict(),
+        }
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any] | None) -> ViewsWorth | None:
+        """Read what :meth:`to_dict` gave; None of None, as models fitted without views have it."""
+        if values is None:
+            return None
+        without, difference = values["without"], values["difference"]
+        return cls(
+            int(values["k"]),
+            str(values["policy"]),
+            int(values["seed"]),
+            None if without is None else Interval.from_dict(without["accuracy"]),
+            None if difference is None else Interval.from_dict(difference),
         )
 
 

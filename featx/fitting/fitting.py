@@ -56,6 +56,7 @@ def fit(
     repeats: int = 1,
     class_weight: str | None = None,
     group_by: str | None = None,
+    views: int = 0,
     seed: int = 0,
     runtime: Runtime | None = None,
 ) -> Classifier:
@@ -83,6 +84,11 @@ def fit(
         Pictures that stay on one side of every split, besides copies, near-copies and frames of one take: ``parent``
         (those of one folder), a column of the manifest, or a regular expression found in the sample id; if not
         given, the manifest's ``group``.
+    views : int
+        Augmented views of each picture to learn from besides it, as :func:`featx.extract` made them; no more than
+        ``features.views``. They are on the side of their picture in every split, and only pictures are scored. What
+        they are worth is measured on the same folds, in ``evaluation.views``. Features in memory are 1 + views times
+        as many.
     seed : int
         Of folds and of heads with randomness.
     runtime : Runtime, optional
@@ -98,7 +104,7 @@ def fit(
     DatasetError
         ``group_by`` matches no picture.
     EvaluationError
-        No labels, one class, or a class that only a test part has.
+        No labels, one class, or a class that only a test part has; or more views than there are.
     HeadError
         Unknown head or parameter.
     """
@@ -108,13 +114,14 @@ def fit(
     made = make_head(head, params, class_weight, seed)
     named = features.groups.tolist() if group_by is None else read_groups(features.samples, group_by)
     grouping = group_samples(features, named)
-    parts = split_parts(features, grouping.numbers)
+    parts = split_parts(features, grouping.numbers, views)
     train = parts.train
     tally = Tally()
     measurer = Measurer(made, parts, cv, repeats, seed, runtime, tally)
     crossed, reason = measurer.honest()
     with quiet_single_threads():
-        tuned = tune_and_fit(made, train.X, train.y, train.groups, train.classes, seed, tally, "the final head")
+        part = train.X, train.y, train.groups, train.classes
+        tuned = tune_and_fit(made, *part, seed, tally, "the final head", views=train.views)
     samples = [features.samples[i] for i in parts.at]
     left_out = _left_out(made, tuned, crossed, parts, samples, seed, runtime, tally)
     at_random, by_source = measurer.at_random(tuned, crossed), measurer.by_source(tuned, samples)
@@ -162,6 +169,9 @@ def fit(
             "repeats": repeats,
             "class_weight": class_weight,
         },
+        views=None
+        if features.extraction.views is None
+        else measurer.worth_of_views(features.extraction.views, crossed),
         seconds=time.monotonic() - started,
     )
     return Classifier(

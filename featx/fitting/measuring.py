@@ -19,13 +19,14 @@ from featx.evaluate import (
     accuracy_as_fitted,
     cross_validate,
     effective_number,
+    paired_difference,
     wilson,
 )
-from featx.evaluation import HeldOut, Interval, SourceAccuracy
+from featx.evaluation import HeldOut, Interval, SourceAccuracy, ViewsWorth
 from featx.heads import Head, scores_of
 from featx.runtime import Runtime
 from featx.sources import candidate_sources
-from featx.table import FeatureTable, Sample
+from featx.table import FeatureTable, Sample, Views
 
 _MOST_CONFLICTS = 200
 
@@ -56,19 +57,29 @@ class Measurer:
     def honest(self) -> tuple[CrossValidated | None, str]:
         """Return the nested cross-validation that keeps groups together; or None and why there is none."""
         try:
-            result = cross_validate(
-                self.head,
-                self.parts.train,
-                self.cv,
-                self.repeats,
-                self.seed,
-                self.runtime.n_workers,
-                lambda done, n: self.runtime.progress("fit", done, n),
-                self.tally,
-            )
+            return self._nested(self.parts.train, "fit"), ""
         except TooFewGroups as error:
             return None, str(error)
-        return result, ""
+
+    def worth_of_views(self, views: Views, honest: CrossValidated | None) -> ViewsWorth | None:
+        """Return whether the augmented views that are learnt from helped; None if there are none.
+
+        Parameters
+        ----------
+        views : Views
+            What they are; as many as the training part has of them are learnt from.
+        honest : CrossValidated or None
+            With them.
+        """
+        train = self.parts.train
+        if train.views is None:
+            return None
+        n = len(train.views)
+        if honest is None:
+            return ViewsWorth(n, views.policy, views.seed, None, None)
+        without = self._nested(replace(train, views=None), "fit without views")  # the seed cuts the same folds
+        difference = paired_difference(honest, without, train.y, train.groups)
+        return ViewsWorth(n, views.policy, views.seed, without.summary.accuracy, difference)
 
     def at_random(self, tuned: Tuned, honest: CrossValidated | None) -> Interval | None:
         """Return the accuracy as it is commonly reported: every picture on its own, copies torn apart."""
@@ -107,6 +118,18 @@ class Measurer:
         apart = ~np.isin(part.groups, self.parts.train.groups)
         accuracy = wilson(float(hit[apart].mean()), effective_number(part.groups[apart])) if apart.any() else None
         return HeldOut(accuracy, int(apart.sum()), float(hit.mean()), len(hit))
+
+    def _nested(self, data: TrainingSet, stage: str) -> CrossValidated:
+        return cross_validate(
+            self.head,
+            data,
+            self.cv,
+            self.repeats,
+            self.seed,
+            self.runtime.n_workers,
+            lambda done, n: self.runtime.progress(stage, done, n),
+            self.tally,
+        )
 
     def _as_fitted(self, tuned: Tuned, data: TrainingSet) -> Interval | None:
         try:

@@ -120,7 +120,7 @@ def evaluation_lines(evaluation: Mapping[str, Any]) -> list[str]:
         lines = [line("accuracy", f"no honest number: {evaluation['cv_reason']}   {baseline}")]
     else:
         lines = [line("accuracy", f"{_interval(cv['accuracy'])}   {baseline}")]
-    lines += _naive_lines(evaluation)
+    lines += _naive_lines(evaluation) + _worth_lines(evaluation["views"])
     for part in ("val", "test") if evaluation["finetuning"] is None else ():
         lines += _held_out_lines(part, evaluation[part])
     if cv is not None:
@@ -145,7 +145,7 @@ def contest_lines(contest: Mapping[str, Any]) -> list[str]:
     tuned = _interval(contest["finetuned"]["accuracy"])
     lines.append(line("finetuned", f"{tuned}   {contest['n_held_out']:,} pictures {whose}; {contest['unfrozen']}"))
     if contest["difference"] is not None:
-        lines.append(line("difference", f"{_signed(contest['difference'])}   {_verdict(contest)}"))
+        lines.append(line("difference", f"{_change(contest['difference'])}   {_verdict(contest)}"))
     return lines
 
 
@@ -233,7 +233,7 @@ def comparison_lines(comparison: Mapping[str, Any]) -> list[str]:
     cells = [head]
     for row in rows:
         difference = row["difference_to_best"]
-        text = "" if row is rows[0] else "{mean:+.3f} ({low:+.3f} to {high:+.3f})".format(**difference)
+        text = "" if row is rows[0] else _change(difference)
         names = (row["backbone"], *(str(row[name]) for name in shown), row["head"])
         seconds = (f"{row['seconds']:.1f}", _extraction_cost(row))
         cells.append((*names, _interval(row["accuracy"]), text, *seconds))
@@ -298,6 +298,11 @@ def _interval(values: Mapping[str, float]) -> str:
     return f"{values['mean']:.3f} ({values['low']:.3f} to {values['high']:.3f})"
 
 
+def _change(values: Mapping[str, float]) -> str:
+    mean, low, high = (round(values[name], 3) + 0.0 for name in ("mean", "low", "high"))  # -0.000 is 0
+    return f"{mean:+.3f} ({low:+.3f} to {high:+.3f})"
+
+
 def _folds(cv: Mapping[str, Any]) -> str:
     repeats = f", {cv['repeats']} times" if cv["repeats"] > 1 else ""
     return f"{cv['n_folds']} folds{repeats} ({cv['splitter']})"
@@ -308,6 +313,18 @@ def _naive_lines(evaluation: Mapping[str, Any]) -> list[str]:
     if naive is None or n_groups == n_images:
         return []
     return [line("at random", f"{naive['accuracy']['mean']:.3f}  ({groups_text(evaluation)})")]
+
+
+def _worth_lines(views: Mapping[str, Any] | None) -> list[str]:
+    if views is None:
+        return []
+    what = f"{views['k']:,} of each picture to learn from ({views['policy']})"
+    difference = views["difference"]
+    if difference is None:
+        return [line("views", f"{what}; whether they help is not known")]
+    told = "they help" if difference["low"] > 0 else "they harm" if difference["high"] < 0 else "may be chance"
+    without = _interval(views["without"]["accuracy"])
+    return [line("views", f"{_change(difference)}: {told}   {without} without   {what}")]
 
 
 def groups_text(evaluation: Mapping[str, Any]) -> str:
@@ -379,7 +396,3 @@ def _worst_confusions(classes: Sequence[str], confusion: Sequence[Sequence[int]]
     pairs = [(n, classes[i], classes[j]) for i, row in enumerate(confusion) for j, n in enumerate(row) if i != j and n]
     worst = sorted(pairs, key=lambda pair: -pair[0])[:_FIRST]
     return ["most frequent confusions"] + [f"{n:>6,}  {true} taken for {taken}" for n, true, taken in worst]
-
-
-def _signed(values: Mapping[str, float]) -> str:
-    return f"{values['mean']:+.3f} ({values['low']:+.3f} to {values['high']:+.3f})"
