@@ -2,7 +2,17 @@
 
 from featx.duplicates.grouping import Grouping, group_samples, join_groups
 from featx.duplicates.near import agree_in_detail, near_copies
-from featx.duplicates.takes import find_takes
+from featx.duplicates.takes import declared_take, find_takes, frame_name
 from featx.duplicates.ties import group_pairs
 
-__all__ = ["Grouping", "agree_in_detail", "find_takes", "group_pairs", "group_samples", "join_groups", "near_copies"]
+__all__ = [
+    "Grouping",
+    "agree_in_detail",
+    "declared_take",
+    "find_takes",
+    "frame_name",
+    "group_pairs",
+    "group_samples",
+    "join_groups",
+    "near_copies",
+]
