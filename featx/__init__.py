@@ -27,6 +27,7 @@ if TYPE_CHECKING:
         list_cache,
         verify_cache,
     )
+    from featx.capturing import Capture, capture
     from featx.classifier import Classifier, Predictions
     from featx.comparison import Comparison, compare
     from featx.errors import FeatxError
@@ -48,6 +49,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "Backbone": "featx.backbones",
     "CacheListing": "featx.caching",
+    "Capture": "featx.capturing",
     "Classifier": "featx.classifier",
     "Cleaning": "featx.caching",
     "Comparison": "featx.comparison",
@@ -64,6 +66,7 @@ _HOMES = {
     "Report": "featx.reporting",
     "Runtime": "featx.runtime",
     "Verification": "featx.caching",
+    "capture": "featx.capturing",
     "clean_cache": "featx.caching",
     "compare": "featx.comparison",
     "export_features": "featx.caching",
@@ -84,6 +87,7 @@ _HOMES = {
 __all__ = [
     "Backbone",
     "CacheListing",
+    "Capture",
     "Classifier",
     "Cleaning",
     "Comparison",
@@ -100,6 +104,7 @@ __all__ = [
     "Report",
     "Runtime",
     "Verification",
+    "capture",
     "clean_cache",
     "compare",
     "export_features",

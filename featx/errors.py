@@ -19,6 +19,7 @@
     +-- TrainingError           (ValueError)         a network cannot be trained as asked
     +-- ClassifierError         (ValueError)         a model file that cannot be used
     +-- OutputError             (OSError)            an output that cannot be written
+    +-- CaptureError            (RuntimeError)       a camera or video that gives no pictures
     +-- MissingExtraError       (ImportError)        an optional package is not installed
 
 A message says what was given, what is allowed and what to do next.
@@ -93,6 +94,10 @@ class ClassifierError(FeatxError, ValueError):
 
 class OutputError(FeatxError, OSError):
     """An output that cannot be written."""
+
+
+class CaptureError(FeatxError, RuntimeError):
+    """A camera or a video file that gives no pictures, or no more of them."""
 
 
 class MissingExtraError(FeatxError, ImportError):

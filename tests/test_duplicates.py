@@ -11,7 +11,15 @@ from conftest import save_picture
 from PIL import Image, ImageEnhance
 from test_inspection import scene
 
-from featx.duplicates import find_takes, group_pairs, group_samples, join_groups, near_copies
+from featx.duplicates import (
+    declared_take,
+    find_takes,
+    frame_name,
+    group_pairs,
+    group_samples,
+    join_groups,
+    near_copies,
+)
 from featx.duplicates.likeness import orientations, patterns
 from featx.duplicates.near import agree_in_detail, agree_in_features
 from featx.duplicates.ties import Ties
@@ -180,6 +188,22 @@ def test_recordings_numbered_alike_are_takes_of_their_own():
     apart = np.concatenate([frames(40, 0), frames(40, 5)])
     odd_and_even = [f"{folder}/take_{2 * i + (folder == 'b')}.png" for folder in "ab" for i in range(40)]
     assert find_takes(odd_and_even, apart) == [list(range(40)), list(range(40, 80))]
+
+
+def test_names_declare_takes_wherever_and_however_the_frames_are():
+    ids = [
+        "a/take-002-00010.jpg", "a/take-002-00009.png", "b/take-002-00003.jpg", "test/a/take-010-00001.jpg",
+        "train/a/take-010-00002.jpg", "a/take-003-00001.jpg", "a/take-2-1.jpg", "a/my-take-002-00004.jpg", "a/x.jpg",
+    ]  # fmt: skip
+    assert find_takes(ids, signatures(len(ids))) == [[2, 1, 0], [3, 4]]
+    assert [declared_take(name) for name in ids] == [2, 2, 2, 10, 10, 3, None, None, None]
+    assert declared_take(f"a/{frame_name(1234, 7)}.jpg") == 1234
+    assert frame_name(3, 12) == "take-003-00012"
+
+
+def test_declared_frames_are_not_looked_at_for_likeness_as_well():
+    ids = [f"a/{frame_name(1 + i // 30, i)}.jpg" for i in range(60)]
+    assert find_takes(ids, frames(60, 0)) == [list(range(30)), list(range(30, 60))]
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 from featx.duplicates.grouping import MOST_COMPARED, Grouping, group_samples, join_groups, without_too_alike
 from featx.duplicates.near import agree_in_detail, agree_in_features, near_copies
-from featx.duplicates.takes import find_takes
+from featx.duplicates.takes import declared_take, find_takes, frame_name
 from featx.duplicates.ties import group_pairs
 
 __all__ = [
@@ -10,7 +10,9 @@ __all__ = [
     "Grouping",
     "agree_in_detail",
     "agree_in_features",
+    "declared_take",
     "find_takes",
+    "frame_name",
     "group_pairs",
     "group_samples",
     "join_groups",

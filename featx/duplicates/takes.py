@@ -1,4 +1,4 @@
-"""Takes: frames of one recording, told by numbered names whose neighbours look alike."""
+"""Takes: frames of one recording, told by names that say so, or by numbered names whose neighbours look alike."""
 
 from __future__ import annotations
 
@@ -29,12 +29,27 @@ _MOST_STEPS = 64
 """Steps between two folders that are looked at, evenly chosen: a median needs no more."""
 
 _NUMBERED = re.compile(r"(.*?)(\d+)(\D*)", re.DOTALL)
+_DECLARED = re.compile(r"take-(\d{3,9})-(\d{5,9})")
+
+
+def frame_name(take: int, frame: int) -> str:
+    """Return the name, without an ending, by which a picture says which take it is a frame of: ``take-003-00012``."""
+    return f"take-{take:03d}-{frame:05d}"
+
+
+def declared_take(sample_id: str) -> int | None:
+    """Return the take that the name of a picture says it is of; None where it says none."""
+    frame = _declared_frame(sample_id)
+    return None if frame is None else frame[0]
 
 
 def find_takes(sample_ids: Sequence[str], signatures: NDArray[np.uint8]) -> list[list[int]]:
-    """Find sequences of frames among numbered pictures.
+    """Find the takes among pictures: those that names declare, and sequences of frames among numbered pictures.
 
-    A sequence of names that differ by their last number is a take if neighbours differ far less than frames at
+    Pictures that are named as :func:`frame_name` does are one take wherever they lie and however they look: frames that
+    were moved to another label or split are frames of it still.
+
+    A sequence of other names that differ by their last number is a take if neighbours differ far less than frames at
     random, or hardly at all; it ends where a frame differs from the one before as much as frames at random do. The
     frames of one folder are a sequence; so are those of several folders, as where the frames of one take were dealt
     into ``train`` and ``test``, if their numbers run on from one to the other and the frames on both sides of such a
@@ -50,7 +65,24 @@ def find_takes(sample_ids: Sequence[str], signatures: NDArray[np.uint8]) -> list
     list of list of int
         Positions of the frames of each take, in order of their numbers.
     """
-    shown = patterns(signatures)
+    declared: dict[int, list[tuple[int, int]]] = defaultdict(list)
+    for position, sample_id in enumerate(sample_ids):
+        if frame := _declared_frame(sample_id):
+            declared[frame[0]].append((frame[1], position))
+    said = [[position for _, position in sorted(frames)] for _, frames in sorted(declared.items())]
+    return [take for take in said if len(take) > 1] + _alike_sequences(sample_ids, patterns(signatures))
+
+
+def _declared_frame(sample_id: str) -> tuple[int, int] | None:
+    match = _DECLARED.fullmatch(_stem(sample_id))
+    return (int(match[1]), int(match[2])) if match else None
+
+
+def _stem(sample_id: str) -> str:
+    return sample_id.rpartition("/")[2].rsplit(".", 1)[0]
+
+
+def _alike_sequences(sample_ids: Sequence[str], shown: NDArray[np.float32]) -> list[list[int]]:
     usual = _distance_at_random(shown[shown.any(axis=1)], _DIFFERENT)
     takes: list[list[int]] = []
     for folders in _numbered(sample_ids, shown):
@@ -69,9 +101,10 @@ def _numbered(sample_ids: Sequence[str], shown: NDArray[np.float32]) -> Iterable
     """Return for each kind of name, its number left out, the sequences of all folders that have it."""
     found: dict[tuple[str, str], dict[str, _Sequence]] = defaultdict(lambda: defaultdict(list))
     for position, sample_id in enumerate(sample_ids):
-        folder, _, name = sample_id.rpartition("/")
-        match = _NUMBERED.fullmatch(name.rsplit(".", 1)[0])
-        if match and len(match[2]) < 19 and shown[position].any():
+        folder = sample_id.rpartition("/")[0]
+        match = _NUMBERED.fullmatch(_stem(sample_id))
+        usable = shown[position].any() and declared_take(sample_id) is None
+        if match and len(match[2]) < 19 and usable:
             found[match[1], match[3]][folder].append((int(match[2]), position))
     for folders in found.values():
         yield [sorted(sequence) for sequence in folders.values()]

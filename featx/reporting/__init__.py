@@ -1,6 +1,7 @@
 """From results to what people and programs read; nothing is computed here."""
 
 from featx.reporting.caches import cleaning_lines, export_lines, listing_lines, verification_lines
+from featx.reporting.captures import ENOUGH_TAKES, capture_lines, takes_lines
 from featx.reporting.finetuning import finetuning_lines
 from featx.reporting.report import Report, report
 from featx.reporting.terminal import (
@@ -13,7 +14,9 @@ from featx.reporting.terminal import (
 )
 
 __all__ = [
+    "ENOUGH_TAKES",
     "Report",
+    "capture_lines",
     "cleaning_lines",
     "comparison_lines",
     "evaluation_lines",
@@ -25,5 +28,6 @@ __all__ = [
     "listing_lines",
     "prediction_lines",
     "report",
+    "takes_lines",
     "verification_lines",
 ]
