@@ -22,6 +22,7 @@ from featx.cli.console import printable
 COMMANDS = {
     "extract": featx.extract,
     "fit": featx.fit,
+    "finetune": featx.finetune,
     "compare": featx.compare,
     "report": featx.report,
     "predict": featx.predict,

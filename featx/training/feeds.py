@@ -23,7 +23,9 @@ class Feed(Protocol):
     """
 
     @property
-    def y(self) -> NDArray[np.int64]: ...
+    def y(self) -> NDArray[np.int64]:
+        """Class numbers, shape (n,)."""
+        ...
 
     def epoch(self, number: int) -> Iterator[tuple[NDArray[Any], NDArray[np.int64]]]:
         """Yield inputs and class numbers of one pass, batch by batch."""
