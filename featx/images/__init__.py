@@ -3,10 +3,10 @@
 from featx.images.decode import MAX_PIXELS, Decoded, decode
 from featx.images.deep import brightest
 from featx.images.formats import image_format, looks_like_image
-from featx.images.guard import Guard
+from featx.images.guard import Guard, memory_for
 from featx.images.prepare import CROP_FRACTION, Prepared, prepare
 from featx.images.probes import DECODE_VERSION, decode_version, probe_files
-from featx.images.thumbnail import encode_thumbnail
+from featx.images.thumbnail import Thumbnail, draw_thumbnails, encode_thumbnail
 
 __all__ = [
     "CROP_FRACTION",
@@ -15,12 +15,15 @@ __all__ = [
     "Decoded",
     "Guard",
     "Prepared",
+    "Thumbnail",
     "brightest",
     "decode",
     "decode_version",
+    "draw_thumbnails",
     "encode_thumbnail",
     "image_format",
     "looks_like_image",
+    "memory_for",
     "prepare",
     "probe_files",
 ]
