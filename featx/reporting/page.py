@@ -20,6 +20,9 @@ _MOST_PICTURES = 2000
 _MOST_IN_A_VIEW = 200
 _REJECT_RATE = 0.05
 _WIDEST_MATRIX = 40
+_LEAST_APART = 24
+"""Numbers below a curve that are closer would cover each other."""
+
 _MOST_CONFUSIONS = 100
 """Of these the most frequent are listed where there are too many classes for a matrix."""
 
@@ -244,17 +247,19 @@ def _learning(summary: Mapping[str, Any]) -> list[dict[str, Any]]:
     def up(value: float) -> float:
         return float(round(200 * (1 - (value - lowest) / max(1 - lowest, 0.1)), 1))
 
+    places = [round(300 * (math.log(n) - first) / max(last - first, 1e-9), 1) for n, _ in points]
     return [
         {
             "n": n,
-            "x": round(300 * (math.log(n) - first) / max(last - first, 1e-9), 1),
+            "x": x,
+            "apart": i == 0 or x - places[i - 1] >= _LEAST_APART,
             "y": up(accuracy["mean"]),
             "low": up(accuracy["low"]),
             "high": up(accuracy["high"]),
             "floor": lowest,
             "accuracy": accuracy,
         }
-        for n, accuracy in points
+        for i, (x, (n, accuracy)) in enumerate(zip(places, points, strict=True))
     ]
 
 

@@ -25,12 +25,15 @@ function picture(number) {
     element("div", "not found", figure).className = "lost";
   }
   const caption = element("figcaption", null, figure);
-  element("b", null, caption).append(element("bdi", data.classes[one.label]));
-  if (one.taken !== one.label) caption.append(" taken for ", element("bdi", data.classes[one.taken]));
+  const said = element("span", null, caption);
+  said.className = "said";
+  element("b", null, said).append(element("bdi", data.classes[one.label]));
+  if (one.taken !== one.label) said.append(" taken for ", element("bdi", data.classes[one.taken]));
   const percent = (100 * one.confidence).toFixed(0) + " %";
-  if (one.likeliest === one.taken) caption.append(" (" + percent + ")");
-  else caption.append(" (", element("bdi", data.classes[one.likeliest]), " " + percent + ")");
-  element("small", one.path, caption);
+  if (one.likeliest === one.taken) said.append(" (" + percent + ")");
+  else said.append(" (", element("bdi", data.classes[one.likeliest]), " " + percent + ")");
+  said.title = said.textContent;
+  element("small", one.path, caption).title = one.path;
   return figure;
 }
 
@@ -125,6 +128,7 @@ function colourMap() {
   for (const dot of dots) {
     dot.mark.setAttribute("r", byError && isMistake(dot.one) ? 5 : 3.5);
     dot.mark.style.fill = colour(dot.one, byError);
+    dot.mark.style.fillOpacity = byError && !isMistake(dot.one) ? 0.35 : 1;
     dot.mark.classList.toggle("faded", alone !== null && dot.one.label !== alone);
   }
 }
@@ -174,6 +178,7 @@ if (svg) {
     mark.setAttribute("cy", dot.y);
     dots.push(dot);
   }
+  dots.sort((a, b) => isMistake(a.one) - isMistake(b.one)); // mistakes lie on top
   svg.append(...dots.map((dot) => dot.mark));
   svg.addEventListener("pointermove", pointed);
   svg.addEventListener("pointerdown", pointed);
@@ -184,6 +189,7 @@ if (svg) {
     press(button, false);
     element("i", null, button).style.background = colour({ label }, false);
     element("bdi", name, button);
+    button.title = name;
     button.addEventListener("click", () => {
       alone = alone === label ? null : label;
       byId("legend").querySelectorAll("button").forEach((one, i) => press(one, i === alone));
