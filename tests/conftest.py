@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -11,6 +12,9 @@ from PIL import Image
 
 from featx.backbones.table import BACKBONES, Backbone, KerasWeights
 from featx.runtime import Runtime
+
+if TYPE_CHECKING:
+    from browser import Browser
 
 
 class QuadrantEngine:
@@ -106,6 +110,17 @@ def make_classes(folder: Path, colours: dict[str, tuple[int, int, int]], n: int)
         for i in range(n):
             save_picture(folder / name / f"{name}-{i:02}.png", colour, seed=1000 * number + i)
     return folder
+
+
+@pytest.fixture(scope="session")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    """Return a headless Chromium; without one the test is skipped."""
+    pytest.importorskip("fcntl", reason="the browser's pipes are those of Unix")
+    from browser import Browser
+
+    started = Browser(tmp_path_factory.mktemp("browser") / "profile")
+    yield started
+    started.close()
 
 
 @pytest.fixture(scope="session")

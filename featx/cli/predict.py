@@ -22,6 +22,9 @@ def predict(
         Path | None, typer.Option(help="Folder to copy the pictures into, a subfolder for each class.")
     ] = None,
     link: Annotated[bool, typer.Option("--link", help="Hard links instead of copies there.")] = False,
+    gallery: Annotated[
+        Path | None, typer.Option(help="Sheet of the pictures with their labels to write: .html or .png.")
+    ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace outputs that exist.")] = False,
     reject_rate: Annotated[
         float | None,
@@ -55,6 +58,7 @@ def predict(
         top_k=top_k,
         sort_into=sort_into,
         link=link,
+        gallery=gallery,
         overwrite=overwrite,
         no_cache=no_cache,
         weights=weights,
@@ -69,4 +73,6 @@ def predict(
         lines.append(f"sorted     {sort_into}")
     if output is not None:
         lines.append(f"table      {output}")
+    if gallery is not None:
+        lines.append(f"gallery    {gallery}: {done.n_in_gallery:,} of {done.n_images:,} pictures")
     console.result(result, [*lines, next_line("report", model)])

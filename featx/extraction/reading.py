@@ -17,7 +17,7 @@ from typing import Any
 
 from featx.dataset import Found
 from featx.errors import ImageError
-from featx.images import Guard, Prepared, read_origin
+from featx.images import Guard, Prepared, memory_for, read_origin
 from featx.runtime import Runtime
 from featx.spec import FeatureSpec
 from featx.table import FileState
@@ -28,19 +28,14 @@ _TRUST_NS = 2_000_000_000
 _AHEAD = 4
 """Pictures in work, for each thread."""
 
-_MEGABYTES = 1000
-_BYTES_A_PIXEL = 10
-"""Memory that decoding a picture may take: transparency over white takes nine bytes a pixel."""
-
 Prepare = Callable[[bytes], Prepared]
 
 
 @contextlib.contextmanager
 def preparing(size: int, resize: str, white: int | None, page: int, runtime: Runtime) -> Iterator[Prepare]:
     """Give what turns file bytes into pixels, in any thread; see :func:`featx.images.prepare`."""
-    megabytes = max(_MEGABYTES, runtime.max_pixels * _BYTES_A_PIXEL // 1_000_000)
     how: dict[str, Any] = {"size": size, "resize": resize, "white": white, "page": page}
-    with Guard(megabytes=megabytes) as guard:
+    with Guard(megabytes=memory_for(runtime.max_pixels)) as guard:
         yield functools.partial(guard.prepare, **how, max_pixels=runtime.max_pixels)
 
 

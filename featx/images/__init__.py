@@ -3,12 +3,12 @@
 from featx.images.decode import MAX_PIXELS, Decoded, decode
 from featx.images.deep import brightest
 from featx.images.formats import image_format, looks_like_image
-from featx.images.guard import Guard
+from featx.images.guard import Guard, memory_for
 from featx.images.origin import Origin, read_origin
 from featx.images.prepare import CROP_FRACTION, Prepared, prepare
 from featx.images.probes import DECODE_VERSION, decode_version, probe_files
 from featx.images.sheet import draw_sheet
-from featx.images.thumbnail import encode_thumbnail
+from featx.images.thumbnail import Thumbnail, draw_thumbnails, encode_thumbnail
 
 __all__ = [
     "CROP_FRACTION",
@@ -18,13 +18,16 @@ __all__ = [
     "Guard",
     "Origin",
     "Prepared",
+    "Thumbnail",
     "brightest",
     "decode",
     "decode_version",
     "draw_sheet",
+    "draw_thumbnails",
     "encode_thumbnail",
     "image_format",
     "looks_like_image",
+    "memory_for",
     "prepare",
     "probe_files",
     "read_origin",

@@ -21,7 +21,16 @@ from featx.images.decode import CostlyError
 from featx.images.prepare import Prepared, prepare
 
 _SECONDS = 60.0
+_MEGABYTES = 1000
+_BYTES_A_PIXEL = 10
+"""Memory that decoding a picture may take: transparency over white takes nine bytes a pixel."""
+
 _LENGTH = struct.Struct("<Q")
+
+
+def memory_for(max_pixels: int) -> int:
+    """Return the megabytes that decoding a picture of so many pixels may take."""
+    return max(_MEGABYTES, max_pixels * _BYTES_A_PIXEL // 1_000_000)
 
 
 class Guard:
@@ -38,7 +47,7 @@ class Guard:
         Most memory for one picture, beside what the process needs itself. Only Linux holds a process to it.
     """
 
-    def __init__(self, seconds: float = _SECONDS, megabytes: int = 1000) -> None:
+    def __init__(self, seconds: float = _SECONDS, megabytes: int = _MEGABYTES) -> None:
         self._seconds = seconds
         self._megabytes = megabytes
         self._one_at_a_time = threading.Lock()

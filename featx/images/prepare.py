@@ -25,7 +25,7 @@ class Prepared:
     Parameters
     ----------
     pixels : ndarray of shape (size, size, 3), uint8
-        RGB.
+        RGB; of the rule ``fit`` a rectangle.
     signature : ndarray of shape (16, 16), uint8
         Grey thumbnail of the whole upright picture, to find near-copies without decoding again.
     width, height : int
@@ -59,9 +59,10 @@ def prepare(
         A whole image file.
     size : int
         Side of the square, in pixels.
-    resize : {"crop", "squash", "pad"}
+    resize : {"crop", "squash", "pad", "fit"}
         ``crop``: the centre square of 7/8 of the shorter side; ``squash``: the whole picture, its shape
         given up; ``pad``: the whole picture, its shape kept, grey beside it. All antialiased (bilinear).
+        For people only, ``fit``: the whole picture, its longer side at most ``size``.
     white, page, max_pixels, costly
         See :func:`featx.images.decode`.
 
@@ -114,8 +115,15 @@ def _pad(image: Image.Image, size: int) -> Image.Image:
     return square
 
 
+def _fit(image: Image.Image, size: int) -> Image.Image:
+    scale = min(1.0, size / max(image.size))
+    width, height = (max(1, round(side * scale)) for side in image.size)
+    return image.resize((width, height), Image.Resampling.BILINEAR)
+
+
 _RULES = {
     "crop": _Rule(_crop, lambda width, height, size: size / (CROP_FRACTION * min(width, height))),
     "squash": _Rule(_squash, lambda width, height, size: size / min(width, height)),
     "pad": _Rule(_pad, lambda width, height, size: size / max(width, height)),
+    "fit": _Rule(_fit, lambda width, height, size: size / max(width, height)),
 }

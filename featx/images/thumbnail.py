@@ -2,13 +2,92 @@
 
 from __future__ import annotations
 
+import functools
+import hashlib
 import io
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from featx.errors import ImageError
+from featx.images.decode import MAX_PIXELS
+from featx.images.guard import Guard, memory_for
+from featx.images.prepare import Prepared
+
 _QUALITY = 70
+_AHEAD = 4
+"""Pictures in work, for each thread."""
+
+
+@dataclass(frozen=True)
+class Thumbnail:
+    """A picture made small, or the reason why not.
+
+    Parameters
+    ----------
+    content_hash : bytes
+        SHA-256 of the file's bytes; empty if it cannot be read.
+    pixels : ndarray of shape (height, width, 3), uint8, or None
+        The whole upright picture, RGB; the longer side is at most what was asked for.
+    reason : str
+        Why there are no pixels.
+    """
+
+    content_hash: bytes
+    pixels: NDArray[np.uint8] | None
+    reason: str = ""
+
+
+def draw_thumbnails(
+    paths: Iterable[Path],
+    side: int,
+    *,
+    white: int | None = None,
+    page: int = 1,
+    max_pixels: int = MAX_PIXELS,
+    workers: int = 1,
+) -> Iterator[Thumbnail]:
+    """Yield a thumbnail of each file, in order, decoded as features are; memory does not grow with their number.
+
+    Parameters
+    ----------
+    paths : iterable of path
+    side : int
+        Longest side, in pixels; smaller pictures are not enlarged.
+    white, page, max_pixels
+        See :func:`featx.images.decode`.
+    workers : int
+        Threads.
+    """
+    how: dict[str, Any] = {"size": side, "resize": "fit", "white": white, "page": page, "max_pixels": max_pixels}
+    waiting: deque[Future[Thumbnail]] = deque()
+    with Guard(megabytes=memory_for(max_pixels)) as guard, ThreadPoolExecutor(workers) as pool:
+        prepare = functools.partial(guard.prepare, **how)
+        for path in paths:
+            waiting.append(pool.submit(_draw_one, path, prepare))
+            if len(waiting) >= _AHEAD * workers:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+
+
+def _draw_one(path: Path, prepare: Callable[[bytes], Prepared]) -> Thumbnail:
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        return Thumbnail(b"", None, f"cannot be read: {error.strerror or error}")
+    content_hash = hashlib.sha256(data).digest()
+    try:
+        return Thumbnail(content_hash, prepare(data).pixels)
+    except ImageError as error:
+        return Thumbnail(content_hash, None, str(error))
 
 
 def encode_thumbnail(pixels: NDArray[np.uint8]) -> bytes:

@@ -16,6 +16,7 @@ from featx.classifier import Classifier
 from featx.errors import OutputError
 from featx.extraction import featurize
 from featx.output import check_output
+from featx.prediction.gallery import Gallery
 from featx.prediction.sorting import Sorter
 from featx.prediction.writing import WRITERS, Row, open_table
 from featx.runtime import Runtime
@@ -46,6 +47,10 @@ class Prediction:
         Number format that the features were computed in.
     output : path or None
         The table.
+    gallery : path or None
+        The sheet of pictures.
+    n_in_gallery : int
+        Pictures on it.
     rows : tuple of tuple
         The table itself, where it was not written to a file.
     seconds : float
@@ -62,6 +67,8 @@ class Prediction:
     n_ignored: int
     precision: str
     output: Path | None
+    gallery: Path | None
+    n_in_gallery: int
     rows: tuple[Row, ...]
     seconds: float
 
@@ -77,6 +84,8 @@ class Prediction:
             "n_ignored": self.n_ignored,
             "precision": self.precision,
             "output": None if self.output is None else str(self.output),
+            "gallery": None if self.gallery is None else str(self.gallery),
+            "n_in_gallery": self.n_in_gallery,
             "seconds": round(self.seconds, 3),
             "images_per_second": round(self.n_images / self.seconds, 1) if self.seconds > 0 else None,
         } | ({} if self.output else {"rows": [dict(zip(self.columns, row, strict=True)) for row in self.rows]})
@@ -101,6 +110,7 @@ def predict(
     top_k: int = 1,
     sort_into: str | Path | None = None,
     link: bool = False,
+    gallery: str | Path | None = None,
     overwrite: bool = False,
     no_cache: bool = False,
     weights: str | Path | None = None,
@@ -124,6 +134,9 @@ def predict(
         Folder to copy the pictures into, one subfolder for each class.
     link : bool
         Hard links instead of copies there.
+    gallery : path, optional
+        Sheet of the pictures to write, with their labels and confidences: ``.html``, at most 2,000 of them, or
+        ``.png``, at most 200.
     overwrite : bool
         Replace outputs that exist.
     no_cache : bool
@@ -164,6 +177,8 @@ def predict(
         check_output(target, WRITERS, overwrite)
     if reject_rate is not None:
         classifier.check_reject_rate(reject_rate)
+    given = [paths] if isinstance(paths, str | Path) else list(paths)
+    sheet = None if gallery is None else Gallery(Path(gallery), given, overwrite)
     sorter = None
     if sort_into is not None:
         sorter = Sorter(Path(sort_into), classifier.classes_, link, overwrite)
@@ -171,16 +186,16 @@ def predict(
         if no_cache:
             folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="featx-"))
             runtime = replace(runtime, cache=Path(folder))
-        given = [paths] if isinstance(paths, str | Path) else list(paths)
         table = classifier.features_of(given, weights=weights, exact=exact, strict=strict, runtime=runtime)
         classifier.check(table)
         columns = _columns(classifier.classes_, top_k)
-        tally = _Tally(_chunks(classifier, table, top_k, reject_rate), sorter)
+        tally = _Tally(_chunks(classifier, table, top_k, reject_rate), sorter, sheet)
         rows: list[Row] = []
         if target is None:
             rows = [row for chunk in tally for row in chunk]
         else:
             _write(target, columns, tally)
+        n_in_gallery = 0 if sheet is None else sheet.write(name, classifier.classes_, classifier.spec, runtime)
     return Prediction(
         model=name,
         columns=columns,
@@ -192,6 +207,8 @@ def predict(
         n_ignored=len(table.extraction.ignored),
         precision=table.spec.precision,
         output=target,
+        gallery=None if gallery is None else Path(gallery),
+        n_in_gallery=n_in_gallery,
         rows=tuple(rows),
         seconds=time.monotonic() - started,
     )
@@ -215,16 +232,19 @@ def _write(target: Path, columns: Sequence[str], chunks: Iterator[list[Row]]) ->
 
 
 class _Tally(Iterator[list[Row]]):
-    """Passes chunks of rows on, counts what was seen, and sorts the pictures."""
+    """Passes chunks of rows on, counts what was seen, sorts the pictures and shows them to the gallery."""
 
-    def __init__(self, chunks: Iterator[list[Row]], sorter: Sorter | None) -> None:
+    def __init__(self, chunks: Iterator[list[Row]], sorter: Sorter | None, sheet: Gallery | None) -> None:
         self._chunks = chunks
         self._sorter = sorter
+        self._sheet = sheet
         self.n_seen = 0
         self.n_rejected = 0
 
     def __next__(self) -> list[Row]:
         rows = next(self._chunks)
+        if self._sheet is not None:
+            self._sheet.add(rows)
         for path, label, _, status, seen, *_ in rows:
             self.n_seen += bool(seen)
             self.n_rejected += status == "rejected"

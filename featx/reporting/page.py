@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 import base64
-import hashlib
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from featx.classifier import Classifier
-from featx.output import utf8_text
+from featx.output import render_page
 from featx.reporting.pictures import Pictures
-from featx.reporting.terminal import evaluation_lines, groups_text
+from featx.reporting.terminal import fact_lines, groups_text, line_parts
 
 _MOST_PICTURES = 2000
 _MOST_IN_A_VIEW = 200
 _REJECT_RATE = 0.05
 _WIDEST_MATRIX = 40
+_LEAST_APART = 24
+"""Numbers below a curve that are closer would cover each other."""
+
+_MOST_CONFUSIONS = 100
+"""Of these the most frequent are listed where there are too many classes for a matrix."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +50,7 @@ class View:
     pictures: list[int]
 
 
-def render_page(
+def report_page(
     classifier: Classifier, summary: Mapping[str, Any], suspects: Sequence[Mapping[str, Any]], pictures: Pictures
 ) -> str:
     """Return the page as HTML.
@@ -61,33 +65,42 @@ def render_page(
     pictures : Pictures
         Where thumbnails and features come from.
     """
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    views = _views(classifier, summary, suspects)
+    cells = _cells(summary)
+    views = _views(classifier, summary, suspects, cells)
     shown, some = _chosen(views, 0 if classifier.out_of_fold is None else len(classifier.out_of_fold.y))
-    data = _data(classifier, views, shown, some, pictures)
-    environment = Environment(
-        loader=PackageLoader("featx.reporting", "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-    )
-    script = environment.get_template("page.js").render()
-    return environment.get_template("page.html.j2").render(
-        summary=_utf8(summary),
-        lines=[_split_line(text) for text in evaluation_lines(_utf8(summary))],
+    return render_page(
+        "featx.reporting",
+        "page",
+        summary=summary,
+        lines=_facts(summary),
         groups=groups_text(summary),
-        views=views,
+        views=[asdict(view) for view in views],
         matrix=_matrix(summary),
+        confusions=_confusions(summary, cells),
         bins=_curve(summary),
         learning=_learning(summary),
-        data=data,
-        script=script,
-        script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+        data_root=None if pictures.root is None else str(pictures.root),
+        data=_data(classifier, views, shown, some, pictures),
     )
 
 
-def _views(classifier: Classifier, summary: Mapping[str, Any], suspects: Sequence[Mapping[str, Any]]) -> list[View]:
+def _cells(summary: Mapping[str, Any]) -> list[tuple[int, int, int]]:
+    """Return (label, taken for, pictures) of the cells whose pictures can be opened, the fullest mistakes first."""
+    if summary["cv"] is None:
+        return []
+    confusion = np.array(summary["cv"]["confusion"])
+    cells = [(true, taken, int(confusion[true, taken])) for true, taken in np.argwhere(confusion).tolist()]
+    if len(summary["classes"]) <= _WIDEST_MATRIX:
+        return cells
+    return sorted((cell for cell in cells if cell[0] != cell[1]), key=lambda cell: -cell[2])[:_MOST_CONFUSIONS]
+
+
+def _views(
+    classifier: Classifier,
+    summary: Mapping[str, Any],
+    suspects: Sequence[Mapping[str, Any]],
+    cells: Sequence[tuple[int, int, int]],
+) -> list[View]:
     known, probabilities = classifier.out_of_fold, classifier.out_of_fold_probabilities()
     if known is None or probabilities is None:
         return []
@@ -106,19 +119,21 @@ def _views(classifier: Classifier, summary: Mapping[str, Any], suspects: Sequenc
         _view("conflicts", "Copies across classes", "Copies and near-copies whose labels differ.", conflicts),
         _view("rejected", "Rejected at 5 %", "What predict --reject-rate 0.05 would let go.", outliers),
     ]
-    n_classes = len(classifier.classes_)
-    for cell in np.unique(known.y * n_classes + known.predicted).tolist():
-        true, taken = divmod(cell, n_classes)
+    names = classifier.classes_
+    for true, taken, _ in cells:
         members = np.flatnonzero((known.y == true) & (known.predicted == taken))
-        names = classifier.classes_
         title = f"{names[true]} taken for {names[taken]}" if true != taken else f"{names[true]}, recognised"
         ordered = members[np.argsort(-confidence[members], kind="stable")].tolist()
-        views.append(_view(f"cell-{true}-{taken}", title, "The most confident first.", ordered))
+        views.append(_view(_cell_id(true, taken), title, "The most confident first.", ordered))
     return views
 
 
+def _cell_id(true: int, taken: int) -> str:
+    return f"cell-{true}-{taken}"
+
+
 def _view(name: str, title: str, text: str, pictures: list[int]) -> View:
-    return View(name, utf8_text(title), text, len(pictures), pictures[:_MOST_IN_A_VIEW])
+    return View(name, title, text, len(pictures), pictures[:_MOST_IN_A_VIEW])
 
 
 def _chosen(views: Sequence[View], n: int) -> tuple[list[int], list[int]]:
@@ -138,12 +153,12 @@ def _data(
 ) -> dict[str, Any]:
     known, probabilities = classifier.out_of_fold, classifier.out_of_fold_probabilities()
     if known is None or probabilities is None:
-        return {"classes": [utf8_text(name) for name in classifier.classes_], "pictures": {}, "views": [], "map": []}
+        return {"classes": list(classifier.classes_), "pictures": {}, "views": [], "map": []}
     thumbnails, features = pictures.draw([known.sample_ids[i] for i in some])
     drawn = {i: thumbnail for i, thumbnail in zip(some, thumbnails, strict=True) if thumbnail is not None}
     entries = {
         str(i): {
-            "path": utf8_text(known.sample_ids[i]),
+            "path": known.sample_ids[i],
             "label": int(known.y[i]),
             "taken": int(known.predicted[i]),
             "likeliest": int(probabilities[i].argmax()),
@@ -154,18 +169,9 @@ def _data(
     }
     kept = set(shown)
     return {
-        "classes": [utf8_text(name) for name in classifier.classes_],
+        "classes": list(classifier.classes_),
         "pictures": entries,
-        "views": [
-            {
-                "id": view.id,
-                "title": view.title,
-                "text": view.text,
-                "n": view.n,
-                "pictures": [i for i in view.pictures if i in kept],
-            }
-            for view in views
-        ],
+        "views": [asdict(view) | {"pictures": [i for i in view.pictures if i in kept]} for view in views],
         "map": [] if features is None else _map(some, features),
     }
 
@@ -194,11 +200,22 @@ def _matrix(summary: Mapping[str, Any]) -> list[dict[str, Any]]:
     for true, (name, row) in enumerate(zip(classes, cv["confusion"], strict=True)):
         total = sum(row) or 1
         cells = [
-            {"n": n, "share": round(n / total, 2), "right": true == taken, "view": f"cell-{true}-{taken}"}
+            {"n": n, "share": round(n / total, 2), "right": true == taken, "view": _cell_id(true, taken)}
             for taken, n in enumerate(row)
         ]
-        rows.append({"name": utf8_text(name), "cells": cells})
+        rows.append({"name": name, "cells": cells})
     return rows
+
+
+def _confusions(summary: Mapping[str, Any], cells: Sequence[tuple[int, int, int]]) -> list[dict[str, Any]]:
+    """Return the most frequent confusions, where there are too many classes for a matrix."""
+    classes = summary["classes"]
+    if len(classes) <= _WIDEST_MATRIX:
+        return []
+    return [
+        {"name": classes[true], "taken": classes[taken], "n": n, "view": _cell_id(true, taken)}
+        for true, taken, n in cells
+    ]
 
 
 def _curve(summary: Mapping[str, Any]) -> list[dict[str, float]]:
@@ -230,30 +247,29 @@ def _learning(summary: Mapping[str, Any]) -> list[dict[str, Any]]:
     def up(value: float) -> float:
         return float(round(200 * (1 - (value - lowest) / max(1 - lowest, 0.1)), 1))
 
+    places = [round(300 * (math.log(n) - first) / max(last - first, 1e-9), 1) for n, _ in points]
     return [
         {
             "n": n,
-            "x": round(300 * (math.log(n) - first) / max(last - first, 1e-9), 1),
+            "x": x,
+            "apart": i == 0 or x - places[i - 1] >= _LEAST_APART,
             "y": up(accuracy["mean"]),
             "low": up(accuracy["low"]),
             "high": up(accuracy["high"]),
-            "mean": accuracy["mean"],
             "floor": lowest,
+            "accuracy": accuracy,
         }
-        for n, accuracy in points
+        for i, (x, (n, accuracy)) in enumerate(zip(places, points, strict=True))
     ]
 
 
-def _split_line(text: str) -> tuple[str, str]:
-    return text[:10].strip(), text[10:].strip()
-
-
-def _utf8(value: Any) -> Any:
-    """Return plain values whose texts can be written as UTF-8."""
-    if isinstance(value, str):
-        return utf8_text(value)
-    if isinstance(value, Mapping):
-        return {utf8_text(str(name)): _utf8(one) for name, one in value.items()}
-    if isinstance(value, list | tuple):
-        return [_utf8(one) for one in value]
-    return value
+def _facts(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return the lines of the terminal as (what, text); a line without a name goes on with the one before."""
+    facts: list[tuple[str, str]] = []
+    for label, text in map(line_parts, fact_lines(summary)):
+        parts = "; ".join(part.strip() for part in text.split("   ") if part.strip())
+        if label or not facts:
+            facts.append((label, parts))
+        else:
+            facts[-1] = (facts[-1][0], f"{facts[-1][1]}; {parts}")
+    return facts

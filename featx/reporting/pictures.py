@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from featx.classifier import Classifier
-from featx.errors import DatasetNotFoundError, ImageError, StoreError
-from featx.images import Guard, encode_thumbnail
+from featx.errors import DatasetNotFoundError, StoreError
+from featx.images import draw_thumbnails, encode_thumbnail
 from featx.runtime import Runtime
 from featx.spec import FeatureSpec
 from featx.store import FeatureStore, keys_of
 
-_SIDE = 72
-_MEGABYTES = 1000
+_SIDE = 96
 
 
 class Pictures:
@@ -31,6 +29,11 @@ class Pictures:
         The data set's folder or manifest; without it no picture is found.
     runtime : Runtime
 
+    Attributes
+    ----------
+    root : path or None
+        What sample ids are relative to.
+
     Raises
     ------
     DatasetNotFoundError
@@ -40,13 +43,13 @@ class Pictures:
     def __init__(self, classifier: Classifier, data: Path | None, runtime: Runtime) -> None:
         if data is not None and not data.exists():
             raise DatasetNotFoundError(f"no such file or folder: {data}")
-        self._root = None if data is None else data if data.is_dir() else data.parent
+        self.root = None if data is None else data if data.is_dir() else data.parent
         self._known = {row.tobytes() for row in classifier.content_hashes}
         self._spec = classifier.spec
         self._runtime = runtime
 
     def draw(self, sample_ids: Sequence[str]) -> tuple[list[bytes | None], NDArray[np.float32] | None]:
-        """Return a thumbnail of each picture, JPEG of 72 pixels, and their features.
+        """Return a thumbnail of each picture, JPEG of at most 96 pixels, and their features.
 
         Returns
         -------
@@ -57,31 +60,17 @@ class Pictures:
         """
         contents: list[bytes | None] = [None] * len(sample_ids)
         thumbnails: list[bytes | None] = [None] * len(sample_ids)
-        if self._root is None:
+        if self.root is None:
             return thumbnails, None
-        root = self._root
-
-        with Guard(megabytes=_MEGABYTES) as guard, ThreadPoolExecutor(self._runtime.n_workers) as pool:
-            jobs = [pool.submit(self._draw_one, root / sample_id, guard) for sample_id in sample_ids]
-            for number, job in enumerate(jobs):
-                contents[number], thumbnails[number] = job.result()
-                self._runtime.progress("thumbnails", number + 1, len(jobs))
-        return thumbnails, _features(self._runtime.cache, self._spec, contents)
-
-    def _draw_one(self, path: Path, guard: Guard) -> tuple[bytes | None, bytes | None]:
-        try:
-            data = path.read_bytes()
-        except OSError:
-            return None, None
-        content = hashlib.sha256(data).digest()
-        if content not in self._known:
-            return None, None
-        how = {"size": _SIDE, "resize": "pad", "white": self._spec.white, "page": self._spec.page}
-        try:
-            prepared = guard.prepare(data, **how, max_pixels=self._runtime.max_pixels)
-        except ImageError:
-            return content, None
-        return content, encode_thumbnail(prepared.pixels)
+        runtime, spec = self._runtime, self._spec
+        paths = [self.root / sample_id for sample_id in sample_ids]
+        how: dict[str, Any] = {"white": spec.white, "page": spec.page, "max_pixels": runtime.max_pixels}
+        for number, drawn in enumerate(draw_thumbnails(paths, _SIDE, workers=runtime.n_workers, **how)):
+            if drawn.content_hash in self._known:
+                contents[number] = drawn.content_hash
+                thumbnails[number] = None if drawn.pixels is None else encode_thumbnail(drawn.pixels)
+            runtime.progress("thumbnails", number + 1, len(sample_ids))
+        return thumbnails, _features(runtime.cache, spec, contents)
 
 
 def _features(cache: Path, spec: FeatureSpec, contents: Sequence[bytes | None]) -> NDArray[np.float32] | None:

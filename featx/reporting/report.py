@@ -9,8 +9,9 @@ from typing import Any
 from featx.classifier import Classifier
 from featx.errors import ClassifierError
 from featx.output import check_output
-from featx.reporting.page import render_page
+from featx.reporting.page import report_page
 from featx.reporting.pictures import Pictures
+from featx.reporting.provenance import provenance
 from featx.reporting.suspects import list_suspects, write_suspects
 from featx.reporting.terminal import full_lines
 from featx.runtime import Runtime
@@ -101,7 +102,7 @@ def report(
         write_suspects(table, rows)
     if page is not None:
         pictures = Pictures(classifier, None if data is None else Path(data), runtime)
-        text = render_page(classifier, summary, rows, pictures)
+        text = report_page(classifier, summary, rows, pictures)
         write_whole(page, lambda temporary: _write_page(temporary, text))
     return Report(summary)
 
@@ -129,5 +130,5 @@ def _summary(classifier: Classifier, suspects: list[dict[str, Any]]) -> dict[str
             "precision": spec.precision,
             "weights": spec.weights,
         },
-        "versions": dict(classifier.versions),
+        **provenance(classifier),
     }

@@ -12,9 +12,31 @@ _FEW = 4
 _WIDEST_MATRIX = 12
 
 
+class Line(str):
+    """A labelled line of a terminal that remembers its parts, for pages.
+
+    Parameters
+    ----------
+    label, text : str
+    """
+
+    label: str
+    text: str
+
+    def __new__(cls, label: str, text: str) -> Line:
+        made = super().__new__(cls, f"{label:<10} {text}")
+        made.label, made.text = label, text
+        return made
+
+
 def line(label: str, text: str) -> str:
     """Return one labelled line."""
-    return f"{label:<10} {text}"
+    return Line(label, text)
+
+
+def line_parts(text: str) -> tuple[str, str]:
+    """Return label and text of a line."""
+    return (text.label, text.text) if isinstance(text, Line) else ("", text)
 
 
 def extraction_lines(extraction: Mapping[str, Any]) -> list[str]:
@@ -170,9 +192,18 @@ def full_lines(summary: Mapping[str, Any]) -> list[str]:
         line("pixels", f"{features['size']} x {features['size']} by {features['resize']}"),
         line("engine", f"{features['engine']} {features['precision']}"),
         line("learnt on", f"{summary['n_images']:,} pictures in {summary['n_groups']:,} groups"),
-        *evaluation_lines(summary),
+        *fact_lines(summary),
     ]
-    lines += _outside_lines(summary["on"])
+    cv = summary["cv"]
+    if cv is None:
+        return lines
+    lines += _suspect_lines(summary)
+    return [*lines, "", *_class_table(cv["per_class"]), "", *_confusion_table(summary["classes"], cv["confusion"])]
+
+
+def fact_lines(summary: Mapping[str, Any]) -> list[str]:
+    """Say how good a classifier is, in all figures that are not of single classes or pictures."""
+    lines = evaluation_lines(summary) + _outside_lines(summary["on"])
     cv = summary["cv"]
     if cv is None:
         return lines
@@ -181,9 +212,7 @@ def full_lines(summary: Mapping[str, Any]) -> list[str]:
     reliability = summary["reliability"]
     if reliability is not None:
         lines.append(line("reliable", f"Brier {reliability['brier']:.3f}, calibration error {reliability['ece']:.3f}"))
-    lines += _learning_lines(summary["learning_curve"])
-    lines += _suspect_lines(summary)
-    return [*lines, "", *_class_table(cv["per_class"]), "", *_confusion_table(summary["classes"], cv["confusion"])]
+    return lines + _learning_lines(summary["learning_curve"])
 
 
 def _learning_lines(curve: Mapping[str, Any] | None) -> list[str]:

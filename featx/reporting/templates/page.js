@@ -1,12 +1,17 @@
 "use strict";
 const data = JSON.parse(document.getElementById("data").textContent);
 const byId = (id) => document.getElementById(id);
+const AT_A_TIME = 60;
 
 function element(name, text, parent) {
   const made = document.createElement(name);
   if (text !== null) made.textContent = text;
   if (parent) parent.append(made);
   return made;
+}
+
+function press(button, pressed) {
+  button.setAttribute("aria-pressed", String(pressed));
 }
 
 function picture(number) {
@@ -16,77 +21,188 @@ function picture(number) {
     const image = element("img", null, figure);
     image.src = "data:image/jpeg;base64," + one.thumb;
     image.alt = one.path;
-    image.width = image.height = 72;
   } else {
     element("div", "not found", figure).className = "lost";
   }
   const caption = element("figcaption", null, figure);
-  element("b", data.classes[one.label], caption);
-  if (one.taken !== one.label) element("span", " taken for " + data.classes[one.taken], caption);
-  const doubt = one.likeliest === one.taken ? "" : data.classes[one.likeliest] + " ";
-  element("span", " (" + doubt + (100 * one.confidence).toFixed(0) + " %)", caption);
-  element("small", one.path, caption);
+  const said = element("span", null, caption);
+  said.className = "said";
+  element("b", null, said).append(element("bdi", data.classes[one.label]));
+  if (one.taken !== one.label) said.append(" taken for ", element("bdi", data.classes[one.taken]));
+  const percent = (100 * one.confidence).toFixed(0) + " %";
+  if (one.likeliest === one.taken) said.append(" (" + percent + ")");
+  else said.append(" (", element("bdi", data.classes[one.likeliest]), " " + percent + ")");
+  said.title = said.textContent;
+  element("small", one.path, caption).title = one.path;
   return figure;
 }
 
-function show(id, scroll) {
+// Pictures: a view is shown from its first pictures on, more when asked for.
+
+let current = null;
+let opener = null;
+
+function grow() {
+  const shown = byId("gallery").childElementCount;
+  byId("gallery").append(...current.pictures.slice(shown, shown + AT_A_TIME).map(picture));
+  const rest = current.pictures.length - byId("gallery").childElementCount;
+  byId("more").hidden = rest <= 0;
+  byId("more").textContent = "show " + Math.min(rest, AT_A_TIME) + " more";
+  return byId("gallery").children[shown];
+}
+
+function show(id) {
   const view = data.views.find((one) => one.id === id);
   if (!view) return false;
+  current = view;
   byId("view-title").textContent = view.title;
-  const shown = view.pictures.length;
-  const part = shown < view.n ? " " + shown.toLocaleString("en") + " of them are shown." : "";
-  byId("view-text").textContent = view.n.toLocaleString("en") + (view.n === 1 ? " picture. " : " pictures. ") + view.text + part;
-  byId("gallery").replaceChildren(...view.pictures.map(picture));
-  for (const button of document.querySelectorAll("button[data-view]"))
-    button.setAttribute("aria-pressed", String(button.dataset.view === id));
-  if (scroll) byId("pictures").scrollIntoView();
+  const few = view.pictures.length < view.n ? " " + view.pictures.length.toLocaleString("en") + " of them are on this page." : "";
+  byId("view-text").textContent = view.n.toLocaleString("en") + (view.n === 1 ? " picture. " : " pictures. ") + view.text + few;
+  byId("gallery").replaceChildren();
+  grow();
+  for (const button of document.querySelectorAll("button[data-view]")) press(button, button.dataset.view === id);
   return true;
 }
 
 for (const button of document.querySelectorAll("button[data-view]"))
   button.addEventListener("click", () => {
     history.replaceState(null, "", "#" + button.dataset.view);
-    show(button.dataset.view, button.closest("table") !== null);
+    show(button.dataset.view);
+    opener = button.closest("table") ? button : null;
+    byId("back").hidden = opener === null;
+    if (opener) {
+      byId("pictures").scrollIntoView();
+      byId("view-title").parentElement.focus({ preventScroll: true });
+    }
   });
 
-function colour(one, byError) {
-  if (byError) return one.label === one.taken ? "var(--quiet)" : "var(--bad)";
-  return "hsl(" + ((one.label * 137.5) % 360).toFixed(0) + " 65% 50%)";
+if (byId("gallery")) {
+  byId("back").addEventListener("click", () => opener.focus());
+  byId("more").addEventListener("click", () => {
+    const first = grow();
+    first.tabIndex = -1;
+    first.focus({ preventScroll: true });
+  });
 }
 
-function drawMap() {
-  const svg = byId("map");
-  if (!svg) return;
-  const space = "http://www.w3.org/2000/svg";
-  const byError = byId("by-error").getAttribute("aria-pressed") === "true";
-  svg.replaceChildren(...data.map.map(([x, y, number]) => {
-    const one = data.pictures[number];
-    const dot = document.createElementNS(space, "circle");
-    dot.setAttribute("cx", 10 + 580 * x);
-    dot.setAttribute("cy", 390 - 380 * y);
-    dot.setAttribute("r", byError && one.label !== one.taken ? 5 : 3.5);
-    dot.style.fill = colour(one, byError);
-    dot.addEventListener("pointerenter", () => byId("map-picture").replaceChildren(picture(number)));
-    return dot;
+// The matrix is one stop of the Tab key; arrow keys go on to the next number in their direction.
+
+for (const table of document.querySelectorAll(".matrix")) {
+  const rows = [...table.tBodies[0].rows].map((row) => [...row.cells].slice(1).map((cell) => cell.firstElementChild));
+  const steps = { ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowUp: [-1, 0], ArrowDown: [1, 0] };
+  const buttons = [...table.querySelectorAll("button")];
+  const reach = (button) => buttons.forEach((one) => (one.tabIndex = one === button ? 0 : -1));
+  reach(buttons[0]);
+  rows.forEach((row, y) => row.forEach((button, x) => {
+    if (!button) return;
+    button.addEventListener("focus", () => reach(button));
+    button.addEventListener("keydown", (event) => {
+      const step = steps[event.key];
+      if (!step) return;
+      event.preventDefault();
+      let [i, j] = [y + step[0], x + step[1]];
+      while (rows[i] && j in rows[i] && !rows[i][j]) [i, j] = [i + step[0], j + step[1]];
+      if (rows[i] && rows[i][j]) rows[i][j].focus();
+    });
   }));
 }
 
-const legend = byId("legend");
-if (legend)
-  data.classes.forEach((name, label) => {
-    const item = element("li", null, legend);
-    element("i", null, item).style.background = colour({ label: label }, false);
-    element("span", name, item);
-  });
+// The map: one dot a picture; the pointer takes the nearest, arrow keys the nearest in their direction.
 
-for (const name of ["by-label", "by-error"]) {
-  const button = byId(name);
-  if (button)
-    button.addEventListener("click", () => {
-      for (const other of ["by-label", "by-error"]) byId(other).setAttribute("aria-pressed", String(other === name));
-      drawMap();
-    });
+const svg = byId("map");
+const dots = [];
+let here = null;
+let alone = null;
+
+function isMistake(one) {
+  return one.label !== one.taken;
 }
-drawMap();
+
+function colour(one, byError) {
+  if (byError) return isMistake(one) ? "var(--bad)" : "var(--quiet)";
+  return "hsl(" + ((one.label * 137.5) % 360).toFixed(0) + " 65% 50%)";
+}
+
+function colourMap() {
+  const byError = byId("by-error").getAttribute("aria-pressed") === "true";
+  for (const dot of dots) {
+    dot.mark.setAttribute("r", byError && isMistake(dot.one) ? 5 : 3.5);
+    dot.mark.style.fill = colour(dot.one, byError);
+    dot.mark.style.fillOpacity = byError && !isMistake(dot.one) ? 0.35 : 1;
+    dot.mark.classList.toggle("faded", alone !== null && dot.one.label !== alone);
+  }
+}
+
+function choose(dot) {
+  if (!dot || dot === here) return;
+  if (here) here.mark.classList.remove("here");
+  here = dot;
+  dot.mark.classList.add("here");
+  svg.append(dot.mark);
+  byId("map-picture").replaceChildren(picture(dot.number));
+}
+
+function nearest(cost) {
+  let [best, least] = [null, Infinity];
+  for (const dot of dots) {
+    if (alone !== null && dot.one.label !== alone) continue;
+    const value = cost(dot);
+    if (value < least) [best, least] = [dot, value];
+  }
+  return best;
+}
+
+function pointed(event) {
+  const at = new DOMPoint(event.clientX, event.clientY).matrixTransform(svg.getScreenCTM().inverse());
+  const dot = nearest((one) => Math.hypot(one.x - at.x, one.y - at.y));
+  if (dot && Math.hypot(dot.x - at.x, dot.y - at.y) < 25) choose(dot);
+}
+
+function stepped(event) {
+  const [dx, dy] = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }[event.key] || [0, 0];
+  if (!dx && !dy) return;
+  event.preventDefault();
+  const from = here || { x: 300, y: 200 };
+  choose(nearest((one) => {
+    const along = (one.x - from.x) * dx + (one.y - from.y) * dy;
+    const aside = Math.abs((one.x - from.x) * dy) + Math.abs((one.y - from.y) * dx);
+    return along > 0 ? along + 2 * aside : Infinity;
+  }));
+}
+
+if (svg) {
+  for (const [x, y, number] of data.map) {
+    const mark = document.createElementNS("http://www.w3.org/2000/svg", "circle");
+    const dot = { x: 10 + 580 * x, y: 390 - 380 * y, number, one: data.pictures[number], mark };
+    mark.setAttribute("cx", dot.x);
+    mark.setAttribute("cy", dot.y);
+    dots.push(dot);
+  }
+  dots.sort((a, b) => isMistake(a.one) - isMistake(b.one)); // mistakes lie on top
+  svg.append(...dots.map((dot) => dot.mark));
+  svg.addEventListener("pointermove", pointed);
+  svg.addEventListener("pointerdown", pointed);
+  svg.addEventListener("keydown", stepped);
+  data.classes.forEach((name, label) => {
+    const button = element("button", null, element("li", null, byId("legend")));
+    button.type = "button";
+    press(button, false);
+    element("i", null, button).style.background = colour({ label }, false);
+    element("bdi", name, button);
+    button.title = name;
+    button.addEventListener("click", () => {
+      alone = alone === label ? null : label;
+      byId("legend").querySelectorAll("button").forEach((one, i) => press(one, i === alone));
+      colourMap();
+    });
+  });
+  for (const name of ["by-label", "by-error"])
+    byId(name).addEventListener("click", () => {
+      for (const other of ["by-label", "by-error"]) press(byId(other), other === name);
+      colourMap();
+    });
+  colourMap();
+}
+
 const first = data.views.find((view) => view.n > 0);
-if (first && !show(decodeURIComponent(location.hash.slice(1)), false)) show(first.id, false);
+if (first && !show(location.hash.slice(1))) show(first.id);

@@ -1,0 +1,69 @@
+"""Pages in a browser: ``python -m benchmarks.pages MODEL DATA``.
+
+The report of a model and a gallery of its pictures, as pages and as PNG: megabytes, seconds to write, and for pages the
+seconds until a headless Chromium has loaded and drawn them. Features come from the cache. Prints a Markdown table, then
+JSON.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from benchmarks.processes import median, print_head, print_json, print_row
+from featx.prediction import load, predict
+from featx.reporting import report
+from featx.runtime import Runtime
+from tests.browser import Browser
+
+_DRAWN = "new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("model", type=Path)
+    parser.add_argument("data", type=Path)
+    parser.add_argument("--rounds", type=int, default=5)
+    arguments = parser.parse_args()
+    runtime = Runtime(Path(os.environ.get("FEATX_CACHE", "cache")))
+    model = load(arguments.model)
+    rows = []
+    with tempfile.TemporaryDirectory() as folder:
+        page, gallery, sheet = (Path(folder) / name for name in ("report.html", "gallery.html", "gallery.png"))
+        makers: dict[Path, Callable[[], object]] = {
+            page: lambda: report(model, html=page, data=arguments.data, runtime=runtime),
+            gallery: lambda: predict(model, arguments.data, gallery=gallery, runtime=runtime),
+            sheet: lambda: predict(model, arguments.data, gallery=sheet, runtime=runtime),
+        }
+        print_head("file", "pictures", "MB", "seconds to write", "seconds to open")
+        for file, make in makers.items():
+            started = time.monotonic()
+            make()
+            written = time.monotonic() - started
+            opened = _seconds_to_open(file, arguments.rounds) if file.suffix == ".html" else None
+            row = (file.name, len(model.content_hashes), file.stat().st_size / 1e6, written, opened)
+            rows.append(row)
+            print_row(*("" if value is None else value for value in row))
+    print_json({"rows": rows})
+
+
+def _seconds_to_open(file: Path, rounds: int) -> float:
+    """Return the median over new processes, from the address to the frame after the load event."""
+    seconds = []
+    for _ in range(rounds):
+        with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
+            browser = Browser(Path(profile) / "profile")
+            browser.open("about:blank")
+            started = time.monotonic()
+            browser.open(file.as_uri()).run(_DRAWN)
+            seconds.append(time.monotonic() - started)
+            browser.close()
+    return median(seconds)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,201 @@
+"""A sheet of predicted pictures with their labels and confidences: a page, or one picture."""
+
+from __future__ import annotations
+
+import base64
+import os
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from featx.errors import OutputError
+from featx.images import Thumbnail, draw_thumbnails, encode_thumbnail
+from featx.output import check_output, render_page
+from featx.prediction.choosing import Choice, Tile
+from featx.prediction.sheet import Cell, draw_contact_sheet
+from featx.prediction.writing import Row
+from featx.runtime import Runtime
+from featx.spec import FeatureSpec
+from featx.store import write_whole
+
+_STATUSES = ("ok", "rejected", "skipped")
+
+
+@dataclass(frozen=True)
+class _Limits:
+    """Pictures that a sheet shows at most, and their longer side in pixels."""
+
+    most: int
+    side: int
+
+
+_PAGE = _Limits(2000, 128)
+_PICTURE = _Limits(200, 160)
+_KINDS = {".html": _PAGE, ".htm": _PAGE, ".png": _PICTURE}
+
+
+class Gallery:
+    """Collects pictures as they are predicted and writes a sheet of them.
+
+    Parameters
+    ----------
+    file : path
+        ``.html`` or ``.png``.
+    given : sequence of path
+        What is predicted.
+    overwrite : bool
+        Replace a file that exists.
+
+    Raises
+    ------
+    OutputError
+        Another kind of file, a file that exists, no such folder, or a picture among the pictures.
+    """
+
+    def __init__(self, file: Path, given: Sequence[str | Path], overwrite: bool) -> None:
+        check_output(file, _KINDS, overwrite, "--gallery")
+        self._file = file
+        self._limits = _KINDS[file.suffix.lower()]
+        if self._limits is _PICTURE:
+            _refuse_among(file, given)
+        self._choice = Choice(self._limits.most)
+        self._n_seen = 0
+
+    def add(self, rows: Sequence[Row]) -> None:
+        """Consider the rows of a table of predictions."""
+        self._choice.add(rows)
+        self._n_seen += sum(bool(row[4]) for row in rows)
+
+    def write(self, title: str, classes: Sequence[str], spec: FeatureSpec, runtime: Runtime) -> int:
+        """Draw the sheet, write it, and return how many pictures it shows.
+
+        Parameters
+        ----------
+        title : str
+            The model, for people.
+        classes : sequence of str
+        spec : FeatureSpec
+            How pictures are decoded.
+        runtime : Runtime
+        """
+        order = {name: number for number, name in enumerate(classes)}
+        tiles = sorted(
+            self._choice.tiles(),
+            key=lambda tile: (_STATUSES.index(tile.status), order.get(tile.label, 0), tile.confidence or 0.0),
+        )
+        facts = self._facts(len(tiles))
+        drawn = _with_thumbnails(tiles, self._limits.side, spec, runtime)
+        if self._limits is _PICTURE:
+            cells = (_cell(tile, thumbnail) for tile, thumbnail in drawn)
+            head = [title, *facts, "By class, the least confident first"]
+            sheet = draw_contact_sheet(head, cells, len(tiles), self._limits.side)
+            write_whole(self._file, lambda temporary: sheet.save(temporary, "PNG"))
+        else:
+            text = _page(title, facts, classes, self._choice.counts, tiles, drawn)
+            write_whole(self._file, lambda temporary: _write_text(temporary, text))
+        return len(tiles)
+
+    def _facts(self, n_shown: int) -> list[str]:
+        n, by_status = self._choice.n, Counter[str]()
+        for (status, _), count in self._choice.counts.items():
+            by_status[status] += count
+        parts = [f"{by_status['ok']:,} predicted"]
+        parts += [f"{by_status[status]:,} {status}" for status in _STATUSES[1:] if by_status[status]]
+        facts = [f"{_pictures(n)}: {', '.join(parts)}"]
+        if self._n_seen:
+            said = "their scores say nothing about new pictures"
+            facts.append(f"{self._n_seen:,} of them (marked seen) were used to fit this model; {said}")
+        if n_shown < n:
+            kinds = "of each class, of the rejected and of the skipped as many as there are, or else equally many"
+            facts.append(f"{n_shown:,} are shown, {n - n_shown:,} are not: {kinds}, picked at random (always the same)")
+        return facts
+
+
+def _pictures(n: int) -> str:
+    return "1 picture" if n == 1 else f"{n:,} pictures"
+
+
+def _refuse_among(file: Path, given: Sequence[str | Path]) -> None:
+    for path in given:
+        if os.path.isdir(path) and file.parent.resolve().is_relative_to(Path(path).resolve()):
+            raise OutputError(
+                f"--gallery {file}: it would lie among the pictures of {path} and be taken for one of them next time; "
+                "choose another folder, or an .html file"
+            )
+
+
+def _with_thumbnails(
+    tiles: Sequence[Tile], side: int, spec: FeatureSpec, runtime: Runtime
+) -> Iterator[tuple[Tile, Thumbnail]]:
+    paths = [Path(tile.path) for tile in tiles]
+    how: dict[str, Any] = {"white": spec.white, "page": spec.page, "max_pixels": runtime.max_pixels}
+    thumbnails = draw_thumbnails(paths, side, workers=runtime.n_workers, **how)
+    for number, pair in enumerate(zip(tiles, thumbnails, strict=True), 1):
+        yield pair
+        runtime.progress("thumbnails", number, len(tiles))
+
+
+def _percent(tile: Tile) -> str:
+    return "" if tile.confidence is None else f"{100 * tile.confidence:.0f} %"
+
+
+def _cell(tile: Tile, thumbnail: Thumbnail) -> Cell:
+    seen = "  seen" if tile.seen else ""
+    if tile.status == "ok":
+        heading, reason = f"{tile.label}  {_percent(tile)}{seen}", ""
+    else:
+        heading, reason = f"{tile.status}{seen}", tile.reason
+    return Cell(thumbnail.pixels, heading, Path(tile.path).name, reason, alarming=tile.status != "ok")
+
+
+def _page(
+    title: str,
+    facts: Sequence[str],
+    classes: Sequence[str],
+    counts: Counter[tuple[str, str]],
+    tiles: Sequence[Tile],
+    drawn: Iterator[tuple[Tile, Thumbnail]],
+) -> str:
+    folder = _common_folder(tiles)
+    numbers = {name: number for number, name in enumerate(classes)}
+    shown = Counter(tile.kind for tile in tiles)
+    labels = [(name, shown["ok", name], counts["ok", name]) for name in classes]
+    others = [(status, shown[status, ""], counts[status, ""]) for status in _STATUSES[1:]]
+    return render_page(
+        "featx.prediction",
+        "gallery",
+        title=title,
+        facts=facts,
+        folder=folder,
+        classes=[{"number": numbers[name], "name": name, "shown": n, "n": of} for name, n, of in labels if of],
+        statuses=[{"name": name, "shown": n, "n": of} for name, n, of in others if of],
+        n_ok=sum(tile.status == "ok" for tile in tiles),
+        n_seen=sum(tile.seen is True for tile in tiles),
+        n_new=sum(tile.seen is False for tile in tiles),
+        tiles=[_entry(tile, thumbnail, folder, numbers) for tile, thumbnail in drawn],
+    )
+
+
+def _entry(tile: Tile, thumbnail: Thumbnail, folder: str | None, numbers: Mapping[str, int]) -> dict[str, Any]:
+    pixels = thumbnail.pixels
+    return {
+        **asdict(tile),
+        "name": tile.path if folder is None else os.path.relpath(tile.path, folder),
+        "number": numbers.get(tile.label, ""),
+        "percent": _percent(tile),
+        "thumb": None if pixels is None else base64.b64encode(encode_thumbnail(pixels)).decode(),
+    }
+
+
+def _common_folder(tiles: Sequence[Tile]) -> str | None:
+    """Return the folder that all pictures are below, None if there is none to name."""
+    try:
+        return os.path.commonpath([os.path.dirname(tile.path) for tile in tiles]) or None
+    except ValueError:  # relative and absolute paths, other drives, no picture
+        return None
+
+
+def _write_text(path: Path, text: str) -> None:
+    path.write_text(text, encoding="utf-8")

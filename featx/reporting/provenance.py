@@ -1,0 +1,38 @@
+"""Where a classifier comes from: its recipe in full, the pictures it learnt from, its file and the libraries."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from featx.classifier import Classifier
+
+
+def provenance(classifier: Classifier) -> dict[str, Any]:
+    """Return the keys ``recipe``, ``contents``, ``file`` and ``versions`` of ``featx report --json``.
+
+    ``contents`` is the SHA-256 over the sorted SHA-256 of the different files learnt from: equal for the same
+    pictures, wherever they lie. ``file`` is None for a classifier in memory, or whose file is gone.
+    """
+    distinct = np.unique(classifier.content_hashes, axis=0)
+    spec = classifier.spec
+    return {
+        "recipe": {"id": spec.id, **json.loads(spec.to_json())},
+        "contents": {"n": len(distinct), "sha256": hashlib.sha256(distinct.tobytes()).hexdigest()},
+        "file": None if classifier.file is None else _file(Path(classifier.file)),
+        "versions": dict(classifier.versions),
+    }
+
+
+def _file(path: Path) -> dict[str, Any] | None:
+    try:
+        content, modified = path.read_bytes(), path.stat().st_mtime
+    except OSError:
+        return None
+    written = datetime.fromtimestamp(modified, UTC).isoformat(timespec="seconds")
+    return {"sha256": hashlib.sha256(content).hexdigest(), "n_bytes": len(content), "modified": written}
