@@ -10,6 +10,10 @@ from typing import Any
 
 from featx.errors import EngineError
 
+OPENVINO_BATCH = 4
+"""Pictures per execution of an OpenVINO graph. Fixed and padded, so that a picture's bits do not depend on its
+neighbours; and small: several executions run side by side, one on each processor."""
+
 
 def start_keras() -> None:
     """Import Keras and TensorFlow (5 to 9 s); later calls return at once.

@@ -7,14 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from featx.errors import EngineError
-from featx.libraries import start_openvino
+from featx.libraries import OPENVINO_BATCH, start_openvino
 
 if TYPE_CHECKING:
     import keras  # not when a kept graph is run
-
-BATCH = 4
-"""Pictures per execution. Fixed and padded, so that a picture's bits do not depend on its neighbours; and small:
-several executions run side by side, one on each processor."""
 
 
 def convert_network(network: keras.Model) -> bytes:
@@ -33,7 +29,7 @@ def convert_network(network: keras.Model) -> bytes:
     import tensorflow as tf
 
     ov = start_openvino()
-    signature = [tf.TensorSpec((BATCH, *network.input_shape[1:]), tf.uint8)]
+    signature = [tf.TensorSpec((OPENVINO_BATCH, *network.input_shape[1:]), tf.uint8)]
     function = tf.function(lambda pixels: network(pixels, training=False), input_signature=signature)
     return pack(ov.convert_model(function.get_concrete_function()))
 

@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from featx.engines.graph import BATCH, unpack
+from featx.engines.graph import unpack
 from featx.engines.processor import n_processors, processor_name
 from featx.errors import EngineError
-from featx.libraries import start_openvino
+from featx.libraries import OPENVINO_BATCH, start_openvino
 
 _HINTS = {"float32": "f32", "bfloat16": "bf16", "int8": "f32"}
 _UNDER_WAY = 2
@@ -87,10 +87,10 @@ class OpenVINOEngine:
 
     def _start(self, pixels: NDArray[np.uint8]) -> _Batch:
         batch = _Batch(len(pixels), self.feature_dim)
-        for start in range(0, len(pixels), BATCH):
-            part = pixels[start : start + BATCH]
-            if len(part) < BATCH:
-                part = np.concatenate([part, np.zeros((BATCH - len(part), *part.shape[1:]), np.uint8)])
+        for start in range(0, len(pixels), OPENVINO_BATCH):
+            part = pixels[start : start + OPENVINO_BATCH]
+            if len(part) < OPENVINO_BATCH:
+                part = np.concatenate([part, np.zeros((OPENVINO_BATCH - len(part), *part.shape[1:]), np.uint8)])
             self._queue.start_async({0: part}, (batch, start))  # waits while all executions are busy
         return batch
 

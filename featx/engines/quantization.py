@@ -9,9 +9,9 @@ from contextlib import redirect_stderr, redirect_stdout
 import numpy as np
 from numpy.typing import NDArray
 
-from featx.engines.graph import BATCH, pack, unpack
+from featx.engines.graph import pack, unpack
 from featx.errors import EngineError, MissingExtraError
-from featx.libraries import start_openvino
+from featx.libraries import OPENVINO_BATCH, start_openvino
 
 
 def quantize_graph(graph: bytes, pixels: NDArray[np.uint8]) -> bytes:
@@ -36,9 +36,11 @@ def quantize_graph(graph: bytes, pixels: NDArray[np.uint8]) -> bytes:
         import nncf
     except ImportError:
         raise MissingExtraError('int8 needs NNCF: pip install "featx[int8]"') from None
-    batches = [pixels[start : start + BATCH] for start in range(0, len(pixels) - BATCH + 1, BATCH)]
+    batches = [
+        pixels[start : start + OPENVINO_BATCH] for start in range(0, len(pixels) - OPENVINO_BATCH + 1, OPENVINO_BATCH)
+    ]
     if not batches:
-        raise EngineError(f"int8 needs {BATCH} usable pictures to set its ranges; there are {len(pixels)}")
+        raise EngineError(f"int8 needs {OPENVINO_BATCH} usable pictures to set its ranges; there are {len(pixels)}")
     nncf.set_log_level(logging.ERROR)
     silence = io.StringIO()
     try:

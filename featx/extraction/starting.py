@@ -33,7 +33,7 @@ MIN_AGREEMENT = 0.995
 Locate = Callable[[], Path | None]
 """Returns the weight file or local network of a recipe; called only if the network must be built."""
 
-_GRAPH_VERSION = 2
+_GRAPH_VERSION = 3
 _GRAPH_FIELDS = ("backbone", "weights", "preprocess", "size", "layer", "pooling", "layout")
 _GRAPH_LIBRARIES = ("keras", "tensorflow", "openvino")
 
