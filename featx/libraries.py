@@ -51,6 +51,16 @@ def start_openvino() -> Any:
     return openvino
 
 
+def openvino_reason(error: Exception) -> str:
+    """Return the line of one of OpenVINO's errors that says what is wrong; the others say where it was noticed."""
+    lines = [line.strip(" -") for line in str(error).splitlines() if line.strip()]
+    told = [line for line in lines if not line.startswith(_NOTICED)]
+    return next(iter(told), type(error).__name__)
+
+
+_NOTICED = ("Exception from", "Check '", "FrontEnd API failed", "Model wasn't fully converted", "Summary:")
+
+
 @contextlib.contextmanager
 def _quiet_native_stderr() -> Iterator[None]:
     """Put aside what native code writes to file descriptor 2: TensorFlow does so before any log level counts."""

@@ -9,6 +9,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from featx import engines
 from featx.backbones import build_network, find_source
 from featx.engines import convert, has_bfloat16, resolve_engine, start_openvino_engine
 from featx.errors import EngineError, WeightsError
@@ -121,15 +122,32 @@ def test_nobody_is_called():
 @pytest.mark.parametrize(
     ("asked", "chosen"),
     [
-        (("auto", "float32"), ("openvino", "float32")),
-        (("openvino", "auto"), ("openvino", "auto")),
-        (("auto", "auto", "cpu"), ("openvino", "auto")),
-        (("auto", "bfloat16"), ("openvino", "bfloat16")),
-        (("auto", "auto", "gpu:1"), ("tensorflow", "float32")),
-        (("tensorflow", "auto", "cpu"), ("tensorflow", "float32")),
+        (("auto", "float32"), "openvino"),
+        (("openvino", "auto"), "openvino"),
+        (("auto", "auto", "cpu"), "openvino"),
+        (("auto", "bfloat16"), "openvino"),
+        (("auto", "auto", "gpu:1"), "tensorflow"),
+        (("tensorflow", "auto", "cpu"), "tensorflow"),
     ],
 )
-def test_what_is_chosen(asked, chosen):
+def test_what_is_chosen(asked, chosen, monkeypatch):
+    monkeypatch.setattr(engines, "_has_nvidia_gpu", lambda: False)
+    assert resolve_engine(*asked) == chosen
+
+
+@pytest.mark.parametrize(
+    ("asked", "chosen"),
+    [
+        (("auto", "auto"), "tensorflow"),
+        (("auto", "float32"), "tensorflow"),
+        (("auto", "bfloat16"), "tensorflow"),
+        (("auto", "int8"), "openvino"),
+        (("auto", "float32", "cpu"), "openvino"),
+        (("openvino", "auto"), "openvino"),
+    ],
+)
+def test_what_is_chosen_where_there_is_a_gpu(asked, chosen, monkeypatch):
+    monkeypatch.setattr(engines, "_has_nvidia_gpu", lambda: True)
     assert resolve_engine(*asked) == chosen
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from featx.backbones.pixels import pixel_scaling
 from featx.errors import BackboneError
-from featx.libraries import OPENVINO_BATCH, start_openvino
+from featx.libraries import OPENVINO_BATCH, openvino_reason, start_openvino
 from featx.spec import FeatureSpec
 
 SUFFIX = ".onnx"
@@ -59,8 +59,8 @@ def build_onnx(spec: FeatureSpec, path: Path) -> Any:
         return _from_uint8(ov.Model([_pooled(output, spec)], model.get_parameters()), spec.preprocess, layout)
     except RuntimeError as error:
         raise BackboneError(
-            f"{path} cannot be used as a backbone: {_first_line(error)}. featx runs {OPENVINO_BATCH} pictures at once; "
-            "if the network was exported for 1, export it for any number (dynamic batch)"
+            f"{path} cannot be used as a backbone: {openvino_reason(error)}. featx runs {OPENVINO_BATCH} pictures at "
+            "once; if the network was exported for 1, export it for any number (dynamic batch)"
         ) from None
 
 
@@ -72,7 +72,7 @@ def _read(path: Path) -> Any:
     try:
         model = start_openvino().Core().read_model(path)
     except RuntimeError as error:
-        raise BackboneError(f"{path} cannot be used as a backbone: {_first_line(error)}") from None
+        raise BackboneError(f"{path} cannot be used as a backbone: {openvino_reason(error)}") from None
     if len(model.inputs) != 1 or model.inputs[0].partial_shape.rank != 4:
         raise BackboneError(f"{path} takes {len(model.inputs)} inputs; featx needs one picture: 4 dimensions")
     return model
@@ -110,7 +110,7 @@ def _output(model: Any, layer: str | None, path: Path) -> Any:
 
 
 def _name(output: Any) -> str:
-    return min(output.names, default=output.get_node().get_friendly_name())
+    return str(min(output.names, default=output.get_node().get_friendly_name()))
 
 
 def _check_batch(output: Any, path: Path) -> None:
@@ -168,8 +168,3 @@ def _from_uint8(model: Any, preprocess: str, layout: str) -> Any:
     change.mean(list(scaling.mean)).scale(list(scaling.std))
     steps.output().tensor().set_element_type(ov.Type.f32)
     return steps.build()
-
-
-def _first_line(error: Exception) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return next((line for line in lines if not line.startswith(("Exception from", "Check '"))), type(error).__name__)
