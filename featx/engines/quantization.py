@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import logging
 from contextlib import redirect_stderr, redirect_stdout
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,7 +46,26 @@ def quantize_graph(graph: bytes, pixels: NDArray[np.uint8]) -> bytes:
     silence = io.StringIO()
     try:
         with redirect_stdout(silence), redirect_stderr(silence):  # its progress bars are not featx's
-            quantized = nncf.quantize(unpack(ov.Core(), graph), nncf.Dataset(batches), subset_size=len(batches))
+            model = unpack(ov.Core(), graph)
+            kind = nncf.ModelType.TRANSFORMER if has_attention(model) else None
+            quantized = nncf.quantize(model, nncf.Dataset(batches), subset_size=len(batches), model_type=kind)
         return pack(quantized)
     except (RuntimeError, nncf.ValidationError) as error:
         raise EngineError(f"this network cannot be quantized: {str(error).splitlines()[0]}") from None
+
+
+def has_attention(model: Any) -> bool:
+    """Tell whether an OpenVINO model is a transformer, whose activations NNCF must treat otherwise.
+
+    Attention is a softmax whose weights are multiplied with something; a classifier's softmax is an end.
+    """
+    ops = model.get_ops()
+    if any(op.get_type_name() == "ScaledDotProductAttention" for op in ops):
+        return True
+    ahead = [op for op in ops if op.get_type_name() == "Softmax"]
+    while ahead:
+        following = [inp.get_node() for output in ahead.pop().outputs() for inp in output.get_target_inputs()]
+        if any(op.get_type_name() in ("MatMul", "Einsum") for op in following):
+            return True
+        ahead += [op for op in following if op.get_type_name() in ("Reshape", "Transpose", "Convert")]
+    return False
