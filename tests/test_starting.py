@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from featx.backbones import find_source
+from featx.caching.recipes import needed_graphs
 from featx.errors import EngineError
 from featx.extraction import extract, starting
 from featx.extraction.quantizing import quantized_graph
@@ -180,6 +181,12 @@ def test_a_network_that_openvino_cannot_convert_runs_in_tensorflow(inconvertible
     assert "OpenVINO cannot convert this network; the tensorflow engine runs it" in notices  # remembered
     with pytest.raises(EngineError, match=r"cannot convert this network \(No conv.* Erfinv\); use --engine tensorflow"):
         extract(pictures, str(inconvertible), preprocess="none", engine="openvino", runtime=runtime)
+
+
+def test_what_was_found_out_of_a_network_is_kept_as_long_as_its_features(spec, tmp_path):
+    tensorflow = replace(spec, engine="tensorflow")
+    assert starting.graph_key(tensorflow) in needed_graphs(tmp_path, [tensorflow]).notes
+    assert starting.graph_key(tensorflow) not in needed_graphs(tmp_path, [tensorflow]).graphs
 
 
 @pytest.mark.parametrize(("sees", "engine"), [(True, "tensorflow"), (False, "openvino")])
