@@ -151,7 +151,7 @@ def _small_model(folder: Path) -> bytes:
         spec=_SPEC,
         samples=[Sample(f"{i}.png", label) for i, label in enumerate(labels)],
         content_hashes=hashes,
-        read=lambda at: X[at],
+        opened=lambda view: lambda at: X[at],
         read_signatures=lambda at: signatures[at],
         probes=rng.normal(size=(len(probe_files()), _DIM)).astype(np.float32),
         extraction=Extraction(

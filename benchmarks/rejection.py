@@ -9,6 +9,7 @@ case. Prints a Markdown table, then JSON.
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -63,11 +64,16 @@ def _parted(table: FeatureTable) -> tuple[FeatureTable, FeatureTable]:
 
 def _some(table: FeatureTable, members: np.ndarray) -> FeatureTable:
     at = np.flatnonzero(members)
+
+    def opened(view: int) -> Callable[[np.ndarray], np.ndarray]:
+        read = table.opened(view)
+        return lambda positions: read(at[positions])
+
     return replace(
         table,
         samples=[table.samples[i] for i in at],
         content_hashes=table.content_hashes[at],
-        read=lambda positions: table.read(at[positions]),
+        opened=opened,
         read_signatures=lambda positions: table.read_signatures(at[positions]),
     )
 

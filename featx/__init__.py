@@ -27,11 +27,13 @@ if TYPE_CHECKING:
         list_cache,
         verify_cache,
     )
+    from featx.capturing import Capture, capture
     from featx.classifier import Classifier, Predictions
     from featx.comparison import Comparison, compare
     from featx.errors import FeatxError
     from featx.evaluation import Evaluation
     from featx.extraction import extract, latest
+    from featx.finetuning import Finetuning, finetune
     from featx.fitting import fit
     from featx.inspection import Inspection, inspect
     from featx.prediction import Prediction, load, predict
@@ -47,6 +49,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "Backbone": "featx.backbones",
     "CacheListing": "featx.caching",
+    "Capture": "featx.capturing",
     "Classifier": "featx.classifier",
     "Cleaning": "featx.caching",
     "Comparison": "featx.comparison",
@@ -56,16 +59,19 @@ _HOMES = {
     "FeatureSpec": "featx.spec",
     "FeatureTable": "featx.table",
     "FeatxError": "featx.errors",
+    "Finetuning": "featx.finetuning",
     "Inspection": "featx.inspection",
     "Prediction": "featx.prediction",
     "Predictions": "featx.classifier",
     "Report": "featx.reporting",
     "Runtime": "featx.runtime",
     "Verification": "featx.caching",
+    "capture": "featx.capturing",
     "clean_cache": "featx.caching",
     "compare": "featx.comparison",
     "export_features": "featx.caching",
     "extract": "featx.extraction",
+    "finetune": "featx.finetuning",
     "fit": "featx.fitting",
     "inspect": "featx.inspection",
     "latest": "featx.extraction",
@@ -81,6 +87,7 @@ _HOMES = {
 __all__ = [
     "Backbone",
     "CacheListing",
+    "Capture",
     "Classifier",
     "Cleaning",
     "Comparison",
@@ -90,16 +97,19 @@ __all__ = [
     "FeatureSpec",
     "FeatureTable",
     "FeatxError",
+    "Finetuning",
     "Inspection",
     "Prediction",
     "Predictions",
     "Report",
     "Runtime",
     "Verification",
+    "capture",
     "clean_cache",
     "compare",
     "export_features",
     "extract",
+    "finetune",
     "fit",
     "inspect",
     "latest",

@@ -16,8 +16,10 @@
     |   +-- NewerFormatError                           written by a later featx
     +-- HeadError               (ValueError)         an unknown head or parameter
     +-- EvaluationError         (ValueError)         too little data for what was asked
+    +-- TrainingError           (ValueError)         a network cannot be trained as asked
     +-- ClassifierError         (ValueError)         a model file that cannot be used
     +-- OutputError             (OSError)            an output that cannot be written
+    +-- CaptureError            (RuntimeError)       a camera or video that gives no pictures
     +-- MissingExtraError       (ImportError)        an optional package is not installed
 
 A message says what was given, what is allowed and what to do next.
@@ -82,12 +84,20 @@ class EvaluationError(FeatxError, ValueError):
     """Too little data, or the wrong data, for the evaluation asked for."""
 
 
+class TrainingError(FeatxError, ValueError):
+    """A network that cannot be trained as asked."""
+
+
 class ClassifierError(FeatxError, ValueError):
     """A model file that cannot be read, written or used here."""
 
 
 class OutputError(FeatxError, OSError):
     """An output that cannot be written."""
+
+
+class CaptureError(FeatxError, RuntimeError):
+    """A camera or a video file that gives no pictures, or no more of them."""
 
 
 class MissingExtraError(FeatxError, ImportError):

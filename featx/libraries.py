@@ -22,7 +22,7 @@ def start_keras() -> None:
     if "keras" not in sys.modules:
         os.environ["KERAS_BACKEND"] = "tensorflow"
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-        with _quiet_native_stderr():
+        with quiet_native_stderr():
             import tensorflow  # noqa: F401
     import keras
 
@@ -48,8 +48,8 @@ def start_openvino() -> Any:
 
 
 @contextlib.contextmanager
-def _quiet_native_stderr() -> Iterator[None]:
-    """Put aside what native code writes to file descriptor 2: TensorFlow does so before any log level counts."""
+def quiet_native_stderr() -> Iterator[None]:
+    """Put aside what native code writes to file descriptor 2: some does so whatever the log level of its library."""
     try:
         saved = os.dup(2)
     except OSError:  # no such descriptor, as in a windowed program: nothing to keep quiet

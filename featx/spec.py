@@ -52,6 +52,10 @@ class FeatureSpec:
         Value of white where pixels have 16 or 32 bits; if not given, what each file says, else full scale.
     page : int
         Page of a TIFF, frame of an animation, from 1.
+    augment : str, optional
+        The canonical policy of :func:`featx.augmentation.read_policy`, where the features are those of views.
+    augment_seed : int
+        What their views are drawn with.
 
     Raises
     ------
@@ -73,6 +77,8 @@ class FeatureSpec:
     layout: str | None = None
     white: int | None = None
     page: int = 1
+    augment: str | None = None
+    augment_seed: int = 0
 
     def __post_init__(self) -> None:
         if not _MEAN_AND_STD.fullmatch(self.preprocess):
@@ -87,6 +93,8 @@ class FeatureSpec:
             raise SpecError(f"white is {self.white}; allowed are 1 to 4,294,967,295")
         if self.page < 1:
             raise SpecError(f"page is {self.page}; the first is 1")
+        if self.augment is None and self.augment_seed:
+            raise SpecError(f"augment_seed is {self.augment_seed} without augment; leave it out")
 
     def to_json(self) -> str:
         """Canonical JSON: sorted keys, fields at their default left out, so that new fields keep old keys."""

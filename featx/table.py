@@ -28,7 +28,7 @@ class Sample:
     label, group, split : str or None
         What the data set says; None where it says nothing. A split is ``train``, ``val`` or ``test``.
     others : tuple of (str, str)
-        Name and value of a manifest's other columns.
+        Name and value of a manifest's other columns, and of ``camera`` and ``day`` where EXIF data tell them.
     """
 
     sample_id: str
@@ -36,6 +36,11 @@ class Sample:
     group: str | None = None
     split: str | None = None
     others: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def is_learnt(self) -> bool:
+        """Whether it belongs to the training part: it has a label, and the split ``train`` or none."""
+        return self.label is not None and self.split in (None, "train")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +61,8 @@ class FileState:
         Why it was skipped.
     width, height : int
         Upright size in pixels; 0 if it was not decoded.
+    camera, day : str
+        What its EXIF data say; empty if nothing.
     """
 
     size: int
@@ -65,6 +72,8 @@ class FileState:
     reason: str = ""
     width: int = 0
     height: int = 0
+    camera: str = ""
+    day: str = ""
 
 
 @dataclass(frozen=True)
@@ -84,6 +93,41 @@ class Skipped:
     path: str
     reason: str
     position: int
+
+
+@dataclass(frozen=True)
+class Views:
+    """Augmented views of the pictures of the training part.
+
+    Parameters
+    ----------
+    n : int
+        Views of each picture, besides the picture itself.
+    policy : str
+        Canonical, see :func:`featx.augmentation.read_policy`.
+    seed : int
+    features_id : str
+        Name of their feature store.
+    store : path
+        Its file.
+    n_computed, n_cached : int
+        Views computed now; views that were in the store already.
+    seconds : float
+        Wall time of computing them.
+    """
+
+    n: int
+    policy: str
+    seed: int
+    features_id: str
+    store: Path
+    n_computed: int
+    n_cached: int
+    seconds: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the value of ``views`` in ``featx extract --json``."""
+        return {**vars(self), "store": str(self.store), "seconds": round(self.seconds, 3)}
 
 
 @dataclass(frozen=True)
@@ -116,6 +160,8 @@ class Extraction:
         How many pictures were read in a way worth knowing, by note.
     seconds : float
         Wall time.
+    views : Views or None
+        None where there are no augmented views.
     """
 
     features_id: str
@@ -133,9 +179,11 @@ class Extraction:
     cut_away: float | None
     notes: dict[str, int]
     seconds: float
+    views: Views | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON keys of ``featx extract --json``."""
+        of_pictures = self.seconds - (0.0 if self.views is None else self.views.seconds)
         return {
             "features_id": self.features_id,
             "store": str(self.store),
@@ -153,7 +201,8 @@ class Extraction:
             "cut_away": self.cut_away,
             "notes": dict(self.notes),
             "seconds": round(self.seconds, 3),
-            "images_per_second": round(self.n_images / self.seconds, 1) if self.seconds > 0 else None,
+            "images_per_second": round(self.n_images / of_pictures, 1) if of_pictures > 0 else None,
+            "views": None if self.views is None else self.views.to_dict(),
         }
 
 
@@ -171,8 +220,10 @@ class FeatureTable:
         The images that have features.
     content_hashes : ndarray of shape (n_samples, 32), uint8
         SHA-256 of each file's bytes; equal for exact copies.
-    read : callable
-        Returns the features of given positions, shape (n, feature_dim), float32.
+    opened : callable
+        Called with the number of a view (0: the pictures themselves), opens the store of its features once, and
+        returns what reads them from it: called with positions, it returns shape (n, feature_dim), float32. Only samples
+        that :attr:`Sample.is_learnt` says so of have other views than 0, as many as :attr:`views`.
     read_signatures : callable
         Returns the signatures of given positions, shape (n, 16, 16), uint8: grey thumbnails.
     probes : ndarray of shape (n_probes, feature_dim), float32
@@ -181,17 +232,20 @@ class FeatureTable:
         What was computed, cached, skipped and ignored.
     graph : ndarray of shape (n_bytes,), uint8, or None
         The quantized graph of an int8 recipe.
+    root : str
+        Where the pictures lie; empty if they are of no one data set.
     """
 
     name: str
     spec: FeatureSpec
     samples: Sequence[Sample]
     content_hashes: NDArray[np.uint8]
-    read: Callable[[NDArray[np.int64]], NDArray[np.float32]] = field(repr=False)
+    opened: Callable[[int], Callable[[NDArray[np.int64]], NDArray[np.float32]]] = field(repr=False)
     read_signatures: Callable[[NDArray[np.int64]], NDArray[np.uint8]] = field(repr=False)
     probes: NDArray[np.float32] = field(repr=False)
     extraction: Extraction
     graph: NDArray[np.uint8] | None = field(default=None, repr=False)
+    root: str = ""
 
     def __len__(self) -> int:
         return len(self.samples)
@@ -200,6 +254,15 @@ class FeatureTable:
     def X(self) -> NDArray[np.float32]:  # noqa: N802
         """Features of all samples, shape (n_samples, feature_dim), read at first use."""
         return self.read(np.arange(len(self)))
+
+    @property
+    def views(self) -> int:
+        """Augmented views of each picture of the training part; 0 where there are none."""
+        return 0 if self.extraction.views is None else self.extraction.views.n
+
+    def read(self, at: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Return the features of given positions, shape (n, feature_dim); whoever reads often uses ``opened(0)``."""
+        return self.opened(0)(at)
 
     @property
     def y(self) -> NDArray[Any]:
@@ -223,5 +286,6 @@ class FeatureTable:
 
     def chunks(self) -> Iterator[tuple[int, NDArray[np.float32]]]:
         """Yield (first position, features) of 4,096 samples at a time, in order."""
+        read = self.opened(0)
         for start in range(0, len(self), CHUNK):
-            yield start, self.read(np.arange(start, min(start + CHUNK, len(self))))
+            yield start, read(np.arange(start, min(start + CHUNK, len(self))))

@@ -34,7 +34,12 @@ def room(path: Path) -> str:
 
 
 @pytest.mark.parametrize(
-    ("libraries", "rooms"), [({"h5py"}, {"store"}), ({"keras", "tensorflow"}, {"backbones", "engines", "libraries"})]
+    ("libraries", "rooms"),
+    [
+        ({"h5py"}, {"store"}),
+        ({"keras", "tensorflow"}, {"augmentation", "backbones", "engines", "libraries", "training"}),
+        ({"cv2"}, {"capturing"}),
+    ],
 )
 def test_who_may_name_a_library(libraries, rooms):
     assert {room(path) for path in modules() if imported(path) & libraries} == rooms
@@ -45,9 +50,10 @@ def test_every_imported_package_is_declared():
     extras = [name for extra, names in project["optional-dependencies"].items() if extra != "dev" for name in names]
     declared = {re.split(r"[^\w-]", name)[0].lower() for name in [*project["dependencies"], *extras]}
     names = set().union(*map(imported, modules())) - set(sys.stdlib_module_names) - {"featx"}
-    assert {
-        {"PIL": "pillow", "sklearn": "scikit-learn", "pillow_heif": "pillow-heif"}.get(name, name) for name in names
-    } <= declared
+    packages = {
+        "PIL": "pillow", "sklearn": "scikit-learn", "pillow_heif": "pillow-heif", "cv2": "opencv-python-headless",
+    }  # fmt: skip
+    assert {packages.get(name, name) for name in names} <= declared
 
 
 def test_no_room_is_a_drawer():

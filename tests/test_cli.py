@@ -22,10 +22,12 @@ from featx.cli.console import printable
 COMMANDS = {
     "extract": featx.extract,
     "fit": featx.fit,
+    "finetune": featx.finetune,
     "compare": featx.compare,
     "report": featx.report,
     "predict": featx.predict,
     "inspect": featx.inspect,
+    "capture": featx.capture,
     "backbones": featx.list_backbones,
     "demo": featx.make_sample,
     "cache ls": featx.list_cache,
@@ -80,7 +82,9 @@ def test_every_command_has_help_json_documentation_and_a_twin():
                 assert f"`{option}" in section, f"{name} {option} is not documented"
 
 
-@pytest.mark.parametrize("name", ["extract", "predict", "inspect", "cache verify", "cache gc", "cache export"])
+@pytest.mark.parametrize(
+    "name", ["extract", "predict", "inspect", "capture", "cache verify", "cache gc", "cache export"]
+)
 def test_arguments_are_those_of_the_library_twin(name):
     command = commands()[name]
     own = {"cache", "workers", "batch_size", "device", "max_pixels", "as_json"}  # these make the Runtime, and print
@@ -88,11 +92,12 @@ def test_arguments_are_those_of_the_library_twin(name):
     assert {parameter.name for parameter in command.params} - own == theirs
 
 
-def test_defaults_are_those_of_the_library_twin():
-    command = commands()["extract"]
-    twin = inspect.signature(featx.extract).parameters
+@pytest.mark.parametrize("name", ["extract", "capture"])
+def test_defaults_are_those_of_the_library_twin(name):
+    command = commands()[name]
+    twin = inspect.signature(COMMANDS[name]).parameters
     for parameter in command.params:
-        if parameter.name in twin:
+        if parameter.name in twin and parameter.name != "label":
             assert str(parameter.default) == str(twin[parameter.name].default), parameter.name
 
 
@@ -197,6 +202,45 @@ def test_stopping_says_how_to_go_on(workplace, pictures, monkeypatch):
     monkeypatch.setattr("featx.extraction.extract", stop)
     message = "stopped; what was computed is kept: run the same command to go on"
     assert run("extract", pictures, code=1).stderr.strip() == message
+
+
+def test_from_capture_to_fit(workplace, tmp_path):
+    pytest.importorskip("cv2")
+    from test_capturing import two_labels
+
+    for label, video in two_labels(tmp_path, 3):
+        output = run("capture", label, "--source", video, "--full-frame", "--no-preview").output
+    assert output.rstrip().endswith("next       featx extract data")
+    assert "2 classes by folder: blue 36, red 36" in run("extract", "data", "--backbone", "quadrants").output
+    for fitted in (run("fit").output, run("fit", "data", "--backbone", "quadrants").output):
+        assert "(72 frames of 6 takes; 72 pictures in 6 groups)" in fitted
+        assert "3 folds (StratifiedGroupKFold)" in fitted
+    assert "12 frames of one recording: blue/take-001-00001.jpg .. blue/take-001-00012.jpg" in run("inspect").output
+
+
+def test_a_stopped_capture_says_what_there_is(workplace, tmp_path, monkeypatch):
+    pytest.importorskip("cv2")
+    from test_capturing import two_labels
+
+    from featx.capturing import takes
+
+    _, video = next(two_labels(tmp_path, 1))
+    words = ("capture", "blue", "--source", video, "--full-frame", "--no-preview")
+    real = takes.Take.keep
+
+    def keep_four(self, picture):
+        if self.n_kept == 4:
+            raise KeyboardInterrupt
+        return real(self, picture)
+
+    monkeypatch.setattr(takes.Take, "keep", keep_four)
+    lines = run(*words, code=1).output.splitlines()
+    assert lines[1] == f"stopped; 4 pictures are kept: take 1 in {Path('data') / 'blue'}"
+    assert lines[2] == "takes      blue 1"
+    assert lines[-1] == "next       featx capture blue --source VIDEO"
+    result = run(*words, "--json", code=1)
+    assert result.stdout == ""
+    assert "stopped; 4 pictures are kept: take 2" in result.stderr
 
 
 def test_strict(workplace, pictures):

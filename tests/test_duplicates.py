@@ -11,7 +11,15 @@ from conftest import save_picture
 from PIL import Image, ImageEnhance
 from test_inspection import scene
 
-from featx.duplicates import find_takes, group_pairs, group_samples, join_groups, near_copies
+from featx.duplicates import (
+    declared_take,
+    find_takes,
+    frame_name,
+    group_pairs,
+    group_samples,
+    join_groups,
+    near_copies,
+)
 from featx.duplicates.likeness import orientations, patterns
 from featx.duplicates.near import agree_in_detail, agree_in_features
 from featx.duplicates.ties import Ties
@@ -81,6 +89,16 @@ def test_where_all_pictures_are_alike_copies_must_be_more_so():
     assert near_copies(again, every) == [(3, 60)]
 
 
+@pytest.mark.parametrize("n_copies", [5, 11, 12, 15, 20, 40, 60])
+def test_copies_are_found_however_many_there_are(n_copies):
+    rng = np.random.default_rng(0)
+    originals = rng.integers(0, 256, (20, 16, 16))
+    views = [originals, *(originals + rng.integers(-20, 21, originals.shape) for _ in range(n_copies))]
+    pairs = near_copies(np.concatenate(views).clip(0, 255).astype(np.uint8), every)
+    assert {(one % 20, other % 20) for one, other in pairs} == {(i, i) for i in range(20)}
+    assert len(pairs) == 20 * (n_copies + 1) * n_copies // 2
+
+
 def test_features_must_agree():
     X = np.random.default_rng(0).normal(size=(200, 16)).astype(np.float32)
     X[9] = X[4] + 0.1 * X[5]
@@ -130,6 +148,62 @@ def test_pictures_that_are_merely_numbered_are_no_take():
 def test_a_cut_ends_a_take():
     walks = np.concatenate([frames(40, 0), frames(30, 5)])
     assert [len(take) for take in find_takes([f"{i:03}.png" for i in range(70)], walks)] == [40, 30]
+
+
+def still_scenes(n_scenes: int, n_frames: int) -> tuple[list[str], np.ndarray]:
+    """Return names without a folder, and thumbnails: scene by scene, frames that differ by grain alone."""
+    rng = np.random.default_rng(3)
+    scenes = np.repeat(rng.integers(0, 200, (n_scenes, 16, 16)), n_frames, axis=0)
+    thumbnails = (scenes + rng.integers(0, 12, scenes.shape)).astype(np.uint8)
+    return [
+        f"scene{chr(97 + i // 26)}{chr(97 + i % 26)}_{f:03}.png" for i in range(n_scenes) for f in range(n_frames)
+    ], thumbnails
+
+
+def dealt(names: list[str], folders: str, seed: int = 0) -> list[str]:
+    """Put each name into one of the folders at random."""
+    choices = np.random.default_rng(seed).choice(folders.split(), len(names))
+    return [f"{folder}/{name}" for folder, name in zip(choices, names, strict=True)]
+
+
+@pytest.mark.parametrize("n_scenes", [4, 40])
+@pytest.mark.parametrize("folders", ["train/a test/a", "train/a test/b", "train/a train/b test/a test/b"])
+def test_a_still_take_dealt_into_folders_at_random_is_one_take(n_scenes, folders):
+    names, thumbnails = still_scenes(n_scenes, 40)
+    takes = find_takes(dealt(names, folders), thumbnails)
+    assert sorted(takes) == [list(range(start, start + 40)) for start in range(0, 40 * n_scenes, 40)]
+
+
+def test_a_moving_take_cut_into_train_and_test_is_one_take():
+    walk = frames(60, 0)
+    names = [f"take_{i}.png" for i in range(60)]
+    for ids in (dealt(names, "train/a test/a"), [f"{'train' if i < 48 else 'test'}/a/{names[i]}" for i in range(60)]):
+        assert find_takes(ids, walk) == [list(range(60))]
+
+
+def test_recordings_numbered_alike_are_takes_of_their_own():
+    two = np.concatenate([frames(40, 0), frames(40, 0)])  # however alike: no frame has the number of another
+    ids = [f"{split}/a/take_{i}.png" for split in ("train", "test") for i in range(40)]
+    assert find_takes(ids, two) == [list(range(40)), list(range(40, 80))]
+    apart = np.concatenate([frames(40, 0), frames(40, 5)])
+    odd_and_even = [f"{folder}/take_{2 * i + (folder == 'b')}.png" for folder in "ab" for i in range(40)]
+    assert find_takes(odd_and_even, apart) == [list(range(40)), list(range(40, 80))]
+
+
+def test_names_declare_takes_wherever_and_however_the_frames_are():
+    ids = [
+        "a/take-002-00010.jpg", "a/take-002-00009.png", "b/take-002-00003.jpg", "test/a/take-010-00001.jpg",
+        "train/a/take-010-00002.jpg", "a/take-003-00001.jpg", "a/take-2-1.jpg", "a/my-take-002-00004.jpg", "a/x.jpg",
+    ]  # fmt: skip
+    assert find_takes(ids, signatures(len(ids))) == [[2, 1, 0], [3, 4]]
+    assert [declared_take(name) for name in ids] == [2, 2, 2, 10, 10, 3, None, None, None]
+    assert declared_take(f"a/{frame_name(1234, 7)}.jpg") == 1234
+    assert frame_name(3, 12) == "take-003-00012"
+
+
+def test_declared_frames_are_not_looked_at_for_likeness_as_well():
+    ids = [f"a/{frame_name(1 + i // 30, i)}.jpg" for i in range(60)]
+    assert find_takes(ids, frames(60, 0)) == [list(range(30)), list(range(30, 60))]
 
 
 @pytest.fixture
@@ -186,7 +260,7 @@ def test_a_class_too_alike_is_told_and_not_merged(fake, scenes, monkeypatch):
 
 
 def test_too_many_pictures_to_compare_are_told(fake, scenes, monkeypatch):
-    monkeypatch.setattr("featx.duplicates.grouping._MOST_COMPARED", 39)
+    monkeypatch.setattr("featx.duplicates.grouping.MOST_COMPARED", 39)
     assert not grouped(fake, scenes)[0].was_compared
 
 

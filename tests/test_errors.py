@@ -24,6 +24,7 @@ from featx import errors
         (errors.EvaluationError, ValueError),
         (errors.ClassifierError, ValueError),
         (errors.OutputError, OSError),
+        (errors.CaptureError, RuntimeError),
         (errors.MissingExtraError, ImportError),
     ],
 )

@@ -39,10 +39,14 @@ def test_every_field_changes_the_id():
         "layout": "nhwc",
         "white": 4095,
         "page": 2,
+        "augment": "zoom=0.2",
+        "augment_seed": 1,
     }
     assert set(other) == {field.name for field in fields(FeatureSpec)}
-    ids = {replace(SPEC, **{name: value}).id for name, value in other.items()}
+    needed = {"augment_seed": {"augment": "flip=both"}}
+    ids = {replace(SPEC, **{name: value}, **needed.get(name, {})).id for name, value in other.items()}
     assert len(ids | {SPEC.id}) == len(other) + 1
+    assert replace(SPEC, augment="flip=both").id not in ids
 
 
 def test_json_round_trip():
@@ -57,6 +61,7 @@ def test_json_round_trip():
         ({"resize": "stretch"}, "resize is 'stretch'; allowed are crop, squash, pad"),
         ({"preprocess": "vgg"}, "preprocess is 'vgg'; allowed are caffe, tf, torch, lite, none"),
         ({"size": 4}, "size is 4; allowed are 8 to 4096 pixels"),
+        ({"augment_seed": 1}, "augment_seed is 1 without augment; leave it out"),
     ],
 )
 def test_impossible_values(changes, message):

@@ -7,7 +7,7 @@ from typing import Any
 
 from featx.backbones.source import FILE_BACKBONE, Source, digest, find_source, is_onnx
 from featx.backbones.table import BACKBONES, DEFAULT_BACKBONE, Backbone, find_backbone
-from featx.errors import WeightsError
+from featx.errors import BackboneError, WeightsError
 from featx.libraries import start_keras
 from featx.spec import FeatureSpec
 
@@ -17,6 +17,7 @@ __all__ = [
     "FILE_BACKBONE",
     "Backbone",
     "Source",
+    "build_core",
     "build_network",
     "find_backbone",
     "find_source",
@@ -49,8 +50,7 @@ def build_network(spec: FeatureSpec, file: Path | None) -> Any:
     BackboneError, WeightsError
         The file is not the recipe's, does not fit, or there is no such layer.
     """
-    if file is not None and digest(file) != spec.weights:
-        raise WeightsError(f"{file} has changed: its SHA-256 is no longer the one of these features; run again")
+    _check_digest(spec, file)
     if file is not None and is_onnx(file):
         from featx.backbones.onnx import build_onnx
 
@@ -64,3 +64,32 @@ def build_network(spec: FeatureSpec, file: Path | None) -> Any:
     from featx.backbones import network
 
     return network.build_network(spec, file)
+
+
+def build_core(spec: FeatureSpec, file: Path | None) -> Any:
+    """Build the layers of a recipe alone, to be trained; see :func:`build_network`.
+
+    Returns
+    -------
+    keras.Model
+        float32 pixels (n, size, size, 3), scaled as the recipe says, to the output of its layer, before pooling.
+
+    Raises
+    ------
+    BackboneError, WeightsError
+        The file is not the recipe's, does not fit, holds no Keras network, or there is no such layer.
+    """
+    _check_digest(spec, file)
+    if file is not None and is_onnx(file):
+        raise BackboneError(
+            f"{file} is an ONNX network, which only runs; training needs a named backbone or .keras file"
+        )
+    start_keras()
+    from featx.backbones import network
+
+    return network.build_core(spec, file)
+
+
+def _check_digest(spec: FeatureSpec, file: Path | None) -> None:
+    if file is not None and digest(file) != spec.weights:
+        raise WeightsError(f"{file} has changed: its SHA-256 is no longer the one of these features; run again")

@@ -25,15 +25,20 @@ from featx.spec import FeatureSpec
 
 def build_network(spec: FeatureSpec, file: Path | None) -> keras.Model:
     """Build the network of a recipe with Keras; see :func:`featx.backbones.build_network`."""
-    with _policy(spec):
-        model, output = _local(spec, file) if spec.backbone == FILE_BACKBONE else _from_table(spec, file)
-    if spec.layer is not None:
-        output = _layer_output(model, spec.layer)
-    core = keras.Model(model.inputs[0], output)
+    core = build_core(spec, file)
     core.trainable = False
     inputs = keras.Input((spec.size, spec.size, 3), dtype="uint8")
     pixels = preprocess_pixels(ops.cast(inputs, "float32"), spec.preprocess)
     return keras.Model(inputs, ops.cast(_pool(core(pixels, training=False), spec), "float32"))
+
+
+def build_core(spec: FeatureSpec, file: Path | None) -> keras.Model:
+    """Build the layers of a recipe alone, from preprocessed pixels to what is pooled; they can be trained."""
+    with _policy(spec):
+        model, output = _local(spec, file) if spec.backbone == FILE_BACKBONE else _from_table(spec, file)
+    if spec.layer is not None:
+        output = _layer_output(model, spec.layer)
+    return keras.Model(model.inputs[0], output)
 
 
 @contextlib.contextmanager

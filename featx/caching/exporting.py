@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from featx.caching.writing import WRITERS
 from featx.extraction import recall_table
 from featx.output import check_output
 from featx.runtime import Runtime
-from featx.store import FeatureStore, keys_of, write_whole
+from featx.store import write_whole
 from featx.table import FeatureTable
 
 
@@ -102,7 +102,7 @@ def export_features(
     path = Path(output)
     check_output(path, WRITERS, overwrite)
     reading = {"label_by": label_by, "path_column": path_column, "label_column": label_column}
-    table = _reading_once(recall_table(data, features, **reading, runtime=runtime), runtime)
+    table = recall_table(data, features, **reading, runtime=runtime)
     write = WRITERS[path.suffix.lower()]
     write_whole(path, lambda temporary: write(temporary, table, _told(table, runtime)))
     done = table.extraction
@@ -116,13 +116,6 @@ def export_features(
         n_bytes=path.stat().st_size,
         seconds=time.monotonic() - started,
     )
-
-
-def _reading_once(table: FeatureTable, runtime: Runtime) -> FeatureTable:
-    """Return the table with its store opened and checked once, not for every chunk."""
-    stored = FeatureStore(runtime.cache, table.spec).snapshot()
-    keys = keys_of(table.content_hashes)
-    return replace(table, read=lambda at: stored.rows(keys[at]).features)
 
 
 def _told(table: FeatureTable, runtime: Runtime) -> Iterator[tuple[int, NDArray[np.float32]]]:

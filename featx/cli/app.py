@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from featx.cli import backbones, cache, compare, demo, extract, fit, inspect, predict, report
+from featx.cli import backbones, cache, capture, compare, demo, extract, finetune, fit, inspect, predict, report
 from featx.cli.console import guarded
 
 app = typer.Typer(
@@ -34,10 +34,12 @@ def _root(version: bool = typer.Option(False, "--version", callback=_version, is
 
 app.command("extract")(guarded(extract.extract))
 app.command("fit")(guarded(fit.fit))
+app.command("finetune")(guarded(finetune.finetune))
 app.command("compare")(guarded(compare.compare))
 app.command("report")(guarded(report.report))
 app.command("predict")(guarded(predict.predict))
 app.command("inspect")(guarded(inspect.inspect))
+app.command("capture")(guarded(capture.capture))
 app.command("backbones")(guarded(backbones.backbones))
 app.command("demo")(guarded(demo.demo))
 

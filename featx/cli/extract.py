@@ -31,6 +31,13 @@ def extract(
     label_by: o.LabelBy = None,
     path_column: o.PathColumn = "path",
     label_column: o.LabelColumn = "label",
+    augment: o.Augment = None,
+    views: o.Views = 0,
+    seed: Annotated[int, typer.Option(help="What the views are drawn with.")] = 0,
+    preview: Annotated[
+        Path | None, typer.Option(help="PNG file to write: pictures and their views, as the network sees them.")
+    ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a preview that exists.")] = False,
     strict: o.Strict = False,
     cache: o.Cache = Path("cache"),
     workers: o.Workers = None,
@@ -62,10 +69,17 @@ def extract(
         label_by=label_by,
         path_column=path_column,
         label_column=label_column,
+        augment=augment,
+        views=views,
+        seed=seed,
+        preview=preview,
+        overwrite=overwrite,
         strict=strict,
         runtime=console.runtime(cache, workers, batch_size, device, max_pixels),
     )
     labelled = any(sample.label is not None for sample in table.samples)
-    todo = next_line(*(("fit", "--head", "logreg") if labelled else ("predict", "MODEL", data)), cache=cache)
+    fitting = ("fit", "--head", "logreg", *(("--views", str(views)) if views else ()))
+    todo = next_line(*(fitting if labelled else ("predict", "MODEL", data)), cache=cache)
     result = table.extraction.to_dict()
-    console.result(result, [*extraction_lines(result), todo])
+    seen = [f"preview    {preview}"] if preview is not None else []
+    console.result(result, [*extraction_lines(result), *seen, todo])

@@ -24,6 +24,8 @@ def fit(
     repeats: o.Repeats = 1,
     class_weight: o.ClassWeight = None,
     group_by: o.GroupBy = None,
+    augment: o.Augment = None,
+    views: o.Views = 0,
     seed: o.Seed = 0,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Model file; NAME-BACKBONE-HEAD.featx if not given.")
@@ -65,7 +67,7 @@ def fit(
     if output is not None and not output.parent.is_dir():
         raise OutputError(f"-o {output}: there is no folder {output.parent}")
     if data is None:
-        table = latest(runtime)
+        table = latest(runtime, augment=augment, views=views)
     else:
         table = extract(
             data,
@@ -85,6 +87,9 @@ def fit(
             label_by=label_by,
             path_column=path_column,
             label_column=label_column,
+            augment=augment,
+            views=views,
+            seed=seed,
             strict=strict,
             runtime=runtime,
         )
@@ -97,6 +102,7 @@ def fit(
         repeats=repeats,
         class_weight=class_weight,
         group_by=group_by,
+        views=views,
         seed=seed,
         runtime=runtime,
     )

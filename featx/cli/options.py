@@ -35,6 +35,11 @@ Recalibrate = Annotated[bool, typer.Option("--recalibrate", help="Set the ranges
 Device = Annotated[str, typer.Option(help="auto, cpu, gpu or gpu:N.")]
 LabelBy = Annotated[str | None, typer.Option(help="Which folder is the class: parent or top.")]
 PathColumn = Annotated[str, typer.Option(help="Column of paths in a manifest.")]
+Augment = Annotated[
+    str | None,
+    typer.Option(help="Augmented views: light, medium, tutorial, or as rotation=15,zoom=0.2,flip=horizontal."),
+]
+Views = Annotated[int, typer.Option(min=0, help="Augmented views of each picture to learn from.")]
 LabelColumn = Annotated[str, typer.Option(help="Column of labels in a manifest.")]
 
 Folds = Annotated[int, typer.Option(min=2, help="Folds.")]

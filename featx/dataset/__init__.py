@@ -1,6 +1,18 @@
 """Data sets: which files are pictures, and what their folders or a manifest say about them."""
 
+from featx.dataset.layout import SPLIT_NAMES, understand
 from featx.dataset.scan import Dataset, Found, dataset_id, gather, scan, scan_unlabelled
-from featx.dataset.walk import OUTPUT_TAG
+from featx.dataset.walk import OUTPUT_TAG, walk
 
-__all__ = ["OUTPUT_TAG", "Dataset", "Found", "dataset_id", "gather", "scan", "scan_unlabelled"]
+__all__ = [
+    "OUTPUT_TAG",
+    "SPLIT_NAMES",
+    "Dataset",
+    "Found",
+    "dataset_id",
+    "gather",
+    "scan",
+    "scan_unlabelled",
+    "understand",
+    "walk",
+]

@@ -1,6 +1,7 @@
 """Leak-free evaluation: folds, tuning inside them, intervals, calibration."""
 
-from featx.evaluate.calibration import find_temperature
+from featx.evaluate.calibration import cross_fitted, find_temperature
+from featx.evaluate.convergence import Tally
 from featx.evaluate.cross_validation import (
     CrossValidated,
     TrainingSet,
@@ -10,22 +11,30 @@ from featx.evaluate.cross_validation import (
     quiet_single_threads,
 )
 from featx.evaluate.folds import TooFewGroups
-from featx.evaluate.intervals import paired_difference, wilson
+from featx.evaluate.holding_out import HeldOutParts, hold_out
+from featx.evaluate.intervals import difference_of_shares, effective_number, wilson
 from featx.evaluate.learning import learning_curve
 from featx.evaluate.outside import measure_outside
+from featx.evaluate.pairing import paired_difference
 from featx.evaluate.parts import Parts, split_parts
 from featx.evaluate.reliability import measure_reliability
 from featx.evaluate.tuning import Tuned, tune_and_fit
 
 __all__ = [
     "CrossValidated",
+    "HeldOutParts",
     "Parts",
+    "Tally",
     "TooFewGroups",
     "TrainingSet",
     "Tuned",
     "accuracy_as_fitted",
+    "cross_fitted",
     "cross_validate",
+    "difference_of_shares",
+    "effective_number",
     "find_temperature",
+    "hold_out",
     "learning_curve",
     "measure_outside",
     "measure_reliability",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -33,7 +33,7 @@ class Parts:
     test: TrainingSet
 
 
-def split_parts(table: FeatureTable, groups: NDArray[np.int64]) -> Parts:
+def split_parts(table: FeatureTable, groups: NDArray[np.int64], views: int = 0) -> Parts:
     """Divide a table into its parts; samples without a label are left out.
 
     Parameters
@@ -41,11 +41,13 @@ def split_parts(table: FeatureTable, groups: NDArray[np.int64]) -> Parts:
     table : FeatureTable
     groups : ndarray of shape (n_samples,), int64
         Group of each sample.
+    views : int
+        How many augmented views of the training part are learnt from, in memory like the features themselves.
 
     Raises
     ------
     EvaluationError
-        No labels, one class, or a class that only a test part has.
+        No labels, one class, or a class that only a test part has; or the table has not so many views.
     """
     labels, splits = table.y, table.splits
     labelled = np.array([label is not None for label in labels], np.bool_)
@@ -53,7 +55,7 @@ def split_parts(table: FeatureTable, groups: NDArray[np.int64]) -> Parts:
         raise EvaluationError(
             f"{table.name} has no labels; put each class into a folder of its own, or give a manifest (path,label)"
         )
-    in_train = labelled & np.array([split in (None, "train") for split in splits])
+    in_train = np.array([sample.is_learnt for sample in table.samples], np.bool_)
     classes = tuple(sorted(set(labels[in_train])))
     if len(classes) < 2:
         only = f"one class, {classes[0]!r}" if classes else "no labelled picture"
@@ -62,16 +64,30 @@ def split_parts(table: FeatureTable, groups: NDArray[np.int64]) -> Parts:
     numbers = {name: number for number, name in enumerate(classes)}
     y = np.array([numbers.get(label, -1) for label in labels], np.int64)
 
+    read = table.opened(0)
+
     def part(members: NDArray[np.bool_]) -> TrainingSet:
         at = np.flatnonzero(members)
-        return TrainingSet(table.read(at), y[at], groups[at], classes)
+        return TrainingSet(read(at), y[at], groups[at], classes)
 
     return Parts(
-        part(in_train),
+        replace(part(in_train), views=_read_views(table, np.flatnonzero(in_train), views)),
         np.flatnonzero(in_train),
         part(labelled & (splits == "val")),
         part(labelled & (splits == "test")),
     )
+
+
+def _read_views(table: FeatureTable, at: NDArray[np.int64], n: int) -> NDArray[np.float32] | None:
+    if not 0 <= n <= table.views:
+        has = f"{table.views} augmented views of each picture" if table.views else "no augmented views"
+        raise EvaluationError(f"{table.name} has {has}, {n} are asked for; extract takes --augment and --views")
+    if not n:
+        return None
+    views = np.empty((n, len(at), table.extraction.feature_dim), np.float32)
+    for view in range(n):
+        views[view] = table.opened(view + 1)(at)
+    return views
 
 
 def _check_no_new_class(

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from featx.evaluation.findings import LearningCurve, Reliability, SourceAccuracy
+from featx.evaluation.contest import Contest
+from featx.evaluation.findings import LearningCurve, Reliability, SourceAccuracy, ViewsWorth
 from featx.evaluation.scores import CrossValidation, HeldOut, Interval
 
 
@@ -41,9 +42,19 @@ class Evaluation:
     baseline_class : str
     val, test : HeldOut or None
     notes : tuple of str
-        What a reader must know: folds reduced, fits that did not converge.
+        What a reader must know: pictures not grouped, classes not tested, fits that did not converge.
+    calibrated_on : {"out of fold", "val", "nothing"}
+        Which pictures the temperature of the probabilities was found on.
+    fits : dict
+        Fits, and those that did not converge, by what they were for.
+    made : dict
+        How it was made: date (UTC), data, pictures skipped, seed, folds and repeats asked for, class weights.
     seconds : float
         Wall time of tuning, cross-validation and fitting.
+    finetuning : Contest, optional
+        Frozen against fine-tuned, where the classifier comes from fine-tuning.
+    views : ViewsWorth or None
+        None where no augmented views were learnt from.
     """
 
     head: str
@@ -63,7 +74,12 @@ class Evaluation:
     val: HeldOut | None
     test: HeldOut | None
     notes: tuple[str, ...]
+    calibrated_on: str
+    fits: dict[str, dict[str, int]]
+    made: dict[str, Any]
     seconds: float
+    finetuning: Contest | None = None
+    views: ViewsWorth | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON keys of ``featx fit --json``, but for ``model``."""
@@ -84,8 +100,13 @@ class Evaluation:
             "baseline": {"accuracy": self.baseline, "class": self.baseline_class},
             "val": None if self.val is None else self.val.to_dict(),
             "test": None if self.test is None else self.test.to_dict(),
+            "views": None if self.views is None else self.views.to_dict(),
             "notes": list(self.notes),
+            "calibrated_on": self.calibrated_on,
+            "made": dict(self.made),
+            "fits": {stage: dict(counts) for stage, counts in self.fits.items()},
             "seconds": round(self.seconds, 3),
+            "finetuning": None if self.finetuning is None else self.finetuning.to_dict(),
         }
 
     @classmethod
@@ -110,10 +131,21 @@ class Evaluation:
             HeldOut.from_dict(values["val"]),
             HeldOut.from_dict(values["test"]),
             tuple(str(note) for note in values["notes"]),
+            str(values.get("calibrated_on", "out of fold" if cv is not None else "nothing")),
+            {str(stage): dict(counts) for stage, counts in values.get("fits", {}).items()},
+            dict(values.get("made", {})),
             float(values["seconds"]),
+            None if values.get("finetuning") is None else Contest.from_dict(values["finetuning"]),
+            ViewsWorth.from_dict(values.get("views")),
         )
 
     def __str__(self) -> str:
+        if self.finetuning is not None:
+            held_out = getattr(self.finetuning, self.finetuning.kept)
+            return (
+                f"accuracy {held_out.mean:.3f} ({held_out.low:.3f} to {held_out.high:.3f}) on "
+                f"{self.finetuning.n:,} held-out pictures, {self.finetuning.kept}"
+            )
         if self.cv is None:
             return f"no cross-validated accuracy: {self.cv_reason}"
         a = self.cv.accuracy

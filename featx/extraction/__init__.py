@@ -1,17 +1,25 @@
 """From pictures to cached features: the one extraction loop."""
 
+from featx.extraction.bundling import bundled
 from featx.extraction.darkness import stop_if_too_dark
-from featx.extraction.extracting import extract, extract_command, featurize
-from featx.extraction.reading import read_pictures
+from featx.extraction.extracting import compute_table, extract, extract_command
+from featx.extraction.featurizing import featurize
+from featx.extraction.reading import preparing_as, read_file, read_pictures
 from featx.extraction.recalling import latest, recall_table
+from featx.extraction.recipes import locate
 from featx.extraction.starting import graph_key
 
 __all__ = [
+    "bundled",
+    "compute_table",
     "extract",
     "extract_command",
     "featurize",
     "graph_key",
     "latest",
+    "locate",
+    "preparing_as",
+    "read_file",
     "read_pictures",
     "recall_table",
     "stop_if_too_dark",

@@ -1,44 +1,31 @@
-"""From a data set and a recipe to a feature table: extract, and the recipe of a model applied."""
+"""From a data set and a recipe to a feature table: extract."""
 
 from __future__ import annotations
 
 import inspect
-import itertools
 import shlex
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from featx.backbones import DEFAULT_BACKBONE
-from featx.dataset import Dataset, dataset_id, gather, scan, scan_unlabelled
-from featx.errors import (
-    DatasetNotFoundError,
-    ImageError,
-    SpecError,
-)
+from featx.dataset import dataset_id, scan
+from featx.extraction.augmenting import check_views, fill_views, views_store
 from featx.extraction.darkness import stop_if_too_dark
 from featx.extraction.filling import fill
-from featx.extraction.joining import dataset_table, joined, table_of
-from featx.extraction.recipes import Wish, choose_recipe, find_network, how_read, locate
-from featx.extraction.starting import reproducible
+from featx.extraction.joining import dataset_table
+from featx.extraction.previewing import write_preview
+from featx.extraction.recipes import Wish, choose_recipe, find_network, how_read
+from featx.extraction.settling import check_strict, remember_states
 from featx.images import decode_version
+from featx.output import check_output
 from featx.runtime import Runtime
 from featx.spec import FeatureSpec
-from featx.store import (
-    FeatureStore,
-    quantized_name,
-    read_quantized_graph,
-    read_snapshot,
-    write_graph,
-    write_latest,
-    write_snapshot,
-)
-from featx.table import FeatureTable, FileState, Sample
+from featx.store import FeatureStore, read_snapshot, write_latest
+from featx.table import FeatureTable
 
 
 def extract(
@@ -60,6 +47,11 @@ def extract(
     label_by: str | None = None,
     path_column: str = "path",
     label_column: str = "label",
+    augment: str | None = None,
+    views: int = 0,
+    seed: int = 0,
+    preview: str | Path | None = None,
+    overwrite: bool = False,
     strict: bool = False,
     runtime: Runtime | None = None,
 ) -> FeatureTable:
@@ -100,6 +92,17 @@ def extract(
         Which folder is the class where several levels could be.
     path_column, label_column : str
         Columns of a manifest.
+    augment : str, optional
+        How augmented views are made: ``light``, ``medium``, ``tutorial`` (shear 0.2, zoom 0.2, horizontal flip), or
+        values as ``rotation=15,zoom=0.2,shear=0.2,shift=0.1,flip=horizontal,brightness=0.1,contrast=0.1,crop=0.1``.
+    views : int
+        Augmented views of each picture of the training part, cached besides its own features; 0 for none.
+    seed : int
+        What the views are drawn with. A view depends on it, the policy, its number and its picture, and nothing else.
+    preview : path, optional
+        PNG file to write before the work: pictures of each class, and their views, as the network sees them.
+    overwrite : bool
+        Replace a preview that exists.
     strict : bool
         Make an image that cannot be used an error, once all others are done.
     runtime : Runtime, optional
@@ -116,26 +119,11 @@ def extract(
         See :mod:`featx.errors`. Features computed before an error are kept.
     """
     runtime = runtime or Runtime()
-    started = time.monotonic()
-    path = Path(data)
-    reading: dict[str, Any] = {"label_by": label_by, "path_column": path_column, "label_column": label_column}
-    decode = decode_version()
-    how = how_read(decode, white, page, runtime)
-    memo = read_snapshot(runtime.cache, dataset_id(path), how)
-    dataset = scan(path, memo=memo, **reading)
-    runtime.notice(f"{path}: {dataset.description}")
-    if white is None and not any(state.status == "ok" for state in memo.values()):
-        stop_if_too_dark(dataset.pictures, runtime)
-    source = find_network(backbone, weights, size, preprocess, layout, runtime)
-    runtime.notice(f"{source.title}, {source.size} x {source.size} pixels by {resize}")
-    wish = Wish(layer, pooling, resize, white, page, engine, precision, recalibrate)
-    spec = choose_recipe(source, dataset, decode, wish, runtime)
-    store = FeatureStore(runtime.cache, spec)
-    remember = partial(_remember, runtime.cache, dataset, how)
-    filled = fill(dataset.pictures, memo, store, lambda: source.file, runtime, remember)
-    table = dataset_table(dataset, filled, store, source.title, started)
-    options = {"backbone": backbone, "weights": weights, "layer": layer, "pooling": pooling, "size": size}
-    options |= {
+    options: dict[str, Any] = {
+        "weights": weights,
+        "layer": layer,
+        "pooling": pooling,
+        "size": size,
         "resize": resize,
         "white": white,
         "page": page,
@@ -143,91 +131,115 @@ def extract(
         "layout": layout,
         "engine": engine,
         "precision": precision,
-        **reading,
+        "label_by": label_by,
+        "path_column": path_column,
+        "label_column": label_column,
+        "augment": augment,
+        "views": views,
+        "seed": seed,
     }
-    _note_latest(runtime.cache, path, spec, source.title, options)
-    _check_strict(table, strict)
+    once: dict[str, Any] = {"recalibrate": recalibrate, "preview": preview, "overwrite": overwrite, "strict": strict}
+    table = compute_table(data, backbone, **options, **once, runtime=runtime)
+    title = table.extraction.backbone
+    _note_latest(runtime.cache, Path(data), table.spec, title, {"backbone": backbone, **options})
     return table
 
 
-def featurize(
-    paths: Sequence[str | Path],
-    spec: FeatureSpec,
-    *,
-    weights: str | Path | None = None,
-    graph: NDArray[np.uint8] | None = None,
-    exact: bool = False,
-    strict: bool = False,
-    runtime: Runtime | None = None,
+def compute_table(
+    data: str | Path, backbone: str = DEFAULT_BACKBONE, *, runtime: Runtime | None = None, **options: Any
 ) -> FeatureTable:
-    """Return the features of files and folders by a recipe that is given; labels do not matter.
+    """Do what :func:`extract` does, for another use case: the set does not become the one extracted last.
 
     Parameters
     ----------
-    paths : sequence of path
-        Pictures and folders of pictures.
-    spec : FeatureSpec
-        The recipe, as a model brings it.
-    weights : path, optional
-        Weight file or local network, where the recipe was not made with ImageNet weights.
-    graph : ndarray of shape (n_bytes,), uint8, optional
-        The recipe's quantized graph, as a model brings it; it joins the cache.
-    exact : bool
-        Make it an error if the recipe is in bfloat16 and this processor has none; otherwise float32 replaces it.
-    strict : bool
-        Make an image that cannot be used an error, once all others are done.
+    data : path
+    backbone : str
     runtime : Runtime, optional
-        Cache folder, threads and callbacks.
+    **options
+        Further options of :func:`extract`.
 
     Returns
     -------
     FeatureTable
-        Sample ids are the paths as given, those in a folder below it.
 
     Raises
     ------
-    DatasetError
-        No such path, or no picture.
-    SpecError
-        This featx, or this machine, decodes pictures otherwise than the recipe says.
-    WeightsError
-        The weights are not those of the recipe.
+    FeatxError
+        As for :func:`extract`.
     """
     runtime = runtime or Runtime()
     started = time.monotonic()
-    if spec.decode != decode_version():
-        raise SpecError(
-            f"these features were made with decoder {spec.decode}, this machine decodes as {decode_version()}: "
-            "the same picture would give other pixels. Install the image library they were made with (Pillow)"
-        )
-    if not exact:
-        spec = reproducible(spec, runtime)
-    if weights is not None:
-        locate(spec, weights, runtime)  # the wrong file is refused even if all is cached
-    if graph is not None and spec.graph is not None:
-        _keep_quantized(spec.graph, graph.tobytes(), runtime.cache)
-    store = FeatureStore(runtime.cache, spec)
-    samples: list[Sample] = []
-    ignored: list[str] = []
-    passes = []
-    how = how_read(spec.decode, spec.white, spec.page, runtime)
-    for dataset in _unlabelled([Path(path) for path in paths], runtime.cache, how):
-        memo = read_snapshot(runtime.cache, dataset.id, how) if dataset.id else {}
-        remember = partial(_remember, runtime.cache, dataset, how)
-        filled = fill(dataset.pictures, memo, store, lambda: locate(spec, weights, runtime), runtime, remember)
-        passes.append(filled)
-        samples += [Sample(found.path.as_posix()) for found in dataset.pictures]
-        ignored += [(dataset.root / entry.name).as_posix() for entry in dataset.ignored]
-    table = table_of("pictures", samples, ignored, joined(passes), store, spec.backbone, started)
-    _check_strict(table, strict)
+    path, asked = Path(data), _Asked(**options)
+    policy = check_views(asked.augment, asked.views)
+    if asked.preview is not None:
+        check_output(Path(asked.preview), (".png",), asked.overwrite, "--preview")
+    decode = decode_version()
+    how = how_read(decode, asked.white, asked.page, runtime)
+    memo = read_snapshot(runtime.cache, dataset_id(path), how)
+    dataset = scan(path, memo=memo, **asked.reading)
+    runtime.notice(f"{path}: {dataset.description}")
+    if asked.white is None and not any(state.status == "ok" for state in memo.values()):
+        stop_if_too_dark(dataset.pictures, runtime)
+    source = find_network(backbone, asked.weights, asked.size, asked.preprocess, asked.layout, runtime)
+    runtime.notice(f"{source.title}, {source.size} x {source.size} pixels by {asked.resize}")
+    store = FeatureStore(runtime.cache, choose_recipe(source, dataset, decode, asked.wish, runtime))
+    of_views = None if policy is None else views_store(store, policy, asked.seed)
+    if asked.preview is not None:
+        before = time.monotonic()
+        write_preview(Path(asked.preview), dataset.pictures, (of_views or store).spec, asked.views, runtime)
+        started += time.monotonic() - before  # the seconds of an extraction are its own
+    remember = partial(remember_states, runtime.cache, dataset, how)
+    filled = fill(dataset.pictures, memo, store, lambda: source.file, runtime, remember)
+    augmented = None
+    if of_views is not None:
+        augmented = fill_views(dataset.pictures, filled.states, of_views, asked.views, lambda: source.file, runtime)
+    table = dataset_table(dataset, filled, store, source.title, started, augmented)
+    check_strict(table, asked.strict)
     return table
 
 
-def _keep_quantized(name: str, graph: bytes, cache: Path) -> None:
-    if quantized_name(graph) != name:
-        raise SpecError(f"the quantized graph of this model is not the one that its recipe names ({name})")
-    if read_quantized_graph(cache, name) is None:
-        write_graph(cache, name, graph)
+@dataclass(frozen=True)
+class _Asked:
+    """The options of :func:`extract`, with the same defaults."""
+
+    weights: str | Path = "imagenet"
+    layer: str | None = None
+    pooling: str = "avg"
+    size: int | None = None
+    resize: str = "crop"
+    white: int | None = None
+    page: int = 1
+    preprocess: str | None = None
+    layout: str | None = None
+    engine: str = "auto"
+    precision: str = "auto"
+    recalibrate: bool = False
+    label_by: str | None = None
+    path_column: str = "path"
+    label_column: str = "label"
+    augment: str | None = None
+    views: int = 0
+    seed: int = 0
+    preview: str | Path | None = None
+    overwrite: bool = False
+    strict: bool = False
+
+    @property
+    def reading(self) -> dict[str, Any]:
+        return {"label_by": self.label_by, "path_column": self.path_column, "label_column": self.label_column}
+
+    @property
+    def wish(self) -> Wish:
+        return Wish(
+            self.layer,
+            self.pooling,
+            self.resize,
+            self.white,
+            self.page,
+            self.engine,
+            self.precision,
+            self.recalibrate,
+        )
 
 
 def extract_command(path: Path, options: Mapping[str, Any]) -> str:
@@ -242,37 +254,6 @@ def extract_command(path: Path, options: Mapping[str, Any]) -> str:
 _DEFAULTS = {name: parameter.default for name, parameter in inspect.signature(extract).parameters.items()}
 
 
-def _unlabelled(paths: Sequence[Path], cache: Path, how: str) -> Iterator[Dataset]:
-    """Yield a data set for each folder, and one for each run of single files between them."""
-    missing = [path for path in paths if not path.exists()]
-    if missing:
-        raise DatasetNotFoundError(f"no such file or folder: {missing[0]}")
-    for is_folder, some in itertools.groupby(paths, key=Path.is_dir):
-        if not is_folder:
-            yield gather(list(some))
-            continue
-        for folder in some:
-            yield scan_unlabelled(folder, read_snapshot(cache, dataset_id(folder, "unlabelled"), how))
-
-
-def _remember(cache: Path, dataset: Dataset, how: str, states: Sequence[FileState]) -> None:
-    if not dataset.id:  # single files
-        return
-    entries = [(found.sample, state) for found, state in zip(dataset.pictures, states, strict=True)]
-    entries += [
-        (Sample(entry.name), FileState(entry.size, entry.mtime_ns, status="ignored")) for entry in dataset.ignored
-    ]
-    entries.sort(key=lambda pair: pair[0].sample_id.split("/"))
-    write_snapshot(cache, dataset.id, dataset.root, how, entries)
-
-
 def _note_latest(cache: Path, path: Path, spec: FeatureSpec, title: str, options: dict[str, Any]) -> None:
     kept = {name: str(value) if isinstance(value, Path) else value for name, value in options.items()}
     write_latest(cache, {"data": str(path.resolve()), "spec": spec.to_json(), "title": title, "options": kept})
-
-
-def _check_strict(table: FeatureTable, strict: bool) -> None:
-    skipped = table.extraction.skipped
-    if strict and skipped:
-        first = f"{skipped[0].path}: {skipped[0].reason}"
-        raise ImageError(f"--strict: {len(skipped):,} pictures cannot be used, the first is {first}")

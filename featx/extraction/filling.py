@@ -7,6 +7,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -76,27 +77,36 @@ def fill(
         See there. What was computed before is kept.
     """
     with store.writer(runtime.notice) as writer, preparing_as(store.spec, runtime) as prepare:
-        damaged = store.set_aside_if_unreadable()
-        if damaged is not None:
-            runtime.notice(f"{store.path.name} was damaged and is now {damaged.name}; all its features are made again")
-        stored = store.snapshot()
-        if stored.n_damaged:
-            runtime.notice(f"{stored.n_damaged:,} rows of {store.path.name} were damaged; they are made again")
-        progress = _Progress(runtime, len(pictures))
+        stored = sound_rows(store, runtime)
+        progress = Progress("extract", runtime, len(pictures))
         states = recall(pictures, memo, stored)
         todo = [found for found, state in zip(pictures, states, strict=True) if state is None]
         progress.advance(len(pictures) - len(todo))
-        spec = store.spec
-        ahead = max(runtime.batch_size, _AHEAD_BYTES // (3 * spec.size**2))
-        reader = Reader(_lookup(stored), prepare, runtime.n_workers, ahead)
+        reader = Reader(_lookup(stored), prepare, runtime.n_workers, read_ahead(store.spec, runtime))
         pending = _Batches(reader.read(todo), runtime.batch_size, progress)
-        device = _compute(spec, locate, runtime, pending, writer, progress)
+        device = compute_rows(store.spec, locate, runtime, pending, writer, progress)
         del stored
         writer.finish()
         settled = pending.settle(states, memo)
         remember(settled)
     note_use(store.path)
     return Filled(settled, pending.n_computed, device, dict(pending.notes))
+
+
+def sound_rows(store: FeatureStore, runtime: Runtime) -> StoredFeatures:
+    """Return the undamaged rows of a store that is held for writing, and say what is damaged and made again."""
+    damaged = store.set_aside_if_unreadable()
+    if damaged is not None:
+        runtime.notice(f"{store.path.name} was damaged and is now {damaged.name}; all its features are made again")
+    stored = store.snapshot()
+    if stored.n_damaged:
+        runtime.notice(f"{stored.n_damaged:,} rows of {store.path.name} were damaged; they are made again")
+    return stored
+
+
+def read_ahead(spec: FeatureSpec, runtime: Runtime) -> int:
+    """Return how many pictures may wait for the network."""
+    return max(runtime.batch_size, _AHEAD_BYTES // (3 * spec.size**2))
 
 
 def look_up(pictures: Sequence[Found], memo: Mapping[str, FileState], store: FeatureStore, runtime: Runtime) -> Filled:
@@ -117,7 +127,7 @@ def look_up(pictures: Sequence[Found], memo: Mapping[str, FileState], store: Fea
     states = recall(pictures, memo, stored)
     todo = [found for found, state in zip(pictures, states, strict=True) if state is None]
     read = [reading.state for reading in Reader(_lookup(stored), None, runtime.n_workers).read(todo)]
-    known = stored.contains(keys_of(_hashes(state.content_hash or bytes(32) for state in read)))
+    known = stored.contains(keys_of(as_hashes(state.content_hash or bytes(32) for state in read)))
     checked = [
         state if state.status == "skipped" or here else replace(state, status="lacking")
         for state, here in zip(read, known.tolist(), strict=True)
@@ -132,7 +142,7 @@ def recall(pictures: Sequence[Found], memo: Mapping[str, FileState], stored: Sto
     A memo counts only if size and modification time are unchanged and, for a usable picture, its row is stored.
     """
     states = [_unchanged(found, memo.get(found.sample.sample_id)) for found in pictures]
-    usable = _hashes(state.content_hash for state in states if state is not None and state.status == "ok")
+    usable = as_hashes(state.content_hash for state in states if state is not None and state.status == "ok")
     present = iter(stored.contains(keys_of(usable)).tolist())
     return [state if state is not None and (state.status != "ok" or next(present)) else None for state in states]
 
@@ -144,10 +154,11 @@ def _unchanged(found: Found, known: FileState | None) -> FileState | None:
 
 
 def _lookup(stored: StoredFeatures) -> Callable[[bytes], bool]:
-    return lambda content_hash: bool(stored.contains(keys_of(_hashes([content_hash])))[0])
+    return lambda content_hash: bool(stored.contains(keys_of(as_hashes([content_hash])))[0])
 
 
-def _hashes(content_hashes: Iterable[bytes]) -> NDArray[np.uint8]:
+def as_hashes(content_hashes: Iterable[bytes]) -> NDArray[np.uint8]:
+    """Return hashes as an array of shape (n, 32)."""
     return np.frombuffer(b"".join(content_hashes), np.uint8).reshape(-1, 32)
 
 
@@ -163,8 +174,24 @@ def _start(spec: FeatureSpec, locate: Locate, runtime: Runtime) -> Engine:
     return engine
 
 
-def _compute(
-    spec: FeatureSpec, locate: Locate, runtime: Runtime, pending: _Batches, writer: StoreWriter, progress: _Progress
+class Pending(Protocol):
+    """Batches of pixels on their way to the network."""
+
+    def __iter__(self) -> Iterator[NDArray[np.uint8]]:
+        """Return itself."""
+        ...
+
+    def __next__(self) -> NDArray[np.uint8]:
+        """Return the next batch."""
+        ...
+
+    def rows(self, features: NDArray[np.float32]) -> Rows:
+        """Return the rows of the oldest batch under way, now that its features are there."""
+        ...
+
+
+def compute_rows(
+    spec: FeatureSpec, locate: Locate, runtime: Runtime, pending: Pending, writer: StoreWriter, progress: Progress
 ) -> str:
     """Append the rows of all batches and return the device; the engine's memory is free again afterwards."""
     first = next(pending, None)
@@ -180,19 +207,29 @@ def _compute(
     return engine.device
 
 
-class _Progress:
-    def __init__(self, runtime: Runtime, total: int) -> None:
-        self._runtime, self._done, self._total = runtime, 0, total
+class Progress:
+    """How far a pass is, told to the runtime.
+
+    Parameters
+    ----------
+    stage : str
+    runtime : Runtime
+    total : int
+    """
+
+    def __init__(self, stage: str, runtime: Runtime, total: int) -> None:
+        self._stage, self._runtime, self._done, self._total = stage, runtime, 0, total
 
     def advance(self, n: int) -> None:
+        """Tell that n more are done."""
         self._done += n
-        self._runtime.progress("extract", self._done, self._total)
+        self._runtime.progress(self._stage, self._done, self._total)
 
 
 class _Batches(Iterator[NDArray[np.uint8]]):
     """Turns readings into batches of pixels, and remembers whose they are until their features come."""
 
-    def __init__(self, readings: Iterator[Reading], batch_size: int, progress: _Progress) -> None:
+    def __init__(self, readings: Iterator[Reading], batch_size: int, progress: Progress) -> None:
         self._readings = readings
         self._batch_size = batch_size
         self._progress = progress
@@ -221,7 +258,7 @@ class _Batches(Iterator[NDArray[np.uint8]]):
     def rows(self, features: NDArray[np.float32]) -> Rows:
         """Return the rows of the oldest batch under way, now that its features are there."""
         batch = self._under_way.popleft()
-        hashes = _hashes(reading.state.content_hash for reading in batch)
+        hashes = as_hashes(reading.state.content_hash for reading in batch)
         signatures = np.stack([r.prepared.signature for r in batch if r.prepared is not None])
         self.n_computed += len(batch)
         return Rows(keys_of(hashes), signatures, features)

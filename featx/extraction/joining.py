@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from featx.dataset import Dataset
+from featx.errors import DatasetError
+from featx.extraction.augmenting import Augmented
 from featx.extraction.filling import Filled
 from featx.images import CROP_FRACTION
 from featx.store import SIGNATURE_SHAPE, FeatureStore, keys_of
@@ -29,11 +32,19 @@ def joined(passes: Sequence[Filled]) -> Filled:
     )
 
 
-def dataset_table(dataset: Dataset, filled: Filled, store: FeatureStore, title: str, started: float) -> FeatureTable:
+def dataset_table(
+    dataset: Dataset,
+    filled: Filled,
+    store: FeatureStore,
+    title: str,
+    started: float,
+    augmented: Augmented | None = None,
+) -> FeatureTable:
     """Return the feature table of a data set."""
     samples = [found.sample for found in dataset.pictures]
     ignored = [entry.name for entry in dataset.ignored]
-    return table_of(dataset.name, samples, ignored, filled, store, title, started)
+    table = table_of(dataset.name, samples, ignored, filled, store, title, started, augmented)
+    return replace(table, root=str(dataset.root.resolve()))
 
 
 def table_of(
@@ -44,6 +55,7 @@ def table_of(
     store: FeatureStore,
     title: str,
     started: float,
+    augmented: Augmented | None = None,
 ) -> FeatureTable:
     """Return the feature table of some samples, whose features are read when they are asked for.
 
@@ -62,6 +74,8 @@ def table_of(
         The network and its weights, for people.
     started : float
         When the work began, of the monotonic clock.
+    augmented : Augmented, optional
+        Views of the training part, and the store that has them.
     """
     pairs = list(zip(samples, filled.states, strict=True))
     usable = [(sample, state) for sample, state in pairs if state.status == "ok"]
@@ -70,8 +84,13 @@ def table_of(
     head = store.head()
     probes = head.probes if head is not None else np.empty((0, 0), np.float32)
 
-    def read(at: NDArray[np.int64]) -> NDArray[np.float32]:
-        return store.snapshot().rows(keys[at]).features
+    def opened(view: int) -> Callable[[NDArray[np.int64]], NDArray[np.float32]]:
+        n_views = 0 if augmented is None else augmented.views.n
+        if not 0 <= view <= n_views:
+            raise DatasetError(f"there is no view {view} of {name}: it has {n_views} besides the pictures themselves")
+        stored = (augmented.store if view and augmented is not None else store).snapshot()
+        of_view = keys_of(content_hashes, view)
+        return lambda at: stored.rows(of_view[at]).features
 
     def read_signatures(at: NDArray[np.int64]) -> NDArray[np.uint8]:
         stored = store.snapshot()
@@ -101,19 +120,34 @@ def table_of(
         cut_away=_cut_away([state for _, state in usable]) if store.spec.resize == "crop" else None,
         notes=filled.notes,
         seconds=time.monotonic() - started,
+        views=None if augmented is None else augmented.views,
     )
     quantized = store.graph()
     return FeatureTable(
         name=name,
         spec=store.spec,
-        samples=[sample for sample, _ in usable],
+        samples=_with_origins(usable),
         content_hashes=content_hashes,
-        read=read,
+        opened=opened,
         read_signatures=read_signatures,
         probes=probes,
         extraction=extraction,
         graph=None if quantized is None else np.frombuffer(quantized, np.uint8),
     )
+
+
+def _with_origins(usable: Sequence[tuple[Sample, FileState]]) -> list[Sample]:
+    """Return samples with camera and day beside a manifest's columns, where any picture tells them."""
+    columns = {name for sample, _ in usable[:1] for name, _ in sample.others}
+    told = [
+        name for name in ("camera", "day") if name not in columns and any(getattr(state, name) for _, state in usable)
+    ]
+    if not told:
+        return [sample for sample, _ in usable]
+    return [
+        replace(sample, others=(*sample.others, *((name, getattr(state, name)) for name in told)))
+        for sample, state in usable
+    ]
 
 
 def _cut_away(states: Sequence[FileState]) -> float | None:

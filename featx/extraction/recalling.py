@@ -6,15 +6,16 @@ import re
 import shlex
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from featx.backbones import FILE_BACKBONE
-from featx.dataset import dataset_id, scan
+from featx.dataset import Dataset, dataset_id, scan
 from featx.errors import DatasetError, StoreError
+from featx.extraction.augmenting import check_views, look_up_views, views_store
 from featx.extraction.extracting import extract_command
-from featx.extraction.filling import look_up
+from featx.extraction.filling import Filled, look_up
 from featx.extraction.joining import dataset_table
 from featx.extraction.recipes import how_read
 from featx.runtime import Runtime
@@ -35,21 +36,44 @@ class _Latest:
     options: dict[str, Any]
 
 
-def latest(runtime: Runtime | None = None) -> FeatureTable:
+def latest(runtime: Runtime | None = None, *, augment: str | None = None, views: int | None = None) -> FeatureTable:
     """Return the set that was extracted last into a cache, with its labels as they are now.
+
+    Parameters
+    ----------
+    runtime : Runtime, optional
+    augment : str, optional
+        How its augmented views were made, see :func:`featx.extract`; as it was extracted last if not given.
+    views : int, optional
+        How many of them; if not given, as many as were extracted with it, or none if some are lacking now.
 
     Raises
     ------
     StoreError
         Nothing was extracted yet.
     DatasetError
-        Pictures have come since, and have no features.
+        Pictures have come since, and have no features; or there are not the views that are asked for.
     """
     runtime = runtime or Runtime()
+    started = time.monotonic()
     last = _read_latest(runtime.cache)
-    return _table(
-        last.path, FeatureStore(runtime.cache, last.spec), last.title, last.options, " (extracted last)", runtime
-    )
+    options = {**last.options, **({} if views is None else {"views": views})}
+    if augment is not None or not options.get("views"):
+        options["augment"] = augment
+    policy = check_views(options.get("augment"), options.get("views", 0))
+    store = FeatureStore(runtime.cache, last.spec)
+    dataset, filled = _found(last.path, store, options, " (extracted last)", runtime)
+    augmented = None
+    if policy is not None:
+        of_views = views_store(store, policy, options.get("seed", 0))
+        augmented = look_up_views(dataset.pictures, filled.states, of_views, options["views"])
+        if augmented is None:
+            lacking = f"not all pictures have their {options['views']} augmented views"
+            command = extract_command(last.path, options)
+            if views is not None:
+                raise DatasetError(f"{lacking}; extract them first: {command}")
+            runtime.notice(f"{lacking}, so none are used; to extract them: {command}")
+    return dataset_table(dataset, filled, store, last.title, started, augmented)
 
 
 def recall_table(
@@ -107,6 +131,14 @@ def _table(
 ) -> FeatureTable:
     """Join a data set with a store; ``options`` are those of the ``featx extract`` that computes what is lacking."""
     started = time.monotonic()
+    dataset, filled = _found(path, store, options, told, runtime)
+    return dataset_table(dataset, filled, store, title, started)
+
+
+def _found(
+    path: Path, store: FeatureStore, options: Mapping[str, Any], told: str, runtime: Runtime
+) -> tuple[Dataset, Filled]:
+    """Scan a data set and find its features in a store."""
     spec = store.spec
     memo = read_snapshot(runtime.cache, dataset_id(path), how_read(spec.decode, spec.white, spec.page, runtime))
     dataset = scan(path, memo=memo, **{name: options[name] for name in _READING if name in options})
@@ -118,7 +150,7 @@ def _table(
             f"{lacking:,} of {len(dataset.pictures):,} pictures of {path} have no features yet; "
             f"extract them first: {extract_command(path, options)}"
         )
-    return dataset_table(dataset, filled, store, title, started)
+    return dataset, filled
 
 
 def _read_latest(cache: Path) -> _Latest:
@@ -127,6 +159,7 @@ def _read_latest(cache: Path) -> _Latest:
         raise StoreError(f"nothing was extracted into {cache} yet; name the pictures: featx fit DATA")
     try:
         spec = FeatureSpec.from_json(noted["spec"])
+        check_views(noted["options"].get("augment"), noted["options"].get("views", 0))
         return _Latest(Path(noted["data"]), spec, str(noted["title"]), dict(noted["options"]))
     except (KeyError, TypeError, ValueError):
         raise StoreError(f"{cache / 'latest.json'} is damaged; name the pictures: featx fit DATA") from None
@@ -136,7 +169,11 @@ def _store(cache: Path, features_id: str) -> FeatureStore:
     path = cache / "features" / f"{features_id}.h5"
     if not re.fullmatch("[0-9a-f]{16}", features_id) or not path.exists():
         raise StoreError(f"no feature store in {cache} is named {features_id!r}; `featx cache ls` lists them")
-    return open_store(path)
+    store = open_store(path)
+    if store.spec.augment is not None:
+        plain = replace(store.spec, augment=None, augment_seed=0)
+        raise StoreError(f"{features_id} holds augmented views; the pictures themselves are in {plain.id}")
+    return store
 
 
 def _options(spec: FeatureSpec) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from featx.augmentation import make_views
 from featx.backbones import build_network
 from featx.engines import (
     Engine,
@@ -118,8 +119,16 @@ def reproducible(spec: FeatureSpec, runtime: Runtime) -> FeatureSpec:
 
 
 def probe_features(engine: Engine, spec: FeatureSpec) -> NDArray[np.float32]:
-    """Return the features of the probe pictures, shape (n_probes, feature_dim)."""
-    pixels = np.stack([prepare(data, spec.size, spec.resize).pixels for data in probe_files().values()])
+    """Return the features of the probe pictures, shape (n_probes, feature_dim).
+
+    Of a recipe with ``augment`` those of their first views: its store also shows whether the same views are made.
+    """
+    files = probe_files().values()
+    pixels = np.stack([prepare(data, spec.size, spec.resize).pixels for data in files])
+    if spec.augment is not None:
+        contents = b"".join(hashlib.sha256(data).digest() for data in files)
+        hashes = np.frombuffer(contents, np.uint8).reshape(-1, 32)
+        pixels = make_views(pixels, hashes, 1, spec.augment, spec.augment_seed)
     return next(iter(engine.run([pixels])))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import Any, NamedTuple
 
@@ -17,8 +18,10 @@ from featx.errors import EvaluationError
 from featx.evaluate import (
     CrossValidated,
     Parts,
+    Tally,
     TrainingSet,
     Tuned,
+    cross_fitted,
     find_temperature,
     learning_curve,
     measure_reliability,
@@ -29,16 +32,19 @@ from featx.evaluate import (
 )
 from featx.evaluation import Evaluation, LearningCurve, Reliability
 from featx.extraction import featurize
-from featx.fitting.measuring import Measurer, find_conflicts, grouping_notes
-from featx.fitting.rejecting import learn_rejector
+from featx.fitting.measuring import Measurer, find_conflicts
+from featx.fitting.rejecting import learn_rejector, learn_rejector_apart
 from featx.heads import DEFAULT_HEAD, Head, make_head, scores_of
 from featx.images import probe_files
 from featx.runtime import Runtime
-from featx.sources import read_groups
+from featx.sources import read_groups, unnamed_note
 from featx.table import FeatureTable, Sample
 
-_VERSIONS_OF = ("featx", "numpy", "pillow", "scikit-learn", "keras", "tensorflow")
+_VERSIONS_OF = (
+    *("featx", "numpy", "scipy", "scikit-learn", "pillow", "simplejpeg", "h5py", "openvino", "keras", "tensorflow"),
+)
 _FOLDED_AGREES = 1e-3
+_FEWEST_TO_CALIBRATE = 10
 
 
 def fit(
@@ -50,6 +56,7 @@ def fit(
     repeats: int = 1,
     class_weight: str | None = None,
     group_by: str | None = None,
+    views: int = 0,
     seed: int = 0,
     runtime: Runtime | None = None,
 ) -> Classifier:
@@ -77,6 +84,11 @@ def fit(
         Pictures that stay on one side of every split, besides copies, near-copies and frames of one take: ``parent``
         (those of one folder), a column of the manifest, or a regular expression found in the sample id; if not
         given, the manifest's ``group``.
+    views : int
+        Augmented views of each picture to learn from besides it, as :func:`featx.extract` made them; no more than
+        ``features.views``. They are on the side of their picture in every split, and only pictures are scored. What
+        they are worth is measured on the same folds, in ``evaluation.views``. Features in memory are 1 + views times
+        as many.
     seed : int
         Of folds and of heads with randomness.
     runtime : Runtime, optional
@@ -92,7 +104,7 @@ def fit(
     DatasetError
         ``group_by`` matches no picture.
     EvaluationError
-        No labels, one class, or a class that only a test part has.
+        No labels, one class, or a class that only a test part has; or more views than there are.
     HeadError
         Unknown head or parameter.
     """
@@ -100,18 +112,29 @@ def fit(
     started = time.monotonic()
     _check_counts(cv, repeats)
     made = make_head(head, params, class_weight, seed)
-    grouping = group_samples(features, None if group_by is None else read_groups(features.samples, group_by))
-    parts = split_parts(features, grouping.numbers)
+    named = features.groups.tolist() if group_by is None else read_groups(features.samples, group_by)
+    grouping = group_samples(features, named)
+    parts = split_parts(features, grouping.numbers, views)
     train = parts.train
-    measurer = Measurer(made, parts, cv, repeats, seed, runtime)
+    tally = Tally()
+    measurer = Measurer(made, parts, cv, repeats, seed, runtime, tally)
     crossed, reason = measurer.honest()
     with quiet_single_threads():
-        tuned = tune_and_fit(made, train.X, train.y, train.groups, train.classes, seed)
-    notes = [*grouping_notes(grouping), *_notes(made, tuned, crossed, cv)]
+        part = train.X, train.y, train.groups, train.classes
+        tuned = tune_and_fit(made, *part, seed, tally, "the final head", views=train.views)
+    samples = [features.samples[i] for i in parts.at]
+    left_out = _left_out(made, tuned, crossed, parts, samples, seed, runtime, tally)
+    at_random, by_source = measurer.at_random(tuned, crossed), measurer.by_source(tuned, samples)
+    unnamed = unnamed_note(features.samples, group_by, named)
+    notes = [
+        *grouping.notes(),
+        *([unnamed] if unnamed else []),
+        *_notes(made, tuned, crossed, cv),
+        *_calibration_notes(left_out.calibrated_on),
+        *tally.notes(),
+    ]
     for note in notes:
         runtime.notice(note)
-    samples = [features.samples[i] for i in parts.at]
-    left_out = _left_out(made, tuned, crossed, parts, samples, seed, runtime)
     counts = np.bincount(train.y)
     evaluation = Evaluation(
         head=made.name,
@@ -126,8 +149,8 @@ def fit(
         },
         cv=None if crossed is None else crossed.summary,
         cv_reason=reason,
-        naive_accuracy=measurer.at_random(tuned, crossed),
-        sources=measurer.by_source(tuned, samples),
+        naive_accuracy=at_random,
+        sources=by_source,
         reliability=left_out.reliability,
         learning=left_out.learning,
         baseline=float(counts.max() / counts.sum()),
@@ -135,6 +158,20 @@ def fit(
         val=measurer.held_out(tuned, parts.val),
         test=measurer.held_out(tuned, parts.test),
         notes=tuple(notes),
+        calibrated_on=left_out.calibrated_on,
+        fits=tally.to_dict(),
+        made={
+            "date": datetime.now(UTC).isoformat(timespec="seconds"),
+            "data": features.root or features.name,
+            "n_skipped": len(features.extraction.skipped),
+            "seed": seed,
+            "cv": cv,
+            "repeats": repeats,
+            "class_weight": class_weight,
+        },
+        views=None
+        if features.extraction.views is None
+        else measurer.worth_of_views(features.extraction.views, crossed),
         seconds=time.monotonic() - started,
     )
     return Classifier(
@@ -178,6 +215,7 @@ class _LeftOut(NamedTuple):
     reliability: Reliability | None = None
     rejector: Rejector | None = None
     learning: LearningCurve | None = None
+    calibrated_on: str = "nothing"
 
 
 def _left_out(
@@ -188,34 +226,57 @@ def _left_out(
     samples: Sequence[Sample],
     seed: int,
     runtime: Runtime,
+    tally: Tally,
 ) -> _LeftOut:
     if crossed is None:
-        return _LeftOut()
-    train = parts.train
-    scores = out_of_fold_scores(head, tuned.params, train, crossed.folds, runtime.n_workers)
-    temperature = find_temperature(scores, train.y)
-    probabilities = softmax(scores / temperature)
-    sample_ids = tuple(sample.sample_id for sample in samples)
+        return _apart(tuned, parts, seed)
+    train, tested = parts.train, crossed.tested
+    scores = out_of_fold_scores(head, tuned.params, train, crossed.folds, runtime.n_workers, tally, "calibration")
+    y = train.y[tested]
+    temperature = find_temperature(scores, y)
+    sample_ids = tuple(samples[i].sample_id for i in tested)
     return _LeftOut(
-        OutOfFold(sample_ids, train.y, scores, crossed.fold, crossed.predicted),
+        OutOfFold(sample_ids, y, scores, crossed.fold, crossed.predicted),
         temperature,
-        measure_reliability(probabilities, train.y),
-        learn_rejector(train, crossed, probabilities, seed),
-        learning_curve(head, tuned.params, train, crossed.folds, scores, seed, runtime.n_workers),
+        measure_reliability(np.exp(cross_fitted(scores, y, crossed.fold)), y),
+        learn_rejector(train, crossed, softmax(scores / temperature), seed),
+        learning_curve(head, tuned.params, train, crossed.folds, scores, seed, runtime.n_workers, tally),
+        "out of fold",
     )
+
+
+def _apart(tuned: Tuned, parts: Parts, seed: int) -> _LeftOut:
+    """Calibrate on the val part, without the pictures that share a group with a training picture."""
+    train, val = parts.train, parts.val
+    apart = ~np.isin(val.groups, train.groups)
+    if apart.sum() < _FEWEST_TO_CALIBRATE:
+        return _LeftOut()
+    X, y = val.X[apart], val.y[apart]
+    scores = scores_of(tuned.estimator, X, len(train.classes))
+    temperature = find_temperature(scores, y)
+    probabilities = softmax(scores / temperature)
+    rejector = learn_rejector_apart(train, X, probabilities, seed)
+    return _LeftOut(temperature=temperature, rejector=rejector, calibrated_on="val")
+
+
+def _calibration_notes(calibrated_on: str) -> list[str]:
+    if calibrated_on == "nothing":
+        return ["no cross-validation and no val part: probabilities are not calibrated, and nothing can be rejected"]
+    if calibrated_on == "val":
+        return ["no cross-validation: probabilities are calibrated on the val part"]
+    return []
 
 
 def _notes(head: Head, tuned: Tuned, crossed: CrossValidated | None, cv: int) -> list[str]:
     notes = []
+    if crossed is not None and crossed.summary.untested:
+        names = ", ".join(crossed.summary.untested)
+        notes.append(f"learnt but not tested, as all pictures of such a class are one group: {names}")
     if crossed is not None and crossed.summary.n_folds < cv:
         notes.append(f"{crossed.summary.n_folds} folds instead of {cv}: a class has no more groups")
     if not tuned.was_tuned:
         middle = ", ".join(f"{name.removeprefix('head__')}={value}" for name, value in tuned.params.items())
         notes.append(f"too few groups to tune {head.name}; it has the middle of its grid, {middle}")
-    n_loose = (0 if crossed is None else crossed.n_not_converged) + (not tuned.converged)
-    if n_loose:
-        n_fits = 1 + (0 if crossed is None else len(crossed.summary.per_fold))
-        notes.append(f"{n_loose} of {n_fits} fits did not converge; --param max_iter=N allows more iterations")
     return notes
 
 

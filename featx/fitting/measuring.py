@@ -12,18 +12,21 @@ from featx.duplicates import Grouping, join_groups
 from featx.evaluate import (
     CrossValidated,
     Parts,
+    Tally,
     TooFewGroups,
     TrainingSet,
     Tuned,
     accuracy_as_fitted,
     cross_validate,
+    effective_number,
+    paired_difference,
     wilson,
 )
-from featx.evaluation import HeldOut, Interval, SourceAccuracy
+from featx.evaluation import HeldOut, Interval, SourceAccuracy, ViewsWorth
 from featx.heads import Head, scores_of
 from featx.runtime import Runtime
 from featx.sources import candidate_sources
-from featx.table import FeatureTable, Sample
+from featx.table import FeatureTable, Sample, Views
 
 _MOST_CONFLICTS = 200
 
@@ -39,6 +42,8 @@ class Measurer:
     cv, repeats, seed : int
         As in :func:`featx.fit`.
     runtime : Runtime
+    tally : Tally
+        Counts all fits.
     """
 
     head: Head
@@ -47,22 +52,34 @@ class Measurer:
     repeats: int
     seed: int
     runtime: Runtime
+    tally: Tally
 
     def honest(self) -> tuple[CrossValidated | None, str]:
         """Return the nested cross-validation that keeps groups together; or None and why there is none."""
         try:
-            result = cross_validate(
-                self.head,
-                self.parts.train,
-                self.cv,
-                self.repeats,
-                self.seed,
-                self.runtime.n_workers,
-                lambda done, n: self.runtime.progress("fit", done, n),
-            )
+            return self._nested(self.parts.train, "fit"), ""
         except TooFewGroups as error:
             return None, str(error)
-        return result, ""
+
+    def worth_of_views(self, views: Views, honest: CrossValidated | None) -> ViewsWorth | None:
+        """Return whether the augmented views that are learnt from helped; None if there are none.
+
+        Parameters
+        ----------
+        views : Views
+            What they are; as many as the training part has of them are learnt from.
+        honest : CrossValidated or None
+            With them.
+        """
+        train = self.parts.train
+        if train.views is None:
+            return None
+        n = len(train.views)
+        if honest is None:
+            return ViewsWorth(n, views.policy, views.seed, None, None)
+        without = self._nested(replace(train, views=None), "fit without views")  # the seed cuts the same folds
+        difference = paired_difference(honest, without, train.y, train.groups)
+        return ViewsWorth(n, views.policy, views.seed, without.summary.accuracy, difference)
 
     def at_random(self, tuned: Tuned, honest: CrossValidated | None) -> Interval | None:
         """Return the accuracy as it is commonly reported: every picture on its own, copies torn apart."""
@@ -99,12 +116,26 @@ class Measurer:
             return None
         hit = scores_of(tuned.estimator, part.X, len(part.classes)).argmax(axis=1) == part.y
         apart = ~np.isin(part.groups, self.parts.train.groups)
-        accuracy = wilson(float(hit[apart].mean()), len(np.unique(part.groups[apart]))) if apart.any() else None
+        accuracy = wilson(float(hit[apart].mean()), effective_number(part.groups[apart])) if apart.any() else None
         return HeldOut(accuracy, int(apart.sum()), float(hit.mean()), len(hit))
+
+    def _nested(self, data: TrainingSet, stage: str) -> CrossValidated:
+        return cross_validate(
+            self.head,
+            data,
+            self.cv,
+            self.repeats,
+            self.seed,
+            self.runtime.n_workers,
+            lambda done, n: self.runtime.progress(stage, done, n),
+            self.tally,
+        )
 
     def _as_fitted(self, tuned: Tuned, data: TrainingSet) -> Interval | None:
         try:
-            return accuracy_as_fitted(self.head, tuned.params, data, self.cv, self.seed, self.runtime.n_workers)
+            return accuracy_as_fitted(
+                self.head, tuned.params, data, self.cv, self.seed, self.runtime.n_workers, self.tally
+            )
         except TooFewGroups:
             return None
 
@@ -129,16 +160,3 @@ def find_conflicts(table: FeatureTable, grouping: Grouping, at: NDArray[np.int64
         if {one, other} <= known and samples[one].label != samples[other].label
     ]
     return [[samples[one].sample_id, samples[other].sample_id] for one, other in pairs[:_MOST_CONFLICTS]]
-
-
-def grouping_notes(grouping: Grouping) -> list[str]:
-    """Say where pictures could not be grouped."""
-    notes = []
-    if grouping.too_alike:
-        classes = ", ".join(grouping.too_alike)
-        notes.append(
-            f"pictures too alike to tell copies apart ({classes}); only exact copies are grouped there; use --group-by"
-        )
-    if not grouping.was_compared:
-        notes.append("more than 200,000 pictures: near-copies were not looked for; use --group-by")
-    return notes

@@ -4,8 +4,10 @@ from featx.images.decode import MAX_PIXELS, Decoded, decode
 from featx.images.deep import brightest
 from featx.images.formats import image_format, looks_like_image
 from featx.images.guard import Guard, memory_for
+from featx.images.origin import Origin, read_origin
 from featx.images.prepare import CROP_FRACTION, Prepared, prepare
 from featx.images.probes import DECODE_VERSION, decode_version, probe_files
+from featx.images.sheet import draw_sheet
 from featx.images.thumbnail import Thumbnail, draw_thumbnails, encode_thumbnail
 
 __all__ = [
@@ -14,11 +16,13 @@ __all__ = [
     "MAX_PIXELS",
     "Decoded",
     "Guard",
+    "Origin",
     "Prepared",
     "Thumbnail",
     "brightest",
     "decode",
     "decode_version",
+    "draw_sheet",
     "draw_thumbnails",
     "encode_thumbnail",
     "image_format",
@@ -26,4 +30,5 @@ __all__ = [
     "memory_for",
     "prepare",
     "probe_files",
+    "read_origin",
 ]

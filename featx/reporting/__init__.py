@@ -1,6 +1,8 @@
 """From results to what people and programs read; nothing is computed here."""
 
 from featx.reporting.caches import cleaning_lines, export_lines, listing_lines, verification_lines
+from featx.reporting.captures import ENOUGH_TAKES, capture_lines, takes_lines
+from featx.reporting.finetuning import finetuning_lines
 from featx.reporting.report import Report, report
 from featx.reporting.terminal import (
     comparison_lines,
@@ -12,16 +14,20 @@ from featx.reporting.terminal import (
 )
 
 __all__ = [
+    "ENOUGH_TAKES",
     "Report",
+    "capture_lines",
     "cleaning_lines",
     "comparison_lines",
     "evaluation_lines",
     "export_lines",
     "extraction_lines",
+    "finetuning_lines",
     "full_lines",
     "inspection_lines",
     "listing_lines",
     "prediction_lines",
     "report",
+    "takes_lines",
     "verification_lines",
 ]

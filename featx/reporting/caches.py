@@ -9,7 +9,10 @@ from typing import Any
 from featx.reporting.terminal import line
 
 _SHOWN = 20
-_UNUSUAL = {"layer": None, "pooling": "avg", "resize": "crop", "layout": None, "white": None, "page": 1}
+_UNUSUAL = {"layer": None, "pooling": "avg", "resize": "crop", "layout": None, "white": None, "page": 1} | {
+    "augment": None,
+    "augment_seed": 0,
+}
 """Fields of a recipe that are shown where they differ from the usual."""
 
 _ROWS = ("rows", "store")

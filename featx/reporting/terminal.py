@@ -41,9 +41,12 @@ def line_parts(text: str) -> tuple[str, str]:
 
 def extraction_lines(extraction: Mapping[str, Any]) -> list[str]:
     """Say what an extraction did; ``extraction`` is that of ``featx extract --json``."""
-    n_new, seconds = extraction["n_computed"], extraction["seconds"]
-    speed = f" ({n_new / seconds:,.0f} a second)" if n_new and seconds else ""
+    views = extraction["views"]
+    n_new, seconds = extraction["n_computed"], extraction["seconds"] - (views["seconds"] if views else 0)
+    speed = f" ({n_new / seconds:,.0f} a second)" if n_new and seconds > 0 else ""
     lines = [line("pictures", f"{extraction['n_cached']:,} cached, {n_new:,} new in {seconds:.1f} s{speed}")]
+    if views is not None:
+        lines.append(line("views", _views(views)))
     if extraction["cut_away"] is not None:
         share = f"{100 * extraction['cut_away']:.0f} % of the average picture; --resize pad or squash keep all"
         lines.append(line("crop cuts", share))
@@ -56,6 +59,13 @@ def extraction_lines(extraction: Mapping[str, Any]) -> list[str]:
         lines.append(line("ignored", _ignored(extraction["n_ignored"])))
     lines.append(line("features", f"{extraction['feature_dim']:,} a picture, in {extraction['store']}"))
     return lines
+
+
+def _views(views: Mapping[str, Any]) -> str:
+    n_new, seconds = views["n_computed"], views["seconds"]
+    speed = f" ({n_new / seconds:,.0f} a second)" if n_new and seconds else ""
+    done = f"{views['n_cached']:,} cached, {n_new:,} new in {seconds:.1f} s{speed}"
+    return f"{views['n']:,} of each picture to learn from ({views['policy']}): {done}"
 
 
 def inspection_lines(inspection: Mapping[str, Any]) -> list[str]:
@@ -74,6 +84,11 @@ def inspection_lines(inspection: Mapping[str, Any]) -> list[str]:
     ]
     if len(inspection["takes"]) > _FIRST:
         lines.append(line("take", f"{len(inspection['takes']) - _FIRST:,} more; --json lists them all"))
+    if inspection["too_alike"]:
+        classes = ", ".join(inspection["too_alike"])
+        lines.append(line("too alike", f"{classes}: near-copies cannot be told there; only the same bytes are"))
+    if not inspection["was_compared"]:
+        lines.append(line("note", "more than 200,000 pictures: near-copies were not looked for"))
     for name in inspection["tiny"]:
         lines.append(line("tiny", f"{name}: {inspection['classes'][name]:,} pictures, too few for an honest number"))
     lines += [
@@ -82,7 +97,17 @@ def inspection_lines(inspection: Mapping[str, Any]) -> list[str]:
     ]
     if inspection["ignored"]:
         lines.append(line("ignored", _ignored(len(inspection["ignored"]))))
-    problems = ("dark", "conflicts", "across_splits", "unreadable", "duplicates", "near_duplicates", "takes", "tiny")
+    problems = (
+        "dark",
+        "too_alike",
+        "conflicts",
+        "across_splits",
+        "unreadable",
+        "duplicates",
+        "near_duplicates",
+        "takes",
+        "tiny",
+    )
     return lines if any(inspection[name] for name in problems) else [*lines, line("problems", "none found")]
 
 
@@ -111,12 +136,14 @@ def evaluation_lines(evaluation: Mapping[str, Any]) -> list[str]:
     """Say how good a classifier is; ``evaluation`` is that of ``featx fit --json``."""
     baseline = f'always "{evaluation["baseline"]["class"]}": {evaluation["baseline"]["accuracy"]:.3f}'
     cv = evaluation["cv"]
-    if cv is None:
+    if evaluation["finetuning"] is not None:
+        lines = [*contest_lines(evaluation["finetuning"]), line("baseline", baseline)]
+    elif cv is None:
         lines = [line("accuracy", f"no honest number: {evaluation['cv_reason']}   {baseline}")]
     else:
         lines = [line("accuracy", f"{_interval(cv['accuracy'])}   {baseline}")]
-    lines += _naive_lines(evaluation)
-    for part in ("val", "test"):
+    lines += _naive_lines(evaluation) + _worth_lines(evaluation["views"])
+    for part in ("val", "test") if evaluation["finetuning"] is None else ():
         lines += _held_out_lines(part, evaluation[part])
     if cv is not None:
         lines.append(line("holds for", "new pictures from the same sources"))
@@ -129,6 +156,27 @@ def evaluation_lines(evaluation: Mapping[str, Any]) -> list[str]:
     how = "" if cv is None else f"; {_folds(cv)}, tuned inside each"
     lines.append(line("head", f"{evaluation['head']} ({params or 'as given'}){how}"))
     return lines + [line("note", note) for note in evaluation["notes"]]
+
+
+def contest_lines(contest: Mapping[str, Any]) -> list[str]:
+    """Say how the frozen and the fine-tuned network fared on the same held-out pictures."""
+    whose = "of the test part" if contest["is_own_test"] else "held out"
+    lines = []
+    if contest["frozen"] is not None:
+        lines.append(line("frozen", _interval(contest["frozen"]["accuracy"])))
+    tuned = _interval(contest["finetuned"]["accuracy"])
+    lines.append(line("finetuned", f"{tuned}   {contest['n_held_out']:,} pictures {whose}; {contest['unfrozen']}"))
+    if contest["difference"] is not None:
+        lines.append(line("difference", f"{_change(contest['difference'])}   {_verdict(contest)}"))
+    return lines
+
+
+def _verdict(contest: Mapping[str, Any]) -> str:
+    if contest["kept"] == "frozen":
+        return "no gain: the frozen network is kept; featx fit trains its head on all pictures"
+    if contest["difference"]["low"] <= 0:
+        return "better, but that may be chance; the fine-tuned network is kept"
+    return "better; the fine-tuned network is kept"
 
 
 def full_lines(summary: Mapping[str, Any]) -> list[str]:
@@ -171,23 +219,27 @@ def _learning_lines(curve: Mapping[str, Any] | None) -> list[str]:
     if curve is None or not curve["points"]:
         return []
     text = ", ".join(f"{one['accuracy']['mean']:.3f} with {one['n']:,}" for one in curve["points"])
-    twice = "" if curve["at_twice"] is None else f"; with twice as many perhaps {curve['at_twice']:.3f}"
-    return [line("learning", f"{text}{twice}")]
+    lines = [line("learning", text)]
+    if curve["outlook"] is not None:
+        lines.append(line("more?", curve["outlook"]["sentence"]))
+    return lines + [line("", f"not from {one['n']:,} pictures: {one['reason']}") for one in curve["left_out"]]
 
 
 def _outside_lines(on: Mapping[str, Any] | None) -> list[str]:
     if on is None:
         return []
-    seen = on["n_as_given"] - on["n"]
-    apart = f"   without {seen:,} that it was fitted on (with them {on['as_given']:.3f})" if seen else ""
+    known = on["n_seen"] + on["n_near"]
+    copies = f" or near-copies of ({on['n_near']:,})" if on["n_near"] else ""
+    apart = f"   without {known:,} that it was fitted on{copies} (with them {on['as_given']:.3f})" if known else ""
     if on["accuracy"] is None:
-        lines = [line("on", f"{on['data']}: all {seen:,} pictures were used to fit this model")]
+        lines = [line("on", f"{on['data']}: all {known:,} pictures were used to fit this model{copies}")]
     else:
-        lines = [line("on", f"{on['data']}: {_interval(on['accuracy'])}   {on['n']:,} pictures{apart}")]
+        always = f'always "{on["baseline"]["class"]}": {on["baseline"]["accuracy"]:.3f}'
+        lines = [line("on", f"{on['data']}: {_interval(on['accuracy'])}   {always}   {on['n']:,} pictures{apart}")]
         lines.append(
             line("", "recall " + ", ".join(f"{c['class']} {c['recall']:.2f}" for c in on["per_class"] if c["n"]))
         )
-    return lines + skipped_lines(on["skipped"])
+    return [*lines, *(line("note", note) for note in on["notes"]), *skipped_lines(on["skipped"])]
 
 
 def _suspect_lines(summary: Mapping[str, Any]) -> list[str]:
@@ -210,19 +262,30 @@ def comparison_lines(comparison: Mapping[str, Any]) -> list[str]:
     cells = [head]
     for row in rows:
         difference = row["difference_to_best"]
-        text = "" if row is rows[0] else "{mean:+.3f} ({low:+.3f} to {high:+.3f})".format(**difference)
+        text = "" if row is rows[0] else _change(difference)
         names = (row["backbone"], *(str(row[name]) for name in shown), row["head"])
-        seconds = (f"{row['seconds']:.1f}", f"{row['extraction_seconds']:.1f}")
+        seconds = (f"{row['seconds']:.1f}", _extraction_cost(row))
         cells.append((*names, _interval(row["accuracy"]), text, *seconds))
     widths = [max(len(line[i]) for line in cells) for i in range(len(head))]
     table = ["  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip() for row in cells]
     level = [row for row in rows[1:] if row["difference_to_best"]["high"] >= 0]
     ties = f"{len(level):,} more may be as good: their intervals hold 0" if level else "no other is as good"
-    return [
+    lines = [
         *table,
+        line("always", f"the largest class: {comparison['baseline']['accuracy']:.3f}"),
         line("folds", f"{comparison['n_folds']} ({comparison['splitter']}), the same for all"),
         line("best", f"{rows[0]['backbone']} {rows[0]['head']}; {ties if rows[1:] else 'the only one'}"),
     ]
+    if rows[1:]:
+        luck = f"about {comparison['luck_of_choice']:.3f} of its accuracy may be luck"
+        lines.append(line("chosen", f"among {len(rows):,} on these folds: {luck}; report --on new pictures shows it"))
+    return lines + [line("note", note) for note in comparison["notes"]]
+
+
+def _extraction_cost(row: Mapping[str, Any]) -> str:
+    if row["extraction_seconds"] is None:
+        return "cached"
+    return f"{row['extraction_seconds']:.1f} ({row['n_computed']:,} new)"
 
 
 def prediction_lines(prediction: Mapping[str, Any]) -> list[str]:
@@ -264,6 +327,11 @@ def _interval(values: Mapping[str, float]) -> str:
     return f"{values['mean']:.3f} ({values['low']:.3f} to {values['high']:.3f})"
 
 
+def _change(values: Mapping[str, float]) -> str:
+    mean, low, high = (round(values[name], 3) + 0.0 for name in ("mean", "low", "high"))  # -0.000 is 0
+    return f"{mean:+.3f} ({low:+.3f} to {high:+.3f})"
+
+
 def _folds(cv: Mapping[str, Any]) -> str:
     repeats = f", {cv['repeats']} times" if cv["repeats"] > 1 else ""
     return f"{cv['n_folds']} folds{repeats} ({cv['splitter']})"
@@ -274,6 +342,18 @@ def _naive_lines(evaluation: Mapping[str, Any]) -> list[str]:
     if naive is None or n_groups == n_images:
         return []
     return [line("at random", f"{naive['accuracy']['mean']:.3f}  ({groups_text(evaluation)})")]
+
+
+def _worth_lines(views: Mapping[str, Any] | None) -> list[str]:
+    if views is None:
+        return []
+    what = f"{views['k']:,} of each picture to learn from ({views['policy']})"
+    difference = views["difference"]
+    if difference is None:
+        return [line("views", f"{what}; whether they help is not known")]
+    told = "they help" if difference["low"] > 0 else "they harm" if difference["high"] < 0 else "may be chance"
+    without = _interval(views["without"]["accuracy"])
+    return [line("views", f"{_change(difference)}: {told}   {without} without   {what}")]
 
 
 def groups_text(evaluation: Mapping[str, Any]) -> str:
@@ -318,7 +398,7 @@ def _held_out_lines(part: str, values: Mapping[str, Any] | None) -> list[str]:
 
 
 def _weakest_lines(per_class: Sequence[Mapping[str, Any]]) -> list[str]:
-    weakest = min(per_class, key=lambda c: c["recall"])
+    weakest = min((c for c in per_class if c["n"]), key=lambda c: c["recall"])
     return [line("weakest", f"{weakest['class']}: recall {weakest['recall']:.2f} ({weakest['n']:,} pictures)")]
 
 

@@ -142,14 +142,14 @@ def sortable(keys: NDArray[np.uint8]) -> NDArray[np.bytes_]:
     return strings.reshape(len(keys))
 
 
-def keys_of(content_hashes: NDArray[np.uint8], view: int = 0) -> NDArray[np.uint8]:
+def keys_of(content_hashes: NDArray[np.uint8], view: int | NDArray[np.int64] = 0) -> NDArray[np.uint8]:
     """Return the keys of contents.
 
     Parameters
     ----------
     content_hashes : ndarray of shape (n, 32), uint8
-    view : int
-        0 for the picture itself.
+    view : int or ndarray of shape (n,), int64
+        0 for the picture itself; one for all or one for each.
 
     Returns
     -------
@@ -157,5 +157,6 @@ def keys_of(content_hashes: NDArray[np.uint8], view: int = 0) -> NDArray[np.uint
     """
     keys = np.empty((len(content_hashes), KEY_BYTES), np.uint8)
     keys[:, :32] = content_hashes
-    keys[:, 32:] = np.frombuffer(view.to_bytes(2, "big"), np.uint8)
+    views = np.broadcast_to(np.asarray(view, ">u2"), len(keys))
+    keys[:, 32:] = np.ascontiguousarray(views).view(np.uint8).reshape(-1, 2)
     return keys

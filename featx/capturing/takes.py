@@ -1,0 +1,157 @@
+"""The takes of a data set: numbers that are never given twice, and pictures that are whole or not there."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+from featx.dataset import SPLIT_NAMES, understand, walk
+from featx.duplicates import declared_take, frame_name
+from featx.errors import CaptureError, OutputError
+
+_CLAIM = ".take-"
+_MOST_BYTES = 200
+_FORBIDDEN = re.compile(r'[<>:"/\\|?*\x00-\x1f\x7f]')
+_DEVICES = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
+_SYSTEM = {"thumbs.db", "desktop.ini", "__macosx"}
+
+
+class Take:
+    """A take that pictures are written into.
+
+    Parameters
+    ----------
+    number : int
+    folder : path
+        That of the label.
+    claim : path
+        Hidden folder that holds the number, and the picture that is just written.
+    """
+
+    def __init__(self, number: int, folder: Path, claim: Path) -> None:
+        self.number = number
+        self.folder = folder
+        self.n_kept = 0
+        self._claim = claim
+
+    def keep(self, picture: bytes) -> Path:
+        """Write a JPEG file as the next picture of the take, and return its path.
+
+        Raises
+        ------
+        OutputError
+            It cannot be written, or something of its name is there.
+        """
+        path = self.folder / f"{frame_name(self.number, self.n_kept + 1)}.jpg"
+        try:
+            self.folder.mkdir(exist_ok=True)
+            if path.exists():
+                raise OutputError(f"{path} exists already, and is not replaced")
+            (self._claim / path.name).write_bytes(picture)
+            (self._claim / path.name).replace(path)
+        except OSError as error:
+            if isinstance(error, OutputError):
+                raise
+            raise OutputError(f"{path} cannot be written: {error.strerror or error}") from None
+        self.n_kept += 1
+        return path
+
+
+def check_label(label: str) -> None:
+    """Make sure that a label can be the name of a class folder, on any system.
+
+    Raises
+    ------
+    CaptureError
+        It cannot.
+    """
+    reason = _fault(label)
+    if reason:
+        raise CaptureError(f"the label {label!r} {reason}; choose a plain name, as anna or cup_2")
+
+
+def _fault(label: str) -> str:
+    if not label.strip():
+        return "is empty"
+    if found := _FORBIDDEN.search(label):
+        return f"holds {found[0]!r}, which names of folders may not on every system"
+    if label.startswith(".") or label != label.strip() or label.endswith("."):
+        return "begins or ends with a point or a space: such folders are hidden, or cannot be on some systems"
+    if _DEVICES.fullmatch(label) or label.lower() in _SYSTEM:
+        return "is a name that systems use themselves"
+    if label.lower() in SPLIT_NAMES:
+        return f"would be read as the {SPLIT_NAMES[label.lower()]} part of a data set"
+    return f"is longer than {_MOST_BYTES} bytes" if len(label.encode("utf-8", "replace")) > _MOST_BYTES else ""
+
+
+def dataset_root(output: Path) -> Path:
+    """Return the data set that a folder of labels belongs to: its parent where it is the part of a split."""
+    return output.parent if output.name.lower() in SPLIT_NAMES else output
+
+
+@contextlib.contextmanager
+def new_take(output: Path, label: str) -> Iterator[Take]:
+    """Begin the next take of a data set; folders in which nothing was kept are removed at the end.
+
+    Parameters
+    ----------
+    output : path
+        Folder of label folders; made when missing.
+    label : str
+
+    Raises
+    ------
+    OutputError
+        The folder cannot be made or written.
+    """
+    root = dataset_root(output)
+    made = [folder for folder in (output / label, output, root) if not folder.exists()]
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+        number, claim = _claim(root)
+    except OSError as error:
+        if isinstance(error, OutputError):
+            raise
+        raise OutputError(f"-o {output} cannot be written: {error.strerror or error}") from None
+    try:
+        yield Take(number, output / label, claim)
+    finally:
+        shutil.rmtree(claim, ignore_errors=True)
+        for folder in made:
+            with contextlib.suppress(OSError):  # it holds pictures
+                folder.rmdir()
+
+
+def _claim(root: Path) -> tuple[int, Path]:
+    """Take the next number by making a folder, which one process alone can do."""
+    claims = [path.name.removeprefix(_CLAIM) for path in root.glob(f"{_CLAIM}*")]
+    numbers = [take for entry in walk(root) if (take := declared_take(entry.name)) is not None]
+    number = 1 + max([0, *numbers, *(int(claim) for claim in claims if claim.isdecimal())])
+    while True:
+        claim = root / f"{_CLAIM}{number:03d}"
+        try:
+            claim.mkdir()
+        except FileExistsError:
+            number += 1
+        else:
+            return number, claim
+
+
+def count_takes(output: Path) -> dict[str, int]:
+    """Return the number of takes of each label of a data set; 0 where its pictures were not captured.
+
+    Parameters
+    ----------
+    output : path
+        Folder of label folders; where it is the part of a split, all parts are counted.
+    """
+    names = [entry.name for entry in walk(dataset_root(output))]
+    takes: dict[str, set[int]] = {}
+    for name, label in zip(names, understand(names, "top").labels, strict=True):
+        if label is not None:
+            found = takes.setdefault(label, set())
+            found.update({declared_take(name)} - {None})  # type: ignore[arg-type]
+    return {label: len(found) for label, found in sorted(takes.items())}

@@ -1,0 +1,81 @@
+"""Three parts of a labelled table: to learn from, to choose by, and held out to judge what came of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from featx.errors import EvaluationError
+from featx.evaluate.folds import TooFewGroups, cut_folds
+from featx.evaluate.parts import split_parts
+from featx.table import FeatureTable
+
+_FOLDS = 5
+
+
+@dataclass(frozen=True)
+class HeldOutParts:
+    """Positions in a table; no group is in two parts.
+
+    Parameters
+    ----------
+    classes : tuple of str
+    y : ndarray of shape (n_samples,), int64
+        Class numbers of all samples, -1 without a label.
+    train, val, test : ndarray of shape (n,), int64
+        Positions.
+    is_own_test : bool
+        Whether the test part is the data set's own.
+    """
+
+    classes: tuple[str, ...]
+    y: NDArray[np.int64]
+    train: NDArray[np.int64]
+    val: NDArray[np.int64]
+    test: NDArray[np.int64]
+    is_own_test: bool
+
+
+def hold_out(table: FeatureTable, groups: NDArray[np.int64], seed: int) -> HeldOutParts:
+    """Divide a table; its own ``val`` and ``test`` parts are taken where it has them, else a fifth of the rest each.
+
+    Parameters
+    ----------
+    table : FeatureTable
+    groups : ndarray of shape (n_samples,), int64
+        Group of each sample; pictures of own parts that share a group with a training picture are left out.
+    seed : int
+
+    Raises
+    ------
+    EvaluationError
+        No labels, one class, or no part can be held out without tearing a group or losing a class.
+    """
+    learnt = split_parts(table, groups)
+    classes, rest = learnt.train.classes, learnt.at
+    numbers = {name: number for number, name in enumerate(classes)}
+    y = np.array([numbers.get(label, -1) for label in table.y], np.int64)
+    own = {name: np.flatnonzero((y >= 0) & (table.splits == name)) for name in ("val", "test")}
+    parts = {name: at[~np.isin(groups[at], groups[rest])] for name, at in own.items()}
+    for name in ("test", "val"):
+        if not len(own[name]):
+            rest, parts[name] = _cut_off(rest, y, groups, classes, seed)
+        elif not len(parts[name]):
+            raise EvaluationError(f"every picture of the {name} part shares a group with a training picture")
+    parts["val"] = parts["val"][~np.isin(groups[parts["val"]], groups[parts["test"]])]
+    if not len(parts["val"]):
+        raise EvaluationError("every picture of the val part shares a group with a test picture")
+    return HeldOutParts(classes, y, rest, parts["val"], parts["test"], bool(len(own["test"])))
+
+
+def _cut_off(
+    rest: NDArray[np.int64], y: NDArray[np.int64], groups: NDArray[np.int64], classes: Sequence[str], seed: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    try:
+        kept, off = cut_folds(y[rest], groups[rest], classes, _FOLDS, seed).pairs[0]
+    except TooFewGroups as error:
+        raise EvaluationError(f"no part can be held out to judge by: {error}") from None
+    return rest[kept], rest[off]

@@ -1,0 +1,118 @@
+"""The recipe of a model applied to files and folders."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Iterator, Sequence
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from featx.dataset import Dataset, dataset_id, gather, scan_unlabelled
+from featx.errors import DatasetNotFoundError, SpecError
+from featx.extraction.filling import fill
+from featx.extraction.joining import joined, table_of
+from featx.extraction.recipes import how_read, locate
+from featx.extraction.settling import check_strict, remember_states
+from featx.extraction.starting import reproducible
+from featx.images import decode_version
+from featx.runtime import Runtime
+from featx.spec import FeatureSpec
+from featx.store import FeatureStore, quantized_name, read_quantized_graph, read_snapshot, write_graph
+from featx.table import FeatureTable, Sample
+
+
+def featurize(
+    paths: Sequence[str | Path],
+    spec: FeatureSpec,
+    *,
+    weights: str | Path | None = None,
+    graph: NDArray[np.uint8] | None = None,
+    exact: bool = False,
+    strict: bool = False,
+    runtime: Runtime | None = None,
+) -> FeatureTable:
+    """Return the features of files and folders by a recipe that is given; labels do not matter.
+
+    Parameters
+    ----------
+    paths : sequence of path
+        Pictures and folders of pictures.
+    spec : FeatureSpec
+        The recipe, as a model brings it.
+    weights : path, optional
+        Weight file or local network, where the recipe was not made with ImageNet weights.
+    graph : ndarray of shape (n_bytes,), uint8, optional
+        The recipe's quantized graph, as a model brings it; it joins the cache.
+    exact : bool
+        Make it an error if the recipe is in bfloat16 and this processor has none; otherwise float32 replaces it.
+    strict : bool
+        Make an image that cannot be used an error, once all others are done.
+    runtime : Runtime, optional
+        Cache folder, threads and callbacks.
+
+    Returns
+    -------
+    FeatureTable
+        Sample ids are the paths as given, those in a folder below it.
+
+    Raises
+    ------
+    DatasetError
+        No such path, or no picture.
+    SpecError
+        This featx, or this machine, decodes pictures otherwise than the recipe says.
+    WeightsError
+        The weights are not those of the recipe.
+    """
+    runtime = runtime or Runtime()
+    started = time.monotonic()
+    if spec.decode != decode_version():
+        raise SpecError(
+            f"these features were made with decoder {spec.decode}, this machine decodes as {decode_version()}: "
+            "the same picture would give other pixels. Install the image library they were made with (Pillow)"
+        )
+    if not exact:
+        spec = reproducible(spec, runtime)
+    if weights is not None:
+        locate(spec, weights, runtime)  # the wrong file is refused even if all is cached
+    if graph is not None and spec.graph is not None:
+        _keep_quantized(spec.graph, graph.tobytes(), runtime.cache)
+    store = FeatureStore(runtime.cache, spec)
+    samples: list[Sample] = []
+    ignored: list[str] = []
+    passes = []
+    how = how_read(spec.decode, spec.white, spec.page, runtime)
+    for dataset in _unlabelled([Path(path) for path in paths], runtime.cache, how):
+        memo = read_snapshot(runtime.cache, dataset.id, how) if dataset.id else {}
+        remember = partial(remember_states, runtime.cache, dataset, how)
+        filled = fill(dataset.pictures, memo, store, lambda: locate(spec, weights, runtime), runtime, remember)
+        passes.append(filled)
+        samples += [Sample(found.path.as_posix()) for found in dataset.pictures]
+        ignored += [(dataset.root / entry.name).as_posix() for entry in dataset.ignored]
+    table = table_of("pictures", samples, ignored, joined(passes), store, spec.backbone, started)
+    check_strict(table, strict)
+    return table
+
+
+def _keep_quantized(name: str, graph: bytes, cache: Path) -> None:
+    if quantized_name(graph) != name:
+        raise SpecError(f"the quantized graph of this model is not the one that its recipe names ({name})")
+    if read_quantized_graph(cache, name) is None:
+        write_graph(cache, name, graph)
+
+
+def _unlabelled(paths: Sequence[Path], cache: Path, how: str) -> Iterator[Dataset]:
+    """Yield a data set for each folder, and one for each run of single files between them."""
+    missing = [path for path in paths if not path.exists()]
+    if missing:
+        raise DatasetNotFoundError(f"no such file or folder: {missing[0]}")
+    for is_folder, some in itertools.groupby(paths, key=Path.is_dir):
+        if not is_folder:
+            yield gather(list(some))
+            continue
+        for folder in some:
+            yield scan_unlabelled(folder, read_snapshot(cache, dataset_id(folder, "unlabelled"), how))

@@ -1,0 +1,78 @@
+"""A contact sheet of what the network sees: pictures of each class, and their augmented views."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from itertools import islice, zip_longest
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from featx.augmentation import make_views
+from featx.dataset import Found
+from featx.errors import DatasetError
+from featx.extraction.filling import as_hashes
+from featx.extraction.reading import Reader, preparing_as
+from featx.images import draw_sheet
+from featx.runtime import Runtime
+from featx.spec import FeatureSpec
+from featx.store import write_whole
+
+_ROWS = 8
+_VIEWS = 8
+
+
+def write_preview(path: Path, pictures: Sequence[Found], spec: FeatureSpec, views: int, runtime: Runtime) -> None:
+    """Write a contact sheet of the first pictures of each class as a PNG file; exactly the network's pixels.
+
+    Parameters
+    ----------
+    path : path
+    pictures : sequence of Found
+    spec : FeatureSpec
+        With ``augment`` where there are views.
+    views : int
+        Views of each picture; at most eight are drawn, beside the picture itself.
+    runtime : Runtime
+
+    Raises
+    ------
+    DatasetError
+        No picture can be used.
+    StoreError
+        The file cannot be written.
+    """
+    with preparing_as(spec, runtime) as prepare:
+        reader = Reader(lambda content: False, prepare, runtime.n_workers)
+        usable = (reading for reading in reader.read(_by_turns(pictures)) if reading.prepared is not None)
+        readings = list(islice(usable, _ROWS))
+    if not readings:
+        raise DatasetError("no picture can be used, so there is none to preview")
+    names = [reading.found.sample.sample_id for reading in readings]
+    pixels = np.stack([r.prepared.pixels for r in readings if r.prepared is not None])
+    columns: list[NDArray[np.uint8]] = [pixels]
+    hashes = as_hashes(reading.state.content_hash for reading in readings)
+    for view in range(1, min(views, _VIEWS) + 1):
+        columns.append(make_views(pixels, hashes, view, spec.augment or "", spec.augment_seed))
+    rows = [
+        [(column[i], f"view {view}" if view else name) for view, column in enumerate(columns)]
+        for i, name in enumerate(names)
+    ]
+    sheet = draw_sheet(rows)
+    write_whole(path, lambda temporary: _write(temporary, sheet))
+
+
+def _write(path: Path, content: bytes) -> None:
+    path.write_bytes(content)
+
+
+def _by_turns(pictures: Sequence[Found]) -> Iterator[Found]:
+    """Yield the pictures of the training part, or without one all, of each class in turn."""
+    learnt = [found for found in pictures if found.sample.is_learnt] or pictures
+    classes: dict[str | None, list[Found]] = defaultdict(list)
+    for found in learnt:
+        classes[found.sample.label].append(found)
+    for some in zip_longest(*classes.values()):
+        yield from (found for found in some if found is not None)

@@ -1,0 +1,233 @@
+"""Train the top blocks of a network end to end, and say whether it pays."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from featx.augmentation import read_policy
+from featx.backbones import DEFAULT_BACKBONE, FILE_BACKBONE, is_onnx
+from featx.classifier import fold
+from featx.errors import BackboneError, EngineError, SpecError, TrainingError
+from featx.extraction import bundled
+from featx.finetuning.judging import Candidate, judge, make_classifier
+from featx.finetuning.outputs import Outputs
+from featx.finetuning.records import Finetuning
+from featx.heads import DEFAULT_HEAD, Head, make_head
+from featx.runtime import Runtime
+from featx.training import (
+    SCRATCH,
+    SCRATCH_SIZE,
+    Course,
+    FrozenHead,
+    Material,
+    Plan,
+    TrainedNetwork,
+    divide,
+    train_blocks,
+    train_scratch,
+)
+
+_POOLINGS = {"gap": "avg", "gmp": "max", "flatten": "flatten"}
+_OF_THE_NETWORK = ("size", "weights", "preprocess")
+
+
+def finetune(
+    data: str | Path = "data",
+    backbone: str = DEFAULT_BACKBONE,
+    *,
+    unfreeze: int | str = "auto",
+    head: str = DEFAULT_HEAD,
+    top: str = "gap",
+    dense: Sequence[int] = (),
+    dropout: float = 0.0,
+    augment: str | None = None,
+    views: int = 0,
+    epochs: int = 10,
+    batch_size: int = 32,
+    optimizer: str = "adamw",
+    rate: float = 3e-4,
+    layer_decay: float = 0.8,
+    warmup: float = 0.1,
+    weight_decay: float = 0.01,
+    label_smoothing: float = 0.1,
+    patience: int = 4,
+    batch_norm: str = "frozen",
+    class_weight: str | None = None,
+    trunk_cache: bool = True,
+    group_by: str | None = None,
+    seed: int = 0,
+    output: str | Path | None = None,
+    overwrite: bool = False,
+    runtime: Runtime | None = None,
+    **options: Any,
+) -> Finetuning:
+    """Fine-tune a network, and compare it with the frozen one on the same held-out pictures.
+
+    The frozen part runs once over each picture and each of its views; what it gives is cached like features, and the
+    blocks above train on it. They begin with the head fitted on the frozen features, so that nothing is lost at the
+    start. The validation part chooses the epoch; a part that neither has seen judges. Without a gain the frozen network
+    is kept. A run that was stopped goes on after its last epoch.
+
+    Parameters
+    ----------
+    data : path
+        Folder or manifest of labelled pictures, as for :func:`featx.extract`.
+    backbone : str
+        Name in :func:`featx.list_backbones`, a ``.keras`` or ``.h5`` file, or ``scratch-cnn``: three blocks of
+        convolution and a dense layer, trained from random weights to compare with.
+    unfreeze : int or str
+        Blocks to train, counted from the top; ``auto``: a third of them; ``all``; or a layer: it and all above.
+    head : {"logreg", "ridge", "mlp"} or str
+        Fitted on frozen features; its coefficients become the dense layers that training begins with.
+    top : {"gap", "gmp", "flatten"}
+        What the dense layers see: the mean of each map, its maximum, or all of it.
+    dense : sequence of int
+        Hidden dense layers with ReLU; they begin as an ``mlp`` of these sizes.
+    dropout : float
+    augment, views
+        As for :func:`featx.extract`: an epoch sees each picture as itself or as one of its views.
+    epochs, batch_size, optimizer, rate, layer_decay, warmup, weight_decay, label_smoothing, patience, batch_norm
+        See :class:`featx.training.Course`.
+    class_weight : {"balanced"}, optional
+    trunk_cache : bool
+        False: decode, augment and run the frozen part in every epoch anew; the same result, more slowly.
+    group_by : str, optional
+        As for :func:`featx.fit`.
+    seed : int
+    output : path, optional
+        Model file to name the network (``.keras``), its scaling (``.json``), log (``.csv``) and curves (``.png``)
+        after; they are written beside it. The model itself is ``result.classifier.save(...)``.
+    overwrite : bool
+        Replace those.
+    runtime : Runtime, optional
+    **options
+        ``weights, size, resize, white, page, preprocess, engine, precision, label_by, path_column, label_column,
+        strict`` of :func:`featx.extract`.
+
+    Returns
+    -------
+    Finetuning
+
+    Raises
+    ------
+    TrainingError, HeadError
+        It cannot be trained as asked.
+    EvaluationError
+        No part can be held out honestly; the message says why.
+    FeatxError
+        As for :func:`featx.extract`.
+    """
+    runtime = runtime or Runtime()
+    started = time.monotonic()
+    course = Course(
+        epochs,
+        batch_size,
+        optimizer,
+        rate,
+        layer_decay,
+        warmup,
+        weight_decay,
+        label_smoothing,
+        patience,
+        batch_norm,
+        dropout,
+        class_weight,
+        seed,
+    )
+    plan = Plan(course, unfreeze, augment, views, trunk_cache, tuple(dense))
+    _check(backbone, top, plan, options)
+    first_head = _head(head, plan)
+    outputs = None if output is None else Outputs(Path(output), overwrite)
+    opponent: Candidate | None = None
+    frozen: FrozenHead | None = None
+    if backbone == SCRATCH:
+        # Copies are told by the features of the usual network, which also finds the pictures that cannot be read.
+        others = {name: value for name, value in options.items() if name not in _OF_THE_NETWORK}
+        material = divide(Path(data), DEFAULT_BACKBONE, "avg", others, group_by, seed, runtime)
+        trained = train_scratch(material, plan, options.get("size") or SCRATCH_SIZE)
+    else:
+        material = divide(Path(data), backbone, _POOLINGS[top], options, group_by, seed, runtime)
+        frozen = material.fit_frozen(first_head)
+        trained = train_blocks(material, plan, frozen)
+        opponent = _frozen_candidate(material, frozen, first_head)
+    candidate = _finetuned_candidate(trained, course)
+    told = f"all of {SCRATCH}" if frozen is None else f"{trained.cut.n_blocks} blocks, from {trained.cut.first} on"
+    contest = judge(opponent, candidate, material.parts, material.groups, told, trained.history)
+    best = opponent if opponent is not None and contest.kept == "frozen" else candidate
+    notes = _notes(material)
+    classifier = make_classifier(best, material, contest, notes, time.monotonic() - started)
+    parts = material.parts
+    frozen_hits = (
+        None if frozen is None else frozen.scores(material.table.X[parts.val]).argmax(axis=1) == parts.y[parts.val]
+    )
+    return Finetuning(
+        backbone=trained.file if outputs is None else outputs.write(trained, contest),
+        classifier=classifier,
+        contest=contest,
+        history=trained.history,
+        step_zero=trained.history.epochs[0].val_accuracy,
+        frozen_val=None if frozen_hits is None else float(frozen_hits.mean()),
+        n_train=len(parts.train),
+        n_val=len(parts.val),
+        notes=notes,
+        seconds=time.monotonic() - started,
+    )
+
+
+def output_name(data: str | Path, backbone: str) -> str:
+    """Return the file name that a fine-tuned model has by default: ``NAME-BACKBONE-finetuned.featx``."""
+    path = Path(data).resolve()
+    name = path.name if path.is_dir() else path.stem
+    network = Path(backbone).stem if Path(backbone).is_file() else backbone
+    return re.sub(r"[^\w.-]", "_", f"{name}-{network}-finetuned.featx")
+
+
+def _check(backbone: str, top: str, plan: Plan, options: dict[str, Any]) -> None:
+    """Say what is wrong before any work."""
+    if top not in _POOLINGS:
+        raise TrainingError(f"top is {top!r}; allowed are {', '.join(_POOLINGS)}")
+    if any(width < 1 for width in plan.dense):
+        raise TrainingError(f"dense is {list(plan.dense)}; each layer needs a width of 1 or more")
+    if (plan.augment is None) != (plan.views == 0):
+        raise SpecError("--augment says how views are made and --views how many: give both or neither")
+    if plan.augment is not None:
+        read_policy(plan.augment)
+    if is_onnx(Path(backbone)):
+        raise BackboneError(
+            f"{backbone} is an ONNX network, which only runs: it cannot be fine-tuned. Take a network of "
+            "`featx backbones` or a .keras file"
+        )
+    if options.get("precision") == "int8":
+        raise EngineError("a quantized network cannot be fine-tuned; use --precision auto, float32 or bfloat16")
+
+
+def _head(name: str, plan: Plan) -> Head:
+    if plan.dense:
+        return make_head("mlp", {"hidden_layer_sizes": plan.dense}, None, plan.course.seed)
+    return make_head(name, None, None, plan.course.seed)
+
+
+def _frozen_candidate(material: Material, frozen: FrozenHead, head: Head) -> Candidate:
+    estimator, table = frozen.tuned.estimator, material.table
+    params = {name.removeprefix("head__"): value for name, value in frozen.tuned.params.items()}
+    if table.spec.backbone == FILE_BACKBONE and table.spec.engine == "openvino":
+        table = bundled(table, material.runtime)
+    return Candidate(table, estimator, fold(estimator), frozen.scores(table.X), head.name, params)
+
+
+def _finetuned_candidate(trained: TrainedNetwork, course: Course) -> Candidate:
+    epochs = len(trained.history.epochs) - 1
+    params = {"epoch": trained.history.best, "epochs": epochs, "optimizer": course.optimizer}
+    return Candidate(trained.table, trained.estimator, trained.folded, trained.scores, "finetuned", params)
+
+
+def _notes(material: Material) -> tuple[str, ...]:
+    if material.parts.is_own_test:
+        return ()
+    return (
+        "a fifth of the pictures was held out to judge, groups kept together, and a fifth of the rest to choose by",
+    )

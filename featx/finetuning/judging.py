@@ -1,0 +1,151 @@
+"""Frozen against fine-tuned on the same held-out pictures, and the classifier of the better one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from featx.classifier import Classifier, Folded, Rejector, learn_subspace, softmax
+from featx.evaluate import HeldOutParts, difference_of_shares, effective_number, find_temperature, wilson
+from featx.evaluation import Contest, Evaluation, HeldOut, Interval
+from featx.extraction import featurize
+from featx.images import probe_files
+from featx.table import FeatureTable
+from featx.training import History, Material
+
+_VERSIONS_OF = ("featx", "numpy", "pillow", "simplejpeg", "scikit-learn", "keras", "tensorflow", "openvino")
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One of the two.
+
+    Parameters
+    ----------
+    table : FeatureTable
+        Its features of the data set.
+    estimator : fitted scikit-learn classifier
+    folded : Folded or None
+        The same as matrices.
+    scores : ndarray of shape (n_samples, n_classes), float64
+        Of all samples of the table.
+    params : dict
+        For people: what its head is.
+    head : str
+    """
+
+    table: FeatureTable
+    estimator: Any
+    folded: Folded | None
+    scores: NDArray[np.float64]
+    head: str
+    params: dict[str, Any]
+
+    def hits(self, parts: HeldOutParts) -> NDArray[np.bool_]:
+        """Tell which held-out pictures it is right on."""
+        right: NDArray[np.bool_] = self.scores[parts.test].argmax(axis=1) == parts.y[parts.test]
+        return right
+
+
+def judge(
+    frozen: Candidate | None,
+    finetuned: Candidate,
+    parts: HeldOutParts,
+    groups: NDArray[np.int64],
+    unfrozen: str,
+    history: History,
+) -> Contest:
+    """Compare both on the held-out part; the fine-tuned one is kept only if it is right more often."""
+    of_test = groups[parts.test]
+    n_trials = effective_number(of_test)
+    hits = finetuned.hits(parts)
+    tuned_accuracy = wilson(float(hits.mean()), n_trials)
+    difference: Interval | None = None
+    frozen_accuracy: Interval | None = None
+    if frozen is not None:
+        others = frozen.hits(parts)
+        frozen_accuracy = wilson(float(others.mean()), n_trials)
+        difference = difference_of_shares(hits, others, of_test)
+    kept = "finetuned" if difference is None or difference.mean > 0 else "frozen"
+    return Contest(
+        kept=kept,
+        frozen=frozen_accuracy,
+        finetuned=tuned_accuracy,
+        difference=difference,
+        n=len(parts.test),
+        is_own_test=parts.is_own_test,
+        unfrozen=unfrozen,
+        history=history.to_dict(),
+    )
+
+
+def make_classifier(
+    candidate: Candidate, material: Material, contest: Contest, notes: tuple[str, ...], seconds: float
+) -> Classifier:
+    """Return a candidate as a classifier; its probabilities are calibrated on the validation part."""
+    table, parts, groups = candidate.table, material.parts, material.groups
+    y = parts.y
+    temperature = find_temperature(candidate.scores[parts.val], y[parts.val])
+    known = np.concatenate([parts.train, parts.val])
+    accuracy: Interval = getattr(contest, contest.kept)
+    counts = np.bincount(y[known])
+    evaluation = Evaluation(
+        head=candidate.head,
+        params=candidate.params,
+        classes=parts.classes,
+        n_images=len(known),
+        n_groups=len(np.unique(groups[known])),
+        groups={"conflicts": []},
+        cv=None,
+        cv_reason="the network was trained on these pictures; held-out ones judge it",
+        naive_accuracy=None,
+        sources=(),
+        reliability=None,
+        learning=None,
+        baseline=float(counts.max() / counts.sum()),
+        baseline_class=parts.classes[int(counts.argmax())],
+        val=None,
+        test=HeldOut(accuracy, contest.n, accuracy.mean, contest.n),
+        notes=notes,
+        calibrated_on="val",
+        fits={},
+        made={
+            "date": datetime.now(UTC).isoformat(timespec="seconds"),
+            "data": table.root or table.name,
+            "n_skipped": len(table.extraction.skipped),
+            "seed": material.seed,
+        },
+        seconds=seconds,
+        finetuning=contest,
+    )
+    return Classifier(
+        spec=table.spec,
+        title=table.extraction.backbone,
+        classes_=parts.classes,
+        evaluation=evaluation,
+        temperature=temperature,
+        estimator=lambda: candidate.estimator,
+        folded=candidate.folded,
+        content_hashes=np.unique(table.content_hashes[known], axis=0),
+        out_of_fold=None,
+        rejector=_rejector(candidate, parts, temperature, material.seed),
+        probe_files=probe_files(),
+        probes=table.probes,
+        versions={name: version(name) for name in _VERSIONS_OF},
+        graph=table.graph,
+        featurize=featurize,
+    )
+
+
+def _rejector(candidate: Candidate, parts: HeldOutParts, temperature: float, seed: int) -> Rejector:
+    """Learn what is unlike the training pictures; those that were not trained on show how novel genuine ones are."""
+    X = candidate.table.X
+    subspace = learn_subspace(X[parts.train], parts.y[parts.train], len(parts.classes), seed)
+    unseen = np.concatenate([parts.val, parts.test])
+    confidences = softmax(candidate.scores[unseen] / temperature).max(axis=1)
+    return Rejector(subspace, subspace.novelty(X[unseen]), confidences)

@@ -1,0 +1,55 @@
+"""The files that fine-tuning writes beside the model file."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from featx.evaluation import Contest
+from featx.output import check_output
+from featx.store import write_whole
+from featx.training import TrainedNetwork, draw_curves
+
+
+class Outputs:
+    """Network, its scaling, log and curves, named after a model file.
+
+    Parameters
+    ----------
+    model : path
+        It ends in ``.featx``.
+    overwrite : bool
+
+    Raises
+    ------
+    OutputError
+        One of them exists, or cannot be written there.
+    """
+
+    def __init__(self, model: Path, overwrite: bool) -> None:
+        check_output(model, (".featx",), overwrite)
+        self._files = {suffix: model.with_suffix(suffix) for suffix in (".keras", ".json", ".csv", ".png")}
+        for suffix, file in self._files.items():
+            check_output(file, (suffix,), overwrite)
+
+    def write(self, trained: TrainedNetwork, contest: Contest) -> Path:
+        """Write all of them; return where the network is."""
+        levels = {"fine-tuned, held out": contest.finetuned.mean}
+        if contest.frozen is not None:
+            levels = {"frozen, held out": contest.frozen.mean, **levels}
+        contents = {
+            ".keras": trained.file.read_bytes(),
+            ".json": trained.file.with_suffix(".json").read_bytes(),
+            ".csv": trained.log.read_bytes(),
+            ".png": draw_curves({"validation": trained.history}, levels),
+        }
+        for suffix, content in contents.items():
+            write_whole(self._files[suffix], _writing(content))
+        return self._files[".keras"]
+
+
+def _writing(content: bytes) -> Callable[[Path], None]:
+    def write(path: Path) -> None:
+        path.write_bytes(content)
+
+    return write

@@ -1,0 +1,35 @@
+"""Train networks: cut in two, the upper part trained on cached activations or on pixels. Imports Keras when used."""
+
+from featx.training.curves import draw_curves
+from featx.training.material import Material, divide
+from featx.training.records import BATCH_NORMS, OPTIMIZERS, Course, Cut, Epoch, History
+from featx.training.running import (
+    SCRATCH,
+    SCRATCH_SIZE,
+    Plan,
+    TrainedNetwork,
+    cut_network,
+    train_blocks,
+    train_scratch,
+)
+from featx.training.tops import FrozenHead
+
+__all__ = [
+    "BATCH_NORMS",
+    "OPTIMIZERS",
+    "SCRATCH",
+    "SCRATCH_SIZE",
+    "Course",
+    "Cut",
+    "Epoch",
+    "FrozenHead",
+    "History",
+    "Material",
+    "Plan",
+    "TrainedNetwork",
+    "cut_network",
+    "divide",
+    "draw_curves",
+    "train_blocks",
+    "train_scratch",
+]

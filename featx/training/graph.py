@@ -1,0 +1,217 @@
+"""The graph of a Keras network: where it can be cut in two, and the part above a cut as a network of its own."""
+
+from __future__ import annotations
+
+import difflib
+import itertools
+import re
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+
+from featx.errors import BackboneError, TrainingError
+from featx.training.records import Cut
+
+_BLOCK = re.compile(r"(.*?(?:block_?\d+[a-z]?|expanded_conv(?:_\d+)?))(?:_|$)")
+"""How layers of keras.applications and of EfficientNet-lite name the block that they belong to."""
+
+
+@dataclass(frozen=True)
+class Block:
+    """Neighbouring layers that are trained together.
+
+    Parameters
+    ----------
+    name : str
+        What their names have in common, or the name of the first.
+    below : str
+        The layer whose output is all that enters the block.
+    """
+
+    name: str
+    below: str
+
+
+class Graph:
+    """The layers of a network in the order in which they compute.
+
+    Parameters
+    ----------
+    network : keras.Model
+        One input, one output.
+    """
+
+    def __init__(self, network: keras.Model) -> None:
+        self.name = network.name
+        self._nodes = _in_order(network.outputs[0])
+        self._names = [node.operation.name for node in self._nodes]
+        self._cuts = _cuts(self._nodes)
+        self.input_name = self._names[0]
+
+    @property
+    def blocks(self) -> list[Block]:
+        """The blocks, from the input to the output.
+
+        Layers whose names tell their block belong to it, those between to the one before. Where names tell nothing,
+        each part with a kernel between two places where the network can be cut is a block.
+        """
+        cuts = sorted(self._cuts)
+        segments = [(below, range(below + 1, cut + 1)) for below, cut in itertools.pairwise(cuts)]
+        told = [next((m[1] for i in inside if (m := _BLOCK.match(self._names[i]))), "") for _, inside in segments]
+        if len(set(told) - {""}) < 2:
+            told = [self._names[inside[0]] if self._has_kernel(inside) else "" for _, inside in segments]
+        blocks: list[Block] = []
+        for (below, _), name in zip(segments, told, strict=True):
+            if name and (not blocks or name != blocks[-1].name):
+                blocks.append(Block(name, self._names[below]))
+        return blocks
+
+    def block_of(self, name: str) -> Block:
+        """Return the block that begins at a layer, or at the nearest place below it where the network can be cut.
+
+        Raises
+        ------
+        BackboneError
+            There is no such layer, or it is the input.
+        """
+        if name not in self._names[1:]:
+            near = difflib.get_close_matches(name, self._names[1:], n=3) or self._names[-3:]
+            raise BackboneError(f"{self.name} has no layer {name!r} to train; near are {', '.join(near)}")
+        cut = max(i for i in self._cuts if i < self._names.index(name))
+        return Block(self._names[cut + 1], self._names[cut])
+
+    def part_above(self, below: str, inputs: Any) -> Any:
+        """Apply all layers above a cut, the same layers with the same weights, to another tensor.
+
+        Parameters
+        ----------
+        below : str
+            The layer below the cut.
+        inputs : KerasTensor
+            In place of its output.
+
+        Returns
+        -------
+        KerasTensor
+            In place of the network's output.
+        """
+        cut = self._names.index(below)
+        outputs = inputs
+        known = {id(self._nodes[cut].output_tensors[0]): inputs}
+        for node in self._nodes[cut + 1 :]:
+            args, kwargs = node.arguments.fill_in(known)
+            outputs = node.operation(*args, **kwargs)
+            known[id(node.output_tensors[0])] = outputs
+        return outputs
+
+    def variables_above(self, below: str) -> list[list[Any]]:
+        """Return the trainable variables above a cut, block by block, the topmost block first."""
+        cut = self._names.index(below)
+        starts = {self._names.index(block.below) for block in self.blocks}
+        groups: list[list[Any]] = [[]]
+        for i in range(len(self._nodes) - 1, cut, -1):
+            known = {id(variable) for group in groups for variable in group}
+            mine = getattr(self._nodes[i].operation, "trainable_variables", ())
+            groups[-1] += [variable for variable in mine if id(variable) not in known]
+            if (i - 1) in starts:
+                groups.append([])
+        return [group for group in groups if group]
+
+    def count_above(self, below: str) -> int:
+        """Return the number of blocks above a cut, one that it cuts included."""
+        cut = self._names.index(below)
+        starts = [self._names.index(block.below) for block in self.blocks]
+        whole = sum(start >= cut for start in starts)
+        return whole if cut in starts else whole + 1
+
+    def output_of(self, name: str) -> Any:
+        """Return the tensor that a layer gives."""
+        return self._nodes[self._names.index(name)].output_tensors[0]
+
+    def shape_at(self, name: str) -> tuple[int, ...]:
+        """Return the shape of a layer's output, without the batch."""
+        return tuple(self.output_of(name).shape[1:])
+
+    def _has_kernel(self, inside: range) -> bool:
+        weights = (w for i in inside for w in getattr(self._nodes[i].operation, "trainable_weights", ()))
+        return any(len(weight.shape) > 1 for weight in weights)
+
+
+def cut_at(core: keras.Model, unfreeze: int | str) -> Cut:
+    """Choose where to cut a network.
+
+    Parameters
+    ----------
+    core : keras.Model
+        As :func:`featx.backbones.build_core` returns it.
+    unfreeze : int or str
+        Number of blocks to train, from the top; ``auto``: the top third; ``all``; or a layer: it and all above.
+
+    Raises
+    ------
+    TrainingError
+        There are fewer blocks.
+    BackboneError
+        There is no such layer.
+    """
+    graph = Graph(core)
+    blocks = graph.blocks
+    text = str(unfreeze)
+    if text == "all":
+        text = str(len(blocks))
+    elif text == "auto":
+        text = str(max(1, round(len(blocks) / 3)))
+    if text.lstrip("-").isdecimal():
+        count = int(text)
+        if not 1 <= count <= len(blocks):
+            raise TrainingError(
+                f"unfreeze is {unfreeze}; {graph.name} has {len(blocks)} blocks ({blocks[0].name} .. "
+                f"{blocks[-1].name}): allowed are 1 to {len(blocks)}, auto, all or a layer"
+            )
+        chosen = blocks[-count]
+        below = graph.input_name if count == len(blocks) else chosen.below
+    else:
+        chosen = graph.block_of(text)
+        below = chosen.below
+    is_whole = below == graph.input_name
+    n_blocks = len(blocks) if is_whole else graph.count_above(below)
+    return Cut(below, chosen.name, n_blocks, graph.shape_at(below), is_whole)
+
+
+def _node_of(tensor: Any) -> Any:
+    history = tensor._keras_history  # what Keras itself walks; a layer's own .input fails where it is used twice
+    return history.operation._inbound_nodes[history.node_index]
+
+
+def _in_order(output: Any) -> list[Any]:
+    """Return the nodes that an output needs, each after those it takes from."""
+    ordered: list[Any] = []
+    seen: set[int] = set()
+    pending = [(_node_of(output), False)]
+    while pending:
+        node, is_complete = pending.pop()
+        if is_complete:
+            ordered.append(node)
+        elif id(node) not in seen:
+            seen.add(id(node))
+            pending.append((node, True))
+            pending += [(_node_of(tensor), False) for tensor in node.input_tensors]
+    return ordered
+
+
+def _cuts(nodes: list[Any]) -> set[int]:
+    """Return the positions of the nodes that every path goes through."""
+    position = {id(node): i for i, node in enumerate(nodes)}
+    last_use = list(range(len(nodes)))
+    for i, node in enumerate(nodes):
+        for tensor in node.input_tensors:
+            used = position[id(_node_of(tensor))]
+            last_use[used] = max(last_use[used], i)
+    cuts: set[int] = set()
+    reach = 0
+    for i in range(len(nodes)):
+        if reach <= i:
+            cuts.add(i)
+        reach = max(reach, last_use[i])
+    return cuts

@@ -1,0 +1,240 @@
+"""Train the upper part of a network: epochs, validation, early end, the best weights kept, resumed after a kill."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+from scipy.special import log_softmax
+
+from featx.evaluate import find_temperature
+from featx.runtime import Runtime
+from featx.training.checkpoints import read_checkpoint, write_checkpoint
+from featx.training.curves import write_log
+from featx.training.feeds import Feed
+from featx.training.networks import Trainable
+from featx.training.rates import share_of_rate
+from featx.training.records import Course, Epoch, History
+
+_MADE = {
+    "adamw": keras.optimizers.AdamW,
+    "adam": keras.optimizers.Adam,
+    "rmsprop": keras.optimizers.RMSprop,
+    "sgd": lambda **how: keras.optimizers.SGD(momentum=0.9, nesterov=True, **how),
+}
+
+
+class Trainer:
+    """Trains a network.
+
+    Parameters
+    ----------
+    network : Trainable
+    course : Course
+    class_counts : sequence of int
+        Training pictures of each class.
+    """
+
+    def __init__(self, network: Trainable, course: Course, class_counts: Sequence[int]) -> None:
+        self.network = network
+        self._course = course
+        self._shares: list[float] = []
+        self._optimizers: list[Any] = []
+        self._variables: list[list[Any]] = []
+        for share, variables in network.rate_groups(course.layer_decay):
+            optimizer = _MADE[course.optimizer](
+                learning_rate=course.rate * share, weight_decay=course.weight_decay or None
+            )
+            optimizer.exclude_from_weight_decay([v for v in variables if len(v.shape) < 2])
+            optimizer.build(variables)
+            self._shares.append(share)
+            self._optimizers.append(optimizer)
+            self._variables.append(variables)
+        counts = np.asarray(class_counts, np.float64)
+        balanced = counts.sum() / (len(counts) * np.maximum(counts, 1))
+        weights = balanced if course.class_weight == "balanced" else np.ones(len(counts))
+        self._class_weights = tf.constant(weights, tf.float32)
+        self._n_classes = len(counts)
+        self._compiled: dict[Any, Any] = {}
+
+    def set_rate(self, rate: float) -> None:
+        """Set the learning rate of the top; those below have their share of it."""
+        for share, optimizer in zip(self._shares, self._optimizers, strict=True):
+            optimizer.learning_rate = rate * share
+
+    def step(self, inputs: NDArray[Any], y: NDArray[np.int64]) -> tuple[float, float]:
+        """Take one step; return the mean loss and the accuracy of its batch.
+
+        Parameters
+        ----------
+        inputs : ndarray
+            Activations at the cut (n, ...), float32, or pixels (n, size, size, 3), uint8.
+        y : ndarray of shape (n,), int64
+        """
+        loss, accuracy = self._function(self._step, inputs)(tf.constant(inputs), tf.constant(y, tf.int64))
+        return float(loss), float(accuracy)
+
+    def logits(self, feed: Feed) -> NDArray[np.float64]:
+        """Return logits of the pictures of a feed, in its order; shape (n, n_classes)."""
+        parts = [self._function(self._infer, inputs)(tf.constant(inputs)).numpy() for inputs, _ in feed.epoch(0)]
+        return np.concatenate(parts).astype(np.float64)
+
+    def arrays(self) -> list[NDArray[Any]]:
+        """Return everything that changes as arrays: weights, statistics, random states, optimizers."""
+        return [np.asarray(variable) for variable in self._everything()]
+
+    def set_arrays(self, arrays: Sequence[NDArray[Any]]) -> None:
+        """Set what :meth:`arrays` returned."""
+        for variable, array in zip(self._everything(), arrays, strict=True):
+            variable.assign(array)
+
+    def _function(self, body: Any, inputs: NDArray[Any]) -> Any:
+        """Return a function compiled once for batches of any length."""
+        key = (body.__name__, inputs.dtype.name)
+        if key not in self._compiled:
+            signature = [tf.TensorSpec((None, *inputs.shape[1:]), inputs.dtype)]
+            signature += [tf.TensorSpec((None,), tf.int64)] if body == self._step else []
+            self._compiled[key] = tf.function(body, input_signature=signature)
+        return self._compiled[key]
+
+    def _everything(self) -> list[Any]:
+        return [*self.network.variables, *(v for optimizer in self._optimizers for v in optimizer.variables)]
+
+    def _step(self, inputs: Any, y: Any) -> tuple[Any, Any]:
+        cut = self._at_cut(inputs)
+        with tf.GradientTape() as tape:
+            # Batch normalisation of trained blocks, too, keeps its statistics: small sets would spoil them.
+            maps = self.network.blocks(cut, training=self._course.batch_norm == "train")
+            logits = self.network.top(maps, training=True)
+            smooth = self._course.label_smoothing
+            targets = tf.one_hot(y, self._n_classes) * (1 - smooth) + smooth / self._n_classes
+            losses = tf.nn.softmax_cross_entropy_with_logits(targets, logits)
+            loss = tf.reduce_mean(losses * tf.gather(self._class_weights, y))
+        flat = [variable for variables in self._variables for variable in variables]
+        gradients = tape.gradient(loss, flat)
+        start = 0
+        for optimizer, variables in zip(self._optimizers, self._variables, strict=True):
+            optimizer.apply(gradients[start : start + len(variables)], variables)
+            start += len(variables)
+        return loss, tf.reduce_mean(tf.cast(tf.argmax(logits, axis=1) == y, tf.float32))
+
+    def _infer(self, inputs: Any) -> Any:
+        return self.network.top(self.network.blocks(self._at_cut(inputs), training=False), training=False)
+
+    def _at_cut(self, inputs: Any) -> Any:
+        return self.network.frozen(inputs, training=False) if inputs.dtype == tf.uint8 else inputs
+
+
+@dataclasses.dataclass
+class _State:
+    """Where a run stands."""
+
+    epochs: list[Epoch]
+    best: int = 0
+    factor: float = 1.0
+
+    @property
+    def since_best(self) -> int:
+        return self.epochs[-1].number - self.best
+
+    def take(self, epoch: Epoch, patience: int) -> bool:
+        """Note an epoch; return whether it is the best so far."""
+        is_best = epoch.val_loss < self.epochs[self.best].val_loss
+        self.epochs.append(epoch)
+        if is_best:
+            self.best = epoch.number
+        elif self.since_best % max(patience // 2, 1) == 0:
+            self.factor /= 2
+        return is_best
+
+    def to_dict(self) -> dict[str, Any]:
+        return {"epochs": [epoch.to_dict() for epoch in self.epochs], "best": self.best, "factor": self.factor}
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> _State:
+        return cls([Epoch(**epoch) for epoch in values["epochs"]], int(values["best"]), float(values["factor"]))
+
+
+def _told(epoch: Epoch, n_epochs: int) -> str:
+    return (
+        f"epoch {epoch.number} of {n_epochs}: loss {epoch.loss:.3f}, accuracy {epoch.accuracy:.3f}; validation loss "
+        f"{epoch.val_loss:.3f}, accuracy {epoch.val_accuracy:.3f} ({epoch.seconds:.0f} s)"
+    )
+
+
+def run(trainer: Trainer, training: Feed, validation: Feed, course: Course, folder: Path, runtime: Runtime) -> History:
+    """Train a network, or go on where an earlier run was stopped.
+
+    Parameters
+    ----------
+    trainer : Trainer
+        It has the best weights afterwards.
+    training, validation : Feed
+    course : Course
+    folder : path
+        Exists; holds what a later run of the same name needs to go on.
+    runtime : Runtime
+        Progress of the stage ``train``, a notice for each epoch.
+    """
+    last, best = folder / "last.npz", folder / "best.npz"
+    found = read_checkpoint(last, trainer.arrays())
+    if found is None:
+        state = _State([_validated(trainer, validation, 0, 0.0, None, None, time.monotonic())])
+        write_checkpoint(best, trainer.arrays(), {})
+    else:
+        trainer.set_arrays(found[0])
+        state = _State.from_dict(found[1])
+        runtime.notice(f"going on after epoch {state.epochs[-1].number} of a run that was stopped")
+    steps_each = math.ceil(len(training.y) / course.batch_size)
+    while state.epochs[-1].number < course.epochs and state.since_best < course.patience:
+        epoch = _pass(trainer, training, validation, course, state, steps_each, runtime)
+        if state.take(epoch, course.patience):
+            write_checkpoint(best, trainer.arrays(), {})
+        write_checkpoint(last, trainer.arrays(), state.to_dict())
+        write_log(folder / "log.csv", state.epochs)
+        runtime.notice(_told(epoch, course.epochs))
+    kept = read_checkpoint(best, trainer.arrays())
+    if kept is not None:
+        trainer.set_arrays(kept[0])
+    return History(tuple(state.epochs), state.best)
+
+
+def _pass(
+    trainer: Trainer, training: Feed, validation: Feed, course: Course, state: _State, steps_each: int, runtime: Runtime
+) -> Epoch:
+    started = time.monotonic()
+    number = state.epochs[-1].number + 1
+    n_steps, first = steps_each * course.epochs, steps_each * (number - 1)
+    sums, rate = np.zeros(2), 0.0
+    for i, (inputs, y) in enumerate(training.epoch(number)):
+        rate = course.rate * state.factor * share_of_rate(first + i, n_steps, course.warmup)
+        trainer.set_rate(rate)
+        sums += len(y) * np.array(trainer.step(inputs, y))
+        runtime.progress("train", first + i + 1, n_steps)
+    loss, accuracy = (sums / len(training.y)).tolist()
+    return _validated(trainer, validation, number, rate, loss, accuracy, started)
+
+
+def _validated(
+    trainer: Trainer,
+    validation: Feed,
+    number: int,
+    rate: float,
+    loss: float | None,
+    accuracy: float | None,
+    started: float,
+) -> Epoch:
+    y, logits = validation.y, trainer.logits(validation)
+    # At its best temperature: how sharp the logits are changes with every step, and is calibrated in the end anyway.
+    chances = log_softmax(logits / find_temperature(logits, y), axis=1)
+    val_loss = -float(chances[np.arange(len(y)), y].mean())
+    val_accuracy = float((logits.argmax(axis=1) == y).mean())
+    return Epoch(number, rate, loss, accuracy, val_loss, val_accuracy, time.monotonic() - started)

@@ -1,0 +1,107 @@
+"""What a training run works on: a data set with frozen features, divided, and a folder to go on from."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from featx.duplicates import group_samples
+from featx.evaluate import HeldOutParts, TrainingSet, hold_out
+from featx.extraction import compute_table
+from featx.heads import Head
+from featx.runtime import Runtime
+from featx.sources import read_groups
+from featx.store import prepare_cache
+from featx.table import FeatureTable
+from featx.training.tops import FrozenHead, fit_frozen
+
+
+@dataclass(frozen=True)
+class Material:
+    """A data set with the features of its frozen network, divided.
+
+    Parameters
+    ----------
+    data : path
+    backbone : str
+    options : mapping
+        Of :func:`featx.extract`, for every pass over the data set.
+    table : FeatureTable
+    groups : ndarray of shape (n_samples,), int64
+        Group of each sample; none is in two parts.
+    parts : HeldOutParts
+    seed : int
+    runtime : Runtime
+    """
+
+    data: Path
+    backbone: str
+    options: Mapping[str, Any]
+    table: FeatureTable
+    groups: NDArray[np.int64]
+    parts: HeldOutParts
+    seed: int
+    runtime: Runtime
+
+    @property
+    def quietly(self) -> Runtime:
+        """A runtime that does not tell again what data set and network are."""
+        return dataclasses.replace(self.runtime, notice=lambda text: None)
+
+    @property
+    def paths(self) -> list[Path]:
+        """Where the pictures are, in the order of the table."""
+        root = self.data if self.data.is_dir() else self.data.parent
+        return [root / sample.sample_id for sample in self.table.samples]
+
+    def fit_frozen(self, head: Head) -> FrozenHead:
+        """Tune and fit a head on the frozen features of the training part."""
+        parts, X = self.parts, self.table.X
+        train = TrainingSet(X[parts.train], parts.y[parts.train], self.groups[parts.train], parts.classes)
+        return fit_frozen(head, train, X[parts.val], parts.y[parts.val], self.seed)
+
+    def folder(self, what: Mapping[str, Any]) -> Path:
+        """Return a folder in the cache whose name covers the pictures, their parts, and what is done with them."""
+        key = hashlib.sha256(json.dumps({"spec": self.table.spec.to_json(), **what}, sort_keys=True).encode())
+        for array in (self.table.content_hashes, self.parts.y, self.parts.train, self.parts.val):
+            key.update(np.ascontiguousarray(array).tobytes())
+        folder = prepare_cache(self.runtime.cache, "training") / key.hexdigest()[:16]
+        folder.mkdir(exist_ok=True)
+        return folder
+
+
+def divide(
+    data: Path,
+    backbone: str,
+    pooling: str,
+    options: Mapping[str, Any],
+    group_by: str | None,
+    seed: int,
+    runtime: Runtime,
+) -> Material:
+    """Extract the frozen features of a data set and divide it.
+
+    Raises
+    ------
+    EvaluationError
+        No part can be held out honestly; the message says why.
+    FeatxError
+        As for :func:`featx.extract`.
+    """
+    table = compute_table(data, backbone, pooling=pooling, runtime=runtime, **options)
+    named = None if group_by is None else read_groups(table.samples, group_by)
+    groups = group_samples(table, named).numbers
+    parts = hold_out(table, groups, seed)
+    runtime.notice(
+        f"{len(parts.train):,} pictures to learn from, {len(parts.val):,} to choose the epoch by, "
+        f"{len(parts.test):,} held out to judge"
+    )
+    return Material(data, backbone, options, table, groups, parts, seed, runtime)

@@ -1,0 +1,139 @@
+"""A network cut in two: what stays frozen below, the blocks that are trained, and a top of dense layers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+from keras import layers, ops
+from numpy.typing import NDArray
+
+from featx.backbones.preprocess import preprocess_pixels
+from featx.training.graph import Graph
+
+
+class Trainable:
+    """A backbone whose upper blocks are trained, and its top.
+
+    Parameters
+    ----------
+    core : keras.Model
+        Scaled pixels (n, size, size, 3) to activations, as :func:`featx.backbones.build_core` returns it.
+    below : str
+        The layer below the cut; the input layer for a network that is trained as a whole.
+    preprocess : str
+        The backbone's own pixel scaling.
+    pooling : {"avg", "max", "flatten"}
+        How a map of activations becomes a vector.
+    weights, biases : sequence of ndarray
+        Those of the dense layers, as a fitted head has them: (n_in, n_out) and (n_out,). There is a ReLU between any
+        two, and the last one has a column for each class.
+    dropout : float
+        After each hidden dense layer, or before the last one where there is none.
+    seed : int
+        Of the dropout.
+
+    Attributes
+    ----------
+    frozen, blocks, top : keras.Model
+        uint8 pixels to activations at the cut; these to what is pooled; that to logits.
+    """
+
+    def __init__(
+        self,
+        core: keras.Model,
+        below: str,
+        preprocess: str,
+        pooling: str,
+        weights: Sequence[NDArray[Any]],
+        biases: Sequence[NDArray[Any]],
+        dropout: float = 0.0,
+        seed: int = 0,
+    ) -> None:
+        self._core = core
+        self._graph = Graph(core)
+        cut = keras.Input(self._graph.shape_at(below))
+        self.blocks = keras.Model(cut, self._graph.part_above(below, cut))
+        self.frozen = _from_pixels(core, self._graph.output_of(below), preprocess)
+        self.frozen.trainable = False
+        self.blocks.trainable = True
+        self._top = _Top(pooling, weights, biases, dropout, seed)
+        inputs = keras.Input(core.output_shape[1:])
+        self.top = keras.Model(inputs, self._top.logits(inputs))
+        self._top.set_weights(weights, biases)
+        self._below = below
+
+    def rate_groups(self, layer_decay: float) -> list[tuple[float, list[Any]]]:
+        """Return trainable variables with the share of the learning rate that they train at, the top first."""
+        groups = [(1.0, list(self.top.trainable_variables))]
+        for depth, variables in enumerate(self._graph.variables_above(self._below), 1):
+            groups.append((layer_decay**depth, variables))
+        return groups
+
+    @property
+    def variables(self) -> list[Any]:
+        """Everything that training changes: weights, statistics, states of random generators."""
+        return [*self.blocks.variables, *self.top.variables]
+
+    def save(self, path: Path) -> None:
+        """Write the network without its last dense layer as a Keras file: scaled pixels to features."""
+        features = self._top.features(self._core.outputs[0])
+        network = keras.Model(self._core.inputs[0], features, name=self._core.name)
+        network.save(path)
+
+    def last_layer(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return kernel (n_features, n_classes) and bias (n_classes,) of the last dense layer."""
+        kernel, bias = (np.asarray(part, np.float64) for part in self._top.last.get_weights())
+        return kernel, bias
+
+
+def _from_pixels(core: keras.Model, output: Any, preprocess: str) -> keras.Model:
+    below = keras.Model(core.inputs[0], output)
+    pixels = keras.Input(core.input_shape[1:], dtype="uint8")
+    return keras.Model(pixels, below(preprocess_pixels(ops.cast(pixels, "float32"), preprocess)))
+
+
+class _Top:
+    def __init__(
+        self,
+        pooling: str,
+        weights: Sequence[NDArray[Any]],
+        biases: Sequence[NDArray[Any]],
+        dropout: float,
+        seed: int,
+    ) -> None:
+        self._pooling = pooling
+        self._hidden = [
+            layers.Dense(weight.shape[1], "relu", name=f"top_dense{i}") for i, weight in enumerate(weights[:-1])
+        ]
+        self._dropouts = [
+            layers.Dropout(dropout, seed=seed + i, name=f"top_dropout{i}") for i in range(max(len(self._hidden), 1))
+        ]
+        self.last = layers.Dense(weights[-1].shape[1], name="top_classes")
+
+    def features(self, x: Any) -> Any:
+        x = _pooled(x, self._pooling)
+        for i, dense in enumerate(self._hidden):
+            x = dense(x)
+            if i < len(self._hidden) - 1:
+                x = self._dropouts[i](x)
+        return x
+
+    def logits(self, x: Any) -> Any:
+        return self.last(self._dropouts[-1](self.features(x)))
+
+    def set_weights(self, weights: Sequence[NDArray[Any]], biases: Sequence[NDArray[Any]]) -> None:
+        for dense, weight, bias in zip([*self._hidden, self.last], weights, biases, strict=True):
+            dense.set_weights([weight, bias])
+
+
+def _pooled(x: Any, pooling: str) -> Any:
+    if len(x.shape) == 2:
+        return x
+    if pooling == "flatten":
+        return layers.Flatten(name="top_flatten")(x)
+    kind = layers.GlobalAveragePooling2D if pooling == "avg" else layers.GlobalMaxPooling2D
+    return kind(name=f"top_{pooling}")(x)

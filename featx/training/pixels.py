@@ -1,0 +1,85 @@
+"""Pictures as pixels, decoded as the recipe says and augmented on the way: training without cached activations."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from featx.augmentation import make_views
+from featx.errors import DatasetError
+from featx.extraction import preparing_as, read_file
+from featx.runtime import Runtime
+from featx.spec import FeatureSpec
+
+_KEPT_BYTES = 512_000_000
+
+
+class Pixels:
+    """Reads pictures for training; small sets are decoded once and kept in memory.
+
+    Parameters
+    ----------
+    paths : sequence of path
+    content_hashes : ndarray of shape (n, 32), uint8
+        What the files held when they were scanned.
+    spec : FeatureSpec
+        Size, resize rule and policy of augmentation.
+    runtime : Runtime
+    """
+
+    def __init__(
+        self, paths: Sequence[Path], content_hashes: NDArray[np.uint8], spec: FeatureSpec, runtime: Runtime
+    ) -> None:
+        self._paths = paths
+        self._hashes = content_hashes
+        self._spec = spec
+        self._pool = ThreadPoolExecutor(runtime.n_workers)
+        self._preparing = preparing_as(spec, runtime)
+        shape = (len(paths), spec.size, spec.size, 3)
+        fits = np.prod(shape, dtype=np.int64) <= _KEPT_BYTES
+        self._kept = np.empty(shape, np.uint8) if fits else None
+        self._known = np.zeros(len(paths), np.bool_)
+
+    def __enter__(self) -> Self:
+        self._prepare = self._preparing.__enter__()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._pool.shutdown(cancel_futures=True)
+        self._preparing.__exit__(kind, error, trace)
+
+    def read(self, view: int, at: NDArray[np.int64]) -> NDArray[np.uint8]:
+        """Return pixels (n, size, size, 3) of a view at some positions.
+
+        Raises
+        ------
+        DatasetError
+            A file is not what it was when it was scanned.
+        """
+        pixels = np.stack(list(self._pool.map(self._read_one, at.tolist())))
+        if not view or self._spec.augment is None:
+            return pixels
+        return make_views(pixels, self._hashes[at], view, self._spec.augment, self._spec.augment_seed)
+
+    def _read_one(self, i: int) -> NDArray[np.uint8]:
+        if self._kept is not None and self._known[i]:
+            known: NDArray[Any] = self._kept[i]
+            return known
+        try:
+            data, state = read_file(self._paths[i])
+        except OSError as error:
+            raise DatasetError(f"{self._paths[i]} cannot be read any more: {error.strerror or error}") from None
+        if state.content_hash != self._hashes[i].tobytes():
+            raise DatasetError(f"{self._paths[i]} has changed while it was trained on; run again")
+        pixels = self._prepare(data).pixels
+        if self._kept is not None:
+            self._kept[i], self._known[i] = pixels, True
+        return pixels

@@ -1,0 +1,274 @@
+"""Train the top blocks of a pretrained network, or a small one from scratch, and run the result over the data set."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from featx.augmentation import read_policy
+from featx.backbones import FILE_BACKBONE, build_core
+from featx.classifier import Folded
+from featx.errors import TrainingError
+from featx.extraction import bundled, compute_table, locate
+from featx.libraries import start_keras
+from featx.spec import FeatureSpec
+from featx.store import prepare_cache, write_whole
+from featx.table import FeatureTable
+from featx.training.feeds import InOrder, ReadView, Shuffled
+from featx.training.material import Material
+from featx.training.pixels import Pixels
+from featx.training.records import Course, Cut, History
+from featx.training.tops import FrozenHead, Top, linear_estimator, random_top
+
+if TYPE_CHECKING:
+    from featx.training.loop import Trainer
+
+SCRATCH = "scratch-cnn"
+"""Name of the network that is trained from random weights."""
+
+SCRATCH_SIZE = 128
+"""Side of its input in pixels, if not asked otherwise."""
+
+_SCRATCH_SCALING = "mean=0.0,0.0,0.0;std=1.0,1.0,1.0"
+_SCRATCH_DENSE = (512,)
+_SPARE_BYTES = 200_000_000
+_READING = ("resize", "white", "page", "engine", "precision", "label_by", "path_column", "label_column")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is trained, and how.
+
+    Parameters
+    ----------
+    course : Course
+    unfreeze : int or str
+        See :func:`cut_network`.
+    augment : str, optional
+    views : int
+        Augmented views of each picture.
+    trunk_cache : bool
+        Whether the frozen part runs once and what it gives is cached.
+    dense : tuple of int
+        Hidden layers of the top, for the folder's name.
+    """
+
+    course: Course
+    unfreeze: int | str = "auto"
+    augment: str | None = None
+    views: int = 0
+    trunk_cache: bool = True
+    dense: tuple[int, ...] = ()
+
+    @property
+    def augmented(self) -> dict[str, Any]:
+        """Return the fields of a feature recipe for its views."""
+        if self.augment is None:
+            return {}
+        return {"augment": read_policy(self.augment), "augment_seed": self.course.seed}
+
+    @property
+    def of_views(self) -> dict[str, Any]:
+        """Return the options of :func:`featx.extract` for its views."""
+        return {} if self.augment is None else {"augment": self.augment, "views": self.views, "seed": self.course.seed}
+
+    def told(self) -> dict[str, Any]:
+        """Return everything of it that changes the result."""
+        return {
+            "course": self.course.to_dict(),
+            "unfreeze": str(self.unfreeze),
+            "dense": list(self.dense),
+            **self.augmented,
+            "views": self.views,
+        }
+
+
+@dataclass(frozen=True)
+class TrainedNetwork:
+    """A trained network and what it says of the data set, run as any user would run it.
+
+    Parameters
+    ----------
+    file : path
+        A Keras file: scaled pixels to features; a JSON file of the same name says how they are scaled.
+    cut : Cut
+    history : History
+    log : path
+        The epochs as a CSV file.
+    table : FeatureTable
+        Its features of the data set.
+    estimator : scikit-learn classifier
+        Its last dense layer.
+    folded : Folded
+        The same as matrices.
+    """
+
+    file: Path
+    cut: Cut
+    history: History
+    log: Path
+    table: FeatureTable = field(repr=False)
+    estimator: Any = field(repr=False)
+    folded: Folded = field(repr=False)
+
+    @property
+    def scores(self) -> NDArray[np.float64]:
+        """Scores of all samples of the table, shape (n_samples, n_classes)."""
+        return self.folded.scores(self.table.X)
+
+
+def cut_network(core: Any, unfreeze: int | str) -> Cut:
+    """Choose where to cut a network in two; see :func:`featx.training.graph.cut_at`."""
+    from featx.training.graph import cut_at
+
+    return cut_at(core, unfreeze)
+
+
+def train_blocks(material: Material, plan: Plan, frozen: FrozenHead) -> TrainedNetwork:
+    """Train the upper blocks of the material's network, beginning with a head fitted on frozen features.
+
+    Raises
+    ------
+    TrainingError
+        It cannot be cut so, or what is cached does not fit on the disk.
+    """
+    spec = dataclasses.replace(material.table.spec, **plan.augmented)
+    plain = dataclasses.replace(material.table.spec, engine="tensorflow", precision="float32")
+    core = build_core(plain, locate(spec, _weights(material), material.runtime))
+    cut = cut_network(core, plan.unfreeze)
+    told = f"trained are {cut.n_blocks} blocks, from {cut.first} on"
+    below = "" if cut.is_whole else f"; what is below gives {' x '.join(map(str, cut.shape))} numbers a picture"
+    material.runtime.notice(told + below)
+    top = frozen.top
+    with _reading(material, plan, spec, cut) as read:
+        return _train(material, plan, spec, core, cut, top, read, {"top": [array.tolist() for array in top.biases]})
+
+
+def train_scratch(material: Material, plan: Plan, size: int) -> TrainedNetwork:
+    """Train a small network from random weights on the same pictures.
+
+    Parameters
+    ----------
+    material : Material
+        Its features only tell copies.
+    plan : Plan
+    size : int
+        Side of the input, in pixels.
+    """
+    start_keras()
+    from featx.training.scratch import scratch_core
+
+    spec = dataclasses.replace(
+        material.table.spec, size=size, preprocess=_SCRATCH_SCALING, pooling="flatten", **plan.augmented
+    )
+    core = scratch_core(size)
+    cut = cut_network(core, "all")
+    n_features = int(np.prod(core.output_shape[1:]))
+    top = random_top(n_features, plan.dense or _SCRATCH_DENSE, len(material.parts.classes), plan.course.seed)
+    with Pixels(material.paths, material.table.content_hashes, spec, material.runtime) as pixels:
+        return _train(material, plan, spec, core, cut, top, pixels.read, {"scratch": size})
+
+
+def _train(
+    material: Material,
+    plan: Plan,
+    spec: FeatureSpec,
+    core: Any,
+    cut: Cut,
+    top: Top,
+    read: ReadView,
+    what: Mapping[str, Any],
+) -> TrainedNetwork:
+    from featx.training.loop import Trainer, run
+    from featx.training.networks import Trainable
+
+    parts, course = material.parts, plan.course
+    network = Trainable(
+        core, cut.below, spec.preprocess, spec.pooling, top.weights, top.biases, course.dropout, course.seed
+    )
+    training = Shuffled(read, parts.train, parts.y[parts.train], plan.views, course.batch_size, course.seed)
+    validation = InOrder(read, parts.val, parts.y[parts.val], course.batch_size)
+    counts = np.bincount(training.y, minlength=len(parts.classes)).tolist()
+    folder = material.folder({**plan.told(), **what, "cut": cut.below if not cut.is_whole else ""})
+    trainer = Trainer(network, course, counts)
+    history = run(trainer, training, validation, course, folder, material.runtime)
+    file = _saved(trainer, history, spec, folder)
+    estimator = linear_estimator(*network.last_layer())
+    material.runtime.notice("the trained network runs over all pictures")
+    options = {name: material.options[name] for name in _READING if name in material.options}
+    table = compute_table(material.data, str(file), runtime=material.quietly, **options)
+    if table.spec.engine == "openvino":
+        table = bundled(table, material.runtime)
+    folded = Folded([estimator.coef_.T], [estimator.intercept_])
+    return TrainedNetwork(file, cut, history, folder / "log.csv", table, estimator, folded)
+
+
+def _weights(material: Material) -> str | Path | None:
+    if material.table.spec.backbone == FILE_BACKBONE:
+        return material.backbone
+    given = material.options.get("weights", "imagenet")
+    return None if str(given) == "imagenet" or str(given).startswith("random") else given
+
+
+@contextmanager
+def _reading(material: Material, plan: Plan, spec: FeatureSpec, cut: Cut) -> Iterator[ReadView]:
+    """Give what returns the inputs of pictures: cached activations at the cut, or pixels."""
+    if plan.trunk_cache and not cut.is_whole:
+        yield _activations(material, plan, cut)
+        return
+    with Pixels(material.paths, material.table.content_hashes, spec, material.runtime) as pixels:
+        yield pixels.read
+
+
+def _activations(material: Material, plan: Plan, cut: Cut) -> ReadView:
+    _check_room(material, plan, cut)
+    pooling = "flatten" if len(cut.shape) > 1 else "avg"
+    options = {**material.options, **plan.of_views, "layer": cut.below, "pooling": pooling}
+    trunk = compute_table(material.data, material.backbone, runtime=material.quietly, **options)
+    if not np.array_equal(trunk.content_hashes, material.table.content_hashes):
+        raise TrainingError(f"{material.data} has changed meanwhile; run again")
+    opened: dict[int, Any] = {}
+
+    def read(view: int, at: NDArray[np.int64]) -> NDArray[Any]:
+        if view not in opened:
+            opened[view] = trunk.opened(view)
+        return np.asarray(opened[view](at)).reshape(-1, *cut.shape)
+
+    return read
+
+
+def _check_room(material: Material, plan: Plan, cut: Cut) -> None:
+    cache = material.runtime.cache
+    n_bytes = 4 * int(np.prod(cut.shape)) * (len(material.table) + plan.views * len(material.parts.train))
+    free = shutil.disk_usage(prepare_cache(cache, "features")).free
+    if 2 * n_bytes + _SPARE_BYTES > free:  # a store is written anew when its journal is merged into it
+        raise TrainingError(
+            f"the activations below {cut.first} take {n_bytes / 1e9:.1f} GB, twice that for a moment, and only "
+            f"{free / 1e9:.1f} GB are free in {cache}; unfreeze fewer blocks, use fewer --views, another --cache or "
+            "--no-trunk-cache"
+        )
+
+
+def _saved(trainer: Trainer, history: History, spec: FeatureSpec, folder: Path) -> Path:
+    """Save the network once: its file, and so its digest, stays the same where the same run is asked for again."""
+    file = folder / f"epoch-{history.best}-of-{len(history.epochs) - 1}.keras"
+    if not file.exists():
+        temporary = file.with_name(f"saving-{file.name}")
+        trainer.network.save(temporary)
+        temporary.replace(file)
+    said = json.dumps({"preprocess": spec.preprocess, "size": spec.size})
+    write_whole(file.with_suffix(".json"), lambda path: _write(path, said))
+    return file
+
+
+def _write(path: Path, text: str) -> None:
+    path.write_text(text, encoding="utf-8")

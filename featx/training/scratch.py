@@ -1,0 +1,21 @@
+"""A small convolution network with random weights, to compare with what transfer gives."""
+
+from __future__ import annotations
+
+import keras
+from keras import layers
+
+FILTERS = (16, 64, 128)
+
+
+def scratch_core(size: int) -> keras.Model:
+    """Return three blocks of convolution and pooling: pixels (n, size, size, 3) to maps of 128 channels.
+
+    The tutorials' basic network; its top is a dropout and a dense layer of 512.
+    """
+    inputs = keras.Input((size, size, 3))
+    x = inputs
+    for number, filters in enumerate(FILTERS, 1):
+        x = layers.Conv2D(filters, 3, padding="same", activation="relu", name=f"block{number}_conv")(x)
+        x = layers.MaxPooling2D(name=f"block{number}_pool")(x)
+    return keras.Model(inputs, x, name="scratch-cnn")

@@ -1,0 +1,589 @@
+"""Augmented views: the same pixels whatever is around them, cached like pictures, of the training part alone."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+from conftest import Fake, make_classes, quadrant_means, save_picture
+from PIL import Image
+
+from featx.augmentation import PRESETS, make_views, read_policy
+from featx.caching import clean_cache, list_cache, verify_cache
+from featx.errors import DatasetError, OutputError, SpecError, StoreError
+from featx.extraction import compute_table, extract, latest, recall_table
+from featx.images import prepare
+from featx.runtime import Runtime
+from featx.store import FeatureStore, keys_of
+
+EVERYTHING = "brightness=0.1,contrast=0.2,crop=0.1,flip=both,rotation=15,shear=0.2,shift=0.1,zoom=0.2"
+
+
+@pytest.fixture(scope="module")
+def some(keras_start) -> tuple[np.ndarray, np.ndarray]:
+    """Return 20 pictures of 48 x 48 pixels of noise on a slope, and their hashes."""
+    rng = np.random.default_rng(0)
+    slope = np.linspace(40, 200, 48)[:, np.newaxis, np.newaxis]
+    pixels = np.clip(slope + rng.integers(-40, 41, (20, 48, 48, 3)), 0, 255).astype(np.uint8)
+    return pixels, hashes_of(pixels)
+
+
+def hashes_of(pictures) -> np.ndarray:
+    digests = b"".join(hashlib.sha256(bytes(picture)).digest() for picture in pictures)
+    return np.frombuffer(digests, np.uint8).reshape(-1, 32)
+
+
+def run(fake: Fake, data: Path, **options):
+    return extract(data, "quadrants", runtime=options.pop("runtime", fake.runtime), **options)
+
+
+# The policy
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_a_preset_and_its_spelling_are_the_same_policy(name):
+    spelt = ",".join(reversed(PRESETS[name].split(",")))
+    assert read_policy(name) == read_policy(spelt) == read_policy(f" {spelt.replace('=', ' = ')} ") == PRESETS[name]
+
+
+def test_the_preset_of_the_tutorials():
+    assert read_policy("tutorial") == "flip=horizontal,shear=0.2,zoom=0.2"
+
+
+def test_numbers_have_one_spelling_and_zeros_are_left_out():
+    assert read_policy("zoom=0.20,rotation=15.0,crop=0,shear=2e-1") == "rotation=15,shear=0.2,zoom=0.2"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            "medum",
+            "augment is 'medum' (did you mean medium?); allowed are light, medium, tutorial, or name=value pairs with "
+            "commas of brightness, contrast, crop, flip, rotation, shear, shift, zoom",
+        ),
+        ("", "augment is ''; allowed are light, medium, tutorial"),
+        (
+            "rotate=15",
+            "augment has no 'rotate' (did you mean rotation?); allowed are brightness, contrast, crop, flip, rotation",
+        ),
+        ("zoom=1.5", "augment has zoom=1.5; allowed are numbers from 0 to 0.9 (part of the size)"),
+        ("zoom=-0.1", "augment has zoom=-0.1; allowed are numbers from 0 to 0.9"),
+        ("rotation=nan", "augment has rotation=nan; allowed are numbers from 0 to 180 (degrees)"),
+        ("rotation=much", "augment has rotation=much; allowed are numbers from 0 to 180 (degrees)"),
+        (
+            "flip=horizontaly",
+            "augment has flip=horizontaly (did you mean horizontal?); allowed are horizontal, vertical",
+        ),
+        ("zoom=0.1,zoom=0.2", "augment names zoom twice"),
+        ("zoom=0", "augment is 'zoom=0', which changes nothing"),
+    ],
+)
+def test_policies_that_make_no_sense(text, message):
+    with pytest.raises(SpecError) as error:
+        read_policy(text)
+    assert str(error.value).startswith(message)
+
+
+# The pixels
+
+
+def test_view_0_is_the_picture(some):
+    pixels, hashes = some
+    made = make_views(pixels, hashes, 0, EVERYTHING, 0)
+    np.testing.assert_array_equal(made, pixels)
+    assert made is not pixels
+    mixed = make_views(pixels, hashes, np.array([0, 1] * 10), EVERYTHING, 0)
+    np.testing.assert_array_equal(mixed[::2], pixels[::2])
+    assert all((mixed[i] != pixels[i]).any() for i in range(1, 20, 2))
+
+
+@pytest.mark.parametrize("policy", [EVERYTHING, *PRESETS.values(), "contrast=0.5", "brightness=0.3"])
+def test_a_view_does_not_depend_on_what_is_around_it(some, policy):
+    pixels, hashes = some
+    whole = make_views(pixels, hashes, 3, policy, 7)
+    alone = [make_views(pixels[i : i + 1], hashes[i : i + 1], 3, policy, 7)[0] for i in range(len(pixels))]
+    np.testing.assert_array_equal(alone, whole)
+    order = np.random.default_rng(1).permutation(60)
+    many = np.tile(np.arange(20), 3)[order]
+    views = np.repeat([1, 3, 5], 20)[order]
+    mixed = make_views(pixels[many], hashes[many], views, policy, 7)
+    for view in (1, 3, 5):
+        each = make_views(pixels, hashes, view, policy, 7)
+        np.testing.assert_array_equal(mixed[views == view], each[many[views == view]])
+
+
+def test_a_view_depends_on_policy_seed_content_and_number(some):
+    pixels, hashes = some
+    first = make_views(pixels, hashes, 1, EVERYTHING, 0)
+    others = (
+        make_views(pixels, hashes, 2, EVERYTHING, 0),
+        make_views(pixels, hashes, 1, EVERYTHING, 1),
+        make_views(pixels, hashes, 1, EVERYTHING.replace("crop=0.1", "crop=0.2"), 0),
+        make_views(pixels, np.roll(hashes, 1, axis=0), 1, EVERYTHING, 0),
+    )
+    for other in others:
+        assert all((a != b).any() for a, b in zip(first, other, strict=True))
+
+
+def test_the_same_pixels_in_another_process(some):
+    """With another number of threads, and drawn by a fresh interpreter."""
+    pixels, hashes = some
+    script = (
+        "import hashlib, sys, numpy as np; from featx.augmentation import make_views\n"
+        "raw = np.frombuffer(sys.stdin.buffer.read(), np.uint8)\n"
+        "pixels, hashes = raw[32 * 5:].reshape(5, 48, 48, 3), raw[:32 * 5].reshape(5, 32)\n"
+        f"print(hashlib.sha256(make_views(pixels, hashes, 1, {EVERYTHING!r}, 3).tobytes()).hexdigest())"
+    )
+    given = hashes[:5].tobytes() + pixels[:5].tobytes()
+    environment = {**os.environ, "TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1"}
+    told = subprocess.run([sys.executable, "-c", script], input=given, capture_output=True, check=True, env=environment)
+    here = make_views(pixels[:5], hashes[:5], 1, EVERYTHING, 3)
+    assert told.stdout.decode().strip() == hashlib.sha256(here.tobytes()).hexdigest()
+
+
+def test_flips_are_exact_mirrors(some):
+    pixels, hashes = some
+    made = make_views(pixels, hashes, 1, "flip=both", 0)
+    found = set()
+    for picture, view in zip(pixels, made, strict=True):
+        mirrors = {(x, y): picture[:: -1 if y else 1, :: -1 if x else 1] for x in (0, 1) for y in (0, 1)}
+        found |= {key for key, mirror in mirrors.items() if (mirror == view).all()}
+        assert any((mirror == view).all() for mirror in mirrors.values())
+    assert found == {(0, 0), (0, 1), (1, 0), (1, 1)}
+    sideways = make_views(pixels, hashes, 1, "flip=horizontal", 0)
+    mirrored = [(v == p[:, ::-1]).all() for v, p in zip(sideways, pixels, strict=True)]
+    unchanged = [(v == p).all() for v, p in zip(sideways, pixels, strict=True)]
+    assert np.logical_xor(mirrored, unchanged).all()
+    assert 4 <= sum(mirrored) <= 16
+
+
+def dot(x: int, y: int, side: int = 65) -> np.ndarray:
+    """Return a grey picture with a white square of 5 x 5 around a point."""
+    picture = np.full((side, side, 3), 100, np.uint8)
+    picture[y - 2 : y + 3, x - 2 : x + 3] = 255
+    return picture
+
+
+def places(policy: str, x: int, y: int, n: int = 100) -> np.ndarray:
+    """Return where the square is in n views, shape (n, 2), from the centre of a picture of 65 x 65."""
+    pixels = np.tile(dot(x, y), (n, 1, 1, 1))
+    made = make_views(pixels, hashes_of([b"dot"] * n), np.arange(1, n + 1), policy, 0).astype(float) - 100
+    grid = np.arange(65.0) - 32
+    weight = made[..., 0].sum(axis=(1, 2))
+    across = (made[..., 0].sum(axis=1) * grid).sum(axis=1) / weight
+    down = (made[..., 0].sum(axis=2) * grid).sum(axis=1) / weight
+    return np.stack([across, down], axis=1)
+
+
+def test_rotations_stay_on_the_circle_and_within_their_limit(keras_start):
+    found = places("rotation=20", 52, 32)
+    np.testing.assert_allclose(np.hypot(*found.T), 20, atol=0.5)
+    angles = np.rad2deg(np.arctan2(found[:, 1], found[:, 0]))
+    assert np.abs(angles).max() <= 21
+    assert angles.min() < -12
+    assert angles.max() > 12
+
+
+def test_shifts_zooms_crops_and_shears_stay_within_their_limits(keras_start):
+    shifted = places("shift=0.1", 32, 32)
+    assert 5 < np.abs(shifted).max() <= 6.6
+    zoomed = places("zoom=0.2", 52, 32)
+    assert (np.abs(zoomed[:, 1]) < 0.1).all()
+    assert zoomed[:, 0].min() == pytest.approx(20 / 1.2, abs=0.7)
+    assert zoomed[:, 0].max() == pytest.approx(20 / 0.8, abs=0.7)
+    cropped = places("crop=0.5", 32, 32)
+    assert (np.abs(cropped) <= 32.5).all()
+    assert np.abs(cropped).max() > 15  # a window of half the side, at its rim
+    sheared = places("shear=0.2", 32, 52)
+    np.testing.assert_allclose(sheared[:, 1], 20, atol=0.2)
+    assert 3 < np.abs(sheared[:, 0]).max() <= 4.2
+    np.testing.assert_allclose(places("shear=0.2", 32, 32), 0, atol=0.1)  # around the centre
+
+
+def test_brightness_and_contrast_within_their_limits(keras_start):
+    grey = np.full((100, 16, 16, 3), 100, np.uint8)
+    grey[:, :8] = 120
+    views, hashes = np.arange(1, 101), hashes_of([b"grey"] * 100)
+    lit = make_views(grey, hashes, views, "brightness=0.1", 0).astype(int)
+    change = lit[:, 0, 0, 0] - 120
+    assert (lit - grey.astype(int) == change[:, np.newaxis, np.newaxis, np.newaxis]).all()
+    assert -26 <= change.min() < -15
+    assert 15 < change.max() <= 26
+    stretched = make_views(grey, hashes, views, "contrast=0.5", 0).astype(int)
+    spread = stretched[:, 0, 0, 0] - stretched[:, 15, 0, 0]
+    assert 10 <= spread.min() < 13
+    assert 27 < spread.max() <= 30
+    assert np.abs(stretched.mean(axis=(1, 2, 3)) - 110).max() <= 0.5
+
+
+def test_no_black_corners(keras_start):
+    bright = np.full((20, 64, 64, 3), 200, np.uint8)
+    made = make_views(bright, hashes_of([b"bright"] * 20), np.arange(1, 21), "rotation=45,shift=0.3,zoom=0.5", 0)
+    assert (made == 200).all()
+
+
+# Views of a data set
+
+
+def expected_view(path: Path, view: int, policy: str, seed: int = 0) -> np.ndarray:
+    data = path.read_bytes()
+    pixels = prepare(data, 32).pixels[np.newaxis]
+    content = np.frombuffer(hashlib.sha256(data).digest(), np.uint8)[np.newaxis]
+    return quadrant_means(make_views(pixels, content, view, policy, seed))[0]
+
+
+def test_views_are_those_of_each_picture(fake, pictures):
+    table = run(fake, pictures, augment="medium", views=3, seed=5)
+    assert table.views == 3
+    assert table.spec.augment is None
+    for view in range(4):
+        read = table.opened(view)
+        for i, features in enumerate(read(np.arange(24))):
+            path = pictures / table.samples[i].sample_id
+            np.testing.assert_array_equal(features, expected_view(path, view, PRESETS["medium"], 5))
+        np.testing.assert_array_equal(read(np.array([7, 2])), read(np.arange(24))[[7, 2]])
+    done = table.extraction.views
+    assert (done.n, done.policy, done.seed) == (3, PRESETS["medium"], 5)
+    assert (done.n_computed, done.n_cached) == (72, 0)
+    assert (table.extraction.n_computed, fake.n_computed) == (24, 24 + 72)
+    assert table.extraction.to_dict()["views"]["features_id"] == done.features_id != table.spec.id
+
+
+def test_plain_features_are_those_of_a_run_without_views(fake, pictures, tmp_path):
+    plain = run(fake, pictures)
+    table = run(fake, pictures, runtime=Runtime(tmp_path / "other"), augment="light", views=2)
+    assert table.spec == plain.spec
+    assert table.extraction.store.read_bytes() == plain.extraction.store.read_bytes()
+
+
+def test_views_are_computed_once_and_more_of_them_alone(fake, pictures):
+    run(fake, pictures)
+    run(fake, pictures, augment="light", views=2)
+    assert fake.n_computed == 24 + 48
+    again = run(fake, pictures, augment="light", views=2)
+    assert (again.extraction.views.n_computed, again.extraction.views.n_cached) == (0, 48)
+    more = run(fake, pictures, augment="light", views=5)
+    assert (more.extraction.views.n_computed, more.extraction.views.n_cached) == (72, 48)
+    assert fake.n_computed == 24 + 24 * 5
+    spelt = run(fake, pictures, augment=PRESETS["light"], views=5)
+    assert spelt.extraction.views.n_computed == 0
+    save_picture(pictures / "red" / "new.png", (190, 60, 50), seed=500)
+    added = run(fake, pictures, augment="light", views=5)
+    assert (added.extraction.n_computed, added.extraction.views.n_computed) == (1, 5)
+    fewer = run(fake, pictures, augment="light", views=1)
+    assert (fewer.views, fewer.extraction.views.n_cached) == (1, 25)
+    other = run(fake, pictures, augment="light", views=1, seed=1)
+    assert other.extraction.views.n_computed == 25
+
+
+@pytest.mark.parametrize(("workers", "batch_size"), [(1, 1), (3, 5), (8, 100)])
+def test_same_bytes_whatever_workers_and_batches(fake, pictures, tmp_path, workers, batch_size):
+    reference = run(fake, pictures, augment=EVERYTHING, views=3)
+    other = Runtime(tmp_path / "other", workers=workers, batch_size=batch_size)
+    table = run(fake, pictures, runtime=other, augment=EVERYTHING, views=3)
+    assert table.extraction.views.store.read_bytes() == reference.extraction.views.store.read_bytes()
+
+
+def test_views_in_two_steps_are_those_in_one(fake, pictures, tmp_path):
+    reference = run(fake, pictures, augment="medium", views=4)
+    other = Runtime(tmp_path / "other")
+    run(fake, pictures, runtime=other, augment="medium", views=1)
+    table = run(fake, pictures, runtime=other, augment="medium", views=4)
+    assert table.extraction.views.store.read_bytes() == reference.extraction.views.store.read_bytes()
+
+
+class _StoppedError(Exception):
+    pass
+
+
+@pytest.mark.parametrize("after", [1, 20, 70])
+def test_interrupted_is_continued(fake, pictures, tmp_path, after):
+    """Stopped within the second pass: what was computed is kept, and the end is that of an uninterrupted run."""
+    reference = run(fake, pictures, augment="light", views=3)
+
+    def stop(stage: str, done: int, total: int) -> None:
+        if stage == "augment" and done >= after:
+            raise _StoppedError
+
+    runtime = Runtime(tmp_path / "other", batch_size=7, progress=stop)
+    with pytest.raises(_StoppedError):
+        run(fake, pictures, runtime=runtime, augment="light", views=3)
+    before = fake.n_computed
+    table = run(fake, pictures, runtime=Runtime(tmp_path / "other"), augment="light", views=3)
+    assert 72 - after - 7 <= fake.n_computed - before <= 72 - min(after, 7)
+    assert table.extraction.views.store.read_bytes() == reference.extraction.views.store.read_bytes()
+
+
+def test_killed_is_continued(pictures, tmp_path, keras_start):
+    """A real network, a real process, killed while views are appended."""
+    killed, whole = tmp_path / "killed", tmp_path / "whole"
+    command = [sys.executable, "-m", "featx", "extract", str(pictures), "--engine", "openvino", "--size", "32"]
+    command += ["--precision", "float32", "--augment", "tutorial", "--views", "40", "--batch-size", "8"]
+    process = subprocess.Popen([*command, "--cache", str(killed)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    while process.poll() is None and not any(path.stat().st_size > 10_000 for path in journals(killed)):
+        time.sleep(0.002)
+    process.kill()
+    assert process.wait() != 0
+    options = {"engine": "openvino", "size": 32, "precision": "float32", "augment": "tutorial", "views": 40}
+    stores = []
+    for cache in (killed, whole):
+        done = extract(pictures, runtime=Runtime(cache), **options).extraction
+        stores.append((done.store.read_bytes(), done.views.store.read_bytes()))
+        assert (done.views.n_cached > 0) is (cache == killed)
+    assert stores[0] == stores[1]
+
+
+def journals(cache: Path) -> list[Path]:
+    """Return the journal of the views, once the store of the pictures themselves is complete."""
+    return [path for path in cache.glob("features/*.journal") if len(list(cache.glob("features/*.h5"))) == 2]
+
+
+def test_a_warm_run_imports_no_tensorflow(fake, pictures):
+    run(fake, pictures, augment="light", views=2)
+    script = (
+        "import sys, json; from pathlib import Path\n"
+        "from featx.backbones.table import BACKBONES, Backbone, KerasWeights\n"
+        "row = Backbone('quadrants', 'none.None', 32, 'none', 12, 0, 'Apache-2.0', KerasWeights('quadrants.h5'))\n"
+        "BACKBONES['quadrants'] = row\n"
+        "import featx, featx.extraction.starting as starting; starting.agreement = lambda *recipe: None\n"
+        f"runtime = featx.Runtime({str(fake.runtime.cache)!r})\n"
+        f"table = featx.extract({str(pictures)!r}, 'quadrants', augment='light', views=2, runtime=runtime)\n"
+        "again = featx.latest(runtime)\n"
+        "assert not {'keras', 'tensorflow', 'openvino'} & set(sys.modules)\n"
+        "print(json.dumps([table.extraction.views.n_cached, again.views, float(again.opened(2)(range(24)).sum())]))"
+    )
+    told = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, env=dict(os.environ))
+    n_cached, n_views, total = json.loads(told.stdout)
+    assert (n_cached, n_views) == (48, 2)
+    assert total == pytest.approx(float(latest(fake.runtime).opened(2)(np.arange(24)).sum()))
+
+
+def test_each_picture_is_decoded_once_for_all_its_views(fake, pictures, monkeypatch):
+    run(fake, pictures)
+    counted = []
+    original = prepare
+    monkeypatch.setattr("featx.images.guard.prepare", lambda *a, **k: counted.append(1) or original(*a, **k))
+    run(fake, pictures, augment="light", views=6)
+    assert len(counted) == 24
+
+
+def test_only_the_training_part_has_views(fake, tmp_path):
+    root = tmp_path / "set"
+    for number, (split, n) in enumerate({"train": 3, "val": 2, "test": 2}.items()):
+        for label, colour in (("blue", (30, 60, 200)), ("red", (200, 50, 40))):
+            for i in range(n):
+                save_picture(root / split / label / f"{i}.png", colour, seed=10 * number + i)
+    table = run(fake, root, augment="light", views=2)
+    assert table.extraction.views.n_computed == 6 * 2
+    train = np.flatnonzero([sample.is_learnt for sample in table.samples])
+    assert len(train) == 6
+    assert table.opened(1)(train).shape == (6, 12)
+    with pytest.raises(StoreError, match="8 rows are missing"):
+        table.opened(1)(np.flatnonzero([not sample.is_learnt for sample in table.samples]))
+
+
+def test_pictures_without_labels_have_no_views(fake, tmp_path):
+    for i in range(3):
+        save_picture(tmp_path / "flat" / f"{i}.png", (90, 90, 90), seed=i)
+    table = run(fake, tmp_path / "flat", augment="light", views=2)
+    assert (table.extraction.views.n_computed, table.extraction.views.n_cached, fake.n_computed) == (0, 0, 3)
+
+
+def test_copies_share_their_views(fake, pictures):
+    shutil.copy(pictures / "red" / "red-03.png", pictures / "red" / "copy.png")
+    table = run(fake, pictures, augment="light", views=2)
+    assert table.extraction.views.n_computed == 48
+    ids = table.sample_ids.tolist()
+    one, other = table.opened(2)(np.array([ids.index("red/copy.png"), ids.index("red/red-03.png")]))
+    np.testing.assert_array_equal(one, other)
+
+
+def test_a_bad_picture_has_no_views(fake, pictures):
+    (pictures / "red" / "torn.png").write_bytes(b"")
+    table = run(fake, pictures, augment="light", views=2)
+    assert (len(table), table.extraction.views.n_computed) == (24, 48)
+
+
+def test_a_picture_that_changes_between_the_passes(fake, pictures):
+    def change(stage: str, done: int, total: int) -> None:
+        if stage == "augment":
+            save_picture(pictures / "red" / "red-03.png", (1, 2, 3), seed=9)
+
+    with pytest.raises(DatasetError, match="pictures have changed while they were extracted; run the same command"):
+        run(fake, pictures, augment="light", views=2, runtime=replace(fake.runtime, progress=change))
+    table = run(fake, pictures, augment="light", views=2)
+    assert table.extraction.views.n_computed == 2
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"views": 3}, "3 views are asked for, but not how they are made; add --augment with light, medium, tutorial"),
+        ({"augment": "light"}, "--augment light without views; say how many of each picture are wanted, as --views 4"),
+        ({"augment": "light", "views": -1}, "views is -1; allowed are 0"),
+        ({"augment": "light", "views": 65_536}, "views is 65536; allowed are 0 (none) to 65,535"),
+        ({"augment": "hard", "views": 2}, "augment is 'hard'; allowed are light, medium, tutorial"),
+    ],
+)
+def test_what_makes_no_sense_is_said_before_any_work(fake, pictures, options, message):
+    with pytest.raises(SpecError) as error:
+        run(fake, pictures, **options)
+    assert str(error.value).startswith(message)
+    assert fake.n_computed == 0
+
+
+def test_a_table_says_how_many_views_it_has(fake, pictures):
+    table = run(fake, pictures, augment="light", views=2)
+    with pytest.raises(DatasetError, match="there is no view 3 of set: it has 2 besides the pictures themselves"):
+        table.opened(3)
+    assert run(fake, pictures).views == 0
+
+
+def test_a_table_is_opened_once_for_all_its_chunks(fake, pictures, monkeypatch):
+    table = run(fake, pictures)
+    opened = []
+    original = FeatureStore.snapshot
+    monkeypatch.setattr(FeatureStore, "snapshot", lambda self: opened.append(1) or original(self))
+    monkeypatch.setattr("featx.table.CHUNK", 5)
+    starts = [start for start, _ in table.chunks()]
+    assert (starts, len(opened)) == ([0, 5, 10, 15, 20], 1)
+
+
+# What was extracted last, and the cache
+
+
+def test_the_set_extracted_last_brings_its_views(fake, pictures):
+    table = run(fake, pictures, augment="tutorial", views=2, seed=4)
+    again = latest(fake.runtime)
+    assert (again.views, again.extraction.views.seed) == (2, 4)
+    np.testing.assert_array_equal(again.opened(2)(np.arange(24)), table.opened(2)(np.arange(24)))
+
+
+def test_views_that_are_not_complete_are_not_used(fake, pictures):
+    run(fake, pictures, augment="light", views=2, seed=4)
+    save_picture(pictures / "red" / "new.png", (190, 60, 50), seed=500)
+    compute_table(pictures, "quadrants", runtime=fake.runtime)
+    table = latest(fake.runtime)
+    assert (table.views, len(table)) == (0, 25)
+    assert fake.notices[-1] == (
+        "not all pictures have their 2 augmented views, so none are used; to extract them: "
+        f"featx extract {pictures} --augment light --backbone quadrants --seed 4 --views 2"
+    )
+
+
+def test_computing_a_table_does_not_make_it_the_last(fake, pictures, tmp_path):
+    run(fake, pictures)
+    other = make_classes(tmp_path / "other", {"a": (0, 0, 0), "b": (255, 255, 255)}, 2)
+    table = compute_table(other, "quadrants", augment="light", views=1, runtime=fake.runtime)
+    assert (len(table), table.views) == (4, 1)
+    assert latest(fake.runtime).name == "set"
+    with pytest.raises(TypeError, match="sise"):
+        compute_table(other, "quadrants", sise=3, runtime=fake.runtime)
+
+
+def test_the_cache_keeps_and_checks_views(fake, pictures):
+    table = run(fake, pictures, augment="light", views=2)
+    store = table.extraction.views.store
+    before = store.read_bytes()
+    assert clean_cache(runtime=fake.runtime).removed == ()
+    assert store.read_bytes() == before
+    verified = verify_cache(runtime=fake.runtime)
+    assert (verified.n_damaged, verified.to_dict()["n_rows"]) == (0, 24 + 48)
+    specs = [entry.spec.get("augment") for entry in list_cache(runtime=fake.runtime).stores]
+    assert sorted(specs, key=str) == [None, PRESETS["light"]]
+    (pictures / "red" / "red-03.png").unlink()
+    run(fake, pictures)
+    removed = {(one.kind, one.n_rows) for one in clean_cache(runtime=fake.runtime).removed}
+    assert removed == {("rows", 1), ("rows", 2)}
+    with h5py.File(store) as file:
+        numbers = file["key"][:, 33].tolist()
+    assert (numbers.count(1), numbers.count(2)) == (23, 23)
+
+
+def test_a_damaged_view_is_made_again(fake, pictures):
+    table = run(fake, pictures, augment="light", views=2)
+    store = table.extraction.views.store
+    before = store.read_bytes()
+    at = before.index(keys_of(table.content_hashes[:1], 2).tobytes())
+    store.write_bytes(before[: at + 3] + bytes([before[at + 3] ^ 1]) + before[at + 4 :])
+    again = run(fake, pictures, augment="light", views=2)
+    assert again.extraction.views.n_computed == 1
+    assert store.read_bytes() == before
+
+
+def test_another_way_of_making_views_is_noticed(fake, pictures, monkeypatch):
+    """The probe pictures of a store of views are views themselves."""
+    run(fake, pictures, augment="light", views=1)
+    monkeypatch.setattr("featx.extraction.starting.make_views", lambda pixels, *how: 255 - pixels)
+    with pytest.raises(StoreError, match="cannot be reproduced here"):
+        run(fake, pictures, augment="light", views=2)
+
+
+def test_a_store_of_views_is_no_table(fake, pictures):
+    table = run(fake, pictures, augment="light", views=1)
+    done = table.extraction.views
+    with pytest.raises(StoreError, match=f"{done.features_id} holds augmented views.* are in {table.spec.id}"):
+        recall_table(features=done.features_id, runtime=fake.runtime)
+
+
+# The contact sheet
+
+
+def tiles(path: Path, columns: int, side: int) -> np.ndarray:
+    """Cut a sheet into its pictures, shape (rows, columns, side, side, 3)."""
+    sheet = np.asarray(Image.open(path).convert("RGB"))
+    rows = (sheet.shape[0] - 6) // (side + 22)
+    assert sheet.shape == (rows * (side + 22) + 6, columns * (side + 6) + 6, 3)
+    return np.stack(
+        [
+            [sheet[6 + r * (side + 22) :, 6 + c * (side + 6) :][:side, :side] for c in range(columns)]
+            for r in range(rows)
+        ]
+    )
+
+
+def test_the_preview_shows_what_the_network_sees(fake, pictures, tmp_path):
+    (pictures / "blue" / "blue-00.png").write_bytes(b"torn")
+    sheet = tmp_path / "sheet.png"
+    run(fake, pictures, augment=EVERYTHING, views=3, seed=2, preview=sheet)
+    shown = tiles(sheet, 4, 32)
+    assert len(shown) == 8
+    names = [f"{label}/{label}-{i:02}.png" for i in range(5) for label in ("blue", "red")]
+    names.remove("blue/blue-00.png")
+    names.insert(0, names.pop(0))
+    for row, name in zip(shown, names[:8], strict=True):
+        data = (pictures / name).read_bytes()
+        content = np.frombuffer(hashlib.sha256(data).digest(), np.uint8)[np.newaxis]
+        for view, tile in enumerate(row):
+            pixels = make_views(prepare(data, 32).pixels[np.newaxis], content, view, EVERYTHING, 2)[0]
+            np.testing.assert_array_equal(tile, pixels)
+
+
+def test_a_preview_without_views_and_one_of_many(fake, pictures, tmp_path):
+    run(fake, pictures, preview=tmp_path / "plain.png")
+    assert tiles(tmp_path / "plain.png", 1, 32).shape[:2] == (8, 1)
+    run(fake, pictures, augment="light", views=20, preview=tmp_path / "many.png")
+    assert tiles(tmp_path / "many.png", 9, 32).shape[:2] == (8, 9)
+
+
+def test_a_preview_that_cannot_be_written(fake, pictures, tmp_path):
+    with pytest.raises(OutputError, match=r"--preview .*sheet.jpg: the name must end in .png"):
+        run(fake, pictures, preview=tmp_path / "sheet.jpg")
+    sheet = tmp_path / "sheet.png"
+    sheet.write_bytes(b"mine")
+    with pytest.raises(OutputError, match="exists; add --overwrite"):
+        run(fake, pictures, preview=sheet)
+    assert (sheet.read_bytes(), fake.n_computed) == (b"mine", 0)
+    run(fake, pictures, preview=sheet, overwrite=True)
+    assert tiles(sheet, 1, 32).shape[:2] == (8, 1)

@@ -1,0 +1,239 @@
+"""featx finetune from end to end with a small network of random weights, and what it must refuse."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+from typer.testing import CliRunner
+
+import featx
+from featx.errors import BackboneError, EngineError, EvaluationError, HeadError, SpecError, TrainingError
+from featx.evaluate import hold_out
+from featx.runtime import Runtime
+
+N = 40
+OPTIONS: dict[str, Any] = {"preprocess": "tf", "resize": "squash", "precision": "float32"}
+
+
+@pytest.fixture(scope="module")
+def stripes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return three classes that differ in the direction and width of stripes, 40 pictures each."""
+    folder = tmp_path_factory.mktemp("stripes")
+    rng = np.random.default_rng(0)
+    for name, (step, axis) in {"across": (4, 0), "down": (4, 1), "wide": (8, 0)}.items():
+        (folder / name).mkdir()
+        for i in range(N):
+            at = np.arange(32) + rng.integers(0, step)
+            band = 70.0 * (at // (step // 2) % 2)
+            pixels = (band[:, None] if axis == 0 else band[None, :])[..., None] + rng.normal(80, 60, (32, 32, 3))
+            Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8)).save(folder / name / f"{i:02}.png")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def network(tmp_path_factory: pytest.TempPathFactory, keras_start: Callable[[], None]) -> Path:
+    """Return three blocks with random weights as a Keras file, for pictures of 32 x 32."""
+    import keras
+    from keras import layers
+
+    keras.utils.set_random_seed(3)
+    inputs = x = keras.Input((32, 32, 3))
+    for number, filters in enumerate((6, 8, 8), 1):
+        x = layers.Conv2D(filters, 3, padding="same", name=f"block{number}_conv")(x)
+        x = layers.BatchNormalization(name=f"block{number}_bn")(x)
+        x = layers.ReLU(name=f"block{number}_relu")(x)
+        x = layers.MaxPooling2D(name=f"block{number}_pool")(x)
+    path = tmp_path_factory.mktemp("network") / "tiny.keras"
+    keras.Model(inputs, x).save(path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("cache")
+
+
+def finetune(stripes: Path, network: Path, cache: Path, **changes: Any) -> featx.Finetuning:
+    options = {"unfreeze": 2, "epochs": 8, "batch_size": 8, "rate": 1e-2, **OPTIONS, **changes}
+    callbacks = options.pop("callbacks", {})
+    return featx.finetune(stripes, str(network), runtime=Runtime(cache, workers=2, **callbacks), **options)
+
+
+def test_blocks_are_trained_and_the_result_is_used_like_any_other(
+    stripes: Path, network: Path, cache: Path, tmp_path: Path
+) -> None:
+    output = tmp_path / "stripes.featx"
+    done = finetune(stripes, network, cache, output=output)
+    assert done.step_zero == done.frozen_val
+    assert (done.n_train, done.n_val, done.contest.n) == (76, 20, 24)
+    assert done.history.epochs[done.history.best].val_loss < done.history.epochs[0].val_loss
+    assert done.contest.kept == "finetuned"
+    frozen, tuned, difference = done.contest.frozen, done.contest.finetuned, done.contest.difference
+    assert frozen is not None
+    assert difference is not None
+    assert difference.mean == pytest.approx(tuned.mean - frozen.mean)
+    assert tuned.mean > frozen.mean
+    assert set(done.to_dict()) >= {
+        "backbone", "kept", "frozen", "finetuned", "difference", "epochs", "seconds_per_epoch", "seconds",
+    }  # fmt: skip
+
+    # the network is a backbone
+    assert done.backbone == tmp_path / "stripes.keras"
+    table = featx.extract(stripes, str(done.backbone), resize="squash", runtime=Runtime(cache))
+    assert table.extraction.feature_dim == 8
+    assert table.spec.preprocess == "tf"
+
+    # the model predicts anywhere, without the network's file
+    done.classifier.save(output)
+    done.backbone.unlink()
+    scores = tmp_path / "scores.csv"
+    predicted = featx.predict(output, stripes, scores, runtime=Runtime(tmp_path / "other"))
+    assert predicted.n_predicted == 3 * N
+    rows = [line.split(",") for line in scores.read_text().splitlines()[1:]]
+    right = sum(Path(row[0]).parent.name == row[1] for row in rows)
+    assert right / len(rows) > 0.8
+    assert sum(row[4] == "true" for row in rows) == done.n_train + done.n_val  # held-out pictures were not seen
+    assert "finetuned" in str(featx.report(output))
+    with Image.open(tmp_path / "stripes.png") as curves:
+        assert curves.size == (1200, 380)
+    assert (tmp_path / "stripes.csv").read_text().startswith("epoch,rate,loss")
+
+
+def test_the_same_command_again_trains_nothing(stripes: Path, network: Path, cache: Path) -> None:
+    first = finetune(stripes, network, cache)
+    steps: list[str] = []
+    again = finetune(stripes, network, cache, callbacks={"progress": lambda stage, done, total: steps.append(stage)})
+    assert "train" not in steps
+    assert again.contest == first.contest
+    assert again.classifier.spec == first.classifier.spec
+
+
+def test_a_stopped_run_goes_on(stripes: Path, network: Path, cache: Path) -> None:
+    whole = finetune(stripes, network, cache, seed=5, rate=2e-3)
+
+    def stop(stage: str, done: int, total: int) -> None:
+        if stage == "train" and done == 23:  # ten steps an epoch
+            raise KeyboardInterrupt
+
+    other = cache / "stopped"
+    with pytest.raises(KeyboardInterrupt):
+        finetune(stripes, network, other, seed=5, rate=2e-3, callbacks={"progress": stop})
+    notices: list[str] = []
+    done = finetune(stripes, network, other, seed=5, rate=2e-3, callbacks={"notice": notices.append})
+    assert "going on after epoch 2 of a run that was stopped" in notices
+    losses = [[epoch.val_loss for epoch in one.history.epochs] for one in (whole, done)]
+    np.testing.assert_allclose(*losses, atol=1e-4)
+    assert done.contest.finetuned == whole.contest.finetuned
+
+
+def test_without_the_cached_trunk_the_result_is_the_same(stripes: Path, network: Path, cache: Path) -> None:
+    how = {"augment": "flip=horizontal,rotation=10", "views": 2, "epochs": 3}
+    cached = finetune(stripes, network, cache, **how)
+    anew = finetune(stripes, network, cache / "anew", trunk_cache=False, **how)
+    losses = [[epoch.val_loss for epoch in one.history.epochs] for one in (cached, anew)]
+    np.testing.assert_allclose(*losses, atol=1e-3)
+    assert anew.contest.finetuned.mean == pytest.approx(cached.contest.finetuned.mean, abs=0.1)
+
+
+def test_a_top_of_dense_layers_begins_as_an_mlp(stripes: Path, network: Path, cache: Path, tmp_path: Path) -> None:
+    done = finetune(stripes, network, cache, top="flatten", dense=[24, 12], dropout=0.2, epochs=2)
+    assert done.step_zero == done.frozen_val
+    assert done.classifier.spec.graph is not None or done.contest.kept == "frozen"
+    if done.contest.kept == "finetuned":
+        assert done.classifier.probes.shape[1] == 12
+
+
+def test_without_a_gain_the_frozen_network_is_kept(stripes: Path, network: Path, cache: Path) -> None:
+    done = finetune(stripes, network, cache, rate=1e-9, epochs=1)
+    assert done.contest.kept == "frozen"
+    assert done.contest.difference is not None
+    assert done.contest.difference.mean == 0
+    assert done.classifier.evaluation.finetuning == done.contest
+    assert done.classifier.evaluation.head == "logreg"
+
+
+def test_from_scratch(pictures: Path, cache: Path) -> None:
+    done = featx.finetune(
+        pictures, "scratch-cnn", size=32, epochs=6, batch_size=4, rate=1e-3, runtime=Runtime(cache, workers=2)
+    )
+    assert (done.contest.frozen, done.contest.difference, done.frozen_val) == (None, None, None)
+    assert done.contest.kept == "finetuned"
+    assert done.contest.finetuned.mean == 1.0  # blue and red
+    assert done.classifier.probes.shape[1] == 512
+    assert done.history.epochs[1].loss < 0.7
+
+
+def test_the_command(
+    stripes: Path, network: Path, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from featx.cli.app import app
+
+    monkeypatch.chdir(tmp_path)
+    words = ["finetune", str(stripes), "--backbone", str(network), "--preprocess", "tf", "--resize", "squash"]
+    words += [
+        "--precision",
+        "float32",
+        "--unfreeze",
+        "2",
+        "--epochs",
+        "8",
+        "--batch-size",
+        "8",
+        "--rate",
+        "0.01",
+        "--cache",
+        str(cache),
+    ]
+    ran = CliRunner().invoke(app, [*words, "--json"])
+    assert ran.exit_code == 0, ran.output
+    result = json.loads(ran.stdout.splitlines()[-1])
+    assert result["kept"] == "finetuned"
+    assert result["model"] == f"{stripes.name}-tiny-finetuned.featx"
+    assert Path(result["model"]).exists()
+    again = CliRunner().invoke(app, words)
+    assert again.exit_code == 1
+    assert "exists; add --overwrite to replace it" in again.output
+
+
+@pytest.mark.parametrize(
+    ("wrong", "kind", "message"),
+    [
+        ({"top": "mean"}, TrainingError, "top is 'mean'; allowed are gap, gmp, flatten"),
+        ({"dense": [0]}, TrainingError, r"dense is \[0\]; each layer needs a width of 1 or more"),
+        ({"precision": "int8"}, EngineError, "a quantized network cannot be fine-tuned"),
+        ({"views": 2}, SpecError, "--augment says how views are made and --views how many"),
+        ({"augment": "heavy", "views": 2}, SpecError, "heavy"),
+        ({"unfreeze": 9}, TrainingError, "unfreeze is 9"),
+        ({"head": "knn"}, HeadError, "the head knn is no chain of dense layers for 3 classes"),
+        ({"head": "svm"}, HeadError, "use logreg, ridge or mlp"),
+        ({"optimizer": "lion"}, TrainingError, "optimizer is 'lion'"),
+    ],
+)
+def test_what_is_refused(
+    stripes: Path, network: Path, cache: Path, wrong: dict[str, Any], kind: type[Exception], message: str
+) -> None:
+    with pytest.raises(kind, match=message):
+        finetune(stripes, network, cache, **wrong)
+
+
+def test_an_onnx_network_is_refused(stripes: Path, cache: Path, tmp_path: Path) -> None:
+    with pytest.raises(BackboneError, match=r"net.onnx is an ONNX network, which only runs: it cannot be fine-tuned"):
+        featx.finetune(stripes, str(tmp_path / "net.onnx"), runtime=Runtime(cache))
+
+
+def test_no_group_is_in_two_parts(fake: Any, pictures: Path) -> None:
+    table = featx.extract(pictures, "quadrants", runtime=fake.runtime)
+    groups = np.arange(len(table)) // 3
+    parts = hold_out(table, groups, 0)
+    of = [set(groups[at].tolist()) for at in (parts.train, parts.val, parts.test)]
+    assert len(set.union(*of)) == sum(map(len, of))
+    assert sum(map(len, (parts.train, parts.val, parts.test))) == len(table)
+    assert all(set(parts.y[at]) == {0, 1} for at in (parts.train, parts.val, parts.test))
+    with pytest.raises(EvaluationError, match="no part can be held out to judge by: class 'blue' has"):
+        hold_out(table, np.arange(len(table)) // 12, 0)

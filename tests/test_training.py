@@ -1,0 +1,335 @@
+"""Networks cut in two and trained: blocks, the same result with and without the cache, resumption, rates."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from featx.errors import BackboneError, TrainingError
+from featx.runtime import Runtime
+from featx.training import Course, Epoch, History, cut_network, draw_curves
+from featx.training.feeds import InOrder, Shuffled
+from featx.training.rates import share_of_rate
+
+N_CLASSES = 3
+
+
+@pytest.fixture(autouse=True)
+def _keras(keras_start: Callable[[], None]) -> None:
+    pass
+
+
+def tiny_core(seed: int = 0) -> Any:
+    """Return three blocks with a residual connection in the second; the same weights each time."""
+    import keras
+    from keras import layers
+
+    keras.utils.set_random_seed(seed)
+    inputs = keras.Input((16, 16, 3))
+    x = inputs
+    for number in (1, 2, 3):
+        y = layers.Conv2D(8, 3, padding="same", name=f"block{number}_conv")(x)
+        y = layers.BatchNormalization(name=f"block{number}_bn")(y)
+        y = layers.ReLU(name=f"block{number}_relu")(y)
+        x = layers.Add(name=f"block{number}_add")([x, y]) if number == 2 else y
+        x = layers.MaxPooling2D(name=f"block{number}_pool")(x) if number < 3 else x
+    return keras.Model(inputs, x, name="tiny")
+
+
+@dataclass
+class Done:
+    network: Any
+    history: History
+
+
+class Task:
+    """Sixty made pictures of three classes: 45 to train on, 15 to validate."""
+
+    def __init__(self) -> None:
+        rng = np.random.default_rng(0)
+        self.pixels = rng.integers(0, 256, (60, 16, 16, 3)).astype(np.uint8)
+        self.y = np.arange(60) % N_CLASSES
+        self.pixels[self.y == 1, :8] //= 3
+        self.pixels[self.y == 2, :, :8] //= 3
+        self.weights = [rng.normal(0, 0.1, (8, N_CLASSES))]
+        self.biases = [np.zeros(N_CLASSES)]
+
+    def network(self, course: Course, unfreeze: int | str = 2) -> Any:
+        core = tiny_core()
+        below = cut_network(core, unfreeze).below
+        from featx.training.networks import Trainable
+
+        return Trainable(core, below, "tf", "avg", self.weights, self.biases, course.dropout, course.seed)
+
+    def run(
+        self, folder: Path, course: Course, unfreeze: int | str = 2, cached: bool = True, **callbacks: Any
+    ) -> tuple[Done, np.ndarray]:
+        """Train; return the result and logits of the validation pictures."""
+        from featx.training.loop import Trainer, run
+
+        folder.mkdir(parents=True, exist_ok=True)
+        network = self.network(course, unfreeze)
+        inputs = np.asarray(network.frozen(self.pixels)) if cached else self.pixels
+        validation = InOrder(lambda view, at: inputs[at], np.arange(45, 60), self.y[45:], course.batch_size)
+        training = Shuffled(lambda view, at: inputs[at], np.arange(45), self.y[:45], 0, course.batch_size, course.seed)
+        trainer = Trainer(network, course, np.bincount(self.y[:45]).tolist())
+        history = run(trainer, training, validation, course, folder, Runtime(**callbacks))
+        return Done(network, history), trainer.logits(validation)
+
+
+COURSE = Course(epochs=3, batch_size=8, rate=1e-2, dropout=0.2)
+
+
+def test_blocks_are_told_by_the_names_of_layers() -> None:
+    core = tiny_core()
+    assert cut_network(core, 1).below == "block2_pool"
+    assert cut_network(core, 2).first == "block2"
+    assert cut_network(core, "auto").n_blocks == 1
+    whole = cut_network(core, "all")
+    assert (whole.is_whole, whole.n_blocks, whole.shape) == (True, 3, (16, 16, 3))
+
+
+def test_a_layer_is_trained_with_all_above_it_from_the_nearest_place_that_can_be_cut() -> None:
+    core = tiny_core()
+    assert cut_network(core, "block3_bn").below == "block3_conv"
+    inside = cut_network(core, "block2_bn")  # the residual path passes it by
+    assert (inside.below, inside.first) == ("block1_pool", "block2_conv")
+
+
+def test_what_cannot_be_cut_is_an_error() -> None:
+    core = tiny_core()
+    with pytest.raises(
+        TrainingError, match=r"unfreeze is 4; tiny has 3 blocks \(block1 .. block3\): allowed are 1 to 3"
+    ):
+        cut_network(core, 4)
+    with pytest.raises(TrainingError, match="unfreeze is 0"):
+        cut_network(core, 0)
+    with pytest.raises(BackboneError, match=r"tiny has no layer 'block3_cnov' to train; near are block3_conv"):
+        cut_network(core, "block3_cnov")
+
+
+@pytest.mark.parametrize(
+    ("backbone", "n_blocks", "last", "below"),
+    [
+        ("efficientnet-lite0", 16, "block15", "block14_add"),
+        ("vgg16", 5, "block5", "block4_pool"),
+        ("resnet50", 16, "conv5_block3", "conv5_block2_out"),
+        ("mobilenet", 27, "conv_pw_13", "conv_dw_13_relu"),
+        ("mobilenetv2", 17, "block_16", "block_15_add"),
+        ("inceptionv3", 16, None, "mixed9"),
+    ],
+)
+def test_blocks_of_known_networks(backbone: str, n_blocks: int, last: str | None, below: str) -> None:
+    from featx.backbones import build_core, find_source
+    from featx.spec import FeatureSpec
+
+    source = find_source(backbone, "random")
+    spec = FeatureSpec(backbone, source.weights, source.preprocess, source.size, "1", "tensorflow", "float32")
+    core = build_core(spec, None)
+    top = cut_network(core, 1)
+    assert (cut_network(core, "all").n_blocks, top.below) == (n_blocks, below)
+    assert last is None or top.first == last
+
+
+def test_the_cache_of_the_frozen_part_changes_no_result(tmp_path: Path) -> None:
+    task = Task()
+    cached, of_cached = task.run(tmp_path / "cached", COURSE)
+    anew, of_anew = task.run(tmp_path / "anew", COURSE, cached=False)
+    np.testing.assert_allclose(of_cached, of_anew, atol=1e-5)
+    losses = [[epoch.val_loss for epoch in done.history.epochs] for done in (cached, anew)]
+    np.testing.assert_allclose(*losses, atol=1e-5)
+    assert losses[0][-1] < losses[0][0]  # it has learnt something
+
+
+def test_a_stopped_run_goes_on_and_ends_as_an_uninterrupted_one(tmp_path: Path) -> None:
+    task = Task()
+    _, uninterrupted = task.run(tmp_path / "whole", COURSE)
+
+    class Stopped(Exception):  # noqa: N818
+        pass
+
+    def stop(stage: str, done: int, total: int) -> None:
+        if done == 14:  # in the third epoch of six steps each
+            raise Stopped
+
+    with pytest.raises(Stopped):
+        task.run(tmp_path / "stopped", COURSE, progress=stop)
+    notices: list[str] = []
+    done, resumed = task.run(tmp_path / "stopped", COURSE, notice=notices.append)
+    assert notices[0] == "going on after epoch 2 of a run that was stopped"
+    assert [epoch.number for epoch in done.history.epochs] == [0, 1, 2, 3]
+    np.testing.assert_allclose(resumed, uninterrupted, atol=1e-5)
+
+
+def test_a_finished_run_is_not_trained_again(tmp_path: Path) -> None:
+    task = Task()
+    _, first = task.run(tmp_path, COURSE)
+    steps: list[int] = []
+    _, again = task.run(tmp_path, COURSE, progress=lambda stage, done, total: steps.append(done))
+    assert steps == []
+    np.testing.assert_array_equal(first, again)
+
+
+def test_a_damaged_checkpoint_starts_the_run_anew(tmp_path: Path) -> None:
+    task = Task()
+    _, first = task.run(tmp_path, COURSE)
+    last = tmp_path / "last.npz"
+    last.write_bytes(last.read_bytes()[:-200])
+    done, again = task.run(tmp_path, COURSE)
+    assert len(done.history.epochs) == 4
+    np.testing.assert_allclose(first, again, atol=1e-5)
+
+
+def test_batch_normalisation_keeps_its_statistics_unless_asked_otherwise(tmp_path: Path) -> None:
+    task = Task()
+    kept, _ = task.run(tmp_path / "kept", COURSE)
+    means = [v for v in kept.network.blocks.variables if v.path.endswith("moving_mean")]
+    assert len(means) == 2
+    assert all((np.asarray(mean) == 0).all() for mean in means)
+    learnt, _ = task.run(tmp_path / "learnt", Course(epochs=3, batch_size=8, rate=1e-2, batch_norm="train"))
+    if learnt.history.best:
+        moved = [v for v in learnt.network.blocks.variables if v.path.endswith("moving_mean")]
+        assert all((np.asarray(mean) != 0).any() for mean in moved)
+
+
+def test_frozen_weights_stay_and_trained_ones_move(tmp_path: Path) -> None:
+    task = Task()
+    before = {v.path: np.array(v) for v in tiny_core().variables}
+    done, _ = task.run(tmp_path, COURSE, unfreeze=1)
+    assert done.history.best > 0
+    network = done.network
+    network.save(tmp_path / "network.keras")
+    import keras
+
+    saved = keras.saving.load_model(tmp_path / "network.keras")
+    after = {v.path: np.array(v) for v in saved.variables}
+    changed = {path for path in before if not np.array_equal(before[path], after[path])}
+    assert changed == {"block3_conv/kernel", "block3_conv/bias", "block3_bn/gamma", "block3_bn/beta"}
+
+
+def test_a_saved_network_gives_what_the_last_dense_layer_takes(tmp_path: Path) -> None:
+    import keras
+
+    task = Task()
+    done, logits = task.run(tmp_path, COURSE)
+    done.network.save(tmp_path / "network.keras")
+    network = keras.saving.load_model(tmp_path / "network.keras")
+    features = np.asarray(network(task.pixels[45:].astype(np.float32) / 127.5 - 1))
+    kernel, bias = done.network.last_layer()
+    np.testing.assert_allclose(features @ kernel + bias, logits, atol=1e-4)
+
+
+def test_rates_fall_from_the_top_down() -> None:
+    groups = Task().network(COURSE, "all").rate_groups(0.5)
+    assert [share for share, _ in groups] == [1.0, 0.5, 0.25, 0.125]
+    names = [sorted({variable.path.split("/")[0] for variable in variables}) for _, variables in groups]
+    assert names == [
+        ["top_classes"],
+        ["block3_bn", "block3_conv"],
+        ["block2_bn", "block2_conv"],
+        ["block1_bn", "block1_conv"],
+    ]
+
+
+def test_the_rate_warms_up_and_cools_down() -> None:
+    shares = [share_of_rate(step, 100, 0.1) for step in range(100)]
+    assert shares[:3] == pytest.approx([1 / 11, 2 / 11, 3 / 11])
+    assert max(shares) == shares[10] == 1
+    assert shares[55] == pytest.approx(0.5)
+    assert sorted(shares[10:], reverse=True) == shares[10:]
+
+
+def test_training_ends_without_a_gain_and_keeps_the_best_weights(tmp_path: Path) -> None:
+    task = Task()
+    course = Course(epochs=30, batch_size=8, rate=1.0, patience=2, optimizer="sgd")  # far too high a rate
+    done, logits = task.run(tmp_path, course)
+    epochs = done.history.epochs
+    assert len(epochs) < 31
+    best = min(epochs, key=lambda epoch: epoch.val_loss)
+    assert done.history.best == best.number
+    assert (logits.argmax(axis=1) == task.y[45:]).mean() == pytest.approx(best.val_accuracy)
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "adam", "rmsprop", "sgd"])
+def test_every_optimizer_learns(tmp_path: Path, optimizer: str) -> None:
+    rate = 0.05 if optimizer == "sgd" else 5e-3
+    done, _ = Task().run(tmp_path, Course(epochs=2, batch_size=8, rate=rate, optimizer=optimizer))
+    losses = [epoch.loss for epoch in done.history.epochs[1:]]
+    assert losses[1] < losses[0]
+
+
+def test_every_view_comes_once_in_as_many_epochs_and_order_depends_on_seed_and_epoch_alone() -> None:
+    asked: list[tuple[int, int]] = []
+
+    def read(view: int, at: np.ndarray) -> np.ndarray:
+        asked.extend((int(i), view) for i in at)
+        return at[:, None].astype(np.float32)
+
+    feed = Shuffled(read, np.arange(10), np.arange(10), 2, 4, 7)
+    for number in (1, 2, 3):
+        seen = [(x[:, 0].astype(int).tolist(), y.tolist()) for x, y in feed.epoch(number)]
+        assert all(x == y for x, y in seen)
+        assert sorted(i for x, _ in seen for i in x) == list(range(10))
+    assert sorted(asked) == sorted((i, view) for i in range(10) for view in range(3))
+    orders = [[y.tolist() for _, y in feed.epoch(number)] for number in (1, 2, 1)]
+    assert orders[0] == orders[2] != orders[1]
+
+
+def test_the_log_is_a_table(tmp_path: Path) -> None:
+    done, _ = Task().run(tmp_path, COURSE)
+    rows = list(csv.DictReader((tmp_path / "log.csv").read_text().splitlines()))
+    assert [row["epoch"] for row in rows] == ["0", "1", "2", "3"]
+    assert float(rows[2]["val_accuracy"]) == done.history.epochs[2].val_accuracy
+    assert rows[0]["loss"] == ""
+
+
+def test_curves_are_a_picture(tmp_path: Path) -> None:
+    epochs = tuple(_epochs())
+    png = draw_curves({"fine-tuned": History(epochs, 2)}, {"frozen": 0.8})
+    (tmp_path / "curves.png").write_bytes(png)
+    with Image.open(tmp_path / "curves.png") as image:
+        assert image.size == (1200, 380)
+        assert len(image.convert("RGB").getcolors(1_000_000) or ()) > 50
+
+
+def _epochs() -> Iterator[Epoch]:
+    yield Epoch(0, 0.0, None, None, 1.0, 0.8, 0.1)
+    for number in (1, 2, 3):
+        yield Epoch(number, 1e-3 / number, 1 / number, 0.8 + number / 20, 0.9 / number, 0.8 + number / 30, 1.0)
+
+
+def test_a_history_survives_json() -> None:
+    history = History(tuple(_epochs()), 3)
+    assert History.from_dict(history.to_dict()) == history
+    assert history.seconds_per_epoch == 1.0
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"optimizer": "lion"}, "optimizer is 'lion'; allowed are adamw, adam, rmsprop, sgd"),
+        ({"batch_norm": "yes"}, "batch_norm is 'yes'; allowed are frozen, train"),
+        ({"epochs": 0}, "epochs is 0; it must be 1 or more"),
+        ({"dropout": 1.0}, "dropout is 1.0; allowed are 0 to below 1"),
+        ({"rate": 0.0}, "rate is 0.0, layer_decay 0.8"),
+        ({"class_weight": "all"}, "class_weight is 'all'; allowed are balanced"),
+    ],
+)
+def test_a_course_that_makes_no_sense_is_an_error(wrong: dict[str, Any], message: str) -> None:
+    with pytest.raises(TrainingError, match=message):
+        Course(**wrong)
+
+
+def test_the_scratch_network_has_three_blocks_of_16_64_and_128() -> None:
+    from featx.training.scratch import scratch_core
+
+    core = scratch_core(64)
+    assert [layer.filters for layer in core.layers if hasattr(layer, "filters")] == [16, 64, 128]
+    assert core.output_shape == (None, 8, 8, 128)
