@@ -8,9 +8,9 @@ Features come from the cache, or are extracted first. Prints a Markdown table, t
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
 
+from benchmarks.processes import print_json
 from featx.extraction import extract
 from featx.fitting import fit
 from featx.heads import HEAD_NAMES
@@ -36,7 +36,7 @@ def main() -> None:
             found = fit(table, head, runtime=runtime).evaluation
             results.append({"set": folder.name, **found.to_dict()})
             print(_row(folder.name, found.to_dict()), flush=True)
-    print(json.dumps(results))
+    print_json(results)
 
 
 def _row(name: str, found: dict) -> str:

@@ -1,14 +1,25 @@
-"""What the benchmarks share: measure in a process of its own, take turns, print a table."""
+"""What the benchmarks share: measure in a process of its own, take turns, print a table, name the machine."""
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import platform
 import statistics
 import subprocess
 import sys
 from collections.abc import Callable, Iterable, Mapping
+from importlib.metadata import PackageNotFoundError, version
 from typing import Any
+
+from featx.engines.processor import processor_kind
+from featx.runtime import n_processors
+
+_LIBRARIES = (
+    "tensorflow", "keras", "openvino", "nncf", "numpy", "pillow", "simplejpeg", "scikit-learn", "torch", "timm",
+    "onnxruntime",
+)  # fmt: skip
 
 
 def run_worker(module: str, *words: object, **environment: str) -> dict[str, Any]:
@@ -49,8 +60,17 @@ def print_head(*names: str) -> None:
 
 
 def print_json(result: Mapping[str, Any] | list[Any]) -> None:
-    """Print the figures behind a table."""
-    print(json.dumps(result))
+    """Print the figures behind a table, and what they were measured on."""
+    print(json.dumps({"machine": machine(), "results": result}))
+
+
+def machine() -> dict[str, Any]:
+    """Return the processor with its instruction sets, how many of it, and the versions of the libraries that count."""
+    versions = {"python": platform.python_version()}
+    for name in _LIBRARIES:
+        with contextlib.suppress(PackageNotFoundError):
+            versions[name] = version(name)
+    return {"processor": processor_kind(), "processors": n_processors(), "system": platform.system()} | versions
 
 
 def _cell(value: object) -> str:

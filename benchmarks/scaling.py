@@ -7,7 +7,6 @@ after its temperature. For docs/decisions/one-scale.md.
 
 from __future__ import annotations
 
-import json
 import sys
 import warnings
 from pathlib import Path
@@ -21,6 +20,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 
+from benchmarks.processes import print_json
 from featx.classifier import softmax
 from featx.evaluate import find_temperature
 from featx.extraction import extract
@@ -46,7 +46,7 @@ def main(folders: list[str]) -> None:
                 results.append({"set": Path(folder).name, "n": len(y), "head": name, "scaler": scaler})
                 results[-1] |= {"accuracy": accuracy, "log_loss": loss}
                 print(f"{Path(folder).name:<12} {len(y):>4}  {name:<8} {scaler:<19} {accuracy:.3f}  {loss:.3f}")
-    print(json.dumps(results))
+    print_json(results)
 
 
 def _best(head: Head, scaler: str, X: np.ndarray, y: np.ndarray) -> tuple[float, float]:

@@ -11,6 +11,7 @@
     +-- BackboneError           (ValueError)         an unknown or unusable network
     |   +-- WeightsError          (OSError)            weights missing, damaged or not fitting
     +-- EngineError             (RuntimeError)       a network cannot be executed as asked
+    |   +-- ConversionError                            OpenVINO cannot convert it; TensorFlow may run it
     +-- StoreError              (OSError)            a cache file cannot be read or written
     |   +-- DamagedStoreError                          its content is not what was written
     |   +-- NewerFormatError                           written by a later featx
@@ -62,6 +63,10 @@ class WeightsError(BackboneError, OSError):
 
 class EngineError(FeatxError, RuntimeError):
     """A network that cannot be executed as asked on this machine."""
+
+
+class ConversionError(EngineError):
+    """A network that OpenVINO cannot convert."""
 
 
 class StoreError(FeatxError, OSError):

@@ -10,6 +10,10 @@ from typing import Any
 
 from featx.errors import EngineError
 
+OPENVINO_BATCH = 4
+"""Pictures per execution of an OpenVINO graph. Fixed and padded, so that a picture's bits do not depend on its
+neighbours; and small: several executions run side by side, one on each processor."""
+
 
 def start_keras() -> None:
     """Import Keras and TensorFlow (5 to 9 s); later calls return at once.
@@ -45,6 +49,16 @@ def start_openvino() -> Any:
     import openvino
 
     return openvino
+
+
+def openvino_reason(error: Exception) -> str:
+    """Return the line of one of OpenVINO's errors that says what is wrong; the others say where it was noticed."""
+    lines = [line.strip(" -") for line in str(error).splitlines() if line.strip()]
+    told = [line for line in lines if not line.startswith(_NOTICED)]
+    return next(iter(told), type(error).__name__)
+
+
+_NOTICED = ("Exception from", "Check '", "FrontEnd API failed", "Model wasn't fully converted", "Summary:")
 
 
 @contextlib.contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -25,7 +26,7 @@ class Runtime:
     cache : path
         Folder of the feature stores and data-set snapshots; made when missing.
     workers : int, optional
-        Threads that read and decode pictures; the number of processors if not given.
+        Threads that read and decode pictures; :func:`n_processors` if not given.
     batch_size : int
         Pictures handed to the engine at a time. It only groups: the network always runs at the
         engine's own fixed shape.
@@ -59,4 +60,32 @@ class Runtime:
     @property
     def n_workers(self) -> int:
         """Number of decoding threads, resolved."""
-        return self.workers or os.cpu_count() or 1
+        return self.workers or n_processors()
+
+
+def n_processors() -> int:
+    """Return the number of processors that this process may use: by its affinity, and by a container's quota."""
+    try:
+        allowed = len(os.sched_getaffinity(0))
+    except AttributeError:  # macOS, Windows
+        allowed = os.cpu_count() or 1
+    quota = _quota(Path("/sys/fs/cgroup"))
+    return allowed if quota is None else max(1, min(allowed, math.ceil(quota)))
+
+
+def _quota(cgroup: Path) -> float | None:
+    """Return the processors that Linux's control groups grant, as containers see them; version 2, then 1."""
+    try:
+        words = (cgroup / "cpu.max").read_text(encoding="ascii").split()
+    except OSError:
+        try:
+            words = [
+                (cgroup / "cpu" / f"cpu.cfs_{name}_us").read_text(encoding="ascii") for name in ("quota", "period")
+            ]
+        except OSError:
+            return None
+    try:
+        quota, period = (int(word) for word in words)
+    except ValueError:  # "max": no bound
+        return None
+    return quota / period if quota > 0 and period > 0 else None

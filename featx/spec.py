@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from dataclasses import MISSING, asdict, dataclass, fields
+from dataclasses import MISSING, asdict, dataclass, fields, replace
 from typing import Any
 
 from featx.errors import SpecError
@@ -45,7 +45,7 @@ class FeatureSpec:
     resize : {"crop", "squash", "pad"}
         How a picture becomes a square.
     graph : str, optional
-        Digest of the quantized graph, for int8.
+        Digest of the quantized graph, for int8; or of the graph that a model takes along.
     layout : {"nchw", "nhwc"}, optional
         Order of the dimensions of an ONNX network's input, where the user had to say it.
     white : int, optional
@@ -95,6 +95,11 @@ class FeatureSpec:
             raise SpecError(f"page is {self.page}; the first is 1")
         if self.augment is None and self.augment_seed:
             raise SpecError(f"augment_seed is {self.augment_seed} without augment; leave it out")
+
+    @property
+    def unbundled(self) -> FeatureSpec:
+        """The recipe of the same features where no model took its graph along; a quantized graph always counts."""
+        return self if self.precision == "int8" else replace(self, graph=None)
 
     def to_json(self) -> str:
         """Canonical JSON: sorted keys, fields at their default left out, so that new fields keep old keys."""

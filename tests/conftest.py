@@ -87,6 +87,7 @@ def fake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Fake:
     made = Fake(tmp_path / "cache")
     monkeypatch.setattr("featx.extraction.filling.start", made.start)
     monkeypatch.setattr("featx.extraction.starting.agreement", lambda *recipe: None)
+    monkeypatch.setattr("featx.extraction.recipes.fitting_engine", lambda spec, *recipe: spec.engine)
     return made
 
 

@@ -135,3 +135,12 @@ def test_what_is_no_picture_network(tmp_path):
     keras.Model(inputs, [inputs, inputs]).save(tmp_path / "two.keras")
     with pytest.raises(BackboneError, match="and one output"):
         find_source(str(tmp_path / "two.keras"), preprocess="none")
+
+
+def test_an_architecture_beside_a_network_is_no_description_of_it(tmp_path, pixels):
+    """Keras users save net.json, the architecture, beside net.h5."""
+    model = small()
+    model.save(tmp_path / "net.h5")
+    (tmp_path / "net.json").write_text(model.to_json())
+    source = find_source(str(tmp_path / "net.h5"), preprocess="none")
+    assert (source.size, source.preprocess) == (24, "none")

@@ -46,6 +46,24 @@ def save(path, shape=(1, 3, SIZE, SIZE), axes=(2, 3)):
     return path
 
 
+def save_nodes(path, nodes, outputs=("out",), shape=("n", 3, SIZE, SIZE), **constants):
+    """Save a network of the given nodes, as make_node takes them, and constants."""
+    made = [helper.make_node(kind, inputs, [to], **how) for kind, inputs, to, how in nodes]
+    graph = helper.make_graph(
+        made,
+        "net",
+        [helper.make_tensor_value_info("pixels", TensorProto.FLOAT, shape)],
+        [helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in outputs],
+        [numpy_helper.from_array(value, name) for name, value in constants.items()],
+    )
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8), path)
+    return path
+
+
+CONV = ("Conv", ["pixels", "w"], "map", {"kernel_shape": [1, 1]})
+W = MATRIX[:, :, None, None]
+
+
 def features(path, pixels, preprocess="none", layout=None, size=None, **how):
     source = find_source(str(path), preprocess=preprocess, layout=layout, size=size)
     spec = FeatureSpec(
@@ -94,6 +112,70 @@ def test_layers_and_pooling(tmp_path, pixels):
         features(path, pixels, layer="mop")
     with pytest.raises(BackboneError, match="gives a vector, there is nothing to pool"):
         features(path, pixels, pooling="max")
+
+
+def test_the_output_may_be_a_map_or_tokens(tmp_path, pixels):
+    means = (pixels.astype(np.float64) @ MATRIX.T).mean(axis=(1, 2))
+    close = {"rtol": 1e-3, "atol": 1e-3}
+    path = save_nodes(tmp_path / "map.onnx", [CONV], ("map",), w=W)
+    np.testing.assert_allclose(features(path, pixels), means, **close)
+    np.testing.assert_allclose(features(path, pixels, layer="map"), means, **close)
+    path = save_nodes(tmp_path / "gap.onnx", [CONV, ("GlobalAveragePool", ["map"], "out", {})], w=W)
+    np.testing.assert_allclose(features(path, pixels), means, **close)
+    tokens = [CONV, ("Reshape", ["map", "form"], "row", {}), ("Transpose", ["row"], "out", {"perm": [0, 2, 1]})]
+    path = save_nodes(tmp_path / "tokens.onnx", tokens, w=W, form=np.array([0, 5, -1]))
+    np.testing.assert_allclose(features(path, pixels), means, **close)
+
+
+def test_one_of_several_outputs_must_be_chosen(tmp_path, pixels):
+    """Whichever comes first, a map or a vector."""
+    nodes = [CONV, ("ReduceMean", ["map"], "out", {"axes": [2, 3], "keepdims": 0})]
+    means = (pixels.astype(np.float64) @ MATRIX.T).mean(axis=(1, 2))
+    for outputs in (("map", "out"), ("out", "map")):
+        path = save_nodes(tmp_path / "two.onnx", nodes, outputs, w=W)
+        with pytest.raises(BackboneError, match=rf"two\.onnx has 2 outputs; .*: --layer {' or '.join(outputs)}"):
+            features(path, pixels)
+        for layer in outputs:
+            np.testing.assert_allclose(features(path, pixels, layer=layer), means, rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize("nhwc_input", [True, False])
+def test_maps_are_pooled_over_their_area_wherever_the_channels_are(tmp_path, pixels, nhwc_input):
+    """A network may transpose inside: the layout of its input says nothing of a layer's."""
+    first = ("Transpose", ["pixels"], "first", {"perm": [0, 3, 1, 2]})
+    conv = ("Conv", ["first" if nhwc_input else "pixels", "w"], "map", {"kernel_shape": [1, 1]})
+    last = ("Transpose", ["map"], "turned", {"perm": [0, 2, 3, 1]})
+    nodes = [first] * nhwc_input + [conv, last, ("ReduceMean", ["turned"], "out", {"axes": [1, 2], "keepdims": 0})]
+    shape = ("n", SIZE, SIZE, 3) if nhwc_input else ("n", 3, SIZE, SIZE)
+    path = save_nodes(tmp_path / "net.onnx", nodes, shape=shape, w=W)
+    means = (pixels.astype(np.float64) @ MATRIX.T).mean(axis=(1, 2))
+    for layer in ("map", "turned", None):
+        np.testing.assert_allclose(features(path, pixels, layer=layer), means, rtol=1e-3, atol=1e-3)
+
+
+def test_a_map_that_does_not_show_its_channels_is_not_guessed_at(tmp_path, pixels):
+    cube = np.random.default_rng(0).normal(size=(SIZE, 3, 1, 1)).astype(np.float32)
+    path = save_nodes(tmp_path / "net.onnx", [CONV], ("map",), w=cube)
+    with pytest.raises(
+        BackboneError, match="gives 8 x 8 x 8 numbers, and nothing shows .* channels; --pooling flatten"
+    ):
+        features(path, pixels)
+    assert features(path, pixels, pooling="flatten").shape == (6, SIZE**3)
+
+
+def test_a_network_made_for_one_picture_is_refused(tmp_path, pixels):
+    """Four pictures in one row would be wrong features, or none at all."""
+    flat = ("Reshape", ["map", "form"], "out", {})
+    path = save_nodes(tmp_path / "one.onnx", [CONV, flat], w=W, form=np.array([1, -1]))
+    with pytest.raises(BackboneError, match=r"one\.onnx makes \[1,1280\] of 4 pictures, .* any number \(dynamic batch"):
+        features(path, pixels)
+    path = save_nodes(tmp_path / "fixed.onnx", [CONV, flat], w=W, form=np.array([1, 5 * SIZE**2]))
+    with pytest.raises(BackboneError, match="cannot be used as a backbone: .* export it for any number"):
+        features(path, pixels)
+    all_as_one = ("ReduceMean", ["map"], "out", {"axes": [0, 2, 3], "keepdims": 0})
+    path = save_nodes(tmp_path / "mean.onnx", [CONV, all_as_one], w=W)
+    with pytest.raises(BackboneError, match=r"mean\.onnx makes \[5\] of 4 pictures, not a row for each"):
+        features(path, pixels)
 
 
 def test_sizes(tmp_path, pixels):

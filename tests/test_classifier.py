@@ -98,7 +98,7 @@ def test_pairwise_svm_folds_into_matrices(fake, tmp_path):
 @pytest.mark.parametrize("head", HEAD_NAMES)
 def test_the_same_features_give_the_same_model(fake, table, head):
     one, two = (fit(table, head, runtime=replace(fake.runtime, workers=workers)) for workers in (1, 3))
-    assert replace(one.evaluation, seconds=0.0) == replace(two.evaluation, seconds=0.0)
+    assert replace(one.evaluation, seconds=0.0, made={}) == replace(two.evaluation, seconds=0.0, made={})
     assert one.temperature == two.temperature
     np.testing.assert_array_equal(one.scores(table.X), two.scores(table.X))
     np.testing.assert_array_equal(one.out_of_fold.scores, two.out_of_fold.scores)

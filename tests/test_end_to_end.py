@@ -76,6 +76,34 @@ def test_the_default_network_loads_neither_tensorflow_nor_scikit_learn(demo, cac
     assert (said["n_computed"], said["n_cached"]) == (n_computed, 300 - n_computed)
 
 
+@pytest.mark.parametrize(
+    ("words", "absent", "present"),
+    [
+        (["fit", "--head", "centroid", "-o", "lean.featx"], {"tensorflow", "keras", "openvino"}, set()),
+        (["predict", "MODEL", "featx-demo/new"], {"tensorflow", "keras", "openvino"}, set()),
+        (["predict", "MODEL", "featx-demo/new", "--cache", "none"], {"tensorflow", "keras"}, {"openvino"}),
+    ],
+)
+def test_fit_and_predict_load_no_network_library_without_need(demo, words, absent, present):
+    """Not even a prediction of new pictures loads TensorFlow; one of cached features loads no OpenVINO either."""
+    folder, done = demo
+    words = [json.loads(done.stdout)["model"] if word == "MODEL" else word for word in words]
+    script = (
+        f"import sys; sys.argv = ['featx', *{words!r}, '--json']\n"
+        "from featx.cli import main\n"
+        "try: main()\n"
+        "except SystemExit as e: assert not e.code\n"
+        f"assert not {absent!r} & set(sys.modules), {absent!r} & set(sys.modules)\n"
+        f"assert {present!r} <= set(sys.modules)\n"
+    )
+    cache = os.environ | {"FEATX_CACHE": json.loads(done.stdout)["cache"]}
+    ended = subprocess.run(
+        [sys.executable, "-c", script], cwd=folder, env=cache, capture_output=True, text=True, check=False
+    )
+    assert ended.returncode == 0, ended.stderr
+    assert json.loads(ended.stdout)
+
+
 def test_real_features_do_not_depend_on_order_batches_or_workers(demo, tmp_path):
     """Other names, so another order; another batch size; other workers: the same store, byte for byte."""
     folder, done = demo

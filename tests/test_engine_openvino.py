@@ -9,8 +9,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from featx import engines
 from featx.backbones import build_network, find_source
-from featx.engines import convert, has_bfloat16, resolve_engine, start_openvino_engine
+from featx.engines import convert, has_bfloat16, quantize, resolve_engine, start_openvino_engine
 from featx.errors import EngineError, WeightsError
 from featx.spec import FeatureSpec
 
@@ -74,11 +75,50 @@ def test_nothing_is_under_way_when_a_run_is_abandoned(engine, pixels):
     assert all(request.wait_for(0) for request in engine._queue)
 
 
-@pytest.mark.parametrize("name", ["mobilenetv2", "efficientnet-lite0", "resnet50v2", "densenet121", "convnext-tiny"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "mobilenetv2",
+        "efficientnet-lite0",
+        "resnet50",
+        "resnet50v2",
+        "vgg16",
+        "efficientnet-b0",
+        "densenet121",
+        "convnext-tiny",
+    ],
+)
 def test_features_are_those_of_keras(keras_start, pixels, name):
     keras = network(name)
     ours = all_of(start_openvino_engine(convert(keras), "float32"), [pixels])
     assert cosines(ours, keras.predict(pixels, verbose=0)).min() > 0.99999
+
+
+@pytest.fixture(scope="module")
+def quantized(graph, pixels):
+    pytest.importorskip("nncf")
+    return quantize(graph, pixels)
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16", "int8"])
+def test_bits_do_not_depend_on_the_number_of_processors(graph, pixels, monkeypatch, precision, request):
+    if precision == "bfloat16" and not has_bfloat16():
+        pytest.skip("this processor does not compute in bfloat16")
+    graph = request.getfixturevalue("quantized") if precision == "int8" else graph
+    found = []
+    for processors in (1, 2, 3):
+        monkeypatch.setattr("featx.engines.openvino.n_processors", lambda n=processors: n)
+        started = start_openvino_engine(graph, precision)
+        assert len(started._queue) == processors + 1
+        found.append(all_of(started, [pixels]))
+    np.testing.assert_array_equal(found[0], found[1])
+    np.testing.assert_array_equal(found[0], found[2])
+
+
+def test_int8_bits_do_not_depend_on_batches_or_order(quantized, engine, pixels):
+    rough = start_openvino_engine(quantized, "int8")
+    check_bits(rough, pixels)
+    assert not np.array_equal(all_of(engine, [pixels]), all_of(rough, [pixels]))
 
 
 def test_bfloat16_is_near_and_as_steady(graph, engine, pixels):
@@ -121,15 +161,32 @@ def test_nobody_is_called():
 @pytest.mark.parametrize(
     ("asked", "chosen"),
     [
-        (("auto", "float32"), ("openvino", "float32")),
-        (("openvino", "auto"), ("openvino", "auto")),
-        (("auto", "auto", "cpu"), ("openvino", "auto")),
-        (("auto", "bfloat16"), ("openvino", "bfloat16")),
-        (("auto", "auto", "gpu:1"), ("tensorflow", "float32")),
-        (("tensorflow", "auto", "cpu"), ("tensorflow", "float32")),
+        (("auto", "float32"), "openvino"),
+        (("openvino", "auto"), "openvino"),
+        (("auto", "auto", "cpu"), "openvino"),
+        (("auto", "bfloat16"), "openvino"),
+        (("auto", "auto", "gpu:1"), "tensorflow"),
+        (("tensorflow", "auto", "cpu"), "tensorflow"),
     ],
 )
-def test_what_is_chosen(asked, chosen):
+def test_what_is_chosen(asked, chosen, monkeypatch):
+    monkeypatch.setattr(engines, "_has_nvidia_gpu", lambda: False)
+    assert resolve_engine(*asked) == chosen
+
+
+@pytest.mark.parametrize(
+    ("asked", "chosen"),
+    [
+        (("auto", "auto"), "tensorflow"),
+        (("auto", "float32"), "tensorflow"),
+        (("auto", "bfloat16"), "tensorflow"),
+        (("auto", "int8"), "openvino"),
+        (("auto", "float32", "cpu"), "openvino"),
+        (("openvino", "auto"), "openvino"),
+    ],
+)
+def test_what_is_chosen_where_there_is_a_gpu(asked, chosen, monkeypatch):
+    monkeypatch.setattr(engines, "_has_nvidia_gpu", lambda: True)
     assert resolve_engine(*asked) == chosen
 
 

@@ -17,7 +17,7 @@ def test_nothing_is_lost_doubled_or_wrong():
     command = [sys.executable, "-W", "ignore", "-m", "benchmarks.faults", "--tries", "3", "--inputs", "0"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    rows = json.loads(done.stdout.splitlines()[-1])
+    rows = json.loads(done.stdout.splitlines()[-1])["results"]
     assert len(rows) == 10
     for row in rows:
         assert row["tries"] > 0

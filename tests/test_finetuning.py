@@ -169,6 +169,36 @@ def test_from_scratch(pictures: Path, cache: Path) -> None:
     assert done.history.epochs[1].loss < 0.7
 
 
+def test_from_scratch_frozen_and_finetuned_in_one_table(
+    stripes: Path, network: Path, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("featx.comparison.held_out.SCRATCH_SIZE", 32)
+    monkeypatch.setattr("featx.training.records._FROM_SCRATCH", {"epochs": 2})
+    curves = tmp_path / "curves.png"
+    found = featx.compare(
+        stripes, [str(network)], ["logreg", "knn"], scratch=True, unfreeze=2, curves=curves, resizes=["squash"],
+        preprocess="tf", precision="float32", runtime=Runtime(cache, workers=2),
+    )  # fmt: skip
+    tuned = f"{network}, 2 blocks trained"
+    assert {(row.backbone, row.head) for row in found.rows} == {
+        (str(network), "logreg"), (str(network), "knn"), (tuned, "trained"), ("scratch-cnn", "trained"),
+    }  # fmt: skip
+    assert (found.n_folds, found.n_images, found.splitter) == (1, 76, "24 pictures held out, groups kept together")
+    means = [row.accuracy.mean for row in found.rows]
+    assert means == sorted(means, reverse=True)
+    best = found.rows[0]
+    for row in found.rows[1:]:
+        assert row.difference_to_best.mean == pytest.approx(row.accuracy.mean - best.accuracy.mean)
+    assert set(found.histories) == {tuned, "scratch-cnn"}
+    alone = finetune(stripes, network, cache, unfreeze=2, epochs=10, batch_size=32, rate=3e-4)
+    assert alone.contest.frozen is not None
+    assert next(row for row in found.rows if row.head == "logreg").accuracy == alone.contest.frozen
+    with Image.open(curves) as image:
+        assert image.size == (1200, 380)
+    with pytest.raises(EvaluationError, match="add --scratch or --unfreeze N"):
+        featx.compare(stripes, [str(network)], ["logreg"], curves=curves, runtime=Runtime(cache))
+
+
 def test_the_command(
     stripes: Path, network: Path, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -21,6 +21,8 @@ from featx.errors import DatasetError, EvaluationError, HeadError
 from featx.extraction import extract
 from featx.fitting import fit, model_name
 from featx.heads import HEAD_NAMES
+from featx.prediction import predict
+from featx.runtime import Runtime
 
 RED, BLUE, GREEN = (200, 50, 40), (30, 60, 200), (40, 180, 60)
 
@@ -47,6 +49,28 @@ def test_the_evaluation_says_what_was_done(fake, table):
     assert set(found.params) == {"C"}
     assert found.naive_accuracy == found.cv.accuracy
     assert (found.val, found.test) == (None, None)
+
+
+def test_hidden_layers_of_an_mlp(fake, table):
+    model = fit(table, "mlp", hidden=[24, 12], params={"alpha": 0.01}, runtime=fake.runtime)
+    assert [weight.shape for weight in model.folded.weights] == [(12, 24), (24, 12), (12, 1)]
+    assert model.evaluation.params["hidden_layer_sizes"] == "(24, 12)"
+    with pytest.raises(HeadError, match="logreg has no parameter 'hidden_layer_sizes'"):
+        fit(table, "logreg", hidden=[24], runtime=fake.runtime)
+
+
+def test_a_bundled_model_takes_its_network_along(pictures, tmp_path):
+    here, elsewhere = Runtime(tmp_path / "here"), Runtime(tmp_path / "elsewhere")
+    table = extract(pictures, "mobilenetv2", weights="random", size=32, runtime=here)
+    model = fit(table, bundle=True, runtime=here)
+    plain = fit(table, runtime=here)
+    assert (plain.graph, plain.spec.graph, model.spec.unbundled) == (None, None, plain.spec)
+    np.testing.assert_array_equal(model.predict(table).probabilities, plain.predict(table).probabilities)
+    model.save(tmp_path / "model.featx")
+    plain.save(tmp_path / "plain.featx")
+    assert (tmp_path / "model.featx").stat().st_size > 1_000_000 + (tmp_path / "plain.featx").stat().st_size
+    rows = predict(tmp_path / "model.featx", pictures, runtime=elsewhere).rows
+    assert [row[1] for row in rows] == list(model.predict(table).labels)
 
 
 def test_how_it_was_made_is_told(fake, pictures):

@@ -64,7 +64,7 @@ def test_mutated_files_are_read_or_refused():
     command = [sys.executable, "-W", "ignore", "-m", "benchmarks.fuzz", "--inputs", "300", "--seed", "1"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    results = json.loads(done.stdout.splitlines()[-1])
+    results = json.loads(done.stdout.splitlines()[-1])["results"]
     names = ["store", "journal", "snapshot", "model", "manifest", "weights", "picture"]
     assert [result["reader"] for result in results] == names
     for result in results:

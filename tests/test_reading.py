@@ -11,9 +11,13 @@ import pytest
 from conftest import save_picture
 from PIL import Image
 
+from featx.dataset import Found
 from featx.errors import DatasetError
 from featx.extraction import extract
+from featx.extraction.reading import Reader
+from featx.images import prepare
 from featx.runtime import Runtime
+from featx.table import Sample
 
 
 def run(fake, data, **options):
@@ -61,6 +65,26 @@ def test_a_file_changed_after_the_scan_is_the_file_that_was_decoded(fake, pictur
     np.testing.assert_array_equal(table.X[table.sample_ids.tolist().index("red/red-01.png")], alone.X[new])
     again = run(fake, pictures)
     assert again.extraction.n_computed == 0
+
+
+def test_reading_ahead_is_bounded(tmp_path):
+    """However many pictures there are: no more wait for the network than were allowed."""
+    path = save_picture(tmp_path / "one.png", (10, 20, 30))
+    handed_out = 0
+
+    def many():
+        nonlocal handed_out
+        for number in range(500):
+            handed_out += 1
+            yield Found(Sample(f"{number}.png"), path, 1, 1)
+
+    reader = Reader(lambda content_hash: False, prepare=lambda data: prepare(data, 8), workers=2, ahead=5)
+    readings = reader.read(many())
+    for n_read in range(1, 20):
+        next(readings)
+        assert handed_out <= n_read + 5 + 2 * 4
+    readings.close()
+    assert handed_out < 50
 
 
 def test_a_whole_folder_that_vanishes_after_the_scan(fake, pictures):

@@ -10,14 +10,23 @@ import numpy as np
 import pytest
 
 from featx.backbones import find_source
+from featx.caching.recipes import needed_graphs
 from featx.errors import EngineError
-from featx.extraction import starting
+from featx.extraction import extract, starting
 from featx.extraction.quantizing import quantized_graph
-from featx.extraction.starting import agreement, choose_precision, mean_cosine, probe_features, reproducible, start
+from featx.extraction.starting import (
+    agreement,
+    choose_precision,
+    fitting_engine,
+    mean_cosine,
+    probe_features,
+    reproducible,
+    start,
+)
 from featx.images import decode_version
 from featx.runtime import Runtime
 from featx.spec import FeatureSpec
-from featx.store import read_agreements, read_graph, remember_agreement, write_graph
+from featx.store import FeatureStore, read_agreements, read_graph, remember_agreement, write_graph
 
 
 @pytest.fixture
@@ -120,6 +129,84 @@ def test_a_precision_asked_for_and_missing_is_an_error(spec, runtime, monkeypatc
     monkeypatch.setattr(starting, "agreement", lambda *recipe: cosine)
     with pytest.raises(EngineError, match=message):
         choose_precision(spec, "bfloat16", nowhere, runtime)
+
+
+def test_a_note_of_another_kind_of_processor_does_not_count(spec, runtime, monkeypatch, keras_start):
+    """Virtual machines give several generations one name; a cache may be copied between them."""
+    key = starting.graph_key(spec)
+    monkeypatch.setattr(starting, "processor_kind", lambda: "AMD EPYC avx2 avx512_bf16")
+    remember_agreement(runtime.cache, key, "AMD EPYC avx2 avx512_bf16 bfloat16", 0.999)
+    remember_agreement(runtime.cache, key, "AMD EPYC bfloat16", 0.999)
+    assert choose_precision(spec, "auto", nowhere, runtime) == "bfloat16"
+    monkeypatch.setattr(starting, "processor_kind", lambda: "AMD EPYC avx2")
+    monkeypatch.setattr(starting, "has_bfloat16", lambda: False)
+    assert choose_precision(spec, "auto", nowhere, runtime) == "float32"
+    assert start(spec, lambda: None, runtime).precision == "float32"
+
+
+def test_bfloat16_of_tensorflow_is_compared_too(spec, runtime, keras_start):
+    tensorflow = replace(spec, engine="tensorflow")
+    assert choose_precision(tensorflow, "auto", nowhere, runtime) == "float32"
+    assert choose_precision(tensorflow, "bfloat16", lambda: None, runtime) == "bfloat16"
+    (cosine,) = read_agreements(runtime.cache, starting.graph_key(spec)).values()
+    assert 0.995 <= cosine < 1
+    assert choose_precision(tensorflow, "bfloat16", nowhere, runtime) == "bfloat16"  # not measured again
+    remember_agreement(runtime.cache, starting.graph_key(spec), starting._where(tensorflow, "bfloat16", runtime), 0.9)
+    with pytest.raises(EngineError, match="agrees with float32 only to cosine 0.9000, needed 0.995"):
+        choose_precision(tensorflow, "bfloat16", nowhere, runtime)
+
+
+@pytest.fixture
+def inconvertible(tmp_path, keras_start):
+    """Return a Keras network with an operation that OpenVINO has not."""
+    import keras
+
+    inputs = keras.Input((16, 16, 3))
+    x = keras.layers.GlobalAveragePooling2D()(inputs)
+    keras.Model(inputs, keras.ops.erfinv(x / 256)).save(tmp_path / "net.keras")
+    return tmp_path / "net.keras"
+
+
+def test_a_network_that_openvino_cannot_convert_runs_in_tensorflow(inconvertible, pictures, runtime, notices):
+    table = extract(pictures, str(inconvertible), preprocess="none", runtime=runtime)
+    assert (table.spec.engine, table.spec.precision) == ("tensorflow", "float32")
+    assert len(table) == 24
+    assert (
+        "OpenVINO cannot convert this network (No conversion rule found for operations: Erfinv); the tensorflow engine "
+        "runs it"
+    ) in notices
+    notices.clear()
+    again = extract(pictures, str(inconvertible), preprocess="none", runtime=runtime)
+    assert again.extraction.n_computed == 0
+    assert "OpenVINO cannot convert this network; the tensorflow engine runs it" in notices  # remembered
+    with pytest.raises(EngineError, match=r"cannot convert this network \(No conv.* Erfinv\); use --engine tensorflow"):
+        extract(pictures, str(inconvertible), preprocess="none", engine="openvino", runtime=runtime)
+
+
+def test_what_was_found_out_of_a_network_is_kept_as_long_as_its_features(spec, tmp_path):
+    tensorflow = replace(spec, engine="tensorflow")
+    assert starting.graph_key(tensorflow) in needed_graphs(tmp_path, [tensorflow]).notes
+    assert starting.graph_key(tensorflow) not in needed_graphs(tmp_path, [tensorflow]).graphs
+
+
+@pytest.mark.parametrize(("sees", "engine"), [(True, "tensorflow"), (False, "openvino")])
+def test_a_gpu_that_tensorflow_does_not_see_is_none(spec, runtime, notices, monkeypatch, keras_start, sees, engine):
+    monkeypatch.setattr(starting, "sees_gpu", lambda: sees)
+    assert fitting_engine(replace(spec, engine="tensorflow"), lambda: None, runtime) == engine
+    assert notices == [] if sees else ["there is a GPU, but TensorFlow sees none; the processor it is"]
+    asked_for = replace(runtime, device="gpu")  # then it is an error when it starts, not another device
+    assert fitting_engine(replace(spec, engine="tensorflow"), nowhere, asked_for) == "tensorflow"
+
+
+def test_a_store_of_the_recipe_answers_which_engine(spec, runtime, monkeypatch):
+    """A warm run asks no library."""
+    monkeypatch.setattr(starting, "sees_gpu", nowhere)
+    for engine in ("tensorflow", "openvino"):
+        recipe = replace(spec, engine=engine)
+        path = FeatureStore(runtime.cache, recipe).path
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+        assert fitting_engine(recipe, nowhere, runtime) == engine
 
 
 def test_graphs_are_kept_whole_or_not_at_all(tmp_path):

@@ -10,10 +10,8 @@ from numpy.typing import NDArray
 from featx.backbones.lite import EPSILON, lay_out, torch_name
 from featx.backbones.pixels import pixel_scaling
 from featx.errors import BackboneError, WeightsError
-from featx.libraries import start_openvino
+from featx.libraries import OPENVINO_BATCH, start_openvino
 from featx.spec import FeatureSpec
-
-_BATCH = 4
 
 
 def build_lite(spec: FeatureSpec, variant: str, tensors: dict[str, NDArray[Any]]) -> Any:
@@ -39,7 +37,7 @@ def build_lite(spec: FeatureSpec, variant: str, tensors: dict[str, NDArray[Any]]
     ov = start_openvino()
     ops = ov.opset13
     scaling = pixel_scaling(spec.preprocess)
-    inputs = ops.parameter([_BATCH, spec.size, spec.size, 3], np.uint8, name="pixels")
+    inputs = ops.parameter([OPENVINO_BATCH, spec.size, spec.size, 3], np.uint8, name="pixels")
     pixels = (ops.convert(inputs, "f32") - np.array(scaling.mean, np.float32)) / np.array(scaling.std, np.float32)
     try:
         maps = lay_out(_OpenVINOLayers(ops, tensors), ops.transpose(pixels, [0, 3, 1, 2]), variant)
@@ -50,7 +48,7 @@ def build_lite(spec: FeatureSpec, variant: str, tensors: dict[str, NDArray[Any]]
 
 def _pooled(ops: Any, maps: Any, pooling: str) -> Any:
     if pooling == "flatten":  # in Keras's order: channels last
-        return ops.reshape(ops.transpose(maps, [0, 2, 3, 1]), [_BATCH, -1], special_zero=False)
+        return ops.reshape(ops.transpose(maps, [0, 2, 3, 1]), [OPENVINO_BATCH, -1], special_zero=False)
     if pooling not in ("avg", "max"):
         raise BackboneError(f"pooling is {pooling!r}; allowed are avg, max, flatten")
     return (ops.reduce_mean if pooling == "avg" else ops.reduce_max)(maps, [2, 3], False)

@@ -8,12 +8,11 @@ from typing import Any
 
 from featx.backbones.pixels import pixel_scaling
 from featx.errors import BackboneError
-from featx.libraries import start_openvino
+from featx.libraries import OPENVINO_BATCH, openvino_reason, start_openvino
 from featx.spec import FeatureSpec
 
 SUFFIX = ".onnx"
 
-_BATCH = 4
 _EXTERNAL = b"\x0a\x08location\x12"
 """How an ONNX file spells that a tensor lies in another file (a protobuf entry with the key ``location``)."""
 
@@ -49,16 +48,20 @@ def build_onnx(spec: FeatureSpec, path: Path) -> Any:
     ov = start_openvino()
     model = _read(path)
     layout = _layout(model, path, spec.layout)
-    sides = {"n": _BATCH, "c": 3, "h": spec.size, "w": spec.size}
+    sides = {"n": OPENVINO_BATCH, "c": 3, "h": spec.size, "w": spec.size}
     for name, declared in zip(layout, _sides(model), strict=True):
         if name in "hw" and declared not in (None, spec.size):
             raise BackboneError(f"{path} takes pictures of {declared} x {declared}, not --size {spec.size}")
     try:
         model.reshape([sides[name] for name in layout])
-        model = ov.Model([_pooled(_output(model, spec.layer, path), spec, layout)], model.get_parameters())
-        return _from_uint8(model, spec.preprocess, layout)
+        output = _output(model, spec.layer, path)
+        _check_batch(output, path)
+        return _from_uint8(ov.Model([_pooled(output, spec)], model.get_parameters()), spec.preprocess, layout)
     except RuntimeError as error:
-        raise BackboneError(f"{path} cannot be used as a backbone: {_first_line(error)}") from None
+        raise BackboneError(
+            f"{path} cannot be used as a backbone: {openvino_reason(error)}. featx runs {OPENVINO_BATCH} pictures at "
+            "once; if the network was exported for 1, export it for any number (dynamic batch)"
+        ) from None
 
 
 def _read(path: Path) -> Any:
@@ -69,7 +72,7 @@ def _read(path: Path) -> Any:
     try:
         model = start_openvino().Core().read_model(path)
     except RuntimeError as error:
-        raise BackboneError(f"{path} cannot be used as a backbone: {_first_line(error)}") from None
+        raise BackboneError(f"{path} cannot be used as a backbone: {openvino_reason(error)}") from None
     if len(model.inputs) != 1 or model.inputs[0].partial_shape.rank != 4:
         raise BackboneError(f"{path} takes {len(model.inputs)} inputs; featx needs one picture: 4 dimensions")
     return model
@@ -91,30 +94,66 @@ def _layout(model: Any, path: Path, asked: str | None) -> str:
 
 
 def _output(model: Any, layer: str | None, path: Path) -> Any:
+    # A Result only marks an output; a model cannot be built on it, but on what enters it.
+    ends = {_name(output): output.get_node().input_value(0) for output in model.outputs}
     if layer is None:
-        return model.outputs[0]
-    found = {name: output for op in model.get_ops() for output in op.outputs() for name in output.names}
-    found |= {op.get_friendly_name(): op.output(0) for op in model.get_ops() if op.get_output_size() == 1}
+        if len(ends) > 1:
+            raise BackboneError(f"{path.name} has {len(ends)} outputs; choose one: --layer {' or '.join(ends)}")
+        return next(iter(ends.values()))
+    ops = [op for op in model.get_ops() if op.get_type_name() != "Result"]
+    found = {name: output for op in ops for output in op.outputs() for name in output.names}
+    found |= {op.get_friendly_name(): op.output(0) for op in ops if op.get_output_size() == 1} | ends
     if layer not in found:
-        near = difflib.get_close_matches(layer, found, n=3) or [next(iter(model.outputs[0].names), "its output")]
+        near = difflib.get_close_matches(layer, found, n=3) or list(ends)
         raise BackboneError(f"{path.name} has no layer {layer!r}; its {len(found)} include {', '.join(near)}")
     return found[layer]
 
 
-def _pooled(output: Any, spec: FeatureSpec, layout: str) -> Any:
+def _name(output: Any) -> str:
+    return str(min(output.names, default=output.get_node().get_friendly_name()))
+
+
+def _check_batch(output: Any, path: Path) -> None:
+    """Make sure that the network keeps pictures apart: an export for one picture may fix that in a Reshape."""
+    shape = output.partial_shape
+    if shape.is_dynamic:
+        raise BackboneError(f"{path.name}: the shape of this layer is not fixed ({shape}); choose another --layer")
+    if not len(shape) or shape[0].get_length() != OPENVINO_BATCH:
+        raise BackboneError(
+            f"{path.name} makes {shape} of {OPENVINO_BATCH} pictures, not a row for each: it was exported for another "
+            "number of pictures; export it for any number (dynamic batch)"
+        )
+
+
+def _pooled(output: Any, spec: FeatureSpec) -> Any:
     ops = start_openvino().opset13
-    rank = output.partial_shape.rank.get_length()
-    if rank == 2:
+    shape = [side.get_length() for side in output.partial_shape]
+    if len(shape) == 2:
         if spec.pooling == "max":
             raise BackboneError("this layer gives a vector, there is nothing to pool; leave --pooling out")
         return output
-    if rank not in (3, 4):
-        raise BackboneError(f"this layer gives {rank} dimensions; featx pools maps (4) and tokens (3)")
+    if len(shape) not in (3, 4):
+        raise BackboneError(f"this layer gives {len(shape)} dimensions; featx pools maps (4) and tokens (3)")
     if spec.pooling == "flatten":
-        return ops.reshape(output, [_BATCH, -1], special_zero=False).output(0)
-    axes = [1] if rank == 3 else [layout.index("h"), layout.index("w")]
+        return ops.reshape(output, [OPENVINO_BATCH, -1], special_zero=False).output(0)
+    axes = [1] if len(shape) == 3 else _area(shape)
     pool = ops.reduce_mean if spec.pooling == "avg" else ops.reduce_max
     return pool(output, axes, False).output(0)
+
+
+def _area(shape: list[int]) -> list[int]:
+    """Return the axes of a map's height and width.
+
+    Pictures are square, and so are maps of them; that shows which axis holds the channels wherever the network has put
+    it. The layout of its input does not: a network may transpose inside, and those with norms over channels do.
+    """
+    _, first, second, third = shape
+    if (second == third) != (first == second):
+        return [2, 3] if second == third else [1, 2]
+    raise BackboneError(
+        f"this layer gives {first} x {second} x {third} numbers, and nothing shows which of these are channels; "
+        "--pooling flatten keeps all, and another --layer or --size may show it"
+    )
 
 
 def _from_uint8(model: Any, preprocess: str, layout: str) -> Any:
@@ -129,8 +168,3 @@ def _from_uint8(model: Any, preprocess: str, layout: str) -> Any:
     change.mean(list(scaling.mean)).scale(list(scaling.std))
     steps.output().tensor().set_element_type(ov.Type.f32)
     return steps.build()
-
-
-def _first_line(error: Exception) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return next((line for line in lines if not line.startswith(("Exception from", "Check '"))), type(error).__name__)

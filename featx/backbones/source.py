@@ -201,6 +201,8 @@ def _sidecar(path: Path) -> dict[str, Any]:
         return {}
     try:
         said = json.loads(file.read_text(encoding="utf-8"))
+        if {"class_name", "config"} <= set(said):  # the architecture of a Keras network, from before .keras files
+            return {}
         wrong = [name for name, value in said.items() if not isinstance(value, _SIDECAR.get(name, ()))]
     except (OSError, ValueError, AttributeError):
         raise BackboneError(f"{file}, beside the network, is not a JSON object") from None

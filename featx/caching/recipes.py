@@ -54,6 +54,6 @@ def needed_graphs(cache: Path, specs: Collection[FeatureSpec]) -> Needed:
     converted = {graph_key(spec) for spec in specs if spec.engine == "openvino"}
     quantized = {spec.graph for spec in specs if spec.graph is not None}
     calibrations = read_calibrations(cache)
-    notes = converted | {key for key, names in calibrations.items() if names & quantized}
+    notes = {graph_key(spec) for spec in specs} | {key for key, names in calibrations.items() if names & quantized}
     named = {name for key, names in calibrations.items() if key in notes for name in names}
     return Needed(frozenset(converted | quantized | named), frozenset(notes))

@@ -71,7 +71,7 @@ class Classifier:
     versions : mapping of str to str
         Libraries it was made with.
     graph : ndarray of shape (n_bytes,), uint8, or None
-        The quantized graph of an int8 recipe: no other machine could make the same.
+        The graph that its recipe names: of int8, which no other machine could make, or one taken along.
     featurize : Featurize, optional
         What turns pictures into features; without it only a feature table can be predicted.
     file : str, optional
@@ -214,10 +214,12 @@ class Classifier:
         ClassifierError
             They are not; the message says what differs.
         """
-        risen = replace(table.spec, precision=self.spec.precision) == self.spec and table.spec.precision == "float32"
-        if table.spec != self.spec and not risen:
-            mine, others = self.spec.to_json(), table.spec.to_json()
-            raise ClassifierError(f"the features have another recipe than the model: {others}, needed {mine}")
+        mine, others = self.spec.unbundled, table.spec.unbundled
+        risen = mine != others and replace(others, precision=mine.precision) == mine and others.precision == "float32"
+        if mine != others and not risen:
+            raise ClassifierError(
+                f"the features have another recipe than the model: {others.to_json()}, needed {mine.to_json()}"
+            )
         if not len(table):
             return
         shared = [i for i, item in enumerate(self.probe_files.items()) if item in probe_files().items()]
@@ -225,7 +227,7 @@ class Classifier:
             raise ClassifierError("the model was made by a featx with other probe pictures; fit it again with this one")
         ours, theirs = table.probes[shared], self.probes[shared]
         cosines = _cosines(ours, theirs)
-        if risen and table.spec != self.spec:
+        if risen:
             same_labels = np.array_equal(self.scores(ours).argmax(axis=1), self.scores(theirs).argmax(axis=1))
             if float(cosines.mean()) >= _RISEN_COSINE and same_labels:
                 return

@@ -25,6 +25,16 @@ def compare(
     cv: o.Folds = 5,
     repeats: o.Repeats = 1,
     class_weight: o.ClassWeight = None,
+    scratch: Annotated[
+        bool, typer.Option("--scratch", help="Compare with a small network trained from random weights.")
+    ] = False,
+    unfreeze: Annotated[
+        str | None, typer.Option(help="Compare with the networks fine-tuned: blocks, auto, all or a layer.")
+    ] = None,
+    augment: o.Augment = None,
+    views: o.Views = 0,
+    curves: Annotated[Path | None, typer.Option(help="PNG of how trained networks fared, epoch by epoch.")] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace it if it exists.")] = False,
     seed: o.Seed = 0,
     weights: o.Weights = "imagenet",
     engine: o.Engine = "auto",
@@ -54,6 +64,12 @@ def compare(
         cv=cv,
         repeats=repeats,
         class_weight=class_weight,
+        scratch=scratch,
+        unfreeze=unfreeze,
+        augment=augment,
+        views=views,
+        curves=curves,
+        overwrite=overwrite,
         seed=seed,
         weights=weights,
         engine=engine,

@@ -22,13 +22,17 @@ def finetune(
     head: Annotated[str, typer.Option(help="What training begins with: logreg, ridge or mlp.")] = "logreg",
     top: Annotated[str, typer.Option(help="What the dense layers see: gap, gmp or flatten.")] = "gap",
     dense: Annotated[list[int] | None, typer.Option(help="Width of a hidden dense layer. Repeatable.")] = None,
-    dropout: Annotated[float, typer.Option(help="After each hidden dense layer.")] = 0.0,
+    dropout: Annotated[
+        float | None, typer.Option(help="After each hidden dense layer; 0, or 0.5 from scratch, if not given.")
+    ] = None,
     augment: o.Augment = None,
     views: o.Views = 0,
-    epochs: Annotated[int, typer.Option(help="At most.")] = 10,
+    epochs: Annotated[int | None, typer.Option(help="At most; 10, or 30 from scratch, if not given.")] = None,
     batch_size: Annotated[int, typer.Option(help="Pictures a step.")] = 32,
     optimizer: Annotated[str, typer.Option(help="adamw, adam, rmsprop or sgd.")] = "adamw",
-    rate: Annotated[float, typer.Option(help="Highest learning rate of the top.")] = 3e-4,
+    rate: Annotated[
+        float | None, typer.Option(help="Highest learning rate of the top; 0.0003, or 0.001 from scratch.")
+    ] = None,
     layer_decay: Annotated[float, typer.Option(help="Rate of each block relative to what lies above it.")] = 0.8,
     warmup: Annotated[float, typer.Option(help="Share of the steps in which the rate rises.")] = 0.1,
     weight_decay: Annotated[float, typer.Option(help="Decoupled, of kernels.")] = 0.01,

@@ -9,7 +9,7 @@ import typer
 
 from featx.cli import options as o
 from featx.cli.console import Console, next_line
-from featx.errors import OutputError
+from featx.errors import HeadError, OutputError
 
 
 def fit(
@@ -20,6 +20,9 @@ def fit(
     param: Annotated[
         list[str] | None, typer.Option(help="name=value of the head, fixed; name=[a,b] to choose from. Repeatable.")
     ] = None,
+    hidden: Annotated[
+        str | None, typer.Option(help="Widths of the hidden layers of mlp, with commas; 128 if not given.")
+    ] = None,
     cv: o.Folds = 5,
     repeats: o.Repeats = 1,
     class_weight: o.ClassWeight = None,
@@ -27,6 +30,9 @@ def fit(
     augment: o.Augment = None,
     views: o.Views = 0,
     seed: o.Seed = 0,
+    bundle: Annotated[
+        bool, typer.Option("--bundle", help="Take the network along: predicting then needs no weights.")
+    ] = False,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Model file; NAME-BACKBONE-HEAD.featx if not given.")
     ] = None,
@@ -63,7 +69,9 @@ def fit(
 
     runtime = console.runtime(cache, workers, device=device, max_pixels=max_pixels)
     params = dict(parse_param(text) for text in param or [])
-    make_head(head, params, class_weight, seed)  # say what is wrong with it before any work
+    widths = [] if hidden is None else _widths(hidden)
+    layers = {"hidden_layer_sizes": tuple(widths)} if widths else {}
+    make_head(head, params | layers, class_weight, seed)  # say what is wrong with it before any work
     if output is not None and not output.parent.is_dir():
         raise OutputError(f"-o {output}: there is no folder {output.parent}")
     if data is None:
@@ -98,11 +106,13 @@ def fit(
         table,
         head,
         params=params,
+        hidden=widths,
         cv=cv,
         repeats=repeats,
         class_weight=class_weight,
         group_by=group_by,
         views=views,
+        bundle=bundle,
         seed=seed,
         runtime=runtime,
     )
@@ -118,3 +128,10 @@ def fit(
             next_line("predict", path, "NEW", "-o", "scores.csv", cache=cache),
         ],
     )
+
+
+def _widths(text: str) -> list[int]:
+    words = [word.strip() for word in text.split(",")]
+    if not all(word.isdecimal() and int(word) for word in words):
+        raise HeadError(f"--hidden {text}: needed are whole numbers of 1 or more, with commas, as 1024,512")
+    return [int(word) for word in words]

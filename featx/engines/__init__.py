@@ -11,9 +11,9 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from featx.engines.processor import processor_name
+from featx.engines.processor import processor_kind, processor_name
 from featx.errors import EngineError
-from featx.libraries import start_openvino
+from featx.libraries import start_keras, start_openvino
 
 ENGINES = ("openvino", "tensorflow")
 """Engines that can be asked for by name."""
@@ -26,9 +26,11 @@ __all__ = [
     "Engine",
     "convert",
     "has_bfloat16",
+    "processor_kind",
     "processor_name",
     "quantize",
     "resolve_engine",
+    "sees_gpu",
     "start_openvino_engine",
     "start_tensorflow_engine",
 ]
@@ -71,13 +73,14 @@ class Engine(Protocol):
         ...
 
 
-def resolve_engine(engine: str = "auto", precision: str = "auto", device: str = "auto") -> tuple[str, str]:
-    """Choose the engine on this machine, and check that it has the precision.
+def resolve_engine(engine: str = "auto", precision: str = "auto", device: str = "auto") -> str:
+    """Choose the engine for this machine, and check that it has the precision.
 
     Returns
     -------
-    engine, precision : str
-        The precision is still ``auto`` where the network decides.
+    str
+        ``auto`` becomes tensorflow where a GPU is asked for, or where there seems to be one and the precision is one
+        that it has.
 
     Raises
     ------
@@ -90,16 +93,14 @@ def resolve_engine(engine: str = "auto", precision: str = "auto", device: str = 
         raise EngineError(f"no device is named {device!r}; allowed are auto, cpu, gpu and gpu:N")
     on_gpu = device.startswith("gpu")
     if engine == "auto":
-        on_gpu = on_gpu or (device == "auto" and precision == "auto" and _has_nvidia_gpu())
-        engine = "tensorflow" if on_gpu else "openvino"
+        possible = device == "auto" and precision in _PRECISIONS["tensorflow"]
+        engine = "tensorflow" if on_gpu or (possible and _has_nvidia_gpu()) else "openvino"
     if engine == "openvino" and on_gpu:
         raise EngineError("the openvino engine runs on the processor; for a GPU use --engine tensorflow")
     allowed = _PRECISIONS[engine]
     if precision not in allowed:
         raise EngineError(f"the {engine} engine has no precision {precision!r}; allowed are {', '.join(allowed)}")
-    if engine == "tensorflow" and precision == "auto":
-        precision = "float32"
-    return engine, precision
+    return engine
 
 
 def _has_nvidia_gpu() -> bool:
@@ -109,6 +110,14 @@ def _has_nvidia_gpu() -> bool:
     return find_spec("nvidia.cudnn") is not None
 
 
+def sees_gpu() -> bool:
+    """Tell whether TensorFlow sees a GPU. Imports it."""
+    start_keras()
+    import tensorflow as tf
+
+    return bool(tf.config.list_physical_devices("GPU"))
+
+
 def has_bfloat16() -> bool:
     """Tell whether this processor computes in bfloat16 itself. Imports OpenVINO."""
     capabilities = start_openvino().Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
@@ -116,7 +125,13 @@ def has_bfloat16() -> bool:
 
 
 def convert(network: Any) -> bytes:
-    """Turn a Keras or OpenVINO network into a graph for the openvino engine; see :mod:`featx.engines.graph`."""
+    """Turn a Keras or OpenVINO network into a graph for the openvino engine; see :mod:`featx.engines.graph`.
+
+    Raises
+    ------
+    ConversionError
+        OpenVINO cannot convert it.
+    """
     from featx.engines.graph import convert_network, pack
 
     return pack(network) if isinstance(network, start_openvino().Model) else convert_network(network)

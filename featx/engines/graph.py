@@ -6,15 +6,11 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from featx.errors import EngineError
-from featx.libraries import start_openvino
+from featx.errors import ConversionError, EngineError
+from featx.libraries import OPENVINO_BATCH, openvino_reason, start_openvino
 
 if TYPE_CHECKING:
     import keras  # not when a kept graph is run
-
-BATCH = 4
-"""Pictures per execution. Fixed and padded, so that a picture's bits do not depend on its neighbours; and small:
-several executions run side by side, one on each processor."""
 
 
 def convert_network(network: keras.Model) -> bytes:
@@ -29,13 +25,24 @@ def convert_network(network: keras.Model) -> bytes:
     -------
     bytes
         Length of the OpenVINO IR's XML (8 bytes, little-endian), the XML, the weights in float32.
+
+    Raises
+    ------
+    ConversionError
+        OpenVINO cannot convert it.
     """
     import tensorflow as tf
 
     ov = start_openvino()
-    signature = [tf.TensorSpec((BATCH, *network.input_shape[1:]), tf.uint8)]
+    signature = [tf.TensorSpec((OPENVINO_BATCH, *network.input_shape[1:]), tf.uint8)]
     function = tf.function(lambda pixels: network(pixels, training=False), input_signature=signature)
-    return pack(ov.convert_model(function.get_concrete_function()))
+    traced = function.get_concrete_function()
+    try:
+        return pack(ov.convert_model(traced))
+    except Exception as error:  # of OpenVINO's own many kinds, and what its Python frontend happens upon
+        raise ConversionError(
+            f"OpenVINO cannot convert this network ({openvino_reason(error)}); use --engine tensorflow, which runs any"
+        ) from None
 
 
 def pack(model: Any) -> bytes:
@@ -59,4 +66,4 @@ def unpack(core: Any, graph: bytes) -> Any:
     try:
         return core.read_model(graph[8 : 8 + length], graph[8 + length :])
     except RuntimeError as error:
-        raise EngineError(f"the cached graph cannot be read: {str(error).splitlines()[0]}") from None
+        raise EngineError(f"the cached graph cannot be read: {openvino_reason(error)}") from None

@@ -11,10 +11,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from featx.engines.graph import BATCH, unpack
-from featx.engines.processor import n_processors, processor_name
+from featx.engines.graph import unpack
+from featx.engines.processor import processor_kind, processor_name
 from featx.errors import EngineError
-from featx.libraries import start_openvino
+from featx.libraries import OPENVINO_BATCH, openvino_reason, start_openvino
+from featx.runtime import n_processors
 
 _HINTS = {"float32": "f32", "bfloat16": "bf16", "int8": "f32"}
 _UNDER_WAY = 2
@@ -50,22 +51,23 @@ class OpenVINOEngine:
             raise EngineError(f"this processor ({processor_name()}) does not compute in bfloat16; use float32")
         threads = n_processors()
         # One thread for each execution: the same bits whatever the number of processors.
-        compiled = core.compile_model(
-            unpack(core, graph),
-            "CPU",
-            {
-                "PERFORMANCE_HINT": "THROUGHPUT",
-                "INFERENCE_PRECISION_HINT": hint,
-                "INFERENCE_NUM_THREADS": threads,
-                "NUM_STREAMS": threads,
-            },
-        )
+        how = {
+            "PERFORMANCE_HINT": "THROUGHPUT",
+            "INFERENCE_PRECISION_HINT": hint,
+            "INFERENCE_NUM_THREADS": threads,
+            "NUM_STREAMS": threads,
+        }
+        model = unpack(core, graph)
+        try:
+            compiled = core.compile_model(model, "CPU", how)
+        except RuntimeError as error:
+            raise EngineError(f"OpenVINO cannot execute this network: {openvino_reason(error)}") from None
         self.precision = precision
         self.feature_dim = int(compiled.output(0).shape[1])
         self.producer = {
             "engine": f"openvino {ov.__version__.split('-')[0]}",
             "numpy": np.__version__,
-            "processor": processor_name(),
+            "processor": processor_kind(),
         }
         self._queue: Any = ov.AsyncInferQueue(compiled, threads + 1)
         self._queue.set_callback(_take)
@@ -87,10 +89,10 @@ class OpenVINOEngine:
 
     def _start(self, pixels: NDArray[np.uint8]) -> _Batch:
         batch = _Batch(len(pixels), self.feature_dim)
-        for start in range(0, len(pixels), BATCH):
-            part = pixels[start : start + BATCH]
-            if len(part) < BATCH:
-                part = np.concatenate([part, np.zeros((BATCH - len(part), *part.shape[1:]), np.uint8)])
+        for start in range(0, len(pixels), OPENVINO_BATCH):
+            part = pixels[start : start + OPENVINO_BATCH]
+            if len(part) < OPENVINO_BATCH:
+                part = np.concatenate([part, np.zeros((OPENVINO_BATCH - len(part), *part.shape[1:]), np.uint8)])
             self._queue.start_async({0: part}, (batch, start))  # waits while all executions are busy
         return batch
 

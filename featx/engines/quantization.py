@@ -5,13 +5,14 @@ from __future__ import annotations
 import io
 import logging
 from contextlib import redirect_stderr, redirect_stdout
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from featx.engines.graph import BATCH, pack, unpack
+from featx.engines.graph import pack, unpack
 from featx.errors import EngineError, MissingExtraError
-from featx.libraries import start_openvino
+from featx.libraries import OPENVINO_BATCH, start_openvino
 
 
 def quantize_graph(graph: bytes, pixels: NDArray[np.uint8]) -> bytes:
@@ -36,14 +37,35 @@ def quantize_graph(graph: bytes, pixels: NDArray[np.uint8]) -> bytes:
         import nncf
     except ImportError:
         raise MissingExtraError('int8 needs NNCF: pip install "featx[int8]"') from None
-    batches = [pixels[start : start + BATCH] for start in range(0, len(pixels) - BATCH + 1, BATCH)]
+    batches = [
+        pixels[start : start + OPENVINO_BATCH] for start in range(0, len(pixels) - OPENVINO_BATCH + 1, OPENVINO_BATCH)
+    ]
     if not batches:
-        raise EngineError(f"int8 needs {BATCH} usable pictures to set its ranges; there are {len(pixels)}")
+        raise EngineError(f"int8 needs {OPENVINO_BATCH} usable pictures to set its ranges; there are {len(pixels)}")
     nncf.set_log_level(logging.ERROR)
     silence = io.StringIO()
     try:
         with redirect_stdout(silence), redirect_stderr(silence):  # its progress bars are not featx's
-            quantized = nncf.quantize(unpack(ov.Core(), graph), nncf.Dataset(batches), subset_size=len(batches))
+            model = unpack(ov.Core(), graph)
+            kind = nncf.ModelType.TRANSFORMER if has_attention(model) else None
+            quantized = nncf.quantize(model, nncf.Dataset(batches), subset_size=len(batches), model_type=kind)
         return pack(quantized)
     except (RuntimeError, nncf.ValidationError) as error:
         raise EngineError(f"this network cannot be quantized: {str(error).splitlines()[0]}") from None
+
+
+def has_attention(model: Any) -> bool:
+    """Tell whether an OpenVINO model is a transformer, whose activations NNCF must treat otherwise.
+
+    Attention is a softmax whose weights are multiplied with something; a classifier's softmax is an end.
+    """
+    ops = model.get_ops()
+    if any(op.get_type_name() == "ScaledDotProductAttention" for op in ops):
+        return True
+    ahead = [op for op in ops if op.get_type_name() == "Softmax"]
+    while ahead:
+        following = [inp.get_node() for output in ahead.pop().outputs() for inp in output.get_target_inputs()]
+        if any(op.get_type_name() in ("MatMul", "Einsum") for op in following):
+            return True
+        ahead += [op for op in following if op.get_type_name() in ("Reshape", "Transpose", "Convert")]
+    return False

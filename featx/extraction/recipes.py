@@ -10,7 +10,7 @@ from featx.dataset import Dataset
 from featx.engines import resolve_engine
 from featx.errors import EngineError, WeightsError
 from featx.extraction.quantizing import quantized_graph
-from featx.extraction.starting import choose_precision
+from featx.extraction.starting import choose_precision, fitting_engine
 from featx.runtime import Runtime
 from featx.spec import FeatureSpec
 from featx.store import read_sizes, remember_size
@@ -32,7 +32,7 @@ def find_network(
     return source
 
 
-def _resolve_engine(source: Source, engine: str, precision: str, runtime: Runtime) -> tuple[str, str]:
+def _resolve_engine(source: Source, engine: str, precision: str, runtime: Runtime) -> str:
     if source.file is not None and is_onnx(source.file):
         if engine == "tensorflow":
             raise EngineError(f"{source.file} is an ONNX network, which the openvino engine runs; leave --engine out")
@@ -62,7 +62,7 @@ def choose_recipe(source: Source, dataset: Dataset, decode: str, wish: Wish, run
     SpecError, EngineError
         What was asked for makes no sense, or is not to be had here.
     """
-    engine, asked = _resolve_engine(source, wish.engine, wish.precision, runtime)
+    engine = _resolve_engine(source, wish.engine, wish.precision, runtime)
     spec = FeatureSpec(
         source.backbone,
         source.weights,
@@ -78,10 +78,12 @@ def choose_recipe(source: Source, dataset: Dataset, decode: str, wish: Wish, run
         white=wish.white,
         page=wish.page,
     )
-    if asked == "int8":
+    if wish.precision == "int8":
         graph = quantized_graph(spec, dataset.id, dataset.pictures, lambda: source.file, runtime, wish.recalibrate)
         return replace(spec, precision="int8", graph=graph)
-    return replace(spec, precision=choose_precision(spec, asked, lambda: source.file, runtime))
+    if wish.engine == "auto":
+        spec = replace(spec, engine=fitting_engine(spec, lambda: source.file, runtime))
+    return replace(spec, precision=choose_precision(spec, wish.precision, lambda: source.file, runtime))
 
 
 def how_read(decode: str, white: int | None, page: int, runtime: Runtime) -> str:

@@ -18,15 +18,25 @@ from featx.engines import (
     Engine,
     convert,
     has_bfloat16,
+    processor_kind,
     processor_name,
+    sees_gpu,
     start_openvino_engine,
     start_tensorflow_engine,
 )
-from featx.errors import EngineError
+from featx.errors import ConversionError, EngineError
 from featx.images import prepare, probe_files
 from featx.runtime import Runtime
 from featx.spec import FeatureSpec
-from featx.store import read_agreements, read_graph, read_quantized_graph, remember_agreement, write_graph
+from featx.store import (
+    FeatureStore,
+    has_graph,
+    read_agreements,
+    read_graph,
+    read_quantized_graph,
+    remember_agreement,
+    write_graph,
+)
 
 MIN_AGREEMENT = 0.995
 """Mean cosine of the probe pictures' features with those in float32 that a smaller precision needs."""
@@ -34,7 +44,10 @@ MIN_AGREEMENT = 0.995
 Locate = Callable[[], Path | None]
 """Returns the weight file or local network of a recipe; called only if the network must be built."""
 
-_GRAPH_VERSION = 2
+_CONVERSION = "conversion to openvino"
+"""Name of the note, beside the agreements of precisions, that it failed."""
+
+_GRAPH_VERSION = 3
 _GRAPH_FIELDS = ("backbone", "weights", "preprocess", "size", "layer", "pooling", "layout")
 _GRAPH_LIBRARIES = ("keras", "tensorflow", "openvino")
 
@@ -52,8 +65,39 @@ def start(spec: FeatureSpec, locate: Locate, runtime: Runtime) -> Engine:
     return start_openvino_engine(graph_of(spec, locate, runtime), spec.precision)
 
 
+def fitting_engine(spec: FeatureSpec, locate: Locate, runtime: Runtime) -> str:
+    """Return the engine of a recipe whose engine nobody asked for, now that its network is known.
+
+    tensorflow only where it sees the GPU that was expected, or where OpenVINO cannot convert the network. Found out
+    once: a store of the recipe, a kept graph or a note tells the next run, which imports nothing.
+    """
+    if spec.engine == "tensorflow":
+        if runtime.device != "auto" or _has_store(spec, runtime) or sees_gpu():
+            return "tensorflow"
+        runtime.notice("there is a GPU, but TensorFlow sees none; the processor it is")
+        spec = replace(spec, engine="openvino")
+    key = graph_key(spec)
+    if has_graph(runtime.cache, key) or _has_store(spec, runtime):
+        return "openvino"
+    why = "OpenVINO cannot convert this network"
+    if _CONVERSION not in read_agreements(runtime.cache, key):
+        try:
+            graph_of(spec, locate, runtime)
+            return "openvino"
+        except ConversionError as error:
+            why = str(error).rpartition(";")[0]
+            remember_agreement(runtime.cache, key, _CONVERSION, None)
+    runtime.notice(f"{why}; the tensorflow engine runs it")
+    return "tensorflow"
+
+
+def _has_store(spec: FeatureSpec, runtime: Runtime) -> bool:
+    recipes = (replace(spec, precision=precision) for precision in ("float32", "bfloat16"))
+    return any(FeatureStore(runtime.cache, recipe).path.exists() for recipe in recipes)
+
+
 def choose_precision(spec: FeatureSpec, asked: str, locate: Locate, runtime: Runtime) -> str:
-    """Choose the precision of the openvino engine: bfloat16 where the processor has it and the network bears it.
+    """Choose the precision: bfloat16 where the processor has it and the network bears it; float32 on GPUs.
 
     Parameters
     ----------
@@ -68,8 +112,8 @@ def choose_precision(spec: FeatureSpec, asked: str, locate: Locate, runtime: Run
     EngineError
         bfloat16 was asked for and is not to be had.
     """
-    if asked == "float32" or spec.engine == "tensorflow":
-        return asked
+    if asked == "float32" or (asked == "auto" and spec.engine == "tensorflow"):
+        return "float32"
     cosine = agreement(spec, "bfloat16", locate, runtime)
     if cosine is not None and cosine >= MIN_AGREEMENT:
         return "bfloat16"
@@ -87,20 +131,28 @@ def choose_precision(spec: FeatureSpec, asked: str, locate: Locate, runtime: Run
 def agreement(spec: FeatureSpec, precision: str, locate: Locate, runtime: Runtime) -> float | None:
     """Return the mean cosine of the probe pictures' features in a precision with those in float32.
 
-    Computed once for each network, processor and version of the libraries; None where the processor has no such
-    precision.
+    Computed once for each network, engine, kind of processor and version of the libraries; None where the processor has
+    no such precision.
     """
-    key, name = graph_key(spec), f"{processor_name()} {precision}"
+    key, name = graph_key(spec), _where(spec, precision, runtime)
     known = read_agreements(runtime.cache, key)
     if name not in known:
         cosine = None
-        if has_bfloat16():
-            graph = graph_of(spec, locate, runtime)
-            exact, rough = (probe_features(start_openvino_engine(graph, each), spec) for each in ("float32", precision))
+        if spec.engine == "tensorflow" or has_bfloat16():
+            exact, rough = (
+                probe_features(start(replace(spec, precision=each), locate, runtime), spec)
+                for each in ("float32", precision)
+            )
             cosine = mean_cosine(exact, rough)
         remember_agreement(runtime.cache, key, name, cosine)
         return cosine
     return known[name]
+
+
+def _where(spec: FeatureSpec, precision: str, runtime: Runtime) -> str:
+    """Return the name of an agreement: all that it depends on beside the graph."""
+    place = f"tensorflow {runtime.device} " if spec.engine == "tensorflow" else ""
+    return f"{place}{processor_kind()} {precision}"
 
 
 def reproducible(spec: FeatureSpec, runtime: Runtime) -> FeatureSpec:
@@ -111,7 +163,7 @@ def reproducible(spec: FeatureSpec, runtime: Runtime) -> FeatureSpec:
     if (spec.engine, spec.precision) != ("openvino", "bfloat16"):
         return spec
     known = read_agreements(runtime.cache, graph_key(spec))
-    name = f"{processor_name()} bfloat16"
+    name = _where(spec, "bfloat16", runtime)
     if known[name] is not None if name in known else has_bfloat16():
         return spec
     runtime.notice(f"this processor ({processor_name()}) does not compute in bfloat16, as the model did; float32 it is")

@@ -8,10 +8,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from featx.augmentation import read_policy
 from featx.backbones import DEFAULT_BACKBONE, FILE_BACKBONE, is_onnx
 from featx.classifier import fold
-from featx.errors import BackboneError, EngineError, SpecError, TrainingError
+from featx.errors import BackboneError, EngineError, TrainingError
 from featx.extraction import bundled
 from featx.finetuning.judging import Candidate, judge, make_classifier
 from featx.finetuning.outputs import Outputs
@@ -26,9 +25,11 @@ from featx.training import (
     Material,
     Plan,
     TrainedNetwork,
+    check_views,
     divide,
     train_blocks,
     train_scratch,
+    usual_course,
 )
 
 _POOLINGS = {"gap": "avg", "gmp": "max", "flatten": "flatten"}
@@ -43,13 +44,13 @@ def finetune(
     head: str = DEFAULT_HEAD,
     top: str = "gap",
     dense: Sequence[int] = (),
-    dropout: float = 0.0,
+    dropout: float | None = None,
     augment: str | None = None,
     views: int = 0,
-    epochs: int = 10,
+    epochs: int | None = None,
     batch_size: int = 32,
     optimizer: str = "adamw",
-    rate: float = 3e-4,
+    rate: float | None = None,
     layer_decay: float = 0.8,
     warmup: float = 0.1,
     weight_decay: float = 0.01,
@@ -87,11 +88,12 @@ def finetune(
         What the dense layers see: the mean of each map, its maximum, or all of it.
     dense : sequence of int
         Hidden dense layers with ReLU; they begin as an ``mlp`` of these sizes.
-    dropout : float
+    dropout : float, optional
+        0 if not given; 0.5 from scratch.
     augment, views
         As for :func:`featx.extract`: an epoch sees each picture as itself or as one of its views.
     epochs, batch_size, optimizer, rate, layer_decay, warmup, weight_decay, label_smoothing, patience, batch_norm
-        See :class:`featx.training.Course`.
+        See :class:`featx.training.Course`. If not given, 10 epochs at a rate of 3e-4; from scratch 30 at 1e-3.
     class_weight : {"balanced"}, optional
     trunk_cache : bool
         False: decode, augment and run the frozen part in every epoch anew; the same result, more slowly.
@@ -123,20 +125,21 @@ def finetune(
     """
     runtime = runtime or Runtime()
     started = time.monotonic()
-    course = Course(
-        epochs,
-        batch_size,
-        optimizer,
-        rate,
-        layer_decay,
-        warmup,
-        weight_decay,
-        label_smoothing,
-        patience,
-        batch_norm,
-        dropout,
-        class_weight,
-        seed,
+    course = usual_course(
+        backbone == SCRATCH,
+        epochs=epochs,
+        batch_size=batch_size,
+        optimizer=optimizer,
+        rate=rate,
+        layer_decay=layer_decay,
+        warmup=warmup,
+        weight_decay=weight_decay,
+        label_smoothing=label_smoothing,
+        patience=patience,
+        batch_norm=batch_norm,
+        dropout=dropout,
+        class_weight=class_weight,
+        seed=seed,
     )
     plan = Plan(course, unfreeze, augment, views, trunk_cache, tuple(dense))
     _check(backbone, top, plan, options)
@@ -192,10 +195,7 @@ def _check(backbone: str, top: str, plan: Plan, options: dict[str, Any]) -> None
         raise TrainingError(f"top is {top!r}; allowed are {', '.join(_POOLINGS)}")
     if any(width < 1 for width in plan.dense):
         raise TrainingError(f"dense is {list(plan.dense)}; each layer needs a width of 1 or more")
-    if (plan.augment is None) != (plan.views == 0):
-        raise SpecError("--augment says how views are made and --views how many: give both or neither")
-    if plan.augment is not None:
-        read_policy(plan.augment)
+    check_views(plan.augment, plan.views)
     if is_onnx(Path(backbone)):
         raise BackboneError(
             f"{backbone} is an ONNX network, which only runs: it cannot be fine-tuned. Take a network of "

@@ -31,7 +31,7 @@ from featx.evaluate import (
     tune_and_fit,
 )
 from featx.evaluation import Evaluation, LearningCurve, Reliability
-from featx.extraction import featurize
+from featx.extraction import bundled, featurize
 from featx.fitting.measuring import Measurer, find_conflicts
 from featx.fitting.rejecting import learn_rejector, learn_rejector_apart
 from featx.heads import DEFAULT_HEAD, Head, make_head, scores_of
@@ -52,11 +52,13 @@ def fit(
     head: str | BaseEstimator = DEFAULT_HEAD,
     *,
     params: Mapping[str, Any] | None = None,
+    hidden: Sequence[int] = (),
     cv: int = 5,
     repeats: int = 1,
     class_weight: str | None = None,
     group_by: str | None = None,
     views: int = 0,
+    bundle: bool = False,
     seed: int = 0,
     runtime: Runtime | None = None,
 ) -> Classifier:
@@ -74,6 +76,8 @@ def fit(
         is used as it is.
     params : mapping, optional
         Parameters of the head; a fixed value is no longer tuned, a list is tuned over.
+    hidden : sequence of int
+        Widths of the hidden layers of ``mlp``; one of 128 if not given.
     cv : int
         Number of folds, fewer where a class has fewer groups.
     repeats : int
@@ -89,6 +93,8 @@ def fit(
         ``features.views``. They are on the side of their picture in every split, and only pictures are scored. What
         they are worth is measured on the same folds, in ``evaluation.views``. Features in memory are 1 + views times
         as many.
+    bundle : bool
+        Take the network along in the model, so that predicting needs neither its weights nor its file.
     seed : int
         Of folds and of heads with randomness.
     runtime : Runtime, optional
@@ -111,6 +117,10 @@ def fit(
     runtime = runtime or Runtime()
     started = time.monotonic()
     _check_counts(cv, repeats)
+    if hidden:
+        params = {**(params or {}), "hidden_layer_sizes": tuple(hidden)}
+    if bundle:
+        features = bundled(features, runtime)
     made = make_head(head, params, class_weight, seed)
     named = features.groups.tolist() if group_by is None else read_groups(features.samples, group_by)
     grouping = group_samples(features, named)

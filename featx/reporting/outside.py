@@ -70,7 +70,7 @@ def _near_training(
     classifier: Classifier, table: FeatureTable, runtime: Runtime
 ) -> tuple[NDArray[np.bool_], str | None]:
     """Tell which pictures are near-copies of training pictures, as far as the cache has these; and what it lacks."""
-    stored = FeatureStore(runtime.cache, table.spec).snapshot()
+    stored = FeatureStore(runtime.cache, classifier.spec.unbundled).snapshot()
     keys = keys_of(classifier.content_hashes)
     here = stored.contains(keys)
     near = np.zeros(len(table), np.bool_)

@@ -70,7 +70,7 @@ class Pictures:
                 contents[number] = drawn.content_hash
                 thumbnails[number] = None if drawn.pixels is None else encode_thumbnail(drawn.pixels)
             runtime.progress("thumbnails", number + 1, len(sample_ids))
-        return thumbnails, _features(runtime.cache, spec, contents)
+        return thumbnails, _features(runtime.cache, spec.unbundled, contents)
 
 
 def _features(cache: Path, spec: FeatureSpec, contents: Sequence[bytes | None]) -> NDArray[np.float32] | None:

@@ -273,13 +273,19 @@ def comparison_lines(comparison: Mapping[str, Any]) -> list[str]:
     lines = [
         *table,
         line("always", f"the largest class: {comparison['baseline']['accuracy']:.3f}"),
-        line("folds", f"{comparison['n_folds']} ({comparison['splitter']}), the same for all"),
+        line("judged by", _judged_by(comparison)),
         line("best", f"{rows[0]['backbone']} {rows[0]['head']}; {ties if rows[1:] else 'the only one'}"),
     ]
-    if rows[1:]:
+    if rows[1:] and comparison["n_folds"] > 1:
         luck = f"about {comparison['luck_of_choice']:.3f} of its accuracy may be luck"
         lines.append(line("chosen", f"among {len(rows):,} on these folds: {luck}; report --on new pictures shows it"))
     return lines + [line("note", note) for note in comparison["notes"]]
+
+
+def _judged_by(comparison: Mapping[str, Any]) -> str:
+    if comparison["n_folds"] == 1:
+        return f"{comparison['splitter']}; {comparison['n_images']:,} to learn from, the same for all"
+    return f"{comparison['n_folds']} folds ({comparison['splitter']}), the same for all"
 
 
 def _extraction_cost(row: Mapping[str, Any]) -> str:

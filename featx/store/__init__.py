@@ -6,6 +6,7 @@ from featx.store.contents import CacheFile, last_use, list_files, note_use, open
 from featx.store.features import FeatureStore, StoredFeatures, StoreWriter
 from featx.store.files import CACHE_TAG, prepare_cache, write_whole
 from featx.store.graphs import (
+    has_graph,
     quantized_name,
     read_agreements,
     read_calibration,
@@ -38,6 +39,7 @@ __all__ = [
     "count_base",
     "count_journal",
     "delete_leftover",
+    "has_graph",
     "keys_of",
     "last_use",
     "list_files",

@@ -20,6 +20,11 @@ def read_graph(cache: Path, key: str) -> bytes | None:
         return None
 
 
+def has_graph(cache: Path, key: str) -> bool:
+    """Tell whether a graph is kept, without reading it."""
+    return (cache / "graphs" / f"{key}.graph").is_file()
+
+
 def quantized_name(graph: bytes) -> str:
     """Return the name of a quantized graph, which is part of its recipe: a digest of the graph."""
     return hashlib.sha256(graph).hexdigest()[:16]

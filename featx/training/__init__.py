@@ -2,12 +2,13 @@
 
 from featx.training.curves import draw_curves
 from featx.training.material import Material, divide
-from featx.training.records import BATCH_NORMS, OPTIMIZERS, Course, Cut, Epoch, History
+from featx.training.records import BATCH_NORMS, OPTIMIZERS, Course, Cut, Epoch, History, usual_course
 from featx.training.running import (
     SCRATCH,
     SCRATCH_SIZE,
     Plan,
     TrainedNetwork,
+    check_views,
     cut_network,
     train_blocks,
     train_scratch,
@@ -27,9 +28,11 @@ __all__ = [
     "Material",
     "Plan",
     "TrainedNetwork",
+    "check_views",
     "cut_network",
     "divide",
     "draw_curves",
     "train_blocks",
     "train_scratch",
+    "usual_course",
 ]

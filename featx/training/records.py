@@ -84,6 +84,15 @@ class Course:
         return asdict(self)
 
 
+_FROM_SCRATCH: dict[str, Any] = {"epochs": 30, "rate": 1e-3, "dropout": 0.5}
+
+
+def usual_course(is_scratch: bool, **given: Any) -> Course:
+    """Return a course with what is given; where None is, with what suits fine-tuning, or training from scratch."""
+    usual = _FROM_SCRATCH if is_scratch else {}
+    return Course(**{**usual, **{name: value for name, value in given.items() if value is not None}})
+
+
 def _one_of(name: str, value: str, allowed: tuple[str, ...]) -> None:
     if value not in allowed:
         raise TrainingError(f"{name} is {value!r}; allowed are {', '.join(allowed)}")

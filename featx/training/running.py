@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from featx.augmentation import read_policy
 from featx.backbones import FILE_BACKBONE, build_core
 from featx.classifier import Folded
-from featx.errors import TrainingError
+from featx.errors import SpecError, TrainingError
 from featx.extraction import bundled, compute_table, locate
 from featx.libraries import start_keras
 from featx.spec import FeatureSpec
@@ -124,6 +124,20 @@ class TrainedNetwork:
     def scores(self) -> NDArray[np.float64]:
         """Scores of all samples of the table, shape (n_samples, n_classes)."""
         return self.folded.scores(self.table.X)
+
+
+def check_views(augment: str | None, views: int) -> None:
+    """Say what is wrong with how views are asked for.
+
+    Raises
+    ------
+    SpecError
+        One of the two is missing, or there is no such policy.
+    """
+    if (augment is None) != (views == 0):
+        raise SpecError("--augment says how views are made and --views how many: give both or neither")
+    if augment is not None:
+        read_policy(augment)
 
 
 def cut_network(core: Any, unfreeze: int | str) -> Cut:

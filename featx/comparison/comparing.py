@@ -5,13 +5,15 @@ from __future__ import annotations
 import itertools
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from featx.comparison.held_out import Contestants, compare_trained
+from featx.comparison.records import Compared, Comparison
 from featx.duplicates import group_samples
 from featx.errors import DatasetError, EvaluationError
 from featx.evaluate import CrossValidated, Tally, TooFewGroups, cross_validate, paired_difference, split_parts
@@ -21,101 +23,6 @@ from featx.heads import Head, make_head
 from featx.runtime import Runtime
 from featx.sources import read_groups, unnamed_note
 from featx.table import FeatureTable
-
-
-@dataclass(frozen=True)
-class Compared:
-    """One combination.
-
-    Parameters
-    ----------
-    backbone, head, pooling, resize : str
-    size : int
-        Input side in pixels.
-    accuracy : Interval
-        Nested, groups kept together.
-    per_fold : tuple of float
-        Accuracy of each fold, repeat by repeat.
-    difference_to_best : Interval
-        Mean of the paired differences over folds; 0 for the best itself.
-    n_computed : int
-        Pictures whose features had to be computed.
-    extraction_seconds : float or None
-        Wall time of their extraction; None where all came from the cache, which says nothing of what they cost.
-    seconds : float
-        Wall time of tuning and cross-validation.
-    """
-
-    backbone: str
-    head: str
-    pooling: str
-    resize: str
-    size: int
-    accuracy: Interval
-    per_fold: tuple[float, ...]
-    difference_to_best: Interval
-    n_computed: int
-    extraction_seconds: float | None
-    seconds: float
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return a row of ``featx compare --json``."""
-        return {
-            "backbone": self.backbone,
-            "head": self.head,
-            "pooling": self.pooling,
-            "resize": self.resize,
-            "size": self.size,
-            "accuracy": self.accuracy.to_dict(),
-            "per_fold": list(self.per_fold),
-            "difference_to_best": self.difference_to_best.to_dict(),
-            "n_computed": self.n_computed,
-            "extraction_seconds": None if self.extraction_seconds is None else round(self.extraction_seconds, 3),
-            "seconds": round(self.seconds, 3),
-        }
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """All combinations, the best first.
-
-    Parameters
-    ----------
-    rows : tuple of Compared
-    n_images, n_groups : int
-        Pictures to learn from, and the groups that folds keep together.
-    splitter : str
-    n_folds : int
-    baseline : float
-        Accuracy of always naming the largest class.
-    luck_of_choice : float
-        How much of the best one's accuracy may be owed to its being chosen on these folds: the mean over folds of the
-        best accuracy there less that of the chosen one (Tibshirani and Tibshirani 2009).
-    notes : tuple of str
-        What could not be grouped, and fits that did not converge.
-    """
-
-    rows: tuple[Compared, ...]
-    n_images: int
-    n_groups: int
-    splitter: str
-    n_folds: int
-    baseline: float
-    luck_of_choice: float
-    notes: tuple[str, ...]
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the JSON keys of ``featx compare --json``."""
-        return {
-            "rows": [row.to_dict() for row in self.rows],
-            "n_images": self.n_images,
-            "n_groups": self.n_groups,
-            "splitter": self.splitter,
-            "n_folds": self.n_folds,
-            "baseline": {"accuracy": self.baseline},
-            "luck_of_choice": self.luck_of_choice,
-            "notes": list(self.notes),
-        }
 
 
 def compare(
@@ -130,11 +37,20 @@ def compare(
     cv: int = 5,
     repeats: int = 1,
     class_weight: str | None = None,
+    scratch: bool = False,
+    unfreeze: int | str | None = None,
+    augment: str | None = None,
+    views: int = 0,
+    curves: str | Path | None = None,
+    overwrite: bool = False,
     seed: int = 0,
     runtime: Runtime | None = None,
     **options: Any,
 ) -> Comparison:
     """Measure every combination on the same folds; what is cached is not computed again.
+
+    With ``scratch`` or ``unfreeze`` networks are trained end to end too, which folds would make slow: then all are
+    compared on one held-out part, as :func:`featx.finetune` cuts it off.
 
     Parameters
     ----------
@@ -146,6 +62,16 @@ def compare(
         Input sides in pixels; None for a network's own.
     group_by, cv, repeats, class_weight, seed
         As for :func:`featx.fit`. The groups are those of the first combination's features, for all.
+    scratch : bool
+        Compare with a small network that is trained from random weights.
+    unfreeze : int or str, optional
+        Compare with each backbone fine-tuned so; see :func:`featx.finetune`.
+    augment, views
+        For networks that are trained; see :func:`featx.extract`.
+    curves : path, optional
+        PNG file to draw how these fared, epoch by epoch.
+    overwrite : bool
+        Replace it.
     runtime : Runtime, optional
     **options
         Further options of :func:`featx.extract`, for all combinations.
@@ -165,6 +91,18 @@ def compare(
     if not (backbones and heads and poolings and resizes and sizes):
         raise EvaluationError("nothing to compare: give at least one backbone and one head")
     made = [make_head(head, None, class_weight, seed) for head in heads]  # say what is wrong before any work
+    if scratch or unfreeze is not None:
+        contestants = Contestants(
+            tuple(itertools.product(backbones, poolings, resizes, sizes)), made, scratch, unfreeze, augment, views
+        )
+        drawn = None if curves is None else Path(curves)
+        return compare_trained(
+            Path(data), contestants, group_by, class_weight, seed, drawn, overwrite, runtime, options
+        )
+    if curves is not None or augment is not None or views:
+        raise EvaluationError(
+            "curves and augmented views are of networks that are trained; add --scratch or --unfreeze N"
+        )
     groups = np.empty(0, np.int64)
     notes: list[str] = []
     first: FeatureTable | None = None

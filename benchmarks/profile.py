@@ -1,0 +1,146 @@
+"""Where an extraction's time goes: ``python -m benchmarks.profile DIR [--backbone NAME]``.
+
+Milliseconds of processor time a picture, which other work on the machine changes little: the stages of reading and
+decoding one by one, on one thread; the network; the run with neither decoding nor network (scan, hashes, queues,
+store); and whole extractions, whose rest is what the parts cost each other (caches, locks, waking threads). What the
+network takes of the whole is what `benchmarks.extract` calls `of engine`, at its best. Prints a Markdown table, then
+JSON. A minute for 1,400 pictures.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import hashlib
+import io
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from unittest import mock
+
+import numpy as np
+from PIL import Image
+
+from benchmarks.processes import median, print_head, print_json, print_row
+from featx.extraction import extract, filling
+from featx.extraction.starting import start
+from featx.images import Prepared, decode, prepare
+from featx.images.jpeg import decode_jpeg
+from featx.runtime import Runtime
+from featx.spec import FeatureSpec
+
+_SIGNATURE = (16, 16)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--backbone", default="efficientnet-lite0")
+    parser.add_argument("--weights", default="imagenet")
+    parser.add_argument("--precision", default="auto")
+    parser.add_argument("--rounds", type=int, default=3)
+    arguments = parser.parse_args()
+    how = {"weights": arguments.weights, "precision": arguments.precision}
+    with tempfile.TemporaryDirectory() as folder:
+        cache = Path(folder)
+        table = extract(arguments.folder, arguments.backbone, runtime=Runtime(cache), **how)
+        rows = _stages([arguments.folder / sample.sample_id for sample in table.samples], table.spec.size)
+        rows["the network"] = _network(table.spec, Runtime(cache), len(table), arguments.rounds)
+
+        def whole() -> float:
+            for name in ("features", "datasets"):
+                shutil.rmtree(cache / name)
+            started = time.process_time()
+            extract(arguments.folder, arguments.backbone, runtime=Runtime(cache), **how)
+            return 1000 * (time.process_time() - started) / len(table)
+
+        rows["whole extraction"] = median(whole() for _ in range(arguments.rounds))
+        with _nothing_computed(table.spec.size, table.X.shape[1]):
+            rows["run without decoding and network"] = median(whole() for _ in range(arguments.rounds))
+    parts = ("read", "prepare, all of it", "the network", "run without decoding and network")
+    rows["rest"] = rows["whole extraction"] - sum(rows[part] for part in parts)
+    print_head("stage", "ms of one core a picture")
+    for name, value in rows.items():
+        print_row(name, value)
+    print_row("network / whole", rows["the network"] / rows["whole extraction"])
+    print_json({"n": len(table), "precision": table.spec.precision, **rows})
+
+
+def _stages(paths: list[Path], size: int) -> dict[str, float]:
+    """Return what each step costs for some of the pictures."""
+    some = paths[:: max(1, len(paths) // 200)]
+    files = [path.read_bytes() for path in some]
+    jpegs = [(data, *_size(data)) for data in files if data[:2] == b"\xff\xd8"]
+    decoded = [decode(data, lambda w, h: size / (0.875 * min(w, h))).image for data in files]
+    rows = {
+        "read": _timed(Path.read_bytes, some),
+        "SHA-256": _timed(hashlib.sha256, files),
+        "header": _timed(_size, files),
+    }
+    if jpegs:
+        rows["JPEG to RGB in Pillow"] = _timed(
+            lambda one: decode_jpeg(*one, size / (0.875 * min(one[1:])), "RGB"), jpegs
+        )
+    rows["decode, all of it"] = _timed(lambda data: decode(data, lambda w, h: size / (0.875 * min(w, h))), files)
+    rule = sys.modules["featx.images.prepare"]._RULES["crop"]
+    rows["square"] = _timed(lambda image: rule.apply(image, size), decoded)
+    rows["thumbnail"] = _timed(lambda image: image.convert("L").resize(_SIGNATURE, Image.Resampling.BOX), decoded)
+    rows["prepare, all of it"] = _timed(lambda data: prepare(data, size), files)
+    return rows
+
+
+def _size(data: bytes) -> tuple[int, int]:
+    with Image.open(io.BytesIO(data)) as image:
+        return image.size
+
+
+def _timed(work: Callable, items: Iterable, rounds: int = 5) -> float:
+    items, found = list(items), []
+    for _ in range(rounds):
+        started = time.thread_time()
+        for item in items:
+            work(item)
+        found.append(1000 * (time.thread_time() - started) / len(items))
+    return median(found)
+
+
+def _network(spec: FeatureSpec, runtime: Runtime, n: int, rounds: int) -> float:
+    engine = start(spec, lambda: None, runtime)
+    pixels = np.random.default_rng(0).integers(0, 256, (64, spec.size, spec.size, 3), np.uint8)
+    found, n_batches = [], max(1, n // 128)
+    for _ in range(rounds):
+        started = time.process_time()
+        for _ in engine.run([pixels] * n_batches):
+            pass
+        found.append(1000 * (time.process_time() - started) / (64 * n_batches))
+    return median(found)
+
+
+class _Idle:
+    """An engine that computes nothing."""
+
+    name, precision, device, producer = "openvino", "float32", "cpu", {"engine": "idle"}
+
+    def __init__(self, feature_dim: int) -> None:
+        self.feature_dim = feature_dim
+
+    def run(self, batches: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+        for pixels in batches:
+            yield np.ones((len(pixels), self.feature_dim), np.float32)
+
+
+@contextlib.contextmanager
+def _nothing_computed(size: int, feature_dim: int) -> Iterator[None]:
+    ready = Prepared(np.zeros((size, size, 3), np.uint8), np.zeros(_SIGNATURE, np.uint8), size, size)
+    with (
+        mock.patch.object(sys.modules["featx.images.guard"], "prepare", return_value=ready),
+        mock.patch.object(filling, "start", return_value=_Idle(feature_dim)),
+    ):
+        yield
+
+
+if __name__ == "__main__":
+    main()
