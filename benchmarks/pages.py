@@ -45,7 +45,7 @@ def main() -> None:
             make()
             written = time.monotonic() - started
             opened = _seconds_to_open(file, arguments.rounds) if file.suffix == ".html" else None
-            row = (file.name, len(model.content_hashes), file.stat().st_size / 1e6, written, opened)
+            row = (file.name, model.evaluation.n_images, file.stat().st_size / 1e6, written, opened)
             rows.append(row)
             print_row(*("" if value is None else value for value in row))
     print_json({"rows": rows})

@@ -17,6 +17,7 @@ from typer.testing import CliRunner
 
 from featx.cli.app import app
 from featx.errors import ClassifierError, DatasetNotFoundError, OutputError
+from featx.evaluation import Contest, Interval
 from featx.extraction import extract
 from featx.fitting import fit
 from featx.prediction import load
@@ -271,6 +272,7 @@ def test_the_page_says_where_the_model_comes_from(fake, model, data, tmp_path):
     assert {"weights", "decode", "preprocess", "engine", "precision"} <= set(summary["recipe"])
     told = [summary["file"]["sha256"], summary["contents"]["sha256"], model.spec.id, model.spec.weights, str(data)]
     told += [f"{name} {version}" for name, version in model.versions.items()]
+    told += [summary["made"]["date"], "seed 0", "probabilities calibrated on: out of fold", "the final head 1"]
     assert [one for one in told if one not in text] == []
     (tmp_path / "m.featx").unlink()
     assert report(replace(model, file=str(tmp_path / "m.featx"))).to_dict()["file"] is None
@@ -287,6 +289,48 @@ def test_what_was_measured_on_other_pictures_is_on_the_page(fake, model, data, t
     text = (tmp_path / "r.html").read_text("utf-8")
     assert f"<dt>on</dt><dd>{other}: " in text
     assert re.split(" {3,}", line)[-1] in text
+
+
+def test_how_fine_tuning_went_is_drawn(fake, model, data, tmp_path, browser):
+    epochs = [
+        {
+            "number": 0,
+            "rate": 0.0,
+            "loss": None,
+            "accuracy": None,
+            "val_loss": 0.7,
+            "val_accuracy": 0.6,
+            "seconds": 1.0,
+        },
+        {"number": 1, "rate": 1e-3, "loss": 0.6, "accuracy": 0.7, "val_loss": 0.5, "val_accuracy": 0.8, "seconds": 2.0},
+        {"number": 2, "rate": 1e-5, "loss": 0.2, "accuracy": 0.9, "val_loss": 0.6, "val_accuracy": 0.7, "seconds": 2.0},
+    ]
+    contest = Contest(
+        kept="finetuned",
+        frozen=Interval(0.7, 0.6, 0.8),
+        finetuned=Interval(0.85, 0.75, 0.92),
+        difference=Interval(0.15, 0.05, 0.25),
+        n=41,
+        is_own_test=False,
+        unfrozen="the last 2 blocks",
+        history={"best": 1, "epochs": epochs},
+    )
+    changes = {"finetuning": contest, "cv": None, "reliability": None, "learning": None, "groups": {"conflicts": []}}
+    tuned = replace(model, evaluation=replace(model.evaluation, **changes), out_of_fold=None, rejector=None)
+    report(tuned, html=tmp_path / "r.html", data=data, runtime=fake.runtime)
+    text = (tmp_path / "r.html").read_text("utf-8")
+    assert '<p class="headline">0.850\n<small>accuracy on 41 held-out pictures, 95 % interval 0.750 to 0.920' in text
+    assert "<dt>difference</dt><dd>+0.150 (+0.050 to +0.250); better; the fine-tuned network is kept</dd>" in text
+    curves = re.findall(r'<polyline fill="none" class="([^"]+)" points="([^"]*)"/>', text)
+    assert curves == [
+        ("curve dashed", "120.0,100.0 240.0,0.0"),
+        ("curve", "0.0,150.0 120.0,50.0 240.0,100.0"),
+        ("curve dashed", "120.0,30.0 240.0,150.0"),
+        ("curve", "0.0,0.0 120.0,60.0 240.0,30.0"),
+        ("curve dashed", "120.0,0.0 240.0,150.0"),
+    ]
+    assert text.count('<line x1="120.0" x2="120.0"') == 3
+    assert browser.open((tmp_path / "r.html").as_uri()).complaints == []
 
 
 def test_a_model_without_honest_number_has_a_page(fake, tmp_path, browser):

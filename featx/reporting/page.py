@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -13,6 +12,7 @@ from numpy.typing import NDArray
 
 from featx.classifier import Classifier
 from featx.output import render_page
+from featx.reporting.charts import learning_points, reliability_points, training_charts
 from featx.reporting.pictures import Pictures
 from featx.reporting.terminal import fact_lines, groups_text, line_parts
 
@@ -20,9 +20,6 @@ _MOST_PICTURES = 2000
 _MOST_IN_A_VIEW = 200
 _REJECT_RATE = 0.05
 _WIDEST_MATRIX = 40
-_LEAST_APART = 24
-"""Numbers below a curve that are closer would cover each other."""
-
 _MOST_CONFUSIONS = 100
 """Of these the most frequent are listed where there are too many classes for a matrix."""
 
@@ -77,8 +74,9 @@ def report_page(
         views=[asdict(view) for view in views],
         matrix=_matrix(summary),
         confusions=_confusions(summary, cells),
-        bins=_curve(summary),
-        learning=_learning(summary),
+        bins=reliability_points(summary),
+        learning=learning_points(summary),
+        training=training_charts(summary),
         data_root=None if pictures.root is None else str(pictures.root),
         data=_data(classifier, views, shown, some, pictures),
     )
@@ -215,51 +213,6 @@ def _confusions(summary: Mapping[str, Any], cells: Sequence[tuple[int, int, int]
     return [
         {"name": classes[true], "taken": classes[taken], "n": n, "view": _cell_id(true, taken)}
         for true, taken, n in cells
-    ]
-
-
-def _curve(summary: Mapping[str, Any]) -> list[dict[str, float]]:
-    """Return the points of the reliability curve in a square of 200, y downwards, the radius by the pictures."""
-    reliability = summary["reliability"]
-    if reliability is None:
-        return []
-    most = max(one["n"] for one in reliability["bins"])
-    return [
-        {
-            "x": round(200 * one["confidence"], 1),
-            "y": round(200 * (1 - one["accuracy"]), 1),
-            "r": round(3 + 4 * math.sqrt(one["n"] / most), 1),
-            **one,
-        }
-        for one in reliability["bins"]
-    ]
-
-
-def _learning(summary: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Return the points of the learning curve: pictures to the right (logarithmic), accuracy upwards, in 300 x 200."""
-    curve = summary["learning_curve"]
-    points = [] if curve is None else [(one["n"], one["accuracy"]) for one in curve["points"]]
-    if len(points) < 2:
-        return []
-    first, last = math.log(points[0][0]), math.log(points[-1][0])
-    lowest = math.floor(10 * min(accuracy["low"] for _, accuracy in points)) / 10
-
-    def up(value: float) -> float:
-        return float(round(200 * (1 - (value - lowest) / max(1 - lowest, 0.1)), 1))
-
-    places = [round(300 * (math.log(n) - first) / max(last - first, 1e-9), 1) for n, _ in points]
-    return [
-        {
-            "n": n,
-            "x": x,
-            "apart": i == 0 or x - places[i - 1] >= _LEAST_APART,
-            "y": up(accuracy["mean"]),
-            "low": up(accuracy["low"]),
-            "high": up(accuracy["high"]),
-            "floor": lowest,
-            "accuracy": accuracy,
-        }
-        for i, (x, (n, accuracy)) in enumerate(zip(places, points, strict=True))
     ]
 
 

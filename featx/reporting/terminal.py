@@ -364,7 +364,7 @@ def _worth_lines(views: Mapping[str, Any] | None) -> list[str]:
 
 def groups_text(evaluation: Mapping[str, Any]) -> str:
     """Say what was grouped, as ``412 near-copies; 1,399 pictures in 1,283 groups``."""
-    groups = evaluation["groups"]
+    groups = {"n_copies": 0, "n_near_copies": 0, "n_frames": 0, "n_takes": 0, "n_named": 0, **evaluation["groups"]}
     kinds = [
         _count(groups["n_copies"], "copy", "copies"),
         _count(groups["n_near_copies"], "near-copy", "near-copies"),
