@@ -82,7 +82,9 @@ def draw(path: Path, shape: str, seed: int) -> None:
     image.save(path)
 
 
-def classes(folder: Path, names: dict[str, str], n: int, name: Callable[[int], str] = "{:02}.png".format, seed: int = 0) -> None:
+def classes(
+    folder: Path, names: dict[str, str], n: int, name: Callable[[int], str] = "{:02}.png".format, seed: int = 0
+) -> None:
     """Write ``n`` drawings of each class: its folder, and the shape in it."""
     for number, (label, shape) in enumerate(names.items()):
         for i in range(n):
