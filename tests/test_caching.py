@@ -19,6 +19,8 @@ import featx
 from featx.cli.app import app
 from featx.errors import DatasetError, OutputError, StoreError
 from featx.extraction import extract
+from featx.reporting import listing_lines
+from featx.runtime import Runtime
 from featx.store import FeatureStore, read_graph, write_graph
 
 
@@ -275,3 +277,29 @@ def test_the_commands(fake, pictures, table, monkeypatch, tmp_path):
     assert "table      t.csv" in run("export", "-o", "t.csv").output
     assert run("export", "-o", "t.csv").exit_code == 1
     assert run("export", "-o", "t.csv", "--overwrite").exit_code == 0
+
+
+def test_training_runs_are_listed_and_finished_ones_go_after_an_hour(tmp_path):
+    runtime = Runtime(tmp_path / "cache")
+    for name, files in {
+        "a" * 16: ("best.npz", "done"),
+        "b" * 16: ("best.npz", "last.npz"),
+        "c" * 16: ("done",),
+    }.items():
+        folder = runtime.cache / "training" / name
+        folder.mkdir(parents=True)
+        for file in files:
+            (folder / file).write_bytes(b"x" * 1000)
+    for file in (runtime.cache / "training").glob("[ab]*/*"):
+        os.utime(file, (1_600_000_000, 1_600_000_000))
+    listed = featx.list_cache(runtime=runtime)
+    assert [(run.id[0], run.is_finished, run.n_bytes) for run in listed.runs] == [
+        ("a", True, 2000), ("b", False, 2000), ("c", True, 1000),
+    ]  # fmt: skip
+    assert "finished" in "\n".join(listing_lines(listed.to_dict()))
+    dry = featx.clean_cache(dry_run=True, runtime=runtime)
+    assert [(one.path.name[0], one.kind, one.n_bytes) for one in dry.removed] == [("a", "training run", 2000)]
+    assert (runtime.cache / "training" / ("a" * 16)).exists()
+    cleaned = featx.clean_cache(runtime=runtime)
+    assert cleaned.kept == (f"training run {'b' * 16} was stopped; repeat its command to finish it",)
+    assert sorted(path.name[0] for path in (runtime.cache / "training").iterdir()) == ["b", "c"]

@@ -180,8 +180,9 @@ def test_a_finished_run_is_not_trained_again(tmp_path: Path) -> None:
 def test_a_damaged_checkpoint_starts_the_run_anew(tmp_path: Path) -> None:
     task = Task()
     _, first = task.run(tmp_path, COURSE)
-    last = tmp_path / "last.npz"
-    last.write_bytes(last.read_bytes()[:-200])
+    assert not (tmp_path / "last.npz").exists()  # it has come to its end
+    best = tmp_path / "best.npz"
+    best.write_bytes(best.read_bytes()[:-200])
     done, again = task.run(tmp_path, COURSE)
     assert len(done.history.epochs) == 4
     np.testing.assert_allclose(first, again, atol=1e-5)

@@ -19,7 +19,9 @@ from featx.store import (
     SnapshotSummary,
     Swept,
     delete_leftover,
+    delete_run,
     list_files,
+    list_runs,
     summarize_snapshot,
     sweep_store,
 )
@@ -36,7 +38,7 @@ class Removed:
     ----------
     path : path
         The file, or the store that the rows were in.
-    kind : {"rows", "store", "data set", "leftover", "graph"}
+    kind : {"rows", "store", "data set", "leftover", "graph", "training run"}
     n_rows : int
         Rows of features, or pictures of a data set.
     n_bytes : int
@@ -87,7 +89,8 @@ def clean_cache(*, gone: bool = False, dry_run: bool = False, runtime: Runtime |
 
     That is: rows whose content no data-set snapshot names, as of pictures that were deleted before their set was
     extracted last, and of single files that were predicted; stores without rows; leftovers of killed runs and repairs;
-    graphs that no store's recipe needs. A store has afterwards the bytes of one that never had more.
+    graphs that no store's recipe needs; training runs that came to their end. A store has afterwards the bytes of one
+    that never had more.
 
     Parameters
     ----------
@@ -111,6 +114,7 @@ def clean_cache(*, gone: bool = False, dry_run: bool = False, runtime: Runtime |
         work.sweep_stores(forgotten)
         work.delete_leftovers()
         work.delete_graphs()
+        work.delete_runs()
     except OSError as error:
         if isinstance(error, StoreError):
             raise
@@ -175,6 +179,16 @@ class _Work:
             is_old = time.time() - file.mtime >= _OLD_SECONDS
             if file.path.parent.name == "graphs" and is_old and not needed.has(file.path):
                 self._remove(file.path, "graph", 0, "no store's recipe needs it")
+
+    def delete_runs(self) -> None:
+        """Delete training runs that came to their end; one that was stopped stays, for its command to go on."""
+        for run in list_runs(self.runtime.cache):
+            if not run.is_finished:
+                self.kept.append(f"training run {run.path.name} was stopped; repeat its command to finish it")
+            elif time.time() - run.mtime >= _OLD_SECONDS:
+                self.removed.append(Removed(run.path, "training run", 0, run.n_bytes, "it came to its end"))
+                if not self.dry_run:
+                    delete_run(run)
 
     def _files(self, *kinds: str) -> list[CacheFile]:
         return [file for file in list_files(self.runtime.cache) if file.kind in kinds]

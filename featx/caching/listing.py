@@ -13,7 +13,16 @@ from featx.caching.recipes import needed_graphs, recipes_of
 from featx.dataset import dataset_id
 from featx.errors import NewerFormatError, StoreError
 from featx.runtime import Runtime
-from featx.store import CacheFile, count_base, count_journal, last_use, list_files, spec_of, summarize_snapshot
+from featx.store import (
+    CacheFile,
+    count_base,
+    count_journal,
+    last_use,
+    list_files,
+    list_runs,
+    spec_of,
+    summarize_snapshot,
+)
 
 
 @dataclass(frozen=True)
@@ -105,6 +114,26 @@ class GraphEntry:
 
 
 @dataclass(frozen=True)
+class RunEntry:
+    """A training run of ``featx finetune`` or ``featx compare``.
+
+    Parameters
+    ----------
+    id : str
+    is_finished : bool
+        Whether it came to its end; otherwise the same command goes on with it.
+    n_bytes : int
+    last_used : str
+        When it was written to last, ISO 8601.
+    """
+
+    id: str
+    is_finished: bool
+    n_bytes: int
+    last_used: str
+
+
+@dataclass(frozen=True)
 class CacheListing:
     """What is in a cache.
 
@@ -116,6 +145,7 @@ class CacheListing:
     datasets : tuple of DatasetEntry
         By root.
     graphs : tuple of GraphEntry
+    runs : tuple of RunEntry
     n_leftovers, leftover_bytes : int
         Files of killed runs and repairs, and their size.
     n_bytes : int
@@ -126,6 +156,7 @@ class CacheListing:
     stores: tuple[StoreEntry, ...]
     datasets: tuple[DatasetEntry, ...]
     graphs: tuple[GraphEntry, ...]
+    runs: tuple[RunEntry, ...]
     n_leftovers: int
     leftover_bytes: int
     n_bytes: int
@@ -151,14 +182,16 @@ def list_cache(*, runtime: Runtime | None = None) -> CacheListing:
     leftovers = by_kind.get("leftover", [])
     stores = [_store(file) for file in by_kind.get("features", [])]
     datasets = [_dataset(file) for file in by_kind.get("data set", [])]
+    runs = tuple(RunEntry(run.path.name, run.is_finished, run.n_bytes, _time(run.mtime)) for run in list_runs(cache))
     return CacheListing(
         cache,
         tuple(sorted(stores, key=lambda entry: entry.last_used, reverse=True)),
         tuple(sorted(datasets, key=lambda entry: (entry.root, entry.kind))),
         _graphs(cache, by_kind.get("graph", []), [file.path for file in by_kind.get("features", [])]),
+        runs,
         len(leftovers),
         sum(file.n_bytes for file in leftovers),
-        sum(file.n_bytes for file in files),
+        sum(file.n_bytes for file in files) + sum(run.n_bytes for run in runs),
     )
 
 

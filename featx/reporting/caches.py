@@ -26,6 +26,11 @@ def listing_lines(listing: Mapping[str, Any]) -> list[str]:
     for graph in listing["graphs"]:
         unneeded = "" if graph["needed"] else "   no store needs it; featx cache gc deletes it"
         lines.append(line("graph", f"{graph['name']}  {size(graph['n_bytes'])}{unneeded}"))
+    for run in listing["runs"]:
+        state = "finished" if run["is_finished"] else "stopped; its command goes on with it"
+        lines.append(
+            line("training", f"{run['id']}  {state}   {size(run['n_bytes'])}   used {_minute(run['last_used'])}")
+        )
     if listing["n_leftovers"]:
         what = f"{_files(listing['n_leftovers'])}, {size(listing['leftover_bytes'])}; featx cache gc deletes them"
         lines.append(line("leftovers", what))

@@ -20,6 +20,7 @@ from featx.store.graphs import (
 from featx.store.journal import count_journal
 from featx.store.latest import read_latest, read_sizes, remember_size, write_latest
 from featx.store.rows import SIGNATURE_SHAPE, Rows, keys_of
+from featx.store.runs import TRAINING_DONE, TrainingRun, delete_run, list_runs
 from featx.store.snapshot import SnapshotSummary, read_snapshot, summarize_snapshot, write_snapshot
 from featx.store.sweeping import Swept, delete_leftover, sweep_store
 from featx.store.tables import write_table
@@ -27,6 +28,7 @@ from featx.store.tables import write_table
 __all__ = [
     "CACHE_TAG",
     "SIGNATURE_SHAPE",
+    "TRAINING_DONE",
     "CacheFile",
     "FeatureStore",
     "Finding",
@@ -35,14 +37,17 @@ __all__ = [
     "StoreWriter",
     "StoredFeatures",
     "Swept",
+    "TrainingRun",
     "check_file",
     "count_base",
     "count_journal",
     "delete_leftover",
+    "delete_run",
     "has_graph",
     "keys_of",
     "last_use",
     "list_files",
+    "list_runs",
     "note_use",
     "open_store",
     "prepare_cache",

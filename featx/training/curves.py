@@ -64,7 +64,7 @@ def draw_curves(histories: Mapping[str, History], levels: Mapping[str, float]) -
         axes.set_xlabel("epoch (0: before training)")
         axes.grid(alpha=0.3)
     rates.set_yscale("log")
-    losses.legend(fontsize=8)
+    losses.legend(fontsize=8, loc="upper right")
     accuracies.legend(fontsize=8, loc="lower right")
     stream = io.BytesIO()
     figure.savefig(stream, format="png")

@@ -15,8 +15,11 @@ import tensorflow as tf
 from numpy.typing import NDArray
 from scipy.special import log_softmax
 
+from featx.errors import StoreError
 from featx.evaluate import find_temperature
 from featx.runtime import Runtime
+from featx.store import TRAINING_DONE as DONE
+from featx.store import write_whole
 from featx.training.checkpoints import read_checkpoint, write_checkpoint
 from featx.training.curves import write_log
 from featx.training.feeds import Feed
@@ -94,6 +97,15 @@ class Trainer:
     def set_arrays(self, arrays: Sequence[NDArray[Any]]) -> None:
         """Set what :meth:`arrays` returned."""
         for variable, array in zip(self._everything(), arrays, strict=True):
+            variable.assign(array)
+
+    def network_arrays(self) -> list[NDArray[Any]]:
+        """Return what belongs to the network: weights, statistics, random states."""
+        return [np.asarray(variable) for variable in self.network.variables]
+
+    def set_network_arrays(self, arrays: Sequence[NDArray[Any]]) -> None:
+        """Set what :meth:`network_arrays` returned."""
+        for variable, array in zip(self.network.variables, arrays, strict=True):
             variable.assign(array)
 
     def _function(self, body: Any, inputs: NDArray[Any]) -> Any:
@@ -184,27 +196,40 @@ def run(trainer: Trainer, training: Feed, validation: Feed, course: Course, fold
     runtime : Runtime
         Progress of the stage ``train``, a notice for each epoch.
     """
-    last, best = folder / "last.npz", folder / "best.npz"
-    found = read_checkpoint(last, trainer.arrays())
-    if found is None:
-        state = _State([_validated(trainer, validation, 0, 0.0, None, None, time.monotonic())])
-        write_checkpoint(best, trainer.arrays(), {})
-    else:
-        trainer.set_arrays(found[0])
-        state = _State.from_dict(found[1])
-        runtime.notice(f"going on after epoch {state.epochs[-1].number} of a run that was stopped")
+    last, best, done = (folder / name for name in ("last.npz", "best.npz", DONE))
+    finished = read_checkpoint(best, trainer.network_arrays()) if done.exists() else None
+    if finished is not None:
+        trainer.set_network_arrays(finished[0])
+        return History.from_dict(finished[1]["history"])
+    state = _begin_or_go_on(trainer, validation, last, best, runtime)
     steps_each = math.ceil(len(training.y) / course.batch_size)
     while state.epochs[-1].number < course.epochs and state.since_best < course.patience:
         epoch = _pass(trainer, training, validation, course, state, steps_each, runtime)
         if state.take(epoch, course.patience):
-            write_checkpoint(best, trainer.arrays(), {})
+            write_checkpoint(best, trainer.network_arrays(), {})
         write_checkpoint(last, trainer.arrays(), state.to_dict())
         write_log(folder / "log.csv", state.epochs)
         runtime.notice(_told(epoch, course.epochs))
-    kept = read_checkpoint(best, trainer.arrays())
-    if kept is not None:
-        trainer.set_arrays(kept[0])
-    return History(tuple(state.epochs), state.best)
+    kept = read_checkpoint(best, trainer.network_arrays())
+    if kept is None:
+        raise StoreError(f"{best} is damaged; delete {folder} and run the same command again")
+    trainer.set_network_arrays(kept[0])
+    history = History(tuple(state.epochs), state.best)
+    write_checkpoint(best, kept[0], {"history": history.to_dict()})
+    write_whole(done, lambda path: path.touch())
+    last.unlink(missing_ok=True)
+    return history
+
+
+def _begin_or_go_on(trainer: Trainer, validation: Feed, last: Path, best: Path, runtime: Runtime) -> _State:
+    found = read_checkpoint(last, trainer.arrays())
+    if found is not None:
+        trainer.set_arrays(found[0])
+        state = _State.from_dict(found[1])
+        runtime.notice(f"going on after epoch {state.epochs[-1].number} of a run that was stopped")
+        return state
+    write_checkpoint(best, trainer.network_arrays(), {})
+    return _State([_validated(trainer, validation, 0, 0.0, None, None, time.monotonic())])
 
 
 def _pass(
