@@ -121,6 +121,7 @@ def test_the_keyboard_alone_opens_the_pictures_of_a_cell_and_leads_back(page, br
         opened.press("Tab")
     opened.press("Tab")
     assert opened.run(FOCUS.format("dataset.view")) == "cell-0-0"
+    assert opened.run(COUNT.format(".matrix button[tabindex='0']")) == 1
     assert opened.run("getComputedStyle(document.activeElement).outlineStyle") == "solid"
     opened.press("ArrowLeft", "ArrowRight", "ArrowDown", "ArrowLeft")
     assert opened.run(FOCUS.format("dataset.view")) == "cell-1-0"

@@ -69,6 +69,8 @@ def letter_within(text: str, size: int, width: int) -> Lettering:
         return letter(f"{text[: kept - kept // 2]}…{text[len(text) - kept // 2 :]}", size)
 
     kept = bisect.bisect_right(range(len(text)), width, key=lambda kept: cut(kept).width) - 1
+    while kept > 0 and cut(kept).width > width:  # what is left may be in another font
+        kept -= 1
     return cut(max(kept, 0))
 
 
