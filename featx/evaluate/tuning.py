@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
+from joblib import Parallel, delayed
 from numpy.typing import NDArray
 from sklearn.base import clone
 from sklearn.metrics import balanced_accuracy_score
 from sklearn.pipeline import Pipeline
 from sklearn.utils.class_weight import compute_sample_weight
 
-from featx.errors import HeadError
 from featx.evaluate.folds import TooFewGroups, cut_folds
+from featx.evaluate.searching import Split, Tried, refusals, shares_work, try_candidates
 from featx.heads import Head, converged, scores_of
 
 _INNER_FOLDS = 3
 _ONE_SPLIT_PARTS = 4
+_MOST_FOR_ALL = 10_000
+"""Samples up to which every value of a grid is tried."""
 
 
 @dataclass(frozen=True)
@@ -34,12 +37,23 @@ class Tuned:
         Whether its iterations ended before their limit.
     was_tuned : bool
         False where there was a grid but too little data to choose from it.
+    n_tries, n_loose_tries : int
+        Fits that the choice was made by, and those of them that reached their limit of iterations.
     """
 
     estimator: Any
     params: dict[str, Any]
     converged: bool
     was_tuned: bool
+    n_tries: int = 0
+    n_loose_tries: int = 0
+
+
+class _Choice(NamedTuple):
+    params: dict[str, Any]
+    was_tuned: bool
+    n_tries: int = 0
+    n_loose: int = 0
 
 
 def tune_and_fit(
@@ -49,6 +63,7 @@ def tune_and_fit(
     groups: NDArray[np.int64],
     classes: Sequence[str],
     seed: int,
+    n_workers: int = 1,
 ) -> Tuned:
     """Choose the best candidate by inner folds of the given samples, then fit it on all of them.
 
@@ -64,15 +79,17 @@ def tune_and_fit(
         Class names.
     seed : int
         For the inner folds.
+    n_workers : int
+        Inner folds at a time.
 
     Raises
     ------
     HeadError
         The estimator refuses the data or a parameter.
     """
-    params, was_tuned = _choose(head, X, y, groups, classes, seed)
-    estimator = fit_head(head, params, X, y)
-    return Tuned(estimator, params, converged(estimator), was_tuned)
+    choice = _choose(head, X, y, groups, classes, seed, n_workers)
+    estimator = fit_head(head, choice.params, X, y)
+    return Tuned(estimator, choice.params, converged(estimator), choice.was_tuned, choice.n_tries, choice.n_loose)
 
 
 def _choose(
@@ -82,35 +99,62 @@ def _choose(
     groups: NDArray[np.int64],
     classes: Sequence[str],
     seed: int,
-) -> tuple[dict[str, Any], bool]:
+    n_workers: int,
+) -> _Choice:
     try:
         folds = cut_folds(y, groups, classes, _ONE_SPLIT_PARTS if head.one_split else _INNER_FOLDS, seed)
     except TooFewGroups:
-        return head.default(len(y)), not head.grid
+        return _Choice(head.default(len(y)), not head.grid)
     pairs = folds.pairs[:1] if head.one_split else folds.pairs
     candidates = head.candidates(min(len(train) for train, _ in pairs))
     if len(candidates) == 1:
-        return candidates[0], True
-    means = [
-        np.mean([_score(head, params, X, y, train, test, len(classes)) for train, test in pairs])
-        for params in candidates
-    ]
-    return candidates[int(np.argmax(means))], True  # the first of equals: the most regularised
+        return _Choice(candidates[0], True)
+    splits = [Split(X, y, train, test, len(classes)) for train, test in pairs]
+    stops = len(head.grid) == 1 and len(y) > _MOST_FOR_ALL
+    results = _try_all(head, candidates, splits, stops, n_workers)
+    means = [np.mean([accuracy for accuracy, _ in result]) for result in results]
+    best = int(np.argmax(means))  # the first of equals: the most regularised
+    tries = [converged for result in results for _, converged in result]
+    return _Choice(candidates[best], True, len(tries), tries.count(False))
 
 
-def _score(
-    head: Head,
-    params: dict[str, Any],
-    X: NDArray[np.float32],
-    y: NDArray[np.int64],
-    train: NDArray[np.int64],
-    test: NDArray[np.int64],
-    n_classes: int,
-) -> float:
-    predicted = scores_of(fit_head(head, params, X[train], y[train]), X[test], n_classes).argmax(axis=1)
-    if head.weighs_classes:
-        return float(balanced_accuracy_score(y[test], predicted))
-    return float((predicted == y[test]).mean())
+def _try_all(
+    head: Head, candidates: Sequence[dict[str, Any]], splits: Sequence[Split], stops: bool, n_workers: int
+) -> list[list[tuple[float, bool]]]:
+    """Return accuracy and convergence of each candidate on each split; where it stops, of the first candidates only.
+
+    From the most regularised value on, accuracy rises to one summit and falls, but for noise, and the fits beyond
+    it take the longest: on many samples, where noise is small, the first fall ends the search.
+    """
+    searches = [_tries(head, candidates, split) for split in splits]
+    parallel = Parallel(n_workers, backend="threading")
+    if not stops:
+        return list(zip(*parallel(delayed(list)(search) for search in searches), strict=True))  # type: ignore[arg-type]
+    results: list[list[tuple[float, bool]]] = []
+    best = -1.0
+    for _ in candidates:
+        results.append(list(parallel(delayed(next)(search) for search in searches)))
+        mean = float(np.mean([accuracy for accuracy, _ in results[-1]]))
+        if mean < best:
+            break
+        best = mean
+    return results
+
+
+def _tries(head: Head, candidates: Sequence[dict[str, Any]], split: Split) -> Iterator[tuple[float, bool]]:
+    tries = try_candidates if shares_work(head, candidates) else _try_apart
+    for tried in tries(head, candidates, split):
+        yield _accuracy(head, split.y[split.test], tried.scores.argmax(axis=1)), tried.converged
+
+
+def _try_apart(head: Head, candidates: Sequence[dict[str, Any]], split: Split) -> Iterator[Tried]:
+    for params in candidates:
+        fitted = fit_head(head, params, split.X[split.train], split.y[split.train])
+        yield Tried(scores_of(fitted, split.X[split.test], split.n_classes), converged(fitted))
+
+
+def _accuracy(head: Head, y: NDArray[np.int64], predicted: NDArray[np.int64]) -> float:
+    return float(balanced_accuracy_score(y, predicted)) if head.weighs_classes else float((predicted == y).mean())
 
 
 def fit_head(head: Head, params: dict[str, Any], X: NDArray[np.float32], y: NDArray[np.int64]) -> Any:
@@ -121,14 +165,10 @@ def fit_head(head: Head, params: dict[str, Any], X: NDArray[np.float32], y: NDAr
     HeadError
         The estimator refuses the data or a parameter.
     """
-    try:
+    with refusals(head, params):
         estimator = clone(head.estimator).set_params(**params)
         X = X.astype(head.dtype, copy=False)
         if head.sample_weight is None:
             return estimator.fit(X, y)
         name = "head__sample_weight" if isinstance(estimator, Pipeline) else "sample_weight"
         return estimator.fit(X, y, **{name: compute_sample_weight(head.sample_weight, y)})
-    except (ValueError, TypeError) as error:
-        first_line = str(error).strip().splitlines()[0]
-        chosen = ", ".join(f"{name.removeprefix('head__')}={value}" for name, value in params.items())
-        raise HeadError(f"{head.name} with {chosen or 'its parameters'} cannot be fitted: {first_line}") from None
