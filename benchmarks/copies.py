@@ -4,7 +4,9 @@ Of the first 200 pictures of each folder ten copies are made in a scratch folder
 at low quality, halved, a rim cut off, the sides cut off, brighter, less contrast, grey, mirrored, turned, stamped.
 Every two of a picture and its copies are a true pair; a pair is found if both are in one group. A pair of two
 different pictures in one group counts against precision (so do pictures that the folder itself holds twice, under
-other bytes). Recall by kind is that of the pairs of a copy and its original. Prints a Markdown table, then JSON.
+other bytes). Recall by kind is that of the pairs of a copy and its original. With `--many`, another table: 20 pictures
+among up to 200 others have 5, 12, 20, 40 and 60 copies each, as augmentation makes them: a rim of up to 2 % cut off,
+brightness and contrast changed, half of them mirrored, saved at some quality. Prints Markdown tables, then JSON.
 """
 
 from __future__ import annotations
@@ -14,7 +16,7 @@ import io
 import random
 import tempfile
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageEnhance, ImageOps
@@ -25,6 +27,8 @@ from featx.extraction import extract
 from featx.runtime import Runtime
 
 _COPIED = 200
+_MANY = (5, 12, 20, 40, 60)
+_MANY_ORIGINALS = 20
 
 
 def _at_quality(image: Image.Image) -> Image.Image:
@@ -62,7 +66,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folders", nargs="+", type=Path)
     parser.add_argument("--originals", type=int, default=800)
+    parser.add_argument("--many", action="store_true")
     arguments = parser.parse_args()
+    if arguments.many:
+        return sweep(arguments.folders)
     print_head("set", "pictures", "true pairs", "found", "precision", "recall", *KINDS)
     results = []
     for folder in arguments.folders:
@@ -74,21 +81,57 @@ def main() -> None:
     print_json(results)
 
 
+def sweep(folders: list[Path]) -> None:
+    """Print precision and recall by the number of copies that a picture has."""
+    print_head("set", "copies a picture", "pictures", "true pairs", "found", "precision", "recall")
+    results = []
+    for folder in folders:
+        for n_copies in _MANY:
+            with tempfile.TemporaryDirectory() as scratch:
+                make_many(folder, Path(scratch) / "set", n_copies)
+                found = measure(Path(scratch) / "set", Runtime(Path(scratch) / "cache"))
+            result = {"set": folder.name, "copies": n_copies, **found}
+            results.append(result)
+            names = ("set", "copies", "pictures", "true pairs", "found", "precision", "recall")
+            print_row(*(result[name] for name in names))
+    print_json(results)
+
+
+def make_many(folder: Path, target: Path, n_copies: int) -> None:
+    """Save up to 220 pictures of a folder, and some augmented copies of the first 20."""
+    rng = random.Random(0)
+    for number, (name, image) in enumerate(_originals(folder, target, _MANY_ORIGINALS + 200)):
+        image.save(name.with_name(f"{name.name}-original.png"))
+        for copy in range(n_copies if number < _MANY_ORIGINALS else 0):
+            changed = _cut(image, rng.uniform(0, 0.02), rng.uniform(0, 0.02))
+            changed = ImageEnhance.Brightness(changed).enhance(rng.uniform(0.8, 1.2))
+            changed = ImageEnhance.Contrast(changed).enhance(rng.uniform(0.8, 1.2))
+            changed = ImageOps.mirror(changed) if rng.random() < 0.5 else changed
+            letters = "".join(chr(ord("a") + int(digit)) for digit in str(copy))
+            changed.save(name.with_name(f"{name.name}-copy{letters}.jpg"), quality=rng.randint(60, 95))
+
+
 def make_copies(folder: Path, target: Path, n_originals: int) -> None:
     """Save up to ``n_originals`` pictures of a folder, and ten copies of the first 200 as ``NAME-KIND.jpg``."""
+    for number, (name, image) in enumerate(_originals(folder, target, n_originals)):
+        image.save(name.with_name(f"{name.name}-original.png"))
+        if number < _COPIED:
+            for kind, change in KINDS.items():
+                change(image.copy()).save(name.with_name(f"{name.name}-{kind}.jpg"), quality=92)
+
+
+def _originals(folder: Path, target: Path, n: int) -> Iterator[tuple[Path, Image.Image]]:
+    """Yield up to ``n`` pictures of a folder over white, and the path, without what follows, to save each under."""
     paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in (".jpg", ".jpeg", ".png"))
     random.Random(0).shuffle(paths)
-    for number, path in enumerate(paths[:n_originals]):
+    for number, path in enumerate(paths[:n]):
         with Image.open(path) as opened:
             image = opened.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
         home = target / path.parent.name
         home.mkdir(parents=True, exist_ok=True)
         name = "".join(chr(ord("a") + int(digit)) for digit in str(number))  # a number would make a take of them
-        image.save(home / f"{name}-original.png")
-        if number < _COPIED:
-            for kind, change in KINDS.items():
-                change(image.copy()).save(home / f"{name}-{kind}.jpg", quality=92)
+        yield home / name, image
 
 
 def measure(folder: Path, runtime: Runtime) -> dict[str, object]:

@@ -1,58 +1,134 @@
 """How often the 95 % interval holds the truth: ``python -m benchmarks.coverage [--repeats 400]``.
 
-Made sets of overlapping classes are drawn again and again, alone and in groups of four that hang together; each is
-fitted as by `featx fit` (logreg at one C, 5 folds), and its interval compared with the accuracy that a classifier
-learnt from the whole set has on 20,000 new samples. Prints a Markdown table, then JSON.
+Made sets of overlapping classes are drawn again and again: samples alone, in groups of four that hang together, in
+groups of very different sizes, in classes of different sizes. Each is measured as `featx fit` does it (5 folds), with
+one C or tuned, with folds cut once or more often, and as `featx compare` does it (the paired difference of logistic
+regression and nearest centroid). Every interval is compared with what classifiers learnt from the whole set reach on
+20,000 new samples. Prints a Markdown table, then JSON.
 """
 
 from __future__ import annotations
 
 import argparse
+from dataclasses import dataclass
 
 import numpy as np
 
 from benchmarks.processes import print_head, print_json, print_row
-from featx.evaluate import TrainingSet, cross_validate, quiet_single_threads, tune_and_fit
-from featx.heads import make_head, scores_of
+from featx.evaluate import TrainingSet, cross_validate, paired_difference, quiet_single_threads, tune_and_fit
+from featx.evaluation import Interval
+from featx.heads import Head, make_head, scores_of
 
 _DIMENSIONS = 20
-_CLASSES = 3
+_NEW = 20_000
+
+
+@dataclass(frozen=True)
+class Case:
+    """What is drawn, and what is measured of it.
+
+    Parameters
+    ----------
+    name : str
+    sizes : tuple of int
+        Samples of each group.
+    figure : {"accuracy", "balanced accuracy", "difference"}
+    shares : tuple of float
+        Of the classes.
+    tuned : bool
+        Over five values of C; otherwise C is 0.1.
+    repeats : int
+        Times that the folds are cut.
+    """
+
+    name: str
+    sizes: tuple[int, ...]
+    figure: str = "accuracy"
+    shares: tuple[float, ...] = (1 / 3, 1 / 3, 1 / 3)
+    tuned: bool = False
+    repeats: int = 1
+
+
+_UNEQUAL = tuple(1 + i % 40 for i in range(80))
+
+CASES = (
+    Case("60 samples", (1,) * 60),
+    Case("200 samples", (1,) * 200),
+    Case("240 in groups of four", (4,) * 60),
+    Case("3 groups of 1,000, 97 samples", (1000,) * 3 + (1,) * 97),
+    Case("10 groups of 30, 100 samples", (30,) * 10 + (1,) * 100),
+    Case("groups of 1 to 40", _UNEQUAL),
+    Case("200 samples, tuned", (1,) * 200, tuned=True),
+    Case("200 samples, folds cut 3 times", (1,) * 200, repeats=3),
+    Case("200 samples, classes of 60, 30 and 10 %", (1,) * 200, "balanced accuracy", (0.6, 0.3, 0.1)),
+    Case("groups of 1 to 40, classes of 60, 30 and 10 %", _UNEQUAL, "balanced accuracy", (0.6, 0.3, 0.1)),
+    Case("60 samples", (1,) * 60, "difference"),
+    Case("200 samples", (1,) * 200, "difference"),
+    Case("240 in groups of four", (4,) * 60, "difference"),
+)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--repeats", type=int, default=400)
     arguments = parser.parse_args()
-    print_head("samples", "in groups of", "mean accuracy", "mean truth", "mean width", "coverage")
+    print_head("made set", "figure", "mean", "mean truth", "mean width", "coverage")
     results = []
-    for n, size in ((60, 1), (200, 1), (240, 4)):
-        drawn = np.array([_draw(n, size, seed) for seed in range(arguments.repeats)])
-        mean, low, high, truth = drawn.T
-        covered = float(((low <= truth) & (truth <= high)).mean())
-        row = (n, size, float(mean.mean()), float(truth.mean()), float((high - low).mean()), covered)
-        results.append(row)
-        print_row(n, size, *(f"{value:.3f}" for value in row[2:]))
+    for case in CASES:
+        result = {"case": case.name, "figure": case.figure, **measure(case, arguments.repeats)}
+        results.append(result)
+        print_row(case.name, case.figure, *(f"{result[name]:.3f}" for name in ("mean", "truth", "width", "coverage")))
     print_json(results)
 
 
-def _draw(n: int, size: int, seed: int) -> tuple[float, float, float, float]:
+def measure(case: Case, repeats: int) -> dict[str, float]:
+    """Draw a case some times; return means of the figure, its truth and its interval's width, and the coverage."""
+    drawn = np.array([_draw(case, seed) for seed in range(repeats)])
+    mean, low, high, truth = drawn.T
+    return {
+        "mean": float(mean.mean()),
+        "truth": float(truth.mean()),
+        "width": float((high - low).mean()),
+        "coverage": float(((low <= truth) & (truth <= high)).mean()),
+    }
+
+
+def _draw(case: Case, seed: int) -> tuple[float, float, float, float]:
     rng = np.random.default_rng(seed)
-    centres = rng.normal(0, 0.5, (_CLASSES, _DIMENSIONS))
-    head = make_head("logreg", {"C": 0.1})
-    data = _sample(n, size, centres, rng)
-    found = cross_validate(head, data, 5, 1, seed).summary.accuracy
+    centres = rng.normal(0, 0.5, (len(case.shares), _DIMENSIONS))
+    data = _sample(case.sizes, case.shares, centres, rng)
+    new = _sample((1,) * _NEW, case.shares, centres, rng)
+    head = make_head("logreg", {"C": [0.001, 0.01, 0.1, 1.0, 10.0] if case.tuned else 0.1})
+    found, truth = _measured(head, data, new, case, seed)
+    if case.figure != "difference":
+        return found.mean, found.low, found.high, truth
+    centroid = make_head("centroid", {"shrink_threshold": None})
+    _, other_truth = _measured(centroid, data, new, case, seed)
+    one, other = (cross_validate(each, data, 5, case.repeats, seed) for each in (head, centroid))
+    difference = paired_difference(one, other, data.y, data.groups)
+    return difference.mean, difference.low, difference.high, truth - other_truth
+
+
+def _measured(head: Head, data: TrainingSet, new: TrainingSet, case: Case, seed: int) -> tuple[Interval, float]:
+    summary = cross_validate(head, data, 5, case.repeats, seed).summary
     with quiet_single_threads():
         fitted = tune_and_fit(head, data.X, data.y, data.groups, data.classes, seed).estimator
-    new = _sample(20_000, 1, centres, rng)
-    truth = float((scores_of(fitted, new.X, _CLASSES).argmax(axis=1) == new.y).mean())
-    return found.mean, found.low, found.high, truth
+    hit = scores_of(fitted, new.X, len(new.classes)).argmax(axis=1) == new.y
+    if case.figure == "balanced accuracy":
+        return summary.balanced_accuracy, float(np.mean([hit[new.y == label].mean() for label in np.unique(new.y)]))
+    return summary.accuracy, float(hit.mean())
 
 
-def _sample(n: int, size: int, centres: np.ndarray, rng: np.random.Generator) -> TrainingSet:
-    groups = np.arange(n) // size
-    y = groups % _CLASSES
-    shared = rng.normal(0, np.sqrt(0.8), (groups.max() + 1, _DIMENSIONS))[groups]
-    X = centres[y] + shared + rng.normal(0, np.sqrt(0.2), (n, _DIMENSIONS))
+def _sample(
+    sizes: tuple[int, ...], shares: tuple[float, ...], centres: np.ndarray, rng: np.random.Generator
+) -> TrainingSet:
+    groups = np.repeat(np.arange(len(sizes)), sizes)
+    bounds = np.cumsum(shares)[:-1]
+    # Classes are dealt evenly over the groups, in an order at random.
+    labels = np.searchsorted(bounds, (rng.permutation(len(sizes)) + 0.5) / len(sizes))
+    y = labels[groups]
+    shared = rng.normal(0, np.sqrt(0.8), (len(sizes), _DIMENSIONS))[groups]
+    X = centres[y] + shared + rng.normal(0, np.sqrt(0.2), (len(groups), _DIMENSIONS))
     return TrainingSet(X.astype(np.float32), y, groups, tuple("abc"))
 
 

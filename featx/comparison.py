@@ -19,7 +19,7 @@ from featx.evaluation import Interval
 from featx.extraction import extract
 from featx.heads import Head, make_head
 from featx.runtime import Runtime
-from featx.sources import read_groups
+from featx.sources import read_groups, unnamed_note
 from featx.table import FeatureTable
 
 
@@ -40,8 +40,10 @@ class Compared:
         Mean of the paired differences over folds; 0 for the best itself.
     n_computed : int
         Pictures whose features had to be computed.
-    extraction_seconds, seconds : float
-        Wall time of extraction; of tuning and cross-validation.
+    extraction_seconds : float or None
+        Wall time of their extraction; None where all came from the cache, which says nothing of what they cost.
+    seconds : float
+        Wall time of tuning and cross-validation.
     """
 
     backbone: str
@@ -53,7 +55,7 @@ class Compared:
     per_fold: tuple[float, ...]
     difference_to_best: Interval
     n_computed: int
-    extraction_seconds: float
+    extraction_seconds: float | None
     seconds: float
 
     def to_dict(self) -> dict[str, Any]:
@@ -68,7 +70,7 @@ class Compared:
             "per_fold": list(self.per_fold),
             "difference_to_best": self.difference_to_best.to_dict(),
             "n_computed": self.n_computed,
-            "extraction_seconds": round(self.extraction_seconds, 3),
+            "extraction_seconds": None if self.extraction_seconds is None else round(self.extraction_seconds, 3),
             "seconds": round(self.seconds, 3),
         }
 
@@ -86,6 +88,11 @@ class Comparison:
     n_folds : int
     baseline : float
         Accuracy of always naming the largest class.
+    luck_of_choice : float
+        How much of the best one's accuracy may be owed to its being chosen on these folds: the mean over folds of the
+        best accuracy there less that of the chosen one (Tibshirani and Tibshirani 2009).
+    notes : tuple of str
+        What could not be grouped, and fits that did not converge.
     """
 
     rows: tuple[Compared, ...]
@@ -94,6 +101,8 @@ class Comparison:
     splitter: str
     n_folds: int
     baseline: float
+    luck_of_choice: float
+    notes: tuple[str, ...]
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON keys of ``featx compare --json``."""
@@ -104,6 +113,8 @@ class Comparison:
             "splitter": self.splitter,
             "n_folds": self.n_folds,
             "baseline": {"accuracy": self.baseline},
+            "luck_of_choice": self.luck_of_choice,
+            "notes": list(self.notes),
         }
 
 
@@ -155,25 +166,32 @@ def compare(
         raise EvaluationError("nothing to compare: give at least one backbone and one head")
     made = [make_head(head, None, class_weight, seed) for head in heads]  # say what is wrong before any work
     groups = np.empty(0, np.int64)
+    notes: list[str] = []
     first: FeatureTable | None = None
     found: list[_Measured] = []
     for backbone, pooling, resize, size in itertools.product(backbones, poolings, resizes, sizes):
         table = extract(data, backbone, pooling=pooling, resize=resize, size=size, runtime=runtime, **options)
         if first is None:
             first = table
-            named = None if group_by is None else read_groups(table.samples, group_by)
-            groups = group_samples(table, named).numbers
+            named = table.groups.tolist() if group_by is None else read_groups(table.samples, group_by)
+            grouping = group_samples(table, named)
+            groups = grouping.numbers
+            unnamed = unnamed_note(table.samples, group_by, named)
+            notes = [*grouping.notes(), *([unnamed] if unnamed else [])]
+            for note in notes:
+                runtime.notice(note)
         if not np.array_equal(table.content_hashes, first.content_hashes):
             raise DatasetError(f"{data} has changed while it was compared; run again")
         for head in made:
             found.append(_measured(table, head, groups, backbone, (cv, repeats, seed), runtime))
-    return _ranked(found)
+    return _ranked(found, notes)
 
 
 class _Measured(NamedTuple):
     row: Compared
     crossed: CrossValidated
-    n_groups: int
+    y: NDArray[np.int64]
+    groups: NDArray[np.int64]
 
 
 def _measured(
@@ -204,21 +222,33 @@ def _measured(
         per_fold=summary.per_fold,
         difference_to_best=Interval(0.0, 0.0, 0.0),
         n_computed=table.extraction.n_computed,
-        extraction_seconds=table.extraction.seconds,
+        extraction_seconds=table.extraction.seconds if table.extraction.n_computed else None,
         seconds=time.monotonic() - started,
     )
-    return _Measured(row, crossed, len(np.unique(train.groups)))
+    return _Measured(row, crossed, train.y, train.groups)
 
 
-def _ranked(found: Sequence[_Measured]) -> Comparison:
+def _ranked(found: Sequence[_Measured], notes: Sequence[str]) -> Comparison:
+    # The first of equals, as given.
     found = sorted(found, key=lambda one: -one.row.accuracy.mean)
-    best, crossed, n_groups = found[0]
-    summary = crossed.summary
-    sizes = [score.n for score in summary.per_class]
-    test_to_train = 1 / (summary.n_folds - 1)
+    best = found[0]
+    summary = best.crossed.summary
     others = [
-        replace(one.row, difference_to_best=paired_difference(one.row.per_fold, best.per_fold, test_to_train))
+        replace(one.row, difference_to_best=paired_difference(one.crossed, best.crossed, best.y, best.groups))
         for one in found[1:]
     ]
-    baseline = max(sizes) / sum(sizes)
-    return Comparison((best, *others), sum(sizes), n_groups, summary.splitter, summary.n_folds, baseline)
+    return Comparison(
+        rows=(best.row, *others),
+        n_images=len(best.y),
+        n_groups=len(np.unique(best.groups)),
+        splitter=summary.splitter,
+        n_folds=summary.n_folds,
+        baseline=float(np.bincount(best.y).max() / len(best.y)),
+        luck_of_choice=_luck_of_choice([one.row.per_fold for one in found]),
+        notes=tuple(notes),
+    )
+
+
+def _luck_of_choice(per_fold: Sequence[tuple[float, ...]]) -> float:
+    scores = np.array(per_fold)
+    return float((scores.max(axis=0) - scores[0]).mean())

@@ -13,7 +13,8 @@ from featx.table import Sample
 _MOST = 3
 _LEAST_NAMED = 0.9
 _LARGEST_SHARE = 0.8
-_PICTURES_A_SOURCE = 4
+_PICTURES_A_SOURCE = 2
+_PICTURES_A_WORD = 3
 _BETWEEN = r"[_.\- ]"
 _WORD = r"[^/_.\- ]"
 _DAY = re.compile(r"(19|20)\d{6}")
@@ -69,11 +70,33 @@ def read_groups(samples: Sequence[Sample], group_by: str) -> list[str | None]:
     return groups
 
 
+def unnamed_note(samples: Sequence[Sample], group_by: str | None, groups: Sequence[str | None]) -> str | None:
+    """Say how many pictures no group names, where others have one; None if there is nothing to say.
+
+    Parameters
+    ----------
+    samples : sequence of Sample
+    group_by : str or None
+        As :func:`read_groups` took it; None if the groups are the data set's own.
+    groups : sequence of (str or None)
+        Group of each sample.
+    """
+    unnamed = [sample.sample_id for sample, group in zip(samples, groups, strict=True) if group is None]
+    if not unnamed or len(unnamed) == len(samples):
+        return None
+    what = "the column group" if group_by is None else f"--group-by {group_by}"
+    return (
+        f"{what} names no group for {len(unnamed):,} of {len(samples):,} pictures, as {unnamed[0]!r}; "
+        "each of them stands alone"
+    )
+
+
 def candidate_sources(samples: Sequence[Sample]) -> list[Source]:
     """Return up to three hints of sources: other columns of a manifest, folders beside the class, words in names.
 
-    A hint names nearly all pictures, has at least four of them for each value, and its values run across classes:
-    what a class has for itself can not be told from the class.
+    A hint names nearly all pictures, has at least two of them for each value (three for each word), and at least two
+    values in each class: what a class has but one of can not be told from the class. Where each source has one class,
+    as patients who are ill or not, a head may know the patients instead of the illness.
 
     Parameters
     ----------
@@ -83,7 +106,7 @@ def candidate_sources(samples: Sequence[Sample]) -> list[Source]:
     seen: set[tuple[int, ...]] = {_partition([sample.label for sample in samples])}
     for source in _hints(samples):
         partition = _partition(source.values)
-        if partition not in seen and _is_source(samples, source.values):
+        if partition not in seen and _is_source(samples, source):
             seen.add(partition)
             found.append(source)
     return found[:_MOST]
@@ -107,7 +130,9 @@ def _hints(samples: Sequence[Sample]) -> Iterator[Source]:
     n_words = max((len(re.findall(rf"{_WORD}+", _stem(sample))) for sample in samples), default=0)
     for place in range(min(n_words, 8)):
         start = rf"(?:{_WORD}+{_BETWEEN}+){{{place}}}" if place else ""
-        yield _shorter(samples, _by_pattern(samples, "name", rf"(?:^|/){start}({_WORD}+){_BETWEEN}[^/]*$"))
+        words = _by_pattern(samples, "name", rf"(?:^|/){start}({_WORD}+){_BETWEEN}[^/]*$")
+        if not _are_running_numbers(samples, words.values):
+            yield _shorter(samples, words)
 
 
 def _by_pattern(samples: Sequence[Sample], name: str, pattern: str) -> Source:
@@ -132,23 +157,28 @@ def _stem(sample: Sample) -> str:
     return sample.sample_id.rpartition("/")[2].rsplit(".", 1)[0]
 
 
-def _is_source(samples: Sequence[Sample], values: Sequence[str | None]) -> bool:
+def _are_running_numbers(samples: Sequence[Sample], values: Sequence[str | None]) -> bool:
+    """Tell whether words are the last numbers of their names and no days: they count pictures."""
+    named = [(sample, value) for sample, value in zip(samples, values, strict=True) if value is not None]
+    return all(
+        value.isdigit() and not _DAY.fullmatch(value) and _stem(sample).endswith(value) for sample, value in named
+    )
+
+
+def _is_source(samples: Sequence[Sample], source: Source) -> bool:
+    values = source.values
+    fewest = _PICTURES_A_WORD if source.name == "name" else _PICTURES_A_SOURCE
     counts = Counter(value for value in values if value is not None)
     n = sum(counts.values())
-    if n < _LEAST_NAMED * len(samples) or not 2 <= len(counts) <= n / _PICTURES_A_SOURCE:
+    if n < _LEAST_NAMED * len(samples) or not 2 <= len(counts) <= n / fewest:
         return False
     if counts.most_common(1)[0][1] > _LARGEST_SHARE * n:
         return False
-    if all(value.isdigit() and not _DAY.fullmatch(value) for value in counts):  # a running number, of no source
-        return False
-    labels = defaultdict(set)
     sources = defaultdict(set)
     for sample, value in zip(samples, values, strict=True):
         if value is not None:
-            labels[value].add(sample.label)
             sources[sample.label].add(value)
-    across = sum(counts[value] for value, names in labels.items() if len(names) > 1)
-    return across >= n / 2 and all(len(names) > 1 for names in sources.values())
+    return all(len(names) > 1 for names in sources.values())
 
 
 def _partition(values: Sequence[str | None]) -> tuple[int, ...]:

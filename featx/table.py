@@ -28,7 +28,7 @@ class Sample:
     label, group, split : str or None
         What the data set says; None where it says nothing. A split is ``train``, ``val`` or ``test``.
     others : tuple of (str, str)
-        Name and value of a manifest's other columns.
+        Name and value of a manifest's other columns, and of ``camera`` and ``day`` where EXIF data tell them.
     """
 
     sample_id: str
@@ -56,6 +56,8 @@ class FileState:
         Why it was skipped.
     width, height : int
         Upright size in pixels; 0 if it was not decoded.
+    camera, day : str
+        What its EXIF data say; empty if nothing.
     """
 
     size: int
@@ -65,6 +67,8 @@ class FileState:
     reason: str = ""
     width: int = 0
     height: int = 0
+    camera: str = ""
+    day: str = ""
 
 
 @dataclass(frozen=True)

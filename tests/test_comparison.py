@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from featx import compare
 from featx.cli.app import app
 from featx.errors import EvaluationError, HeadError
-from featx.evaluate.intervals import corrected_resampled, paired_difference
+from featx.evaluate.intervals import corrected_resampled, difference_over_folds
 from featx.extraction import extract
 from featx.fitting import fit
 
@@ -57,10 +57,17 @@ def test_sizes_and_resizes_are_combined(fake, overlapping):
 
 def test_paired_differences_are_not_cut_at_zero():
     scores, others = [0.8, 0.9, 0.7], [0.9, 0.95, 0.85]
-    found = paired_difference(scores, others, 0.5)
+    found = difference_over_folds(scores, others, 0.5)
     assert found.mean == pytest.approx(-0.1)
     turned = corrected_resampled(np.subtract(others, scores).tolist(), 0.5)
     assert found.low == pytest.approx(-turned.high)
+
+
+def test_the_luck_of_the_best_is_told(fake, overlapping):
+    found = compare(overlapping, ["quadrants"], ["knn", "logreg", "centroid"], runtime=fake.runtime)
+    scores = np.array([row.per_fold for row in found.rows])
+    assert found.luck_of_choice == pytest.approx((scores.max(axis=0) - scores[0]).mean())
+    assert compare(overlapping, ["quadrants"], ["knn"], runtime=fake.runtime).luck_of_choice == 0
 
 
 def test_what_cannot_be_compared_says_why(fake, tmp_path, overlapping):
@@ -83,11 +90,20 @@ def test_command(fake, overlapping, monkeypatch):
     head = next(i for i, text in enumerate(lines) if text.startswith("backbone"))
     columns = ("backbone", "size", "head", "accuracy", "difference to the best", "seconds", "extraction")
     assert re.split("  +", lines[head]) == list(columns)
-    assert len(lines) == head + 1 + 4 + 3
+    assert len(lines) == head + 1 + 4 + 5
+    assert lines[head + 5] == "always     the largest class: 0.500"
+    assert re.fullmatch(r"chosen     among 4 on these folds: about 0\.\d{3} of its accuracy may be luck; .*", lines[-2])
     assert lines[-1].startswith(f"next       featx fit {overlapping} --backbone quadrants --head ")
+    best = re.split("  +", lines[head + 1])
+    assert lines[-1].endswith(f"--head {best[2]} --size {best[1]}")
     said = json.loads(CliRunner().invoke(app, [*words, "--json"]).stdout)
     assert {"backbone", "head", "accuracy", "difference_to_best", "seconds"} <= set(said["rows"][0])
     assert len(said["rows"]) == 4
+    assert {row["extraction_seconds"] for row in said["rows"]} == {None}  # from the cache by now: no cost is known
+    assert lines[head + 1].endswith("(80 new)")
+    again = CliRunner().invoke(app, [*words[:-2], "--resizes", "pad", "--group-by", "p\\d0", "--cv", "3"])
+    assert again.output.splitlines()[-1].endswith("--resize pad --group-by 'p\\d0' --cv 3")
+    assert "--group-by p\\d0 names no group for 73 of 80 pictures, as 'a/p0.png'" in again.output
     wrong = CliRunner().invoke(app, ["compare", str(overlapping), "--sizes", "big"])
     assert wrong.exit_code == 1
     assert "--sizes big: needed are whole numbers" in wrong.output

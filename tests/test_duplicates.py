@@ -81,6 +81,16 @@ def test_where_all_pictures_are_alike_copies_must_be_more_so():
     assert near_copies(again, every) == [(3, 60)]
 
 
+@pytest.mark.parametrize("n_copies", [5, 11, 12, 15, 20, 40, 60])
+def test_copies_are_found_however_many_there_are(n_copies):
+    rng = np.random.default_rng(0)
+    originals = rng.integers(0, 256, (20, 16, 16))
+    views = [originals, *(originals + rng.integers(-20, 21, originals.shape) for _ in range(n_copies))]
+    pairs = near_copies(np.concatenate(views).clip(0, 255).astype(np.uint8), every)
+    assert {(one % 20, other % 20) for one, other in pairs} == {(i, i) for i in range(20)}
+    assert len(pairs) == 20 * (n_copies + 1) * n_copies // 2
+
+
 def test_features_must_agree():
     X = np.random.default_rng(0).normal(size=(200, 16)).astype(np.float32)
     X[9] = X[4] + 0.1 * X[5]
@@ -130,6 +140,46 @@ def test_pictures_that_are_merely_numbered_are_no_take():
 def test_a_cut_ends_a_take():
     walks = np.concatenate([frames(40, 0), frames(30, 5)])
     assert [len(take) for take in find_takes([f"{i:03}.png" for i in range(70)], walks)] == [40, 30]
+
+
+def still_scenes(n_scenes: int, n_frames: int) -> tuple[list[str], np.ndarray]:
+    """Return names without a folder, and thumbnails: scene by scene, frames that differ by grain alone."""
+    rng = np.random.default_rng(3)
+    scenes = np.repeat(rng.integers(0, 200, (n_scenes, 16, 16)), n_frames, axis=0)
+    thumbnails = (scenes + rng.integers(0, 12, scenes.shape)).astype(np.uint8)
+    return [
+        f"scene{chr(97 + i // 26)}{chr(97 + i % 26)}_{f:03}.png" for i in range(n_scenes) for f in range(n_frames)
+    ], thumbnails
+
+
+def dealt(names: list[str], folders: str, seed: int = 0) -> list[str]:
+    """Put each name into one of the folders at random."""
+    choices = np.random.default_rng(seed).choice(folders.split(), len(names))
+    return [f"{folder}/{name}" for folder, name in zip(choices, names, strict=True)]
+
+
+@pytest.mark.parametrize("n_scenes", [4, 40])
+@pytest.mark.parametrize("folders", ["train/a test/a", "train/a test/b", "train/a train/b test/a test/b"])
+def test_a_still_take_dealt_into_folders_at_random_is_one_take(n_scenes, folders):
+    names, thumbnails = still_scenes(n_scenes, 40)
+    takes = find_takes(dealt(names, folders), thumbnails)
+    assert sorted(takes) == [list(range(start, start + 40)) for start in range(0, 40 * n_scenes, 40)]
+
+
+def test_a_moving_take_cut_into_train_and_test_is_one_take():
+    walk = frames(60, 0)
+    names = [f"take_{i}.png" for i in range(60)]
+    for ids in (dealt(names, "train/a test/a"), [f"{'train' if i < 48 else 'test'}/a/{names[i]}" for i in range(60)]):
+        assert find_takes(ids, walk) == [list(range(60))]
+
+
+def test_recordings_numbered_alike_are_takes_of_their_own():
+    two = np.concatenate([frames(40, 0), frames(40, 0)])  # however alike: no frame has the number of another
+    ids = [f"{split}/a/take_{i}.png" for split in ("train", "test") for i in range(40)]
+    assert find_takes(ids, two) == [list(range(40)), list(range(40, 80))]
+    apart = np.concatenate([frames(40, 0), frames(40, 5)])
+    odd_and_even = [f"{folder}/take_{2 * i + (folder == 'b')}.png" for folder in "ab" for i in range(40)]
+    assert find_takes(odd_and_even, apart) == [list(range(40)), list(range(40, 80))]
 
 
 @pytest.fixture

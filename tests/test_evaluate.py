@@ -13,10 +13,12 @@ from featx.evaluate import (
     TrainingSet,
     accuracy_as_fitted,
     cross_validate,
+    effective_number,
     find_temperature,
     learning_curve,
     measure_reliability,
     out_of_fold_scores,
+    paired_difference,
     quiet_single_threads,
     tune_and_fit,
     wilson,
@@ -24,7 +26,7 @@ from featx.evaluate import (
 from featx.evaluate.folds import Folds, cut_folds
 from featx.evaluate.intervals import corrected_resampled, mean_of_shares, steadied
 from featx.evaluation import Interval, LearningCurve
-from featx.heads import Head, make_head
+from featx.heads import Head, make_head, scores_of
 
 
 def training_set(n: int = 60, n_classes: int = 3, d: int = 20, signal: float = 1.0, seed: int = 0) -> TrainingSet:
@@ -203,12 +205,78 @@ def test_wilson_against_scipy():
         np.testing.assert_allclose((ours.low, ours.high), (theirs.low, theirs.high), atol=1e-12)
 
 
+def test_effective_number_of_groups_by_hand():
+    assert effective_number(np.arange(60) // 4) == pytest.approx(15)
+    assert effective_number(np.repeat(np.arange(100), [1000] * 3 + [1] * 97)) == pytest.approx(3097**2 / 3_000_097)
+
+
+def test_a_few_large_groups_promise_no_more_than_they_are():
+    """Three groups of 60 that are right and 20 samples that are half wrong: not 23 trials."""
+    groups = np.repeat(np.arange(23), [60] * 3 + [1] * 20)
+    data = with_groups(training_set(200, 2), groups)
+    summary = cross_validate(make_head("centroid"), data, 5, 1, 0).summary
+    pooled = sum(row[i] for i, row in enumerate(summary.confusion)) / 200
+    assert summary.accuracy.low <= wilson(pooled, 200**2 / (3 * 60**2 + 20)).low + 1e-9
+    in_class = groups[data.y == 0]
+    assert (
+        summary.balanced_accuracy.low
+        <= mean_of_shares([score.recall for score in summary.per_class], [effective_number(in_class)] * 2).low + 1e-9
+    )
+
+
+@pytest.mark.parametrize("sizes", [[1] * 80, [60] * 3 + [1] * 40])
+def test_intervals_hold_the_accuracy_on_new_samples(sizes):
+    """40 made sets: 95 % of them are 38; fewer than 34 have a chance below 2 %."""
+    head = make_head("centroid", {"shrink_threshold": None})
+    n_held = sum(held_truth(head, np.repeat(np.arange(len(sizes)), sizes), seed) for seed in range(40))
+    assert n_held >= 34
+
+
+def held_truth(head: Head, groups: np.ndarray, seed: int) -> bool:
+    rng = np.random.default_rng(seed)
+    centres = rng.normal(0, 0.5, (2, 10))
+
+    def draw(groups):
+        y = rng.permutation(np.arange(groups.max() + 1) % 2)[groups]
+        noise = rng.normal(0, 0.9, (groups.max() + 1, 10))[groups] + rng.normal(0, 0.4, (len(groups), 10))
+        return TrainingSet((centres[y] + noise).astype(np.float32), y, groups, ("a", "b"))
+
+    data, new = draw(groups), draw(np.arange(2000))
+    found = cross_validate(head, data, 5, 1, seed).summary.accuracy
+    with quiet_single_threads():
+        fitted = tune_and_fit(head, data.X, data.y, data.groups, data.classes, seed).estimator
+    truth = (scores_of(fitted, new.X, 2).argmax(axis=1) == new.y).mean()
+    return bool(found.low <= truth <= found.high)
+
+
 def test_corrected_resampled_by_hand():
     scores = [0.8, 0.9, 0.85, 0.95, 0.9]
     half = stats.t.ppf(0.975, 4) * np.sqrt((1 / 5 + 1 / 4) * np.var(scores, ddof=1))
     found = corrected_resampled(scores, 1 / 4)
     np.testing.assert_allclose((found.mean, found.low), (0.88, 0.88 - half))
     np.testing.assert_allclose(found.high, min(1, 0.88 + half))
+
+
+def test_paired_difference_of_two_on_the_same_folds():
+    data = training_set(60, 2, signal=0.5)
+    one, other = (cross_validate(make_head(name), data, 5, 1, 0) for name in ("logreg", "centroid"))
+    found = paired_difference(one, other, data.y, data.groups)
+    assert found.mean == pytest.approx(one.summary.accuracy.mean - other.summary.accuracy.mean)
+    turned = paired_difference(other, one, data.y, data.groups)
+    assert (turned.low, turned.high) == pytest.approx((-found.high, -found.low))
+
+
+def test_a_difference_that_is_the_same_in_each_fold_is_no_certainty():
+    data = training_set(60, 2)
+    one = cross_validate(make_head("centroid"), data, 5, 1, 0)
+    same = paired_difference(one, one, data.y, data.groups)
+    assert same.mean == 0
+    # no picture where they differ, of 60: half a picture is added to each of four cells (Agresti and Min 2005)
+    half = 1.959963984540054 * np.sqrt(1 / 62) / np.sqrt(62)
+    assert (same.low, same.high) == pytest.approx((-half, half))
+    grouped = paired_difference(one, one, data.y, np.arange(60) // 6)
+    half = 1.959963984540054 * np.sqrt(1 / 12) / np.sqrt(12)
+    assert (grouped.low, grouped.high) == pytest.approx((-half, half))
 
 
 def test_mean_of_shares_and_steadied_intervals():

@@ -137,6 +137,41 @@ def test_group_by(fake, tmp_path):
         fit(table, group_by="plate", runtime=fake.runtime)
 
 
+def test_cameras_and_days_are_sources(fake, tmp_path):
+    rng = np.random.default_rng(0)
+    for i in range(48):  # the colour is that of the camera
+        colour = ((90, 90, 60), (60, 90, 140), (150, 80, 90), (110, 150, 100))[i // 2 % 4]
+        pixels = np.clip(np.array(colour) + rng.integers(-12, 13, (40, 40, 3)), 0, 255).astype(np.uint8)
+        exif = Image.Exif()
+        exif[0x0110] = f"Phone {i // 2 % 4}"
+        exif.get_ifd(0x8769)[0x9003] = f"2024:01:{1 + i % 3:02} 10:00:00"
+        path = tmp_path / "set" / "ab"[i % 2] / f"{chr(97 + i // 26)}{chr(97 + i % 26)}.jpg"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(pixels).save(path, exif=exif)
+    table = extract(tmp_path / "set", "quadrants", runtime=fake.runtime)
+    found = fit(table, "knn", runtime=fake.runtime).evaluation
+    assert [(s.name, s.group_by, s.n_sources, s.examples) for s in found.sources] == [
+        ("camera", "camera", 4, ("Phone 0", "Phone 3")),
+        ("day", "day", 3, ("2024-01-01", "2024-01-03")),
+    ]
+    again = extract(tmp_path / "set", "quadrants", runtime=fake.runtime)  # now from the snapshot
+    assert fit(again, "knn", group_by="camera", runtime=fake.runtime).evaluation.n_groups == 4
+    assert again.samples == table.samples
+
+
+def test_pictures_that_group_by_does_not_name_are_told(fake, pictures):
+    save_picture(pictures / "red" / "loose.png", RED, seed=77)
+    table = extract(pictures, "quadrants", runtime=fake.runtime)
+    said = "names no group for 1 of 25 pictures, as 'red/loose.png'; each of them stands alone"
+    found = fit(table, "knn", group_by=r"-(\d\d)", runtime=fake.runtime).evaluation
+    assert f"--group-by -(\\d\\d) {said}" in found.notes
+    lines = [f"{s.sample_id},{s.label},{'' if 'loose' in s.sample_id else s.sample_id[-6:-4]}" for s in table.samples]
+    (pictures / "list.csv").write_text("\n".join(["path,label,group", *lines]))
+    fit(extract(pictures / "list.csv", "quadrants", runtime=fake.runtime), "knn", runtime=fake.runtime)
+    assert f"the column group {said}" in fake.notices
+    assert not any("names no group" in note for note in fit(table, "knn", runtime=fake.runtime).evaluation.notes)
+
+
 def test_a_column_of_the_manifest_groups(fake, tmp_path):
     make_classes(tmp_path, {"red": RED, "blue": BLUE}, 9)
     rows = [f"{label}/{label}-{i:02}.png,{label},{i // 3}" for label in ("red", "blue") for i in range(9)]

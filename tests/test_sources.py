@@ -62,12 +62,35 @@ def test_folders_beside_the_class_and_columns():
     [
         [f"{label}/{label}.{i}.png" for label in ("cat", "dog") for i in range(20)],  # the class and a number
         [f"{label}/{label}-{i % 5:02}.png" for label in "ab" for i in range(20)],  # numbers that come again
-        [f"{label}/only-{label}{i % 4}-{i}.png" for label in "ab" for i in range(20)],  # sources of one class each
+        [f"{label}/only-{label}-{i}.png" for label in "ab" for i in range(20)],  # one source for each class
+        [f"{label}/{label}_{i}.png" for label in "ab" for i in range(20)],
         [f"{label}/IMG_{i}.png" for label in "ab" for i in range(20)],  # one word for all
     ],
 )
 def test_what_is_no_hint(ids):
     assert candidate_sources(samples(*ids)) == []
+
+
+def test_patients_of_one_class_each():
+    """The classic leak: a patient is ill or not, and the pictures of one lie on both sides of a split."""
+    every = samples(
+        *(f"{label}/patient{label}{who:02}_{i}.png" for label in "ab" for who in range(6) for i in range(3))
+    )
+    (found,) = candidate_sources(every)
+    assert found.group_by == "([^/]+?)_"
+    assert len(set(found.values)) == 12
+    assert read_groups(every, found.group_by) == list(found.values)
+
+
+def test_sources_may_be_numbers():
+    n = 24
+    column = [Sample(f"{i}.png", "ab"[i % 2], others=(("patient_id", str(1000 + i // 4)),)) for i in range(n)]
+    assert [one.name for one in candidate_sources(column)] == ["patient_id"]
+    folders = samples(*(f"{label}/{1000 + who}/{i}.png" for label in "ab" for who in range(4) for i in range(3)))
+    (found,) = candidate_sources(folders)
+    assert (found.name, set(found.values)) == ("folder", {"1000", "1001", "1002", "1003"})
+    names = samples(*(f"{label}/{1000 + who}_{i}.png" for label in "ab" for who in range(4) for i in range(3)))
+    assert [(one.name, one.group_by) for one in candidate_sources(names)] == [("name", "([^/]+?)_")]
 
 
 def test_days_are_sources_although_they_are_numbers():

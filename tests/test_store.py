@@ -20,7 +20,16 @@ import pytest
 
 from featx.errors import DamagedStoreError, NewerFormatError, StoreError
 from featx.spec import FeatureSpec
-from featx.store import FeatureStore, Rows, keys_of, read_latest, read_snapshot, write_latest, write_snapshot
+from featx.store import (
+    FeatureStore,
+    Rows,
+    keys_of,
+    read_latest,
+    read_snapshot,
+    summarize_snapshot,
+    write_latest,
+    write_snapshot,
+)
 from featx.store.files import write_whole
 from featx.table import FileState, Sample
 
@@ -382,7 +391,7 @@ def test_unwritable_cache(tmp_path):
 
 
 def test_snapshot_round_trip(tmp_path):
-    state = FileState(10, 123456789, bytes(range(32)), "ok", "", 640, 480)
+    state = FileState(10, 123456789, bytes(range(32)), "ok", "", 640, 480, "Canon EOS 5D", "2024-01-05")
     bad = FileState(0, -1, b"", "skipped", "empty file (0 bytes)")
     entries = [(Sample("a/\udcff\n.png", "käse", "g", "train"), state), (Sample("b.png"), bad)]
     write_snapshot(tmp_path, "0123", Path("/data"), "1-ab", entries)
@@ -390,6 +399,14 @@ def test_snapshot_round_trip(tmp_path):
     assert list(read_snapshot(tmp_path, "0123", "2-cd")) == ["a/\udcff\n.png"]  # a new decoder tries again
     write_snapshot(tmp_path, "empty", Path("/data"), "1-ab", [])
     assert read_snapshot(tmp_path, "empty", "1-ab") == {}
+
+
+def test_a_snapshot_without_cameras_knows_nothing_and_is_still_a_snapshot(tmp_path, monkeypatch):
+    monkeypatch.setattr("featx.store.snapshot._TEXTS", ("sample_id", "label", "group", "split", "status", "reason"))
+    write_snapshot(tmp_path, "0123", Path("/data"), "1-ab", [(Sample("a.png"), FileState(1, 2, bytes([7] * 32)))])
+    monkeypatch.undo()
+    assert read_snapshot(tmp_path, "0123", "1-ab") == {}  # its files are read again, and cameras found
+    assert summarize_snapshot(tmp_path / "datasets" / "0123.h5").n_images == 1
 
 
 @pytest.mark.parametrize("name", ["sample_id", "size", "content_hash", "status"])

@@ -65,7 +65,31 @@ def compare(
     )
     result = found.to_dict()
     best = found.rows[0]
-    todo = next_line("fit", data, "--backbone", best.backbone, "--head", best.head, cache=cache)
+    usual = {"weights": "imagenet", "pooling": "avg", "resize": "crop", "engine": "auto", "precision": "auto"}
+    usual |= {"path_column": "path", "label_column": "label", "cv": "5", "repeats": "1", "seed": "0"}
+    chosen = {
+        "weights": weights,
+        "pooling": best.pooling,
+        "resize": best.resize,
+        "size": None if sizes is None else str(best.size),
+        "engine": engine,
+        "precision": precision,
+        "label_by": label_by,
+        "path_column": path_column,
+        "label_column": label_column,
+        "class_weight": class_weight,
+        "group_by": group_by,
+        "cv": str(cv),
+        "repeats": str(repeats),
+        "seed": str(seed),
+    }
+    told = [
+        word
+        for name, value in chosen.items()
+        if value is not None and value != usual.get(name)
+        for word in (f"--{name.replace('_', '-')}", value)
+    ]
+    todo = next_line("fit", data, "--backbone", best.backbone, "--head", best.head, *told, cache=cache)
     console.result(result, [*comparison_lines(result), todo])
 
 

@@ -63,6 +63,19 @@ class Grouping:
             "too_alike": list(self.too_alike),
         }
 
+    def notes(self) -> list[str]:
+        """Say where pictures could not be grouped."""
+        notes = []
+        if self.too_alike:
+            classes = ", ".join(self.too_alike)
+            notes.append(
+                f"pictures too alike to tell copies apart ({classes}); "
+                "only exact copies are grouped there; use --group-by"
+            )
+        if not self.was_compared:
+            notes.append("more than 200,000 pictures: near-copies were not looked for; use --group-by")
+        return notes
+
 
 def group_samples(table: FeatureTable, named: Sequence[str | None] | None = None) -> Grouping:
     """Group what must not be torn apart: copies, near-copies, frames of one take, and what is named.

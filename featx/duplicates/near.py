@@ -13,10 +13,13 @@ _FARTHEST = 0.45
 """Largest distance of two patterns that are near-copies, however far apart the other pictures of the set are."""
 
 _PART = 0.45
-"""Largest distance in parts of what lies between either picture and its 12th neighbour: where all pictures of a set
-are alike (tiles, X-rays, drawings), near-copies have to be that much more alike."""
+"""Largest distance in parts of that to different pictures: where all pictures of a set are alike (tiles, X-rays,
+drawings), near-copies have to be that much more alike."""
 
 _NEIGHBOUR = 12
+"""Which neighbour beyond a picture's copies tells how near different pictures of the set are."""
+
+_MOST_COPIES = 1000
 _FEWEST_TO_A_NEIGHBOUR = 4
 _BLOCK_NUMBERS = 1 << 26
 
@@ -31,8 +34,9 @@ def near_copies(signatures: NDArray[np.uint8], agree: Agree) -> list[tuple[int, 
     """Find pictures that are nearly the same.
 
     Two are near-copies if their patterns, in one of eight orientations, are closer than 0.45 and than 0.45 of the
-    distance from either to its 12th neighbour, and if a second measure agrees. Every pair is compared: a second for
-    3,000 pictures, minutes for 100,000, in memory that grows with their number alone.
+    distance from either to its 12th neighbour beyond the copies, and if a second measure agrees. The copies of a
+    picture, up to 1,000, are the most neighbours that lie that close. Every pair is compared: a second for 3,000
+    pictures, minutes for 100,000, in memory that grows with their number alone.
 
     Parameters
     ----------
@@ -66,16 +70,29 @@ def near_copies(signatures: NDArray[np.uint8], agree: Agree) -> list[tuple[int, 
 def _limits(upright: NDArray[np.float32]) -> NDArray[np.float32]:
     """Return the largest distance to a near-copy of each picture; below 0 for one that shows no pattern."""
     n = len(upright)
-    neighbour = min(_NEIGHBOUR, n // _FEWEST_TO_A_NEIGHBOUR)
+    beyond = min(_NEIGHBOUR, n // _FEWEST_TO_A_NEIGHBOUR)
     limits = np.full(n, _FARTHEST, np.float32)
-    if neighbour:
+    if beyond:
+        farthest = n - 1 - min(n - 1, _MOST_COPIES + beyond)
         for start, stop in _blocks(n):
-            likeness = upright[start:stop] @ upright.T
-            at = n - 1 - neighbour  # the largest is the picture itself
-            reached = np.partition(likeness, at, axis=1)[:, at]
-            limits[start:stop] = np.minimum(_FARTHEST, _PART * np.sqrt(np.maximum(2 - 2 * reached, 0)))
+            likeness = np.partition(upright[start:stop] @ upright.T, farthest, axis=1)[:, farthest:]
+            nearest_first = np.sort(likeness, axis=1)[:, -2::-1]  # the largest is the picture itself
+            limits[start:stop] = _limits_within(np.sqrt(np.maximum(2 - 2 * nearest_first, 0)), beyond)
     limits[~upright.any(axis=1)] = -1
     return limits
+
+
+def _limits_within(distances: NDArray[np.float32], beyond: int) -> NDArray[np.float32]:
+    """Return limits from distances to neighbours, shape (n, n_neighbours), the nearest first.
+
+    Some m neighbours are copies if the m-th lies within the limit that the neighbour ``beyond`` them sets. The largest
+    such m counts: with a fixed neighbour, a picture with more copies than that would have none.
+    """
+    limits = np.minimum(np.float32(_FARTHEST), np.float32(_PART) * distances[:, beyond - 1 :])
+    are_copies = np.ones(limits.shape, np.bool_)
+    are_copies[:, 1:] = distances[:, : limits.shape[1] - 1] <= limits[:, 1:]
+    most = limits.shape[1] - 1 - are_copies[:, ::-1].argmax(axis=1)
+    return np.take_along_axis(limits, most[:, None], axis=1)[:, 0]
 
 
 def agree_in_features(features: NDArray[np.float32]) -> Agree:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from featx.duplicates.likeness import patterns
+from featx.duplicates.ties import group_pairs
 
 _FEWEST = 8
 _ALIKE = 0.4
@@ -23,14 +25,20 @@ enough, if it is small beside that of different pictures of the set too."""
 _DIFFERENT = 0.9
 """Quantile of distances at random that is one of different scenes, even where half of the pairs show the same."""
 
+_MOST_STEPS = 64
+"""Steps between two folders that are looked at, evenly chosen: a median needs no more."""
+
 _NUMBERED = re.compile(r"(.*?)(\d+)(\D*)", re.DOTALL)
 
 
 def find_takes(sample_ids: Sequence[str], signatures: NDArray[np.uint8]) -> list[list[int]]:
-    """Find sequences of frames among pictures numbered in one folder.
+    """Find sequences of frames among numbered pictures.
 
     A sequence of names that differ by their last number is a take if neighbours differ far less than frames at
-    random, or hardly at all; it ends where a frame differs from the one before as much as frames at random do.
+    random, or hardly at all; it ends where a frame differs from the one before as much as frames at random do. The
+    frames of one folder are a sequence; so are those of several folders, as where the frames of one take were dealt
+    into ``train`` and ``test``, if their numbers run on from one to the other and the frames on both sides of such a
+    change are as alike as neighbours of a take are.
 
     Parameters
     ----------
@@ -43,19 +51,64 @@ def find_takes(sample_ids: Sequence[str], signatures: NDArray[np.uint8]) -> list
         Positions of the frames of each take, in order of their numbers.
     """
     shown = patterns(signatures)
-    sequences: dict[tuple[str, str], list[tuple[int, int]]] = defaultdict(list)
+    usual = _distance_at_random(shown[shown.any(axis=1)], _DIFFERENT)
+    takes: list[list[int]] = []
+    for folders in _numbered(sample_ids, shown):
+        for sequence in _joined(folders, shown, usual):
+            positions = [position for _, position in sequence]
+            if len(positions) >= _FEWEST:
+                takes += [[positions[i] for i in run] for run in _runs(shown[positions], usual)]
+    return takes
+
+
+_Sequence = list[tuple[int, int]]
+"""Numbers and positions of frames, by number."""
+
+
+def _numbered(sample_ids: Sequence[str], shown: NDArray[np.float32]) -> Iterable[list[_Sequence]]:
+    """Return for each kind of name, its number left out, the sequences of all folders that have it."""
+    found: dict[tuple[str, str], dict[str, _Sequence]] = defaultdict(lambda: defaultdict(list))
     for position, sample_id in enumerate(sample_ids):
         folder, _, name = sample_id.rpartition("/")
         match = _NUMBERED.fullmatch(name.rsplit(".", 1)[0])
-        if match and len(match[2]) < 19:
-            sequences[f"{folder}/{match[1]}", match[3]].append((int(match[2]), position))
-    usual = _distance_at_random(shown[shown.any(axis=1)], _DIFFERENT)
-    takes: list[list[int]] = []
-    for sequence in sequences.values():
-        positions = [position for _, position in sorted(sequence) if shown[position].any()]
-        if len(positions) >= _FEWEST:
-            takes += [[positions[i] for i in run] for run in _runs(shown[positions], usual)]
-    return takes
+        if match and len(match[2]) < 19 and shown[position].any():
+            found[match[1], match[3]][folder].append((int(match[2]), position))
+    for folders in found.values():
+        yield [sorted(sequence) for sequence in folders.values()]
+
+
+def _joined(folders: list[_Sequence], shown: NDArray[np.float32], usual_in_set: float) -> Iterator[_Sequence]:
+    """Yield sequences, those of folders that share a take as one."""
+    numbers = [{number for number, _ in sequence} for sequence in folders]
+    pairs = [
+        (one, other)
+        for one, other in itertools.combinations(range(len(folders)), 2)
+        if numbers[one].isdisjoint(numbers[other]) and _share_a_take(folders[one], folders[other], shown, usual_in_set)
+    ]
+    together = group_pairs(len(folders), pairs)
+    alone = set(range(len(folders))).difference(*together)
+    for members in [*([number] for number in sorted(alone)), *together]:
+        yield sorted(frame for member in members for frame in folders[member])
+
+
+def _share_a_take(one: _Sequence, other: _Sequence, shown: NDArray[np.float32], usual_in_set: float) -> bool:
+    """Tell whether frames where the numbers run on from one folder to the other are alike as neighbours are."""
+    frames = sorted([(*frame, 0) for frame in one] + [(*frame, 1) for frame in other])
+    if len(frames) < _FEWEST:
+        return False
+    at, folder = np.array([frame[1] for frame in frames]), np.array([frame[2] for frame in frames])
+    changes = np.flatnonzero(folder[1:] != folder[:-1])
+    changes = changes[:: -(-len(changes) // _MOST_STEPS)]
+    step = float(np.median(np.linalg.norm(shown[at[changes + 1]] - shown[at[changes]], axis=1)))
+    return _is_a_step(step, _distance_at_random(shown[at], 0.5), usual_in_set)
+
+
+def _is_a_step(step: float, usual: float, usual_in_set: float) -> bool:
+    return step <= _ALIKE * usual or _is_still(step, usual_in_set)
+
+
+def _is_still(step: float, usual_in_set: float) -> bool:
+    return step <= min(_STILL, _ALIKE * usual_in_set)
 
 
 def _distance_at_random(pictures: NDArray[np.float32], share: float) -> float:
@@ -68,9 +121,9 @@ def _distance_at_random(pictures: NDArray[np.float32], share: float) -> float:
 def _runs(frames: NDArray[np.float32], usual_in_set: float) -> list[NDArray[np.int64]]:
     steps = np.linalg.norm(frames[1:] - frames[:-1], axis=1)
     step, usual = float(np.median(steps)), _distance_at_random(frames, 0.5)
+    if not _is_a_step(step, usual, usual_in_set):
+        return []
     if step > _ALIKE * usual:
-        if step > min(_STILL, _ALIKE * usual_in_set):
-            return []
         usual = usual_in_set
     runs = np.split(np.arange(len(frames)), np.flatnonzero(steps > usual) + 1)
     return [run for run in runs if len(run) > 1]

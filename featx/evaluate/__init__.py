@@ -10,9 +10,10 @@ from featx.evaluate.cross_validation import (
     quiet_single_threads,
 )
 from featx.evaluate.folds import TooFewGroups
-from featx.evaluate.intervals import paired_difference, wilson
+from featx.evaluate.intervals import effective_number, wilson
 from featx.evaluate.learning import learning_curve
 from featx.evaluate.outside import measure_outside
+from featx.evaluate.pairing import paired_difference
 from featx.evaluate.parts import Parts, split_parts
 from featx.evaluate.reliability import measure_reliability
 from featx.evaluate.tuning import Tuned, tune_and_fit
@@ -25,6 +26,7 @@ __all__ = [
     "Tuned",
     "accuracy_as_fitted",
     "cross_validate",
+    "effective_number",
     "find_temperature",
     "learning_curve",
     "measure_outside",

@@ -16,7 +16,7 @@ from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 from threadpoolctl import threadpool_limits
 
 from featx.evaluate.folds import Folds, cut_folds
-from featx.evaluate.intervals import corrected_resampled, mean_of_shares, steadied, wilson
+from featx.evaluate.intervals import corrected_resampled, effective_number, mean_of_shares, steadied, wilson
 from featx.evaluate.tuning import Tuned, fit_head, tune_and_fit
 from featx.evaluation import ClassScore, CrossValidation, Interval
 from featx.heads import Head, scores_of
@@ -218,14 +218,13 @@ def _mean_recall(y: NDArray[np.int64], hit: NDArray[np.bool_]) -> float:
 
 
 def _pooled_accuracy(data: TrainingSet, predicted: NDArray[np.int64]) -> Interval:
-    # Pictures of one group stand or fall together: a group counts as one trial.
-    return wilson(float((predicted == data.y).mean()), len(np.unique(data.groups)))
+    return wilson(float((predicted == data.y).mean()), effective_number(data.groups))
 
 
 def _pooled_recall(data: TrainingSet, predicted: NDArray[np.int64]) -> Interval:
     members = [data.y == label for label in range(len(data.classes))]
     recalls = [float((predicted[m] == data.y[m]).mean()) for m in members]
-    return mean_of_shares(recalls, [len(np.unique(data.groups[m])) for m in members])
+    return mean_of_shares(recalls, [effective_number(data.groups[m]) for m in members])
 
 
 def score_classes(

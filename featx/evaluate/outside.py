@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from sklearn.metrics import confusion_matrix
 
 from featx.evaluate.cross_validation import score_classes
-from featx.evaluate.intervals import wilson
+from featx.evaluate.intervals import effective_number, wilson
 from featx.evaluation import Outside
 
 
@@ -27,12 +27,12 @@ def measure_outside(
     seen : ndarray of shape (n_samples,), bool
         Whether the head was fitted on a picture of this content.
     groups : ndarray of shape (n_samples,), int64
-        Pictures of one group count as one trial in the interval.
+        Pictures of one group stand or fall together in the interval.
     classes : tuple of str
     """
     hit, new = predicted == y, ~seen
     return Outside(
-        accuracy=wilson(float(hit[new].mean()), len(np.unique(groups[new]))) if new.any() else None,
+        accuracy=wilson(float(hit[new].mean()), effective_number(groups[new])) if new.any() else None,
         n=int(new.sum()),
         as_given=float(hit.mean()),
         n_as_given=len(hit),

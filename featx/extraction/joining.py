@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -106,7 +107,7 @@ def table_of(
     return FeatureTable(
         name=name,
         spec=store.spec,
-        samples=[sample for sample, _ in usable],
+        samples=_with_origins(usable),
         content_hashes=content_hashes,
         read=read,
         read_signatures=read_signatures,
@@ -114,6 +115,20 @@ def table_of(
         extraction=extraction,
         graph=None if quantized is None else np.frombuffer(quantized, np.uint8),
     )
+
+
+def _with_origins(usable: Sequence[tuple[Sample, FileState]]) -> list[Sample]:
+    """Return samples with camera and day beside a manifest's columns, where any picture tells them."""
+    columns = {name for sample, _ in usable[:1] for name, _ in sample.others}
+    told = [
+        name for name in ("camera", "day") if name not in columns and any(getattr(state, name) for _, state in usable)
+    ]
+    if not told:
+        return [sample for sample, _ in usable]
+    return [
+        replace(sample, others=(*sample.others, *((name, getattr(state, name)) for name in told)))
+        for sample, state in usable
+    ]
 
 
 def _cut_away(states: Sequence[FileState]) -> float | None:

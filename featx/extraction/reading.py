@@ -17,7 +17,7 @@ from typing import Any
 
 from featx.dataset import Found
 from featx.errors import ImageError
-from featx.images import Guard, Prepared
+from featx.images import Guard, Prepared, read_origin
 from featx.runtime import Runtime
 from featx.spec import FeatureSpec
 from featx.table import FileState
@@ -148,7 +148,8 @@ def read_file(path: Path) -> tuple[bytes, FileState]:
         changed = os.fstat(stream.fileno()).st_mtime_ns != mtime_ns
     if changed or time.time_ns() - mtime_ns < _TRUST_NS:
         mtime_ns = -1
-    return data, FileState(len(data), mtime_ns, hashlib.sha256(data).digest())
+    camera, day = read_origin(data)
+    return data, FileState(len(data), mtime_ns, hashlib.sha256(data).digest(), camera=camera, day=day)
 
 
 def _unreadable(path: Path, error: OSError) -> str:

@@ -29,12 +29,12 @@ from featx.evaluate import (
 )
 from featx.evaluation import Evaluation, LearningCurve, Reliability
 from featx.extraction import featurize
-from featx.fitting.measuring import Measurer, find_conflicts, grouping_notes
+from featx.fitting.measuring import Measurer, find_conflicts
 from featx.fitting.rejecting import learn_rejector
 from featx.heads import DEFAULT_HEAD, Head, make_head, scores_of
 from featx.images import probe_files
 from featx.runtime import Runtime
-from featx.sources import read_groups
+from featx.sources import read_groups, unnamed_note
 from featx.table import FeatureTable, Sample
 
 _VERSIONS_OF = ("featx", "numpy", "pillow", "scikit-learn", "keras", "tensorflow")
@@ -100,14 +100,16 @@ def fit(
     started = time.monotonic()
     _check_counts(cv, repeats)
     made = make_head(head, params, class_weight, seed)
-    grouping = group_samples(features, None if group_by is None else read_groups(features.samples, group_by))
+    named = features.groups.tolist() if group_by is None else read_groups(features.samples, group_by)
+    grouping = group_samples(features, named)
     parts = split_parts(features, grouping.numbers)
     train = parts.train
     measurer = Measurer(made, parts, cv, repeats, seed, runtime)
     crossed, reason = measurer.honest()
     with quiet_single_threads():
         tuned = tune_and_fit(made, train.X, train.y, train.groups, train.classes, seed)
-    notes = [*grouping_notes(grouping), *_notes(made, tuned, crossed, cv)]
+    unnamed = unnamed_note(features.samples, group_by, named)
+    notes = [*grouping.notes(), *([unnamed] if unnamed else []), *_notes(made, tuned, crossed, cv)]
     for note in notes:
         runtime.notice(note)
     samples = [features.samples[i] for i in parts.at]

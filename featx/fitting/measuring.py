@@ -17,6 +17,7 @@ from featx.evaluate import (
     Tuned,
     accuracy_as_fitted,
     cross_validate,
+    effective_number,
     wilson,
 )
 from featx.evaluation import HeldOut, Interval, SourceAccuracy
@@ -99,7 +100,7 @@ class Measurer:
             return None
         hit = scores_of(tuned.estimator, part.X, len(part.classes)).argmax(axis=1) == part.y
         apart = ~np.isin(part.groups, self.parts.train.groups)
-        accuracy = wilson(float(hit[apart].mean()), len(np.unique(part.groups[apart]))) if apart.any() else None
+        accuracy = wilson(float(hit[apart].mean()), effective_number(part.groups[apart])) if apart.any() else None
         return HeldOut(accuracy, int(apart.sum()), float(hit.mean()), len(hit))
 
     def _as_fitted(self, tuned: Tuned, data: TrainingSet) -> Interval | None:
@@ -129,16 +130,3 @@ def find_conflicts(table: FeatureTable, grouping: Grouping, at: NDArray[np.int64
         if {one, other} <= known and samples[one].label != samples[other].label
     ]
     return [[samples[one].sample_id, samples[other].sample_id] for one, other in pairs[:_MOST_CONFLICTS]]
-
-
-def grouping_notes(grouping: Grouping) -> list[str]:
-    """Say where pictures could not be grouped."""
-    notes = []
-    if grouping.too_alike:
-        classes = ", ".join(grouping.too_alike)
-        notes.append(
-            f"pictures too alike to tell copies apart ({classes}); only exact copies are grouped there; use --group-by"
-        )
-    if not grouping.was_compared:
-        notes.append("more than 200,000 pictures: near-copies were not looked for; use --group-by")
-    return notes

@@ -4,6 +4,7 @@ from featx.images.decode import MAX_PIXELS, Decoded, decode
 from featx.images.deep import brightest
 from featx.images.formats import image_format, looks_like_image
 from featx.images.guard import Guard
+from featx.images.origin import Origin, read_origin
 from featx.images.prepare import CROP_FRACTION, Prepared, prepare
 from featx.images.probes import DECODE_VERSION, decode_version, probe_files
 from featx.images.thumbnail import encode_thumbnail
@@ -14,6 +15,7 @@ __all__ = [
     "MAX_PIXELS",
     "Decoded",
     "Guard",
+    "Origin",
     "Prepared",
     "brightest",
     "decode",
@@ -23,4 +25,5 @@ __all__ = [
     "looks_like_image",
     "prepare",
     "probe_files",
+    "read_origin",
 ]

@@ -183,17 +183,28 @@ def comparison_lines(comparison: Mapping[str, Any]) -> list[str]:
         difference = row["difference_to_best"]
         text = "" if row is rows[0] else "{mean:+.3f} ({low:+.3f} to {high:+.3f})".format(**difference)
         names = (row["backbone"], *(str(row[name]) for name in shown), row["head"])
-        seconds = (f"{row['seconds']:.1f}", f"{row['extraction_seconds']:.1f}")
+        seconds = (f"{row['seconds']:.1f}", _extraction_cost(row))
         cells.append((*names, _interval(row["accuracy"]), text, *seconds))
     widths = [max(len(line[i]) for line in cells) for i in range(len(head))]
     table = ["  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip() for row in cells]
     level = [row for row in rows[1:] if row["difference_to_best"]["high"] >= 0]
     ties = f"{len(level):,} more may be as good: their intervals hold 0" if level else "no other is as good"
-    return [
+    lines = [
         *table,
+        line("always", f"the largest class: {comparison['baseline']['accuracy']:.3f}"),
         line("folds", f"{comparison['n_folds']} ({comparison['splitter']}), the same for all"),
         line("best", f"{rows[0]['backbone']} {rows[0]['head']}; {ties if rows[1:] else 'the only one'}"),
     ]
+    if rows[1:]:
+        luck = f"about {comparison['luck_of_choice']:.3f} of its accuracy may be luck"
+        lines.append(line("chosen", f"among {len(rows):,} on these folds: {luck}; report --on new pictures shows it"))
+    return lines + [line("note", note) for note in comparison["notes"]]
+
+
+def _extraction_cost(row: Mapping[str, Any]) -> str:
+    if row["extraction_seconds"] is None:
+        return "cached"
+    return f"{row['extraction_seconds']:.1f} ({row['n_computed']:,} new)"
 
 
 def prediction_lines(prediction: Mapping[str, Any]) -> list[str]:

@@ -174,6 +174,11 @@ class StoredFile:
         if not same:
             raise DamagedStoreError(f"{self._path}: its HDF5 structure is damaged, which other programs read")
 
+    @property
+    def names(self) -> frozenset[str]:
+        """Names of the datasets."""
+        return frozenset(self._datasets)
+
     def shape(self, name: str) -> tuple[int, ...]:
         """Return the shape of a dataset."""
         try:

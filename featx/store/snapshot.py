@@ -21,7 +21,9 @@ from featx.table import FileState, Sample
 _FORMAT_NAME = "featx data set"
 _FORMAT_VERSION = 1
 _NOT_READ = bytes(32)
-_TEXTS = ("sample_id", "label", "group", "split", "status", "reason")
+_OF_SAMPLES = ("sample_id", "label", "group", "split")
+_OF_FILES = ("status", "reason", "camera", "day")
+_TEXTS = (*_OF_SAMPLES, *_OF_FILES)
 _NUMBERS = ("size", "mtime_ns", "width", "height")
 
 
@@ -75,8 +77,8 @@ def write_snapshot(
 def read_snapshot(cache: Path, dataset_id: str, decode: str) -> dict[str, FileState]:
     """Return what is known of the files of a data set, by sample_id.
 
-    A snapshot is a memo: where it is missing or unreadable nothing is known, and files are read again. So are
-    images that another decode version skipped.
+    A snapshot is a memo: where it is missing or unreadable, or made by a featx that did not look for cameras,
+    nothing is known, and files are read again. So are images that another decode version skipped.
     """
     try:
         return _read(StoredFile(cache / "datasets" / f"{dataset_id}.h5"), decode)
@@ -102,7 +104,7 @@ def summarize_snapshot(path: Path) -> SnapshotSummary:
         raise DamagedStoreError(f"{path} is no data-set snapshot")
     file.check_structure()
     n = math.prod(file.shape("sample_id"))
-    for name in _TEXTS:
+    for name in file.names.intersection(_TEXTS) | {"sample_id", "status"}:
         _read_texts(file, name, n)
     for name in _NUMBERS:
         file.mapped(name, "<i8", (n,))
@@ -124,7 +126,7 @@ def _write(path: Path, root: Path, decode: str, entries: Sequence[tuple[Sample, 
     states = [state for _, state in entries]
     with new_hdf5(path, attrs) as file:
         for name in _TEXTS:
-            source: Sequence[Sample | FileState] = states if name in ("status", "reason") else samples
+            source: Sequence[Sample | FileState] = states if name in _OF_FILES else samples
             file.add(name, text_column([getattr(one, name) for one in source]))
         for name in _NUMBERS:
             file.add(name, np.array([getattr(state, name) for state in states], np.int64))
@@ -133,12 +135,12 @@ def _write(path: Path, root: Path, decode: str, entries: Sequence[tuple[Sample, 
 
 
 def _read(file: StoredFile, decode: str) -> dict[str, FileState]:
-    if not _is_snapshot(file):
+    if not _is_snapshot(file) or not file.names.issuperset(_OF_FILES):
         return {}
     same_decode = file.attrs.get("decode") == decode
     n = math.prod(file.shape("sample_id"))
     sizes, times, widths, heights = (file.mapped(name, "<i8", (n,)).tolist() for name in _NUMBERS)
-    ids, statuses, reasons = (_read_texts(file, name, n) for name in ("sample_id", "status", "reason"))
+    ids, statuses, reasons, cameras, days = (_read_texts(file, name, n) for name in ("sample_id", *_OF_FILES))
     hashes = [row.tobytes() for row in file.mapped("content_hash", "u1", (n, 32))]
     return {
         sample_id: FileState(
@@ -149,6 +151,8 @@ def _read(file: StoredFile, decode: str) -> dict[str, FileState]:
             sys.intern(reasons[i]),
             widths[i],
             heights[i],
+            sys.intern(cameras[i]),
+            sys.intern(days[i]),
         )
         for i, sample_id in enumerate(ids)
         if same_decode or statuses[i] != "skipped"

@@ -1,0 +1,26 @@
+"""The difference of two heads on the same folds."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from featx.evaluate.cross_validation import CrossValidated
+from featx.evaluate.intervals import difference_of_shares, difference_over_folds, steadied
+from featx.evaluation import Interval
+
+
+def paired_difference(
+    one: CrossValidated, other: CrossValidated, y: NDArray[np.int64], groups: NDArray[np.int64]
+) -> Interval:
+    """Return the mean difference in accuracy over the folds, with an interval steadied as that of an accuracy is.
+
+    Parameters
+    ----------
+    one, other : CrossValidated
+        On the same folds; ``one`` minus ``other``.
+    y, groups : ndarray of shape (n_samples,), int64
+        Class and group numbers of the samples of both.
+    """
+    over_folds = difference_over_folds(one.summary.per_fold, other.summary.per_fold, 1 / (one.summary.n_folds - 1))
+    return steadied(over_folds, difference_of_shares(one.predicted == y, other.predicted == y, groups))
