@@ -29,7 +29,7 @@ from featx.evaluate import Parts, TrainingSet, quiet_single_threads, split_parts
 from featx.evaluate.folds import cut_folds
 from featx.extraction import extract
 from featx.fitting import fit
-from featx.heads import HEAD_NAMES, make_head, scores_of
+from featx.heads import HEAD_NAMES, for_many, make_head, scores_of
 from featx.runtime import Runtime
 from featx.scaling import CommonScaler
 
@@ -84,19 +84,17 @@ def _large(folder: Path, heads: list[str], runtime: Runtime) -> list[dict[str, A
     for name, scaler in _BASELINES.items() if ours else ():
         baseline = Pipeline([("scale", scaler), ("head", LogisticRegression())])
         clock, processor, search = _timed(lambda one=baseline: _searched(one, "logreg", parts.train, runtime))
-        row = {"name": name, "params": search.best_params_, "accuracy": _accuracy(search, parts)}
-        rows.append(row | {"seconds": clock, "processor": processor})
-        print_row(
-            name, _chosen(search.best_params_), f"{row['accuracy']:.4f}", clock, processor, processor / ours["processor"]
-        )
+        chosen, accuracy, ratio = search.best_params_, _accuracy(search, parts), processor / ours["processor"]
+        rows.append({"name": name, "params": chosen, "accuracy": accuracy, "seconds": clock, "processor": processor})
+        print_row(name, _chosen(chosen), f"{accuracy:.4f}", clock, processor, ratio)
     return rows
 
 
 def _tuned(name: str, train: TrainingSet, runtime: Runtime) -> tuple[Any, str]:
-    head = make_head(name)
+    head, plan = for_many(make_head(name), len(train.y))
     with quiet_single_threads():
         tuned = tune_and_fit(head, train.X, train.y, train.groups, train.classes, 0, runtime.n_workers)
-    return tuned, ""
+    return tuned, plan
 
 
 def _searched(estimator: BaseEstimator, name: str, train: TrainingSet, runtime: Runtime) -> GridSearchCV:

@@ -31,7 +31,7 @@ from featx.evaluation import Evaluation, LearningCurve, Reliability
 from featx.extraction import featurize
 from featx.fitting.measuring import Measurer, find_conflicts
 from featx.fitting.rejecting import learn_rejector
-from featx.heads import DEFAULT_HEAD, Head, make_head, scores_of
+from featx.heads import DEFAULT_HEAD, Head, for_many, make_head, scores_of
 from featx.images import probe_files
 from featx.runtime import Runtime
 from featx.sources import read_groups, unnamed_note
@@ -104,12 +104,14 @@ def fit(
     grouping = group_samples(features, named)
     parts = split_parts(features, grouping.numbers)
     train = parts.train
+    made, plan = for_many(made, len(train.y))
     measurer = Measurer(made, parts, cv, repeats, seed, runtime)
     crossed, reason = measurer.honest()
     with quiet_single_threads():
-        tuned = tune_and_fit(made, train.X, train.y, train.groups, train.classes, seed)
+        tuned = tune_and_fit(made, train.X, train.y, train.groups, train.classes, seed, runtime.n_workers)
     unnamed = unnamed_note(features.samples, group_by, named)
-    notes = [*grouping.notes(), *([unnamed] if unnamed else []), *_notes(made, tuned, crossed, cv)]
+    said = [text for text in (unnamed, plan) if text]
+    notes = [*grouping.notes(), *said, *_notes(made, tuned, crossed, cv)]
     for note in notes:
         runtime.notice(note)
     samples = [features.samples[i] for i in parts.at]

@@ -97,13 +97,17 @@ _HEADS: dict[str, Callable[[int], Head]] = {
     # Not LinearSVC: on some thousand pictures and C above 0.1 it is 10 to 200 times slower, and no better.
     "svm": lambda seed: Head(
         "svm",
-        _scaled(SVC(kernel="linear", max_iter=_SVC_ITERATIONS)),
+        _scaled(SVC(kernel="linear", max_iter=_SVC_ITERATIONS, random_state=seed)),
         {"head__C": _C},
         balance="class_weight",
         search="kernel",
     ),
     "svm-rbf": lambda seed: Head(
-        "svm-rbf", _scaled(SVC(max_iter=_SVC_ITERATIONS)), {"head__C": _C}, balance="class_weight", search="kernel"
+        "svm-rbf",
+        _scaled(SVC(max_iter=_SVC_ITERATIONS, random_state=seed)),
+        {"head__C": _C},
+        balance="class_weight",
+        search="kernel",
     ),
     "mlp": lambda seed: Head(
         "mlp",
