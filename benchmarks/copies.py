@@ -69,7 +69,8 @@ def main() -> None:
     parser.add_argument("--many", action="store_true")
     arguments = parser.parse_args()
     if arguments.many:
-        return sweep(arguments.folders)
+        sweep(arguments.folders)
+        return
     print_head("set", "pictures", "true pairs", "found", "precision", "recall", *KINDS)
     results = []
     for folder in arguments.folders:

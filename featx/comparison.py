@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from featx.duplicates import group_samples
 from featx.errors import DatasetError, EvaluationError
-from featx.evaluate import CrossValidated, TooFewGroups, cross_validate, paired_difference, split_parts
-from featx.evaluation import Interval
+from featx.evaluate import CrossValidated, Tally, TooFewGroups, cross_validate, paired_difference, split_parts
+from featx.evaluation import CrossValidation, Interval
 from featx.extraction import extract
 from featx.heads import Head, make_head
 from featx.runtime import Runtime
@@ -192,6 +192,7 @@ class _Measured(NamedTuple):
     crossed: CrossValidated
     y: NDArray[np.int64]
     groups: NDArray[np.int64]
+    tally: Tally
 
 
 def _measured(
@@ -203,10 +204,11 @@ def _measured(
     runtime: Runtime,
 ) -> _Measured:
     started = time.monotonic()
+    tally = Tally()
     train = split_parts(table, groups).train
     try:
         crossed = cross_validate(
-            head, train, *folds, runtime.n_workers, lambda done, n: runtime.progress("compare", done, n)
+            head, train, *folds, runtime.n_workers, lambda done, n: runtime.progress("compare", done, n), tally
         )
     except TooFewGroups as error:
         raise EvaluationError(f"no honest folds to compare on: {error}") from None
@@ -225,7 +227,7 @@ def _measured(
         extraction_seconds=table.extraction.seconds if table.extraction.n_computed else None,
         seconds=time.monotonic() - started,
     )
-    return _Measured(row, crossed, train.y, train.groups)
+    return _Measured(row, crossed, train.y, train.groups, tally)
 
 
 def _ranked(found: Sequence[_Measured], notes: Sequence[str]) -> Comparison:
@@ -245,10 +247,20 @@ def _ranked(found: Sequence[_Measured], notes: Sequence[str]) -> Comparison:
         n_folds=summary.n_folds,
         baseline=float(np.bincount(best.y).max() / len(best.y)),
         luck_of_choice=_luck_of_choice([one.row.per_fold for one in found]),
-        notes=tuple(notes),
+        notes=(*notes, *_untested_notes(summary), *_convergence_notes(found)),
     )
 
 
 def _luck_of_choice(per_fold: Sequence[tuple[float, ...]]) -> float:
     scores = np.array(per_fold)
     return float((scores.max(axis=0) - scores[0]).mean())
+
+
+def _untested_notes(summary: CrossValidation) -> list[str]:
+    if not summary.untested:
+        return []
+    return [f"learnt but not tested, as all pictures of such a class are one group: {', '.join(summary.untested)}"]
+
+
+def _convergence_notes(found: Sequence[_Measured]) -> list[str]:
+    return [f"{one.row.backbone} {one.row.head}: {note}" for one in found for note in one.tally.notes()]

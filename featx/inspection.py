@@ -13,7 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featx.dataset import Found, scan
-from featx.duplicates import agree_in_detail, find_takes, group_pairs, near_copies
+from featx.duplicates import (
+    MOST_COMPARED,
+    agree_in_detail,
+    find_takes,
+    group_pairs,
+    near_copies,
+    without_too_alike,
+)
 from featx.errors import DatasetError
 from featx.extraction import read_pictures, stop_if_too_dark
 from featx.runtime import Runtime
@@ -49,6 +56,10 @@ class Inspection:
         Those groups of either kind whose pictures have different labels.
     across_splits : tuple of tuple of str
         Those whose pictures lie in different splits.
+    too_alike : tuple of str
+        Classes with so many seeming near-copies that none of them is listed.
+    was_compared : bool
+        False where there are too many pictures to look for near-copies.
     classes : dict of str to int
         Usable pictures of each class.
     tiny : tuple of str
@@ -71,6 +82,8 @@ class Inspection:
     takes: tuple[tuple[str, ...], ...]
     conflicts: tuple[tuple[str, ...], ...]
     across_splits: tuple[tuple[str, ...], ...]
+    too_alike: tuple[str, ...]
+    was_compared: bool
     classes: dict[str, int]
     tiny: tuple[str, ...]
     dark: str | None
@@ -85,6 +98,8 @@ class Inspection:
             "unreadable": [{"path": one.path, "reason": one.reason} for one in self.unreadable],
             "ignored": list(self.ignored),
             **{name: [list(group) for group in getattr(self, name)] for name in groups},
+            "too_alike": list(self.too_alike),
+            "was_compared": self.was_compared,
             "classes": dict(self.classes),
             "tiny": list(self.tiny),
             "dark": self.dark,
@@ -144,6 +159,8 @@ def inspect(
         takes=_paths(samples, takes),
         conflicts=_paths(samples, _mixed(samples, every, lambda sample: sample.label)),
         across_splits=_paths(samples, _mixed(samples, every, lambda sample: sample.split)),
+        too_alike=looks.too_alike,
+        was_compared=looks.was_compared,
         classes=dict(sorted(classes.items())),
         tiny=tuple(sorted(label for label, count in classes.items() if count < FEW)),
         dark=_why_dark(dataset.pictures, runtime) if white is None else None,
@@ -164,6 +181,8 @@ class _Looks:
         self.samples: list[Sample] = []
         self.unreadable: list[Skipped] = []
         self.notes: Counter[str] = Counter()
+        self.too_alike: tuple[str, ...] = ()
+        self.was_compared = True
 
     def take(self, pictures: Sequence[Found]) -> None:
         """Read all pictures; copies of one content are decoded once, whichever comes first."""
@@ -196,11 +215,18 @@ class _Looks:
         same = [(first[row], i) for i, row in enumerate(rows)]
         signatures = np.stack(self._signatures)
         takes = find_takes([sample.sample_id for sample in self.samples], signatures[rows])
-        take_of = {rows[i]: number for number, take in enumerate(takes) for i in take}
-        alike = near_copies(signatures, agree_in_detail(np.stack(self._details)))
+        take_of = {i: number for number, take in enumerate(takes) for i in take}
+        alike = [(first[one], first[other]) for one, other in self._near(signatures)]
+        alike, too_alike = without_too_alike([sample.label for sample in self.samples], alike, takes)
+        self.too_alike = tuple(too_alike)
         apart = [(one, other) for one, other in alike if take_of.get(one, -1) != take_of.get(other, -2)]
-        near = group_pairs(len(rows), [*same, *((first[one], first[other]) for one, other in apart)])
+        near = group_pairs(len(rows), [*same, *apart])
         return group_pairs(len(rows), same), [group for group in near if len({rows[i] for i in group}) > 1], takes
+
+    def _near(self, signatures: NDArray[np.uint8]) -> list[tuple[int, int]]:
+        """Return pairs of contents, as fit would, but by larger thumbnails instead of features."""
+        self.was_compared = len(signatures) <= MOST_COMPARED
+        return near_copies(signatures, agree_in_detail(np.stack(self._details))) if self.was_compared else []
 
 
 def _mixed(

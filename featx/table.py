@@ -185,6 +185,8 @@ class FeatureTable:
         What was computed, cached, skipped and ignored.
     graph : ndarray of shape (n_bytes,), uint8, or None
         The quantized graph of an int8 recipe.
+    root : str
+        Where the pictures lie; empty if they are of no one data set.
     """
 
     name: str
@@ -196,6 +198,7 @@ class FeatureTable:
     probes: NDArray[np.float32] = field(repr=False)
     extraction: Extraction
     graph: NDArray[np.uint8] | None = field(default=None, repr=False)
+    root: str = ""
 
     def __len__(self) -> int:
         return len(self.samples)

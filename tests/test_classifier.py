@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import save_picture
 from sklearn.base import BaseEstimator, ClassifierMixin
 
 from featx.classifier import Classifier
@@ -248,3 +249,18 @@ def test_predict_on_paths_and_what_it_was_fitted_on(fake, table, pictures, tmp_p
     assert set(plain["predictions"][0]["probabilities"]) == {"blue", "red"}
     with pytest.raises(ClassifierError, match="given no way to read pictures; load it with featx.load"):
         Classifier.load(tmp_path / "m.featx").predict(pictures)
+
+
+def test_rejected_pictures_have_no_label(fake, pictures):
+    table = extract(pictures, "quadrants", runtime=fake.runtime)
+    model = fit(table, "knn", runtime=fake.runtime)
+    for i in range(3):
+        save_picture(pictures.parent / "new" / f"{i}.png", (30, 220, 30), seed=i)
+    save_picture(pictures.parent / "new" / "red.png", (200, 50, 40), seed=9)
+    found = model.predict(pictures.parent / "new", reject_rate=0.1, runtime=fake.runtime)
+    assert found.rejected.tolist() == [True, True, True, False]
+    assert found.labels == ("", "", "", "red")
+    assert [one["status"] for one in found.to_dict()["predictions"]] == ["rejected"] * 3 + ["ok"]
+    assert not model.predict(table).rejected.any()
+    with pytest.raises(ClassifierError, match="--reject-rate 2: needed is a share between 0 and 1"):
+        model.predict(table, reject_rate=2)

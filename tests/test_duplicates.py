@@ -236,7 +236,7 @@ def test_a_class_too_alike_is_told_and_not_merged(fake, scenes, monkeypatch):
 
 
 def test_too_many_pictures_to_compare_are_told(fake, scenes, monkeypatch):
-    monkeypatch.setattr("featx.duplicates.grouping._MOST_COMPARED", 39)
+    monkeypatch.setattr("featx.duplicates.grouping.MOST_COMPARED", 39)
     assert not grouped(fake, scenes)[0].was_compared
 
 

@@ -12,6 +12,7 @@ from featx.evaluate import (
     TooFewGroups,
     TrainingSet,
     accuracy_as_fitted,
+    cross_fitted,
     cross_validate,
     effective_number,
     find_temperature,
@@ -374,5 +375,62 @@ def test_a_learning_curve_takes_whole_groups_and_leaves_out_parts_without_a_clas
     assert len(curve.points) == 5
     rare = TrainingSet(data.X, np.array([2, 2] + [0, 1] * 29), np.arange(60), data.classes)
     pairs = (np.arange(60), np.arange(10)), (np.arange(60), np.arange(10, 20))
-    curve = learning_curve(head, {}, rare, Folds("x", pairs), np.zeros((60, 3)), 0)
+    curve = learning_curve(head, {}, rare, Folds("x", pairs), np.zeros((20, 3)), 0)
     assert len(curve.points) == 5
+
+
+@pytest.mark.parametrize(("signal", "answer"), [(0.4, "yes"), (3.0, "no")])
+def test_would_more_pictures_help(signal, answer):
+    data = training_set(600, 3, 40, signal=signal)
+    head = make_head("logreg", {"C": 0.01})
+    folds = cut_folds(data.y, data.groups, data.classes, 3, 0)
+    curve = learning_curve(head, {}, data, folds, out_of_fold_scores(head, {}, data, folds), 0)
+    outlook = curve.outlook
+    assert (outlook.answer, outlook.n) == (answer, 600)
+    assert str(outlook).startswith(f"{answer}: 1,200 instead of 600 may give {outlook.at_twice.mean:.3f}")
+    assert ("to halve the errors takes about" in str(outlook)) == (answer == "yes")
+    twice = accuracy_as_fitted(head, {}, training_set(1200, 3, 40, signal=signal), 3, 0)
+    assert abs(outlook.at_twice.mean - twice.mean) < 0.03
+    for _, accuracy in curve.points:
+        assert accuracy.low < accuracy.mean  # never of no width
+
+
+def test_points_that_cannot_be_fitted_are_told():
+    data = training_set(40, 2)
+    head = make_head("knn", {"n_neighbors": 15})
+    folds = cut_folds(data.y, data.groups, data.classes, 4, 0)
+    curve = learning_curve(head, {}, data, folds, out_of_fold_scores(head, {}, data, folds), 0)
+    assert [n for n, _ in curve.left_out] == [4, 6, 12]
+    assert "n_neighbors" in curve.left_out[0][1]
+    assert [n for n, _ in curve.points] == [20, 30]
+    assert curve.outlook is None
+
+
+def test_rare_classes_neither_remove_the_number_nor_the_folds():
+    y = np.concatenate([np.arange(60) % 3, [3], [4, 4]])
+    with quiet_single_threads():
+        folds = cut_folds(y, np.arange(63), tuple("abcde"), 5, 0)
+    assert (len(folds.pairs), folds.untested) == (5, ("d",))
+    assert folds.tested.tolist() == [*range(60), 61, 62]
+    assert all(set(y[train]) == {0, 1, 2, 3, 4} for train, _ in folds.pairs)
+    groups = np.arange(63)
+    groups[60] = groups[7]  # a copy of the lone picture of class d has another label: it is not tested either
+    with quiet_single_threads():
+        folds = cut_folds(y, groups, tuple("abcde"), 5, 0)
+    assert 7 not in folds.tested
+    assert 60 not in folds.tested
+    X = np.eye(5)[y] + np.random.default_rng(0).normal(0, 0.1, (63, 5))
+    summary = cross_validate(
+        make_head("centroid"), TrainingSet(X.astype(np.float32), y, np.arange(63), tuple("abcde")), 5, 1, 0
+    ).summary
+    assert (summary.accuracy.mean, summary.untested, sum(map(sum, summary.confusion))) == (1.0, ("d",), 62)
+
+
+def test_reliability_is_measured_at_the_temperature_of_the_other_folds():
+    rng = np.random.default_rng(0)
+    scores, y, fold = rng.normal(0, 3, (60, 3)), rng.integers(0, 3, 60), np.arange(60) % 3
+    found = cross_fitted(scores, y, fold)
+    at = find_temperature(scores[fold != 1], y[fold != 1])
+    np.testing.assert_allclose(np.exp(found[fold == 1]), softmax(scores[fold == 1] / at))
+    inside = measure_reliability(softmax(scores / find_temperature(scores, y)), y).brier
+    assert measure_reliability(np.exp(found), y).brier >= inside - 0.01

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import shutil
+from datetime import UTC, datetime
 
 import numpy as np
 import pytest
 from conftest import make_classes, save_picture
 from PIL import Image
 from sklearn.ensemble import RandomForestClassifier
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GridSearchCV
+from sklearn.multiclass import OneVsRestClassifier
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.svm import SVC
 from test_inspection import scene
@@ -43,6 +47,19 @@ def test_the_evaluation_says_what_was_done(fake, table):
     assert set(found.params) == {"C"}
     assert found.naive_accuracy == found.cv.accuracy
     assert (found.val, found.test) == (None, None)
+
+
+def test_how_it_was_made_is_told(fake, pictures):
+    (pictures / "red" / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\n")
+    table = extract(pictures, "quadrants", runtime=fake.runtime)
+    model = fit(table, "centroid", cv=3, seed=7, runtime=fake.runtime)
+    made = dict(model.evaluation.made)
+    made_on = datetime.fromisoformat(made.pop("date"))
+    assert abs((datetime.now(UTC) - made_on).total_seconds()) < 600
+    assert made == {
+        "data": str(pictures.resolve()), "n_skipped": 1, "seed": 7, "cv": 3, "repeats": 1, "class_weight": None
+    }  # fmt: skip
+    assert {"openvino", "simplejpeg", "scipy"} <= set(model.versions)
 
 
 def test_repeats(fake, table):
@@ -196,21 +213,77 @@ def test_classes_of_one_take_have_no_honest_number_but_that_of_their_test_part(f
     assert found.test.n == 18
 
 
-def test_a_class_of_one_picture_has_no_honest_number(fake, pictures):
+def test_a_class_of_one_picture_is_learnt_and_not_tested(fake, pictures):
     save_picture(pictures / "green" / "only.png", GREEN)
     model = fit(extract(pictures, "quadrants", runtime=fake.runtime), runtime=fake.runtime)
     found = model.evaluation
-    assert (found.cv, found.naive_accuracy) == (None, None)
+    assert (found.n_images, found.cv.n_folds, found.cv.untested) == (25, 5, ("green",))
+    assert (found.cv.accuracy.mean, found.cv.balanced_accuracy.mean) == (1.0, 1.0)
+    assert found.cv.confusion == ((12, 0, 0), (0, 0, 0), (0, 0, 12))
+    assert found.notes == ("learnt but not tested, as all pictures of such a class are one group: green",)
+    assert len(model.out_of_fold.sample_ids) == 24
+    assert "green/only.png" not in model.out_of_fold.sample_ids
+    assert found.calibrated_on == "out of fold"
+    assert len(model.rejector.novelties) == 24
+    assert set(model.predict(pictures / "green", runtime=fake.runtime).classes) == {"blue", "green", "red"}
+    assert type(found).from_dict(found.to_dict()).to_dict() == found.to_dict()
+
+
+def test_a_class_that_is_not_rare_and_has_one_picture_has_no_honest_number(fake, tmp_path):
+    folder = make_classes(tmp_path / "few", {"red": RED, "blue": BLUE}, 3)
+    save_picture(folder / "green" / "only.png", GREEN)
+    model = fit(extract(folder, "quadrants", runtime=fake.runtime), runtime=fake.runtime)
+    found = model.evaluation
+    assert (found.cv, found.naive_accuracy, model.out_of_fold, model.rejector) == (None, None, None, None)
     assert found.cv_reason == "class 'green' has one picture: it cannot be both learnt and tested"
-    assert found.to_dict()["cv"] is None
-    assert found.notes[0] == "too few groups to tune logreg; it has the middle of its grid, C=1.0"
-    assert model.out_of_fold is None
-    assert model.predict(pictures / "green", runtime=fake.runtime).labels == ("green",)
+    assert found.notes == (
+        "too few groups to tune logreg; it has the middle of its grid, C=1.0",
+        "no cross-validation and no val part: probabilities are not calibrated, and nothing can be rejected",
+    )
+
+
+def test_without_cross_validation_the_val_part_calibrates(fake, tmp_path):
+    root = tmp_path / "set"
+    rng = np.random.default_rng(0)
+    for split, n in (("train", 8), ("val", 40)):
+        for i in range(2 * n):
+            grey = int(np.clip(rng.normal(110 + 40 * (i % 2), 25), 0, 255))
+            save_picture(root / split / "ab"[i % 2] / f"{split}{i}.png", (grey, grey, grey), seed=i + n)
+    lines = [f"{p.relative_to(root).as_posix()},{p.parent.name},{p.parent.parent.name}" for p in root.rglob("*.png")]
+    by_group = [f"{line},{line.split(',')[1] if line.endswith('train') else line.split(',')[0]}" for line in lines]
+    (root / "list.csv").write_text("\n".join(["path,label,split,group", *by_group]))
+    model = fit(extract(root / "list.csv", "quadrants", runtime=fake.runtime), "svm", runtime=fake.runtime)
+    found = model.evaluation
+    assert found.cv is None  # each class is one group
+    assert found.calibrated_on == "val"
+    assert "no cross-validation: probabilities are calibrated on the val part" in found.notes
+    assert model.temperature != 1.0
+    assert len(model.rejector.novelties) == 80
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        OneVsRestClassifier(LogisticRegression(max_iter=1)),
+        GridSearchCV(LogisticRegression(max_iter=1), {"C": [1.0]}, cv=2),
+    ],
+)
+def test_fits_inside_other_estimators_that_do_not_converge_are_counted(fake, table, head):
+    found = fit(table, head, cv=2, runtime=fake.runtime).evaluation
+    assert found.fits["cross-validation"] == {"n": 2, "n_not_converged": 2}
+    assert found.fits["the final head"] == {"n": 1, "n_not_converged": 1}
+    assert any("2 of 2 in cross-validation" in note for note in found.notes)
 
 
 def test_fits_that_do_not_converge_are_said(fake, table):
-    found = fit(table, params={"max_iter": 1}, runtime=fake.runtime).evaluation
-    assert found.notes == ("6 of 6 fits did not converge; --param max_iter=N allows more iterations",)
+    found = fit(table, params={"max_iter": 1, "C": [1.0, 10.0]}, cv=3, runtime=fake.runtime).evaluation
+    # tuning: two values on three inner folds, in three folds and once more for the final head
+    assert found.notes == (
+        "43 of 43 fits did not converge (3 of 3 in calibration, 3 of 3 in cross-validation, "
+        "12 of 12 in learning curve, 1 of 1 in the final head, 24 of 24 in tuning); "
+        "--param max_iter=N allows more iterations",
+    )
+    assert fit(table, params={"C": 1.0}, cv=3, runtime=fake.runtime).evaluation.notes == ()
 
 
 def test_pictures_without_label_are_left_out(fake, pictures):

@@ -56,6 +56,24 @@ def test_copies_near_copies_and_conflicts(scenes):
     assert set(found.conflicts) == {copies, ("a/wrong.png", "b/01.png")}
 
 
+def test_a_class_too_alike_is_told_as_by_fit(scenes, monkeypatch):
+    monkeypatch.setattr("featx.inspection.near_copies", lambda *given: [(i, i + 1) for i in range(6)] + [(20, 21)])
+    found = inspect(scenes)
+    assert found.too_alike == ("a",)
+    assert found.near_duplicates == (("b/17.png", "b/19.png"),)
+    assert "too alike  a: near-copies cannot be told there; only the same bytes are" in inspection_lines(
+        found.to_dict()
+    )
+
+
+def test_too_many_pictures_to_compare_are_told(scenes, monkeypatch):
+    monkeypatch.setattr("featx.inspection.MOST_COMPARED", 23)
+    found = inspect(scenes)
+    assert (found.was_compared, found.near_duplicates) == (False, ())
+    said = "note       more than 200,000 pictures: near-copies were not looked for"
+    assert said in inspection_lines(found.to_dict())
+
+
 def test_takes_are_told_and_are_no_near_copies(scenes):
     still = np.asarray(scene(scenes / "still.png", 99)).astype(int)
     for number in range(12):

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 
 import pytest
 from conftest import make_classes, save_picture
+from PIL import Image
+from test_inspection import scene
 from typer.testing import CliRunner
 
 from featx.cli.app import app
@@ -137,9 +140,31 @@ def test_on_other_labelled_pictures(fake, pictures, tmp_path):
     assert [one["path"].rpartition("/")[2] for one in on["skipped"]] == ["torn.png"]
     lines = str(found).splitlines()
     at = next(i for i, text in enumerate(lines) if text.startswith("on "))
-    assert lines[at].endswith("12 pictures   without 1 that it was fitted on (with them 0.923)")
+    assert on["baseline"] == {"accuracy": 0.5, "class": "blue"}
+    assert (on["n_seen"], on["n_near"], on["notes"]) == (1, 0, [])
+    assert lines[at].endswith('always "blue": 0.500   12 pictures   without 1 that it was fitted on (with them 0.923)')
     assert lines[at + 1].strip() == "recall blue 0.83, red 1.00"
     assert lines[0] == f"model      {tmp_path / 'm.featx'}"
+
+
+def test_near_copies_of_training_pictures_are_not_new(fake, tmp_path):
+    for number in range(24):
+        scene(tmp_path / "set" / "ab"[number % 2] / f"{chr(97 + number)}.png", number)
+    fit(extract(tmp_path / "set", "quadrants", runtime=fake.runtime), runtime=fake.runtime).save(tmp_path / "m.featx")
+    for number in range(24, 30):
+        scene(tmp_path / "new" / "ab"[number % 2] / f"{chr(97 + number - 24)}.png", number)
+    for name in ("a", "c", "e"):
+        with Image.open(tmp_path / "set" / "a" / f"{name}.png") as image:
+            image.resize((70, 70)).save(tmp_path / "new" / "a" / f"near-{name}.jpg", quality=80)
+    shutil.copy(tmp_path / "set" / "b" / "b.png", tmp_path / "new" / "b" / "same.png")
+    model = load(tmp_path / "m.featx")
+    on = report(model, on=tmp_path / "new", runtime=fake.runtime).to_dict()["on"]
+    assert (on["n"], on["n_seen"], on["n_near"], on["n_as_given"], on["notes"]) == (6, 1, 3, 10, [])
+    elsewhere = replace(fake.runtime, cache=tmp_path / "other-cache")
+    on = report(model, on=tmp_path / "new", runtime=elsewhere).to_dict()["on"]
+    assert (on["n"], on["n_near"]) == (9, 0)
+    said = "23 training pictures are not in the cache: their near-copies were not looked for"
+    assert on["notes"] == [said]  # but for the one that lies among the new ones too
 
 
 def test_on_pictures_that_say_nothing(fake, pictures, tmp_path):

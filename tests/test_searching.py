@@ -10,7 +10,7 @@ from sklearn.svm import SVC
 from test_evaluate import training_set
 
 from featx.errors import HeadError
-from featx.evaluate import cross_validate, quiet_single_threads, tune_and_fit, tuning
+from featx.evaluate import Tally, cross_validate, quiet_single_threads, tune_and_fit, tuning
 from featx.evaluate.folds import cut_folds
 from featx.evaluate.searching import Split, rotated, shares_work, try_candidates
 from featx.evaluate.tuning import fit_head
@@ -132,20 +132,24 @@ def test_on_many_samples_the_first_fall_ends_the_search(monkeypatch):
     data = training_set(300, 3, 20, signal=0.3)
     head = make_head("logreg")
     with quiet_single_threads():
-        every = tune_and_fit(head, data.X, data.y, data.groups, data.classes, 0)
+        tallies = Tally(), Tally()
+        every = tune_and_fit(head, data.X, data.y, data.groups, data.classes, 0, tallies[0])
         monkeypatch.setattr(tuning, "_MOST_FOR_ALL", 299)
-        ended = tune_and_fit(head, data.X, data.y, data.groups, data.classes, 0)
-    assert every.n_tries == 27
-    assert ended.n_tries < 27
+        ended = tune_and_fit(head, data.X, data.y, data.groups, data.classes, 0, tallies[1])
+    n_tries = [tally.to_dict()["tuning"]["n"] for tally in tallies]
+    assert n_tries[0] == 27
+    assert n_tries[1] < 27
     assert ended.params == every.params
 
 
 def test_fits_of_the_search_that_do_not_converge_are_counted():
     data = training_set(90, 3)
+    tally, head = Tally(), make_head("logreg", {"max_iter": 2})
     with quiet_single_threads():
-        tuned = tune_and_fit(make_head("logreg", {"max_iter": 2}), data.X, data.y, data.groups, data.classes, 0)
-    assert (tuned.n_tries, tuned.converged) == (27, False)
-    assert tuned.n_loose_tries == 21  # the path starts where two iterations are enough
+        tuned = tune_and_fit(head, data.X, data.y, data.groups, data.classes, 0, tally, "end")
+    assert not tuned.converged
+    # The path starts where two iterations are enough.
+    assert tally.to_dict() == {"end": {"n": 1, "n_not_converged": 1}, "tuning": {"n": 27, "n_not_converged": 21}}
 
 
 def test_what_a_search_refuses_is_said():
@@ -160,7 +164,8 @@ def test_results_do_not_depend_on_the_number_of_workers(name):
     data = training_set(120, 3, 300, signal=0.3)
     with quiet_single_threads():
         tuned = [
-            tune_and_fit(make_head(name), data.X, data.y, data.groups, data.classes, 0, workers) for workers in (1, 3)
+            tune_and_fit(make_head(name), data.X, data.y, data.groups, data.classes, 0, n_workers=workers)
+            for workers in (1, 3)
         ]
     assert tuned[0].params == tuned[1].params
     np.testing.assert_array_equal(*(scores_of(one.estimator, data.X, 3) for one in tuned))

@@ -152,34 +152,50 @@ class Classifier:
         asked = np.ascontiguousarray(content_hashes).view("V32").ravel()
         return np.isin(asked, known)
 
-    def predict(self, pictures: FeatureTable | str | Path | Sequence[str | Path], **options: Any) -> Predictions:
+    def predict(
+        self,
+        pictures: FeatureTable | str | Path | Sequence[str | Path],
+        *,
+        reject_rate: float | None = None,
+        **options: Any,
+    ) -> Predictions:
         """Predict pictures, all in memory; see :func:`featx.predict` for any number of them.
 
         Parameters
         ----------
         pictures : FeatureTable, path or sequence of paths
             A table of features, or files and folders.
+        reject_rate : float, optional
+            Mark pictures as rejected that are less like the training pictures than all but this share of these; their
+            label is empty.
         **options
-            ``weights`` and ``runtime``, as in :func:`featx.predict`.
+            ``weights``, ``exact``, ``strict`` and ``runtime``, as in :func:`featx.predict`.
 
         Raises
         ------
         ClassifierError
-            The features are of another recipe, or are not reproduced here.
+            The features are of another recipe, or are not reproduced here; or this model cannot reject.
         FeatxError
             Pictures cannot be found or features not computed.
         """
+        if reject_rate is not None:
+            self.check_reject_rate(reject_rate)
         table = pictures if isinstance(pictures, FeatureTable) else self.features_of(pictures, **options)
         self.check(table)
-        probabilities = self.probabilities(table.X)
+        X = table.X
+        probabilities = self.probabilities(X)
         best = probabilities.argmax(axis=1)
+        rejected = np.zeros(len(X), np.bool_)
+        if reject_rate is not None:
+            rejected = self.rejected(X, probabilities, reject_rate)
         return Predictions(
             classes=self.classes_,
             paths=tuple(sample.sample_id for sample in table.samples),
-            labels=tuple(self.classes_[label] for label in best),
+            labels=tuple("" if out else self.classes_[label] for label, out in zip(best, rejected, strict=True)),
             confidence=probabilities[np.arange(len(best)), best],
             probabilities=probabilities,
             seen=self.seen(table.content_hashes),
+            rejected=rejected,
             skipped=table.extraction.skipped,
         )
 

@@ -43,13 +43,15 @@ class Predictions:
     paths : tuple of str
         The usable pictures.
     labels : tuple of str
-        The most probable class of each.
+        The most probable class of each; empty if it is rejected.
     confidence : ndarray of shape (n,), float64
-        Its probability.
+        Probability of the most probable class.
     probabilities : ndarray of shape (n, n_classes), float64
         One column for each class.
     seen : ndarray of shape (n,), bool
         Whether the model was fitted on a picture of this content.
+    rejected : ndarray of shape (n,), bool
+        Whether it is none of the classes; none is, unless rejection was asked for.
     skipped : tuple of Skipped
         Pictures that could not be used, and why.
     """
@@ -60,6 +62,7 @@ class Predictions:
     confidence: NDArray[np.float64]
     probabilities: NDArray[np.float64]
     seen: NDArray[np.bool_]
+    rejected: NDArray[np.bool_]
     skipped: tuple[Skipped, ...]
 
     def __len__(self) -> int:
@@ -67,17 +70,19 @@ class Predictions:
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values: one entry for each picture, and the skipped ones."""
-        columns = zip(self.paths, self.labels, self.confidence, self.seen, self.probabilities, strict=True)
+        known = zip(self.seen, self.rejected, strict=True)
+        columns = zip(self.paths, self.labels, self.confidence, known, self.probabilities, strict=True)
         return {
             "predictions": [
                 {
                     "path": path,
                     "label": label,
                     "confidence": float(confidence),
+                    "status": "rejected" if rejected else "ok",
                     "seen": bool(seen),
                     "probabilities": dict(zip(self.classes, map(float, row), strict=True)),
                 }
-                for path, label, confidence, seen, row in columns
+                for path, label, confidence, (seen, rejected), row in columns
             ],
             "skipped": [{"path": s.path, "reason": s.reason} for s in self.skipped],
         }

@@ -17,7 +17,8 @@ from featx.table import FeatureTable
 
 _LARGEST_SHARE = 0.2
 _FEWEST_TOO_ALIKE = 5
-_MOST_COMPARED = 200_000
+MOST_COMPARED = 200_000
+"""Pictures of which each is compared with each other; more would take hours."""
 
 
 @dataclass(frozen=True)
@@ -109,11 +110,11 @@ def group_samples(table: FeatureTable, named: Sequence[str | None] | None = None
         first.sort()
         every = np.arange(len(table))
         takes = find_takes(table.sample_ids.tolist(), table.read_signatures(every))
-        was_compared = len(first) <= _MOST_COMPARED
+        was_compared = len(first) <= MOST_COMPARED
         if was_compared:
             pairs = near_copies(table.read_signatures(first), agree_in_features(table.read(first)))
             near = [(int(first[one]), int(first[other])) for one, other in pairs]
-        near, too_alike = _without_too_alike(table.y.tolist(), near, takes)
+        near, too_alike = without_too_alike(table.y.tolist(), near, takes)
     for take in takes:
         for one, other in itertools.pairwise(take):
             ties.tie(one, other)
@@ -149,10 +150,27 @@ def join_groups(groups: NDArray[np.int64], named: Sequence[str | None]) -> NDArr
     return ties.numbers()
 
 
-def _without_too_alike(
+def without_too_alike(
     labels: Sequence[str | None], near: list[tuple[int, int]], takes: Sequence[Sequence[int]]
 ) -> tuple[list[tuple[int, int]], list[str]]:
-    """Leave out groups that swallow a class; frames of takes are grouped already and do not count."""
+    """Leave out groups that swallow a class; frames of takes are grouped already and do not count.
+
+    Parameters
+    ----------
+    labels : sequence of (str or None)
+        Class of each sample.
+    near : list of (int, int)
+        Positions of seeming near-copies.
+    takes : sequence of sequence of int
+        Positions of the frames of each take.
+
+    Returns
+    -------
+    list of (int, int)
+        The pairs that stay.
+    list of str
+        Classes whose pictures are too alike to tell copies apart.
+    """
     sizes = Counter(labels)
     framed = {i for take in takes for i in take}
     dropped: set[int] = set()

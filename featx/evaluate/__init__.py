@@ -1,6 +1,7 @@
 """Leak-free evaluation: folds, tuning inside them, intervals, calibration."""
 
-from featx.evaluate.calibration import find_temperature
+from featx.evaluate.calibration import cross_fitted, find_temperature
+from featx.evaluate.convergence import Tally
 from featx.evaluate.cross_validation import (
     CrossValidated,
     TrainingSet,
@@ -21,10 +22,12 @@ from featx.evaluate.tuning import Tuned, tune_and_fit
 __all__ = [
     "CrossValidated",
     "Parts",
+    "Tally",
     "TooFewGroups",
     "TrainingSet",
     "Tuned",
     "accuracy_as_fitted",
+    "cross_fitted",
     "cross_validate",
     "effective_number",
     "find_temperature",

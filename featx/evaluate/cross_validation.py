@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 from joblib import Parallel, delayed
 from numpy.typing import NDArray
-from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 from threadpoolctl import threadpool_limits
 
+from featx.evaluate.convergence import Tally, collected_warnings
 from featx.evaluate.folds import Folds, cut_folds
 from featx.evaluate.intervals import corrected_resampled, effective_number, mean_of_shares, steadied, wilson
 from featx.evaluate.tuning import Tuned, fit_head, tune_and_fit
@@ -52,16 +52,19 @@ class CrossValidated:
     summary : CrossValidation
     folds : Folds
         Those of the first repeat.
-    fold : ndarray of shape (n_samples,), int64
-        The fold in which each sample was tested.
-    predicted : ndarray of shape (n_samples,), int64
-        The class that each sample was taken for when it was tested.
+    tested : ndarray of shape (n_tested,), int64
+        Positions of the samples that were tested: all but those of rare classes of one group.
+    fold : ndarray of shape (n_tested,), int64
+        The fold in which each of them was tested.
+    predicted : ndarray of shape (n_tested,), int64
+        The class that each was taken for.
     n_not_converged : int
         Outer fits that reached their limit of iterations.
     """
 
     summary: CrossValidation
     folds: Folds
+    tested: NDArray[np.int64]
     fold: NDArray[np.int64]
     predicted: NDArray[np.int64]
     n_not_converged: int
@@ -75,6 +78,7 @@ def cross_validate(
     seed: int,
     n_workers: int = 1,
     progress: Callable[[int, int], None] = lambda done, total: None,
+    tally: Tally | None = None,
 ) -> CrossValidated:
     """Tune and fit on the training part of every fold, score its test part.
 
@@ -89,6 +93,8 @@ def cross_validate(
         Folds at a time. Each computes on one thread, so that the bits do not depend on it.
     progress : callable
         Called with (folds done, folds in all).
+    tally : Tally, optional
+        Counts the fits.
 
     Raises
     ------
@@ -97,11 +103,11 @@ def cross_validate(
     HeadError
         The estimator refuses the data.
     """
-    cuts = [cut_folds(data.y, data.groups, data.classes, n_folds, seed + repeat) for repeat in range(repeats)]
-    pairs = [pair for cut in cuts for pair in cut.pairs]
     results: list[tuple[NDArray[np.float64], bool]] = []
     with quiet_single_threads():
-        jobs = (delayed(_score_fold)(head, data, train, test, seed) for train, test in pairs)
+        cuts = [cut_folds(data.y, data.groups, data.classes, n_folds, seed + repeat) for repeat in range(repeats)]
+        pairs = [pair for cut in cuts for pair in cut.pairs]
+        jobs = (delayed(_score_fold)(head, data, train, test, seed, tally) for train, test in pairs)
         for result in Parallel(n_workers, backend="threading", return_as="generator")(jobs):
             results.append(result)
             progress(len(results), len(pairs))
@@ -110,9 +116,15 @@ def cross_validate(
 
 
 def out_of_fold_scores(
-    head: Head, params: dict[str, Any], data: TrainingSet, folds: Folds, n_workers: int = 1
+    head: Head,
+    params: dict[str, Any],
+    data: TrainingSet,
+    folds: Folds,
+    n_workers: int = 1,
+    tally: Tally | None = None,
+    stage: str = "",
 ) -> NDArray[np.float64]:
-    """Return scores of each sample by a head of given parameters that had not seen it.
+    """Return scores of each sample that is tested by a head of given parameters that had not seen it.
 
     For calibration: all folds have the scale of the head that is fitted in the end, which nested folds, each with
     parameters of its own, have not. Not for accuracy: the parameters were chosen with these samples.
@@ -125,24 +137,34 @@ def out_of_fold_scores(
     data : TrainingSet
     folds : Folds
     n_workers : int
+    tally : Tally, optional
+        Counts the fits, as ``stage``.
+    stage : str
 
     Returns
     -------
-    ndarray of shape (n_samples, n_classes), float64
+    ndarray of shape (n_tested, n_classes), float64
+        In the order of ``folds.tested``.
     """
     scores = np.empty((len(data.y), len(data.classes)))
 
     def score(train: NDArray[np.int64], test: NDArray[np.int64]) -> None:
-        estimator = fit_head(head, params, data.X[train], data.y[train])
+        estimator = fit_head(head, params, data.X[train], data.y[train], tally, stage)
         scores[test] = scores_of(estimator, data.X[test], len(data.classes))
 
     with quiet_single_threads():
         Parallel(n_workers, backend="threading")(delayed(score)(train, test) for train, test in folds.pairs)
-    return scores
+    return scores[folds.tested]
 
 
 def accuracy_as_fitted(
-    head: Head, params: dict[str, Any], data: TrainingSet, n_folds: int, seed: int, n_workers: int = 1
+    head: Head,
+    params: dict[str, Any],
+    data: TrainingSet,
+    n_folds: int,
+    seed: int,
+    n_workers: int = 1,
+    tally: Tally | None = None,
 ) -> Interval:
     """Return the cross-validated accuracy of a head of given parameters, to compare other groups of the same samples.
 
@@ -155,32 +177,45 @@ def accuracy_as_fitted(
     n_folds : int
     seed : int
     n_workers : int
+    tally : Tally, optional
+        Counts the fits.
 
     Raises
     ------
     TooFewGroups
         A class cannot be on both sides of a split.
     """
-    folds = cut_folds(data.y, data.groups, data.classes, n_folds, seed)
-    predicted = out_of_fold_scores(head, params, data, folds, n_workers).argmax(axis=1)
-    per_fold = [float((predicted[test] == data.y[test]).mean()) for _, test in folds.pairs]
-    return steadied(corrected_resampled(per_fold, 1 / (len(folds.pairs) - 1)), _pooled_accuracy(data, predicted))
+    with quiet_single_threads():
+        folds = cut_folds(data.y, data.groups, data.classes, n_folds, seed)
+    scores = out_of_fold_scores(head, params, data, folds, n_workers, tally, "comparison of groups")
+    hit = np.zeros(len(data.y), np.bool_)
+    hit[folds.tested] = scores.argmax(axis=1) == data.y[folds.tested]
+    per_fold = [float(hit[test].mean()) for _, test in folds.pairs]
+    pooled = _pooled_accuracy(hit[folds.tested], data.groups[folds.tested])
+    return steadied(corrected_resampled(per_fold, 1 / (len(folds.pairs) - 1)), pooled)
 
 
 @contextlib.contextmanager
 def quiet_single_threads() -> Iterator[None]:
-    """Run numerical libraries on one thread, with convergence warnings put aside: convergence is asked of the fit."""
-    with threadpool_limits(1), warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)
+    """Run numerical libraries on one thread, with convergence warnings counted instead of shown."""
+    with threadpool_limits(1), collected_warnings():
         # NearestCentroid says so of every feature that is always zero in a class; it handles them.
         warnings.filterwarnings("ignore", "self.within_class_std_dev_ has at least 1 zero", UserWarning)
+        # A rare class may have fewer members than there are folds.
+        warnings.filterwarnings("ignore", "The least populated class in y", UserWarning)
         yield
 
 
 def _score_fold(
-    head: Head, data: TrainingSet, train: NDArray[np.int64], test: NDArray[np.int64], seed: int
+    head: Head,
+    data: TrainingSet,
+    train: NDArray[np.int64],
+    test: NDArray[np.int64],
+    seed: int,
+    tally: Tally | None,
 ) -> tuple[NDArray[np.float64], bool]:
-    tuned: Tuned = tune_and_fit(head, data.X[train], data.y[train], data.groups[train], data.classes, seed)
+    part = data.X[train], data.y[train], data.groups[train]
+    tuned: Tuned = tune_and_fit(head, *part, data.classes, seed, tally, "cross-validation")
     return scores_of(tuned.estimator, data.X[test], len(data.classes)), tuned.converged
 
 
@@ -195,7 +230,8 @@ def _summary(
     fold = np.empty(len(data.y), np.int64)
     for number, (test, (test_scores, _)) in enumerate(zip(tests[:n_folds], results[:n_folds], strict=True)):
         scores[test], fold[test] = test_scores, number
-    predicted = scores.argmax(axis=1)
+    tested = cuts[0].tested
+    y, groups, predicted = data.y[tested], data.groups[tested], scores[tested].argmax(axis=1)
     hits = [s.argmax(axis=1) == data.y[test] for test, (s, _) in zip(tests, results, strict=True)]
     per_fold = [float(hit.mean()) for hit in hits]
     balanced = [_mean_recall(data.y[test], hit) for test, hit in zip(tests, hits, strict=True)]
@@ -204,27 +240,30 @@ def _summary(
         splitter=cuts[0].splitter,
         n_folds=n_folds,
         repeats=len(cuts),
-        accuracy=steadied(corrected_resampled(per_fold, test_to_train), _pooled_accuracy(data, predicted)),
-        balanced_accuracy=steadied(corrected_resampled(balanced, test_to_train), _pooled_recall(data, predicted)),
+        accuracy=steadied(corrected_resampled(per_fold, test_to_train), _pooled_accuracy(predicted == y, groups)),
+        balanced_accuracy=steadied(
+            corrected_resampled(balanced, test_to_train), _pooled_recall(predicted == y, y, groups)
+        ),
         per_fold=tuple(per_fold),
-        per_class=score_classes(data.y, predicted, data.classes),
-        confusion=tuple(tuple(row) for row in confusion_matrix(data.y, predicted).tolist()),
+        per_class=score_classes(y, predicted, data.classes),
+        confusion=tuple(tuple(row) for row in confusion_matrix(y, predicted, labels=range(len(data.classes))).tolist()),
+        untested=cuts[0].untested,
     )
-    return CrossValidated(summary, cuts[0], fold, predicted, sum(not converged for _, converged in results))
+    n_loose = sum(not converged for _, converged in results)
+    return CrossValidated(summary, cuts[0], tested, fold[tested], predicted, n_loose)
 
 
 def _mean_recall(y: NDArray[np.int64], hit: NDArray[np.bool_]) -> float:
     return float(np.mean([hit[y == label].mean() for label in np.unique(y)]))
 
 
-def _pooled_accuracy(data: TrainingSet, predicted: NDArray[np.int64]) -> Interval:
-    return wilson(float((predicted == data.y).mean()), effective_number(data.groups))
+def _pooled_accuracy(hit: NDArray[np.bool_], groups: NDArray[np.int64]) -> Interval:
+    return wilson(float(hit.mean()), effective_number(groups))
 
 
-def _pooled_recall(data: TrainingSet, predicted: NDArray[np.int64]) -> Interval:
-    members = [data.y == label for label in range(len(data.classes))]
-    recalls = [float((predicted[m] == data.y[m]).mean()) for m in members]
-    return mean_of_shares(recalls, [effective_number(data.groups[m]) for m in members])
+def _pooled_recall(hit: NDArray[np.bool_], y: NDArray[np.int64], groups: NDArray[np.int64]) -> Interval:
+    members = [y == label for label in np.unique(y)]
+    return mean_of_shares([float(hit[m].mean()) for m in members], [effective_number(groups[m]) for m in members])
 
 
 def score_classes(

@@ -1,4 +1,4 @@
-"""Cut samples into folds that are stratified, keep groups together and leave no class out."""
+"""Cut samples into folds that are stratified, keep groups together and leave no class out of a training part."""
 
 from __future__ import annotations
 
@@ -10,6 +10,9 @@ from numpy.typing import NDArray
 from sklearn.model_selection import GroupKFold, StratifiedGroupKFold, StratifiedKFold
 
 _TRIES = 20
+_RARE_SHARE = 0.1
+"""Classes with too few groups count as rare if they hold no more than this share of all samples together: they are no
+reason to have no number, or but two folds."""
 
 
 @dataclass(frozen=True)
@@ -22,10 +25,18 @@ class Folds:
         The scikit-learn class that made it.
     pairs : tuple of (train, test)
         Positions of each fold's training and test samples, int64.
+    untested : tuple of str
+        Rare classes of one group each, always learnt and never tested.
     """
 
     splitter: str
     pairs: tuple[tuple[NDArray[np.int64], NDArray[np.int64]], ...]
+    untested: tuple[str, ...] = ()
+
+    @property
+    def tested(self) -> NDArray[np.int64]:
+        """Return the positions of all test parts, in order; all positions, unless a class is untested."""
+        return np.sort(np.concatenate([test for _, test in self.pairs]))
 
 
 class TooFewGroups(Exception):  # noqa: N818
@@ -51,33 +62,45 @@ def cut_folds(
     classes : sequence of str
         For messages.
     n_folds : int
-        Wanted number; fewer where a class has fewer groups.
+        Wanted number; fewer where a class that is not rare has fewer groups.
     seed : int
 
     Raises
     ------
     TooFewGroups
-        A class has one group, or no division leaves every class on both sides.
+        A class that is not rare has one group, or no division leaves every class in every training part.
     """
     counts = count_groups(y, groups, len(classes))
-    fewest = int(np.argmin(counts))
-    if counts[fewest] < 2:
+    untested = [label for label, count in enumerate(counts) if count < 2]
+    if untested and not (_are_rare(y, untested) and len(classes) - len(untested) > 1):
+        fewest = int(np.argmin(counts))
         n_pictures = int((y == fewest).sum())
         what = "one picture" if n_pictures == 1 else f"{n_pictures:,} pictures that are all one group"
         raise TooFewGroups(f"class {classes[fewest]!r} has {what}: it cannot be both learnt and tested")
-    for n in range(min(n_folds, counts[fewest]), 1, -1):
+    always = np.isin(groups, groups[np.isin(y, untested)])
+    at = np.flatnonzero(~always)
+    few = [label for label, count in enumerate(counts) if 2 <= count < n_folds]
+    most = n_folds if _are_rare(y, few) else min(counts[label] for label in few)
+    for n in range(min(most, len(np.unique(groups[at]))), 1, -1):
         # StratifiedGroupKFold may leave a class out of a training part without a word; then groups at random may do.
         for kind in (StratifiedGroupKFold, GroupKFold):
             for attempt in range(_TRIES):
-                folds = _cut(y, groups, n, seed + 1000 * attempt, kind)
-                if all(len(np.unique(y[train])) == len(classes) and len(test) for train, test in folds.pairs):
-                    return folds
+                splitter, pairs = _cut(y[at], groups[at], n, seed + 1000 * attempt, kind)
+                tests = [at[test] for _, test in pairs]
+                trains = [np.setdiff1d(np.arange(len(y)), test) for test in tests]
+                if all(len(np.unique(y[train])) == len(classes) for train in trains) and all(map(len, tests)):
+                    names = tuple(classes[label] for label in untested)
+                    return Folds(splitter, tuple(zip(trains, tests, strict=True)), names)
     raise TooFewGroups("the groups mix the classes so that no division leaves every class in training")
 
 
-def _cut(y: NDArray[np.int64], groups: NDArray[np.int64], n: int, seed: int, kind: type) -> Folds:
+def _are_rare(y: NDArray[np.int64], labels: Sequence[int]) -> bool:
+    return bool(np.isin(y, labels).mean() <= _RARE_SHARE)
+
+
+def _cut(
+    y: NDArray[np.int64], groups: NDArray[np.int64], n: int, seed: int, kind: type
+) -> tuple[str, list[tuple[NDArray[np.int64], NDArray[np.int64]]]]:
     if len(np.unique(groups)) == len(groups):
-        splits = StratifiedKFold(n, shuffle=True, random_state=seed).split(y, y)
-        return Folds("StratifiedKFold", tuple(splits))
-    splits = kind(n, shuffle=True, random_state=seed).split(y, y, groups)
-    return Folds(kind.__name__, tuple(splits))
+        return "StratifiedKFold", list(StratifiedKFold(n, shuffle=True, random_state=seed).split(y, y))
+    return kind.__name__, list(kind(n, shuffle=True, random_state=seed).split(y, y, groups))

@@ -2,22 +2,36 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from joblib import Parallel, delayed
 from numpy.typing import NDArray
 
+from featx.errors import HeadError
+from featx.evaluate.convergence import Tally
 from featx.evaluate.cross_validation import TrainingSet, quiet_single_threads
 from featx.evaluate.folds import Folds
-from featx.evaluate.intervals import corrected_resampled
+from featx.evaluate.intervals import corrected_resampled, effective_number, steadied, wilson
 from featx.evaluate.tuning import fit_head
-from featx.evaluation import LearningCurve
+from featx.evaluation import Interval, LearningCurve, Outlook
 from featx.heads import Head, scores_of
 
 _SHARES = (0.1, 0.2, 0.4, 0.7)
 _FEWEST_A_CLASS = 2
 _POINTS_OF_TREND = 3
+_RESAMPLES = 400
+_WORTHWHILE = 0.01
+_FLATTEST = -0.1
+"""Slope of the trend beyond which halving the errors takes more than a thousand times the pictures."""
+
+
+class _Point(NamedTuple):
+    """What learning from a share of one training part gave: which test samples were right, or why there is nothing."""
+
+    n: int
+    hit: NDArray[np.bool_] | None
+    reason: str = ""
 
 
 def learning_curve(
@@ -28,11 +42,13 @@ def learning_curve(
     out_of_fold: NDArray[np.float64],
     seed: int,
     n_workers: int = 1,
+    tally: Tally | None = None,
 ) -> LearningCurve:
     """Fit on growing parts of every fold's training part, score the same test parts.
 
     Whole groups are taken, of each class about the same share. What twice as many pictures might give is read from
-    the trend of the last three points: the error as a power of their number (Hestness et al. 2017).
+    the trend of the last three points: the error as a power of their number (Hestness et al. 2017); its interval from
+    resampling the groups of the test parts.
 
     Parameters
     ----------
@@ -41,37 +57,57 @@ def learning_curve(
         Chosen on all samples.
     data : TrainingSet
     folds : Folds
-    out_of_fold : ndarray of shape (n_samples, n_classes), float64
+    out_of_fold : ndarray of shape (n_tested, n_classes), float64
         Scores where all of a training part is learnt from: the last point.
     seed : int
     n_workers : int
+    tally : Tally, optional
+        Counts the fits.
     """
-    n_classes = len(data.classes)
+    n_classes, tested = len(data.classes), folds.tested
 
-    def score(share: float, train: NDArray[np.int64], test: NDArray[np.int64]) -> tuple[int, float]:
+    def score(share: float, train: NDArray[np.int64], test: NDArray[np.int64]) -> _Point:
         part = train[_part(data.y[train], data.groups[train], share, seed)]
-        if np.bincount(data.y[part], minlength=n_classes).min() < _FEWEST_A_CLASS:
-            return len(part), np.nan
+        present = np.bincount(data.y[part], minlength=n_classes)[data.y[tested]]
+        if present.min() < _FEWEST_A_CLASS:
+            return _Point(len(part), None, f"a class has fewer than {_FEWEST_A_CLASS} pictures there")
         try:
-            estimator = fit_head(head, params, data.X[part], data.y[part])
+            estimator = fit_head(head, params, data.X[part], data.y[part], tally, "learning curve")
             hit = scores_of(estimator, data.X[test], n_classes).argmax(axis=1) == data.y[test]
-        except ValueError:  # more neighbours asked for than there are samples: no point of the curve
-            return len(part), np.nan
-        return len(part), float(hit.mean())
+        except (HeadError, ValueError) as error:  # as where more neighbours are asked for than there are samples
+            return _Point(len(part), None, str(error))
+        return _Point(len(part), hit)
 
     jobs = [(share, *pair) for share in _SHARES for pair in folds.pairs]
     with quiet_single_threads():
         scored = Parallel(n_workers, backend="threading")(delayed(score)(*job) for job in jobs)
-    whole = out_of_fold.argmax(axis=1) == data.y
-    scored += [(len(train), float(whole[test].mean())) for train, test in folds.pairs]
-    n_folds = len(folds.pairs)
-    points = []
+    whole = np.zeros(len(data.y), np.bool_)
+    whole[tested] = out_of_fold.argmax(axis=1) == data.y[tested]
+    scored += [_Point(len(train), whole[test]) for train, test in folds.pairs]
+    return _curve(scored, data, folds, seed)
+
+
+def _curve(scored: list[_Point], data: TrainingSet, folds: Folds, seed: int) -> LearningCurve:
+    tested, n_folds = folds.tested, len(folds.pairs)
+    points: list[tuple[int, Interval]] = []
+    hits: list[NDArray[np.bool_]] = []
+    left_out: list[tuple[int, str]] = []
     for start in range(0, len(scored), n_folds):
-        sizes, accuracies = zip(*scored[start : start + n_folds], strict=True)
-        if not np.isnan(accuracies).any():
-            n = round(float(np.mean(sizes)))
-            points.append((n, corrected_resampled(accuracies, len(data.y) / n_folds / n)))
-    return LearningCurve(tuple(points), _at_twice([n for n, _ in points], [a.mean for _, a in points], len(data.y)))
+        some = scored[start : start + n_folds]
+        n = round(float(np.mean([point.n for point in some])))
+        reasons = [point.reason for point in some if point.hit is None]
+        if reasons:
+            left_out.append((n, reasons[0]))
+            continue
+        hit = np.zeros(len(data.y), np.bool_)
+        for (_, test), point in zip(folds.pairs, some, strict=True):
+            hit[test] = point.hit
+        hits.append(hit[tested])
+        per_fold = [float(hit[test].mean()) for _, test in folds.pairs]
+        pooled = wilson(float(hit[tested].mean()), effective_number(data.groups[tested]))
+        points.append((n, steadied(corrected_resampled(per_fold, len(tested) / n_folds / n), pooled)))
+    outlook = _outlook([n for n, _ in points], hits, data.groups[tested], len(data.y), seed)
+    return LearningCurve(tuple(points), outlook, tuple(left_out))
 
 
 def _part(y: NDArray[np.int64], groups: NDArray[np.int64], share: float, seed: int) -> NDArray[np.int64]:
@@ -80,17 +116,35 @@ def _part(y: NDArray[np.int64], groups: NDArray[np.int64], share: float, seed: i
     taken = np.zeros(len(y), np.bool_)
     for label in np.unique(y):
         members = y == label
-        wanted = max(_FEWEST_A_CLASS, round(share * int(members.sum())))
+        wanted = min(max(_FEWEST_A_CLASS, round(share * int(members.sum()))), int(members.sum()))
         taken |= members & (order <= np.sort(order[members])[wanted - 1])
     return np.flatnonzero(np.isin(groups, groups[taken]))
 
 
-def _at_twice(sizes: list[int], accuracies: list[float], n: int) -> float | None:
-    """Return the accuracy to expect of a head that learns from 2 n pictures; None where there is no trend."""
+def _outlook(
+    sizes: list[int], hits: list[NDArray[np.bool_]], groups: NDArray[np.int64], n: int, seed: int
+) -> Outlook | None:
+    """Return what to expect of more pictures than ``n``; None where there is no trend to read."""
     if len(sizes) < _POINTS_OF_TREND:
         return None
     last = slice(-_POINTS_OF_TREND, None)
-    errors = np.maximum(1 - np.array(accuracies[last]), 0.5 / n)
-    slope, offset = np.polyfit(np.log(sizes[last]), np.log(errors), 1)
-    expected = 1 - float(np.exp(offset + min(slope, 0.0) * np.log(2 * n)))
-    return max(accuracies[-1], expected) if slope < 0 else accuracies[-1]
+    members = np.unique(groups, return_inverse=True)[1]
+    sums = np.stack([np.bincount(members, ~hit) for hit in hits[last]], axis=1)
+    counts = np.bincount(members)
+    n_groups = len(counts)
+    weights = np.random.default_rng(seed).multinomial(n_groups, np.full(n_groups, 1 / n_groups), _RESAMPLES)
+    weights = np.concatenate([np.ones((1, n_groups)), weights])  # first the samples themselves
+    errors = np.maximum(weights @ sums / (weights @ counts)[:, None], 0.5 / n)
+    slopes, offsets = np.polyfit(np.log(sizes[last]), np.log(errors).T, 1)
+    # That more pictures would harm is no outlook: a trend upwards is chance.
+    gains = np.exp(offsets + slopes * np.log(n)) - np.exp(offsets + slopes * np.log(2 * n))
+    now = 1 - float(errors[0, -1])
+    low, high = np.quantile(gains[1:], [0.025, 0.975])
+    slope, gain = float(slopes[0]), max(float(gains[0]), 0.0)
+    return Outlook(
+        n=n,
+        now=now,
+        at_twice=Interval(*(float(np.clip(now + g, 0, 1)) for g in (gain, max(min(low, gain), 0.0), max(high, gain)))),
+        to_halve=round(n * 2 ** (-1 / slope)) - n if slope < _FLATTEST else None,
+        answer="yes" if low > 0 and gain >= _WORTHWHILE else "no" if high < _WORTHWHILE else "unclear",
+    )

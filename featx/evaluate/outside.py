@@ -15,10 +15,11 @@ def measure_outside(
     y: NDArray[np.int64],
     predicted: NDArray[np.int64],
     seen: NDArray[np.bool_],
+    near: NDArray[np.bool_],
     groups: NDArray[np.int64],
     classes: tuple[str, ...],
 ) -> Outside:
-    """Compare predictions with labels; pictures that were used to fit count only in the accuracy as given.
+    """Compare predictions with labels; pictures used to fit, and near-copies, count only in the accuracy as given.
 
     Parameters
     ----------
@@ -26,16 +27,23 @@ def measure_outside(
         Class numbers.
     seen : ndarray of shape (n_samples,), bool
         Whether the head was fitted on a picture of this content.
+    near : ndarray of shape (n_samples,), bool
+        Whether it was fitted on a near-copy.
     groups : ndarray of shape (n_samples,), int64
         Pictures of one group stand or fall together in the interval.
     classes : tuple of str
     """
-    hit, new = predicted == y, ~seen
+    hit, new = predicted == y, ~seen & ~near
+    counts = np.bincount(y[new], minlength=len(classes))
     return Outside(
         accuracy=wilson(float(hit[new].mean()), effective_number(groups[new])) if new.any() else None,
         n=int(new.sum()),
         as_given=float(hit.mean()),
         n_as_given=len(hit),
+        n_seen=int(seen.sum()),
+        n_near=int((near & ~seen).sum()),
+        baseline=float(counts.max() / counts.sum()) if new.any() else None,
+        baseline_class=classes[int(counts.argmax())] if new.any() else "",
         per_class=score_classes(y[new], predicted[new], classes),
         confusion=tuple(
             tuple(row) for row in confusion_matrix(y[new], predicted[new], labels=range(len(classes))).tolist()

@@ -22,5 +22,7 @@ def paired_difference(
     y, groups : ndarray of shape (n_samples,), int64
         Class and group numbers of the samples of both.
     """
+    tested = one.tested
+    y, groups = y[tested], groups[tested]
     over_folds = difference_over_folds(one.summary.per_fold, other.summary.per_fold, 1 / (one.summary.n_folds - 1))
     return steadied(over_folds, difference_of_shares(one.predicted == y, other.predicted == y, groups))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,7 @@ from sklearn.preprocessing import LabelBinarizer
 from sklearn.utils.class_weight import compute_sample_weight
 
 from featx.errors import HeadError
+from featx.evaluate.convergence import watched
 from featx.heads import Head, converged, scores_of
 
 _PREFIX = "head__"
@@ -68,8 +69,8 @@ class Tried:
 class _Parts:
     """A split behind all steps of a pipeline but the last, which were fitted on its training samples."""
 
-    X_train: NDArray[Any]
-    X_test: NDArray[Any]
+    X_train: Any
+    X_test: Any
     y_train: NDArray[np.int64]
     n_classes: int
 
@@ -164,9 +165,7 @@ def _each(head: Head, candidates: Sequence[Params], parts: _Parts) -> Iterator[T
     if head.sample_weight is not None:
         weights["sample_weight"] = compute_sample_weight(head.sample_weight, parts.y_train)
     for params in candidates:
-        with refusals(head, params):
-            fitted = _last(head, params).fit(parts.X_train, parts.y_train, **weights)
-            yield _tried(fitted, parts.X_test, parts)
+        yield _fit_and_score(_last(head), head, params, parts, **weights)
 
 
 def _path(head: Head, candidates: Sequence[Params], parts: _Parts) -> Iterator[Tried]:
@@ -174,10 +173,9 @@ def _path(head: Head, candidates: Sequence[Params], parts: _Parts) -> Iterator[T
     estimator = clone(head.estimator[-1]).set_params(warm_start=True)
     if len(X_train) > _MOST_TO_THE_LAST:
         estimator.set_params(tol=_LOOSER * estimator.tol)
+    turned = replace(parts, X_train=X_train, X_test=X_test)
     for params in candidates:
-        with refusals(head, params):
-            estimator.set_params(**_own(params)).fit(X_train, parts.y_train)
-            yield _tried(estimator, X_test, parts)
+        yield _fit_and_score(estimator, head, params, turned)
 
 
 def _kernel(head: Head, candidates: Sequence[Params], parts: _Parts) -> Iterator[Tried]:
@@ -190,10 +188,9 @@ def _kernel(head: Head, candidates: Sequence[Params], parts: _Parts) -> Iterator
 
     with refusals(head, candidates[0]):
         inside, across = kernel(parts.X_train), kernel(parts.X_test)
+    kernels = replace(parts, X_train=inside, X_test=across)
     for params in candidates:
-        with refusals(head, params):
-            fitted = _last(head, params).set_params(kernel="precomputed").fit(inside, parts.y_train)
-            yield _tried(fitted, across, parts)
+        yield _fit_and_score(_last(head).set_params(kernel="precomputed"), head, params, kernels)
 
 
 def _alphas(head: Head, candidates: Sequence[Params], parts: _Parts) -> Iterator[Tried]:
@@ -204,7 +201,7 @@ def _alphas(head: Head, candidates: Sequence[Params], parts: _Parts) -> Iterator
     # Every penalty of every target is solved by itself: with many targets that costs more than it spares.
     if 3 * more < (n_targets - 1) * fewer:
         X_train, X_test = rotated(parts.X_train, parts.X_test)
-        yield from _each(head, candidates, _Parts(X_train, X_test, parts.y_train, parts.n_classes))
+        yield from _each(head, candidates, replace(parts, X_train=X_train, X_test=X_test))
         return
     penalties = np.repeat([params["head__alpha"] for params in candidates], n_targets)
     weight = None if given.class_weight is None else compute_sample_weight(given.class_weight, parts.y_train)
@@ -220,13 +217,12 @@ def _alphas(head: Head, candidates: Sequence[Params], parts: _Parts) -> Iterator
 def _neighbours(head: Head, candidates: Sequence[Params], parts: _Parts) -> Iterator[Tried]:
     most = max(candidates, key=lambda params: int(params["head__n_neighbors"]))
     with refusals(head, most):
-        graph = _last(head, most).fit(parts.X_train, parts.y_train).kneighbors_graph(parts.X_test, mode="distance")
-    placeholder = eye_array(len(parts.y_train), format="csr")  # fit looks at the size of the graph alone
+        nearest = _last(head).set_params(**_own(most)).fit(parts.X_train, parts.y_train)
+        graph = nearest.kneighbors_graph(parts.X_test, mode="distance")
+    # Fitting looks at the size of a graph alone.
+    graphs = replace(parts, X_train=eye_array(len(parts.y_train), format="csr"), X_test=graph)
     for params in candidates:
-        with refusals(head, params):
-            near = _last(head, params).set_params(metric="precomputed")
-            near.fit(placeholder, parts.y_train)
-            yield _tried(near, graph, parts)
+        yield _fit_and_score(_last(head).set_params(metric="precomputed"), head, params, graphs)
 
 
 def _gamma(svc: BaseEstimator, X: NDArray[Any]) -> float:
@@ -235,12 +231,19 @@ def _gamma(svc: BaseEstimator, X: NDArray[Any]) -> float:
     return 1 / X.shape[1] if svc.gamma == "auto" else float(svc.gamma)
 
 
-def _tried(estimator: BaseEstimator, X: Any, parts: _Parts) -> Tried:
-    return Tried(scores_of(estimator, X, parts.n_classes), converged(estimator))
+def _fit_and_score(
+    estimator: BaseEstimator, head: Head, params: Params, parts: _Parts, **weights: NDArray[Any]
+) -> Tried:
+    with refusals(head, params):
+        estimator.set_params(**_own(params))
+        with watched() as warned:
+            estimator.fit(parts.X_train, parts.y_train, **weights)
+        scores = scores_of(estimator, parts.X_test, parts.n_classes)
+    return Tried(scores, converged(estimator) and not warned[0])
 
 
-def _last(head: Head, params: Params) -> BaseEstimator:
-    return clone(head.estimator[-1]).set_params(**_own(params))
+def _last(head: Head) -> BaseEstimator:
+    return clone(head.estimator[-1])
 
 
 def _own(params: Params) -> Params:

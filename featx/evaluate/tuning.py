@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from joblib import Parallel, delayed
@@ -14,6 +15,7 @@ from sklearn.metrics import balanced_accuracy_score
 from sklearn.pipeline import Pipeline
 from sklearn.utils.class_weight import compute_sample_weight
 
+from featx.evaluate.convergence import Tally, watched
 from featx.evaluate.folds import TooFewGroups, cut_folds
 from featx.evaluate.searching import Split, Tried, refusals, shares_work, try_candidates
 from featx.heads import Head, converged, scores_of
@@ -37,23 +39,12 @@ class Tuned:
         Whether its iterations ended before their limit.
     was_tuned : bool
         False where there was a grid but too little data to choose from it.
-    n_tries, n_loose_tries : int
-        Fits that the choice was made by, and those of them that reached their limit of iterations.
     """
 
     estimator: Any
     params: dict[str, Any]
     converged: bool
     was_tuned: bool
-    n_tries: int = 0
-    n_loose_tries: int = 0
-
-
-class _Choice(NamedTuple):
-    params: dict[str, Any]
-    was_tuned: bool
-    n_tries: int = 0
-    n_loose: int = 0
 
 
 def tune_and_fit(
@@ -63,6 +54,8 @@ def tune_and_fit(
     groups: NDArray[np.int64],
     classes: Sequence[str],
     seed: int,
+    tally: Tally | None = None,
+    stage: str = "",
     n_workers: int = 1,
 ) -> Tuned:
     """Choose the best candidate by inner folds of the given samples, then fit it on all of them.
@@ -79,6 +72,9 @@ def tune_and_fit(
         Class names.
     seed : int
         For the inner folds.
+    tally : Tally, optional
+        Counts the fits; those of the inner folds as ``tuning``, the last as ``stage``.
+    stage : str
     n_workers : int
         Inner folds at a time.
 
@@ -87,9 +83,13 @@ def tune_and_fit(
     HeadError
         The estimator refuses the data or a parameter.
     """
-    choice = _choose(head, X, y, groups, classes, seed, n_workers)
-    estimator = fit_head(head, choice.params, X, y)
-    return Tuned(estimator, choice.params, converged(estimator), choice.was_tuned, choice.n_tries, choice.n_loose)
+    tally = tally or Tally()
+    params, was_tuned = _choose(head, X, y, groups, classes, seed, tally, n_workers)
+    last = Tally()
+    estimator = fit_head(head, params, X, y, last)
+    has_converged = not last.notes()
+    tally.add(stage, has_converged)
+    return Tuned(estimator, params, has_converged, was_tuned)
 
 
 def _choose(
@@ -99,23 +99,24 @@ def _choose(
     groups: NDArray[np.int64],
     classes: Sequence[str],
     seed: int,
+    tally: Tally,
     n_workers: int,
-) -> _Choice:
+) -> tuple[dict[str, Any], bool]:
     try:
         folds = cut_folds(y, groups, classes, _ONE_SPLIT_PARTS if head.one_split else _INNER_FOLDS, seed)
     except TooFewGroups:
-        return _Choice(head.default(len(y)), not head.grid)
+        return head.default(len(y)), not head.grid
     pairs = folds.pairs[:1] if head.one_split else folds.pairs
     candidates = head.candidates(min(len(train) for train, _ in pairs))
     if len(candidates) == 1:
-        return _Choice(candidates[0], True)
+        return candidates[0], True
     splits = [Split(X, y, train, test, len(classes)) for train, test in pairs]
     stops = len(head.grid) == 1 and len(y) > _MOST_FOR_ALL
     results = _try_all(head, candidates, splits, stops, n_workers)
+    for _, has_converged in itertools.chain.from_iterable(results):
+        tally.add("tuning", has_converged)
     means = [np.mean([accuracy for accuracy, _ in result]) for result in results]
-    best = int(np.argmax(means))  # the first of equals: the most regularised
-    tries = [converged for result in results for _, converged in result]
-    return _Choice(candidates[best], True, len(tries), tries.count(False))
+    return candidates[int(np.argmax(means))], True  # the first of equals: the most regularised
 
 
 def _try_all(
@@ -149,16 +150,24 @@ def _tries(head: Head, candidates: Sequence[dict[str, Any]], split: Split) -> It
 
 def _try_apart(head: Head, candidates: Sequence[dict[str, Any]], split: Split) -> Iterator[Tried]:
     for params in candidates:
-        fitted = fit_head(head, params, split.X[split.train], split.y[split.train])
-        yield Tried(scores_of(fitted, split.X[split.test], split.n_classes), converged(fitted))
+        tally = Tally()
+        fitted = fit_head(head, params, split.X[split.train], split.y[split.train], tally)
+        yield Tried(scores_of(fitted, split.X[split.test], split.n_classes), not tally.notes())
 
 
 def _accuracy(head: Head, y: NDArray[np.int64], predicted: NDArray[np.int64]) -> float:
     return float(balanced_accuracy_score(y, predicted)) if head.weighs_classes else float((predicted == y).mean())
 
 
-def fit_head(head: Head, params: dict[str, Any], X: NDArray[np.float32], y: NDArray[np.int64]) -> Any:
-    """Fit a clone of a head's estimator with some parameters.
+def fit_head(
+    head: Head,
+    params: dict[str, Any],
+    X: NDArray[np.float32],
+    y: NDArray[np.int64],
+    tally: Tally | None = None,
+    stage: str = "",
+) -> Any:
+    """Fit a clone of a head's estimator with some parameters, and count the fit in a tally.
 
     Raises
     ------
@@ -168,7 +177,12 @@ def fit_head(head: Head, params: dict[str, Any], X: NDArray[np.float32], y: NDAr
     with refusals(head, params):
         estimator = clone(head.estimator).set_params(**params)
         X = X.astype(head.dtype, copy=False)
-        if head.sample_weight is None:
-            return estimator.fit(X, y)
-        name = "head__sample_weight" if isinstance(estimator, Pipeline) else "sample_weight"
-        return estimator.fit(X, y, **{name: compute_sample_weight(head.sample_weight, y)})
+        weights = {}
+        if head.sample_weight is not None:
+            name = "head__sample_weight" if isinstance(estimator, Pipeline) else "sample_weight"
+            weights[name] = compute_sample_weight(head.sample_weight, y)
+        with watched() as warned:
+            estimator.fit(X, y, **weights)
+    if tally is not None:
+        tally.add(stage, converged(estimator) and not warned[0])
+    return estimator

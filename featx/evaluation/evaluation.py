@@ -41,7 +41,13 @@ class Evaluation:
     baseline_class : str
     val, test : HeldOut or None
     notes : tuple of str
-        What a reader must know: folds reduced, fits that did not converge.
+        What a reader must know: pictures not grouped, classes not tested, fits that did not converge.
+    calibrated_on : {"out of fold", "val", "nothing"}
+        Which pictures the temperature of the probabilities was found on.
+    fits : dict
+        Fits, and those that did not converge, by what they were for.
+    made : dict
+        How it was made: date (UTC), data, pictures skipped, seed, folds and repeats asked for, class weights.
     seconds : float
         Wall time of tuning, cross-validation and fitting.
     """
@@ -63,6 +69,9 @@ class Evaluation:
     val: HeldOut | None
     test: HeldOut | None
     notes: tuple[str, ...]
+    calibrated_on: str
+    fits: dict[str, dict[str, int]]
+    made: dict[str, Any]
     seconds: float
 
     def to_dict(self) -> dict[str, Any]:
@@ -85,6 +94,9 @@ class Evaluation:
             "val": None if self.val is None else self.val.to_dict(),
             "test": None if self.test is None else self.test.to_dict(),
             "notes": list(self.notes),
+            "calibrated_on": self.calibrated_on,
+            "made": dict(self.made),
+            "fits": {stage: dict(counts) for stage, counts in self.fits.items()},
             "seconds": round(self.seconds, 3),
         }
 
@@ -110,6 +122,9 @@ class Evaluation:
             HeldOut.from_dict(values["val"]),
             HeldOut.from_dict(values["test"]),
             tuple(str(note) for note in values["notes"]),
+            str(values.get("calibrated_on", "out of fold" if cv is not None else "nothing")),
+            {str(stage): dict(counts) for stage, counts in values.get("fits", {}).items()},
+            dict(values.get("made", {})),
             float(values["seconds"]),
         )
 

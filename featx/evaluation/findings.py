@@ -88,6 +88,55 @@ class Reliability:
 
 
 @dataclass(frozen=True)
+class Outlook:
+    """Would more pictures help, and how many: what the trend of a learning curve says, if it holds.
+
+    Parameters
+    ----------
+    n : int
+        Pictures that there are.
+    now : float
+        Accuracy of heads that learnt from the training parts of the folds.
+    at_twice : Interval
+        Accuracy to expect with twice the pictures.
+    to_halve : int or None
+        Further pictures that it takes to halve the errors; None where the trend is too flat to say.
+    answer : {"yes", "no", "unclear"}
+        Whether twice the pictures give at least one hundredth more: yes if the gain is surely above 0 and expected to
+        be that much, no if it is surely less.
+    """
+
+    n: int
+    now: float
+    at_twice: Interval
+    to_halve: int | None
+    answer: str
+
+    def __str__(self) -> str:
+        twice = self.at_twice
+        expected = f"{twice.mean:.3f} ({twice.low:.3f} to {twice.high:.3f})"
+        if self.answer == "no":
+            return f"no: {2 * self.n:,} instead of {self.n:,} may give {expected}, {self.now:.3f} now"
+        is_sure = self.answer == "yes"
+        halved = f"; to halve the errors takes about {self.to_halve:,} more" if is_sure and self.to_halve else ""
+        answer = "yes" if is_sure else "not clear"
+        return f"{answer}: {2 * self.n:,} instead of {self.n:,} may give {expected}, {self.now:.3f} now{halved}"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the value of ``outlook`` in a learning curve."""
+        names = ("n", "now", "to_halve", "answer")
+        values = {name: getattr(self, name) for name in names}
+        return {**values, "at_twice": self.at_twice.to_dict(), "sentence": str(self)}
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Outlook:
+        """Read what :meth:`to_dict` gave."""
+        to_halve = None if values["to_halve"] is None else int(values["to_halve"])
+        at_twice = Interval.from_dict(values["at_twice"])
+        return cls(int(values["n"]), float(values["now"]), at_twice, to_halve, str(values["answer"]))
+
+
+@dataclass(frozen=True)
 class LearningCurve:
     """Accuracy by the number of pictures to learn from.
 
@@ -95,20 +144,34 @@ class LearningCurve:
     ----------
     points : tuple of (int, Interval)
         Pictures learnt from, and the accuracy of the head as fitted on the same test parts.
-    at_twice : float or None
-        Accuracy to expect with twice the pictures that there are, if the trend holds.
+    outlook : Outlook or None
+        None where there are too few points to see a trend.
+    left_out : tuple of (int, str)
+        Numbers of pictures that there is no point for, and why.
     """
 
     points: tuple[tuple[int, Interval], ...]
-    at_twice: float | None
+    outlook: Outlook | None
+    left_out: tuple[tuple[int, str], ...] = ()
+
+    @property
+    def at_twice(self) -> float | None:
+        """Accuracy to expect with twice the pictures that there are, if the trend holds."""
+        return None if self.outlook is None else self.outlook.at_twice.mean
 
     def to_dict(self) -> dict[str, Any]:
         """Return the value of ``learning_curve`` in ``featx fit --json``."""
-        points = [{"n": n, "accuracy": accuracy.to_dict()} for n, accuracy in self.points]
-        return {"points": points, "at_twice": self.at_twice}
+        return {
+            "points": [{"n": n, "accuracy": accuracy.to_dict()} for n, accuracy in self.points],
+            "at_twice": self.at_twice,
+            "outlook": None if self.outlook is None else self.outlook.to_dict(),
+            "left_out": [{"n": n, "reason": reason} for n, reason in self.left_out],
+        }
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> LearningCurve:
         """Read what :meth:`to_dict` gave."""
         points = tuple((int(one["n"]), Interval.from_dict(one["accuracy"])) for one in values["points"])
-        return cls(points, None if values["at_twice"] is None else float(values["at_twice"]))
+        outlook = values.get("outlook")
+        left_out = tuple((int(one["n"]), str(one["reason"])) for one in values.get("left_out", ()))
+        return cls(points, None if outlook is None else Outlook.from_dict(outlook), left_out)

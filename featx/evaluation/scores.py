@@ -69,6 +69,8 @@ class CrossValidation:
         From the first repeat.
     confusion : tuple of tuple of int
         Pictures of each class (rows) that were taken for each class (columns), first repeat.
+    untested : tuple of str
+        Classes that were learnt but not tested: they are rare, and all of their pictures are one group.
     """
 
     splitter: str
@@ -79,6 +81,7 @@ class CrossValidation:
     per_fold: tuple[float, ...]
     per_class: tuple[ClassScore, ...]
     confusion: tuple[tuple[int, ...], ...]
+    untested: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Return the value of ``cv`` in ``featx fit --json``."""
@@ -91,6 +94,7 @@ class CrossValidation:
             "per_fold": list(self.per_fold),
             "per_class": [one.to_dict() for one in self.per_class],
             "confusion": [list(row) for row in self.confusion],
+            "untested": list(self.untested),
         }
 
     @classmethod
@@ -108,6 +112,7 @@ class CrossValidation:
                 for c in values["per_class"]
             ),
             tuple(tuple(int(n) for n in row) for row in values["confusion"]),
+            tuple(str(name) for name in values.get("untested", ())),
         )
 
 
@@ -160,12 +165,17 @@ class Outside:
     Parameters
     ----------
     accuracy : Interval or None
-        Without the pictures that the head was fitted on; None if none is left.
+        Without the pictures that the head was fitted on and their near-copies; None if none is left.
     n : int
         Pictures it counts.
     as_given : float
         Accuracy on all of them.
     n_as_given : int
+    n_seen, n_near : int
+        Pictures that the head was fitted on; near-copies of such.
+    baseline : float or None
+        Accuracy, on the pictures that count, of always naming the class that most of them have.
+    baseline_class : str
     per_class : tuple of ClassScore
     confusion : tuple of tuple of int
         Pictures of each class (rows) that were taken for each class (columns).
@@ -175,6 +185,10 @@ class Outside:
     n: int
     as_given: float
     n_as_given: int
+    n_seen: int
+    n_near: int
+    baseline: float | None
+    baseline_class: str
     per_class: tuple[ClassScore, ...]
     confusion: tuple[tuple[int, ...], ...]
 
@@ -185,6 +199,9 @@ class Outside:
             "n": self.n,
             "as_given": self.as_given,
             "n_as_given": self.n_as_given,
+            "n_seen": self.n_seen,
+            "n_near": self.n_near,
+            "baseline": None if self.baseline is None else {"accuracy": self.baseline, "class": self.baseline_class},
             "per_class": [one.to_dict() for one in self.per_class],
             "confusion": [list(row) for row in self.confusion],
         }

@@ -34,7 +34,8 @@ def dataset_table(dataset: Dataset, filled: Filled, store: FeatureStore, title: 
     """Return the feature table of a data set."""
     samples = [found.sample for found in dataset.pictures]
     ignored = [entry.name for entry in dataset.ignored]
-    return table_of(dataset.name, samples, ignored, filled, store, title, started)
+    table = table_of(dataset.name, samples, ignored, filled, store, title, started)
+    return replace(table, root=str(dataset.root.resolve()))
 
 
 def table_of(

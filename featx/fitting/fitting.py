@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import Any, NamedTuple
 
@@ -17,8 +18,10 @@ from featx.errors import EvaluationError
 from featx.evaluate import (
     CrossValidated,
     Parts,
+    Tally,
     TrainingSet,
     Tuned,
+    cross_fitted,
     find_temperature,
     learning_curve,
     measure_reliability,
@@ -30,15 +33,18 @@ from featx.evaluate import (
 from featx.evaluation import Evaluation, LearningCurve, Reliability
 from featx.extraction import featurize
 from featx.fitting.measuring import Measurer, find_conflicts
-from featx.fitting.rejecting import learn_rejector
+from featx.fitting.rejecting import learn_rejector, learn_rejector_apart
 from featx.heads import DEFAULT_HEAD, Head, for_many, make_head, scores_of
 from featx.images import probe_files
 from featx.runtime import Runtime
 from featx.sources import read_groups, unnamed_note
 from featx.table import FeatureTable, Sample
 
-_VERSIONS_OF = ("featx", "numpy", "pillow", "scikit-learn", "keras", "tensorflow")
+_VERSIONS_OF = (
+    *("featx", "numpy", "scipy", "scikit-learn", "pillow", "simplejpeg", "h5py", "openvino", "keras", "tensorflow"),
+)
 _FOLDED_AGREES = 1e-3
+_FEWEST_TO_CALIBRATE = 10
 
 
 def fit(
@@ -105,17 +111,25 @@ def fit(
     parts = split_parts(features, grouping.numbers)
     train = parts.train
     made, plan = for_many(made, len(train.y))
-    measurer = Measurer(made, parts, cv, repeats, seed, runtime)
+    tally = Tally()
+    measurer = Measurer(made, parts, cv, repeats, seed, runtime, tally)
     crossed, reason = measurer.honest()
     with quiet_single_threads():
-        tuned = tune_and_fit(made, train.X, train.y, train.groups, train.classes, seed, runtime.n_workers)
+        data = train.X, train.y, train.groups, train.classes
+        tuned = tune_and_fit(made, *data, seed, tally, "the final head", runtime.n_workers)
+    samples = [features.samples[i] for i in parts.at]
+    left_out = _left_out(made, tuned, crossed, parts, samples, seed, runtime, tally)
+    at_random, by_source = measurer.at_random(tuned, crossed), measurer.by_source(tuned, samples)
     unnamed = unnamed_note(features.samples, group_by, named)
-    said = [text for text in (unnamed, plan) if text]
-    notes = [*grouping.notes(), *said, *_notes(made, tuned, crossed, cv)]
+    notes = [
+        *grouping.notes(),
+        *filter(None, (unnamed, plan)),
+        *_notes(made, tuned, crossed, cv),
+        *_calibration_notes(left_out.calibrated_on),
+        *tally.notes(),
+    ]
     for note in notes:
         runtime.notice(note)
-    samples = [features.samples[i] for i in parts.at]
-    left_out = _left_out(made, tuned, crossed, parts, samples, seed, runtime)
     counts = np.bincount(train.y)
     evaluation = Evaluation(
         head=made.name,
@@ -130,8 +144,8 @@ def fit(
         },
         cv=None if crossed is None else crossed.summary,
         cv_reason=reason,
-        naive_accuracy=measurer.at_random(tuned, crossed),
-        sources=measurer.by_source(tuned, samples),
+        naive_accuracy=at_random,
+        sources=by_source,
         reliability=left_out.reliability,
         learning=left_out.learning,
         baseline=float(counts.max() / counts.sum()),
@@ -139,6 +153,17 @@ def fit(
         val=measurer.held_out(tuned, parts.val),
         test=measurer.held_out(tuned, parts.test),
         notes=tuple(notes),
+        calibrated_on=left_out.calibrated_on,
+        fits=tally.to_dict(),
+        made={
+            "date": datetime.now(UTC).isoformat(timespec="seconds"),
+            "data": features.root or features.name,
+            "n_skipped": len(features.extraction.skipped),
+            "seed": seed,
+            "cv": cv,
+            "repeats": repeats,
+            "class_weight": class_weight,
+        },
         seconds=time.monotonic() - started,
     )
     return Classifier(
@@ -182,6 +207,7 @@ class _LeftOut(NamedTuple):
     reliability: Reliability | None = None
     rejector: Rejector | None = None
     learning: LearningCurve | None = None
+    calibrated_on: str = "nothing"
 
 
 def _left_out(
@@ -192,34 +218,57 @@ def _left_out(
     samples: Sequence[Sample],
     seed: int,
     runtime: Runtime,
+    tally: Tally,
 ) -> _LeftOut:
     if crossed is None:
-        return _LeftOut()
-    train = parts.train
-    scores = out_of_fold_scores(head, tuned.params, train, crossed.folds, runtime.n_workers)
-    temperature = find_temperature(scores, train.y)
-    probabilities = softmax(scores / temperature)
-    sample_ids = tuple(sample.sample_id for sample in samples)
+        return _apart(tuned, parts, seed)
+    train, tested = parts.train, crossed.tested
+    scores = out_of_fold_scores(head, tuned.params, train, crossed.folds, runtime.n_workers, tally, "calibration")
+    y = train.y[tested]
+    temperature = find_temperature(scores, y)
+    sample_ids = tuple(samples[i].sample_id for i in tested)
     return _LeftOut(
-        OutOfFold(sample_ids, train.y, scores, crossed.fold, crossed.predicted),
+        OutOfFold(sample_ids, y, scores, crossed.fold, crossed.predicted),
         temperature,
-        measure_reliability(probabilities, train.y),
-        learn_rejector(train, crossed, probabilities, seed),
-        learning_curve(head, tuned.params, train, crossed.folds, scores, seed, runtime.n_workers),
+        measure_reliability(np.exp(cross_fitted(scores, y, crossed.fold)), y),
+        learn_rejector(train, crossed, softmax(scores / temperature), seed),
+        learning_curve(head, tuned.params, train, crossed.folds, scores, seed, runtime.n_workers, tally),
+        "out of fold",
     )
+
+
+def _apart(tuned: Tuned, parts: Parts, seed: int) -> _LeftOut:
+    """Calibrate on the val part, without the pictures that share a group with a training picture."""
+    train, val = parts.train, parts.val
+    apart = ~np.isin(val.groups, train.groups)
+    if apart.sum() < _FEWEST_TO_CALIBRATE:
+        return _LeftOut()
+    X, y = val.X[apart], val.y[apart]
+    scores = scores_of(tuned.estimator, X, len(train.classes))
+    temperature = find_temperature(scores, y)
+    probabilities = softmax(scores / temperature)
+    rejector = learn_rejector_apart(train, X, probabilities, seed)
+    return _LeftOut(temperature=temperature, rejector=rejector, calibrated_on="val")
+
+
+def _calibration_notes(calibrated_on: str) -> list[str]:
+    if calibrated_on == "nothing":
+        return ["no cross-validation and no val part: probabilities are not calibrated, and nothing can be rejected"]
+    if calibrated_on == "val":
+        return ["no cross-validation: probabilities are calibrated on the val part"]
+    return []
 
 
 def _notes(head: Head, tuned: Tuned, crossed: CrossValidated | None, cv: int) -> list[str]:
     notes = []
+    if crossed is not None and crossed.summary.untested:
+        names = ", ".join(crossed.summary.untested)
+        notes.append(f"learnt but not tested, as all pictures of such a class are one group: {names}")
     if crossed is not None and crossed.summary.n_folds < cv:
         notes.append(f"{crossed.summary.n_folds} folds instead of {cv}: a class has no more groups")
     if not tuned.was_tuned:
         middle = ", ".join(f"{name.removeprefix('head__')}={value}" for name, value in tuned.params.items())
         notes.append(f"too few groups to tune {head.name}; it has the middle of its grid, {middle}")
-    n_loose = (0 if crossed is None else crossed.n_not_converged) + (not tuned.converged)
-    if n_loose:
-        n_fits = 1 + (0 if crossed is None else len(crossed.summary.per_fold))
-        notes.append(f"{n_loose} of {n_fits} fits did not converge; --param max_iter=N allows more iterations")
     return notes
 
 

@@ -12,6 +12,7 @@ from featx.duplicates import Grouping, join_groups
 from featx.evaluate import (
     CrossValidated,
     Parts,
+    Tally,
     TooFewGroups,
     TrainingSet,
     Tuned,
@@ -40,6 +41,8 @@ class Measurer:
     cv, repeats, seed : int
         As in :func:`featx.fit`.
     runtime : Runtime
+    tally : Tally
+        Counts all fits.
     """
 
     head: Head
@@ -48,6 +51,7 @@ class Measurer:
     repeats: int
     seed: int
     runtime: Runtime
+    tally: Tally
 
     def honest(self) -> tuple[CrossValidated | None, str]:
         """Return the nested cross-validation that keeps groups together; or None and why there is none."""
@@ -60,6 +64,7 @@ class Measurer:
                 self.seed,
                 self.runtime.n_workers,
                 lambda done, n: self.runtime.progress("fit", done, n),
+                self.tally,
             )
         except TooFewGroups as error:
             return None, str(error)
@@ -105,7 +110,9 @@ class Measurer:
 
     def _as_fitted(self, tuned: Tuned, data: TrainingSet) -> Interval | None:
         try:
-            return accuracy_as_fitted(self.head, tuned.params, data, self.cv, self.seed, self.runtime.n_workers)
+            return accuracy_as_fitted(
+                self.head, tuned.params, data, self.cv, self.seed, self.runtime.n_workers, self.tally
+            )
         except TooFewGroups:
             return None
 

@@ -19,15 +19,34 @@ def learn_rejector(
     train : TrainingSet
     crossed : CrossValidated
         Its folds keep groups together: copies would make genuine pictures look more familiar than new ones are.
-    probabilities : ndarray of shape (n_samples, n_classes), float64
+    probabilities : ndarray of shape (n_tested, n_classes), float64
         Calibrated, out of fold.
     seed : int
     """
     n_classes = len(train.classes)
-    novelties = np.empty(len(train.y))
+    every = np.empty(len(train.y))
     with quiet_single_threads():
         for known, left_out in crossed.folds.pairs:
             subspace = learn_subspace(train.X[known], train.y[known], n_classes, seed)
-            novelties[left_out] = subspace.novelty(train.X[left_out])
+            every[left_out] = subspace.novelty(train.X[left_out])
         subspace = learn_subspace(train.X, train.y, n_classes, seed)
-    return Rejector(subspace, novelties, probabilities.max(axis=1))
+    return Rejector(subspace, every[crossed.tested], probabilities.max(axis=1))
+
+
+def learn_rejector_apart(
+    train: TrainingSet, X: NDArray[np.float32], probabilities: NDArray[np.float64], seed: int
+) -> Rejector:
+    """Learn how novel genuine pictures are from some that were set aside.
+
+    Parameters
+    ----------
+    train : TrainingSet
+    X : ndarray of shape (n_samples, feature_dim), float32
+        Features of the pictures set aside.
+    probabilities : ndarray of shape (n_samples, n_classes), float64
+        Theirs, calibrated.
+    seed : int
+    """
+    with quiet_single_threads():
+        subspace = learn_subspace(train.X, train.y, len(train.classes), seed)
+    return Rejector(subspace, subspace.novelty(X), probabilities.max(axis=1))

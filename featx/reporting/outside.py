@@ -6,13 +6,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from featx.classifier import Classifier
 from featx.dataset import scan
-from featx.duplicates import group_samples
+from featx.duplicates import MOST_COMPARED, agree_in_features, group_samples, near_copies
 from featx.errors import EvaluationError
 from featx.evaluate import measure_outside
 from featx.runtime import Runtime
+from featx.store import FeatureStore, keys_of
+from featx.table import FeatureTable
 
 
 def outside_summary(classifier: Classifier, data: Path, label_by: str | None, runtime: Runtime) -> dict[str, Any]:
@@ -50,9 +53,36 @@ def outside_summary(classifier: Classifier, data: Path, label_by: str | None, ru
     if not len(y):
         raise EvaluationError(f"--on {data}: none of its pictures can be used")
     scores = np.concatenate([classifier.scores(X) for _, X in table.chunks()])
-    groups = group_samples(table).numbers
-    found = measure_outside(
-        y, scores.argmax(axis=1), classifier.seen(table.content_hashes), groups, classifier.classes_
-    )
-    skipped = [{"path": one.path, "reason": one.reason} for one in table.extraction.skipped]
-    return {"data": str(data), **found.to_dict(), "n_groups": len(np.unique(groups)), "skipped": skipped}
+    grouping = group_samples(table)
+    seen = classifier.seen(table.content_hashes)
+    near, note = _near_training(classifier, table, runtime)
+    found = measure_outside(y, scores.argmax(axis=1), seen, near, grouping.numbers, classifier.classes_)
+    return {
+        "data": str(data),
+        **found.to_dict(),
+        "n_groups": len(np.unique(grouping.numbers)),
+        "notes": [*grouping.notes(), *([note] if note else [])],
+        "skipped": [{"path": one.path, "reason": one.reason} for one in table.extraction.skipped],
+    }
+
+
+def _near_training(
+    classifier: Classifier, table: FeatureTable, runtime: Runtime
+) -> tuple[NDArray[np.bool_], str | None]:
+    """Tell which pictures are near-copies of training pictures, as far as the cache has these; and what it lacks."""
+    stored = FeatureStore(runtime.cache, table.spec).snapshot()
+    keys = keys_of(classifier.content_hashes)
+    here = stored.contains(keys)
+    near = np.zeros(len(table), np.bool_)
+    n_train = int(here.sum())
+    if n_train + len(table) > MOST_COMPARED:
+        return near, "too many pictures: near-copies of training pictures were not looked for"
+    if n_train:
+        rows = stored.rows(keys[here])
+        signatures = np.concatenate([rows.signatures, table.read_signatures(np.arange(len(table)))])
+        agree = agree_in_features(np.concatenate([rows.features, table.X]))
+        near[[other - n_train for one, other in near_copies(signatures, agree) if one < n_train <= other]] = True
+    lacking = len(keys) - n_train
+    if lacking:
+        return near, f"{lacking:,} training pictures are not in the cache: their near-copies were not looked for"
+    return near, None

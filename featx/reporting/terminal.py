@@ -52,6 +52,11 @@ def inspection_lines(inspection: Mapping[str, Any]) -> list[str]:
     ]
     if len(inspection["takes"]) > _FIRST:
         lines.append(line("take", f"{len(inspection['takes']) - _FIRST:,} more; --json lists them all"))
+    if inspection["too_alike"]:
+        classes = ", ".join(inspection["too_alike"])
+        lines.append(line("too alike", f"{classes}: near-copies cannot be told there; only the same bytes are"))
+    if not inspection["was_compared"]:
+        lines.append(line("note", "more than 200,000 pictures: near-copies were not looked for"))
     for name in inspection["tiny"]:
         lines.append(line("tiny", f"{name}: {inspection['classes'][name]:,} pictures, too few for an honest number"))
     lines += [
@@ -60,7 +65,17 @@ def inspection_lines(inspection: Mapping[str, Any]) -> list[str]:
     ]
     if inspection["ignored"]:
         lines.append(line("ignored", _ignored(len(inspection["ignored"]))))
-    problems = ("dark", "conflicts", "across_splits", "unreadable", "duplicates", "near_duplicates", "takes", "tiny")
+    problems = (
+        "dark",
+        "too_alike",
+        "conflicts",
+        "across_splits",
+        "unreadable",
+        "duplicates",
+        "near_duplicates",
+        "takes",
+        "tiny",
+    )
     return lines if any(inspection[name] for name in problems) else [*lines, line("problems", "none found")]
 
 
@@ -142,23 +157,27 @@ def _learning_lines(curve: Mapping[str, Any] | None) -> list[str]:
     if curve is None or not curve["points"]:
         return []
     text = ", ".join(f"{one['accuracy']['mean']:.3f} with {one['n']:,}" for one in curve["points"])
-    twice = "" if curve["at_twice"] is None else f"; with twice as many perhaps {curve['at_twice']:.3f}"
-    return [line("learning", f"{text}{twice}")]
+    lines = [line("learning", text)]
+    if curve["outlook"] is not None:
+        lines.append(line("more?", curve["outlook"]["sentence"]))
+    return lines + [line("", f"not from {one['n']:,} pictures: {one['reason']}") for one in curve["left_out"]]
 
 
 def _outside_lines(on: Mapping[str, Any] | None) -> list[str]:
     if on is None:
         return []
-    seen = on["n_as_given"] - on["n"]
-    apart = f"   without {seen:,} that it was fitted on (with them {on['as_given']:.3f})" if seen else ""
+    known = on["n_seen"] + on["n_near"]
+    copies = f" or near-copies of ({on['n_near']:,})" if on["n_near"] else ""
+    apart = f"   without {known:,} that it was fitted on{copies} (with them {on['as_given']:.3f})" if known else ""
     if on["accuracy"] is None:
-        lines = [line("on", f"{on['data']}: all {seen:,} pictures were used to fit this model")]
+        lines = [line("on", f"{on['data']}: all {known:,} pictures were used to fit this model{copies}")]
     else:
-        lines = [line("on", f"{on['data']}: {_interval(on['accuracy'])}   {on['n']:,} pictures{apart}")]
+        always = f'always "{on["baseline"]["class"]}": {on["baseline"]["accuracy"]:.3f}'
+        lines = [line("on", f"{on['data']}: {_interval(on['accuracy'])}   {always}   {on['n']:,} pictures{apart}")]
         lines.append(
             line("", "recall " + ", ".join(f"{c['class']} {c['recall']:.2f}" for c in on["per_class"] if c["n"]))
         )
-    return lines + skipped_lines(on["skipped"])
+    return [*lines, *(line("note", note) for note in on["notes"]), *skipped_lines(on["skipped"])]
 
 
 def _suspect_lines(summary: Mapping[str, Any]) -> list[str]:
@@ -300,7 +319,7 @@ def _held_out_lines(part: str, values: Mapping[str, Any] | None) -> list[str]:
 
 
 def _weakest_lines(per_class: Sequence[Mapping[str, Any]]) -> list[str]:
-    weakest = min(per_class, key=lambda c: c["recall"])
+    weakest = min((c for c in per_class if c["n"]), key=lambda c: c["recall"])
     return [line("weakest", f"{weakest['class']}: recall {weakest['recall']:.2f} ({weakest['n']:,} pictures)")]
 
 
