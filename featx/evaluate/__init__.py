@@ -10,16 +10,17 @@ from featx.evaluate.cross_validation import (
     out_of_fold_scores,
     quiet_single_threads,
 )
-from featx.evaluate.folds import TooFewGroups
+from featx.evaluate.folds import MOST_FOLDED, TooFewGroups
 from featx.evaluate.intervals import effective_number, wilson
 from featx.evaluate.learning import learning_curve
 from featx.evaluate.outside import measure_outside
 from featx.evaluate.pairing import paired_difference
 from featx.evaluate.parts import Parts, split_parts
 from featx.evaluate.reliability import measure_reliability
-from featx.evaluate.tuning import Tuned, tune_and_fit
+from featx.evaluate.tuning import Tuned, fit_head, tune_and_fit
 
 __all__ = [
+    "MOST_FOLDED",
     "CrossValidated",
     "Parts",
     "Tally",
@@ -31,6 +32,7 @@ __all__ = [
     "cross_validate",
     "effective_number",
     "find_temperature",
+    "fit_head",
     "learning_curve",
     "measure_outside",
     "measure_reliability",

@@ -16,6 +16,7 @@ from featx.classifier import Classifier, Folded, OutOfFold, Rejector, fold, soft
 from featx.duplicates import group_samples
 from featx.errors import EvaluationError
 from featx.evaluate import (
+    MOST_FOLDED,
     CrossValidated,
     Parts,
     Tally,
@@ -32,6 +33,7 @@ from featx.evaluate import (
 )
 from featx.evaluation import Evaluation, LearningCurve, Reliability
 from featx.extraction import featurize
+from featx.fitting.estimating import estimate
 from featx.fitting.measuring import Measurer, find_conflicts
 from featx.fitting.rejecting import learn_rejector, learn_rejector_apart
 from featx.heads import DEFAULT_HEAD, Head, for_many, make_head, scores_of
@@ -111,6 +113,8 @@ def fit(
     parts = split_parts(features, grouping.numbers)
     train = parts.train
     made, plan = for_many(made, len(train.y))
+    if len(train.y) > MOST_FOLDED:
+        runtime.notice(estimate(made, train, runtime.n_workers))
     tally = Tally()
     measurer = Measurer(made, parts, cv, repeats, seed, runtime, tally)
     crossed, reason = measurer.honest()
@@ -226,11 +230,13 @@ def _left_out(
     scores = out_of_fold_scores(head, tuned.params, train, crossed.folds, runtime.n_workers, tally, "calibration")
     y = train.y[tested]
     temperature = find_temperature(scores, y)
+    # The temperature of one half of the groups is measured on the other where there is one split alone.
+    fold = crossed.fold if crossed.summary.n_folds > 1 else train.groups[tested] % 2
     sample_ids = tuple(samples[i].sample_id for i in tested)
     return _LeftOut(
         OutOfFold(sample_ids, y, scores, crossed.fold, crossed.predicted),
         temperature,
-        measure_reliability(np.exp(cross_fitted(scores, y, crossed.fold)), y),
+        measure_reliability(np.exp(cross_fitted(scores, y, fold)), y),
         learn_rejector(train, crossed, softmax(scores / temperature), seed),
         learning_curve(head, tuned.params, train, crossed.folds, scores, seed, runtime.n_workers, tally),
         "out of fold",
@@ -264,7 +270,9 @@ def _notes(head: Head, tuned: Tuned, crossed: CrossValidated | None, cv: int) ->
     if crossed is not None and crossed.summary.untested:
         names = ", ".join(crossed.summary.untested)
         notes.append(f"learnt but not tested, as all pictures of such a class are one group: {names}")
-    if crossed is not None and crossed.summary.n_folds < cv:
+    if crossed is not None and crossed.summary.n_folds == 1:
+        notes.append(f"more than {MOST_FOLDED:,} pictures: measured on one split, groups kept together, not {cv} folds")
+    elif crossed is not None and crossed.summary.n_folds < cv:
         notes.append(f"{crossed.summary.n_folds} folds instead of {cv}: a class has no more groups")
     if not tuned.was_tuned:
         middle = ", ".join(f"{name.removeprefix('head__')}={value}" for name, value in tuned.params.items())
