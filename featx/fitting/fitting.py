@@ -109,7 +109,7 @@ def fit(
     _check_counts(cv, repeats)
     made = make_head(head, params, class_weight, seed)
     named = features.groups.tolist() if group_by is None else read_groups(features.samples, group_by)
-    grouping = group_samples(features, named)
+    grouping = group_samples(features, named, lambda done, n: runtime.progress("near-copies", done, n))
     parts = split_parts(features, grouping.numbers)
     train = parts.train
     made, plan = for_many(made, len(train.y))
