@@ -80,7 +80,7 @@ def test_blocks_change_nothing_and_progress_is_told(monkeypatch):
     assert [done for done, _ in told] == sorted(done for done, _ in told)
 
 
-def test_features_are_read_in_parts(monkeypatch):
+def test_features_are_read_once_and_compared_in_parts(monkeypatch):
     monkeypatch.setattr(near, "_WIDTH", 16)
     monkeypatch.setattr(near, "_BLOCK_NUMBERS", 16 * 7)
     X = np.random.default_rng(0).normal(size=(200, 16)).astype(np.float32)
@@ -88,9 +88,11 @@ def test_features_are_read_in_parts(monkeypatch):
     read = []
     agree = agree_in_read_features(200, lambda at: read.append(len(at)) or X[at])
     ones, others = np.arange(50), np.concatenate([np.arange(100, 130), np.arange(50, 70)])
+    found = agree(ones, others).tolist()
     monkeypatch.undo()
     expected = agree_in_features(X)(ones, others)
-    assert agree(ones, others).tolist() == expected.tolist()
+    assert found == expected.tolist()
+    assert len(read) == 1
     assert expected[:30].all()
     assert not expected[30:].all()
 

@@ -129,22 +129,23 @@ def agree_in_read_features(n: int, read: Callable[[NDArray[np.int64]], NDArray[n
         Returns the features of positions, shape (n_positions, feature_dim), float32.
     """
 
-    def directions(at: NDArray[np.int64]) -> NDArray[np.float32]:
-        positions, back = np.unique(at, return_inverse=True)
-        rows = read(positions)
-        lengths = np.linalg.norm(rows, axis=1, keepdims=True)
-        return np.asarray((rows / np.where(lengths == 0, 1, lengths))[back])
-
     def agree(ones: NDArray[np.int64], others: NDArray[np.int64]) -> NDArray[np.bool_]:
-        references = directions(np.arange(0, n, -(-n // _REFERENCES) or 1))
+        references = np.arange(0, n, -(-n // _REFERENCES) or 1)
+        # All in one reading, as a store checks itself at each: of the pictures in question alone.
+        needed = np.unique(np.concatenate([ones, others, references]))
+        rows = read(needed)
+        lengths = np.linalg.norm(rows, axis=1, keepdims=True)
+        rows = rows / np.where(lengths == 0, 1, lengths)
         asked, at = np.unique(np.concatenate([ones, others]), return_inverse=True)
+        place = np.searchsorted(needed, asked)
+        known = rows[np.searchsorted(needed, references)]
         bars = np.empty(len(asked), np.float32)
         for start, stop in _blocks(len(asked), _WIDTH):
-            likeness = directions(asked[start:stop]) @ references.T
-            bars[start:stop] = np.quantile(likeness, 1 - _NEAREST_SHARE, axis=1)
+            bars[start:stop] = np.quantile(rows[place[start:stop]] @ known.T, 1 - _NEAREST_SHARE, axis=1)
+        one, other = place[at[: len(ones)]], place[at[len(ones) :]]
         cosines = np.empty(len(ones), np.float32)
         for start, stop in _blocks(len(ones), _WIDTH):
-            cosines[start:stop] = np.einsum("ij,ij->i", directions(ones[start:stop]), directions(others[start:stop]))
+            cosines[start:stop] = np.einsum("ij,ij->i", rows[one[start:stop]], rows[other[start:stop]])
         rounding = np.float32(1e-5)
         bar = np.minimum(bars[at[: len(ones)]], bars[at[len(ones) :]])
         return np.asarray(cosines >= bar - rounding)
