@@ -135,7 +135,7 @@ def agree_in_read_features(n: int, read: Callable[[NDArray[np.int64]], NDArray[n
         needed = np.unique(np.concatenate([ones, others, references]))
         rows = read(needed)
         lengths = np.linalg.norm(rows, axis=1, keepdims=True)
-        rows = rows / np.where(lengths == 0, 1, lengths)
+        rows = np.asarray(rows / np.where(lengths == 0, 1, lengths), np.float32)
         asked, at = np.unique(np.concatenate([ones, others]), return_inverse=True)
         place = np.searchsorted(needed, asked)
         known = rows[np.searchsorted(needed, references)]
