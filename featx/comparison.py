@@ -207,7 +207,7 @@ def _measured(
     started = time.monotonic()
     tally = Tally()
     train = split_parts(table, groups).train
-    head, plan = for_many(head, len(train.y))
+    head, plan = for_many(head, len(train.y), len(train.classes))
     try:
         crossed = cross_validate(
             head, train, *folds, runtime.n_workers, lambda done, n: runtime.progress("compare", done, n), tally

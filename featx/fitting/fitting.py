@@ -112,7 +112,7 @@ def fit(
     grouping = group_samples(features, named, lambda done, n: runtime.progress("near-copies", done, n))
     parts = split_parts(features, grouping.numbers)
     train = parts.train
-    made, plan = for_many(made, len(train.y))
+    made, plan = for_many(made, len(train.y), len(train.classes))
     if len(train.y) > MOST_FOLDED:
         runtime.notice(estimate(made, train, runtime.n_workers))
     tally = Tally()
@@ -282,7 +282,7 @@ def _notes(head: Head, tuned: Tuned, crossed: CrossValidated | None, cv: int) ->
 
 def _plain_params(tuned: Tuned, given: Mapping[str, Any] | None) -> dict[str, Any]:
     fixed = {name: value for name, value in (given or {}).items() if not isinstance(value, list)}
-    chosen = {name.removeprefix("head__"): value for name, value in tuned.params.items()}
+    chosen = {name.rpartition("__")[2]: value for name, value in tuned.params.items()}
     return {name: _plain(value) for name, value in {**fixed, **chosen}.items()}
 
 
