@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from featx.errors import EvaluationError, HeadError
 from featx.evaluate.intervals import corrected_resampled, difference_over_folds
 from featx.extraction import extract
 from featx.fitting import fit
+from featx.heads import many
 
 
 @pytest.fixture
@@ -46,6 +48,22 @@ def test_a_row_is_what_fit_says(fake, overlapping):
     row = compare(overlapping, ["quadrants"], ["logreg"], runtime=fake.runtime).rows[0]
     said = fit(extract(overlapping, "quadrants", runtime=fake.runtime), "logreg", runtime=fake.runtime).evaluation
     assert (row.accuracy, row.per_fold) == (said.cv.accuracy, said.cv.per_fold)
+
+
+def test_plans_and_one_split_are_those_of_fit(fake, overlapping, monkeypatch):
+    monkeypatch.setattr(many, "MOST_EXACT", 50)
+    monkeypatch.setattr(many, "LANDMARKS", 10)
+    for room in ("folds", "cross_validation"):
+        monkeypatch.setattr(sys.modules[f"featx.evaluate.{room}"], "MOST_FOLDED", 60)
+    found = compare(overlapping, ["quadrants"], ["svm-rbf", "knn"], runtime=fake.runtime)
+    assert [note for note in found.notes if "10 landmarks (Nystroem)" in note] == [
+        "svm-rbf: on more than 50 pictures the kernel is approximated by 10 landmarks (Nystroem), and fitted by "
+        "stochastic gradients, alpha = 1 / (80 C)"
+    ]
+    assert (found.n_folds, found.splitter) == (1, "one split by StratifiedKFold")
+    other = found.rows[1]
+    assert other.difference_to_best.low <= other.difference_to_best.mean <= other.difference_to_best.high
+    assert other.difference_to_best.low < other.difference_to_best.high
 
 
 def test_sizes_and_resizes_are_combined(fake, overlapping):

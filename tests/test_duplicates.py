@@ -18,10 +18,11 @@ from featx.duplicates import (
     group_pairs,
     group_samples,
     join_groups,
+    near,
     near_copies,
 )
 from featx.duplicates.likeness import orientations, patterns
-from featx.duplicates.near import agree_in_detail, agree_in_features
+from featx.duplicates.near import agree_in_detail, agree_in_features, agree_in_read_features
 from featx.duplicates.ties import Ties
 from featx.extraction import extract
 
@@ -73,6 +74,36 @@ def test_near_copies_in_every_orientation():
     for oriented in orientations(every_picture):
         noisy = np.clip(oriented[7].astype(int) + signatures(1, 1)[0] // 16, 0, 255).astype(np.uint8)
         assert near_copies(np.concatenate([every_picture, noisy[None]]), every) == [(7, 40)]
+
+
+def test_blocks_change_nothing_and_progress_is_told(monkeypatch):
+    views = [signatures(70), signatures(70)[20:40], np.rot90(signatures(70)[:9], 1, (1, 2))]
+    pictures = np.concatenate(views)
+    whole = near_copies(pictures, every)
+    assert whole == sorted([(20 + i, 70 + i) for i in range(20)] + [(i, 90 + i) for i in range(9)])
+    monkeypatch.setattr(near, "_WIDTH", 16)
+    monkeypatch.setattr(near, "_BLOCK_NUMBERS", 16 * 7)
+    told = []
+    assert near_copies(pictures, every, lambda *at: told.append(at)) == whole
+    assert told[-1] == (99 * 9, 99 * 9)
+    assert [done for done, _ in told] == sorted(done for done, _ in told)
+
+
+def test_features_are_read_once_and_compared_in_parts(monkeypatch):
+    monkeypatch.setattr(near, "_WIDTH", 16)
+    monkeypatch.setattr(near, "_BLOCK_NUMBERS", 16 * 7)
+    X = np.random.default_rng(0).normal(size=(200, 16)).astype(np.float32)
+    X[100:150] = X[:50] + np.float32(0.1)
+    read = []
+    agree = agree_in_read_features(200, lambda at: read.append(len(at)) or X[at])
+    ones, others = np.arange(50), np.concatenate([np.arange(100, 130), np.arange(50, 70)])
+    found = agree(ones, others).tolist()
+    monkeypatch.undo()
+    expected = agree_in_features(X)(ones, others)
+    assert found == expected.tolist()
+    assert len(read) == 1
+    assert expected[:30].all()
+    assert not expected[30:].all()
 
 
 def test_flat_pictures_are_no_copies():

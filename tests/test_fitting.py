@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+import sys
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import numpy as np
@@ -17,10 +19,12 @@ from sklearn.neighbors import KNeighborsClassifier
 from sklearn.svm import SVC
 from test_inspection import scene
 
+from featx.classifier import Classifier
 from featx.errors import DatasetError, EvaluationError, HeadError
+from featx.evaluate import wilson
 from featx.extraction import extract
 from featx.fitting import fit, model_name
-from featx.heads import HEAD_NAMES
+from featx.heads import HEAD_NAMES, many
 from featx.prediction import predict
 from featx.runtime import Runtime
 
@@ -355,3 +359,72 @@ def test_probabilities_are_calibrated(fake, tmp_path):
 
 def test_name_of_the_model_file(fake, table):
     assert model_name(table, fit(table, "svm", runtime=fake.runtime)) == "set-quadrants-svm.featx"
+
+
+@pytest.fixture
+def few_are_too_many(monkeypatch):
+    for room in ("evaluate.folds", "evaluate.cross_validation", "fitting.fitting"):
+        monkeypatch.setattr(sys.modules[f"featx.{room}"], "MOST_FOLDED", 30)
+
+
+def test_too_many_pictures_for_folds_are_split_once(fake, tmp_path, few_are_too_many):
+    for number in range(60):
+        scene(tmp_path / "set" / "ab"[number % 2] / f"{chr(97 + number // 2 % 26)}{number}.png", number)
+    for number in range(10):
+        shutil.copy(
+            tmp_path / "set" / "a" / f"{chr(97 + number)}{2 * number}.png", tmp_path / "set" / "a" / f"_{number}.png"
+        )
+    table = extract(tmp_path / "set", "quadrants", runtime=fake.runtime)
+    said = []
+    model = fit(table, cv=5, repeats=3, runtime=replace(fake.runtime, notice=said.append))
+    found = model.evaluation
+    assert (found.n_images, found.cv.n_folds, found.cv.repeats) == (70, 1, 1)
+    assert found.cv.splitter == "one split by StratifiedGroupKFold"
+    n_tested = sum(one.n for one in found.cv.per_class)
+    assert 10 <= n_tested <= 18
+    assert len(found.cv.per_fold) == 1
+    accuracy = found.cv.accuracy
+    assert accuracy.mean == found.cv.per_fold[0]
+    groups = len(set(model.out_of_fold.sample_ids)) - sum("_" in name for name in model.out_of_fold.sample_ids)
+    narrowest = wilson(accuracy.mean, groups)
+    assert accuracy.low <= narrowest.low + 1e-9
+    assert accuracy.high >= narrowest.high - 1e-9
+    assert len(model.out_of_fold.sample_ids) == n_tested
+    assert found.reliability is not None
+    assert any("measured on one split, groups kept together, not 5 folds" in note for note in found.notes)
+    assert said[0] == "70 pictures: logreg takes about 1 min, judged by 70 of them"
+    model.save(tmp_path / "m.featx")
+    assert Classifier.load(tmp_path / "m.featx").evaluation.cv == found.cv
+    by_one, by_three = (fit(table, runtime=replace(fake.runtime, workers=n)).evaluation for n in (1, 3))
+    assert by_one.cv == by_three.cv == found.cv
+
+
+def test_one_split_keeps_groups_together(fake, tmp_path, few_are_too_many):
+    for number in range(20):
+        scene(tmp_path / "set" / "ab"[number % 2] / f"{chr(97 + number)}.png", number)
+        shutil.copy(
+            tmp_path / "set" / "ab"[number % 2] / f"{chr(97 + number)}.png",
+            tmp_path / "set" / "ab"[number % 2] / f"_{chr(97 + number)}.png",
+        )
+    table = extract(tmp_path / "set", "quadrants", runtime=fake.runtime)
+    tested = set(fit(table, "ridge", runtime=fake.runtime).out_of_fold.sample_ids)
+    assert 0 < len(tested) < 40
+    for name in tested:
+        folder, _, file = name.partition("/")
+        assert f"{folder}/{file.removeprefix('_') if file.startswith('_') else '_' + file}" in tested
+
+
+def test_the_plan_for_many_pictures_is_told_and_the_model_predicts(fake, table, tmp_path, monkeypatch):
+    exact = fit(table, "svm-rbf", runtime=fake.runtime).evaluation
+    assert "svm-rbf: exact kernel, as up to 10,000 pictures; beyond, 1,000 landmarks stand for it" in exact.notes
+    monkeypatch.setattr(many, "MOST_EXACT", 20)
+    monkeypatch.setattr(many, "LANDMARKS", 8)
+    model = fit(table, "svm-rbf", runtime=fake.runtime)
+    assert any("8 landmarks (Nystroem)" in note for note in model.evaluation.notes)
+    assert any("8 landmarks (Nystroem)" in note for note in model.evaluation.to_dict()["notes"])
+    assert set(model.evaluation.params) == {"alpha"}
+    assert model.evaluation.cv.accuracy.mean == 1.0
+    model.save(tmp_path / "m.featx")
+    loaded = Classifier.load(tmp_path / "m.featx")
+    assert loaded.predict(table).labels == tuple(table.y)
+    np.testing.assert_array_equal(loaded.predict(table).probabilities, model.predict(table).probabilities)

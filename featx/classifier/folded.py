@@ -76,14 +76,19 @@ def fold(estimator: Any) -> Folded | None:
 
 
 def _matrices(head: Any) -> tuple[list[Any], list[Any], bool] | None:
-    from sklearn.linear_model import LogisticRegression, RidgeClassifier
+    from sklearn.linear_model import LogisticRegression, RidgeClassifier, SGDClassifier
+    from sklearn.multiclass import OneVsOneClassifier
     from sklearn.neural_network import MLPClassifier
     from sklearn.svm import SVC, LinearSVC
 
+    if type(head) is OneVsOneClassifier and all(type(one) is SGDClassifier for one in head.estimators_):
+        # Its machines answer above 0 for the second class of a pair, those of SVC for the first.
+        weights = np.concatenate([-one.coef_ for one in head.estimators_]).T
+        return [weights], [np.concatenate([-one.intercept_ for one in head.estimators_])], True
     if type(head) is MLPClassifier and head.activation == "relu":
         return list(head.coefs_), list(head.intercepts_), False
     pairwise = type(head) is SVC and head.kernel == "linear" and not head.break_ties
-    if pairwise or type(head) in (LogisticRegression, LinearSVC, RidgeClassifier):
+    if pairwise or type(head) in (LogisticRegression, LinearSVC, RidgeClassifier, SGDClassifier):
         return [np.atleast_2d(head.coef_).T], [np.atleast_1d(head.intercept_)], pairwise
     return None
 

@@ -19,7 +19,7 @@ from featx.errors import DatasetError, EvaluationError
 from featx.evaluate import CrossValidated, Tally, TooFewGroups, cross_validate, paired_difference, split_parts
 from featx.evaluation import CrossValidation, Interval
 from featx.extraction import extract
-from featx.heads import Head, make_head
+from featx.heads import Head, for_many, make_head
 from featx.runtime import Runtime
 from featx.sources import read_groups, unnamed_note
 from featx.table import FeatureTable
@@ -131,6 +131,7 @@ class _Measured(NamedTuple):
     y: NDArray[np.int64]
     groups: NDArray[np.int64]
     tally: Tally
+    plan: str
 
 
 def _measured(
@@ -144,6 +145,7 @@ def _measured(
     started = time.monotonic()
     tally = Tally()
     train = split_parts(table, groups).train
+    head, plan = for_many(head, len(train.y), len(train.classes))
     try:
         crossed = cross_validate(
             head, train, *folds, runtime.n_workers, lambda done, n: runtime.progress("compare", done, n), tally
@@ -165,7 +167,7 @@ def _measured(
         extraction_seconds=table.extraction.seconds if table.extraction.n_computed else None,
         seconds=time.monotonic() - started,
     )
-    return _Measured(row, crossed, train.y, train.groups, tally)
+    return _Measured(row, crossed, train.y, train.groups, tally, plan)
 
 
 def _ranked(found: Sequence[_Measured], notes: Sequence[str]) -> Comparison:
@@ -185,7 +187,7 @@ def _ranked(found: Sequence[_Measured], notes: Sequence[str]) -> Comparison:
         n_folds=summary.n_folds,
         baseline=float(np.bincount(best.y).max() / len(best.y)),
         luck_of_choice=_luck_of_choice([one.row.per_fold for one in found]),
-        notes=(*notes, *_untested_notes(summary), *_convergence_notes(found)),
+        notes=(*notes, *_untested_notes(summary), *_plans(found), *_convergence_notes(found)),
     )
 
 
@@ -198,6 +200,10 @@ def _untested_notes(summary: CrossValidation) -> list[str]:
     if not summary.untested:
         return []
     return [f"learnt but not tested, as all pictures of such a class are one group: {', '.join(summary.untested)}"]
+
+
+def _plans(found: Sequence[_Measured]) -> list[str]:
+    return list(dict.fromkeys(one.plan for one in found if one.plan))  # once for all backbones
 
 
 def _convergence_notes(found: Sequence[_Measured]) -> list[str]:

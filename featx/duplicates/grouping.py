@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from featx.duplicates.near import agree_in_features, near_copies
+from featx.duplicates.near import agree_in_read_features, near_copies
 from featx.duplicates.takes import find_takes
 from featx.duplicates.ties import Ties, group_pairs
 from featx.table import FeatureTable
@@ -78,7 +78,11 @@ class Grouping:
         return notes
 
 
-def group_samples(table: FeatureTable, named: Sequence[str | None] | None = None) -> Grouping:
+def group_samples(
+    table: FeatureTable,
+    named: Sequence[str | None] | None = None,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> Grouping:
     """Group what must not be torn apart: copies, near-copies, frames of one take, and what is named.
 
     A group of near-copies with more than a fifth of a class, that is no take, says that the class is too alike to
@@ -89,6 +93,8 @@ def group_samples(table: FeatureTable, named: Sequence[str | None] | None = None
     table : FeatureTable
     named : sequence of (str or None), optional
         Group of each sample; that of the data set if not given. None for a picture that is named nowhere.
+    progress : callable
+        Called with (done, total) while pictures are compared.
 
     Returns
     -------
@@ -112,7 +118,8 @@ def group_samples(table: FeatureTable, named: Sequence[str | None] | None = None
         takes = find_takes(table.sample_ids.tolist(), table.read_signatures(every))
         was_compared = len(first) <= MOST_COMPARED
         if was_compared:
-            pairs = near_copies(table.read_signatures(first), agree_in_features(table.read(first)))
+            agree = agree_in_read_features(len(first), lambda at: table.read(first[at]))
+            pairs = near_copies(table.read_signatures(first), agree, progress)
             near = [(int(first[one]), int(first[other])) for one, other in pairs]
         near, too_alike = without_too_alike(table.y.tolist(), near, takes)
     for take in takes:

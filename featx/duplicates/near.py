@@ -21,7 +21,10 @@ _NEIGHBOUR = 12
 
 _MOST_COPIES = 1000
 _FEWEST_TO_A_NEIGHBOUR = 4
-_BLOCK_NUMBERS = 1 << 26
+_ORIENTATIONS = 8
+_BLOCK_NUMBERS = 1 << 23
+_WIDTH = 1 << 13
+"""Products are made in blocks of 1,024 x 8,192: 32 MB, whatever the number of pictures."""
 
 _REFERENCES = 1000
 _NEAREST_SHARE = 0.05
@@ -30,7 +33,9 @@ Agree = Callable[[NDArray[np.int64], NDArray[np.int64]], NDArray[np.bool_]]
 """Tells for pairs of positions, shape (n_pairs,) each, whether a second measure holds them for copies too."""
 
 
-def near_copies(signatures: NDArray[np.uint8], agree: Agree) -> list[tuple[int, int]]:
+def near_copies(
+    signatures: NDArray[np.uint8], agree: Agree, progress: Callable[[int, int], None] = lambda done, total: None
+) -> list[tuple[int, int]]:
     """Find pictures that are nearly the same.
 
     Two are near-copies if their patterns, in one of eight orientations, are closer than 0.45 and than 0.45 of the
@@ -44,6 +49,8 @@ def near_copies(signatures: NDArray[np.uint8], agree: Agree) -> list[tuple[int, 
         Grey thumbnails, one for each content.
     agree : callable
         Is asked for pairs that pass.
+    progress : callable
+        Called with (pictures compared, all), each counted once for its limit and once for every orientation.
 
     Returns
     -------
@@ -51,23 +58,28 @@ def near_copies(signatures: NDArray[np.uint8], agree: Agree) -> list[tuple[int, 
         Pairs of positions, the smaller first, in order.
     """
     upright = patterns(signatures)
-    limits = _limits(upright)
-    found: set[tuple[int, int]] = set()
-    for oriented in orientations(signatures):
+    n = len(upright)
+    total = n * (1 + _ORIENTATIONS)
+    # The likeness at a limit: comparing it spares two passes over every block of products.
+    floors = 1 - np.square(_limits(upright, lambda done: progress(done, total))) / 2
+    found = [np.empty(0, np.int64)]
+    for number, oriented in enumerate(orientations(signatures), 1):
         others = patterns(oriented)
-        for start, stop in _blocks(len(upright)):
-            squares = 2 - 2 * (upright[start:stop] @ others[start:].T)
-            ones, twos = np.nonzero(squares <= limits[start:stop, None] ** 2)
-            ones, twos = ones + start, twos + start
-            keep = (ones < twos) & (squares[ones - start, twos - start] <= limits[twos] ** 2)
-            found.update(zip(ones[keep].tolist(), twos[keep].tolist(), strict=True))
-    pairs = np.array(sorted(found), np.int64).reshape(-1, 2)
-    if not len(pairs):
+        for start, stop in _blocks(n, _WIDTH):
+            for left in range(start, n, _WIDTH):
+                likeness = upright[start:stop] @ others[left : left + _WIDTH].T
+                ones, twos = np.nonzero(likeness >= floors[start:stop, None])
+                keep = (start + ones < left + twos) & (likeness[ones, twos] >= floors[left + twos])
+                found.append((start + ones[keep]) * n + left + twos[keep])
+            progress(number * n + stop, total)
+    codes = np.unique(np.concatenate(found))
+    if not len(codes):
         return []
+    pairs = np.stack([codes // n, codes % n], axis=1)
     return [(one, other) for one, other in pairs[agree(pairs[:, 0], pairs[:, 1])].tolist()]
 
 
-def _limits(upright: NDArray[np.float32]) -> NDArray[np.float32]:
+def _limits(upright: NDArray[np.float32], progress: Callable[[int], None]) -> NDArray[np.float32]:
     """Return the largest distance to a near-copy of each picture; below 0 for one that shows no pattern."""
     n = len(upright)
     beyond = min(_NEIGHBOUR, n // _FEWEST_TO_A_NEIGHBOUR)
@@ -78,6 +90,7 @@ def _limits(upright: NDArray[np.float32]) -> NDArray[np.float32]:
             likeness = np.partition(upright[start:stop] @ upright.T, farthest, axis=1)[:, farthest:]
             nearest_first = np.sort(likeness, axis=1)[:, -2::-1]  # the largest is the picture itself
             limits[start:stop] = _limits_within(np.sqrt(np.maximum(2 - 2 * nearest_first, 0)), beyond)
+            progress(stop)
     limits[~upright.any(axis=1)] = -1
     return limits
 
@@ -102,21 +115,37 @@ def agree_in_features(features: NDArray[np.float32]) -> Agree:
     ----------
     features : ndarray of shape (n, feature_dim), float32
     """
-    lengths = np.linalg.norm(features, axis=1)
-    lengths[lengths == 0] = 1
-    step = -(-len(features) // _REFERENCES) or 1
-    references = features[::step] / lengths[::step, None]
+    return agree_in_read_features(len(features), lambda at: features[at])
+
+
+def agree_in_read_features(n: int, read: Callable[[NDArray[np.int64]], NDArray[np.float32]]) -> Agree:
+    """Return the measure of :func:`agree_in_features` for features that are read when they are asked for.
+
+    Parameters
+    ----------
+    n : int
+        Number of pictures.
+    read : callable
+        Returns the features of positions, shape (n_positions, feature_dim), float32.
+    """
 
     def agree(ones: NDArray[np.int64], others: NDArray[np.int64]) -> NDArray[np.bool_]:
+        references = np.arange(0, n, -(-n // _REFERENCES) or 1)
+        # All in one reading, as a store checks itself at each: of the pictures in question alone.
+        needed = np.unique(np.concatenate([ones, others, references]))
+        rows = read(needed)
+        lengths = np.linalg.norm(rows, axis=1, keepdims=True)
+        rows = np.asarray(rows / np.where(lengths == 0, 1, lengths), np.float32)
         asked, at = np.unique(np.concatenate([ones, others]), return_inverse=True)
+        place = np.searchsorted(needed, asked)
+        known = rows[np.searchsorted(needed, references)]
         bars = np.empty(len(asked), np.float32)
-        for start, stop in _blocks(len(asked), len(references)):
-            block = asked[start:stop]
-            bars[start:stop] = np.quantile(features[block] @ references.T, 1 - _NEAREST_SHARE, axis=1) / lengths[block]
-        cosines = np.array(
-            [features[i] @ features[j] / (lengths[i] * lengths[j]) for i, j in zip(ones, others, strict=True)],
-            np.float32,
-        )
+        for start, stop in _blocks(len(asked), _WIDTH):
+            bars[start:stop] = np.quantile(rows[place[start:stop]] @ known.T, 1 - _NEAREST_SHARE, axis=1)
+        one, other = place[at[: len(ones)]], place[at[len(ones) :]]
+        cosines = np.empty(len(ones), np.float32)
+        for start, stop in _blocks(len(ones), _WIDTH):
+            cosines[start:stop] = np.einsum("ij,ij->i", rows[one[start:stop]], rows[other[start:stop]])
         rounding = np.float32(1e-5)
         bar = np.minimum(bars[at[: len(ones)]], bars[at[len(ones) :]])
         return np.asarray(cosines >= bar - rounding)

@@ -10,7 +10,7 @@ from featx.evaluate.cross_validation import (
     out_of_fold_scores,
     quiet_single_threads,
 )
-from featx.evaluate.folds import TooFewGroups
+from featx.evaluate.folds import MOST_FOLDED, TooFewGroups
 from featx.evaluate.holding_out import HeldOutParts, hold_out
 from featx.evaluate.intervals import difference_of_shares, effective_number, wilson
 from featx.evaluate.learning import learning_curve
@@ -18,9 +18,10 @@ from featx.evaluate.outside import measure_outside
 from featx.evaluate.pairing import paired_difference
 from featx.evaluate.parts import Parts, split_parts
 from featx.evaluate.reliability import measure_reliability
-from featx.evaluate.tuning import Tuned, tune_and_fit
+from featx.evaluate.tuning import Tuned, fit_head, tune_and_fit
 
 __all__ = [
+    "MOST_FOLDED",
     "CrossValidated",
     "HeldOutParts",
     "Parts",
@@ -34,6 +35,7 @@ __all__ = [
     "difference_of_shares",
     "effective_number",
     "find_temperature",
+    "fit_head",
     "hold_out",
     "learning_curve",
     "measure_outside",

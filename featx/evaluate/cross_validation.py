@@ -15,7 +15,7 @@ from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 from threadpoolctl import threadpool_limits
 
 from featx.evaluate.convergence import Tally, collected_warnings
-from featx.evaluate.folds import Folds, cut_folds
+from featx.evaluate.folds import MOST_FOLDED, Folds, cut_outer
 from featx.evaluate.intervals import corrected_resampled, effective_number, mean_of_shares, steadied, wilson
 from featx.evaluate.tuning import Tuned, fit_head, learnt_from, tune_and_fit
 from featx.evaluation import ClassScore, CrossValidation, Interval
@@ -94,7 +94,7 @@ def cross_validate(
     head : Head
     data : TrainingSet
     n_folds, repeats : int
-        Folds are fewer where a class has fewer groups; each repeat cuts anew.
+        Folds are fewer where a class has fewer groups, and one split beyond 200,000 samples; each repeat cuts anew.
     seed : int
     n_workers : int
         Folds at a time. Each computes on one thread, so that the bits do not depend on it.
@@ -112,7 +112,8 @@ def cross_validate(
     """
     results: list[tuple[NDArray[np.float64], bool]] = []
     with quiet_single_threads():
-        cuts = [cut_folds(data.y, data.groups, data.classes, n_folds, seed + repeat) for repeat in range(repeats)]
+        repeats = repeats if len(data.y) <= MOST_FOLDED else 1
+        cuts = [cut_outer(data.y, data.groups, data.classes, n_folds, seed + repeat) for repeat in range(repeats)]
         pairs = [pair for cut in cuts for pair in cut.pairs]
         jobs = (delayed(_score_fold)(head, data, train, test, seed, tally) for train, test in pairs)
         for result in Parallel(n_workers, backend="threading", return_as="generator")(jobs):
@@ -193,13 +194,13 @@ def accuracy_as_fitted(
         A class cannot be on both sides of a split.
     """
     with quiet_single_threads():
-        folds = cut_folds(data.y, data.groups, data.classes, n_folds, seed)
+        folds = cut_outer(data.y, data.groups, data.classes, n_folds, seed)
     scores = out_of_fold_scores(head, params, data, folds, n_workers, tally, "comparison of groups")
     hit = np.zeros(len(data.y), np.bool_)
     hit[folds.tested] = scores.argmax(axis=1) == data.y[folds.tested]
     per_fold = [float(hit[test].mean()) for _, test in folds.pairs]
     pooled = _pooled_accuracy(hit[folds.tested], data.groups[folds.tested])
-    return steadied(corrected_resampled(per_fold, 1 / (len(folds.pairs) - 1)), pooled)
+    return _interval(per_fold, len(folds.pairs), pooled)
 
 
 @contextlib.contextmanager
@@ -208,6 +209,8 @@ def quiet_single_threads() -> Iterator[None]:
     with threadpool_limits(1), collected_warnings():
         # NearestCentroid says so of every feature that is always zero in a class; it handles them.
         warnings.filterwarnings("ignore", "self.within_class_std_dev_ has at least 1 zero", UserWarning)
+        # The first parts of a learning curve may have fewer samples than a kernel has landmarks, and are all of them.
+        warnings.filterwarnings("ignore", "n_components > n_samples", UserWarning)
         # A rare class may have fewer members than there are folds.
         warnings.filterwarnings("ignore", "The least populated class in y", UserWarning)
         yield
@@ -243,15 +246,12 @@ def _summary(
     hits = [s.argmax(axis=1) == data.y[test] for test, (s, _) in zip(tests, results, strict=True)]
     per_fold = [float(hit.mean()) for hit in hits]
     balanced = [_mean_recall(data.y[test], hit) for test, hit in zip(tests, hits, strict=True)]
-    test_to_train = 1 / (n_folds - 1)
     summary = CrossValidation(
         splitter=cuts[0].splitter,
         n_folds=n_folds,
         repeats=len(cuts),
-        accuracy=steadied(corrected_resampled(per_fold, test_to_train), _pooled_accuracy(predicted == y, groups)),
-        balanced_accuracy=steadied(
-            corrected_resampled(balanced, test_to_train), _pooled_recall(predicted == y, y, groups)
-        ),
+        accuracy=_interval(per_fold, n_folds, _pooled_accuracy(predicted == y, groups)),
+        balanced_accuracy=_interval(balanced, n_folds, _pooled_recall(predicted == y, y, groups)),
         per_fold=tuple(per_fold),
         per_class=score_classes(y, predicted, data.classes),
         confusion=tuple(tuple(row) for row in confusion_matrix(y, predicted, labels=range(len(data.classes))).tolist()),
@@ -259,6 +259,10 @@ def _summary(
     )
     n_loose = sum(not converged for _, converged in results)
     return CrossValidated(summary, cuts[0], tested, fold[tested], predicted, n_loose)
+
+
+def _interval(per_fold: Sequence[float], n_folds: int, pooled: Interval) -> Interval:
+    return pooled if n_folds == 1 else steadied(corrected_resampled(per_fold, 1 / (n_folds - 1)), pooled)
 
 
 def _mean_recall(y: NDArray[np.int64], hit: NDArray[np.bool_]) -> float:

@@ -105,7 +105,8 @@ def _curve(scored: list[_Point], data: TrainingSet, folds: Folds, seed: int) -> 
         hits.append(hit[tested])
         per_fold = [float(hit[test].mean()) for _, test in folds.pairs]
         pooled = wilson(float(hit[tested].mean()), effective_number(data.groups[tested]))
-        points.append((n, steadied(corrected_resampled(per_fold, len(tested) / n_folds / n), pooled)))
+        over_folds = pooled if n_folds == 1 else corrected_resampled(per_fold, len(tested) / n_folds / n)
+        points.append((n, steadied(over_folds, pooled)))
     outlook = _outlook([n for n, _ in points], hits, data.groups[tested], len(data.y), seed)
     return LearningCurve(tuple(points), outlook, tuple(left_out))
 

@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from joblib import Parallel, delayed
 from numpy.typing import NDArray
 from sklearn.base import clone
 from sklearn.metrics import balanced_accuracy_score
 from sklearn.pipeline import Pipeline
 from sklearn.utils.class_weight import compute_sample_weight
 
-from featx.errors import HeadError
 from featx.evaluate.convergence import Tally, watched
 from featx.evaluate.folds import TooFewGroups, cut_folds
+from featx.evaluate.searching import Split, Tried, refusals, shares_work, try_candidates
 from featx.heads import Head, converged, scores_of
 
 _INNER_FOLDS = 3
 _ONE_SPLIT_PARTS = 4
+_MOST_FOR_ALL = 10_000
+"""Samples up to which every value of a grid is tried."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +56,7 @@ def tune_and_fit(
     seed: int,
     tally: Tally | None = None,
     stage: str = "",
+    n_workers: int = 1,
     *,
     views: NDArray[np.float32] | None = None,
 ) -> Tuned:
@@ -72,6 +77,8 @@ def tune_and_fit(
     tally : Tally, optional
         Counts the fits; those of the inner folds as ``tuning``, the last as ``stage``.
     stage : str
+    n_workers : int
+        Inner folds at a time.
     views : ndarray of shape (n_views, n_samples, feature_dim), float32, optional
         Augmented views of the samples. They are learnt from wherever their sample is, and never scored.
 
@@ -81,7 +88,7 @@ def tune_and_fit(
         The estimator refuses the data or a parameter.
     """
     tally = tally or Tally()
-    params, was_tuned = _choose(head, X, y, groups, classes, seed, views, tally)
+    params, was_tuned = _choose(head, X, y, groups, classes, seed, views, tally, n_workers)
     last = Tally()
     estimator = fit_head(head, params, *learnt_from(X, y, views), last)
     has_converged = not last.notes()
@@ -98,6 +105,7 @@ def _choose(
     seed: int,
     views: NDArray[np.float32] | None,
     tally: Tally,
+    n_workers: int,
 ) -> tuple[dict[str, Any], bool]:
     try:
         folds = cut_folds(y, groups, classes, _ONE_SPLIT_PARTS if head.one_split else _INNER_FOLDS, seed)
@@ -107,29 +115,58 @@ def _choose(
     candidates = head.candidates(min(len(train) for train, _ in pairs))
     if len(candidates) == 1:
         return candidates[0], True
-    means = [
-        np.mean([_score(head, params, X, y, views, train, test, len(classes), tally) for train, test in pairs])
-        for params in candidates
+    learnt_X, learnt_y = learnt_from(X, y, views)
+    n_each = 1 if views is None else 1 + len(views)
+    splits = [
+        Split(learnt_X, learnt_y, np.concatenate([train + len(y) * view for view in range(n_each)]), test, len(classes))
+        for train, test in pairs
     ]
+    stops = len(head.grid) == 1 and len(y) > _MOST_FOR_ALL
+    results = _try_all(head, candidates, splits, stops, n_workers)
+    for _, has_converged in itertools.chain.from_iterable(results):
+        tally.add("tuning", has_converged)
+    means = [np.mean([accuracy for accuracy, _ in result]) for result in results]
     return candidates[int(np.argmax(means))], True  # the first of equals: the most regularised
 
 
-def _score(
-    head: Head,
-    params: dict[str, Any],
-    X: NDArray[np.float32],
-    y: NDArray[np.int64],
-    views: NDArray[np.float32] | None,
-    train: NDArray[np.int64],
-    test: NDArray[np.int64],
-    n_classes: int,
-    tally: Tally,
-) -> float:
-    estimator = fit_head(head, params, *learnt_from(X, y, views, train), tally, "tuning")
-    predicted = scores_of(estimator, X[test], n_classes).argmax(axis=1)
-    if head.weighs_classes:
-        return float(balanced_accuracy_score(y[test], predicted))
-    return float((predicted == y[test]).mean())
+def _try_all(
+    head: Head, candidates: Sequence[dict[str, Any]], splits: Sequence[Split], stops: bool, n_workers: int
+) -> list[list[tuple[float, bool]]]:
+    """Return accuracy and convergence of each candidate on each split; where it stops, of the first candidates only.
+
+    From the most regularised value on, accuracy rises to one summit and falls, but for noise, and the fits beyond
+    it take the longest: on many samples, where noise is small, the first fall ends the search.
+    """
+    searches = [_tries(head, candidates, split) for split in splits]
+    parallel = Parallel(n_workers, backend="threading")
+    if not stops:
+        return list(zip(*parallel(delayed(list)(search) for search in searches), strict=True))  # type: ignore[arg-type]
+    results: list[list[tuple[float, bool]]] = []
+    best = -1.0
+    for _ in candidates:
+        results.append(list(parallel(delayed(next)(search) for search in searches)))
+        mean = float(np.mean([accuracy for accuracy, _ in results[-1]]))
+        if mean < best:
+            break
+        best = mean
+    return results
+
+
+def _tries(head: Head, candidates: Sequence[dict[str, Any]], split: Split) -> Iterator[tuple[float, bool]]:
+    tries = try_candidates if shares_work(head, candidates) else _try_apart
+    for tried in tries(head, candidates, split):
+        yield _accuracy(head, split.y[split.test], tried.scores.argmax(axis=1)), tried.converged
+
+
+def _try_apart(head: Head, candidates: Sequence[dict[str, Any]], split: Split) -> Iterator[Tried]:
+    for params in candidates:
+        tally = Tally()
+        fitted = fit_head(head, params, split.X[split.train], split.y[split.train], tally)
+        yield Tried(scores_of(fitted, split.X[split.test], split.n_classes), not tally.notes())
+
+
+def _accuracy(head: Head, y: NDArray[np.int64], predicted: NDArray[np.int64]) -> float:
+    return float(balanced_accuracy_score(y, predicted)) if head.weighs_classes else float((predicted == y).mean())
 
 
 def learnt_from(
@@ -174,7 +211,7 @@ def fit_head(
     HeadError
         The estimator refuses the data or a parameter.
     """
-    try:
+    with refusals(head, params):
         estimator = clone(head.estimator).set_params(**params)
         X = X.astype(head.dtype, copy=False)
         weights = {}
@@ -183,10 +220,6 @@ def fit_head(
             weights[name] = compute_sample_weight(head.sample_weight, y)
         with watched() as warned:
             estimator.fit(X, y, **weights)
-    except (ValueError, TypeError) as error:
-        first_line = str(error).strip().splitlines()[0]
-        chosen = ", ".join(f"{name.removeprefix('head__')}={value}" for name, value in params.items())
-        raise HeadError(f"{head.name} with {chosen or 'its parameters'} cannot be fitted: {first_line}") from None
     if tally is not None:
         tally.add(stage, converged(estimator) and not warned[0])
     return estimator

@@ -16,6 +16,7 @@ from featx.classifier import Classifier, Folded, OutOfFold, Rejector, fold, soft
 from featx.duplicates import group_samples
 from featx.errors import EvaluationError
 from featx.evaluate import (
+    MOST_FOLDED,
     CrossValidated,
     Parts,
     Tally,
@@ -32,9 +33,10 @@ from featx.evaluate import (
 )
 from featx.evaluation import Evaluation, LearningCurve, Reliability
 from featx.extraction import bundled, featurize
+from featx.fitting.estimating import estimate
 from featx.fitting.measuring import Measurer, find_conflicts
 from featx.fitting.rejecting import learn_rejector, learn_rejector_apart
-from featx.heads import DEFAULT_HEAD, Head, make_head, scores_of
+from featx.heads import DEFAULT_HEAD, Head, for_many, make_head, scores_of
 from featx.images import probe_files
 from featx.runtime import Runtime
 from featx.sources import read_groups, unnamed_note
@@ -123,22 +125,25 @@ def fit(
         features = bundled(features, runtime)
     made = make_head(head, params, class_weight, seed)
     named = features.groups.tolist() if group_by is None else read_groups(features.samples, group_by)
-    grouping = group_samples(features, named)
+    grouping = group_samples(features, named, lambda done, n: runtime.progress("near-copies", done, n))
     parts = split_parts(features, grouping.numbers, views)
     train = parts.train
+    made, plan = for_many(made, len(train.y), len(train.classes))
+    if len(train.y) > MOST_FOLDED:
+        runtime.notice(estimate(made, train, runtime.n_workers))
     tally = Tally()
     measurer = Measurer(made, parts, cv, repeats, seed, runtime, tally)
     crossed, reason = measurer.honest()
     with quiet_single_threads():
-        part = train.X, train.y, train.groups, train.classes
-        tuned = tune_and_fit(made, *part, seed, tally, "the final head", views=train.views)
+        data = train.X, train.y, train.groups, train.classes
+        tuned = tune_and_fit(made, *data, seed, tally, "the final head", runtime.n_workers, views=train.views)
     samples = [features.samples[i] for i in parts.at]
     left_out = _left_out(made, tuned, crossed, parts, samples, seed, runtime, tally)
     at_random, by_source = measurer.at_random(tuned, crossed), measurer.by_source(tuned, samples)
     unnamed = unnamed_note(features.samples, group_by, named)
     notes = [
         *grouping.notes(),
-        *([unnamed] if unnamed else []),
+        *filter(None, (unnamed, plan)),
         *_notes(made, tuned, crossed, cv),
         *_calibration_notes(left_out.calibrated_on),
         *tally.notes(),
@@ -244,11 +249,13 @@ def _left_out(
     scores = out_of_fold_scores(head, tuned.params, train, crossed.folds, runtime.n_workers, tally, "calibration")
     y = train.y[tested]
     temperature = find_temperature(scores, y)
+    # The temperature of one half of the groups is measured on the other where there is one split alone.
+    fold = crossed.fold if crossed.summary.n_folds > 1 else train.groups[tested] % 2
     sample_ids = tuple(samples[i].sample_id for i in tested)
     return _LeftOut(
         OutOfFold(sample_ids, y, scores, crossed.fold, crossed.predicted),
         temperature,
-        measure_reliability(np.exp(cross_fitted(scores, y, crossed.fold)), y),
+        measure_reliability(np.exp(cross_fitted(scores, y, fold)), y),
         learn_rejector(train, crossed, softmax(scores / temperature), seed),
         learning_curve(head, tuned.params, train, crossed.folds, scores, seed, runtime.n_workers, tally),
         "out of fold",
@@ -282,7 +289,9 @@ def _notes(head: Head, tuned: Tuned, crossed: CrossValidated | None, cv: int) ->
     if crossed is not None and crossed.summary.untested:
         names = ", ".join(crossed.summary.untested)
         notes.append(f"learnt but not tested, as all pictures of such a class are one group: {names}")
-    if crossed is not None and crossed.summary.n_folds < cv:
+    if crossed is not None and crossed.summary.n_folds == 1:
+        notes.append(f"more than {MOST_FOLDED:,} pictures: measured on one split, groups kept together, not {cv} folds")
+    elif crossed is not None and crossed.summary.n_folds < cv:
         notes.append(f"{crossed.summary.n_folds} folds instead of {cv}: a class has no more groups")
     if not tuned.was_tuned:
         middle = ", ".join(f"{name.removeprefix('head__')}={value}" for name, value in tuned.params.items())
@@ -292,7 +301,7 @@ def _notes(head: Head, tuned: Tuned, crossed: CrossValidated | None, cv: int) ->
 
 def _plain_params(tuned: Tuned, given: Mapping[str, Any] | None) -> dict[str, Any]:
     fixed = {name: value for name, value in (given or {}).items() if not isinstance(value, list)}
-    chosen = {name.removeprefix("head__"): value for name, value in tuned.params.items()}
+    chosen = {name.rpartition("__")[2]: value for name, value in tuned.params.items()}
     return {name: _plain(value) for name, value in {**fixed, **chosen}.items()}
 
 

@@ -52,6 +52,8 @@ class Head:
         Whether every class counts alike, and so also when parameters are chosen.
     dtype : type
         Number format of the features it is fitted on.
+    search : {"each", "path", "kernel", "alphas", "neighbours"}
+        What the values of its grid have in common on one split (:mod:`featx.evaluate.searching`).
     """
 
     name: str
@@ -62,6 +64,7 @@ class Head:
     sample_weight: str | None = None
     weighs_classes: bool = False
     dtype: type = np.float32
+    search: str = "each"
 
     def candidates(self, n_train: int) -> list[dict[str, Any]]:
         """Return every combination of the grid that ``n_train`` samples allow, the most regularised first."""
@@ -89,14 +92,22 @@ def _scaled(estimator: BaseEstimator) -> Pipeline:
 # An entry's estimator is made with a seed; parameters in the grid carry the pipeline's prefix.
 _HEADS: dict[str, Callable[[int], Head]] = {
     "logreg": lambda seed: Head(
-        "logreg", _scaled(LogisticRegression(max_iter=2000)), {"head__C": _C}, balance="class_weight"
+        "logreg", _scaled(LogisticRegression(max_iter=2000)), {"head__C": _C}, balance="class_weight", search="path"
     ),
     # Not LinearSVC: on some thousand pictures and C above 0.1 it is 10 to 200 times slower, and no better.
     "svm": lambda seed: Head(
-        "svm", _scaled(SVC(kernel="linear", max_iter=_SVC_ITERATIONS)), {"head__C": _C}, balance="class_weight"
+        "svm",
+        _scaled(SVC(kernel="linear", max_iter=_SVC_ITERATIONS, random_state=seed)),
+        {"head__C": _C},
+        balance="class_weight",
+        search="kernel",
     ),
     "svm-rbf": lambda seed: Head(
-        "svm-rbf", _scaled(SVC(max_iter=_SVC_ITERATIONS)), {"head__C": _C}, balance="class_weight"
+        "svm-rbf",
+        _scaled(SVC(max_iter=_SVC_ITERATIONS, random_state=seed)),
+        {"head__C": _C},
+        balance="class_weight",
+        search="kernel",
     ),
     "mlp": lambda seed: Head(
         "mlp",
@@ -111,6 +122,7 @@ _HEADS: dict[str, Callable[[int], Head]] = {
         _scaled(KNeighborsClassifier(algorithm="brute", weights="distance")),
         {"head__n_neighbors": (31, 15, 7, 5, 3, 1)},
         balance="none",
+        search="neighbours",
     ),
     # Ridge solves normal equations, whose condition is the square of the features': float64.
     "ridge": lambda seed: Head(
@@ -119,6 +131,7 @@ _HEADS: dict[str, Callable[[int], Head]] = {
         {"head__alpha": tuple(10.0**exponent for exponent in range(6, -3, -1))},
         balance="class_weight",
         dtype=np.float64,
+        search="alphas",
     ),
     "centroid": lambda seed: Head(
         "centroid",

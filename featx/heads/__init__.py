@@ -1,0 +1,14 @@
+"""Unfitted pipelines and the values they are tuned over, for some pictures and for many."""
+
+from featx.heads.many import for_many
+from featx.heads.table import (
+    DEFAULT_HEAD,
+    HEAD_NAMES,
+    Head,
+    converged,
+    make_head,
+    parse_param,
+    scores_of,
+)
+
+__all__ = ["DEFAULT_HEAD", "HEAD_NAMES", "Head", "converged", "for_many", "make_head", "parse_param", "scores_of"]

@@ -1,0 +1,173 @@
+"""What candidates of a grid share on one split changes nothing of what they score."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from sklearn.linear_model import LogisticRegression, RidgeClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.svm import SVC
+from test_evaluate import training_set
+
+from featx.errors import HeadError
+from featx.evaluate import Tally, cross_validate, quiet_single_threads, tune_and_fit, tuning
+from featx.evaluate.folds import cut_folds
+from featx.evaluate.searching import Split, rotated, shares_work, try_candidates
+from featx.evaluate.tuning import fit_head
+from featx.heads import HEAD_NAMES, make_head, scores_of
+
+
+def split_of(n: int = 90, n_classes: int = 3, d: int = 20, signal: float = 0.4) -> Split:
+    data = training_set(n, n_classes, d, signal)
+    train, test = cut_folds(data.y, data.groups, data.classes, 3, 0).pairs[0]
+    return Split(data.X, data.y, train, test, n_classes)
+
+
+def cold(head, params, split: Split) -> np.ndarray:
+    estimator = fit_head(head, params, split.X[split.train], split.y[split.train])
+    return scores_of(estimator, split.X[split.test], split.n_classes)
+
+
+def centred(n: int, d: int) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(0)
+    X_train, X_test = rng.normal(size=(n, d)), rng.normal(size=(40, d))
+    return X_train - X_train.mean(axis=0), X_test - X_train.mean(axis=0)
+
+
+@pytest.mark.parametrize(
+    "estimator",
+    [LogisticRegression(tol=1e-10, max_iter=5000), RidgeClassifier(0.1), SVC(kernel="linear", tol=1e-9)],
+    ids=lambda estimator: type(estimator).__name__,
+)
+def test_rotated_samples_have_equal_decision_values(estimator):
+    X_train, X_test = centred(30, 200)
+    y = np.arange(30) % 2
+    R_train, R_test = rotated(X_train, X_test)
+    assert (R_train.shape, R_test.shape) == ((30, 30), (40, 30))
+    np.testing.assert_allclose(R_train @ R_train.T, X_train @ X_train.T, atol=1e-10)
+    np.testing.assert_allclose(R_test @ R_train.T, X_test @ X_train.T, atol=1e-10)
+    in_full = estimator.fit(X_train, y).decision_function(X_test)
+    np.testing.assert_allclose(estimator.fit(R_train, y).decision_function(R_test), in_full, atol=1e-7)
+
+
+def test_as_many_samples_as_features_are_left_as_they_are():
+    X_train, X_test = centred(50, 60)
+    assert rotated(X_train, X_test)[0] is X_train
+
+
+@pytest.mark.parametrize(("d", "n_classes"), [(20, 2), (20, 3), (400, 2), (400, 3)])
+@pytest.mark.parametrize("name", HEAD_NAMES)
+def test_shared_work_scores_as_fits_apart(name, d, n_classes):
+    params = {"tol": 1e-8, "max_iter": 10_000} if name == "logreg" else None
+    if name == "mlp":
+        params = {"hidden_layer_sizes": (8,), "max_iter": 30}
+    head, split = make_head(name, params), split_of(90, n_classes, d)
+    candidates = head.candidates(len(split.train))
+    with quiet_single_threads():
+        tried = list(try_candidates(head, candidates, split))
+        for one, values in zip(tried, candidates, strict=True):
+            if name == "logreg" and values["head__C"] > 1:
+                continue  # in float32 the loss is flat there: fits of any start end where its last digit does
+            np.testing.assert_allclose(one.scores, cold(head, values, split), atol=0.01, rtol=0.01)
+
+
+@pytest.mark.parametrize("name", ["svm", "svm-rbf", "knn", "centroid"])
+def test_kernels_and_neighbours_are_the_same_to_the_last_digits(name):
+    head, split = make_head(name), split_of(120, 4, 50)
+    candidates = head.candidates(len(split.train))
+    with quiet_single_threads():
+        for one, values in zip(try_candidates(head, candidates, split), candidates, strict=True):
+            np.testing.assert_allclose(one.scores, cold(head, values, split), atol=1e-9)
+
+
+@pytest.mark.parametrize("gamma", ["scale", "auto", 0.02])
+@pytest.mark.parametrize("kernel", ["rbf", "poly", "sigmoid"])
+def test_any_kernel_and_gamma(kernel, gamma):
+    head, split = make_head("svm-rbf", {"kernel": kernel, "gamma": gamma, "C": [0.1, 10.0]}), split_of()
+    with quiet_single_threads():
+        for one, values in zip(try_candidates(head, head.candidates(60), split), head.candidates(60), strict=True):
+            np.testing.assert_allclose(one.scores, cold(head, values, split), atol=1e-7)
+
+
+@pytest.mark.parametrize("class_weight", [None, "balanced"])
+@pytest.mark.parametrize("name", ["logreg", "svm", "ridge", "mlp"])
+def test_class_weights_reach_every_candidate(name, class_weight):
+    params = {"hidden_layer_sizes": (8,), "max_iter": 30} if name == "mlp" else {}
+    if name == "logreg":
+        params = {"C": [0.01, 0.1], "tol": 1e-7}
+    head, split = make_head(name, params, class_weight), split_of(90, 2)
+    split.y[split.train[:20]] = 1
+    with quiet_single_threads():
+        for one, values in zip(try_candidates(head, head.candidates(60), split), head.candidates(60), strict=True):
+            np.testing.assert_allclose(one.scores, cold(head, values, split), atol=1e-3)
+
+
+def test_other_parameters_fit_each_candidate_by_itself():
+    two = make_head("svm", {"C": [0.1, 1.0], "kernel": ["linear", "rbf"]})
+    split = split_of()
+    with quiet_single_threads():
+        tried = list(try_candidates(two, two.candidates(60), split))
+        assert len(tried) == 4
+        for one, values in zip(tried, two.candidates(60), strict=True):
+            np.testing.assert_allclose(one.scores, cold(two, values, split), atol=1e-9)
+    given = make_head(make_pipeline(LogisticRegression()))
+    assert not shares_work(given, [{"logisticregression__C": 1.0}])
+
+
+@pytest.mark.parametrize("name", [name for name in HEAD_NAMES if name != "mlp"])
+def test_the_choice_is_that_of_fits_apart(name, monkeypatch):
+    data = training_set(150, 3, 400, signal=0.25)
+    head = make_head(name, {"tol": 1e-7, "C": [1e-3, 1e-2, 1e-1, 1.0]} if name == "logreg" else None)
+    with quiet_single_threads():
+        shared = tune_and_fit(head, data.X, data.y, data.groups, data.classes, 0)
+        monkeypatch.setattr(tuning, "shares_work", lambda head, candidates: False)
+        apart = tune_and_fit(head, data.X, data.y, data.groups, data.classes, 0)
+    assert shared.params == apart.params
+    np.testing.assert_array_equal(
+        scores_of(shared.estimator, data.X, 3), scores_of(apart.estimator, data.X, 3)
+    )  # the final fit is cold and plain
+
+
+def test_on_many_samples_the_first_fall_ends_the_search(monkeypatch):
+    data = training_set(300, 3, 20, signal=0.3)
+    head = make_head("logreg")
+    with quiet_single_threads():
+        tallies = Tally(), Tally()
+        every = tune_and_fit(head, data.X, data.y, data.groups, data.classes, 0, tallies[0])
+        monkeypatch.setattr(tuning, "_MOST_FOR_ALL", 299)
+        ended = tune_and_fit(head, data.X, data.y, data.groups, data.classes, 0, tallies[1])
+    n_tries = [tally.to_dict()["tuning"]["n"] for tally in tallies]
+    assert n_tries[0] == 27
+    assert n_tries[1] < 27
+    assert ended.params == every.params
+
+
+def test_fits_of_the_search_that_do_not_converge_are_counted():
+    data = training_set(90, 3)
+    tally, head = Tally(), make_head("logreg", {"max_iter": 2})
+    with quiet_single_threads():
+        tuned = tune_and_fit(head, data.X, data.y, data.groups, data.classes, 0, tally, "end")
+    assert not tuned.converged
+    # The path starts where two iterations are enough.
+    assert tally.to_dict() == {"end": {"n": 1, "n_not_converged": 1}, "tuning": {"n": 27, "n_not_converged": 21}}
+
+
+def test_what_a_search_refuses_is_said():
+    split = split_of()
+    head = make_head("logreg", {"C": [-1.0, 1.0]})
+    with pytest.raises(HeadError, match="logreg with C=-1.0 cannot be fitted: .*must be a float"):
+        list(try_candidates(head, head.candidates(60), split))
+
+
+@pytest.mark.parametrize("name", ["logreg", "svm-rbf", "ridge", "knn"])
+def test_results_do_not_depend_on_the_number_of_workers(name):
+    data = training_set(120, 3, 300, signal=0.3)
+    with quiet_single_threads():
+        tuned = [
+            tune_and_fit(make_head(name), data.X, data.y, data.groups, data.classes, 0, n_workers=workers)
+            for workers in (1, 3)
+        ]
+    assert tuned[0].params == tuned[1].params
+    np.testing.assert_array_equal(*(scores_of(one.estimator, data.X, 3) for one in tuned))
+    summaries = [cross_validate(make_head(name), data, 4, 1, 0, workers).summary for workers in (1, 4)]
+    assert summaries[0] == summaries[1]
