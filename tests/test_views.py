@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-import re
 import os
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -26,10 +26,10 @@ from featx.evaluate import (
     cross_validate,
     learning_curve,
     out_of_fold_scores,
-    paired_difference,
     tune_and_fit,
 )
 from featx.evaluate.folds import cut_folds
+from featx.evaluate.intervals import difference_over_folds
 from featx.evaluation import Evaluation, ViewsWorth
 from featx.extraction import extract, latest
 from featx.fitting import fit
@@ -184,7 +184,9 @@ def test_what_views_are_worth_is_measured_on_the_same_folds(fake, tmp_path):
     assert (worth.n, worth.policy, worth.seed) == (2, "brightness=0.3", 8)
     assert worth.without == without.cv.accuracy
     assert found.cv.per_fold != without.cv.per_fold
-    assert worth.difference == paired_difference(found.cv.per_fold, without.cv.per_fold, 1 / 4)
+    over_folds = difference_over_folds(found.cv.per_fold, without.cv.per_fold, 1 / 4)
+    assert worth.difference.mean == pytest.approx(over_folds.mean)
+    assert worth.difference.low < over_folds.mean < worth.difference.high
     assert worth.difference.mean == pytest.approx(found.cv.accuracy.mean - without.cv.accuracy.mean)
     assert without.views is None
     assert fit(table, "knn", views=2, runtime=replace(fake.runtime, workers=1)).evaluation.cv == found.cv
@@ -255,7 +257,8 @@ def test_a_model_remembers_what_views_were_worth(fake, table, tmp_path):
     assert model.spec.augment is None
     shown = report(path)
     assert shown.to_dict()["views"] == worth.to_dict()
-    assert f"views      +0.000 (+0.000 to +0.000): may be chance   {line_of(worth)}" in str(shown)
+    assert worth.difference.low < 0 < worth.difference.high
+    assert re.search(rf"views      \+0\.000 \(.*\): may be chance   {re.escape(line_of(worth))}", str(shown))
     report(path, html=tmp_path / "page.html", runtime=fake.runtime)
     page = (tmp_path / "page.html").read_text(encoding="utf-8")
     assert "<dt>views</dt>" in page
