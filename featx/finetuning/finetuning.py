@@ -11,6 +11,7 @@ from typing import Any
 from featx.backbones import DEFAULT_BACKBONE, FILE_BACKBONE, is_onnx
 from featx.classifier import fold
 from featx.errors import BackboneError, EngineError, TrainingError
+from featx.evaluation import Contest
 from featx.extraction import bundled
 from featx.finetuning.judging import Candidate, judge, make_classifier
 from featx.finetuning.outputs import Outputs
@@ -161,7 +162,7 @@ def finetune(
     told = f"all of {SCRATCH}" if frozen is None else f"{trained.cut.n_blocks} blocks, from {trained.cut.first} on"
     contest = judge(opponent, candidate, material.parts, material.groups, told, trained.history)
     best = opponent if opponent is not None and contest.kept == "frozen" else candidate
-    notes = _notes(material)
+    notes = _notes(material, plan, contest)
     classifier = make_classifier(best, material, contest, notes, time.monotonic() - started)
     parts = material.parts
     frozen_hits = (
@@ -225,9 +226,12 @@ def _finetuned_candidate(trained: TrainedNetwork, course: Course) -> Candidate:
     return Candidate(trained.table, trained.estimator, trained.folded, trained.scores, "finetuned", params)
 
 
-def _notes(material: Material) -> tuple[str, ...]:
-    if material.parts.is_own_test:
-        return ()
-    return (
-        "a fifth of the pictures was held out to judge, groups kept together, and a fifth of the rest to choose by",
-    )
+def _notes(material: Material, plan: Plan, contest: Contest) -> tuple[str, ...]:
+    notes = []
+    if not material.parts.is_own_test:
+        notes.append(
+            "a fifth of the pictures was held out to judge, groups kept together, and a fifth of the rest to choose by"
+        )
+    if contest.kept == "frozen" and not plan.views:
+        notes.append("augmented views often make the difference: --augment medium --views 3")
+    return tuple(notes)
