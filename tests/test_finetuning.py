@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 import featx
-from featx.errors import BackboneError, EngineError, EvaluationError, HeadError, SpecError, TrainingError
+from featx.errors import BackboneError, EngineError, EvaluationError, HeadError, OutputError, SpecError, TrainingError
 from featx.evaluate import hold_out
 from featx.runtime import Runtime
 
@@ -139,6 +140,45 @@ def test_without_the_cached_trunk_the_result_is_the_same(stripes: Path, network:
     losses = [[epoch.val_loss for epoch in one.history.epochs] for one in (cached, anew)]
     np.testing.assert_allclose(*losses, atol=1e-3)
     assert anew.contest.finetuned.mean == pytest.approx(cached.contest.finetuned.mean, abs=0.1)
+
+
+def test_pictures_that_are_added_while_it_trains_are_an_error(
+    stripes: Path, network: Path, cache: Path, tmp_path: Path
+) -> None:
+    data = Path(shutil.copytree(stripes, tmp_path / "set"))
+
+    def add(stage: str, done: int, total: int) -> None:
+        if stage == "train" and done == total:
+            Image.new("RGB", (32, 32), (200, 0, 0)).save(data / "across" / "new.png")
+
+    with pytest.raises(TrainingError, match="has changed while it was trained on; run again"):
+        finetune(data, network, cache, epochs=1, callbacks={"progress": add})
+
+
+def test_what_is_read_is_never_replaced(stripes: Path, network: Path, cache: Path, tmp_path: Path) -> None:
+    mine = Path(shutil.copy(network, tmp_path / "mine.keras"))
+    with pytest.raises(OutputError, match=r"would replace .*mine.keras, which is read; choose another name"):
+        finetune(stripes, mine, cache, output=tmp_path / "mine.featx", overwrite=True)
+
+
+def test_a_network_of_any_size_that_was_finetuned_before(
+    stripes: Path, cache: Path, tmp_path: Path, keras_start: Callable[[], None]
+) -> None:
+    import keras
+    from keras import layers
+
+    keras.utils.set_random_seed(1)
+    inputs = x = keras.Input((None, None, 3))
+    for number in (1, 2):
+        x = layers.MaxPooling2D()(layers.Conv2D(8, 3, padding="same", activation="relu", name=f"block{number}_c")(x))
+    keras.Model(inputs, x).save(tmp_path / "any.keras")
+    how = {"size": 32, "unfreeze": 1, "epochs": 1, "dense": [12]}
+    once = finetune(stripes, tmp_path / "any.keras", cache, **how)
+    twice = featx.finetune(
+        stripes, str(once.backbone), unfreeze=1, epochs=1, dense=[6], resize="squash", precision="float32",
+        runtime=Runtime(cache, workers=2),
+    )  # fmt: skip
+    assert twice.step_zero == twice.frozen_val
 
 
 def test_a_top_of_dense_layers_begins_as_an_mlp(stripes: Path, network: Path, cache: Path, tmp_path: Path) -> None:

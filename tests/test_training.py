@@ -334,3 +334,71 @@ def test_the_scratch_network_has_three_blocks_of_16_64_and_128() -> None:
     core = scratch_core(64)
     assert [layer.filters for layer in core.layers if hasattr(layer, "filters")] == [16, 64, 128]
     assert core.output_shape == (None, 8, 8, 128)
+
+
+def test_a_layer_that_is_used_twice_is_no_place_to_cut_between() -> None:
+    import keras
+    from keras import layers
+
+    inputs = keras.Input((8, 8, 3))
+    shared, relu = layers.Conv2D(3, 3, padding="same", name="shared"), layers.ReLU(name="relu")
+    x = layers.Conv2D(3, 1, name="first")(relu(shared(inputs)))
+    x = layers.Conv2D(3, 1, name="second")(shared(relu(x)))
+    core = keras.Model(inputs, layers.Conv2D(4, 1, name="third")(x))
+    belows = {cut_network(core, n).below for n in range(1, cut_network(core, "all").n_blocks)}
+    assert belows == {"second"}
+    with pytest.raises(BackboneError, match="near are"):
+        cut_network(core, "nothing")
+
+
+def test_layers_that_keras_names_itself_have_the_same_names_each_time() -> None:
+    from featx.backbones import build_core, find_source
+    from featx.spec import FeatureSpec
+
+    source = find_source("xception", "random", 96)
+    spec = FeatureSpec("xception", source.weights, source.preprocess, 96, "1", "tensorflow", "float32")
+    names = [[layer.name for layer in build_core(spec, None).layers] for _ in range(2)]
+    assert names[0] == names[1]
+
+
+def test_weight_decay_may_be_zero_and_too_high_a_rate_is_told(tmp_path: Path) -> None:
+    task = Task()
+    for optimizer in ("adamw", "sgd"):
+        task.run(tmp_path / optimizer, Course(epochs=1, batch_size=8, weight_decay=0.0, optimizer=optimizer))
+    with pytest.raises(TrainingError, match=r"the loss is no number in epoch 1: --rate 1e\+30 is too high"):
+        task.run(tmp_path / "high", Course(epochs=2, batch_size=8, rate=1e30, optimizer="sgd"))
+
+
+def test_a_damaged_result_is_made_again_even_if_that_is_stopped(tmp_path: Path) -> None:
+    task = Task()
+    _, first = task.run(tmp_path, COURSE)
+    (tmp_path / "best.npz").write_bytes(b"")
+    (tmp_path / "epoch-3-of-3.keras").write_bytes(b"of the damaged run")
+
+    def stop(stage: str, done: int, total: int) -> None:
+        if done == 8:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        task.run(tmp_path, COURSE, progress=stop)
+    assert not (tmp_path / "epoch-3-of-3.keras").exists()
+    _, again = task.run(tmp_path, COURSE)
+    np.testing.assert_allclose(first, again, atol=1e-5)
+
+
+def test_a_network_that_was_saved_frozen_is_cut_and_trained(tmp_path: Path) -> None:
+    from featx.training.networks import Trainable
+
+    core = tiny_core()
+    for layer in core.layers:
+        layer.trainable = False
+    assert cut_network(core, 2).first == "block2"
+    thawed = Trainable(core, "block1_pool", "tf", "avg", [np.zeros((8, 3))], [np.zeros(3)])
+    assert len(thawed.blocks.trainable_variables) == 8  # two kernels, two biases, two scales, two shifts
+    task = Task()
+    done, _ = task.run(tmp_path, COURSE)
+    done.network.save(tmp_path / "network.keras")
+    import keras
+
+    layers = keras.saving.load_model(tmp_path / "network.keras").layers
+    assert [layer.name for layer in layers if layer.weights and not layer.trainable] == []

@@ -11,6 +11,7 @@ from typing import Any
 import keras
 import numpy as np
 from keras import ops
+from keras.src.backend.common import global_state
 
 from featx.backbones.applications import check_published_digest, imagenet_graph, load_every_weight
 from featx.backbones.lite_keras import lite_graph, load_lite_weights
@@ -34,11 +35,28 @@ def build_network(spec: FeatureSpec, file: Path | None) -> keras.Model:
 
 def build_core(spec: FeatureSpec, file: Path | None) -> keras.Model:
     """Build the layers of a recipe alone, from preprocessed pixels to what is pooled; they can be trained."""
-    with _policy(spec):
+    with _policy(spec), _fresh_names():
         model, output = _local(spec, file) if spec.backbone == FILE_BACKBONE else _from_table(spec, file)
     if spec.layer is not None:
         output = _layer_output(model, spec.layer)
-    return keras.Model(model.inputs[0], output)
+    core = keras.Model(model.inputs[0], output)
+    if None not in core.input_shape[1:3]:
+        return core
+    sized = keras.models.clone_model(core, input_tensors=keras.Input((spec.size, spec.size, 3)))
+    sized.set_weights(core.get_weights())
+    return sized
+
+
+@contextlib.contextmanager
+def _fresh_names() -> Iterator[None]:
+    """Let layers that Keras names itself have the same names each time: the number that it appends counts a process."""
+    counters = "object_name_uids"
+    before = global_state.get_global_attribute(counters)
+    global_state.set_global_attribute(counters, None)
+    try:
+        yield
+    finally:
+        global_state.set_global_attribute(counters, before)
 
 
 @contextlib.contextmanager

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featx.comparison.records import Compared, Comparison
-from featx.errors import DatasetError
+from featx.errors import DatasetError, EngineError
 from featx.evaluate import (
     Tally,
     difference_of_shares,
@@ -68,7 +68,7 @@ class Contestants:
     def plan(self, is_scratch: bool, class_weight: str | None, seed: int) -> Plan:
         """Return how a network is trained."""
         course = usual_course(is_scratch, class_weight=class_weight, seed=seed)
-        return Plan(course, self.unfreeze or "auto", self.augment, self.views)
+        return Plan(course, "auto" if self.unfreeze is None else self.unfreeze, self.augment, self.views)
 
 
 @dataclass(frozen=True)
@@ -92,6 +92,8 @@ def compare_trained(
 ) -> Comparison:
     """Fit heads and train networks on one part, and judge all on another; see :func:`featx.compare`."""
     check_views(contestants.augment, contestants.views)
+    if options.get("precision") == "int8":
+        raise EngineError("a quantized network cannot be trained; use --precision auto, float32 or bfloat16")
     if curves is not None:
         check_output(curves, (".png",), overwrite, "--curves")
     found: list[_Contestant] = []
@@ -104,10 +106,12 @@ def compare_trained(
         if contestants.unfreeze is not None:
             started = time.monotonic()
             plan = contestants.plan(False, class_weight, seed)
-            trained = train_blocks(material, plan, material.fit_frozen(make_head(DEFAULT_HEAD, None, None, seed)))
+            trained = train_blocks(
+                material, plan, material.fit_frozen(make_head(DEFAULT_HEAD, None, class_weight, seed))
+            )
             name = f"{backbone}, {trained.cut.n_blocks} blocks trained"
             found.append(_trained(material, trained, name, time.monotonic() - started))
-            histories[name] = trained.history
+            histories[name if name not in histories else f"{name}, {pooling}, {resize}, {size}"] = trained.history
     if first is not None and contestants.scratch:
         started = time.monotonic()
         trained = train_scratch(first, contestants.plan(True, class_weight, seed), SCRATCH_SIZE)
@@ -203,7 +207,7 @@ def _ranked(material: Material, found: Sequence[_Contestant], histories: Mapping
         n_folds=1,
         baseline=float(np.bincount(y).max() / len(y)),
         luck_of_choice=0.0,
-        notes=(),
+        notes=("the accuracy of the best of several on the same pictures is a little flattering",),
         histories=histories,
     )
 

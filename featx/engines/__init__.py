@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterable, Iterator
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Protocol
@@ -26,6 +27,7 @@ __all__ = [
     "Engine",
     "convert",
     "has_bfloat16",
+    "on_device",
     "processor_kind",
     "processor_name",
     "quantize",
@@ -183,3 +185,21 @@ def start_tensorflow_engine(network: Any, device: str = "auto", precision: str =
     from featx.engines.tensorflow import TensorFlowEngine
 
     return TensorFlowEngine(network, device, precision)
+
+
+@contextlib.contextmanager
+def on_device(device: str) -> Iterator[None]:
+    """Let what TensorFlow is asked for meanwhile run on a device: ``auto``, ``cpu``, ``gpu`` or ``gpu:N``.
+
+    Raises
+    ------
+    EngineError
+        There is no such device.
+    """
+    start_keras()
+    import tensorflow as tf
+
+    from featx.engines.tensorflow import find_device
+
+    with tf.device(f"/{find_device(device)}"):
+        yield

@@ -44,7 +44,7 @@ class TensorFlowEngine:
     def __init__(self, network: keras.Model, device: str = "auto", precision: str = "float32") -> None:
         self.precision = precision
         self.feature_dim = int(network.output_shape[-1])
-        self.device = _find_device(device)
+        self.device = find_device(device)
         self.producer = {
             "engine": f"tensorflow {tf.__version__}",
             "keras": keras.__version__,
@@ -83,7 +83,14 @@ def _compute_as_said() -> None:
     tf.config.experimental.enable_op_determinism()
 
 
-def _find_device(device: str) -> str:
+def find_device(device: str) -> str:
+    """Return the device that a name stands for: ``cpu`` or ``gpu:N``.
+
+    Raises
+    ------
+    EngineError
+        TensorFlow sees no such GPU.
+    """
     found = [f"gpu:{number}" for number, _ in enumerate(tf.config.list_physical_devices("GPU"))]
     if device == "auto":
         return (found or ["cpu"])[0]

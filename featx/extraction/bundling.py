@@ -7,25 +7,30 @@ from dataclasses import replace
 import numpy as np
 
 from featx.errors import EngineError
-from featx.extraction.starting import graph_key
+from featx.extraction.starting import Locate, graph_of
 from featx.runtime import Runtime
-from featx.store import quantized_name, read_graph
+from featx.store import quantized_name
 from featx.table import FeatureTable
 
 
-def bundled(table: FeatureTable, runtime: Runtime) -> FeatureTable:
+def bundled(table: FeatureTable, locate: Locate, runtime: Runtime) -> FeatureTable:
     """Return a table with its graph; a classifier fitted on it needs neither weight file nor network to predict.
+
+    Parameters
+    ----------
+    table : FeatureTable
+    locate : callable
+        Returns the weight file or local network; called only if the graph is not in the cache.
+    runtime : Runtime
 
     Raises
     ------
     EngineError
-        The features were not made by the openvino engine, or their graph is not in the cache any more.
+        The features were not made by the openvino engine.
     """
     if table.graph is not None:
         return table
     if table.spec.engine != "openvino":
         raise EngineError(f"the {table.spec.engine} engine has no graph that a model could take along")
-    graph = read_graph(runtime.cache, graph_key(table.spec))
-    if graph is None:
-        raise EngineError(f"the graph of these features is not in {runtime.cache} any more; extract them again")
+    graph = graph_of(table.spec, locate, runtime)
     return replace(table, spec=replace(table.spec, graph=quantized_name(graph)), graph=np.frombuffer(graph, np.uint8))

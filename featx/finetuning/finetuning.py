@@ -145,7 +145,8 @@ def finetune(
     plan = Plan(course, unfreeze, augment, views, trunk_cache, tuple(dense))
     _check(backbone, top, plan, options)
     first_head = _head(head, plan)
-    outputs = None if output is None else Outputs(Path(output), overwrite)
+    inputs = [Path(str(path)) for path in (data, backbone, options.get("weights", "imagenet"))]
+    outputs = None if output is None else Outputs(Path(output), overwrite, inputs)
     opponent: Candidate | None = None
     frozen: FrozenHead | None = None
     if backbone == SCRATCH:
@@ -162,7 +163,7 @@ def finetune(
     told = f"all of {SCRATCH}" if frozen is None else f"{trained.cut.n_blocks} blocks, from {trained.cut.first} on"
     contest = judge(opponent, candidate, material.parts, material.groups, told, trained.history)
     best = opponent if opponent is not None and contest.kept == "frozen" else candidate
-    notes = _notes(material, plan, contest)
+    notes = _notes(material, plan, contest, trained)
     classifier = make_classifier(best, material, contest, notes, time.monotonic() - started)
     parts = material.parts
     frozen_hits = (
@@ -208,15 +209,15 @@ def _check(backbone: str, top: str, plan: Plan, options: dict[str, Any]) -> None
 
 def _head(name: str, plan: Plan) -> Head:
     if plan.dense:
-        return make_head("mlp", {"hidden_layer_sizes": plan.dense}, None, plan.course.seed)
-    return make_head(name, None, None, plan.course.seed)
+        return make_head("mlp", {"hidden_layer_sizes": plan.dense}, plan.course.class_weight, plan.course.seed)
+    return make_head(name, None, plan.course.class_weight, plan.course.seed)
 
 
 def _frozen_candidate(material: Material, frozen: FrozenHead, head: Head) -> Candidate:
     estimator, table = frozen.tuned.estimator, material.table
     params = {name.removeprefix("head__"): value for name, value in frozen.tuned.params.items()}
     if table.spec.backbone == FILE_BACKBONE and table.spec.engine == "openvino":
-        table = bundled(table, material.runtime)
+        table = bundled(table, lambda: Path(material.backbone), material.runtime)
     return Candidate(table, estimator, fold(estimator), frozen.scores(table.X), head.name, params)
 
 
@@ -226,11 +227,16 @@ def _finetuned_candidate(trained: TrainedNetwork, course: Course) -> Candidate:
     return Candidate(trained.table, trained.estimator, trained.folded, trained.scores, "finetuned", params)
 
 
-def _notes(material: Material, plan: Plan, contest: Contest) -> tuple[str, ...]:
+def _notes(material: Material, plan: Plan, contest: Contest, trained: TrainedNetwork) -> tuple[str, ...]:
     notes = []
     if not material.parts.is_own_test:
+        notes.append("the pictures that judge were held out of the training part, groups kept together")
+    if contest.difference is not None:
+        notes.append("the accuracy of the better of two on the same pictures is a little flattering")
+    spec = trained.table.spec
+    if contest.kept == "finetuned" and spec.graph is None:
         notes.append(
-            "a fifth of the pictures was held out to judge, groups kept together, and a fifth of the rest to choose by"
+            f"the {spec.engine} engine leaves the network out of the model: predict needs --weights FILE.keras"
         )
     if contest.kept == "frozen" and not plan.views:
         notes.append("augmented views often make the difference: --augment medium --views 3")

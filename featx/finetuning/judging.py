@@ -107,7 +107,7 @@ def make_classifier(
         sources=(),
         reliability=None,
         learning=None,
-        baseline=float(counts.max() / counts.sum()),
+        baseline=float((y[parts.test] == counts.argmax()).mean()),
         baseline_class=parts.classes[int(counts.argmax())],
         val=None,
         test=HeldOut(accuracy, contest.n, accuracy.mean, contest.n),

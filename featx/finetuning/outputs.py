@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from featx.errors import OutputError
 from featx.evaluation import Contest
 from featx.output import check_output
 from featx.store import write_whole
@@ -19,6 +20,8 @@ class Outputs:
     model : path
         It ends in ``.featx``.
     overwrite : bool
+    inputs : sequence of path
+        What is read, and so never replaced.
 
     Raises
     ------
@@ -26,11 +29,15 @@ class Outputs:
         One of them exists, or cannot be written there.
     """
 
-    def __init__(self, model: Path, overwrite: bool) -> None:
+    def __init__(self, model: Path, overwrite: bool, inputs: Sequence[Path]) -> None:
         check_output(model, (".featx",), overwrite)
         self._files = {suffix: model.with_suffix(suffix) for suffix in (".keras", ".json", ".csv", ".png")}
         for suffix, file in self._files.items():
             check_output(file, (suffix,), overwrite)
+        read = {path.resolve() for one in inputs for path in (one, one.with_suffix(".json"))}
+        for file in (model, *self._files.values()):
+            if file.exists() and file.resolve() in read:
+                raise OutputError(f"-o {model} would replace {file}, which is read; choose another name")
 
     def write(self, trained: TrainedNetwork, contest: Contest) -> Path:
         """Write all of them; return where the network is."""

@@ -32,7 +32,7 @@ from featx.evaluate import (
     tune_and_fit,
 )
 from featx.evaluation import Evaluation, LearningCurve, Reliability
-from featx.extraction import bundled, featurize
+from featx.extraction import bundled, featurize, locate
 from featx.fitting.estimating import estimate
 from featx.fitting.measuring import Measurer, find_conflicts
 from featx.fitting.rejecting import learn_rejector, learn_rejector_apart
@@ -122,7 +122,8 @@ def fit(
     if hidden:
         params = {**(params or {}), "hidden_layer_sizes": tuple(hidden)}
     if bundle:
-        features = bundled(features, runtime)
+        spec = features.spec
+        features = bundled(features, lambda: locate(spec, None, runtime), runtime)
     made = make_head(head, params, class_weight, seed)
     named = features.groups.tolist() if group_by is None else read_groups(features.samples, group_by)
     grouping = group_samples(features, named, lambda done, n: runtime.progress("near-copies", done, n))

@@ -46,7 +46,7 @@ def read_checkpoint(path: Path, like: Sequence[NDArray[Any]]) -> tuple[list[NDAr
         with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
             arrays = [file[f"a{i}"] for i in range(len(like))]
             state = json.loads(file["state"].tobytes())
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile):
+    except (OSError, EOFError, TypeError, ValueError, KeyError, zipfile.BadZipFile):
         return None
     fits = all(a.shape == b.shape and a.dtype == b.dtype for a, b in zip(arrays, like, strict=True))
     return (arrays, state) if fits and isinstance(state, dict) else None

@@ -46,7 +46,7 @@ class Graph:
         self.name = network.name
         self._nodes = _in_order(network.outputs[0])
         self._names = [node.operation.name for node in self._nodes]
-        self._cuts = _cuts(self._nodes)
+        self._cuts = {i for i in _cuts(self._nodes) if self._names.count(self._names[i]) == 1}
         self.input_name = self._names[0]
 
     @property
@@ -134,7 +134,7 @@ class Graph:
         return tuple(self.output_of(name).shape[1:])
 
     def _has_kernel(self, inside: range) -> bool:
-        weights = (w for i in inside for w in getattr(self._nodes[i].operation, "trainable_weights", ()))
+        weights = (w for i in inside for w in getattr(self._nodes[i].operation, "weights", ()))
         return any(len(weight.shape) > 1 for weight in weights)
 
 
@@ -157,6 +157,8 @@ def cut_at(core: keras.Model, unfreeze: int | str) -> Cut:
     """
     graph = Graph(core)
     blocks = graph.blocks
+    if not blocks:
+        raise TrainingError(f"{graph.name} has no layer with weights at which it can be cut; use --unfreeze all")
     text = str(unfreeze)
     if text == "all":
         text = str(len(blocks))
@@ -208,10 +210,16 @@ def _cuts(nodes: list[Any]) -> set[int]:
         for tensor in node.input_tensors:
             used = position[id(_node_of(tensor))]
             last_use[used] = max(last_use[used], i)
+    # A layer with weights that is used twice must not be trained above a cut and stay as it was below.
+    last_of: dict[int, int] = {id(node.operation): i for i, node in enumerate(nodes)}
+    last_use = [
+        max(last, last_of[id(node.operation)]) if getattr(node.operation, "weights", ()) else last
+        for node, last in zip(nodes, last_use, strict=True)
+    ]
     cuts: set[int] = set()
     reach = 0
     for i in range(len(nodes)):
-        if reach <= i:
+        if reach <= i and last_of[id(nodes[i].operation)] == i:
             cuts.add(i)
         reach = max(reach, last_use[i])
     return cuts

@@ -15,7 +15,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 from scipy.special import log_softmax
 
-from featx.errors import StoreError
+from featx.errors import StoreError, TrainingError
 from featx.evaluate import find_temperature
 from featx.runtime import Runtime
 from featx.store import TRAINING_DONE as DONE
@@ -53,9 +53,8 @@ class Trainer:
         self._optimizers: list[Any] = []
         self._variables: list[list[Any]] = []
         for share, variables in network.rate_groups(course.layer_decay):
-            optimizer = _MADE[course.optimizer](
-                learning_rate=course.rate * share, weight_decay=course.weight_decay or None
-            )
+            decay = course.weight_decay if course.optimizer == "adamw" else course.weight_decay or None
+            optimizer = _MADE[course.optimizer](learning_rate=course.rate * share, weight_decay=decay)
             optimizer.exclude_from_weight_decay([v for v in variables if len(v.shape) < 2])
             optimizer.build(variables)
             self._shares.append(share)
@@ -201,6 +200,8 @@ def run(trainer: Trainer, training: Feed, validation: Feed, course: Course, fold
     if finished is not None:
         trainer.set_network_arrays(finished[0])
         return History.from_dict(finished[1]["history"])
+    for stale in (done, *folder.glob("*.keras")):  # of a run whose weights are damaged
+        stale.unlink(missing_ok=True)
     state = _begin_or_go_on(trainer, validation, last, best, runtime)
     steps_each = math.ceil(len(training.y) / course.batch_size)
     while state.epochs[-1].number < course.epochs and state.since_best < course.patience:
@@ -243,6 +244,8 @@ def _pass(
         rate = course.rate * state.factor * share_of_rate(first + i, n_steps, course.warmup)
         trainer.set_rate(rate)
         sums += len(y) * np.array(trainer.step(inputs, y))
+        if not np.isfinite(sums[0]):
+            raise TrainingError(f"the loss is no number in epoch {number}: --rate {course.rate:g} is too high")
         runtime.progress("train", first + i + 1, n_steps)
     loss, accuracy = (sums / len(training.y)).tolist()
     return _validated(trainer, validation, number, rate, loss, accuracy, started)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -59,8 +60,12 @@ class Trainable:
         self.blocks = keras.Model(cut, self._graph.part_above(below, cut))
         self.frozen = _from_pixels(core, self._graph.output_of(below), preprocess)
         self.frozen.trainable = False
-        self.blocks.trainable = True
-        self._top = _Top(pooling, weights, biases, dropout, seed)
+        _thaw(self.blocks)
+        taken = {layer.name for layer in core.layers}
+        prefix = next(
+            f"top{n or ''}" for n in itertools.count() if not any(x.startswith(f"top{n or ''}_") for x in taken)
+        )
+        self._top = _Top(prefix, pooling, weights, biases, dropout, seed)
         inputs = keras.Input(core.output_shape[1:])
         self.top = keras.Model(inputs, self._top.logits(inputs))
         self._top.set_weights(weights, biases)
@@ -80,6 +85,7 @@ class Trainable:
 
     def save(self, path: Path) -> None:
         """Write the network without its last dense layer as a Keras file: scaled pixels to features."""
+        _thaw(self._core)  # whoever trains it further begins with no layer frozen
         features = self._top.features(self._core.outputs[0])
         network = keras.Model(self._core.inputs[0], features, name=self._core.name)
         network.save(path)
@@ -96,26 +102,34 @@ def _from_pixels(core: keras.Model, output: Any, preprocess: str) -> keras.Model
     return keras.Model(pixels, below(preprocess_pixels(ops.cast(pixels, "float32"), preprocess)))
 
 
+def _thaw(network: keras.Model) -> None:
+    for layer in network._flatten_layers():  # a network that thinks itself trainable passes nothing on to its layers
+        layer.trainable = True
+
+
 class _Top:
     def __init__(
         self,
+        prefix: str,
         pooling: str,
         weights: Sequence[NDArray[Any]],
         biases: Sequence[NDArray[Any]],
         dropout: float,
         seed: int,
     ) -> None:
+        self._prefix = prefix
         self._pooling = pooling
         self._hidden = [
-            layers.Dense(weight.shape[1], "relu", name=f"top_dense{i}") for i, weight in enumerate(weights[:-1])
+            layers.Dense(weight.shape[1], "relu", name=f"{prefix}_dense{i}") for i, weight in enumerate(weights[:-1])
         ]
         self._dropouts = [
-            layers.Dropout(dropout, seed=seed + i, name=f"top_dropout{i}") for i in range(max(len(self._hidden), 1))
+            layers.Dropout(dropout, seed=seed + i, name=f"{prefix}_dropout{i}")
+            for i in range(max(len(self._hidden), 1))
         ]
-        self.last = layers.Dense(weights[-1].shape[1], name="top_classes")
+        self.last = layers.Dense(weights[-1].shape[1], name=f"{prefix}_classes")
 
     def features(self, x: Any) -> Any:
-        x = _pooled(x, self._pooling)
+        x = _pooled(x, self._pooling, self._prefix)
         for i, dense in enumerate(self._hidden):
             x = dense(x)
             if i < len(self._hidden) - 1:
@@ -130,10 +144,10 @@ class _Top:
             dense.set_weights([weight, bias])
 
 
-def _pooled(x: Any, pooling: str) -> Any:
+def _pooled(x: Any, pooling: str, prefix: str) -> Any:
     if len(x.shape) == 2:
         return x
     if pooling == "flatten":
-        return layers.Flatten(name="top_flatten")(x)
+        return layers.Flatten(name=f"{prefix}_flatten")(x)
     kind = layers.GlobalAveragePooling2D if pooling == "avg" else layers.GlobalMaxPooling2D
-    return kind(name=f"top_{pooling}")(x)
+    return kind(name=f"{prefix}_{pooling}")(x)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import hashlib
 import json
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,11 +20,12 @@ from numpy.typing import NDArray
 from featx.augmentation import read_policy
 from featx.backbones import FILE_BACKBONE, build_core
 from featx.classifier import Folded
-from featx.errors import SpecError, TrainingError
+from featx.engines import on_device
+from featx.errors import SpecError, StoreError, TrainingError
 from featx.extraction import bundled, compute_table, locate
 from featx.libraries import start_keras
 from featx.spec import FeatureSpec
-from featx.store import prepare_cache, write_whole
+from featx.store import FeatureStore, locked, prepare_cache, write_whole
 from featx.table import FeatureTable
 from featx.training.feeds import InOrder, ReadView, Shuffled
 from featx.training.material import Material
@@ -157,14 +161,15 @@ def train_blocks(material: Material, plan: Plan, frozen: FrozenHead) -> TrainedN
     """
     spec = dataclasses.replace(material.table.spec, **plan.augmented)
     plain = dataclasses.replace(material.table.spec, engine="tensorflow", precision="float32")
-    core = build_core(plain, locate(spec, _weights(material), material.runtime))
+    with on_device(material.runtime.device):
+        core = build_core(plain, locate(spec, _weights(material), material.runtime))
     cut = cut_network(core, plan.unfreeze)
     told = f"trained are {cut.n_blocks} blocks, from {cut.first} on"
     below = "" if cut.is_whole else f"; what is below gives {' x '.join(map(str, cut.shape))} numbers a picture"
     material.runtime.notice(told + below)
     top = frozen.top
-    with _reading(material, plan, spec, cut) as read:
-        return _train(material, plan, spec, core, cut, top, read, {"top": [array.tolist() for array in top.biases]})
+    with _reading(material, plan, spec, cut) as (read, source):
+        return _train(material, plan, spec, core, cut, top, read, {"source": source})
 
 
 def train_scratch(material: Material, plan: Plan, size: int) -> TrainedNetwork:
@@ -212,38 +217,51 @@ def _train(
     training = Shuffled(read, parts.train, parts.y[parts.train], plan.views, course.batch_size, course.seed)
     validation = InOrder(read, parts.val, parts.y[parts.val], course.batch_size)
     counts = np.bincount(training.y, minlength=len(parts.classes)).tolist()
-    folder = material.folder({**plan.told(), **what, "cut": cut.below if not cut.is_whole else ""})
-    trainer = Trainer(network, course, counts)
-    history = run(trainer, training, validation, course, folder, material.runtime)
-    file = _saved(trainer, history, spec, folder)
+    weights = hashlib.sha256(b"".join(np.asarray(w, np.float64).tobytes() for w in (*top.weights, *top.biases)))
+    cut_at = "" if cut.is_whole else cut.below
+    folder = material.folder({**plan.told(), **what, "cut": cut_at, "top": weights.hexdigest(), "made": _made_by()})
+    waiting = "another run trains the same network on the same pictures; waiting for it to finish"
+    with locked(folder / "lock", lambda: material.runtime.notice(waiting)):
+        with on_device(material.runtime.device):
+            trainer = Trainer(network, course, counts)
+            history = run(trainer, training, validation, course, folder, material.runtime)
+        file = _saved(trainer, history, spec, folder)
     estimator = linear_estimator(*network.last_layer())
     material.runtime.notice("the trained network runs over all pictures")
     options = {name: material.options[name] for name in _READING if name in material.options}
     table = compute_table(material.data, str(file), runtime=material.quietly, **options)
+    if not np.array_equal(table.content_hashes, material.table.content_hashes):
+        raise TrainingError(f"{material.data} has changed while it was trained on; run again")
     if table.spec.engine == "openvino":
-        table = bundled(table, material.runtime)
+        table = bundled(table, lambda: file, material.runtime)
     folded = Folded([estimator.coef_.T], [estimator.intercept_])
     return TrainedNetwork(file, cut, history, folder / "log.csv", table, estimator, folded)
+
+
+def _made_by() -> dict[str, str]:
+    """Return what else a run depends on: a folder of other libraries is not gone on with."""
+    return {"version": "1", **{library: version(library) for library in ("keras", "tensorflow")}}
 
 
 def _weights(material: Material) -> str | Path | None:
     if material.table.spec.backbone == FILE_BACKBONE:
         return material.backbone
     given = material.options.get("weights", "imagenet")
-    return None if str(given) == "imagenet" or str(given).startswith("random") else given
+    is_named = str(given) in ("imagenet", "random") or str(given).startswith("random:")
+    return None if is_named else given
 
 
 @contextmanager
-def _reading(material: Material, plan: Plan, spec: FeatureSpec, cut: Cut) -> Iterator[ReadView]:
-    """Give what returns the inputs of pictures: cached activations at the cut, or pixels."""
+def _reading(material: Material, plan: Plan, spec: FeatureSpec, cut: Cut) -> Iterator[tuple[ReadView, str]]:
+    """Give what returns the inputs of pictures, cached activations at the cut or pixels, and what they are."""
     if plan.trunk_cache and not cut.is_whole:
         yield _activations(material, plan, cut)
         return
     with Pixels(material.paths, material.table.content_hashes, spec, material.runtime) as pixels:
-        yield pixels.read
+        yield pixels.read, "pixels"
 
 
-def _activations(material: Material, plan: Plan, cut: Cut) -> ReadView:
+def _activations(material: Material, plan: Plan, cut: Cut) -> tuple[ReadView, str]:
     _check_room(material, plan, cut)
     pooling = "flatten" if len(cut.shape) > 1 else "avg"
     options = {**material.options, **plan.of_views, "layer": cut.below, "pooling": pooling}
@@ -257,19 +275,33 @@ def _activations(material: Material, plan: Plan, cut: Cut) -> ReadView:
             opened[view] = trunk.opened(view)
         return np.asarray(opened[view](at)).reshape(-1, *cut.shape)
 
-    return read
+    return read, trunk.spec.id
 
 
 def _check_room(material: Material, plan: Plan, cut: Cut) -> None:
     cache = material.runtime.cache
-    n_bytes = 4 * int(np.prod(cut.shape)) * (len(material.table) + plan.views * len(material.parts.train))
+    trunk = dataclasses.replace(
+        material.table.spec, layer=cut.below, pooling="flatten" if len(cut.shape) > 1 else "avg"
+    )
+    n_learnt = sum(sample.is_learnt for sample in material.table.samples)
+    n_rows = len(material.table) - _n_stored(cache, trunk)
+    n_rows += (
+        plan.views * n_learnt - _n_stored(cache, dataclasses.replace(trunk, **plan.augmented)) if plan.views else 0
+    )
+    n_bytes = 4 * int(np.prod(cut.shape)) * max(n_rows, 0)
     free = shutil.disk_usage(prepare_cache(cache, "features")).free
-    if 2 * n_bytes + _SPARE_BYTES > free:  # a store is written anew when its journal is merged into it
+    if n_bytes and 2 * n_bytes + _SPARE_BYTES > free:  # a store is written anew when its journal is merged into it
         raise TrainingError(
             f"the activations below {cut.first} take {n_bytes / 1e9:.1f} GB, twice that for a moment, and only "
             f"{free / 1e9:.1f} GB are free in {cache}; unfreeze fewer blocks, use fewer --views, another --cache or "
             "--no-trunk-cache"
         )
+
+
+def _n_stored(cache: Path, spec: FeatureSpec) -> int:
+    with contextlib.suppress(StoreError):
+        return len(FeatureStore(cache, spec).snapshot().keys())
+    return 0
 
 
 def _saved(trainer: Trainer, history: History, spec: FeatureSpec, folder: Path) -> Path:
