@@ -27,7 +27,7 @@ from featx.evaluate import (
 from featx.evaluate.folds import Folds, cut_folds
 from featx.evaluate.intervals import corrected_resampled, mean_of_shares, steadied
 from featx.evaluation import Interval, LearningCurve
-from featx.heads import Head, make_head, scores_of
+from featx.heads import HEAD_NAMES, Head, make_head, scores_of
 
 
 def training_set(n: int = 60, n_classes: int = 3, d: int = 20, signal: float = 1.0, seed: int = 0) -> TrainingSet:
@@ -133,7 +133,7 @@ def test_the_scaler_is_fitted_inside_each_fold():
     assert np.abs(tuned.estimator[0].mean_).max() < 10
 
 
-@pytest.mark.parametrize("name", ["logreg", "svm", "knn", "ridge", "centroid"])
+@pytest.mark.parametrize("name", HEAD_NAMES)
 def test_shuffled_labels_score_at_chance(name):
     data = training_set(240, 2, signal=3.0)
     shuffled = np.random.default_rng(1).permutation(data.y)
