@@ -16,7 +16,7 @@ from featx.evaluation import Contest, Evaluation, HeldOut, Interval
 from featx.extraction import featurize
 from featx.images import probe_files
 from featx.table import FeatureTable
-from featx.training import History, Material
+from featx.training import SCRATCH, History, Material
 
 _VERSIONS_OF = ("featx", "numpy", "pillow", "simplejpeg", "scikit-learn", "keras", "tensorflow", "openvino")
 
@@ -125,7 +125,7 @@ def make_classifier(
     )
     return Classifier(
         spec=table.spec,
-        title=table.extraction.backbone,
+        title=_title(material, contest),
         classes_=parts.classes,
         evaluation=evaluation,
         temperature=temperature,
@@ -140,6 +140,13 @@ def make_classifier(
         graph=table.graph,
         featurize=featurize,
     )
+
+
+def _title(material: Material, contest: Contest) -> str:
+    if contest.frozen is None:
+        return f"{SCRATCH} (trained from random weights)"
+    title = material.table.extraction.backbone
+    return title if contest.kept == "frozen" else f"{title}, {contest.unfrozen} trained"
 
 
 def _rejector(candidate: Candidate, parts: HeldOutParts, temperature: float, seed: int) -> Rejector:
