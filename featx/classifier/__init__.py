@@ -3,7 +3,7 @@
 from featx.classifier.classifier import Classifier
 from featx.classifier.folded import Folded, fold, softmax
 from featx.classifier.novelty import Rejector, learn_subspace
-from featx.classifier.records import OutOfFold, Predictions
+from featx.classifier.records import OutOfFold, Predictions, library_versions
 from featx.classifier.suspicion import rank_suspects, suspicion_margins
 
 __all__ = [
@@ -14,6 +14,7 @@ __all__ = [
     "Rejector",
     "fold",
     "learn_subspace",
+    "library_versions",
     "rank_suspects",
     "softmax",
     "suspicion_margins",

@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from importlib.metadata import version
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from featx.table import Skipped
+
+_LIBRARIES = (
+    *("featx", "numpy", "scipy", "scikit-learn", "pillow", "simplejpeg", "h5py", "openvino", "keras", "tensorflow"),
+)
+
+
+def library_versions() -> dict[str, str]:
+    """Return the versions of the libraries that a classifier depends on, by name."""
+    return {name: version(name) for name in _LIBRARIES}
 
 
 @dataclass(frozen=True)

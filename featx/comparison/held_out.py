@@ -27,7 +27,7 @@ from featx.extraction import compute_table
 from featx.heads import DEFAULT_HEAD, Head, make_head, scores_of
 from featx.output import check_output
 from featx.runtime import Runtime
-from featx.store import write_whole
+from featx.store import write_content
 from featx.training import (
     SCRATCH,
     SCRATCH_SIZE,
@@ -127,7 +127,7 @@ def compare_trained(
             if row.backbone not in histories
         }
         png = draw_curves(histories, levels)
-        write_whole(curves, lambda path: _write(path, png))
+        write_content(curves, png)
     return comparison
 
 
@@ -210,7 +210,3 @@ def _ranked(material: Material, found: Sequence[_Contestant], histories: Mapping
         notes=("the accuracy of the best of several on the same pictures is a little flattering",),
         histories=histories,
     )
-
-
-def _write(path: Path, content: bytes) -> None:
-    path.write_bytes(content)

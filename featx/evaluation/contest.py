@@ -41,6 +41,11 @@ class Contest:
     unfrozen: str
     history: Mapping[str, Any]
 
+    @property
+    def accuracy(self) -> Interval:
+        """Of the one that is kept."""
+        return self.frozen if self.kept == "frozen" and self.frozen is not None else self.finetuned
+
     def to_dict(self) -> dict[str, Any]:
         """Return the value of ``finetuning`` in ``featx report --json``."""
         return {

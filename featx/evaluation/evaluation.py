@@ -141,7 +141,7 @@ class Evaluation:
 
     def __str__(self) -> str:
         if self.finetuning is not None:
-            held_out = getattr(self.finetuning, self.finetuning.kept)
+            held_out = self.finetuning.accuracy
             return (
                 f"accuracy {held_out.mean:.3f} ({held_out.low:.3f} to {held_out.high:.3f}) on "
                 f"{self.finetuning.n:,} held-out pictures, {self.finetuning.kept}"

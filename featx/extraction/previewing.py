@@ -18,7 +18,7 @@ from featx.extraction.reading import Reader, preparing_as
 from featx.images import draw_sheet
 from featx.runtime import Runtime
 from featx.spec import FeatureSpec
-from featx.store import write_whole
+from featx.store import write_content
 
 _ROWS = 8
 _VIEWS = 8
@@ -61,11 +61,7 @@ def write_preview(path: Path, pictures: Sequence[Found], spec: FeatureSpec, view
         for i, name in enumerate(names)
     ]
     sheet = draw_sheet(rows)
-    write_whole(path, lambda temporary: _write(temporary, sheet))
-
-
-def _write(path: Path, content: bytes) -> None:
-    path.write_bytes(content)
+    write_content(path, sheet)
 
 
 def _by_turns(pictures: Sequence[Found]) -> Iterator[Found]:

@@ -6,7 +6,7 @@ import re
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from featx.backbones import DEFAULT_BACKBONE, FILE_BACKBONE, is_onnx
 from featx.classifier import fold
@@ -144,43 +144,63 @@ def finetune(
     )
     plan = Plan(course, unfreeze, augment, views, trunk_cache, tuple(dense))
     _check(backbone, top, plan, options)
-    first_head = _head(head, plan)
+    made = _head(head, plan)
     inputs = [Path(str(path)) for path in (data, backbone, options.get("weights", "imagenet"))]
     outputs = None if output is None else Outputs(Path(output), overwrite, inputs)
-    opponent: Candidate | None = None
-    frozen: FrozenHead | None = None
     if backbone == SCRATCH:
-        # Copies are told by the features of the usual network, which also finds the pictures that cannot be read.
-        others = {name: value for name, value in options.items() if name not in _OF_THE_NETWORK}
-        material = divide(Path(data), DEFAULT_BACKBONE, "avg", others, group_by, seed, runtime)
-        trained = train_scratch(material, plan, options.get("size") or SCRATCH_SIZE)
+        rivals = _from_scratch(Path(data), plan, group_by, options, runtime)
     else:
-        material = divide(Path(data), backbone, _POOLINGS[top], options, group_by, seed, runtime)
-        frozen = material.fit_frozen(first_head)
-        trained = train_blocks(material, plan, frozen)
-        opponent = _frozen_candidate(material, frozen, first_head)
+        rivals = _beside_frozen(Path(data), backbone, _POOLINGS[top], plan, made, group_by, options, runtime)
+    material, trained, frozen = rivals
+    opponent = None if frozen is None else _frozen_candidate(material, frozen, made)
     candidate = _finetuned_candidate(trained, course)
     told = f"all of {SCRATCH}" if frozen is None else f"{trained.cut.n_blocks} blocks, from {trained.cut.first} on"
     contest = judge(opponent, candidate, material.parts, material.groups, told, trained.history)
     best = opponent if opponent is not None and contest.kept == "frozen" else candidate
     notes = _notes(material, plan, contest, trained)
     classifier = make_classifier(best, material, contest, notes, time.monotonic() - started)
-    parts = material.parts
-    frozen_hits = (
-        None if frozen is None else frozen.scores(material.table.X[parts.val]).argmax(axis=1) == parts.y[parts.val]
-    )
     return Finetuning(
         backbone=trained.file if outputs is None else outputs.write(trained, contest),
         classifier=classifier,
         contest=contest,
         history=trained.history,
         step_zero=trained.history.epochs[0].val_accuracy,
-        frozen_val=None if frozen_hits is None else float(frozen_hits.mean()),
-        n_train=len(parts.train),
-        n_val=len(parts.val),
+        frozen_val=None if opponent is None else opponent.accuracy(material.parts, material.parts.val),
+        n_train=len(material.parts.train),
+        n_val=len(material.parts.val),
         notes=notes,
         seconds=time.monotonic() - started,
     )
+
+
+class _Rivals(NamedTuple):
+    """A data set, a network trained on it, and the head on the frozen network that it began with, if it had one."""
+
+    material: Material
+    trained: TrainedNetwork
+    frozen: FrozenHead | None
+
+
+def _from_scratch(data: Path, plan: Plan, group_by: str | None, options: dict[str, Any], runtime: Runtime) -> _Rivals:
+    # Copies are told by the features of the usual network, which also finds the pictures that cannot be read.
+    others = {name: value for name, value in options.items() if name not in _OF_THE_NETWORK}
+    material = divide(data, DEFAULT_BACKBONE, "avg", others, group_by, plan.course.seed, runtime)
+    return _Rivals(material, train_scratch(material, plan, options.get("size") or SCRATCH_SIZE), None)
+
+
+def _beside_frozen(
+    data: Path,
+    backbone: str,
+    pooling: str,
+    plan: Plan,
+    head: Head,
+    group_by: str | None,
+    options: dict[str, Any],
+    runtime: Runtime,
+) -> _Rivals:
+    material = divide(data, backbone, pooling, options, group_by, plan.course.seed, runtime)
+    frozen = material.fit_frozen(head)
+    return _Rivals(material, train_blocks(material, plan, frozen), frozen)
 
 
 def output_name(data: str | Path, backbone: str) -> str:

@@ -4,21 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from importlib.metadata import version
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from featx.classifier import Classifier, Folded, Rejector, learn_subspace, softmax
+from featx.classifier import Classifier, Folded, Rejector, learn_subspace, library_versions, softmax
 from featx.evaluate import HeldOutParts, difference_of_shares, effective_number, find_temperature, wilson
 from featx.evaluation import Contest, Evaluation, HeldOut, Interval
 from featx.extraction import featurize
 from featx.images import probe_files
 from featx.table import FeatureTable
 from featx.training import SCRATCH, History, Material
-
-_VERSIONS_OF = ("featx", "numpy", "pillow", "simplejpeg", "scikit-learn", "keras", "tensorflow", "openvino")
 
 
 @dataclass(frozen=True)
@@ -46,10 +43,14 @@ class Candidate:
     head: str
     params: dict[str, Any]
 
-    def hits(self, parts: HeldOutParts) -> NDArray[np.bool_]:
-        """Tell which held-out pictures it is right on."""
-        right: NDArray[np.bool_] = self.scores[parts.test].argmax(axis=1) == parts.y[parts.test]
+    def hits(self, parts: HeldOutParts, at: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Tell which pictures at some positions it is right on; shape (n,)."""
+        right: NDArray[np.bool_] = self.scores[at].argmax(axis=1) == parts.y[at]
         return right
+
+    def accuracy(self, parts: HeldOutParts, at: NDArray[np.int64]) -> float:
+        """Return the share of these pictures."""
+        return float(self.hits(parts, at).mean())
 
 
 def judge(
@@ -63,12 +64,12 @@ def judge(
     """Compare both on the held-out part; the fine-tuned one is kept only if it is right more often."""
     of_test = groups[parts.test]
     n_trials = effective_number(of_test)
-    hits = finetuned.hits(parts)
+    hits = finetuned.hits(parts, parts.test)
     tuned_accuracy = wilson(float(hits.mean()), n_trials)
     difference: Interval | None = None
     frozen_accuracy: Interval | None = None
     if frozen is not None:
-        others = frozen.hits(parts)
+        others = frozen.hits(parts, parts.test)
         frozen_accuracy = wilson(float(others.mean()), n_trials)
         difference = difference_of_shares(hits, others, of_test)
     kept = "finetuned" if difference is None or difference.mean > 0 else "frozen"
@@ -92,7 +93,7 @@ def make_classifier(
     y = parts.y
     temperature = find_temperature(candidate.scores[parts.val], y[parts.val])
     known = np.concatenate([parts.train, parts.val])
-    accuracy: Interval = getattr(contest, contest.kept)
+    accuracy = contest.accuracy
     counts = np.bincount(y[known])
     evaluation = Evaluation(
         head=candidate.head,
@@ -136,7 +137,7 @@ def make_classifier(
         rejector=_rejector(candidate, parts, temperature, material.seed),
         probe_files=probe_files(),
         probes=table.probes,
-        versions={name: version(name) for name in _VERSIONS_OF},
+        versions=library_versions(),
         graph=table.graph,
         featurize=featurize,
     )

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from featx.errors import OutputError
 from featx.evaluation import Contest
 from featx.output import check_output
-from featx.store import write_whole
+from featx.store import write_content
 from featx.training import TrainedNetwork, draw_curves
 
 
@@ -51,12 +51,5 @@ class Outputs:
             ".png": draw_curves({"validation": trained.history}, levels),
         }
         for suffix, content in contents.items():
-            write_whole(self._files[suffix], _writing(content))
+            write_content(self._files[suffix], content)
         return self._files[".keras"]
-
-
-def _writing(content: bytes) -> Callable[[Path], None]:
-    def write(path: Path) -> None:
-        path.write_bytes(content)
-
-    return write

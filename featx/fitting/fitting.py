@@ -6,13 +6,12 @@ import re
 import time
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from importlib.metadata import version
 from typing import Any, NamedTuple
 
 import numpy as np
 from sklearn.base import BaseEstimator
 
-from featx.classifier import Classifier, Folded, OutOfFold, Rejector, fold, softmax
+from featx.classifier import Classifier, Folded, OutOfFold, Rejector, fold, library_versions, softmax
 from featx.duplicates import group_samples
 from featx.errors import EvaluationError
 from featx.evaluate import (
@@ -42,9 +41,6 @@ from featx.runtime import Runtime
 from featx.sources import read_groups, unnamed_note
 from featx.table import FeatureTable, Sample
 
-_VERSIONS_OF = (
-    *("featx", "numpy", "scipy", "scikit-learn", "pillow", "simplejpeg", "h5py", "openvino", "keras", "tensorflow"),
-)
 _FOLDED_AGREES = 1e-3
 _FEWEST_TO_CALIBRATE = 10
 
@@ -203,7 +199,7 @@ def fit(
         rejector=left_out.rejector,
         probe_files=probe_files(),
         probes=features.probes,
-        versions={name: version(name) for name in _VERSIONS_OF},
+        versions=library_versions(),
         graph=features.graph,
         featurize=featurize,
     )

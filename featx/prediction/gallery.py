@@ -18,7 +18,7 @@ from featx.prediction.sheet import Cell, draw_contact_sheet
 from featx.prediction.writing import Row
 from featx.runtime import Runtime
 from featx.spec import FeatureSpec
-from featx.store import write_whole
+from featx.store import write_content, write_whole
 
 _STATUSES = ("ok", "rejected", "skipped")
 
@@ -94,7 +94,7 @@ class Gallery:
             write_whole(self._file, lambda temporary: sheet.save(temporary, "PNG"))
         else:
             text = _page(title, facts, classes, self._choice.counts, tiles, drawn)
-            write_whole(self._file, lambda temporary: _write_text(temporary, text))
+            write_content(self._file, text.encode())
         return len(tiles)
 
     def _facts(self, n_shown: int) -> list[str]:
@@ -195,7 +195,3 @@ def _common_folder(tiles: Sequence[Tile]) -> str | None:
         return os.path.commonpath([os.path.dirname(tile.path) for tile in tiles]) or None
     except ValueError:  # relative and absolute paths, other drives, no picture
         return None
-
-
-def _write_text(path: Path, text: str) -> None:
-    path.write_text(text, encoding="utf-8")

@@ -2,10 +2,10 @@
 
 from featx.reporting.caches import cleaning_lines, export_lines, listing_lines, verification_lines
 from featx.reporting.captures import ENOUGH_TAKES, capture_lines, takes_lines
+from featx.reporting.comparisons import comparison_lines
 from featx.reporting.finetuning import finetuning_lines
 from featx.reporting.report import Report, report
 from featx.reporting.terminal import (
-    comparison_lines,
     evaluation_lines,
     extraction_lines,
     full_lines,

@@ -15,7 +15,7 @@ from featx.reporting.provenance import provenance
 from featx.reporting.suspects import list_suspects, write_suspects
 from featx.reporting.terminal import full_lines
 from featx.runtime import Runtime
-from featx.store import write_whole
+from featx.store import write_content
 
 _SUSPECTS = 20
 
@@ -103,12 +103,8 @@ def report(
     if page is not None:
         pictures = Pictures(classifier, None if data is None else Path(data), runtime)
         text = report_page(classifier, summary, rows, pictures)
-        write_whole(page, lambda temporary: _write_page(temporary, text))
+        write_content(page, text.encode())
     return Report(summary)
-
-
-def _write_page(path: Path, text: str) -> None:
-    path.write_text(text, encoding="utf-8")
 
 
 def _summary(classifier: Classifier, suspects: list[dict[str, Any]]) -> dict[str, Any]:

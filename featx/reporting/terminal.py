@@ -141,7 +141,7 @@ def evaluation_lines(evaluation: Mapping[str, Any]) -> list[str]:
     elif cv is None:
         lines = [line("accuracy", f"no honest number: {evaluation['cv_reason']}   {baseline}")]
     else:
-        lines = [line("accuracy", f"{_interval(cv['accuracy'])}   {baseline}")]
+        lines = [line("accuracy", f"{interval_text(cv['accuracy'])}   {baseline}")]
     lines += _naive_lines(evaluation) + _worth_lines(evaluation["views"])
     for part in ("val", "test") if evaluation["finetuning"] is None else ():
         lines += _held_out_lines(part, evaluation[part])
@@ -163,11 +163,11 @@ def contest_lines(contest: Mapping[str, Any]) -> list[str]:
     whose = "of the test part" if contest["is_own_test"] else "held out"
     lines = []
     if contest["frozen"] is not None:
-        lines.append(line("frozen", _interval(contest["frozen"]["accuracy"])))
-    tuned = _interval(contest["finetuned"]["accuracy"])
+        lines.append(line("frozen", interval_text(contest["frozen"]["accuracy"])))
+    tuned = interval_text(contest["finetuned"]["accuracy"])
     lines.append(line("finetuned", f"{tuned}   {contest['n_held_out']:,} pictures {whose}; {contest['unfrozen']}"))
     if contest["difference"] is not None:
-        lines.append(line("difference", f"{_change(contest['difference'])}   {_verdict(contest)}"))
+        lines.append(line("difference", f"{change_text(contest['difference'])}   {_verdict(contest)}"))
     return lines
 
 
@@ -207,7 +207,7 @@ def fact_lines(summary: Mapping[str, Any]) -> list[str]:
     cv = summary["cv"]
     if cv is None:
         return lines
-    lines.append(line("balanced", f"{_interval(cv['balanced_accuracy'])}   every class counting alike"))
+    lines.append(line("balanced", f"{interval_text(cv['balanced_accuracy'])}   every class counting alike"))
     lines.append(line("by fold", "  ".join(f"{score:.3f}" for score in cv["per_fold"])))
     reliability = summary["reliability"]
     if reliability is not None:
@@ -235,7 +235,7 @@ def _outside_lines(on: Mapping[str, Any] | None) -> list[str]:
         lines = [line("on", f"{on['data']}: all {known:,} pictures were used to fit this model{copies}")]
     else:
         always = f'always "{on["baseline"]["class"]}": {on["baseline"]["accuracy"]:.3f}'
-        lines = [line("on", f"{on['data']}: {_interval(on['accuracy'])}   {always}   {on['n']:,} pictures{apart}")]
+        lines = [line("on", f"{on['data']}: {interval_text(on['accuracy'])}   {always}   {on['n']:,} pictures{apart}")]
         lines.append(
             line("", "recall " + ", ".join(f"{c['class']} {c['recall']:.2f}" for c in on["per_class"] if c["n"]))
         )
@@ -252,46 +252,6 @@ def _suspect_lines(summary: Mapping[str, Any]) -> list[str]:
     ]
     more = summary["n_suspects"] - 5
     return [*lines, line("suspect", f"{more:,} more; --suspects FILE.csv lists them")] if more > 0 else lines
-
-
-def comparison_lines(comparison: Mapping[str, Any]) -> list[str]:
-    """Show a comparison, the best first; ``comparison`` is that of ``featx compare --json``."""
-    rows = comparison["rows"]
-    shown = [name for name in ("pooling", "resize", "size") if len({row[name] for row in rows}) > 1]
-    head = ("backbone", *shown, "head", "accuracy", "difference to the best", "seconds", "extraction")
-    cells = [head]
-    for row in rows:
-        difference = row["difference_to_best"]
-        text = "" if row is rows[0] else _change(difference)
-        names = (row["backbone"], *(str(row[name]) for name in shown), row["head"])
-        seconds = (f"{row['seconds']:.1f}", _extraction_cost(row))
-        cells.append((*names, _interval(row["accuracy"]), text, *seconds))
-    widths = [max(len(line[i]) for line in cells) for i in range(len(head))]
-    table = ["  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip() for row in cells]
-    level = [row for row in rows[1:] if row["difference_to_best"]["high"] >= 0]
-    ties = f"{len(level):,} more may be as good: their intervals hold 0" if level else "no other is as good"
-    lines = [
-        *table,
-        line("always", f"the largest class: {comparison['baseline']['accuracy']:.3f}"),
-        line("judged by", _judged_by(comparison)),
-        line("best", f"{rows[0]['backbone']} {rows[0]['head']}; {ties if rows[1:] else 'the only one'}"),
-    ]
-    if rows[1:] and comparison["n_folds"] > 1:
-        luck = f"about {comparison['luck_of_choice']:.3f} of its accuracy may be luck"
-        lines.append(line("chosen", f"among {len(rows):,} on these folds: {luck}; report --on new pictures shows it"))
-    return lines + [line("note", note) for note in comparison["notes"]]
-
-
-def _judged_by(comparison: Mapping[str, Any]) -> str:
-    if comparison["n_folds"] == 1:
-        return f"{comparison['splitter']}; {comparison['n_images']:,} to learn from, the same for all"
-    return f"{comparison['n_folds']} folds ({comparison['splitter']}), the same for all"
-
-
-def _extraction_cost(row: Mapping[str, Any]) -> str:
-    if row["extraction_seconds"] is None:
-        return "cached"
-    return f"{row['extraction_seconds']:.1f} ({row['n_computed']:,} new)"
 
 
 def prediction_lines(prediction: Mapping[str, Any]) -> list[str]:
@@ -329,11 +289,13 @@ def _ignored(n: int) -> str:
     return "1 file that is no picture" if n == 1 else f"{n:,} files that are no pictures"
 
 
-def _interval(values: Mapping[str, float]) -> str:
+def interval_text(values: Mapping[str, float]) -> str:
+    """Return a figure with its interval."""
     return f"{values['mean']:.3f} ({values['low']:.3f} to {values['high']:.3f})"
 
 
-def _change(values: Mapping[str, float]) -> str:
+def change_text(values: Mapping[str, float]) -> str:
+    """Return a difference with its interval, each with its sign."""
     mean, low, high = (round(values[name], 3) + 0.0 for name in ("mean", "low", "high"))  # -0.000 is 0
     return f"{mean:+.3f} ({low:+.3f} to {high:+.3f})"
 
@@ -358,8 +320,8 @@ def _worth_lines(views: Mapping[str, Any] | None) -> list[str]:
     if difference is None:
         return [line("views", f"{what}; whether they help is not known")]
     told = "they help" if difference["low"] > 0 else "they harm" if difference["high"] < 0 else "may be chance"
-    without = _interval(views["without"]["accuracy"])
-    return [line("views", f"{_change(difference)}: {told}   {without} without   {what}")]
+    without = interval_text(views["without"]["accuracy"])
+    return [line("views", f"{change_text(difference)}: {told}   {without} without   {what}")]
 
 
 def groups_text(evaluation: Mapping[str, Any]) -> str:

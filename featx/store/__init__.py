@@ -4,7 +4,7 @@ from featx.store.base import count_base
 from featx.store.checking import Finding, check_file
 from featx.store.contents import CacheFile, last_use, list_files, note_use, open_store, spec_of
 from featx.store.features import FeatureStore, StoredFeatures, StoreWriter
-from featx.store.files import CACHE_TAG, locked, prepare_cache, write_whole
+from featx.store.files import CACHE_TAG, locked, prepare_cache, write_content, write_whole
 from featx.store.graphs import (
     has_graph,
     quantized_name,
@@ -67,6 +67,7 @@ __all__ = [
     "spec_of",
     "summarize_snapshot",
     "sweep_store",
+    "write_content",
     "write_graph",
     "write_latest",
     "write_snapshot",

@@ -61,6 +61,21 @@ def write_whole(path: Path, write: Callable[[Path], None]) -> None:
         temporary.unlink(missing_ok=True)
 
 
+def write_content(path: Path, content: bytes) -> None:
+    """Write a file of that content; see :func:`write_whole`.
+
+    Raises
+    ------
+    StoreError
+        It cannot be written; whatever ``path`` was, it still is.
+    """
+
+    def write(temporary: Path) -> None:
+        temporary.write_bytes(content)
+
+    write_whole(path, write)
+
+
 def not_written(path: Path, error: OSError) -> StoreError:
     """Return the error that says so, and what to do."""
     return StoreError(

@@ -6,7 +6,7 @@ import hashlib
 from pathlib import Path
 
 from featx.errors import DamagedStoreError
-from featx.store.files import prepare_cache, write_whole
+from featx.store.files import prepare_cache, write_content
 from featx.store.latest import read_json, write_json
 
 _MAGIC = b"featx graph 1\n\0\0"
@@ -64,7 +64,7 @@ def write_graph(cache: Path, key: str, graph: bytes) -> None:
     """
     content = _MAGIC + hashlib.sha256(graph).digest() + graph
     path = prepare_cache(cache, "graphs") / f"{key}.graph"
-    write_whole(path, lambda temporary: _write(temporary, content))
+    write_content(path, content)
 
 
 def read_calibration(cache: Path, key: str, dataset_id: str) -> str | None:
@@ -95,7 +95,3 @@ def remember_agreement(cache: Path, key: str, name: str, cosine: float | None) -
     """Note an agreement, as :func:`read_agreements` returns it."""
     path = prepare_cache(cache, "graphs") / f"{key}.json"
     write_json(path, {**read_agreements(cache, key), name: cosine})
-
-
-def _write(path: Path, content: bytes) -> None:
-    path.write_bytes(content)

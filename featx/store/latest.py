@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from featx.store.files import prepare_cache, write_whole
+from featx.store.files import prepare_cache, write_content
 
 
 def write_latest(cache: Path, latest: dict[str, Any]) -> None:
@@ -35,11 +35,7 @@ def read_sizes(cache: Path) -> dict[str, int]:
 def write_json(path: Path, value: dict[str, Any]) -> None:
     """Write a small JSON file, whole or not at all."""
     text = json.dumps(value, indent=1, sort_keys=True) + "\n"
-    write_whole(path, lambda temporary: _write_text(temporary, text))
-
-
-def _write_text(path: Path, text: str) -> None:
-    path.write_text(text, encoding="utf-8")
+    write_content(path, text.encode())
 
 
 def read_json(path: Path) -> dict[str, Any] | None:

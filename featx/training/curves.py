@@ -7,7 +7,7 @@ import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from featx.store import write_whole
+from featx.store import write_content
 from featx.training.records import Epoch, History
 
 _COLUMNS = ("number", "rate", "loss", "accuracy", "val_loss", "val_accuracy", "seconds")
@@ -27,7 +27,7 @@ def write_log(path: Path, epochs: Sequence[Epoch]) -> None:
     for epoch in epochs:
         values = epoch.to_dict()
         table.writerow("" if values[name] is None else values[name] for name in _COLUMNS)
-    write_whole(path, lambda temporary: _write(temporary, stream.getvalue().encode()))
+    write_content(path, stream.getvalue().encode())
 
 
 def draw_curves(histories: Mapping[str, History], levels: Mapping[str, float]) -> bytes:
@@ -69,7 +69,3 @@ def draw_curves(histories: Mapping[str, History], levels: Mapping[str, float]) -
     stream = io.BytesIO()
     figure.savefig(stream, format="png")
     return stream.getvalue()
-
-
-def _write(path: Path, content: bytes) -> None:
-    path.write_bytes(content)

@@ -122,6 +122,11 @@ class Cut:
     shape: tuple[int, ...]
     is_whole: bool
 
+    @property
+    def pooling(self) -> str:
+        """What keeps all activations at the cut as one vector: a map is laid out, a vector stays."""
+        return "flatten" if len(self.shape) > 1 else "avg"
+
 
 @dataclass(frozen=True)
 class Epoch:

@@ -21,11 +21,11 @@ from featx.augmentation import read_policy
 from featx.backbones import FILE_BACKBONE, build_core
 from featx.classifier import Folded
 from featx.engines import on_device
-from featx.errors import SpecError, StoreError, TrainingError
+from featx.errors import SpecError, TrainingError
 from featx.extraction import bundled, compute_table, locate
 from featx.libraries import start_keras
 from featx.spec import FeatureSpec
-from featx.store import FeatureStore, locked, prepare_cache, write_whole
+from featx.store import FeatureStore, count_base, locked, prepare_cache, write_content
 from featx.table import FeatureTable
 from featx.training.feeds import InOrder, ReadView, Shuffled
 from featx.training.material import Material
@@ -263,8 +263,7 @@ def _reading(material: Material, plan: Plan, spec: FeatureSpec, cut: Cut) -> Ite
 
 def _activations(material: Material, plan: Plan, cut: Cut) -> tuple[ReadView, str]:
     _check_room(material, plan, cut)
-    pooling = "flatten" if len(cut.shape) > 1 else "avg"
-    options = {**material.options, **plan.of_views, "layer": cut.below, "pooling": pooling}
+    options = {**material.options, **plan.of_views, "layer": cut.below, "pooling": cut.pooling}
     trunk = compute_table(material.data, material.backbone, runtime=material.quietly, **options)
     if not np.array_equal(trunk.content_hashes, material.table.content_hashes):
         raise TrainingError(f"{material.data} has changed meanwhile; run again")
@@ -280,14 +279,11 @@ def _activations(material: Material, plan: Plan, cut: Cut) -> tuple[ReadView, st
 
 def _check_room(material: Material, plan: Plan, cut: Cut) -> None:
     cache = material.runtime.cache
-    trunk = dataclasses.replace(
-        material.table.spec, layer=cut.below, pooling="flatten" if len(cut.shape) > 1 else "avg"
-    )
+    trunk = dataclasses.replace(material.table.spec, layer=cut.below, pooling=cut.pooling)
     n_learnt = sum(sample.is_learnt for sample in material.table.samples)
     n_rows = len(material.table) - _n_stored(cache, trunk)
-    n_rows += (
-        plan.views * n_learnt - _n_stored(cache, dataclasses.replace(trunk, **plan.augmented)) if plan.views else 0
-    )
+    if plan.views:
+        n_rows += plan.views * n_learnt - _n_stored(cache, dataclasses.replace(trunk, **plan.augmented))
     n_bytes = 4 * int(np.prod(cut.shape)) * max(n_rows, 0)
     free = shutil.disk_usage(prepare_cache(cache, "features")).free
     if n_bytes and 2 * n_bytes + _SPARE_BYTES > free:  # a store is written anew when its journal is merged into it
@@ -299,8 +295,8 @@ def _check_room(material: Material, plan: Plan, cut: Cut) -> None:
 
 
 def _n_stored(cache: Path, spec: FeatureSpec) -> int:
-    with contextlib.suppress(StoreError):
-        return len(FeatureStore(cache, spec).snapshot().keys())
+    with contextlib.suppress(OSError):  # no such store, or one that is made anew
+        return count_base(FeatureStore(cache, spec).path)[1]
     return 0
 
 
@@ -312,9 +308,5 @@ def _saved(trainer: Trainer, history: History, spec: FeatureSpec, folder: Path) 
         trainer.network.save(temporary)
         temporary.replace(file)
     said = json.dumps({"preprocess": spec.preprocess, "size": spec.size})
-    write_whole(file.with_suffix(".json"), lambda path: _write(path, said))
+    write_content(file.with_suffix(".json"), said.encode())
     return file
-
-
-def _write(path: Path, text: str) -> None:
-    path.write_text(text, encoding="utf-8")

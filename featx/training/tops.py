@@ -36,16 +36,12 @@ class FrozenHead:
     ----------
     tuned : Tuned
         Fitted on the training part alone.
-    scores : callable result
-        See :meth:`scores`.
-    temperature : float
-        Found on the validation part.
     top : Top
-        The same as dense layers, whose logits are its scores over the temperature.
+        The same as dense layers, whose logits are its scores over a temperature that was found on the validation part.
+    n_classes : int
     """
 
     tuned: Tuned
-    temperature: float
     top: Top
     n_classes: int
 
@@ -78,7 +74,7 @@ def fit_frozen(
     if weights[-1].shape[1] == 1:  # one score s for two classes is (-s/2, s/2)
         weights[-1], biases[-1] = weights[-1] * [[-0.5, 0.5]], biases[-1] * np.array([-0.5, 0.5])
     weights[-1], biases[-1] = weights[-1] / temperature, biases[-1] / temperature
-    return FrozenHead(tuned, temperature, Top(weights, biases), n_classes)
+    return FrozenHead(tuned, Top(weights, biases), n_classes)
 
 
 def random_top(n_features: int, hidden: tuple[int, ...], n_classes: int, seed: int) -> Top:
