@@ -56,8 +56,8 @@ class Task:
         rng = np.random.default_rng(0)
         self.pixels = rng.integers(0, 256, (60, 16, 16, 3)).astype(np.uint8)
         self.y = np.arange(60) % N_CLASSES
-        self.pixels[self.y == 1, ..., 0] //= 3
-        self.pixels[self.y == 2, ..., 2] //= 3
+        self.pixels[self.y == 1, :8] //= 3
+        self.pixels[self.y == 2, :, :8] //= 3
         self.weights = [rng.normal(0, 0.1, (8, N_CLASSES))]
         self.biases = [np.zeros(N_CLASSES)]
 
@@ -256,33 +256,6 @@ def test_training_ends_without_a_gain_and_keeps_the_best_weights(tmp_path: Path)
     best = min(epochs, key=lambda epoch: epoch.val_loss)
     assert done.history.best == best.number
     assert (logits.argmax(axis=1) == task.y[45:]).mean() == pytest.approx(best.val_accuracy)
-
-
-def test_a_gain_must_be_more_than_chance() -> None:
-    from featx.training.loop import is_gain, losses_of
-
-    before = np.array([1.0, 2.0, 3.0, 4.0])
-    assert is_gain(before, before - 0.5)
-    assert not is_gain(before, before)
-    assert not is_gain(before, before + np.array([0.1, -0.9, 0.8, -0.4]))  # mean gain 0.1, standard error 0.37
-    assert is_gain(before, before + np.array([0.1, -0.9, -0.8, -0.4]))  # 0.5 and 0.23
-    sharp = np.array([[8.0, 0.0], [0.0, 8.0], [8.0, 0.0]])
-    y = np.array([0, 1, 1])
-    np.testing.assert_allclose(losses_of(sharp, y), losses_of(sharp / 100, y), rtol=1e-3)  # of the ranking alone
-
-
-def test_without_a_gain_the_weights_before_training_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    task = Task()
-    course = Course(epochs=2, batch_size=8, rate=1e-2)
-    monkeypatch.setattr("featx.training.loop.is_gain", lambda before, after: False)
-    done, logits = task.run(tmp_path, course)
-    untrained = task.network(course)
-    expected = untrained.top(untrained.blocks(np.asarray(untrained.frozen(task.pixels[45:]))))
-    assert done.history.best == 0
-    assert len(done.history.epochs) == 3
-    np.testing.assert_array_equal(logits, np.asarray(expected, np.float64))
-    again, _ = task.run(tmp_path, course)
-    assert again.history == done.history
 
 
 @pytest.mark.parametrize("optimizer", ["adamw", "adam", "rmsprop", "sgd"])

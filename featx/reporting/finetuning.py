@@ -16,9 +16,10 @@ def finetuning_lines(result: Mapping[str, Any]) -> list[str]:
 def _course_lines(result: Mapping[str, Any]) -> list[str]:
     per_epoch = result["seconds_per_epoch"]
     taken = f", {per_epoch:.1f} s each" if per_epoch is not None else ""
-    best = result["best_epoch"]
-    chosen = f"epoch {best} was best" if best else "none was better than before training by more than chance"
-    lines = [line("epochs", f"{result['epochs']}{taken}; by the validation part {chosen}")]
+    best = (
+        "the network before training was best" if not result["best_epoch"] else f"the best was {result['best_epoch']}"
+    )
+    lines = [line("epochs", f"{result['epochs']}{taken}; by the validation part {best}")]
     zero = result["step_zero"]
     if zero["frozen_val_accuracy"] is not None:
         told = f"{zero['val_accuracy']:.3f} on the validation part (the frozen head {zero['frozen_val_accuracy']:.3f})"

@@ -202,7 +202,6 @@ def run(trainer: Trainer, training: Feed, validation: Feed, course: Course, fold
         return History.from_dict(finished[1]["history"])
     for stale in (done, *folder.glob("*.keras")):  # of a run whose weights are damaged
         stale.unlink(missing_ok=True)
-    before, losses_before = trainer.network_arrays(), _losses(trainer, validation)
     state = _begin_or_go_on(trainer, validation, last, best, runtime)
     steps_each = math.ceil(len(training.y) / course.batch_size)
     while state.epochs[-1].number < course.epochs and state.since_best < course.patience:
@@ -216,31 +215,11 @@ def run(trainer: Trainer, training: Feed, validation: Feed, course: Course, fold
     if kept is None:
         raise StoreError(f"{best} is damaged; delete {folder} and run the same command again")
     trainer.set_network_arrays(kept[0])
-    best_epoch = state.best
-    if not is_gain(losses_before, _losses(trainer, validation)):
-        trainer.set_network_arrays(before)
-        best_epoch = 0
-    history = History(tuple(state.epochs), best_epoch)
-    write_checkpoint(best, trainer.network_arrays(), {"history": history.to_dict()})
+    history = History(tuple(state.epochs), state.best)
+    write_checkpoint(best, kept[0], {"history": history.to_dict()})
     write_whole(done, lambda path: path.touch())
     last.unlink(missing_ok=True)
     return history
-
-
-def is_gain(before: NDArray[np.float64], after: NDArray[np.float64]) -> bool:
-    """Tell whether losses of the same pictures fell by more than the standard error of their differences.
-
-    Where a network is as good as it gets, some epoch has the lowest loss by chance, and its weights are none the better
-    for it (the one-standard-error rule of Breiman et al. 1984, paired).
-
-    Parameters
-    ----------
-    before, after : ndarray of shape (n,), float64
-    """
-    gains = before - after
-    if len(gains) < 2:
-        return bool(gains.mean() > 0)
-    return bool(gains.mean() > gains.std(ddof=1) / math.sqrt(len(gains)))
 
 
 def _begin_or_go_on(trainer: Trainer, validation: Feed, last: Path, best: Path, runtime: Runtime) -> _State:
@@ -282,19 +261,8 @@ def _validated(
     started: float,
 ) -> Epoch:
     y, logits = validation.y, trainer.logits(validation)
-    val_loss = float(losses_of(logits, y).mean())
+    # At its best temperature: how sharp the logits are changes with every step, and is calibrated in the end anyway.
+    chances = log_softmax(logits / find_temperature(logits, y), axis=1)
+    val_loss = -float(chances[np.arange(len(y)), y].mean())
     val_accuracy = float((logits.argmax(axis=1) == y).mean())
     return Epoch(number, rate, loss, accuracy, val_loss, val_accuracy, time.monotonic() - started)
-
-
-def _losses(trainer: Trainer, validation: Feed) -> NDArray[np.float64]:
-    return losses_of(trainer.logits(validation), validation.y)
-
-
-def losses_of(logits: NDArray[np.float64], y: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Return the cross-entropy of each picture, shape (n,), at the temperature that suits all of them best.
-
-    How sharp logits are changes with every step of training, and is calibrated in the end anyway.
-    """
-    chances = log_softmax(logits / find_temperature(logits, y), axis=1)
-    return np.asarray(-chances[np.arange(len(y)), y])

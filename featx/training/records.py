@@ -168,8 +168,7 @@ class History:
     epochs : tuple of Epoch
         From the network before training on.
     best : int
-        Number of the epoch whose weights were kept: that of the lowest validation loss, or 0, the network before
-        training, where that is lower by no more than chance.
+        Number of the epoch whose weights were kept: that of the lowest validation loss.
     """
 
     epochs: tuple[Epoch, ...] = ()

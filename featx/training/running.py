@@ -240,7 +240,7 @@ def _train(
 
 def _made_by() -> dict[str, str]:
     """Return what else a run depends on: a folder of other libraries is not gone on with."""
-    return {"version": "2", **{library: version(library) for library in ("keras", "tensorflow")}}
+    return {"version": "1", **{library: version(library) for library in ("keras", "tensorflow")}}
 
 
 def _weights(material: Material) -> str | Path | None:
