@@ -13,11 +13,13 @@ import argparse
 from dataclasses import dataclass
 
 import numpy as np
+from joblib import Parallel, delayed
 
 from benchmarks.processes import print_head, print_json, print_row
 from featx.evaluate import TrainingSet, cross_validate, paired_difference, quiet_single_threads, tune_and_fit
 from featx.evaluation import Interval
 from featx.heads import Head, make_head, scores_of
+from featx.runtime import n_processors
 
 _DIMENSIONS = 20
 _NEW = 20_000
@@ -83,7 +85,7 @@ def main() -> None:
 
 def measure(case: Case, repeats: int) -> dict[str, float]:
     """Draw a case some times; return means of the figure, its truth and its interval's width, and the coverage."""
-    drawn = np.array([_draw(case, seed) for seed in range(repeats)])
+    drawn = np.array(Parallel(n_processors())(delayed(_draw)(case, seed) for seed in range(repeats)))
     mean, low, high, truth = drawn.T
     return {
         "mean": float(mean.mean()),

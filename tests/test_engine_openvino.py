@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections import Counter
 from dataclasses import replace
 
 import numpy as np
@@ -92,6 +93,16 @@ def test_features_are_those_of_keras(keras_start, pixels, name):
     keras = network(name)
     ours = all_of(start_openvino_engine(convert(keras), "float32"), [pixels])
     assert cosines(ours, keras.predict(pixels, verbose=0)).min() > 0.99999
+
+
+def test_swish_leaves_no_output_and_no_change_of_layout(keras_start):
+    from featx.engines.graph import unpack
+    from featx.libraries import start_openvino
+
+    model = unpack(start_openvino().Core(), convert(network("efficientnet-b0")))
+    kinds = Counter(operation.get_type_name() for operation in model.get_ops())
+    assert kinds["Swish"] == 49
+    assert (kinds["Result"], kinds["Transpose"]) == (1, 1)  # pixels come as height x width x channels
 
 
 @pytest.fixture(scope="module")

@@ -43,6 +43,9 @@ from featx.training import (
     usual_course,
 )
 
+_TRAINED = "trained"
+"""What stands for the head of a network that is trained with its own."""
+
 
 @dataclass(frozen=True)
 class Contestants:
@@ -109,7 +112,7 @@ def compare_trained(
             trained = train_blocks(
                 material, plan, material.fit_frozen(make_head(DEFAULT_HEAD, None, class_weight, seed))
             )
-            name = f"{backbone}, {trained.cut.n_blocks} blocks trained"
+            name = f"{backbone}, {trained.cut.told} trained"
             found.append(_trained(material, trained, name, time.monotonic() - started))
             histories[name if name not in histories else f"{name}, {pooling}, {resize}, {size}"] = trained.history
     if first is not None and contestants.scratch:
@@ -166,14 +169,14 @@ def _frozen(material: Material, head: Head) -> _Contestant:
 def _trained(material: Material, trained: TrainedNetwork, name: str, seconds: float) -> _Contestant:
     parts = material.parts
     hits = trained.scores[parts.test].argmax(axis=1) == parts.y[parts.test]
-    row = _row(material, name, "trained", trained.table.spec.size, hits, seconds)
+    row = _row(material, name, _TRAINED, trained.table.spec.size, hits, seconds)
     return _Contestant(row, hits)
 
 
 def _row(material: Material, backbone: str, head: str, size: int, hits: NDArray[np.bool_], seconds: float) -> Compared:
     spec, extraction = material.table.spec, material.table.extraction
     share = float(hits.mean())
-    material.runtime.notice(f"{backbone} {head}: {share:.3f}")
+    material.runtime.notice(f"{backbone if head == _TRAINED else f'{backbone} {head}'}: {share:.3f}")
     return Compared(
         backbone=backbone,
         head=head,

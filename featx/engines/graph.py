@@ -38,7 +38,8 @@ def convert_network(network: keras.Model) -> bytes:
     function = tf.function(lambda pixels: network(pixels, training=False), input_signature=signature)
     traced = function.get_concrete_function()
     try:
-        return pack(ov.convert_model(traced))
+        # Named, as each swish otherwise leaves an output of its own, and layers change their layout for it.
+        return pack(ov.convert_model(traced, output=[traced.outputs[0].name]))
     except Exception as error:  # of OpenVINO's own many kinds, and what its Python frontend happens upon
         raise ConversionError(
             f"OpenVINO cannot convert this network ({openvino_reason(error)}); use --engine tensorflow, which runs any"

@@ -154,7 +154,7 @@ def finetune(
     material, trained, frozen = rivals
     opponent = None if frozen is None else _frozen_candidate(material, frozen, made)
     candidate = _finetuned_candidate(trained, course)
-    told = f"all of {SCRATCH}" if frozen is None else f"{trained.cut.n_blocks} blocks, from {trained.cut.first} on"
+    told = f"all of {SCRATCH}" if frozen is None else f"{trained.cut.told}, from {trained.cut.first} on"
     contest = judge(opponent, candidate, material.parts, material.groups, told, trained.history)
     best = opponent if opponent is not None and contest.kept == "frozen" else candidate
     notes = _notes(material, plan, contest, trained)

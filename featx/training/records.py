@@ -123,6 +123,11 @@ class Cut:
     is_whole: bool
 
     @property
+    def told(self) -> str:
+        """How many blocks are trained, for people: "2 blocks"."""
+        return f"{self.n_blocks} block{'' if self.n_blocks == 1 else 's'}"
+
+    @property
     def pooling(self) -> str:
         """What keeps all activations at the cut as one vector: a map is laid out, a vector stays."""
         return "flatten" if len(self.shape) > 1 else "avg"

@@ -164,7 +164,7 @@ def train_blocks(material: Material, plan: Plan, frozen: FrozenHead) -> TrainedN
     with on_device(material.runtime.device):
         core = build_core(plain, locate(spec, _weights(material), material.runtime))
     cut = cut_network(core, plan.unfreeze)
-    told = f"trained are {cut.n_blocks} blocks, from {cut.first} on"
+    told = f"{cut.told} to train, from {cut.first} on"
     below = "" if cut.is_whole else f"; what is below gives {' x '.join(map(str, cut.shape))} numbers a picture"
     material.runtime.notice(told + below)
     top = frozen.top

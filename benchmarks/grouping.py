@@ -1,0 +1,98 @@
+"""Groups of large sets: ``python -m benchmarks.grouping DIR [--sizes 25000,50000,100000]``.
+
+The first N pictures of a folder are extracted and grouped: copies, near-copies, takes. Where the folder has fewer, new
+ones are made: the left half of one picture beside the right half of another. Prints the seconds of grouping alone, by
+the clock and of the processors, the peak memory of its process, and the near-copies found, as a Markdown table, then
+JSON. Files and features go into a scratch folder; 100,000 take five minutes to extract and as long to group.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from PIL import Image
+
+from benchmarks.processes import print_head, print_json, print_row, run_worker
+
+_SUFFIXES = {".jpg", ".jpeg", ".png"}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--sizes", default="25000,50000,100000")
+    parser.add_argument("--worker", help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.worker:
+        print(json.dumps(_group(arguments.folder, Path(arguments.worker))))
+        return
+    print_head("pictures", "clock, s", "processor, s", "peak memory, MB", "near-copies", "groups")
+    results = []
+    with tempfile.TemporaryDirectory() as scratch:
+        pictures, cache = Path(scratch) / "pictures", Path(scratch) / "cache"
+        for size in sorted(map(int, arguments.sizes.split(","))):
+            _fill(arguments.folder, pictures, size)
+            _extract(pictures, cache)
+            found = run_worker("benchmarks.grouping", pictures, "--worker", cache)
+            print_row(*(found[name] for name in ("pictures", "clock", "processor", "peak", "near", "groups")))
+            results.append(found)
+    print_json(results)
+
+
+def _fill(folder: Path, pictures: Path, size: int) -> None:
+    """Link pictures of a folder into another, and make what lacks; no number in a name, which would make it a take."""
+    files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in _SUFFIXES)
+    for number in range(size):
+        name = pictures / f"class{number % 10}" / "".join(chr(ord("a") + int(digit)) for digit in str(number))
+        name.parent.mkdir(parents=True, exist_ok=True)
+        path = files[number % len(files)]
+        target = name.with_suffix(path.suffix if number < len(files) else ".jpg")
+        if target.exists():
+            continue
+        if number < len(files):
+            target.symlink_to(path.resolve())
+            continue
+        other = files[(number * 7919 + number // len(files)) % len(files)]
+        with Image.open(path) as left, Image.open(other) as right:
+            spliced, half = left.convert("RGB"), right.convert("RGB").resize(left.size)
+        middle = spliced.width // 2
+        spliced.paste(half.crop((middle, 0, half.width, half.height)), (middle, 0))
+        spliced.save(target, quality=92)
+
+
+def _extract(pictures: Path, cache: Path) -> None:
+    from featx.extraction import extract
+    from featx.runtime import Runtime
+
+    extract(pictures, runtime=Runtime(cache))
+
+
+def _group(pictures: Path, cache: Path) -> dict[str, float]:
+    import resource
+
+    from featx.duplicates import group_samples
+    from featx.extraction import extract
+    from featx.runtime import Runtime
+
+    table = extract(pictures, runtime=Runtime(cache))  # all cached
+    clock, processor = time.perf_counter(), time.process_time()
+    grouping = group_samples(table)
+    clock, processor = time.perf_counter() - clock, time.process_time() - processor
+    counts = grouping.to_dict()
+    return {
+        "pictures": len(table),
+        "clock": clock,
+        "processor": processor,
+        "peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1e6 if sys.platform == "darwin" else 1e3),
+        "near": counts["n_near_copies"],
+        "groups": counts["n_groups"],
+    }
+
+
+if __name__ == "__main__":
+    main()
