@@ -14,7 +14,6 @@ from featx.evaluate import (
     accuracy_as_fitted,
     cross_fitted,
     cross_validate,
-    effective_number,
     find_temperature,
     learning_curve,
     measure_reliability,
@@ -22,10 +21,9 @@ from featx.evaluate import (
     paired_difference,
     quiet_single_threads,
     tune_and_fit,
-    wilson,
 )
 from featx.evaluate.folds import Folds, cut_folds
-from featx.evaluate.intervals import corrected_resampled, mean_of_shares, steadied
+from featx.evaluate.intervals import corrected_resampled, effective_number, mean_of_shares, steadied, wilson
 from featx.evaluation import Interval, LearningCurve
 from featx.heads import HEAD_NAMES, Head, make_head, scores_of
 
@@ -207,8 +205,15 @@ def test_wilson_against_scipy():
 
 
 def test_effective_number_of_groups_by_hand():
-    assert effective_number(np.arange(60) // 4) == pytest.approx(15)
-    assert effective_number(np.repeat(np.arange(100), [1000] * 3 + [1] * 97)) == pytest.approx(3097**2 / 3_000_097)
+    fours = np.arange(60) // 4
+    assert effective_number(np.ones(60, bool), fours) == pytest.approx(15)  # nothing tells them apart: entirely alike
+    assert effective_number(fours % 2 == 0, fours) == pytest.approx(15, rel=0.01)  # and seen to be
+    assert effective_number(np.arange(60) % 2 == 0, np.arange(60)) == 60
+    # half of each group is right: no correlation is seen in 15 groups, ten more are taken to be entirely alike
+    assert effective_number(np.arange(60) % 2 == 0, fours) == pytest.approx(60**2 / (60 + 10 / 25 * 15 * 12))
+    large = np.repeat(np.arange(100), [1000] * 3 + [1] * 97)
+    assert effective_number(np.ones(3097, bool), large) == pytest.approx(3097**2 / 3_000_097)
+    assert effective_number(np.arange(3097) % 2 == 0, large) == pytest.approx(3097**2 / (3097 + 10 / 13 * 2_997_000))
 
 
 def test_a_few_large_groups_promise_no_more_than_they_are():
@@ -217,12 +222,9 @@ def test_a_few_large_groups_promise_no_more_than_they_are():
     data = with_groups(training_set(200, 2), groups)
     summary = cross_validate(make_head("centroid"), data, 5, 1, 0).summary
     pooled = sum(row[i] for i, row in enumerate(summary.confusion)) / 200
-    assert summary.accuracy.low <= wilson(pooled, 200**2 / (3 * 60**2 + 20)).low + 1e-9
-    in_class = groups[data.y == 0]
-    assert (
-        summary.balanced_accuracy.low
-        <= mean_of_shares([score.recall for score in summary.per_class], [effective_number(in_class)] * 2).low + 1e-9
-    )
+    assert summary.accuracy.low <= wilson(pooled, 6).low + 1e-9
+    in_class = [wilson(score.recall, 6) for score in summary.per_class]
+    assert summary.balanced_accuracy.low <= mean_of_shares(in_class).low + 1e-9
 
 
 @pytest.mark.parametrize("sizes", [[1] * 80, [60] * 3 + [1] * 40])
@@ -281,11 +283,11 @@ def test_a_difference_that_is_the_same_in_each_fold_is_no_certainty():
 
 
 def test_mean_of_shares_and_steadied_intervals():
-    found = mean_of_shares([0.5, 1.0], [10, 10])
+    found = mean_of_shares([wilson(0.5, 10), wilson(1.0, 10)])
     down = [0.5 - wilson(0.5, 10).low, 1.0 - wilson(1.0, 10).low]
     np.testing.assert_allclose(found.low, 0.75 - np.hypot(*down) / 2)
     found = steadied(Interval(0.5, 0.4, 0.6), Interval(0.5, 0.45, 0.7))
-    assert (found.mean, found.low, found.high) == pytest.approx((0.5, 0.425, 0.7))
+    assert (found.mean, found.low, found.high) == pytest.approx((0.5, 0.4375, 0.7))  # a quarter of the way to 0.4
     assert steadied(Interval(0.5, 0.5, 0.5), Interval(0.4, 0.3, 0.45)) == Interval(0.5, 0.3, 0.5)
 
 

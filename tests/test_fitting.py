@@ -21,7 +21,7 @@ from test_inspection import scene
 
 from featx.classifier import Classifier
 from featx.errors import DatasetError, EvaluationError, HeadError
-from featx.evaluate import wilson
+from featx.evaluate.intervals import wilson
 from featx.extraction import extract
 from featx.fitting import fit, model_name
 from featx.heads import HEAD_NAMES, many
@@ -385,8 +385,7 @@ def test_too_many_pictures_for_folds_are_split_once(fake, tmp_path, few_are_too_
     assert len(found.cv.per_fold) == 1
     accuracy = found.cv.accuracy
     assert accuracy.mean == found.cv.per_fold[0]
-    groups = len(set(model.out_of_fold.sample_ids)) - sum("_" in name for name in model.out_of_fold.sample_ids)
-    narrowest = wilson(accuracy.mean, groups)
+    narrowest = wilson(accuracy.mean, n_tested)
     assert accuracy.low <= narrowest.low + 1e-9
     assert accuracy.high >= narrowest.high - 1e-9
     assert len(model.out_of_fold.sample_ids) == n_tested

@@ -17,10 +17,9 @@ from featx.errors import DatasetError, EngineError
 from featx.evaluate import (
     Tally,
     difference_of_shares,
-    effective_number,
     quiet_single_threads,
+    share_of,
     tune_and_fit,
-    wilson,
 )
 from featx.evaluation import Interval
 from featx.extraction import compute_table
@@ -175,16 +174,16 @@ def _trained(material: Material, trained: TrainedNetwork, name: str, seconds: fl
 
 def _row(material: Material, backbone: str, head: str, size: int, hits: NDArray[np.bool_], seconds: float) -> Compared:
     spec, extraction = material.table.spec, material.table.extraction
-    share = float(hits.mean())
-    material.runtime.notice(f"{backbone if head == _TRAINED else f'{backbone} {head}'}: {share:.3f}")
+    accuracy = share_of(hits, material.groups[material.parts.test])
+    material.runtime.notice(f"{backbone if head == _TRAINED else f'{backbone} {head}'}: {accuracy.mean:.3f}")
     return Compared(
         backbone=backbone,
         head=head,
         pooling=spec.pooling,
         resize=spec.resize,
         size=size,
-        accuracy=wilson(share, effective_number(material.groups[material.parts.test])),
-        per_fold=(share,),
+        accuracy=accuracy,
+        per_fold=(accuracy.mean,),
         difference_to_best=Interval(0.0, 0.0, 0.0),
         n_computed=extraction.n_computed,
         extraction_seconds=extraction.seconds if extraction.n_computed else None,

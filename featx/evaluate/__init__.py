@@ -12,7 +12,7 @@ from featx.evaluate.cross_validation import (
 )
 from featx.evaluate.folds import MOST_FOLDED, TooFewGroups
 from featx.evaluate.holding_out import HeldOutParts, hold_out
-from featx.evaluate.intervals import difference_of_shares, effective_number, wilson
+from featx.evaluate.intervals import difference_of_shares, share_of
 from featx.evaluate.learning import learning_curve
 from featx.evaluate.outside import measure_outside
 from featx.evaluate.pairing import paired_difference
@@ -33,7 +33,6 @@ __all__ = [
     "cross_fitted",
     "cross_validate",
     "difference_of_shares",
-    "effective_number",
     "find_temperature",
     "fit_head",
     "hold_out",
@@ -43,7 +42,7 @@ __all__ = [
     "out_of_fold_scores",
     "paired_difference",
     "quiet_single_threads",
+    "share_of",
     "split_parts",
     "tune_and_fit",
-    "wilson",
 ]

@@ -16,7 +16,7 @@ from threadpoolctl import threadpool_limits
 
 from featx.evaluate.convergence import Tally, collected_warnings
 from featx.evaluate.folds import MOST_FOLDED, Folds, cut_outer
-from featx.evaluate.intervals import corrected_resampled, effective_number, mean_of_shares, steadied, wilson
+from featx.evaluate.intervals import corrected_resampled, mean_of_shares, share_of, steadied
 from featx.evaluate.tuning import Tuned, fit_head, learnt_from, tune_and_fit
 from featx.evaluation import ClassScore, CrossValidation, Interval
 from featx.heads import Head, scores_of
@@ -199,7 +199,7 @@ def accuracy_as_fitted(
     hit = np.zeros(len(data.y), np.bool_)
     hit[folds.tested] = scores.argmax(axis=1) == data.y[folds.tested]
     per_fold = [float(hit[test].mean()) for _, test in folds.pairs]
-    pooled = _pooled_accuracy(hit[folds.tested], data.groups[folds.tested])
+    pooled = share_of(hit[folds.tested], data.groups[folds.tested])
     return _interval(per_fold, len(folds.pairs), pooled)
 
 
@@ -250,7 +250,7 @@ def _summary(
         splitter=cuts[0].splitter,
         n_folds=n_folds,
         repeats=len(cuts),
-        accuracy=_interval(per_fold, n_folds, _pooled_accuracy(predicted == y, groups)),
+        accuracy=_interval(per_fold, n_folds, share_of(predicted == y, groups)),
         balanced_accuracy=_interval(balanced, n_folds, _pooled_recall(predicted == y, y, groups)),
         per_fold=tuple(per_fold),
         per_class=score_classes(y, predicted, data.classes),
@@ -269,13 +269,8 @@ def _mean_recall(y: NDArray[np.int64], hit: NDArray[np.bool_]) -> float:
     return float(np.mean([hit[y == label].mean() for label in np.unique(y)]))
 
 
-def _pooled_accuracy(hit: NDArray[np.bool_], groups: NDArray[np.int64]) -> Interval:
-    return wilson(float(hit.mean()), effective_number(groups))
-
-
 def _pooled_recall(hit: NDArray[np.bool_], y: NDArray[np.int64], groups: NDArray[np.int64]) -> Interval:
-    members = [y == label for label in np.unique(y)]
-    return mean_of_shares([float(hit[m].mean()) for m in members], [effective_number(groups[m]) for m in members])
+    return mean_of_shares([share_of(hit[y == label], groups[y == label]) for label in np.unique(y)])
 
 
 def score_classes(

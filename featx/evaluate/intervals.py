@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +14,12 @@ from featx.evaluation import Interval
 
 _Z = 1.959963984540054
 
+_GROUPS_ALIKE = 10
+"""Groups that are taken to stand or fall together, besides those that are seen (docs/decisions/intervals.md)."""
+
+_WAY = 0.25
+"""How far an interval of pooled samples is drawn towards a wider one over the folds."""
+
 
 def wilson(share: float, n: float) -> Interval:
     """Return Wilson's score interval of a share of ``n`` independent trials (Wilson 1927)."""
@@ -21,24 +28,51 @@ def wilson(share: float, n: float) -> Interval:
     return Interval(share, max(0.0, min(share, centre - half)), min(1.0, max(share, centre + half)))
 
 
-def effective_number(groups: NDArray[np.int64]) -> float:
-    """Return how many independent trials samples of some groups are worth: (sum m)^2 / sum m^2 (Kish 1965).
-
-    Samples of one group stand or fall together. The number is that of the groups where all have one size m, and less
-    where a few hold most samples: of 3,097 samples in 3 groups of 1,000 and 97 of one, it is 3.2 and not 100.
+def share_of(hits: NDArray[np.bool_], groups: NDArray[np.int64]) -> Interval:
+    """Return the share of samples that are hits, with Wilson's interval over what the samples are worth.
 
     Parameters
     ----------
+    hits : ndarray of shape (n_samples,), bool
     groups : ndarray of shape (n_samples,), int64
-        Group numbers, from 0; not empty.
+        See :func:`effective_number`.
     """
-    sizes = np.unique(groups, return_counts=True)[1].astype(np.float64)
-    return float(sizes.sum() ** 2 / np.square(sizes).sum())
+    return wilson(float(hits.mean()), effective_number(hits, groups))
 
 
-def mean_of_shares(shares: Sequence[float], ns: Sequence[float]) -> Interval:
-    """Return the interval of the mean of independent shares, from their Wilson intervals (Zou and Donner 2008)."""
-    parts = [wilson(share, n) for share, n in zip(shares, ns, strict=True)]
+def effective_number(outcomes: NDArray[Any], groups: NDArray[np.int64]) -> float:
+    """Return how many independent trials samples of some groups are worth: n^2 / (n + r sum m (m - 1)) (Kish 1965).
+
+    r, from 0 to 1, is how much outcomes of one group are alike: their correlation within groups, taken as if ten more
+    groups stood or fell together, since a few groups cannot tell. Without correlation n samples are worth n; where they
+    are entirely alike groups of one size count once each, and a few large ones make the number small: of 3,097 samples
+    in 3 groups of 1,000 and 97 of one, it is 3.2 and not 100.
+
+    Parameters
+    ----------
+    outcomes : ndarray of shape (n_samples,), bool or float64
+        Hits, or differences of hits.
+    groups : ndarray of shape (n_samples,), int64
+        Group numbers; not empty.
+    """
+    members = np.unique(groups, return_inverse=True)[1]
+    sizes = np.bincount(members).astype(np.float64)
+    n, pairs = len(groups), sizes * (sizes - 1)
+    if not pairs.any():
+        return float(n)
+    deviations = outcomes - outcomes.mean(dtype=np.float64)
+    spread = float(np.square(deviations).mean())
+    alike = 1.0
+    if spread > 0:
+        products = np.bincount(members, deviations) ** 2 - np.bincount(members, np.square(deviations))
+        seen = float(np.clip(products.sum() / (spread * pairs.sum()), 0, 1))
+        n_telling = float(pairs.sum() ** 2 / np.square(pairs).sum())
+        alike = (n_telling * seen + _GROUPS_ALIKE) / (n_telling + _GROUPS_ALIKE)
+    return float(n**2 / (n + alike * pairs.sum()))
+
+
+def mean_of_shares(parts: Sequence[Interval]) -> Interval:
+    """Return the mean of independent shares, with an interval made of theirs (Zou and Donner 2008)."""
     mean = float(np.mean([part.mean for part in parts]))
     down = math.sqrt(sum((part.mean - part.low) ** 2 for part in parts)) / len(parts)
     up = math.sqrt(sum((part.high - part.mean) ** 2 for part in parts)) / len(parts)
@@ -75,7 +109,7 @@ def difference_of_shares(hits: NDArray[np.bool_], others: NDArray[np.bool_], gro
     hits, others : ndarray of shape (n_samples,), bool
     groups : ndarray of shape (n_samples,), int64
     """
-    n = effective_number(groups)
+    n = effective_number(hits.astype(np.float64) - others, groups)
     better = (float((hits & ~others).mean()) * n + 0.5) / (n + 2)
     worse = (float((others & ~hits).mean()) * n + 0.5) / (n + 2)
     half = _Z * math.sqrt((better + worse - (better - worse) ** 2) / (n + 2))
@@ -89,11 +123,13 @@ def _mean_and_half(scores: Sequence[float] | NDArray[np.float64], test_to_train:
 
 
 def steadied(resampled: Interval, pooled: Interval) -> Interval:
-    """Return a corrected resampled interval drawn halfway to that of the pooled pictures, but never within it.
+    """Return the interval of the pooled pictures, drawn a quarter of the way to that over the folds where it is wider.
 
-    Folds that agree by chance make the first one of no width, folds that differ by chance one of twice the width; the
-    second knows nothing of how much the heads of the folds differ (docs/decisions/intervals.md).
+    Folds that agree by chance make the second one of no width, folds that differ by chance one of twice the width; the
+    first knows nothing of how much the heads of the folds differ (docs/decisions/intervals.md).
     """
     mean = resampled.mean
     low, high = min(pooled.low, mean), max(pooled.high, mean)
-    return Interval(mean, min((resampled.low + low) / 2, low), max((resampled.high + high) / 2, high))
+    return Interval(
+        mean, min(low + _WAY * (resampled.low - low), low), max(high + _WAY * (resampled.high - high), high)
+    )

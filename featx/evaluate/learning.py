@@ -12,7 +12,7 @@ from featx.errors import HeadError
 from featx.evaluate.convergence import Tally
 from featx.evaluate.cross_validation import TrainingSet, quiet_single_threads
 from featx.evaluate.folds import Folds
-from featx.evaluate.intervals import corrected_resampled, effective_number, steadied, wilson
+from featx.evaluate.intervals import corrected_resampled, share_of, steadied
 from featx.evaluate.tuning import fit_head
 from featx.evaluation import Interval, LearningCurve, Outlook
 from featx.heads import Head, scores_of
@@ -104,7 +104,7 @@ def _curve(scored: list[_Point], data: TrainingSet, folds: Folds, seed: int) -> 
             hit[test] = point.hit
         hits.append(hit[tested])
         per_fold = [float(hit[test].mean()) for _, test in folds.pairs]
-        pooled = wilson(float(hit[tested].mean()), effective_number(data.groups[tested]))
+        pooled = share_of(hit[tested], data.groups[tested])
         over_folds = pooled if n_folds == 1 else corrected_resampled(per_fold, len(tested) / n_folds / n)
         points.append((n, steadied(over_folds, pooled)))
     outlook = _outlook([n for n, _ in points], hits, data.groups[tested], len(data.y), seed)

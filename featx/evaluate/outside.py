@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from sklearn.metrics import confusion_matrix
 
 from featx.evaluate.cross_validation import score_classes
-from featx.evaluate.intervals import effective_number, wilson
+from featx.evaluate.intervals import share_of
 from featx.evaluation import Outside
 
 
@@ -36,7 +36,7 @@ def measure_outside(
     hit, new = predicted == y, ~seen & ~near
     counts = np.bincount(y[new], minlength=len(classes))
     return Outside(
-        accuracy=wilson(float(hit[new].mean()), effective_number(groups[new])) if new.any() else None,
+        accuracy=share_of(hit[new], groups[new]) if new.any() else None,
         n=int(new.sum()),
         as_given=float(hit.mean()),
         n_as_given=len(hit),

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featx.classifier import Classifier, Folded, Rejector, learn_subspace, library_versions, softmax
-from featx.evaluate import HeldOutParts, difference_of_shares, effective_number, find_temperature, wilson
+from featx.evaluate import HeldOutParts, difference_of_shares, find_temperature, share_of
 from featx.evaluation import Contest, Evaluation, HeldOut, Interval
 from featx.extraction import featurize
 from featx.images import probe_files
@@ -63,14 +63,13 @@ def judge(
 ) -> Contest:
     """Compare both on the held-out part; the fine-tuned one is kept only if it is right more often."""
     of_test = groups[parts.test]
-    n_trials = effective_number(of_test)
     hits = finetuned.hits(parts, parts.test)
-    tuned_accuracy = wilson(float(hits.mean()), n_trials)
+    tuned_accuracy = share_of(hits, of_test)
     difference: Interval | None = None
     frozen_accuracy: Interval | None = None
     if frozen is not None:
         others = frozen.hits(parts, parts.test)
-        frozen_accuracy = wilson(float(others.mean()), n_trials)
+        frozen_accuracy = share_of(others, of_test)
         difference = difference_of_shares(hits, others, of_test)
     kept = "finetuned" if difference is None or difference.mean > 0 else "frozen"
     return Contest(

@@ -18,9 +18,8 @@ from featx.evaluate import (
     Tuned,
     accuracy_as_fitted,
     cross_validate,
-    effective_number,
     paired_difference,
-    wilson,
+    share_of,
 )
 from featx.evaluation import HeldOut, Interval, SourceAccuracy, ViewsWorth
 from featx.heads import Head, scores_of
@@ -116,7 +115,7 @@ class Measurer:
             return None
         hit = scores_of(tuned.estimator, part.X, len(part.classes)).argmax(axis=1) == part.y
         apart = ~np.isin(part.groups, self.parts.train.groups)
-        accuracy = wilson(float(hit[apart].mean()), effective_number(part.groups[apart])) if apart.any() else None
+        accuracy = share_of(hit[apart], part.groups[apart]) if apart.any() else None
         return HeldOut(accuracy, int(apart.sum()), float(hit.mean()), len(hit))
 
     def _nested(self, data: TrainingSet, stage: str) -> CrossValidated:
