@@ -14,6 +14,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 import featx
+from featx.caching import list_cache
 from featx.errors import BackboneError, EngineError, EvaluationError, HeadError, OutputError, SpecError, TrainingError
 from featx.evaluate import hold_out
 from featx.runtime import Runtime
@@ -136,6 +137,9 @@ def test_a_stopped_run_goes_on(stripes: Path, network: Path, cache: Path) -> Non
 def test_without_the_cached_trunk_the_result_is_the_same(stripes: Path, network: Path, cache: Path) -> None:
     how = {"augment": "flip=horizontal,rotation=10", "views": 2, "epochs": 3}
     cached = finetune(stripes, network, cache, **how)
+    stores = list_cache(runtime=Runtime(cache)).stores
+    viewed = [store.n_rows + store.n_unfinished for store in stores if store.spec.get("augment")]
+    assert viewed == [2 * cached.n_train]  # of the pictures that train alone
     anew = finetune(stripes, network, cache / "anew", trunk_cache=False, **how)
     losses = [[epoch.val_loss for epoch in one.history.epochs] for one in (cached, anew)]
     np.testing.assert_allclose(*losses, atol=1e-3)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -74,6 +74,7 @@ def fill_views(
     n: int,
     locate: Locate,
     runtime: Runtime,
+    viewed: Collection[bytes] | None = None,
 ) -> Augmented:
     """Compute the views that a store lacks of the pictures of the training part.
 
@@ -89,6 +90,8 @@ def fill_views(
     locate : callable
         As for :func:`featx.extraction.filling.fill`.
     runtime : Runtime
+    viewed : collection of bytes, optional
+        Contents of these alone.
 
     Raises
     ------
@@ -97,6 +100,8 @@ def fill_views(
     """
     started = time.monotonic()
     chosen = _contents_to_learn(pictures, states)
+    if viewed is not None:
+        chosen = {content: found for content, found in chosen.items() if content in viewed}
     with store.writer(runtime.notice) as writer, preparing_as(store.spec, runtime) as prepare:
         stored = sound_rows(store, runtime)
         lacking = _lacking(chosen, stored, n)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import shlex
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -156,7 +156,7 @@ def compute_table(
     backbone : str
     runtime : Runtime, optional
     **options
-        Further options of :func:`extract`.
+        Further options of :func:`extract`; ``viewed``, a collection of content hashes: make views of these alone.
 
     Returns
     -------
@@ -192,7 +192,8 @@ def compute_table(
     filled = fill(dataset.pictures, memo, store, lambda: source.file, runtime, remember)
     augmented = None
     if of_views is not None:
-        augmented = fill_views(dataset.pictures, filled.states, of_views, asked.views, lambda: source.file, runtime)
+        pictures, states = dataset.pictures, filled.states
+        augmented = fill_views(pictures, states, of_views, asked.views, lambda: source.file, runtime, asked.viewed)
     table = dataset_table(dataset, filled, store, source.title, started, augmented)
     check_strict(table, asked.strict)
     return table
@@ -200,7 +201,7 @@ def compute_table(
 
 @dataclass(frozen=True)
 class _Asked:
-    """The options of :func:`extract`, with the same defaults."""
+    """The options of :func:`extract`, with the same defaults, and the contents that get views, if not all do."""
 
     weights: str | Path = "imagenet"
     layer: str | None = None
@@ -223,6 +224,7 @@ class _Asked:
     preview: str | Path | None = None
     overwrite: bool = False
     strict: bool = False
+    viewed: Collection[bytes] | None = None
 
     @property
     def reading(self) -> dict[str, Any]:

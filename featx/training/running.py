@@ -264,7 +264,8 @@ def _reading(material: Material, plan: Plan, spec: FeatureSpec, cut: Cut) -> Ite
 def _activations(material: Material, plan: Plan, cut: Cut) -> tuple[ReadView, str]:
     _check_room(material, plan, cut)
     options = {**material.options, **plan.of_views, "layer": cut.below, "pooling": cut.pooling}
-    trunk = compute_table(material.data, material.backbone, runtime=material.quietly, **options)
+    viewed = {content.tobytes() for content in material.table.content_hashes[material.parts.train]}
+    trunk = compute_table(material.data, material.backbone, runtime=material.quietly, viewed=viewed, **options)
     if not np.array_equal(trunk.content_hashes, material.table.content_hashes):
         raise TrainingError(f"{material.data} has changed meanwhile; run again")
     opened: dict[int, Any] = {}
@@ -280,10 +281,11 @@ def _activations(material: Material, plan: Plan, cut: Cut) -> tuple[ReadView, st
 def _check_room(material: Material, plan: Plan, cut: Cut) -> None:
     cache = material.runtime.cache
     trunk = dataclasses.replace(material.table.spec, layer=cut.below, pooling=cut.pooling)
-    n_learnt = sum(sample.is_learnt for sample in material.table.samples)
     n_rows = len(material.table) - _n_stored(cache, trunk)
     if plan.views:
-        n_rows += plan.views * n_learnt - _n_stored(cache, dataclasses.replace(trunk, **plan.augmented))
+        n_rows += plan.views * len(material.parts.train) - _n_stored(
+            cache, dataclasses.replace(trunk, **plan.augmented)
+        )
     n_bytes = 4 * int(np.prod(cut.shape)) * max(n_rows, 0)
     free = shutil.disk_usage(prepare_cache(cache, "features")).free
     if n_bytes and 2 * n_bytes + _SPARE_BYTES > free:  # a store is written anew when its journal is merged into it
