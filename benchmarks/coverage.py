@@ -37,6 +37,8 @@ class Case:
     figure : {"accuracy", "balanced accuracy", "difference"}
     shares : tuple of float
         Of the classes.
+    distance : float
+        Deviation of the classes' centres; samples deviate by 1.
     tuned : bool
         Over five values of C; otherwise C is 0.1.
     repeats : int
@@ -47,6 +49,7 @@ class Case:
     sizes: tuple[int, ...]
     figure: str = "accuracy"
     shares: tuple[float, ...] = (1 / 3, 1 / 3, 1 / 3)
+    distance: float = 0.5
     tuned: bool = False
     repeats: int = 1
 
@@ -57,6 +60,7 @@ CASES = (
     Case("60 samples", (1,) * 60),
     Case("200 samples", (1,) * 200),
     Case("240 in groups of four", (4,) * 60),
+    Case("240 in groups of four, far apart", (4,) * 60, distance=1.0),
     Case("3 groups of 1,000, 97 samples", (1000,) * 3 + (1,) * 97),
     Case("10 groups of 30, 100 samples", (30,) * 10 + (1,) * 100),
     Case("groups of 1 to 40", _UNEQUAL),
@@ -97,7 +101,7 @@ def measure(case: Case, repeats: int) -> dict[str, float]:
 
 def _draw(case: Case, seed: int) -> tuple[float, float, float, float]:
     rng = np.random.default_rng(seed)
-    centres = rng.normal(0, 0.5, (len(case.shares), _DIMENSIONS))
+    centres = rng.normal(0, case.distance, (len(case.shares), _DIMENSIONS))
     data = _sample(case.sizes, case.shares, centres, rng)
     new = _sample((1,) * _NEW, case.shares, centres, rng)
     head = make_head("logreg", {"C": [0.001, 0.01, 0.1, 1.0, 10.0] if case.tuned else 0.1})

@@ -47,6 +47,8 @@ def main() -> None:
 def _fill(folder: Path, pictures: Path, size: int) -> None:
     """Link pictures of a folder into another, and make what lacks; no number in a name, which would make it a take."""
     files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in _SUFFIXES)
+    if not files:
+        raise SystemExit(f"{folder} has no pictures ({', '.join(sorted(_SUFFIXES))})")
     for number in range(size):
         name = pictures / f"class{number % 10}" / "".join(chr(ord("a") + int(digit)) for digit in str(number))
         name.parent.mkdir(parents=True, exist_ok=True)

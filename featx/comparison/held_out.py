@@ -111,7 +111,7 @@ def compare_trained(
             trained = train_blocks(
                 material, plan, material.fit_frozen(make_head(DEFAULT_HEAD, None, class_weight, seed))
             )
-            name = f"{backbone}, {trained.cut.told} trained"
+            name = f"{backbone}, {trained.cut.part} trained"
             found.append(_trained(material, trained, name, time.monotonic() - started))
             histories[name if name not in histories else f"{name}, {pooling}, {resize}, {size}"] = trained.history
     if first is not None and contestants.scratch:

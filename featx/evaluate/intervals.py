@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,8 +13,8 @@ from featx.evaluation import Interval
 
 _Z = 1.959963984540054
 
-_GROUPS_ALIKE = 10
-"""Groups that are taken to stand or fall together, besides those that are seen (docs/decisions/intervals.md)."""
+_GROUPS_ALIKE = 2
+"""Groups that are taken to be entirely alike, besides those that are seen (docs/decisions/intervals.md)."""
 
 _WAY = 0.25
 """How far an interval of pooled samples is drawn towards a wider one over the folds."""
@@ -40,13 +39,13 @@ def share_of(hits: NDArray[np.bool_], groups: NDArray[np.int64]) -> Interval:
     return wilson(float(hits.mean()), effective_number(hits, groups))
 
 
-def effective_number(outcomes: NDArray[Any], groups: NDArray[np.int64]) -> float:
+def effective_number(outcomes: NDArray[np.bool_] | NDArray[np.float64], groups: NDArray[np.int64]) -> float:
     """Return how many independent trials samples of some groups are worth: n^2 / (n + r sum m (m - 1)) (Kish 1965).
 
-    r, from 0 to 1, is how much outcomes of one group are alike: their correlation within groups, taken as if ten more
-    groups stood or fell together, since a few groups cannot tell. Without correlation n samples are worth n; where they
-    are entirely alike groups of one size count once each, and a few large ones make the number small: of 3,097 samples
-    in 3 groups of 1,000 and 97 of one, it is 3.2 and not 100.
+    The sum is over groups of m samples. r, from 0 to 1, is the correlation of outcomes within groups, as far as it can
+    be told: only groups with another outcome than the usual one tell, the first of them nothing, and two more are taken
+    to be entirely alike. Where no group tells, r is 1: groups of one size count once each, and a few large ones make
+    the number small: 3,097 samples in 3 groups of 1,000 and 97 of one are worth 3.2.
 
     Parameters
     ----------
@@ -58,15 +57,16 @@ def effective_number(outcomes: NDArray[Any], groups: NDArray[np.int64]) -> float
     members = np.unique(groups, return_inverse=True)[1]
     sizes = np.bincount(members).astype(np.float64)
     n, pairs = len(groups), sizes * (sizes - 1)
-    if not pairs.any():
-        return float(n)
-    deviations = outcomes - outcomes.mean(dtype=np.float64)
-    spread = float(np.square(deviations).mean())
+    values, counts = np.unique(outcomes, return_counts=True)
+    unusual = outcomes != values[counts.argmax()]
+    telling = pairs[(np.bincount(members, unusual) > 0) & (pairs > 0)]
     alike = 1.0
-    if spread > 0:
-        products = np.bincount(members, deviations) ** 2 - np.bincount(members, np.square(deviations))
-        seen = float(np.clip(products.sum() / (spread * pairs.sum()), 0, 1))
-        n_telling = float(pairs.sum() ** 2 / np.square(pairs).sum())
+    if len(telling):
+        deviations = outcomes - outcomes.mean(dtype=np.float64)
+        squares = np.square(deviations)
+        products = np.bincount(members, deviations) ** 2 - np.bincount(members, squares)
+        seen = float(np.clip(products.sum() / (squares.mean() * pairs.sum()), 0, 1))
+        n_telling = float(telling.sum() ** 2 / np.square(telling).sum()) - 1
         alike = (n_telling * seen + _GROUPS_ALIKE) / (n_telling + _GROUPS_ALIKE)
     return float(n**2 / (n + alike * pairs.sum()))
 
@@ -126,7 +126,8 @@ def steadied(resampled: Interval, pooled: Interval) -> Interval:
     """Return the interval of the pooled pictures, drawn a quarter of the way to that over the folds where it is wider.
 
     Folds that agree by chance make the second one of no width, folds that differ by chance one of twice the width; the
-    first knows nothing of how much the heads of the folds differ (docs/decisions/intervals.md).
+    first knows nothing of how much the heads of the folds differ (docs/decisions/intervals.md). The mean is that of the
+    folds, and always within.
     """
     mean = resampled.mean
     low, high = min(pooled.low, mean), max(pooled.high, mean)

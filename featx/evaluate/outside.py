@@ -30,7 +30,7 @@ def measure_outside(
     near : ndarray of shape (n_samples,), bool
         Whether it was fitted on a near-copy.
     groups : ndarray of shape (n_samples,), int64
-        Pictures of one group stand or fall together in the interval.
+        Pictures of one group count in the interval as what they are worth together.
     classes : tuple of str
     """
     hit, new = predicted == y, ~seen & ~near

@@ -146,7 +146,12 @@ def extract(
 
 
 def compute_table(
-    data: str | Path, backbone: str = DEFAULT_BACKBONE, *, runtime: Runtime | None = None, **options: Any
+    data: str | Path,
+    backbone: str = DEFAULT_BACKBONE,
+    *,
+    viewed: Collection[bytes] | None = None,
+    runtime: Runtime | None = None,
+    **options: Any,
 ) -> FeatureTable:
     """Do what :func:`extract` does, for another use case: the set does not become the one extracted last.
 
@@ -154,9 +159,11 @@ def compute_table(
     ----------
     data : path
     backbone : str
+    viewed : collection of bytes, optional
+        Content hashes: of these alone are views made.
     runtime : Runtime, optional
     **options
-        Further options of :func:`extract`; ``viewed``, a collection of content hashes: make views of these alone.
+        Further options of :func:`extract`.
 
     Returns
     -------
@@ -193,7 +200,7 @@ def compute_table(
     augmented = None
     if of_views is not None:
         pictures, states = dataset.pictures, filled.states
-        augmented = fill_views(pictures, states, of_views, asked.views, lambda: source.file, runtime, asked.viewed)
+        augmented = fill_views(pictures, states, of_views, asked.views, lambda: source.file, runtime, viewed)
     table = dataset_table(dataset, filled, store, source.title, started, augmented)
     check_strict(table, asked.strict)
     return table
@@ -201,7 +208,7 @@ def compute_table(
 
 @dataclass(frozen=True)
 class _Asked:
-    """The options of :func:`extract`, with the same defaults, and the contents that get views, if not all do."""
+    """The options of :func:`extract`, with the same defaults."""
 
     weights: str | Path = "imagenet"
     layer: str | None = None
@@ -224,7 +231,6 @@ class _Asked:
     preview: str | Path | None = None
     overwrite: bool = False
     strict: bool = False
-    viewed: Collection[bytes] | None = None
 
     @property
     def reading(self) -> dict[str, Any]:

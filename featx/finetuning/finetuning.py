@@ -69,10 +69,10 @@ def finetune(
 ) -> Finetuning:
     """Fine-tune a network, and compare it with the frozen one on the same held-out pictures.
 
-    The frozen part runs once over each picture and each of its views; what it gives is cached like features, and the
-    blocks above train on it. They begin with the head fitted on the frozen features, so that nothing is lost at the
-    start. The validation part chooses the epoch; a part that neither has seen judges. Without a gain the frozen network
-    is kept. A run that was stopped goes on after its last epoch.
+    The frozen part runs once over each picture, and over each view of those that train; what it gives is cached like
+    features, and the blocks above train on it. They begin with the head fitted on the frozen features, so that nothing
+    is lost at the start. The validation part chooses the epoch; a part that neither has seen judges. Without a gain the
+    frozen network is kept. A run that was stopped goes on after its last epoch.
 
     Parameters
     ----------
@@ -154,7 +154,7 @@ def finetune(
     material, trained, frozen = rivals
     opponent = None if frozen is None else _frozen_candidate(material, frozen, made)
     candidate = _finetuned_candidate(trained, course)
-    told = f"all of {SCRATCH}" if frozen is None else f"{trained.cut.told}, from {trained.cut.first} on"
+    told = f"all of {SCRATCH}" if frozen is None else f"{trained.cut.part}, from {trained.cut.first} on"
     contest = judge(opponent, candidate, material.parts, material.groups, told, trained.history)
     best = opponent if opponent is not None and contest.kept == "frozen" else candidate
     notes = _notes(material, plan, contest, trained)

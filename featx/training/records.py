@@ -123,7 +123,7 @@ class Cut:
     is_whole: bool
 
     @property
-    def told(self) -> str:
+    def part(self) -> str:
         """How many blocks are trained, for people: "2 blocks"."""
         return f"{self.n_blocks} block{'' if self.n_blocks == 1 else 's'}"
 

@@ -164,7 +164,7 @@ def train_blocks(material: Material, plan: Plan, frozen: FrozenHead) -> TrainedN
     with on_device(material.runtime.device):
         core = build_core(plain, locate(spec, _weights(material), material.runtime))
     cut = cut_network(core, plan.unfreeze)
-    told = f"{cut.told} to train, from {cut.first} on"
+    told = f"{cut.part} to train, from {cut.first} on"
     below = "" if cut.is_whole else f"; what is below gives {' x '.join(map(str, cut.shape))} numbers a picture"
     material.runtime.notice(told + below)
     top = frozen.top
@@ -281,12 +281,11 @@ def _activations(material: Material, plan: Plan, cut: Cut) -> tuple[ReadView, st
 def _check_room(material: Material, plan: Plan, cut: Cut) -> None:
     cache = material.runtime.cache
     trunk = dataclasses.replace(material.table.spec, layer=cut.below, pooling=cut.pooling)
-    n_rows = len(material.table) - _n_stored(cache, trunk)
+    n_rows = max(len(material.table) - _n_stored(cache, trunk), 0)
     if plan.views:
-        n_rows += plan.views * len(material.parts.train) - _n_stored(
-            cache, dataclasses.replace(trunk, **plan.augmented)
-        )
-    n_bytes = 4 * int(np.prod(cut.shape)) * max(n_rows, 0)
+        of_views = dataclasses.replace(trunk, **plan.augmented)
+        n_rows += max(plan.views * len(material.parts.train) - _n_stored(cache, of_views), 0)
+    n_bytes = 4 * int(np.prod(cut.shape)) * n_rows
     free = shutil.disk_usage(prepare_cache(cache, "features")).free
     if n_bytes and 2 * n_bytes + _SPARE_BYTES > free:  # a store is written anew when its journal is merged into it
         raise TrainingError(
