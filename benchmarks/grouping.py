@@ -10,14 +10,13 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 import tempfile
 import time
 from pathlib import Path
 
 from PIL import Image
 
-from benchmarks.processes import print_head, print_json, print_row, run_worker
+from benchmarks.processes import peak_megabytes, print_head, print_json, print_row, run_worker
 
 _SUFFIXES = {".jpg", ".jpeg", ".png"}
 
@@ -31,12 +30,15 @@ def main() -> None:
     if arguments.worker:
         print(json.dumps(_group(arguments.folder, Path(arguments.worker))))
         return
+    files = sorted(path for path in arguments.folder.rglob("*") if path.suffix.lower() in _SUFFIXES)
+    if not files:
+        raise SystemExit(f"{arguments.folder} has no pictures ({', '.join(sorted(_SUFFIXES))})")
     print_head("pictures", "clock, s", "processor, s", "peak memory, MB", "near-copies", "groups")
     results = []
     with tempfile.TemporaryDirectory() as scratch:
         pictures, cache = Path(scratch) / "pictures", Path(scratch) / "cache"
         for size in sorted(map(int, arguments.sizes.split(","))):
-            _fill(arguments.folder, pictures, size)
+            _fill(files, pictures, size)
             _extract(pictures, cache)
             found = run_worker("benchmarks.grouping", pictures, "--worker", cache)
             print_row(*(found[name] for name in ("pictures", "clock", "processor", "peak", "near", "groups")))
@@ -44,11 +46,8 @@ def main() -> None:
     print_json(results)
 
 
-def _fill(folder: Path, pictures: Path, size: int) -> None:
-    """Link pictures of a folder into another, and make what lacks; no number in a name, which would make it a take."""
-    files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in _SUFFIXES)
-    if not files:
-        raise SystemExit(f"{folder} has no pictures ({', '.join(sorted(_SUFFIXES))})")
+def _fill(files: list[Path], pictures: Path, size: int) -> None:
+    """Link pictures into a folder, and make what lacks; no number in a name, which would make it a take."""
     for number in range(size):
         name = pictures / f"class{number % 10}" / "".join(chr(ord("a") + int(digit)) for digit in str(number))
         name.parent.mkdir(parents=True, exist_ok=True)
@@ -75,8 +74,6 @@ def _extract(pictures: Path, cache: Path) -> None:
 
 
 def _group(pictures: Path, cache: Path) -> dict[str, float]:
-    import resource
-
     from featx.duplicates import group_samples
     from featx.extraction import extract
     from featx.runtime import Runtime
@@ -90,7 +87,7 @@ def _group(pictures: Path, cache: Path) -> dict[str, float]:
         "pictures": len(table),
         "clock": clock,
         "processor": processor,
-        "peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1e6 if sys.platform == "darwin" else 1e3),
+        "peak": peak_megabytes(),
         "near": counts["n_near_copies"],
         "groups": counts["n_groups"],
     }

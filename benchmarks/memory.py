@@ -10,11 +10,10 @@ from __future__ import annotations
 import argparse
 import json
 import shutil
-import sys
 import tempfile
 from pathlib import Path
 
-from benchmarks.processes import print_head, print_json, print_row, run_worker
+from benchmarks.processes import peak_megabytes, print_head, print_json, print_row, run_worker
 
 
 def main() -> None:
@@ -51,7 +50,6 @@ def _copy(files: list[Path], folder: Path) -> None:
 
 
 def _extract(pictures: Path, cache: Path) -> dict:
-    import resource
     import time
 
     from featx.extraction import extract
@@ -60,8 +58,7 @@ def _extract(pictures: Path, cache: Path) -> dict:
     started = time.perf_counter()
     table = extract(pictures, runtime=Runtime(cache))
     seconds = time.perf_counter() - started
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1e6 if sys.platform == "darwin" else 1e3)
-    return {"n": len(table), "seconds": seconds, "peak": peak}
+    return {"n": len(table), "seconds": seconds, "peak": peak_megabytes()}
 
 
 if __name__ == "__main__":

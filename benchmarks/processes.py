@@ -43,6 +43,13 @@ def take_turns(rounds: int, sides: Iterable[str], measure: Callable[[str], dict[
     return [{side: measure(side) for side in names} for _ in range(rounds)]
 
 
+def peak_megabytes() -> float:
+    """Return the largest resident memory that this process has had, in MB."""
+    import resource  # not on Windows
+
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1e6 if sys.platform == "darwin" else 1e3)
+
+
 def median(values: Iterable[float]) -> float:
     """Return the median of some figures."""
     return statistics.median(values)
