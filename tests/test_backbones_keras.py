@@ -87,8 +87,8 @@ def test_golden_features_of_lite0():
 def test_lite_pixels_are_minus_127_over_128():
     from featx.backbones.preprocess import preprocess_pixels
 
-    scaled = preprocess_pixels(np.array([127.0, 255.0, 0.0], np.float32), "lite")
-    assert np.asarray(scaled).tolist() == [0, 1, -127 / 128]
+    scaled = preprocess_pixels(np.array([[[[127.0, 255.0, 0.0]]]], np.float32), "lite")
+    assert np.asarray(scaled).tolist() == [[[[0, 1, -127 / 128]]]]
 
 
 @pytest.mark.parametrize("name", ["mobilenetv2", "efficientnet-b0", "mobilenetv3-small"])

@@ -2,42 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
 from keras import ops
 
 from featx.backbones.pixels import pixel_scaling
 
-
-def _caffe(x: Any) -> Any:
-    return x[..., ::-1] - ops.array([103.939, 116.779, 123.68], "float32")
-
-
-def _tf(x: Any) -> Any:
-    return x / 127.5 - 1.0
+_Spread = Callable[[Sequence[float]], Any]
+"""Turns one number for each channel into one for each value of a row of pixels."""
 
 
-def _torch(x: Any) -> Any:
-    mean, deviation = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-    return (x / 255.0 - ops.array(mean, "float32")) / ops.array(deviation, "float32")
+def _caffe(rows: Any, spread: _Spread) -> Any:
+    return rows - spread((103.939, 116.779, 123.68))
 
 
-def _lite(x: Any) -> Any:
-    return (x - 127.0) / 128.0
+def _tf(rows: Any, spread: _Spread) -> Any:
+    return rows / 127.5 - 1.0
 
 
-def _none(x: Any) -> Any:
-    return x
+def _torch(rows: Any, spread: _Spread) -> Any:
+    return (rows / 255.0 - spread((0.485, 0.456, 0.406))) / spread((0.229, 0.224, 0.225))
 
 
-_MODES: dict[str, Callable[[Any], Any]] = {
-    "caffe": _caffe,
-    "tf": _tf,
-    "torch": _torch,
-    "lite": _lite,
-    "none": _none,
-}
+def _lite(rows: Any, spread: _Spread) -> Any:
+    return (rows - 127.0) / 128.0
+
+
+_MODES: dict[str, Callable[[Any, _Spread], Any]] = {"caffe": _caffe, "tf": _tf, "torch": _torch, "lite": _lite}
 
 
 def preprocess_pixels(x: Any, preprocess: str) -> Any:
@@ -47,7 +40,22 @@ def preprocess_pixels(x: Any, preprocess: str) -> Any:
     ``lite``: (x - 127) / 128; ``none``: unchanged, the network scales its pixels itself; or a mean and a deviation of
     the user's own, see :mod:`featx.backbones.pixels`.
     """
+    if preprocess == "none":
+        return x
+    height, width, channels = x.shape[1:]
+    if preprocess == "caffe":
+        x = x[..., ::-1]
+
+    def spread(values: Sequence[float]) -> Any:
+        return ops.array(np.tile(np.array(values, np.float32), width))
+
+    # As rows: OpenVINO otherwise moves the channels first, before the scaling, and back for the network's own layers.
+    rows = ops.reshape(x, (-1, height, width * channels))
+    return ops.reshape(_scaled(rows, preprocess, spread), (-1, height, width, channels))
+
+
+def _scaled(rows: Any, preprocess: str, spread: _Spread) -> Any:
     if preprocess in _MODES:
-        return _MODES[preprocess](x)
+        return _MODES[preprocess](rows, spread)
     scaling = pixel_scaling(preprocess)
-    return (x - ops.array(scaling.mean, "float32")) / ops.array(scaling.std, "float32")
+    return (rows - spread(scaling.mean)) / spread(scaling.std)

@@ -1,0 +1,139 @@
+"""How much of the processor's arithmetic each network uses: ``python -m benchmarks.arithmetic [--backbones a,b]``.
+
+The most that a processor does in a number format is measured, not looked up: the fastest of a few chains of dense
+convolutions, through the same engine as the networks. Beside it the arithmetic of each network (2 operations for a
+multiplication with its addition, counted in the graph that is executed), pictures a second, and how many that most
+would be: where a network is near it, only another processor or number format is faster. Depthwise convolutions and
+small maps wait for memory and stay below it. Random weights and pixels: they change no speed; int8 needs the extra
+`int8`. Prints two Markdown tables of medians, then JSON. Two minutes for a network on two cores that do nothing else.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import json
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.processes import median, print_head, print_json, print_row, run_worker, take_turns
+from featx.engines import convert, has_bfloat16, quantize, start_openvino_engine
+from featx.engines.graph import unpack
+from featx.libraries import OPENVINO_BATCH, start_openvino
+
+_CHAINS = {"1x1, 512 channels, 28 x 28": (1, 512, 28), "3x3, 256 channels, 28 x 28": (3, 256, 28)}
+_LINKS = 8
+_SECONDS = 3.0
+_SIDE = 224
+_PIXELS = np.random.default_rng(0)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--backbones", default="efficientnet-lite0,mobilenetv2,resnet50,efficientnet-b0,vgg16")
+    parser.add_argument("--precisions", help="with commas; all that this machine has, if not given")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--worker", help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.worker:
+        print(json.dumps(_measure(arguments.worker, arguments.precisions)))
+        return
+    precisions = arguments.precisions.split(",") if arguments.precisions else _precisions()
+    chains = [_row(name, precision, arguments.rounds) for name in _CHAINS for precision in precisions]
+    most = {p: max(row["gflops"] for row in chains if row["precision"] == p) for p in precisions}
+    print_head("number format", "most, GFLOP/s", "in chains of")
+    for precision in precisions:
+        best = max((row for row in chains if row["precision"] == precision), key=lambda row: row["gflops"])
+        print_row(precision, best["gflops"], best["name"])
+    print()
+    print_head(
+        "network", "number format", "GFLOP a picture", "pictures a second", "GFLOP/s", "of the most", "at the most"
+    )
+    networks = []
+    for name in arguments.backbones.split(","):
+        for precision in precisions:
+            row = _row(name, precision, arguments.rounds)
+            row |= {"share": row["gflops"] / most[precision], "bound": most[precision] / row["gflop"]}
+            print_row(name, precision, row["gflop"], row["rate"], row["gflops"], row["share"], row["bound"])
+            networks.append(row)
+    print_json({"chains": chains, "networks": networks})
+
+
+def _precisions() -> list[str]:
+    quantizes = ["int8"] if importlib.util.find_spec("nncf") else []
+    return ["float32", *(["bfloat16"] if has_bfloat16() else []), *quantizes]
+
+
+def _row(name: str, precision: str, rounds: int) -> dict[str, Any]:
+    found = take_turns(
+        rounds, [name], lambda _: run_worker("benchmarks.arithmetic", "--worker", name, "--precisions", precision)
+    )
+    gflop, rate = found[0][name]["gflop"], median(one[name]["rate"] for one in found)
+    return {"name": name, "precision": precision, "gflop": gflop, "rate": rate, "gflops": gflop * rate}
+
+
+def _measure(name: str, precision: str) -> dict[str, float]:
+    graph = _chain(*_CHAINS[name]) if name in _CHAINS else _network(name)
+    side = _CHAINS[name][2] if name in _CHAINS else _SIDE
+    pixels = _PIXELS.integers(0, 256, (8 * OPENVINO_BATCH, side, side, 3), np.uint8)
+    gflop = _operations(graph) / OPENVINO_BATCH / 1e9
+    engine = start_openvino_engine(quantize(graph, pixels) if precision == "int8" else graph, precision)
+    list(engine.run([pixels]))
+    started = time.perf_counter()
+
+    def batches() -> Iterator[np.ndarray]:
+        while time.perf_counter() - started < _SECONDS:
+            yield pixels
+
+    done = sum(len(features) for features in engine.run(batches()))
+    return {"gflop": gflop, "rate": done / (time.perf_counter() - started)}
+
+
+def _network(name: str) -> bytes:
+    from featx.backbones import find_source
+    from featx.extraction.starting import graph_of
+    from featx.images import decode_version
+    from featx.runtime import Runtime
+    from featx.spec import FeatureSpec
+
+    source = find_source(name, "random", _SIDE)
+    spec = FeatureSpec(
+        source.backbone, source.weights, source.preprocess, _SIDE, decode_version(), "openvino", "float32"
+    )
+    with tempfile.TemporaryDirectory() as cache:
+        return graph_of(spec, lambda: None, Runtime(Path(cache)))
+
+
+def _chain(kernel: int, channels: int, side: int) -> bytes:
+    """Return a graph of dense convolutions, one after the other, on maps of one size."""
+    ov = start_openvino()
+    ops, rng = ov.opset13, np.random.default_rng(0)
+    inputs = ops.parameter([OPENVINO_BATCH, side, side, 3], np.uint8, name="pixels")
+    x = ops.transpose(ops.convert(inputs, "f32"), [0, 3, 1, 2])
+    for link in range(1 + _LINKS):
+        shape = (channels, channels if link else 3, kernel, kernel)
+        weights = rng.normal(0, np.sqrt(2 / np.prod(shape[1:])), shape).astype(np.float32)
+        x = ops.relu(ops.convolution(x, weights, [1, 1], [0, 0], [0, 0], [1, 1], "same_upper"))
+    return convert(ov.Model([ops.reduce_mean(x, [2, 3], False)], [inputs], "chain"))
+
+
+def _operations(graph: bytes) -> int:
+    """Return the multiplications and additions of a graph's convolutions and products of matrices, a whole batch."""
+    total = 0
+    for op in unpack(start_openvino().Core(), graph).get_ops():
+        kind = op.get_type_name()
+        if kind in ("Convolution", "GroupConvolution"):
+            seen = op.input(1).get_shape()[1 if kind == "Convolution" else 2 :]  # channels and kernel of one output
+            total += 2 * int(np.prod(op.output(0).get_shape())) * int(np.prod(seen))
+        elif kind == "MatMul":
+            total += 2 * int(np.prod(op.output(0).get_shape())) * int(op.input(0).get_shape()[-1])
+    return total
+
+
+if __name__ == "__main__":
+    main()
