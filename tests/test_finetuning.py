@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -275,6 +276,47 @@ def test_the_command(
     assert "exists; add --overwrite to replace it" in again.output
 
 
+def test_the_next_command_names_the_network_where_the_model_lacks_it(
+    stripes: Path, network: Path, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from featx.cli.app import app
+
+    monkeypatch.chdir(tmp_path)
+    words = f"finetune {stripes} --backbone {network} --preprocess tf --resize squash --engine tensorflow --unfreeze 2"
+    words += f" --epochs 8 --batch-size 8 --rate 0.01 --cache {cache} -o s.featx"
+    ran = CliRunner().invoke(app, words.split())
+    assert ran.exit_code == 0, ran.output
+    assert "finetuned  " in ran.stdout
+    assert re.search(r'^baseline   always "\w+": 0\.\d{3}$', ran.stdout, re.MULTILINE)
+    told = ran.stdout.splitlines()[-1]
+    assert told.startswith("next       featx predict s.featx NEW --weights s.keras -o scores.csv")
+    following = told.removeprefix("next       featx ").replace("NEW", str(stripes)).split()
+    assert CliRunner().invoke(app, following).exit_code == 0
+
+
+def test_what_groups_leave_out_is_said(stripes: Path, network: Path, cache: Path) -> None:
+    done = finetune(stripes, network, cache, epochs=1, group_by=r"across/(0\d)")
+    told = (
+        r"--group-by across/(0\d) names no group for 110 of 120 pictures, as 'across/10.png'; each of them stands alone"
+    )
+    assert told in done.notes
+    groups = done.classifier.evaluation.groups
+    assert (groups["group_by"], groups["n_named"]) == (r"across/(0\d)", 10)
+
+
+def test_room_is_needed_for_what_is_missing_alone(
+    stripes: Path, network: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    full = shutil.disk_usage(tmp_path)._replace(free=200_000_000)
+    with monkeypatch.context() as patch:
+        patch.setattr("featx.training.running.shutil.disk_usage", lambda path: full)
+        with pytest.raises(TrainingError, match=r"take 0\.0 GB while they are written, and only 0\.2 GB are free"):
+            finetune(stripes, network, tmp_path, epochs=1)
+    finetune(stripes, network, tmp_path, epochs=1)
+    monkeypatch.setattr("featx.training.running.shutil.disk_usage", lambda path: full)
+    finetune(stripes, network, tmp_path, epochs=1, seed=1)
+
+
 @pytest.mark.parametrize(
     ("wrong", "kind", "message"),
     [
@@ -311,3 +353,55 @@ def test_no_group_is_in_two_parts(fake: Any, pictures: Path) -> None:
     assert all(set(parts.y[at]) == {0, 1} for at in (parts.train, parts.val, parts.test))
     with pytest.raises(EvaluationError, match="no part can be held out to judge by: class 'blue' has"):
         hold_out(table, np.arange(len(table)) // 12, 0)
+
+
+def test_own_parts_lose_what_shares_a_group_with_the_pictures_learnt_from(fake: Any, tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    for part, n in {"test": 3, "train": 12, "val": 4}.items():
+        for name in ("a", "b"):
+            (tmp_path / part / name).mkdir(parents=True)
+            for i in range(n):
+                pixels = rng.integers(0, 256, (16, 16, 3), np.uint8)
+                Image.fromarray(pixels).save(tmp_path / part / name / f"{i}.png")
+    table = featx.extract(tmp_path, "quadrants", runtime=fake.runtime)
+    at = {sample.sample_id: i for i, sample in enumerate(table.samples)}
+    groups = np.arange(len(table))
+
+    def joined(*pairs: tuple[str, str]) -> np.ndarray:
+        joint = groups.copy()
+        for one, other in pairs:
+            joint[at[one]] = joint[at[other]]
+        return joint
+
+    def names(positions: np.ndarray) -> set[str]:
+        return {table.samples[i].sample_id for i in positions}
+
+    whole = hold_out(table, groups, 0)
+    assert whole.is_own_test
+    assert [len(part) for part in (whole.train, whole.val, whole.test)] == [24, 8, 6]
+    parts = hold_out(
+        table,
+        joined(
+            ("val/a/0.png", "train/a/0.png"),
+            ("val/b/1.png", "test/b/1.png"),
+            ("test/a/2.png", "train/b/0.png"),
+        ),
+        0,
+    )
+    assert names(whole.val) - names(parts.val) == {"val/a/0.png", "val/b/1.png"}
+    assert names(whole.test) - names(parts.test) == {"test/a/2.png"}
+    assert names(parts.train) == names(whole.train)
+
+    def all_like(part: str, other: str) -> np.ndarray:
+        joint = groups.copy()
+        for sample_id, position in at.items():
+            if sample_id.startswith(part):
+                joint[position] = at[other]
+        return joint
+
+    with pytest.raises(EvaluationError, match="every picture of the test part shares a group with a training picture"):
+        hold_out(table, all_like("test/", "train/a/0.png"), 0)
+    with pytest.raises(EvaluationError, match="every picture of the val part shares a group with a training picture"):
+        hold_out(table, all_like("val/", "train/a/0.png"), 0)
+    with pytest.raises(EvaluationError, match="every picture of the val part shares a group with a test picture"):
+        hold_out(table, all_like("val/", "test/a/0.png"), 0)

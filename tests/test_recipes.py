@@ -19,7 +19,7 @@ from featx.cli.app import app
 RECIPES = (Path(__file__).parent.parent / "docs" / "recipes.md").read_text(encoding="utf-8")
 QUICK = {
     "fit": "--size 64 --hidden 24,12",
-    "finetune": "--size 64 --epochs 1 --dense 16 --views 1",
+    "finetune": "--size 64 --epochs 1 --views 1",
     "compare": "--sizes 64 --views 1",
     "predict": "",
     "capture": "--count 12 --full-frame --min-difference 1",
@@ -162,9 +162,9 @@ def test_cats_and_dogs(here: Path) -> None:
     classes(here / "cats-dogs", {"cat": "disc", "dog": "ring"}, 15)
     (found,) = (run(words) for words in recipe("cats-dogs"))
     assert {row["backbone"] for row in found["rows"]} == {
-        "efficientnet-lite0", "efficientnet-lite0, 2 blocks trained", "scratch-cnn",
+        "efficientnet-lite0", "efficientnet-lite0, 5 blocks trained", "scratch-cnn",
     }  # fmt: skip
-    assert set(found["histories"]) == {"efficientnet-lite0, 2 blocks trained", "scratch-cnn"}
+    assert set(found["histories"]) == {"efficientnet-lite0, 5 blocks trained", "scratch-cnn"}
     with Image.open(here / "curves.png") as image:
         assert image.size[0] > 1000
 

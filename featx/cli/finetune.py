@@ -116,6 +116,7 @@ def finetune(
         runtime=console.runtime(cache, workers, device=device, max_pixels=max_pixels),
     )
     done.classifier.save(path)
+    network: list[str | Path] = [] if done.weights is None else ["--weights", done.weights]
     result = {**done.to_dict(), "model": str(path)}
     console.result(
         result,
@@ -124,6 +125,6 @@ def finetune(
             f"network    {done.backbone}",
             f"curves     {path.with_suffix('.png')}, {path.with_suffix('.csv')}",
             f"model      {path}",
-            next_line("predict", path, "NEW", "-o", "scores.csv", cache=cache),
+            next_line("predict", path, "NEW", *network, "-o", "scores.csv", cache=cache),
         ],
     )

@@ -209,6 +209,6 @@ def _ranked(material: Material, found: Sequence[_Contestant], histories: Mapping
         n_folds=1,
         baseline=float(np.bincount(y).max() / len(y)),
         luck_of_choice=0.0,
-        notes=("the accuracy of the best of several on the same pictures is a little flattering",),
+        notes=(*material.notes, "the accuracy of the best of several on the same pictures is a little flattering"),
         histories=histories,
     )

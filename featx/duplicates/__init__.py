@@ -1,5 +1,6 @@
 """Copies of pictures: exact and near ones, frames of takes, and the groups that must not be torn apart."""
 
+from featx.duplicates.conflicts import find_conflicts
 from featx.duplicates.grouping import MOST_COMPARED, Grouping, group_samples, join_groups, without_too_alike
 from featx.duplicates.near import agree_in_detail, agree_in_features, near_copies
 from featx.duplicates.takes import declared_take, find_takes, frame_name
@@ -11,6 +12,7 @@ __all__ = [
     "agree_in_detail",
     "agree_in_features",
     "declared_take",
+    "find_conflicts",
     "find_takes",
     "frame_name",
     "group_pairs",

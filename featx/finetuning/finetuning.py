@@ -97,7 +97,8 @@ def finetune(
         See :class:`featx.training.Course`. If not given, 10 epochs at a rate of 3e-4; from scratch 30 at 1e-3.
     class_weight : {"balanced"}, optional
     trunk_cache : bool
-        False: decode, augment and run the frozen part in every epoch anew; the same result, more slowly.
+        False: decode, augment and run the frozen part in every epoch anew, in float32; the same result as with
+        activations cached in float32, more slowly.
     group_by : str, optional
         As for :func:`featx.fit`.
     seed : int
@@ -157,11 +158,15 @@ def finetune(
     told = f"all of {SCRATCH}" if frozen is None else f"{trained.cut.part}, from {trained.cut.first} on"
     contest = judge(opponent, candidate, material.parts, material.groups, told, trained.history)
     best = opponent if opponent is not None and contest.kept == "frozen" else candidate
-    notes = _notes(material, plan, contest, trained)
+    network = trained.file if outputs is None else outputs.write(trained, contest)
+    spec = best.table.spec
+    left_out = spec.backbone == FILE_BACKBONE and spec.graph is None
+    notes = _notes(material, plan, contest, left_out)
     classifier = make_classifier(best, material, contest, notes, time.monotonic() - started)
     return Finetuning(
-        backbone=trained.file if outputs is None else outputs.write(trained, contest),
+        backbone=network,
         classifier=classifier,
+        weights=(network if contest.kept == "finetuned" else Path(backbone)) if left_out else None,
         contest=contest,
         history=trained.history,
         step_zero=trained.history.epochs[0].val_accuracy,
@@ -247,17 +252,14 @@ def _finetuned_candidate(trained: TrainedNetwork, course: Course) -> Candidate:
     return Candidate(trained.table, trained.estimator, trained.folded, trained.scores, "finetuned", params)
 
 
-def _notes(material: Material, plan: Plan, contest: Contest, trained: TrainedNetwork) -> tuple[str, ...]:
-    notes = []
+def _notes(material: Material, plan: Plan, contest: Contest, left_out: bool) -> tuple[str, ...]:
+    notes = [*material.notes]
     if not material.parts.is_own_test:
         notes.append("the pictures that judge were held out of the training part, groups kept together")
     if contest.difference is not None:
         notes.append("the accuracy of the better of two on the same pictures is a little flattering")
-    spec = trained.table.spec
-    if contest.kept == "finetuned" and spec.graph is None:
-        notes.append(
-            f"the {spec.engine} engine leaves the network out of the model: predict needs --weights FILE.keras"
-        )
+    if left_out:
+        notes.append("the tensorflow engine leaves the network out of the model: predict needs --weights")
     if contest.kept == "frozen" and not plan.views:
         notes.append("augmented views often make the difference: --augment medium --views 3")
     return tuple(notes)

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featx.classifier import Classifier, Folded, Rejector, learn_subspace, library_versions, softmax
+from featx.duplicates import find_conflicts
 from featx.evaluate import HeldOutParts, difference_of_shares, find_temperature, share_of
 from featx.evaluation import Contest, Evaluation, HeldOut, Interval
 from featx.extraction import featurize
@@ -100,7 +101,11 @@ def make_classifier(
         classes=parts.classes,
         n_images=len(known),
         n_groups=len(np.unique(groups[known])),
-        groups={"conflicts": []},
+        groups={
+            **material.grouping.to_dict(),
+            "group_by": material.group_by,
+            "conflicts": find_conflicts(material.table, material.grouping, known),
+        },
         cv=None,
         cv_reason="the network was trained on these pictures; held-out ones judge it",
         naive_accuracy=None,

@@ -21,6 +21,8 @@ class Finetuning:
         The fine-tuned network as a Keras file, which ``extract(backbone=...)`` takes.
     classifier : Classifier
         With the fine-tuned network, or where that is no better with the frozen one.
+    weights : path or None
+        The network's file, where the classifier needs it to predict; None where it takes its network along.
     contest : Contest
         Both on the same held-out pictures.
     history : History
@@ -37,6 +39,7 @@ class Finetuning:
 
     backbone: Path
     classifier: Classifier = field(repr=False)
+    weights: Path | None
     contest: Contest
     history: History
     step_zero: float
@@ -48,7 +51,7 @@ class Finetuning:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON keys of ``featx finetune --json``, but for ``model``."""
-        contest = self.contest.to_dict()
+        contest, evaluation = self.contest.to_dict(), self.classifier.evaluation
         per_epoch = self.history.seconds_per_epoch
         return {
             "backbone": str(self.backbone),
@@ -56,6 +59,7 @@ class Finetuning:
             "frozen": contest["frozen"],
             "finetuned": contest["finetuned"],
             "difference": contest["difference"],
+            "baseline": {"class": evaluation.baseline_class, "accuracy": evaluation.baseline},
             "unfrozen": contest["unfrozen"],
             "n_train": self.n_train,
             "n_val": self.n_val,

@@ -12,7 +12,7 @@ import numpy as np
 from sklearn.base import BaseEstimator
 
 from featx.classifier import Classifier, Folded, OutOfFold, Rejector, fold, library_versions, softmax
-from featx.duplicates import group_samples
+from featx.duplicates import find_conflicts, group_samples
 from featx.errors import EvaluationError
 from featx.evaluate import (
     MOST_FOLDED,
@@ -33,7 +33,7 @@ from featx.evaluate import (
 from featx.evaluation import Evaluation, LearningCurve, Reliability
 from featx.extraction import bundled, featurize, locate
 from featx.fitting.estimating import estimate
-from featx.fitting.measuring import Measurer, find_conflicts
+from featx.fitting.measuring import Measurer
 from featx.fitting.rejecting import learn_rejector, learn_rejector_apart
 from featx.heads import DEFAULT_HEAD, Head, for_many, make_head, scores_of
 from featx.images import probe_files

@@ -6,9 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
-from featx.duplicates import Grouping, join_groups
+from featx.duplicates import join_groups
 from featx.evaluate import (
     CrossValidated,
     Parts,
@@ -25,9 +24,7 @@ from featx.evaluation import HeldOut, Interval, SourceAccuracy, ViewsWorth
 from featx.heads import Head, scores_of
 from featx.runtime import Runtime
 from featx.sources import candidate_sources
-from featx.table import FeatureTable, Sample, Views
-
-_MOST_CONFLICTS = 200
+from featx.table import Sample, Views
 
 
 @dataclass(frozen=True)
@@ -137,25 +134,3 @@ class Measurer:
             )
         except TooFewGroups:
             return None
-
-
-def find_conflicts(table: FeatureTable, grouping: Grouping, at: NDArray[np.int64]) -> list[list[str]]:
-    """Return sample ids of copies and near-copies whose labels differ, the first 200 pairs.
-
-    Parameters
-    ----------
-    table : FeatureTable
-    grouping : Grouping
-    at : ndarray of shape (n_train,), int64
-        Positions of the training part.
-    """
-    first: dict[bytes, int] = {}
-    same = [(first.setdefault(table.content_hashes[i].tobytes(), i), i) for i in at.tolist()]
-    known = set(at.tolist())
-    samples = table.samples
-    pairs = [
-        (one, other)
-        for one, other in [*same, *grouping.near]
-        if {one, other} <= known and samples[one].label != samples[other].label
-    ]
-    return [[samples[one].sample_id, samples[other].sample_id] for one, other in pairs[:_MOST_CONFLICTS]]

@@ -10,7 +10,13 @@ from featx.reporting.terminal import contest_lines, line
 
 def finetuning_lines(result: Mapping[str, Any]) -> list[str]:
     """Say whether fine-tuning paid; ``result`` is that of ``featx finetune --json``."""
-    return [*contest_lines(result), *_course_lines(result), *(line("note", note) for note in result["notes"])]
+    baseline = result["baseline"]
+    return [
+        *contest_lines(result),
+        line("baseline", f'always "{baseline["class"]}": {baseline["accuracy"]:.3f}'),
+        *_course_lines(result),
+        *(line("note", note) for note in result["notes"]),
+    ]
 
 
 def _course_lines(result: Mapping[str, Any]) -> list[str]:

@@ -13,12 +13,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from featx.duplicates import group_samples
+from featx.duplicates import Grouping, group_samples
 from featx.evaluate import HeldOutParts, TrainingSet, hold_out
 from featx.extraction import compute_table
 from featx.heads import Head
 from featx.runtime import Runtime
-from featx.sources import read_groups
+from featx.sources import read_groups, unnamed_note
 from featx.store import prepare_cache
 from featx.table import FeatureTable
 from featx.training.tops import FrozenHead, fit_frozen
@@ -35,9 +35,13 @@ class Material:
     options : mapping
         Of :func:`featx.extract`, for every pass over the data set.
     table : FeatureTable
-    groups : ndarray of shape (n_samples,), int64
-        Group of each sample; none is in two parts.
+    grouping : Grouping
+        No group is in two parts.
+    group_by : str or None
+        How the user named groups.
     parts : HeldOutParts
+    notes : tuple of str
+        Where pictures could not be grouped.
     seed : int
     runtime : Runtime
     """
@@ -46,10 +50,17 @@ class Material:
     backbone: str
     options: Mapping[str, Any]
     table: FeatureTable
-    groups: NDArray[np.int64]
+    grouping: Grouping
+    group_by: str | None
     parts: HeldOutParts
+    notes: tuple[str, ...]
     seed: int
     runtime: Runtime
+
+    @property
+    def groups(self) -> NDArray[np.int64]:
+        """Group of each sample, shape (n_samples,)."""
+        return self.grouping.numbers
 
     @property
     def quietly(self) -> Runtime:
@@ -97,11 +108,13 @@ def divide(
         As for :func:`featx.extract`.
     """
     table = compute_table(data, backbone, pooling=pooling, runtime=runtime, **options)
-    named = None if group_by is None else read_groups(table.samples, group_by)
-    groups = group_samples(table, named).numbers
-    parts = hold_out(table, groups, seed)
+    named = table.groups.tolist() if group_by is None else read_groups(table.samples, group_by)
+    grouping = group_samples(table, named)
+    unnamed = unnamed_note(table.samples, group_by, named)
+    parts = hold_out(table, grouping.numbers, seed)
     runtime.notice(
         f"{len(parts.train):,} pictures to learn from, {len(parts.val):,} to choose the epoch by, "
         f"{len(parts.test):,} held out to judge"
     )
-    return Material(data, backbone, options, table, groups, parts, seed, runtime)
+    notes = (*grouping.notes(), *([unnamed] if unnamed else []))
+    return Material(data, backbone, options, table, grouping, group_by, parts, notes, seed, runtime)

@@ -25,7 +25,7 @@ from featx.errors import SpecError, TrainingError
 from featx.extraction import bundled, compute_table, locate
 from featx.libraries import start_keras
 from featx.spec import FeatureSpec
-from featx.store import FeatureStore, count_base, locked, prepare_cache, write_content
+from featx.store import FeatureStore, count_base, count_journal, locked, prepare_cache, write_content
 from featx.table import FeatureTable
 from featx.training.feeds import InOrder, ReadView, Shuffled
 from featx.training.material import Material
@@ -281,24 +281,29 @@ def _activations(material: Material, plan: Plan, cut: Cut) -> tuple[ReadView, st
 def _check_room(material: Material, plan: Plan, cut: Cut) -> None:
     cache = material.runtime.cache
     trunk = dataclasses.replace(material.table.spec, layer=cut.below, pooling=cut.pooling)
-    n_rows = max(len(material.table) - _n_stored(cache, trunk), 0)
+    width = int(np.prod(cut.shape))
+    n_rows = _rows_to_write(FeatureStore(cache, trunk), len(material.table), width)
     if plan.views:
         of_views = dataclasses.replace(trunk, **plan.augmented)
-        n_rows += max(plan.views * len(material.parts.train) - _n_stored(cache, of_views), 0)
-    n_bytes = 4 * int(np.prod(cut.shape)) * n_rows
+        n_rows += _rows_to_write(FeatureStore(cache, of_views), plan.views * len(material.parts.train), width)
+    n_bytes = 4 * width * n_rows
     free = shutil.disk_usage(prepare_cache(cache, "features")).free
-    if n_bytes and 2 * n_bytes + _SPARE_BYTES > free:  # a store is written anew when its journal is merged into it
+    if n_bytes and n_bytes + _SPARE_BYTES > free:
         raise TrainingError(
-            f"the activations below {cut.first} take {n_bytes / 1e9:.1f} GB, twice that for a moment, and only "
+            f"the activations below {cut.first} take {n_bytes / 1e9:.1f} GB while they are written, and only "
             f"{free / 1e9:.1f} GB are free in {cache}; unfreeze fewer blocks, use fewer --views, another --cache or "
             "--no-trunk-cache"
         )
 
 
-def _n_stored(cache: Path, spec: FeatureSpec) -> int:
+def _rows_to_write(store: FeatureStore, n: int, feature_dim: int) -> int:
+    """Return how many rows a store that is to hold n writes: those missing to the journal, then all of them anew."""
+    n_base = 0
     with contextlib.suppress(OSError):  # no such store, or one that is made anew
-        return count_base(FeatureStore(cache, spec).path)[1]
-    return 0
+        n_base = count_base(store.path)[1]
+    n_journal = count_journal(store.path.with_suffix(".journal"), feature_dim)[0]
+    n_missing = max(n - n_base - n_journal, 0)
+    return n_missing + max(n, n_base) if n_missing or n_journal else 0
 
 
 def _saved(trainer: Trainer, history: History, spec: FeatureSpec, folder: Path) -> Path:

@@ -11,7 +11,7 @@ FILTERS = (16, 64, 128)
 def scratch_core(size: int) -> keras.Model:
     """Return three blocks of convolution and pooling: pixels (n, size, size, 3) to maps of 128 channels.
 
-    The tutorials' basic network; its top is a dropout and a dense layer of 512.
+    The tutorials' basic network; its top is a dense layer of 512 and a dropout.
     """
     inputs = keras.Input((size, size, 3))
     x = inputs
