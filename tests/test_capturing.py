@@ -527,7 +527,7 @@ def test_the_command_ends_with_what_to_do_next(tmp_path):
     assert shown[1] == f"take       1 of this data set, in {Path('data') / 'cup'}"
     assert shown[2] == "takes      cup 1"
     assert shown[3].startswith("too few    record more takes, on other days or in other places: cup 2; ")
-    assert shown[4] == "next       featx capture cup --source VIDEO"
+    assert shown[4] == "next       featx capture cup --source VIDEO --full-frame"
     options = ("--full-frame", "--no-preview", "--json")
     for i in (1, 2):
         told = json.loads(featx_command("capture", "cup", "--source", f"{i}.avi", *options, cwd=tmp_path).stdout)
@@ -537,7 +537,7 @@ def test_the_command_ends_with_what_to_do_next(tmp_path):
     lines = featx_command("capture", "pen", "--source", "3.avi", *options[:2], cwd=tmp_path).stdout.splitlines()
     assert lines[-3:-1] == ["takes      cup 3, pen 1", lines[-2]]
     assert "places: pen 2;" in lines[-2]
-    assert lines[-1] == "next       featx capture pen --source VIDEO"
+    assert lines[-1] == "next       featx capture pen --source VIDEO --full-frame --no-preview"
     for i in (4, 5):
         done = featx_command("capture", "pen", "--source", f"{i}.avi", *options[:2], cwd=tmp_path)
     assert done.stdout.splitlines()[-2:] == ["takes      cup 3, pen 3", "next       featx extract data"]

@@ -19,6 +19,7 @@ from featx.caching import list_cache
 from featx.errors import BackboneError, EngineError, EvaluationError, HeadError, OutputError, SpecError, TrainingError
 from featx.evaluate import hold_out
 from featx.runtime import Runtime
+from featx.training import Course
 
 N = 40
 OPTIONS: dict[str, Any] = {"preprocess": "tf", "resize": "squash", "precision": "float32"}
@@ -292,6 +293,42 @@ def test_the_next_command_names_the_network_where_the_model_lacks_it(
     assert told.startswith("next       featx predict s.featx NEW --weights s.keras -o scores.csv")
     following = told.removeprefix("next       featx ").replace("NEW", str(stripes)).split()
     assert CliRunner().invoke(app, following).exit_code == 0
+
+
+def test_the_best_of_a_comparison_can_be_trained_by_the_next_command(
+    stripes: Path, network: Path, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from featx.cli.app import app
+    from featx.comparison import held_out
+
+    monkeypatch.chdir(tmp_path)
+    shutil.copy(network, "own.keras")
+    Path("own.json").write_text('{"preprocess": "tf", "size": 32}')
+    monkeypatch.setattr(held_out, "usual_course", lambda scratch, **how: Course(epochs=8, batch_size=8, rate=1e-2))
+    words = f"compare {stripes} --backbones own.keras --heads logreg --resizes squash --unfreeze 2"
+    ran = CliRunner().invoke(app, [*words.split(), "--cache", str(cache)])
+    assert ran.exit_code == 0, ran.output
+    told = ran.stdout.splitlines()[-1]
+    options = f"--unfreeze 2 --resize squash --cache {cache}"
+    assert told == f"next       featx finetune {stripes} --backbone own.keras {options}"
+    following = [*told.removeprefix("next       featx ").split(), "--epochs", "1"]
+    assert CliRunner().invoke(app, following).exit_code == 0
+
+
+def test_a_picture_that_is_written_does_not_lie_among_those_that_are_read(
+    stripes: Path, network: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    among = "it would lie among the pictures of .* and be taken for one of them next time; choose another folder"
+    with pytest.raises(OutputError, match=among):
+        finetune(stripes, network, cache, output=stripes / "model.featx")
+    with pytest.raises(OutputError, match=among):
+        featx.compare(stripes, ["scratch-cnn"], scratch=True, curves=stripes / "c.png", runtime=Runtime(cache))
+    with pytest.raises(OutputError, match=among):
+        featx.extract(stripes, preview=stripes / "across" / "p.png", runtime=Runtime(cache))
+    monkeypatch.chdir(stripes)
+    with pytest.raises(OutputError, match=among):
+        finetune(Path(), network, cache, output="model.featx")
+    assert len(list(stripes.rglob("*"))) == 3 + 3 * N
 
 
 def test_what_groups_leave_out_is_said(stripes: Path, network: Path, cache: Path) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import inspect
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -37,6 +38,9 @@ def capture(
 ) -> None:
     """Collect pictures of a label from a camera or a video file, as one take."""
     console = Console(as_json)
+    numbers = {"count": count, "margin": margin, "every": every}
+    numbers |= {"min_sharpness": min_sharpness, "min_difference": min_difference}
+    told = _told(source, output, full_frame, preview, numbers)
     from featx.capturing import capture as library_capture
     from featx.capturing import count_takes
     from featx.reporting import capture_lines, takes_lines
@@ -58,23 +62,36 @@ def capture(
     except KeyboardInterrupt:  # a usual way to end a take: the library has said what is kept
         takes = count_takes(output) if output.is_dir() else {}
         if takes:
-            console.lines([*takes_lines(takes), _next(takes, label, source, output)])
+            console.lines([*takes_lines(takes), _next(takes, label, output, told)])
         raise typer.Exit(1) from None
-    console.result(done, [*capture_lines(done), _next(done["takes"], label, source, output)])
+    console.result(done, [*capture_lines(done), _next(done["takes"], label, output, told)])
 
 
-def _next(takes: Mapping[str, int], label: str, source: str, output: Path) -> str:
+def _told(source: str, output: Path, full_frame: bool, preview: bool, numbers: Mapping[str, float]) -> list[str]:
+    """Return the options for another take like this one."""
+    usual = inspect.signature(capture).parameters
+    return [
+        "--source",
+        source if source.isdecimal() else "VIDEO",
+        *([] if output == usual["output"].default else ["-o", str(output)]),
+        *(["--full-frame"] if full_frame else []),
+        *([] if preview else ["--no-preview"]),
+        *(
+            word
+            for name, value in numbers.items()
+            if value != usual[name].default
+            for word in (f"--{name.replace('_', '-')}", f"{value:g}")
+        ),
+    ]
+
+
+def _next(takes: Mapping[str, int], label: str, output: Path, told: Sequence[str]) -> str:
     from featx.capturing import dataset_root
     from featx.reporting import ENOUGH_TAKES
 
     few = [name for name, n in takes.items() if 0 < n < ENOUGH_TAKES]
-    again = [
-        "--source",
-        source if source.isdecimal() else "VIDEO",
-        *([] if str(output) == "data" else ["-o", str(output)]),
-    ]
     if few:
-        return next_line("capture", label if label in few else few[0], *again)
+        return next_line("capture", label if label in few else few[0], *told)
     if len(takes) == 1:
-        return next_line("capture", "ANOTHER_LABEL", *again)
+        return next_line("capture", "ANOTHER_LABEL", *told)
     return next_line("extract", dataset_root(output))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 from typing import Annotated
 
@@ -10,6 +11,9 @@ import typer
 from featx.cli import options as o
 from featx.cli.console import Console, next_line
 from featx.errors import EvaluationError
+
+_TOPS = {"avg": "gap", "max": "gmp", "flatten": "flatten"}
+"""What `featx finetune` calls poolings."""
 
 
 def compare(
@@ -81,11 +85,21 @@ def compare(
     )
     result = found.to_dict()
     best = found.rows[0]
-    usual = {"weights": "imagenet", "pooling": "avg", "resize": "crop", "engine": "auto", "precision": "auto"}
-    usual |= {"path_column": "path", "label_column": "label", "cv": "5", "repeats": "1", "seed": "0"}
-    chosen = {
+    usual = {"weights": "imagenet", "resize": "crop", "engine": "auto", "precision": "auto", "seed": "0"}
+    usual |= {"path_column": "path", "label_column": "label"}
+    chosen: dict[str, str | None]
+    if best.trained_from is None:
+        command, named = "fit", {"--backbone": best.backbone, "--head": best.head}
+        usual |= {"pooling": "avg", "cv": "5", "repeats": "1"}
+        chosen = {"pooling": best.pooling, "cv": str(cv), "repeats": str(repeats)}
+    else:
+        command, named = "finetune", {"--backbone": best.trained_from}
+        usual |= {"top": "gap", "views": "0"}
+        chosen = {"augment": augment, "views": str(views)}
+        if best.trained_from != best.backbone:  # not from scratch
+            chosen |= {"unfreeze": unfreeze, "top": _TOPS[best.pooling]}
+    chosen |= {
         "weights": weights,
-        "pooling": best.pooling,
         "resize": best.resize,
         "size": None if sizes is None else str(best.size),
         "engine": engine,
@@ -95,8 +109,6 @@ def compare(
         "label_column": label_column,
         "class_weight": class_weight,
         "group_by": group_by,
-        "cv": str(cv),
-        "repeats": str(repeats),
         "seed": str(seed),
     }
     told = [
@@ -105,7 +117,7 @@ def compare(
         if value is not None and value != usual.get(name)
         for word in (f"--{name.replace('_', '-')}", value)
     ]
-    todo = next_line("fit", data, "--backbone", best.backbone, "--head", best.head, *told, cache=cache)
+    todo = next_line(command, data, *itertools.chain(*named.items()), *told, cache=cache)
     console.result(result, [*comparison_lines(result), todo])
 
 

@@ -24,7 +24,7 @@ from featx.evaluate import (
 from featx.evaluation import Interval
 from featx.extraction import compute_table
 from featx.heads import DEFAULT_HEAD, Head, make_head, scores_of
-from featx.output import check_output
+from featx.output import check_output, refuse_among
 from featx.runtime import Runtime
 from featx.store import write_content
 from featx.training import (
@@ -98,6 +98,7 @@ def compare_trained(
         raise EngineError("a quantized network cannot be trained; use --precision auto, float32 or bfloat16")
     if curves is not None:
         check_output(curves, (".png",), overwrite, "--curves")
+        refuse_among(curves, [data], "--curves")
     found: list[_Contestant] = []
     histories: dict[str, History] = {}
     first: Material | None = None
@@ -112,12 +113,12 @@ def compare_trained(
                 material, plan, material.fit_frozen(make_head(DEFAULT_HEAD, None, class_weight, seed))
             )
             name = f"{backbone}, {trained.cut.part} trained"
-            found.append(_trained(material, trained, name, time.monotonic() - started))
+            found.append(_trained(material, trained, name, backbone, time.monotonic() - started))
             histories[name if name not in histories else f"{name}, {pooling}, {resize}, {size}"] = trained.history
     if first is not None and contestants.scratch:
         started = time.monotonic()
         trained = train_scratch(first, contestants.plan(True, class_weight, seed), SCRATCH_SIZE)
-        found.append(_trained(first, trained, SCRATCH, time.monotonic() - started))
+        found.append(_trained(first, trained, SCRATCH, SCRATCH, time.monotonic() - started))
         histories[SCRATCH] = trained.history
     if first is None:  # no recipe: compare() refuses that
         raise DatasetError(f"nothing of {data} is to be compared")
@@ -165,11 +166,11 @@ def _frozen(material: Material, head: Head) -> _Contestant:
     return _Contestant(row, hits)
 
 
-def _trained(material: Material, trained: TrainedNetwork, name: str, seconds: float) -> _Contestant:
+def _trained(material: Material, trained: TrainedNetwork, name: str, trained_from: str, seconds: float) -> _Contestant:
     parts = material.parts
     hits = trained.scores[parts.test].argmax(axis=1) == parts.y[parts.test]
     row = _row(material, name, _TRAINED, trained.table.spec.size, hits, seconds)
-    return _Contestant(row, hits)
+    return _Contestant(dataclasses.replace(row, trained_from=trained_from), hits)
 
 
 def _row(material: Material, backbone: str, head: str, size: int, hits: NDArray[np.bool_], seconds: float) -> Compared:

@@ -31,6 +31,8 @@ class Compared:
         Wall time of their extraction; None where all came from the cache, which says nothing of what they cost.
     seconds : float
         Wall time of tuning and cross-validation.
+    trained_from : str or None
+        What a network that was trained began as; None for a head on frozen features.
     """
 
     backbone: str
@@ -44,6 +46,7 @@ class Compared:
     n_computed: int
     extraction_seconds: float | None
     seconds: float
+    trained_from: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return a row of ``featx compare --json``."""

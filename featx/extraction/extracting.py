@@ -21,7 +21,7 @@ from featx.extraction.previewing import write_preview
 from featx.extraction.recipes import Wish, choose_recipe, find_network, how_read
 from featx.extraction.settling import check_strict, remember_states
 from featx.images import decode_version
-from featx.output import check_output
+from featx.output import check_output, refuse_among
 from featx.runtime import Runtime
 from featx.spec import FeatureSpec
 from featx.store import FeatureStore, read_snapshot, write_latest
@@ -180,6 +180,7 @@ def compute_table(
     policy = check_views(asked.augment, asked.views)
     if asked.preview is not None:
         check_output(Path(asked.preview), (".png",), asked.overwrite, "--preview")
+        refuse_among(Path(asked.preview), [data], "--preview")
     decode = decode_version()
     how = how_read(decode, asked.white, asked.page, runtime)
     memo = read_snapshot(runtime.cache, dataset_id(path), how)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from featx.errors import OutputError
 from featx.evaluation import Contest
-from featx.output import check_output
+from featx.output import check_output, refuse_among
 from featx.store import write_content
 from featx.training import TrainedNetwork, draw_curves
 
@@ -34,21 +34,23 @@ class Outputs:
         self._files = {suffix: model.with_suffix(suffix) for suffix in (".keras", ".json", ".csv", ".png")}
         for suffix, file in self._files.items():
             check_output(file, (suffix,), overwrite)
-        read = {path.resolve() for one in inputs for path in (one, one.with_suffix(".json"))}
+        refuse_among(self._files[".png"], inputs, "-o")
+        read = {path.resolve() for one in inputs if one.is_file() for path in (one, one.with_suffix(".json"))}
         for file in (model, *self._files.values()):
             if file.exists() and file.resolve() in read:
                 raise OutputError(f"-o {model} would replace {file}, which is read; choose another name")
 
-    def write(self, trained: TrainedNetwork, contest: Contest) -> Path:
+    def write(self, network: TrainedNetwork, contest: Contest) -> Path:
         """Write all of them; return where the network is."""
-        levels = {"fine-tuned, held out": contest.finetuned.mean}
+        trained = "fine-tuned" if contest.frozen is not None else "from scratch"
+        levels = {f"{trained}, held out": contest.finetuned.mean}
         if contest.frozen is not None:
             levels = {"frozen, held out": contest.frozen.mean, **levels}
         contents = {
-            ".keras": trained.file.read_bytes(),
-            ".json": trained.file.with_suffix(".json").read_bytes(),
-            ".csv": trained.log.read_bytes(),
-            ".png": draw_curves({"validation": trained.history}, levels),
+            ".keras": network.file.read_bytes(),
+            ".json": network.file.with_suffix(".json").read_bytes(),
+            ".csv": network.log.read_bytes(),
+            ".png": draw_curves({trained: network.history}, levels),
         }
         for suffix, content in contents.items():
             write_content(self._files[suffix], content)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +43,33 @@ def check_output(path: Path, kinds: Collection[str], overwrite: bool, option: st
         raise OutputError(f"{option} {path}: there is no folder {path.parent}")
     if path.suffix.lower() == ".parquet":
         import_pyarrow()
+
+
+def refuse_among(path: Path, given: Iterable[str | Path], option: str, instead: str = "") -> None:
+    """Make sure that a picture to be written does not lie in a folder of pictures.
+
+    Parameters
+    ----------
+    path : path
+        The picture.
+    given : iterable of path
+        Folders, and files, which do not matter.
+    option : str
+        What named it.
+    instead : str
+        What else can be done, beside another folder.
+
+    Raises
+    ------
+    OutputError
+        It would be taken for one of them next time.
+    """
+    for one in given:
+        if os.path.isdir(one) and path.parent.resolve().is_relative_to(Path(one).resolve()):
+            raise OutputError(
+                f"{option} {path}: it would lie among the pictures of {one} and be taken for one of them next time; "
+                f"choose another folder{instead}"
+            )
 
 
 def import_pyarrow() -> tuple[Any, Any]:

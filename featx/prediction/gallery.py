@@ -10,9 +10,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from featx.errors import OutputError
 from featx.images import Thumbnail, draw_thumbnails, encode_thumbnail
-from featx.output import check_output, render_page
+from featx.output import check_output, refuse_among, render_page
 from featx.prediction.choosing import Choice, Tile
 from featx.prediction.sheet import Cell, draw_contact_sheet
 from featx.prediction.writing import Row
@@ -59,7 +58,7 @@ class Gallery:
         self._file = file
         self._limits = _KINDS[file.suffix.lower()]
         if self._limits is _PICTURE:
-            _refuse_among(file, given)
+            refuse_among(file, given, "--gallery", ", or an .html file")
         self._choice = Choice(self._limits.most)
         self._n_seen = 0
 
@@ -115,15 +114,6 @@ class Gallery:
 
 def _pictures(n: int) -> str:
     return "1 picture" if n == 1 else f"{n:,} pictures"
-
-
-def _refuse_among(file: Path, given: Sequence[str | Path]) -> None:
-    for path in given:
-        if os.path.isdir(path) and file.parent.resolve().is_relative_to(Path(path).resolve()):
-            raise OutputError(
-                f"--gallery {file}: it would lie among the pictures of {path} and be taken for one of them next time; "
-                "choose another folder, or an .html file"
-            )
 
 
 def _with_thumbnails(
