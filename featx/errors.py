@@ -49,6 +49,10 @@ class ImageError(FeatxError, ValueError):
     """A file without usable pixels; the message is the reason shown to the user."""
 
 
+class NotHereError(ImageError):
+    """A file that cannot be decoded as this machine is now: it is looked at again by the next run."""
+
+
 class SpecError(FeatxError, ValueError):
     """A feature recipe with an impossible value."""
 

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections import Counter
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -113,6 +114,46 @@ def test_pixels_are_scaled_before_their_channels_move(graph):
     operations = unpack(start_openvino().Core(), graph).get_ordered_ops()
     first = next(operation for operation in operations if operation.get_type_name() == "Convolution")
     assert first.input(0).get_source_output().get_node().get_type_name() == "Transpose"
+
+
+def test_small_batches_keep_many_processors_busy(graph, pixels, monkeypatch):
+    monkeypatch.setattr("featx.engines.openvino.n_processors", lambda: 8)
+    started, handed = start_openvino_engine(graph, "float32"), []
+
+    def batches():
+        for i in range(20):
+            handed.append(i)
+            yield pixels[i % len(pixels)][np.newaxis]
+
+    features = started.run(batches())
+    next(features)
+    assert len(handed) == 10  # one for each of nine executions beyond the oldest
+    assert sum(1 for _ in features) == 19
+
+
+def test_what_cannot_be_executed_is_an_error_of_the_engine(graph, pixels, monkeypatch):
+    def fail(*words):
+        raise RuntimeError("Exception from src/inference/src/cpp/infer_request.cpp:223:\nout of luck\n")
+
+    monkeypatch.setattr("featx.engines.openvino._PATIENCE", 0.01)
+    started = start_openvino_engine(graph, "float32")
+    started._queue = SimpleNamespace(start_async=lambda *words: None, wait_all=fail)
+    with pytest.raises(EngineError, match="OpenVINO could not execute the network: out of luck"):
+        all_of(started, [pixels])
+    started._queue = SimpleNamespace(start_async=fail, wait_all=lambda: None)
+    with pytest.raises(EngineError, match="out of luck"):
+        all_of(started, [pixels])
+
+
+def test_a_full_disk_says_nothing_of_a_network(mobilenet, monkeypatch):
+    """Else it would be remembered as one that OpenVINO cannot convert."""
+
+    def full(model):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("featx.engines.graph.pack", full)
+    with pytest.raises(OSError, match="No space left"):
+        convert(mobilenet)
 
 
 @pytest.fixture(scope="module")

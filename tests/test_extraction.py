@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +15,7 @@ import pytest
 from conftest import Fake, make_classes, quadrant_means, save_picture
 from PIL import Image
 
-from featx.errors import DatasetError, ImageError, StoreError
+from featx.errors import DatasetError, EngineError, ImageError, StoreError
 from featx.extraction import extract, extract_command, featurize, latest
 from featx.images import prepare
 from featx.runtime import Runtime
@@ -144,6 +145,20 @@ def test_bad_images_are_listed_never_invented(fake, pictures):
         assert done.ignored == ("notes.txt",)
         assert done.n_images + len(done.skipped) + len(done.ignored) == 24 + 5 + 1
         age(pictures)
+
+
+def test_what_this_machine_lacked_is_looked_for_again(fake, pictures, monkeypatch):
+    """The advice to install an extra would be of no use if the next run remembered the picture as bad."""
+    pillow_heif = pytest.importorskip("pillow_heif")
+    pillow_heif.from_pillow(Image.new("RGB", (40, 40), (200, 50, 40))).save(pictures / "red" / "phone.heic")
+    age(pictures)
+    with monkeypatch.context() as patch:
+        patch.setitem(sys.modules, "pillow_heif", None)
+        for _ in range(2):
+            (skipped,) = run(fake, pictures).extraction.skipped
+            assert skipped.reason.startswith("a HEIC picture; install the extra for it")
+    done = run(fake, pictures).extraction
+    assert (done.skipped, done.n_images, done.n_computed) == ((), 25, 1)
 
 
 def test_strict_makes_a_bad_image_an_error_after_the_rest(fake, pictures):
@@ -340,3 +355,12 @@ def test_a_cache_inside_the_data_is_not_scanned(fake, pictures):
     run(fake, pictures, runtime=inside)
     done = run(fake, pictures, runtime=inside).extraction
     assert (done.n_images, done.ignored) == (24, ())
+
+
+@pytest.mark.parametrize(
+    ("device", "message"), [("gpu:0", "the openvino engine runs on the processor"), ("tpu", "no device is named 'tpu'")]
+)
+def test_a_recipe_runs_on_no_other_device_than_asked_for(fake, pictures, device, message):
+    spec = run(fake, pictures).spec
+    with pytest.raises(EngineError, match=message):
+        featurize([pictures], spec, runtime=replace(fake.runtime, device=device))

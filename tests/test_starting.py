@@ -193,7 +193,7 @@ def test_what_was_found_out_of_a_network_is_kept_as_long_as_its_features(spec, t
 def test_a_gpu_that_tensorflow_does_not_see_is_none(spec, runtime, notices, monkeypatch, keras_start, sees, engine):
     monkeypatch.setattr(starting, "sees_gpu", lambda: sees)
     assert fitting_engine(replace(spec, engine="tensorflow"), lambda: None, runtime) == engine
-    assert notices == [] if sees else ["there is a GPU, but TensorFlow sees none; the processor it is"]
+    assert notices == ([] if sees else ["there is a GPU, but TensorFlow sees none; the processor it is"])
     asked_for = replace(runtime, device="gpu")  # then it is an error when it starts, not another device
     assert fitting_engine(replace(spec, engine="tensorflow"), nowhere, asked_for) == "tensorflow"
 

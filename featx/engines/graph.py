@@ -39,11 +39,14 @@ def convert_network(network: keras.Model) -> bytes:
     traced = function.get_concrete_function()
     try:
         # Named, as each swish otherwise leaves an output of its own, and layers change their layout for it.
-        return pack(ov.convert_model(traced, output=[traced.outputs[0].name]))
+        model = ov.convert_model(traced, output=[traced.outputs[0].name])
+    except (MemoryError, OSError):  # says nothing of the network
+        raise
     except Exception as error:  # of OpenVINO's own many kinds, and what its Python frontend happens upon
         raise ConversionError(
             f"OpenVINO cannot convert this network ({openvino_reason(error)}); use --engine tensorflow, which runs any"
         ) from None
+    return pack(model)
 
 
 def pack(model: Any) -> bytes:

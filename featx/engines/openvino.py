@@ -18,9 +18,6 @@ from featx.libraries import OPENVINO_BATCH, openvino_reason, start_openvino
 from featx.runtime import n_processors
 
 _HINTS = {"float32": "f32", "bfloat16": "bf16", "int8": "f32"}
-_UNDER_WAY = 2
-"""Batches handed over before the first one is waited for."""
-
 _PATIENCE = 60.0
 """Seconds after which a batch is no longer expected to come by itself."""
 
@@ -69,7 +66,8 @@ class OpenVINOEngine:
             "numpy": np.__version__,
             "processor": processor_kind(),
         }
-        self._queue: Any = ov.AsyncInferQueue(compiled, threads + 1)
+        self._ahead = threads + 1
+        self._queue: Any = ov.AsyncInferQueue(compiled, self._ahead)
         self._queue.set_callback(_take)
 
     def run(self, batches: Iterable[NDArray[np.uint8]]) -> Generator[NDArray[np.float32], None, None]:
@@ -78,7 +76,8 @@ class OpenVINOEngine:
         try:
             for pixels in batches:
                 under_way.append(self._start(pixels))
-                if len(under_way) >= _UNDER_WAY:
+                # The oldest is waited for only while those after it keep every processor busy.
+                if sum(batch.n_executions for batch in under_way) - under_way[0].n_executions >= self._ahead:
                     yield self._finish(under_way.popleft())
             while under_way:
                 yield self._finish(under_way.popleft())
@@ -93,12 +92,14 @@ class OpenVINOEngine:
             part = pixels[start : start + OPENVINO_BATCH]
             if len(part) < OPENVINO_BATCH:
                 part = np.concatenate([part, np.zeros((OPENVINO_BATCH - len(part), *part.shape[1:]), np.uint8)])
-            self._queue.start_async({0: part}, (batch, start))  # waits while all executions are busy
+            with _told_as_engine_error():
+                self._queue.start_async({0: part}, (batch, start))  # waits while all executions are busy
         return batch
 
     def _finish(self, batch: _Batch) -> NDArray[np.float32]:
         if not batch.complete.wait(_PATIENCE):
-            self._queue.wait_all()  # raises what went wrong, if anything did
+            with _told_as_engine_error():
+                self._queue.wait_all()  # raises what went wrong, if anything did
         if not batch.complete.is_set():
             raise EngineError("OpenVINO lost an execution; run again")
         return batch.features
@@ -109,6 +110,7 @@ class _Batch:
 
     def __init__(self, n: int, feature_dim: int) -> None:
         self.features = np.empty((n, feature_dim), np.float32)
+        self.n_executions = -(-n // OPENVINO_BATCH)
         self.complete = threading.Event()
         self._missing = n
         self._lock = threading.Lock()
@@ -123,6 +125,14 @@ class _Batch:
             self._missing -= len(part)
             if not self._missing:
                 self.complete.set()
+
+
+@contextlib.contextmanager
+def _told_as_engine_error() -> Generator[None, None, None]:
+    try:
+        yield
+    except RuntimeError as error:
+        raise EngineError(f"OpenVINO could not execute the network: {openvino_reason(error)}") from None
 
 
 def _take(request: Any, place: tuple[_Batch, int]) -> None:

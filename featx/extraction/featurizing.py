@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featx.dataset import Dataset, dataset_id, gather, scan_unlabelled
+from featx.engines import resolve_engine
 from featx.errors import DatasetNotFoundError, SpecError
 from featx.extraction.filling import fill
 from featx.extraction.joining import joined, table_of
@@ -67,9 +68,12 @@ def featurize(
         This featx, or this machine, decodes pictures otherwise than the recipe says.
     WeightsError
         The weights are not those of the recipe.
+    EngineError
+        The recipe's engine does not run on the device that was asked for.
     """
     runtime = runtime or Runtime()
     started = time.monotonic()
+    resolve_engine(spec.engine, spec.precision, runtime.device)
     if spec.decode != decode_version():
         raise SpecError(
             f"these features were made with decoder {spec.decode}, this machine decodes as {decode_version()}: "

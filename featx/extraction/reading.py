@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from featx.dataset import Found
-from featx.errors import ImageError
+from featx.errors import ImageError, NotHereError
 from featx.images import Guard, Prepared, memory_for, read_origin
 from featx.runtime import Runtime
 from featx.spec import FeatureSpec
@@ -111,6 +111,8 @@ class Reader:
         try:
             prepared = self._prepare(data)
         except ImageError as error:
+            if isinstance(error, NotHereError):
+                state = replace(state, mtime_ns=-1)
             return Reading(found, replace(state, status="skipped", reason=str(error)))
         return Reading(found, replace(state, width=prepared.width, height=prepared.height), prepared)
 

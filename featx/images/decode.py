@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from PIL import Image
 
-from featx.errors import ImageError
+from featx.errors import ImageError, NotHereError
 from featx.images.colour import deep_colour, to_rgb
 from featx.images.complete import is_complete
 from featx.images.formats import image_format
@@ -152,7 +152,7 @@ def decode(
             raise CostlyError(large=True) from None
         raise ImageError(f"more than {max_pixels:,} pixels; --max-pixels allows more") from None
     except MemoryError:
-        raise ImageError("not enough memory to decode it") from None
+        raise NotHereError("not enough memory to decode it") from None
     except Exception as error:
         raise ImageError(_reason(data, kind, error)) from None
 
@@ -174,7 +174,7 @@ def _opened(data: bytes, kind: str) -> Iterator[Image.Image]:
         try:
             from pillow_heif import HeifImageFile
         except ImportError:
-            raise ImageError('a HEIC picture; install the extra for it: pip install "featx[heif]"') from None
+            raise NotHereError('a HEIC picture; install the extra for it: pip install "featx[heif]"') from None
         with HeifImageFile(io.BytesIO(data)) as image:  # type: ignore[no-untyped-call]
             yield image
         return

@@ -98,7 +98,9 @@ class Guard:
             raise ImageError("the decoder crashed on it") from None
         finally:
             timer.cancel()
-        self._idle.append(process)
+            timer.join()
+        if not late.is_set():  # else it was stopped just after its answer
+            self._idle.append(process)
         return _made(json.loads(answer), pixels, signature)
 
     def _start(self) -> subprocess.Popen[bytes]:
