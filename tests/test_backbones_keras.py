@@ -84,6 +84,18 @@ def test_golden_features_of_lite0():
         assert ours @ theirs / np.linalg.norm(ours) / np.linalg.norm(theirs) > 0.9999
 
 
+@pytest.mark.parametrize("engine", ["openvino", "tensorflow"])
+def test_pytorch_weights_are_for_lite_alone(tmp_path, engine):
+    path = tmp_path / "r50.pth"
+    path.write_bytes(b"weights")
+    source = find_source("resnet50", path)
+    spec = spec_of(source, engine=engine)
+    with pytest.raises(
+        WeightsError, match=r"resnet50 takes weights as Keras saves them \(.h5\); only efficientnet-lite"
+    ):
+        build_network(spec, path)
+
+
 def test_lite_pixels_are_minus_127_over_128():
     from featx.backbones.preprocess import preprocess_pixels
 

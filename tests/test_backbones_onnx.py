@@ -228,6 +228,8 @@ def test_what_cannot_be_used(tmp_path, pixels):
         features(tmp_path / "split.onnx", pixels)
     with pytest.raises(BackboneError, match="does not say which dimension is colour; add --layout nchw or nhwc"):
         features(save(tmp_path / "odd.onnx", ("n", "c", "h", "w")), pixels)
+    odd = save(tmp_path / "odd.onnx", ("n", "c", SIZE, SIZE))
+    assert find_source(str(odd), preprocess="none", layout="nchw").size == SIZE
     source = find_source(str(path), preprocess="none")
     spec = FeatureSpec("file", source.weights, "none", SIZE, "2-0", "openvino", "float32")
     path.write_bytes(path.read_bytes() + b"\0")

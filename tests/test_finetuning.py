@@ -215,6 +215,13 @@ def test_from_scratch(pictures: Path, cache: Path) -> None:
     assert done.history.epochs[1].loss < 0.7
 
 
+def test_from_scratch_takes_nothing_of_another_network(pictures: Path, cache: Path) -> None:
+    with pytest.raises(
+        TrainingError, match="scratch-cnn is trained whole, from random weights; leave out --unfreeze, --h"
+    ):
+        featx.finetune(pictures, "scratch-cnn", unfreeze=2, head="mlp", runtime=Runtime(cache))
+
+
 def test_from_scratch_frozen_and_finetuned_in_one_table(
     stripes: Path, network: Path, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -241,6 +248,8 @@ def test_from_scratch_frozen_and_finetuned_in_one_table(
     assert next(row for row in found.rows if row.head == "logreg").accuracy == alone.contest.frozen
     with Image.open(curves) as image:
         assert image.size == (1200, 380)
+    with pytest.raises(EvaluationError, match="judged on one held-out part; leave out --cv and --repeats"):
+        featx.compare(stripes, [str(network)], ["logreg"], unfreeze=1, cv=3, runtime=Runtime(cache))
     with pytest.raises(EvaluationError, match="add --scratch or --unfreeze N"):
         featx.compare(stripes, [str(network)], ["logreg"], curves=curves, runtime=Runtime(cache))
 
@@ -366,6 +375,7 @@ def test_room_is_needed_for_what_is_missing_alone(
         ({"head": "knn"}, HeadError, "the head knn is no chain of dense layers for 3 classes"),
         ({"head": "svm"}, HeadError, "use logreg, ridge or mlp"),
         ({"optimizer": "lion"}, TrainingError, "optimizer is 'lion'"),
+        ({"head": "ridge", "dense": [8]}, HeadError, "hidden dense layers begin as an mlp, not as ridge"),
     ],
 )
 def test_what_is_refused(

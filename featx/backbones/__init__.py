@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from featx.backbones.source import FILE_BACKBONE, Source, digest, find_source, is_onnx
-from featx.backbones.table import BACKBONES, DEFAULT_BACKBONE, Backbone, find_backbone
+from featx.backbones.table import BACKBONES, DEFAULT_BACKBONE, Backbone, PackagedWeights, find_backbone
 from featx.errors import BackboneError, WeightsError
 from featx.libraries import start_keras
 from featx.spec import FeatureSpec
@@ -56,10 +56,12 @@ def build_network(spec: FeatureSpec, file: Path | None) -> Any:
 
         return build_onnx(spec, file)
     if file is not None and file.suffix == ".pth" and spec.engine == "openvino" and spec.layer is None:
-        from featx.backbones.lite_openvino import build_lite
-        from featx.backbones.pth import read_pth
+        row = find_backbone(spec.backbone)
+        if isinstance(row.weights, PackagedWeights):
+            from featx.backbones.lite_openvino import build_lite
+            from featx.backbones.pth import read_pth
 
-        return build_lite(spec, find_backbone(spec.backbone).constructor, read_pth(file.read_bytes()))
+            return build_lite(spec, row.constructor, read_pth(file.read_bytes()))
     start_keras()
     from featx.backbones import network
 

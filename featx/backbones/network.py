@@ -20,7 +20,7 @@ from featx.backbones.preprocess import preprocess_pixels
 from featx.backbones.pth import read_pth
 from featx.backbones.source import FILE_BACKBONE, random_seed
 from featx.backbones.table import PackagedWeights, find_backbone
-from featx.errors import BackboneError
+from featx.errors import BackboneError, WeightsError
 from featx.spec import FeatureSpec
 
 
@@ -95,7 +95,11 @@ def _from_table(spec: FeatureSpec, file: Path | None) -> tuple[keras.Model, Any]
         model, download = imagenet_graph(row.constructor, spec.size)
     if file is None:
         _set_random(model, random_seed(spec.weights))
-    elif packaged and file.suffix == ".pth":
+    elif file.suffix == ".pth" and not packaged:
+        raise WeightsError(
+            f"{file}: {row.name} takes weights as Keras saves them (.h5); only efficientnet-lite takes .pth"
+        )
+    elif file.suffix == ".pth":
         load_lite_weights(model, read_pth(file.read_bytes()))
     else:
         if not packaged and file == row.weights.path(spec.size):

@@ -17,7 +17,7 @@ _EXTERNAL = b"\x0a\x08location\x12"
 """How an ONNX file spells that a tensor lies in another file (a protobuf entry with the key ``location``)."""
 
 
-def declared_onnx_size(path: Path) -> int | None:
+def declared_onnx_size(path: Path, layout: str | None = None) -> int | None:
     """Return the side of the square input that the network declares, in pixels, or None.
 
     Raises
@@ -26,8 +26,10 @@ def declared_onnx_size(path: Path) -> int | None:
         Not an ONNX file, or not one picture in.
     """
     model = _read(path)
-    layout = _layout(model, path, None)
-    height, width = (_sides(model)[layout.index(name)] for name in "hw")
+    order = _layout(model, path, layout)
+    height, width = (_sides(model)[order.index(name)] for name in "hw")
+    if height is None or width is None:
+        return None
     if height != width:
         raise BackboneError(f"{path} takes pictures of {width} x {height}; featx feeds square ones")
     return height

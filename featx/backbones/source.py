@@ -189,7 +189,7 @@ def _local_source(
     if layout is not None and not is_onnx(path):
         raise SpecError("--layout is for a --backbone FILE.onnx")
     found = digest(path)
-    side = size or said.get("size") or known_sizes.get(found) or _ask_size(path)
+    side = size or said.get("size") or known_sizes.get(found) or _ask_size(path, layout)
     title = f"{path.name} (local network)"
     return Source(FILE_BACKBONE, found, read_scaling(preprocess), side, path, None, title, layout)
 
@@ -211,11 +211,11 @@ def _sidecar(path: Path) -> dict[str, Any]:
     return dict(said)
 
 
-def _ask_size(path: Path) -> int:
+def _ask_size(path: Path, layout: str | None) -> int:
     if is_onnx(path):
         from featx.backbones.onnx import declared_onnx_size
 
-        size = declared_onnx_size(path)
+        size = declared_onnx_size(path, layout)
     else:
         start_keras()
         from featx.backbones.local import declared_size, load_local

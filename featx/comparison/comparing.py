@@ -92,6 +92,8 @@ def compare(
         raise EvaluationError("nothing to compare: give at least one backbone and one head")
     made = [make_head(head, None, class_weight, seed) for head in heads]  # say what is wrong before any work
     if scratch or unfreeze is not None:
+        if (cv, repeats) != (5, 1):
+            raise EvaluationError("trained networks are judged on one held-out part; leave out --cv and --repeats")
         contestants = Contestants(
             tuple(itertools.product(backbones, poolings, resizes, sizes)), made, scratch, unfreeze, augment, views
         )

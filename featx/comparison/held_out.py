@@ -79,6 +79,7 @@ class _Contestant:
 
     row: Compared
     hits: NDArray[np.bool_]
+    notes: tuple[str, ...] = ()
 
 
 def compare_trained(
@@ -163,7 +164,7 @@ def _frozen(material: Material, head: Head) -> _Contestant:
         tuned = tune_and_fit(head, *known, parts.classes, material.seed, tally, "the final head")
     hits = scores_of(tuned.estimator, X[parts.test], len(parts.classes)).argmax(axis=1) == parts.y[parts.test]
     row = _row(material, material.backbone, head.name, material.table.spec.size, hits, time.monotonic() - started)
-    return _Contestant(row, hits)
+    return _Contestant(row, hits, tuple(f"{row.backbone} {row.head}: {note}" for note in tally.notes()))
 
 
 def _trained(material: Material, trained: TrainedNetwork, name: str, trained_from: str, seconds: float) -> _Contestant:
@@ -210,6 +211,10 @@ def _ranked(material: Material, found: Sequence[_Contestant], histories: Mapping
         n_folds=1,
         baseline=float(np.bincount(y).max() / len(y)),
         luck_of_choice=0.0,
-        notes=(*material.notes, "the accuracy of the best of several on the same pictures is a little flattering"),
+        notes=(
+            *material.notes,
+            *(note for one in found for note in one.notes),
+            "the accuracy of the best of several on the same pictures is a little flattering",
+        ),
         histories=histories,
     )

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from featx.backbones import DEFAULT_BACKBONE, FILE_BACKBONE, is_onnx
 from featx.classifier import fold
-from featx.errors import BackboneError, EngineError, TrainingError
+from featx.errors import BackboneError, EngineError, HeadError, TrainingError
 from featx.evaluation import Contest
 from featx.extraction import bundled
 from featx.finetuning.judging import Candidate, judge, make_classifier
@@ -144,7 +144,7 @@ def finetune(
         seed=seed,
     )
     plan = Plan(course, unfreeze, augment, views, trunk_cache, tuple(dense))
-    _check(backbone, top, plan, options)
+    _check(backbone, head, top, plan, options)
     made = _head(head, plan)
     inputs = [Path(str(path)) for path in (data, backbone, options.get("weights", "imagenet"))]
     outputs = None if output is None else Outputs(Path(output), overwrite, inputs)
@@ -216,13 +216,21 @@ def output_name(data: str | Path, backbone: str) -> str:
     return re.sub(r"[^\w.-]", "_", f"{name}-{network}-finetuned.featx")
 
 
-def _check(backbone: str, top: str, plan: Plan, options: dict[str, Any]) -> None:
+def _check(backbone: str, head: str, top: str, plan: Plan, options: dict[str, Any]) -> None:
     """Say what is wrong before any work."""
     if top not in _POOLINGS:
         raise TrainingError(f"top is {top!r}; allowed are {', '.join(_POOLINGS)}")
     if any(width < 1 for width in plan.dense):
         raise TrainingError(f"dense is {list(plan.dense)}; each layer needs a width of 1 or more")
     check_views(plan.augment, plan.views)
+    if plan.dense and head not in (DEFAULT_HEAD, "mlp"):
+        raise HeadError(f"hidden dense layers begin as an mlp, not as {head}; leave out --dense or --head")
+    if backbone == SCRATCH:
+        given = {"unfreeze": plan.unfreeze, "head": head, "top": top, **options}
+        usual = {"unfreeze": "auto", "head": DEFAULT_HEAD, "top": "gap", "weights": "imagenet", "preprocess": None}
+        idle = [f"--{name}" for name, value in usual.items() if given.get(name, value) != value]
+        if idle:
+            raise TrainingError(f"{SCRATCH} is trained whole, from random weights; leave out {', '.join(idle)}")
     if is_onnx(Path(backbone)):
         raise BackboneError(
             f"{backbone} is an ONNX network, which only runs: it cannot be fine-tuned. Take a network of "
