@@ -1,8 +1,8 @@
 """Whole processes from start to end: ``python -m benchmarks.startup DIR``.
 
 `featx --help`; a second `featx extract DIR`; `featx predict MODEL one.jpg` with its network kept in the cache and the
-picture not, against a Keras script that loads the network and a scikit-learn head and does the same. Prints a Markdown
-table of medians in seconds, then JSON.
+picture not, against a Keras script that loads the network and a scikit-learn head and does the same; and processes that
+only import, which says what the others spend on it. Prints a Markdown table of medians in seconds, then JSON.
 """
 
 from __future__ import annotations
@@ -26,6 +26,9 @@ head = joblib.load(sys.argv[2])
 picture = keras.utils.img_to_array(keras.utils.load_img(sys.argv[3], target_size=(224, 224)))
 print(head.predict_proba(model.predict(picture[np.newaxis].astype("uint8"), verbose=0)))
 """
+
+
+_IMPORTED = ("featx", "featx.fitting", "openvino", "tensorflow")
 
 
 def main() -> None:
@@ -76,6 +79,8 @@ def _prepare(pictures: Path, folder: Path) -> dict[str, list[object]]:
         f"featx extract, {len(table):,} pictures cached": [*featx, "extract", pictures, "--cache", "cache"],
         "featx predict, one picture": [*featx, "predict", "model.featx", "one.jpg", "--cache", "used"],
         "Keras script, one picture": [sys.executable, "script.py", "network.keras", "head.joblib", "one.jpg"],
+        "python alone": [sys.executable, "-c", ""],
+        **{f"import {name}": [sys.executable, "-c", f"import {name}"] for name in _IMPORTED},
     }
 
 
