@@ -7,6 +7,7 @@
     |   +-- DatasetNotFoundError  (FileNotFoundError)  no such file or folder
     |   +-- AmbiguousLayoutError                       several readings: say which one
     +-- ImageError              (ValueError)         a file without usable pixels
+    |   +-- NotHereError                               not on this machine as it is now
     +-- SpecError               (ValueError)         a feature recipe that makes no sense
     +-- BackboneError           (ValueError)         an unknown or unusable network
     |   +-- WeightsError          (OSError)            weights missing, damaged or not fitting

@@ -237,7 +237,7 @@ def test_a_stopped_capture_says_what_there_is(workplace, tmp_path, monkeypatch):
     lines = run(*words, code=1).output.splitlines()
     assert lines[1] == f"stopped; 4 pictures are kept: take 1 in {Path('data') / 'blue'}"
     assert lines[2] == "takes      blue 1"
-    assert lines[-1] == "next       featx capture blue --source VIDEO"
+    assert lines[-1] == "next       featx capture blue --source VIDEO --full-frame --no-preview"
     result = run(*words, "--json", code=1)
     assert result.stdout == ""
     assert "stopped; 4 pictures are kept: take 2" in result.stderr

@@ -318,7 +318,7 @@ def test_the_best_of_a_comparison_can_be_trained_by_the_next_command(
     ran = CliRunner().invoke(app, [*words.split(), "--cache", str(cache)])
     assert ran.exit_code == 0, ran.output
     told = ran.stdout.splitlines()[-1]
-    options = f"--unfreeze 2 --resize squash --cache {cache}"
+    options = f"--resize squash --unfreeze 2 --cache {cache}"
     assert told == f"next       featx finetune {stripes} --backbone own.keras {options}"
     following = [*told.removeprefix("next       featx ").split(), "--epochs", "1"]
     assert CliRunner().invoke(app, following).exit_code == 0

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from pathlib import Path
 from typing import Annotated
 
@@ -87,18 +86,7 @@ def compare(
     best = found.rows[0]
     usual = {"weights": "imagenet", "resize": "crop", "engine": "auto", "precision": "auto", "seed": "0"}
     usual |= {"path_column": "path", "label_column": "label"}
-    chosen: dict[str, str | None]
-    if best.trained_from is None:
-        command, named = "fit", {"--backbone": best.backbone, "--head": best.head}
-        usual |= {"pooling": "avg", "cv": "5", "repeats": "1"}
-        chosen = {"pooling": best.pooling, "cv": str(cv), "repeats": str(repeats)}
-    else:
-        command, named = "finetune", {"--backbone": best.trained_from}
-        usual |= {"top": "gap", "views": "0"}
-        chosen = {"augment": augment, "views": str(views)}
-        if best.trained_from != best.backbone:  # not from scratch
-            chosen |= {"unfreeze": unfreeze, "top": _TOPS[best.pooling]}
-    chosen |= {
+    chosen = {
         "weights": weights,
         "resize": best.resize,
         "size": None if sizes is None else str(best.size),
@@ -111,13 +99,24 @@ def compare(
         "group_by": group_by,
         "seed": str(seed),
     }
+    command: list[str | Path]
+    if best.trained_from is None:
+        command = ["fit", data, "--backbone", best.backbone, "--head", best.head]
+        usual |= {"pooling": "avg", "cv": "5", "repeats": "1"}
+        chosen |= {"pooling": best.pooling, "cv": str(cv), "repeats": str(repeats)}
+    else:
+        command = ["finetune", data, "--backbone", best.trained_from]
+        usual |= {"top": "gap", "views": "0"}
+        chosen |= {"augment": augment, "views": str(views)}
+        if best.trained_from != best.backbone:  # not from scratch
+            chosen |= {"unfreeze": unfreeze, "top": _TOPS[best.pooling]}
     told = [
         word
         for name, value in chosen.items()
         if value is not None and value != usual.get(name)
         for word in (f"--{name.replace('_', '-')}", value)
     ]
-    todo = next_line(command, data, *itertools.chain(*named.items()), *told, cache=cache)
+    todo = next_line(*command, *told, cache=cache)
     console.result(result, [*comparison_lines(result), todo])
 
 
