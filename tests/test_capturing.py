@@ -528,6 +528,9 @@ def test_the_command_ends_with_what_to_do_next(tmp_path):
     assert shown[2] == "takes      cup 1"
     assert shown[3].startswith("too few    record more takes, on other days or in other places: cup 2; ")
     assert shown[4] == "next       featx capture cup --source VIDEO --full-frame"
+    more = "-o more --full-frame --count 1000000 --margin 0.5 --every 2 --min-difference 2.5"
+    told = featx_command("capture", "cup", "--source", "0.avi", *more.split(), cwd=tmp_path).stdout
+    assert told.splitlines()[-1] == f"next       featx capture cup --source VIDEO {more}"
     options = ("--full-frame", "--no-preview", "--json")
     for i in (1, 2):
         told = json.loads(featx_command("capture", "cup", "--source", f"{i}.avi", *options, cwd=tmp_path).stdout)

@@ -80,7 +80,7 @@ def _told(source: str, output: Path, full_frame: bool, preview: bool, numbers: M
             word
             for name, value in numbers.items()
             if value != usual[name].default
-            for word in (f"--{name.replace('_', '-')}", f"{value:g}")
+            for word in (f"--{name.replace('_', '-')}", str(value))
         ),
     ]
 

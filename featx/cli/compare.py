@@ -108,7 +108,9 @@ def compare(
         command = ["finetune", data, "--backbone", best.trained_from]
         usual |= {"top": "gap", "views": "0"}
         chosen |= {"augment": augment, "views": str(views)}
-        if best.trained_from != best.backbone:  # not from scratch
+        if best.trained_from == best.backbone:  # from scratch
+            del chosen["weights"]
+        else:
             chosen |= {"unfreeze": unfreeze, "top": _TOPS[best.pooling]}
     told = [
         word
