@@ -115,7 +115,7 @@ def look_up(pictures: Sequence[Found], memo: Mapping[str, FileState], store: Fea
     Returns
     -------
     Filled
-        Pictures that the store lacks have the status ``lacking``.
+        Pictures that the store lacks have the status ``lacking``, unless the memo says why their content was skipped.
 
     Raises
     ------
@@ -128,11 +128,13 @@ def look_up(pictures: Sequence[Found], memo: Mapping[str, FileState], store: Fea
     todo = [found for found, state in zip(pictures, states, strict=True) if state is None]
     read = [reading.state for reading in Reader(_lookup(stored), None, runtime.n_workers).read(todo)]
     known = stored.contains(keys_of(as_hashes(state.content_hash or bytes(32) for state in read)))
-    checked = [
-        state if state.status == "skipped" or here else replace(state, status="lacking")
-        for state, here in zip(read, known.tolist(), strict=True)
-    ]
-    fresh = iter(checked)
+    skipped = {s.content_hash: s for s in memo.values() if s.status == "skipped"}
+
+    def looked_up(state: FileState, here: bool) -> FileState:
+        state = state if here else _like(state, skipped)
+        return state if here or state.status == "skipped" else replace(state, status="lacking")
+
+    fresh = map(looked_up, read, known.tolist())
     return Filled([state if state is not None else next(fresh) for state in states], 0, "", {})
 
 
@@ -275,4 +277,12 @@ def _like(state: FileState, shown: Mapping[bytes, FileState]) -> FileState:
     decoded = shown.get(state.content_hash)
     if decoded is None or not state.content_hash:
         return state
-    return replace(state, status=decoded.status, reason=decoded.reason, width=decoded.width, height=decoded.height)
+    again = decoded.status == "skipped" and decoded.mtime_ns < 0  # as the one that was decoded is read anew
+    return replace(
+        state,
+        mtime_ns=-1 if again else state.mtime_ns,
+        status=decoded.status,
+        reason=decoded.reason,
+        width=decoded.width,
+        height=decoded.height,
+    )
