@@ -14,23 +14,21 @@ import argparse
 import importlib.util
 import json
 import tempfile
-import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from benchmarks.networks import SIDE, engine_rate, random_pixels, random_recipe
 from benchmarks.processes import median, print_head, print_json, print_row, run_worker, take_turns
 from featx.engines import convert, has_bfloat16, quantize, start_openvino_engine
 from featx.engines.graph import unpack
+from featx.extraction.starting import graph_of
 from featx.libraries import OPENVINO_BATCH, start_openvino
+from featx.runtime import Runtime
 
 _CHAINS = {"1x1, 512 channels, 28 x 28": (1, 512, 28), "3x3, 256 channels, 28 x 28": (3, 256, 28)}
 _LINKS = 8
-_SECONDS = 3.0
-_SIDE = 224
-_PIXELS = np.random.default_rng(0)
 
 
 def main() -> None:
@@ -45,10 +43,11 @@ def main() -> None:
         return
     precisions = arguments.precisions.split(",") if arguments.precisions else _precisions()
     chains = [_row(name, precision, arguments.rounds) for name in _CHAINS for precision in precisions]
-    most = {p: max(row["gflops"] for row in chains if row["precision"] == p) for p in precisions}
+    most = {}
     print_head("number format", "most, GFLOP/s", "in chains of")
     for precision in precisions:
         best = max((row for row in chains if row["precision"] == precision), key=lambda row: row["gflops"])
+        most[precision] = best["gflops"]
         print_row(precision, best["gflops"], best["name"])
     print()
     print_head(
@@ -79,34 +78,14 @@ def _row(name: str, precision: str, rounds: int) -> dict[str, Any]:
 
 def _measure(name: str, precision: str) -> dict[str, float]:
     graph = _chain(*_CHAINS[name]) if name in _CHAINS else _network(name)
-    side = _CHAINS[name][2] if name in _CHAINS else _SIDE
-    pixels = _PIXELS.integers(0, 256, (8 * OPENVINO_BATCH, side, side, 3), np.uint8)
-    gflop = _operations(graph) / OPENVINO_BATCH / 1e9
+    pixels = random_pixels(8 * OPENVINO_BATCH, _CHAINS[name][2] if name in _CHAINS else SIDE)
     engine = start_openvino_engine(quantize(graph, pixels) if precision == "int8" else graph, precision)
-    list(engine.run([pixels]))
-    started = time.perf_counter()
-
-    def batches() -> Iterator[np.ndarray]:
-        while time.perf_counter() - started < _SECONDS:
-            yield pixels
-
-    done = sum(len(features) for features in engine.run(batches()))
-    return {"gflop": gflop, "rate": done / (time.perf_counter() - started)}
+    return {"gflop": _operations(graph) / OPENVINO_BATCH / 1e9, "rate": engine_rate(engine, pixels)}
 
 
 def _network(name: str) -> bytes:
-    from featx.backbones import find_source
-    from featx.extraction.starting import graph_of
-    from featx.images import decode_version
-    from featx.runtime import Runtime
-    from featx.spec import FeatureSpec
-
-    source = find_source(name, "random", _SIDE)
-    spec = FeatureSpec(
-        source.backbone, source.weights, source.preprocess, _SIDE, decode_version(), "openvino", "float32"
-    )
     with tempfile.TemporaryDirectory() as cache:
-        return graph_of(spec, lambda: None, Runtime(Path(cache)))
+        return graph_of(random_recipe(name), lambda: None, Runtime(Path(cache)))
 
 
 def _chain(kernel: int, channels: int, side: int) -> bytes:

@@ -16,14 +16,15 @@ import io
 import json
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from benchmarks.networks import SECONDS, SIDE, engine_rate, random_pixels, random_recipe
 from benchmarks.processes import median, print_head, print_json, print_row, run_worker, take_turns
 
 if TYPE_CHECKING:
-    import numpy as np
     import torch
 
 _IN_TIMM = {
@@ -35,8 +36,6 @@ _IN_TIMM = {
 }
 _SIDES = ("openvino auto", "openvino float32", "torch float32", "torch bfloat16", "onnxruntime float32")
 _NEEDS = {"openvino": (), "torch": ("torch", "timm"), "onnxruntime": ("torch", "timm", "onnxscript", "onnxruntime")}
-_SECONDS = 3.0
-_SIDE = 224
 
 
 def main() -> None:
@@ -75,39 +74,22 @@ def _measure(backbone: str, engine: str, precision: str) -> dict:
 def _rate(run: Callable[[], object], n: int) -> float:
     run()
     started, done = time.perf_counter(), 0
-    while time.perf_counter() - started < _SECONDS:
+    while time.perf_counter() - started < SECONDS:
         run()
         done += n
     return done / (time.perf_counter() - started)
 
 
 def _openvino(backbone: str, precision: str) -> dict:
-    import numpy as np
-
-    from featx.backbones import find_source
     from featx.extraction.starting import choose_precision, start
-    from featx.images import decode_version
     from featx.runtime import Runtime
-    from featx.spec import FeatureSpec
 
-    source = find_source(backbone, "random", _SIDE)
-    spec = FeatureSpec(
-        source.backbone, source.weights, source.preprocess, _SIDE, decode_version(), "openvino", "float32"
-    )
+    spec = random_recipe(backbone)
     with tempfile.TemporaryDirectory() as cache:
         runtime = Runtime(Path(cache))
         chosen = choose_precision(spec, precision, lambda: None, runtime)
-        engine = start(FeatureSpec(**{**vars(spec), "precision": chosen}), lambda: None, runtime)
-    pixels = np.random.default_rng(0).integers(0, 256, (32, _SIDE, _SIDE, 3), np.uint8)
-    list(engine.run([pixels]))
-    started = time.perf_counter()
-
-    def batches() -> Iterator[np.ndarray]:
-        while time.perf_counter() - started < _SECONDS:
-            yield pixels
-
-    done = sum(len(features) for features in engine.run(batches()))
-    return {"rate": done / (time.perf_counter() - started), "precision": chosen}
+        engine = start(replace(spec, precision=chosen), lambda: None, runtime)
+    return {"rate": engine_rate(engine, random_pixels(32)), "precision": chosen}
 
 
 def _features(backbone: str) -> torch.nn.Module:
@@ -131,7 +113,7 @@ def _torch(backbone: str, precision: str, batch: int) -> Callable[[], object]:
 
     kind = getattr(torch, precision)
     model = _features(backbone).to(kind, memory_format=torch.channels_last)
-    pixels = torch.randn(batch, 3, _SIDE, _SIDE).to(kind, memory_format=torch.channels_last)
+    pixels = torch.randn(batch, 3, SIDE, SIDE).to(kind, memory_format=torch.channels_last)
 
     def run() -> object:
         with torch.inference_mode():
@@ -148,7 +130,7 @@ def _onnxruntime(backbone: str, precision: str, batch: int) -> Callable[[], obje
     import torch
 
     model = _features(backbone)
-    pixels = torch.randn(batch, 3, _SIDE, _SIDE)
+    pixels = torch.randn(batch, 3, SIDE, SIDE)
     with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()):
         torch.onnx.export(model, (pixels,), f"{folder}/net.onnx", external_data=False)
         session = onnxruntime.InferenceSession(f"{folder}/net.onnx", providers=["CPUExecutionProvider"])

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from featx.errors import SpecError
 from featx.spec import PREPROCESS_MODES
 
-_IMAGENET_MEAN = (0.485, 0.456, 0.406)
-_IMAGENET_STD = (0.229, 0.224, 0.225)
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class PixelScaling:
 _MODES = {
     "caffe": PixelScaling((103.939, 116.779, 123.68), (1.0, 1.0, 1.0), bgr=True),
     "tf": PixelScaling((127.5,) * 3, (127.5,) * 3),
-    "torch": PixelScaling(tuple(255 * m for m in _IMAGENET_MEAN), tuple(255 * s for s in _IMAGENET_STD)),
+    "torch": PixelScaling(tuple(255 * m for m in IMAGENET_MEAN), tuple(255 * s for s in IMAGENET_STD)),
     "lite": PixelScaling((127.0,) * 3, (128.0,) * 3),
     "none": PixelScaling((0.0,) * 3, (1.0,) * 3),
 }

@@ -2,35 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from keras import ops
 
-from featx.backbones.pixels import pixel_scaling
-
-_Spread = Callable[[Sequence[float]], Any]
-"""Turns one number for each channel into one for each value of a row of pixels."""
-
-
-def _caffe(rows: Any, spread: _Spread) -> Any:
-    return rows - spread((103.939, 116.779, 123.68))
-
-
-def _tf(rows: Any, spread: _Spread) -> Any:
-    return rows / 127.5 - 1.0
-
-
-def _torch(rows: Any, spread: _Spread) -> Any:
-    return (rows / 255.0 - spread((0.485, 0.456, 0.406))) / spread((0.229, 0.224, 0.225))
-
-
-def _lite(rows: Any, spread: _Spread) -> Any:
-    return (rows - 127.0) / 128.0
-
-
-_MODES: dict[str, Callable[[Any, _Spread], Any]] = {"caffe": _caffe, "tf": _tf, "torch": _torch, "lite": _lite}
+from featx.backbones.pixels import IMAGENET_MEAN, IMAGENET_STD, pixel_scaling
 
 
 def preprocess_pixels(x: Any, preprocess: str) -> Any:
@@ -42,20 +20,21 @@ def preprocess_pixels(x: Any, preprocess: str) -> Any:
     """
     if preprocess == "none":
         return x
+    scaling = pixel_scaling(preprocess)
     height, width, channels = x.shape[1:]
-    if preprocess == "caffe":
+    if scaling.bgr:
         x = x[..., ::-1]
 
     def spread(values: Sequence[float]) -> Any:
+        """Return one number for each value of a row of pixels, from one for each channel."""
         return ops.array(np.tile(np.array(values, np.float32), width))
 
     # As rows: OpenVINO otherwise moves the channels first, before the scaling, and back for the network's own layers.
     rows = ops.reshape(x, (-1, height, width * channels))
-    return ops.reshape(_scaled(rows, preprocess, spread), (-1, height, width, channels))
-
-
-def _scaled(rows: Any, preprocess: str, spread: _Spread) -> Any:
-    if preprocess in _MODES:
-        return _MODES[preprocess](rows, spread)
-    scaling = pixel_scaling(preprocess)
-    return (rows - spread(scaling.mean)) / spread(scaling.std)
+    if preprocess == "tf":  # this and the next in Keras's own order of operations, to the last bit
+        rows = rows / 127.5 - 1.0
+    elif preprocess == "torch":
+        rows = (rows / 255.0 - spread(IMAGENET_MEAN)) / spread(IMAGENET_STD)
+    else:
+        rows = (rows - spread(scaling.mean)) / spread(scaling.std)
+    return ops.reshape(rows, (-1, height, width, channels))

@@ -14,6 +14,12 @@ from featx.errors import EvaluationError
 _TOPS = {"avg": "gap", "max": "gmp", "flatten": "flatten"}
 """What `featx finetune` calls poolings."""
 
+_USUAL = {
+    "weights": "imagenet", "pooling": "avg", "top": "gap", "resize": "crop", "engine": "auto", "precision": "auto",
+    "path_column": "path", "label_column": "label", "cv": "5", "repeats": "1", "views": "0", "seed": "0",
+}  # fmt: skip
+"""Defaults of `featx fit` and `featx finetune`, which the next command need not say."""
+
 
 def compare(
     data: Annotated[Path, typer.Argument(help="Folder or manifest of labelled pictures.")] = Path("data"),
@@ -84,10 +90,8 @@ def compare(
     )
     result = found.to_dict()
     best = found.rows[0]
-    usual = {"weights": "imagenet", "resize": "crop", "engine": "auto", "precision": "auto", "seed": "0"}
-    usual |= {"path_column": "path", "label_column": "label"}
     chosen = {
-        "weights": weights,
+        "head": best.head if best.trained_from is None else None,
         "resize": best.resize,
         "size": None if sizes is None else str(best.size),
         "engine": engine,
@@ -99,26 +103,21 @@ def compare(
         "group_by": group_by,
         "seed": str(seed),
     }
-    command: list[str | Path]
     if best.trained_from is None:
-        command = ["fit", data, "--backbone", best.backbone, "--head", best.head]
-        usual |= {"pooling": "avg", "cv": "5", "repeats": "1"}
-        chosen |= {"pooling": best.pooling, "cv": str(cv), "repeats": str(repeats)}
+        command, begun_as = "fit", best.backbone
+        chosen |= {"weights": weights, "pooling": best.pooling, "cv": str(cv), "repeats": str(repeats)}
     else:
-        command = ["finetune", data, "--backbone", best.trained_from]
-        usual |= {"top": "gap", "views": "0"}
+        command, begun_as = "finetune", best.trained_from
         chosen |= {"augment": augment, "views": str(views)}
-        if best.trained_from == best.backbone:  # from scratch
-            del chosen["weights"]
-        else:
-            chosen |= {"unfreeze": unfreeze, "top": _TOPS[best.pooling]}
+        if best.trained_from != best.backbone:  # from scratch it has neither weights nor blocks to choose
+            chosen |= {"weights": weights, "unfreeze": unfreeze, "top": _TOPS[best.pooling]}
     told = [
         word
         for name, value in chosen.items()
-        if value is not None and value != usual.get(name)
+        if value is not None and value != _USUAL.get(name)
         for word in (f"--{name.replace('_', '-')}", value)
     ]
-    todo = next_line(*command, *told, cache=cache)
+    todo = next_line(command, data, "--backbone", begun_as, *told, cache=cache)
     console.result(result, [*comparison_lines(result), todo])
 
 
