@@ -62,7 +62,7 @@ def main() -> None:
         rows["whole extraction"] = median(whole() for _ in range(arguments.rounds))
         with _nothing_computed(table.spec.size, table.X.shape[1]):
             rows["run without decoding and network"] = median(whole() for _ in range(arguments.rounds))
-    parts = ("read", "prepare, all of it", "the network", "run without decoding and network")
+    parts = ("prepare, all of it", "the network", "run without decoding and network")
     rows["rest"] = rows["whole extraction"] - sum(rows[part] for part in parts)
     print_head("stage", "ms of one core a picture")
     for name, value in rows.items():

@@ -150,15 +150,19 @@ def test_bad_images_are_listed_never_invented(fake, pictures):
 def test_what_this_machine_lacked_is_looked_for_again(fake, pictures, monkeypatch):
     """The advice to install an extra would be of no use if the next run remembered the picture as bad."""
     pillow_heif = pytest.importorskip("pillow_heif")
-    pillow_heif.from_pillow(Image.new("RGB", (40, 40), (200, 50, 40))).save(pictures / "red" / "phone.heic")
+    phone = pictures / "red" / "phone.heic"
+    pillow_heif.from_pillow(Image.new("RGB", (40, 40), (200, 50, 40))).save(phone)
+    shutil.copy(phone, phone.with_name("phone-copy.heic"))
     age(pictures)
     with monkeypatch.context() as patch:
         patch.setitem(sys.modules, "pillow_heif", None)
         for _ in range(2):
-            (skipped,) = run(fake, pictures).extraction.skipped
-            assert skipped.reason.startswith("a HEIC picture; install the extra for it")
+            skipped = run(fake, pictures).extraction.skipped
+            assert [s.path for s in skipped] == ["red/phone-copy.heic", "red/phone.heic"]
+            assert {s.reason[:40] for s in skipped} == {"a HEIC picture; install the extra for it"}
+            assert latest(fake.runtime).extraction.skipped == skipped  # the set can be used without them
     done = run(fake, pictures).extraction
-    assert (done.skipped, done.n_images, done.n_computed) == ((), 25, 1)
+    assert (done.skipped, done.n_images, done.n_computed) == ((), 26, 1)
 
 
 def test_strict_makes_a_bad_image_an_error_after_the_rest(fake, pictures):
