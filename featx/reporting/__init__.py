@@ -4,7 +4,7 @@ from featx.reporting.caches import cleaning_lines, export_lines, listing_lines, 
 from featx.reporting.captures import ENOUGH_TAKES, capture_lines, takes_lines
 from featx.reporting.comparisons import comparison_lines
 from featx.reporting.finetuning import finetuning_lines
-from featx.reporting.report import Report, report
+from featx.reporting.model_report import Report, report
 from featx.reporting.terminal import (
     evaluation_lines,
     extraction_lines,

@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import os
-import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from featx import files
 from featx.errors import StoreError
-
-_REPLACE_SECONDS = 10.0
 
 CACHE_TAG = "CACHEDIR.TAG"
 """Marks a folder as a cache, for backup programs and for featx's own scan (bford.info/cachedir)."""
@@ -49,16 +45,10 @@ def write_whole(path: Path, write: Callable[[Path], None]) -> None:
     StoreError
         The disk is full, the folder read-only, ...; whatever ``path`` was, it still is.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        write(temporary)
-        _sync_file(temporary)
-        _replace(temporary, path)
-        _sync_folder(path.parent)
+        files.write_whole(path, write)
     except OSError as error:
         raise not_written(path, error) from None
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def write_content(path: Path, content: bytes) -> None:
@@ -88,34 +78,6 @@ def remove_leftovers(path: Path) -> None:
     """Delete temporary files that killed writers of ``path`` left; call it with ``path`` locked."""
     for leftover in path.parent.glob(f".{path.name}.*.tmp"):
         leftover.unlink(missing_ok=True)
-
-
-def _sync_file(path: Path) -> None:
-    with path.open("r+b") as stream:
-        os.fsync(stream.fileno())
-
-
-def _replace(source: Path, target: Path) -> None:
-    # Windows refuses to replace a file that somebody reads at that instant; readers here are quick.
-    deadline = time.monotonic() + _REPLACE_SECONDS
-    while True:
-        try:
-            os.replace(source, target)
-            return
-        except PermissionError:
-            if sys.platform != "win32" or time.monotonic() > deadline:
-                raise
-            time.sleep(0.05)
-
-
-def _sync_folder(folder: Path) -> None:
-    if sys.platform == "win32":  # folders cannot be opened there
-        return
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 @contextlib.contextmanager

@@ -1,0 +1,228 @@
+"""A small data set with a cache and two models, for the attacks of ``benchmarks.attacks``."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+N_IMAGES = 28
+"""Images of a scene, in two classes."""
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM), signal.SIGPIPE)
+
+
+class FellError(AssertionError):
+    """An attack that succeeded; the message says how."""
+
+
+@dataclass(frozen=True)
+class Attack:
+    """An attack or an accident.
+
+    Parameters
+    ----------
+    name : str
+        What is done, for the table.
+    run : callable
+        Does it in a fresh scene, raises :class:`FellError` where featx does not hold, and returns what happened.
+    tries : int
+        How often it is done.
+    needs_root : bool
+        It mounts a file system or changes its user.
+    """
+
+    name: str
+    run: Callable[[Scene], str]
+    tries: int = 1
+    needs_root: bool = False
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a command ended.
+
+    Parameters
+    ----------
+    code : int
+        Exit code; negative for a signal.
+    stdout, stderr : str
+    seconds : float
+        Wall time.
+    result : dict
+        What ``--json`` printed; empty without it.
+    """
+
+    code: int
+    stdout: str
+    stderr: str
+    seconds: float
+    result: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def last(self) -> str:
+        """The last line of standard error."""
+        return (self.stderr.strip().splitlines() or [""])[-1]
+
+    def expect(self, code: int, *texts: str) -> Ended:
+        """Make sure that the command ended with this code, without a trace, and that its output has these texts."""
+        told = self.stdout + self.stderr
+        if self.code != code:
+            raise FellError(f"exit code {self.code}, not {code}: {told[-300:]!r}")
+        if "Traceback" in told or "not foreseen" in told:
+            raise FellError(f"an error that was not foreseen: {told[-300:]!r}")
+        for text in texts:
+            if text not in told:
+                raise FellError(f"{text!r} is missing in {told[-600:]!r}")
+        return self
+
+
+class Scene:
+    """A folder with ``set`` (two classes of 14 images of 48 x 48 pixels), ``cache``, ``m.featx`` and ``rbf.featx``.
+
+    Parameters
+    ----------
+    root : path
+        The folder; commands run in it.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    @classmethod
+    def make(cls, root: Path) -> Scene:
+        """Make the first scene, which others are copies of."""
+        scene = cls(root)
+        write_images(root / "set")
+        scene.featx("fit", "set", "--head", "logreg", "-o", "m.featx").expect(0)
+        scene.featx("fit", "set", "--head", "svm-rbf", "-o", "rbf.featx").expect(0)
+        return scene
+
+    def copy(self) -> Scene:
+        """Return a scene like this one in a folder of its own."""
+        root = Path(tempfile.mkdtemp(prefix="scene-", dir=self.root.parent))
+        shutil.copytree(self.root, root, dirs_exist_ok=True, symlinks=True)
+        return Scene(root)
+
+    def featx(
+        self,
+        *words: object,
+        seconds: float = 120.0,
+        megabytes: int | None = None,
+        folder: Path | None = None,
+        stdin: Any = subprocess.DEVNULL,
+        **environment: str,
+    ) -> Ended:
+        """Run a featx command to its end.
+
+        Parameters
+        ----------
+        *words : object
+            The command's words.
+        seconds : float
+            Wall time after which it has hung.
+        megabytes : int, optional
+            Limit of its address space.
+        folder : path, optional
+            Where it runs; the scene if not given.
+        **environment : str
+            Variables besides those of this process.
+        """
+        started = time.monotonic()
+        process = self.start(*words, megabytes=megabytes, folder=folder, stdin=stdin, **environment)
+        try:
+            stdout, stderr = process.communicate(timeout=seconds)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            stdout, stderr = process.communicate()
+            raise FellError(
+                f"featx {words[0]} did not end within {seconds:.0f} s: {(stdout + stderr)[-200:]!r}"
+            ) from None
+        took = time.monotonic() - started
+        result = json.loads(stdout) if "--json" in words and stdout.strip().startswith("{") else {}
+        return Ended(process.returncode, stdout, stderr, took, result)
+
+    def start(
+        self,
+        *words: object,
+        megabytes: int | None = None,
+        folder: Path | None = None,
+        stdin: Any = subprocess.DEVNULL,
+        **environment: str,
+    ) -> subprocess.Popen[str]:
+        """Start a featx command in a session of its own, with the usual handling of signals."""
+
+        def prepare() -> None:
+            for number in _SIGNALS:
+                signal.signal(number, signal.SIG_DFL)
+            if megabytes is not None:
+                import resource
+
+                resource.setrlimit(resource.RLIMIT_AS, (megabytes * 1_000_000,) * 2)
+
+        return subprocess.Popen(
+            [*featx_command(), *map(str, words)],
+            cwd=folder or self.root,
+            env=_environment(environment),
+            stdin=stdin,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            errors="backslashreplace",
+            start_new_session=True,
+            preexec_fn=prepare,
+        )
+
+    def python(self, code: str, *words: object, seconds: float = 120.0) -> Ended:
+        """Run Python code in the scene."""
+        started = time.monotonic()
+        done = subprocess.run(
+            [sys.executable, "-P", "-c", code, *map(str, words)],
+            cwd=self.root,
+            env=_environment({}),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=seconds,
+            check=False,
+        )
+        return Ended(done.returncode, done.stdout, done.stderr, time.monotonic() - started)
+
+
+def featx_command() -> list[str]:
+    """Return the words that start the installed ``featx`` of this Python."""
+    return [str(Path(sys.executable).with_name("featx"))]
+
+
+def write_images(folder: Path, n: int = N_IMAGES // 2, suffix: str = ".png") -> None:
+    """Write two classes of noisy images, reddish and bluish, of 48 x 48 pixels."""
+    rng = np.random.default_rng(0)
+    for name, base in (("cat", (200, 60, 50)), ("dog", (40, 70, 210))):
+        (folder / name).mkdir(parents=True, exist_ok=True)
+        for i in range(n):
+            blocks = rng.normal(0, 50, (6, 6, 1)).repeat(8, 0).repeat(8, 1)
+            pixels = np.array(base) + rng.normal(0, 40, (48, 48, 3)) + rng.normal(0, 60, (1, 1, 3)) + blocks
+            Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8)).save(folder / name / f"{name}{i:03d}{suffix}")
+
+
+def require(held: bool, otherwise: str) -> None:
+    """Make sure that something held."""
+    if not held:
+        raise FellError(otherwise)
+
+
+def _environment(more: Mapping[str, str]) -> dict[str, str]:
+    usual = {name: value for name, value in os.environ.items() if name not in ("FEATX_CACHE", "FEATX_TRACEBACK")}
+    return usual | {"TF_CPP_MIN_LOG_LEVEL": "3"} | more

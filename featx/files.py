@@ -1,0 +1,262 @@
+"""Open regular files only; write files whole, under names that nobody can foresee."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import secrets
+import stat
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import BinaryIO, NamedTuple
+
+_LONGEST_NAME = 255
+_REPLACE_SECONDS = 10.0
+_NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EMLINK, errno.ENOSYS, errno.EINVAL)
+"""What file systems without hard links answer."""
+
+_KINDS = {
+    stat.S_IFDIR: "a folder",
+    stat.S_IFIFO: "a named pipe",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+}
+
+_temporaries: set[Path] = set()
+
+
+class NotRegularError(OSError):
+    """A path that is no regular file: a pipe, a device, a socket, a folder."""
+
+
+class TooLargeError(OSError):
+    """A file of more bytes than may be read."""
+
+
+class ChangedError(FileExistsError):
+    """Another process made or replaced the file that was to be written."""
+
+
+class FileIdentity(NamedTuple):
+    """What tells a file from another one at the same path.
+
+    Parameters
+    ----------
+    device, inode : int
+    size : int
+        Bytes.
+    mtime_ns : int
+    """
+
+    device: int
+    inode: int
+    size: int
+    mtime_ns: int
+
+
+ANYTHING = FileIdentity(-1, -1, -1, -1)
+"""Stands for whatever lies at a path, or nothing."""
+
+
+def open_regular(path: str | Path) -> BinaryIO:
+    """Open a regular file for reading, links followed; nothing else is ever opened.
+
+    A pipe would block, a device may act when it is opened, ``/dev/zero`` never ends.
+
+    Raises
+    ------
+    NotRegularError
+        It is something else.
+    OSError
+        It cannot be opened.
+    """
+    _stop_unless_regular(os.stat(path))
+    flags = os.O_RDONLY
+    for name in ("O_NONBLOCK", "O_NOCTTY", "O_CLOEXEC", "O_BINARY"):
+        flags |= getattr(os, name, 0)
+    descriptor = os.open(path, flags)
+    try:
+        _stop_unless_regular(os.fstat(descriptor))  # it may be another one by now
+        return os.fdopen(descriptor, "rb")
+    except BaseException:
+        os.close(descriptor)
+        raise
+
+
+def read_regular(path: str | Path, most: int) -> bytes:
+    """Return the bytes of a regular file.
+
+    Parameters
+    ----------
+    path : path
+    most : int
+        Bytes above which it is not read.
+
+    Raises
+    ------
+    NotRegularError, TooLargeError, OSError
+    """
+    with open_regular(path) as stream:
+        return read_at_most(stream, most)
+
+
+def read_at_most(stream: BinaryIO, most: int) -> bytes:
+    """Return the bytes of an open regular file, as many as it had when it was asked for its size.
+
+    A file that grows is read no further, and one of ``/proc``, which has no size, is empty.
+
+    Raises
+    ------
+    TooLargeError
+        It has more than ``most`` bytes.
+    """
+    size = os.fstat(stream.fileno()).st_size
+    if size > most:
+        raise TooLargeError(errno.EFBIG, f"{size:,} bytes are more than the {most:,} that are read")
+    return stream.read(size)
+
+
+def identify(path: Path) -> FileIdentity | None:
+    """Return what a path names now, links not followed; None if there is nothing."""
+    try:
+        status = os.lstat(path)
+    except FileNotFoundError:
+        return None
+    return FileIdentity(status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
+
+
+def write_whole(path: Path, write: Callable[[Path], None], replaces: FileIdentity | None = ANYTHING) -> None:
+    """Let a function write a temporary file beside ``path``, then make it ``path`` in one step.
+
+    The temporary file is new and has a random name, so that no link planted for it is followed. A file that is
+    replaced hands on its permissions; a link is replaced, not what it leads to.
+
+    Parameters
+    ----------
+    path : path
+    write : callable
+        Called with the temporary file, which exists and is empty.
+    replaces : FileIdentity or None
+        What may be replaced: what :func:`identify` returned, None for nothing.
+
+    Raises
+    ------
+    ChangedError
+        Something else lies there now; it still does.
+    OSError
+        The disk is full, the folder read-only, ...; whatever ``path`` was, it still is.
+    """
+    temporary = _new_temporary(path)
+    try:
+        write(temporary)
+        with temporary.open("r+b") as stream:
+            os.fsync(stream.fileno())
+        if replaces == ANYTHING:
+            _replace(temporary, path)
+        else:
+            _publish(temporary, path, replaces)
+        _sync_folder(path.parent)
+    finally:
+        temporary.unlink(missing_ok=True)
+        _temporaries.discard(temporary)
+
+
+def discard_temporaries() -> None:
+    """Delete the temporary files that this process is writing: call it only before the process ends."""
+    for temporary in list(_temporaries):
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+
+
+def _new_temporary(path: Path) -> Path:
+    mark = f"{secrets.token_hex(8)}.tmp"
+    name = f".{path.name}.{mark}"
+    temporary = path.with_name(name if len(os.fsencode(name)) <= _LONGEST_NAME else f".featx.{mark}")
+    flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
+    mode = _mode(path)
+    descriptor = os.open(temporary, flags, 0o666 if mode is None else mode)
+    _temporaries.add(temporary)
+    try:
+        if mode is not None and hasattr(os, "fchmod"):
+            os.fchmod(descriptor, mode)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        _temporaries.discard(temporary)
+        raise
+    finally:
+        os.close(descriptor)
+    return temporary
+
+
+def _mode(path: Path) -> int | None:
+    try:
+        status = os.lstat(path)
+    except FileNotFoundError:
+        return None
+    return stat.S_IMODE(status.st_mode) if stat.S_ISREG(status.st_mode) else None
+
+
+def _publish(temporary: Path, path: Path, replaces: FileIdentity | None) -> None:
+    if replaces is None:
+        try:
+            os.link(temporary, path)
+            return
+        except FileExistsError:
+            raise ChangedError(errno.EEXIST, "another run wrote it meanwhile") from None
+        except OSError as error:
+            if error.errno not in _NO_LINKS:
+                raise
+    with _folder_locked(path.parent):
+        if identify(path) != replaces:
+            raise ChangedError(errno.EEXIST, "another run wrote it meanwhile")
+        _replace(temporary, path)
+
+
+@contextlib.contextmanager
+def _folder_locked(folder: Path) -> Iterator[None]:
+    """Let one process at a time look at a folder and then replace a file in it; not on Windows."""
+    if sys.platform == "win32":
+        yield
+        return
+    import fcntl
+
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        with contextlib.suppress(OSError):  # file systems without locks
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _replace(source: Path, target: Path) -> None:
+    # Windows refuses to replace a file that somebody reads at that instant; readers here are quick.
+    deadline = time.monotonic() + _REPLACE_SECONDS
+    while True:
+        try:
+            os.replace(source, target)
+            return
+        except PermissionError:
+            if sys.platform != "win32" or time.monotonic() > deadline:
+                raise
+            time.sleep(0.05)
+
+
+def _sync_folder(folder: Path) -> None:
+    if sys.platform == "win32":  # folders cannot be opened there
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _stop_unless_regular(status: os.stat_result) -> None:
+    if not stat.S_ISREG(status.st_mode):
+        kind = _KINDS.get(stat.S_IFMT(status.st_mode), "something else")
+        raise NotRegularError(errno.EINVAL, f"{kind}, not a file")
