@@ -73,6 +73,7 @@ class Place:
         self._next += 1
         cache = at or self.root / f"cache{self._next}"
         shutil.copytree(self.whole / "graphs", cache / "graphs")
+        shutil.copy(self.whole / "CACHEDIR.TAG", cache)
         return cache
 
     def full_cache(self) -> Path:

@@ -19,6 +19,7 @@ _NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EMLINK, errno.E
 """What file systems without hard links answer."""
 
 _KINDS = {
+    stat.S_IFLNK: "a link",
     stat.S_IFDIR: "a folder",
     stat.S_IFIFO: "a named pipe",
     stat.S_IFSOCK: "a socket",
@@ -62,10 +63,18 @@ ANYTHING = FileIdentity(-1, -1, -1, -1)
 """Stands for whatever lies at a path, or nothing."""
 
 
-def open_regular(path: str | Path) -> BinaryIO:
-    """Open a regular file for reading, links followed; nothing else is ever opened.
+def open_regular(path: str | Path, *, follow: bool = True, writable: bool = False) -> BinaryIO:
+    """Open a regular file; nothing else is ever opened.
 
     A pipe would block, a device may act when it is opened, ``/dev/zero`` never ends.
+
+    Parameters
+    ----------
+    path : path
+    follow : bool
+        Whether it may be a link.
+    writable : bool
+        Whether it is opened for reading and writing.
 
     Raises
     ------
@@ -74,20 +83,36 @@ def open_regular(path: str | Path) -> BinaryIO:
     OSError
         It cannot be opened.
     """
-    _stop_unless_regular(os.stat(path))
-    flags = os.O_RDONLY
-    for name in ("O_NONBLOCK", "O_NOCTTY", "O_CLOEXEC", "O_BINARY"):
+    _stop_unless_regular(os.stat(path, follow_symlinks=follow))
+    flags = os.O_RDWR if writable else os.O_RDONLY
+    for name in ("O_NONBLOCK", "O_NOCTTY", "O_CLOEXEC", "O_BINARY", *([] if follow else ["O_NOFOLLOW"])):
         flags |= getattr(os, name, 0)
     descriptor = os.open(path, flags)
     try:
         _stop_unless_regular(os.fstat(descriptor))  # it may be another one by now
-        return os.fdopen(descriptor, "rb")
+        return os.fdopen(descriptor, "r+b" if writable else "rb")
     except BaseException:
         os.close(descriptor)
         raise
 
 
-def read_regular(path: str | Path, most: int) -> bytes:
+def open_new(path: Path) -> BinaryIO:
+    """Make a file that does not exist, not even as a link, and open it for reading and writing."""
+    flags = os.O_RDWR | os.O_CREAT | os.O_EXCL
+    for name in ("O_NOFOLLOW", "O_CLOEXEC", "O_BINARY"):
+        flags |= getattr(os, name, 0)
+    return os.fdopen(os.open(path, flags, 0o666), "r+b")
+
+
+def is_regular(path: Path) -> bool:
+    """Tell whether there is a regular file at a path, which a link is not; False where that cannot be asked."""
+    try:
+        return stat.S_ISREG(os.lstat(path).st_mode)
+    except (OSError, ValueError):
+        return False
+
+
+def read_regular(path: str | Path, most: int, *, follow: bool = True) -> bytes:
     """Return the bytes of a regular file.
 
     Parameters
@@ -95,12 +120,14 @@ def read_regular(path: str | Path, most: int) -> bytes:
     path : path
     most : int
         Bytes above which it is not read.
+    follow : bool
+        Whether it may be a link.
 
     Raises
     ------
     NotRegularError, TooLargeError, OSError
     """
-    with open_regular(path) as stream:
+    with open_regular(path, follow=follow) as stream:
         return read_at_most(stream, most)
 
 

@@ -118,7 +118,7 @@ class FeatureSpec:
         """
         try:
             values = json.loads(text)
-        except ValueError as error:
+        except (RecursionError, ValueError) as error:
             raise SpecError(f"the feature recipe is not JSON: {error}") from None
         if not isinstance(values, dict):
             raise SpecError("the feature recipe is not a JSON object")

@@ -21,7 +21,7 @@ from featx.errors import DatasetError, OutputError, StoreError
 from featx.extraction import extract
 from featx.reporting import listing_lines
 from featx.runtime import Runtime
-from featx.store import FeatureStore, read_graph, write_graph
+from featx.store import FeatureStore, open_run, read_graph, write_graph
 
 
 @pytest.fixture
@@ -50,7 +50,7 @@ def flip(path, at):
 
 def test_ls(fake, pictures, table):
     write_graph(fake.runtime.cache, "0" * 16, b"graph")
-    (fake.runtime.cache / "features" / ".x.h5.1.tmp").write_bytes(b"left")
+    (fake.runtime.cache / "features" / f".{table.spec.id}.h5.0123456789abcdef.tmp").write_bytes(b"left")
     listing = featx.list_cache(runtime=fake.runtime)
     (store,) = listing.stores
     assert (store.id, store.status, store.n_rows, store.feature_dim) == (table.spec.id, "ok", 24, 12)
@@ -192,17 +192,16 @@ def test_gc_removes_old_leftovers_and_graphs_that_nobody_needs(fake, table):
     cache = fake.runtime.cache
     write_graph(cache, "0" * 16, b"old")
     write_graph(cache, "1" * 16, b"young")
-    (cache / "features" / ".a.h5.1.tmp").write_bytes(b"old")
-    (cache / "features" / ".b.h5.2.tmp").write_bytes(b"young")
-    (cache / "features" / "c.h5.damaged").write_bytes(b"any")
-    (cache / "features" / "d.journal").write_bytes(b"has no store")
-    make_old(cache / "graphs" / f"{'0' * 16}.graph")
-    make_old(cache / "features" / ".a.h5.1.tmp")
+    old, young = (f".{letter * 16}.h5.{'0' * 16}.tmp" for letter in "ab")
+    damaged, orphan, graph = f"{'c' * 16}.h5.damaged", f"{'d' * 16}.journal", f"{'0' * 16}.graph"
+    for name in (old, young, damaged, orphan):
+        (cache / "features" / name).write_bytes(b"any")
+    make_old(cache / "graphs" / graph)
+    make_old(cache / "features" / old)
     removed = {one.path.name: one.kind for one in featx.clean_cache(runtime=fake.runtime).removed}
-    graph = f"{'0' * 16}.graph"
-    assert removed == {graph: "graph", ".a.h5.1.tmp": "leftover", "c.h5.damaged": "leftover", "d.journal": "leftover"}
+    assert removed == {graph: "graph", old: "leftover", damaged: "leftover", orphan: "leftover"}
     assert read_graph(cache, "1" * 16) == b"young"
-    assert (cache / "features" / ".b.h5.2.tmp").exists()
+    assert (cache / "features" / young).exists()
 
 
 def test_export_gives_back_every_number_in_every_format(fake, table, tmp_path):
@@ -286,8 +285,7 @@ def test_training_runs_are_listed_and_finished_ones_go_after_an_hour(tmp_path):
         "b" * 16: ("best.npz", "last.npz"),
         "c" * 16: ("done",),
     }.items():
-        folder = runtime.cache / "training" / name
-        folder.mkdir(parents=True)
+        folder = open_run(runtime.cache, name)
         for file in files:
             (folder / file).write_bytes(b"x" * 1000)
     for file in (runtime.cache / "training").glob("[ab]*/*"):

@@ -24,13 +24,18 @@ from featx.store import (
     FeatureStore,
     Rows,
     keys_of,
+    open_store,
+    read_agreements,
     read_latest,
+    read_sizes,
     read_snapshot,
+    remember_agreement,
     summarize_snapshot,
     write_latest,
     write_snapshot,
 )
 from featx.store.files import write_whole
+from featx.store.hdf5 import StoredFile
 from featx.table import FileState, Sample
 
 SPEC = FeatureSpec("quadrants", "ab" * 32, "none", 32, "1-000000000000", "tensorflow", "float32")
@@ -177,10 +182,22 @@ def test_newer_format_is_refused_not_replaced(tmp_path):
         ("features", {"offset": 2**62}, "is cut short: features lies outside it"),
         ("features", {"offset": None}, "is cut short: features lies outside it"),
         ("crc", {"shape": [2**50]}, "key is .* not u1 of"),
-        ("probes", {"shape": [2**30, 2**30]}, "is cut short: probes lies outside it"),
+        ("probes", {"shape": [2**30, 2**30]}, "probes has the shape"),
         ("probes", {"crc": 1}, "probes is damaged"),
         ("probes", {"shape": [6]}, "probes has the shape"),
         ("probes", {"dtype": "|O"}, "probes is .O of shape"),
+        ("probes", {"dtype": 4}, "has no dataset 'probes'"),
+        ("probes", {"shape": [-1, 6]}, "has no dataset 'probes'"),
+        ("probes", {"shape": [2.0, 6.0]}, "has no dataset 'probes'"),
+        ("probes", {"shape": [True, 6]}, "has no dataset 'probes'"),
+        ("probes", {"shape": [0, 6]}, "probes has the shape"),
+        ("probes", {"shape": [2, 0]}, "probes has the shape"),
+        ("features", {"shape": [2, 6, 1]}, "features is <f4 of shape"),
+        ("features", {"offset": "9"}, "is cut short: features lies outside it"),
+        ("features", {"offset": 8}, "is damaged: features lies in its index"),
+        ("features", {"crc": "x"}, "features is damaged"),
+        ("crc", {"shape": [-2]}, "has no dataset 'crc'"),
+        ("crc", {"shape": []}, "key is .* not u1 of"),
     ],
 )
 def test_an_index_that_makes_no_sense_is_refused_without_allocating(tmp_path, name, change, message):
@@ -190,14 +207,49 @@ def test_an_index_that_makes_no_sense_is_refused_without_allocating(tmp_path, na
         store.snapshot()
 
 
+def test_datasets_that_overlap_are_refused(tmp_path):
+    store = write(tmp_path, rows(1, 2))
+
+    def change(index):
+        index["datasets"]["features"]["offset"] = index["datasets"]["signature"]["offset"] + 100
+
+    edit_index(store.path, change)
+    with pytest.raises(DamagedStoreError, match="features lies in signature"):
+        store.snapshot()
+
+
 @pytest.mark.parametrize(
-    "change", [{"format_version": "1"}, {"producers": 3}, {"producers": "[1]"}, {"spec": 7}, {"format": None}]
+    "change",
+    [
+        {"format_version": "1"},
+        {"format_version": 0},
+        {"format_version": True},
+        {"producers": 3},
+        {"producers": "[1]"},
+        {"producers": "[]"},
+        {"producers": "{}"},
+        {"producers": '[{"engine": 1}]'},
+        {"producers": "[" * 100_000},
+        {"spec": 7},
+        {"spec": "\ud800"},
+        {"format": None},
+    ],
 )
 def test_attributes_of_odd_types_are_refused(tmp_path, change):
     store = write(tmp_path, rows(1))
     edit_index(store.path, lambda index: index["attrs"].update(change))
     with pytest.raises(DamagedStoreError):
         store.snapshot()
+    with pytest.raises(DamagedStoreError):
+        open_store(store.path)
+    assert store.set_aside_if_unreadable() == store.path.with_suffix(".h5.damaged")
+
+
+def test_a_file_that_is_replaced_while_it_is_read_stays_what_it_was(tmp_path):
+    store = write(tmp_path, rows(1, 2))
+    file = StoredFile(store.path)
+    write(tmp_path, rows(*range(3, 300)))
+    np.testing.assert_array_equal(file.mapped("key", "u1", (2, 34)), rows(1, 2).keys)
 
 
 def test_an_index_is_a_json_object_with_the_checksum_of_its_bytes(tmp_path):
@@ -291,7 +343,7 @@ def test_a_journal_without_its_base_is_not_trusted(tmp_path):
 
 def test_leftovers_of_killed_writers_go(tmp_path):
     store = write(tmp_path, rows(1))
-    leftover = store.path.with_name(f".{store.path.name}.999.tmp")
+    leftover = store.path.with_name(f".{store.path.name}.0123456789abcdef.tmp")
     leftover.write_bytes(b"half a file")
     write(tmp_path, rows(2))
     assert not leftover.exists()
@@ -431,6 +483,37 @@ def test_a_flipped_byte_makes_a_snapshot_unknown(tmp_path, name):
     assert read_snapshot(tmp_path, "0123", "1-ab") == {}
 
 
+@pytest.mark.parametrize(
+    ("change", "name"),
+    [
+        ({"root": "/data\0"}, None),
+        ({"root": "\ud800"}, None),
+        ({"root": 7}, None),
+        ({"shape": [-1]}, "size"),
+        ({"shape": [2**40]}, "sample_id"),
+        ({"dtype": "|S0"}, "label"),
+        ({"dtype": "|S999999999"}, "sample_id"),
+        ({"dtype": "<f8"}, "mtime_ns"),
+    ],
+)
+def test_an_absurd_snapshot_is_damaged_and_knows_nothing(tmp_path, change, name):
+    write_snapshot(tmp_path, "0123", Path("/data"), "1-ab", [(Sample("a.png"), FileState(1, 2, bytes([7] * 32)))])
+    path = tmp_path / "datasets" / "0123.h5"
+    edit_index(path, lambda index: (index["attrs"] if name is None else index["datasets"][name]).update(change))
+    with pytest.raises(DamagedStoreError):
+        summarize_snapshot(path)
+    if name != "label":  # which is not asked for
+        assert read_snapshot(tmp_path, "0123", "1-ab") == {}
+
+
+@pytest.mark.parametrize("state", [FileState(1, 2), FileState(1, 2, bytes([7] * 32), "odd")])
+def test_a_snapshot_with_states_that_featx_does_not_give_is_damaged(tmp_path, state):
+    write_snapshot(tmp_path, "0123", Path("/data"), "1-ab", [(Sample("a.png"), state)])
+    assert read_snapshot(tmp_path, "0123", "1-ab") == {}
+    with pytest.raises(DamagedStoreError):
+        summarize_snapshot(tmp_path / "datasets" / "0123.h5")
+
+
 @pytest.mark.parametrize("content", [b"", b"garbage", None])
 def test_unreadable_snapshot_knows_nothing(tmp_path, content):
     if content is not None:
@@ -443,5 +526,20 @@ def test_latest(tmp_path):
     assert read_latest(tmp_path) is None
     write_latest(tmp_path, {"data": "x"})
     assert read_latest(tmp_path) == {"data": "x"}
-    (tmp_path / "latest.json").write_text("[")
+    for text in ("[", "[" * 100_000, '{"a": ' * 100_000, '{"a": NaN}', '{"a": -Infinity}', "7", "1" * 5000, ""):
+        (tmp_path / "latest.json").write_text(text)
+        assert read_latest(tmp_path) is None
+    with (tmp_path / "latest.json").open("wb") as stream:
+        stream.truncate(1 << 40)
     assert read_latest(tmp_path) is None
+    write_latest(tmp_path, {"data": "x"})
+    assert read_latest(tmp_path) == {"data": "x"}
+
+
+def test_notes_hold_numbers_alone(tmp_path):
+    remember_agreement(tmp_path, "a" * 16, "bfloat16", float("nan"))
+    assert read_agreements(tmp_path, "a" * 16) == {"bfloat16": None}
+    (tmp_path / "graphs" / f"{'a' * 16}.json").write_text('{"a": 1e999, "b": "x", "c": 0.5, "d": null}')
+    assert read_agreements(tmp_path, "a" * 16) == {"c": 0.5, "d": None}
+    (tmp_path / "networks.json").write_text('{"a": 1e3, "b": true, "c": -1, "d": 224, "e": %s}' % ("9" * 4000))
+    assert read_sizes(tmp_path) == {"d": 224}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Collection
 from dataclasses import dataclass, field
@@ -18,10 +19,13 @@ from featx.store import (
     CacheFile,
     SnapshotSummary,
     Swept,
+    delete_file,
     delete_leftover,
     delete_run,
+    is_cache,
     list_files,
     list_runs,
+    list_strangers,
     summarize_snapshot,
     sweep_store,
 )
@@ -92,6 +96,9 @@ def clean_cache(*, gone: bool = False, dry_run: bool = False, runtime: Runtime |
     graphs that no store's recipe needs; training runs that came to their end. A store has afterwards the bytes of one
     that never had more.
 
+    Only a folder with the tag of featx is cleaned, and only files of the names that featx writes are deleted. No link
+    is followed.
+
     Parameters
     ----------
     gone : bool
@@ -104,17 +111,20 @@ def clean_cache(*, gone: bool = False, dry_run: bool = False, runtime: Runtime |
     Raises
     ------
     StoreError
-        A data-set snapshot cannot be read, so that the rows it names are not known: no row was removed. Or the cache
-        cannot be written.
+        The folder is no cache: nothing was removed. Or a data-set snapshot cannot be read, so that the rows it names
+        are not known: no row was removed. Or the cache cannot be written.
     """
     runtime = runtime or Runtime()
     work = _Work(runtime, dry_run)
     try:
+        if not is_cache(runtime.cache):
+            return Cleaning(runtime.cache, dry_run, (), ())
         forgotten = work.forget_datasets(gone)
         work.sweep_stores(forgotten)
         work.delete_leftovers()
         work.delete_graphs()
         work.delete_runs()
+        work.name_strangers()
     except OSError as error:
         if isinstance(error, StoreError):
             raise
@@ -134,7 +144,7 @@ class _Work:
         """Remove the snapshots of data sets whose folder is gone, and return them."""
         forgotten = set()
         for path, dataset in _summaries(self.runtime.cache, ()).items():
-            if dataset.root.exists():
+            if not dataset.is_gone:
                 continue
             if not gone:
                 self.kept.append(f"{dataset.root} is gone; --gone forgets its {dataset.n_images:,} pictures")
@@ -161,7 +171,7 @@ class _Work:
     def delete_leftovers(self) -> None:
         """Delete what killed runs and repairs left."""
         for file in self._files("leftover"):
-            is_young = file.path.suffix == ".tmp" and time.time() - file.mtime < _OLD_SECONDS
+            is_young = file.path.suffix == ".tmp" and not _is_old(file.mtime)
             if not is_young and (self.dry_run or delete_leftover(file.path, self.runtime.notice)):
                 whys = {".tmp": "a killed run left it", ".damaged": "it was damaged and set aside"}
                 why = whys.get(file.path.suffix, "it has no store")
@@ -176,19 +186,34 @@ class _Work:
             return
         needed = needed_graphs(self.runtime.cache, specs)
         for file in self._files("graph", "note"):
-            is_old = time.time() - file.mtime >= _OLD_SECONDS
-            if file.path.parent.name == "graphs" and is_old and not needed.has(file.path):
+            if file.path.parent.name == "graphs" and _is_old(file.mtime) and not needed.has(file.path):
                 self._remove(file.path, "graph", 0, "no store's recipe needs it")
 
     def delete_runs(self) -> None:
         """Delete training runs that came to their end; one that was stopped stays, for its command to go on."""
         for run in list_runs(self.runtime.cache):
-            if not run.is_finished:
+            if run.foreign:
+                what = f"{run.foreign[0]}{', ...' if len(run.foreign) > 1 else ''}"
+                self.kept.append(f"training run {run.path.name} is left alone: featx did not write {what} in it")
+            elif not run.is_finished:
                 self.kept.append(f"training run {run.path.name} was stopped; repeat its command to finish it")
-            elif time.time() - run.mtime >= _OLD_SECONDS:
-                self.removed.append(Removed(run.path, "training run", 0, run.n_bytes, "it came to its end"))
-                if not self.dry_run:
-                    delete_run(run)
+            elif _is_old(run.mtime):
+                try:
+                    if not self.dry_run:
+                        delete_run(run)
+                except StoreError as error:
+                    self.kept.append(f"training run {run.path.name} is left alone: {error}")
+                else:
+                    self.removed.append(Removed(run.path, "training run", 0, run.n_bytes, "it came to its end"))
+
+    def name_strangers(self) -> None:
+        """Say what is left alone since featx did not write it."""
+        paths = [file.path for file in self._files("other") if file.path.name != ".gitignore"]
+        paths = sorted([*paths, *list_strangers(self.runtime.cache)], key=lambda path: not path.is_symlink())
+        if paths:
+            first = f"{paths[0]}{', a link,' if paths[0].is_symlink() else ''}"
+            rest = f"and {len(paths) - 1:,} more are" if len(paths) > 1 else "is"
+            self.kept.append(f"{first} {rest} left alone: featx did not write that")
 
     def _files(self, *kinds: str) -> list[CacheFile]:
         return [file for file in list_files(self.runtime.cache) if file.kind in kinds]
@@ -208,9 +233,15 @@ class _Work:
             self.removed.append(Removed(path, "rows", swept.n_removed, swept.n_bytes, why))
 
     def _remove(self, path: Path, kind: str, n_rows: int, reason: str) -> None:
-        self.removed.append(Removed(path, kind, n_rows, path.stat().st_size, reason))
+        with contextlib.suppress(FileNotFoundError):  # another run deletes too
+            self.removed.append(Removed(path, kind, n_rows, path.lstat().st_size, reason))
         if not self.dry_run:
-            path.unlink(missing_ok=True)
+            delete_file(path)
+
+
+def _is_old(mtime: float) -> bool:
+    """Tell whether no run that is at work wrote a file; a clock may have gone wrong in either direction."""
+    return abs(time.time() - mtime) >= _OLD_SECONDS
 
 
 def _summaries(cache: Path, without: Collection[Path]) -> dict[Path, SnapshotSummary]:
@@ -222,7 +253,7 @@ def _summaries(cache: Path, without: Collection[Path]) -> dict[Path, SnapshotSum
                 found[file.path] = summarize_snapshot(file.path)
             except FileNotFoundError:  # another run forgets data sets too
                 continue
-            except (NewerFormatError, DamagedStoreError) as error:
+            except StoreError as error:
                 raise StoreError(
                     f"{error}; which rows it names is not known, so none is removed. Extract its data set again, "
                     "or delete the file"

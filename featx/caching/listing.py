@@ -46,7 +46,7 @@ class StoreEntry:
     n_bytes : int
         On the disk, with its journal.
     last_used : str
-        When rows were looked up or written last, ISO 8601.
+        When rows were looked up or written last, ISO 8601; empty where the file system names no time.
     """
 
     id: str
@@ -175,12 +175,18 @@ def list_cache(*, runtime: Runtime | None = None) -> CacheListing:
     ----------
     runtime : Runtime, optional
         Names the cache.
+
+    Raises
+    ------
+    StoreError
+        The folder is no cache.
     """
     cache = (runtime or Runtime()).cache
     files = list_files(cache)
     by_kind = {kind: [file for file in files if file.kind == kind] for kind in {file.kind for file in files}}
     leftovers = by_kind.get("leftover", [])
-    stores = [_store(file) for file in by_kind.get("features", [])]
+    journals = {file.path.stem: file.n_bytes for file in by_kind.get("journal", [])}
+    stores = [_store(file, journals.get(file.path.stem, 0)) for file in by_kind.get("features", [])]
     datasets = [_dataset(file) for file in by_kind.get("data set", [])]
     runs = tuple(RunEntry(run.path.name, run.is_finished, run.n_bytes, _time(run.mtime)) for run in list_runs(cache))
     return CacheListing(
@@ -195,10 +201,13 @@ def list_cache(*, runtime: Runtime | None = None) -> CacheListing:
     )
 
 
-def _store(file: CacheFile) -> StoreEntry:
+def _store(file: CacheFile, journal_bytes: int) -> StoreEntry:
     path, journal = file.path, file.path.with_suffix(".journal")
-    n_bytes = file.n_bytes + (journal.stat().st_size if journal.exists() else 0)
-    used = _time(last_use(path))
+    try:
+        used = _time(last_use(path))
+    except FileNotFoundError:  # another run cleans the cache
+        used = _time(file.mtime)
+    n_bytes = file.n_bytes + journal_bytes
     try:
         head, n_rows = count_base(path)
         spec_of(path, head)
@@ -213,10 +222,10 @@ def _dataset(file: CacheFile) -> DatasetEntry:
     name, scanned = file.path.stem, _time(file.mtime)
     try:
         found = summarize_snapshot(file.path)
-    except StoreError as error:
+    except OSError as error:
         return DatasetEntry(name, _status(error), str(error), "", "", False, 0, 0, file.n_bytes, scanned)
     purposes = {dataset_id(found.root): "extract", dataset_id(found.root, "unlabelled"): "predict"}
-    kind, there = purposes.get(name, "manifest"), found.root.exists()
+    kind, there = purposes.get(name, "manifest"), not found.is_gone
     return DatasetEntry(
         name, "ok", "", str(found.root), kind, there, found.n_images, found.n_skipped, file.n_bytes, scanned
     )
@@ -228,9 +237,13 @@ def _graphs(cache: Path, files: Sequence[CacheFile], stores: Sequence[Path]) -> 
     return tuple(GraphEntry(file.path.stem, file.n_bytes, bool(errors) or needed.has(file.path)) for file in files)
 
 
-def _status(error: StoreError) -> str:
+def _status(error: OSError) -> str:
     return "newer" if isinstance(error, NewerFormatError) else "damaged"
 
 
 def _time(seconds: float) -> str:
-    return datetime.fromtimestamp(seconds).astimezone().isoformat(timespec="seconds")
+    """Return a time in ISO 8601; empty where no calendar has it."""
+    try:
+        return datetime.fromtimestamp(seconds).astimezone().isoformat(timespec="seconds")
+    except (OSError, OverflowError, ValueError):
+        return ""

@@ -80,6 +80,11 @@ def verify_cache(*, runtime: Runtime | None = None) -> Verification:
     ----------
     runtime : Runtime, optional
         Names the cache; takes progress, in bytes.
+
+    Raises
+    ------
+    StoreError
+        The folder is no cache.
     """
     runtime = runtime or Runtime()
     started = time.monotonic()

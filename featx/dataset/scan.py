@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -92,7 +93,8 @@ class Dataset:
 
 def dataset_id(data: Path, purpose: str = "labelled") -> str:
     """Return the id of the data set at a path: 16 hexadecimal digits."""
-    return hashlib.sha256(f"{purpose}\n{data.resolve()}".encode("utf-8", "surrogateescape")).hexdigest()[:16]
+    # Not Path.resolve, which fails where links lead in a circle.
+    return hashlib.sha256(f"{purpose}\n{os.path.realpath(data)}".encode("utf-8", "surrogateescape")).hexdigest()[:16]
 
 
 def scan(

@@ -24,7 +24,7 @@ from featx.images import decode_version
 from featx.output import check_output, refuse_among
 from featx.runtime import Runtime
 from featx.spec import FeatureSpec
-from featx.store import FeatureStore, read_snapshot, write_latest
+from featx.store import FeatureStore, check_cache, read_snapshot, write_latest
 from featx.table import FeatureTable
 
 
@@ -176,6 +176,7 @@ def compute_table(
     """
     runtime = runtime or Runtime()
     started = time.monotonic()
+    check_cache(runtime.cache)
     path, asked = Path(data), _Asked(**options)
     policy = check_views(asked.augment, asked.views)
     if asked.preview is not None:
@@ -258,6 +259,20 @@ def extract_command(path: Path, options: Mapping[str, Any]) -> str:
         if value is not None and value != _DEFAULTS[name]:
             words += [f"--{name.replace('_', '-')}", str(value)]
     return shlex.join(words)
+
+
+def check_options(options: Mapping[str, Any]) -> None:
+    """Make sure that noted options are those of :func:`extract`.
+
+    Raises
+    ------
+    KeyError, TypeError
+        One is not, or its value is of another type.
+    """
+    for name, value in options.items():
+        default = _DEFAULTS[name]
+        if type(value) is not type(default) and not (default is None and type(value) in (str, int)):
+            raise TypeError(name)
 
 
 _DEFAULTS = {name: parameter.default for name, parameter in inspect.signature(extract).parameters.items()}

@@ -22,7 +22,7 @@ from featx.extraction.starting import reproducible
 from featx.images import decode_version
 from featx.runtime import Runtime
 from featx.spec import FeatureSpec
-from featx.store import FeatureStore, quantized_name, read_quantized_graph, read_snapshot, write_graph
+from featx.store import FeatureStore, check_cache, quantized_name, read_quantized_graph, read_snapshot, write_graph
 from featx.table import FeatureTable, Sample
 
 
@@ -73,6 +73,7 @@ def featurize(
     """
     runtime = runtime or Runtime()
     started = time.monotonic()
+    check_cache(runtime.cache)
     resolve_engine(spec.engine, spec.precision, runtime.device)
     if spec.decode != decode_version():
         raise SpecError(

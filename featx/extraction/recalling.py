@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 import time
@@ -14,13 +15,13 @@ from featx.backbones import FILE_BACKBONE
 from featx.dataset import Dataset, dataset_id, scan
 from featx.errors import DatasetError, StoreError
 from featx.extraction.augmenting import check_views, look_up_views, views_store
-from featx.extraction.extracting import extract_command
+from featx.extraction.extracting import check_options, extract_command
 from featx.extraction.filling import Filled, look_up
 from featx.extraction.joining import dataset_table
 from featx.extraction.recipes import how_read
 from featx.runtime import Runtime
 from featx.spec import FeatureSpec
-from featx.store import FeatureStore, open_store, read_latest, read_snapshot
+from featx.store import FeatureStore, check_cache, open_store, read_latest, read_snapshot
 from featx.table import FeatureTable
 
 _READING = ("label_by", "path_column", "label_column")
@@ -56,6 +57,7 @@ def latest(runtime: Runtime | None = None, *, augment: str | None = None, views:
     """
     runtime = runtime or Runtime()
     started = time.monotonic()
+    check_cache(runtime.cache)
     last = _read_latest(runtime.cache)
     options = {**last.options, **({} if views is None else {"views": views})}
     if augment is not None or not options.get("views"):
@@ -106,6 +108,7 @@ def recall_table(
         Pictures without features, or another set than the one extracted last and no ``features``.
     """
     runtime = runtime or Runtime()
+    check_cache(runtime.cache)
     given = {"label_by": label_by, "path_column": path_column, "label_column": label_column}
     given = {name: value for name, value in given.items() if value is not None}
     if data is not None and features is not None:
@@ -159,9 +162,12 @@ def _read_latest(cache: Path) -> _Latest:
         raise StoreError(f"nothing was extracted into {cache} yet; name the pictures: featx fit DATA")
     try:
         spec = FeatureSpec.from_json(noted["spec"])
+        if b"\0" in os.fsencode(noted["data"]):
+            raise ValueError("no path")
+        check_options(noted["options"])
         check_views(noted["options"].get("augment"), noted["options"].get("views", 0))
         return _Latest(Path(noted["data"]), spec, str(noted["title"]), dict(noted["options"]))
-    except (KeyError, TypeError, ValueError):
+    except (AttributeError, KeyError, TypeError, ValueError):
         raise StoreError(f"{cache / 'latest.json'} is damaged; name the pictures: featx fit DATA") from None
 
 

@@ -117,4 +117,4 @@ def _files(n: int) -> str:
 
 
 def _minute(time: str) -> str:
-    return time[:16].replace("T", " ")
+    return time[:16].replace("T", " ") or "at an unknown time"

@@ -4,7 +4,8 @@ from featx.store.base import count_base
 from featx.store.checking import Finding, check_file
 from featx.store.contents import CacheFile, last_use, list_files, note_use, open_store, spec_of
 from featx.store.features import FeatureStore, StoredFeatures, StoreWriter
-from featx.store.files import CACHE_TAG, locked, prepare_cache, write_content, write_whole
+from featx.store.files import CACHE_TAG, check_cache, is_cache, locked, prepare_cache, write_content, write_whole
+from featx.store.files import delete as delete_file
 from featx.store.graphs import (
     has_graph,
     quantized_name,
@@ -20,7 +21,16 @@ from featx.store.graphs import (
 from featx.store.journal import count_journal
 from featx.store.latest import read_latest, read_sizes, remember_size, write_latest
 from featx.store.rows import SIGNATURE_SHAPE, Rows, keys_of
-from featx.store.runs import TRAINING_DONE, TrainingRun, delete_run, list_runs
+from featx.store.runs import (
+    TRAINING_DONE,
+    TrainingRun,
+    delete_networks,
+    delete_run,
+    list_runs,
+    list_strangers,
+    lock_run,
+    open_run,
+)
 from featx.store.snapshot import SnapshotSummary, read_snapshot, summarize_snapshot, write_snapshot
 from featx.store.sweeping import Swept, delete_leftover, sweep_store
 from featx.store.tables import write_table
@@ -38,18 +48,25 @@ __all__ = [
     "StoredFeatures",
     "Swept",
     "TrainingRun",
+    "check_cache",
     "check_file",
     "count_base",
     "count_journal",
+    "delete_file",
     "delete_leftover",
+    "delete_networks",
     "delete_run",
     "has_graph",
+    "is_cache",
     "keys_of",
     "last_use",
     "list_files",
     "list_runs",
+    "list_strangers",
+    "lock_run",
     "locked",
     "note_use",
+    "open_run",
     "open_store",
     "prepare_cache",
     "quantized_name",

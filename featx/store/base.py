@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,12 +12,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featx.errors import DamagedStoreError, NewerFormatError, StoreError
+from featx.files import NotRegularError
 from featx.store.hdf5 import StoredFile, new_hdf5
 from featx.store.rows import KEY_BYTES, SIGNATURE_SHAPE, RowFile, Rows
 
 FORMAT_VERSION = 1
 _FORMAT_NAME = "featx features"
 _BLOCK = 4096
+_MOST_PROBES = 1 << 30
+"""Bytes of the features of all probe images; as far above any network as below any memory."""
 
 
 @dataclass(frozen=True)
@@ -142,7 +146,8 @@ def read_base(path: Path) -> tuple[Head, RowFile]:
 
 
 def _n_rows(file: StoredFile) -> int:
-    return file.shape("crc")[0] if file.shape("crc") else 0
+    shape = file.shape("crc")
+    return shape[0] if shape else 0
 
 
 def _opened(path: Path) -> StoredFile:
@@ -151,27 +156,39 @@ def _opened(path: Path) -> StoredFile:
     except OSError as error:
         if isinstance(error, StoreError):
             raise
-        raise StoreError(f"{path} cannot be read: {error.strerror or error}") from None
+        remedy = "; move it away" if isinstance(error, NotRegularError) else ""
+        raise StoreError(f"{path} cannot be read: {error.strerror or error}{remedy}") from None
 
 
 def _head(file: StoredFile, path: Path) -> Head:
     if file.attrs.get("format") != _FORMAT_NAME:
         raise DamagedStoreError(f"{path} is not a featx feature store")
     version = file.attrs.get("format_version")
-    if not isinstance(version, int):
+    if not isinstance(version, int) or version < FORMAT_VERSION:
         raise DamagedStoreError(f"{path} has the format {version!r}")
     if version > FORMAT_VERSION:
         raise NewerFormatError(
             f"{path} has format {version}; this featx knows {FORMAT_VERSION}: update featx or choose another --cache"
         )
     shape = file.shape("probes")
-    if len(shape) != 2:
+    if len(shape) != 2 or not 0 < 4 * math.prod(shape) <= _MOST_PROBES:
         raise DamagedStoreError(f"{path}: probes has the shape {shape}")
     probes = np.array(file.mapped("probes", "<f4", shape))
-    try:
-        producers = tuple(dict(one) for one in json.loads(file.attrs["producers"]))
-    except (KeyError, TypeError, ValueError):
-        raise DamagedStoreError(f"{path} does not say what made it") from None
-    if not isinstance(file.attrs.get("spec"), str):
+    producers = _producers(file.attrs.get("producers"))
+    if not producers:
+        raise DamagedStoreError(f"{path} does not say what made it")
+    spec = file.attrs.get("spec")
+    if not isinstance(spec, str):
         raise DamagedStoreError(f"{path} does not say of which recipe it is")
-    return Head(file.attrs["spec"], probes, producers)
+    return Head(spec, probes, producers)
+
+
+def _producers(text: object) -> tuple[dict[str, str], ...]:
+    try:
+        said = json.loads(text) if isinstance(text, str) else None
+    except (RecursionError, ValueError):
+        return ()
+    if not isinstance(said, list):
+        return ()
+    sound = all(isinstance(one, dict) and all(isinstance(value, str) for value in one.values()) for one in said)
+    return tuple(said) if sound else ()

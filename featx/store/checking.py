@@ -6,11 +6,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from featx.errors import DamagedStoreError, NewerFormatError, SpecError
+from featx.errors import DamagedStoreError, NewerFormatError, SpecError, StoreError
 from featx.spec import FeatureSpec
 from featx.store.base import check_base_structure, read_base, read_head
 from featx.store.contents import CacheFile, spec_of
-from featx.store.files import CACHE_TAG, CACHE_TAG_TEXT
+from featx.store.files import exists
 from featx.store.graphs import check_graph
 from featx.store.journal import count_journal, read_journal
 from featx.store.latest import read_json
@@ -50,16 +50,16 @@ def check_file(file: CacheFile) -> Finding | None:
         "note": _check_note,
         "mark": _check_mark,
         "leftover": _leftover,
-        "other": lambda path: Finding("foreign", problem=f"{path} is no file of featx", remedy="it is left alone"),
+        "other": lambda path: Finding("foreign", problem=f"{path} {_what(path)}", remedy="it is left alone"),
     }
     try:
         return checks[file.kind](file.path)
     except NewerFormatError as error:
         return Finding("newer", problem=str(error))
     except OSError as error:
-        if not file.path.exists():
+        if not exists(file.path):
             return None
-        told = str(error) if isinstance(error, DamagedStoreError) else f"{file.path} cannot be read: {error.strerror}"
+        told = str(error) if isinstance(error, StoreError) else f"{file.path} cannot be read: {error.strerror}"
         return Finding("damaged", problem=told, remedy=_REMEDIES[file.kind])
 
 
@@ -126,9 +126,11 @@ def _check_note(path: Path) -> Finding:
 
 
 def _check_mark(path: Path) -> Finding:
-    if path.name == CACHE_TAG and path.read_text(encoding="utf-8", errors="replace") != CACHE_TAG_TEXT:
-        raise DamagedStoreError(f"{path} is not what featx wrote")
-    return Finding()
+    return Finding()  # the tag is what featx wrote: otherwise this were no cache
+
+
+def _what(path: Path) -> str:
+    return "is a link, and is not followed" if path.is_symlink() else "is no file of featx"
 
 
 def _leftover(path: Path) -> Finding:

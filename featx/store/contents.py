@@ -4,25 +4,32 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import os
+import re
+import stat
 from dataclasses import dataclass
 from pathlib import Path
 
 from featx.errors import DamagedStoreError, NewerFormatError, SpecError
+from featx.files import is_regular, open_new
 from featx.spec import FeatureSpec
 from featx.store.base import Head, read_head
 from featx.store.features import FeatureStore
-from featx.store.files import CACHE_TAG
+from featx.store.files import CACHE_TAG, FOLDERS, entries, exists, is_cache, is_folder, is_temporary
 
-_KINDS = {
-    ("features", ".h5"): "features",
-    ("features", ".journal"): "journal",
-    ("features", ".lock"): "mark",
-    ("features", ".used"): "mark",
-    ("datasets", ".h5"): "data set",
-    ("graphs", ".graph"): "graph",
-    ("graphs", ".json"): "note",
+_ID = "[0-9a-f]{16}"
+_NAMES = {
+    ".": {re.escape(CACHE_TAG): "mark", r"latest\.json|networks\.json": "note"},
+    "features": {
+        rf"{_ID}\.h5": "features",
+        rf"{_ID}\.journal": "journal",
+        rf"{_ID}\.(lock|used)": "mark",
+        rf"{_ID}\.h5\.damaged": "leftover",
+    },
+    "datasets": {rf"{_ID}\.h5": "data set"},
+    "graphs": {rf"{_ID}\.graph": "graph", rf"{_ID}(\.int8)?\.json": "note"},
 }
-_NOTES = ("latest.json", "networks.json")
+"""Patterns of the names that featx writes, by folder; any other file is somebody else's."""
 
 
 @dataclass(frozen=True)
@@ -33,10 +40,10 @@ class CacheFile:
     ----------
     path : path
     kind : {"features", "journal", "data set", "graph", "note", "mark", "leftover", "other"}
-        A mark is an empty or constant file; a leftover is what a killed run or a repair left; another file is none
-        of featx.
+        A mark is an empty or constant file; a leftover is what a killed run or a repair left. Other is whatever featx
+        does not write: other names, links, folders, pipes.
     n_bytes : int
-        Its size.
+        Its size; 0 if it is no file.
     mtime : float
         When it was changed last, in seconds of the system's clock.
     """
@@ -48,26 +55,38 @@ class CacheFile:
 
 
 def list_files(cache: Path) -> list[CacheFile]:
-    """Return the files of a cache, sorted by path; none if there is no such folder."""
+    """Return the files of a cache besides those of training runs, sorted by path; none if there is no cache.
+
+    No link is followed.
+
+    Raises
+    ------
+    StoreError
+        It is another folder, or cannot be listed.
+    """
+    if not is_cache(cache):
+        return []
     found = []
-    for folder in (".", "features", "datasets", "graphs"):
-        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
-            for path in (cache / folder).iterdir():
-                with contextlib.suppress(FileNotFoundError):  # another run renames and deletes
-                    if path.is_file():
-                        status = path.stat()
-                        found.append(CacheFile(path, _kind(folder, path), status.st_size, status.st_mtime))
+    for folder in _NAMES:
+        for path in entries(cache / folder, follow=folder == "."):
+            if folder == "." and path.name in FOLDERS and is_folder(path):
+                continue
+            with contextlib.suppress(FileNotFoundError):  # another run renames and deletes
+                status = os.lstat(path)
+                is_file = stat.S_ISREG(status.st_mode)
+                kind = _kind(folder, path) if is_file else "other"
+                found.append(CacheFile(path, kind, status.st_size if is_file else 0, status.st_mtime))
     return sorted(found, key=lambda file: file.path)
 
 
 def _kind(folder: str, path: Path) -> str:
-    if (path.name.startswith(".") and path.suffix == ".tmp") or (folder, path.suffix) == ("features", ".damaged"):
-        return "leftover"
-    if folder == ".":
-        return "note" if path.name in _NOTES else "mark" if path.name == CACHE_TAG else "other"
-    kind = _KINDS.get((folder, path.suffix), "other")
-    # Rows without a base file are never read: whose they are is not known.
-    return "leftover" if kind == "journal" and not path.with_suffix(".h5").exists() else kind
+    for names, kind in _NAMES[folder].items():
+        if is_temporary(path.name, names):
+            return "leftover"
+        if re.fullmatch(names, path.name):
+            # Rows without a base file are never read: whose they are is not known.
+            return "leftover" if kind == "journal" and not exists(path.with_suffix(".h5")) else kind
+    return "other"
 
 
 def open_store(path: Path) -> FeatureStore:
@@ -91,22 +110,28 @@ def spec_of(path: Path, head: Head) -> FeatureSpec:
     NewerFormatError
         This featx does not know such recipes.
     """
-    if hashlib.sha256(head.spec.encode()).hexdigest()[:16] != path.stem:
+    if hashlib.sha256(head.spec.encode("utf-8", "surrogatepass")).hexdigest()[:16] != path.stem:
         raise DamagedStoreError(f"{path} holds another feature recipe than its name says")
     try:
-        return FeatureSpec.from_json(head.spec)
+        spec = FeatureSpec.from_json(head.spec)
     except SpecError as error:  # the digest is right: somebody meant it
         raise NewerFormatError(f"{path} is of a later featx: {error}; update featx or choose another --cache") from None
+    if spec.to_json() != head.spec:
+        raise DamagedStoreError(f"{path} holds a feature recipe that is not written as featx writes it")
+    return spec
 
 
 def note_use(store: Path) -> None:
     """Note that a feature store is used now, in the time of the empty file ``<id>.used`` beside it."""
-    if store.exists():
-        with contextlib.suppress(OSError):  # a cache that may only be read is good enough to read
-            store.with_suffix(".used").touch()
+    used = store.with_suffix(".used")
+    with contextlib.suppress(OSError):  # a cache that may only be read is good enough to read
+        if is_regular(used):
+            os.utime(used)
+        elif is_regular(store):
+            open_new(used).close()  # not where a link or anything else has its name
 
 
 def last_use(store: Path) -> float:
     """Return when a feature store was used last: what was noted, or else when its file was written."""
     used = store.with_suffix(".used")
-    return (used if used.exists() else store).stat().st_mtime
+    return os.lstat(used if is_regular(used) else store).st_mtime

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from featx.errors import DamagedStoreError, StoreError
 from featx.spec import FeatureSpec
 from featx.store.base import Head, block_bounds, read_base, read_head, write_base
-from featx.store.files import locked, not_written, prepare_cache, remove_leftovers, write_whole
+from featx.store.files import delete, exists, locked, not_written, prepare_cache, remove_leftovers, write_whole
 from featx.store.graphs import read_quantized_graph
 from featx.store.journal import JournalWriter, read_journal
 from featx.store.rows import KEY_DTYPE, RowFile, Rows, no_rows, sortable
@@ -51,7 +51,7 @@ class FeatureStore:
         DamagedStoreError, NewerFormatError
             It cannot be read, or holds another recipe.
         """
-        if not self.path.exists():
+        if not exists(self.path):
             return None
         head = read_head(self.path)
         self._check_spec(head)
@@ -106,7 +106,10 @@ class FeatureStore:
             return None
         except DamagedStoreError:
             damaged = self.path.with_suffix(".h5.damaged")
-            self.path.replace(damaged)
+            try:
+                self.path.replace(damaged)
+            except OSError as error:
+                raise not_written(damaged, error) from None
             return damaged
 
     def _check_spec(self, head: Head) -> None:
@@ -202,11 +205,14 @@ class StoreWriter:
         """
         head = self._store.head()
         if head is None:
-            self._journal_path.unlink(missing_ok=True)  # its base is gone: whose rows they are is not known
+            delete(self._journal_path)  # its base is gone: whose rows they are is not known
             self._write(Head(self._store.spec.to_json(), probes, (producer,)), 0, iter(()))
         else:
             self._compare(head, probes, producer)
-        self._journal = JournalWriter(self._journal_path, self._store.spec.id, probes.shape[1])
+        try:
+            self._journal = JournalWriter(self._journal_path, self._store.spec.id, probes.shape[1])
+        except OSError as error:
+            raise not_written(self._journal_path, error) from None
 
     def append(self, rows: Rows) -> None:
         """Append rows; committed at the latest after 256 rows or 2 seconds of them."""
@@ -227,7 +233,7 @@ class StoreWriter:
                 raise StoreError(f"{self._store.path} has vanished; run again")
             self._write(head, *stored.merged())
         del stored  # Windows deletes no file that is mapped
-        self._journal_path.unlink(missing_ok=True)
+        delete(self._journal_path)
 
     def close(self) -> None:
         """Commit what was appended."""

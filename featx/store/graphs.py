@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from pathlib import Path
 
 from featx.errors import DamagedStoreError
-from featx.store.files import prepare_cache, write_content
+from featx.files import is_regular, read_regular
+from featx.store.files import is_folder, prepare_cache, write_content
 from featx.store.latest import read_json, write_json
 
 _MAGIC = b"featx graph 1\n\0\0"
+_LARGEST = 1 << 32
+"""Bytes; twice what a network may have in the formats that graphs are made from."""
 
 
 def read_graph(cache: Path, key: str) -> bytes | None:
@@ -22,7 +26,7 @@ def read_graph(cache: Path, key: str) -> bytes | None:
 
 def has_graph(cache: Path, key: str) -> bool:
     """Tell whether a graph is kept, without reading it."""
-    return (cache / "graphs" / f"{key}.graph").is_file()
+    return is_regular(cache / "graphs" / f"{key}.graph")
 
 
 def quantized_name(graph: bytes) -> str:
@@ -46,7 +50,7 @@ def check_graph(path: Path) -> bytes:
     OSError
         It cannot be read.
     """
-    content = path.read_bytes()
+    content = read_regular(path, _LARGEST, follow=False)
     start = len(_MAGIC) + 32
     graph = content[start:]
     if content[: len(_MAGIC)] != _MAGIC or content[len(_MAGIC) : start] != hashlib.sha256(graph).digest():
@@ -75,7 +79,9 @@ def read_calibration(cache: Path, key: str, dataset_id: str) -> str | None:
 
 def read_calibrations(cache: Path) -> dict[str, set[str]]:
     """Return the names of the graphs that were quantized from each graph, by its name."""
-    notes = {path.name.removesuffix(".int8.json"): read_json(path) for path in (cache / "graphs").glob("*.int8.json")}
+    folder = cache / "graphs"
+    paths = folder.glob("*.int8.json") if is_folder(folder) else ()
+    notes = {path.name.removesuffix(".int8.json"): read_json(path) for path in paths}
     return {key: {name for name in (note or {}).values() if isinstance(name, str)} for key, note in notes.items()}
 
 
@@ -88,10 +94,14 @@ def remember_calibration(cache: Path, key: str, dataset_id: str, name: str) -> N
 def read_agreements(cache: Path, key: str) -> dict[str, float | None]:
     """Return the agreement of a graph's precisions with float32, by processor and precision; None: not possible."""
     found = read_json(cache / "graphs" / f"{key}.json") or {}
-    return {name: value for name, value in found.items() if value is None or isinstance(value, float)}
+    return {name: value for name, value in found.items() if value is None or _is_number(value)}
 
 
 def remember_agreement(cache: Path, key: str, name: str, cosine: float | None) -> None:
     """Note an agreement, as :func:`read_agreements` returns it."""
     path = prepare_cache(cache, "graphs") / f"{key}.json"
-    write_json(path, {**read_agreements(cache, key), name: cosine})
+    write_json(path, {**read_agreements(cache, key), name: cosine if _is_number(cosine) else None})
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, float) and math.isfinite(value)

@@ -20,12 +20,13 @@ import struct
 import zlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from featx.errors import DamagedStoreError
+from featx.files import open_regular
 
 _MAGIC = b"featx hdf5 index\n"
 _HEAD = struct.Struct(f"<{len(_MAGIC)}sII")
@@ -140,19 +141,23 @@ class StoredFile:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        with path.open("rb") as stream:
+        with open_regular(path, follow=False) as stream:
             self._size = os.fstat(stream.fileno()).st_size
             head = stream.read(_HEAD.size)
             magic, length, checksum = _HEAD.unpack(head) if len(head) == _HEAD.size else (b"", 0, 0)
             index = stream.read(min(length, _LARGEST_INDEX)) if magic == _MAGIC else b""
             self._begin = stream.tell()
-        if not index or zlib.crc32(index) != checksum:
-            raise DamagedStoreError(f"{path} is damaged, or no file of featx")
+            if not index or zlib.crc32(index) != checksum:
+                raise DamagedStoreError(f"{path} is damaged, or no file of featx")
+            self._spans = {"its index": (0, self._begin)}
+            # Mapped as a whole, so that all datasets are of one file, whatever takes its place meanwhile.
+            self._bytes: Any = np.asarray(np.memmap(stream, np.uint8, "r"))
         try:
-            content = json.loads(index)
-            self.attrs: dict[str, Any] = dict(content["attrs"])
-            self._datasets: dict[str, dict[str, Any]] = {name: dict(one) for name, one in content["datasets"].items()}
-            self._content = content
+            self._content = json.loads(index)
+            self.attrs: dict[str, str | int] = _checked_attrs(self._content["attrs"])
+            self._datasets: dict[str, Any] = dict(self._content["datasets"].items())
+            if type(self._content["size"]) is not int:
+                raise TypeError("a size is a number")
         except (AttributeError, KeyError, RecursionError, TypeError, ValueError):
             raise DamagedStoreError(f"{path} is damaged, or no file of featx") from None
 
@@ -164,12 +169,12 @@ class StoredFile:
         DamagedStoreError
             Something did, or the file has another length.
         """
-        if self._size != self._content.get("size"):
-            raise DamagedStoreError(f"{self._path} has {self._size:,} bytes, written were {self._content.get('size')}")
-        with self._path.open("rb") as stream:
+        if self._size != self._content["size"]:
+            raise DamagedStoreError(f"{self._path} has {self._size:,} bytes, written were {self._content['size']:,}")
+        with open_regular(self._path, follow=False) as stream:
             try:
                 same = _structure(stream, self._begin, self._content) == self._content.get("structure")
-            except (KeyError, TypeError, ValueError):
+            except Exception:  # NumPy raises what it likes where a type is none
                 same = False
         if not same:
             raise DamagedStoreError(f"{self._path}: its HDF5 structure is damaged, which other programs read")
@@ -181,15 +186,11 @@ class StoredFile:
 
     def shape(self, name: str) -> tuple[int, ...]:
         """Return the shape of a dataset."""
-        try:
-            return tuple(map(int, self._datasets[name]["shape"]))
-        except (KeyError, TypeError, ValueError):
-            raise DamagedStoreError(f"{self._path} has no dataset {name!r}") from None
+        return self._dataset(name).shape
 
     def dtype(self, name: str) -> str:
         """Return the type of a dataset, as NumPy spells it."""
-        self.shape(name)
-        return str(self._datasets[name]["dtype"])
+        return self._dataset(name).dtype
 
     def mapped(self, name: str, dtype: str, shape: tuple[int, ...]) -> NDArray[Any]:
         """Return a dataset of the expected type and shape, mapped into memory.
@@ -197,23 +198,64 @@ class StoredFile:
         Raises
         ------
         DamagedStoreError
-            It has another type or shape, lies outside the file, or its bytes are not those written.
+            It has another type or shape, or its bytes are not those written.
         """
-        declared = self.dtype(name), self.shape(name)
-        if declared != (np.dtype(dtype).str, shape):
+        found = self._dataset(name)
+        if (found.dtype, found.shape) != (np.dtype(dtype).str, shape):
             raise DamagedStoreError(
-                f"{self._path}: {name} is {declared[0]} of shape {declared[1]}, not {dtype} of {shape}"
+                f"{self._path}: {name} is {found.dtype} of shape {found.shape}, not {dtype} of {shape}"
             )
-        n_bytes = math.prod(shape) * np.dtype(dtype).itemsize
-        if not n_bytes:
+        start, stop = self._span(name, math.prod(shape) * np.dtype(dtype).itemsize)
+        if start == stop:
             return np.empty(shape, dtype)
-        offset, checksum = self._datasets[name].get("offset"), self._datasets[name].get("crc")
-        if not isinstance(offset, int) or offset < 0 or offset + n_bytes > self._size:
-            raise DamagedStoreError(f"{self._path} is cut short: {name} lies outside it")
-        values = np.asarray(np.memmap(self._path, dtype, "r", offset, shape))
-        if checksum is not None and zlib.crc32(values.tobytes()) != checksum:
+        content = self._bytes[start:stop]
+        if found.crc is not None and zlib.crc32(content) != found.crc:
             raise DamagedStoreError(f"{self._path}: {name} is damaged")
+        values: NDArray[Any] = content.view(dtype).reshape(shape)
         return values
+
+    def _dataset(self, name: str) -> _Dataset:
+        try:
+            return _Dataset.read(self._datasets[name])
+        except (KeyError, TypeError, ValueError):
+            raise DamagedStoreError(f"{self._path} has no dataset {name!r}") from None
+
+    def _span(self, name: str, n_bytes: int) -> tuple[int, int]:
+        """Return where a dataset begins and ends, once it is known to lie in the file and in no other one."""
+        start = self._dataset(name).offset
+        if not n_bytes:
+            return 0, 0
+        if type(start) is not int or not 0 <= start <= self._size - n_bytes:
+            raise DamagedStoreError(f"{self._path} is cut short: {name} lies outside it")
+        for other, (first, last) in self._spans.items():
+            if other != name and start < last and first < start + n_bytes:
+                raise DamagedStoreError(f"{self._path} is damaged: {name} lies in {other}")
+        self._spans[name] = start, start + n_bytes
+        return self._spans[name]
+
+
+class _Dataset(NamedTuple):
+    """What an index says of a dataset: type and shape are such as featx writes, the rest is not looked at yet."""
+
+    dtype: str
+    shape: tuple[int, ...]
+    offset: Any
+    crc: Any
+
+    @classmethod
+    def read(cls, said: Any) -> _Dataset:
+        dtype, shape, offset, crc = (said[name] for name in ("dtype", "shape", "offset", "crc"))
+        if not isinstance(dtype, str) or not isinstance(shape, list) or len(shape) > 3:
+            raise TypeError("no dataset of featx")
+        if not all(type(length) is int and 0 <= length < 1 << 63 for length in shape):
+            raise ValueError("no shape")
+        return cls(dtype, tuple(shape), offset, crc)
+
+
+def _checked_attrs(said: Any) -> dict[str, str | int]:
+    if not isinstance(said, dict) or not all(type(value) in (str, int) for value in said.values()):
+        raise TypeError("attributes are text and numbers")
+    return said
 
 
 class _Patient:

@@ -7,6 +7,7 @@ features, CRC-32 of the three. A torn last record is cut off; a damaged one is l
 from __future__ import annotations
 
 import os
+import shutil
 import struct
 import time
 import zlib
@@ -15,6 +16,8 @@ from typing import BinaryIO
 
 import numpy as np
 
+from featx.errors import StoreError
+from featx.files import identify, is_regular, open_new, open_regular, write_whole
 from featx.store.rows import KEY_BYTES, SIGNATURE_SHAPE, RowFile, Rows, no_rows
 
 _MAGIC = b"featx journal 1\n"
@@ -41,28 +44,36 @@ def _header(spec_id: str, feature_dim: int) -> bytes:
 
 
 def read_journal(path: Path, spec_id: str, feature_dim: int) -> RowFile:
-    """Return the whole, undamaged rows of a journal; none if there is no journal."""
+    """Return the whole, undamaged rows of a journal; none if there is no journal.
+
+    Raises
+    ------
+    StoreError
+        It is no file, or cannot be read.
+    """
+    dtype = _record_dtype(feature_dim)
     try:
-        with path.open("rb") as stream:
+        with open_regular(path, follow=False) as stream:
             begins_well = stream.read(_HEADER_BYTES) == _header(spec_id, feature_dim)
             size = stream.seek(0, os.SEEK_END)
+            count = (size - _HEADER_BYTES) // dtype.itemsize
+            if not begins_well or count < 1:  # killed while the header was written, or not a journal of this store
+                return no_rows(feature_dim)
+            records = np.asarray(np.memmap(stream, dtype, "r", _HEADER_BYTES, (count,)))
     except FileNotFoundError:
         return no_rows(feature_dim)
-    dtype = _record_dtype(feature_dim)
-    count = (size - _HEADER_BYTES) // dtype.itemsize
-    if not begins_well or count < 1:  # killed while the header was written, or not a journal of this store
-        return no_rows(feature_dim)
-    records = np.asarray(np.memmap(path, dtype, "r", _HEADER_BYTES, (count,)))
+    except OSError as error:
+        raise StoreError(f"{path} cannot be read: {error.strerror or error}; move it away") from None
     rows = Rows(records["key"], records["signature"], records["features"])
     return RowFile.check(rows, records["crc"])
 
 
 def count_journal(path: Path, feature_dim: int) -> tuple[int, int]:
     """Return how many whole rows a journal has, none of them looked at, and the bytes after the last one."""
-    try:
-        n_bytes = path.stat().st_size
-    except FileNotFoundError:
+    found = identify(path) if is_regular(path) else None
+    if found is None:
         return 0, 0
+    n_bytes = found.size
     if n_bytes < _HEADER_BYTES:
         return 0, n_bytes
     return divmod(n_bytes - _HEADER_BYTES, _record_dtype(feature_dim).itemsize)
@@ -74,27 +85,50 @@ class JournalWriter:
     Parameters
     ----------
     path : path
-        The journal; continued where it is one of this store, begun anew where it is not.
+        The journal; continued where it is one of this store, begun anew where it is not. A link is never written
+        through: neither a symbolic one, nor a hard one, as copied caches may have.
     spec_id : str
         Id of the feature recipe.
     feature_dim : int
         Numbers per picture.
+
+    Raises
+    ------
+    NotRegularError
+        It is something else than a file.
+    OSError
+        It cannot be written.
     """
 
     def __init__(self, path: Path, spec_id: str, feature_dim: int) -> None:
         self._dtype = _record_dtype(feature_dim)
         self._pending = 0
         self._committed_at = time.monotonic()
-        self._stream: BinaryIO = path.open("r+b" if path.exists() else "w+b")
-        header = _header(spec_id, feature_dim)
-        if self._stream.read(_HEADER_BYTES) == header:
-            size = self._stream.seek(0, os.SEEK_END)
-            torn = (size - _HEADER_BYTES) % self._dtype.itemsize
-            self._stream.seek(size - torn)
-        else:
-            self._stream.seek(0)
-            self._stream.write(header)
-        self._stream.truncate()
+        self._stream = self._go_on(path, spec_id, feature_dim) or self._begin(path, spec_id, feature_dim)
+
+    def _go_on(self, path: Path, spec_id: str, feature_dim: int) -> BinaryIO | None:
+        """Open what is there of this store, behind its last whole row."""
+        try:
+            if os.lstat(path).st_nlink > 1 and is_regular(path):
+                with open_regular(path, follow=False) as stream:
+                    write_whole(path, lambda new: _copy(stream, new))
+            stream = open_regular(path, follow=False, writable=True)
+        except FileNotFoundError:
+            return None
+        if stream.read(_HEADER_BYTES) != _header(spec_id, feature_dim):
+            stream.close()
+            return None
+        size = stream.seek(0, os.SEEK_END)
+        stream.seek(size - (size - _HEADER_BYTES) % self._dtype.itemsize)
+        stream.truncate()
+        return stream
+
+    def _begin(self, path: Path, spec_id: str, feature_dim: int) -> BinaryIO:
+        path.unlink(missing_ok=True)
+        stream = open_new(path)
+        stream.write(_header(spec_id, feature_dim))
+        stream.flush()
+        return stream
 
     def append(self, rows: Rows) -> None:
         """Append rows; committed at the latest after 256 rows or 2 seconds of them."""
@@ -121,3 +155,8 @@ class JournalWriter:
             self.commit()
         finally:
             self._stream.close()
+
+
+def _copy(stream: BinaryIO, new: Path) -> None:
+    with new.open("wb") as target:
+        shutil.copyfileobj(stream, target)

@@ -6,7 +6,14 @@ import json
 from pathlib import Path
 from typing import Any
 
+from featx.files import read_regular
 from featx.store.files import prepare_cache, write_content
+
+_LARGEST = 1 << 24
+"""Bytes of the largest file that is read; what featx writes has some thousands."""
+
+_LARGEST_SIDE = 1 << 16
+"""Pixels; no network takes larger images."""
 
 
 def write_latest(cache: Path, latest: dict[str, Any]) -> None:
@@ -29,7 +36,7 @@ def remember_size(cache: Path, digest: str, size: int) -> None:
 def read_sizes(cache: Path) -> dict[str, int]:
     """Return the input sizes of local networks by their digest."""
     found = read_json(cache / "networks.json") or {}
-    return {digest: size for digest, size in found.items() if isinstance(size, int)}
+    return {digest: size for digest, size in found.items() if type(size) is int and 0 < size < _LARGEST_SIDE}
 
 
 def write_json(path: Path, value: dict[str, Any]) -> None:
@@ -41,7 +48,11 @@ def write_json(path: Path, value: dict[str, Any]) -> None:
 def read_json(path: Path) -> dict[str, Any] | None:
     """Return what a small JSON file holds; None if there is nothing to read."""
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):  # missing, or not what featx wrote
+        value = json.loads(read_regular(path, _LARGEST, follow=False), parse_constant=_refuse)
+    except (OSError, RecursionError, ValueError):  # missing, or not what featx wrote
         return None
     return value if isinstance(value, dict) else None
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"{constant} is no JSON")

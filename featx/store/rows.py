@@ -64,8 +64,9 @@ class Rows:
 
     def forget(self) -> None:
         """Give back the memory of rows that are mapped from a file; they are read again when they are needed."""
-        for column in self._columns:
-            _forget(column)
+        if hasattr(mmap, "MADV_DONTNEED"):  # not on Windows
+            for mapped in {id(found): found for found in map(_mapping, self._columns) if found is not None}.values():
+                mapped.madvise(mmap.MADV_DONTNEED)
 
     def checksums(self) -> NDArray[np.uint32]:
         """Return the CRC-32 of key, signature and features of each row, shape (n,)."""
@@ -118,12 +119,11 @@ class RowFile:
         return np.where(self.keys[place] == keys, self.at[place], -1)
 
 
-def _forget(column: NDArray[Any]) -> None:
+def _mapping(column: NDArray[Any]) -> mmap.mmap | None:
     mapped: Any = column
     while mapped is not None and not isinstance(mapped, mmap.mmap):
         mapped = getattr(mapped, "base", None)
-    if mapped is not None and hasattr(mmap, "MADV_DONTNEED"):  # not on Windows
-        mapped.madvise(mmap.MADV_DONTNEED)
+    return mapped
 
 
 def no_rows(feature_dim: int) -> RowFile:

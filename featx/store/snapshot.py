@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import re
 import sys
 from collections import Counter
@@ -13,14 +14,15 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from featx.errors import DamagedStoreError, NewerFormatError
-from featx.store.files import prepare_cache, write_whole
+from featx.errors import DamagedStoreError, NewerFormatError, StoreError
+from featx.store.files import is_folder, prepare_cache, write_whole
 from featx.store.hdf5 import StoredFile, new_hdf5
 from featx.table import FileState, Sample
 
 _FORMAT_NAME = "featx data set"
 _FORMAT_VERSION = 1
 _NOT_READ = bytes(32)
+_STATUSES = {"ok", "skipped", "ignored"}
 _OF_SAMPLES = ("sample_id", "label", "group", "split")
 _OF_FILES = ("status", "reason", "camera", "day")
 _TEXTS = (*_OF_SAMPLES, *_OF_FILES)
@@ -47,6 +49,14 @@ class SnapshotSummary:
     n_skipped: int
     n_ignored: int
     content_hashes: NDArray[np.uint8]
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether the root is surely not there; one that cannot be asked for may be."""
+        try:
+            return not self.root.exists()
+        except OSError:
+            return False
 
 
 def write_snapshot(
@@ -81,8 +91,9 @@ def read_snapshot(cache: Path, dataset_id: str, decode: str) -> dict[str, FileSt
     A snapshot is a memo: where it is missing or unreadable, or made by a featx that did not look for cameras,
     nothing is known, and files are read again. So are images that another decode version skipped.
     """
+    folder = cache / "datasets"
     try:
-        return _read(StoredFile(cache / "datasets" / f"{dataset_id}.h5"), decode)
+        return _read(StoredFile(folder / f"{dataset_id}.h5"), decode) if is_folder(folder) else {}
     except OSError:  # no such file, or a damaged one
         return {}
 
@@ -96,8 +107,17 @@ def summarize_snapshot(path: Path) -> SnapshotSummary:
         Written by a later featx.
     DamagedStoreError
         It is damaged, or no snapshot.
+    StoreError
+        It cannot be read.
+    FileNotFoundError
+        There is no such file.
     """
-    file = StoredFile(path)
+    try:
+        file = StoredFile(path)
+    except (FileNotFoundError, StoreError):
+        raise
+    except OSError as error:
+        raise StoreError(f"{path} cannot be read: {error.strerror or error}") from None
     version = file.attrs.get("format_version")
     if isinstance(version, int) and version > _FORMAT_VERSION:
         raise NewerFormatError(f"{path} has format {version}; this featx knows {_FORMAT_VERSION}: update featx")
@@ -109,15 +129,23 @@ def summarize_snapshot(path: Path) -> SnapshotSummary:
         _read_texts(file, name, n)
     for name in file.names.intersection(_IDENTITY) | set(_NUMBERS).difference(_IDENTITY):
         file.mapped(name, "<i8", (n,))
-    counts = Counter(_read_texts(file, "status", n))
-    hashes = file.mapped("content_hash", "u1", (n, 32))
+    statuses, hashes = _statuses(file, n)
+    counts = Counter(statuses)
     read = hashes[hashes.any(axis=1)]
-    return SnapshotSummary(Path(file.attrs["root"]), counts["ok"], counts["skipped"], counts["ignored"], read)
+    return SnapshotSummary(Path(str(file.attrs["root"])), counts["ok"], counts["skipped"], counts["ignored"], read)
 
 
 def _is_snapshot(file: StoredFile) -> bool:
     named = file.attrs.get("format"), file.attrs.get("format_version")
-    return named == (_FORMAT_NAME, _FORMAT_VERSION) and isinstance(file.attrs.get("root"), str)
+    return named == (_FORMAT_NAME, _FORMAT_VERSION) and _is_path(file.attrs.get("root"))
+
+
+def _is_path(text: object) -> bool:
+    """Tell whether a system can be asked for a path at all."""
+    try:
+        return isinstance(text, str) and b"\0" not in os.fsencode(text)
+    except UnicodeEncodeError:
+        return False
 
 
 def _write(path: Path, root: Path, decode: str, entries: Sequence[tuple[Sample, FileState]]) -> None:
@@ -145,8 +173,9 @@ def _read(file: StoredFile, decode: str) -> dict[str, FileState]:
         [-1] * n if unknown and name in ("mtime_ns", *_IDENTITY) else file.mapped(name, "<i8", (n,)).tolist()
         for name in _NUMBERS
     )
-    ids, statuses, reasons, cameras, days = (_read_texts(file, name, n) for name in ("sample_id", *_OF_FILES))
-    hashes = [row.tobytes() for row in file.mapped("content_hash", "u1", (n, 32))]
+    ids, reasons, cameras, days = (_read_texts(file, name, n) for name in ("sample_id", "reason", "camera", "day"))
+    statuses, content = _statuses(file, n)
+    hashes = [row.tobytes() for row in content]
     return {
         sample_id: FileState(
             sizes[i],
@@ -166,6 +195,16 @@ def _read(file: StoredFile, decode: str) -> dict[str, FileState]:
     }
 
 
+def _statuses(file: StoredFile, n: int) -> tuple[list[str], NDArray[np.uint8]]:
+    """Return the status and the content of each file, once they are known to fit."""
+    statuses = _read_texts(file, "status", n)
+    content: NDArray[np.uint8] = file.mapped("content_hash", "u1", (n, 32))
+    is_ok = np.array([status == "ok" for status in statuses], np.bool_)
+    if not set(statuses) <= _STATUSES or not content[is_ok].any(axis=1).all():
+        raise DamagedStoreError("a file has a status that featx does not give")
+    return statuses, content
+
+
 def text_column(values: Sequence[str | None]) -> NDArray[np.bytes_]:
     """Return text as byte strings of one width, at least one byte."""
     encoded = [(value or "").encode("utf-8", "surrogateescape") for value in values]
@@ -174,6 +213,6 @@ def text_column(values: Sequence[str | None]) -> NDArray[np.bytes_]:
 
 def _read_texts(file: StoredFile, name: str, n: int) -> list[str]:
     dtype = file.dtype(name)
-    if not re.fullmatch(r"\|S\d{1,5}", dtype):
+    if not re.fullmatch(r"\|S[1-9]\d{0,8}", dtype):
         raise DamagedStoreError(f"{name} is {dtype}, no text")
     return [value.decode("utf-8", "surrogateescape") for value in file.mapped(name, dtype, (n,)).tolist()]

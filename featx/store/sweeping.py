@@ -10,9 +10,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from featx.files import is_regular
 from featx.store.base import Head, block_bounds, read_base, write_base
 from featx.store.contents import spec_of
-from featx.store.files import locked, write_whole
+from featx.store.files import delete, exists, locked, write_whole
 from featx.store.journal import count_journal
 from featx.store.rows import RowFile, Rows
 
@@ -82,8 +83,8 @@ def sweep_store(
         size = path.stat().st_size
         n_bytes = size if deleted else (n_all - n_kept) * base.rows.row_bytes
         if deleted and not dry_run:
-            for suffix in (".h5", ".used", ".journal"):
-                path.with_suffix(suffix).unlink(missing_ok=True)
+            for own in filter(is_regular, map(path.with_suffix, (".h5", ".used", ".journal"))):
+                delete(own)
         elif n_kept < n_all and not dry_run:
             _rewrite(path, head, base, base.at[kept])
     return Swept(n_all - n_kept, n_kept, n_unfinished, n_bytes, deleted)
@@ -98,12 +99,12 @@ def delete_leftover(path: Path, notice: Callable[[str], None]) -> bool:
         Whether it is gone.
     """
     if path.suffix != ".journal":
-        path.unlink(missing_ok=True)
+        delete(path)
         return True
     with locked(path.with_suffix(".lock"), lambda: notice(f"another run is writing {path.name}; waiting for it")):
-        if path.with_suffix(".h5").exists():
+        if exists(path.with_suffix(".h5")):
             return False
-        path.unlink(missing_ok=True)
+        delete(path)
     return True
 
 
