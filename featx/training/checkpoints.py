@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import json
+import shutil
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 
+from featx.files import open_regular
 from featx.store import write_whole
+
+_HEAD_BYTES = 1 << 16
+_LARGEST_STATE = 1 << 26
+"""Bytes of the plain values, which grow by some hundreds with each epoch."""
 
 
 def write_checkpoint(path: Path, arrays: Sequence[NDArray[Any]], state: dict[str, Any]) -> None:
@@ -43,10 +49,53 @@ def write_checkpoint(path: Path, arrays: Sequence[NDArray[Any]], state: dict[str
 def read_checkpoint(path: Path, like: Sequence[NDArray[Any]]) -> tuple[list[NDArray[Any]], dict[str, Any]] | None:
     """Return arrays and state; None if there is no such file, it is damaged, or its arrays have other shapes."""
     try:
-        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
-            arrays = [file[f"a{i}"] for i in range(len(like))]
-            state = json.loads(file["state"].tobytes())
-    except (OSError, EOFError, TypeError, ValueError, KeyError, zipfile.BadZipFile):
+        with open_regular(path, follow=False) as stream:
+            _check_sizes(stream, like)
+            with np.load(stream, allow_pickle=False) as file:
+                arrays = [file[f"a{i}"] for i in range(len(like))]
+                state = json.loads(file["state"].tobytes())
+    except Exception:  # zipfile, zlib, numpy and json raise what they like
         return None
     fits = all(a.shape == b.shape and a.dtype == b.dtype for a, b in zip(arrays, like, strict=True))
     return (arrays, state) if fits and isinstance(state, dict) else None
+
+
+def write_network(path: Path, save: Callable[[Path], None]) -> None:
+    """Write a Keras file whose bytes do not depend on when it is written.
+
+    Parameters
+    ----------
+    path : path
+        A temporary file, which exists.
+    save : callable
+        Saves the network as a file; Keras takes names alone that end in ``.keras``.
+
+    Raises
+    ------
+    OSError
+        It cannot be written.
+    """
+    saved = path.with_suffix(".keras")  # as hard to foresee as the name of the temporary file
+    try:
+        save(saved)
+        with zipfile.ZipFile(saved) as timed, zipfile.ZipFile(path, "w") as archive:
+            for name in timed.namelist():
+                with timed.open(name) as source, archive.open(zipfile.ZipInfo(name), "w", force_zip64=True) as member:
+                    if name == "metadata.json":
+                        said = json.load(source)
+                        said.pop("date_saved", None)
+                        member.write(json.dumps(said).encode())
+                    else:
+                        shutil.copyfileobj(source, member)
+    finally:
+        saved.unlink(missing_ok=True)
+
+
+def _check_sizes(stream: BinaryIO, like: Sequence[NDArray[Any]]) -> None:
+    """Make sure that nothing unpacks to more than it can be."""
+    with zipfile.ZipFile(stream) as archive:
+        sizes = {info.filename: info.file_size for info in archive.infolist()}
+    most = {f"a{i}.npy": array.nbytes + _HEAD_BYTES for i, array in enumerate(like)} | {"state.npy": _LARGEST_STATE}
+    if any(sizes[name] > bound for name, bound in most.items()):
+        raise ValueError("not a checkpoint of this network")
+    stream.seek(0)

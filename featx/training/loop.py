@@ -17,15 +17,16 @@ from scipy.special import log_softmax
 
 from featx.errors import StoreError, TrainingError
 from featx.evaluate import find_temperature
+from featx.files import is_regular
 from featx.runtime import Runtime
 from featx.store import TRAINING_DONE as DONE
-from featx.store import write_whole
+from featx.store import delete_file, delete_networks, write_whole
 from featx.training.checkpoints import read_checkpoint, write_checkpoint
 from featx.training.curves import write_log
 from featx.training.feeds import Feed
 from featx.training.networks import Trainable
 from featx.training.rates import share_of_rate
-from featx.training.records import Course, Epoch, History
+from featx.training.records import Course, Epoch, History, read_epochs
 
 _MADE = {
     "adamw": keras.optimizers.AdamW,
@@ -170,8 +171,13 @@ class _State:
         return {"epochs": [epoch.to_dict() for epoch in self.epochs], "best": self.best, "factor": self.factor}
 
     @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> _State:
-        return cls([Epoch(**epoch) for epoch in values["epochs"]], int(values["best"]), float(values["factor"]))
+    def read(cls, said: dict[str, Any]) -> _State | None:
+        """Return what :meth:`to_dict` gave; None if it is something else."""
+        try:
+            state = cls(list(read_epochs(said["epochs"])), int(said["best"]), float(said["factor"]))
+        except (KeyError, OverflowError, TypeError, ValueError):
+            return None
+        return state if 0 < state.factor <= 1 and 0 <= state.best < len(state.epochs) else None
 
 
 def _told(epoch: Epoch, n_epochs: int) -> str:
@@ -196,12 +202,12 @@ def run(trainer: Trainer, training: Feed, validation: Feed, course: Course, fold
         Progress of the stage ``train``, a notice for each epoch.
     """
     last, best, done = (folder / name for name in ("last.npz", "best.npz", DONE))
-    finished = read_checkpoint(best, trainer.network_arrays()) if done.exists() else None
-    if finished is not None:
+    finished = read_checkpoint(best, trainer.network_arrays()) if is_regular(done) else None
+    known = None if finished is None else _history(finished[1])
+    if finished is not None and known is not None:
         trainer.set_network_arrays(finished[0])
-        return History.from_dict(finished[1]["history"])
-    for stale in (done, *folder.glob("*.keras")):  # of a run whose weights are damaged
-        stale.unlink(missing_ok=True)
+        return known
+    delete_networks(folder)  # of a run whose weights are damaged
     state = _begin_or_go_on(trainer, validation, last, best, runtime)
     steps_each = math.ceil(len(training.y) / course.batch_size)
     while state.epochs[-1].number < course.epochs and state.since_best < course.patience:
@@ -218,15 +224,24 @@ def run(trainer: Trainer, training: Feed, validation: Feed, course: Course, fold
     history = History(tuple(state.epochs), state.best)
     write_checkpoint(best, kept[0], {"history": history.to_dict()})
     write_whole(done, lambda path: path.touch())
-    last.unlink(missing_ok=True)
+    delete_file(last)
     return history
+
+
+def _history(said: dict[str, Any]) -> History | None:
+    """Return how a finished run went; None if it does not say so."""
+    try:
+        history = History.from_dict(said["history"])
+    except (KeyError, OverflowError, TypeError, ValueError):
+        return None
+    return history if 0 <= history.best < len(history.epochs) else None
 
 
 def _begin_or_go_on(trainer: Trainer, validation: Feed, last: Path, best: Path, runtime: Runtime) -> _State:
     found = read_checkpoint(last, trainer.arrays())
-    if found is not None:
+    state = None if found is None else _State.read(found[1])
+    if found is not None and state is not None:
         trainer.set_arrays(found[0])
-        state = _State.from_dict(found[1])
         runtime.notice(f"going on after epoch {state.epochs[-1].number} of a run that was stopped")
         return state
     write_checkpoint(best, trainer.network_arrays(), {})

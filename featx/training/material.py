@@ -19,7 +19,7 @@ from featx.extraction import compute_table
 from featx.heads import Head
 from featx.runtime import Runtime
 from featx.sources import read_groups, unnamed_note
-from featx.store import prepare_cache
+from featx.store import open_run
 from featx.table import FeatureTable
 from featx.training.tops import FrozenHead, fit_frozen
 
@@ -84,9 +84,7 @@ class Material:
         key = hashlib.sha256(json.dumps({"spec": self.table.spec.to_json(), **what}, sort_keys=True).encode())
         for array in (self.table.content_hashes, self.parts.y, self.parts.train, self.parts.val):
             key.update(np.ascontiguousarray(array).tobytes())
-        folder = prepare_cache(self.runtime.cache, "training") / key.hexdigest()[:16]
-        folder.mkdir(exist_ok=True)
-        return folder
+        return open_run(self.runtime.cache, key.hexdigest()[:16])
 
 
 def divide(

@@ -191,5 +191,31 @@ class History:
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> History:
-        """Read what :meth:`to_dict` gave."""
-        return cls(tuple(Epoch(**epoch) for epoch in values["epochs"]), int(values["best"]))
+        """Read what :meth:`to_dict` gave.
+
+        Raises
+        ------
+        KeyError, OverflowError, TypeError, ValueError
+            It is something else.
+        """
+        return cls(read_epochs(values["epochs"]), int(values["best"]))
+
+
+def read_epochs(values: Any) -> tuple[Epoch, ...]:
+    """Read what :meth:`Epoch.to_dict` gave of the epochs of a run, from the network before training on.
+
+    Raises
+    ------
+    TypeError, ValueError
+        It is something else.
+    """
+    epochs = tuple(Epoch(**value) for value in values)
+    if [epoch.number for epoch in epochs] != list(range(len(epochs))) or not epochs:
+        raise ValueError("the epochs of a run are numbered from 0 on")
+    for epoch in epochs:
+        trained = (epoch.loss, epoch.accuracy) if epoch.number else ()
+        if not all(
+            isinstance(x, float) for x in (epoch.rate, epoch.val_loss, epoch.val_accuracy, epoch.seconds, *trained)
+        ):
+            raise TypeError(f"epoch {epoch.number} has something else than numbers")
+    return epochs

@@ -23,10 +23,12 @@ from featx.classifier import Folded
 from featx.engines import on_device
 from featx.errors import SpecError, TrainingError
 from featx.extraction import bundled, compute_table, locate
+from featx.files import is_regular
 from featx.libraries import start_keras
 from featx.spec import FeatureSpec
-from featx.store import FeatureStore, count_base, count_journal, locked, prepare_cache, write_content
+from featx.store import FeatureStore, count_base, count_journal, lock_run, prepare_cache, write_content, write_whole
 from featx.table import FeatureTable
+from featx.training.checkpoints import write_network
 from featx.training.feeds import InOrder, ReadView, Shuffled
 from featx.training.material import Material
 from featx.training.pixels import Pixels
@@ -221,7 +223,7 @@ def _train(
     cut_at = "" if cut.is_whole else cut.below
     folder = material.folder({**plan.told(), **what, "cut": cut_at, "top": weights.hexdigest(), "made": _made_by()})
     waiting = "another run trains the same network on the same pictures; waiting for it to finish"
-    with locked(folder / "lock", lambda: material.runtime.notice(waiting)):
+    with lock_run(folder, lambda: material.runtime.notice(waiting)):
         with on_device(material.runtime.device):
             trainer = Trainer(network, course, counts)
             history = run(trainer, training, validation, course, folder, material.runtime)
@@ -309,10 +311,8 @@ def _rows_to_write(store: FeatureStore, n: int, feature_dim: int) -> int:
 def _saved(trainer: Trainer, history: History, spec: FeatureSpec, folder: Path) -> Path:
     """Save the network once: its file, and so its digest, stays the same where the same run is asked for again."""
     file = folder / f"epoch-{history.best}-of-{len(history.epochs) - 1}.keras"
-    if not file.exists():
-        temporary = file.with_name(f"saving-{file.name}")
-        trainer.network.save(temporary)
-        temporary.replace(file)
+    if not is_regular(file):
+        write_whole(file, lambda temporary: write_network(temporary, trainer.network.save))
     said = json.dumps({"preprocess": spec.preprocess, "size": spec.size})
     write_content(file.with_suffix(".json"), said.encode())
     return file
