@@ -7,6 +7,7 @@ import json
 import os
 import random
 import shutil
+import sys
 import time
 
 import h5py
@@ -16,12 +17,13 @@ from PIL import Image
 from typer.testing import CliRunner
 
 import featx
+from featx.caching import listing
 from featx.cli.app import app
 from featx.errors import DatasetError, OutputError, StoreError
 from featx.extraction import extract
 from featx.reporting import listing_lines
 from featx.runtime import Runtime
-from featx.store import FeatureStore, open_run, read_graph, write_graph
+from featx.store import FeatureStore, lock_run, open_run, read_graph, write_graph
 
 
 @pytest.fixture
@@ -301,3 +303,152 @@ def test_training_runs_are_listed_and_finished_ones_go_after_an_hour(tmp_path):
     cleaned = featx.clean_cache(runtime=runtime)
     assert cleaned.kept == (f"training run {'b' * 16} was stopped; repeat its command to finish it",)
     assert sorted(path.name[0] for path in (runtime.cache / "training").iterdir()) == ["b", "c"]
+
+
+def aged(folder):
+    for path in [folder, *folder.rglob("*")]:
+        os.utime(path, (time.time() - 7200,) * 2, follow_symlinks=False)
+
+
+def contents(folder):
+    return {path.relative_to(folder): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+@pytest.mark.parametrize("command", ["gc", "ls", "verify"])
+def test_a_folder_without_the_tag_is_left_alone_and_named(tmp_path, command):
+    project = tmp_path / "project"
+    for name in ("training/run1/done", ".draft.tmp", "features/x.damaged", f"features/{'a' * 16}.journal"):
+        (project / name).parent.mkdir(parents=True, exist_ok=True)
+        (project / name).write_text("mine")
+    aged(project)
+    before = contents(project)
+    for tag in (None, "Signature: 8a477f597d28d172789f06886806bc55\n"):
+        if tag is not None:
+            (project / "CACHEDIR.TAG").write_text(tag)
+        done = CliRunner().invoke(app, ["cache", command, "--cache", str(project)])
+        assert done.exit_code == 1
+        assert "CACHEDIR.TAG" in done.stderr
+        assert len(done.stderr.splitlines()) == 1
+        (project / "CACHEDIR.TAG").unlink(missing_ok=True)
+    assert contents(project) == before
+
+
+NOT_ENTERED = {"class", "training", "thesis", "b" * 15, "a" * 16}
+
+
+def test_gc_deletes_no_name_that_featx_does_not_write(fake, table):
+    cache = fake.runtime.cache
+    run = open_run(cache, "a" * 16)
+    foreign = [
+        *(cache / "features" / name for name in ("x.damaged", "x.journal", ".x.h5.1.tmp", f"{'A' * 16}.journal")),
+        *(
+            cache / "features" / name
+            for name in (f".{'a' * 16}.h5.1.tmp", f"{'a' * 16}.journal.txt", "notes.h5.damaged")
+        ),
+        *(cache / name for name in (".draft.tmp", "image.png", f".thesis.json.{'0' * 16}.tmp", "class/image.png")),
+        *(cache / "graphs" / name for name in ("mine.graph", "mine.json", f"{'a' * 17}.graph")),
+        *(cache / "datasets" / name for name in ("mine.h5", f".mine.h5.{'0' * 16}.tmp")),
+        *(cache / "training" / name for name in ("thesis/done", "done", f"{'b' * 15}/done")),
+        run / "model.pt",
+    ]
+    for path in foreign:
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("mine")
+    (run / "done").touch()
+    aged(cache)
+    done = featx.clean_cache(runtime=fake.runtime)
+    assert done.removed == ()
+    assert all(path.read_text() == "mine" for path in foreign)
+    assert f"training run {'a' * 16} is left alone: featx did not write model.pt in it" in done.kept
+    assert any("and 18 more are left alone: featx did not write that" in text for text in done.kept)
+    assert set(statuses(fake)) == {path.name for path in foreign if path.parent.name not in NOT_ENTERED} | {"class"}
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links need a privilege on Windows")
+def test_gc_follows_no_link(fake, pictures, table, tmp_path):
+    cache, home = fake.runtime.cache, tmp_path / "home"
+    run = f"{'a' * 16}"
+    for name in ("done", "last.npz", f"{run}/done", f"{'c' * 16}.h5.damaged", f"{'d' * 16}.graph", f"{'e' * 16}.h5"):
+        (home / name).parent.mkdir(parents=True, exist_ok=True)
+        (home / name).write_text("years")
+    open_run(cache, "b" * 16)
+    (cache / "training" / run).symlink_to(home / run)
+    (cache / "training" / ("b" * 16) / "done").symlink_to(home / "done")
+    (cache / "features" / f"{'c' * 16}.h5.damaged").symlink_to(home / f"{'c' * 16}.h5.damaged")
+    (cache / "features" / f"{'d' * 16}.journal").symlink_to(home / "done")
+    (cache / "graphs").symlink_to(home)
+    before = contents(home)
+    for linked in (["graphs"], ["graphs", "training"]):
+        aged(home)
+        aged(cache)
+        done = featx.clean_cache(gone=True, runtime=fake.runtime)
+        assert done.removed == ()
+        assert any(", a link, and" in text and "left alone" in text for text in done.kept)
+        assert contents(home) == before
+        assert [graph.name for graph in featx.list_cache(runtime=fake.runtime).graphs] == []
+        foreign = [name for name, status in statuses(fake).items() if status == "foreign"]
+        assert sorted(foreign) == [f"{'c' * 16}.h5.damaged", f"{'d' * 16}.journal", *linked]
+        if linked == ["graphs"]:
+            shutil.rmtree(cache / "training")
+            (cache / "training").symlink_to(home)
+    with pytest.raises(StoreError, match="is a link: featx follows no links inside its cache"):
+        extract(pictures, "quadrants", runtime=fake.runtime)
+
+
+def test_a_run_that_is_held_is_not_deleted(fake, table):
+    run = open_run(fake.runtime.cache, "a" * 16)
+    (run / "done").touch()
+    with lock_run(run, None):
+        aged(fake.runtime.cache)
+        done = featx.clean_cache(runtime=fake.runtime)
+    assert done.removed == ()
+    assert "is left alone: another run holds" in done.kept[0]
+    aged(fake.runtime.cache)
+    featx.clean_cache(runtime=fake.runtime)
+    assert not run.exists()
+
+
+def test_times_of_no_calendar_are_listed(fake, table):
+    for path in fake.runtime.cache.rglob("*"):
+        os.utime(path, ns=(2**63 - 1, 2**63 - 1))
+    assert "used" in "\n".join(listing_lines(featx.list_cache(runtime=fake.runtime).to_dict()))
+    assert listing._time(1e30) == ""
+    assert listing._time(float(-(2**62))) == ""
+
+
+@pytest.mark.parametrize("command", ["extract", "fit", "predict", "finetune", "compare"])
+def test_images_never_become_a_cache(fake, pictures, command, tmp_path):
+    before = contents(pictures)
+    words = [command, str(pictures)]
+    if command == "predict":
+        model = featx.fit(extract(pictures, "quadrants", runtime=fake.runtime), head="logreg")
+        model.save(tmp_path / "m.featx")
+        words = [command, str(tmp_path / "m.featx"), str(pictures)]
+    done = CliRunner().invoke(app, [*words, "--cache", str(pictures)])
+    assert (done.exit_code, done.stderr.count("\n")) == (1, 1)
+    assert "is not empty and has no CACHEDIR.TAG of featx, so it is no cache of featx" in done.stderr
+    assert contents(pictures) == before
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"data": "/data\0"},
+        {"data": "\ud800"},
+        {"data": 7},
+        {"spec": "[" * 10_000},
+        {"options": []},
+        {"options": {"path_column": None}},
+        {"options": {"views": "many"}},
+        {"options": {"augment": 3, "views": 1}},
+        {"options": {"no such": 1}},
+        {"title": None, "options": None},
+    ],
+)
+def test_a_note_of_the_last_set_that_makes_no_sense_is_damaged(fake, pictures, table, change):
+    path = fake.runtime.cache / "latest.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **change}))
+    with pytest.raises(StoreError, match=r"latest.json is damaged; name the pictures"):
+        featx.latest(fake.runtime)
+    with pytest.raises(StoreError, match=r"latest.json is damaged; name the pictures"):
+        featx.export_features(pictures.parent / "t.npz", runtime=fake.runtime)

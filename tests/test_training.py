@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import csv
+import os
+import sys
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +18,7 @@ from PIL import Image
 from featx.errors import BackboneError, TrainingError
 from featx.runtime import Runtime
 from featx.training import Course, Epoch, History, cut_network, draw_curves
+from featx.training.checkpoints import read_checkpoint, write_checkpoint
 from featx.training.feeds import InOrder, Shuffled
 from featx.training.rates import share_of_rate
 
@@ -225,6 +229,74 @@ def test_a_saved_network_gives_what_the_last_dense_layer_takes(tmp_path: Path) -
     features = np.asarray(network(task.pixels[45:].astype(np.float32) / 127.5 - 1))
     kernel, bias = done.network.last_layer()
     np.testing.assert_allclose(features @ kernel + bias, logits, atol=1e-4)
+
+
+def test_a_network_file_does_not_depend_on_when_it_is_written(tmp_path: Path) -> None:
+    from featx.training.checkpoints import write_network
+
+    network = Task().run(tmp_path, COURSE)[0].network
+    written = []
+    for name in ("one", "two"):
+        path = tmp_path / f".{name}.tmp"
+        write_network(path, network.save)
+        written.append(path.read_bytes())
+        time.sleep(2.1)  # a zip file counts in steps of 2 s
+    assert written[0] == written[1]
+    assert not list(tmp_path.glob(".*.keras"))
+
+
+@pytest.mark.parametrize("what", ["pipe", "link", "folder"])
+@pytest.mark.skipif(sys.platform == "win32", reason="links need a privilege on Windows")
+def test_a_checkpoint_that_is_no_file_is_not_read(tmp_path: Path, what: str) -> None:
+    arrays, path = [np.zeros(3)], tmp_path / "last.npz"
+    write_checkpoint(tmp_path / "other.npz", arrays, {"a": 1})
+    {"pipe": os.mkfifo, "link": lambda path: path.symlink_to("other.npz"), "folder": Path.mkdir}[what](path)
+    assert read_checkpoint(path, arrays) is None
+
+
+def test_a_checkpoint_that_unpacks_to_more_than_it_can_be_is_not_read(tmp_path: Path) -> None:
+    arrays, path = [np.zeros(3)], tmp_path / "last.npz"
+    write_checkpoint(path, arrays, {"a": 1})
+    assert read_checkpoint(path, arrays) is not None
+    state = np.frombuffer(b"{}", np.uint8)
+    np.savez_compressed(path, state=state, a0=np.zeros(10_000_000))
+    assert read_checkpoint(path, arrays) is None
+    np.savez_compressed(path, state=np.full(100_000_000, 32, np.uint8), a0=arrays[0])
+    assert read_checkpoint(path, arrays) is None
+    np.savez(path, state=np.frombuffer(b"[" * 100_000, np.uint8), a0=arrays[0])
+    assert read_checkpoint(path, arrays) is None
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"epochs": []},
+        {"epochs": 3},
+        {"epochs": [{"number": 0}]},
+        {"best": 2},
+        {"best": -1},
+        {"best": float("inf")},
+        None,
+    ],
+)
+def test_a_checkpoint_that_makes_no_sense_is_not_gone_on_with(change: dict[str, object] | None) -> None:
+    from featx.training.loop import _history, _State
+
+    sound = {"epochs": [epoch(0).to_dict(), epoch(1).to_dict()], "best": 1, "factor": 0.5}
+    assert _State.read(sound) is not None
+    assert _history({"history": sound}) is not None
+    said = {} if change is None else {**sound, **change}
+    assert _State.read(said) is None
+    assert _history({"history": said}) is None
+    for name, value in (("number", 5), ("val_loss", "low"), ("accuracy", None), ("more", 1)):
+        epochs = [epoch(0).to_dict(), {**epoch(1).to_dict(), name: value}]
+        assert _State.read({**sound, "epochs": epochs}) is None
+    for factor in (0, 2, float("nan"), "half"):
+        assert _State.read({**sound, "factor": factor}) is None
+
+
+def epoch(number: int) -> Epoch:
+    return Epoch(number, 0.1, 0.5 if number else None, 0.5 if number else None, 0.5, 0.5, 1.0)
 
 
 def test_rates_fall_from_the_top_down() -> None:
