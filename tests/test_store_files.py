@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from test_store import rows, write
 
-from featx.errors import StoreError
+from featx.errors import DamagedStoreError, StoreError
 from featx.store import (
     check_cache,
     has_graph,
@@ -52,16 +52,18 @@ def test_nothing_but_a_file_is_written_through_or_waited_for(tmp_path, suffix, w
     note_use(store.path)
     path = store.path.with_suffix(suffix)
     plant(path, what, victim)
-    if suffix == ".used":
-        write(tmp_path / "cache", rows(2))
-        note_use(store.path)
-        assert last_use(store.path) == store.path.stat().st_mtime
-    else:
-        with pytest.raises(
-            StoreError, match="(a link|a named pipe|a folder), not a file.*move it away|it is not a file"
-        ):
+    if suffix == ".h5":
+        with pytest.raises(DamagedStoreError, match="is a (link|named pipe|folder), not a file"):
             write(tmp_path / "cache", rows(2))
-        assert path.is_symlink() or not path.is_file()
+        assert store.set_aside_if_unreadable() == store.path.with_suffix(".h5.damaged")
+    if what == "folder" and suffix in (".journal", ".lock"):
+        with pytest.raises(StoreError, match="it is a folder; move it away"):
+            write(tmp_path / "cache", rows(2))
+    else:
+        write(tmp_path / "cache", rows(2))
+        assert store.snapshot().contains(rows(2).keys).all()
+    note_use(store.path)
+    assert last_use(store.path) > 0
     assert (victim.read_text(), victim.stat().st_mtime) == ("precious", 0)
 
 
@@ -104,7 +106,7 @@ def test_linked_folders_are_not_entered(tmp_path, folder):
     (tmp_path / "home").mkdir()
     shutil.rmtree(cache / folder, ignore_errors=True)
     (cache / folder).symlink_to("../home")
-    for do in (check_cache, lambda cache: prepare_cache(cache, folder)):
+    for do in (lambda cache: check_cache(cache, [folder]), lambda cache: prepare_cache(cache, folder)):
         with pytest.raises(StoreError, match=f"{folder} is a link: featx follows no links inside its cache"):
             do(cache)
     assert [file.kind for file in list_files(cache) if file.path.name == folder] == ["other"]

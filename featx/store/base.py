@@ -156,8 +156,9 @@ def _opened(path: Path) -> StoredFile:
     except OSError as error:
         if isinstance(error, StoreError):
             raise
-        remedy = "; move it away" if isinstance(error, NotRegularError) else ""
-        raise StoreError(f"{path} cannot be read: {error.strerror or error}{remedy}") from None
+        if isinstance(error, NotRegularError):  # which is set aside as damage is
+            raise DamagedStoreError(f"{path} is {error.strerror}") from None
+        raise StoreError(f"{path} cannot be read: {error.strerror or error}") from None
 
 
 def _head(file: StoredFile, path: Path) -> Head:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featx.errors import DamagedStoreError, StoreError
+from featx.files import is_regular
 from featx.spec import FeatureSpec
 from featx.store.base import Head, block_bounds, read_base, read_head, write_base
 from featx.store.files import delete, exists, locked, not_written, prepare_cache, remove_leftovers, write_whole
@@ -209,6 +210,10 @@ class StoreWriter:
             self._write(Head(self._store.spec.to_json(), probes, (producer,)), 0, iter(()))
         else:
             self._compare(head, probes, producer)
+        if exists(self._journal_path) and not is_regular(self._journal_path):
+            self._notice(
+                f"{self._journal_path} was no file and is replaced; if it was a link, what it led to stays as it is"
+            )
         try:
             self._journal = JournalWriter(self._journal_path, self._store.spec.id, probes.shape[1])
         except OSError as error:

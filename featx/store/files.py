@@ -6,7 +6,7 @@ import contextlib
 import os
 import re
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -40,8 +40,14 @@ def is_cache(cache: Path) -> bool:
         return _is_cache(cache)
 
 
-def check_cache(cache: Path) -> bool:
+def check_cache(cache: Path, folders: Sequence[str] = FOLDERS[:3]) -> bool:
     """Make sure that featx may work with a cache: call it before anything that takes time.
+
+    Parameters
+    ----------
+    cache : path
+    folders : sequence of str
+        Those of :data:`FOLDERS` that are needed; all but that of training runs if not given.
 
     Returns
     -------
@@ -55,7 +61,7 @@ def check_cache(cache: Path) -> bool:
     """
     if not is_cache(cache):
         return False
-    for name in FOLDERS:
+    for name in folders:
         _check_folder(cache / name)
     return True
 
@@ -137,22 +143,18 @@ def entries(folder: Path, follow: bool = False) -> list[Path]:
 
 
 def delete(path: Path) -> None:
-    """Delete a file that featx wrote into a cache; it may be gone already.
+    """Free a name that featx writes in a cache; of a link, what it leads to stays.
 
     Raises
     ------
     StoreError
-        It is something else, or cannot be deleted.
+        It is a folder, or cannot be deleted.
     """
     try:
-        if files.is_regular(path):
-            path.unlink(missing_ok=True)
-        elif exists(path):
-            raise StoreError(f"{path} is not a file that featx wrote; move it away, and run the same command again")
+        path.unlink(missing_ok=True)
     except OSError as error:
-        if isinstance(error, StoreError):
-            raise
-        raise StoreError(f"{path} cannot be deleted: {error.strerror or error}") from None
+        why = "it is a folder; move it away" if is_folder(path) else error.strerror or error
+        raise StoreError(f"{path} cannot be deleted: {why}") from None
 
 
 def is_temporary(name: str, of: str) -> bool:
@@ -189,12 +191,9 @@ def not_written(path: Path, error: OSError) -> StoreError:
     """Return the error that says so, and what to do."""
     if isinstance(error, StoreError):
         return error
-    remedy = "make room or choose another --cache"
-    if isinstance(error, files.NotRegularError):
-        remedy = "move it away"
     return StoreError(
         f"{path} cannot be written: {error.strerror or error}. What was computed before is kept: "
-        f"{remedy}, and run the same command again"
+        "make room or choose another --cache, and run the same command again"
     )
 
 
@@ -222,7 +221,7 @@ def locked(path: Path, waiting: Callable[[], None] | None) -> Iterator[None]:
         The file cannot be locked, or another process holds the lock and is not waited for.
     """
     if exists(path) and not files.is_regular(path):
-        raise StoreError(f"{path} cannot be locked: it is not a file; move it away, and run the same command again")
+        delete(path)
     lock = FileLock(path)
     try:
         lock.acquire(timeout=0)

@@ -17,7 +17,8 @@ from typing import BinaryIO
 import numpy as np
 
 from featx.errors import StoreError
-from featx.files import identify, is_regular, open_new, open_regular, write_whole
+from featx.files import NotRegularError, identify, is_regular, open_new, open_regular, write_whole
+from featx.store.files import delete
 from featx.store.rows import KEY_BYTES, SIGNATURE_SHAPE, RowFile, Rows, no_rows
 
 _MAGIC = b"featx journal 1\n"
@@ -44,12 +45,12 @@ def _header(spec_id: str, feature_dim: int) -> bytes:
 
 
 def read_journal(path: Path, spec_id: str, feature_dim: int) -> RowFile:
-    """Return the whole, undamaged rows of a journal; none if there is no journal.
+    """Return the whole, undamaged rows of a journal; none if there is no journal, or what is there is no file.
 
     Raises
     ------
     StoreError
-        It is no file, or cannot be read.
+        It cannot be read.
     """
     dtype = _record_dtype(feature_dim)
     try:
@@ -60,10 +61,10 @@ def read_journal(path: Path, spec_id: str, feature_dim: int) -> RowFile:
             if not begins_well or count < 1:  # killed while the header was written, or not a journal of this store
                 return no_rows(feature_dim)
             records = np.asarray(np.memmap(stream, dtype, "r", _HEADER_BYTES, (count,)))
-    except FileNotFoundError:
+    except (FileNotFoundError, NotRegularError):
         return no_rows(feature_dim)
     except OSError as error:
-        raise StoreError(f"{path} cannot be read: {error.strerror or error}; move it away") from None
+        raise StoreError(f"{path} cannot be read: {error.strerror or error}") from None
     rows = Rows(records["key"], records["signature"], records["features"])
     return RowFile.check(rows, records["crc"])
 
@@ -85,8 +86,8 @@ class JournalWriter:
     Parameters
     ----------
     path : path
-        The journal; continued where it is one of this store, begun anew where it is not. A link is never written
-        through: neither a symbolic one, nor a hard one, as copied caches may have.
+        The journal; continued where it is one of this store, begun anew where it is not. A link is replaced, what it
+        leads to is not written: a symbolic one, and a hard one, as copied caches may have.
     spec_id : str
         Id of the feature recipe.
     feature_dim : int
@@ -94,8 +95,6 @@ class JournalWriter:
 
     Raises
     ------
-    NotRegularError
-        It is something else than a file.
     OSError
         It cannot be written.
     """
@@ -113,7 +112,7 @@ class JournalWriter:
                 with open_regular(path, follow=False) as stream:
                     write_whole(path, lambda new: _copy(stream, new))
             stream = open_regular(path, follow=False, writable=True)
-        except FileNotFoundError:
+        except (FileNotFoundError, NotRegularError):
             return None
         if stream.read(_HEADER_BYTES) != _header(spec_id, feature_dim):
             stream.close()
@@ -124,7 +123,7 @@ class JournalWriter:
         return stream
 
     def _begin(self, path: Path, spec_id: str, feature_dim: int) -> BinaryIO:
-        path.unlink(missing_ok=True)
+        delete(path)
         stream = open_new(path)
         stream.write(_header(spec_id, feature_dim))
         stream.flush()

@@ -19,7 +19,7 @@ from featx.extraction import compute_table
 from featx.heads import Head
 from featx.runtime import Runtime
 from featx.sources import read_groups, unnamed_note
-from featx.store import open_run
+from featx.store import check_cache, open_run
 from featx.table import FeatureTable
 from featx.training.tops import FrozenHead, fit_frozen
 
@@ -105,6 +105,7 @@ def divide(
     FeatxError
         As for :func:`featx.extract`.
     """
+    check_cache(runtime.cache, ["training"])
     table = compute_table(data, backbone, pooling=pooling, runtime=runtime, **options)
     named = table.groups.tolist() if group_by is None else read_groups(table.samples, group_by)
     grouping = group_samples(table, named)
