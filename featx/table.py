@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,6 +44,37 @@ class Sample:
         return self.label is not None and self.split in (None, "train")
 
 
+class Stamp(NamedTuple):
+    """What changes when a file changes, or when another one takes its place.
+
+    Parameters
+    ----------
+    size : int
+        Bytes.
+    mtime_ns : int
+        Modification time, which any program can set.
+    inode : int
+        Which file it is; 0 if the system does not say.
+    ctime_ns : int
+        When content or attributes changed last, which no program can set; on Windows when it was made.
+    """
+
+    size: int
+    mtime_ns: int
+    inode: int = 0
+    ctime_ns: int = 0
+
+    @classmethod
+    def of(cls, status: os.stat_result) -> Stamp:
+        """Return the stamp of a file; a time that 64 bits cannot hold is -1, as it is not to be trusted."""
+        mtime, ctime = (time if abs(time) < 1 << 63 else -1 for time in (status.st_mtime_ns, status.st_ctime_ns))
+        return cls(status.st_size, mtime, status.st_ino % (1 << 63), ctime)
+
+    def fits(self, other: Stamp) -> bool:
+        """Tell whether a file is still the same, as far as the system says; it may give an inode only at times."""
+        return self == (other if self.inode and other.inode else other._replace(inode=self.inode))
+
+
 @dataclass(frozen=True, slots=True)
 class FileState:
     """What is known of a file since it was last read.
@@ -63,6 +95,8 @@ class FileState:
         Upright size in pixels; 0 if it was not decoded.
     camera, day : str
         What its EXIF data say; empty if nothing.
+    inode, ctime_ns : int
+        See :class:`Stamp`.
     """
 
     size: int
@@ -74,6 +108,13 @@ class FileState:
     height: int = 0
     camera: str = ""
     day: str = ""
+    inode: int = 0
+    ctime_ns: int = 0
+
+    @property
+    def stamp(self) -> Stamp:
+        """What tells whether the file has changed."""
+        return Stamp(self.size, self.mtime_ns, self.inode, self.ctime_ns)
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from conftest import save_picture
 
 from featx.dataset import OUTPUT_TAG, dataset_id, gather, scan, scan_unlabelled
 from featx.errors import AmbiguousLayoutError, DatasetError, DatasetNotFoundError
-from featx.table import FileState
+from featx.table import FileState, Stamp
 
 
 def add(root: Path, *names: str) -> Path:
@@ -106,10 +106,17 @@ def test_known_files_are_not_opened_again(tmp_path, monkeypatch):
     add(tmp_path, "a/1.png")
     odd = tmp_path / "a" / "odd"
     odd.write_text("no image")
-    status = odd.stat()
-    memo = {"a/odd": FileState(status.st_size, status.st_mtime_ns, status="ignored")}
+    memo = {"a/odd": FileState(status="ignored", **Stamp.of(odd.stat())._asdict())}
     monkeypatch.setattr(Path, "open", lambda *_: pytest.fail("opened"))
     assert [entry.name for entry in scan(tmp_path, memo=memo).ignored] == ["a/odd"]
+
+
+def test_a_stamp_fits_into_64_bits_and_an_unknown_inode_says_nothing():
+    times = {"st_mtime_ns": 10**20, "st_ctime_ns": -(10**20)}
+    assert Stamp.of(os.stat_result((0o100644, 2**64 - 1, 0, 1, 0, 0, 9, 0, 0, 0), times)) == (9, -1, 2**63 - 1, -1)
+    assert Stamp(1, 2, 0, 4).fits(Stamp(1, 2, 3, 4))
+    for other in (Stamp(9, 2, 3, 4), Stamp(1, 9, 3, 4), Stamp(1, 2, 9, 4), Stamp(1, 2, 3, 9)):
+        assert not Stamp(1, 2, 3, 4).fits(other)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="links need a privilege on Windows")

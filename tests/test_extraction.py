@@ -213,6 +213,25 @@ def test_changed_files_alone_are_read_again(fake, pictures, monkeypatch):
     np.testing.assert_array_equal(table.X[at], expected(pictures / "red" / "red-05.png"))
 
 
+def test_files_of_equal_size_and_time_that_take_each_other_s_place_are_read_again(fake, pictures):
+    for number, name in enumerate(("red/red-00", "red/red-01", "blue/blue-00", "blue/blue-01")):
+        Image.new("RGB", (40, 40), (40 * number, 9, 9)).save(pictures / f"{name}.bmp")
+    age(pictures)
+    run(fake, pictures)
+    red, blue = pictures / "red" / "red-00.bmp", pictures / "blue" / "blue-00.bmp"
+    red.rename(pictures / "aside")
+    blue.rename(red)
+    (pictures / "aside").rename(blue)
+    # In place: the same inode, size and modification time, other bytes.
+    shutil.copy2(pictures / "red" / "red-01.bmp", pictures / "blue" / "blue-01.bmp")
+    before = fake.n_computed
+    table = run(fake, pictures)
+    assert fake.n_computed == before
+    for position, sample_id in enumerate(table.sample_ids.tolist()):
+        if sample_id.endswith(".bmp"):
+            np.testing.assert_array_equal(table.X[position], expected(pictures / sample_id))
+
+
 def test_a_change_within_the_clock_s_grain_is_noticed(fake, pictures):
     run(fake, pictures)  # the files are younger than 2 s: their times are not trusted
     victim = pictures / "red" / "red-05.png"

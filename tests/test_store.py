@@ -391,7 +391,7 @@ def test_unwritable_cache(tmp_path):
 
 
 def test_snapshot_round_trip(tmp_path):
-    state = FileState(10, 123456789, bytes(range(32)), "ok", "", 640, 480, "Canon EOS 5D", "2024-01-05")
+    state = FileState(10, 123456789, bytes(range(32)), "ok", "", 640, 480, "Canon EOS 5D", "2024-01-05", 5, 6)
     bad = FileState(0, -1, b"", "skipped", "empty file (0 bytes)")
     entries = [(Sample("a/\udcff\n.png", "käse", "g", "train"), state), (Sample("b.png"), bad)]
     write_snapshot(tmp_path, "0123", Path("/data"), "1-ab", entries)
@@ -407,6 +407,16 @@ def test_a_snapshot_without_cameras_knows_nothing_and_is_still_a_snapshot(tmp_pa
     monkeypatch.undo()
     assert read_snapshot(tmp_path, "0123", "1-ab") == {}  # its files are read again, and cameras found
     assert summarize_snapshot(tmp_path / "datasets" / "0123.h5").n_images == 1
+
+
+def test_a_snapshot_without_inodes_is_not_believed_but_keeps_its_reasons(tmp_path, monkeypatch):
+    monkeypatch.setattr("featx.store.snapshot._NUMBERS", ("size", "mtime_ns", "width", "height"))
+    bad = FileState(1, 2, bytes([7] * 32), "skipped", "cut short")
+    write_snapshot(tmp_path, "0123", Path("/data"), "1-ab", [(Sample("a.png"), bad)])
+    monkeypatch.undo()
+    known = read_snapshot(tmp_path, "0123", "1-ab")["a.png"]
+    assert (known.mtime_ns, known.reason, known.content_hash) == (-1, "cut short", bytes([7] * 32))
+    assert summarize_snapshot(tmp_path / "datasets" / "0123.h5").n_skipped == 1
 
 
 @pytest.mark.parametrize("name", ["sample_id", "size", "content_hash", "status"])

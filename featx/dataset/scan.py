@@ -14,7 +14,7 @@ from featx.dataset.manifest import read_manifest
 from featx.dataset.walk import Entry, walk
 from featx.errors import DatasetError, DatasetNotFoundError
 from featx.images import looks_like_image
-from featx.table import FileState, Sample
+from featx.table import FileState, Sample, Stamp
 
 EXPORT_FIRST = {
     **dict.fromkeys((".czi", ".nd2", ".lif", ".oib", ".oif", ".vsi", ".ims"), "microscope files"),
@@ -40,12 +40,21 @@ class Found:
         What its sample_id is relative to.
     size, mtime_ns : int
         As the system says; -1 if it could not be asked.
+    inode, ctime_ns : int
+        See :class:`featx.table.Stamp`.
     """
 
     sample: Sample
     root: Path
     size: int
     mtime_ns: int
+    inode: int = 0
+    ctime_ns: int = 0
+
+    @property
+    def stamp(self) -> Stamp:
+        """What tells whether the file has changed."""
+        return Stamp(self.size, self.mtime_ns, self.inode, self.ctime_ns)
 
     @property
     def path(self) -> Path:
@@ -149,7 +158,7 @@ def scan_unlabelled(folder: Path, memo: Mapping[str, FileState] | None = None) -
 
 def gather(files: Sequence[Path]) -> Dataset:
     """Make a data set of single files, in the order given; each counts as a picture, whatever its name."""
-    entries = [Entry(path.as_posix(), path.stat().st_size, path.stat().st_mtime_ns) for path in files]
+    entries = [Entry(path.as_posix(), *Stamp.of(path.stat())) for path in files]
     samples = [(entry, Sample(entry.name)) for entry in entries]
     return _dataset(Path("files"), Path(), "", f"{len(samples):,} files", samples, [])
 
@@ -162,7 +171,7 @@ def _dataset(
     samples: Iterable[tuple[Entry, Sample]],
     ignored: Sequence[Entry],
 ) -> Dataset:
-    pictures = tuple(Found(sample, root, entry.size, entry.mtime_ns) for entry, sample in samples)
+    pictures = tuple(Found(sample, root, *entry.stamp) for entry, sample in samples)
     name = data.resolve().name if data.is_dir() else data.stem
     return Dataset(name or "data", root, identity, description, pictures, tuple(ignored))
 
@@ -182,7 +191,7 @@ def _is_picture(folder: Path, entry: Entry, known: FileState | None) -> bool:
         return False  # several are TIFF inside, and would give a thumbnail
     if looks_like_image(entry.name, b""):
         return True
-    if known is not None and (known.size, known.mtime_ns) == (entry.size, entry.mtime_ns):
+    if known is not None and known.stamp.fits(entry.stamp):
         return known.status != "ignored"
     try:
         with (folder / entry.name).open("rb") as stream:
@@ -221,4 +230,4 @@ def _entry(root: Path, sample: Sample) -> Entry:
         status = (root / sample.sample_id).stat()
     except OSError:  # listed, but not there: it will be skipped with that reason
         return Entry(sample.sample_id, -1, -1)
-    return Entry(sample.sample_id, status.st_size, status.st_mtime_ns)
+    return Entry(sample.sample_id, *Stamp.of(status))

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from featx.errors import DatasetError
+from featx.table import Stamp
 
 OUTPUT_TAG = ".featx-output"
 """A folder with a file of this name was written by featx and is never scanned."""
@@ -28,11 +29,20 @@ class Entry:
         Bytes; -1 if it cannot be asked (a broken link).
     mtime_ns : int
         Modification time; -1 with it.
+    inode, ctime_ns : int
+        See :class:`featx.table.Stamp`.
     """
 
     name: str
     size: int
     mtime_ns: int
+    inode: int = 0
+    ctime_ns: int = 0
+
+    @property
+    def stamp(self) -> Stamp:
+        """What tells whether the file has changed."""
+        return Stamp(self.size, self.mtime_ns, self.inode, self.ctime_ns)
 
 
 def walk(root: Path) -> Iterator[Entry]:
@@ -82,4 +92,4 @@ def _entry(entry: os.DirEntry[str], name: str) -> Entry:
         status = entry.stat()
     except OSError:  # a broken link, or gone since the folder was listed
         return Entry(name, -1, -1)
-    return Entry(name, status.st_size, status.st_mtime_ns)
+    return Entry(name, *Stamp.of(status))

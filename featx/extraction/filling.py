@@ -141,7 +141,7 @@ def look_up(pictures: Sequence[Found], memo: Mapping[str, FileState], store: Fea
 def recall(pictures: Sequence[Found], memo: Mapping[str, FileState], stored: StoredFeatures) -> list[FileState | None]:
     """Return what the memo knows of each picture, None for those that must be read.
 
-    A memo counts only if size and modification time are unchanged and, for a usable picture, its row is stored.
+    A memo counts only if size, times and inode are unchanged and, for a usable picture, its row is stored.
     """
     states = [_unchanged(found, memo.get(found.sample.sample_id)) for found in pictures]
     usable = as_hashes(state.content_hash for state in states if state is not None and state.status == "ok")
@@ -152,7 +152,7 @@ def recall(pictures: Sequence[Found], memo: Mapping[str, FileState], stored: Sto
 def _unchanged(found: Found, known: FileState | None) -> FileState | None:
     if known is None or known.mtime_ns < 0 or known.status == "ignored":
         return None
-    return known if (known.size, known.mtime_ns) == (found.size, found.mtime_ns) else None
+    return known if known.stamp.fits(found.stamp) else None
 
 
 def _lookup(stored: StoredFeatures) -> Callable[[bytes], bool]:

@@ -20,7 +20,7 @@ from featx.errors import ImageError, NotHereError
 from featx.images import Guard, Prepared, memory_for, read_origin
 from featx.runtime import Runtime
 from featx.spec import FeatureSpec
-from featx.table import FileState
+from featx.table import FileState, Stamp
 
 _TRUST_NS = 2_000_000_000
 """A file changed less than 2 s before it was read may change again without a new modification time."""
@@ -140,13 +140,22 @@ def read_file(path: Path) -> tuple[bytes, FileState]:
         It cannot be read.
     """
     with path.open("rb") as stream:
-        mtime_ns = os.fstat(stream.fileno()).st_mtime_ns
+        stamp = Stamp.of(os.fstat(stream.fileno()))
         data = stream.read()
-        changed = os.fstat(stream.fileno()).st_mtime_ns != mtime_ns
-    if changed or time.time_ns() - mtime_ns < _TRUST_NS:
-        mtime_ns = -1
+        changed = Stamp.of(os.fstat(stream.fileno())) != stamp
+    if changed or time.time_ns() - stamp.mtime_ns < _TRUST_NS:
+        stamp = stamp._replace(mtime_ns=-1)
     camera, day = read_origin(data)
-    return data, FileState(len(data), mtime_ns, hashlib.sha256(data).digest(), camera=camera, day=day)
+    content_hash = hashlib.sha256(data).digest()
+    return data, FileState(
+        len(data),
+        stamp.mtime_ns,
+        content_hash,
+        camera=camera,
+        day=day,
+        inode=stamp.inode,
+        ctime_ns=stamp.ctime_ns,
+    )
 
 
 def _unreadable(path: Path, error: OSError) -> str:

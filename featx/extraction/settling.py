@@ -16,9 +16,8 @@ def remember_states(cache: Path, dataset: Dataset, how: str, states: Sequence[Fi
     if not dataset.id:
         return
     entries = [(found.sample, state) for found, state in zip(dataset.pictures, states, strict=True)]
-    entries += [
-        (Sample(entry.name), FileState(entry.size, entry.mtime_ns, status="ignored")) for entry in dataset.ignored
-    ]
+    for entry in dataset.ignored:
+        entries.append((Sample(entry.name), FileState(status="ignored", **entry.stamp._asdict())))
     entries.sort(key=lambda pair: pair[0].sample_id.split("/"))
     write_snapshot(cache, dataset.id, dataset.root, how, entries)
 
