@@ -174,24 +174,24 @@ def test_what_is_no_regular_file_is_skipped_or_ignored_by_its_name_and_never_ope
 @posix
 def test_a_tree_deeper_than_python_can_call_and_than_a_path_can_name(tmp_path):
     add(tmp_path, "cat/1.png", "dog/1.png")
-    before, levels = Path.cwd(), 2_500
+    before, names = Path.cwd(), ["d"] * 1_050 + ["n" * 200] * 12
     os.chdir(tmp_path / "cat")
     try:
-        for level in range(levels):
-            os.mkdir("d")
-            os.chdir("d")
-            if level == 1_200:
+        for level, name in enumerate(names):
+            os.mkdir(name)
+            os.chdir(name)
+            if level == 1_049:
                 save_picture(Path("deep.png"), (1, 2, 3))
         found = scan(tmp_path)
-        for level in reversed(range(levels)):  # pytest itself could not clean up
-            if level == 1_200:
+        for level in reversed(range(len(names))):  # pytest itself could not clean up
+            if level == 1_049:
                 os.remove("deep.png")
             os.chdir("..")
-            os.rmdir("d")
+            os.rmdir(names[level])
     finally:
         os.chdir(before)
-    assert [f.sample.sample_id.rpartition("/")[2] for f in found.pictures] == ["1.png", "d", "deep.png", "1.png"]
-    assert found.pictures[2].sample.label == "cat"
+    assert [f.sample.sample_id.rpartition("/")[2] for f in found.pictures] == ["1.png", "deep.png", "n" * 200, "1.png"]
+    assert found.pictures[1].sample.label == "cat"
     assert [f.reason for f in found.pictures if f.reason] == ["the folder cannot be read: File name too long"]
 
 
