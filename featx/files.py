@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import hashlib
 import os
 import secrets
 import stat
@@ -19,6 +20,7 @@ CACHE_TAG = "CACHEDIR.TAG"
 CACHE_TAG_TEXT = "Signature: 8a477f597d28d172789f06886806bc55\n# This folder was made by featx.\n"
 
 _LONGEST_NAME = 255
+_PART = 1 << 20
 _REPLACE_SECONDS = 10.0
 _NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EMLINK, errno.ENOSYS, errno.EINVAL)
 """What file systems without hard links answer."""
@@ -153,10 +155,29 @@ def read_at_most(stream: BinaryIO, most: int) -> bytes:
     TooLargeError
         It has more than ``most`` bytes.
     """
+    return stream.read(_size_at_most(stream, most))
+
+
+def digest(stream: BinaryIO, most: int, algorithm: str = "sha256") -> str:
+    """Return the hash of an open regular file, hexadecimal; as :func:`read_at_most`, but in little memory.
+
+    Raises
+    ------
+    TooLargeError
+        It has more than ``most`` bytes.
+    """
+    left, found = _size_at_most(stream, most), hashlib.new(algorithm)
+    while part := stream.read(min(left, _PART)):
+        found.update(part)
+        left -= len(part)
+    return found.hexdigest()
+
+
+def _size_at_most(stream: BinaryIO, most: int) -> int:
     size = os.fstat(stream.fileno()).st_size
     if size > most:
         raise TooLargeError(errno.EFBIG, f"{size:,} bytes are more than the {most:,} that are read")
-    return stream.read(size)
+    return size
 
 
 def identify(path: Path) -> FileIdentity | None:

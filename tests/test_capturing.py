@@ -362,7 +362,7 @@ def test_sources_that_are_none(tmp_path, take):
         "99": "there is no camera 99",
         -1: "--source -1: cameras are numbered from 0",
         tmp_path / "nowhere.mp4": r"no such video file: .*nowhere\.mp4; allowed are the number of a camera",
-        tmp_path: "is no file; allowed are the number of a camera and a video file",
+        tmp_path: "is a folder, not a file; allowed are the number of a camera and a video file",
         tmp_path / "text.txt": r"text\.txt is no video that can be read .*; save it as MP4 or AVI",
         tmp_path / "text.mp4": r"text\.mp4 is no video that can be read",
         tmp_path / "empty.avi": r"empty\.avi is no video that can be read",
