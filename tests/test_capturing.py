@@ -373,6 +373,15 @@ def test_sources_that_are_none(tmp_path, take):
         (tmp_path / name).write_text("this is no film\n" * 500)
     (tmp_path / "empty.avi").touch()
     Image.new("RGB", (64, 64)).save(tmp_path / "picture.jpg")
+    if os.name != "nt":
+        os.mkfifo(tmp_path / "pipe.mp4")
+        os.symlink("circle.mp4", tmp_path / "circle.mp4")
+        cases |= {
+            "/dev/zero": "--source /dev/zero is a device, not a file; allowed are the number of a camera",
+            tmp_path / "pipe.mp4": "is a named pipe, not a file; allowed are",
+            tmp_path / "circle.mp4": "cannot be read: Too many levels of symbolic links",
+            tmp_path / ("n" * 300): "cannot be read: File name too long",
+        }
     whole = write_video(tmp_path / "whole.mp4", moving(20), "mp4v").read_bytes()
     (tmp_path / "half.mp4").write_bytes(whole[: len(whole) // 2])  # an MP4 file has its index at its end
     for source, message in cases.items():
