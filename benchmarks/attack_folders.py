@@ -8,6 +8,7 @@ import os
 import socket
 import subprocess
 import threading
+import time
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -91,12 +92,11 @@ def _growing(scene: Scene) -> str:
     path = scene.root / "set" / "cat" / "log.jpg"
 
     def grow() -> None:
-        with path.open("wb") as stream:
-            while not stop.is_set():
-                stream.write(bytes(100_000_000))
-                if stream.tell() > 8 * 10**9:  # the disk is not the one attacked
-                    stream.truncate(0)
-                    stream.seek(0)
+        size = 1_000
+        while not stop.is_set():
+            _hole(path, size)
+            size += 10_000_000
+            time.sleep(0.001)  # faster than it can be read
 
     writer = threading.Thread(target=grow)
     writer.start()
