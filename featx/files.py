@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import hashlib
 import os
 import secrets
 import stat
@@ -13,7 +14,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
+CACHE_TAG = "CACHEDIR.TAG"
+"""Marks a folder as a cache, for backup programs and for featx's own scan (bford.info/cachedir)."""
+
+CACHE_TAG_TEXT = "Signature: 8a477f597d28d172789f06886806bc55\n# This folder was made by featx.\n"
+
 _LONGEST_NAME = 255
+_PART = 1 << 20
 _REPLACE_SECONDS = 10.0
 _NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EMLINK, errno.ENOSYS, errno.EINVAL)
 """What file systems without hard links answer."""
@@ -36,6 +43,10 @@ class NotRegularError(OSError):
 
 class TooLargeError(OSError):
     """A file of more bytes than may be read."""
+
+
+class OutsideError(OSError):
+    """A name that leads out of the folder it belongs to."""
 
 
 class ChangedError(FileExistsError):
@@ -63,6 +74,36 @@ ANYTHING = FileIdentity(-1, -1, -1, -1)
 """Stands for whatever lies at a path, or nothing."""
 
 
+def look_at(path: str | Path) -> os.stat_result | None:
+    """Return the status of what a path leads to, links followed; None if there is nothing.
+
+    Raises
+    ------
+    OSError
+        It cannot be known: a folder on the way may not be searched, links lead in a circle, the name is too long.
+    """
+    try:
+        return _status(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+
+
+def below(root: Path, name: str) -> Path:
+    """Return the path of what a relative POSIX path names below a folder.
+
+    Symbolic links in the folder are the choice of whoever made them, and may lead out of it.
+
+    Raises
+    ------
+    OutsideError
+        The name is empty or absolute, has a drive or ``..`` in it, or a character that no file name can have.
+    """
+    path = Path(name)
+    if not path.parts or path.anchor or ".." in path.parts or not _is_encodable(name):
+        raise OutsideError(errno.EINVAL, "not the name of a file in its folder")
+    return root / path
+
+
 def open_regular(path: str | Path, *, follow: bool = True, writable: bool = False) -> BinaryIO:
     """Open a regular file; nothing else is ever opened.
 
@@ -83,7 +124,7 @@ def open_regular(path: str | Path, *, follow: bool = True, writable: bool = Fals
     OSError
         It cannot be opened.
     """
-    _stop_unless_regular(os.stat(path, follow_symlinks=follow))
+    _stop_unless_regular(_status(path, follow))
     flags = os.O_RDWR if writable else os.O_RDONLY
     for name in ("O_NONBLOCK", "O_NOCTTY", "O_CLOEXEC", "O_BINARY", *([] if follow else ["O_NOFOLLOW"])):
         flags |= getattr(os, name, 0)
@@ -141,10 +182,29 @@ def read_at_most(stream: BinaryIO, most: int) -> bytes:
     TooLargeError
         It has more than ``most`` bytes.
     """
+    return stream.read(_size_at_most(stream, most))
+
+
+def digest(stream: BinaryIO, most: int, algorithm: str = "sha256") -> str:
+    """Return the hash of an open regular file, hexadecimal; as :func:`read_at_most`, but in little memory.
+
+    Raises
+    ------
+    TooLargeError
+        It has more than ``most`` bytes.
+    """
+    left, found = _size_at_most(stream, most), hashlib.new(algorithm)
+    while part := stream.read(min(left, _PART)):
+        found.update(part)
+        left -= len(part)
+    return found.hexdigest()
+
+
+def _size_at_most(stream: BinaryIO, most: int) -> int:
     size = os.fstat(stream.fileno()).st_size
     if size > most:
         raise TooLargeError(errno.EFBIG, f"{size:,} bytes are more than the {most:,} that are read")
-    return stream.read(size)
+    return size
 
 
 def identify(path: Path) -> FileIdentity | None:
@@ -281,6 +341,20 @@ def _sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def _status(path: str | Path, follow: bool = True) -> os.stat_result:
+    try:
+        return os.stat(path, follow_symlinks=follow)
+    except ValueError:  # a NUL character, or half a surrogate pair
+        raise OSError(errno.EINVAL, "the name has a character that no file name can have") from None
+
+
+def _is_encodable(name: str) -> bool:
+    try:
+        return b"\0" not in os.fsencode(name)
+    except UnicodeEncodeError:
+        return False
 
 
 def _stop_unless_regular(status: os.stat_result) -> None:

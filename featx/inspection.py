@@ -22,9 +22,9 @@ from featx.duplicates import (
     without_too_alike,
 )
 from featx.errors import DatasetError
-from featx.extraction import read_pictures, stop_if_too_dark
+from featx.extraction import notice_left_out, read_pictures, stop_if_too_dark
 from featx.runtime import Runtime
-from featx.table import FileState, Sample, Skipped
+from featx.table import FileState, LeftOut, Sample, Skipped
 
 _DETAIL_SIDE = 32
 FEW = 10
@@ -70,6 +70,8 @@ class Inspection:
         How many pictures were read in a way worth knowing, by note.
     seconds : float
         Wall time.
+    left_out : tuple of LeftOut
+        Folders that featx wrote itself.
     """
 
     name: str
@@ -89,6 +91,7 @@ class Inspection:
     dark: str | None
     notes: dict[str, int]
     seconds: float
+    left_out: tuple[LeftOut, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON keys of ``featx inspect --json``."""
@@ -97,6 +100,7 @@ class Inspection:
             "n_images": self.n_images,
             "unreadable": [{"path": one.path, "reason": one.reason} for one in self.unreadable],
             "ignored": list(self.ignored),
+            "left_out": [folder.to_dict() for folder in self.left_out],
             **{name: [list(group) for group in getattr(self, name)] for name in groups},
             "too_alike": list(self.too_alike),
             "was_compared": self.was_compared,
@@ -142,6 +146,7 @@ def inspect(
     started = time.monotonic()
     dataset = scan(Path(data), label_by=label_by, path_column=path_column, label_column=label_column)
     runtime.notice(f"{data}: {dataset.description}")
+    notice_left_out(dataset, runtime)
     looks = _Looks(runtime, white, page)
     looks.take(dataset.pictures)
     exact, near, takes = looks.groups()
@@ -166,6 +171,7 @@ def inspect(
         dark=_why_dark(dataset.pictures, runtime) if white is None else None,
         notes=dict(looks.notes),
         seconds=time.monotonic() - started,
+        left_out=dataset.left_out,
     )
 
 

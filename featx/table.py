@@ -137,6 +137,29 @@ class Skipped:
 
 
 @dataclass(frozen=True)
+class LeftOut:
+    """A folder of a data set that featx wrote itself, and so does not scan.
+
+    Parameters
+    ----------
+    path : str
+        POSIX path relative to the data set's root.
+    n_files : int
+        Files below it, without hidden ones.
+    reason : str
+        What it is.
+    """
+
+    path: str
+    n_files: int
+    reason: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return an entry of ``left_out`` in ``featx extract --json``."""
+        return {"path": self.path, "n_files": self.n_files, "reason": self.reason}
+
+
+@dataclass(frozen=True)
 class Views:
     """Augmented views of the pictures of the training part.
 
@@ -203,6 +226,8 @@ class Extraction:
         Wall time.
     views : Views or None
         None where there are no augmented views.
+    left_out : tuple of LeftOut
+        Folders that featx wrote itself.
     """
 
     features_id: str
@@ -221,6 +246,12 @@ class Extraction:
     notes: dict[str, int]
     seconds: float
     views: Views | None = None
+    left_out: tuple[LeftOut, ...] = ()
+
+    @property
+    def n_ignored(self) -> int:
+        """Files that were not read as images: those that are none, and those of folders that were left out."""
+        return len(self.ignored) + sum(folder.n_files for folder in self.left_out)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON keys of ``featx extract --json``."""
@@ -238,7 +269,8 @@ class Extraction:
             "n_cached": self.n_cached,
             "n_skipped": len(self.skipped),
             "skipped": [{"path": s.path, "reason": s.reason} for s in self.skipped],
-            "n_ignored": len(self.ignored),
+            "n_ignored": self.n_ignored,
+            "left_out": [folder.to_dict() for folder in self.left_out],
             "cut_away": self.cut_away,
             "notes": dict(self.notes),
             "seconds": round(self.seconds, 3),

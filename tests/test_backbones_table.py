@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import re
 import subprocess
 import sys
 from importlib.metadata import version
@@ -50,6 +52,55 @@ def test_default_backbone_is_there_with_its_pinned_weights():
     assert hashlib.sha256(source.file.read_bytes()).hexdigest() == source.weights
     assert (source.size, source.feature_dim, source.preprocess) == (224, 1280, "lite")
     assert find_source("efficientnet-lite0", size=160).size == 160
+
+
+@pytest.mark.skipif(os.name == "nt", reason="pipes, devices and links as POSIX has them")
+def test_what_is_no_file_is_neither_weights_nor_a_network(tmp_path):
+    for suffix in ("onnx", "keras", "h5"):
+        for name in ("pipe", "zero", "circle", "hole", "folder"):
+            path = tmp_path / f"{name}.{suffix}"
+            if name == "pipe":
+                os.mkfifo(path)
+            elif name == "zero":
+                os.symlink("/dev/zero", path)
+            elif name == "circle":
+                os.symlink(path, path)
+            elif name == "hole":
+                path.touch()
+                os.truncate(path, 10**11)
+            else:
+                path.mkdir()
+    reasons = {
+        "pipe": "a named pipe, not a file",
+        "zero": "a device, not a file",
+        "circle": "Too many levels of symbolic links",
+        "folder": "a folder, not a file",
+        "hole": "100,000,000,000 bytes are more than the 20,000,000,000 that are read",
+    }
+    for path in tmp_path.iterdir():
+        message = f"{re.escape(str(path))} cannot be read: {reasons[path.stem]}"
+        with pytest.raises(WeightsError, match=message):
+            find_source(str(path), preprocess="none", size=32)
+        with pytest.raises(WeightsError, match=message):
+            find_source("efficientnet-lite0", path)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="pipes as POSIX has them")
+def test_what_lies_beside_a_network_is_read_if_it_is_a_file(tmp_path):
+    net = tmp_path / "net.onnx"
+    net.write_bytes(b"never opened")
+    beside = tmp_path / "net.json"
+    for content in (b"[]", b"null", b"1", b"[" * 100_000, b"\xff"):
+        beside.write_bytes(content)
+        with pytest.raises(BackboneError, match="net.json, beside the network, is not a JSON object"):
+            find_source(str(net))
+    os.truncate(beside, 10**11)
+    with pytest.raises(BackboneError, match="net.json, beside the network, cannot be read: 100,000,000,000 bytes"):
+        find_source(str(net))
+    beside.unlink()
+    os.mkfifo(beside)
+    with pytest.raises(BackboneError, match="net.json, beside the network, cannot be read: a named pipe, not a file"):
+        find_source(str(net))
 
 
 def test_packaged_weights_of_another_digest_are_refused(monkeypatch, tmp_path):

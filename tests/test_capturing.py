@@ -362,7 +362,7 @@ def test_sources_that_are_none(tmp_path, take):
         "99": "there is no camera 99",
         -1: "--source -1: cameras are numbered from 0",
         tmp_path / "nowhere.mp4": r"no such video file: .*nowhere\.mp4; allowed are the number of a camera",
-        tmp_path: "is no file; allowed are the number of a camera and a video file",
+        tmp_path: "is a folder, not a file; allowed are the number of a camera and a video file",
         tmp_path / "text.txt": r"text\.txt is no video that can be read .*; save it as MP4 or AVI",
         tmp_path / "text.mp4": r"text\.mp4 is no video that can be read",
         tmp_path / "empty.avi": r"empty\.avi is no video that can be read",
@@ -373,6 +373,15 @@ def test_sources_that_are_none(tmp_path, take):
         (tmp_path / name).write_text("this is no film\n" * 500)
     (tmp_path / "empty.avi").touch()
     Image.new("RGB", (64, 64)).save(tmp_path / "picture.jpg")
+    if os.name != "nt":
+        os.mkfifo(tmp_path / "pipe.mp4")
+        os.symlink("circle.mp4", tmp_path / "circle.mp4")
+        cases |= {
+            "/dev/zero": "--source /dev/zero is a device, not a file; allowed are the number of a camera",
+            tmp_path / "pipe.mp4": "is a named pipe, not a file; allowed are",
+            tmp_path / "circle.mp4": "cannot be read: Too many levels of symbolic links",
+            tmp_path / ("n" * 300): "cannot be read: File name too long",
+        }
     whole = write_video(tmp_path / "whole.mp4", moving(20), "mp4v").read_bytes()
     (tmp_path / "half.mp4").write_bytes(whole[: len(whole) // 2])  # an MP4 file has its index at its end
     for source, message in cases.items():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import pickle
 import subprocess
 import sys
@@ -183,10 +184,31 @@ def test_truncated_and_missing_files(fake, table, tmp_path):
     path = tmp_path / "m.featx"
     with pytest.raises(ClassifierError, match="no such model file"):
         load(path)
+    with pytest.raises(ClassifierError, match="no such model file"):
+        load(path / "below")
     fit(table, runtime=fake.runtime).save(path)
     path.write_bytes(path.read_bytes()[:-400])
     with pytest.raises(ClassifierError, match="not a featx model, or it is damaged"):
         load(path)
+    os.truncate(path, 10**11)
+    with pytest.raises(ClassifierError, match="is not a featx model, or it is damaged"):
+        load(path)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="pipes, devices and links as POSIX has them")
+def test_what_is_no_file_is_no_model(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    os.symlink("circle", tmp_path / "circle")
+    for path, reason in (
+        (tmp_path / "pipe", "a named pipe, not a file"),
+        (tmp_path / "circle", "Too many levels of symbolic links"),
+        (tmp_path / ("n" * 300), "File name too long"),
+        (tmp_path / "a\0b", "the name has a character that no file name can have"),
+        ("/dev/zero", "a device, not a file"),
+        (tmp_path, "a folder, not a file"),
+    ):
+        with pytest.raises(ClassifierError, match=f"cannot be read: {reason}"):
+            load(path)
 
 
 def test_features_of_another_recipe_are_refused(fake, table, pictures):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import sys
 from pathlib import Path
 
@@ -11,7 +12,10 @@ from conftest import save_picture
 
 from featx.dataset import OUTPUT_TAG, dataset_id, gather, scan, scan_unlabelled
 from featx.errors import AmbiguousLayoutError, DatasetError, DatasetNotFoundError
-from featx.table import FileState, Stamp
+from featx.files import CACHE_TAG, CACHE_TAG_TEXT, OutsideError, below
+from featx.table import FileState, LeftOut, Stamp
+
+posix = pytest.mark.skipif(os.name == "nt", reason="pipes, devices and links as POSIX has them")
 
 
 def add(root: Path, *names: str) -> Path:
@@ -85,11 +89,172 @@ def test_ambiguous_layout_inside_splits(tmp_path):
 
 def test_hidden_files_caches_and_outputs_are_never_scanned(tmp_path):
     add(tmp_path, "a/1.png", "a/.hidden.png", ".git/2.png", "cache/x/3.png", "sorted/a/1.png", "a/Thumbs.db/1.png")
-    (tmp_path / "cache" / "CACHEDIR.TAG").write_text("Signature: 8a477f597d28d172789f06886806bc55")
+    add(tmp_path, "sorted/b/2.png", "sorted/b/.hidden.png")
+    (tmp_path / "cache" / CACHE_TAG).write_text(CACHE_TAG_TEXT)
     (tmp_path / "sorted" / OUTPUT_TAG).write_text("")
     found = scan(tmp_path)
     assert [f.sample.sample_id for f in found.pictures] == ["a/1.png"]
     assert found.ignored == ()
+    # They are counted and named instead.
+    left_out = [LeftOut("cache", 2, "a cache of featx"), LeftOut("sorted", 2, "an output of featx")]
+    assert list(found.left_out) == list(scan_unlabelled(tmp_path).left_out) == left_out
+
+
+@pytest.mark.parametrize(
+    "text", ["Signature: 8a477f597d28d172789f06886806bc55\n", CACHE_TAG_TEXT + "x", "", "x" * 100_000]
+)
+def test_the_cache_tag_of_another_program_hides_nothing(tmp_path, text):
+    add(tmp_path, "cat/1.png", "dog/1.png")
+    (tmp_path / "cat" / CACHE_TAG).write_text(text)
+    found = scan(tmp_path)
+    assert [f.sample.sample_id for f in found.pictures] == ["cat/1.png", "dog/1.png"]
+    assert [entry.name for entry in found.ignored] == [f"cat/{CACHE_TAG}"]
+    assert found.left_out == ()
+
+
+@posix
+@pytest.mark.parametrize("tag", [CACHE_TAG, OUTPUT_TAG])
+@pytest.mark.parametrize("kind", ["pipe", "link", "link to /dev/zero", "link to itself", "folder"])
+def test_tags_that_are_no_regular_files_hide_nothing(tmp_path, tag, kind):
+    add(tmp_path, "cat/1.png", "dog/1.png")
+    path = tmp_path / "cat" / tag
+    (tmp_path / "tag").write_text(CACHE_TAG_TEXT)
+    if kind == "pipe":
+        os.mkfifo(path)
+    elif kind == "folder":
+        path.mkdir()
+    else:
+        os.symlink({"link": "../tag", "link to itself": tag}.get(kind, "/dev/zero"), path)
+    found = scan(tmp_path)
+    assert [f.sample.sample_id for f in found.pictures] == ["cat/1.png", "dog/1.png"]
+    assert found.left_out == ()
+
+
+@pytest.mark.parametrize(
+    ("tag", "text", "what"), [(CACHE_TAG, CACHE_TAG_TEXT, "a cache of featx"), (OUTPUT_TAG, "", "an output of featx")]
+)
+def test_a_data_set_that_is_a_cache_or_an_output_is_an_error_that_names_the_tag(tmp_path, tag, text, what):
+    add(tmp_path, "cat/1.png")
+    (tmp_path / tag).write_text(text)
+    for read in (scan, scan_unlabelled):
+        with pytest.raises(DatasetError) as stopped:
+            read(tmp_path)
+        assert str(stopped.value) == (
+            f"{tmp_path} is {what}, as its file {tag} says, and is not scanned; name a folder of images, or "
+            f"delete {tag} if this is one"
+        )
+
+
+def test_a_folder_of_outputs_alone_says_so(tmp_path):
+    add(tmp_path, "sorted/a/1.png")
+    (tmp_path / "sorted" / OUTPUT_TAG).write_text("")
+    with pytest.raises(DatasetError, match="holds no picture of its own; sorted in it is an output of featx"):
+        scan(tmp_path)
+
+
+@posix
+def test_what_is_no_regular_file_is_skipped_or_ignored_by_its_name_and_never_opened(tmp_path):
+    add(tmp_path, "cat/1.png", "dog/1.png")
+    names = ("x.png", "control")
+    for name in names:
+        os.mkfifo(tmp_path / "cat" / name)
+        os.symlink("/dev/zero", tmp_path / "cat" / f"zero-{name}")
+        os.symlink(f"circle-{name}", tmp_path / "cat" / f"circle-{name}")
+        with socket.socket(socket.AF_UNIX) as one:
+            one.bind(os.path.relpath(tmp_path / "cat" / f"socket-{name}"))
+    found = scan(tmp_path)
+    kinds = ("circle-", "socket-", "x.png", "zero-")
+    skipped = [f"cat/{kind}x.png".replace("x.pngx", "x") for kind in kinds]
+    assert [f.sample.sample_id for f in found.pictures] == ["cat/1.png", *skipped, "dog/1.png"]
+    assert sorted(entry.name for entry in found.ignored) == [
+        "cat/circle-control", "cat/control", "cat/socket-control", "cat/zero-control",
+    ]  # fmt: skip
+
+
+@posix
+def test_a_tree_deeper_than_python_can_call_and_than_a_path_can_name(tmp_path):
+    add(tmp_path, "cat/1.png", "dog/1.png")
+    before, names = Path.cwd(), ["d"] * 1_050 + ["n" * 200] * 12
+    os.chdir(tmp_path / "cat")
+    try:
+        for level, name in enumerate(names):
+            os.mkdir(name)
+            os.chdir(name)
+            if level == 1_049:
+                save_picture(Path("deep.png"), (1, 2, 3))
+        found = scan(tmp_path)
+        for level in reversed(range(len(names))):  # pytest itself could not clean up
+            if level == 1_049:
+                os.remove("deep.png")
+            os.chdir("..")
+            os.rmdir(names[level])
+    finally:
+        os.chdir(before)
+    assert [f.sample.sample_id.rpartition("/")[2] for f in found.pictures] == ["1.png", "deep.png", "n" * 200, "1.png"]
+    assert found.pictures[1].sample.label == "cat"
+    assert [f.reason for f in found.pictures if f.reason] == ["the folder cannot be read: File name too long"]
+
+
+@posix
+def test_a_folder_that_vanishes_while_it_is_listed_is_one_skipped_entry(tmp_path, monkeypatch):
+    add(tmp_path, "cat/a/1.png", "cat/b/1.png", "dog/1.png")
+    original = os.scandir
+
+    def scandir(folder):
+        if str(folder).endswith("cat/a"):
+            (tmp_path / "cat" / "b" / "1.png").unlink(missing_ok=True)
+            (tmp_path / "cat" / "b").rmdir()
+        return original(folder)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    found = scan(tmp_path)
+    assert [(f.sample.sample_id, f.reason) for f in found.pictures] == [
+        ("cat/a/1.png", ""), ("cat/b", "the folder cannot be read: No such file or directory"), ("dog/1.png", ""),
+    ]  # fmt: skip
+    assert found.pictures[1].sample.label is None
+    assert found.description == "2 classes by folder: cat 1, dog 1"
+
+
+@posix
+def test_folders_of_the_system_are_not_entered(tmp_path):
+    add(tmp_path, "cat/1.png", "dog/1.png")
+    if not Path("/proc/self").exists():
+        pytest.skip("there is no /proc here")
+    os.symlink("/proc/self", tmp_path / "cat" / "p")
+    os.symlink("/proc", tmp_path / "cat" / "q")
+    found = scan(tmp_path)
+    assert [f.sample.sample_id for f in found.pictures] == ["cat/1.png", "cat/p", "cat/q", "dog/1.png"]
+    assert [f.reason for f in found.pictures if f.reason] == [
+        f"the folder cannot be read: it is /proc/{os.getpid()}, which holds no files",
+        "the folder cannot be read: it is /proc, which holds no files",
+    ]
+    assert found.ignored == ()
+
+
+@posix
+def test_names_that_cannot_be_looked_at_are_one_clear_error(tmp_path):
+    os.symlink("me", tmp_path / "me")
+    os.mkfifo(tmp_path / "pipe")
+    for name, message in (
+        ("me", "cannot be read: Too many levels of symbolic links"),
+        ("n" * 300, "cannot be read: File name too long"),
+        ("a\0b", "cannot be read: the name has a character that no file name can have"),
+        ("\ud800", "cannot be read: the name has a character that no file name can have"),
+        ("pipe", "pipe is neither a folder nor a manifest"),
+    ):
+        with pytest.raises(DatasetError, match=message):
+            scan(tmp_path / name)
+        assert len(dataset_id(tmp_path / name)) == 16
+    with pytest.raises(DatasetNotFoundError, match="no such file or folder"):
+        scan(tmp_path / "pipe" / "below")
+
+
+def test_a_sample_id_that_leads_out_of_its_folder_is_never_a_path(tmp_path):
+    for name in ("/etc/passwd", "../x.png", "a/../../x.png", "", ".", "a\0b", "\ud800"):
+        with pytest.raises(OutsideError, match="not the name of a file in its folder"):
+            below(tmp_path, name)
+    for name in ("a.png", "a/b.png", "..a/b..png", "~/x", "-x", "\udcff.png"):
+        assert below(tmp_path, name) == tmp_path / name
 
 
 def test_non_images_are_listed(tmp_path):

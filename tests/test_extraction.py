@@ -193,7 +193,7 @@ def test_odd_pictures_are_extracted_to_the_end(fake, tmp_path):
 def test_unchanged_files_are_not_read_again(fake, pictures, monkeypatch):
     age(pictures)
     run(fake, pictures)
-    monkeypatch.setattr("featx.extraction.reading.read_file", lambda path: pytest.fail(f"read {path}"))
+    monkeypatch.setattr("featx.extraction.reading.open_image", lambda path: pytest.fail(f"read {path}"))
     run(fake, pictures)
 
 
@@ -204,8 +204,8 @@ def test_changed_files_alone_are_read_again(fake, pictures, monkeypatch):
     run(fake, pictures)
     save_picture(pictures / "red" / "red-05.png", (220, 40, 40), seed=77)
     read: list[str] = []
-    original = reading.read_file
-    monkeypatch.setattr(reading, "read_file", lambda path: read.append(path.name) or original(path))
+    original = reading.open_image
+    monkeypatch.setattr(reading, "open_image", lambda path: read.append(path.name) or original(path))
     table = run(fake, pictures)
     assert read == ["red-05.png"]
     assert table.extraction.n_computed == 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
+import os
 import re
 import shutil
 from dataclasses import replace
@@ -16,12 +17,13 @@ from conftest import make_classes, save_picture
 from typer.testing import CliRunner
 
 from featx.cli.app import app
-from featx.errors import ClassifierError, DatasetNotFoundError, OutputError
+from featx.errors import ClassifierError, DatasetError, DatasetNotFoundError, OutputError
 from featx.evaluation import Contest, Interval
 from featx.extraction import extract
 from featx.fitting import fit
 from featx.prediction import load
 from featx.reporting import report
+from featx.reporting.pictures import Pictures
 
 HOSTILE = "</script><script>document.title='taken over'</script><img src=x onerror=\"document.title='taken over'\">"
 
@@ -240,6 +242,20 @@ def test_pictures_that_changed_or_vanished_are_not_shown(fake, model, data, tmp_
     held = content(tmp_path / "r.html")
     assert sorted(one["path"] for one in held["pictures"].values() if not one["thumb"]) == ["a/000.png", "b/001.png"]
     assert len(held["map"]) == 58
+
+
+@pytest.mark.skipif(os.name == "nt", reason="devices as POSIX has them")
+def test_sample_ids_that_lead_out_of_the_data_set_open_nothing(fake, model, data, tmp_path):
+    outside = tmp_path / "outside.png"
+    inside = model.out_of_fold.sample_ids[0]
+    shutil.copy(data / inside, outside)  # the very content that is looked for
+    ids = [inside, str(outside), "../outside.png", "a/../../outside.png", "/dev/zero", "a\0b", "\ud800", "", "."]
+    thumbnails, features = Pictures(model, data, fake.runtime).draw(ids)
+    assert [thumbnail is not None for thumbnail in thumbnails] == [True] + [False] * 8
+    assert np.isfinite(features).all(axis=1).tolist() == [True] + [False] * 8
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(DatasetError, match="pipe is neither a folder nor a manifest"):
+        Pictures(model, tmp_path / "pipe", fake.runtime)
 
 
 def test_without_data_there_are_no_pictures_and_without_cache_no_map(fake, model, data, tmp_path):

@@ -60,6 +60,28 @@ def test_csv(fake, model, new, tmp_path):
     assert (done.n_seen, done.n_ignored, done.output) == (1, 1, tmp_path / "scores.csv")
 
 
+@pytest.mark.skipif(os.name == "nt", reason="pipes, devices and links as POSIX has them")
+def test_what_is_named_and_is_no_file_is_skipped_or_a_clear_error(fake, model, new, tmp_path):
+    os.mkfifo(tmp_path / "pipe.png")
+    os.symlink("circle", tmp_path / "circle")
+    image = new / "x" / "x-00.png"
+    done = predict(model, [tmp_path / "pipe.png", image, "/dev/zero"], runtime=fake.runtime)
+    assert [(row["path"], row["status"], row["reason"]) for row in done.to_dict()["rows"]] == [
+        ((tmp_path / "pipe.png").as_posix(), "skipped", "a named pipe, not a file"),
+        (image.as_posix(), "ok", ""),
+        ("/dev/zero", "skipped", "a device, not a file"),
+    ]
+    for path, reason in (
+        (tmp_path / "circle", "Too many levels of symbolic links"),
+        (tmp_path / ("n" * 300), "File name too long"),
+        (tmp_path / "a\0b", "the name has a character that no file name can have"),
+    ):
+        with pytest.raises(DatasetError, match=f"cannot be read: {reason}"):
+            predict(model, [image, path], runtime=fake.runtime)
+    with pytest.raises(DatasetNotFoundError, match="no such file or folder: .*x-00.png/below"):
+        predict(model, image / "below", runtime=fake.runtime)
+
+
 def test_json_lines_and_parquet_say_the_same(fake, model, new, tmp_path):
     parquet = pytest.importorskip("pyarrow.parquet")
     rows = predict(model, new, runtime=fake.runtime).to_dict()["rows"]

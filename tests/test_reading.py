@@ -11,9 +11,9 @@ import pytest
 from conftest import save_picture
 from PIL import Image
 
-from featx.dataset import Found
+from featx.dataset import OUTPUT_TAG, Found
 from featx.errors import DatasetError
-from featx.extraction import extract
+from featx.extraction import extract, latest
 from featx.extraction.reading import Reader
 from featx.images import prepare
 from featx.runtime import Runtime
@@ -91,6 +91,61 @@ def test_a_whole_folder_that_vanishes_after_the_scan(fake, pictures):
     table = run(fake, pictures, runtime=after_the_scan(fake, lambda: shutil.rmtree(pictures / "red")))
     assert len(table) == 12
     assert set(reasons(table).values()) == {"no such file"}
+
+
+@pytest.mark.skipif(os.name == "nt", reason="pipes, devices and links as POSIX has them")
+def test_what_is_no_image_file_neither_stops_a_run_nor_gets_lost(fake, pictures):
+    odd = pictures / "red"
+    os.mkfifo(odd / "pipe.png")
+    os.mkfifo(odd / "pipe")
+    os.symlink("/dev/zero", odd / "zero.png")
+    os.symlink("circle.png", odd / "circle.png")
+    os.symlink("/proc/self/mem", odd / "memory.png")
+    os.symlink("/proc", odd / "system")
+    (odd / "hole.png").touch()
+    os.truncate(odd / "hole.png", 10**11)
+    (odd / "hole").touch()
+    os.truncate(odd / "hole", 10**11)
+    (pictures / "sorted").mkdir()
+    (pictures / "sorted" / OUTPUT_TAG).touch()
+    shutil.copy(odd / "red-00.png", pictures / "sorted")
+    for _ in range(2):
+        extraction = run(fake, pictures).extraction
+        found = {path.removeprefix("red/"): reason for path, reason in reasons(run(fake, pictures)).items()}
+        assert found == {
+            "pipe.png": "a named pipe, not a file",
+            "zero.png": "a device, not a file",
+            "circle.png": "cannot be read: Too many levels of symbolic links",
+            "memory.png": "empty file (0 bytes)",
+            "system": "the folder cannot be read: it is /proc, which holds no files",
+            "hole.png": (
+                "cannot be read: 100,000,000,000 bytes are more than the 864,000,000 that are read; "
+                "--max-pixels allows more"
+            ),
+        }
+        told = extraction.to_dict()
+        assert told["left_out"] == [{"path": "sorted", "n_files": 1, "reason": "an output of featx"}]
+        assert (told["n_images"], told["n_skipped"], told["n_ignored"]) == (24, 6, 3)
+        assert "left out   sorted: 1 file, an output of featx" in fake.notices
+    assert latest(fake.runtime).extraction.left_out == extraction.left_out
+
+
+@pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="needs folders that this user may not read")
+def test_folders_that_may_not_be_read(fake, pictures):
+    for name, mode in (("closed", 0), ("unsearchable", 0o600)):
+        (pictures / name).mkdir()
+        save_picture(pictures / name / "1.png", (1, 2, 3))
+        (pictures / name).chmod(mode)
+    try:
+        assert reasons(run(fake, pictures)) == {
+            "closed": "the folder cannot be read: Permission denied",
+            "unsearchable/1.png": "cannot be read: Permission denied",
+        }
+        with pytest.raises(DatasetError, match="cannot be read: Permission denied"):
+            run(fake, pictures / "unsearchable" / "1.csv")
+    finally:
+        for name in ("closed", "unsearchable"):
+            (pictures / name).chmod(0o700)
 
 
 @pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="needs files that this user may not read")

@@ -116,6 +116,7 @@ def test_many_skipped_pictures_are_counted_by_reason():
 def test_prediction_lines_warn_of_training_pictures():
     values = {
         "n_images": 600, "n_predicted": 600, "n_rejected": 0, "n_skipped": 0, "n_seen": 412, "n_ignored": 0,
+        "left_out": [],
         "output": "x.csv", "seconds": 1.0, "images_per_second": 600.0,
     }  # fmt: skip
     lines = prediction_lines(values)

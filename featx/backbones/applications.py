@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import io
 import os
 import shutil
@@ -21,7 +20,9 @@ from typing import Any
 import keras
 from keras.src.utils import file_utils
 
+from featx.backbones.source import MOST_BYTES
 from featx.errors import BackboneError, WeightsError
+from featx.files import digest, open_regular
 
 _CONNECT_SECONDS = 10.0
 _STALL_SECONDS = 30.0
@@ -137,8 +138,8 @@ def check_published_digest(path: Path, download: Download) -> None:
     if not download.digest:
         return
     algorithm = "sha256" if len(download.digest) == 64 else "md5"
-    with path.open("rb") as stream:
-        found = hashlib.file_digest(stream, algorithm).hexdigest()
+    with open_regular(path) as stream:
+        found = digest(stream, MOST_BYTES, algorithm)
     if found != download.digest:
         raise WeightsError(f"{path} is damaged: its {algorithm} is not what Keras publishes; delete it and run again")
 

@@ -8,10 +8,14 @@ from typing import Any
 
 from featx.backbones.pixels import pixel_scaling
 from featx.errors import BackboneError
+from featx.files import read_regular
 from featx.libraries import OPENVINO_BATCH, openvino_reason, start_openvino
 from featx.spec import FeatureSpec
 
 SUFFIX = ".onnx"
+
+_MOST_BYTES = 1 << 31
+"""No ONNX file has more (protobuf)."""
 
 _EXTERNAL = b"\x0a\x08location\x12"
 """How an ONNX file spells that a tensor lies in another file (a protobuf entry with the key ``location``)."""
@@ -67,7 +71,11 @@ def build_onnx(spec: FeatureSpec, path: Path) -> Any:
 
 
 def _read(path: Path) -> Any:
-    if _EXTERNAL in path.read_bytes():
+    try:
+        content = read_regular(path, _MOST_BYTES)
+    except OSError as error:
+        raise BackboneError(f"{path} cannot be read: {error.strerror or error}") from None
+    if _EXTERNAL in content:
         raise BackboneError(
             f"{path} keeps its weights in another file; save it as one file (onnx.save without external data)"
         )

@@ -10,15 +10,18 @@ import io
 import pickle
 from collections import OrderedDict
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 
 from featx.errors import WeightsError
+from featx.files import read_regular
 
 _MAGIC = 0x1950A86A20F9469CFC6C
 _PROTOCOL = 1001
+_MOST_BYTES = 1_000_000_000
 _DTYPES = {"FloatStorage": "<f4", "LongStorage": "<i8"}
 
 
@@ -55,6 +58,15 @@ class _TensorUnpickler(pickle.Unpickler):
         if kind != "storage" or dtype not in _DTYPES.values():
             raise WeightsError("it refers to something that is no tensor storage; refused")
         return str(key), dtype, int(count)
+
+
+def load_pth(path: Path) -> dict[str, NDArray[Any]]:
+    """Return the tensors of a PyTorch file at a path; see :func:`read_pth`."""
+    try:
+        content = read_regular(path, _MOST_BYTES)
+    except OSError as error:
+        raise WeightsError(f"{path} cannot be read: {error.strerror or error}") from None
+    return read_pth(content)
 
 
 def read_pth(data: bytes) -> dict[str, NDArray[Any]]:

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from featx import files
 from featx.backbones.pixels import read_scaling, spell_scaling
 from featx.backbones.table import Backbone, KerasWeights, PackagedWeights, find_backbone
 from featx.errors import BackboneError, SpecError, WeightsError
+from featx.files import open_regular, read_regular
 from featx.libraries import start_keras
 from featx.spec import PREPROCESS_MODES
+
+MOST_BYTES = 20_000_000_000
+"""Bytes of a weight file or local network above which it is not read."""
+
+_LARGEST_SIDECAR = 1_000_000
 
 FILE_BACKBONE = "file"
 """Backbone name in the recipe of a local network, which counts by its digest, not by its path."""
@@ -71,8 +78,8 @@ def digest(path: Path) -> str:
         The file cannot be read.
     """
     try:
-        with path.open("rb") as stream:
-            return hashlib.file_digest(stream, "sha256").hexdigest()
+        with open_regular(path) as stream:
+            return files.digest(stream, MOST_BYTES)
     except OSError as error:
         raise WeightsError(f"{path} cannot be read: {error.strerror or error}") from None
 
@@ -111,7 +118,7 @@ def find_source(
         Unknown, missing or contradictory; the message says what to do.
     """
     path = Path(backbone)
-    if path.is_file() or path.suffix.lower() in _FILE_SUFFIXES:
+    if os.path.isfile(path) or path.suffix.lower() in _FILE_SUFFIXES:
         if str(weights) != "imagenet":
             raise WeightsError(f"{path} brings its own weights; leave --weights out")
         return _local_source(path, size, preprocess, layout, known_sizes or {})
@@ -127,9 +134,19 @@ def find_source(
     if spelled == "imagenet":
         return _imagenet_source(row, side, notice)
     file = Path(weights)
-    if not file.is_file():
-        raise WeightsError(f"--weights {weights}: no such file (allowed: imagenet, random, random:SEED or a file)")
+    _stop_unless_file(
+        file, WeightsError(f"--weights {weights}: no such file (allowed: imagenet, random, random:SEED or a file)")
+    )
     return _row_source(row, side, digest(file), file, f"weights {file.name}")
+
+
+def _stop_unless_file(path: Path, missing: BackboneError) -> None:
+    try:
+        open_regular(path).close()
+    except (FileNotFoundError, NotADirectoryError):
+        raise missing from None
+    except OSError as error:
+        raise WeightsError(f"{path} cannot be read: {error.strerror or error}") from None
 
 
 def random_seed(weights: str) -> int:
@@ -151,7 +168,7 @@ def _random_source(row: Backbone, side: int, spelled: str) -> Source:
 
 def _imagenet_source(row: Backbone, side: int, notice: Callable[[str], None]) -> Source:
     file = row.weights.path(side)
-    if isinstance(row.weights, KerasWeights) and not file.is_file():
+    if isinstance(row.weights, KerasWeights) and not os.path.isfile(file):
         notice(f"downloading the ImageNet weights of {row.name} to {file}")
         _download(row, side, file)
     found = digest(file)
@@ -171,8 +188,7 @@ def _download(row: Backbone, side: int, file: Path) -> None:
 def _local_source(
     path: Path, size: int | None, preprocess: str | None, layout: str | None, known_sizes: Mapping[str, int]
 ) -> Source:
-    if not path.is_file():
-        raise BackboneError(f"--backbone {path}: no such file")
+    _stop_unless_file(path, BackboneError(f"--backbone {path}: no such file"))
     if path.suffix.lower() not in _FILE_SUFFIXES:
         raise BackboneError(f"--backbone {path}: a local network must be a .keras, .h5 or .onnx file")
     said = _sidecar(path)
@@ -197,14 +213,16 @@ def _local_source(
 def _sidecar(path: Path) -> dict[str, Any]:
     """Return what ``FILE.json`` beside a network ``FILE.onnx`` (or ``.keras``) says of it."""
     file = path.with_suffix(".json")
-    if not file.is_file():
-        return {}
     try:
-        said = json.loads(file.read_text(encoding="utf-8"))
+        said = json.loads(read_regular(file, _LARGEST_SIDECAR))
         if {"class_name", "config"} <= set(said):  # the architecture of a Keras network, from before .keras files
             return {}
         wrong = [name for name, value in said.items() if not isinstance(value, _SIDECAR.get(name, ()))]
-    except (OSError, ValueError, AttributeError):
+    except (FileNotFoundError, NotADirectoryError):
+        return {}
+    except OSError as error:
+        raise BackboneError(f"{file}, beside the network, cannot be read: {error.strerror or error}") from None
+    except (AttributeError, RecursionError, TypeError, ValueError):
         raise BackboneError(f"{file}, beside the network, is not a JSON object") from None
     if wrong:
         raise BackboneError(f"{file} has an unknown or wrong {', '.join(wrong)}; it may say {', '.join(_SIDECAR)}")

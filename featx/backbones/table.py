@@ -37,7 +37,7 @@ class KerasWeights:
 
     def present(self, size: int) -> bool:
         """Tell whether the weights are on this machine."""
-        return self.path(size).is_file()
+        return os.path.isfile(self.path(size))
 
     how_to_get = "downloaded at first use"
 

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featx.errors import CaptureError
+from featx.files import NotRegularError, open_regular
 from featx.images import looks_like_image
 from featx.libraries import quiet_native_stderr
 
@@ -117,13 +118,17 @@ def _camera(cv2: Any, number: int) -> Footage:
 
 
 def _file(cv2: Any, path: Path) -> Footage:
-    if path.is_dir() or (path.exists() and not path.is_file()):
-        raise CaptureError(f"--source {path} is no file; allowed are the number of a camera and a video file")
-    if not path.is_file():
-        raise CaptureError(f"no such video file: {path}; allowed are the number of a camera (0, 1) and a video file")
     try:
-        with path.open("rb") as stream:
+        with open_regular(path) as stream:
             head = stream.read(_HEAD_BYTES)
+    except NotRegularError as error:
+        raise CaptureError(
+            f"--source {path} is {error.strerror}; allowed are the number of a camera and a video file"
+        ) from None
+    except (FileNotFoundError, NotADirectoryError):
+        raise CaptureError(
+            f"no such video file: {path}; allowed are the number of a camera (0, 1) and a video file"
+        ) from None
     except OSError as error:
         raise CaptureError(f"{path} cannot be read: {error.strerror or error}") from None
     if looks_like_image(path.name, head):

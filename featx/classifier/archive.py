@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,9 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featx.errors import ClassifierError
+from featx.files import open_regular
 
 FORMAT_VERSION = 2
 _FORMAT_NAME = "featx model"
+_MOST_BYTES = 4_000_000_000
 _HEADER = "model.json"
 _ESTIMATOR = "estimator.skops"
 _TRUSTED = ["featx.scaling.CommonScaler"]  # besides what skops itself holds for safe
@@ -68,16 +71,22 @@ class Archive:
             Not a model file, damaged, or of another version's format.
         """
         try:
-            with zipfile.ZipFile(path) as archive:
-                return cls._read(archive, path)
-        except (ClassifierError, FileNotFoundError):
+            with open_regular(path) as stream, zipfile.ZipFile(stream) as archive:
+                return cls._read(archive, os.fstat(stream.fileno()).st_size, path)
+        except ClassifierError:
             raise
+        except (FileNotFoundError, NotADirectoryError):
+            raise ClassifierError(f"no such model file: {path}") from None
+        except OSError as error:
+            raise ClassifierError(f"{path} cannot be read: {error.strerror or error}") from None
         except Exception as error:  # zipfile, zlib, numpy and json raise BadZipFile, zlib.error, ValueError, KeyError
             raise ClassifierError(f"{path} is not a featx model, or it is damaged: {error}") from None
 
     @classmethod
-    def _read(cls, archive: zipfile.ZipFile, path: Path) -> Archive:
-        sizes = _sizes(archive, path.stat().st_size, path.name)
+    def _read(cls, archive: zipfile.ZipFile, n_bytes: int, path: Path) -> Archive:
+        if n_bytes > _MOST_BYTES:
+            raise ClassifierError(f"{path} has {n_bytes:,} bytes; a model file has at most {_MOST_BYTES:,}")
+        sizes = _sizes(archive, n_bytes, path.name)
         header = json.loads(archive.read(_HEADER))
         if header.get("format") != _FORMAT_NAME:
             raise ClassifierError(f"{path} is not a featx model")

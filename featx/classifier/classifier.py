@@ -263,8 +263,6 @@ class Classifier:
             Not a model file, damaged, or of a later featx.
         """
         file = Path(path)
-        if not file.is_file():
-            raise ClassifierError(f"no such model file: {file}")
         archive = Archive.read(file)
         try:
             return replace(cls._from_archive(archive, featurize), file=str(path))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -57,7 +58,7 @@ def _extracted_last(cache: Path) -> Path | None:
     from featx.store import read_latest
 
     root = (read_latest(cache) or {}).get("data")
-    return Path(root) if isinstance(root, str) and Path(root).exists() else None
+    return Path(root) if isinstance(root, str) and os.path.exists(root) else None
 
 
 def newest_model(folder: Path) -> Path:
@@ -68,7 +69,8 @@ def newest_model(folder: Path) -> Path:
     ClassifierError
         There is none.
     """
-    models = sorted(folder.glob("*.featx"), key=lambda path: path.stat().st_mtime_ns)
+    models = [path for path in folder.glob("*.featx") if os.path.isfile(path)]
+    models.sort(key=lambda path: path.stat().st_mtime_ns)
     if not models:
         raise ClassifierError("no .featx file in this folder; name one, or make one: featx fit DATA")
     return models[-1]

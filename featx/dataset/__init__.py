@@ -1,7 +1,7 @@
 """Data sets: which files are pictures, and what their folders or a manifest say about them."""
 
 from featx.dataset.layout import SPLIT_NAMES, understand
-from featx.dataset.scan import Dataset, Found, dataset_id, gather, scan, scan_unlabelled
+from featx.dataset.scan import Dataset, Found, dataset_id, gather, is_folder, scan, scan_unlabelled
 from featx.dataset.walk import OUTPUT_TAG, walk
 
 __all__ = [
@@ -11,6 +11,7 @@ __all__ = [
     "Found",
     "dataset_id",
     "gather",
+    "is_folder",
     "scan",
     "scan_unlabelled",
     "understand",

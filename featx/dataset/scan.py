@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import stat
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,8 +15,9 @@ from featx.dataset.manifest import SUFFIXES as MANIFEST_SUFFIXES
 from featx.dataset.manifest import read_manifest
 from featx.dataset.walk import Entry, walk
 from featx.errors import DatasetError, DatasetNotFoundError
+from featx.files import below, look_at, open_regular
 from featx.images import looks_like_image
-from featx.table import FileState, Sample, Stamp
+from featx.table import FileState, LeftOut, Sample, Stamp
 
 EXPORT_FIRST = {
     **dict.fromkeys((".czi", ".nd2", ".lif", ".oib", ".oif", ".vsi", ".ims"), "microscope files"),
@@ -43,6 +45,8 @@ class Found:
         As the system says; -1 if it could not be asked.
     inode, ctime_ns : int
         See :class:`featx.table.Stamp`.
+    reason : str
+        Why it is skipped without a look at it: it is a folder that cannot be read; empty for files.
     """
 
     sample: Sample
@@ -51,6 +55,7 @@ class Found:
     mtime_ns: int
     inode: int = 0
     ctime_ns: int = 0
+    reason: str = ""
 
     @property
     def stamp(self) -> Stamp:
@@ -60,7 +65,7 @@ class Found:
     @property
     def path(self) -> Path:
         """Where its bytes are."""
-        return self.root / self.sample.sample_id
+        return below(self.root, self.sample.sample_id)
 
 
 @dataclass(frozen=True)
@@ -81,6 +86,8 @@ class Dataset:
         In sample_id order.
     ignored : tuple of Entry
         Files that are no images.
+    left_out : tuple of LeftOut
+        Folders that featx wrote itself.
     """
 
     name: str
@@ -89,12 +96,35 @@ class Dataset:
     description: str
     pictures: tuple[Found, ...]
     ignored: tuple[Entry, ...]
+    left_out: tuple[LeftOut, ...] = ()
 
 
 def dataset_id(data: Path, purpose: str = "labelled") -> str:
     """Return the id of the data set at a path: 16 hexadecimal digits."""
-    # Not Path.resolve, which fails where links lead in a circle.
-    return hashlib.sha256(f"{purpose}\n{os.path.realpath(data)}".encode("utf-8", "surrogateescape")).hexdigest()[:16]
+    try:
+        path = os.path.realpath(data)
+    except ValueError:  # no path at all; whoever reads it says so
+        path = ascii(data)
+    return hashlib.sha256(f"{purpose}\n{path}".encode("utf-8", "surrogateescape")).hexdigest()[:16]
+
+
+def is_folder(path: Path) -> bool:
+    """Tell whether what a user names is a folder.
+
+    Raises
+    ------
+    DatasetNotFoundError
+        There is nothing.
+    DatasetError
+        It cannot be known what is there.
+    """
+    try:
+        status = look_at(path)
+    except OSError as error:
+        raise DatasetError(f"{path} cannot be read: {error.strerror or error}") from None
+    if status is None:
+        raise DatasetNotFoundError(f"no such file or folder: {path}")
+    return stat.S_ISDIR(status.st_mode)
 
 
 def scan(
@@ -127,14 +157,15 @@ def scan(
     DatasetError
         No pictures in it, or a manifest that cannot be used.
     """
-    if data.is_dir():
-        pictures, ignored = _pictures(data, memo or {})
-        layout = understand([found.name for found in pictures], label_by)
-        columns = zip(pictures, layout.labels, layout.splits, strict=True)
-        samples = [(entry, Sample(entry.name, label, None, split)) for entry, label, split in columns]
-        return _dataset(data, data, dataset_id(data), layout.description, samples, ignored)
-    if not data.exists():
-        raise DatasetNotFoundError(f"no such file or folder: {data}")
+    if is_folder(data):
+        content = _Content.of(data, memo or {})
+        layout = understand([entry.name for entry in content.pictures if not entry.reason], label_by)
+        told = zip(layout.labels, layout.splits, strict=True)
+        samples = []
+        for entry in content.pictures:
+            label, split = (None, None) if entry.reason else next(told)
+            samples.append((entry, Sample(entry.name, label, None, split)))
+        return _dataset(data, dataset_id(data), layout.description, samples, content)
     if data.suffix.lower() in (".xlsx", ".xls", ".ods"):
         raise DatasetError(f"{data} is a spreadsheet; save it as CSV and give that file")
     if data.suffix.lower() not in MANIFEST_SUFFIXES:
@@ -152,57 +183,71 @@ def scan_unlabelled(folder: Path, memo: Mapping[str, FileState] | None = None) -
     DatasetError
         No pictures in it.
     """
-    pictures, ignored = _pictures(folder, memo or {})
-    samples = [(entry, Sample(entry.name)) for entry in pictures]
-    description = f"{len(samples):,} pictures in {folder}"
-    return _dataset(folder, folder, dataset_id(folder, "unlabelled"), description, samples, ignored)
+    content = _Content.of(folder, memo or {})
+    samples = [(entry, Sample(entry.name)) for entry in content.pictures]
+    description = f"{sum(not entry.reason for entry in content.pictures):,} pictures in {folder}"
+    return _dataset(folder, dataset_id(folder, "unlabelled"), description, samples, content)
 
 
 def gather(files: Sequence[Path]) -> Dataset:
     """Make a data set of single files, in the order given; each counts as a picture, whatever its name."""
-    entries = [Entry(path.as_posix(), *Stamp.of(path.stat())) for path in files]
-    samples = [(entry, Sample(entry.name)) for entry in entries]
-    return _dataset(Path("files"), Path(), "", f"{len(samples):,} files", samples, [])
+    pictures = tuple(Found(Sample(path.name), path.parent, *_stamp(path)) for path in files)
+    return Dataset("files", Path(), "", f"{len(pictures):,} files", pictures, ())
+
+
+@dataclass(frozen=True)
+class _Content:
+    """What a walk through a folder met."""
+
+    pictures: list[Entry]
+    ignored: list[Entry]
+    left_out: list[LeftOut]
+
+    @classmethod
+    def of(cls, folder: Path, memo: Mapping[str, FileState]) -> _Content:
+        content = cls([], [], [])
+        for entry in walk(folder, content.left_out.append):
+            is_picture = _is_picture(folder, entry, memo.get(entry.name))
+            (content.pictures if is_picture else content.ignored).append(entry)
+        if all(entry.reason for entry in content.pictures):
+            raise DatasetError(_no_pictures(folder, content))
+        return content
 
 
 def _dataset(
-    data: Path,
-    root: Path,
-    identity: str,
-    description: str,
-    samples: Iterable[tuple[Entry, Sample]],
-    ignored: Sequence[Entry],
+    data: Path, identity: str, description: str, samples: Iterable[tuple[Entry, Sample]], content: _Content
 ) -> Dataset:
-    pictures = tuple(Found(sample, root, *entry.stamp) for entry, sample in samples)
-    name = data.resolve().name if data.is_dir() else data.stem
-    return Dataset(name or "data", root, identity, description, pictures, tuple(ignored))
-
-
-def _pictures(folder: Path, memo: Mapping[str, FileState]) -> tuple[list[Entry], list[Entry]]:
-    pictures: list[Entry] = []
-    ignored: list[Entry] = []
-    for entry in walk(folder):
-        (pictures if _is_picture(folder, entry, memo.get(entry.name)) else ignored).append(entry)
-    if not pictures:
-        raise DatasetError(_no_pictures(folder, ignored))
-    return pictures, ignored
+    pictures = tuple(Found(sample, data, *entry.stamp, entry.reason) for entry, sample in samples)
+    name = os.path.basename(os.path.realpath(data)) or "data"
+    return Dataset(name, data, identity, description, pictures, tuple(content.ignored), tuple(content.left_out))
 
 
 def _is_picture(folder: Path, entry: Entry, known: FileState | None) -> bool:
+    if entry.reason:
+        return True
     if PurePosixPath(entry.name).suffix.lower() in EXPORT_FIRST:
         return False  # several are TIFF inside, and would give a thumbnail
     if looks_like_image(entry.name, b""):
         return True
     if known is not None and known.stamp.fits(entry.stamp):
         return known.status != "ignored"
+    if entry.size < 1:
+        return False
     try:
-        with (folder / entry.name).open("rb") as stream:
+        with open_regular(below(folder, entry.name)) as stream:
             return looks_like_image(entry.name, stream.read(_HEAD_BYTES))
-    except OSError:  # a broken link or a file that may not be read, without an image's name
+    except OSError:  # a pipe, a device or a file that may not be read, without an image's name
         return False
 
 
-def _no_pictures(folder: Path, ignored: Sequence[Entry]) -> str:
+def _no_pictures(folder: Path, content: _Content) -> str:
+    ignored = content.ignored
+    if content.pictures:
+        first = content.pictures[0]
+        return f"{folder} holds no picture; {first.name} in it: {first.reason}"
+    if content.left_out:
+        first_left = content.left_out[0]
+        return f"{folder} holds no picture of its own; {first_left.path} in it is {first_left.reason}, never scanned"
     if not ignored:
         return f"{folder} is empty; put pictures into it, one subfolder for each class"
     kinds = Counter(PurePosixPath(entry.name).suffix.lower() for entry in ignored)
@@ -216,20 +261,21 @@ def _no_pictures(folder: Path, ignored: Sequence[Entry]) -> str:
 
 def _scan_manifest(data: Path, listed: Sequence[Sample]) -> Dataset:
     root = data.parent
-    samples = [(_entry(root, sample), sample) for sample in listed]
-    if all(entry.size < 0 for entry, _ in samples):
+    samples = [(_stamp(below(root, sample.sample_id)), sample) for sample in listed]
+    if all(stamp.size < 0 for stamp, _ in samples):
         raise DatasetError(
             f"none of the {len(samples):,} files of {data} exists, the first is {root / listed[0].sample_id}; "
             "paths are relative to the manifest's folder"
         )
     labels, splits = [s.label for s in listed], [s.split for s in listed]
     description = describe(labels, splits, f"by {data.name}")
-    return _dataset(data, root, dataset_id(data), description, samples, [])
+    pictures = tuple(Found(sample, root, *stamp) for stamp, sample in samples)
+    return Dataset(data.stem or "data", root, dataset_id(data), description, pictures, ())
 
 
-def _entry(root: Path, sample: Sample) -> Entry:
+def _stamp(path: Path) -> Stamp:
     try:
-        status = (root / sample.sample_id).stat()
-    except OSError:  # listed, but not there: it will be skipped with that reason
-        return Entry(sample.sample_id, -1, -1)
-    return Entry(sample.sample_id, *Stamp.of(status))
+        status = look_at(path)
+    except OSError:  # nobody knows: it will be skipped with that reason
+        status = None
+    return Stamp(-1, -1) if status is None else Stamp.of(status)

@@ -7,6 +7,7 @@ from featx.extraction.featurizing import featurize
 from featx.extraction.reading import preparing_as, read_file, read_pictures
 from featx.extraction.recalling import latest, recall_table
 from featx.extraction.recipes import locate
+from featx.extraction.settling import notice_left_out
 from featx.extraction.starting import graph_key
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "graph_key",
     "latest",
     "locate",
+    "notice_left_out",
     "preparing_as",
     "read_file",
     "read_pictures",

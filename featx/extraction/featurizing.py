@@ -5,25 +5,26 @@ from __future__ import annotations
 import itertools
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from featx.dataset import Dataset, dataset_id, gather, scan_unlabelled
+from featx.dataset import Dataset, dataset_id, gather, is_folder, scan_unlabelled
 from featx.engines import resolve_engine
-from featx.errors import DatasetNotFoundError, SpecError
+from featx.errors import SpecError
 from featx.extraction.filling import fill
 from featx.extraction.joining import joined, table_of
 from featx.extraction.recipes import how_read, locate
-from featx.extraction.settling import check_strict, remember_states
+from featx.extraction.settling import check_strict, notice_left_out, remember_states
 from featx.extraction.starting import reproducible
 from featx.images import decode_version
 from featx.runtime import Runtime
 from featx.spec import FeatureSpec
 from featx.store import FeatureStore, check_cache, quantized_name, read_quantized_graph, read_snapshot, write_graph
-from featx.table import FeatureTable, Sample
+from featx.table import FeatureTable, LeftOut, Sample
 
 
 def featurize(
@@ -89,16 +90,20 @@ def featurize(
     store = FeatureStore(runtime.cache, spec)
     samples: list[Sample] = []
     ignored: list[str] = []
+    left_out: list[LeftOut] = []
     passes = []
     how = how_read(spec.decode, spec.white, spec.page, runtime)
     for dataset in _unlabelled([Path(path) for path in paths], runtime.cache, how):
+        notice_left_out(dataset, runtime)
         memo = read_snapshot(runtime.cache, dataset.id, how) if dataset.id else {}
         remember = partial(remember_states, runtime.cache, dataset, how)
         filled = fill(dataset.pictures, memo, store, lambda: locate(spec, weights, runtime), runtime, remember)
         passes.append(filled)
         samples += [Sample(found.path.as_posix()) for found in dataset.pictures]
         ignored += [(dataset.root / entry.name).as_posix() for entry in dataset.ignored]
-    table = table_of("pictures", samples, ignored, joined(passes), store, spec.backbone, started)
+        left_out += [replace(one, path=(dataset.root / one.path).as_posix()) for one in dataset.left_out]
+    filled = joined(passes)
+    table = table_of("pictures", samples, ignored, filled, store, spec.backbone, started, left_out=left_out)
     check_strict(table, strict)
     return table
 
@@ -112,12 +117,11 @@ def _keep_quantized(name: str, graph: bytes, cache: Path) -> None:
 
 def _unlabelled(paths: Sequence[Path], cache: Path, how: str) -> Iterator[Dataset]:
     """Yield a data set for each folder, and one for each run of single files between them."""
-    missing = [path for path in paths if not path.exists()]
-    if missing:
-        raise DatasetNotFoundError(f"no such file or folder: {missing[0]}")
-    for is_folder, some in itertools.groupby(paths, key=Path.is_dir):
-        if not is_folder:
-            yield gather(list(some))
+    kinds = [is_folder(path) for path in paths]
+    for are_folders, some in itertools.groupby(zip(paths, kinds, strict=True), key=lambda one: one[1]):
+        given = [path for path, _ in some]
+        if not are_folders:
+            yield gather(given)
             continue
-        for folder in some:
+        for folder in given:
             yield scan_unlabelled(folder, read_snapshot(cache, dataset_id(folder, "unlabelled"), how))

@@ -82,7 +82,8 @@ def fill(
         states = recall(pictures, memo, stored)
         todo = [found for found, state in zip(pictures, states, strict=True) if state is None]
         progress.advance(len(pictures) - len(todo))
-        reader = Reader(_lookup(stored), prepare, runtime.n_workers, read_ahead(store.spec, runtime))
+        ahead = read_ahead(store.spec, runtime)
+        reader = Reader(_lookup(stored), prepare, runtime.n_workers, ahead, runtime.max_pixels)
         pending = _Batches(reader.read(todo), runtime.batch_size, progress)
         device = compute_rows(store.spec, locate, runtime, pending, writer, progress)
         del stored
@@ -126,7 +127,8 @@ def look_up(pictures: Sequence[Found], memo: Mapping[str, FileState], store: Fea
     note_use(store.path)
     states = recall(pictures, memo, stored)
     todo = [found for found, state in zip(pictures, states, strict=True) if state is None]
-    read = [reading.state for reading in Reader(_lookup(stored), None, runtime.n_workers).read(todo)]
+    reader = Reader(_lookup(stored), None, runtime.n_workers, max_pixels=runtime.max_pixels)
+    read = [reading.state for reading in reader.read(todo)]
     known = stored.contains(keys_of(as_hashes(state.content_hash or bytes(32) for state in read)))
     skipped = {s.content_hash: s for s in memo.values() if s.status == "skipped"}
 

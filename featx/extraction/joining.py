@@ -16,7 +16,7 @@ from featx.extraction.augmenting import Augmented
 from featx.extraction.filling import Filled
 from featx.images import CROP_FRACTION
 from featx.store import SIGNATURE_SHAPE, FeatureStore, keys_of
-from featx.table import CHUNK, Extraction, FeatureTable, FileState, Sample, Skipped
+from featx.table import CHUNK, Extraction, FeatureTable, FileState, LeftOut, Sample, Skipped
 
 
 def joined(passes: Sequence[Filled]) -> Filled:
@@ -43,7 +43,7 @@ def dataset_table(
     """Return the feature table of a data set."""
     samples = [found.sample for found in dataset.pictures]
     ignored = [entry.name for entry in dataset.ignored]
-    table = table_of(dataset.name, samples, ignored, filled, store, title, started, augmented)
+    table = table_of(dataset.name, samples, ignored, filled, store, title, started, augmented, dataset.left_out)
     return replace(table, root=str(dataset.root.resolve()))
 
 
@@ -56,6 +56,7 @@ def table_of(
     title: str,
     started: float,
     augmented: Augmented | None = None,
+    left_out: Sequence[LeftOut] = (),
 ) -> FeatureTable:
     """Return the feature table of some samples, whose features are read when they are asked for.
 
@@ -76,6 +77,8 @@ def table_of(
         When the work began, of the monotonic clock.
     augmented : Augmented, optional
         Views of the training part, and the store that has them.
+    left_out : sequence of LeftOut
+        Folders that featx wrote itself.
     """
     pairs = list(zip(samples, filled.states, strict=True))
     usable = [(sample, state) for sample, state in pairs if state.status == "ok"]
@@ -121,6 +124,7 @@ def table_of(
         notes=filled.notes,
         seconds=time.monotonic() - started,
         views=None if augmented is None else augmented.views,
+        left_out=tuple(left_out),
     )
     quantized = store.graph()
     return FeatureTable(

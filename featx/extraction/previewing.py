@@ -45,7 +45,7 @@ def write_preview(path: Path, pictures: Sequence[Found], spec: FeatureSpec, view
         The file cannot be written.
     """
     with preparing_as(spec, runtime) as prepare:
-        reader = Reader(lambda content: False, prepare, runtime.n_workers)
+        reader = Reader(lambda content: False, prepare, runtime.n_workers, max_pixels=runtime.max_pixels)
         usable = (reading for reading in reader.read(_by_turns(pictures)) if reading.prepared is not None)
         readings = list(islice(usable, _ROWS))
     if not readings:

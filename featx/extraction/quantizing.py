@@ -13,6 +13,7 @@ from featx.engines import quantize, start_openvino_engine
 from featx.errors import EngineError, ImageError
 from featx.extraction.reading import preparing_as
 from featx.extraction.starting import Locate, graph_key, graph_of, mean_cosine
+from featx.images import open_image, read_image
 from featx.runtime import Runtime
 from featx.spec import FeatureSpec
 from featx.store import quantized_name, read_calibration, remember_calibration, write_graph
@@ -81,7 +82,8 @@ def _usable(pictures: Sequence[Found], spec: FeatureSpec, runtime: Runtime) -> N
 
         def read(found: Found) -> NDArray[np.uint8] | None:
             try:
-                return prepare(found.path.read_bytes()).pixels
+                with open_image(found.path) as stream:
+                    return prepare(read_image(stream, runtime.max_pixels)).pixels
             except (ImageError, OSError):  # the extraction lists it with its reason
                 return None
 

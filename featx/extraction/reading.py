@@ -13,11 +13,12 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from featx.dataset import Found
 from featx.errors import ImageError, NotHereError
-from featx.images import Guard, Prepared, memory_for, read_origin
+from featx.files import NotRegularError
+from featx.images import MAX_PIXELS, Guard, Prepared, memory_for, open_image, read_image, read_origin
 from featx.runtime import Runtime
 from featx.spec import FeatureSpec
 from featx.table import FileState, Stamp
@@ -75,15 +76,23 @@ class Reader:
         Number of threads.
     ahead : int
         Pictures that may wait, besides those in work: while the network runs on one batch, the next is read.
+    max_pixels : int
+        Most pixels of a picture, which limit the bytes that are read.
     """
 
     def __init__(
-        self, is_known: Callable[[bytes], bool], prepare: Prepare | None, workers: int, ahead: int = 0
+        self,
+        is_known: Callable[[bytes], bool],
+        prepare: Prepare | None,
+        workers: int,
+        ahead: int = 0,
+        max_pixels: int = MAX_PIXELS,
     ) -> None:
         self._is_known = is_known
         self._prepare = prepare
         self._workers = workers
         self._limit = ahead + _AHEAD * workers
+        self._max_pixels = max_pixels
         self._claimed: set[bytes] = set()
         self._lock = threading.Lock()
 
@@ -102,10 +111,16 @@ class Reader:
             pool.shutdown(wait=False, cancel_futures=True)  # whoever stops the run does not wait for a slow picture
 
     def _read_one(self, found: Found) -> Reading:
-        try:
-            data, state = read_file(found.path)
-        except OSError as error:
-            return Reading(found, FileState(found.size, -1, b"", "skipped", _unreadable(found.path, error)))
+        if found.reason:
+            return _not_read(found, found.reason)
+        with contextlib.ExitStack() as stack:
+            try:
+                data, state = read_file(stack.enter_context(open_image(found.path)), self._max_pixels)
+            except OSError as error:
+                return _not_read(found, _unreadable(found.path, error))
+            return self._prepare_one(found, data, state)
+
+    def _prepare_one(self, found: Found, data: bytes, state: FileState) -> Reading:
         if self._prepare is None or self._is_known(state.content_hash) or not self._claim(state.content_hash):
             return Reading(found, state)
         try:
@@ -128,21 +143,28 @@ def read_pictures(
 ) -> Iterator[Reading]:
     """Read pictures for another purpose than a network; see :class:`Reader` and :func:`featx.images.prepare`."""
     with preparing(size, resize, white, page, runtime) as prepare:
-        yield from Reader(lambda content_hash: False, prepare, runtime.n_workers).read(pictures)
+        reader = Reader(lambda content_hash: False, prepare, runtime.n_workers, max_pixels=runtime.max_pixels)
+        yield from reader.read(pictures)
 
 
-def read_file(path: Path) -> tuple[bytes, FileState]:
+def read_file(stream: BinaryIO, max_pixels: int = MAX_PIXELS) -> tuple[bytes, FileState]:
     """Read a file once; the bytes returned are the bytes hashed.
+
+    Parameters
+    ----------
+    stream : binary file
+        Of :func:`featx.images.open_image`.
+    max_pixels : int
+        Most pixels of a picture, which limit the bytes that are read.
 
     Raises
     ------
     OSError
-        It cannot be read.
+        It cannot be read, or is too large.
     """
-    with path.open("rb") as stream:
-        stamp = Stamp.of(os.fstat(stream.fileno()))
-        data = stream.read()
-        changed = Stamp.of(os.fstat(stream.fileno())) != stamp
+    stamp = Stamp.of(os.fstat(stream.fileno()))
+    data = read_image(stream, max_pixels)
+    changed = Stamp.of(os.fstat(stream.fileno())) != stamp
     if changed or time.time_ns() - stamp.mtime_ns < _TRUST_NS:
         stamp = stamp._replace(mtime_ns=-1)
     camera, day = read_origin(data)
@@ -158,9 +180,13 @@ def read_file(path: Path) -> tuple[bytes, FileState]:
     )
 
 
+def _not_read(found: Found, reason: str) -> Reading:
+    return Reading(found, FileState(found.size, -1, b"", "skipped", reason))
+
+
 def _unreadable(path: Path, error: OSError) -> str:
     if isinstance(error, FileNotFoundError):
         return "broken link" if path.is_symlink() else "no such file"
-    if isinstance(error, IsADirectoryError):
-        return "a folder, not a file"
+    if isinstance(error, NotRegularError):
+        return str(error.strerror)
     return f"cannot be read: {error.strerror or error}"

@@ -19,6 +19,7 @@ from featx.extraction.extracting import check_options, extract_command
 from featx.extraction.filling import Filled, look_up
 from featx.extraction.joining import dataset_table
 from featx.extraction.recipes import how_read
+from featx.extraction.settling import notice_left_out
 from featx.runtime import Runtime
 from featx.spec import FeatureSpec
 from featx.store import FeatureStore, check_cache, open_store, read_latest, read_snapshot
@@ -115,7 +116,7 @@ def recall_table(
         path, noted, told = Path(data), {}, ""
     else:
         last = _read_latest(runtime.cache)
-        if data is not None and Path(data).resolve() != last.path:
+        if data is not None and Path(os.path.realpath(data)) != last.path:
             raise DatasetError(
                 f"{data} was not extracted last, but {last.path}; name the features with --features ID, as "
                 f"`featx cache ls` shows it, or extract it: featx extract {shlex.quote(str(data))}"
@@ -146,6 +147,7 @@ def _found(
     memo = read_snapshot(runtime.cache, dataset_id(path), how_read(spec.decode, spec.white, spec.page, runtime))
     dataset = scan(path, memo=memo, **{name: options[name] for name in _READING if name in options})
     runtime.notice(f"{path}: {dataset.description}{told}")
+    notice_left_out(dataset, runtime)
     filled = look_up(dataset.pictures, memo, store, runtime)
     lacking = sum(state.status == "lacking" for state in filled.states)
     if lacking:

@@ -7,8 +7,11 @@ from pathlib import Path
 
 from featx.dataset import Dataset
 from featx.errors import ImageError
+from featx.runtime import Runtime
 from featx.store import write_snapshot
 from featx.table import FeatureTable, FileState, Sample
+
+_MOST_NAMED = 20
 
 
 def remember_states(cache: Path, dataset: Dataset, how: str, states: Sequence[FileState]) -> None:
@@ -20,6 +23,16 @@ def remember_states(cache: Path, dataset: Dataset, how: str, states: Sequence[Fi
         entries.append((Sample(entry.name), FileState(status="ignored", **entry.stamp._asdict())))
     entries.sort(key=lambda pair: pair[0].sample_id.split("/"))
     write_snapshot(cache, dataset.id, dataset.root, how, entries)
+
+
+def notice_left_out(dataset: Dataset, runtime: Runtime) -> None:
+    """Name the folders that were not scanned because featx wrote them."""
+    for folder in dataset.left_out[:_MOST_NAMED]:
+        files = "1 file" if folder.n_files == 1 else f"{folder.n_files:,} files"
+        runtime.notice(f"left out   {folder.path}: {files}, {folder.reason}")
+    more = len(dataset.left_out) - _MOST_NAMED
+    if more > 0:
+        runtime.notice(f"left out   {more:,} more such folders")
 
 
 def check_strict(table: FeatureTable, strict: bool) -> None:

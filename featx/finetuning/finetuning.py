@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import time
 from collections.abc import Sequence
@@ -210,9 +211,9 @@ def _beside_frozen(
 
 def output_name(data: str | Path, backbone: str) -> str:
     """Return the file name that a fine-tuned model has by default: ``NAME-BACKBONE-finetuned.featx``."""
-    path = Path(data).resolve()
-    name = path.name if path.is_dir() else path.stem
-    network = Path(backbone).stem if Path(backbone).is_file() else backbone
+    path = Path(os.path.realpath(data))
+    name = path.name if os.path.isdir(path) else path.stem
+    network = Path(backbone).stem if os.path.isfile(backbone) else backbone
     return re.sub(r"[^\w.-]", "_", f"{name}-{network}-finetuned.featx")
 
 

@@ -2,6 +2,7 @@
 
 from featx.images.decode import MAX_PIXELS, Decoded, decode
 from featx.images.deep import brightest
+from featx.images.files import most_bytes, open_image, read_image
 from featx.images.formats import image_format, looks_like_image
 from featx.images.guard import Guard, memory_for
 from featx.images.origin import Origin, read_origin
@@ -28,7 +29,10 @@ __all__ = [
     "image_format",
     "looks_like_image",
     "memory_for",
+    "most_bytes",
+    "open_image",
     "prepare",
     "probe_files",
+    "read_image",
     "read_origin",
 ]

@@ -9,6 +9,7 @@ from PIL import Image
 
 from featx.images.colour import deep_colour, is_deep, white_of
 from featx.images.decode import MAX_PIXELS
+from featx.images.files import open_image
 
 _FULL_SCALE = 65535
 
@@ -27,7 +28,7 @@ def brightest(path: Path) -> tuple[int, int] | None:
         None for every other file, a broken one too: why it cannot be used shows when it is decoded.
     """
     try:
-        with Image.open(path, formats=("PNG", "TIFF")) as image:
+        with open_image(path) as stream, Image.open(stream, formats=("PNG", "TIFF")) as image:
             grey, colour = is_deep(image), deep_colour(image)
             if not (grey or colour) or image.width * image.height > MAX_PIXELS:
                 return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import hashlib
 import io
@@ -18,6 +19,7 @@ from PIL import Image
 
 from featx.errors import ImageError
 from featx.images.decode import MAX_PIXELS
+from featx.images.files import open_image, read_image
 from featx.images.guard import Guard, memory_for
 from featx.images.prepare import Prepared
 
@@ -71,23 +73,25 @@ def draw_thumbnails(
     with Guard(megabytes=memory_for(max_pixels)) as guard, ThreadPoolExecutor(workers) as pool:
         prepare = functools.partial(guard.prepare, **how)
         for path in paths:
-            waiting.append(pool.submit(_draw_one, path, prepare))
+            waiting.append(pool.submit(_draw_one, path, prepare, max_pixels))
             if len(waiting) >= _AHEAD * workers:
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()
 
 
-def _draw_one(path: Path, prepare: Callable[[bytes], Prepared]) -> Thumbnail:
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        return Thumbnail(b"", None, f"cannot be read: {error.strerror or error}")
-    content_hash = hashlib.sha256(data).digest()
-    try:
-        return Thumbnail(content_hash, prepare(data).pixels)
-    except ImageError as error:
-        return Thumbnail(content_hash, None, str(error))
+def _draw_one(path: Path, prepare: Callable[[bytes], Prepared], max_pixels: int) -> Thumbnail:
+    with contextlib.ExitStack() as stack:
+        try:
+            stream = stack.enter_context(open_image(path))
+            data = read_image(stream, max_pixels)
+        except OSError as error:
+            return Thumbnail(b"", None, f"cannot be read: {error.strerror or error}")
+        content_hash = hashlib.sha256(data).digest()
+        try:
+            return Thumbnail(content_hash, prepare(data).pixels)
+        except ImageError as error:
+            return Thumbnail(content_hash, None, str(error))
 
 
 def encode_thumbnail(pixels: NDArray[np.uint8]) -> bytes:

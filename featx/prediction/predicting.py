@@ -21,7 +21,7 @@ from featx.prediction.sorting import Sorter
 from featx.prediction.writing import WRITERS, Row, open_table
 from featx.runtime import Runtime
 from featx.store import write_whole
-from featx.table import FeatureTable
+from featx.table import FeatureTable, LeftOut
 
 _COLUMNS = ("path", "label", "confidence", "status", "seen", "reason")
 
@@ -55,6 +55,8 @@ class Prediction:
         The table itself, where it was not written to a file.
     seconds : float
         Wall time.
+    left_out : tuple of LeftOut
+        Folders that featx wrote itself.
     """
 
     model: str
@@ -71,6 +73,7 @@ class Prediction:
     n_in_gallery: int
     rows: tuple[Row, ...]
     seconds: float
+    left_out: tuple[LeftOut, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON keys of ``featx predict --json``; the rows are in it if there is no output file."""
@@ -82,6 +85,7 @@ class Prediction:
             "n_skipped": self.n_skipped,
             "n_seen": self.n_seen,
             "n_ignored": self.n_ignored,
+            "left_out": [folder.to_dict() for folder in self.left_out],
             "precision": self.precision,
             "output": None if self.output is None else str(self.output),
             "gallery": None if self.gallery is None else str(self.gallery),
@@ -204,13 +208,14 @@ def predict(
         n_rejected=tally.n_rejected,
         n_skipped=len(table.extraction.skipped),
         n_seen=tally.n_seen,
-        n_ignored=len(table.extraction.ignored),
+        n_ignored=table.extraction.n_ignored,
         precision=table.spec.precision,
         output=target,
         gallery=None if gallery is None else Path(gallery),
         n_in_gallery=n_in_gallery,
         rows=tuple(rows),
         seconds=time.monotonic() - started,
+        left_out=table.extraction.left_out,
     )
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+import os
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featx.classifier import Classifier
-from featx.errors import DatasetNotFoundError, StoreError
+from featx.dataset import is_folder
+from featx.errors import DatasetError, StoreError
+from featx.files import OutsideError, below
 from featx.images import draw_thumbnails, encode_thumbnail
 from featx.runtime import Runtime
 from featx.spec import FeatureSpec
@@ -36,14 +40,12 @@ class Pictures:
 
     Raises
     ------
-    DatasetNotFoundError
+    DatasetError
         No such data set.
     """
 
     def __init__(self, classifier: Classifier, data: Path | None, runtime: Runtime) -> None:
-        if data is not None and not data.exists():
-            raise DatasetNotFoundError(f"no such file or folder: {data}")
-        self.root = None if data is None else data if data.is_dir() else data.parent
+        self.root = None if data is None else _root(data)
         self._known = {row.tobytes() for row in classifier.content_hashes}
         self._spec = classifier.spec
         self._runtime = runtime
@@ -63,14 +65,30 @@ class Pictures:
         if self.root is None:
             return thumbnails, None
         runtime, spec = self._runtime, self._spec
-        paths = [self.root / sample_id for sample_id in sample_ids]
+        paths = dict(self._paths(self.root, sample_ids))
         how: dict[str, Any] = {"white": spec.white, "page": spec.page, "max_pixels": runtime.max_pixels}
-        for number, drawn in enumerate(draw_thumbnails(paths, _SIDE, workers=runtime.n_workers, **how)):
-            if drawn.content_hash in self._known:
-                contents[number] = drawn.content_hash
-                thumbnails[number] = None if drawn.pixels is None else encode_thumbnail(drawn.pixels)
-            runtime.progress("thumbnails", number + 1, len(sample_ids))
+        drawn = draw_thumbnails(paths.values(), _SIDE, workers=runtime.n_workers, **how)
+        for done, (number, thumbnail) in enumerate(zip(paths, drawn, strict=True), 1):
+            if thumbnail.content_hash in self._known:
+                contents[number] = thumbnail.content_hash
+                thumbnails[number] = None if thumbnail.pixels is None else encode_thumbnail(thumbnail.pixels)
+            runtime.progress("thumbnails", done, len(paths))
         return thumbnails, _features(runtime.cache, spec.unbundled, contents)
+
+    @staticmethod
+    def _paths(root: Path, sample_ids: Sequence[str]) -> Iterator[tuple[int, Path]]:
+        """Yield position and path of each picture; those whose names lead out of the data set are lost."""
+        for number, sample_id in enumerate(sample_ids):
+            with contextlib.suppress(OutsideError):
+                yield number, below(root, sample_id)
+
+
+def _root(data: Path) -> Path:
+    if is_folder(data):
+        return data
+    if not os.path.isfile(data):
+        raise DatasetError(f"{data} is neither a folder nor a manifest")
+    return data.parent
 
 
 def _features(cache: Path, spec: FeatureSpec, contents: Sequence[bytes | None]) -> NDArray[np.float32] | None:

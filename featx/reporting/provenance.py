@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from featx.classifier import Classifier
+from featx.files import digest, open_regular
 
 
 def provenance(classifier: Classifier) -> dict[str, Any]:
@@ -31,8 +33,10 @@ def provenance(classifier: Classifier) -> dict[str, Any]:
 
 def _file(path: Path) -> dict[str, Any] | None:
     try:
-        content, modified = path.read_bytes(), path.stat().st_mtime
+        with open_regular(path) as stream:
+            status = os.fstat(stream.fileno())
+            sha256 = digest(stream, status.st_size)
     except OSError:
         return None
-    written = datetime.fromtimestamp(modified, UTC).isoformat(timespec="seconds")
-    return {"sha256": hashlib.sha256(content).hexdigest(), "n_bytes": len(content), "modified": written}
+    written = datetime.fromtimestamp(status.st_mtime, UTC).isoformat(timespec="seconds")
+    return {"sha256": sha256, "n_bytes": status.st_size, "modified": written}

@@ -55,8 +55,7 @@ def extraction_lines(extraction: Mapping[str, Any]) -> list[str]:
         for note, count in sorted(extraction["notes"].items())
     ]
     lines += skipped_lines(extraction["skipped"])
-    if extraction["n_ignored"]:
-        lines.append(line("ignored", _ignored(extraction["n_ignored"])))
+    lines += _ignored_lines(extraction)
     lines.append(line("features", f"{extraction['feature_dim']:,} a picture, in {extraction['store']}"))
     return lines
 
@@ -272,8 +271,7 @@ def prediction_lines(prediction: Mapping[str, Any]) -> list[str]:
     rejected = f"{prediction['n_rejected']:,} rejected, " if prediction["n_rejected"] else ""
     counts = f"{prediction['n_predicted']:,} predicted, {rejected}{prediction['n_skipped']:,} skipped{speed}"
     lines.append(line("pictures", counts))
-    if prediction["n_ignored"]:
-        lines.append(line("ignored", _ignored(prediction["n_ignored"])))
+    lines += _ignored_lines(prediction)
     if prediction["n_seen"]:
         lines.append(
             line(
@@ -283,6 +281,11 @@ def prediction_lines(prediction: Mapping[str, Any]) -> list[str]:
             )
         )
     return lines
+
+
+def _ignored_lines(result: Mapping[str, Any]) -> list[str]:
+    n = result["n_ignored"] - sum(folder["n_files"] for folder in result["left_out"])  # they are named already
+    return [line("ignored", _ignored(n))] if n else []
 
 
 def _ignored(n: int) -> str:

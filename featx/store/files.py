@@ -14,10 +14,7 @@ from filelock import FileLock, Timeout
 from featx import files
 from featx.errors import StoreError
 
-CACHE_TAG = "CACHEDIR.TAG"
-"""Marks a folder as a cache, for backup programs and for featx's own scan (bford.info/cachedir)."""
-
-CACHE_TAG_TEXT = "Signature: 8a477f597d28d172789f06886806bc55\n# This folder was made by featx.\n"
+CACHE_TAG, CACHE_TAG_TEXT = files.CACHE_TAG, files.CACHE_TAG_TEXT
 
 FOLDERS = ("features", "datasets", "graphs", "training")
 """The folders of a cache."""

@@ -13,9 +13,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from featx.dataset import is_folder
 from featx.duplicates import Grouping, group_samples
 from featx.evaluate import HeldOutParts, TrainingSet, hold_out
 from featx.extraction import compute_table
+from featx.files import below
 from featx.heads import Head
 from featx.runtime import Runtime
 from featx.sources import read_groups, unnamed_note
@@ -70,8 +72,8 @@ class Material:
     @property
     def paths(self) -> list[Path]:
         """Where the pictures are, in the order of the table."""
-        root = self.data if self.data.is_dir() else self.data.parent
-        return [root / sample.sample_id for sample in self.table.samples]
+        root = self.data if is_folder(self.data) else self.data.parent
+        return [below(root, sample.sample_id) for sample in self.table.samples]
 
     def fit_frozen(self, head: Head) -> FrozenHead:
         """Tune and fit a head on the frozen features of the training part."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 from featx.augmentation import make_views
 from featx.errors import DatasetError
 from featx.extraction import preparing_as, read_file
+from featx.images import open_image
 from featx.runtime import Runtime
 from featx.spec import FeatureSpec
 
@@ -39,6 +41,7 @@ class Pixels:
         self._paths = paths
         self._hashes = content_hashes
         self._spec = spec
+        self._max_pixels = runtime.max_pixels
         self._pool = ThreadPoolExecutor(runtime.n_workers)
         self._preparing = preparing_as(spec, runtime)
         shape = (len(paths), spec.size, spec.size, 3)
@@ -73,13 +76,15 @@ class Pixels:
         if self._kept is not None and self._known[i]:
             known: NDArray[Any] = self._kept[i]
             return known
-        try:
-            data, state = read_file(self._paths[i])
-        except OSError as error:
-            raise DatasetError(f"{self._paths[i]} cannot be read any more: {error.strerror or error}") from None
-        if state.content_hash != self._hashes[i].tobytes():
-            raise DatasetError(f"{self._paths[i]} has changed while it was trained on; run again")
-        pixels = self._prepare(data).pixels
+        path = self._paths[i]
+        with contextlib.ExitStack() as stack:
+            try:
+                data, state = read_file(stack.enter_context(open_image(path)), self._max_pixels)
+            except OSError as error:
+                raise DatasetError(f"{path} cannot be read any more: {error.strerror or error}") from None
+            if state.content_hash != self._hashes[i].tobytes():
+                raise DatasetError(f"{path} has changed while it was trained on; run again")
+            pixels = self._prepare(data).pixels
         if self._kept is not None:
             self._kept[i], self._known[i] = pixels, True
         return pixels
