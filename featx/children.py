@@ -15,6 +15,7 @@ import time
 import weakref
 from collections.abc import Mapping
 from pathlib import Path
+from typing import BinaryIO
 
 if sys.platform != "win32":
     import fcntl
@@ -114,8 +115,7 @@ def run_in_child(module: str, function: str, content: bytes, *, seconds: float =
 
 def answer(module: str, function: str) -> None:
     """Run one job of :func:`run_in_child`, in the child."""
-    target = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)  # what libraries print is no part of the answer
+    target = take_output()
     content = sys.stdin.buffer.read()
     try:
         made = _GOOD + getattr(importlib.import_module(module), function)(content)
@@ -123,6 +123,13 @@ def answer(module: str, function: str) -> None:
         made = _BAD + (str(error) or type(error).__name__).encode("utf-8", "replace")
     with target:
         target.write(made)
+
+
+def take_output() -> BinaryIO:
+    """Return the standard output of a child to write answers to; what libraries print goes where errors go."""
+    target = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)
+    return target
 
 
 def _pipe() -> tuple[int, int]:
@@ -183,6 +190,8 @@ def _end_with(parent: int, alive: int) -> None:
 def _main(start: str, module: str, function: str, *words: str) -> None:
     given = json.loads(start)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if hasattr(signal, "SIGXCPU"):
+        signal.signal(signal.SIGXCPU, signal.SIG_DFL)
     if sys.platform != "win32":  # there a reader ends when its standard input closes
         _end_with(given["parent"], given["alive"])
     sys.meta_path.insert(0, _Places(given["places"]))
