@@ -77,7 +77,7 @@ def _usable(pictures: Sequence[Found], spec: FeatureSpec, runtime: Runtime) -> N
     """Return the pixels of the first usable pictures, at most 300."""
 
     usable: list[NDArray[np.uint8]] = []
-    with preparing_as(spec, runtime) as prepare, ThreadPoolExecutor(runtime.n_workers) as pool:
+    with ThreadPoolExecutor(runtime.n_workers) as pool, preparing_as(spec, runtime) as prepare:
 
         def read(found: Found) -> NDArray[np.uint8] | None:
             try:

@@ -1,7 +1,7 @@
 """One image file to square RGB uint8 pixels, the same way at training and at scoring."""
 
 from featx.images.decode import MAX_PIXELS, Decoded, decode
-from featx.images.deep import brightest, may_be_deep
+from featx.images.deep import Brightest, brightest, may_be_deep
 from featx.images.formats import image_format, looks_like_image
 from featx.images.guard import Guard, memory_for
 from featx.images.origin import Origin, read_origin
@@ -14,6 +14,7 @@ __all__ = [
     "CROP_FRACTION",
     "DECODE_VERSION",
     "MAX_PIXELS",
+    "Brightest",
     "Decoded",
     "Guard",
     "Origin",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 import numpy as np
 from PIL import Image
@@ -17,6 +17,24 @@ _FULL_SCALE = 65535
 _BITS_PER_SAMPLE = 258
 _BITS_OF_PNG = 24
 """Position of the bits of a colour in the header of a PNG file."""
+
+
+class Brightest(NamedTuple):
+    """How bright an image with more than 8 bits is.
+
+    Parameters
+    ----------
+    value : int
+        The largest of its values.
+    white : int
+        The value of white.
+    is_grey : bool
+        False for colour, of which the higher 8 bits are looked at.
+    """
+
+    value: int
+    white: int
+    is_grey: bool
 
 
 def may_be_deep(stream: BinaryIO) -> bool:
@@ -40,8 +58,8 @@ def _is_deep_tiff(stream: BinaryIO) -> bool:
         return False
 
 
-def brightest(data: bytes, *, max_pixels: int = MAX_PIXELS, most: Cost = Cost.ANY) -> tuple[int, int] | None:
-    """Return the largest value of an image with more than 8 bits, and the value of white.
+def brightest(data: bytes, *, max_pixels: int = MAX_PIXELS, most: Cost = Cost.ANY) -> Brightest | None:
+    """Return how bright an image with more than 8 bits is.
 
     Parameters
     ----------
@@ -52,7 +70,7 @@ def brightest(data: bytes, *, max_pixels: int = MAX_PIXELS, most: Cost = Cost.AN
 
     Returns
     -------
-    tuple of (int, int) or None
+    Brightest or None
         None for every other file, a broken one too: why it cannot be used shows when it is decoded.
 
     Raises
@@ -69,7 +87,9 @@ def brightest(data: bytes, *, max_pixels: int = MAX_PIXELS, most: Cost = Cost.AN
             if n_pixels > LARGE_PIXELS and most < Cost.ANY:
                 raise CostlyError
             values = np.asarray(image)
-            return (int(values.max()), white_of(image)) if grey else (int(values.max()) * 257, _FULL_SCALE)
+            if grey:
+                return Brightest(int(values.max()), white_of(image), True)
+            return Brightest(int(values.max()) * 257, _FULL_SCALE, False)
     except CostlyError:
         raise
     except Exception:  # Pillow reports bad files with at least eight exception types

@@ -21,7 +21,7 @@ from PIL import Image
 from featx.children import start_child, take_output
 from featx.errors import ImageError, NotHereError
 from featx.images.decode import MAX_PIXELS, Cost, CostlyError, ShortOfMemoryError
-from featx.images.deep import brightest
+from featx.images.deep import Brightest, brightest
 from featx.images.prepare import Prepared, prepare
 
 if sys.platform != "win32":
@@ -113,7 +113,7 @@ class Guard:
         shapes = made.pop("shapes")
         return Prepared(_array(pixels, shapes[0]), _array(signature, shapes[1]), **made)
 
-    def brightest(self, data: bytes, max_pixels: int = MAX_PIXELS) -> tuple[int, int] | None:
+    def brightest(self, data: bytes, max_pixels: int = MAX_PIXELS) -> Brightest | None:
         """Return how bright an image with 16 bits is; see :func:`featx.images.brightest`.
 
         None also for one that cannot be decoded, for whatever reason.
@@ -122,7 +122,7 @@ class Guard:
             made, *_ = self._ask("brightest", data, {"max_pixels": max_pixels})
         except ImageError:
             return None
-        return None if made["value"] is None else (made["value"], made["white"])
+        return None if made["value"] is None else Brightest(**made)
 
     def _ask(self, job: str, data: bytes, options: dict[str, Any]) -> tuple[dict[str, Any], bytes, bytes]:
         try:
@@ -287,8 +287,8 @@ def _answer(request: dict[str, Any], data: bytes, megabytes: str) -> tuple[bytes
     try:
         job, most = request.pop("job"), Cost(request.pop("most"))
         if job == "brightest":
-            value, white = brightest(data, most=most, **request) or (None, None)
-            said = {"value": value, "white": white}
+            known = brightest(data, most=most, **request)
+            said = {"value": None} if known is None else known._asdict()
         else:
             made = prepare(data, most=most, **request)
             pixels, signature = made.pixels.tobytes(), made.signature.tobytes()
