@@ -12,7 +12,7 @@ from featx.dataset import Found
 from featx.engines import quantize, start_openvino_engine
 from featx.errors import EngineError, ImageError
 from featx.extraction.reading import preparing_as
-from featx.extraction.starting import Locate, graph_key, graph_of, mean_cosine
+from featx.extraction.starting import Locate, finite_rows, graph_key, graph_of, mean_cosine
 from featx.runtime import Runtime
 from featx.spec import FeatureSpec
 from featx.store import quantized_name, read_calibration, remember_calibration, write_graph
@@ -60,7 +60,7 @@ def quantized_graph(
     graph = graph_of(spec, locate, runtime)
     quantized = quantize(graph, pixels)
     exact, rough = (
-        next(iter(start_openvino_engine(each, precision).run([pixels])))
+        finite_rows(next(iter(start_openvino_engine(each, precision).run([pixels]))))
         for each, precision in ((graph, "float32"), (quantized, "int8"))
     )
     cosine = mean_cosine(exact, rough)

@@ -10,6 +10,7 @@ import re
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from PIL import Image
 
@@ -145,6 +146,8 @@ def decode(
         It may cost more.
     """
     kind = _kind(data)
+    if kind == "HEIC":
+        _heif_reader()  # without it no process is started
     if most == Cost.PLAIN and not is_plain(data, kind):
         raise CostlyError
     # Pillow reports bad files with at least eight exception types, IndexError and SyntaxError among them.
@@ -180,15 +183,19 @@ def _kind(data: bytes) -> str:
 @contextlib.contextmanager
 def _opened(data: bytes, kind: str) -> Iterator[Image.Image]:
     if kind == "HEIC":
-        try:
-            from pillow_heif import HeifImageFile
-        except ImportError:
-            raise NotHereError('a HEIC picture; install the extra for it: pip install "featx[heif]"') from None
-        with HeifImageFile(io.BytesIO(data)) as image:  # type: ignore[no-untyped-call]
+        with _heif_reader()(io.BytesIO(data)) as image:
             yield image
         return
     with Image.open(io.BytesIO(data), formats=_FORMATS) as image:
         yield image
+
+
+def _heif_reader() -> Any:
+    try:
+        from pillow_heif import HeifImageFile
+    except ImportError:
+        raise NotHereError('a HEIC picture; install the extra for it: pip install "featx[heif]"') from None
+    return HeifImageFile
 
 
 def _is_large(image: Image.Image, data: bytes, kind: str) -> bool:
