@@ -19,6 +19,7 @@ from featx.duplicates import (
     find_takes,
     group_pairs,
     near_copies,
+    take_numbers,
     without_too_alike,
 )
 from featx.errors import DatasetError
@@ -221,18 +222,21 @@ class _Looks:
         same = [(first[row], i) for i, row in enumerate(rows)]
         signatures = np.stack(self._signatures)
         takes = find_takes([sample.sample_id for sample in self.samples], signatures[rows])
-        take_of = {i: number for number, take in enumerate(takes) for i in take}
-        alike = [(first[one], first[other]) for one, other in self._near(signatures)]
+        take_of = take_numbers(takes, len(rows))
+        mark = take_of[[first[row] for row in range(len(signatures))]]
+        alike = [(first[one], first[other]) for one, other in self._near(signatures, mark)]
         alike, too_alike = without_too_alike([sample.label for sample in self.samples], alike, takes)
         self.too_alike = tuple(too_alike)
-        apart = [(one, other) for one, other in alike if take_of.get(one, -1) != take_of.get(other, -2)]
+        apart = [(one, other) for one, other in alike if take_of[one] != take_of[other]]
         near = group_pairs(len(rows), [*same, *apart])
         return group_pairs(len(rows), same), [group for group in near if len({rows[i] for i in group}) > 1], takes
 
-    def _near(self, signatures: NDArray[np.uint8]) -> list[tuple[int, int]]:
+    def _near(self, signatures: NDArray[np.uint8], take_of: NDArray[np.int64]) -> list[tuple[int, int]]:
         """Return pairs of contents, as fit would, but by larger thumbnails instead of features."""
         self.was_compared = len(signatures) <= MOST_COMPARED
-        return near_copies(signatures, agree_in_detail(np.stack(self._details))) if self.was_compared else []
+        if not self.was_compared:
+            return []
+        return near_copies(signatures, agree_in_detail(np.stack(self._details)), marks=[take_of])
 
 
 def _mixed(
@@ -240,7 +244,11 @@ def _mixed(
 ) -> list[list[int]]:
     """Return the groups whose members differ; a group of equal files within a larger group counts once."""
     found = [group for group in groups if len({of(samples[i]) for i in group} - {None}) > 1]
-    return [group for group in found if not any(set(group) < set(other) for other in found)]
+    largest: Counter[int] = Counter()
+    for group in found:
+        for i in group:
+            largest[i] = max(largest[i], len(group))
+    return [group for group in found if len(group) == largest[group[0]]]
 
 
 def _paths(samples: Sequence[Sample], groups: Sequence[list[int]]) -> tuple[tuple[str, ...], ...]:

@@ -47,7 +47,7 @@ def slow_jpeg() -> bytes:
     """Return a progressive JPEG whose last scan is repeated, as attackers do: each costs a pass over the picture."""
     data = encoded(Image.new("RGB", (2000, 2000), (90, 90, 90)), "JPEG", progressive=True)
     last = data.rindex(b"\xff\xda")
-    return data[:last] + data[last:-2] * 400 + data[-2:]
+    return data[:last] + data[last:-2] * 4000 + data[-2:]
 
 
 def test_the_pixels_are_those_of_the_same_process():

@@ -57,7 +57,9 @@ def test_copies_near_copies_and_conflicts(scenes):
 
 
 def test_a_class_too_alike_is_told_as_by_fit(scenes, monkeypatch):
-    monkeypatch.setattr("featx.inspection.near_copies", lambda *given: [(i, i + 1) for i in range(6)] + [(20, 21)])
+    monkeypatch.setattr(
+        "featx.inspection.near_copies", lambda *given, **marks: [(i, i + 1) for i in range(6)] + [(20, 21)]
+    )
     found = inspect(scenes)
     assert found.too_alike == ("a",)
     assert found.near_duplicates == (("b/17.png", "b/19.png"),)

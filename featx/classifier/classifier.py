@@ -346,8 +346,8 @@ class Classifier:
 
 
 def _cosines(a: NDArray[np.float32], b: NDArray[np.float32]) -> NDArray[np.float64]:
-    if np.array_equal(a, b):
-        return np.ones(len(a))
+    """Return the cosines between rows; 1 for rows that are equal, as two without any features."""
     x, y = a.astype(np.float64), b.astype(np.float64)
-    cosines: NDArray[np.float64] = (x * y).sum(axis=1) / (np.linalg.norm(x, axis=1) * np.linalg.norm(y, axis=1))
-    return cosines
+    norms = np.linalg.norm(x, axis=1) * np.linalg.norm(y, axis=1)
+    cosines = (x * y).sum(axis=1) / np.maximum(norms, np.finfo(np.float64).tiny)
+    return np.where((x == y).all(axis=1), 1.0, cosines)

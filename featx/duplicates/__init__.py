@@ -3,7 +3,7 @@
 from featx.duplicates.conflicts import find_conflicts
 from featx.duplicates.grouping import MOST_COMPARED, Grouping, group_samples, join_groups, without_too_alike
 from featx.duplicates.near import agree_in_detail, agree_in_features, near_copies
-from featx.duplicates.takes import declared_take, find_takes, frame_name
+from featx.duplicates.takes import declared_take, find_takes, frame_name, take_numbers
 from featx.duplicates.ties import group_pairs
 
 __all__ = [
@@ -19,5 +19,6 @@ __all__ = [
     "group_samples",
     "join_groups",
     "near_copies",
+    "take_numbers",
     "without_too_alike",
 ]

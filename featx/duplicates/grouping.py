@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featx.duplicates.near import agree_in_read_features, near_copies
-from featx.duplicates.takes import find_takes
+from featx.duplicates.takes import find_takes, take_numbers
 from featx.duplicates.ties import Ties, group_pairs
 from featx.table import FeatureTable
 
@@ -119,7 +119,9 @@ def group_samples(
         was_compared = len(first) <= MOST_COMPARED
         if was_compared:
             agree = agree_in_read_features(len(first), lambda at: table.read(first[at]))
-            pairs = near_copies(table.read_signatures(first), agree, progress)
+            labels = {label: number for number, label in enumerate(dict.fromkeys(table.y.tolist()))}
+            marks = [take_numbers(takes, len(table))[first], np.array([labels[y] for y in table.y[first].tolist()])]
+            pairs = near_copies(table.read_signatures(first), agree, progress, marks)
             near = [(int(first[one]), int(first[other])) for one, other in pairs]
         near, too_alike = without_too_alike(table.y.tolist(), near, takes)
     for take in takes:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+
+Pixel = TypeVar("Pixel", bound=np.generic)
 
 FLATTEST = 2.0
 """Contrast, in grey levels, below which a thumbnail shows no pattern to compare."""
@@ -33,7 +36,7 @@ def patterns(thumbnails: NDArray[np.uint8]) -> NDArray[np.float32]:
     return np.where(shown, flat / np.where(shown, contrast, 1) / np.float32(np.sqrt(flat.shape[1])), np.float32(0))
 
 
-def orientations(thumbnails: NDArray[np.uint8]) -> Iterator[NDArray[np.uint8]]:
+def orientations(thumbnails: NDArray[Pixel]) -> Iterator[NDArray[Pixel]]:
     """Yield thumbnails, shape (n, side, side, ...), as they are, then turned and mirrored in the seven other ways."""
     for mirrored in (thumbnails, thumbnails[:, :, ::-1]):
         for quarter_turns in range(4):

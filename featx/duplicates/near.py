@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import itertools
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from featx.duplicates.likeness import orientations, patterns
+from featx.duplicates.pairs import Agree, FoundPairs
 
 _FARTHEST = 0.45
 """Largest distance of two patterns that are near-copies, however far apart the other pictures of the set are."""
@@ -26,15 +29,18 @@ _BLOCK_NUMBERS = 1 << 23
 _WIDTH = 1 << 13
 """Products are made in blocks of 1,024 x 8,192: 32 MB, whatever the number of pictures."""
 
+_ROWS = 128
+"""Rows of a block that are looked at together: a million pairs, if all are alike."""
+
 _REFERENCES = 1000
 _NEAREST_SHARE = 0.05
 
-Agree = Callable[[NDArray[np.int64], NDArray[np.int64]], NDArray[np.bool_]]
-"""Tells for pairs of positions, shape (n_pairs,) each, whether a second measure holds them for copies too."""
-
 
 def near_copies(
-    signatures: NDArray[np.uint8], agree: Agree, progress: Callable[[int, int], None] = lambda done, total: None
+    signatures: NDArray[np.uint8],
+    agree: Agree,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+    marks: Sequence[NDArray[np.int64]] = (),
 ) -> list[tuple[int, int]]:
     """Find pictures that are nearly the same.
 
@@ -42,6 +48,9 @@ def near_copies(
     distance from either to its 12th neighbour beyond the copies, and if a second measure agrees. The copies of a
     picture, up to 1,000, are the most neighbours that lie that close. Every pair is compared: a second for 3,000
     pictures, minutes for 100,000, in memory that grows with their number alone.
+
+    Where more than a million pairs are found, those are left out that say nothing new: both pictures have 16
+    near-copies, and belong together without it.
 
     Parameters
     ----------
@@ -51,6 +60,9 @@ def near_copies(
         Is asked for pairs that pass.
     progress : callable
         Called with (pictures compared, all), each counted once for its limit and once for every orientation.
+    marks : sequence of ndarray of shape (n,), int64
+        Numbers that pictures share or not, as that of their class: a pair of two that share one says nothing of pairs
+        that do not.
 
     Returns
     -------
@@ -62,21 +74,27 @@ def near_copies(
     total = n * (1 + _ORIENTATIONS)
     # The likeness at a limit: comparing it spares two passes over every block of products.
     floors = 1 - np.square(_limits(upright, lambda done: progress(done, total))) / 2
-    found = [np.empty(0, np.int64)]
+    found = FoundPairs(n, agree, marks)
     for number, oriented in enumerate(orientations(signatures), 1):
         others = patterns(oriented)
         for start, stop in _blocks(n, _WIDTH):
             for left in range(start, n, _WIDTH):
-                likeness = upright[start:stop] @ others[left : left + _WIDTH].T
-                ones, twos = np.nonzero(likeness >= floors[start:stop, None])
-                keep = (start + ones < left + twos) & (likeness[ones, twos] >= floors[left + twos])
-                found.append((start + ones[keep]) * n + left + twos[keep])
+                right = min(left + _WIDTH, n)
+                if not found.is_settled(np.r_[start:stop, left:right]):
+                    likeness = upright[start:stop] @ others[left:right].T
+                    _compare(likeness, floors, start, left, found)
             progress(number * n + stop, total)
-    codes = np.unique(np.concatenate(found))
-    if not len(codes):
-        return []
-    pairs = np.stack([codes // n, codes % n], axis=1)
-    return [(one, other) for one, other in pairs[agree(pairs[:, 0], pairs[:, 1])].tolist()]
+    return found.pairs()
+
+
+def _compare(likeness: NDArray[Any], floors: NDArray[np.float32], start: int, left: int, found: FoundPairs) -> None:
+    """Add the pairs of a block of products, whose first row and column have these positions, that reach both floors."""
+    for top in range(0, len(likeness), _ROWS):
+        part = likeness[top : top + _ROWS]
+        first = start + top
+        ones, twos = np.nonzero(part >= floors[first : first + len(part), None])
+        keep = (first + ones < left + twos) & (part[ones, twos] >= floors[left + twos])
+        found.add(first + ones[keep], left + twos[keep])
 
 
 def _limits(upright: NDArray[np.float32], progress: Callable[[int], None]) -> NDArray[np.float32]:
@@ -163,11 +181,17 @@ def agree_in_detail(details: NDArray[np.uint8]) -> Agree:
     """
 
     def agree(ones: NDArray[np.int64], others: NDArray[np.int64]) -> NDArray[np.bool_]:
-        upright = patterns(details[ones])
-        nearest = np.full(len(ones), np.inf, np.float32)
-        for oriented in orientations(details[others]):
-            nearest = np.minimum(nearest, np.square(upright - patterns(oriented)).sum(axis=1))
-        return np.asarray(nearest <= (2 * _FARTHEST) ** 2)
+        alike = np.zeros(len(ones), np.bool_)
+        for start, stop in _blocks(len(ones), details[0].size if len(details) else 1):
+            at = np.arange(start, stop)
+            one, other = (patterns(details[some[at]]).reshape(-1, *details.shape[1:]) for some in (ones, others))
+            # A pattern that is turned is the pattern of what is turned.
+            for turn in range(_ORIENTATIONS):
+                turned = next(itertools.islice(orientations(other), turn, None))
+                near = np.square(one - turned).sum(axis=(1, 2)) <= (2 * _FARTHEST) ** 2
+                alike[at[near]] = True
+                at, one, other = at[~near], one[~near], other[~near]
+        return alike
 
     return agree
 

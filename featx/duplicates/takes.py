@@ -73,6 +73,14 @@ def find_takes(sample_ids: Sequence[str], signatures: NDArray[np.uint8]) -> list
     return [take for take in said if len(take) > 1] + _alike_sequences(sample_ids, patterns(signatures))
 
 
+def take_numbers(takes: Sequence[Sequence[int]], n: int) -> NDArray[np.int64]:
+    """Return the number of the take of each of ``n`` positions, and another negative one for each that is in none."""
+    numbers = -1 - np.arange(n)
+    for number, take in enumerate(takes):
+        numbers[list(take)] = number
+    return numbers
+
+
 def _declared_frame(sample_id: str) -> tuple[int, int] | None:
     match = _DECLARED.fullmatch(_stem(sample_id))
     return (int(match[1]), int(match[2])) if match else None

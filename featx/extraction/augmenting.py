@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from featx.augmentation import PRESETS, make_views, read_policy
 from featx.dataset import Found
-from featx.errors import DatasetError, SpecError
+from featx.errors import DatasetError, EngineError, SpecError
 from featx.extraction.filling import Progress, as_hashes, compute_rows, read_ahead, sound_rows
 from featx.extraction.reading import Reader, Reading, preparing_as
 from featx.extraction.starting import Locate
@@ -116,6 +116,11 @@ def fill_views(
         compute_rows(store.spec, locate, runtime, pending, writer, progress)
         writer.finish()
     note_use(store.path)
+    if pending.n_not_finite:
+        raise EngineError(
+            f"{store.spec.backbone} gives features that are not finite for {pending.n_not_finite:,} augmented views, "
+            "though it does not for their images; choose another --augment"
+        )
     if pending.n_computed < n_lacking:
         raise DatasetError("pictures have changed while they were extracted; run the same command again")
     return Augmented(store, _told(store, n, len(chosen), n_lacking, time.monotonic() - started))
@@ -179,6 +184,7 @@ class _ViewBatches(Iterator[NDArray[np.uint8]]):
         self._waiting: deque[tuple[Reading, int]] = deque()
         self._under_way: deque[tuple[NDArray[np.uint8], NDArray[np.uint8]]] = deque()
         self.n_computed = 0
+        self.n_not_finite = 0
 
     def __next__(self) -> NDArray[np.uint8]:
         while len(self._waiting) < self._batch_size and (reading := next(self._readings, None)) is not None:
@@ -198,5 +204,7 @@ class _ViewBatches(Iterator[NDArray[np.uint8]]):
     def rows(self, features: NDArray[np.float32]) -> Rows:
         """Return the rows of the oldest batch under way; a view has the signature of its picture."""
         keys, signatures = self._under_way.popleft()
-        self.n_computed += len(keys)
-        return Rows(keys, signatures, features)
+        finite = np.isfinite(features).all(axis=1)
+        self.n_computed += int(finite.sum())
+        self.n_not_finite += int((~finite).sum())
+        return Rows(keys[finite], signatures[finite], features[finite])

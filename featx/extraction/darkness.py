@@ -1,47 +1,75 @@
-"""Stop before pictures with 16 bits become nearly black ones."""
+"""Stop before images with 16 bits become nearly black ones."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from featx.dataset import Found
 from featx.errors import DatasetError
-from featx.images import brightest
+from featx.images import Brightest, Guard, may_be_deep, memory_for, open_image, read_image
 from featx.runtime import Runtime
 
 _DARK = 8
-"""A data set is too dark if nothing in it reaches this part of white: a half, a quarter, ... an eighth."""
+"""An image is too dark if nothing in it reaches this part of white: a half, a quarter, ... an eighth."""
+
+_FEW = 20
+"""Dark images that are at most this part of a data set are named, but do not stop it."""
 
 _NEVER_DEEP = (".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".gif", ".bmp")
 _AT_ONCE = 64
 
 
 def stop_if_too_dark(pictures: Sequence[Found], runtime: Runtime) -> None:
-    """Make sure that pictures with 16 bits, if there are any, use them.
+    """Make sure that images with 16 bits, if there are any, use them.
 
-    Cameras with 10 or 12 bits write files with 16, where their white is nearly black. One picture that is bright
-    enough ends the search.
+    Cameras with 10 or 12 bits write files with 16, where their white is nearly black. Only images with 16 bits tell,
+    and among them not those that are all black; one that is bright enough ends the search.
 
     Raises
     ------
     DatasetError
-        They do not; the message says which ``--white`` would do.
+        None of them is bright enough, and they are more than one and more than a twentieth of the set, or all of it;
+        the message says what to do. If they are fewer, that is a notice.
     """
-    deep: list[int] = []
-    candidates = [found.path for found in pictures if not found.sample.sample_id.lower().endswith(_NEVER_DEEP)]
-    with ThreadPoolExecutor(runtime.n_workers) as pool:
-        for start in range(0, len(candidates), _AT_ONCE):
-            for known in pool.map(brightest, candidates[start : start + _AT_ONCE]):
-                if known is None:
-                    continue
-                value, white = known
-                if value * _DARK > white:
-                    return
-                deep.append(value)
-    if deep:
-        bound = 2 ** max(deep).bit_length() - 1
+    candidates = [found for found in pictures if not found.sample.sample_id.lower().endswith(_NEVER_DEEP)]
+    dark: list[tuple[str, Brightest]] = []
+    for name, known in _deep(candidates, runtime):
+        if known.value * _DARK > known.white:
+            return
+        if known.value:
+            dark.append((name, known))
+    if not dark:
+        return
+    bound = 2 ** max(known.value for _, known in dark).bit_length() - 1
+    if all(known.is_grey for _, known in dark):
+        advice = f"Add --white {bound}"
+    else:
+        advice = "Export them with 8 bits: --white is for grey images"
+    if len(dark) == len(pictures) or len(dark) > max(1, len(pictures) // _FEW):
         raise DatasetError(
-            f"{len(deep):,} pictures are 16-bit but no value exceeds {bound:,}; they would be nearly black. "
-            f"Add --white {bound}"
+            f"{len(dark):,} pictures are 16-bit but no value exceeds {bound:,}; they would be nearly black. {advice}"
         )
+    others = f" and {len(dark) - 1:,} more" if len(dark) > 1 else ""
+    runtime.notice(f"warning: {dark[0][0]}{others}: 16-bit, but no value exceeds {bound:,}: nearly black. {advice}")
+
+
+def _deep(pictures: Sequence[Found], runtime: Runtime) -> Iterator[tuple[str, Brightest]]:
+    """Yield the name and the brightness of each image with 16 bits."""
+    with ThreadPoolExecutor(runtime.n_workers) as pool, Guard(megabytes=memory_for(runtime.max_pixels)) as guard:
+
+        def look(found: Found) -> Brightest | None:
+            try:
+                with open_image(found.path) as stream:
+                    if not may_be_deep(stream):
+                        return None
+                    stream.seek(0)
+                    return guard.brightest(read_image(stream, runtime.max_pixels), runtime.max_pixels)
+            except OSError:  # it gets its reason when it is read
+                return None
+
+        for start in range(0, len(pictures), _AT_ONCE):
+            some = pictures[start : start + _AT_ONCE]
+            for found, known in zip(some, pool.map(look, some), strict=True):
+                if known is not None:
+                    yield found.sample.sample_id, known

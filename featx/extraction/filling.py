@@ -12,8 +12,10 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from featx.backbones import FILE_BACKBONE
 from featx.dataset import Found
 from featx.engines import Engine
+from featx.errors import EngineError
 from featx.extraction.reading import Reader, Reading, preparing_as
 from featx.extraction.starting import Locate, probe_features, start
 from featx.runtime import Runtime
@@ -22,6 +24,7 @@ from featx.store import FeatureStore, Rows, StoredFeatures, StoreWriter, keys_of
 from featx.table import FileState
 
 _WIDE = 100_000
+_NOT_FINITE = "the backbone gives features of it that are not finite"
 _AHEAD_BYTES = 48_000_000
 """Pixels that may wait for the network: enough to keep decoding while it starts, and little beside it."""
 
@@ -78,17 +81,20 @@ def fill(
     """
     with store.writer(runtime.notice) as writer, preparing_as(store.spec, runtime) as prepare:
         stored = sound_rows(store, runtime)
+        memo = _believed(memo, store.spec)
         progress = Progress("extract", runtime, len(pictures))
         states = recall(pictures, memo, stored)
         todo = [found for found, state in zip(pictures, states, strict=True) if state is None]
         progress.advance(len(pictures) - len(todo))
         ahead = read_ahead(store.spec, runtime)
         reader = Reader(_lookup(stored), prepare, runtime.n_workers, ahead, runtime.max_pixels)
-        pending = _Batches(reader.read(todo), runtime.batch_size, progress)
+        pending = _Batches(reader.read(todo), runtime.batch_size, progress, _reason_of(store.spec))
         device = compute_rows(store.spec, locate, runtime, pending, writer, progress)
         del stored
         writer.finish()
         settled = pending.settle(states, memo)
+        if pending.n_not_finite and not any(state.status == "ok" for state in settled):
+            raise EngineError(f"{_network(store.spec, locate)} gives features that are not finite for every image")
         remember(settled)
     note_use(store.path)
     return Filled(settled, pending.n_computed, device, dict(pending.notes))
@@ -125,6 +131,7 @@ def look_up(pictures: Sequence[Found], memo: Mapping[str, FileState], store: Fea
     """
     stored = store.snapshot()
     note_use(store.path)
+    memo = _believed(memo, store.spec)
     states = recall(pictures, memo, stored)
     todo = [found for found, state in zip(pictures, states, strict=True) if state is None]
     reader = Reader(_lookup(stored), None, runtime.n_workers, max_pixels=runtime.max_pixels)
@@ -138,6 +145,20 @@ def look_up(pictures: Sequence[Found], memo: Mapping[str, FileState], store: Fea
 
     fresh = map(looked_up, read, known.tolist())
     return Filled([state if state is not None else next(fresh) for state in states], 0, "", {})
+
+
+def _reason_of(spec: FeatureSpec) -> str:
+    return f"{_NOT_FINITE} (features {spec.id})"
+
+
+def _believed(memo: Mapping[str, FileState], spec: FeatureSpec) -> Mapping[str, FileState]:
+    """Return what is known of files, without what another recipe found wrong with their features."""
+    reason = _reason_of(spec)
+    return {
+        name: state
+        for name, state in memo.items()
+        if not state.reason.startswith(_NOT_FINITE) or state.reason == reason
+    }
 
 
 def recall(pictures: Sequence[Found], memo: Mapping[str, FileState], stored: StoredFeatures) -> list[FileState | None]:
@@ -166,6 +187,10 @@ def as_hashes(content_hashes: Iterable[bytes]) -> NDArray[np.uint8]:
     return np.frombuffer(b"".join(content_hashes), np.uint8).reshape(-1, 32)
 
 
+def _network(spec: FeatureSpec, locate: Locate) -> str:
+    return spec.backbone if spec.backbone != FILE_BACKBONE else str(locate())
+
+
 def _start(spec: FeatureSpec, locate: Locate, runtime: Runtime) -> Engine:
     engine = start(spec, locate, runtime)
     runtime.notice(f"{engine.name} {engine.precision} on {engine.device}: {engine.feature_dim:,} features a picture")
@@ -190,7 +215,7 @@ class Pending(Protocol):
         ...
 
     def rows(self, features: NDArray[np.float32]) -> Rows:
-        """Return the rows of the oldest batch under way, now that its features are there."""
+        """Return the rows of the oldest batch under way that have finite features, now that these are there."""
         ...
 
 
@@ -202,12 +227,19 @@ def compute_rows(
     if first is None:
         return ""
     engine = _start(spec, locate, runtime)
-    writer.begin(probe_features(engine, spec), engine.producer)
+    probes = probe_features(engine, spec)
+    if probes is None:
+        raise EngineError(f"{_network(spec, locate)} gives no finite features for any of featx's own probe images")
+    begun = False
     with contextlib.closing(engine.run(chain([first], pending))) as features_of:
         for features in features_of:
             rows = pending.rows(features)
-            writer.append(rows)
-            progress.advance(len(rows))
+            if len(rows):
+                if not begun:
+                    writer.begin(probes, engine.producer)
+                    begun = True
+                writer.append(rows)
+            progress.advance(len(features))
     return engine.device
 
 
@@ -233,17 +265,19 @@ class Progress:
 class _Batches(Iterator[NDArray[np.uint8]]):
     """Turns readings into batches of pixels, and remembers whose they are until their features come."""
 
-    def __init__(self, readings: Iterator[Reading], batch_size: int, progress: Progress) -> None:
+    def __init__(self, readings: Iterator[Reading], batch_size: int, progress: Progress, not_finite: str) -> None:
         self._readings = readings
         self._batch_size = batch_size
         self._progress = progress
-        self._under_way: deque[list[Reading]] = deque()
+        self._not_finite = not_finite
+        self._under_way: deque[list[tuple[int, Reading]]] = deque()
         self._read: list[FileState] = []
         self.notes: Counter[str] = Counter()
         self.n_computed = 0
+        self.n_not_finite = 0
 
     def __next__(self) -> NDArray[np.uint8]:
-        batch: list[Reading] = []
+        batch: list[tuple[int, Reading]] = []
         for reading in self._readings:
             self._read.append(reading.state)
             if reading.prepared is None:
@@ -251,21 +285,26 @@ class _Batches(Iterator[NDArray[np.uint8]]):
                 continue
             if reading.prepared.note:
                 self.notes[reading.prepared.note] += 1
-            batch.append(reading)
+            batch.append((len(self._read) - 1, reading))
             if len(batch) == self._batch_size:
                 break
         if not batch:
             raise StopIteration
         self._under_way.append(batch)
-        return np.stack([r.prepared.pixels for r in batch if r.prepared is not None])
+        return np.stack([r.prepared.pixels for _, r in batch if r.prepared is not None])
 
     def rows(self, features: NDArray[np.float32]) -> Rows:
-        """Return the rows of the oldest batch under way, now that its features are there."""
+        """Return the rows of the oldest batch under way that have finite features; the other images are skipped."""
         batch = self._under_way.popleft()
-        hashes = as_hashes(reading.state.content_hash for reading in batch)
-        signatures = np.stack([r.prepared.signature for r in batch if r.prepared is not None])
-        self.n_computed += len(batch)
-        return Rows(keys_of(hashes), signatures, features)
+        hashes = as_hashes(reading.state.content_hash for _, reading in batch)
+        signatures = np.stack([r.prepared.signature for _, r in batch if r.prepared is not None])
+        finite = np.asarray(np.isfinite(features).all(axis=1))
+        for (at, reading), is_finite in zip(batch, finite.tolist(), strict=True):
+            if not is_finite:
+                self._read[at] = replace(reading.state, status="skipped", reason=self._not_finite, width=0, height=0)
+        self.n_not_finite += int((~finite).sum())
+        self.n_computed += int(finite.sum())
+        return Rows(keys_of(hashes)[finite], signatures[finite], features[finite])
 
     def settle(self, states: Sequence[FileState | None], memo: Mapping[str, FileState]) -> list[FileState]:
         """Fill in what was read; copies of one content share what decoding one of them showed, now or before."""

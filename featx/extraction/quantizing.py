@@ -12,7 +12,7 @@ from featx.dataset import Found
 from featx.engines import quantize, start_openvino_engine
 from featx.errors import EngineError, ImageError
 from featx.extraction.reading import preparing_as
-from featx.extraction.starting import Locate, graph_key, graph_of, mean_cosine
+from featx.extraction.starting import Locate, finite_rows, graph_key, graph_of, mean_cosine
 from featx.images import open_image, read_image
 from featx.runtime import Runtime
 from featx.spec import FeatureSpec
@@ -61,7 +61,7 @@ def quantized_graph(
     graph = graph_of(spec, locate, runtime)
     quantized = quantize(graph, pixels)
     exact, rough = (
-        next(iter(start_openvino_engine(each, precision).run([pixels])))
+        finite_rows(next(iter(start_openvino_engine(each, precision).run([pixels]))))
         for each, precision in ((graph, "float32"), (quantized, "int8"))
     )
     cosine = mean_cosine(exact, rough)
@@ -78,7 +78,7 @@ def _usable(pictures: Sequence[Found], spec: FeatureSpec, runtime: Runtime) -> N
     """Return the pixels of the first usable pictures, at most 300."""
 
     usable: list[NDArray[np.uint8]] = []
-    with preparing_as(spec, runtime) as prepare, ThreadPoolExecutor(runtime.n_workers) as pool:
+    with ThreadPoolExecutor(runtime.n_workers) as pool, preparing_as(spec, runtime) as prepare:
 
         def read(found: Found) -> NDArray[np.uint8] | None:
             try:

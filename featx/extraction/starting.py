@@ -143,7 +143,7 @@ def agreement(spec: FeatureSpec, precision: str, locate: Locate, runtime: Runtim
                 probe_features(start(replace(spec, precision=each), locate, runtime), spec)
                 for each in ("float32", precision)
             )
-            cosine = mean_cosine(exact, rough)
+            cosine = 0.0 if exact is None or rough is None else mean_cosine(exact, rough)
         remember_agreement(runtime.cache, key, name, cosine)
         return cosine
     return known[name]
@@ -170,10 +170,11 @@ def reproducible(spec: FeatureSpec, runtime: Runtime) -> FeatureSpec:
     return replace(spec, precision="float32")
 
 
-def probe_features(engine: Engine, spec: FeatureSpec) -> NDArray[np.float32]:
-    """Return the features of the probe pictures, shape (n_probes, feature_dim).
+def probe_features(engine: Engine, spec: FeatureSpec) -> NDArray[np.float32] | None:
+    """Return the features of the probe pictures, shape (n_probes, feature_dim); zeros where they are not finite.
 
-    Of a recipe with ``augment`` those of their first views: its store also shows whether the same views are made.
+    Of a recipe with ``augment`` those of their first views: its store also shows whether the same views are made. None
+    where none are finite.
     """
     files = probe_files().values()
     pixels = np.stack([prepare(data, spec.size, spec.resize).pixels for data in files])
@@ -181,7 +182,14 @@ def probe_features(engine: Engine, spec: FeatureSpec) -> NDArray[np.float32]:
         contents = b"".join(hashlib.sha256(data).digest() for data in files)
         hashes = np.frombuffer(contents, np.uint8).reshape(-1, 32)
         pixels = make_views(pixels, hashes, 1, spec.augment, spec.augment_seed)
-    return next(iter(engine.run([pixels])))
+    features = next(iter(engine.run([pixels])))
+    return finite_rows(features) if np.isfinite(features).all(axis=1).any() else None
+
+
+def finite_rows(features: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return features, shape (n, feature_dim), with zeros in the rows that are not finite."""
+    finite = np.isfinite(features).all(axis=1, keepdims=True)
+    return features if finite.all() else np.where(finite, features, np.float32(0))
 
 
 def graph_of(spec: FeatureSpec, locate: Locate, runtime: Runtime) -> bytes:
@@ -216,7 +224,8 @@ def graph_key(spec: FeatureSpec) -> str:
 
 
 def mean_cosine(a: NDArray[np.float32], b: NDArray[np.float32]) -> float:
-    """Return the mean cosine between rows, shape (n, feature_dim) each."""
+    """Return the mean cosine between rows, shape (n, feature_dim) each; two equal rows have a cosine of 1."""
     x, y = a.astype(np.float64), b.astype(np.float64)
     norms = np.linalg.norm(x, axis=1) * np.linalg.norm(y, axis=1)
-    return float(np.mean((x * y).sum(axis=1) / np.maximum(norms, np.finfo(np.float64).tiny)))
+    cosines = (x * y).sum(axis=1) / np.maximum(norms, np.finfo(np.float64).tiny)
+    return float(np.mean(np.where((x == y).all(axis=1), 1, cosines)))

@@ -1,7 +1,7 @@
 """One image file to square RGB uint8 pixels, the same way at training and at scoring."""
 
 from featx.images.decode import MAX_PIXELS, Decoded, decode
-from featx.images.deep import brightest
+from featx.images.deep import Brightest, brightest, may_be_deep
 from featx.images.files import most_bytes, open_image, read_image
 from featx.images.formats import image_format, looks_like_image
 from featx.images.guard import Guard, memory_for
@@ -15,6 +15,7 @@ __all__ = [
     "CROP_FRACTION",
     "DECODE_VERSION",
     "MAX_PIXELS",
+    "Brightest",
     "Decoded",
     "Guard",
     "Origin",
@@ -28,6 +29,7 @@ __all__ = [
     "encode_thumbnail",
     "image_format",
     "looks_like_image",
+    "may_be_deep",
     "memory_for",
     "most_bytes",
     "open_image",

@@ -17,6 +17,9 @@ _FULL_SCALE = 65535
 _SAME = 3
 """Largest difference, of 255, between a profile and sRGB that is not worth converting."""
 
+_LONGEST_KEPT = 1_000_000
+"""Bytes of a colour profile above which it is read again for each image."""
+
 _SUPPORTED = ("1", "L", "P", "RGB", "RGBX", "CMYK", "YCbCr")
 
 
@@ -125,9 +128,12 @@ def _in_srgb(image: Image.Image) -> tuple[Image.Image, str]:
     return (image if image.mode == "RGB" else image.convert("RGB")), note  # converting would copy
 
 
-@functools.lru_cache(maxsize=64)
 def _transform(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
     """Return what brings pixels of a profile to sRGB; None if the profile is sRGB, by whatever name."""
+    return (_kept_transform if len(profile) <= _LONGEST_KEPT else _make_transform)(profile, mode)
+
+
+def _make_transform(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
     transform = ImageCms.buildTransform(
         ImageCms.ImageCmsProfile(io.BytesIO(profile)), ImageCms.createProfile("sRGB"), mode, "RGB"
     )
@@ -139,3 +145,6 @@ def _transform(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
     shown = ImageCms.applyTransform(sample, transform)
     difference = np.abs(np.asarray(shown, np.int16) - np.asarray(sample.convert("RGB"), np.int16))
     return None if difference.max() <= _SAME else transform
+
+
+_kept_transform = functools.lru_cache(maxsize=64)(_make_transform)

@@ -31,7 +31,8 @@ def is_complete(image: Image.Image, data: bytes) -> bool:
         last_row = image.crop((0, image.height - 1, image.width, image.height))
         if last_row.getbbox() is not None:  # not all zero: the decoder was there
             return True
-    return _n_inflated(data) >= _n_expected(width, height, bits, colour, bool(interlaced))
+    n_expected = _n_expected(width, height, bits, colour, bool(interlaced))
+    return _n_inflated(data, n_expected) >= n_expected
 
 
 def _n_expected(width: int, height: int, bits: int, colour: int, interlaced: bool) -> int:
@@ -46,18 +47,18 @@ def _n_expected(width: int, height: int, bits: int, colour: int, interlaced: boo
     return total
 
 
-def _n_inflated(data: bytes) -> int:
-    """Return the length of the pixel data, unpacked a little at a time."""
+def _n_inflated(data: bytes, enough: int) -> int:
+    """Return the length of the pixel data, unpacked a little at a time and not much beyond what is enough."""
     stream = zlib.decompressobj()
     total, at = 0, _SIGNATURE_BYTES
-    while at + 8 <= len(data):
+    while at + 8 <= len(data) and total < enough:
         (length,), kind = struct.unpack_from(">I", data, at), data[at + 4 : at + 8]
         if kind == b"IDAT":
             rest = data[at + 8 : at + 8 + length]
-            while rest and not stream.eof:
+            while rest and not stream.eof and total < enough:
                 total += len(stream.decompress(rest, _PIECE))
                 rest = stream.unconsumed_tail
         elif kind == b"IEND":
             break
         at += 12 + length
-    return total + len(stream.flush())
+    return total if total >= enough else total + len(stream.flush())

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import enum
 import io
 import logging
 import re
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from PIL import Image
 
@@ -17,6 +19,8 @@ from featx.images.colour import deep_colour, to_rgb
 from featx.images.complete import is_complete
 from featx.images.formats import image_format
 from featx.images.jpeg import decode_jpeg, jpeg_bits
+from featx.images.pages import count_pages
+from featx.images.plain import LARGE_FILE, is_plain
 
 MAX_PIXELS = 100_000_000
 """Largest picture that is decoded, in pixels: about 400 MB in memory."""
@@ -34,12 +38,12 @@ _TRANSPOSE = {
 }
 _FIRST_ON_ITS_SIDE = 5
 
-_PILLOWS_LIMIT = 2 * (Image.MAX_IMAGE_PIXELS or 0)
-_COSTLY_PIXELS = 16_000_000
-_COSTLY_JPEG_PIXELS = 60_000_000
-_COSTLY_BYTES = 64_000_000
-_MANY_SCANS = 100
-_SCAN = b"\xff\xda"
+LARGE_PIXELS = 16_000_000
+"""Pixels above which an image that is no JPEG takes much memory."""
+
+_LARGE_JPEG_PIXELS = 60_000_000
+_MOST_COUNTED = 1_000
+"""Pages or frames that are counted to be told."""
 
 _DRY = {
     "": "its content contradicts itself",
@@ -76,18 +80,24 @@ class Decoded:
     note: str = ""
 
 
-class CostlyError(Exception):
-    """A file that may take long or much memory, or upset its decoder, met where that was not allowed.
+class Cost(enum.IntEnum):
+    """What decoding a file may cost.
 
-    Parameters
-    ----------
-    large : bool
-        It may take much memory.
+    ``PLAIN`` files take about a second at most and little memory, as their structure shows; ``SMALL`` ones take little
+    memory for their pixels, and perhaps long.
     """
 
-    def __init__(self, large: bool) -> None:
-        super().__init__("large" if large else "risky")
-        self.large = large
+    PLAIN = 0
+    SMALL = 1
+    ANY = 2
+
+
+class CostlyError(Exception):
+    """A file that may cost more than was allowed."""
+
+
+class ShortOfMemoryError(NotHereError):
+    """A file that more memory would decode."""
 
 
 def whole_picture(width: int, height: int) -> float:
@@ -102,7 +112,7 @@ def decode(
     white: int | None = None,
     page: int = 1,
     max_pixels: int = MAX_PIXELS,
-    costly: bool = True,
+    most: Cost = Cost.ANY,
 ) -> Decoded:
     """Decode the bytes of an image file.
 
@@ -120,8 +130,8 @@ def decode(
         Page of a TIFF, frame of an animation, from 1.
     max_pixels : int
         Pictures with more pixels are refused before they are decoded.
-    costly : bool
-        Decode also what may take long or much memory, or whose decoder writes to the terminal.
+    most : Cost
+        What it may cost; a decoder of what is not plain may also write to the terminal.
 
     Returns
     -------
@@ -133,26 +143,28 @@ def decode(
     ImageError
         No usable picture; the message is the reason, for a person to read.
     CostlyError
-        It is such a file, and ``costly`` is false.
+        It may cost more.
     """
     kind = _kind(data)
+    if kind == "HEIC":
+        _heif_reader()  # without it no process is started
+    if most == Cost.PLAIN and not is_plain(data, kind):
+        raise CostlyError
     # Pillow reports bad files with at least eight exception types, IndexError and SyntaxError among them.
     try:
         with _opened(data, kind) as image:
             width, height = image.size
             if width * height > max_pixels:
                 raise ImageError(f"{width} x {height} is more than {max_pixels:,} pixels; --max-pixels allows more")
-            if not costly:
-                _stop_if_costly(image, data, kind)
+            if most == Cost.SMALL and _is_large(image, data, kind):
+                raise CostlyError
             return _decode(image, data, kind, enough(width, height), white, page)
     except (ImageError, CostlyError):
         raise
     except Image.DecompressionBombError:
-        if max_pixels > _PILLOWS_LIMIT and not costly:
-            raise CostlyError(large=True) from None
         raise ImageError(f"more than {max_pixels:,} pixels; --max-pixels allows more") from None
     except MemoryError:
-        raise NotHereError("not enough memory to decode it") from None
+        raise ShortOfMemoryError("not enough memory to decode it") from None
     except Exception as error:
         raise ImageError(_reason(data, kind, error)) from None
 
@@ -171,29 +183,28 @@ def _kind(data: bytes) -> str:
 @contextlib.contextmanager
 def _opened(data: bytes, kind: str) -> Iterator[Image.Image]:
     if kind == "HEIC":
-        try:
-            from pillow_heif import HeifImageFile
-        except ImportError:
-            raise NotHereError('a HEIC picture; install the extra for it: pip install "featx[heif]"') from None
-        with HeifImageFile(io.BytesIO(data)) as image:  # type: ignore[no-untyped-call]
+        with _heif_reader()(io.BytesIO(data)) as image:
             yield image
         return
     with Image.open(io.BytesIO(data), formats=_FORMATS) as image:
         yield image
 
 
-def _stop_if_costly(image: Image.Image, data: bytes, kind: str) -> None:
-    many = _COSTLY_JPEG_PIXELS if kind == "JPEG" else _COSTLY_PIXELS
-    if image.width * image.height > many or len(data) > _COSTLY_BYTES:
-        raise CostlyError(large=True)
-    if kind == "JPEG" and data.count(_SCAN) > _MANY_SCANS:
-        raise CostlyError(large=False)
-    if any(tile[0] == "libtiff" for tile in getattr(image, "tile", ())):  # it writes its doubts to the terminal
-        raise CostlyError(large=False)
+def _heif_reader() -> Any:
+    try:
+        from pillow_heif import HeifImageFile
+    except ImportError:
+        raise NotHereError('a HEIC picture; install the extra for it: pip install "featx[heif]"') from None
+    return HeifImageFile
+
+
+def _is_large(image: Image.Image, data: bytes, kind: str) -> bool:
+    most = _LARGE_JPEG_PIXELS if kind == "JPEG" else LARGE_PIXELS
+    return image.width * image.height > most or len(data) > LARGE_FILE
 
 
 def _decode(image: Image.Image, data: bytes, kind: str, scale: float, white: int | None, page: int) -> Decoded:
-    n_pages = 1 if image.format in ("MPO", "HEIF") else _n_pages(image)  # their other pictures are views of the first
+    n_pages = _n_pages(image, data, max(page, _MOST_COUNTED + 1))
     if page > 1:
         if page > n_pages:
             raise ImageError(f"it has {n_pages} page{'s' * (n_pages > 1)}, and --page {page} was asked for")
@@ -201,7 +212,8 @@ def _decode(image: Image.Image, data: bytes, kind: str, scale: float, white: int
     if white is not None and deep_colour(image):
         raise ImageError("16-bit colour is read at full scale, and --white is for grey pictures; export it with 8 bits")
     width, height = image.size
-    notes = [f"page {page} of {n_pages}" if page > 1 else f"first of {n_pages} frames"] if n_pages > 1 else []
+    counted = f"{n_pages}" if n_pages <= _MOST_COUNTED else f"more than {_MOST_COUNTED:,}"
+    notes = [f"page {page} of {counted}" if page > 1 else f"first of {counted} frames"] if n_pages > 1 else []
     reduced = None
     if kind == "JPEG" and image.mode in ("L", "RGB", "CMYK"):
         reduced, note = decode_jpeg(data, width, height, scale, image.mode)
@@ -231,9 +243,9 @@ def _orientation(image: Image.Image) -> tuple[int, str]:
         return 1, "unreadable EXIF data, taken as upright"
 
 
-def _n_pages(image: Image.Image) -> int:
+def _n_pages(image: Image.Image, data: bytes, most: int) -> int:
     try:
-        return int(getattr(image, "n_frames", 1))
+        return count_pages(image, data, most)
     except Exception:  # the first page is whole; the count is a courtesy
         return 1
 

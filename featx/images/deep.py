@@ -1,38 +1,96 @@
-"""How bright pictures with 16 bits are, to notice those that would be nearly black."""
+"""How bright images with 16 bits are, to notice those that would be nearly black."""
 
 from __future__ import annotations
 
-from pathlib import Path
+import io
+from typing import BinaryIO, NamedTuple
 
 import numpy as np
 from PIL import Image
 
 from featx.images.colour import deep_colour, is_deep, white_of
-from featx.images.decode import MAX_PIXELS
-from featx.images.files import open_image
+from featx.images.decode import LARGE_PIXELS, MAX_PIXELS, Cost, CostlyError
+from featx.images.formats import image_format
+from featx.images.tiff import Tiff
 
 _FULL_SCALE = 65535
+_BITS_PER_SAMPLE = 258
+_BITS_OF_PNG = 24
+"""Position of the bits of a colour in the header of a PNG file."""
 
 
-def brightest(path: Path) -> tuple[int, int] | None:
-    """Return the largest value of a picture with more than 8 bits, and the value of white.
+class Brightest(NamedTuple):
+    """How bright an image with more than 8 bits is.
 
     Parameters
     ----------
-    path : path
-        Any file; only the header of an 8-bit one is read.
+    value : int
+        The largest of its values.
+    white : int
+        The value of white.
+    is_grey : bool
+        False for colour, of which the higher 8 bits are looked at.
+    """
+
+    value: int
+    white: int
+    is_grey: bool
+
+
+def may_be_deep(stream: BinaryIO) -> bool:
+    """Tell whether an open file is a PNG or TIFF with more than 8 bits a colour; only its header is read."""
+    head = stream.read(33)
+    kind = image_format(head[:16])
+    if kind == "PNG":
+        return head[_BITS_OF_PNG : _BITS_OF_PNG + 1] == b"\x10"
+    return kind == "TIFF" and _is_deep_tiff(stream)
+
+
+def _is_deep_tiff(stream: BinaryIO) -> bool:
+    def read(at: int, n: int) -> bytes:
+        stream.seek(at)
+        return stream.read(n)
+
+    try:
+        tiff = Tiff(read)
+        return any(tag == _BITS_PER_SAMPLE and 8 < tiff.number(entry) <= 16 for tag, entry in tiff.entries(tiff.first))
+    except (ValueError, OSError, OverflowError):  # why it cannot be used shows when it is decoded
+        return False
+
+
+def brightest(data: bytes, *, max_pixels: int = MAX_PIXELS, most: Cost = Cost.ANY) -> Brightest | None:
+    """Return how bright an image with more than 8 bits is.
+
+    Parameters
+    ----------
+    data : bytes
+        A whole PNG or TIFF file.
+    max_pixels, most
+        See :func:`featx.images.decode`.
 
     Returns
     -------
-    tuple of (int, int) or None
+    Brightest or None
         None for every other file, a broken one too: why it cannot be used shows when it is decoded.
+
+    Raises
+    ------
+    CostlyError
+        It is large, and ``most`` does not allow that.
     """
     try:
-        with open_image(path) as stream, Image.open(stream, formats=("PNG", "TIFF")) as image:
+        with Image.open(io.BytesIO(data), formats=("PNG", "TIFF")) as image:
             grey, colour = is_deep(image), deep_colour(image)
-            if not (grey or colour) or image.width * image.height > MAX_PIXELS:
+            n_pixels = image.width * image.height
+            if not (grey or colour) or n_pixels > max_pixels:
                 return None
+            if n_pixels > LARGE_PIXELS and most < Cost.ANY:
+                raise CostlyError
             values = np.asarray(image)
-            return (int(values.max()), white_of(image)) if grey else (int(values.max()) * 257, _FULL_SCALE)
+            if grey:
+                return Brightest(int(values.max()), white_of(image), True)
+            return Brightest(int(values.max()) * 257, _FULL_SCALE, False)
+    except CostlyError:
+        raise
     except Exception:  # Pillow reports bad files with at least eight exception types
         return None

@@ -1,29 +1,48 @@
-"""Decode what may take long or much memory in a process that can be stopped."""
+"""Decode what may take long or much memory in processes that can be stopped."""
 
 from __future__ import annotations
 
 import contextlib
 import json
+import math
 import os
 import signal
 import struct
 import subprocess
 import sys
 import threading
+import time
 from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from featx.errors import ImageError
-from featx.images.decode import CostlyError
+from featx.children import start_child, take_output
+from featx.errors import ImageError, NotHereError
+from featx.images.decode import MAX_PIXELS, Cost, CostlyError, ShortOfMemoryError
+from featx.images.deep import Brightest, brightest
 from featx.images.prepare import Prepared, prepare
+
+if sys.platform != "win32":
+    import resource
 
 _SECONDS = 60.0
 _MEGABYTES = 1000
 _BYTES_A_PIXEL = 10
 """Memory that decoding a picture may take: transparency over white takes nine bytes a pixel."""
+
+_COUNTS_PROCESSOR_TIME = sys.platform != "win32"
+_STUCK_SECONDS = 900.0
+"""Wall time after which a process that uses no processor time, as one that was stopped, is given up."""
+
+_END_SECONDS = 1.0
+_NEXT_RUN = "the next run tries again"
+
+_CRASHES = {
+    -getattr(signal, name) for name in ("SIGSEGV", "SIGABRT", "SIGBUS", "SIGFPE", "SIGILL") if hasattr(signal, name)
+}
+_TOO_LONG = -getattr(signal, "SIGXCPU", 0)
 
 _LENGTH = struct.Struct("<Q")
 
@@ -34,32 +53,46 @@ def memory_for(max_pixels: int) -> int:
 
 
 class Guard:
-    """Prepares pictures; costly ones in processes of limited time and memory, large ones one at a time.
+    """Prepares images: plain ones here, others in processes of limited time and memory, large ones one at a time.
 
-    A process is started when such a picture comes, at most one for each calling thread. It runs the same code: the
-    pixels are the same.
+    A process is started when such an image comes, at most one for each calling thread. It runs the same code: the
+    pixels are the same. When the context is left, the processes are stopped, and calls in other threads raise at once.
+
+    An image is to blame for a process that crashes on it, or reaches a limit, if the process is new or the limit is
+    one of time. Whatever else ends a process says nothing of the image, nor does a process that decoded others before:
+    the image is tried again in a new one.
 
     Parameters
     ----------
     seconds : float
-        Longest time for one picture.
+        Longest processor time for one image; wall time on Windows.
     megabytes : int
-        Most memory for one picture, beside what the process needs itself. Only Linux holds a process to it.
+        Most memory for one image, beside what the process needs itself. Only Linux holds a process to it.
     """
 
     def __init__(self, seconds: float = _SECONDS, megabytes: int = _MEGABYTES) -> None:
         self._seconds = seconds
         self._megabytes = megabytes
         self._one_at_a_time = threading.Lock()
-        self._idle: list[subprocess.Popen[bytes]] = []
-        self._all: list[subprocess.Popen[bytes]] = []
+        self._lock = threading.Lock()
+        self._closed = False
+        self._idle: list[_Decoder] = []
+        self._all: set[_Decoder] = set()
 
     def __enter__(self) -> Guard:
         return self
 
     def __exit__(self, *error: object) -> None:
-        for process in self._all:
-            _end(process)
+        with self._lock:
+            self._closed = True
+            decoders = list(self._all)
+        for decoder in decoders:
+            decoder.process.kill()
+        for decoder in decoders:  # whoever waits for one closes its pipes
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                decoder.process.wait(_END_SECONDS)
+        for decoder in self._idle:
+            decoder.close()
 
     def prepare(self, data: bytes, **options: Any) -> Prepared:
         """Decode an image file and bring it to a square; see :func:`featx.images.prepare`.
@@ -67,64 +100,146 @@ class Guard:
         Raises
         ------
         ImageError
-            No usable picture, or one that takes too long or too much memory.
+            No usable image, or one that takes too long or too much memory.
+        NotHereError
+            It was not decoded for no fault of its own.
+        """
+        if self._closed:
+            raise NotHereError(f"the run was stopped; {_NEXT_RUN}")
+        try:
+            return prepare(data, most=Cost.PLAIN, **options)
+        except CostlyError:
+            made, pixels, signature = self._ask("prepare", data, options)
+        shapes = made.pop("shapes")
+        return Prepared(_array(pixels, shapes[0]), _array(signature, shapes[1]), **made)
+
+    def brightest(self, data: bytes, max_pixels: int = MAX_PIXELS) -> Brightest | None:
+        """Return how bright an image with 16 bits is; see :func:`featx.images.brightest`.
+
+        None also for one that cannot be decoded, for whatever reason.
         """
         try:
-            return prepare(data, costly=False, **options)
-        except CostlyError as costly:
-            with self._one_at_a_time if costly.large else contextlib.nullcontext():
-                return self._elsewhere(data, options)
+            made, *_ = self._ask("brightest", data, {"max_pixels": max_pixels})
+        except ImageError:
+            return None
+        return None if made["value"] is None else Brightest(**made)
 
-    def _elsewhere(self, data: bytes, options: dict[str, Any]) -> Prepared:
+    def _ask(self, job: str, data: bytes, options: dict[str, Any]) -> tuple[dict[str, Any], bytes, bytes]:
         try:
-            process = self._idle.pop()
-        except IndexError:
-            process = self._start()
-        late = threading.Event()
+            return self._try(json.dumps({**options, "job": job, "most": Cost.SMALL}).encode(), data)
+        except CostlyError:
+            with self._one_at_a_time:
+                return self._try(json.dumps({**options, "job": job, "most": Cost.ANY}).encode(), data)
 
-        def stop() -> None:
-            late.set()
-            process.kill()
+    def _try(self, request: bytes, data: bytes) -> tuple[dict[str, Any], bytes, bytes]:
+        for is_last in (False, True):
+            decoder = self._decoder(new=is_last)
+            try:
+                answer, pixels, signature = decoder.ask(request, data)
+            except (OSError, EOFError):
+                self._blame(decoder)
+                continue
+            said = json.loads(answer)
+            if said.get("short") and not decoder.is_new:
+                self._drop(decoder)
+                continue
+            self._put_back(decoder)
+            _raise(said)
+            return said, pixels, signature
+        raise NotHereError(f"the process that decoded it was stopped from outside; {_NEXT_RUN}")
 
-        timer = threading.Timer(self._seconds, stop)
+    def _decoder(self, new: bool) -> _Decoder:
+        if not new:
+            with contextlib.suppress(IndexError):
+                return self._idle.pop()
+        with self._lock:
+            if self._closed:
+                raise NotHereError(f"the run was stopped; {_NEXT_RUN}")
+            try:
+                decoder = _Decoder(self._start(), self._seconds)
+            except OSError as error:
+                reason = f"no process can be started to decode it: {error.strerror or error}"
+                raise NotHereError(f"{reason}; {_NEXT_RUN}") from None
+            self._all.add(decoder)
+        return decoder
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        return start_child("featx.images.guard", "serve", str(self._megabytes), str(self._seconds))
+
+    def _put_back(self, decoder: _Decoder) -> None:
+        if self._closed or decoder.is_late:
+            self._drop(decoder)
+        else:
+            decoder.is_new = False
+            self._idle.append(decoder)
+
+    def _drop(self, decoder: _Decoder) -> None:
+        with self._lock:
+            self._all.discard(decoder)
+        decoder.process.kill()
+        decoder.close()
+
+    def _blame(self, decoder: _Decoder) -> None:
+        """Raise if it is the image's fault that a process has ended."""
+        with contextlib.suppress(subprocess.TimeoutExpired):  # its pipes close a moment before it has a code
+            decoder.process.wait(_END_SECONDS)
+        code = decoder.process.returncode
+        self._drop(decoder)
+        if self._closed:
+            raise NotHereError(f"the run was stopped; {_NEXT_RUN}")
+        if code == _TOO_LONG or (decoder.is_late and not _COUNTS_PROCESSOR_TIME):
+            raise ImageError(f"it takes more than {self._seconds:g} s to decode")
+        if code in _CRASHES and decoder.is_new:
+            raise ImageError("the decoder crashed on it")
+
+
+class _Decoder:
+    """A process that decodes one image after the other.
+
+    Parameters
+    ----------
+    process : subprocess.Popen
+    seconds : float
+        Longest processor time for one image.
+    """
+
+    def __init__(self, process: subprocess.Popen[bytes], seconds: float) -> None:
+        self.process = process
+        self.is_new = True
+        self.is_late = False
+        self._patience = max(_STUCK_SECONDS, 2 * seconds) if _COUNTS_PROCESSOR_TIME else seconds
+
+    def ask(self, *parts: bytes) -> list[bytes]:
+        """Send a request and return the three parts of the answer; OSError or EOFError where the process ends."""
+        timer = threading.Timer(self._patience, self._give_up)
         timer.start()
         try:
-            _send(process.stdin, json.dumps(options).encode(), data)
-            answer, pixels, signature = (_receive(process.stdout) for _ in range(3))
-        except (OSError, EOFError):
-            _end(process)
-            if late.is_set():
-                raise ImageError(f"it takes more than {self._seconds:g} s to decode") from None
-            raise ImageError("the decoder crashed on it") from None
+            _send(self.process.stdin, *parts)
+            return [_receive(self.process.stdout) for _ in range(3)]
         finally:
             timer.cancel()
             timer.join()
-        if not late.is_set():  # else it was stopped just after its answer
-            self._idle.append(process)
-        return _made(json.loads(answer), pixels, signature)
 
-    def _start(self) -> subprocess.Popen[bytes]:
-        command = [sys.executable, "-m", "featx.images.guard", str(self._megabytes)]
-        pipe = subprocess.PIPE
-        process = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL)
-        self._all.append(process)
-        return process
+    def _give_up(self) -> None:
+        self.is_late = True
+        self.process.kill()
 
-
-def _end(process: subprocess.Popen[bytes]) -> None:
-    process.kill()
-    for stream in (process.stdin, process.stdout):
-        with contextlib.suppress(OSError):
-            if stream is not None:
-                stream.close()
-    process.wait()
+    def close(self) -> None:
+        """Close the pipes of a process that has been stopped."""
+        for stream in (self.process.stdin, self.process.stdout):
+            with contextlib.suppress(OSError):
+                if stream is not None:
+                    stream.close()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.process.wait(_END_SECONDS)
 
 
-def _made(said: dict[str, Any], pixels: bytes, signature: bytes) -> Prepared:
+def _raise(said: dict[str, Any]) -> None:
+    """Raise what the answer of a process says, if it says so."""
+    if said.pop("costly", False):
+        raise CostlyError
     if "reason" in said:
-        raise ImageError(said["reason"])
-    shapes = said.pop("shapes")
-    return Prepared(_array(pixels, shapes[0]), _array(signature, shapes[1]), **said)
+        raise (NotHereError if said.get("passing") else ImageError)(said["reason"])
 
 
 def _array(content: bytes, shape: list[int]) -> NDArray[np.uint8]:
@@ -151,41 +266,65 @@ def _read(stream: IO[bytes], n: int) -> bytes:
     return content
 
 
-def _limit_memory(megabytes: int) -> None:
-    """Hold this process to what it has now and some more."""
-    with contextlib.suppress(ImportError, OSError, ValueError):  # not on Windows; macOS knows the limit and ignores it
-        import resource
+def serve(megabytes: str, seconds: str) -> None:
+    """Answer requests on standard input until it closes, in the process."""
+    source, target = sys.stdin.buffer, take_output()
+    is_limited = _limit_memory(int(megabytes))
+    if sys.platform != "win32":
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    Image.MAX_IMAGE_PIXELS = None  # the request says how many pixels are too many
+    with contextlib.suppress(EOFError):
+        while True:
+            request, data = json.loads(_receive(source)), _receive(source)
+            _limit_time(float(seconds))
+            for part in _answer(request, data, megabytes if is_limited else ""):
+                _send(target, part)
 
+
+def _answer(request: dict[str, Any], data: bytes, megabytes: str) -> tuple[bytes, bytes, bytes]:
+    pixels = signature = b""
+    said: dict[str, Any]
+    try:
+        job, most = request.pop("job"), Cost(request.pop("most"))
+        if job == "brightest":
+            known = brightest(data, most=most, **request)
+            said = {"value": None} if known is None else known._asdict()
+        else:
+            made = prepare(data, most=most, **request)
+            pixels, signature = made.pixels.tobytes(), made.signature.tobytes()
+            said = {"shapes": [made.pixels.shape, made.signature.shape]}
+            said |= {"width": made.width, "height": made.height, "note": made.note}
+    except CostlyError:
+        said = {"costly": True}
+    except (ShortOfMemoryError, MemoryError):
+        said = {"reason": f"not enough memory to decode it; {_NEXT_RUN}", "short": True, "passing": True}
+        if megabytes:
+            said = {"reason": f"more than {int(megabytes):,} MB of memory are needed to decode it", "short": True}
+    except NotHereError as error:
+        said = {"reason": str(error), "passing": True}
+    except ImageError as error:
+        said = {"reason": str(error)}
+    except Exception as error:
+        said = {"reason": f"its pixels cannot be used: {error}"}
+    return json.dumps(said).encode(), pixels, signature
+
+
+def _limit_memory(megabytes: int) -> bool:
+    """Hold this process to what it has now and some more; tell whether that could be done."""
+    if sys.platform != "linux":  # macOS knows the limit and ignores it
+        return False
+    with contextlib.suppress(OSError, ValueError):  # or the user allows less
         with open("/proc/self/statm", encoding="ascii") as stream:
             now = int(stream.read().split()[0]) * os.sysconf("SC_PAGE_SIZE")
         limit = now + megabytes * 1_000_000
         resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+        return True
+    return False
 
 
-def _serve(megabytes: int) -> None:
-    """Answer requests on standard input until it closes."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent, who got it too, decides
-    _limit_memory(megabytes)
-    Image.MAX_IMAGE_PIXELS = None  # the request says how many pixels are too many
-    source, target = sys.stdin.buffer, sys.stdout.buffer
-    with contextlib.suppress(EOFError):
-        while True:
-            options, data = json.loads(_receive(source)), _receive(source)
-            try:
-                made = prepare(data, **options)
-            except (ImageError, MemoryError) as error:
-                text = str(error) or "not enough memory to decode it"
-                text = text.replace("not enough memory", f"more than {megabytes:,} MB of memory are needed")
-                _send(target, json.dumps({"reason": text}).encode(), b"", b"")
-                continue
-            said = {
-                "shapes": [made.pixels.shape, made.signature.shape],
-                "width": made.width,
-                "height": made.height,
-                "note": made.note,
-            }
-            _send(target, json.dumps(said).encode(), made.pixels.tobytes(), made.signature.tobytes())
-
-
-if __name__ == "__main__":
-    _serve(int(sys.argv[1]))
+def _limit_time(seconds: float) -> None:
+    """Let this process have so much more processor time; then it ends with SIGXCPU."""
+    if sys.platform != "win32":
+        hard = resource.getrlimit(resource.RLIMIT_CPU)[1]
+        soft = math.ceil(time.process_time() + seconds)
+        resource.setrlimit(resource.RLIMIT_CPU, (soft if hard == resource.RLIM_INFINITY else min(soft, hard), hard))

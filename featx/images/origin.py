@@ -5,12 +5,8 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-from PIL import Image
-
-_MARKER = 0xFF
-_APP1 = 0xE1
-_START_OF_SCAN = 0xDA
-_EXIF = b"Exif\0\0"
+from featx.images.jpeg import APP1, segments
+from featx.images.tiff import ASCII, Entry, Tiff, without_head
 
 _MAKE, _MODEL, _EXIF_IFD = 0x010F, 0x0110, 0x8769
 _TAKEN, _DIGITIZED, _SERIAL = 0x9003, 0x9004, 0xA431  # when the file was changed (0x0132) is no day of a photograph
@@ -41,34 +37,37 @@ def read_origin(data: bytes) -> Origin:
     data : bytes
         Any file; only JPEG is looked into.
     """
-    segment = _exif_segment(data)
-    if segment is None:
-        return Origin()
+    exif = _exif(data)
     try:
-        exif = Image.Exif()
-        exif.load(segment)
-        details = exif.get_ifd(_EXIF_IFD)
-        make, model, serial = _text(exif.get(_MAKE)), _text(exif.get(_MODEL)), _text(details.get(_SERIAL))
-        day = _DAY.match(_text(details.get(_TAKEN)) or _text(details.get(_DIGITIZED)))
-    except Exception:  # broken metadata, in as many exception types as there are ways to break it, names no origin
+        tiff = Tiff.of(exif)
+    except ValueError:
         return Origin()
+    tags = _tags(tiff, tiff.first)
+    details = _tags(tiff, tiff.number(tags[_EXIF_IFD])) if _EXIF_IFD in tags else {}
+    make, model = _text(tiff, tags.get(_MAKE)), _text(tiff, tags.get(_MODEL))
+    serial = _text(tiff, details.get(_SERIAL))
+    day = _DAY.match(_text(tiff, details.get(_TAKEN)) or _text(tiff, details.get(_DIGITIZED)))
     if model.lower().startswith(make.lower()):  # as "NIKON" and "NIKON D750"
         make = ""
     return Origin(" ".join(filter(None, (make, model, serial)))[:_LONGEST], "-".join(day.groups()) if day else "")
 
 
-def _exif_segment(data: bytes) -> bytes | None:
-    """Return the content of the APP1 segment that holds EXIF data (CIPA DC-008, 4.5.4); None without one."""
-    at = 2
-    while data[:2] == b"\xff\xd8" and at + 4 <= len(data) and data[at] == _MARKER and data[at + 1] != _START_OF_SCAN:
-        length = int.from_bytes(data[at + 2 : at + 4], "big")
-        if data[at + 1] == _APP1 and data[at + 4 : at + 10] == _EXIF:
-            return data[at + 4 : at + 2 + length]
-        at += 2 + max(length, 2)
-    return None
+def _exif(data: bytes) -> bytes:
+    """Return the EXIF data of a JPEG file (CIPA DC-008, 4.5.4); empty without any."""
+    if data.startswith(b"\xff\xd8"):
+        for marker, start, end in segments(data):
+            if marker == APP1 and data.startswith(b"Exif\0\0", start):
+                return without_head(data[start:end])
+    return b""
 
 
-def _text(value: object) -> str:
-    if not isinstance(value, str):
+def _tags(tiff: Tiff, at: int) -> dict[int, Entry]:
+    """Return the tags of a directory; of one that is there twice, the first."""
+    return dict(reversed(tiff.entries(at)))
+
+
+def _text(tiff: Tiff, entry: Entry | None) -> str:
+    if entry is None or entry.kind != ASCII:
         return ""
-    return "".join(c if c.isprintable() else " " for c in value[:_LONGEST]).strip()
+    content = tiff.content(entry, _LONGEST + 1).removesuffix(b"\0")[:_LONGEST]
+    return "".join(c if c.isprintable() else " " for c in content.decode("latin-1")).strip()

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from featx.images.decode import MAX_PIXELS, decode
+from featx.images.decode import MAX_PIXELS, Cost, decode
 
 CROP_FRACTION = 0.875
 """Part of the shorter side that the rule ``crop`` keeps, as when ImageNet networks are evaluated."""
@@ -49,7 +49,7 @@ def prepare(
     white: int | None = None,
     page: int = 1,
     max_pixels: int = MAX_PIXELS,
-    costly: bool = True,
+    most: Cost = Cost.ANY,
 ) -> Prepared:
     """Decode an image file and bring it to a square.
 
@@ -63,7 +63,7 @@ def prepare(
         ``crop``: the centre square of 7/8 of the shorter side; ``squash``: the whole picture, its shape
         given up; ``pad``: the whole picture, its shape kept, grey beside it. All antialiased (bilinear).
         For people only, ``fit``: the whole picture, its longer side at most ``size``.
-    white, page, max_pixels, costly
+    white, page, max_pixels, most
         See :func:`featx.images.decode`.
 
     Returns
@@ -75,14 +75,14 @@ def prepare(
     ImageError
         No usable picture; the message is the reason.
     CostlyError
-        It may take long or much memory, or upset its decoder, and ``costly`` is false.
+        It may cost more than ``most``.
     """
     rule = _RULES[resize]
 
     def enough(width: int, height: int) -> float:
         return rule.enough(width, height, size)
 
-    decoded = decode(data, enough, white=white, page=page, max_pixels=max_pixels, costly=costly)
+    decoded = decode(data, enough, white=white, page=page, max_pixels=max_pixels, most=most)
     square = rule.apply(decoded.image, size)
     thumbnail = decoded.image.convert("L").resize((_SIGNATURE_SIDE, _SIGNATURE_SIDE), Image.Resampling.BOX)
     return Prepared(np.asarray(square), np.asarray(thumbnail), decoded.width, decoded.height, decoded.note)

@@ -70,14 +70,18 @@ def draw_thumbnails(
     """
     how: dict[str, Any] = {"size": side, "resize": "fit", "white": white, "page": page, "max_pixels": max_pixels}
     waiting: deque[Future[Thumbnail]] = deque()
-    with Guard(megabytes=memory_for(max_pixels)) as guard, ThreadPoolExecutor(workers) as pool:
+    # Whoever stops this waits for no slow image: the guard ends before the threads are waited for.
+    with ThreadPoolExecutor(workers) as pool, Guard(megabytes=memory_for(max_pixels)) as guard:
         prepare = functools.partial(guard.prepare, **how)
-        for path in paths:
-            waiting.append(pool.submit(_draw_one, path, prepare, max_pixels))
-            if len(waiting) >= _AHEAD * workers:
+        try:
+            for path in paths:
+                waiting.append(pool.submit(_draw_one, path, prepare, max_pixels))
+                if len(waiting) >= _AHEAD * workers:
+                    yield waiting.popleft().result()
+            while waiting:
                 yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
 
 
 def _draw_one(path: Path, prepare: Callable[[bytes], Prepared], max_pixels: int) -> Thumbnail:

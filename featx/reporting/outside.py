@@ -81,7 +81,9 @@ def _near_training(
         rows = stored.rows(keys[here])
         signatures = np.concatenate([rows.signatures, table.read_signatures(np.arange(len(table)))])
         agree = agree_in_features(np.concatenate([rows.features, table.X]))
-        near[[other - n_train for one, other in near_copies(signatures, agree) if one < n_train <= other]] = True
+        is_new = (np.arange(len(signatures)) >= n_train).astype(np.int64)
+        pairs = near_copies(signatures, agree, marks=[is_new])
+        near[[other - n_train for one, other in pairs if one < n_train <= other]] = True
     lacking = len(keys) - n_train
     if lacking:
         return near, f"{lacking:,} training pictures are not in the cache: their near-copies were not looked for"

@@ -272,4 +272,5 @@ class StoreWriter:
 def _smallest_cosine(a: NDArray[np.float32], b: NDArray[np.float32]) -> float:
     x, y = a.astype(np.float64), b.astype(np.float64)
     norms = np.linalg.norm(x, axis=1) * np.linalg.norm(y, axis=1)
-    return float(np.min((x * y).sum(axis=1) / norms))
+    cosines = (x * y).sum(axis=1) / np.maximum(norms, np.finfo(np.float64).tiny)
+    return float(np.min(np.where((x == y).all(axis=1), 1, cosines)))

@@ -87,7 +87,7 @@ class RowFile:
     at : ndarray of shape (n,), int64
         Position of each of them in ``rows``.
     n_damaged : int
-        Rows whose checksum is wrong.
+        Rows whose checksum is wrong or whose features are not finite.
     """
 
     rows: Rows
@@ -97,13 +97,13 @@ class RowFile:
 
     @classmethod
     def check(cls, rows: Rows, checksums: NDArray[np.uint32]) -> RowFile:
-        """Compare every row with its checksum and leave the damaged ones out."""
+        """Compare every row with its checksum and leave the damaged ones out, and those that are not finite."""
         right = np.empty(len(rows), np.bool_)
         every = np.empty(rows.keys.shape, np.uint8)
         for start in range(0, len(rows), _BLOCK):
             block = slice(start, start + _BLOCK)
             part = Rows(rows.keys[block], rows.signatures[block], rows.features[block])
-            right[block] = part.checksums() == checksums[block]
+            right[block] = (part.checksums() == checksums[block]) & np.isfinite(part.features).all(axis=1)
             every[block] = part.keys
             rows.forget()
         good = np.flatnonzero(right)

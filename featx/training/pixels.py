@@ -56,8 +56,9 @@ class Pixels:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._pool.shutdown(cancel_futures=True)
-        self._preparing.__exit__(kind, error, trace)
+        self._pool.shutdown(wait=False, cancel_futures=True)
+        self._preparing.__exit__(kind, error, trace)  # stops what threads wait for
+        self._pool.shutdown()
 
     def read(self, view: int, at: NDArray[np.int64]) -> NDArray[np.uint8]:
         """Return pixels (n, size, size, 3) of a view at some positions.

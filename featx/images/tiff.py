@@ -1,0 +1,108 @@
+"""Directories of TIFF files and EXIF data, read in bounded time and memory whatever they say."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable
+from typing import Literal, NamedTuple
+
+_CLASSIC, _BIG = 42, 43
+_MOST_ENTRIES = 65_535
+_BYTES_OF_KIND = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
+"""Bytes of one value, by the number of its type (TIFF 6.0, section 2)."""
+
+ASCII = 2
+
+
+class Entry(NamedTuple):
+    """Where the values of a tag lie.
+
+    Parameters
+    ----------
+    kind : int
+        Number of their type.
+    n_bytes : int
+        What they take, as the file claims.
+    at : int
+        Position of the first.
+    """
+
+    kind: int
+    n_bytes: int
+    at: int
+
+
+class Tiff:
+    """A TIFF file, or EXIF data, which has the same structure.
+
+    Parameters
+    ----------
+    read : callable
+        Returns the bytes at a position, of a given number or as many as there are.
+
+    Raises
+    ------
+    ValueError
+        It is no TIFF file.
+    """
+
+    def __init__(self, read: Callable[[int, int], bytes]) -> None:
+        self._read = read
+        head = read(0, 16)
+        orders: dict[bytes, Literal["little", "big"]] = {b"II": "little", b"MM": "big"}
+        if head[:2] not in orders:
+            raise ValueError("no TIFF file")
+        self._order = orders[head[:2]]
+        version = int.from_bytes(head[2:4], self._order)
+        if version not in (_CLASSIC, _BIG):
+            raise ValueError("no TIFF file")
+        self._count, self._offset = (8, 8) if version == _BIG else (2, 4)
+        self._entry = struct.Struct(
+            ("<" if self._order == "little" else ">") + ("HHQ8s" if version == _BIG else "HHL4s")
+        )
+        self.first = int.from_bytes(head[8:16] if version == _BIG else head[4:8], self._order)
+
+    @classmethod
+    def of(cls, data: bytes) -> Tiff:
+        """Return the structure of bytes."""
+        return cls(lambda at, n: data[at : at + n])
+
+    def entries(self, at: int) -> list[tuple[int, Entry]]:
+        """Return the tags of the directory at a position, as many as are there."""
+        n, start = self._n_entries(at)
+        block = self._read(start, n * self._entry.size)
+        whole = len(block) // self._entry.size * self._entry.size
+        found = []
+        for i, (tag, kind, count, value) in enumerate(self._entry.iter_unpack(block[:whole])):
+            n_bytes = count * _BYTES_OF_KIND.get(kind, 0)
+            if n_bytes <= self._offset:
+                position = start + (i + 1) * self._entry.size - self._offset
+            else:
+                position = int.from_bytes(value, self._order)
+            found.append((tag, Entry(kind, n_bytes, position)))
+        return found
+
+    def after(self, at: int) -> int:
+        """Return the position of the directory after the one at a position; 0 if there is none."""
+        n, start = self._n_entries(at)
+        return int.from_bytes(self._read(start + n * self._entry.size, self._offset), self._order)
+
+    def content(self, entry: Entry, most: int) -> bytes:
+        """Return the first bytes of the values of a tag; none if the file has fewer than it claims."""
+        if entry.n_bytes > most and not self._read(entry.at + entry.n_bytes - 1, 1):
+            return b""
+        content = self._read(entry.at, min(entry.n_bytes, most))
+        return content if len(content) == min(entry.n_bytes, most) else b""
+
+    def number(self, entry: Entry) -> int:
+        """Return the first of the values of a tag, a whole number; 0 if there is none."""
+        return int.from_bytes(self.content(entry, _BYTES_OF_KIND.get(entry.kind, 0)), self._order)
+
+    def _n_entries(self, at: int) -> tuple[int, int]:
+        n = int.from_bytes(self._read(at, self._count), self._order)
+        return min(n, _MOST_ENTRIES), at + self._count
+
+
+def without_head(exif: bytes) -> bytes:
+    """Return EXIF data without what some files have in front of it, once or twice."""
+    return exif.removeprefix(b"Exif\0\0").removeprefix(b"Exif\0\0")
