@@ -112,7 +112,9 @@ def test_the_main_job(workplace, pictures, tmp_path):
     assert "accuracy   1.000" in output
     assert "model      set-quadrants-svm.featx" in output
     assert output.rstrip().endswith("next       featx predict set-quadrants-svm.featx NEW -o scores.csv")
-    assert "(replaces the one before)" in run("fit", "--head", "svm").output
+    message = "error: set-quadrants-svm.featx exists; add --overwrite to replace it, or choose another name"
+    assert run("fit", "--head", "svm", code=1).stderr.strip() == message
+    assert "model      set-quadrants-svm.featx" in run("fit", "--head", "svm", "--overwrite").output
     new = make_classes(tmp_path / "new", {"red": (205, 45, 45)}, 2)
     output = run("predict", "set-quadrants-svm.featx", new, "-o", "scores.csv").output
     assert "pictures   2 predicted, 0 skipped" in output

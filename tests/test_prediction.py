@@ -114,11 +114,17 @@ def test_files_and_folders_in_the_order_given(fake, model, new, tmp_path):
 def test_outputs_are_not_overwritten(fake, model, new, tmp_path):
     output = tmp_path / "scores.csv"
     output.write_text("precious")
+    for overwrite in (False, True):
+        with pytest.raises(OutputError, match="exists and was not written by featx, so that it is never replaced"):
+            predict(model, new, output, overwrite=overwrite, runtime=fake.runtime)
+    assert output.read_text() == "precious"
+    output.unlink()
+    predict(model, new, output, runtime=fake.runtime)
     with pytest.raises(OutputError, match="exists; add --overwrite to replace it"):
         predict(model, new, output, runtime=fake.runtime)
-    assert output.read_text() == "precious"
-    predict(model, new, output, overwrite=True, runtime=fake.runtime)
+    predict(model, new, output, top_k=2, overwrite=True, runtime=fake.runtime)
     assert len(read_csv(output)) == 4
+    assert "label_2" in output.read_text()
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ from featx.extraction.previewing import write_preview
 from featx.extraction.recipes import Wish, choose_recipe, find_network, how_read
 from featx.extraction.settling import check_strict, remember_states
 from featx.images import decode_version
-from featx.output import check_output, refuse_among
+from featx.output import OutputFile
 from featx.runtime import Runtime
 from featx.spec import FeatureSpec
 from featx.store import FeatureStore, read_snapshot, write_latest
@@ -102,7 +102,7 @@ def extract(
     preview : path, optional
         PNG file to write before the work: pictures of each class, and their views, as the network sees them.
     overwrite : bool
-        Replace a preview that exists.
+        Replace a preview that featx wrote.
     strict : bool
         Make an image that cannot be used an error, once all others are done.
     runtime : Runtime, optional
@@ -178,9 +178,9 @@ def compute_table(
     started = time.monotonic()
     path, asked = Path(data), _Asked(**options)
     policy = check_views(asked.augment, asked.views)
+    preview = None
     if asked.preview is not None:
-        check_output(Path(asked.preview), (".png",), asked.overwrite, "--preview")
-        refuse_among(Path(asked.preview), [data], "--preview")
+        preview = OutputFile(asked.preview, (".png",), asked.overwrite, "--preview", [data])
     decode = decode_version()
     how = how_read(decode, asked.white, asked.page, runtime)
     memo = read_snapshot(runtime.cache, dataset_id(path), how)
@@ -192,9 +192,9 @@ def compute_table(
     runtime.notice(f"{source.title}, {source.size} x {source.size} pixels by {asked.resize}")
     store = FeatureStore(runtime.cache, choose_recipe(source, dataset, decode, asked.wish, runtime))
     of_views = None if policy is None else views_store(store, policy, asked.seed)
-    if asked.preview is not None:
+    if preview is not None:
         before = time.monotonic()
-        write_preview(Path(asked.preview), dataset.pictures, (of_views or store).spec, asked.views, runtime)
+        write_preview(preview, dataset.pictures, (of_views or store).spec, asked.views, runtime)
         started += time.monotonic() - before  # the seconds of an extraction are its own
     remember = partial(remember_states, runtime.cache, dataset, how)
     filled = fill(dataset.pictures, memo, store, lambda: source.file, runtime, remember)

@@ -15,12 +15,11 @@ import numpy as np
 from featx.classifier import Classifier
 from featx.errors import OutputError
 from featx.extraction import featurize
-from featx.output import check_output
+from featx.output import OutputFile
 from featx.prediction.gallery import Gallery
 from featx.prediction.sorting import Sorter
 from featx.prediction.writing import WRITERS, Row, open_table
 from featx.runtime import Runtime
-from featx.store import write_whole
 from featx.table import FeatureTable
 
 _COLUMNS = ("path", "label", "confidence", "status", "seen", "reason")
@@ -138,7 +137,7 @@ def predict(
         Sheet of the pictures to write, with their labels and confidences: ``.html``, at most 2,000 of them, or
         ``.png``, at most 200.
     overwrite : bool
-        Replace outputs that exist.
+        Replace outputs that featx wrote.
     no_cache : bool
         Neither read nor fill the cache.
     weights : path, optional
@@ -160,7 +159,7 @@ def predict(
     Raises
     ------
     OutputError
-        An output exists or cannot be written.
+        An output exists and may not be replaced, or cannot be written.
     ClassifierError
         No usable model, or its features are not reproduced here.
     DatasetError, WeightsError, StoreError
@@ -172,12 +171,11 @@ def predict(
     classifier = load(model) if isinstance(model, str | Path) else model
     if not 1 <= top_k <= len(classifier.classes_):
         raise OutputError(f"--top-k {top_k}: the model has {len(classifier.classes_)} classes")
-    target = None if output is None else Path(output)
-    if target is not None:
-        check_output(target, WRITERS, overwrite)
+    given = [paths] if isinstance(paths, str | Path) else list(paths)
+    read = [one for one in (*given, model, weights) if isinstance(one, str | Path)]
+    target = None if output is None else OutputFile(output, WRITERS, overwrite, inputs=read, keeps=not no_cache)
     if reject_rate is not None:
         classifier.check_reject_rate(reject_rate)
-    given = [paths] if isinstance(paths, str | Path) else list(paths)
     sheet = None if gallery is None else Gallery(Path(gallery), given, overwrite)
     sorter = None
     if sort_into is not None:
@@ -206,7 +204,7 @@ def predict(
         n_seen=tally.n_seen,
         n_ignored=len(table.extraction.ignored),
         precision=table.spec.precision,
-        output=target,
+        output=None if target is None else target.path,
         gallery=None if gallery is None else Path(gallery),
         n_in_gallery=n_in_gallery,
         rows=tuple(rows),
@@ -219,16 +217,16 @@ def _columns(classes: Sequence[str], top_k: int) -> tuple[str, ...]:
     return (*_COLUMNS, *(f"p_{name}" for name in classes), *further)
 
 
-def _write(target: Path, columns: Sequence[str], chunks: Iterator[list[Row]]) -> None:
+def _write(target: OutputFile, columns: Sequence[str], chunks: Iterator[list[Row]]) -> None:
     def write(temporary: Path) -> None:
-        writer = open_table(temporary, target.suffix.lower(), columns)
+        writer = open_table(temporary, target.suffix, columns)
         try:
             for rows in chunks:
                 writer.write(rows)
         finally:
             writer.close()
 
-    write_whole(target, write)
+    target.write(write)
 
 
 class _Tally(Iterator[list[Row]]):

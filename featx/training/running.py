@@ -7,6 +7,7 @@ import dataclasses
 import hashlib
 import json
 import shutil
+import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -24,6 +25,7 @@ from featx.engines import on_device
 from featx.errors import SpecError, TrainingError
 from featx.extraction import bundled, compute_table, locate
 from featx.libraries import start_keras
+from featx.output import GENERATOR
 from featx.spec import FeatureSpec
 from featx.store import FeatureStore, count_base, count_journal, locked, prepare_cache, write_content
 from featx.table import FeatureTable
@@ -312,7 +314,14 @@ def _saved(trainer: Trainer, history: History, spec: FeatureSpec, folder: Path) 
     if not file.exists():
         temporary = file.with_name(f"saving-{file.name}")
         trainer.network.save(temporary)
+        _mark(temporary)
         temporary.replace(file)
-    said = json.dumps({"preprocess": spec.preprocess, "size": spec.size})
+    said = json.dumps({"made_by": GENERATOR, "preprocess": spec.preprocess, "size": spec.size})
     write_content(file.with_suffix(".json"), said.encode())
     return file
+
+
+def _mark(network: Path) -> None:
+    """Write into a Keras file, which is a zip file, that featx made it; its members stay as they are."""
+    with zipfile.ZipFile(network, "a") as archive:
+        archive.comment = GENERATOR.encode()
