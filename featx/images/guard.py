@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import signal
 import struct
 import subprocess
 import sys
@@ -16,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from featx.children import start_child
 from featx.errors import ImageError
 from featx.images.decode import CostlyError
 from featx.images.prepare import Prepared, prepare
@@ -104,9 +104,7 @@ class Guard:
         return _made(json.loads(answer), pixels, signature)
 
     def _start(self) -> subprocess.Popen[bytes]:
-        command = [sys.executable, "-m", "featx.images.guard", str(self._megabytes)]
-        pipe = subprocess.PIPE
-        process = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL)
+        process = start_child("featx.images.guard", "serve", str(self._megabytes))
         self._all.append(process)
         return process
 
@@ -162,10 +160,9 @@ def _limit_memory(megabytes: int) -> None:
         resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
 
 
-def _serve(megabytes: int) -> None:
+def serve(megabytes: str) -> None:
     """Answer requests on standard input until it closes."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent, who got it too, decides
-    _limit_memory(megabytes)
+    _limit_memory(int(megabytes))
     Image.MAX_IMAGE_PIXELS = None  # the request says how many pixels are too many
     source, target = sys.stdin.buffer, sys.stdout.buffer
     with contextlib.suppress(EOFError):
@@ -175,7 +172,7 @@ def _serve(megabytes: int) -> None:
                 made = prepare(data, **options)
             except (ImageError, MemoryError) as error:
                 text = str(error) or "not enough memory to decode it"
-                text = text.replace("not enough memory", f"more than {megabytes:,} MB of memory are needed")
+                text = text.replace("not enough memory", f"more than {int(megabytes):,} MB of memory are needed")
                 _send(target, json.dumps({"reason": text}).encode(), b"", b"")
                 continue
             said = {
@@ -185,7 +182,3 @@ def _serve(megabytes: int) -> None:
                 "note": made.note,
             }
             _send(target, json.dumps(said).encode(), made.pixels.tobytes(), made.signature.tobytes())
-
-
-if __name__ == "__main__":
-    _serve(int(sys.argv[1]))

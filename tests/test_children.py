@@ -1,0 +1,127 @@
+"""Child processes: their code comes from where the parent's comes from, and they end when it ends."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+import zlib
+from pathlib import Path
+
+import pytest
+
+from featx.children import ChildError, run_in_child, start_child
+
+FEATX = Path(__file__).parents[1]
+DECOYS = ("numpy", "PIL", "featx", "json", "simplejpeg", "struct", "re", "sitecustomize", "usercustomize", "io")
+USE = """
+import io, sys
+from PIL import Image
+from featx.images import Guard
+stream = io.BytesIO()
+Image.new("RGB", (40, 30), (9, 9, 9)).save(stream, "TIFF", compression="tiff_lzw")
+with Guard() as guard:
+    print(guard.prepare(stream.getvalue(), size=16).width)
+"""
+
+
+@pytest.fixture
+def planted(tmp_path: Path) -> Path:
+    """Return a folder with decoys of modules, each of which leaves a mark."""
+    folder = tmp_path / "planted"
+    folder.mkdir()
+    for name in DECOYS:
+        (folder / f"{name}.py").write_text(f"open({str(tmp_path / 'mark')!r}, 'a').write({name!r})\n")
+    return folder
+
+
+def loaded_from() -> str:
+    """Return the code of a search path that has featx and its packages, and nothing else."""
+    import numpy
+    import PIL
+    import simplejpeg
+
+    folders = dict.fromkeys(str(Path(module.__file__).parents[1]) for module in (numpy, PIL, simplejpeg))
+    return os.pathsep.join([str(FEATX), *folders])
+
+
+@pytest.mark.parametrize("how", ["-P -c", "script", "PYTHONPATH", "standard input"])
+def test_no_code_of_the_working_folder_runs(how, planted, tmp_path):
+    script = tmp_path / "elsewhere" / "use.py"
+    script.parent.mkdir()
+    script.write_text(USE)
+    environment = {**os.environ, "PYTHONSTARTUP": str(planted / "json.py")}
+    words = {"-P -c": ["-P", "-c", USE], "script": [script], "PYTHONPATH": ["-S", "-P", script]}.get(how, ["-P", "-"])
+    if how == "PYTHONPATH":
+        environment["PYTHONPATH"] = loaded_from()
+    ran = subprocess.run(
+        [sys.executable, *words], cwd=planted, env=environment, input=USE, capture_output=True, text=True, check=False
+    )
+    assert (ran.stdout, ran.stderr) == ("40\n", "")
+    assert not (tmp_path / "mark").exists()
+
+
+def test_a_working_folder_that_was_deleted(tmp_path):
+    code = "import os, sys; os.rmdir(os.getcwd())\n" + USE
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    ran = subprocess.run([sys.executable, "-P", "-c", code], cwd=gone, capture_output=True, text=True, check=False)
+    assert (ran.stdout, ran.stderr) == ("40\n", "")
+
+
+def alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+@pytest.mark.parametrize("what", ["sleeps", "holds the lock of the interpreter", "is stopped"])
+def test_it_ends_with_its_parent_whatever_it_does(what):
+    job = "sum(range(10**11))" if what == "holds the lock of the interpreter" else "__import__('time').sleep(99)"
+    code = (
+        "import sys; from featx.children import start_child\n"
+        f"child = start_child('builtins', 'eval', {job!r})\n"
+        "print(child.pid, flush=True); sys.stdin.read()"
+    )
+    words = [sys.executable, "-P", "-c", code]
+    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True) as parent:
+        child = int(parent.stdout.readline())
+        time.sleep(0.7)
+        if what == "is stopped":
+            os.kill(child, signal.SIGSTOP)
+        assert alive(child)
+        parent.kill()
+        parent.wait()
+        deadline = time.monotonic() + 20
+        while alive(child) and time.monotonic() < deadline:
+            time.sleep(0.05)
+    assert not alive(child)
+
+
+def test_a_job():
+    assert run_in_child("zlib", "compress", b"x" * 1_000_000) == zlib.compress(b"x" * 1_000_000)
+    noisy = b"print('on the terminal') or __import__('os').system('echo and more') or b'the answer'"
+    assert run_in_child("builtins", "eval", noisy) == b"the answer"
+    where = b"__import__('os').getcwd().encode()"
+    assert run_in_child("builtins", "eval", where) == os.fsencode(os.path.abspath(os.sep))
+
+
+def test_a_job_that_fails():
+    with pytest.raises(ChildError, match="Non-hexadecimal digit found"):
+        run_in_child("binascii", "unhexlify", b"xy")
+    with pytest.raises(ChildError, match="os.abort ended with code -6|builtins.eval ended with code -6"):
+        run_in_child("builtins", "eval", b"__import__('os').abort()")
+    with pytest.raises(ChildError, match="builtins.eval takes more than 0.5 s"):
+        run_in_child("builtins", "eval", b"__import__('time').sleep(60)", seconds=0.5)
+
+
+def test_where_no_process_can_be_started(monkeypatch):
+    monkeypatch.setattr(sys, "executable", "")
+    with pytest.raises(ChildError, match="does not know its own program"):
+        run_in_child("zlib", "compress", b"")
+    with pytest.raises(OSError, match="does not know its own program"):
+        start_child("zlib", "compress")
