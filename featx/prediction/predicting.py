@@ -179,13 +179,15 @@ def predict(
     sheet = None if gallery is None else Gallery(Path(gallery), given, overwrite)
     sorter = None
     if sort_into is not None:
-        sorter = Sorter(Path(sort_into), classifier.classes_, link, overwrite)
+        sorter = Sorter(Path(sort_into), classifier.classes_, given, link, overwrite)
     with ExitStack() as stack:
         if no_cache:
             folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="featx-"))
             runtime = replace(runtime, cache=Path(folder))
         table = classifier.features_of(given, weights=weights, exact=exact, strict=strict, runtime=runtime)
         classifier.check(table)
+        if sorter is not None:
+            sorter.begin(sample.sample_id for sample in table.samples)
         columns = _columns(classifier.classes_, top_k)
         tally = _Tally(_chunks(classifier, table, top_k, reject_rate), sorter, sheet)
         rows: list[Row] = []
