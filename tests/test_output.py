@@ -9,9 +9,10 @@ import re
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from featx.errors import OutputError, StoreError
-from featx.output import GENERATOR, OutputFile, default_model_path, render_page, shown_text
+from featx.output import GENERATOR, OutputFile, Panel, default_model_path, draw_panels, render_page, shown_text
 
 
 @pytest.mark.parametrize(
@@ -173,3 +174,25 @@ def test_the_name_of_a_model_is_no_longer_than_names_may_be(tmp_path):
     assert default_model_path(tmp_path / "a b.csv", "x" * 250, "svm").name.startswith("a_b-xxx")
     assert len(default_model_path(tmp_path / ("n" * 240), "x" * 250, "svm").name) <= 200
     assert default_model_path("/", "vgg16", "svm").name == "data-vgg16-svm.featx"
+
+
+def test_figures_are_drawn_with_the_settings_of_matplotlib_itself(tmp_path, monkeypatch):
+    panel = Panel(
+        "a", "b", [{"x": [1, 2], "y": [1.0, None], "style": "-o", "colour": 0, "label": "$\\frac{"}], [], [], True
+    )
+    usual = draw_panels([panel, panel])
+    assert usual == draw_panels([panel, panel])
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MATPLOTLIBRC", str(tmp_path / "mine"))
+    monkeypatch.setenv("MPLCONFIGDIR", str(tmp_path))
+    for name in ("matplotlibrc", "mine"):
+        (tmp_path / name).write_text("text.usetex: True\nfont.size: 40\n")
+    (tmp_path / "matplotlib.py").write_text("raise SystemExit('not mine')")
+    assert draw_panels([panel, panel]) == usual
+    with pytest.raises(OutputError, match="curves cannot be drawn: Number of columns must be"):
+        draw_panels([])
+    OutputFile(tmp_path / "c.png", (".png",)).write_content(usual)
+    OutputFile(tmp_path / "c.png", (".png",), overwrite=True).write_content(usual)
+    with Image.open(tmp_path / "c.png") as image:
+        image.load()
+        assert image.info["Software"] == "featx"

@@ -24,7 +24,7 @@ from featx.evaluate import (
 from featx.evaluation import Interval
 from featx.extraction import compute_table
 from featx.heads import DEFAULT_HEAD, Head, make_head, scores_of
-from featx.output import OutputFile, mark_png
+from featx.output import OutputFile
 from featx.runtime import Runtime
 from featx.training import (
     SCRATCH,
@@ -127,7 +127,7 @@ def compare_trained(
             for row in comparison.rows
             if row.backbone not in histories
         }
-        drawn.write_content(mark_png(draw_curves(histories, levels)))
+        drawn.write_content(draw_curves(histories, levels))
     return comparison
 
 

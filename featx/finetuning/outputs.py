@@ -8,7 +8,7 @@ from pathlib import Path
 from featx.classifier import Classifier
 from featx.errors import OutputError
 from featx.evaluation import Contest
-from featx.output import OutputFile, mark_png
+from featx.output import OutputFile
 from featx.training import TrainedNetwork, draw_curves
 
 
@@ -57,7 +57,7 @@ class Outputs:
             ".csv": network.log.read_bytes(),
         }
         try:
-            contents[".png"] = mark_png(draw_curves({trained: network.history}, levels))
+            contents[".png"] = draw_curves({trained: network.history}, levels)
         except OutputError as error:  # nobody loses a model for want of its curves
             notice(f"no {self._files['.png'].path.name}: {error}")
         try:

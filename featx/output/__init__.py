@@ -1,5 +1,6 @@
 """What people open: files they asked for by name, text that is only text, pages that need nothing else."""
 
+from featx.output.figures import Panel, draw_panels
 from featx.output.files import (
     MODEL_SUFFIXES,
     OutputFile,
@@ -18,9 +19,11 @@ __all__ = [
     "GENERATOR",
     "MODEL_SUFFIXES",
     "OutputFile",
+    "Panel",
     "csv_path",
     "csv_text",
     "default_model_path",
+    "draw_panels",
     "import_pyarrow",
     "mark_png",
     "model_file_name",
