@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import shlex
 import time
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
@@ -21,7 +20,7 @@ from featx.extraction.previewing import write_preview
 from featx.extraction.recipes import Wish, choose_recipe, find_network, how_read
 from featx.extraction.settling import check_strict, remember_states
 from featx.images import decode_version
-from featx.output import OutputFile
+from featx.output import OutputFile, shell_word
 from featx.runtime import Runtime
 from featx.spec import FeatureSpec
 from featx.store import FeatureStore, read_snapshot, write_latest
@@ -253,11 +252,11 @@ class _Asked:
 
 def extract_command(path: Path, options: Mapping[str, Any]) -> str:
     """Return the ``featx extract`` command of the given options, defaults left out."""
-    words = ["featx", "extract", str(path)]
+    words: list[str | Path] = ["featx", "extract", path]
     for name, value in options.items():
         if value is not None and value != _DEFAULTS[name]:
             words += [f"--{name.replace('_', '-')}", str(value)]
-    return shlex.join(words)
+    return " ".join(map(shell_word, words))
 
 
 _DEFAULTS = {name: parameter.default for name, parameter in inspect.signature(extract).parameters.items()}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shlex
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -18,6 +17,7 @@ from featx.extraction.extracting import extract_command
 from featx.extraction.filling import Filled, look_up
 from featx.extraction.joining import dataset_table
 from featx.extraction.recipes import how_read
+from featx.output import shell_word
 from featx.runtime import Runtime
 from featx.spec import FeatureSpec
 from featx.store import FeatureStore, open_store, read_latest, read_snapshot
@@ -115,7 +115,7 @@ def recall_table(
         if data is not None and Path(data).resolve() != last.path:
             raise DatasetError(
                 f"{data} was not extracted last, but {last.path}; name the features with --features ID, as "
-                f"`featx cache ls` shows it, or extract it: featx extract {shlex.quote(str(data))}"
+                f"`featx cache ls` shows it, or extract it: featx extract {shell_word(Path(data))}"
             )
         path, noted, told = last.path, last.options, " (extracted last)"
         if features is None or features == last.spec.id:

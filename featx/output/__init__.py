@@ -14,6 +14,7 @@ from featx.output.files import (
 )
 from featx.output.marks import GENERATOR, mark_png
 from featx.output.pages import render_page, shown_text
+from featx.output.words import shell_word
 
 __all__ = [
     "GENERATOR",
@@ -29,6 +30,7 @@ __all__ = [
     "model_file_name",
     "reason_of",
     "render_page",
+    "shell_word",
     "shown_text",
     "utf8_text",
 ]
