@@ -171,11 +171,36 @@ def write_whole(
         _temporaries.discard(temporary)
 
 
+@contextlib.contextmanager
+def temporary_folder(place: str | None = None) -> Iterator[Path]:
+    """Make a folder for a while, in the system's folder for temporary files if not told where.
+
+    Raises
+    ------
+    OSError
+        It cannot be made.
+    """
+    import tempfile
+
+    with tempfile.TemporaryDirectory(prefix="featx-", dir=place, ignore_cleanup_errors=True) as name:
+        folder = Path(name)
+        _temporaries.add(folder)
+        try:
+            yield folder
+        finally:
+            _temporaries.discard(folder)
+
+
 def discard_temporaries() -> None:
     """Delete the temporary files that this process is writing: call it only before the process ends."""
     for temporary in list(_temporaries):
         with contextlib.suppress(OSError):
-            temporary.unlink()
+            if temporary.is_dir():
+                import shutil
+
+                shutil.rmtree(temporary)
+            else:
+                temporary.unlink()
 
 
 def _new_temporary(path: Path) -> Path:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -13,9 +12,10 @@ from typing import Any
 import numpy as np
 
 from featx.classifier import Classifier
-from featx.errors import OutputError
+from featx.errors import FeatxError, OutputError, StoreError
 from featx.extraction import featurize
-from featx.output import OutputFile
+from featx.files import temporary_folder
+from featx.output import OutputFile, reason_of
 from featx.prediction.gallery import Gallery
 from featx.prediction.sorting import Sorter
 from featx.prediction.writing import WRITERS, Row, open_table
@@ -182,8 +182,8 @@ def predict(
         sorter = Sorter(Path(sort_into), classifier.classes_, given, link, overwrite)
     with ExitStack() as stack:
         if no_cache:
-            folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="featx-"))
-            runtime = replace(runtime, cache=Path(folder))
+            stack.enter_context(_no_room())
+            runtime = replace(runtime, cache=stack.enter_context(temporary_folder()))
         table = classifier.features_of(given, weights=weights, exact=exact, strict=strict, runtime=runtime)
         classifier.check(table)
         if sorter is not None:
@@ -212,6 +212,21 @@ def predict(
         rows=tuple(rows),
         seconds=time.monotonic() - started,
     )
+
+
+@contextmanager
+def _no_room() -> Iterator[None]:
+    """Say of an error of the temporary cache where that is, and what to do."""
+    try:
+        yield
+    except OSError as error:
+        if isinstance(error, FeatxError) and not isinstance(error, StoreError):
+            raise
+        raise OutputError(
+            "--no-cache: features cannot be kept in the folder for temporary files: "
+            f"{reason_of(error).partition('. ')[0]}; make room there, set TMPDIR to another folder, or leave out "
+            "--no-cache"
+        ) from None
 
 
 def _columns(classes: Sequence[str], top_k: int) -> tuple[str, ...]:
