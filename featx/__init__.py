@@ -12,6 +12,13 @@ seconds, with cross-validated reports; the fitted classifier scores whole folder
 
 from __future__ import annotations
 
+import sys
+
+if sys.argv[:1] == ["-m"]:  # `python -m featx`, which puts the working folder first on the path
+    from featx.importing import forget_working_folder
+
+    forget_working_folder()
+
 import importlib
 from typing import TYPE_CHECKING, Any
 

@@ -216,7 +216,9 @@ def identify(path: Path) -> FileIdentity | None:
     return FileIdentity(status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
 
 
-def write_whole(path: Path, write: Callable[[Path], None], replaces: FileIdentity | None = ANYTHING) -> None:
+def write_whole(
+    path: Path, write: Callable[[Path], None], replaces: FileIdentity | None = ANYTHING, *, durable: bool = True
+) -> None:
     """Let a function write a temporary file beside ``path``, then make it ``path`` in one step.
 
     The temporary file is new and has a random name, so that no link planted for it is followed. A file that is
@@ -229,6 +231,8 @@ def write_whole(path: Path, write: Callable[[Path], None], replaces: FileIdentit
         Called with the temporary file, which exists and is empty.
     replaces : FileIdentity or None
         What may be replaced: what :func:`identify` returned, None for nothing.
+    durable : bool
+        Wait until the disk has it, so that it outlives a power cut.
 
     Raises
     ------
@@ -240,23 +244,50 @@ def write_whole(path: Path, write: Callable[[Path], None], replaces: FileIdentit
     temporary = _new_temporary(path)
     try:
         write(temporary)
-        with temporary.open("r+b") as stream:
-            os.fsync(stream.fileno())
+        if durable:
+            with temporary.open("r+b") as stream:
+                os.fsync(stream.fileno())
         if replaces == ANYTHING:
             _replace(temporary, path)
         else:
             _publish(temporary, path, replaces)
-        _sync_folder(path.parent)
+        if durable:
+            _sync_folder(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
         _temporaries.discard(temporary)
+
+
+@contextlib.contextmanager
+def temporary_folder(place: str | None = None) -> Iterator[Path]:
+    """Make a folder for a while, in the system's folder for temporary files if not told where.
+
+    Raises
+    ------
+    OSError
+        It cannot be made.
+    """
+    import tempfile
+
+    with tempfile.TemporaryDirectory(prefix="featx-", dir=place, ignore_cleanup_errors=True) as name:
+        folder = Path(name)
+        _temporaries.add(folder)
+        try:
+            yield folder
+        finally:
+            _temporaries.discard(folder)
 
 
 def discard_temporaries() -> None:
     """Delete the temporary files that this process is writing: call it only before the process ends."""
     for temporary in list(_temporaries):
         with contextlib.suppress(OSError):
-            temporary.unlink()
+            if temporary.is_dir():
+                import shutil
+
+                shutil.rmtree(temporary)
+            else:
+                temporary.unlink()
 
 
 def _new_temporary(path: Path) -> Path:

@@ -6,6 +6,7 @@ import contextlib
 import os
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from featx.errors import EngineError
@@ -13,6 +14,19 @@ from featx.errors import EngineError
 OPENVINO_BATCH = 4
 """Pictures per execution of an OpenVINO graph. Fixed and padded, so that a picture's bits do not depend on its
 neighbours; and small: several executions run side by side, one on each processor."""
+
+
+def keras_home() -> Path:
+    """Return Keras's own folder by its own rule, but for users without a home.
+
+    Keras takes settings from ``/tmp`` for them, where anybody can write, or from the working folder; here they have a
+    folder that cannot be.
+    """
+    given = os.environ.get("KERAS_HOME")
+    if given:
+        return Path(given).absolute()
+    home = os.path.expanduser("~")
+    return Path(home if os.path.isabs(home) else os.devnull) / ".keras"
 
 
 def start_keras() -> None:
@@ -25,6 +39,7 @@ def start_keras() -> None:
     """
     if "keras" not in sys.modules:
         os.environ["KERAS_BACKEND"] = "tensorflow"
+        os.environ["KERAS_HOME"] = str(keras_home())
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
         with quiet_native_stderr():
             import tensorflow  # noqa: F401

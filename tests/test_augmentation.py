@@ -582,8 +582,10 @@ def test_a_preview_that_cannot_be_written(fake, pictures, tmp_path):
         run(fake, pictures, preview=tmp_path / "sheet.jpg")
     sheet = tmp_path / "sheet.png"
     sheet.write_bytes(b"mine")
-    with pytest.raises(OutputError, match="exists; add --overwrite"):
+    with pytest.raises(OutputError, match="exists and was not written by featx"):
         run(fake, pictures, preview=sheet)
     assert (sheet.read_bytes(), fake.n_computed) == (b"mine", 0)
-    run(fake, pictures, preview=sheet, overwrite=True)
+    sheet.unlink()
+    for _ in range(2):
+        run(fake, pictures, preview=sheet, overwrite=True)
     assert tiles(sheet, 1, 32).shape[:2] == (8, 1)

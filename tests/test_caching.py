@@ -238,7 +238,7 @@ def test_export_refuses_what_it_cannot_do(fake, pictures, table, tmp_path):
 
     (tmp_path / "there.csv").write_text("mine")
     refused(OutputError, "the name must end in .h5, .npz, .npy, .csv, .parquet", "t.xls")
-    refused(OutputError, "exists; add --overwrite", "there.csv")
+    refused(OutputError, "exists and was not written by featx", "there.csv")
     refused(OutputError, "there is no folder", "no/t.csv")
     refused(StoreError, "no feature store in .* is named 'abc'", "t.csv", features="abc")
     refused(StoreError, "no feature store in .* is named '../x'", "t.csv", features="../x")
@@ -246,6 +246,33 @@ def test_export_refuses_what_it_cannot_do(fake, pictures, table, tmp_path):
     Image.new("RGB", (9, 9)).save(pictures / "red" / "new.png")
     refused(DatasetError, r"1 of 25 pictures .* have no features yet; extract them first: featx extract")
     assert (tmp_path / "there.csv").read_text() == "mine"
+
+
+@pytest.mark.parametrize("suffix", [".h5", ".npz", ".npy", ".csv", ".parquet"])
+def test_an_export_replaces_its_like_alone(fake, pictures, table, tmp_path, suffix):
+    if suffix == ".parquet":
+        pytest.importorskip("pyarrow")
+    output = tmp_path / f"t{suffix}"
+    featx.export_features(output, runtime=fake.runtime)
+    before = output.read_bytes()
+    if suffix == ".npy":
+        with pytest.raises(OutputError, match=r"exists, and \.npy files do not show who wrote them"):
+            featx.export_features(output, overwrite=True, runtime=fake.runtime)
+        return
+    with pytest.raises(OutputError, match="exists; add --overwrite to replace it"):
+        featx.export_features(output, runtime=fake.runtime)
+    featx.export_features(output, overwrite=True, runtime=fake.runtime)
+    assert output.read_bytes() == before
+    (tmp_path / "store").write_bytes(store_of(fake).read_bytes())
+    foreign = {".h5": tmp_path / "store", ".npz": tmp_path / "s.npz", ".csv": tmp_path / "m.csv"}.get(
+        suffix, store_of(fake)
+    )
+    np.savez(tmp_path / "s.npz", features=np.zeros(3))
+    (tmp_path / "m.csv").write_text("path,label,group,split\na.png,a,,\n")
+    output.write_bytes(foreign.read_bytes())
+    with pytest.raises(OutputError, match="was not written by featx"):
+        featx.export_features(output, overwrite=True, runtime=fake.runtime)
+    assert output.read_bytes() == foreign.read_bytes()
 
 
 def test_export_of_a_named_store_and_set(fake, pictures, table, tmp_path):

@@ -112,7 +112,9 @@ def test_the_main_job(workplace, pictures, tmp_path):
     assert "accuracy   1.000" in output
     assert "model      set-quadrants-svm.featx" in output
     assert output.rstrip().endswith("next       featx predict set-quadrants-svm.featx NEW -o scores.csv")
-    assert "(replaces the one before)" in run("fit", "--head", "svm").output
+    message = "error: set-quadrants-svm.featx exists; add --overwrite to replace it, or choose another name"
+    assert run("fit", "--head", "svm", code=1).stderr.strip() == message
+    assert "model      set-quadrants-svm.featx" in run("fit", "--head", "svm", "--overwrite").output
     new = make_classes(tmp_path / "new", {"red": (205, 45, 45)}, 2)
     output = run("predict", "set-quadrants-svm.featx", new, "-o", "scores.csv").output
     assert "pictures   2 predicted, 0 skipped" in output
@@ -212,7 +214,7 @@ def test_from_capture_to_fit(workplace, tmp_path):
         output = run("capture", label, "--source", video, "--full-frame", "--no-preview").output
     assert output.rstrip().endswith("next       featx extract data")
     assert "2 classes by folder: blue 36, red 36" in run("extract", "data", "--backbone", "quadrants").output
-    for fitted in (run("fit").output, run("fit", "data", "--backbone", "quadrants").output):
+    for fitted in (run("fit").output, run("fit", "data", "--overwrite").output):
         assert "(72 frames of 6 takes; 72 pictures in 6 groups)" in fitted
         assert "3 folds (StratifiedGroupKFold)" in fitted
     assert "12 frames of one recording: blue/take-001-00001.jpg .. blue/take-001-00012.jpg" in run("inspect").output

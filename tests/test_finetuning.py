@@ -94,7 +94,6 @@ def test_blocks_are_trained_and_the_result_is_used_like_any_other(
     assert table.spec.preprocess == "tf"
 
     # the model predicts anywhere, without the network's file
-    done.classifier.save(output)
     done.backbone.unlink()
     scores = tmp_path / "scores.csv"
     predicted = featx.predict(output, stripes, scores, runtime=Runtime(tmp_path / "other"))

@@ -358,7 +358,7 @@ def test_probabilities_are_calibrated(fake, tmp_path):
 
 
 def test_name_of_the_model_file(fake, table):
-    assert model_name(table, fit(table, "svm", runtime=fake.runtime)) == "set-quadrants-svm.featx"
+    assert model_name(table, "svm") == "set-quadrants-svm.featx"
 
 
 @pytest.fixture

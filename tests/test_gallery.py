@@ -277,7 +277,7 @@ def test_a_sheet_of_many_has_ten_columns_and_enlarges_small_pictures():
     [
         ("g.pdf", r"--gallery .*g.pdf: the name must end in .html, .htm, .png"),
         ("none/g.html", "there is no folder"),
-        ("mine.html", r"mine.html exists; add --overwrite to replace it, or choose another name"),
+        ("mine.html", r"mine.html exists and was not written by featx, so that it is never replaced; choose another"),
         ("new/sheet.png", "it would lie among the pictures of .*new and be taken for one of them next time; choose"),
         ("new/r/sheet.png", "it would lie among the pictures"),
     ],

@@ -1,14 +1,18 @@
-"""Pages: names are text, and nothing else runs or loads."""
+"""Files that people name are replaced only as asked; pages: names are text, and nothing else runs or loads."""
 
 from __future__ import annotations
 
 import base64
 import hashlib
+import os
 import re
+from pathlib import Path
 
 import pytest
+from PIL import Image
 
-from featx.output import render_page, shown_text
+from featx.errors import OutputError, StoreError
+from featx.output import GENERATOR, OutputFile, Panel, default_model_path, draw_panels, render_page, shown_text
 
 
 @pytest.mark.parametrize(
@@ -54,3 +58,141 @@ def test_a_page_shows_text_and_names_its_script(package):
 
 def test_a_page_without_data_has_its_script_alone(package):
     assert render_page(package, "one", name="x", rows=[{"x": 1}]).count("<script") == 1
+
+
+def test_a_new_file_needs_a_right_name_and_a_folder(tmp_path):
+    (tmp_path / "file").touch()
+    for name, message in {
+        "m.png": r"-o .*m.png: the name must end in .featx",
+        "no/m.featx": "there is no folder .*no",
+        "file/m.featx": "there is no folder .*file",
+        f"{'n' * 300}.featx": "File name too long",
+        "a\0b.featx": "null",
+    }.items():
+        with pytest.raises(OutputError, match=message):
+            OutputFile(tmp_path / name, (".featx",))
+    output = OutputFile(tmp_path / f"{'é' * 124}.featx", (".featx",))
+    output.write_content(b"x")
+    assert output.path.read_bytes() == b"x"
+    assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
+
+
+def test_nothing_but_a_file_of_featx_is_replaced(tmp_path):
+    ours = f'<head><meta name="generator" content="{GENERATOR}"></head>'
+    (tmp_path / "ours.html").write_text(ours)
+    (tmp_path / "empty.html").touch()
+    (tmp_path / "foreign.html").write_text("<html>")
+    (tmp_path / "folder.html").mkdir()
+    (tmp_path / "link.html").symlink_to("ours.html")
+    (tmp_path / "dangling.html").symlink_to("nowhere")
+    messages = {
+        "foreign": "exists and was not written by featx, so that it is never replaced; choose another name",
+        "folder": "is no file, and is never replaced",
+        "link": "is a link, and is never replaced",
+        "dangling": "is a link, and is never replaced",
+    }
+    if hasattr(os, "mkfifo"):
+        os.mkfifo(tmp_path / "pipe.html")
+        messages["pipe"] = "is no file, and is never replaced"
+    for name, message in messages.items():
+        for overwrite in (False, True):
+            with pytest.raises(OutputError, match=message):
+                OutputFile(tmp_path / f"{name}.html", (".html",), overwrite)
+    for name in ("ours", "empty"):
+        with pytest.raises(OutputError, match="exists; add --overwrite to replace it, or choose another name"):
+            OutputFile(tmp_path / f"{name}.html", (".html",))
+        OutputFile(tmp_path / f"{name}.html", (".html",), overwrite=True).write_content(b"new")
+        assert (tmp_path / f"{name}.html").read_bytes() == b"new"
+
+
+def test_an_input_is_not_replaced(tmp_path):
+    scores = tmp_path / "scores.csv"
+    scores.write_text("path,label,confidence,status,seen,reason\n")
+    os.link(scores, tmp_path / "twin.csv")
+    for given in (scores, tmp_path / "twin.csv"):
+        with pytest.raises(OutputError, match=r"-o .*scores.csv would replace .*, which is read; choose another name"):
+            OutputFile(scores, (".csv",), overwrite=True, inputs=["nowhere", given])
+    OutputFile(scores, (".csv",), overwrite=True, inputs=[tmp_path])
+
+
+def test_of_two_that_write_one_name_the_second_one_fails(tmp_path):
+    def two(overwrite: bool) -> tuple[OutputFile, OutputFile]:
+        return tuple(OutputFile(tmp_path / "m.json", (".json",), overwrite) for _ in range(2))
+
+    for overwrite, old in ((False, None), (True, b'{"made_by": "featx"}')):
+        if old is not None:
+            (tmp_path / "m.json").write_bytes(old)
+        first, second = two(overwrite)
+        first.write_content(b"first")
+        with pytest.raises(
+            OutputError, match=r"was written by another run meanwhile, and is not replaced. What was comp"
+        ):
+            second.write_content(b"second")
+        assert (tmp_path / "m.json").read_bytes() == b"first"
+        second.take_back()
+        assert (tmp_path / "m.json").exists()
+        first.take_back()
+        assert (tmp_path / "m.json").exists() == overwrite  # it replaced a file: nothing to go back to
+    assert os.listdir(tmp_path) == ["m.json"]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="permissions of Unix")
+def test_a_private_file_stays_private(tmp_path):
+    path = tmp_path / "m.json"
+    path.write_text('{"made_by": "featx"}')
+    path.chmod(0o600)
+    OutputFile(path, (".json",), overwrite=True).write_content(b"{}")
+    assert path.stat().st_mode & 0o777 == 0o600
+
+
+def test_what_is_kept_is_told_where_a_file_cannot_be_written(tmp_path):
+    def fail(path: Path) -> None:
+        raise OSError(28, "No space left on device")
+
+    def fail_otherwise(path: Path) -> None:
+        raise StoreError("a store")
+
+    output = OutputFile(tmp_path / "s.csv", (".csv",))
+    with pytest.raises(
+        OutputError, match=r"No space left on device. What was computed is kept in the cache. Make room or"
+    ):
+        output.write(fail)
+    with pytest.raises(StoreError, match="a store"):
+        output.write(fail_otherwise)
+    with pytest.raises(OutputError, match=r"No space left on device. Make room or choose another folder"):
+        OutputFile(tmp_path / "s.csv", (".csv",), keeps=False).write(fail)
+    assert os.listdir(tmp_path) == []
+
+
+def test_the_name_of_a_model_is_no_longer_than_names_may_be(tmp_path):
+    for name in ("n" * 240, "名" * 80):
+        (tmp_path / name).mkdir()
+        path = default_model_path(tmp_path / name, "efficientnet-lite0", "logreg")
+        assert path.name.startswith(name[:20])
+        assert path.name.endswith("-efficientnet-lite0-logreg.featx")
+        assert len(os.fsencode(path.name)) <= 200
+    assert default_model_path(tmp_path / "a b.csv", "x" * 250, "svm").name.startswith("a_b-xxx")
+    assert len(default_model_path(tmp_path / ("n" * 240), "x" * 250, "svm").name) <= 200
+    assert default_model_path("/", "vgg16", "svm").name == "data-vgg16-svm.featx"
+
+
+def test_figures_are_drawn_with_the_settings_of_matplotlib_itself(tmp_path, monkeypatch):
+    panel = Panel(
+        "a", "b", [{"x": [1, 2], "y": [1.0, None], "style": "-o", "colour": 0, "label": "$\\frac{"}], [], [], True
+    )
+    usual = draw_panels([panel, panel])
+    assert usual == draw_panels([panel, panel])
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MATPLOTLIBRC", str(tmp_path / "mine"))
+    monkeypatch.setenv("MPLCONFIGDIR", str(tmp_path))
+    for name in ("matplotlibrc", "mine"):
+        (tmp_path / name).write_text("text.usetex: True\nfont.size: 40\n")
+    (tmp_path / "matplotlib.py").write_text("raise SystemExit('not mine')")
+    assert draw_panels([panel, panel]) == usual
+    with pytest.raises(OutputError, match="curves cannot be drawn: Number of columns must be"):
+        draw_panels([])
+    OutputFile(tmp_path / "c.png", (".png",)).write_content(usual)
+    OutputFile(tmp_path / "c.png", (".png",), overwrite=True).write_content(usual)
+    with Image.open(tmp_path / "c.png") as image:
+        image.load()
+        assert image.info["Software"] == "featx"

@@ -375,7 +375,7 @@ def test_suspects_find_labels_that_were_swapped(fake, tmp_path):
 
 def test_outputs_are_not_replaced_unasked(fake, model, data, tmp_path):
     (tmp_path / "r.html").write_text("mine")
-    with pytest.raises(OutputError, match=r"r.html exists; add --overwrite"):
+    with pytest.raises(OutputError, match=r"r.html exists and was not written by featx"):
         report(model, html=tmp_path / "r.html")
     with pytest.raises(OutputError, match=r"--html .*r.pdf: the name must end in .html, .htm"):
         report(model, html=tmp_path / "r.pdf")

@@ -18,7 +18,7 @@ from featx.dataset import OUTPUT_TAG
 from featx.errors import DatasetError, DatasetNotFoundError, ImageError, OutputError, WeightsError
 from featx.extraction import extract
 from featx.fitting import fit
-from featx.prediction import predict
+from featx.prediction import predict, sorting
 
 COLUMNS = ["path", "label", "confidence", "status", "seen", "reason", "p_blue", "p_red"]
 
@@ -136,11 +136,17 @@ def test_files_and_folders_in_the_order_given(fake, model, new, tmp_path):
 def test_outputs_are_not_overwritten(fake, model, new, tmp_path):
     output = tmp_path / "scores.csv"
     output.write_text("precious")
+    for overwrite in (False, True):
+        with pytest.raises(OutputError, match="exists and was not written by featx, so that it is never replaced"):
+            predict(model, new, output, overwrite=overwrite, runtime=fake.runtime)
+    assert output.read_text() == "precious"
+    output.unlink()
+    predict(model, new, output, runtime=fake.runtime)
     with pytest.raises(OutputError, match="exists; add --overwrite to replace it"):
         predict(model, new, output, runtime=fake.runtime)
-    assert output.read_text() == "precious"
-    predict(model, new, output, overwrite=True, runtime=fake.runtime)
+    predict(model, new, output, top_k=2, overwrite=True, runtime=fake.runtime)
     assert len(read_csv(output)) == 4
+    assert "label_2" in output.read_text()
 
 
 @pytest.mark.parametrize(
@@ -185,6 +191,121 @@ def test_sort_into_keeps_pictures_of_one_name_apart(fake, model, tmp_path):
     target = tmp_path / "sorted"
     predict(model, [tmp_path / "p", tmp_path / "q"], sort_into=target, runtime=fake.runtime)
     assert len(list((target / "red").iterdir())) == 2
+
+
+def test_pictures_are_never_sorted_into_where_they_are(fake, model, tmp_path):
+    data = make_classes(tmp_path / "mine", {"red": (210, 40, 40), "blue": (20, 60, 210)}, 3)
+    (tmp_path / "way").symlink_to(data, target_is_directory=True)
+    (tmp_path / "empty").mkdir()
+    before = sorted(path.as_posix() for path in tmp_path.rglob("*"))
+    for given, folder, message in [
+        (data, data, "the folder is not empty, and was not made so before"),
+        (data / "red", data, "the folder is not empty, and was not made so before"),
+        (data, data / "sorted", "is predicted, and the folder is this one, lies in it, or holds it"),
+        (data, data / "red" / "deep" / "sorted", "is predicted, and the folder is"),
+        (data, tmp_path / "way" / "sorted", "is predicted, and the folder is"),
+        (tmp_path / "way", data / "sorted", "is predicted, and the folder is"),
+        (data, data / "red" / "red-00.png", r"Not a directory|is not a folder"),
+        (data, tmp_path / "set" / "red" / "red-00.png" / "x", r"is not a folder"),
+    ]:
+        for overwrite in (False, True):
+            with pytest.raises(OutputError, match=message):
+                predict(model, given, sort_into=folder, overwrite=overwrite, runtime=fake.runtime)
+    assert fake.n_computed == 24  # those that the model was fitted on: nothing was done
+    assert sorted(path.as_posix() for path in tmp_path.rglob("*")) == before
+
+    # what was sorted may be predicted, but not sorted into where it is
+    target = tmp_path / "sorted"
+    predict(model, data, sort_into=target, runtime=fake.runtime)
+    (tmp_path / "links").mkdir()
+    (tmp_path / "links" / "red-00.png").symlink_to(target / "red" / "red-00.png")
+    for given in (target / "red", target / "red" / "red-00.png", [data, target / "blue"]):
+        with pytest.raises(OutputError, match="is predicted, and the folder is"):
+            predict(model, given, sort_into=target, overwrite=True, runtime=fake.runtime)
+    with pytest.raises(OutputError, match="a picture that is predicted is there"):
+        predict(model, tmp_path / "links", sort_into=target, overwrite=True, runtime=fake.runtime)
+    assert {p.name: p.read_bytes() for p in target.glob("*/*")} == {p.name: p.read_bytes() for p in data.glob("*/*")}
+
+
+def test_only_a_folder_that_was_made_so_is_sorted_into_again(fake, model, new, tmp_path):
+    for number, tag in enumerate((None, b"another program's", "a link", "a folder")):
+        folder = tmp_path / f"mine-{number}"
+        folder.mkdir()
+        (folder / "red").write_text("mine")
+        if tag == "a link":
+            (tmp_path / "tag").write_bytes(sorting._TAG_TEXT)
+            (folder / OUTPUT_TAG).symlink_to(tmp_path / "tag")
+        elif tag == "a folder":
+            (folder / OUTPUT_TAG).mkdir()
+        elif tag is not None:
+            (folder / OUTPUT_TAG).write_bytes(tag)
+        with pytest.raises(OutputError, match="the folder is not empty, and was not made so before; choose another"):
+            predict(model, new, sort_into=folder, overwrite=True, runtime=fake.runtime)
+        assert (folder / "red").read_text() == "mine"
+
+
+def test_class_folders_that_are_links_are_not_entered(fake, model, new, tmp_path):
+    target, elsewhere = tmp_path / "sorted", tmp_path / "elsewhere"
+    predict(model, new, sort_into=target, runtime=fake.runtime)
+    (target / "red").rename(elsewhere)
+    (target / "red").symlink_to(elsewhere, target_is_directory=True)
+    before = {path.name: path.stat().st_ino for path in elsewhere.iterdir()}
+    with pytest.raises(OutputError, match="red is a link or a file, not a folder. What was sorted before is whole"):
+        predict(model, new, sort_into=target, overwrite=True, runtime=fake.runtime)
+    assert {path.name: path.stat().st_ino for path in elsewhere.iterdir()} == before
+
+
+def test_links_lead_to_the_files_themselves(fake, model, tmp_path):
+    real = save_picture(tmp_path / "real" / "one.png", (200, 50, 40))
+    (tmp_path / "links").mkdir()
+    (tmp_path / "links" / "one.png").symlink_to("../real/one.png")
+    for overwrite in (False, True):
+        options = {"link": True, "overwrite": overwrite, "runtime": fake.runtime}
+        predict(model, tmp_path / "links", sort_into=tmp_path / "a" / "sorted", **options)
+        made = tmp_path / "a" / "sorted" / "red" / "one.png"
+        assert not made.is_symlink()
+        assert made.stat().st_ino == real.stat().st_ino
+    with pytest.raises(OutputError, match="a picture that is predicted is there"):  # a copy would only seem to be one
+        predict(model, real, sort_into=tmp_path / "a" / "sorted", overwrite=True, runtime=fake.runtime)
+    made.unlink()
+    save_picture(made, (1, 2, 3))
+    predict(model, tmp_path / "links", sort_into=tmp_path / "a" / "sorted", **options)
+    assert made.stat().st_ino == real.stat().st_ino
+    assert sorted(path.name for path in made.parent.iterdir()) == ["one.png"]
+
+
+def test_a_picture_that_cannot_be_copied_is_not_there_in_part(fake, model, tmp_path, monkeypatch):
+    for number in range(3):
+        save_picture(tmp_path / "new" / f"{number}.png", (200, 50, 40), seed=number)
+    copy, copied = shutil.copyfileobj, []
+
+    def fill_the_disk(source, target, length=0):
+        copied.append(target)
+        if len(copied) == 2:
+            target.write(source.read(10))
+            raise OSError(28, "No space left on device")
+        copy(source, target, length)
+
+    monkeypatch.setattr("featx.prediction.sorting.shutil.copyfileobj", fill_the_disk)
+    target = tmp_path / "sorted"
+    with pytest.raises(
+        OutputError, match=r"1.png cannot be put into .*: No space left on device. What was sorted before"
+    ):
+        predict(model, tmp_path / "new", sort_into=target, runtime=fake.runtime)
+    assert [path.name for path in target.rglob("*") if path.is_file()] == [OUTPUT_TAG, "0.png"]
+    assert (target / "red" / "0.png").read_bytes() == (tmp_path / "new" / "0.png").read_bytes()
+
+
+def test_long_names_are_sorted_too(fake, model, tmp_path):
+    long = "n" * 251 + ".png"
+    for folder in ("p", "q"):
+        save_picture(tmp_path / folder / long, (200, 50, 40), seed=ord(folder))
+    labels = replace(model, classes_=("b" * 300, "c" * 300))
+    target = tmp_path / "sorted"
+    predict(labels, [tmp_path / "p", tmp_path / "q", tmp_path / "q" / long], sort_into=target, runtime=fake.runtime)
+    found = [path for path in target.rglob("*") if path.suffix == ".png"]
+    assert len(found) == 2
+    assert all(len(path.name) <= 255 for path in found)
 
 
 def test_class_names_that_are_no_folder_names(fake, model, new, tmp_path):

@@ -5,9 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import os
-import shutil
 import socket
-import tempfile
 import threading
 import urllib.error
 import urllib.request
@@ -22,7 +20,7 @@ from keras.src.utils import file_utils
 
 from featx.backbones.source import MOST_BYTES
 from featx.errors import BackboneError, WeightsError
-from featx.files import digest, open_regular
+from featx.files import digest, open_regular, temporary_folder
 
 _CONNECT_SECONDS = 10.0
 _STALL_SECONDS = 30.0
@@ -152,22 +150,34 @@ def fetch(download: Download, path: Path) -> None:
     WeightsError
         No network, an answer other than the file, or a file with another digest.
     """
-    _check_reachable(download)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    before = socket.getdefaulttimeout()
-    socket.setdefaulttimeout(_STALL_SECONDS)  # Keras's loader sets none: a black-holed network would hang
-    folder = tempfile.mkdtemp(prefix="featx-download-", dir=path.parent)
-    try:
-        with contextlib.redirect_stdout(io.StringIO()):  # Keras prints its own progress bar
-            loaded = file_utils.get_file(
-                download.file, download.url, file_hash=download.digest or None, cache_dir=folder, cache_subdir="."
-            )
-        os.replace(loaded, path)
-    except Exception as error:  # Keras raises bare Exception
-        raise WeightsError(_no_network(download, str(error))) from None
-    finally:
-        socket.setdefaulttimeout(before)
-        shutil.rmtree(folder, ignore_errors=True)
+    with _download_folder(download, path.parent) as folder:
+        _check_reachable(download)
+        before = socket.getdefaulttimeout()
+        socket.setdefaulttimeout(_STALL_SECONDS)  # Keras's loader sets none: a black-holed network would hang
+        try:
+            with contextlib.redirect_stdout(io.StringIO()):  # Keras prints its own progress bar
+                loaded = file_utils.get_file(
+                    download.file, download.url, file_hash=download.digest or None, cache_dir=folder, cache_subdir="."
+                )
+            os.replace(loaded, path)
+        except Exception as error:  # Keras raises bare Exception
+            raise WeightsError(_no_network(download, str(error))) from None
+        finally:
+            socket.setdefaulttimeout(before)
+
+
+@contextlib.contextmanager
+def _download_folder(download: Download, place: Path) -> Iterator[Path]:
+    with contextlib.ExitStack() as stack:
+        try:
+            place.mkdir(parents=True, exist_ok=True)
+            folder = stack.enter_context(temporary_folder(str(place)))
+        except OSError as error:
+            raise WeightsError(
+                f"{download.file} cannot be kept in Keras's folder {place}: {error.strerror or error}; set "
+                "KERAS_HOME to another folder, or give a copy with --weights FILE"
+            ) from None
+        yield folder
 
 
 def _check_reachable(download: Download) -> None:

@@ -27,7 +27,7 @@ FILE_BACKBONE = "file"
 """Backbone name in the recipe of a local network, which counts by its digest, not by its path."""
 
 _FILE_SUFFIXES = (".keras", ".h5", ".hdf5", ".onnx")
-_SIDECAR = {"size": int, "mean": list, "std": list, "preprocess": str, "layout": str}
+_SIDECAR = {"size": int, "mean": list, "std": list, "preprocess": str, "layout": str, "made_by": str}
 """What a JSON file beside a local network may say, and the type of each."""
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from featx.errors import BackboneError, WeightsError
+from featx.libraries import keras_home
 
 DEFAULT_BACKBONE = "efficientnet-lite0"
 
@@ -32,8 +33,7 @@ class KerasWeights:
 
     def path(self, size: int) -> Path:
         """Return where Keras keeps the file for an input size, whether it is there or not."""
-        home = os.environ.get("KERAS_HOME") or Path.home() / ".keras"  # Keras's own rule
-        return Path(home) / "models" / self.file.format(side=size if size in self.sides else 224)
+        return keras_home() / "models" / self.file.format(side=size if size in self.sides else 224)
 
     def present(self, size: int) -> bool:
         """Tell whether the weights are on this machine."""

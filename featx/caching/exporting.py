@@ -13,9 +13,8 @@ from numpy.typing import NDArray
 
 from featx.caching.writing import WRITERS
 from featx.extraction import recall_table
-from featx.output import check_output
+from featx.output import OutputFile
 from featx.runtime import Runtime
-from featx.store import write_whole
 from featx.table import FeatureTable
 
 
@@ -82,38 +81,37 @@ def export_features(
     label_by, path_column, label_column : str, optional
         As for :func:`featx.extract`; for the set extracted last, what was said then if not given.
     overwrite : bool
-        Replace a file that exists.
+        Replace a file that featx wrote; a ``.npy`` file, which cannot show that, is never replaced.
     runtime : Runtime, optional
         Cache folder, threads and callbacks.
 
     Raises
     ------
     OutputError
-        The file exists, has another ending, or has no folder.
+        The file exists and may not be replaced, has another ending, has no folder, or cannot be written.
     MissingExtraError
         Parquet without pyarrow.
     StoreError
-        No such feature store, or nothing was extracted yet, or the disk is full.
+        No such feature store, or nothing was extracted yet.
     DatasetError
         Pictures without features; the message says which command extracts them.
     """
     runtime = runtime or Runtime()
     started = time.monotonic()
-    path = Path(output)
-    check_output(path, WRITERS, overwrite)
+    file = OutputFile(output, WRITERS, overwrite, inputs=[] if data is None else [data])
     reading = {"label_by": label_by, "path_column": path_column, "label_column": label_column}
     table = recall_table(data, features, **reading, runtime=runtime)
-    write = WRITERS[path.suffix.lower()]
-    write_whole(path, lambda temporary: write(temporary, table, _told(table, runtime)))
+    write = WRITERS[file.suffix]
+    file.write(lambda temporary: write(temporary, table, _told(table, runtime)))
     done = table.extraction
     return Export(
-        output=path,
+        output=file.path,
         name=table.name,
         features_id=done.features_id,
         n_images=len(table),
         n_skipped=len(done.skipped),
         feature_dim=done.feature_dim,
-        n_bytes=path.stat().st_size,
+        n_bytes=file.path.stat().st_size,
         seconds=time.monotonic() - started,
     )
 

@@ -25,8 +25,8 @@ from featx.classifier.soundness import (
 from featx.errors import ClassifierError, FeatxError
 from featx.evaluation import Evaluation
 from featx.images import probe_files
+from featx.output import MODEL_SUFFIXES, OutputFile
 from featx.spec import FeatureSpec
-from featx.store import write_whole
 from featx.table import FeatureTable
 
 _SAME_COSINE = 0.9999
@@ -240,18 +240,26 @@ class Classifier:
             f"{dict(self.versions)}"
         )
 
-    def save(self, path: str | Path) -> None:
+    def save(self, path: str | Path | OutputFile, overwrite: bool = False) -> None:
         """Write the classifier to one file (docs/format.md); no pickle is in it.
+
+        Parameters
+        ----------
+        path : path
+            It ends in ``.featx``. An :class:`OutputFile` was looked at before, and knows what it may replace.
+        overwrite : bool
+            Replace a model file that is there; no other file is ever replaced.
 
         Raises
         ------
         ClassifierError
             The estimator is of a kind that cannot be loaded again without running unknown code.
-        StoreError
-            The file cannot be written.
+        OutputError
+            A file is there that may not be replaced, or it cannot be written.
         """
+        output = path if isinstance(path, OutputFile) else OutputFile(path, MODEL_SUFFIXES, overwrite, "path")
         archive = Archive(self._header(), self._arrays(), self.probe_files, dump_estimator(self.estimator()))
-        write_whole(Path(path), archive.write)
+        output.write(archive.write)
 
     @classmethod
     def load(cls, path: str | Path, featurize: Featurize | None = None) -> Classifier:

@@ -2,32 +2,32 @@
 
 from __future__ import annotations
 
-import signal
-import sys
-from typing import Any
+from featx.cli.stopping import finish, is_stopping, listen, tell_stopped
+from featx.cli.streams import secure_streams
+from featx.importing import forget_working_folder
 
 _TYPERS_STOPPED = 130
 
 
 def main() -> None:
     """Run the command line; what the ``featx`` command starts."""
-    signal.signal(signal.SIGTERM, _stop)
+    forget_working_folder()
+    secure_streams()
+    listen()
+    code = 1
     try:
         from featx.cli.app import app
 
         app()
     except KeyboardInterrupt:
-        _say_stopped()
+        tell_stopped("stopped; nothing was begun")
     except SystemExit as ended:
-        if ended.code != _TYPERS_STOPPED:
+        code = ended.code if isinstance(ended.code, int) else int(ended.code is not None)
+        if code == _TYPERS_STOPPED:
+            code = 1
+            tell_stopped("stopped; nothing was begun")
+    except Exception:
+        if not is_stopping():
             raise
-        _say_stopped()
-
-
-def _stop(number: int, frame: Any) -> None:
-    raise KeyboardInterrupt
-
-
-def _say_stopped() -> None:
-    print("stopped; nothing was begun", file=sys.stderr)
-    sys.exit(1)
+        tell_stopped("stopped; nothing was begun")
+    finish(code)

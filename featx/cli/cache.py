@@ -65,7 +65,7 @@ def export(
     label_by: o.LabelBy = None,
     path_column: Annotated[str | None, typer.Option(help="Column of paths in a manifest.")] = None,
     label_column: Annotated[str | None, typer.Option(help="Column of labels in a manifest.")] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a file that exists.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a file that featx wrote.")] = False,
     cache: o.Cache = Path("cache"),
     workers: o.Workers = None,
     as_json: o.Json = False,

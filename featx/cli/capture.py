@@ -91,7 +91,8 @@ def _next(takes: Mapping[str, int], label: str, output: Path, told: Sequence[str
 
     few = [name for name, n in takes.items() if 0 < n < ENOUGH_TAKES]
     if few:
-        return next_line("capture", label if label in few else few[0], *told)
+        again = label if label in few else few[0]
+        return next_line("capture", *((*told, "--", again) if again.startswith("-") else (again, *told)))
     if len(takes) == 1:
         return next_line("capture", "ANOTHER_LABEL", *told)
     return next_line("extract", dataset_root(output))

@@ -43,7 +43,7 @@ def compare(
     augment: o.Augment = None,
     views: o.Views = 0,
     curves: Annotated[Path | None, typer.Option(help="PNG of how trained networks fared, epoch by epoch.")] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace it if it exists.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace it if featx wrote it.")] = False,
     seed: o.Seed = 0,
     weights: o.Weights = "imagenet",
     engine: o.Engine = "auto",

@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import json
 import os
-import shlex
 import sys
 import time
 import warnings
@@ -15,7 +14,10 @@ from typing import Any, ParamSpec, TypeVar
 
 import typer
 
-from featx.errors import FeatxError
+from featx.cli.stopping import is_stopping, tell_stopped, watch
+from featx.cli.streams import lost_output
+from featx.errors import FeatxError, OutputError
+from featx.output.words import shell_word
 from featx.runtime import Runtime
 
 _P = ParamSpec("_P")
@@ -64,6 +66,9 @@ class Console:
             print(json.dumps(values))
         else:
             self.lines(texts)
+        lost = lost_output(self._as_json)
+        if lost is not None:
+            raise OutputError(f"standard output cannot be written: {lost.strerror or lost}; all else is done")
 
     def progress(self, stage: str, done: int, total: int) -> None:
         """Show progress: a bar on a terminal, a line now and then otherwise."""
@@ -129,10 +134,10 @@ class _Bar(_Progress):
 
 def next_line(*words: str | Path, cache: Path | None = None) -> str:
     """Return the line that names the next command to type; the cache is named where it is not the usual one."""
-    told = [str(word) for word in words]
+    told = [shell_word(word) for word in words]
     if cache is not None and str(cache) != os.environ.get("FEATX_CACHE", "cache"):
-        told += ["--cache", str(cache)]
-    return f"next       featx {shlex.join(told)}"
+        told += ["--cache", shell_word(cache)]
+    return f"next       featx {' '.join(told)}"
 
 
 def printable(text: str) -> str:
@@ -150,23 +155,40 @@ def guarded(command: Callable[_P, _T]) -> Callable[_P, _T]:
         show_trace = bool(os.environ.get("FEATX_TRACEBACK"))
         if not show_trace:
             warnings.simplefilter("ignore")
+        watch()
         try:
             return command(*args, **kwargs)
         except KeyboardInterrupt:
-            _fail("stopped; what was computed is kept: run the same command to go on")
+            tell_stopped()
         except (typer.Exit, typer.Abort):
             raise
-        except FeatxError as error:
-            _fail(f"error: {error}")
-        except BrokenPipeError:  # whoever read the output, as `head` does, has seen enough
-            sys.stderr.close()
         except Exception as error:
-            if show_trace:
+            if is_stopping():  # some libraries make other errors of a Ctrl-C
+                tell_stopped()
+            elif show_trace and not isinstance(error, FeatxError):
                 raise
-            _fail(f"error: {type(error).__name__}: {error} (not foreseen; FEATX_TRACEBACK=1 shows where)")
+            else:
+                _fail(f"error: {_told(error)}")
         raise typer.Exit(1)
 
     return run
+
+
+def _told(error: Exception) -> str:
+    """Return an error in one line: what is wrong, and what to do."""
+    if isinstance(error, FeatxError):
+        return str(error)
+    if isinstance(error, MemoryError):
+        return (
+            f"there is not enough memory ({str(error) or 'an allocation failed'}). What was computed is kept: close "
+            "other programs, or give fewer --workers or a smaller --batch-size, and run the same command again"
+        )
+    if isinstance(error, OSError):  # of a path that nobody looked at before, or of the system
+        paths = " and ".join(str(path) for path in (error.filename, error.filename2) if path is not None)
+        return f"{paths}{': ' if paths else ''}{error.strerror or error or type(error).__name__}"
+    if isinstance(error, ValueError) and "null byte" in str(error):
+        return "a path holds a NUL character, which no file name can have"
+    return f"{type(error).__name__}: {error} (not foreseen; FEATX_TRACEBACK=1 shows where)"
 
 
 def _fail(text: str) -> None:

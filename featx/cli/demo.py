@@ -36,7 +36,7 @@ def demo(
 
     console.lines(["", f"$ featx fit {data} --cache {cache} -o {model_file}"])
     model = fit(table, runtime=runtime)
-    model.save(model_file)
+    model.save(model_file, overwrite=True)
     evaluation = model.evaluation.to_dict()
     console.lines(evaluation_lines(evaluation))
 

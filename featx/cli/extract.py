@@ -37,7 +37,7 @@ def extract(
     preview: Annotated[
         Path | None, typer.Option(help="PNG file to write: pictures and their views, as the network sees them.")
     ] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a preview that exists.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a preview that featx wrote.")] = False,
     strict: o.Strict = False,
     cache: o.Cache = Path("cache"),
     workers: o.Workers = None,

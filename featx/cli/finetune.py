@@ -49,7 +49,7 @@ def finetune(
         Path | None,
         typer.Option("--output", "-o", help="Model file; NAME-BACKBONE-finetuned.featx if not given."),
     ] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace outputs that exist.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace outputs that featx wrote.")] = False,
     weights: o.Weights = "imagenet",
     size: o.Size = None,
     resize: o.Resize = "crop",
@@ -71,10 +71,10 @@ def finetune(
     """Train the top blocks of a network end to end, and compare it with the frozen one."""
     console = Console(as_json)
     from featx.finetuning import finetune as library_finetune
-    from featx.finetuning import output_name
+    from featx.output import default_model_path
     from featx.reporting import finetuning_lines
 
-    path = output or Path(output_name(data, backbone))
+    path = output or default_model_path(data, backbone, "finetuned")
     done = library_finetune(
         data,
         backbone,
@@ -115,7 +115,6 @@ def finetune(
         strict=strict,
         runtime=console.runtime(cache, workers, device=device, max_pixels=max_pixels),
     )
-    done.classifier.save(path)
     network: list[str | Path] = [] if done.weights is None else ["--weights", done.weights]
     result = {**done.to_dict(), "model": str(path)}
     console.result(

@@ -9,7 +9,7 @@ import typer
 
 from featx.cli import options as o
 from featx.cli.console import Console, next_line
-from featx.errors import HeadError, OutputError
+from featx.errors import HeadError
 
 
 def fit(
@@ -36,6 +36,7 @@ def fit(
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Model file; NAME-BACKBONE-HEAD.featx if not given.")
     ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a model file that is there.")] = False,
     backbone: o.Backbone = "efficientnet-lite0",
     weights: o.Weights = "imagenet",
     layer: o.Layer = None,
@@ -65,15 +66,19 @@ def fit(
     from featx.fitting import fit as library_fit
     from featx.fitting import model_name
     from featx.heads import make_head, parse_param
+    from featx.output import MODEL_SUFFIXES, OutputFile, default_model_path
     from featx.reporting import evaluation_lines, extraction_lines
 
     runtime = console.runtime(cache, workers, device=device, max_pixels=max_pixels)
     params = dict(parse_param(text) for text in param or [])
     widths = [] if hidden is None else _widths(hidden)
     layers = {"hidden_layer_sizes": tuple(widths)} if widths else {}
-    make_head(head, params | layers, class_weight, seed)  # say what is wrong with it before any work
-    if output is not None and not output.parent.is_dir():
-        raise OutputError(f"-o {output}: there is no folder {output.parent}")
+    named = make_head(head, params | layers, class_weight, seed).name  # what is wrong is reported before any work
+    model_file = None
+    if output is not None or data is not None:
+        path = output or default_model_path(data or "", backbone, named)
+        inputs = [Path(one) for one in (data, backbone, weights) if one is not None]
+        model_file = OutputFile(path, MODEL_SUFFIXES, overwrite, inputs=inputs)
     if data is None:
         table = latest(runtime, augment=augment, views=views)
     else:
@@ -102,6 +107,7 @@ def fit(
             runtime=runtime,
         )
         console.lines(extraction_lines(table.extraction.to_dict()))
+    model_file = model_file or OutputFile(model_name(table, named), MODEL_SUFFIXES, overwrite)
     model = library_fit(
         table,
         head,
@@ -116,16 +122,14 @@ def fit(
         seed=seed,
         runtime=runtime,
     )
-    path = output or Path(model_name(table, model))
-    replaced = "   (replaces the one before)" if path.exists() else ""
-    model.save(path)
+    model.save(model_file)
     evaluation: dict[str, Any] = model.evaluation.to_dict()
     console.result(
-        {"model": str(path), **evaluation},
+        {"model": str(model_file.path), **evaluation},
         [
             *evaluation_lines(evaluation),
-            f"model      {path}{replaced}",
-            next_line("predict", path, "NEW", "-o", "scores.csv", cache=cache),
+            f"model      {model_file.path}",
+            next_line("predict", model_file.path, "NEW", "-o", "scores.csv", cache=cache),
         ],
     )
 

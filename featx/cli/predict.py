@@ -25,7 +25,7 @@ def predict(
     gallery: Annotated[
         Path | None, typer.Option(help="Sheet of the pictures with their labels to write: .html or .png.")
     ] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace outputs that exist.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace outputs that featx wrote.")] = False,
     reject_rate: Annotated[
         float | None,
         typer.Option(help="Reject pictures unlike the training pictures; share of genuine ones that may go, as 0.05."),

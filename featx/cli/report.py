@@ -24,7 +24,7 @@ def report(
     data: Annotated[
         Path | None, typer.Option(help="What it was fitted on, for the page's pictures; default: extracted last.")
     ] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace outputs that exist.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace outputs that featx wrote.")] = False,
     cache: o.Cache = Path("cache"),
     workers: o.Workers = None,
     as_json: o.Json = False,

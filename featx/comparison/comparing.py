@@ -71,7 +71,7 @@ def compare(
     curves : path, optional
         PNG file to draw how these fared, epoch by epoch.
     overwrite : bool
-        Replace it.
+        Replace it if featx wrote it.
     runtime : Runtime, optional
     **options
         Further options of :func:`featx.extract`, for all combinations.

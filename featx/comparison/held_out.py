@@ -24,9 +24,8 @@ from featx.evaluate import (
 from featx.evaluation import Interval
 from featx.extraction import compute_table
 from featx.heads import DEFAULT_HEAD, Head, make_head, scores_of
-from featx.output import check_output, refuse_among
+from featx.output import OutputFile
 from featx.runtime import Runtime
-from featx.store import write_content
 from featx.training import (
     SCRATCH,
     SCRATCH_SIZE,
@@ -97,9 +96,7 @@ def compare_trained(
     check_views(contestants.augment, contestants.views)
     if options.get("precision") == "int8":
         raise EngineError("a quantized network cannot be trained; use --precision auto, float32 or bfloat16")
-    if curves is not None:
-        check_output(curves, (".png",), overwrite, "--curves")
-        refuse_among(curves, [data], "--curves")
+    drawn = None if curves is None else OutputFile(curves, (".png",), overwrite, "--curves", [data])
     found: list[_Contestant] = []
     histories: dict[str, History] = {}
     first: Material | None = None
@@ -124,14 +121,13 @@ def compare_trained(
     if first is None:  # no recipe: compare() refuses that
         raise DatasetError(f"nothing of {data} is to be compared")
     comparison = _ranked(first, found, histories)
-    if curves is not None:
+    if drawn is not None:
         levels = {
             f"{row.backbone} {row.head}, held out": row.accuracy.mean
             for row in comparison.rows
             if row.backbone not in histories
         }
-        png = draw_curves(histories, levels)
-        write_content(curves, png)
+        drawn.write_content(draw_curves(histories, levels))
     return comparison
 
 

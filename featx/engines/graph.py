@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from featx.errors import ConversionError, EngineError
+from featx.files import temporary_folder
 from featx.libraries import OPENVINO_BATCH, openvino_reason, start_openvino
 
 if TYPE_CHECKING:
     import keras  # not when a kept graph is run
+
+
+_IN_MEMORY = [place for place in ("/dev/shm",) if Path(place).is_dir()]
 
 
 def convert_network(network: keras.Model) -> bytes:
@@ -50,12 +53,27 @@ def convert_network(network: keras.Model) -> bytes:
 
 
 def pack(model: Any) -> bytes:
-    """Return an OpenVINO model as bytes."""
-    with tempfile.TemporaryDirectory(prefix="featx-") as folder:
-        xml = Path(folder) / "graph.xml"
-        start_openvino().save_model(model, xml, compress_to_fp16=False)
-        text, weights = xml.read_bytes(), xml.with_suffix(".bin").read_bytes()
-    return len(text).to_bytes(8, "little") + text + weights
+    """Return an OpenVINO model as bytes.
+
+    Raises
+    ------
+    EngineError
+        There is no room for its files, which OpenVINO cannot write to memory alone.
+    """
+    reasons = []
+    for place in (None, *_IN_MEMORY):
+        try:
+            with temporary_folder(place) as folder:
+                xml = folder / "graph.xml"
+                start_openvino().save_model(model, xml, compress_to_fp16=False)
+                text, weights = xml.read_bytes(), xml.with_suffix(".bin").read_bytes()
+            return len(text).to_bytes(8, "little") + text + weights
+        except (OSError, RuntimeError) as error:
+            reasons.append(error)
+    raise EngineError(
+        f"the converted network cannot be written into the folder for temporary files ({reasons[0]}): make room there, "
+        "or set TMPDIR to another folder"
+    )
 
 
 def unpack(core: Any, graph: bytes) -> Any:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import shlex
 import time
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
@@ -21,7 +20,7 @@ from featx.extraction.previewing import write_preview
 from featx.extraction.recipes import Wish, choose_recipe, find_network, how_read
 from featx.extraction.settling import check_strict, notice_left_out, remember_states
 from featx.images import decode_version
-from featx.output import check_output, refuse_among
+from featx.output import OutputFile, shell_word
 from featx.runtime import Runtime
 from featx.spec import FeatureSpec
 from featx.store import FeatureStore, check_cache, read_snapshot, write_latest
@@ -102,7 +101,7 @@ def extract(
     preview : path, optional
         PNG file to write before the work: pictures of each class, and their views, as the network sees them.
     overwrite : bool
-        Replace a preview that exists.
+        Replace a preview that featx wrote.
     strict : bool
         Make an image that cannot be used an error, once all others are done.
     runtime : Runtime, optional
@@ -179,9 +178,9 @@ def compute_table(
     check_cache(runtime.cache)
     path, asked = Path(data), _Asked(**options)
     policy = check_views(asked.augment, asked.views)
+    preview = None
     if asked.preview is not None:
-        check_output(Path(asked.preview), (".png",), asked.overwrite, "--preview")
-        refuse_among(Path(asked.preview), [data], "--preview")
+        preview = OutputFile(asked.preview, (".png",), asked.overwrite, "--preview", [data])
     decode = decode_version()
     how = how_read(decode, asked.white, asked.page, runtime)
     memo = read_snapshot(runtime.cache, dataset_id(path), how)
@@ -194,9 +193,9 @@ def compute_table(
     runtime.notice(f"{source.title}, {source.size} x {source.size} pixels by {asked.resize}")
     store = FeatureStore(runtime.cache, choose_recipe(source, dataset, decode, asked.wish, runtime))
     of_views = None if policy is None else views_store(store, policy, asked.seed)
-    if asked.preview is not None:
+    if preview is not None:
         before = time.monotonic()
-        write_preview(Path(asked.preview), dataset.pictures, (of_views or store).spec, asked.views, runtime)
+        write_preview(preview, dataset.pictures, (of_views or store).spec, asked.views, runtime)
         started += time.monotonic() - before  # the seconds of an extraction are its own
     remember = partial(remember_states, runtime.cache, dataset, how)
     filled = fill(dataset.pictures, memo, store, lambda: source.file, runtime, remember)
@@ -255,11 +254,11 @@ class _Asked:
 
 def extract_command(path: Path, options: Mapping[str, Any]) -> str:
     """Return the ``featx extract`` command of the given options, defaults left out."""
-    words = ["featx", "extract", str(path)]
+    words: list[str | Path] = ["featx", "extract", path]
     for name, value in options.items():
         if value is not None and value != _DEFAULTS[name]:
             words += [f"--{name.replace('_', '-')}", str(value)]
-    return shlex.join(words)
+    return " ".join(map(shell_word, words))
 
 
 def check_options(options: Mapping[str, Any]) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from itertools import islice, zip_longest
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,20 +15,22 @@ from featx.errors import DatasetError
 from featx.extraction.filling import as_hashes
 from featx.extraction.reading import Reader, preparing_as
 from featx.images import draw_sheet
+from featx.output import OutputFile, mark_png
 from featx.runtime import Runtime
 from featx.spec import FeatureSpec
-from featx.store import write_content
 
 _ROWS = 8
 _VIEWS = 8
 
 
-def write_preview(path: Path, pictures: Sequence[Found], spec: FeatureSpec, views: int, runtime: Runtime) -> None:
+def write_preview(
+    output: OutputFile, pictures: Sequence[Found], spec: FeatureSpec, views: int, runtime: Runtime
+) -> None:
     """Write a contact sheet of the first pictures of each class as a PNG file; exactly the network's pixels.
 
     Parameters
     ----------
-    path : path
+    output : OutputFile
     pictures : sequence of Found
     spec : FeatureSpec
         With ``augment`` where there are views.
@@ -41,7 +42,7 @@ def write_preview(path: Path, pictures: Sequence[Found], spec: FeatureSpec, view
     ------
     DatasetError
         No picture can be used.
-    StoreError
+    OutputError
         The file cannot be written.
     """
     with preparing_as(spec, runtime) as prepare:
@@ -61,7 +62,7 @@ def write_preview(path: Path, pictures: Sequence[Found], spec: FeatureSpec, view
         for i, name in enumerate(names)
     ]
     sheet = draw_sheet(rows)
-    write_content(path, sheet)
+    output.write_content(mark_png(sheet))
 
 
 def _by_turns(pictures: Sequence[Found]) -> Iterator[Found]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import shlex
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -20,6 +19,7 @@ from featx.extraction.filling import Filled, look_up
 from featx.extraction.joining import dataset_table
 from featx.extraction.recipes import how_read
 from featx.extraction.settling import notice_left_out
+from featx.output import shell_word
 from featx.runtime import Runtime
 from featx.spec import FeatureSpec
 from featx.store import FeatureStore, check_cache, open_store, read_latest, read_snapshot
@@ -119,7 +119,7 @@ def recall_table(
         if data is not None and Path(os.path.realpath(data)) != last.path:
             raise DatasetError(
                 f"{data} was not extracted last, but {last.path}; name the features with --features ID, as "
-                f"`featx cache ls` shows it, or extract it: featx extract {shlex.quote(str(data))}"
+                f"`featx cache ls` shows it, or extract it: featx extract {shell_word(Path(data))}"
             )
         path, noted, told = last.path, last.options, " (extracted last)"
         if features is None or features == last.spec.id:

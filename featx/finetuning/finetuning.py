@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import re
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -104,10 +102,10 @@ def finetune(
         As for :func:`featx.fit`.
     seed : int
     output : path, optional
-        Model file to name the network (``.keras``), its scaling (``.json``), log (``.csv``) and curves (``.png``)
-        after; they are written beside it. The model itself is ``result.classifier.save(...)``.
+        Model file to write; the network (``.keras``), its scaling (``.json``), log (``.csv``) and curves (``.png``)
+        are written beside it, under its name.
     overwrite : bool
-        Replace those.
+        Replace such files that featx wrote.
     runtime : Runtime, optional
     **options
         ``weights, size, resize, white, page, preprocess, engine, precision, label_by, path_column, label_column,
@@ -159,11 +157,11 @@ def finetune(
     told = f"all of {SCRATCH}" if frozen is None else f"{trained.cut.part}, from {trained.cut.first} on"
     contest = judge(opponent, candidate, material.parts, material.groups, told, trained.history)
     best = opponent if opponent is not None and contest.kept == "frozen" else candidate
-    network = trained.file if outputs is None else outputs.write(trained, contest)
     spec = best.table.spec
     left_out = spec.backbone == FILE_BACKBONE and spec.graph is None
     notes = _notes(material, plan, contest, left_out)
     classifier = make_classifier(best, material, contest, notes, time.monotonic() - started)
+    network = trained.file if outputs is None else outputs.write(classifier, trained, contest, runtime.notice)
     return Finetuning(
         backbone=network,
         classifier=classifier,
@@ -207,14 +205,6 @@ def _beside_frozen(
     material = divide(data, backbone, pooling, options, group_by, plan.course.seed, runtime)
     frozen = material.fit_frozen(head)
     return _Rivals(material, train_blocks(material, plan, frozen), frozen)
-
-
-def output_name(data: str | Path, backbone: str) -> str:
-    """Return the file name that a fine-tuned model has by default: ``NAME-BACKBONE-finetuned.featx``."""
-    path = Path(os.path.realpath(data))
-    name = path.name if os.path.isdir(path) else path.stem
-    network = Path(backbone).stem if os.path.isfile(backbone) else backbone
-    return re.sub(r"[^\w.-]", "_", f"{name}-{network}-finetuned.featx")
 
 
 def _check(backbone: str, head: str, top: str, plan: Plan, options: dict[str, Any]) -> None:

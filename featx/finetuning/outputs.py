@@ -1,19 +1,19 @@
-"""The files that fine-tuning writes beside the model file."""
+"""The files that fine-tuning writes: the model, and what is named after it."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from featx.classifier import Classifier
 from featx.errors import OutputError
 from featx.evaluation import Contest
-from featx.output import check_output, refuse_among
-from featx.store import write_content
+from featx.output import OutputFile
 from featx.training import TrainedNetwork, draw_curves
 
 
 class Outputs:
-    """Network, its scaling, log and curves, named after a model file.
+    """Model file; network, its scaling, log and curves, named after it.
 
     Parameters
     ----------
@@ -26,22 +26,27 @@ class Outputs:
     Raises
     ------
     OutputError
-        One of them exists, or cannot be written there.
+        One of them exists and may not be replaced, or cannot be written there.
     """
 
     def __init__(self, model: Path, overwrite: bool, inputs: Sequence[Path]) -> None:
-        check_output(model, (".featx",), overwrite)
-        self._files = {suffix: model.with_suffix(suffix) for suffix in (".keras", ".json", ".csv", ".png")}
-        for suffix, file in self._files.items():
-            check_output(file, (suffix,), overwrite)
-        refuse_among(self._files[".png"], inputs, "-o")
-        read = {path.resolve() for one in inputs if one.is_file() for path in (one, one.with_suffix(".json"))}
-        for file in (model, *self._files.values()):
-            if file.exists() and file.resolve() in read:
-                raise OutputError(f"-o {model} would replace {file}, which is read; choose another name")
+        read = [path for one in inputs for path in (one, *([one.with_suffix(".json")] if one.is_file() else []))]
+        self._model = OutputFile(model, (".featx",), overwrite, inputs=read)
+        self._files = {
+            suffix: OutputFile(model.with_suffix(suffix), (suffix,), overwrite, inputs=read)
+            for suffix in (".keras", ".json", ".csv", ".png")
+        }
 
-    def write(self, network: TrainedNetwork, contest: Contest) -> Path:
-        """Write all of them; return where the network is."""
+    def write(
+        self, classifier: Classifier, network: TrainedNetwork, contest: Contest, notice: Callable[[str], None]
+    ) -> Path:
+        """Write all of them, or none; return where the network is.
+
+        Raises
+        ------
+        OutputError
+            One of them cannot be written.
+        """
         trained = "fine-tuned" if contest.frozen is not None else "from scratch"
         levels = {f"{trained}, held out": contest.finetuned.mean}
         if contest.frozen is not None:
@@ -50,8 +55,17 @@ class Outputs:
             ".keras": network.file.read_bytes(),
             ".json": network.file.with_suffix(".json").read_bytes(),
             ".csv": network.log.read_bytes(),
-            ".png": draw_curves({trained: network.history}, levels),
         }
-        for suffix, content in contents.items():
-            write_content(self._files[suffix], content)
-        return self._files[".keras"]
+        try:
+            contents[".png"] = draw_curves({trained: network.history}, levels)
+        except OutputError as error:  # nobody loses a model for want of its curves
+            notice(f"no {self._files['.png'].path.name}: {error}")
+        try:
+            for suffix, content in contents.items():
+                self._files[suffix].write_content(content)
+            classifier.save(self._model)
+        except BaseException:
+            for file in self._files.values():
+                file.take_back()
+            raise
+        return self._files[".keras"].path

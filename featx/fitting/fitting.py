@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -37,6 +36,7 @@ from featx.fitting.measuring import Measurer
 from featx.fitting.rejecting import learn_rejector, learn_rejector_apart
 from featx.heads import DEFAULT_HEAD, Head, for_many, make_head, scores_of
 from featx.images import probe_files
+from featx.output import model_file_name
 from featx.runtime import Runtime
 from featx.sources import read_groups, unnamed_note
 from featx.table import FeatureTable, Sample
@@ -205,11 +205,17 @@ def fit(
     )
 
 
-def model_name(features: FeatureTable, model: Classifier) -> str:
-    """Return the file name that a model has by default: ``NAME-BACKBONE-HEAD.featx``."""
+def model_name(features: FeatureTable, head: str) -> str:
+    """Return the file name that a model has by default: ``NAME-BACKBONE-HEAD.featx``.
+
+    Parameters
+    ----------
+    features : FeatureTable
+    head : str
+        Name of the head.
+    """
     backbone = features.extraction.backbone.split(" ")[0]
-    name = "-".join((features.name, backbone.rsplit(".", 1)[0], model.evaluation.head))
-    return re.sub(r"[^\w.-]", "_", name) + ".featx"
+    return model_file_name(features.name, backbone.rsplit(".", 1)[0], head)
 
 
 def _check_counts(cv: int, repeats: int) -> None:

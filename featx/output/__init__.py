@@ -1,15 +1,36 @@
 """What people open: files they asked for by name, text that is only text, pages that need nothing else."""
 
-from featx.output.files import check_output, csv_path, csv_text, import_pyarrow, refuse_among, utf8_text
+from featx.output.figures import Panel, draw_panels
+from featx.output.files import (
+    MODEL_SUFFIXES,
+    OutputFile,
+    csv_path,
+    csv_text,
+    default_model_path,
+    import_pyarrow,
+    model_file_name,
+    reason_of,
+    utf8_text,
+)
+from featx.output.marks import GENERATOR, mark_png
 from featx.output.pages import render_page, shown_text
+from featx.output.words import shell_word
 
 __all__ = [
-    "check_output",
+    "GENERATOR",
+    "MODEL_SUFFIXES",
+    "OutputFile",
+    "Panel",
     "csv_path",
     "csv_text",
+    "default_model_path",
+    "draw_panels",
     "import_pyarrow",
-    "refuse_among",
+    "mark_png",
+    "model_file_name",
+    "reason_of",
     "render_page",
+    "shell_word",
     "shown_text",
     "utf8_text",
 ]

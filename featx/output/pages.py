@@ -8,6 +8,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from featx.output.marks import GENERATOR
+
 _INVISIBLE = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")
 """Control characters, marks that turn the direction of what follows, and halves of surrogate pairs."""
 
@@ -41,7 +43,9 @@ def render_page(package: str, name: str, /, **values: Any) -> str:
     assert environment.loader is not None
     script = environment.loader.get_source(environment, f"{name}.js")[0].replace("\r\n", "\n")  # as browsers read it
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    return environment.get_template(f"{name}.html.j2").render(_shown(values), script=script, script_hash=digest)
+    return environment.get_template(f"{name}.html.j2").render(
+        _shown(values), generator=GENERATOR, script=script, script_hash=digest
+    )
 
 
 def _shown(value: Any) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import io
 import os
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -11,13 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from featx.images import Thumbnail, draw_thumbnails, encode_thumbnail
-from featx.output import check_output, refuse_among, render_page
+from featx.output import OutputFile, mark_png, render_page
 from featx.prediction.choosing import Choice, Tile
 from featx.prediction.sheet import Cell, draw_contact_sheet
 from featx.prediction.writing import Row
 from featx.runtime import Runtime
 from featx.spec import FeatureSpec
-from featx.store import write_content, write_whole
 
 _STATUSES = ("ok", "rejected", "skipped")
 
@@ -45,20 +45,17 @@ class Gallery:
     given : sequence of path
         What is predicted.
     overwrite : bool
-        Replace a file that exists.
+        Replace a sheet that featx wrote.
 
     Raises
     ------
     OutputError
-        Another kind of file, a file that exists, no such folder, or a picture among the pictures.
+        Another kind of file, a file that may not be replaced, no such folder, or a picture among the pictures.
     """
 
     def __init__(self, file: Path, given: Sequence[str | Path], overwrite: bool) -> None:
-        check_output(file, _KINDS, overwrite, "--gallery")
-        self._file = file
-        self._limits = _KINDS[file.suffix.lower()]
-        if self._limits is _PICTURE:
-            refuse_among(file, given, "--gallery", ", or an .html file")
+        self._file = OutputFile(file, _KINDS, overwrite, "--gallery", given)
+        self._limits = _KINDS[self._file.suffix]
         self._choice = Choice(self._limits.most)
         self._n_seen = 0
 
@@ -90,10 +87,12 @@ class Gallery:
             cells = (_cell(tile, thumbnail) for tile, thumbnail in drawn)
             head = [title, *facts, "By class, the least confident first"]
             sheet = draw_contact_sheet(head, cells, len(tiles), self._limits.side)
-            write_whole(self._file, lambda temporary: sheet.save(temporary, "PNG"))
+            stream = io.BytesIO()
+            sheet.save(stream, "PNG")
+            self._file.write_content(mark_png(stream.getvalue()))
         else:
             text = _page(title, facts, classes, self._choice.counts, tiles, drawn)
-            write_content(self._file, text.encode())
+            self._file.write_content(text.encode())
         return len(tiles)
 
     def _facts(self, n_shown: int) -> list[str]:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -13,14 +12,14 @@ from typing import Any
 import numpy as np
 
 from featx.classifier import Classifier
-from featx.errors import OutputError
+from featx.errors import FeatxError, OutputError, StoreError
 from featx.extraction import featurize
-from featx.output import check_output
+from featx.files import temporary_folder
+from featx.output import OutputFile, reason_of
 from featx.prediction.gallery import Gallery
 from featx.prediction.sorting import Sorter
 from featx.prediction.writing import WRITERS, Row, open_table
 from featx.runtime import Runtime
-from featx.store import write_whole
 from featx.table import FeatureTable, LeftOut
 
 _COLUMNS = ("path", "label", "confidence", "status", "seen", "reason")
@@ -142,7 +141,7 @@ def predict(
         Sheet of the pictures to write, with their labels and confidences: ``.html``, at most 2,000 of them, or
         ``.png``, at most 200.
     overwrite : bool
-        Replace outputs that exist.
+        Replace outputs that featx wrote.
     no_cache : bool
         Neither read nor fill the cache.
     weights : path, optional
@@ -164,7 +163,7 @@ def predict(
     Raises
     ------
     OutputError
-        An output exists or cannot be written.
+        An output exists and may not be replaced, or cannot be written.
     ClassifierError
         No usable model, or its features are not reproduced here.
     DatasetError, WeightsError, StoreError
@@ -176,22 +175,23 @@ def predict(
     classifier = load(model) if isinstance(model, str | Path) else model
     if not 1 <= top_k <= len(classifier.classes_):
         raise OutputError(f"--top-k {top_k}: the model has {len(classifier.classes_)} classes")
-    target = None if output is None else Path(output)
-    if target is not None:
-        check_output(target, WRITERS, overwrite)
+    given = [paths] if isinstance(paths, str | Path) else list(paths)
+    read = [one for one in (*given, model, weights) if isinstance(one, str | Path)]
+    target = None if output is None else OutputFile(output, WRITERS, overwrite, inputs=read, keeps=not no_cache)
     if reject_rate is not None:
         classifier.check_reject_rate(reject_rate)
-    given = [paths] if isinstance(paths, str | Path) else list(paths)
     sheet = None if gallery is None else Gallery(Path(gallery), given, overwrite)
     sorter = None
     if sort_into is not None:
-        sorter = Sorter(Path(sort_into), classifier.classes_, link, overwrite)
+        sorter = Sorter(Path(sort_into), classifier.classes_, given, link, overwrite)
     with ExitStack() as stack:
         if no_cache:
-            folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="featx-"))
-            runtime = replace(runtime, cache=Path(folder))
+            stack.enter_context(_no_room())
+            runtime = replace(runtime, cache=stack.enter_context(temporary_folder()))
         table = classifier.features_of(given, weights=weights, exact=exact, strict=strict, runtime=runtime)
         classifier.check(table)
+        if sorter is not None:
+            sorter.begin(sample.sample_id for sample in table.samples)
         columns = _columns(classifier.classes_, top_k)
         tally = _Tally(_chunks(classifier, table, top_k, reject_rate), sorter, sheet)
         rows: list[Row] = []
@@ -210,7 +210,7 @@ def predict(
         n_seen=tally.n_seen,
         n_ignored=table.extraction.n_ignored,
         precision=table.spec.precision,
-        output=target,
+        output=None if target is None else target.path,
         gallery=None if gallery is None else Path(gallery),
         n_in_gallery=n_in_gallery,
         rows=tuple(rows),
@@ -219,21 +219,36 @@ def predict(
     )
 
 
+@contextmanager
+def _no_room() -> Iterator[None]:
+    """Say of an error of the temporary cache where that is, and what to do."""
+    try:
+        yield
+    except OSError as error:
+        if isinstance(error, FeatxError) and not isinstance(error, StoreError):
+            raise
+        raise OutputError(
+            "--no-cache: features cannot be kept in the folder for temporary files: "
+            f"{reason_of(error).partition('. ')[0]}; make room there, set TMPDIR to another folder, or leave out "
+            "--no-cache"
+        ) from None
+
+
 def _columns(classes: Sequence[str], top_k: int) -> tuple[str, ...]:
     further = [column for k in range(2, top_k + 1) for column in (f"label_{k}", f"confidence_{k}")]
     return (*_COLUMNS, *(f"p_{name}" for name in classes), *further)
 
 
-def _write(target: Path, columns: Sequence[str], chunks: Iterator[list[Row]]) -> None:
+def _write(target: OutputFile, columns: Sequence[str], chunks: Iterator[list[Row]]) -> None:
     def write(temporary: Path) -> None:
-        writer = open_table(temporary, target.suffix.lower(), columns)
+        writer = open_table(temporary, target.suffix, columns)
         try:
             for rows in chunks:
                 writer.write(rows)
         finally:
             writer.close()
 
-    write_whole(target, write)
+    target.write(write)
 
 
 class _Tally(Iterator[list[Row]]):

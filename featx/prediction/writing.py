@@ -62,7 +62,7 @@ class _ParquetWriter:
         fields = [
             (name, types.get(name, pa.string() if name.startswith("label_") else pa.float64())) for name in columns
         ]
-        self._pa, self._schema = pa, pa.schema(fields)
+        self._pa, self._schema = pa, pa.schema(fields, {"featx.table": "predictions"})
         self._writer = parquet.ParquetWriter(path, self._schema)
 
     def write(self, rows: Sequence[Row]) -> None:

@@ -8,14 +8,13 @@ from typing import Any
 
 from featx.classifier import Classifier
 from featx.errors import ClassifierError
-from featx.output import check_output
+from featx.output import OutputFile
 from featx.reporting.page import report_page
 from featx.reporting.pictures import Pictures
 from featx.reporting.provenance import provenance
 from featx.reporting.suspects import list_suspects, write_suspects
 from featx.reporting.terminal import full_lines
 from featx.runtime import Runtime
-from featx.store import write_content
 
 _SUSPECTS = 20
 
@@ -67,7 +66,7 @@ def report(
     data : path, optional
         Folder or manifest that the model was fitted on, for the pictures of the page; without it there are none.
     overwrite : bool
-        Replace outputs that exist.
+        Replace outputs that featx wrote.
     runtime : Runtime, optional
         Cache folder (the map of the page is drawn from features there), threads and callbacks.
 
@@ -75,20 +74,17 @@ def report(
     ------
     ClassifierError
         No usable model file, or suspects asked of a model without cross-validation.
-    OutputError, StoreError
-        An output exists or cannot be written.
+    OutputError
+        An output exists and may not be replaced, or cannot be written.
     DatasetNotFoundError
         No such data set.
     EvaluationError
         ``on`` has no labels, or one that the model does not know.
     """
     runtime = runtime or Runtime()
-    page = None if html is None else Path(html)
-    table = None if suspects is None else Path(suspects)
-    if page is not None:
-        check_output(page, (".html", ".htm"), overwrite, "--html")
-    if table is not None:
-        check_output(table, (".csv",), overwrite, "--suspects")
+    inputs = [one for one in (model, on, data) if isinstance(one, str | Path)]
+    page = None if html is None else OutputFile(html, (".html", ".htm"), overwrite, "--html", inputs)
+    table = None if suspects is None else OutputFile(suspects, (".csv",), overwrite, "--suspects", inputs)
     classifier = model if isinstance(model, Classifier) else Classifier.load(model)
     if table is not None and classifier.out_of_fold is None:
         raise ClassifierError(f"--suspects: nothing doubts a label, because {classifier.evaluation.cv_reason}")
@@ -103,7 +99,7 @@ def report(
     if page is not None:
         pictures = Pictures(classifier, None if data is None else Path(data), runtime)
         text = report_page(classifier, summary, rows, pictures)
-        write_content(page, text.encode())
+        page.write_content(text.encode())
     return Report(summary)
 
 

@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from featx.classifier import Classifier, rank_suspects
-from featx.output import csv_path, csv_text
-from featx.store import write_whole
+from featx.output import OutputFile, csv_path, csv_text
 
 _COLUMNS = ("path", "label", "suggested", "p_label", "p_suggested")
 
@@ -29,7 +28,7 @@ def list_suspects(classifier: Classifier) -> list[dict[str, Any]]:
     return rows
 
 
-def write_suspects(path: Path, rows: Sequence[dict[str, Any]]) -> None:
+def write_suspects(output: OutputFile, rows: Sequence[dict[str, Any]]) -> None:
     """Write suspects as CSV.
 
     Raises
@@ -46,4 +45,4 @@ def write_suspects(path: Path, rows: Sequence[dict[str, Any]]) -> None:
                 first, label, suggested, *numbers = row.values()
                 writer.writerow([csv_path(first), csv_text(label), csv_text(suggested), *(f"{p:.4f}" for p in numbers)])
 
-    write_whole(path, write)
+    output.write(write)

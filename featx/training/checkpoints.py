@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featx.files import open_regular
+from featx.output import GENERATOR
 from featx.store import write_whole
 
 _HEAD_BYTES = 1 << 16
@@ -61,7 +62,7 @@ def read_checkpoint(path: Path, like: Sequence[NDArray[Any]]) -> tuple[list[NDAr
 
 
 def write_network(path: Path, save: Callable[[Path], None]) -> None:
-    """Write a Keras file whose bytes do not depend on when it is written.
+    """Write a Keras file that says that featx made it, and whose bytes do not depend on when it is written.
 
     Parameters
     ----------
@@ -79,6 +80,7 @@ def write_network(path: Path, save: Callable[[Path], None]) -> None:
     try:
         save(saved)
         with zipfile.ZipFile(saved) as timed, zipfile.ZipFile(path, "w") as archive:
+            archive.comment = GENERATOR.encode()
             for name in timed.namelist():
                 with timed.open(name) as source, archive.open(zipfile.ZipInfo(name), "w", force_zip64=True) as member:
                     if name == "metadata.json":

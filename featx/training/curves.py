@@ -6,10 +6,13 @@ import csv
 import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
+from featx.output import Panel, draw_panels
 from featx.store import write_content
 from featx.training.records import Epoch, History
 
+_X_LABEL = "epoch (0: before training)"
 _COLUMNS = ("number", "rate", "loss", "accuracy", "val_loss", "val_accuracy", "seconds")
 
 
@@ -39,33 +42,30 @@ def draw_curves(histories: Mapping[str, History], levels: Mapping[str, float]) -
         By what was trained.
     levels : mapping of str to float
         Accuracies to compare with, as horizontal lines, by name.
-    """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(12, 3.8), dpi=100, layout="constrained")
-    FigureCanvasAgg(figure)
-    losses, accuracies, rates = figure.subplots(1, 3)
-    for number, (name, history) in enumerate(histories.items()):
+    Raises
+    ------
+    OutputError
+        They cannot be drawn.
+    """
+    losses = Panel("loss", _X_LABEL)
+    accuracies = Panel("accuracy (line: the epoch kept)", _X_LABEL)
+    rates = Panel("learning rate of the top at the end of the epoch", _X_LABEL, is_logarithmic=True)
+    for colour, (name, history) in enumerate(histories.items()):
         trained = [epoch for epoch in history.epochs if epoch.number]
         at, all_at = [epoch.number for epoch in trained], [epoch.number for epoch in history.epochs]
-        colour = f"C{number}"
-        losses.plot(at, [epoch.loss for epoch in trained], ":", color=colour, label=f"{name}, training")
-        losses.plot(all_at, [e.val_loss for e in history.epochs], "-o", ms=3, color=colour, label=f"{name}, validation")
-        accuracies.plot(at, [epoch.accuracy for epoch in trained], ":", color=colour)
-        accuracies.plot(all_at, [epoch.val_accuracy for epoch in history.epochs], "-o", ms=3, color=colour, label=name)
-        accuracies.axvline(history.best, color=colour, lw=0.8, alpha=0.5)
-        rates.plot(at, [epoch.rate for epoch in trained], "-o", ms=3, color=colour)
+        losses.lines.append(_line(at, [epoch.loss for epoch in trained], ":", colour, f"{name}, training"))
+        losses.lines.append(_line(all_at, [e.val_loss for e in history.epochs], "-o", colour, f"{name}, validation"))
+        accuracies.lines.append(_line(at, [epoch.accuracy for epoch in trained], ":", colour))
+        accuracies.lines.append(_line(all_at, [epoch.val_accuracy for epoch in history.epochs], "-o", colour, name))
+        accuracies.marks.append({"x": history.best, "colour": colour})
+        rates.lines.append(_line(at, [epoch.rate for epoch in trained], "-o", colour))
     for number, (name, level) in enumerate(levels.items()):
-        accuracies.axhline(level, ls="--", color=f"C{len(histories) + number}", label=name)
-    titles = ("loss", "accuracy (line: the epoch kept)", "learning rate of the top at the end of the epoch")
-    for axes, title in zip((losses, accuracies, rates), titles, strict=True):
-        axes.set_title(title, fontsize=10)
-        axes.set_xlabel("epoch (0: before training)")
-        axes.grid(alpha=0.3)
-    rates.set_yscale("log")
-    losses.legend(fontsize=8)
-    accuracies.legend(fontsize=8)
-    stream = io.BytesIO()
-    figure.savefig(stream, format="png")
-    return stream.getvalue()
+        accuracies.levels.append({"y": level, "colour": len(histories) + number, "label": name})
+    return draw_panels([losses, accuracies, rates])
+
+
+def _line(
+    x: Sequence[float], y: Sequence[float | None], style: str, colour: int, label: str | None = None
+) -> dict[str, Any]:
+    return {"x": x, "y": y, "style": style, "colour": colour} | ({} if label is None else {"label": label})

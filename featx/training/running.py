@@ -25,6 +25,7 @@ from featx.errors import SpecError, TrainingError
 from featx.extraction import bundled, compute_table, locate
 from featx.files import is_regular
 from featx.libraries import start_keras
+from featx.output import GENERATOR
 from featx.spec import FeatureSpec
 from featx.store import FeatureStore, count_base, count_journal, lock_run, prepare_cache, write_content, write_whole
 from featx.table import FeatureTable
@@ -313,6 +314,6 @@ def _saved(trainer: Trainer, history: History, spec: FeatureSpec, folder: Path) 
     file = folder / f"epoch-{history.best}-of-{len(history.epochs) - 1}.keras"
     if not is_regular(file):
         write_whole(file, lambda temporary: write_network(temporary, trainer.network.save))
-    said = json.dumps({"preprocess": spec.preprocess, "size": spec.size})
+    said = json.dumps({"made_by": GENERATOR, "preprocess": spec.preprocess, "size": spec.size})
     write_content(file.with_suffix(".json"), said.encode())
     return file

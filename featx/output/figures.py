@@ -1,0 +1,104 @@
+"""Figures of curves as PNG files, drawn by matplotlib in a process of its own.
+
+Matplotlib takes its settings from the working folder when it is imported, where they may stop it or run a program; in
+that process they are its own defaults.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import io
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from featx.children import ChildError, run_in_child
+from featx.errors import OutputError
+from featx.output.marks import mark_png
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One pair of axes.
+
+    Parameters
+    ----------
+    title, x_label : str
+    lines : list of dict
+        Each with ``x``, ``y``, ``style`` (as ``-o`` or ``:``), ``colour`` (a number) and, where it is in the legend,
+        ``label``.
+    levels : list of dict
+        Horizontal lines: ``y``, ``colour``, ``label``.
+    marks : list of dict
+        Vertical lines: ``x``, ``colour``.
+    is_logarithmic : bool
+        Of the vertical axis.
+    """
+
+    title: str
+    x_label: str
+    lines: list[dict[str, Any]] = field(default_factory=list)
+    levels: list[dict[str, Any]] = field(default_factory=list)
+    marks: list[dict[str, Any]] = field(default_factory=list)
+    is_logarithmic: bool = False
+
+
+def draw_panels(panels: Sequence[Panel]) -> bytes:
+    """Return panels side by side as a PNG file with the mark of featx.
+
+    Raises
+    ------
+    OutputError
+        They cannot be drawn.
+    """
+    content = json.dumps([asdict(panel) for panel in panels]).encode()
+    try:
+        return mark_png(run_in_child("featx.output.figures", "draw", content))
+    except ChildError as error:
+        raise OutputError(f"curves cannot be drawn: {error.strerror or error}") from None
+
+
+def draw(content: bytes) -> bytes:
+    """Draw what :func:`draw_panels` sends, in the child."""
+    package = importlib.util.find_spec("matplotlib")
+    if package is None or package.origin is None:
+        raise ImportError("matplotlib is not installed")
+    os.environ["MATPLOTLIBRC"] = str(Path(package.origin).parent / "mpl-data" / "matplotlibrc")
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(12, 3.8), dpi=100, layout="constrained")
+    FigureCanvasAgg(figure)
+    panels = json.loads(content)
+    for axes, panel in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
+        _draw_panel(axes, panel)
+    stream = io.BytesIO()
+    figure.savefig(stream, format="png", metadata={"Software": None})
+    return stream.getvalue()
+
+
+def _draw_panel(axes: Any, panel: Mapping[str, Any]) -> None:
+    for line in panel["lines"]:
+        size = {"ms": 3} if "o" in line["style"] else {}
+        axes.plot(
+            line["x"], line["y"], line["style"], color=f"C{line['colour']}", label=_text(line.get("label")), **size
+        )
+    for mark in panel["marks"]:
+        axes.axvline(mark["x"], color=f"C{mark['colour']}", lw=0.8, alpha=0.5)
+    for level in panel["levels"]:
+        axes.axhline(level["y"], ls="--", color=f"C{level['colour']}", label=_text(level["label"]))
+    axes.set_title(panel["title"], fontsize=10)
+    axes.set_xlabel(panel["x_label"])
+    axes.grid(alpha=0.3)
+    if panel["is_logarithmic"]:
+        axes.set_yscale("log")
+    if any("label" in one for one in (*panel["lines"], *panel["levels"])):
+        axes.legend(fontsize=8)
+
+
+def _text(name: str | None) -> str | None:
+    """Return a name in which a dollar sign begins no formula."""
+    return None if name is None else name.replace("$", r"\$")

@@ -1,0 +1,142 @@
+"""Tell by its content whether featx wrote a file that people name."""
+
+from __future__ import annotations
+
+import json
+import os
+import zipfile
+import zlib
+from collections.abc import Callable
+from typing import BinaryIO
+
+GENERATOR = "featx"
+"""Text chunk ``Software`` of a PNG file, ``generator`` of a page, comment of a network's zip file."""
+
+_PNG_HEAD = 33
+"""Bytes of a PNG file's signature and its first chunk."""
+
+_PNG_CHUNK = f"tEXtSoftware\0{GENERATOR}".encode()
+_HEAD_BYTES = 4096
+_INDEX_BYTES = 1 << 20
+_FOOTER_BYTES = 1 << 22
+_LINE_BYTES = 1 << 22
+_PREDICTED = ("path", "label", "confidence", "status", "seen", "reason")
+_CSV_HEADS = (
+    _PREDICTED,
+    ("path", "label", "suggested", "p_label", "p_suggested"),
+    ("path", "label", "group", "split", "f0"),
+    ("epoch", "rate", "loss", "accuracy", "val_loss", "val_accuracy", "seconds"),
+)
+"""First columns of the tables that featx writes."""
+
+_NPZ = {"features.npy", "sample_id.npy", "content_hash.npy", "features_id.npy"}
+_ZIP_COMMENT = len(GENERATOR).to_bytes(2, "little") + GENERATOR.encode()
+
+
+def has_mark(stream: BinaryIO, suffix: str) -> bool:
+    """Tell whether a file has what featx writes into files of its kind; an empty file has nothing to lose.
+
+    Parameters
+    ----------
+    stream : binary file
+        Open for reading, at its start.
+    suffix : str
+        Ending of its name, in lower case.
+    """
+    if os.fstat(stream.fileno()).st_size == 0:
+        return True
+    try:
+        return _READERS[suffix](stream)
+    except (KeyError, ValueError, RecursionError, NotImplementedError, zipfile.BadZipFile):  # damaged, or no mark
+        return False
+
+
+def _has_model(stream: BinaryIO) -> bool:
+    with zipfile.ZipFile(stream) as archive:
+        sizes = {entry.filename: entry.file_size for entry in archive.infolist()}
+        return "estimator.skops" in sizes and _contains(archive, "model.json", b'"format": "featx model"')
+
+
+def _contains(archive: zipfile.ZipFile, name: str, text: bytes) -> bool:
+    before = b""
+    with archive.open(name) as member:
+        while part := member.read(_INDEX_BYTES):
+            if text in before + part:
+                return True
+            before = part[-len(text) :]
+    return False
+
+
+def _has_csv_head(stream: BinaryIO) -> bool:
+    columns = tuple(stream.readline(_LINE_BYTES).rstrip(b"\r\n").decode("utf-8", "replace").split(","))
+    return any(columns[: len(head)] == head for head in _CSV_HEADS)
+
+
+def _has_prediction(stream: BinaryIO) -> bool:
+    row = json.loads(stream.readline(_LINE_BYTES))
+    return isinstance(row, dict) and tuple(row)[: len(_PREDICTED)] == _PREDICTED
+
+
+def _has_parquet_note(stream: BinaryIO) -> bool:
+    size = os.fstat(stream.fileno()).st_size
+    stream.seek(max(size - _FOOTER_BYTES, 0))
+    footer = stream.read(_FOOTER_BYTES)
+    n_bytes = int.from_bytes(footer[-8:-4], "little")
+    return footer.endswith(b"PAR1") and b"featx." in footer[:-8][-n_bytes:]
+
+
+def _has_generator(stream: BinaryIO) -> bool:
+    return f'<meta name="generator" content="{GENERATOR}">'.encode() in stream.read(_HEAD_BYTES)
+
+
+def _has_software(stream: BinaryIO) -> bool:
+    head = stream.read(_HEAD_BYTES)
+    return head.startswith(b"\x89PNG\r\n\x1a\n") and _PNG_CHUNK in head
+
+
+def _has_index(stream: BinaryIO) -> bool:
+    head = stream.read(_INDEX_BYTES)
+    return head.startswith(b"featx hdf5 index\n") and b'"format": "featx table"' in head
+
+
+def _has_arrays(stream: BinaryIO) -> bool:
+    with zipfile.ZipFile(stream) as archive:
+        return set(archive.namelist()) >= _NPZ
+
+
+def _has_comment(stream: BinaryIO) -> bool:
+    stream.seek(-len(_ZIP_COMMENT), os.SEEK_END)
+    return stream.read() == _ZIP_COMMENT
+
+
+def _names_maker(stream: BinaryIO) -> bool:
+    said = json.loads(stream.read(_INDEX_BYTES))
+    return isinstance(said, dict) and said.get("made_by") == GENERATOR
+
+
+def mark_png(content: bytes) -> bytes:
+    """Return a PNG file with the mark of featx; its pixels stay the same."""
+    chunk = (len(_PNG_CHUNK) - 4).to_bytes(4, "big") + _PNG_CHUNK + zlib.crc32(_PNG_CHUNK).to_bytes(4, "big")
+    return content[:_PNG_HEAD] + chunk + content[_PNG_HEAD:]
+
+
+_READERS: dict[str, Callable[[BinaryIO], bool]] = {
+    ".featx": _has_model,
+    ".csv": _has_csv_head,
+    ".jsonl": _has_prediction,
+    ".ndjson": _has_prediction,
+    ".parquet": _has_parquet_note,
+    ".html": _has_generator,
+    ".htm": _has_generator,
+    ".png": _has_software,
+    ".h5": _has_index,
+    ".npz": _has_arrays,
+    ".keras": _has_comment,
+    ".json": _names_maker,
+}
+"""By the ending of a file's name; there is none for a kind that cannot carry a mark, as ``.npy``."""
+
+
+def carries_mark(suffix: str) -> bool:
+    """Tell whether files of a kind carry a mark of featx at all."""
+    return suffix in _READERS
