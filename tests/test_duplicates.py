@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import shutil
 from dataclasses import replace
 
@@ -305,3 +306,50 @@ def test_plain_grain_is_no_near_copy(fake, tmp_path):
     for i in range(30):
         save_picture(tmp_path / "set" / "ab"[i % 2] / f"{i}.png", (120, 90, 60), seed=i)
     assert grouped(fake, tmp_path / "set")[1] == []
+
+
+@pytest.mark.parametrize("most", [1_000_000, 5_000, 300])
+def test_pairs_that_say_nothing_new_are_left_out_and_the_groups_stay(most, monkeypatch):
+    monkeypatch.setattr("featx.duplicates.pairs._MOST_WAITING", most)
+    rng = np.random.default_rng(0)
+    shown = np.concatenate([np.repeat(signatures(3, seed=1), 200, axis=0), signatures(40, seed=2)])
+    shown = np.clip(shown + rng.normal(0, 2, shown.shape), 0, 255).astype(np.uint8)[rng.permutation(len(shown))]
+    takes, labels = rng.integers(0, 3, len(shown)), rng.integers(0, 2, len(shown))
+
+    def agrees(ones, others):
+        return (ones * 31 + others * 17) % 3 > 0
+
+    found = near_copies(shown, agrees, marks=[takes, labels])
+    whole = [pair for pair in near_copies_of_all(shown) if agrees(*np.array(pair))]
+    assert set(found) <= set(whole)
+    assert (found == whole) == (most == 1_000_000)
+    for kind in ([], [takes], [labels], [takes, labels]):
+        for shared in itertools.product((False, True), repeat=len(kind)):
+            some, all_ = (
+                [(i, j) for i, j in pairs if [bool(m[i] == m[j]) for m in kind] == list(shared)]
+                for pairs in (found, whole)
+            )
+            assert group_pairs(len(shown), some) == group_pairs(len(shown), all_)
+
+
+def near_copies_of_all(shown: np.ndarray) -> list[tuple[int, int]]:
+    flat = patterns(shown)
+    likeness = flat @ flat.T
+    return [(i, j) for i in range(len(shown)) for j in range(i + 1, len(shown)) if likeness[i, j] > 0.95]
+
+
+def test_equal_pictures_are_not_all_asked_for(monkeypatch):
+    monkeypatch.setattr("featx.duplicates.pairs._MOST_WAITING", 10_000)
+    n = 900
+    drawn = np.random.default_rng(0).integers(0, 256, (61, 16, 16)).astype(np.uint8)
+    shown = np.concatenate([np.repeat(drawn[:1], n, axis=0), drawn[1:]])
+    detail = shown.repeat(2, 1).repeat(2, 2)
+    asked = []
+
+    def agree(ones, others):
+        asked.append(len(ones))
+        return agree_in_detail(detail)(ones, others)
+
+    pairs = near_copies(shown, agree, marks=[np.arange(len(shown)) % 2])
+    assert group_pairs(len(shown), pairs) == [list(range(n))]
+    assert sum(asked) < 100_000  # of 404,550

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 import sys
@@ -12,13 +13,15 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
-from conftest import Fake, make_classes, quadrant_means, save_picture
+from conftest import Fake, QuadrantEngine, make_classes, quadrant_means, save_picture
 from PIL import Image
 
 from featx.errors import DatasetError, EngineError, ImageError, StoreError
 from featx.extraction import extract, extract_command, featurize, latest
-from featx.images import prepare
+from featx.extraction.filling import as_hashes
+from featx.images import prepare, probe_files
 from featx.runtime import Runtime
+from featx.store import FeatureStore, keys_of
 
 
 def run(fake: Fake, data: Path, **options):
@@ -387,3 +390,85 @@ def test_a_recipe_runs_on_no_other_device_than_asked_for(fake, pictures, device,
     spec = run(fake, pictures).spec
     with pytest.raises(EngineError, match=message):
         featurize([pictures], spec, runtime=replace(fake.runtime, device=device))
+
+
+class Failing(QuadrantEngine):
+    """Gives features that are not finite for some images."""
+
+    def __init__(self, pictures: list[int], fails) -> None:
+        super().__init__(pictures)
+        self._fails = fails
+
+    def run(self, batches):
+        for features in super().run(batches):
+            features[self._fails(features)] = np.nan
+            yield features
+
+
+def fail(fake, monkeypatch, fails) -> None:
+    def start(spec, locate, runtime):
+        engine = fake.start(spec, locate, runtime)
+        return Failing(engine._pictures, fails)
+
+    monkeypatch.setattr("featx.extraction.filling.start", start)
+
+
+def quite_red(features: np.ndarray) -> np.ndarray:
+    return (features[:, 0] > 0.7) & (features[:, 2] < 0.25)
+
+
+def test_an_image_without_finite_features_is_skipped_and_its_row_not_kept(fake, pictures, monkeypatch):
+    save_picture(pictures / "red" / "signal.png", (250, 5, 5), seed=9)
+    shutil.copy(pictures / "red" / "signal.png", pictures / "red" / "same.png")
+    age(pictures)
+    with monkeypatch.context() as patch:
+        fail(fake, patch, lambda features: features[:, 0] > 0.9)
+        table = run(fake, pictures)
+        reason = f"the backbone gives features of it that are not finite (features {table.spec.id})"
+        assert {s.path: s.reason for s in table.extraction.skipped} == {
+            "red/same.png": reason,
+            "red/signal.png": reason,
+        }
+        assert (table.extraction.n_images, table.extraction.n_computed) == (24, 24)
+        assert np.isfinite(table.X).all()
+        starts = fake.starts
+        assert run(fake, pictures).extraction.skipped == table.extraction.skipped
+        assert fake.starts == starts  # it is remembered of this recipe
+        assert latest(fake.runtime).extraction.skipped == table.extraction.skipped
+        with pytest.raises(
+            ImageError, match="--strict: 2 pictures cannot be used, the first is red/same.png: the back"
+        ):
+            run(fake, pictures, strict=True)
+    other = run(fake, pictures, resize="squash")  # and of no other
+    assert (other.extraction.skipped, other.extraction.n_images) == ((), 26)
+
+
+def test_a_backbone_without_finite_features_is_an_error_before_anything_is_stored(fake, pictures, monkeypatch):
+    fail(fake, monkeypatch, lambda features: np.ones(len(features), bool))
+    with pytest.raises(EngineError, match="quadrants gives no finite features for any of featx's own probe images"):
+        run(fake, pictures)
+    fail(fake, monkeypatch, lambda features: np.arange(len(features)) < (len(features) if len(features) != 10 else 1))
+    with pytest.raises(EngineError, match="quadrants gives features that are not finite for every image"):
+        run(fake, pictures)
+    assert not list(fake.runtime.cache.glob("features/*.h5"))
+
+
+def test_rows_that_are_not_finite_are_computed_again(fake, pictures):
+    age(pictures)
+    store = FeatureStore(fake.runtime.cache, run(fake, pictures).spec)
+    content = hashlib.sha256((pictures / "red" / "red-00.png").read_bytes()).digest()
+    rows = store.snapshot().rows(keys_of(as_hashes([content])))
+    rows.features[:] = np.nan  # as an earlier featx kept it
+    store.path.unlink()
+    with store.writer(lambda text: None) as writer:
+        writer.begin(store_probes(), QuadrantEngine.producer)
+        writer.append(rows)
+        writer.finish()
+    table = run(fake, pictures)
+    assert len(table) == 24
+    assert np.isfinite(table.X).all()
+    assert f"1 rows of {store.path.name} were damaged; they are made again" in fake.notices
+
+
+def store_probes() -> np.ndarray:
+    return quadrant_means(np.stack([prepare(data, 32).pixels for data in probe_files().values()]))

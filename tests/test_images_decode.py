@@ -153,6 +153,29 @@ def test_a_page_that_is_asked_for():
         decode(encoded(frames[0], "PNG"), page=2)
 
 
+def test_pages_are_counted_as_far_as_it_matters():
+    page = encoded(Image.new("L", (8, 8), 90), "TIFF")
+    first = struct.unpack_from("<I", page, 4)[0]
+    n_entries = struct.unpack_from("<H", page, first)[0]
+    link = first + 2 + 12 * n_entries
+    ifd = page[first:link]
+    pages = page[:link]
+    for _ in range(3_000):
+        pages += struct.pack("<I", len(pages) + 4) + ifd
+    for data, note in ((pages + bytes(4), "first of more than 1,000 frames"), (page, "")):
+        assert decode(data).note == note
+    assert decode(pages + bytes(4), page=2_000).note == "page 2000 of more than 1,000"
+    with pytest.raises(ImageError, match="it has 3001 pages"):
+        decode(pages + bytes(4), page=9_000)
+    circle = page[:link] + struct.pack("<I", first) + page[link + 4 :]
+    assert decode(circle).note == ""
+    gif = encoded(Image.new("P", (16, 16), 1), "GIF")
+    frame = b"\x2c" + struct.pack("<HHHHB", 0, 0, 1, 1, 0) + b"\x02\x02\x4c\x01\x00"
+    assert decode(gif[:-1] + frame * 5_000 + b"\x3b").note == "first of more than 1,000 frames"
+    assert decode(gif[:-1] + frame * 998 + b"\x3b").note == "first of 999 frames"
+    assert decode(gif[:-1] + bytes(2_000_000) + b"\x3b").note == ""
+
+
 def test_white_of_deep_pictures():
     deep = Image.fromarray(np.array([[0, 1023, 2047, 4095, 60000]] * 4, np.uint16))
     for kind in ("PNG", "TIFF"):

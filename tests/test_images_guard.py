@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import signal
 import struct
 import subprocess
 import sys
@@ -15,7 +16,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from featx.errors import ImageError
+from featx.errors import ImageError, NotHereError
 from featx.images import Guard, prepare
 
 
@@ -96,15 +97,127 @@ def test_a_limit_above_the_image_librarys_own():
         assert guard.prepare(data, size=32, max_pixels=200_000_000).pixels.min() == 90
 
 
-def test_a_crash_of_the_decoder_is_a_reason(monkeypatch):
-    monkeypatch.setattr(Guard, "_start", lambda self: _process("import os; os.abort()"))
-    with Guard() as guard, pytest.raises(ImageError, match="the decoder crashed on it"):
-        guard.prepare(encoded(noise(64), "TIFF", compression="tiff_lzw"), size=32)
+TIFF = encoded(noise(64), "TIFF", compression="tiff_lzw")
+
+
+def dying(monkeypatch, *codes: str) -> list[subprocess.Popen[bytes]]:
+    """Make the first processes that a guard starts run some code, and the others as always; return all of them."""
+    started: list[subprocess.Popen[bytes]] = []
+    start, left = Guard._start, list(codes)
+
+    def start_next(self):
+        started.append(_process(left.pop(0)) if left else start(self))
+        return started[-1]
+
+    monkeypatch.setattr(Guard, "_start", start_next)
+    return started
 
 
 def _process(code: str) -> subprocess.Popen[bytes]:
     pipe = subprocess.PIPE
     return subprocess.Popen([sys.executable, "-c", code], stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL)
+
+
+def ends_by(number: int) -> str:
+    return f"import os; os.read(0, 1); os.kill(os.getpid(), {int(number)})"
+
+
+posix = pytest.mark.skipif(os.name == "nt", reason="signals are those of Unix")
+
+
+@posix
+@pytest.mark.parametrize("name", ["SIGSEGV", "SIGABRT", "SIGBUS", "SIGFPE", "SIGILL"])
+def test_a_crash_of_the_decoder_is_a_reason(name, monkeypatch):
+    started = dying(monkeypatch, ends_by(getattr(signal, name)))
+    with Guard() as guard:
+        with pytest.raises(ImageError, match="the decoder crashed on it") as crashed:
+            guard.prepare(TIFF, size=32)
+        assert not isinstance(crashed.value, NotHereError)
+        assert guard.prepare(TIFF, size=32).width == 64  # and the next one is decoded
+    assert len(started) == 2
+
+
+@posix
+@pytest.mark.parametrize("name", ["SIGKILL", "SIGTERM", "SIGHUP"])
+def test_a_process_that_others_stop_says_nothing_of_an_image(name, monkeypatch):
+    dying(monkeypatch, ends_by(getattr(signal, name)))
+    with Guard() as guard:
+        assert guard.prepare(TIFF, size=32).width == 64  # tried again
+    dying(monkeypatch, *[ends_by(getattr(signal, name))] * 2)
+    with Guard() as guard, pytest.raises(NotHereError, match="was stopped from outside; the next run tries again"):
+        guard.prepare(TIFF, size=32)
+
+
+@posix
+def test_a_process_that_decoded_others_is_no_witness():
+    with Guard() as guard:
+        guard.prepare(TIFF, size=32)
+        (decoder,) = guard._idle
+        decoder.process.send_signal(signal.SIGSEGV)
+        decoder.process.wait()
+        assert guard.prepare(TIFF, size=32).width == 64
+
+
+def test_where_no_process_can_be_started_an_image_is_tried_by_the_next_run(monkeypatch):
+    def fail(self):
+        raise OSError(11, "Resource temporarily unavailable")
+
+    monkeypatch.setattr(Guard, "_start", fail)
+    with Guard() as guard:
+        with pytest.raises(NotHereError, match="no process can be started to decode it: Resource temporarily un"):
+            guard.prepare(TIFF, size=32)
+        assert guard.prepare(encoded(noise(64), "JPEG"), size=32).width == 64
+
+
+@posix
+def test_time_that_a_process_is_stopped_does_not_count():
+    with Guard(seconds=1.0) as guard:
+        guard.prepare(TIFF, size=32)
+        (decoder,) = guard._idle
+        decoder.process.send_signal(signal.SIGSTOP)
+        wake = threading.Timer(3.0, decoder.process.send_signal, (signal.SIGCONT,))
+        wake.start()
+        assert guard.prepare(TIFF, size=32).width == 64
+        assert guard._idle == [decoder]  # no other was started
+        wake.join()
+
+
+def test_leaving_it_ends_what_other_threads_wait_for():
+    failed: list[Exception] = []
+
+    def wait(guard: Guard) -> None:
+        try:
+            guard.prepare(slow_jpeg(), size=32)
+        except ImageError as error:
+            failed.append(error)
+
+    with Guard() as guard:
+        threads = [threading.Thread(target=wait, args=(guard,)) for _ in range(3)]
+        for thread in threads:
+            thread.start()
+        while len(guard._all) < 3:
+            time.sleep(0.01)
+        time.sleep(0.5)
+        left = time.monotonic()
+    for thread in threads:
+        thread.join()
+    assert time.monotonic() - left < 10
+    assert [type(error) for error in failed] == [NotHereError] * 3
+    assert {str(error) for error in failed} == {"the run was stopped; the next run tries again"}
+    with pytest.raises(NotHereError, match="the run was stopped"):
+        guard.prepare(encoded(noise(64), "JPEG"), size=32)
+
+
+def test_its_processes_hold_no_more_files_open_than_there_are_processes(monkeypatch):
+    if not os.path.isdir("/proc/self/fd"):
+        pytest.skip("reads /proc")
+    dying(monkeypatch, *[ends_by(9)] * 12)
+    with Guard() as guard:
+        before = len(os.listdir("/proc/self/fd"))
+        for _ in range(6):
+            with pytest.raises(NotHereError):
+                guard.prepare(TIFF, size=32)
+        assert len(os.listdir("/proc/self/fd")) <= before + 4
 
 
 def test_threads_share_it_and_no_process_stays(monkeypatch):

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from conftest import save_picture
 from PIL import Image
+from test_images_decode import deep_rgb_png
 
 from featx.dataset import OUTPUT_TAG, Found
 from featx.errors import DatasetError
@@ -196,3 +197,40 @@ def test_what_one_recipe_cannot_read_another_may(fake, tmp_path):
         "a/one.png": "40 x 40 is more than 500 pixels; --max-pixels allows more"
     }
     assert not reasons(run(fake, tmp_path / "set", resize="pad"))
+
+
+def test_few_dark_pictures_are_named_and_stop_nothing(fake, pictures):
+    Image.fromarray(np.zeros((32, 32), np.uint16)).save(pictures / "red" / "black.png")
+    assert len(run(fake, pictures)) == 25
+    assert not [text for text in fake.notices if "nearly black" in text]  # all black says nothing
+    deep(pictures / "red" / "dark.png", 4000)
+    other = replace(fake.runtime, cache=fake.runtime.cache.with_name("other"))
+    assert len(run(fake, pictures, runtime=other)) == 26
+    assert "warning: red/dark.png: 16-bit, but no value exceeds 4,095: nearly black. Add --white 4095" in fake.notices
+
+
+def test_dark_pictures_of_many_are_an_error_though_others_have_8_bits(fake, pictures):
+    for number in range(3):
+        deep(pictures / "red" / f"dark{number}.tif", 900 + number)
+    with pytest.raises(DatasetError, match=r"^3 pictures are 16-bit but no value exceeds 1,023; .* Add --white 1023$"):
+        run(fake, pictures)
+    assert len(run(fake, pictures, white=1023)) == 27
+
+
+def test_dark_pictures_of_16_bit_colour_are_not_told_what_is_refused(fake, tmp_path):
+    for number in range(2):
+        path = tmp_path / "colours" / "ab"[number] / "x.png"
+        path.parent.mkdir(parents=True)
+        path.write_bytes(deep_rgb_png(np.full((32, 32, 3), 4000, np.uint16)))
+    with pytest.raises(DatasetError, match="nearly black. Export them with 8 bits: --white is for grey images"):
+        run(fake, tmp_path / "colours")
+
+
+def test_damaged_16_bit_pictures_are_listed_and_say_nothing_of_white(fake, pictures, capfd):
+    deep(pictures / "red" / "deep.tif", 4000)
+    Image.open(pictures / "red" / "deep.tif").save(pictures / "red" / "deep.tif", compression="tiff_lzw")
+    content = bytearray((pictures / "red" / "deep.tif").read_bytes())
+    content[300:900] = bytes(600)
+    (pictures / "red" / "deep.tif").write_bytes(content)
+    assert list(reasons(run(fake, pictures))) == ["red/deep.tif"]
+    assert capfd.readouterr().err == ""  # libtiff writes to the terminal, but of another process

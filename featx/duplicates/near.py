@@ -87,7 +87,7 @@ def near_copies(
     return found.pairs()
 
 
-def _compare(likeness: NDArray[Any], floors: NDArray[np.float32], start: int, left: int, found: FoundPairs) -> None:
+def _compare(likeness: NDArray[Any], floors: NDArray[Any], start: int, left: int, found: FoundPairs) -> None:
     """Add the pairs of a block of products, whose first row and column have these positions, that reach both floors."""
     for top in range(0, len(likeness), _ROWS):
         part = likeness[top : top + _ROWS]

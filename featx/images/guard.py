@@ -143,6 +143,7 @@ class Guard:
             if said.get("short") and not decoder.is_new:
                 self._drop(decoder)
                 continue
+            decoder.is_new = decoder.is_new and bool(said.get("costly"))  # then it has decoded nothing
             self._put_back(decoder)
             _raise(said)
             return said, pixels, signature
@@ -170,7 +171,6 @@ class Guard:
         if self._closed or decoder.is_late:
             self._drop(decoder)
         else:
-            decoder.is_new = False
             self._idle.append(decoder)
 
     def _drop(self, decoder: _Decoder) -> None:

@@ -19,6 +19,8 @@ _MOST_PIXELS = {"JPEG": 60_000_000, "PNG": 16_000_000}
 _MOST_SCANNED_PIXELS = 400_000_000
 """A progressive JPEG of 40 million pixels in 10 scans: each scan goes over all of them, about 1 ns a pixel."""
 
+_MOST_SCANS = 1_000
+
 _MOST_METADATA = 4_000_000
 """Bytes beside the pixels. Cameras write 64 kB of EXIF data and up to 1 MB of XMP or thermal data."""
 
@@ -99,7 +101,7 @@ def _n_pixels(frame: bytes) -> int:
 
 
 def _has_few_scans(data: bytes, at: int, n_pixels: int) -> bool:
-    most = _MOST_SCANNED_PIXELS // n_pixels
+    most = min(_MOST_SCANS, _MOST_SCANNED_PIXELS // n_pixels)
     return data.count(b"\xff\xda", at) < most or count_scans(data, at) < most  # the former is quicker
 
 
