@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from featx.backbones.pixels import read_scaling, spell_scaling
-from featx.backbones.table import Backbone, KerasWeights, PackagedWeights, find_backbone
+from featx.backbones.table import BACKBONES, Backbone, KerasWeights, PackagedWeights, find_backbone
 from featx.errors import BackboneError, SpecError, WeightsError
 from featx.libraries import start_keras
 from featx.spec import PREPROCESS_MODES
@@ -111,7 +111,7 @@ def find_source(
         Unknown, missing or contradictory; the message says what to do.
     """
     path = Path(backbone)
-    if path.is_file() or path.suffix.lower() in _FILE_SUFFIXES:
+    if (path.is_file() and backbone not in BACKBONES) or path.suffix.lower() in _FILE_SUFFIXES:
         if str(weights) != "imagenet":
             raise WeightsError(f"{path} brings its own weights; leave --weights out")
         return _local_source(path, size, preprocess, layout, known_sizes or {})
