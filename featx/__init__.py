@@ -10,11 +10,10 @@ seconds, with cross-validated reports; the fitted classifier scores whole folder
 >>> model.predict("new/"); model.save("model.featx")               # doctest: +SKIP
 """
 
-from __future__ import annotations
-
 import sys
 
-if sys.argv[:1] == ["-m"]:  # `python -m featx`, which puts the working folder first on the path
+if sys.argv[:1] == ["-m"]:  # `python -m featx`: the working folder comes first on the path
+    # Before any other import, even that of __future__, could be found there.
     from featx.importing import forget_working_folder
 
     forget_working_folder()

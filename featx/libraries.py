@@ -41,8 +41,10 @@ def start_keras() -> None:
         os.environ["KERAS_BACKEND"] = "tensorflow"
         os.environ["KERAS_HOME"] = str(keras_home())
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-        with quiet_native_stderr():
-            import tensorflow  # noqa: F401
+        with _no_matplotlib_settings():
+            with quiet_native_stderr():
+                import tensorflow  # noqa: F401
+            import keras
     import keras
 
     if keras.config.backend() != "tensorflow":
@@ -55,6 +57,19 @@ def start_keras() -> None:
             f"Keras is set to {keras.config.floatx()}, {keras.config.image_data_format()} in this process; "
             "featx needs float32, channels_last (see keras.json in Keras's folder)"
         )
+
+
+@contextlib.contextmanager
+def _no_matplotlib_settings() -> Iterator[None]:
+    """Let Keras do without matplotlib where that would take settings from the working folder, or hang on a pipe."""
+    if "matplotlib" in sys.modules or not os.path.lexists("matplotlibrc"):
+        yield
+        return
+    sys.modules["matplotlib"] = None  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        del sys.modules["matplotlib"]
 
 
 def start_openvino() -> Any:

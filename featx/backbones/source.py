@@ -12,7 +12,7 @@ from typing import Any
 
 from featx import files
 from featx.backbones.pixels import read_scaling, spell_scaling
-from featx.backbones.table import Backbone, KerasWeights, PackagedWeights, find_backbone
+from featx.backbones.table import BACKBONES, Backbone, KerasWeights, PackagedWeights, find_backbone
 from featx.errors import BackboneError, SpecError, WeightsError
 from featx.files import open_regular, read_regular
 from featx.libraries import start_keras
@@ -118,7 +118,7 @@ def find_source(
         Unknown, missing or contradictory; the message says what to do.
     """
     path = Path(backbone)
-    if os.path.isfile(path) or path.suffix.lower() in _FILE_SUFFIXES:
+    if (os.path.isfile(path) and backbone not in BACKBONES) or path.suffix.lower() in _FILE_SUFFIXES:
         if str(weights) != "imagenet":
             raise WeightsError(f"{path} brings its own weights; leave --weights out")
         return _local_source(path, size, preprocess, layout, known_sizes or {})

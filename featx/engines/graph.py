@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -86,6 +87,17 @@ def unpack(core: Any, graph: bytes) -> Any:
     """
     length = int.from_bytes(graph[:8], "little")
     try:
-        return core.read_model(graph[8 : 8 + length], graph[8 + length :])
+        return _read_model(core, graph[8 : 8 + length], graph[8 + length :])
     except RuntimeError as error:
         raise EngineError(f"the cached graph cannot be read: {openvino_reason(error)}") from None
+
+
+def _read_model(core: Any, text: bytes, weights: bytes) -> Any:
+    # OpenVINO takes the weights from a file .bin of the working folder, if there is one, instead of those it is given.
+    if not os.path.lexists(".bin"):
+        return core.read_model(text, weights)
+    with temporary_folder() as folder:
+        xml = folder / "graph.xml"
+        xml.write_bytes(text)
+        xml.with_suffix(".bin").write_bytes(weights)
+        return core.read_model(xml)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import bisect
 import functools
 import math
+import os
 import unicodedata
 from dataclasses import dataclass
 
@@ -93,7 +94,8 @@ def _fonts(size: int) -> tuple[ImageFont.FreeTypeFont, ...]:
     fonts = [own]
     for name in _INSTALLED:
         try:
-            fonts.append(ImageFont.truetype(name, size))
+            # In a folder that cannot be: Pillow then looks for the name where fonts are installed, and nowhere else.
+            fonts.append(ImageFont.truetype(os.path.join(os.devnull, name), size))
         except OSError:
             continue
     return tuple(fonts)
