@@ -51,7 +51,7 @@ _MOST_WHOLE = 2**63
 _MOST_REPEATED = 4
 """Times the bytes of a file that its arrays may have together, where several places name the same one."""
 
-_LEAST_REPEATED = 16 << 20
+_LEAST_REPEATED = 4 << 20
 _MOST_JOBS = 1024
 
 
@@ -293,10 +293,12 @@ class _Reader:
         return {"content": text, "is_json": True}
 
     def read_array(self, node: dict[str, Any]) -> dict[str, Any]:
-        """Return an array, or a single number of NumPy's."""
+        """Return an array of numbers or of other nodes, or a single number of NumPy's."""
         file = node.get("file")
+        if node.get("type") == "json":
+            return {"type": "json", **self.read_list(node), "shape": self.read(node.get("shape"))}
         if node.get("type") != "numpy" or not isinstance(file, str) or file not in self._members:
-            raise ClassifierError("the fitted head holds an array of objects, whose content featx cannot check")
+            raise ClassifierError("the fitted head names an array that is not there")
         content = self._members[file]
         check_array(content, file, fortran=True)
         self.n_bytes += len(content)
@@ -360,10 +362,16 @@ def _check_objects(top: Any) -> None:
         if jobs is not None and not (type(jobs) is int and abs(jobs) <= _MOST_JOBS):
             raise ClassifierError(f"the fitted head asks for {jobs!r} jobs")
         check = _CHECKS.get(type(found).__name__)
-        if check is not None:
-            wrong = check(found)
-            if wrong:
-                raise ClassifierError(f"the fitted head's {type(found).__name__} is damaged: its {wrong} does not fit")
+        wrong = None if check is None else _wrong(found, check)
+        if wrong:
+            raise ClassifierError(f"the fitted head's {type(found).__name__} is damaged: its {wrong} does not fit")
+
+
+def _wrong(estimator: Any, check: Callable[[Any], str | None]) -> str | None:
+    try:
+        return check(estimator)
+    except Exception:  # whatever it is that is no array, or not there
+        return "content"
 
 
 def _objects(top: Any) -> Iterator[Any]:
@@ -373,8 +381,8 @@ def _objects(top: Any) -> Iterator[Any]:
         part = parts.pop()
         if isinstance(part, dict):
             parts += [*part, *part.values()]
-        elif isinstance(part, list | tuple | set):
-            parts += part
+        elif isinstance(part, list | tuple | set) or (isinstance(part, np.ndarray) and part.dtype.hasobject):
+            parts += list(part)
         elif isinstance(part, np.random.RandomState):
             yield part
         elif hasattr(part, "__dict__") and not isinstance(part, type):
