@@ -96,7 +96,9 @@ def check_out_of_fold(known: OutOfFold, temperature: float, evaluation: Evaluati
     if known.scores.shape != (n_samples, n_classes) or known.scores.dtype.kind != "f":
         shape = known.scores.shape
         raise ClassifierError(f"its out-of-fold scores have the shape {shape}, not ({n_samples}, {n_classes})")
-    if not np.isfinite(known.scores / temperature).all():
+    with np.errstate(over="ignore"):
+        is_finite = np.isfinite(known.scores / temperature).all()
+    if not is_finite:
         raise ClassifierError("its out-of-fold scores are no finite numbers at its temperature")
     numbers = (known.y, known.predicted, known.fold)
     for column, n in zip(numbers, (n_classes, n_classes, evaluation.cv.n_folds), strict=True):
