@@ -13,6 +13,7 @@ import time
 import h5py
 import numpy as np
 import pytest
+from conftest import make_graph
 from PIL import Image
 from typer.testing import CliRunner
 
@@ -51,7 +52,7 @@ def flip(path, at):
 
 
 def test_ls(fake, pictures, table):
-    write_graph(fake.runtime.cache, "0" * 16, b"graph")
+    write_graph(fake.runtime.cache, "0" * 16, make_graph())
     (fake.runtime.cache / "features" / f".{table.spec.id}.h5.0123456789abcdef.tmp").write_bytes(b"left")
     listing = featx.list_cache(runtime=fake.runtime)
     (store,) = listing.stores
@@ -83,7 +84,7 @@ def test_a_cache_that_is_not_there_is_empty(tmp_path):
 
 
 def test_a_flip_anywhere_in_any_file_is_found(fake, table):
-    write_graph(fake.runtime.cache, "0" * 16, b"graph" * 100)
+    write_graph(fake.runtime.cache, "0" * 16, make_graph())
     assert statuses(fake) == {}
     rng = random.Random(0)
     features = fake.runtime.cache / "features"
@@ -192,8 +193,8 @@ def keys(table):
 
 def test_gc_removes_old_leftovers_and_graphs_that_nobody_needs(fake, table):
     cache = fake.runtime.cache
-    write_graph(cache, "0" * 16, b"old")
-    write_graph(cache, "1" * 16, b"young")
+    write_graph(cache, "0" * 16, make_graph(name="old"))
+    write_graph(cache, "1" * 16, make_graph(name="young"))
     old, young = (f".{letter * 16}.h5.{'0' * 16}.tmp" for letter in "ab")
     damaged, orphan, graph = f"{'c' * 16}.h5.damaged", f"{'d' * 16}.journal", f"{'0' * 16}.graph"
     for name in (old, young, damaged, orphan):
@@ -202,7 +203,7 @@ def test_gc_removes_old_leftovers_and_graphs_that_nobody_needs(fake, table):
     make_old(cache / "features" / old)
     removed = {one.path.name: one.kind for one in featx.clean_cache(runtime=fake.runtime).removed}
     assert removed == {graph: "graph", old: "leftover", damaged: "leftover", orphan: "leftover"}
-    assert read_graph(cache, "1" * 16) == b"young"
+    assert read_graph(cache, "1" * 16) == make_graph(name="young")
     assert (cache / "features" / young).exists()
 
 

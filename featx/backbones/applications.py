@@ -21,6 +21,7 @@ from keras.src.utils import file_utils
 from featx.backbones.source import MOST_BYTES
 from featx.errors import BackboneError, WeightsError
 from featx.files import digest, open_regular, temporary_folder
+from featx.network_files import check_keras_file
 
 _CONNECT_SECONDS = 10.0
 _STALL_SECONDS = 30.0
@@ -106,6 +107,12 @@ def load_every_weight(model: keras.Model, path: Path) -> None:
     WeightsError
         The file is no Keras weight file, belongs to another network, or leaves weights unset.
     """
+    try:
+        check_keras_file(path)
+    except (BackboneError, OSError) as error:
+        raise WeightsError(
+            f"{path} {error}. Expected are weights saved for {model.name} with include_top=False."
+        ) from None
     floats = [w for w in model.weights if "float" in str(w.dtype)]
     for weight in floats:
         weight.assign(keras.ops.full(weight.shape, float("nan"), weight.dtype))

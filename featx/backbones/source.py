@@ -31,6 +31,7 @@ _SIDECAR = {"size": int, "mean": list, "std": list, "preprocess": str, "layout":
 """What a JSON file beside a local network may say, and the type of each."""
 
 
+
 @dataclass(frozen=True)
 class Source:
     """A network and its weights.
@@ -217,7 +218,7 @@ def _sidecar(path: Path) -> dict[str, Any]:
         said = json.loads(read_regular(file, _LARGEST_SIDECAR))
         if {"class_name", "config"} <= set(said):  # the architecture of a Keras network, from before .keras files
             return {}
-        wrong = [name for name, value in said.items() if not isinstance(value, _SIDECAR.get(name, ()))]
+        wrong = [name for name, value in said.items() if not _is_known(name, value)]
     except (FileNotFoundError, NotADirectoryError):
         return {}
     except OSError as error:
@@ -227,6 +228,12 @@ def _sidecar(path: Path) -> dict[str, Any]:
     if wrong:
         raise BackboneError(f"{file} has an unknown or wrong {', '.join(wrong)}; it may say {', '.join(_SIDECAR)}")
     return dict(said)
+
+
+def _is_known(name: str, value: Any) -> bool:
+    values = value if isinstance(value, list) else [value]
+    numbers = name not in ("mean", "std") or all(type(one) in (int, float) for one in values)
+    return isinstance(value, _SIDECAR.get(name, ())) and not isinstance(value, bool) and numbers
 
 
 def _ask_size(path: Path, layout: str | None) -> int:
