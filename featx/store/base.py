@@ -102,7 +102,7 @@ def read_head(path: Path) -> Head:
 
 
 def count_base(path: Path) -> tuple[Head, int]:
-    """Read what a base file says about itself, and how many rows it has; none of them is looked at.
+    """Read what a base file says about itself, and how many rows it has room for; none of them is looked at.
 
     Raises
     ------
@@ -110,7 +110,8 @@ def count_base(path: Path) -> tuple[Head, int]:
         As :func:`read_head`.
     """
     file = _opened(path)
-    return _head(file, path), _n_rows(file)
+    head = _head(file, path)
+    return head, len(_columns(file, head)[0])
 
 
 def check_base_structure(path: Path) -> None:
@@ -136,18 +137,19 @@ def read_base(path: Path) -> tuple[Head, RowFile]:
     """
     file = _opened(path)
     head = _head(file, path)
-    n_rows = _n_rows(file)
+    return head, RowFile.check(*_columns(file, head))
+
+
+def _columns(file: StoredFile, head: Head) -> tuple[Rows, NDArray[np.uint32]]:
+    """Return all rows and their checksums, as they lie in the file."""
+    shape = file.shape("crc")
+    n_rows = shape[0] if shape else 0
     rows = Rows(
         file.mapped("key", "u1", (n_rows, KEY_BYTES)),
         file.mapped("signature", "u1", (n_rows, *SIGNATURE_SHAPE)),
         file.mapped("features", "<f4", (n_rows, head.feature_dim)),
     )
-    return head, RowFile.check(rows, file.mapped("crc", "<u4", (n_rows,)))
-
-
-def _n_rows(file: StoredFile) -> int:
-    shape = file.shape("crc")
-    return shape[0] if shape else 0
+    return rows, file.mapped("crc", "<u4", (n_rows,))
 
 
 def _opened(path: Path) -> StoredFile:

@@ -14,7 +14,7 @@ from featx.store.files import exists
 from featx.store.graphs import check_graph
 from featx.store.journal import count_journal, read_journal
 from featx.store.latest import read_json
-from featx.store.snapshot import summarize_snapshot
+from featx.store.snapshot import is_path, summarize_snapshot
 
 _AGAIN = "the next extract or predict with this recipe computes them again"
 
@@ -120,8 +120,10 @@ def _check_note(path: Path) -> Finding:
     if path.name == "latest.json":
         try:
             FeatureSpec.from_json(value["spec"])
+            if not is_path(value["data"]) or not isinstance(value["options"], dict):
+                raise TypeError("it names no data set")
         except (KeyError, TypeError, SpecError) as error:
-            raise DamagedStoreError(f"{path} names no feature recipe: {error}") from None
+            raise DamagedStoreError(f"{path} is not what featx wrote: {error}") from None
     return Finding()
 
 

@@ -137,10 +137,10 @@ def summarize_snapshot(path: Path) -> SnapshotSummary:
 
 def _is_snapshot(file: StoredFile) -> bool:
     named = file.attrs.get("format"), file.attrs.get("format_version")
-    return named == (_FORMAT_NAME, _FORMAT_VERSION) and _is_path(file.attrs.get("root"))
+    return named == (_FORMAT_NAME, _FORMAT_VERSION) and is_path(file.attrs.get("root"))
 
 
-def _is_path(text: object) -> bool:
+def is_path(text: object) -> bool:
     """Tell whether a system can be asked for a path at all."""
     try:
         return isinstance(text, str) and b"\0" not in os.fsencode(text)
