@@ -162,6 +162,8 @@ class Extraction:
         Wall time.
     views : Views or None
         None where there are no augmented views.
+    remarks : tuple of str
+        What is odd about the labels, folders or the manifest of the data set.
     """
 
     features_id: str
@@ -180,6 +182,7 @@ class Extraction:
     notes: dict[str, int]
     seconds: float
     views: Views | None = None
+    remarks: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON keys of ``featx extract --json``."""
@@ -200,6 +203,7 @@ class Extraction:
             "n_ignored": len(self.ignored),
             "cut_away": self.cut_away,
             "notes": dict(self.notes),
+            "remarks": list(self.remarks),
             "seconds": round(self.seconds, 3),
             "images_per_second": round(self.n_images / of_pictures, 1) if of_pictures > 0 else None,
             "views": None if self.views is None else self.views.to_dict(),

@@ -8,7 +8,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from featx.dataset import SPLIT_NAMES, understand, walk
+from featx.dataset import split_of, understand, walk
 from featx.duplicates import declared_take, frame_name
 from featx.errors import CaptureError, OutputError
 
@@ -82,14 +82,14 @@ def _fault(label: str) -> str:
         return "begins or ends with a point or a space: such folders are hidden, or cannot be on some systems"
     if _DEVICES.fullmatch(label) or label.lower() in _SYSTEM:
         return "is a name that systems use themselves"
-    if label.lower() in SPLIT_NAMES:
-        return f"would be read as the {SPLIT_NAMES[label.lower()]} part of a data set"
+    if (split := split_of(label)) is not None:
+        return f"would be read as the {split} part of a data set"
     return f"is longer than {_MOST_BYTES} bytes" if len(label.encode("utf-8", "replace")) > _MOST_BYTES else ""
 
 
 def dataset_root(output: Path) -> Path:
     """Return the data set that a folder of labels belongs to: its parent where it is the part of a split."""
-    return output.parent if output.name.lower() in SPLIT_NAMES else output
+    return output.parent if split_of(output.name) is not None else output
 
 
 @contextlib.contextmanager

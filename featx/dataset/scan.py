@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
-from featx.dataset.layout import describe, understand
+from featx.dataset.layout import describe, label_remarks, some, understand
 from featx.dataset.manifest import SUFFIXES as MANIFEST_SUFFIXES
-from featx.dataset.manifest import read_manifest
-from featx.dataset.walk import Entry, walk
+from featx.dataset.manifest import Manifest, each_once, read_list, read_manifest
+from featx.dataset.spelling import Spellings
+from featx.dataset.walk import Entry, folders_in, walk
 from featx.errors import DatasetError, DatasetNotFoundError
+from featx.files import open_regular
 from featx.images import looks_like_image
 from featx.table import FileState, Sample
 
@@ -26,7 +29,10 @@ EXPORT_FIRST = {
 }
 """File names that hold pictures only after an export, and what they are."""
 
+_ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar", ".zst")
+_SPREADSHEETS = (".xlsx", ".xls", ".ods")
 _HEAD_BYTES = 16
+_MOST_SEARCHED = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +77,8 @@ class Dataset:
         In sample_id order.
     ignored : tuple of Entry
         Files that are no images.
+    remarks : tuple of str
+        What people may want to change about labels, folders or the manifest.
     """
 
     name: str
@@ -79,6 +87,7 @@ class Dataset:
     description: str
     pictures: tuple[Found, ...]
     ignored: tuple[Entry, ...]
+    remarks: tuple[str, ...] = ()
 
 
 def dataset_id(data: Path, purpose: str = "labelled") -> str:
@@ -121,11 +130,11 @@ def scan(
         layout = understand([found.name for found in pictures], label_by)
         columns = zip(pictures, layout.labels, layout.splits, strict=True)
         samples = [(entry, Sample(entry.name, label, None, split)) for entry, label, split in columns]
-        return _dataset(data, data, dataset_id(data), layout.description, samples, ignored)
+        remarks = (*layout.remarks, *_without_images(data, layout.parents, pictures))
+        return _dataset(data, data, dataset_id(data), layout.description, samples, ignored, remarks)
     if not data.exists():
         raise DatasetNotFoundError(f"no such file or folder: {data}")
-    if data.suffix.lower() in (".xlsx", ".xls", ".ods"):
-        raise DatasetError(f"{data} is a spreadsheet; save it as CSV and give that file")
+    stop_if_packed(data)
     if data.suffix.lower() not in MANIFEST_SUFFIXES:
         raise DatasetError(f"{data} is neither a folder nor a manifest; allowed are a folder, .csv and .parquet")
     if label_by is not None:
@@ -154,6 +163,43 @@ def gather(files: Sequence[Path]) -> Dataset:
     return _dataset(Path("files"), Path(), "", f"{len(samples):,} files", samples, [])
 
 
+def is_list(path: Path) -> bool:
+    """Tell whether a file lists images, by its name, instead of being one."""
+    return path.suffix.lower() in MANIFEST_SUFFIXES and not path.is_dir() and not _has_image_bytes(path)
+
+
+def scan_list(path: Path, path_column: str = "path") -> Dataset:
+    """Read the images that a manifest lists, in its order, as single files; labels do not matter.
+
+    Raises
+    ------
+    DatasetError
+        A list that cannot be used, or none of its files exists.
+    """
+    root = path.parent
+    entries, remarks = _found_listed(path, read_list(path, path_column))
+    samples = [
+        (Entry((root / entry.name).as_posix(), entry.size, entry.mtime_ns), Sample((root / entry.name).as_posix()))
+        for entry in entries
+    ]
+    return _dataset(path, Path(), "", f"{len(samples):,} files", samples, [], remarks)
+
+
+def stop_if_packed(path: Path) -> None:
+    """Refuse what holds images or a table, but has to be unpacked or saved otherwise first.
+
+    Raises
+    ------
+    DatasetError
+    """
+    if path.suffix.lower() in _SPREADSHEETS:
+        raise DatasetError(f"{path} is a spreadsheet; save it as CSV and give that file")
+    if path.suffix.lower() in _ARCHIVES:
+        raise DatasetError(
+            f"{path} is an archive, neither a folder nor a manifest (.csv, .parquet); unpack it and give the folder"
+        )
+
+
 def _dataset(
     data: Path,
     root: Path,
@@ -161,10 +207,23 @@ def _dataset(
     description: str,
     samples: Iterable[tuple[Entry, Sample]],
     ignored: Sequence[Entry],
+    remarks: Iterable[str] = (),
 ) -> Dataset:
     pictures = tuple(Found(sample, root, entry.size, entry.mtime_ns) for entry, sample in samples)
     name = data.resolve().name if data.is_dir() else data.stem
-    return Dataset(name or "data", root, identity, description, pictures, tuple(ignored))
+    return Dataset(name or "data", root, identity, description, pictures, tuple(ignored), tuple(remarks))
+
+
+def _without_images(root: Path, parents: Iterable[str], pictures: Sequence[Entry]) -> list[str]:
+    """Name the folders beside class folders in which there is no image."""
+    used = set()
+    for holder in {entry.name.rpartition("/")[0] for entry in pictures}:
+        while holder and holder not in used:
+            used.add(holder)
+            holder = holder.rpartition("/")[0]
+    there = [f"{parent}/{name}" if parent else name for parent in sorted(parents) for name in folders_in(root, parent)]
+    empty = [folder for folder in there if folder not in used]
+    return [f"no image in {some(empty)}, beside the class folders"] if empty else []
 
 
 def _pictures(folder: Path, memo: Mapping[str, FileState]) -> tuple[list[Entry], list[Entry]]:
@@ -184,9 +243,13 @@ def _is_picture(folder: Path, entry: Entry, known: FileState | None) -> bool:
         return True
     if known is not None and (known.size, known.mtime_ns) == (entry.size, entry.mtime_ns):
         return known.status != "ignored"
+    return _has_image_bytes(folder / entry.name)
+
+
+def _has_image_bytes(path: Path) -> bool:
     try:
-        with (folder / entry.name).open("rb") as stream:
-            return looks_like_image(entry.name, stream.read(_HEAD_BYTES))
+        with open_regular(path) as stream:
+            return looks_like_image(path.name, stream.read(_HEAD_BYTES))
     except OSError:  # a broken link or a file that may not be read, without an image's name
         return False
 
@@ -203,22 +266,67 @@ def _no_pictures(folder: Path, ignored: Sequence[Entry]) -> str:
     return f"{folder} holds no picture (JPEG, PNG, BMP, GIF, TIFF or WebP), only {names}"
 
 
-def _scan_manifest(data: Path, listed: Sequence[Sample]) -> Dataset:
-    root = data.parent
-    samples = [(_entry(root, sample), sample) for sample in listed]
-    if all(entry.size < 0 for entry, _ in samples):
-        raise DatasetError(
-            f"none of the {len(samples):,} files of {data} exists, the first is {root / listed[0].sample_id}; "
-            "paths are relative to the manifest's folder"
-        )
+def _scan_manifest(data: Path, manifest: Manifest) -> Dataset:
+    listed = manifest.samples
+    entries, remarks = _found_listed(data, [sample.sample_id for sample in listed])
+    if any(entry.name != sample.sample_id for entry, sample in zip(entries, listed, strict=True)):
+        # Two spellings of one file are two rows of it.
+        entry_of = {entry.name: entry for entry in entries}
+        renamed = [replace(sample, sample_id=entry.name) for entry, sample in zip(entries, listed, strict=True)]
+        listed, more = each_once(data, renamed)
+        entries, remarks = [entry_of[sample.sample_id] for sample in listed], [*remarks, *more]
     labels, splits = [s.label for s in listed], [s.split for s in listed]
     description = describe(labels, splits, f"by {data.name}")
-    return _dataset(data, root, dataset_id(data), description, samples, [])
+    remarks = [*manifest.remarks, *remarks, *label_remarks(labels, splits, "labels")]
+    samples = zip(entries, listed, strict=True)
+    return _dataset(data, data.parent, dataset_id(data), description, samples, [], remarks)
 
 
-def _entry(root: Path, sample: Sample) -> Entry:
+def _found_listed(data: Path, names: Sequence[str]) -> tuple[list[Entry], list[str]]:
+    """Return an entry for each listed name, of the file that it means, and say where that has another name.
+
+    Raises
+    ------
+    DatasetError
+        None of them exists.
+    """
+    root = data.parent
+    entries = [_entry(root, name) for name in names]
+    spellings = Spellings(root)
+    meant: dict[str, list[str]] = {"case": [], "ending": []}
+    for at, entry in enumerate(entries):
+        found = spellings.find(entry.name) if entry.size < 0 else None
+        if found is not None and found.name != entry.name:
+            entries[at] = _entry(root, found.name)
+            if found.difference != "accents":  # nobody sees or types those
+                meant[found.difference].append(f"{entry.name} is {found.name}")
+    if all(entry.size < 0 for entry in entries):
+        raise DatasetError(
+            f"none of the {len(names):,} files of {data} exists, the first is {root / names[0]}; "
+            f"paths are relative to the manifest's folder{_elsewhere(root, names[0])}"
+        )
+    told = {"case": "differ from the files in upper and lower case", "ending": "lack the ending of the file"}
+    return entries, [
+        f"{len(some_names):,} names of {data.name} {told[how]}: {some(some_names)}"
+        for how, some_names in meant.items()
+        if some_names
+    ]
+
+
+def _elsewhere(root: Path, name: str) -> str:
+    """Say in which folder of the manifest's own a listed file lies, where one has it."""
+    for folder in itertools.islice(folders_in(root, ""), _MOST_SEARCHED):
+        found = Spellings(root / folder).find(name)
+        if found is not None:
+            return (
+                f". {folder}/{found.name} exists: move the manifest into {folder}, or write {folder}/ before the paths"
+            )
+    return ""
+
+
+def _entry(root: Path, name: str) -> Entry:
     try:
-        status = (root / sample.sample_id).stat()
+        status = (root / name).stat()
     except OSError:  # listed, but not there: it will be skipped with that reason
-        return Entry(sample.sample_id, -1, -1)
-    return Entry(sample.sample_id, status.st_size, status.st_mtime_ns)
+        return Entry(name, -1, -1)
+    return Entry(name, status.st_size, status.st_mtime_ns)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -48,6 +49,18 @@ def walk(root: Path) -> Iterator[Entry]:
     """
     top = os.path.realpath(root)
     yield from _walk(os.fspath(root), "", top, {top})
+
+
+def folders_in(root: Path, parent: str) -> list[str]:
+    """Return the names of the folders in a folder below a root, as far as :func:`walk` would enter them."""
+    names = []
+    with contextlib.suppress(OSError), os.scandir(root / parent) as found:
+        for entry in found:
+            if entry.name.startswith(".") or entry.name.lower() in _SYSTEM or not entry.is_dir():
+                continue
+            if not any(os.path.lexists(os.path.join(entry.path, tag)) for tag in _TAGS):
+                names.append(entry.name)
+    return sorted(names)
 
 
 def _walk(folder: str, prefix: str, top: str, entered: set[str]) -> Iterator[Entry]:

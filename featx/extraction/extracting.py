@@ -186,6 +186,8 @@ def compute_table(
     memo = read_snapshot(runtime.cache, dataset_id(path), how)
     dataset = scan(path, memo=memo, **asked.reading)
     runtime.notice(f"{path}: {dataset.description}")
+    for remark in dataset.remarks:
+        runtime.notice(f"{path}: {remark}")
     if asked.white is None and not any(state.status == "ok" for state in memo.values()):
         stop_if_too_dark(dataset.pictures, runtime)
     source = find_network(backbone, asked.weights, asked.size, asked.preprocess, asked.layout, runtime)

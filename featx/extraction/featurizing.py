@@ -7,11 +7,12 @@ import time
 from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from featx.dataset import Dataset, dataset_id, gather, scan_unlabelled
+from featx.dataset import Dataset, dataset_id, gather, is_list, scan_list, scan_unlabelled, stop_if_packed
 from featx.engines import resolve_engine
 from featx.errors import DatasetNotFoundError, SpecError
 from featx.extraction.filling import fill
@@ -34,6 +35,7 @@ def featurize(
     graph: NDArray[np.uint8] | None = None,
     exact: bool = False,
     strict: bool = False,
+    path_column: str = "path",
     runtime: Runtime | None = None,
 ) -> FeatureTable:
     """Return the features of files and folders by a recipe that is given; labels do not matter.
@@ -41,7 +43,7 @@ def featurize(
     Parameters
     ----------
     paths : sequence of path
-        Pictures and folders of pictures.
+        Pictures, folders of pictures, and lists: ``.csv``, ``.txt`` or ``.parquet`` files with a column of paths.
     spec : FeatureSpec
         The recipe, as a model brings it.
     weights : path, optional
@@ -52,6 +54,8 @@ def featurize(
         Make it an error if the recipe is in bfloat16 and this processor has none; otherwise float32 replaces it.
     strict : bool
         Make an image that cannot be used an error, once all others are done.
+    path_column : str
+        Column of paths in a list.
     runtime : Runtime, optional
         Cache folder, threads and callbacks.
 
@@ -63,7 +67,7 @@ def featurize(
     Raises
     ------
     DatasetError
-        No such path, or no picture.
+        No such path, no picture, an archive, or a list that cannot be used.
     SpecError
         This featx, or this machine, decodes pictures otherwise than the recipe says.
     WeightsError
@@ -90,7 +94,9 @@ def featurize(
     ignored: list[str] = []
     passes = []
     how = how_read(spec.decode, spec.white, spec.page, runtime)
-    for dataset in _unlabelled([Path(path) for path in paths], runtime.cache, how):
+    for dataset in _unlabelled([Path(path) for path in paths], runtime.cache, how, path_column):
+        for remark in dataset.remarks:
+            runtime.notice(f"{dataset.name}: {remark}")
         memo = read_snapshot(runtime.cache, dataset.id, how) if dataset.id else {}
         remember = partial(remember_states, runtime.cache, dataset, how)
         filled = fill(dataset.pictures, memo, store, lambda: locate(spec, weights, runtime), runtime, remember)
@@ -109,14 +115,24 @@ def _keep_quantized(name: str, graph: bytes, cache: Path) -> None:
         write_graph(cache, name, graph)
 
 
-def _unlabelled(paths: Sequence[Path], cache: Path, how: str) -> Iterator[Dataset]:
-    """Yield a data set for each folder, and one for each run of single files between them."""
+def _unlabelled(paths: Sequence[Path], cache: Path, how: str, path_column: str) -> Iterator[Dataset]:
+    """Yield a data set for each folder and each list, and one for each run of single files between them."""
     missing = [path for path in paths if not path.exists()]
     if missing:
         raise DatasetNotFoundError(f"no such file or folder: {missing[0]}")
-    for is_folder, some in itertools.groupby(paths, key=Path.is_dir):
-        if not is_folder:
-            yield gather(list(some))
-            continue
-        for folder in some:
-            yield scan_unlabelled(folder, read_snapshot(cache, dataset_id(folder, "unlabelled"), how))
+    for path in paths:
+        if not path.is_dir():
+            stop_if_packed(path)
+    for kind, some in itertools.groupby(paths, key=_kind):
+        alike = list(some)
+        if kind == "image":
+            yield gather(alike)
+        elif kind == "list":
+            yield from (scan_list(path, path_column) for path in alike)
+        else:
+            for folder in alike:
+                yield scan_unlabelled(folder, read_snapshot(cache, dataset_id(folder, "unlabelled"), how))
+
+
+def _kind(path: Path) -> Literal["folder", "list", "image"]:
+    return "folder" if path.is_dir() else "list" if is_list(path) else "image"

@@ -143,6 +143,8 @@ def _found(
     memo = read_snapshot(runtime.cache, dataset_id(path), how_read(spec.decode, spec.white, spec.page, runtime))
     dataset = scan(path, memo=memo, **{name: options[name] for name in _READING if name in options})
     runtime.notice(f"{path}: {dataset.description}{told}")
+    for remark in dataset.remarks:
+        runtime.notice(f"{path}: {remark}")
     filled = look_up(dataset.pictures, memo, store, runtime)
     lacking = sum(state.status == "lacking" for state in filled.states)
     if lacking:

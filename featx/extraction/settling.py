@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -21,6 +22,31 @@ def remember_states(cache: Path, dataset: Dataset, how: str, states: Sequence[Fi
     ]
     entries.sort(key=lambda pair: pair[0].sample_id.split("/"))
     write_snapshot(cache, dataset.id, dataset.root, how, entries)
+
+
+def stop_if_none_usable(table: FeatureTable, where: str) -> None:
+    """Make sure that at least one image could be used.
+
+    Parameters
+    ----------
+    table : FeatureTable
+    where : str
+        What they are the images of.
+
+    Raises
+    ------
+    ImageError
+        None could; the message names the most frequent reason.
+    """
+    skipped = table.extraction.skipped
+    if len(table) or not skipped:
+        return
+    reason, n = Counter(one.reason for one in skipped).most_common(1)[0]
+    first = next(one.path for one in skipped if one.reason == reason)
+    if len(skipped) == 1:
+        raise ImageError(f"the one image {where} cannot be used: {first}: {reason}")
+    which = "all, as" if n == len(skipped) else f"{n:,} of them, as" if n > 1 else "the first is"
+    raise ImageError(f"none of the {len(skipped):,} images {where} can be used; {which} {first}: {reason}")
 
 
 def check_strict(table: FeatureTable, strict: bool) -> None:
