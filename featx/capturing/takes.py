@@ -10,7 +10,7 @@ from pathlib import Path
 
 from featx.dataset import split_of, understand, walk
 from featx.duplicates import declared_take, frame_name
-from featx.errors import CaptureError, OutputError
+from featx.errors import CaptureError, DatasetError, OutputError
 
 _CLAIM = ".take-"
 _MOST_BYTES = 200
@@ -150,7 +150,11 @@ def count_takes(output: Path) -> dict[str, int]:
     """
     names = [entry.name for entry in walk(dataset_root(output))]
     takes: dict[str, set[int]] = {}
-    for name, label in zip(names, understand(names, "top").labels, strict=True):
+    try:
+        labels = understand(names, "top").labels
+    except DatasetError:  # extract will ask; what was captured is kept
+        return {}
+    for name, label in zip(names, labels, strict=True):
         if label is not None:
             found = takes.setdefault(label, set())
             found.update({declared_take(name)} - {None})  # type: ignore[arg-type]

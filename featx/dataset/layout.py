@@ -392,6 +392,10 @@ def _stop_if_ambiguous(folders: _Folders, label_by: str | None) -> None:
         return
     parents = sorted({steps[-1].name for steps in folders.values() if steps})
     splits = [name for name in children if read_split_name(name) is not None]
+    if len(parents) == 1 and not splits:  # CLASS/images
+        return
+    if not set(shared) <= set(parents):
+        alone += f" For {some(shared)}, list the images in a manifest (path,label)."
     if splits:
         alone += f" If {some(sorted(children))} are splits, rename them train, val or test."
     raise AmbiguousLayoutError(

@@ -199,7 +199,8 @@ def _each_row(path: Path, table: _Table, read: Callable[[Sequence[str]], _T]) ->
             faults.append((number, str(error)))
     if faults:
         number, text = faults[0]
-        more = f" ({len(faults) - 1:,} more rows cannot be used, the last is row {faults[-1][0]})" if faults[1:] else ""
+        n = len(faults)
+        more = f" ({n:,} rows in all cannot be used, the last is row {faults[-1][0]})" if n > 1 else ""
         raise DatasetError(f"{path}, row {number}: {text}{more}")
     return read_rows
 
@@ -298,7 +299,7 @@ def _with_header(path: Path, table: _Table, path_column: str, label_column: str 
                 "--label-column VALUE"
             )
         header = [path_column, label_column] if paths[0] == 0 else [label_column, path_column]
-    remark = f"{path.name} has no header: its first row names the file {first[paths[0]]}, and is read like the others"
+    remark = f"no header: the first row names the file {first[paths[0]]}, and is read like the others"
     return replace(
         table,
         header=header,
@@ -370,7 +371,7 @@ def _decode(path: Path, content: bytes) -> tuple[str, list[str]]:
     if encoding != "utf-8" or not _WESTERN.issuperset(odd) or _NOT_WESTERN.search(text):
         raise DatasetError(f"{fault}, and not clearly in another code; save it as CSV UTF-8") from None
     word = next(word for word in re.findall(r"[^\s,;|\"]+", text) if not word.isascii())
-    return text, [f"{path.name} is not UTF-8, but Windows-1252, as Excel saves CSV: one word is {word!r}"]
+    return text, [f"not UTF-8, but read as Windows-1252, as Excel saves CSV: one word is {word!r}"]
 
 
 def _delimiter(text: str) -> str | None:

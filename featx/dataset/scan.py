@@ -305,9 +305,9 @@ def _found_listed(data: Path, names: Sequence[str]) -> tuple[list[Entry], list[s
             f"none of the {len(names):,} files of {data} exists, the first is {root / names[0]}; "
             f"paths are relative to the manifest's folder{_elsewhere(root, names[0])}"
         )
-    told = {"case": "differ from the files in upper and lower case", "ending": "lack the ending of the file"}
+    told = {"case": "other than the file's in upper and lower case", "ending": "without the file's ending"}
     return entries, [
-        f"{len(some_names):,} names of {data.name} {told[how]}: {some(some_names)}"
+        f"{len(some_names):,} {'name' if len(some_names) == 1 else 'names'} {told[how]}: {some(some_names)}"
         for how, some_names in meant.items()
         if some_names
     ]
