@@ -235,9 +235,10 @@ def _inside(folder: Path) -> Callable[[str], str]:
         path = posixpath.normpath(text)
         if path == ".":
             raise _RowError("the path is missing")
-        if not path.startswith(("/", "../")) and path != ".." and not (":" in path and PureWindowsPath(path).drive):
+        has_drive = ":" in path and bool(PureWindowsPath(path).drive)
+        if not path.startswith(("/", "../")) and path != ".." and not has_drive:
             return path
-        below = _below(tops, path)
+        below = None if has_drive and os.sep == "/" else _below(tops, path)
         if below is None and posixpath.isabs(path):  # through a link, as /tmp is on macOS
             below = _below(tops, posixpath.join(os.path.realpath(posixpath.dirname(path)), posixpath.basename(path)))
         if below is not None:
