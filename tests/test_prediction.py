@@ -15,7 +15,7 @@ from conftest import make_classes, save_picture
 
 from featx import table as table_module
 from featx.dataset import OUTPUT_TAG
-from featx.errors import DatasetError, DatasetNotFoundError, ImageError, OutputError, WeightsError
+from featx.errors import ClassifierError, DatasetError, DatasetNotFoundError, ImageError, OutputError, WeightsError
 from featx.extraction import extract
 from featx.fitting import fit
 from featx.prediction import predict
@@ -193,9 +193,68 @@ def test_bad_input(fake, model, tmp_path):
         predict(model, tmp_path / "empty", runtime=fake.runtime)
     bad = tmp_path / "bad.png"
     bad.write_bytes(b"")
-    assert predict(model, bad, runtime=fake.runtime).n_skipped == 1
+    with pytest.raises(ImageError, match=r"the one image given cannot be used: .*bad.png: empty file \(0 bytes\)"):
+        predict(model, bad, tmp_path / "scores.csv", runtime=fake.runtime)
+    assert not (tmp_path / "scores.csv").exists()
+    worse = tmp_path / "worse.png"
+    worse.write_bytes(b"no image")
+    with pytest.raises(
+        ImageError, match="none of the 3 images given can be used; 2 of them, as .*worse.png: not an im"
+    ):
+        predict(model, [bad, worse, worse], runtime=fake.runtime)
     with pytest.raises(ImageError, match="--strict: 1 pictures cannot be used, the first is .*bad.png: empty file"):
         predict(model, bad, strict=True, runtime=fake.runtime)
+
+
+@pytest.mark.parametrize("name", ["list.csv", "list.txt", "list.parquet"])
+def test_lists_are_read(fake, model, new, tmp_path, name):
+    names = ["new/y/y-00.png", "new/x/gone.png", "new/x/x-00.png", "new/y/y-00.png"]
+    if name.endswith("parquet"):
+        pa, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+        parquet.write_table(pa.table({"path": names}), tmp_path / name)
+    else:
+        (tmp_path / name).write_text("\n".join(["path", *names]))
+    rows = predict(model, [tmp_path / name, new / "x" / "x-00.png"], runtime=fake.runtime).rows
+    assert [(Path(row[0]).name, row[1], row[3]) for row in rows] == [
+        ("y-00.png", "blue", "ok"),
+        ("gone.png", "", "skipped"),
+        ("x-00.png", "red", "ok"),
+        ("y-00.png", "blue", "ok"),
+        ("x-00.png", "red", "ok"),
+    ]
+    assert rows[1][5] == "no such file"
+    assert [row[0] for row in rows[:2]] == [(tmp_path / name).as_posix() for name in names[:2]]
+
+
+def test_the_column_of_a_list_can_be_named(fake, model, new, tmp_path):
+    (tmp_path / "list.csv").write_text("a,b\nnew/x/x-00.png,new/y/y-00.png\n")
+    with pytest.raises(DatasetError, match="no column 'path'; it has a, b. Name the right one with --path-column"):
+        predict(model, tmp_path / "list.csv", runtime=fake.runtime)
+    rows = predict(model, tmp_path / "list.csv", path_column="b", runtime=fake.runtime).rows
+    assert [row[1] for row in rows] == ["blue"]
+
+
+def test_an_image_that_is_called_like_a_list_is_an_image(fake, model, new, tmp_path):
+    shutil.copy(new / "x" / "x-00.png", tmp_path / "odd.txt")
+    assert [row[1] for row in predict(model, tmp_path / "odd.txt", runtime=fake.runtime).rows] == ["red"]
+
+
+def test_what_cannot_be_scored_is_refused_by_what_it_is(fake, model, new, tmp_path):
+    for name, message in (
+        ("set.zip", "is an archive, neither a folder nor a manifest .*; unpack it and give the folder"),
+        ("set.tar.gz", "is an archive"),
+        ("list.xlsx", "is a spreadsheet; save it as CSV and give that file"),
+    ):
+        (tmp_path / name).write_bytes(b"PK")
+        with pytest.raises(DatasetError, match=message):
+            predict(model, [new, tmp_path / name], runtime=fake.runtime)
+    model.save(tmp_path / "m.featx")
+    with pytest.raises(
+        ClassifierError, match=r"new is no model file, but .*m.featx is: the model comes first, as featx "
+    ):
+        predict(new, [tmp_path / "m.featx"])
+    with pytest.raises(ClassifierError, match="new is a folder, no model"):
+        predict(new, [new])
 
 
 def test_other_weights_are_refused(fake, model, new):
