@@ -46,12 +46,12 @@ def manifest(folder: Path, text: str | bytes, name: str = "list.csv") -> Path:
     ],
 )
 def test_dialects(tmp_path, content):
-    assert read_manifest(manifest(tmp_path, content)).samples == SAMPLES
+    assert read_manifest(manifest(tmp_path, content)) == SAMPLES
 
 
 def test_other_column_names(tmp_path):
     path = manifest(tmp_path, "file,kind\n1.png,cat\n")
-    assert read_manifest(path, "file", "kind").samples == [Sample("1.png", "cat")]
+    assert read_manifest(path, "file", "kind") == [Sample("1.png", "cat")]
 
 
 def test_parquet(tmp_path):
@@ -65,7 +65,7 @@ def test_parquet(tmp_path):
         "split": ["test", "train"],
     }
     pyarrow.parquet.write_table(pa.table(columns), tmp_path / "list.parquet")
-    assert read_manifest(tmp_path / "list.parquet").samples == SAMPLES
+    assert read_manifest(tmp_path / "list.parquet") == SAMPLES
 
 
 def test_parquet_without_pyarrow_names_the_extra(tmp_path, monkeypatch):
@@ -104,7 +104,7 @@ def test_parquet_without_pyarrow_names_the_extra(tmp_path, monkeypatch):
         ("path,label\n1.png\n", "row 2: 1 values for 2 columns"),
         (
             b"path,label\n1.png,\xcf\xf0\xe8\xe2\xe5\xf2\n",
-            r"is not UTF-8 \(byte 17\), and not clearly .*; save it as CSV",
+            r"is not UTF-8 \(.*\), and not clearly .*; save it as CSV",
         ),
         (b"path,label\n1.png,caf\x8e\n", "is not UTF-8 .*; save it as CSV UTF-8"),
         (b"path,label\n1.png,\x81\x8d\n", "is not UTF-8 .*; save it as CSV UTF-8"),
@@ -119,7 +119,7 @@ def test_errors_name_the_row_and_the_way_out(tmp_path, text, message):
 
 def test_absolute_paths_inside_the_folder(tmp_path):
     text = f"path,label\n{tmp_path}/x/1.png,cat\n../{tmp_path.name}/2.png,dog\nx/../3.png,dog\n"
-    samples = read_manifest(manifest(tmp_path, text)).samples
+    samples = read_manifest(manifest(tmp_path, text))
     assert [sample.sample_id for sample in samples] == ["2.png", "3.png", "x/1.png"]
     with pytest.raises(DatasetError, match=rf"row 2: {tmp_path}2/1.png lies outside the manifest's folder"):
         read_manifest(manifest(tmp_path, f"path,label\n{tmp_path}2/1.png,cat\n"))
@@ -131,7 +131,7 @@ def test_absolute_paths_through_a_link(tmp_path):
     (tmp_path / "link").symlink_to(tmp_path / "real")
     path = manifest(tmp_path / "real", f"path,label\n{tmp_path}/link/1.png,cat\n{tmp_path}/real/2.png,dog\n")
     for folder in ("real", "link"):
-        samples = read_manifest(tmp_path / folder / path.name).samples
+        samples = read_manifest(tmp_path / folder / path.name)
         assert [sample.sample_id for sample in samples] == ["1.png", "2.png"]
 
 
@@ -142,9 +142,10 @@ def test_paths_of_another_machine_say_what_to_cut_off(tmp_path):
 
 
 def test_rows_that_agree_count_once_and_are_counted(tmp_path):
-    found = read_manifest(manifest(tmp_path, "path,label\n1.png,a\n2.png,b\n1.png,a\n./1.png,a\n2.png,b\n"))
-    assert found.samples == [Sample("1.png", "a"), Sample("2.png", "b")]
-    assert found.remarks == ("3 rows repeat an image with the same label, which counts once: 1.png, 2.png",)
+    remarks = []
+    path = manifest(tmp_path, "path,label\n1.png,a\n2.png,b\n1.png,a\n./1.png,a\n2.png,b\n")
+    assert read_manifest(path, remark=remarks.append) == [Sample("1.png", "a"), Sample("2.png", "b")]
+    assert remarks == ["3 rows repeat an image with the same label, which counts once: 1.png, 2.png"]
 
 
 @pytest.mark.parametrize(
@@ -158,15 +159,16 @@ def test_rows_that_agree_count_once_and_are_counted(tmp_path):
     ],
 )
 def test_lists_without_a_header(tmp_path, text, options):
-    found = read_manifest(manifest(tmp_path, text, "list.txt"), **options)
-    assert [(one.sample_id, one.label) for one in found.samples] == [("1.png", "class a"), ("2.png", "class b")]
-    assert options or found.remarks == ("no header: the first row names the file 1.png, and is read like the others",)
+    remarks = []
+    found = read_manifest(manifest(tmp_path, text, "list.txt"), **options, remark=remarks.append)
+    assert [(one.sample_id, one.label) for one in found] == [("1.png", "class a"), ("2.png", "class b")]
+    assert remarks == ["no header: the first row names the file 1.png, and is read like the others"]
 
 
 def test_names_with_blanks_in_a_list_with_blanks(tmp_path):
     save_picture(tmp_path / "my photo.png", (1, 2, 3))
     found = read_manifest(manifest(tmp_path, "my photo.png 1\nyour photo.png 0\n", "list.txt"))
-    assert [(one.sample_id, one.label) for one in found.samples] == [("my photo.png", "1"), ("your photo.png", "0")]
+    assert [(one.sample_id, one.label) for one in found] == [("my photo.png", "1"), ("your photo.png", "0")]
 
 
 def test_blanks_that_divide_in_two_ways_are_asked_about(tmp_path):
@@ -174,13 +176,14 @@ def test_blanks_that_divide_in_two_ways_are_asked_about(tmp_path):
     with pytest.raises(DatasetError, match="has no header: its first row names the file 1.png. .* path,name1,name2"):
         read_manifest(manifest(tmp_path, rows, "list.txt"))
     found = read_manifest(manifest(tmp_path, f"path label\n{rows}", "list.txt"))
-    assert [(one.sample_id, one.label) for one in found.samples] == [("1.png", "class a"), ("2.png", "class b")]
+    assert [(one.sample_id, one.label) for one in found] == [("1.png", "class a"), ("2.png", "class b")]
 
 
 def test_windows_1252_is_read_and_said(tmp_path):
-    found = read_manifest(manifest(tmp_path, "path;label\nMüller.png;Gänseblümchen\n".encode("cp1252")))
-    assert found.samples == [Sample("Müller.png", "Gänseblümchen")]
-    assert found.remarks == ("not UTF-8, but read as Windows-1252, as Excel saves CSV: one word is 'Müller.png'",)
+    remarks = []
+    path = manifest(tmp_path, "path;label\nMüller.png;Gänseblümchen\n".encode("cp1252"))
+    assert read_manifest(path, remark=remarks.append) == [Sample("Müller.png", "Gänseblümchen")]
+    assert remarks == ["not UTF-8, but read as Windows-1252, as Excel saves CSV: one word is 'Müller.png'"]
 
 
 def test_values_of_parquet(tmp_path):
@@ -190,10 +193,10 @@ def test_values_of_parquet(tmp_path):
     def labels(values: list) -> list[str | None]:
         table = pa.table({"path": [b"1.png", b"2.png"], "label": values, "box": [[1, 2], [3]]})
         pyarrow.parquet.write_table(table, tmp_path / "list.parquet")
-        return [sample.label for sample in read_manifest(tmp_path / "list.parquet").samples]
+        return [sample.label for sample in read_manifest(tmp_path / "list.parquet")]
 
     assert labels([1.0, 0.0]) == ["1", "0"]
-    assert labels([1.5, 0.0]) == ["1.5", "0.0"]
+    assert labels([1.5, 0.0]) == ["1.5", "0"]
     assert labels([True, False]) == ["True", "False"]
     assert labels([7, 8]) == ["7", "8"]
     assert labels([b"cat", "dög".encode()]) == ["cat", "dög"]

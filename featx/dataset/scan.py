@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 
 from featx.dataset.layout import describe, label_remarks, some, understand
 from featx.dataset.manifest import SUFFIXES as MANIFEST_SUFFIXES
-from featx.dataset.manifest import Manifest, each_once, read_list, read_manifest
+from featx.dataset.manifest import each_once, read_list, read_manifest
 from featx.dataset.spelling import Spellings
 from featx.dataset.walk import Entry, folders_in, walk
 from featx.errors import DatasetError, DatasetNotFoundError
@@ -139,7 +139,7 @@ def scan(
         raise DatasetError(f"{data} is neither a folder nor a manifest; allowed are a folder, .csv and .parquet")
     if label_by is not None:
         raise DatasetError(f"{data} names its labels in a column; --label-by is for folders")
-    return _scan_manifest(data, read_manifest(data, path_column, label_column))
+    return _scan_manifest(data, path_column, label_column)
 
 
 def scan_unlabelled(folder: Path, memo: Mapping[str, FileState] | None = None) -> Dataset:
@@ -177,7 +177,8 @@ def scan_list(path: Path, path_column: str = "path") -> Dataset:
         A list that cannot be used, or none of its files exists.
     """
     root = path.parent
-    entries, remarks = _found_listed(path, read_list(path, path_column))
+    remarks: list[str] = []
+    entries = _found_listed(path, read_list(path, path_column, remarks.append), remarks)
     samples = [
         (Entry((root / entry.name).as_posix(), entry.size, entry.mtime_ns), Sample((root / entry.name).as_posix()))
         for entry in entries
@@ -266,24 +267,25 @@ def _no_pictures(folder: Path, ignored: Sequence[Entry]) -> str:
     return f"{folder} holds no picture (JPEG, PNG, BMP, GIF, TIFF or WebP), only {names}"
 
 
-def _scan_manifest(data: Path, manifest: Manifest) -> Dataset:
-    listed = manifest.samples
-    entries, remarks = _found_listed(data, [sample.sample_id for sample in listed])
+def _scan_manifest(data: Path, path_column: str, label_column: str) -> Dataset:
+    remarks: list[str] = []
+    listed = read_manifest(data, path_column, label_column, remarks.append)
+    entries = _found_listed(data, [sample.sample_id for sample in listed], remarks)
     if any(entry.name != sample.sample_id for entry, sample in zip(entries, listed, strict=True)):
         # Two spellings of one file are two rows of it.
         entry_of = {entry.name: entry for entry in entries}
         renamed = [replace(sample, sample_id=entry.name) for entry, sample in zip(entries, listed, strict=True)]
-        listed, more = each_once(data, renamed)
-        entries, remarks = [entry_of[sample.sample_id] for sample in listed], [*remarks, *more]
+        listed = each_once(data, renamed, remarks.append)
+        entries = [entry_of[sample.sample_id] for sample in listed]
     labels, splits = [s.label for s in listed], [s.split for s in listed]
     description = describe(labels, splits, f"by {data.name}")
-    remarks = [*manifest.remarks, *remarks, *label_remarks(labels, splits, "labels")]
+    remarks += label_remarks(labels, splits, "labels")
     samples = zip(entries, listed, strict=True)
     return _dataset(data, data.parent, dataset_id(data), description, samples, [], remarks)
 
 
-def _found_listed(data: Path, names: Sequence[str]) -> tuple[list[Entry], list[str]]:
-    """Return an entry for each listed name, of the file that it means, and say where that has another name.
+def _found_listed(data: Path, names: Sequence[str], remarks: list[str]) -> list[Entry]:
+    """Return an entry for each listed name, of the file that it means, and remark on those with another name.
 
     Raises
     ------
@@ -306,11 +308,12 @@ def _found_listed(data: Path, names: Sequence[str]) -> tuple[list[Entry], list[s
             f"paths are relative to the manifest's folder{_elsewhere(root, names[0])}"
         )
     told = {"case": "other than the file's in upper and lower case", "ending": "without the file's ending"}
-    return entries, [
+    remarks += [
         f"{len(some_names):,} {'name' if len(some_names) == 1 else 'names'} {told[how]}: {some(some_names)}"
         for how, some_names in meant.items()
         if some_names
     ]
+    return entries
 
 
 def _elsewhere(root: Path, name: str) -> str:
