@@ -303,3 +303,11 @@ def test_lists_for_prediction_need_no_labels(tmp_path):
     assert read_list(manifest(tmp_path, "a,b\n1,x/2.png\n2,x/1.png\n"), "b") == ["x/2.png", "x/1.png"]
     with pytest.raises(DatasetError, match="row 2: /etc/1.png lies outside the manifest's folder"):
         read_list(manifest(tmp_path, "path\n/etc/1.png\n"))
+
+
+def test_paths_that_no_system_opens(tmp_path):
+    save_picture(tmp_path / "1.png", (1, 2, 3))
+    with pytest.raises(DatasetError, match="row 2: /xxx.* lies outside the manifest's folder"):
+        read_manifest(manifest(tmp_path, f"path,label\n/{'x' * 300}/2.png,cat\n"))
+    found = scan(manifest(tmp_path, f"path,label\n{'x' * 300}/2.png,cat\n1.png,dog\n"))
+    assert [one.size < 0 for one in found.pictures] == [False, True]

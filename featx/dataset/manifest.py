@@ -288,7 +288,7 @@ def _without_start(folder: Path, path: str) -> str:
     """Say what to cut off a path where the rest of it is a file here: the list was made elsewhere."""
     parts = path.split("/")
     for at in range(1, min(len(parts), 50)):
-        if (folder / "/".join(parts[at:])).is_file():
+        if os.path.isfile(folder / "/".join(parts[at:])):  # False too where a name is too long for the system
             return f" ({'/'.join(parts[at:])} is there: take {'/'.join(parts[:at])}/ out of the paths)"
     return ""
 
