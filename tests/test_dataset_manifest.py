@@ -201,7 +201,7 @@ def test_values_of_parquet(tmp_path):
     assert labels([7, 8]) == ["7", "8"]
     assert labels([b"cat", "dög".encode()]) == ["cat", "dög"]
     for missing in (None, float("nan")):
-        with pytest.raises(DatasetError, match="row 2: the label is missing; give one or take the row out"):
+        with pytest.raises(DatasetError, match="row 3: the label is missing; give one or take the row out"):
             labels([1.0, missing])
     with pytest.raises(DatasetError, match="column 'label' of .* holds lists or records; needed are text or numbers"):
         labels([["a"], ["b"]])

@@ -29,7 +29,7 @@ SUFFIXES = (".csv", ".tsv", ".txt", ".parquet", ".pq")
 
 _T = TypeVar("_T")
 _Row = tuple[int, list[str]]
-"""A row with its number for people: the line of a text where it begins, the place in a Parquet file."""
+"""A row with its number for people: the line where it begins, or its place in a Parquet file."""
 
 _BYTE_ORDER_MARKS = ((b"\xef\xbb\xbf", "utf-8-sig"), (b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"))
 _DECLARED = re.compile(r'"?sep=([,;\t|])"?[,;\t|]*\r?\n')
@@ -511,11 +511,11 @@ def _parquet_rows(path: Path, needed: Sequence[str], unusable: dict[str, str]) -
             yield 0, names
             # As dictionaries, in which a text that is repeated a million times is held once.
             file = pyarrow.parquet.ParquetFile(stream, metadata=metadata, read_dictionary=names)
-            numbers = itertools.count(1)
+            numbers = itertools.count(2)  # as in a CSV file, whose header is row 1
             for number in range(metadata.num_row_groups):
                 part = file.read_row_group(number, columns=names, use_threads=False)
                 columns = [[text for chunk in column.chunks for text in _texts(chunk)] for column in part.columns]
-                yield from zip(numbers, map(list, zip(*columns, strict=True)), strict=False)
+                yield from ((next(numbers), list(row)) for row in zip(*columns, strict=True))
     except FeatxError:
         raise
     except OSError as error:
