@@ -253,8 +253,6 @@ def test_what_cannot_be_scored_is_refused_by_what_it_is(fake, model, new, tmp_pa
         ClassifierError, match=r"new is no model file, but .*m.featx is: the model comes first, as featx "
     ):
         predict(new, [tmp_path / "m.featx"])
-    with pytest.raises(ClassifierError, match="new is a folder, no model"):
-        predict(new, [new])
 
 
 def test_other_weights_are_refused(fake, model, new):

@@ -128,8 +128,7 @@ def find_source(
         return _imagenet_source(row, side, notice)
     file = Path(weights)
     if not file.is_file():
-        what = "a folder, not a file" if file.is_dir() else "no such file"
-        raise WeightsError(f"--weights {weights}: {what} (allowed: imagenet, random, random:SEED or a file)")
+        raise WeightsError(f"--weights {weights}: no such file (allowed: imagenet, random, random:SEED or a file)")
     return _row_source(row, side, digest(file), file, f"weights {file.name}")
 
 

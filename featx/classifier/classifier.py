@@ -264,7 +264,7 @@ class Classifier:
         """
         file = Path(path)
         if not file.is_file():
-            raise ClassifierError(f"{file} is a folder, no model" if file.is_dir() else f"no such model file: {file}")
+            raise ClassifierError(f"no such model file: {file}")
         archive = Archive.read(file)
         try:
             return replace(cls._from_archive(archive, featurize), file=str(path))
