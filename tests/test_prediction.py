@@ -12,8 +12,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conftest import make_classes, save_picture
+from typer.testing import CliRunner
 
 from featx import table as table_module
+from featx.cli.app import app
 from featx.dataset import OUTPUT_TAG
 from featx.errors import ClassifierError, DatasetError, DatasetNotFoundError, ImageError, OutputError, WeightsError
 from featx.extraction import extract
@@ -193,17 +195,30 @@ def test_bad_input(fake, model, tmp_path):
         predict(model, tmp_path / "empty", runtime=fake.runtime)
     bad = tmp_path / "bad.png"
     bad.write_bytes(b"")
-    with pytest.raises(ImageError, match=r"the one image given cannot be used: .*bad.png: empty file \(0 bytes\)"):
-        predict(model, bad, tmp_path / "scores.csv", runtime=fake.runtime)
-    assert not (tmp_path / "scores.csv").exists()
-    worse = tmp_path / "worse.png"
-    worse.write_bytes(b"no image")
-    with pytest.raises(
-        ImageError, match="none of the 3 images given can be used; 2 of them, as .*worse.png: not an im"
-    ):
-        predict(model, [bad, worse, worse], runtime=fake.runtime)
+    assert predict(model, bad, runtime=fake.runtime).n_skipped == 1
     with pytest.raises(ImageError, match="--strict: 1 pictures cannot be used, the first is .*bad.png: empty file"):
         predict(model, bad, strict=True, runtime=fake.runtime)
+
+
+def test_nothing_predicted_is_an_error_of_the_command(fake, model, new, tmp_path, monkeypatch):
+    monkeypatch.setenv("FEATX_CACHE", str(fake.runtime.cache))
+    model.save(tmp_path / "m.featx")
+    for name, content in (("bad.png", b""), ("worse.png", b"no image"), ("worst.png", b"none either")):
+        (tmp_path / name).write_bytes(content)
+
+    def run(*words: Path | str):
+        return CliRunner().invoke(app, ["predict", str(tmp_path / "m.featx"), *map(str, words)])
+
+    done = run(tmp_path / "bad.png")
+    assert done.exit_code == 1
+    assert f"error: the one image given cannot be used: {tmp_path}/bad.png: empty file (0 bytes)\n" in done.output
+    paths = [tmp_path / name for name in ("bad.png", "worse.png", "worst.png")]
+    done = run(*paths, "-o", tmp_path / "scores.csv")
+    assert done.exit_code == 1
+    assert "error: none of the 3 images given can be used; 2 of them, as " in done.output
+    assert f"({tmp_path}/scores.csv lists each reason)\n" in done.output
+    assert [row["status"] for row in read_csv(tmp_path / "scores.csv")] == ["skipped"] * 3
+    assert run(*paths, new).exit_code == 0
 
 
 @pytest.mark.parametrize("name", ["list.csv", "list.txt", "list.parquet"])

@@ -9,6 +9,7 @@ import typer
 
 from featx.cli import options as o
 from featx.cli.console import Console, next_line
+from featx.errors import ImageError
 
 
 def predict(
@@ -71,6 +72,8 @@ def predict(
         path_column=path_column,
         runtime=console.runtime(cache, workers, batch_size, device, max_pixels),
     )
+    if done.fault:
+        raise ImageError(f"{done.fault}{'' if output is None else f' ({output} lists each reason)'}")
     result = done.to_dict()
     lines = prediction_lines(result)
     if sort_into is not None:

@@ -7,7 +7,7 @@ from featx.extraction.featurizing import featurize
 from featx.extraction.reading import preparing_as, read_file, read_pictures
 from featx.extraction.recalling import latest, recall_table
 from featx.extraction.recipes import locate
-from featx.extraction.settling import stop_if_none_usable
+from featx.extraction.settling import why_none_usable
 from featx.extraction.starting import graph_key
 
 __all__ = [
@@ -23,6 +23,6 @@ __all__ = [
     "read_file",
     "read_pictures",
     "recall_table",
-    "stop_if_none_usable",
     "stop_if_too_dark",
+    "why_none_usable",
 ]

@@ -27,26 +27,34 @@ def remember_states(cache: Path, dataset: Dataset, how: str, states: Sequence[Fi
 def stop_if_none_usable(table: FeatureTable, where: str) -> None:
     """Make sure that at least one image could be used.
 
+    Raises
+    ------
+    ImageError
+        None could; the message is that of :func:`why_none_usable`.
+    """
+    why = why_none_usable(table, where)
+    if why:
+        raise ImageError(why)
+
+
+def why_none_usable(table: FeatureTable, where: str) -> str:
+    """Return the most frequent reason why no image could be used; empty if one could.
+
     Parameters
     ----------
     table : FeatureTable
     where : str
         What they are the images of.
-
-    Raises
-    ------
-    ImageError
-        None could; the message names the most frequent reason.
     """
     skipped = table.extraction.skipped
     if len(table) or not skipped:
-        return
+        return ""
     reason, n = Counter(one.reason for one in skipped).most_common(1)[0]
     first = next(one.path for one in skipped if one.reason == reason)
     if len(skipped) == 1:
-        raise ImageError(f"the one image {where} cannot be used: {first}: {reason}")
+        return f"the one image {where} cannot be used: {first}: {reason}"
     which = "all, as" if n == len(skipped) else f"{n:,} of them, as" if n > 1 else "the first is"
-    raise ImageError(f"none of the {len(skipped):,} images {where} can be used; {which} {first}: {reason}")
+    return f"none of the {len(skipped):,} images {where} can be used; {which} {first}: {reason}"
 
 
 def check_strict(table: FeatureTable, strict: bool) -> None:

@@ -14,7 +14,7 @@ import numpy as np
 
 from featx.classifier import Classifier
 from featx.errors import ClassifierError, OutputError
-from featx.extraction import featurize, stop_if_none_usable
+from featx.extraction import featurize, why_none_usable
 from featx.output import check_output
 from featx.prediction.gallery import Gallery
 from featx.prediction.sorting import Sorter
@@ -55,6 +55,8 @@ class Prediction:
         The table itself, where it was not written to a file.
     seconds : float
         Wall time.
+    fault : str
+        Why not one image could be used; empty if one could.
     """
 
     model: str
@@ -71,6 +73,7 @@ class Prediction:
     n_in_gallery: int
     rows: tuple[Row, ...]
     seconds: float
+    fault: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON keys of ``featx predict --json``; the rows are in it if there is no output file."""
@@ -166,8 +169,6 @@ def predict(
         An output exists or cannot be written.
     ClassifierError
         No usable model, or its features are not reproduced here.
-    ImageError
-        None of the images can be used.
     DatasetError, WeightsError, StoreError
         See :mod:`featx.errors`.
     """
@@ -195,7 +196,6 @@ def predict(
             runtime = replace(runtime, cache=Path(folder))
         how = {"weights": weights, "exact": exact, "strict": strict, "path_column": path_column}
         table = classifier.features_of(given, **how, runtime=runtime)
-        stop_if_none_usable(table, "given")
         classifier.check(table)
         columns = _columns(classifier.classes_, top_k)
         tally = _Tally(_chunks(classifier, table, top_k, reject_rate), sorter, sheet)
@@ -220,6 +220,7 @@ def predict(
         n_in_gallery=n_in_gallery,
         rows=tuple(rows),
         seconds=time.monotonic() - started,
+        fault=why_none_usable(table, "given"),
     )
 
 
