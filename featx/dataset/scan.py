@@ -197,7 +197,8 @@ def stop_if_packed(path: Path) -> None:
         raise DatasetError(f"{path} is a spreadsheet; save it as CSV and give that file")
     if path.suffix.lower() in _ARCHIVES:
         raise DatasetError(
-            f"{path} is an archive, neither a folder nor a manifest (.csv, .parquet) nor an image; unpack it and give the folder"
+            f"{path} is an archive, neither a folder nor a manifest (.csv, .parquet) nor an image; "
+            "unpack it and give the folder"
         )
 
 
