@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from featx.classifier import Classifier
-from featx.errors import OutputError
-from featx.extraction import featurize
+from featx.errors import ClassifierError, OutputError
+from featx.extraction import featurize, why_none_usable
 from featx.output import check_output
 from featx.prediction.gallery import Gallery
 from featx.prediction.sorting import Sorter
@@ -57,6 +57,8 @@ class Prediction:
         Wall time.
     left_out : tuple of LeftOut
         Folders that featx wrote itself.
+    fault : str
+        Why not one image could be used; empty if one could.
     """
 
     model: str
@@ -74,6 +76,7 @@ class Prediction:
     rows: tuple[Row, ...]
     seconds: float
     left_out: tuple[LeftOut, ...] = ()
+    fault: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON keys of ``featx predict --json``; the rows are in it if there is no output file."""
@@ -121,6 +124,7 @@ def predict(
     exact: bool = False,
     strict: bool = False,
     reject_rate: float | None = None,
+    path_column: str = "path",
     runtime: Runtime | None = None,
 ) -> Prediction:
     """Predict files and folders of any number of pictures.
@@ -129,7 +133,7 @@ def predict(
     ----------
     model : Classifier or path
     paths : path or sequence of paths
-        Pictures and folders of pictures.
+        Pictures, folders of pictures, and lists: ``.csv``, ``.txt`` or ``.parquet`` files with a column of paths.
     output : path, optional
         Table to write: ``.csv``, ``.jsonl`` or ``.parquet``. Without it the rows are returned.
     top_k : int
@@ -153,6 +157,8 @@ def predict(
         Make a picture that cannot be used an error.
     reject_rate : float, optional
         Mark pictures as rejected that are less like the training pictures than all but this share of these.
+    path_column : str
+        Column of paths in a list.
     runtime : Runtime, optional
         Cache folder, threads and callbacks.
 
@@ -173,6 +179,9 @@ def predict(
     runtime = runtime or Runtime()
     started = time.monotonic()
     name = str(model) if isinstance(model, str | Path) else model.title
+    given = [paths] if isinstance(paths, str | Path) else list(paths)
+    if isinstance(model, str | Path):
+        _stop_if_swapped(Path(model), [Path(path) for path in given])
     classifier = load(model) if isinstance(model, str | Path) else model
     if not 1 <= top_k <= len(classifier.classes_):
         raise OutputError(f"--top-k {top_k}: the model has {len(classifier.classes_)} classes")
@@ -181,7 +190,6 @@ def predict(
         check_output(target, WRITERS, overwrite)
     if reject_rate is not None:
         classifier.check_reject_rate(reject_rate)
-    given = [paths] if isinstance(paths, str | Path) else list(paths)
     sheet = None if gallery is None else Gallery(Path(gallery), given, overwrite)
     sorter = None
     if sort_into is not None:
@@ -190,7 +198,8 @@ def predict(
         if no_cache:
             folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="featx-"))
             runtime = replace(runtime, cache=Path(folder))
-        table = classifier.features_of(given, weights=weights, exact=exact, strict=strict, runtime=runtime)
+        how = {"weights": weights, "exact": exact, "strict": strict, "path_column": path_column}
+        table = classifier.features_of(given, **how, runtime=runtime)
         classifier.check(table)
         columns = _columns(classifier.classes_, top_k)
         tally = _Tally(_chunks(classifier, table, top_k, reject_rate), sorter, sheet)
@@ -216,7 +225,16 @@ def predict(
         rows=tuple(rows),
         seconds=time.monotonic() - started,
         left_out=table.extraction.left_out,
+        fault=why_none_usable(table, "given"),
     )
+
+
+def _stop_if_swapped(model: Path, given: Sequence[Path]) -> None:
+    models = [path for path in given if path.suffix.lower() == ".featx"]
+    if models and model.suffix.lower() != ".featx":
+        raise ClassifierError(
+            f"{model} is no model file, but {models[0]} is: the model comes first, as featx predict {models[0]} {model}"
+        )
 
 
 def _columns(classes: Sequence[str], top_k: int) -> tuple[str, ...]:
