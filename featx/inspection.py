@@ -69,6 +69,8 @@ class Inspection:
         Why 16-bit pictures would be nearly black, if they would.
     notes : dict of str to int
         How many pictures were read in a way worth knowing, by note.
+    remarks : tuple of str
+        What is odd about the labels, folders or the manifest.
     seconds : float
         Wall time.
     left_out : tuple of LeftOut
@@ -91,6 +93,7 @@ class Inspection:
     tiny: tuple[str, ...]
     dark: str | None
     notes: dict[str, int]
+    remarks: tuple[str, ...]
     seconds: float
     left_out: tuple[LeftOut, ...] = ()
 
@@ -109,6 +112,7 @@ class Inspection:
             "tiny": list(self.tiny),
             "dark": self.dark,
             "notes": dict(self.notes),
+            "remarks": list(self.remarks),
             "seconds": round(self.seconds, 3),
         }
 
@@ -171,6 +175,7 @@ def inspect(
         tiny=tuple(sorted(label for label, count in classes.items() if count < FEW)),
         dark=_why_dark(dataset.pictures, runtime) if white is None else None,
         notes=dict(looks.notes),
+        remarks=dataset.remarks,
         seconds=time.monotonic() - started,
         left_out=dataset.left_out,
     )

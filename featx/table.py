@@ -228,6 +228,8 @@ class Extraction:
         None where there are no augmented views.
     left_out : tuple of LeftOut
         Folders that featx wrote itself.
+    remarks : tuple of str
+        What is odd about the labels, folders or the manifest of the data set.
     """
 
     features_id: str
@@ -253,6 +255,8 @@ class Extraction:
         """Files that were not read as images: those that are none, and those of folders that were left out."""
         return len(self.ignored) + sum(folder.n_files for folder in self.left_out)
 
+    remarks: tuple[str, ...] = ()
+
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON keys of ``featx extract --json``."""
         of_pictures = self.seconds - (0.0 if self.views is None else self.views.seconds)
@@ -273,6 +277,7 @@ class Extraction:
             "left_out": [folder.to_dict() for folder in self.left_out],
             "cut_away": self.cut_away,
             "notes": dict(self.notes),
+            "remarks": list(self.remarks),
             "seconds": round(self.seconds, 3),
             "images_per_second": round(self.n_images / of_pictures, 1) if of_pictures > 0 else None,
             "views": None if self.views is None else self.views.to_dict(),

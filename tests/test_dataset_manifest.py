@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import sys
+import unicodedata
 from pathlib import Path
 
 import pytest
 from conftest import save_picture
 
 from featx.dataset import scan
-from featx.dataset.manifest import _csv_rows, read_manifest
+from featx.dataset.manifest import _csv_rows, read_list, read_manifest
 from featx.errors import DatasetError, MissingExtraError
 from featx.table import Sample
 
@@ -40,6 +41,11 @@ def manifest(folder: Path, text: str | bytes, name: str = "list.csv") -> Path:
         TEXT + "\n,,,\n",
         TEXT.replace("x/1.png", '"x/1.png"'),
         TEXT.replace("path,label", " path , label "),
+        "sep=;\r\n" + TEXT.replace(",", ";"),
+        '"sep=\t"\n' + TEXT.replace(",", "\t"),
+        TEXT.replace("\n", ",\n"),
+        "path label group split\nx/2.png dog g1 test\nx/1.png cat <NA> Train\n",
+        "path  label   group  split\n\nx/2.png   dog   g1  testing\nx/1.png   cat  nan  training\n",
     ],
 )
 def test_dialects(tmp_path, content):
@@ -85,11 +91,27 @@ def test_parquet_without_pyarrow_names_the_extra(tmp_path, monkeypatch):
         ("path,label\n/etc/1.png,cat\n", "row 2: /etc/1.png lies outside"),
         ("path,label\nC:\\1.png,cat\n", "row 2: C:.*1.png lies outside"),
         ("path,label\na/../../1.png,cat\n", "lies outside"),
-        ("path,label\n1.png,cat\n1.png,dog\n", "lists 1.png more than once; keep one row"),
-        ("path,label\n./1.png,cat\n1.png,cat\n", "lists 1.png more than once"),
-        ("path,label,split\n1.png,cat,holdout\n", "the split is 'holdout'; allowed are train, val, validation, test"),
+        (
+            "path,label\n1.png,cat\n2.png,a\n1.png,dog\n./2.png,b\n2.png,b\n3.png,b\n3.png,b\n",
+            r"lists 2 images more than once, with different labels: 1.png \(cat, dog\), 2.png \(a, b\); keep one row",
+        ),
+        ("path,label,split\n1.png,cat,train\n1.png,cat,test\n", r"different splits: 1.png \(test, train\)"),
+        (
+            "path,label\n1.png,cat\n2.png,nan\n",
+            "row 3: the label is 'nan', as programs write a missing value; give one",
+        ),
+        ("path,label\n1.png,#N/A\n2.png,a\n3.png,\n", r"row 2: the label is '#N/A'.*\(2 rows in all cannot .* row 4\)"),
+        ("path,label\n\n\n1.png,\n", "row 4: the label is missing"),
+        ("path,label,label\n1.png,a,b\n", "has 2 columns 'label'; rename all but one"),
+        ("path,label,split\n1.png,cat,fold3\n", "the split is 'fold3'; allowed are train, val, validation, test"),
         ("path,label\n1.png\n", "row 2: 1 values for 2 columns"),
-        (b"path,label\n1.png,caf\xe9\n", "is not UTF-8 .*; save it as CSV UTF-8"),
+        (
+            b"path,label\n1.png,\xcf\xf0\xe8\xe2\xe5\xf2\n",
+            r"is not UTF-8 \(.*\), and not clearly .*; save it as CSV",
+        ),
+        (b"path,label\n1.png,caf\x8e\n", "is not UTF-8 .*; save it as CSV UTF-8"),
+        (b"path,label\n1.png,\x81\x8d\n", "is not UTF-8 .*; save it as CSV UTF-8"),
+        ("1.png,cat,7\n", "has no header: its first row names the file 1.png. .*, as path,name1,name2"),
         ('path,label\n"1.png,cat\n', "is no readable CSV"),
     ],
 )
@@ -208,6 +230,112 @@ def test_a_long_text_that_parquet_holds_once_is_held_once(tmp_path):
     assert len({id(sample.label) for sample in samples}) == 1
 
 
+def test_absolute_paths_inside_the_folder(tmp_path):
+    text = f"path,label\n{tmp_path}/x/1.png,cat\n../{tmp_path.name}/2.png,dog\nx/../3.png,dog\n"
+    samples = read_manifest(manifest(tmp_path, text))
+    assert [sample.sample_id for sample in samples] == ["2.png", "3.png", "x/1.png"]
+    with pytest.raises(DatasetError, match=rf"row 2: {tmp_path}2/1.png lies outside the manifest's folder"):
+        read_manifest(manifest(tmp_path, f"path,label\n{tmp_path}2/1.png,cat\n"))
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links need a privilege on Windows")
+def test_absolute_paths_through_a_link(tmp_path):
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    path = manifest(tmp_path / "real", f"path,label\n{tmp_path}/link/1.png,cat\n{tmp_path}/real/2.png,dog\n")
+    for folder in ("real", "link"):
+        samples = read_manifest(tmp_path / folder / path.name)
+        assert [sample.sample_id for sample in samples] == ["1.png", "2.png"]
+
+
+def test_paths_of_another_machine_say_what_to_cut_off(tmp_path):
+    save_picture(tmp_path / "x" / "1.png", (1, 2, 3))
+    with pytest.raises(DatasetError, match=r"\(x/1.png is there: take /home/ann/set/ out of the paths\)"):
+        read_manifest(manifest(tmp_path, "path,label\n/home/ann/set/x/1.png,cat\n"))
+
+
+def test_rows_that_agree_count_once_and_are_counted(tmp_path):
+    remarks = []
+    path = manifest(tmp_path, "path,label\n1.png,a\n2.png,b\n1.png,a\n./1.png,a\n2.png,b\n")
+    assert read_manifest(path, remark=remarks.append) == [Sample("1.png", "a"), Sample("2.png", "b")]
+    assert remarks == ["3 rows repeat an image with the same label, which counts once: 1.png, 2.png"]
+
+
+@pytest.mark.parametrize(
+    ("text", "options"),
+    [
+        ("1.png,class a\n2.png,class b\n", {}),
+        ("class a;1.png\nclass b;2.png\n", {}),
+        ("1.png\tclass a\n2.png\tclass b\n", {}),
+        ("1.png  class a\n2.png  class b\n", {}),
+        ("1.png,class a,x\n2.png,class b,y\n", {"path_column": "1.png", "label_column": "class a"}),
+    ],
+)
+def test_lists_without_a_header(tmp_path, text, options):
+    remarks = []
+    found = read_manifest(manifest(tmp_path, text, "list.txt"), **options, remark=remarks.append)
+    assert [(one.sample_id, one.label) for one in found] == [("1.png", "class a"), ("2.png", "class b")]
+    assert remarks == ["no header: the first row names the file 1.png, and is read like the others"]
+
+
+def test_names_with_blanks_in_a_list_with_blanks(tmp_path):
+    save_picture(tmp_path / "my photo.png", (1, 2, 3))
+    found = read_manifest(manifest(tmp_path, "my photo.png 1\nyour photo.png 0\n", "list.txt"))
+    assert [(one.sample_id, one.label) for one in found] == [("my photo.png", "1"), ("your photo.png", "0")]
+
+
+def test_blanks_that_divide_in_two_ways_are_asked_about(tmp_path):
+    rows = "1.png class a\n2.png class b\n"
+    with pytest.raises(DatasetError, match="has no header: its first row names the file 1.png. .* path,name1,name2"):
+        read_manifest(manifest(tmp_path, rows, "list.txt"))
+    found = read_manifest(manifest(tmp_path, f"path label\n{rows}", "list.txt"))
+    assert [(one.sample_id, one.label) for one in found] == [("1.png", "class a"), ("2.png", "class b")]
+
+
+def test_windows_1252_is_read_and_said(tmp_path):
+    remarks = []
+    path = manifest(tmp_path, "path;label\nMüller.png;Gänseblümchen\n".encode("cp1252"))
+    assert read_manifest(path, remark=remarks.append) == [Sample("Müller.png", "Gänseblümchen")]
+    assert remarks == ["not UTF-8, but read as Windows-1252, as Excel saves CSV: one word is 'Müller.png'"]
+
+
+def test_values_of_parquet(tmp_path):
+    pa = pytest.importorskip("pyarrow")
+    import pyarrow.parquet
+
+    def labels(values: list) -> list[str | None]:
+        table = pa.table({"path": [b"1.png", b"2.png"], "label": values, "box": [[1, 2], [3]]})
+        pyarrow.parquet.write_table(table, tmp_path / "list.parquet")
+        return [sample.label for sample in read_manifest(tmp_path / "list.parquet")]
+
+    assert labels([1.0, 0.0]) == ["1", "0"]
+    assert labels([1.5, 0.0]) == ["1.5", "0"]
+    assert labels([True, False]) == ["True", "False"]
+    assert labels([7, 8]) == ["7", "8"]
+    assert labels([b"cat", "dög".encode()]) == ["cat", "dög"]
+    for missing in (None, float("nan")):
+        with pytest.raises(DatasetError, match="row 3: the label is missing; give one or take the row out"):
+            labels([1.0, missing])
+    with pytest.raises(DatasetError, match="column 'label' of .* holds lists or records; needed are text or numbers"):
+        labels([["a"], ["b"]])
+
+
+@pytest.mark.parametrize("as_struct", [True, False])
+def test_parquet_of_images_is_named_and_never_printed(tmp_path, as_struct):
+    pa = pytest.importorskip("pyarrow")
+    import pyarrow.parquet
+
+    content = save_picture(tmp_path / "1.png", (1, 2, 3)).read_bytes()
+    image = {"bytes": content, "path": "1.png"} if as_struct else content
+    pyarrow.parquet.write_table(pa.table({"image": [image], "label": [0]}), tmp_path / "list.parquet")
+    for column in ("path", "image"):
+        with pytest.raises(DatasetError) as caught:
+            read_manifest(tmp_path / "list.parquet", column)
+        assert "column image of" in str(caught.value)
+        assert "holds the images themselves, not paths; featx reads files: write each image" in str(caught.value)
+        assert len(str(caught.value)) < 400
+
+
 def test_scan_of_a_manifest(tmp_path):
     save_picture(tmp_path / "x" / "1.png", (1, 2, 3))
     found = scan(manifest(tmp_path, TEXT))
@@ -224,3 +352,75 @@ def test_no_file_of_a_manifest_exists(tmp_path):
 def test_label_by_is_for_folders(tmp_path):
     with pytest.raises(DatasetError, match="--label-by is for folders"):
         scan(manifest(tmp_path, TEXT), label_by="top")
+
+
+def test_files_are_found_by_names_that_are_spelled_otherwise(tmp_path):
+    for name in (unicodedata.normalize("NFD", "ä/Löwe.png"), "plain.png", "Big.PNG", "id7.jpg", "x/y.z.tif"):
+        save_picture(tmp_path / name, (1, 2, 3))
+    rows = "ä/Löwe.png,a\nplain.png,a\nbig.png,b\nid7,b\nx/y.z,b\ngone.png,b\n"
+    found = scan(manifest(tmp_path, unicodedata.normalize("NFC", f"path,label\n{rows}")))
+    assert [one.path.name for one in found.pictures if one.size < 0] == ["gone.png"]
+    assert {one.path.name for one in found.pictures} >= {"plain.png", "Big.PNG", "id7.jpg", "y.z.tif"}
+    assert found.remarks == (
+        "1 name other than the file's in upper and lower case: big.png is Big.PNG",
+        "2 names without the file's ending: id7 is id7.jpg, x/y.z is x/y.z.tif",
+    )
+
+
+def test_names_that_could_be_several_files_are_not_guessed(tmp_path):
+    for name in ("id7.jpg", "id7.png", "1.png"):
+        save_picture(tmp_path / name, (1, 2, 3))
+    found = scan(manifest(tmp_path, "path,label\nid7,a\n1.png,b\n"))
+    assert [(one.sample.sample_id, one.size < 0) for one in found.pictures] == [("1.png", False), ("id7", True)]
+
+
+def test_two_spellings_of_one_file_are_one_image(tmp_path):
+    save_picture(tmp_path / "1.png", (1, 2, 3))
+    assert len(scan(manifest(tmp_path, "path,label\n1,a\n1.png,a\n")).pictures) == 1
+    with pytest.raises(DatasetError, match=r"lists 1 image more than once, with different labels: 1.png \(a, b\)"):
+        scan(manifest(tmp_path, "path,label\n1,a\n1.png,b\n"))
+
+
+def test_the_folder_that_has_the_files_is_named(tmp_path):
+    save_picture(tmp_path / "train" / "id7.jpg", (1, 2, 3))
+    with pytest.raises(
+        DatasetError, match=r"train/id7.jpg exists: move the manifest into train, or write train/ before"
+    ):
+        scan(manifest(tmp_path, "path,label\nid7,a\nid8,b\n"))
+
+
+def test_labels_that_differ_in_spelling_are_said(tmp_path):
+    for i in range(3):
+        save_picture(tmp_path / f"{i}.png", (1, 2, 3))
+    found = scan(manifest(tmp_path, "path,label\n0.png,ANGER\n1.png,anger\n2.png,NA\n"))
+    assert found.remarks == (
+        "classes 'ANGER' and 'anger' differ only in spelling; if they are one, make the labels one name",
+        "class 'NA' may be a missing value; if it is, take these images out",
+    )
+
+
+def test_lists_for_prediction_need_no_labels(tmp_path):
+    for i in (1, 2):
+        save_picture(tmp_path / "x" / f"{i}.png", (1, 2, 3))
+    for text in (
+        "path\nx/2.png\nx/1.png\n",
+        "path,label\nx/2.png,\nx/1.png,cat\n",
+        "image,kind\nx/2.png,nan\nx/1.png,cat\n",
+        "x/2.png\nx/1.png\n",
+        "x/2.png 1\nx/1.png 0\n",
+        "name\nx/2.png\nx/1.png\n",
+    ):
+        assert read_list(manifest(tmp_path, text)) == ["x/2.png", "x/1.png"]
+    with pytest.raises(DatasetError, match="no column 'path'; it has a, b. Name the right one with --path-column"):
+        read_list(manifest(tmp_path, "a,b\n1,2\n"))
+    assert read_list(manifest(tmp_path, "a,b\n1,x/2.png\n2,x/1.png\n"), "b") == ["x/2.png", "x/1.png"]
+    with pytest.raises(DatasetError, match="row 2: /etc/1.png lies outside the manifest's folder"):
+        read_list(manifest(tmp_path, "path\n/etc/1.png\n"))
+
+
+def test_paths_that_no_system_opens(tmp_path):
+    save_picture(tmp_path / "1.png", (1, 2, 3))
+    with pytest.raises(DatasetError, match="row 2: /xxx.* lies outside the manifest's folder"):
+        read_manifest(manifest(tmp_path, f"path,label\n/{'x' * 300}/2.png,cat\n"))
+    found = scan(manifest(tmp_path, f"path,label\n{'x' * 300}/2.png,cat\n1.png,dog\n"))
+    assert [one.size < 0 for one in found.pictures] == [False, True]

@@ -51,11 +51,6 @@ def test_split_folders(tmp_path, validation):
     assert scan(tmp_path).description == "2 classes by folder: cat 2, dog 2; train 2, val 1, test 1"
 
 
-def test_train_and_test_beside_another_folder_are_no_splits(tmp_path):
-    add(tmp_path, "train/1.png", "test/2.png", "other/3.png")
-    assert labels(tmp_path)["train/1.png"] == ("train", None)
-
-
 def test_flat_folder_has_no_labels(tmp_path):
     add(tmp_path, "1.png", "2.png")
     assert labels(tmp_path) == {"1.png": (None, None), "2.png": (None, None)}
@@ -70,7 +65,10 @@ def test_pictures_beside_class_folders_are_said(tmp_path):
 
 def test_ambiguous_layout_stops_and_asks(tmp_path):
     add(tmp_path, *(f"plate{p}/{c}/1.png" for p in (1, 2, 3) for c in ("control", "treated")))
-    message = "plate1, plate2, plate3 each contain control, treated. Which are the classes? --label-by parent | top"
+    message = (
+        "plate1, plate2, plate3 each contain control, treated. Which are the classes: control, treated (--label-by "
+        "parent) or plate1, plate2, plate3 (--label-by top)?"
+    )
     with pytest.raises(AmbiguousLayoutError) as caught:
         scan(tmp_path)
     assert str(caught.value) == message
@@ -85,6 +83,16 @@ def test_ambiguous_layout_inside_splits(tmp_path):
     with pytest.raises(AmbiguousLayoutError, match="plate1, plate2 each contain a, b"):
         scan(tmp_path)
     assert labels(tmp_path, label_by="parent")["train/plate1/b/1.png"] == ("b", "train")
+
+
+def test_folders_without_images_beside_class_folders_are_named(tmp_path):
+    add(tmp_path, "train/cat/1.png", "train/dog/2.png", "test/cat/3.png", "test/dog/x/4.png", "train/out/5.png")
+    for empty in ("train/fox", "test/wolf/deep", "test/.git", "test/dog/y"):
+        (tmp_path / empty).mkdir(parents=True)
+    (tmp_path / "train" / "out" / OUTPUT_TAG).touch()
+    (tmp_path / "test" / "wolf" / "notes.txt").write_text("none yet")
+    assert scan(tmp_path).remarks == ("no image in test/wolf, train/fox, beside the class folders",)
+    assert scan(add(tmp_path / "flat", "1.png")).remarks == ()
 
 
 def test_hidden_files_caches_and_outputs_are_never_scanned(tmp_path):
@@ -324,8 +332,11 @@ def test_errors_say_what_to_do(tmp_path):
     with pytest.raises(DatasetError, match="is a spreadsheet; save it as CSV"):
         scan(tmp_path / "list.xlsx")
     (tmp_path / "set.zip").write_bytes(b"PK")
-    with pytest.raises(DatasetError, match="neither a folder nor a manifest"):
+    with pytest.raises(DatasetError, match=r"set.zip is an archive, neither a folder nor a manifest .*; unpack it"):
         scan(tmp_path / "set.zip")
+    (tmp_path / "set.json").write_text("{}")
+    with pytest.raises(DatasetError, match="neither a folder nor a manifest"):
+        scan(tmp_path / "set.json")
 
 
 def test_camera_raw_files_give_no_thumbnails(tmp_path):

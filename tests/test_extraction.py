@@ -151,6 +151,28 @@ def test_bad_images_are_listed_never_invented(fake, pictures):
         age(pictures)
 
 
+def test_nothing_usable_is_an_error_that_names_the_reason(fake, tmp_path):
+    pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:{:064}\nsize 326812\n"
+    for number in range(6):
+        path = tmp_path / "set" / ("cat" if number % 2 else "dog") / f"{number}.jpg"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(pointer.format(number) if number else "")
+    message = "none of the 6 images of set can be used; 5 of them, as cat/1.jpg: .* Git LFS pointer .*: git lfs pull"
+    for _ in range(2):  # read, and remembered
+        with pytest.raises(ImageError, match=message):
+            run(fake, tmp_path / "set")
+    save_picture(tmp_path / "set" / "cat" / "7.png", (1, 2, 3))
+    assert len(run(fake, tmp_path / "set").extraction.skipped) == 6
+
+
+def test_remarks_on_the_data_set_are_said(fake, pictures):
+    (pictures / "green").mkdir()
+    done = run(fake, pictures).extraction
+    assert done.remarks == ("no image in green, beside the class folders",)
+    assert done.to_dict()["remarks"] == list(done.remarks)
+    assert f"{pictures}: no image in green, beside the class folders" in fake.notices
+
+
 def test_what_this_machine_lacked_is_looked_for_again(fake, pictures, monkeypatch):
     """The advice to install an extra would be of no use if the next run remembered the picture as bad."""
     pillow_heif = pytest.importorskip("pillow_heif")

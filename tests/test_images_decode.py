@@ -306,6 +306,11 @@ def test_truncated_files():
     [
         (b"", r"empty file \(0 bytes\)"),
         (b"<html>not found</html>", "not an image: the content is none of JPEG, PNG"),
+        (
+            b"version https://git-lfs.github.com/spec/v1\noid sha256:0",
+            "not an image, but a Git LFS pointer .*: git lfs pull",
+        ),
+        (b"/annex/objects/MD5-s1--0.jpg\n", "not an image, but a git-annex pointer to it: git annex get"),
         (b"\x89PNG\r\n\x1a\n" + bytes(40), "damaged PNG"),
         (b"\xff\xd8\xff\xe0" + bytes(40), "damaged JPEG"),
         (b"\0\0\0\x18ftypheic" + bytes(40), "damaged HEIC"),

@@ -171,3 +171,16 @@ def test_command(scenes):
     assert said["unreadable"] == [{"path": "a/empty.jpg", "reason": "empty file (0 bytes)"}]
     with pytest.raises(DatasetNotFoundError, match="no such file or folder"):
         inspect(scenes / "nowhere")
+
+
+def test_odd_labels_and_empty_folders_are_problems(scenes):
+    (scenes / "c").mkdir()
+    (scenes / "b").rename(scenes / "A")
+    found = inspect(scenes)
+    assert found.remarks == (
+        "classes 'A' and 'a' differ only in spelling; if they are one, make the folders one name",
+        "no image in c, beside the class folders",
+    )
+    lines = inspection_lines(found.to_dict())
+    assert "labels     no image in c, beside the class folders" in lines
+    assert not any(text.startswith("problems") for text in lines)

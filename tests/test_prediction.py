@@ -12,10 +12,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conftest import make_classes, save_picture
+from typer.testing import CliRunner
 
 from featx import table as table_module
+from featx.cli.app import app
 from featx.dataset import OUTPUT_TAG
-from featx.errors import DatasetError, DatasetNotFoundError, ImageError, OutputError, WeightsError
+from featx.errors import ClassifierError, DatasetError, DatasetNotFoundError, ImageError, OutputError, WeightsError
 from featx.extraction import extract
 from featx.fitting import fit
 from featx.prediction import predict, sorting
@@ -339,6 +341,76 @@ def test_bad_input(fake, model, tmp_path):
     assert predict(model, bad, runtime=fake.runtime).n_skipped == 1
     with pytest.raises(ImageError, match="--strict: 1 pictures cannot be used, the first is .*bad.png: empty file"):
         predict(model, bad, strict=True, runtime=fake.runtime)
+
+
+def test_nothing_predicted_is_an_error_of_the_command(fake, model, new, tmp_path, monkeypatch):
+    monkeypatch.setenv("FEATX_CACHE", str(fake.runtime.cache))
+    model.save(tmp_path / "m.featx")
+    for name, content in (("bad.png", b""), ("worse.png", b"no image"), ("worst.png", b"none either")):
+        (tmp_path / name).write_bytes(content)
+
+    def run(*words: Path | str):
+        return CliRunner().invoke(app, ["predict", str(tmp_path / "m.featx"), *map(str, words)])
+
+    done = run(tmp_path / "bad.png")
+    assert done.exit_code == 1
+    assert f"error: the one image given cannot be used: {tmp_path}/bad.png: empty file (0 bytes)\n" in done.output
+    paths = [tmp_path / name for name in ("bad.png", "worse.png", "worst.png")]
+    done = run(*paths, "-o", tmp_path / "scores.csv")
+    assert done.exit_code == 1
+    assert "error: none of the 3 images given can be used; 2 of them, as " in done.output
+    assert f"({tmp_path}/scores.csv lists each reason)\n" in done.output
+    assert [row["status"] for row in read_csv(tmp_path / "scores.csv")] == ["skipped"] * 3
+    assert run(*paths, new).exit_code == 0
+
+
+@pytest.mark.parametrize("name", ["list.csv", "list.txt", "list.parquet"])
+def test_lists_are_read(fake, model, new, tmp_path, name):
+    names = ["new/y/y-00.png", "new/x/gone.png", "new/x/x-00.png", "new/y/y-00.png"]
+    if name.endswith("parquet"):
+        pa, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+        parquet.write_table(pa.table({"path": names}), tmp_path / name)
+    else:
+        (tmp_path / name).write_text("\n".join(["path", *names]))
+    rows = predict(model, [tmp_path / name, new / "x" / "x-00.png"], runtime=fake.runtime).rows
+    assert [(Path(row[0]).name, row[1], row[3]) for row in rows] == [
+        ("y-00.png", "blue", "ok"),
+        ("gone.png", "", "skipped"),
+        ("x-00.png", "red", "ok"),
+        ("y-00.png", "blue", "ok"),
+        ("x-00.png", "red", "ok"),
+    ]
+    assert rows[1][5] == "no such file"
+    assert [row[0] for row in rows[:2]] == [(tmp_path / name).as_posix() for name in names[:2]]
+
+
+def test_the_column_of_a_list_can_be_named(fake, model, new, tmp_path):
+    (tmp_path / "list.csv").write_text("a,b\nnew/x/x-00.png,new/y/y-00.png\n")
+    with pytest.raises(DatasetError, match="no column 'path'; it has a, b. Name the right one with --path-column"):
+        predict(model, tmp_path / "list.csv", runtime=fake.runtime)
+    rows = predict(model, tmp_path / "list.csv", path_column="b", runtime=fake.runtime).rows
+    assert [row[1] for row in rows] == ["blue"]
+
+
+def test_an_image_that_is_called_like_a_list_is_an_image(fake, model, new, tmp_path):
+    shutil.copy(new / "x" / "x-00.png", tmp_path / "odd.txt")
+    assert [row[1] for row in predict(model, tmp_path / "odd.txt", runtime=fake.runtime).rows] == ["red"]
+
+
+def test_what_cannot_be_scored_is_refused_by_what_it_is(fake, model, new, tmp_path):
+    for name, message in (
+        ("set.zip", "is an archive, neither a folder nor a manifest .*; unpack it and give the folder"),
+        ("set.tar.gz", "is an archive"),
+        ("list.xlsx", "is a spreadsheet; save it as CSV and give that file"),
+    ):
+        (tmp_path / name).write_bytes(b"PK")
+        with pytest.raises(DatasetError, match=message):
+            predict(model, [new, tmp_path / name], runtime=fake.runtime)
+    model.save(tmp_path / "m.featx")
+    with pytest.raises(
+        ClassifierError, match=r"new is no model file, but .*m.featx is: the model comes first, as featx "
+    ):
+        predict(new, [tmp_path / "m.featx"])
 
 
 def test_other_weights_are_refused(fake, model, new):

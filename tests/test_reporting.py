@@ -12,7 +12,7 @@ from test_inspection import scene
 from typer.testing import CliRunner
 
 from featx.cli.app import app
-from featx.errors import ClassifierError, EvaluationError
+from featx.errors import ClassifierError, DatasetError, EvaluationError
 from featx.extraction import extract
 from featx.fitting import fit
 from featx.prediction import load
@@ -167,6 +167,21 @@ def test_near_copies_of_training_pictures_are_not_new(fake, tmp_path):
     assert (on["n"], on["n_near"]) == (9, 0)
     said = "23 training pictures are not in the cache: their near-copies were not looked for"
     assert on["notes"] == [said]  # but for the one that lies among the new ones too
+
+
+def test_labelled_pictures_of_a_manifest_with_columns_of_its_own(fake, model, tmp_path):
+    make_classes(tmp_path / "new", {"blue": (30, 60, 200), "red": (200, 50, 40), "blue2": (30, 60, 200)}, 4)
+    rows = [f"{path.relative_to(tmp_path)},{path.parent.name[:3]},{i % 2},{i % 3}"
+            for i, path in enumerate(sorted((tmp_path / "new").rglob("*.png")))]  # fmt: skip
+    text = "\n".join(["file,kind,group,day", *rows]).replace(",blu,", ",blue,")
+    (tmp_path / "list.csv").write_text(text)
+    how = {"path_column": "file", "label_column": "kind", "runtime": fake.runtime}
+    on = report(model, on=tmp_path / "list.csv", **how).to_dict()["on"]
+    assert (on["n_as_given"], on["as_given"], on["n_groups"]) == (12, 1.0, 2)
+    on = report(model, on=tmp_path / "list.csv", group_by="day", **how).to_dict()["on"]
+    assert (on["n_as_given"], on["n_groups"]) == (12, 3)
+    with pytest.raises(DatasetError, match="--group-by plate matches no picture"):
+        report(model, on=tmp_path / "list.csv", group_by="plate", **how)
 
 
 def test_on_pictures_that_say_nothing(fake, pictures, tmp_path):

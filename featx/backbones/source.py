@@ -31,7 +31,6 @@ _SIDECAR = {"size": int, "mean": list, "std": list, "preprocess": str, "layout":
 """What a JSON file beside a local network may say, and the type of each."""
 
 
-
 @dataclass(frozen=True)
 class Source:
     """A network and its weights.

@@ -8,9 +8,9 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from featx.dataset import SPLIT_NAMES, understand, walk
+from featx.dataset import split_of, understand, walk
 from featx.duplicates import declared_take, frame_name
-from featx.errors import CaptureError, OutputError
+from featx.errors import CaptureError, DatasetError, OutputError
 
 _CLAIM = ".take-"
 _MOST_BYTES = 200
@@ -82,14 +82,14 @@ def _fault(label: str) -> str:
         return "begins or ends with a point or a space: such folders are hidden, or cannot be on some systems"
     if _DEVICES.fullmatch(label) or label.lower() in _SYSTEM:
         return "is a name that systems use themselves"
-    if label.lower() in SPLIT_NAMES:
-        return f"would be read as the {SPLIT_NAMES[label.lower()]} part of a data set"
+    if (split := split_of(label)) is not None:
+        return f"would be read as the {split} part of a data set"
     return f"is longer than {_MOST_BYTES} bytes" if len(label.encode("utf-8", "replace")) > _MOST_BYTES else ""
 
 
 def dataset_root(output: Path) -> Path:
     """Return the data set that a folder of labels belongs to: its parent where it is the part of a split."""
-    return output.parent if output.name.lower() in SPLIT_NAMES else output
+    return output.parent if split_of(output.name) is not None else output
 
 
 @contextlib.contextmanager
@@ -150,7 +150,11 @@ def count_takes(output: Path) -> dict[str, int]:
     """
     names = [entry.name for entry in walk(dataset_root(output))]
     takes: dict[str, set[int]] = {}
-    for name, label in zip(names, understand(names, "top").labels, strict=True):
+    try:
+        labels = understand(names, "top").labels
+    except DatasetError:  # extract will ask; what was captured is kept
+        return {}
+    for name, label in zip(names, labels, strict=True):
         if label is not None:
             found = takes.setdefault(label, set())
             found.update({declared_take(name)} - {None})  # type: ignore[arg-type]

@@ -34,7 +34,7 @@ Precision = Annotated[str, typer.Option(help="Number format of the network: auto
 Recalibrate = Annotated[bool, typer.Option("--recalibrate", help="Set the ranges of int8 again, on these pictures.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, gpu or gpu:N.")]
 LabelBy = Annotated[str | None, typer.Option(help="Which folder is the class: parent or top.")]
-PathColumn = Annotated[str, typer.Option(help="Column of paths in a manifest.")]
+PathColumn = Annotated[str, typer.Option(help="Column of paths in a manifest or list.")]
 Augment = Annotated[
     str | None,
     typer.Option(help="Augmented views: light, medium, tutorial, or as rotation=15,zoom=0.2,flip=horizontal."),

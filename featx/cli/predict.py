@@ -9,11 +9,14 @@ import typer
 
 from featx.cli import options as o
 from featx.cli.console import Console, next_line
+from featx.errors import ImageError
 
 
 def predict(
     model: Annotated[Path, typer.Argument(help="Model file of `featx fit`.")],
-    paths: Annotated[list[Path], typer.Argument(help="Pictures and folders of pictures.")],
+    paths: Annotated[
+        list[Path], typer.Argument(help="Pictures, folders of pictures, and lists of them (.csv, .txt, .parquet).")
+    ],
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Table to write: .csv, .jsonl or .parquet.")
     ] = None,
@@ -37,6 +40,7 @@ def predict(
     exact: Annotated[
         bool, typer.Option("--exact", help="Refuse float32 in place of the model's bfloat16 on a processor without it.")
     ] = False,
+    path_column: o.PathColumn = "path",
     strict: o.Strict = False,
     cache: o.Cache = Path("cache"),
     workers: o.Workers = None,
@@ -65,8 +69,11 @@ def predict(
         exact=exact,
         strict=strict,
         reject_rate=reject_rate,
+        path_column=path_column,
         runtime=console.runtime(cache, workers, batch_size, device, max_pixels),
     )
+    if done.fault:
+        raise ImageError(f"{done.fault}{'' if output is None else f' ({output} lists each reason)'}")
     result = done.to_dict()
     lines = prediction_lines(result)
     if sort_into is not None:

@@ -1,19 +1,34 @@
 """Data sets: which files are pictures, and what their folders or a manifest say about them."""
 
-from featx.dataset.layout import SPLIT_NAMES, understand
-from featx.dataset.scan import Dataset, Found, dataset_id, gather, is_folder, scan, scan_unlabelled
+from featx.dataset.layout import understand
+from featx.dataset.scan import (
+    Dataset,
+    Found,
+    dataset_id,
+    gather,
+    is_folder,
+    is_list,
+    scan,
+    scan_list,
+    scan_unlabelled,
+    stop_if_packed,
+)
+from featx.dataset.splits import split_of
 from featx.dataset.walk import OUTPUT_TAG, walk
 
 __all__ = [
     "OUTPUT_TAG",
-    "SPLIT_NAMES",
     "Dataset",
     "Found",
     "dataset_id",
     "gather",
     "is_folder",
+    "is_list",
     "scan",
+    "scan_list",
     "scan_unlabelled",
+    "split_of",
+    "stop_if_packed",
     "understand",
     "walk",
 ]

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import re
 import sys
+import unicodedata
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
+from featx.dataset.splits import SPLITS, read_split_name, split_of
 from featx.errors import AmbiguousLayoutError, DatasetError
 
-SPLIT_NAMES = {"train": "train", "val": "val", "validation": "val", "test": "test"}
-"""Names of split folders and of manifest values, and the split each stands for."""
-
 _MANY_CLASSES = 12
+_FEW = 5
+_USUAL_NAMES = ("train", "val", "validation", "test")
+_NOTHING = {"", "nan", "na", "n a", "null", "none", "nat"}
+"""What programs write where a value is missing, as :func:`_alike` spells it."""
 
 
 @dataclass(frozen=True)
@@ -25,56 +30,164 @@ class Layout:
         One for each path.
     description : str
         What was understood, for people.
+    remarks : tuple of str
+        What people may want to change.
+    parents : frozenset of str
+        The folders in which the class folders lie, relative to the root.
     """
 
     labels: list[str | None]
     splits: list[str | None]
     description: str
+    remarks: tuple[str, ...] = ()
+    parents: frozenset[str] = frozenset()
+
+
+class _Step(NamedTuple):
+    """One folder of a path: its depth below the root, and its name with composed accents."""
+
+    depth: int
+    name: str
+
+
+_Folders = dict[str, tuple[_Step, ...]]
+"""For each folder that holds images, by its path: the folders that may be classes, from the top."""
 
 
 def understand(paths: Sequence[str], label_by: str | None = None) -> Layout:
     """Read labels and splits from folder names.
 
+    A folder that holds all the others, and a folder whose only child has its own name, are looked through. Names that
+    look like those of splits are splits, or stop. Names that differ only in how Unicode spells them are one.
+
     Parameters
     ----------
     paths : sequence of str
-        POSIX paths of the pictures, relative to the root.
+        POSIX paths of the images, relative to the root.
     label_by : {"parent", "top"}, optional
         Which folder is the class where several levels could be.
 
     Raises
     ------
     AmbiguousLayoutError
-        Top folders share subfolder names and ``label_by`` does not say which are the classes.
+        Several readings, and ``label_by`` does not say which; or folders that look like splits, beside others.
     DatasetError
         ``label_by`` is neither.
     """
     if label_by not in (None, "parent", "top"):
         raise DatasetError(f"--label-by {label_by}: allowed are parent and top")
-    folders = [path.split("/")[:-1] for path in paths]
-    tops = {parts[0] for parts in folders if parts}
-    if tops and all(top.lower() in SPLIT_NAMES for top in tops):
-        splits = [SPLIT_NAMES[parts[0].lower()] if parts else None for parts in folders]
-        labels = _labels([parts[1:] for parts in folders], label_by)
-    else:
-        splits = [None] * len(paths)
-        labels = _labels(folders, label_by)
-    return Layout(labels, splits, describe(labels, splits, "by folder"))
+    holders = [path.rpartition("/")[0] for path in paths]
+    sizes = Counter(holders)
+    folders: _Folders = {
+        folder: tuple(_Step(depth, name) for depth, name in enumerate(one_form(folder).split("/")) if name)
+        for folder in sizes
+    }
+    folders, wrappers = _look_through(folders, sizes)
+    folders, split_names = _take_splits(folders)
+    if split_names:
+        folders, _ = _look_through(folders, sizes)
+    _stop_at_further_splits(folders)
+    _stop_if_ambiguous(folders, label_by)
+    which = -1 if label_by == "parent" else 0
+    label_of = {folder: sys.intern(steps[which].name) if steps else None for folder, steps in folders.items()}
+    split_of_folder = {folder: split_names[folder].split if folder in split_names else None for folder in folders}
+    labels = [label_of[holder] for holder in holders]
+    splits = [split_of_folder[holder] for holder in holders]
+    how = f"by folder in {'/'.join(wrappers)}" if wrappers else "by folder"
+    return Layout(
+        labels,
+        splits,
+        describe(labels, splits, how, _unusual(split_names)),
+        (*label_remarks(labels, splits, "folders"), *_inner_remarks(folders, label_by)),
+        frozenset("/".join(folder.split("/")[: steps[which].depth]) for folder, steps in folders.items() if steps),
+    )
 
 
-def describe(labels: Sequence[str | None], splits: Sequence[str | None], how: str) -> str:
-    """Say what was understood, in one line."""
+def one_form(name: str) -> str:
+    """Return a name with composed accents (NFC), as most programs write it; macOS takes them apart."""
+    return name if name.isascii() else unicodedata.normalize("NFC", name)
+
+
+def describe(
+    labels: Sequence[str | None],
+    splits: Sequence[str | None],
+    how: str,
+    split_names: Mapping[str, str] | None = None,
+) -> str:
+    """Say what was understood, in one line.
+
+    Parameters
+    ----------
+    labels, splits : sequence of (str or None)
+    how : str
+        What names the labels.
+    split_names : mapping of str to str, optional
+        The folders of a split, where they have other names.
+    """
     counts = Counter(label for label in labels if label is not None)
     n_unlabelled = len(labels) - sum(counts.values())
+    by_split = Counter(split for split in splits if split is not None)
+    names = split_names or {}
+    parts = ", ".join(
+        f"{split} {by_split[split]:,}" + (f" ({names[split]})" if split in names else "")
+        for split in SPLITS
+        if by_split[split]
+    )
     if not counts:
-        return f"{len(labels):,} {_pictures(len(labels))}, no labels"
+        text = f"{len(labels):,} {_pictures(len(labels))}, no labels"
+        return f"{text}; {parts}, without class folders inside" if parts else text
     text = f"{len(counts):,} {'class' if len(counts) == 1 else 'classes'} {how}: {_counts(counts)}"
     if n_unlabelled:
         text += f"; {n_unlabelled:,} {_pictures(n_unlabelled)} outside the class folders, without a label"
-    by_split = Counter(split for split in splits if split is not None)
-    if by_split:
-        text += "; " + ", ".join(f"{name} {by_split[name]:,}" for name in ("train", "val", "test") if by_split[name])
-    return text
+    return f"{text}; {parts}" if parts else text
+
+
+def label_remarks(labels: Sequence[str | None], splits: Sequence[str | None], where: str) -> list[str]:
+    """Say what is odd about the labels of a data set.
+
+    Parameters
+    ----------
+    labels, splits : sequence of (str or None)
+    where : str
+        What has the labels: where they are changed.
+    """
+    pairs = {(label, split or "train") for label, split in set(zip(labels, splits, strict=True)) if label is not None}
+    classes = sorted({label for label, _ in pairs})
+    by_spelling = defaultdict(list)
+    for name in classes:
+        by_spelling[_alike(name)].append(name)
+    remarks = [
+        f"classes {' and '.join(map(repr, names))} differ only in spelling; if they are one, make the {where} one name"
+        for names in by_spelling.values()
+        if len(names) > 1
+    ]
+    remarks += [
+        f"class {name!r} may be a missing value; if it is, take these images out"
+        for name in classes
+        if _alike(name) in _NOTHING
+    ]
+    in_split = {split: {label for label, its in pairs if its == split} for split in SPLITS}
+    for split in ("val", "test"):
+        if in_split[split] and in_split["train"]:
+            for has, lacks in ((split, "train"), ("train", split)):
+                lacking = sorted(in_split[has] - in_split[lacks])
+                if lacking:
+                    remarks.append(f"in the {has} part but not in the {lacks} part: {some(lacking)}")
+    return remarks
+
+
+def some(names: Sequence[str]) -> str:
+    """Return names with commas, the first few of many."""
+    return (
+        ", ".join(names) if len(names) <= _FEW else f"{', '.join(names[: _FEW - 1])} and {len(names) - _FEW + 1:,} more"
+    )
+
+
+def _alike(name: str) -> str:
+    """Return a name without what people do not look at: case, kind of space, form of a number."""
+    if number := re.fullmatch(r"([+-]?)0*(\d+?)(\.0*)?", name.strip(), re.ASCII):
+        return number[1] + number[2]
+    return re.sub(r"[\s_/-]+", " ", unicodedata.normalize("NFKC", name).casefold()).strip()
 
 
 def _counts(counts: Counter[str]) -> str:
@@ -87,25 +200,231 @@ def _pictures(n: int) -> str:
     return "picture" if n == 1 else "pictures"
 
 
-def _labels(folders: Sequence[Sequence[str]], label_by: str | None) -> list[str | None]:
-    if label_by is None:
-        _stop_if_ambiguous(folders)
-    which = -1 if label_by == "parent" else 0
-    return [sys.intern(parts[which]) if parts else None for parts in folders]  # few names, many pictures
+def _look_through(folders: _Folders, sizes: Mapping[str, int]) -> tuple[_Folders, list[str]]:
+    """Leave out what only wraps: ``x/x/...``, and one folder around all that branches; name the latter."""
+    wrappers: list[str] = []
+    while True:
+        folders = _without_doubles(folders)
+        tops = _tops(folders)
+        if len(tops) != 1 or split_of(next(iter(tops))) is not None:
+            return folders, wrappers
+        n_beside = sum(sizes[folder] for folder, steps in folders.items() if len(steps) == 1)
+        n_below = sum(sizes[folder] for folder, steps in folders.items() if len(steps) > 1)
+        if not _branches(folders.values()) or n_beside >= n_below:
+            return folders, wrappers
+        wrappers += tops
+        folders = {folder: steps[1:] for folder, steps in folders.items()}
 
 
-def _stop_if_ambiguous(folders: Sequence[Sequence[str]]) -> None:
+def _without_doubles(folders: _Folders) -> _Folders:
+    """Leave out the only child of a top folder where it has the same name, or stands for the same split."""
+    while True:
+        below = defaultdict(list)
+        for folder, steps in folders.items():
+            if steps:
+                below[steps[0].name].append(folder)
+        double = set()
+        for name, members in below.items():
+            children = {folders[folder][1].name if len(folders[folder]) > 1 else "" for folder in members}
+            if len(children) == 1 and _is_same(name, children.pop()):
+                double.update(members)
+        if not double:
+            return folders
+        folders = {folder: steps[:1] + steps[2:] if folder in double else steps for folder, steps in folders.items()}
+
+
+def _is_same(name: str, child: str) -> bool:
+    mine, its = read_split_name(name), read_split_name(child)
+    return name.casefold() == child.casefold() or (mine is not None and its is not None and mine.split == its.split)
+
+
+def _branches(rests: Iterable[tuple[_Step, ...]]) -> bool:
+    """Tell whether the folders below one top folder are several, sooner or later."""
+    while True:
+        rests = [steps[1:] for steps in rests if len(steps) > 1]
+        names = {steps[0].name for steps in rests}
+        if len(names) != 1:
+            return len(names) > 1
+
+
+class _Split(NamedTuple):
+    split: str
+    name: str
+
+
+def _take_splits(folders: _Folders) -> tuple[_Folders, dict[str, _Split]]:
+    """Take splits out of the folders: those of the first level whose names are all splits."""
+    found = _top_splits(folders)
+    if found:
+        taken = {
+            folder: _Split(found[steps[0].name], steps[0].name)
+            for folder, steps in folders.items()
+            if steps and steps[0].name in found
+        }
+        # What lies beside the splits, and has no class folders, has no labels.
+        return {folder: steps[1:] if folder in taken else () for folder, steps in folders.items()}, taken
+    inside = [steps for steps in folders.values() if steps]
+    for level in range(1, min(map(len, inside), default=0)):
+        split_at = {steps[level].name: read_split_name(steps[level].name) for steps in inside}
+        named = {name: found.split for name, found in split_at.items() if found is not None}
+        if len(named) == len(split_at) and _are_splits_of_one(inside, level):
+            taken = {
+                folder: _Split(named[steps[level].name], steps[level].name)
+                for folder, steps in folders.items()
+                if steps
+            }
+            return {folder: steps[:level] + steps[level + 1 :] for folder, steps in folders.items()}, taken
+    return folders, {}
+
+
+def _top_splits(folders: _Folders) -> dict[str, str]:
+    """Return which top folders are splits; nothing where they are classes.
+
+    Raises
+    ------
+    AmbiguousLayoutError
+        Some look like splits, and what lies beside them does not go with that.
+    """
+    children = _tops(folders)
+    like = {name: found for name in children if (found := read_split_name(name)) is not None}
+    if len(children) == 1:
+        return {name: found.split for name, found in like.items() if not found.rest}
+    # Splits of one data set have names that differ in the split alone, or the same folders inside.
+    splits_of = defaultdict(set)
+    for name, found in like.items():
+        for mark in (found.rest, *map(str.casefold, children[name])):
+            splits_of[mark].add(found.split)
+    paired = {
+        name
+        for name, found in like.items()
+        if any(len(splits_of[mark]) > 1 for mark in (found.rest, *map(str.casefold, children[name])))
+    }
+    others = sorted(set(children) - paired)
+    if not paired:
+        splits = {found.split for found in like.values()}
+        if len(like) < len(children) or len(splits) < 2 or all(found.rest for found in like.values()):
+            return {}
+        _stop_at_splits(sorted(like), [])
+    have_classes = any(children[name] for name in paired)
+    if not have_classes and len({like[name].rest for name in paired}) > 1:
+        raise AmbiguousLayoutError(
+            f"the names of {some(sorted(paired))} look like classes and splits at once; make folders such as "
+            "train/CLASS and test/CLASS of them, or list the images in a manifest (path,label,split)"
+        )
+    if others and (not have_classes or any(children[name] for name in others)):
+        _stop_at_splits(sorted(paired), others)
+    return {name: like[name].split for name in paired}
+
+
+def _stop_at_further_splits(folders: _Folders) -> None:
+    """Make sure that no folder of those left holds splits: they would be pooled, or become classes."""
+    names_in = defaultdict(set)
+    for steps in folders.values():
+        parent = ""
+        for step in steps:
+            names_in[parent].add(step.name)
+            parent += f"{step.name}/"
+    for parent in sorted(names_in):
+        if parent and _are_splits(names_in[parent]):
+            inside = [parent + name for name in sorted(names_in[parent]) if read_split_name(name) is not None]
+            raise AmbiguousLayoutError(
+                f"{some(inside)} look like splits, but other images lie outside of them. If {parent[:-1]} is the data "
+                "set, give that folder; else move all images into folders such as train/CLASS and test/CLASS, or list "
+                "them in a manifest (path,label,split)"
+            )
+
+
+def _stop_at_splits(splits: Sequence[str], others: Sequence[str]) -> None:
+    beside = f", but {some(others)} beside them {'does' if len(others) == 1 else 'do'} not" if others else ""
+    remedy = f"move {some(others)} away or rename it train, val or test" if others else "rename them train, val or test"
+    raise AmbiguousLayoutError(
+        f"{some(splits)} look like splits{beside}. If they are splits: {remedy}; if they are classes, "
+        "rename them so that they do not look like splits, or list the images in a manifest (path,label,split)"
+    )
+
+
+def _are_splits_of_one(inside: Iterable[tuple[_Step, ...]], level: int) -> bool:
+    names_in = defaultdict(set)
+    for steps in inside:
+        names_in[tuple(step.name for step in steps[:level])].add(steps[level].name)
+    return any(map(_are_splits, names_in.values()))
+
+
+def _are_splits(names: Iterable[str]) -> bool:
+    """Tell whether folders beside each other are different parts of one data set."""
+    splits = defaultdict(set)
+    for name in names:
+        if (found := read_split_name(name)) is not None:
+            splits[found.rest].add(found.split)
+    return any(len(some_splits) > 1 for some_splits in splits.values())
+
+
+def _tops(folders: _Folders) -> dict[str, set[str]]:
+    """Return the top folders with the names of the folders in each."""
+    children: dict[str, set[str]] = {}
+    for steps in folders.values():
+        if steps:
+            children.setdefault(steps[0].name, set()).update(step.name for step in steps[1:2])
+    return children
+
+
+def _stop_if_ambiguous(folders: _Folders, label_by: str | None) -> None:
+    """Ask where the class could be one of two levels; each answer is told by the classes that it gives."""
+    if label_by is not None:
+        return
+    children = _tops(folders)
+    have_images = {steps[0].name for steps in folders.values() if len(steps) == 1}
     tops_of = defaultdict(set)
-    for parts in folders:
-        if len(parts) > 1:
-            tops_of[parts[1]].add(parts[0])
+    for top, names in children.items():
+        for name in names:
+            tops_of[name].add(top)
     shared = sorted(name for name, tops in tops_of.items() if len(tops) > 1)
+    nested = sorted(top for top, names in children.items() if len(names) > 1 and top not in have_images)
+    flat = sorted(top for top, names in children.items() if not names)
     if shared:
         tops = sorted(set().union(*(tops_of[name] for name in shared)))
-        raise AmbiguousLayoutError(
-            f"{_some(tops)} each contain {_some(shared)}. Which are the classes? --label-by parent | top"
-        )
+        what, alone = f"{some(tops)} each contain {some(shared)}", ""
+    elif nested and flat:
+        inner = sorted(set().union(*(children[top] for top in nested)))
+        what = f"{some(nested)} {'holds' if len(nested) == 1 else 'hold'} folders ({some(inner)}), {some(flat)} images"
+        alone = f" For the folders of {nested[0]} alone, give that folder itself." if len(nested) == 1 else ""
+    else:
+        return
+    parents = sorted({steps[-1].name for steps in folders.values() if steps})
+    splits = [name for name in children if read_split_name(name) is not None]
+    if len(parents) == 1 and not splits:  # CLASS/images
+        return
+    if not set(shared) <= set(parents):
+        alone += f" For {some(shared)}, list the images in a manifest (path,label)."
+    if splits:
+        alone += f" If {some(sorted(children))} are splits, rename them train, val or test."
+    raise AmbiguousLayoutError(
+        f"{what}. Which are the classes: {some(parents)} (--label-by parent) or {some(sorted(children))} "
+        f"(--label-by top)?{alone}"
+    )
 
 
-def _some(names: Sequence[str]) -> str:
-    return ", ".join(names) if len(names) <= 5 else f"{', '.join(names[:4])} and {len(names) - 4} more"
+def _inner_remarks(folders: _Folders, label_by: str | None) -> list[str]:
+    """Say that there is another reading, where every class folder is divided further."""
+    children = _tops(folders)
+    have_images = {steps[0].name for steps in folders.values() if len(steps) == 1}
+    if label_by is not None or have_images or not all(len(names) > 1 for names in children.values()):
+        return []
+    inner = sorted(set().union(*children.values()))
+    return (
+        [f"folders inside the class folders are no classes: {some(inner)}; --label-by parent makes them so"]
+        if inner
+        else []
+    )
+
+
+def _unusual(split_names: Mapping[str, _Split]) -> dict[str, str]:
+    """Return the folder names of each split, where one of them is not obvious."""
+    names = defaultdict(set)
+    for split, name in split_names.values():
+        names[split].add(name)
+    return {
+        split: some(sorted(found))
+        for split, found in names.items()
+        if any(name.casefold() not in _USUAL_NAMES for name in found)
+    }

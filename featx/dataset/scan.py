@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import os
 import stat
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
-from featx.dataset.layout import describe, understand
+from featx.dataset.layout import describe, label_remarks, some, understand
 from featx.dataset.manifest import SUFFIXES as MANIFEST_SUFFIXES
-from featx.dataset.manifest import read_manifest
-from featx.dataset.walk import Entry, walk
+from featx.dataset.manifest import each_once, read_list, read_manifest
+from featx.dataset.spelling import Spellings
+from featx.dataset.walk import Entry, folders_in, walk
 from featx.errors import DatasetError, DatasetNotFoundError
 from featx.files import below, look_at, open_regular
 from featx.images import looks_like_image
@@ -29,7 +31,10 @@ EXPORT_FIRST = {
 }
 """File names that hold pictures only after an export, and what they are."""
 
+_ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar", ".zst")
+_SPREADSHEETS = (".xlsx", ".xls", ".ods")
 _HEAD_BYTES = 16
+_MOST_SEARCHED = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +93,8 @@ class Dataset:
         Files that are no images.
     left_out : tuple of LeftOut
         Folders that featx wrote itself.
+    remarks : tuple of str
+        What people may want to change about labels, folders or the manifest.
     """
 
     name: str
@@ -97,6 +104,7 @@ class Dataset:
     pictures: tuple[Found, ...]
     ignored: tuple[Entry, ...]
     left_out: tuple[LeftOut, ...] = ()
+    remarks: tuple[str, ...] = ()
 
 
 def dataset_id(data: Path, purpose: str = "labelled") -> str:
@@ -165,14 +173,14 @@ def scan(
         for entry in content.pictures:
             label, split = (None, None) if entry.reason else next(told)
             samples.append((entry, Sample(entry.name, label, None, split)))
-        return _dataset(data, dataset_id(data), layout.description, samples, content)
-    if data.suffix.lower() in (".xlsx", ".xls", ".ods"):
-        raise DatasetError(f"{data} is a spreadsheet; save it as CSV and give that file")
+        remarks = (*layout.remarks, *_without_images(data, layout.parents, content.pictures))
+        return replace(_dataset(data, dataset_id(data), layout.description, samples, content), remarks=remarks)
+    stop_if_packed(data)
     if data.suffix.lower() not in MANIFEST_SUFFIXES:
         raise DatasetError(f"{data} is neither a folder nor a manifest; allowed are a folder, .csv and .parquet")
     if label_by is not None:
         raise DatasetError(f"{data} names its labels in a column; --label-by is for folders")
-    return _scan_manifest(data, read_manifest(data, path_column, label_column))
+    return _scan_manifest(data, path_column, label_column)
 
 
 def scan_unlabelled(folder: Path, memo: Mapping[str, FileState] | None = None) -> Dataset:
@@ -193,6 +201,43 @@ def gather(files: Sequence[Path]) -> Dataset:
     """Make a data set of single files, in the order given; each counts as a picture, whatever its name."""
     pictures = tuple(Found(Sample(path.name), path.parent, *_stamp(path)) for path in files)
     return Dataset("files", Path(), "", f"{len(pictures):,} files", pictures, ())
+
+
+def is_list(path: Path) -> bool:
+    """Tell whether a file lists images, by its name, instead of being one."""
+    return path.suffix.lower() in MANIFEST_SUFFIXES and not _has_image_bytes(path)
+
+
+def scan_list(path: Path, path_column: str = "path") -> Dataset:
+    """Read the images that a manifest lists, in its order, as single files; labels do not matter.
+
+    Raises
+    ------
+    DatasetError
+        A list that cannot be used, or none of its files exists.
+    """
+    remarks: list[str] = []
+    found = _found_listed(path, read_list(path, path_column, remarks.append), remarks)
+    pictures = tuple(Found(Sample(name), path.parent, *stamp) for name, stamp in found)
+    return Dataset(
+        path.stem or "list", path.parent, "", f"{len(pictures):,} files", pictures, (), remarks=tuple(remarks)
+    )
+
+
+def stop_if_packed(path: Path) -> None:
+    """Refuse what holds images or a table, but has to be unpacked or saved otherwise first.
+
+    Raises
+    ------
+    DatasetError
+    """
+    if path.suffix.lower() in _SPREADSHEETS:
+        raise DatasetError(f"{path} is a spreadsheet; save it as CSV and give that file")
+    if path.suffix.lower() in _ARCHIVES:
+        raise DatasetError(
+            f"{path} is an archive, neither a folder nor a manifest (.csv, .parquet) nor an image; "
+            "unpack it and give the folder"
+        )
 
 
 @dataclass(frozen=True)
@@ -222,6 +267,18 @@ def _dataset(
     return Dataset(name, data, identity, description, pictures, tuple(content.ignored), tuple(content.left_out))
 
 
+def _without_images(root: Path, parents: Iterable[str], pictures: Sequence[Entry]) -> list[str]:
+    """Name the folders beside class folders in which there is no image."""
+    used = {entry.name for entry in pictures if entry.reason}
+    for holder in {entry.name.rpartition("/")[0] for entry in pictures}:
+        while holder and holder not in used:
+            used.add(holder)
+            holder = holder.rpartition("/")[0]
+    there = [f"{parent}/{name}" if parent else name for parent in sorted(parents) for name in folders_in(root, parent)]
+    empty = [folder for folder in there if folder not in used]
+    return [f"no image in {some(empty)}, beside the class folders"] if empty else []
+
+
 def _is_picture(folder: Path, entry: Entry, known: FileState | None) -> bool:
     if entry.reason:
         return True
@@ -231,11 +288,13 @@ def _is_picture(folder: Path, entry: Entry, known: FileState | None) -> bool:
         return True
     if known is not None and known.stamp.fits(entry.stamp):
         return known.status != "ignored"
-    if entry.size < 1:
-        return False
+    return entry.size > 0 and _has_image_bytes(below(folder, entry.name))
+
+
+def _has_image_bytes(path: Path) -> bool:
     try:
-        with open_regular(below(folder, entry.name)) as stream:
-            return looks_like_image(entry.name, stream.read(_HEAD_BYTES))
+        with open_regular(path) as stream:
+            return looks_like_image(path.name, stream.read(_HEAD_BYTES))
     except OSError:  # a pipe, a device or a file that may not be read, without an image's name
         return False
 
@@ -259,18 +318,64 @@ def _no_pictures(folder: Path, content: _Content) -> str:
     return f"{folder} holds no picture (JPEG, PNG, BMP, GIF, TIFF or WebP), only {names}"
 
 
-def _scan_manifest(data: Path, listed: Sequence[Sample]) -> Dataset:
-    root = data.parent
-    samples = [(_stamp(below(root, sample.sample_id)), sample) for sample in listed]
-    if all(stamp.size < 0 for stamp, _ in samples):
-        raise DatasetError(
-            f"none of the {len(samples):,} files of {data} exists, the first is {root / listed[0].sample_id}; "
-            "paths are relative to the manifest's folder"
-        )
+def _scan_manifest(data: Path, path_column: str, label_column: str) -> Dataset:
+    remarks: list[str] = []
+    listed = read_manifest(data, path_column, label_column, remarks.append)
+    found = _found_listed(data, [sample.sample_id for sample in listed], remarks)
+    if any(name != sample.sample_id for (name, _), sample in zip(found, listed, strict=True)):
+        # Two spellings of one file are two rows of it.
+        renamed = [replace(sample, sample_id=name) for (name, _), sample in zip(found, listed, strict=True)]
+        listed = each_once(data, renamed, remarks.append)
+    stamp_of = dict(found)
     labels, splits = [s.label for s in listed], [s.split for s in listed]
     description = describe(labels, splits, f"by {data.name}")
-    pictures = tuple(Found(sample, root, *stamp) for stamp, sample in samples)
-    return Dataset(data.stem or "data", root, dataset_id(data), description, pictures, ())
+    remarks += label_remarks(labels, splits, "labels")
+    pictures = tuple(Found(sample, data.parent, *stamp_of[sample.sample_id]) for sample in listed)
+    name = data.stem or "data"
+    return Dataset(name, data.parent, dataset_id(data), description, pictures, (), remarks=tuple(remarks))
+
+
+def _found_listed(data: Path, names: Sequence[str], remarks: list[str]) -> list[tuple[str, Stamp]]:
+    """Return name and stamp of the file that each listed name means, and remark on those with another name.
+
+    Raises
+    ------
+    DatasetError
+        None of them exists.
+    """
+    root = data.parent
+    listed = [(name, _stamp(below(root, name))) for name in names]
+    spellings = Spellings(root)
+    meant: dict[str, list[str]] = {"case": [], "ending": []}
+    for at, (name, stamp) in enumerate(listed):
+        found = spellings.find(name) if stamp.size < 0 else None
+        if found is not None and found.name != name:
+            listed[at] = found.name, _stamp(below(root, found.name))
+            if found.difference != "accents":  # nobody sees or types those
+                meant[found.difference].append(f"{name} is {found.name}")
+    if all(stamp.size < 0 for _, stamp in listed):
+        raise DatasetError(
+            f"none of the {len(names):,} files of {data} exists, the first is {root / names[0]}; "
+            f"paths are relative to the manifest's folder{_elsewhere(root, names[0])}"
+        )
+    told = {"case": "other than the file's in upper and lower case", "ending": "without the file's ending"}
+    remarks += [
+        f"{len(some_names):,} {'name' if len(some_names) == 1 else 'names'} {told[how]}: {some(some_names)}"
+        for how, some_names in meant.items()
+        if some_names
+    ]
+    return listed
+
+
+def _elsewhere(root: Path, name: str) -> str:
+    """Say in which folder of the manifest's own a listed file lies, where one has it."""
+    for folder in itertools.islice(folders_in(root, ""), _MOST_SEARCHED):
+        found = Spellings(root / folder).find(name)
+        if found is not None:
+            return (
+                f". {folder}/{found.name} exists: move the manifest into {folder}, or write {folder}/ before the paths"
+            )
+    return ""
 
 
 def _stamp(path: Path) -> Stamp:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 from collections.abc import Callable, Iterator, Sequence
@@ -129,6 +130,16 @@ def _list_inner(folder: str) -> list[os.DirEntry[str]]:
     if _is_below(target, _OF_THE_SYSTEM):
         raise OSError(errno.EINVAL, f"it is {target}, which holds no files")
     return entries
+
+
+def folders_in(root: Path, parent: str) -> list[str]:
+    """Return the names of the folders in a folder below a root, as far as :func:`walk` enters them."""
+    names = []
+    with contextlib.suppress(OSError):
+        for entry in _list(os.path.join(root, parent)):
+            if not _is_hidden(entry) and _is_folder(entry) and _written_by_featx(_list(entry.path)) is None:
+                names.append(entry.name)
+    return sorted(names)
 
 
 def _is_hidden(entry: os.DirEntry[str]) -> bool:

@@ -52,8 +52,11 @@ def split_parts(table: FeatureTable, groups: NDArray[np.int64], views: int = 0) 
     labels, splits = table.y, table.splits
     labelled = np.array([label is not None for label in labels], np.bool_)
     if not labelled.any():
+        has = sorted({split for split in splits if split is not None})
+        inside = f" inside its split folders ({', '.join(has)})" if has else ""
         raise EvaluationError(
-            f"{table.name} has no labels; put each class into a folder of its own, or give a manifest (path,label)"
+            f"{table.name} has no labels; put each class into a folder of its own{inside}, "
+            "or give a manifest (path,label)"
         )
     in_train = np.array([sample.is_learnt for sample in table.samples], np.bool_)
     classes = tuple(sorted(set(labels[in_train])))

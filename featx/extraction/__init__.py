@@ -7,7 +7,7 @@ from featx.extraction.featurizing import featurize
 from featx.extraction.reading import preparing_as, read_file, read_pictures
 from featx.extraction.recalling import latest, recall_table
 from featx.extraction.recipes import locate
-from featx.extraction.settling import notice_left_out
+from featx.extraction.settling import notice_left_out, why_none_usable
 from featx.extraction.starting import graph_key
 
 __all__ = [
@@ -25,4 +25,5 @@ __all__ = [
     "read_pictures",
     "recall_table",
     "stop_if_too_dark",
+    "why_none_usable",
 ]

@@ -18,7 +18,7 @@ from featx.extraction.filling import fill
 from featx.extraction.joining import dataset_table
 from featx.extraction.previewing import write_preview
 from featx.extraction.recipes import Wish, choose_recipe, find_network, how_read
-from featx.extraction.settling import check_strict, notice_left_out, remember_states
+from featx.extraction.settling import check_strict, notice_odd, remember_states
 from featx.images import decode_version
 from featx.output import OutputFile, shell_word
 from featx.runtime import Runtime
@@ -186,7 +186,7 @@ def compute_table(
     memo = read_snapshot(runtime.cache, dataset_id(path), how)
     dataset = scan(path, memo=memo, **asked.reading)
     runtime.notice(f"{path}: {dataset.description}")
-    notice_left_out(dataset, runtime)
+    notice_odd(dataset, path, runtime)
     if asked.white is None and not any(state.status == "ok" for state in memo.values()):
         stop_if_too_dark(dataset.pictures, runtime)
     source = find_network(backbone, asked.weights, asked.size, asked.preprocess, asked.layout, runtime)

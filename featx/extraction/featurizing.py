@@ -8,17 +8,18 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from featx.dataset import Dataset, dataset_id, gather, is_folder, scan_unlabelled
+from featx.dataset import Dataset, dataset_id, gather, is_folder, is_list, scan_list, scan_unlabelled, stop_if_packed
 from featx.engines import resolve_engine
 from featx.errors import SpecError
 from featx.extraction.filling import fill
 from featx.extraction.joining import joined, table_of
 from featx.extraction.recipes import how_read, locate
-from featx.extraction.settling import check_strict, notice_left_out, remember_states
+from featx.extraction.settling import check_strict, notice_odd, remember_states
 from featx.extraction.starting import reproducible
 from featx.images import decode_version
 from featx.runtime import Runtime
@@ -35,6 +36,7 @@ def featurize(
     graph: NDArray[np.uint8] | None = None,
     exact: bool = False,
     strict: bool = False,
+    path_column: str = "path",
     runtime: Runtime | None = None,
 ) -> FeatureTable:
     """Return the features of files and folders by a recipe that is given; labels do not matter.
@@ -42,7 +44,7 @@ def featurize(
     Parameters
     ----------
     paths : sequence of path
-        Pictures and folders of pictures.
+        Pictures, folders of pictures, and lists: ``.csv``, ``.txt`` or ``.parquet`` files with a column of paths.
     spec : FeatureSpec
         The recipe, as a model brings it.
     weights : path, optional
@@ -53,6 +55,8 @@ def featurize(
         Make it an error if the recipe is in bfloat16 and this processor has none; otherwise float32 replaces it.
     strict : bool
         Make an image that cannot be used an error, once all others are done.
+    path_column : str
+        Column of paths in a list.
     runtime : Runtime, optional
         Cache folder, threads and callbacks.
 
@@ -64,7 +68,7 @@ def featurize(
     Raises
     ------
     DatasetError
-        No such path, or no picture.
+        No such path, no picture, an archive, or a list that cannot be used.
     SpecError
         This featx, or this machine, decodes pictures otherwise than the recipe says.
     WeightsError
@@ -93,8 +97,8 @@ def featurize(
     left_out: list[LeftOut] = []
     passes = []
     how = how_read(spec.decode, spec.white, spec.page, runtime)
-    for dataset in _unlabelled([Path(path) for path in paths], runtime.cache, how):
-        notice_left_out(dataset, runtime)
+    for dataset in _unlabelled([Path(path) for path in paths], runtime.cache, how, path_column):
+        notice_odd(dataset, dataset.name, runtime)
         memo = read_snapshot(runtime.cache, dataset.id, how) if dataset.id else {}
         remember = partial(remember_states, runtime.cache, dataset, how)
         filled = fill(dataset.pictures, memo, store, lambda: locate(spec, weights, runtime), runtime, remember)
@@ -115,13 +119,22 @@ def _keep_quantized(name: str, graph: bytes, cache: Path) -> None:
         write_graph(cache, name, graph)
 
 
-def _unlabelled(paths: Sequence[Path], cache: Path, how: str) -> Iterator[Dataset]:
-    """Yield a data set for each folder, and one for each run of single files between them."""
-    kinds = [is_folder(path) for path in paths]
-    for are_folders, some in itertools.groupby(zip(paths, kinds, strict=True), key=lambda one: one[1]):
+def _unlabelled(paths: Sequence[Path], cache: Path, how: str, path_column: str) -> Iterator[Dataset]:
+    """Yield a data set for each folder and each list, and one for each run of single files between them."""
+    kinds = [_kind(path) for path in paths]
+    for kind, some in itertools.groupby(zip(paths, kinds, strict=True), key=lambda one: one[1]):
         given = [path for path, _ in some]
-        if not are_folders:
+        if kind == "image":
             yield gather(given)
-            continue
-        for folder in given:
-            yield scan_unlabelled(folder, read_snapshot(cache, dataset_id(folder, "unlabelled"), how))
+        elif kind == "list":
+            yield from (scan_list(path, path_column) for path in given)
+        else:
+            for folder in given:
+                yield scan_unlabelled(folder, read_snapshot(cache, dataset_id(folder, "unlabelled"), how))
+
+
+def _kind(path: Path) -> Literal["folder", "list", "image"]:
+    if is_folder(path):
+        return "folder"
+    stop_if_packed(path)
+    return "list" if is_list(path) else "image"

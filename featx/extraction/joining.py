@@ -14,6 +14,7 @@ from featx.dataset import Dataset
 from featx.errors import DatasetError
 from featx.extraction.augmenting import Augmented
 from featx.extraction.filling import Filled
+from featx.extraction.settling import stop_if_none_usable
 from featx.images import CROP_FRACTION
 from featx.store import SIGNATURE_SHAPE, FeatureStore, keys_of
 from featx.table import CHUNK, Extraction, FeatureTable, FileState, LeftOut, Sample, Skipped
@@ -40,11 +41,19 @@ def dataset_table(
     started: float,
     augmented: Augmented | None = None,
 ) -> FeatureTable:
-    """Return the feature table of a data set."""
+    """Return the feature table of a data set.
+
+    Raises
+    ------
+    ImageError
+        None of its images can be used.
+    """
     samples = [found.sample for found in dataset.pictures]
     ignored = [entry.name for entry in dataset.ignored]
     table = table_of(dataset.name, samples, ignored, filled, store, title, started, augmented, dataset.left_out)
-    return replace(table, root=str(dataset.root.resolve()))
+    stop_if_none_usable(table, f"of {dataset.name}")
+    extraction = replace(table.extraction, remarks=dataset.remarks)
+    return replace(table, root=str(dataset.root.resolve()), extraction=extraction)
 
 
 def table_of(

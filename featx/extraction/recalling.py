@@ -18,7 +18,7 @@ from featx.extraction.extracting import check_options, extract_command
 from featx.extraction.filling import Filled, look_up
 from featx.extraction.joining import dataset_table
 from featx.extraction.recipes import how_read
-from featx.extraction.settling import notice_left_out
+from featx.extraction.settling import notice_odd
 from featx.output import shell_word
 from featx.runtime import Runtime
 from featx.spec import FeatureSpec
@@ -147,7 +147,7 @@ def _found(
     memo = read_snapshot(runtime.cache, dataset_id(path), how_read(spec.decode, spec.white, spec.page, runtime))
     dataset = scan(path, memo=memo, **{name: options[name] for name in _READING if name in options})
     runtime.notice(f"{path}: {dataset.description}{told}")
-    notice_left_out(dataset, runtime)
+    notice_odd(dataset, path, runtime)
     filled = look_up(dataset.pictures, memo, store, runtime)
     lacking = sum(state.status == "lacking" for state in filled.states)
     if lacking:

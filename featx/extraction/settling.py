@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -33,6 +34,46 @@ def notice_left_out(dataset: Dataset, runtime: Runtime) -> None:
     more = len(dataset.left_out) - _MOST_NAMED
     if more > 0:
         runtime.notice(f"left out   {more:,} more such folders")
+
+
+def notice_odd(dataset: Dataset, name: str | Path, runtime: Runtime) -> None:
+    """Say what is odd about a data set, and what was left out."""
+    for remark in dataset.remarks:
+        runtime.notice(f"{name}: {remark}")
+    notice_left_out(dataset, runtime)
+
+
+def stop_if_none_usable(table: FeatureTable, where: str) -> None:
+    """Make sure that at least one image could be used.
+
+    Raises
+    ------
+    ImageError
+        None could; the message is that of :func:`why_none_usable`.
+    """
+    why = why_none_usable(table, where)
+    if why:
+        raise ImageError(why)
+
+
+def why_none_usable(table: FeatureTable, where: str) -> str:
+    """Return the most frequent reason why no image could be used; empty if one could.
+
+    Parameters
+    ----------
+    table : FeatureTable
+    where : str
+        What they are the images of.
+    """
+    skipped = table.extraction.skipped
+    if len(table) or not skipped:
+        return ""
+    reason, n = Counter(one.reason for one in skipped).most_common(1)[0]
+    first = next(one.path for one in skipped if one.reason == reason)
+    if len(skipped) == 1:
+        return f"the one image {where} cannot be used: {first}: {reason}"
+    which = "all, as" if n == len(skipped) else f"{n:,} of them, as" if n > 1 else "the first is"
+    return f"none of the {len(skipped):,} images {where} can be used; {which} {first}: {reason}"
 
 
 def check_strict(table: FeatureTable, strict: bool) -> None:

@@ -174,10 +174,19 @@ def _kind(data: bytes) -> str:
         raise ImageError("empty file (0 bytes)")
     kind = image_format(data[:16])
     if kind is None:
-        raise ImageError("not an image: the content is none of JPEG, PNG, BMP, GIF, TIFF, WebP, AVIF, HEIC")
+        raise ImageError(f"not an image{_what_else(data[:100])}")
     if kind == "JPEG 2000":
         raise ImageError("a JPEG 2000 picture, which featx does not read; export it as JPEG, PNG or TIFF")
     return kind
+
+
+def _what_else(head: bytes) -> str:
+    """Say what commonly stands in an image's place, and how to get the image."""
+    if head.startswith(b"version https://git-lfs.github.com/spec/"):
+        return ", but a Git LFS pointer to it: git lfs pull fetches the images"
+    if head.startswith(b"/annex/objects/"):
+        return ", but a git-annex pointer to it: git annex get fetches the images"
+    return ": the content is none of JPEG, PNG, BMP, GIF, TIFF, WebP, AVIF, HEIC"
 
 
 @contextlib.contextmanager

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from featx.classifier import Classifier
-from featx.errors import FeatxError, OutputError, StoreError
-from featx.extraction import featurize
+from featx.errors import ClassifierError, FeatxError, OutputError, StoreError
+from featx.extraction import featurize, why_none_usable
 from featx.files import temporary_folder
 from featx.output import OutputFile, reason_of
 from featx.prediction.gallery import Gallery
@@ -56,6 +56,8 @@ class Prediction:
         Wall time.
     left_out : tuple of LeftOut
         Folders that featx wrote itself.
+    fault : str
+        Why not one image could be used; empty if one could.
     """
 
     model: str
@@ -73,6 +75,7 @@ class Prediction:
     rows: tuple[Row, ...]
     seconds: float
     left_out: tuple[LeftOut, ...] = ()
+    fault: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON keys of ``featx predict --json``; the rows are in it if there is no output file."""
@@ -120,6 +123,7 @@ def predict(
     exact: bool = False,
     strict: bool = False,
     reject_rate: float | None = None,
+    path_column: str = "path",
     runtime: Runtime | None = None,
 ) -> Prediction:
     """Predict files and folders of any number of pictures.
@@ -128,7 +132,7 @@ def predict(
     ----------
     model : Classifier or path
     paths : path or sequence of paths
-        Pictures and folders of pictures.
+        Pictures, folders of pictures, and lists: ``.csv``, ``.txt`` or ``.parquet`` files with a column of paths.
     output : path, optional
         Table to write: ``.csv``, ``.jsonl`` or ``.parquet``. Without it the rows are returned.
     top_k : int
@@ -152,6 +156,8 @@ def predict(
         Make a picture that cannot be used an error.
     reject_rate : float, optional
         Mark pictures as rejected that are less like the training pictures than all but this share of these.
+    path_column : str
+        Column of paths in a list.
     runtime : Runtime, optional
         Cache folder, threads and callbacks.
 
@@ -172,10 +178,12 @@ def predict(
     runtime = runtime or Runtime()
     started = time.monotonic()
     name = str(model) if isinstance(model, str | Path) else model.title
+    given = [paths] if isinstance(paths, str | Path) else list(paths)
+    if isinstance(model, str | Path):
+        _stop_if_swapped(Path(model), [Path(path) for path in given])
     classifier = load(model) if isinstance(model, str | Path) else model
     if not 1 <= top_k <= len(classifier.classes_):
         raise OutputError(f"--top-k {top_k}: the model has {len(classifier.classes_)} classes")
-    given = [paths] if isinstance(paths, str | Path) else list(paths)
     read = [one for one in (*given, model, weights) if isinstance(one, str | Path)]
     target = None if output is None else OutputFile(output, WRITERS, overwrite, inputs=read, keeps=not no_cache)
     if reject_rate is not None:
@@ -188,7 +196,8 @@ def predict(
         if no_cache:
             stack.enter_context(_no_room())
             runtime = replace(runtime, cache=stack.enter_context(temporary_folder()))
-        table = classifier.features_of(given, weights=weights, exact=exact, strict=strict, runtime=runtime)
+        how = {"weights": weights, "exact": exact, "strict": strict, "path_column": path_column}
+        table = classifier.features_of(given, **how, runtime=runtime)
         classifier.check(table)
         if sorter is not None:
             sorter.begin(sample.sample_id for sample in table.samples)
@@ -216,6 +225,7 @@ def predict(
         rows=tuple(rows),
         seconds=time.monotonic() - started,
         left_out=table.extraction.left_out,
+        fault=why_none_usable(table, "given"),
     )
 
 
@@ -232,6 +242,14 @@ def _no_room() -> Iterator[None]:
             f"{reason_of(error).partition('. ')[0]}; make room there, set TMPDIR to another folder, or leave out "
             "--no-cache"
         ) from None
+
+
+def _stop_if_swapped(model: Path, given: Sequence[Path]) -> None:
+    models = [path for path in given if path.suffix.lower() == ".featx"]
+    if models and model.suffix.lower() != ".featx":
+        raise ClassifierError(
+            f"{model} is no model file, but {models[0]} is: the model comes first, as featx predict {models[0]} {model}"
+        )
 
 
 def _columns(classes: Sequence[str], top_k: int) -> tuple[str, ...]:

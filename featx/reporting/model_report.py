@@ -44,6 +44,9 @@ def report(
     *,
     on: str | Path | None = None,
     label_by: str | None = None,
+    path_column: str = "path",
+    label_column: str = "label",
+    group_by: str | None = None,
     html: str | Path | None = None,
     suspects: str | Path | None = None,
     data: str | Path | None = None,
@@ -59,6 +62,11 @@ def report(
         Labelled pictures that were not used to fit: the accuracy on them. Their features are cached.
     label_by : {"parent", "top"}, optional
         Which folder is the class there.
+    path_column, label_column : str
+        Columns there, if it is a manifest.
+    group_by : str, optional
+        What counts in the interval as what it is worth together, as for :func:`featx.fit`; if not given, the
+        manifest's ``group``.
     html : path, optional
         One page to write that needs no other file and no network.
     suspects : path, optional
@@ -93,7 +101,8 @@ def report(
     if on is not None:
         from featx.reporting.outside import outside_summary  # with scikit-learn, which no other report needs
 
-        summary["on"] = outside_summary(classifier, Path(on), label_by, runtime)
+        reading = {"label_by": label_by, "path_column": path_column, "label_column": label_column}
+        summary["on"] = outside_summary(classifier, Path(on), group_by, runtime, **reading)
     if table is not None:
         write_suspects(table, rows)
     if page is not None:

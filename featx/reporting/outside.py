@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +15,14 @@ from featx.duplicates import MOST_COMPARED, agree_in_features, group_samples, ne
 from featx.errors import EvaluationError
 from featx.evaluate import measure_outside
 from featx.runtime import Runtime
+from featx.sources import read_groups
 from featx.store import FeatureStore, keys_of
 from featx.table import FeatureTable
 
 
-def outside_summary(classifier: Classifier, data: Path, label_by: str | None, runtime: Runtime) -> dict[str, Any]:
+def outside_summary(
+    classifier: Classifier, data: Path, group_by: str | None, runtime: Runtime, **reading: Any
+) -> dict[str, Any]:
     """Return the value of ``on`` in ``featx report --json``.
 
     Parameters
@@ -27,17 +31,22 @@ def outside_summary(classifier: Classifier, data: Path, label_by: str | None, ru
         One that can read pictures: :func:`featx.load` gives it.
     data : path
         Folder or manifest with the classes of the model.
-    label_by : {"parent", "top"}, optional
-        As for :func:`featx.extract`.
+    group_by : str, optional
+        As for :func:`featx.fit`.
     runtime : Runtime
+    **reading
+        ``label_by``, ``path_column`` and ``label_column``, as for :func:`featx.extract`.
 
     Raises
     ------
+    DatasetError
+        ``group_by`` matches no image.
     EvaluationError
         No labels, or one that the model does not know.
     """
-    dataset = scan(data, label_by=label_by)
-    labels = {found.path.as_posix(): found.sample.label for found in dataset.pictures if found.sample.label is not None}
+    dataset = scan(data, **reading)
+    labelled = {found.path.as_posix(): found.sample for found in dataset.pictures if found.sample.label is not None}
+    labels = {path: str(sample.label) for path, sample in labelled.items()}
     if not labels:
         raise EvaluationError(
             f"--on {data}: the pictures have no labels, so nothing says how good the model is on them"
@@ -53,7 +62,11 @@ def outside_summary(classifier: Classifier, data: Path, label_by: str | None, ru
     if not len(y):
         raise EvaluationError(f"--on {data}: none of its pictures can be used")
     scores = np.concatenate([classifier.scores(X) for _, X in table.chunks()])
-    grouping = group_samples(table)
+    samples = [
+        replace(labelled[one.sample_id], others=labelled[one.sample_id].others + one.others) for one in table.samples
+    ]
+    named = [sample.group for sample in samples] if group_by is None else read_groups(samples, group_by)
+    grouping = group_samples(table, named)
     seen = classifier.seen(table.content_hashes)
     near, note = _near_training(classifier, table, runtime)
     found = measure_outside(y, scores.argmax(axis=1), seen, near, grouping.numbers, classifier.classes_)
@@ -61,7 +74,7 @@ def outside_summary(classifier: Classifier, data: Path, label_by: str | None, ru
         "data": str(data),
         **found.to_dict(),
         "n_groups": len(np.unique(grouping.numbers)),
-        "notes": [*grouping.notes(), *([note] if note else [])],
+        "notes": [*dataset.remarks, *grouping.notes(), *([note] if note else [])],
         "skipped": [{"path": one.path, "reason": one.reason} for one in table.extraction.skipped],
     }
 

@@ -72,6 +72,7 @@ def inspection_lines(inspection: Mapping[str, Any]) -> list[str]:
     lines = [line("pictures", f"{inspection['n_images']:,} usable, looked at in {inspection['seconds']:.1f} s")]
     if inspection["dark"]:
         lines.append(line("too dark", inspection["dark"]))
+    lines += [line("labels", remark) for remark in inspection["remarks"]]
     lines += _group_lines("conflict", inspection["conflicts"], "copies with different labels")
     lines += _group_lines("leak", inspection["across_splits"], "copies in different splits")
     lines += skipped_lines(inspection["unreadable"], "unreadable")
@@ -98,6 +99,7 @@ def inspection_lines(inspection: Mapping[str, Any]) -> list[str]:
         lines.append(line("ignored", _ignored(len(inspection["ignored"]))))
     problems = (
         "dark",
+        "remarks",
         "too_alike",
         "conflicts",
         "across_splits",
