@@ -20,8 +20,6 @@ TRAINING_DONE = "done"
 _LOCK = "lock"
 _RUN = re.compile(r"[0-9a-f]{16}")
 _WRITTEN = r"last\.npz|best\.npz|done|log\.csv|epoch-\d{1,9}-of-\d{1,9}\.(keras|json)"
-_SAVING = re.compile(rf"\.({_WRITTEN})\.[0-9a-f]{{16}}\.keras")
-"""Keras saves under names of this ending alone."""
 
 
 @dataclass(frozen=True)
@@ -93,12 +91,7 @@ def list_strangers(cache: Path) -> list[Path]:
 
 def is_run_file(name: str) -> bool:
     """Tell whether a run writes a file of that name into its folder."""
-    return (
-        name == _LOCK
-        or re.fullmatch(_WRITTEN, name) is not None
-        or is_temporary(name, _WRITTEN)
-        or _SAVING.fullmatch(name) is not None
-    )
+    return name == _LOCK or re.fullmatch(_WRITTEN, name) is not None or is_temporary(name, _WRITTEN)
 
 
 def delete_networks(folder: Path) -> None:

@@ -12,7 +12,7 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from featx.files import open_regular
+from featx.files import open_regular, temporary_folder
 from featx.output import GENERATOR
 from featx.store import write_whole
 
@@ -64,33 +64,31 @@ def read_checkpoint(path: Path, like: Sequence[NDArray[Any]]) -> tuple[list[NDAr
 def write_network(path: Path, save: Callable[[Path], None]) -> None:
     """Write a Keras file that says that featx made it, and whose bytes do not depend on when it is written.
 
+    Keras itself notes the time, and cannot save before 1980.
+
     Parameters
     ----------
     path : path
-        A temporary file, which exists.
     save : callable
-        Saves the network as a file; Keras takes names alone that end in ``.keras``.
+        Saves the network as a folder.
 
     Raises
     ------
     OSError
         It cannot be written.
     """
-    saved = path.with_suffix(".keras")  # as hard to foresee as the name of the temporary file
-    try:
-        save(saved)
-        with zipfile.ZipFile(saved) as timed, zipfile.ZipFile(path, "w") as archive:
-            archive.comment = GENERATOR.encode()
-            for name in timed.namelist():
-                with timed.open(name) as source, archive.open(zipfile.ZipInfo(name), "w", force_zip64=True) as member:
-                    if name == "metadata.json":
-                        said = json.load(source)
-                        said.pop("date_saved", None)
-                        member.write(json.dumps(said).encode())
-                    else:
-                        shutil.copyfileobj(source, member)
-    finally:
-        saved.unlink(missing_ok=True)
+    with temporary_folder(str(path.parent)) as folder, zipfile.ZipFile(path, "w") as archive:
+        archive.comment = GENERATOR.encode()
+        save(folder)
+        for part in sorted(file for file in folder.rglob("*") if file.is_file()):
+            info = zipfile.ZipInfo(part.relative_to(folder).as_posix())
+            with archive.open(info, "w", force_zip64=True) as member, part.open("rb") as source:
+                if part.name == "metadata.json":
+                    said = json.load(source)
+                    said.pop("date_saved", None)
+                    member.write(json.dumps(said).encode())
+                else:
+                    shutil.copyfileobj(source, member)
 
 
 def _check_sizes(stream: BinaryIO, like: Sequence[NDArray[Any]]) -> None:

@@ -84,11 +84,14 @@ class Trainable:
         return [*self.blocks.variables, *self.top.variables]
 
     def save(self, path: Path) -> None:
-        """Write the network without its last dense layer as a Keras file: scaled pixels to features."""
+        """Write the network without its last dense layer: scaled pixels to features.
+
+        It becomes a Keras file, or a folder of the same content if the name does not end in ``.keras``.
+        """
         _thaw(self._core)  # whoever trains it further begins with no layer frozen
         features = self._top.features(self._core.outputs[0])
         network = keras.Model(self._core.inputs[0], features, name=self._core.name)
-        network.save(path)
+        network.save(path, zipped=path.suffix == ".keras")
 
     def last_layer(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Return kernel (n_features, n_classes) and bias (n_classes,) of the last dense layer."""
