@@ -444,7 +444,6 @@ def test_rows_that_are_not_finite_are_computed_again(fake, pictures):
     with store.writer(lambda text: None) as writer:
         writer.begin(store_probes(), QuadrantEngine.producer)
         writer.append(rows)
-        writer.finish()
     table = run(fake, pictures)
     assert len(table) == 24
     assert np.isfinite(table.X).all()
