@@ -14,10 +14,16 @@ import sys
 import tempfile
 from pathlib import Path
 
+from benchmarks import attack_cache, attack_folders, attack_images, attack_models
 from benchmarks.processes import print_head, print_json, print_row
 from benchmarks.scene import Attack, FellError, Scene
 
-ATTACKS: tuple[Attack, ...] = ()
+ATTACKS: tuple[Attack, ...] = (
+    *attack_folders.ATTACKS,
+    *attack_images.ATTACKS,
+    *attack_cache.ATTACKS,
+    *attack_models.ATTACKS,
+)
 
 
 def main() -> None:

@@ -65,15 +65,6 @@ class _TensorUnpickler(pickle.Unpickler):
         return str(key), dtype, int(count)
 
 
-def load_pth(path: Path) -> dict[str, NDArray[Any]]:
-    """Return the tensors of a PyTorch file at a path; see :func:`read_pth`."""
-    try:
-        content = read_regular(path, _MOST_BYTES)
-    except OSError as error:
-        raise WeightsError(f"{path} cannot be read: {error.strerror or error}") from None
-    return read_pth(content)
-
-
 def read_pth(data: bytes) -> dict[str, NDArray[Any]]:
     """Return the tensors of a PyTorch file, name to array.
 
@@ -96,6 +87,16 @@ def read_pth(data: bytes) -> dict[str, NDArray[Any]]:
         raise
     except Exception as error:  # a damaged pickle can raise nearly anything
         raise WeightsError(f"damaged PyTorch file: {error}") from None
+
+
+def read_pth_file(path: Path) -> dict[str, NDArray[Any]]:
+    """Return the tensors of a PyTorch file; see :func:`read_pth`, whose errors name the file here."""
+    try:
+        return read_pth(read_regular(path, _MOST_BYTES))
+    except WeightsError as error:
+        raise WeightsError(f"{path}: {error}") from None
+    except OSError as error:
+        raise WeightsError(f"{path} cannot be read: {error.strerror or error}") from None
 
 
 def _read_pickles(stream: BinaryIO) -> tuple[dict[str, _Tensor], list[str]]:
