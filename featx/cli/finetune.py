@@ -74,6 +74,7 @@ def finetune(
     from featx.finetuning import output_name
     from featx.reporting import finetuning_lines
 
+    runtime = console.runtime(cache, workers, device=device, max_pixels=max_pixels)
     path = output or Path(output_name(data, backbone))
     done = library_finetune(
         data,
@@ -113,9 +114,10 @@ def finetune(
         path_column=path_column,
         label_column=label_column,
         strict=strict,
-        runtime=console.runtime(cache, workers, device=device, max_pixels=max_pixels),
+        runtime=runtime,
     )
-    done.classifier.save(path)
+    with runtime.stage("saving the model"):
+        done.classifier.save(path)
     network: list[str | Path] = [] if done.weights is None else ["--weights", done.weights]
     result = {**done.to_dict(), "model": str(path)}
     console.result(

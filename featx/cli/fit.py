@@ -118,7 +118,8 @@ def fit(
     )
     path = output or Path(model_name(table, model))
     replaced = "   (replaces the one before)" if path.exists() else ""
-    model.save(path)
+    with runtime.stage("saving the model"):
+        model.save(path)
     evaluation: dict[str, Any] = model.evaluation.to_dict()
     console.result(
         {"model": str(path), **evaluation},

@@ -77,8 +77,9 @@ def fill(
         See there. What was computed before is kept.
     """
     with store.writer(runtime.notice) as writer, preparing_as(store.spec, runtime) as prepare:
-        stored = sound_rows(store, runtime)
-        progress = Progress("extract", runtime, len(pictures))
+        with runtime.stage("reading the cache"):
+            stored = sound_rows(store, runtime)
+        progress = Progress("extracting features", runtime, len(pictures))
         states = recall(pictures, memo, stored)
         todo = [found for found, state in zip(pictures, states, strict=True) if state is None]
         progress.advance(len(pictures) - len(todo))
@@ -86,7 +87,8 @@ def fill(
         pending = _Batches(reader.read(todo), runtime.batch_size, progress)
         device = compute_rows(store.spec, locate, runtime, pending, writer, progress)
         del stored
-        writer.finish()
+        with runtime.stage("writing the features"):
+            writer.finish()
         settled = pending.settle(states, memo)
         remember(settled)
     note_use(store.path)
@@ -126,7 +128,11 @@ def look_up(pictures: Sequence[Found], memo: Mapping[str, FileState], store: Fea
     note_use(store.path)
     states = recall(pictures, memo, stored)
     todo = [found for found, state in zip(pictures, states, strict=True) if state is None]
-    read = [reading.state for reading in Reader(_lookup(stored), None, runtime.n_workers).read(todo)]
+    progress = Progress("reading images", runtime, len(todo))
+    read = []
+    for reading in Reader(_lookup(stored), None, runtime.n_workers).read(todo):
+        read.append(reading.state)
+        progress.advance(1)
     known = stored.contains(keys_of(as_hashes(state.content_hash or bytes(32) for state in read)))
     skipped = {s.content_hash: s for s in memo.values() if s.status == "skipped"}
 
@@ -200,7 +206,9 @@ def compute_rows(
     if first is None:
         return ""
     engine = _start(spec, locate, runtime)
-    writer.begin(probe_features(engine, spec), engine.producer)
+    with runtime.stage(f"running {spec.backbone} for the first time"):
+        probes = probe_features(engine, spec)
+    writer.begin(probes, engine.producer)
     with contextlib.closing(engine.run(chain([first], pending))) as features_of:
         for features in features_of:
             rows = pending.rows(features)
@@ -221,6 +229,7 @@ class Progress:
 
     def __init__(self, stage: str, runtime: Runtime, total: int) -> None:
         self._stage, self._runtime, self._done, self._total = stage, runtime, 0, total
+        self.advance(0)
 
     def advance(self, n: int) -> None:
         """Tell that n more are done."""

@@ -53,7 +53,8 @@ def outside_summary(classifier: Classifier, data: Path, label_by: str | None, ru
     if not len(y):
         raise EvaluationError(f"--on {data}: none of its pictures can be used")
     scores = np.concatenate([classifier.scores(X) for _, X in table.chunks()])
-    grouping = group_samples(table)
+    with runtime.stage("finding near-duplicates") as advance:
+        grouping = group_samples(table, progress=advance)
     seen = classifier.seen(table.content_hashes)
     near, note = _near_training(classifier, table, runtime)
     found = measure_outside(y, scores.argmax(axis=1), seen, near, grouping.numbers, classifier.classes_)

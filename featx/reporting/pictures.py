@@ -69,7 +69,7 @@ class Pictures:
             if drawn.content_hash in self._known:
                 contents[number] = drawn.content_hash
                 thumbnails[number] = None if drawn.pixels is None else encode_thumbnail(drawn.pixels)
-            runtime.progress("thumbnails", number + 1, len(sample_ids))
+            runtime.progress("drawing thumbnails", number + 1, len(sample_ids))
         return thumbnails, _features(runtime.cache, spec.unbundled, contents)
 
 
