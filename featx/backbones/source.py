@@ -20,6 +20,14 @@ FILE_BACKBONE = "file"
 """Backbone name in the recipe of a local network, which counts by its digest, not by its path."""
 
 _FILE_SUFFIXES = (".keras", ".h5", ".hdf5", ".onnx")
+_FROM_PYTORCH = "; export it to ONNX with torch.onnx.export"
+_FROM_TENSORFLOW = "; convert it to ONNX with tf2onnx"
+_WAYS = {
+    **dict.fromkeys((".pt", ".pth", ".ckpt", ".safetensors"), _FROM_PYTORCH),
+    **dict.fromkeys((".pb", ".tflite"), _FROM_TENSORFLOW),
+}
+"""What can be done with files of other libraries, by suffix."""
+
 _SIDECAR = {"size": int, "mean": list, "std": list, "preprocess": str, "layout": str}
 """What a JSON file beside a local network may say, and the type of each."""
 
@@ -111,6 +119,7 @@ def find_source(
         Unknown, missing or contradictory; the message says what to do.
     """
     path = Path(backbone)
+    _refuse_folder(path)
     if path.is_file() or path.suffix.lower() in _FILE_SUFFIXES:
         if str(weights) != "imagenet":
             raise WeightsError(f"{path} brings its own weights; leave --weights out")
@@ -130,6 +139,16 @@ def find_source(
     if not file.is_file():
         raise WeightsError(f"--weights {weights}: no such file (allowed: imagenet, random, random:SEED or a file)")
     return _row_source(row, side, digest(file), file, f"weights {file.name}")
+
+
+def _refuse_folder(path: Path) -> None:
+    if (path / "saved_model.pb").is_file():
+        raise BackboneError(
+            f"{path} is a SavedModel folder; where the model was made, save it as one file, as "
+            f'model.save("net.keras"), or convert it: python -m tf2onnx.convert --saved-model {path} --output net.onnx'
+        )
+    if path.is_dir() and path.suffix.lower() in _FILE_SUFFIXES:
+        raise BackboneError(f"{path} is a folder; needed is a .keras, .h5 or .onnx file, or the name of a backbone")
 
 
 def random_seed(weights: str) -> int:
@@ -172,9 +191,10 @@ def _local_source(
     path: Path, size: int | None, preprocess: str | None, layout: str | None, known_sizes: Mapping[str, int]
 ) -> Source:
     if not path.is_file():
-        raise BackboneError(f"--backbone {path}: no such file")
+        raise BackboneError(f"no such file: {path}")
     if path.suffix.lower() not in _FILE_SUFFIXES:
-        raise BackboneError(f"--backbone {path}: a local network must be a .keras, .h5 or .onnx file")
+        way = _WAYS.get(path.suffix.lower(), "")
+        raise BackboneError(f"{path}: a local network must be a .keras, .h5 or .onnx file{way}")
     said = _sidecar(path)
     preprocess = preprocess or said.get("preprocess")
     layout = layout or said.get("layout")

@@ -12,6 +12,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from featx.backbones import FILE_BACKBONE
 from featx.dataset import Found
 from featx.engines import Engine
 from featx.extraction.reading import Reader, Reading, preparing_as
@@ -22,6 +23,9 @@ from featx.store import FeatureStore, Rows, StoredFeatures, StoreWriter, keys_of
 from featx.table import FileState
 
 _WIDE = 100_000
+_ROUNDING = 0.02
+"""Of a sum of probabilities in bfloat16."""
+
 _AHEAD_BYTES = 48_000_000
 """Pixels that may wait for the network: enough to keep decoding while it starts, and little beside it."""
 
@@ -182,6 +186,19 @@ def _start(spec: FeatureSpec, locate: Locate, runtime: Runtime) -> Engine:
     return engine
 
 
+def _warn_of_probabilities(probes: NDArray[np.float32], spec: FeatureSpec, runtime: Runtime) -> None:
+    """Say so where the output of a network from a file looks like that of a classifier."""
+    if spec.backbone != FILE_BACKBONE or spec.layer is not None or probes.min() < 0 or not probes.any():
+        return
+    n = probes.shape[1]
+    if probes.max() <= 1 if n == 1 else np.abs(probes.sum(axis=1) - 1).max() < _ROUNDING:
+        what = "the probability of a class" if n == 1 else f"probabilities of {n:,} classes, they add up to 1"
+        runtime.notice(
+            f"warning: the output of this network looks like {what}; features of an earlier layer are better: extract "
+            "and fit take --layer NAME"
+        )
+
+
 class Pending(Protocol):
     """Batches of pixels on their way to the network."""
 
@@ -208,6 +225,7 @@ def compute_rows(
     engine = _start(spec, locate, runtime)
     with runtime.stage(f"running {spec.backbone} for the first time"):
         probes = probe_features(engine, spec)
+    _warn_of_probabilities(probes, spec, runtime)
     writer.begin(probes, engine.producer)
     with contextlib.closing(engine.run(chain([first], pending))) as features_of:
         for features in features_of:

@@ -48,7 +48,7 @@ Locate = Callable[[], Path | None]
 _CONVERSION = "conversion to openvino"
 """Name of the note, beside the agreements of precisions, that it failed."""
 
-_GRAPH_VERSION = 5
+_GRAPH_VERSION = 6
 _GRAPH_FIELDS = ("backbone", "weights", "preprocess", "size", "layer", "pooling", "layout")
 _GRAPH_LIBRARIES = ("keras", "tensorflow", "openvino")
 
