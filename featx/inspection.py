@@ -149,12 +149,14 @@ def inspect(
     """
     runtime = runtime or Runtime()
     started = time.monotonic()
-    dataset = scan(Path(data), label_by=label_by, path_column=path_column, label_column=label_column)
+    with runtime.stage("listing the images"):
+        dataset = scan(Path(data), label_by=label_by, path_column=path_column, label_column=label_column)
     runtime.notice(f"{data}: {dataset.description}")
     notice_left_out(dataset, runtime)
     looks = _Looks(runtime, white, page)
     looks.take(dataset.pictures)
-    exact, near, takes = looks.groups()
+    with runtime.stage("finding near-duplicates"):
+        exact, near, takes = looks.groups()
     samples = looks.samples
     classes = Counter(sample.label for sample in samples if sample.label is not None)
     every = [*exact, *near]
@@ -208,7 +210,7 @@ class _Looks:
                 self._details.append(grey.astype(np.uint8))
                 if reading.prepared.note:
                     self.notes[reading.prepared.note] += 1
-            self._runtime.progress("inspect", len(states), len(pictures))
+            self._runtime.progress("reading images", len(states), len(pictures))
         reasons = {state.content_hash: state.reason for state in states if state.status == "skipped"}
         for position, (found, state) in enumerate(zip(pictures, states, strict=True)):
             if state.content_hash in self._rows:
@@ -262,7 +264,8 @@ def _paths(samples: Sequence[Sample], groups: Sequence[list[int]]) -> tuple[tupl
 
 def _why_dark(pictures: Sequence[Found], runtime: Runtime) -> str | None:
     try:
-        stop_if_too_dark(pictures, runtime)
+        with runtime.stage("looking for dark images"):
+            stop_if_too_dark(pictures, runtime)
     except DatasetError as error:
         return str(error)
     return None

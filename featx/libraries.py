@@ -84,11 +84,17 @@ def start_openvino() -> Any:
 def openvino_reason(error: Exception) -> str:
     """Return the line of one of OpenVINO's errors that says what is wrong; the others say where it was noticed."""
     lines = [line.strip(" -") for line in str(error).splitlines() if line.strip()]
-    told = [line for line in lines if not line.startswith(_NOTICED)]
-    return next(iter(told), type(error).__name__)
+    told = [line.partition(" Please check")[0] for line in lines if not line.startswith(_NOTICED)]
+    if not told:
+        return lines[-1] if lines else type(error).__name__
+    operation, with_message, _ = told[0].partition(" with a message:")
+    return f"{operation}: {told[1]}" if with_message and len(told) > 1 else operation
 
 
-_NOTICED = ("Exception from", "Check '", "FrontEnd API failed", "Model wasn't fully converted", "Summary:")
+_NOTICED = (
+    *("Exception from", "Check '", "FrontEnd API failed", "Model wasn't fully converted", "Summary:"),
+    *("Loading input model", "Converting input model", "While validating"),
+)
 
 
 @contextlib.contextmanager

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,7 +38,8 @@ class Runtime:
     notice : callable
         Called with one line of text when something is worth telling.
     progress : callable
-        Called with (stage, done, total) as work goes on.
+        Called with (stage, done, total) as work goes on: first as a stage begins; ``done`` is ``total`` when it ends.
+        ``total`` is 0 while how far a stage is cannot be known. Stages may lie within each other.
     """
 
     cache: Path = Path("cache")
@@ -56,6 +58,15 @@ class Runtime:
         if self.max_pixels < 1:
             raise ValueError(f"max_pixels is {self.max_pixels}; it must be 1 or more")
         object.__setattr__(self, "cache", Path(self.cache))
+
+    @contextlib.contextmanager
+    def stage(self, name: str) -> Iterator[Callable[[int, int], None]]:
+        """Report a stage for as long as it takes; what is given reports how far it is: (done, total)."""
+        self.progress(name, 0, 0)
+        try:
+            yield lambda done, total: self.progress(name, done, total)
+        finally:
+            self.progress(name, 1, 1)
 
     @property
     def n_workers(self) -> int:

@@ -313,7 +313,7 @@ def test_interrupted_is_continued(fake, pictures, tmp_path, after):
     reference = run(fake, pictures, augment="light", views=3)
 
     def stop(stage: str, done: int, total: int) -> None:
-        if stage == "augment" and done >= after:
+        if stage == "extracting features of views" and done >= after:
             raise _StoppedError
 
     runtime = Runtime(tmp_path / "other", batch_size=7, progress=stop)
@@ -417,7 +417,7 @@ def test_a_bad_picture_has_no_views(fake, pictures):
 
 def test_a_picture_that_changes_between_the_passes(fake, pictures):
     def change(stage: str, done: int, total: int) -> None:
-        if stage == "augment":
+        if stage == "extracting features of views":
             save_picture(pictures / "red" / "red-03.png", (1, 2, 3), seed=9)
 
     with pytest.raises(DatasetError, match="pictures have changed while they were extracted; run the same command"):

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+
+import h5py
 import numpy as np
 import pytest
 
@@ -42,7 +45,7 @@ def pixels():
 def layer_output(model, name, pixels):
     import keras
 
-    return np.asarray(keras.Model(model.input, model.get_layer(name).output)(pixels.astype(np.float32)))
+    return np.asarray(keras.Model(model.inputs[0], model.get_layer(name).output)(pixels.astype(np.float32)))
 
 
 @pytest.mark.parametrize("suffix", ["keras", "h5"])
@@ -144,3 +147,266 @@ def test_an_architecture_beside_a_network_is_no_description_of_it(tmp_path, pixe
     (tmp_path / "net.json").write_text(model.to_json())
     source = find_source(str(tmp_path / "net.h5"), preprocess="none")
     assert (source.size, source.preprocess) == (24, "none")
+
+
+def nested(head, size=24):
+    """Return a model of models: what Teachable Machine and many tutorials make."""
+    import keras
+    from keras import layers
+
+    keras.utils.set_random_seed(0)
+    inputs = keras.Input((size, size, 3))
+    base = keras.Model(inputs, layers.Conv2D(4, 3, activation="relu", name="conv")(inputs), name="base")
+    return keras.Sequential([keras.Input((size, size, 3)), base, layers.GlobalAveragePooling2D(name="pool"), head])
+
+
+def output_of(tensor_model, pixels):
+    return np.asarray(tensor_model(pixels.astype(np.float32)))
+
+
+@pytest.mark.parametrize("suffix", ["keras", "h5"])
+def test_default_layer_where_the_classifier_is_a_model_in_the_model(tmp_path, pixels, suffix, recwarn):
+    import keras
+    from keras import layers
+
+    head = keras.Sequential([layers.Dense(5, "relu"), layers.Dense(3, "softmax")], name="head")
+    model = nested(head)
+    path = tmp_path / f"net.{suffix}"
+    model.save(path)
+    embedded = keras.Sequential([*model.layers[:2], head.layers[0]])
+    np.testing.assert_allclose(features(path, pixels), output_of(embedded, pixels), rtol=1e-5)
+    names = [f"head/{layer.name}" for layer in head.layers]
+    np.testing.assert_allclose(features(path, pixels, layer=names[1]), output_of(model, pixels), rtol=1e-4)
+    conv = features(path, pixels, layer="conv", pooling="avg")
+    np.testing.assert_array_equal(features(path, pixels, layer="base/conv", pooling="avg"), conv)
+    np.testing.assert_array_equal(features(path, pixels, layer="base", pooling="avg"), conv)
+    assert conv.shape == (2, 4)
+    with pytest.raises(BackboneError, match=r"no layer 'head/dens'; its \d+ layers include head/dense"):
+        features(path, pixels, layer="head/dens")
+
+
+def test_layers_of_one_name_in_several_models_are_named_by_their_model(tmp_path, pixels):
+    import keras
+    from keras import layers
+
+    parts = [keras.Sequential([layers.Dense(4, name="dense")], name=name) for name in ("one", "two")]
+    model = nested(keras.Sequential([*parts, layers.Dense(1, "sigmoid", name="dense")], name="head"))
+    model.save(tmp_path / "net.keras")
+    before = keras.Sequential([*model.layers[:2], *parts])
+    np.testing.assert_allclose(features(tmp_path / "net.keras", pixels), output_of(before, pixels), rtol=1e-5)
+    assert features(tmp_path / "net.keras", pixels, layer="head/two/dense").shape == (2, 4)
+    several = "3 layers named 'dense': choose head/one/dense, head/two/dense, head/dense"
+    with pytest.raises(BackboneError, match=several):
+        features(tmp_path / "net.keras", pixels, layer="dense")
+
+
+def ends():
+    """Yield networks that end in a classifier, and the name of the layer that gives its features."""
+    import keras
+    from keras import layers, ops
+
+    def network(*end, maps="conv"):
+        keras.utils.set_random_seed(0)
+        inputs = keras.Input((24, 24, 3))
+        x = layers.Conv2D(4, 3, name="conv")(inputs)
+        x = x if maps == "conv" else layers.GlobalAveragePooling2D(keepdims=True, name="pool")(x)
+        for layer in end:
+            x = layer(x)
+        return keras.Model(inputs, x)
+
+    classes = layers.Conv2D(3, 1)
+    yield (
+        "mobilenet",
+        "pool",
+        network(layers.Dropout(0.1), classes, layers.Reshape((3,)), layers.Activation("softmax"), maps="pool"),
+    )
+    yield (
+        "squeezenet",
+        "conv",
+        network(
+            layers.Dropout(0.1),
+            layers.Conv2D(3, 1, activation="relu"),
+            layers.GlobalAveragePooling2D(),
+            layers.Softmax(),
+        ),
+    )
+    yield (
+        "convolution with a softmax",
+        "conv",
+        network(
+            layers.GlobalAveragePooling2D(keepdims=True), layers.Conv2D(3, 1, activation="softmax"), layers.Flatten()
+        ),
+    )
+    yield (
+        "reshaped afterwards",
+        "pool",
+        network(
+            layers.Flatten(), layers.Dense(3, "softmax"), layers.Reshape((3, 1)), layers.Reshape((3,)), maps="pool"
+        ),
+    )
+    yield "an operation", "pool", network(layers.Flatten(), layers.Dense(3), ops.softmax, maps="pool")
+    yield (
+        "logits normalised",
+        "pool",
+        network(
+            layers.Flatten(), layers.Dense(3), layers.BatchNormalization(), layers.Activation("sigmoid"), maps="pool"
+        ),
+    )
+
+
+@pytest.mark.parametrize("number", range(6))
+def test_default_layer_is_what_enters_the_layer_of_classes(tmp_path, pixels, number):
+    name, layer, model = list(ends())[number]
+    model.save(tmp_path / "net.keras")
+    found = features(tmp_path / "net.keras", pixels)
+    np.testing.assert_allclose(found, layer_output(model, layer, pixels).mean(axis=(1, 2)), rtol=1e-4, err_msg=name)
+
+
+def test_a_softmax_with_no_layer_of_classes_gives_what_enters_it(tmp_path, pixels):
+    import keras
+    from keras import layers
+
+    inputs = keras.Input((24, 24, 3))
+    x = layers.GlobalAveragePooling2D()(layers.Conv2D(4, 3)(inputs))
+    sums = layers.Add(name="sums")([layers.Dense(3)(x), layers.Dense(3)(x)])
+    model = keras.Model(inputs, layers.Softmax()(sums))
+    model.save(tmp_path / "net.keras")
+    np.testing.assert_allclose(features(tmp_path / "net.keras", pixels), layer_output(model, "sums", pixels), rtol=1e-4)
+
+
+def test_a_layer_that_is_used_twice_has_no_one_output(tmp_path, pixels):
+    import keras
+    from keras import layers
+
+    inputs = keras.Input((24, 24, 3))
+    twice = layers.Conv2D(3, 3, padding="same", name="twice")
+    keras.Model(inputs, layers.GlobalAveragePooling2D()(twice(twice(inputs)))).save(tmp_path / "net.keras")
+    with pytest.raises(BackboneError, match="layer 'twice' of .* has several outputs; choose another one"):
+        features(tmp_path / "net.keras", pixels, layer="twice")
+
+
+def rewrite_config(path, change):
+    """Change the configuration in a .h5 file, as other versions of Keras write it."""
+    with h5py.File(path, "r+") as file:
+        config = json.loads(file.attrs["model_config"])
+        change(config)
+        file.attrs["model_config"] = json.dumps(config)
+
+
+def as_keras2(config):
+    """Write what Keras 2.3 to 2.15 wrote."""
+    for layer in config["config"]["layers"]:
+        kind, own = layer["class_name"], layer["config"]
+        if kind in ("DepthwiseConv2D", "SeparableConv2D", "Conv2DTranspose"):
+            own["groups"] = 1
+        if kind == "SeparableConv2D":
+            own |= {
+                "kernel_initializer": {"class_name": "GlorotUniform", "config": {"seed": None}},
+                "kernel_regularizer": None,
+                "kernel_constraint": None,
+            }
+        if kind == "BatchNormalization":
+            own["axis"] = [3]
+
+
+@pytest.mark.parametrize("kind", ["functional", "sequential"])
+def test_a_file_of_keras_2_is_read(tmp_path, pixels, kind, recwarn):
+    import keras
+    from keras import layers
+
+    keras.utils.set_random_seed(0)
+    inside = [
+        layers.DepthwiseConv2D(3),
+        layers.BatchNormalization(),
+        layers.SeparableConv2D(4, 3),
+        layers.Conv2DTranspose(4, 3),
+        layers.GlobalAveragePooling2D(name="pool"),
+        layers.Dense(2, "softmax"),
+    ]
+    model = keras.Sequential([keras.Input((24, 24, 3)), *inside])
+    if kind == "functional":
+        model = keras.Model(model.inputs, model.outputs)
+    model.save(tmp_path / "keras_model.h5")
+    rewrite_config(tmp_path / "keras_model.h5", as_keras2)
+    np.testing.assert_allclose(
+        features(tmp_path / "keras_model.h5", pixels), layer_output(model, "pool", pixels), rtol=1e-4, atol=1e-3
+    )
+
+
+def test_a_legacy_argument_that_changes_something_is_not_dropped(tmp_path, recwarn):
+    import keras
+    from keras import layers
+
+    inputs = keras.Input((24, 24, 3))
+    keras.Model(inputs, layers.DepthwiseConv2D(3)(inputs)).save(tmp_path / "net.h5")
+
+    def group(config):
+        config["config"]["layers"][1]["config"]["groups"] = 3
+
+    rewrite_config(tmp_path / "net.h5", group)
+    told = r"Unrecognized keyword arguments passed to DepthwiseConv2D: \{'groups': 3\}; if Keras 2 saved it: .* to ONNX"
+    with pytest.raises(BackboneError, match=told):
+        find_source(str(tmp_path / "net.h5"), preprocess="none")
+
+
+def test_configurations_of_keras_2_become_those_of_keras_3():
+    """A model in the model, as Teachable Machine has it: what tf_keras 2.21 writes."""
+    from featx.backbones.keras2 import modernized
+
+    inner = {
+        "module": "tf_keras.src.engine.functional",
+        "class_name": "Functional",
+        "registered_name": "Functional",
+        "config": {
+            "name": "base",
+            "layers": [
+                {"class_name": "InputLayer", "config": {"name": "input_1", "batch_input_shape": [None, 8, 8, 3]}},
+                {
+                    "class_name": "BatchNormalization",
+                    "config": {"name": "Conv/BatchNorm", "axis": [3]},
+                    "inbound_nodes": [[["input_1", 0, 0, {}]]],
+                },
+            ],
+            "input_layers": [["input_1", 0, 0]],
+            "output_layers": [["Conv/BatchNorm", 0, 0]],
+        },
+    }
+    dense = {"class_name": "Dense", "config": {"name": "dense", "batch_input_shape": [None, 1280]}}
+    made = modernized({"class_name": "Sequential", "config": {"name": "s", "layers": [inner, dense]}})
+    base, head = made["config"]["layers"]
+    assert (base["module"], base["registered_name"]) == ("keras.src.models.functional", "Functional")
+    assert base["config"]["output_layers"] == ["Conv_BatchNorm", 0, 0]
+    assert base["config"]["layers"][0] == inner["config"]["layers"][0]
+    assert base["config"]["layers"][1]["config"] == {"name": "Conv_BatchNorm", "axis": 3}
+    assert head["config"] == {"name": "dense", "input_shape": [1280]}
+    assert modernized(made) == made
+
+
+def test_other_files_of_keras_say_what_they_lack(tmp_path, recwarn):
+    import keras
+
+    model = small()
+    model.save_weights(tmp_path / "best.weights.h5")
+    with pytest.raises(BackboneError, match="holds weights alone, without the network; save the whole model"):
+        find_source(str(tmp_path / "best.weights.h5"), preprocess="none")
+    model.export(tmp_path / "saved", verbose=False)
+    with pytest.raises(
+        BackboneError, match="saved is a SavedModel folder; where the model was made, save it as one file"
+    ):
+        find_source(str(tmp_path / "saved"), preprocess="none")
+    (tmp_path / "folder.keras").mkdir()
+    with pytest.raises(BackboneError, match="folder.keras is a folder; needed is a .keras, .h5 or .onnx file"):
+        find_source(str(tmp_path / "folder.keras"), preprocess="none")
+    (tmp_path / "net.pt").write_bytes(b"PK")
+    with pytest.raises(BackboneError, match="must be a .keras, .h5 or .onnx file; export it to ONNX with torch"):
+        find_source(str(tmp_path / "net.pt"), preprocess="none")
+    model.save(tmp_path / "hub.h5")
+
+    def as_hub(config):
+        config["config"]["layers"][1]["class_name"] = "KerasLayer"
+
+    rewrite_config(tmp_path / "hub.h5", as_hub)
+    with pytest.raises(
+        BackboneError, match=f"holds KerasLayer, which Keras {keras.__version__} does not know; if Keras 2"
+    ):
+        find_source(str(tmp_path / "hub.h5"), preprocess="none")

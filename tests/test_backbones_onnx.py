@@ -249,3 +249,47 @@ def test_from_pictures_to_features(tmp_path, pictures):
     assert again.extraction.n_computed == 0
     with pytest.raises(EngineError, match="is an ONNX network, which the openvino engine runs; leave --engine out"):
         extract(pictures, str(path), preprocess="tf", engine="tensorflow", runtime=runtime)
+
+
+def test_the_line_that_says_why_is_shown(tmp_path):
+    """Azure Custom Vision's export ends in a ZipMap; other reasons stand in other places of OpenVINO's text."""
+    zipped = helper.make_sequence_type_proto(
+        helper.make_map_type_proto(TensorProto.STRING, helper.make_tensor_type_proto(TensorProto.FLOAT, []))
+    )
+    graph = helper.make_graph(
+        [
+            helper.make_node("Flatten", ["pixels"], ["flat"]),
+            helper.make_node("ZipMap", ["flat"], ["loss"], domain="ai.onnx.ml", classlabels_strings=["a", "b"]),
+        ],
+        "net",
+        [helper.make_tensor_value_info("pixels", TensorProto.FLOAT, ("n", 3, SIZE, SIZE))],
+        [helper.make_value_info("loss", zipped)],
+    )
+    sets = [helper.make_opsetid("", 13), helper.make_opsetid("ai.onnx.ml", 2)]
+    onnx.save(helper.make_model(graph, opset_imports=sets, ir_version=8), tmp_path / "zip.onnx")
+    with pytest.raises(
+        BackboneError, match=r"zip.onnx cannot be used as a backbone: Unsupported value_info type: loss"
+    ):
+        features(tmp_path / "zip.onnx", None)
+    wide = save_nodes(tmp_path / "wide.onnx", [CONV], ["map"], w=np.ones((5, 4, 1, 1), np.float32))
+    with pytest.raises(BackboneError, match=r"backbone: Conv-13: Data batch channel count \(3\) does not match filter"):
+        features(wide, None)
+    odd = save_nodes(tmp_path / "odd.onnx", [("Odd", ["pixels"], "out", {})])
+    with pytest.raises(BackboneError, match=r"backbone: No conversion rule found for operations: Odd-13"):
+        features(odd, None)
+
+
+@pytest.mark.parametrize("n", [1, 5])
+def test_an_output_of_probabilities_is_warned_of(tmp_path, pictures, n):
+    last = ("Softmax", ["out"], "p", {"axis": 1}) if n > 1 else ("Sigmoid", ["out"], "p", {})
+    mean = ("ReduceMean", ["map"], "out", {"axes": [2, 3], "keepdims": 0})
+    path = save_nodes(tmp_path / "net.onnx", [CONV, mean, last], ["p"], w=W[:n])
+    notices: list[str] = []
+    runtime = Runtime(tmp_path / "cache", notice=notices.append)
+    extract(pictures, str(path), preprocess="tf", runtime=runtime)
+    what = "probabilities of 5 classes, they add up to 1" if n > 1 else "the probability of a class"
+    warned = f"warning: the output of this network looks like {what}; features of an earlier layer are better"
+    assert [notice for notice in notices if notice.startswith(warned)]
+    notices.clear()
+    extract(pictures, str(path), preprocess="tf", layer="out", runtime=runtime)
+    assert not [notice for notice in notices if "warning" in notice]

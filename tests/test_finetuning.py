@@ -112,7 +112,7 @@ def test_the_same_command_again_trains_nothing(stripes: Path, network: Path, cac
     first = finetune(stripes, network, cache)
     steps: list[str] = []
     again = finetune(stripes, network, cache, callbacks={"progress": lambda stage, done, total: steps.append(stage)})
-    assert "train" not in steps
+    assert "training, step" not in steps
     assert again.contest == first.contest
     assert again.classifier.spec == first.classifier.spec
 
@@ -121,7 +121,7 @@ def test_a_stopped_run_goes_on(stripes: Path, network: Path, cache: Path) -> Non
     whole = finetune(stripes, network, cache, seed=5, rate=2e-3)
 
     def stop(stage: str, done: int, total: int) -> None:
-        if stage == "train" and done == 23:  # ten steps an epoch
+        if stage == "training, step" and done == 23:  # ten steps an epoch
             raise KeyboardInterrupt
 
     other = cache / "stopped"
@@ -153,7 +153,7 @@ def test_pictures_that_are_added_while_it_trains_are_an_error(
     data = Path(shutil.copytree(stripes, tmp_path / "set"))
 
     def add(stage: str, done: int, total: int) -> None:
-        if stage == "train" and done == total:
+        if stage == "training, step" and done == total:
             Image.new("RGB", (32, 32), (200, 0, 0)).save(data / "across" / "new.png")
 
     with pytest.raises(TrainingError, match="has changed while it was trained on; run again"):

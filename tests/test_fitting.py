@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sys
+import zlib
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -124,7 +125,9 @@ def test_val_and_test_are_only_predicted_and_copies_of_train_count_apart(fake, t
     for split, n in (("train", 8), ("val", 2), ("test", 4)):
         make_classes(root / split, {"red": RED, "blue": BLUE}, n)
         for path in (root / split).rglob("*.png"):  # of its own content in each split
-            save_picture(path, RED if path.parent.name == "red" else BLUE, seed=hash((split, path.name)) % 10_000)
+            save_picture(
+                path, RED if path.parent.name == "red" else BLUE, seed=zlib.crc32(f"{split}/{path.name}".encode())
+            )
     shutil.copy(root / "train" / "red" / "red-00.png", root / "test" / "red" / "leak.png")
     shutil.copy(root / "train" / "red" / "red-01.png", root / "test" / "blue" / "wrong.png")
     table = extract(root, "quadrants", runtime=fake.runtime)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from pathlib import Path
 from typing import Any
 
 import keras
 
+from featx.backbones.keras2 import reading_keras2
 from featx.errors import BackboneError
 from featx.network_files import check_keras_file
 
@@ -30,11 +32,11 @@ def load_local(path: Path) -> keras.Model:
     except OSError as error:
         raise BackboneError(f"{path} cannot be read: {error.strerror or error}") from None
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), reading_keras2():
             warnings.simplefilter("ignore")  # about the optimizer and compilation, which are not used
             model = keras.saving.load_model(str(path), compile=False, safe_mode=True)
     except Exception as error:  # Keras raises ValueError, TypeError, KeyError, OSError, ... for bad files
-        raise BackboneError(f"{path} cannot be used as a backbone: {_first_line(error)}") from None
+        raise BackboneError(f"{path} cannot be used as a backbone: {_reason(error)}") from None
     if any(isinstance(layer, keras.layers.Lambda) for layer in model._flatten_layers()):
         raise BackboneError(f"{path} holds a Lambda layer, which is code; featx does not run code from files")
     return _checked(model, path)
@@ -59,28 +61,25 @@ def declared_size(model: keras.Model) -> int | None:
     return height if height == width else None
 
 
-def default_output(model: keras.Model) -> Any:
-    """Return the tensor to take features from: what enters a final softmax or sigmoid layer, else the output."""
-    layer, inputs = _made_by(model.outputs[0])
-    if isinstance(layer, keras.layers.Softmax) or _activation(layer) in ("softmax", "sigmoid"):
-        if not isinstance(layer, keras.layers.Dense):
-            layer, inputs = _made_by(inputs[0])
-        if isinstance(layer, keras.layers.Dense):
-            return inputs[0]
-    return model.outputs[0]
-
-
-def _made_by(tensor: Any) -> tuple[Any, Any]:
-    history = tensor._keras_history  # what Keras itself walks; a layer's own .input fails where it is used twice
-    return history.operation, history.operation._inbound_nodes[history.node_index].input_tensors
-
-
-def _activation(layer: Any) -> str:
-    return getattr(getattr(layer, "activation", None), "__name__", "")
-
-
-def _first_line(error: Exception) -> str:
+def _reason(error: Exception) -> str:
+    """Return what is wrong with a file, from what Keras says of it, and what can be done."""
     text = str(error).strip()
+    unknown = _UNKNOWN.search(text)
+    if unknown:
+        return f"it holds {unknown[1].rpartition('>')[2]}, which Keras {keras.__version__} does not know; {_CONVERT}"
     if "Lambda" in text or "unsafe" in text.lower():
         return "it holds a Lambda layer or other code, and featx does not run code from files"
-    return text.splitlines()[0] if text else type(error).__name__
+    if "No model config found" in text:
+        return (
+            'it holds weights alone, without the network; save the whole model, as model.save("net.keras"), or give it '
+            "as the weights of a backbone that featx has"
+        )
+    lines = text.rpartition("Exception encountered: ")[2].splitlines() or [type(error).__name__]
+    return f"{lines[0]}; {_CONVERT}" if lines[0].startswith("Unrecognized keyword") else lines[0]
+
+
+_UNKNOWN = re.compile(r"(?:Could not locate class|Unknown layer:) '([^']+)'")
+_CONVERT = (
+    "if Keras 2 saved it: there, or with the package tf_keras, export it to ONNX "
+    "(python -m tf2onnx.convert --keras FILE --output net.onnx) and take that"
+)

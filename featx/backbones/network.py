@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import difflib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,8 +13,9 @@ from keras import ops
 from keras.src.backend.common import global_state
 
 from featx.backbones.applications import check_published_digest, imagenet_graph, load_every_weight
+from featx.backbones.layers import open_up
 from featx.backbones.lite_keras import lite_graph, load_lite_weights
-from featx.backbones.local import declared_size, default_output, load_local
+from featx.backbones.local import declared_size, load_local
 from featx.backbones.preprocess import preprocess_pixels
 from featx.backbones.pth import read_pth_file
 from featx.backbones.source import FILE_BACKBONE, random_seed
@@ -36,9 +36,13 @@ def build_network(spec: FeatureSpec, file: Path | None) -> keras.Model:
 def build_core(spec: FeatureSpec, file: Path | None) -> keras.Model:
     """Build the layers of a recipe alone, from preprocessed pixels to what is pooled; they can be trained."""
     with _policy(spec), _fresh_names():
-        model, output = _local(spec, file) if spec.backbone == FILE_BACKBONE else _from_table(spec, file)
-    if spec.layer is not None:
-        output = _layer_output(model, spec.layer)
+        model = _local(spec, file) if spec.backbone == FILE_BACKBONE else _from_table(spec, file)
+        if spec.backbone == FILE_BACKBONE or spec.layer is not None:
+            opened = open_up(model)
+            model = opened.model
+            output = opened.default_output() if spec.layer is None else opened.output_of(spec.layer)
+        else:
+            output = model.outputs[0]
     core = keras.Model(model.inputs[0], output)
     if None not in core.input_shape[1:3]:
         return core
@@ -75,7 +79,7 @@ def _policy(spec: FeatureSpec) -> Iterator[None]:
         keras.config.set_dtype_policy(before)
 
 
-def _local(spec: FeatureSpec, file: Path | None) -> tuple[keras.Model, Any]:
+def _local(spec: FeatureSpec, file: Path | None) -> keras.Model:
     if file is None:
         raise BackboneError("these features come from a local network; give its file")
     model = load_local(file)
@@ -83,10 +87,10 @@ def _local(spec: FeatureSpec, file: Path | None) -> tuple[keras.Model, Any]:
         raise BackboneError(
             f"{file} takes pictures of {declared_size(model)} x {declared_size(model)}, not --size {spec.size}"
         )
-    return model, default_output(model)
+    return model
 
 
-def _from_table(spec: FeatureSpec, file: Path | None) -> tuple[keras.Model, Any]:
+def _from_table(spec: FeatureSpec, file: Path | None) -> keras.Model:
     row = find_backbone(spec.backbone)
     packaged = isinstance(row.weights, PackagedWeights)
     if packaged:
@@ -105,7 +109,7 @@ def _from_table(spec: FeatureSpec, file: Path | None) -> tuple[keras.Model, Any]
         if not packaged and file == row.weights.path(spec.size):
             check_published_digest(file, download)
         load_every_weight(model, file)
-    return model, model.outputs[0]
+    return model
 
 
 def _set_random(model: keras.Model, seed: int) -> None:
@@ -116,17 +120,6 @@ def _set_random(model: keras.Model, seed: int) -> None:
             depthwise = len(weight.shape) == 4 and weight.shape[-1] == 1  # each kernel sees one channel, not all
             fan_in = int(np.prod(weight.shape[:2] if depthwise else weight.shape[:-1]))
             weight.assign(rng.normal(0, np.sqrt(2 / fan_in), weight.shape).astype(np.float32))
-
-
-def _layer_output(model: keras.Model, name: str) -> Any:
-    names = [layer.name for layer in model.layers]
-    if name not in names:
-        near = difflib.get_close_matches(name, names, n=3) or names[-3:]
-        raise BackboneError(f"{model.name} has no layer {name!r}; its {len(names)} layers include {', '.join(near)}")
-    output = model.get_layer(name).output
-    if not hasattr(output, "shape"):
-        raise BackboneError(f"layer {name!r} of {model.name} has several outputs; choose another one")
-    return output
 
 
 def _pool(x: Any, spec: FeatureSpec) -> Any:

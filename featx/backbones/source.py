@@ -27,6 +27,14 @@ FILE_BACKBONE = "file"
 """Backbone name in the recipe of a local network, which counts by its digest, not by its path."""
 
 _FILE_SUFFIXES = (".keras", ".h5", ".hdf5", ".onnx")
+_FROM_PYTORCH = "; export it to ONNX with torch.onnx.export"
+_FROM_TENSORFLOW = "; convert it to ONNX with tf2onnx"
+_WAYS = {
+    **dict.fromkeys((".pt", ".pth", ".ckpt", ".safetensors"), _FROM_PYTORCH),
+    **dict.fromkeys((".pb", ".tflite"), _FROM_TENSORFLOW),
+}
+"""What can be done with files of other libraries, by suffix."""
+
 _SIDECAR = {"size": int, "mean": list, "std": list, "preprocess": str, "layout": str, "made_by": str}
 """What a JSON file beside a local network may say, and the type of each."""
 
@@ -118,6 +126,7 @@ def find_source(
         Unknown, missing or contradictory; the message says what to do.
     """
     path = Path(backbone)
+    _refuse_folder(path)
     if (os.path.isfile(path) and backbone not in BACKBONES) or path.suffix.lower() in _FILE_SUFFIXES:
         if str(weights) != "imagenet":
             raise WeightsError(f"{path} brings its own weights; leave --weights out")
@@ -147,6 +156,16 @@ def _stop_unless_file(path: Path, missing: BackboneError) -> None:
         raise missing from None
     except OSError as error:
         raise WeightsError(f"{path} cannot be read: {error.strerror or error}") from None
+
+
+def _refuse_folder(path: Path) -> None:
+    if (path / "saved_model.pb").is_file():
+        raise BackboneError(
+            f"{path} is a SavedModel folder; where the model was made, save it as one file, as "
+            f'model.save("net.keras"), or convert it: python -m tf2onnx.convert --saved-model {path} --output net.onnx'
+        )
+    if path.is_dir() and path.suffix.lower() in _FILE_SUFFIXES:
+        raise BackboneError(f"{path} is a folder; needed is a .keras, .h5 or .onnx file, or the name of a backbone")
 
 
 def random_seed(weights: str) -> int:
@@ -190,7 +209,8 @@ def _local_source(
 ) -> Source:
     _stop_unless_file(path, BackboneError(f"--backbone {path}: no such file"))
     if path.suffix.lower() not in _FILE_SUFFIXES:
-        raise BackboneError(f"--backbone {path}: a local network must be a .keras, .h5 or .onnx file")
+        way = _WAYS.get(path.suffix.lower(), "")
+        raise BackboneError(f"{path}: a local network must be a .keras, .h5 or .onnx file{way}")
     said = _sidecar(path)
     preprocess = preprocess or said.get("preprocess")
     layout = layout or said.get("layout")

@@ -120,4 +120,4 @@ def _told(table: FeatureTable, runtime: Runtime) -> Iterator[tuple[int, NDArray[
     """Yield the chunks of a table and tell how far it is."""
     for start, features in table.chunks():
         yield start, features
-        runtime.progress("export", start + len(features), len(table))
+        runtime.progress("exporting features", start + len(features), len(table))

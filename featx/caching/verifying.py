@@ -94,7 +94,7 @@ def verify_cache(*, runtime: Runtime | None = None) -> Verification:
     for file in files:
         finding = check_file(file)
         done += file.n_bytes
-        runtime.progress("verify", done, total)
+        runtime.progress("checking the cache, byte", done, total)
         if finding is not None:
             checked.append(CheckedFile(file.path, file.kind, file.n_bytes, finding))
     return Verification(runtime.cache, tuple(checked), time.monotonic() - started)

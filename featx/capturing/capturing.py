@@ -153,14 +153,14 @@ def capture(
     with closing(open_footage(cv2, source)) as footage, new_take(Path(output), label) as take:
         with open_preview(cv2, label, footage.is_camera, runtime.notice) if preview else nullcontext() as window:
             runtime.notice(f"{footage.title}: take {take.number}, into {take.folder}")
-            runtime.progress("capture", 0, count)
+            runtime.progress("capturing, image", 0, count)
             scene = _Scene(footage, cutter, window, counts)
             try:
                 for candidate, verdict in chooser.judge(scene.candidates(every)):
                     counts[verdict] += 1
                     if verdict == "kept":
                         take.keep(_jpeg(cv2, candidate))
-                        runtime.progress("capture", take.n_kept, count)
+                        runtime.progress("capturing, image", take.n_kept, count)
                     if take.n_kept == count:
                         break
             except KeyboardInterrupt:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import traceback
+
 from featx.cli.stopping import finish, is_stopping, listen, tell_stopped
 from featx.cli.streams import secure_streams
 from featx.importing import forget_working_folder
@@ -27,7 +29,8 @@ def main() -> None:
             code = 1
             tell_stopped("stopped; nothing was begun")
     except Exception:
-        if not is_stopping():
-            raise
-        tell_stopped("stopped; nothing was begun")
+        if is_stopping():
+            tell_stopped("stopped; nothing was begun")
+        else:  # shown because the user asked for it, see guarded
+            traceback.print_exc()
     finish(code)

@@ -6,7 +6,6 @@ import functools
 import json
 import os
 import sys
-import time
 import warnings
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import Any, ParamSpec, TypeVar
 
 import typer
 
+from featx.cli.progress import Display
 from featx.cli.stopping import is_stopping, tell_stopped, watch
 from featx.cli.streams import lost_output
 from featx.errors import FeatxError, OutputError
@@ -22,7 +22,9 @@ from featx.runtime import Runtime
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
-_LOG_SECONDS = 10.0
+
+DISPLAY = Display()
+"""What is being done and how far it is: one for the process, as there is one terminal."""
 
 
 class Console:
@@ -35,7 +37,6 @@ class Console:
 
     def __init__(self, as_json: bool = False) -> None:
         self._as_json = as_json
-        self._bar: _Progress | None = None
 
     def runtime(
         self,
@@ -50,9 +51,9 @@ class Console:
 
     def line(self, text: str) -> None:
         """Print one line."""
-        self._close_bar()
         stream = sys.stderr if self._as_json else sys.stdout
-        print(printable(text), file=stream, flush=True)
+        with DISPLAY.paused():
+            print(printable(text), file=stream, flush=True)
 
     def lines(self, texts: Iterable[str]) -> None:
         """Print some lines."""
@@ -61,7 +62,7 @@ class Console:
 
     def result(self, values: Mapping[str, Any], texts: Iterable[str]) -> None:
         """Print the result: JSON on stdout where asked for, else lines."""
-        self._close_bar()
+        DISPLAY.stop()
         if self._as_json:
             print(json.dumps(values))
         else:
@@ -72,64 +73,7 @@ class Console:
 
     def progress(self, stage: str, done: int, total: int) -> None:
         """Show progress: a bar on a terminal, a line now and then otherwise."""
-        if self._bar is None:
-            if done >= total:
-                return
-            self._bar = _Bar(stage, done) if sys.stderr.isatty() else _Log(stage, done)
-        self._bar.update(done, total)
-        if done >= total:
-            self._close_bar()
-
-    def _close_bar(self) -> None:
-        if self._bar is not None:
-            bar, self._bar = self._bar, None
-            bar.close()
-
-
-class _Progress:
-    def __init__(self, stage: str, done: int) -> None:
-        self._stage, self._at_start, self._started = stage, done, time.monotonic()
-
-    def update(self, done: int, total: int) -> None:
-        """Show how far it is."""
-
-    def close(self) -> None:
-        """Finish."""
-
-    def _text(self, done: int, total: int) -> str:
-        seconds = time.monotonic() - self._started
-        rate = (done - self._at_start) / seconds if seconds > 0 else 0.0
-        left = f", {(total - done) / rate:,.0f} s left" if rate > 0 else ""
-        return f"{self._stage} {done:,} of {total:,} ({rate:,.1f} a second{left})"
-
-
-class _Log(_Progress):
-    def __init__(self, stage: str, done: int) -> None:
-        super().__init__(stage, done)
-        self._last = time.monotonic()
-
-    def update(self, done: int, total: int) -> None:
-        if time.monotonic() - self._last >= _LOG_SECONDS:
-            self._last = time.monotonic()
-            print(self._text(done, total), file=sys.stderr, flush=True)
-
-
-class _Bar(_Progress):
-    def __init__(self, stage: str, done: int) -> None:
-        super().__init__(stage, done)
-        from rich.console import Console as RichConsole
-        from rich.progress import BarColumn, Progress, TextColumn
-
-        columns = (BarColumn(), TextColumn("{task.description}"))
-        self._rich = Progress(*columns, console=RichConsole(stderr=True), transient=True)
-        self._task = self._rich.add_task(stage, total=1)
-        self._rich.start()
-
-    def update(self, done: int, total: int) -> None:
-        self._rich.update(self._task, completed=done, total=total, description=self._text(done, total))
-
-    def close(self) -> None:
-        self._rich.stop()
+        DISPLAY.update(stage, done, total)
 
 
 def next_line(*words: str | Path, cache: Path | None = None) -> str:
@@ -156,6 +100,7 @@ def guarded(command: Callable[_P, _T]) -> Callable[_P, _T]:
         if not show_trace:
             warnings.simplefilter("ignore")
         watch()
+        DISPLAY.start()
         try:
             return command(*args, **kwargs)
         except KeyboardInterrupt:
@@ -169,6 +114,8 @@ def guarded(command: Callable[_P, _T]) -> Callable[_P, _T]:
                 raise
             else:
                 _fail(f"error: {_told(error)}")
+        finally:
+            DISPLAY.stop()
         raise typer.Exit(1)
 
     return run
@@ -192,4 +139,5 @@ def _told(error: Exception) -> str:
 
 
 def _fail(text: str) -> None:
+    DISPLAY.stop()
     print(printable(text), file=sys.stderr, flush=True)

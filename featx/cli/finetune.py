@@ -75,6 +75,7 @@ def finetune(
     from featx.reporting import finetuning_lines
 
     path = output or default_model_path(data, backbone, "finetuned")
+    runtime = console.runtime(cache, workers, device=device, max_pixels=max_pixels)
     done = library_finetune(
         data,
         backbone,
@@ -113,7 +114,7 @@ def finetune(
         path_column=path_column,
         label_column=label_column,
         strict=strict,
-        runtime=console.runtime(cache, workers, device=device, max_pixels=max_pixels),
+        runtime=runtime,
     )
     network: list[str | Path] = [] if done.weights is None else ["--weights", done.weights]
     result = {**done.to_dict(), "model": str(path)}

@@ -122,7 +122,8 @@ def fit(
         seed=seed,
         runtime=runtime,
     )
-    model.save(model_file)
+    with runtime.stage("saving the model"):
+        model.save(model_file)
     evaluation: dict[str, Any] = model.evaluation.to_dict()
     console.result(
         {"model": str(model_file.path), **evaluation},

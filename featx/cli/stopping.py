@@ -20,6 +20,7 @@ from typing import Any, ClassVar, NoReturn
 STOPPED = "stopped; what was computed is kept: run the same command to go on"
 
 _SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+_THREAD = "featx-stop"
 _PATIENCE_SECONDS = 1.4
 _LAST_SECONDS = 1.8
 _WATCHER = """
@@ -71,7 +72,7 @@ def watch() -> None:
         _State.kept += ends
         read, sink = functools.partial(ends[0].recv, 1), ends[1].fileno()
     signal.set_wakeup_fd(sink, warn_on_full_buffer=False)
-    threading.Thread(target=_end_late, args=(read,), daemon=True).start()
+    threading.Thread(target=_end_late, args=(read,), name=_THREAD, daemon=True).start()
 
 
 def is_stopping() -> bool:
@@ -88,11 +89,17 @@ def tell_stopped(text: str = STOPPED) -> None:
 
 
 def finish(code: int) -> NoReturn:
-    """End the process; if it was stopped without waiting for threads and libraries."""
+    """End the process, at once where it was stopped or threads may not have ended.
+
+    After an error, or when stopped, threads may still be in the middle of a fit. Python would wait for those that are
+    its own, and a thread of another library that is in C++ code when Python ends aborts the process. Whatever the
+    command opened was closed on the way here.
+    """
     _State.code = code
     for stream in (sys.stdout, sys.stderr):
         stream.flush()
-    if _State.asked:
+    others = [thread for thread in threading.enumerate() if thread.name not in (_THREAD, "MainThread")]
+    if code or others or _State.asked:
         _discard()
         os._exit(code)
     sys.exit(code)

@@ -114,7 +114,8 @@ def compare(
         if first is None:
             first = table
             named = table.groups.tolist() if group_by is None else read_groups(table.samples, group_by)
-            grouping = group_samples(table, named)
+            with runtime.stage("finding near-duplicates") as advance:
+                grouping = group_samples(table, named, advance)
             groups = grouping.numbers
             unnamed = unnamed_note(table.samples, group_by, named)
             notes = [*grouping.notes(), *([unnamed] if unnamed else [])]
@@ -149,9 +150,8 @@ def _measured(
     train = split_parts(table, groups).train
     head, plan = for_many(head, len(train.y), len(train.classes))
     try:
-        crossed = cross_validate(
-            head, train, *folds, runtime.n_workers, lambda done, n: runtime.progress("compare", done, n), tally
-        )
+        with runtime.stage(f"cross-validating {head.name} on {backbone}") as advance:
+            crossed = cross_validate(head, train, *folds, runtime.n_workers, advance, tally)
     except TooFewGroups as error:
         raise EvaluationError(f"no honest folds to compare on: {error}") from None
     summary = crossed.summary

@@ -155,7 +155,7 @@ def _frozen(material: Material, head: Head) -> _Contestant:
     started = time.monotonic()
     parts, table, tally = material.parts, material.table, Tally()
     X = table.X
-    with quiet_single_threads():
+    with quiet_single_threads(), material.runtime.stage(f"tuning and fitting {head.name}"):
         known = X[parts.train], parts.y[parts.train], material.groups[parts.train]
         tuned = tune_and_fit(head, *known, parts.classes, material.seed, tally, "the final head")
     hits = scores_of(tuned.estimator, X[parts.test], len(parts.classes)).argmax(axis=1) == parts.y[parts.test]

@@ -6,10 +6,10 @@ import contextlib
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
-from joblib import Parallel, delayed
 from numpy.typing import NDArray
 from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 from threadpoolctl import threadpool_limits
@@ -17,6 +17,7 @@ from threadpoolctl import threadpool_limits
 from featx.evaluate.convergence import Tally, collected_warnings
 from featx.evaluate.folds import MOST_FOLDED, Folds, cut_outer
 from featx.evaluate.intervals import corrected_resampled, mean_of_shares, share_of, steadied
+from featx.evaluate.threads import in_threads
 from featx.evaluate.tuning import Tuned, fit_head, learnt_from, tune_and_fit
 from featx.evaluation import ClassScore, CrossValidation, Interval
 from featx.heads import Head, scores_of
@@ -110,15 +111,12 @@ def cross_validate(
     HeadError
         The estimator refuses the data.
     """
-    results: list[tuple[NDArray[np.float64], bool]] = []
     with quiet_single_threads():
         repeats = repeats if len(data.y) <= MOST_FOLDED else 1
         cuts = [cut_outer(data.y, data.groups, data.classes, n_folds, seed + repeat) for repeat in range(repeats)]
         pairs = [pair for cut in cuts for pair in cut.pairs]
-        jobs = (delayed(_score_fold)(head, data, train, test, seed, tally) for train, test in pairs)
-        for result in Parallel(n_workers, backend="threading", return_as="generator")(jobs):
-            results.append(result)
-            progress(len(results), len(pairs))
+        jobs = [partial(_score_fold, head, data, train, test, seed, tally) for train, test in pairs]
+        results = in_threads(jobs, n_workers, progress)
     tests = [test for _, test in pairs]
     return _summary(data, cuts, tests, results)
 
@@ -131,6 +129,7 @@ def out_of_fold_scores(
     n_workers: int = 1,
     tally: Tally | None = None,
     stage: str = "",
+    progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> NDArray[np.float64]:
     """Return scores of each sample that is tested by a head of given parameters that had not seen it.
 
@@ -148,6 +147,8 @@ def out_of_fold_scores(
     tally : Tally, optional
         Counts the fits, as ``stage``.
     stage : str
+    progress : callable
+        Called with (folds done, folds in all).
 
     Returns
     -------
@@ -161,7 +162,7 @@ def out_of_fold_scores(
         scores[test] = scores_of(estimator, data.X[test], len(data.classes))
 
     with quiet_single_threads():
-        Parallel(n_workers, backend="threading")(delayed(score)(train, test) for train, test in folds.pairs)
+        in_threads([partial(score, *pair) for pair in folds.pairs], n_workers, progress)
     return scores[folds.tested]
 
 
@@ -173,6 +174,7 @@ def accuracy_as_fitted(
     seed: int,
     n_workers: int = 1,
     tally: Tally | None = None,
+    progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Interval:
     """Return the cross-validated accuracy of a head of given parameters, to compare other groups of the same samples.
 
@@ -187,6 +189,8 @@ def accuracy_as_fitted(
     n_workers : int
     tally : Tally, optional
         Counts the fits.
+    progress : callable
+        Called with (folds done, folds in all).
 
     Raises
     ------
@@ -195,7 +199,7 @@ def accuracy_as_fitted(
     """
     with quiet_single_threads():
         folds = cut_outer(data.y, data.groups, data.classes, n_folds, seed)
-    scores = out_of_fold_scores(head, params, data, folds, n_workers, tally, "comparison of groups")
+    scores = out_of_fold_scores(head, params, data, folds, n_workers, tally, "comparison of groups", progress)
     hit = np.zeros(len(data.y), np.bool_)
     hit[folds.tested] = scores.argmax(axis=1) == data.y[folds.tested]
     per_fold = [float(hit[test].mean()) for _, test in folds.pairs]

@@ -107,14 +107,15 @@ def fill_views(
         lacking = _lacking(chosen, stored, n)
         del stored
         n_lacking = sum(map(len, lacking.values()))
-        progress = Progress("augment", runtime, n * len(chosen))
+        progress = Progress("extracting features of views", runtime, n * len(chosen))
         progress.advance(n * len(chosen) - n_lacking)
         ahead = read_ahead(store.spec, runtime)
         reader = Reader(lambda content: False, prepare, runtime.n_workers, ahead, runtime.max_pixels)
         readings = reader.read([chosen[content] for content in lacking])
         pending = _ViewBatches(readings, lacking, store.spec, runtime.batch_size)
         compute_rows(store.spec, locate, runtime, pending, writer, progress)
-        writer.finish()
+        with runtime.stage("writing the features of views"):
+            writer.finish()
     note_use(store.path)
     if pending.n_not_finite:
         raise EngineError(

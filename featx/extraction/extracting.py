@@ -183,19 +183,24 @@ def compute_table(
         preview = OutputFile(asked.preview, (".png",), asked.overwrite, "--preview", [data])
     decode = decode_version()
     how = how_read(decode, asked.white, asked.page, runtime)
-    memo = read_snapshot(runtime.cache, dataset_id(path), how)
-    dataset = scan(path, memo=memo, **asked.reading)
+    with runtime.stage("listing the images"):
+        memo = read_snapshot(runtime.cache, dataset_id(path), how)
+        dataset = scan(path, memo=memo, **asked.reading)
     runtime.notice(f"{path}: {dataset.description}")
     notice_odd(dataset, path, runtime)
     if asked.white is None and not any(state.status == "ok" for state in memo.values()):
-        stop_if_too_dark(dataset.pictures, runtime)
-    source = find_network(backbone, asked.weights, asked.size, asked.preprocess, asked.layout, runtime)
+        with runtime.stage("looking for dark images"):
+            stop_if_too_dark(dataset.pictures, runtime)
+    with runtime.stage(f"finding {backbone} and its weights"):
+        source = find_network(backbone, asked.weights, asked.size, asked.preprocess, asked.layout, runtime)
     runtime.notice(f"{source.title}, {source.size} x {source.size} pixels by {asked.resize}")
-    store = FeatureStore(runtime.cache, choose_recipe(source, dataset, decode, asked.wish, runtime))
+    with runtime.stage("choosing engine and precision"):
+        store = FeatureStore(runtime.cache, choose_recipe(source, dataset, decode, asked.wish, runtime))
     of_views = None if policy is None else views_store(store, policy, asked.seed)
     if preview is not None:
         before = time.monotonic()
-        write_preview(preview, dataset.pictures, (of_views or store).spec, asked.views, runtime)
+        with runtime.stage("drawing the preview"):
+            write_preview(preview, dataset.pictures, (of_views or store).spec, asked.views, runtime)
         started += time.monotonic() - before  # the seconds of an extraction are its own
     remember = partial(remember_states, runtime.cache, dataset, how)
     filled = fill(dataset.pictures, memo, store, lambda: source.file, runtime, remember)

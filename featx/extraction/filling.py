@@ -25,6 +25,9 @@ from featx.table import FileState
 
 _WIDE = 100_000
 _NOT_FINITE = "the backbone gives features of it that are not finite"
+_ROUNDING = 0.02
+"""Of a sum of probabilities in bfloat16."""
+
 _AHEAD_BYTES = 48_000_000
 """Pixels that may wait for the network: enough to keep decoding while it starts, and little beside it."""
 
@@ -80,9 +83,10 @@ def fill(
         See there. What was computed before is kept.
     """
     with store.writer(runtime.notice) as writer, preparing_as(store.spec, runtime) as prepare:
-        stored = sound_rows(store, runtime)
-        memo = _believed(memo, store.spec)
-        progress = Progress("extract", runtime, len(pictures))
+        with runtime.stage("reading the cache"):
+            stored = sound_rows(store, runtime)
+            memo = _believed(memo, store.spec)
+        progress = Progress("extracting features", runtime, len(pictures))
         states = recall(pictures, memo, stored)
         todo = [found for found, state in zip(pictures, states, strict=True) if state is None]
         progress.advance(len(pictures) - len(todo))
@@ -91,7 +95,8 @@ def fill(
         pending = _Batches(reader.read(todo), runtime.batch_size, progress, _reason_of(store.spec))
         device = compute_rows(store.spec, locate, runtime, pending, writer, progress)
         del stored
-        writer.finish()
+        with runtime.stage("writing the features"):
+            writer.finish()
         settled = pending.settle(states, memo)
         if pending.n_not_finite and not any(state.status == "ok" for state in settled):
             raise EngineError(f"{_network(store.spec, locate)} gives features that are not finite for every image")
@@ -135,7 +140,11 @@ def look_up(pictures: Sequence[Found], memo: Mapping[str, FileState], store: Fea
     states = recall(pictures, memo, stored)
     todo = [found for found, state in zip(pictures, states, strict=True) if state is None]
     reader = Reader(_lookup(stored), None, runtime.n_workers, max_pixels=runtime.max_pixels)
-    read = [reading.state for reading in reader.read(todo)]
+    progress = Progress("reading images", runtime, len(todo))
+    read = []
+    for reading in reader.read(todo):
+        read.append(reading.state)
+        progress.advance(1)
     known = stored.contains(keys_of(as_hashes(state.content_hash or bytes(32) for state in read)))
     skipped = {s.content_hash: s for s in memo.values() if s.status == "skipped"}
 
@@ -203,6 +212,19 @@ def _start(spec: FeatureSpec, locate: Locate, runtime: Runtime) -> Engine:
     return engine
 
 
+def _warn_of_probabilities(probes: NDArray[np.float32], spec: FeatureSpec, runtime: Runtime) -> None:
+    """Say so where the output of a network from a file looks like that of a classifier."""
+    if spec.backbone != FILE_BACKBONE or spec.layer is not None or probes.min() < 0 or not probes.any():
+        return
+    n = probes.shape[1]
+    if probes.max() <= 1 if n == 1 else np.abs(probes.sum(axis=1) - 1).max() < _ROUNDING:
+        what = "the probability of a class" if n == 1 else f"probabilities of {n:,} classes, they add up to 1"
+        runtime.notice(
+            f"warning: the output of this network looks like {what}; features of an earlier layer are better: extract "
+            "and fit take --layer NAME"
+        )
+
+
 class Pending(Protocol):
     """Batches of pixels on their way to the network."""
 
@@ -227,9 +249,11 @@ def compute_rows(
     if first is None:
         return ""
     engine = _start(spec, locate, runtime)
-    probes = probe_features(engine, spec)
+    with runtime.stage(f"running {spec.backbone} for the first time"):
+        probes = probe_features(engine, spec)
     if probes is None:
         raise EngineError(f"{_network(spec, locate)} gives no finite features for any of featx's own probe images")
+    _warn_of_probabilities(probes, spec, runtime)
     begun = False
     with contextlib.closing(engine.run(chain([first], pending))) as features_of:
         for features in features_of:
@@ -255,6 +279,7 @@ class Progress:
 
     def __init__(self, stage: str, runtime: Runtime, total: int) -> None:
         self._stage, self._runtime, self._done, self._total = stage, runtime, 0, total
+        self.advance(0)
 
     def advance(self, n: int) -> None:
         """Tell that n more are done."""

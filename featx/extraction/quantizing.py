@@ -56,14 +56,17 @@ def quantized_graph(
     if known is not None:
         return known
     drawn = np.random.default_rng(0).permutation(len(pictures))
-    pixels = _usable([pictures[i] for i in drawn.tolist()], spec, runtime)
+    with runtime.stage("reading images to calibrate int8"):
+        pixels = _usable([pictures[i] for i in drawn.tolist()], spec, runtime)
     runtime.notice(f"int8: setting ranges on {len(pixels)} of these pictures, once")
     graph = graph_of(spec, locate, runtime)
-    quantized = quantize(graph, pixels)
-    exact, rough = (
-        finite_rows(next(iter(start_openvino_engine(each, precision).run([pixels]))))
-        for each, precision in ((graph, "float32"), (quantized, "int8"))
-    )
+    with runtime.stage(f"quantizing {spec.backbone} to int8"):
+        quantized = quantize(graph, pixels)
+    with runtime.stage("comparing int8 with float32"):
+        exact, rough = (
+            finite_rows(next(iter(start_openvino_engine(each, precision).run([pixels]))))
+            for each, precision in ((graph, "float32"), (quantized, "int8"))
+        )
     cosine = mean_cosine(exact, rough)
     if cosine < _MIN_AGREEMENT:
         raise EngineError(f"in int8 this network agrees with float32 only to cosine {cosine:.3f}; use --precision auto")

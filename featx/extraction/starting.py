@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,7 +48,7 @@ Locate = Callable[[], Path | None]
 _CONVERSION = "conversion to openvino"
 """Name of the note, beside the agreements of precisions, that it failed."""
 
-_GRAPH_VERSION = 5
+_GRAPH_VERSION = 6
 _GRAPH_FIELDS = ("backbone", "weights", "preprocess", "size", "layer", "pooling", "layout")
 _GRAPH_LIBRARIES = ("keras", "tensorflow", "openvino")
 
@@ -61,8 +62,17 @@ def start(spec: FeatureSpec, locate: Locate, runtime: Runtime) -> Engine:
         It cannot be executed here as the recipe says, or cannot be built.
     """
     if spec.engine == "tensorflow":
-        return start_tensorflow_engine(build_network(spec, locate()), runtime.device, spec.precision)
-    return start_openvino_engine(graph_of(spec, locate, runtime), spec.precision)
+        network = _build(spec, locate, runtime)
+        with runtime.stage(f"preparing {spec.backbone} for {runtime.device}"):
+            return start_tensorflow_engine(network, runtime.device, spec.precision)
+    graph = graph_of(spec, locate, runtime)
+    with runtime.stage(f"compiling {spec.backbone} for this processor"):
+        return start_openvino_engine(graph, spec.precision)
+
+
+def _build(spec: FeatureSpec, locate: Locate, runtime: Runtime) -> Any:
+    with runtime.stage(f"building {spec.backbone}"):
+        return build_network(spec, locate())
 
 
 def fitting_engine(spec: FeatureSpec, locate: Locate, runtime: Runtime) -> str:
@@ -139,10 +149,11 @@ def agreement(spec: FeatureSpec, precision: str, locate: Locate, runtime: Runtim
     if name not in known:
         cosine = None
         if spec.engine == "tensorflow" or has_bfloat16():
-            exact, rough = (
-                probe_features(start(replace(spec, precision=each), locate, runtime), spec)
-                for each in ("float32", precision)
-            )
+            with runtime.stage(f"comparing {precision} with float32"):
+                exact, rough = (
+                    probe_features(start(replace(spec, precision=each), locate, runtime), spec)
+                    for each in ("float32", precision)
+                )
             cosine = 0.0 if exact is None or rough is None else mean_cosine(exact, rough)
         remember_agreement(runtime.cache, key, name, cosine)
         return cosine
@@ -211,7 +222,9 @@ def graph_of(spec: FeatureSpec, locate: Locate, runtime: Runtime) -> bytes:
     key = graph_key(spec)
     graph = read_graph(runtime.cache, key)
     if graph is None:
-        graph = convert(build_network(spec, locate()))
+        network = _build(spec, locate, runtime)
+        with runtime.stage(f"converting {spec.backbone} to OpenVINO"):
+            graph = convert(network)
         write_graph(runtime.cache, key, graph)
     return graph
 

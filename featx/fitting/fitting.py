@@ -122,7 +122,8 @@ def fit(
         features = bundled(features, lambda: locate(spec, None, runtime), runtime)
     made = make_head(head, params, class_weight, seed)
     named = features.groups.tolist() if group_by is None else read_groups(features.samples, group_by)
-    grouping = group_samples(features, named, lambda done, n: runtime.progress("near-copies", done, n))
+    with runtime.stage("finding near-duplicates") as advance:
+        grouping = group_samples(features, named, advance)
     parts = split_parts(features, grouping.numbers, views)
     train = parts.train
     made, plan = for_many(made, len(train.y), len(train.classes))
@@ -131,7 +132,7 @@ def fit(
     tally = Tally()
     measurer = Measurer(made, parts, cv, repeats, seed, runtime, tally)
     crossed, reason = measurer.honest()
-    with quiet_single_threads():
+    with quiet_single_threads(), runtime.stage("tuning and fitting the final head"):
         data = train.X, train.y, train.groups, train.classes
         tuned = tune_and_fit(made, *data, seed, tally, "the final head", runtime.n_workers, views=train.views)
     samples = [features.samples[i] for i in parts.at]
@@ -249,18 +250,24 @@ def _left_out(
     if crossed is None:
         return _apart(tuned, parts, seed)
     train, tested = parts.train, crossed.tested
-    scores = out_of_fold_scores(head, tuned.params, train, crossed.folds, runtime.n_workers, tally, "calibration")
+    n_workers, folds = runtime.n_workers, crossed.folds
+    with runtime.stage("calibrating") as advance:
+        scores = out_of_fold_scores(head, tuned.params, train, folds, n_workers, tally, "calibration", advance)
     y = train.y[tested]
     temperature = find_temperature(scores, y)
     # The temperature of one half of the groups is measured on the other where there is one split alone.
     fold = crossed.fold if crossed.summary.n_folds > 1 else train.groups[tested] % 2
+    with runtime.stage("measuring the learning curve") as advance:
+        learning = learning_curve(head, tuned.params, train, folds, scores, seed, n_workers, tally, advance)
+    with runtime.stage("learning what is unlike the training images"):
+        rejector = learn_rejector(train, crossed, softmax(scores / temperature), seed)
     sample_ids = tuple(samples[i].sample_id for i in tested)
     return _LeftOut(
         OutOfFold(sample_ids, y, scores, crossed.fold, crossed.predicted),
         temperature,
         measure_reliability(np.exp(cross_fitted(scores, y, fold)), y),
-        learn_rejector(train, crossed, softmax(scores / temperature), seed),
-        learning_curve(head, tuned.params, train, crossed.folds, scores, seed, runtime.n_workers, tally),
+        rejector,
+        learning,
         "out of fold",
     )
 

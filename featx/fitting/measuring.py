@@ -53,7 +53,7 @@ class Measurer:
     def honest(self) -> tuple[CrossValidated | None, str]:
         """Return the nested cross-validation that keeps groups together; or None and why there is none."""
         try:
-            return self._nested(self.parts.train, "fit"), ""
+            return self._nested(self.parts.train, "cross-validating"), ""
         except TooFewGroups as error:
             return None, str(error)
 
@@ -73,7 +73,9 @@ class Measurer:
         n = len(train.views)
         if honest is None:
             return ViewsWorth(n, views.policy, views.seed, None, None)
-        without = self._nested(replace(train, views=None), "fit without views")  # the seed cuts the same folds
+        without = self._nested(
+            replace(train, views=None), "cross-validating without views"
+        )  # the seed cuts the same folds
         difference = paired_difference(honest, without, train.y, train.groups)
         return ViewsWorth(n, views.policy, views.seed, without.summary.accuracy, difference)
 
@@ -82,7 +84,7 @@ class Measurer:
         alone = np.arange(len(self.parts.train.y))
         if honest is not None and len(np.unique(self.parts.train.groups)) == len(alone):
             return honest.summary.accuracy
-        return self._as_fitted(tuned, replace(self.parts.train, groups=alone))
+        return self._as_fitted(tuned, replace(self.parts.train, groups=alone), "measuring the ungrouped accuracy")
 
     def by_source(self, tuned: Tuned, samples: Sequence[Sample]) -> tuple[SourceAccuracy, ...]:
         """Return the accuracy by each hint of sources that is not grouped by already.
@@ -99,7 +101,7 @@ class Measurer:
             groups = join_groups(train.groups, source.values)
             if np.array_equal(groups, join_groups(train.groups, [None] * len(groups))):
                 continue
-            accuracy = self._as_fitted(tuned, replace(train, groups=groups))
+            accuracy = self._as_fitted(tuned, replace(train, groups=groups), f"measuring the accuracy by {source.name}")
             if accuracy is not None:
                 names = sorted({value for value in source.values if value is not None})
                 ends = (names[0], names[-1])
@@ -116,21 +118,16 @@ class Measurer:
         return HeldOut(accuracy, int(apart.sum()), float(hit.mean()), len(hit))
 
     def _nested(self, data: TrainingSet, stage: str) -> CrossValidated:
-        return cross_validate(
-            self.head,
-            data,
-            self.cv,
-            self.repeats,
-            self.seed,
-            self.runtime.n_workers,
-            lambda done, n: self.runtime.progress(stage, done, n),
-            self.tally,
-        )
+        n_workers = self.runtime.n_workers
+        with self.runtime.stage(stage) as advance:
+            return cross_validate(self.head, data, self.cv, self.repeats, self.seed, n_workers, advance, self.tally)
 
-    def _as_fitted(self, tuned: Tuned, data: TrainingSet) -> Interval | None:
+    def _as_fitted(self, tuned: Tuned, data: TrainingSet, stage: str) -> Interval | None:
+        n_workers = self.runtime.n_workers
         try:
-            return accuracy_as_fitted(
-                self.head, tuned.params, data, self.cv, self.seed, self.runtime.n_workers, self.tally
-            )
+            with self.runtime.stage(stage) as advance:
+                return accuracy_as_fitted(
+                    self.head, tuned.params, data, self.cv, self.seed, n_workers, self.tally, advance
+                )
         except TooFewGroups:
             return None

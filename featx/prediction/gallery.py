@@ -123,7 +123,7 @@ def _with_thumbnails(
     thumbnails = draw_thumbnails(paths, side, workers=runtime.n_workers, **how)
     for number, pair in enumerate(zip(tiles, thumbnails, strict=True), 1):
         yield pair
-        runtime.progress("thumbnails", number, len(tiles))
+        runtime.progress("drawing thumbnails", number, len(tiles))
 
 
 def _percent(tile: Tile) -> str:

@@ -204,10 +204,11 @@ def predict(
         columns = _columns(classifier.classes_, top_k)
         tally = _Tally(_chunks(classifier, table, top_k, reject_rate), sorter, sheet)
         rows: list[Row] = []
-        if target is None:
-            rows = [row for chunk in tally for row in chunk]
-        else:
-            _write(target, columns, tally)
+        with runtime.stage("predicting"):
+            if target is None:
+                rows = [row for chunk in tally for row in chunk]
+            else:
+                _write(target, columns, tally)
         n_in_gallery = 0 if sheet is None else sheet.write(name, classifier.classes_, classifier.spec, runtime)
     return Prediction(
         model=name,

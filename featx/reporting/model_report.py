@@ -107,7 +107,8 @@ def report(
         write_suspects(table, rows)
     if page is not None:
         pictures = Pictures(classifier, None if data is None else Path(data), runtime)
-        text = report_page(classifier, summary, rows, pictures)
+        with runtime.stage("drawing the page"):
+            text = report_page(classifier, summary, rows, pictures)
         page.write_content(text.encode())
     return Report(summary)
 

@@ -66,7 +66,8 @@ def outside_summary(
         replace(labelled[one.sample_id], others=labelled[one.sample_id].others + one.others) for one in table.samples
     ]
     named = [sample.group for sample in samples] if group_by is None else read_groups(samples, group_by)
-    grouping = group_samples(table, named)
+    with runtime.stage("finding near-duplicates") as advance:
+        grouping = group_samples(table, named, progress=advance)
     seen = classifier.seen(table.content_hashes)
     near, note = _near_training(classifier, table, runtime)
     found = measure_outside(y, scores.argmax(axis=1), seen, near, grouping.numbers, classifier.classes_)

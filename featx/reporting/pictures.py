@@ -72,7 +72,7 @@ class Pictures:
             if thumbnail.content_hash in self._known:
                 contents[number] = thumbnail.content_hash
                 thumbnails[number] = None if thumbnail.pixels is None else encode_thumbnail(thumbnail.pixels)
-            runtime.progress("thumbnails", done, len(paths))
+            runtime.progress("drawing thumbnails", done, len(paths))
         return thumbnails, _features(runtime.cache, spec.unbundled, contents)
 
     @staticmethod

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -199,7 +199,7 @@ def run(trainer: Trainer, training: Feed, validation: Feed, course: Course, fold
     folder : path
         Exists; holds what a later run of the same name needs to go on.
     runtime : Runtime
-        Progress of the stage ``train``, a notice for each epoch.
+        Progress in steps, a notice for each epoch.
     """
     last, best, done = (folder / name for name in ("last.npz", "best.npz", DONE))
     finished = read_checkpoint(best, trainer.network_arrays()) if is_regular(done) else None
@@ -210,13 +210,14 @@ def run(trainer: Trainer, training: Feed, validation: Feed, course: Course, fold
     delete_networks(folder)  # of a run whose weights are damaged
     state = _begin_or_go_on(trainer, validation, last, best, runtime)
     steps_each = math.ceil(len(training.y) / course.batch_size)
-    while state.epochs[-1].number < course.epochs and state.since_best < course.patience:
-        epoch = _pass(trainer, training, validation, course, state, steps_each, runtime)
-        if state.take(epoch, course.patience):
-            write_checkpoint(best, trainer.network_arrays(), {})
-        write_checkpoint(last, trainer.arrays(), state.to_dict())
-        write_log(folder / "log.csv", state.epochs)
-        runtime.notice(_told(epoch, course.epochs))
+    with runtime.stage("training, step") as advance:
+        while state.epochs[-1].number < course.epochs and state.since_best < course.patience:
+            epoch = _pass(trainer, training, validation, course, state, steps_each, runtime, advance)
+            if state.take(epoch, course.patience):
+                write_checkpoint(best, trainer.network_arrays(), {})
+            write_checkpoint(last, trainer.arrays(), state.to_dict())
+            write_log(folder / "log.csv", state.epochs)
+            runtime.notice(_told(epoch, course.epochs))
     kept = read_checkpoint(best, trainer.network_arrays())
     if kept is None:
         raise StoreError(f"{best} is damaged; delete {folder} and run the same command again")
@@ -245,25 +246,38 @@ def _begin_or_go_on(trainer: Trainer, validation: Feed, last: Path, best: Path, 
         runtime.notice(f"going on after epoch {state.epochs[-1].number} of a run that was stopped")
         return state
     write_checkpoint(best, trainer.network_arrays(), {})
-    return _State([_validated(trainer, validation, 0, 0.0, None, None, time.monotonic())])
+    with runtime.stage("validating before training"):
+        return _State([_validated(trainer, validation, 0, 0.0, None, None, time.monotonic())])
 
 
 def _pass(
-    trainer: Trainer, training: Feed, validation: Feed, course: Course, state: _State, steps_each: int, runtime: Runtime
+    trainer: Trainer,
+    training: Feed,
+    validation: Feed,
+    course: Course,
+    state: _State,
+    steps_each: int,
+    runtime: Runtime,
+    advance: Callable[[int, int], None],
 ) -> Epoch:
     started = time.monotonic()
     number = state.epochs[-1].number + 1
     n_steps, first = steps_each * course.epochs, steps_each * (number - 1)
     sums, rate = np.zeros(2), 0.0
+    advance(first, n_steps)
     for i, (inputs, y) in enumerate(training.epoch(number)):
         rate = course.rate * state.factor * share_of_rate(first + i, n_steps, course.warmup)
         trainer.set_rate(rate)
         sums += len(y) * np.array(trainer.step(inputs, y))
         if not np.isfinite(sums[0]):
             raise TrainingError(f"the loss is no number in epoch {number}: --rate {course.rate:g} is too high")
-        runtime.progress("train", first + i + 1, n_steps)
+        if i + 1 < steps_each:  # after the last one comes the validation
+            advance(first + i + 1, n_steps)
     loss, accuracy = (sums / len(training.y)).tolist()
-    return _validated(trainer, validation, number, rate, loss, accuracy, started)
+    with runtime.stage(f"validating epoch {number}"):
+        epoch = _validated(trainer, validation, number, rate, loss, accuracy, started)
+    advance(first + steps_each, n_steps)
+    return epoch
 
 
 def _validated(

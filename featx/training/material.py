@@ -79,7 +79,8 @@ class Material:
         """Tune and fit a head on the frozen features of the training part."""
         parts, X = self.parts, self.table.X
         train = TrainingSet(X[parts.train], parts.y[parts.train], self.groups[parts.train], parts.classes)
-        return fit_frozen(head, train, X[parts.val], parts.y[parts.val], self.seed)
+        with self.runtime.stage("tuning and fitting the head that training begins with"):
+            return fit_frozen(head, train, X[parts.val], parts.y[parts.val], self.seed)
 
     def folder(self, what: Mapping[str, Any]) -> Path:
         """Return a folder in the cache whose name covers the pictures, their parts, and what is done with them."""
@@ -110,7 +111,8 @@ def divide(
     check_cache(runtime.cache, ["training"])
     table = compute_table(data, backbone, pooling=pooling, runtime=runtime, **options)
     named = table.groups.tolist() if group_by is None else read_groups(table.samples, group_by)
-    grouping = group_samples(table, named)
+    with runtime.stage("finding near-duplicates") as advance:
+        grouping = group_samples(table, named, advance)
     unnamed = unnamed_note(table.samples, group_by, named)
     parts = hold_out(table, grouping.numbers, seed)
     runtime.notice(

@@ -164,7 +164,7 @@ def train_blocks(material: Material, plan: Plan, frozen: FrozenHead) -> TrainedN
     """
     spec = dataclasses.replace(material.table.spec, **plan.augmented)
     plain = dataclasses.replace(material.table.spec, engine="tensorflow", precision="float32")
-    with on_device(material.runtime.device):
+    with material.runtime.stage(f"building {plain.backbone}"), on_device(material.runtime.device):
         core = build_core(plain, locate(spec, _weights(material), material.runtime))
     cut = cut_network(core, plan.unfreeze)
     told = f"{cut.part} to train, from {cut.first} on"
@@ -186,7 +186,8 @@ def train_scratch(material: Material, plan: Plan, size: int) -> TrainedNetwork:
     size : int
         Side of the input, in pixels.
     """
-    start_keras()
+    with material.runtime.stage("importing TensorFlow"):
+        start_keras()
     from featx.training.scratch import scratch_core
 
     spec = dataclasses.replace(
@@ -228,7 +229,8 @@ def _train(
         with on_device(material.runtime.device):
             trainer = Trainer(network, course, counts)
             history = run(trainer, training, validation, course, folder, material.runtime)
-        file = _saved(trainer, history, spec, folder)
+        with material.runtime.stage("saving the trained network"):
+            file = _saved(trainer, history, spec, folder)
     estimator = linear_estimator(*network.last_layer())
     material.runtime.notice("the trained network runs over all pictures")
     options = {name: material.options[name] for name in _READING if name in material.options}

@@ -1,0 +1,176 @@
+"""The layers of a Keras network, those of models inside it included, and which of them gives the features."""
+
+from __future__ import annotations
+
+import difflib
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import keras
+
+from featx.errors import BackboneError
+
+_TO_PROBABILITIES = frozenset(
+    ("softmax", "log_softmax", "sigmoid", "log_sigmoid", "hard_sigmoid", "sparsemax", "sparse_sigmoid")
+)
+_LAYER_OF_CLASSES = (
+    keras.layers.Dense,
+    keras.layers.EinsumDense,
+    keras.layers.Conv1D,
+    keras.layers.Conv2D,
+    keras.layers.SeparableConv2D,
+)
+_RESHAPING = frozenset(("Reshape", "Flatten", "Squeeze", "Permute", "Identity", "Cast"))
+_BETWEEN = _RESHAPING | {
+    *("Dropout", "SpatialDropout2D", "GaussianDropout", "AlphaDropout", "GaussianNoise", "ActivityRegularization"),
+    *("Activation", "ReLU", "LeakyReLU", "ELU", "PReLU", "BatchNormalization"),
+    *("GlobalAveragePooling1D", "GlobalAveragePooling2D", "GlobalMaxPooling1D", "GlobalMaxPooling2D"),
+    *("AveragePooling2D", "MaxPooling2D"),
+}
+"""What may stand between the layer of classes and the softmax: it makes no new features of its input."""
+
+
+@dataclass
+class Opened:
+    """A network without models inside it: their layers are its own, with the same weights.
+
+    Parameters
+    ----------
+    model : keras.Model
+        One input, one output.
+    outputs : dict
+        What each layer gives, by its name; of a layer of an inner model by ``model/layer``.
+    """
+
+    model: keras.Model
+    outputs: dict[str, list[Any]] = field(default_factory=dict)
+
+    def output_of(self, name: str) -> Any:
+        """Return the tensor that a layer gives: the layer ``model/layer``, or ``layer`` if only one is named so.
+
+        Raises
+        ------
+        BackboneError
+            There is no such layer, or it gives several outputs.
+        """
+        ends = [path for path in self.outputs if path.rpartition("/")[2] == name]
+        if name not in self.outputs and len(ends) != 1:
+            near = ends or difflib.get_close_matches(name, self.outputs, n=3) or list(self.outputs)[-3:]
+            problem = f"{len(ends)} layers named {name!r}: choose" if ends else f"no layer {name!r}; its"
+            counted = "" if ends else f" {len(self.outputs)} layers include"
+            raise BackboneError(f"{self.model.name} has {problem}{counted} {', '.join(near)}")
+        outputs = self.outputs[name if name in self.outputs else ends[0]]
+        if len(outputs) != 1:
+            raise BackboneError(f"layer {name!r} of {self.model.name} has several outputs; choose another one")
+        return outputs[0]
+
+    def default_output(self) -> Any:
+        """Return the tensor to take features from.
+
+        Where the network ends in a softmax or sigmoid, that is what enters the layer of classes in front of it, or the
+        softmax itself if there is no such layer; else it is the output.
+        """
+        tensor = self.model.outputs[0]
+        layer, inputs = made_by(tensor)
+        while type(layer).__name__ in _RESHAPING or _is_linear(layer):
+            layer, inputs = made_by(inputs[0])
+        if not _gives_probabilities(layer):
+            return tensor
+        enters = inputs[0]
+        while not isinstance(layer, _LAYER_OF_CLASSES):
+            layer, inputs = made_by(inputs[0])
+            if not isinstance(layer, _LAYER_OF_CLASSES) and type(layer).__name__ not in _BETWEEN:
+                return enters
+        return inputs[0]
+
+
+def open_up(model: keras.Model) -> Opened:
+    """Replace the models inside a network by their layers."""
+    nodes = list(_in_order(model))
+    if not any(_graph_of(node.operation) for node in nodes):
+        return Opened(model, _outputs(nodes))
+    made: list[tuple[str, Any]] = []
+    opened = Opened(model)
+    output = _apply(model, model.inputs, "", made, opened.outputs)[0]
+    _name_apart(made)
+    opened.model = keras.Model(model.inputs[0], output, name=model.name)
+    return opened
+
+
+def made_by(tensor: Any) -> tuple[Any, Any]:
+    """Return the layer that made a tensor, and what entered it."""
+    history = tensor._keras_history  # what Keras itself walks; a layer's own .input fails where it is used twice
+    return history.operation, history.operation._inbound_nodes[history.node_index].input_tensors
+
+
+def _outputs(nodes: Sequence[Any]) -> dict[str, list[Any]]:
+    found: dict[str, list[Any]] = {}
+    for node in nodes:
+        found.setdefault(node.operation.name, []).extend(node.output_tensors)
+    return found
+
+
+def _in_order(model: Any) -> Iterator[Any]:
+    """Yield the nodes of a graph, each after those it takes from."""
+    for depth in sorted(model._nodes_by_depth, reverse=True):
+        yield from model._nodes_by_depth[depth]
+
+
+def _graph_of(layer: Any) -> Any:
+    """Return the graph of a layer that is a model, None of any other."""
+    if isinstance(layer, keras.Sequential):
+        layer = layer._functional
+    return layer if hasattr(layer, "_nodes_by_depth") else None
+
+
+def _apply(
+    model: Any, inputs: Sequence[Any], prefix: str, made: list[tuple[str, Any]], outputs: dict[str, list[Any]]
+) -> list[Any]:
+    """Apply the layers of a model to other tensors; return what takes the place of its outputs."""
+    known = {id(old): new for old, new in zip(model.inputs, inputs, strict=True)}
+    for node in _in_order(model):
+        layer = node.operation
+        if isinstance(layer, keras.layers.InputLayer):
+            outputs.setdefault(prefix + layer.name, [known[id(node.output_tensors[0])]])
+            continue
+        args, kwargs = node.arguments.fill_in(known)
+        graph = _graph_of(layer)
+        given = [tensor for tensor in keras.tree.flatten(args) if isinstance(tensor, keras.KerasTensor)]
+        if graph is not None and len(given) == len(graph.inputs):
+            results = _apply(graph, given, f"{prefix}{layer.name}/", made, outputs)
+        else:
+            results = keras.tree.flatten(layer(*args, **kwargs))
+            made.append((prefix + layer.name, layer))
+        known |= {id(old): new for old, new in zip(node.output_tensors, results, strict=True)}
+        outputs.setdefault(prefix + layer.name, []).extend(results)
+    return [known[id(output)] for output in model.outputs]
+
+
+def _name_apart(made: Sequence[tuple[str, Any]]) -> None:
+    """Let no two layers have one name: those of inner models are named after their model where they must."""
+    layers = list({id(layer): (path, layer) for path, layer in made}.values())
+    times = Counter(layer.name for _, layer in layers)
+    taken = {layer.name for _, layer in layers if times[layer.name] == 1}
+    for path, layer in layers:
+        if times[layer.name] > 1:
+            name, number = path.replace("/", "_"), 0
+            while name in taken:
+                number += 1
+                name = f"{path.replace('/', '_')}_{number}"
+            layer.name = name
+            taken.add(name)
+
+
+def _is_linear(layer: Any) -> bool:
+    return isinstance(layer, keras.layers.Activation) and _activation(layer) == "linear"
+
+
+def _gives_probabilities(layer: Any) -> bool:
+    name = _activation(layer) or "".join(f"_{c.lower()}" if c.isupper() else c for c in type(layer).__name__)
+    return name.strip("_") in _TO_PROBABILITIES
+
+
+def _activation(layer: Any) -> str:
+    return getattr(getattr(layer, "activation", None), "__name__", "")

@@ -1,0 +1,193 @@
+"""Show what is being done and how far it is, also while the work itself reports nothing."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+_TICK = 0.25
+_FIRST_SECONDS = 1.5
+"""A stage that takes longer is named."""
+_LOG_SECONDS = 10.0
+"""Seconds between two lines where there is no terminal."""
+
+
+@dataclass
+class Stage:
+    """One stage of the work.
+
+    Parameters
+    ----------
+    name : str
+    at_start : int
+        What was done already when it began.
+    total : int
+        0 where how far it is cannot be known.
+    """
+
+    name: str
+    at_start: int = 0
+    total: int = 0
+    done: int = field(init=False)
+    begun: float = field(init=False)
+    advanced: float = field(init=False)
+    is_shown: bool = field(init=False, default=False)
+
+    def __post_init__(self) -> None:
+        self.done = self.at_start
+        self.begin()
+
+    def begin(self) -> None:
+        """Count the time from now on."""
+        self.begun = self.advanced = time.monotonic()
+
+    def advance(self, done: int, total: int) -> None:
+        """Note how far it is."""
+        if done != self.done or total != self.total:
+            self.done, self.total, self.advanced = done, total, time.monotonic()
+
+    def text(self) -> str:
+        """Return how far it is, for people."""
+        now = time.monotonic()
+        so_far = f"{now - self.begun:,.0f} s so far"
+        if not self.total:
+            return f"{self.name}: {so_far}"
+        told = f"{self.name} {self.done:,} of {self.total:,}"
+        n = self.done - self.at_start
+        if n <= 0 or self.advanced <= self.begun:
+            return f"{told} ({so_far})"
+        each = (self.advanced - self.begun) / n
+        rate = f"{1 / each:,.1f} a second" if each < 1 else f"{each:,.1f} s each"
+        # The one in work may take longer than those before; it is not counted below 0.
+        left = each * (self.total - self.done - min((now - self.advanced) / each, 1))
+        return f"{told} ({rate}, {f'{left:,.0f} s left' if left >= 0.5 else so_far})"
+
+
+class Display:
+    """Shows the innermost stage on stderr: a bar on a terminal, a line now and then otherwise.
+
+    Between :meth:`start` and :meth:`stop` a thread of its own shows it also while nothing is reported, and what follows
+    the last stage as well.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.RLock()
+        self._stages: list[Stage] = []
+        self._rest = Stage("starting")
+        self._last = time.monotonic()
+        self._bar: Any = None
+        self._ended = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def start(self) -> None:
+        """Begin to show what is being done."""
+        self._stages.clear()
+        self._rest = Stage("starting")
+        self._last = time.monotonic()
+        self._ended.clear()
+        self._thread = threading.Thread(target=self._tick, name="featx-progress", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Show nothing more."""
+        self._ended.set()
+        if self._thread is not None:
+            self._thread.join(timeout=2)
+            self._thread = None
+        with self._lock:
+            self._stages.clear()
+            self._clear()
+
+    @contextlib.contextmanager
+    def paused(self) -> Iterator[None]:
+        """Leave the terminal to somebody else meanwhile."""
+        with self._lock:
+            self._clear()
+            yield
+            self._last = time.monotonic()
+
+    def update(self, name: str, done: int, total: int) -> None:
+        """Note how far a stage is; it ends when all of it is done, and those within it with it."""
+        with self._lock:
+            at = next((i for i, stage in enumerate(self._stages) if stage.name == name), None)
+            if 0 < total <= done:
+                if at is not None:
+                    del self._stages[at:]
+                    self._go_on(name)
+            elif at is None:
+                self._stages.append(Stage(name, done, total))
+            else:
+                del self._stages[at + 1 :]
+                self._stages[at].advance(done, total)
+            self._show()
+
+    @property
+    def _current(self) -> Stage:
+        return self._stages[-1] if self._stages else self._rest
+
+    def _go_on(self, ended: str) -> None:
+        """Count the time of what comes after a stage from its end."""
+        if not self._stages:
+            self._rest = Stage(f"{ended}: done, going on")
+        elif self._stages[-1].done == self._stages[-1].at_start:  # it has only waited for the stage within
+            self._stages[-1].begin()
+
+    def _tick(self) -> None:
+        while not self._ended.wait(_TICK):
+            with self._lock:
+                if not self._ended.is_set():
+                    self._show()
+
+    def _show(self) -> None:
+        if sys.stderr is None:
+            return
+        if sys.stderr.isatty():
+            self._draw()
+            return
+        stage, now = self._current, time.monotonic()
+        if now - (self._last if stage.is_shown else max(self._last, stage.begun)) < (
+            _LOG_SECONDS if stage.is_shown else _FIRST_SECONDS
+        ):
+            return
+        stage.is_shown, self._last = True, now
+        print(stage.text(), file=sys.stderr, flush=True)
+
+    def _draw(self) -> None:
+        stage = self._current
+        if self._bar is None:
+            if stage is self._rest and time.monotonic() - max(self._last, stage.begun) < _FIRST_SECONDS:
+                return
+            self._bar = _bar(self)
+            self._bar.start()
+        self._bar.update(self._bar.task_ids[0], completed=stage.done, total=stage.total or None)
+
+    def _clear(self) -> None:
+        if self._bar is not None:
+            bar, self._bar = self._bar, None
+            bar.stop()
+
+    def text(self) -> str:
+        """Return what is being done and how far it is."""
+        return self._current.text()
+
+
+def _bar(display: Display) -> Any:
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, ProgressColumn, SpinnerColumn, Task
+    from rich.text import Text
+
+    class Described(ProgressColumn):
+        """Computed anew each time it is drawn, so that the seconds move."""
+
+        def render(self, task: Task) -> Text:
+            return Text(display.text())
+
+    columns = (SpinnerColumn(), BarColumn(20), Described())
+    bar = Progress(*columns, console=Console(stderr=True), transient=True, refresh_per_second=4)
+    bar.add_task("", total=None)
+    return bar
