@@ -26,7 +26,10 @@ _WATCHER = """
 import os, select, signal, sys, time
 number = os.read(0, 1)
 if number:
-    os.write(1, number)
+    try:
+        os.write(1, number)
+    except OSError:  # the process has ended
+        sys.exit()
     end = time.monotonic() + float(sys.argv[1])
     while (left := end - time.monotonic()) > 0:
         if select.select([0], [], [], left)[0] and not os.read(0, 64):
@@ -41,6 +44,7 @@ if number:
 class _State:
     asked = False
     told = False
+    is_watched = False
     code: int | None = None
     stderr = 2
     kept: ClassVar[list[Any]] = []
@@ -59,6 +63,7 @@ def watch() -> None:
     """Make sure from now on that a signal ends this process, whatever runs."""
     if _stop not in map(signal.getsignal, _SIGNALS):  # a command that was not started by :func:`featx.cli.main`
         return
+    _State.is_watched = True
     _State.stderr = os.dup(2)  # others put it aside while they load
     if os.name == "posix" and sys.executable and (pipes := _watched_by_process()):
         source, sink = pipes
@@ -88,12 +93,13 @@ def tell_stopped(text: str = STOPPED) -> None:
 
 
 def finish(code: int) -> NoReturn:
-    """End the process; if it was stopped without waiting for threads and libraries."""
+    """End the process; after a command at once, as the libraries of some tidy up for seconds, or crash over it."""
     _State.code = code
     for stream in (sys.stdout, sys.stderr):
         stream.flush()
     if _State.asked:
         _discard()
+    if _State.asked or _State.is_watched:
         os._exit(code)
     sys.exit(code)
 
