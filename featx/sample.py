@@ -6,12 +6,16 @@ Source: E. Alpaydin and C. Kaynak, Optical Recognition of Handwritten Digits, UC
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from PIL import Image
+
+from featx.errors import OutputError
+from featx.files import write_whole
 
 _PER_CLASS = 30
 _NEW_PER_CLASS = 5
@@ -23,16 +27,21 @@ def make_sample(folder: str | Path) -> Path:
     Parameters
     ----------
     folder : path
-        Made when missing; files that are there already and are the same are left alone.
+        Made when missing; what is there already is left alone.
 
     Returns
     -------
     path
         The folder.
+
+    Raises
+    ------
+    OutputError
+        It cannot be written.
     """
     target = Path(folder)
     for label, number, image in _pick(0, _PER_CLASS):
-        (target / label).mkdir(parents=True, exist_ok=True)
+        _make_folder(target / label)
         _write(target / label / f"digit-{number:04d}.png", image)
     return target
 
@@ -40,7 +49,7 @@ def make_sample(folder: str | Path) -> Path:
 def make_new_pictures(folder: str | Path) -> Path:
     """Write 50 other digits into one folder, without labels, as new pictures to predict."""
     target = Path(folder)
-    target.mkdir(parents=True, exist_ok=True)
+    _make_folder(target)
     for _, number, image in _pick(_PER_CLASS, _PER_CLASS + _NEW_PER_CLASS):
         _write(target / f"digit-{number:04d}.png", image)
     return target
@@ -62,8 +71,19 @@ def _pick(start: int, stop: int) -> Iterator[tuple[str, int, Any]]:
             yield str(label), int(number), digits.images[number]
 
 
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"{folder} cannot be made: {error.strerror or error}; choose another folder") from None
+
+
 def _write(path: Path, image: Any) -> None:
-    if not path.exists():
-        grey = np.rint(image * (255 / 16)).astype(np.uint8)
+    if os.path.lexists(path):
+        return
+    grey = Image.fromarray(np.rint(image * (255 / 16)).astype(np.uint8))
+    try:
         # Stored, not compressed: the bytes do not depend on the zlib of this machine.
-        Image.fromarray(grey).save(path, compress_level=0)
+        write_whole(path, lambda temporary: grey.save(temporary, "PNG", compress_level=0), None, durable=False)
+    except OSError as error:
+        raise OutputError(f"{path} cannot be written: {error.strerror or error}; choose another folder") from None

@@ -6,6 +6,7 @@ import inspect
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -17,7 +18,7 @@ from typer.testing import CliRunner
 
 import featx
 from featx.cli.app import app
-from featx.cli.console import printable
+from featx.cli.console import next_line, printable
 
 COMMANDS = {
     "extract": featx.extract,
@@ -195,6 +196,75 @@ def test_errors_not_foreseen_are_one_line_too(workplace, pictures, monkeypatch):
     monkeypatch.setenv("FEATX_TRACEBACK", "1")
     result = CliRunner().invoke(app, ["extract", str(pictures)])
     assert isinstance(result.exception, ZeroDivisionError)
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (PermissionError(13, "Permission denied", "/root/x"), "/root/x: Permission denied"),
+        (OSError(18, "Invalid cross-device link", "a", None, "b"), "a and b: Invalid cross-device link"),
+        (BrokenPipeError(32, "Broken pipe"), "Broken pipe"),
+        (MemoryError(), "there is not enough memory (an allocation failed). What was computed is kept: close other"),
+        (ValueError("lstat: embedded null character in path"), "a path holds a NUL character"),
+        (ValueError("embedded null byte"), "a path holds a NUL character, which no file name can have"),
+    ],
+)
+def test_errors_of_the_system_are_one_clear_line(workplace, pictures, monkeypatch, error, message):
+    def fail(*_, **__):
+        raise error
+
+    monkeypatch.setattr("featx.extraction.extract", fail)
+    told = run("extract", pictures, code=1).stderr
+    assert told.startswith(f"error: {message}")
+    assert told.count("\n") == 1
+    assert "not foreseen" not in told
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="words of a shell of Unix")
+def test_next_commands_can_be_typed():
+    odd = Path("-a\n'\udcff\\ü")
+    line = next_line("predict", Path("-m.featx"), odd, "--group-by", "(a b)", cache=Path("-c"))
+    words = line.removeprefix("next       featx ")
+    assert words.startswith("predict ./-m.featx $'./-a")
+    assert printable(words) == words
+    done = subprocess.run(["bash", "-c", f"printf '%s\\0' {words}"], capture_output=True, check=True)
+    typed = [os.fsdecode(word) for word in done.stdout.split(b"\0")[:-1]]
+    assert typed == ["predict", "./-m.featx", f"./{odd}", "--group-by", "(a b)", "--cache", "./-c"]
+
+
+def test_a_model_whose_name_begins_with_a_dash(workplace, pictures):
+    output = run("fit", pictures, "--backbone", "quadrants", "-o", "-m.featx").output
+    todo = output.splitlines()[-1]
+    assert todo == "next       featx predict ./-m.featx NEW -o scores.csv"
+    run(*todo.removeprefix("next       featx ").replace("NEW", str(pictures)).split())
+
+
+def test_fit_replaces_nothing_but_models_and_as_asked(workplace, pictures, fake):
+    manifest = pictures / "labels.featx"
+    manifest.write_text("path,label\n")
+    (workplace / "set-quadrants-logreg.featx").write_text("mine")
+    for words, message in {
+        ("-o", pictures / "red" / "red-00.png"): "the name must end in .featx",
+        ("-o", manifest): "exists and was not written by featx, so that it is never replaced; choose another name",
+        (): "set-quadrants-logreg.featx exists and was not written by featx",
+    }.items():
+        assert message in run("fit", pictures, "--backbone", "quadrants", *words, "--overwrite", code=1).stderr
+    assert fake.n_computed == 0  # before any work
+    run("fit", pictures, "--backbone", "quadrants", "-o", "m.featx")
+    shutil.copy("m.featx", "n.featx")
+    assert "m.featx exists; add --overwrite" in run("fit", "-o", "m.featx", code=1).stderr
+    run("fit", "-o", "m.featx", "--head", "svm", "--overwrite")
+    assert "svm" in run("report", "m.featx").output
+    Path("n.featx").write_bytes(Path("n.featx").read_bytes()[:-200])
+    assert "was not written by featx" in run("fit", "-o", "n.featx", "--overwrite", code=1).stderr
+
+
+def test_a_folder_with_a_long_name(workplace, pictures):
+    long = pictures.rename(pictures.with_name("n" * 240))
+    output = run("fit", long, "--backbone", "quadrants").output
+    (model,) = workplace.glob("*.featx")
+    assert f"model      {model.name}" in output
+    assert len(model.name) == 200
 
 
 def test_stopping_says_how_to_go_on(workplace, pictures, monkeypatch):

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import re
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 from featx.dataset import split_of, understand, walk
 from featx.duplicates import declared_take, frame_name
 from featx.errors import CaptureError, DatasetError, OutputError
+from featx.files import ChangedError, write_whole
 
 _CLAIM = ".take-"
 _MOST_BYTES = 200
@@ -27,15 +27,12 @@ class Take:
     number : int
     folder : path
         That of the label.
-    claim : path
-        Hidden folder that holds the number, and the picture that is just written.
     """
 
-    def __init__(self, number: int, folder: Path, claim: Path) -> None:
+    def __init__(self, number: int, folder: Path) -> None:
         self.number = number
         self.folder = folder
         self.n_kept = 0
-        self._claim = claim
 
     def keep(self, picture: bytes) -> Path:
         """Write a JPEG file as the next picture of the take, and return its path.
@@ -48,16 +45,17 @@ class Take:
         path = self.folder / f"{frame_name(self.number, self.n_kept + 1)}.jpg"
         try:
             self.folder.mkdir(exist_ok=True)
-            if path.exists():
-                raise OutputError(f"{path} exists already, and is not replaced")
-            (self._claim / path.name).write_bytes(picture)
-            (self._claim / path.name).replace(path)
+            write_whole(path, lambda temporary: _fill(temporary, picture), None, durable=False)
+        except ChangedError:
+            raise OutputError(f"{path} exists already, and is not replaced") from None
         except OSError as error:
-            if isinstance(error, OutputError):
-                raise
             raise OutputError(f"{path} cannot be written: {error.strerror or error}") from None
         self.n_kept += 1
         return path
+
+
+def _fill(path: Path, content: bytes) -> None:
+    path.write_bytes(content)
 
 
 def check_label(label: str) -> None:
@@ -117,10 +115,9 @@ def new_take(output: Path, label: str) -> Iterator[Take]:
             raise
         raise OutputError(f"-o {output} cannot be written: {error.strerror or error}") from None
     try:
-        yield Take(number, output / label, claim)
+        yield Take(number, output / label)
     finally:
-        shutil.rmtree(claim, ignore_errors=True)
-        for folder in made:
+        for folder in (claim, *made):
             with contextlib.suppress(OSError):  # it holds pictures
                 folder.rmdir()
 

@@ -133,7 +133,7 @@ def _told(error: Exception) -> str:
     if isinstance(error, OSError):  # of a path that nobody looked at before, or of the system
         paths = " and ".join(str(path) for path in (error.filename, error.filename2) if path is not None)
         return f"{paths}{': ' if paths else ''}{error.strerror or error or type(error).__name__}"
-    if isinstance(error, ValueError) and "null byte" in str(error):
+    if isinstance(error, ValueError) and "embedded null" in str(error):
         return "a path holds a NUL character, which no file name can have"
     return f"{type(error).__name__}: {error} (not foreseen; FEATX_TRACEBACK=1 shows where)"
 

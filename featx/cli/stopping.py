@@ -20,14 +20,16 @@ from typing import Any, ClassVar, NoReturn
 STOPPED = "stopped; what was computed is kept: run the same command to go on"
 
 _SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
-_THREAD = "featx-stop"
 _PATIENCE_SECONDS = 1.4
 _LAST_SECONDS = 1.8
 _WATCHER = """
 import os, select, signal, sys, time
 number = os.read(0, 1)
 if number:
-    os.write(1, number)
+    try:
+        os.write(1, number)
+    except OSError:  # the process has ended
+        sys.exit()
     end = time.monotonic() + float(sys.argv[1])
     while (left := end - time.monotonic()) > 0:
         if select.select([0], [], [], left)[0] and not os.read(0, 64):
@@ -42,6 +44,7 @@ if number:
 class _State:
     asked = False
     told = False
+    is_watched = False
     code: int | None = None
     stderr = 2
     kept: ClassVar[list[Any]] = []
@@ -60,6 +63,7 @@ def watch() -> None:
     """Make sure from now on that a signal ends this process, whatever runs."""
     if _stop not in map(signal.getsignal, _SIGNALS):  # a command that was not started by :func:`featx.cli.main`
         return
+    _State.is_watched = True
     _State.stderr = os.dup(2)  # others put it aside while they load
     if os.name == "posix" and sys.executable and (pipes := _watched_by_process()):
         source, sink = pipes
@@ -72,7 +76,7 @@ def watch() -> None:
         _State.kept += ends
         read, sink = functools.partial(ends[0].recv, 1), ends[1].fileno()
     signal.set_wakeup_fd(sink, warn_on_full_buffer=False)
-    threading.Thread(target=_end_late, args=(read,), name=_THREAD, daemon=True).start()
+    threading.Thread(target=_end_late, args=(read,), daemon=True).start()
 
 
 def is_stopping() -> bool:
@@ -89,17 +93,16 @@ def tell_stopped(text: str = STOPPED) -> None:
 
 
 def finish(code: int) -> NoReturn:
-    """End the process, at once where it was stopped or threads may not have ended.
+    """End the process; after a command at once.
 
-    After an error, or when stopped, threads may still be in the middle of a fit. Python would wait for those that are
-    its own, and a thread of another library that is in C++ code when Python ends aborts the process. Whatever the
-    command opened was closed on the way here.
+    Threads may still be in the middle of a fit: Python would wait for those that are its own, and a thread of another
+    library that is in C++ code when Python ends aborts the process. Some libraries also tidy up for seconds. Whatever
+    the command opened was closed on the way here.
     """
     _State.code = code
     for stream in (sys.stdout, sys.stderr):
         stream.flush()
-    others = [thread for thread in threading.enumerate() if thread.name not in (_THREAD, "MainThread")]
-    if code or others or _State.asked:
+    if _State.asked or _State.is_watched:
         _discard()
         os._exit(code)
     sys.exit(code)
