@@ -280,6 +280,6 @@ def test_no_network_is_an_error_not_a_random_network(monkeypatch, tmp_path):
 
     monkeypatch.setattr(applications, "imagenet_graph", unreachable)
     told = []
-    with pytest.raises(WeightsError, match="could not be downloaded .*or use --backbone efficientnet-lite0"):
+    with pytest.raises(WeightsError, match="could not be downloaded .*or use the backbone efficientnet-lite0"):
         find_source("mobilenetv2", notice=told.append)
     assert told == [f"downloading the ImageNet weights of mobilenetv2 to {BACKBONES['mobilenetv2'].weights.path(224)}"]

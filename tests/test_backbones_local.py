@@ -86,7 +86,7 @@ def test_a_layer_by_name(tmp_path, pixels):
     model.save(tmp_path / "net.keras")
     found = features(tmp_path / "net.keras", pixels, layer="conv", pooling="avg")
     np.testing.assert_allclose(found, layer_output(model, "pool", pixels), rtol=1e-4, atol=1e-4)
-    with pytest.raises(BackboneError, match="gives a vector, there is nothing to pool; leave --pooling out"):
+    with pytest.raises(BackboneError, match="gives a vector, there is nothing to pool; leave the pooling at avg"):
         features(tmp_path / "net.keras", pixels, pooling="max")
 
 
@@ -97,7 +97,7 @@ def test_size_is_asked_of_the_file_or_of_the_user(tmp_path, pixels):
     with pytest.raises(BackboneError, match="takes pictures of any size; say which with --size N"):
         find_source(str(tmp_path / "any.keras"), preprocess="tf")
     assert features(tmp_path / "any.keras", pixels, size=24).shape == (2, 5)
-    with pytest.raises(BackboneError, match="takes pictures of 24 x 24, not --size 32"):
+    with pytest.raises(BackboneError, match="takes pictures of 24 x 24, not of 32"):
         features(tmp_path / "fixed.keras", pixels, size=32)
 
 

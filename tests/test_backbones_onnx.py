@@ -183,7 +183,7 @@ def test_sizes(tmp_path, pixels):
     with pytest.raises(BackboneError, match=r"free\.onnx takes pictures of any size; say which with --size N"):
         features(free, pixels)
     np.testing.assert_allclose(features(free, pixels, size=SIZE), expected(pixels.astype(float)), rtol=1e-4)
-    with pytest.raises(BackboneError, match="takes pictures of 8 x 8, not --size 16"):
+    with pytest.raises(BackboneError, match="takes pictures of 8 x 8, not of 16"):
         features(save(tmp_path / "net.onnx"), pixels, size=16)
     with pytest.raises(BackboneError, match="takes pictures of 9 x 8; featx feeds square ones"):
         features(save(tmp_path / "wide.onnx", (1, 3, 8, 9)), pixels)

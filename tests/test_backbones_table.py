@@ -142,7 +142,7 @@ def test_weights_in_the_folder_of_keras_count_by_digest(monkeypatch, tmp_path):
 def test_contradictions_are_errors(tmp_path):
     with pytest.raises(WeightsError, match="--weights nothing.h5: no such file"):
         find_source("vgg16", "nothing.h5")
-    with pytest.raises(SpecError, match="vgg16 is preprocessed as 'caffe'; --preprocess is for a --backbone FILE"):
+    with pytest.raises(SpecError, match="vgg16 is preprocessed as 'caffe'; --preprocess is for a network from a file"):
         find_source("vgg16", preprocess="tf")
     with pytest.raises(BackboneError, match="no such file: net.keras"):
         find_source("net.keras")

@@ -181,7 +181,9 @@ def test_a_network_that_openvino_cannot_convert_runs_in_tensorflow(inconvertible
     again = extract(pictures, str(inconvertible), preprocess="none", runtime=runtime)
     assert again.extraction.n_computed == 0
     assert "OpenVINO cannot convert this network; the tensorflow engine runs it" in notices  # remembered
-    with pytest.raises(EngineError, match=r"cannot convert this network \(No conv.* Erfinv\); use --engine tensorflow"):
+    with pytest.raises(
+        EngineError, match=r"cannot convert this network \(No conv.* Erfinv\); extract and fit with --engine tensorflow"
+    ):
         extract(pictures, str(inconvertible), preprocess="none", engine="openvino", runtime=runtime)
 
 

@@ -440,7 +440,7 @@ def test_weight_decay_may_be_zero_and_too_high_a_rate_is_told(tmp_path: Path) ->
     task = Task()
     for optimizer in ("adamw", "sgd"):
         task.run(tmp_path / optimizer, Course(epochs=1, batch_size=8, weight_decay=0.0, optimizer=optimizer))
-    with pytest.raises(TrainingError, match=r"the loss is no number in epoch 1: --rate 1e\+30 is too high"):
+    with pytest.raises(TrainingError, match=r"the loss is no number in epoch 1: a rate of 1e\+30 is too high"):
         task.run(tmp_path / "high", Course(epochs=2, batch_size=8, rate=1e30, optimizer="sgd"))
 
 

@@ -76,7 +76,7 @@ def imagenet_graph(constructor: str, size: int) -> tuple[keras.Model, Download]:
         try:
             model = build(include_top=False, weights="imagenet", input_shape=(size, size, 3))
         except ValueError as error:
-            raise BackboneError(f"{name} does not take --size {size}: {error}") from None
+            raise BackboneError(f"{name} does not take images of {size} x {size}: {error}") from None
     if not calls[0].url.startswith("https://"):
         raise WeightsError(f"{calls[0].url} is not asked: weights are downloaded only over HTTPS")
     return model, calls[0]
@@ -209,5 +209,5 @@ def _check_reachable(download: Download) -> None:
 def _no_network(download: Download, why: str) -> str:
     return (
         f"the ImageNet weights {download.file} are not on this machine and could not be downloaded ({why}). "
-        "Give a copy with --weights FILE, or use --backbone efficientnet-lite0, whose weights are installed."
+        "Give a copy with --weights FILE, or use the backbone efficientnet-lite0, whose weights are installed."
     )

@@ -40,11 +40,14 @@ class Opened:
     ----------
     model : keras.Model
         One input, one output.
+    name : str
+        For people.
     outputs : dict
         What each layer gives, by its name; of a layer of an inner model by ``model/layer``.
     """
 
     model: keras.Model
+    name: str
     outputs: dict[str, list[Any]] = field(default_factory=dict)
 
     def output_of(self, name: str) -> Any:
@@ -60,10 +63,10 @@ class Opened:
             near = ends or difflib.get_close_matches(name, self.outputs, n=3) or list(self.outputs)[-3:]
             problem = f"{len(ends)} layers named {name!r}: choose" if ends else f"no layer {name!r}; its"
             counted = "" if ends else f" {len(self.outputs)} layers include"
-            raise BackboneError(f"{self.model.name} has {problem}{counted} {', '.join(near)}")
+            raise BackboneError(f"{self.name} has {problem}{counted} {', '.join(near)}")
         outputs = self.outputs[name if name in self.outputs else ends[0]]
         if len(outputs) != 1:
-            raise BackboneError(f"layer {name!r} of {self.model.name} has several outputs; choose another one")
+            raise BackboneError(f"layer {name!r} of {self.name} has several outputs; choose another one")
         return outputs[0]
 
     def default_output(self) -> Any:
@@ -86,13 +89,21 @@ class Opened:
         return inputs[0]
 
 
-def open_up(model: keras.Model) -> Opened:
-    """Replace the models inside a network by their layers."""
+def open_up(model: keras.Model, name: str) -> Opened:
+    """Replace the models inside a network by their layers.
+
+    Parameters
+    ----------
+    model : keras.Model
+        One input, one output.
+    name : str
+        For people.
+    """
     nodes = list(_in_order(model))
     if not any(_graph_of(node.operation) for node in nodes):
-        return Opened(model, _outputs(nodes))
+        return Opened(model, name, _outputs(nodes))
     made: list[tuple[str, Any]] = []
-    opened = Opened(model)
+    opened = Opened(model, name)
     output = _apply(model, model.inputs, "", made, opened.outputs)[0]
     _name_apart(made)
     opened.model = keras.Model(model.inputs[0], output, name=model.name)

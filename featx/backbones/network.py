@@ -38,7 +38,7 @@ def build_core(spec: FeatureSpec, file: Path | None) -> keras.Model:
     with _policy(spec), _fresh_names():
         model = _local(spec, file) if spec.backbone == FILE_BACKBONE else _from_table(spec, file)
         if spec.backbone == FILE_BACKBONE or spec.layer is not None:
-            opened = open_up(model)
+            opened = open_up(model, spec.backbone if file is None or spec.backbone != FILE_BACKBONE else file.name)
             model = opened.model
             output = opened.default_output() if spec.layer is None else opened.output_of(spec.layer)
         else:
@@ -85,7 +85,7 @@ def _local(spec: FeatureSpec, file: Path | None) -> keras.Model:
     model = load_local(file)
     if declared_size(model) not in (None, spec.size):
         raise BackboneError(
-            f"{file} takes pictures of {declared_size(model)} x {declared_size(model)}, not --size {spec.size}"
+            f"{file} takes pictures of {declared_size(model)} x {declared_size(model)}, not of {spec.size}"
         )
     return model
 
@@ -126,7 +126,7 @@ def _pool(x: Any, spec: FeatureSpec) -> Any:
     inner = list(range(1, len(x.shape) - 1))
     if not inner:
         if spec.pooling == "max":
-            raise BackboneError("this layer gives a vector, there is nothing to pool; leave --pooling out")
+            raise BackboneError("this layer gives a vector, there is nothing to pool; leave the pooling at avg")
         return x
     if spec.pooling == "flatten":
         return ops.reshape(x, (-1, int(np.prod(x.shape[1:]))))

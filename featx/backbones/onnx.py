@@ -56,7 +56,7 @@ def build_onnx(spec: FeatureSpec, path: Path) -> Any:
     sides = {"n": OPENVINO_BATCH, "c": 3, "h": spec.size, "w": spec.size}
     for name, declared in zip(layout, _sides(model), strict=True):
         if name in "hw" and declared not in (None, spec.size):
-            raise BackboneError(f"{path} takes pictures of {declared} x {declared}, not --size {spec.size}")
+            raise BackboneError(f"{path} takes pictures of {declared} x {declared}, not of {spec.size}")
     try:
         model.reshape([sides[name] for name in layout])
         output = _output(model, spec.layer, path)
@@ -128,7 +128,7 @@ def _check_batch(output: Any, path: Path) -> None:
     """Make sure that the network keeps pictures apart: an export for one picture may fix that in a Reshape."""
     shape = output.partial_shape
     if shape.is_dynamic:
-        raise BackboneError(f"{path.name}: the shape of this layer is not fixed ({shape}); choose another --layer")
+        raise BackboneError(f"{path.name}: the shape of this layer is not fixed ({shape}); choose another layer")
     if not len(shape) or shape[0].get_length() != OPENVINO_BATCH:
         raise BackboneError(
             f"{path.name} makes {shape} of {OPENVINO_BATCH} pictures, not a row for each: it was exported for another "
@@ -141,7 +141,7 @@ def _pooled(output: Any, spec: FeatureSpec) -> Any:
     shape = [side.get_length() for side in output.partial_shape]
     if len(shape) == 2:
         if spec.pooling == "max":
-            raise BackboneError("this layer gives a vector, there is nothing to pool; leave --pooling out")
+            raise BackboneError("this layer gives a vector, there is nothing to pool; leave the pooling at avg")
         return output
     if len(shape) not in (3, 4):
         raise BackboneError(f"this layer gives {len(shape)} dimensions; featx pools maps (4) and tokens (3)")
@@ -163,7 +163,7 @@ def _area(shape: list[int]) -> list[int]:
         return [2, 3] if second == third else [1, 2]
     raise BackboneError(
         f"this layer gives {first} x {second} x {third} numbers, and nothing shows which of these are channels; "
-        "--pooling flatten keeps all, and another --layer or --size may show it"
+        "pooling flatten keeps all, and another layer or size may show it"
     )
 
 

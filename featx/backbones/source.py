@@ -133,9 +133,9 @@ def find_source(
         return _local_source(path, size, preprocess, layout, known_sizes or {})
     row = find_backbone(backbone)
     if preprocess is not None and preprocess != row.preprocess:
-        raise SpecError(f"{row.name} is preprocessed as {row.preprocess!r}; --preprocess is for a --backbone FILE")
+        raise SpecError(f"{row.name} is preprocessed as {row.preprocess!r}; --preprocess is for a network from a file")
     if layout is not None:
-        raise SpecError("--layout is for a --backbone FILE.onnx")
+        raise SpecError("--layout is for an ONNX network from a file")
     side = size or row.size
     spelled = str(weights)
     if spelled == "random" or spelled.startswith("random:"):
@@ -220,10 +220,11 @@ def _local_source(
         modes = ", ".join(PREPROCESS_MODES)
         raise BackboneError(
             f"{path} does not say how its pixels are scaled; add --preprocess with one of {modes} or "
-            "mean=R,G,B;std=R,G,B"
+            f"mean=R,G,B;std=R,G,B, or write {path.with_suffix('.json').name} beside it, such as "
+            '{"preprocess": "tf"}'
         )
     if layout is not None and not is_onnx(path):
-        raise SpecError("--layout is for a --backbone FILE.onnx")
+        raise SpecError("--layout is for an ONNX network from a file")
     found = digest(path)
     side = size or said.get("size") or known_sizes.get(found) or _ask_size(path, layout)
     title = f"{path.name} (local network)"
@@ -266,5 +267,5 @@ def _ask_size(path: Path, layout: str | None) -> int:
 
         size = declared_size(load_local(path))
     if size is None:
-        raise BackboneError(f"{path} takes pictures of any size; say which with --size N")
+        raise BackboneError(f"{path} takes pictures of any size; say which with --size N (compare: --sizes N)")
     return size

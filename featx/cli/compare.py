@@ -16,7 +16,7 @@ _TOPS = {"avg": "gap", "max": "gmp", "flatten": "flatten"}
 
 _USUAL = {
     "weights": "imagenet", "pooling": "avg", "top": "gap", "resize": "crop", "engine": "auto", "precision": "auto",
-    "path_column": "path", "label_column": "label", "cv": "5", "repeats": "1", "views": "0", "seed": "0",
+    "path_column": "path", "label_column": "label", "cv": "5", "repeats": "1", "page": "1", "views": "0", "seed": "0",
 }  # fmt: skip
 """Defaults of `featx fit` and `featx finetune`, which the next command need not say."""
 
@@ -46,6 +46,11 @@ def compare(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace it if featx wrote it.")] = False,
     seed: o.Seed = 0,
     weights: o.Weights = "imagenet",
+    layer: o.Layer = None,
+    preprocess: o.Preprocess = None,
+    layout: o.Layout = None,
+    white: o.White = None,
+    page: o.Page = 1,
     engine: o.Engine = "auto",
     precision: o.Precision = "auto",
     label_by: o.LabelBy = None,
@@ -81,6 +86,11 @@ def compare(
         overwrite=overwrite,
         seed=seed,
         weights=weights,
+        layer=layer,
+        preprocess=preprocess,
+        layout=layout,
+        white=white,
+        page=page,
         engine=engine,
         precision=precision,
         label_by=label_by,
@@ -94,6 +104,9 @@ def compare(
         "head": best.head if best.trained_from is None else None,
         "resize": best.resize,
         "size": None if sizes is None else str(best.size),
+        "preprocess": preprocess,
+        "white": None if white is None else str(white),
+        "page": str(page),
         "engine": engine,
         "precision": precision,
         "label_by": label_by,
@@ -106,6 +119,7 @@ def compare(
     if best.trained_from is None:
         command, begun_as = "fit", best.backbone
         chosen |= {"weights": weights, "pooling": best.pooling, "cv": str(cv), "repeats": str(repeats)}
+        chosen |= {"layer": layer, "layout": layout}
     else:
         command, begun_as = "finetune", best.trained_from
         chosen |= {"augment": augment, "views": str(views)}

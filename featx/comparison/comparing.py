@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -92,8 +92,7 @@ def compare(
         raise EvaluationError("nothing to compare: give at least one backbone and one head")
     made = [make_head(head, None, class_weight, seed) for head in heads]  # say what is wrong before any work
     if scratch or unfreeze is not None:
-        if (cv, repeats) != (5, 1):
-            raise EvaluationError("trained networks are judged on one held-out part; leave out --cv and --repeats")
+        _check_trained(cv, repeats, options)
         contestants = Contestants(
             tuple(itertools.product(backbones, poolings, resizes, sizes)), made, scratch, unfreeze, augment, views
         )
@@ -126,6 +125,13 @@ def compare(
         for head in made:
             found.append(_measured(table, head, groups, backbone, (cv, repeats, seed), runtime))
     return _ranked(found, notes)
+
+
+def _check_trained(cv: int, repeats: int, options: Mapping[str, Any]) -> None:
+    if (cv, repeats) != (5, 1):
+        raise EvaluationError("trained networks are judged on one held-out part; leave out --cv and --repeats")
+    if options.get("layer") is not None:
+        raise EvaluationError("networks are trained up to their last layer; leave out --layer")
 
 
 class _Measured(NamedTuple):

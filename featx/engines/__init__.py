@@ -98,7 +98,9 @@ def resolve_engine(engine: str = "auto", precision: str = "auto", device: str = 
         possible = device == "auto" and precision in _PRECISIONS["tensorflow"]
         engine = "tensorflow" if on_gpu or (possible and _has_nvidia_gpu()) else "openvino"
     if engine == "openvino" and on_gpu:
-        raise EngineError("the openvino engine runs on the processor; for a GPU use --engine tensorflow")
+        raise EngineError(
+            "the openvino engine runs on the processor; for a GPU, extract and fit with --engine tensorflow"
+        )
     allowed = _PRECISIONS[engine]
     if precision not in allowed:
         raise EngineError(f"the {engine} engine has no precision {precision!r}; allowed are {', '.join(allowed)}")

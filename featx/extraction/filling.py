@@ -207,7 +207,7 @@ def _start(spec: FeatureSpec, locate: Locate, runtime: Runtime) -> Engine:
         megabytes = engine.feature_dim * 4 / 1e6
         runtime.notice(
             f"warning: flatten gives {engine.feature_dim:,} features, {megabytes:.1f} MB a picture; "
-            "heads will be slow and overfit. --pooling avg is the usual choice"
+            "heads will be slow and overfit. average pooling is the usual choice"
         )
     return engine
 

@@ -101,10 +101,12 @@ def locate(spec: FeatureSpec, weights: str | Path | None, runtime: Runtime) -> P
     elif weights is not None:
         source = find_source(str(weights), size=spec.size, preprocess=spec.preprocess, layout=spec.layout)
     else:
-        raise WeightsError(f"this model uses a local network (SHA-256 {spec.weights[:12]}...); add --weights FILE")
+        raise WeightsError(
+            f"this model uses a local network (SHA-256 {spec.weights[:12]}...); predict takes --weights FILE"
+        )
     if source.weights != spec.weights:
         raise WeightsError(
             f"the model was made with other weights than {source.title}: SHA-256 {spec.weights[:12]}..., "
-            f"found {source.weights[:12]}...; name the right file with --weights FILE"
+            f"found {source.weights[:12]}...; predict takes the right file as --weights FILE"
         )
     return source.file

@@ -51,7 +51,10 @@ def to_rgb(image: Image.Image, white: int | None = None) -> tuple[Image.Image, s
         return _from_float(np.asarray(image), white), ""
     if image.mode == "I":
         if white is None:
-            raise ImageError("32-bit whole numbers have no agreed white; add --white N, or export it with 8 or 16 bits")
+            raise ImageError(
+                "32-bit whole numbers have no agreed white; extract and fit take --white N, or export it with 8 or 16 "
+                "bits"
+            )
         return _from_values(np.asarray(image), white, None), ""
     if image.has_transparency_data:
         image = _over_white(image)
@@ -97,7 +100,8 @@ def _from_float(values: NDArray[np.float32], white: int | None) -> Image.Image:
     top = white or 1
     if not np.isfinite(values).all() or values.min() < 0 or (white is None and values.max() > 1):
         raise ImageError(
-            "floating-point pixels outside 0 to 1 have no agreed white; add --white N, or export it with 8 or 16 bits"
+            "floating-point pixels outside 0 to 1 have no agreed white; extract and fit take --white N, or export it "
+            "with 8 or 16 bits"
         )
     return Image.fromarray(np.rint(np.minimum(values / top, 1) * 255).astype(np.uint8)).convert("RGB")
 

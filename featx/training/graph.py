@@ -40,10 +40,12 @@ class Graph:
     ----------
     network : keras.Model
         One input, one output.
+    name : str, optional
+        For people; the network's own if not given.
     """
 
-    def __init__(self, network: keras.Model) -> None:
-        self.name = network.name
+    def __init__(self, network: keras.Model, name: str | None = None) -> None:
+        self.name = name or network.name
         self._nodes = _in_order(network.outputs[0])
         self._names = [node.operation.name for node in self._nodes]
         self._cuts = {i for i in _cuts(self._nodes) if self._names.count(self._names[i]) == 1}
@@ -138,7 +140,7 @@ class Graph:
         return any(len(weight.shape) > 1 for weight in weights)
 
 
-def cut_at(core: keras.Model, unfreeze: int | str) -> Cut:
+def cut_at(core: keras.Model, unfreeze: int | str, name: str | None = None) -> Cut:
     """Choose where to cut a network.
 
     Parameters
@@ -147,6 +149,8 @@ def cut_at(core: keras.Model, unfreeze: int | str) -> Cut:
         As :func:`featx.backbones.build_core` returns it.
     unfreeze : int or str
         Number of blocks to train, from the top; ``auto``: the top third; ``all``; or a layer: it and all above.
+    name : str, optional
+        The network, for people.
 
     Raises
     ------
@@ -155,7 +159,7 @@ def cut_at(core: keras.Model, unfreeze: int | str) -> Cut:
     BackboneError
         There is no such layer.
     """
-    graph = Graph(core)
+    graph = Graph(core, name)
     blocks = graph.blocks
     if not blocks:
         raise TrainingError(f"{graph.name} has no layer with weights at which it can be cut; use --unfreeze all")

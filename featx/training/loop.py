@@ -270,7 +270,10 @@ def _pass(
         trainer.set_rate(rate)
         sums += len(y) * np.array(trainer.step(inputs, y))
         if not np.isfinite(sums[0]):
-            raise TrainingError(f"the loss is no number in epoch {number}: --rate {course.rate:g} is too high")
+            raise TrainingError(
+                f"the loss is no number in epoch {number}: a rate of {course.rate:g} is too high; finetune takes a "
+                "lower --rate"
+            )
         if i + 1 < steps_each:  # after the last one comes the validation
             advance(first + i + 1, n_steps)
     loss, accuracy = (sums / len(training.y)).tolist()

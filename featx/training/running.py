@@ -147,11 +147,11 @@ def check_views(augment: str | None, views: int) -> None:
         read_policy(augment)
 
 
-def cut_network(core: Any, unfreeze: int | str) -> Cut:
+def cut_network(core: Any, unfreeze: int | str, name: str | None = None) -> Cut:
     """Choose where to cut a network in two; see :func:`featx.training.graph.cut_at`."""
     from featx.training.graph import cut_at
 
-    return cut_at(core, unfreeze)
+    return cut_at(core, unfreeze, name)
 
 
 def train_blocks(material: Material, plan: Plan, frozen: FrozenHead) -> TrainedNetwork:
@@ -166,7 +166,7 @@ def train_blocks(material: Material, plan: Plan, frozen: FrozenHead) -> TrainedN
     plain = dataclasses.replace(material.table.spec, engine="tensorflow", precision="float32")
     with material.runtime.stage(f"building {plain.backbone}"), on_device(material.runtime.device):
         core = build_core(plain, locate(spec, _weights(material), material.runtime))
-    cut = cut_network(core, plan.unfreeze)
+    cut = cut_network(core, plan.unfreeze, material.backbone)
     told = f"{cut.part} to train, from {cut.first} on"
     below = "" if cut.is_whole else f"; what is below gives {' x '.join(map(str, cut.shape))} numbers a picture"
     material.runtime.notice(told + below)
@@ -297,7 +297,7 @@ def _check_room(material: Material, plan: Plan, cut: Cut) -> None:
         raise TrainingError(
             f"the activations below {cut.first} take {n_bytes / 1e9:.1f} GB while they are written, and only "
             f"{free / 1e9:.1f} GB are free in {cache}; unfreeze fewer blocks, use fewer --views, another --cache or "
-            "--no-trunk-cache"
+            "finetune --no-trunk-cache"
         )
 
 
