@@ -182,6 +182,58 @@ def test_group_by(fake, tmp_path):
         fit(table, group_by="plate", runtime=fake.runtime)
 
 
+@pytest.fixture
+def plates(fake, tmp_path):
+    """Return a table of 240 images of 12 plates, which differ in tint more than classes do; none is like another."""
+    rng = np.random.default_rng(3)
+    for plate in range(1, 13):
+        tint = rng.normal(0, 14, 3)
+        for i in range(20):
+            label = ("treated", "control")[i % 2]
+            corners = rng.normal(0, 40, (4, 4, 3)) + 120 + tint + 20 * (i % 2)
+            pixels = np.clip(np.kron(corners, np.ones((10, 10, 1))), 0, 255).astype(np.uint8)
+            path = tmp_path / "set" / label / f"P{plate:02}_{label}_{i:03}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(pixels).save(path)
+    return extract(tmp_path / "set", "quadrants", runtime=fake.runtime)
+
+
+@pytest.mark.parametrize(("head", "options"), [("logreg", {}), ("svm", {"repeats": 3}), ("knn", {"cv": 4})])
+def test_every_figure_counts_the_same_out_of_fold_predictions(fake, plates, head, options):
+    model = fit(plates, head, group_by=r"(P\d+)", runtime=fake.runtime, **options)
+    found, known = model.evaluation, model.out_of_fold
+    confusion = np.array(found.cv.confusion)
+    assert 0.5 < found.cv.accuracy.mean < 0.95
+    assert found.cv.accuracy.mean == np.trace(confusion) / confusion.sum() == (known.predicted == known.y).mean()
+    assert [one.recall for one in found.cv.per_class] == (np.diag(confusion) / confusion.sum(axis=1)).tolist()
+    assert found.cv.balanced_accuracy.mean == pytest.approx(np.mean([one.recall for one in found.cv.per_class]))
+    assert found.baseline == confusion.sum(axis=1).max() / confusion.sum()
+    assert found.learning.points[-1][1].mean == found.learning.outlook.now == found.cv.accuracy.mean
+    probabilities = model.out_of_fold_probabilities()
+    assert (probabilities.argmax(axis=1) == known.predicted).all()
+    hit, confidence = known.predicted == known.y, probabilities.max(axis=1)
+    assert sum(accuracy * n for _, accuracy, n in found.reliability.bins) == pytest.approx(hit.sum())
+    assert sum(mean * n for mean, _, n in found.reliability.bins) == pytest.approx(confidence.sum())
+    np.testing.assert_array_equal(model.rejector.confidences, confidence)
+
+
+def test_a_trend_needs_parts_of_several_sizes(fake, plates):
+    """With two groups every part of a training part is the whole of it."""
+    found = fit(plates, group_by=r"P(0|1)", cv=2, runtime=fake.runtime).evaluation
+    assert found.learning.outlook is None
+
+
+def test_ungrouped_and_by_source_are_what_other_runs_give(fake, plates):
+    alone = fit(plates, runtime=fake.runtime).evaluation
+    grouped = fit(plates, group_by=r"(P\d+)", runtime=fake.runtime).evaluation
+    assert grouped.naive_accuracy == alone.cv.accuracy == alone.naive_accuracy
+    (source,) = alone.sources
+    assert source.group_by == r"(P\d+)"
+    assert source.accuracy == grouped.cv.accuracy
+    assert grouped.cv.accuracy.mean < alone.cv.accuracy.mean
+    assert grouped.groups["examples"] == ["P01", "P12"]
+
+
 def test_cameras_and_days_are_sources(fake, tmp_path):
     rng = np.random.default_rng(0)
     for i in range(48):  # the colour is that of the camera
@@ -307,9 +359,8 @@ def test_fits_that_do_not_converge_are_said(fake, table):
     found = fit(table, params={"max_iter": 1, "C": [1.0, 10.0]}, cv=3, runtime=fake.runtime).evaluation
     # tuning: two values on three inner folds, in three folds and once more for the final head
     assert found.notes == (
-        "43 of 43 fits did not converge (3 of 3 in calibration, 3 of 3 in cross-validation, "
-        "12 of 12 in learning curve, 1 of 1 in the final head, 24 of 24 in tuning); "
-        "--param max_iter=N allows more iterations",
+        "40 of 40 fits did not converge (3 of 3 in cross-validation, 12 of 12 in learning curve, "
+        "1 of 1 in the final head, 24 of 24 in tuning); --param max_iter=N allows more iterations",
     )
     assert fit(table, params={"C": 1.0}, cv=3, runtime=fake.runtime).evaluation.notes == ()
 

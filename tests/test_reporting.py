@@ -46,7 +46,7 @@ def test_summary_and_lines_say_the_same(model, tmp_path):
 
 def test_lines_of_an_evaluation(model):
     lines = evaluation_lines(model.evaluation.to_dict())
-    assert [text.split("  ")[0] for text in lines] == ["accuracy", "holds for", "weakest", "head"]
+    assert [text.split("  ")[0] for text in lines] == ["accuracy", "valid for", "weakest", "head"]
     assert "5 folds (StratifiedKFold), tuned inside each" in lines[-1]
 
 
@@ -56,8 +56,8 @@ def test_both_numbers_where_pictures_are_grouped(fake, tmp_path):
         shutil.copy(path, path.with_name(f"copy-of-{path.name}"))
     model = fit(extract(folder, "quadrants", runtime=fake.runtime), runtime=fake.runtime)
     lines = evaluation_lines(model.evaluation.to_dict())
-    at_random = next(text for text in lines if text.startswith("at random"))
-    assert at_random.endswith("(32 copies; 32 pictures in 16 groups)")
+    ungrouped = next(text for text in lines if text.startswith("ungrouped"))
+    assert ungrouped.endswith("(32 copies; 32 pictures in 16 groups)")
 
 
 def test_lines_of_groups_and_sources(model):
@@ -69,7 +69,7 @@ def test_lines_of_groups_and_sources(model):
     changed = {"n_groups": 9, "groups": groups, "sources": [source, source | {"name": "name"}]}
     lines = evaluation_lines(model.evaluation.to_dict() | changed)
     assert lines[1] == (
-        "at random  1.000  (1 copy, 412 near-copies, 90 frames of 1 take, 2 named groups; 24 pictures in 9 groups)"
+        "ungrouped  1.000  (1 copy, 412 near-copies, 90 frames of 1 take, 2 named groups; 24 pictures in 9 groups)"
     )
     assert lines[3] == r"by plate   0.712  12 of them, P01..P12; if these are sources: --group-by '(P\d+)'"
     assert lines[4] == r"by name    0.712  names contain P01..P12; if these are sources: --group-by '(P\d+)'"
@@ -78,7 +78,7 @@ def test_lines_of_groups_and_sources(model):
 def test_no_honest_number_is_said(model):
     values = model.evaluation.to_dict() | {"cv": None, "cv_reason": "class 'x' has one picture"}
     assert evaluation_lines(values)[0].startswith("accuracy   no honest number: class 'x' has one picture")
-    assert not any("holds for" in text for text in full_lines(report(model).to_dict() | values))
+    assert not any("valid for" in text for text in full_lines(report(model).to_dict() | values))
 
 
 def test_parts_set_aside(model):

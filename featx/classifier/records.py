@@ -23,7 +23,7 @@ def library_versions() -> dict[str, str]:
 
 @dataclass(frozen=True)
 class OutOfFold:
-    """Scores of the training pictures, each by a head of the final parameters that had not seen it.
+    """Out-of-fold scores of the training images: those that all figures of the cross-validation count.
 
     Parameters
     ----------
@@ -31,9 +31,11 @@ class OutOfFold:
     y : ndarray of shape (n_samples,), int64
         Class numbers.
     scores : ndarray of shape (n_samples, n_classes), float64
+        Each by the head of the fold that had left the image out, on the scale of the final head: the softmax of scores
+        divided by the classifier's temperature is a calibrated probability.
     fold : ndarray of shape (n_samples,), int64
     predicted : ndarray of shape (n_samples,), int64
-        What the cross-validation that is reported, tuned inside each fold, took each for.
+        The class of the largest score.
     """
 
     sample_ids: tuple[str, ...]

@@ -1,13 +1,11 @@
 """Leak-free evaluation: folds, tuning inside them, intervals, calibration."""
 
-from featx.evaluate.calibration import cross_fitted, find_temperature
+from featx.evaluate.calibration import Calibrated, calibrate, find_temperature
 from featx.evaluate.convergence import Tally
 from featx.evaluate.cross_validation import (
     CrossValidated,
     TrainingSet,
-    accuracy_as_fitted,
     cross_validate,
-    out_of_fold_scores,
     quiet_single_threads,
 )
 from featx.evaluate.folds import MOST_FOLDED, TooFewGroups
@@ -22,6 +20,7 @@ from featx.evaluate.tuning import Tuned, fit_head, tune_and_fit
 
 __all__ = [
     "MOST_FOLDED",
+    "Calibrated",
     "CrossValidated",
     "HeldOutParts",
     "Parts",
@@ -29,8 +28,7 @@ __all__ = [
     "TooFewGroups",
     "TrainingSet",
     "Tuned",
-    "accuracy_as_fitted",
-    "cross_fitted",
+    "calibrate",
     "cross_validate",
     "difference_of_shares",
     "find_temperature",
@@ -39,7 +37,6 @@ __all__ = [
     "learning_curve",
     "measure_outside",
     "measure_reliability",
-    "out_of_fold_scores",
     "paired_difference",
     "quiet_single_threads",
     "share_of",

@@ -29,6 +29,24 @@ class Interval:
         return cls(float(values["mean"]), float(values["low"]), float(values["high"]))
 
 
+def judge_baseline(accuracy: Interval, baseline: float, baseline_class: str) -> str:
+    """Return a sentence where an accuracy is not surely above that of always the same answer; empty where it is.
+
+    Parameters
+    ----------
+    accuracy : Interval
+    baseline : float
+        Accuracy of the constant answer on the same images.
+    baseline_class : str
+    """
+    if accuracy.low > baseline:
+        return ""
+    always = f'always answering "{baseline_class}" ({baseline:.3f})'
+    if accuracy.mean > baseline:
+        return f"{accuracy.mean:.3f} may be no better than {always}: its interval does not lie above that"
+    return f"{accuracy.mean:.3f} is not better than {always}"
+
+
 @dataclass(frozen=True)
 class ClassScore:
     """How one class fared in cross-validation.
@@ -54,21 +72,25 @@ class ClassScore:
 
 @dataclass(frozen=True)
 class CrossValidation:
-    """Accuracy of the whole procedure, tuning included, on pictures it had not seen.
+    """Accuracy of the whole procedure, tuning included, on images it had not seen.
+
+    Every tested image has one out-of-fold prediction, by the head of the fold that had left it out (of the first
+    repeat). All figures count these; only ``per_fold`` and the intervals look at the folds of further repeats.
 
     Parameters
     ----------
     splitter : str
         The scikit-learn class that cut the folds.
     n_folds, repeats : int
-    accuracy, balanced_accuracy : Interval
-        Means over folds with 95 % intervals.
+    accuracy : Interval
+        Share of the tested images whose out-of-fold prediction is right: the trace of ``confusion`` over its sum.
+    balanced_accuracy : Interval
+        Mean of the recalls of ``per_class``.
     per_fold : tuple of float
         Accuracy of each fold, repeat by repeat.
     per_class : tuple of ClassScore
-        From the first repeat.
     confusion : tuple of tuple of int
-        Pictures of each class (rows) that were taken for each class (columns), first repeat.
+        Images of each class (rows) by their out-of-fold prediction (columns).
     untested : tuple of str
         Classes that were learnt but not tested: they are rare, and all of their pictures are one group.
     """
@@ -192,6 +214,13 @@ class Outside:
     per_class: tuple[ClassScore, ...]
     confusion: tuple[tuple[int, ...], ...]
 
+    @property
+    def verdict(self) -> str:
+        """A sentence where the accuracy is not surely above the baseline; empty where it is, or where there is none."""
+        if self.accuracy is None or self.baseline is None:
+            return ""
+        return judge_baseline(self.accuracy, self.baseline, self.baseline_class)
+
     def to_dict(self) -> dict[str, Any]:
         """Return plain values."""
         return {
@@ -202,6 +231,7 @@ class Outside:
             "n_seen": self.n_seen,
             "n_near": self.n_near,
             "baseline": None if self.baseline is None else {"accuracy": self.baseline, "class": self.baseline_class},
+            "verdict": self.verdict,
             "per_class": [one.to_dict() for one in self.per_class],
             "confusion": [list(row) for row in self.confusion],
         }

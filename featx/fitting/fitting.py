@@ -21,11 +21,10 @@ from featx.evaluate import (
     Tally,
     TrainingSet,
     Tuned,
-    cross_fitted,
+    calibrate,
     find_temperature,
     learning_curve,
     measure_reliability,
-    out_of_fold_scores,
     quiet_single_threads,
     split_parts,
     tune_and_fit,
@@ -38,7 +37,7 @@ from featx.fitting.rejecting import learn_rejector, learn_rejector_apart
 from featx.heads import DEFAULT_HEAD, Head, for_many, make_head, scores_of
 from featx.images import probe_files
 from featx.runtime import Runtime
-from featx.sources import read_groups, unnamed_note
+from featx.sources import candidate_sources, read_groups, unnamed_note
 from featx.table import FeatureTable, Sample
 
 _FOLDED_AGREES = 1e-3
@@ -127,7 +126,9 @@ def fit(
     train = parts.train
     made, plan = for_many(made, len(train.y), len(train.classes))
     if len(train.y) > MOST_FOLDED:
-        runtime.notice(estimate(made, train, runtime.n_workers))
+        n_hints = len(candidate_sources([features.samples[i] for i in parts.at]))
+        is_grouped = len(np.unique(train.groups)) < len(train.y)
+        runtime.notice(estimate(made, train, runtime.n_workers, 1 + is_grouped + n_hints))
     tally = Tally()
     measurer = Measurer(made, parts, cv, repeats, seed, runtime, tally)
     crossed, reason = measurer.honest()
@@ -136,7 +137,7 @@ def fit(
         tuned = tune_and_fit(made, *data, seed, tally, "the final head", runtime.n_workers, views=train.views)
     samples = [features.samples[i] for i in parts.at]
     left_out = _left_out(made, tuned, crossed, parts, samples, seed, runtime, tally)
-    at_random, by_source = measurer.at_random(tuned, crossed), measurer.by_source(tuned, samples)
+    ungrouped, by_source = measurer.ungrouped(crossed), measurer.by_source(features.samples, grouping)
     unnamed = unnamed_note(features.samples, group_by, named)
     notes = [
         *grouping.notes(),
@@ -147,7 +148,7 @@ def fit(
     ]
     for note in notes:
         runtime.notice(note)
-    counts = np.bincount(train.y)
+    counts = np.bincount(train.y if crossed is None else train.y[crossed.tested], minlength=len(train.classes))
     evaluation = Evaluation(
         head=made.name,
         params=_plain_params(tuned, params),
@@ -157,11 +158,12 @@ def fit(
         groups={
             **grouping.to_dict(),
             "group_by": group_by,
+            "examples": _ends(named),
             "conflicts": find_conflicts(features, grouping, parts.at),
         },
         cv=None if crossed is None else crossed.summary,
         cv_reason=reason,
-        naive_accuracy=at_random,
+        naive_accuracy=ungrouped,
         sources=by_source,
         reliability=left_out.reliability,
         learning=left_out.learning,
@@ -212,6 +214,12 @@ def model_name(features: FeatureTable, model: Classifier) -> str:
     return re.sub(r"[^\w.-]", "_", name) + ".featx"
 
 
+def _ends(names: Sequence[str | None]) -> list[str]:
+    """Return the first and the last of some names, in their order; empty if there are none."""
+    known = sorted({name.replace("\0", " ") for name in names if name is not None})
+    return [known[0], known[-1]] if known else []
+
+
 def _check_counts(cv: int, repeats: int) -> None:
     if cv < 2:
         raise EvaluationError(f"cv is {cv}; at least 2 folds are needed")
@@ -243,18 +251,16 @@ def _left_out(
     if crossed is None:
         return _apart(tuned, parts, seed)
     train, tested = parts.train, crossed.tested
-    scores = out_of_fold_scores(head, tuned.params, train, crossed.folds, runtime.n_workers, tally, "calibration")
     y = train.y[tested]
-    temperature = find_temperature(scores, y)
-    # The temperature of one half of the groups is measured on the other where there is one split alone.
-    fold = crossed.fold if crossed.summary.n_folds > 1 else train.groups[tested] % 2
+    found = calibrate(head, tuned.params, train, crossed, runtime.n_workers, tally)
+    probabilities = softmax(found.scores / found.temperature)
     sample_ids = tuple(samples[i].sample_id for i in tested)
     return _LeftOut(
-        OutOfFold(sample_ids, y, scores, crossed.fold, crossed.predicted),
-        temperature,
-        measure_reliability(np.exp(cross_fitted(scores, y, fold)), y),
-        learn_rejector(train, crossed, softmax(scores / temperature), seed),
-        learning_curve(head, tuned.params, train, crossed.folds, scores, seed, runtime.n_workers, tally),
+        OutOfFold(sample_ids, y, found.scores, crossed.fold, crossed.predicted),
+        found.temperature,
+        measure_reliability(probabilities, y),
+        learn_rejector(train, crossed, probabilities, seed),
+        learning_curve(head, train, crossed, seed, runtime.n_workers, tally),
         "out of fold",
     )
 

@@ -103,7 +103,7 @@ def _views(
     if known is None or probabilities is None:
         return []
     at = {sample_id: i for i, sample_id in enumerate(known.sample_ids)}
-    confidence = probabilities.max(axis=1)
+    confidence = probabilities[np.arange(len(known.y)), known.predicted]
     wrong = np.flatnonzero(known.predicted != known.y)
     mistakes = wrong[np.argsort(-confidence[wrong], kind="stable")].tolist()
     doubted = [at[row["path"]] for row in suspects]
@@ -159,8 +159,7 @@ def _data(
             "path": known.sample_ids[i],
             "label": int(known.y[i]),
             "taken": int(known.predicted[i]),
-            "likeliest": int(probabilities[i].argmax()),
-            "confidence": round(float(probabilities[i].max()), 3),
+            "confidence": round(float(probabilities[i, known.predicted[i]]), 3),
             "thumb": base64.b64encode(drawn[i]).decode() if i in drawn else None,
         }
         for i in some

@@ -142,11 +142,13 @@ def evaluation_lines(evaluation: Mapping[str, Any]) -> list[str]:
         lines = [line("accuracy", f"no honest number: {evaluation['cv_reason']}   {baseline}")]
     else:
         lines = [line("accuracy", f"{interval_text(cv['accuracy'])}   {baseline}")]
-    lines += _naive_lines(evaluation) + _worth_lines(evaluation["views"])
+    if evaluation["verdict"]:
+        lines.append(line("verdict", evaluation["verdict"]))
+    lines += _ungrouped_lines(evaluation) + _worth_lines(evaluation["views"])
     for part in ("val", "test") if evaluation["finetuning"] is None else ():
         lines += _held_out_lines(part, evaluation[part])
     if cv is not None:
-        lines.append(line("holds for", "new pictures from the same sources"))
+        lines.append(line("valid for", _valid_for(evaluation)))
         lines += _source_lines(evaluation["sources"])
         lines += _weakest_lines(cv["per_class"])
     params = ", ".join(
@@ -236,6 +238,8 @@ def _outside_lines(on: Mapping[str, Any] | None) -> list[str]:
     else:
         always = f'always "{on["baseline"]["class"]}": {on["baseline"]["accuracy"]:.3f}'
         lines = [line("on", f"{on['data']}: {interval_text(on['accuracy'])}   {always}   {on['n']:,} pictures{apart}")]
+        if on["verdict"]:
+            lines.append(line("", on["verdict"]))
         lines.append(
             line("", "recall " + ", ".join(f"{c['class']} {c['recall']:.2f}" for c in on["per_class"] if c["n"]))
         )
@@ -305,11 +309,21 @@ def _folds(cv: Mapping[str, Any]) -> str:
     return f"{cv['n_folds']} folds{repeats} ({cv['splitter']})"
 
 
-def _naive_lines(evaluation: Mapping[str, Any]) -> list[str]:
+def _valid_for(evaluation: Mapping[str, Any]) -> str:
+    """Name what new images may differ in from those that were learnt from: the groups in force."""
+    groups = evaluation["groups"]
+    if not groups.get("n_named"):
+        return "new images from the same sources"
+    by = groups.get("group_by") or "the column group"
+    ends = "..".join(dict.fromkeys(groups.get("examples", ())))
+    return f"new images from groups not learnt from, by {by} ({groups['n_named']:,} so far: {ends})"
+
+
+def _ungrouped_lines(evaluation: Mapping[str, Any]) -> list[str]:
     n_images, n_groups, naive = evaluation["n_images"], evaluation["n_groups"], evaluation["naive_cv"]
     if naive is None or n_groups == n_images:
         return []
-    return [line("at random", f"{naive['accuracy']['mean']:.3f}  ({groups_text(evaluation)})")]
+    return [line("ungrouped", f"{naive['accuracy']['mean']:.3f}  ({groups_text(evaluation)})")]
 
 
 def _worth_lines(views: Mapping[str, Any] | None) -> list[str]:

@@ -29,9 +29,7 @@ function picture(number) {
   said.className = "said";
   element("b", null, said).append(element("bdi", data.classes[one.label]));
   if (one.taken !== one.label) said.append(" taken for ", element("bdi", data.classes[one.taken]));
-  const percent = (100 * one.confidence).toFixed(0) + " %";
-  if (one.likeliest === one.taken) said.append(" (" + percent + ")");
-  else said.append(" (", element("bdi", data.classes[one.likeliest]), " " + percent + ")");
+  said.append(" (" + (100 * one.confidence).toFixed(0) + " %)");
   said.title = said.textContent;
   element("small", one.path, caption).title = one.path;
   return figure;
