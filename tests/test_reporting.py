@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 
 from featx.cli.app import app
 from featx.errors import ClassifierError, EvaluationError
+from featx.evaluation import Interval
 from featx.extraction import extract
 from featx.fitting import fit
 from featx.prediction import load
@@ -73,6 +74,40 @@ def test_lines_of_groups_and_sources(model):
     )
     assert lines[3] == r"by plate   0.712  12 of them, P01..P12; if these are sources: --group-by '(P\d+)'"
     assert lines[4] == r"by name    0.712  names contain P01..P12; if these are sources: --group-by '(P\d+)'"
+
+
+def test_groups_in_force_are_named(model):
+    """Whoever groups by plate reads that the number is one for other plates."""
+    values = model.evaluation.to_dict()
+    named = {"n_named": 12, "group_by": "Platte", "examples": ["P01", "P12"]}
+    lines = evaluation_lines(values | {"groups": values["groups"] | named})
+    assert "valid for  new images from groups not learnt from, by Platte (12 so far: P01..P12)" in lines
+    lines = evaluation_lines(values | {"groups": values["groups"] | named | {"group_by": None}})
+    assert "valid for  new images from groups not learnt from, by the column group (12 so far: P01..P12)" in lines
+    assert "valid for  new images from the same sources" in evaluation_lines(values)
+
+
+@pytest.mark.parametrize(
+    ("mean", "low", "sentence"),
+    [
+        (0.869, 0.85, '0.869 is not better than always answering "blue" (0.870)'),
+        (0.870, 0.85, '0.870 is not better than always answering "blue" (0.870)'),
+        (
+            0.9,
+            0.87,
+            '0.900 may be no better than always answering "blue" (0.870): its interval does not lie above that',
+        ),
+        (0.9, 0.871, ""),
+    ],
+)
+def test_a_verdict_where_the_interval_does_not_lie_above_the_baseline(model, tmp_path, mean, low, sentence):
+    cv = replace(model.evaluation.cv, accuracy=Interval(mean, low, 0.95))
+    judged = replace(model, evaluation=replace(model.evaluation, cv=cv, baseline=0.87))
+    assert judged.evaluation.verdict == judged.evaluation.to_dict()["verdict"] == sentence
+    assert (f"verdict    {sentence}" in evaluation_lines(judged.evaluation.to_dict())) == bool(sentence)
+    assert (sentence in str(judged.evaluation)) and (str(judged.evaluation).count("always") == 1 + bool(sentence))
+    text = report(judged, html=tmp_path / "r.html") and (tmp_path / "r.html").read_text("utf-8")
+    assert ("better than always" in text) == bool(sentence)
 
 
 def test_no_honest_number_is_said(model):

@@ -18,6 +18,7 @@ from featx.classifier.records import OutOfFold, Predictions
 from featx.classifier.soundness import (
     check_arrays,
     check_classes,
+    check_contents,
     check_folded,
     check_out_of_fold,
     check_temperature,
@@ -303,6 +304,8 @@ class Classifier:
             arrays["oof_scores"] = self.out_of_fold.scores
             arrays["oof_fold"] = self.out_of_fold.fold
             arrays["oof_predicted"] = self.out_of_fold.predicted
+            if self.out_of_fold.content_hashes is not None:
+                arrays["oof_content_hashes"] = self.out_of_fold.content_hashes
         if self.rejector is not None:
             arrays |= rejector_arrays(self.rejector)
         return arrays
@@ -321,8 +324,9 @@ class Classifier:
         if header["sample_ids"] is not None:
             ids = tuple(str(sample_id) for sample_id in header["sample_ids"])
             columns = (arrays[f"oof_{name}"] for name in ("y", "scores", "fold", "predicted"))
-            out_of_fold = OutOfFold(ids, *columns)
+            out_of_fold = OutOfFold(ids, *columns, content_hashes=arrays.get("oof_content_hashes"))
             check_out_of_fold(out_of_fold.y, out_of_fold.scores, out_of_fold.predicted, len(ids), len(classes))
+            check_contents(out_of_fold.content_hashes, len(ids))
         rejector = read_rejector(arrays, len(classes)) if "novelties" in arrays else None
         spec = FeatureSpec.from_json(header["spec"])
         graph = arrays.get("graph")

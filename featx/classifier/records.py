@@ -23,7 +23,9 @@ def library_versions() -> dict[str, str]:
 
 @dataclass(frozen=True)
 class OutOfFold:
-    """Out-of-fold scores of the training images: those that all figures of the cross-validation count.
+    """Scores of images by heads that had not seen them: those that classes, confusions and mistakes count.
+
+    Of the training images by cross-validation; without one, of a part that was held out.
 
     Parameters
     ----------
@@ -36,6 +38,8 @@ class OutOfFold:
     fold : ndarray of shape (n_samples,), int64
     predicted : ndarray of shape (n_samples,), int64
         The class of the largest score.
+    content_hashes : ndarray of shape (n_samples, 32), uint8, or None
+        SHA-256 of each file's bytes; None if all are contents that the classifier was fitted on.
     """
 
     sample_ids: tuple[str, ...]
@@ -43,6 +47,7 @@ class OutOfFold:
     scores: NDArray[np.float64]
     fold: NDArray[np.int64]
     predicted: NDArray[np.int64]
+    content_hashes: NDArray[np.uint8] | None = None
 
 
 @dataclass(frozen=True)

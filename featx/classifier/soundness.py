@@ -87,3 +87,15 @@ def check_out_of_fold(
             raise ClassifierError("its out-of-fold classes do not belong to its samples")
         if n_samples and not 0 <= int(numbers.min()) <= int(numbers.max()) < n_classes:
             raise ClassifierError(f"its out-of-fold classes are not within its {n_classes} classes")
+
+
+def check_contents(content_hashes: NDArray[Any] | None, n_samples: int) -> None:
+    """Make sure that content hashes, where there are any, belong to the samples.
+
+    Raises
+    ------
+    ClassifierError
+        They do not.
+    """
+    if content_hashes is not None and (content_hashes.dtype != np.uint8 or content_hashes.shape != (n_samples, 32)):
+        raise ClassifierError("its content hashes do not belong to its samples")

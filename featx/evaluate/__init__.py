@@ -5,8 +5,10 @@ from featx.evaluate.convergence import Tally
 from featx.evaluate.cross_validation import (
     CrossValidated,
     TrainingSet,
+    count_confusions,
     cross_validate,
     quiet_single_threads,
+    score_classes,
 )
 from featx.evaluate.folds import MOST_FOLDED, TooFewGroups
 from featx.evaluate.holding_out import HeldOutParts, hold_out
@@ -29,6 +31,7 @@ __all__ = [
     "TrainingSet",
     "Tuned",
     "calibrate",
+    "count_confusions",
     "cross_validate",
     "difference_of_shares",
     "find_temperature",
@@ -39,6 +42,7 @@ __all__ = [
     "measure_reliability",
     "paired_difference",
     "quiet_single_threads",
+    "score_classes",
     "share_of",
     "split_parts",
     "tune_and_fit",

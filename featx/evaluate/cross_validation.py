@@ -188,7 +188,7 @@ def _summary(
         balanced_accuracy=_interval(balanced, n_folds, _pooled_recall(predicted == y, y, groups)),
         per_fold=tuple(per_fold),
         per_class=score_classes(y, predicted, data.classes),
-        confusion=tuple(tuple(row) for row in confusion_matrix(y, predicted, labels=range(len(data.classes))).tolist()),
+        confusion=count_confusions(y, predicted, len(data.classes)),
         untested=cuts[0].untested,
     )
     params = tuple(result.params for result in results[:n_folds])
@@ -224,3 +224,8 @@ def score_classes(
     columns = precision_recall_fscore_support(y, predicted, labels=range(len(classes)), zero_division=0.0)
     rows = zip(classes, *(column.tolist() for column in columns), strict=True)
     return tuple(ClassScore(name, p, r, f, int(n)) for name, p, r, f, n in rows)
+
+
+def count_confusions(y: NDArray[np.int64], predicted: NDArray[np.int64], n_classes: int) -> tuple[tuple[int, ...], ...]:
+    """Return how many samples of each class (rows) were predicted as each class (columns)."""
+    return tuple(tuple(row) for row in confusion_matrix(y, predicted, labels=range(n_classes)).tolist())

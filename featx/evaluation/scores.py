@@ -29,7 +29,7 @@ class Interval:
         return cls(float(values["mean"]), float(values["low"]), float(values["high"]))
 
 
-def judge_baseline(accuracy: Interval, baseline: float, baseline_class: str) -> str:
+def judge_baseline(accuracy: Interval, baseline: float, baseline_class: str | None = None) -> str:
     """Return a sentence where an accuracy is not surely above that of always the same answer; empty where it is.
 
     Parameters
@@ -37,11 +37,13 @@ def judge_baseline(accuracy: Interval, baseline: float, baseline_class: str) -> 
     accuracy : Interval
     baseline : float
         Accuracy of the constant answer on the same images.
-    baseline_class : str
+    baseline_class : str, optional
+        That answer; the largest class if not given.
     """
     if accuracy.low > baseline:
         return ""
-    always = f'always answering "{baseline_class}" ({baseline:.3f})'
+    answer = "the largest class" if baseline_class is None else f'"{baseline_class}"'
+    always = f"always answering {answer} ({baseline:.3f})"
     if accuracy.mean > baseline:
         return f"{accuracy.mean:.3f} may be no better than {always}: its interval does not lie above that"
     return f"{accuracy.mean:.3f} is not better than {always}"
@@ -68,6 +70,12 @@ class ClassScore:
     def to_dict(self) -> dict[str, Any]:
         """Return plain values."""
         return {"class": self.name, "precision": self.precision, "recall": self.recall, "f1": self.f1, "n": self.n}
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> ClassScore:
+        """Read what :meth:`to_dict` gave."""
+        precision, recall, f1 = (float(values[name]) for name in ("precision", "recall", "f1"))
+        return cls(str(values["class"]), precision, recall, f1, int(values["n"]))
 
 
 @dataclass(frozen=True)
@@ -129,10 +137,7 @@ class CrossValidation:
             Interval.from_dict(values["accuracy"]),
             Interval.from_dict(values["balanced_accuracy"]),
             tuple(float(score) for score in values["per_fold"]),
-            tuple(
-                ClassScore(str(c["class"]), float(c["precision"]), float(c["recall"]), float(c["f1"]), int(c["n"]))
-                for c in values["per_class"]
-            ),
+            tuple(ClassScore.from_dict(one) for one in values["per_class"]),
             tuple(tuple(int(n) for n in row) for row in values["confusion"]),
             tuple(str(name) for name in values.get("untested", ())),
         )
@@ -151,12 +156,17 @@ class HeldOut:
     as_given : float
         Accuracy on all of them.
     n_as_given : int
+    per_class : tuple of ClassScore
+    confusion : tuple of tuple of int
+        Both of the images that ``accuracy`` counts; empty if they are not known.
     """
 
     accuracy: Interval | None
     n: int
     as_given: float
     n_as_given: int
+    per_class: tuple[ClassScore, ...] = ()
+    confusion: tuple[tuple[int, ...], ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Return the value of ``val`` or ``test`` in ``featx fit --json``."""
@@ -167,6 +177,8 @@ class HeldOut:
             "n": self.n,
             "as_given": self.as_given,
             "n_as_given": self.n_as_given,
+            "per_class": [one.to_dict() for one in self.per_class],
+            "confusion": [list(row) for row in self.confusion],
         }
 
     @classmethod
@@ -177,7 +189,14 @@ class HeldOut:
         accuracy = None
         if values["accuracy"] is not None:
             accuracy = Interval(float(values["accuracy"]), float(values["low"]), float(values["high"]))
-        return cls(accuracy, int(values["n"]), float(values["as_given"]), int(values["n_as_given"]))
+        return cls(
+            accuracy,
+            int(values["n"]),
+            float(values["as_given"]),
+            int(values["n_as_given"]),
+            tuple(ClassScore.from_dict(one) for one in values.get("per_class", ())),
+            tuple(tuple(int(n) for n in row) for row in values.get("confusion", ())),
+        )
 
 
 @dataclass(frozen=True)

@@ -16,8 +16,10 @@ from featx.evaluate import (
     TooFewGroups,
     TrainingSet,
     Tuned,
+    count_confusions,
     cross_validate,
     paired_difference,
+    score_classes,
     share_of,
 )
 from featx.evaluation import HeldOut, Interval, SourceAccuracy, ViewsWorth
@@ -114,10 +116,20 @@ class Measurer:
         """Return the accuracy on a part that was set aside; None if there is none."""
         if not len(part.y):
             return None
-        hit = scores_of(tuned.estimator, part.X, len(part.classes)).argmax(axis=1) == part.y
+        predicted = scores_of(tuned.estimator, part.X, len(part.classes)).argmax(axis=1)
+        hit = predicted == part.y
         apart = ~np.isin(part.groups, self.parts.train.groups)
-        accuracy = share_of(hit[apart], part.groups[apart]) if apart.any() else None
-        return HeldOut(accuracy, int(apart.sum()), float(hit.mean()), len(hit))
+        if not apart.any():
+            return HeldOut(None, 0, float(hit.mean()), len(hit))
+        y, predicted = part.y[apart], predicted[apart]
+        return HeldOut(
+            share_of(hit[apart], part.groups[apart]),
+            int(apart.sum()),
+            float(hit.mean()),
+            len(hit),
+            score_classes(y, predicted, part.classes),
+            count_confusions(y, predicted, len(part.classes)),
+        )
 
     def _nested(self, data: TrainingSet, stage: str) -> CrossValidated:
         return cross_validate(

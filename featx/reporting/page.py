@@ -14,7 +14,7 @@ from featx.classifier import Classifier
 from featx.output import render_page
 from featx.reporting.charts import learning_points, reliability_points, training_charts
 from featx.reporting.pictures import Pictures
-from featx.reporting.terminal import fact_lines, groups_text, line_parts
+from featx.reporting.terminal import fact_lines, groups_text, judged_part, line_parts
 
 _MOST_PICTURES = 2000
 _MOST_IN_A_VIEW = 200
@@ -71,6 +71,7 @@ def report_page(
         summary=summary,
         lines=_facts(summary),
         groups=groups_text(summary),
+        judged=judged_part(summary),
         views=[asdict(view) for view in views],
         matrix=_matrix(summary),
         confusions=_confusions(summary, cells),
@@ -84,9 +85,10 @@ def report_page(
 
 def _cells(summary: Mapping[str, Any]) -> list[tuple[int, int, int]]:
     """Return (label, taken for, pictures) of the cells whose pictures can be opened, the fullest mistakes first."""
-    if summary["cv"] is None:
+    judged = judged_part(summary)
+    if judged is None:
         return []
-    confusion = np.array(summary["cv"]["confusion"])
+    confusion = np.array(judged["confusion"])
     cells = [(true, taken, int(confusion[true, taken])) for true, taken in np.argwhere(confusion).tolist()]
     if len(summary["classes"]) <= _WIDEST_MATRIX:
         return cells
@@ -109,8 +111,9 @@ def _views(
     doubted = [at[row["path"]] for row in suspects]
     conflicts = [at[sample_id] for pair in summary["groups"]["conflicts"] for sample_id in pair if sample_id in at]
     outliers: list[int] = []
-    if classifier.rejector is not None and _REJECT_RATE * len(known.y) >= 1:
-        outliers = np.flatnonzero(classifier.rejector.outliers(_REJECT_RATE)).tolist()
+    rejector = classifier.rejector
+    if rejector is not None and len(rejector.novelties) == len(known.y) and _REJECT_RATE * len(known.y) >= 1:
+        outliers = np.flatnonzero(rejector.outliers(_REJECT_RATE)).tolist()
     views = [
         _view("mistakes", "Most confident mistakes", "Taken for another class when they were left out.", mistakes),
         _view("suspects", "Suspicious labels", "Another class is more probable than the given label.", doubted),
@@ -190,11 +193,11 @@ def _map(positions: Sequence[int], features: NDArray[np.float32]) -> list[list[f
 
 def _matrix(summary: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Return the rows of the confusion matrix; empty where it would be too wide to read."""
-    cv, classes = summary["cv"], summary["classes"]
-    if cv is None or len(classes) > _WIDEST_MATRIX:
+    judged, classes = judged_part(summary), summary["classes"]
+    if judged is None or len(classes) > _WIDEST_MATRIX:
         return []
     rows = []
-    for true, (name, row) in enumerate(zip(classes, cv["confusion"], strict=True)):
+    for true, (name, row) in enumerate(zip(classes, judged["confusion"], strict=True)):
         total = sum(row) or 1
         cells = [
             {"n": n, "share": round(n / total, 2), "right": true == taken, "view": _cell_id(true, taken)}

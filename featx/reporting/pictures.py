@@ -45,6 +45,8 @@ class Pictures:
             raise DatasetNotFoundError(f"no such file or folder: {data}")
         self.root = None if data is None else data if data.is_dir() else data.parent
         self._known = {row.tobytes() for row in classifier.content_hashes}
+        if classifier.out_of_fold is not None and classifier.out_of_fold.content_hashes is not None:
+            self._known |= {row.tobytes() for row in classifier.out_of_fold.content_hashes}
         self._spec = classifier.spec
         self._runtime = runtime
 

@@ -196,11 +196,22 @@ def full_lines(summary: Mapping[str, Any]) -> list[str]:
         line("learnt on", f"{summary['n_images']:,} pictures in {summary['n_groups']:,} groups"),
         *fact_lines(summary),
     ]
-    cv = summary["cv"]
-    if cv is None:
+    judged = judged_part(summary)
+    if judged is None:
         return lines
     lines += _suspect_lines(summary)
-    return [*lines, "", *_class_table(cv["per_class"]), "", *_confusion_table(summary["classes"], cv["confusion"])]
+    if summary["cv"] is None:
+        lines += ["", f"of the {judged['n']:,} images held out:"]
+    tables = [*_class_table(judged["per_class"]), "", *_confusion_table(summary["classes"], judged["confusion"])]
+    return [*lines, "", *tables]
+
+
+def judged_part(summary: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """Return what has classes and confusions: the cross-validation, else a held-out part; None if neither has."""
+    if summary["cv"] is not None:
+        return summary["cv"]  # type: ignore[no-any-return]
+    test = summary["test"]
+    return test if test is not None and test["confusion"] else None
 
 
 def fact_lines(summary: Mapping[str, Any]) -> list[str]:

@@ -89,6 +89,7 @@ for (const table of document.querySelectorAll(".matrix")) {
   const rows = [...table.tBodies[0].rows].map((row) => [...row.cells].slice(1).map((cell) => cell.firstElementChild));
   const steps = { ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowUp: [-1, 0], ArrowDown: [1, 0] };
   const buttons = [...table.querySelectorAll("button")];
+  if (!buttons.length) continue;
   const reach = (button) => buttons.forEach((one) => (one.tabIndex = one === button ? 0 : -1));
   reach(buttons[0]);
   rows.forEach((row, y) => row.forEach((button, x) => {
