@@ -323,8 +323,8 @@ class Classifier:
             check_folded(folded, arrays["probes"].shape[1], len(classes))
         if header["sample_ids"] is not None:
             ids = tuple(str(sample_id) for sample_id in header["sample_ids"])
-            columns = (arrays[f"oof_{name}"] for name in ("y", "scores", "fold", "predicted"))
-            out_of_fold = OutOfFold(ids, *columns, content_hashes=arrays.get("oof_content_hashes"))
+            y, scores, fold, predicted = (arrays[f"oof_{name}"] for name in ("y", "scores", "fold", "predicted"))
+            out_of_fold = OutOfFold(ids, y, scores, fold, predicted, arrays.get("oof_content_hashes"))
             check_out_of_fold(out_of_fold.y, out_of_fold.scores, out_of_fold.predicted, len(ids), len(classes))
             check_contents(out_of_fold.content_hashes, len(ids))
         rejector = read_rejector(arrays, len(classes)) if "novelties" in arrays else None

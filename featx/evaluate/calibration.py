@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
-from joblib import Parallel, delayed
 from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax
 
 from featx.evaluate.convergence import Tally
 from featx.evaluate.cross_validation import CrossValidated, TrainingSet, quiet_single_threads
+from featx.evaluate.threads import in_threads
 from featx.evaluate.tuning import fit_head
 from featx.heads import Head, scores_of
 
@@ -41,6 +43,7 @@ def calibrate(
     crossed: CrossValidated,
     n_workers: int = 1,
     tally: Tally | None = None,
+    progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Calibrated:
     """Find the temperature of a head, and bring the scores of a nested cross-validation to its scale.
 
@@ -58,6 +61,8 @@ def calibrate(
     n_workers : int
     tally : Tally, optional
         Counts the fits, as ``calibration``.
+    progress : callable
+        Called with (fits done, fits in all), for each choice of parameters anew.
     """
     y = data.y[crossed.tested]
     known: list[tuple[dict[str, Any], NDArray[np.float64]]] = []
@@ -66,7 +71,7 @@ def calibrate(
         for others, scores in known:
             if others == wanted:
                 return scores
-        known.append((wanted, _scores_with(head, wanted, data, crossed, n_workers, tally)))
+        known.append((wanted, _scores_with(head, wanted, data, crossed, n_workers, tally, progress)))
         return known[-1][1]
 
     temperature = find_temperature(scores_with(params), y)
@@ -89,6 +94,7 @@ def _scores_with(
     crossed: CrossValidated,
     n_workers: int,
     tally: Tally | None,
+    progress: Callable[[int, int], None],
 ) -> NDArray[np.float64]:
     """Return out-of-fold scores by heads of the same parameters; folds that chose them have theirs already."""
     scores = np.empty((len(data.y), len(data.classes)))
@@ -100,7 +106,7 @@ def _scores_with(
 
     lacking = [pair for pair, own in zip(crossed.folds.pairs, crossed.params, strict=True) if own != params]
     with quiet_single_threads():
-        Parallel(n_workers, backend="threading")(delayed(score)(train, test) for train, test in lacking)
+        in_threads([partial(score, *pair) for pair in lacking], n_workers, progress)
     return scores[crossed.tested]
 
 

@@ -6,10 +6,10 @@ import contextlib
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
-from joblib import Parallel, delayed
 from numpy.typing import NDArray
 from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 from threadpoolctl import threadpool_limits
@@ -17,6 +17,7 @@ from threadpoolctl import threadpool_limits
 from featx.evaluate.convergence import Tally, collected_warnings
 from featx.evaluate.folds import MOST_FOLDED, Folds, cut_outer
 from featx.evaluate.intervals import corrected_resampled, mean_of_shares, share_of, steadied
+from featx.evaluate.threads import in_threads
 from featx.evaluate.tuning import Tuned, learnt_from, tune_and_fit
 from featx.evaluation import ClassScore, CrossValidation, Interval
 from featx.heads import Head, scores_of
@@ -119,15 +120,12 @@ def cross_validate(
     HeadError
         The estimator refuses the data.
     """
-    results: list[_Scored] = []
     with quiet_single_threads():
         repeats = repeats if len(data.y) <= MOST_FOLDED else 1
         cuts = [cut_outer(data.y, data.groups, data.classes, n_folds, seed + repeat) for repeat in range(repeats)]
         pairs = [pair for cut in cuts for pair in cut.pairs]
-        jobs = (delayed(_score_fold)(head, data, train, test, seed, tally) for train, test in pairs)
-        for result in Parallel(n_workers, backend="threading", return_as="generator")(jobs):
-            results.append(result)
-            progress(len(results), len(pairs))
+        jobs = [partial(_score_fold, head, data, train, test, seed, tally) for train, test in pairs]
+        results = in_threads(jobs, n_workers, progress)
     tests = [test for _, test in pairs]
     return _summary(data, cuts, tests, results)
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
-from joblib import Parallel, delayed
 from numpy.typing import NDArray
 
 from featx.errors import HeadError
@@ -13,6 +14,7 @@ from featx.evaluate.convergence import Tally
 from featx.evaluate.cross_validation import CrossValidated, TrainingSet, quiet_single_threads
 from featx.evaluate.folds import Folds
 from featx.evaluate.intervals import corrected_resampled, share_of, steadied
+from featx.evaluate.threads import in_threads
 from featx.evaluate.tuning import fit_head
 from featx.evaluation import Interval, LearningCurve, Outlook
 from featx.heads import Head, scores_of
@@ -41,6 +43,7 @@ def learning_curve(
     seed: int,
     n_workers: int = 1,
     tally: Tally | None = None,
+    progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> LearningCurve:
     """Fit on growing parts of every fold's training part, score the same test parts.
 
@@ -59,6 +62,8 @@ def learning_curve(
     n_workers : int
     tally : Tally, optional
         Counts the fits.
+    progress : callable
+        Called with (fits done, fits in all).
     """
     n_classes, folds, tested = len(data.classes), crossed.folds, crossed.tested
 
@@ -77,7 +82,7 @@ def learning_curve(
     own = list(zip(crossed.params, folds.pairs, strict=True))
     jobs = [(share, params, *pair) for share in _SHARES for params, pair in own]
     with quiet_single_threads():
-        scored = Parallel(n_workers, backend="threading")(delayed(score)(*job) for job in jobs)
+        scored = in_threads([partial(score, *job) for job in jobs], n_workers, progress)
     whole = np.zeros(len(data.y), np.bool_)
     whole[tested] = crossed.predicted == data.y[tested]
     scored += [_Point(len(train), whole[test]) for train, test in folds.pairs]

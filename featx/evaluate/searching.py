@@ -20,6 +20,7 @@ from sklearn.utils.class_weight import compute_sample_weight
 
 from featx.errors import HeadError
 from featx.evaluate.convergence import watched
+from featx.evaluate.threads import stop_if_unwanted
 from featx.heads import Head, converged, scores_of
 
 _PREFIX = "head__"
@@ -234,6 +235,7 @@ def _gamma(svc: BaseEstimator, X: NDArray[Any]) -> float:
 def _fit_and_score(
     estimator: BaseEstimator, head: Head, params: Params, parts: _Parts, **weights: NDArray[Any]
 ) -> Tried:
+    stop_if_unwanted()
     with refusals(head, params):
         estimator.set_params(**_own(params))
         with watched() as warned:

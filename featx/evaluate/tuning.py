@@ -5,10 +5,10 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
-from joblib import Parallel, delayed
 from numpy.typing import NDArray
 from sklearn.base import clone
 from sklearn.metrics import balanced_accuracy_score
@@ -18,6 +18,7 @@ from sklearn.utils.class_weight import compute_sample_weight
 from featx.evaluate.convergence import Tally, watched
 from featx.evaluate.folds import TooFewGroups, cut_folds
 from featx.evaluate.searching import Split, Tried, refusals, shares_work, try_candidates
+from featx.evaluate.threads import in_threads, stop_if_unwanted
 from featx.heads import Head, converged, scores_of
 
 _INNER_FOLDS = 3
@@ -138,13 +139,13 @@ def _try_all(
     it take the longest: on many samples, where noise is small, the first fall ends the search.
     """
     searches = [_tries(head, candidates, split) for split in splits]
-    parallel = Parallel(n_workers, backend="threading")
     if not stops:
-        return list(zip(*parallel(delayed(list)(search) for search in searches), strict=True))  # type: ignore[arg-type]
+        tried: list[list[tuple[float, bool]]] = in_threads([partial(list, search) for search in searches], n_workers)
+        return [list(of_all) for of_all in zip(*tried, strict=True)]
     results: list[list[tuple[float, bool]]] = []
     best = -1.0
     for _ in candidates:
-        results.append(list(parallel(delayed(next)(search) for search in searches)))
+        results.append(in_threads([partial(next, search) for search in searches], n_workers))
         mean = float(np.mean([accuracy for accuracy, _ in results[-1]]))
         if mean < best:
             break
@@ -211,6 +212,7 @@ def fit_head(
     HeadError
         The estimator refuses the data or a parameter.
     """
+    stop_if_unwanted()
     with refusals(head, params):
         estimator = clone(head.estimator).set_params(**params)
         X = X.astype(head.dtype, copy=False)

@@ -1,0 +1,61 @@
+"""Jobs in threads: results in order, errors at once, and no thread in C++ code when Python ends."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from featx.errors import HeadError
+from featx.evaluate.threads import in_threads, stop_if_unwanted
+
+STOPPED = """
+import os, signal, sys, threading, time
+import numpy as np
+from featx.evaluate import TrainingSet, cross_validate
+from featx.heads import make_head
+
+rng = np.random.default_rng(0)
+X = rng.normal(size=(1200, 400)).astype(np.float32)
+data = TrainingSet(X, rng.integers(0, 8, 1200), np.arange(1200), tuple("abcdefgh"))
+if sys.argv[1] == "signal":
+    threading.Timer(float(sys.argv[2]), os.kill, (os.getpid(), signal.SIGINT)).start()
+    head = make_head("svm-rbf", {"C": [1.0, 10.0]})
+else:
+    head = make_head("logreg", {"C": -1.0})
+cross_validate(head, data, 5, 1, 0, n_workers=4)
+"""
+
+
+@pytest.mark.parametrize("trigger", [("error",), ("signal", "0.6"), ("signal", "0.9")])
+def test_no_thread_is_in_a_fit_when_python_ends(trigger):
+    """A thread in C++ code when Python ends aborts the process (SIGABRT), now and then: threads are waited for."""
+    done = subprocess.run([sys.executable, "-c", STOPPED, *trigger], capture_output=True, text=True, check=False)
+    expected = "HeadError" if trigger == ("error",) else "KeyboardInterrupt"
+    assert done.stderr.strip().splitlines()[-1].startswith((expected, f"featx.errors.{expected}")), done.stderr
+    assert done.returncode in (1, -signal.SIGINT)
+
+
+def test_results_come_in_order_and_an_error_stops_the_other_threads():
+    assert in_threads([lambda n=n: n * n for n in range(7)], 3) == [n * n for n in range(7)]
+    fits: list[str] = []
+
+    def many_fits() -> None:
+        for _ in range(100):
+            time.sleep(0.02)
+            stop_if_unwanted()
+            fits.append("fit")
+
+    def failing() -> None:
+        raise HeadError("no")
+
+    with pytest.raises(HeadError, match="no"):
+        in_threads([failing, many_fits, *[many_fits] * 20], 2)
+    assert len(fits) < 100  # the other thread was not waited for, and stops before its next fit
+    time.sleep(0.2)
+    n = len(fits)
+    time.sleep(0.2)
+    assert len(fits) == n
