@@ -21,7 +21,7 @@ def report(
     html: Annotated[Path | None, typer.Option(help="Page to write, one file that needs no other.")] = None,
     suspects: Annotated[Path | None, typer.Option(help="CSV file of doubtful labels to write.")] = None,
     data: Annotated[
-        Path | None, typer.Option(help="What it was fitted on, for the page's pictures; default: extracted last.")
+        Path | None, typer.Option(help="What it was fitted on, for the page's images; default: as the model says.")
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace outputs that exist.")] = False,
     cache: o.Cache = Path("cache"),
@@ -32,14 +32,10 @@ def report(
     console = Console(as_json)
     from featx.reporting import report as library_report
 
-    if on is not None:
-        from featx.prediction import load
     path = model or newest_model(Path())
-    if html is not None and data is None:
-        data = _extracted_last(cache)
     runtime = console.runtime(cache, workers)
     found = library_report(
-        load(path) if on is not None else path,
+        path,
         on=on,
         label_by=label_by,
         html=html,
@@ -51,13 +47,6 @@ def report(
     todo = next_line("predict", path, "NEW", "-o", "scores.csv")
     written = [f"{label:<10} {file}" for label, file in (("page", html), ("suspects", suspects)) if file is not None]
     console.result(found.to_dict(), [*str(found).split("\n"), "", *written, todo])
-
-
-def _extracted_last(cache: Path) -> Path | None:
-    from featx.store import read_latest
-
-    root = (read_latest(cache) or {}).get("data")
-    return Path(root) if isinstance(root, str) and Path(root).exists() else None
 
 
 def newest_model(folder: Path) -> Path:

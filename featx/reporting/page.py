@@ -25,6 +25,23 @@ _MOST_CONFUSIONS = 100
 
 
 @dataclass(frozen=True)
+class Page:
+    """A page, and how many of the images on it were found.
+
+    Parameters
+    ----------
+    text : str
+        HTML.
+    n_images, n_missing : int
+        Images that the page shows; those of them that are not where they were, or have changed.
+    """
+
+    text: str
+    n_images: int
+    n_missing: int
+
+
+@dataclass(frozen=True)
 class View:
     """Pictures that are shown together.
 
@@ -49,8 +66,8 @@ class View:
 
 def report_page(
     classifier: Classifier, summary: Mapping[str, Any], suspects: Sequence[Mapping[str, Any]], pictures: Pictures
-) -> str:
-    """Return the page as HTML.
+) -> Page:
+    """Return the page.
 
     Parameters
     ----------
@@ -65,7 +82,10 @@ def report_page(
     cells = _cells(summary)
     views = _views(classifier, summary, suspects, cells)
     shown, some = _chosen(views, 0 if classifier.out_of_fold is None else len(classifier.out_of_fold.y))
-    return render_page(
+    data = _data(classifier, views, shown, some, pictures)
+    entries = data["pictures"].values()
+    n_missing = sum(one["thumb"] is None for one in entries)
+    text = render_page(
         "featx.reporting",
         "page",
         summary=summary,
@@ -79,8 +99,10 @@ def report_page(
         learning=learning_points(summary),
         training=training_charts(summary),
         data_root=None if pictures.root is None else str(pictures.root),
-        data=_data(classifier, views, shown, some, pictures),
+        n_missing=n_missing,
+        data=data,
     )
+    return Page(text, len(entries), n_missing)
 
 
 def _cells(summary: Mapping[str, Any]) -> list[tuple[int, int, int]]:

@@ -195,6 +195,7 @@ def full_lines(summary: Mapping[str, Any]) -> list[str]:
         line("engine", f"{features['engine']} {features['precision']}"),
         line("learnt on", f"{summary['n_images']:,} pictures in {summary['n_groups']:,} groups"),
         *fact_lines(summary),
+        *_missing_lines(summary),
     ]
     judged = judged_part(summary)
     if judged is None:
@@ -255,6 +256,15 @@ def _outside_lines(on: Mapping[str, Any] | None) -> list[str]:
             line("", "recall " + ", ".join(f"{c['class']} {c['recall']:.2f}" for c in on["per_class"] if c["n"]))
         )
     return [*lines, *(line("note", note) for note in on["notes"]), *skipped_lines(on["skipped"])]
+
+
+def _missing_lines(summary: Mapping[str, Any]) -> list[str]:
+    images = summary["images"]
+    if images is None or not images["n_missing"]:
+        return []
+    where = f"in {images['data']}" if images["data"] else f"the folder {summary['made'].get('data')} is gone"
+    text = f"{images['n_missing']:,} of the {images['n']:,} images of the page are not as they were ({where})"
+    return [line("warning", f"{text}; --data FOLDER says where they are")]
 
 
 def _suspect_lines(summary: Mapping[str, Any]) -> list[str]:
