@@ -20,9 +20,11 @@ from sklearn.svm import SVC
 from test_inspection import scene
 
 from featx.classifier import Classifier
-from featx.errors import DatasetError, EvaluationError, HeadError
+from featx.comparison import compare
+from featx.errors import DatasetError, EvaluationError, FeatxError, HeadError
 from featx.evaluate.intervals import wilson
 from featx.extraction import extract
+from featx.finetuning import finetune
 from featx.fitting import fit, model_name
 from featx.heads import HEAD_NAMES, many
 from featx.prediction import predict
@@ -479,3 +481,75 @@ def test_the_plan_for_many_pictures_is_told_and_the_model_predicts(fake, table, 
     loaded = Classifier.load(tmp_path / "m.featx")
     assert loaded.predict(table).labels == tuple(table.y)
     np.testing.assert_array_equal(loaded.predict(table).probabilities, model.predict(table).probabilities)
+
+
+# What is given to fit
+
+
+def test_a_folder_a_manifest_and_the_set_extracted_last_can_be_fitted(fake, pictures, monkeypatch):
+    table = extract(pictures, "quadrants", runtime=fake.runtime)
+    wanted = fit(table, "centroid", runtime=fake.runtime).evaluation.cv
+    lines = [f"{sample.sample_id},{sample.label}" for sample in table.samples]
+    (pictures / "list.csv").write_text("\n".join(["path,label", *lines]))
+    for given in (pictures, str(pictures), pictures / "list.csv"):
+        model = fit(given, "centroid", backbone="quadrants", runtime=fake.runtime)
+        assert model.evaluation.cv == wanted
+        assert model.predict(pictures, runtime=fake.runtime).labels == tuple(table.y)
+    assert fit(head="centroid", runtime=fake.runtime).evaluation.cv == wanted
+    assert fake.n_computed == 24
+
+
+def test_a_folder_is_extracted_with_views(fake, pictures):
+    model = fit(pictures, "centroid", backbone="quadrants", augment="light", views=2, seed=3, runtime=fake.runtime)
+    assert (model.evaluation.views.n, model.evaluation.views.seed) == (2, 3)
+    again = fit(None, "centroid", views=2, seed=3, runtime=fake.runtime)
+    assert again.evaluation.views.difference == model.evaluation.views.difference
+
+
+def test_what_does_not_go_together_is_a_type_error(fake, table, pictures):
+    with pytest.raises(TypeError, match="fit has no argument 'heed'; of extract it takes backbone, weights, layer"):
+        fit(pictures, heed="svm")
+    with pytest.raises(TypeError, match="backbone: an option of extract, which goes with a folder or manifest"):
+        fit(table, backbone="quadrants")
+    with pytest.raises(TypeError, match="resize: an option of extract, which goes with a folder or manifest"):
+        fit(resize="pad")
+    with pytest.raises(
+        TypeError, match="features are ndarray; needed is what extract returns, or a folder or manifest"
+    ):
+        fit(table.X)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"group_by": "plate"}, "--group-by plate matches no picture"),
+        ({"group_by": "(P"}, "no regular expression"),
+        ({"group_by": "word:9"}, "--group-by word:9 matches no picture"),
+        ({"params": {"C": "abc"}}, "The 'C' parameter of LogisticRegression"),
+        ({"head": "forest"}, "no head is named 'forest'"),
+        ({"cv": 1}, "at least 2 folds"),
+    ],
+)
+def test_what_cannot_be_fitted_is_said_before_any_image_is_computed(fake, pictures, options, message):
+    with pytest.raises(FeatxError, match=message):
+        fit(pictures, **{"backbone": "quadrants", "runtime": fake.runtime} | options)
+    assert fake.starts == 0
+
+
+def test_labels_that_cannot_be_learnt_are_said_before_any_image_is_computed(fake, pictures, tmp_path):
+    how = {"backbone": "quadrants", "runtime": fake.runtime}
+    for data, message in (
+        (pictures / "red", "red has no labels"),
+        (make_classes(tmp_path / "one", {"red": RED}, 3), "has one class, 'red'"),
+    ):
+        with pytest.raises(EvaluationError, match=message):
+            fit(data, **how)
+    make_classes(tmp_path / "split" / "train", {"red": RED, "blue": BLUE}, 2)
+    make_classes(tmp_path / "split" / "test", {"green": GREEN}, 1)
+    for use in (fit, compare, finetune):
+        with pytest.raises(EvaluationError, match="green occurs in the test part but not in the training part"):
+            use(tmp_path / "split", runtime=fake.runtime, **{} if use is compare else {"backbone": "quadrants"})
+    for use in (compare, finetune):
+        with pytest.raises(DatasetError, match="--group-by plate matches no picture"):
+            use(pictures, group_by="plate", runtime=fake.runtime)
+    assert fake.starts == 0

@@ -77,6 +77,18 @@ def test_lines_of_groups_and_sources(model):
     assert lines[4] == r"by name    0.712  names contain P01..P12; if these are sources: --group-by '(P\d+)'"
 
 
+def test_the_same_image_in_two_classes_is_said_first(fake, tmp_path):
+    folder = make_classes(tmp_path / "set", COLOURS, 12)
+    for i in range(3):
+        shutil.copy(folder / "red" / f"red-{i:02}.png", folder / "blue" / f"again-{i}.png")
+    found = fit(extract(folder, "quadrants", runtime=fake.runtime), runtime=fake.runtime).evaluation
+    assert found.groups["n_conflicts"] == 3
+    assert evaluation_lines(found.to_dict())[0] == (
+        "conflict   3 pairs of duplicates or near-duplicates with different labels, "
+        "the first blue/again-0.png and red/red-00.png; featx inspect lists them all"
+    )
+
+
 def test_groups_in_force_are_named(model):
     """Whoever groups by plate reads that the number is one for other plates."""
     values = model.evaluation.to_dict()

@@ -61,9 +61,9 @@ def fit(
 ) -> None:
     """Train a head on cached features, report its honest accuracy, and save it."""
     console = Console(as_json)
-    from featx.extraction import extract, latest
+    from featx.extraction import latest
+    from featx.fitting import extract_to_fit, model_name
     from featx.fitting import fit as library_fit
-    from featx.fitting import model_name
     from featx.heads import make_head, parse_param
     from featx.reporting import evaluation_lines, extraction_lines
 
@@ -77,9 +77,10 @@ def fit(
     if data is None:
         table = latest(runtime, augment=augment, views=views)
     else:
-        table = extract(
+        table = extract_to_fit(
             data,
             backbone,
+            group_by=group_by,
             weights=weights,
             layer=layer,
             pooling=pooling,

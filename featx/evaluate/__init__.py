@@ -16,7 +16,7 @@ from featx.evaluate.intervals import difference_of_shares, share_of
 from featx.evaluate.learning import learning_curve
 from featx.evaluate.outside import measure_outside
 from featx.evaluate.pairing import paired_difference
-from featx.evaluate.parts import Parts, split_parts
+from featx.evaluate.parts import Parts, check_samples, split_parts
 from featx.evaluate.reliability import measure_reliability
 from featx.evaluate.tuning import Tuned, fit_head, tune_and_fit
 
@@ -31,6 +31,7 @@ __all__ = [
     "TrainingSet",
     "Tuned",
     "calibrate",
+    "check_samples",
     "count_confusions",
     "cross_validate",
     "difference_of_shares",

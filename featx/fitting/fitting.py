@@ -6,6 +6,7 @@ import re
 import time
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -33,6 +34,7 @@ from featx.evaluation import Evaluation, LearningCurve, Reliability
 from featx.extraction import bundled, featurize, locate
 from featx.fitting.estimating import estimate
 from featx.fitting.measuring import Measurer
+from featx.fitting.preparing import features_to_fit
 from featx.fitting.rejecting import learn_rejector, learn_rejector_apart
 from featx.heads import DEFAULT_HEAD, Head, for_many, make_head, scores_of
 from featx.images import probe_files
@@ -45,7 +47,7 @@ _FEWEST_TO_CALIBRATE = 10
 
 
 def fit(
-    features: FeatureTable,
+    features: FeatureTable | str | Path | None = None,
     head: str | BaseEstimator = DEFAULT_HEAD,
     *,
     params: Mapping[str, Any] | None = None,
@@ -58,6 +60,7 @@ def fit(
     bundle: bool = False,
     seed: int = 0,
     runtime: Runtime | None = None,
+    **options: Any,
 ) -> Classifier:
     """Tune, cross-validate and fit a head on features.
 
@@ -66,8 +69,9 @@ def fit(
 
     Parameters
     ----------
-    features : FeatureTable
-        From :func:`featx.extract`; samples without a label are left out.
+    features : FeatureTable or path, optional
+        From :func:`featx.extract`; samples without a label are left out. Of a folder or manifest what lacks features is
+        extracted first; if not given, they are those of the set that was extracted last.
     head : str or scikit-learn estimator
         ``logreg``, ``svm``, ``svm-rbf``, ``mlp``, ``knn``, ``ridge``, ``centroid``, or any classifier, which
         is used as it is.
@@ -95,7 +99,9 @@ def fit(
     seed : int
         Of folds and of heads with randomness.
     runtime : Runtime, optional
-        Threads and callbacks.
+        Threads and callbacks; where features are extracted or those extracted last, also the cache.
+    **options
+        Of :func:`featx.extract`, where a folder or manifest is given: ``backbone``, ``resize`` and so on.
 
     Returns
     -------
@@ -116,10 +122,11 @@ def fit(
     _check_counts(cv, repeats)
     if hidden:
         params = {**(params or {}), "hidden_layer_sizes": tuple(hidden)}
+    made = make_head(head, params, class_weight, seed)
+    features = features_to_fit(features, group_by, views, seed, runtime, **options)
     if bundle:
         spec = features.spec
         features = bundled(features, lambda: locate(spec, None, runtime), runtime)
-    made = make_head(head, params, class_weight, seed)
     named = features.groups.tolist() if group_by is None else read_groups(features.samples, group_by)
     grouping = group_samples(features, named, lambda done, n: runtime.progress("near-copies", done, n))
     parts = split_parts(features, grouping.numbers, views)
@@ -159,7 +166,7 @@ def fit(
             **grouping.to_dict(),
             "group_by": group_by,
             "examples": _ends(named),
-            "conflicts": find_conflicts(features, grouping, parts.at),
+            **find_conflicts(features, grouping, parts.at),
         },
         cv=None if crossed is None else crossed.summary,
         cv_reason=reason,

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ast
+import contextlib
 import difflib
-from collections.abc import Callable, Mapping, Sequence
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -168,7 +170,7 @@ def make_head(
     Raises
     ------
     HeadError
-        Unknown head or parameter, or class weights that this head cannot have.
+        Unknown head or parameter, a value that it cannot have, or class weights that this head cannot have.
     """
     if isinstance(head, str):
         if head not in _HEADS:
@@ -182,7 +184,11 @@ def make_head(
         raise HeadError(f"{head!r} is no head; give a name ({', '.join(HEAD_NAMES)}) or a scikit-learn classifier")
     for name, value in (params or {}).items():
         made = _with_param(made, name, value)
-    return _balanced(made, class_weight)
+    made = _balanced(made, class_weight)
+    _check_values(made)
+    if params and isinstance(head, str):
+        _try_out(made)
+    return made
 
 
 def parse_param(text: str) -> tuple[str, Any]:
@@ -249,6 +255,38 @@ def _with_param(head: Head, name: str, value: Any) -> Head:
         return replace(head, grid={**head.grid, full: tuple(value)})
     grid = {key: values for key, values in head.grid.items() if key != full}
     return replace(head, estimator=clone(head.estimator).set_params(**{full: value}), grid=grid)
+
+
+def _check_values(head: Head) -> None:
+    """Make sure, before any work, that scikit-learn takes each parameter by itself."""
+    single = [{}, *({name: value} for name, values in head.grid.items() for value in values)]
+    for changed in single:
+        with _refused(head, changed):
+            estimator = clone(head.estimator).set_params(**changed)
+            for part in (estimator, *estimator.get_params().values()):
+                if isinstance(part, BaseEstimator) and hasattr(part, "_parameter_constraints"):
+                    part._validate_params()
+
+
+def _try_out(head: Head) -> None:
+    """Make sure, before any work, that parameters go together: fit a head of the table, shortly, on a few numbers."""
+    X: NDArray[Any] = np.random.default_rng(0).normal(size=(40, 4)).astype(head.dtype)
+    y = np.arange(40) % 2
+    chosen = head.default(len(y))
+    short = {name: 1 for name in ("head__max_iter",) if name in head.estimator.get_params()}
+    with warnings.catch_warnings(), _refused(head, {}):
+        warnings.simplefilter("ignore")
+        clone(head.estimator).set_params(**chosen, **short).fit(X, y)
+
+
+@contextlib.contextmanager
+def _refused(head: Head, changed: Mapping[str, Any]) -> Iterator[None]:
+    try:
+        yield
+    except (ValueError, TypeError) as error:
+        values = ", ".join(f"{name.removeprefix('head__')}={value!r}" for name, value in changed.items())
+        first_line = str(error).strip().splitlines()[0]
+        raise HeadError(f"{head.name} cannot be fitted{' with ' if values else ''}{values}: {first_line}") from None
 
 
 _BALANCE_PARAMS = {"class_weight": {"head__class_weight": "balanced"}, "priors": {"head__priors": "uniform"}}

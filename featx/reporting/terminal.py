@@ -136,12 +136,13 @@ def evaluation_lines(evaluation: Mapping[str, Any]) -> list[str]:
     """Say how good a classifier is; ``evaluation`` is that of ``featx fit --json``."""
     baseline = f'always "{evaluation["baseline"]["class"]}": {evaluation["baseline"]["accuracy"]:.3f}'
     cv = evaluation["cv"]
+    lines = _conflict_lines(evaluation["groups"])
     if evaluation["finetuning"] is not None:
-        lines = [*contest_lines(evaluation["finetuning"]), line("baseline", baseline)]
+        lines += [*contest_lines(evaluation["finetuning"]), line("baseline", baseline)]
     elif cv is None:
-        lines = [line("accuracy", f"no honest number: {evaluation['cv_reason']}   {baseline}")]
+        lines += [line("accuracy", f"no honest number: {evaluation['cv_reason']}   {baseline}")]
     else:
-        lines = [line("accuracy", f"{interval_text(cv['accuracy'])}   {baseline}")]
+        lines += [line("accuracy", f"{interval_text(cv['accuracy'])}   {baseline}")]
     if evaluation["verdict"]:
         lines.append(line("verdict", evaluation["verdict"]))
     lines += _ungrouped_lines(evaluation) + _worth_lines(evaluation["views"])
@@ -158,6 +159,17 @@ def evaluation_lines(evaluation: Mapping[str, Any]) -> list[str]:
     how = "" if cv is None else f"; {_folds(cv)}, tuned inside each"
     lines.append(line("head", f"{evaluation['head']} ({params or 'as given'}){how}"))
     return lines + [line("note", note) for note in evaluation["notes"]]
+
+
+def _conflict_lines(groups: Mapping[str, Any]) -> list[str]:
+    """Say that the same image has two labels: it makes every other number worse."""
+    conflicts = groups.get("conflicts")
+    if not conflicts:
+        return []
+    one, other = conflicts[0]
+    pairs = _count(groups.get("n_conflicts", len(conflicts)), "pair", "pairs")
+    text = f"{pairs} of duplicates or near-duplicates with different labels, the first {one} and {other}"
+    return [line("conflict", f"{text}; featx inspect lists them all")]
 
 
 def contest_lines(contest: Mapping[str, Any]) -> list[str]:

@@ -7,6 +7,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featx.duplicates import Grouping, group_samples
-from featx.evaluate import HeldOutParts, TrainingSet, hold_out
+from featx.evaluate import HeldOutParts, TrainingSet, check_samples, hold_out
 from featx.extraction import compute_table
 from featx.heads import Head
 from featx.runtime import Runtime
@@ -107,7 +108,8 @@ def divide(
     FeatxError
         As for :func:`featx.extract`.
     """
-    table = compute_table(data, backbone, pooling=pooling, runtime=runtime, **options)
+    check = partial(check_samples, group_by=group_by)
+    table = compute_table(data, backbone, check=check, pooling=pooling, runtime=runtime, **options)
     named = table.groups.tolist() if group_by is None else read_groups(table.samples, group_by)
     grouping = group_samples(table, named)
     unnamed = unnamed_note(table.samples, group_by, named)
