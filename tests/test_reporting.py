@@ -11,6 +11,7 @@ from PIL import Image
 from test_inspection import scene
 from typer.testing import CliRunner
 
+import featx
 from featx.classifier import Classifier
 from featx.cli.app import app
 from featx.errors import ClassifierError, EvaluationError
@@ -185,7 +186,8 @@ def test_on_other_labelled_pictures(fake, pictures, tmp_path):
     (other / "red" / "torn.png").write_bytes(b"")
     found = report(load(tmp_path / "m.featx"), on=other, runtime=fake.runtime)
     for model in (tmp_path / "m.featx", str(tmp_path / "m.featx"), Classifier.load(tmp_path / "m.featx")):
-        assert report(model, on=str(other), runtime=fake.runtime).to_dict()["on"] == found.to_dict()["on"]
+        again = featx.report(model=model, on=str(other), runtime=fake.runtime)
+        assert again.to_dict()["on"] == found.to_dict()["on"]
     on = found.to_dict()["on"]
     assert (on["n"], on["n_as_given"], on["accuracy"]["mean"]) == (12, 13, 11 / 12)
     assert on["as_given"] == pytest.approx(12 / 13)

@@ -30,7 +30,7 @@ def report(
 ) -> None:
     """Show accuracy, classes, confusions and doubtful labels of a model."""
     console = Console(as_json)
-    from featx.reporting import report as library_report
+    from featx.reports import report as library_report
 
     path = model or newest_model(Path())
     runtime = console.runtime(cache, workers)

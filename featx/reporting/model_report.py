@@ -97,11 +97,9 @@ def report(
     rows = list_suspects(classifier)
     summary = _summary(classifier, rows)
     if on is not None:
-        from featx.extraction import featurize
         from featx.reporting.outside import outside_summary  # with scikit-learn, which no other report needs
 
-        able = classifier if classifier.featurize is not None else classifier.with_featurize(featurize)
-        summary["on"] = outside_summary(able, Path(on), label_by, runtime)
+        summary["on"] = outside_summary(classifier, Path(on), label_by, runtime)
     if table is not None:
         write_suspects(table, rows)
     if page is not None:
