@@ -7,7 +7,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from featx.errors import DatasetError
+from featx.errors import DatasetError, as_usage
 from featx.table import Sample
 
 _MOST = 3
@@ -121,7 +121,9 @@ def _compiled(group_by: str, columns: set[str]) -> re.Pattern[str]:
     try:
         return re.compile(group_by)
     except re.error as error:
-        raise DatasetError(f"--group-by {group_by}: no regular expression ({error}); {_allowed(columns)}") from None
+        raise as_usage(
+            DatasetError(f"--group-by {group_by}: no regular expression ({error}); {_allowed(columns)}")
+        ) from None
 
 
 def _at_place(samples: Sequence[Sample], kind: str, number: int) -> list[str | None]:

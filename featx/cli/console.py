@@ -157,16 +157,25 @@ def guarded(command: Callable[_P, _T]) -> Callable[_P, _T]:
         except (typer.Exit, typer.Abort):
             raise
         except FeatxError as error:
-            _fail(f"error: {error}")
+            tell_error(str(error), bool(kwargs.get("as_json")))
+            raise typer.Exit(2 if error.is_usage else 1) from None
         except BrokenPipeError:  # whoever read the output, as `head` does, has seen enough
             sys.stderr.close()
         except Exception as error:
             if show_trace:
                 raise
-            _fail(f"error: {type(error).__name__}: {error} (not foreseen; FEATX_TRACEBACK=1 shows where)")
+            text = f"{type(error).__name__}: {error} (not foreseen; FEATX_TRACEBACK=1 shows where)"
+            tell_error(text, bool(kwargs.get("as_json")))
         raise typer.Exit(1)
 
     return run
+
+
+def tell_error(text: str, as_json: bool) -> None:
+    """Print an error: a line on stderr, and an object on stdout where JSON was asked for."""
+    _fail(f"error: {text}")
+    if as_json:
+        print(json.dumps({"error": text}), flush=True)
 
 
 def _fail(text: str) -> None:

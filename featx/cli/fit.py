@@ -8,7 +8,8 @@ from typing import Annotated, Any
 import typer
 
 from featx.cli import options as o
-from featx.cli.console import Console, next_line
+from featx.cli.console import Console
+from featx.cli.following import report_next
 from featx.errors import HeadError, OutputError
 
 
@@ -126,7 +127,7 @@ def fit(
         [
             *evaluation_lines(evaluation),
             f"model      {path}{replaced}",
-            next_line("predict", path, "NEW", "-o", "scores.csv", cache=cache),
+            report_next(path, cache),
         ],
     )
 

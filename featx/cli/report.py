@@ -9,6 +9,7 @@ import typer
 
 from featx.cli import options as o
 from featx.cli.console import Console, next_line
+from featx.cli.following import FOLDER, predict_next, report_next
 from featx.errors import ClassifierError
 
 
@@ -44,7 +45,10 @@ def report(
         overwrite=overwrite,
         runtime=runtime,
     )
-    todo = next_line("predict", path, "NEW", "-o", "scores.csv")
+    if on is not None:  # whether another head or backbone is better on the images to learn from
+        todo = next_line("compare", FOLDER, "--heads", "logreg,svm,mlp", cache=cache)
+    else:
+        todo = report_next(path, cache) if html is None else predict_next(path, cache)
     written = [f"{label:<10} {file}" for label, file in (("page", html), ("suspects", suspects)) if file is not None]
     console.result(found.to_dict(), [*str(found).split("\n"), "", *written, todo])
 

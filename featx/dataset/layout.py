@@ -7,7 +7,7 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from featx.errors import AmbiguousLayoutError, DatasetError
+from featx.errors import AmbiguousLayoutError, DatasetError, as_usage
 
 SPLIT_NAMES = {"train": "train", "val": "val", "validation": "val", "test": "test"}
 """Names of split folders and of manifest values, and the split each stands for."""
@@ -50,7 +50,7 @@ def understand(paths: Sequence[str], label_by: str | None = None) -> Layout:
         ``label_by`` is neither.
     """
     if label_by not in (None, "parent", "top"):
-        raise DatasetError(f"--label-by {label_by}: allowed are parent and top")
+        raise as_usage(DatasetError(f"--label-by {label_by}: allowed are parent and top"))
     folders = [path.split("/")[:-1] for path in paths]
     tops = {parts[0] for parts in folders if parts}
     if tops and all(top.lower() in SPLIT_NAMES for top in tops):

@@ -14,7 +14,7 @@ from sklearn.base import BaseEstimator
 
 from featx.classifier import Classifier, Folded, OutOfFold, Rejector, fold, library_versions, softmax
 from featx.duplicates import find_conflicts, group_samples
-from featx.errors import EvaluationError
+from featx.errors import EvaluationError, as_usage
 from featx.evaluate import (
     MOST_FOLDED,
     CrossValidated,
@@ -229,9 +229,9 @@ def _ends(names: Sequence[str | None]) -> list[str]:
 
 def _check_counts(cv: int, repeats: int) -> None:
     if cv < 2:
-        raise EvaluationError(f"cv is {cv}; at least 2 folds are needed")
+        raise as_usage(EvaluationError(f"cv is {cv}; at least 2 folds are needed"))
     if repeats < 1:
-        raise EvaluationError(f"repeats is {repeats}; at least 1 is needed")
+        raise as_usage(EvaluationError(f"repeats is {repeats}; at least 1 is needed"))
 
 
 class _LeftOut(NamedTuple):

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from featx.classifier import Classifier
-from featx.errors import OutputError
+from featx.errors import OutputError, as_usage
 from featx.extraction import featurize
 from featx.output import check_output
 from featx.prediction.gallery import Gallery
@@ -171,7 +171,7 @@ def predict(
     name = str(model) if isinstance(model, str | Path) else model.title
     classifier = load(model) if isinstance(model, str | Path) else model
     if not 1 <= top_k <= len(classifier.classes_):
-        raise OutputError(f"--top-k {top_k}: the model has {len(classifier.classes_)} classes")
+        raise as_usage(OutputError(f"--top-k {top_k}: the model has {len(classifier.classes_)} classes"))
     target = None if output is None else Path(output)
     if target is not None:
         check_output(target, WRITERS, overwrite)
