@@ -15,6 +15,7 @@ POOLINGS = ("avg", "max", "flatten")
 PREPROCESS_MODES = ("caffe", "tf", "torch", "lite", "none")
 LAYOUTS = ("nchw", "nhwc")
 _NUMBERS = r"-?[\d.e+-]+(,-?[\d.e+-]+){2}"
+_DIGEST = re.compile("[0-9a-f]{16}")
 _MEAN_AND_STD = re.compile(f"mean={_NUMBERS};std={_NUMBERS}")
 
 
@@ -93,6 +94,8 @@ class FeatureSpec:
             raise SpecError(f"white is {self.white}; allowed are 1 to 4,294,967,295")
         if self.page < 1:
             raise SpecError(f"page is {self.page}; the first is 1")
+        if self.graph is not None and not _DIGEST.fullmatch(self.graph):
+            raise SpecError(f"graph is {self.graph!r}; it must be the first 16 hexadecimal digits of a SHA-256")
         if self.augment is None and self.augment_seed:
             raise SpecError(f"augment_seed is {self.augment_seed} without augment; leave it out")
 

@@ -113,6 +113,26 @@ def make_classes(folder: Path, colours: dict[str, tuple[int, int, int]], n: int)
     return folder
 
 
+def make_graph(size: int = 32, feature_dim: int = 12, name: str = "net") -> bytes:
+    """Return a graph as featx keeps them, of a network that does nothing; nothing here runs it."""
+
+    def port(number: int, *sides: int) -> str:
+        return f'<port id="{number}">{"".join(f"<dim>{side}</dim>" for side in sides)}</port>'
+
+    pixels, features = (4, size, size, 3), (4, feature_dim)
+    xml = (
+        f'<?xml version="1.0"?><net name="{name}" version="11"><layers>'
+        '<layer id="0" name="pixels" type="Parameter" version="opset1">'
+        f'<data shape="4,{size},{size},3" element_type="u8"/><output>{port(0, *pixels)}</output></layer>'
+        '<layer id="1" name="features" type="Convert" version="opset1"><data destination_type="f32"/>'
+        f"<input>{port(0, *pixels)}</input><output>{port(1, *features)}</output></layer>"
+        f'<layer id="2" name="end" type="Result" version="opset1"><input>{port(0, *features)}</input></layer>'
+        '</layers><edges><edge from-layer="0" from-port="0" to-layer="1" to-port="0"/>'
+        '<edge from-layer="1" from-port="1" to-layer="2" to-port="0"/></edges><rt_info/></net>'
+    ).encode()
+    return len(xml).to_bytes(8, "little") + xml
+
+
 @pytest.fixture(scope="session")
 def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
     """Return a headless Chromium; without one the test is skipped."""

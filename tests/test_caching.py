@@ -12,6 +12,7 @@ import time
 import h5py
 import numpy as np
 import pytest
+from conftest import make_graph
 from PIL import Image
 from typer.testing import CliRunner
 
@@ -49,7 +50,7 @@ def flip(path, at):
 
 
 def test_ls(fake, pictures, table):
-    write_graph(fake.runtime.cache, "0" * 16, b"graph")
+    write_graph(fake.runtime.cache, "0" * 16, make_graph())
     (fake.runtime.cache / "features" / ".x.h5.1.tmp").write_bytes(b"left")
     listing = featx.list_cache(runtime=fake.runtime)
     (store,) = listing.stores
@@ -81,7 +82,7 @@ def test_a_cache_that_is_not_there_is_empty(tmp_path):
 
 
 def test_a_flip_anywhere_in_any_file_is_found(fake, table):
-    write_graph(fake.runtime.cache, "0" * 16, b"graph" * 100)
+    write_graph(fake.runtime.cache, "0" * 16, make_graph())
     assert statuses(fake) == {}
     rng = random.Random(0)
     features = fake.runtime.cache / "features"
@@ -190,8 +191,8 @@ def keys(table):
 
 def test_gc_removes_old_leftovers_and_graphs_that_nobody_needs(fake, table):
     cache = fake.runtime.cache
-    write_graph(cache, "0" * 16, b"old")
-    write_graph(cache, "1" * 16, b"young")
+    write_graph(cache, "0" * 16, make_graph(name="old"))
+    write_graph(cache, "1" * 16, make_graph(name="young"))
     (cache / "features" / ".a.h5.1.tmp").write_bytes(b"old")
     (cache / "features" / ".b.h5.2.tmp").write_bytes(b"young")
     (cache / "features" / "c.h5.damaged").write_bytes(b"any")
@@ -201,7 +202,7 @@ def test_gc_removes_old_leftovers_and_graphs_that_nobody_needs(fake, table):
     removed = {one.path.name: one.kind for one in featx.clean_cache(runtime=fake.runtime).removed}
     graph = f"{'0' * 16}.graph"
     assert removed == {graph: "graph", ".a.h5.1.tmp": "leftover", "c.h5.damaged": "leftover", "d.journal": "leftover"}
-    assert read_graph(cache, "1" * 16) == b"young"
+    assert read_graph(cache, "1" * 16) == make_graph(name="young")
     assert (cache / "features" / ".b.h5.2.tmp").exists()
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import save_picture
+from conftest import make_graph, save_picture
 from sklearn.base import BaseEstimator, ClassifierMixin
 
 from featx.classifier import Classifier
@@ -66,7 +66,7 @@ def test_everything_comes_back(fake, table, tmp_path, head):
 
 
 def test_a_quantized_graph_travels_with_the_model(fake, table, tmp_path):
-    graph = np.frombuffer(b"a quantized graph", np.uint8)
+    graph = np.frombuffer(make_graph(), np.uint8)
     name = hashlib.sha256(graph.tobytes()).hexdigest()[:16]
     quantized = replace(table, spec=replace(table.spec, precision="int8", graph=name), graph=graph)
     fit(quantized, "centroid", runtime=fake.runtime).save(tmp_path / "m.featx")
@@ -78,9 +78,13 @@ def test_a_quantized_graph_travels_with_the_model(fake, table, tmp_path):
     Classifier.load(tmp_path / "m.featx", featurize).features_of("new")
     assert asked["graph"].tobytes() == graph.tobytes()
     assert asked["spec"] == quantized.spec
-    fit(replace(quantized, graph=graph[1:]), "centroid", runtime=fake.runtime).save(tmp_path / "bad.featx")
     with pytest.raises(ClassifierError, match="its quantized graph is missing or damaged"):
-        Classifier.load(tmp_path / "bad.featx")
+        fit(replace(quantized, graph=graph[1:]), "centroid", runtime=fake.runtime).save(tmp_path / "bad.featx")
+    (tmp_path / "array.npy").write_bytes(b"")
+    np.save(tmp_path / "array.npy", graph[1:])
+    rewrite(tmp_path / "m.featx", "arrays/graph.npy", (tmp_path / "array.npy").read_bytes())
+    with pytest.raises(ClassifierError, match="its quantized graph is missing or damaged"):
+        Classifier.load(tmp_path / "m.featx")
 
 
 def test_pairwise_svm_folds_into_matrices(fake, tmp_path):
@@ -164,9 +168,9 @@ def test_unknown_types_are_refused_by_name(fake, table, tmp_path):
         ({"classes": None}, "its class names are not a list of texts"),
         ({"classes": ["a", "a"]}, "needed are two or more, each once"),
         ({"temperature": 0}, "its temperature is 0, which is no positive number"),
-        ({"n_folded": 7}, "is damaged"),
+        ({"n_folded": 7}, "is damaged: it lacks 'weight1'"),
         ({"spec": "{}"}, "the feature recipe lacks backbone"),
-        ({"evaluation": {}}, "is damaged"),
+        ({"evaluation": {}}, "evaluation lacks classes"),
     ],
 )
 def test_damaged_headers(fake, table, tmp_path, change, message):

@@ -26,6 +26,7 @@ from featx.evaluate import (
 from featx.evaluate.folds import Folds, cut_folds
 from featx.evaluate.intervals import corrected_resampled, effective_number, mean_of_shares, share_of, steadied, wilson
 from featx.evaluation import Interval, LearningCurve
+from featx.evaluation.fields import Fields
 from featx.heads import HEAD_NAMES, Head, make_head, scores_of
 
 
@@ -355,7 +356,7 @@ def test_a_learning_curve_rises_and_ends_where_the_folds_are():
     assert means[-1] == crossed.summary.accuracy.mean
     assert means[0] < means[-1] - 0.05
     assert means[-1] <= curve.at_twice <= 1
-    assert LearningCurve.from_dict(curve.to_dict()) == curve
+    assert LearningCurve.from_fields(Fields(curve.to_dict(), "learning_curve")) == curve
 
 
 def test_a_learning_curve_takes_whole_groups_and_leaves_out_parts_without_a_class():

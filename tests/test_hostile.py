@@ -118,7 +118,7 @@ def test_absurd_shapes_are_refused(model, shape):
     head = f"{{'descr': '<f4', 'fortran_order': False, 'shape': {shape}, }}".encode().ljust(1013) + b"\n"
     head = b"\x93NUMPY\x01\x00" + len(head).to_bytes(2, "little") + head
     change(model, "arrays/probes.npy", head + bytes(64))
-    with pytest.raises(ClassifierError, match="or it is damaged"):
+    with pytest.raises(ClassifierError, match="the array .* is damaged"):
         load(model)
 
 

@@ -298,7 +298,7 @@ def test_a_held_out_part_has_classes_confusions_and_images(fake, model, data, tm
     tuned = replace(
         model,
         evaluation=replace(model.evaluation, **changes),
-        out_of_fold=replace(known, content_hashes=held_out),
+        out_of_fold=replace(known, fold=np.zeros_like(known.fold), content_hashes=held_out),
         content_hashes=np.zeros((1, 32), np.uint8),
         rejector=replace(model.rejector, novelties=np.ones(70), confidences=np.ones(70)),
     )

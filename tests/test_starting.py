@@ -8,10 +8,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from conftest import make_graph
 
 from featx.backbones import find_source
 from featx.caching.recipes import needed_graphs
-from featx.errors import EngineError
+from featx.errors import DamagedStoreError, EngineError
 from featx.extraction import extract, starting
 from featx.extraction.quantizing import quantized_graph
 from featx.extraction.starting import (
@@ -27,6 +28,7 @@ from featx.images import decode_version
 from featx.runtime import Runtime
 from featx.spec import FeatureSpec
 from featx.store import FeatureStore, read_agreements, read_graph, remember_agreement, write_graph
+from featx.store.graphs import check_graph
 
 
 @pytest.fixture
@@ -211,10 +213,14 @@ def test_a_store_of_the_recipe_answers_which_engine(spec, runtime, monkeypatch):
 
 def test_graphs_are_kept_whole_or_not_at_all(tmp_path):
     assert read_graph(tmp_path, "k") is None
-    write_graph(tmp_path, "k", b"nodes and edges")
-    assert read_graph(tmp_path, "k") == b"nodes and edges"
+    write_graph(tmp_path, "k", make_graph())
+    assert read_graph(tmp_path, "k") == make_graph()
     (tmp_path / "graphs" / "k.graph").write_bytes(b"featx graph 1\n\0\0 something else")
     assert read_graph(tmp_path, "k") is None
+    write_graph(tmp_path, "k", b"no network")  # with its digest
+    assert read_graph(tmp_path, "k") is None
+    with pytest.raises(DamagedStoreError, match=r"k\.graph is not a graph of featx: its length is wrong"):
+        check_graph(tmp_path / "graphs" / "k.graph")
 
 
 def test_agreements_are_kept_by_name(tmp_path):

@@ -22,6 +22,7 @@ import keras
 from keras.src.utils import file_utils
 
 from featx.errors import BackboneError, WeightsError
+from featx.network_files import check_keras_file
 
 _CONNECT_SECONDS = 10.0
 _STALL_SECONDS = 30.0
@@ -107,6 +108,12 @@ def load_every_weight(model: keras.Model, path: Path) -> None:
     WeightsError
         The file is no Keras weight file, belongs to another network, or leaves weights unset.
     """
+    try:
+        check_keras_file(path)
+    except (BackboneError, OSError) as error:
+        raise WeightsError(
+            f"{path} {error}. Expected are weights saved for {model.name} with include_top=False."
+        ) from None
     floats = [w for w in model.weights if "float" in str(w.dtype)]
     for weight in floats:
         weight.assign(keras.ops.full(weight.shape, float("nan"), weight.dtype))

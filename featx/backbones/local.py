@@ -9,6 +9,7 @@ from typing import Any
 import keras
 
 from featx.errors import BackboneError
+from featx.network_files import check_keras_file
 
 SUFFIXES = (".keras", ".h5", ".hdf5")
 
@@ -19,9 +20,15 @@ def load_local(path: Path) -> keras.Model:
     Raises
     ------
     BackboneError
-        No Keras model, one with code in it (a Lambda layer), or one that does not map a square RGB picture to
-        one output.
+        No Keras model, one with code in it (a Lambda layer) or with weights elsewhere, or one that does not map a
+        square RGB picture to one output.
     """
+    try:
+        check_keras_file(path)
+    except BackboneError as error:
+        raise BackboneError(f"{path} cannot be used as a backbone: it {error}") from None
+    except OSError as error:
+        raise BackboneError(f"{path} cannot be read: {error.strerror or error}") from None
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about the optimizer and compilation, which are not used

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import difflib
+import hashlib
 from pathlib import Path
 from typing import Any
 
 from featx.backbones.pixels import pixel_scaling
-from featx.errors import BackboneError
+from featx.errors import BackboneError, WeightsError
+from featx.files import read_regular
 from featx.libraries import OPENVINO_BATCH, openvino_reason, start_openvino
+from featx.network_files import check_onnx
 from featx.spec import FeatureSpec
 
 SUFFIX = ".onnx"
 
-_EXTERNAL = b"\x0a\x08location\x12"
-"""How an ONNX file spells that a tensor lies in another file (a protobuf entry with the key ``location``)."""
+_MOST_BYTES = 2**31
+"""What a protobuf may have at most."""
 
 
 def declared_onnx_size(path: Path, layout: str | None = None) -> int | None:
@@ -48,7 +51,7 @@ def build_onnx(spec: FeatureSpec, path: Path) -> Any:
         The file does not fit the recipe.
     """
     ov = start_openvino()
-    model = _read(path)
+    model = _read(path, spec.weights)
     layout = _layout(model, path, spec.layout)
     sides = {"n": OPENVINO_BATCH, "c": 3, "h": spec.size, "w": spec.size}
     for name, declared in zip(layout, _sides(model), strict=True):
@@ -66,13 +69,19 @@ def build_onnx(spec: FeatureSpec, path: Path) -> Any:
         ) from None
 
 
-def _read(path: Path) -> Any:
-    if _EXTERNAL in path.read_bytes():
-        raise BackboneError(
-            f"{path} keeps its weights in another file; save it as one file (onnx.save without external data)"
-        )
+def _read(path: Path, weights: str | None = None) -> Any:
+    """Read a network from the very bytes that were checked, and whose digest ``weights`` is."""
     try:
-        model = start_openvino().Core().read_model(path)
+        content = read_regular(path, _MOST_BYTES)
+        check_onnx(content)
+    except BackboneError as error:
+        raise BackboneError(f"{path} cannot be used as a backbone: it {error}") from None
+    except OSError as error:
+        raise BackboneError(f"{path} cannot be read: {error.strerror or error}") from None
+    if weights is not None and hashlib.sha256(content).hexdigest() != weights:
+        raise WeightsError(f"{path} has changed: its SHA-256 is no longer the one of these features; run again")
+    try:
+        model = start_openvino().Core().read_model(content, b"")
     except RuntimeError as error:
         raise BackboneError(f"{path} cannot be used as a backbone: {openvino_reason(error)}") from None
     if len(model.inputs) != 1 or model.inputs[0].partial_shape.rank != 4:
@@ -169,4 +178,10 @@ def _from_uint8(model: Any, preprocess: str, layout: str) -> Any:
         change = change.reverse_channels()
     change.mean(list(scaling.mean)).scale(list(scaling.std))
     steps.output().tensor().set_element_type(ov.Type.f32)
-    return steps.build()
+    built = steps.build()
+    from openvino.passes import ConstantFolding, Manager
+
+    folding = Manager()
+    folding.register_pass(ConstantFolding())  # a graph that is kept computes nothing from constants alone
+    folding.run_passes(built)
+    return built

@@ -7,7 +7,9 @@ references into storages) and the list of storages; then each storage as a 64-bi
 from __future__ import annotations
 
 import io
+import math
 import pickle
+import pickletools
 from collections import OrderedDict
 from dataclasses import dataclass
 from typing import Any, BinaryIO
@@ -19,6 +21,9 @@ from featx.errors import WeightsError
 
 _MAGIC = 0x1950A86A20F9469CFC6C
 _PROTOCOL = 1001
+_MOST_MEMO = 1_000_000
+"""Objects that a pickle may number; the number alone makes the unpickler reserve memory."""
+
 _DTYPES = {"FloatStorage": "<f4", "LongStorage": "<i8"}
 
 
@@ -82,12 +87,24 @@ def read_pth(data: bytes) -> dict[str, NDArray[Any]]:
 
 
 def _read_pickles(stream: BinaryIO) -> tuple[dict[str, _Tensor], list[str]]:
-    magic, protocol, _, tensors, keys = (_TensorUnpickler(stream).load() for _ in range(5))
+    magic, protocol, _, tensors, keys = (_unpickled(stream) for _ in range(5))
     if magic != _MAGIC or protocol != _PROTOCOL:
         raise WeightsError("not a PyTorch file of the old format")
     if not isinstance(tensors, dict) or not all(isinstance(t, _Tensor) for t in tensors.values()):
         raise WeightsError("the PyTorch file holds something besides tensors")
     return tensors, keys
+
+
+def _unpickled(stream: BinaryIO) -> Any:
+    start = stream.tell()
+    for opcode, argument, _ in pickletools.genops(stream):
+        if opcode.name in _NUMBERED and int(argument or 0) > _MOST_MEMO:
+            raise WeightsError("it numbers more objects than a file of tensors has")
+    stream.seek(start)
+    return _TensorUnpickler(stream).load()
+
+
+_NUMBERED = ("PUT", "BINPUT", "LONG_BINPUT")
 
 
 def _read_storages(stream: BinaryIO, tensors: dict[str, _Tensor], keys: list[str]) -> dict[str, NDArray[Any]]:
@@ -107,5 +124,7 @@ def _view(storage: NDArray[Any], tensor: _Tensor) -> NDArray[Any]:
     last = tensor.offset + sum((n - 1) * s for n, s in zip(tensor.shape, tensor.strides, strict=True))
     if min((tensor.offset, *tensor.strides), default=0) < 0 or min(tensor.shape, default=1) < 1 or last >= len(storage):
         raise WeightsError("a tensor of the PyTorch file lies outside its storage")
+    if math.prod(tensor.shape) > len(storage):
+        raise WeightsError("a tensor of the PyTorch file is larger than its storage")
     strides = tuple(s * storage.itemsize for s in tensor.strides)
     return np.lib.stride_tricks.as_strided(storage[tensor.offset :], tensor.shape, strides, writeable=False)

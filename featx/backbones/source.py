@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -13,6 +14,7 @@ from typing import Any
 from featx.backbones.pixels import read_scaling, spell_scaling
 from featx.backbones.table import Backbone, KerasWeights, PackagedWeights, find_backbone
 from featx.errors import BackboneError, SpecError, WeightsError, as_usage
+from featx.files import open_regular, read_regular
 from featx.libraries import start_keras
 from featx.spec import PREPROCESS_MODES
 
@@ -22,6 +24,10 @@ FILE_BACKBONE = "file"
 _FILE_SUFFIXES = (".keras", ".h5", ".hdf5", ".onnx")
 _SIDECAR = {"size": int, "mean": list, "std": list, "preprocess": str, "layout": str}
 """What a JSON file beside a local network may say, and the type of each."""
+
+_MOST_SIDECAR = 1 << 20
+_MOST_BYTES = 16 << 30
+"""Of a network or its weights; the largest of the table have 1.4 GB."""
 
 
 @dataclass(frozen=True)
@@ -71,8 +77,12 @@ def digest(path: Path) -> str:
         The file cannot be read.
     """
     try:
-        with path.open("rb") as stream:
-            return hashlib.file_digest(stream, "sha256").hexdigest()
+        with open_regular(path) as stream:
+            if os.fstat(stream.fileno()).st_size > _MOST_BYTES:
+                raise WeightsError(f"{path} has more than {_MOST_BYTES >> 30} GB, which no network has")
+            return hashlib.file_digest(stream, "sha256").hexdigest()  # type: ignore[arg-type]
+    except WeightsError:
+        raise
     except OSError as error:
         raise WeightsError(f"{path} cannot be read: {error.strerror or error}") from None
 
@@ -200,15 +210,21 @@ def _sidecar(path: Path) -> dict[str, Any]:
     if not file.is_file():
         return {}
     try:
-        said = json.loads(file.read_text(encoding="utf-8"))
+        said = json.loads(read_regular(file, _MOST_SIDECAR))
         if {"class_name", "config"} <= set(said):  # the architecture of a Keras network, from before .keras files
             return {}
-        wrong = [name for name, value in said.items() if not isinstance(value, _SIDECAR.get(name, ()))]
-    except (OSError, ValueError, AttributeError):
+        wrong = [name for name, value in said.items() if not _is_known(name, value)]
+    except (OSError, ValueError, AttributeError, TypeError, RecursionError):
         raise BackboneError(f"{file}, beside the network, is not a JSON object") from None
     if wrong:
         raise BackboneError(f"{file} has an unknown or wrong {', '.join(wrong)}; it may say {', '.join(_SIDECAR)}")
     return dict(said)
+
+
+def _is_known(name: str, value: Any) -> bool:
+    values = value if isinstance(value, list) else [value]
+    numbers = name not in ("mean", "std") or all(type(one) in (int, float) for one in values)
+    return isinstance(value, _SIDECAR.get(name, ())) and not isinstance(value, bool) and numbers
 
 
 def _ask_size(path: Path, layout: str | None) -> int:

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-import io
 import json
+import os
+import re
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
+from featx.classifier.arrays import read_array, write_array
+from featx.classifier.estimators import add_member, check_members
 from featx.errors import ClassifierError
+from featx.files import open_regular
 
 FORMAT_VERSION = 2
 _FORMAT_NAME = "featx model"
 _HEADER = "model.json"
 _ESTIMATOR = "estimator.skops"
-_TRUSTED = ["featx.scaling.CommonScaler"]  # besides what skops itself holds for safe
+_MEMBER = re.compile(r"model\.json|estimator\.skops|arrays/[a-z_]+\d*\.npy|probes/[\w.-]+")
 
 
 class Archive:
@@ -49,14 +52,12 @@ class Archive:
         """Write the file; the bytes depend on the content alone."""
         header = {"format": _FORMAT_NAME, "format_version": FORMAT_VERSION, **self.header}
         with zipfile.ZipFile(path, "w") as archive:
-            _add(archive, _HEADER, json.dumps(header, indent=1, sort_keys=True).encode())
-            _add(archive, _ESTIMATOR, self.estimator)
+            add_member(archive, _HEADER, json.dumps(header, indent=1, sort_keys=True).encode())
+            add_member(archive, _ESTIMATOR, self.estimator)
             for name, array in self.arrays.items():
-                stream = io.BytesIO()
-                np.lib.format.write_array(stream, np.ascontiguousarray(array), allow_pickle=False)
-                _add(archive, f"arrays/{name}.npy", stream.getvalue())
+                add_member(archive, f"arrays/{name}.npy", write_array(array))
             for name, content in self.files.items():
-                _add(archive, f"probes/{name}", content)
+                add_member(archive, f"probes/{name}", content)
 
     @classmethod
     def read(cls, path: Path) -> Archive:
@@ -68,19 +69,27 @@ class Archive:
             Not a model file, damaged, or of another version's format.
         """
         try:
-            with zipfile.ZipFile(path) as archive:
-                return cls._read(archive, path)
-        except (ClassifierError, FileNotFoundError):
+            with open_regular(path) as stream, zipfile.ZipFile(stream) as archive:
+                return cls._read(archive, path, os.fstat(stream.fileno()).st_size)
+        except ClassifierError as error:
+            raise error if str(path.name) in str(error) else ClassifierError(f"{path}: {error}") from None
+        except FileNotFoundError:
             raise
+        except MemoryError:
+            raise ClassifierError(f"{path} needs more memory than there is") from None
         except Exception as error:  # zipfile, zlib, numpy and json raise BadZipFile, zlib.error, ValueError, KeyError
             raise ClassifierError(f"{path} is not a featx model, or it is damaged: {error}") from None
 
     @classmethod
-    def _read(cls, archive: zipfile.ZipFile, path: Path) -> Archive:
-        sizes = _sizes(archive, path.stat().st_size, path.name)
+    def _read(cls, archive: zipfile.ZipFile, path: Path, n_bytes: int) -> Archive:
+        if n_bytes > _memory():
+            raise ClassifierError(f"{path} has {n_bytes:,} bytes, more than the memory of this machine")
+        sizes = check_members(archive, n_bytes, path.name)
         header = json.loads(archive.read(_HEADER))
-        if header.get("format") != _FORMAT_NAME:
+        if not isinstance(header, dict) or header.get("format") != _FORMAT_NAME:
             raise ClassifierError(f"{path} is not a featx model")
+        if type(header["format_version"]) is not int:
+            raise ClassifierError(f"{path} has no format version")
         if header["format_version"] > FORMAT_VERSION:
             raise ClassifierError(
                 f"{path} has format {header['format_version']}; this featx knows {FORMAT_VERSION}: update featx"
@@ -90,10 +99,11 @@ class Archive:
                 f"{path} has format {header['format_version']}, which says less than reports and rejection need; "
                 "fit it again: the cached features serve"
             )
+        unknown = [name for name in sizes if not _MEMBER.fullmatch(name)]
+        if unknown:
+            raise ClassifierError(f"{path} holds {unknown[0]!r}, which is no part of a featx model")
         arrays = {
-            name.removeprefix("arrays/").removesuffix(".npy"): np.lib.format.read_array(
-                io.BytesIO(archive.read(name)), allow_pickle=False
-            )
+            name.removeprefix("arrays/").removesuffix(".npy"): read_array(archive.read(name), name)
             for name in sizes
             if name.startswith("arrays/")
         }
@@ -101,77 +111,8 @@ class Archive:
         return cls(header, arrays, files, archive.read(_ESTIMATOR))
 
 
-def _sizes(archive: zipfile.ZipFile, n_bytes: int, name: str) -> dict[str, int]:
-    """Return the members of a zip file and their sizes; a ClassifierError if it is larger unpacked than packed."""
-    packed = [entry.filename for entry in archive.infolist() if entry.compress_type != zipfile.ZIP_STORED]
-    if packed:
-        raise ClassifierError(f"{name} holds {packed[0]!r} compressed, as featx never writes it")
-    sizes = {entry.filename: entry.file_size for entry in archive.infolist()}
-    if sum(entry.file_size for entry in archive.infolist()) > n_bytes:
-        raise ClassifierError(f"{name} would unpack to more bytes than it has")
-    return sizes
-
-
-def dump_estimator(estimator: Any) -> bytes:
-    """Return a fitted estimator in skops format.
-
-    Raises
-    ------
-    ClassifierError
-        It holds types that could not be loaded again without running unknown code.
-    """
-    from skops.io import dumps
-
-    content: bytes = dumps(_without_optimizer(estimator))
-    load_estimator(content)
-    return content
-
-
-def load_estimator(content: bytes) -> Any:
-    """Load an estimator in skops format; types outside skops's own list of safe ones are refused by name.
-
-    Raises
-    ------
-    ClassifierError
-        A type that is not allowed, or no skops file.
-    """
-    from skops.io import get_untrusted_types, loads
-
+def _memory() -> float:
     try:
-        with zipfile.ZipFile(io.BytesIO(content)) as archive:
-            _sizes(archive, len(content), "it")
-        unknown = get_untrusted_types(data=content)
-        unknown = [name for name in unknown if name not in _TRUSTED]
-        if not unknown:
-            return loads(content, trusted=_TRUSTED)
-    except Exception as error:  # skops raises zipfile, json and its own errors on a damaged file
-        raise ClassifierError(f"the fitted head cannot be read: {error}") from None
-    raise ClassifierError(
-        f"the head holds types that featx does not load from a file: {', '.join(unknown)}. "
-        "Allowed are those of scikit-learn that run no code on load"
-    )
-
-
-def _without_optimizer(estimator: Any) -> Any:
-    """Drop what an MLP needs only to go on training, and what no safe loader takes."""
-    from sklearn.neural_network import MLPClassifier
-    from sklearn.pipeline import Pipeline
-
-    if isinstance(estimator, Pipeline):
-        steps = [(name, _without_optimizer(step)) for name, step in estimator.steps]
-        return _copy_of(estimator, steps=steps)
-    if isinstance(estimator, MLPClassifier) and hasattr(estimator, "_optimizer"):
-        return _copy_of(estimator, _optimizer=None)
-    return estimator
-
-
-def _copy_of(estimator: Any, **changes: Any) -> Any:
-    twin = object.__new__(type(estimator))
-    twin.__dict__.update({**estimator.__dict__, **changes})
-    return twin
-
-
-def _add(archive: zipfile.ZipFile, name: str, content: bytes) -> None:
-    entry = zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0))
-    entry.compress_type = zipfile.ZIP_STORED
-    archive.writestr(entry, content)
+        return float(os.sysconf("SC_PAGE_SIZE")) * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, OSError, ValueError):  # not on Windows
+        return float("inf")

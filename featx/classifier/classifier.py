@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from hashlib import sha256
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from featx.classifier.archive import Archive, dump_estimator, load_estimator
+from featx.classifier.archive import Archive
+from featx.classifier.estimators import check_estimator, check_estimator_file, dump_estimator, load_estimator
 from featx.classifier.folded import Folded, softmax
 from featx.classifier.novelty import Rejector, read_rejector, rejector_arrays
 from featx.classifier.records import OutOfFold, Predictions
@@ -20,17 +21,26 @@ from featx.classifier.soundness import (
     check_classes,
     check_contents,
     check_folded,
+    check_model_graph,
+    check_named,
     check_out_of_fold,
+    check_probes,
+    check_rejector,
+    check_sample_ids,
     check_temperature,
+    check_texts,
 )
 from featx.errors import ClassifierError, FeatxError
 from featx.evaluation import Evaluation
+from featx.evaluation.fields import Fields
 from featx.images import probe_files
 from featx.spec import FeatureSpec
 from featx.store import write_whole
 from featx.table import FeatureTable
 
 _SAME_COSINE = 0.9999
+
+_MOST_MATRICES = 1000
 
 _RISEN_COSINE = 0.995
 """Mean agreement that is enough where float32 replaces the bfloat16 of the model."""
@@ -116,7 +126,10 @@ class Classifier:
 
     def probabilities(self, X: NDArray[np.float32]) -> NDArray[np.float64]:
         """Return calibrated probabilities, shape (n_samples, n_classes)."""
-        return softmax(self.scores(X) / self.temperature)
+        probabilities = softmax(self.scores(X) / self.temperature)
+        if not np.isfinite(probabilities).all():
+            raise ClassifierError("the probabilities are no finite numbers: the model or the features are damaged")
+        return probabilities
 
     def out_of_fold_probabilities(self) -> NDArray[np.float64] | None:
         """Return calibrated probabilities of the training pictures by heads that had not seen them.
@@ -251,7 +264,10 @@ class Classifier:
         StoreError
             The file cannot be written.
         """
-        archive = Archive(self._header(), self._arrays(), self.probe_files, dump_estimator(self.estimator()))
+        tried = np.concatenate([np.zeros_like(self.probes[:1]), self.probes])
+        head = dump_estimator(self.estimator(), lambda loaded: check_estimator(loaded, tried, len(self.classes_)))
+        check_model_graph(self.graph, self.spec, self.probes.shape[1])
+        archive = Archive(self._header(), self._arrays(), self.probe_files, head)
         write_whole(Path(path), archive.write)
 
     @classmethod
@@ -271,7 +287,9 @@ class Classifier:
             return replace(cls._from_archive(archive, featurize), file=str(path))
         except FeatxError as error:
             raise ClassifierError(f"{file}: {error}") from None
-        except (AttributeError, KeyError, OverflowError, TypeError, ValueError) as error:
+        except KeyError as error:
+            raise ClassifierError(f"{file} is damaged: it lacks {error}") from None
+        except (AttributeError, MemoryError, OverflowError, RecursionError, TypeError, ValueError) as error:
             raise ClassifierError(f"{file} is damaged: {error!r}") from None
 
     def with_featurize(self, featurize: Featurize) -> Classifier:
@@ -313,42 +331,71 @@ class Classifier:
     @classmethod
     def _from_archive(cls, archive: Archive, featurize: Featurize | None) -> Classifier:
         header, arrays = archive.header, archive.arrays
+        check_texts(header)
         check_arrays(arrays)
+        probes = arrays["probes"]
         classes = check_classes(header["classes"])
-        folded = out_of_fold = None
-        if header["n_folded"]:
-            numbers = range(int(header["n_folded"]))
-            weights, biases = ([arrays[f"{kind}{i}"] for i in numbers] for kind in ("weight", "bias"))
-            folded = Folded(weights, biases, bool(header["pairwise"]))
-            check_folded(folded, arrays["probes"].shape[1], len(classes))
-        if header["sample_ids"] is not None:
-            ids = tuple(str(sample_id) for sample_id in header["sample_ids"])
-            y, scores, fold, predicted = (arrays[f"oof_{name}"] for name in ("y", "scores", "fold", "predicted"))
-            out_of_fold = OutOfFold(ids, y, scores, fold, predicted, arrays.get("oof_content_hashes"))
-            check_out_of_fold(out_of_fold.y, out_of_fold.scores, out_of_fold.predicted, len(ids), len(classes))
-            check_contents(out_of_fold.content_hashes, len(ids))
-        rejector = read_rejector(arrays, len(classes)) if "novelties" in arrays else None
+        evaluation = Evaluation.from_dict(header["evaluation"])
+        if evaluation.classes != classes:
+            raise ClassifierError("the classes of its evaluation are not those of the model")
+        temperature = check_temperature(header["temperature"])
+        check_contents(arrays["content_hashes"], evaluation.n_images)
         spec = FeatureSpec.from_json(header["spec"])
-        graph = arrays.get("graph")
-        if spec.graph is not None and (graph is None or sha256(graph.tobytes()).hexdigest()[:16] != spec.graph):
-            raise ClassifierError("its quantized graph is missing or damaged")
-        return cls(
+        check_model_graph(arrays.get("graph"), spec, probes.shape[1])
+        check_estimator_file(archive.estimator)
+        made = cls(
             spec=spec,
-            title=str(header["title"]),
+            title=Fields(header, "the model").text("title"),
             classes_=classes,
-            evaluation=Evaluation.from_dict(header["evaluation"]),
-            temperature=check_temperature(header["temperature"]),
-            estimator=lambda: load_estimator(archive.estimator),
-            folded=folded,
+            evaluation=evaluation,
+            temperature=temperature,
+            estimator=cache(lambda: _checked_estimator(archive.estimator, probes, len(classes))),
+            folded=_read_folded(header, arrays, len(classes)),
             content_hashes=arrays["content_hashes"],
-            out_of_fold=out_of_fold,
-            rejector=rejector,
-            probe_files={name: archive.files[name] for name in header["probes"]},
-            probes=arrays["probes"],
-            versions=dict(header["versions"]),
-            graph=graph,
+            out_of_fold=_read_out_of_fold(header, arrays, temperature, evaluation),
+            rejector=read_rejector(arrays, len(classes)) if "novelties" in arrays else None,
+            probe_files=check_probes(header["probes"], archive.files, probes),
+            probes=probes,
+            versions=check_named(header["versions"], "versions"),
+            graph=arrays.get("graph"),
             featurize=featurize,
         )
+        if made.rejector is not None:
+            check_rejector(made.rejector)
+        if made.folded is None:
+            made.estimator()  # what predicts is checked before anything else is done; matrices are by now
+        return made
+
+
+def _read_folded(header: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]], n_classes: int) -> Folded | None:
+    fields = Fields(header, "the model")
+    n = fields.count("n_folded", 0, _MOST_MATRICES)
+    if not n:
+        return None
+    weights, biases = ([arrays[f"{kind}{i}"] for i in range(n)] for kind in ("weight", "bias"))
+    folded = Folded(weights, biases, fields.flag("pairwise"))
+    check_folded(folded, arrays["probes"].shape[1], n_classes)
+    return folded
+
+
+def _read_out_of_fold(
+    header: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]], temperature: float, evaluation: Evaluation
+) -> OutOfFold | None:
+    if header["sample_ids"] is None:
+        if evaluation.cv is not None:
+            raise ClassifierError("it has a cross-validation without out-of-fold scores")
+        return None
+    y, scores, fold, predicted = (arrays[f"oof_{name}"] for name in ("y", "scores", "fold", "predicted"))
+    sample_ids = check_sample_ids(header["sample_ids"])
+    known = OutOfFold(sample_ids, y, scores, fold, predicted, arrays.get("oof_content_hashes"))
+    check_out_of_fold(known, temperature, evaluation)
+    return known
+
+
+def _checked_estimator(content: bytes, probes: NDArray[np.float32], n_classes: int) -> Any:
+    estimator = load_estimator(content)
+    check_estimator(estimator, np.concatenate([np.zeros_like(probes[:1]), probes]), n_classes)
+    return estimator
 
 
 def _cosines(a: NDArray[np.float32], b: NDArray[np.float32]) -> NDArray[np.float64]:

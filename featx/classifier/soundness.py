@@ -2,15 +2,28 @@
 
 from __future__ import annotations
 
-import math
+import json
+import os
 from collections.abc import Mapping, Sequence
+from hashlib import sha256
+from pathlib import PurePosixPath, PureWindowsPath
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from featx.classifier.folded import Folded
-from featx.errors import ClassifierError
+from featx.classifier.novelty import Rejector
+from featx.classifier.records import OutOfFold
+from featx.errors import ClassifierError, EngineError
+from featx.evaluation import Evaluation
+from featx.evaluation.fields import shown
+from featx.network_files import check_graph
+from featx.spec import FeatureSpec
+
+_ROUNDING = 1e-6
+_COLDEST, _HOTTEST = 1e-9, 1e9
+"""Limits of a temperature; those that are found lie between 0.01 and 100."""
 
 
 def check_arrays(arrays: Mapping[str, NDArray[Any]]) -> None:
@@ -46,9 +59,9 @@ def check_classes(classes: Sequence[Any]) -> tuple[str, ...]:
 
 
 def check_temperature(temperature: Any) -> float:
-    """Return the temperature; a ClassifierError if it is not a positive number."""
-    if isinstance(temperature, bool) or not isinstance(temperature, int | float) or not 0 < temperature < math.inf:
-        raise ClassifierError(f"its temperature is {temperature!r}, which is no positive number")
+    """Return the temperature; a ClassifierError if it is not a positive number of a usual size."""
+    if type(temperature) not in (int, float) or not _COLDEST <= temperature <= _HOTTEST:
+        raise ClassifierError(f"its temperature is {shown(temperature)}, which is no positive number")
     return float(temperature)
 
 
@@ -70,32 +83,134 @@ def check_folded(folded: Folded, feature_dim: int, n_classes: int) -> None:
         raise ClassifierError(f"its matrices give {n} numbers for {n_classes} classes")
 
 
-def check_out_of_fold(
-    y: NDArray[Any], scores: NDArray[Any], predicted: NDArray[Any], n_samples: int, n_classes: int
-) -> None:
-    """Make sure that out-of-fold scores belong to the samples and classes.
+def check_out_of_fold(known: OutOfFold, temperature: float, evaluation: Evaluation) -> None:
+    """Make sure that out-of-fold scores belong to the samples, the classes and the cross-validation.
 
     Raises
     ------
     ClassifierError
         They do not.
     """
-    if scores.shape != (n_samples, n_classes) or scores.dtype.kind != "f":
-        raise ClassifierError(f"its out-of-fold scores have the shape {scores.shape}, not ({n_samples}, {n_classes})")
-    for numbers in (y, predicted):
-        if numbers.shape != (n_samples,) or numbers.dtype.kind not in "iu":
+    n_samples, n_classes = len(known.sample_ids), len(evaluation.classes)
+    counted = evaluation.cv if evaluation.cv is not None else evaluation.test
+    if counted is None or not counted.confusion:
+        raise ClassifierError("it has out-of-fold scores without a cross-validation or the classes of a held-out part")
+    n_folds = 1 if evaluation.cv is None else evaluation.cv.n_folds
+    if known.scores.shape != (n_samples, n_classes) or known.scores.dtype.kind != "f":
+        shape = known.scores.shape
+        raise ClassifierError(f"its out-of-fold scores have the shape {shape}, not ({n_samples}, {n_classes})")
+    if not np.isfinite(known.scores / temperature).all():
+        raise ClassifierError("its out-of-fold scores are no finite numbers at its temperature")
+    numbers = (known.y, known.predicted, known.fold)
+    for column, n in zip(numbers, (n_classes, n_classes, n_folds), strict=True):
+        if column.shape != (n_samples,) or column.dtype.kind not in "iu":
             raise ClassifierError("its out-of-fold classes do not belong to its samples")
-        if n_samples and not 0 <= int(numbers.min()) <= int(numbers.max()) < n_classes:
-            raise ClassifierError(f"its out-of-fold classes are not within its {n_classes} classes")
+        if n_samples and not 0 <= int(column.min()) <= int(column.max()) < n:
+            raise ClassifierError(f"its out-of-fold classes or folds are not within its {n}")
+    cells = known.y.astype(np.int64) * n_classes + known.predicted.astype(np.int64)
+    confusion = np.bincount(cells, minlength=n_classes**2).reshape(n_classes, n_classes)
+    if not np.array_equal(confusion, np.array(counted.confusion)):
+        raise ClassifierError("its confusion is not that of its out-of-fold classes")
+    largest, chosen = known.scores.max(axis=1), known.scores[np.arange(n_samples), known.predicted]
+    if (largest - chosen > _ROUNDING * (1 + np.abs(largest))).any():
+        raise ClassifierError("its out-of-fold classes are not those of its out-of-fold scores")
+    hashes = known.content_hashes
+    if hashes is not None and (hashes.dtype != np.uint8 or hashes.shape != (n_samples, 32)):
+        raise ClassifierError("its content hashes do not belong to its samples")
 
 
-def check_contents(content_hashes: NDArray[Any] | None, n_samples: int) -> None:
-    """Make sure that content hashes, where there are any, belong to the samples.
+def check_sample_ids(sample_ids: Any) -> tuple[str, ...]:
+    """Return sample ids: POSIX paths that stay below the folder of a data set.
 
     Raises
     ------
     ClassifierError
-        They do not.
+        One is none, or leads elsewhere.
     """
-    if content_hashes is not None and (content_hashes.dtype != np.uint8 or content_hashes.shape != (n_samples, 32)):
-        raise ClassifierError("its content hashes do not belong to its samples")
+    if not isinstance(sample_ids, list):
+        raise ClassifierError(f"its sample ids are {shown(sample_ids)}, not a list")
+    for sample_id in sample_ids:
+        if not isinstance(sample_id, str) or not _stays_below(sample_id):
+            raise ClassifierError(f"its sample id {shown(sample_id)} is not a path below the folder of a data set")
+    return tuple(sample_ids)
+
+
+def _stays_below(sample_id: str) -> bool:
+    parts = sample_id.split("/")
+    if "\0" in sample_id or {"", ".", ".."} & set(parts) or PurePosixPath(sample_id).is_absolute():
+        return False
+    if os.name != "nt":
+        return True
+    windows = PureWindowsPath(sample_id)
+    return not (windows.drive or windows.root or "\\" in sample_id or ":" in sample_id)
+
+
+def check_texts(header: Mapping[str, Any]) -> None:
+    """Make sure that all text can be written: names of files may hold bytes that are no UTF-8, nothing else may.
+
+    Raises
+    ------
+    ClassifierError
+        A text holds half a character.
+    """
+    try:
+        json.dumps(header, ensure_ascii=False).encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        raise ClassifierError("it holds text that is no Unicode") from None
+
+
+def check_named(values: Any, name: str) -> dict[str, str]:
+    """Return texts by name, as versions of libraries; a ClassifierError if they are none."""
+    if not isinstance(values, dict) or not all(isinstance(value, str) for value in values.values()):
+        raise ClassifierError(f"its {name} are not texts by name")
+    return values
+
+
+def check_probes(names: Any, files: Mapping[str, bytes], probes: NDArray[np.float32]) -> dict[str, bytes]:
+    """Return the probe images by name, in the order of their features.
+
+    Raises
+    ------
+    ClassifierError
+        They are not those that the file holds, each once.
+    """
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise ClassifierError("its probe images are not a list of names")
+    if sorted(names) != sorted(files) or len(names) != len(probes) or not probes.size:
+        raise ClassifierError(
+            f"it names {len(names)} probe images, and holds {len(files)} and features of {len(probes)}"
+        )
+    return {name: files[name] for name in names}
+
+
+def check_contents(content_hashes: NDArray[np.uint8], n_images: int) -> None:
+    """Make sure that the contents are as many as they can be; a ClassifierError if they are not."""
+    if not 1 <= len(content_hashes) <= n_images:
+        raise ClassifierError(f"it was fitted on {len(content_hashes):,} contents of {n_images:,} images")
+
+
+def check_rejector(rejector: Rejector) -> None:
+    """Make sure that novelties and confidences are such; a ClassifierError if they are not."""
+    least, most = float(rejector.confidences.min()), float(rejector.confidences.max())
+    if float(rejector.novelties.min()) < 0 or not 0 <= least <= most <= 1 + 1e-9:
+        raise ClassifierError("its novelties and confidences are none")
+
+
+def check_model_graph(graph: NDArray[np.uint8] | None, spec: FeatureSpec, feature_dim: int) -> None:
+    """Make sure that the graph that a model takes along is the one that its feature spec names, and can be run.
+
+    Raises
+    ------
+    ClassifierError
+        It is not.
+    """
+    if spec.graph is None:
+        if graph is not None or spec.precision == "int8":
+            raise ClassifierError("its feature spec names no graph, and it has one, or needs one for int8")
+        return
+    if graph is None or graph.dtype != np.uint8 or sha256(graph.tobytes()).hexdigest()[:16] != spec.graph:
+        raise ClassifierError("its quantized graph is missing or damaged")
+    try:
+        check_graph(graph.tobytes(), spec.size, feature_dim)
+    except EngineError as error:
+        raise ClassifierError(f"its graph is not one of featx: {error}") from None

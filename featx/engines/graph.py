@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from featx.errors import ConversionError, EngineError
 from featx.libraries import OPENVINO_BATCH, openvino_reason, start_openvino
+from featx.network_files import check_graph, most_numbers, split_graph
 
 if TYPE_CHECKING:
     import keras  # not when a kept graph is run
@@ -64,10 +66,36 @@ def unpack(core: Any, graph: bytes) -> Any:
     Raises
     ------
     EngineError
-        They hold none.
+        They hold none, or one that is not for images of one size.
     """
-    length = int.from_bytes(graph[:8], "little")
     try:
-        return core.read_model(graph[8 : 8 + length], graph[8 + length :])
+        model = core.read_model(*split_graph(graph))
+        if _is_fixed(graph):  # else it was made a moment ago: what comes from a file was checked there
+            _check_shapes(model)
+        return model
+    except EngineError as error:
+        raise EngineError(f"the cached graph cannot be run: {error}") from None
     except RuntimeError as error:
         raise EngineError(f"the cached graph cannot be read: {openvino_reason(error)}") from None
+
+
+def _is_fixed(graph: bytes) -> bool:
+    try:
+        check_graph(graph)
+    except EngineError:
+        return False
+    return True
+
+
+def _check_shapes(model: Any) -> None:
+    """Make sure of the shapes as OpenVINO infers them: those in a file may be others."""
+    if len(model.inputs) != 1 or len(model.outputs) != 1:
+        raise EngineError("it has several inputs or outputs")
+    outputs = [output for operation in model.get_ops() for output in operation.outputs()]
+    if any(output.partial_shape.is_dynamic for output in outputs):
+        raise EngineError("its shapes are not fixed")
+    n, *sides = model.input(0).shape
+    most = most_numbers(math.prod((n, *sides[:2])))
+    largest = max(math.prod(output.shape) for output in outputs)
+    if largest > most:
+        raise EngineError(f"it works on {largest:,} numbers at once; {most:,} are the most")

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from featx.evaluation.fields import Fields
+from featx.evaluation.findings import read_difference
 from featx.evaluation.scores import Interval
 
 
@@ -60,16 +62,47 @@ class Contest:
         }
 
     @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> Contest:
-        """Read what :meth:`to_dict` gave."""
-        frozen, difference = values["frozen"], values["difference"]
-        return cls(
-            str(values["kept"]),
-            None if frozen is None else Interval.from_dict(frozen["accuracy"]),
-            Interval.from_dict(values["finetuned"]["accuracy"]),
-            None if difference is None else Interval.from_dict(difference),
-            int(values["n_held_out"]),
-            bool(values["is_own_test"]),
-            str(values["unfrozen"]),
-            dict(values["history"]),
+    def from_fields(cls, fields: Fields) -> Contest:
+        """Read what :meth:`to_dict` gave.
+
+        Raises
+        ------
+        ClassifierError
+            A value is missing or wrong, or they contradict each other.
+        """
+        frozen = Interval.from_fields(fields.part("frozen").part("accuracy")) if "frozen" in fields else None
+        read = cls(
+            fields.one_of("kept", ("frozen", "finetuned")),
+            frozen,
+            Interval.from_fields(fields.part("finetuned").part("accuracy")),
+            read_difference(fields) if "difference" in fields else None,
+            fields.count("n_held_out", 1),
+            fields.flag("is_own_test"),
+            fields.text("unfrozen"),
+            _history(fields.part("history")),
         )
+        if (frozen is None) != (read.difference is None) or (frozen is None and read.kept == "frozen"):
+            raise fields.contradicts(f"{read.kept} is kept, and there is no frozen accuracy, or no difference from it")
+        return read
+
+
+def _history(fields: Fields) -> dict[str, Any]:
+    """Read what :meth:`featx.training.History.to_dict` gave."""
+    epochs = fields.parts("epochs")
+    numbers = [one.count("number") for one in epochs]
+    best = fields.count("best")
+    if numbers != list(range(len(numbers))) or (epochs and best not in numbers):
+        raise fields.contradicts(f"epoch {best} was kept, of {len(numbers)}")
+    for epoch in epochs:
+        for name in ("rate", "val_loss", "seconds"):
+            epoch.number(name, 0)
+        epoch.share("val_accuracy")
+        if epoch.values["number"]:
+            epoch.number("loss", 0)
+            epoch.share("accuracy")
+        elif "loss" in epoch or "accuracy" in epoch:
+            raise epoch.contradicts("there is a loss before training")
+    return {"best": best, "epochs": [{name: epoch.get(name) for name in _EPOCH} for epoch in epochs]}
+
+
+_EPOCH = ("number", "rate", "loss", "accuracy", "val_loss", "val_accuracy", "seconds")

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from featx.evaluation.contest import Contest
+from featx.evaluation.fields import Fields
 from featx.evaluation.findings import LearningCurve, Reliability, SourceAccuracy, ViewsWorth
 from featx.evaluation.scores import CrossValidation, HeldOut, Interval, judge_baseline
 
@@ -119,34 +120,48 @@ class Evaluation:
         }
 
     @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> Evaluation:
-        """Read what :meth:`to_dict` gave."""
-        cv, naive = values["cv"], values["naive_cv"]
-        return cls(
-            str(values["head"]),
-            dict(values["params"]),
-            tuple(str(name) for name in values["classes"]),
-            int(values["n_images"]),
-            int(values["n_groups"]),
-            dict(values["groups"]),
-            None if cv is None else CrossValidation.from_dict(cv),
-            str(values["cv_reason"]),
-            None if naive is None else Interval.from_dict(naive["accuracy"]),
-            tuple(SourceAccuracy.from_dict(source) for source in values["sources"]),
-            None if values["reliability"] is None else Reliability.from_dict(values["reliability"]),
-            None if values["learning_curve"] is None else LearningCurve.from_dict(values["learning_curve"]),
-            float(values["baseline"]["accuracy"]),
-            str(values["baseline"]["class"]),
-            HeldOut.from_dict(values["val"]),
-            HeldOut.from_dict(values["test"]),
-            tuple(str(note) for note in values["notes"]),
-            str(values.get("calibrated_on", "out of fold" if cv is not None else "nothing")),
-            {str(stage): dict(counts) for stage, counts in values.get("fits", {}).items()},
-            dict(values.get("made", {})),
-            float(values["seconds"]),
-            None if values.get("finetuning") is None else Contest.from_dict(values["finetuning"]),
-            ViewsWorth.from_dict(values.get("views")),
+    def from_dict(cls, values: Any) -> Evaluation:
+        """Read what :meth:`to_dict` gave; whatever is accepted can be shown.
+
+        Raises
+        ------
+        ClassifierError
+            A value is missing or wrong, or contradicts another one; the message names it.
+        """
+        fields = Fields(values, "evaluation")
+        classes = fields.texts("classes")
+        baseline = fields.part("baseline")
+        read = cls(
+            fields.text("head"),
+            fields.plain("params"),
+            classes,
+            fields.count("n_images", 1),
+            fields.count("n_groups", 1),
+            _groups(fields.part("groups")),
+            CrossValidation.from_fields(fields.part("cv"), classes) if "cv" in fields else None,
+            fields.text("cv_reason"),
+            Interval.from_fields(fields.part("naive_cv").part("accuracy")) if "naive_cv" in fields else None,
+            tuple(SourceAccuracy.from_fields(source) for source in fields.parts("sources")),
+            Reliability.from_fields(fields.part("reliability")) if "reliability" in fields else None,
+            LearningCurve.from_fields(fields.part("learning_curve")) if "learning_curve" in fields else None,
+            baseline.share("accuracy"),
+            baseline.one_of("class", classes),
+            HeldOut.from_fields(fields.part("val"), classes) if "val" in fields else None,
+            HeldOut.from_fields(fields.part("test"), classes) if "test" in fields else None,
+            fields.texts("notes"),
+            _calibrated_on(fields),
+            {stage: _fits(fields.part("fits").part(stage)) for stage in _stages(fields)},
+            _made(fields.part("made")) if "made" in fields else {},
+            fields.number("seconds", 0),
+            Contest.from_fields(fields.part("finetuning")) if "finetuning" in fields else None,
+            ViewsWorth.from_fields(fields.part("views")) if "views" in fields else None,
         )
+        if read.n_groups > read.n_images:
+            raise fields.contradicts(f"{read.n_images:,} pictures are in {read.n_groups:,} groups")
+        n_tested = 0 if read.cv is None else sum(map(sum, read.cv.confusion))
+        if n_tested > read.n_images:
+            raise fields.contradicts(f"{n_tested:,} of {read.n_images:,} pictures were tested")
+        return read
 
     def __str__(self) -> str:
         if self.finetuning is not None:
@@ -165,3 +180,47 @@ class Evaluation:
             f"{self.cv.n_folds} folds of {self.n_images:,} pictures in {self.n_groups:,} groups"
         )
         return f"{said}; {self.verdict}" if self.verdict else said
+
+
+_GROUPS = ("n_groups", "n_copies", "n_near_copies", "n_takes", "n_frames", "n_named", "n_conflicts")
+_CALIBRATED_ON = ("out of fold", "val", "nothing")
+
+
+def _groups(fields: Fields) -> dict[str, Any]:
+    for name in _GROUPS:
+        if name in fields:
+            fields.count(name)
+    for name in ("too_alike", "examples"):
+        if name in fields:
+            fields.texts(name)
+    if "group_by" in fields:
+        fields.text("group_by")
+    pairs = [Fields({"conflicts": pair}, fields.place).texts("conflicts") for pair in fields.entries("conflicts")]
+    if any(len(pair) != 2 for pair in pairs):
+        raise fields.contradicts("a conflict is not between two pictures")
+    kept = {
+        name: value for name, value in fields.values.items() if name in (*_GROUPS, "too_alike", "examples", "group_by")
+    }
+    return {**kept, "conflicts": [list(pair) for pair in pairs]}
+
+
+def _calibrated_on(fields: Fields) -> str:
+    if "calibrated_on" in fields:
+        return fields.one_of("calibrated_on", _CALIBRATED_ON)
+    return "out of fold" if "cv" in fields else "nothing"
+
+
+def _stages(fields: Fields) -> list[str]:
+    return list(fields.part("fits").values) if "fits" in fields else []
+
+
+def _fits(fields: Fields) -> dict[str, int]:
+    return {name: fields.count(name) for name in ("n", "n_not_converged")}
+
+
+def _made(fields: Fields) -> dict[str, Any]:
+    if fields.values:
+        fields.text("date")
+        fields.text("data")
+        fields.count("n_skipped")
+    return Fields({"made": fields.values}, "evaluation").plain("made")

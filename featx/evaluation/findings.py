@@ -5,7 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from featx.evaluation.fields import MOST, Fields
 from featx.evaluation.scores import Interval
+
+_FURTHEST = 100.0
+"""Limit of an interval of differences: over two folds that differ it is far beyond what a difference can be."""
 
 
 @dataclass(frozen=True)
@@ -42,15 +46,18 @@ class SourceAccuracy:
         }
 
     @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> SourceAccuracy:
-        """Read what :meth:`to_dict` gave."""
-        return cls(
-            str(values["name"]),
-            str(values["group_by"]),
-            int(values["n_sources"]),
-            tuple(str(example) for example in values["examples"]),
-            Interval.from_dict(values["accuracy"]),
+    def from_fields(cls, fields: Fields) -> SourceAccuracy:
+        """Read what :meth:`to_dict` gave; a ClassifierError if a value is missing or wrong."""
+        read = cls(
+            fields.text("name"),
+            fields.text("group_by"),
+            fields.count("n_sources", 1),
+            fields.texts("examples"),
+            Interval.from_fields(fields.part("accuracy")),
         )
+        if not read.examples:
+            raise fields.contradicts(f"{read.n_sources} sources have no example")
+        return read
 
 
 @dataclass(frozen=True)
@@ -88,18 +95,24 @@ class ViewsWorth:
         }
 
     @classmethod
-    def from_dict(cls, values: dict[str, Any] | None) -> ViewsWorth | None:
-        """Read what :meth:`to_dict` gave; None of None, as models fitted without views have it."""
-        if values is None:
-            return None
-        without, difference = values["without"], values["difference"]
-        return cls(
-            int(values["k"]),
-            str(values["policy"]),
-            int(values["seed"]),
-            None if without is None else Interval.from_dict(without["accuracy"]),
-            None if difference is None else Interval.from_dict(difference),
+    def from_fields(cls, fields: Fields) -> ViewsWorth:
+        """Read what :meth:`to_dict` gave; a ClassifierError if a value is missing or wrong."""
+        without = Interval.from_fields(fields.part("without").part("accuracy")) if "without" in fields else None
+        read = cls(
+            fields.count("k", 1),
+            fields.text("policy"),
+            fields.count("seed", -MOST),
+            without,
+            read_difference(fields) if "difference" in fields else None,
         )
+        if (read.without is None) != (read.difference is None):
+            raise fields.contradicts("a difference without both accuracies")
+        return read
+
+
+def read_difference(fields: Fields) -> Interval:
+    """Read the interval of a difference of accuracies; a ClassifierError if it is none."""
+    return Interval.from_fields(fields.part("difference"), least=-_FURTHEST, most=_FURTHEST)
 
 
 @dataclass(frozen=True)
@@ -130,10 +143,12 @@ class Reliability:
         }
 
     @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> Reliability:
-        """Read what :meth:`to_dict` gave."""
-        bins = tuple((float(b["confidence"]), float(b["accuracy"]), int(b["n"])) for b in values["bins"])
-        return cls(float(values["brier"]), float(values["ece"]), bins)
+    def from_fields(cls, fields: Fields) -> Reliability:
+        """Read what :meth:`to_dict` gave; a ClassifierError if a value is missing or wrong."""
+        bins = tuple((b.share("confidence"), b.share("accuracy"), b.count("n", 1)) for b in fields.parts("bins"))
+        if not bins:
+            raise fields.contradicts("probabilities were compared with no picture")
+        return cls(fields.number("brier", 0, 2), fields.share("ece"), bins)
 
 
 @dataclass(frozen=True)
@@ -178,11 +193,15 @@ class Outlook:
         return {**values, "at_twice": self.at_twice.to_dict(), "sentence": str(self)}
 
     @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> Outlook:
-        """Read what :meth:`to_dict` gave."""
-        to_halve = None if values["to_halve"] is None else int(values["to_halve"])
-        at_twice = Interval.from_dict(values["at_twice"])
-        return cls(int(values["n"]), float(values["now"]), at_twice, to_halve, str(values["answer"]))
+    def from_fields(cls, fields: Fields) -> Outlook:
+        """Read what :meth:`to_dict` gave; a ClassifierError if a value is missing or wrong."""
+        return cls(
+            fields.count("n", 1),
+            fields.share("now"),
+            Interval.from_fields(fields.part("at_twice")),
+            fields.count("to_halve") if "to_halve" in fields else None,
+            fields.one_of("answer", ("yes", "no", "unclear")),
+        )
 
 
 @dataclass(frozen=True)
@@ -218,9 +237,13 @@ class LearningCurve:
         }
 
     @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> LearningCurve:
-        """Read what :meth:`to_dict` gave."""
-        points = tuple((int(one["n"]), Interval.from_dict(one["accuracy"])) for one in values["points"])
-        outlook = values.get("outlook")
-        left_out = tuple((int(one["n"]), str(one["reason"])) for one in values.get("left_out", ()))
-        return cls(points, None if outlook is None else Outlook.from_dict(outlook), left_out)
+    def from_fields(cls, fields: Fields) -> LearningCurve:
+        """Read what :meth:`to_dict` gave; a ClassifierError if a value is missing or wrong."""
+        points = tuple(
+            (one.count("n", 1), Interval.from_fields(one.part("accuracy"))) for one in fields.parts("points")
+        )
+        if [n for n, _ in points] != sorted(n for n, _ in points):
+            raise fields.contradicts("its points are not in the order of their numbers of pictures")
+        outlook = Outlook.from_fields(fields.part("outlook")) if "outlook" in fields else None
+        parts = fields.parts("left_out") if "left_out" in fields else []
+        return cls(points, outlook, tuple((one.count("n"), one.text("reason")) for one in parts))

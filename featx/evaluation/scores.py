@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
+
+from featx.evaluation.fields import Fields
+
+_ROUNDING = 1e-6
 
 
 @dataclass(frozen=True)
@@ -24,9 +29,18 @@ class Interval:
         return {"mean": self.mean, "low": self.low, "high": self.high}
 
     @classmethod
-    def from_dict(cls, values: dict[str, float]) -> Interval:
-        """Read what :meth:`to_dict` gave."""
-        return cls(float(values["mean"]), float(values["low"]), float(values["high"]))
+    def from_fields(cls, fields: Fields, mean: str = "mean", least: float = 0.0, most: float = 1.0) -> Interval:
+        """Read what :meth:`to_dict` gave, with its mean under some name.
+
+        Raises
+        ------
+        ClassifierError
+            A figure is missing or out of limits, or the mean lies outside the interval.
+        """
+        read = cls(*(fields.number(name, least, most) for name in (mean, "low", "high")))
+        if not read.low - _ROUNDING <= read.mean <= read.high + _ROUNDING:
+            raise fields.contradicts(f"the mean {read.mean:g} lies outside {read.low:g} to {read.high:g}")
+        return read
 
 
 def judge_baseline(accuracy: Interval, baseline: float, baseline_class: str | None = None) -> str:
@@ -72,10 +86,10 @@ class ClassScore:
         return {"class": self.name, "precision": self.precision, "recall": self.recall, "f1": self.f1, "n": self.n}
 
     @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> ClassScore:
-        """Read what :meth:`to_dict` gave."""
-        precision, recall, f1 = (float(values[name]) for name in ("precision", "recall", "f1"))
-        return cls(str(values["class"]), precision, recall, f1, int(values["n"]))
+    def from_fields(cls, fields: Fields) -> ClassScore:
+        """Read what :meth:`to_dict` gave; a ClassifierError if a value is missing or wrong."""
+        precision, recall, f1 = (fields.share(name) for name in ("precision", "recall", "f1"))
+        return cls(fields.text("class"), precision, recall, f1, fields.count("n"))
 
 
 @dataclass(frozen=True)
@@ -128,19 +142,64 @@ class CrossValidation:
         }
 
     @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> CrossValidation:
-        """Read what :meth:`to_dict` gave."""
-        return cls(
-            str(values["splitter"]),
-            int(values["n_folds"]),
-            int(values["repeats"]),
-            Interval.from_dict(values["accuracy"]),
-            Interval.from_dict(values["balanced_accuracy"]),
-            tuple(float(score) for score in values["per_fold"]),
-            tuple(ClassScore.from_dict(one) for one in values["per_class"]),
-            tuple(tuple(int(n) for n in row) for row in values["confusion"]),
-            tuple(str(name) for name in values.get("untested", ())),
+    def from_fields(cls, fields: Fields, classes: Sequence[str]) -> CrossValidation:
+        """Read what :meth:`to_dict` gave.
+
+        Raises
+        ------
+        ClassifierError
+            A value is missing or wrong, or contradicts another one or the classes.
+        """
+        read = cls(
+            fields.text("splitter"),
+            fields.count("n_folds", 1),
+            fields.count("repeats", 1),
+            Interval.from_fields(fields.part("accuracy")),
+            Interval.from_fields(fields.part("balanced_accuracy")),
+            fields.shares("per_fold"),
+            *_read_classes(fields, classes),
+            fields.texts("untested") if "untested" in fields else (),
         )
+        read._check(fields, classes)
+        return read
+
+    def _check(self, fields: Fields, classes: Sequence[str]) -> None:
+        n_scores = len(self.per_fold)
+        if n_scores < self.n_folds or (self.repeats == 1 and n_scores > self.n_folds):
+            raise fields.contradicts(f"{self.n_folds} folds, {self.repeats} times, have {n_scores} accuracies")
+        if not set(self.untested) <= set(classes):
+            raise fields.contradicts("a class that was not tested is none of the model")
+        _check_share(fields, self.accuracy.mean, self.confusion)
+        recalls = [one.recall for one in self.per_class if one.n]
+        if abs(sum(recalls) / len(recalls) - self.balanced_accuracy.mean) > _ROUNDING:
+            raise fields.contradicts("its balanced accuracy is not the mean of its recalls")
+
+
+def _read_classes(fields: Fields, classes: Sequence[str]) -> tuple[tuple[ClassScore, ...], tuple[tuple[int, ...], ...]]:
+    """Read figures of classes and a confusion, each of which says what the other does."""
+    per_class = tuple(ClassScore.from_fields(one) for one in fields.parts("per_class"))
+    confusion = tuple(
+        Fields({"confusion": row}, fields.place).counts("confusion") for row in fields.entries("confusion")
+    )
+    n = len(classes)
+    if [one.name for one in per_class] != list(classes):
+        raise fields.contradicts("its classes are not those of the model")
+    if len(confusion) != n or any(len(row) != n for row in confusion):
+        raise fields.contradicts(f"its confusion is not {n} x {n}")
+    taken = [sum(column) for column in zip(*confusion, strict=True)]
+    for i, (one, row) in enumerate(zip(per_class, confusion, strict=True)):
+        shares = row[i] / max(sum(row), 1), row[i] / max(taken[i], 1)
+        if one.n != sum(row) or abs(one.recall - shares[0]) + abs(one.precision - shares[1]) > _ROUNDING:
+            raise fields.contradicts(f"the figures of class {one.name!r} are not those of its confusion")
+    if not sum(taken):
+        raise fields.contradicts("no picture was tested")
+    return per_class, confusion
+
+
+def _check_share(fields: Fields, accuracy: float, confusion: Sequence[Sequence[int]]) -> None:
+    n = sum(map(sum, confusion))
+    if abs(sum(row[i] for i, row in enumerate(confusion)) / n - accuracy) > _ROUNDING:
+        raise fields.contradicts("its accuracy is not that of its confusion")
 
 
 @dataclass(frozen=True)
@@ -182,21 +241,25 @@ class HeldOut:
         }
 
     @classmethod
-    def from_dict(cls, values: dict[str, Any] | None) -> HeldOut | None:
-        """Read what :meth:`to_dict` gave."""
-        if values is None:
-            return None
-        accuracy = None
-        if values["accuracy"] is not None:
-            accuracy = Interval(float(values["accuracy"]), float(values["low"]), float(values["high"]))
-        return cls(
-            accuracy,
-            int(values["n"]),
-            float(values["as_given"]),
-            int(values["n_as_given"]),
-            tuple(ClassScore.from_dict(one) for one in values.get("per_class", ())),
-            tuple(tuple(int(n) for n in row) for row in values.get("confusion", ())),
-        )
+    def from_fields(cls, fields: Fields, classes: Sequence[str]) -> HeldOut:
+        """Read what :meth:`to_dict` gave.
+
+        Raises
+        ------
+        ClassifierError
+            A value is missing or wrong, or they contradict each other.
+        """
+        accuracy = Interval.from_fields(fields, "accuracy") if "accuracy" in fields else None
+        is_known = bool(fields.values.get("confusion") or fields.values.get("per_class"))
+        figures = _read_classes(fields, classes) if is_known else ((), ())
+        read = cls(accuracy, fields.count("n"), fields.share("as_given"), fields.count("n_as_given", 1), *figures)
+        if read.n > read.n_as_given or (accuracy is None) != (read.n == 0):
+            raise fields.contradicts(f"it counts {read.n} of {read.n_as_given} pictures, accuracy {accuracy}")
+        if is_known and (accuracy is None or sum(map(sum, read.confusion)) != read.n):
+            raise fields.contradicts(f"its confusion does not count its {read.n} pictures")
+        if is_known and accuracy is not None:
+            _check_share(fields, accuracy.mean, read.confusion)
+        return read
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
-from featx.errors import DamagedStoreError
+from featx import network_files
+from featx.errors import DamagedStoreError, EngineError
 from featx.store.files import prepare_cache, write_content
 from featx.store.latest import read_json, write_json
 
@@ -13,7 +14,7 @@ _MAGIC = b"featx graph 1\n\0\0"
 
 
 def read_graph(cache: Path, key: str) -> bytes | None:
-    """Return a graph; None if there is none, or if its bytes are not those that were written."""
+    """Return a graph; None if there is none, if its bytes are not those that were written, or if it is no graph."""
     try:
         return check_graph(cache / "graphs" / f"{key}.graph")
     except OSError:  # no such file, or a damaged one
@@ -42,7 +43,7 @@ def check_graph(path: Path) -> bytes:
     Raises
     ------
     DamagedStoreError
-        Its bytes are not those that were written.
+        Its bytes are not those that were written, or not a graph as featx writes it.
     OSError
         It cannot be read.
     """
@@ -51,6 +52,10 @@ def check_graph(path: Path) -> bytes:
     graph = content[start:]
     if content[: len(_MAGIC)] != _MAGIC or content[len(_MAGIC) : start] != hashlib.sha256(graph).digest():
         raise DamagedStoreError(f"{path} is damaged: its digest is another")
+    try:
+        network_files.check_graph(graph)
+    except EngineError as error:
+        raise DamagedStoreError(f"{path} is not a graph of featx: {error}") from None
     return graph
 
 

@@ -1,0 +1,74 @@
+"""Arrays of a model file: plain numbers, exactly as many as their bytes."""
+
+from __future__ import annotations
+
+import io
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from featx.errors import ClassifierError
+
+_KINDS = "biuf"
+_MOST_DIMENSIONS = 4
+_READERS = {
+    (1, 0): np.lib.format.read_array_header_1_0,
+    (2, 0): np.lib.format.read_array_header_2_0,
+}
+
+
+def write_array(array: NDArray[Any]) -> bytes:
+    """Return an array as the bytes of an ``.npy`` file."""
+    stream = io.BytesIO()
+    np.lib.format.write_array(stream, np.ascontiguousarray(array), allow_pickle=False)
+    return stream.getvalue()
+
+
+def check_array(content: bytes, name: str, fortran: bool = False) -> tuple[np.dtype[Any], tuple[int, ...], int]:
+    """Return type, shape and place of the numbers in the bytes of an ``.npy`` file; nothing is allocated for them.
+
+    Parameters
+    ----------
+    content : bytes
+    name : str
+        For messages.
+    fortran : bool
+        Whether the first index may change fastest.
+
+    Raises
+    ------
+    ClassifierError
+        It holds objects or text, or more or fewer numbers than its bytes.
+    """
+    stream = io.BytesIO(content)
+    try:
+        dtype, shape, first_fastest = _header(stream)
+    except (MemoryError, RecursionError, SyntaxError, TypeError, ValueError) as error:
+        raise ClassifierError(f"the array {name} is damaged: {error}") from None
+    if dtype.kind not in _KINDS or not dtype.isnative:
+        kind = "Object arrays cannot be loaded" if dtype.hasobject else f"its type {dtype} is no plain number"
+        raise ClassifierError(f"the array {name} is damaged: {kind}")
+    if first_fastest and not fortran and len(shape) > 1:
+        raise ClassifierError(f"the array {name} is stored column by column, as featx never writes it")
+    if len(shape) > _MOST_DIMENSIONS or any(type(side) is not int or side < 0 for side in shape):
+        raise ClassifierError(f"the array {name} is damaged: its shape is {str(shape)[:60]}")
+    if math.prod(shape) * dtype.itemsize != len(content) - stream.tell():
+        raise ClassifierError(f"the array {name} is damaged: its shape {shape} is not that of its bytes")
+    return dtype, shape, stream.tell()
+
+
+def read_array(content: bytes, name: str) -> NDArray[Any]:
+    """Return an array; see :func:`check_array`."""
+    dtype, shape, start = check_array(content, name)
+    array: NDArray[Any] = np.frombuffer(content, dtype, math.prod(shape), start).reshape(shape).copy()
+    return array
+
+
+def _header(stream: io.BytesIO) -> tuple[np.dtype[Any], tuple[int, ...], bool]:
+    version = np.lib.format.read_magic(stream)
+    if version not in _READERS:
+        raise ValueError(f"its format {version} is unknown")
+    shape, first_fastest, dtype = _READERS[version](stream)
+    return dtype, shape, first_fastest

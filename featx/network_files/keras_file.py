@@ -1,0 +1,137 @@
+"""Keras files: nothing in them leads to another file, and no layer of theirs opens one."""
+
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from featx.errors import BackboneError
+
+_MOST_CONFIG = 64 << 20
+_MOST_RATIO = 100
+_LEAST_UNPACKED = 64 << 20
+"""Bytes that a packed file may always unpack to."""
+
+_CONFIG, _WEIGHTS = "config.json", "model.weights.h5"
+
+_CODE = ("Lambda", "__lambda__", "TorchModuleWrapper", "JaxLayer", "FlaxLayer")
+_OPENERS = ("TFSMLayer", "StringLookup", "IntegerLookup", "IndexLookup", "TextVectorization")
+_REFUSED = dict.fromkeys(_CODE, "code") | dict.fromkeys(_OPENERS, "one that may open other files")
+"""Layers that are not loaded, and why."""
+
+_NOT_RUN = "featx does not run code from files"
+
+
+def check_keras_file(path: Path) -> None:
+    """Make sure that a ``.keras`` or HDF5 file holds all of its weights, and no layer that opens a file or runs code.
+
+    Raises
+    ------
+    BackboneError
+        It leads to another file, or is neither.
+    OSError
+        It cannot be read.
+    """
+    with path.open("rb") as stream:
+        is_zip = stream.read(4) == b"PK\x03\x04"
+    if not is_zip:
+        _check_hdf5(path, path.stat().st_size)
+        return
+    try:
+        with zipfile.ZipFile(path) as archive:
+            _check_archive(archive, path.stat().st_size)
+    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, KeyError, EOFError) as error:
+        raise BackboneError(f"is no Keras file, or it is damaged: {error}") from None
+
+
+def _check_archive(archive: zipfile.ZipFile, n_bytes: int) -> None:
+    entries = archive.infolist()
+    names = [entry.filename for entry in entries]
+    if len(set(names)) != len(names):
+        raise BackboneError("holds a member twice")
+    if sum(entry.file_size for entry in entries) > max(_MOST_RATIO * n_bytes, _LEAST_UNPACKED):
+        raise BackboneError(f"would unpack to more than {_MOST_RATIO} times its size")
+    if _CONFIG in names:
+        if archive.getinfo(_CONFIG).file_size > _MOST_CONFIG:
+            raise BackboneError("has a configuration of more than 64 MB")
+        _check_config(archive.read(_CONFIG))
+    if any(name.endswith((".h5", ".hdf5")) and name != _WEIGHTS for name in names):
+        raise BackboneError("holds other HDF5 files than its weights")
+    if _WEIGHTS in names:
+        content = archive.read(_WEIGHTS)
+        _check_hdf5(io.BytesIO(content), len(content))
+
+
+def _check_hdf5(file: Path | BinaryIO, n_bytes: int) -> None:
+    import h5py
+
+    try:
+        with h5py.File(file, "r") as content:
+            if _check_group(content) > max(_MOST_RATIO * n_bytes, _LEAST_UNPACKED):
+                raise BackboneError(f"holds data sets of more than {_MOST_RATIO} times its size")
+            config = content.attrs.get("model_config")
+    except BackboneError:
+        raise
+    except Exception as error:  # h5py raises OSError, RuntimeError, KeyError, ValueError, ... on damage
+        first = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise BackboneError(f"is no HDF5 file, or it is damaged: {first}") from None
+    if isinstance(config, str | bytes):
+        _check_config(config.encode() if isinstance(config, str) else config)
+
+
+def _check_group(top: Any) -> int:
+    """Look at every link and data set once, none of which may lead out of the file; return the bytes of all data."""
+    import h5py
+
+    n_bytes, groups, seen = 0, [top], set()
+    while groups:
+        group = groups.pop()
+        for name in group:
+            if not isinstance(group.get(name, getlink=True), h5py.HardLink):
+                raise BackboneError(f"holds {name!r}, a link to another place; save the network anew with Keras")
+            found = group[name]
+            if isinstance(found, h5py.Group):
+                address = h5py.h5o.get_info(found.id).addr
+                if address not in seen:
+                    seen.add(address)
+                    groups.append(found)
+            elif isinstance(found, h5py.Dataset):
+                if found.external or found.is_virtual:
+                    raise BackboneError(f"keeps {name!r} in another file; save the network anew with Keras")
+                n_bytes += int(found.size or 0) * found.dtype.itemsize
+    return n_bytes
+
+
+def _check_config(content: bytes) -> None:
+    try:
+        config = json.loads(content)
+    except (ValueError, RecursionError):
+        raise BackboneError("has a configuration that is no JSON") from None
+    for values in _objects(config):
+        name = values.get("class_name")
+        if not isinstance(name, str):
+            continue
+        kind = name.rpartition(">")[2]
+        if kind in _REFUSED:
+            raise BackboneError(f"holds a {kind} layer, which is {_REFUSED[kind]}; {_NOT_RUN}")
+        module = values.get("module")
+        if isinstance(module, str) and module != "builtins" and module.split(".")[0] not in _MODULES:
+            raise BackboneError(f"asks for {module}.{name}, which is none of Keras's own; featx does not import it")
+
+
+_MODULES = ("keras", "keras_hub")
+
+
+def _objects(config: Any) -> Iterator[dict[str, Any]]:
+    parts = [config]
+    while parts:
+        part = parts.pop()
+        if isinstance(part, dict):
+            yield part
+            parts += part.values()
+        elif isinstance(part, list):
+            parts += part

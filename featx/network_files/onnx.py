@@ -1,0 +1,104 @@
+"""ONNX files: one file holds all of the network, or it is refused; told by its own fields, not by a byte pattern.
+
+The walk follows the wire format of protobuf (protobuf.dev/programming-guides/encoding) through the messages of
+onnx.proto that can hold a tensor, however they are nested, ordered, split or repeated.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from featx.errors import BackboneError
+
+_MOST_FIELD = 2**29 - 1
+_VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
+
+# Message to the messages in its fields: those of onnx.proto that a tensor can lie in.
+_MESSAGES: dict[str, dict[int, str]] = {
+    "model": {7: "graph", 20: "training", 25: "function"},
+    "training": {1: "graph", 2: "graph"},
+    "graph": {1: "node", 5: "tensor", 15: "sparse tensor"},
+    "function": {7: "node", 11: "attribute"},
+    "node": {5: "attribute"},
+    "attribute": {5: "tensor", 6: "graph", 10: "tensor", 11: "graph", 22: "sparse tensor", 23: "sparse tensor"},
+    "sparse tensor": {1: "tensor", 2: "tensor"},
+    "tensor": {},
+}
+_EXTERNAL_DATA, _DATA_LOCATION = 13, 14
+
+
+def check_onnx(content: bytes) -> None:
+    """Make sure that an ONNX file keeps all of its weights itself.
+
+    Parameters
+    ----------
+    content : bytes
+        The whole file.
+
+    Raises
+    ------
+    BackboneError
+        Weights lie in another file, or it is no ONNX file.
+    """
+    view = memoryview(content)
+    has_graph = False
+    parts: list[tuple[str, int, int]] = [("model", 0, len(view))]
+    while parts:
+        message, start, end = parts.pop()
+        for number, wire, at, after in _fields(view, start, end):
+            if message == "tensor" and _is_outside(view, number, wire, at):
+                raise BackboneError(
+                    "keeps its weights in another file; save it as one file: onnx.save(onnx.load(FILE), NEW)"
+                )
+            inner = _MESSAGES[message].get(number)
+            if inner is not None and wire == _BYTES:
+                has_graph |= message == "model" and inner == "graph"
+                parts.append((inner, at, after))
+    if not has_graph:
+        raise BackboneError("is no ONNX file: it holds no graph")
+
+
+def _is_outside(view: memoryview, number: int, wire: int, at: int) -> bool:
+    if number == _EXTERNAL_DATA:
+        return True
+    return number == _DATA_LOCATION and not (wire == _VARINT and _varint(view, at, len(view))[0] == 0)
+
+
+def _fields(view: memoryview, start: int, end: int) -> Iterator[tuple[int, int, int, int]]:
+    """Yield number, wire type, and first and last position of the value of each field of a message."""
+    at = start
+    while at < end:
+        tag, at = _varint(view, at, end)
+        number, wire = tag >> 3, tag & 7
+        if not 0 < number <= _MOST_FIELD:
+            raise _damaged()
+        if wire == _VARINT:
+            after = _varint(view, at, end)[1]
+        elif wire == _BYTES:
+            length, at = _varint(view, at, end)
+            after = at + length
+        elif wire in (_FIXED64, _FIXED32):
+            after = at + (8 if wire == _FIXED64 else 4)
+        else:  # groups, which onnx.proto has none of
+            raise _damaged()
+        if after > end:
+            raise _damaged()
+        yield number, wire, at, after
+        at = after
+
+
+def _varint(view: memoryview, at: int, end: int) -> tuple[int, int]:
+    value = 0
+    for shift in range(0, 70, 7):
+        if at >= end:
+            break
+        byte = view[at]
+        at += 1
+        value |= (byte & 0x7F) << shift
+        if byte < 0x80:
+            return value, at
+    raise _damaged()
+
+
+def _damaged() -> BackboneError:
+    return BackboneError("is no ONNX file, or it is damaged")
