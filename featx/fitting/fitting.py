@@ -33,6 +33,7 @@ from featx.evaluate import (
 from featx.evaluation import Evaluation, LearningCurve, Reliability
 from featx.extraction import bundled, featurize, locate
 from featx.fitting.estimating import estimate
+from featx.fitting.keeping import note_trust, try_keeping, try_keeping_of
 from featx.fitting.measuring import Measurer
 from featx.fitting.preparing import features_to_fit
 from featx.fitting.rejecting import learn_rejector, learn_rejector_apart
@@ -115,7 +116,7 @@ def fit(
     EvaluationError
         No labels, one class, or a class that only a test part has; or more views than there are.
     HeadError
-        Unknown head or parameter.
+        Unknown head or parameter, or an estimator that cannot be kept in a model file.
     """
     runtime = runtime or Runtime()
     started = time.monotonic()
@@ -123,6 +124,7 @@ def fit(
     if hidden:
         params = {**(params or {}), "hidden_layer_sizes": tuple(hidden)}
     made = make_head(head, params, class_weight, seed)
+    to_trust = [] if isinstance(head, str) else try_keeping(made)
     features = features_to_fit(features, group_by, views, seed, runtime, **options)
     if bundle:
         spec = features.spec
@@ -131,6 +133,8 @@ def fit(
     grouping = group_samples(features, named, lambda done, n: runtime.progress("near-copies", done, n))
     parts = split_parts(features, grouping.numbers, views)
     train = parts.train
+    if to_trust is None:
+        to_trust = try_keeping_of(made, train.X, train.y)
     made, plan = for_many(made, len(train.y), len(train.classes))
     if len(train.y) > MOST_FOLDED:
         n_hints = len(candidate_sources([features.samples[i] for i in parts.at]))
@@ -150,6 +154,7 @@ def fit(
         *grouping.notes(),
         *filter(None, (unnamed, plan)),
         *_notes(made, tuned, crossed, cv),
+        *note_trust(made, to_trust),
         *_calibration_notes(left_out.calibrated_on),
         *tally.notes(),
     ]

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.base import BaseEstimator, clone
+from sklearn.base import BaseEstimator, clone, is_classifier, is_regressor
 from sklearn.linear_model import LogisticRegression, RidgeClassifier
 from sklearn.neighbors import KNeighborsClassifier, NearestCentroid
 from sklearn.neural_network import MLPClassifier
@@ -178,7 +178,7 @@ def make_head(
             hint = f"did you mean {near[0]}? " if near else ""
             raise HeadError(f"no head is named {head!r}; {hint}allowed are {', '.join(HEAD_NAMES)}")
         made = _HEADS[head](seed)
-    elif isinstance(head, BaseEstimator) and hasattr(head, "fit") and hasattr(head, "predict"):
+    elif isinstance(head, BaseEstimator) and _classifies(head):
         made = Head(type(head).__name__.lower(), clone(head))
     else:
         raise HeadError(f"{head!r} is no head; give a name ({', '.join(HEAD_NAMES)}) or a scikit-learn classifier")
@@ -189,6 +189,13 @@ def make_head(
     if params and isinstance(head, str):
         _try_out(made)
     return made
+
+
+def _classifies(estimator: BaseEstimator) -> bool:
+    """Tell whether it is a classifier; some, as one of a stack, have no ``predict`` before they are fitted."""
+    if is_regressor(estimator) or not hasattr(estimator, "fit"):
+        return False
+    return is_classifier(estimator) or hasattr(estimator, "predict")
 
 
 def parse_param(text: str) -> tuple[str, Any]:

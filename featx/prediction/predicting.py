@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -91,15 +91,23 @@ class Prediction:
         } | ({} if self.output else {"rows": [dict(zip(self.columns, row, strict=True)) for row in self.rows]})
 
 
-def load(path: str | Path) -> Classifier:
-    """Read a model file; nothing in it is run.
+def load(path: str | Path, *, trusted: Collection[str] = ()) -> Classifier:
+    """Read a model file; nothing in it is run, but for types that are trusted.
+
+    Parameters
+    ----------
+    path : path
+    trusted : collection of str
+        Types of the head that may be built besides those that featx checks, as ``mine.MyHead`` or
+        ``sklearn.ensemble._forest.RandomForestClassifier``: their code runs with whatever the file holds, so name them
+        only where whoever made the file may run code on this machine. The error of a load without them names them.
 
     Raises
     ------
     ClassifierError
-        No such file, not a model, damaged, or of a later featx.
+        No such file, not a model, damaged, of a later featx, or with a head of types that are not trusted.
     """
-    return Classifier.load(path, featurize)
+    return Classifier.load(path, featurize, trusted=trusted)
 
 
 def predict(
