@@ -43,7 +43,8 @@ if TYPE_CHECKING:
     from featx.fitting import fit
     from featx.inspection import Inspection, inspect
     from featx.prediction import Prediction, load, predict
-    from featx.reporting import Report, report
+    from featx.reporting import Report
+    from featx.reports import report
     from featx.runtime import Runtime
     from featx.sample import make_sample
     from featx.spec import FeatureSpec
@@ -86,7 +87,7 @@ _HOMES = {
     "load": "featx.prediction",
     "make_sample": "featx.sample",
     "predict": "featx.prediction",
-    "report": "featx.reporting",
+    "report": "featx.reports",
     "verify_cache": "featx.caching",
 }
 

@@ -29,9 +29,27 @@ A message says what was given, what is allowed and what to do next.
 
 from __future__ import annotations
 
+from typing import TypeVar
+
+_Error = TypeVar("_Error", bound="FeatxError")
+
 
 class FeatxError(Exception):
-    """Base class of everything that featx raises on purpose."""
+    """Base class of everything that featx raises on purpose.
+
+    Attributes
+    ----------
+    is_usage : bool
+        Whether an argument has a value that is never allowed, whatever the data and the machine.
+    """
+
+    is_usage = False
+
+
+def as_usage(error: _Error) -> _Error:
+    """Return an error, marked as one of usage."""
+    error.is_usage = True
+    return error
 
 
 class DatasetError(FeatxError, ValueError):
@@ -56,6 +74,8 @@ class NotHereError(ImageError):
 
 class SpecError(FeatxError, ValueError):
     """A feature recipe with an impossible value."""
+
+    is_usage = True
 
 
 class BackboneError(FeatxError, ValueError):
@@ -88,6 +108,8 @@ class NewerFormatError(StoreError):
 
 class HeadError(FeatxError, ValueError):
     """An unknown head, or a parameter it does not have."""
+
+    is_usage = True
 
 
 class EvaluationError(FeatxError, ValueError):

@@ -7,7 +7,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from featx.errors import DatasetError
+from featx.errors import DatasetError, as_usage
 from featx.table import Sample
 
 _MOST = 3
@@ -15,9 +15,11 @@ _LEAST_NAMED = 0.9
 _LARGEST_SHARE = 0.8
 _PICTURES_A_SOURCE = 2
 _PICTURES_A_WORD = 3
-_BETWEEN = r"[_.\- ]"
-_WORD = r"[^/_.\- ]"
+_MOST_WORDS = 8
+_WORD = re.compile(r"[^_.\- ]+")
 _DAY = re.compile(r"(19|20)\d{6}")
+_PLACE = re.compile(r"(folder|word):([1-9]\d?)")
+"""What names a folder of a path, or a word of a file name, by its number."""
 
 
 @dataclass(frozen=True)
@@ -46,8 +48,9 @@ def read_groups(samples: Sequence[Sample], group_by: str) -> list[str | None]:
     ----------
     samples : sequence of Sample
     group_by : str
-        ``parent`` (the folder a picture lies in), a column of the manifest, or a regular expression that is searched
-        in the sample id; its groups in parentheses, or the whole match, name the group.
+        ``parent`` (the folder an image lies in), ``folder:N`` (the Nth folder on the way to it), ``word:N`` (the Nth
+        word of its name, between ``_``, ``-``, ``.`` and spaces), a column of the manifest, or a regular expression
+        that is searched in the sample id; its groups in parentheses, or the whole match, name the group.
 
     Raises
     ------
@@ -59,11 +62,8 @@ def read_groups(samples: Sequence[Sample], group_by: str) -> list[str | None]:
     columns = {name for sample in samples[:1] for name, _ in sample.others}
     if group_by in columns:
         return [dict(sample.others)[group_by] or None for sample in samples]
-    try:
-        pattern = re.compile(group_by)
-    except re.error as error:
-        raise DatasetError(f"--group-by {group_by}: no regular expression ({error}); {_allowed(columns)}") from None
-    groups = _matched(samples, pattern)
+    place = _PLACE.fullmatch(group_by)
+    groups = _at_place(samples, place[1], int(place[2])) if place else _matched(samples, _compiled(group_by, columns))
     if samples and not any(groups):
         shown = samples[0].sample_id
         raise DatasetError(f"--group-by {group_by} matches no picture, as {shown!r}; {_allowed(columns)}")
@@ -114,7 +114,21 @@ def candidate_sources(samples: Sequence[Sample]) -> list[Source]:
 
 def _allowed(columns: set[str]) -> str:
     named = f", a column ({', '.join(sorted(columns))})" if columns else ""
-    return f"allowed are parent{named}, or a pattern that is found in the paths, as '(P\\d+)'"
+    return f"allowed are parent, folder:N, word:N{named}, or a pattern that is found in the paths, as '(P\\d+)'"
+
+
+def _compiled(group_by: str, columns: set[str]) -> re.Pattern[str]:
+    try:
+        return re.compile(group_by)
+    except re.error as error:
+        raise as_usage(
+            DatasetError(f"--group-by {group_by}: no regular expression ({error}); {_allowed(columns)}")
+        ) from None
+
+
+def _at_place(samples: Sequence[Sample], kind: str, number: int) -> list[str | None]:
+    parts = [sample.sample_id.split("/")[:-1] if kind == "folder" else _words(sample) for sample in samples]
+    return [some[number - 1] if number <= len(some) else None for some in parts]
 
 
 def _matched(samples: Sequence[Sample], pattern: re.Pattern[str]) -> list[str | None]:
@@ -125,32 +139,29 @@ def _matched(samples: Sequence[Sample], pattern: re.Pattern[str]) -> list[str | 
 def _hints(samples: Sequence[Sample]) -> Iterator[Source]:
     for name, _ in samples[0].others if samples else ():
         yield Source(name, name, tuple(dict(sample.others)[name] or None for sample in samples))
-    for level in range(max((sample.sample_id.count("/") for sample in samples), default=0)):
-        yield _by_pattern(samples, "folder", rf"^(?:[^/]+/){{{level}}}([^/]+)/")
-    n_words = max((len(re.findall(rf"{_WORD}+", _stem(sample))) for sample in samples), default=0)
-    for place in range(min(n_words, 8)):
-        start = rf"(?:{_WORD}+{_BETWEEN}+){{{place}}}" if place else ""
-        words = _by_pattern(samples, "name", rf"(?:^|/){start}({_WORD}+){_BETWEEN}[^/]*$")
-        if not _are_running_numbers(samples, words.values):
-            yield _shorter(samples, words)
+    depth = max((sample.sample_id.count("/") for sample in samples), default=0)
+    for number in range(1, depth + 1):
+        yield Source("folder", f"folder:{number}", tuple(_at_place(samples, "folder", number)))
+    n_words = max((len(_words(sample)) for sample in samples), default=0)
+    for number in range(1, min(n_words, _MOST_WORDS) + 1):
+        values = tuple(_at_place(samples, "word", number))
+        if not _are_running_numbers(samples, values):
+            yield _by_prefix(samples, Source("name", f"word:{number}", values))
 
 
-def _by_pattern(samples: Sequence[Sample], name: str, pattern: str) -> Source:
-    return Source(name, pattern, tuple(_matched(samples, re.compile(pattern))))
-
-
-def _shorter(samples: Sequence[Sample], source: Source) -> Source:
-    """Return the source with a pattern that people read more easily, where one says the same."""
-    patterns = [r"([^/]+?)__", r"([^/]+?)_", r"([^/]+?)-"]
+def _by_prefix(samples: Sequence[Sample], source: Source) -> Source:
+    """Return the source by a pattern such as ``(P\\d+)``, which holds wherever the word stands, if it says the same."""
     words = [re.fullmatch(r"([A-Za-z]+)\d+", value) for value in source.values if value]
-    heads = {word[1] for word in words if word}
-    if len(heads) == 1 and all(words):
-        patterns.insert(0, rf"({heads.pop()}\d+)")
-    for pattern in patterns:
-        short = _by_pattern(samples, source.name, pattern)
-        if short.values == source.values:
-            return short
-    return source
+    prefixes = {word[1] for word in words if word}
+    if len(prefixes) != 1 or not all(words):
+        return source
+    pattern = rf"({prefixes.pop()}\d+)"
+    values = tuple(_matched(samples, re.compile(pattern)))
+    return Source(source.name, pattern, values) if values == source.values else source
+
+
+def _words(sample: Sample) -> list[str]:
+    return _WORD.findall(_stem(sample))
 
 
 def _stem(sample: Sample) -> str:
@@ -160,9 +171,7 @@ def _stem(sample: Sample) -> str:
 def _are_running_numbers(samples: Sequence[Sample], values: Sequence[str | None]) -> bool:
     """Tell whether words are the last numbers of their names and no days: they count pictures."""
     named = [(sample, value) for sample, value in zip(samples, values, strict=True) if value is not None]
-    return all(
-        value.isdigit() and not _DAY.fullmatch(value) and _stem(sample).endswith(value) for sample, value in named
-    )
+    return all(value.isdigit() and not _DAY.fullmatch(value) and _words(sample)[-1] == value for sample, value in named)
 
 
 def _is_source(samples: Sequence[Sample], source: Source) -> bool:

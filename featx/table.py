@@ -14,6 +14,9 @@ from numpy.typing import NDArray
 
 from featx.spec import FeatureSpec
 
+ORIGINS = ("camera", "day")
+"""Columns that EXIF data give besides a manifest's own."""
+
 CHUNK = 4096
 """Rows that are read at a time where a table is streamed."""
 

@@ -25,7 +25,7 @@ from sklearn.preprocessing import PolynomialFeatures, QuantileTransformer, Stand
 from sklearn.svm import SVC, LinearSVC, NuSVC
 from sklearn.tree import DecisionTreeClassifier
 
-from featx.classifier.estimators import check_estimator, dump_estimator, load_estimator
+from featx.classifier.estimators import check_estimator, check_estimator_file, dump_estimator, load_estimator
 from featx.errors import ClassifierError
 from featx.heads import HEAD_NAMES, make_head, scores_of
 
@@ -103,8 +103,10 @@ def test_heads_come_back(name):
     ],
 )
 def test_heads_whose_content_is_not_checked_are_refused_by_name(estimator, message):
-    with pytest.raises(ClassifierError, match=f"types that featx does not load from a file: .*{message}.*can check"):
-        dump_estimator(estimator.fit(X, Y))
+    content = dump_estimator(estimator.fit(X, Y))
+    for read in (load_estimator, check_estimator_file):
+        with pytest.raises(ClassifierError, match=f"featx does not load from a file: .*{message}.*can check"):
+            read(content)
 
 
 def test_the_bytes_depend_on_the_content_alone(monkeypatch):

@@ -6,6 +6,7 @@ import inspect
 import json
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -112,7 +113,7 @@ def test_the_main_job(workplace, pictures, tmp_path):
     assert output.splitlines()[0] == f"{pictures}: 2 classes by folder: blue 12, red 12 (extracted last)"
     assert "accuracy   1.000" in output
     assert "model      set-quadrants-svm.featx" in output
-    assert output.rstrip().endswith("next       featx predict set-quadrants-svm.featx NEW -o scores.csv")
+    assert output.rstrip().endswith("next       featx report set-quadrants-svm.featx --html report.html")
     message = "error: set-quadrants-svm.featx exists; add --overwrite to replace it, or choose another name"
     assert run("fit", "--head", "svm", code=1).stderr.strip() == message
     assert "model      set-quadrants-svm.featx" in run("fit", "--head", "svm", "--overwrite").output
@@ -158,12 +159,7 @@ def test_json_is_one_object_on_stdout_with_the_keys_others_rely_on(workplace, pi
 def test_errors_are_one_line_and_exit_1(workplace, pictures):
     cases = {
         ("extract", "nowhere"): "error: no such file or folder: nowhere",
-        ("extract", pictures, "--backbone", "resnet5"): "error: no backbone is named 'resnet5'",
-        ("extract", pictures, "--pooling", "mean"): "error: pooling is 'mean'; allowed are avg, max, flatten",
-        ("extract", pictures, "--engine", "abacus"): "error: no engine is named 'abacus'",
         ("fit",): "error: nothing was extracted into",
-        ("fit", pictures, "--head", "forest"): "error: no head is named 'forest'",
-        ("fit", pictures, "--param", "C"): "error: --param C: needed is name=value",
         ("report",): "error: no .featx file in this folder; name one, or make one: featx fit DATA",
         ("predict", "no.featx", pictures): "error: no such model file: no.featx",
     }
@@ -333,6 +329,116 @@ def test_the_next_command_names_another_cache(workplace, pictures, tmp_path):
 def test_pictures_without_labels_are_for_predicting(workplace, pictures):
     output = run("extract", pictures / "red", "--backbone", "quadrants").output
     assert output.rstrip().endswith(f"next       featx predict MODEL {pictures / 'red'}")
+    run("fit", pictures, "--backbone", "quadrants", "--head", "centroid", "-o", "one.featx")
+    output = run("extract", pictures / "red", "--backbone", "quadrants").output
+    assert output.rstrip().endswith(f"next       featx predict one.featx {pictures / 'red'}")
+
+
+def following(output: str) -> list[str]:
+    """Return the words of the next command that a command prints last."""
+    last = output.rstrip().splitlines()[-1]
+    assert last.startswith("next       featx "), last
+    return shlex.split(last.removeprefix("next       featx "))
+
+
+def test_next_commands_are_typed_as_they_are_printed(workplace, pictures, tmp_path):
+    """From the first command on; only FOLDER stands for something: images that nobody else can know."""
+    other = tmp_path / "other cache"
+    new = make_classes(tmp_path / "new images", {"red": (205, 45, 45), "blue": (35, 60, 190)}, 2)
+    words = ["extract", str(pictures), "--backbone", "quadrants", "--cache", str(other)]
+    typed = []
+    for command in ("extract", "fit", "report", "predict", "report", "compare", "fit"):
+        assert words[0] == command
+        assert words[-2:] == ["--cache", str(other)]
+        assert words not in typed  # they do not go in circles
+        assert not [word for word in words if word.isupper() and word != "FOLDER"]
+        typed.append(words)
+        images = pictures if command == "compare" else new
+        more = ["--backbones", "quadrants"] if command == "compare" else []
+        words = following(run(*(images if word == "FOLDER" else word for word in words), *more).output)
+    assert typed[2][2:4] == ["--html", "report.html"]
+    assert "--gallery" in typed[3]
+    assert not other.with_name("cache").exists()
+
+
+def test_next_commands_of_the_others(workplace, pictures, tmp_path):
+    manifest = pictures / "list.csv"
+    rows = [f"{one.relative_to(pictures).as_posix()},{one.parent.name}" for one in sorted(pictures.rglob("*.png"))]
+    manifest.write_text("\n".join(["file,what", *rows]))
+    columns = ("--path-column", "file", "--label-column", "what")
+    words = following(run("inspect", manifest, *columns, "--page", 1).output)
+    assert words == ["extract", str(manifest), *columns]
+    assert following(run(*words, "--backbone", "quadrants").output) == ["fit", "--head", "logreg"]
+    assert following(run("backbones").output) == ["extract", "FOLDER", "--backbone", "efficientnet-lite0"]
+    (workplace / "data").mkdir()
+    assert following(run("backbones").output)[1] == "data"
+    assert following(run("cache", "ls", "--cache", "empty").output) == ["extract", "data", "--cache", "empty"]
+    words = following(run("compare", manifest, "--backbones", "quadrants", "--heads", "centroid,knn", *columns).output)
+    run(*words)
+    run("fit", "--head", "centroid", "-o", "m.featx")
+    assert following(run("predict", "m.featx", pictures / "red").output) == [
+        *("predict", "m.featx", str(pictures / "red"), "--gallery", "gallery.html"),
+    ]
+    run(*following(run("predict", "m.featx", pictures / "red").output))
+    words = following(run("predict", "m.featx", pictures / "red", "-o", "scores.csv").output)
+    assert words[-3:] == ["--gallery", "gallery.html", "--overwrite"]
+    run(*words)
+    for command in ("ls", "verify", "gc"):
+        run(*following(run("cache", command).output))
+
+
+def test_usage_errors_have_the_form_of_all_errors(workplace, pictures):
+    cases = {
+        ("extract", "--nonsense"): "No such option: --nonsense",
+        ("fit", "--cv", "1"): "Invalid value for '--cv'",
+        ("predict",): "Missing argument 'model'",
+        ("nosuch",): "No such command 'nosuch'",
+        ("cache", "nosuch"): "No such command 'nosuch'",
+        ("extract", pictures, "--workers", "many"): "Invalid value for '--workers'",
+        ("fit", pictures, "--head", "forest"): "no head is named 'forest'",
+        ("fit", pictures, "--param", "C"): "--param C: needed is name=value",
+        ("fit", pictures, "--param", "C=abc"): "logreg cannot be fitted: The 'C' parameter",
+        ("fit", pictures, "--hidden", "many"): "--hidden many: needed are whole numbers",
+        ("fit", pictures, "--class-weight", "no"): "--class-weight no: allowed is balanced",
+        ("fit", pictures, "--group-by", "(P"): "--group-by (P: no regular expression",
+        ("extract", pictures, "--backbone", "resnet5"): "no backbone is named 'resnet5'",
+        ("extract", pictures, "--pooling", "mean"): "pooling is 'mean'; allowed are avg, max, flatten",
+        ("extract", pictures, "--engine", "abacus"): "no engine is named 'abacus'",
+        ("extract", pictures, "--precision", "float7"): "no precision 'float7'",
+        ("extract", pictures, "--device", "abacus"): "no device is named 'abacus'",
+        ("extract", pictures, "--label-by", "bottom"): "--label-by bottom: allowed are parent and top",
+        ("compare", pictures, "--sizes", "big"): "--sizes big: needed are whole numbers of pixels",
+        ("finetune", pictures, "--top", "mean"): "top is 'mean'; allowed are gap, gmp, flatten",
+        ("finetune", pictures, "--optimizer", "none"): "optimizer is 'none'; allowed are",
+    }
+    for words, message in cases.items():
+        result = run(*words, code=2)
+        (line,) = [text for text in result.stderr.splitlines() if text.lower().startswith("error")]
+        assert line.startswith(f"error: {message}") or message in line, line
+        assert "Usage:" not in result.output
+        said = run(*words, "--json", code=2)
+        assert json.loads(said.stdout) == {"error": line.removeprefix("error: ")}, words
+
+
+def test_errors_under_json_are_json(workplace, pictures, monkeypatch):
+    for words in (("extract", "nowhere"), ("report",), ("predict", "no.featx", pictures), ("fit",)):
+        result = run(*words, "--json", code=1)
+        assert f"error: {json.loads(result.stdout)['error']}" in result.stderr
+
+    def fail(*_, **__):
+        raise ZeroDivisionError("never seen before")
+
+    monkeypatch.setattr("featx.extraction.extract", fail)
+    assert json.loads(run("extract", pictures, "--json", code=1).stdout)["error"].startswith("ZeroDivisionError: ")
+
+
+def test_help_cuts_no_sentence():
+    shown = " ".join(run("--help").output.split())
+    for command in commands().values():
+        if command.name in COMMANDS:
+            assert " ".join(command.help.split("\n\n")[0].rstrip(".").split()) in shown
+    assert "..." not in run("--help").output.replace("[ARGS]...", "")
+    assert "..." not in run("cache", "--help").output.replace("[ARGS]...", "")
 
 
 def test_hostile_names_cannot_write_to_the_terminal(workplace, pictures):

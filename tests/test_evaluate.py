@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy import stats
@@ -9,15 +11,14 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 
 from featx.classifier import rank_suspects, softmax, suspicion_margins
 from featx.evaluate import (
+    CrossValidated,
     TooFewGroups,
     TrainingSet,
-    accuracy_as_fitted,
-    cross_fitted,
+    calibrate,
     cross_validate,
     find_temperature,
     learning_curve,
     measure_reliability,
-    out_of_fold_scores,
     paired_difference,
     quiet_single_threads,
     tune_and_fit,
@@ -298,7 +299,8 @@ def test_mean_of_shares_and_steadied_intervals():
     np.testing.assert_allclose(found.low, 0.75 - np.hypot(*down) / 2)
     found = steadied(Interval(0.5, 0.4, 0.6), Interval(0.5, 0.45, 0.7))
     assert (found.mean, found.low, found.high) == pytest.approx((0.5, 0.4375, 0.7))  # a quarter of the way to 0.4
-    assert steadied(Interval(0.5, 0.5, 0.5), Interval(0.4, 0.3, 0.45)) == Interval(0.5, 0.3, 0.5)
+    wider = steadied(Interval(0.5, 0.5, 0.5), Interval(0.4, 0.3, 0.45))
+    assert (wider.mean, wider.low, wider.high) == pytest.approx((0.4, 0.3, 0.4625))  # the figure is the pooled one
 
 
 def test_temperature_restores_probabilities():
@@ -318,8 +320,7 @@ def test_no_error_on_few_pictures_is_no_certainty():
 def test_out_of_fold_scores_have_not_seen_their_sample():
     data = training_set(60, 2, signal=0.0)
     head = make_head("knn", {"n_neighbors": 1})
-    folds = cut_folds(data.y, data.groups, data.classes, 5, 0)
-    scores = out_of_fold_scores(head, {}, data, folds)
+    scores = cross_validate(head, data, 5, 1, 0).scores
     assert (scores.argmax(axis=1) == data.y).mean() < 0.7  # one neighbour, itself, would be right always
 
 
@@ -344,25 +345,15 @@ def test_suspects_are_the_labels_that_others_beat():
     assert suspicion_margins(probabilities, y).round(2).tolist() == [0.8, -0.5, -0.05, -0.1]
 
 
-def test_accuracy_as_fitted_tears_groups_only_where_told():
-    data = training_set(60, 3, 20, signal=0.0)
-    copies = TrainingSet(np.repeat(data.X, 2, axis=0), np.repeat(data.y, 2), np.repeat(data.groups, 2), data.classes)
-    head = make_head("knn", {"n_neighbors": 1})
-    torn = TrainingSet(copies.X, copies.y, np.arange(120), copies.classes)
-    assert accuracy_as_fitted(head, {}, torn, 5, 0).mean > 0.75
-    assert accuracy_as_fitted(head, {}, copies, 5, 0).mean < 0.6
-
-
 def test_a_learning_curve_rises_and_ends_where_the_folds_are():
     data = training_set(240, 3, 20, signal=0.5)
     head = make_head("logreg", {"C": 0.01})
-    folds = cut_folds(data.y, data.groups, data.classes, 5, 0)
-    scores = out_of_fold_scores(head, {}, data, folds)
-    curve = learning_curve(head, {}, data, folds, scores, 0)
+    crossed = cross_validate(head, data, 5, 1, 0)
+    curve = learning_curve(head, data, crossed, 0)
     sizes = [n for n, _ in curve.points]
     assert sizes == [18, 39, 78, 135, 192]
     means = [accuracy.mean for _, accuracy in curve.points]
-    assert means[-1] == pytest.approx((scores.argmax(axis=1) == data.y).mean())
+    assert means[-1] == crossed.summary.accuracy.mean
     assert means[0] < means[-1] - 0.05
     assert means[-1] <= curve.at_twice <= 1
     assert LearningCurve.from_fields(Fields(curve.to_dict(), "learning_curve")) == curve
@@ -379,7 +370,7 @@ def test_a_learning_curve_takes_whole_groups_and_leaves_out_parts_without_a_clas
 
     head = Head("watched", Watched())
     folds = cut_folds(data.y, data.groups, data.classes, 5, 0)
-    curve = learning_curve(head, {}, data, folds, np.zeros((60, 3)), 0)
+    curve = learning_curve(head, data, crossed_by(folds, 3), 0)
     place = {value: i for i, value in enumerate(data.X[:, 0].tolist())}
     for values in seen:
         groups = data.groups[[place[value] for value in values]]
@@ -387,7 +378,7 @@ def test_a_learning_curve_takes_whole_groups_and_leaves_out_parts_without_a_clas
     assert len(curve.points) == 5
     rare = TrainingSet(data.X, np.array([2, 2] + [0, 1] * 29), np.arange(60), data.classes)
     pairs = (np.arange(60), np.arange(10)), (np.arange(60), np.arange(10, 20))
-    curve = learning_curve(head, {}, rare, Folds("x", pairs), np.zeros((20, 3)), 0)
+    curve = learning_curve(head, rare, crossed_by(Folds("x", pairs), 3), 0)
     assert len(curve.points) == 5
 
 
@@ -395,13 +386,12 @@ def test_a_learning_curve_takes_whole_groups_and_leaves_out_parts_without_a_clas
 def test_would_more_pictures_help(signal, answer):
     data = training_set(600, 3, 40, signal=signal)
     head = make_head("logreg", {"C": 0.01})
-    folds = cut_folds(data.y, data.groups, data.classes, 3, 0)
-    curve = learning_curve(head, {}, data, folds, out_of_fold_scores(head, {}, data, folds), 0)
+    curve = learning_curve(head, data, cross_validate(head, data, 3, 1, 0), 0)
     outlook = curve.outlook
     assert (outlook.answer, outlook.n) == (answer, 600)
     assert str(outlook).startswith(f"{answer}: 1,200 instead of 600 may give {outlook.at_twice.mean:.3f}")
     assert ("to halve the errors takes about" in str(outlook)) == (answer == "yes")
-    twice = accuracy_as_fitted(head, {}, training_set(1200, 3, 40, signal=signal), 3, 0)
+    twice = cross_validate(head, training_set(1200, 3, 40, signal=signal), 3, 1, 0).summary.accuracy
     assert abs(outlook.at_twice.mean - twice.mean) < 0.03
     for _, accuracy in curve.points:
         assert accuracy.low < accuracy.mean  # never of no width
@@ -410,8 +400,7 @@ def test_would_more_pictures_help(signal, answer):
 def test_points_that_cannot_be_fitted_are_told():
     data = training_set(40, 2)
     head = make_head("knn", {"n_neighbors": 15})
-    folds = cut_folds(data.y, data.groups, data.classes, 4, 0)
-    curve = learning_curve(head, {}, data, folds, out_of_fold_scores(head, {}, data, folds), 0)
+    curve = learning_curve(head, data, cross_validate(head, data, 4, 1, 0), 0)
     assert [n for n, _ in curve.left_out] == [4, 6, 12]
     assert "n_neighbors" in curve.left_out[0][1]
     assert [n for n, _ in curve.points] == [20, 30]
@@ -438,11 +427,45 @@ def test_rare_classes_neither_remove_the_number_nor_the_folds():
     assert (summary.accuracy.mean, summary.untested, sum(map(sum, summary.confusion))) == (1.0, ("d",), 62)
 
 
-def test_reliability_is_measured_at_the_temperature_of_the_other_folds():
-    rng = np.random.default_rng(0)
-    scores, y, fold = rng.normal(0, 3, (60, 3)), rng.integers(0, 3, 60), np.arange(60) % 3
-    found = cross_fitted(scores, y, fold)
-    at = find_temperature(scores[fold != 1], y[fold != 1])
-    np.testing.assert_allclose(np.exp(found[fold == 1]), softmax(scores[fold == 1] / at))
-    inside = measure_reliability(softmax(scores / find_temperature(scores, y)), y).brier
-    assert measure_reliability(np.exp(found), y).brier >= inside - 0.01
+def crossed_by(folds: Folds, n_classes: int) -> CrossValidated:
+    """Return a cross-validation of given folds whose scores say nothing."""
+    n = len(folds.tested)
+    return CrossValidated(
+        None, folds, folds.tested, np.zeros(n, np.int64), np.zeros((n, n_classes)), ({},) * len(folds.pairs), 0
+    )
+
+
+@pytest.mark.parametrize("C", [0.01, [1e-4, 0.01, 1.0]])
+def test_a_sample_is_calibrated_without_its_own_label(C):
+    """Scores of each fold are brought to one scale by a temperature of the other folds, whatever C each fold chose."""
+    data = training_set(120, 3, 20, signal=0.3, seed=1)
+    head = make_head("logreg", {"C": C})
+    crossed = cross_validate(head, data, 5, 1, 0)
+    chosen = {} if C == 0.01 else {"head__C": 1.0}
+    if C != 0.01:
+        assert len({str(params) for params in crossed.params}) > 1
+    found = calibrate(head, chosen, data, crossed)
+    np.testing.assert_array_equal(found.scores.argmax(axis=1), crossed.predicted)
+    inside = crossed.fold == 1
+    own = cross_validate(make_head("logreg", {"C": crossed.params[1].get("head__C", C)}), data, 5, 1, 0).scores
+    at = find_temperature(own[~inside], data.y[~inside])
+    np.testing.assert_allclose(
+        softmax(found.scores[inside] / found.temperature), softmax(crossed.scores[inside] / at), rtol=1e-6
+    )
+    whole = cross_validate(make_head("logreg", {"C": chosen.get("head__C", C)}), data, 5, 1, 0).scores
+    assert found.temperature == find_temperature(whole, data.y)
+
+
+def test_one_split_is_calibrated_by_the_other_half():
+    data = training_set(60, 2, signal=0.5)
+    head = make_head("centroid", {"shrink_threshold": None})
+    train, test = cut_folds(data.y, data.groups, data.classes, 2, 0).pairs[0]
+    with quiet_single_threads():
+        fitted = tune_and_fit(head, data.X[train], data.y[train], data.groups[train], data.classes, 0).estimator
+    folds = Folds("one", ((train, test),))
+    crossed = replace(crossed_by(folds, 2), scores=scores_of(fitted, data.X[test], 2))
+    crossed = replace(crossed, summary=replace(cross_validate(head, data, 2, 1, 0).summary, n_folds=1))
+    found = calibrate(head, {}, data, crossed)
+    half = data.groups[test] % 2 == 0
+    at = find_temperature(crossed.scores[~half], data.y[test][~half])
+    np.testing.assert_allclose(found.scores[half] / found.temperature, crossed.scores[half] / at)

@@ -298,8 +298,8 @@ def test_the_next_command_names_the_network_where_the_model_lacks_it(
     assert "finetuned  " in ran.stdout
     assert re.search(r'^baseline   always "\w+": 0\.\d{3}$', ran.stdout, re.MULTILINE)
     told = ran.stdout.splitlines()[-1]
-    assert told.startswith("next       featx predict s.featx NEW --weights s.keras -o scores.csv")
-    following = told.removeprefix("next       featx ").replace("NEW", str(stripes)).split()
+    assert told.startswith("next       featx predict s.featx FOLDER --weights s.keras -o scores.csv")
+    following = told.removeprefix("next       featx ").replace("FOLDER", str(stripes)).split()
     assert CliRunner().invoke(app, following).exit_code == 0
 
 

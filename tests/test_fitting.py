@@ -21,9 +21,11 @@ from sklearn.svm import SVC
 from test_inspection import scene
 
 from featx.classifier import Classifier
-from featx.errors import DatasetError, EvaluationError, HeadError
+from featx.comparison import compare
+from featx.errors import DatasetError, EvaluationError, FeatxError, HeadError
 from featx.evaluate.intervals import wilson
 from featx.extraction import extract
+from featx.finetuning import finetune
 from featx.fitting import fit, model_name
 from featx.heads import HEAD_NAMES, many
 from featx.prediction import predict
@@ -185,6 +187,58 @@ def test_group_by(fake, tmp_path):
         fit(table, group_by="plate", runtime=fake.runtime)
 
 
+@pytest.fixture
+def plates(fake, tmp_path):
+    """Return a table of 240 images of 12 plates, which differ in tint more than classes do; none is like another."""
+    rng = np.random.default_rng(3)
+    for plate in range(1, 13):
+        tint = rng.normal(0, 14, 3)
+        for i in range(20):
+            label = ("treated", "control")[i % 2]
+            corners = rng.normal(0, 40, (4, 4, 3)) + 120 + tint + 20 * (i % 2)
+            pixels = np.clip(np.kron(corners, np.ones((10, 10, 1))), 0, 255).astype(np.uint8)
+            path = tmp_path / "set" / label / f"P{plate:02}_{label}_{i:03}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(pixels).save(path)
+    return extract(tmp_path / "set", "quadrants", runtime=fake.runtime)
+
+
+@pytest.mark.parametrize(("head", "options"), [("logreg", {}), ("svm", {"repeats": 3}), ("knn", {"cv": 4})])
+def test_every_figure_counts_the_same_out_of_fold_predictions(fake, plates, head, options):
+    model = fit(plates, head, group_by=r"(P\d+)", runtime=fake.runtime, **options)
+    found, known = model.evaluation, model.out_of_fold
+    confusion = np.array(found.cv.confusion)
+    assert 0.5 < found.cv.accuracy.mean < 0.95
+    assert found.cv.accuracy.mean == np.trace(confusion) / confusion.sum() == (known.predicted == known.y).mean()
+    assert [one.recall for one in found.cv.per_class] == (np.diag(confusion) / confusion.sum(axis=1)).tolist()
+    assert found.cv.balanced_accuracy.mean == pytest.approx(np.mean([one.recall for one in found.cv.per_class]))
+    assert found.baseline == confusion.sum(axis=1).max() / confusion.sum()
+    assert found.learning.points[-1][1].mean == found.learning.outlook.now == found.cv.accuracy.mean
+    probabilities = model.out_of_fold_probabilities()
+    assert (probabilities.argmax(axis=1) == known.predicted).all()
+    hit, confidence = known.predicted == known.y, probabilities.max(axis=1)
+    assert sum(accuracy * n for _, accuracy, n in found.reliability.bins) == pytest.approx(hit.sum())
+    assert sum(mean * n for mean, _, n in found.reliability.bins) == pytest.approx(confidence.sum())
+    np.testing.assert_array_equal(model.rejector.confidences, confidence)
+
+
+def test_a_trend_needs_parts_of_several_sizes(fake, plates):
+    """With two groups every part of a training part is the whole of it."""
+    found = fit(plates, group_by=r"P(0|1)", cv=2, runtime=fake.runtime).evaluation
+    assert found.learning.outlook is None
+
+
+def test_ungrouped_and_by_source_are_what_other_runs_give(fake, plates):
+    alone = fit(plates, runtime=fake.runtime).evaluation
+    grouped = fit(plates, group_by=r"(P\d+)", runtime=fake.runtime).evaluation
+    assert grouped.naive_accuracy == alone.cv.accuracy == alone.naive_accuracy
+    (source,) = alone.sources
+    assert source.group_by == r"(P\d+)"
+    assert source.accuracy == grouped.cv.accuracy
+    assert grouped.cv.accuracy.mean < alone.cv.accuracy.mean
+    assert grouped.groups["examples"] == ["P01", "P12"]
+
+
 def test_cameras_and_days_are_sources(fake, tmp_path):
     rng = np.random.default_rng(0)
     for i in range(48):  # the colour is that of the camera
@@ -310,9 +364,8 @@ def test_fits_that_do_not_converge_are_said(fake, table):
     found = fit(table, params={"max_iter": 1, "C": [1.0, 10.0]}, cv=3, runtime=fake.runtime).evaluation
     # tuning: two values on three inner folds, in three folds and once more for the final head
     assert found.notes == (
-        "43 of 43 fits did not converge (3 of 3 in calibration, 3 of 3 in cross-validation, "
-        "12 of 12 in learning curve, 1 of 1 in the final head, 24 of 24 in tuning); "
-        "fit --param max_iter=N allows more iterations",
+        "40 of 40 fits did not converge (3 of 3 in cross-validation, 12 of 12 in learning curve, "
+        "1 of 1 in the final head, 24 of 24 in tuning); --param max_iter=N allows more iterations",
     )
     assert fit(table, params={"C": 1.0}, cv=3, runtime=fake.runtime).evaluation.notes == ()
 
@@ -431,3 +484,75 @@ def test_the_plan_for_many_pictures_is_told_and_the_model_predicts(fake, table, 
     loaded = Classifier.load(tmp_path / "m.featx")
     assert loaded.predict(table).labels == tuple(table.y)
     np.testing.assert_array_equal(loaded.predict(table).probabilities, model.predict(table).probabilities)
+
+
+# What is given to fit
+
+
+def test_a_folder_a_manifest_and_the_set_extracted_last_can_be_fitted(fake, pictures, monkeypatch):
+    table = extract(pictures, "quadrants", runtime=fake.runtime)
+    wanted = fit(table, "centroid", runtime=fake.runtime).evaluation.cv
+    lines = [f"{sample.sample_id},{sample.label}" for sample in table.samples]
+    (pictures / "list.csv").write_text("\n".join(["path,label", *lines]))
+    for given in (pictures, str(pictures), pictures / "list.csv"):
+        model = fit(given, "centroid", backbone="quadrants", runtime=fake.runtime)
+        assert model.evaluation.cv == wanted
+        assert model.predict(pictures, runtime=fake.runtime).labels == tuple(table.y)
+    assert fit(head="centroid", runtime=fake.runtime).evaluation.cv == wanted
+    assert fake.n_computed == 24
+
+
+def test_a_folder_is_extracted_with_views(fake, pictures):
+    model = fit(pictures, "centroid", backbone="quadrants", augment="light", views=2, seed=3, runtime=fake.runtime)
+    assert (model.evaluation.views.n, model.evaluation.views.seed) == (2, 3)
+    again = fit(None, "centroid", views=2, seed=3, runtime=fake.runtime)
+    assert again.evaluation.views.difference == model.evaluation.views.difference
+
+
+def test_what_does_not_go_together_is_a_type_error(fake, table, pictures):
+    with pytest.raises(TypeError, match="fit has no argument 'heed'; of extract it takes backbone, weights, layer"):
+        fit(pictures, heed="svm")
+    with pytest.raises(TypeError, match="backbone: an option of extract, which goes with a folder or manifest"):
+        fit(table, backbone="quadrants")
+    with pytest.raises(TypeError, match="resize: an option of extract, which goes with a folder or manifest"):
+        fit(resize="pad")
+    with pytest.raises(
+        TypeError, match="features are ndarray; needed is what extract returns, or a folder or manifest"
+    ):
+        fit(table.X)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"group_by": "plate"}, "--group-by plate matches no picture"),
+        ({"group_by": "(P"}, "no regular expression"),
+        ({"group_by": "word:9"}, "--group-by word:9 matches no picture"),
+        ({"params": {"C": "abc"}}, "The 'C' parameter of LogisticRegression"),
+        ({"head": "forest"}, "no head is named 'forest'"),
+        ({"cv": 1}, "at least 2 folds"),
+    ],
+)
+def test_what_cannot_be_fitted_is_said_before_any_image_is_computed(fake, pictures, options, message):
+    with pytest.raises(FeatxError, match=message):
+        fit(pictures, **{"backbone": "quadrants", "runtime": fake.runtime} | options)
+    assert fake.starts == 0
+
+
+def test_labels_that_cannot_be_learnt_are_said_before_any_image_is_computed(fake, pictures, tmp_path):
+    how = {"backbone": "quadrants", "runtime": fake.runtime}
+    for data, message in (
+        (pictures / "red", "red has no labels"),
+        (make_classes(tmp_path / "one", {"red": RED}, 3), "has one class, 'red'"),
+    ):
+        with pytest.raises(EvaluationError, match=message):
+            fit(data, **how)
+    make_classes(tmp_path / "split" / "train", {"red": RED, "blue": BLUE}, 2)
+    make_classes(tmp_path / "split" / "test", {"green": GREEN}, 1)
+    for use in (fit, compare, finetune):
+        with pytest.raises(EvaluationError, match="green occurs in the test part but not in the training part"):
+            use(tmp_path / "split", runtime=fake.runtime, **{} if use is compare else {"backbone": "quadrants"})
+    for use in (compare, finetune):
+        with pytest.raises(DatasetError, match="--group-by plate matches no picture"):
+            use(pictures, group_by="plate", runtime=fake.runtime)
+    assert fake.starts == 0

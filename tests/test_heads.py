@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 from sklearn.dummy import DummyClassifier
@@ -151,3 +153,26 @@ def test_convergence_is_asked_of_the_fit():
         assert not converged(fit_head(make_head("logreg", {"max_iter": 1}), {"head__C": 1.0}, X, y))
         assert converged(fit_head(make_head("logreg"), {"head__C": 1.0}, X, y))
         assert converged(fit_head(make_head("svm"), {"head__C": 1.0}, X, y))
+
+
+@pytest.mark.parametrize(
+    ("name", "params", "message"),
+    [
+        ("logreg", {"C": "abc"}, "logreg cannot be fitted: The 'C' parameter of LogisticRegression must be a float"),
+        ("logreg", {"C": [1, "abc"]}, "logreg cannot be fitted with C='abc': The 'C' parameter"),
+        ("svm", {"C": -1.0}, "The 'C' parameter of SVC must be a float in the range"),
+        ("mlp", {"activation": "x"}, "The 'activation' parameter of MLPClassifier must be a str among"),
+        ("logreg", {"solver": "newton-cholesky", "l1_ratio": 1.0}, "Solver newton-cholesky supports only 'l2'"),
+        ("svm-rbf", {"kernel": "precomputed"}, "Precomputed matrix must be a square matrix"),
+    ],
+)
+def test_values_that_cannot_be_are_refused_before_any_data_is_there(name, params, message):
+    with pytest.raises(HeadError, match=re.escape(message)):
+        make_head(name, params)
+
+
+def test_values_of_a_given_estimator_are_looked_at_too():
+    with pytest.raises(HeadError, match="logisticregression cannot be fitted: The 'C' parameter"):
+        make_head(LogisticRegression(C="abc"))
+    with pytest.raises(HeadError, match="pipeline cannot be fitted: The 'C' parameter"):
+        make_head(make_pipeline(StandardScaler(), LogisticRegression(C=-1.0)))

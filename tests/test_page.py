@@ -18,7 +18,7 @@ from typer.testing import CliRunner
 
 from featx.cli.app import app
 from featx.errors import ClassifierError, DatasetError, DatasetNotFoundError, OutputError
-from featx.evaluation import Contest, Interval
+from featx.evaluation import Contest, HeldOut, Interval
 from featx.extraction import extract
 from featx.fitting import fit
 from featx.prediction import load
@@ -78,12 +78,19 @@ def test_the_page_holds_what_the_summary_says(fake, model, data, tmp_path):
         assert f">{heading}</h2>" in text
     held = content(page)
     assert len(held["pictures"]) == len(held["map"]) == 60
+    probabilities = model.out_of_fold_probabilities()
+    for number, one in held["pictures"].items():
+        assert one["taken"] == probabilities[int(number)].argmax()
+        assert one["confidence"] == round(probabilities[int(number)].max(), 3)
     assert all(one["thumb"] for one in held["pictures"].values())
     views = {view["id"]: view for view in held["views"]}
     cells = {f"cell-{i}-{j}": n for i, row in enumerate(cv["confusion"]) for j, n in enumerate(row) if n}
     assert {name: view["n"] for name, view in views.items() if name.startswith("cell")} == cells
     assert views["mistakes"]["n"] == sum(n for name, n in cells.items() if name in ("cell-0-1", "cell-1-0")) > 0
-    assert views["suspects"]["n"] == summary["n_suspects"]
+    mistakes = [held["pictures"][str(i)] for i in views["mistakes"]["pictures"]]
+    assert all(one["taken"] != one["label"] for one in mistakes)
+    assert [one["confidence"] for one in mistakes] == sorted((one["confidence"] for one in mistakes), reverse=True)
+    assert views["suspects"]["n"] == summary["n_suspects"] == len(mistakes)
     assert views["rejected"]["n"] == model.rejector.outliers(0.05).sum() >= 3
     assert [held["pictures"][str(i)]["path"] for i in views["suspects"]["pictures"]][:20] == [
         one["path"] for one in summary["suspects"]
@@ -238,10 +245,79 @@ def test_hostile_names_are_only_text(fake, tmp_path, browser):
 def test_pictures_that_changed_or_vanished_are_not_shown(fake, model, data, tmp_path):
     (data / "a" / "000.png").unlink()
     save_picture(data / "b" / "001.png", (9, 9, 9))
-    report(model, html=tmp_path / "r.html", data=data, runtime=fake.runtime)
+    found = report(model, html=tmp_path / "r.html", data=data, runtime=fake.runtime)
     held = content(tmp_path / "r.html")
     assert sorted(one["path"] for one in held["pictures"].values() if not one["thumb"]) == ["a/000.png", "b/001.png"]
     assert len(held["map"]) == 58
+    assert found.to_dict()["images"] == {"data": str(data), "n": 60, "n_missing": 2}
+    warned = f"2 of the 60 images of the page are not as they were (in {data}); --data FOLDER says where they are"
+    assert f"warning    {warned}" in str(found)
+    assert "2 of the 60 images of this page were not found in " in (tmp_path / "r.html").read_text("utf-8")
+
+
+def test_the_model_knows_its_data(fake, model, data, tmp_path):
+    """Whatever was extracted last, and from wherever it is loaded; a folder that is gone is reported."""
+    model.save(tmp_path / "m.featx")
+    extract(
+        make_classes(tmp_path / "else", {"red": (200, 50, 40), "blue": (30, 60, 200)}, 4),
+        "quadrants",
+        runtime=fake.runtime,
+    )
+    for known in (model, tmp_path / "m.featx", str(tmp_path / "m.featx"), load(tmp_path / "m.featx")):
+        found = report(known, html=tmp_path / "r.html", overwrite=True, runtime=fake.runtime)
+        assert found.to_dict()["images"] == {"data": str(data.resolve()), "n": 60, "n_missing": 0}
+        assert "warning" not in str(found)
+    data.rename(tmp_path / "moved")
+    gone = report(tmp_path / "m.featx", html=tmp_path / "r.html", overwrite=True, runtime=fake.runtime)
+    assert gone.to_dict()["images"] == {"data": None, "n": 60, "n_missing": 60}
+    assert f"60 of the 60 images of the page are not as they were (the folder {data} is gone)" in str(gone)
+    there = report(tmp_path / "m.featx", html=tmp_path / "s.html", data=tmp_path / "moved", runtime=fake.runtime)
+    assert there.to_dict()["images"]["n_missing"] == 0
+    assert report(model).to_dict()["images"] is None
+
+
+@pytest.mark.parametrize("root", ["", "set", "//server/share", "\\\\server\\share", "/nowhere/\0", 7])
+def test_no_folder_of_another_machine_is_looked_at(fake, model, tmp_path, root, monkeypatch):
+    looked: list[str] = []
+    real = os.path.isdir
+    monkeypatch.setattr("os.path.isdir", lambda path: looked.append(str(path)) or real(path))
+    made = replace(model, evaluation=replace(model.evaluation, made=dict(model.evaluation.made) | {"data": root}))
+    assert report(made, html=tmp_path / "r.html", runtime=fake.runtime).to_dict()["images"]["n_missing"] == 60
+    assert not any("server" in path for path in looked)
+
+
+def test_a_held_out_part_has_classes_confusions_and_images(fake, model, data, tmp_path):
+    """As fine-tuned models have it: no cross-validation, predictions of images that were held out."""
+    known, cv = model.out_of_fold, model.evaluation.cv
+    contest = Contest("finetuned", None, cv.accuracy, None, 60, False, "all", {"best": 0, "epochs": []})
+    test = HeldOut(cv.accuracy, 60, cv.accuracy.mean, 60, cv.per_class, cv.confusion)
+    changes = {"cv": None, "cv_reason": "trained", "test": test, "finetuning": contest, "learning": None}
+    hashes = {row.tobytes(): i for i, row in enumerate(model.content_hashes)}
+    held_out = np.stack(
+        [model.content_hashes[hashes[hashlib.sha256((data / one).read_bytes()).digest()]] for one in known.sample_ids]
+    )
+    tuned = replace(
+        model,
+        evaluation=replace(model.evaluation, **changes),
+        out_of_fold=replace(known, fold=np.zeros_like(known.fold), content_hashes=held_out),
+        content_hashes=np.zeros((1, 32), np.uint8),
+        rejector=replace(model.rejector, novelties=np.ones(70), confidences=np.ones(70)),
+    )
+    tuned.save(tmp_path / "m.featx")
+    found = report(tmp_path / "m.featx", html=tmp_path / "r.html", runtime=fake.runtime)
+    assert "of the 60 images held out:" in str(found)
+    assert "class  precision  recall" in str(found)
+    text = (tmp_path / "r.html").read_text("utf-8")
+    assert "Of the 60 images held out." in text
+    views = {view["id"]: view for view in content(tmp_path / "r.html")["views"]}
+    assert views["mistakes"]["n"] == cv.confusion[0][1] + cv.confusion[1][0] > 0
+    assert views["rejected"]["n"] == 0
+    assert all(one["thumb"] for one in content(tmp_path / "r.html")["pictures"].values())
+    without = replace(tuned, out_of_fold=None)
+    report(without, html=tmp_path / "s.html", runtime=fake.runtime)
+    text = (tmp_path / "s.html").read_text("utf-8")
+    assert f"<td>{cv.confusion[0][0]}</td>" in text
+    assert 'data-view="' not in text.split("</style>")[1].split("<script")[0]
 
 
 @pytest.mark.skipif(os.name == "nt", reason="devices as POSIX has them")
@@ -259,7 +335,8 @@ def test_sample_ids_that_lead_out_of_the_data_set_open_nothing(fake, model, data
 
 
 def test_without_data_there_are_no_pictures_and_without_cache_no_map(fake, model, data, tmp_path):
-    report(model, html=tmp_path / "r.html")
+    elsewhere = replace(model, evaluation=replace(model.evaluation, made={}))
+    report(elsewhere, html=tmp_path / "r.html")
     assert not any(one["thumb"] for one in content(tmp_path / "r.html")["pictures"].values())
     shutil.rmtree(fake.runtime.cache)
     report(model, html=tmp_path / "s.html", data=data, runtime=fake.runtime)
@@ -393,6 +470,6 @@ def test_command(fake, model, data, tmp_path, monkeypatch):
     shown = CliRunner().invoke(app, ["report", "--html", "r.html", "--suspects", "s.csv"])
     assert shown.exit_code == 0, shown.output
     assert "page       r.html" in shown.output
-    assert all(one["thumb"] for one in content(tmp_path / "r.html")["pictures"].values())  # of the set extracted last
+    assert all(one["thumb"] for one in content(tmp_path / "r.html")["pictures"].values())  # of the model's own folder
     said = json.loads(CliRunner().invoke(app, ["report", "m.featx", "--json"]).stdout)
     assert said["n_suspects"] >= len(said["suspects"])

@@ -11,8 +11,11 @@ from PIL import Image
 from test_inspection import scene
 from typer.testing import CliRunner
 
+import featx
+from featx.classifier import Classifier
 from featx.cli.app import app
 from featx.errors import ClassifierError, DatasetError, EvaluationError
+from featx.evaluation import Interval
 from featx.extraction import extract
 from featx.fitting import fit
 from featx.prediction import load
@@ -46,7 +49,7 @@ def test_summary_and_lines_say_the_same(model, tmp_path):
 
 def test_lines_of_an_evaluation(model):
     lines = evaluation_lines(model.evaluation.to_dict())
-    assert [text.split("  ")[0] for text in lines] == ["accuracy", "holds for", "weakest", "head"]
+    assert [text.split("  ")[0] for text in lines] == ["accuracy", "valid for", "weakest", "head"]
     assert "5 folds (StratifiedKFold), tuned inside each" in lines[-1]
 
 
@@ -56,8 +59,8 @@ def test_both_numbers_where_pictures_are_grouped(fake, tmp_path):
         shutil.copy(path, path.with_name(f"copy-of-{path.name}"))
     model = fit(extract(folder, "quadrants", runtime=fake.runtime), runtime=fake.runtime)
     lines = evaluation_lines(model.evaluation.to_dict())
-    at_random = next(text for text in lines if text.startswith("at random"))
-    assert at_random.endswith("(32 copies; 32 pictures in 16 groups)")
+    ungrouped = next(text for text in lines if text.startswith("ungrouped"))
+    assert ungrouped.endswith("(32 copies; 32 pictures in 16 groups)")
 
 
 def test_lines_of_groups_and_sources(model):
@@ -69,16 +72,64 @@ def test_lines_of_groups_and_sources(model):
     changed = {"n_groups": 9, "groups": groups, "sources": [source, source | {"name": "name"}]}
     lines = evaluation_lines(model.evaluation.to_dict() | changed)
     assert lines[1] == (
-        "at random  1.000  (1 copy, 412 near-copies, 90 frames of 1 take, 2 named groups; 24 pictures in 9 groups)"
+        "ungrouped  1.000  (1 copy, 412 near-copies, 90 frames of 1 take, 2 named groups; 24 pictures in 9 groups)"
     )
     assert lines[3] == r"by plate   0.712  12 of them, P01..P12; if these are sources: --group-by '(P\d+)'"
     assert lines[4] == r"by name    0.712  names contain P01..P12; if these are sources: --group-by '(P\d+)'"
 
 
+def test_the_same_image_in_two_classes_is_said_first(fake, tmp_path):
+    folder = make_classes(tmp_path / "set", COLOURS, 12)
+    for i in range(3):
+        shutil.copy(folder / "red" / f"red-{i:02}.png", folder / "blue" / f"again-{i}.png")
+    found = fit(extract(folder, "quadrants", runtime=fake.runtime), runtime=fake.runtime).evaluation
+    assert found.groups["n_conflicts"] == 3
+    assert evaluation_lines(found.to_dict())[0] == (
+        "conflict   3 pairs of duplicates or near-duplicates with different labels, "
+        "the first blue/again-0.png and red/red-00.png; featx inspect lists them all"
+    )
+
+
+def test_groups_in_force_are_named(model):
+    """Whoever groups by plate reads that the number is one for other plates."""
+    values = model.evaluation.to_dict()
+    named = {"n_named": 12, "group_by": "Platte", "examples": ["P01", "P12"]}
+    lines = evaluation_lines(values | {"groups": values["groups"] | named})
+    assert "valid for  new images from groups not learnt from, by Platte (12 so far: P01..P12)" in lines
+    lines = evaluation_lines(values | {"groups": values["groups"] | named | {"group_by": None}})
+    assert "valid for  new images from groups not learnt from, by the column group (12 so far: P01..P12)" in lines
+    assert "valid for  new images from the same sources" in evaluation_lines(values)
+
+
+@pytest.mark.parametrize(
+    ("mean", "low", "sentence"),
+    [
+        (0.869, 0.85, '0.869 is not better than always answering "blue" (0.870)'),
+        (0.870, 0.85, '0.870 is not better than always answering "blue" (0.870)'),
+        (
+            0.9,
+            0.87,
+            '0.900 may be no better than always answering "blue" (0.870): its interval does not lie above that',
+        ),
+        (0.9, 0.871, ""),
+    ],
+)
+def test_a_verdict_where_the_interval_does_not_lie_above_the_baseline(model, tmp_path, mean, low, sentence):
+    cv = replace(model.evaluation.cv, accuracy=Interval(mean, low, 0.95))
+    judged = replace(model, evaluation=replace(model.evaluation, cv=cv, baseline=0.87))
+    assert judged.evaluation.verdict == judged.evaluation.to_dict()["verdict"] == sentence
+    assert (f"verdict    {sentence}" in evaluation_lines(judged.evaluation.to_dict())) == bool(sentence)
+    assert sentence in str(judged.evaluation)
+    assert str(judged.evaluation).count("always") == 1 + bool(sentence)
+    report(judged, html=tmp_path / "r.html")
+    text = (tmp_path / "r.html").read_text("utf-8")
+    assert ("better than always" in text) == bool(sentence)
+
+
 def test_no_honest_number_is_said(model):
     values = model.evaluation.to_dict() | {"cv": None, "cv_reason": "class 'x' has one picture"}
     assert evaluation_lines(values)[0].startswith("accuracy   no honest number: class 'x' has one picture")
-    assert not any("holds for" in text for text in full_lines(report(model).to_dict() | values))
+    assert not any("valid for" in text for text in full_lines(report(model).to_dict() | values))
 
 
 def test_parts_set_aside(model):
@@ -135,6 +186,9 @@ def test_on_other_labelled_pictures(fake, pictures, tmp_path):
     shutil.copy(pictures / "red" / "red-00.png", other / "red" / "known.png")
     (other / "red" / "torn.png").write_bytes(b"")
     found = report(load(tmp_path / "m.featx"), on=other, runtime=fake.runtime)
+    for model in (tmp_path / "m.featx", str(tmp_path / "m.featx"), Classifier.load(tmp_path / "m.featx")):
+        again = featx.report(model=model, on=str(other), runtime=fake.runtime)
+        assert again.to_dict()["on"] == found.to_dict()["on"]
     on = found.to_dict()["on"]
     assert (on["n"], on["n_as_given"], on["accuracy"]["mean"]) == (12, 13, 11 / 12)
     assert on["as_given"] == pytest.approx(12 / 13)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression, RidgeClassifier
@@ -154,7 +156,7 @@ def test_fits_of_the_search_that_do_not_converge_are_counted():
 
 def test_what_a_search_refuses_is_said():
     split = split_of()
-    head = make_head("logreg", {"C": [-1.0, 1.0]})
+    head = replace(make_head("logreg"), grid={"head__C": (-1.0, 1.0)})  # make_head would refuse it
     with pytest.raises(HeadError, match="logreg with C=-1.0 cannot be fitted: .*must be a float"):
         list(try_candidates(head, head.candidates(60), split))
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from featx.errors import DatasetError
@@ -20,16 +22,22 @@ def test_groups_by_parent_pattern_and_column():
     assert read_groups(two, r"P\d") == ["P1", None]
     assert read_groups(two, r"(a)/(.)/") == ["a\0x", "a\0y"]
     assert read_groups(two, "plate") == ["7", None]
+    assert read_groups(two, "folder:2") == ["x", "y"]
+    assert read_groups(two, "word:2") == ["1", None]
+    with pytest.raises(DatasetError, match="--group-by folder:3 matches no picture"):
+        read_groups(two, "folder:3")
 
 
 def test_a_pattern_that_is_none_or_matches_nothing_says_what_is_allowed():
-    with pytest.raises(DatasetError, match=r"--group-by \(P: no regular expression \(.*\); allowed are parent, or a"):
+    with pytest.raises(
+        DatasetError, match=r"--group-by \(P: no regular expression \(.*\); allowed are parent, folder:N, word:N, or a"
+    ):
         read_groups(samples("a/1.png"), "(P")
     with pytest.raises(
-        DatasetError, match=r"--group-by plate matches no picture, as 'a/1.png'; allowed are parent, or"
+        DatasetError, match=r"--group-by plate matches no picture, as 'a/1.png'; allowed are parent, folder:N"
     ):
         read_groups(samples("a/1.png"), "plate")
-    with pytest.raises(DatasetError, match=r"allowed are parent, a column \(day\), or a pattern"):
+    with pytest.raises(DatasetError, match=r"allowed are parent, folder:N, word:N, a column \(day\), or a pattern"):
         read_groups([Sample("1.png", "a", others=(("day", "1"),))], "plate")
 
 
@@ -43,7 +51,7 @@ def test_plates_in_names():
 
 def test_people_before_a_double_underscore():
     every = samples(*(f"{label}/{who}__{label}.{i}.png" for label in "ab" for who in ("ann", "bo") for i in range(5)))
-    assert [(one.group_by, set(one.values)) for one in candidate_sources(every)] == [("([^/]+?)__", {"ann", "bo"})]
+    assert [(one.group_by, set(one.values)) for one in candidate_sources(every)] == [("word:1", {"ann", "bo"})]
 
 
 def test_folders_beside_the_class_and_columns():
@@ -54,7 +62,7 @@ def test_folders_beside_the_class_and_columns():
         for i in range(6)
     ]
     found = candidate_sources(every)
-    assert [(one.name, one.group_by) for one in found] == [("camera", "camera"), ("folder", "^(?:[^/]+/){0}([^/]+)/")]
+    assert [(one.name, one.group_by) for one in found] == [("camera", "camera"), ("folder", "folder:1")]
 
 
 @pytest.mark.parametrize(
@@ -77,7 +85,7 @@ def test_patients_of_one_class_each():
         *(f"{label}/patient{label}{who:02}_{i}.png" for label in "ab" for who in range(6) for i in range(3))
     )
     (found,) = candidate_sources(every)
-    assert found.group_by == "([^/]+?)_"
+    assert found.group_by == "word:1"
     assert len(set(found.values)) == 12
     assert read_groups(every, found.group_by) == list(found.values)
 
@@ -90,7 +98,7 @@ def test_sources_may_be_numbers():
     (found,) = candidate_sources(folders)
     assert (found.name, set(found.values)) == ("folder", {"1000", "1001", "1002", "1003"})
     names = samples(*(f"{label}/{1000 + who}_{i}.png" for label in "ab" for who in range(4) for i in range(3)))
-    assert [(one.name, one.group_by) for one in candidate_sources(names)] == [("name", "([^/]+?)_")]
+    assert [(one.name, one.group_by) for one in candidate_sources(names)] == [("name", "word:1")]
 
 
 def test_days_are_sources_although_they_are_numbers():
@@ -100,3 +108,38 @@ def test_days_are_sources_although_they_are_numbers():
 
 def test_no_samples():
     assert candidate_sources([]) == []
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "_{plate}_{label}_{i}.png",
+        "__{plate}-{label}-{i}.png",
+        "{label}_{i:03}_{plate}.png",
+        "exp 4.{plate}.{label}.{i}.png",
+        "{label}/{plate}/{i}.png",
+        "{plate}/{label}/{i}.png",
+        "{label}/{i}/{plate}_a.png",
+        "{label}/IMG{i}_{plate}_.png",
+    ],
+)
+@pytest.mark.parametrize("plates", [("P01", "P02", "P03"), ("north", "south", "east"), ("A1", "B2", "C3")])
+def test_what_is_suggested_can_be_read_and_typed_and_splits(name, plates):
+    """Whatever the names look like: a short word, which gives the very groups again, 2 to half the number of images."""
+    every = [
+        Sample(name.format(plate=plate, label=label, i=number), label)
+        for number, (label, plate) in enumerate((label, plate) for label in "ab" for plate in plates for _ in range(6))
+    ]
+    found = candidate_sources(every)
+    assert set(plates) in [set(source.values) for source in found]
+    for source in found:
+        assert re.fullmatch(r"(folder|word):\d|\([A-Za-z]+\\d\+\)", source.group_by), source.group_by
+        assert read_groups(every, source.group_by) == list(source.values)
+        assert 2 <= len(set(source.values)) <= len(every) / 2
+
+
+def test_a_pattern_with_the_prefix_is_suggested_only_where_it_says_the_same():
+    """The folder P2 comes first in the path, and so would be what the pattern finds."""
+    every = samples(*(f"{label}/P2/P{plate}_{i}.png" for label in "ab" for plate in range(1, 4) for i in range(4)))
+    (found,) = candidate_sources(every)
+    assert (found.group_by, sorted(set(found.values))) == ("word:1", ["P1", "P2", "P3"])

@@ -22,10 +22,9 @@ from featx.cli.app import app
 from featx.errors import DatasetError, EvaluationError, SpecError
 from featx.evaluate import (
     TrainingSet,
-    accuracy_as_fitted,
+    calibrate,
     cross_validate,
     learning_curve,
-    out_of_fold_scores,
     tune_and_fit,
 )
 from featx.evaluate.folds import cut_folds
@@ -81,18 +80,17 @@ def with_views_as_samples(data: TrainingSet) -> TrainingSet:
 
 @pytest.mark.parametrize("tuned", [True, False])
 def test_no_view_is_learnt_from_where_its_picture_is_scored(tuned):
-    """Outer folds, inner folds, calibration, learning curve and comparison, all of them."""
+    """Outer folds, inner folds, calibration and learning curve, all of them."""
     data = marked()
     head = make_head(Recorder(), {"C": [1.0, 2.0]} if tuned else None)
     Recorder.done.clear()
     crossed = cross_validate(head, data, 5, 2, seed=0)
     inner = 2 * 3 if tuned else 0  # candidates on three inner folds
     assert len(Recorder.done) == 10 * (inner + 1)
-    scores = out_of_fold_scores(head, {}, data, crossed.folds)
-    learning_curve(head, {}, data, crossed.folds, scores, 0)
-    accuracy_as_fitted(head, {}, data, 5, 0)
+    calibrate(head, {"C": 3.0}, data, crossed)
+    learning_curve(head, data, crossed, 0)
     tune_and_fit(head, data.X, data.y, data.groups, data.classes, 0, views=data.views)
-    assert len(Recorder.done) == 10 * (inner + 1) + 5 + 20 + 5 + inner
+    assert len(Recorder.done) == 10 * (inner + 1) + 5 + 20 + inner
     for learnt, asked in Recorder.done:
         pictures = {int(value) for value in learnt}
         assert all(value == int(value) for value in asked)  # only pictures are scored

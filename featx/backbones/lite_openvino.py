@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from featx.backbones.lite import EPSILON, lay_out, torch_name
 from featx.backbones.pixels import pixel_scaling
-from featx.errors import BackboneError, WeightsError
+from featx.errors import BackboneError, WeightsError, as_usage
 from featx.libraries import OPENVINO_BATCH, start_openvino
 from featx.spec import FeatureSpec
 
@@ -50,7 +50,7 @@ def _pooled(ops: Any, maps: Any, pooling: str) -> Any:
     if pooling == "flatten":  # in Keras's order: channels last
         return ops.reshape(ops.transpose(maps, [0, 2, 3, 1]), [OPENVINO_BATCH, -1], special_zero=False)
     if pooling not in ("avg", "max"):
-        raise BackboneError(f"pooling is {pooling!r}; allowed are avg, max, flatten")
+        raise as_usage(BackboneError(f"pooling is {pooling!r}; allowed are avg, max, flatten"))
     return (ops.reduce_mean if pooling == "avg" else ops.reduce_max)(maps, [2, 3], False)
 
 

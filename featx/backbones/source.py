@@ -13,7 +13,7 @@ from typing import Any
 from featx import files
 from featx.backbones.pixels import read_scaling, spell_scaling
 from featx.backbones.table import BACKBONES, Backbone, KerasWeights, PackagedWeights, find_backbone
-from featx.errors import BackboneError, SpecError, WeightsError
+from featx.errors import BackboneError, SpecError, WeightsError, as_usage
 from featx.files import open_regular, read_regular
 from featx.libraries import start_keras
 from featx.spec import PREPROCESS_MODES
@@ -180,7 +180,7 @@ def _row_source(row: Backbone, side: int, weights: str, file: Path | None, title
 def _random_source(row: Backbone, side: int, spelled: str) -> Source:
     seed = spelled.partition(":")[2] or "0"
     if not seed.isdecimal():
-        raise WeightsError(f"--weights {spelled}: the seed must be a whole number, as in random:7")
+        raise as_usage(WeightsError(f"--weights {spelled}: the seed must be a whole number, as in random:7"))
     weights = f"random-{int(seed)}-keras-{version('keras')}"
     return _row_source(row, side, weights, None, f"RANDOM weights, seed {int(seed)}: for tests, it has learnt nothing")
 

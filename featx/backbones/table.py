@@ -10,7 +10,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from featx.errors import BackboneError, WeightsError
+from featx.errors import BackboneError, WeightsError, as_usage
 from featx.libraries import keras_home
 
 DEFAULT_BACKBONE = "efficientnet-lite0"
@@ -202,7 +202,7 @@ def find_backbone(name: str) -> Backbone:
         return by_plain_name[_plain(name)]
     near = [by_plain_name[n].name for n in difflib.get_close_matches(_plain(name), by_plain_name, n=3)]
     hint = f"did you mean {' or '.join(near)}?" if near else "`featx backbones` lists them all."
-    raise BackboneError(f"no backbone is named {name!r}, and there is no such file; {hint}")
+    raise as_usage(BackboneError(f"no backbone is named {name!r}, and there is no such file; {hint}"))
 
 
 def _plain(name: str) -> str:

@@ -1,6 +1,7 @@
 """What is saved and what predicts: a fitted head with its feature recipe and class names."""
 
 from featx.classifier.classifier import Classifier
+from featx.classifier.estimators import dump_estimator, types_to_trust
 from featx.classifier.folded import Folded, fold, softmax
 from featx.classifier.novelty import Rejector, learn_subspace
 from featx.classifier.records import OutOfFold, Predictions, library_versions
@@ -12,10 +13,12 @@ __all__ = [
     "OutOfFold",
     "Predictions",
     "Rejector",
+    "dump_estimator",
     "fold",
     "learn_subspace",
     "library_versions",
     "rank_suspects",
     "softmax",
     "suspicion_margins",
+    "types_to_trust",
 ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
@@ -267,30 +267,38 @@ class Classifier:
         Raises
         ------
         ClassifierError
-            The estimator is of a kind that cannot be loaded again without running unknown code.
+            The estimator is of a kind that skops does not write, or that does not come back as it was.
         OutputError
             A file is there that may not be replaced, or it cannot be written.
         """
         output = path if isinstance(path, OutputFile) else OutputFile(path, MODEL_SUFFIXES, overwrite, "path")
         tried = np.concatenate([np.zeros_like(self.probes[:1]), self.probes])
-        head = dump_estimator(self.estimator(), lambda loaded: check_estimator(loaded, tried, len(self.classes_)))
+        n_classes = len(self.classes_)
+        head = dump_estimator(self.estimator(), lambda one, **how: check_estimator(one, tried, n_classes, **how))
         check_model_graph(self.graph, self.spec, self.probes.shape[1])
         archive = Archive(self._header(), self._arrays(), self.probe_files, head)
         output.write(archive.write)
 
     @classmethod
-    def load(cls, path: str | Path, featurize: Featurize | None = None) -> Classifier:
-        """Read a classifier; nothing in the file is run.
+    def load(cls, path: str | Path, featurize: Featurize | None = None, *, trusted: Collection[str] = ()) -> Classifier:
+        """Read a classifier; nothing in the file is run, but for types that are trusted.
+
+        Parameters
+        ----------
+        path : path
+        featurize : Featurize, optional
+        trusted : collection of str
+            See :func:`featx.load`.
 
         Raises
         ------
         ClassifierError
-            Not a model file, damaged, or of a later featx.
+            Not a model file, damaged, of a later featx, or with a head of types that are not trusted.
         """
         file = Path(path)
         archive = Archive.read(file)
         try:
-            return replace(cls._from_archive(archive, featurize), file=str(path))
+            return replace(cls._from_archive(archive, featurize, trusted), file=str(path))
         except FeatxError as error:
             raise ClassifierError(f"{file}: {error}") from None
         except KeyError as error:
@@ -328,12 +336,14 @@ class Classifier:
             arrays["oof_scores"] = self.out_of_fold.scores
             arrays["oof_fold"] = self.out_of_fold.fold
             arrays["oof_predicted"] = self.out_of_fold.predicted
+            if self.out_of_fold.content_hashes is not None:
+                arrays["oof_content_hashes"] = self.out_of_fold.content_hashes
         if self.rejector is not None:
             arrays |= rejector_arrays(self.rejector)
         return arrays
 
     @classmethod
-    def _from_archive(cls, archive: Archive, featurize: Featurize | None) -> Classifier:
+    def _from_archive(cls, archive: Archive, featurize: Featurize | None, trusted: Collection[str]) -> Classifier:
         header, arrays = archive.header, archive.arrays
         check_texts(header)
         check_arrays(arrays)
@@ -346,14 +356,15 @@ class Classifier:
         check_contents(arrays["content_hashes"], evaluation.n_images)
         spec = FeatureSpec.from_json(header["spec"])
         check_model_graph(arrays.get("graph"), spec, probes.shape[1])
-        check_estimator_file(archive.estimator)
+        if not trusted:
+            check_estimator_file(archive.estimator)
         made = cls(
             spec=spec,
             title=Fields(header, "the model").text("title"),
             classes_=classes,
             evaluation=evaluation,
             temperature=temperature,
-            estimator=cache(lambda: _checked_estimator(archive.estimator, probes, len(classes))),
+            estimator=cache(lambda: _checked_estimator(archive.estimator, probes, len(classes), trusted)),
             folded=_read_folded(header, arrays, len(classes)),
             content_hashes=arrays["content_hashes"],
             out_of_fold=_read_out_of_fold(header, arrays, temperature, evaluation),
@@ -389,15 +400,17 @@ def _read_out_of_fold(
         if evaluation.cv is not None:
             raise ClassifierError("it has a cross-validation without out-of-fold scores")
         return None
-    columns = (arrays[f"oof_{name}"] for name in ("y", "scores", "fold", "predicted"))
-    known = OutOfFold(check_sample_ids(header["sample_ids"]), *columns)
+    y, scores, fold, predicted = (arrays[f"oof_{name}"] for name in ("y", "scores", "fold", "predicted"))
+    sample_ids = check_sample_ids(header["sample_ids"])
+    known = OutOfFold(sample_ids, y, scores, fold, predicted, arrays.get("oof_content_hashes"))
     check_out_of_fold(known, temperature, evaluation)
     return known
 
 
-def _checked_estimator(content: bytes, probes: NDArray[np.float32], n_classes: int) -> Any:
-    estimator = load_estimator(content)
-    check_estimator(estimator, np.concatenate([np.zeros_like(probes[:1]), probes]), n_classes)
+def _checked_estimator(content: bytes, probes: NDArray[np.float32], n_classes: int, trusted: Collection[str]) -> Any:
+    estimator = load_estimator(content, trusted)
+    tried = np.concatenate([np.zeros_like(probes[:1]), probes])
+    check_estimator(estimator, tried, n_classes, is_trusted=bool(trusted))
     return estimator
 
 

@@ -13,7 +13,7 @@ import math
 import re
 import warnings
 import zipfile
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -55,19 +55,21 @@ _LEAST_REPEATED = 4 << 20
 _MOST_JOBS = 1024
 
 
-def dump_estimator(estimator: Any, check: Callable[[Any], None] = lambda loaded: None) -> bytes:
+def dump_estimator(estimator: Any, check: Callable[..., None] = lambda loaded, is_trusted=False: None) -> bytes:
     """Return a fitted estimator in skops format; the bytes depend on its content alone.
+
+    Types that featx does not load by itself are written too: whoever loads them has to name them as trusted.
 
     Parameters
     ----------
     estimator : fitted scikit-learn estimator
     check : callable
-        Called with what is loaded from these bytes.
+        Called with what is loaded from these bytes; with ``is_trusted`` where that takes trust.
 
     Raises
     ------
     ClassifierError
-        It holds types that could not be loaded again without running unknown code, or whose content is not checked.
+        It holds what skops does not write, or what does not come back from what is written.
     """
     import skops
     import skops.io  # registers what is written how
@@ -76,33 +78,61 @@ def dump_estimator(estimator: Any, check: Callable[[Any], None] = lambda loaded:
     members = _Members()
     try:
         context = SaveContext(zip_file=members)
-        schema = json.loads(json.dumps(get_state(_without_optimizer(estimator), context)))
+        schema = json.loads(json.dumps(get_state(_to_predict(estimator), context)))
     except Exception as error:  # skops raises UnsupportedTypeException, TypeError, AttributeError, ...
         raise ClassifierError(f"the head cannot be saved: {error}") from None
     schema |= {"protocol": context.protocol, "_skops_version": skops.__version__}
-    content = _written(*_checked(schema, members, math.inf))
-    check(load_estimator(content))
+    if _unknown_types(schema):
+        content = _written(*_renumbered(schema, members))
+        check(load_estimator(content, types_to_trust(content)), is_trusted=True)
+    else:
+        content = _written(*_checked(schema, members, math.inf))
+        check(load_estimator(content))
     return content
 
 
-def load_estimator(content: bytes) -> Any:
+def load_estimator(content: bytes, trusted: Collection[str] = ()) -> Any:
     """Load an estimator in skops format; types that are not known to be safe are refused by name.
+
+    Parameters
+    ----------
+    content : bytes
+    trusted : collection of str
+        Further types that may be built, with whatever content the file gives them: their code runs.
 
     Raises
     ------
     ClassifierError
         A type that is not allowed, or no skops file.
     """
-    from skops.io import get_untrusted_types, loads
+    from skops.io import loads
 
-    known = check_estimator_file(content)
+    known = content if trusted else check_estimator_file(content)
+    unknown = types_to_trust(known) - set(trusted)
+    if unknown:
+        raise _not_loaded(unknown)
     try:
-        unknown = [name for name in get_untrusted_types(data=known) if name not in _TRUSTED]
-        if not unknown:
-            return loads(known, trusted=_TRUSTED)
+        return loads(known, trusted=[*_TRUSTED, *trusted])
     except Exception as error:  # skops and scikit-learn raise errors of all kinds on content that does not fit
         raise ClassifierError(f"the fitted head cannot be read: {error}") from None
-    raise _not_loaded(unknown)
+
+
+def types_to_trust(content: bytes) -> set[str]:
+    """Return the types in a skops file that featx does not load by itself.
+
+    Raises
+    ------
+    ClassifierError
+        No skops file.
+    """
+    from skops.io import get_untrusted_types
+
+    schema, _ = _opened(content)
+    try:
+        names = _unknown_types(schema) | set(get_untrusted_types(data=content))
+    except Exception as error:  # skops raises errors of all kinds on content that does not fit
+        raise ClassifierError(f"the fitted head cannot be read: {error}") from None
+    return names - set(_TRUSTED)
 
 
 def check_estimator_file(content: bytes) -> bytes:
@@ -118,15 +148,19 @@ def check_estimator_file(content: bytes) -> bytes:
     ClassifierError
         It holds something else.
     """
+    return _written(*_checked(*_opened(content), len(content)))
+
+
+def _opened(content: bytes) -> tuple[Any, dict[str, bytes]]:
+    """Return schema and members of a skops file."""
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             members = {name: archive.read(name) for name in check_members(archive, len(content), "the head")}
-        schema = json.loads(members.pop(_SCHEMA))
+        return json.loads(members.pop(_SCHEMA)), members
     except ClassifierError:
         raise
     except Exception as error:  # zipfile and json raise BadZipFile, KeyError, ValueError, RecursionError, ...
         raise ClassifierError(f"the fitted head cannot be read: {error}") from None
-    return _written(*_checked(schema, members, len(content)))
 
 
 def check_members(archive: zipfile.ZipFile, n_bytes: int, name: str) -> dict[str, int]:
@@ -151,7 +185,7 @@ def check_members(archive: zipfile.ZipFile, n_bytes: int, name: str) -> dict[str
     return sizes
 
 
-def check_estimator(estimator: Any, X: NDArray[np.float32], n_classes: int) -> None:
+def check_estimator(estimator: Any, X: NDArray[np.float32], n_classes: int, is_trusted: bool = False) -> None:
     """Make sure that an estimator scores any features with what it holds, and nothing beside it.
 
     Parameters
@@ -161,6 +195,8 @@ def check_estimator(estimator: Any, X: NDArray[np.float32], n_classes: int) -> N
     X : ndarray of shape (n_samples, n_features), float32
         Some features, which it is tried on at last.
     n_classes : int
+    is_trusted : bool
+        Leave out the check of what it holds, as of types that featx does not know.
 
     Raises
     ------
@@ -169,7 +205,8 @@ def check_estimator(estimator: Any, X: NDArray[np.float32], n_classes: int) -> N
     """
     from featx.heads import scores_of
 
-    _check_objects(estimator)
+    if not is_trusted:
+        _check_objects(estimator)
     try:
         with warnings.catch_warnings(), np.errstate(all="ignore"):
             warnings.simplefilter("ignore")
@@ -210,10 +247,51 @@ def add_member(archive: zipfile.ZipFile, name: str, content: bytes) -> None:
 
 
 def _not_loaded(names: Iterable[str]) -> ClassifierError:
+    told = sorted(set(names))
     return ClassifierError(
-        f"the head holds types that featx does not load from a file: {', '.join(sorted(set(names)))}. "
-        "Allowed are those of scikit-learn that run no code on load, and whose content featx can check"
+        f"the head holds types that featx does not load from a file: {', '.join(told)}. Allowed are those of "
+        "scikit-learn that run no code on load, and whose content featx can check. If whoever made this file may run "
+        f"code on this machine: featx.load(FILE, trusted={told})"
     )
+
+
+def _unknown_types(schema: Any) -> set[str]:
+    """Return the types in a schema that are not allowed without trust."""
+    found: set[str] = set()
+    parts = [schema]
+    while parts:
+        part = parts.pop()
+        if isinstance(part, list):
+            parts += part
+        elif isinstance(part, dict):
+            parts += part.values()
+            name, module, loader = (part.get(key) for key in _KEYS)
+            if isinstance(name, str) and isinstance(module, str) and isinstance(loader, str):
+                full = f"{module}.{name}"
+                if loader not in _READERS or not _is_allowed(loader, full):
+                    found.add(full)
+    return found
+
+
+def _renumbered(schema: dict[str, Any], members: Mapping[str, bytes]) -> tuple[dict[str, Any], dict[str, bytes]]:
+    """Return schema and members with numbers in order of appearance instead of places in memory."""
+    numbers: dict[int, int] = {}
+    files: dict[str, str] = {}
+
+    def renumber(part: Any) -> Any:
+        if isinstance(part, list):
+            return [renumber(one) for one in part]
+        if not isinstance(part, dict):
+            return part
+        made = {key: renumber(value) for key, value in part.items()}
+        if isinstance(part.get("__id__"), int):
+            made["__id__"] = numbers.setdefault(part["__id__"], len(numbers) + 1)
+        if part.get("file") in members:
+            made["file"] = files.setdefault(part["file"], f"{len(files)}.{part['file'].rpartition('.')[2]}")
+        return made
+
+    made = renumber(schema)
+    return made, {new: members[old] for old, new in files.items()}
 
 
 def _checked(schema: Any, members: Mapping[str, bytes], n_bytes: float) -> tuple[dict[str, Any], dict[str, bytes]]:
@@ -230,7 +308,7 @@ def _checked(schema: Any, members: Mapping[str, bytes], n_bytes: float) -> tuple
     except (AttributeError, KeyError, TypeError, ValueError):
         raise _damaged() from None
     if reader.unknown:
-        raise _not_loaded(reader.unknown)
+        raise _not_loaded(_unknown_types(schema))
     if reader.n_bytes > max(_MOST_REPEATED * n_bytes, _LEAST_REPEATED):
         raise ClassifierError("the fitted head names the same arrays again and again")
     version = str(schema.get("_skops_version"))
@@ -461,14 +539,16 @@ def _is_number(value: Any, low: float, high: float) -> bool:
     return is_number and math.isfinite(value) and low <= value <= high
 
 
-def _without_optimizer(estimator: Any) -> Any:
-    """Drop what an MLP needs only to go on training, and what no safe loader takes."""
+def _to_predict(estimator: Any) -> Any:
+    """Drop what predicting does not need: how an MLP goes on training, and all but the best of a search."""
     from sklearn.neural_network import MLPClassifier
     from sklearn.pipeline import Pipeline
 
     if isinstance(estimator, Pipeline):
-        steps = [(name, _without_optimizer(step)) for name, step in estimator.steps]
+        steps = [(name, _to_predict(step)) for name, step in estimator.steps]
         return _copy_of(estimator, steps=steps)
+    if hasattr(estimator, "best_estimator_") and hasattr(estimator, "best_index_"):
+        return _to_predict(estimator.best_estimator_)
     if isinstance(estimator, MLPClassifier) and hasattr(estimator, "_optimizer"):
         return _copy_of(estimator, _optimizer=None)
     return estimator

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from featx.errors import ClassifierError
+from featx.errors import ClassifierError, as_usage
 
 _DIRECTIONS = 64
 _PICTURES_A_DIRECTION = 5
@@ -137,7 +137,7 @@ class Rejector:
         """Return the usualness at and below which pictures are rejected; see :meth:`rejected`."""
         n = len(self.novelties)
         if not 0 < rate < 1:
-            raise ClassifierError(f"--reject-rate {rate:g}: needed is a share between 0 and 1, as 0.05")
+            raise as_usage(ClassifierError(f"--reject-rate {rate:g}: needed is a share between 0 and 1, as 0.05"))
         if int(rate * n) < 1:
             raise ClassifierError(f"--reject-rate {rate:g}: of {n} training pictures that is none; try {1 / n:.3f}")
         return float(np.sort(self._usualness(self.novelties, self.confidences))[int(rate * n) - 1])

@@ -23,7 +23,9 @@ def library_versions() -> dict[str, str]:
 
 @dataclass(frozen=True)
 class OutOfFold:
-    """Scores of the training pictures, each by a head of the final parameters that had not seen it.
+    """Scores of images by heads that had not seen them: those that classes, confusions and mistakes count.
+
+    Of the training images by cross-validation; without one, of a part that was held out.
 
     Parameters
     ----------
@@ -31,9 +33,13 @@ class OutOfFold:
     y : ndarray of shape (n_samples,), int64
         Class numbers.
     scores : ndarray of shape (n_samples, n_classes), float64
+        Each by the head of the fold that had left the image out, on the scale of the final head: the softmax of scores
+        divided by the classifier's temperature is a calibrated probability.
     fold : ndarray of shape (n_samples,), int64
     predicted : ndarray of shape (n_samples,), int64
-        What the cross-validation that is reported, tuned inside each fold, took each for.
+        The class of the largest score.
+    content_hashes : ndarray of shape (n_samples, 32), uint8, or None
+        SHA-256 of each file's bytes; None if all are contents that the classifier was fitted on.
     """
 
     sample_ids: tuple[str, ...]
@@ -41,6 +47,7 @@ class OutOfFold:
     scores: NDArray[np.float64]
     fold: NDArray[np.int64]
     predicted: NDArray[np.int64]
+    content_hashes: NDArray[np.uint8] | None = None
 
 
 @dataclass(frozen=True)

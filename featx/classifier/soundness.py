@@ -21,6 +21,7 @@ from featx.evaluation.fields import shown
 from featx.network_files import check_graph
 from featx.spec import FeatureSpec
 
+_ROUNDING = 1e-6
 _COLDEST, _HOTTEST = 1e-9, 1e9
 """Limits of a temperature; those that are found lie between 0.01 and 100."""
 
@@ -91,8 +92,10 @@ def check_out_of_fold(known: OutOfFold, temperature: float, evaluation: Evaluati
         They do not.
     """
     n_samples, n_classes = len(known.sample_ids), len(evaluation.classes)
-    if evaluation.cv is None:
-        raise ClassifierError("it has out-of-fold scores without a cross-validation")
+    counted = evaluation.cv if evaluation.cv is not None else evaluation.test
+    if counted is None or not counted.confusion:
+        raise ClassifierError("it has out-of-fold scores without a cross-validation or the classes of a held-out part")
+    n_folds = 1 if evaluation.cv is None else evaluation.cv.n_folds
     if known.scores.shape != (n_samples, n_classes) or known.scores.dtype.kind != "f":
         shape = known.scores.shape
         raise ClassifierError(f"its out-of-fold scores have the shape {shape}, not ({n_samples}, {n_classes})")
@@ -101,15 +104,21 @@ def check_out_of_fold(known: OutOfFold, temperature: float, evaluation: Evaluati
     if not is_finite:
         raise ClassifierError("its out-of-fold scores are no finite numbers at its temperature")
     numbers = (known.y, known.predicted, known.fold)
-    for column, n in zip(numbers, (n_classes, n_classes, evaluation.cv.n_folds), strict=True):
+    for column, n in zip(numbers, (n_classes, n_classes, n_folds), strict=True):
         if column.shape != (n_samples,) or column.dtype.kind not in "iu":
             raise ClassifierError("its out-of-fold classes do not belong to its samples")
         if n_samples and not 0 <= int(column.min()) <= int(column.max()) < n:
             raise ClassifierError(f"its out-of-fold classes or folds are not within its {n}")
     cells = known.y.astype(np.int64) * n_classes + known.predicted.astype(np.int64)
     confusion = np.bincount(cells, minlength=n_classes**2).reshape(n_classes, n_classes)
-    if not np.array_equal(confusion, np.array(evaluation.cv.confusion)):
+    if not np.array_equal(confusion, np.array(counted.confusion)):
         raise ClassifierError("its confusion is not that of its out-of-fold classes")
+    largest, chosen = known.scores.max(axis=1), known.scores[np.arange(n_samples), known.predicted]
+    if (largest - chosen > _ROUNDING * (1 + np.abs(largest))).any():
+        raise ClassifierError("its out-of-fold classes are not those of its out-of-fold scores")
+    hashes = known.content_hashes
+    if hashes is not None and (hashes.dtype != np.uint8 or hashes.shape != (n_samples, 32)):
+        raise ClassifierError("its content hashes do not belong to its samples")
 
 
 def check_sample_ids(sample_ids: Any) -> tuple[str, ...]:

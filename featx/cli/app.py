@@ -6,9 +6,11 @@ import typer
 
 from featx.cli import backbones, cache, capture, compare, demo, extract, finetune, fit, inspect, predict, report
 from featx.cli.console import guarded
+from featx.cli.usage import Group
 
 app = typer.Typer(
     name="featx",
+    cls=Group,
     help="Turn a folder of pictures into an honest image classifier.",
     epilog="Start with: featx demo",
     no_args_is_help=True,
@@ -43,7 +45,7 @@ app.command("capture")(guarded(capture.capture))
 app.command("backbones")(guarded(backbones.backbones))
 app.command("demo")(guarded(demo.demo))
 
-_cache = typer.Typer(help="Look after the cache.", no_args_is_help=True, rich_markup_mode=None)
+_cache = typer.Typer(cls=Group, help="Look after the cache.", no_args_is_help=True, rich_markup_mode=None)
 _cache.command("ls")(guarded(cache.ls))
 _cache.command("verify")(guarded(cache.verify))
 _cache.command("gc")(guarded(cache.gc))

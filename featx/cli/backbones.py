@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from featx.cli import options as o
-from featx.cli.console import Console, next_line
+from featx.cli.console import Console
+from featx.cli.following import extract_next
 
 
 def backbones(as_json: o.Json = False) -> None:
@@ -19,4 +20,4 @@ def backbones(as_json: o.Json = False) -> None:
             f"{row['name']:<20} {row['feature_dim']:>8,} {row['size']:>6} {row['n_parameters'] / 1e6:>9.1f} M  "
             f"{row['licence']:<13} {weights}"
         )
-    console.result({"backbones": rows}, [*lines, "", next_line("extract", "DATA", "--backbone", "efficientnet-lite0")])
+    console.result({"backbones": rows}, [*lines, "", extract_next(None, "--backbone", "efficientnet-lite0")])

@@ -9,6 +9,7 @@ import typer
 
 from featx.cli import options as o
 from featx.cli.console import Console, next_line
+from featx.cli.following import extract_next
 
 
 def ls(cache: o.Cache = Path("cache"), as_json: o.Json = False) -> None:
@@ -18,7 +19,7 @@ def ls(cache: o.Cache = Path("cache"), as_json: o.Json = False) -> None:
     from featx.reporting import listing_lines
 
     found = list_cache(runtime=console.runtime(cache)).to_dict()
-    todo = next_line("cache", "verify", cache=cache) if found["n_bytes"] else next_line("extract", "DATA", cache=cache)
+    todo = next_line("cache", "verify", cache=cache) if found["n_bytes"] else extract_next(cache)
     console.result(found, [*listing_lines(found), todo])
 
 

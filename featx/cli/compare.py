@@ -9,7 +9,7 @@ import typer
 
 from featx.cli import options as o
 from featx.cli.console import Console, next_line
-from featx.errors import EvaluationError
+from featx.errors import EvaluationError, as_usage
 
 _TOPS = {"avg": "gap", "max": "gmp", "flatten": "flatten"}
 """What `featx finetune` calls poolings."""
@@ -143,4 +143,6 @@ def _pixels(text: str) -> int:
     try:
         return int(text)
     except ValueError:
-        raise EvaluationError(f"--sizes {text}: needed are whole numbers of pixels, with commas, as 160,224") from None
+        raise as_usage(
+            EvaluationError(f"--sizes {text}: needed are whole numbers of pixels, with commas, as 160,224")
+        ) from None

@@ -113,7 +113,8 @@ def guarded(command: Callable[_P, _T]) -> Callable[_P, _T]:
             elif show_trace and not isinstance(error, FeatxError):
                 raise
             else:
-                _fail(f"error: {_told(error)}")
+                tell_error(_told(error), bool(kwargs.get("as_json")))
+                raise typer.Exit(2 if isinstance(error, FeatxError) and error.is_usage else 1) from None
         finally:
             DISPLAY.stop()
         raise typer.Exit(1)
@@ -136,6 +137,13 @@ def _told(error: Exception) -> str:
     if isinstance(error, ValueError) and "embedded null" in str(error):
         return "a path holds a NUL character, which no file name can have"
     return f"{type(error).__name__}: {error} (not foreseen; FEATX_TRACEBACK=1 shows where)"
+
+
+def tell_error(text: str, as_json: bool) -> None:
+    """Print an error: a line on stderr, and an object on stdout where JSON was asked for."""
+    _fail(f"error: {text}")
+    if as_json:
+        print(json.dumps({"error": text}), flush=True)
 
 
 def _fail(text: str) -> None:

@@ -9,6 +9,7 @@ import typer
 
 from featx.cli import options as o
 from featx.cli.console import Console, next_line
+from featx.cli.following import FOLDER
 
 
 def demo(
@@ -62,6 +63,6 @@ def demo(
             f"model      {model_file}",
             f"page       {page}",
             f"table      {scores}",
-            next_line("fit", "YOUR_PICTURES") + "   (one subfolder for each class)",
+            next_line("fit", FOLDER) + "   (one subfolder for each class)",
         ],
     )

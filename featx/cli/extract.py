@@ -9,6 +9,8 @@ import typer
 
 from featx.cli import options as o
 from featx.cli.console import Console, next_line
+from featx.cli.report import newest_model
+from featx.errors import ClassifierError
 
 
 def extract(
@@ -79,7 +81,14 @@ def extract(
     )
     labelled = any(sample.label is not None for sample in table.samples)
     fitting = ("fit", "--head", "logreg", *(("--views", str(views)) if views else ()))
-    todo = next_line(*(fitting if labelled else ("predict", "MODEL", data)), cache=cache)
+    todo = next_line(*(fitting if labelled else ("predict", _newest_model(), data)), cache=cache)
     result = table.extraction.to_dict()
     seen = [f"preview    {preview}"] if preview is not None else []
     console.result(result, [*extraction_lines(result), *seen, todo])
+
+
+def _newest_model() -> str | Path:
+    try:
+        return newest_model(Path())
+    except ClassifierError:
+        return "MODEL"

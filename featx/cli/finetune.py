@@ -8,7 +8,8 @@ from typing import Annotated
 import typer
 
 from featx.cli import options as o
-from featx.cli.console import Console, next_line
+from featx.cli.console import Console
+from featx.cli.following import predict_next, report_next
 
 
 def finetune(
@@ -125,6 +126,6 @@ def finetune(
             f"network    {done.backbone}",
             f"curves     {path.with_suffix('.png')}, {path.with_suffix('.csv')}",
             f"model      {path}",
-            next_line("predict", path, "NEW", *network, "-o", "scores.csv", cache=cache),
+            predict_next(path, cache, *network) if network else report_next(path, cache),
         ],
     )

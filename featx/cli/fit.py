@@ -8,7 +8,8 @@ from typing import Annotated, Any
 import typer
 
 from featx.cli import options as o
-from featx.cli.console import Console, next_line
+from featx.cli.console import Console
+from featx.cli.following import report_next
 from featx.errors import HeadError
 
 
@@ -62,9 +63,9 @@ def fit(
 ) -> None:
     """Train a head on cached features, report its honest accuracy, and save it."""
     console = Console(as_json)
-    from featx.extraction import extract, latest
+    from featx.extraction import latest
+    from featx.fitting import extract_to_fit, model_name
     from featx.fitting import fit as library_fit
-    from featx.fitting import model_name
     from featx.heads import make_head, parse_param
     from featx.output import MODEL_SUFFIXES, OutputFile, default_model_path
     from featx.reporting import evaluation_lines, extraction_lines
@@ -82,9 +83,10 @@ def fit(
     if data is None:
         table = latest(runtime, augment=augment, views=views)
     else:
-        table = extract(
+        table = extract_to_fit(
             data,
             backbone,
+            group_by=group_by,
             weights=weights,
             layer=layer,
             pooling=pooling,
@@ -130,7 +132,7 @@ def fit(
         [
             *evaluation_lines(evaluation),
             f"model      {model_file.path}",
-            next_line("predict", model_file.path, "NEW", "-o", "scores.csv", cache=cache),
+            report_next(model_file.path, cache),
         ],
     )
 

@@ -9,6 +9,7 @@ import typer
 
 from featx.cli import options as o
 from featx.cli.console import Console, next_line
+from featx.cli.following import FOLDER, gallery_next
 from featx.errors import ImageError
 
 
@@ -82,4 +83,9 @@ def predict(
         lines.append(f"table      {output}")
     if gallery is not None:
         lines.append(f"gallery    {gallery}: {done.n_in_gallery:,} of {done.n_images:,} pictures")
-    console.result(result, [*lines, next_line("report", model)])
+    network = () if weights is None else ("--weights", weights)
+    if gallery is None:
+        todo = gallery_next(model, paths, cache, *network)
+    else:
+        todo = next_line("report", model, "--on", FOLDER, cache=cache)
+    console.result(result, [*lines, todo])

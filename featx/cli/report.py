@@ -10,6 +10,7 @@ import typer
 
 from featx.cli import options as o
 from featx.cli.console import Console, next_line
+from featx.cli.following import FOLDER, predict_next, report_next
 from featx.errors import ClassifierError
 
 
@@ -25,7 +26,7 @@ def report(
     html: Annotated[Path | None, typer.Option(help="Page to write, one file that needs no other.")] = None,
     suspects: Annotated[Path | None, typer.Option(help="CSV file of doubtful labels to write.")] = None,
     data: Annotated[
-        Path | None, typer.Option(help="What it was fitted on, for the page's pictures; default: extracted last.")
+        Path | None, typer.Option(help="What it was fitted on, for the page's images; default: as the model says.")
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace outputs that featx wrote.")] = False,
     cache: o.Cache = Path("cache"),
@@ -34,16 +35,12 @@ def report(
 ) -> None:
     """Show accuracy, classes, confusions and doubtful labels of a model."""
     console = Console(as_json)
-    from featx.reporting import report as library_report
+    from featx.reports import report as library_report
 
-    if on is not None:
-        from featx.prediction import load
     path = model or newest_model(Path())
-    if html is not None and data is None:
-        data = _extracted_last(cache)
     runtime = console.runtime(cache, workers)
     found = library_report(
-        load(path) if on is not None else path,
+        path,
         on=on,
         label_by=label_by,
         path_column=path_column,
@@ -55,16 +52,12 @@ def report(
         overwrite=overwrite,
         runtime=runtime,
     )
-    todo = next_line("predict", path, "NEW", "-o", "scores.csv")
+    if on is not None:  # whether another head or backbone is better on the images to learn from
+        todo = next_line("compare", FOLDER, "--heads", "logreg,svm,mlp", cache=cache)
+    else:
+        todo = report_next(path, cache) if html is None else predict_next(path, cache)
     written = [f"{label:<10} {file}" for label, file in (("page", html), ("suspects", suspects)) if file is not None]
     console.result(found.to_dict(), [*str(found).split("\n"), "", *written, todo])
-
-
-def _extracted_last(cache: Path) -> Path | None:
-    from featx.store import read_latest
-
-    root = (read_latest(cache) or {}).get("data")
-    return Path(root) if isinstance(root, str) and os.path.exists(root) else None
 
 
 def newest_model(folder: Path) -> Path:

@@ -6,6 +6,7 @@ import itertools
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,9 +17,17 @@ from featx.comparison.held_out import Contestants, compare_trained
 from featx.comparison.records import Compared, Comparison
 from featx.duplicates import group_samples
 from featx.errors import DatasetError, EvaluationError
-from featx.evaluate import CrossValidated, Tally, TooFewGroups, cross_validate, paired_difference, split_parts
+from featx.evaluate import (
+    CrossValidated,
+    Tally,
+    TooFewGroups,
+    check_samples,
+    cross_validate,
+    paired_difference,
+    split_parts,
+)
 from featx.evaluation import CrossValidation, Interval
-from featx.extraction import extract
+from featx.extraction import extract_checked
 from featx.heads import Head, for_many, make_head
 from featx.runtime import Runtime
 from featx.sources import read_groups, unnamed_note
@@ -104,12 +113,14 @@ def compare(
         raise EvaluationError(
             "curves and augmented views are of networks that are trained; add --scratch or --unfreeze N"
         )
+    check = partial(check_samples, group_by=group_by)
     groups = np.empty(0, np.int64)
     notes: list[str] = []
     first: FeatureTable | None = None
     found: list[_Measured] = []
     for backbone, pooling, resize, size in itertools.product(backbones, poolings, resizes, sizes):
-        table = extract(data, backbone, pooling=pooling, resize=resize, size=size, runtime=runtime, **options)
+        how = {**options, "pooling": pooling, "resize": resize, "size": size}
+        table = extract_checked(data, backbone, check=check, runtime=runtime, **how)
         if first is None:
             first = table
             named = table.groups.tolist() if group_by is None else read_groups(table.samples, group_by)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from featx.evaluation import Interval
+from featx.evaluation import Interval, judge_baseline
 from featx.training import History
 
 
@@ -106,6 +106,7 @@ class Comparison:
             "splitter": self.splitter,
             "n_folds": self.n_folds,
             "baseline": {"accuracy": self.baseline},
+            "verdict": judge_baseline(self.rows[0].accuracy, self.baseline),
             "luck_of_choice": self.luck_of_choice,
             "notes": list(self.notes),
             "histories": {name: history.to_dict() for name, history in self.histories.items()},

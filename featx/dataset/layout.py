@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from featx.dataset.splits import SPLITS, read_split_name, split_of
-from featx.errors import AmbiguousLayoutError, DatasetError
+from featx.errors import AmbiguousLayoutError, DatasetError, as_usage
 
 _MANY_CLASSES = 12
 _FEW = 5
@@ -75,7 +75,7 @@ def understand(paths: Sequence[str], label_by: str | None = None) -> Layout:
         ``label_by`` is neither.
     """
     if label_by not in (None, "parent", "top"):
-        raise DatasetError(f"--label-by {label_by}: allowed are parent and top")
+        raise as_usage(DatasetError(f"--label-by {label_by}: allowed are parent and top"))
     holders = [path.rpartition("/")[0] for path in paths]
     sizes = Counter(holders)
     folders: _Folders = {

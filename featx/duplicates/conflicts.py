@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -11,8 +13,8 @@ from featx.table import FeatureTable
 _MOST_CONFLICTS = 200
 
 
-def find_conflicts(table: FeatureTable, grouping: Grouping, at: NDArray[np.int64]) -> list[list[str]]:
-    """Return sample ids of copies and near-copies whose labels differ, the first 200 pairs.
+def find_conflicts(table: FeatureTable, grouping: Grouping, at: NDArray[np.int64]) -> dict[str, Any]:
+    """Return ``n_conflicts``, pairs of duplicates and near-duplicates whose labels differ, and the first 200 of them.
 
     Parameters
     ----------
@@ -30,4 +32,5 @@ def find_conflicts(table: FeatureTable, grouping: Grouping, at: NDArray[np.int64
         for one, other in [*same, *grouping.near]
         if {one, other} <= known and samples[one].label != samples[other].label
     ]
-    return [[samples[one].sample_id, samples[other].sample_id] for one, other in pairs[:_MOST_CONFLICTS]]
+    ids = [[samples[one].sample_id, samples[other].sample_id] for one, other in pairs[:_MOST_CONFLICTS]]
+    return {"n_conflicts": len(pairs), "conflicts": ids}

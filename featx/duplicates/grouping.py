@@ -29,6 +29,8 @@ class Grouping:
     ----------
     numbers : ndarray of shape (n_samples,), int64
         Group of each sample, from 0, in order of first appearance.
+    unnamed : ndarray of shape (n_samples,), int64
+        The same without the groups that are named.
     n_copies : int
         Pictures whose bytes another one has.
     near : tuple of (int, int)
@@ -44,6 +46,7 @@ class Grouping:
     """
 
     numbers: NDArray[np.int64]
+    unnamed: NDArray[np.int64]
     n_copies: int
     near: tuple[tuple[int, int], ...]
     takes: tuple[tuple[int, ...], ...]
@@ -104,7 +107,6 @@ def group_samples(
     contents = [row.tobytes() for row in table.content_hashes]
     ties = Ties(len(table))
     ties.tie_equal(contents)
-    ties.tie_equal(named)
     n_times = Counter(contents)
     near: list[tuple[int, int]] = []
     takes: list[list[int]] = []
@@ -129,8 +131,10 @@ def group_samples(
             ties.tie(one, other)
     for one, other in near:
         ties.tie(one, other)
+    unnamed = ties.numbers()
     return Grouping(
-        numbers=ties.numbers(),
+        numbers=join_groups(unnamed, named),
+        unnamed=unnamed,
         n_copies=sum(n_times[content] > 1 for content in contents),
         near=tuple(near),
         takes=tuple(tuple(take) for take in takes),

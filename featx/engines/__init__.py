@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featx.engines.processor import processor_kind, processor_name
-from featx.errors import EngineError
+from featx.errors import EngineError, as_usage
 from featx.libraries import start_keras, start_openvino
 
 ENGINES = ("openvino", "tensorflow")
@@ -90,9 +90,9 @@ def resolve_engine(engine: str = "auto", precision: str = "auto", device: str = 
         Asked for something that is not there.
     """
     if engine not in ("auto", *ENGINES):
-        raise EngineError(f"no engine is named {engine!r}; allowed are auto, {', '.join(ENGINES)}")
+        raise as_usage(EngineError(f"no engine is named {engine!r}; allowed are auto, {', '.join(ENGINES)}"))
     if not re.fullmatch(r"auto|cpu|gpu(:\d+)?", device):
-        raise EngineError(f"no device is named {device!r}; allowed are auto, cpu, gpu and gpu:N")
+        raise as_usage(EngineError(f"no device is named {device!r}; allowed are auto, cpu, gpu and gpu:N"))
     on_gpu = device.startswith("gpu")
     if engine == "auto":
         possible = device == "auto" and precision in _PRECISIONS["tensorflow"]
@@ -103,7 +103,9 @@ def resolve_engine(engine: str = "auto", precision: str = "auto", device: str = 
         )
     allowed = _PRECISIONS[engine]
     if precision not in allowed:
-        raise EngineError(f"the {engine} engine has no precision {precision!r}; allowed are {', '.join(allowed)}")
+        raise as_usage(
+            EngineError(f"the {engine} engine has no precision {precision!r}; allowed are {', '.join(allowed)}")
+        )
     return engine
 
 

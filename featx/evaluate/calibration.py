@@ -1,29 +1,113 @@
-"""Scores to probabilities: one temperature, found on scores of pictures that the head had not seen."""
+"""Scores to probabilities: one temperature, found on scores of images that the head had not seen."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax
 
+from featx.evaluate.convergence import Tally
+from featx.evaluate.cross_validation import CrossValidated, TrainingSet, quiet_single_threads
+from featx.evaluate.threads import in_threads
+from featx.evaluate.tuning import fit_head
+from featx.heads import Head, scores_of
 
-def cross_fitted(scores: NDArray[np.float64], y: NDArray[np.int64], fold: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Return log probabilities of each sample at the temperature that the other folds have.
 
-    To measure how reliable probabilities are: on the samples that a temperature was found on they look better.
+@dataclass(frozen=True)
+class Calibrated:
+    """A temperature, and out-of-fold scores that it turns into probabilities.
 
     Parameters
     ----------
-    scores : ndarray of shape (n_samples, n_classes), float64
-    y, fold : ndarray of shape (n_samples,), int64
-        Class and fold of each.
+    temperature : float
+        Of the head that was fitted on all samples.
+    scores : ndarray of shape (n_tested, n_classes), float64
+        Those of the cross-validation, with the same largest class, on the scale of that head: the softmax of scores
+        divided by the temperature is a probability.
     """
-    found = np.empty_like(scores)
-    for number in np.unique(fold):
-        inside = fold == number
-        found[inside] = log_softmax(scores[inside] / find_temperature(scores[~inside], y[~inside]), axis=1)
-    return found
+
+    temperature: float
+    scores: NDArray[np.float64]
+
+
+def calibrate(
+    head: Head,
+    params: dict[str, Any],
+    data: TrainingSet,
+    crossed: CrossValidated,
+    n_workers: int = 1,
+    tally: Tally | None = None,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> Calibrated:
+    """Find the temperature of a head, and bring the scores of a nested cross-validation to its scale.
+
+    The head of each fold has parameters, and so a scale, of its own: its temperature is found on scores of the other
+    folds by heads of the same parameters, so that no sample is calibrated by its own label.
+
+    Parameters
+    ----------
+    head : Head
+    params : dict
+        Chosen on all samples.
+    data : TrainingSet
+    crossed : CrossValidated
+        Of the same head and samples.
+    n_workers : int
+    tally : Tally, optional
+        Counts the fits, as ``calibration``.
+    progress : callable
+        Called with (fits done, fits in all), for each choice of parameters anew.
+    """
+    y = data.y[crossed.tested]
+    known: list[tuple[dict[str, Any], NDArray[np.float64]]] = []
+
+    def scores_with(wanted: dict[str, Any]) -> NDArray[np.float64]:
+        for others, scores in known:
+            if others == wanted:
+                return scores
+        known.append((wanted, _scores_with(head, wanted, data, crossed, n_workers, tally, progress)))
+        return known[-1][1]
+
+    temperature = find_temperature(scores_with(params), y)
+    # Of one split alone, the temperature of one half of the groups is found on the other.
+    one_split = crossed.summary.n_folds == 1
+    parts = data.groups[crossed.tested] % 2 if one_split else crossed.fold
+    scaled = crossed.scores.copy()
+    for part in np.unique(parts):
+        inside = parts == part
+        if not inside.all():
+            own = scores_with(crossed.params[0 if one_split else int(part)])
+            scaled[inside] *= temperature / find_temperature(own[~inside], y[~inside])
+    return Calibrated(temperature, scaled)
+
+
+def _scores_with(
+    head: Head,
+    params: dict[str, Any],
+    data: TrainingSet,
+    crossed: CrossValidated,
+    n_workers: int,
+    tally: Tally | None,
+    progress: Callable[[int, int], None],
+) -> NDArray[np.float64]:
+    """Return out-of-fold scores by heads of the same parameters; folds that chose them have theirs already."""
+    scores = np.empty((len(data.y), len(data.classes)))
+    scores[crossed.tested] = crossed.scores
+
+    def score(train: NDArray[np.int64], test: NDArray[np.int64]) -> None:
+        estimator = fit_head(head, params, *data.learnt(train), tally, "calibration")
+        scores[test] = scores_of(estimator, data.X[test], len(data.classes))
+
+    lacking = [pair for pair, own in zip(crossed.folds.pairs, crossed.params, strict=True) if own != params]
+    with quiet_single_threads():
+        in_threads([partial(score, *pair) for pair in lacking], n_workers, progress)
+    return scores[crossed.tested]
 
 
 def find_temperature(scores: NDArray[np.float64], y: NDArray[np.int64]) -> float:

@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +18,7 @@ from featx.evaluate.convergence import Tally, collected_warnings
 from featx.evaluate.folds import MOST_FOLDED, Folds, cut_outer
 from featx.evaluate.intervals import corrected_resampled, mean_of_shares, share_of, steadied
 from featx.evaluate.threads import in_threads
-from featx.evaluate.tuning import Tuned, fit_head, learnt_from, tune_and_fit
+from featx.evaluate.tuning import Tuned, learnt_from, tune_and_fit
 from featx.evaluation import ClassScore, CrossValidation, Interval
 from featx.heads import Head, scores_of
 
@@ -64,8 +64,10 @@ class CrossValidated:
         Positions of the samples that were tested: all but those of rare classes of one group.
     fold : ndarray of shape (n_tested,), int64
         The fold in which each of them was tested.
-    predicted : ndarray of shape (n_tested,), int64
-        The class that each was taken for.
+    scores : ndarray of shape (n_tested, n_classes), float64
+        Out-of-fold scores of the first repeat, each fold on the scale of its own head.
+    params : tuple of dict
+        What was chosen in each fold of the first repeat.
     n_not_converged : int
         Outer fits that reached their limit of iterations.
     """
@@ -74,8 +76,14 @@ class CrossValidated:
     folds: Folds
     tested: NDArray[np.int64]
     fold: NDArray[np.int64]
-    predicted: NDArray[np.int64]
+    scores: NDArray[np.float64]
+    params: tuple[dict[str, Any], ...]
     n_not_converged: int
+
+    @property
+    def predicted(self) -> NDArray[np.int64]:
+        """Out-of-fold class numbers, shape (n_tested,): every figure of the summary counts these."""
+        return np.asarray(self.scores.argmax(axis=1), np.int64)
 
 
 def cross_validate(
@@ -95,7 +103,8 @@ def cross_validate(
     head : Head
     data : TrainingSet
     n_folds, repeats : int
-        Folds are fewer where a class has fewer groups, and one split beyond 200,000 samples; each repeat cuts anew.
+        Folds are fewer where a class has fewer groups, and one split beyond 200,000 samples; each repeat cuts anew. All
+        figures are of the first repeat; further ones steady the intervals.
     seed : int
     n_workers : int
         Folds at a time. Each computes on one thread, so that the bits do not depend on it.
@@ -121,92 +130,6 @@ def cross_validate(
     return _summary(data, cuts, tests, results)
 
 
-def out_of_fold_scores(
-    head: Head,
-    params: dict[str, Any],
-    data: TrainingSet,
-    folds: Folds,
-    n_workers: int = 1,
-    tally: Tally | None = None,
-    stage: str = "",
-    progress: Callable[[int, int], None] = lambda done, total: None,
-) -> NDArray[np.float64]:
-    """Return scores of each sample that is tested by a head of given parameters that had not seen it.
-
-    For calibration: all folds have the scale of the head that is fitted in the end, which nested folds, each with
-    parameters of its own, have not. Not for accuracy: the parameters were chosen with these samples.
-
-    Parameters
-    ----------
-    head : Head
-    params : dict
-        Chosen on all samples.
-    data : TrainingSet
-    folds : Folds
-    n_workers : int
-    tally : Tally, optional
-        Counts the fits, as ``stage``.
-    stage : str
-    progress : callable
-        Called with (folds done, folds in all).
-
-    Returns
-    -------
-    ndarray of shape (n_tested, n_classes), float64
-        In the order of ``folds.tested``.
-    """
-    scores = np.empty((len(data.y), len(data.classes)))
-
-    def score(train: NDArray[np.int64], test: NDArray[np.int64]) -> None:
-        estimator = fit_head(head, params, *data.learnt(train), tally, stage)
-        scores[test] = scores_of(estimator, data.X[test], len(data.classes))
-
-    with quiet_single_threads():
-        in_threads([partial(score, *pair) for pair in folds.pairs], n_workers, progress)
-    return scores[folds.tested]
-
-
-def accuracy_as_fitted(
-    head: Head,
-    params: dict[str, Any],
-    data: TrainingSet,
-    n_folds: int,
-    seed: int,
-    n_workers: int = 1,
-    tally: Tally | None = None,
-    progress: Callable[[int, int], None] = lambda done, total: None,
-) -> Interval:
-    """Return the cross-validated accuracy of a head of given parameters, to compare other groups of the same samples.
-
-    Parameters
-    ----------
-    head : Head
-    params : dict
-        Chosen on all samples: for comparison, not as the accuracy of the procedure.
-    data : TrainingSet
-    n_folds : int
-    seed : int
-    n_workers : int
-    tally : Tally, optional
-        Counts the fits.
-    progress : callable
-        Called with (folds done, folds in all).
-
-    Raises
-    ------
-    TooFewGroups
-        A class cannot be on both sides of a split.
-    """
-    with quiet_single_threads():
-        folds = cut_outer(data.y, data.groups, data.classes, n_folds, seed)
-    scores = out_of_fold_scores(head, params, data, folds, n_workers, tally, "comparison of groups", progress)
-    hit = np.zeros(len(data.y), np.bool_)
-    hit[folds.tested] = scores.argmax(axis=1) == data.y[folds.tested]
-    per_fold = [float(hit[test].mean()) for _, test in folds.pairs]
-    pooled = share_of(hit[folds.tested], data.groups[folds.tested])
-    return _interval(per_fold, len(folds.pairs), pooled)
-
-
 @contextlib.contextmanager
 def quiet_single_threads() -> Iterator[None]:
     """Run numerical libraries on one thread, with convergence warnings counted instead of shown."""
@@ -220,6 +143,14 @@ def quiet_single_threads() -> Iterator[None]:
         yield
 
 
+class _Scored(NamedTuple):
+    """What the head of one fold made of its test part."""
+
+    scores: NDArray[np.float64]
+    params: dict[str, Any]
+    converged: bool
+
+
 def _score_fold(
     head: Head,
     data: TrainingSet,
@@ -227,27 +158,24 @@ def _score_fold(
     test: NDArray[np.int64],
     seed: int,
     tally: Tally | None,
-) -> tuple[NDArray[np.float64], bool]:
+) -> _Scored:
     views = None if data.views is None else data.views[:, train]
     part = data.X[train], data.y[train], data.groups[train]
     tuned: Tuned = tune_and_fit(head, *part, data.classes, seed, tally, "cross-validation", views=views)
-    return scores_of(tuned.estimator, data.X[test], len(data.classes)), tuned.converged
+    return _Scored(scores_of(tuned.estimator, data.X[test], len(data.classes)), tuned.params, tuned.converged)
 
 
 def _summary(
-    data: TrainingSet,
-    cuts: Sequence[Folds],
-    tests: Sequence[NDArray[np.int64]],
-    results: Sequence[tuple[NDArray[np.float64], bool]],
+    data: TrainingSet, cuts: Sequence[Folds], tests: Sequence[NDArray[np.int64]], results: Sequence[_Scored]
 ) -> CrossValidated:
     n_folds = len(cuts[0].pairs)
     scores = np.empty((len(data.y), len(data.classes)))
     fold = np.empty(len(data.y), np.int64)
-    for number, (test, (test_scores, _)) in enumerate(zip(tests[:n_folds], results[:n_folds], strict=True)):
-        scores[test], fold[test] = test_scores, number
+    for number, (test, result) in enumerate(zip(tests[:n_folds], results[:n_folds], strict=True)):
+        scores[test], fold[test] = result.scores, number
     tested = cuts[0].tested
     y, groups, predicted = data.y[tested], data.groups[tested], scores[tested].argmax(axis=1)
-    hits = [s.argmax(axis=1) == data.y[test] for test, (s, _) in zip(tests, results, strict=True)]
+    hits = [result.scores.argmax(axis=1) == data.y[test] for test, result in zip(tests, results, strict=True)]
     per_fold = [float(hit.mean()) for hit in hits]
     balanced = [_mean_recall(data.y[test], hit) for test, hit in zip(tests, hits, strict=True)]
     summary = CrossValidation(
@@ -258,11 +186,12 @@ def _summary(
         balanced_accuracy=_interval(balanced, n_folds, _pooled_recall(predicted == y, y, groups)),
         per_fold=tuple(per_fold),
         per_class=score_classes(y, predicted, data.classes),
-        confusion=tuple(tuple(row) for row in confusion_matrix(y, predicted, labels=range(len(data.classes))).tolist()),
+        confusion=count_confusions(y, predicted, len(data.classes)),
         untested=cuts[0].untested,
     )
-    n_loose = sum(not converged for _, converged in results)
-    return CrossValidated(summary, cuts[0], tested, fold[tested], predicted, n_loose)
+    params = tuple(result.params for result in results[:n_folds])
+    n_loose = sum(not result.converged for result in results)
+    return CrossValidated(summary, cuts[0], tested, fold[tested], scores[tested], params, n_loose)
 
 
 def _interval(per_fold: Sequence[float], n_folds: int, pooled: Interval) -> Interval:
@@ -293,3 +222,8 @@ def score_classes(
     columns = precision_recall_fscore_support(y, predicted, labels=range(len(classes)), zero_division=0.0)
     rows = zip(classes, *(column.tolist() for column in columns), strict=True)
     return tuple(ClassScore(name, p, r, f, int(n)) for name, p, r, f, n in rows)
+
+
+def count_confusions(y: NDArray[np.int64], predicted: NDArray[np.int64], n_classes: int) -> tuple[tuple[int, ...], ...]:
+    """Return how many samples of each class (rows) were predicted as each class (columns)."""
+    return tuple(tuple(row) for row in confusion_matrix(y, predicted, labels=range(n_classes)).tolist())

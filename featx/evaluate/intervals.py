@@ -123,13 +123,12 @@ def _mean_and_half(scores: Sequence[float] | NDArray[np.float64], test_to_train:
 
 
 def steadied(resampled: Interval, pooled: Interval) -> Interval:
-    """Return the interval of the pooled pictures, drawn a quarter of the way to that over the folds where it is wider.
+    """Return the pooled figure; its interval is drawn a quarter of the way to that over the folds where it is wider.
 
     Folds that agree by chance make the second one of no width, folds that differ by chance one of twice the width; the
-    first knows nothing of how much the heads of the folds differ (docs/decisions/intervals.md). The mean is that of the
-    folds, and always within.
+    first knows nothing of how much the heads of the folds differ (docs/decisions/intervals.md).
     """
-    mean = resampled.mean
+    mean = pooled.mean
     low, high = min(pooled.low, mean), max(pooled.high, mean)
     return Interval(
         mean, min(low + _WAY * (resampled.low - low), low), max(high + _WAY * (resampled.high - high), high)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from featx.errors import HeadError
 from featx.evaluate.convergence import Tally
-from featx.evaluate.cross_validation import TrainingSet, quiet_single_threads
+from featx.evaluate.cross_validation import CrossValidated, TrainingSet, quiet_single_threads
 from featx.evaluate.folds import Folds
 from featx.evaluate.intervals import corrected_resampled, share_of, steadied
 from featx.evaluate.threads import in_threads
@@ -38,10 +38,8 @@ class _Point(NamedTuple):
 
 def learning_curve(
     head: Head,
-    params: dict[str, Any],
     data: TrainingSet,
-    folds: Folds,
-    out_of_fold: NDArray[np.float64],
+    crossed: CrossValidated,
     seed: int,
     n_workers: int = 1,
     tally: Tally | None = None,
@@ -49,19 +47,17 @@ def learning_curve(
 ) -> LearningCurve:
     """Fit on growing parts of every fold's training part, score the same test parts.
 
-    Whole groups are taken, of each class about the same share. What twice as many pictures might give is read from
-    the trend of the last three points: the error as a power of their number (Hestness et al. 2017); its interval from
-    resampling the groups of the test parts.
+    Each fold keeps the parameters that the cross-validation chose there, and the last point is the cross-validation
+    itself. Whole groups are taken, of each class about the same share. What twice as many pictures might give is read
+    from the trend of the last three points: the error as a power of their number (Hestness et al. 2017); its interval
+    from resampling the groups of the test parts.
 
     Parameters
     ----------
     head : Head
-    params : dict
-        Chosen on all samples.
     data : TrainingSet
-    folds : Folds
-    out_of_fold : ndarray of shape (n_tested, n_classes), float64
-        Scores where all of a training part is learnt from: the last point.
+    crossed : CrossValidated
+        Of the same head and samples.
     seed : int
     n_workers : int
     tally : Tally, optional
@@ -69,9 +65,9 @@ def learning_curve(
     progress : callable
         Called with (fits done, fits in all).
     """
-    n_classes, tested = len(data.classes), folds.tested
+    n_classes, folds, tested = len(data.classes), crossed.folds, crossed.tested
 
-    def score(share: float, train: NDArray[np.int64], test: NDArray[np.int64]) -> _Point:
+    def score(share: float, params: dict[str, Any], train: NDArray[np.int64], test: NDArray[np.int64]) -> _Point:
         part = train[_part(data.y[train], data.groups[train], share, seed)]
         present = np.bincount(data.y[part], minlength=n_classes)[data.y[tested]]
         if present.min() < _FEWEST_A_CLASS:
@@ -83,11 +79,12 @@ def learning_curve(
             return _Point(len(part), None, str(error))
         return _Point(len(part), hit)
 
-    jobs = [(share, *pair) for share in _SHARES for pair in folds.pairs]
+    own = list(zip(crossed.params, folds.pairs, strict=True))
+    jobs = [(share, params, *pair) for share in _SHARES for params, pair in own]
     with quiet_single_threads():
         scored = in_threads([partial(score, *job) for job in jobs], n_workers, progress)
     whole = np.zeros(len(data.y), np.bool_)
-    whole[tested] = out_of_fold.argmax(axis=1) == data.y[tested]
+    whole[tested] = crossed.predicted == data.y[tested]
     scored += [_Point(len(train), whole[test]) for train, test in folds.pairs]
     return _curve(scored, data, folds, seed)
 
@@ -131,9 +128,9 @@ def _outlook(
     sizes: list[int], hits: list[NDArray[np.bool_]], groups: NDArray[np.int64], n: int, seed: int
 ) -> Outlook | None:
     """Return what to expect of more pictures than ``n``; None where there is no trend to read."""
-    if len(sizes) < _POINTS_OF_TREND:
-        return None
     last = slice(-_POINTS_OF_TREND, None)
+    if len(set(sizes[last])) < _POINTS_OF_TREND:  # few large groups give several parts of one size
+        return None
     members = np.unique(groups, return_inverse=True)[1]
     sums = np.stack([np.bincount(members, ~hit) for hit in hits[last]], axis=1)
     counts = np.bincount(members)
@@ -144,7 +141,7 @@ def _outlook(
     slopes, offsets = np.polyfit(np.log(sizes[last]), np.log(errors).T, 1)
     # That more pictures would harm is no outlook: a trend upwards is chance.
     gains = np.exp(offsets + slopes * np.log(n)) - np.exp(offsets + slopes * np.log(2 * n))
-    now = 1 - float(errors[0, -1])
+    now = float(hits[-1].mean())
     low, high = np.quantile(gains[1:], [0.025, 0.975])
     slope, gain = float(slopes[0]), max(float(gains[0]), 0.0)
     return Outlook(

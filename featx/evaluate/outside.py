@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.metrics import confusion_matrix
 
-from featx.evaluate.cross_validation import score_classes
+from featx.evaluate.cross_validation import count_confusions, score_classes
 from featx.evaluate.intervals import share_of
 from featx.evaluation import Outside
 
@@ -45,9 +44,5 @@ def measure_outside(
         baseline=float(counts.max() / counts.sum()) if new.any() else None,
         baseline_class=classes[int(counts.argmax())] if new.any() else "",
         per_class=score_classes(y[new], predicted[new], classes),
-        confusion=tuple(
-            tuple(row) for row in confusion_matrix(y[new], predicted[new], labels=range(len(classes))).tolist()
-        )
-        if new.any()
-        else (),
+        confusion=count_confusions(y[new], predicted[new], len(classes)) if new.any() else (),
     )

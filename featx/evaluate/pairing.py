@@ -13,7 +13,7 @@ from featx.evaluation import Interval
 def paired_difference(
     one: CrossValidated, other: CrossValidated, y: NDArray[np.int64], groups: NDArray[np.int64]
 ) -> Interval:
-    """Return the mean difference in accuracy over the folds, with an interval steadied as that of an accuracy is.
+    """Return the difference of two accuracies, with an interval steadied as that of an accuracy is.
 
     Parameters
     ----------

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from featx.errors import EvaluationError
 from featx.evaluate.cross_validation import TrainingSet
-from featx.table import FeatureTable
+from featx.sources import read_groups
+from featx.table import ORIGINS, FeatureTable, Sample
 
 
 @dataclass(frozen=True)
@@ -49,21 +50,10 @@ def split_parts(table: FeatureTable, groups: NDArray[np.int64], views: int = 0) 
     EvaluationError
         No labels, one class, or a class that only a test part has; or the table has not so many views.
     """
+    classes = learnt_classes(table.name, table.samples)
     labels, splits = table.y, table.splits
     labelled = np.array([label is not None for label in labels], np.bool_)
-    if not labelled.any():
-        has = sorted({split for split in splits if split is not None})
-        inside = f" inside its split folders ({', '.join(has)})" if has else ""
-        raise EvaluationError(
-            f"{table.name} has no labels; put each class into a folder of its own{inside}, "
-            "or give a manifest (path,label)"
-        )
     in_train = np.array([sample.is_learnt for sample in table.samples], np.bool_)
-    classes = tuple(sorted(set(labels[in_train])))
-    if len(classes) < 2:
-        only = f"one class, {classes[0]!r}" if classes else "no labelled picture"
-        raise EvaluationError(f"the training part of {table.name} has {only}; at least two classes are needed")
-    _check_no_new_class(labels, splits, labelled, classes)
     numbers = {name: number for number, name in enumerate(classes)}
     y = np.array([numbers.get(label, -1) for label in labels], np.int64)
 
@@ -93,10 +83,47 @@ def _read_views(table: FeatureTable, at: NDArray[np.int64], n: int) -> NDArray[n
     return views
 
 
-def _check_no_new_class(
-    labels: NDArray[Any], splits: NDArray[Any], labelled: NDArray[np.bool_], classes: tuple[str, ...]
-) -> None:
+def check_samples(name: str, samples: Sequence[Sample], group_by: str | None = None) -> None:
+    """Make sure that samples can be learnt from, as far as labels and groups tell, before their images are read.
+
+    Parameters
+    ----------
+    name : str
+        Of the data set.
+    samples : sequence of Sample
+    group_by : str, optional
+        As for :func:`featx.fit`; ``camera`` and ``day`` are known only once the images are read.
+
+    Raises
+    ------
+    EvaluationError
+        As for :func:`learnt_classes`.
+    DatasetError
+        ``group_by`` matches no image.
+    """
+    learnt_classes(name, samples)
+    if group_by is not None and group_by not in ORIGINS:
+        read_groups(samples, group_by)
+
+
+def learnt_classes(name: str, samples: Sequence[Sample]) -> tuple[str, ...]:
+    """Return the classes of the training part, sorted.
+
+    Raises
+    ------
+    EvaluationError
+        No labels, one class, or a class that only a test part has.
+    """
+    if all(sample.label is None for sample in samples):
+        raise EvaluationError(
+            f"{name} has no labels; put each class into a folder of its own, or give a manifest (path,label)"
+        )
+    classes = tuple(sorted({str(sample.label) for sample in samples if sample.is_learnt}))
+    if len(classes) < 2:
+        only = f"one class, {classes[0]!r}" if classes else "no labelled picture"
+        raise EvaluationError(f"the training part of {name} has {only}; at least two classes are needed")
     for split in ("val", "test"):
-        new = sorted(set(labels[labelled & (splits == split)]) - set(classes))
+        new = sorted({sample.label for sample in samples if sample.split == split and sample.label} - set(classes))
         if new:
             raise EvaluationError(f"{', '.join(new)} occurs in the {split} part but not in the training part")
+    return classes

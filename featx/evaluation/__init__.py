@@ -3,7 +3,7 @@
 from featx.evaluation.contest import Contest
 from featx.evaluation.evaluation import Evaluation
 from featx.evaluation.findings import LearningCurve, Outlook, Reliability, SourceAccuracy, ViewsWorth
-from featx.evaluation.scores import ClassScore, CrossValidation, HeldOut, Interval, Outside
+from featx.evaluation.scores import ClassScore, CrossValidation, HeldOut, Interval, Outside, judge_baseline
 
 __all__ = [
     "ClassScore",
@@ -18,4 +18,5 @@ __all__ = [
     "Reliability",
     "SourceAccuracy",
     "ViewsWorth",
+    "judge_baseline",
 ]

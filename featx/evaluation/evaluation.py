@@ -8,7 +8,7 @@ from typing import Any
 from featx.evaluation.contest import Contest
 from featx.evaluation.fields import Fields
 from featx.evaluation.findings import LearningCurve, Reliability, SourceAccuracy, ViewsWorth
-from featx.evaluation.scores import CrossValidation, HeldOut, Interval
+from featx.evaluation.scores import CrossValidation, HeldOut, Interval, judge_baseline
 
 
 @dataclass(frozen=True)
@@ -26,20 +26,21 @@ class Evaluation:
     n_groups : int
         Groups of them that folds keep together.
     groups : dict
-        What makes the groups: numbers of copies, near-copies, takes and their frames, named groups.
+        What makes the groups: numbers of copies, near-copies, takes and their frames, named groups; ``group_by`` that
+        named them, and the first and the last name as ``examples``.
     cv : CrossValidation or None
         None where no honest number exists.
     cv_reason : str
         Why there is none.
     naive_accuracy : Interval or None
-        Cross-validated accuracy if groups are torn apart, as is commonly reported.
+        What the same cross-validation gives without groups, as is commonly reported.
     sources : tuple of SourceAccuracy
-        Accuracy by what may be the pictures' sources.
+        What it gives grouped by what may be the images' sources.
     reliability : Reliability or None
     learning : LearningCurve or None
         Both None where there was no cross-validation.
     baseline : float
-        Accuracy of always naming the largest class.
+        Accuracy of always naming the largest class, on the images that the accuracy counts.
     baseline_class : str
     val, test : HeldOut or None
     notes : tuple of str
@@ -82,6 +83,13 @@ class Evaluation:
     finetuning: Contest | None = None
     views: ViewsWorth | None = None
 
+    @property
+    def verdict(self) -> str:
+        """A sentence where the accuracy is not surely above the baseline; empty where it is, or where there is none."""
+        if self.finetuning is not None:
+            return judge_baseline(self.finetuning.accuracy, self.baseline, self.baseline_class)
+        return "" if self.cv is None else judge_baseline(self.cv.accuracy, self.baseline, self.baseline_class)
+
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON keys of ``featx fit --json``, but for ``model``."""
         naive = self.naive_accuracy
@@ -99,6 +107,7 @@ class Evaluation:
             "reliability": None if self.reliability is None else self.reliability.to_dict(),
             "learning_curve": None if self.learning is None else self.learning.to_dict(),
             "baseline": {"accuracy": self.baseline, "class": self.baseline_class},
+            "verdict": self.verdict,
             "val": None if self.val is None else self.val.to_dict(),
             "test": None if self.test is None else self.test.to_dict(),
             "views": None if self.views is None else self.views.to_dict(),
@@ -137,8 +146,8 @@ class Evaluation:
             LearningCurve.from_fields(fields.part("learning_curve")) if "learning_curve" in fields else None,
             baseline.share("accuracy"),
             baseline.one_of("class", classes),
-            HeldOut.from_fields(fields.part("val")) if "val" in fields else None,
-            HeldOut.from_fields(fields.part("test")) if "test" in fields else None,
+            HeldOut.from_fields(fields.part("val"), classes) if "val" in fields else None,
+            HeldOut.from_fields(fields.part("test"), classes) if "test" in fields else None,
             fields.texts("notes"),
             _calibrated_on(fields),
             {stage: _fits(fields.part("fits").part(stage)) for stage in _stages(fields)},
@@ -157,21 +166,23 @@ class Evaluation:
     def __str__(self) -> str:
         if self.finetuning is not None:
             held_out = self.finetuning.accuracy
-            return (
+            said = (
                 f"accuracy {held_out.mean:.3f} ({held_out.low:.3f} to {held_out.high:.3f}) on "
                 f"{self.finetuning.n:,} held-out pictures, {self.finetuning.kept}"
             )
+            return f"{said}; {self.verdict}" if self.verdict else said
         if self.cv is None:
             return f"no cross-validated accuracy: {self.cv_reason}"
         a = self.cv.accuracy
-        return (
+        said = (
             f"accuracy {a.mean:.3f} ({a.low:.3f} to {a.high:.3f}), "
             f'always "{self.baseline_class}": {self.baseline:.3f}, '
             f"{self.cv.n_folds} folds of {self.n_images:,} pictures in {self.n_groups:,} groups"
         )
+        return f"{said}; {self.verdict}" if self.verdict else said
 
 
-_GROUPS = ("n_groups", "n_copies", "n_near_copies", "n_takes", "n_frames", "n_named")
+_GROUPS = ("n_groups", "n_copies", "n_near_copies", "n_takes", "n_frames", "n_named", "n_conflicts")
 _CALIBRATED_ON = ("out of fold", "val", "nothing")
 
 
@@ -179,14 +190,17 @@ def _groups(fields: Fields) -> dict[str, Any]:
     for name in _GROUPS:
         if name in fields:
             fields.count(name)
-    if "too_alike" in fields:
-        fields.texts("too_alike")
+    for name in ("too_alike", "examples"):
+        if name in fields:
+            fields.texts(name)
     if "group_by" in fields:
         fields.text("group_by")
     pairs = [Fields({"conflicts": pair}, fields.place).texts("conflicts") for pair in fields.entries("conflicts")]
     if any(len(pair) != 2 for pair in pairs):
         raise fields.contradicts("a conflict is not between two pictures")
-    kept = {name: value for name, value in fields.values.items() if name in (*_GROUPS, "too_alike", "group_by")}
+    kept = {
+        name: value for name, value in fields.values.items() if name in (*_GROUPS, "too_alike", "examples", "group_by")
+    }
     return {**kept, "conflicts": [list(pair) for pair in pairs]}
 
 

@@ -43,6 +43,26 @@ class Interval:
         return read
 
 
+def judge_baseline(accuracy: Interval, baseline: float, baseline_class: str | None = None) -> str:
+    """Return a sentence where an accuracy is not surely above that of always the same answer; empty where it is.
+
+    Parameters
+    ----------
+    accuracy : Interval
+    baseline : float
+        Accuracy of the constant answer on the same images.
+    baseline_class : str, optional
+        That answer; the largest class if not given.
+    """
+    if accuracy.low > baseline:
+        return ""
+    answer = "the largest class" if baseline_class is None else f'"{baseline_class}"'
+    always = f"always answering {answer} ({baseline:.3f})"
+    if accuracy.mean > baseline:
+        return f"{accuracy.mean:.3f} may be no better than {always}: its interval does not lie above that"
+    return f"{accuracy.mean:.3f} is not better than {always}"
+
+
 @dataclass(frozen=True)
 class ClassScore:
     """How one class fared in cross-validation.
@@ -74,21 +94,25 @@ class ClassScore:
 
 @dataclass(frozen=True)
 class CrossValidation:
-    """Accuracy of the whole procedure, tuning included, on pictures it had not seen.
+    """Accuracy of the whole procedure, tuning included, on images it had not seen.
+
+    Every tested image has one out-of-fold prediction, by the head of the fold that had left it out (of the first
+    repeat). All figures count these; only ``per_fold`` and the intervals look at the folds of further repeats.
 
     Parameters
     ----------
     splitter : str
         The scikit-learn class that cut the folds.
     n_folds, repeats : int
-    accuracy, balanced_accuracy : Interval
-        Means over folds with 95 % intervals.
+    accuracy : Interval
+        Share of the tested images whose out-of-fold prediction is right: the trace of ``confusion`` over its sum.
+    balanced_accuracy : Interval
+        Mean of the recalls of ``per_class``.
     per_fold : tuple of float
         Accuracy of each fold, repeat by repeat.
     per_class : tuple of ClassScore
-        From the first repeat.
     confusion : tuple of tuple of int
-        Pictures of each class (rows) that were taken for each class (columns), first repeat.
+        Images of each class (rows) by their out-of-fold prediction (columns).
     untested : tuple of str
         Classes that were learnt but not tested: they are rare, and all of their pictures are one group.
     """
@@ -133,32 +157,49 @@ class CrossValidation:
             Interval.from_fields(fields.part("accuracy")),
             Interval.from_fields(fields.part("balanced_accuracy")),
             fields.shares("per_fold"),
-            tuple(ClassScore.from_fields(one) for one in fields.parts("per_class")),
-            tuple(Fields({"confusion": row}, fields.place).counts("confusion") for row in fields.entries("confusion")),
+            *_read_classes(fields, classes),
             fields.texts("untested") if "untested" in fields else (),
         )
         read._check(fields, classes)
         return read
 
     def _check(self, fields: Fields, classes: Sequence[str]) -> None:
-        n, n_scores = len(classes), len(self.per_fold)
+        n_scores = len(self.per_fold)
         if n_scores < self.n_folds or (self.repeats == 1 and n_scores > self.n_folds):
             raise fields.contradicts(f"{self.n_folds} folds, {self.repeats} times, have {n_scores} accuracies")
-        if abs(sum(self.per_fold) / n_scores - self.accuracy.mean) > _ROUNDING:
-            raise fields.contradicts("its accuracy is not the mean of its folds")
-        if [one.name for one in self.per_class] != list(classes):
-            raise fields.contradicts("its classes are not those of the model")
         if not set(self.untested) <= set(classes):
             raise fields.contradicts("a class that was not tested is none of the model")
-        if len(self.confusion) != n or any(len(row) != n for row in self.confusion):
-            raise fields.contradicts(f"its confusion is not {n} x {n}")
-        taken = [sum(column) for column in zip(*self.confusion, strict=True)]
-        for i, (one, row) in enumerate(zip(self.per_class, self.confusion, strict=True)):
-            shares = row[i] / max(sum(row), 1), row[i] / max(taken[i], 1)
-            if one.n != sum(row) or abs(one.recall - shares[0]) + abs(one.precision - shares[1]) > _ROUNDING:
-                raise fields.contradicts(f"the figures of class {one.name!r} are not those of its confusion")
-        if not sum(taken):
-            raise fields.contradicts("no picture was tested")
+        _check_share(fields, self.accuracy.mean, self.confusion)
+        recalls = [one.recall for one in self.per_class if one.n]
+        if abs(sum(recalls) / len(recalls) - self.balanced_accuracy.mean) > _ROUNDING:
+            raise fields.contradicts("its balanced accuracy is not the mean of its recalls")
+
+
+def _read_classes(fields: Fields, classes: Sequence[str]) -> tuple[tuple[ClassScore, ...], tuple[tuple[int, ...], ...]]:
+    """Read figures of classes and a confusion, each of which says what the other does."""
+    per_class = tuple(ClassScore.from_fields(one) for one in fields.parts("per_class"))
+    confusion = tuple(
+        Fields({"confusion": row}, fields.place).counts("confusion") for row in fields.entries("confusion")
+    )
+    n = len(classes)
+    if [one.name for one in per_class] != list(classes):
+        raise fields.contradicts("its classes are not those of the model")
+    if len(confusion) != n or any(len(row) != n for row in confusion):
+        raise fields.contradicts(f"its confusion is not {n} x {n}")
+    taken = [sum(column) for column in zip(*confusion, strict=True)]
+    for i, (one, row) in enumerate(zip(per_class, confusion, strict=True)):
+        shares = row[i] / max(sum(row), 1), row[i] / max(taken[i], 1)
+        if one.n != sum(row) or abs(one.recall - shares[0]) + abs(one.precision - shares[1]) > _ROUNDING:
+            raise fields.contradicts(f"the figures of class {one.name!r} are not those of its confusion")
+    if not sum(taken):
+        raise fields.contradicts("no picture was tested")
+    return per_class, confusion
+
+
+def _check_share(fields: Fields, accuracy: float, confusion: Sequence[Sequence[int]]) -> None:
+    n = sum(map(sum, confusion))
+    if abs(sum(row[i] for i, row in enumerate(confusion)) / n - accuracy) > _ROUNDING:
+        raise fields.contradicts("its accuracy is not that of its confusion")
 
 
 @dataclass(frozen=True)
@@ -174,12 +215,17 @@ class HeldOut:
     as_given : float
         Accuracy on all of them.
     n_as_given : int
+    per_class : tuple of ClassScore
+    confusion : tuple of tuple of int
+        Both of the images that ``accuracy`` counts; empty if they are not known.
     """
 
     accuracy: Interval | None
     n: int
     as_given: float
     n_as_given: int
+    per_class: tuple[ClassScore, ...] = ()
+    confusion: tuple[tuple[int, ...], ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Return the value of ``val`` or ``test`` in ``featx fit --json``."""
@@ -190,10 +236,12 @@ class HeldOut:
             "n": self.n,
             "as_given": self.as_given,
             "n_as_given": self.n_as_given,
+            "per_class": [one.to_dict() for one in self.per_class],
+            "confusion": [list(row) for row in self.confusion],
         }
 
     @classmethod
-    def from_fields(cls, fields: Fields) -> HeldOut:
+    def from_fields(cls, fields: Fields, classes: Sequence[str]) -> HeldOut:
         """Read what :meth:`to_dict` gave.
 
         Raises
@@ -202,9 +250,15 @@ class HeldOut:
             A value is missing or wrong, or they contradict each other.
         """
         accuracy = Interval.from_fields(fields, "accuracy") if "accuracy" in fields else None
-        read = cls(accuracy, fields.count("n"), fields.share("as_given"), fields.count("n_as_given", 1))
+        is_known = bool(fields.values.get("confusion") or fields.values.get("per_class"))
+        figures = _read_classes(fields, classes) if is_known else ((), ())
+        read = cls(accuracy, fields.count("n"), fields.share("as_given"), fields.count("n_as_given", 1), *figures)
         if read.n > read.n_as_given or (accuracy is None) != (read.n == 0):
             raise fields.contradicts(f"it counts {read.n} of {read.n_as_given} pictures, accuracy {accuracy}")
+        if is_known and (accuracy is None or sum(map(sum, read.confusion)) != read.n):
+            raise fields.contradicts(f"its confusion does not count its {read.n} pictures")
+        if is_known and accuracy is not None:
+            _check_share(fields, accuracy.mean, read.confusion)
         return read
 
 
@@ -242,6 +296,13 @@ class Outside:
     per_class: tuple[ClassScore, ...]
     confusion: tuple[tuple[int, ...], ...]
 
+    @property
+    def verdict(self) -> str:
+        """A sentence where the accuracy is not surely above the baseline; empty where it is, or where there is none."""
+        if self.accuracy is None or self.baseline is None:
+            return ""
+        return judge_baseline(self.accuracy, self.baseline, self.baseline_class)
+
     def to_dict(self) -> dict[str, Any]:
         """Return plain values."""
         return {
@@ -252,6 +313,7 @@ class Outside:
             "n_seen": self.n_seen,
             "n_near": self.n_near,
             "baseline": None if self.baseline is None else {"accuracy": self.baseline, "class": self.baseline_class},
+            "verdict": self.verdict,
             "per_class": [one.to_dict() for one in self.per_class],
             "confusion": [list(row) for row in self.confusion],
         }

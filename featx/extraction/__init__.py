@@ -2,7 +2,7 @@
 
 from featx.extraction.bundling import bundled
 from featx.extraction.darkness import stop_if_too_dark
-from featx.extraction.extracting import compute_table, extract, extract_command
+from featx.extraction.extracting import compute_table, extract, extract_checked, extract_command
 from featx.extraction.featurizing import featurize
 from featx.extraction.reading import preparing_as, read_file, read_pictures
 from featx.extraction.recalling import latest, recall_table
@@ -14,6 +14,7 @@ __all__ = [
     "bundled",
     "compute_table",
     "extract",
+    "extract_checked",
     "extract_command",
     "featurize",
     "graph_key",

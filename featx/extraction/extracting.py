@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -24,7 +24,11 @@ from featx.output import OutputFile, shell_word
 from featx.runtime import Runtime
 from featx.spec import FeatureSpec
 from featx.store import FeatureStore, check_cache, read_snapshot, write_latest
-from featx.table import FeatureTable
+from featx.table import FeatureTable, Sample
+
+Check = Callable[[str, Sequence[Sample]], None]
+_ONCE = ("recalibrate", "preview", "overwrite", "strict")
+"""Options that belong to one run: the set extracted last does not keep them."""
 
 
 def extract(
@@ -138,9 +142,38 @@ def extract(
         "seed": seed,
     }
     once: dict[str, Any] = {"recalibrate": recalibrate, "preview": preview, "overwrite": overwrite, "strict": strict}
-    table = compute_table(data, backbone, **options, **once, runtime=runtime)
-    title = table.extraction.backbone
-    _note_latest(runtime.cache, Path(data), table.spec, title, {"backbone": backbone, **options})
+    return extract_checked(data, backbone, **options, **once, runtime=runtime)
+
+
+def extract_checked(
+    data: str | Path,
+    backbone: str = DEFAULT_BACKBONE,
+    *,
+    check: Check | None = None,
+    runtime: Runtime | None = None,
+    **options: Any,
+) -> FeatureTable:
+    """Do what :func:`extract` does, for a use case that looks at the samples before any work.
+
+    Parameters
+    ----------
+    data : path
+    backbone : str
+    check : callable, optional
+        See :func:`compute_table`.
+    runtime : Runtime, optional
+    **options
+        Further options of :func:`extract`.
+
+    Raises
+    ------
+    FeatxError
+        As for :func:`extract`, or by ``check``.
+    """
+    runtime = runtime or Runtime()
+    table = compute_table(data, backbone, check=check, **options, runtime=runtime)
+    kept = {name: value for name, value in options.items() if name not in _ONCE}
+    _note_latest(runtime.cache, Path(data), table.spec, table.extraction.backbone, {"backbone": backbone, **kept})
     return table
 
 
@@ -148,6 +181,7 @@ def compute_table(
     data: str | Path,
     backbone: str = DEFAULT_BACKBONE,
     *,
+    check: Check | None = None,
     viewed: Collection[bytes] | None = None,
     runtime: Runtime | None = None,
     **options: Any,
@@ -158,6 +192,8 @@ def compute_table(
     ----------
     data : path
     backbone : str
+    check : callable, optional
+        Called with the data set's name and its samples as soon as these are known; what it raises ends the run.
     viewed : collection of bytes, optional
         Content hashes: of these alone are views made.
     runtime : Runtime, optional
@@ -188,6 +224,8 @@ def compute_table(
         dataset = scan(path, memo=memo, **asked.reading)
     runtime.notice(f"{path}: {dataset.description}")
     notice_odd(dataset, path, runtime)
+    if check is not None:
+        check(dataset.name, [found.sample for found in dataset.pictures])
     if asked.white is None and not any(state.status == "ok" for state in memo.values()):
         with runtime.stage("looking for dark images"):
             stop_if_too_dark(dataset.pictures, runtime)

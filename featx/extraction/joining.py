@@ -17,7 +17,7 @@ from featx.extraction.filling import Filled
 from featx.extraction.settling import stop_if_none_usable
 from featx.images import CROP_FRACTION
 from featx.store import SIGNATURE_SHAPE, FeatureStore, keys_of
-from featx.table import CHUNK, Extraction, FeatureTable, FileState, LeftOut, Sample, Skipped
+from featx.table import CHUNK, ORIGINS, Extraction, FeatureTable, FileState, LeftOut, Sample, Skipped
 
 
 def joined(passes: Sequence[Filled]) -> Filled:
@@ -152,9 +152,7 @@ def table_of(
 def _with_origins(usable: Sequence[tuple[Sample, FileState]]) -> list[Sample]:
     """Return samples with camera and day beside a manifest's columns, where any picture tells them."""
     columns = {name for sample, _ in usable[:1] for name, _ in sample.others}
-    told = [
-        name for name in ("camera", "day") if name not in columns and any(getattr(state, name) for _, state in usable)
-    ]
+    told = [name for name in ORIGINS if name not in columns and any(getattr(state, name) for _, state in usable)]
     if not told:
         return [sample for sample, _ in usable]
     return [

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from featx.backbones import DEFAULT_BACKBONE, FILE_BACKBONE, is_onnx
 from featx.classifier import fold
-from featx.errors import BackboneError, EngineError, HeadError, TrainingError
+from featx.errors import BackboneError, EngineError, HeadError, TrainingError, as_usage
 from featx.evaluation import Contest
 from featx.extraction import bundled
 from featx.finetuning.judging import Candidate, judge, make_classifier
@@ -210,9 +210,9 @@ def _beside_frozen(
 def _check(backbone: str, head: str, top: str, plan: Plan, options: dict[str, Any]) -> None:
     """Say what is wrong before any work."""
     if top not in _POOLINGS:
-        raise TrainingError(f"top is {top!r}; allowed are {', '.join(_POOLINGS)}")
+        raise as_usage(TrainingError(f"top is {top!r}; allowed are {', '.join(_POOLINGS)}"))
     if any(width < 1 for width in plan.dense):
-        raise TrainingError(f"dense is {list(plan.dense)}; each layer needs a width of 1 or more")
+        raise as_usage(TrainingError(f"dense is {list(plan.dense)}; each layer needs a width of 1 or more"))
     check_views(plan.augment, plan.views)
     if plan.dense and head not in (DEFAULT_HEAD, "mlp"):
         raise HeadError(f"hidden dense layers begin as an mlp, not as {head}; leave out --dense or --head")

@@ -104,7 +104,7 @@ def make_classifier(
         groups={
             **material.grouping.to_dict(),
             "group_by": material.group_by,
-            "conflicts": find_conflicts(material.table, material.grouping, known),
+            **find_conflicts(material.table, material.grouping, known),
         },
         cv=None,
         cv_reason="the network was trained on these pictures; held-out ones judge it",

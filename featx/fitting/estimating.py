@@ -14,11 +14,11 @@ _TRIED = 4
 """Values of a grid that are tried on many samples before accuracy falls, as a rule."""
 
 _INNER_FOLDS = 3
-_OTHERS = 5
-"""Fits besides those of the split and the last: calibration, at random, sources, the learning curve's parts."""
+_OTHERS = 4
+"""Fits besides those of the splits and the last: calibration, the learning curve's parts."""
 
 
-def estimate(head: Head, train: TrainingSet, n_workers: int) -> str:
+def estimate(head: Head, train: TrainingSet, n_workers: int, n_measured: int) -> str:
     """Return how long tuning, measuring and fitting will take, as seen of one fit on 4,000 samples.
 
     Parameters
@@ -27,6 +27,8 @@ def estimate(head: Head, train: TrainingSet, n_workers: int) -> str:
     train : TrainingSet
     n_workers : int
         Fits at a time.
+    n_measured : int
+        Times that tuning and fitting are measured: grouped, ungrouped, by each hint of sources.
     """
     n = len(train.y)
     some = np.random.default_rng(0).permutation(n)[:_PROBED]
@@ -36,6 +38,6 @@ def estimate(head: Head, train: TrainingSet, n_workers: int) -> str:
         fit_head(head, candidates[len(candidates) // 2], train.X[some], train.y[some])
     a_fit = (time.perf_counter() - started) * n / len(some)
     inner = 1 if head.one_split else _INNER_FOLDS
-    tuning = 2 * inner * min(_TRIED, len(candidates)) / min(inner, n_workers)
-    minutes = a_fit * (tuning + 2 + _OTHERS) / 60
+    tuning = (1 + n_measured) * inner * min(_TRIED, len(candidates)) / min(inner, n_workers)
+    minutes = a_fit * (tuning + 1 + n_measured + _OTHERS) / 60
     return f"{n:,} pictures: {head.name} takes about {max(1, round(minutes)):,} min, judged by {len(some):,} of them"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,7 +13,7 @@ from sklearn.base import BaseEstimator
 
 from featx.classifier import Classifier, Folded, OutOfFold, Rejector, fold, library_versions, softmax
 from featx.duplicates import find_conflicts, group_samples
-from featx.errors import EvaluationError
+from featx.errors import EvaluationError, as_usage
 from featx.evaluate import (
     MOST_FOLDED,
     CrossValidated,
@@ -20,11 +21,10 @@ from featx.evaluate import (
     Tally,
     TrainingSet,
     Tuned,
-    cross_fitted,
+    calibrate,
     find_temperature,
     learning_curve,
     measure_reliability,
-    out_of_fold_scores,
     quiet_single_threads,
     split_parts,
     tune_and_fit,
@@ -32,13 +32,15 @@ from featx.evaluate import (
 from featx.evaluation import Evaluation, LearningCurve, Reliability
 from featx.extraction import bundled, featurize, locate
 from featx.fitting.estimating import estimate
+from featx.fitting.keeping import note_trust, try_keeping, try_keeping_of
 from featx.fitting.measuring import Measurer
+from featx.fitting.preparing import features_to_fit
 from featx.fitting.rejecting import learn_rejector, learn_rejector_apart
 from featx.heads import DEFAULT_HEAD, Head, for_many, make_head, scores_of
 from featx.images import probe_files
 from featx.output import model_file_name
 from featx.runtime import Runtime
-from featx.sources import read_groups, unnamed_note
+from featx.sources import candidate_sources, read_groups, unnamed_note
 from featx.table import FeatureTable, Sample
 
 _FOLDED_AGREES = 1e-3
@@ -46,7 +48,7 @@ _FEWEST_TO_CALIBRATE = 10
 
 
 def fit(
-    features: FeatureTable,
+    features: FeatureTable | str | Path | None = None,
     head: str | BaseEstimator = DEFAULT_HEAD,
     *,
     params: Mapping[str, Any] | None = None,
@@ -59,6 +61,7 @@ def fit(
     bundle: bool = False,
     seed: int = 0,
     runtime: Runtime | None = None,
+    **options: Any,
 ) -> Classifier:
     """Tune, cross-validate and fit a head on features.
 
@@ -67,8 +70,9 @@ def fit(
 
     Parameters
     ----------
-    features : FeatureTable
-        From :func:`featx.extract`; samples without a label are left out.
+    features : FeatureTable or path, optional
+        From :func:`featx.extract`; samples without a label are left out. Of a folder or manifest what lacks features is
+        extracted first; if not given, they are those of the set that was extracted last.
     head : str or scikit-learn estimator
         ``logreg``, ``svm``, ``svm-rbf``, ``mlp``, ``knn``, ``ridge``, ``centroid``, or any classifier, which
         is used as it is.
@@ -96,7 +100,9 @@ def fit(
     seed : int
         Of folds and of heads with randomness.
     runtime : Runtime, optional
-        Threads and callbacks.
+        Threads and callbacks; where features are extracted or those extracted last, also the cache.
+    **options
+        Of :func:`featx.extract`, where a folder or manifest is given: ``backbone``, ``resize`` and so on.
 
     Returns
     -------
@@ -110,25 +116,31 @@ def fit(
     EvaluationError
         No labels, one class, or a class that only a test part has; or more views than there are.
     HeadError
-        Unknown head or parameter.
+        Unknown head or parameter, or an estimator that cannot be kept in a model file.
     """
     runtime = runtime or Runtime()
     started = time.monotonic()
     _check_counts(cv, repeats)
     if hidden:
         params = {**(params or {}), "hidden_layer_sizes": tuple(hidden)}
+    made = make_head(head, params, class_weight, seed)
+    to_trust = [] if isinstance(head, str) else try_keeping(made)
+    features = features_to_fit(features, group_by, views, seed, runtime, **options)
     if bundle:
         spec = features.spec
         features = bundled(features, lambda: locate(spec, None, runtime), runtime)
-    made = make_head(head, params, class_weight, seed)
     named = features.groups.tolist() if group_by is None else read_groups(features.samples, group_by)
     with runtime.stage("finding near-duplicates") as advance:
         grouping = group_samples(features, named, advance)
     parts = split_parts(features, grouping.numbers, views)
     train = parts.train
+    if to_trust is None:
+        to_trust = try_keeping_of(made, train.X, train.y)
     made, plan = for_many(made, len(train.y), len(train.classes))
     if len(train.y) > MOST_FOLDED:
-        runtime.notice(estimate(made, train, runtime.n_workers))
+        n_hints = len(candidate_sources([features.samples[i] for i in parts.at]))
+        is_grouped = len(np.unique(train.groups)) < len(train.y)
+        runtime.notice(estimate(made, train, runtime.n_workers, 1 + is_grouped + n_hints))
     tally = Tally()
     measurer = Measurer(made, parts, cv, repeats, seed, runtime, tally)
     crossed, reason = measurer.honest()
@@ -137,18 +149,19 @@ def fit(
         tuned = tune_and_fit(made, *data, seed, tally, "the final head", runtime.n_workers, views=train.views)
     samples = [features.samples[i] for i in parts.at]
     left_out = _left_out(made, tuned, crossed, parts, samples, seed, runtime, tally)
-    at_random, by_source = measurer.at_random(tuned, crossed), measurer.by_source(tuned, samples)
+    ungrouped, by_source = measurer.ungrouped(crossed), measurer.by_source(features.samples, grouping)
     unnamed = unnamed_note(features.samples, group_by, named)
     notes = [
         *grouping.notes(),
         *filter(None, (unnamed, plan)),
         *_notes(made, tuned, crossed, cv),
+        *note_trust(made, to_trust),
         *_calibration_notes(left_out.calibrated_on),
         *tally.notes(),
     ]
     for note in notes:
         runtime.notice(note)
-    counts = np.bincount(train.y)
+    counts = np.bincount(train.y if crossed is None else train.y[crossed.tested], minlength=len(train.classes))
     evaluation = Evaluation(
         head=made.name,
         params=_plain_params(tuned, params),
@@ -158,11 +171,12 @@ def fit(
         groups={
             **grouping.to_dict(),
             "group_by": group_by,
-            "conflicts": find_conflicts(features, grouping, parts.at),
+            "examples": _ends(named),
+            **find_conflicts(features, grouping, parts.at),
         },
         cv=None if crossed is None else crossed.summary,
         cv_reason=reason,
-        naive_accuracy=at_random,
+        naive_accuracy=ungrouped,
         sources=by_source,
         reliability=left_out.reliability,
         learning=left_out.learning,
@@ -219,11 +233,17 @@ def model_name(features: FeatureTable, head: str) -> str:
     return model_file_name(features.name, backbone.rsplit(".", 1)[0], head)
 
 
+def _ends(names: Sequence[str | None]) -> list[str]:
+    """Return the first and the last of some names, in their order; empty if there are none."""
+    known = sorted({name.replace("\0", " ") for name in names if name is not None})
+    return [known[0], known[-1]] if known else []
+
+
 def _check_counts(cv: int, repeats: int) -> None:
     if cv < 2:
-        raise EvaluationError(f"cv is {cv}; at least 2 folds are needed")
+        raise as_usage(EvaluationError(f"cv is {cv}; at least 2 folds are needed"))
     if repeats < 1:
-        raise EvaluationError(f"repeats is {repeats}; at least 1 is needed")
+        raise as_usage(EvaluationError(f"repeats is {repeats}; at least 1 is needed"))
 
 
 class _LeftOut(NamedTuple):
@@ -250,24 +270,17 @@ def _left_out(
     if crossed is None:
         return _apart(tuned, parts, seed)
     train, tested = parts.train, crossed.tested
-    n_workers, folds = runtime.n_workers, crossed.folds
-    with runtime.stage("calibrating") as advance:
-        scores = out_of_fold_scores(head, tuned.params, train, folds, n_workers, tally, "calibration", advance)
     y = train.y[tested]
-    temperature = find_temperature(scores, y)
-    # The temperature of one half of the groups is measured on the other where there is one split alone.
-    fold = crossed.fold if crossed.summary.n_folds > 1 else train.groups[tested] % 2
-    with runtime.stage("measuring the learning curve") as advance:
-        learning = learning_curve(head, tuned.params, train, folds, scores, seed, n_workers, tally, advance)
-    with runtime.stage("learning what is unlike the training images"):
-        rejector = learn_rejector(train, crossed, softmax(scores / temperature), seed)
+    with runtime.stage("calibrating"):
+        found = calibrate(head, tuned.params, train, crossed, runtime.n_workers, tally)
+    probabilities = softmax(found.scores / found.temperature)
     sample_ids = tuple(samples[i].sample_id for i in tested)
     return _LeftOut(
-        OutOfFold(sample_ids, y, scores, crossed.fold, crossed.predicted),
-        temperature,
-        measure_reliability(np.exp(cross_fitted(scores, y, fold)), y),
-        rejector,
-        learning,
+        OutOfFold(sample_ids, y, found.scores, crossed.fold, crossed.predicted),
+        found.temperature,
+        measure_reliability(probabilities, y),
+        learn_rejector(train, crossed, probabilities, seed),
+        learning_curve(head, train, crossed, seed, runtime.n_workers, tally),
         "out of fold",
     )
 

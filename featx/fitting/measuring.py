@@ -1,4 +1,4 @@
-"""All accuracies of one head on one data set: honest, at random, by source, on what was set aside."""
+"""All accuracies of one head on one data set: grouped, ungrouped, by source, on what was set aside."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
-from featx.duplicates import join_groups
+from featx.duplicates import Grouping, join_groups
 from featx.evaluate import (
     CrossValidated,
     Parts,
@@ -15,15 +16,16 @@ from featx.evaluate import (
     TooFewGroups,
     TrainingSet,
     Tuned,
-    accuracy_as_fitted,
+    count_confusions,
     cross_validate,
     paired_difference,
+    score_classes,
     share_of,
 )
 from featx.evaluation import HeldOut, Interval, SourceAccuracy, ViewsWorth
 from featx.heads import Head, scores_of
 from featx.runtime import Runtime
-from featx.sources import candidate_sources
+from featx.sources import candidate_sources, read_groups
 from featx.table import Sample, Views
 
 
@@ -79,29 +81,33 @@ class Measurer:
         difference = paired_difference(honest, without, train.y, train.groups)
         return ViewsWorth(n, views.policy, views.seed, without.summary.accuracy, difference)
 
-    def at_random(self, tuned: Tuned, honest: CrossValidated | None) -> Interval | None:
-        """Return the accuracy as it is commonly reported: every picture on its own, copies torn apart."""
+    def ungrouped(self, honest: CrossValidated | None) -> Interval | None:
+        """Return the accuracy as it is commonly reported: every image on its own, duplicates on both sides of splits.
+
+        It is what the same cross-validation, tuning included, gives without any groups.
+        """
         alone = np.arange(len(self.parts.train.y))
         if honest is not None and len(np.unique(self.parts.train.groups)) == len(alone):
             return honest.summary.accuracy
-        return self._as_fitted(tuned, replace(self.parts.train, groups=alone), "measuring the ungrouped accuracy")
+        return self._accuracy(replace(self.parts.train, groups=alone), "fit, ungrouped")
 
-    def by_source(self, tuned: Tuned, samples: Sequence[Sample]) -> tuple[SourceAccuracy, ...]:
-        """Return the accuracy by each hint of sources that is not grouped by already.
+    def by_source(self, samples: Sequence[Sample], grouping: Grouping) -> tuple[SourceAccuracy, ...]:
+        """Return the accuracy by each hint of sources that is not grouped by already: what ``group_by`` would give.
 
         Parameters
         ----------
-        tuned : Tuned
         samples : sequence of Sample
-            Those of the training part, in its order.
+            Those of the whole table.
+        grouping : Grouping
+            Theirs.
         """
-        train = self.parts.train
+        train, at = self.parts.train, self.parts.at
         found = []
-        for source in candidate_sources(samples):
-            groups = join_groups(train.groups, source.values)
-            if np.array_equal(groups, join_groups(train.groups, [None] * len(groups))):
+        for source in candidate_sources([samples[i] for i in at]):
+            groups = join_groups(grouping.unnamed, read_groups(samples, source.group_by))[at]
+            if np.array_equal(_in_order(groups), _in_order(train.groups)):
                 continue
-            accuracy = self._as_fitted(tuned, replace(train, groups=groups), f"measuring the accuracy by {source.name}")
+            accuracy = self._accuracy(replace(train, groups=groups), f"fit, by {source.name}")
             if accuracy is not None:
                 names = sorted({value for value in source.values if value is not None})
                 ends = (names[0], names[-1])
@@ -112,22 +118,33 @@ class Measurer:
         """Return the accuracy on a part that was set aside; None if there is none."""
         if not len(part.y):
             return None
-        hit = scores_of(tuned.estimator, part.X, len(part.classes)).argmax(axis=1) == part.y
+        predicted = scores_of(tuned.estimator, part.X, len(part.classes)).argmax(axis=1)
+        hit = predicted == part.y
         apart = ~np.isin(part.groups, self.parts.train.groups)
-        accuracy = share_of(hit[apart], part.groups[apart]) if apart.any() else None
-        return HeldOut(accuracy, int(apart.sum()), float(hit.mean()), len(hit))
+        if not apart.any():
+            return HeldOut(None, 0, float(hit.mean()), len(hit))
+        y, predicted = part.y[apart], predicted[apart]
+        return HeldOut(
+            share_of(hit[apart], part.groups[apart]),
+            int(apart.sum()),
+            float(hit.mean()),
+            len(hit),
+            score_classes(y, predicted, part.classes),
+            count_confusions(y, predicted, len(part.classes)),
+        )
 
     def _nested(self, data: TrainingSet, stage: str) -> CrossValidated:
         n_workers = self.runtime.n_workers
         with self.runtime.stage(stage) as advance:
             return cross_validate(self.head, data, self.cv, self.repeats, self.seed, n_workers, advance, self.tally)
 
-    def _as_fitted(self, tuned: Tuned, data: TrainingSet, stage: str) -> Interval | None:
-        n_workers = self.runtime.n_workers
+    def _accuracy(self, data: TrainingSet, stage: str) -> Interval | None:
         try:
-            with self.runtime.stage(stage) as advance:
-                return accuracy_as_fitted(
-                    self.head, tuned.params, data, self.cv, self.seed, n_workers, self.tally, advance
-                )
+            return self._nested(data, stage).summary.accuracy
         except TooFewGroups:
             return None
+
+
+def _in_order(groups: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return the same groups, numbered in order of first appearance."""
+    return join_groups(groups, [None] * len(groups))

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import ast
+import contextlib
 import difflib
-from collections.abc import Callable, Mapping, Sequence
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.base import BaseEstimator, clone
+from sklearn.base import BaseEstimator, clone, is_classifier, is_regressor
 from sklearn.linear_model import LogisticRegression, RidgeClassifier
 from sklearn.neighbors import KNeighborsClassifier, NearestCentroid
 from sklearn.neural_network import MLPClassifier
@@ -168,7 +170,7 @@ def make_head(
     Raises
     ------
     HeadError
-        Unknown head or parameter, or class weights that this head cannot have.
+        Unknown head or parameter, a value that it cannot have, or class weights that this head cannot have.
     """
     if isinstance(head, str):
         if head not in _HEADS:
@@ -176,13 +178,24 @@ def make_head(
             hint = f"did you mean {near[0]}? " if near else ""
             raise HeadError(f"no head is named {head!r}; {hint}allowed are {', '.join(HEAD_NAMES)}")
         made = _HEADS[head](seed)
-    elif isinstance(head, BaseEstimator) and hasattr(head, "fit") and hasattr(head, "predict"):
+    elif isinstance(head, BaseEstimator) and _classifies(head):
         made = Head(type(head).__name__.lower(), clone(head))
     else:
         raise HeadError(f"{head!r} is no head; give a name ({', '.join(HEAD_NAMES)}) or a scikit-learn classifier")
     for name, value in (params or {}).items():
         made = _with_param(made, name, value)
-    return _balanced(made, class_weight)
+    made = _balanced(made, class_weight)
+    _check_values(made)
+    if params and isinstance(head, str):
+        _try_out(made)
+    return made
+
+
+def _classifies(estimator: BaseEstimator) -> bool:
+    """Tell whether it is a classifier; some, as one of a stack, have no ``predict`` before they are fitted."""
+    if is_regressor(estimator) or not hasattr(estimator, "fit"):
+        return False
+    return is_classifier(estimator) or hasattr(estimator, "predict")
 
 
 def parse_param(text: str) -> tuple[str, Any]:
@@ -249,6 +262,38 @@ def _with_param(head: Head, name: str, value: Any) -> Head:
         return replace(head, grid={**head.grid, full: tuple(value)})
     grid = {key: values for key, values in head.grid.items() if key != full}
     return replace(head, estimator=clone(head.estimator).set_params(**{full: value}), grid=grid)
+
+
+def _check_values(head: Head) -> None:
+    """Make sure, before any work, that scikit-learn takes each parameter by itself."""
+    single = [{}, *({name: value} for name, values in head.grid.items() for value in values)]
+    for changed in single:
+        with _refused(head, changed):
+            estimator = clone(head.estimator).set_params(**changed)
+            for part in (estimator, *estimator.get_params().values()):
+                if isinstance(part, BaseEstimator) and hasattr(part, "_parameter_constraints"):
+                    part._validate_params()
+
+
+def _try_out(head: Head) -> None:
+    """Make sure, before any work, that parameters go together: fit a head of the table, shortly, on a few numbers."""
+    X: NDArray[Any] = np.random.default_rng(0).normal(size=(40, 4)).astype(head.dtype)
+    y = np.arange(40) % 2
+    chosen = head.default(len(y))
+    short = {name: 1 for name in ("head__max_iter",) if name in head.estimator.get_params()}
+    with warnings.catch_warnings(), _refused(head, {}):
+        warnings.simplefilter("ignore")
+        clone(head.estimator).set_params(**chosen, **short).fit(X, y)
+
+
+@contextlib.contextmanager
+def _refused(head: Head, changed: Mapping[str, Any]) -> Iterator[None]:
+    try:
+        yield
+    except (ValueError, TypeError) as error:
+        values = ", ".join(f"{name.removeprefix('head__')}={value!r}" for name, value in changed.items())
+        first_line = str(error).strip().splitlines()[0]
+        raise HeadError(f"{head.name} cannot be fitted{' with ' if values else ''}{values}: {first_line}") from None
 
 
 _BALANCE_PARAMS = {"class_weight": {"head__class_weight": "balanced"}, "priors": {"head__priors": "uniform"}}

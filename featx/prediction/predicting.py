@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from featx.classifier import Classifier
-from featx.errors import ClassifierError, FeatxError, OutputError, StoreError
+from featx.errors import ClassifierError, FeatxError, OutputError, StoreError, as_usage
 from featx.extraction import featurize, why_none_usable
 from featx.files import temporary_folder
 from featx.output import OutputFile, reason_of
@@ -97,15 +97,23 @@ class Prediction:
         } | ({} if self.output else {"rows": [dict(zip(self.columns, row, strict=True)) for row in self.rows]})
 
 
-def load(path: str | Path) -> Classifier:
-    """Read a model file; nothing in it is run.
+def load(path: str | Path, *, trusted: Collection[str] = ()) -> Classifier:
+    """Read a model file; nothing in it is run, but for types that are trusted.
+
+    Parameters
+    ----------
+    path : path
+    trusted : collection of str
+        Types of the head that may be built besides those that featx checks, as ``mine.MyHead`` or
+        ``sklearn.ensemble._forest.RandomForestClassifier``: their code runs with whatever the file holds, so name them
+        only where whoever made the file may run code on this machine. The error of a load without them names them.
 
     Raises
     ------
     ClassifierError
-        No such file, not a model, damaged, or of a later featx.
+        No such file, not a model, damaged, of a later featx, or with a head of types that are not trusted.
     """
-    return Classifier.load(path, featurize)
+    return Classifier.load(path, featurize, trusted=trusted)
 
 
 def predict(
@@ -183,7 +191,7 @@ def predict(
         _stop_if_swapped(Path(model), [Path(path) for path in given])
     classifier = load(model) if isinstance(model, str | Path) else model
     if not 1 <= top_k <= len(classifier.classes_):
-        raise OutputError(f"--top-k {top_k}: the model has {len(classifier.classes_)} classes")
+        raise as_usage(OutputError(f"--top-k {top_k}: the model has {len(classifier.classes_)} classes"))
     read = [one for one in (*given, model, weights) if isinstance(one, str | Path)]
     target = None if output is None else OutputFile(output, WRITERS, overwrite, inputs=read, keeps=not no_cache)
     if reject_rate is not None:

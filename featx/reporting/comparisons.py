@@ -27,6 +27,7 @@ def comparison_lines(comparison: Mapping[str, Any]) -> list[str]:
     lines = [
         *table,
         line("always", f"the largest class: {comparison['baseline']['accuracy']:.3f}"),
+        *([line("verdict", f"the best, {comparison['verdict']}")] if comparison["verdict"] else []),
         line("judged by", _judged_by(comparison)),
         line("best", f"{rows[0]['backbone']} {rows[0]['head']}; {ties if rows[1:] else 'the only one'}"),
     ]

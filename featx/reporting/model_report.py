@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -72,7 +73,8 @@ def report(
     suspects : path, optional
         CSV file to write: pictures whose label is doubtful, the most suspicious first.
     data : path, optional
-        Folder or manifest that the model was fitted on, for the pictures of the page; without it there are none.
+        Folder or manifest that the model was fitted on, for the images of the page; if not given, the folder that the
+        model names. Images that are not there, or have changed, are counted.
     overwrite : bool
         Replace outputs that featx wrote.
     runtime : Runtime, optional
@@ -106,11 +108,20 @@ def report(
     if table is not None:
         write_suspects(table, rows)
     if page is not None:
-        pictures = Pictures(classifier, None if data is None else Path(data), runtime)
+        pictures = Pictures(classifier, _known_data(classifier) if data is None else Path(data), runtime)
         with runtime.stage("drawing the page"):
-            text = report_page(classifier, summary, rows, pictures)
-        page.write_content(text.encode())
+            made = report_page(classifier, summary, rows, pictures)
+        page.write_content(made.text.encode())
+        root = None if pictures.root is None else str(pictures.root)
+        summary["images"] = {"data": root, "n": made.n_images, "n_missing": made.n_missing}
     return Report(summary)
+
+
+def _known_data(classifier: Classifier) -> Path | None:
+    """Return the folder that a model was fitted on, if it is there; never one of another machine."""
+    root = str(classifier.evaluation.made.get("data", ""))
+    is_here = os.path.isabs(root) and not root.startswith(("//", "\\\\")) and os.path.isdir(root)
+    return Path(root) if is_here else None
 
 
 def _summary(classifier: Classifier, suspects: list[dict[str, Any]]) -> dict[str, Any]:
@@ -121,6 +132,7 @@ def _summary(classifier: Classifier, suspects: list[dict[str, Any]]) -> dict[str
         "n_suspects": len(suspects),
         "suspects": suspects[:_SUSPECTS],
         "on": None,
+        "images": None,
         "features": {
             "backbone": classifier.title,
             "feature_dim": int(classifier.probes.shape[1]),

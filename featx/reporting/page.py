@@ -14,7 +14,7 @@ from featx.classifier import Classifier
 from featx.output import render_page
 from featx.reporting.charts import learning_points, reliability_points, training_charts
 from featx.reporting.pictures import Pictures
-from featx.reporting.terminal import fact_lines, groups_text, line_parts
+from featx.reporting.terminal import fact_lines, groups_text, judged_part, line_parts
 
 _MOST_PICTURES = 2000
 _MOST_IN_A_VIEW = 200
@@ -22,6 +22,23 @@ _REJECT_RATE = 0.05
 _WIDEST_MATRIX = 40
 _MOST_CONFUSIONS = 100
 """Of these the most frequent are listed where there are too many classes for a matrix."""
+
+
+@dataclass(frozen=True)
+class Page:
+    """A page, and how many of the images on it were found.
+
+    Parameters
+    ----------
+    text : str
+        HTML.
+    n_images, n_missing : int
+        Images that the page shows; those of them that are not where they were, or have changed.
+    """
+
+    text: str
+    n_images: int
+    n_missing: int
 
 
 @dataclass(frozen=True)
@@ -49,8 +66,8 @@ class View:
 
 def report_page(
     classifier: Classifier, summary: Mapping[str, Any], suspects: Sequence[Mapping[str, Any]], pictures: Pictures
-) -> str:
-    """Return the page as HTML.
+) -> Page:
+    """Return the page.
 
     Parameters
     ----------
@@ -65,12 +82,16 @@ def report_page(
     cells = _cells(summary)
     views = _views(classifier, summary, suspects, cells)
     shown, some = _chosen(views, 0 if classifier.out_of_fold is None else len(classifier.out_of_fold.y))
-    return render_page(
+    data = _data(classifier, views, shown, some, pictures)
+    entries = data["pictures"].values()
+    n_missing = sum(one["thumb"] is None for one in entries)
+    text = render_page(
         "featx.reporting",
         "page",
         summary=summary,
         lines=_facts(summary),
         groups=groups_text(summary),
+        judged=judged_part(summary),
         views=[asdict(view) for view in views],
         matrix=_matrix(summary),
         confusions=_confusions(summary, cells),
@@ -78,15 +99,18 @@ def report_page(
         learning=learning_points(summary),
         training=training_charts(summary),
         data_root=None if pictures.root is None else str(pictures.root),
-        data=_data(classifier, views, shown, some, pictures),
+        n_missing=n_missing,
+        data=data,
     )
+    return Page(text, len(entries), n_missing)
 
 
 def _cells(summary: Mapping[str, Any]) -> list[tuple[int, int, int]]:
     """Return (label, taken for, pictures) of the cells whose pictures can be opened, the fullest mistakes first."""
-    if summary["cv"] is None:
+    judged = judged_part(summary)
+    if judged is None:
         return []
-    confusion = np.array(summary["cv"]["confusion"])
+    confusion = np.array(judged["confusion"])
     cells = [(true, taken, int(confusion[true, taken])) for true, taken in np.argwhere(confusion).tolist()]
     if len(summary["classes"]) <= _WIDEST_MATRIX:
         return cells
@@ -103,14 +127,15 @@ def _views(
     if known is None or probabilities is None:
         return []
     at = {sample_id: i for i, sample_id in enumerate(known.sample_ids)}
-    confidence = probabilities.max(axis=1)
+    confidence = probabilities[np.arange(len(known.y)), known.predicted]
     wrong = np.flatnonzero(known.predicted != known.y)
     mistakes = wrong[np.argsort(-confidence[wrong], kind="stable")].tolist()
     doubted = [at[row["path"]] for row in suspects]
     conflicts = [at[sample_id] for pair in summary["groups"]["conflicts"] for sample_id in pair if sample_id in at]
     outliers: list[int] = []
-    if classifier.rejector is not None and _REJECT_RATE * len(known.y) >= 1:
-        outliers = np.flatnonzero(classifier.rejector.outliers(_REJECT_RATE)).tolist()
+    rejector = classifier.rejector
+    if rejector is not None and len(rejector.novelties) == len(known.y) and _REJECT_RATE * len(known.y) >= 1:
+        outliers = np.flatnonzero(rejector.outliers(_REJECT_RATE)).tolist()
     views = [
         _view("mistakes", "Most confident mistakes", "Taken for another class when they were left out.", mistakes),
         _view("suspects", "Suspicious labels", "Another class is more probable than the given label.", doubted),
@@ -159,8 +184,7 @@ def _data(
             "path": known.sample_ids[i],
             "label": int(known.y[i]),
             "taken": int(known.predicted[i]),
-            "likeliest": int(probabilities[i].argmax()),
-            "confidence": round(float(probabilities[i].max()), 3),
+            "confidence": round(float(probabilities[i, known.predicted[i]]), 3),
             "thumb": base64.b64encode(drawn[i]).decode() if i in drawn else None,
         }
         for i in some
@@ -191,11 +215,11 @@ def _map(positions: Sequence[int], features: NDArray[np.float32]) -> list[list[f
 
 def _matrix(summary: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Return the rows of the confusion matrix; empty where it would be too wide to read."""
-    cv, classes = summary["cv"], summary["classes"]
-    if cv is None or len(classes) > _WIDEST_MATRIX:
+    judged, classes = judged_part(summary), summary["classes"]
+    if judged is None or len(classes) > _WIDEST_MATRIX:
         return []
     rows = []
-    for true, (name, row) in enumerate(zip(classes, cv["confusion"], strict=True)):
+    for true, (name, row) in enumerate(zip(classes, judged["confusion"], strict=True)):
         total = sum(row) or 1
         cells = [
             {"n": n, "share": round(n / total, 2), "right": true == taken, "view": _cell_id(true, taken)}

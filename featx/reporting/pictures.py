@@ -47,6 +47,8 @@ class Pictures:
     def __init__(self, classifier: Classifier, data: Path | None, runtime: Runtime) -> None:
         self.root = None if data is None else _root(data)
         self._known = {row.tobytes() for row in classifier.content_hashes}
+        if classifier.out_of_fold is not None and classifier.out_of_fold.content_hashes is not None:
+            self._known |= {row.tobytes() for row in classifier.out_of_fold.content_hashes}
         self._spec = classifier.spec
         self._runtime = runtime
 

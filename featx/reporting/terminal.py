@@ -137,17 +137,20 @@ def evaluation_lines(evaluation: Mapping[str, Any]) -> list[str]:
     """Say how good a classifier is; ``evaluation`` is that of ``featx fit --json``."""
     baseline = f'always "{evaluation["baseline"]["class"]}": {evaluation["baseline"]["accuracy"]:.3f}'
     cv = evaluation["cv"]
+    lines = _conflict_lines(evaluation["groups"])
     if evaluation["finetuning"] is not None:
-        lines = [*contest_lines(evaluation["finetuning"]), line("baseline", baseline)]
+        lines += [*contest_lines(evaluation["finetuning"]), line("baseline", baseline)]
     elif cv is None:
-        lines = [line("accuracy", f"no honest number: {evaluation['cv_reason']}   {baseline}")]
+        lines += [line("accuracy", f"no honest number: {evaluation['cv_reason']}   {baseline}")]
     else:
-        lines = [line("accuracy", f"{interval_text(cv['accuracy'])}   {baseline}")]
-    lines += _naive_lines(evaluation) + _worth_lines(evaluation["views"])
+        lines += [line("accuracy", f"{interval_text(cv['accuracy'])}   {baseline}")]
+    if evaluation["verdict"]:
+        lines.append(line("verdict", evaluation["verdict"]))
+    lines += _ungrouped_lines(evaluation) + _worth_lines(evaluation["views"])
     for part in ("val", "test") if evaluation["finetuning"] is None else ():
         lines += _held_out_lines(part, evaluation[part])
     if cv is not None:
-        lines.append(line("holds for", "new pictures from the same sources"))
+        lines.append(line("valid for", _valid_for(evaluation)))
         lines += _source_lines(evaluation["sources"])
         lines += _weakest_lines(cv["per_class"])
     params = ", ".join(
@@ -157,6 +160,17 @@ def evaluation_lines(evaluation: Mapping[str, Any]) -> list[str]:
     how = "" if cv is None else f"; {_folds(cv)}, tuned inside each"
     lines.append(line("head", f"{evaluation['head']} ({params or 'as given'}){how}"))
     return lines + [line("note", note) for note in evaluation["notes"]]
+
+
+def _conflict_lines(groups: Mapping[str, Any]) -> list[str]:
+    """Say that the same image has two labels: it makes every other number worse."""
+    conflicts = groups.get("conflicts")
+    if not conflicts:
+        return []
+    one, other = conflicts[0]
+    pairs = _count(groups.get("n_conflicts", len(conflicts)), "pair", "pairs")
+    text = f"{pairs} of duplicates or near-duplicates with different labels, the first {one} and {other}"
+    return [line("conflict", f"{text}; featx inspect lists them all")]
 
 
 def contest_lines(contest: Mapping[str, Any]) -> list[str]:
@@ -194,12 +208,24 @@ def full_lines(summary: Mapping[str, Any]) -> list[str]:
         line("engine", f"{features['engine']} {features['precision']}"),
         line("learnt on", f"{summary['n_images']:,} pictures in {summary['n_groups']:,} groups"),
         *fact_lines(summary),
+        *_missing_lines(summary),
     ]
-    cv = summary["cv"]
-    if cv is None:
+    judged = judged_part(summary)
+    if judged is None:
         return lines
     lines += _suspect_lines(summary)
-    return [*lines, "", *_class_table(cv["per_class"]), "", *_confusion_table(summary["classes"], cv["confusion"])]
+    if summary["cv"] is None:
+        lines += ["", f"of the {judged['n']:,} images held out:"]
+    tables = [*_class_table(judged["per_class"]), "", *_confusion_table(summary["classes"], judged["confusion"])]
+    return [*lines, "", *tables]
+
+
+def judged_part(summary: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """Return what has classes and confusions: the cross-validation, else a held-out part; None if neither has."""
+    if summary["cv"] is not None:
+        return summary["cv"]  # type: ignore[no-any-return]
+    test = summary["test"]
+    return test if test is not None and test["confusion"] else None
 
 
 def fact_lines(summary: Mapping[str, Any]) -> list[str]:
@@ -237,10 +263,21 @@ def _outside_lines(on: Mapping[str, Any] | None) -> list[str]:
     else:
         always = f'always "{on["baseline"]["class"]}": {on["baseline"]["accuracy"]:.3f}'
         lines = [line("on", f"{on['data']}: {interval_text(on['accuracy'])}   {always}   {on['n']:,} pictures{apart}")]
+        if on["verdict"]:
+            lines.append(line("", on["verdict"]))
         lines.append(
             line("", "recall " + ", ".join(f"{c['class']} {c['recall']:.2f}" for c in on["per_class"] if c["n"]))
         )
     return [*lines, *(line("note", note) for note in on["notes"]), *skipped_lines(on["skipped"])]
+
+
+def _missing_lines(summary: Mapping[str, Any]) -> list[str]:
+    images = summary["images"]
+    if images is None or not images["n_missing"]:
+        return []
+    where = f"in {images['data']}" if images["data"] else f"the folder {summary['made'].get('data')} is gone"
+    text = f"{images['n_missing']:,} of the {images['n']:,} images of the page are not as they were ({where})"
+    return [line("warning", f"{text}; --data FOLDER says where they are")]
 
 
 def _suspect_lines(summary: Mapping[str, Any]) -> list[str]:
@@ -310,11 +347,21 @@ def _folds(cv: Mapping[str, Any]) -> str:
     return f"{cv['n_folds']} folds{repeats} ({cv['splitter']})"
 
 
-def _naive_lines(evaluation: Mapping[str, Any]) -> list[str]:
+def _valid_for(evaluation: Mapping[str, Any]) -> str:
+    """Name what new images may differ in from those that were learnt from: the groups in force."""
+    groups = evaluation["groups"]
+    if not groups.get("n_named"):
+        return "new images from the same sources"
+    by = groups.get("group_by") or "the column group"
+    ends = "..".join(dict.fromkeys(groups.get("examples", ())))
+    return f"new images from groups not learnt from, by {by} ({groups['n_named']:,} so far: {ends})"
+
+
+def _ungrouped_lines(evaluation: Mapping[str, Any]) -> list[str]:
     n_images, n_groups, naive = evaluation["n_images"], evaluation["n_groups"], evaluation["naive_cv"]
     if naive is None or n_groups == n_images:
         return []
-    return [line("at random", f"{naive['accuracy']['mean']:.3f}  ({groups_text(evaluation)})")]
+    return [line("ungrouped", f"{naive['accuracy']['mean']:.3f}  ({groups_text(evaluation)})")]
 
 
 def _worth_lines(views: Mapping[str, Any] | None) -> list[str]:

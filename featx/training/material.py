@@ -7,6 +7,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 
 from featx.dataset import is_folder
 from featx.duplicates import Grouping, group_samples
-from featx.evaluate import HeldOutParts, TrainingSet, hold_out
+from featx.evaluate import HeldOutParts, TrainingSet, check_samples, hold_out
 from featx.extraction import compute_table
 from featx.files import below
 from featx.heads import Head
@@ -109,7 +110,8 @@ def divide(
         As for :func:`featx.extract`.
     """
     check_cache(runtime.cache, ["training"])
-    table = compute_table(data, backbone, pooling=pooling, runtime=runtime, **options)
+    check = partial(check_samples, group_by=group_by)
+    table = compute_table(data, backbone, check=check, pooling=pooling, runtime=runtime, **options)
     named = table.groups.tolist() if group_by is None else read_groups(table.samples, group_by)
     with runtime.stage("finding near-duplicates") as advance:
         grouping = group_samples(table, named, advance)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from featx.errors import TrainingError
+from featx.errors import TrainingError, as_usage
 
 OPTIMIZERS = ("adamw", "adam", "rmsprop", "sgd")
 BATCH_NORMS = ("frozen", "train")
@@ -69,15 +69,16 @@ class Course:
             _one_of("class_weight", self.class_weight, ("balanced",))
         for name in ("epochs", "batch_size", "patience"):
             if getattr(self, name) < 1:
-                raise TrainingError(f"{name} is {getattr(self, name)}; it must be 1 or more")
+                raise as_usage(TrainingError(f"{name} is {getattr(self, name)}; it must be 1 or more"))
         for name in ("warmup", "label_smoothing", "dropout"):
             if not 0 <= getattr(self, name) < 1:
-                raise TrainingError(f"{name} is {getattr(self, name)}; allowed are 0 to below 1")
+                raise as_usage(TrainingError(f"{name} is {getattr(self, name)}; allowed are 0 to below 1"))
         if not (self.rate > 0 and 0 < self.layer_decay <= 1 and self.weight_decay >= 0):
-            raise TrainingError(
+            message = (
                 f"rate is {self.rate}, layer_decay {self.layer_decay}, weight_decay {self.weight_decay}; needed are "
                 "a rate above 0, a layer_decay above 0 and at most 1, a weight_decay of at least 0"
             )
+            raise as_usage(TrainingError(message))
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values."""
@@ -95,7 +96,7 @@ def usual_course(is_scratch: bool, **given: Any) -> Course:
 
 def _one_of(name: str, value: str, allowed: tuple[str, ...]) -> None:
     if value not in allowed:
-        raise TrainingError(f"{name} is {value!r}; allowed are {', '.join(allowed)}")
+        raise as_usage(TrainingError(f"{name} is {value!r}; allowed are {', '.join(allowed)}"))
 
 
 @dataclass(frozen=True)

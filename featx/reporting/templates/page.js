@@ -29,9 +29,7 @@ function picture(number) {
   said.className = "said";
   element("b", null, said).append(element("bdi", data.classes[one.label]));
   if (one.taken !== one.label) said.append(" taken for ", element("bdi", data.classes[one.taken]));
-  const percent = (100 * one.confidence).toFixed(0) + " %";
-  if (one.likeliest === one.taken) said.append(" (" + percent + ")");
-  else said.append(" (", element("bdi", data.classes[one.likeliest]), " " + percent + ")");
+  said.append(" (" + (100 * one.confidence).toFixed(0) + " %)");
   said.title = said.textContent;
   element("small", one.path, caption).title = one.path;
   return figure;
@@ -91,6 +89,7 @@ for (const table of document.querySelectorAll(".matrix")) {
   const rows = [...table.tBodies[0].rows].map((row) => [...row.cells].slice(1).map((cell) => cell.firstElementChild));
   const steps = { ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowUp: [-1, 0], ArrowDown: [1, 0] };
   const buttons = [...table.querySelectorAll("button")];
+  if (!buttons.length) continue;
   const reach = (button) => buttons.forEach((one) => (one.tabIndex = one === button ? 0 : -1));
   reach(buttons[0]);
   rows.forEach((row, y) => row.forEach((button, x) => {

@@ -1,0 +1,37 @@
+"""The command that makes sense after another, as the user can type it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from featx.cli.console import next_line
+
+FOLDER = "FOLDER"
+"""Stands for images that only the user knows: the one word of a next command that cannot be typed as it is."""
+
+
+def report_next(model: Path, cache: Path) -> str:
+    """Return the line that leads to the page of a model."""
+    return next_line("report", model, *_output("--html", "report.html"), cache=cache)
+
+
+def predict_next(model: Path, cache: Path, *options: str | Path) -> str:
+    """Return the line that leads from a model to predictions of new images."""
+    outputs = {"-o": "scores.csv", "--gallery": "gallery.html"}
+    replaced = ["--overwrite"] if any(Path(name).exists() for name in outputs.values()) else []
+    words = [word for pair in outputs.items() for word in pair]
+    return next_line("predict", model, FOLDER, *options, *words, *replaced, cache=cache)
+
+
+def gallery_next(model: Path, paths: list[Path], cache: Path, *options: str | Path) -> str:
+    """Return the line that shows the images that were predicted, with their labels."""
+    return next_line("predict", model, *paths, *options, *_output("--gallery", "gallery.html"), cache=cache)
+
+
+def extract_next(cache: Path | None = None, *options: str) -> str:
+    """Return the line that begins: with the folder `data`, where there is one."""
+    return next_line("extract", "data" if Path("data").is_dir() else FOLDER, *options, cache=cache)
+
+
+def _output(option: str, name: str) -> tuple[str, ...]:
+    return (option, name, "--overwrite") if Path(name).exists() else (option, name)

@@ -1,0 +1,185 @@
+"""Which heads a model file keeps: every classifier of scikit-learn, searches, own classes; known before fitting."""
+
+from __future__ import annotations
+
+import threading
+import warnings
+
+import numpy as np
+import pytest
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.decomposition import PCA
+from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
+from sklearn.linear_model import LinearRegression, LogisticRegression
+from sklearn.model_selection import GridSearchCV, RandomizedSearchCV
+from sklearn.pipeline import make_pipeline
+from sklearn.svm import SVC
+from sklearn.utils import all_estimators
+
+import featx
+from featx.classifier.estimators import check_estimator, dump_estimator, load_estimator, types_to_trust
+from featx.errors import ClassifierError, HeadError
+from featx.extraction import extract
+from featx.fitting.keeping import try_keeping, try_keeping_of
+from featx.heads import make_head, scores_of
+
+RNG = np.random.default_rng(0)
+Y = np.arange(60) % 3
+X = (RNG.random((60, 12)) + Y[:, None] / 3).astype(np.float32)
+
+CHECKED = {
+    *("BernoulliNB", "CategoricalNB", "ComplementNB", "DummyClassifier", "GaussianNB", "MultinomialNB"),
+    *("LinearDiscriminantAnalysis", "QuadraticDiscriminantAnalysis", "NearestCentroid", "MLPClassifier"),
+    *("LinearSVC", "NuSVC", "SVC", "LogisticRegression", "LogisticRegressionCV", "RidgeClassifier"),
+    *("RidgeClassifierCV", "SGDClassifier", "Perceptron", "PassiveAggressiveClassifier"),
+    *("OneVsOneClassifier", "OneVsRestClassifier"),
+}
+"""What is loaded without trust; KNeighborsClassifier too where it searches by brute force."""
+
+SEVERAL_TARGETS = {"ClassifierChain", "MultiOutputClassifier"}
+FEW = {"n_estimators": 3, "max_iter": 50, "cv": 2}
+
+
+def made(kind):
+    """Return an estimator of a class, a small one."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        if kind.__name__ in ("StackingClassifier", "VotingClassifier"):
+            return kind([("one", LogisticRegression()), ("other", LogisticRegression(C=9))])
+        needs = kind.__name__ in SEVERAL_TARGETS or "Threshold" in kind.__name__
+        needs = needs or kind.__name__ in ("OneVsOneClassifier", "OneVsRestClassifier", "OutputCodeClassifier")
+        estimator = kind(LogisticRegression()) if needs or kind.__name__ == "SelfTrainingClassifier" else kind()
+    own = estimator.get_params(deep=False)
+    few = {name: value for name, value in FEW.items() if name in own and not isinstance(own[name], str)}
+    return estimator.set_params(**few | ({"random_state": 0} if "random_state" in own else {}))
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("kind", [kind for _, kind in all_estimators("classifier")], ids=lambda kind: kind.__name__)
+def test_every_classifier_of_scikit_learn_is_kept_or_refused_before_it_is_fitted(kind):
+    binary = "Threshold" in kind.__name__
+    y = Y % 2 if binary else Y
+    n_classes = int(y.max()) + 1
+    estimator = made(kind)
+    if kind.__name__ in SEVERAL_TARGETS:
+        assert try_keeping(make_head(estimator)) is None  # it does not take one label for each image
+        return
+    estimator.fit(X, y)
+    content = dump_estimator(estimator, lambda one, **how: check_estimator(one, X[:3], n_classes, **how))
+    assert dump_estimator(estimator) == content
+    trusted = types_to_trust(content)
+    np.testing.assert_array_equal(
+        scores_of(load_estimator(content, trusted), X, n_classes), scores_of(estimator, X, n_classes)
+    )
+    if kind.__name__ in CHECKED:
+        assert trusted == set()
+    elif trusted:
+        for too_few in (set(), {"another.Type"}, set(sorted(trusted)[1:])):
+            with pytest.raises(ClassifierError, match=r"does not load from a file: .*trusted=\["):
+                load_estimator(content, too_few)
+    found = try_keeping_of(make_head(made(kind)), X, y)
+    assert found is not None
+    assert (found == []) == (trusted == set())
+
+
+class Nearest(ClassifierMixin, BaseEstimator):
+    """A head of one's own: the class whose mean is nearest."""
+
+    def __init__(self, power: float = 2.0) -> None:
+        self.power = power
+
+    def fit(self, X, y):
+        self.classes_ = np.unique(y)
+        self.means_ = np.stack([X[y == label].mean(axis=0) for label in self.classes_])
+        return self
+
+    def decision_function(self, X):
+        distances = (np.abs(X[:, None] - self.means_) ** self.power).sum(axis=2)
+        return distances[:, 0] - distances[:, 1] if len(self.classes_) == 2 else -distances
+
+    def predict(self, X):
+        return self.decision_function(X).argmax(axis=1)
+
+
+class Locked(Nearest):
+    """Holds what no file can."""
+
+    fits = 0
+
+    def fit(self, X, y):
+        Locked.fits += 1
+        self.lock_ = threading.Lock()
+        return super().fit(X, y)
+
+
+class Forgetful(Nearest):
+    """Predicts by what it does not keep."""
+
+    def __getstate__(self):
+        return {"power": self.power, "classes_": self.classes_, "means_": 0 * self.means_}
+
+
+@pytest.fixture
+def table(fake, pictures):
+    return extract(pictures, "quadrants", runtime=fake.runtime)
+
+
+@pytest.mark.parametrize(
+    ("head", "needed"),
+    [
+        (RandomForestClassifier(5, random_state=0), "sklearn.ensemble._forest.RandomForestClassifier"),
+        (
+            HistGradientBoostingClassifier(max_iter=5),
+            "numpy.random._generator.Generator",
+        ),
+        (Nearest(), f"{__name__}.Nearest"),
+        (GridSearchCV(RandomForestClassifier(3), {"max_depth": [1, 2]}, cv=2), "sklearn.tree._tree.Tree"),
+    ],
+)
+def test_what_featx_does_not_check_is_loaded_where_it_is_trusted(fake, table, tmp_path, head, needed):
+    model = featx.fit(table, head, cv=2, runtime=fake.runtime)
+    model.save(tmp_path / "m.featx")
+    with pytest.raises(ClassifierError, match=r"types that featx does not load from a file") as refused:
+        featx.load(tmp_path / "m.featx")
+    trusted = eval(str(refused.value).split("trusted=")[1].rstrip(")"))  # what the message gives can be typed
+    assert needed in trusted
+    assert any(f"featx.load(FILE, trusted={trusted})" in note for note in model.evaluation.notes)
+    loaded = featx.load(tmp_path / "m.featx", trusted=trusted)
+    np.testing.assert_array_equal(loaded.predict(table).probabilities, model.predict(table).probabilities)
+    assert featx.report(loaded).to_dict()["cv"] == model.evaluation.to_dict()["cv"]
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        GridSearchCV(LogisticRegression(), {"C": [0.1, 10.0]}, cv=2),
+        RandomizedSearchCV(SVC(), {"C": [0.1, 10.0]}, n_iter=2, cv=2),
+        make_pipeline(PCA(5), GridSearchCV(LogisticRegression(), {"C": [0.1, 10.0]}, cv=2)),
+    ],
+)
+def test_of_a_search_the_best_is_kept(fake, table, tmp_path, head):
+    model = featx.fit(table, head, cv=2, runtime=fake.runtime)
+    model.save(tmp_path / "m.featx")
+    loaded = featx.load(tmp_path / "m.featx")
+    assert not any("trusted" in note for note in model.evaluation.notes)
+    np.testing.assert_array_equal(loaded.predict(table).probabilities, model.predict(table).probabilities)
+
+
+@pytest.mark.parametrize("head", [Locked(), Forgetful()])
+def test_what_cannot_be_kept_is_not_fitted(fake, pictures, head):
+    Locked.fits = 0
+    with pytest.raises(HeadError, match=r"cannot be kept in a model file, so it is not fitted: "):
+        featx.fit(pictures, head, backbone="quadrants", runtime=fake.runtime)
+    assert Locked.fits <= 1  # on a few made numbers
+    assert fake.starts == 0
+
+
+def test_a_head_that_needs_more_than_a_few_numbers_is_tried_on_the_features():
+    assert try_keeping(make_head(make_pipeline(PCA(50), LogisticRegression()))) is None
+    wide = np.tile(X, (1, 6))
+    assert try_keeping_of(make_head(make_pipeline(PCA(50), LogisticRegression())), wide, Y) == []
+
+
+def test_a_regressor_is_no_head():
+    with pytest.raises(HeadError, match="LinearRegression.* is no head"):
+        make_head(LinearRegression())
