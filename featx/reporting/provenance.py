@@ -34,5 +34,8 @@ def _file(path: Path) -> dict[str, Any] | None:
         content, modified = path.read_bytes(), path.stat().st_mtime
     except OSError:
         return None
-    written = datetime.fromtimestamp(modified, UTC).isoformat(timespec="seconds")
+    try:
+        written = datetime.fromtimestamp(modified, UTC).isoformat(timespec="seconds")
+    except (OSError, OverflowError, ValueError):  # a time that no calendar has
+        written = ""
     return {"sha256": hashlib.sha256(content).hexdigest(), "n_bytes": len(content), "modified": written}
