@@ -244,8 +244,9 @@ def write_whole(
     temporary = _new_temporary(path)
     try:
         write(temporary)
-        if durable:
-            with temporary.open("r+b") as stream:
+        with temporary.open("r+b") as stream:
+            _hand_on_mode(path, stream.fileno(), 0)
+            if durable:
                 os.fsync(stream.fileno())
         if replaces == ANYTHING:
             _replace(temporary, path)
@@ -296,11 +297,10 @@ def _new_temporary(path: Path) -> Path:
     temporary = path.with_name(name if len(os.fsencode(name)) <= _LONGEST_NAME else f".featx.{mark}")
     flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
     mode = _mode(path)
-    descriptor = os.open(temporary, flags, 0o666 if mode is None else mode)
+    descriptor = os.open(temporary, flags, 0o666 if mode is None else mode | stat.S_IWUSR)
     _temporaries.add(temporary)
     try:
-        if mode is not None and hasattr(os, "fchmod"):
-            os.fchmod(descriptor, mode)
+        _hand_on_mode(path, descriptor, stat.S_IWUSR)  # a file that may not be written is replaced all the same
     except BaseException:
         temporary.unlink(missing_ok=True)
         _temporaries.discard(temporary)
@@ -308,6 +308,12 @@ def _new_temporary(path: Path) -> Path:
     finally:
         os.close(descriptor)
     return temporary
+
+
+def _hand_on_mode(path: Path, descriptor: int, more: int) -> None:
+    mode = _mode(path)
+    if mode is not None and hasattr(os, "fchmod"):
+        os.fchmod(descriptor, mode | more)
 
 
 def _mode(path: Path) -> int | None:

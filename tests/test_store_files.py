@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import stat
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -25,6 +26,7 @@ from featx.store import (
     write_graph,
     write_latest,
     write_snapshot,
+    write_whole,
 )
 
 needs_links = pytest.mark.skipif(sys.platform == "win32", reason="links need a privilege on Windows")
@@ -166,3 +168,15 @@ def test_many_runs_may_make_one_cache_at_once(tmp_path):
         made = list(pool.map(lambda i: prepare_cache(tmp_path / "cache", ("features", "graphs")[i % 2]), range(64)))
     assert len(made) == 64
     assert sorted(path.name for path in (tmp_path / "cache").iterdir()) == ["CACHEDIR.TAG", "features", "graphs"]
+
+
+@needs_links
+def test_a_file_that_may_not_be_written_is_replaced_and_stays_so(tmp_path):
+    path = tmp_path / "cache" / "latest.json"
+    write_latest(tmp_path / "cache", {"data": "x"})
+    for mode in (0o400, 0o444, 0o600, 0o640):
+        path.chmod(mode)
+        seen: list[int] = []
+        write_whole(path, lambda new, seen=seen: seen.append(stat.S_IMODE(new.stat().st_mode)))
+        assert seen == [mode | 0o200]
+        assert stat.S_IMODE(path.stat().st_mode) == mode

@@ -172,13 +172,20 @@ def test_a_stopped_run_goes_on_and_ends_as_an_uninterrupted_one(tmp_path: Path) 
     np.testing.assert_allclose(resumed, uninterrupted, atol=1e-5)
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="links need a privilege on Windows")
 def test_a_finished_run_is_not_trained_again(tmp_path: Path) -> None:
     task = Task()
     _, first = task.run(tmp_path, COURSE)
-    steps: list[int] = []
-    _, again = task.run(tmp_path, COURSE, progress=lambda stage, done, total: steps.append(done))
-    assert steps == []
-    np.testing.assert_array_equal(first, again)
+    log = (tmp_path / "log.csv").read_text()
+    for replaced in (False, True):
+        if replaced:
+            (tmp_path / "log.csv").unlink()
+            (tmp_path / "log.csv").symlink_to("/dev/zero")
+        steps: list[int] = []
+        _, again = task.run(tmp_path, COURSE, progress=lambda stage, done, total, steps=steps: steps.append(done))
+        assert steps == []
+        np.testing.assert_array_equal(first, again)
+        assert (tmp_path / "log.csv").read_text() == log
 
 
 def test_a_damaged_checkpoint_starts_the_run_anew(tmp_path: Path) -> None:

@@ -38,5 +38,8 @@ def _file(path: Path) -> dict[str, Any] | None:
             sha256 = digest(stream, status.st_size)
     except OSError:
         return None
-    written = datetime.fromtimestamp(status.st_mtime, UTC).isoformat(timespec="seconds")
+    try:
+        written = datetime.fromtimestamp(status.st_mtime, UTC).isoformat(timespec="seconds")
+    except (OSError, OverflowError, ValueError):  # a time that no calendar has
+        written = ""
     return {"sha256": sha256, "n_bytes": status.st_size, "modified": written}

@@ -109,8 +109,7 @@ class JournalWriter:
         """Open what is there of this store, behind its last whole row."""
         try:
             if os.lstat(path).st_nlink > 1 and is_regular(path):
-                with open_regular(path, follow=False) as stream:
-                    write_whole(path, lambda new: _copy(stream, new))
+                write_whole(path, lambda new: _copy(path, new))
             stream = open_regular(path, follow=False, writable=True)
         except (FileNotFoundError, NotRegularError):
             return None
@@ -156,6 +155,5 @@ class JournalWriter:
             self._stream.close()
 
 
-def _copy(stream: BinaryIO, new: Path) -> None:
-    with new.open("wb") as target:
-        shutil.copyfileobj(stream, target)
+def _copy(path: Path, new: Path) -> None:
+    shutil.copyfile(path, new)

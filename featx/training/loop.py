@@ -201,11 +201,13 @@ def run(trainer: Trainer, training: Feed, validation: Feed, course: Course, fold
     runtime : Runtime
         Progress in steps, a notice for each epoch.
     """
-    last, best, done = (folder / name for name in ("last.npz", "best.npz", DONE))
+    last, best, done, log = (folder / name for name in ("last.npz", "best.npz", DONE, "log.csv"))
     finished = read_checkpoint(best, trainer.network_arrays()) if is_regular(done) else None
     known = None if finished is None else _history(finished[1])
     if finished is not None and known is not None:
         trainer.set_network_arrays(finished[0])
+        if not is_regular(log):
+            write_log(log, known.epochs)
         return known
     delete_networks(folder)  # of a run whose weights are damaged
     state = _begin_or_go_on(trainer, validation, last, best, runtime)
@@ -216,7 +218,7 @@ def run(trainer: Trainer, training: Feed, validation: Feed, course: Course, fold
             if state.take(epoch, course.patience):
                 write_checkpoint(best, trainer.network_arrays(), {})
             write_checkpoint(last, trainer.arrays(), state.to_dict())
-            write_log(folder / "log.csv", state.epochs)
+            write_log(log, state.epochs)
             runtime.notice(_told(epoch, course.epochs))
     kept = read_checkpoint(best, trainer.network_arrays())
     if kept is None:
