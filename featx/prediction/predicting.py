@@ -178,6 +178,8 @@ def predict(
     started = time.monotonic()
     name = str(model) if isinstance(model, str | Path) else model.title
     classifier = load(model) if isinstance(model, str | Path) else model
+    if classifier.featurize is None:
+        classifier = classifier.with_featurize(featurize)
     if not 1 <= top_k <= len(classifier.classes_):
         raise as_usage(OutputError(f"--top-k {top_k}: the model has {len(classifier.classes_)} classes"))
     target = None if output is None else Path(output)
