@@ -49,9 +49,7 @@ def test_a_model_is_a_path_or_an_object(fake, model, pictures, tmp_path, how):
         found = featx.predict(given, paths, runtime=fake.runtime)
         assert (found.n_predicted, found.n_seen) == (24, 24)
     files = {"html": tmp_path / "r.html", "suspects": str(tmp_path / "s.csv")}
-    said = featx.report(
-        given, on=pictures, html=tmp_path / "r.html", suspects=str(tmp_path / "s.csv"), runtime=fake.runtime
-    )
+    said = featx.report(given, on=pictures, **files, runtime=fake.runtime)
     assert said.to_dict()["on"]["n_seen"] == 24
     assert said.to_dict()["images"]["n_missing"] == 0
     assert featx.report(given, html=str(tmp_path / "t.html"), data=str(pictures)).to_dict()["images"]["n"] == 24
