@@ -31,7 +31,7 @@ def main() -> None:
     arguments = parser.parse_args()
     runtime = Runtime(arguments.cache)
     results = []
-    print_head("set", "groups", "at random", "honest", "by source", "own test part", "shuffled labels", "chance")
+    print_head("set", "groups", "ungrouped", "honest", "by source", "own test part", "shuffled labels", "chance")
     for folder in arguments.folders:
         table = extract(folder, runtime=runtime)
         found = fit(table, arguments.head, runtime=runtime).evaluation.to_dict()

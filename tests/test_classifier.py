@@ -155,9 +155,9 @@ def test_an_array_of_objects_is_refused(fake, table, tmp_path):
 
 def test_unknown_types_are_refused_by_name(fake, table, tmp_path):
     model = fit(table, Homemade(), runtime=fake.runtime)
+    model.save(tmp_path / "m.featx")
     with pytest.raises(ClassifierError, match=r"types that featx does not load from a file: test_classifier\.Homemade"):
-        model.save(tmp_path / "m.featx")
-    assert not (tmp_path / "m.featx").exists()
+        load(tmp_path / "m.featx")
 
 
 @pytest.mark.parametrize(

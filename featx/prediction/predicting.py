@@ -190,6 +190,8 @@ def predict(
     if isinstance(model, str | Path):
         _stop_if_swapped(Path(model), [Path(path) for path in given])
     classifier = load(model) if isinstance(model, str | Path) else model
+    if classifier.featurize is None:
+        classifier = classifier.with_featurize(featurize)
     if not 1 <= top_k <= len(classifier.classes_):
         raise as_usage(OutputError(f"--top-k {top_k}: the model has {len(classifier.classes_)} classes"))
     read = [one for one in (*given, model, weights) if isinstance(one, str | Path)]

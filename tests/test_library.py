@@ -1,0 +1,82 @@
+"""Every public function, called in each way that its signature offers: a path as text or not, or what is loaded."""
+
+from __future__ import annotations
+
+import inspect
+from pathlib import Path
+
+import pytest
+
+import featx
+
+PATHS = (str, Path)
+
+
+@pytest.fixture
+def model(fake, pictures, tmp_path):
+    """Return a model in memory; it is saved too."""
+    made = featx.fit(featx.extract(pictures, "quadrants", runtime=fake.runtime), "centroid", runtime=fake.runtime)
+    made.save(tmp_path / "m.featx")
+    return made
+
+
+@pytest.mark.parametrize("kind", PATHS)
+def test_data_is_a_path(fake, pictures, tmp_path, kind):
+    how = {"runtime": fake.runtime}
+    table = featx.extract(kind(pictures), "quadrants", **how)
+    assert featx.inspect(kind(pictures), **how).n_images == len(table) == 24
+    assert featx.fit(kind(pictures), "centroid", backbone="quadrants", **how).classes_ == ("blue", "red")
+    found = featx.compare(kind(pictures), ["quadrants"], ["centroid", "knn"], cv=2, **how)
+    assert len(found.rows) == 2
+    assert len(featx.latest(fake.runtime)) == 24
+    featx.export_features(kind(tmp_path / "t.npz"), kind(pictures), **how)
+    featx.export_features(kind(tmp_path / "last.npz"), **how)
+    assert (tmp_path / "t.npz").stat().st_size == (tmp_path / "last.npz").stat().st_size
+    assert featx.make_sample(kind(tmp_path / "sample")).is_dir()
+
+
+@pytest.mark.parametrize("kind", PATHS)
+def test_fine_tuning_takes_a_path(fake, pictures, kind):
+    with pytest.raises(featx.FeatxError, match="epochs is 0"):
+        featx.finetune(kind(pictures), epochs=0, runtime=fake.runtime)
+
+
+@pytest.mark.parametrize("how", [*PATHS, None, "loaded", "bare"])
+def test_a_model_is_a_path_or_an_object(fake, model, pictures, tmp_path, how):
+    file = tmp_path / "m.featx"
+    given = {None: model, "loaded": featx.load(file), "bare": featx.Classifier.load(file)}.get(how) or how(file)
+    for paths in (pictures, str(pictures), [pictures / "red", str(pictures / "blue")]):
+        found = featx.predict(given, paths, runtime=fake.runtime)
+        assert (found.n_predicted, found.n_seen) == (24, 24)
+    files = {"html": tmp_path / "r.html", "suspects": str(tmp_path / "s.csv")}
+    said = featx.report(given, on=pictures, **files, runtime=fake.runtime)
+    assert said.to_dict()["on"]["n_seen"] == 24
+    assert said.to_dict()["images"]["n_missing"] == 0
+    assert featx.report(given, html=str(tmp_path / "t.html"), data=str(pictures)).to_dict()["images"]["n"] == 24
+
+
+@pytest.mark.parametrize("kind", PATHS)
+def test_predict_writes_to_a_path(fake, model, pictures, tmp_path, kind):
+    files = {"gallery": kind(tmp_path / "g.html"), "sort_into": kind(tmp_path / "sorted")}
+    featx.predict(model, pictures, kind(tmp_path / "s.csv"), **files, runtime=fake.runtime)
+    assert (tmp_path / "s.csv").exists()
+    model.save(kind(tmp_path / "again.featx"))
+    assert featx.load(kind(tmp_path / "again.featx")).classes_ == model.classes_
+
+
+def test_a_model_predicts_features_and_paths(fake, model, pictures):
+    table = featx.latest(fake.runtime)
+    for given in (table, pictures, str(pictures), [pictures]):
+        how = {} if given is table else {"runtime": fake.runtime}
+        assert len(model.predict(given, **how)) == 24
+
+
+def test_the_cache_is_that_of_the_runtime(fake, model):
+    for function in (featx.list_cache, featx.verify_cache, featx.clean_cache):
+        assert function(runtime=fake.runtime).to_dict()
+
+
+def test_every_public_function_is_called_here_or_has_its_own_tests():
+    functions = {name for name in featx.__all__ if inspect.isfunction(getattr(featx, name))}
+    here = Path(__file__).read_text(encoding="utf-8")
+    assert {name for name in functions if f"featx.{name}" not in here} == {"capture", "list_backbones"}
