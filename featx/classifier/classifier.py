@@ -303,6 +303,8 @@ class Classifier:
             arrays["oof_scores"] = self.out_of_fold.scores
             arrays["oof_fold"] = self.out_of_fold.fold
             arrays["oof_predicted"] = self.out_of_fold.predicted
+            if self.out_of_fold.content_hashes is not None:
+                arrays["oof_content_hashes"] = self.out_of_fold.content_hashes
         if self.rejector is not None:
             arrays |= rejector_arrays(self.rejector)
         return arrays
@@ -321,7 +323,7 @@ class Classifier:
         if header["sample_ids"] is not None:
             ids = tuple(str(sample_id) for sample_id in header["sample_ids"])
             columns = (arrays[f"oof_{name}"] for name in ("y", "scores", "fold", "predicted"))
-            out_of_fold = OutOfFold(ids, *columns)
+            out_of_fold = OutOfFold(ids, *columns, arrays.get("oof_content_hashes"))
             check_out_of_fold(out_of_fold.y, out_of_fold.scores, out_of_fold.predicted, len(ids), len(classes))
         rejector = read_rejector(arrays, len(classes)) if "novelties" in arrays else None
         spec = FeatureSpec.from_json(header["spec"])

@@ -34,6 +34,8 @@ class OutOfFold:
     fold : ndarray of shape (n_samples,), int64
     predicted : ndarray of shape (n_samples,), int64
         What the cross-validation that is reported, tuned inside each fold, took each for.
+    content_hashes : ndarray of shape (n_samples, 32), uint8, or None
+        SHA-256 of each file's bytes; None if all are contents that the classifier was fitted on.
     """
 
     sample_ids: tuple[str, ...]
@@ -41,6 +43,7 @@ class OutOfFold:
     scores: NDArray[np.float64]
     fold: NDArray[np.int64]
     predicted: NDArray[np.int64]
+    content_hashes: NDArray[np.uint8] | None = None
 
 
 @dataclass(frozen=True)

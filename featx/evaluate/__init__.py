@@ -6,9 +6,11 @@ from featx.evaluate.cross_validation import (
     CrossValidated,
     TrainingSet,
     accuracy_as_fitted,
+    count_confusions,
     cross_validate,
     out_of_fold_scores,
     quiet_single_threads,
+    score_classes,
 )
 from featx.evaluate.folds import MOST_FOLDED, TooFewGroups
 from featx.evaluate.holding_out import HeldOutParts, hold_out
@@ -30,6 +32,7 @@ __all__ = [
     "TrainingSet",
     "Tuned",
     "accuracy_as_fitted",
+    "count_confusions",
     "cross_fitted",
     "cross_validate",
     "difference_of_shares",
@@ -42,6 +45,7 @@ __all__ = [
     "out_of_fold_scores",
     "paired_difference",
     "quiet_single_threads",
+    "score_classes",
     "share_of",
     "split_parts",
     "tune_and_fit",

@@ -258,7 +258,7 @@ def _summary(
         balanced_accuracy=_interval(balanced, n_folds, _pooled_recall(predicted == y, y, groups)),
         per_fold=tuple(per_fold),
         per_class=score_classes(y, predicted, data.classes),
-        confusion=tuple(tuple(row) for row in confusion_matrix(y, predicted, labels=range(len(data.classes))).tolist()),
+        confusion=count_confusions(y, predicted, len(data.classes)),
         untested=cuts[0].untested,
     )
     n_loose = sum(not converged for _, converged in results)
@@ -275,6 +275,11 @@ def _mean_recall(y: NDArray[np.int64], hit: NDArray[np.bool_]) -> float:
 
 def _pooled_recall(hit: NDArray[np.bool_], y: NDArray[np.int64], groups: NDArray[np.int64]) -> Interval:
     return mean_of_shares([share_of(hit[y == label], groups[y == label]) for label in np.unique(y)])
+
+
+def count_confusions(y: NDArray[np.int64], predicted: NDArray[np.int64], n_classes: int) -> tuple[tuple[int, ...], ...]:
+    """Return how many samples of each class (rows) were predicted as each class (columns)."""
+    return tuple(tuple(row) for row in confusion_matrix(y, predicted, labels=range(n_classes)).tolist())
 
 
 def score_classes(

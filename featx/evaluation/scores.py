@@ -129,12 +129,17 @@ class HeldOut:
     as_given : float
         Accuracy on all of them.
     n_as_given : int
+    per_class : tuple of ClassScore
+    confusion : tuple of tuple of int
+        Both of the images that ``accuracy`` counts; empty if they are not known.
     """
 
     accuracy: Interval | None
     n: int
     as_given: float
     n_as_given: int
+    per_class: tuple[ClassScore, ...] = ()
+    confusion: tuple[tuple[int, ...], ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Return the value of ``val`` or ``test`` in ``featx fit --json``."""
@@ -145,6 +150,8 @@ class HeldOut:
             "n": self.n,
             "as_given": self.as_given,
             "n_as_given": self.n_as_given,
+            "per_class": [one.to_dict() for one in self.per_class],
+            "confusion": [list(row) for row in self.confusion],
         }
 
     @classmethod
@@ -155,7 +162,13 @@ class HeldOut:
         accuracy = None
         if values["accuracy"] is not None:
             accuracy = Interval(float(values["accuracy"]), float(values["low"]), float(values["high"]))
-        return cls(accuracy, int(values["n"]), float(values["as_given"]), int(values["n_as_given"]))
+        per_class = tuple(
+            ClassScore(str(c["class"]), float(c["precision"]), float(c["recall"]), float(c["f1"]), int(c["n"]))
+            for c in values.get("per_class", ())
+        )
+        confusion = tuple(tuple(int(n) for n in row) for row in values.get("confusion", ()))
+        n_as_given = int(values["n_as_given"])
+        return cls(accuracy, int(values["n"]), float(values["as_given"]), n_as_given, per_class, confusion)
 
 
 @dataclass(frozen=True)

@@ -109,8 +109,9 @@ def _views(
     doubted = [at[row["path"]] for row in suspects]
     conflicts = [at[sample_id] for pair in summary["groups"]["conflicts"] for sample_id in pair if sample_id in at]
     outliers: list[int] = []
-    if classifier.rejector is not None and _REJECT_RATE * len(known.y) >= 1:
-        outliers = np.flatnonzero(classifier.rejector.outliers(_REJECT_RATE)).tolist()
+    rejector = classifier.rejector
+    if rejector is not None and len(rejector.novelties) == len(known.y) and _REJECT_RATE * len(known.y) >= 1:
+        outliers = np.flatnonzero(rejector.outliers(_REJECT_RATE)).tolist()
     views = [
         _view("mistakes", "Most confident mistakes", "Taken for another class when they were left out.", mistakes),
         _view("suspects", "Suspicious labels", "Another class is more probable than the given label.", doubted),
