@@ -153,15 +153,16 @@ def load_estimator(content: bytes) -> Any:
 
 
 def _without_optimizer(estimator: Any) -> Any:
-    """Drop what an MLP needs only to go on training, and what no safe loader takes."""
+    """Drop what an MLP needs only to go on training, which no safe loader takes, or is as large as the MLP itself."""
     from sklearn.neural_network import MLPClassifier
     from sklearn.pipeline import Pipeline
 
     if isinstance(estimator, Pipeline):
         steps = [(name, _without_optimizer(step)) for name, step in estimator.steps]
         return _copy_of(estimator, steps=steps)
-    if isinstance(estimator, MLPClassifier) and hasattr(estimator, "_optimizer"):
-        return _copy_of(estimator, _optimizer=None)
+    if isinstance(estimator, MLPClassifier):
+        left_out = ("_optimizer", "_best_coefs", "_best_intercepts")
+        return _copy_of(estimator, **{name: None for name in left_out if hasattr(estimator, name)})
     return estimator
 
 

@@ -125,6 +125,7 @@ def finetune(
         [
             *finetuning_lines(result),
             f"network    {done.backbone}",
+            f"for Keras  {done.keras_classifier}: pixels to probabilities of the classes; needs no featx",
             f"curves     {path.with_suffix('.png')}, {path.with_suffix('.csv')}",
             f"model      {path}",
             next_line("predict", path, "NEW", *network, "-o", "scores.csv", cache=cache),

@@ -14,7 +14,7 @@ from featx.errors import BackboneError, EngineError, HeadError, TrainingError
 from featx.evaluation import Contest
 from featx.extraction import bundled
 from featx.finetuning.judging import Candidate, judge, make_classifier
-from featx.finetuning.outputs import Outputs
+from featx.finetuning.outputs import CLASSIFIER, Outputs
 from featx.finetuning.records import Finetuning
 from featx.heads import DEFAULT_HEAD, Head, make_head
 from featx.runtime import Runtime
@@ -103,8 +103,9 @@ def finetune(
         As for :func:`featx.fit`.
     seed : int
     output : path, optional
-        Model file to name the network (``.keras``), its scaling (``.json``), log (``.csv``) and curves (``.png``)
-        after; they are written beside it. The model itself is ``result.classifier.save(...)``.
+        Model file to name the network (``.keras``), its scaling (``.json``), log (``.csv``), curves (``.png``) and the
+        classifier for Keras alone (``-classifier.keras``, ``-classifier.json``) after; they are written beside it. The
+        model itself is ``result.classifier.save(...)``.
     overwrite : bool
         Replace those.
     runtime : Runtime, optional
@@ -158,13 +159,18 @@ def finetune(
     told = f"all of {SCRATCH}" if frozen is None else f"{trained.cut.part}, from {trained.cut.first} on"
     contest = judge(opponent, candidate, material.parts, material.groups, told, trained.history)
     best = opponent if opponent is not None and contest.kept == "frozen" else candidate
-    network = trained.file if outputs is None else outputs.write(trained, contest)
     spec = best.table.spec
     left_out = spec.backbone == FILE_BACKBONE and spec.graph is None
     notes = _notes(material, plan, contest, left_out)
     classifier = make_classifier(best, material, contest, notes, time.monotonic() - started)
+    network, for_keras = trained.file, None
+    if outputs is not None:
+        with runtime.stage("writing the network and its curves"):
+            contents = trained.keras_classifier(material.parts.classes, candidate.temperature(material.parts))
+            network, for_keras = outputs.write(trained, contest, dict(zip(CLASSIFIER, contents, strict=True)))
     return Finetuning(
         backbone=network,
+        keras_classifier=for_keras,
         classifier=classifier,
         weights=(network if contest.kept == "finetuned" else Path(backbone)) if left_out else None,
         contest=contest,
