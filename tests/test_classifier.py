@@ -290,3 +290,21 @@ def test_rejected_pictures_have_no_label(fake, pictures):
     assert not model.predict(table).rejected.any()
     with pytest.raises(ClassifierError, match="--reject-rate 2: needed is a share between 0 and 1"):
         model.predict(table, reject_rate=2)
+
+
+def test_large_weights_are_in_a_file_once(fake, table, tmp_path, monkeypatch):
+    """As the dense layers on flattened maps: the estimator has them, without the copies of its training."""
+    from featx.classifier import classifier
+
+    model = fit(table, "mlp", hidden=[3000], cv=2, runtime=fake.runtime)
+    monkeypatch.setattr(classifier, "_MOST_FOLDED_BYTES", 10_000)
+    model.save(tmp_path / "m.featx")
+    mlp = model.estimator()[-1]
+    n_bytes = sum(array.nbytes for array in (*mlp.coefs_, *mlp.intercepts_))
+    with zipfile.ZipFile(tmp_path / "m.featx") as archive:
+        sizes = {entry.filename: entry.file_size for entry in archive.infolist()}
+    assert n_bytes < sizes["estimator.skops"] < n_bytes + 50_000
+    assert not [name for name in sizes if name.startswith("arrays/weight")]
+    loaded = load(tmp_path / "m.featx")
+    assert loaded.folded is None
+    np.testing.assert_allclose(loaded.probabilities(table.X), model.probabilities(table.X), atol=1e-3)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import re
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -451,3 +454,97 @@ def test_own_parts_lose_what_shares_a_group_with_the_pictures_learnt_from(fake: 
         hold_out(table, all_like("val/", "train/a/0.png"), 0)
     with pytest.raises(EvaluationError, match="every picture of the val part shares a group with a test picture"):
         hold_out(table, all_like("val/", "test/a/0.png"), 0)
+
+
+PLAIN_KERAS = """
+import json, sys
+from pathlib import Path
+import keras
+import numpy as np
+from PIL import Image
+
+model = keras.saving.load_model("stripes-classifier.keras")
+classes = json.loads(Path("stripes-classifier.json").read_text())["classes"]
+paths = sorted(Path(sys.argv[1]).rglob("*.png"))
+pixels = np.stack([np.asarray(Image.open(path)) for path in paths])  # uint8, of the input's size
+for probabilities in (model.predict(pixels, verbose=0), np.asarray(model(pixels.astype("float32")))):
+    rows = {str(path): dict(zip(classes, map(float, row))) for path, row in zip(paths, probabilities)}
+    print(json.dumps(rows))
+assert "featx" not in sys.modules
+"""
+
+
+def test_keras_alone_runs_the_classifier(stripes: Path, network: Path, cache: Path, tmp_path: Path) -> None:
+    output = tmp_path / "stripes.featx"
+    done = finetune(stripes, network, cache, output=output)
+    assert done.contest.kept == "finetuned"
+    assert done.keras_classifier == tmp_path / "stripes-classifier.keras"
+    done.classifier.save(output)
+    featx.predict(output, stripes, tmp_path / "scores.csv", runtime=Runtime(cache))
+    with (tmp_path / "scores.csv").open(newline="") as stream:
+        expected = {row["path"]: row for row in csv.DictReader(stream)}
+    command = [sys.executable, "-I", "-c", PLAIN_KERAS, str(stripes)]
+    ran = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, ran.stderr
+    for line in ran.stdout.splitlines():
+        found = json.loads(line)
+        assert found.keys() == expected.keys()
+        for path, row in found.items():
+            for name, probability in row.items():
+                assert probability == pytest.approx(float(expected[path][f"p_{name}"]), abs=1e-3)
+    about = json.loads((tmp_path / "stripes-classifier.json").read_text())
+    assert about["size"] == 32
+    assert about["resize"] == "squash"
+
+    # and it is a backbone with the same features, as what enters the classes is taken
+    table = featx.extract(
+        stripes, str(done.keras_classifier), resize="squash", precision="float32", runtime=Runtime(cache)
+    )
+    twin = featx.extract(stripes, str(done.backbone), resize="squash", precision="float32", runtime=Runtime(cache))
+    np.testing.assert_allclose(table.X, twin.X, atol=1e-3)
+
+
+@pytest.mark.parametrize("preprocess", ["caffe", "tf", "torch", "lite", "none", "mean=0.5,0.4,0.3;std=0.2,0.3,0.4"])
+def test_the_classifier_for_keras_scales_pixels_as_its_network_does(
+    tmp_path: Path, keras_start: Callable[[], None], preprocess: str
+) -> None:
+    import keras
+    from keras import layers
+
+    from featx.backbones.preprocess import preprocess_pixels
+    from featx.training.networks import Trainable
+
+    keras.utils.set_random_seed(1)
+    inputs = keras.Input((8, 8, 3))
+    core = keras.Model(inputs, layers.Conv2D(4, 3, activation="relu", name="top_scaling")(inputs))
+    rng = np.random.default_rng(0)
+    kernel, bias = rng.normal(0, 0.05, (4, 3)), rng.normal(size=3)
+    network = Trainable(core, core.layers[0].name, preprocess, "avg", [kernel], [bias])
+    network.save_classifier(tmp_path / "net.keras", preprocess, 2.0)
+    pixels = rng.integers(0, 256, (5, 8, 8, 3)).astype(np.float32)
+    maps = np.asarray(core(preprocess_pixels(keras.ops.convert_to_tensor(pixels), preprocess)))
+    logits = (maps.mean(axis=(1, 2)) @ kernel + bias) / 2.0
+    expected = np.exp(logits - logits.max(axis=1, keepdims=True))
+    expected /= expected.sum(axis=1, keepdims=True)
+    loaded = keras.saving.load_model(tmp_path / "net.keras")
+    np.testing.assert_allclose(np.asarray(loaded(pixels)), expected, atol=1e-4)
+
+
+def test_a_model_knows_what_was_held_out(stripes: Path, network: Path, cache: Path, tmp_path: Path) -> None:
+    output = tmp_path / "stripes.featx"
+    done = finetune(stripes, network, cache, output=output)
+    done.classifier.save(output)
+    for model in (done.classifier, featx.load(output)):
+        evaluation, known = model.evaluation, model.out_of_fold
+        assert evaluation.test is not None
+        assert known is not None
+        confusion = np.array(evaluation.test.confusion)
+        assert confusion.sum() == evaluation.test.n == len(known.sample_ids) == done.contest.n
+        assert np.trace(confusion) / confusion.sum() == pytest.approx(done.contest.finetuned.mean)
+        assert [one.name for one in evaluation.test.per_class] == ["across", "down", "wide"]
+        taken = [model.classes_[number] for number in known.predicted]
+        right = [Path(name).parent.name == one for name, one in zip(known.sample_ids, taken, strict=True)]
+        assert np.mean(right) == pytest.approx(done.contest.finetuned.mean)
+        learnt = {row.tobytes() for row in model.content_hashes}
+        assert known.content_hashes is not None
+        assert not learnt & {row.tobytes() for row in known.content_hashes}

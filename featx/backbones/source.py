@@ -35,7 +35,10 @@ _WAYS = {
 }
 """What can be done with files of other libraries, by suffix."""
 
-_SIDECAR = {"size": int, "mean": list, "std": list, "preprocess": str, "layout": str, "made_by": str}
+_SIDECAR = {
+    **{"size": int, "mean": list, "std": list, "preprocess": str, "layout": str},
+    **{"made_by": str, "classes": list, "resize": str},  # of a fine-tuned classifier; not needed for features
+}
 """What a JSON file beside a local network may say, and the type of each."""
 
 

@@ -41,6 +41,8 @@ from featx.table import FeatureTable
 _SAME_COSINE = 0.9999
 
 _MOST_MATRICES = 1000
+_MOST_FOLDED_BYTES = 16_000_000
+"""Of the matrices that predict without scikit-learn, and are in a file besides the estimator."""
 
 _RISEN_COSINE = 0.995
 """Mean agreement that is enough where float32 replaces the bfloat16 of the model."""
@@ -310,6 +312,12 @@ class Classifier:
         """Return the same classifier, able to read pictures."""
         return replace(self, featurize=featurize)
 
+    @property
+    def _kept_folded(self) -> Folded | None:
+        """The matrices, unless they are large: the file holds such weights once, in the estimator."""
+        n_bytes = 0 if self.folded is None else sum(weight.nbytes for weight in self.folded.weights)
+        return None if n_bytes > _MOST_FOLDED_BYTES else self.folded
+
     def _header(self) -> dict[str, Any]:
         return {
             "spec": self.spec.to_json(),
@@ -317,8 +325,8 @@ class Classifier:
             "classes": list(self.classes_),
             "evaluation": self.evaluation.to_dict(),
             "temperature": self.temperature,
-            "n_folded": 0 if self.folded is None else len(self.folded.weights),
-            "pairwise": self.folded is not None and self.folded.pairwise,
+            "n_folded": 0 if self._kept_folded is None else len(self._kept_folded.weights),
+            "pairwise": self._kept_folded is not None and self._kept_folded.pairwise,
             "sample_ids": None if self.out_of_fold is None else list(self.out_of_fold.sample_ids),
             "probes": list(self.probe_files),
             "versions": dict(self.versions),
@@ -328,8 +336,9 @@ class Classifier:
         arrays: dict[str, NDArray[Any]] = {"content_hashes": self.content_hashes, "probes": self.probes}
         if self.graph is not None:
             arrays["graph"] = self.graph
-        if self.folded is not None:
-            for i, (weight, bias) in enumerate(zip(self.folded.weights, self.folded.biases, strict=True)):
+        if self._kept_folded is not None:
+            matrices = zip(self._kept_folded.weights, self._kept_folded.biases, strict=True)
+            for i, (weight, bias) in enumerate(matrices):
                 arrays[f"weight{i}"], arrays[f"bias{i}"] = weight, bias
         if self.out_of_fold is not None:
             arrays["oof_y"] = self.out_of_fold.y

@@ -124,6 +124,7 @@ def finetune(
         [
             *finetuning_lines(result),
             f"network    {done.backbone}",
+            f"for Keras  {done.keras_classifier}: pixels to probabilities of the classes; needs no featx",
             f"curves     {path.with_suffix('.png')}, {path.with_suffix('.csv')}",
             f"model      {path}",
             predict_next(path, cache, *network) if network else report_next(path, cache),

@@ -13,7 +13,7 @@ from featx.errors import BackboneError, EngineError, HeadError, TrainingError, a
 from featx.evaluation import Contest
 from featx.extraction import bundled
 from featx.finetuning.judging import Candidate, judge, make_classifier
-from featx.finetuning.outputs import Outputs
+from featx.finetuning.outputs import CLASSIFIER, Outputs
 from featx.finetuning.records import Finetuning
 from featx.heads import DEFAULT_HEAD, Head, make_head
 from featx.runtime import Runtime
@@ -102,8 +102,9 @@ def finetune(
         As for :func:`featx.fit`.
     seed : int
     output : path, optional
-        Model file to write; the network (``.keras``), its scaling (``.json``), log (``.csv``) and curves (``.png``)
-        are written beside it, under its name.
+        Model file to write; the network (``.keras``), its scaling (``.json``), log (``.csv``), curves (``.png``) and
+        the classifier for Keras alone (``-classifier.keras``, ``-classifier.json``) are written beside it, under its
+        name.
     overwrite : bool
         Replace such files that featx wrote.
     runtime : Runtime, optional
@@ -161,9 +162,15 @@ def finetune(
     left_out = spec.backbone == FILE_BACKBONE and spec.graph is None
     notes = _notes(material, plan, contest, left_out)
     classifier = make_classifier(best, material, contest, notes, time.monotonic() - started)
-    network = trained.file if outputs is None else outputs.write(classifier, trained, contest, runtime.notice)
+    network, for_keras = trained.file, None
+    if outputs is not None:
+        with runtime.stage("writing the network and its curves"):
+            contents = trained.keras_classifier(material.parts.classes, candidate.temperature(material.parts))
+            for_keras_alone = dict(zip(CLASSIFIER, contents, strict=True))
+            network, for_keras = outputs.write(classifier, trained, contest, for_keras_alone, runtime.notice)
     return Finetuning(
         backbone=network,
+        keras_classifier=for_keras,
         classifier=classifier,
         weights=(network if contest.kept == "finetuned" else Path(backbone)) if left_out else None,
         contest=contest,

@@ -9,9 +9,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from featx.classifier import Classifier, Folded, Rejector, learn_subspace, library_versions, softmax
+from featx.classifier import Classifier, Folded, OutOfFold, Rejector, learn_subspace, library_versions, softmax
 from featx.duplicates import find_conflicts
-from featx.evaluate import HeldOutParts, difference_of_shares, find_temperature, share_of
+from featx.evaluate import (
+    HeldOutParts,
+    count_confusions,
+    difference_of_shares,
+    find_temperature,
+    score_classes,
+    share_of,
+)
 from featx.evaluation import Contest, Evaluation, HeldOut, Interval
 from featx.extraction import featurize
 from featx.images import probe_files
@@ -48,6 +55,10 @@ class Candidate:
         """Tell which pictures at some positions it is right on; shape (n,)."""
         right: NDArray[np.bool_] = self.scores[at].argmax(axis=1) == parts.y[at]
         return right
+
+    def temperature(self, parts: HeldOutParts) -> float:
+        """Return what its scores are divided by, found on the validation part."""
+        return find_temperature(self.scores[parts.val], parts.y[parts.val])
 
     def accuracy(self, parts: HeldOutParts, at: NDArray[np.int64]) -> float:
         """Return the share of these pictures."""
@@ -91,20 +102,21 @@ def make_classifier(
     """Return a candidate as a classifier; its probabilities are calibrated on the validation part."""
     table, parts, groups = candidate.table, material.parts, material.groups
     y = parts.y
-    temperature = find_temperature(candidate.scores[parts.val], y[parts.val])
-    known = np.concatenate([parts.train, parts.val])
+    temperature = candidate.temperature(parts)
+    learnt = np.concatenate([parts.train, parts.val])
+    known = _held_out(candidate, parts)
     accuracy = contest.accuracy
-    counts = np.bincount(y[known])
+    counts = np.bincount(y[learnt])
     evaluation = Evaluation(
         head=candidate.head,
         params=candidate.params,
         classes=parts.classes,
-        n_images=len(known),
-        n_groups=len(np.unique(groups[known])),
+        n_images=len(learnt),
+        n_groups=len(np.unique(groups[learnt])),
         groups={
             **material.grouping.to_dict(),
             "group_by": material.group_by,
-            **find_conflicts(material.table, material.grouping, known),
+            **find_conflicts(material.table, material.grouping, learnt),
         },
         cv=None,
         cv_reason="the network was trained on these pictures; held-out ones judge it",
@@ -115,7 +127,14 @@ def make_classifier(
         baseline=float((y[parts.test] == counts.argmax()).mean()),
         baseline_class=parts.classes[int(counts.argmax())],
         val=None,
-        test=HeldOut(accuracy, contest.n, accuracy.mean, contest.n),
+        test=HeldOut(
+            accuracy,
+            contest.n,
+            accuracy.mean,
+            contest.n,
+            score_classes(known.y, known.predicted, parts.classes),
+            count_confusions(known.y, known.predicted, len(parts.classes)),
+        ),
         notes=notes,
         calibrated_on="val",
         fits={},
@@ -136,14 +155,28 @@ def make_classifier(
         temperature=temperature,
         estimator=lambda: candidate.estimator,
         folded=candidate.folded,
-        content_hashes=np.unique(table.content_hashes[known], axis=0),
-        out_of_fold=None,
+        content_hashes=np.unique(table.content_hashes[learnt], axis=0),
+        out_of_fold=known,
         rejector=_rejector(candidate, parts, temperature, material.seed),
         probe_files=probe_files(),
         probes=table.probes,
         versions=library_versions(),
         graph=table.graph,
         featurize=featurize,
+    )
+
+
+def _held_out(candidate: Candidate, parts: HeldOutParts) -> OutOfFold:
+    """Return what it says of the held-out part, which reports show as they show out-of-fold predictions."""
+    at, table = parts.test, candidate.table
+    scores = candidate.scores[at]
+    return OutOfFold(
+        sample_ids=tuple(table.samples[i].sample_id for i in at),
+        y=parts.y[at],
+        scores=scores,
+        fold=np.zeros(len(at), np.int64),
+        predicted=scores.argmax(axis=1),
+        content_hashes=table.content_hashes[at],
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from featx.classifier import Classifier
@@ -11,9 +11,12 @@ from featx.evaluation import Contest
 from featx.output import OutputFile
 from featx.training import TrainedNetwork, draw_curves
 
+CLASSIFIER = ("-classifier.keras", "-classifier.json")
+"""Endings of the names of the classifier for Keras alone, and of what there is to know of it."""
+
 
 class Outputs:
-    """Model file; network, its scaling, log and curves, named after it.
+    """Model file; network, its scaling, log, curves and the classifier for Keras alone, named after it.
 
     Parameters
     ----------
@@ -36,11 +39,19 @@ class Outputs:
             suffix: OutputFile(model.with_suffix(suffix), (suffix,), overwrite, inputs=read)
             for suffix in (".keras", ".json", ".csv", ".png")
         }
+        for end in CLASSIFIER:
+            path = model.with_name(model.stem + end)
+            self._files[end] = OutputFile(path, (path.suffix,), overwrite, inputs=read)
 
     def write(
-        self, classifier: Classifier, network: TrainedNetwork, contest: Contest, notice: Callable[[str], None]
-    ) -> Path:
-        """Write all of them, or none; return where the network is.
+        self,
+        classifier: Classifier,
+        network: TrainedNetwork,
+        contest: Contest,
+        for_keras: Mapping[str, bytes],
+        notice: Callable[[str], None],
+    ) -> tuple[Path, Path]:
+        """Write all of them, or none; return where the network and the classifier for Keras are.
 
         Raises
         ------
@@ -55,6 +66,7 @@ class Outputs:
             ".keras": network.file.read_bytes(),
             ".json": network.file.with_suffix(".json").read_bytes(),
             ".csv": network.log.read_bytes(),
+            **for_keras,
         }
         try:
             contents[".png"] = draw_curves({trained: network.history}, levels)
@@ -68,4 +80,4 @@ class Outputs:
             for file in self._files.values():
                 file.take_back()
             raise
-        return self._files[".keras"].path
+        return self._files[".keras"].path, self._files[CLASSIFIER[0]].path

@@ -19,6 +19,9 @@ class Finetuning:
     ----------
     backbone : path
         The fine-tuned network as a Keras file, which ``extract(backbone=...)`` takes.
+    keras_classifier : path or None
+        The fine-tuned network with its classes, as a Keras file that needs no featx: RGB pixels from 0 to 255 to
+        probabilities; a JSON file of the same name lists the classes. None where no output was named.
     classifier : Classifier
         With the fine-tuned network, or where that is no better with the frozen one.
     weights : path or None
@@ -38,6 +41,7 @@ class Finetuning:
     """
 
     backbone: Path
+    keras_classifier: Path | None
     classifier: Classifier = field(repr=False)
     weights: Path | None
     contest: Contest
@@ -55,6 +59,7 @@ class Finetuning:
         per_epoch = self.history.seconds_per_epoch
         return {
             "backbone": str(self.backbone),
+            "keras_classifier": None if self.keras_classifier is None else str(self.keras_classifier),
             "kept": contest["kept"],
             "frozen": contest["frozen"],
             "finetuned": contest["finetuned"],

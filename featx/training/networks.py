@@ -12,6 +12,7 @@ import numpy as np
 from keras import layers, ops
 from numpy.typing import NDArray
 
+from featx.backbones.pixels import pixel_scaling
 from featx.backbones.preprocess import preprocess_pixels
 from featx.training.graph import Graph
 
@@ -93,6 +94,28 @@ class Trainable:
         network = keras.Model(self._core.inputs[0], features, name=self._core.name)
         network.save(path, zipped=path.suffix == ".keras")
 
+    def save_classifier(self, path: Path, preprocess: str, temperature: float) -> None:
+        """Write the whole classifier as a Keras file: RGB pixels from 0 to 255 to probabilities.
+
+        Its layers are Keras's own, pixel scaling included, so that Keras alone can load and run it.
+
+        Parameters
+        ----------
+        path : path
+        preprocess : str
+            The backbone's own pixel scaling.
+        temperature : float
+            What the logits are divided by.
+        """
+        pixels = keras.Input(self._core.input_shape[1:], name=self._top.named("pixels"))
+        scaled = _scaled(pixels, preprocess, self._top.named("scaling"))
+        features = self._top.features(self._graph.part_above(self._graph.input_name, scaled))
+        kernel, bias = self.last_layer()
+        classes = layers.Dense(len(bias), "softmax", name=self._top.named("probabilities"))
+        network = keras.Model(pixels, classes(features), name=f"{self._core.name}_classifier")
+        classes.set_weights([kernel / temperature, bias / temperature])
+        network.save(path)
+
     def last_layer(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Return kernel (n_features, n_classes) and bias (n_classes,) of the last dense layer."""
         kernel, bias = (np.asarray(part, np.float64) for part in self._top.last.get_weights())
@@ -103,6 +126,18 @@ def _from_pixels(core: keras.Model, output: Any, preprocess: str) -> keras.Model
     below = keras.Model(core.inputs[0], output)
     pixels = keras.Input(core.input_shape[1:], dtype="uint8")
     return keras.Model(pixels, below(preprocess_pixels(ops.cast(pixels, "float32"), preprocess)))
+
+
+def _scaled(pixels: Any, preprocess: str, name: str) -> Any:
+    """Scale pixels with one layer; see :func:`featx.backbones.preprocess.preprocess_pixels`."""
+    scaling = pixel_scaling(preprocess)
+    mean, std = np.array(scaling.mean), np.array(scaling.std)
+    if not scaling.bgr:
+        return layers.Rescaling((1 / std).tolist(), (-mean / std).tolist(), name=name)(pixels)
+    layer = layers.Conv2D(3, 1, name=name, trainable=False)  # which also brings blue to the front
+    scaled = layer(pixels)
+    layer.set_weights([np.diag(1 / std)[::-1].reshape(1, 1, 3, 3), -mean / std])
+    return scaled
 
 
 def _thaw(network: keras.Model) -> None:
@@ -130,6 +165,10 @@ class _Top:
             for i in range(max(len(self._hidden), 1))
         ]
         self.last = layers.Dense(weights[-1].shape[1], name=f"{prefix}_classes")
+
+    def named(self, name: str) -> str:
+        """Return a name that no layer of the core has."""
+        return f"{self._prefix}_{name}"
 
     def features(self, x: Any) -> Any:
         x = _pooled(x, self._pooling, self._prefix)

@@ -6,8 +6,10 @@ import contextlib
 import dataclasses
 import hashlib
 import json
+import os
 import shutil
-from collections.abc import Iterator, Mapping
+import zipfile
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib.metadata import version
@@ -38,6 +40,7 @@ from featx.training.tops import FrozenHead, Top, linear_estimator, random_top
 
 if TYPE_CHECKING:
     from featx.training.loop import Trainer
+    from featx.training.networks import Trainable
 
 SCRATCH = "scratch-cnn"
 """Name of the network that is trained from random weights."""
@@ -47,6 +50,7 @@ SCRATCH_SIZE = 128
 
 _SCRATCH_SCALING = "mean=0.0,0.0,0.0;std=1.0,1.0,1.0"
 _SCRATCH_DENSE = (512,)
+_MADE_BY = "featx"
 _SPARE_BYTES = 200_000_000
 _READING = ("resize", "white", "page", "engine", "precision", "label_by", "path_column", "label_column")
 
@@ -117,6 +121,8 @@ class TrainedNetwork:
         Its last dense layer.
     folded : Folded
         The same as matrices.
+    network : Trainable
+        What was trained.
     """
 
     file: Path
@@ -126,11 +132,33 @@ class TrainedNetwork:
     table: FeatureTable = field(repr=False)
     estimator: Any = field(repr=False)
     folded: Folded = field(repr=False)
+    network: Trainable = field(repr=False)
 
     @property
     def scores(self) -> NDArray[np.float64]:
         """Scores of all samples of the table, shape (n_samples, n_classes)."""
         return self.folded.scores(self.table.X)
+
+    def keras_classifier(self, classes: Sequence[str], temperature: float) -> tuple[bytes, bytes]:
+        """Return the classifier as a Keras file that needs no featx, and what there is to know of it as JSON.
+
+        Parameters
+        ----------
+        classes : sequence of str
+        temperature : float
+            What scores are divided by before they become probabilities.
+        """
+        spec = self.table.spec
+        file = self.file.with_name(f"classifier-{os.getpid()}.keras")
+        try:
+            self.network.save_classifier(file, spec.preprocess, temperature)
+            with zipfile.ZipFile(file, "a") as archive:
+                archive.comment = _MADE_BY.encode()
+            content = file.read_bytes()
+        finally:
+            file.unlink(missing_ok=True)
+        said = {"made_by": _MADE_BY, "classes": list(classes), "size": spec.size, "resize": spec.resize}
+        return content, json.dumps({**said, "preprocess": "none"}).encode()
 
 
 def check_views(augment: str | None, views: int) -> None:
@@ -240,7 +268,7 @@ def _train(
     if table.spec.engine == "openvino":
         table = bundled(table, lambda: file, material.runtime)
     folded = Folded([estimator.coef_.T], [estimator.intercept_])
-    return TrainedNetwork(file, cut, history, folder / "log.csv", table, estimator, folded)
+    return TrainedNetwork(file, cut, history, folder / "log.csv", table, estimator, folded, network)
 
 
 def _made_by() -> dict[str, str]:
