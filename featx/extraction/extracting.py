@@ -5,12 +5,13 @@ from __future__ import annotations
 import inspect
 import time
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from featx.backbones import DEFAULT_BACKBONE
+from featx.contrast import find_indistinct
 from featx.dataset import dataset_id, scan
 from featx.extraction.augmenting import check_views, fill_views, views_store
 from featx.extraction.darkness import stop_if_too_dark
@@ -25,6 +26,9 @@ from featx.runtime import Runtime
 from featx.spec import FeatureSpec
 from featx.store import FeatureStore, check_cache, read_snapshot, write_latest
 from featx.table import FeatureTable
+
+_MOST_READ_AGAIN = 20_000
+"""Images whose features are looked at once they are stored: a tenth of a second."""
 
 
 def extract(
@@ -138,7 +142,7 @@ def extract(
         "seed": seed,
     }
     once: dict[str, Any] = {"recalibrate": recalibrate, "preview": preview, "overwrite": overwrite, "strict": strict}
-    table = compute_table(data, backbone, **options, **once, runtime=runtime)
+    table = _with_indistinct(compute_table(data, backbone, **options, **once, runtime=runtime))
     title = table.extraction.backbone
     _note_latest(runtime.cache, Path(data), table.spec, title, {"backbone": backbone, **options})
     return table
@@ -206,6 +210,15 @@ def compute_table(
     table = dataset_table(dataset, filled, store, source.title, started, augmented)
     check_strict(table, asked.strict)
     return table
+
+
+def _with_indistinct(table: FeatureTable) -> FeatureTable:
+    """Note images without contrast or of equal features, in sets that are quickly read again."""
+    if len(table) > _MOST_READ_AGAIN:
+        return table
+    found = find_indistinct(table)
+    noted = replace(table.extraction, blank=found.blank, blank_classes=found.blank_classes, equal_features=found.equal)
+    return replace(table, extraction=noted)
 
 
 @dataclass(frozen=True)

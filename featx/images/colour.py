@@ -52,11 +52,13 @@ def to_rgb(image: Image.Image, white: int | None = None) -> tuple[Image.Image, s
         return Image.fromarray(255 - grey if _is_inverted(image) else grey).convert("RGB"), ""
     if image.mode == "L" and _SIGNED in _tiff_values(image, _SAMPLE_FORMAT):
         _stop_if_negative(np.asarray(image).view(np.int8))
+    transparent = ""
     if image.has_transparency_data:
-        image = _over_white(image)
+        image, transparent = _over_white(image)
     if image.mode not in _SUPPORTED:
         raise ImageError(f"pixels of type {image.mode} are not supported; export it as RGB")
-    return _in_srgb(image)
+    rgb, note = _in_srgb(image)
+    return rgb, "; ".join(filter(None, (transparent, note)))
 
 
 def is_deep(image: Image.Image) -> bool:
@@ -140,14 +142,14 @@ def _stop_if_negative(values: NDArray[np.generic]) -> None:
         )
 
 
-def _over_white(image: Image.Image) -> Image.Image:
+def _over_white(image: Image.Image) -> tuple[Image.Image, str]:
     profile = image.info.get("icc_profile")
     rgba = image if image.mode == "RGBA" else image.convert("RGBA")
     white = Image.new("RGB", rgba.size, (255, 255, 255))
     white.paste(rgba, mask=rgba)
     if profile and image.mode not in ("LA", "La"):  # a profile of greys says nothing of colours
         white.info["icc_profile"] = profile
-    return white
+    return white, "" if rgba.getbbox() else "fully transparent, shown white"
 
 
 def _in_srgb(image: Image.Image) -> tuple[Image.Image, str]:
