@@ -296,6 +296,11 @@ def _small_pictures() -> list[tuple[str, bytes]]:
         ("TIFF", colour, frames),
         ("WEBP", colour, {"quality": 80}),
         ("AVIF", colour, {"quality": 50}),
+        ("PPM", colour, {}),
+        ("PPM", Image.fromarray(noise[:, :, 0].astype(np.uint16) * 257), {}),
+        ("QOI", colour, {}),
+        ("TGA", colour, {"compression": "tga_rle"}),
+        ("TGA", colour.quantize(16), {}),
     ]
     return [(kind, _encoded(image, kind, options)) for kind, image, options in made]
 

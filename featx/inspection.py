@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from featx.contrast import Indistinct, find_blank
 from featx.dataset import Found, scan
 from featx.duplicates import (
     MOST_COMPARED,
@@ -75,6 +76,9 @@ class Inspection:
         Wall time.
     left_out : tuple of LeftOut
         Folders that featx wrote itself.
+    blank, blank_classes : tuple of str
+        Images without contrast, by their thumbnail of 16 x 16: fully transparent, or of one colour; classes that have
+        no others.
     """
 
     name: str
@@ -96,6 +100,8 @@ class Inspection:
     remarks: tuple[str, ...]
     seconds: float
     left_out: tuple[LeftOut, ...] = ()
+    blank: tuple[str, ...] = ()
+    blank_classes: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON keys of ``featx inspect --json``."""
@@ -111,6 +117,8 @@ class Inspection:
             "classes": dict(self.classes),
             "tiny": list(self.tiny),
             "dark": self.dark,
+            "blank": list(self.blank),
+            "blank_classes": list(self.blank_classes),
             "notes": dict(self.notes),
             "remarks": list(self.remarks),
             "seconds": round(self.seconds, 3),
@@ -157,7 +165,7 @@ def inspect(
     looks.take(dataset.pictures)
     with runtime.stage("finding near-duplicates"):
         exact, near, takes = looks.groups()
-    samples = looks.samples
+    samples, indistinct = looks.samples, looks.indistinct()
     classes = Counter(sample.label for sample in samples if sample.label is not None)
     every = [*exact, *near]
     return Inspection(
@@ -180,6 +188,8 @@ def inspect(
         remarks=dataset.remarks,
         seconds=time.monotonic() - started,
         left_out=dataset.left_out,
+        blank=indistinct.blank,
+        blank_classes=indistinct.blank_classes,
     )
 
 
@@ -219,6 +229,15 @@ class _Looks:
             else:
                 reason = state.reason or reasons[state.content_hash]
                 self.unreadable.append(Skipped(found.sample.sample_id, reason, position))
+
+    def indistinct(self) -> Indistinct:
+        """Return the images without contrast."""
+        signatures = np.array([self._signatures[self._rows[one]] for one in self._hashes], np.uint8)
+        return find_blank(
+            [sample.sample_id for sample in self.samples],
+            [sample.label for sample in self.samples],
+            signatures,
+        )
 
     def groups(self) -> tuple[list[list[int]], list[list[int]], list[list[int]]]:
         """Return groups of equal files, groups that hold near-copies, and takes, as positions among the samples."""

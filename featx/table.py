@@ -233,6 +233,9 @@ class Extraction:
         Folders that featx wrote itself.
     remarks : tuple of str
         What is odd about the labels, folders or the manifest of the data set.
+    blank, blank_classes, equal_features
+        Images without contrast, classes of no others, and groups of different images with equal features; see
+        :class:`featx.contrast.Indistinct`.
     """
 
     features_id: str
@@ -259,6 +262,9 @@ class Extraction:
         return len(self.ignored) + sum(folder.n_files for folder in self.left_out)
 
     remarks: tuple[str, ...] = ()
+    blank: tuple[str, ...] = ()
+    blank_classes: tuple[str, ...] = ()
+    equal_features: tuple[tuple[str, ...], ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON keys of ``featx extract --json``."""
@@ -281,6 +287,9 @@ class Extraction:
             "cut_away": self.cut_away,
             "notes": dict(self.notes),
             "remarks": list(self.remarks),
+            "blank": list(self.blank),
+            "blank_classes": list(self.blank_classes),
+            "equal_features": [list(group) for group in self.equal_features],
             "seconds": round(self.seconds, 3),
             "images_per_second": round(self.n_images / of_pictures, 1) if of_pictures > 0 else None,
             "views": None if self.views is None else self.views.to_dict(),

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image, ImageCms
 
 from featx.errors import ImageError
-from featx.images import decode, image_format, looks_like_image
+from featx.images import brightest, decode, image_format, looks_like_image, may_be_deep
 
 RED, WHITE = (255, 0, 0), (255, 255, 255)
 
@@ -125,9 +125,9 @@ def test_cmyk_jpeg_of_adobe_is_inverted_right():
 
 def test_float_tiff():
     assert pixels(encoded(Image.fromarray(np.full((4, 4), 0.5, np.float32)), "TIFF"))[0, 0].tolist() == [128] * 3
-    with pytest.raises(ImageError, match="floating-point pixels outside 0 to 1"):
+    with pytest.raises(ImageError, match="floating-point values above 1 have no agreed white; add --white N"):
         decode(encoded(Image.fromarray(np.full((4, 4), 700.0, np.float32)), "TIFF"))
-    with pytest.raises(ImageError, match="32-bit whole numbers have no agreed white"):
+    with pytest.raises(ImageError, match="32-bit signed integers have no agreed white; add --white N"):
         decode(encoded(Image.fromarray(np.full((4, 4), 70000, np.int32)), "TIFF"))
 
 
@@ -192,6 +192,144 @@ def test_white_of_deep_pictures():
     assert pixels(colour)[0, 0].tolist() == [15, 15, 15]
     with pytest.raises(ImageError, match="16-bit colour is read at full scale, and --white is for grey pictures"):
         decode(colour, white=4095)
+
+
+def tiff(values: np.ndarray, photometric: int = 1, order: str = "<") -> bytes:
+    """Return an uncompressed grey TIFF of any type of numbers."""
+    values = np.ascontiguousarray(values, values.dtype.newbyteorder(order))
+    height, width = values.shape
+    numbers = {"u": 1, "i": 2, "f": 3}[values.dtype.kind]
+    tags = {256: width, 257: height, 258: 8 * values.itemsize, 259: 1, 262: photometric, 273: 160, 277: 1, 278: height}
+    tags |= {279: values.nbytes} | ({339: numbers} if numbers > 1 else {})
+    entries = b"".join(struct.pack(f"{order}HHLL", tag, 4, 1, value) for tag, value in tags.items())
+    head = (b"II*\0" if order == "<" else b"MM\0*") + struct.pack(f"{order}LH", 8, len(tags))
+    return (head + entries).ljust(160, b"\0") + values.tobytes()
+
+
+@pytest.mark.parametrize("kind", [np.int8, np.int16, np.int32, np.float32])
+@pytest.mark.parametrize("white", [None, 100])
+def test_negative_values_are_no_black(kind, white):
+    values = np.array([[0, 50, 100]] * 3, kind)
+    values[1, 1] = -1
+    with pytest.raises(ImageError, match=r"^negative values; shift them so that black is 0 \(--white does not\)"):
+        decode(tiff(values), white=white)
+    values[1, 1] = 0
+    expected = [0, 50, 100] if kind is np.int8 else [0, 128, 255]
+    assert np.asarray(decode(tiff(values), white=100).image)[0, :, 0].tolist() == expected
+
+
+def test_reasons_of_values_without_a_meaning():
+    for given, message in (
+        (np.int16(700), "16-bit signed integers have no agreed white; add --white N"),
+        (np.uint32(700), "32-bit integers have no agreed white; add --white N"),
+        (np.float32(700), "floating-point values above 1 have no agreed white; add --white N"),
+        (np.float32(np.nan), r"it holds NaN \(no data\); replace NaN by a value"),
+        (np.float32(np.inf), "it holds infinite values; replace them"),
+        (np.float64(0.5), "a TIFF of 64-bit floating-point values, which featx does not read"),
+    ):
+        with pytest.raises(ImageError, match=message):
+            decode(tiff(np.full((4, 4), given)))
+    for given in (np.nan, np.inf, -1):
+        with pytest.raises(ImageError) as raised:
+            decode(tiff(np.full((4, 4), given, np.float32)), white=255)
+        assert "add --white" not in str(raised.value)
+    with pytest.raises(ImageError, match="16-bit big-endian unsigned integers where 0 is white, which featx does not"):
+        decode(tiff(np.ones((4, 4), np.uint16), 0, ">"))
+
+
+def test_values_of_32_bits_are_not_cut():
+    values = np.array([[0, 70_000, 2**31, 2**32 - 1]] * 3, np.uint32)
+    assert np.asarray(decode(tiff(values), white=2**32 - 1).image)[0, :, 0].tolist() == [0, 0, 128, 255]
+    assert np.asarray(decode(tiff(values), white=65_535).image)[0, :, 0].tolist() == [0, 255, 255, 255]
+
+
+def test_where_zero_is_white():
+    grey = np.array([[0, 10, 128, 255]] * 3, np.uint8)
+    deep = grey.astype(np.uint16) * 257
+    for data in (tiff(255 - grey, 0), tiff(65_535 - deep, 0), tiff(1 - grey / np.float32(255), 0), tiff(deep)):
+        np.testing.assert_array_equal(pixels(data)[:, :, 0], grey)
+    packed = encoded(Image.fromarray(65_535 - deep), "TIFF", compression="tiff_lzw", tiffinfo={262: 0})
+    np.testing.assert_array_equal(pixels(packed)[:, :, 0], grey)
+    camera = np.array([[4095, 2047, 0]] * 3, np.uint16)
+    assert np.asarray(decode(tiff(camera, 0), white=4095).image)[0, :, 0].tolist() == [0, 128, 255]
+
+
+def test_netpbm():
+    grey, colour = corners().convert("L"), corners()
+    values = " ".join(map(str, np.asarray(colour).ravel()))
+    for data in (encoded(colour, "PPM"), f"P3\n# made by hand\n24 16\n255\n{values}".encode()):
+        np.testing.assert_array_equal(pixels(data), np.asarray(colour))
+    np.testing.assert_array_equal(pixels(encoded(grey, "PPM"))[:, :, 0], np.asarray(grey))
+    bits = grey.convert("1", dither=Image.Dither.NONE)
+    np.testing.assert_array_equal(pixels(encoded(bits, "PPM")), np.asarray(bits.convert("RGB")))
+    assert pixels(encoded(Image.fromarray(np.full((4, 4), 0.5, np.float32)), "PPM"))[0, 0].tolist() == [128] * 3
+    with pytest.raises(ImageError, match="(truncated|damaged) PNM"):
+        decode(encoded(colour, "PPM")[:400])
+
+
+@pytest.mark.parametrize("maxval", [255, 4095, 65_535])
+def test_white_of_pgm(maxval):
+    kind = ">u2" if maxval > 255 else "u1"
+    values = np.round(np.array([[0, 0.25, 0.5, 1]] * 4) * maxval).astype(kind)
+    data = b"P5\n# from a microscope\n4 4\n%d\n" % maxval + values.tobytes()
+    assert np.abs(pixels(data)[0, :, 0].astype(int) - [0, 64, 127, 255]).max() <= 1
+    known = brightest(data)
+    assert may_be_deep(io.BytesIO(data)) == (maxval > 255)
+    if maxval > 255:
+        assert (known.value, known.white, known.is_grey) == (maxval, maxval, True)
+        half = np.asarray(decode(data, white=round(maxval / 2)).image)[0, :, 0].astype(int)
+        assert np.abs(half - [0, 128, 255, 255]).max() <= 1
+
+
+def test_qoi_and_tga():
+    for kind, options in (("QOI", {}), ("TGA", {}), ("TGA", {"compression": "tga_rle"})):
+        np.testing.assert_array_equal(pixels(encoded(corners(), kind, **options)), np.asarray(corners()))
+    for image in (corners().convert("L"), corners().quantize(4)):
+        np.testing.assert_array_equal(pixels(encoded(image, "TGA")), np.asarray(image.convert("RGB")))
+    clear = corners().convert("RGBA")
+    clear.putalpha(0)
+    data = bytearray(encoded(clear, "TGA"))
+    assert data[17] & 15 in (0, 8)
+    data[17] |= 8
+    assert (pixels(bytes(data)) == 255).all()
+    data[17] &= ~15  # no bit of a pixel is opacity
+    np.testing.assert_array_equal(pixels(bytes(data)), np.asarray(corners()))
+    for broken in (bytes(data[:500]), bytes(len(data)), b"\0" + bytes(data)):
+        with pytest.raises(ImageError, match="not an image: the content is none of"):
+            decode(broken)
+
+
+@pytest.mark.parametrize("at", [33, -12])
+@pytest.mark.parametrize(
+    "text",
+    [
+        (b"zTXt", b"workflow\0\0" + zlib.compress(bytes(1_500_000))),
+        (b"iTXt", b"XML:com.adobe.xmp\0\1\0\0\0" + zlib.compress(bytes(1_500_000))),
+        (b"tEXt", b"long\0" + b"x" * 70_000_000),
+    ],
+)
+def test_a_png_with_much_text(at, text):
+    whole = encoded(corners(), "PNG")
+    data = whole[:at] + chunk(*text) + whole[at:]
+    np.testing.assert_array_equal(pixels(data), np.asarray(corners()))
+    damaged = bytearray(data)
+    damaged[whole.index(b"IDAT") + (len(data) - len(whole) if at > 0 else 0) + 10] ^= 255
+    with pytest.raises(ImageError, match="damaged PNG"):
+        decode(bytes(damaged))
+
+
+def test_what_stays_of_a_png_with_much_text():
+    red = Image.new("RGB", (32, 16), (250, 10, 10))
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    long = swapped_profile() + bytes(1_100_000)
+    data = encoded(red, "PNG", icc_profile=long, exif=exif)
+    shown = pixels(data[:33] + chunk(b"zTXt", b"a\0\0" + zlib.compress(bytes(1_500_000))) + data[33:])
+    assert shown.shape == (32, 16, 3)
+    assert np.abs(shown.astype(int) - (10, 10, 250)).max() < 6
+    plain = encoded(red, "PNG")
+    broken = plain[:33] + chunk(b"tEXt", b"a\0b")[:-4] + b"oops" + plain[33:]
+    np.testing.assert_array_equal(pixels(broken), np.asarray(red))
 
 
 def chunk(kind: bytes, content: bytes) -> bytes:
@@ -343,3 +481,7 @@ def test_what_counts_as_an_image():
     assert looks_like_image("broken.jpg", b"")
     assert not looks_like_image("notes.txt", b"BM is how this text begins, by chance")
     assert not looks_like_image("notes.txt", b"hello")
+    for text in (b"P1 12 13\n", b"P5 is a plate", b"Pf 1", b"P3, P4", b"P7\n1 2"):
+        assert image_format(text) is None
+    for head in (b"P5 640 480 255\n", b"P2\n# a comment\n", b"P6\n3 4\n", b"P4\n8 8\n"):
+        assert image_format(head) == "PNM"

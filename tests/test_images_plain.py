@@ -97,6 +97,9 @@ NOT_PLAIN = {
     "gif": encoded(noise(), "GIF"),
     "webp": encoded(noise(), "WEBP"),
     "bmp": encoded(noise(), "BMP"),
+    "ppm": encoded(noise(), "PPM"),
+    "tga": encoded(noise(), "TGA"),
+    "qoi": encoded(noise(), "QOI"),
 }
 
 

@@ -315,7 +315,7 @@ def _no_pictures(folder: Path, content: _Content) -> str:
         what = ", ".join(f"{kinds[kind]:,} {kind} ({EXPORT_FIRST[kind]})" for kind in exports)
         return f"{folder} holds no pictures that featx reads, but {what}; export them as TIFF, PNG or JPEG first"
     names = ", ".join(entry.name for entry in ignored[:3]) + (", ..." if len(ignored) > 3 else "")
-    return f"{folder} holds no picture (JPEG, PNG, BMP, GIF, TIFF or WebP), only {names}"
+    return f"{folder} holds no picture (JPEG, PNG, BMP, GIF, TIFF, WebP, PGM or the like), only {names}"
 
 
 def _scan_manifest(data: Path, path_column: str, label_column: str) -> Dataset:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from featx.contrast import are_equal
 from featx.errors import EvaluationError
 from featx.evaluate.cross_validation import TrainingSet
 from featx.sources import read_groups
@@ -48,7 +49,8 @@ def split_parts(table: FeatureTable, groups: NDArray[np.int64], views: int = 0) 
     Raises
     ------
     EvaluationError
-        No labels, one class, or a class that only a test part has; or the table has not so many views.
+        No labels, one class, or a class that only a test part has; all images of the training part have the same
+        features; or the table has not so many views.
     """
     classes = learnt_classes(table.name, table.samples)
     labels, splits = table.y, table.splits
@@ -63,8 +65,16 @@ def split_parts(table: FeatureTable, groups: NDArray[np.int64], views: int = 0) 
         at = np.flatnonzero(members)
         return TrainingSet(read(at), y[at], groups[at], classes)
 
+    train = part(in_train)
+    if are_equal(train.X):
+        names = [sample.sample_id for sample in table.samples if sample.is_learnt][:2]
+        raise EvaluationError(
+            f"all {len(train.X):,} images of the training part of {table.name} have the same features: nothing can be "
+            f"learnt. Look at {' and '.join(names)}: they may be fully transparent, of one colour, or have an empty "
+            "first page (--page); featx inspect lists such images"
+        )
     return Parts(
-        replace(part(in_train), views=_read_views(table, np.flatnonzero(in_train), views)),
+        replace(train, views=_read_views(table, np.flatnonzero(in_train), views)),
         np.flatnonzero(in_train),
         part(labelled & (splits == "val")),
         part(labelled & (splits == "test")),

@@ -5,12 +5,13 @@ from __future__ import annotations
 import inspect
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from featx.backbones import DEFAULT_BACKBONE
+from featx.contrast import find_indistinct
 from featx.dataset import dataset_id, scan
 from featx.extraction.augmenting import check_views, fill_views, views_store
 from featx.extraction.darkness import stop_if_too_dark
@@ -29,6 +30,9 @@ from featx.table import FeatureTable, Sample
 Check = Callable[[str, Sequence[Sample]], None]
 _ONCE = ("recalibrate", "preview", "overwrite", "strict")
 """Options that belong to one run: the set extracted last does not keep them."""
+
+_MOST_READ_AGAIN = 20_000
+"""Images whose features are looked at once they are stored: a tenth of a second."""
 
 
 def extract(
@@ -171,7 +175,7 @@ def extract_checked(
         As for :func:`extract`, or by ``check``.
     """
     runtime = runtime or Runtime()
-    table = compute_table(data, backbone, check=check, **options, runtime=runtime)
+    table = _with_indistinct(compute_table(data, backbone, check=check, **options, runtime=runtime))
     kept = {name: value for name, value in options.items() if name not in _ONCE}
     _note_latest(runtime.cache, Path(data), table.spec, table.extraction.backbone, {"backbone": backbone, **kept})
     return table
@@ -249,6 +253,15 @@ def compute_table(
     table = dataset_table(dataset, filled, store, source.title, started, augmented)
     check_strict(table, asked.strict)
     return table
+
+
+def _with_indistinct(table: FeatureTable) -> FeatureTable:
+    """Note images without contrast or of equal features, in sets that are quickly read again."""
+    if len(table) > _MOST_READ_AGAIN:
+        return table
+    found = find_indistinct(table)
+    noted = replace(table.extraction, blank=found.blank, blank_classes=found.blank_classes, equal_features=found.equal)
+    return replace(table, extraction=noted)
 
 
 @dataclass(frozen=True)

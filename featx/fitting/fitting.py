@@ -12,6 +12,7 @@ import numpy as np
 from sklearn.base import BaseEstimator
 
 from featx.classifier import Classifier, Folded, OutOfFold, Rejector, fold, library_versions, softmax
+from featx.contrast import MOST_LOOKED_AT, find_indistinct
 from featx.duplicates import find_conflicts, group_samples
 from featx.errors import EvaluationError, as_usage
 from featx.evaluate import (
@@ -152,6 +153,7 @@ def fit(
     ungrouped, by_source = measurer.ungrouped(crossed), measurer.by_source(features.samples, grouping)
     unnamed = unnamed_note(features.samples, group_by, named)
     notes = [
+        *(find_indistinct(features).notes() if len(features) <= MOST_LOOKED_AT else []),
         *grouping.notes(),
         *filter(None, (unnamed, plan)),
         *_notes(made, tuned, crossed, cv),

@@ -13,6 +13,8 @@ from featx.errors import ImageError
 
 _MAX_SAMPLE_VALUE = 281  # TIFF 6.0, section 8
 _BITS_PER_SAMPLE = 258
+_PHOTOMETRIC, _WHITE_IS_ZERO = 262, 0
+_SAMPLE_FORMAT, _UNSIGNED, _SIGNED = 339, 1, 2
 _FULL_SCALE = 65535
 _SAME = 3
 """Largest difference, of 255, between a profile and sRGB that is not worth converting."""
@@ -45,32 +47,28 @@ def to_rgb(image: Image.Image, white: int | None = None) -> tuple[Image.Image, s
     ImageError
         Pixels whose meaning is not known.
     """
-    if is_deep(image):
-        return _from_values(np.asarray(image), white or white_of(image), image.info.get("transparency")), ""
-    if image.mode == "F":
-        return _from_float(np.asarray(image), white), ""
-    if image.mode == "I":
-        if white is None:
-            raise ImageError(
-                "32-bit whole numbers have no agreed white; extract and fit take --white N, or export it with 8 or 16 "
-                "bits"
-            )
-        return _from_values(np.asarray(image), white, None), ""
+    if is_deep(image) or image.mode in ("I", "F"):
+        grey = _deep_grey(image, white)
+        return Image.fromarray(255 - grey if _is_inverted(image) else grey).convert("RGB"), ""
+    if image.mode == "L" and _SIGNED in _tiff_values(image, _SAMPLE_FORMAT):
+        _stop_if_negative(np.asarray(image).view(np.int8))
+    transparent = ""
     if image.has_transparency_data:
-        image = _over_white(image)
+        image, transparent = _over_white(image)
     if image.mode not in _SUPPORTED:
         raise ImageError(f"pixels of type {image.mode} are not supported; export it as RGB")
-    return _in_srgb(image)
+    rgb, note = _in_srgb(image)
+    return rgb, "; ".join(filter(None, (transparent, note)))
 
 
 def is_deep(image: Image.Image) -> bool:
-    """Tell whether a picture is grey with 9 to 16 bits."""
-    return image.mode.startswith("I;16")
+    """Tell whether an image is grey with 9 to 16 bits, unsigned."""
+    return image.mode.startswith("I;16") or (image.mode == "I" and image.format == "PPM")
 
 
 def deep_colour(image: Image.Image) -> bool:
     """Tell whether a picture, opened but not loaded, has 16 bits a colour, of which Pillow keeps the higher eight."""
-    return image.mode in ("RGB", "RGBA") and any(";16" in str(tile[3]) for tile in getattr(image, "tile", ()))
+    return image.mode in ("LA", "RGB", "RGBA") and any(";16" in str(tile[3]) for tile in getattr(image, "tile", ()))
 
 
 def white_of(image: Image.Image) -> int:
@@ -86,34 +84,73 @@ def _tiff_values(image: Image.Image, tag: int) -> tuple[int, ...]:
     return tuple(int(v) for v in values)
 
 
-def _from_values(values: NDArray[np.generic], white: int, transparent: object) -> Image.Image:
+def _is_inverted(image: Image.Image) -> bool:
+    """Tell whether 0 is white in a TIFF file, where Pillow leaves that to the caller: above 8 bits."""
+    return image.format == "TIFF" and _tiff_values(image, _PHOTOMETRIC) == (_WHITE_IS_ZERO,)
+
+
+def _deep_grey(image: Image.Image, white: int | None) -> NDArray[np.uint8]:
+    """Return grey values of more than 8 bits with 8."""
+    values = np.asarray(image)
+    if image.format == "PPM" and image.mode == "I":  # Pillow brings what the header calls white to 65,535
+        return _from_values(values, _FULL_SCALE if white is None else white * _FULL_SCALE / image.info["maxval"])
+    if is_deep(image):
+        return _from_values(values, white or white_of(image), image.info.get("transparency"))
+    if image.mode == "F":
+        return _from_float(values, white)
+    bits = next(iter(_tiff_values(image, _BITS_PER_SAMPLE)), 32)
+    if bits == 32 and _SIGNED not in _tiff_values(image, _SAMPLE_FORMAT):
+        values = values.view(np.uint32)
+    _stop_if_negative(values)
+    if white is None:
+        signed = "" if values.dtype == np.uint32 else "signed "
+        raise ImageError(
+            f"{bits}-bit {signed}integers have no agreed white; add --white N, or export it with 8 or 16 unsigned bits"
+        )
+    return _from_values(values, white)
+
+
+def _from_values(values: NDArray[np.generic], white: float, transparent: object = None) -> NDArray[np.uint8]:
+    grey: NDArray[np.uint8]
     if white == _FULL_SCALE:
-        grey = (values.astype(np.uint16, copy=False) >> 8).astype(np.uint8)  # as Pillow does for 16-bit colour
+        grey = (np.clip(values, 0, _FULL_SCALE).astype(np.uint16) >> 8).astype(np.uint8)  # as Pillow does for colour
     else:
         grey = np.clip(np.rint(values.astype(np.float32) * (255 / white)), 0, 255).astype(np.uint8)
     if isinstance(transparent, int):
         grey[values == transparent] = 255
-    return Image.fromarray(grey).convert("RGB")
+    return grey
 
 
-def _from_float(values: NDArray[np.float32], white: int | None) -> Image.Image:
-    top = white or 1
-    if not np.isfinite(values).all() or values.min() < 0 or (white is None and values.max() > 1):
+def _from_float(values: NDArray[np.float32], white: int | None) -> NDArray[np.uint8]:
+    if np.isnan(values).any():
+        raise ImageError("it holds NaN (no data); replace NaN by a value, or export it with 8 or 16 unsigned bits")
+    if np.isinf(values).any():
+        raise ImageError("it holds infinite values; replace them, or export it with 8 or 16 unsigned bits")
+    _stop_if_negative(values)
+    if white is None and values.max() > 1:
         raise ImageError(
-            "floating-point pixels outside 0 to 1 have no agreed white; extract and fit take --white N, or export it "
-            "with 8 or 16 bits"
+            "floating-point values above 1 have no agreed white; extract and fit take --white N, or export it with 8 or "
+            "16 unsigned bits"
         )
-    return Image.fromarray(np.rint(np.minimum(values / top, 1) * 255).astype(np.uint8)).convert("RGB")
+    grey: NDArray[np.uint8] = np.rint(np.minimum(values / (white or 1), 1) * 255).astype(np.uint8)
+    return grey
 
 
-def _over_white(image: Image.Image) -> Image.Image:
+def _stop_if_negative(values: NDArray[np.generic]) -> None:
+    if values.min() < 0:
+        raise ImageError(
+            "negative values; shift them so that black is 0 (--white does not), or export it with 8 or 16 unsigned bits"
+        )
+
+
+def _over_white(image: Image.Image) -> tuple[Image.Image, str]:
     profile = image.info.get("icc_profile")
     rgba = image if image.mode == "RGBA" else image.convert("RGBA")
     white = Image.new("RGB", rgba.size, (255, 255, 255))
     white.paste(rgba, mask=rgba)
     if profile and image.mode not in ("LA", "La"):  # a profile of greys says nothing of colours
         white.info["icc_profile"] = profile
-    return white
+    return white, "" if rgba.getbbox() else "fully transparent, shown white"
 
 
 def _in_srgb(image: Image.Image) -> tuple[Image.Image, str]:

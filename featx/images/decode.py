@@ -17,15 +17,21 @@ from PIL import Image
 from featx.errors import ImageError, NotHereError
 from featx.images.colour import deep_colour, to_rgb
 from featx.images.complete import is_complete
-from featx.images.formats import image_format
+from featx.images.formats import image_format, is_tga, pnm_maxval
 from featx.images.jpeg import decode_jpeg, jpeg_bits
 from featx.images.pages import count_pages
 from featx.images.plain import LARGE_FILE, is_plain
+from featx.images.png import without_text
+from featx.images.tiff import Tiff
 
 MAX_PIXELS = 100_000_000
 """Largest picture that is decoded, in pixels: about 400 MB in memory."""
 
-_FORMATS = ("JPEG", "PNG", "BMP", "GIF", "TIFF", "WEBP", "AVIF")
+_FORMATS = {"PNM": "PPM"} | {kind: kind for kind in ("JPEG", "PNG", "BMP", "GIF", "TIFF", "WEBP", "AVIF", "QOI", "TGA")}
+"""Names of formats, here and in Pillow."""
+
+_READ = "JPEG, PNG, BMP, GIF, TIFF, WebP, AVIF, HEIC, PNM (PBM, PGM, PPM), QOI, TGA"
+_TGA_FLAGS, _TGA_OPACITY_BITS = 17, 0x0F
 _ORIENTATION_TAG = 0x0112
 _TRANSPOSE = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -119,8 +125,8 @@ def decode(
     Parameters
     ----------
     data : bytes
-        A whole JPEG, PNG, BMP, GIF, TIFF, WebP, AVIF or, with the extra ``heif``, HEIC file; the content decides,
-        not a name.
+        A whole JPEG, PNG, BMP, GIF, TIFF, WebP, AVIF, PBM, PGM, PPM, QOI, TGA or, with the extra ``heif``, HEIC
+        file; the content decides, not a name.
     enough : callable
         Given width and height, returns the scale (at most 1) below which the picture must not be decoded; a JPEG
         is decoded at 1/2, 3/8, 1/4 or 1/8 where that is not less.
@@ -150,29 +156,39 @@ def decode(
         _heif_reader()  # without it no process is started
     if most == Cost.PLAIN and not is_plain(data, kind):
         raise CostlyError
-    # Pillow reports bad files with at least eight exception types, IndexError and SyntaxError among them.
-    try:
-        with _opened(data, kind) as image:
-            width, height = image.size
-            if width * height > max_pixels:
-                raise ImageError(f"{width} x {height} is more than {max_pixels:,} pixels; --max-pixels allows more")
-            if most == Cost.SMALL and _is_large(image, data, kind):
-                raise CostlyError
-            return _decode(image, data, kind, enough(width, height), white, page)
-    except (ImageError, CostlyError):
-        raise
-    except Image.DecompressionBombError:
-        raise ImageError(f"more than {max_pixels:,} pixels; --max-pixels allows more") from None
-    except MemoryError:
-        raise ShortOfMemoryError("not enough memory to decode it") from None
-    except Exception as error:
-        raise ImageError(_reason(data, kind, error)) from None
+    reason = ""
+    for content, profile in _readings(data, kind):
+        # Pillow reports bad files with at least eight exception types, IndexError and SyntaxError among them.
+        try:
+            with _opened(content, kind) as image:
+                if profile:
+                    image.info["icc_profile"] = profile
+                _stop_if_large(image, data, kind, max_pixels, most)
+                return _decode(image, content, kind, enough(*image.size), white, page)
+        except (ImageError, CostlyError):
+            raise
+        except Image.DecompressionBombError:
+            raise ImageError(f"more than {max_pixels:,} pixels; --max-pixels allows more") from None
+        except MemoryError:
+            raise ShortOfMemoryError("not enough memory to decode it") from None
+        except Exception as error:
+            reason = reason or _reason(data, kind, error)
+    raise ImageError(reason)
+
+
+def _readings(data: bytes, kind: str) -> Iterator[tuple[bytes, bytes]]:
+    """Yield a file, and, should that fail, a PNG without its text; each with a profile that it has beside it."""
+    yield data, b""
+    if kind == "PNG":
+        lean, profile = without_text(data)
+        if len(lean) < len(data):
+            yield lean, profile
 
 
 def _kind(data: bytes) -> str:
     if not data:
         raise ImageError("empty file (0 bytes)")
-    kind = image_format(data[:16])
+    kind = image_format(data[:16]) or ("TGA" if is_tga(data) else None)
     if kind is None:
         raise ImageError(f"not an image{_what_else(data[:100])}")
     if kind == "JPEG 2000":
@@ -186,7 +202,7 @@ def _what_else(head: bytes) -> str:
         return ", but a Git LFS pointer to it: git lfs pull fetches the images"
     if head.startswith(b"/annex/objects/"):
         return ", but a git-annex pointer to it: git annex get fetches the images"
-    return ": the content is none of JPEG, PNG, BMP, GIF, TIFF, WebP, AVIF, HEIC"
+    return f": the content is none of {_READ}"
 
 
 @contextlib.contextmanager
@@ -195,7 +211,9 @@ def _opened(data: bytes, kind: str) -> Iterator[Image.Image]:
         with _heif_reader()(io.BytesIO(data)) as image:
             yield image
         return
-    with Image.open(io.BytesIO(data), formats=_FORMATS) as image:
+    with Image.open(io.BytesIO(data), formats=(_FORMATS[kind],)) as image:
+        if kind == "PNM":
+            image.info["maxval"] = pnm_maxval(data) or 65_535
         yield image
 
 
@@ -205,6 +223,14 @@ def _heif_reader() -> Any:
     except ImportError:
         raise NotHereError('a HEIC picture; install the extra for it: pip install "featx[heif]"') from None
     return HeifImageFile
+
+
+def _stop_if_large(image: Image.Image, data: bytes, kind: str, max_pixels: int, most: Cost) -> None:
+    width, height = image.size
+    if width * height > max_pixels:
+        raise ImageError(f"{width} x {height} is more than {max_pixels:,} pixels; --max-pixels allows more")
+    if most == Cost.SMALL and _is_large(image, data, kind):
+        raise CostlyError
 
 
 def _is_large(image: Image.Image, data: bytes, kind: str) -> bool:
@@ -234,7 +260,7 @@ def _decode(image: Image.Image, data: bytes, kind: str, scale: float, white: int
             raise ImageError(f"truncated or damaged {kind}: part of the picture is missing")
     else:
         reduced.info.update(image.info)
-    rgb, note = to_rgb(image if reduced is None else reduced, white)
+    rgb, note = to_rgb(_without_alpha(image, data, kind) if reduced is None else reduced, white)
     notes += [note]
     orientation, note = _orientation(image)
     notes += [note]
@@ -243,6 +269,12 @@ def _decode(image: Image.Image, data: bytes, kind: str, scale: float, white: int
         if orientation >= _FIRST_ON_ITS_SIDE:
             width, height = height, width
     return Decoded(rgb, width, height, "; ".join(filter(None, notes)))
+
+
+def _without_alpha(image: Image.Image, data: bytes, kind: str) -> Image.Image:
+    """Drop the fourth channel of a TGA file whose header says that it is no opacity: it is mostly 0."""
+    is_opaque = kind == "TGA" and image.mode == "RGBA" and not data[_TGA_FLAGS] & _TGA_OPACITY_BITS
+    return image.convert("RGB") if is_opaque else image
 
 
 def _orientation(image: Image.Image) -> tuple[int, str]:
@@ -266,7 +298,25 @@ def _reason(data: bytes, kind: str, error: Exception) -> str:
     if "cannot identify image file" in text:
         if kind == "JPEG" and (bits := jpeg_bits(data)) not in (None, 8):
             return f"a JPEG of {bits} bits a colour, which featx does not read; export it with 8"
+        if kind == "TIFF" and (pixels := _pixels_of_tiff(data)):
+            return f"a TIFF of {pixels}, which featx does not read; export it with 8 or 16 unsigned bits"
         return f"damaged {kind}: its header cannot be read"
     if text.lower().startswith(("unsupported", "unknown")):
         return f"a kind of {kind} that featx does not read ({text}); export it as PNG"
     return f"damaged {kind}: {_DRY.get(text, text)}"
+
+
+def _pixels_of_tiff(data: bytes) -> str:
+    """Say of what kind the pixels of a TIFF file are, whose header is whole; nothing if it is not."""
+    try:
+        tiff = Tiff.of(data)
+        tags = {tag: tiff.number(entry) for tag, entry in tiff.entries(tiff.first)}
+    except ValueError:
+        return ""
+    bits = tags.get(258, 1)
+    if not all(tags.get(tag) for tag in (256, 257)) or not bits:
+        return ""
+    numbers = {2: "signed integers", 3: "floating-point values", 5: "complex integers", 6: "complex numbers"}
+    byte_order = "big-endian " if data.startswith(b"MM") else ""
+    inverted = " where 0 is white" if tags.get(262) == 0 else ""
+    return f"{bits}-bit {byte_order}{numbers.get(tags.get(339, 1), 'unsigned integers')}{inverted}"

@@ -10,13 +10,16 @@ from PIL import Image
 
 from featx.images.colour import deep_colour, is_deep, white_of
 from featx.images.decode import LARGE_PIXELS, MAX_PIXELS, Cost, CostlyError
-from featx.images.formats import image_format
+from featx.images.formats import image_format, pnm_maxval
 from featx.images.tiff import Tiff
 
 _FULL_SCALE = 65535
 _BITS_PER_SAMPLE = 258
 _BITS_OF_PNG = 24
 """Position of the bits of a colour in the header of a PNG file."""
+
+_HEADER = 4096
+"""Bytes of a PNM file in which its header ends, but for long comments."""
 
 
 class Brightest(NamedTuple):
@@ -38,11 +41,13 @@ class Brightest(NamedTuple):
 
 
 def may_be_deep(stream: BinaryIO) -> bool:
-    """Tell whether an open file is a PNG or TIFF with more than 8 bits a colour; only its header is read."""
+    """Tell whether an open file is a PNG, TIFF or PGM with more than 8 bits a colour; only its header is read."""
     head = stream.read(33)
     kind = image_format(head[:16])
     if kind == "PNG":
         return head[_BITS_OF_PNG : _BITS_OF_PNG + 1] == b"\x10"
+    if kind == "PNM":
+        return pnm_maxval(head + stream.read(_HEADER)) > 255
     return kind == "TIFF" and _is_deep_tiff(stream)
 
 
@@ -64,7 +69,7 @@ def brightest(data: bytes, *, max_pixels: int = MAX_PIXELS, most: Cost = Cost.AN
     Parameters
     ----------
     data : bytes
-        A whole PNG or TIFF file.
+        A whole PNG, TIFF or PGM file.
     max_pixels, most
         See :func:`featx.images.decode`.
 
@@ -79,7 +84,7 @@ def brightest(data: bytes, *, max_pixels: int = MAX_PIXELS, most: Cost = Cost.AN
         It is large, and ``most`` does not allow that.
     """
     try:
-        with Image.open(io.BytesIO(data), formats=("PNG", "TIFF")) as image:
+        with Image.open(io.BytesIO(data), formats=("PNG", "TIFF", "PPM")) as image:
             grey, colour = is_deep(image), deep_colour(image)
             n_pixels = image.width * image.height
             if not (grey or colour) or n_pixels > max_pixels:
@@ -87,9 +92,13 @@ def brightest(data: bytes, *, max_pixels: int = MAX_PIXELS, most: Cost = Cost.AN
             if n_pixels > LARGE_PIXELS and most < Cost.ANY:
                 raise CostlyError
             values = np.asarray(image)
+            if image.format == "PPM":
+                maxval = pnm_maxval(data)
+                return Brightest(round(int(values.max()) * maxval / _FULL_SCALE), maxval, True)
             if grey:
                 return Brightest(int(values.max()), white_of(image), True)
-            return Brightest(int(values.max()) * 257, _FULL_SCALE, False)
+            colours = values[..., : 1 if image.mode == "LA" else 3]  # opacity says nothing of brightness
+            return Brightest(int(colours.max()) * 257, _FULL_SCALE, False)
     except CostlyError:
         raise
     except Exception:  # Pillow reports bad files with at least eight exception types

@@ -7,9 +7,9 @@ gigabytes by intent. JPEG and PNG files of usual structure take a second at most
 from __future__ import annotations
 
 import struct
-import zlib
 
 from featx.images.jpeg import APP1, APP2, FRAMES, SCAN, count_scans, segments
+from featx.images.png import HIDDEN_EXIF, TEXT_CHUNKS, packed_profile, unpacked
 from featx.images.tiff import Tiff, without_head
 
 LARGE_FILE = 64_000_000
@@ -41,9 +41,6 @@ _MOST_CHUNKS = 20_000
 
 _MOST_OTHER_CHUNKS = 200
 _ANIMATION = (b"acTL", b"fcTL", b"fdAT")
-_TEXT = (b"tEXt", b"zTXt", b"iTXt")
-_HIDDEN_EXIF = (b"raw profile type", b"exif")
-"""Text chunks whose text is taken for EXIF data."""
 
 
 def is_plain(data: bytes, kind: str) -> bool:
@@ -135,21 +132,12 @@ def _is_plain_png(data: bytes) -> bool:
 
 def _is_usual_chunk(kind: bytes, content: bytes) -> bool:
     if kind == b"iCCP":
-        return _is_usual(_unpacked(content))
+        return _is_usual(unpacked(packed_profile(content), _MOST_PROFILE + 1))
     if kind == b"eXIf":
         return _is_bounded(content)
-    if kind in _TEXT:
-        return not content[:20].lower().startswith(_HIDDEN_EXIF)
+    if kind in TEXT_CHUNKS:
+        return not content[:20].lower().startswith(HIDDEN_EXIF)
     return kind not in _ANIMATION
-
-
-def _unpacked(content: bytes) -> bytes:
-    """Return the colour profile in a chunk, or a little more than is usual of it."""
-    packed = content.partition(b"\0")[2][1:]
-    try:
-        return zlib.decompressobj().decompress(packed, _MOST_PROFILE + 1)
-    except zlib.error:
-        return b""
 
 
 def _is_usual(profile: bytes) -> bool:

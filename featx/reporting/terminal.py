@@ -7,6 +7,8 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from featx.contrast import indistinct_notes
+
 _FIRST = 10
 _FEW = 4
 _WIDEST_MATRIX = 12
@@ -45,6 +47,7 @@ def extraction_lines(extraction: Mapping[str, Any]) -> list[str]:
     n_new, seconds = extraction["n_computed"], extraction["seconds"] - (views["seconds"] if views else 0)
     speed = f" ({n_new / seconds:,.0f} a second)" if n_new and seconds > 0 else ""
     lines = [line("pictures", f"{extraction['n_cached']:,} cached, {n_new:,} new in {seconds:.1f} s{speed}")]
+    lines += _indistinct_lines(extraction)
     if views is not None:
         lines.append(line("views", _views(views)))
     if extraction["cut_away"] is not None:
@@ -70,6 +73,7 @@ def _views(views: Mapping[str, Any]) -> str:
 def inspection_lines(inspection: Mapping[str, Any]) -> list[str]:
     """Say what is wrong with a data set, worst first; ``inspection`` is that of ``featx inspect --json``."""
     lines = [line("pictures", f"{inspection['n_images']:,} usable, looked at in {inspection['seconds']:.1f} s")]
+    lines += _indistinct_lines(inspection)
     if inspection["dark"]:
         lines.append(line("too dark", inspection["dark"]))
     lines += [line("labels", remark) for remark in inspection["remarks"]]
@@ -98,6 +102,7 @@ def inspection_lines(inspection: Mapping[str, Any]) -> list[str]:
     if inspection["ignored"]:
         lines.append(line("ignored", _ignored(len(inspection["ignored"]))))
     problems = (
+        "blank",
         "dark",
         "remarks",
         "too_alike",
@@ -110,6 +115,10 @@ def inspection_lines(inspection: Mapping[str, Any]) -> list[str]:
         "tiny",
     )
     return lines if any(inspection[name] for name in problems) else [*lines, line("problems", "none found")]
+
+
+def _indistinct_lines(found: Mapping[str, Any]) -> list[str]:
+    return [line("blank" if "contrast" in note else "equal", note) for note in indistinct_notes(found)]
 
 
 def _group_lines(label: str, groups: Sequence[Sequence[str]], what: str) -> list[str]:

@@ -1,0 +1,127 @@
+"""Images without contrast, and different images whose features are equal: nothing can be learnt from either."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from featx.table import CHUNK, FeatureTable
+
+MOST_LOOKED_AT = 200_000
+"""Images of which features are compared, where they are to be read from the store."""
+
+_FEW = 4
+
+
+@dataclass(frozen=True)
+class Indistinct:
+    """Images that cannot be told apart by what they show.
+
+    Parameters
+    ----------
+    n_images : int
+        Of the whole data set.
+    blank : tuple of str
+        Sample ids of images without contrast, by their thumbnail of 16 x 16: of one colour, or fully transparent.
+    blank_classes : tuple of str
+        Classes that have no others.
+    equal : tuple of tuple of str
+        Groups of images with different bytes and equal features; those of blank images alone are left out.
+    """
+
+    n_images: int
+    blank: tuple[str, ...]
+    blank_classes: tuple[str, ...]
+    equal: tuple[tuple[str, ...], ...] = ()
+
+    def notes(self) -> list[str]:
+        """Say what was found, worst first, and what to do about it."""
+        return indistinct_notes(
+            {"n_images": self.n_images}
+            | {"blank": self.blank, "blank_classes": self.blank_classes, "equal_features": self.equal}
+        )
+
+
+def indistinct_notes(found: Mapping[str, Any]) -> list[str]:
+    """Say which images cannot be told apart; ``found`` is that of ``featx inspect --json`` or ``extract --json``."""
+    blank, n = found["blank"], found["n_images"]
+    notes = []
+    if blank:
+        which = f"all {n:,} images show" if len(blank) == n > 1 else f"{_images(len(blank))} of {n:,}"
+        verb = "" if len(blank) == n > 1 else " shows" if len(blank) == 1 else " show"
+        classes = ", ".join(found["blank_classes"])
+        whole = f" (all of {classes})" if classes and len(blank) < n else ""
+        notes.append(
+            f"{which}{verb} no contrast{whole}: fully transparent, of one colour, or an empty first page (--page): "
+            f"{_some(blank)}"
+        )
+    for group in found.get("equal_features", ())[:_FEW]:
+        notes.append(
+            f"{len(group):,} different files have equal features: {_some(group)}; "
+            "if they are a placeholder instead of an image, remove them"
+        )
+    more = len(found.get("equal_features", ())) - _FEW
+    return [*notes, f"{more:,} more groups of different files with equal features"] if more > 0 else notes
+
+
+def find_blank(sample_ids: Sequence[str], labels: Sequence[str | None], signatures: NDArray[np.uint8]) -> Indistinct:
+    """Find images without contrast.
+
+    Parameters
+    ----------
+    sample_ids, labels : sequence, of length n
+    signatures : ndarray of shape (n, 16, 16), uint8
+        Grey thumbnails.
+    """
+    is_blank = _is_blank(signatures)
+    contrasted = Counter(label for label, blank in zip(labels, is_blank, strict=True) if not blank)
+    return Indistinct(
+        len(sample_ids),
+        tuple(name for name, blank in zip(sample_ids, is_blank, strict=True) if blank),
+        tuple(sorted({label for label in labels if label is not None and not contrasted[label]})),
+    )
+
+
+def find_indistinct(table: FeatureTable) -> Indistinct:
+    """Find images without contrast and different images with equal features; features are read a chunk at a time."""
+    n = len(table)
+    signatures = table.read_signatures(np.arange(n))
+    found = find_blank(table.sample_ids.tolist(), table.y.tolist(), signatures)
+    members: dict[bytes, list[int]] = {}
+    for start, features in table.chunks():
+        for i, row in enumerate(np.ascontiguousarray(features), start):
+            members.setdefault(hashlib.blake2b(row, digest_size=16).digest(), []).append(i)
+    is_blank = _is_blank(signatures)
+    contents = table.content_hashes
+    equal = tuple(
+        tuple(table.samples[i].sample_id for i in group)
+        for group in members.values()
+        if len(group) > 1 and len({contents[i].tobytes() for i in group}) > 1 and not is_blank[group].all()
+    )
+    return Indistinct(n, found.blank, found.blank_classes, equal)
+
+
+def are_equal(X: NDArray[np.float32]) -> bool:
+    """Tell whether features, shape (n, n_features), are the same for all of two and more images."""
+    return len(X) > 1 and all(bool((X[at : at + CHUNK] == X[0]).all()) for at in range(0, len(X), CHUNK))
+
+
+def _is_blank(signatures: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    flat = signatures.reshape(len(signatures), 16 * 16)
+    blank: NDArray[np.bool_] = (flat == flat[:, :1]).all(axis=1)
+    return blank
+
+
+def _images(n: int) -> str:
+    return "1 image" if n == 1 else f"{n:,} images"
+
+
+def _some(names: Sequence[str]) -> str:
+    shown = ", ".join(names[:_FEW])
+    return shown if len(names) <= _FEW else f"{shown} and {len(names) - _FEW:,} more"

@@ -1,0 +1,74 @@
+"""PNG files without their text, of which libraries refuse to unpack much, and which says nothing of the pixels."""
+
+from __future__ import annotations
+
+import zlib
+
+TEXT_CHUNKS = (b"tEXt", b"zTXt", b"iTXt")
+HIDDEN_EXIF = (b"raw profile type", b"exif")
+"""Text chunks whose text is taken for EXIF data."""
+
+_HIDDEN_ORIENTATION = (*HIDDEN_EXIF, b"xml:com.adobe.xmp")
+_MOST_UNPACKED = 1 << 20
+"""Bytes that Pillow unpacks of a text chunk or a colour profile."""
+
+_LONGEST_PROFILE = 16_000_000
+_SIGNATURE_BYTES = 8
+
+
+def unpacked(packed: bytes, most: int) -> bytes:
+    """Return what is compressed, at most so many bytes of it; nothing if it is damaged."""
+    try:
+        return zlib.decompressobj().decompress(packed, most)
+    except zlib.error:
+        return b""
+
+
+def packed_profile(content: bytes) -> bytes:
+    """Return the compressed colour profile of an ``iCCP`` chunk (PNG specification, 11.3.2.3)."""
+    return content.partition(b"\0")[2][1:]
+
+
+def without_text(data: bytes) -> tuple[bytes, bytes]:
+    """Leave out the text of a PNG file, but for what may say which side is up, and a long colour profile.
+
+    Parameters
+    ----------
+    data : bytes
+        A whole file.
+
+    Returns
+    -------
+    bytes
+        The file without them; the same if it has none.
+    bytes
+        The profile, of at most 16 MB; empty if none was left out.
+    """
+    parts: list[bytes] = []
+    profile, start, at = b"", 0, _SIGNATURE_BYTES
+    while at + 8 <= len(data):
+        length, kind = int.from_bytes(data[at : at + 4], "big"), data[at + 4 : at + 8]
+        end = at + 12 + length
+        is_left_out = kind in TEXT_CHUNKS and not _may_turn(kind, data[at + 8 : end - 4])
+        if kind == b"iCCP":
+            packed = packed_profile(data[at + 8 : end - 4])
+            if len(unpacked(packed, _MOST_UNPACKED + 1)) > _MOST_UNPACKED:
+                is_left_out = True
+                long = unpacked(packed, _LONGEST_PROFILE + 1)
+                profile = long if len(long) <= _LONGEST_PROFILE else b""
+        if is_left_out:
+            parts.append(data[start:at])
+            start = end
+        at = end
+    return (b"".join([*parts, data[start:]]), profile) if parts else (data, b"")
+
+
+def _may_turn(kind: bytes, content: bytes) -> bool:
+    """Tell whether a text chunk may hold an orientation, and unpacks to little."""
+    keyword, _, rest = content.partition(b"\0")
+    if not keyword.lower().startswith(_HIDDEN_ORIENTATION):
+        return False
+    if kind == b"tEXt" or (kind == b"iTXt" and rest[:1] == b"\0"):
+        return True
+    packed = rest[1:] if kind == b"zTXt" else rest[2:].split(b"\0", 2)[-1]
+    return len(unpacked(packed, _MOST_UNPACKED + 1)) <= _MOST_UNPACKED

@@ -1,0 +1,95 @@
+"""Images without contrast, and different files that show the same, are reported and not learnt from."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import pytest
+from conftest import save_picture
+from PIL import Image
+
+from featx import inspect
+from featx.contrast import are_equal, find_indistinct
+from featx.errors import EvaluationError
+from featx.extraction import extract
+from featx.fitting import fit
+from featx.reporting import extraction_lines, inspection_lines
+
+
+def clear(path, level: int):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new("RGBA", (40, 40), (level, 9, 9, 0)).save(path)
+
+
+def placeholder(path, text: str):
+    image = Image.new("RGB", (40, 40), (200, 200, 200))
+    image.paste((20, 20, 20), (8, 12, 30, 22))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    image.save(path, "PNG", compress_level=len(text) % 10)
+
+
+def test_a_good_set_is_not_mentioned(fake, pictures):
+    table = extract(pictures, "quadrants", runtime=fake.runtime)
+    assert (table.extraction.blank, table.extraction.blank_classes, table.extraction.equal_features) == ((), (), ())
+    found = find_indistinct(table)
+    assert (found.notes(), found.n_images) == ([], 24)
+
+
+@pytest.mark.parametrize("kind", ["transparent", "empty first page"])
+def test_a_set_of_blank_images_is_said_first_and_not_learnt(fake, tmp_path, kind):
+    names = []
+    for number in range(24):
+        if kind == "transparent":
+            path = tmp_path / "set" / "ab"[number % 2] / f"{number:02}.png"
+            clear(path, number)
+        else:
+            path = save_picture(tmp_path / "set" / "ab"[number % 2] / f"{number:02}.tif", (90, 9, 9), number)
+            page = Image.open(path).convert("L")
+            Image.new("L", page.size).save(path, "TIFF", save_all=True, append_images=[page])
+        names.append(path.relative_to(tmp_path / "set").as_posix())
+    found = inspect(tmp_path / "set")
+    assert (set(found.blank), found.blank_classes) == (set(names), ("a", "b"))
+    lines = inspection_lines(found.to_dict())
+    assert lines[1].startswith("blank      all 24 images show no contrast: fully transparent, of one colour, or an")
+    assert not any(line.startswith("problems") for line in lines)
+    assert (found.notes == {"fully transparent, shown white": 24}) == (kind == "transparent")
+    table = extract(tmp_path / "set", "quadrants", runtime=fake.runtime)
+    assert table.extraction.to_dict()["blank"] == list(found.blank)
+    assert extraction_lines(table.extraction.to_dict())[1] == lines[1]
+    with pytest.raises(
+        EvaluationError, match=r"all 24 images of the training part of set have the same features.*a/00"
+    ):
+        fit(table, runtime=fake.runtime)
+
+
+def test_few_blank_images_and_placeholders_are_named(fake, pictures):
+    for number in range(3):
+        clear(pictures / "clear" / f"{number}.png", number)
+    clear(pictures / "red" / "clear.png", 99)
+    for text in ("a", "ab", "abc"):
+        placeholder(pictures / "blue" / f"missing-{text}.png", text)
+    found = inspect(pictures)
+    assert set(found.blank) == {"clear/0.png", "clear/1.png", "clear/2.png", "red/clear.png"}
+    assert found.blank_classes == ("clear",)
+    table = extract(pictures, "quadrants", runtime=fake.runtime)
+    missing = tuple(f"blue/missing-{text}.png" for text in ("a", "ab", "abc"))
+    assert table.extraction.blank == found.blank
+    assert table.extraction.equal_features == (missing,)
+    said = extraction_lines(table.extraction.to_dict())[1:3]
+    assert said[0].startswith("blank      4 images of 31 show no contrast (all of clear): fully transparent")
+    assert said[1] == f"equal      3 different files have equal features: {', '.join(missing)}; if they are a " + (
+        "placeholder instead of an image, remove them"
+    )
+    model = fit(table, cv=2, runtime=fake.runtime)
+    assert [re.sub(r"^\w+ +", "", line) for line in said] == list(model.evaluation.notes[:2])
+    model = extract(pictures, "quadrants", runtime=fake.runtime)  # a warm run says the same
+    assert model.extraction.equal_features == (missing,)
+
+
+def test_equal_rows():
+    X = np.ones((5000, 3), np.float32)
+    assert are_equal(X)
+    assert not are_equal(X[:1])
+    X[-1, -1] = 2
+    assert not are_equal(X)
