@@ -57,6 +57,7 @@ EXCEPTIONS = {
     ("extraction/starting.py", "extract again with --recalibrate"),  # of int8, which was extracted so
     ("backbones/source.py", "--layout is for an ONNX"),  # answers --layout alone
     ("heads/table.py", "--param "),  # answers --param alone
+    ("images/files.py", "--max-pixels allows more"),  # as the next
     ("images/decode.py", "--max-pixels allows more"),  # report draws thumbnails of what could be extracted
     ("images/decode.py", "--page {} was asked for"),
     ("images/decode.py", "--white is for grey"),  # of whoever gave it

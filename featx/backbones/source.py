@@ -210,7 +210,7 @@ def _download(row: Backbone, side: int, file: Path) -> None:
 def _local_source(
     path: Path, size: int | None, preprocess: str | None, layout: str | None, known_sizes: Mapping[str, int]
 ) -> Source:
-    _stop_unless_file(path, BackboneError(f"--backbone {path}: no such file"))
+    _stop_unless_file(path, BackboneError(f"no such file: {path}"))
     if path.suffix.lower() not in _FILE_SUFFIXES:
         way = _WAYS.get(path.suffix.lower(), "")
         raise BackboneError(f"{path}: a local network must be a .keras, .h5 or .onnx file{way}")

@@ -131,6 +131,7 @@ def compare(
         if value is not None and value != _USUAL.get(name)
         for word in (f"--{name.replace('_', '-')}", value)
     ]
+    told += model_replaced(data, begun_as, str(chosen["head"] or "finetuned"))
     todo = next_line(command, data, "--backbone", begun_as, *told, cache=cache)
     console.result(result, [*comparison_lines(result), todo])
 

@@ -80,7 +80,8 @@ def extract(
         runtime=console.runtime(cache, workers, batch_size, device, max_pixels),
     )
     labelled = any(sample.label is not None for sample in table.samples)
-    fitting = ("fit", "--head", "logreg", *(("--views", str(views)) if views else ()))
+    with_views = ("--views", str(views)) if views else ()
+    fitting = ("fit", "--head", "logreg", *with_views, *model_replaced(data, backbone, "logreg"))
     todo = next_line(*(fitting if labelled else ("predict", _newest_model(), data)), cache=cache)
     result = table.extraction.to_dict()
     seen = [f"preview    {preview}"] if preview is not None else []

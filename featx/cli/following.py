@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from featx.cli.console import next_line
@@ -31,6 +32,13 @@ def gallery_next(model: Path, paths: list[Path], cache: Path, *options: str | Pa
 def extract_next(cache: Path | None = None, *options: str) -> str:
     """Return the line that begins: with the folder `data`, where there is one."""
     return next_line("extract", "data" if Path("data").is_dir() else FOLDER, *options, cache=cache)
+
+
+def model_replaced(data: Path, backbone: str, head: str) -> tuple[str, ...]:
+    """Return the option that replaces the model that a command writes by default, where it is there already."""
+    from featx.output import default_model_path
+
+    return ("--overwrite",) if os.path.exists(default_model_path(data, backbone, head)) else ()
 
 
 def _output(option: str, name: str) -> tuple[str, ...]:
