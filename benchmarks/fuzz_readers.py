@@ -120,10 +120,11 @@ def _snapshot(folder: Path) -> Read:
 def _model(folder: Path) -> Read:
     from featx.prediction import load
 
-    valid = _small_model(folder)
+    heads = [_small_model(folder, head) for head in ("logreg", "svm-rbf", "knn")]
     path = folder / "mutated.featx"
 
     def read(rng: random.Random, mutate: Mutate) -> str:
+        valid = rng.choice(heads)
         path.write_bytes(mutate(valid) if rng.random() < 0.5 else _repacked(valid, rng, mutate))
         model = load(path)
         X = np.zeros((2, model.probes.shape[1]), np.float32)
@@ -134,7 +135,7 @@ def _model(folder: Path) -> Read:
     return read
 
 
-def _small_model(folder: Path) -> bytes:
+def _small_model(folder: Path, head: str) -> bytes:
     from featx.fitting import fit
     from featx.runtime import Runtime
     from featx.table import Extraction, FeatureTable, Sample
@@ -159,7 +160,8 @@ def _small_model(folder: Path) -> bytes:
         ),
     )
     path = folder / "valid.featx"
-    fit(table, "logreg", params={"C": 1.0}, cv=2, runtime=Runtime(workers=1)).save(path)
+    params = {"n_neighbors": 3} if head == "knn" else {"C": 1.0}
+    fit(table, head, params=params, cv=2, runtime=Runtime(workers=1)).save(path)
     return path.read_bytes()
 
 
@@ -167,7 +169,8 @@ def _repacked(valid: bytes, rng: random.Random, mutate: Mutate) -> bytes:
     """Return a zip whose checksums hold, with one member mutated, lost, doubled or renamed."""
     with zipfile.ZipFile(io.BytesIO(valid)) as archive:
         members = [(name, archive.read(name)) for name in archive.namelist()]
-    at = rng.randrange(len(members))
+    heads = [i for i, (name, _) in enumerate(members) if name.endswith(".skops")]
+    at = rng.choice(heads) if heads and rng.random() < 0.3 else rng.randrange(len(members))
     name, content = members[at]
     change = rng.randrange(8)
     if change == 0:
@@ -176,6 +179,8 @@ def _repacked(valid: bytes, rng: random.Random, mutate: Mutate) -> bytes:
         members.append((name, mutate(content)))
     elif change == 2:
         members[at] = (mutate(name.encode()).decode("utf-8", "replace") or "x", content)
+    elif name.endswith(".skops") and rng.random() < 0.9:
+        members[at] = (name, _repacked(content, rng, mutate))
     elif name.endswith(".json"):
         members[at] = (name, _odd_json(content, rng))
     else:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import re
 from dataclasses import MISSING, asdict, dataclass, fields, replace
 from typing import Any
@@ -82,7 +83,7 @@ class FeatureSpec:
     augment_seed: int = 0
 
     def __post_init__(self) -> None:
-        if not _MEAN_AND_STD.fullmatch(self.preprocess):
+        if not _is_scaling(self.preprocess):
             _one_of("preprocess", self.preprocess, PREPROCESS_MODES)
         if self.layout is not None:
             _one_of("layout", self.layout, LAYOUTS)
@@ -132,6 +133,17 @@ class FeatureSpec:
     def id(self) -> str:
         """Name of the feature store: the first 16 hexadecimal digits of the SHA-256 of the canonical JSON."""
         return hashlib.sha256(self.to_json().encode()).hexdigest()[:16]
+
+
+def _is_scaling(text: str) -> bool:
+    """Tell whether a text spells three finite means and three deviations above 0."""
+    if not _MEAN_AND_STD.fullmatch(text):
+        return False
+    means, deviations = (part.partition("=")[2].split(",") for part in text.split(";"))
+    try:
+        return all(math.isfinite(float(m)) for m in means) and all(0 < float(s) < math.inf for s in deviations)
+    except ValueError:
+        return False
 
 
 def _one_of(field: str, value: str, allowed: tuple[str, ...]) -> None:

@@ -36,7 +36,7 @@ def room(path: Path) -> str:
 @pytest.mark.parametrize(
     ("libraries", "rooms"),
     [
-        ({"h5py"}, {"store"}),
+        ({"h5py"}, {"network_files", "store"}),
         ({"keras", "tensorflow"}, {"augmentation", "backbones", "engines", "libraries", "training"}),
         ({"cv2"}, {"capturing"}),
     ],

@@ -59,9 +59,9 @@ def build_network(spec: FeatureSpec, file: Path | None) -> Any:
         row = find_backbone(spec.backbone)
         if isinstance(row.weights, PackagedWeights):
             from featx.backbones.lite_openvino import build_lite
-            from featx.backbones.pth import read_pth
+            from featx.backbones.pth import read_pth_file
 
-            return build_lite(spec, row.constructor, read_pth(file.read_bytes()))
+            return build_lite(spec, row.constructor, read_pth_file(file))
     start_keras()
     from featx.backbones import network
 

@@ -17,7 +17,7 @@ from featx.backbones.applications import check_published_digest, imagenet_graph,
 from featx.backbones.lite_keras import lite_graph, load_lite_weights
 from featx.backbones.local import declared_size, default_output, load_local
 from featx.backbones.preprocess import preprocess_pixels
-from featx.backbones.pth import read_pth
+from featx.backbones.pth import read_pth_file
 from featx.backbones.source import FILE_BACKBONE, random_seed
 from featx.backbones.table import PackagedWeights, find_backbone
 from featx.errors import BackboneError, WeightsError
@@ -100,7 +100,7 @@ def _from_table(spec: FeatureSpec, file: Path | None) -> tuple[keras.Model, Any]
             f"{file}: {row.name} takes weights as Keras saves them (.h5); only efficientnet-lite takes .pth"
         )
     elif file.suffix == ".pth":
-        load_lite_weights(model, read_pth(file.read_bytes()))
+        load_lite_weights(model, read_pth_file(file))
     else:
         if not packaged and file == row.weights.path(spec.size):
             check_published_digest(file, download)

@@ -12,6 +12,7 @@ import pickle
 import pickletools
 from collections import OrderedDict
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -84,6 +85,14 @@ def read_pth(data: bytes) -> dict[str, NDArray[Any]]:
         raise
     except Exception as error:  # a damaged pickle can raise nearly anything
         raise WeightsError(f"damaged PyTorch file: {error}") from None
+
+
+def read_pth_file(path: Path) -> dict[str, NDArray[Any]]:
+    """Return the tensors of a PyTorch file; see :func:`read_pth`, whose errors name the file here."""
+    try:
+        return read_pth(path.read_bytes())
+    except WeightsError as error:
+        raise WeightsError(f"{path}: {error}") from None
 
 
 def _read_pickles(stream: BinaryIO) -> tuple[dict[str, _Tensor], list[str]]:

@@ -45,8 +45,9 @@ def check_array(content: bytes, name: str, fortran: bool = False) -> tuple[np.dt
     stream = io.BytesIO(content)
     try:
         dtype, shape, first_fastest = _header(stream)
-    except (MemoryError, RecursionError, SyntaxError, TypeError, ValueError) as error:
-        raise ClassifierError(f"the array {name} is damaged: {error}") from None
+    except Exception as error:  # NumPy parses the header as Python's source: SyntaxError, TokenError, MemoryError, ...
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise ClassifierError(f"the array {name} is damaged: {reason}") from None
     if dtype.kind not in _KINDS or not dtype.isnative:
         kind = "Object arrays cannot be loaded" if dtype.hasobject else f"its type {dtype} is no plain number"
         raise ClassifierError(f"the array {name} is damaged: {kind}")

@@ -1,0 +1,244 @@
+"""Records of an evaluation: what is accepted from a file can be shown, everything else is refused by name."""
+
+from __future__ import annotations
+
+import copy
+import io
+import json
+import random
+import zipfile
+
+import numpy as np
+import pytest
+from conftest import make_classes
+
+from featx.classifier import Classifier
+from featx.errors import ClassifierError
+from featx.evaluation import Contest, Evaluation, HeldOut, Interval, ViewsWorth
+from featx.evaluation.fields import Fields
+from featx.extraction import extract
+from featx.fitting import fit
+from featx.reporting import report
+
+
+@pytest.fixture(scope="module")
+def members(tmp_path_factory):
+    """The members of a model file of three classes, by name; every part of its evaluation is filled."""
+    from conftest import Fake
+
+    from featx.backbones.table import BACKBONES, Backbone, KerasWeights
+
+    folder = tmp_path_factory.mktemp("model")
+    colours = {"red": (200, 50, 40), "blue": (30, 60, 200), "grey": (120, 120, 120)}
+    data = make_classes(folder / "set", colours, 10)
+    for number, path in enumerate(sorted(data.rglob("*.png"))):
+        path.rename(path.with_name(f"P{number % 3:02}-{number:02}.png"))
+    with pytest.MonkeyPatch.context() as patched:
+        (folder / "keras" / "models").mkdir(parents=True)
+        (folder / "keras" / "models" / "quadrants.h5").write_bytes(b"weights")
+        patched.setenv("KERAS_HOME", str(folder / "keras"))
+        row = Backbone("quadrants", "none.None", 32, "none", 12, 0, "Apache-2.0", KerasWeights("quadrants.h5"))
+        patched.setitem(BACKBONES, "quadrants", row)
+        fake = Fake(folder / "cache")
+        patched.setattr("featx.extraction.filling.start", fake.start)
+        patched.setattr("featx.extraction.starting.agreement", lambda *recipe: None)
+        patched.setattr("featx.extraction.recipes.fitting_engine", lambda spec, *recipe: spec.engine)
+        table = extract(data, "quadrants", runtime=fake.runtime)
+        fit(table, params={"C": 1.0}, cv=3, runtime=fake.runtime).save(folder / "m.featx")
+    with zipfile.ZipFile(folder / "m.featx") as archive:
+        found = {name: archive.read(name) for name in archive.namelist()}
+    header = json.loads(found["model.json"])
+    evaluation = header["evaluation"]
+    part = {"accuracy": 0.5, "low": 0.4, "high": 0.6, "n": 3, "as_given": 0.5, "n_as_given": 4}
+    part |= {"per_class": [], "confusion": []}
+    evaluation |= {"val": part, "test": part | {"accuracy": None, "low": None, "high": None, "n": 0}}
+    interval = Interval(0.5, 0.4, 0.6)
+    evaluation["views"] = ViewsWorth(2, "flip", 0, interval, Interval(0.1, -0.1, 0.3)).to_dict()
+    epoch = {
+        "number": 0,
+        "rate": 0.0,
+        "loss": None,
+        "accuracy": None,
+        "val_loss": 1.0,
+        "val_accuracy": 0.5,
+        "seconds": 1,
+    }
+    epochs = [epoch, {**epoch, "number": 1, "rate": 0.1, "loss": 0.5, "accuracy": 0.7}]
+    history = {"best": 1, "epochs": epochs}
+    contest = Contest("finetuned", interval, interval, Interval(0.0, -0.1, 0.1), 9, True, "the top", history)
+    evaluation["finetuning"] = contest.to_dict()
+    assert evaluation["sources"]
+    assert evaluation["learning_curve"]["outlook"]
+    return found | {"model.json": json.dumps(header).encode()}
+
+
+def write(path, members, header):
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in members.items():
+            archive.writestr(name, content if name != "model.json" else json.dumps(header))
+
+
+def shown(path):
+    """Show all that is known of a model in all ways that there are."""
+    found = report(path, html=path.with_suffix(".html"), overwrite=True)
+    json.dumps(found.to_dict())
+    return f"{found}\n{Classifier.load(path).evaluation}"
+
+
+def places(value, at=()):
+    """Yield the place of every value, and of every object and list, as keys to get there."""
+    if at:
+        yield at
+    if isinstance(value, dict | list):
+        for key in value if isinstance(value, dict) else range(len(value)):
+            yield from places(value[key], (*at, key))
+
+
+ODD = (
+    *(None, True, False, -1, 0, 1, 2, 3, 2**70, 10**500, 0.5, 1.5, -0.5, 1e300, 1e400, float("nan")),
+    *("", "x", "0.5", "\x1b[2J", "\ud800", "<script>", "x" * 5000, [], {}, [[]], [None], {"a": 1}, {"a": {"b": []}}),
+)
+
+
+def test_every_value_may_be_anything(members, tmp_path):
+    header = json.loads(members["model.json"])
+    path = tmp_path / "m.featx"
+    write(path, members, header)
+    assert "accuracy" in shown(path)
+    rng = random.Random(0)
+    every = [at for at in places(header) if not (at[0] == "sample_ids" and len(at) > 1 and at[1] > 1)]
+    assert len(every) > 250
+    accepted, messages = 0, []
+    for number in range(600):
+        changed = copy.deepcopy(header)
+        *way, last = every[number % len(every)]
+        holder = changed
+        for key in way:
+            holder = holder[key]
+        if isinstance(holder, dict) and rng.random() < 0.1:
+            del holder[last]
+        else:
+            holder[last] = rng.choice(ODD)
+        write(path, members, changed)
+        try:
+            shown(path)
+            accepted += 1
+        except ClassifierError as error:
+            messages.append(str(error))
+    assert 20 < accepted < 400
+    assert not [message for message in messages if "\n" in message or len(message) > 1000]
+
+
+@pytest.mark.parametrize(
+    ("place", "value", "message"),
+    [
+        ("cv.accuracy.mean", 0.2, "contradicts itself: the mean 0.2 lies outside|not that of its confusion"),
+        ("cv.accuracy.low", 1.5, r"evaluation\.cv\.accuracy\.low is 1\.5; it must be a number from 0 to 1"),
+        ("cv.accuracy", None, r"evaluation\.cv\.accuracy is None, not an object"),
+        ("cv.n_folds", 9, "9 folds, 1 times, have 3 accuracies"),
+        ("cv.n_folds", 0, r"evaluation\.cv\.n_folds is 0; it must be a whole number of at least 1"),
+        ("cv.per_fold", [], "3 folds, 1 times, have 0 accuracies"),
+        ("cv.per_fold", [0.1, 0.1, 0.1], "its accuracy is not within those of its folds"),
+        ("cv.confusion", [[1, 2], [3, 4]], "its confusion is not 3 x 3"),
+        ("cv.confusion", [[1, 2, 3]] * 3, "the figures of class 'blue' are not those of its confusion"),
+        ("cv.confusion", [[-1, 0, 0]] * 3, r"evaluation\.cv\.confusion is -1; it must be a whole number"),
+        ("cv.per_class", [], "its classes are not those of the model"),
+        ("cv.untested", ["green"], "a class that was not tested is none of the model"),
+        ("classes", ["a", "b", "c"], "its classes are not those of the model"),
+        ("baseline.accuracy", 2, r"evaluation\.baseline\.accuracy is 2; it must be a number from 0 to 1"),
+        ("baseline.class", "green", "it must be one of blue, grey, red"),
+        ("n_groups", 99, "30 pictures are in 99 groups"),
+        ("n_images", 3, "3 pictures are in 30 groups|pictures were tested"),
+        ("n_images", 2**80, "is a huge number; it must be a whole number"),
+        ("reliability.bins", [], "probabilities were compared with no picture"),
+        ("learning_curve.points.0.n", 0, r"points\.n is 0; it must be a whole number of at least 1"),
+        ("learning_curve.points.0.n", 9999, "not in the order of their numbers"),
+        ("learning_curve.outlook.answer", "perhaps", "it must be one of yes, no, unclear"),
+        ("sources.0.examples", [], "have no example"),
+        ("val.n", 9, "it counts 9 of 4 pictures"),
+        ("val.confusion", [[1, 0, 0], [0, 1, 0], [0, 0, 1]], "its classes are not those of the model"),
+        ("cv.balanced_accuracy.mean", 0.123, "lies outside|its balanced accuracy is not the mean of its recalls"),
+        ("finetuning.kept", "both", "it must be one of frozen, finetuned"),
+        ("finetuning.frozen", None, "there is no frozen accuracy, or no difference from it"),
+        ("finetuning.history.best", 7, "epoch 7 was kept, of 2"),
+        ("views.difference", None, "a difference without both accuracies"),
+        ("groups.conflicts", [["a"]], "a conflict is not between two pictures"),
+        ("params", {"C": []}, r"evaluation\.params\.C is a list of 0; it must be a text or a number"),
+        ("notes", [1], r"evaluation\.notes is 1; it must be a list of texts"),
+        ("seconds", float("nan"), r"evaluation\.seconds is nan; it must be a number"),
+    ],
+)
+def test_contradictions_are_named(members, place, value, message):
+    evaluation = json.loads(members["model.json"])["evaluation"]
+    *way, last = (int(key) if key.isdecimal() else key for key in place.split("."))
+    holder = evaluation
+    for key in way:
+        holder = holder[key]
+    holder[last] = value
+    with pytest.raises(ClassifierError, match=message):
+        Evaluation.from_dict(evaluation)
+
+
+def test_what_is_read_is_what_was_written(members):
+    evaluation = json.loads(members["model.json"])["evaluation"]
+    assert json.loads(json.dumps(Evaluation.from_dict(evaluation).to_dict())) == evaluation
+
+
+def test_a_part_without_pictures_of_its_own():
+    part = HeldOut(None, 0, 0.5, 8)
+    assert HeldOut.from_fields(Fields(part.to_dict(), "test"), ("a", "b")) == part
+
+
+@pytest.mark.parametrize(
+    "sample_id",
+    ["/etc/passwd", "../x.png", "a/../../x.png", "a//x.png", "./x.png", "", "a\0.png", "a/", "..", "/", 7, None],
+)
+def test_sample_ids_lead_nowhere_else(members, tmp_path, sample_id):
+    header = json.loads(members["model.json"])
+    header["sample_ids"][0] = sample_id
+    write(tmp_path / "m.featx", members, header)
+    with pytest.raises(ClassifierError, match="its sample id .* is not a path below the folder of a data set"):
+        Classifier.load(tmp_path / "m.featx")
+
+
+def test_a_temperature_that_makes_scores_infinite(members, tmp_path):
+    header = json.loads(members["model.json"]) | {"temperature": 1e-9}
+    member = "arrays/oof_scores.npy"
+    scores = np.load(io.BytesIO(members[member])) * 1e300
+    stream = io.BytesIO()
+    np.lib.format.write_array(stream, scores, allow_pickle=False)
+    write(tmp_path / "m.featx", members | {member: stream.getvalue()}, header)
+    with pytest.raises(ClassifierError, match="its out-of-fold scores are no finite numbers at its temperature"):
+        Classifier.load(tmp_path / "m.featx")
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "message"),
+    [
+        ("oof_y", lambda a: a[::-1], "its confusion is not that of its out-of-fold classes"),
+        ("oof_fold", lambda a: a + 9, "not within its 3"),
+        ("oof_fold", lambda a: 0 * a, "the accuracies of its folds are not those of its out-of-fold classes"),
+        ("oof_scores", lambda a: -a, "its out-of-fold classes are not those of its out-of-fold scores"),
+        ("oof_predicted", lambda a: a - 9, "not within its 3"),
+        ("oof_scores", lambda a: a[:, :2], "its out-of-fold scores have the shape"),
+        ("content_hashes", lambda a: np.repeat(a, 2, axis=0), "it was fitted on 60 contents of 30 images"),
+        ("content_hashes", lambda a: a[:0], "it was fitted on 0 contents"),
+        ("probes", lambda a: a[:3], "it names 10 probe images"),
+        ("probes", lambda a: a[:, :0], "do not fit|probe images|matrices"),
+        ("novelties", lambda a: a - 1e9, "its novelties and confidences are none"),
+        ("confidences", lambda a: a + 1, "its novelties and confidences are none"),
+        ("variances", lambda a: -a, "its variances are not positive"),
+        ("weight0", lambda a: a[:, :1], "do not fit|numbers for 3 classes"),
+        ("weight0", np.asfortranarray, "column by column|do not fit"),
+        ("weight0", lambda a: a.astype(">f8"), "no plain number"),
+        ("weight0", lambda a: a.astype(complex), "no plain number"),
+    ],
+)
+def test_arrays_that_do_not_fit(members, tmp_path, name, change, message):
+    member = f"arrays/{name}.npy"
+    array = change(np.load(io.BytesIO(members[member])))
+    stream = io.BytesIO()
+    np.lib.format.write_array(stream, array, allow_pickle=False)
+    write(tmp_path / "m.featx", members | {member: stream.getvalue()}, json.loads(members["model.json"]))
+    with pytest.raises(ClassifierError, match=message):
+        Classifier.load(tmp_path / "m.featx")
