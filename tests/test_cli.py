@@ -231,8 +231,8 @@ def test_next_commands_can_be_typed():
 def test_a_model_whose_name_begins_with_a_dash(workplace, pictures):
     output = run("fit", pictures, "--backbone", "quadrants", "-o", "-m.featx").output
     todo = output.splitlines()[-1]
-    assert todo == "next       featx predict ./-m.featx NEW -o scores.csv"
-    run(*todo.removeprefix("next       featx ").replace("NEW", str(pictures)).split())
+    assert todo == "next       featx report ./-m.featx --html report.html"
+    run(*todo.removeprefix("next       featx ").split())
 
 
 def test_fit_replaces_nothing_but_models_and_as_asked(workplace, pictures, fake):

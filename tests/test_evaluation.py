@@ -50,6 +50,7 @@ def members(tmp_path_factory):
     header = json.loads(found["model.json"])
     evaluation = header["evaluation"]
     part = {"accuracy": 0.5, "low": 0.4, "high": 0.6, "n": 3, "as_given": 0.5, "n_as_given": 4}
+    part |= {"per_class": [], "confusion": []}
     evaluation |= {"val": part, "test": part | {"accuracy": None, "low": None, "high": None, "n": 0}}
     interval = Interval(0.5, 0.4, 0.6)
     evaluation["views"] = ViewsWorth(2, "flip", 0, interval, Interval(0.1, -0.1, 0.3)).to_dict()
@@ -131,13 +132,13 @@ def test_every_value_may_be_anything(members, tmp_path):
 @pytest.mark.parametrize(
     ("place", "value", "message"),
     [
-        ("cv.accuracy.mean", 0.2, "contradicts itself: the mean 0.2 lies outside|not the mean of its folds"),
+        ("cv.accuracy.mean", 0.2, "contradicts itself: the mean 0.2 lies outside|not that of its confusion"),
         ("cv.accuracy.low", 1.5, r"evaluation\.cv\.accuracy\.low is 1\.5; it must be a number from 0 to 1"),
         ("cv.accuracy", None, r"evaluation\.cv\.accuracy is None, not an object"),
         ("cv.n_folds", 9, "9 folds, 1 times, have 3 accuracies"),
         ("cv.n_folds", 0, r"evaluation\.cv\.n_folds is 0; it must be a whole number of at least 1"),
         ("cv.per_fold", [], "3 folds, 1 times, have 0 accuracies"),
-        ("cv.per_fold", [0.1, 0.1, 0.1], "its accuracy is not the mean of its folds"),
+        ("cv.per_fold", [0.1, 0.1, 0.1], "its accuracy is not within those of its folds"),
         ("cv.confusion", [[1, 2], [3, 4]], "its confusion is not 3 x 3"),
         ("cv.confusion", [[1, 2, 3]] * 3, "the figures of class 'blue' are not those of its confusion"),
         ("cv.confusion", [[-1, 0, 0]] * 3, r"evaluation\.cv\.confusion is -1; it must be a whole number"),
@@ -155,6 +156,8 @@ def test_every_value_may_be_anything(members, tmp_path):
         ("learning_curve.outlook.answer", "perhaps", "it must be one of yes, no, unclear"),
         ("sources.0.examples", [], "have no example"),
         ("val.n", 9, "it counts 9 of 4 pictures"),
+        ("val.confusion", [[1, 0, 0], [0, 1, 0], [0, 0, 1]], "its classes are not those of the model"),
+        ("cv.balanced_accuracy.mean", 0.123, "lies outside|its balanced accuracy is not the mean of its recalls"),
         ("finetuning.kept", "both", "it must be one of frozen, finetuned"),
         ("finetuning.frozen", None, "there is no frozen accuracy, or no difference from it"),
         ("finetuning.history.best", 7, "epoch 7 was kept, of 2"),
@@ -183,7 +186,7 @@ def test_what_is_read_is_what_was_written(members):
 
 def test_a_part_without_pictures_of_its_own():
     part = HeldOut(None, 0, 0.5, 8)
-    assert HeldOut.from_fields(Fields(part.to_dict(), "test")) == part
+    assert HeldOut.from_fields(Fields(part.to_dict(), "test"), ("a", "b")) == part
 
 
 @pytest.mark.parametrize(
@@ -214,6 +217,8 @@ def test_a_temperature_that_makes_scores_infinite(members, tmp_path):
     [
         ("oof_y", lambda a: a[::-1], "its confusion is not that of its out-of-fold classes"),
         ("oof_fold", lambda a: a + 9, "not within its 3"),
+        ("oof_fold", lambda a: 0 * a, "the accuracies of its folds are not those of its out-of-fold classes"),
+        ("oof_scores", lambda a: -a, "its out-of-fold classes are not those of its out-of-fold scores"),
         ("oof_predicted", lambda a: a - 9, "not within its 3"),
         ("oof_scores", lambda a: a[:, :2], "its out-of-fold scores have the shape"),
         ("content_hashes", lambda a: np.repeat(a, 2, axis=0), "it was fitted on 60 contents of 30 images"),

@@ -125,9 +125,11 @@ def test_cmyk_jpeg_of_adobe_is_inverted_right():
 
 def test_float_tiff():
     assert pixels(encoded(Image.fromarray(np.full((4, 4), 0.5, np.float32)), "TIFF"))[0, 0].tolist() == [128] * 3
-    with pytest.raises(ImageError, match="floating-point values above 1 have no agreed white; add --white N"):
+    with pytest.raises(
+        ImageError, match="floating-point values above 1 have no agreed white; extract and fit take --white N"
+    ):
         decode(encoded(Image.fromarray(np.full((4, 4), 700.0, np.float32)), "TIFF"))
-    with pytest.raises(ImageError, match="32-bit signed integers have no agreed white; add --white N"):
+    with pytest.raises(ImageError, match="32-bit signed integers have no agreed white; extract and fit take --white N"):
         decode(encoded(Image.fromarray(np.full((4, 4), 70000, np.int32)), "TIFF"))
 
 
@@ -220,9 +222,9 @@ def test_negative_values_are_no_black(kind, white):
 
 def test_reasons_of_values_without_a_meaning():
     for given, message in (
-        (np.int16(700), "16-bit signed integers have no agreed white; add --white N"),
-        (np.uint32(700), "32-bit integers have no agreed white; add --white N"),
-        (np.float32(700), "floating-point values above 1 have no agreed white; add --white N"),
+        (np.int16(700), "16-bit signed integers have no agreed white; extract and fit take --white N"),
+        (np.uint32(700), "32-bit integers have no agreed white; extract and fit take --white N"),
+        (np.float32(700), "floating-point values above 1 have no agreed white; extract and fit take --white N"),
         (np.float32(np.nan), r"it holds NaN \(no data\); replace NaN by a value"),
         (np.float32(np.inf), "it holds infinite values; replace them"),
         (np.float64(0.5), "a TIFF of 64-bit floating-point values, which featx does not read"),

@@ -27,6 +27,7 @@ REACHED_BY = {
     "classifier": {"fit", "predict", "report", "finetune"},
     "classifier/novelty.py": {"predict"},
     "comparison": {"compare"},
+    "contrast.py": {"extract", "fit", "inspect"},
     "dataset": {*DATA, "inspect"},
     "duplicates": {"fit", "compare", "finetune"},
     "engines": {*DATA, "predict"},
@@ -61,6 +62,7 @@ EXCEPTIONS = {
     ("images/decode.py", "--max-pixels allows more"),  # report draws thumbnails of what could be extracted
     ("images/decode.py", "--page {} was asked for"),
     ("images/decode.py", "--white is for grey"),  # of whoever gave it
+    ("images/colour.py", "(--white does not)"),  # as the advice that one might think of
 }
 """Messages that only commands with the option show."""
 

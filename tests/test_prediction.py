@@ -415,7 +415,7 @@ def test_what_cannot_be_scored_is_refused_by_what_it_is(fake, model, new, tmp_pa
 
 def test_other_weights_are_refused(fake, model, new):
     (Path(os.environ["KERAS_HOME"]) / "models" / "quadrants.h5").write_bytes(b"changed")
-    with pytest.raises(WeightsError, match="other weights than quadrants .*name the right file with --weights"):
+    with pytest.raises(WeightsError, match="other weights than quadrants .*predict takes the right file as --weights"):
         predict(model, new, runtime=fake.runtime)
 
 

@@ -16,7 +16,7 @@ from featx.classifier.folded import Folded
 from featx.classifier.novelty import Rejector
 from featx.classifier.records import OutOfFold
 from featx.errors import ClassifierError, EngineError
-from featx.evaluation import Evaluation
+from featx.evaluation import CrossValidation, Evaluation
 from featx.evaluation.fields import shown
 from featx.network_files import check_graph
 from featx.spec import FeatureSpec
@@ -113,12 +113,26 @@ def check_out_of_fold(known: OutOfFold, temperature: float, evaluation: Evaluati
     confusion = np.bincount(cells, minlength=n_classes**2).reshape(n_classes, n_classes)
     if not np.array_equal(confusion, np.array(counted.confusion)):
         raise ClassifierError("its confusion is not that of its out-of-fold classes")
+    if evaluation.cv is not None:
+        _check_folds(known, evaluation.cv)
+    _check_scores(known)
+
+
+def _check_scores(known: OutOfFold) -> None:
+    n_samples = len(known.sample_ids)
     largest, chosen = known.scores.max(axis=1), known.scores[np.arange(n_samples), known.predicted]
     if (largest - chosen > _ROUNDING * (1 + np.abs(largest))).any():
         raise ClassifierError("its out-of-fold classes are not those of its out-of-fold scores")
     hashes = known.content_hashes
     if hashes is not None and (hashes.dtype != np.uint8 or hashes.shape != (n_samples, 32)):
         raise ClassifierError("its content hashes do not belong to its samples")
+
+
+def _check_folds(known: OutOfFold, cv: CrossValidation) -> None:
+    n = np.bincount(known.fold, minlength=cv.n_folds)
+    hits = np.bincount(known.fold, known.predicted == known.y, cv.n_folds)
+    if (n == 0).any() or np.abs(hits / np.maximum(n, 1) - cv.per_fold[: cv.n_folds]).max() > _ROUNDING:
+        raise ClassifierError("the accuracies of its folds are not those of its out-of-fold classes")
 
 
 def check_sample_ids(sample_ids: Any) -> tuple[str, ...]:

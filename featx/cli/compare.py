@@ -9,6 +9,7 @@ import typer
 
 from featx.cli import options as o
 from featx.cli.console import Console, next_line
+from featx.cli.following import model_replaced
 from featx.errors import EvaluationError, as_usage
 
 _TOPS = {"avg": "gap", "max": "gmp", "flatten": "flatten"}

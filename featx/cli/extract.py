@@ -9,6 +9,7 @@ import typer
 
 from featx.cli import options as o
 from featx.cli.console import Console, next_line
+from featx.cli.following import model_replaced
 from featx.cli.report import newest_model
 from featx.errors import ClassifierError
 

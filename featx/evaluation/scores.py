@@ -170,6 +170,9 @@ class CrossValidation:
         if not set(self.untested) <= set(classes):
             raise fields.contradicts("a class that was not tested is none of the model")
         _check_share(fields, self.accuracy.mean, self.confusion)
+        folds = self.per_fold[: self.n_folds]
+        if not min(folds) - _ROUNDING <= self.accuracy.mean <= max(folds) + _ROUNDING:
+            raise fields.contradicts("its accuracy is not within those of its folds")
         recalls = [one.recall for one in self.per_class if one.n]
         if abs(sum(recalls) / len(recalls) - self.balanced_accuracy.mean) > _ROUNDING:
             raise fields.contradicts("its balanced accuracy is not the mean of its recalls")

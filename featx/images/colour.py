@@ -105,8 +105,8 @@ def _deep_grey(image: Image.Image, white: int | None) -> NDArray[np.uint8]:
     if white is None:
         signed = "" if values.dtype == np.uint32 else "signed "
         raise ImageError(
-            f"{bits}-bit {signed}integers have no agreed white; extract and fit take --white N, or export it with 8 or 16 "
-            "unsigned bits"
+            f"{bits}-bit {signed}integers have no agreed white; extract and fit take --white N, or export it with 8 or "
+            "16 unsigned bits"
         )
     return _from_values(values, white)
 
