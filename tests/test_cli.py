@@ -201,6 +201,7 @@ def test_errors_not_foreseen_are_one_line_too(workplace, pictures, monkeypatch):
         (OSError(18, "Invalid cross-device link", "a", None, "b"), "a and b: Invalid cross-device link"),
         (BrokenPipeError(32, "Broken pipe"), "Broken pipe"),
         (MemoryError(), "there is not enough memory (an allocation failed). What was computed is kept: close other"),
+        (RuntimeError("Symlink loop from '/a/b'"), "links lead in a circle: '/a/b'"),
         (ValueError("lstat: embedded null character in path"), "a path holds a NUL character"),
         (ValueError("embedded null byte"), "a path holds a NUL character, which no file name can have"),
     ],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import subprocess
 import sys
 from collections import Counter
@@ -297,3 +298,31 @@ def test_lite_weights_that_do_not_fit():
     del tensors["_conv_head.weight"]
     with pytest.raises(WeightsError, match=r"the weights do not fit efficientnet-lite0: '_conv_head\.weight'"):
         build_lite(spec, "lite0", tensors)
+
+
+def test_weights_that_lie_in_the_working_folder_are_not_taken(tmp_path, monkeypatch):
+    from featx.engines.graph import pack, unpack
+    from featx.libraries import start_openvino
+
+    ov = start_openvino()
+    opset = importlib.import_module("openvino.opset13")
+    pixels = opset.parameter([1, 4], np.float32)
+    weights = np.arange(400, dtype=np.float32).reshape(100, 4)
+    graph = pack(ov.Model([opset.matmul(pixels, opset.constant(weights), False, True)], [pixels], "m"))
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / ".bin").write_bytes(np.zeros(400, np.float32).tobytes())
+    compiled = ov.Core().compile_model(unpack(ov.Core(), graph), "CPU")
+    found = compiled(np.ones((1, 4), np.float32))[0]
+    np.testing.assert_allclose(found[0], weights.sum(axis=1), rtol=0.01)
+
+
+def test_no_room_for_temporary_files(tmp_path, monkeypatch):
+    from featx.engines import graph as module
+
+    class Full:
+        def save_model(self, *_, **__):
+            raise RuntimeError("basic_ios::clear: iostream error")
+
+    monkeypatch.setattr(module, "start_openvino", Full)
+    with pytest.raises(EngineError, match=r"cannot be written into the folder for temporary files \(basic_ios.*TMPDIR"):
+        module.pack(None)

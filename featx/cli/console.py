@@ -136,6 +136,8 @@ def _told(error: Exception) -> str:
         return f"{paths}{': ' if paths else ''}{error.strerror or error or type(error).__name__}"
     if isinstance(error, ValueError) and "embedded null" in str(error):
         return "a path holds a NUL character, which no file name can have"
+    if isinstance(error, RuntimeError) and str(error).startswith("Symlink loop"):  # pathlib, until Python 3.13
+        return f"links lead in a circle: {str(error).removeprefix('Symlink loop from ')}"
     return f"{type(error).__name__}: {error} (not foreseen; FEATX_TRACEBACK=1 shows where)"
 
 

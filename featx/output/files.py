@@ -186,11 +186,15 @@ def _refuse_input(path: Path, given: Iterable[str | Path], option: str) -> None:
 
 def _refuse_among(path: Path, given: Iterable[str | Path], option: str, instead: str) -> None:
     for one in given:
-        if os.path.isdir(one) and path.parent.resolve().is_relative_to(Path(one).resolve()):
+        if os.path.isdir(one) and _is_within(path.parent, one):
             raise OutputError(
                 f"{option} {path}: it would lie among the pictures of {one} and be taken for one of them next time; "
                 f"choose another folder{instead}"
             )
+
+
+def _is_within(folder: Path, other: str | Path) -> bool:
+    return Path(os.path.realpath(folder)).is_relative_to(os.path.realpath(other))
 
 
 def model_file_name(data: str, backbone: str, head: str) -> str:
@@ -201,7 +205,7 @@ def model_file_name(data: str, backbone: str, head: str) -> str:
 
 def default_model_path(data: str | Path, backbone: str, head: str) -> Path:
     """Return where the model of a folder or manifest is saved by default: in the working folder."""
-    path = Path(data).resolve()
+    path = Path(os.path.realpath(data))
     name = path.name if path.is_dir() else path.stem
     network = Path(backbone).stem if Path(backbone).is_file() else backbone
     return Path(model_file_name(name or "data", network, head))
