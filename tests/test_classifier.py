@@ -296,14 +296,14 @@ def test_large_weights_are_in_a_file_once(fake, table, tmp_path, monkeypatch):
     """As the dense layers on flattened maps: the estimator has them, without the copies of its training."""
     from featx.classifier import classifier
 
-    model = fit(table, "mlp", hidden=[3000], cv=2, runtime=fake.runtime)
+    model = fit(table, "mlp", hidden=[20_000], cv=2, runtime=fake.runtime)
     monkeypatch.setattr(classifier, "_MOST_FOLDED_BYTES", 10_000)
     model.save(tmp_path / "m.featx")
     mlp = model.estimator()[-1]
     n_bytes = sum(array.nbytes for array in (*mlp.coefs_, *mlp.intercepts_))
     with zipfile.ZipFile(tmp_path / "m.featx") as archive:
         sizes = {entry.filename: entry.file_size for entry in archive.infolist()}
-    assert n_bytes < sizes["estimator.skops"] < n_bytes + 50_000
+    assert n_bytes < sizes["estimator.skops"] < 1.3 * n_bytes
     assert not [name for name in sizes if name.startswith("arrays/weight")]
     loaded = load(tmp_path / "m.featx")
     assert loaded.folded is None
