@@ -14,7 +14,14 @@ import sys
 import tempfile
 from pathlib import Path
 
-from benchmarks import attack_cache, attack_folders, attack_images, attack_models
+from benchmarks import (
+    attack_cache,
+    attack_folders,
+    attack_images,
+    attack_models,
+    attack_outputs,
+    attack_process,
+)
 from benchmarks.processes import print_head, print_json, print_row
 from benchmarks.scene import Attack, FellError, Scene
 
@@ -23,6 +30,8 @@ ATTACKS: tuple[Attack, ...] = (
     *attack_images.ATTACKS,
     *attack_cache.ATTACKS,
     *attack_models.ATTACKS,
+    *attack_outputs.ATTACKS,
+    *attack_process.ATTACKS,
 )
 
 
