@@ -16,7 +16,7 @@ from featx.backbones import FILE_BACKBONE
 from featx.dataset import Found
 from featx.engines import Engine
 from featx.extraction.reading import Reader, Reading, preparing_as
-from featx.extraction.starting import Locate, probe_features, start
+from featx.extraction.starting import Locate, network_name, probe_features, start
 from featx.runtime import Runtime
 from featx.spec import FeatureSpec
 from featx.store import FeatureStore, Rows, StoredFeatures, StoreWriter, keys_of, note_use
@@ -93,8 +93,8 @@ def fill(
         del stored
         with runtime.stage("writing the features"):
             writer.finish()
-        settled = pending.settle(states, memo)
-        remember(settled)
+            settled = pending.settle(states, memo)
+            remember(settled)
     note_use(store.path)
     return Filled(settled, pending.n_computed, device, dict(pending.notes))
 
@@ -223,7 +223,7 @@ def compute_rows(
     if first is None:
         return ""
     engine = _start(spec, locate, runtime)
-    with runtime.stage(f"running {spec.backbone} for the first time"):
+    with runtime.stage(f"running {network_name(spec)} for the first time"):
         probes = probe_features(engine, spec)
     _warn_of_probabilities(probes, spec, runtime)
     writer.begin(probes, engine.producer)
