@@ -30,7 +30,7 @@ def in_threads(
     n_workers : int
         Threads; with one, the jobs run in the calling thread.
     progress : callable
-        Called with (jobs done, jobs in all).
+        Called with (jobs done, jobs in all), at the start too.
     """
     if min(n_workers, len(jobs)) <= 1:
         return list(_counted((job() for job in jobs), len(jobs), progress))
@@ -53,6 +53,7 @@ def in_threads(
 
 
 def _counted(results: Iterable[_T], total: int, progress: Callable[[int, int], None]) -> Iterator[_T]:
+    progress(0, total)
     for done, result in enumerate(results, 1):
         progress(done, total)
         yield result

@@ -17,7 +17,7 @@ from featx.dataset import Found
 from featx.engines import Engine
 from featx.errors import EngineError
 from featx.extraction.reading import Reader, Reading, preparing_as
-from featx.extraction.starting import Locate, probe_features, start
+from featx.extraction.starting import Locate, network_name, probe_features, start
 from featx.runtime import Runtime
 from featx.spec import FeatureSpec
 from featx.store import FeatureStore, Rows, StoredFeatures, StoreWriter, keys_of, note_use
@@ -97,10 +97,10 @@ def fill(
         del stored
         with runtime.stage("writing the features"):
             writer.finish()
-        settled = pending.settle(states, memo)
-        if pending.n_not_finite and not any(state.status == "ok" for state in settled):
-            raise EngineError(f"{_network(store.spec, locate)} gives features that are not finite for every image")
-        remember(settled)
+            settled = pending.settle(states, memo)
+            if pending.n_not_finite and not any(state.status == "ok" for state in settled):
+                raise EngineError(f"{_network(store.spec, locate)} gives features that are not finite for every image")
+            remember(settled)
     note_use(store.path)
     return Filled(settled, pending.n_computed, device, dict(pending.notes))
 
@@ -249,7 +249,7 @@ def compute_rows(
     if first is None:
         return ""
     engine = _start(spec, locate, runtime)
-    with runtime.stage(f"running {spec.backbone} for the first time"):
+    with runtime.stage(f"running {network_name(spec)} for the first time"):
         probes = probe_features(engine, spec)
     if probes is None:
         raise EngineError(f"{_network(spec, locate)} gives no finite features for any of featx's own probe images")

@@ -12,7 +12,7 @@ from featx.dataset import Found
 from featx.engines import quantize, start_openvino_engine
 from featx.errors import EngineError, ImageError
 from featx.extraction.reading import preparing_as
-from featx.extraction.starting import Locate, finite_rows, graph_key, graph_of, mean_cosine
+from featx.extraction.starting import Locate, finite_rows, graph_key, graph_of, mean_cosine, network_name
 from featx.images import open_image, read_image
 from featx.runtime import Runtime
 from featx.spec import FeatureSpec
@@ -60,7 +60,7 @@ def quantized_graph(
         pixels = _usable([pictures[i] for i in drawn.tolist()], spec, runtime)
     runtime.notice(f"int8: setting ranges on {len(pixels)} of these pictures, once")
     graph = graph_of(spec, locate, runtime)
-    with runtime.stage(f"quantizing {spec.backbone} to int8"):
+    with runtime.stage(f"quantizing {network_name(spec)} to int8"):
         quantized = quantize(graph, pixels)
     with runtime.stage("comparing int8 with float32"):
         exact, rough = (

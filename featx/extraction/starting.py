@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featx.augmentation import make_views
-from featx.backbones import build_network
+from featx.backbones import FILE_BACKBONE, build_network
 from featx.engines import (
     Engine,
     convert,
@@ -63,15 +63,20 @@ def start(spec: FeatureSpec, locate: Locate, runtime: Runtime) -> Engine:
     """
     if spec.engine == "tensorflow":
         network = _build(spec, locate, runtime)
-        with runtime.stage(f"preparing {spec.backbone} for {runtime.device}"):
+        with runtime.stage(f"preparing {network_name(spec)} for {runtime.device}"):
             return start_tensorflow_engine(network, runtime.device, spec.precision)
     graph = graph_of(spec, locate, runtime)
-    with runtime.stage(f"compiling {spec.backbone} for this processor"):
+    with runtime.stage(f"compiling {network_name(spec)} for this processor"):
         return start_openvino_engine(graph, spec.precision)
 
 
+def network_name(spec: FeatureSpec) -> str:
+    """Return what people call the network of a recipe."""
+    return "the network" if spec.backbone == FILE_BACKBONE else spec.backbone
+
+
 def _build(spec: FeatureSpec, locate: Locate, runtime: Runtime) -> Any:
-    with runtime.stage(f"building {spec.backbone}"):
+    with runtime.stage(f"building {network_name(spec)}"):
         return build_network(spec, locate())
 
 
@@ -223,7 +228,7 @@ def graph_of(spec: FeatureSpec, locate: Locate, runtime: Runtime) -> bytes:
     graph = read_graph(runtime.cache, key)
     if graph is None:
         network = _build(spec, locate, runtime)
-        with runtime.stage(f"converting {spec.backbone} to OpenVINO"):
+        with runtime.stage(f"converting {network_name(spec)} to OpenVINO"):
             graph = convert(network)
         write_graph(runtime.cache, key, graph)
     return graph

@@ -153,15 +153,16 @@ def finetune(
     else:
         rivals = _beside_frozen(Path(data), backbone, _POOLINGS[top], plan, made, group_by, options, runtime)
     material, trained, frozen = rivals
-    opponent = None if frozen is None else _frozen_candidate(material, frozen, made)
-    candidate = _finetuned_candidate(trained, course)
-    told = f"all of {SCRATCH}" if frozen is None else f"{trained.cut.part}, from {trained.cut.first} on"
-    contest = judge(opponent, candidate, material.parts, material.groups, told, trained.history)
-    best = opponent if opponent is not None and contest.kept == "frozen" else candidate
-    spec = best.table.spec
-    left_out = spec.backbone == FILE_BACKBONE and spec.graph is None
-    notes = _notes(material, plan, contest, left_out)
-    classifier = make_classifier(best, material, contest, notes, time.monotonic() - started)
+    with runtime.stage("judging on the held-out images"):
+        opponent = None if frozen is None else _frozen_candidate(material, frozen, made)
+        candidate = _finetuned_candidate(trained, course)
+        told = f"all of {SCRATCH}" if frozen is None else f"{trained.cut.part}, from {trained.cut.first} on"
+        contest = judge(opponent, candidate, material.parts, material.groups, told, trained.history)
+        best = opponent if opponent is not None and contest.kept == "frozen" else candidate
+        spec = best.table.spec
+        left_out = spec.backbone == FILE_BACKBONE and spec.graph is None
+        notes = _notes(material, plan, contest, left_out)
+        classifier = make_classifier(best, material, contest, notes, time.monotonic() - started)
     network, for_keras = trained.file, None
     if outputs is not None:
         with runtime.stage("writing the network and its curves"):

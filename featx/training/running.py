@@ -192,7 +192,7 @@ def train_blocks(material: Material, plan: Plan, frozen: FrozenHead) -> TrainedN
     """
     spec = dataclasses.replace(material.table.spec, **plan.augmented)
     plain = dataclasses.replace(material.table.spec, engine="tensorflow", precision="float32")
-    with material.runtime.stage(f"building {plain.backbone}"), on_device(material.runtime.device):
+    with material.runtime.stage(f"building {material.backbone}"), on_device(material.runtime.device):
         core = build_core(plain, locate(spec, _weights(material), material.runtime))
     cut = cut_network(core, plan.unfreeze, material.backbone)
     told = f"{cut.part} to train, from {cut.first} on"
@@ -243,9 +243,10 @@ def _train(
     from featx.training.networks import Trainable
 
     parts, course = material.parts, plan.course
-    network = Trainable(
-        core, cut.below, spec.preprocess, spec.pooling, top.weights, top.biases, course.dropout, course.seed
-    )
+    with material.runtime.stage("cutting the network"):
+        network = Trainable(
+            core, cut.below, spec.preprocess, spec.pooling, top.weights, top.biases, course.dropout, course.seed
+        )
     training = Shuffled(read, parts.train, parts.y[parts.train], plan.views, course.batch_size, course.seed)
     validation = InOrder(read, parts.val, parts.y[parts.val], course.batch_size)
     counts = np.bincount(training.y, minlength=len(parts.classes)).tolist()
@@ -255,7 +256,8 @@ def _train(
     waiting = "another run trains the same network on the same pictures; waiting for it to finish"
     with lock_run(folder, lambda: material.runtime.notice(waiting)):
         with on_device(material.runtime.device):
-            trainer = Trainer(network, course, counts)
+            with material.runtime.stage("preparing to train"):
+                trainer = Trainer(network, course, counts)
             history = run(trainer, training, validation, course, folder, material.runtime)
         with material.runtime.stage("saving the trained network"):
             file = _saved(trainer, history, spec, folder)
