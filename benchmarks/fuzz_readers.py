@@ -161,7 +161,7 @@ def _small_model(folder: Path, head: str) -> bytes:
     )
     path = folder / "valid.featx"
     params = {"n_neighbors": 3} if head == "knn" else {"C": 1.0}
-    fit(table, head, params=params, cv=2, runtime=Runtime(workers=1)).save(path)
+    fit(table, head, params=params, cv=2, runtime=Runtime(workers=1)).save(path, overwrite=True)
     return path.read_bytes()
 
 

@@ -251,7 +251,7 @@ def write_whole(
         if replaces == ANYTHING:
             _replace(temporary, path)
         else:
-            _publish(temporary, path, replaces)
+            publish(temporary, path, replaces)
         if durable:
             _sync_folder(path.parent)
     finally:
@@ -324,7 +324,14 @@ def _mode(path: Path) -> int | None:
     return stat.S_IMODE(status.st_mode) if stat.S_ISREG(status.st_mode) else None
 
 
-def _publish(temporary: Path, path: Path, replaces: FileIdentity | None) -> None:
+def publish(temporary: Path, path: Path, replaces: FileIdentity | None) -> None:
+    """Make a file beside ``path`` that path in one step, if what lies there may be replaced; see :func:`write_whole`.
+
+    Raises
+    ------
+    ChangedError
+        Something else lies there now; it still does.
+    """
     if replaces is None:
         try:
             os.link(temporary, path)
@@ -348,13 +355,12 @@ def _folder_locked(folder: Path) -> Iterator[None]:
         return
     import fcntl
 
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        with contextlib.suppress(OSError):  # file systems without locks
+    with contextlib.ExitStack() as stack:
+        with contextlib.suppress(OSError):  # a folder that may not be listed, file systems without locks
+            descriptor = os.open(folder, os.O_RDONLY)
+            stack.callback(os.close, descriptor)
             fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield
-    finally:
-        os.close(descriptor)
 
 
 def _replace(source: Path, target: Path) -> None:
@@ -373,11 +379,12 @@ def _replace(source: Path, target: Path) -> None:
 def _sync_folder(folder: Path) -> None:
     if sys.platform == "win32":  # folders cannot be opened there
         return
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    with contextlib.suppress(OSError):  # it is written, in a folder that may not be listed too
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 def _status(path: str | Path, follow: bool = True) -> os.stat_result:

@@ -14,8 +14,6 @@ from featx.libraries import OPENVINO_BATCH, openvino_reason, start_openvino
 from featx.network_files import check_onnx
 from featx.spec import FeatureSpec
 
-SUFFIX = ".onnx"
-
 _MOST_BYTES = 2**31
 """What a protobuf may have at most."""
 

@@ -24,7 +24,9 @@ _PATIENCE_SECONDS = 1.4
 _LAST_SECONDS = 1.8
 _WATCHER = """
 import os, select, signal, sys, time
-number = os.read(0, 1)
+ends = bytes(map(int, sys.argv[4:]))
+while (number := os.read(0, 1)) and number not in ends:
+    pass
 if number:
     try:
         os.write(1, number)
@@ -132,7 +134,17 @@ def _watched_by_process() -> tuple[int, int] | None:
     signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
     try:
         process = subprocess.Popen(
-            [sys.executable, "-I", "-S", "-c", _WATCHER, str(_LAST_SECONDS), str(os.getpid()), f"{STOPPED}\n"],
+            [
+                sys.executable,
+                "-I",
+                "-S",
+                "-c",
+                _WATCHER,
+                str(_LAST_SECONDS),
+                str(os.getpid()),
+                f"{STOPPED}\n",
+                *map(str, map(int, _SIGNALS)),
+            ],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=_State.stderr,

@@ -17,7 +17,7 @@ from featx.dataset.manifest import each_once, read_list, read_manifest
 from featx.dataset.spelling import Spellings
 from featx.dataset.walk import Entry, folders_in, walk
 from featx.errors import DatasetError, DatasetNotFoundError
-from featx.files import below, look_at, open_regular
+from featx.files import OutsideError, below, look_at, open_regular
 from featx.images import looks_like_image
 from featx.table import FileState, LeftOut, Sample, Stamp
 
@@ -335,6 +335,13 @@ def _scan_manifest(data: Path, path_column: str, label_column: str) -> Dataset:
     return Dataset(name, data.parent, dataset_id(data), description, pictures, (), remarks=tuple(remarks))
 
 
+def _stamp_below(root: Path, name: str) -> Stamp:
+    try:
+        return _stamp(below(root, name))
+    except OutsideError:  # no file name on this system: it will be skipped with that reason
+        return Stamp(-1, -1)
+
+
 def _found_listed(data: Path, names: Sequence[str], remarks: list[str]) -> list[tuple[str, Stamp]]:
     """Return name and stamp of the file that each listed name means, and remark on those with another name.
 
@@ -344,7 +351,7 @@ def _found_listed(data: Path, names: Sequence[str], remarks: list[str]) -> list[
         None of them exists.
     """
     root = data.parent
-    listed = [(name, _stamp(below(root, name))) for name in names]
+    listed = [(name, _stamp_below(root, name)) for name in names]
     spellings = Spellings(root)
     meant: dict[str, list[str]] = {"case": [], "ending": []}
     for at, (name, stamp) in enumerate(listed):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import os
 from collections.abc import Callable, Iterator, Sequence
@@ -134,12 +133,18 @@ def _list_inner(folder: str) -> list[os.DirEntry[str]]:
 
 def folders_in(root: Path, parent: str) -> list[str]:
     """Return the names of the folders in a folder below a root, as far as :func:`walk` enters them."""
-    names = []
-    with contextlib.suppress(OSError):
-        for entry in _list(os.path.join(root, parent)):
-            if not _is_hidden(entry) and _is_folder(entry) and _written_by_featx(_list(entry.path)) is None:
-                names.append(entry.name)
-    return sorted(names)
+    try:
+        entries = _list(os.path.join(root, parent))
+    except OSError:
+        return []
+    return sorted(entry.name for entry in entries if not _is_hidden(entry) and _is_folder(entry) and _is_entered(entry))
+
+
+def _is_entered(folder: os.DirEntry[str]) -> bool:
+    try:
+        return _written_by_featx(_list(folder.path)) is None
+    except OSError:  # it is met, and skipped with its reason
+        return True
 
 
 def _is_hidden(entry: os.DirEntry[str]) -> bool:

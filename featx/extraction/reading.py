@@ -17,7 +17,7 @@ from typing import Any, BinaryIO
 
 from featx.dataset import Found
 from featx.errors import ImageError, NotHereError
-from featx.files import NotRegularError
+from featx.files import NotRegularError, OutsideError
 from featx.images import MAX_PIXELS, Guard, Prepared, memory_for, open_image, read_image, read_origin
 from featx.runtime import Runtime
 from featx.spec import FeatureSpec
@@ -116,6 +116,8 @@ class Reader:
         with contextlib.ExitStack() as stack:
             try:
                 data, state = read_file(stack.enter_context(open_image(found.path)), self._max_pixels)
+            except OutsideError as error:
+                return _not_read(found, str(error.strerror))
             except OSError as error:
                 return _not_read(found, _unreadable(found.path, error))
             return self._prepare_one(found, data, state)

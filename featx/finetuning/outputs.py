@@ -51,7 +51,7 @@ class Outputs:
         for_keras: Mapping[str, bytes],
         notice: Callable[[str], None],
     ) -> tuple[Path, Path]:
-        """Write all of them, or none; return where the network and the classifier for Keras are.
+        """Write all of them; if one fails, the new ones are deleted again. Return network and classifier for Keras.
 
         Raises
         ------

@@ -42,7 +42,7 @@ _NEXT_RUN = "the next run tries again"
 _CRASHES = {
     -getattr(signal, name) for name in ("SIGSEGV", "SIGABRT", "SIGBUS", "SIGFPE", "SIGILL") if hasattr(signal, name)
 }
-_TOO_LONG = -getattr(signal, "SIGXCPU", 0)
+_TOO_LONG = -signal.SIGXCPU if hasattr(signal, "SIGXCPU") else None
 
 _LENGTH = struct.Struct("<Q")
 
@@ -279,6 +279,7 @@ def serve(megabytes: str, seconds: str) -> None:
             _limit_time(float(seconds))
             for part in _answer(request, data, megabytes if is_limited else ""):
                 _send(target, part)
+            del data  # or it takes memory beside the next image
 
 
 def _answer(request: dict[str, Any], data: bytes, megabytes: str) -> tuple[bytes, bytes, bytes]:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from featx.dataset import OUTPUT_TAG
 from featx.errors import OutputError
-from featx.files import ChangedError, FileIdentity, identify, open_regular, read_regular, write_whole
+from featx.files import ChangedError, FileIdentity, identify, open_regular, publish, read_regular, write_whole
 from featx.output import reason_of
 
 _TAG_TEXT = b"Pictures sorted by featx; never scanned as data.\n"
@@ -111,11 +111,13 @@ class Sorter:
             It cannot be written there, or would replace a picture that is predicted.
         """
         target = self._folder / self._names[label] / _shortened(picture.stem, picture.suffix)
+        if self._taken.get(target.as_posix().casefold()) == picture:  # the same one, given twice
+            return target
         if target.as_posix().casefold() in self._taken:  # another picture of this name, from another folder
             mark = hashlib.sha256(os.fsencode(picture)).hexdigest()[:8]
             target = target.with_name(_shortened(picture.stem, f"-{mark}{picture.suffix}"))
         known = self._taken.setdefault(target.as_posix().casefold(), picture)
-        if known is not picture:  # the same one, given twice
+        if known is not picture:
             return target
         try:
             _make_folder(target.parent)
@@ -238,7 +240,7 @@ def _put_link(picture: Path, target: Path, replaces: FileIdentity | None) -> Non
         if not os.path.samestat(os.lstat(made), os.stat(picture)):
             raise OSError(0, "the link does not lead to it")
         if made != target:
-            os.replace(made, target)
+            publish(made, target, replaces)
     except BaseException:
         made.unlink(missing_ok=True)
         raise

@@ -50,7 +50,6 @@ SCRATCH_SIZE = 128
 
 _SCRATCH_SCALING = "mean=0.0,0.0,0.0;std=1.0,1.0,1.0"
 _SCRATCH_DENSE = (512,)
-_MADE_BY = "featx"
 _SPARE_BYTES = 200_000_000
 _READING = ("resize", "white", "page", "engine", "precision", "label_by", "path_column", "label_column")
 
@@ -153,11 +152,11 @@ class TrainedNetwork:
         try:
             self.network.save_classifier(file, spec.preprocess, temperature)
             with zipfile.ZipFile(file, "a") as archive:
-                archive.comment = _MADE_BY.encode()
+                archive.comment = GENERATOR.encode()
             content = file.read_bytes()
         finally:
             file.unlink(missing_ok=True)
-        said = {"made_by": _MADE_BY, "classes": list(classes), "size": spec.size, "resize": spec.resize}
+        said = {"made_by": GENERATOR, "classes": list(classes), "size": spec.size, "resize": spec.resize}
         return content, json.dumps({**said, "preprocess": "none"}).encode()
 
 
