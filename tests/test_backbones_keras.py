@@ -206,7 +206,9 @@ def test_layers_and_pooling():
 
 def test_a_size_the_network_does_not_take():
     source = find_source("inceptionv3", "random", size=32)
-    with pytest.raises(BackboneError, match="InceptionV3 does not take --size 32: Input size must be at least 75x75"):
+    with pytest.raises(
+        BackboneError, match="InceptionV3 does not take images of 32 x 32: Input size must be at least 75x75"
+    ):
         build_network(spec_of(source), None)
 
 
@@ -265,7 +267,7 @@ def test_a_black_holed_network_does_not_hang(tmp_path, monkeypatch):
     message = str(caught.value)
     assert "are not on this machine and could not be downloaded (timed out)" in message
     assert "--weights FILE" in message
-    assert "--backbone efficientnet-lite0" in message
+    assert "use the backbone efficientnet-lite0" in message
 
 
 def test_no_network_is_an_error_not_a_random_network(monkeypatch, tmp_path):

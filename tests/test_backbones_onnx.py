@@ -156,9 +156,7 @@ def test_maps_are_pooled_over_their_area_wherever_the_channels_are(tmp_path, pix
 def test_a_map_that_does_not_show_its_channels_is_not_guessed_at(tmp_path, pixels):
     cube = np.random.default_rng(0).normal(size=(SIZE, 3, 1, 1)).astype(np.float32)
     path = save_nodes(tmp_path / "net.onnx", [CONV], ("map",), w=cube)
-    with pytest.raises(
-        BackboneError, match="gives 8 x 8 x 8 numbers, and nothing shows .* channels; --pooling flatten"
-    ):
+    with pytest.raises(BackboneError, match="gives 8 x 8 x 8 numbers, and nothing shows .* channels; pooling flatten"):
         features(path, pixels)
     assert features(path, pixels, pooling="flatten").shape == (6, SIZE**3)
 
@@ -268,7 +266,8 @@ def test_the_line_that_says_why_is_shown(tmp_path):
     sets = [helper.make_opsetid("", 13), helper.make_opsetid("ai.onnx.ml", 2)]
     onnx.save(helper.make_model(graph, opset_imports=sets, ir_version=8), tmp_path / "zip.onnx")
     with pytest.raises(
-        BackboneError, match=r"zip.onnx cannot be used as a backbone: Unsupported value_info type: loss"
+        BackboneError,
+        match=r"zip.onnx cannot be used as a backbone: No conversion rule found for operations: ai.onnx.ml.ZipMap",
     ):
         features(tmp_path / "zip.onnx", None)
     wide = save_nodes(tmp_path / "wide.onnx", [CONV], ["map"], w=np.ones((5, 4, 1, 1), np.float32))

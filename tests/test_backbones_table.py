@@ -79,7 +79,8 @@ def test_what_is_no_file_is_neither_weights_nor_a_network(tmp_path):
     }
     for path in tmp_path.iterdir():
         message = f"{re.escape(str(path))} cannot be read: {reasons[path.stem]}"
-        with pytest.raises(WeightsError, match=message):
+        as_network = f"{re.escape(str(path))} is a folder; needed is a" if path.stem == "folder" else message
+        with pytest.raises(BackboneError, match=as_network):
             find_source(str(path), preprocess="none", size=32)
         with pytest.raises(WeightsError, match=message):
             find_source("efficientnet-lite0", path)

@@ -298,7 +298,7 @@ def test_an_interrupted_take_keeps_its_pictures(tmp_path, take, notices):
     video = write_video(tmp_path / "v.avi", frames)
 
     def stop(stage: str, done: int, total: int) -> None:
-        assert (stage, total) == ("capture", 100)
+        assert (stage, total) == ("capturing, image", 100)
         if done == 5:
             raise KeyboardInterrupt
 

@@ -128,7 +128,7 @@ def test_resnet50_without_network_says_so(demo, tmp_path):
     )  # fmt: skip
     assert "error: the ImageNet weights resnet50_weights_tf_dim_ordering_tf_kernels_notop.h5 are not on" in done.stderr
     assert "--weights FILE" in done.stderr
-    assert "--backbone efficientnet-lite0" in done.stderr
+    assert "use the backbone efficientnet-lite0" in done.stderr
     assert not list(tmp_path.glob("cache/features/*.h5"))
 
 

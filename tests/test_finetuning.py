@@ -479,7 +479,6 @@ def test_keras_alone_runs_the_classifier(stripes: Path, network: Path, cache: Pa
     done = finetune(stripes, network, cache, output=output)
     assert done.contest.kept == "finetuned"
     assert done.keras_classifier == tmp_path / "stripes-classifier.keras"
-    done.classifier.save(output)
     featx.predict(output, stripes, tmp_path / "scores.csv", runtime=Runtime(cache))
     with (tmp_path / "scores.csv").open(newline="") as stream:
         expected = {row["path"]: row for row in csv.DictReader(stream)}
@@ -533,7 +532,6 @@ def test_the_classifier_for_keras_scales_pixels_as_its_network_does(
 def test_a_model_knows_what_was_held_out(stripes: Path, network: Path, cache: Path, tmp_path: Path) -> None:
     output = tmp_path / "stripes.featx"
     done = finetune(stripes, network, cache, output=output)
-    done.classifier.save(output)
     for model in (done.classifier, featx.load(output)):
         evaluation, known = model.evaluation, model.out_of_fold
         assert evaluation.test is not None

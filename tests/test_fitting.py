@@ -365,7 +365,7 @@ def test_fits_that_do_not_converge_are_said(fake, table):
     # tuning: two values on three inner folds, in three folds and once more for the final head
     assert found.notes == (
         "40 of 40 fits did not converge (3 of 3 in cross-validation, 12 of 12 in learning curve, "
-        "1 of 1 in the final head, 24 of 24 in tuning); --param max_iter=N allows more iterations",
+        "1 of 1 in the final head, 24 of 24 in tuning); fit --param max_iter=N allows more iterations",
     )
     assert fit(table, params={"C": 1.0}, cv=3, runtime=fake.runtime).evaluation.notes == ()
 

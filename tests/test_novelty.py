@@ -84,7 +84,10 @@ def test_foreign_pictures_are_rejected_in_every_form(fake, model, tmp_path, monk
         save_picture(new / f"green{i}.png", (40, 190, 60), seed=i)
         save_picture(new / "red" / f"red-{i:02}.png", (200, 50, 40), seed=1000 + i)  # known ones
     made = predict(model, new, tmp_path / "out.csv", reject_rate=0.05, runtime=fake.runtime)
-    rows = {row["path"].rpartition("/")[2]: row for row in csv.DictReader((tmp_path / "out.csv").open())}
+    rows = {
+        row["path"].rpartition("/")[2]: row
+        for row in csv.DictReader((tmp_path / "out.csv").read_text("utf-8").splitlines())
+    }
     assert (made.n_rejected, made.n_predicted, made.n_images) == (3, 3, 6)
     assert {rows[f"green{i}.png"]["status"] for i in range(3)} == {"rejected"}
     assert {rows[f"green{i}.png"]["label"] for i in range(3)} == {""}

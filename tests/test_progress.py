@@ -160,5 +160,5 @@ def test_an_error_takes_the_bar_away():
     script = COMMAND.replace("time.sleep(3.3)", "raise MemoryError('none left')")
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
     assert done.returncode == 1
-    assert "error: MemoryError: none left" in done.stderr
+    assert "error: there is not enough memory (none left)." in done.stderr
     assert not any(thread in done.stderr for thread in ("Traceback", "Exception in thread"))

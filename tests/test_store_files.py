@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from conftest import make_graph
 from test_store import rows, write
 
 from featx.errors import DamagedStoreError, StoreError
@@ -75,7 +76,7 @@ def test_notes_graphs_and_snapshots_are_read_from_files_alone(tmp_path, what):
     cache = tmp_path / "cache"
     write_snapshot(cache, "0123", Path("/data"), "1-ab", [])
     write_latest(cache, {"data": "x"})
-    write_graph(cache, "a" * 16, b"graph")
+    write_graph(cache, "a" * 16, make_graph())
     for path in (cache / "latest.json", cache / "graphs" / f"{'a' * 16}.graph", cache / "datasets" / "0123.h5"):
         plant(path, what, path.rename(tmp_path / path.name))
     assert read_latest(cache) is None
@@ -84,9 +85,9 @@ def test_notes_graphs_and_snapshots_are_read_from_files_alone(tmp_path, what):
     assert read_snapshot(cache, "0123", "1-ab") == {}
     if what != "folder":  # what replaces them is a file of featx again
         write_latest(cache, {"data": "y"})
-        write_graph(cache, "a" * 16, b"graph")
+        write_graph(cache, "a" * 16, make_graph())
         assert read_latest(cache) == {"data": "y"}
-        assert read_graph(cache, "a" * 16) == b"graph"
+        assert read_graph(cache, "a" * 16) == make_graph()
 
 
 @needs_links

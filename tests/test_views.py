@@ -329,12 +329,14 @@ def test_the_commands(workplace, pictures, fake):
     assert ": 48 cached, 0 new" in run(*words)
     output = run("fit", "--views", 2)
     assert re.search(r"views      \+0\.000 \(-0\.\d+ to \+0\.\d+\): may be chance", output)
-    assert "views" not in run("fit")
-    fitted = json.loads(CliRunner().invoke(app, ["fit", "--views", "1", "--json"]).stdout)
+    assert "views" not in run("fit", "--overwrite")
+    fitted = json.loads(CliRunner().invoke(app, ["fit", "--views", "1", "--json", "--overwrite"]).stdout)
     assert set(fitted["views"]) == {"k", "policy", "seed", "without", "difference"}
     assert (fitted["views"]["k"], set(fitted["views"]["difference"])) == (1, {"mean", "low", "high"})
     before = fake.n_computed
-    output = run("fit", pictures, "--backbone", "quadrants", "--augment", "light", "--views", 3, "--seed", 5)
+    output = run(
+        "fit", pictures, "--backbone", "quadrants", "--augment", "light", "--views", 3, "--seed", 5, "--overwrite"
+    )
     assert fake.n_computed - before == 72
     assert latest(fake.runtime).extraction.views.seed == 5
     assert output.count("3 of each picture to learn from (flip=horizontal,shift=0.05,zoom=0.05)") == 2
@@ -343,7 +345,7 @@ def test_the_commands(workplace, pictures, fake):
 def test_commands_that_ask_for_views_that_are_not_there(workplace, pictures):
     run("extract", pictures, "--backbone", "quadrants")
     assert (
-        run("fit", "--views", 2, code=1)
+        run("fit", "--views", 2, code=2)
         .splitlines()[-1]
         .startswith(
             "error: 2 views are asked for, but not how they are made; add --augment with light, medium, tutorial"
@@ -353,7 +355,7 @@ def test_commands_that_ask_for_views_that_are_not_there(workplace, pictures):
         "error: not all pictures have their 2 augmented views; extract them first: "
         f"featx extract {pictures} --augment light --backbone quadrants --views 2"
     )
-    assert "error: --augment light without views" in run("fit", "--augment", "light", code=1)
+    assert "error: --augment light without views" in run("fit", "--augment", "light", code=2)
 
 
 def test_views_of_the_set_extracted_last(fake, pictures):

@@ -30,10 +30,13 @@ class Calibrated:
     scores : ndarray of shape (n_tested, n_classes), float64
         Those of the cross-validation, with the same largest class, on the scale of that head: the softmax of scores
         divided by the temperature is a probability.
+    as_final : ndarray of shape (n_tested, n_classes), float64
+        Out-of-fold scores by heads of the parameters of that head: how sure it is itself of genuine images.
     """
 
     temperature: float
     scores: NDArray[np.float64]
+    as_final: NDArray[np.float64]
 
 
 def calibrate(
@@ -74,7 +77,8 @@ def calibrate(
         known.append((wanted, _scores_with(head, wanted, data, crossed, n_workers, tally, progress)))
         return known[-1][1]
 
-    temperature = find_temperature(scores_with(params), y)
+    as_final = scores_with(params)
+    temperature = find_temperature(as_final, y)
     # Of one split alone, the temperature of one half of the groups is found on the other.
     one_split = crossed.summary.n_folds == 1
     parts = data.groups[crossed.tested] % 2 if one_split else crossed.fold
@@ -84,7 +88,7 @@ def calibrate(
         if not inside.all():
             own = scores_with(crossed.params[0 if one_split else int(part)])
             scaled[inside] *= temperature / find_temperature(own[~inside], y[~inside])
-    return Calibrated(temperature, scaled)
+    return Calibrated(temperature, scaled, as_final)
 
 
 def _scores_with(

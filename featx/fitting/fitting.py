@@ -281,7 +281,7 @@ def _left_out(
         OutOfFold(sample_ids, y, found.scores, crossed.fold, crossed.predicted),
         found.temperature,
         measure_reliability(probabilities, y),
-        learn_rejector(train, crossed, probabilities, seed),
+        learn_rejector(train, crossed, softmax(found.as_final / found.temperature), seed),
         learning_curve(head, train, crossed, seed, runtime.n_workers, tally),
         "out of fold",
     )
