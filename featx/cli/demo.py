@@ -19,6 +19,7 @@ def demo(
     console = Console(as_json)
     from featx.extraction import extract
     from featx.fitting import fit
+    from featx.output import MODEL_SUFFIXES, OutputFile
     from featx.prediction import predict
     from featx.reporting import evaluation_lines, extraction_lines, prediction_lines, report
     from featx.sample import is_sample, make_new_pictures, make_sample
@@ -28,6 +29,7 @@ def demo(
     cache, model_file, scores = folder / "cache", folder / "digits.featx", folder / "scores.csv"
     page = folder / "report.html"
     runtime = console.runtime(cache)
+    saved = OutputFile(model_file, MODEL_SUFFIXES, overwrite=True)
 
     console.line(f"$ featx extract {data} --cache {cache}")
     table = extract(data, runtime=runtime)
@@ -36,7 +38,7 @@ def demo(
 
     console.lines(["", f"$ featx fit {data} --cache {cache} -o {model_file}"])
     model = fit(table, runtime=runtime)
-    model.save(model_file, overwrite=True)
+    model.save(saved)
     evaluation = model.evaluation.to_dict()
     console.lines(evaluation_lines(evaluation))
 

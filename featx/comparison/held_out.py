@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featx.comparison.records import Compared, Comparison
-from featx.errors import DatasetError, EngineError
+from featx.errors import DatasetError, EngineError, OutputError
 from featx.evaluate import (
     Tally,
     difference_of_shares,
@@ -127,7 +127,13 @@ def compare_trained(
             for row in comparison.rows
             if row.backbone not in histories
         }
-        drawn.write_content(draw_curves(histories, levels))
+        try:
+            png = draw_curves(histories, levels)
+        except OutputError as error:
+            raise OutputError(
+                f"{error}. What was trained is kept in the cache: run the same command without --curves"
+            ) from None
+        drawn.write_content(png)
     return comparison
 
 
