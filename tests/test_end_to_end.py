@@ -165,7 +165,14 @@ def test_a_stopped_extraction_goes_on(demo, tmp_path, name):
         for copy in range(4):  # other bytes, the same picture
             (many / f"{copy}-{path.name}").write_bytes(path.read_bytes() + bytes([copy]))
     command = [sys.executable, "-m", "featx", "extract", "data", "--batch-size", "8"]
-    running = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    running = subprocess.Popen(
+        command,
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # tests in the background are started without
+    )
     deadline = time.monotonic() + 120
     while time.monotonic() < deadline and running.poll() is None:
         journals = list(tmp_path.glob("cache/features/*.journal"))
