@@ -549,8 +549,9 @@ def _to_predict(estimator: Any) -> Any:
         return _copy_of(estimator, steps=steps)
     if hasattr(estimator, "best_estimator_") and hasattr(estimator, "best_index_"):
         return _to_predict(estimator.best_estimator_)
-    if isinstance(estimator, MLPClassifier) and hasattr(estimator, "_optimizer"):
-        return _copy_of(estimator, _optimizer=None)
+    if isinstance(estimator, MLPClassifier):
+        left_out = ("_optimizer", "_best_coefs", "_best_intercepts")
+        return _copy_of(estimator, **{name: None for name in left_out if hasattr(estimator, name)})
     return estimator
 
 

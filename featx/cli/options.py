@@ -48,5 +48,7 @@ ClassWeight = Annotated[str | None, typer.Option(help="balanced: every class cou
 Seed = Annotated[int, typer.Option(help="Of folds and of heads with randomness.")]
 GroupBy = Annotated[
     str | None,
-    typer.Option(help="Keep together in folds: parent (one folder), a manifest's column, or a pattern in the path."),
+    typer.Option(
+        help="Keep together in folds: parent (a folder), folder:N, word:N of the name, a column, a pattern in the path."
+    ),
 ]
