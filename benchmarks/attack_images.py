@@ -24,7 +24,7 @@ _MAIN_SECONDS = 3.0
 """Processor time that the main process may take for one image, with what it needs to open it."""
 
 _PREPARE = """
-import resource, sys, time
+import sys, time
 from pathlib import Path
 from featx.extraction import read_file
 from featx.images import Guard
@@ -41,7 +41,9 @@ with Guard(seconds=float(sys.argv[2])) as guard:
         what = str(guard.prepare(data, size=64).width)
     except Exception as error:
         what = f"{type(error).__name__}: {error}"
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    # Not ru_maxrss, which begins with the memory of the process that started this one.
+    lines = Path("/proc/self/status").read_text().splitlines()
+    peak = next(line.split()[1] for line in lines if line.startswith("VmHWM"))
     print(time.process_time() - before, peak, what)
 """
 
