@@ -11,7 +11,7 @@ from sklearn.svm import SVC
 from test_evaluate import training_set
 
 from featx.classifier import fold, softmax
-from featx.classifier.archive import dump_estimator, load_estimator
+from featx.classifier.estimators import dump_estimator, load_estimator
 from featx.evaluate import quiet_single_threads, tune_and_fit
 from featx.heads import HEAD_NAMES, for_many, make_head, many, scores_of
 

@@ -112,7 +112,8 @@ def load_every_weight(model: keras.Model, path: Path) -> None:
         check_keras_file(path)
     except (BackboneError, OSError) as error:
         raise WeightsError(
-            f"{path} {error}. Expected are weights saved for {model.name} with include_top=False."
+            f"{path} does not fit {model.name} without its top: it {error}. "
+            "Expected are weights saved for this network with include_top=False."
         ) from None
     floats = [w for w in model.weights if "float" in str(w.dtype)]
     for weight in floats:

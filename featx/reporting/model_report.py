@@ -95,7 +95,7 @@ def report(
     rows = list_suspects(classifier)
     summary = _summary(classifier, rows)
     if on is not None:
-        from featx.reporting.outside import outside_summary  # with scikit-learn, which no other report needs
+        from featx.reporting.outside import outside_summary  # imports scikit-learn
 
         summary["on"] = outside_summary(classifier, Path(on), label_by, runtime)
     if table is not None:
