@@ -101,7 +101,7 @@ def report(
     rows = list_suspects(classifier)
     summary = _summary(classifier, rows)
     if on is not None:
-        from featx.reporting.outside import outside_summary  # with scikit-learn, which no other report needs
+        from featx.reporting.outside import outside_summary  # imports scikit-learn
 
         reading = {"label_by": label_by, "path_column": path_column, "label_column": label_column}
         summary["on"] = outside_summary(classifier, Path(on), group_by, runtime, **reading)
