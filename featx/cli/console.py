@@ -94,9 +94,9 @@ def guarded(command: Callable[_P, _T]) -> Callable[_P, _T]:
         show_trace = bool(os.environ.get("FEATX_TRACEBACK"))
         if not show_trace:
             warnings.simplefilter("ignore")
-        DISPLAY.start()
         try:
-            return command(*args, **kwargs)
+            with DISPLAY.shown():
+                return command(*args, **kwargs)
         except KeyboardInterrupt:
             _fail("stopped; what was computed is kept: run the same command to go on")
         except (typer.Exit, typer.Abort):
@@ -109,13 +109,10 @@ def guarded(command: Callable[_P, _T]) -> Callable[_P, _T]:
             if show_trace:
                 raise
             _fail(f"error: {type(error).__name__}: {error} (not foreseen; FEATX_TRACEBACK=1 shows where)")
-        finally:
-            DISPLAY.stop()
         raise typer.Exit(1)
 
     return run
 
 
 def _fail(text: str) -> None:
-    DISPLAY.stop()
     print(printable(text), file=sys.stderr, flush=True)
