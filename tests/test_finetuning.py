@@ -546,3 +546,9 @@ def test_a_model_knows_what_was_held_out(stripes: Path, network: Path, cache: Pa
         learnt = {row.tobytes() for row in model.content_hashes}
         assert known.content_hashes is not None
         assert not learnt & {row.tobytes() for row in known.content_hashes}
+
+
+def test_blocks_are_counted_of_the_network_that_the_user_named(stripes: Path, network: Path, cache: Path) -> None:
+    told = rf"unfreeze is 99; {re.escape(str(network))} has 3 blocks \(block1 .. block3\): allowed are 1 to 3"
+    with pytest.raises(TrainingError, match=told):
+        finetune(stripes, network, cache, unfreeze=99)

@@ -162,3 +162,11 @@ def test_an_error_takes_the_bar_away():
     assert done.returncode == 1
     assert "error: there is not enough memory (none left)." in done.stderr
     assert not any(thread in done.stderr for thread in ("Traceback", "Exception in thread"))
+
+
+def test_a_closed_stderr_stops_nothing():
+    script = COMMAND.replace("@guarded", "import sys; sys.stderr.close()\n\n@guarded").replace(
+        "time.sleep(3.3)", "time.sleep(2)"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "result\n", "")

@@ -18,7 +18,9 @@ def ls(cache: o.Cache = Path("cache"), as_json: o.Json = False) -> None:
     from featx.caching import list_cache
     from featx.reporting import listing_lines
 
-    found = list_cache(runtime=console.runtime(cache)).to_dict()
+    runtime = console.runtime(cache)
+    with runtime.stage("listing the cache"):
+        found = list_cache(runtime=runtime).to_dict()
     todo = next_line("cache", "verify", cache=cache) if found["n_bytes"] else extract_next(cache)
     console.result(found, [*listing_lines(found), todo])
 
@@ -49,7 +51,9 @@ def gc(
     from featx.caching import clean_cache
     from featx.reporting import cleaning_lines
 
-    done = clean_cache(gone=gone, dry_run=dry_run, runtime=console.runtime(cache)).to_dict()
+    runtime = console.runtime(cache)
+    with runtime.stage("looking for what can go"):
+        done = clean_cache(gone=gone, dry_run=dry_run, runtime=runtime).to_dict()
     again = ["cache", "gc", *(["--gone"] if gone else [])]
     words = again if dry_run and done["removed"] else ["cache", "ls"]
     console.result(done, [*cleaning_lines(done), next_line(*words, cache=cache)])

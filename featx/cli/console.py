@@ -100,9 +100,9 @@ def guarded(command: Callable[_P, _T]) -> Callable[_P, _T]:
         if not show_trace:
             warnings.simplefilter("ignore")
         watch()
-        DISPLAY.start()
         try:
-            return command(*args, **kwargs)
+            with DISPLAY.shown():
+                return command(*args, **kwargs)
         except KeyboardInterrupt:
             tell_stopped()
         except (typer.Exit, typer.Abort):
@@ -115,8 +115,6 @@ def guarded(command: Callable[_P, _T]) -> Callable[_P, _T]:
             else:
                 tell_error(_told(error), bool(kwargs.get("as_json")))
                 raise typer.Exit(2 if isinstance(error, FeatxError) and error.is_usage else 1) from None
-        finally:
-            DISPLAY.stop()
         raise typer.Exit(1)
 
     return run
@@ -149,5 +147,4 @@ def tell_error(text: str, as_json: bool) -> None:
 
 
 def _fail(text: str) -> None:
-    DISPLAY.stop()
     print(printable(text), file=sys.stderr, flush=True)

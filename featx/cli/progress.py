@@ -84,6 +84,15 @@ class Display:
         self._ended = threading.Event()
         self._thread: threading.Thread | None = None
 
+    @contextlib.contextmanager
+    def shown(self) -> Iterator[None]:
+        """Show what is being done meanwhile."""
+        self.start()
+        try:
+            yield
+        finally:
+            self.stop()
+
     def start(self) -> None:
         """Begin to show what is being done."""
         self._stages.clear()
@@ -113,7 +122,8 @@ class Display:
 
     def update(self, name: str, done: int, total: int) -> None:
         """Note how far a stage is; it ends when all of it is done, and those within it with it."""
-        with self._lock:
+        name = "".join(c if c.isprintable() else "?" for c in name)
+        with self._lock, contextlib.suppress(OSError, ValueError):  # of a stderr that is closed or full
             at = next((i for i, stage in enumerate(self._stages) if stage.name == name), None)
             if 0 < total <= done:
                 if at is not None:
@@ -139,7 +149,7 @@ class Display:
 
     def _tick(self) -> None:
         while not self._ended.wait(_TICK):
-            with self._lock:
+            with self._lock, contextlib.suppress(OSError, ValueError):
                 if not self._ended.is_set():
                     self._show()
 
