@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import contextlib
 import csv
+import functools
 import io
 import itertools
 import os
@@ -113,10 +114,11 @@ def read_manifest(
         optional = [where.get(name) for name in _KNOWN]
         others = [name for name in where if name and name not in (path_column, label_column, *_KNOWN)]
         inside = _inside(path.parent)
+        label_of = functools.cache(lambda text: _label(text.strip()))  # few labels, many rows
 
         def read(row: Sequence[str]) -> Sample:
             group, split = (_value(row[at]) or None if at is not None else None for at in optional)
-            name, label = inside(row[where[path_column]]), _label(row[where[label_column]].strip())
+            name, label = inside(row[where[path_column]]), label_of(row[where[label_column]])
             return Sample(name, label, group, _split(split), tuple((name, _value(row[where[name]])) for name in others))
 
         samples = each_once(path, _each_row(path, table, read), remark)
