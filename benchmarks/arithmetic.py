@@ -21,9 +21,10 @@ import numpy as np
 
 from benchmarks.networks import SIDE, engine_rate, random_pixels, random_recipe
 from benchmarks.processes import median, print_head, print_json, print_row, run_worker, take_turns
-from featx.engines import convert, has_bfloat16, quantize, start_openvino_engine
+from featx.engines import convert, quantize
 from featx.engines.graph import unpack
-from featx.extraction.starting import graph_of
+from featx.engines.openvino import OpenVINORunner, has_bfloat16
+from featx.execution import graph_of
 from featx.libraries import OPENVINO_BATCH, start_openvino
 from featx.runtime import Runtime
 
@@ -79,7 +80,7 @@ def _row(name: str, precision: str, rounds: int) -> dict[str, Any]:
 def _measure(name: str, precision: str) -> dict[str, float]:
     graph = _chain(*_CHAINS[name]) if name in _CHAINS else _network(name)
     pixels = random_pixels(8 * OPENVINO_BATCH, _CHAINS[name][2] if name in _CHAINS else SIDE)
-    engine = start_openvino_engine(quantize(graph, pixels) if precision == "int8" else graph, precision)
+    engine = OpenVINORunner(quantize(graph, pixels) if precision == "int8" else graph, precision)
     return {"gflop": _operations(graph) / OPENVINO_BATCH / 1e9, "rate": engine_rate(engine, pixels)}
 
 

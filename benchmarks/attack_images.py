@@ -26,7 +26,7 @@ _MAIN_SECONDS = 3.0
 _PREPARE = """
 import sys, time
 from pathlib import Path
-from featx.extraction import read_file
+from featx.readers import read_file
 from featx.images import Guard
 try:
     from featx.images import open_image

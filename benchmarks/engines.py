@@ -81,7 +81,7 @@ def _rate(run: Callable[[], object], n: int) -> float:
 
 
 def _openvino(backbone: str, precision: str) -> dict:
-    from featx.extraction.starting import choose_precision, start
+    from featx.execution import choose_precision, start
     from featx.runtime import Runtime
 
     spec = random_recipe(backbone)

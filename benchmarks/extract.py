@@ -87,8 +87,8 @@ def _some_pictures(folder: Path, target: Path, limit: int) -> Path:
 def _featx(arguments: argparse.Namespace) -> dict:
     import numpy as np
 
+    from featx.execution import start
     from featx.extraction import extract
-    from featx.extraction.starting import start
     from featx.images import prepare
     from featx.runtime import Runtime
 

@@ -22,7 +22,7 @@ from PIL import Image
 
 from benchmarks.processes import median, print_head, print_json, print_row
 from featx.backbones import find_source
-from featx.extraction.starting import start
+from featx.execution import start
 from featx.images import decode_version, prepare
 from featx.images.jpeg import decode_jpeg
 from featx.runtime import Runtime

@@ -26,10 +26,11 @@ import numpy as np
 from PIL import Image
 
 from benchmarks.processes import median, print_head, print_json, print_row
-from featx.extraction import extract, filling
-from featx.extraction.starting import start
+from featx.execution import start
+from featx.extraction import extract
 from featx.images import Prepared, decode, prepare
 from featx.images.jpeg import decode_jpeg
+from featx.pipeline import images as filling
 from featx.runtime import Runtime
 from featx.spec import FeatureSpec
 

@@ -38,10 +38,11 @@ if TYPE_CHECKING:
     from featx.comparison import Comparison, compare
     from featx.errors import FeatxError
     from featx.evaluation import Evaluation
-    from featx.extraction import extract, latest
+    from featx.extraction import extract
     from featx.finetuning import Finetuning, finetune
     from featx.fitting import fit
     from featx.inspection import Inspection, inspect
+    from featx.lookup import latest
     from featx.prediction import Prediction, load, predict
     from featx.reporting import Report
     from featx.reports import report
@@ -81,7 +82,7 @@ _HOMES = {
     "finetune": "featx.finetuning",
     "fit": "featx.fitting",
     "inspect": "featx.inspection",
-    "latest": "featx.extraction",
+    "latest": "featx.lookup",
     "list_backbones": "featx.backbones",
     "list_cache": "featx.caching",
     "load": "featx.prediction",

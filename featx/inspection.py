@@ -24,7 +24,9 @@ from featx.duplicates import (
     without_too_alike,
 )
 from featx.errors import DatasetError
-from featx.extraction import notice_left_out, read_pictures, stop_if_too_dark
+from featx.extraction import stop_if_too_dark
+from featx.lookup import notice_left_out
+from featx.readers import read_pictures
 from featx.runtime import Runtime
 from featx.table import FileState, LeftOut, Sample, Skipped
 

@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from featx.options import RuntimeOptions
+
 
 def _ignore_notice(text: str) -> None:
     pass
@@ -19,7 +21,7 @@ def _ignore_progress(stage: str, done: int, total: int) -> None:
 
 
 @dataclass(frozen=True)
-class Runtime:
+class Runtime(RuntimeOptions):
     """Where and how a run works; no field of it can change a feature.
 
     Parameters
@@ -42,11 +44,6 @@ class Runtime:
         ``total`` is 0 while how far a stage is cannot be known. Stages may lie within each other.
     """
 
-    cache: Path = Path("cache")
-    workers: int | None = None
-    batch_size: int = 64
-    device: str = "auto"
-    max_pixels: int = 100_000_000
     notice: Callable[[str], None] = _ignore_notice
     progress: Callable[[str, int, int], None] = _ignore_progress
 

@@ -7,14 +7,17 @@ import json
 import math
 import re
 from dataclasses import MISSING, asdict, dataclass, fields, replace
-from typing import Any
+from typing import Any, Literal, get_args
 
 from featx.errors import SpecError
 
-RESIZE_RULES = ("crop", "squash", "pad")
-POOLINGS = ("avg", "max", "flatten")
+Pooling = Literal["avg", "max", "flatten"]
+Resize = Literal["crop", "squash", "pad"]
+Layout = Literal["nchw", "nhwc"]
+EngineName = Literal["openvino", "tensorflow"]
+Precision = Literal["float32", "bfloat16", "int8"]
+_CLOSED = {"pooling": Pooling, "resize": Resize, "layout": Layout, "engine": EngineName, "precision": Precision}
 PREPROCESS_MODES = ("caffe", "tf", "torch", "lite", "none")
-LAYOUTS = ("nchw", "nhwc")
 _NUMBERS = r"-?[\d.e+-]+(,-?[\d.e+-]+){2}"
 _DIGEST = re.compile("[0-9a-f]{16}")
 _MEAN_AND_STD = re.compile(f"mean={_NUMBERS};std={_NUMBERS}")
@@ -36,9 +39,9 @@ class FeatureSpec:
         Side of the square input, in pixels.
     decode : str
         Version of the decoder and digest of its probe pixels.
-    engine : str
+    engine : {"openvino", "tensorflow"}
         What executes the network.
-    precision : str
+    precision : {"float32", "bfloat16", "int8"}
         Number format of the network's arithmetic.
     layer : str, optional
         Layer whose output is taken; the backbone's last one if not given.
@@ -70,13 +73,13 @@ class FeatureSpec:
     preprocess: str
     size: int
     decode: str
-    engine: str
-    precision: str
+    engine: EngineName
+    precision: Precision
     layer: str | None = None
-    pooling: str = "avg"
-    resize: str = "crop"
+    pooling: Pooling = "avg"
+    resize: Resize = "crop"
     graph: str | None = None
-    layout: str | None = None
+    layout: Layout | None = None
     white: int | None = None
     page: int = 1
     augment: str | None = None
@@ -85,10 +88,10 @@ class FeatureSpec:
     def __post_init__(self) -> None:
         if not _is_scaling(self.preprocess):
             _one_of("preprocess", self.preprocess, PREPROCESS_MODES)
-        if self.layout is not None:
-            _one_of("layout", self.layout, LAYOUTS)
-        _one_of("pooling", self.pooling, POOLINGS)
-        _one_of("resize", self.resize, RESIZE_RULES)
+        for name, kind in _CLOSED.items():
+            value = getattr(self, name)
+            if not (name == "layout" and value is None):
+                _one_of(name, value, get_args(kind))
         if not 8 <= self.size <= 4096:
             raise SpecError(f"size is {self.size}; allowed are 8 to 4096 pixels")
         if self.white is not None and not 1 <= self.white < 2**32:
@@ -152,13 +155,16 @@ def _one_of(field: str, value: str, allowed: tuple[str, ...]) -> None:
 
 
 def _check_fields(values: dict[str, Any]) -> None:
-    types = {"int": (int,), "str": (str,), "str | None": (str, type(None)), "int | None": (int, type(None))}
+    types = {"int": (int,), "int | None": (int, type(None)), "str | None": (str, type(None))}
+    types["Layout | None"] = types["str | None"]
     known = {f.name: f for f in fields(FeatureSpec)}
     for name, value in values.items():
         if name not in known:
             raise SpecError(f"the feature recipe has a field {name!r} that this featx does not know; update featx")
-        if not isinstance(value, types[str(known[name].type)]) or isinstance(value, bool):
-            raise SpecError(f"the feature recipe's {name} is {value!r}; it must be {known[name].type}")
+        wanted = types.get(str(known[name].type), (str,))
+        if not isinstance(value, wanted) or isinstance(value, bool):
+            names = " or ".join("None" if kind is type(None) else kind.__name__ for kind in wanted)
+            raise SpecError(f"the feature recipe's {name} is {value!r}; it must be {names}")
     missing = [n for n, f in known.items() if f.default is MISSING and n not in values]
     if missing:
         raise SpecError(f"the feature recipe lacks {', '.join(missing)}")

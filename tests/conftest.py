@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,13 +12,14 @@ import pytest
 from PIL import Image
 
 from featx.backbones.table import BACKBONES, Backbone, KerasWeights
+from featx.engines import ENGINES, Engine, Network
 from featx.runtime import Runtime
 
 if TYPE_CHECKING:
     from browser import Browser
 
 
-class QuadrantEngine:
+class QuadrantRunner:
     """Features: mean red, green and blue of the four quadrants, from 0 to 1; shape (n, 12)."""
 
     name = "openvino"
@@ -36,7 +38,7 @@ class QuadrantEngine:
 
 
 def quadrant_means(pixels: np.ndarray) -> np.ndarray:
-    """Return what :class:`QuadrantEngine` computes."""
+    """Return what :class:`QuadrantRunner` computes."""
     half = pixels.shape[1] // 2
     parts = [
         pixels[:, rows, columns]
@@ -45,6 +47,22 @@ def quadrant_means(pixels: np.ndarray) -> np.ndarray:
     ]
     means = [part.reshape(len(pixels), -1, 3).astype(np.float64).mean(axis=1) / 255 for part in parts]
     return np.concatenate(means, axis=1).astype(np.float32)
+
+
+@dataclass(frozen=True)
+class FakeEngine(Engine):
+    """An engine that runs the fake backbone, whatever it is asked to run."""
+
+    start_fake: Callable[[Network], QuadrantRunner] | None = None
+
+    def start(self, network: Network, device: str, precision: str) -> QuadrantRunner:
+        return self.start_fake(network)
+
+    def has_precision(self, precision: str) -> bool:
+        return precision == "float32"
+
+    def sees_gpu(self) -> bool:
+        return False
 
 
 class Fake:
@@ -58,16 +76,20 @@ class Fake:
     """
 
     def __init__(self, cache: Path) -> None:
+        self.engine = FakeEngine(
+            "openvino", ("cpu",), ("float32", "bfloat16", "int8"), "float32", start_fake=self.start
+        )
         self._batches: list[int] = []
         self.starts = 0
         self.notices: list[str] = []
         self.runtime = Runtime(cache, workers=2, notice=self.notices.append)
 
-    def start(self, spec: object, locate: Callable[[], object], runtime: object) -> QuadrantEngine:
-        locate()
+    def start(self, network: Network) -> QuadrantRunner:
+        """Do what :meth:`featx.engines.Engine.start` does."""
+        network.file()
         self.starts += 1
         self._batches.append(-10)  # the ten probe pictures do not count
-        return QuadrantEngine(self._batches)
+        return QuadrantRunner(self._batches)
 
     @property
     def n_computed(self) -> int:
@@ -85,9 +107,7 @@ def fake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Fake:
     row = Backbone("quadrants", "none.None", 32, "none", 12, 0, "Apache-2.0", KerasWeights("quadrants.h5"))
     monkeypatch.setitem(BACKBONES, "quadrants", row)
     made = Fake(tmp_path / "cache")
-    monkeypatch.setattr("featx.extraction.filling.start", made.start)
-    monkeypatch.setattr("featx.extraction.starting.agreement", lambda *recipe: None)
-    monkeypatch.setattr("featx.extraction.recipes.fitting_engine", lambda spec, *recipe: spec.engine)
+    monkeypatch.setitem(ENGINES, "openvino", made.engine)
     return made
 
 

@@ -21,8 +21,10 @@ from PIL import Image
 from featx.augmentation import PRESETS, make_views, read_policy
 from featx.caching import clean_cache, list_cache, verify_cache
 from featx.errors import DatasetError, OutputError, SpecError, StoreError
-from featx.extraction import compute_table, extract, latest, recall_table
+from featx.extraction import compute_table, extract
 from featx.images import prepare
+from featx.lookup import latest, recall_table
+from featx.options import ExtractOptions, RunOptions
 from featx.runtime import Runtime
 from featx.store import FeatureStore, keys_of
 
@@ -356,7 +358,7 @@ def test_a_warm_run_imports_no_tensorflow(fake, pictures):
         "from featx.backbones.table import BACKBONES, Backbone, KerasWeights\n"
         "row = Backbone('quadrants', 'none.None', 32, 'none', 12, 0, 'Apache-2.0', KerasWeights('quadrants.h5'))\n"
         "BACKBONES['quadrants'] = row\n"
-        "import featx, featx.extraction.starting as starting; starting.agreement = lambda *recipe: None\n"
+        "import featx, featx.execution.choice as choice; choice.agreement = lambda *spec: None\n"
         f"runtime = featx.Runtime({str(fake.runtime.cache)!r})\n"
         f"table = featx.extract({str(pictures)!r}, 'quadrants', augment='light', views=2, runtime=runtime)\n"
         "again = featx.latest(runtime)\n"
@@ -473,7 +475,7 @@ def test_the_set_extracted_last_brings_its_views(fake, pictures):
 def test_views_that_are_not_complete_are_not_used(fake, pictures):
     run(fake, pictures, augment="light", views=2, seed=4)
     save_picture(pictures / "red" / "new.png", (190, 60, 50), seed=500)
-    compute_table(pictures, "quadrants", runtime=fake.runtime)
+    compute_table(pictures, "quadrants", ExtractOptions(), RunOptions(), runtime=fake.runtime)
     table = latest(fake.runtime)
     assert (table.views, len(table)) == (0, 25)
     assert fake.notices[-1] == (
@@ -485,11 +487,13 @@ def test_views_that_are_not_complete_are_not_used(fake, pictures):
 def test_computing_a_table_does_not_make_it_the_last(fake, pictures, tmp_path):
     run(fake, pictures)
     other = make_classes(tmp_path / "other", {"a": (0, 0, 0), "b": (255, 255, 255)}, 2)
-    table = compute_table(other, "quadrants", augment="light", views=1, runtime=fake.runtime)
+    table = compute_table(
+        other, "quadrants", ExtractOptions(augment="light", views=1), RunOptions(), runtime=fake.runtime
+    )
     assert (len(table), table.views) == (4, 1)
     assert latest(fake.runtime).name == "set"
     with pytest.raises(TypeError, match="sise"):
-        compute_table(other, "quadrants", sise=3, runtime=fake.runtime)
+        run(fake, other, sise=3)
 
 
 def test_the_cache_keeps_and_checks_views(fake, pictures):
@@ -525,7 +529,7 @@ def test_a_damaged_view_is_made_again(fake, pictures):
 def test_another_way_of_making_views_is_noticed(fake, pictures, monkeypatch):
     """The probe pictures of a store of views are views themselves."""
     run(fake, pictures, augment="light", views=1)
-    monkeypatch.setattr("featx.extraction.starting.make_views", lambda pixels, *how: 255 - pixels)
+    monkeypatch.setattr("featx.execution.probes.make_views", lambda pixels, *how: 255 - pixels)
     with pytest.raises(StoreError, match="cannot be reproduced here"):
         run(fake, pictures, augment="light", views=2)
 

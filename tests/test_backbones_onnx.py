@@ -10,7 +10,8 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from featx.backbones import build_network, find_source
-from featx.engines import convert, start_openvino_engine
+from featx.engines import convert
+from featx.engines.openvino import OpenVINORunner
 from featx.errors import BackboneError, EngineError, SpecError, WeightsError
 from featx.extraction import extract
 from featx.runtime import Runtime
@@ -69,7 +70,7 @@ def features(path, pixels, preprocess="none", layout=None, size=None, **how):
     spec = FeatureSpec(
         "file", source.weights, source.preprocess, source.size, "2-0", "openvino", "float32", layout=layout, **how
     )
-    engine = start_openvino_engine(convert(build_network(spec, path)), "float32")
+    engine = OpenVINORunner(convert(build_network(spec, path)), "float32")
     return np.concatenate(list(engine.run([pixels])))
 
 

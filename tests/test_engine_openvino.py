@@ -12,9 +12,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from featx import engines
 from featx.backbones import build_network, find_source
-from featx.engines import convert, has_bfloat16, quantize, resolve_engine, start_openvino_engine
+from featx.engines import convert, quantize, resolve_engine
+from featx.engines.openvino import OpenVINORunner, has_bfloat16
 from featx.errors import EngineError, WeightsError
 from featx.spec import FeatureSpec
 
@@ -37,7 +37,7 @@ def graph(mobilenet):
 
 @pytest.fixture(scope="module")
 def engine(graph):
-    return start_openvino_engine(graph, "float32")
+    return OpenVINORunner(graph, "float32")
 
 
 @pytest.fixture(scope="module")
@@ -93,7 +93,7 @@ def test_nothing_is_under_way_when_a_run_is_abandoned(engine, pixels):
 )
 def test_features_are_those_of_keras(keras_start, pixels, name):
     keras = network(name)
-    ours = all_of(start_openvino_engine(convert(keras), "float32"), [pixels])
+    ours = all_of(OpenVINORunner(convert(keras), "float32"), [pixels])
     assert cosines(ours, keras.predict(pixels, verbose=0)).min() > 0.99999
 
 
@@ -119,7 +119,7 @@ def test_pixels_are_scaled_before_their_channels_move(graph):
 
 def test_small_batches_keep_many_processors_busy(graph, pixels, monkeypatch):
     monkeypatch.setattr("featx.engines.openvino.n_processors", lambda: 8)
-    started, handed = start_openvino_engine(graph, "float32"), []
+    started, handed = OpenVINORunner(graph, "float32"), []
 
     def batches():
         for i in range(20):
@@ -137,7 +137,7 @@ def test_what_cannot_be_executed_is_an_error_of_the_engine(graph, pixels, monkey
         raise RuntimeError("Exception from src/inference/src/cpp/infer_request.cpp:223:\nout of luck\n")
 
     monkeypatch.setattr("featx.engines.openvino._PATIENCE", 0.01)
-    started = start_openvino_engine(graph, "float32")
+    started = OpenVINORunner(graph, "float32")
     started._queue = SimpleNamespace(start_async=lambda *words: None, wait_all=fail)
     with pytest.raises(EngineError, match="OpenVINO could not execute the network: out of luck"):
         all_of(started, [pixels])
@@ -171,7 +171,7 @@ def test_bits_do_not_depend_on_the_number_of_processors(graph, pixels, monkeypat
     found = []
     for processors in (1, 2, 3):
         monkeypatch.setattr("featx.engines.openvino.n_processors", lambda n=processors: n)
-        started = start_openvino_engine(graph, precision)
+        started = OpenVINORunner(graph, precision)
         assert len(started._queue) == processors + 1
         found.append(all_of(started, [pixels]))
     np.testing.assert_array_equal(found[0], found[1])
@@ -179,7 +179,7 @@ def test_bits_do_not_depend_on_the_number_of_processors(graph, pixels, monkeypat
 
 
 def test_int8_bits_do_not_depend_on_batches_or_order(quantized, engine, pixels):
-    rough = start_openvino_engine(quantized, "int8")
+    rough = OpenVINORunner(quantized, "int8")
     check_bits(rough, pixels)
     assert not np.array_equal(all_of(engine, [pixels]), all_of(rough, [pixels]))
 
@@ -187,9 +187,9 @@ def test_int8_bits_do_not_depend_on_batches_or_order(quantized, engine, pixels):
 def test_bfloat16_is_near_and_as_steady(graph, engine, pixels):
     if not has_bfloat16():
         with pytest.raises(EngineError, match="does not compute in bfloat16; use float32"):
-            start_openvino_engine(graph, "bfloat16")
+            OpenVINORunner(graph, "bfloat16")
         return
-    rough = start_openvino_engine(graph, "bfloat16")
+    rough = OpenVINORunner(graph, "bfloat16")
     check_bits(rough, pixels)
     exact, near = all_of(engine, [pixels]), all_of(rough, [pixels])
     assert not np.array_equal(exact, near)
@@ -204,7 +204,7 @@ def test_it_says_whose_bits_these_are(engine):
 
 def test_bytes_that_are_no_graph_are_an_error(graph):
     with pytest.raises(EngineError, match="the cached graph cannot be read"):
-        start_openvino_engine(graph[: len(graph) // 2], "float32")
+        OpenVINORunner(graph[: len(graph) // 2], "float32")
 
 
 def test_nobody_is_called():
@@ -233,8 +233,8 @@ def test_nobody_is_called():
     ],
 )
 def test_what_is_chosen(asked, chosen, monkeypatch):
-    monkeypatch.setattr(engines, "_has_nvidia_gpu", lambda: False)
-    assert resolve_engine(*asked) == chosen
+    monkeypatch.setattr("featx.engines.Engine.expects_gpu", lambda engine: False)
+    assert resolve_engine(*asked).name == chosen
 
 
 @pytest.mark.parametrize(
@@ -249,8 +249,8 @@ def test_what_is_chosen(asked, chosen, monkeypatch):
     ],
 )
 def test_what_is_chosen_where_there_is_a_gpu(asked, chosen, monkeypatch):
-    monkeypatch.setattr(engines, "_has_nvidia_gpu", lambda: True)
-    assert resolve_engine(*asked) == chosen
+    monkeypatch.setattr("featx.engines.Engine.expects_gpu", lambda engine: True)
+    assert resolve_engine(*asked).name == chosen
 
 
 @pytest.mark.parametrize(
@@ -259,7 +259,7 @@ def test_what_is_chosen_where_there_is_a_gpu(asked, chosen, monkeypatch):
         (("onnx",), "no engine is named 'onnx'; allowed are auto, openvino, tensorflow"),
         (("auto", "float16"), "the openvino engine has no precision 'float16'; allowed are auto, float32, bfloat16"),
         (("tensorflow", "int8"), "engine has no precision 'int8'; allowed are auto, float32, bfloat16"),
-        (("openvino", "auto", "gpu"), "runs on the processor; for a GPU, extract and fit with --engine tensorflow"),
+        (("openvino", "auto", "gpu"), "runs on the CPU; for a GPU, extract and fit with --engine tensorflow"),
         (("auto", "auto", "tpu"), "no device is named 'tpu'; allowed are auto, cpu, gpu and gpu:N"),
     ],
 )
@@ -275,7 +275,7 @@ def test_lite_without_keras_is_lite_with_keras(keras_start, pixels, name, poolin
     source = find_source(name, size=96)
     spec = FeatureSpec(source.backbone, source.weights, source.preprocess, 96, "1-0", "openvino", "float32")
     spec = replace(spec, pooling=pooling)
-    direct = all_of(start_openvino_engine(convert(build_network(spec, source.file)), "float32"), [pixels[:5]])
+    direct = all_of(OpenVINORunner(convert(build_network(spec, source.file)), "float32"), [pixels[:5]])
     keras = build_network(replace(spec, engine="tensorflow"), source.file).predict(pixels[:5], verbose=0)
     assert direct.shape == keras.shape
     assert cosines(direct, keras).min() > 0.99999

@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 
 from featx.backbones import build_network, find_source
-from featx.engines import start_tensorflow_engine
+from featx.engines.tensorflow import TENSORFLOW
 from featx.errors import BackboneError, EngineError
+from featx.execution.network import LocatedNetwork
+from featx.runtime import Runtime
 from featx.spec import FeatureSpec
 
 
@@ -15,7 +17,7 @@ from featx.spec import FeatureSpec
 def engine(keras_start):
     source = find_source("mobilenetv2", "random", size=96)
     spec = FeatureSpec(source.backbone, source.weights, "tf", 96, "1-0", "tensorflow", "float32")
-    return start_tensorflow_engine(build_network(spec, None), "cpu")
+    return TENSORFLOW.start(LocatedNetwork(spec, lambda: None, Runtime()), "cpu", "float32")
 
 
 @pytest.fixture(scope="module")
@@ -50,13 +52,13 @@ def test_a_device_that_is_not_there_is_an_error(keras_start):
     source = find_source("mobilenetv2", "random", size=96)
     spec = FeatureSpec(source.backbone, source.weights, "tf", 96, "1-0", "tensorflow", "float32")
     with pytest.raises(EngineError, match="TensorFlow sees no gpu:7 here; it sees cpu"):
-        start_tensorflow_engine(build_network(spec, None), "gpu:7")
+        TENSORFLOW.start(LocatedNetwork(spec, lambda: None, Runtime()), "gpu:7", "float32")
 
 
 def test_bfloat16_is_near(engine, pixels, keras_start, tmp_path):
     source = find_source("mobilenetv2", "random", size=96)
     spec = FeatureSpec(source.backbone, source.weights, "tf", 96, "1-0", "tensorflow", "bfloat16")
-    rough = start_tensorflow_engine(build_network(spec, None), "cpu", "bfloat16")
+    rough = TENSORFLOW.start(LocatedNetwork(spec, lambda: None, Runtime()), "cpu", "bfloat16")
     assert rough.precision == "bfloat16"
     exact, near = next(engine.run([pixels])), next(rough.run([pixels]))
     assert near.dtype == np.float32

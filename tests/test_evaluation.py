@@ -13,6 +13,7 @@ import pytest
 from conftest import make_classes
 
 from featx.classifier import Classifier
+from featx.engines import ENGINES
 from featx.errors import ClassifierError
 from featx.evaluation import Contest, Evaluation, HeldOut, Interval, ViewsWorth
 from featx.evaluation.fields import Fields
@@ -40,9 +41,7 @@ def members(tmp_path_factory):
         row = Backbone("quadrants", "none.None", 32, "none", 12, 0, "Apache-2.0", KerasWeights("quadrants.h5"))
         patched.setitem(BACKBONES, "quadrants", row)
         fake = Fake(folder / "cache")
-        patched.setattr("featx.extraction.filling.start", fake.start)
-        patched.setattr("featx.extraction.starting.agreement", lambda *recipe: None)
-        patched.setattr("featx.extraction.recipes.fitting_engine", lambda spec, *recipe: spec.engine)
+        patched.setitem(ENGINES, "openvino", fake.engine)
         table = extract(data, "quadrants", runtime=fake.runtime)
         fit(table, params={"C": 1.0}, cv=3, runtime=fake.runtime).save(folder / "m.featx")
     with zipfile.ZipFile(folder / "m.featx") as archive:

@@ -13,13 +13,15 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
-from conftest import Fake, QuadrantEngine, make_classes, quadrant_means, save_picture
+from conftest import Fake, QuadrantRunner, make_classes, quadrant_means, save_picture
 from PIL import Image
 
+from featx.engines import ENGINES
 from featx.errors import DatasetError, EngineError, ImageError, StoreError
-from featx.extraction import extract, extract_command, featurize, latest
-from featx.extraction.filling import as_hashes
+from featx.extraction import extract, featurize
 from featx.images import prepare
+from featx.lookup import as_hashes, latest
+from featx.lookup.retrieval import extract_command
 from featx.runtime import Runtime
 from featx.store import FeatureStore, keys_of
 from featx.store.base import write_base
@@ -220,12 +222,12 @@ def test_odd_pictures_are_extracted_to_the_end(fake, tmp_path):
 def test_unchanged_files_are_not_read_again(fake, pictures, monkeypatch):
     age(pictures)
     run(fake, pictures)
-    monkeypatch.setattr("featx.extraction.reading.open_image", lambda path: pytest.fail(f"read {path}"))
+    monkeypatch.setattr("featx.readers.open_image", lambda path: pytest.fail(f"read {path}"))
     run(fake, pictures)
 
 
 def test_changed_files_alone_are_read_again(fake, pictures, monkeypatch):
-    from featx.extraction import reading
+    from featx import readers as reading
 
     age(pictures)
     run(fake, pictures)
@@ -332,7 +334,7 @@ def test_what_was_understood_is_told_first(fake, pictures):
 
 
 def test_flatten_of_many_numbers_warns(fake, pictures, monkeypatch):
-    monkeypatch.setattr("featx.extraction.filling._WIDE", 11)
+    monkeypatch.setattr("featx.pipeline.images._WIDE", 11)
     run(fake, pictures, pooling="flatten")
     assert any(text.startswith("warning: flatten gives 12 features") for text in fake.notices)
 
@@ -416,7 +418,7 @@ def test_a_recipe_runs_on_no_other_device_than_asked_for(fake, pictures, device,
         featurize([pictures], spec, runtime=replace(fake.runtime, device=device))
 
 
-class Failing(QuadrantEngine):
+class Failing(QuadrantRunner):
     """Gives features that are not finite for some images."""
 
     def __init__(self, pictures: list[int], fails) -> None:
@@ -430,11 +432,10 @@ class Failing(QuadrantEngine):
 
 
 def fail(fake, monkeypatch, fails) -> None:
-    def start(spec, locate, runtime):
-        engine = fake.start(spec, locate, runtime)
-        return Failing(engine._pictures, fails)
+    def start(network):
+        return Failing(fake.start(network)._pictures, fails)
 
-    monkeypatch.setattr("featx.extraction.filling.start", start)
+    monkeypatch.setitem(ENGINES, "openvino", replace(fake.engine, start_fake=start))
 
 
 def quite_red(features: np.ndarray) -> np.ndarray:

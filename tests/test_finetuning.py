@@ -180,17 +180,17 @@ def test_a_network_of_any_size_that_was_finetuned_before(
     for number in (1, 2):
         x = layers.MaxPooling2D()(layers.Conv2D(8, 3, padding="same", activation="relu", name=f"block{number}_c")(x))
     keras.Model(inputs, x).save(tmp_path / "any.keras")
-    how = {"size": 32, "unfreeze": 1, "epochs": 1, "dense": [12]}
+    how = {"size": 32, "unfreeze": 1, "epochs": 1, "hidden": [12]}
     once = finetune(stripes, tmp_path / "any.keras", cache, **how)
     twice = featx.finetune(
-        stripes, str(once.backbone), unfreeze=1, epochs=1, dense=[6], resize="squash", precision="float32",
+        stripes, str(once.backbone), unfreeze=1, epochs=1, hidden=[6], resize="squash", precision="float32",
         runtime=Runtime(cache, workers=2),
     )  # fmt: skip
     assert twice.step_zero == twice.frozen_val
 
 
 def test_a_top_of_dense_layers_begins_as_an_mlp(stripes: Path, network: Path, cache: Path, tmp_path: Path) -> None:
-    done = finetune(stripes, network, cache, top="flatten", dense=[24, 12], dropout=0.2, epochs=2)
+    done = finetune(stripes, network, cache, top="flatten", hidden=[24, 12], dropout=0.2, epochs=2)
     assert done.step_zero == done.frozen_val
     assert done.classifier.spec.graph is not None or done.contest.kept == "frozen"
     if done.contest.kept == "finetuned":
@@ -369,7 +369,7 @@ def test_room_is_needed_for_what_is_missing_alone(
     ("wrong", "kind", "message"),
     [
         ({"top": "mean"}, TrainingError, "top is 'mean'; allowed are gap, gmp, flatten"),
-        ({"dense": [0]}, TrainingError, r"dense is \[0\]; each layer needs a width of 1 or more"),
+        ({"hidden": [0]}, TrainingError, r"hidden is \[0\]; each layer needs a width of 1 or more"),
         ({"precision": "int8"}, EngineError, "a quantized network cannot be fine-tuned"),
         ({"views": 2}, SpecError, "--augment says how views are made and --views how many"),
         ({"augment": "heavy", "views": 2}, SpecError, "heavy"),
@@ -377,7 +377,7 @@ def test_room_is_needed_for_what_is_missing_alone(
         ({"head": "knn"}, HeadError, "the head knn is no chain of dense layers for 3 classes"),
         ({"head": "svm"}, HeadError, "use logreg, ridge or mlp"),
         ({"optimizer": "lion"}, TrainingError, "optimizer is 'lion'"),
-        ({"head": "ridge", "dense": [8]}, HeadError, "hidden dense layers begin as an mlp, not as ridge"),
+        ({"head": "ridge", "hidden": [8]}, HeadError, "hidden dense layers begin as an mlp, not as ridge"),
     ],
 )
 def test_what_is_refused(

@@ -10,7 +10,8 @@ import h5py
 import numpy as np
 import pytest
 
-from featx.engines import convert, start_openvino_engine
+from featx.engines import convert
+from featx.engines.openvino import OpenVINORunner
 from featx.errors import BackboneError, EngineError
 from featx.libraries import start_openvino
 from featx.network_files import check_graph, check_keras_file, check_onnx, split_graph
@@ -45,7 +46,7 @@ def test_a_graph_that_featx_writes(graph):
     check_graph(graph)
     check_graph(graph, 8, 3)
     pixels = np.full((1, 8, 8, 3), 51, np.uint8)
-    np.testing.assert_allclose(next(iter(start_openvino_engine(graph, "float32").run([pixels]))), 0.2, rtol=1e-6)
+    np.testing.assert_allclose(next(iter(OpenVINORunner(graph, "float32").run([pixels]))), 0.2, rtol=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -131,7 +132,7 @@ def test_shapes_that_the_file_hides_are_found(graph):
     assert large != small
     check_graph(large)
     with pytest.raises(EngineError, match=r"the cached graph cannot be run: it works on 1,080,000,000 numbers at once"):
-        start_openvino_engine(large, "float32")
+        OpenVINORunner(large, "float32")
 
 
 def tensor(name="w", external=True, data=True):

@@ -12,7 +12,8 @@ from PIL import Image
 from sklearn.datasets import load_sample_images
 
 from featx.backbones import build_network, find_source
-from featx.engines import convert, has_bfloat16, start_openvino_engine
+from featx.engines import convert
+from featx.engines.openvino import OpenVINORunner, has_bfloat16
 from featx.images import prepare
 from featx.spec import FeatureSpec
 
@@ -58,7 +59,7 @@ def graph():
 
 
 def features(graph, pixels, precision="float32"):
-    return next(iter(start_openvino_engine(graph, precision).run([pixels]))).astype(np.float64)
+    return next(iter(OpenVINORunner(graph, precision).run([pixels]))).astype(np.float64)
 
 
 def cosines(a, b):

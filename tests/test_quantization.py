@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from featx.engines import convert, quantize, start_openvino_engine
+from featx.engines import convert, quantize
+from featx.engines.openvino import OpenVINORunner
 from featx.engines.quantization import has_attention
 from featx.libraries import start_openvino
 
@@ -57,7 +58,7 @@ def test_a_transformer_in_int8(monkeypatch):
     quantized = quantize(graph, pixels)
     assert asked == [nncf.ModelType.TRANSFORMER]
     exact, rough = (
-        next(iter(start_openvino_engine(each, precision).run([pixels])))
+        next(iter(OpenVINORunner(each, precision).run([pixels])))
         for each, precision in ((graph, "float32"), (quantized, "int8"))
     )
     assert not np.array_equal(exact, rough)

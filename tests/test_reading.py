@@ -14,9 +14,10 @@ from test_images_decode import deep_rgb_png
 
 from featx.dataset import OUTPUT_TAG, Found
 from featx.errors import DatasetError
-from featx.extraction import extract, latest
-from featx.extraction.reading import Reader
+from featx.extraction import extract
 from featx.images import prepare
+from featx.lookup import latest
+from featx.readers import Reader
 from featx.runtime import Runtime
 from featx.table import Sample
 

@@ -55,8 +55,8 @@ def quick(words: list[str]) -> list[str]:
 
 def run(words: list[str]) -> dict[str, Any]:
     """Run a command as printed, but quicker, and return its JSON."""
-    if "--dense" in words:  # each width that is printed becomes a small one
-        words = [w if words[i - 1] != "--dense" else "16" for i, w in enumerate(words)]
+    if "--hidden" in words:  # each width that is printed becomes a small one
+        words = [w if words[i - 1] != "--hidden" else "16" for i, w in enumerate(words)]
     done = CliRunner().invoke(app, [*quick(words), "--json"])
     assert done.exit_code == 0, done.output
     return json.loads(done.stdout.splitlines()[-1])

@@ -30,9 +30,10 @@ from featx.evaluate import (
 from featx.evaluate.folds import cut_folds
 from featx.evaluate.intervals import difference_over_folds
 from featx.evaluation import Evaluation, ViewsWorth
-from featx.extraction import extract, latest
+from featx.extraction import extract
 from featx.fitting import fit
 from featx.heads import HEAD_NAMES, make_head
+from featx.lookup import latest
 from featx.prediction import load
 from featx.reporting import evaluation_lines, report
 

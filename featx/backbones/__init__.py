@@ -6,14 +6,14 @@ from pathlib import Path
 from typing import Any
 
 from featx.backbones.source import FILE_BACKBONE, Source, digest, find_source, is_onnx
-from featx.backbones.table import BACKBONES, DEFAULT_BACKBONE, Backbone, PackagedWeights, find_backbone
+from featx.backbones.table import BACKBONES, Backbone, PackagedWeights, find_backbone
+from featx.engines import find_engine
 from featx.errors import BackboneError, WeightsError
 from featx.libraries import start_keras
 from featx.spec import FeatureSpec
 
 __all__ = [
     "BACKBONES",
-    "DEFAULT_BACKBONE",
     "FILE_BACKBONE",
     "Backbone",
     "Source",
@@ -55,7 +55,7 @@ def build_network(spec: FeatureSpec, file: Path | None) -> Any:
         from featx.backbones.onnx import build_onnx
 
         return build_onnx(spec, file)
-    if file is not None and file.suffix == ".pth" and spec.engine == "openvino" and spec.layer is None:
+    if file is not None and file.suffix == ".pth" and find_engine(spec.engine).runs_onnx and spec.layer is None:
         row = find_backbone(spec.backbone)
         if isinstance(row.weights, PackagedWeights):
             from featx.backbones.lite_openvino import build_lite

@@ -16,7 +16,7 @@ from featx.backbones.table import BACKBONES, Backbone, KerasWeights, PackagedWei
 from featx.errors import BackboneError, SpecError, WeightsError, as_usage
 from featx.files import open_regular, read_regular
 from featx.libraries import start_keras
-from featx.spec import PREPROCESS_MODES
+from featx.spec import PREPROCESS_MODES, Layout
 
 MOST_BYTES = 20_000_000_000
 """Bytes of a weight file or local network above which it is not read."""
@@ -72,7 +72,7 @@ class Source:
     file: Path | None
     feature_dim: int | None
     title: str
-    layout: str | None = None
+    layout: Layout | None = None
 
 
 def is_onnx(path: Path) -> bool:
@@ -100,7 +100,7 @@ def find_source(
     weights: str | Path = "imagenet",
     size: int | None = None,
     preprocess: str | None = None,
-    layout: str | None = None,
+    layout: Layout | None = None,
     *,
     known_sizes: Mapping[str, int] | None = None,
     notice: Callable[[str], None] = lambda text: None,
@@ -208,7 +208,7 @@ def _download(row: Backbone, side: int, file: Path) -> None:
 
 
 def _local_source(
-    path: Path, size: int | None, preprocess: str | None, layout: str | None, known_sizes: Mapping[str, int]
+    path: Path, size: int | None, preprocess: str | None, layout: Layout | None, known_sizes: Mapping[str, int]
 ) -> Source:
     _stop_unless_file(path, BackboneError(f"no such file: {path}"))
     if path.suffix.lower() not in _FILE_SUFFIXES:

@@ -13,8 +13,6 @@ from typing import Any
 from featx.errors import BackboneError, WeightsError, as_usage
 from featx.libraries import keras_home
 
-DEFAULT_BACKBONE = "efficientnet-lite0"
-
 
 @dataclass(frozen=True)
 class KerasWeights:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featx.caching.writing import WRITERS
-from featx.extraction import recall_table
+from featx.lookup import recall_table
 from featx.output import OutputFile
 from featx.runtime import Runtime
 from featx.table import FeatureTable

@@ -6,6 +6,7 @@ import typer
 
 from featx.cli import backbones, cache, capture, compare, demo, extract, finetune, fit, inspect, predict, report
 from featx.cli.console import guarded
+from featx.cli.options import expand
 from featx.cli.usage import Group
 
 app = typer.Typer(
@@ -34,20 +35,20 @@ def _root(version: bool = typer.Option(False, "--version", callback=_version, is
     pass
 
 
-app.command("extract")(guarded(extract.extract))
-app.command("fit")(guarded(fit.fit))
-app.command("finetune")(guarded(finetune.finetune))
-app.command("compare")(guarded(compare.compare))
-app.command("report")(guarded(report.report))
-app.command("predict")(guarded(predict.predict))
-app.command("inspect")(guarded(inspect.inspect))
-app.command("capture")(guarded(capture.capture))
-app.command("backbones")(guarded(backbones.backbones))
-app.command("demo")(guarded(demo.demo))
+app.command("extract")(guarded(expand(extract.extract)))
+app.command("fit")(guarded(expand(fit.fit)))
+app.command("finetune")(guarded(expand(finetune.finetune)))
+app.command("compare")(guarded(expand(compare.compare)))
+app.command("report")(guarded(expand(report.report)))
+app.command("predict")(guarded(expand(predict.predict)))
+app.command("inspect")(guarded(expand(inspect.inspect)))
+app.command("capture")(guarded(expand(capture.capture)))
+app.command("backbones")(guarded(expand(backbones.backbones)))
+app.command("demo")(guarded(expand(demo.demo)))
 
 _cache = typer.Typer(cls=Group, help="Look after the cache.", no_args_is_help=True, rich_markup_mode=None)
-_cache.command("ls")(guarded(cache.ls))
-_cache.command("verify")(guarded(cache.verify))
-_cache.command("gc")(guarded(cache.gc))
-_cache.command("export")(guarded(cache.export))
+_cache.command("ls")(guarded(expand(cache.ls)))
+_cache.command("verify")(guarded(expand(cache.verify)))
+_cache.command("gc")(guarded(expand(cache.gc)))
+_cache.command("export")(guarded(expand(cache.export)))
 app.add_typer(_cache, name="cache")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from featx.cli import options as o
 from featx.cli.console import Console
 from featx.cli.following import extract_next
+from featx.options import DEFAULT_BACKBONE
 
 
 def backbones(as_json: o.Json = False) -> None:
@@ -20,4 +21,4 @@ def backbones(as_json: o.Json = False) -> None:
             f"{row['name']:<20} {row['feature_dim']:>8,} {row['size']:>6} {row['n_parameters'] / 1e6:>9.1f} M  "
             f"{row['licence']:<13} {weights}"
         )
-    console.result({"backbones": rows}, [*lines, "", extract_next(None, "--backbone", "efficientnet-lite0")])
+    console.result({"backbones": rows}, [*lines, "", extract_next(None, "--backbone", DEFAULT_BACKBONE)])

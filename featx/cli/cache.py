@@ -10,30 +10,33 @@ import typer
 from featx.cli import options as o
 from featx.cli.console import Console, next_line
 from featx.cli.following import extract_next
+from featx.options import RuntimeOptions
+
+_Cache = Annotated[RuntimeOptions, o.Without(("workers", "batch_size", "device", "max_pixels"))]
 
 
-def ls(cache: o.Cache = Path("cache"), as_json: o.Json = False) -> None:
+def ls(*, runtime: _Cache, as_json: o.Json = False) -> None:
     """List feature stores, data sets and graphs."""
     console = Console(as_json)
     from featx.caching import list_cache
     from featx.reporting import listing_lines
 
-    runtime = console.runtime(cache)
-    with runtime.stage("listing the cache"):
-        found = list_cache(runtime=runtime).to_dict()
-    todo = next_line("cache", "verify", cache=cache) if found["n_bytes"] else extract_next(cache)
+    working = console.runtime(runtime)
+    with working.stage("listing the cache"):
+        found = list_cache(runtime=working).to_dict()
+    todo = next_line("cache", "verify", cache=runtime.cache) if found["n_bytes"] else extract_next(runtime.cache)
     console.result(found, [*listing_lines(found), todo])
 
 
-def verify(cache: o.Cache = Path("cache"), as_json: o.Json = False) -> None:
+def verify(*, runtime: _Cache, as_json: o.Json = False) -> None:
     """Check every byte of the cache; change nothing."""
     console = Console(as_json)
     from featx.caching import verify_cache
     from featx.reporting import verification_lines
 
-    done = verify_cache(runtime=console.runtime(cache))
+    done = verify_cache(runtime=console.runtime(runtime))
     found = done.to_dict()
-    console.result(found, [*verification_lines(found), next_line("cache", "gc", "--dry-run", cache=cache)])
+    console.result(found, [*verification_lines(found), next_line("cache", "gc", "--dry-run", cache=runtime.cache)])
     if done.n_damaged:
         raise typer.Exit(1)
 
@@ -43,7 +46,8 @@ def gc(
         bool, typer.Option("--gone", help="Forget data sets whose folder is gone (or on a disk not plugged in).")
     ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would go.")] = False,
-    cache: o.Cache = Path("cache"),
+    *,
+    runtime: _Cache,
     as_json: o.Json = False,
 ) -> None:
     """Remove rows of deleted pictures, leftovers of killed runs, and graphs that no store needs."""
@@ -51,12 +55,12 @@ def gc(
     from featx.caching import clean_cache
     from featx.reporting import cleaning_lines
 
-    runtime = console.runtime(cache)
-    with runtime.stage("looking for what can go"):
-        done = clean_cache(gone=gone, dry_run=dry_run, runtime=runtime).to_dict()
+    working = console.runtime(runtime)
+    with working.stage("looking for what can go"):
+        done = clean_cache(gone=gone, dry_run=dry_run, runtime=working).to_dict()
     again = ["cache", "gc", *(["--gone"] if gone else [])]
     words = again if dry_run and done["removed"] else ["cache", "ls"]
-    console.result(done, [*cleaning_lines(done), next_line(*words, cache=cache)])
+    console.result(done, [*cleaning_lines(done), next_line(*words, cache=runtime.cache)])
 
 
 def export(
@@ -67,12 +71,12 @@ def export(
     features: Annotated[
         str | None, typer.Option(help="Id of a store, as `featx cache ls` names it. Default: that extracted last.")
     ] = None,
-    label_by: o.LabelBy = None,
+    label_by: Annotated[str | None, typer.Option(help="Which folder is the class: parent or top.")] = None,
     path_column: Annotated[str | None, typer.Option(help="Column of paths in a manifest.")] = None,
     label_column: Annotated[str | None, typer.Option(help="Column of labels in a manifest.")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a file that featx wrote.")] = False,
-    cache: o.Cache = Path("cache"),
-    workers: o.Workers = None,
+    *,
+    runtime: Annotated[RuntimeOptions, o.Without(("batch_size", "device", "max_pixels"))],
     as_json: o.Json = False,
 ) -> None:
     """Write cached features, with paths and labels, to one self-contained file."""
@@ -88,6 +92,6 @@ def export(
         path_column=path_column,
         label_column=label_column,
         overwrite=overwrite,
-        runtime=console.runtime(cache, workers),
+        runtime=console.runtime(runtime),
     ).to_dict()
-    console.result(done, [*export_lines(done), next_line("cache", "ls", cache=cache)])
+    console.result(done, [*export_lines(done), next_line("cache", "ls", cache=runtime.cache)])

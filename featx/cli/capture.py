@@ -11,6 +11,7 @@ import typer
 
 from featx.cli import options as o
 from featx.cli.console import Console, next_line
+from featx.options import RuntimeOptions
 
 
 def capture(
@@ -57,7 +58,7 @@ def capture(
             min_sharpness=min_sharpness,
             min_difference=min_difference,
             preview=preview,
-            runtime=console.runtime(Path("cache")),
+            runtime=console.runtime(RuntimeOptions()),
         ).to_dict()
     except KeyboardInterrupt:  # a usual way to end a take: the library has said what is kept
         takes = count_takes(output) if output.is_dir() else {}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -11,56 +11,41 @@ from featx.cli import options as o
 from featx.cli.console import Console, next_line
 from featx.cli.following import model_replaced
 from featx.errors import EvaluationError, as_usage
+from featx.options import DEFAULT_BACKBONE, AugmentOptions, FeatureOptions, FoldOptions, HeadOptions, RuntimeOptions
 
 _TOPS = {"avg": "gap", "max": "gmp", "flatten": "flatten"}
 """What `featx finetune` calls poolings."""
 
-_USUAL = {
-    "weights": "imagenet", "pooling": "avg", "top": "gap", "resize": "crop", "engine": "auto", "precision": "auto",
-    "path_column": "path", "label_column": "label", "cv": "5", "repeats": "1", "page": "1", "views": "0", "seed": "0",
-}  # fmt: skip
-"""Defaults of `featx fit` and `featx finetune`, which the next command need not say."""
+_COMPARED = ("pooling", "size", "resize")
+"""Options of features that are compared."""
+
+_OF_FIT = ("layer", "layout", "cv", "repeats")
+"""Options that finetune does not have."""
 
 
 def compare(
     data: Annotated[Path, typer.Argument(help="Folder or manifest of labelled pictures.")] = Path("data"),
-    backbones: Annotated[str, typer.Option(help="Networks, with commas.")] = "efficientnet-lite0",
+    backbones: Annotated[str, typer.Option(help="Networks, with commas.")] = DEFAULT_BACKBONE,
     heads: Annotated[str, typer.Option(help="Heads, with commas.")] = "logreg,svm",
     poolings: Annotated[str, typer.Option(help="avg, max, flatten, with commas.")] = "avg",
     resizes: Annotated[str, typer.Option(help="crop, squash, pad, with commas.")] = "crop",
     sizes: Annotated[
         str | None, typer.Option(help="Input sides in pixels, with commas; the networks' own if not given.")
     ] = None,
-    group_by: o.GroupBy = None,
-    cv: o.Folds = 5,
-    repeats: o.Repeats = 1,
-    class_weight: o.ClassWeight = None,
     scratch: Annotated[
         bool, typer.Option("--scratch", help="Compare with a small network trained from random weights.")
     ] = False,
     unfreeze: Annotated[
         str | None, typer.Option(help="Compare with the networks fine-tuned: blocks, auto, all or a layer.")
     ] = None,
-    augment: o.Augment = None,
-    views: o.Views = 0,
     curves: Annotated[Path | None, typer.Option(help="PNG of how trained networks fared, epoch by epoch.")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace it if featx wrote it.")] = False,
-    seed: o.Seed = 0,
-    weights: o.Weights = "imagenet",
-    layer: o.Layer = None,
-    preprocess: o.Preprocess = None,
-    layout: o.Layout = None,
-    white: o.White = None,
-    page: o.Page = 1,
-    engine: o.Engine = "auto",
-    precision: o.Precision = "auto",
-    label_by: o.LabelBy = None,
-    path_column: o.PathColumn = "path",
-    label_column: o.LabelColumn = "label",
-    cache: o.Cache = Path("cache"),
-    workers: o.Workers = None,
-    device: o.Device = "auto",
-    max_pixels: o.MaxPixels = 100_000_000,
+    *,
+    folds: FoldOptions,
+    shape: Annotated[HeadOptions, o.Without(("hidden",))],
+    augmented: Annotated[AugmentOptions, o.Without(("seed",))],
+    options: Annotated[FeatureOptions, o.Without(_COMPARED)],
+    runtime: Annotated[RuntimeOptions, o.Without(("batch_size",))],
     as_json: o.Json = False,
 ) -> None:
     """Compare backbones and heads on the same folds."""
@@ -75,69 +60,44 @@ def compare(
         poolings=_names(poolings),
         resizes=_names(resizes),
         sizes=[None] if sizes is None else [_pixels(text) for text in _names(sizes)],
-        group_by=group_by,
-        cv=cv,
-        repeats=repeats,
-        class_weight=class_weight,
+        **vars(folds),
+        class_weight=shape.class_weight,
         scratch=scratch,
         unfreeze=unfreeze,
-        augment=augment,
-        views=views,
+        augment=augmented.augment,
+        views=augmented.views,
         curves=curves,
         overwrite=overwrite,
-        seed=seed,
-        weights=weights,
-        layer=layer,
-        preprocess=preprocess,
-        layout=layout,
-        white=white,
-        page=page,
-        engine=engine,
-        precision=precision,
-        label_by=label_by,
-        path_column=path_column,
-        label_column=label_column,
-        runtime=console.runtime(cache, workers, device=device, max_pixels=max_pixels),
+        **{name: value for name, value in vars(options).items() if name not in _COMPARED},
+        runtime=console.runtime(runtime),
     )
     result = found.to_dict()
     best = found.rows[0]
-    chosen = {
-        "head": best.head if best.trained_from is None else None,
-        "resize": best.resize,
-        "size": None if sizes is None else str(best.size),
-        "preprocess": preprocess,
-        "white": None if white is None else str(white),
-        "page": str(page),
-        "engine": engine,
-        "precision": precision,
-        "label_by": label_by,
-        "path_column": path_column,
-        "label_column": label_column,
-        "class_weight": class_weight,
-        "group_by": group_by,
-        "seed": str(seed),
-    }
+    chosen = {name: value for name, value in options.changed().items() if name not in _COMPARED}
+    chosen |= {**shape.changed(), **folds.changed()}
+    if best.resize != FeatureOptions.resize:
+        chosen["resize"] = best.resize
+    if sizes is not None:
+        chosen["size"] = best.size
     if best.trained_from is None:
         command, begun_as = "fit", best.backbone
-        chosen |= {"weights": weights, "pooling": best.pooling, "cv": str(cv), "repeats": str(repeats)}
-        chosen |= {"layer": layer, "layout": layout}
+        chosen["head"] = best.head
+        if best.pooling != FeatureOptions.pooling:
+            chosen["pooling"] = best.pooling
     else:
         command, begun_as = "finetune", best.trained_from
-        chosen |= {"augment": augment, "views": str(views)}
-        if best.trained_from != best.backbone:  # from scratch it has neither weights nor blocks to choose
-            chosen |= {"weights": weights, "unfreeze": unfreeze, "top": _TOPS[best.pooling]}
-    told = [
-        word
-        for name, value in chosen.items()
-        if value is not None and value != _USUAL.get(name)
-        for word in (f"--{name.replace('_', '-')}", value)
-    ]
-    told += model_replaced(data, begun_as, str(chosen["head"] or "finetuned"))
-    todo = next_line(command, data, "--backbone", begun_as, *told, cache=cache)
+        chosen = {name: value for name, value in chosen.items() if name not in _OF_FIT} | augmented.changed()
+        if best.trained_from == best.backbone:  # from scratch it has neither weights nor blocks to choose
+            chosen.pop("weights", None)
+        else:
+            chosen |= {"unfreeze": unfreeze, "top": _TOPS[best.pooling]}
+    told = [word for name, value in chosen.items() for word in (f"--{name.replace('_', '-')}", str(value))]
+    told += model_replaced(data, begun_as, str(chosen.get("head", "finetuned")))
+    todo = next_line(command, data, "--backbone", begun_as, *told, cache=runtime.cache)
     console.result(result, [*comparison_lines(result), todo])
 
 
-def _names(text: str) -> list[str]:
+def _names(text: str) -> list[Any]:
     return [name.strip() for name in text.split(",") if name.strip()]
 
 

@@ -17,6 +17,7 @@ from featx.cli.progress import Display
 from featx.cli.stopping import is_stopping, tell_stopped, watch
 from featx.cli.streams import lost_output
 from featx.errors import FeatxError, OutputError
+from featx.options import RuntimeOptions
 from featx.output.words import shell_word
 from featx.runtime import Runtime
 
@@ -38,16 +39,9 @@ class Console:
     def __init__(self, as_json: bool = False) -> None:
         self._as_json = as_json
 
-    def runtime(
-        self,
-        cache: Path,
-        workers: int | None = None,
-        batch_size: int = 64,
-        device: str = "auto",
-        max_pixels: int = 100_000_000,
-    ) -> Runtime:
+    def runtime(self, options: RuntimeOptions) -> Runtime:
         """Return a runtime whose callbacks print here."""
-        return Runtime(cache, workers, batch_size, device, max_pixels, notice=self.line, progress=self.progress)
+        return Runtime(**vars(options), notice=self.line, progress=self.progress)
 
     def line(self, text: str) -> None:
         """Print one line."""

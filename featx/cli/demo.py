@@ -10,6 +10,7 @@ import typer
 from featx.cli import options as o
 from featx.cli.console import Console, next_line
 from featx.cli.following import FOLDER
+from featx.options import RuntimeOptions
 
 
 def demo(
@@ -29,7 +30,7 @@ def demo(
     new = make_new_pictures(folder / "new")
     cache, model_file, scores = folder / "cache", folder / "digits.featx", folder / "scores.csv"
     page = folder / "report.html"
-    runtime = console.runtime(cache)
+    runtime = console.runtime(RuntimeOptions(cache))
     saved = OutputFile(model_file, MODEL_SUFFIXES, overwrite=True)
 
     console.line(f"$ featx extract {data} --cache {cache}")

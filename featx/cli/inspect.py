@@ -9,17 +9,15 @@ import typer
 
 from featx.cli import options as o
 from featx.cli.console import Console, next_line
+from featx.options import DatasetOptions, PixelOptions, RuntimeOptions
 
 
 def inspect(
     data: Annotated[Path, typer.Argument(help="Folder of class folders or of pictures; or a manifest.")] = Path("data"),
-    white: o.White = None,
-    page: o.Page = 1,
-    label_by: o.LabelBy = None,
-    path_column: o.PathColumn = "path",
-    label_column: o.LabelColumn = "label",
-    workers: o.Workers = None,
-    max_pixels: o.MaxPixels = 100_000_000,
+    *,
+    pixels: PixelOptions,
+    options: DatasetOptions,
+    runtime: Annotated[RuntimeOptions, o.Without(("cache", "batch_size", "device"))],
     as_json: o.Json = False,
 ) -> None:
     """Find unreadable pictures, copies and near-copies, and classes that are too small; nothing is written."""
@@ -29,14 +27,10 @@ def inspect(
 
     found = library_inspect(
         data,
-        white=white,
-        page=page,
-        label_by=label_by,
-        path_column=path_column,
-        label_column=label_column,
-        runtime=console.runtime(Path("cache"), workers, max_pixels=max_pixels),
+        **vars(pixels),
+        **vars(options),
+        runtime=console.runtime(runtime),
     ).to_dict()
-    given = (("--white", white, None), ("--page", page, 1), ("--label-by", label_by, None))
-    columns = (("--path-column", path_column, "path"), ("--label-column", label_column, "label"))
-    options = [word for name, value, usual in (*given, *columns) if value != usual for word in (name, str(value))]
-    console.result(found, [*inspection_lines(found), next_line("extract", data, *options)])
+    given = {**pixels.changed(), **options.changed()}
+    options_given = [word for name, value in given.items() for word in (f"--{name.replace('_', '-')}", str(value))]
+    console.result(found, [*inspection_lines(found), next_line("extract", data, *options_given)])

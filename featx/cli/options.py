@@ -1,54 +1,112 @@
-"""Options that several commands share."""
+"""The options of commands, made of the fields that describe them."""
 
 from __future__ import annotations
 
+import functools
+import inspect
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 import typer
 
+from featx.errors import HeadError, as_usage
+from featx.options import Options
+
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout, all else on stderr.")]
-Cache = Annotated[Path, typer.Option(envvar="FEATX_CACHE", help="Folder of cached features.")]
-Workers = Annotated[int | None, typer.Option(min=1, help="Threads; all processors if not given.", show_default=False)]
-BatchSize = Annotated[int, typer.Option(min=1, help="Pictures handed to the network at a time.")]
-Strict = Annotated[bool, typer.Option(help="Make a picture that cannot be used an error, once the others are done.")]
-
 Backbone = Annotated[str, typer.Option(help="Name (see `featx backbones`) or a .keras, .h5 or .onnx file.")]
-Weights = Annotated[str, typer.Option(help="imagenet, a weight file, or random[:SEED] (for tests).")]
-Layer = Annotated[str | None, typer.Option(help="Layer to take features from; the last if not given.")]
-Pooling = Annotated[str, typer.Option(help="avg, max or flatten.")]
-Size = Annotated[int | None, typer.Option(help="Input side in pixels; the network's own if not given.")]
-Resize = Annotated[str, typer.Option(help="crop (centre, 7/8 of the shorter side), squash or pad.")]
-White = Annotated[
-    int | None, typer.Option(help="Value of white in grey pictures with more than 8 bits; the file's if not given.")
-]
-Page = Annotated[int, typer.Option(min=1, help="Page of a TIFF, frame of an animation.")]
-MaxPixels = Annotated[int, typer.Option(min=1, help="Pictures with more pixels are skipped.")]
-Preprocess = Annotated[
-    str | None,
-    typer.Option(help="Pixel scaling of a network from a file: caffe, tf, torch, lite, none or mean=R,G,B;std=R,G,B."),
-]
-Layout = Annotated[str | None, typer.Option(help="Input of an ONNX network: nchw or nhwc.")]
-Engine = Annotated[str, typer.Option(help="What executes the network: auto, openvino or tensorflow.")]
-Precision = Annotated[str, typer.Option(help="Number format of the network: auto, float32, bfloat16 or int8.")]
-Recalibrate = Annotated[bool, typer.Option("--recalibrate", help="Set the ranges of int8 again, on these pictures.")]
-Device = Annotated[str, typer.Option(help="auto, cpu, gpu or gpu:N.")]
-LabelBy = Annotated[str | None, typer.Option(help="Which folder is the class: parent or top.")]
-PathColumn = Annotated[str, typer.Option(help="Column of paths in a manifest or list.")]
-Augment = Annotated[
-    str | None,
-    typer.Option(help="Augmented views: light, medium, tutorial, or as rotation=15,zoom=0.2,flip=horizontal."),
-]
-Views = Annotated[int, typer.Option(min=0, help="Augmented views of each picture to learn from.")]
-LabelColumn = Annotated[str, typer.Option(help="Column of labels in a manifest.")]
 
-Folds = Annotated[int, typer.Option(min=2, help="Folds.")]
-Repeats = Annotated[int, typer.Option(min=1, help="Times the folds are cut anew.")]
-ClassWeight = Annotated[str | None, typer.Option(help="balanced: every class counts alike.")]
-Seed = Annotated[int, typer.Option(help="Of folds and of heads with randomness.")]
-GroupBy = Annotated[
-    str | None,
-    typer.Option(
-        help="Keep together in folds: parent (a folder), folder:N, word:N (of the name), a column, or a pattern."
-    ),
-]
+
+@dataclass(frozen=True)
+class Without:
+    """Marks options of a class that a command does not have.
+
+    Parameters
+    ----------
+    names : sequence of str
+    """
+
+    names: Sequence[str]
+
+
+def expand(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command an option for each field of the :class:`featx.options.Options` among its parameters.
+
+    Fields of one name are one option, described by the first class that has it; each class gets its value.
+    """
+    hints = get_type_hints(command, include_extras=True)
+    groups: dict[str, type[Options]] = {}
+    given: dict[str, inspect.Parameter] = {}
+    lists: set[str] = set()
+    for name, parameter in inspect.signature(command).parameters.items():
+        kind, left_out = _group(hints[name])
+        if kind is None:
+            given[name] = parameter.replace(annotation=hints[name], kind=inspect.Parameter.KEYWORD_ONLY)
+            continue
+        groups[name] = kind
+        types = get_type_hints(kind)
+        for one in fields(kind):
+            if one.name not in left_out:
+                given.setdefault(one.name, _parameter(one.name, types[one.name], one.default, one.metadata))
+                lists |= {one.name} if one.default == () else set()
+
+    @functools.wraps(command)
+    def run(**values: Any) -> None:
+        for name in lists & set(values):
+            values[name] = _numbers(name, values[name])
+        made = {name: kind.of(values) for name, kind in groups.items()}
+        command(**made, **{name: value for name, value in values.items() if name in hints})
+
+    run.__signature__ = inspect.Signature(list(given.values()))  # type: ignore[attr-defined]
+    run.__annotations__ = {name: parameter.annotation for name, parameter in given.items()}
+    return run
+
+
+def _group(hint: Any) -> tuple[type[Options] | None, Sequence[str]]:
+    """Return the class of options that an annotation names, and which of its fields are left out."""
+    kind, *marks = get_args(hint) if get_origin(hint) is Annotated else (hint,)
+    if not (isinstance(kind, type) and issubclass(kind, Options)):
+        return None, ()
+    return kind, [name for mark in marks if isinstance(mark, Without) for name in mark.names]
+
+
+def _parameter(name: str, hint: Any, default: Any, details: Any) -> inspect.Parameter:
+    kind = _typed(hint)
+    words = [f"--{name.replace('_', '-')}"] if kind is bool and not default else []
+    described = typer.Option(
+        *words,
+        help=details["help"],
+        min=details.get("min"),
+        envvar=details.get("envvar"),
+        show_default=default not in (None, False, ()),
+    )
+    optional = default is None or default == ()
+    annotation = Annotated[kind | None if optional else kind, described]  # type: ignore[valid-type]
+    return inspect.Parameter(
+        name, inspect.Parameter.KEYWORD_ONLY, default=None if optional else default, annotation=annotation
+    )
+
+
+def _typed(hint: Any) -> type:
+    """Return what the command line makes of a value; words of a closed set are checked by the library."""
+    kinds = {kind for kind in (get_args(hint) or (hint,)) if kind is not type(None)}
+    for kind in (bool, int, float):
+        if kinds == {kind}:
+            return kind
+    return Path if kinds == {Path} else str
+
+
+def _numbers(name: str, text: str | None) -> tuple[int, ...]:
+    """Return whole numbers of 1 or more, written with commas.
+
+    Raises
+    ------
+    HeadError
+        The text is something else.
+    """
+    words = [] if text is None else [word.strip() for word in text.split(",")]
+    if not all(word.isdecimal() and int(word) for word in words):
+        option = f"--{name.replace('_', '-')}"
+        raise as_usage(HeadError(f"{option} {text}: needed are whole numbers of 1 or more, with commas, as 1024,512"))
+    return tuple(map(int, words))

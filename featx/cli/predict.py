@@ -11,6 +11,7 @@ from featx.cli import options as o
 from featx.cli.console import Console, next_line
 from featx.cli.following import FOLDER, gallery_next
 from featx.errors import ImageError
+from featx.options import DatasetOptions, RunOptions, RuntimeOptions
 
 
 def predict(
@@ -41,13 +42,10 @@ def predict(
     exact: Annotated[
         bool, typer.Option("--exact", help="Refuse float32 in place of the model's bfloat16 on a processor without it.")
     ] = False,
-    path_column: o.PathColumn = "path",
-    strict: o.Strict = False,
-    cache: o.Cache = Path("cache"),
-    workers: o.Workers = None,
-    batch_size: o.BatchSize = 64,
-    device: o.Device = "auto",
-    max_pixels: o.MaxPixels = 100_000_000,
+    *,
+    options: Annotated[DatasetOptions, o.Without(("label_by", "label_column"))],
+    run: Annotated[RunOptions, o.Without(("recalibrate", "preview", "overwrite"))],
+    runtime: RuntimeOptions,
     as_json: o.Json = False,
 ) -> None:
     """Predict pictures with a model."""
@@ -68,10 +66,10 @@ def predict(
         no_cache=no_cache,
         weights=weights,
         exact=exact,
-        strict=strict,
+        strict=run.strict,
         reject_rate=reject_rate,
-        path_column=path_column,
-        runtime=console.runtime(cache, workers, batch_size, device, max_pixels),
+        path_column=options.path_column,
+        runtime=console.runtime(runtime),
     )
     if done.fault:
         raise ImageError(f"{done.fault}{'' if output is None else f' ({output} lists each reason)'}")
@@ -85,7 +83,7 @@ def predict(
         lines.append(f"gallery    {gallery}: {done.n_in_gallery:,} of {done.n_images:,} pictures")
     network = () if weights is None else ("--weights", weights)
     if gallery is None:
-        todo = gallery_next(model, paths, cache, *network)
+        todo = gallery_next(model, paths, runtime.cache, *network)
     else:
-        todo = next_line("report", model, "--on", FOLDER, cache=cache)
+        todo = next_line("report", model, "--on", FOLDER, cache=runtime.cache)
     console.result(result, [*lines, todo])

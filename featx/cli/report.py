@@ -12,6 +12,7 @@ from featx.cli import options as o
 from featx.cli.console import Console, next_line
 from featx.cli.following import FOLDER, predict_next, report_next
 from featx.errors import ClassifierError
+from featx.options import DatasetOptions, RuntimeOptions, SplitOptions
 
 
 def report(
@@ -19,18 +20,16 @@ def report(
         Path | None, typer.Argument(help="Model file; the newest .featx file of this folder if not given.")
     ] = None,
     on: Annotated[Path | None, typer.Option(help="Labelled pictures that were not used to fit.")] = None,
-    label_by: o.LabelBy = None,
-    path_column: o.PathColumn = "path",
-    label_column: o.LabelColumn = "label",
-    group_by: o.GroupBy = None,
     html: Annotated[Path | None, typer.Option(help="Page to write, one file that needs no other.")] = None,
     suspects: Annotated[Path | None, typer.Option(help="CSV file of doubtful labels to write.")] = None,
     data: Annotated[
         Path | None, typer.Option(help="What it was fitted on, for the page's images; default: as the model says.")
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace outputs that featx wrote.")] = False,
-    cache: o.Cache = Path("cache"),
-    workers: o.Workers = None,
+    *,
+    options: DatasetOptions,
+    split: Annotated[SplitOptions, o.Without(("seed",))],
+    runtime: Annotated[RuntimeOptions, o.Without(("batch_size", "device", "max_pixels"))],
     as_json: o.Json = False,
 ) -> None:
     """Show accuracy, classes, confusions and doubtful labels of a model."""
@@ -38,24 +37,21 @@ def report(
     from featx.reports import report as library_report
 
     path = model or newest_model(Path())
-    runtime = console.runtime(cache, workers)
     found = library_report(
         path,
         on=on,
-        label_by=label_by,
-        path_column=path_column,
-        label_column=label_column,
-        group_by=group_by,
+        **vars(options),
+        group_by=split.group_by,
         html=html,
         suspects=suspects,
         data=data,
         overwrite=overwrite,
-        runtime=runtime,
+        runtime=console.runtime(runtime),
     )
     if on is not None:  # whether another head or backbone is better on the images to learn from
-        todo = next_line("compare", FOLDER, "--heads", "logreg,svm,mlp", cache=cache)
+        todo = next_line("compare", FOLDER, "--heads", "logreg,svm,mlp", cache=runtime.cache)
     else:
-        todo = report_next(path, cache) if html is None else predict_next(path, cache)
+        todo = report_next(path, runtime.cache) if html is None else predict_next(path, runtime.cache)
     written = [f"{label:<10} {file}" for label, file in (("page", html), ("suspects", suspects)) if file is not None]
     console.result(found.to_dict(), [*str(found).split("\n"), "", *written, todo])
 

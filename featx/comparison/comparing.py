@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,23 +29,25 @@ from featx.evaluate import (
 from featx.evaluation import CrossValidation, Interval
 from featx.extraction import extract_checked
 from featx.heads import Head, for_many, make_head
+from featx.options import DEFAULT_BACKBONE, ClassWeight, ExtractOptions, FeatureOptions, LabelBy, RunOptions
 from featx.runtime import Runtime
 from featx.sources import read_groups, unnamed_note
+from featx.spec import EngineName, Layout, Pooling, Precision, Resize
 from featx.table import FeatureTable
 
 
 def compare(
     data: str | Path = "data",
-    backbones: Sequence[str] = ("efficientnet-lite0",),
+    backbones: Sequence[str] = (DEFAULT_BACKBONE,),
     heads: Sequence[str] = ("logreg", "svm"),
     *,
-    poolings: Sequence[str] = ("avg",),
-    resizes: Sequence[str] = ("crop",),
+    poolings: Sequence[Pooling] = ("avg",),
+    resizes: Sequence[Resize] = ("crop",),
     sizes: Sequence[int | None] = (None,),
     group_by: str | None = None,
     cv: int = 5,
     repeats: int = 1,
-    class_weight: str | None = None,
+    class_weight: ClassWeight | None = None,
     scratch: bool = False,
     unfreeze: int | str | None = None,
     augment: str | None = None,
@@ -53,8 +55,19 @@ def compare(
     curves: str | Path | None = None,
     overwrite: bool = False,
     seed: int = 0,
+    weights: str | Path = "imagenet",
+    layer: str | None = None,
+    white: int | None = None,
+    page: int = 1,
+    preprocess: str | None = None,
+    layout: Layout | None = None,
+    engine: Literal["auto"] | EngineName = "auto",
+    precision: Literal["auto"] | Precision = "auto",
+    label_by: LabelBy | None = None,
+    path_column: str = "path",
+    label_column: str = "label",
+    strict: bool = False,
     runtime: Runtime | None = None,
-    **options: Any,
 ) -> Comparison:
     """Measure every combination on the same folds; what is cached is not computed again.
 
@@ -81,9 +94,9 @@ def compare(
         PNG file to draw how these fared, epoch by epoch.
     overwrite : bool
         Replace it if featx wrote it.
+    weights, layer, white, page, preprocess, layout, engine, precision, label_by, path_column, label_column, strict
+        As for :func:`featx.extract`, for all combinations.
     runtime : Runtime, optional
-    **options
-        Further options of :func:`featx.extract`, for all combinations.
 
     Returns
     -------
@@ -96,6 +109,7 @@ def compare(
     FeatxError
         As for :func:`featx.extract` and :func:`featx.fit`.
     """
+    options, run = FeatureOptions.of(locals()), RunOptions(strict=strict)
     runtime = runtime or Runtime()
     if not (backbones and heads and poolings and resizes and sizes):
         raise EvaluationError("nothing to compare: give at least one backbone and one head")
@@ -107,7 +121,7 @@ def compare(
         )
         drawn = None if curves is None else Path(curves)
         return compare_trained(
-            Path(data), contestants, group_by, class_weight, seed, drawn, overwrite, runtime, options
+            Path(data), contestants, group_by, class_weight, seed, drawn, overwrite, options, run, runtime
         )
     if curves is not None or augment is not None or views:
         raise EvaluationError(
@@ -119,8 +133,8 @@ def compare(
     first: FeatureTable | None = None
     found: list[_Measured] = []
     for backbone, pooling, resize, size in itertools.product(backbones, poolings, resizes, sizes):
-        how = {**options, "pooling": pooling, "resize": resize, "size": size}
-        table = extract_checked(data, backbone, check=check, runtime=runtime, **how)
+        chosen = ExtractOptions.of({**vars(options), "pooling": pooling, "resize": resize, "size": size})
+        table = extract_checked(data, backbone, chosen, run, check=check, runtime=runtime)
         if first is None:
             first = table
             named = table.groups.tolist() if group_by is None else read_groups(table.samples, group_by)
@@ -138,10 +152,10 @@ def compare(
     return _ranked(found, notes)
 
 
-def _check_trained(cv: int, repeats: int, options: Mapping[str, Any]) -> None:
+def _check_trained(cv: int, repeats: int, options: FeatureOptions) -> None:
     if (cv, repeats) != (5, 1):
         raise EvaluationError("trained networks are judged on one held-out part; leave out --cv and --repeats")
-    if options.get("layer") is not None:
+    if options.layer is not None:
         raise EvaluationError("networks are trained up to their last layer; leave out --layer")
 
 

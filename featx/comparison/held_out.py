@@ -7,7 +7,6 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,9 +22,11 @@ from featx.evaluate import (
 )
 from featx.evaluation import Interval
 from featx.extraction import compute_table
-from featx.heads import DEFAULT_HEAD, Head, make_head, scores_of
+from featx.heads import Head, make_head, scores_of
+from featx.options import DEFAULT_HEAD, ExtractOptions, FeatureOptions, RunOptions
 from featx.output import OutputFile
 from featx.runtime import Runtime
+from featx.spec import Pooling, Resize
 from featx.training import (
     SCRATCH,
     SCRATCH_SIZE,
@@ -59,7 +60,7 @@ class Contestants:
     views : int
     """
 
-    recipes: tuple[tuple[str, str, str, int | None], ...]
+    recipes: tuple[tuple[str, Pooling, Resize, int | None], ...]
     heads: Sequence[Head]
     scratch: bool
     unfreeze: int | str | None
@@ -89,20 +90,21 @@ def compare_trained(
     seed: int,
     curves: Path | None,
     overwrite: bool,
+    options: FeatureOptions,
+    run: RunOptions,
     runtime: Runtime,
-    options: Mapping[str, Any],
 ) -> Comparison:
     """Fit heads and train networks on one part, and judge all on another; see :func:`featx.compare`."""
     check_views(contestants.augment, contestants.views)
-    if options.get("precision") == "int8":
+    if options.precision == "int8":
         raise EngineError("a quantized network cannot be trained; use --precision auto, float32 or bfloat16")
     drawn = None if curves is None else OutputFile(curves, (".png",), overwrite, "--curves", [data])
     found: list[_Contestant] = []
     histories: dict[str, History] = {}
     first: Material | None = None
     for backbone, pooling, resize, size in contestants.recipes:
-        mine = {**options, "resize": resize, "size": size}
-        first, material = _material(first, data, backbone, pooling, mine, group_by, seed, runtime)
+        mine = dataclasses.replace(options, pooling=pooling, resize=resize, size=size)
+        first, material = _material(first, data, backbone, mine, run, group_by, seed, runtime)
         found += [_frozen(material, head) for head in contestants.heads]
         if contestants.unfreeze is not None:
             started = time.monotonic()
@@ -141,17 +143,17 @@ def _material(
     first: Material | None,
     data: Path,
     backbone: str,
-    pooling: str,
-    options: Mapping[str, Any],
+    options: FeatureOptions,
+    run: RunOptions,
     group_by: str | None,
     seed: int,
     runtime: Runtime,
 ) -> tuple[Material, Material]:
     """Return the first material, whose parts all share, and that of a recipe."""
     if first is None:
-        first = divide(data, backbone, pooling, options, group_by, seed, runtime)
+        first = divide(data, backbone, options, run, group_by, seed, runtime)
         return first, first
-    table = compute_table(data, backbone, pooling=pooling, runtime=runtime, **options)
+    table = compute_table(data, backbone, ExtractOptions.of(vars(options)), run, runtime=runtime)
     if not np.array_equal(table.content_hashes, first.table.content_hashes):
         raise DatasetError(f"{data} has changed while it was compared; run again")
     return first, dataclasses.replace(first, backbone=backbone, options=options, table=table)

@@ -1,137 +1,105 @@
-"""How a backbone is executed: a batch of uint8 pictures in, float32 features out."""
+"""How a backbone is executed: a batch of uint8 images in, float32 features out."""
 
 from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Generator, Iterable, Iterator
-from importlib.util import find_spec
-from pathlib import Path
-from typing import Any, Protocol
+from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from featx.engines.engine import Engine, Network, Runner
+from featx.engines.openvino import OPENVINO, OpenVINORunner
 from featx.engines.processor import processor_kind, processor_name
+from featx.engines.tensorflow import TENSORFLOW
 from featx.errors import EngineError, as_usage
 from featx.libraries import start_keras, start_openvino
+from featx.spec import Precision
 
-ENGINES = ("openvino", "tensorflow")
-"""Engines that can be asked for by name."""
-
-_PRECISIONS = {"openvino": ("auto", "float32", "bfloat16", "int8"), "tensorflow": ("auto", "float32", "bfloat16")}
-"""Number formats that each engine can be asked for."""
+ENGINES: dict[str, Engine] = {engine.name: engine for engine in (OPENVINO, TENSORFLOW)}
+"""Every engine by its name; ``auto`` takes the first that has the device and the precision."""
 
 __all__ = [
     "ENGINES",
     "Engine",
+    "Network",
+    "Runner",
     "convert",
-    "has_bfloat16",
+    "find_engine",
     "on_device",
     "processor_kind",
     "processor_name",
     "quantize",
     "resolve_engine",
-    "sees_gpu",
-    "start_openvino_engine",
-    "start_tensorflow_engine",
+    "run_graph",
 ]
 
 
-class Engine(Protocol):
-    """A network that runs.
-
-    Attributes
-    ----------
-    name, precision : str
-        As in the feature recipe.
-    device : str
-        What it runs on: ``cpu`` or ``gpu:N``.
-    feature_dim : int
-        Numbers per picture.
-    producer : dict
-        Libraries and processor, to tell whose bits these are.
-    """
-
-    name: str
-    precision: str
-    device: str
-    feature_dim: int
-    producer: dict[str, str]
-
-    def run(self, batches: Iterable[NDArray[np.uint8]]) -> Generator[NDArray[np.float32], None, None]:
-        """Compute features, batch by batch, in order.
-
-        Parameters
-        ----------
-        batches : iterable of ndarray of shape (n, size, size, 3), uint8
-            RGB; n may differ from batch to batch. An engine may read ahead.
-
-        Yields
-        ------
-        ndarray of shape (n, feature_dim), float32
-            A picture's features do not depend on its batch or its place in it.
-        """
-        ...
-
-
-def resolve_engine(engine: str = "auto", precision: str = "auto", device: str = "auto") -> str:
-    """Choose the engine for this machine, and check that it has the precision.
-
-    Returns
-    -------
-    str
-        ``auto`` becomes tensorflow where a GPU is asked for, or where there seems to be one and the precision is one
-        that it has.
+def find_engine(name: str) -> Engine:
+    """Return the record of an engine.
 
     Raises
     ------
     EngineError
-        Asked for something that is not there.
+        There is no such engine.
     """
-    if engine not in ("auto", *ENGINES):
-        raise as_usage(EngineError(f"no engine is named {engine!r}; allowed are auto, {', '.join(ENGINES)}"))
-    if not re.fullmatch(r"auto|cpu|gpu(:\d+)?", device):
-        raise as_usage(EngineError(f"no device is named {device!r}; allowed are auto, cpu, gpu and gpu:N"))
-    on_gpu = device.startswith("gpu")
-    if engine == "auto":
-        possible = device == "auto" and precision in _PRECISIONS["tensorflow"]
-        engine = "tensorflow" if on_gpu or (possible and _has_nvidia_gpu()) else "openvino"
-    if engine == "openvino" and on_gpu:
-        raise EngineError(
-            "the openvino engine runs on the processor; for a GPU, extract and fit with --engine tensorflow"
-        )
-    allowed = _PRECISIONS[engine]
-    if precision not in allowed:
-        raise as_usage(
-            EngineError(f"the {engine} engine has no precision {precision!r}; allowed are {', '.join(allowed)}")
-        )
+    engine = ENGINES.get(name)
+    if engine is None:
+        raise as_usage(EngineError(f"no engine is named {name!r}; allowed are auto, {', '.join(ENGINES)}"))
     return engine
 
 
-def _has_nvidia_gpu() -> bool:
-    """Tell whether there is a driver and TensorFlow's libraries for it, without importing anything."""
-    if not Path("/proc/driver/nvidia/version").exists() or find_spec("nvidia") is None:
-        return False
-    return find_spec("nvidia.cudnn") is not None
+def resolve_engine(engine: str = "auto", precision: str = "auto", device: str = "auto", onnx: bool = False) -> Engine:
+    """Choose the engine for this machine, and check that it has the device and the precision.
+
+    Parameters
+    ----------
+    engine : str
+        A name, or ``auto``: an engine with a GPU where one is asked for, or where there seems to be one and the
+        engine has the precision; else the first that runs on the CPU.
+    precision, device : str
+        As in :func:`featx.extract`.
+    onnx : bool
+        Whether the backbone is an ONNX network.
+
+    Raises
+    ------
+    EngineError
+        What is asked for is not there.
+    """
+    if not re.fullmatch(r"auto|cpu|gpu(:\d+)?", device):
+        raise as_usage(EngineError(f"no device is named {device!r}; allowed are auto, cpu, gpu and gpu:N"))
+    chosen = _preferred(precision, device, onnx) if engine == "auto" else find_engine(engine)
+    if onnx and not chosen.runs_onnx:
+        able = ", ".join(one.name for one in ENGINES.values() if one.runs_onnx)
+        raise EngineError(f"the {chosen.name} engine does not run ONNX networks; {able} does: leave --engine out")
+    if device.startswith("gpu") and "gpu" not in chosen.devices:
+        able = " or ".join(f"--engine {one.name}" for one in ENGINES.values() if "gpu" in one.devices)
+        raise EngineError(f"the {chosen.name} engine runs on the CPU; for a GPU, extract and fit with {able}")
+    allowed = ("auto", *chosen.precisions)
+    if precision not in allowed:
+        raise as_usage(
+            EngineError(f"the {chosen.name} engine has no precision {precision!r}; allowed are {', '.join(allowed)}")
+        )
+    return chosen
 
 
-def sees_gpu() -> bool:
-    """Tell whether TensorFlow sees a GPU. Imports it."""
-    start_keras()
-    import tensorflow as tf
-
-    return bool(tf.config.list_physical_devices("GPU"))
-
-
-def has_bfloat16() -> bool:
-    """Tell whether this processor computes in bfloat16 itself. Imports OpenVINO."""
-    capabilities = start_openvino().Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
-    return "BF16" in capabilities
+def _preferred(precision: str, device: str, onnx: bool) -> Engine:
+    able = [engine for engine in ENGINES.values() if engine.runs_onnx or not onnx]
+    with_gpu = [engine for engine in able if "gpu" in engine.devices]
+    if device.startswith("gpu"):
+        return (with_gpu or able)[0]
+    if device == "auto":
+        for engine in with_gpu:
+            if precision in ("auto", *engine.precisions) and engine.expects_gpu():
+                return engine
+    return able[0]
 
 
 def convert(network: Any) -> bytes:
-    """Turn a Keras or OpenVINO network into a graph for the openvino engine; see :mod:`featx.engines.graph`.
+    """Turn a Keras or OpenVINO network into a graph, for engines that run one; see :mod:`featx.engines.graph`.
 
     Raises
     ------
@@ -150,50 +118,14 @@ def quantize(graph: bytes, pixels: NDArray[np.uint8]) -> bytes:
     return quantize_graph(graph, pixels)
 
 
-def start_openvino_engine(graph: bytes, precision: str) -> Engine:
-    """Make a graph run on the processor.
-
-    Parameters
-    ----------
-    graph : bytes
-        What :func:`convert`, or for int8 :func:`quantize`, returned.
-    precision : {"float32", "bfloat16", "int8"}
-
-    Raises
-    ------
-    EngineError
-        This processor does not compute in that precision.
-    """
-    from featx.engines.openvino import OpenVINOEngine
-
-    return OpenVINOEngine(graph, precision)
-
-
-def start_tensorflow_engine(network: Any, device: str = "auto", precision: str = "float32") -> Engine:
-    """Make a Keras network run in TensorFlow.
-
-    Parameters
-    ----------
-    network : keras.Model
-        uint8 pixels to float32 features.
-    device : str
-        ``auto``, ``cpu``, ``gpu`` or ``gpu:N``.
-    precision : {"float32", "bfloat16"}
-        What the network was built to compute in.
-
-    Raises
-    ------
-    EngineError
-        There is no such device.
-    """
-    from featx.engines.tensorflow import TensorFlowEngine
-
-    return TensorFlowEngine(network, device, precision)
+def run_graph(graph: bytes, precision: Precision, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Return the features of some images by a graph, shape (n, feature_dim)."""
+    return next(iter(OpenVINORunner(graph, precision).run([pixels])))
 
 
 @contextlib.contextmanager
 def on_device(device: str) -> Iterator[None]:
-    """Let what TensorFlow is asked for meanwhile run on a device: ``auto``, ``cpu``, ``gpu`` or ``gpu:N``.
+    """Let what Keras computes meanwhile run on a device: ``auto``, ``cpu``, ``gpu`` or ``gpu:N``.
 
     Raises
     ------
@@ -203,7 +135,7 @@ def on_device(device: str) -> Iterator[None]:
     start_keras()
     import tensorflow as tf
 
-    from featx.engines.tensorflow import find_device
+    from featx.engines.tensorflow_runner import find_device
 
     with tf.device(f"/{find_device(device)}"):
         yield

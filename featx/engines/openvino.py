@@ -1,4 +1,4 @@
-"""The openvino engine: a graph of a small fixed batch shape, executed on all processors side by side."""
+"""The OpenVINO engine: a graph of a small fixed batch shape, executed on all processors side by side."""
 
 from __future__ import annotations
 
@@ -11,19 +11,52 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from featx.engines.engine import Engine, Network, Runner
 from featx.engines.graph import unpack
 from featx.engines.processor import processor_kind, processor_name
 from featx.errors import EngineError
 from featx.libraries import OPENVINO_BATCH, openvino_reason, start_openvino
 from featx.runtime import n_processors
+from featx.spec import EngineName, Precision
 
 _HINTS = {"float32": "f32", "bfloat16": "bf16", "int8": "f32"}
 _PATIENCE = 60.0
 """Seconds after which a batch is no longer expected to come by itself."""
 
 
-class OpenVINOEngine:
-    """Executes a graph on the processor; see :class:`featx.engines.Engine`.
+class OpenVINO(Engine):
+    """Executes graphs on the CPU."""
+
+    def start(self, network: Network, device: str, precision: Precision) -> Runner:
+        """Compile a graph; see :meth:`featx.engines.Engine.start`."""
+        return OpenVINORunner(network.graph(), precision)
+
+    def has_precision(self, precision: Precision) -> bool:
+        """Tell whether this processor computes in a precision itself; imports OpenVINO."""
+        return precision != "bfloat16" or has_bfloat16()
+
+    def sees_gpu(self) -> bool:
+        """Return False: featx runs OpenVINO on the CPU alone."""
+        return False
+
+
+OPENVINO = OpenVINO(
+    name="openvino",
+    devices=("cpu",),
+    precisions=("float32", "bfloat16", "int8"),
+    auto_precision="bfloat16",
+    keeps_graph=True,
+    runs_onnx=True,
+)
+
+
+def has_bfloat16() -> bool:
+    """Tell whether this processor computes in bfloat16 itself. Imports OpenVINO."""
+    return "BF16" in start_openvino().Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+
+
+class OpenVINORunner:
+    """Executes a graph on the CPU; see :class:`featx.engines.Runner`.
 
     Parameters
     ----------
@@ -37,14 +70,14 @@ class OpenVINOEngine:
         This processor does not compute in that precision.
     """
 
-    name = "openvino"
+    name: EngineName = "openvino"
     device = "cpu"
 
-    def __init__(self, graph: bytes, precision: str) -> None:
+    def __init__(self, graph: bytes, precision: Precision) -> None:
         ov = start_openvino()
         core = ov.Core()
         hint = _HINTS[precision]
-        if hint == "bf16" and "BF16" not in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
+        if hint == "bf16" and not has_bfloat16():
             raise EngineError(f"this processor ({processor_name()}) does not compute in bfloat16; use float32")
         threads = n_processors()
         # One thread for each execution: the same bits whatever the number of processors.
@@ -59,7 +92,7 @@ class OpenVINOEngine:
             compiled = core.compile_model(model, "CPU", how)
         except RuntimeError as error:
             raise EngineError(f"OpenVINO cannot execute this network: {openvino_reason(error)}") from None
-        self.precision = precision
+        self.precision: Precision = precision
         self.feature_dim = int(compiled.output(0).shape[1])
         self.producer = {
             "engine": f"openvino {ov.__version__.split('-')[0]}",
@@ -71,7 +104,7 @@ class OpenVINOEngine:
         self._queue.set_callback(_take)
 
     def run(self, batches: Iterable[NDArray[np.uint8]]) -> Generator[NDArray[np.float32], None, None]:
-        """Compute features, batch by batch, in order; see :meth:`featx.engines.Engine.run`."""
+        """Compute features, batch by batch, in order; see :meth:`featx.engines.Runner.run`."""
         under_way: deque[_Batch] = deque()
         try:
             for pixels in batches:

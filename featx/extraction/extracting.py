@@ -2,35 +2,38 @@
 
 from __future__ import annotations
 
-import inspect
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Literal
 
-from featx.backbones import DEFAULT_BACKBONE
 from featx.contrast import find_indistinct
 from featx.dataset import dataset_id, scan
-from featx.extraction.augmenting import check_views, fill_views, views_store
+from featx.execution import choose_spec, find_network
 from featx.extraction.darkness import stop_if_too_dark
-from featx.extraction.filling import fill
-from featx.extraction.joining import dataset_table
-from featx.extraction.previewing import write_preview
-from featx.extraction.recipes import Wish, choose_recipe, find_network, how_read
-from featx.extraction.settling import check_strict, notice_odd, remember_states
 from featx.images import decode_version
-from featx.output import OutputFile, shell_word
+from featx.lookup import (
+    check_strict,
+    check_views,
+    dataset_table,
+    how_read,
+    note_latest,
+    notice_odd,
+    remember_states,
+    views_store,
+)
+from featx.options import DEFAULT_BACKBONE, DatasetOptions, ExtractOptions, LabelBy, RunOptions
+from featx.output import OutputFile
+from featx.pipeline import fill, fill_views
+from featx.previews import write_preview
 from featx.runtime import Runtime
-from featx.spec import FeatureSpec
-from featx.store import FeatureStore, check_cache, read_snapshot, write_latest
+from featx.spec import EngineName, Layout, Pooling, Precision, Resize
+from featx.store import FeatureStore, check_cache, read_snapshot
 from featx.table import FeatureTable, Sample
 
 Check = Callable[[str, Sequence[Sample]], None]
-_ONCE = ("recalibrate", "preview", "overwrite", "strict")
-"""Options that belong to one run: the set extracted last does not keep them."""
-
 _MOST_READ_AGAIN = 20_000
 """Images whose features are looked at once they are stored: a tenth of a second."""
 
@@ -41,17 +44,17 @@ def extract(
     *,
     weights: str | Path = "imagenet",
     layer: str | None = None,
-    pooling: str = "avg",
+    pooling: Pooling = "avg",
     size: int | None = None,
-    resize: str = "crop",
+    resize: Resize = "crop",
     white: int | None = None,
     page: int = 1,
     preprocess: str | None = None,
-    layout: str | None = None,
-    engine: str = "auto",
-    precision: str = "auto",
+    layout: Layout | None = None,
+    engine: Literal["auto"] | EngineName = "auto",
+    precision: Literal["auto"] | Precision = "auto",
     recalibrate: bool = False,
-    label_by: str | None = None,
+    label_by: LabelBy | None = None,
     path_column: str = "path",
     label_column: str = "label",
     augment: str | None = None,
@@ -125,49 +128,30 @@ def extract(
     DatasetError, BackboneError, SpecError, EngineError, StoreError
         See :mod:`featx.errors`. Features computed before an error are kept.
     """
-    runtime = runtime or Runtime()
-    options: dict[str, Any] = {
-        "weights": weights,
-        "layer": layer,
-        "pooling": pooling,
-        "size": size,
-        "resize": resize,
-        "white": white,
-        "page": page,
-        "preprocess": preprocess,
-        "layout": layout,
-        "engine": engine,
-        "precision": precision,
-        "label_by": label_by,
-        "path_column": path_column,
-        "label_column": label_column,
-        "augment": augment,
-        "views": views,
-        "seed": seed,
-    }
-    once: dict[str, Any] = {"recalibrate": recalibrate, "preview": preview, "overwrite": overwrite, "strict": strict}
-    return extract_checked(data, backbone, **options, **once, runtime=runtime)
+    options, run = ExtractOptions.of(locals()), RunOptions.of(locals())
+    return extract_checked(data, backbone, options, run, runtime=runtime)
 
 
 def extract_checked(
     data: str | Path,
-    backbone: str = DEFAULT_BACKBONE,
+    backbone: str,
+    options: ExtractOptions,
+    run: RunOptions,
     *,
     check: Check | None = None,
     runtime: Runtime | None = None,
-    **options: Any,
 ) -> FeatureTable:
-    """Do what :func:`extract` does, for a use case that looks at the samples before any work.
+    """Do what :func:`extract` does, for a use case that checks the samples before any work.
 
     Parameters
     ----------
     data : path
     backbone : str
+    options : ExtractOptions
+    run : RunOptions
     check : callable, optional
         See :func:`compute_table`.
     runtime : Runtime, optional
-    **options
-        Further options of :func:`extract`.
 
     Raises
     ------
@@ -175,34 +159,34 @@ def extract_checked(
         As for :func:`extract`, or by ``check``.
     """
     runtime = runtime or Runtime()
-    table = _with_indistinct(compute_table(data, backbone, check=check, **options, runtime=runtime))
-    kept = {name: value for name, value in options.items() if name not in _ONCE}
-    _note_latest(runtime.cache, Path(data), table.spec, table.extraction.backbone, {"backbone": backbone, **kept})
+    table = _with_indistinct(compute_table(data, backbone, options, run, check=check, runtime=runtime))
+    note_latest(runtime.cache, Path(data), table.spec, table.extraction.backbone, backbone, options)
     return table
 
 
 def compute_table(
     data: str | Path,
-    backbone: str = DEFAULT_BACKBONE,
+    backbone: str,
+    options: ExtractOptions,
+    run: RunOptions,
     *,
     check: Check | None = None,
     viewed: Collection[bytes] | None = None,
     runtime: Runtime | None = None,
-    **options: Any,
 ) -> FeatureTable:
-    """Do what :func:`extract` does, for another use case: the set does not become the one extracted last.
+    """Do what :func:`extract` does, for another use case: ``latest.json`` is not updated.
 
     Parameters
     ----------
     data : path
     backbone : str
+    options : ExtractOptions
+    run : RunOptions
     check : callable, optional
         Called with the data set's name and its samples as soon as these are known; what it raises ends the run.
     viewed : collection of bytes, optional
-        Content hashes: of these alone are views made.
+        Content hashes: views are made of these alone.
     runtime : Runtime, optional
-    **options
-        Further options of :func:`extract`.
 
     Returns
     -------
@@ -216,42 +200,43 @@ def compute_table(
     runtime = runtime or Runtime()
     started = time.monotonic()
     check_cache(runtime.cache)
-    path, asked = Path(data), _Asked(**options)
-    policy = check_views(asked.augment, asked.views)
+    path = Path(data)
+    policy = check_views(options.augment, options.views)
     preview = None
-    if asked.preview is not None:
-        preview = OutputFile(asked.preview, (".png",), asked.overwrite, "--preview", [data])
+    if run.preview is not None:
+        preview = OutputFile(run.preview, (".png",), run.overwrite, "--preview", [data])
     decode = decode_version()
-    how = how_read(decode, asked.white, asked.page, runtime)
+    how = how_read(decode, options.white, options.page, runtime)
     with runtime.stage("listing the images"):
         memo = read_snapshot(runtime.cache, dataset_id(path), how)
-        dataset = scan(path, memo=memo, **asked.reading)
+        dataset = scan(path, memo=memo, **options.select(DatasetOptions))
     runtime.notice(f"{path}: {dataset.description}")
     notice_odd(dataset, path, runtime)
     if check is not None:
         check(dataset.name, [found.sample for found in dataset.pictures])
-    if asked.white is None and not any(state.status == "ok" for state in memo.values()):
+    if options.white is None and not any(state.status == "ok" for state in memo.values()):
         with runtime.stage("looking for dark images"):
             stop_if_too_dark(dataset.pictures, runtime)
     with runtime.stage(f"finding {backbone} and its weights"):
-        source = find_network(backbone, asked.weights, asked.size, asked.preprocess, asked.layout, runtime)
-    runtime.notice(f"{source.title}, {source.size} x {source.size} pixels by {asked.resize}")
+        source = find_network(backbone, options, runtime)
+    runtime.notice(f"{source.title}, {source.size} x {source.size} pixels by {options.resize}")
     with runtime.stage("choosing engine and precision"):
-        store = FeatureStore(runtime.cache, choose_recipe(source, dataset, decode, asked.wish, runtime))
-    of_views = None if policy is None else views_store(store, policy, asked.seed)
+        spec = choose_spec(source, dataset, decode, options, run.recalibrate, runtime)
+        store = FeatureStore(runtime.cache, spec)
+    of_views = None if policy is None else views_store(store, policy, options.seed)
     if preview is not None:
         before = time.monotonic()
         with runtime.stage("drawing the preview"):
-            write_preview(preview, dataset.pictures, (of_views or store).spec, asked.views, runtime)
+            write_preview(preview, dataset.pictures, (of_views or store).spec, options.views, runtime)
         started += time.monotonic() - before  # the seconds of an extraction are its own
     remember = partial(remember_states, runtime.cache, dataset, how)
     filled = fill(dataset.pictures, memo, store, lambda: source.file, runtime, remember)
     augmented = None
     if of_views is not None:
         pictures, states = dataset.pictures, filled.states
-        augmented = fill_views(pictures, states, of_views, asked.views, lambda: source.file, runtime, viewed)
+        augmented = fill_views(pictures, states, of_views, options.views, lambda: source.file, runtime, viewed)
     table = dataset_table(dataset, filled, store, source.title, started, augmented)
-    check_strict(table, asked.strict)
+    check_strict(table, run.strict)
     return table
 
 
@@ -262,78 +247,3 @@ def _with_indistinct(table: FeatureTable) -> FeatureTable:
     found = find_indistinct(table)
     noted = replace(table.extraction, blank=found.blank, blank_classes=found.blank_classes, equal_features=found.equal)
     return replace(table, extraction=noted)
-
-
-@dataclass(frozen=True)
-class _Asked:
-    """The options of :func:`extract`, with the same defaults."""
-
-    weights: str | Path = "imagenet"
-    layer: str | None = None
-    pooling: str = "avg"
-    size: int | None = None
-    resize: str = "crop"
-    white: int | None = None
-    page: int = 1
-    preprocess: str | None = None
-    layout: str | None = None
-    engine: str = "auto"
-    precision: str = "auto"
-    recalibrate: bool = False
-    label_by: str | None = None
-    path_column: str = "path"
-    label_column: str = "label"
-    augment: str | None = None
-    views: int = 0
-    seed: int = 0
-    preview: str | Path | None = None
-    overwrite: bool = False
-    strict: bool = False
-
-    @property
-    def reading(self) -> dict[str, Any]:
-        return {"label_by": self.label_by, "path_column": self.path_column, "label_column": self.label_column}
-
-    @property
-    def wish(self) -> Wish:
-        return Wish(
-            self.layer,
-            self.pooling,
-            self.resize,
-            self.white,
-            self.page,
-            self.engine,
-            self.precision,
-            self.recalibrate,
-        )
-
-
-def extract_command(path: Path, options: Mapping[str, Any]) -> str:
-    """Return the ``featx extract`` command of the given options, defaults left out."""
-    words: list[str | Path] = ["featx", "extract", path]
-    for name, value in options.items():
-        if value is not None and value != _DEFAULTS[name]:
-            words += [f"--{name.replace('_', '-')}", str(value)]
-    return " ".join(map(shell_word, words))
-
-
-def check_options(options: Mapping[str, Any]) -> None:
-    """Make sure that noted options are those of :func:`extract`.
-
-    Raises
-    ------
-    KeyError, TypeError
-        One is not, or its value is of another type.
-    """
-    for name, value in options.items():
-        default = _DEFAULTS[name]
-        if type(value) is not type(default) and not (default is None and type(value) in (str, int)):
-            raise TypeError(name)
-
-
-_DEFAULTS = {name: parameter.default for name, parameter in inspect.signature(extract).parameters.items()}
-
-
-def _note_latest(cache: Path, path: Path, spec: FeatureSpec, title: str, options: dict[str, Any]) -> None:
-    kept = {name: str(value) if isinstance(value, Path) else value for name, value in options.items()}
-    write_latest(cache, {"data": str(path.resolve()), "spec": spec.to_json(), "title": title, "options": kept})

@@ -16,12 +16,10 @@ from numpy.typing import NDArray
 from featx.dataset import Dataset, dataset_id, gather, is_folder, is_list, scan_list, scan_unlabelled, stop_if_packed
 from featx.engines import resolve_engine
 from featx.errors import SpecError
-from featx.extraction.filling import fill
-from featx.extraction.joining import joined, table_of
-from featx.extraction.recipes import how_read, locate
-from featx.extraction.settling import check_strict, notice_odd, remember_states
-from featx.extraction.starting import reproducible
+from featx.execution import locate, reproducible
 from featx.images import decode_version
+from featx.lookup import check_strict, how_read, joined, notice_odd, remember_states, table_of
+from featx.pipeline import fill
 from featx.runtime import Runtime
 from featx.spec import FeatureSpec
 from featx.store import FeatureStore, check_cache, quantized_name, read_quantized_graph, read_snapshot, write_graph

@@ -4,19 +4,33 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Literal, NamedTuple
 
-from featx.backbones import DEFAULT_BACKBONE, FILE_BACKBONE, is_onnx
+from featx.backbones import FILE_BACKBONE, is_onnx
 from featx.classifier import fold
+from featx.engines import find_engine
 from featx.errors import BackboneError, EngineError, HeadError, TrainingError, as_usage
 from featx.evaluation import Contest
-from featx.extraction import bundled
+from featx.execution import bundled
 from featx.finetuning.judging import Candidate, judge, make_classifier
 from featx.finetuning.outputs import CLASSIFIER, Outputs
 from featx.finetuning.records import Finetuning
-from featx.heads import DEFAULT_HEAD, Head, make_head
+from featx.heads import Head, make_head
+from featx.options import (
+    DEFAULT_BACKBONE,
+    DEFAULT_HEAD,
+    BatchNorm,
+    ClassWeight,
+    FeatureOptions,
+    LabelBy,
+    Optimizer,
+    RunOptions,
+    Top,
+)
 from featx.runtime import Runtime
+from featx.spec import EngineName, Pooling, Precision, Resize
 from featx.training import (
     SCRATCH,
     SCRATCH_SIZE,
@@ -32,8 +46,7 @@ from featx.training import (
     usual_course,
 )
 
-_POOLINGS = {"gap": "avg", "gmp": "max", "flatten": "flatten"}
-_OF_THE_NETWORK = ("size", "weights", "preprocess")
+_POOLINGS: dict[str, Pooling] = {"gap": "avg", "gmp": "max", "flatten": "flatten"}
 
 
 def finetune(
@@ -42,29 +55,40 @@ def finetune(
     *,
     unfreeze: int | str = "auto",
     head: str = DEFAULT_HEAD,
-    top: str = "gap",
-    dense: Sequence[int] = (),
+    top: Top = "gap",
+    hidden: Sequence[int] = (),
     dropout: float | None = None,
     augment: str | None = None,
     views: int = 0,
     epochs: int | None = None,
     batch_size: int = 32,
-    optimizer: str = "adamw",
+    optimizer: Optimizer = "adamw",
     rate: float | None = None,
     layer_decay: float = 0.8,
     warmup: float = 0.1,
     weight_decay: float = 0.01,
     label_smoothing: float = 0.1,
     patience: int = 4,
-    batch_norm: str = "frozen",
-    class_weight: str | None = None,
+    batch_norm: BatchNorm = "frozen",
+    class_weight: ClassWeight | None = None,
     trunk_cache: bool = True,
     group_by: str | None = None,
     seed: int = 0,
     output: str | Path | None = None,
     overwrite: bool = False,
+    weights: str | Path = "imagenet",
+    size: int | None = None,
+    resize: Resize = "crop",
+    white: int | None = None,
+    page: int = 1,
+    preprocess: str | None = None,
+    engine: Literal["auto"] | EngineName = "auto",
+    precision: Literal["auto"] | Precision = "auto",
+    label_by: LabelBy | None = None,
+    path_column: str = "path",
+    label_column: str = "label",
+    strict: bool = False,
     runtime: Runtime | None = None,
-    **options: Any,
 ) -> Finetuning:
     """Fine-tune a network, and compare it with the frozen one on the same held-out pictures.
 
@@ -86,8 +110,8 @@ def finetune(
         Fitted on frozen features; its coefficients become the dense layers that training begins with.
     top : {"gap", "gmp", "flatten"}
         What the dense layers see: the mean of each map, its maximum, or all of it.
-    dense : sequence of int
-        Hidden dense layers with ReLU; they begin as an ``mlp`` of these sizes.
+    hidden : sequence of int
+        Widths of hidden dense layers with ReLU; they begin as an ``mlp`` of these sizes.
     dropout : float, optional
         0 if not given; 0.5 from scratch.
     augment, views
@@ -107,10 +131,9 @@ def finetune(
         name.
     overwrite : bool
         Replace such files that featx wrote.
+    weights, size, resize, white, page, preprocess, engine, precision, label_by, path_column, label_column, strict
+        As for :func:`featx.extract`.
     runtime : Runtime, optional
-    **options
-        ``weights, size, resize, white, page, preprocess, engine, precision, label_by, path_column, label_column,
-        strict`` of :func:`featx.extract`.
 
     Returns
     -------
@@ -125,6 +148,7 @@ def finetune(
     FeatxError
         As for :func:`featx.extract`.
     """
+    given = FeatureOptions.of(locals())
     runtime = runtime or Runtime()
     started = time.monotonic()
     course = usual_course(
@@ -143,15 +167,16 @@ def finetune(
         class_weight=class_weight,
         seed=seed,
     )
-    plan = Plan(course, unfreeze, augment, views, trunk_cache, tuple(dense))
-    _check(backbone, head, top, plan, options)
+    plan = Plan(course, unfreeze, augment, views, trunk_cache, tuple(hidden))
+    _check(backbone, head, top, plan, given)
+    options, run = replace(given, pooling=_POOLINGS[top]), RunOptions(strict=strict)
     made = _head(head, plan)
-    inputs = [Path(str(path)) for path in (data, backbone, options.get("weights", "imagenet"))]
+    inputs = [Path(str(path)) for path in (data, backbone, weights)]
     outputs = None if output is None else Outputs(Path(output), overwrite, inputs)
     if backbone == SCRATCH:
-        rivals = _from_scratch(Path(data), plan, group_by, options, runtime)
+        rivals = _from_scratch(Path(data), plan, group_by, options, run, runtime)
     else:
-        rivals = _beside_frozen(Path(data), backbone, _POOLINGS[top], plan, made, group_by, options, runtime)
+        rivals = _beside_frozen(Path(data), backbone, plan, made, group_by, options, run, runtime)
     material, trained, frozen = rivals
     with runtime.stage("judging on the held-out images"):
         opponent = None if frozen is None else _frozen_candidate(material, frozen, made)
@@ -193,39 +218,41 @@ class _Rivals(NamedTuple):
     frozen: FrozenHead | None
 
 
-def _from_scratch(data: Path, plan: Plan, group_by: str | None, options: dict[str, Any], runtime: Runtime) -> _Rivals:
-    # Copies are told by the features of the usual network, which also finds the pictures that cannot be read.
-    others = {name: value for name, value in options.items() if name not in _OF_THE_NETWORK}
-    material = divide(data, DEFAULT_BACKBONE, "avg", others, group_by, plan.course.seed, runtime)
-    return _Rivals(material, train_scratch(material, plan, options.get("size") or SCRATCH_SIZE), None)
+def _from_scratch(
+    data: Path, plan: Plan, group_by: str | None, options: FeatureOptions, run: RunOptions, runtime: Runtime
+) -> _Rivals:
+    # Duplicates are found by the features of the default backbone, which also finds the images that cannot be read.
+    usual = replace(options, size=None, weights="imagenet", preprocess=None)
+    material = divide(data, DEFAULT_BACKBONE, usual, run, group_by, plan.course.seed, runtime)
+    return _Rivals(material, train_scratch(material, plan, options.size or SCRATCH_SIZE), None)
 
 
 def _beside_frozen(
     data: Path,
     backbone: str,
-    pooling: str,
     plan: Plan,
     head: Head,
     group_by: str | None,
-    options: dict[str, Any],
+    options: FeatureOptions,
+    run: RunOptions,
     runtime: Runtime,
 ) -> _Rivals:
-    material = divide(data, backbone, pooling, options, group_by, plan.course.seed, runtime)
+    material = divide(data, backbone, options, run, group_by, plan.course.seed, runtime)
     frozen = material.fit_frozen(head)
     return _Rivals(material, train_blocks(material, plan, frozen), frozen)
 
 
-def _check(backbone: str, head: str, top: str, plan: Plan, options: dict[str, Any]) -> None:
+def _check(backbone: str, head: str, top: str, plan: Plan, options: FeatureOptions) -> None:
     """Say what is wrong before any work."""
     if top not in _POOLINGS:
         raise as_usage(TrainingError(f"top is {top!r}; allowed are {', '.join(_POOLINGS)}"))
     if any(width < 1 for width in plan.dense):
-        raise as_usage(TrainingError(f"dense is {list(plan.dense)}; each layer needs a width of 1 or more"))
+        raise as_usage(TrainingError(f"hidden is {list(plan.dense)}; each layer needs a width of 1 or more"))
     check_views(plan.augment, plan.views)
     if plan.dense and head not in (DEFAULT_HEAD, "mlp"):
-        raise HeadError(f"hidden dense layers begin as an mlp, not as {head}; leave out --dense or --head")
+        raise HeadError(f"hidden dense layers begin as an mlp, not as {head}; leave out --hidden or --head")
     if backbone == SCRATCH:
-        given = {"unfreeze": plan.unfreeze, "head": head, "top": top, **options}
+        given = {"unfreeze": plan.unfreeze, "head": head, "top": top, **vars(options)}
         usual = {"unfreeze": "auto", "head": DEFAULT_HEAD, "top": "gap", "weights": "imagenet", "preprocess": None}
         idle = [f"--{name}" for name, value in usual.items() if given.get(name, value) != value]
         if idle:
@@ -235,7 +262,7 @@ def _check(backbone: str, head: str, top: str, plan: Plan, options: dict[str, An
             f"{backbone} is an ONNX network, which only runs: it cannot be fine-tuned. Take a network of "
             "`featx backbones` or a .keras file"
         )
-    if options.get("precision") == "int8":
+    if options.precision == "int8":
         raise EngineError("a quantized network cannot be fine-tuned; use --precision auto, float32 or bfloat16")
 
 
@@ -248,7 +275,7 @@ def _head(name: str, plan: Plan) -> Head:
 def _frozen_candidate(material: Material, frozen: FrozenHead, head: Head) -> Candidate:
     estimator, table = frozen.tuned.estimator, material.table
     params = {name.removeprefix("head__"): value for name, value in frozen.tuned.params.items()}
-    if table.spec.backbone == FILE_BACKBONE and table.spec.engine == "openvino":
+    if table.spec.backbone == FILE_BACKBONE and find_engine(table.spec.engine).keeps_graph:
         table = bundled(table, lambda: Path(material.backbone), material.runtime)
     return Candidate(table, estimator, fold(estimator), frozen.scores(table.X), head.name, params)
 

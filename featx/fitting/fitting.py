@@ -6,7 +6,7 @@ import time
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from sklearn.base import BaseEstimator
@@ -31,17 +31,20 @@ from featx.evaluate import (
     tune_and_fit,
 )
 from featx.evaluation import Evaluation, LearningCurve, Reliability
-from featx.extraction import bundled, featurize, locate
+from featx.execution import bundled, locate
+from featx.extraction import featurize
 from featx.fitting.estimating import estimate
 from featx.fitting.keeping import note_trust, try_keeping, try_keeping_of
 from featx.fitting.measuring import Measurer
 from featx.fitting.preparing import features_to_fit
 from featx.fitting.rejecting import learn_rejector, learn_rejector_apart
-from featx.heads import DEFAULT_HEAD, Head, for_many, make_head, scores_of
+from featx.heads import Head, for_many, make_head, scores_of
 from featx.images import probe_files
+from featx.options import DEFAULT_BACKBONE, DEFAULT_HEAD, ClassWeight, ExtractOptions, LabelBy, RunOptions
 from featx.output import model_file_name
 from featx.runtime import Runtime
 from featx.sources import candidate_sources, read_groups, unnamed_note
+from featx.spec import EngineName, Layout, Pooling, Precision, Resize
 from featx.table import FeatureTable, Sample
 
 _FOLDED_AGREES = 1e-3
@@ -56,13 +59,30 @@ def fit(
     hidden: Sequence[int] = (),
     cv: int = 5,
     repeats: int = 1,
-    class_weight: str | None = None,
+    class_weight: ClassWeight | None = None,
     group_by: str | None = None,
+    augment: str | None = None,
     views: int = 0,
     bundle: bool = False,
     seed: int = 0,
+    backbone: str = DEFAULT_BACKBONE,
+    weights: str | Path = "imagenet",
+    layer: str | None = None,
+    pooling: Pooling = "avg",
+    size: int | None = None,
+    resize: Resize = "crop",
+    white: int | None = None,
+    page: int = 1,
+    preprocess: str | None = None,
+    layout: Layout | None = None,
+    engine: Literal["auto"] | EngineName = "auto",
+    precision: Literal["auto"] | Precision = "auto",
+    label_by: LabelBy | None = None,
+    path_column: str = "path",
+    label_column: str = "label",
+    recalibrate: bool = False,
+    strict: bool = False,
     runtime: Runtime | None = None,
-    **options: Any,
 ) -> Classifier:
     """Tune, cross-validate and fit a head on features.
 
@@ -100,10 +120,13 @@ def fit(
         Take the network along in the model, so that predicting needs neither its weights nor its file.
     seed : int
         Of folds and of heads with randomness.
+    augment : str, optional
+        How the views are made; where features are given, as they were made.
+    backbone, weights, layer, pooling, size, resize, white, page, preprocess, layout, engine, precision, label_by, \
+    path_column, label_column, recalibrate, strict
+        As for :func:`featx.extract`, where a folder or manifest is given.
     runtime : Runtime, optional
         Threads and callbacks; where features are extracted or those extracted last, also the cache.
-    **options
-        Of :func:`featx.extract`, where a folder or manifest is given: ``backbone``, ``resize`` and so on.
 
     Returns
     -------
@@ -119,6 +142,7 @@ def fit(
     HeadError
         Unknown head or parameter, or an estimator that cannot be kept in a model file.
     """
+    options, run = ExtractOptions.of(locals()), RunOptions.of(locals())
     runtime = runtime or Runtime()
     started = time.monotonic()
     _check_counts(cv, repeats)
@@ -126,7 +150,7 @@ def fit(
         params = {**(params or {}), "hidden_layer_sizes": tuple(hidden)}
     made = make_head(head, params, class_weight, seed)
     to_trust = [] if isinstance(head, str) else try_keeping(made)
-    features = features_to_fit(features, group_by, views, seed, runtime, **options)
+    features = features_to_fit(features, backbone, options, run, group_by, runtime)
     if bundle:
         spec = features.spec
         features = bundled(features, lambda: locate(spec, None, runtime), runtime)

@@ -2,7 +2,6 @@
 
 from featx.heads.many import for_many
 from featx.heads.table import (
-    DEFAULT_HEAD,
     HEAD_NAMES,
     Head,
     converged,
@@ -11,4 +10,4 @@ from featx.heads.table import (
     scores_of,
 )
 
-__all__ = ["DEFAULT_HEAD", "HEAD_NAMES", "Head", "converged", "for_many", "make_head", "parse_param", "scores_of"]
+__all__ = ["HEAD_NAMES", "Head", "converged", "for_many", "make_head", "parse_param", "scores_of"]

@@ -22,8 +22,6 @@ from sklearn.svm import SVC
 from featx.errors import HeadError
 from featx.scaling import CommonScaler
 
-DEFAULT_HEAD = "logreg"
-
 # The best C differs by five orders of magnitude between data sets.
 _C = tuple(10.0**exponent for exponent in range(-4, 5))
 

@@ -23,8 +23,9 @@ from featx.images.pages import count_pages
 from featx.images.plain import LARGE_FILE, is_plain
 from featx.images.png import without_text
 from featx.images.tiff import Tiff
+from featx.options import RuntimeOptions
 
-MAX_PIXELS = 100_000_000
+MAX_PIXELS: int = RuntimeOptions.max_pixels
 """Largest picture that is decoded, in pixels: about 400 MB in memory."""
 
 _FORMATS = {"PNM": "PPM"} | {kind: kind for kind in ("JPEG", "PNG", "BMP", "GIF", "TIFF", "WEBP", "AVIF", "QOI", "TGA")}

@@ -13,8 +13,9 @@ import numpy as np
 
 from featx.classifier import Classifier
 from featx.errors import ClassifierError, FeatxError, OutputError, StoreError, as_usage
-from featx.extraction import featurize, why_none_usable
+from featx.extraction import featurize
 from featx.files import temporary_folder
+from featx.lookup import why_none_usable
 from featx.output import OutputFile, reason_of
 from featx.prediction.gallery import Gallery
 from featx.prediction.sorting import Sorter

@@ -20,6 +20,7 @@ from featx.evaluate import HeldOutParts, TrainingSet, check_samples, hold_out
 from featx.extraction import compute_table
 from featx.files import below
 from featx.heads import Head
+from featx.options import ExtractOptions, FeatureOptions, RunOptions
 from featx.runtime import Runtime
 from featx.sources import read_groups, unnamed_note
 from featx.store import check_cache, open_run
@@ -35,8 +36,9 @@ class Material:
     ----------
     data : path
     backbone : str
-    options : mapping
-        Of :func:`featx.extract`, for every pass over the data set.
+    options : FeatureOptions
+        For every pass over the data set.
+    run : RunOptions
     table : FeatureTable
     grouping : Grouping
         No group is in two parts.
@@ -51,7 +53,8 @@ class Material:
 
     data: Path
     backbone: str
-    options: Mapping[str, Any]
+    options: FeatureOptions
+    run: RunOptions
     table: FeatureTable
     grouping: Grouping
     group_by: str | None
@@ -94,8 +97,8 @@ class Material:
 def divide(
     data: Path,
     backbone: str,
-    pooling: str,
-    options: Mapping[str, Any],
+    options: FeatureOptions,
+    run: RunOptions,
     group_by: str | None,
     seed: int,
     runtime: Runtime,
@@ -111,7 +114,7 @@ def divide(
     """
     check_cache(runtime.cache, ["training"])
     check = partial(check_samples, group_by=group_by)
-    table = compute_table(data, backbone, check=check, pooling=pooling, runtime=runtime, **options)
+    table = compute_table(data, backbone, ExtractOptions.of(vars(options)), run, check=check, runtime=runtime)
     named = table.groups.tolist() if group_by is None else read_groups(table.samples, group_by)
     with runtime.stage("finding near-duplicates") as advance:
         grouping = group_samples(table, named, advance)
@@ -122,4 +125,4 @@ def divide(
         f"{len(parts.test):,} held out to judge"
     )
     notes = (*grouping.notes(), *([unnamed] if unnamed else []))
-    return Material(data, backbone, options, table, grouping, group_by, parts, notes, seed, runtime)
+    return Material(data, backbone, options, run, table, grouping, group_by, parts, notes, seed, runtime)

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from featx.augmentation import make_views
 from featx.errors import DatasetError
-from featx.extraction import preparing_as, read_file
 from featx.images import open_image
+from featx.readers import preparing_as, read_file
 from featx.runtime import Runtime
 from featx.spec import FeatureSpec
 

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from featx.errors import TrainingError, as_usage
+from featx.spec import Pooling
 
 OPTIMIZERS = ("adamw", "adam", "rmsprop", "sgd")
 BATCH_NORMS = ("frozen", "train")
@@ -129,7 +130,7 @@ class Cut:
         return f"{self.n_blocks} block{'' if self.n_blocks == 1 else 's'}"
 
     @property
-    def pooling(self) -> str:
+    def pooling(self) -> Pooling:
         """What keeps all activations at the cut as one vector: a map is laid out, a vector stays."""
         return "flatten" if len(self.shape) > 1 else "avg"
 

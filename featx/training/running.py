@@ -22,11 +22,13 @@ from numpy.typing import NDArray
 from featx.augmentation import read_policy
 from featx.backbones import FILE_BACKBONE, build_core
 from featx.classifier import Folded
-from featx.engines import on_device
+from featx.engines import find_engine, on_device
 from featx.errors import SpecError, TrainingError
-from featx.extraction import bundled, compute_table, locate
+from featx.execution import bundled, locate
+from featx.extraction import compute_table
 from featx.files import is_regular
 from featx.libraries import start_keras
+from featx.options import ExtractOptions
 from featx.output import GENERATOR
 from featx.spec import FeatureSpec
 from featx.store import FeatureStore, count_base, count_journal, lock_run, prepare_cache, write_content, write_whole
@@ -52,6 +54,7 @@ _SCRATCH_SCALING = "mean=0.0,0.0,0.0;std=1.0,1.0,1.0"
 _SCRATCH_DENSE = (512,)
 _SPARE_BYTES = 200_000_000
 _READING = ("resize", "white", "page", "engine", "precision", "label_by", "path_column", "label_column")
+"""Options that a trained network shares with the one that it was before."""
 
 
 @dataclass(frozen=True)
@@ -190,7 +193,7 @@ def train_blocks(material: Material, plan: Plan, frozen: FrozenHead) -> TrainedN
         It cannot be cut so, or what is cached does not fit on the disk.
     """
     spec = dataclasses.replace(material.table.spec, **plan.augmented)
-    plain = dataclasses.replace(material.table.spec, engine="tensorflow", precision="float32")
+    plain = dataclasses.replace(material.table.spec, precision="float32")
     with material.runtime.stage(f"building {material.backbone}"), on_device(material.runtime.device):
         core = build_core(plain, locate(spec, _weights(material), material.runtime))
     cut = cut_network(core, plan.unfreeze, material.backbone)
@@ -262,11 +265,11 @@ def _train(
             file = _saved(trainer, history, spec, folder)
     estimator = linear_estimator(*network.last_layer())
     material.runtime.notice("the trained network runs over all pictures")
-    options = {name: material.options[name] for name in _READING if name in material.options}
-    table = compute_table(material.data, str(file), runtime=material.quietly, **options)
+    options = ExtractOptions(**{name: getattr(material.options, name) for name in _READING})
+    table = compute_table(material.data, str(file), options, material.run, runtime=material.quietly)
     if not np.array_equal(table.content_hashes, material.table.content_hashes):
         raise TrainingError(f"{material.data} has changed while it was trained on; run again")
-    if table.spec.engine == "openvino":
+    if find_engine(table.spec.engine).keeps_graph:
         table = bundled(table, lambda: file, material.runtime)
     folded = Folded([estimator.coef_.T], [estimator.intercept_])
     return TrainedNetwork(file, cut, history, folder / "log.csv", table, estimator, folded, network)
@@ -280,7 +283,7 @@ def _made_by() -> dict[str, str]:
 def _weights(material: Material) -> str | Path | None:
     if material.table.spec.backbone == FILE_BACKBONE:
         return material.backbone
-    given = material.options.get("weights", "imagenet")
+    given = material.options.weights
     is_named = str(given) in ("imagenet", "random") or str(given).startswith("random:")
     return None if is_named else given
 
@@ -297,9 +300,12 @@ def _reading(material: Material, plan: Plan, spec: FeatureSpec, cut: Cut) -> Ite
 
 def _activations(material: Material, plan: Plan, cut: Cut) -> tuple[ReadView, str]:
     _check_room(material, plan, cut)
-    options = {**material.options, **plan.of_views, "layer": cut.below, "pooling": cut.pooling}
+    frozen = dataclasses.replace(material.options, layer=cut.below, pooling=cut.pooling)
+    options = ExtractOptions.of({**vars(frozen), **plan.of_views})
     viewed = {content.tobytes() for content in material.table.content_hashes[material.parts.train]}
-    trunk = compute_table(material.data, material.backbone, runtime=material.quietly, viewed=viewed, **options)
+    trunk = compute_table(
+        material.data, material.backbone, options, material.run, runtime=material.quietly, viewed=viewed
+    )
     if not np.array_equal(trunk.content_hashes, material.table.content_hashes):
         raise TrainingError(f"{material.data} has changed meanwhile; run again")
     opened: dict[int, Any] = {}

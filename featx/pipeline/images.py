@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import contextlib
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import chain
 from typing import Protocol
 
@@ -14,44 +14,22 @@ from numpy.typing import NDArray
 
 from featx.backbones import FILE_BACKBONE
 from featx.dataset import Found
-from featx.engines import Engine
+from featx.engines import Runner
 from featx.errors import EngineError
-from featx.extraction.reading import Reader, Reading, preparing_as
-from featx.extraction.starting import Locate, network_name, probe_features, start
+from featx.execution import Locate, network_name, probe_features, start
+from featx.lookup.memo import Filled, Progress, as_hashes, believed, contains, like, not_finite_reason, recall
+from featx.readers import Reader, Reading, preparing_as
 from featx.runtime import Runtime
 from featx.spec import FeatureSpec
 from featx.store import FeatureStore, Rows, StoredFeatures, StoreWriter, keys_of, note_use
 from featx.table import FileState
 
 _WIDE = 100_000
-_NOT_FINITE = "the backbone gives features of it that are not finite"
 _ROUNDING = 0.02
 """Of a sum of probabilities in bfloat16."""
 
 _AHEAD_BYTES = 48_000_000
 """Pixels that may wait for the network: enough to keep decoding while it starts, and little beside it."""
-
-
-@dataclass(frozen=True)
-class Filled:
-    """What a pass over a data set found and did.
-
-    Parameters
-    ----------
-    states : list of FileState
-        One for each picture, in order.
-    n_computed : int
-        Contents computed now.
-    device : str
-        What computed them; empty if nothing was.
-    notes : dict of str to int
-        Pictures read in a way worth knowing, by note.
-    """
-
-    states: list[FileState]
-    n_computed: int
-    device: str
-    notes: dict[str, int]
 
 
 def fill(
@@ -85,14 +63,14 @@ def fill(
     with store.writer(runtime.notice) as writer, preparing_as(store.spec, runtime) as prepare:
         with runtime.stage("reading the cache"):
             stored = sound_rows(store, runtime)
-            memo = _believed(memo, store.spec)
+            memo = believed(memo, store.spec)
         progress = Progress("extracting features", runtime, len(pictures))
         states = recall(pictures, memo, stored)
         todo = [found for found, state in zip(pictures, states, strict=True) if state is None]
         progress.advance(len(pictures) - len(todo))
         ahead = read_ahead(store.spec, runtime)
-        reader = Reader(_lookup(stored), prepare, runtime.n_workers, ahead, runtime.max_pixels)
-        pending = _Batches(reader.read(todo), runtime.batch_size, progress, _reason_of(store.spec))
+        reader = Reader(contains(stored), prepare, runtime.n_workers, ahead, runtime.max_pixels)
+        pending = _Batches(reader.read(todo), runtime.batch_size, progress, not_finite_reason(store.spec))
         device = compute_rows(store.spec, locate, runtime, pending, writer, progress)
         del stored
         with runtime.stage("writing the features"):
@@ -121,86 +99,11 @@ def read_ahead(spec: FeatureSpec, runtime: Runtime) -> int:
     return max(runtime.batch_size, _AHEAD_BYTES // (3 * spec.size**2))
 
 
-def look_up(pictures: Sequence[Found], memo: Mapping[str, FileState], store: FeatureStore, runtime: Runtime) -> Filled:
-    """Find the features of some pictures in a store without computing any.
-
-    Returns
-    -------
-    Filled
-        Pictures that the store lacks have the status ``lacking``, unless the memo says why their content was skipped.
-
-    Raises
-    ------
-    StoreError
-        The store cannot be read.
-    """
-    stored = store.snapshot()
-    note_use(store.path)
-    memo = _believed(memo, store.spec)
-    states = recall(pictures, memo, stored)
-    todo = [found for found, state in zip(pictures, states, strict=True) if state is None]
-    reader = Reader(_lookup(stored), None, runtime.n_workers, max_pixels=runtime.max_pixels)
-    progress = Progress("reading images", runtime, len(todo))
-    read = []
-    for reading in reader.read(todo):
-        read.append(reading.state)
-        progress.advance(1)
-    known = stored.contains(keys_of(as_hashes(state.content_hash or bytes(32) for state in read)))
-    skipped = {s.content_hash: s for s in memo.values() if s.status == "skipped"}
-
-    def looked_up(state: FileState, here: bool) -> FileState:
-        state = state if here else _like(state, skipped)
-        return state if here or state.status == "skipped" else replace(state, status="lacking")
-
-    fresh = map(looked_up, read, known.tolist())
-    return Filled([state if state is not None else next(fresh) for state in states], 0, "", {})
-
-
-def _reason_of(spec: FeatureSpec) -> str:
-    return f"{_NOT_FINITE} (features {spec.id})"
-
-
-def _believed(memo: Mapping[str, FileState], spec: FeatureSpec) -> Mapping[str, FileState]:
-    """Return what is known of files, without what another recipe found wrong with their features."""
-    reason = _reason_of(spec)
-    return {
-        name: state
-        for name, state in memo.items()
-        if not state.reason.startswith(_NOT_FINITE) or state.reason == reason
-    }
-
-
-def recall(pictures: Sequence[Found], memo: Mapping[str, FileState], stored: StoredFeatures) -> list[FileState | None]:
-    """Return what the memo knows of each picture, None for those that must be read.
-
-    A memo counts only if size, times and inode are unchanged and, for a usable picture, its row is stored.
-    """
-    states = [_unchanged(found, memo.get(found.sample.sample_id)) for found in pictures]
-    usable = as_hashes(state.content_hash for state in states if state is not None and state.status == "ok")
-    present = iter(stored.contains(keys_of(usable)).tolist())
-    return [state if state is not None and (state.status != "ok" or next(present)) else None for state in states]
-
-
-def _unchanged(found: Found, known: FileState | None) -> FileState | None:
-    if known is None or known.mtime_ns < 0 or known.status == "ignored":
-        return None
-    return known if known.stamp.fits(found.stamp) else None
-
-
-def _lookup(stored: StoredFeatures) -> Callable[[bytes], bool]:
-    return lambda content_hash: bool(stored.contains(keys_of(as_hashes([content_hash])))[0])
-
-
-def as_hashes(content_hashes: Iterable[bytes]) -> NDArray[np.uint8]:
-    """Return hashes as an array of shape (n, 32)."""
-    return np.frombuffer(b"".join(content_hashes), np.uint8).reshape(-1, 32)
-
-
 def _network(spec: FeatureSpec, locate: Locate) -> str:
     return spec.backbone if spec.backbone != FILE_BACKBONE else str(locate())
 
 
-def _start(spec: FeatureSpec, locate: Locate, runtime: Runtime) -> Engine:
+def _start(spec: FeatureSpec, locate: Locate, runtime: Runtime) -> Runner:
     engine = start(spec, locate, runtime)
     runtime.notice(f"{engine.name} {engine.precision} on {engine.device}: {engine.feature_dim:,} features a picture")
     if spec.pooling == "flatten" and engine.feature_dim > _WIDE:
@@ -267,26 +170,6 @@ def compute_rows(
     return engine.device
 
 
-class Progress:
-    """How far a pass is, told to the runtime.
-
-    Parameters
-    ----------
-    stage : str
-    runtime : Runtime
-    total : int
-    """
-
-    def __init__(self, stage: str, runtime: Runtime, total: int) -> None:
-        self._stage, self._runtime, self._done, self._total = stage, runtime, 0, total
-        self.advance(0)
-
-    def advance(self, n: int) -> None:
-        """Tell that n more are done."""
-        self._done += n
-        self._runtime.progress(self._stage, self._done, self._total)
-
-
 class _Batches(Iterator[NDArray[np.uint8]]):
     """Turns readings into batches of pixels, and remembers whose they are until their features come."""
 
@@ -336,19 +219,4 @@ class _Batches(Iterator[NDArray[np.uint8]]):
         shown = {s.content_hash: s for s in memo.values() if s.width}
         shown |= {s.content_hash: s for s in self._read if s.status == "skipped" or s.width}
         read = iter(self._read)
-        return [state if state is not None else _like(next(read), shown) for state in states]
-
-
-def _like(state: FileState, shown: Mapping[bytes, FileState]) -> FileState:
-    decoded = shown.get(state.content_hash)
-    if decoded is None or not state.content_hash:
-        return state
-    again = decoded.status == "skipped" and decoded.mtime_ns < 0  # as the one that was decoded is read anew
-    return replace(
-        state,
-        mtime_ns=-1 if again else state.mtime_ns,
-        status=decoded.status,
-        reason=decoded.reason,
-        width=decoded.width,
-        height=decoded.height,
-    )
+        return [state if state is not None else like(next(read), shown) for state in states]

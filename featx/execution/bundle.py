@@ -6,8 +6,9 @@ from dataclasses import replace
 
 import numpy as np
 
+from featx.engines import find_engine
 from featx.errors import EngineError
-from featx.extraction.starting import Locate, graph_of
+from featx.execution.network import Locate, graph_of
 from featx.runtime import Runtime
 from featx.store import quantized_name
 from featx.table import FeatureTable
@@ -26,11 +27,11 @@ def bundled(table: FeatureTable, locate: Locate, runtime: Runtime) -> FeatureTab
     Raises
     ------
     EngineError
-        The features were not made by the openvino engine.
+        The engine that made the features has no graph.
     """
     if table.graph is not None:
         return table
-    if table.spec.engine != "openvino":
+    if not find_engine(table.spec.engine).keeps_graph:
         raise EngineError(f"the {table.spec.engine} engine has no graph that a model could take along")
     graph = graph_of(table.spec, locate, runtime)
     return replace(table, spec=replace(table.spec, graph=quantized_name(graph)), graph=np.frombuffer(graph, np.uint8))

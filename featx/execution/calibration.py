@@ -9,11 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featx.dataset import Found
-from featx.engines import quantize, start_openvino_engine
+from featx.engines import quantize, run_graph
 from featx.errors import EngineError, ImageError
-from featx.extraction.reading import preparing_as
-from featx.extraction.starting import Locate, finite_rows, graph_key, graph_of, mean_cosine, network_name
+from featx.execution.network import Locate, graph_key, graph_of, network_name
+from featx.execution.probes import finite_rows, mean_cosine
 from featx.images import open_image, read_image
+from featx.readers import preparing_as
 from featx.runtime import Runtime
 from featx.spec import FeatureSpec
 from featx.store import quantized_name, read_calibration, remember_calibration, write_graph
@@ -63,10 +64,8 @@ def quantized_graph(
     with runtime.stage(f"quantizing {network_name(spec)} to int8"):
         quantized = quantize(graph, pixels)
     with runtime.stage("comparing int8 with float32"):
-        exact, rough = (
-            finite_rows(next(iter(start_openvino_engine(each, precision).run([pixels]))))
-            for each, precision in ((graph, "float32"), (quantized, "int8"))
-        )
+        exact = finite_rows(run_graph(graph, "float32", pixels))
+        rough = finite_rows(run_graph(quantized, "int8", pixels))
     cosine = mean_cosine(exact, rough)
     if cosine < _MIN_AGREEMENT:
         raise EngineError(f"in int8 this network agrees with float32 only to cosine {cosine:.3f}; use --precision auto")

@@ -5,66 +5,21 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from featx.augmentation import PRESETS, make_views, read_policy
+from featx.augmentation import make_views
 from featx.dataset import Found
-from featx.errors import DatasetError, EngineError, SpecError
-from featx.extraction.filling import Progress, as_hashes, compute_rows, read_ahead, sound_rows
-from featx.extraction.reading import Reader, Reading, preparing_as
-from featx.extraction.starting import Locate
+from featx.errors import DatasetError, EngineError
+from featx.execution import Locate
+from featx.lookup import Augmented, Progress, as_hashes, contents_to_learn, described, lacking_views
+from featx.pipeline.images import compute_rows, read_ahead, sound_rows
+from featx.readers import Reader, Reading, preparing_as
 from featx.runtime import Runtime
 from featx.spec import FeatureSpec
-from featx.store import FeatureStore, Rows, StoredFeatures, keys_of, note_use
-from featx.table import FileState, Views
-
-_MOST = 65_535
-"""A key has two bytes for the number of the view."""
-
-
-@dataclass(frozen=True)
-class Augmented:
-    """The views of a data set, and the store that has them.
-
-    Parameters
-    ----------
-    store : FeatureStore
-    views : Views
-    """
-
-    store: FeatureStore
-    views: Views
-
-
-def check_views(augment: str | None, views: int) -> str | None:
-    """Return the canonical policy where views are asked for, None where they are not.
-
-    Raises
-    ------
-    SpecError
-        No such policy, or a policy without a number of views, or the other way round.
-    """
-    if not 0 <= views <= _MOST:
-        raise SpecError(f"views is {views}; allowed are 0 (none) to {_MOST:,}")
-    if augment is None:
-        if views:
-            raise SpecError(
-                f"{views} views are asked for, but not how they are made; add --augment with {', '.join(PRESETS)}, or "
-                "values as rotation=15,flip=horizontal"
-            )
-        return None
-    policy = read_policy(augment)
-    if not views:
-        raise SpecError(f"--augment {augment} without views; say how many of each picture are wanted, as --views 4")
-    return policy
-
-
-def views_store(plain: FeatureStore, policy: str, seed: int) -> FeatureStore:
-    """Return the store of the views of a recipe's pictures."""
-    return FeatureStore(plain.path.parent.parent, replace(plain.spec, augment=policy, augment_seed=seed))
+from featx.store import FeatureStore, Rows, keys_of, note_use
+from featx.table import FileState
 
 
 def fill_views(
@@ -99,12 +54,12 @@ def fill_views(
         Pictures have changed since that pass.
     """
     started = time.monotonic()
-    chosen = _contents_to_learn(pictures, states)
+    chosen = contents_to_learn(pictures, states)
     if viewed is not None:
         chosen = {content: found for content, found in chosen.items() if content in viewed}
     with store.writer(runtime.notice) as writer, preparing_as(store.spec, runtime) as prepare:
         stored = sound_rows(store, runtime)
-        lacking = _lacking(chosen, stored, n)
+        lacking = lacking_views(chosen, stored, n)
         del stored
         n_lacking = sum(map(len, lacking.values()))
         progress = Progress("extracting features of views", runtime, n * len(chosen))
@@ -124,52 +79,7 @@ def fill_views(
         )
     if pending.n_computed < n_lacking:
         raise DatasetError("pictures have changed while they were extracted; run the same command again")
-    return Augmented(store, _told(store, n, len(chosen), n_lacking, time.monotonic() - started))
-
-
-def look_up_views(
-    pictures: Sequence[Found], states: Sequence[FileState], store: FeatureStore, n: int
-) -> Augmented | None:
-    """Return the views of the training part if a store has all of them; none are computed.
-
-    Raises
-    ------
-    StoreError
-        The store cannot be read.
-    """
-    chosen = _contents_to_learn(pictures, states)
-    if _lacking(chosen, store.snapshot(), n):
-        return None
-    note_use(store.path)
-    return Augmented(store, _told(store, n, len(chosen), 0, 0.0))
-
-
-def _told(store: FeatureStore, n: int, n_contents: int, n_computed: int, seconds: float) -> Views:
-    spec = store.spec
-    policy = spec.augment or ""
-    n_cached = n * n_contents - n_computed
-    return Views(n, policy, spec.augment_seed, spec.id, store.path, n_computed, n_cached, seconds)
-
-
-def _contents_to_learn(pictures: Sequence[Found], states: Sequence[FileState]) -> dict[bytes, Found]:
-    """Return a picture of each usable content that is learnt from, in order."""
-    chosen: dict[bytes, Found] = {}
-    for found, state in zip(pictures, states, strict=True):
-        if state.status == "ok" and found.sample.is_learnt:
-            chosen.setdefault(state.content_hash, found)
-    return chosen
-
-
-def _lacking(contents: Mapping[bytes, Found], stored: StoredFeatures, n: int) -> dict[bytes, list[int]]:
-    """Return the numbers of the views that are not stored, by content; nothing of contents that lack none."""
-    hashes = as_hashes(contents)
-    numbers = range(1, n + 1)
-    present = np.array([stored.contains(keys_of(hashes, view)) for view in numbers]).reshape(n, len(hashes))
-    found = {
-        content: [view for view, is_there in zip(numbers, column, strict=True) if not is_there]
-        for content, column in zip(contents, present.T.tolist(), strict=True)
-    }
-    return {content: views for content, views in found.items() if views}
+    return Augmented(store, described(store, n, len(chosen), n_lacking, time.monotonic() - started))
 
 
 class _ViewBatches(Iterator[NDArray[np.uint8]]):

@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 
 from featx.dataset import Dataset
 from featx.errors import DatasetError
-from featx.extraction.augmenting import Augmented
-from featx.extraction.filling import Filled
-from featx.extraction.settling import stop_if_none_usable
 from featx.images import CROP_FRACTION
+from featx.lookup.memo import Filled
+from featx.lookup.snapshot import stop_if_none_usable
+from featx.lookup.views import Augmented
 from featx.store import SIGNATURE_SHAPE, FeatureStore, keys_of
 from featx.table import CHUNK, ORIGINS, Extraction, FeatureTable, FileState, LeftOut, Sample, Skipped
 

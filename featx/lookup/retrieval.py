@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -13,29 +12,44 @@ from typing import Any
 from featx.backbones import FILE_BACKBONE
 from featx.dataset import Dataset, dataset_id, scan
 from featx.errors import DatasetError, StoreError
-from featx.extraction.augmenting import check_views, look_up_views, views_store
-from featx.extraction.extracting import check_options, extract_command
-from featx.extraction.filling import Filled, look_up
-from featx.extraction.joining import dataset_table
-from featx.extraction.recipes import how_read
-from featx.extraction.settling import notice_odd
+from featx.lookup.memo import Filled, how_read, look_up
+from featx.lookup.snapshot import notice_odd
+from featx.lookup.table import dataset_table
+from featx.lookup.views import check_views, look_up_views, views_store
+from featx.options import DEFAULT_BACKBONE, DatasetOptions, ExtractOptions
 from featx.output import shell_word
 from featx.runtime import Runtime
 from featx.spec import FeatureSpec
-from featx.store import FeatureStore, check_cache, open_store, read_latest, read_snapshot
+from featx.store import FeatureStore, check_cache, open_store, read_latest, read_snapshot, write_latest
 from featx.table import FeatureTable
-
-_READING = ("label_by", "path_column", "label_column")
 
 
 @dataclass(frozen=True)
 class _Latest:
-    """The set that was extracted last: its path, recipe, network for people, and options of ``featx extract``."""
+    """The data set that was extracted last: path, spec, title of the network, and what ``featx extract`` was given."""
 
     path: Path
     spec: FeatureSpec
     title: str
-    options: dict[str, Any]
+    backbone: str
+    options: ExtractOptions
+
+
+def note_latest(cache: Path, path: Path, spec: FeatureSpec, title: str, backbone: str, options: ExtractOptions) -> None:
+    """Update ``latest.json``."""
+    given = {"backbone": backbone, **options.select(ExtractOptions)}
+    kept = {name: str(value) if isinstance(value, Path) else value for name, value in given.items()}
+    write_latest(cache, {"data": str(path.resolve()), "spec": spec.to_json(), "title": title, "options": kept})
+
+
+def extract_command(path: Path, backbone: str, options: ExtractOptions) -> str:
+    """Return the ``featx extract`` command with the given options, defaults left out."""
+    words: list[str | Path] = ["featx", "extract", path]
+    if backbone != DEFAULT_BACKBONE:
+        words += ["--backbone", backbone]
+    for name, value in options.changed().items():
+        words += [f"--{name.replace('_', '-')}", str(value)]
+    return " ".join(map(shell_word, words))
 
 
 def latest(runtime: Runtime | None = None, *, augment: str | None = None, views: int | None = None) -> FeatureTable:
@@ -60,19 +74,19 @@ def latest(runtime: Runtime | None = None, *, augment: str | None = None, views:
     started = time.monotonic()
     check_cache(runtime.cache)
     last = _read_latest(runtime.cache)
-    options = {**last.options, **({} if views is None else {"views": views})}
-    if augment is not None or not options.get("views"):
-        options["augment"] = augment
-    policy = check_views(options.get("augment"), options.get("views", 0))
+    options = last.options if views is None else replace(last.options, views=views)
+    if augment is not None or not options.views:
+        options = replace(options, augment=augment)
+    policy = check_views(options.augment, options.views)
     store = FeatureStore(runtime.cache, last.spec)
-    dataset, filled = _found(last.path, store, options, " (extracted last)", runtime)
+    dataset, filled = _found(last.path, store, last.backbone, options, " (extracted last)", runtime)
     augmented = None
     if policy is not None:
-        of_views = views_store(store, policy, options.get("seed", 0))
-        augmented = look_up_views(dataset.pictures, filled.states, of_views, options["views"])
+        of_views = views_store(store, policy, options.seed)
+        augmented = look_up_views(dataset.pictures, filled.states, of_views, options.views)
         if augmented is None:
-            lacking = f"not all pictures have their {options['views']} augmented views"
-            command = extract_command(last.path, options)
+            lacking = f"not all pictures have their {options.views} augmented views"
+            command = extract_command(last.path, last.backbone, options)
             if views is not None:
                 raise DatasetError(f"{lacking}; extract them first: {command}")
             runtime.notice(f"{lacking}, so none are used; to extract them: {command}")
@@ -110,10 +124,10 @@ def recall_table(
     """
     runtime = runtime or Runtime()
     check_cache(runtime.cache)
-    given = {"label_by": label_by, "path_column": path_column, "label_column": label_column}
-    given = {name: value for name, value in given.items() if value is not None}
+    chosen = {"label_by": label_by, "path_column": path_column, "label_column": label_column}
+    given: dict[str, Any] = {name: value for name, value in chosen.items() if value is not None}
     if data is not None and features is not None:
-        path, noted, told = Path(data), {}, ""
+        path, noted, told = Path(data), ExtractOptions(), ""
     else:
         last = _read_latest(runtime.cache)
         if data is not None and Path(os.path.realpath(data)) != last.path:
@@ -124,28 +138,29 @@ def recall_table(
         path, noted, told = last.path, last.options, " (extracted last)"
         if features is None or features == last.spec.id:
             store = FeatureStore(runtime.cache, last.spec)
-            return _table(path, store, last.title, {**noted, **given}, told, runtime)
+            return _table(path, store, last.title, last.backbone, replace(noted, **given), told, runtime)
     store = _store(runtime.cache, features)
-    reading = {name: noted[name] for name in _READING if name in noted}
-    return _table(path, store, store.spec.backbone, {**_options(store.spec), **reading, **given}, told, runtime)
+    backbone, options = _options(store.spec)
+    options = replace(options, **{**noted.select(DatasetOptions), **given})
+    return _table(path, store, store.spec.backbone, backbone, options, told, runtime)
 
 
 def _table(
-    path: Path, store: FeatureStore, title: str, options: Mapping[str, Any], told: str, runtime: Runtime
+    path: Path, store: FeatureStore, title: str, backbone: str, options: ExtractOptions, told: str, runtime: Runtime
 ) -> FeatureTable:
     """Join a data set with a store; ``options`` are those of the ``featx extract`` that computes what is lacking."""
     started = time.monotonic()
-    dataset, filled = _found(path, store, options, told, runtime)
+    dataset, filled = _found(path, store, backbone, options, told, runtime)
     return dataset_table(dataset, filled, store, title, started)
 
 
 def _found(
-    path: Path, store: FeatureStore, options: Mapping[str, Any], told: str, runtime: Runtime
+    path: Path, store: FeatureStore, backbone: str, options: ExtractOptions, told: str, runtime: Runtime
 ) -> tuple[Dataset, Filled]:
     """Scan a data set and find its features in a store."""
     spec = store.spec
     memo = read_snapshot(runtime.cache, dataset_id(path), how_read(spec.decode, spec.white, spec.page, runtime))
-    dataset = scan(path, memo=memo, **{name: options[name] for name in _READING if name in options})
+    dataset = scan(path, memo=memo, **options.select(DatasetOptions))
     runtime.notice(f"{path}: {dataset.description}{told}")
     notice_odd(dataset, path, runtime)
     filled = look_up(dataset.pictures, memo, store, runtime)
@@ -153,7 +168,7 @@ def _found(
     if lacking:
         raise DatasetError(
             f"{lacking:,} of {len(dataset.pictures):,} pictures of {path} have no features yet; "
-            f"extract them first: {extract_command(path, options)}"
+            f"extract them first: {extract_command(path, backbone, options)}"
         )
     return dataset, filled
 
@@ -166,9 +181,13 @@ def _read_latest(cache: Path) -> _Latest:
         spec = FeatureSpec.from_json(noted["spec"])
         if b"\0" in os.fsencode(noted["data"]):
             raise ValueError("no path")
-        check_options(noted["options"])
-        check_views(noted["options"].get("augment"), noted["options"].get("views", 0))
-        return _Latest(Path(noted["data"]), spec, str(noted["title"]), dict(noted["options"]))
+        given = dict(noted["options"])
+        backbone = given.pop("backbone")
+        if not isinstance(backbone, str):
+            raise TypeError("backbone")
+        options = ExtractOptions.read(given)
+        check_views(options.augment, options.views)
+        return _Latest(Path(noted["data"]), spec, str(noted["title"]), backbone, options)
     except (AttributeError, KeyError, TypeError, ValueError):
         raise StoreError(f"{cache / 'latest.json'} is damaged; name the pictures: featx fit DATA") from None
 
@@ -184,12 +203,12 @@ def _store(cache: Path, features_id: str) -> FeatureStore:
     return store
 
 
-def _options(spec: FeatureSpec) -> dict[str, Any]:
-    """Return the options of ``featx extract`` that lead to a recipe, as far as it tells."""
+def _options(spec: FeatureSpec) -> tuple[str, ExtractOptions]:
+    """Return backbone and options of the ``featx extract`` that leads to a feature spec, as far as it tells."""
     names = ("size", "layer", "pooling", "resize", "white", "page", "layout", "engine", "precision")
-    options: dict[str, Any] = {"backbone": spec.backbone, **{name: getattr(spec, name) for name in names}}
-    if spec.backbone == FILE_BACKBONE:
-        options |= {"backbone": "FILE", "preprocess": spec.preprocess}
+    options = ExtractOptions(**{name: getattr(spec, name) for name in names})
     if spec.weights.startswith("random-"):
-        options["weights"] = f"random:{spec.weights.split('-')[1]}"
-    return options
+        options = replace(options, weights=f"random:{spec.weights.split('-')[1]}")
+    if spec.backbone == FILE_BACKBONE:
+        return "FILE", replace(options, preprocess=spec.preprocess)
+    return spec.backbone, options

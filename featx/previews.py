@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from featx.augmentation import make_views
 from featx.dataset import Found
 from featx.errors import DatasetError
-from featx.extraction.filling import as_hashes
-from featx.extraction.reading import Reader, preparing_as
 from featx.images import draw_sheet
+from featx.lookup import as_hashes
 from featx.output import OutputFile, mark_png
+from featx.readers import Reader, preparing_as
 from featx.runtime import Runtime
 from featx.spec import FeatureSpec
 

@@ -12,18 +12,21 @@ from conftest import make_graph
 
 from featx.backbones import find_source
 from featx.caching.recipes import needed_graphs
+from featx.engines import processor_kind
+from featx.engines.tensorflow import TENSORFLOW
 from featx.errors import DamagedStoreError, EngineError
-from featx.extraction import extract, starting
-from featx.extraction.quantizing import quantized_graph
-from featx.extraction.starting import (
-    agreement,
+from featx.execution import (
+    choice,
     choose_precision,
-    fitting_engine,
+    graph_key,
     mean_cosine,
     probe_features,
     reproducible,
     start,
 )
+from featx.execution.calibration import quantized_graph
+from featx.execution.choice import agreement, choose_engine
+from featx.extraction import extract
 from featx.images import decode_version
 from featx.runtime import Runtime
 from featx.spec import FeatureSpec
@@ -61,7 +64,7 @@ def test_a_second_start_loads_no_tensorflow(spec, runtime, keras_start):
     script = (
         "import sys\n"
         "from pathlib import Path\n"
-        "from featx.extraction.starting import probe_features, start\n"
+        "from featx.execution import probe_features, start\n"
         "from featx.runtime import Runtime\n"
         "from featx.spec import FeatureSpec\n"
         f"spec = FeatureSpec.from_json({spec.to_json()!r})\n"
@@ -84,7 +87,7 @@ def test_a_damaged_graph_is_made_again(spec, runtime, keras_start):
 
 def test_every_field_of_the_graph_changes_its_key(spec):
     keys = {
-        starting.graph_key(changed)
+        graph_key(changed)
         for changed in (
             spec,
             replace(spec, backbone="mobilenet"),
@@ -97,7 +100,7 @@ def test_every_field_of_the_graph_changes_its_key(spec):
     }
     assert len(keys) == 7
     for same in (replace(spec, resize="pad"), replace(spec, precision="bfloat16"), replace(spec, decode="9-9")):
-        assert starting.graph_key(same) == starting.graph_key(spec)
+        assert graph_key(same) == graph_key(spec)
 
 
 def test_agreement_is_measured_once(spec, runtime, keras_start):
@@ -110,14 +113,14 @@ def test_agreement_is_measured_once(spec, runtime, keras_start):
     ("cosine", "asked", "chosen", "told"),
     [
         (0.9951, "auto", "bfloat16", ""),
-        (0.9949, "auto", "float32", "agrees with float32 only to cosine 0.9949, needed 0.995; float32 it is"),
+        (0.9949, "auto", "float32", "agrees with float32 only to cosine 0.9949, needed 0.995; using float32"),
         (None, "auto", "float32", ""),
         (0.9951, "bfloat16", "bfloat16", ""),
         (0.2, "float32", "float32", ""),
     ],
 )
 def test_precision_that_the_network_bears(spec, runtime, notices, monkeypatch, cosine, asked, chosen, told):
-    monkeypatch.setattr(starting, "agreement", lambda *recipe: cosine)
+    monkeypatch.setattr(choice, "agreement", lambda *recipe: cosine)
     assert choose_precision(spec, asked, nowhere, runtime) == chosen
     assert told in "".join(notices)
     assert bool(told) == bool(notices)
@@ -128,20 +131,20 @@ def test_precision_that_the_network_bears(spec, runtime, notices, monkeypatch, c
     [(0.9, "only to cosine 0.9000, needed 0.995; use --precision"), (None, "does not compute in bfloat16; use")],
 )
 def test_a_precision_asked_for_and_missing_is_an_error(spec, runtime, monkeypatch, cosine, message):
-    monkeypatch.setattr(starting, "agreement", lambda *recipe: cosine)
+    monkeypatch.setattr(choice, "agreement", lambda *recipe: cosine)
     with pytest.raises(EngineError, match=message):
         choose_precision(spec, "bfloat16", nowhere, runtime)
 
 
 def test_a_note_of_another_kind_of_processor_does_not_count(spec, runtime, monkeypatch, keras_start):
     """Virtual machines give several generations one name; a cache may be copied between them."""
-    key = starting.graph_key(spec)
-    monkeypatch.setattr(starting, "processor_kind", lambda: "AMD EPYC avx2 avx512_bf16")
+    key = graph_key(spec)
+    monkeypatch.setattr(choice, "processor_kind", lambda: "AMD EPYC avx2 avx512_bf16")
     remember_agreement(runtime.cache, key, "AMD EPYC avx2 avx512_bf16 bfloat16", 0.999)
     remember_agreement(runtime.cache, key, "AMD EPYC bfloat16", 0.999)
     assert choose_precision(spec, "auto", nowhere, runtime) == "bfloat16"
-    monkeypatch.setattr(starting, "processor_kind", lambda: "AMD EPYC avx2")
-    monkeypatch.setattr(starting, "has_bfloat16", lambda: False)
+    monkeypatch.setattr(choice, "processor_kind", lambda: "AMD EPYC avx2")
+    monkeypatch.setattr("featx.engines.openvino.has_bfloat16", lambda: False)
     assert choose_precision(spec, "auto", nowhere, runtime) == "float32"
     assert start(spec, lambda: None, runtime).precision == "float32"
 
@@ -150,10 +153,12 @@ def test_bfloat16_of_tensorflow_is_compared_too(spec, runtime, keras_start):
     tensorflow = replace(spec, engine="tensorflow")
     assert choose_precision(tensorflow, "auto", nowhere, runtime) == "float32"
     assert choose_precision(tensorflow, "bfloat16", lambda: None, runtime) == "bfloat16"
-    (cosine,) = read_agreements(runtime.cache, starting.graph_key(spec)).values()
+    (cosine,) = read_agreements(runtime.cache, graph_key(spec)).values()
     assert 0.995 <= cosine < 1
     assert choose_precision(tensorflow, "bfloat16", nowhere, runtime) == "bfloat16"  # not measured again
-    remember_agreement(runtime.cache, starting.graph_key(spec), starting._where(tensorflow, "bfloat16", runtime), 0.9)
+    remember_agreement(
+        runtime.cache, graph_key(spec), TENSORFLOW.agreement_name(runtime.device, processor_kind(), "bfloat16"), 0.9
+    )
     with pytest.raises(EngineError, match="agrees with float32 only to cosine 0.9000, needed 0.995"):
         choose_precision(tensorflow, "bfloat16", nowhere, runtime)
 
@@ -189,28 +194,28 @@ def test_a_network_that_openvino_cannot_convert_runs_in_tensorflow(inconvertible
 
 def test_what_was_found_out_of_a_network_is_kept_as_long_as_its_features(spec, tmp_path):
     tensorflow = replace(spec, engine="tensorflow")
-    assert starting.graph_key(tensorflow) in needed_graphs(tmp_path, [tensorflow]).notes
-    assert starting.graph_key(tensorflow) not in needed_graphs(tmp_path, [tensorflow]).graphs
+    assert graph_key(tensorflow) in needed_graphs(tmp_path, [tensorflow]).notes
+    assert graph_key(tensorflow) not in needed_graphs(tmp_path, [tensorflow]).graphs
 
 
 @pytest.mark.parametrize(("sees", "engine"), [(True, "tensorflow"), (False, "openvino")])
 def test_a_gpu_that_tensorflow_does_not_see_is_none(spec, runtime, notices, monkeypatch, keras_start, sees, engine):
-    monkeypatch.setattr(starting, "sees_gpu", lambda: sees)
-    assert fitting_engine(replace(spec, engine="tensorflow"), lambda: None, runtime) == engine
-    assert notices == ([] if sees else ["there is a GPU, but TensorFlow sees none; the processor it is"])
+    monkeypatch.setattr("featx.engines.tensorflow.TensorFlow.sees_gpu", lambda engine: sees)
+    assert choose_engine(replace(spec, engine="tensorflow"), lambda: None, runtime) == engine
+    assert notices == ([] if sees else ["there is a GPU, but the tensorflow engine sees none; using the CPU"])
     asked_for = replace(runtime, device="gpu")  # then it is an error when it starts, not another device
-    assert fitting_engine(replace(spec, engine="tensorflow"), nowhere, asked_for) == "tensorflow"
+    assert choose_engine(replace(spec, engine="tensorflow"), nowhere, asked_for) == "tensorflow"
 
 
 def test_a_store_of_the_recipe_answers_which_engine(spec, runtime, monkeypatch):
     """A warm run asks no library."""
-    monkeypatch.setattr(starting, "sees_gpu", nowhere)
+    monkeypatch.setattr("featx.engines.tensorflow.TensorFlow.sees_gpu", nowhere)
     for engine in ("tensorflow", "openvino"):
         recipe = replace(spec, engine=engine)
         path = FeatureStore(runtime.cache, recipe).path
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch()
-        assert fitting_engine(recipe, nowhere, runtime) == engine
+        assert choose_engine(recipe, nowhere, runtime) == engine
 
 
 def test_graphs_are_kept_whole_or_not_at_all(tmp_path):
@@ -233,13 +238,13 @@ def test_agreements_are_kept_by_name(tmp_path):
 
 def test_a_processor_without_bfloat16_computes_a_given_recipe_in_float32(spec, runtime, notices, monkeypatch):
     rough = replace(spec, precision="bfloat16")
-    monkeypatch.setattr(starting, "has_bfloat16", lambda: True)
+    monkeypatch.setattr("featx.engines.openvino.has_bfloat16", lambda: True)
     assert reproducible(rough, runtime) == rough
     assert reproducible(spec, runtime) == spec
     assert notices == []
-    monkeypatch.setattr(starting, "has_bfloat16", lambda: False)
+    monkeypatch.setattr("featx.engines.openvino.has_bfloat16", lambda: False)
     assert reproducible(rough, runtime) == spec
-    assert "does not compute in bfloat16, as the model did; float32 it is" in notices[0]
+    assert "does not compute in bfloat16, as the model did; using float32" in notices[0]
     assert reproducible(replace(rough, engine="tensorflow"), runtime).precision == "bfloat16"
 
 

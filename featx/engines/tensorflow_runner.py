@@ -1,0 +1,101 @@
+"""What runs a backbone in TensorFlow: one compiled function of a fixed batch shape."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterable
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from featx.engines.processor import processor_kind
+from featx.errors import EngineError
+from featx.spec import EngineName, Precision
+
+_BATCH = 8
+"""Pictures per execution on a processor. Fixed and padded, so that a picture's bits do not depend on its neighbours;
+measured on two cores, MobileNetV2 and ResNet50 are as fast at 8 as at 16 or 32, and memory is smaller."""
+
+_GPU_BATCH = 32
+"""The same on a GPU, which 8 pictures do not fill; not measured."""
+
+
+class TensorFlowRunner:
+    """Executes a Keras network with TensorFlow; see :class:`featx.engines.Runner`.
+
+    Parameters
+    ----------
+    network : keras.Model
+        uint8 pixels (n, size, size, 3) to float32 features (n, feature_dim).
+    device : str
+        ``auto`` (a GPU where TensorFlow sees one), ``cpu``, ``gpu`` or ``gpu:N``.
+    precision : {"float32", "bfloat16"}
+        What the network was built to compute in.
+
+    Raises
+    ------
+    EngineError
+        TensorFlow sees no such GPU.
+    """
+
+    name: EngineName = "tensorflow"
+
+    def __init__(self, network: keras.Model, device: str = "auto", precision: Precision = "float32") -> None:
+        self.precision: Precision = precision
+        self.feature_dim = int(network.output_shape[-1])
+        self.device = find_device(device)
+        self.producer = {
+            "engine": f"tensorflow {tf.__version__}",
+            "keras": keras.__version__,
+            "numpy": np.__version__,
+            "processor": processor_kind(),
+        }
+        if self.device != "cpu":
+            _compute_as_said()
+        self._batch = _BATCH if self.device == "cpu" else _GPU_BATCH
+        shape = (self._batch, *network.input_shape[1:])
+        self._execute: Any = tf.function(
+            lambda pixels: network(pixels, training=False),
+            input_signature=[tf.TensorSpec(shape, tf.uint8)],
+            jit_compile=self.device != "cpu",  # XLA pays on GPUs
+        )
+
+    def run(self, batches: Iterable[NDArray[np.uint8]]) -> Generator[NDArray[np.float32], None, None]:
+        """Compute features, batch by batch, in order; see :meth:`featx.engines.Runner.run`."""
+        for pixels in batches:
+            # All parts are started before the first is fetched: a GPU computes while the next are copied to it.
+            starts = range(0, len(pixels), self._batch)
+            parts = [self._start(pixels[start : start + self._batch]) for start in starts]
+            features = np.concatenate([part.numpy() for part in parts]) if parts else np.empty((0, self.feature_dim))
+            yield features[: len(pixels)].astype(np.float32, copy=False)
+
+    def _start(self, pixels: NDArray[np.uint8]) -> Any:
+        full = np.zeros((self._batch, *pixels.shape[1:]), np.uint8)
+        full[: len(pixels)] = pixels
+        with tf.device(f"/{self.device}"):
+            return self._execute(tf.constant(full))
+
+
+def _compute_as_said() -> None:
+    """Let GPUs compute float32 in float32, which is TensorFloat-32 with 10 bits otherwise, and twice the same."""
+    tf.config.experimental.enable_tensor_float_32_execution(False)
+    tf.config.experimental.enable_op_determinism()
+
+
+def find_device(device: str) -> str:
+    """Return the device that a name stands for: ``cpu`` or ``gpu:N``.
+
+    Raises
+    ------
+    EngineError
+        TensorFlow sees no such GPU.
+    """
+    found = [f"gpu:{number}" for number, _ in enumerate(tf.config.list_physical_devices("GPU"))]
+    if device == "auto":
+        return (found or ["cpu"])[0]
+    wanted = "gpu:0" if device == "gpu" else device
+    if wanted not in ("cpu", *found):
+        raise EngineError(f"TensorFlow sees no {wanted} here; it sees {', '.join(['cpu', *found])}")
+    return wanted

@@ -1,0 +1,43 @@
+"""Features of featx's own probe images, and how well two sets of features agree."""
+
+from __future__ import annotations
+
+import hashlib
+
+import numpy as np
+from numpy.typing import NDArray
+
+from featx.augmentation import make_views
+from featx.engines import Runner
+from featx.images import prepare, probe_files
+from featx.spec import FeatureSpec
+
+
+def probe_features(runner: Runner, spec: FeatureSpec) -> NDArray[np.float32] | None:
+    """Return the features of the probe pictures, shape (n_probes, feature_dim); zeros where they are not finite.
+
+    Of a recipe with ``augment`` those of their first views: its store also shows whether the same views are made. None
+    where none are finite.
+    """
+    files = probe_files().values()
+    pixels = np.stack([prepare(data, spec.size, spec.resize).pixels for data in files])
+    if spec.augment is not None:
+        contents = b"".join(hashlib.sha256(data).digest() for data in files)
+        hashes = np.frombuffer(contents, np.uint8).reshape(-1, 32)
+        pixels = make_views(pixels, hashes, 1, spec.augment, spec.augment_seed)
+    features = next(iter(runner.run([pixels])))
+    return finite_rows(features) if np.isfinite(features).all(axis=1).any() else None
+
+
+def finite_rows(features: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return features, shape (n, feature_dim), with zeros in the rows that are not finite."""
+    finite = np.isfinite(features).all(axis=1, keepdims=True)
+    return features if finite.all() else np.where(finite, features, np.float32(0))
+
+
+def mean_cosine(a: NDArray[np.float32], b: NDArray[np.float32]) -> float:
+    """Return the mean cosine between rows, shape (n, feature_dim) each; two equal rows have a cosine of 1."""
+    x, y = a.astype(np.float64), b.astype(np.float64)
+    norms = np.linalg.norm(x, axis=1) * np.linalg.norm(y, axis=1)
+    cosines = (x * y).sum(axis=1) / np.maximum(norms, np.finfo(np.float64).tiny)
+    return float(np.mean(np.where((x == y).all(axis=1), 1, cosines)))
