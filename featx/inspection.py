@@ -26,6 +26,7 @@ from featx.duplicates import (
 from featx.errors import DatasetError
 from featx.extraction import stop_if_too_dark
 from featx.lookup import notice_left_out
+from featx.options import LabelBy
 from featx.readers import read_pictures
 from featx.runtime import Runtime
 from featx.table import FileState, LeftOut, Sample, Skipped
@@ -132,7 +133,7 @@ def inspect(
     *,
     white: int | None = None,
     page: int = 1,
-    label_by: str | None = None,
+    label_by: LabelBy | None = None,
     path_column: str = "path",
     label_column: str = "label",
     runtime: Runtime | None = None,

@@ -480,7 +480,7 @@ def test_views_that_are_not_complete_are_not_used(fake, pictures):
     assert (table.views, len(table)) == (0, 25)
     assert fake.notices[-1] == (
         "not all pictures have their 2 augmented views, so none are used; to extract them: "
-        f"featx extract {pictures} --augment light --backbone quadrants --seed 4 --views 2"
+        f"featx extract {pictures} --backbone quadrants --augment light --views 2 --seed 4"
     )
 
 

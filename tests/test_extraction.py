@@ -22,6 +22,7 @@ from featx.extraction import extract, featurize
 from featx.images import prepare
 from featx.lookup import as_hashes, latest
 from featx.lookup.retrieval import extract_command
+from featx.options import ExtractOptions
 from featx.runtime import Runtime
 from featx.store import FeatureStore, keys_of
 from featx.store.base import write_base
@@ -371,8 +372,11 @@ def test_latest_names_the_command_for_pictures_without_features(fake, pictures):
 
 
 def test_command_leaves_defaults_out_and_quotes():
-    options = {"backbone": "efficientnet-lite0", "pooling": "max", "layer": None, "label_by": "top"}
-    assert extract_command(Path("my data"), options) == "featx extract 'my data' --pooling max --label-by top"
+    options = ExtractOptions(pooling="max", label_by="top")
+    assert (
+        extract_command(Path("my data"), "efficientnet-lite0", options)
+        == "featx extract 'my data' --pooling max --label-by top"
+    )
 
 
 def test_featurize_takes_files_and_folders_by_a_given_recipe(fake, pictures, tmp_path):
@@ -410,7 +414,7 @@ def test_a_cache_inside_the_data_is_not_scanned(fake, pictures):
 
 
 @pytest.mark.parametrize(
-    ("device", "message"), [("gpu:0", "the openvino engine runs on the processor"), ("tpu", "no device is named 'tpu'")]
+    ("device", "message"), [("gpu:0", "the openvino engine runs on the CPU"), ("tpu", "no device is named 'tpu'")]
 )
 def test_a_recipe_runs_on_no_other_device_than_asked_for(fake, pictures, device, message):
     spec = run(fake, pictures).spec

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from featx.caching.writing import WRITERS
 from featx.lookup import recall_table
+from featx.options import LabelBy
 from featx.output import OutputFile
 from featx.runtime import Runtime
 from featx.table import FeatureTable
@@ -61,7 +62,7 @@ def export_features(
     data: str | Path | None = None,
     *,
     features: str | None = None,
-    label_by: str | None = None,
+    label_by: LabelBy | None = None,
     path_column: str | None = None,
     label_column: str | None = None,
     overwrite: bool = False,
@@ -99,8 +100,9 @@ def export_features(
     runtime = runtime or Runtime()
     started = time.monotonic()
     file = OutputFile(output, WRITERS, overwrite, inputs=[] if data is None else [data])
-    reading = {"label_by": label_by, "path_column": path_column, "label_column": label_column}
-    table = recall_table(data, features, **reading, runtime=runtime)
+    table = recall_table(
+        data, features, label_by=label_by, path_column=path_column, label_column=label_column, runtime=runtime
+    )
     write = WRITERS[file.suffix]
     file.write(lambda temporary: write(temporary, table, _told(table, runtime)))
     done = table.extraction

@@ -10,7 +10,7 @@ import typer
 from featx.cli import options as o
 from featx.cli.console import Console, next_line
 from featx.cli.following import extract_next
-from featx.options import RuntimeOptions
+from featx.options import DatasetOptions, RuntimeOptions
 
 _Cache = Annotated[RuntimeOptions, o.Without(("workers", "batch_size", "device", "max_pixels"))]
 
@@ -71,11 +71,11 @@ def export(
     features: Annotated[
         str | None, typer.Option(help="Id of a store, as `featx cache ls` names it. Default: that extracted last.")
     ] = None,
-    label_by: Annotated[str | None, typer.Option(help="Which folder is the class: parent or top.")] = None,
     path_column: Annotated[str | None, typer.Option(help="Column of paths in a manifest.")] = None,
     label_column: Annotated[str | None, typer.Option(help="Column of labels in a manifest.")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a file that featx wrote.")] = False,
     *,
+    options: Annotated[DatasetOptions, o.Without(("path_column", "label_column"))],
     runtime: Annotated[RuntimeOptions, o.Without(("batch_size", "device", "max_pixels"))],
     as_json: o.Json = False,
 ) -> None:
@@ -88,7 +88,7 @@ def export(
         output,
         data,
         features=features,
-        label_by=label_by,
+        label_by=options.label_by,
         path_column=path_column,
         label_column=label_column,
         overwrite=overwrite,

@@ -102,6 +102,7 @@ def look_up(pictures: Sequence[Found], memo: Mapping[str, FileState], store: Fea
 
 
 def not_finite_reason(spec: FeatureSpec) -> str:
+    """Return why an image is skipped whose features by a spec are not finite."""
     return f"{_NOT_FINITE} (features {spec.id})"
 
 
@@ -133,6 +134,7 @@ def _unchanged(found: Found, known: FileState | None) -> FileState | None:
 
 
 def contains(stored: StoredFeatures) -> Callable[[bytes], bool]:
+    """Return what tells whether a store has the features of a content."""
     return lambda content_hash: bool(stored.contains(keys_of(as_hashes([content_hash])))[0])
 
 
@@ -142,6 +144,7 @@ def as_hashes(content_hashes: Iterable[bytes]) -> NDArray[np.uint8]:
 
 
 def like(state: FileState, shown: Mapping[bytes, FileState]) -> FileState:
+    """Return a file's state with what decoding another file of the same content showed."""
     decoded = shown.get(state.content_hash)
     if decoded is None or not state.content_hash:
         return state

@@ -16,7 +16,7 @@ from featx.lookup.memo import Filled, how_read, look_up
 from featx.lookup.snapshot import notice_odd
 from featx.lookup.table import dataset_table
 from featx.lookup.views import check_views, look_up_views, views_store
-from featx.options import DEFAULT_BACKBONE, DatasetOptions, ExtractOptions
+from featx.options import DEFAULT_BACKBONE, DatasetOptions, ExtractOptions, LabelBy
 from featx.output import shell_word
 from featx.runtime import Runtime
 from featx.spec import FeatureSpec
@@ -97,7 +97,7 @@ def recall_table(
     data: str | Path | None = None,
     features: str | None = None,
     *,
-    label_by: str | None = None,
+    label_by: LabelBy | None = None,
     path_column: str | None = None,
     label_column: str | None = None,
     runtime: Runtime | None = None,

@@ -78,6 +78,7 @@ def look_up_views(
 
 
 def described(store: FeatureStore, n: int, n_contents: int, n_computed: int, seconds: float) -> Views:
+    """Return what there is to know of ``n`` views each of some contents."""
     spec = store.spec
     policy = spec.augment or ""
     n_cached = n * n_contents - n_computed

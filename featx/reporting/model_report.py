@@ -9,6 +9,7 @@ from typing import Any
 
 from featx.classifier import Classifier
 from featx.errors import ClassifierError
+from featx.options import LabelBy
 from featx.output import OutputFile
 from featx.reporting.page import report_page
 from featx.reporting.pictures import Pictures
@@ -44,7 +45,7 @@ def report(
     model: Classifier | str | Path,
     *,
     on: str | Path | None = None,
-    label_by: str | None = None,
+    label_by: LabelBy | None = None,
     path_column: str = "path",
     label_column: str = "label",
     group_by: str | None = None,
