@@ -42,8 +42,8 @@ def options_page() -> str:
     commands = {name: {one.name for one in command.params} for name, command in _commands().items()}
     parts = [
         "# Options\n\nEach option is written once, in `featx/options.py`, from which `python tests/make_options.py`\n"
-        "makes this page. [commands.md](commands.md) has the options of one command alone, and explains all. On the command\n"
-        "line an underscore is a dash.\n"
+        "makes this page. [commands.md](commands.md) has the options of one command alone, and explains all. On\n"
+        "the command line an underscore is a dash.\n"
     ]
     shown: set[str] = set()
     for kind in KINDS:

@@ -315,7 +315,7 @@ def test_the_best_of_a_comparison_can_be_trained_by_the_next_command(
     monkeypatch.chdir(tmp_path)
     shutil.copy(network, "own.keras")
     Path("own.json").write_text('{"preprocess": "tf", "size": 32}')
-    monkeypatch.setattr(held_out, "usual_course", lambda scratch, **how: Course(epochs=8, batch_size=8, rate=1e-2))
+    monkeypatch.setattr(held_out, "usual_course", lambda *how: Course(epochs=8, batch_size=8, rate=1e-2))
     words = f"compare {stripes} --backbones own.keras --heads logreg --resizes squash --unfreeze 2"
     ran = CliRunner().invoke(app, [*words.split(), "--cache", str(cache)])
     assert ran.exit_code == 0, ran.output

@@ -23,7 +23,7 @@ from featx.evaluate import (
 from featx.evaluation import Interval
 from featx.extraction import compute_table
 from featx.heads import Head, make_head, scores_of
-from featx.options import DEFAULT_HEAD, ExtractOptions, FeatureOptions, RunOptions
+from featx.options import DEFAULT_HEAD, ClassWeight, ExtractOptions, FeatureOptions, RunOptions, TrainOptions
 from featx.output import OutputFile
 from featx.runtime import Runtime
 from featx.spec import Pooling, Resize
@@ -67,9 +67,9 @@ class Contestants:
     augment: str | None
     views: int
 
-    def plan(self, is_scratch: bool, class_weight: str | None, seed: int) -> Plan:
+    def plan(self, is_scratch: bool, class_weight: ClassWeight | None, seed: int) -> Plan:
         """Return how a network is trained."""
-        course = usual_course(is_scratch, class_weight=class_weight, seed=seed)
+        course = usual_course(is_scratch, seed, TrainOptions(class_weight=class_weight))
         return Plan(course, "auto" if self.unfreeze is None else self.unfreeze, self.augment, self.views)
 
 
@@ -86,7 +86,7 @@ def compare_trained(
     data: Path,
     contestants: Contestants,
     group_by: str | None,
-    class_weight: str | None,
+    class_weight: ClassWeight | None,
     seed: int,
     curves: Path | None,
     overwrite: bool,

@@ -28,6 +28,7 @@ from featx.options import (
     Optimizer,
     RunOptions,
     Top,
+    TrainOptions,
 )
 from featx.runtime import Runtime
 from featx.spec import EngineName, Pooling, Precision, Resize
@@ -148,25 +149,10 @@ def finetune(
     FeatxError
         As for :func:`featx.extract`.
     """
-    given = FeatureOptions.of(locals())
+    given, training = FeatureOptions.of(locals()), TrainOptions.of(locals())
     runtime = runtime or Runtime()
     started = time.monotonic()
-    course = usual_course(
-        backbone == SCRATCH,
-        epochs=epochs,
-        batch_size=batch_size,
-        optimizer=optimizer,
-        rate=rate,
-        layer_decay=layer_decay,
-        warmup=warmup,
-        weight_decay=weight_decay,
-        label_smoothing=label_smoothing,
-        patience=patience,
-        batch_norm=batch_norm,
-        dropout=dropout,
-        class_weight=class_weight,
-        seed=seed,
-    )
+    course = usual_course(backbone == SCRATCH, seed, training)
     plan = Plan(course, unfreeze, augment, views, trunk_cache, tuple(hidden))
     _check(backbone, head, top, plan, given)
     options, run = replace(given, pooling=_POOLINGS[top]), RunOptions(strict=strict)

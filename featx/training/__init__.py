@@ -2,7 +2,7 @@
 
 from featx.training.curves import draw_curves
 from featx.training.material import Material, divide
-from featx.training.records import BATCH_NORMS, OPTIMIZERS, Course, Cut, Epoch, History, usual_course
+from featx.training.records import Course, Cut, Epoch, History, usual_course
 from featx.training.running import (
     SCRATCH,
     SCRATCH_SIZE,
@@ -16,8 +16,6 @@ from featx.training.running import (
 from featx.training.tops import FrozenHead
 
 __all__ = [
-    "BATCH_NORMS",
-    "OPTIMIZERS",
     "SCRATCH",
     "SCRATCH_SIZE",
     "Course",

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import asdict, dataclass, fields
+from typing import Any, get_args
 
 from featx.errors import TrainingError, as_usage
+from featx.options import BatchNorm, ClassWeight, Optimizer, TrainOptions
 from featx.spec import Pooling
-
-OPTIMIZERS = ("adamw", "adam", "rmsprop", "sgd")
-BATCH_NORMS = ("frozen", "train")
 
 
 @dataclass(frozen=True)
@@ -51,21 +49,21 @@ class Course:
 
     epochs: int = 10
     batch_size: int = 32
-    optimizer: str = "adamw"
+    optimizer: Optimizer = "adamw"
     rate: float = 3e-4
     layer_decay: float = 0.8
     warmup: float = 0.1
     weight_decay: float = 0.01
     label_smoothing: float = 0.1
     patience: int = 4
-    batch_norm: str = "frozen"
+    batch_norm: BatchNorm = "frozen"
     dropout: float = 0.0
-    class_weight: str | None = None
+    class_weight: ClassWeight | None = None
     seed: int = 0
 
     def __post_init__(self) -> None:
-        _one_of("optimizer", self.optimizer, OPTIMIZERS)
-        _one_of("batch_norm", self.batch_norm, BATCH_NORMS)
+        _one_of("optimizer", self.optimizer, get_args(Optimizer))
+        _one_of("batch_norm", self.batch_norm, get_args(BatchNorm))
         if self.class_weight is not None:
             _one_of("class_weight", self.class_weight, ("balanced",))
         for name in ("epochs", "batch_size", "patience"):
@@ -89,10 +87,12 @@ class Course:
 _FROM_SCRATCH: dict[str, Any] = {"epochs": 30, "rate": 1e-3, "dropout": 0.5}
 
 
-def usual_course(is_scratch: bool, **given: Any) -> Course:
-    """Return a course with what is given; where None is, with what suits fine-tuning, or training from scratch."""
+def usual_course(is_scratch: bool, seed: int, options: TrainOptions) -> Course:
+    """Return a course with the given options; for those that are None, with what suits this kind of training."""
     usual = _FROM_SCRATCH if is_scratch else {}
-    return Course(**{**usual, **{name: value for name, value in given.items() if value is not None}})
+    names = [one.name for one in fields(Course) if one.name in TrainOptions.names()]
+    given = {name: getattr(options, name) for name in names}
+    return Course(**{**usual, **{name: value for name, value in given.items() if value is not None}, "seed": seed})
 
 
 def _one_of(name: str, value: str, allowed: tuple[str, ...]) -> None:
