@@ -23,8 +23,7 @@ from featx.duplicates import (
     take_numbers,
     without_too_alike,
 )
-from featx.errors import DatasetError
-from featx.extraction import notice_left_out, read_pictures, stop_if_too_dark
+from featx.extraction import TooDarkError, notice_left_out, read_pictures, stop_if_too_dark
 from featx.runtime import Runtime
 from featx.table import FileState, LeftOut, Sample, Skipped
 
@@ -68,6 +67,8 @@ class Inspection:
         Classes with fewer than 10.
     dark : str or None
         Why 16-bit pictures would be nearly black, if they would.
+    white : int or None
+        The value of white that they need then, if one helps.
     notes : dict of str to int
         How many pictures were read in a way worth knowing, by note.
     remarks : tuple of str
@@ -99,6 +100,7 @@ class Inspection:
     notes: dict[str, int]
     remarks: tuple[str, ...]
     seconds: float
+    white: int | None = None
     left_out: tuple[LeftOut, ...] = ()
     blank: tuple[str, ...] = ()
     blank_classes: tuple[str, ...] = ()
@@ -117,6 +119,7 @@ class Inspection:
             "classes": dict(self.classes),
             "tiny": list(self.tiny),
             "dark": self.dark,
+            "white": self.white,
             "blank": list(self.blank),
             "blank_classes": list(self.blank_classes),
             "notes": dict(self.notes),
@@ -163,11 +166,12 @@ def inspect(
     notice_left_out(dataset, runtime)
     looks = _Looks(runtime, white, page)
     looks.take(dataset.pictures)
-    with runtime.stage("finding near-duplicates"):
-        exact, near, takes = looks.groups()
+    with runtime.stage("finding near-duplicates") as advance:
+        exact, near, takes = looks.groups(advance)
     samples, indistinct = looks.samples, looks.indistinct()
     classes = Counter(sample.label for sample in samples if sample.label is not None)
     every = [*exact, *near]
+    dark, needed = _why_dark(dataset.pictures, runtime) if white is None else (None, None)
     return Inspection(
         name=dataset.name,
         description=dataset.description,
@@ -183,7 +187,8 @@ def inspect(
         was_compared=looks.was_compared,
         classes=dict(sorted(classes.items())),
         tiny=tuple(sorted(label for label, count in classes.items() if count < FEW)),
-        dark=_why_dark(dataset.pictures, runtime) if white is None else None,
+        dark=dark,
+        white=needed,
         notes=dict(looks.notes),
         remarks=dataset.remarks,
         seconds=time.monotonic() - started,
@@ -239,7 +244,7 @@ class _Looks:
             signatures,
         )
 
-    def groups(self) -> tuple[list[list[int]], list[list[int]], list[list[int]]]:
+    def groups(self, progress: Callable[[int, int], None]) -> tuple[list[list[int]], list[list[int]], list[list[int]]]:
         """Return groups of equal files, groups that hold near-copies, and takes, as positions among the samples."""
         rows = [self._rows[content_hash] for content_hash in self._hashes]
         if not rows:
@@ -250,19 +255,21 @@ class _Looks:
         takes = find_takes([sample.sample_id for sample in self.samples], signatures[rows])
         take_of = take_numbers(takes, len(rows))
         mark = take_of[[first[row] for row in range(len(signatures))]]
-        alike = [(first[one], first[other]) for one, other in self._near(signatures, mark)]
+        alike = [(first[one], first[other]) for one, other in self._near(signatures, mark, progress)]
         alike, too_alike = without_too_alike([sample.label for sample in self.samples], alike, takes)
         self.too_alike = tuple(too_alike)
         apart = [(one, other) for one, other in alike if take_of[one] != take_of[other]]
         near = group_pairs(len(rows), [*same, *apart])
         return group_pairs(len(rows), same), [group for group in near if len({rows[i] for i in group}) > 1], takes
 
-    def _near(self, signatures: NDArray[np.uint8], take_of: NDArray[np.int64]) -> list[tuple[int, int]]:
+    def _near(
+        self, signatures: NDArray[np.uint8], take_of: NDArray[np.int64], progress: Callable[[int, int], None]
+    ) -> list[tuple[int, int]]:
         """Return pairs of contents, as fit would, but by larger thumbnails instead of features."""
         self.was_compared = len(signatures) <= MOST_COMPARED
         if not self.was_compared:
             return []
-        return near_copies(signatures, agree_in_detail(np.stack(self._details)), marks=[take_of])
+        return near_copies(signatures, agree_in_detail(np.stack(self._details)), progress, marks=[take_of])
 
 
 def _mixed(
@@ -281,10 +288,11 @@ def _paths(samples: Sequence[Sample], groups: Sequence[list[int]]) -> tuple[tupl
     return tuple(tuple(samples[i].sample_id for i in group) for group in groups)
 
 
-def _why_dark(pictures: Sequence[Found], runtime: Runtime) -> str | None:
+def _why_dark(pictures: Sequence[Found], runtime: Runtime) -> tuple[str | None, int | None]:
+    """Return why images would be nearly black, if they would, and the value of white that they need."""
     try:
         with runtime.stage("looking for dark images"):
             stop_if_too_dark(pictures, runtime)
-    except DatasetError as error:
-        return str(error)
-    return None
+    except TooDarkError as error:
+        return str(error), error.white
+    return None, None

@@ -14,6 +14,7 @@ from featx import inspect
 from featx.cli.app import app
 from featx.errors import DatasetNotFoundError
 from featx.reporting import inspection_lines
+from featx.runtime import Runtime
 
 
 def scene(path, seed: int, side: int = 96) -> Image.Image:
@@ -149,8 +150,11 @@ def test_dark_16_bit_pictures_are_told(tmp_path):
     values = np.random.default_rng(0).integers(0, 4000, (20, 20)).astype(np.uint16)
     (tmp_path / "a").mkdir()
     Image.fromarray(values).save(tmp_path / "a" / "deep.png")
-    assert "would be nearly black. Add --white 4095" in inspect(tmp_path).dark
-    assert inspect(tmp_path, white=4095).dark is None
+    found = inspect(tmp_path)
+    assert "would be nearly black. Add --white 4095" in found.dark
+    assert (found.white, inspect(tmp_path, white=4095).dark) == (4095, None)
+    shown = CliRunner().invoke(app, ["inspect", str(tmp_path)]).output
+    assert shown.splitlines()[-1] == f"next       featx extract {tmp_path} --white 4095"
 
 
 def test_command(scenes):
@@ -184,3 +188,10 @@ def test_odd_labels_and_empty_folders_are_problems(scenes):
     lines = inspection_lines(found.to_dict())
     assert "labels     no image in c, beside the class folders" in lines
     assert not any(text.startswith("problems") for text in lines)
+
+
+def test_how_far_the_comparison_is(scenes):
+    told = []
+    inspect(scenes, runtime=Runtime(progress=lambda *at: told.append(at)))
+    compared = [at[1:] for at in told if at[0] == "finding near-duplicates"]
+    assert (compared[0], compared[1], compared[-2], compared[-1]) == ((0, 0), (24, 216), (216, 216), (1, 1))

@@ -36,7 +36,7 @@ def inspect(
         label_column=label_column,
         runtime=console.runtime(Path("cache"), workers, max_pixels=max_pixels),
     ).to_dict()
-    given = (("--white", white, None), ("--page", page, 1), ("--label-by", label_by, None))
+    given = (("--white", white or found["white"], None), ("--page", page, 1), ("--label-by", label_by, None))
     columns = (("--path-column", path_column, "path"), ("--label-column", label_column, "label"))
     options = [word for name, value, usual in (*given, *columns) if value != usual for word in (name, str(value))]
     console.result(found, [*inspection_lines(found), next_line("extract", data, *options)])
