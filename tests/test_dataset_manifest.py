@@ -424,3 +424,17 @@ def test_paths_that_no_system_opens(tmp_path):
         read_manifest(manifest(tmp_path, f"path,label\n/{'x' * 300}/2.png,cat\n"))
     found = scan(manifest(tmp_path, f"path,label\n{'x' * 300}/2.png,cat\n1.png,dog\n"))
     assert [one.size < 0 for one in found.pictures] == [False, True]
+
+
+def test_both_columns_are_asked_for_at_once(tmp_path):
+    with pytest.raises(
+        DatasetError, match="neither a column 'path' nor 'label'; it has Bild, Art. Name the right ones"
+    ):
+        read_manifest(manifest(tmp_path, "Bild;Art\n1.png;a\n"))
+
+
+def test_blanks_that_make_no_class_are_remarked(tmp_path):
+    remarks = []
+    path = manifest(tmp_path, "path,label\n1.png,a\n2.png,a \n3.png, b\n")
+    assert {sample.label for sample in read_manifest(path, remark=remarks.append)} == {"a", "b"}
+    assert remarks == ["blanks around labels do not count: 'a '"]
