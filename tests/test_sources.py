@@ -7,7 +7,7 @@ import re
 import pytest
 
 from featx.errors import DatasetError
-from featx.sources import candidate_sources, read_groups
+from featx.sources import candidate_sources, in_natural_order, read_groups
 from featx.table import Sample
 
 
@@ -143,3 +143,8 @@ def test_a_pattern_with_the_prefix_is_suggested_only_where_it_says_the_same():
     every = samples(*(f"{label}/P2/P{plate}_{i}.png" for label in "ab" for plate in range(1, 4) for i in range(4)))
     (found,) = candidate_sources(every)
     assert (found.group_by, sorted(set(found.values))) == ("word:1", ["P1", "P2", "P3"])
+
+
+def test_names_are_in_the_order_in_which_people_count():
+    names = ["Platte 10", "Platte 9", "Platte 1", "B", "A02", "A10", "7", "x" + "1" * 5000]
+    assert in_natural_order(names) == ["7", "A02", "A10", "B", "Platte 1", "Platte 9", "Platte 10", names[-1]]

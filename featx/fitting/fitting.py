@@ -41,7 +41,7 @@ from featx.heads import DEFAULT_HEAD, Head, for_many, make_head, scores_of
 from featx.images import probe_files
 from featx.output import model_file_name
 from featx.runtime import Runtime
-from featx.sources import candidate_sources, read_groups, unnamed_note
+from featx.sources import candidate_sources, in_natural_order, read_groups, unnamed_note
 from featx.table import FeatureTable, Sample
 
 _FOLDED_AGREES = 1e-3
@@ -237,7 +237,7 @@ def model_name(features: FeatureTable, head: str) -> str:
 
 def _ends(names: Sequence[str | None]) -> list[str]:
     """Return the first and the last of some names, in their order; empty if there are none."""
-    known = sorted({name.replace("\0", " ") for name in names if name is not None})
+    known = in_natural_order({name.replace("\0", " ") for name in names if name is not None})
     return [known[0], known[-1]] if known else []
 
 
