@@ -26,6 +26,9 @@ _T = TypeVar("_T")
 DISPLAY = Display()
 """What is being done and how far it is: one for the process, as there is one terminal."""
 
+TYPED: list[str] = []
+"""The words of the command line after ``featx``."""
+
 
 class Console:
     """Prints what a command does: with ``--json`` one object on stdout and all else on stderr.
