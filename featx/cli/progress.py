@@ -206,6 +206,8 @@ def _bar(display: Display) -> Any:
             return Text(display.text())
 
     columns = (SpinnerColumn(), BarColumn(20), Described())
-    bar = Progress(*columns, console=Console(stderr=True), transient=True, refresh_per_second=4)
+    # Rich would put streams of its own in place of those at the start, and these back at the end: both may be others.
+    streams = {"redirect_stdout": False, "redirect_stderr": False}
+    bar = Progress(*columns, console=Console(stderr=True), transient=True, refresh_per_second=4, **streams)
     bar.add_task("", total=None)
     return bar
