@@ -26,7 +26,9 @@ def find_network(
 ) -> Source:
     """Find the network that a user names; what a local one says of its input is remembered in the cache."""
     sizes = read_sizes(runtime.cache)
-    source = find_source(backbone, weights, size, preprocess, layout, known_sizes=sizes, notice=runtime.notice)
+    source = find_source(
+        backbone, weights, size, preprocess, layout, known_sizes=sizes, notice=runtime.notice, progress=runtime.progress
+    )
     if source.backbone == FILE_BACKBONE and size is None:
         remember_size(runtime.cache, source.weights, source.size)
     return source
@@ -97,16 +99,19 @@ def locate(spec: FeatureSpec, weights: str | Path | None, runtime: Runtime) -> P
     if spec.weights.startswith("random-"):
         source = find_source(spec.backbone, f"random:{spec.weights.split('-')[1]}", spec.size)
     elif spec.backbone != FILE_BACKBONE:
-        source = find_source(spec.backbone, weights or "imagenet", spec.size, notice=runtime.notice)
+        source = find_source(
+            spec.backbone, weights or "imagenet", spec.size, notice=runtime.notice, progress=runtime.progress
+        )
     elif weights is not None:
         source = find_source(str(weights), size=spec.size, preprocess=spec.preprocess, layout=spec.layout)
     else:
         raise WeightsError(
-            f"this model uses a local network (SHA-256 {spec.weights[:12]}...); predict takes --weights FILE"
+            f"this model uses a local network (SHA-256 {spec.weights[:12]}...); predict and report --on take it as "
+            "--weights FILE"
         )
     if source.weights != spec.weights:
         raise WeightsError(
             f"the model was made with other weights than {source.title}: SHA-256 {spec.weights[:12]}..., "
-            f"found {source.weights[:12]}...; predict takes the right file as --weights FILE"
+            f"found {source.weights[:12]}...; predict and report --on take the right file as --weights FILE"
         )
     return source.file

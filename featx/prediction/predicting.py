@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -212,9 +212,10 @@ def predict(
         if sorter is not None:
             sorter.begin(sample.sample_id for sample in table.samples)
         columns = _columns(classifier.classes_, top_k)
-        tally = _Tally(_chunks(classifier, table, top_k, reject_rate), sorter, sheet)
         rows: list[Row] = []
-        with runtime.stage("predicting"):
+        n_images = len(table) + len(table.extraction.skipped)
+        with runtime.stage("predicting" if sorter is None else "sorting the images into folders") as advance:
+            tally = _Tally(_chunks(classifier, table, top_k, reject_rate), sorter, sheet, n_images, advance)
             if target is None:
                 rows = [row for chunk in tally for row in chunk]
             else:
@@ -223,7 +224,7 @@ def predict(
     return Prediction(
         model=name,
         columns=columns,
-        n_images=len(table) + len(table.extraction.skipped),
+        n_images=n_images,
         n_predicted=len(table) - tally.n_rejected,
         n_rejected=tally.n_rejected,
         n_skipped=len(table.extraction.skipped),
@@ -283,8 +284,18 @@ def _write(target: OutputFile, columns: Sequence[str], chunks: Iterator[list[Row
 class _Tally(Iterator[list[Row]]):
     """Passes chunks of rows on, counts what was seen, sorts the pictures and shows them to the gallery."""
 
-    def __init__(self, chunks: Iterator[list[Row]], sorter: Sorter | None, sheet: Gallery | None) -> None:
+    def __init__(
+        self,
+        chunks: Iterator[list[Row]],
+        sorter: Sorter | None,
+        sheet: Gallery | None,
+        n_images: int,
+        advance: Callable[[int, int], None],
+    ) -> None:
         self._chunks = chunks
+        self._n_images = n_images
+        self._advance = advance
+        self._n_done = 0
         self._sorter = sorter
         self._sheet = sheet
         self.n_seen = 0
@@ -299,6 +310,9 @@ class _Tally(Iterator[list[Row]]):
             self.n_rejected += status == "rejected"
             if self._sorter is not None and status == "ok":
                 self._sorter.place(Path(path), label)
+                self._advance(self._n_done, self._n_images)
+            self._n_done += 1
+        self._advance(self._n_done - 1, self._n_images)  # the last is written by who asks for more
         return rows
 
 
