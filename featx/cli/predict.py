@@ -87,5 +87,5 @@ def predict(
     if gallery is None:
         todo = gallery_next(model, paths, cache, *network)
     else:
-        todo = next_line("report", model, "--on", FOLDER, cache=cache)
+        todo = next_line("report", model, "--on", FOLDER, *network, cache=cache)
     console.result(result, [*lines, todo])

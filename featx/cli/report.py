@@ -23,6 +23,9 @@ def report(
     path_column: o.PathColumn = "path",
     label_column: o.LabelColumn = "label",
     group_by: o.GroupBy = None,
+    weights: Annotated[
+        Path | None, typer.Option(help="Weight file or local network, for a model that was made with one and --on.")
+    ] = None,
     html: Annotated[Path | None, typer.Option(help="Page to write, one file that needs no other.")] = None,
     suspects: Annotated[Path | None, typer.Option(help="CSV file of doubtful labels to write.")] = None,
     data: Annotated[
@@ -46,6 +49,7 @@ def report(
         path_column=path_column,
         label_column=label_column,
         group_by=group_by,
+        weights=weights,
         html=html,
         suspects=suspects,
         data=data,
