@@ -89,7 +89,7 @@ def test_the_same_image_in_two_classes_is_said_first(fake, tmp_path):
     assert found.groups["n_conflicts"] == 3
     assert evaluation_lines(found.to_dict())[0] == (
         "conflict   3 pairs of duplicates or near-duplicates with different labels, "
-        "the first blue/again-0.png and red/red-00.png; featx inspect lists them all"
+        "the first blue/again-0.png and red/red-00.png; featx inspect FOLDER lists them all"
     )
 
 

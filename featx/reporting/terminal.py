@@ -184,7 +184,7 @@ def _conflict_lines(groups: Mapping[str, Any]) -> list[str]:
     one, other = conflicts[0]
     pairs = _count(groups.get("n_conflicts", len(conflicts)), "pair", "pairs")
     text = f"{pairs} of duplicates or near-duplicates with different labels, the first {one} and {other}"
-    return [line("conflict", f"{text}; featx inspect lists them all")]
+    return [line("conflict", f"{text}; featx inspect FOLDER lists them all")]
 
 
 def contest_lines(contest: Mapping[str, Any]) -> list[str]:
