@@ -207,7 +207,13 @@ def _bar(display: Display) -> Any:
 
     columns = (SpinnerColumn(), BarColumn(20), Described())
     # Rich would put streams of its own in place of those at the start, and these back at the end: both may be others.
-    streams = {"redirect_stdout": False, "redirect_stderr": False}
-    bar = Progress(*columns, console=Console(stderr=True), transient=True, refresh_per_second=4, **streams)
+    bar = Progress(
+        *columns,
+        console=Console(stderr=True),
+        transient=True,
+        refresh_per_second=4,
+        redirect_stdout=False,
+        redirect_stderr=False,
+    )
     bar.add_task("", total=None)
     return bar
