@@ -67,7 +67,8 @@ def test_ambiguous_layout_stops_and_asks(tmp_path):
     add(tmp_path, *(f"plate{p}/{c}/1.png" for p in (1, 2, 3) for c in ("control", "treated")))
     message = (
         "plate1, plate2, plate3 each contain control, treated. Which are the classes: control, treated (--label-by "
-        "parent) or plate1, plate2, plate3 (--label-by top)?"
+        "parent) or plate1, plate2, plate3 (--label-by top)? If plate1, plate2, plate3 are splits, rename them train, "
+        "val or test."
     )
     with pytest.raises(AmbiguousLayoutError) as caught:
         scan(tmp_path)

@@ -87,7 +87,7 @@ def understand(paths: Sequence[str], label_by: str | None = None) -> Layout:
     if split_names:
         folders, _ = _look_through(folders, sizes)
     _stop_at_further_splits(folders)
-    _stop_if_ambiguous(folders, label_by)
+    _stop_if_ambiguous(folders, label_by, bool(split_names))
     which = -1 if label_by == "parent" else 0
     label_of = {folder: sys.intern(steps[which].name) if steps else None for folder, steps in folders.items()}
     split_of_folder = {folder: split_names[folder].split if folder in split_names else None for folder in folders}
@@ -368,7 +368,7 @@ def _tops(folders: _Folders) -> dict[str, set[str]]:
     return children
 
 
-def _stop_if_ambiguous(folders: _Folders, label_by: str | None) -> None:
+def _stop_if_ambiguous(folders: _Folders, label_by: str | None, has_splits: bool) -> None:
     """Ask where the class could be one of two levels; each answer is told by the classes that it gives."""
     if label_by is not None:
         return
@@ -396,7 +396,7 @@ def _stop_if_ambiguous(folders: _Folders, label_by: str | None) -> None:
         return
     if not set(shared) <= set(parents):
         alone += f" For {some(shared)}, list the images in a manifest (path,label)."
-    if splits:
+    if splits or (shared and not has_splits):  # splits may have names in any language
         alone += f" If {some(sorted(children))} are splits, rename them train, val or test."
     raise AmbiguousLayoutError(
         f"{what}. Which are the classes: {some(parents)} (--label-by parent) or {some(sorted(children))} "
