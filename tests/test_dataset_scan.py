@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from conftest import save_picture
 
-from featx.dataset import OUTPUT_TAG, dataset_id, gather, scan, scan_unlabelled
+from featx.dataset import OUTPUT_TAG, dataset_id, gather, scan, scan_list, scan_unlabelled
 from featx.errors import AmbiguousLayoutError, DatasetError, DatasetNotFoundError
 from featx.files import CACHE_TAG, CACHE_TAG_TEXT, OutsideError, below
 from featx.table import FileState, LeftOut, Stamp
@@ -344,6 +344,17 @@ def test_camera_raw_files_give_no_thumbnails(tmp_path):
     add(tmp_path, "a/1.png")
     (tmp_path / "a" / "2.nef").write_bytes(b"II*\0" + bytes(100))
     assert [entry.name for entry in scan(tmp_path).ignored] == ["a/2.nef"]
+    add(tmp_path, "3.svs")
+    (tmp_path / "list.csv").write_text("path,label\na/1.png,x\na/2.nef,y\n3.svs,y\ngone.nef,y\n")
+    files = [tmp_path / name for name in ("a/1.png", "a/2.nef", "3.svs", "gone.nef")]
+    reasons = {
+        "1.png": "",
+        "2.nef": ".nef (camera raw files) is not read; export it as TIFF, PNG or JPEG",
+        "3.svs": ".svs (whole-slide files) is not read; export it as TIFF, PNG or JPEG",
+        "gone.nef": "",  # that it is not there is said first
+    }
+    for found in (scan(tmp_path / "list.csv"), scan_list(tmp_path / "list.csv"), gather(files)):
+        assert {one.path.name: one.reason for one in found.pictures} == reasons
 
 
 def test_labels_do_not_matter_for_prediction(tmp_path):

@@ -51,7 +51,8 @@ class Found:
     inode, ctime_ns : int
         See :class:`featx.table.Stamp`.
     reason : str
-        Why it is skipped without a look at it: it is a folder that cannot be read; empty for files.
+        Why it is skipped without a look at it: it is a folder that cannot be read, or has to be exported first; empty
+        for other files.
     """
 
     sample: Sample
@@ -198,8 +199,8 @@ def scan_unlabelled(folder: Path, memo: Mapping[str, FileState] | None = None) -
 
 
 def gather(files: Sequence[Path]) -> Dataset:
-    """Make a data set of single files, in the order given; each counts as a picture, whatever its name."""
-    pictures = tuple(Found(Sample(path.name), path.parent, *_stamp(path)) for path in files)
+    """Make a data set of single files, in the order given; each counts as an image, whatever its name."""
+    pictures = tuple(_named(Sample(path.name), path.parent, _stamp(path)) for path in files)
     return Dataset("files", Path(), "", f"{len(pictures):,} files", pictures, ())
 
 
@@ -218,7 +219,7 @@ def scan_list(path: Path, path_column: str = "path") -> Dataset:
     """
     remarks: list[str] = []
     found = _found_listed(path, read_list(path, path_column, remarks.append), remarks)
-    pictures = tuple(Found(Sample(name), path.parent, *stamp) for name, stamp in found)
+    pictures = tuple(_named(Sample(name), path.parent, stamp) for name, stamp in found)
     return Dataset(
         path.stem or "list", path.parent, "", f"{len(pictures):,} files", pictures, (), remarks=tuple(remarks)
     )
@@ -330,9 +331,18 @@ def _scan_manifest(data: Path, path_column: str, label_column: str) -> Dataset:
     labels, splits = [s.label for s in listed], [s.split for s in listed]
     description = describe(labels, splits, f"by {data.name}")
     remarks += label_remarks(labels, splits, "labels")
-    pictures = tuple(Found(sample, data.parent, *stamp_of[sample.sample_id]) for sample in listed)
+    pictures = tuple(_named(sample, data.parent, stamp_of[sample.sample_id]) for sample in listed)
     name = data.stem or "data"
     return Dataset(name, data.parent, dataset_id(data), description, pictures, (), remarks=tuple(remarks))
+
+
+def _named(sample: Sample, root: Path, stamp: Stamp) -> Found:
+    """Return a file that was named instead of found; the thumbnail of one that needs an export is no image."""
+    kind = PurePosixPath(sample.sample_id).suffix.lower()
+    reason = (
+        f"{kind} ({EXPORT_FIRST[kind]}) is not read; export it as TIFF, PNG or JPEG" if kind in EXPORT_FIRST else ""
+    )
+    return Found(sample, root, *stamp, "" if stamp.size < 0 else reason)
 
 
 def _stamp_below(root: Path, name: str) -> Stamp:
