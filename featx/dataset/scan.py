@@ -33,6 +33,7 @@ EXPORT_FIRST = {
 
 _ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar", ".zst")
 _SPREADSHEETS = (".xlsx", ".xls", ".ods")
+_MANIFESTS = ", ".join(MANIFEST_SUFFIXES)
 _HEAD_BYTES = 16
 _MOST_SEARCHED = 100
 
@@ -178,7 +179,7 @@ def scan(
         return replace(_dataset(data, dataset_id(data), layout.description, samples, content), remarks=remarks)
     stop_if_packed(data)
     if data.suffix.lower() not in MANIFEST_SUFFIXES:
-        raise DatasetError(f"{data} is neither a folder nor a manifest; allowed are a folder, .csv and .parquet")
+        raise DatasetError(f"{data} is neither a folder nor a manifest ({_MANIFESTS})")
     if label_by is not None:
         raise DatasetError(f"{data} names its labels in a column; --label-by is for folders")
     return _scan_manifest(data, path_column, label_column)
@@ -236,7 +237,7 @@ def stop_if_packed(path: Path) -> None:
         raise DatasetError(f"{path} is a spreadsheet; save it as CSV and give that file")
     if path.suffix.lower() in _ARCHIVES:
         raise DatasetError(
-            f"{path} is an archive, neither a folder nor a manifest (.csv, .parquet) nor an image; "
+            f"{path} is an archive, neither a folder nor a manifest ({_MANIFESTS}) nor an image; "
             "unpack it and give the folder"
         )
 
