@@ -15,6 +15,7 @@ from featx.errors import AmbiguousLayoutError, DatasetError, as_usage
 
 _MANY_CLASSES = 12
 _FEW = 5
+_LONGEST_SHOWN = 200
 _USUAL_NAMES = ("train", "val", "validation", "test")
 _NOTHING = {"", "nan", "na", "n a", "null", "none", "nat"}
 """What programs write where a value is missing, as :func:`_alike` spells it."""
@@ -157,7 +158,8 @@ def label_remarks(labels: Sequence[str | None], splits: Sequence[str | None], wh
     for name in classes:
         by_spelling[_alike(name)].append(name)
     remarks = [
-        f"classes {' and '.join(map(repr, names))} differ only in spelling; if they are one, make the {where} one name"
+        f"classes {' and '.join(repr(brief(name)) for name in names)} differ only in spelling; if they are one, "
+        f"make the {where} one name"
         for names in by_spelling.values()
         if len(names) > 1
     ]
@@ -178,9 +180,14 @@ def label_remarks(labels: Sequence[str | None], splits: Sequence[str | None], wh
 
 def some(names: Sequence[str]) -> str:
     """Return names with commas, the first few of many."""
-    return (
-        ", ".join(names) if len(names) <= _FEW else f"{', '.join(names[: _FEW - 1])} and {len(names) - _FEW + 1:,} more"
-    )
+    shown = ", ".join(brief(name) for name in names[: _FEW if len(names) <= _FEW else _FEW - 1])
+    return shown if len(names) <= _FEW else f"{shown} and {len(names) - _FEW + 1:,} more"
+
+
+def brief(text: str) -> str:
+    """Return a text of a manifest for a message: without its middle where it is long, as images written as text are."""
+    half = _LONGEST_SHOWN // 2
+    return text if len(text) <= _LONGEST_SHOWN else f"{text[:half]}...{text[-half:]} ({len(text):,} characters)"
 
 
 def _alike(name: str) -> str:
@@ -192,7 +199,7 @@ def _alike(name: str) -> str:
 
 def _counts(counts: Counter[str]) -> str:
     if len(counts) <= _MANY_CLASSES:
-        return ", ".join(f"{name} {counts[name]:,}" for name in sorted(counts))
+        return ", ".join(f"{brief(name)} {counts[name]:,}" for name in sorted(counts))
     return f"{min(counts.values()):,} to {max(counts.values()):,} pictures each"
 
 

@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PureWindowsPath
 from typing import Any, BinaryIO, TypeVar
 
-from featx.dataset.layout import one_form, some
+from featx.dataset.layout import brief, one_form, some
 from featx.dataset.spelling import Spellings
 from featx.dataset.splits import split_of
 from featx.errors import DatasetError, FeatxError, MissingExtraError
@@ -204,7 +204,7 @@ def _check_column(path: Path, table: _Table, parameter: str, column: str) -> Non
         has = ", ".join(name[:_MOST_SHOWN] for name in table.header[:_MOST_NAMED])
         if len(table.header) > _MOST_NAMED:
             has += f", and {len(table.header) - _MOST_NAMED:,} more"
-        raise DatasetError(f"{path} has no column {column!r}; it has {has}. Name the right one with {parameter}")
+        raise DatasetError(f"{path} has no column {brief(column)!r}; it has {has}. Name the right one with {parameter}")
     if table.header.count(column) > 1:
         raise DatasetError(f"{path} has {table.header.count(column)} columns {column!r}; rename all but one")
 
@@ -271,7 +271,7 @@ def _inside(folder: Path) -> Callable[[str], str]:
         if below is not None:
             return below
         raise _RowError(
-            f"{name.strip()} lies outside the manifest's folder; give paths relative to it, "
+            f"{brief(name.strip())} lies outside the manifest's folder; give paths relative to it, "
             f"or put the manifest at the top of the pictures{_without_start(folder, path)}"
         )
 

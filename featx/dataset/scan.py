@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
-from featx.dataset.layout import describe, label_remarks, some, understand
+from featx.dataset.layout import brief, describe, label_remarks, some, understand
 from featx.dataset.manifest import SUFFIXES as MANIFEST_SUFFIXES
 from featx.dataset.manifest import each_once, read_list, read_manifest
 from featx.dataset.spelling import Spellings
@@ -373,7 +373,7 @@ def _found_listed(data: Path, names: Sequence[str], remarks: list[str]) -> list[
                 meant[found.difference].append(f"{name} is {found.name}")
     if all(stamp.size < 0 for _, stamp in listed):
         raise DatasetError(
-            f"none of the {len(names):,} files of {data} exists, the first is {root / names[0]}; "
+            f"{_none_of(len(names))} {data} exists, the first is {brief(str(root / names[0]))}; "
             f"paths are relative to the manifest's folder{_elsewhere(root, names[0])}"
         )
     told = {"case": "other than the file's in upper and lower case", "ending": "without the file's ending"}
@@ -383,6 +383,10 @@ def _found_listed(data: Path, names: Sequence[str], remarks: list[str]) -> list[
         if some_names
     ]
     return listed
+
+
+def _none_of(n: int) -> str:
+    return f"none of the {n:,} files of" if n > 1 else "no file of"
 
 
 def _elsewhere(root: Path, name: str) -> str:
