@@ -7,7 +7,7 @@ import shutil
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageEnhance
 from typer.testing import CliRunner
 
 from featx import inspect
@@ -90,6 +90,19 @@ def test_takes_are_told_and_are_no_near_copies(scenes):
     assert sorted(len(take) for take in found.takes) == [12, 12]
     assert found.near_duplicates == ()
     assert "12 frames of one recording: a/frame0.png .. a/frame11.png" in "\n".join(inspection_lines(found.to_dict()))
+
+
+def test_versions_are_named_and_are_no_near_duplicates(scenes):
+    for name in ("rose", "rose_bright", "rose_dark_2"):
+        scene(scenes / "a" / f"{name}.png", 99)
+    with Image.open(scenes / "a" / "rose.png") as image:
+        ImageEnhance.Brightness(image).enhance(1.1).save(scenes / "a" / "rose_bright.png")
+        ImageEnhance.Brightness(image).enhance(0.9).save(scenes / "a" / "rose_dark_2.png")
+    found = inspect(scenes)
+    assert found.versions == (("a/rose.png", "a/rose_bright.png", "a/rose_dark_2.png"),)
+    assert found.near_duplicates == ()
+    lines = inspection_lines(found.to_dict())
+    assert "versions   of one image by their names: a/rose.png, a/rose_bright.png, a/rose_dark_2.png" in lines
 
 
 def test_a_near_copy_of_two_equal_files_is_one_conflict(scenes):
