@@ -166,6 +166,19 @@ def test_dark_16_bit_pictures_are_told(tmp_path):
     assert inspect(tmp_path, white=4095).dark is None
 
 
+@pytest.mark.parametrize("is_blank", [True, False])
+def test_no_next_command_where_nothing_can_be_learnt(tmp_path, is_blank):
+    for name in ("a.png", "b.png"):
+        if is_blank:
+            Image.new("RGB", (20, 20)).save(tmp_path / name)
+        else:
+            (tmp_path / name).write_bytes(b"version https://git-lfs.github.com/spec/v1")
+    shown = CliRunner().invoke(app, ["inspect", str(tmp_path)])
+    assert shown.exit_code == 0
+    assert ("no contrast" if is_blank else "git lfs pull fetches the images") in shown.output
+    assert not any(line.startswith("next ") for line in shown.output.splitlines())
+
+
 def test_command(scenes):
     shutil.copy(scenes / "b" / "01.png", scenes / "a" / "wrong.png")
     (scenes / "a" / "empty.jpg").write_bytes(b"")
