@@ -221,9 +221,7 @@ def scan_list(path: Path, path_column: str = "path") -> Dataset:
     remarks: list[str] = []
     found = _found_listed(path, read_list(path, path_column, remarks.append), remarks)
     pictures = tuple(_named(Sample(name), path.parent, stamp) for name, stamp in found)
-    return Dataset(
-        path.stem or "list", path.parent, "", f"{len(pictures):,} files", pictures, (), remarks=tuple(remarks)
-    )
+    return Dataset(path.name, path.parent, "", f"{len(pictures):,} files", pictures, (), remarks=tuple(remarks))
 
 
 def stop_if_packed(path: Path) -> None:
