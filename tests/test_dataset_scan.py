@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import sys
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -94,6 +95,23 @@ def test_folders_without_images_beside_class_folders_are_named(tmp_path):
     (tmp_path / "test" / "wolf" / "notes.txt").write_text("none yet")
     assert scan(tmp_path).remarks == ("no image in test/wolf, train/fox, beside the class folders",)
     assert scan(add(tmp_path / "flat", "1.png")).remarks == ()
+
+
+def test_each_folder_is_listed_once_but_for_those_that_hold_the_class_folders(tmp_path, monkeypatch):
+    """One folder an image is usual: a listing costs more than an image."""
+    add(tmp_path, *(f"{c}/{i}/1.png" for c in "ab" for i in range(5)))
+    listed, scandir = [], os.scandir
+
+    def counted(folder):
+        listed.append(os.path.relpath(folder, tmp_path))
+        return scandir(folder)
+
+    monkeypatch.setattr(os, "scandir", counted)
+    for label_by, twice in (("top", {"."}), ("parent", {"a", "b"})):
+        listed.clear()
+        scan(tmp_path, label_by=label_by)
+        expected = dict.fromkeys([".", "a", "b", *(f"{c}/{i}" for c in "ab" for i in range(5))], 1)
+        assert Counter(listed) == expected | dict.fromkeys(twice, 2)
 
 
 def test_hidden_files_caches_and_outputs_are_never_scanned(tmp_path):

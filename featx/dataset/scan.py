@@ -274,15 +274,14 @@ def _without_images(root: Path, parents: Iterable[str], pictures: Sequence[Entry
         while holder and holder not in used:
             used.add(holder)
             holder = holder.rpartition("/")[0]
-    there = [f"{parent}/{name}" if parent else name for parent in sorted(parents) for name in folders_in(root, parent)]
-    empty = [folder for folder in there if folder not in used]
+    empty = [folder for parent in sorted(parents) for folder in folders_in(root, parent, used)]
     return [f"no image in {some(empty)}, beside the class folders"] if empty else []
 
 
 def _is_picture(folder: Path, entry: Entry, known: FileState | None) -> bool:
     if entry.reason:
         return True
-    if PurePosixPath(entry.name).suffix.lower() in EXPORT_FIRST:
+    if os.path.splitext(entry.name)[1].lower() in EXPORT_FIRST:
         return False  # several are TIFF inside, and would give a thumbnail
     if looks_like_image(entry.name, b""):
         return True
