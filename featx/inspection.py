@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featx.contrast import Indistinct, find_blank
-from featx.dataset import Found, scan
+from featx.dataset import Found, find_versions, scan
 from featx.duplicates import (
     MOST_COMPARED,
     agree_in_detail,
@@ -50,9 +50,11 @@ class Inspection:
         Files that are no images.
     duplicates, near_duplicates : tuple of tuple of str
         Groups of pictures with the same bytes; of pictures that are nearly the same, and not only by their bytes or
-        as frames of one take.
+        as frames of one take or versions of one image.
     takes : tuple of tuple of str
         Frames of one recording, told by numbered names whose neighbours look alike.
+    versions : tuple of tuple of str
+        Augmented versions of one image, by their names.
     conflicts : tuple of tuple of str
         Those groups of either kind whose pictures have different labels.
     across_splits : tuple of tuple of str
@@ -90,6 +92,7 @@ class Inspection:
     duplicates: tuple[tuple[str, ...], ...]
     near_duplicates: tuple[tuple[str, ...], ...]
     takes: tuple[tuple[str, ...], ...]
+    versions: tuple[tuple[str, ...], ...]
     conflicts: tuple[tuple[str, ...], ...]
     across_splits: tuple[tuple[str, ...], ...]
     too_alike: tuple[str, ...]
@@ -107,7 +110,7 @@ class Inspection:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON keys of ``featx inspect --json``."""
-        groups = ("duplicates", "near_duplicates", "takes", "conflicts", "across_splits")
+        groups = ("duplicates", "near_duplicates", "takes", "versions", "conflicts", "across_splits")
         return {
             "n_images": self.n_images,
             "unreadable": [{"path": one.path, "reason": one.reason} for one in self.unreadable],
@@ -167,7 +170,7 @@ def inspect(
     looks = _Looks(runtime, white, page)
     looks.take(dataset.pictures)
     with runtime.stage("finding near-duplicates") as advance:
-        exact, near, takes = looks.groups(advance)
+        exact, near, takes, versions = looks.groups(advance)
     samples, indistinct = looks.samples, looks.indistinct()
     classes = Counter(sample.label for sample in samples if sample.label is not None)
     every = [*exact, *near]
@@ -181,6 +184,7 @@ def inspect(
         duplicates=_paths(samples, exact),
         near_duplicates=_paths(samples, near),
         takes=_paths(samples, takes),
+        versions=_paths(samples, versions),
         conflicts=_paths(samples, _mixed(samples, every, lambda sample: sample.label)),
         across_splits=_paths(samples, _mixed(samples, every, lambda sample: sample.split)),
         too_alike=looks.too_alike,
@@ -244,23 +248,27 @@ class _Looks:
             signatures,
         )
 
-    def groups(self, progress: Callable[[int, int], None]) -> tuple[list[list[int]], list[list[int]], list[list[int]]]:
-        """Return groups of equal files, groups that hold near-copies, and takes, as positions among the samples."""
+    def groups(
+        self, progress: Callable[[int, int], None]
+    ) -> tuple[list[list[int]], list[list[int]], list[list[int]], list[list[int]]]:
+        """Return groups of equal files, of near-duplicates, takes, and versions, as positions among the samples."""
         rows = [self._rows[content_hash] for content_hash in self._hashes]
         if not rows:
-            return [], [], []
+            return [], [], [], []
         first = {row: i for i, row in reversed(list(enumerate(rows)))}
         same = [(first[row], i) for i, row in enumerate(rows)]
         signatures = np.stack(self._signatures)
-        takes = find_takes([sample.sample_id for sample in self.samples], signatures[rows])
-        take_of = take_numbers(takes, len(rows))
-        mark = take_of[[first[row] for row in range(len(signatures))]]
+        sample_ids = [sample.sample_id for sample in self.samples]
+        takes, versions = find_takes(sample_ids, signatures[rows]), find_versions(sample_ids)
+        together = [*takes, *versions]
+        group_of = take_numbers(together, len(rows))
+        mark = group_of[[first[row] for row in range(len(signatures))]]
         alike = [(first[one], first[other]) for one, other in self._near(signatures, mark, progress)]
-        alike, too_alike = without_too_alike([sample.label for sample in self.samples], alike, takes)
+        alike, too_alike = without_too_alike([sample.label for sample in self.samples], alike, together)
         self.too_alike = tuple(too_alike)
-        apart = [(one, other) for one, other in alike if take_of[one] != take_of[other]]
-        near = group_pairs(len(rows), [*same, *apart])
-        return group_pairs(len(rows), same), [group for group in near if len({rows[i] for i in group}) > 1], takes
+        apart = [(one, other) for one, other in alike if group_of[one] != group_of[other]]
+        near = [group for group in group_pairs(len(rows), [*same, *apart]) if len({rows[i] for i in group}) > 1]
+        return group_pairs(len(rows), same), near, takes, versions
 
     def _near(
         self, signatures: NDArray[np.uint8], take_of: NDArray[np.int64], progress: Callable[[int, int], None]

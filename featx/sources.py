@@ -7,6 +7,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+from featx.dataset import original_stem
 from featx.errors import DatasetError, as_usage
 from featx.table import Sample
 
@@ -175,7 +176,8 @@ def _words(sample: Sample) -> list[str]:
 
 
 def _stem(sample: Sample) -> str:
-    return sample.sample_id.rpartition("/")[2].rsplit(".", 1)[0]
+    stem = sample.sample_id.rpartition("/")[2].rsplit(".", 1)[0]
+    return original_stem(stem) or stem
 
 
 def _are_running_numbers(samples: Sequence[Sample], values: Sequence[str | None]) -> bool:

@@ -65,6 +65,7 @@ def test_both_numbers_where_pictures_are_grouped(fake, tmp_path):
 
 def test_lines_of_groups_and_sources(model):
     groups = {"n_copies": 1, "n_near_copies": 412, "n_frames": 90, "n_takes": 1, "n_named": 2}
+    groups |= {"n_versions": 6, "n_originals": 2}
     source = {
         "name": "plate", "group_by": r"(P\d+)", "n_sources": 12, "examples": ["P01", "P12"],
         "accuracy": {"mean": 0.712, "low": 0.6, "high": 0.8},
@@ -72,7 +73,8 @@ def test_lines_of_groups_and_sources(model):
     changed = {"n_groups": 9, "groups": groups, "sources": [source, source | {"name": "name"}]}
     lines = evaluation_lines(model.evaluation.to_dict() | changed)
     assert lines[1] == (
-        "ungrouped  1.000  (1 copy, 412 near-copies, 90 frames of 1 take, 2 named groups; 24 pictures in 9 groups)"
+        "ungrouped  1.000  (1 copy, 412 near-copies, 90 frames of 1 take, 6 versions of 2 images, 2 named groups; "
+        "24 pictures in 9 groups)"
     )
     command = r"featx fit --head logreg --group-by '(P\d+)' --overwrite"
     assert lines[3] == f"by plate   0.712  12 of them, P01..P12; if these are sources: {command}"

@@ -106,6 +106,11 @@ def test_days_are_sources_although_they_are_numbers():
     assert [set(one.values) for one in candidate_sources(every)] == [{"20240105", "20240311"}]
 
 
+def test_what_a_tool_adds_to_names_is_no_hint():
+    every = samples(*(f"{c}/{n}_{i % 4}_jpg.rf.{n}{i:031x}.jpg" for c in "ab" for n in "78" for i in range(12)))
+    assert [(one.group_by, set(one.values)) for one in candidate_sources(every)] == [("word:1", {"7", "8"})]
+
+
 def test_no_samples():
     assert candidate_sources([]) == []
 

@@ -170,7 +170,7 @@ def _refuse_folder(path: Path) -> None:
             f"{path} is a SavedModel folder; where the model was made, save it as one file, as "
             f'model.save("net.keras"), or convert it: python -m tf2onnx.convert --saved-model {path} --output net.onnx'
         )
-    if path.is_dir() and path.suffix.lower() in _FILE_SUFFIXES:
+    if path.is_dir() and str(path) not in BACKBONES:
         raise BackboneError(f"{path} is a folder; needed is a .keras, .h5 or .onnx file, or the name of a backbone")
 
 

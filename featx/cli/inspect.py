@@ -39,4 +39,5 @@ def inspect(
     given = (("--white", white or found["white"], None), ("--page", page, 1), ("--label-by", label_by, None))
     columns = (("--path-column", path_column, "path"), ("--label-column", label_column, "label"))
     options = [word for name, value, usual in (*given, *columns) if value != usual for word in (name, str(value))]
-    console.result(found, [*inspection_lines(found), next_line("extract", data, *options)])
+    is_usable = len(found["blank"]) < found["n_images"]  # else extract has nothing to learn from either
+    console.result(found, [*inspection_lines(found), *([next_line("extract", data, *options)] if is_usable else [])])

@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PureWindowsPath
 from typing import Any, BinaryIO, TypeVar
 
-from featx.dataset.layout import one_form, some
+from featx.dataset.layout import brief, one_form, some
 from featx.dataset.spelling import Spellings
 from featx.dataset.splits import split_of
 from featx.errors import DatasetError, FeatxError, MissingExtraError
@@ -216,7 +216,7 @@ def _check_column(path: Path, table: _Table, parameter: str, column: str) -> Non
         raise DatasetError(f"column {column!r} of {path} holds lists or records; needed are text or numbers")
     if column not in table.header:
         raise DatasetError(
-            f"{path} has no column {column!r}; it has {_columns_of(table)}. Name the right one with {parameter}"
+            f"{path} has no column {brief(column)!r}; it has {_columns_of(table)}. Name the right one with {parameter}"
         )
     if table.header.count(column) > 1:
         raise DatasetError(f"{path} has {table.header.count(column)} columns {column!r}; rename all but one")
@@ -290,7 +290,7 @@ def _inside(folder: Path) -> Callable[[str], str]:
         if below is not None:
             return below
         raise _RowError(
-            f"{name.strip()} lies outside the manifest's folder; give paths relative to it, "
+            f"{brief(name.strip())} lies outside the manifest's folder; give paths relative to it, "
             f"or put the manifest at the top of the pictures{_without_start(folder, path)}"
         )
 

@@ -73,6 +73,8 @@ def _deep(pictures: Sequence[Found], runtime: Runtime) -> Iterator[tuple[str, Br
     with ThreadPoolExecutor(runtime.n_workers) as pool, Guard(megabytes=memory_for(runtime.max_pixels)) as guard:
 
         def look(found: Found) -> Brightest | None:
+            if found.reason:
+                return None
             try:
                 with open_image(found.path) as stream:
                     if not may_be_deep(stream):

@@ -84,6 +84,7 @@ def inspection_lines(inspection: Mapping[str, Any]) -> list[str]:
     lines += skipped_lines(inspection["unreadable"], "unreadable")
     lines += _group_lines("copies", inspection["duplicates"], "the same bytes")
     lines += _group_lines("near", inspection["near_duplicates"], "nearly the same")
+    lines += _group_lines("versions", inspection["versions"], "of one image by their names")
     lines += [
         line("take", f"{len(take):,} frames of one recording: {take[0]} .. {take[-1]}")
         for take in inspection["takes"][:_FIRST]
@@ -114,6 +115,7 @@ def inspection_lines(inspection: Mapping[str, Any]) -> list[str]:
         "duplicates",
         "near_duplicates",
         "takes",
+        "versions",
         "tiny",
     )
     return lines if any(inspection[name] for name in problems) else [*lines, line("problems", "none found")]
@@ -414,12 +416,16 @@ def _worth_lines(views: Mapping[str, Any] | None) -> list[str]:
 
 def groups_text(evaluation: Mapping[str, Any]) -> str:
     """Say what was grouped, as ``412 near-copies; 1,399 pictures in 1,283 groups``."""
-    groups = {"n_copies": 0, "n_near_copies": 0, "n_frames": 0, "n_takes": 0, "n_named": 0, **evaluation["groups"]}
+    counted = ("n_copies", "n_near_copies", "n_frames", "n_takes", "n_versions", "n_originals", "n_named")
+    groups = {**dict.fromkeys(counted, 0), **evaluation["groups"]}
     kinds = [
         _count(groups["n_copies"], "copy", "copies"),
         _count(groups["n_near_copies"], "near-copy", "near-copies"),
         _count(groups["n_frames"], "frame", "frames")
         + (f" of {_count(groups['n_takes'], 'take', 'takes')}" if groups["n_takes"] else ""),
+        f"{groups['n_versions']:,} versions of {_count(groups['n_originals'], 'image', 'images')}"
+        if groups["n_versions"]
+        else "",
         _count(groups["n_named"], "named group", "named groups"),
     ]
     total = f"{evaluation['n_images']:,} pictures in {evaluation['n_groups']:,} groups"
