@@ -230,6 +230,8 @@ def compute_table(
     notice_odd(dataset, path, runtime)
     if check is not None:
         check(dataset.name, [found.sample for found in dataset.pictures])
+    if preview is not None:
+        preview.spare(found.path for found in dataset.pictures)
     if asked.white is None and not any(state.status == "ok" for state in memo.values()):
         with runtime.stage("looking for dark images"):
             stop_if_too_dark(dataset.pictures, runtime)

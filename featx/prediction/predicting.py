@@ -212,6 +212,8 @@ def predict(
         if sorter is not None:
             sorter.begin(sample.sample_id for sample in table.samples)
         columns = _columns(classifier.classes_, top_k)
+        if sheet is not None:
+            sheet.spare(Path(sample.sample_id) for sample in table.samples)
         tally = _Tally(_chunks(classifier, table, top_k, reject_rate), sorter, sheet)
         rows: list[Row] = []
         with runtime.stage("predicting"):
