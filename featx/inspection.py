@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from featx.arguments import checked
 from featx.contrast import Indistinct, find_blank
 from featx.dataset import Found, scan
 from featx.duplicates import (
@@ -125,6 +126,7 @@ class Inspection:
         }
 
 
+@checked()
 def inspect(
     data: str | Path = "data",
     *,

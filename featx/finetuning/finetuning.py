@@ -7,11 +7,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from featx.arguments import checked
 from featx.backbones import DEFAULT_BACKBONE, FILE_BACKBONE, is_onnx
 from featx.classifier import fold
 from featx.errors import BackboneError, EngineError, HeadError, TrainingError, as_usage
 from featx.evaluation import Contest
-from featx.extraction import bundled
+from featx.extraction import bundled, extract
 from featx.finetuning.judging import Candidate, judge, make_classifier
 from featx.finetuning.outputs import CLASSIFIER, Outputs
 from featx.finetuning.records import Finetuning
@@ -36,6 +37,11 @@ _POOLINGS = {"gap": "avg", "gmp": "max", "flatten": "flatten"}
 _OF_THE_NETWORK = ("size", "weights", "preprocess")
 
 
+@checked(
+    extract,
+    without=("layer", "pooling", "layout", "recalibrate", "preview"),
+    unchecked=("head",),
+)
 def finetune(
     data: str | Path = "data",
     backbone: str = DEFAULT_BACKBONE,
