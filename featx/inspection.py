@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from featx.arguments import checked
 from featx.contrast import Indistinct, find_blank
 from featx.dataset import Found, find_versions, scan
 from featx.duplicates import (
@@ -131,6 +132,7 @@ class Inspection:
         }
 
 
+@checked()
 def inspect(
     data: str | Path = "data",
     *,

@@ -217,6 +217,12 @@ def test_errors_of_the_system_are_one_clear_line(workplace, pictures, monkeypatc
     assert "not foreseen" not in told
 
 
+def test_an_empty_variable_is_as_good_as_none(monkeypatch):
+    monkeypatch.setenv("FEATX_CACHE", "")
+    assert next_line("fit", cache=Path("cache")) == "next       featx fit"
+    assert next_line("fit", cache=Path("other")) == "next       featx fit --cache other"
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="words of a shell of Unix")
 def test_next_commands_can_be_typed():
     odd = Path("-a\n'\udcff\\ü")

@@ -12,7 +12,9 @@ from typing import Any
 
 _TICK = 0.25
 _FIRST_SECONDS = 1.5
-"""A stage that takes longer is named, and so is the one in work after as long a silence behind a command's line."""
+"""A stage that takes longer is named in a log, and so is the one in work after as long a silence behind a line."""
+_FIRST_SECONDS_SHOWN = 0.8
+"""Seconds without a stage before a terminal shows what is being done; to draw the first bar takes half a second."""
 _LOG_SECONDS = 10.0
 """Seconds between two lines where there is no terminal."""
 
@@ -178,7 +180,7 @@ class Display:
     def _draw(self) -> None:
         stage = self._current
         if self._bar is None:
-            if stage is self._rest and time.monotonic() - max(self._last, stage.begun) < _FIRST_SECONDS:
+            if stage is self._rest and time.monotonic() - max(self._last, stage.begun) < _FIRST_SECONDS_SHOWN:
                 return
             self._bar = _bar(self)
             self._bar.start()

@@ -12,7 +12,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.base import BaseEstimator
 
+from featx.arguments import checked
 from featx.comparison.held_out import Contestants, compare_trained
 from featx.comparison.records import Compared, Comparison
 from featx.duplicates import group_samples
@@ -27,17 +29,18 @@ from featx.evaluate import (
     split_parts,
 )
 from featx.evaluation import CrossValidation, Interval
-from featx.extraction import extract_checked
+from featx.extraction import extract, extract_checked
 from featx.heads import Head, for_many, make_head
 from featx.runtime import Runtime
 from featx.sources import read_groups, unnamed_note
 from featx.table import FeatureTable
 
 
+@checked(extract, without=("preview",))
 def compare(
     data: str | Path = "data",
     backbones: Sequence[str] = ("efficientnet-lite0",),
-    heads: Sequence[str] = ("logreg", "svm"),
+    heads: Sequence[str | BaseEstimator] = ("logreg", "svm"),
     *,
     poolings: Sequence[str] = ("avg",),
     resizes: Sequence[str] = ("crop",),
@@ -65,7 +68,8 @@ def compare(
     ----------
     data : path
         Folder or manifest, as for :func:`featx.extract`.
-    backbones, heads : sequence of str
+    backbones : sequence of str
+    heads : sequence of (str or scikit-learn classifier)
     poolings, resizes : sequence of str
     sizes : sequence of (int or None)
         Input sides in pixels; None for a network's own.

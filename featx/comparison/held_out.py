@@ -103,6 +103,8 @@ def compare_trained(
     for backbone, pooling, resize, size in contestants.recipes:
         mine = {**options, "resize": resize, "size": size}
         first, material = _material(first, data, backbone, pooling, mine, group_by, seed, runtime)
+        if drawn is not None:
+            drawn.spare(material.paths)
         found += [_frozen(material, head) for head in contestants.heads]
         if contestants.unfreeze is not None:
             started = time.monotonic()

@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from featx.arguments import checked
 from featx.backbones import DEFAULT_BACKBONE
 from featx.contrast import find_indistinct
 from featx.dataset import dataset_id, scan
@@ -35,6 +36,7 @@ _MOST_READ_AGAIN = 20_000
 """Images whose features are looked at once they are stored: a tenth of a second."""
 
 
+@checked()
 def extract(
     data: str | Path = "data",
     backbone: str = DEFAULT_BACKBONE,
@@ -228,6 +230,8 @@ def compute_table(
         dataset = scan(path, memo=memo, **asked.reading)
     runtime.notice(f"{path}: {dataset.description}")
     notice_odd(dataset, path, runtime)
+    if preview is not None:
+        preview.spare(found.path for found in dataset.pictures)
     if check is not None:
         check(dataset.name, [found.sample for found in dataset.pictures])
     if asked.white is None and not any(state.status == "ok" for state in memo.values()):

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from featx.arguments import checked
 from featx.backbones import FILE_BACKBONE
 from featx.dataset import Dataset, dataset_id, scan
 from featx.errors import DatasetError, StoreError
@@ -38,6 +39,7 @@ class _Latest:
     options: dict[str, Any]
 
 
+@checked()
 def latest(runtime: Runtime | None = None, *, augment: str | None = None, views: int | None = None) -> FeatureTable:
     """Return the set that was extracted last into a cache, with its labels as they are now.
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
+from featx.arguments import checked
 from featx.backbones import DEFAULT_BACKBONE, FILE_BACKBONE, is_onnx
 from featx.classifier import fold
 from featx.errors import BackboneError, EngineError, HeadError, TrainingError, as_usage
 from featx.evaluation import Contest
-from featx.extraction import bundled
+from featx.extraction import bundled, extract
 from featx.finetuning.judging import Candidate, judge, make_classifier
 from featx.finetuning.outputs import CLASSIFIER, Outputs
 from featx.finetuning.records import Finetuning
@@ -36,6 +37,11 @@ _POOLINGS = {"gap": "avg", "gmp": "max", "flatten": "flatten"}
 _OF_THE_NETWORK = ("size", "weights", "preprocess")
 
 
+@checked(
+    extract,
+    without=("layer", "pooling", "layout", "recalibrate", "preview"),
+    unchecked=("head",),
+)
 def finetune(
     data: str | Path = "data",
     backbone: str = DEFAULT_BACKBONE,
@@ -149,10 +155,18 @@ def finetune(
     inputs = [Path(str(path)) for path in (data, backbone, options.get("weights", "imagenet"))]
     outputs = None if output is None else Outputs(Path(output), overwrite, inputs)
     if backbone == SCRATCH:
-        rivals = _from_scratch(Path(data), plan, group_by, options, runtime)
+        # Copies are told by the features of the usual network, which also finds the pictures that cannot be read.
+        others = {name: value for name, value in options.items() if name not in _OF_THE_NETWORK}
+        material = divide(Path(data), DEFAULT_BACKBONE, "avg", others, group_by, seed, runtime)
     else:
-        rivals = _beside_frozen(Path(data), backbone, _POOLINGS[top], plan, made, group_by, options, runtime)
-    material, trained, frozen = rivals
+        material = divide(Path(data), backbone, _POOLINGS[top], options, group_by, seed, runtime)
+    if outputs is not None:
+        outputs.spare(material.paths)
+    if backbone == SCRATCH:
+        frozen, trained = None, train_scratch(material, plan, options.get("size") or SCRATCH_SIZE)
+    else:
+        frozen = material.fit_frozen(made)
+        trained = train_blocks(material, plan, frozen)
     with runtime.stage("judging on the held-out images"):
         opponent = None if frozen is None else _frozen_candidate(material, frozen, made)
         candidate = _finetuned_candidate(trained, course)
@@ -183,36 +197,6 @@ def finetune(
         notes=notes,
         seconds=time.monotonic() - started,
     )
-
-
-class _Rivals(NamedTuple):
-    """A data set, a network trained on it, and the head on the frozen network that it began with, if it had one."""
-
-    material: Material
-    trained: TrainedNetwork
-    frozen: FrozenHead | None
-
-
-def _from_scratch(data: Path, plan: Plan, group_by: str | None, options: dict[str, Any], runtime: Runtime) -> _Rivals:
-    # Copies are told by the features of the usual network, which also finds the pictures that cannot be read.
-    others = {name: value for name, value in options.items() if name not in _OF_THE_NETWORK}
-    material = divide(data, DEFAULT_BACKBONE, "avg", others, group_by, plan.course.seed, runtime)
-    return _Rivals(material, train_scratch(material, plan, options.get("size") or SCRATCH_SIZE), None)
-
-
-def _beside_frozen(
-    data: Path,
-    backbone: str,
-    pooling: str,
-    plan: Plan,
-    head: Head,
-    group_by: str | None,
-    options: dict[str, Any],
-    runtime: Runtime,
-) -> _Rivals:
-    material = divide(data, backbone, pooling, options, group_by, plan.course.seed, runtime)
-    frozen = material.fit_frozen(head)
-    return _Rivals(material, train_blocks(material, plan, frozen), frozen)
 
 
 def _check(backbone: str, head: str, top: str, plan: Plan, options: dict[str, Any]) -> None:

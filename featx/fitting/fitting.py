@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from sklearn.base import BaseEstimator
 
+from featx.arguments import checked
 from featx.classifier import Classifier, Folded, OutOfFold, Rejector, fold, library_versions, softmax
 from featx.contrast import MOST_LOOKED_AT, find_indistinct
 from featx.duplicates import find_conflicts, group_samples
@@ -31,7 +32,7 @@ from featx.evaluate import (
     tune_and_fit,
 )
 from featx.evaluation import Evaluation, LearningCurve, Reliability
-from featx.extraction import bundled, featurize, locate
+from featx.extraction import bundled, extract, featurize, locate
 from featx.fitting.estimating import estimate
 from featx.fitting.keeping import note_trust, try_keeping, try_keeping_of
 from featx.fitting.measuring import Measurer
@@ -48,6 +49,7 @@ _FOLDED_AGREES = 1e-3
 _FEWEST_TO_CALIBRATE = 10
 
 
+@checked(extract, without=("data",), unchecked=("head",))
 def fit(
     features: FeatureTable | str | Path | None = None,
     head: str | BaseEstimator = DEFAULT_HEAD,

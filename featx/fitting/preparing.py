@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import inspect
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+from featx.errors import ArgumentError
 from featx.evaluate import check_samples
-from featx.extraction import extract, extract_checked, latest
+from featx.extraction import extract_checked, latest
 from featx.runtime import Runtime
 from featx.table import FeatureTable
-
-_OF_FIT = ("views", "seed")
-"""Options that extract and fit both have: of fit they are its own."""
 
 
 def extract_to_fit(
@@ -54,23 +51,20 @@ def features_to_fit(
 
     Raises
     ------
-    TypeError
-        Options that extract has not, or that go with a folder or manifest only.
+    ArgumentError
+        Options that go with a folder or manifest only.
     FeatxError
         As for :func:`featx.extract`.
     """
-    allowed = [name for name in inspect.signature(extract).parameters if name not in ("data", "runtime", *_OF_FIT)]
-    unknown = sorted(set(options) - set(allowed))
-    if unknown:
-        raise TypeError(f"fit has no argument {unknown[0]!r}; of extract it takes {', '.join(allowed)}")
     if isinstance(given, str | Path):
         return extract_to_fit(given, group_by=group_by, runtime=runtime, views=views, seed=seed, **options)
     if given is None:
         augment = options.pop("augment", None)
         if not options:
             return latest(runtime, augment=augment, views=views)
-    if options:
-        raise TypeError(f"{', '.join(sorted(options))}: an option of extract, which goes with a folder or manifest")
-    if not isinstance(given, FeatureTable):
-        raise TypeError(f"features are {type(given).__name__}; needed is what extract returns, or a folder or manifest")
+    if options or given is None:
+        raise ArgumentError(
+            f"fit: {', '.join(sorted(options))} goes with a folder or manifest: give one instead of features, or leave "
+            "it out"
+        )
     return given

@@ -5,12 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from featx.arguments import checked
 from featx.classifier import Classifier
 from featx.errors import ClassifierError, FeatxError, OutputError, StoreError, as_usage
 from featx.extraction import featurize, why_none_usable
@@ -72,7 +73,7 @@ class Prediction:
     output: Path | None
     gallery: Path | None
     n_in_gallery: int
-    rows: tuple[Row, ...]
+    rows: tuple[Row, ...] = field(repr=False)
     seconds: float
     left_out: tuple[LeftOut, ...] = ()
     fault: str = ""
@@ -97,6 +98,7 @@ class Prediction:
         } | ({} if self.output else {"rows": [dict(zip(self.columns, row, strict=True)) for row in self.rows]})
 
 
+@checked()
 def load(path: str | Path, *, trusted: Collection[str] = ()) -> Classifier:
     """Read a model file; nothing in it is run, but for types that are trusted.
 
@@ -116,6 +118,7 @@ def load(path: str | Path, *, trusted: Collection[str] = ()) -> Classifier:
     return Classifier.load(path, featurize, trusted=trusted)
 
 
+@checked()
 def predict(
     model: Classifier | str | Path,
     paths: Sequence[str | Path] | str | Path,
@@ -209,6 +212,8 @@ def predict(
         how = {"weights": weights, "exact": exact, "strict": strict, "path_column": path_column}
         table = classifier.features_of(given, **how, runtime=runtime)
         classifier.check(table)
+        if sheet is not None:
+            sheet.spare(Path(sample.sample_id) for sample in table.samples)
         if sorter is not None:
             sorter.begin(sample.sample_id for sample in table.samples)
         columns = _columns(classifier.classes_, top_k)
