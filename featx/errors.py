@@ -3,6 +3,7 @@
 ::
 
     FeatxError
+    +-- ArgumentError           (TypeError)          an argument that does not exist, or of another type
     +-- DatasetError            (ValueError)         a data set that cannot be understood
     |   +-- DatasetNotFoundError  (FileNotFoundError)  no such file or folder
     |   +-- AmbiguousLayoutError                       several readings: say which one
@@ -50,6 +51,12 @@ def as_usage(error: _Error) -> _Error:
     """Return an error, marked as one of usage."""
     error.is_usage = True
     return error
+
+
+class ArgumentError(FeatxError, TypeError):
+    """An argument of a function that does not exist, is missing, or is of another type."""
+
+    is_usage = True
 
 
 class DatasetError(FeatxError, ValueError):

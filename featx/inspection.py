@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from featx.arguments import checked
 from featx.contrast import Indistinct, find_blank
-from featx.dataset import Found, scan
+from featx.dataset import Found, find_versions, scan
 from featx.duplicates import (
     MOST_COMPARED,
     agree_in_detail,
@@ -23,8 +24,7 @@ from featx.duplicates import (
     take_numbers,
     without_too_alike,
 )
-from featx.errors import DatasetError
-from featx.extraction import stop_if_too_dark
+from featx.extraction import TooDarkError, stop_if_too_dark
 from featx.lookup import notice_left_out
 from featx.options import LabelBy
 from featx.readers import read_pictures
@@ -54,9 +54,11 @@ class Inspection:
         Files that are no images.
     duplicates, near_duplicates : tuple of tuple of str
         Groups of pictures with the same bytes; of pictures that are nearly the same, and not only by their bytes or
-        as frames of one take.
+        as frames of one take or versions of one image.
     takes : tuple of tuple of str
         Frames of one recording, told by numbered names whose neighbours look alike.
+    versions : tuple of tuple of str
+        Augmented versions of one image, by their names.
     conflicts : tuple of tuple of str
         Those groups of either kind whose pictures have different labels.
     across_splits : tuple of tuple of str
@@ -71,6 +73,8 @@ class Inspection:
         Classes with fewer than 10.
     dark : str or None
         Why 16-bit pictures would be nearly black, if they would.
+    white : int or None
+        The value of white that they need then, if one helps.
     notes : dict of str to int
         How many pictures were read in a way worth knowing, by note.
     remarks : tuple of str
@@ -92,6 +96,7 @@ class Inspection:
     duplicates: tuple[tuple[str, ...], ...]
     near_duplicates: tuple[tuple[str, ...], ...]
     takes: tuple[tuple[str, ...], ...]
+    versions: tuple[tuple[str, ...], ...]
     conflicts: tuple[tuple[str, ...], ...]
     across_splits: tuple[tuple[str, ...], ...]
     too_alike: tuple[str, ...]
@@ -102,13 +107,14 @@ class Inspection:
     notes: dict[str, int]
     remarks: tuple[str, ...]
     seconds: float
+    white: int | None = None
     left_out: tuple[LeftOut, ...] = ()
     blank: tuple[str, ...] = ()
     blank_classes: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON keys of ``featx inspect --json``."""
-        groups = ("duplicates", "near_duplicates", "takes", "conflicts", "across_splits")
+        groups = ("duplicates", "near_duplicates", "takes", "versions", "conflicts", "across_splits")
         return {
             "n_images": self.n_images,
             "unreadable": [{"path": one.path, "reason": one.reason} for one in self.unreadable],
@@ -120,6 +126,7 @@ class Inspection:
             "classes": dict(self.classes),
             "tiny": list(self.tiny),
             "dark": self.dark,
+            "white": self.white,
             "blank": list(self.blank),
             "blank_classes": list(self.blank_classes),
             "notes": dict(self.notes),
@@ -128,6 +135,7 @@ class Inspection:
         }
 
 
+@checked()
 def inspect(
     data: str | Path = "data",
     *,
@@ -166,11 +174,12 @@ def inspect(
     notice_left_out(dataset, runtime)
     looks = _Looks(runtime, white, page)
     looks.take(dataset.pictures)
-    with runtime.stage("finding near-duplicates"):
-        exact, near, takes = looks.groups()
+    with runtime.stage("finding near-duplicates") as advance:
+        exact, near, takes, versions = looks.groups(advance)
     samples, indistinct = looks.samples, looks.indistinct()
     classes = Counter(sample.label for sample in samples if sample.label is not None)
     every = [*exact, *near]
+    dark, needed = _why_dark(dataset.pictures, runtime) if white is None else (None, None)
     return Inspection(
         name=dataset.name,
         description=dataset.description,
@@ -180,13 +189,15 @@ def inspect(
         duplicates=_paths(samples, exact),
         near_duplicates=_paths(samples, near),
         takes=_paths(samples, takes),
+        versions=_paths(samples, versions),
         conflicts=_paths(samples, _mixed(samples, every, lambda sample: sample.label)),
         across_splits=_paths(samples, _mixed(samples, every, lambda sample: sample.split)),
         too_alike=looks.too_alike,
         was_compared=looks.was_compared,
         classes=dict(sorted(classes.items())),
         tiny=tuple(sorted(label for label, count in classes.items() if count < FEW)),
-        dark=_why_dark(dataset.pictures, runtime) if white is None else None,
+        dark=dark,
+        white=needed,
         notes=dict(looks.notes),
         remarks=dataset.remarks,
         seconds=time.monotonic() - started,
@@ -242,30 +253,36 @@ class _Looks:
             signatures,
         )
 
-    def groups(self) -> tuple[list[list[int]], list[list[int]], list[list[int]]]:
-        """Return groups of equal files, groups that hold near-copies, and takes, as positions among the samples."""
+    def groups(
+        self, progress: Callable[[int, int], None]
+    ) -> tuple[list[list[int]], list[list[int]], list[list[int]], list[list[int]]]:
+        """Return groups of equal files, of near-duplicates, takes, and versions, as positions among the samples."""
         rows = [self._rows[content_hash] for content_hash in self._hashes]
         if not rows:
-            return [], [], []
+            return [], [], [], []
         first = {row: i for i, row in reversed(list(enumerate(rows)))}
         same = [(first[row], i) for i, row in enumerate(rows)]
         signatures = np.stack(self._signatures)
-        takes = find_takes([sample.sample_id for sample in self.samples], signatures[rows])
-        take_of = take_numbers(takes, len(rows))
-        mark = take_of[[first[row] for row in range(len(signatures))]]
-        alike = [(first[one], first[other]) for one, other in self._near(signatures, mark)]
-        alike, too_alike = without_too_alike([sample.label for sample in self.samples], alike, takes)
+        sample_ids = [sample.sample_id for sample in self.samples]
+        takes, versions = find_takes(sample_ids, signatures[rows]), find_versions(sample_ids)
+        together = [*takes, *versions]
+        group_of = take_numbers(together, len(rows))
+        mark = group_of[[first[row] for row in range(len(signatures))]]
+        alike = [(first[one], first[other]) for one, other in self._near(signatures, mark, progress)]
+        alike, too_alike = without_too_alike([sample.label for sample in self.samples], alike, together)
         self.too_alike = tuple(too_alike)
-        apart = [(one, other) for one, other in alike if take_of[one] != take_of[other]]
-        near = group_pairs(len(rows), [*same, *apart])
-        return group_pairs(len(rows), same), [group for group in near if len({rows[i] for i in group}) > 1], takes
+        apart = [(one, other) for one, other in alike if group_of[one] != group_of[other]]
+        near = [group for group in group_pairs(len(rows), [*same, *apart]) if len({rows[i] for i in group}) > 1]
+        return group_pairs(len(rows), same), near, takes, versions
 
-    def _near(self, signatures: NDArray[np.uint8], take_of: NDArray[np.int64]) -> list[tuple[int, int]]:
+    def _near(
+        self, signatures: NDArray[np.uint8], take_of: NDArray[np.int64], progress: Callable[[int, int], None]
+    ) -> list[tuple[int, int]]:
         """Return pairs of contents, as fit would, but by larger thumbnails instead of features."""
         self.was_compared = len(signatures) <= MOST_COMPARED
         if not self.was_compared:
             return []
-        return near_copies(signatures, agree_in_detail(np.stack(self._details)), marks=[take_of])
+        return near_copies(signatures, agree_in_detail(np.stack(self._details)), progress, marks=[take_of])
 
 
 def _mixed(
@@ -284,10 +301,11 @@ def _paths(samples: Sequence[Sample], groups: Sequence[list[int]]) -> tuple[tupl
     return tuple(tuple(samples[i].sample_id for i in group) for group in groups)
 
 
-def _why_dark(pictures: Sequence[Found], runtime: Runtime) -> str | None:
+def _why_dark(pictures: Sequence[Found], runtime: Runtime) -> tuple[str | None, int | None]:
+    """Return why images would be nearly black, if they would, and the value of white that they need."""
     try:
         with runtime.stage("looking for dark images"):
             stop_if_too_dark(pictures, runtime)
-    except DatasetError as error:
-        return str(error)
-    return None
+    except TooDarkError as error:
+        return str(error), error.white
+    return None, None

@@ -7,6 +7,7 @@ import inspect
 from collections.abc import Callable
 from typing import ParamSpec
 
+from featx.arguments import checked
 from featx.classifier import Classifier
 from featx.reporting import Report
 from featx.reporting import report as report_on_features
@@ -34,4 +35,4 @@ def _reading_images(function: Callable[_P, Report]) -> Callable[_P, Report]:
     return with_images
 
 
-report = _reading_images(report_on_features)
+report = checked()(_reading_images(report_on_features))

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from featx.arguments import checked
 from featx.errors import OutputError
 from featx.files import write_whole
 
@@ -21,6 +22,7 @@ _PER_CLASS = 30
 _NEW_PER_CLASS = 5
 
 
+@checked()
 def make_sample(folder: str | Path) -> Path:
     """Write 300 digits, 30 in each of ten class folders, as PNG files.
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+from featx.dataset import original_stem
 from featx.errors import DatasetError, as_usage
 from featx.table import Sample
 
@@ -18,6 +19,7 @@ _PICTURES_A_WORD = 3
 _MOST_WORDS = 8
 _WORD = re.compile(r"[^_.\- ]+")
 _DAY = re.compile(r"(19|20)\d{6}")
+_NUMBER = re.compile(r"(\d{1,18})")
 _PLACE = re.compile(r"(folder|word):([1-9]\d?)")
 """What names a folder of a path, or a word of a file name, by its number."""
 
@@ -89,6 +91,15 @@ def unnamed_note(samples: Sequence[Sample], group_by: str | None, groups: Sequen
         f"{what} names no group for {len(unnamed):,} of {len(samples):,} pictures, as {unnamed[0]!r}; "
         "each of them stands alone"
     )
+
+
+def in_natural_order(names: Iterable[str]) -> list[str]:
+    """Return names in the order in which people count: ``plate 2`` before ``plate 10``."""
+
+    def key(name: str) -> list[str | int]:
+        return [int(part) if at % 2 else part for at, part in enumerate(_NUMBER.split(name))]
+
+    return sorted(names, key=key)
 
 
 def candidate_sources(samples: Sequence[Sample]) -> list[Source]:
@@ -165,7 +176,8 @@ def _words(sample: Sample) -> list[str]:
 
 
 def _stem(sample: Sample) -> str:
-    return sample.sample_id.rpartition("/")[2].rsplit(".", 1)[0]
+    stem = sample.sample_id.rpartition("/")[2].rsplit(".", 1)[0]
+    return original_stem(stem) or stem
 
 
 def _are_running_numbers(samples: Sequence[Sample], values: Sequence[str | None]) -> bool:

@@ -340,6 +340,11 @@ class FeatureTable:
     def __len__(self) -> int:
         return len(self.samples)
 
+    def __repr__(self) -> str:
+        n_classes = len({sample.label for sample in self.samples} - {None})
+        features = f"{self.extraction.feature_dim:,} features of {self.spec.backbone}"
+        return f"FeatureTable({self.name}: {len(self):,} images, {n_classes:,} classes, {features})"
+
     @cached_property
     def X(self) -> NDArray[np.float32]:  # noqa: N802
         """Features of all samples, shape (n_samples, feature_dim), read at first use."""

@@ -581,6 +581,18 @@ def test_a_preview_without_views_and_one_of_many(fake, pictures, tmp_path):
     assert tiles(tmp_path / "many.png", 9, 32).shape[:2] == (8, 9)
 
 
+def test_a_preview_that_is_one_of_the_images_is_not_replaced(fake, pictures, tmp_path):
+    sheet = tmp_path / "sheet.png"
+    run(fake, pictures, preview=sheet)
+    before = sheet.read_bytes()
+    manifest = tmp_path / "m.csv"
+    names = [f"set/{label}/{label}-{i:02}.png,{label}" for i in range(3) for label in ("blue", "red")]
+    manifest.write_text("\n".join(["path,label", *names, "sheet.png,red"]))
+    with pytest.raises(OutputError, match=r"sheet.png would replace .*sheet.png, which is read"):
+        run(fake, manifest, preview=sheet, overwrite=True)
+    assert sheet.read_bytes() == before
+
+
 def test_a_preview_that_cannot_be_written(fake, pictures, tmp_path):
     with pytest.raises(OutputError, match=r"--preview .*sheet.jpg: the name must end in .png"):
         run(fake, pictures, preview=tmp_path / "sheet.jpg")

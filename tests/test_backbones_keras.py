@@ -244,8 +244,10 @@ def test_download_through_keras_is_whole_or_not_there(tmp_path, capfd, server):
     path = tmp_path / "models" / "w.h5"
     download = Download("w.h5", server.url, hashlib.md5(b"the weights").hexdigest())
     server.content = b"the weights"
-    fetch(download, path)
+    told = []
+    fetch(download, path, lambda *at: told.append(at))
     assert path.read_bytes() == b"the weights"
+    assert (told[0], told[-1]) == (("downloading w.h5 (MB)", 0, 1), ("downloading w.h5 (MB)", 1, 1))
     assert [entry.name for entry in path.parent.iterdir()] == ["w.h5"]
     path.unlink()
     server.content = b"something else"

@@ -394,9 +394,10 @@ def test_other_files_of_keras_say_what_they_lack(tmp_path, recwarn):
         BackboneError, match="saved is a SavedModel folder; where the model was made, save it as one file"
     ):
         find_source(str(tmp_path / "saved"), preprocess="none")
-    (tmp_path / "folder.keras").mkdir()
-    with pytest.raises(BackboneError, match="folder.keras is a folder; needed is a .keras, .h5 or .onnx file"):
-        find_source(str(tmp_path / "folder.keras"), preprocess="none")
+    for name in ("folder.keras", "net.mlpackage", "checkpoints"):
+        (tmp_path / name).mkdir()
+        with pytest.raises(BackboneError, match=f"{name} is a folder; needed is a .keras, .h5 or .onnx file"):
+            find_source(str(tmp_path / name), preprocess="none")
     (tmp_path / "net.pt").write_bytes(b"PK")
     with pytest.raises(BackboneError, match="must be a .keras, .h5 or .onnx file; export it to ONNX with torch"):
         find_source(str(tmp_path / "net.pt"), preprocess="none")

@@ -217,6 +217,12 @@ def test_errors_of_the_system_are_one_clear_line(workplace, pictures, monkeypatc
     assert "not foreseen" not in told
 
 
+def test_an_empty_variable_is_as_good_as_none(monkeypatch):
+    monkeypatch.setenv("FEATX_CACHE", "")
+    assert next_line("fit", cache=Path("cache")) == "next       featx fit"
+    assert next_line("fit", cache=Path("other")) == "next       featx fit --cache other"
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="words of a shell of Unix")
 def test_next_commands_can_be_typed():
     odd = Path("-a\n'\udcff\\ü")
@@ -362,6 +368,17 @@ def test_next_commands_are_typed_as_they_are_printed(workplace, pictures, tmp_pa
     assert not other.with_name("cache").exists()
 
 
+def test_the_command_of_a_hint_is_the_one_that_was_typed(workplace, pictures):
+    for path in sorted(pictures.rglob("*.png")):
+        path.rename(path.with_name(f"P{int(path.stem[-2:]) % 4}_{path.name}"))
+    words = ["fit", str(pictures), "--backbone=quadrants", "--head", "centroid", "--cv", "3"]
+    shown = run(*words).output
+    hint = next(text for text in shown.splitlines() if text.startswith("by name"))
+    command = shlex.split(hint.partition("if these are sources: featx ")[2])
+    assert command == [*words, "--group-by", r"(P\d+)", "--overwrite"]
+    assert "by (P\\d+) (4 so far: P0..P3)" in run(*command).output
+
+
 def test_next_commands_of_the_others(workplace, pictures, tmp_path):
     manifest = pictures / "list.csv"
     rows = [f"{one.relative_to(pictures).as_posix()},{one.parent.name}" for one in sorted(pictures.rglob("*.png"))]
@@ -382,7 +399,7 @@ def test_next_commands_of_the_others(workplace, pictures, tmp_path):
     ]
     run(*following(run("predict", "m.featx", pictures / "red").output))
     words = following(run("predict", "m.featx", pictures / "red", "-o", "scores.csv").output)
-    assert words[-3:] == ["--gallery", "gallery.html", "--overwrite"]
+    assert words[-2:] == ["--gallery", "gallery-2.html"]  # what is there is not replaced
     run(*words)
     for command in ("ls", "verify", "gc"):
         run(*following(run("cache", command).output))

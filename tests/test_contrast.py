@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,9 +13,11 @@ from PIL import Image
 from featx import inspect
 from featx.contrast import are_equal, find_indistinct
 from featx.errors import EvaluationError
+from featx.evaluate import hold_out
 from featx.extraction import extract
 from featx.fitting import fit
 from featx.reporting import extraction_lines, inspection_lines
+from featx.training import divide
 
 
 def clear(path, level: int):
@@ -85,6 +88,34 @@ def test_few_blank_images_and_placeholders_are_named(fake, pictures):
     assert [re.sub(r"^\w+ +", "", line) for line in said] == list(model.evaluation.notes[:2])
     model = extract(pictures, "quadrants", runtime=fake.runtime)  # a warm run says the same
     assert model.extraction.equal_features == (missing,)
+
+
+def test_a_part_to_learn_from_is_not_of_equal_features(fake, tmp_path):
+    """One image that differs is held out, or it is not."""
+    for number in range(20):
+        clear(tmp_path / "set" / "ab"[number % 2] / f"{number:02}.png", number)
+    save_picture(tmp_path / "set" / "a" / "differs.png", (200, 50, 40))
+    table = extract(tmp_path / "set", "quadrants", runtime=fake.runtime)
+    differs, groups = table.sample_ids.tolist().index("a/differs.png"), np.arange(len(table))
+    is_held_out = []
+    for seed in range(12):
+        try:
+            is_held_out.append(differs not in hold_out(table, groups, seed).train)
+            assert not is_held_out[-1]
+        except EvaluationError as error:
+            assert "images of the training part of set have the same features" in str(error)  # noqa: PT017
+            is_held_out.append(True)
+    assert set(is_held_out) == {False, True}
+
+
+def test_training_names_them_too(fake, pictures):
+    for text in ("a", "ab", "abc"):
+        placeholder(pictures / "blue" / f"missing-{text}.png", text)
+    lines = []
+    runtime = replace(fake.runtime, notice=lines.append)
+    material = divide(pictures, "quadrants", "avg", {}, None, 0, runtime)
+    assert material.notes[0].startswith("3 different files have equal features: blue/missing-a.png")
+    assert material.notes[0] in lines
 
 
 def test_equal_rows():

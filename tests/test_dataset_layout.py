@@ -177,8 +177,12 @@ def test_each_answer_gives_the_classes_that_the_question_names(folders):
 def test_a_question_that_no_answer_fits_names_another_way():
     with pytest.raises(AmbiguousLayoutError, match="For control, treated, list the images in a manifest"):
         read(*product("plate1,plate2", "control,treated", "site1,site2"))
-    with pytest.raises(AmbiguousLayoutError, match="If extra, train are splits, rename them train, val or test"):
-        read(*product("train,extra", "cat,dog"))
+    for splits in ("extra,train", "Testdaten,Trainingsdaten"):
+        message = f"If {', '.join(splits.split(','))} are splits, rename them train, val or test"
+        with pytest.raises(AmbiguousLayoutError, match=message):
+            read(*product(splits, "cat,dog"))
+    with pytest.raises(AmbiguousLayoutError, match=r"^((?!are splits).)*$"):  # they are known
+        read(*product("train,test", "plate1,plate2", "cat,dog"))
 
 
 def test_a_folder_that_every_class_has_is_no_question():

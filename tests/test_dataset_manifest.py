@@ -349,6 +349,22 @@ def test_no_file_of_a_manifest_exists(tmp_path):
         scan(manifest(tmp_path, TEXT))
 
 
+def test_images_written_as_text_are_not_printed(tmp_path):
+    image, numbers, caption = "iVBORw0KGgo" + "A" * 5000, " ".join(["70"] * 2304), "a cat that sits " * 300
+    for text, columns, message in (
+        (f"path,label\n{image},a\n{image},b\n", {}, "1 image more than once, with different labels: iVBOR"),
+        (f"emotion,pixels\n0,{numbers}\n", {"path_column": "pixels", "label_column": "emotion"}, "^no file of "),
+        (f"path,label\n/{image},a\n", {}, "lies outside the manifest's folder"),
+    ):
+        with pytest.raises(DatasetError, match=message) as caught:
+            scan(manifest(tmp_path, text), **columns)
+        assert len(str(caught.value)) < 700
+        assert "..." in str(caught.value)
+    (tmp_path / "1.png").touch()
+    found = scan(manifest(tmp_path, f"path,label\n1.png,{caption}\n2.png,{caption.upper()}\n"))
+    assert len(found.description) + len(" ".join(found.remarks)) < 1200
+
+
 def test_label_by_is_for_folders(tmp_path):
     with pytest.raises(DatasetError, match="--label-by is for folders"):
         scan(manifest(tmp_path, TEXT), label_by="top")
@@ -424,3 +440,17 @@ def test_paths_that_no_system_opens(tmp_path):
         read_manifest(manifest(tmp_path, f"path,label\n/{'x' * 300}/2.png,cat\n"))
     found = scan(manifest(tmp_path, f"path,label\n{'x' * 300}/2.png,cat\n1.png,dog\n"))
     assert [one.size < 0 for one in found.pictures] == [False, True]
+
+
+def test_both_columns_are_asked_for_at_once(tmp_path):
+    with pytest.raises(
+        DatasetError, match="neither a column 'path' nor 'label'; it has Bild, Art. Name the right ones"
+    ):
+        read_manifest(manifest(tmp_path, "Bild;Art\n1.png;a\n"))
+
+
+def test_blanks_that_make_no_class_are_remarked(tmp_path):
+    remarks = []
+    path = manifest(tmp_path, "path,label\n1.png,a\n2.png,a \n3.png, b\n")
+    assert {sample.label for sample in read_manifest(path, remark=remarks.append)} == {"a", "b"}
+    assert remarks == ["blanks around labels do not count: 'a '"]

@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import socket
 import sys
+from collections import Counter
 from pathlib import Path
 
 import pytest
 from conftest import save_picture
 
-from featx.dataset import OUTPUT_TAG, dataset_id, gather, scan, scan_unlabelled
+from featx.dataset import OUTPUT_TAG, dataset_id, gather, scan, scan_list, scan_unlabelled
 from featx.errors import AmbiguousLayoutError, DatasetError, DatasetNotFoundError
 from featx.files import CACHE_TAG, CACHE_TAG_TEXT, OutsideError, below
 from featx.table import FileState, LeftOut, Stamp
@@ -67,7 +68,8 @@ def test_ambiguous_layout_stops_and_asks(tmp_path):
     add(tmp_path, *(f"plate{p}/{c}/1.png" for p in (1, 2, 3) for c in ("control", "treated")))
     message = (
         "plate1, plate2, plate3 each contain control, treated. Which are the classes: control, treated (--label-by "
-        "parent) or plate1, plate2, plate3 (--label-by top)?"
+        "parent) or plate1, plate2, plate3 (--label-by top)? If plate1, plate2, plate3 are splits, rename them train, "
+        "val or test."
     )
     with pytest.raises(AmbiguousLayoutError) as caught:
         scan(tmp_path)
@@ -93,6 +95,23 @@ def test_folders_without_images_beside_class_folders_are_named(tmp_path):
     (tmp_path / "test" / "wolf" / "notes.txt").write_text("none yet")
     assert scan(tmp_path).remarks == ("no image in test/wolf, train/fox, beside the class folders",)
     assert scan(add(tmp_path / "flat", "1.png")).remarks == ()
+
+
+def test_each_folder_is_listed_once_but_for_those_that_hold_the_class_folders(tmp_path, monkeypatch):
+    """One folder an image is usual: a listing costs more than an image."""
+    add(tmp_path, *(f"{c}/{i}/1.png" for c in "ab" for i in range(5)))
+    listed, scandir = [], os.scandir
+
+    def counted(folder):
+        listed.append(os.path.relpath(folder, tmp_path))
+        return scandir(folder)
+
+    monkeypatch.setattr(os, "scandir", counted)
+    for label_by, twice in (("top", {"."}), ("parent", {"a", "b"})):
+        listed.clear()
+        scan(tmp_path, label_by=label_by)
+        expected = dict.fromkeys([".", "a", "b", *(f"{c}/{i}" for c in "ab" for i in range(5))], 1)
+        assert Counter(listed) == expected | dict.fromkeys(twice, 2)
 
 
 def test_hidden_files_caches_and_outputs_are_never_scanned(tmp_path):
@@ -343,6 +362,17 @@ def test_camera_raw_files_give_no_thumbnails(tmp_path):
     add(tmp_path, "a/1.png")
     (tmp_path / "a" / "2.nef").write_bytes(b"II*\0" + bytes(100))
     assert [entry.name for entry in scan(tmp_path).ignored] == ["a/2.nef"]
+    add(tmp_path, "3.svs")
+    (tmp_path / "list.csv").write_text("path,label\na/1.png,x\na/2.nef,y\n3.svs,y\ngone.nef,y\n")
+    files = [tmp_path / name for name in ("a/1.png", "a/2.nef", "3.svs", "gone.nef")]
+    reasons = {
+        "1.png": "",
+        "2.nef": ".nef (camera raw files) is not read; export it as TIFF, PNG or JPEG",
+        "3.svs": ".svs (whole-slide files) is not read; export it as TIFF, PNG or JPEG",
+        "gone.nef": "",  # that it is not there is said first
+    }
+    for found in (scan(tmp_path / "list.csv"), scan_list(tmp_path / "list.csv"), gather(files)):
+        assert {one.path.name: one.reason for one in found.pictures} == reasons
 
 
 def test_labels_do_not_matter_for_prediction(tmp_path):

@@ -260,7 +260,8 @@ def test_every_picture_alone(fake, scenes):
     assert groups == []
     assert found.numbers.tolist() == list(range(40))
     assert found.to_dict() == {
-        "n_groups": 40, "n_copies": 0, "n_near_copies": 0, "n_takes": 0, "n_frames": 0, "n_named": 0, "too_alike": [],
+        "n_groups": 40, "n_copies": 0, "n_near_copies": 0, "n_takes": 0, "n_frames": 0, "n_versions": 0,
+        "n_originals": 0, "n_named": 0, "too_alike": [],
     }  # fmt: skip
 
 
@@ -271,6 +272,15 @@ def test_copies_and_near_copies_are_one_group(fake, scenes):
     found, groups = grouped(fake, scenes)
     assert groups == [["a/a.png", "a/smaller.jpg", "b/same.png"]]
     assert (found.n_copies, found.to_dict()["n_near_copies"]) == (2, 2)
+
+
+def test_versions_by_name_are_one_group_whatever_they_show(fake, scenes):
+    names = [f"a/rose_jpg.rf.{number:032x}.png" for number in range(3)]
+    for number, name in enumerate(names):
+        scene(scenes / name, 100 + number)
+    found, groups = grouped(fake, scenes)
+    assert groups == [names]
+    assert (found.to_dict()["n_versions"], found.to_dict()["n_originals"]) == (3, 1)
 
 
 def test_named_groups_and_copies_tie_each_other(fake, scenes):

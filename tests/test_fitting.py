@@ -511,15 +511,15 @@ def test_a_folder_is_extracted_with_views(fake, pictures):
 
 
 def test_what_does_not_go_together_is_a_type_error(fake, table, pictures):
-    with pytest.raises(TypeError, match="unexpected keyword argument 'heed'"):
-        fit(pictures, heed="svm")
-    with pytest.raises(TypeError, match="backbone: an option of extract, which goes with a folder or manifest"):
-        fit(table, backbone="quadrants")
-    with pytest.raises(TypeError, match="resize: an option of extract, which goes with a folder or manifest"):
-        fit(resize="pad")
     with pytest.raises(
-        TypeError, match="features are ndarray; needed is what extract returns, or a folder or manifest"
+        TypeError, match="fit has no argument 'heed'; did you mean seed\\? it takes features, head, params"
     ):
+        fit(pictures, heed="svm")
+    with pytest.raises(TypeError, match="fit: backbone goes with a folder or manifest: give one instead of features"):
+        fit(table, backbone="quadrants")
+    with pytest.raises(TypeError, match="fit: resize goes with a folder or manifest: give one instead of features"):
+        fit(resize="pad")
+    with pytest.raises(TypeError, match="features is of type ndarray; it must be FeatureTable, str, Path or None"):
         fit(table.X)
 
 

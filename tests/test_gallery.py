@@ -327,3 +327,13 @@ def test_from_the_command_line(fake, model, new, tmp_path, monkeypatch):
     assert "exists; add --overwrite" in CliRunner().invoke(app, words).output
     said = json.loads(CliRunner().invoke(app, [*words, "--overwrite", "--json"]).stdout)
     assert (said["gallery"], said["n_in_gallery"]) == (str(tmp_path / "g.html"), 12)
+
+
+def test_a_sheet_that_is_one_of_the_images_is_not_replaced(fake, model, new, tmp_path):
+    sheet = tmp_path / "sheet.png"
+    predict(model, new, gallery=sheet, runtime=fake.runtime)
+    before = sheet.read_bytes()
+    (tmp_path / "list.csv").write_text("path\nsheet.png\nnew/odd.png\n")
+    with pytest.raises(OutputError, match=r"sheet.png would replace .*sheet.png, which is read"):
+        predict(model, tmp_path / "list.csv", gallery=sheet, overwrite=True, runtime=fake.runtime)
+    assert sheet.read_bytes() == before

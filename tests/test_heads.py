@@ -6,9 +6,12 @@ import re
 
 import numpy as np
 import pytest
+from sklearn.cluster import KMeans
 from sklearn.dummy import DummyClassifier
-from sklearn.linear_model import LogisticRegression
-from sklearn.neighbors import KNeighborsClassifier
+from sklearn.ensemble import IsolationForest
+from sklearn.linear_model import LinearRegression, LogisticRegression
+from sklearn.mixture import GaussianMixture
+from sklearn.neighbors import KNeighborsClassifier, NearestCentroid
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
@@ -16,6 +19,7 @@ from featx.errors import HeadError
 from featx.evaluate import quiet_single_threads
 from featx.evaluate.tuning import fit_head
 from featx.heads import HEAD_NAMES, converged, make_head, parse_param, scores_of
+from featx.heads.centroid import ShrunkenCentroid
 
 
 def blobs(n_classes: int, n: int = 20, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -88,6 +92,9 @@ def test_errors_teach():
         parse_param("C")
     with pytest.raises(HeadError, match="is no head; give a name"):
         make_head(3)
+    for other in (KMeans(3), GaussianMixture(3), IsolationForest(), LinearRegression(), StandardScaler()):
+        with pytest.raises(HeadError, match=f"{type(other).__name__}.* is no head; give a name"):
+            make_head(other)
     with pytest.raises(HeadError, match="--class-weight heavy: allowed is balanced"):
         make_head("logreg", class_weight="heavy")
     with pytest.raises(HeadError, match="knn cannot weigh classes; leave --class-weight out"):
@@ -176,3 +183,27 @@ def test_values_of_a_given_estimator_are_looked_at_too():
         make_head(LogisticRegression(C="abc"))
     with pytest.raises(HeadError, match="pipeline cannot be fitted: The 'C' parameter"):
         make_head(make_pipeline(StandardScaler(), LogisticRegression(C=-1.0)))
+
+
+@pytest.mark.parametrize("threshold", [2.0, 0.2, None])
+def test_centroids_of_features_that_do_not_vary_inside_the_classes(threshold):
+    """As of images that are nearly equal: scikit-learn divides 0 by 0 there."""
+    rng = np.random.default_rng(0)
+    y = np.arange(24) % 2
+    X = np.zeros((24, 12), np.float32)
+    X[:, 0], X[:, 1] = 9 * y, rng.normal(size=24)
+    with quiet_single_threads():
+        head = ShrunkenCentroid(shrink_threshold=threshold, priors="empirical").fit(X, y)
+    assert np.isfinite(head.centroids_).all()
+    assert np.isfinite(head.deviations_).all()
+    assert head.score(X, y) == 1
+
+
+@pytest.mark.parametrize("threshold", [2.0, 0.2, None])
+def test_centroids_are_those_of_scikit_learn(threshold):
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(40, 5)).astype(np.float32), np.arange(40) % 3
+    ours = ShrunkenCentroid(shrink_threshold=threshold, priors="empirical").fit(X, y)
+    theirs = NearestCentroid(shrink_threshold=threshold, priors="empirical").fit(X, y)
+    np.testing.assert_array_equal(ours.centroids_, theirs.centroids_)
+    np.testing.assert_array_equal(ours.decision_function(X), theirs.decision_function(X))

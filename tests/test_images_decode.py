@@ -445,7 +445,8 @@ def test_truncated_files():
     ("data", "message"),
     [
         (b"", r"empty file \(0 bytes\)"),
-        (b"<html>not found</html>", "not an image: the content is none of JPEG, PNG"),
+        (b"not found", "not an image: the content is none of JPEG, PNG"),
+        (b"\r\n<!DOCTYPE html>\n<title>404", "not an image, but a web page, as a download that failed .* again"),
         (
             b"version https://git-lfs.github.com/spec/v1\noid sha256:0",
             "not an image, but a Git LFS pointer .*: git lfs pull",

@@ -7,13 +7,14 @@ import shutil
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageEnhance
 from typer.testing import CliRunner
 
 from featx import inspect
 from featx.cli.app import app
 from featx.errors import DatasetNotFoundError
 from featx.reporting import inspection_lines
+from featx.runtime import Runtime
 
 
 def scene(path, seed: int, side: int = 96) -> Image.Image:
@@ -92,6 +93,19 @@ def test_takes_are_told_and_are_no_near_copies(scenes):
     assert "12 frames of one recording: a/frame0.png .. a/frame11.png" in "\n".join(inspection_lines(found.to_dict()))
 
 
+def test_versions_are_named_and_are_no_near_duplicates(scenes):
+    for name in ("rose", "rose_bright", "rose_dark_2"):
+        scene(scenes / "a" / f"{name}.png", 99)
+    with Image.open(scenes / "a" / "rose.png") as image:
+        ImageEnhance.Brightness(image).enhance(1.1).save(scenes / "a" / "rose_bright.png")
+        ImageEnhance.Brightness(image).enhance(0.9).save(scenes / "a" / "rose_dark_2.png")
+    found = inspect(scenes)
+    assert found.versions == (("a/rose.png", "a/rose_bright.png", "a/rose_dark_2.png"),)
+    assert found.near_duplicates == ()
+    lines = inspection_lines(found.to_dict())
+    assert "versions   of one image by their names: a/rose.png, a/rose_bright.png, a/rose_dark_2.png" in lines
+
+
 def test_a_near_copy_of_two_equal_files_is_one_conflict(scenes):
     shutil.copy(scenes / "a" / "00.png", scenes / "b" / "same.png")
     with Image.open(scenes / "a" / "00.png") as image:
@@ -149,8 +163,24 @@ def test_dark_16_bit_pictures_are_told(tmp_path):
     values = np.random.default_rng(0).integers(0, 4000, (20, 20)).astype(np.uint16)
     (tmp_path / "a").mkdir()
     Image.fromarray(values).save(tmp_path / "a" / "deep.png")
-    assert "would be nearly black. Add --white 4095" in inspect(tmp_path).dark
-    assert inspect(tmp_path, white=4095).dark is None
+    found = inspect(tmp_path)
+    assert "would be nearly black. Add --white 4095" in found.dark
+    assert (found.white, inspect(tmp_path, white=4095).dark) == (4095, None)
+    shown = CliRunner().invoke(app, ["inspect", str(tmp_path)]).output
+    assert shown.splitlines()[-1] == f"next       featx extract {tmp_path} --white 4095"
+
+
+@pytest.mark.parametrize("is_blank", [True, False])
+def test_no_next_command_where_nothing_can_be_learnt(tmp_path, is_blank):
+    for name in ("a.png", "b.png"):
+        if is_blank:
+            Image.new("RGB", (20, 20)).save(tmp_path / name)
+        else:
+            (tmp_path / name).write_bytes(b"version https://git-lfs.github.com/spec/v1")
+    shown = CliRunner().invoke(app, ["inspect", str(tmp_path)])
+    assert shown.exit_code == 0
+    assert ("no contrast" if is_blank else "git lfs pull fetches the images") in shown.output
+    assert not any(line.startswith("next ") for line in shown.output.splitlines())
 
 
 def test_command(scenes):
@@ -184,3 +214,10 @@ def test_odd_labels_and_empty_folders_are_problems(scenes):
     lines = inspection_lines(found.to_dict())
     assert "labels     no image in c, beside the class folders" in lines
     assert not any(text.startswith("problems") for text in lines)
+
+
+def test_how_far_the_comparison_is(scenes):
+    told = []
+    inspect(scenes, runtime=Runtime(progress=lambda *at: told.append(at)))
+    compared = [at[1:] for at in told if at[0] == "finding near-duplicates"]
+    assert (compared[0], compared[1], compared[-2], compared[-1]) == ((0, 0), (24, 216), (216, 216), (1, 1))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 from pathlib import Path
 
 import pytest
@@ -80,3 +81,11 @@ def test_every_public_function_is_called_here_or_has_its_own_tests():
     functions = {name for name in featx.__all__ if inspect.isfunction(getattr(featx, name))}
     here = Path(__file__).read_text(encoding="utf-8")
     assert {name for name in functions if f"featx.{name}" not in here} == {"capture", "list_backbones"}
+
+
+def test_what_a_notebook_shows_is_short(fake, model, pictures):
+    table = featx.latest(fake.runtime)
+    assert repr(table) == "FeatureTable(set: 24 images, 2 classes, 12 features of quadrants)"
+    assert re.fullmatch(r"Classifier\(quadrants.*, centroid, 2 classes: accuracy 1.000 .*\)", repr(model))
+    assert repr(model.predict(table)) == "Predictions(24 images: blue 12, red 12)"
+    assert len(repr(featx.predict(model, pictures, runtime=fake.runtime))) < 600

@@ -12,7 +12,16 @@ import pytest
 from PIL import Image
 
 from featx.errors import OutputError, StoreError
-from featx.output import GENERATOR, OutputFile, Panel, default_model_path, draw_panels, render_page, shown_text
+from featx.output import (
+    GENERATOR,
+    OutputFile,
+    Panel,
+    default_model_path,
+    draw_panels,
+    mark_png,
+    render_page,
+    shown_text,
+)
 
 
 @pytest.mark.parametrize(
@@ -113,6 +122,20 @@ def test_an_input_is_not_replaced(tmp_path):
         with pytest.raises(OutputError, match=r"-o .*scores.csv would replace .*, which is read; choose another name"):
             OutputFile(scores, (".csv",), overwrite=True, inputs=["nowhere", given])
     OutputFile(scores, (".csv",), overwrite=True, inputs=[tmp_path])
+
+
+def test_an_input_that_is_known_later_is_not_replaced(tmp_path):
+    ours, other = tmp_path / "sheet.png", tmp_path / "other.png"
+    other.write_bytes(b"other")
+    OutputFile(ours, (".png",)).spare([other])
+    Image.new("L", (2, 2)).save(ours)
+    ours.write_bytes(mark_png(ours.read_bytes()))
+    os.link(ours, tmp_path / "twin.png")
+    output = OutputFile(ours, (".png",), overwrite=True)
+    output.spare([other, tmp_path / "nowhere.png"])
+    for read in (ours, tmp_path / "twin.png"):
+        with pytest.raises(OutputError, match=r"sheet.png would replace .*, which is read; choose another name"):
+            output.spare([other, read])
 
 
 def test_of_two_that_write_one_name_the_second_one_fails(tmp_path):

@@ -22,6 +22,7 @@ from featx.evaluation import Contest, HeldOut, Interval
 from featx.extraction import extract
 from featx.fitting import fit
 from featx.prediction import load
+from featx.reporting import page as page_module
 from featx.reporting import report
 from featx.reporting.pictures import Pictures
 
@@ -473,3 +474,11 @@ def test_command(fake, model, data, tmp_path, monkeypatch):
     assert all(one["thumb"] for one in content(tmp_path / "r.html")["pictures"].values())  # of the model's own folder
     said = json.loads(CliRunner().invoke(app, ["report", "m.featx", "--json"]).stdout)
     assert said["n_suspects"] >= len(said["suspects"])
+
+
+def test_the_map_is_the_same_from_either_matrix():
+    X = np.random.default_rng(0).normal(size=(12, 12)) @ np.diag(np.arange(1.0, 13.0))
+    wide = np.hstack([X, np.zeros((12, 1))])  # more features than images
+    square = page_module._map(range(12), X.astype(np.float32))
+    np.testing.assert_allclose(page_module._map(range(12), wide.astype(np.float32)), square, atol=1e-3)
+    assert page_module._map(range(4), np.zeros((4, 9), np.float32)) == [[0.0, 0.0, i] for i in range(4)]

@@ -415,7 +415,9 @@ def test_what_cannot_be_scored_is_refused_by_what_it_is(fake, model, new, tmp_pa
 
 def test_other_weights_are_refused(fake, model, new):
     (Path(os.environ["KERAS_HOME"]) / "models" / "quadrants.h5").write_bytes(b"changed")
-    with pytest.raises(WeightsError, match="other weights than quadrants .*predict takes the right file as --weights"):
+    with pytest.raises(
+        WeightsError, match="other weights than quadrants .*predict and report --on take the right file as --weights"
+    ):
         predict(model, new, runtime=fake.runtime)
 
 
@@ -431,3 +433,11 @@ def test_scores_are_those_of_the_classifier(fake, model, new):
     ok = [row for row in rows if row[3] == "ok"]
     assert tuple(row[0] for row in ok) == direct.paths
     np.testing.assert_array_equal([row[6:8] for row in ok], direct.probabilities)
+
+
+def test_how_far_the_sorting_is(fake, model, new, tmp_path):
+    told = []
+    runtime = replace(fake.runtime, progress=lambda *at: told.append(at))
+    predict(model, new, sort_into=tmp_path / "sorted", runtime=runtime)
+    stage = "sorting the images into folders"
+    assert [at[1:] for at in told if at[0] == stage] == [(0, 0), (0, 4), (2, 4), (3, 4), (3, 4), (1, 1)]

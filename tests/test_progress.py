@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import os
 import re
 import subprocess
@@ -105,9 +107,42 @@ def test_a_stage_that_ends_at_once_leaves_no_line(capfd, clock):
     display = Display()
     for stage in ("listing the images", "reading the cache"):
         display.update(stage, 0, 0)
-        clock[0] += 1.0
+        clock[0] += 0.5
         display.update(stage, 1, 1)
     assert capfd.readouterr().err == ""
+
+
+def test_many_short_stages_are_no_silence_in_a_log(capfd, clock):
+    display = Display()
+    for number in range(60):
+        display.update(f"step {number}", 0, 0)
+        clock[0] += 0.5
+        display.update(f"step {number}", 1, 1)
+    told = capfd.readouterr().err.splitlines()
+    assert told == ["step 3: 0 s so far", "step 23: 0 s so far", "step 43: 0 s so far"]
+    with display.paused():
+        pass  # a line of the command
+    for number in range(4):
+        display.update(f"step {number}", 0, 0)
+        clock[0] += 0.5
+        display.update(f"step {number}", 1, 1)
+    assert capfd.readouterr().err.splitlines() == ["step 3: 0 s so far"]
+
+
+def test_a_bar_leaves_the_standard_streams_as_they_are(monkeypatch):
+    """Keras's own bar is put aside while weights are downloaded; what follows is printed."""
+    terminal, out = io.StringIO(), sys.stdout
+    terminal.isatty = lambda: True
+    monkeypatch.setattr(sys, "stderr", terminal)
+    display = Display()
+    with contextlib.redirect_stdout(io.StringIO()) as aside:
+        display.update("downloading w.h5 (MB)", 0, 6)
+        print("Keras's own bar")
+    display.stop()
+    assert sys.stdout is out
+    assert aside.getvalue() == "Keras's own bar\n"
+    assert "downloading w.h5 (MB) 0 of 6" in terminal.getvalue()
+    assert "Keras" not in terminal.getvalue()
 
 
 def test_a_silent_stage_is_named_within_2_s_and_moves_in_a_log():

@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 import featx
 from featx.classifier import Classifier
 from featx.cli.app import app
-from featx.errors import ClassifierError, DatasetError, EvaluationError
+from featx.errors import ClassifierError, DatasetError, EvaluationError, WeightsError
 from featx.evaluation import Interval
 from featx.extraction import extract
 from featx.fitting import fit
@@ -65,6 +65,7 @@ def test_both_numbers_where_pictures_are_grouped(fake, tmp_path):
 
 def test_lines_of_groups_and_sources(model):
     groups = {"n_copies": 1, "n_near_copies": 412, "n_frames": 90, "n_takes": 1, "n_named": 2}
+    groups |= {"n_versions": 6, "n_originals": 2}
     source = {
         "name": "plate", "group_by": r"(P\d+)", "n_sources": 12, "examples": ["P01", "P12"],
         "accuracy": {"mean": 0.712, "low": 0.6, "high": 0.8},
@@ -72,10 +73,14 @@ def test_lines_of_groups_and_sources(model):
     changed = {"n_groups": 9, "groups": groups, "sources": [source, source | {"name": "name"}]}
     lines = evaluation_lines(model.evaluation.to_dict() | changed)
     assert lines[1] == (
-        "ungrouped  1.000  (1 copy, 412 near-copies, 90 frames of 1 take, 2 named groups; 24 pictures in 9 groups)"
+        "ungrouped  1.000  (1 copy, 412 near-copies, 90 frames of 1 take, 6 versions of 2 images, 2 named groups; "
+        "24 pictures in 9 groups)"
     )
-    assert lines[3] == r"by plate   0.712  12 of them, P01..P12; if these are sources: --group-by '(P\d+)'"
-    assert lines[4] == r"by name    0.712  names contain P01..P12; if these are sources: --group-by '(P\d+)'"
+    command = r"featx fit --head logreg --group-by '(P\d+)' --overwrite"
+    assert lines[3] == f"by plate   0.712  12 of them, P01..P12; if these are sources: {command}"
+    assert lines[4] == f"by name    0.712  names contain P01..P12; if these are sources: {command}"
+    lines = evaluation_lines(model.evaluation.to_dict() | changed, lambda group_by: f"again with {group_by}")
+    assert lines[3].endswith(r"if these are sources: again with (P\d+)")
 
 
 def test_the_same_image_in_two_classes_is_said_first(fake, tmp_path):
@@ -86,7 +91,7 @@ def test_the_same_image_in_two_classes_is_said_first(fake, tmp_path):
     assert found.groups["n_conflicts"] == 3
     assert evaluation_lines(found.to_dict())[0] == (
         "conflict   3 pairs of duplicates or near-duplicates with different labels, "
-        "the first blue/again-0.png and red/red-00.png; featx inspect lists them all"
+        "the first blue/again-0.png and red/red-00.png; featx inspect FOLDER lists them all"
     )
 
 
@@ -200,6 +205,12 @@ def test_on_other_labelled_pictures(fake, pictures, tmp_path):
     assert (on["n_seen"], on["n_near"], on["notes"]) == (1, 0, [])
     assert lines[at].endswith('always "blue": 0.500   12 pictures   without 1 that it was fitted on (with them 0.923)')
     assert lines[at + 1].strip() == "recall blue 0.83, red 1.00"
+    (mistake,) = on["mistakes"]
+    wrong = (other / "blue" / "0.png").as_posix()
+    assert (mistake["path"], mistake["label"], mistake["predicted"]) == (wrong, "blue", "red")
+    assert lines[at + 2] == f"mistake    {wrong}: red {mistake['confidence']:.2f}, not blue"
+    assert lines[-6:-4] == ["", f"on {other}:"]
+    assert lines[-2:] == ["blue       5      1", "red        0      6"]
     assert lines[0] == f"model      {tmp_path / 'm.featx'}"
 
 
@@ -234,6 +245,8 @@ def test_labelled_pictures_of_a_manifest_with_columns_of_its_own(fake, model, tm
     assert (on["n_as_given"], on["as_given"], on["n_groups"]) == (12, 1.0, 2)
     on = report(model, on=tmp_path / "list.csv", group_by="day", **how).to_dict()["on"]
     assert (on["n_as_given"], on["n_groups"]) == (12, 3)
+    shown = str(report(model, on=tmp_path / "list.csv", group_by="day", **how))
+    assert 'always "blue": 1.000   4 pictures in 3 groups' in shown
     with pytest.raises(DatasetError, match="--group-by plate matches no picture"):
         report(model, on=tmp_path / "list.csv", group_by="plate", **how)
 
@@ -254,3 +267,38 @@ def test_on_from_the_command_line(fake, pictures, tmp_path, monkeypatch):
     shown = CliRunner().invoke(app, ["report", str(tmp_path / "m.featx"), "--on", str(pictures)])
     assert shown.exit_code == 0, shown.output
     assert f"on         {pictures}: all 24 pictures were used to fit this model" in shown.output
+
+
+def test_classes_of_a_matrix_can_be_told_apart(model):
+    summary = report(model).to_dict()
+    cv = summary["cv"]
+    text = full_lines(summary | {"classes": ["Gänseblümchen", "Überexpression"]})
+    assert "Gänseblümchen               12               0" in text
+    names = [f"a name that is far too long for a matrix {i}" for i in range(12)]
+    n = [[int(i == j) for j in range(12)] for i in range(12)]
+    per_class = [cv["per_class"][0] | {"class": name} for name in names]
+    text = full_lines(summary | {"classes": names, "cv": cv | {"confusion": n, "per_class": per_class}})
+    at = text.index("true class (rows) taken for (columns)")
+    heads = [f"a name…ix {i:>2}" if i > 9 else f"a name…rix {i}" for i in range(12)]
+    assert text[at + 1] == " " * 12 + "".join(f"  {name:>12}" for name in heads)
+
+
+def test_predicted_labels_stand_in_one_column():
+    rows = [
+        {"path": "a.png", "label": "Gänseblümchen", "confidence": 0.5, "status": "ok", "seen": False, "reason": ""},
+        {"path": "b.png", "label": "Rose", "confidence": 0.25, "status": "ok", "seen": True, "reason": ""},
+    ]
+    counts = {"n_images": 2, "n_predicted": 2, "n_rejected": 0, "n_skipped": 0, "n_seen": 0, "n_ignored": 0}
+    more = {"left_out": [], "seconds": 1.0, "images_per_second": 2.0, "rows": rows}
+    assert prediction_lines(counts | more)[:2] == ["Gänseblümchen 0.500  a.png", "Rose          0.250  b.png  (seen)"]
+
+
+def test_weights_of_a_model_that_was_made_with_a_file(fake, pictures, tmp_path):
+    model = fit(extract(pictures, "quadrants", runtime=fake.runtime), runtime=fake.runtime)
+    (tmp_path / "other.h5").write_bytes(b"other weights")
+    with pytest.raises(
+        WeightsError, match="other weights than quadrants .*predict and report --on take the right file"
+    ):
+        featx.report(model, on=pictures, weights=tmp_path / "other.h5", runtime=fake.runtime)
+    with pytest.raises(ClassifierError, match="--weights is for the images of --on"):
+        featx.report(model, weights=tmp_path / "other.h5", runtime=fake.runtime)

@@ -7,7 +7,7 @@ import re
 import pytest
 
 from featx.errors import DatasetError
-from featx.sources import candidate_sources, read_groups
+from featx.sources import candidate_sources, in_natural_order, read_groups
 from featx.table import Sample
 
 
@@ -106,6 +106,11 @@ def test_days_are_sources_although_they_are_numbers():
     assert [set(one.values) for one in candidate_sources(every)] == [{"20240105", "20240311"}]
 
 
+def test_what_a_tool_adds_to_names_is_no_hint():
+    every = samples(*(f"{c}/{n}_{i % 4}_jpg.rf.{n}{i:031x}.jpg" for c in "ab" for n in "78" for i in range(12)))
+    assert [(one.group_by, set(one.values)) for one in candidate_sources(every)] == [("word:1", {"7", "8"})]
+
+
 def test_no_samples():
     assert candidate_sources([]) == []
 
@@ -143,3 +148,8 @@ def test_a_pattern_with_the_prefix_is_suggested_only_where_it_says_the_same():
     every = samples(*(f"{label}/P2/P{plate}_{i}.png" for label in "ab" for plate in range(1, 4) for i in range(4)))
     (found,) = candidate_sources(every)
     assert (found.group_by, sorted(set(found.values))) == ("word:1", ["P1", "P2", "P3"])
+
+
+def test_names_are_in_the_order_in_which_people_count():
+    names = ["Platte 10", "Platte 9", "Platte 1", "B", "A02", "A10", "7", "x" + "1" * 5000]
+    assert in_natural_order(names) == ["7", "A02", "A10", "B", "Platte 1", "Platte 9", "Platte 10", names[-1]]

@@ -60,3 +60,20 @@ def test_full_devices(tmp_path):
     done = run("featx backbones 2> /dev/full | wc -l", tmp_path)
     assert done.returncode == 0
     assert int(done.stdout) > 10
+
+
+NOISY = """
+import os, sys
+from featx.cli.streams import secure_streams
+from featx.libraries import quiet_native_stderr
+secure_streams()
+with quiet_native_stderr():
+    os.write(2, b"noise of native code\\n")
+    print("how far it is", file=sys.stderr)
+print("done", file=sys.stderr)
+"""
+
+
+def test_what_is_done_is_shown_while_libraries_are_kept_quiet():
+    done = subprocess.run([sys.executable, "-c", NOISY], capture_output=True, text=True, check=False, timeout=100)
+    assert (done.returncode, done.stderr) == (0, "how far it is\ndone\n")

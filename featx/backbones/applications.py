@@ -10,7 +10,7 @@ import threading
 import urllib.error
 import urllib.request
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,8 @@ from featx.network_files import check_keras_file
 
 _CONNECT_SECONDS = 10.0
 _STALL_SECONDS = 30.0
+_WATCH_SECONDS = 0.5
+_MEGABYTE = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -150,8 +152,18 @@ def check_published_digest(path: Path, download: Download) -> None:
         raise WeightsError(f"{path} is damaged: its {algorithm} is not what Keras publishes; delete it and run again")
 
 
-def fetch(download: Download, path: Path) -> None:
+def fetch(
+    download: Download, path: Path, progress: Callable[[str, int, int], None] = lambda stage, done, total: None
+) -> None:
     """Download a weight file through Keras's loader, to a temporary folder first.
+
+    Parameters
+    ----------
+    download : Download
+    path : path
+        Where it shall lie.
+    progress : callable
+        Called with (stage, megabytes there, megabytes in all); the latter are 0 where the server does not say.
 
     Raises
     ------
@@ -159,11 +171,12 @@ def fetch(download: Download, path: Path) -> None:
         No network, an answer other than the file, or a file with another digest.
     """
     with _download_folder(download, path.parent) as folder:
-        _check_reachable(download)
+        n_bytes = _check_reachable(download)
         before = socket.getdefaulttimeout()
         socket.setdefaulttimeout(_STALL_SECONDS)  # Keras's loader sets none: a black-holed network would hang
         try:
-            with contextlib.redirect_stdout(io.StringIO()):  # Keras prints its own progress bar
+            # Keras prints its own progress bar
+            with contextlib.redirect_stdout(io.StringIO()), _watched(folder, download.file, n_bytes, progress):
                 loaded = file_utils.get_file(
                     download.file, download.url, file_hash=download.digest or None, cache_dir=folder, cache_subdir="."
                 )
@@ -188,14 +201,45 @@ def _download_folder(download: Download, place: Path) -> Iterator[Path]:
         yield folder
 
 
-def _check_reachable(download: Download) -> None:
+@contextlib.contextmanager
+def _watched(folder: Path, name: str, n_bytes: int, progress: Callable[[str, int, int], None]) -> Iterator[None]:
+    """Report how much of a file has arrived in a folder meanwhile."""
+    stage, total, ended = f"downloading {name} (MB)", -(-n_bytes // _MEGABYTE), threading.Event()
+
+    def watch() -> None:
+        while not ended.wait(_WATCH_SECONDS):
+            with contextlib.suppress(OSError):  # the file is renamed meanwhile
+                arrived = sum(entry.stat().st_size for entry in os.scandir(folder)) // _MEGABYTE
+                progress(stage, min(arrived, total - 1) if total else 0, total)
+
+    progress(stage, 0, total)
+    thread = threading.Thread(target=watch, name="featx-download", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
+        progress(stage, 1, 1)
+
+
+def _check_reachable(download: Download) -> int:
+    """Return the size in bytes of what is there to be downloaded, 0 where the server does not say.
+
+    Raises
+    ------
+    WeightsError
+        It does not answer, or not with the file.
+    """
     # In a thread, because a name server that never answers is not subject to a socket's timeout.
-    problem = ["no answer"]
+    problem, size = ["no answer"], [0]
 
     def ask() -> None:
         try:
             request = urllib.request.Request(download.url, method="HEAD")
-            with urllib.request.urlopen(request, timeout=_CONNECT_SECONDS):
+            with urllib.request.urlopen(request, timeout=_CONNECT_SECONDS) as answer:
+                told = answer.headers.get("Content-Length", "")
+                size[0] = int(told) if told.isdecimal() else 0
                 problem[0] = ""
         except Exception as error:  # urllib raises OSError, ValueError and http.client's own
             problem[0] = str(getattr(error, "reason", error)) or type(error).__name__
@@ -205,6 +249,7 @@ def _check_reachable(download: Download) -> None:
     thread.join(_CONNECT_SECONDS + 2)
     if problem[0]:
         raise WeightsError(_no_network(download, problem[0]))
+    return size[0]
 
 
 def _no_network(download: Download, why: str) -> str:

@@ -104,6 +104,7 @@ def find_source(
     *,
     known_sizes: Mapping[str, int] | None = None,
     notice: Callable[[str], None] = lambda text: None,
+    progress: Callable[[str, int, int], None] = lambda stage, done, total: None,
 ) -> Source:
     """Find what a user names. Keras is imported only to download, or to ask a local network for its size.
 
@@ -122,6 +123,8 @@ def find_source(
         Input sizes that local networks declare, by digest, as far as they were asked before.
     notice : callable
         Called with a line before a download.
+    progress : callable
+        Called with (stage, done, total) during a download, in megabytes.
 
     Raises
     ------
@@ -144,7 +147,7 @@ def find_source(
     if spelled == "random" or spelled.startswith("random:"):
         return _random_source(row, side, spelled)
     if spelled == "imagenet":
-        return _imagenet_source(row, side, notice)
+        return _imagenet_source(row, side, notice, progress)
     file = Path(weights)
     _stop_unless_file(
         file, WeightsError(f"--weights {weights}: no such file (allowed: imagenet, random, random:SEED or a file)")
@@ -167,7 +170,7 @@ def _refuse_folder(path: Path) -> None:
             f"{path} is a SavedModel folder; where the model was made, save it as one file, as "
             f'model.save("net.keras"), or convert it: python -m tf2onnx.convert --saved-model {path} --output net.onnx'
         )
-    if path.is_dir() and path.suffix.lower() in _FILE_SUFFIXES:
+    if path.is_dir() and str(path) not in BACKBONES:
         raise BackboneError(f"{path} is a folder; needed is a .keras, .h5 or .onnx file, or the name of a backbone")
 
 
@@ -188,23 +191,25 @@ def _random_source(row: Backbone, side: int, spelled: str) -> Source:
     return _row_source(row, side, weights, None, f"RANDOM weights, seed {int(seed)}: for tests, it has learnt nothing")
 
 
-def _imagenet_source(row: Backbone, side: int, notice: Callable[[str], None]) -> Source:
+def _imagenet_source(
+    row: Backbone, side: int, notice: Callable[[str], None], progress: Callable[[str, int, int], None]
+) -> Source:
     file = row.weights.path(side)
     if isinstance(row.weights, KerasWeights) and not os.path.isfile(file):
         notice(f"downloading the ImageNet weights of {row.name} to {file}")
-        _download(row, side, file)
+        _download(row, side, file, progress)
     found = digest(file)
     if isinstance(row.weights, PackagedWeights) and found != row.weights.sha256:
         raise WeightsError(f"{file} is not the file that featx knows (SHA-256 differs); reinstall its package")
     return _row_source(row, side, found, file, "ImageNet weights")
 
 
-def _download(row: Backbone, side: int, file: Path) -> None:
+def _download(row: Backbone, side: int, file: Path, progress: Callable[[str, int, int], None]) -> None:
     start_keras()
     from featx.backbones.applications import fetch, imagenet_graph
 
     _, download = imagenet_graph(row.constructor, side)
-    fetch(download, file)
+    fetch(download, file, progress)
 
 
 def _local_source(

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from featx.arguments import checked
 from featx.caching.recipes import needed_graphs, recipes_of
 from featx.errors import DamagedStoreError, NewerFormatError, StoreError
 from featx.runtime import Runtime
@@ -88,6 +89,7 @@ class Cleaning:
         }
 
 
+@checked()
 def clean_cache(*, gone: bool = False, dry_run: bool = False, runtime: Runtime | None = None) -> Cleaning:
     """Remove from a cache what nothing needs.
 

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from featx.arguments import checked
 from featx.caching.writing import WRITERS
 from featx.lookup import recall_table
 from featx.options import LabelBy
@@ -57,6 +58,7 @@ class Export:
         return {**self.__dict__, "output": str(self.output), "seconds": round(self.seconds, 3)}
 
 
+@checked()
 def export_features(
     output: str | Path,
     data: str | Path | None = None,

@@ -9,6 +9,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from featx.arguments import checked
 from featx.caching.recipes import needed_graphs, recipes_of
 from featx.dataset import dataset_id
 from featx.errors import NewerFormatError, StoreError
@@ -166,6 +167,7 @@ class CacheListing:
         return {**asdict(self), "cache": str(self.cache)}
 
 
+@checked()
 def list_cache(*, runtime: Runtime | None = None) -> CacheListing:
     """List what is in a cache, without looking at each row.
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from featx.arguments import checked
 from featx.runtime import Runtime
 from featx.store import Finding, check_file, list_files
 
@@ -70,6 +71,7 @@ class Verification:
         }
 
 
+@checked()
 def verify_cache(*, runtime: Runtime | None = None) -> Verification:
     """Check every byte of every file of a cache; nothing is changed.
 

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from featx.arguments import checked
 from featx.capturing.boxes import Box
 from featx.capturing.choosing import Candidate, Chooser
 from featx.capturing.faces import FaceFinder
@@ -84,6 +85,7 @@ class Capture:
         }
 
 
+@checked()
 def capture(
     label: str,
     source: int | str | Path = 0,

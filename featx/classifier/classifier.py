@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from featx.arguments import checked
 from featx.classifier.archive import Archive
 from featx.classifier.estimators import check_estimator, check_estimator_file, dump_estimator, load_estimator
 from featx.classifier.folded import Folded, softmax
@@ -35,6 +36,7 @@ from featx.evaluation import Evaluation
 from featx.evaluation.fields import Fields
 from featx.images import probe_files
 from featx.output import MODEL_SUFFIXES, OutputFile
+from featx.runtime import Runtime
 from featx.spec import FeatureSpec
 from featx.table import FeatureTable
 
@@ -108,6 +110,9 @@ class Classifier:
     featurize: Featurize | None = field(default=None, repr=False, compare=False)
     file: str | None = field(default=None, compare=False)
 
+    def __repr__(self) -> str:
+        return f"Classifier({self.title}, {self.evaluation.head}, {len(self.classes_):,} classes: {self.evaluation})"
+
     def scores(self, X: NDArray[np.float32]) -> NDArray[np.float64]:
         """Return a score for each class, shape (n_samples, n_classes); the largest one is the prediction.
 
@@ -168,12 +173,16 @@ class Classifier:
         asked = np.ascontiguousarray(content_hashes).view("V32").ravel()
         return np.isin(asked, known)
 
+    @checked()
     def predict(
         self,
         pictures: FeatureTable | str | Path | Sequence[str | Path],
         *,
         reject_rate: float | None = None,
-        **options: Any,
+        weights: str | Path | None = None,
+        exact: bool = False,
+        strict: bool = False,
+        runtime: Runtime | None = None,
     ) -> Predictions:
         """Predict pictures, all in memory; see :func:`featx.predict` for any number of them.
 
@@ -184,8 +193,8 @@ class Classifier:
         reject_rate : float, optional
             Mark pictures as rejected that are less like the training pictures than all but this share of these; their
             label is empty.
-        **options
-            ``weights``, ``exact``, ``strict`` and ``runtime``, as in :func:`featx.predict`.
+        weights, exact, strict, runtime
+            As in :func:`featx.predict`.
 
         Raises
         ------
@@ -196,7 +205,10 @@ class Classifier:
         """
         if reject_rate is not None:
             self.check_reject_rate(reject_rate)
-        table = pictures if isinstance(pictures, FeatureTable) else self.features_of(pictures, **options)
+        if isinstance(pictures, FeatureTable):
+            table = pictures
+        else:
+            table = self.features_of(pictures, weights=weights, exact=exact, strict=strict, runtime=runtime)
         self.check(table)
         X = table.X
         probabilities = self.probabilities(X)
@@ -256,6 +268,7 @@ class Classifier:
             f"{dict(self.versions)}"
         )
 
+    @checked()
     def save(self, path: str | Path | OutputFile, overwrite: bool = False) -> None:
         """Write the classifier to one file (docs/format.md); no pickle is in it.
 

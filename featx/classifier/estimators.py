@@ -23,7 +23,8 @@ from featx.classifier.arrays import check_array
 from featx.errors import ClassifierError
 
 _SCHEMA = "schema.json"
-_TRUSTED = ["featx.scaling.CommonScaler"]  # besides what skops itself holds for safe
+_TRUSTED = ["featx.heads.centroid.ShrunkenCentroid", "featx.scaling.CommonScaler"]
+"""Besides what skops itself holds for safe."""
 
 _ARITHMETIC = {
     *("LogisticRegression", "LogisticRegressionCV", "RidgeClassifier", "RidgeClassifierCV", "SGDClassifier"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any
@@ -84,6 +85,12 @@ class Predictions:
 
     def __len__(self) -> int:
         return len(self.paths)
+
+    def __repr__(self) -> str:
+        counts = Counter(self.labels)
+        told = [f"{name} {counts[name]:,}" for name in self.classes if counts[name]]
+        told += [f"{n:,} {what}" for what, n in (("rejected", counts[""]), ("skipped", len(self.skipped))) if n]
+        return f"Predictions({len(self):,} images: {', '.join(told) or 'none'})"
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values: one entry for each picture, and the skipped ones."""

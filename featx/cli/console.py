@@ -27,6 +27,9 @@ _T = TypeVar("_T")
 DISPLAY = Display()
 """What is being done and how far it is: one for the process, as there is one terminal."""
 
+TYPED: list[str] = []
+"""The words of the command line after ``featx``."""
+
 
 class Console:
     """Prints what a command does: with ``--json`` one object on stdout and all else on stderr.
@@ -73,7 +76,7 @@ class Console:
 def next_line(*words: str | Path, cache: Path | None = None) -> str:
     """Return the line that names the next command to type; the cache is named where it is not the usual one."""
     told = [shell_word(word) for word in words]
-    if cache is not None and str(cache) != os.environ.get("FEATX_CACHE", "cache"):
+    if cache is not None and str(cache) != (os.environ.get("FEATX_CACHE") or "cache"):
         told += ["--cache", shell_word(cache)]
     return f"next       featx {' '.join(told)}"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -9,7 +10,7 @@ import typer
 
 from featx.cli import options as o
 from featx.cli.console import Console
-from featx.cli.following import report_next
+from featx.cli.following import report_next, typed_again
 from featx.options import (
     DEFAULT_BACKBONE,
     DEFAULT_HEAD,
@@ -85,7 +86,7 @@ def fit(
     console.result(
         {"model": str(model_file.path), **evaluation},
         [
-            *evaluation_lines(evaluation),
+            *evaluation_lines(evaluation, partial(typed_again, "--group-by")),
             f"model      {model_file.path}",
             report_next(model_file.path, runtime.cache),
         ],

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 from pathlib import Path
 
-from featx.cli.console import next_line
+from featx.cli.console import TYPED, next_line
+from featx.output.words import shell_word
 
 FOLDER = "FOLDER"
 """Stands for images that only the user knows: the one word of a next command that cannot be typed as it is."""
@@ -18,15 +20,24 @@ def report_next(model: Path, cache: Path) -> str:
 
 def predict_next(model: Path, cache: Path, *options: str | Path) -> str:
     """Return the line that leads from a model to predictions of new images."""
-    outputs = {"-o": "scores.csv", "--gallery": "gallery.html"}
-    replaced = ["--overwrite"] if any(Path(name).exists() for name in outputs.values()) else []
-    words = [word for pair in outputs.items() for word in pair]
-    return next_line("predict", model, FOLDER, *options, *words, *replaced, cache=cache)
+    words = [*_output("-o", "scores.csv"), *_output("--gallery", "gallery.html")]
+    return next_line("predict", model, FOLDER, *options, *words, cache=cache)
 
 
 def gallery_next(model: Path, paths: list[Path], cache: Path, *options: str | Path) -> str:
     """Return the line that shows the images that were predicted, with their labels."""
     return next_line("predict", model, *paths, *options, *_output("--gallery", "gallery.html"), cache=cache)
+
+
+def typed_again(option: str, value: str) -> str:
+    """Return the command in work as it was typed, with one option set anew and its own outputs replaced."""
+    words, typed = [], iter(TYPED)
+    for word in typed:
+        if word == option:
+            next(typed, None)
+        elif word != "--overwrite" and not word.startswith(f"{option}="):
+            words.append(word)
+    return " ".join(["featx", *map(shell_word, [*words, option, value, "--overwrite"])])
 
 
 def extract_next(cache: Path | None = None, *options: str) -> str:
@@ -42,4 +53,7 @@ def model_replaced(data: Path, backbone: str, head: str) -> tuple[str, ...]:
 
 
 def _output(option: str, name: str) -> tuple[str, ...]:
-    return (option, name, "--overwrite") if Path(name).exists() else (option, name)
+    """Return an option with a name that no file has: nothing is replaced by a command that is only typed as printed."""
+    path = Path(name)
+    numbered = (path.with_stem(f"{path.stem}-{number}") for number in itertools.count(2))
+    return option, str(next(one for one in itertools.chain([path], numbered) if not os.path.lexists(one)))

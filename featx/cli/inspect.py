@@ -31,6 +31,7 @@ def inspect(
         **vars(options),
         runtime=console.runtime(runtime),
     ).to_dict()
-    given = {**pixels.changed(), **options.changed()}
-    options_given = [word for name, value in given.items() for word in (f"--{name.replace('_', '-')}", str(value))]
-    console.result(found, [*inspection_lines(found), next_line("extract", data, *options_given)])
+    given = {**({"white": found["white"]} if found["white"] else {}), **pixels.changed(), **options.changed()}
+    words = [word for name, value in given.items() for word in (f"--{name.replace('_', '-')}", str(value))]
+    is_usable = len(found["blank"]) < found["n_images"]  # else extract has nothing to learn from either
+    console.result(found, [*inspection_lines(found), *([next_line("extract", data, *words)] if is_usable else [])])

@@ -85,5 +85,5 @@ def predict(
     if gallery is None:
         todo = gallery_next(model, paths, runtime.cache, *network)
     else:
-        todo = next_line("report", model, "--on", FOLDER, cache=runtime.cache)
+        todo = next_line("report", model, "--on", FOLDER, *network, cache=runtime.cache)
     console.result(result, [*lines, todo])

@@ -12,7 +12,9 @@ from typing import Any
 
 _TICK = 0.25
 _FIRST_SECONDS = 1.5
-"""A stage that takes longer is named."""
+"""A stage that takes longer is named in a log, and so is the one in work after as long a silence behind a line."""
+_FIRST_SECONDS_SHOWN = 0.8
+"""Seconds without a stage before a terminal shows what is being done; to draw the first bar takes half a second."""
 _LOG_SECONDS = 10.0
 """Seconds between two lines where there is no terminal."""
 
@@ -80,6 +82,7 @@ class Display:
         self._stages: list[Stage] = []
         self._rest = Stage("starting")
         self._last = time.monotonic()
+        self._has_reported = False
         self._bar: Any = None
         self._ended = threading.Event()
         self._thread: threading.Thread | None = None
@@ -98,6 +101,7 @@ class Display:
         self._stages.clear()
         self._rest = Stage("starting")
         self._last = time.monotonic()
+        self._has_reported = False
         self._ended.clear()
         self._thread = threading.Thread(target=self._tick, name="featx-progress", daemon=True)
         self._thread.start()
@@ -119,6 +123,7 @@ class Display:
             self._clear()
             yield
             self._last = time.monotonic()
+            self._has_reported = False
 
     def update(self, name: str, done: int, total: int) -> None:
         """Note how far a stage is; it ends when all of it is done, and those within it with it."""
@@ -159,18 +164,23 @@ class Display:
         if sys.stderr.isatty():
             self._draw()
             return
+        if self._is_due():
+            self._current.is_shown, self._last, self._has_reported = True, time.monotonic(), True
+            print(self._current.text(), file=sys.stderr, flush=True)
+
+    def _is_due(self) -> bool:
+        """Tell whether a log needs a line: also of many stages that are too short to be named each."""
         stage, now = self._current, time.monotonic()
-        if now - (self._last if stage.is_shown else max(self._last, stage.begun)) < (
-            _LOG_SECONDS if stage.is_shown else _FIRST_SECONDS
-        ):
-            return
-        stage.is_shown, self._last = True, now
-        print(stage.text(), file=sys.stderr, flush=True)
+        is_long = now - stage.begun >= _FIRST_SECONDS
+        if stage is self._rest and not is_long:
+            return False
+        is_early = not self._has_reported or (is_long and not stage.is_shown)
+        return now - self._last >= (_FIRST_SECONDS if is_early else _LOG_SECONDS)
 
     def _draw(self) -> None:
         stage = self._current
         if self._bar is None:
-            if stage is self._rest and time.monotonic() - max(self._last, stage.begun) < _FIRST_SECONDS:
+            if stage is self._rest and time.monotonic() - max(self._last, stage.begun) < _FIRST_SECONDS_SHOWN:
                 return
             self._bar = _bar(self)
             self._bar.start()
@@ -198,6 +208,14 @@ def _bar(display: Display) -> Any:
             return Text(display.text())
 
     columns = (SpinnerColumn(), BarColumn(20), Described())
-    bar = Progress(*columns, console=Console(stderr=True), transient=True, refresh_per_second=4)
+    # Rich would put streams of its own in place of those at the start, and these back at the end: both may be others.
+    bar = Progress(
+        *columns,
+        console=Console(stderr=True),
+        transient=True,
+        refresh_per_second=4,
+        redirect_stdout=False,
+        redirect_stderr=False,
+    )
     bar.add_task("", total=None)
     return bar

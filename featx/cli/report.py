@@ -20,6 +20,9 @@ def report(
         Path | None, typer.Argument(help="Model file; the newest .featx file of this folder if not given.")
     ] = None,
     on: Annotated[Path | None, typer.Option(help="Labelled pictures that were not used to fit.")] = None,
+    weights: Annotated[
+        Path | None, typer.Option(help="Weight file or local network, for a model that was made with one and --on.")
+    ] = None,
     html: Annotated[Path | None, typer.Option(help="Page to write, one file that needs no other.")] = None,
     suspects: Annotated[Path | None, typer.Option(help="CSV file of doubtful labels to write.")] = None,
     data: Annotated[
@@ -42,6 +45,7 @@ def report(
         on=on,
         **vars(options),
         group_by=split.group_by,
+        weights=weights,
         html=html,
         suspects=suspects,
         data=data,

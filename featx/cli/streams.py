@@ -59,9 +59,11 @@ def secure_streams() -> None:
             os.open(os.devnull, os.O_RDWR)  # which takes the lowest free number
     if sys.stdin is None:
         sys.stdin = open(0, encoding="utf-8", closefd=False)  # noqa: SIM115
-    for number, name in ((1, "stdout"), (2, "stderr")):
-        stream = getattr(sys, name) or open(number, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
-        setattr(sys, name, cast(TextIO, PatientStream(stream)))
+    stdout = sys.stdout or open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
+    sys.stdout = cast(TextIO, PatientStream(stdout))
+    # On a descriptor of its own: libraries are kept off number 2 while they load, and progress is shown meanwhile.
+    shown = open(os.dup(2), "w", 1, getattr(sys.stderr, "encoding", "utf-8"), "backslashreplace", closefd=False)  # noqa: SIM115
+    sys.stderr = cast(TextIO, PatientStream(shown))
 
 
 def lost_output(as_json: bool) -> OSError | None:

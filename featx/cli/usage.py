@@ -8,7 +8,7 @@ from typing import Any
 
 from typer.core import TyperGroup
 
-from featx.cli.console import tell_error
+from featx.cli.console import TYPED, tell_error
 
 
 class Group(TyperGroup):
@@ -24,9 +24,10 @@ class Group(TyperGroup):
         **extra: Any,
     ) -> Any:
         """Run a command; a wrong word on the command line ends the process with 2."""
+        TYPED[:] = sys.argv[1:] if args is None else args
         if not standalone_mode:
             return super().main(args, prog_name, complete_var, False, windows_expand_args, **extra)
-        words = sys.argv[1:] if args is None else list(args)
+        words = list(TYPED)
         try:
             code = super().main(args, prog_name, complete_var, False, windows_expand_args, **extra)
         except Exception as error:  # typer brings its own copy of click from some version on: known by what they can do

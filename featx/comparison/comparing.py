@@ -12,7 +12,9 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.base import BaseEstimator
 
+from featx.arguments import checked
 from featx.comparison.held_out import Contestants, compare_trained
 from featx.comparison.records import Compared, Comparison
 from featx.duplicates import group_samples
@@ -36,10 +38,11 @@ from featx.spec import EngineName, Layout, Pooling, Precision, Resize
 from featx.table import FeatureTable
 
 
+@checked()
 def compare(
     data: str | Path = "data",
     backbones: Sequence[str] = (DEFAULT_BACKBONE,),
-    heads: Sequence[str] = ("logreg", "svm"),
+    heads: Sequence[str | BaseEstimator] = ("logreg", "svm"),
     *,
     poolings: Sequence[Pooling] = ("avg",),
     resizes: Sequence[Resize] = ("crop",),
@@ -78,7 +81,8 @@ def compare(
     ----------
     data : path
         Folder or manifest, as for :func:`featx.extract`.
-    backbones, heads : sequence of str
+    backbones : sequence of str
+    heads : sequence of (str or scikit-learn classifier)
     poolings, resizes : sequence of str
     sizes : sequence of (int or None)
         Input sides in pixels; None for a network's own.

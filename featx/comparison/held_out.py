@@ -105,6 +105,8 @@ def compare_trained(
     for backbone, pooling, resize, size in contestants.recipes:
         mine = dataclasses.replace(options, pooling=pooling, resize=resize, size=size)
         first, material = _material(first, data, backbone, mine, run, group_by, seed, runtime)
+        if drawn is not None:
+            drawn.spare(material.paths)
         found += [_frozen(material, head) for head in contestants.heads]
         if contestants.unfreeze is not None:
             started = time.monotonic()

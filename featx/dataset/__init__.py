@@ -14,6 +14,7 @@ from featx.dataset.scan import (
     stop_if_packed,
 )
 from featx.dataset.splits import split_of
+from featx.dataset.versions import find_versions, original_stem
 from featx.dataset.walk import OUTPUT_TAG, walk
 
 __all__ = [
@@ -21,9 +22,11 @@ __all__ = [
     "Dataset",
     "Found",
     "dataset_id",
+    "find_versions",
     "gather",
     "is_folder",
     "is_list",
+    "original_stem",
     "scan",
     "scan_list",
     "scan_unlabelled",

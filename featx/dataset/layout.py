@@ -15,6 +15,7 @@ from featx.errors import AmbiguousLayoutError, DatasetError, as_usage
 
 _MANY_CLASSES = 12
 _FEW = 5
+_LONGEST_SHOWN = 200
 _USUAL_NAMES = ("train", "val", "validation", "test")
 _NOTHING = {"", "nan", "na", "n a", "null", "none", "nat"}
 """What programs write where a value is missing, as :func:`_alike` spells it."""
@@ -87,7 +88,7 @@ def understand(paths: Sequence[str], label_by: str | None = None) -> Layout:
     if split_names:
         folders, _ = _look_through(folders, sizes)
     _stop_at_further_splits(folders)
-    _stop_if_ambiguous(folders, label_by)
+    _stop_if_ambiguous(folders, label_by, bool(split_names))
     which = -1 if label_by == "parent" else 0
     label_of = {folder: sys.intern(steps[which].name) if steps else None for folder, steps in folders.items()}
     split_of_folder = {folder: split_names[folder].split if folder in split_names else None for folder in folders}
@@ -157,7 +158,8 @@ def label_remarks(labels: Sequence[str | None], splits: Sequence[str | None], wh
     for name in classes:
         by_spelling[_alike(name)].append(name)
     remarks = [
-        f"classes {' and '.join(map(repr, names))} differ only in spelling; if they are one, make the {where} one name"
+        f"classes {' and '.join(repr(brief(name)) for name in names)} differ only in spelling; if they are one, "
+        f"make the {where} one name"
         for names in by_spelling.values()
         if len(names) > 1
     ]
@@ -178,9 +180,14 @@ def label_remarks(labels: Sequence[str | None], splits: Sequence[str | None], wh
 
 def some(names: Sequence[str]) -> str:
     """Return names with commas, the first few of many."""
-    return (
-        ", ".join(names) if len(names) <= _FEW else f"{', '.join(names[: _FEW - 1])} and {len(names) - _FEW + 1:,} more"
-    )
+    shown = ", ".join(brief(name) for name in names[: _FEW if len(names) <= _FEW else _FEW - 1])
+    return shown if len(names) <= _FEW else f"{shown} and {len(names) - _FEW + 1:,} more"
+
+
+def brief(text: str) -> str:
+    """Return a text of a manifest for a message: without its middle where it is long, as images written as text are."""
+    half = _LONGEST_SHOWN // 2
+    return text if len(text) <= _LONGEST_SHOWN else f"{text[:half]}...{text[-half:]} ({len(text):,} characters)"
 
 
 def _alike(name: str) -> str:
@@ -192,7 +199,7 @@ def _alike(name: str) -> str:
 
 def _counts(counts: Counter[str]) -> str:
     if len(counts) <= _MANY_CLASSES:
-        return ", ".join(f"{name} {counts[name]:,}" for name in sorted(counts))
+        return ", ".join(f"{brief(name)} {counts[name]:,}" for name in sorted(counts))
     return f"{min(counts.values()):,} to {max(counts.values()):,} pictures each"
 
 
@@ -368,7 +375,7 @@ def _tops(folders: _Folders) -> dict[str, set[str]]:
     return children
 
 
-def _stop_if_ambiguous(folders: _Folders, label_by: str | None) -> None:
+def _stop_if_ambiguous(folders: _Folders, label_by: str | None, has_splits: bool) -> None:
     """Ask where the class could be one of two levels; each answer is told by the classes that it gives."""
     if label_by is not None:
         return
@@ -396,7 +403,7 @@ def _stop_if_ambiguous(folders: _Folders, label_by: str | None) -> None:
         return
     if not set(shared) <= set(parents):
         alone += f" For {some(shared)}, list the images in a manifest (path,label)."
-    if splits:
+    if splits or (shared and not has_splits):  # splits may have names in any language
         alone += f" If {some(sorted(children))} are splits, rename them train, val or test."
     raise AmbiguousLayoutError(
         f"{what}. Which are the classes: {some(parents)} (--label-by parent) or {some(sorted(children))} "

@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PureWindowsPath
 from typing import Any, BinaryIO, TypeVar
 
-from featx.dataset.layout import one_form, some
+from featx.dataset.layout import brief, one_form, some
 from featx.dataset.spelling import Spellings
 from featx.dataset.splits import split_of
 from featx.errors import DatasetError, FeatxError, MissingExtraError
@@ -108,13 +108,24 @@ def read_manifest(
         A Parquet file without pyarrow.
     """
     with _open_table(path, path_column, label_column, remark) as table:
-        for parameter, column in (("--path-column", path_column), ("--label-column", label_column)):
+        asked = (("--path-column", path_column), ("--label-column", label_column))
+        if not table.unusable and not {path_column, label_column} & set(table.header):
+            raise DatasetError(
+                f"{path} has neither a column {path_column!r} nor {label_column!r}; it has {_columns_of(table)}. Name "
+                "the right ones with --path-column and --label-column"
+            )
+        for parameter, column in asked:
             _check_column(path, table, parameter, column)
         where = {name: table.header.index(name) for name in table.header}
         optional = [where.get(name) for name in _KNOWN]
         others = [name for name in where if name and name not in (path_column, label_column, *_KNOWN)]
         inside = _inside(path.parent)
-        label_of = functools.cache(lambda text: _label(text.strip()))  # few labels, many rows
+        written: set[str] = set()
+
+        @functools.cache  # few labels, many rows
+        def label_of(text: str) -> str:
+            written.add(text)
+            return _label(text.strip())
 
         def read(row: Sequence[str]) -> Sample:
             group, split = (_value(row[at]) or None if at is not None else None for at in optional)
@@ -124,6 +135,9 @@ def read_manifest(
         samples = each_once(path, _each_row(path, table, read), remark)
         if not samples:
             raise DatasetError(f"{path} lists no pictures")
+        blank = sorted(text for text in written if text.strip() != text and text.strip() in written)
+        if blank:
+            remark(f"blanks around labels do not count: {some([repr(text) for text in blank])}")
         return samples
 
 
@@ -201,12 +215,17 @@ def _check_column(path: Path, table: _Table, parameter: str, column: str) -> Non
     if column in table.unusable:
         raise DatasetError(f"column {column!r} of {path} holds lists or records; needed are text or numbers")
     if column not in table.header:
-        has = ", ".join(name[:_MOST_SHOWN] for name in table.header[:_MOST_NAMED])
-        if len(table.header) > _MOST_NAMED:
-            has += f", and {len(table.header) - _MOST_NAMED:,} more"
-        raise DatasetError(f"{path} has no column {column!r}; it has {has}. Name the right one with {parameter}")
+        raise DatasetError(
+            f"{path} has no column {brief(column)!r}; it has {_columns_of(table)}. Name the right one with {parameter}"
+        )
     if table.header.count(column) > 1:
         raise DatasetError(f"{path} has {table.header.count(column)} columns {column!r}; rename all but one")
+
+
+def _columns_of(table: _Table) -> str:
+    more = len(table.header) - _MOST_NAMED
+    has = ", ".join(name[:_MOST_SHOWN] for name in table.header[:_MOST_NAMED])
+    return f"{has}, and {more:,} more" if more > 0 else has
 
 
 def _each_row(path: Path, table: _Table, read: Callable[[Sequence[str]], _T]) -> Iterator[_T]:
@@ -271,7 +290,7 @@ def _inside(folder: Path) -> Callable[[str], str]:
         if below is not None:
             return below
         raise _RowError(
-            f"{name.strip()} lies outside the manifest's folder; give paths relative to it, "
+            f"{brief(name.strip())} lies outside the manifest's folder; give paths relative to it, "
             f"or put the manifest at the top of the pictures{_without_start(folder, path)}"
         )
 

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
-from featx.dataset.layout import describe, label_remarks, some, understand
+from featx.dataset.layout import brief, describe, label_remarks, some, understand
 from featx.dataset.manifest import SUFFIXES as MANIFEST_SUFFIXES
 from featx.dataset.manifest import each_once, read_list, read_manifest
 from featx.dataset.spelling import Spellings
@@ -33,6 +33,7 @@ EXPORT_FIRST = {
 
 _ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar", ".zst")
 _SPREADSHEETS = (".xlsx", ".xls", ".ods")
+_MANIFESTS = ", ".join(MANIFEST_SUFFIXES)
 _HEAD_BYTES = 16
 _MOST_SEARCHED = 100
 
@@ -51,7 +52,8 @@ class Found:
     inode, ctime_ns : int
         See :class:`featx.table.Stamp`.
     reason : str
-        Why it is skipped without a look at it: it is a folder that cannot be read; empty for files.
+        Why it is skipped without a look at it: it is a folder that cannot be read, or has to be exported first; empty
+        for other files.
     """
 
     sample: Sample
@@ -177,7 +179,7 @@ def scan(
         return replace(_dataset(data, dataset_id(data), layout.description, samples, content), remarks=remarks)
     stop_if_packed(data)
     if data.suffix.lower() not in MANIFEST_SUFFIXES:
-        raise DatasetError(f"{data} is neither a folder nor a manifest; allowed are a folder, .csv and .parquet")
+        raise DatasetError(f"{data} is neither a folder nor a manifest ({_MANIFESTS})")
     if label_by is not None:
         raise DatasetError(f"{data} names its labels in a column; --label-by is for folders")
     return _scan_manifest(data, path_column, label_column)
@@ -198,8 +200,8 @@ def scan_unlabelled(folder: Path, memo: Mapping[str, FileState] | None = None) -
 
 
 def gather(files: Sequence[Path]) -> Dataset:
-    """Make a data set of single files, in the order given; each counts as a picture, whatever its name."""
-    pictures = tuple(Found(Sample(path.name), path.parent, *_stamp(path)) for path in files)
+    """Make a data set of single files, in the order given; each counts as an image, whatever its name."""
+    pictures = tuple(_named(Sample(path.name), path.parent, _stamp(path)) for path in files)
     return Dataset("files", Path(), "", f"{len(pictures):,} files", pictures, ())
 
 
@@ -218,10 +220,8 @@ def scan_list(path: Path, path_column: str = "path") -> Dataset:
     """
     remarks: list[str] = []
     found = _found_listed(path, read_list(path, path_column, remarks.append), remarks)
-    pictures = tuple(Found(Sample(name), path.parent, *stamp) for name, stamp in found)
-    return Dataset(
-        path.stem or "list", path.parent, "", f"{len(pictures):,} files", pictures, (), remarks=tuple(remarks)
-    )
+    pictures = tuple(_named(Sample(name), path.parent, stamp) for name, stamp in found)
+    return Dataset(path.name, path.parent, "", f"{len(pictures):,} files", pictures, (), remarks=tuple(remarks))
 
 
 def stop_if_packed(path: Path) -> None:
@@ -235,7 +235,7 @@ def stop_if_packed(path: Path) -> None:
         raise DatasetError(f"{path} is a spreadsheet; save it as CSV and give that file")
     if path.suffix.lower() in _ARCHIVES:
         raise DatasetError(
-            f"{path} is an archive, neither a folder nor a manifest (.csv, .parquet) nor an image; "
+            f"{path} is an archive, neither a folder nor a manifest ({_MANIFESTS}) nor an image; "
             "unpack it and give the folder"
         )
 
@@ -274,15 +274,14 @@ def _without_images(root: Path, parents: Iterable[str], pictures: Sequence[Entry
         while holder and holder not in used:
             used.add(holder)
             holder = holder.rpartition("/")[0]
-    there = [f"{parent}/{name}" if parent else name for parent in sorted(parents) for name in folders_in(root, parent)]
-    empty = [folder for folder in there if folder not in used]
+    empty = [folder for parent in sorted(parents) for folder in folders_in(root, parent, used)]
     return [f"no image in {some(empty)}, beside the class folders"] if empty else []
 
 
 def _is_picture(folder: Path, entry: Entry, known: FileState | None) -> bool:
     if entry.reason:
         return True
-    if PurePosixPath(entry.name).suffix.lower() in EXPORT_FIRST:
+    if os.path.splitext(entry.name)[1].lower() in EXPORT_FIRST:
         return False  # several are TIFF inside, and would give a thumbnail
     if looks_like_image(entry.name, b""):
         return True
@@ -330,9 +329,18 @@ def _scan_manifest(data: Path, path_column: str, label_column: str) -> Dataset:
     labels, splits = [s.label for s in listed], [s.split for s in listed]
     description = describe(labels, splits, f"by {data.name}")
     remarks += label_remarks(labels, splits, "labels")
-    pictures = tuple(Found(sample, data.parent, *stamp_of[sample.sample_id]) for sample in listed)
+    pictures = tuple(_named(sample, data.parent, stamp_of[sample.sample_id]) for sample in listed)
     name = data.stem or "data"
     return Dataset(name, data.parent, dataset_id(data), description, pictures, (), remarks=tuple(remarks))
+
+
+def _named(sample: Sample, root: Path, stamp: Stamp) -> Found:
+    """Return a file that was named instead of found; the thumbnail of one that needs an export is no image."""
+    kind = PurePosixPath(sample.sample_id).suffix.lower()
+    reason = (
+        f"{kind} ({EXPORT_FIRST[kind]}) is not read; export it as TIFF, PNG or JPEG" if kind in EXPORT_FIRST else ""
+    )
+    return Found(sample, root, *stamp, "" if stamp.size < 0 else reason)
 
 
 def _stamp_below(root: Path, name: str) -> Stamp:
@@ -362,7 +370,7 @@ def _found_listed(data: Path, names: Sequence[str], remarks: list[str]) -> list[
                 meant[found.difference].append(f"{name} is {found.name}")
     if all(stamp.size < 0 for _, stamp in listed):
         raise DatasetError(
-            f"none of the {len(names):,} files of {data} exists, the first is {root / names[0]}; "
+            f"{_none_of(len(names))} {data} exists, the first is {brief(str(root / names[0]))}; "
             f"paths are relative to the manifest's folder{_elsewhere(root, names[0])}"
         )
     told = {"case": "other than the file's in upper and lower case", "ending": "without the file's ending"}
@@ -372,6 +380,10 @@ def _found_listed(data: Path, names: Sequence[str], remarks: list[str]) -> list[
         if some_names
     ]
     return listed
+
+
+def _none_of(n: int) -> str:
+    return f"none of the {n:,} files of" if n > 1 else "no file of"
 
 
 def _elsewhere(root: Path, name: str) -> str:

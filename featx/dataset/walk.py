@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -94,7 +94,7 @@ def walk(root: Path, leave_out: Callable[[LeftOut], None] = _ignore) -> Iterator
             yield _entry(entry, name)
         elif not entry.is_symlink() or _may_enter(entry.path, top, entered):
             try:
-                inner = _list_inner(entry.path)
+                inner = _list_inner(entry)
             except OSError as error:
                 yield Entry(name, -1, -1, reason=f"the folder cannot be read: {error.strerror or error}")
                 continue
@@ -123,21 +123,29 @@ def _list(folder: str) -> list[os.DirEntry[str]]:
         return sorted(found, key=lambda entry: entry.name, reverse=True)
 
 
-def _list_inner(folder: str) -> list[os.DirEntry[str]]:
-    entries = _list(folder)
-    target = os.path.realpath(folder) if os.path.islink(folder) else ""
+def _list_inner(folder: os.DirEntry[str]) -> list[os.DirEntry[str]]:
+    entries = _list(folder.path)
+    target = os.path.realpath(folder.path) if folder.is_symlink() else ""
     if _is_below(target, _OF_THE_SYSTEM):
         raise OSError(errno.EINVAL, f"it is {target}, which holds no files")
     return entries
 
 
-def folders_in(root: Path, parent: str) -> list[str]:
-    """Return the names of the folders in a folder below a root, as far as :func:`walk` enters them."""
+def folders_in(root: Path, parent: str, known: Collection[str] = ()) -> list[str]:
+    """Return the paths of the folders in a folder, as far as :func:`walk` enters them; but for known ones.
+
+    All are POSIX paths relative to the root; of a folder that is known not even the tags are looked for.
+    """
     try:
         entries = _list(os.path.join(root, parent))
     except OSError:
         return []
-    return sorted(entry.name for entry in entries if not _is_hidden(entry) and _is_folder(entry) and _is_entered(entry))
+    start = f"{parent}/" if parent else ""
+    return sorted(
+        start + entry.name
+        for entry in entries
+        if start + entry.name not in known and not _is_hidden(entry) and _is_folder(entry) and _is_entered(entry)
+    )
 
 
 def _is_entered(folder: os.DirEntry[str]) -> bool:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from featx.dataset import find_versions
 from featx.duplicates.near import agree_in_read_features, near_copies
 from featx.duplicates.takes import find_takes, take_numbers
 from featx.duplicates.ties import Ties, group_pairs
@@ -37,6 +38,8 @@ class Grouping:
         Positions of two near-copies with different bytes.
     takes : tuple of tuple of int
         Positions of the frames of each take.
+    versions : tuple of tuple of int
+        Positions of the augmented versions of each image that has some, by their names.
     n_named : int
         Groups that the data set or the user named.
     too_alike : tuple of str
@@ -50,6 +53,7 @@ class Grouping:
     n_copies: int
     near: tuple[tuple[int, int], ...]
     takes: tuple[tuple[int, ...], ...]
+    versions: tuple[tuple[int, ...], ...]
     n_named: int
     too_alike: tuple[str, ...]
     was_compared: bool = True
@@ -63,6 +67,8 @@ class Grouping:
             "n_near_copies": len(near),
             "n_takes": len(self.takes),
             "n_frames": sum(map(len, self.takes)),
+            "n_versions": sum(map(len, self.versions)),
+            "n_originals": len(self.versions),
             "n_named": self.n_named,
             "too_alike": list(self.too_alike),
         }
@@ -86,7 +92,7 @@ def group_samples(
     named: Sequence[str | None] | None = None,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Grouping:
-    """Group what must not be torn apart: copies, near-copies, frames of one take, and what is named.
+    """Group what must not be torn apart: duplicates, frames of one take, versions of one image, and what is named.
 
     A group of near-copies with more than a fifth of a class, that is no take, says that the class is too alike to
     tell copies apart: it is not merged, and the class is named in ``too_alike``.
@@ -110,6 +116,7 @@ def group_samples(
     n_times = Counter(contents)
     near: list[tuple[int, int]] = []
     takes: list[list[int]] = []
+    versions = find_versions(table.sample_ids.tolist())
     too_alike: list[str] = []
     was_compared = True
     if len(table):
@@ -122,12 +129,15 @@ def group_samples(
         if was_compared:
             agree = agree_in_read_features(len(first), lambda at: table.read(first[at]))
             labels = {label: number for number, label in enumerate(dict.fromkeys(table.y.tolist()))}
-            marks = [take_numbers(takes, len(table))[first], np.array([labels[y] for y in table.y[first].tolist()])]
+            marks = [
+                take_numbers([*takes, *versions], len(table))[first],
+                np.array([labels[y] for y in table.y[first].tolist()]),
+            ]
             pairs = near_copies(table.read_signatures(first), agree, progress, marks)
             near = [(int(first[one]), int(first[other])) for one, other in pairs]
-        near, too_alike = without_too_alike(table.y.tolist(), near, takes)
-    for take in takes:
-        for one, other in itertools.pairwise(take):
+        near, too_alike = without_too_alike(table.y.tolist(), near, [*takes, *versions])
+    for group in (*takes, *versions):
+        for one, other in itertools.pairwise(group):
             ties.tie(one, other)
     for one, other in near:
         ties.tie(one, other)
@@ -138,6 +148,7 @@ def group_samples(
         n_copies=sum(n_times[content] > 1 for content in contents),
         near=tuple(near),
         takes=tuple(tuple(take) for take in takes),
+        versions=tuple(tuple(group) for group in versions),
         n_named=len(set(named) - {None}),
         too_alike=tuple(too_alike),
         was_compared=was_compared,
@@ -166,7 +177,7 @@ def join_groups(groups: NDArray[np.int64], named: Sequence[str | None]) -> NDArr
 def without_too_alike(
     labels: Sequence[str | None], near: list[tuple[int, int]], takes: Sequence[Sequence[int]]
 ) -> tuple[list[tuple[int, int]], list[str]]:
-    """Leave out groups that swallow a class; frames of takes are grouped already and do not count.
+    """Leave out groups that swallow a class; what is grouped already does not count.
 
     Parameters
     ----------
@@ -175,7 +186,7 @@ def without_too_alike(
     near : list of (int, int)
         Positions of seeming near-copies.
     takes : sequence of sequence of int
-        Positions of the frames of each take.
+        Positions of the frames of each take, and of the versions of each image.
 
     Returns
     -------

@@ -83,8 +83,10 @@ def near_copies(
                 if not found.is_settled(np.r_[start:stop, left:right]):
                     likeness = upright[start:stop] @ others[left:right].T
                     _compare(likeness, floors, start, left, found)
-            progress(number * n + stop, total)
-    return found.pairs()
+            progress(min(number * n + stop, total - 1), total)
+    pairs = found.pairs()
+    progress(total, total)
+    return pairs
 
 
 def _compare(likeness: NDArray[Any], floors: NDArray[Any], start: int, left: int, found: FoundPairs) -> None:

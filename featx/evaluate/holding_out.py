@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from featx.errors import EvaluationError
 from featx.evaluate.folds import TooFewGroups, cut_folds
-from featx.evaluate.parts import split_parts
+from featx.evaluate.parts import split_parts, stop_if_equal
 from featx.table import FeatureTable
 
 _FOLDS = 5
@@ -52,7 +52,8 @@ def hold_out(table: FeatureTable, groups: NDArray[np.int64], seed: int) -> HeldO
     Raises
     ------
     EvaluationError
-        No labels, one class, or no part can be held out without tearing a group or losing a class.
+        No labels, one class, or no part can be held out without tearing a group or losing a class; or images to learn
+        from that all have the same features.
     """
     learnt = split_parts(table, groups)
     classes, rest = learnt.train.classes, learnt.at
@@ -65,6 +66,8 @@ def hold_out(table: FeatureTable, groups: NDArray[np.int64], seed: int) -> HeldO
             rest, parts[name] = _cut_off(rest, y, groups, classes, seed)
         elif not len(parts[name]):
             raise EvaluationError(f"every picture of the {name} part shares a group with a training picture")
+    if len(rest) < len(learnt.at):
+        stop_if_equal(table, table.opened(0)(rest), rest)
     parts["val"] = parts["val"][~np.isin(groups[parts["val"]], groups[parts["test"]])]
     if not len(parts["val"]):
         raise EvaluationError("every picture of the val part shares a group with a test picture")

@@ -66,19 +66,38 @@ def split_parts(table: FeatureTable, groups: NDArray[np.int64], views: int = 0) 
         return TrainingSet(read(at), y[at], groups[at], classes)
 
     train = part(in_train)
-    if are_equal(train.X):
-        names = [sample.sample_id for sample in table.samples if sample.is_learnt][:2]
-        raise EvaluationError(
-            f"all {len(train.X):,} images of the training part of {table.name} have the same features: nothing can be "
-            f"learnt. Look at {' and '.join(names)}: they may be fully transparent, of one colour, or have an empty "
-            "first page (--page); featx inspect lists such images"
-        )
+    stop_if_equal(table, train.X, np.flatnonzero(in_train))
     return Parts(
         replace(train, views=_read_views(table, np.flatnonzero(in_train), views)),
         np.flatnonzero(in_train),
         part(labelled & (splits == "val")),
         part(labelled & (splits == "test")),
     )
+
+
+def stop_if_equal(table: FeatureTable, X: NDArray[np.float32], at: NDArray[np.int64]) -> None:
+    """Make sure that images to learn from differ.
+
+    Parameters
+    ----------
+    table : FeatureTable
+    X : ndarray of shape (n, n_features), float32
+        Their features.
+    at : ndarray of shape (n,), int64
+        Their positions.
+
+    Raises
+    ------
+    EvaluationError
+        They all have the same features.
+    """
+    if are_equal(X):
+        names = [table.samples[i].sample_id for i in at[:2]]
+        raise EvaluationError(
+            f"all {len(X):,} images of the training part of {table.name} have the same features: nothing can be "
+            f"learnt. Look at {' and '.join(names)}: they may be fully transparent, of one colour, or have an empty "
+            "first page (--page); featx inspect lists such images"
+        )
 
 
 def _read_views(table: FeatureTable, at: NDArray[np.int64], n: int) -> NDArray[np.float32] | None:

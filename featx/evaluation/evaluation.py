@@ -26,8 +26,8 @@ class Evaluation:
     n_groups : int
         Groups of them that folds keep together.
     groups : dict
-        What makes the groups: numbers of copies, near-copies, takes and their frames, named groups; ``group_by`` that
-        named them, and the first and the last name as ``examples``.
+        What makes the groups: numbers of copies, near-copies, takes and their frames, augmented versions and their
+        originals, named groups; ``group_by`` that named them, and the first and the last name as ``examples``.
     cv : CrossValidation or None
         None where no honest number exists.
     cv_reason : str
@@ -182,7 +182,10 @@ class Evaluation:
         return f"{said}; {self.verdict}" if self.verdict else said
 
 
-_GROUPS = ("n_groups", "n_copies", "n_near_copies", "n_takes", "n_frames", "n_named", "n_conflicts")
+_GROUPS = (
+    *("n_groups", "n_copies", "n_near_copies", "n_takes", "n_frames", "n_versions", "n_originals", "n_named"),
+    "n_conflicts",
+)
 _CALIBRATED_ON = ("out of fold", "val", "nothing")
 
 

@@ -182,7 +182,11 @@ class Outlook:
         if self.answer == "no":
             return f"no: {2 * self.n:,} instead of {self.n:,} may give {expected}, {self.now:.3f} now"
         is_sure = self.answer == "yes"
-        halved = f"; to halve the errors takes about {self.to_halve:,} more" if is_sure and self.to_halve else ""
+        halved = (
+            f"; to halve the errors takes about {_two_digits(self.to_halve):,} more"
+            if is_sure and self.to_halve
+            else ""
+        )
         answer = "yes" if is_sure else "not clear"
         return f"{answer}: {2 * self.n:,} instead of {self.n:,} may give {expected}, {self.now:.3f} now{halved}"
 
@@ -247,3 +251,8 @@ class LearningCurve:
         outlook = Outlook.from_fields(fields.part("outlook")) if "outlook" in fields else None
         parts = fields.parts("left_out") if "left_out" in fields else []
         return cls(points, outlook, tuple((one.count("n"), one.text("reason")) for one in parts))
+
+
+def _two_digits(n: int) -> int:
+    """Round an estimate to the digits that mean something."""
+    return int(float(f"{n:.1e}"))

@@ -27,6 +27,7 @@ def find_network(backbone: str, options: BackboneOptions, runtime: Runtime) -> S
         options.layout,
         known_sizes=read_sizes(runtime.cache),
         notice=runtime.notice,
+        progress=runtime.progress,
     )
     if source.backbone == FILE_BACKBONE and options.size is None:
         remember_size(runtime.cache, source.weights, source.size)
@@ -86,16 +87,19 @@ def locate(spec: FeatureSpec, weights: str | Path | None, runtime: Runtime) -> P
     if spec.weights.startswith("random-"):
         source = find_source(spec.backbone, f"random:{spec.weights.split('-')[1]}", spec.size)
     elif spec.backbone != FILE_BACKBONE:
-        source = find_source(spec.backbone, weights or "imagenet", spec.size, notice=runtime.notice)
+        source = find_source(
+            spec.backbone, weights or "imagenet", spec.size, notice=runtime.notice, progress=runtime.progress
+        )
     elif weights is not None:
         source = find_source(str(weights), size=spec.size, preprocess=spec.preprocess, layout=spec.layout)
     else:
         raise WeightsError(
-            f"this model uses a local network (SHA-256 {spec.weights[:12]}...); predict takes --weights FILE"
+            f"this model uses a local network (SHA-256 {spec.weights[:12]}...); predict and report --on take it as "
+            "--weights FILE"
         )
     if source.weights != spec.weights:
         raise WeightsError(
             f"the model was made with other weights than {source.title}: SHA-256 {spec.weights[:12]}..., "
-            f"found {source.weights[:12]}...; predict takes the right file as --weights FILE"
+            f"found {source.weights[:12]}...; predict and report --on take the right file as --weights FILE"
         )
     return source.file

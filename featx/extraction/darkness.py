@@ -20,6 +20,21 @@ _NEVER_DEEP = (".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".gif", ".bmp")
 _AT_ONCE = 64
 
 
+class TooDarkError(DatasetError):
+    """Images with 16 bits that would be nearly black.
+
+    Parameters
+    ----------
+    text : str
+    white : int or None
+        The value of white that they need; None where that does not help.
+    """
+
+    def __init__(self, text: str, white: int | None) -> None:
+        super().__init__(text)
+        self.white = white
+
+
 def stop_if_too_dark(pictures: Sequence[Found], runtime: Runtime) -> None:
     """Make sure that images with 16 bits, if there are any, use them.
 
@@ -28,7 +43,7 @@ def stop_if_too_dark(pictures: Sequence[Found], runtime: Runtime) -> None:
 
     Raises
     ------
-    DatasetError
+    TooDarkError
         None of them is bright enough, and they are more than one and more than a twentieth of the set, or all of it;
         the message says what to do. If they are fewer, that is a notice.
     """
@@ -42,13 +57,12 @@ def stop_if_too_dark(pictures: Sequence[Found], runtime: Runtime) -> None:
     if not dark:
         return
     bound = 2 ** max(known.value for _, known in dark).bit_length() - 1
-    if all(known.is_grey for _, known in dark):
-        advice = f"Add --white {bound}"
-    else:
-        advice = "Export them with 8 bits: --white is for grey images"
+    is_grey = all(known.is_grey for _, known in dark)
+    advice = f"Add --white {bound}" if is_grey else "Export them with 8 bits: --white is for grey images"
     if len(dark) == len(pictures) or len(dark) > max(1, len(pictures) // _FEW):
-        raise DatasetError(
-            f"{len(dark):,} pictures are 16-bit but no value exceeds {bound:,}; they would be nearly black. {advice}"
+        raise TooDarkError(
+            f"{len(dark):,} pictures are 16-bit but no value exceeds {bound:,}; they would be nearly black. {advice}",
+            bound if is_grey else None,
         )
     others = f" and {len(dark) - 1:,} more" if len(dark) > 1 else ""
     runtime.notice(f"warning: {dark[0][0]}{others}: 16-bit, but no value exceeds {bound:,}: nearly black. {advice}")
@@ -59,6 +73,8 @@ def _deep(pictures: Sequence[Found], runtime: Runtime) -> Iterator[tuple[str, Br
     with ThreadPoolExecutor(runtime.n_workers) as pool, Guard(megabytes=memory_for(runtime.max_pixels)) as guard:
 
         def look(found: Found) -> Brightest | None:
+            if found.reason:
+                return None
             try:
                 with open_image(found.path) as stream:
                     if not may_be_deep(stream):

@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Literal
 
+from featx.arguments import checked
 from featx.contrast import find_indistinct
 from featx.dataset import dataset_id, scan
 from featx.execution import choose_spec, find_network
@@ -38,6 +39,7 @@ _MOST_READ_AGAIN = 20_000
 """Images whose features are looked at once they are stored: a tenth of a second."""
 
 
+@checked()
 def extract(
     data: str | Path = "data",
     backbone: str = DEFAULT_BACKBONE,
@@ -212,6 +214,8 @@ def compute_table(
         dataset = scan(path, memo=memo, **options.select(DatasetOptions))
     runtime.notice(f"{path}: {dataset.description}")
     notice_odd(dataset, path, runtime)
+    if preview is not None:
+        preview.spare(found.path for found in dataset.pictures)
     if check is not None:
         check(dataset.name, [found.sample for found in dataset.pictures])
     if options.white is None and not any(state.status == "ok" for state in memo.values()):

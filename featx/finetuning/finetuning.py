@@ -6,8 +6,9 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Literal
 
+from featx.arguments import checked
 from featx.backbones import FILE_BACKBONE, is_onnx
 from featx.classifier import fold
 from featx.engines import find_engine
@@ -50,6 +51,7 @@ from featx.training import (
 _POOLINGS: dict[str, Pooling] = {"gap": "avg", "gmp": "max", "flatten": "flatten"}
 
 
+@checked(unchecked=("head",))
 def finetune(
     data: str | Path = "data",
     backbone: str = DEFAULT_BACKBONE,
@@ -160,10 +162,18 @@ def finetune(
     inputs = [Path(str(path)) for path in (data, backbone, weights)]
     outputs = None if output is None else Outputs(Path(output), overwrite, inputs)
     if backbone == SCRATCH:
-        rivals = _from_scratch(Path(data), plan, group_by, options, run, runtime)
+        # Duplicates are found by the features of the default backbone, which also finds images that cannot be read.
+        usual = replace(options, size=None, weights="imagenet", preprocess=None)
+        material = divide(Path(data), DEFAULT_BACKBONE, usual, run, group_by, seed, runtime)
     else:
-        rivals = _beside_frozen(Path(data), backbone, plan, made, group_by, options, run, runtime)
-    material, trained, frozen = rivals
+        material = divide(Path(data), backbone, options, run, group_by, seed, runtime)
+    if outputs is not None:
+        outputs.spare(material.paths)
+    if backbone == SCRATCH:
+        frozen, trained = None, train_scratch(material, plan, options.size or SCRATCH_SIZE)
+    else:
+        frozen = material.fit_frozen(made)
+        trained = train_blocks(material, plan, frozen)
     with runtime.stage("judging on the held-out images"):
         opponent = None if frozen is None else _frozen_candidate(material, frozen, made)
         candidate = _finetuned_candidate(trained, course)
@@ -194,38 +204,6 @@ def finetune(
         notes=notes,
         seconds=time.monotonic() - started,
     )
-
-
-class _Rivals(NamedTuple):
-    """A data set, a network trained on it, and the head on the frozen network that it began with, if it had one."""
-
-    material: Material
-    trained: TrainedNetwork
-    frozen: FrozenHead | None
-
-
-def _from_scratch(
-    data: Path, plan: Plan, group_by: str | None, options: FeatureOptions, run: RunOptions, runtime: Runtime
-) -> _Rivals:
-    # Duplicates are found by the features of the default backbone, which also finds the images that cannot be read.
-    usual = replace(options, size=None, weights="imagenet", preprocess=None)
-    material = divide(data, DEFAULT_BACKBONE, usual, run, group_by, plan.course.seed, runtime)
-    return _Rivals(material, train_scratch(material, plan, options.size or SCRATCH_SIZE), None)
-
-
-def _beside_frozen(
-    data: Path,
-    backbone: str,
-    plan: Plan,
-    head: Head,
-    group_by: str | None,
-    options: FeatureOptions,
-    run: RunOptions,
-    runtime: Runtime,
-) -> _Rivals:
-    material = divide(data, backbone, options, run, group_by, plan.course.seed, runtime)
-    frozen = material.fit_frozen(head)
-    return _Rivals(material, train_blocks(material, plan, frozen), frozen)
 
 
 def _check(backbone: str, head: str, top: str, plan: Plan, options: FeatureOptions) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from featx.classifier import Classifier
@@ -42,6 +42,12 @@ class Outputs:
         for end in CLASSIFIER:
             path = model.with_name(model.stem + end)
             self._files[end] = OutputFile(path, (path.suffix,), overwrite, inputs=read)
+
+    def spare(self, read: Iterable[Path]) -> None:
+        """Make sure that none of them replaces a file that is read; see :meth:`featx.output.OutputFile.spare`."""
+        paths = list(read)
+        for file in self._files.values():
+            file.spare(paths)
 
     def write(
         self,

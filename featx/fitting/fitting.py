@@ -11,6 +11,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from sklearn.base import BaseEstimator
 
+from featx.arguments import checked
 from featx.classifier import Classifier, Folded, OutOfFold, Rejector, fold, library_versions, softmax
 from featx.contrast import MOST_LOOKED_AT, find_indistinct
 from featx.duplicates import find_conflicts, group_samples
@@ -43,7 +44,7 @@ from featx.images import probe_files
 from featx.options import DEFAULT_BACKBONE, DEFAULT_HEAD, ClassWeight, ExtractOptions, LabelBy, RunOptions
 from featx.output import model_file_name
 from featx.runtime import Runtime
-from featx.sources import candidate_sources, read_groups, unnamed_note
+from featx.sources import candidate_sources, in_natural_order, read_groups, unnamed_note
 from featx.spec import EngineName, Layout, Pooling, Precision, Resize
 from featx.table import FeatureTable, Sample
 
@@ -51,6 +52,7 @@ _FOLDED_AGREES = 1e-3
 _FEWEST_TO_CALIBRATE = 10
 
 
+@checked(unchecked=("head",))
 def fit(
     features: FeatureTable | str | Path | None = None,
     head: str | BaseEstimator = DEFAULT_HEAD,
@@ -261,7 +263,7 @@ def model_name(features: FeatureTable, head: str) -> str:
 
 def _ends(names: Sequence[str | None]) -> list[str]:
     """Return the first and the last of some names, in their order; empty if there are none."""
-    known = sorted({name.replace("\0", " ") for name in names if name is not None})
+    known = in_natural_order({name.replace("\0", " ") for name in names if name is not None})
     return [known[0], known[-1]] if known else []
 
 

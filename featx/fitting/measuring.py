@@ -25,7 +25,7 @@ from featx.evaluate import (
 from featx.evaluation import HeldOut, Interval, SourceAccuracy, ViewsWorth
 from featx.heads import Head, scores_of
 from featx.runtime import Runtime
-from featx.sources import candidate_sources, read_groups
+from featx.sources import candidate_sources, in_natural_order, read_groups
 from featx.table import Sample, Views
 
 
@@ -109,7 +109,7 @@ class Measurer:
                 continue
             accuracy = self._accuracy(replace(train, groups=groups), f"fit, by {source.name}")
             if accuracy is not None:
-                names = sorted({value for value in source.values if value is not None})
+                names = in_natural_order({value for value in source.values if value is not None})
                 ends = (names[0], names[-1])
                 found.append(SourceAccuracy(source.name, source.group_by, len(names), ends, accuracy))
         return tuple(found)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 from pathlib import Path
 
+from featx.errors import ArgumentError
 from featx.evaluate import check_samples
 from featx.extraction import extract_checked
 from featx.lookup import latest
@@ -52,19 +53,19 @@ def features_to_fit(
 
     Raises
     ------
-    TypeError
-        Not features, or options of extract beside features that are extracted already.
+    ArgumentError
+        Options that go with a folder or manifest only.
     FeatxError
         As for :func:`featx.extract`.
     """
     if isinstance(given, str | Path):
         return extract_to_fit(given, backbone, options, run, group_by, runtime)
-    if given is not None and not isinstance(given, FeatureTable):
-        raise TypeError(f"features are {type(given).__name__}; needed is what extract returns, or a folder or manifest")
-    idle = sorted({*options.changed(), *run.changed()} - set(AugmentOptions.names()))
-    idle += ["backbone"] if backbone != DEFAULT_BACKBONE else []
-    if given is not None and options.augment is not None:
-        idle += ["augment"]
+    idle = {*options.changed(), *run.changed()} - set(AugmentOptions.names())
+    idle |= {"backbone"} if backbone != DEFAULT_BACKBONE else set()
+    idle |= {"augment"} if given is not None and options.augment is not None else set()
     if idle:
-        raise TypeError(f"{', '.join(sorted(idle))}: an option of extract, which goes with a folder or manifest")
+        raise ArgumentError(
+            f"fit: {', '.join(sorted(idle))} goes with a folder or manifest: give one instead of features, or leave it "
+            "out"
+        )
     return latest(runtime, augment=options.augment, views=options.views) if given is None else given

@@ -12,14 +12,16 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.base import BaseEstimator, clone, is_classifier, is_regressor
+from sklearn.base import BaseEstimator, clone, is_classifier
 from sklearn.linear_model import LogisticRegression, RidgeClassifier
-from sklearn.neighbors import KNeighborsClassifier, NearestCentroid
+from sklearn.neighbors import KNeighborsClassifier
 from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import Pipeline
 from sklearn.svm import SVC
+from sklearn.utils import get_tags
 
 from featx.errors import HeadError
+from featx.heads.centroid import ShrunkenCentroid
 from featx.scaling import CommonScaler
 
 # The best C differs by five orders of magnitude between data sets.
@@ -135,7 +137,7 @@ _HEADS: dict[str, Callable[[int], Head]] = {
     ),
     "centroid": lambda seed: Head(
         "centroid",
-        _scaled(NearestCentroid(priors="empirical")),
+        _scaled(ShrunkenCentroid(priors="empirical")),
         {"head__shrink_threshold": (2.0, 1.0, 0.5, 0.2, None)},
         balance="priors",
     ),
@@ -179,7 +181,9 @@ def make_head(
     elif isinstance(head, BaseEstimator) and _classifies(head):
         made = Head(type(head).__name__.lower(), clone(head))
     else:
-        raise HeadError(f"{head!r} is no head; give a name ({', '.join(HEAD_NAMES)}) or a scikit-learn classifier")
+        raise HeadError(
+            f"{_shown(head)} is no head; give a name ({', '.join(HEAD_NAMES)}) or a scikit-learn classifier"
+        )
     for name, value in (params or {}).items():
         made = _with_param(made, name, value)
     made = _balanced(made, class_weight)
@@ -189,11 +193,17 @@ def make_head(
     return made
 
 
+def _shown(given: Any) -> str:
+    if isinstance(given, type):
+        return f"the class {given.__name__}, not {given.__name__}(),"
+    return f"{given!r}" if isinstance(given, BaseEstimator) else f"head is of type {type(given).__name__}, which"
+
+
 def _classifies(estimator: BaseEstimator) -> bool:
     """Tell whether it is a classifier; some, as one of a stack, have no ``predict`` before they are fitted."""
-    if is_regressor(estimator) or not hasattr(estimator, "fit"):
-        return False
-    return is_classifier(estimator) or hasattr(estimator, "predict")
+    if get_tags(estimator).estimator_type is not None or not hasattr(estimator, "fit"):
+        return bool(is_classifier(estimator))
+    return hasattr(estimator, "predict")  # a class of one's own that does not say what it is
 
 
 def parse_param(text: str) -> tuple[str, Any]:

@@ -203,6 +203,9 @@ def _what_else(head: bytes) -> str:
         return ", but a Git LFS pointer to it: git lfs pull fetches the images"
     if head.startswith(b"/annex/objects/"):
         return ", but a git-annex pointer to it: git annex get fetches the images"
+    start = head.removeprefix(b"\xef\xbb\xbf").lstrip().lower()
+    if start.startswith((b"<!doctype html", b"<html")):
+        return ", but a web page, as a download that failed leaves; download the image again"
     return f": the content is none of {_READ}"
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import posixpath
 import re
 import struct
-from pathlib import PurePosixPath
 
 _EXTENSIONS = {
     ".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".dib", ".gif", ".tif", ".tiff", ".webp",
@@ -78,4 +78,4 @@ def is_tga(data: bytes) -> bool:
 
 def looks_like_image(name: str, head: bytes) -> bool:
     """Tell whether a file counts as an image: by its first bytes, or by a name that promises one."""
-    return image_format(head) is not None or PurePosixPath(name).suffix.lower() in _EXTENSIONS
+    return image_format(head) is not None or posixpath.splitext(name)[1].lower() in _EXTENSIONS

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from featx.arguments import checked
 from featx.backbones import FILE_BACKBONE
 from featx.dataset import Dataset, dataset_id, scan
 from featx.errors import DatasetError, StoreError
@@ -52,6 +53,7 @@ def extract_command(path: Path, backbone: str, options: ExtractOptions) -> str:
     return " ".join(map(shell_word, words))
 
 
+@checked()
 def latest(runtime: Runtime | None = None, *, augment: str | None = None, views: int | None = None) -> FeatureTable:
     """Return the set that was extracted last into a cache, with its labels as they are now.
 

@@ -82,6 +82,24 @@ class OutputFile:
         if self.suffix == ".parquet":
             import_pyarrow()
 
+    def spare(self, read: Iterable[Path]) -> None:
+        """Make sure that what it replaces is none of the files that are read, now that these are known.
+
+        Raises
+        ------
+        OutputError
+            It is one of them.
+        """
+        if self._replaces is None:
+            return
+        for one in read:
+            try:
+                status = os.stat(one)
+            except OSError:  # it cannot be read either
+                continue
+            if (status.st_dev, status.st_ino) == (self._replaces.device, self._replaces.inode):
+                raise OutputError(f"{self.path} would replace {one}, which is read; choose another name")
+
     def write(self, write: Callable[[Path], None]) -> None:
         """Let a function write a temporary file, which then becomes the output in one step.
 

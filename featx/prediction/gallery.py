@@ -6,7 +6,7 @@ import base64
 import io
 import os
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -58,6 +58,10 @@ class Gallery:
         self._limits = _KINDS[self._file.suffix]
         self._choice = Choice(self._limits.most)
         self._n_seen = 0
+
+    def spare(self, read: Iterable[Path]) -> None:
+        """Make sure that it replaces no file that is read; see :meth:`featx.output.OutputFile.spare`."""
+        self._file.spare(read)
 
     def add(self, rows: Sequence[Row]) -> None:
         """Consider the rows of a table of predictions."""

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from featx.arguments import checked
 from featx.classifier import Classifier
 from featx.errors import ClassifierError, FeatxError, OutputError, StoreError, as_usage
 from featx.extraction import featurize
@@ -73,7 +74,7 @@ class Prediction:
     output: Path | None
     gallery: Path | None
     n_in_gallery: int
-    rows: tuple[Row, ...]
+    rows: tuple[Row, ...] = field(repr=False)
     seconds: float
     left_out: tuple[LeftOut, ...] = ()
     fault: str = ""
@@ -98,6 +99,7 @@ class Prediction:
         } | ({} if self.output else {"rows": [dict(zip(self.columns, row, strict=True)) for row in self.rows]})
 
 
+@checked()
 def load(path: str | Path, *, trusted: Collection[str] = ()) -> Classifier:
     """Read a model file; nothing in it is run, but for types that are trusted.
 
@@ -117,6 +119,7 @@ def load(path: str | Path, *, trusted: Collection[str] = ()) -> Classifier:
     return Classifier.load(path, featurize, trusted=trusted)
 
 
+@checked()
 def predict(
     model: Classifier | str | Path,
     paths: Sequence[str | Path] | str | Path,
@@ -210,12 +213,15 @@ def predict(
         how = {"weights": weights, "exact": exact, "strict": strict, "path_column": path_column}
         table = classifier.features_of(given, **how, runtime=runtime)
         classifier.check(table)
+        if sheet is not None:
+            sheet.spare(Path(sample.sample_id) for sample in table.samples)
         if sorter is not None:
             sorter.begin(sample.sample_id for sample in table.samples)
         columns = _columns(classifier.classes_, top_k)
-        tally = _Tally(_chunks(classifier, table, top_k, reject_rate), sorter, sheet)
         rows: list[Row] = []
-        with runtime.stage("predicting"):
+        n_images = len(table) + len(table.extraction.skipped)
+        with runtime.stage("predicting" if sorter is None else "sorting the images into folders") as advance:
+            tally = _Tally(_chunks(classifier, table, top_k, reject_rate), sorter, sheet, n_images, advance)
             if target is None:
                 rows = [row for chunk in tally for row in chunk]
             else:
@@ -224,7 +230,7 @@ def predict(
     return Prediction(
         model=name,
         columns=columns,
-        n_images=len(table) + len(table.extraction.skipped),
+        n_images=n_images,
         n_predicted=len(table) - tally.n_rejected,
         n_rejected=tally.n_rejected,
         n_skipped=len(table.extraction.skipped),
@@ -284,8 +290,18 @@ def _write(target: OutputFile, columns: Sequence[str], chunks: Iterator[list[Row
 class _Tally(Iterator[list[Row]]):
     """Passes chunks of rows on, counts what was seen, sorts the pictures and shows them to the gallery."""
 
-    def __init__(self, chunks: Iterator[list[Row]], sorter: Sorter | None, sheet: Gallery | None) -> None:
+    def __init__(
+        self,
+        chunks: Iterator[list[Row]],
+        sorter: Sorter | None,
+        sheet: Gallery | None,
+        n_images: int,
+        advance: Callable[[int, int], None],
+    ) -> None:
         self._chunks = chunks
+        self._n_images = n_images
+        self._advance = advance
+        self._n_done = 0
         self._sorter = sorter
         self._sheet = sheet
         self.n_seen = 0
@@ -300,6 +316,9 @@ class _Tally(Iterator[list[Row]]):
             self.n_rejected += status == "rejected"
             if self._sorter is not None and status == "ok":
                 self._sorter.place(Path(path), label)
+                self._advance(self._n_done, self._n_images)
+            self._n_done += 1
+        self._advance(self._n_done - 1, self._n_images)  # the last is written by who asks for more
         return rows
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from featx.classifier import Classifier
-from featx.errors import ClassifierError
+from featx.errors import ClassifierError, as_usage
 from featx.options import LabelBy
 from featx.output import OutputFile
 from featx.reporting.page import report_page
@@ -49,6 +49,7 @@ def report(
     path_column: str = "path",
     label_column: str = "label",
     group_by: str | None = None,
+    weights: str | Path | None = None,
     html: str | Path | None = None,
     suspects: str | Path | None = None,
     data: str | Path | None = None,
@@ -69,6 +70,8 @@ def report(
     group_by : str, optional
         What counts in the interval as what it is worth together, as for :func:`featx.fit`; if not given, the
         manifest's ``group``.
+    weights : path, optional
+        Weight file or local network, where the model needs one for ``on``.
     html : path, optional
         One page to write that needs no other file and no network.
     suspects : path, optional
@@ -93,7 +96,7 @@ def report(
         ``on`` has no labels, or one that the model does not know.
     """
     runtime = runtime or Runtime()
-    inputs = [one for one in (model, on, data) if isinstance(one, str | Path)]
+    inputs = [one for one in (model, on, data, weights) if isinstance(one, str | Path)]
     page = None if html is None else OutputFile(html, (".html", ".htm"), overwrite, "--html", inputs)
     table = None if suspects is None else OutputFile(suspects, (".csv",), overwrite, "--suspects", inputs)
     classifier = model if isinstance(model, Classifier) else Classifier.load(model)
@@ -101,11 +104,13 @@ def report(
         raise ClassifierError(f"--suspects: nothing doubts a label, because {classifier.evaluation.cv_reason}")
     rows = list_suspects(classifier)
     summary = _summary(classifier, rows)
+    if on is None and weights is not None:
+        raise as_usage(ClassifierError("--weights is for the images of --on; without it a report needs none"))
     if on is not None:
         from featx.reporting.outside import outside_summary  # imports scikit-learn
 
         reading = {"label_by": label_by, "path_column": path_column, "label_column": label_column}
-        summary["on"] = outside_summary(classifier, Path(on), group_by, runtime, **reading)
+        summary["on"] = outside_summary(classifier, Path(on), group_by, weights, runtime, **reading)
     if table is not None:
         write_suspects(table, rows)
     if page is not None:

@@ -21,7 +21,12 @@ from featx.table import FeatureTable
 
 
 def outside_summary(
-    classifier: Classifier, data: Path, group_by: str | None, runtime: Runtime, **reading: Any
+    classifier: Classifier,
+    data: Path,
+    group_by: str | None,
+    weights: str | Path | None,
+    runtime: Runtime,
+    **reading: Any,
 ) -> dict[str, Any]:
     """Return the value of ``on`` in ``featx report --json``.
 
@@ -33,6 +38,8 @@ def outside_summary(
         Folder or manifest with the classes of the model.
     group_by : str, optional
         As for :func:`featx.fit`.
+    weights : path, optional
+        As for :func:`featx.predict`.
     runtime : Runtime
     **reading
         ``label_by``, ``path_column`` and ``label_column``, as for :func:`featx.extract`.
@@ -55,7 +62,7 @@ def outside_summary(
     if unknown:
         known = ", ".join(classifier.classes_)
         raise EvaluationError(f"--on {data}: the model does not know {', '.join(unknown)}; it knows {known}")
-    table = classifier.features_of([Path(path) for path in labels], runtime=runtime)
+    table = classifier.features_of([Path(path) for path in labels], weights=weights, runtime=runtime)
     classifier.check(table)
     numbers = {name: number for number, name in enumerate(classifier.classes_)}
     y = np.array([numbers[labels[sample.sample_id]] for sample in table.samples], np.int64)
@@ -70,14 +77,42 @@ def outside_summary(
         grouping = group_samples(table, named, progress=advance)
     seen = classifier.seen(table.content_hashes)
     near, note = _near_training(classifier, table, runtime)
-    found = measure_outside(y, scores.argmax(axis=1), seen, near, grouping.numbers, classifier.classes_)
+    predicted, is_new = scores.argmax(axis=1), ~seen & ~near
+    found = measure_outside(y, predicted, seen, near, grouping.numbers, classifier.classes_)
     return {
         "data": str(data),
         **found.to_dict(),
-        "n_groups": len(np.unique(grouping.numbers)),
+        "n_groups": len(np.unique(grouping.numbers[is_new])),
+        "mistakes": _mistakes(classifier, table, y, predicted, is_new),
         "notes": [*dataset.remarks, *grouping.notes(), *([note] if note else [])],
         "skipped": [{"path": one.path, "reason": one.reason} for one in table.extraction.skipped],
     }
+
+
+def _mistakes(
+    classifier: Classifier,
+    table: FeatureTable,
+    y: NDArray[np.int64],
+    predicted: NDArray[np.int64],
+    is_new: NDArray[np.bool_],
+) -> list[dict[str, Any]]:
+    """Return the new images that are taken for another class, the most confident mistake first."""
+    at = np.flatnonzero(is_new & (predicted != y))
+    confidence = np.empty(len(y))
+    for start, X in table.chunks():
+        probabilities = classifier.probabilities(X)
+        confidence[start : start + len(X)] = probabilities[np.arange(len(X)), predicted[start : start + len(X)]]
+    at = at[np.argsort(-confidence[at], kind="stable")]
+    names = classifier.classes_
+    return [
+        {
+            "path": table.samples[i].sample_id,
+            "label": names[y[i]],
+            "predicted": names[predicted[i]],
+            "confidence": round(float(confidence[i]), 4),
+        }
+        for i in at.tolist()
+    ]
 
 
 def _near_training(
@@ -96,7 +131,8 @@ def _near_training(
         signatures = np.concatenate([rows.signatures, table.read_signatures(np.arange(len(table)))])
         agree = agree_in_features(np.concatenate([rows.features, table.X]))
         is_new = (np.arange(len(signatures)) >= n_train).astype(np.int64)
-        pairs = near_copies(signatures, agree, marks=[is_new])
+        with runtime.stage("comparing with the training images") as advance:
+            pairs = near_copies(signatures, agree, advance, marks=[is_new])
         near[[other - n_train for one, other in pairs if one < n_train <= other]] = True
     lacking = len(keys) - n_train
     if lacking:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from featx.contrast import indistinct_notes
@@ -12,6 +12,8 @@ from featx.contrast import indistinct_notes
 _FIRST = 10
 _FEW = 4
 _WIDEST_MATRIX = 12
+_MATRIX_WIDTH = 100
+"""Characters that a matrix may take where names are short enough."""
 
 
 class Line(str):
@@ -82,6 +84,7 @@ def inspection_lines(inspection: Mapping[str, Any]) -> list[str]:
     lines += skipped_lines(inspection["unreadable"], "unreadable")
     lines += _group_lines("copies", inspection["duplicates"], "the same bytes")
     lines += _group_lines("near", inspection["near_duplicates"], "nearly the same")
+    lines += _group_lines("versions", inspection["versions"], "of one image by their names")
     lines += [
         line("take", f"{len(take):,} frames of one recording: {take[0]} .. {take[-1]}")
         for take in inspection["takes"][:_FIRST]
@@ -112,6 +115,7 @@ def inspection_lines(inspection: Mapping[str, Any]) -> list[str]:
         "duplicates",
         "near_duplicates",
         "takes",
+        "versions",
         "tiny",
     )
     return lines if any(inspection[name] for name in problems) else [*lines, line("problems", "none found")]
@@ -142,8 +146,11 @@ def skipped_lines(skipped: Sequence[Mapping[str, str]], label: str = "skipped") 
     return lines + ([line(label, f"{hidden:,} more; --json lists them all")] if hidden else [])
 
 
-def evaluation_lines(evaluation: Mapping[str, Any]) -> list[str]:
-    """Say how good a classifier is; ``evaluation`` is that of ``featx fit --json``."""
+def evaluation_lines(evaluation: Mapping[str, Any], to_group: Callable[[str], str] | None = None) -> list[str]:
+    """Say how good a classifier is; ``evaluation`` is that of ``featx fit --json``.
+
+    ``to_group`` returns the command that groups by what is given; by default a new fit of the set extracted last.
+    """
     baseline = f'always "{evaluation["baseline"]["class"]}": {evaluation["baseline"]["accuracy"]:.3f}'
     cv = evaluation["cv"]
     lines = _conflict_lines(evaluation["groups"])
@@ -160,7 +167,7 @@ def evaluation_lines(evaluation: Mapping[str, Any]) -> list[str]:
         lines += _held_out_lines(part, evaluation[part])
     if cv is not None:
         lines.append(line("valid for", _valid_for(evaluation)))
-        lines += _source_lines(evaluation["sources"])
+        lines += _source_lines(evaluation, to_group)
         lines += _weakest_lines(cv["per_class"])
     params = ", ".join(
         f"{name}={value:g}" if isinstance(value, float) else f"{name}={value}"
@@ -179,7 +186,7 @@ def _conflict_lines(groups: Mapping[str, Any]) -> list[str]:
     one, other = conflicts[0]
     pairs = _count(groups.get("n_conflicts", len(conflicts)), "pair", "pairs")
     text = f"{pairs} of duplicates or near-duplicates with different labels, the first {one} and {other}"
-    return [line("conflict", f"{text}; featx inspect lists them all")]
+    return [line("conflict", f"{text}; featx inspect FOLDER lists them all")]
 
 
 def contest_lines(contest: Mapping[str, Any]) -> list[str]:
@@ -226,6 +233,9 @@ def full_lines(summary: Mapping[str, Any]) -> list[str]:
     if summary["cv"] is None:
         lines += ["", f"of the {judged['n']:,} images held out:"]
     tables = [*_class_table(judged["per_class"]), "", *_confusion_table(summary["classes"], judged["confusion"])]
+    on = summary["on"]
+    if on is not None and on["confusion"]:
+        tables += ["", f"on {on['data']}:", *_confusion_table(summary["classes"], on["confusion"])]
     return [*lines, "", *tables]
 
 
@@ -271,12 +281,21 @@ def _outside_lines(on: Mapping[str, Any] | None) -> list[str]:
         lines = [line("on", f"{on['data']}: all {known:,} pictures were used to fit this model{copies}")]
     else:
         always = f'always "{on["baseline"]["class"]}": {on["baseline"]["accuracy"]:.3f}'
-        lines = [line("on", f"{on['data']}: {interval_text(on['accuracy'])}   {always}   {on['n']:,} pictures{apart}")]
+        is_grouped = on["n_groups"] < on["n"]
+        groups = f" in {_count(on['n_groups'], 'group', 'groups')}" if is_grouped else ""
+        n = f"{_count(on['n'], 'picture', 'pictures')}{groups}"
+        lines = [line("on", f"{on['data']}: {interval_text(on['accuracy'])}   {always}   {n}{apart}")]
         if on["verdict"]:
             lines.append(line("", on["verdict"]))
         lines.append(
             line("", "recall " + ", ".join(f"{c['class']} {c['recall']:.2f}" for c in on["per_class"] if c["n"]))
         )
+        lines += [
+            line("mistake", f"{one['path']}: {one['predicted']} {one['confidence']:.2f}, not {one['label']}")
+            for one in on["mistakes"][:_FIRST]
+        ]
+        more = len(on["mistakes"]) - _FIRST
+        lines += [line("mistake", f"{more:,} more; --json lists them all")] if more > 0 else []
     return [*lines, *(line("note", note) for note in on["notes"]), *skipped_lines(on["skipped"])]
 
 
@@ -298,19 +317,29 @@ def _suspect_lines(summary: Mapping[str, Any]) -> list[str]:
         for one in summary["suspects"][:5]
     ]
     more = summary["n_suspects"] - 5
-    return [*lines, line("suspect", f"{more:,} more; --suspects FILE.csv lists them")] if more > 0 else lines
+    if more > 0:
+        command = f"featx report {shlex.quote(summary['model'] or 'MODEL')} --suspects suspects.csv"
+        lines.append(line("suspect", f"{more:,} more; {command} lists them all"))
+    if summary["suspects"]:
+        lines.append(
+            line(
+                "", "if a label is wrong: move the image into the folder of its class, or correct the manifest, and fit"
+            )
+        )
+    return lines
 
 
 def prediction_lines(prediction: Mapping[str, Any]) -> list[str]:
     """Say what predict did; ``prediction`` is that of ``featx predict --json``."""
     lines = []
-    for row in prediction.get("rows", ())[: 2 * _FIRST]:
+    rows = prediction.get("rows", ())[: 2 * _FIRST]
+    width = max((len(row["label"]) for row in rows), default=0)
+    for row in rows:
         if row["status"] != "ok":
             lines.append(line(row["status"], f"{row['path']}: {row['reason']}"))
         else:
-            lines.append(
-                f"{row['label']:<10} {row['confidence']:.3f}  {row['path']}{'  (seen)' if row['seen'] else ''}"
-            )
+            seen = "  (seen)" if row["seen"] else ""
+            lines.append(f"{row['label']:<{max(10, width)}} {row['confidence']:.3f}  {row['path']}{seen}")
     more = len(prediction.get("rows", ())) - 2 * _FIRST
     if more > 0:
         lines.append(line("...", f"{more:,} more; -o scores.csv writes them all"))
@@ -387,12 +416,16 @@ def _worth_lines(views: Mapping[str, Any] | None) -> list[str]:
 
 def groups_text(evaluation: Mapping[str, Any]) -> str:
     """Say what was grouped, as ``412 near-copies; 1,399 pictures in 1,283 groups``."""
-    groups = {"n_copies": 0, "n_near_copies": 0, "n_frames": 0, "n_takes": 0, "n_named": 0, **evaluation["groups"]}
+    counted = ("n_copies", "n_near_copies", "n_frames", "n_takes", "n_versions", "n_originals", "n_named")
+    groups = {**dict.fromkeys(counted, 0), **evaluation["groups"]}
     kinds = [
         _count(groups["n_copies"], "copy", "copies"),
         _count(groups["n_near_copies"], "near-copy", "near-copies"),
         _count(groups["n_frames"], "frame", "frames")
         + (f" of {_count(groups['n_takes'], 'take', 'takes')}" if groups["n_takes"] else ""),
+        f"{groups['n_versions']:,} versions of {_count(groups['n_originals'], 'image', 'images')}"
+        if groups["n_versions"]
+        else "",
         _count(groups["n_named"], "named group", "named groups"),
     ]
     total = f"{evaluation['n_images']:,} pictures in {evaluation['n_groups']:,} groups"
@@ -403,13 +436,16 @@ def _count(n: int, one: str, many: str) -> str:
     return "" if not n else f"{n:,} {one if n == 1 else many}"
 
 
-def _source_lines(sources: Sequence[Mapping[str, Any]]) -> list[str]:
+def _source_lines(evaluation: Mapping[str, Any], to_group: Callable[[str], str] | None) -> list[str]:
+    def fit_again(group_by: str) -> str:
+        return f"featx fit --head {shlex.quote(evaluation['head'])} --group-by {shlex.quote(group_by)} --overwrite"
+
     lines = []
-    for source in sources:
+    for source in evaluation["sources"]:
         what = "names contain" if source["name"] == "name" else f"{source['n_sources']:,} of them,"
         text = (
             f"{source['accuracy']['mean']:.3f}  {what} {source['examples'][0]}..{source['examples'][-1]}; "
-            f"if these are sources: --group-by {shlex.quote(source['group_by'])}"
+            f"if these are sources: {(to_group or fit_again)(source['group_by'])}"
         )
         lines.append(line(f"by {source['name']}", text))
     return lines
@@ -442,12 +478,19 @@ def _class_table(per_class: Sequence[Mapping[str, Any]]) -> list[str]:
 def _confusion_table(classes: Sequence[str], confusion: Sequence[Sequence[int]]) -> list[str]:
     if len(classes) > _WIDEST_MATRIX:
         return _worst_confusions(classes, confusion)
-    names = [name[:12] for name in classes]
+    names = _shortened(classes)
     width = max(5, *(len(name) for name in names), *(len(f"{n:,}") for row in confusion for n in row))
     lines = ["true class (rows) taken for (columns)", " " * width + "".join(f"  {name:>{width}}" for name in names)]
     for name, row in zip(names, confusion, strict=True):
         lines.append(f"{name:<{width}}" + "".join(f"  {n:>{width},}" for n in row))
     return lines
+
+
+def _shortened(classes: Sequence[str]) -> list[str]:
+    """Return names of classes for a matrix: whole where there is room, else with both ends, which tell them apart."""
+    room = max(12, _MATRIX_WIDTH // (len(classes) + 1) - 2)
+    half = room // 2
+    return [name if len(name) <= room else f"{name[: room - half]}…{name[1 - half :]}" for name in classes]
 
 
 def _worst_confusions(classes: Sequence[str], confusion: Sequence[Sequence[int]]) -> list[str]:

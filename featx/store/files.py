@@ -228,7 +228,8 @@ def locked(path: Path, waiting: Callable[[], None] | None) -> Iterator[None]:
         waiting()
         lock.acquire()
     except OSError as error:
-        raise StoreError(f"{path} cannot be locked: {error.strerror or error}") from None
+        reason = error.strerror or error
+        raise StoreError(f"{path} cannot be written: {reason}; choose another --cache, or make it writable") from None
     try:
         yield
     finally:

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from featx.contrast import MOST_LOOKED_AT, find_indistinct
 from featx.dataset import is_folder
 from featx.duplicates import Grouping, group_samples
 from featx.evaluate import HeldOutParts, TrainingSet, check_samples, hold_out
@@ -46,7 +47,7 @@ class Material:
         How the user named groups.
     parts : HeldOutParts
     notes : tuple of str
-        Where pictures could not be grouped.
+        Images without contrast or of equal features, and where images could not be grouped.
     seed : int
     runtime : Runtime
     """
@@ -124,5 +125,8 @@ def divide(
         f"{len(parts.train):,} pictures to learn from, {len(parts.val):,} to choose the epoch by, "
         f"{len(parts.test):,} held out to judge"
     )
-    notes = (*grouping.notes(), *([unnamed] if unnamed else []))
+    indistinct = find_indistinct(table).notes() if len(table) <= MOST_LOOKED_AT else []
+    for note in indistinct:
+        runtime.notice(note)
+    notes = (*indistinct, *grouping.notes(), *([unnamed] if unnamed else []))
     return Material(data, backbone, options, run, table, grouping, group_by, parts, notes, seed, runtime)
