@@ -20,17 +20,11 @@ _P = ParamSpec("_P")
 _T = TypeVar("_T")
 
 
-def checked(
-    options_of: Callable[..., Any] | None = None, without: Collection[str] = (), unchecked: Collection[str] = ()
-) -> Callable[[Callable[_P, _T]], Callable[_P, _T]]:
+def checked(unchecked: Collection[str] = ()) -> Callable[[Callable[_P, _T]], Callable[_P, _T]]:
     """Let a function check its arguments when it is called.
 
     Parameters
     ----------
-    options_of : callable, optional
-        The function whose arguments its ``**options`` are.
-    without : collection of str
-        Arguments of that function that it does not take.
     unchecked : collection of str
         Arguments whose type it checks itself.
 
@@ -42,19 +36,15 @@ def checked(
 
     def decorate(function: Callable[_P, _T]) -> Callable[_P, _T]:
         signature = inspect.signature(function)
-        own = [name for name, parameter in signature.parameters.items() if parameter.kind != parameter.VAR_KEYWORD]
-        others = [] if options_of is None else list(inspect.signature(options_of).parameters)
-        options = [name for name in others if name not in own and name not in without]
+        known = [name for name in signature.parameters if name != "self"]
 
         @functools.cache
         def hints() -> dict[str, Any]:  # late, as it costs more than the decoration
-            of_options = {} if options_of is None else typing.get_type_hints(options_of)
-            return of_options | typing.get_type_hints(function)
+            return typing.get_type_hints(function)
 
         @functools.wraps(function)
         def run(*args: _P.args, **kwargs: _P.kwargs) -> _T:
             name = function.__name__
-            known = [parameter for parameter in own if parameter != "self"] + options
             for given in kwargs:
                 if given not in known:
                     raise ArgumentError(_unknown(name, given, known, hints().get("runtime")))
@@ -62,10 +52,7 @@ def checked(
                 bound = signature.bind(*args, **kwargs)
             except TypeError as error:
                 raise ArgumentError(f"{name}: {error}; its arguments are {name}{signature}") from None
-            values = {key: value for key, value in bound.arguments.items() if key in own} | {
-                key: value for key, value in kwargs.items() if key in options
-            }
-            for key, value in values.items():
+            for key, value in bound.arguments.items():
                 if key in hints() and key not in unchecked and not _fits(value, hints()[key]):
                     raise ArgumentError(f"{name}: {key} is {_shown(value)}; it must be {_wanted(value, hints()[key])}")
             return function(*args, **kwargs)
@@ -102,8 +89,8 @@ def _is_a(value: Any, kind: Any) -> bool:
     if kind in (None, types.NoneType):
         return value is None
     origin = typing.get_origin(kind) or kind
-    if origin is typing.Literal:
-        return value in typing.get_args(kind)
+    if origin is typing.Literal:  # whether it is one of the words is checked where they are used
+        return type(value) in map(type, typing.get_args(kind))
     if kind in (int, float):  # those of NumPy too
         return isinstance(value, numbers.Integral if kind is int else numbers.Real) and not isinstance(value, bool)
     if kind is Path:
