@@ -16,7 +16,7 @@ from pathlib import Path
 
 from benchmarks.processes import median, print_head, print_json, print_row
 from featx.prediction import load, predict
-from featx.reporting import report
+from featx.reports import report
 from featx.runtime import Runtime
 from tests.browser import Browser
 

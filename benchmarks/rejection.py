@@ -16,10 +16,10 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.processes import print_head, print_json, print_row
-from featx.classifier import Classifier
 from featx.duplicates import group_samples
 from featx.extraction import extract
 from featx.fitting import fit
+from featx.model import Classifier
 from featx.runtime import Runtime
 from featx.table import FeatureTable
 

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
         verify_cache,
     )
     from featx.capturing import Capture, capture
-    from featx.classifier import Classifier, Predictions
+    from featx.classifier import Predictions
     from featx.comparison import Comparison, compare
     from featx.errors import FeatxError
     from featx.evaluation import Evaluation
@@ -43,9 +43,9 @@ if TYPE_CHECKING:
     from featx.fitting import fit
     from featx.inspection import Inspection, inspect
     from featx.lookup import latest
+    from featx.model import Classifier
     from featx.prediction import Prediction, load, predict
-    from featx.reporting import Report
-    from featx.reports import report
+    from featx.reports import Report, report
     from featx.runtime import Runtime
     from featx.sample import make_sample
     from featx.spec import FeatureSpec
@@ -58,7 +58,7 @@ _HOMES = {
     "Backbone": "featx.backbones",
     "CacheListing": "featx.caching",
     "Capture": "featx.capturing",
-    "Classifier": "featx.classifier",
+    "Classifier": "featx.model",
     "Cleaning": "featx.caching",
     "Comparison": "featx.comparison",
     "Evaluation": "featx.evaluation",
@@ -71,7 +71,7 @@ _HOMES = {
     "Inspection": "featx.inspection",
     "Prediction": "featx.prediction",
     "Predictions": "featx.classifier",
-    "Report": "featx.reporting",
+    "Report": "featx.reports",
     "Runtime": "featx.runtime",
     "Verification": "featx.caching",
     "capture": "featx.capturing",

@@ -17,11 +17,11 @@ import pytest
 from conftest import make_graph, save_picture
 from sklearn.base import BaseEstimator, ClassifierMixin
 
-from featx.classifier import Classifier
 from featx.errors import ClassifierError
 from featx.extraction import extract
 from featx.fitting import fit
 from featx.heads import HEAD_NAMES
+from featx.model import Classifier
 from featx.prediction import load
 
 

@@ -12,14 +12,14 @@ import numpy as np
 import pytest
 from conftest import make_classes
 
-from featx.classifier import Classifier
 from featx.engines import ENGINES
 from featx.errors import ClassifierError
 from featx.evaluation import Contest, Evaluation, HeldOut, Interval, ViewsWorth
 from featx.evaluation.fields import Fields
 from featx.extraction import extract
 from featx.fitting import fit
-from featx.reporting import report
+from featx.model import Classifier
+from featx.reports import report
 
 
 @pytest.fixture(scope="module")

@@ -20,7 +20,6 @@ from sklearn.neighbors import KNeighborsClassifier
 from sklearn.svm import SVC
 from test_inspection import scene
 
-from featx.classifier import Classifier
 from featx.comparison import compare
 from featx.errors import DatasetError, EvaluationError, FeatxError, HeadError
 from featx.evaluate.intervals import wilson
@@ -28,6 +27,7 @@ from featx.extraction import extract
 from featx.finetuning import finetune
 from featx.fitting import fit, model_name
 from featx.heads import HEAD_NAMES, many
+from featx.model import Classifier
 from featx.prediction import predict
 from featx.runtime import Runtime
 

@@ -10,11 +10,12 @@ import pytest
 from conftest import make_classes, save_picture
 from typer.testing import CliRunner
 
-from featx.classifier import Classifier, Rejector, learn_subspace
+from featx.classifier import Rejector, learn_subspace
 from featx.cli.app import app
 from featx.errors import ClassifierError
 from featx.extraction import extract
 from featx.fitting import fit
+from featx.model import Classifier
 from featx.prediction import predict
 
 

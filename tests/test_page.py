@@ -23,8 +23,8 @@ from featx.extraction import extract
 from featx.fitting import fit
 from featx.prediction import load
 from featx.reporting import page as page_module
-from featx.reporting import report
-from featx.reporting.pictures import Pictures
+from featx.reports import report
+from featx.reports.images import Images
 
 HOSTILE = "</script><script>document.title='taken over'</script><img src=x onerror=\"document.title='taken over'\">"
 
@@ -327,12 +327,12 @@ def test_sample_ids_that_lead_out_of_the_data_set_open_nothing(fake, model, data
     inside = model.out_of_fold.sample_ids[0]
     shutil.copy(data / inside, outside)  # the very content that is looked for
     ids = [inside, str(outside), "../outside.png", "a/../../outside.png", "/dev/zero", "a\0b", "\ud800", "", "."]
-    thumbnails, features = Pictures(model, data, fake.runtime).draw(ids)
+    thumbnails, features = Images(model, data, fake.runtime).draw(ids)
     assert [thumbnail is not None for thumbnail in thumbnails] == [True] + [False] * 8
     assert np.isfinite(features).all(axis=1).tolist() == [True] + [False] * 8
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(DatasetError, match="pipe is neither a folder nor a manifest"):
-        Pictures(model, tmp_path / "pipe", fake.runtime)
+        Images(model, tmp_path / "pipe", fake.runtime)
 
 
 def test_without_data_there_are_no_pictures_and_without_cache_no_map(fake, model, data, tmp_path):
@@ -347,7 +347,7 @@ def test_without_data_there_are_no_pictures_and_without_cache_no_map(fake, model
 
 
 def test_at_most_2000_pictures_are_drawn_and_every_view_gets_some(fake, model, data, tmp_path, monkeypatch):
-    monkeypatch.setattr("featx.reporting.page._MOST_PICTURES", 10)
+    monkeypatch.setattr("featx.reports.views._MOST_PICTURES", 10)
     report(model, html=tmp_path / "r.html", data=data, runtime=fake.runtime)
     held = content(tmp_path / "r.html")
     assert len(held["pictures"]) == 10

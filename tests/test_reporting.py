@@ -12,12 +12,12 @@ from test_inspection import scene
 from typer.testing import CliRunner
 
 import featx
-from featx.classifier import Classifier
 from featx.cli.app import app
 from featx.errors import ClassifierError, DatasetError, EvaluationError, WeightsError
 from featx.evaluation import Interval
 from featx.extraction import extract
 from featx.fitting import fit
+from featx.model import Classifier
 from featx.prediction import load
 from featx.reporting import evaluation_lines, extraction_lines, full_lines, prediction_lines, report
 from featx.reporting.terminal import skipped_lines

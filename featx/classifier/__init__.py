@@ -1,6 +1,6 @@
 """What is saved and what predicts: a fitted head with its feature recipe and class names."""
 
-from featx.classifier.classifier import Classifier
+from featx.classifier.classifier import FeatureClassifier
 from featx.classifier.estimators import dump_estimator, types_to_trust
 from featx.classifier.folded import Folded, fold, softmax
 from featx.classifier.novelty import Rejector, learn_subspace
@@ -8,7 +8,7 @@ from featx.classifier.records import OutOfFold, Predictions, library_versions
 from featx.classifier.suspicion import rank_suspects, suspicion_margins
 
 __all__ = [
-    "Classifier",
+    "FeatureClassifier",
     "Folded",
     "OutOfFold",
     "Predictions",

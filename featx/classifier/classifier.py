@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,7 +36,6 @@ from featx.evaluation import Evaluation
 from featx.evaluation.fields import Fields
 from featx.images import probe_files
 from featx.output import MODEL_SUFFIXES, OutputFile
-from featx.runtime import Runtime
 from featx.spec import FeatureSpec
 from featx.table import FeatureTable
 
@@ -50,13 +49,9 @@ _RISEN_COSINE = 0.995
 """Mean agreement that is enough where float32 replaces the bfloat16 of the model."""
 
 
-Featurize = Callable[..., FeatureTable]
-"""Called with (paths, spec, **options): turns pictures into features by a given recipe; a room above supplies it."""
-
-
 @dataclass(frozen=True)
-class Classifier:
-    """A fitted head with its feature recipe and class names.
+class FeatureClassifier:
+    """A fitted head with its feature spec and class names, which predicts from features.
 
     Parameters
     ----------
@@ -87,8 +82,6 @@ class Classifier:
         Libraries it was made with.
     graph : ndarray of shape (n_bytes,), uint8, or None
         The graph that its recipe names: of int8, which no other machine could make, or one taken along.
-    featurize : Featurize, optional
-        What turns pictures into features; without it only a feature table can be predicted.
     file : str, optional
         The file that it was loaded from.
     """
@@ -107,7 +100,6 @@ class Classifier:
     probes: NDArray[np.float32] = field(repr=False)
     versions: Mapping[str, str] = field(repr=False)
     graph: NDArray[np.uint8] | None = field(default=None, repr=False, compare=False)
-    featurize: Featurize | None = field(default=None, repr=False, compare=False)
     file: str | None = field(default=None, compare=False)
 
     def __repr__(self) -> str:
@@ -173,42 +165,23 @@ class Classifier:
         asked = np.ascontiguousarray(content_hashes).view("V32").ravel()
         return np.isin(asked, known)
 
-    @checked()
-    def predict(
-        self,
-        pictures: FeatureTable | str | Path | Sequence[str | Path],
-        *,
-        reject_rate: float | None = None,
-        weights: str | Path | None = None,
-        exact: bool = False,
-        strict: bool = False,
-        runtime: Runtime | None = None,
-    ) -> Predictions:
-        """Predict pictures, all in memory; see :func:`featx.predict` for any number of them.
+    def predict_features(self, table: FeatureTable, *, reject_rate: float | None = None) -> Predictions:
+        """Predict from features, all in memory.
 
         Parameters
         ----------
-        pictures : FeatureTable, path or sequence of paths
-            A table of features, or files and folders.
+        table : FeatureTable
         reject_rate : float, optional
-            Mark pictures as rejected that are less like the training pictures than all but this share of these; their
+            Mark images as rejected that are less like the training images than all but this share of these; their
             label is empty.
-        weights, exact, strict, runtime
-            As in :func:`featx.predict`.
 
         Raises
         ------
         ClassifierError
-            The features are of another recipe, or are not reproduced here; or this model cannot reject.
-        FeatxError
-            Pictures cannot be found or features not computed.
+            The features are of another spec, or are not reproduced here; or this model cannot reject.
         """
         if reject_rate is not None:
             self.check_reject_rate(reject_rate)
-        if isinstance(pictures, FeatureTable):
-            table = pictures
-        else:
-            table = self.features_of(pictures, weights=weights, exact=exact, strict=strict, runtime=runtime)
         self.check(table)
         X = table.X
         probabilities = self.probabilities(X)
@@ -226,13 +199,6 @@ class Classifier:
             rejected=rejected,
             skipped=table.extraction.skipped,
         )
-
-    def features_of(self, pictures: str | Path | Sequence[str | Path], **options: Any) -> FeatureTable:
-        """Return the features of files and folders by the classifier's own recipe."""
-        if self.featurize is None:
-            raise ClassifierError("this classifier was given no way to read pictures; load it with featx.load(path)")
-        paths = [pictures] if isinstance(pictures, str | Path) else list(pictures)
-        return self.featurize(paths, self.spec, graph=self.graph, **options)
 
     def check(self, table: FeatureTable) -> None:
         """Make sure that features are of the classifier's recipe, and that this machine reproduces it.
@@ -295,13 +261,12 @@ class Classifier:
         output.write(archive.write)
 
     @classmethod
-    def load(cls, path: str | Path, featurize: Featurize | None = None, *, trusted: Collection[str] = ()) -> Classifier:
+    def load(cls, path: str | Path, *, trusted: Collection[str] = ()) -> Self:
         """Read a classifier; nothing in the file is run, but for types that are trusted.
 
         Parameters
         ----------
         path : path
-        featurize : Featurize, optional
         trusted : collection of str
             See :func:`featx.load`.
 
@@ -313,17 +278,13 @@ class Classifier:
         file = Path(path)
         archive = Archive.read(file)
         try:
-            return replace(cls._from_archive(archive, featurize, trusted), file=str(path))
+            return replace(cls._from_archive(archive, trusted), file=str(path))
         except FeatxError as error:
             raise ClassifierError(f"{file}: {error}") from None
         except KeyError as error:
             raise ClassifierError(f"{file} is damaged: it lacks {error}") from None
         except (AttributeError, MemoryError, OverflowError, RecursionError, TypeError, ValueError) as error:
             raise ClassifierError(f"{file} is damaged: {error!r}") from None
-
-    def with_featurize(self, featurize: Featurize) -> Classifier:
-        """Return the same classifier, able to read pictures."""
-        return replace(self, featurize=featurize)
 
     @property
     def _kept_folded(self) -> Folded | None:
@@ -365,7 +326,7 @@ class Classifier:
         return arrays
 
     @classmethod
-    def _from_archive(cls, archive: Archive, featurize: Featurize | None, trusted: Collection[str]) -> Classifier:
+    def _from_archive(cls, archive: Archive, trusted: Collection[str]) -> Self:
         header, arrays = archive.header, archive.arrays
         check_texts(header)
         check_arrays(arrays)
@@ -395,7 +356,6 @@ class Classifier:
             probes=probes,
             versions=check_named(header["versions"], "versions"),
             graph=arrays.get("graph"),
-            featurize=featurize,
         )
         if made.rejector is not None:
             check_rejector(made.rejector)

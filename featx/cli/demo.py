@@ -23,7 +23,8 @@ def demo(
     from featx.fitting import fit
     from featx.output import MODEL_SUFFIXES, OutputFile
     from featx.prediction import predict
-    from featx.reporting import evaluation_lines, extraction_lines, prediction_lines, report
+    from featx.reporting import evaluation_lines, extraction_lines, prediction_lines
+    from featx.reports import report
     from featx.sample import is_sample, make_new_pictures, make_sample
 
     data = Path("data") if is_sample("data") else make_sample(folder / "data")

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from featx.classifier import Classifier, Folded, OutOfFold, Rejector, learn_subspace, library_versions, softmax
+from featx.classifier import Folded, OutOfFold, Rejector, learn_subspace, library_versions, softmax
 from featx.duplicates import find_conflicts
 from featx.evaluate import (
     HeldOutParts,
@@ -20,8 +20,8 @@ from featx.evaluate import (
     share_of,
 )
 from featx.evaluation import Contest, Evaluation, HeldOut, Interval
-from featx.extraction import featurize
 from featx.images import probe_files
+from featx.model import Classifier
 from featx.table import FeatureTable
 from featx.training import SCRATCH, History, Material
 
@@ -162,7 +162,6 @@ def make_classifier(
         probes=table.probes,
         versions=library_versions(),
         graph=table.graph,
-        featurize=featurize,
     )
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
-from featx.classifier import Classifier
 from featx.errors import OutputError
 from featx.evaluation import Contest
+from featx.model import Classifier
 from featx.output import OutputFile
 from featx.training import TrainedNetwork, draw_curves
 

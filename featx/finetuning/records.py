@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from featx.classifier import Classifier
 from featx.evaluation import Contest
+from featx.model import Classifier
 from featx.training import History
 
 

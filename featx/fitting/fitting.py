@@ -12,7 +12,7 @@ import numpy as np
 from sklearn.base import BaseEstimator
 
 from featx.arguments import checked
-from featx.classifier import Classifier, Folded, OutOfFold, Rejector, fold, library_versions, softmax
+from featx.classifier import Folded, OutOfFold, Rejector, fold, library_versions, softmax
 from featx.contrast import MOST_LOOKED_AT, find_indistinct
 from featx.duplicates import find_conflicts, group_samples
 from featx.errors import EvaluationError, as_usage
@@ -33,7 +33,6 @@ from featx.evaluate import (
 )
 from featx.evaluation import Evaluation, LearningCurve, Reliability
 from featx.execution import bundled, locate
-from featx.extraction import featurize
 from featx.fitting.estimating import estimate
 from featx.fitting.keeping import note_trust, try_keeping, try_keeping_of
 from featx.fitting.measuring import Measurer
@@ -41,6 +40,7 @@ from featx.fitting.preparing import features_to_fit
 from featx.fitting.rejecting import learn_rejector, learn_rejector_apart
 from featx.heads import Head, for_many, make_head, scores_of
 from featx.images import probe_files
+from featx.model import Classifier
 from featx.options import DEFAULT_BACKBONE, DEFAULT_HEAD, ClassWeight, ExtractOptions, LabelBy, RunOptions
 from featx.output import model_file_name
 from featx.runtime import Runtime
@@ -244,7 +244,6 @@ def fit(
         probes=features.probes,
         versions=library_versions(),
         graph=features.graph,
-        featurize=featurize,
     )
 
 

@@ -12,11 +12,10 @@ from typing import Any
 import numpy as np
 
 from featx.arguments import checked
-from featx.classifier import Classifier
 from featx.errors import ClassifierError, FeatxError, OutputError, StoreError, as_usage
-from featx.extraction import featurize
 from featx.files import temporary_folder
 from featx.lookup import why_none_usable
+from featx.model import Classifier
 from featx.output import OutputFile, reason_of
 from featx.prediction.gallery import Gallery
 from featx.prediction.sorting import Sorter
@@ -116,7 +115,7 @@ def load(path: str | Path, *, trusted: Collection[str] = ()) -> Classifier:
     ClassifierError
         No such file, not a model, damaged, of a later featx, or with a head of types that are not trusted.
     """
-    return Classifier.load(path, featurize, trusted=trusted)
+    return Classifier.load(path, trusted=trusted)
 
 
 @checked()
@@ -194,8 +193,6 @@ def predict(
     if isinstance(model, str | Path):
         _stop_if_swapped(Path(model), [Path(path) for path in given])
     classifier = load(model) if isinstance(model, str | Path) else model
-    if classifier.featurize is None:
-        classifier = classifier.with_featurize(featurize)
     if not 1 <= top_k <= len(classifier.classes_):
         raise as_usage(OutputError(f"--top-k {top_k}: the model has {len(classifier.classes_)} classes"))
     read = [one for one in (*given, model, weights) if isinstance(one, str | Path)]
@@ -210,8 +207,9 @@ def predict(
         if no_cache:
             stack.enter_context(_no_room())
             runtime = replace(runtime, cache=stack.enter_context(temporary_folder()))
-        how = {"weights": weights, "exact": exact, "strict": strict, "path_column": path_column}
-        table = classifier.features_of(given, **how, runtime=runtime)
+        table = classifier.features_of(
+            given, weights=weights, exact=exact, strict=strict, path_column=path_column, runtime=runtime
+        )
         classifier.check(table)
         if sheet is not None:
             sheet.spare(Path(sample.sample_id) for sample in table.samples)

@@ -1,10 +1,10 @@
-"""From results to what people and programs read; nothing is computed here."""
+"""From results to what people and programs read; no metric is computed here."""
 
 from featx.reporting.caches import cleaning_lines, export_lines, listing_lines, verification_lines
 from featx.reporting.captures import ENOUGH_TAKES, capture_lines, takes_lines
 from featx.reporting.comparisons import comparison_lines
 from featx.reporting.finetuning import finetuning_lines
-from featx.reporting.model_report import Report, report
+from featx.reporting.page import PageData, View, cell_id, confusion_cells, report_page
 from featx.reporting.terminal import (
     evaluation_lines,
     extraction_lines,
@@ -15,10 +15,13 @@ from featx.reporting.terminal import (
 
 __all__ = [
     "ENOUGH_TAKES",
-    "Report",
+    "PageData",
+    "View",
     "capture_lines",
+    "cell_id",
     "cleaning_lines",
     "comparison_lines",
+    "confusion_cells",
     "evaluation_lines",
     "export_lines",
     "extraction_lines",
@@ -27,7 +30,7 @@ __all__ = [
     "inspection_lines",
     "listing_lines",
     "prediction_lines",
-    "report",
+    "report_page",
     "takes_lines",
     "verification_lines",
 ]

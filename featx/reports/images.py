@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from featx.classifier import Classifier
 from featx.dataset import is_folder
 from featx.errors import DatasetError, StoreError
 from featx.files import OutsideError, below
 from featx.images import draw_thumbnails, encode_thumbnail
+from featx.model import Classifier
 from featx.runtime import Runtime
 from featx.spec import FeatureSpec
 from featx.store import FeatureStore, keys_of
@@ -23,7 +23,7 @@ from featx.store import FeatureStore, keys_of
 _SIDE = 96
 
 
-class Pictures:
+class Images:
     """Finds pictures of a model below the root of its data set; those that have changed since count as lost.
 
     Parameters

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from featx.classifier import Classifier, rank_suspects
+from featx.classifier import rank_suspects
+from featx.model import Classifier
 from featx.output import OutputFile, csv_path, csv_text
 
 _COLUMNS = ("path", "label", "suggested", "p_label", "p_suggested")

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from featx.classifier import Classifier
 from featx.dataset import scan
 from featx.duplicates import MOST_COMPARED, agree_in_features, group_samples, near_copies
 from featx.errors import EvaluationError
 from featx.evaluate import measure_outside
+from featx.model import Classifier
 from featx.runtime import Runtime
 from featx.sources import read_groups
 from featx.store import FeatureStore, keys_of

@@ -7,15 +7,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from featx.classifier import Classifier
+from featx.arguments import checked
 from featx.errors import ClassifierError, as_usage
+from featx.model import Classifier
 from featx.options import LabelBy
 from featx.output import OutputFile
-from featx.reporting.page import report_page
-from featx.reporting.pictures import Pictures
-from featx.reporting.provenance import provenance
-from featx.reporting.suspects import list_suspects, write_suspects
-from featx.reporting.terminal import full_lines
+from featx.reporting import full_lines, report_page
+from featx.reports.images import Images
+from featx.reports.provenance import provenance
+from featx.reports.suspects import list_suspects, write_suspects
+from featx.reports.views import page_data
 from featx.runtime import Runtime
 
 _SUSPECTS = 20
@@ -41,6 +42,7 @@ class Report:
         return "\n".join(full_lines(self.summary))
 
 
+@checked()
 def report(
     model: Classifier | str | Path,
     *,
@@ -107,19 +109,19 @@ def report(
     if on is None and weights is not None:
         raise as_usage(ClassifierError("--weights is for the images of --on; without it a report needs none"))
     if on is not None:
-        from featx.reporting.outside import outside_summary  # imports scikit-learn
+        from featx.reports.outside import outside_summary  # imports scikit-learn
 
         reading = {"label_by": label_by, "path_column": path_column, "label_column": label_column}
         summary["on"] = outside_summary(classifier, Path(on), group_by, weights, runtime, **reading)
     if table is not None:
         write_suspects(table, rows)
     if page is not None:
-        pictures = Pictures(classifier, _known_data(classifier) if data is None else Path(data), runtime)
+        images = Images(classifier, _known_data(classifier) if data is None else Path(data), runtime)
         with runtime.stage("drawing the page"):
-            made = report_page(classifier, summary, rows, pictures)
-        page.write_content(made.text.encode())
-        root = None if pictures.root is None else str(pictures.root)
-        summary["images"] = {"data": root, "n": made.n_images, "n_missing": made.n_missing}
+            shown = page_data(classifier, summary, rows, images)
+            text = report_page(summary, shown)
+        page.write_content(text.encode())
+        summary["images"] = {"data": shown.root, "n": shown.n_images, "n_missing": shown.n_missing}
     return Report(summary)
 
 

@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from featx.classifier import Classifier
 from featx.files import digest, open_regular
+from featx.model import Classifier
 
 
 def provenance(classifier: Classifier) -> dict[str, Any]:

@@ -1,0 +1,136 @@
+"""What the page of a report shows: views of the training images, their thumbnails, and a map of their features."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from featx.model import Classifier
+from featx.reporting import PageData, View, cell_id, confusion_cells
+from featx.reports.images import Images
+
+_MOST_PICTURES = 2000
+_MOST_IN_A_VIEW = 200
+_REJECT_RATE = 0.05
+
+
+def page_data(
+    classifier: Classifier, summary: Mapping[str, Any], suspects: Sequence[Mapping[str, Any]], images: Images
+) -> PageData:
+    """Return what a page shows beside the summary.
+
+    Parameters
+    ----------
+    classifier : Classifier
+    summary : mapping
+        That of ``featx report --json``.
+    suspects : sequence of mapping
+        Labels in doubt, the most suspicious first.
+    images : Images
+        Where thumbnails and features come from.
+    """
+    views = _views(classifier, summary, suspects, confusion_cells(summary))
+    shown, some = _chosen(views, 0 if classifier.out_of_fold is None else len(classifier.out_of_fold.y))
+    data = _data(classifier, views, shown, some, images)
+    return PageData(tuple(views), data, None if images.root is None else str(images.root))
+
+
+def _views(
+    classifier: Classifier,
+    summary: Mapping[str, Any],
+    suspects: Sequence[Mapping[str, Any]],
+    cells: Sequence[tuple[int, int, int]],
+) -> list[View]:
+    known, probabilities = classifier.out_of_fold, classifier.out_of_fold_probabilities()
+    if known is None or probabilities is None:
+        return []
+    at = {sample_id: i for i, sample_id in enumerate(known.sample_ids)}
+    confidence = probabilities[np.arange(len(known.y)), known.predicted]
+    wrong = np.flatnonzero(known.predicted != known.y)
+    mistakes = wrong[np.argsort(-confidence[wrong], kind="stable")].tolist()
+    doubted = [at[row["path"]] for row in suspects]
+    conflicts = [at[sample_id] for pair in summary["groups"]["conflicts"] for sample_id in pair if sample_id in at]
+    outliers: list[int] = []
+    rejector = classifier.rejector
+    if rejector is not None and len(rejector.novelties) == len(known.y) and _REJECT_RATE * len(known.y) >= 1:
+        outliers = np.flatnonzero(rejector.outliers(_REJECT_RATE)).tolist()
+    views = [
+        _view("mistakes", "Most confident mistakes", "Taken for another class when they were left out.", mistakes),
+        _view("suspects", "Suspicious labels", "Another class is more probable than the given label.", doubted),
+        _view("conflicts", "Copies across classes", "Copies and near-copies whose labels differ.", conflicts),
+        _view("rejected", "Rejected at 5 %", "What predict --reject-rate 0.05 would let go.", outliers),
+    ]
+    names = classifier.classes_
+    for true, taken, _ in cells:
+        members = np.flatnonzero((known.y == true) & (known.predicted == taken))
+        title = f"{names[true]} taken for {names[taken]}" if true != taken else f"{names[true]}, recognised"
+        ordered = members[np.argsort(-confidence[members], kind="stable")].tolist()
+        views.append(_view(cell_id(true, taken), title, "The most confident first.", ordered))
+    return views
+
+
+def _view(name: str, title: str, text: str, pictures: list[int]) -> View:
+    return View(name, title, text, len(pictures), pictures[:_MOST_IN_A_VIEW])
+
+
+def _chosen(views: Sequence[View], n: int) -> tuple[list[int], list[int]]:
+    """Return the pictures to draw: of each view in turn its next one, until 2,000; and the same filled up at random."""
+    chosen: dict[int, None] = {}
+    longest = max((len(view.pictures) for view in views), default=0)
+    for place in range(longest):
+        for view in views:
+            if place < len(view.pictures) and len(chosen) < _MOST_PICTURES:
+                chosen[view.pictures[place]] = None
+    rest = [i for i in np.random.default_rng(0).permutation(n).tolist() if i not in chosen]
+    return list(chosen), [*chosen, *rest[: _MOST_PICTURES - len(chosen)]]
+
+
+def _data(
+    classifier: Classifier, views: Sequence[View], shown: Sequence[int], some: Sequence[int], images: Images
+) -> dict[str, Any]:
+    known, probabilities = classifier.out_of_fold, classifier.out_of_fold_probabilities()
+    if known is None or probabilities is None:
+        return {"classes": list(classifier.classes_), "pictures": {}, "views": [], "map": []}
+    thumbnails, features = images.draw([known.sample_ids[i] for i in some])
+    drawn = {i: thumbnail for i, thumbnail in zip(some, thumbnails, strict=True) if thumbnail is not None}
+    entries = {
+        str(i): {
+            "path": known.sample_ids[i],
+            "label": int(known.y[i]),
+            "taken": int(known.predicted[i]),
+            "confidence": round(float(probabilities[i, known.predicted[i]]), 3),
+            "thumb": base64.b64encode(drawn[i]).decode() if i in drawn else None,
+        }
+        for i in some
+    }
+    kept = set(shown)
+    return {
+        "classes": list(classifier.classes_),
+        "pictures": entries,
+        "views": [asdict(view) | {"pictures": [i for i in view.pictures if i in kept]} for view in views],
+        "map": [] if features is None else _map(some, features),
+    }
+
+
+def _map(positions: Sequence[int], features: NDArray[np.float32]) -> list[list[float]]:
+    """Return (x, y, position) of pictures by their two principal components, from 0 to 1."""
+    found = np.isfinite(features).all(axis=1)
+    X = features[found].astype(np.float64)
+    if len(X) < 3:
+        return []
+    X -= X.mean(axis=0)
+    if len(X) < X.shape[1]:  # the same directions from the smaller matrix
+        vectors = X.T @ np.linalg.eigh(X @ X.T)[1][:, :-3:-1]
+        vectors /= np.maximum(np.linalg.norm(vectors, axis=0), 1e-12)
+    else:
+        vectors = np.linalg.eigh(X.T @ X)[1][:, :-3:-1]
+    points = X @ (vectors * np.sign(vectors[np.abs(vectors).argmax(axis=0), range(vectors.shape[1])]))
+    reach = np.maximum(np.ptp(points, axis=0), 1e-12)
+    points = (points - points.min(axis=0)) / reach
+    at = np.asarray(positions)[found].tolist()
+    return [[round(x, 4), round(y, 4), i] for (x, y), i in zip(points.tolist(), at, strict=True)]
