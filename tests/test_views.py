@@ -35,7 +35,8 @@ from featx.fitting import fit
 from featx.heads import HEAD_NAMES, make_head
 from featx.lookup import latest
 from featx.prediction import load
-from featx.reporting import evaluation_lines, report
+from featx.reporting import evaluation_lines
+from featx.reports import report
 
 
 class Recorder(ClassifierMixin, BaseEstimator):
