@@ -23,6 +23,7 @@ from featx.extraction import extract
 from featx.fitting import fit
 from featx.prediction import load
 from featx.reporting import report
+from featx.reporting.page import _map as drawn_map
 from featx.reporting.pictures import Pictures
 
 HOSTILE = "</script><script>document.title='taken over'</script><img src=x onerror=\"document.title='taken over'\">"
@@ -473,3 +474,16 @@ def test_command(fake, model, data, tmp_path, monkeypatch):
     assert all(one["thumb"] for one in content(tmp_path / "r.html")["pictures"].values())  # of the model's own folder
     said = json.loads(CliRunner().invoke(app, ["report", "m.featx", "--json"]).stdout)
     assert said["n_suspects"] >= len(said["suspects"])
+
+
+def test_the_map_is_the_same_from_either_matrix():
+    X = np.random.default_rng(0).normal(size=(30, 4)) * [4, 3, 2, 1]
+    few = drawn_map(range(30), X.astype(np.float32))
+    many = drawn_map(range(30), np.pad(X, ((0, 0), (0, 60))).astype(np.float32))
+    np.testing.assert_allclose(few, many, atol=2e-4)
+    line = drawn_map(range(9), np.outer(np.arange(9), np.ones(60)).astype(np.float32))
+    assert len({y for _, y, _ in line}) == 1
+    equal = drawn_map(range(5), np.ones((5, 60), np.float32))
+    assert [point[2] for point in equal] == [0, 1, 2, 3, 4]
+    assert np.isfinite(equal).all()
+    assert len(drawn_map(range(40), np.random.default_rng(0).normal(size=(40, 50_000)).astype(np.float32))) == 40
