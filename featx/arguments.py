@@ -61,7 +61,7 @@ def checked(
             try:
                 bound = signature.bind(*args, **kwargs)
             except TypeError as error:
-                raise ArgumentError(f"{name}: {error}; its arguments are {name}{signature}") from None
+                raise ArgumentError(f"{name}: {error}; it takes {', '.join(known)}") from None
             values = {key: value for key, value in bound.arguments.items() if key in own} | {
                 key: value for key, value in kwargs.items() if key in options
             }

@@ -205,9 +205,10 @@ def _map(positions: Sequence[int], features: NDArray[np.float32]) -> list[list[f
     if len(X) < 3:
         return []
     X -= X.mean(axis=0)
-    if len(X) < X.shape[1]:  # the same directions from the smaller matrix
+    if len(X) < X.shape[1]:  # of few images with many features, by the smaller of the two matrices
         vectors = X.T @ np.linalg.eigh(X @ X.T)[1][:, :-3:-1]
-        vectors /= np.maximum(np.linalg.norm(vectors, axis=0), 1e-12)
+        lengths = np.linalg.norm(vectors, axis=0)
+        vectors = np.where(lengths > 1e-9 * lengths.max(), vectors / np.maximum(lengths, 1e-300), 0)
     else:
         vectors = np.linalg.eigh(X.T @ X)[1][:, :-3:-1]
     points = X @ (vectors * np.sign(vectors[np.abs(vectors).argmax(axis=0), range(vectors.shape[1])]))
