@@ -39,13 +39,13 @@ WRONG = [
     (featx.load, ("m",), {"trusted": "mine.Own"}, r"it must be a sequence of str, as \['mine.Own'\]"),
     (featx.load, ("m",), {"trusted": True}, r"trusted is True \(bool\); it must be a sequence of str"),
     (featx.predict, ("m", 3), {}, r"predict: paths is 3 \(int\)"),
-    (featx.report, (), {}, "report: missing a required argument: 'model'; its arguments are report"),
+    (featx.report, (), {}, "report: missing a required argument: 'model'; it takes model, on, label_by"),
     (featx.report, ("m",), {"on": ["d"]}, r"on is \['d'\] \(list\); it must be str, Path or None"),
     (
         featx.list_cache,
         ("c",),
         {},
-        r"list_cache: too many positional arguments; its arguments are list_cache\(\*, runt",
+        "list_cache: too many positional arguments; it takes runtime",
     ),
 ]
 

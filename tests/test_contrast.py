@@ -66,6 +66,17 @@ def test_a_set_of_blank_images_is_said_first_and_not_learnt(fake, tmp_path, kind
         fit(table, runtime=fake.runtime)
 
 
+def test_one_colour_with_noise_is_blank(tmp_path):
+    rng = np.random.default_rng(0)
+    for number in range(6):
+        noisy = 100 + rng.integers(0, 2, (96, 96, 3)) + np.full(3, number)
+        Image.fromarray(noisy.astype(np.uint8)).save(tmp_path / f"{number}.jpg", quality=95)
+    ramp = np.tile(np.linspace(100, 104, 96), (96, 1)).round().astype(np.uint8)
+    Image.fromarray(ramp).save(tmp_path / "ramp.png")
+    found = inspect(tmp_path)
+    assert found.blank == tuple(f"{number}.jpg" for number in range(6))
+
+
 def test_few_blank_images_and_placeholders_are_named(fake, pictures):
     for number in range(3):
         clear(pictures / "clear" / f"{number}.png", number)

@@ -22,9 +22,9 @@ from featx.evaluation import Contest, HeldOut, Interval
 from featx.extraction import extract
 from featx.fitting import fit
 from featx.prediction import load
-from featx.reporting import page as page_module
 from featx.reports import report
 from featx.reports.images import Images
+from featx.reports.views import draw_map
 
 HOSTILE = "</script><script>document.title='taken over'</script><img src=x onerror=\"document.title='taken over'\">"
 
@@ -477,8 +477,13 @@ def test_command(fake, model, data, tmp_path, monkeypatch):
 
 
 def test_the_map_is_the_same_from_either_matrix():
-    X = np.random.default_rng(0).normal(size=(12, 12)) @ np.diag(np.arange(1.0, 13.0))
-    wide = np.hstack([X, np.zeros((12, 1))])  # more features than images
-    square = page_module._map(range(12), X.astype(np.float32))
-    np.testing.assert_allclose(page_module._map(range(12), wide.astype(np.float32)), square, atol=1e-3)
-    assert page_module._map(range(4), np.zeros((4, 9), np.float32)) == [[0.0, 0.0, i] for i in range(4)]
+    X = np.random.default_rng(0).normal(size=(30, 4)) * [4, 3, 2, 1]
+    few = draw_map(range(30), X.astype(np.float32))
+    many = draw_map(range(30), np.pad(X, ((0, 0), (0, 60))).astype(np.float32))
+    np.testing.assert_allclose(few, many, atol=2e-4)
+    line = draw_map(range(9), np.outer(np.arange(9), np.ones(60)).astype(np.float32))
+    assert len({y for _, y, _ in line}) == 1
+    equal = draw_map(range(5), np.ones((5, 60), np.float32))
+    assert [point[2] for point in equal] == [0, 1, 2, 3, 4]
+    assert np.isfinite(equal).all()
+    assert len(draw_map(range(40), np.random.default_rng(0).normal(size=(40, 50_000)).astype(np.float32))) == 40

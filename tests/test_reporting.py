@@ -20,8 +20,8 @@ from featx.fitting import fit
 from featx.model import Classifier
 from featx.prediction import load
 from featx.reporting import evaluation_lines, extraction_lines, full_lines, prediction_lines
-from featx.reports import report
 from featx.reporting.terminal import skipped_lines
+from featx.reports import report
 
 COLOURS = {"blue": (30, 60, 200), "red": (200, 50, 40)}
 

@@ -173,3 +173,13 @@ def test_results_do_not_depend_on_the_number_of_workers(name):
     np.testing.assert_array_equal(*(scores_of(one.estimator, data.X, 3) for one in tuned))
     summaries = [cross_validate(make_head(name), data, 4, 1, 0, workers).summary for workers in (1, 4)]
     assert summaries[0] == summaries[1]
+
+
+@pytest.mark.parametrize(("name", "n_fits"), [("logreg", 9 * 3 + 1), ("mlp", 4 + 1)])
+@pytest.mark.parametrize("n_workers", [1, 2])
+def test_how_far_tuning_is_can_be_told(name, n_fits, n_workers):
+    data, told = training_set(n=40), []
+    how = {"n_workers": n_workers, "progress": lambda *done: told.append(done)}
+    with quiet_single_threads():
+        tune_and_fit(make_head(name), data.X, data.y, data.groups, data.classes, 0, **how)
+    assert told == [(n, n_fits) for n in range(1, n_fits)]

@@ -165,9 +165,9 @@ def _frozen(material: Material, head: Head) -> _Contestant:
     started = time.monotonic()
     parts, table, tally = material.parts, material.table, Tally()
     X = table.X
-    with quiet_single_threads(), material.runtime.stage(f"tuning and fitting {head.name}"):
+    with quiet_single_threads(), material.runtime.stage(f"tuning and fitting {head.name}") as advance:
         known = X[parts.train], parts.y[parts.train], material.groups[parts.train]
-        tuned = tune_and_fit(head, *known, parts.classes, material.seed, tally, "the final head")
+        tuned = tune_and_fit(head, *known, parts.classes, material.seed, tally, "the final head", progress=advance)
     hits = scores_of(tuned.estimator, X[parts.test], len(parts.classes)).argmax(axis=1) == parts.y[parts.test]
     row = _row(material, material.backbone, head.name, material.table.spec.size, hits, time.monotonic() - started)
     return _Contestant(row, hits, tuple(f"{row.backbone} {row.head}: {note}" for note in tally.notes()))

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -60,6 +61,7 @@ def tune_and_fit(
     n_workers: int = 1,
     *,
     views: NDArray[np.float32] | None = None,
+    progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Tuned:
     """Choose the best candidate by inner folds of the given samples, then fit it on all of them.
 
@@ -82,6 +84,8 @@ def tune_and_fit(
         Inner folds at a time.
     views : ndarray of shape (n_views, n_samples, feature_dim), float32, optional
         Augmented views of the samples. They are learnt from wherever their sample is, and never scored.
+    progress : callable
+        Called with (fits done, fits in all), from one thread at a time.
 
     Raises
     ------
@@ -89,7 +93,7 @@ def tune_and_fit(
         The estimator refuses the data or a parameter.
     """
     tally = tally or Tally()
-    params, was_tuned = _choose(head, X, y, groups, classes, seed, views, tally, n_workers)
+    params, was_tuned = _choose(head, X, y, groups, classes, seed, views, tally, n_workers, progress)
     last = Tally()
     estimator = fit_head(head, params, *learnt_from(X, y, views), last)
     has_converged = not last.notes()
@@ -107,6 +111,7 @@ def _choose(
     views: NDArray[np.float32] | None,
     tally: Tally,
     n_workers: int,
+    progress: Callable[[int, int], None],
 ) -> tuple[dict[str, Any], bool]:
     try:
         folds = cut_folds(y, groups, classes, _ONE_SPLIT_PARTS if head.one_split else _INNER_FOLDS, seed)
@@ -123,7 +128,7 @@ def _choose(
         for train, test in pairs
     ]
     stops = len(head.grid) == 1 and len(y) > _MOST_FOR_ALL
-    results = _try_all(head, candidates, splits, stops, n_workers)
+    results = _try_all(head, candidates, splits, stops, n_workers, progress)
     for _, has_converged in itertools.chain.from_iterable(results):
         tally.add("tuning", has_converged)
     means = [np.mean([accuracy for accuracy, _ in result]) for result in results]
@@ -131,14 +136,28 @@ def _choose(
 
 
 def _try_all(
-    head: Head, candidates: Sequence[dict[str, Any]], splits: Sequence[Split], stops: bool, n_workers: int
+    head: Head,
+    candidates: Sequence[dict[str, Any]],
+    splits: Sequence[Split],
+    stops: bool,
+    n_workers: int,
+    progress: Callable[[int, int], None],
 ) -> list[list[tuple[float, bool]]]:
     """Return accuracy and convergence of each candidate on each split; where it stops, of the first candidates only.
 
     From the most regularised value on, accuracy rises to one summit and falls, but for noise, and the fits beyond
     it take the longest: on many samples, where noise is small, the first fall ends the search.
     """
-    searches = [_tries(head, candidates, split) for split in splits]
+    n_fits = len(candidates) * len(splits) + 1  # and the last one, on all samples
+    n_done, lock = itertools.count(1), threading.Lock()
+
+    def counted(tries: Iterator[tuple[float, bool]]) -> Iterator[tuple[float, bool]]:
+        for tried in tries:
+            with lock:
+                progress(next(n_done), n_fits)
+            yield tried
+
+    searches = [counted(_tries(head, candidates, split)) for split in splits]
     if not stops:
         tried: list[list[tuple[float, bool]]] = in_threads([partial(list, search) for search in searches], n_workers)
         return [list(of_all) for of_all in zip(*tried, strict=True)]

@@ -171,9 +171,11 @@ def fit(
     tally = Tally()
     measurer = Measurer(made, parts, cv, repeats, seed, runtime, tally)
     crossed, reason = measurer.honest()
-    with quiet_single_threads(), runtime.stage("tuning and fitting the final head"):
+    with quiet_single_threads(), runtime.stage("tuning and fitting the final head") as advance:
         data = train.X, train.y, train.groups, train.classes
-        tuned = tune_and_fit(made, *data, seed, tally, "the final head", runtime.n_workers, views=train.views)
+        tuned = tune_and_fit(
+            made, *data, seed, tally, "the final head", runtime.n_workers, views=train.views, progress=advance
+        )
     samples = [features.samples[i] for i in parts.at]
     left_out = _left_out(made, tuned, crossed, parts, samples, seed, runtime, tally)
     ungrouped, by_source = measurer.ungrouped(crossed), measurer.by_source(features.samples, grouping)

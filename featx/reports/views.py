@@ -113,20 +113,21 @@ def _data(
         "classes": list(classifier.classes_),
         "pictures": entries,
         "views": [asdict(view) | {"pictures": [i for i in view.pictures if i in kept]} for view in views],
-        "map": [] if features is None else _map(some, features),
+        "map": [] if features is None else draw_map(some, features),
     }
 
 
-def _map(positions: Sequence[int], features: NDArray[np.float32]) -> list[list[float]]:
+def draw_map(positions: Sequence[int], features: NDArray[np.float32]) -> list[list[float]]:
     """Return (x, y, position) of pictures by their two principal components, from 0 to 1."""
     found = np.isfinite(features).all(axis=1)
     X = features[found].astype(np.float64)
     if len(X) < 3:
         return []
     X -= X.mean(axis=0)
-    if len(X) < X.shape[1]:  # the same directions from the smaller matrix
+    if len(X) < X.shape[1]:  # of few images with many features, by the smaller of the two matrices
         vectors = X.T @ np.linalg.eigh(X @ X.T)[1][:, :-3:-1]
-        vectors /= np.maximum(np.linalg.norm(vectors, axis=0), 1e-12)
+        lengths = np.linalg.norm(vectors, axis=0)
+        vectors = np.where(lengths > 1e-9 * lengths.max(), vectors / np.maximum(lengths, 1e-300), 0)
     else:
         vectors = np.linalg.eigh(X.T @ X)[1][:, :-3:-1]
     points = X @ (vectors * np.sign(vectors[np.abs(vectors).argmax(axis=0), range(vectors.shape[1])]))

@@ -84,8 +84,8 @@ class Material:
         """Tune and fit a head on the frozen features of the training part."""
         parts, X = self.parts, self.table.X
         train = TrainingSet(X[parts.train], parts.y[parts.train], self.groups[parts.train], parts.classes)
-        with self.runtime.stage("tuning and fitting the head that training begins with"):
-            return fit_frozen(head, train, X[parts.val], parts.y[parts.val], self.seed)
+        with self.runtime.stage("tuning and fitting the head that training begins with") as advance:
+            return fit_frozen(head, train, X[parts.val], parts.y[parts.val], self.seed, advance)
 
     def folder(self, what: Mapping[str, Any]) -> Path:
         """Return a folder in the cache whose name covers the pictures, their parts, and what is done with them."""

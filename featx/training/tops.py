@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -51,7 +52,12 @@ class FrozenHead:
 
 
 def fit_frozen(
-    head: Head, train: TrainingSet, X_val: NDArray[np.float32], y_val: NDArray[np.int64], seed: int
+    head: Head,
+    train: TrainingSet,
+    X_val: NDArray[np.float32],
+    y_val: NDArray[np.int64],
+    seed: int,
+    progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> FrozenHead:
     """Tune and fit a head on the training part, and turn it into dense layers.
 
@@ -62,7 +68,7 @@ def fit_frozen(
     """
     n_classes = len(train.classes)
     with quiet_single_threads():
-        tuned = tune_and_fit(head, train.X, train.y, train.groups, train.classes, seed)
+        tuned = tune_and_fit(head, train.X, train.y, train.groups, train.classes, seed, progress=progress)
     folded = fold(tuned.estimator)
     if folded is None or (folded.pairwise and n_classes > 2):
         raise HeadError(
