@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,7 +15,7 @@ from featx.backbones.table import BACKBONES, Backbone, KerasWeights
 from featx.runtime import Runtime
 
 if TYPE_CHECKING:
-    from browser import Browser
+    from playwright.sync_api import Browser, Page
 
 
 class QuadrantEngine:
@@ -133,15 +134,66 @@ def make_graph(size: int = 32, feature_dim: int = 12, name: str = "net") -> byte
     return len(xml).to_bytes(8, "little") + xml
 
 
-@pytest.fixture(scope="session")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    """Return a headless Chromium; without one the test is skipped."""
-    pytest.importorskip("fcntl", reason="the browser's pipes are those of Unix")
-    from browser import Browser
+class Pages:
+    """Pages of a browser, and what they reported and loaded.
 
-    started = Browser(tmp_path_factory.mktemp("browser") / "profile")
-    yield started
-    started.close()
+    Attributes
+    ----------
+    complaints : list of str
+        Messages of the console, and exceptions that nobody caught.
+    requests : list of str
+        Addresses that were loaded, or should have been; Playwright leaves out those of ``data:``.
+    """
+
+    def __init__(self, browser: Browser) -> None:
+        self._browser = browser
+        self.complaints: list[str] = []
+        self.requests: list[str] = []
+
+    def open(self, address: str, *, width: int = 1280, dark: bool = False) -> Page:
+        """Return a page of its own session, once it is loaded."""
+        page = self._browser.new_page(
+            viewport={"width": width, "height": 900}, color_scheme="dark" if dark else "light"
+        )
+        page.on("console", lambda message: self.complaints.append(message.text))
+        page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        page.on("request", lambda request: self.requests.append(request.url))
+        page.goto(address)
+        return page
+
+    def close(self) -> None:
+        """Close all pages."""
+        for context in self._browser.contexts:
+            context.close()
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """Return a headless Chromium; without one the test is skipped."""
+    playwright = pytest.importorskip("playwright.sync_api", reason="not run: the extra integration is not installed")
+    chromium = shutil.which("chromium")
+    if chromium is None:
+        pytest.skip("not run: there is no chromium (a package of Debian) on this machine")
+    options = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+    with playwright.sync_playwright() as started:
+        browser = started.chromium.launch(executable_path=chromium, args=options)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def pages(browser: Browser) -> Iterator[Pages]:
+    """Return what opens pages in the browser."""
+    opened = Pages(browser)
+    yield opened
+    opened.close()
+
+
+def axe_violations(page: Page) -> list[str]:
+    """Return what axe-core reports against a page."""
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
+    violations = axe.run(page).response["violations"]
+    return [f"{one['id']}: {node['html']} {node['failureSummary']}" for one in violations for node in one["nodes"]]
 
 
 @pytest.fixture(scope="session")
