@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -56,6 +57,8 @@ class Fake:
     runtime : Runtime
         With a cache of its own; notices are collected.
     notices : list of str
+    engine : callable
+        Makes the engine, from the list that it adds the sizes of its batches to.
     """
 
     def __init__(self, cache: Path) -> None:
@@ -63,12 +66,12 @@ class Fake:
         self.starts = 0
         self.notices: list[str] = []
         self.runtime = Runtime(cache, workers=2, notice=self.notices.append)
+        self.engine: Callable[[list[int]], QuadrantEngine] = QuadrantEngine
 
-    def start(self, spec: object, locate: Callable[[], object], runtime: object) -> QuadrantEngine:
-        locate()
+    def start(self) -> QuadrantEngine:
         self.starts += 1
         self._batches.append(-10)  # the ten probe pictures do not count
-        return QuadrantEngine(self._batches)
+        return self.engine(self._batches)
 
     @property
     def n_computed(self) -> int:
@@ -76,20 +79,25 @@ class Fake:
         return sum(self._batches)
 
 
+@contextlib.contextmanager
+def installed(folder: Path) -> Iterator[Fake]:
+    """Have the backbone ``quadrants``, which brings its engine along, in the table of backbones."""
+    fake = Fake(folder / "cache")
+    weights = KerasWeights("quadrants.h5")
+    row = Backbone("quadrants", "none.None", 32, "none", 12, 0, "Apache-2.0", weights, engine=fake.start)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("KERAS_HOME", str(folder / "keras"))
+        patch.setitem(BACKBONES, "quadrants", row)
+        weights.path(32).parent.mkdir(parents=True)
+        weights.path(32).write_bytes(b"weights of the quadrants")
+        yield fake
+
+
 @pytest.fixture
-def fake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Fake:
-    """Install the backbone ``quadrants`` and make it the one that engines run."""
-    home = tmp_path / "keras"
-    (home / "models").mkdir(parents=True)
-    (home / "models" / "quadrants.h5").write_bytes(b"weights of the quadrants")
-    monkeypatch.setenv("KERAS_HOME", str(home))
-    row = Backbone("quadrants", "none.None", 32, "none", 12, 0, "Apache-2.0", KerasWeights("quadrants.h5"))
-    monkeypatch.setitem(BACKBONES, "quadrants", row)
-    made = Fake(tmp_path / "cache")
-    monkeypatch.setattr("featx.extraction.filling.start", made.start)
-    monkeypatch.setattr("featx.extraction.starting.agreement", lambda *recipe: None)
-    monkeypatch.setattr("featx.extraction.recipes.fitting_engine", lambda spec, *recipe: spec.engine)
-    return made
+def fake(tmp_path: Path) -> Iterator[Fake]:
+    """Return the backbone ``quadrants``, installed."""
+    with installed(tmp_path) as made:
+        yield made
 
 
 def save_picture(path: Path, colour: tuple[int, int, int], seed: int = 0, size: tuple[int, int] = (40, 40)) -> Path:

@@ -354,9 +354,9 @@ def test_a_warm_run_imports_no_tensorflow(fake, pictures):
     script = (
         "import sys, json; from pathlib import Path\n"
         "from featx.backbones.table import BACKBONES, Backbone, KerasWeights\n"
-        "row = Backbone('quadrants', 'none.None', 32, 'none', 12, 0, 'Apache-2.0', KerasWeights('quadrants.h5'))\n"
-        "BACKBONES['quadrants'] = row\n"
-        "import featx, featx.extraction.starting as starting; starting.agreement = lambda *recipe: None\n"
+        "row = ('quadrants', 'none.None', 32, 'none', 12, 0, 'Apache-2.0', KerasWeights('quadrants.h5'), sys.exit)\n"
+        "BACKBONES['quadrants'] = Backbone(*row)\n"
+        "import featx\n"
         f"runtime = featx.Runtime({str(fake.runtime.cache)!r})\n"
         f"table = featx.extract({str(pictures)!r}, 'quadrants', augment='light', views=2, runtime=runtime)\n"
         "again = featx.latest(runtime)\n"

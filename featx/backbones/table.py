@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import os
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -108,6 +109,9 @@ class Backbone:
         SPDX name of the licence of the ImageNet weights.
     weights : KerasWeights or PackagedWeights
         Where the ImageNet weights come from.
+    engine : callable, optional
+        Returns an engine (:class:`featx.engines.Engine`) that computes the features of this backbone itself, in
+        float32. Without one, ``constructor`` builds a network that featx's engines run.
     """
 
     name: str
@@ -118,6 +122,7 @@ class Backbone:
     n_parameters: int
     licence: str
     weights: KerasWeights | PackagedWeights
+    engine: Callable[[], Any] | None = None
 
     @property
     def weights_present(self) -> bool:

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featx.augmentation import make_views
-from featx.backbones import FILE_BACKBONE, build_network
+from featx.backbones import BACKBONES, FILE_BACKBONE, build_network
 from featx.engines import (
     Engine,
     convert,
@@ -61,6 +61,9 @@ def start(spec: FeatureSpec, locate: Locate, runtime: Runtime) -> Engine:
     EngineError, BackboneError, WeightsError
         It cannot be executed here as the recipe says, or cannot be built.
     """
+    if (own := _own_engine(spec)) is not None:
+        locate()
+        return own()
     if spec.engine == "tensorflow":
         network = _build(spec, locate, runtime)
         with runtime.stage(f"preparing {network_name(spec)} for {runtime.device}"):
@@ -68,6 +71,12 @@ def start(spec: FeatureSpec, locate: Locate, runtime: Runtime) -> Engine:
     graph = graph_of(spec, locate, runtime)
     with runtime.stage(f"compiling {network_name(spec)} for this processor"):
         return start_openvino_engine(graph, spec.precision)
+
+
+def _own_engine(spec: FeatureSpec) -> Callable[[], Engine] | None:
+    """Return what starts the engine that the backbone of a recipe brings along; None for most."""
+    row = BACKBONES.get(spec.backbone)
+    return None if row is None else row.engine
 
 
 def network_name(spec: FeatureSpec) -> str:
@@ -86,6 +95,8 @@ def fitting_engine(spec: FeatureSpec, locate: Locate, runtime: Runtime) -> str:
     tensorflow only where it sees the GPU that was expected, or where OpenVINO cannot convert the network. Found out
     once: a store of the recipe, a kept graph or a note tells the next run, which imports nothing.
     """
+    if _own_engine(spec) is not None:
+        return spec.engine
     if spec.engine == "tensorflow":
         if runtime.device != "auto" or _has_store(spec, runtime) or sees_gpu():
             return "tensorflow"
@@ -147,8 +158,10 @@ def agreement(spec: FeatureSpec, precision: str, locate: Locate, runtime: Runtim
     """Return the mean cosine of the probe pictures' features in a precision with those in float32.
 
     Computed once for each network, engine, kind of processor and version of the libraries; None where the processor has
-    no such precision.
+    no such precision, or the backbone brings an engine of its own.
     """
+    if _own_engine(spec) is not None:
+        return None
     key, name = graph_key(spec), _where(spec, precision, runtime)
     known = read_agreements(runtime.cache, key)
     if name not in known:
