@@ -21,6 +21,7 @@ from featx.errors import ClassifierError, DatasetError, DatasetNotFoundError, Im
 from featx.extraction import extract
 from featx.fitting import fit
 from featx.prediction import predict, sorting
+from featx.prediction.writing import WRITERS
 
 COLUMNS = ["path", "label", "confidence", "status", "seen", "reason", "p_blue", "p_red"]
 
@@ -165,10 +166,11 @@ def test_a_failure_leaves_no_half_table(fake, model, new, tmp_path, monkeypatch)
     folder = tmp_path / "out"
     folder.mkdir()
 
-    def fail(*_):
-        raise OSError(28, "No space left on device")
+    class Full(WRITERS[".csv"]):
+        def write(self, rows):
+            raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("featx.prediction.writing._CsvWriter.write", fail)
+    monkeypatch.setitem(WRITERS, ".csv", Full)
     with pytest.raises(OSError, match=r"scores.csv cannot be written: No space left on device"):
         predict(model, new, folder / "scores.csv", runtime=fake.runtime)
     assert os.listdir(folder) == []
