@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import shutil
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -120,6 +121,11 @@ def make_classes(folder: Path, colours: dict[str, tuple[int, int, int]], n: int)
         for i in range(n):
             save_picture(folder / name / f"{name}-{i:02}.png", colour, seed=1000 * number + i)
     return folder
+
+
+def without_progress(text: str) -> str:
+    """Return what a command printed without its lines of progress, which come where a machine is slow."""
+    return re.sub(r"^.* s (so far|left)\)?\n", "", text, flags=re.M)
 
 
 def make_graph(size: int = 32, feature_dim: int = 12, name: str = "net") -> bytes:
