@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import re
+import shutil
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +19,7 @@ from featx.engines import ENGINES, Engine, Network
 from featx.runtime import Runtime
 
 if TYPE_CHECKING:
-    from browser import Browser
+    from playwright.sync_api import Browser, Page
 
 
 class QuadrantRunner:
@@ -73,23 +76,28 @@ class Fake:
     runtime : Runtime
         With a cache of its own; notices are collected.
     notices : list of str
+    engine : Engine
+        The record of an engine that runs the fake backbone.
+    runner : callable
+        Makes what runs, from the list that it adds the sizes of its batches to.
     """
 
     def __init__(self, cache: Path) -> None:
-        self.engine = FakeEngine(
+        self.engine: Engine = FakeEngine(
             "openvino", ("cpu",), ("float32", "bfloat16", "int8"), "float32", start_fake=self.start
         )
         self._batches: list[int] = []
         self.starts = 0
         self.notices: list[str] = []
         self.runtime = Runtime(cache, workers=2, notice=self.notices.append)
+        self.runner: Callable[[list[int]], QuadrantRunner] = QuadrantRunner
 
     def start(self, network: Network) -> QuadrantRunner:
         """Do what :meth:`featx.engines.Engine.start` does."""
         network.file()
         self.starts += 1
         self._batches.append(-10)  # the ten probe pictures do not count
-        return QuadrantRunner(self._batches)
+        return self.runner(self._batches)
 
     @property
     def n_computed(self) -> int:
@@ -97,18 +105,26 @@ class Fake:
         return sum(self._batches)
 
 
+@contextlib.contextmanager
+def installed(folder: Path) -> Iterator[Fake]:
+    """Have the backbone ``quadrants`` in the table of backbones, and its engine in that of engines."""
+    fake = Fake(folder / "cache")
+    weights = KerasWeights("quadrants.h5")
+    row = Backbone("quadrants", "none.None", 32, "none", 12, 0, "Apache-2.0", weights)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("KERAS_HOME", str(folder / "keras"))
+        patch.setitem(BACKBONES, "quadrants", row)
+        patch.setitem(ENGINES, "openvino", fake.engine)
+        weights.path(32).parent.mkdir(parents=True)
+        weights.path(32).write_bytes(b"weights of the quadrants")
+        yield fake
+
+
 @pytest.fixture
-def fake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Fake:
-    """Install the backbone ``quadrants`` and make it the one that engines run."""
-    home = tmp_path / "keras"
-    (home / "models").mkdir(parents=True)
-    (home / "models" / "quadrants.h5").write_bytes(b"weights of the quadrants")
-    monkeypatch.setenv("KERAS_HOME", str(home))
-    row = Backbone("quadrants", "none.None", 32, "none", 12, 0, "Apache-2.0", KerasWeights("quadrants.h5"))
-    monkeypatch.setitem(BACKBONES, "quadrants", row)
-    made = Fake(tmp_path / "cache")
-    monkeypatch.setitem(ENGINES, "openvino", made.engine)
-    return made
+def fake(tmp_path: Path) -> Iterator[Fake]:
+    """Return the backbone ``quadrants``, installed."""
+    with installed(tmp_path) as made:
+        yield made
 
 
 def save_picture(path: Path, colour: tuple[int, int, int], seed: int = 0, size: tuple[int, int] = (40, 40)) -> Path:
@@ -133,6 +149,11 @@ def make_classes(folder: Path, colours: dict[str, tuple[int, int, int]], n: int)
     return folder
 
 
+def without_progress(text: str) -> str:
+    """Return what a command printed without its lines of progress, which come where a machine is slow."""
+    return re.sub(r"^.* s (so far|left)\)?\n", "", text, flags=re.M)
+
+
 def make_graph(size: int = 32, feature_dim: int = 12, name: str = "net") -> bytes:
     """Return a graph as featx keeps them, of a network that does nothing; nothing here runs it."""
 
@@ -153,15 +174,66 @@ def make_graph(size: int = 32, feature_dim: int = 12, name: str = "net") -> byte
     return len(xml).to_bytes(8, "little") + xml
 
 
-@pytest.fixture(scope="session")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    """Return a headless Chromium; without one the test is skipped."""
-    pytest.importorskip("fcntl", reason="the browser's pipes are those of Unix")
-    from browser import Browser
+class Pages:
+    """Pages of a browser, and what they reported and loaded.
 
-    started = Browser(tmp_path_factory.mktemp("browser") / "profile")
-    yield started
-    started.close()
+    Attributes
+    ----------
+    complaints : list of str
+        Messages of the console, and exceptions that nobody caught.
+    requests : list of str
+        Addresses that were loaded, or should have been; Playwright leaves out those of ``data:``.
+    """
+
+    def __init__(self, browser: Browser) -> None:
+        self._browser = browser
+        self.complaints: list[str] = []
+        self.requests: list[str] = []
+
+    def open(self, address: str, *, width: int = 1280, dark: bool = False) -> Page:
+        """Return a page of its own session, once it is loaded."""
+        page = self._browser.new_page(
+            viewport={"width": width, "height": 900}, color_scheme="dark" if dark else "light"
+        )
+        page.on("console", lambda message: self.complaints.append(message.text))
+        page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        page.on("request", lambda request: self.requests.append(request.url))
+        page.goto(address)
+        return page
+
+    def close(self) -> None:
+        """Close all pages."""
+        for context in self._browser.contexts:
+            context.close()
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """Return a headless Chromium; without one the test is skipped."""
+    playwright = pytest.importorskip("playwright.sync_api", reason="not run: the extra integration is not installed")
+    chromium = shutil.which("chromium")
+    if chromium is None:
+        pytest.skip("not run: there is no chromium (a package of Debian) on this machine")
+    options = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+    with playwright.sync_playwright() as started:
+        browser = started.chromium.launch(executable_path=chromium, args=options)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def pages(browser: Browser) -> Iterator[Pages]:
+    """Return what opens pages in the browser."""
+    opened = Pages(browser)
+    yield opened
+    opened.close()
+
+
+def axe_violations(page: Page) -> list[str]:
+    """Return what axe-core reports against a page."""
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
+    violations = axe.run(page).response["violations"]
+    return [f"{one['id']}: {node['html']} {node['failureSummary']}" for one in violations for node in one["nodes"]]
 
 
 @pytest.fixture(scope="session")
@@ -171,3 +243,21 @@ def keras_start() -> Callable[[], None]:
 
     start_keras()
     return start_keras
+
+
+@pytest.fixture(scope="session")
+def network(tmp_path_factory: pytest.TempPathFactory, keras_start: Callable[[], None]) -> Path:
+    """Return three blocks with random weights as a Keras file, for pictures of 32 x 32."""
+    import keras
+    from keras import layers
+
+    keras.utils.set_random_seed(3)
+    inputs = x = keras.Input((32, 32, 3))
+    for number, filters in enumerate((6, 8, 8), 1):
+        x = layers.Conv2D(filters, 3, padding="same", name=f"block{number}_conv")(x)
+        x = layers.BatchNormalization(name=f"block{number}_bn")(x)
+        x = layers.ReLU(name=f"block{number}_relu")(x)
+        x = layers.MaxPooling2D(name=f"block{number}_pool")(x)
+    path = tmp_path_factory.mktemp("network") / "tiny.keras"
+    keras.Model(inputs, x).save(path)
+    return path

@@ -7,7 +7,6 @@ import http.server
 import importlib
 import socket
 import threading
-import time
 from pathlib import Path
 
 import numpy as np
@@ -261,11 +260,9 @@ def test_a_black_holed_network_does_not_hang(tmp_path, monkeypatch):
     from featx.backbones import applications
 
     monkeypatch.setattr(applications, "_CONNECT_SECONDS", 0.3)
-    started = time.monotonic()
     with socket.create_server(("127.0.0.1", 0)) as silent, pytest.raises(WeightsError) as caught:
         port = silent.getsockname()[1]  # takes connections and never answers
         applications.fetch(applications.Download("w.h5", f"http://127.0.0.1:{port}/w.h5", ""), tmp_path / "w.h5")
-    assert time.monotonic() - started < 10
     message = str(caught.value)
     assert "are not on this machine and could not be downloaded (timed out)" in message
     assert "--weights FILE" in message

@@ -9,11 +9,12 @@ import random
 import shutil
 import sys
 import time
+from datetime import datetime
 
 import h5py
 import numpy as np
 import pytest
-from conftest import make_graph
+from conftest import make_graph, without_progress
 from PIL import Image
 from typer.testing import CliRunner
 
@@ -54,11 +55,12 @@ def flip(path, at):
 def test_ls(fake, pictures, table):
     write_graph(fake.runtime.cache, "0" * 16, make_graph())
     (fake.runtime.cache / "features" / f".{table.spec.id}.h5.0123456789abcdef.tmp").write_bytes(b"left")
+    used = store_of(fake).with_suffix(".used").stat().st_mtime
     listing = featx.list_cache(runtime=fake.runtime)
     (store,) = listing.stores
     assert (store.id, store.status, store.n_rows, store.feature_dim) == (table.spec.id, "ok", 24, 12)
     assert store.spec == json.loads(table.spec.to_json())
-    assert abs(time.time() - time.mktime(time.strptime(store.last_used[:19], "%Y-%m-%dT%H:%M:%S"))) < 60
+    assert datetime.fromisoformat(store.last_used).timestamp() == pytest.approx(used, abs=1)
     (dataset,) = listing.datasets
     assert (dataset.root, dataset.kind, dataset.root_exists) == (str(pictures.resolve()), "extract", True)
     assert (dataset.n_images, dataset.n_skipped) == (24, 0)
@@ -71,8 +73,9 @@ def test_ls(fake, pictures, table):
 def test_looking_up_counts_as_use(fake, pictures, table):
     used = store_of(fake).with_suffix(".used")
     make_old(used)
+    before = used.stat().st_mtime
     featx.latest(fake.runtime)
-    assert time.time() - used.stat().st_mtime < 60
+    assert used.stat().st_mtime > before + 7000
 
 
 def test_a_cache_that_is_not_there_is_empty(tmp_path):
@@ -356,7 +359,7 @@ def test_a_folder_without_the_tag_is_left_alone_and_named(tmp_path, command):
         done = CliRunner().invoke(app, ["cache", command, "--cache", str(project)])
         assert done.exit_code == 1
         assert "CACHEDIR.TAG" in done.stderr
-        assert len(done.stderr.splitlines()) == 1
+        assert len(without_progress(done.stderr).splitlines()) == 1
         (project / "CACHEDIR.TAG").unlink(missing_ok=True)
     assert contents(project) == before
 

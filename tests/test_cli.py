@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 import typer
-from conftest import make_classes, save_picture
+from conftest import make_classes, save_picture, without_progress
 from typer.testing import CliRunner
 
 import featx
@@ -110,12 +110,14 @@ def test_the_main_job(workplace, pictures, tmp_path):
     assert output.rstrip().endswith("next       featx fit --head logreg")
     assert "pictures   24 cached, 0 new" in run("extract", pictures, "--backbone", "quadrants").output
     output = run("fit", "--head", "svm").output
-    assert output.splitlines()[0] == f"{pictures}: 2 classes by folder: blue 12, red 12 (extracted last)"
+    assert (
+        without_progress(output).splitlines()[0] == f"{pictures}: 2 classes by folder: blue 12, red 12 (extracted last)"
+    )
     assert "accuracy   1.000" in output
     assert "model      set-quadrants-svm.featx" in output
     assert output.rstrip().endswith("next       featx report set-quadrants-svm.featx --html report.html")
     message = "error: set-quadrants-svm.featx exists; add --overwrite to replace it, or choose another name"
-    assert run("fit", "--head", "svm", code=1).stderr.strip() == message
+    assert without_progress(run("fit", "--head", "svm", code=1).stderr).strip() == message
     assert "model      set-quadrants-svm.featx" in run("fit", "--head", "svm", "--overwrite").output
     new = make_classes(tmp_path / "new", {"red": (205, 45, 45)}, 2)
     output = run("predict", "set-quadrants-svm.featx", new, "-o", "scores.csv").output
@@ -188,7 +190,7 @@ def test_errors_not_foreseen_are_one_line_too(workplace, pictures, monkeypatch):
 
     monkeypatch.setattr("featx.extraction.extract", fail)
     message = "error: ZeroDivisionError: never seen before (not foreseen; FEATX_TRACEBACK=1 shows where)"
-    assert run("extract", pictures, code=1).stderr.strip() == message
+    assert without_progress(run("extract", pictures, code=1).stderr).strip() == message
     monkeypatch.setenv("FEATX_TRACEBACK", "1")
     result = CliRunner().invoke(app, ["extract", str(pictures)])
     assert isinstance(result.exception, ZeroDivisionError)
@@ -276,7 +278,7 @@ def test_stopping_says_how_to_go_on(workplace, pictures, monkeypatch):
 
     monkeypatch.setattr("featx.extraction.extract", stop)
     message = "stopped; what was computed is kept: run the same command to go on"
-    assert run("extract", pictures, code=1).stderr.strip() == message
+    assert without_progress(run("extract", pictures, code=1).stderr).strip() == message
 
 
 def test_from_capture_to_fit(workplace, tmp_path):
@@ -322,7 +324,7 @@ def test_strict(workplace, pictures):
     save_picture(pictures / "red" / "torn.png", (1, 2, 3)).write_bytes(b"")
     assert "skipped    red/torn.png: empty file" in run("extract", pictures, "--backbone", "quadrants").output
     result = run("extract", pictures, "--backbone", "quadrants", "--strict", code=1)
-    assert result.stderr.strip() == (
+    assert without_progress(result.stderr).strip() == (
         "error: --strict: 1 pictures cannot be used, the first is red/torn.png: empty file (0 bytes)"
     )
 

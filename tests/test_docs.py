@@ -28,7 +28,7 @@ def test_the_readme_opens_with_two_complete_commands():
         assert len(command.strip().splitlines()) == 1
         assert command.startswith("python3 -m venv .venv && .venv/bin/pip install")
     assert first.strip().endswith(".venv/bin/featx demo")
-    assert second.strip().endswith(".venv/bin/python -m pytest")
+    assert second.strip().endswith(".venv/bin/python -m pytest -n 2")
     assert f"<!-- demo -->\n```sh\n{first}```" in README  # where .ci/run finds them
     assert f"<!-- test -->\n```sh\n{second}```" in README
 

@@ -10,9 +10,8 @@ import zipfile
 
 import numpy as np
 import pytest
-from conftest import make_classes
+from conftest import installed, make_classes
 
-from featx.engines import ENGINES
 from featx.errors import ClassifierError
 from featx.evaluation import Contest, Evaluation, HeldOut, Interval, ViewsWorth
 from featx.evaluation.fields import Fields
@@ -25,23 +24,12 @@ from featx.reports import report
 @pytest.fixture(scope="module")
 def members(tmp_path_factory):
     """The members of a model file of three classes, by name; every part of its evaluation is filled."""
-    from conftest import Fake
-
-    from featx.backbones.table import BACKBONES, Backbone, KerasWeights
-
     folder = tmp_path_factory.mktemp("model")
     colours = {"red": (200, 50, 40), "blue": (30, 60, 200), "grey": (120, 120, 120)}
     data = make_classes(folder / "set", colours, 10)
     for number, path in enumerate(sorted(data.rglob("*.png"))):
         path.rename(path.with_name(f"P{number % 3:02}-{number:02}.png"))
-    with pytest.MonkeyPatch.context() as patched:
-        (folder / "keras" / "models").mkdir(parents=True)
-        (folder / "keras" / "models" / "quadrants.h5").write_bytes(b"weights")
-        patched.setenv("KERAS_HOME", str(folder / "keras"))
-        row = Backbone("quadrants", "none.None", 32, "none", 12, 0, "Apache-2.0", KerasWeights("quadrants.h5"))
-        patched.setitem(BACKBONES, "quadrants", row)
-        fake = Fake(folder / "cache")
-        patched.setitem(ENGINES, "openvino", fake.engine)
+    with installed(folder) as fake:
         table = extract(data, "quadrants", runtime=fake.runtime)
         fit(table, params={"C": 1.0}, cv=3, runtime=fake.runtime).save(folder / "m.featx")
     with zipfile.ZipFile(folder / "m.featx") as archive:

@@ -8,6 +8,7 @@ import shutil
 import sys
 import time
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import h5py
@@ -16,7 +17,6 @@ import pytest
 from conftest import Fake, QuadrantRunner, make_classes, quadrant_means, save_picture
 from PIL import Image
 
-from featx.engines import ENGINES
 from featx.errors import DatasetError, EngineError, ImageError, StoreError
 from featx.extraction import extract, featurize
 from featx.images import prepare
@@ -434,48 +434,37 @@ class Failing(QuadrantRunner):
             yield features
 
 
-def fail(fake, monkeypatch, fails) -> None:
-    def start(network):
-        return Failing(fake.start(network)._pictures, fails)
-
-    monkeypatch.setitem(ENGINES, "openvino", replace(fake.engine, start_fake=start))
-
-
-def quite_red(features: np.ndarray) -> np.ndarray:
-    return (features[:, 0] > 0.7) & (features[:, 2] < 0.25)
-
-
-def test_an_image_without_finite_features_is_skipped_and_its_row_not_kept(fake, pictures, monkeypatch):
+def test_an_image_without_finite_features_is_skipped_and_its_row_not_kept(fake, pictures):
     save_picture(pictures / "red" / "signal.png", (250, 5, 5), seed=9)
     shutil.copy(pictures / "red" / "signal.png", pictures / "red" / "same.png")
     age(pictures)
-    with monkeypatch.context() as patch:
-        fail(fake, patch, lambda features: features[:, 0] > 0.9)
-        table = run(fake, pictures)
-        reason = f"the backbone gives features of it that are not finite (features {table.spec.id})"
-        assert {s.path: s.reason for s in table.extraction.skipped} == {
-            "red/same.png": reason,
-            "red/signal.png": reason,
-        }
-        assert (table.extraction.n_images, table.extraction.n_computed) == (24, 24)
-        assert np.isfinite(table.X).all()
-        starts = fake.starts
-        assert run(fake, pictures).extraction.skipped == table.extraction.skipped
-        assert fake.starts == starts  # it is remembered of this recipe
-        assert latest(fake.runtime).extraction.skipped == table.extraction.skipped
-        with pytest.raises(
-            ImageError, match="--strict: 2 pictures cannot be used, the first is red/same.png: the back"
-        ):
-            run(fake, pictures, strict=True)
+    fake.runner = partial(Failing, fails=lambda features: features[:, 0] > 0.9)
+    table = run(fake, pictures)
+    reason = f"the backbone gives features of it that are not finite (features {table.spec.id})"
+    assert {s.path: s.reason for s in table.extraction.skipped} == {
+        "red/same.png": reason,
+        "red/signal.png": reason,
+    }
+    assert (table.extraction.n_images, table.extraction.n_computed) == (24, 24)
+    assert np.isfinite(table.X).all()
+    starts = fake.starts
+    assert run(fake, pictures).extraction.skipped == table.extraction.skipped
+    assert fake.starts == starts  # it is remembered of this recipe
+    assert latest(fake.runtime).extraction.skipped == table.extraction.skipped
+    with pytest.raises(ImageError, match="--strict: 2 pictures cannot be used, the first is red/same.png: the back"):
+        run(fake, pictures, strict=True)
+    fake.runner = QuadrantRunner
     other = run(fake, pictures, resize="squash")  # and of no other
     assert (other.extraction.skipped, other.extraction.n_images) == ((), 26)
 
 
-def test_a_backbone_without_finite_features_is_an_error_before_anything_is_stored(fake, pictures, monkeypatch):
-    fail(fake, monkeypatch, lambda features: np.ones(len(features), bool))
+def test_a_backbone_without_finite_features_is_an_error_before_anything_is_stored(fake, pictures):
+    fake.runner = partial(Failing, fails=lambda features: np.ones(len(features), bool))
     with pytest.raises(EngineError, match="quadrants gives no finite features for any of featx's own probe images"):
         run(fake, pictures)
-    fail(fake, monkeypatch, lambda features: np.arange(len(features)) < (len(features) if len(features) != 10 else 1))
+    fake.runner = partial(
+        Failing, fails=lambda features: np.arange(len(features)) < (len(features) if len(features) != 10 else 1)
+    )
     with pytest.raises(EngineError, match="quadrants gives features that are not finite for every image"):
         run(fake, pictures)
     assert not list(fake.runtime.cache.glob("features/*.h5"))

@@ -44,24 +44,6 @@ def stripes(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def network(tmp_path_factory: pytest.TempPathFactory, keras_start: Callable[[], None]) -> Path:
-    """Return three blocks with random weights as a Keras file, for pictures of 32 x 32."""
-    import keras
-    from keras import layers
-
-    keras.utils.set_random_seed(3)
-    inputs = x = keras.Input((32, 32, 3))
-    for number, filters in enumerate((6, 8, 8), 1):
-        x = layers.Conv2D(filters, 3, padding="same", name=f"block{number}_conv")(x)
-        x = layers.BatchNormalization(name=f"block{number}_bn")(x)
-        x = layers.ReLU(name=f"block{number}_relu")(x)
-        x = layers.MaxPooling2D(name=f"block{number}_pool")(x)
-    path = tmp_path_factory.mktemp("network") / "tiny.keras"
-    keras.Model(inputs, x).save(path)
-    return path
-
-
-@pytest.fixture(scope="module")
 def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("cache")
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import save_picture
+from conftest import axe_violations, save_picture
 from PIL import Image
 from typer.testing import CliRunner
 
@@ -148,25 +148,26 @@ def test_too_many_pictures_are_said(fake, model, new, tmp_path, monkeypatch):
     assert sorted(re.findall(r"<option value=\"\d\">(?:red|blue) \((\d) of \d\)", text)) == ["2", "2"]
 
 
-def test_filters_and_orders_in_a_browser(fake, model, new, tmp_path, browser):
+@pytest.mark.integration
+def test_filters_and_orders_in_a_browser(fake, model, new, tmp_path, pages):
     done, _ = page_of(model, new, tmp_path, fake, reject_rate=0.05)
-    page = browser.open((tmp_path / "g.html").as_uri())
+    page = pages.open((tmp_path / "g.html").as_uri())
     rows = done.to_dict()["rows"]
     figures = "[...document.querySelectorAll('figure')].filter((one) => !one.hidden)"
     names = f"{figures}.map((one) => one.querySelector('.name').textContent)"
-    assert page.run(f"{figures}.length") == 12
-    assert page.run("[...document.images].every((one) => one.complete && one.naturalWidth > 0)")
+    assert page.evaluate(f"{figures}.length") == 12
+    assert page.evaluate("[...document.images].every((one) => one.complete && one.naturalWidth > 0)")
 
     def chosen(control: str, value: str) -> list[str]:
-        page.run(f"document.getElementById('{control}').value = '{value}'")
-        page.run(f"document.getElementById('{control}').dispatchEvent(new Event('change'))")
-        return page.run(names)
+        page.evaluate(f"document.getElementById('{control}').value = '{value}'")
+        page.evaluate(f"document.getElementById('{control}').dispatchEvent(new Event('change'))")
+        return page.evaluate(names)
 
     def expected(wanted) -> list[str]:
         return sorted(Path(row["path"]).relative_to(new).as_posix() for row in rows if wanted(row))
 
     assert sorted(chosen("class", "1")) == expected(lambda row: row["label"] == "red")
-    assert page.run("document.getElementById('shown').textContent") == "6 of 12 pictures"
+    assert page.evaluate("document.getElementById('shown').textContent") == "6 of 12 pictures"
     assert chosen("status", "seen") == []
     chosen("class", "")
     assert chosen("status", "seen") == ["b/known.png"]
@@ -182,18 +183,19 @@ def test_filters_and_orders_in_a_browser(fake, model, new, tmp_path, browser):
         values = [sign * confidence[name] for name in found[:-1]]
         assert values == sorted(values)
     assert chosen("order", "class")[-2:] == ["odd.png", "torn.png"]
-    page.press("Tab", "Tab", "Tab")
-    assert page.run("document.activeElement.id") == "order"
-    assert page.complaints == []
-    assert {address.split(":")[0] for address in page.requests} == {"file", "data"}
+    for _ in range(3):
+        page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.id") == "order"
+    assert pages.complaints == []
+    assert pages.requests == [(tmp_path / "g.html").as_uri()]
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize("width", [1280, 400])
 @pytest.mark.parametrize("dark", [False, True])
-def test_axe_holds_nothing_against_it(fake, model, new, tmp_path, browser, width, dark):
+def test_axe_holds_nothing_against_it(fake, model, new, tmp_path, pages, width, dark):
     page_of(model, new, tmp_path, fake, reject_rate=0.05)
-    page = browser.open((tmp_path / "g.html").as_uri(), width=width, dark=dark)
-    assert page.violations() == []
+    assert axe_violations(pages.open((tmp_path / "g.html").as_uri(), width=width, dark=dark)) == []
 
 
 def hostile(folder: Path) -> Path:
@@ -205,19 +207,30 @@ def hostile(folder: Path) -> Path:
     return folder
 
 
-def test_hostile_names_are_only_text_on_the_page(fake, model, tmp_path, browser):
+@pytest.fixture
+def hostile_page(fake, model, tmp_path):
+    """Return the page of a gallery whose names would like to be more than text."""
     odd = replace(model, classes_=(f"{HOSTILE} \u202e{'long ' * 60}", "{{7*7}}"))
-    done, text = page_of(odd, hostile(tmp_path / "odd"), tmp_path, fake)
+    done, _ = page_of(odd, hostile(tmp_path / "odd"), tmp_path, fake)
     assert done.n_in_gallery == len(NAMES)
+    return tmp_path / "g.html"
+
+
+def test_hostile_names_are_written_as_text(hostile_page):
+    text = hostile_page.read_text("utf-8")
     assert text.count("<script") == 1
     assert not set(text) & set("\x07\x1b\u202e")
     for shown in (r"\u202egpj.exe", r"\x1b[31mred\x07\n\t", "{{7*7}}{% raw %}", "猫 été", r"\udcff\udcfe"):
         assert f"<bdi>{shown}.png</bdi>" in text
-    page = browser.open((tmp_path / "g.html").as_uri(), width=400)
-    assert page.run("document.title").startswith("featx gallery: quadrants")
-    assert page.run("document.querySelectorAll(\"img:not([src^='data:image/jpeg;base64,'])\").length") == 0
-    assert page.run("document.documentElement.scrollWidth") <= 400
-    assert page.complaints == []
+
+
+@pytest.mark.integration
+def test_hostile_names_are_only_text_in_a_browser(hostile_page, pages):
+    page = pages.open(hostile_page.as_uri(), width=400)
+    assert page.evaluate("document.title").startswith("featx gallery: quadrants")
+    assert page.evaluate("document.querySelectorAll(\"img:not([src^='data:image/jpeg;base64,'])\").length") == 0
+    assert page.evaluate("document.documentElement.scrollWidth") <= 400
+    assert pages.complaints == []
 
 
 def test_the_sheet_shows_the_pictures_by_class(fake, model, new, tmp_path):

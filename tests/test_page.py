@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import make_classes, save_picture
+from conftest import axe_violations, make_classes, save_picture
 from typer.testing import CliRunner
 
 from featx.cli.app import app
@@ -110,137 +110,194 @@ COUNT = "document.querySelectorAll({!r}).length"
 FOCUS = "document.activeElement.{}"
 
 
-def test_views_open_in_a_browser(page, browser):
+@pytest.mark.integration
+@pytest.mark.parametrize(
+    ("fault", "complaint"),
+    [
+        ("<script>console.log('a message')</script>", "a message"),
+        ("<script>throw new Error('an error')</script>", "an error"),
+        ("<img src=nothing.png>", "Failed to load resource"),
+        ("<link rel=stylesheet href=http://host.invalid/a.css>", "Failed to load resource"),
+        (
+            "<meta http-equiv=Content-Security-Policy content=\"script-src 'none'\"><script>1</script>",
+            "script-src 'none'",
+        ),
+    ],
+)
+def test_what_a_page_does_wrong_is_seen(tmp_path, pages, fault, complaint):
+    """Without a fault, the tests below see an empty list."""
+    (tmp_path / "p.html").write_text(f"<!doctype html><html><head><title>p</title>{fault}</head></html>")
+    page = pages.open((tmp_path / "p.html").as_uri())
+    assert [one for one in pages.complaints if complaint in one]
+    assert (len(pages.requests) > 1) is complaint.startswith("Failed to load")
+    assert "html-has-lang" in axe_violations(page)[0]
+
+
+@pytest.mark.integration
+def test_views_open_in_a_browser(page, pages):
     views = {view["id"]: view for view in content(page)["views"]}
     for part in ("", "#cell-0-1", "#suspects", "#nonsense", "#%"):
-        opened = browser.open(page.as_uri() + part)
+        opened = pages.open(page.as_uri() + part)
         view = views.get(part[1:], views["mistakes"])
-        assert opened.run("document.getElementById('view-title').textContent") == view["title"]
-        assert opened.run(COUNT.format("#gallery figure")) == view["n"]
-        assert opened.run("[...document.querySelectorAll('#gallery img')].every((one) => one.naturalWidth > 0)")
-        assert opened.run(COUNT.format("#gallery img")) == view["n"]
-        assert opened.run("document.querySelector('button[data-view][aria-pressed=true]').dataset.view") == view["id"]
-        assert opened.run(COUNT.format("#map circle")) == 60
-        assert opened.complaints == []
-        assert {address.split(":")[0] for address in opened.requests} == {"file", "data"}
+        assert opened.evaluate("document.getElementById('view-title').textContent") == view["title"]
+        assert opened.evaluate(COUNT.format("#gallery figure")) == view["n"]
+        assert opened.evaluate("[...document.querySelectorAll('#gallery img')].every((one) => one.naturalWidth > 0)")
+        assert opened.evaluate(COUNT.format("#gallery img")) == view["n"]
+        assert (
+            opened.evaluate("document.querySelector('button[data-view][aria-pressed=true]').dataset.view") == view["id"]
+        )
+        assert opened.evaluate(COUNT.format("#map circle")) == 60
+        assert pages.complaints == []
+        assert {address.partition("#")[0] for address in pages.requests} == {page.as_uri()}
 
 
-def test_the_keyboard_alone_opens_the_pictures_of_a_cell_and_leads_back(page, browser):
-    opened = browser.open(page.as_uri())
-    while opened.run(FOCUS.format("getAttribute('aria-label')")) != "Confusion matrix":
-        opened.press("Tab")
-    opened.press("Tab")
-    assert opened.run(FOCUS.format("dataset.view")) == "cell-0-0"
-    assert opened.run(COUNT.format(".matrix button[tabindex='0']")) == 1
-    assert opened.run("getComputedStyle(document.activeElement).outlineStyle") == "solid"
-    opened.press("ArrowLeft", "ArrowRight", "ArrowDown", "ArrowLeft")
-    assert opened.run(FOCUS.format("dataset.view")) == "cell-1-0"
-    opened.press("Enter")
+@pytest.mark.integration
+def test_the_keyboard_alone_opens_the_pictures_of_a_cell_and_leads_back(page, pages):
+    opened = pages.open(page.as_uri())
+    while opened.evaluate(FOCUS.format("getAttribute('aria-label')")) != "Confusion matrix":
+        opened.keyboard.press("Tab")
+    opened.keyboard.press("Tab")
+    assert opened.evaluate(FOCUS.format("dataset.view")) == "cell-0-0"
+    assert opened.evaluate(COUNT.format(".matrix button[tabindex='0']")) == 1
+    assert opened.evaluate("getComputedStyle(document.activeElement).outlineStyle") == "solid"
+    for key in ("ArrowLeft", "ArrowRight", "ArrowDown", "ArrowLeft"):
+        opened.keyboard.press(key)
+    assert opened.evaluate(FOCUS.format("dataset.view")) == "cell-1-0"
+    opened.keyboard.press("Enter")
     view = next(view for view in content(page)["views"] if view["id"] == "cell-1-0")
-    assert opened.run(COUNT.format("#gallery figure")) == view["n"]
-    assert opened.run(FOCUS.format("textContent")).startswith("b taken for a")
-    assert 0 <= opened.run(FOCUS.format("getBoundingClientRect().top")) < 900
-    opened.press("Tab")
-    assert opened.run(FOCUS.format("id")) == "back"
-    opened.press("Enter")
-    assert opened.run(FOCUS.format("dataset.view")) == "cell-1-0"
-    opened.press("Tab")  # out of the matrix at once
-    assert opened.run(FOCUS.format("dataset.view")) == "mistakes"
+    assert opened.evaluate(COUNT.format("#gallery figure")) == view["n"]
+    assert opened.evaluate(FOCUS.format("textContent")).startswith("b taken for a")
+    assert 0 <= opened.evaluate(FOCUS.format("getBoundingClientRect().top")) < 900
+    opened.keyboard.press("Tab")
+    assert opened.evaluate(FOCUS.format("id")) == "back"
+    opened.keyboard.press("Enter")
+    assert opened.evaluate(FOCUS.format("dataset.view")) == "cell-1-0"
+    opened.keyboard.press("Tab")  # out of the matrix at once
+    assert opened.evaluate(FOCUS.format("dataset.view")) == "mistakes"
 
 
-def test_the_map_is_looked_at_with_arrow_keys_or_a_pointer(page, browser):
-    opened = browser.open(page.as_uri())
-    opened.run("document.getElementById('map').focus()")
+@pytest.mark.integration
+def test_the_map_is_looked_at_with_arrow_keys_or_a_pointer(page, pages):
+    opened = pages.open(page.as_uri())
+    opened.evaluate("document.getElementById('map').focus()")
     seen = set()
     for _ in range(3):
-        opened.press("ArrowRight")
-        seen.add(opened.run("document.querySelector('#map-picture small').textContent"))
+        opened.keyboard.press("ArrowRight")
+        seen.add(opened.evaluate("document.querySelector('#map-picture small').textContent"))
     assert len(seen) == 3
     assert seen <= {one["path"] for one in content(page)["pictures"].values()}
-    opened.run("document.querySelectorAll('#legend button')[1].click()")
-    assert opened.run(COUNT.format("#map circle.faded")) == 30
-    opened.run("document.getElementById('by-error').click()")
+    opened.evaluate("document.querySelectorAll('#legend button')[1].click()")
+    assert opened.evaluate(COUNT.format("#map circle.faded")) == 30
+    opened.evaluate("document.getElementById('by-error').click()")
     red = "[...document.querySelectorAll('#map circle')].filter((one) => one.style.fill === 'var(--bad)').length"
-    assert opened.run(red) == next(view["n"] for view in content(page)["views"] if view["id"] == "mistakes")
-    opened.run("document.getElementById('map').scrollIntoView()")
-    box = opened.run("(({x, y}) => [x, y])(document.querySelector('#map circle:not(.faded)').getBoundingClientRect())")
-    opened.call("Input.dispatchMouseEvent", type="mouseMoved", x=box[0] + 3, y=box[1] + 3)
-    assert opened.run("document.querySelector('#map-picture b').textContent") == "b"
+    assert opened.evaluate(red) == next(view["n"] for view in content(page)["views"] if view["id"] == "mistakes")
+    opened.evaluate("document.getElementById('map').scrollIntoView()")
+    box = opened.evaluate(
+        "(({x, y}) => [x, y])(document.querySelector('#map circle:not(.faded)').getBoundingClientRect())"
+    )
+    opened.mouse.move(box[0] + 3, box[1] + 3)
+    assert opened.evaluate("document.querySelector('#map-picture b').textContent") == "b"
 
 
-def test_it_is_read_on_a_telephone_and_in_the_dark_and_on_paper(page, browser, tmp_path):
-    opened = browser.open(page.as_uri(), width=400, dark=True)
-    assert opened.run("document.documentElement.scrollWidth") <= 400
-    assert opened.run("getComputedStyle(document.body).backgroundColor") == "rgb(20, 23, 26)"
-    assert browser.open(page.as_uri()).run("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
-    opened = browser.open(page.as_uri(), dark=True)
-    opened.call("Emulation.setEmulatedMedia", media="print")
-    assert opened.run("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
-    opened.print(tmp_path / "page.pdf")
+@pytest.mark.integration
+def test_it_is_read_on_a_telephone_and_in_the_dark_and_on_paper(page, pages, tmp_path):
+    opened = pages.open(page.as_uri(), width=400, dark=True)
+    assert opened.evaluate("document.documentElement.scrollWidth") <= 400
+    assert opened.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(20, 23, 26)"
+    assert pages.open(page.as_uri()).evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+    opened = pages.open(page.as_uri(), dark=True)
+    opened.emulate_media(media="print")
+    assert opened.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+    opened.pdf(path=tmp_path / "page.pdf")
     assert (tmp_path / "page.pdf").read_bytes().startswith(b"%PDF")
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize("width", [1280, 400])
 @pytest.mark.parametrize("dark", [False, True])
-def test_axe_holds_nothing_against_it(page, browser, width, dark):
-    assert browser.open(page.as_uri(), width=width, dark=dark).violations() == []
+def test_axe_holds_nothing_against_it(page, pages, width, dark):
+    assert axe_violations(pages.open(page.as_uri(), width=width, dark=dark)) == []
 
 
-def test_long_views_are_shown_a_part_at_a_time(fake, tmp_path, browser):
+@pytest.mark.integration
+def test_long_views_are_shown_a_part_at_a_time(fake, tmp_path, pages):
     data = overlapping(tmp_path / "set", 160)
     model = fit(extract(data, "quadrants", runtime=fake.runtime), runtime=fake.runtime)
     report(model, html=tmp_path / "r.html", data=data, runtime=fake.runtime)
     n = next(view["n"] for view in content(tmp_path / "r.html")["views"] if view["id"] == "cell-0-0")
     assert 60 < n < 120
-    opened = browser.open((tmp_path / "r.html").as_uri() + "#cell-0-0")
-    assert opened.run(COUNT.format("#gallery figure")) == 60
-    assert opened.run("document.getElementById('more').textContent") == f"show {n - 60} more"
-    opened.run("document.getElementById('more').focus()")
-    opened.press("Enter")
-    assert opened.run(COUNT.format("#gallery figure")) == n
-    assert opened.run("[...document.getElementById('gallery').children].indexOf(document.activeElement)") == 60
-    assert opened.run("document.getElementById('more').hidden")
+    opened = pages.open((tmp_path / "r.html").as_uri() + "#cell-0-0")
+    assert opened.evaluate(COUNT.format("#gallery figure")) == 60
+    assert opened.evaluate("document.getElementById('more').textContent") == f"show {n - 60} more"
+    opened.evaluate("document.getElementById('more').focus()")
+    opened.keyboard.press("Enter")
+    assert opened.evaluate(COUNT.format("#gallery figure")) == n
+    assert opened.evaluate("[...document.getElementById('gallery').children].indexOf(document.activeElement)") == 60
+    assert opened.evaluate("document.getElementById('more').hidden")
 
 
-def test_many_classes_have_a_list_of_confusions_that_open_their_pictures(fake, tmp_path, browser):
-    """Of 42 classes, each two look the same."""
+@pytest.fixture
+def many_classes(fake, tmp_path):
+    """Return the page of 42 classes, of which each two look the same, and its summary."""
     colours = {f"class {i:02}": (6 * (i // 2), 255 - 6 * (i // 2), 90) for i in range(42)}
     data = make_classes(tmp_path / "set", colours, 6)
     model = fit(extract(data, "quadrants", runtime=fake.runtime), head="centroid", runtime=fake.runtime)
-    page = tmp_path / "r.html"
-    summary = report(model, html=page, data=data, runtime=fake.runtime).to_dict()
+    page = tmp_path / "many.html"
+    return page, report(model, html=page, data=data, runtime=fake.runtime).to_dict()
+
+
+def confusions(page: Path) -> list[dict]:
+    return [view for view in content(page)["views"] if view["id"].startswith("cell")]
+
+
+def test_many_classes_have_a_list_of_confusions(many_classes):
+    page, summary = many_classes
     confusion = np.array(summary["cv"]["confusion"])
     wrong = confusion * (1 - np.eye(42, dtype=int))
-    views = [view for view in content(page)["views"] if view["id"].startswith("cell")]
-    assert [view["n"] for view in views] == sorted(wrong[wrong > 0].tolist(), reverse=True)[:100]
-    opened = browser.open(page.as_uri())
-    assert opened.run(COUNT.format(".confusions button")) == len(views)
-    assert opened.run(COUNT.format(".matrix")) == 0
-    opened.run("document.querySelector('.confusions button').click()")
-    assert opened.run("document.getElementById('view-title').textContent") == views[0]["title"]
-    assert opened.run(COUNT.format("#gallery figure")) == views[0]["n"]
-    assert opened.run("document.documentElement.scrollWidth") <= 1280
-    assert opened.complaints == []
+    assert [view["n"] for view in confusions(page)] == sorted(wrong[wrong > 0].tolist(), reverse=True)[:100]
 
 
-def test_hostile_names_are_only_text(fake, tmp_path, browser):
+@pytest.mark.integration
+def test_the_list_of_confusions_opens_their_pictures(many_classes, pages):
+    page, _ = many_classes
+    views = confusions(page)
+    opened = pages.open(page.as_uri())
+    assert opened.evaluate(COUNT.format(".confusions button")) == len(views)
+    assert opened.evaluate(COUNT.format(".matrix")) == 0
+    opened.evaluate("document.querySelector('.confusions button').click()")
+    assert opened.evaluate("document.getElementById('view-title').textContent") == views[0]["title"]
+    assert opened.evaluate(COUNT.format("#gallery figure")) == views[0]["n"]
+    assert opened.evaluate("document.documentElement.scrollWidth") <= 1280
+    assert pages.complaints == []
+
+
+@pytest.fixture
+def hostile_page(fake, tmp_path):
+    """Return the page of two classes whose names would like to be more than text."""
     data = overlapping(tmp_path / "set", 40)
     rows = [f'a/{i:03}.png,"{label}"' for i in range(0, 40, 2) for label in [HOSTILE.replace('"', '""')]]
     rows += [f"b/{i:03}.png,b{{{{7*7}}}}\u202e{'long ' * 60}" for i in range(1, 40, 2)]
     (data / "list.csv").write_text("\n".join(["path,label", *rows]))
     model = fit(extract(data / "list.csv", "quadrants", runtime=fake.runtime), runtime=fake.runtime)
-    page = tmp_path / "r.html"
-    report(model, html=page, data=data / "list.csv", runtime=fake.runtime)
-    text = page.read_text("utf-8")
+    report(model, html=tmp_path / "hostile.html", data=data / "list.csv", runtime=fake.runtime)
+    return tmp_path / "hostile.html"
+
+
+def test_hostile_names_are_written_as_text(hostile_page):
+    text = hostile_page.read_text("utf-8")
     assert text.count("<script") == 2
     assert r"b{{7*7}}\u202elong long" in text
     assert "\u202e" not in text
-    opened = browser.open(page.as_uri() + "#cell-0-0", width=400)
-    assert opened.complaints == []
-    assert opened.run("document.title").startswith("featx report")
-    assert opened.run(COUNT.format("img:not([src^='data:image/jpeg;base64,'])")) == 0
-    assert opened.run("document.querySelector('#gallery b').textContent") == HOSTILE
-    assert opened.run("document.documentElement.scrollWidth") <= 400
+
+
+@pytest.mark.integration
+def test_hostile_names_are_only_text_in_a_browser(hostile_page, pages):
+    opened = pages.open(hostile_page.as_uri() + "#cell-0-0", width=400)
+    assert pages.complaints == []
+    assert opened.evaluate("document.title").startswith("featx report")
+    assert opened.evaluate(COUNT.format("img:not([src^='data:image/jpeg;base64,'])")) == 0
+    assert opened.evaluate("document.querySelector('#gallery b').textContent") == HOSTILE
+    assert opened.evaluate("document.documentElement.scrollWidth") <= 400
 
 
 def test_pictures_that_changed_or_vanished_are_not_shown(fake, model, data, tmp_path):
@@ -386,7 +443,9 @@ def test_what_was_measured_on_other_pictures_is_on_the_page(fake, model, data, t
     assert re.split(" {3,}", line)[-1] in text
 
 
-def test_how_fine_tuning_went_is_drawn(fake, model, data, tmp_path, browser):
+@pytest.fixture
+def finetuned_page(fake, model, data, tmp_path):
+    """Return the page of a fine-tuned model with two epochs."""
     epochs = [
         {
             "number": 0,
@@ -412,8 +471,12 @@ def test_how_fine_tuning_went_is_drawn(fake, model, data, tmp_path, browser):
     )
     changes = {"finetuning": contest, "cv": None, "reliability": None, "learning": None, "groups": {"conflicts": []}}
     tuned = replace(model, evaluation=replace(model.evaluation, **changes), out_of_fold=None, rejector=None)
-    report(tuned, html=tmp_path / "r.html", data=data, runtime=fake.runtime)
-    text = (tmp_path / "r.html").read_text("utf-8")
+    report(tuned, html=tmp_path / "tuned.html", data=data, runtime=fake.runtime)
+    return tmp_path / "tuned.html"
+
+
+def test_how_fine_tuning_went_is_drawn(finetuned_page):
+    text = finetuned_page.read_text("utf-8")
     assert '<p class="headline">0.850\n<small>accuracy on 41 held-out pictures, 95 % interval 0.750 to 0.920' in text
     assert "<dt>difference</dt><dd>+0.150 (+0.050 to +0.250); better; the fine-tuned network is kept</dd>" in text
     curves = re.findall(r'<polyline fill="none" class="([^"]+)" points="([^"]*)"/>', text)
@@ -425,19 +488,35 @@ def test_how_fine_tuning_went_is_drawn(fake, model, data, tmp_path, browser):
         ("curve dashed", "120.0,0.0 240.0,150.0"),
     ]
     assert text.count('<line x1="120.0" x2="120.0"') == 3
-    assert browser.open((tmp_path / "r.html").as_uri()).complaints == []
 
 
-def test_a_model_without_honest_number_has_a_page(fake, tmp_path, browser):
+@pytest.fixture
+def unmeasured(fake, tmp_path):
+    """Return a model without an honest number."""
     data = make_classes(tmp_path / "set", {"red": (200, 50, 40)}, 4)
     save_picture(data / "blue" / "only.png", (20, 20, 200))
-    model = fit(extract(data, "quadrants", runtime=fake.runtime), runtime=fake.runtime)
-    report(model, html=tmp_path / "r.html", data=data, runtime=fake.runtime)
+    return fit(extract(data, "quadrants", runtime=fake.runtime), runtime=fake.runtime)
+
+
+def test_a_model_without_honest_number_has_a_page(fake, unmeasured, tmp_path):
+    report(unmeasured, html=tmp_path / "r.html", data=tmp_path / "set", runtime=fake.runtime)
     text = (tmp_path / "r.html").read_text("utf-8")
     assert "no honest number <small>class &#39;blue&#39; has one picture" in text
-    assert browser.open((tmp_path / "r.html").as_uri()).complaints == []
     with pytest.raises(ClassifierError, match="--suspects: nothing doubts a label, because class 'blue' has one"):
-        report(model, suspects=tmp_path / "s.csv")
+        report(unmeasured, suspects=tmp_path / "s.csv")
+
+
+@pytest.mark.integration
+def test_the_page_of_a_fine_tuned_model_works_in_a_browser(finetuned_page, pages):
+    pages.open(finetuned_page.as_uri())
+    assert pages.complaints == []
+
+
+@pytest.mark.integration
+def test_a_page_without_honest_number_works_in_a_browser(fake, unmeasured, tmp_path, pages):
+    report(unmeasured, html=tmp_path / "r.html", data=tmp_path / "set", runtime=fake.runtime)
+    pages.open((tmp_path / "r.html").as_uri())
+    assert pages.complaints == []
 
 
 def test_suspects_find_labels_that_were_swapped(fake, tmp_path):

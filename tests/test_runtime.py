@@ -39,3 +39,9 @@ def test_the_quota_of_a_container(tmp_path, files, quota):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(text)
     assert runtime._quota(tmp_path) == quota
+
+
+@pytest.mark.parametrize("name", ["workers", "batch_size", "max_pixels"])
+def test_there_is_at_least_one_of_each(name):
+    with pytest.raises(ValueError, match=f"{name} is 0; it must be 1 or more"):
+        Runtime(**{name: 0})

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from featx.errors import OutputError
 from featx.sample import is_sample, make_new_pictures, make_sample
 
 DATA = Path(__file__).parent.parent / "data"
@@ -38,3 +39,9 @@ def test_what_counts_as_the_sample(tmp_path):
     assert is_sample(make_sample(tmp_path))
     next(tmp_path.rglob("*.png")).unlink()
     assert not is_sample(tmp_path)
+
+
+def test_a_sample_that_cannot_be_written_is_one_line(tmp_path):
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(OutputError, match=r"file.data.0 cannot be made: .*; choose another folder"):
+        make_sample(tmp_path / "file" / "data")
