@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 from featx.backbones.table import BACKBONES, Backbone, KerasWeights
-from featx.engines import ENGINES, Engine, Network
+from featx.engines import Engine, Network
 from featx.runtime import Runtime
 
 if TYPE_CHECKING:
@@ -107,14 +107,13 @@ class Fake:
 
 @contextlib.contextmanager
 def installed(folder: Path) -> Iterator[Fake]:
-    """Have the backbone ``quadrants`` in the table of backbones, and its engine in that of engines."""
+    """Have the backbone ``quadrants``, which brings its engine along, in the table of backbones."""
     fake = Fake(folder / "cache")
     weights = KerasWeights("quadrants.h5")
-    row = Backbone("quadrants", "none.None", 32, "none", 12, 0, "Apache-2.0", weights)
+    row = Backbone("quadrants", "none.None", 32, "none", 12, 0, "Apache-2.0", weights, fake.engine)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("KERAS_HOME", str(folder / "keras"))
         patch.setitem(BACKBONES, "quadrants", row)
-        patch.setitem(ENGINES, "openvino", fake.engine)
         weights.path(32).parent.mkdir(parents=True)
         weights.path(32).write_bytes(b"weights of the quadrants")
         yield fake

@@ -15,18 +15,24 @@ from typing import Any, Literal, Union, get_args, get_origin
 import pytest
 from conftest import make_classes
 from sklearn.naive_bayes import GaussianNB
-from test_backbones_onnx import save
+from test_backbones_onnx import SIZE, save
 
 import featx
+from featx.options import DatasetOptions, ExtractOptions, RunOptions
 from featx.output import OutputFile
 
 ELSEWHERE = {
+    ("extract", "precision", "bfloat16"): "test_precision.py; not every processor has it",
     ("capture", "source", int): "test_capturing.py, with a made camera",
     ("capture", "preview", True): "test_capturing.py, with a made window",
     ("compare", "scratch", True): "test_finetuning.py; such a network is slow to train",
     ("finetune", "epochs", None): "test_finetuning.py; ten epochs are slow",
 }
 """Ways that need what is not at hand here, and the tests that have it."""
+
+
+PASSING_ON = (featx.fit, featx.finetune, featx.compare)
+"""Functions that pass options of extract on as one object (tests/test_options.py)."""
 
 
 @dataclass
@@ -68,6 +74,7 @@ Calls = list[dict[str, Any]]
 def calls_of_extract(at: Place) -> Calls:
     base = {"data": at.data, "backbone": "quadrants", **at.how}
     drawn, net = at.new("p.png"), save(at.new("net.onnx"))
+    turned = save(at.new("turned.onnx"), (1, SIZE, SIZE, 3))
     local = {**base, "backbone": str(net), "preprocess": "tf", "layout": "nchw", "precision": "int8"}
     return [
         {"backbone": "quadrants"},
@@ -75,6 +82,7 @@ def calls_of_extract(at: Place) -> Calls:
         {**base, "pooling": "flatten", "resize": "squash", "page": 1, "label_by": "top", "strict": True},
         {**base, **COLUMNS, "data": at.manifest, "engine": "openvino", "precision": "float32"},
         {**base, "engine": "tensorflow", "weights": str(at.weights), "label_by": "parent"},
+        {**local, "backbone": str(turned), "layout": "nhwc", "precision": "float32", "engine": "auto"},
         {**base, "weights": at.weights, "augment": "medium", "views": 2, "seed": 1},
         {**base, "preview": str(drawn)},
         {**base, "preview": drawn, "overwrite": True},
@@ -113,9 +121,9 @@ def calls_of_compare(at: Place) -> Calls:
     base = {"data": at.data, "backbones": ["quadrants"], "heads": ("centroid", "knn"), "cv": 2, **at.how}
     return [
         {"backbones": ["quadrants"]},
-        {**base, "data": str(at.data), "poolings": ["avg", "max"], "repeats": 2},
+        {**base, "data": str(at.data), "poolings": ["avg", "max", "flatten"], "repeats": 2},
         {**base, "heads": ["ridge"], "class_weight": "balanced"},
-        {**base, "resizes": ["pad"], "sizes": [None, 16], "seed": 1},
+        {**base, "heads": [GaussianNB()], "resizes": ["pad", "crop", "squash"], "sizes": [None, 16], "seed": 1},
         {**base, **COLUMNS, "data": at.manifest, "group_by": "plate"},
     ]
 
@@ -141,6 +149,8 @@ def calls_of_report(at: Place) -> Calls:
         {"model": "m.featx", "on": str(at.data), "label_by": "parent", "html": str(page), "suspects": str(list_)},
         {"model": at.model, "on": at.manifest, **columns, "html": page, "suspects": list_, "overwrite": True, **at.how},
         {"model": Path("m.featx"), "html": at.new("r.html"), "data": at.data, **at.how},
+        {"model": at.model, "on": at.data, "weights": at.weights, **at.how},
+        {"model": at.model, "on": at.data, "weights": str(at.weights), **at.how},
         {"model": at.model, "html": at.new("r.html"), "data": str(at.data), **at.how},
     ]
 
@@ -162,7 +172,7 @@ def calls_of_finetune(at: Place, network: Path) -> Calls:
     return [
         {"backbone": str(network), "epochs": 1, "preprocess": "tf"},
         {
-            **base, "data": str(at.data), "unfreeze": "all", "head": "mlp", "dense": [4], "top": "gmp", "dropout": 0.1,
+            **base, "data": str(at.data), "unfreeze": "all", "head": "mlp", "hidden": [4], "top": "gmp", "dropout": 0.1,
             "optimizer": "sgd", "rate": 1e-3, "class_weight": "balanced", "batch_norm": "train",
             "output": str(output),
         },
@@ -171,7 +181,8 @@ def calls_of_finetune(at: Place, network: Path) -> Calls:
             "warmup": 0.2, "weight_decay": 0.1, "label_smoothing": 0.0, "patience": 2, "seed": 1,
             "output": output, "overwrite": True,
         },
-        {**base, **COLUMNS, "data": at.manifest, "group_by": "plate", "trunk_cache": False},
+        {**base, **COLUMNS, "data": at.manifest, "group_by": "plate", "trunk_cache": False, "optimizer": "adam"},
+        {**base, "optimizer": "rmsprop"},
     ]  # fmt: skip
 
 
@@ -249,11 +260,13 @@ def is_given(way: Any, value: Any) -> bool:
 
 
 def left_out(function: Callable[..., Any], calls: Calls) -> list[tuple[str, str, Any]]:
-    """Return the ways of a signature that no call takes."""
+    """Return the ways of a signature that no call takes; options of extract are called in all their ways there."""
+    shared = set() if function is featx.extract else set(DatasetOptions.names())
+    shared |= {*ExtractOptions.names(), *RunOptions.names()} if function in PASSING_ON else set()
     hints = typing.get_type_hints(function)
     found = []
     for name, parameter in inspect.signature(function).parameters.items():
-        if parameter.kind is not inspect.Parameter.VAR_KEYWORD:
+        if name not in shared:
             values = [call.get(name, parameter.default) for call in calls]
             left = [way for way in ways_of(hints[name]) if not any(is_given(way, value) for value in values)]
             found += [(function.__name__, name, way) for way in left]
@@ -267,7 +280,8 @@ def call(function: Callable[..., Any], calls: Calls) -> list[Any]:
         bound = inspect.signature(function).bind(**arguments)
         found.append(function(*bound.args, **bound.kwargs))
         returned = typing.get_type_hints(function)["return"]
-        assert found[-1] is None if returned is type(None) else isinstance(found[-1], get_origin(returned) or returned)
+        kind = featx.Classifier if returned is typing.Self else get_origin(returned) or returned
+        assert found[-1] is None if returned is type(None) else isinstance(found[-1], kind)
     return found
 
 
@@ -280,15 +294,18 @@ def test_each_way(at, name):
 
 def test_each_way_to_use_a_model(at):
     paths = [at.data, str(at.data), [at.data / "red"], [str(at.data / "blue")]]
-    given: Calls = [{"pictures": one, **at.how} for one in paths]
+    given: Calls = [{"images": one, **at.how} for one in paths]
+    more = {"exact": True, "strict": True, "path_column": "file"}
+    given += [{"images": at.data, **at.how, **more, "weights": one} for one in (at.weights, str(at.weights))]
+    given += [{"images": at.data}]
     files = [at.new("m.featx"), str(at.new("m.featx")), OutputFile(at.new("m.featx"), (".featx",))]
     ways: list[tuple[Callable[..., Any], Calls]] = [
-        (at.model.predict, [*given, {"pictures": at.table}, {"pictures": at.table, "reject_rate": 0.05}]),
+        (at.model.predict, [*given, {"images": at.table}, {"images": at.table, "reject_rate": 0.05}]),
         (at.model.features_of, given),
         (at.model.save, [*({"path": path} for path in files), {"path": files[0], "overwrite": True}]),
         (
             featx.Classifier.load,
-            [{"path": "m.featx"}, {"path": Path("m.featx"), "featurize": print, "trusted": ["some.Type"]}],
+            [{"path": "m.featx"}, {"path": Path("m.featx"), "trusted": ["some.Type"]}],
         ),
         (at.model.check, [{"table": at.table}]),
         (at.model.check_reject_rate, [{"rate": 0.1}]),

@@ -6,8 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from featx.backbones.source import FILE_BACKBONE, Source, digest, find_source, is_onnx
-from featx.backbones.table import BACKBONES, Backbone, PackagedWeights, find_backbone
-from featx.engines import find_engine
+from featx.backbones.table import BACKBONES, Backbone, PackagedWeights, engine_of, find_backbone
 from featx.errors import BackboneError, WeightsError
 from featx.libraries import start_keras
 from featx.spec import FeatureSpec
@@ -19,6 +18,7 @@ __all__ = [
     "Source",
     "build_core",
     "build_network",
+    "engine_of",
     "find_backbone",
     "find_source",
     "is_onnx",
@@ -55,7 +55,7 @@ def build_network(spec: FeatureSpec, file: Path | None) -> Any:
         from featx.backbones.onnx import build_onnx
 
         return build_onnx(spec, file)
-    if file is not None and file.suffix == ".pth" and find_engine(spec.engine).runs_onnx and spec.layer is None:
+    if file is not None and file.suffix == ".pth" and engine_of(spec).runs_onnx and spec.layer is None:
         row = find_backbone(spec.backbone)
         if isinstance(row.weights, PackagedWeights):
             from featx.backbones.lite_openvino import build_lite

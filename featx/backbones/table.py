@@ -10,8 +10,10 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from featx.engines import Engine, find_engine
 from featx.errors import BackboneError, WeightsError, as_usage
 from featx.libraries import keras_home
+from featx.spec import FeatureSpec
 
 
 @dataclass(frozen=True)
@@ -106,6 +108,8 @@ class Backbone:
         SPDX name of the licence of the ImageNet weights.
     weights : KerasWeights or PackagedWeights
         Where the ImageNet weights come from.
+    engine : Engine, optional
+        The record of an engine of its own, whatever engine is asked for; the engines of featx run all others.
     """
 
     name: str
@@ -116,6 +120,7 @@ class Backbone:
     n_parameters: int
     licence: str
     weights: KerasWeights | PackagedWeights
+    engine: Engine | None = None
 
     @property
     def weights_present(self) -> bool:
@@ -185,6 +190,18 @@ _ROWS = (
 
 BACKBONES: dict[str, Backbone] = {row.name: row for row in _ROWS}
 """Every backbone by name."""
+
+
+def engine_of(spec: FeatureSpec) -> Engine:
+    """Return the record of the engine that runs a feature spec.
+
+    Raises
+    ------
+    EngineError
+        There is no such engine.
+    """
+    row = BACKBONES.get(spec.backbone)
+    return row.engine if row is not None and row.engine is not None else find_engine(spec.engine)
 
 
 def find_backbone(name: str) -> Backbone:

@@ -90,7 +90,7 @@ def _preferred(precision: str, device: str, onnx: bool) -> Engine:
     able = [engine for engine in ENGINES.values() if engine.runs_onnx or not onnx]
     with_gpu = [engine for engine in able if "gpu" in engine.devices]
     if device.startswith("gpu"):
-        return (with_gpu or able)[0]
+        return next(iter([*with_gpu, *able]))
     if device == "auto":
         for engine in with_gpu:
             if precision in ("auto", *engine.precisions) and engine.expects_gpu():

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from featx.engines import find_engine
+from featx.backbones import engine_of
 from featx.errors import EngineError
 from featx.execution.network import Locate, graph_of
 from featx.runtime import Runtime
@@ -31,7 +31,7 @@ def bundled(table: FeatureTable, locate: Locate, runtime: Runtime) -> FeatureTab
     """
     if table.graph is not None:
         return table
-    if not find_engine(table.spec.engine).keeps_graph:
+    if not engine_of(table.spec).keeps_graph:
         raise EngineError(f"the {table.spec.engine} engine has no graph that a model could take along")
     graph = graph_of(table.spec, locate, runtime)
     return replace(table, spec=replace(table.spec, graph=quantized_name(graph)), graph=np.frombuffer(graph, np.uint8))

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Literal
 
-from featx.engines import ENGINES, find_engine, processor_kind, processor_name, resolve_engine
+from featx.backbones import engine_of
+from featx.engines import ENGINES, processor_kind, processor_name, resolve_engine
 from featx.errors import ConversionError, EngineError
 from featx.execution.network import Locate, graph_key, graph_of, start
 from featx.execution.probes import mean_cosine, probe_features
@@ -34,7 +35,7 @@ def choose_engine(spec: FeatureSpec, locate: Locate, runtime: Runtime) -> Engine
     locate : callable
     runtime : Runtime
     """
-    engine = find_engine(spec.engine)
+    engine = engine_of(spec)
     if "gpu" in engine.devices:
         if runtime.device != "auto" or _has_store(spec, runtime) or engine.sees_gpu():
             return engine.name
@@ -58,7 +59,7 @@ def choose_engine(spec: FeatureSpec, locate: Locate, runtime: Runtime) -> Engine
 
 
 def _has_store(spec: FeatureSpec, runtime: Runtime) -> bool:
-    specs = [replace(spec, precision=precision) for precision in find_engine(spec.engine).precisions]
+    specs = [replace(spec, precision=precision) for precision in engine_of(spec).precisions]
     return any(FeatureStore(runtime.cache, one).path.exists() for one in specs)
 
 
@@ -80,7 +81,7 @@ def choose_precision(
     EngineError
         bfloat16 was asked for, and this processor or this backbone does not support it.
     """
-    wanted = find_engine(spec.engine).auto_precision if asked == "auto" else asked
+    wanted = engine_of(spec).auto_precision if asked == "auto" else asked
     if wanted == "float32":
         return wanted
     cosine = agreement(spec, wanted, locate, runtime)
@@ -103,7 +104,7 @@ def agreement(spec: FeatureSpec, precision: Precision, locate: Locate, runtime: 
     Computed once for each backbone, engine, kind of processor and version of the libraries; None where the processor
     does not compute in that precision.
     """
-    engine = find_engine(spec.engine)
+    engine = engine_of(spec)
     key, name = graph_key(spec), engine.agreement_name(runtime.device, processor_kind(), precision)
     known = read_agreements(runtime.cache, key)
     if name in known:
@@ -125,7 +126,7 @@ def reproducible(spec: FeatureSpec, runtime: Runtime) -> FeatureSpec:
 
     Whether the features then agree is checked with the model's own probe images.
     """
-    engine = find_engine(spec.engine)
+    engine = engine_of(spec)
     if spec.precision != engine.auto_precision:  # float32 and int8 run everywhere
         return spec
     known = read_agreements(runtime.cache, graph_key(spec))

@@ -10,8 +10,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from featx.backbones import FILE_BACKBONE, build_network
-from featx.engines import Runner, convert, find_engine
+from featx.backbones import FILE_BACKBONE, build_network, engine_of
+from featx.engines import Runner, convert
 from featx.errors import EngineError
 from featx.runtime import Runtime
 from featx.spec import FeatureSpec
@@ -90,7 +90,7 @@ def start(spec: FeatureSpec, locate: Locate, runtime: Runtime) -> Runner:
     EngineError, BackboneError, WeightsError
         It cannot be executed here as the spec says, or cannot be built.
     """
-    engine = find_engine(spec.engine)
+    engine = engine_of(spec)
     with runtime.stage(f"starting {network_name(spec)} on {engine.name}"):
         return engine.start(LocatedNetwork(spec, locate, runtime), runtime.device, spec.precision)
 
