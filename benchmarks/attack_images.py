@@ -29,7 +29,7 @@ from pathlib import Path
 from featx.readers import read_file
 from featx.images import Guard
 try:
-    from featx.images import open_image
+    from featx.source import open_image
     with open_image(sys.argv[1]) as stream:
         before = time.process_time()
         data, _ = read_file(stream)

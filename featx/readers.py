@@ -18,8 +18,9 @@ from typing import Any, BinaryIO
 from featx.dataset import Found
 from featx.errors import ImageError, NotHereError
 from featx.files import NotRegularError, OutsideError
-from featx.images import MAX_PIXELS, Guard, Prepared, memory_for, open_image, read_image, read_origin
+from featx.images import MAX_PIXELS, Guard, Prepared, memory_for, read_origin
 from featx.runtime import Runtime
+from featx.source import open_image, read_image
 from featx.spec import FeatureSpec
 from featx.table import FileState, Stamp
 
@@ -155,7 +156,7 @@ def read_file(stream: BinaryIO, max_pixels: int = MAX_PIXELS) -> tuple[bytes, Fi
     Parameters
     ----------
     stream : binary file
-        Of :func:`featx.images.open_image`.
+        Of :func:`featx.source.open_image`.
     max_pixels : int
         Most pixels of a picture, which limit the bytes that are read.
 

@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 from conftest import save_picture
 
-from featx.dataset import OUTPUT_TAG, dataset_id, gather, scan, scan_list, scan_unlabelled
+from featx.dataset import dataset_id, gather, scan, scan_list, scan_unlabelled
 from featx.errors import AmbiguousLayoutError, DatasetError, DatasetNotFoundError
 from featx.files import CACHE_TAG, CACHE_TAG_TEXT, OutsideError, below
+from featx.source import OUTPUT_TAG
 from featx.table import FileState, LeftOut, Stamp
 
 posix = pytest.mark.skipif(os.name == "nt", reason="pipes, devices and links as POSIX has them")

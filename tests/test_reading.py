@@ -12,13 +12,14 @@ from conftest import save_picture
 from PIL import Image
 from test_images_decode import deep_rgb_png
 
-from featx.dataset import OUTPUT_TAG, Found
+from featx.dataset import Found
 from featx.errors import DatasetError
 from featx.extraction import extract
 from featx.images import prepare
 from featx.lookup import latest
 from featx.readers import Reader
 from featx.runtime import Runtime
+from featx.source import OUTPUT_TAG
 from featx.table import Sample
 
 

@@ -7,10 +7,11 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from featx.dataset import split_of, understand, walk
+from featx.dataset import split_of, understand
 from featx.duplicates import declared_take, frame_name
 from featx.errors import CaptureError, DatasetError, OutputError
 from featx.files import ChangedError, write_whole
+from featx.source import walk
 
 _CLAIM = ".take-"
 _MOST_BYTES = 200

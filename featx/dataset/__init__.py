@@ -15,10 +15,8 @@ from featx.dataset.scan import (
 )
 from featx.dataset.splits import split_of
 from featx.dataset.versions import find_versions, original_stem
-from featx.dataset.walk import OUTPUT_TAG, walk
 
 __all__ = [
-    "OUTPUT_TAG",
     "Dataset",
     "Found",
     "dataset_id",
@@ -33,5 +31,4 @@ __all__ = [
     "split_of",
     "stop_if_packed",
     "understand",
-    "walk",
 ]

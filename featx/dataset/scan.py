@@ -15,10 +15,10 @@ from featx.dataset.layout import brief, describe, label_remarks, some, understan
 from featx.dataset.manifest import SUFFIXES as MANIFEST_SUFFIXES
 from featx.dataset.manifest import each_once, read_list, read_manifest
 from featx.dataset.spelling import Spellings
-from featx.dataset.walk import Entry, folders_in, walk
 from featx.errors import DatasetError, DatasetNotFoundError
 from featx.files import OutsideError, below, look_at, open_regular
 from featx.images import looks_like_image
+from featx.source import Entry, folders_in, walk
 from featx.table import FileState, LeftOut, Sample, Stamp
 
 EXPORT_FIRST = {

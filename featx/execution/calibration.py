@@ -13,9 +13,9 @@ from featx.engines import quantize, run_graph
 from featx.errors import EngineError, ImageError
 from featx.execution.network import Locate, graph_key, graph_of, network_name
 from featx.execution.probes import finite_rows, mean_cosine
-from featx.images import open_image, read_image
 from featx.readers import preparing_as
 from featx.runtime import Runtime
+from featx.source import open_image, read_image
 from featx.spec import FeatureSpec
 from featx.store import quantized_name, read_calibration, remember_calibration, write_graph
 

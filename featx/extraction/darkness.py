@@ -7,8 +7,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 from featx.dataset import Found
 from featx.errors import DatasetError
-from featx.images import Brightest, Guard, may_be_deep, memory_for, open_image, read_image
+from featx.images import Brightest, Guard, may_be_deep, memory_for
 from featx.runtime import Runtime
+from featx.source import open_image, read_image
 
 _DARK = 8
 """An image is too dark if nothing in it reaches this part of white: a half, a quarter, ... an eighth."""

@@ -19,9 +19,9 @@ from PIL import Image
 
 from featx.errors import ImageError
 from featx.images.decode import MAX_PIXELS
-from featx.images.files import open_image, read_image
 from featx.images.guard import Guard, memory_for
 from featx.images.prepare import Prepared
+from featx.source import open_image, read_image
 
 _QUALITY = 70
 _AHEAD = 4

@@ -11,10 +11,10 @@ import stat
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from featx.dataset import OUTPUT_TAG
 from featx.errors import OutputError
 from featx.files import ChangedError, FileIdentity, identify, open_regular, publish, read_regular, write_whole
 from featx.output import reason_of
+from featx.source import OUTPUT_TAG
 
 _TAG_TEXT = b"Pictures sorted by featx; never scanned as data.\n"
 _LONGEST_NAME = 200

@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 
 from featx.augmentation import make_views
 from featx.errors import DatasetError
-from featx.images import open_image
 from featx.readers import preparing_as, read_file
 from featx.runtime import Runtime
+from featx.source import open_image
 from featx.spec import FeatureSpec
 
 _KEPT_BYTES = 512_000_000

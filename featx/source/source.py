@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from featx.files import TooLargeError, open_regular, read_at_most
-from featx.images.decode import MAX_PIXELS
+from featx.options import RuntimeOptions
 
 _BYTES_A_PIXEL = 8
 """Four channels of 16 bits, uncompressed."""
@@ -49,7 +49,7 @@ def open_image(path: str | Path) -> Iterator[BinaryIO]:
         yield stream
 
 
-def read_image(stream: BinaryIO, max_pixels: int = MAX_PIXELS) -> bytes:
+def read_image(stream: BinaryIO, max_pixels: int = RuntimeOptions.max_pixels) -> bytes:
     """Return the bytes of an open image file.
 
     Parameters

@@ -13,7 +13,8 @@ import pytest
 from PIL import Image
 
 from featx.files import NotRegularError, TooLargeError
-from featx.images import decode, draw_thumbnails, most_bytes, open_image, read_image
+from featx.images import decode, draw_thumbnails
+from featx.source import most_bytes, open_image, read_image
 
 
 def hole(path: Path, size: int) -> Path:
