@@ -3,10 +3,8 @@
 from featx.dataset.layout import understand
 from featx.dataset.scan import (
     Dataset,
-    Found,
     dataset_id,
     gather,
-    is_folder,
     is_list,
     scan,
     scan_list,
@@ -18,11 +16,9 @@ from featx.dataset.versions import find_versions, original_stem
 
 __all__ = [
     "Dataset",
-    "Found",
     "dataset_id",
     "find_versions",
     "gather",
-    "is_folder",
     "is_list",
     "original_stem",
     "scan",

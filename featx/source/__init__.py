@@ -1,14 +1,24 @@
-"""Where the bytes of images come from: list the files of a source, ask for their status, open them."""
+"""Where the bytes of images come from: the one room that lists, asks and opens image files."""
 
-from featx.source.source import most_bytes, open_image, read_image
-from featx.source.walk import OUTPUT_TAG, Entry, folders_in, walk
+from featx.source.choosing import dataset_source, image_at, source_at, source_beside
+from featx.source.image_file import ImageFile
+from featx.source.local import LocalFolder
+from featx.source.source import UNKNOWN, BrokenLinkError, Entry, OpenFile, Source, most_bytes, read_image
+from featx.source.walk import OUTPUT_TAG
 
 __all__ = [
     "OUTPUT_TAG",
+    "UNKNOWN",
+    "BrokenLinkError",
     "Entry",
-    "folders_in",
+    "ImageFile",
+    "LocalFolder",
+    "OpenFile",
+    "Source",
+    "dataset_source",
+    "image_at",
     "most_bytes",
-    "open_image",
     "read_image",
-    "walk",
+    "source_at",
+    "source_beside",
 ]
