@@ -69,7 +69,7 @@ OPENED = {
     "dataset/manifest.py": "manifests",
     "files.py": "",
     "output": "what is to be replaced",
-    "prediction/sorting.py": "images to be copied with their permissions and times, which a local file alone has",
+    "prediction/sorting.py": "the tag of a folder that featx made",
     "reports/provenance.py": "models",
     "source/local.py": "images",
     "source/walk.py": "tags of caches and outputs",

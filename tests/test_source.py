@@ -16,6 +16,7 @@ from PIL import Image
 from featx.errors import DatasetError, DatasetNotFoundError
 from featx.files import NotRegularError, OutsideError, TooLargeError
 from featx.images import decode, draw_thumbnails
+from featx.prediction import sorting
 from featx.readers import Reader
 from featx.source import (
     UNKNOWN,
@@ -204,3 +205,13 @@ def test_whatever_reads_images_needs_no_file_of_this_machine():
     readings = list(Reader(lambda content_hash: False, None, workers=1).read(images))
     assert [reading.state.content_hash for reading in readings] == [torn.content_hash, whole.content_hash]
     assert [reading.state.stamp for reading in readings] == [image.stamp for image in images]
+
+
+def test_an_image_that_is_no_file_of_this_machine_is_sorted(tmp_path, monkeypatch):
+    source = Memory()
+    monkeypatch.setattr(sorting, "image_at", lambda path: ImageFile(Sample(path.name), source))
+    sorter = sorting.Sorter(tmp_path / "sorted", ["red"], [], link=False, overwrite=False)
+    sorter.begin([])
+    place = sorter.place(Path("memory/whole.png"), "red")
+    with source.open("whole.png") as file:
+        assert place.read_bytes() == file.stream.read()
