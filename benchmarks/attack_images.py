@@ -29,13 +29,14 @@ from pathlib import Path
 from featx.readers import read_file
 from featx.images import Guard
 try:
-    from featx.images import open_image
-    with open_image(sys.argv[1]) as stream:
-        before = time.process_time()
-        data, _ = read_file(stream)
+    from featx.source import image_at
+    opened = image_at(sys.argv[1]).open()
 except ImportError:
+    from featx.images import open_image
+    opened = open_image(sys.argv[1])
+with opened as file:
     before = time.process_time()
-    data, _ = read_file(Path(sys.argv[1]))
+    data, _ = read_file(file)
 with Guard(seconds=float(sys.argv[2])) as guard:
     try:
         what = str(guard.prepare(data, size=64).width)

@@ -225,7 +225,8 @@ def _manifest(folder: Path) -> Read:
         path.write_bytes(mutate(rng.choice(tables).encode()))
         found = scan(path)
         root = folder.resolve()
-        inside = all(root in (picture.path.parent.resolve() / picture.path.name).parents for picture in found.pictures)
+        paths = [Path(picture.address) for picture in found.pictures]
+        inside = all(root in (path.parent.resolve() / path.name).parents for path in paths)
         return "accepted" if inside else "wrong: a path outside the manifest's folder"
 
     return read

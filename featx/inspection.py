@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from featx.arguments import checked
 from featx.contrast import Indistinct, find_blank
-from featx.dataset import Found, find_versions, scan
+from featx.dataset import find_versions, scan
 from featx.duplicates import (
     MOST_COMPARED,
     agree_in_detail,
@@ -29,6 +29,7 @@ from featx.lookup import notice_left_out
 from featx.options import LabelBy
 from featx.readers import read_pictures
 from featx.runtime import Runtime
+from featx.source import ImageFile
 from featx.table import FileState, LeftOut, Sample, Skipped
 
 _DETAIL_SIDE = 32
@@ -222,7 +223,7 @@ class _Looks:
         self.too_alike: tuple[str, ...] = ()
         self.was_compared = True
 
-    def take(self, pictures: Sequence[Found]) -> None:
+    def take(self, pictures: Sequence[ImageFile]) -> None:
         """Read all pictures; copies of one content are decoded once, whichever comes first."""
         states: list[FileState] = []
         for reading in read_pictures(pictures, _DETAIL_SIDE, "squash", self._white, self._page, self._runtime):
@@ -301,7 +302,7 @@ def _paths(samples: Sequence[Sample], groups: Sequence[list[int]]) -> tuple[tupl
     return tuple(tuple(samples[i].sample_id for i in group) for group in groups)
 
 
-def _why_dark(pictures: Sequence[Found], runtime: Runtime) -> tuple[str | None, int | None]:
+def _why_dark(pictures: Sequence[ImageFile], runtime: Runtime) -> tuple[str | None, int | None]:
     """Return why images would be nearly black, if they would, and the value of white that they need."""
     try:
         with runtime.stage("looking for dark images"):

@@ -10,13 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featx.augmentation import make_views
-from featx.dataset import Found
 from featx.errors import DatasetError
 from featx.images import draw_sheet
 from featx.lookup import as_hashes
 from featx.output import OutputFile, mark_png
 from featx.readers import Reader, preparing_as
 from featx.runtime import Runtime
+from featx.source import ImageFile
 from featx.spec import FeatureSpec
 
 _ROWS = 8
@@ -24,14 +24,14 @@ _VIEWS = 8
 
 
 def write_preview(
-    output: OutputFile, pictures: Sequence[Found], spec: FeatureSpec, views: int, runtime: Runtime
+    output: OutputFile, pictures: Sequence[ImageFile], spec: FeatureSpec, views: int, runtime: Runtime
 ) -> None:
     """Write a contact sheet of the first pictures of each class as a PNG file; exactly the network's pixels.
 
     Parameters
     ----------
     output : OutputFile
-    pictures : sequence of Found
+    pictures : sequence of ImageFile
     spec : FeatureSpec
         With ``augment`` where there are views.
     views : int
@@ -65,10 +65,10 @@ def write_preview(
     output.write_content(mark_png(sheet))
 
 
-def _by_turns(pictures: Sequence[Found]) -> Iterator[Found]:
+def _by_turns(pictures: Sequence[ImageFile]) -> Iterator[ImageFile]:
     """Yield the pictures of the training part, or without one all, of each class in turn."""
     learnt = [found for found in pictures if found.sample.is_learnt] or pictures
-    classes: dict[str | None, list[Found]] = defaultdict(list)
+    classes: dict[str | None, list[ImageFile]] = defaultdict(list)
     for found in learnt:
         classes[found.sample.label].append(found)
     for some in zip_longest(*classes.values()):

@@ -5,23 +5,21 @@ from __future__ import annotations
 import contextlib
 import functools
 import hashlib
-import os
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
-from featx.dataset import Found
 from featx.errors import ImageError, NotHereError
 from featx.files import NotRegularError, OutsideError
-from featx.images import MAX_PIXELS, Guard, Prepared, memory_for, open_image, read_image, read_origin
+from featx.images import MAX_PIXELS, Guard, Prepared, memory_for, read_origin
 from featx.runtime import Runtime
+from featx.source import BrokenLinkError, ImageFile, OpenFile, read_image
 from featx.spec import FeatureSpec
-from featx.table import FileState, Stamp
+from featx.table import FileState
 
 _TRUST_NS = 2_000_000_000
 """A file changed less than 2 s before it was read may change again without a new modification time."""
@@ -51,14 +49,14 @@ class Reading:
 
     Parameters
     ----------
-    found : Found
+    found : ImageFile
     state : FileState
         Its content hash among others; a reason if it could not be read or decoded.
     prepared : Prepared or None
         Its pixels, unless they are not needed.
     """
 
-    found: Found
+    found: ImageFile
     state: FileState
     prepared: Prepared | None = None
 
@@ -96,7 +94,7 @@ class Reader:
         self._claimed: set[bytes] = set()
         self._lock = threading.Lock()
 
-    def read(self, pictures: Iterable[Found]) -> Iterator[Reading]:
+    def read(self, pictures: Iterable[ImageFile]) -> Iterator[Reading]:
         """Yield a reading for each picture, in order; pixels come once for each new content."""
         pool = ThreadPoolExecutor(self._workers, thread_name_prefix="featx-read")
         waiting: deque[Future[Reading]] = deque()
@@ -110,19 +108,19 @@ class Reader:
         finally:
             pool.shutdown(wait=False, cancel_futures=True)  # whoever stops the run does not wait for a slow picture
 
-    def _read_one(self, found: Found) -> Reading:
+    def _read_one(self, found: ImageFile) -> Reading:
         if found.reason:
             return _not_read(found, found.reason)
         with contextlib.ExitStack() as stack:
             try:
-                data, state = read_file(stack.enter_context(open_image(found.path)), self._max_pixels)
+                data, state = read_file(stack.enter_context(found.open()), self._max_pixels)
             except OutsideError as error:
                 return _not_read(found, str(error.strerror))
             except OSError as error:
-                return _not_read(found, _unreadable(found.path, error))
+                return _not_read(found, _unreadable(error))
             return self._prepare_one(found, data, state)
 
-    def _prepare_one(self, found: Found, data: bytes, state: FileState) -> Reading:
+    def _prepare_one(self, found: ImageFile, data: bytes, state: FileState) -> Reading:
         if self._prepare is None or self._is_known(state.content_hash) or not self._claim(state.content_hash):
             return Reading(found, state)
         try:
@@ -141,7 +139,7 @@ class Reader:
 
 
 def read_pictures(
-    pictures: Sequence[Found], size: int, resize: str, white: int | None, page: int, runtime: Runtime
+    pictures: Sequence[ImageFile], size: int, resize: str, white: int | None, page: int, runtime: Runtime
 ) -> Iterator[Reading]:
     """Read pictures for another purpose than a network; see :class:`Reader` and :func:`featx.images.prepare`."""
     with preparing(size, resize, white, page, runtime) as prepare:
@@ -149,13 +147,13 @@ def read_pictures(
         yield from reader.read(pictures)
 
 
-def read_file(stream: BinaryIO, max_pixels: int = MAX_PIXELS) -> tuple[bytes, FileState]:
+def read_file(file: OpenFile, max_pixels: int = MAX_PIXELS) -> tuple[bytes, FileState]:
     """Read a file once; the bytes returned are the bytes hashed.
 
     Parameters
     ----------
-    stream : binary file
-        Of :func:`featx.images.open_image`.
+    file : OpenFile
+        As :meth:`featx.source.ImageFile.open` gives it.
     max_pixels : int
         Most pixels of a picture, which limit the bytes that are read.
 
@@ -164,9 +162,9 @@ def read_file(stream: BinaryIO, max_pixels: int = MAX_PIXELS) -> tuple[bytes, Fi
     OSError
         It cannot be read, or is too large.
     """
-    stamp = Stamp.of(os.fstat(stream.fileno()))
-    data = read_image(stream, max_pixels)
-    changed = Stamp.of(os.fstat(stream.fileno())) != stamp
+    stamp = file.stamp()
+    data = read_image(file, max_pixels)
+    changed = file.stamp() != stamp
     if changed or time.time_ns() - stamp.mtime_ns < _TRUST_NS:
         stamp = stamp._replace(mtime_ns=-1)
     camera, day = read_origin(data)
@@ -182,13 +180,15 @@ def read_file(stream: BinaryIO, max_pixels: int = MAX_PIXELS) -> tuple[bytes, Fi
     )
 
 
-def _not_read(found: Found, reason: str) -> Reading:
+def _not_read(found: ImageFile, reason: str) -> Reading:
     return Reading(found, FileState(found.size, -1, b"", "skipped", reason))
 
 
-def _unreadable(path: Path, error: OSError) -> str:
+def _unreadable(error: OSError) -> str:
+    if isinstance(error, BrokenLinkError):
+        return "broken link"
     if isinstance(error, FileNotFoundError):
-        return "broken link" if path.is_symlink() else "no such file"
+        return "no such file"
     if isinstance(error, NotRegularError):
         return str(error.strerror)
     return f"cannot be read: {error.strerror or error}"

@@ -57,6 +57,44 @@ def test_every_imported_package_is_declared():
     assert {packages.get(name, name) for name in names} <= declared
 
 
+def calls(path: Path) -> list[tuple[str, ast.Call]]:
+    """Return the calls in a module, each with the text of what is called."""
+    nodes = ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+    return [(ast.unparse(node.func), node) for node in nodes if isinstance(node, ast.Call)]
+
+
+OPENED = {
+    "backbones": "weights",
+    "capturing": "videos",
+    "classifier": "models",
+    "dataset/manifest.py": "manifests",
+    "files.py": "",
+    "output": "what is to be replaced",
+    "prediction/sorting.py": "the tag of a folder that featx made",
+    "reports/provenance.py": "models",
+    "source/local.py": "images",
+    "source/walk.py": "tags of caches and outputs",
+    "store": "caches",
+    "training/checkpoints.py": "checkpoints",
+}
+"""The rooms or modules that open files, and which."""
+
+
+def test_one_module_opens_image_files():
+    def opens(path: Path) -> bool:
+        return any(re.search(r"(^|\.)(open|read)_regular$", name) for name, _ in calls(path))
+
+    names = [path.relative_to(PACKAGE).as_posix() for path in modules() if opens(path)]
+    assert {name if name in OPENED else name.split("/")[0] for name in names} == set(OPENED)
+
+
+def test_images_are_decoded_from_bytes_in_memory():
+    opened = [(path, node) for path in modules() for name, node in calls(path) if name == "Image.open"]
+    assert {path.parent.name for path, _ in opened} == {"images"}
+    assert all(ast.unparse(node.args[0]).startswith("io.BytesIO(") for _, node in opened)
+    assert not [path for path in modules() if room(path) == "images" and "pathlib" in imported(path)]
+
+
 def test_no_room_is_a_drawer():
     assert not {room(path) for path in modules()} & {"utils", "helpers", "common", "core", "base"}
 

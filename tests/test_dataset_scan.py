@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 from conftest import save_picture
 
-from featx.dataset import OUTPUT_TAG, dataset_id, gather, scan, scan_list, scan_unlabelled
+from featx.dataset import dataset_id, gather, scan, scan_list, scan_unlabelled
 from featx.errors import AmbiguousLayoutError, DatasetError, DatasetNotFoundError
 from featx.files import CACHE_TAG, CACHE_TAG_TEXT, OutsideError, below
+from featx.source import OUTPUT_TAG
 from featx.table import FileState, LeftOut, Stamp
 
 posix = pytest.mark.skipif(os.name == "nt", reason="pipes, devices and links as POSIX has them")
@@ -372,7 +373,7 @@ def test_camera_raw_files_give_no_thumbnails(tmp_path):
         "gone.nef": "",  # that it is not there is said first
     }
     for found in (scan(tmp_path / "list.csv"), scan_list(tmp_path / "list.csv"), gather(files)):
-        assert {one.path.name: one.reason for one in found.pictures} == reasons
+        assert {Path(one.address).name: one.reason for one in found.pictures} == reasons
 
 
 def test_labels_do_not_matter_for_prediction(tmp_path):
@@ -386,4 +387,4 @@ def test_single_files_are_pictures_whatever_their_names(tmp_path):
     files = [save_picture(tmp_path / "x.png", (1, 2, 3)), tmp_path / "y.txt"]
     files[1].write_text("no picture")
     found = gather(files)
-    assert [f.path for f in found.pictures] == files
+    assert [Path(f.address) for f in found.pictures] == files

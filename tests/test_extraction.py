@@ -24,6 +24,7 @@ from featx.lookup import as_hashes, latest
 from featx.lookup.retrieval import extract_command
 from featx.options import ExtractOptions
 from featx.runtime import Runtime
+from featx.source import LocalFolder
 from featx.store import FeatureStore, keys_of
 from featx.store.base import write_base
 
@@ -222,21 +223,19 @@ def test_odd_pictures_are_extracted_to_the_end(fake, tmp_path):
 def test_unchanged_files_are_not_read_again(fake, pictures, monkeypatch):
     age(pictures)
     run(fake, pictures)
-    monkeypatch.setattr("featx.readers.open_image", lambda path: pytest.fail(f"read {path}"))
+    monkeypatch.setattr(LocalFolder, "open", lambda source, name: pytest.fail(f"read {name}"))
     run(fake, pictures)
 
 
 def test_changed_files_alone_are_read_again(fake, pictures, monkeypatch):
-    from featx import readers as reading
-
     age(pictures)
     run(fake, pictures)
     save_picture(pictures / "red" / "red-05.png", (220, 40, 40), seed=77)
     read: list[str] = []
-    original = reading.open_image
-    monkeypatch.setattr(reading, "open_image", lambda path: read.append(path.name) or original(path))
+    original = LocalFolder.open
+    monkeypatch.setattr(LocalFolder, "open", lambda source, name: read.append(name) or original(source, name))
     table = run(fake, pictures)
-    assert read == ["red-05.png"]
+    assert read == ["red/red-05.png"]
     assert table.extraction.n_computed == 1
     at = table.sample_ids.tolist().index("red/red-05.png")
     np.testing.assert_array_equal(table.X[at], expected(pictures / "red" / "red-05.png"))

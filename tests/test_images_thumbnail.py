@@ -9,6 +9,7 @@ import numpy as np
 from PIL import Image
 
 from featx.images import draw_thumbnails, encode_thumbnail
+from featx.source import image_at
 
 
 def test_thumbnails_come_in_order_with_a_reason_for_what_is_none(tmp_path):
@@ -18,7 +19,7 @@ def test_thumbnails_come_in_order_with_a_reason_for_what_is_none(tmp_path):
         Image.new("RGB", (200, 100), (8 * i, 0, 0)).save(paths[-1])
     paths[3].write_bytes(paths[3].read_bytes()[:-60])
     paths[4].unlink()
-    found = list(draw_thumbnails(paths, 50, workers=3))
+    found = list(draw_thumbnails(map(image_at, paths), 50, workers=3))
     reds = [None if one.pixels is None else int(one.pixels[10, 10, 0]) for one in found]
     assert reds == [0, 8, 16, None, None, *(8 * i for i in range(5, 30))]
     assert found[0].pixels.shape == (25, 50, 3)
@@ -34,11 +35,11 @@ def test_orientation_is_applied_and_the_given_page_and_white_are_taken(tmp_path)
     Image.new("RGB", (80, 40), (200, 0, 0)).save(tmp_path / "turned.jpg", exif=exif)
     pages = [Image.fromarray(np.full((20, 20), value, np.uint16)) for value in (100, 2000)]
     pages[0].save(tmp_path / "pages.tif", save_all=True, append_images=pages[1:])
-    (turned,) = draw_thumbnails([tmp_path / "turned.jpg"], 40)
+    (turned,) = draw_thumbnails([image_at(tmp_path / "turned.jpg")], 40)
     assert turned.pixels.shape == (40, 20, 3)
-    (second,) = draw_thumbnails([tmp_path / "pages.tif"], 40, white=4000, page=2)
+    (second,) = draw_thumbnails([image_at(tmp_path / "pages.tif")], 40, white=4000, page=2)
     assert 126 <= second.pixels.mean() <= 129
-    (large,) = draw_thumbnails([tmp_path / "turned.jpg"], 40, max_pixels=3000)
+    (large,) = draw_thumbnails([image_at(tmp_path / "turned.jpg")], 40, max_pixels=3000)
     assert large.reason == "80 x 40 is more than 3,000 pixels; --max-pixels allows more"
 
 

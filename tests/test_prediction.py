@@ -16,12 +16,12 @@ from typer.testing import CliRunner
 
 from featx import table as table_module
 from featx.cli.app import app
-from featx.dataset import OUTPUT_TAG
 from featx.errors import ClassifierError, DatasetError, DatasetNotFoundError, ImageError, OutputError, WeightsError
 from featx.extraction import extract
 from featx.fitting import fit
 from featx.prediction import predict, sorting
 from featx.prediction.writing import WRITERS
+from featx.source import OUTPUT_TAG
 
 COLUMNS = ["path", "label", "confidence", "status", "seen", "reason", "p_blue", "p_red"]
 

@@ -12,13 +12,13 @@ from conftest import save_picture
 from PIL import Image
 from test_images_decode import deep_rgb_png
 
-from featx.dataset import OUTPUT_TAG, Found
 from featx.errors import DatasetError
 from featx.extraction import extract
 from featx.images import prepare
 from featx.lookup import latest
 from featx.readers import Reader
 from featx.runtime import Runtime
+from featx.source import OUTPUT_TAG, ImageFile, LocalFolder
 from featx.table import Sample
 
 
@@ -78,7 +78,7 @@ def test_reading_ahead_is_bounded(tmp_path):
         nonlocal handed_out
         for number in range(500):
             handed_out += 1
-            yield Found(Sample(f"{number}.png"), path, 1, 1)
+            yield ImageFile(Sample(f"{number}.png"), LocalFolder(path), 1, 1)
 
     reader = Reader(lambda content_hash: False, prepare=lambda data: prepare(data, 8), workers=2, ahead=5)
     readings = reader.read(many())

@@ -7,10 +7,11 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from featx.dataset import split_of, understand, walk
+from featx.dataset import split_of, understand
 from featx.duplicates import declared_take, frame_name
 from featx.errors import CaptureError, DatasetError, OutputError
 from featx.files import ChangedError, write_whole
+from featx.source import LocalFolder
 
 _CLAIM = ".take-"
 _MOST_BYTES = 200
@@ -125,7 +126,7 @@ def new_take(output: Path, label: str) -> Iterator[Take]:
 def _claim(root: Path) -> tuple[int, Path]:
     """Take the next number by making a folder, which one process alone can do."""
     claims = [path.name.removeprefix(_CLAIM) for path in root.glob(f"{_CLAIM}*")]
-    numbers = [take for entry in walk(root) if (take := declared_take(entry.name)) is not None]
+    numbers = [take for entry in LocalFolder(root).entries() if (take := declared_take(entry.name)) is not None]
     number = 1 + max([0, *numbers, *(int(claim) for claim in claims if claim.isdecimal())])
     while True:
         claim = root / f"{_CLAIM}{number:03d}"
@@ -145,7 +146,7 @@ def count_takes(output: Path) -> dict[str, int]:
     output : path
         Folder of label folders; where it is the part of a split, all parts are counted.
     """
-    names = [entry.name for entry in walk(dataset_root(output))]
+    names = [entry.name for entry in LocalFolder(dataset_root(output)).entries()]
     takes: dict[str, set[int]] = {}
     try:
         labels = understand(names, "top").labels

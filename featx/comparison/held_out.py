@@ -106,7 +106,7 @@ def compare_trained(
         mine = dataclasses.replace(options, pooling=pooling, resize=resize, size=size)
         first, material = _material(first, data, backbone, mine, run, group_by, seed, runtime)
         if drawn is not None:
-            drawn.spare(material.paths)
+            drawn.spare(Path(image.address) for image in material.images)
         found += [_frozen(material, head) for head in contestants.heads]
         if contestants.unfreeze is not None:
             started = time.monotonic()

@@ -3,10 +3,8 @@
 from featx.dataset.layout import understand
 from featx.dataset.scan import (
     Dataset,
-    Found,
     dataset_id,
     gather,
-    is_folder,
     is_list,
     scan,
     scan_list,
@@ -15,16 +13,12 @@ from featx.dataset.scan import (
 )
 from featx.dataset.splits import split_of
 from featx.dataset.versions import find_versions, original_stem
-from featx.dataset.walk import OUTPUT_TAG, walk
 
 __all__ = [
-    "OUTPUT_TAG",
     "Dataset",
-    "Found",
     "dataset_id",
     "find_versions",
     "gather",
-    "is_folder",
     "is_list",
     "original_stem",
     "scan",
@@ -33,5 +27,4 @@ __all__ = [
     "split_of",
     "stop_if_packed",
     "understand",
-    "walk",
 ]

@@ -23,6 +23,7 @@ from featx.dataset.splits import split_of
 from featx.errors import DatasetError, FeatxError, MissingExtraError
 from featx.files import open_regular
 from featx.images import image_format, looks_like_image
+from featx.source import source_beside
 from featx.table import Sample
 
 SUFFIXES = (".csv", ".tsv", ".txt", ".parquet", ".pq")
@@ -161,7 +162,7 @@ def read_list(path: Path, path_column: str = "path", remark: Remark = _ignore) -
     with _open_table(path, path_column, None, remark) as table:
         first, table = _peek(table)
         if path_column not in table.header:
-            spellings = Spellings(path.parent)
+            spellings = Spellings(source_beside(path))
             cells = zip(table.header, first, strict=False)
             files = [name for name, cell in cells if spellings.find(posixpath.normpath(cell)) is not None]
             if len(table.header) == 1 or len(files) == 1:
@@ -346,7 +347,7 @@ def _with_header(
     """
     first, header = table.header, list(table.header)
     second, table = _peek(table)
-    spellings = Spellings(path.parent)
+    spellings = Spellings(source_beside(path))
 
     def names_image(at: int) -> bool:
         if path_column in header or looks_like_image(header[at], b""):
@@ -459,7 +460,7 @@ def _rows_by_blanks(path: Path, texts: Iterator[str], lines: _Lines, path_column
 
 def _divider(path: Path, lines: Sequence[str], path_column: str) -> Callable[[str], list[str]]:
     """Return what divides lines at their blanks so that the first one names a file; names may have blanks in them."""
-    spellings = Spellings(path.parent)
+    spellings = Spellings(source_beside(path))
     first = lines[0] if lines else ""
 
     def whole(line: str) -> list[str]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import itertools
 import os
-import stat
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -15,10 +14,9 @@ from featx.dataset.layout import brief, describe, label_remarks, some, understan
 from featx.dataset.manifest import SUFFIXES as MANIFEST_SUFFIXES
 from featx.dataset.manifest import each_once, read_list, read_manifest
 from featx.dataset.spelling import Spellings
-from featx.dataset.walk import Entry, folders_in, walk
-from featx.errors import DatasetError, DatasetNotFoundError
-from featx.files import OutsideError, below, look_at, open_regular
+from featx.errors import DatasetError
 from featx.images import looks_like_image
+from featx.source import Entry, ImageFile, Source, image_at, source_at, source_beside
 from featx.table import FileState, LeftOut, Sample, Stamp
 
 EXPORT_FIRST = {
@@ -38,43 +36,6 @@ _HEAD_BYTES = 16
 _MOST_SEARCHED = 100
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
-    """A picture that a scan found.
-
-    Parameters
-    ----------
-    sample : Sample
-    root : path
-        What its sample_id is relative to.
-    size, mtime_ns : int
-        As the system says; -1 if it could not be asked.
-    inode, ctime_ns : int
-        See :class:`featx.table.Stamp`.
-    reason : str
-        Why it is skipped without a look at it: it is a folder that cannot be read, or has to be exported first; empty
-        for other files.
-    """
-
-    sample: Sample
-    root: Path
-    size: int
-    mtime_ns: int
-    inode: int = 0
-    ctime_ns: int = 0
-    reason: str = ""
-
-    @property
-    def stamp(self) -> Stamp:
-        """What tells whether the file has changed."""
-        return Stamp(self.size, self.mtime_ns, self.inode, self.ctime_ns)
-
-    @property
-    def path(self) -> Path:
-        """Where its bytes are."""
-        return below(self.root, self.sample.sample_id)
-
-
 @dataclass(frozen=True)
 class Dataset:
     """What a scan found.
@@ -89,7 +50,7 @@ class Dataset:
         Names its snapshot.
     description : str
         What was understood, one line.
-    pictures : tuple of Found
+    pictures : tuple of ImageFile
         In sample_id order.
     ignored : tuple of Entry
         Files that are no images.
@@ -103,7 +64,7 @@ class Dataset:
     root: Path
     id: str
     description: str
-    pictures: tuple[Found, ...]
+    pictures: tuple[ImageFile, ...]
     ignored: tuple[Entry, ...]
     left_out: tuple[LeftOut, ...] = ()
     remarks: tuple[str, ...] = ()
@@ -116,25 +77,6 @@ def dataset_id(data: Path, purpose: str = "labelled") -> str:
     except ValueError:  # no path at all; whoever reads it says so
         path = ascii(data)
     return hashlib.sha256(f"{purpose}\n{path}".encode("utf-8", "surrogateescape")).hexdigest()[:16]
-
-
-def is_folder(path: Path) -> bool:
-    """Tell whether what a user names is a folder.
-
-    Raises
-    ------
-    DatasetNotFoundError
-        There is nothing.
-    DatasetError
-        It cannot be known what is there.
-    """
-    try:
-        status = look_at(path)
-    except OSError as error:
-        raise DatasetError(f"{path} cannot be read: {error.strerror or error}") from None
-    if status is None:
-        raise DatasetNotFoundError(f"no such file or folder: {path}")
-    return stat.S_ISDIR(status.st_mode)
 
 
 def scan(
@@ -167,16 +109,18 @@ def scan(
     DatasetError
         No pictures in it, or a manifest that cannot be used.
     """
-    if is_folder(data):
-        content = _Content.of(data, memo or {})
+    source = source_at(data)
+    if source is not None:
+        content = _Content.of(source, memo or {})
         layout = understand([entry.name for entry in content.pictures if not entry.reason], label_by)
         told = zip(layout.labels, layout.splits, strict=True)
         samples = []
         for entry in content.pictures:
             label, split = (None, None) if entry.reason else next(told)
             samples.append((entry, Sample(entry.name, label, None, split)))
-        remarks = (*layout.remarks, *_without_images(data, layout.parents, content.pictures))
-        return replace(_dataset(data, dataset_id(data), layout.description, samples, content), remarks=remarks)
+        remarks = (*layout.remarks, *_without_images(source, layout.parents, content.pictures))
+        dataset = _dataset(data, source, dataset_id(data), layout.description, samples, content)
+        return replace(dataset, remarks=remarks)
     stop_if_packed(data)
     if data.suffix.lower() not in MANIFEST_SUFFIXES:
         raise DatasetError(f"{data} is neither a folder nor a manifest ({_MANIFESTS})")
@@ -193,21 +137,26 @@ def scan_unlabelled(folder: Path, memo: Mapping[str, FileState] | None = None) -
     DatasetError
         No pictures in it.
     """
-    content = _Content.of(folder, memo or {})
+    source = source_at(folder)
+    if source is None:
+        raise DatasetError(f"{folder} is no folder")
+    content = _Content.of(source, memo or {})
     samples = [(entry, Sample(entry.name)) for entry in content.pictures]
     description = f"{sum(not entry.reason for entry in content.pictures):,} pictures in {folder}"
-    return _dataset(folder, dataset_id(folder, "unlabelled"), description, samples, content)
+    return _dataset(folder, source, dataset_id(folder, "unlabelled"), description, samples, content)
 
 
 def gather(files: Sequence[Path]) -> Dataset:
     """Make a data set of single files, in the order given; each counts as an image, whatever its name."""
-    pictures = tuple(_named(Sample(path.name), path.parent, _stamp(path)) for path in files)
+    pictures = tuple(
+        _named(one.sample, one.source, one.source.stat(one.sample.sample_id)) for one in map(image_at, files)
+    )
     return Dataset("files", Path(), "", f"{len(pictures):,} files", pictures, ())
 
 
 def is_list(path: Path) -> bool:
     """Tell whether a file lists images, by its name, instead of being one."""
-    return path.suffix.lower() in MANIFEST_SUFFIXES and not _has_image_bytes(path)
+    return path.suffix.lower() in MANIFEST_SUFFIXES and not _has_image_bytes(source_beside(path), path.name)
 
 
 def scan_list(path: Path, path_column: str = "path") -> Dataset:
@@ -220,7 +169,8 @@ def scan_list(path: Path, path_column: str = "path") -> Dataset:
     """
     remarks: list[str] = []
     found = _found_listed(path, read_list(path, path_column, remarks.append), remarks)
-    pictures = tuple(_named(Sample(name), path.parent, stamp) for name, stamp in found)
+    source = source_beside(path)
+    pictures = tuple(_named(Sample(name), source, stamp) for name, stamp in found)
     return Dataset(path.name, path.parent, "", f"{len(pictures):,} files", pictures, (), remarks=tuple(remarks))
 
 
@@ -242,43 +192,48 @@ def stop_if_packed(path: Path) -> None:
 
 @dataclass(frozen=True)
 class _Content:
-    """What a walk through a folder met."""
+    """What a source lists."""
 
     pictures: list[Entry]
     ignored: list[Entry]
     left_out: list[LeftOut]
 
     @classmethod
-    def of(cls, folder: Path, memo: Mapping[str, FileState]) -> _Content:
+    def of(cls, source: Source, memo: Mapping[str, FileState]) -> _Content:
         content = cls([], [], [])
-        for entry in walk(folder, content.left_out.append):
-            is_picture = _is_picture(folder, entry, memo.get(entry.name))
+        for entry in source.entries(content.left_out.append):
+            is_picture = _is_picture(source, entry, memo.get(entry.name))
             (content.pictures if is_picture else content.ignored).append(entry)
         if all(entry.reason for entry in content.pictures):
-            raise DatasetError(_no_pictures(folder, content))
+            raise DatasetError(_no_pictures(source.name, content))
         return content
 
 
 def _dataset(
-    data: Path, identity: str, description: str, samples: Iterable[tuple[Entry, Sample]], content: _Content
+    data: Path,
+    source: Source,
+    identity: str,
+    description: str,
+    samples: Iterable[tuple[Entry, Sample]],
+    content: _Content,
 ) -> Dataset:
-    pictures = tuple(Found(sample, data, *entry.stamp, entry.reason) for entry, sample in samples)
+    pictures = tuple(ImageFile(sample, source, *entry.stamp, entry.reason) for entry, sample in samples)
     name = os.path.basename(os.path.realpath(data)) or "data"
     return Dataset(name, data, identity, description, pictures, tuple(content.ignored), tuple(content.left_out))
 
 
-def _without_images(root: Path, parents: Iterable[str], pictures: Sequence[Entry]) -> list[str]:
+def _without_images(source: Source, parents: Iterable[str], pictures: Sequence[Entry]) -> list[str]:
     """Name the folders beside class folders in which there is no image."""
     used = {entry.name for entry in pictures if entry.reason}
     for holder in {entry.name.rpartition("/")[0] for entry in pictures}:
         while holder and holder not in used:
             used.add(holder)
             holder = holder.rpartition("/")[0]
-    empty = [folder for parent in sorted(parents) for folder in folders_in(root, parent, used)]
+    empty = [folder for parent in sorted(parents) for folder in source.folders_in(parent, used)]
     return [f"no image in {some(empty)}, beside the class folders"] if empty else []
 
 
-def _is_picture(folder: Path, entry: Entry, known: FileState | None) -> bool:
+def _is_picture(source: Source, entry: Entry, known: FileState | None) -> bool:
     if entry.reason:
         return True
     if os.path.splitext(entry.name)[1].lower() in EXPORT_FIRST:
@@ -287,18 +242,18 @@ def _is_picture(folder: Path, entry: Entry, known: FileState | None) -> bool:
         return True
     if known is not None and known.stamp.fits(entry.stamp):
         return known.status != "ignored"
-    return entry.size > 0 and _has_image_bytes(below(folder, entry.name))
+    return entry.size > 0 and _has_image_bytes(source, entry.name)
 
 
-def _has_image_bytes(path: Path) -> bool:
+def _has_image_bytes(source: Source, name: str) -> bool:
     try:
-        with open_regular(path) as stream:
-            return looks_like_image(path.name, stream.read(_HEAD_BYTES))
+        with source.open(name) as file:
+            return looks_like_image(name, file.stream.read(_HEAD_BYTES))
     except OSError:  # a pipe, a device or a file that may not be read, without an image's name
         return False
 
 
-def _no_pictures(folder: Path, content: _Content) -> str:
+def _no_pictures(folder: str, content: _Content) -> str:
     ignored = content.ignored
     if content.pictures:
         first = content.pictures[0]
@@ -326,28 +281,22 @@ def _scan_manifest(data: Path, path_column: str, label_column: str) -> Dataset:
         renamed = [replace(sample, sample_id=name) for (name, _), sample in zip(found, listed, strict=True)]
         listed = each_once(data, renamed, remarks.append)
     stamp_of = dict(found)
+    source = source_beside(data)
     labels, splits = [s.label for s in listed], [s.split for s in listed]
     description = describe(labels, splits, f"by {data.name}")
     remarks += label_remarks(labels, splits, "labels")
-    pictures = tuple(_named(sample, data.parent, stamp_of[sample.sample_id]) for sample in listed)
+    pictures = tuple(_named(sample, source, stamp_of[sample.sample_id]) for sample in listed)
     name = data.stem or "data"
     return Dataset(name, data.parent, dataset_id(data), description, pictures, (), remarks=tuple(remarks))
 
 
-def _named(sample: Sample, root: Path, stamp: Stamp) -> Found:
+def _named(sample: Sample, source: Source, stamp: Stamp) -> ImageFile:
     """Return a file that was named instead of found; the thumbnail of one that needs an export is no image."""
     kind = PurePosixPath(sample.sample_id).suffix.lower()
     reason = (
         f"{kind} ({EXPORT_FIRST[kind]}) is not read; export it as TIFF, PNG or JPEG" if kind in EXPORT_FIRST else ""
     )
-    return Found(sample, root, *stamp, "" if stamp.size < 0 else reason)
-
-
-def _stamp_below(root: Path, name: str) -> Stamp:
-    try:
-        return _stamp(below(root, name))
-    except OutsideError:  # no file name on this system: it will be skipped with that reason
-        return Stamp(-1, -1)
+    return ImageFile(sample, source, *stamp, "" if stamp.size < 0 else reason)
 
 
 def _found_listed(data: Path, names: Sequence[str], remarks: list[str]) -> list[tuple[str, Stamp]]:
@@ -358,20 +307,20 @@ def _found_listed(data: Path, names: Sequence[str], remarks: list[str]) -> list[
     DatasetError
         None of them exists.
     """
-    root = data.parent
-    listed = [(name, _stamp_below(root, name)) for name in names]
-    spellings = Spellings(root)
+    source = source_beside(data)
+    listed = [(name, source.stat(name)) for name in names]
+    spellings = Spellings(source)
     meant: dict[str, list[str]] = {"case": [], "ending": []}
     for at, (name, stamp) in enumerate(listed):
         found = spellings.find(name) if stamp.size < 0 else None
         if found is not None and found.name != name:
-            listed[at] = found.name, _stamp(below(root, found.name))
+            listed[at] = found.name, source.stat(found.name)
             if found.difference != "accents":  # nobody sees or types those
                 meant[found.difference].append(f"{name} is {found.name}")
     if all(stamp.size < 0 for _, stamp in listed):
         raise DatasetError(
-            f"{_none_of(len(names))} {data} exists, the first is {brief(str(root / names[0]))}; "
-            f"paths are relative to the manifest's folder{_elsewhere(root, names[0])}"
+            f"{_none_of(len(names))} {data} exists, the first is {brief(source.address(names[0]))}; "
+            f"paths are relative to the manifest's folder{_elsewhere(source, names[0])}"
         )
     told = {"case": "other than the file's in upper and lower case", "ending": "without the file's ending"}
     remarks += [
@@ -386,20 +335,11 @@ def _none_of(n: int) -> str:
     return f"none of the {n:,} files of" if n > 1 else "no file of"
 
 
-def _elsewhere(root: Path, name: str) -> str:
+def _elsewhere(source: Source, name: str) -> str:
     """Say in which folder of the manifest's own a listed file lies, where one has it."""
-    for folder in itertools.islice(folders_in(root, ""), _MOST_SEARCHED):
-        found = Spellings(root / folder).find(name)
+    spellings = Spellings(source)
+    for folder in itertools.islice(source.folders_in(""), _MOST_SEARCHED):
+        found = spellings.find(f"{folder}/{name}")
         if found is not None:
-            return (
-                f". {folder}/{found.name} exists: move the manifest into {folder}, or write {folder}/ before the paths"
-            )
+            return f". {found.name} exists: move the manifest into {folder}, or write {folder}/ before the paths"
     return ""
-
-
-def _stamp(path: Path) -> Stamp:
-    try:
-        status = look_at(path)
-    except OSError:  # nobody knows: it will be skipped with that reason
-        status = None
-    return Stamp(-1, -1) if status is None else Stamp.of(status)

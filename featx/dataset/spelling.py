@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import unicodedata
 from collections import defaultdict
-from pathlib import Path
 from typing import Literal, NamedTuple
 
 from featx.images import looks_like_image
+from featx.source import Source
 
 Difference = Literal["accents", "case", "ending"]
 """How a name differs: in the Unicode form of its accents, in upper and lower case, by a missing ``.jpg``."""
@@ -30,15 +29,15 @@ class Spelled(NamedTuple):
 
 
 class Spellings:
-    """Looks for files below a folder whose names differ from what is asked for; each folder is listed once.
+    """Looks for files of a source whose names differ from what is asked for; each folder is listed once.
 
     Parameters
     ----------
-    root : path
+    source : Source
     """
 
-    def __init__(self, root: Path) -> None:
-        self._root = root
+    def __init__(self, source: Source) -> None:
+        self._source = source
         self._whole: dict[str, dict[str, list[str]]] = {}
         self._stems: dict[str, dict[str, list[str]]] = {}
 
@@ -70,11 +69,7 @@ class Spellings:
     def _listing(self, folder: str) -> dict[str, list[str]]:
         if folder not in self._whole:
             self._whole[folder], self._stems[folder] = defaultdict(list), defaultdict(list)
-            try:
-                names = os.listdir(self._root / folder)
-            except OSError:  # no folder, or one that may not be listed: nothing is found there
-                names = []
-            for name in names:
+            for name in self._source.names_in(folder):
                 self._whole[folder][_fold(name)].append(name)
                 if looks_like_image(name, b""):
                     self._stems[folder][_fold(name.rpartition(".")[0])].append(name)

@@ -8,14 +8,13 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 from numpy.typing import NDArray
 
-from featx.dataset import Found
 from featx.engines import quantize, run_graph
 from featx.errors import EngineError, ImageError
 from featx.execution.network import Locate, graph_key, graph_of, network_name
 from featx.execution.probes import finite_rows, mean_cosine
-from featx.images import open_image, read_image
 from featx.readers import preparing_as
 from featx.runtime import Runtime
+from featx.source import ImageFile, read_image
 from featx.spec import FeatureSpec
 from featx.store import quantized_name, read_calibration, remember_calibration, write_graph
 
@@ -27,7 +26,7 @@ _MIN_AGREEMENT = 0.9
 def quantized_graph(
     spec: FeatureSpec,
     dataset_id: str,
-    pictures: Sequence[Found],
+    pictures: Sequence[ImageFile],
     locate: Locate,
     runtime: Runtime,
     recalibrate: bool = False,
@@ -40,7 +39,7 @@ def quantized_graph(
         The recipe in float32.
     dataset_id : str
         Its graph is made once and then kept.
-    pictures : sequence of Found
+    pictures : sequence of ImageFile
         Up to 300 of them, drawn with a fixed seed, set the ranges.
     locate : callable
     runtime : Runtime
@@ -76,16 +75,16 @@ def quantized_graph(
     return name
 
 
-def _usable(pictures: Sequence[Found], spec: FeatureSpec, runtime: Runtime) -> NDArray[np.uint8]:
+def _usable(pictures: Sequence[ImageFile], spec: FeatureSpec, runtime: Runtime) -> NDArray[np.uint8]:
     """Return the pixels of the first usable pictures, at most 300."""
 
     usable: list[NDArray[np.uint8]] = []
     with ThreadPoolExecutor(runtime.n_workers) as pool, preparing_as(spec, runtime) as prepare:
 
-        def read(found: Found) -> NDArray[np.uint8] | None:
+        def read(found: ImageFile) -> NDArray[np.uint8] | None:
             try:
-                with open_image(found.path) as stream:
-                    return prepare(read_image(stream, runtime.max_pixels)).pixels
+                with found.open() as file:
+                    return prepare(read_image(file, runtime.max_pixels)).pixels
             except (ImageError, OSError):  # the extraction lists it with its reason
                 return None
 

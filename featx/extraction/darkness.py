@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-from featx.dataset import Found
 from featx.errors import DatasetError
-from featx.images import Brightest, Guard, may_be_deep, memory_for, open_image, read_image
+from featx.images import Brightest, Guard, may_be_deep, memory_for
 from featx.runtime import Runtime
+from featx.source import ImageFile, read_image
 
 _DARK = 8
 """An image is too dark if nothing in it reaches this part of white: a half, a quarter, ... an eighth."""
@@ -35,7 +35,7 @@ class TooDarkError(DatasetError):
         self.white = white
 
 
-def stop_if_too_dark(pictures: Sequence[Found], runtime: Runtime) -> None:
+def stop_if_too_dark(pictures: Sequence[ImageFile], runtime: Runtime) -> None:
     """Make sure that images with 16 bits, if there are any, use them.
 
     Cameras with 10 or 12 bits write files with 16, where their white is nearly black. Only images with 16 bits tell,
@@ -68,19 +68,19 @@ def stop_if_too_dark(pictures: Sequence[Found], runtime: Runtime) -> None:
     runtime.notice(f"warning: {dark[0][0]}{others}: 16-bit, but no value exceeds {bound:,}: nearly black. {advice}")
 
 
-def _deep(pictures: Sequence[Found], runtime: Runtime) -> Iterator[tuple[str, Brightest]]:
+def _deep(pictures: Sequence[ImageFile], runtime: Runtime) -> Iterator[tuple[str, Brightest]]:
     """Yield the name and the brightness of each image with 16 bits."""
     with ThreadPoolExecutor(runtime.n_workers) as pool, Guard(megabytes=memory_for(runtime.max_pixels)) as guard:
 
-        def look(found: Found) -> Brightest | None:
+        def look(found: ImageFile) -> Brightest | None:
             if found.reason:
                 return None
             try:
-                with open_image(found.path) as stream:
-                    if not may_be_deep(stream):
+                with found.open() as file:
+                    if not may_be_deep(file.stream):
                         return None
-                    stream.seek(0)
-                    return guard.brightest(read_image(stream, runtime.max_pixels), runtime.max_pixels)
+                    file.stream.seek(0)
+                    return guard.brightest(read_image(file, runtime.max_pixels), runtime.max_pixels)
             except OSError:  # it gets its reason when it is read
                 return None
 

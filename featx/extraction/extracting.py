@@ -215,7 +215,7 @@ def compute_table(
     runtime.notice(f"{path}: {dataset.description}")
     notice_odd(dataset, path, runtime)
     if preview is not None:
-        preview.spare(found.path for found in dataset.pictures)
+        preview.spare(Path(found.address) for found in dataset.pictures)
     if check is not None:
         check(dataset.name, [found.sample for found in dataset.pictures])
     if options.white is None and not any(state.status == "ok" for state in memo.values()):

@@ -13,7 +13,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from featx.dataset import Dataset, dataset_id, gather, is_folder, is_list, scan_list, scan_unlabelled, stop_if_packed
+from featx.dataset import Dataset, dataset_id, gather, is_list, scan_list, scan_unlabelled, stop_if_packed
 from featx.engines import resolve_engine
 from featx.errors import SpecError
 from featx.execution import locate, reproducible
@@ -21,6 +21,7 @@ from featx.images import decode_version
 from featx.lookup import check_strict, how_read, joined, notice_odd, remember_states, table_of
 from featx.pipeline import fill
 from featx.runtime import Runtime
+from featx.source import source_at
 from featx.spec import FeatureSpec
 from featx.store import FeatureStore, check_cache, quantized_name, read_quantized_graph, read_snapshot, write_graph
 from featx.table import FeatureTable, LeftOut, Sample
@@ -101,7 +102,7 @@ def featurize(
         remember = partial(remember_states, runtime.cache, dataset, how)
         filled = fill(dataset.pictures, memo, store, lambda: locate(spec, weights, runtime), runtime, remember)
         passes.append(filled)
-        samples += [Sample(found.path.as_posix()) for found in dataset.pictures]
+        samples += [Sample(found.address) for found in dataset.pictures]
         ignored += [(dataset.root / entry.name).as_posix() for entry in dataset.ignored]
         left_out += [replace(one, path=(dataset.root / one.path).as_posix()) for one in dataset.left_out]
     filled = joined(passes)
@@ -132,7 +133,7 @@ def _unlabelled(paths: Sequence[Path], cache: Path, how: str, path_column: str) 
 
 
 def _kind(path: Path) -> Literal["folder", "list", "image"]:
-    if is_folder(path):
+    if source_at(path) is not None:
         return "folder"
     stop_if_packed(path)
     return "list" if is_list(path) else "image"

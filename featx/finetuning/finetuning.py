@@ -168,7 +168,7 @@ def finetune(
     else:
         material = divide(Path(data), backbone, options, run, group_by, seed, runtime)
     if outputs is not None:
-        outputs.spare(material.paths)
+        outputs.spare(Path(image.address) for image in material.images)
     if backbone == SCRATCH:
         frozen, trained = None, train_scratch(material, plan, options.size or SCRATCH_SIZE)
     else:

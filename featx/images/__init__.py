@@ -2,7 +2,6 @@
 
 from featx.images.decode import MAX_PIXELS, Decoded, decode
 from featx.images.deep import Brightest, brightest, may_be_deep
-from featx.images.files import most_bytes, open_image, read_image
 from featx.images.formats import image_format, looks_like_image
 from featx.images.guard import Guard, memory_for
 from featx.images.origin import Origin, read_origin
@@ -31,10 +30,7 @@ __all__ = [
     "looks_like_image",
     "may_be_deep",
     "memory_for",
-    "most_bytes",
-    "open_image",
     "prepare",
     "probe_files",
-    "read_image",
     "read_origin",
 ]

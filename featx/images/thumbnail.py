@@ -10,7 +10,6 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,9 +18,9 @@ from PIL import Image
 
 from featx.errors import ImageError
 from featx.images.decode import MAX_PIXELS
-from featx.images.files import open_image, read_image
 from featx.images.guard import Guard, memory_for
 from featx.images.prepare import Prepared
+from featx.source import ImageFile, read_image
 
 _QUALITY = 70
 _AHEAD = 4
@@ -48,7 +47,7 @@ class Thumbnail:
 
 
 def draw_thumbnails(
-    paths: Iterable[Path],
+    images: Iterable[ImageFile],
     side: int,
     *,
     white: int | None = None,
@@ -56,11 +55,11 @@ def draw_thumbnails(
     max_pixels: int = MAX_PIXELS,
     workers: int = 1,
 ) -> Iterator[Thumbnail]:
-    """Yield a thumbnail of each file, in order, decoded as features are; memory does not grow with their number.
+    """Yield a thumbnail of each image, in order, decoded as features are; memory does not grow with their number.
 
     Parameters
     ----------
-    paths : iterable of path
+    images : iterable of ImageFile
     side : int
         Longest side, in pixels; smaller pictures are not enlarged.
     white, page, max_pixels
@@ -74,8 +73,8 @@ def draw_thumbnails(
     with ThreadPoolExecutor(workers) as pool, Guard(megabytes=memory_for(max_pixels)) as guard:
         prepare = functools.partial(guard.prepare, **how)
         try:
-            for path in paths:
-                waiting.append(pool.submit(_draw_one, path, prepare, max_pixels))
+            for image in images:
+                waiting.append(pool.submit(_draw_one, image, prepare, max_pixels))
                 if len(waiting) >= _AHEAD * workers:
                     yield waiting.popleft().result()
             while waiting:
@@ -84,11 +83,10 @@ def draw_thumbnails(
             pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _draw_one(path: Path, prepare: Callable[[bytes], Prepared], max_pixels: int) -> Thumbnail:
+def _draw_one(image: ImageFile, prepare: Callable[[bytes], Prepared], max_pixels: int) -> Thumbnail:
     with contextlib.ExitStack() as stack:
         try:
-            stream = stack.enter_context(open_image(path))
-            data = read_image(stream, max_pixels)
+            data = read_image(stack.enter_context(image.open()), max_pixels)
         except OSError as error:
             return Thumbnail(b"", None, f"cannot be read: {error.strerror or error}")
         content_hash = hashlib.sha256(data).digest()

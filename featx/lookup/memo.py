@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from featx.dataset import Found
 from featx.readers import Reader
 from featx.runtime import Runtime
+from featx.source import ImageFile
 from featx.spec import FeatureSpec
 from featx.store import FeatureStore, StoredFeatures, keys_of, note_use
 from featx.table import FileState
@@ -66,7 +66,9 @@ def how_read(decode: str, white: int | None, page: int, runtime: Runtime) -> str
     return " ".join([decode, *(f"{name} {value}" for name, value in limits.items() if value is not None)])
 
 
-def look_up(pictures: Sequence[Found], memo: Mapping[str, FileState], store: FeatureStore, runtime: Runtime) -> Filled:
+def look_up(
+    pictures: Sequence[ImageFile], memo: Mapping[str, FileState], store: FeatureStore, runtime: Runtime
+) -> Filled:
     """Find the features of some pictures in a store without computing any.
 
     Returns
@@ -116,7 +118,9 @@ def believed(memo: Mapping[str, FileState], spec: FeatureSpec) -> Mapping[str, F
     }
 
 
-def recall(pictures: Sequence[Found], memo: Mapping[str, FileState], stored: StoredFeatures) -> list[FileState | None]:
+def recall(
+    pictures: Sequence[ImageFile], memo: Mapping[str, FileState], stored: StoredFeatures
+) -> list[FileState | None]:
     """Return what the memo knows of each picture, None for those that must be read.
 
     A memo counts only if size, times and inode are unchanged and, for a usable picture, its row is stored.
@@ -127,7 +131,7 @@ def recall(pictures: Sequence[Found], memo: Mapping[str, FileState], stored: Sto
     return [state if state is not None and (state.status != "ok" or next(present)) else None for state in states]
 
 
-def _unchanged(found: Found, known: FileState | None) -> FileState | None:
+def _unchanged(found: ImageFile, known: FileState | None) -> FileState | None:
     if known is None or known.mtime_ns < 0 or known.status == "ignored":
         return None
     return known if known.stamp.fits(found.stamp) else None

@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from featx.augmentation import PRESETS, read_policy
-from featx.dataset import Found
 from featx.errors import SpecError
 from featx.lookup.memo import as_hashes
+from featx.source import ImageFile
 from featx.store import FeatureStore, StoredFeatures, keys_of, note_use
 from featx.table import FileState, Views
 
@@ -61,7 +61,7 @@ def views_store(plain: FeatureStore, policy: str, seed: int) -> FeatureStore:
 
 
 def look_up_views(
-    pictures: Sequence[Found], states: Sequence[FileState], store: FeatureStore, n: int
+    pictures: Sequence[ImageFile], states: Sequence[FileState], store: FeatureStore, n: int
 ) -> Augmented | None:
     """Return the views of the training part if a store has all of them; none are computed.
 
@@ -85,16 +85,16 @@ def described(store: FeatureStore, n: int, n_contents: int, n_computed: int, sec
     return Views(n, policy, spec.augment_seed, spec.id, store.path, n_computed, n_cached, seconds)
 
 
-def contents_to_learn(pictures: Sequence[Found], states: Sequence[FileState]) -> dict[bytes, Found]:
+def contents_to_learn(pictures: Sequence[ImageFile], states: Sequence[FileState]) -> dict[bytes, ImageFile]:
     """Return a picture of each usable content that is learnt from, in order."""
-    chosen: dict[bytes, Found] = {}
+    chosen: dict[bytes, ImageFile] = {}
     for found, state in zip(pictures, states, strict=True):
         if state.status == "ok" and found.sample.is_learnt:
             chosen.setdefault(state.content_hash, found)
     return chosen
 
 
-def lacking_views(contents: Mapping[bytes, Found], stored: StoredFeatures, n: int) -> dict[bytes, list[int]]:
+def lacking_views(contents: Mapping[bytes, ImageFile], stored: StoredFeatures, n: int) -> dict[bytes, list[int]]:
     """Return the numbers of the views that are not stored, by content; nothing of contents that lack none."""
     hashes = as_hashes(contents)
     numbers = range(1, n + 1)

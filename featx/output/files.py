@@ -95,7 +95,7 @@ class OutputFile:
         for one in read:
             try:
                 status = os.stat(one)
-            except OSError:  # it cannot be read either
+            except (OSError, ValueError):  # it cannot be read either
                 continue
             if (status.st_dev, status.st_ino) == (self._replaces.device, self._replaces.inode):
                 raise OutputError(f"{self.path} would replace {one}, which is read; choose another name")

@@ -13,13 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featx.backbones import FILE_BACKBONE
-from featx.dataset import Found
 from featx.engines import Runner
 from featx.errors import EngineError
 from featx.execution import Locate, network_name, probe_features, start
 from featx.lookup.memo import Filled, Progress, as_hashes, believed, contains, like, not_finite_reason, recall
 from featx.readers import Reader, Reading, preparing_as
 from featx.runtime import Runtime
+from featx.source import ImageFile
 from featx.spec import FeatureSpec
 from featx.store import FeatureStore, Rows, StoredFeatures, StoreWriter, keys_of, note_use
 from featx.table import FileState
@@ -33,7 +33,7 @@ _AHEAD_BYTES = 48_000_000
 
 
 def fill(
-    pictures: Sequence[Found],
+    pictures: Sequence[ImageFile],
     memo: Mapping[str, FileState],
     store: FeatureStore,
     locate: Locate,
@@ -44,7 +44,7 @@ def fill(
 
     Parameters
     ----------
-    pictures : sequence of Found
+    pictures : sequence of ImageFile
     memo : mapping
         What is known of their files, by sample_id.
     store : FeatureStore

@@ -10,20 +10,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featx.augmentation import make_views
-from featx.dataset import Found
 from featx.errors import DatasetError, EngineError
 from featx.execution import Locate
 from featx.lookup import Augmented, Progress, as_hashes, contents_to_learn, described, lacking_views
 from featx.pipeline.images import compute_rows, read_ahead, sound_rows
 from featx.readers import Reader, Reading, preparing_as
 from featx.runtime import Runtime
+from featx.source import ImageFile
 from featx.spec import FeatureSpec
 from featx.store import FeatureStore, Rows, keys_of, note_use
 from featx.table import FileState
 
 
 def fill_views(
-    pictures: Sequence[Found],
+    pictures: Sequence[ImageFile],
     states: Sequence[FileState],
     store: FeatureStore,
     n: int,
@@ -35,7 +35,7 @@ def fill_views(
 
     Parameters
     ----------
-    pictures : sequence of Found
+    pictures : sequence of ImageFile
     states : sequence of FileState
         What the pass over the pictures themselves found, in the same order.
     store : FeatureStore

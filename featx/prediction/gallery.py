@@ -17,6 +17,7 @@ from featx.prediction.choosing import Choice, Tile
 from featx.prediction.sheet import Cell, draw_contact_sheet
 from featx.prediction.writing import Row
 from featx.runtime import Runtime
+from featx.source import image_at
 from featx.spec import FeatureSpec
 
 _STATUSES = ("ok", "rejected", "skipped")
@@ -122,9 +123,9 @@ def _pictures(n: int) -> str:
 def _with_thumbnails(
     tiles: Sequence[Tile], side: int, spec: FeatureSpec, runtime: Runtime
 ) -> Iterator[tuple[Tile, Thumbnail]]:
-    paths = [Path(tile.path) for tile in tiles]
+    images = [image_at(tile.path) for tile in tiles]
     how: dict[str, Any] = {"white": spec.white, "page": spec.page, "max_pixels": runtime.max_pixels}
-    thumbnails = draw_thumbnails(paths, side, workers=runtime.n_workers, **how)
+    thumbnails = draw_thumbnails(images, side, workers=runtime.n_workers, **how)
     for number, pair in enumerate(zip(tiles, thumbnails, strict=True), 1):
         yield pair
         runtime.progress("drawing thumbnails", number, len(tiles))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import io
 import os
 import re
 import secrets
@@ -11,10 +13,10 @@ import stat
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from featx.dataset import OUTPUT_TAG
 from featx.errors import OutputError
-from featx.files import ChangedError, FileIdentity, identify, open_regular, publish, read_regular, write_whole
+from featx.files import ChangedError, FileIdentity, identify, publish, read_regular, write_whole
 from featx.output import reason_of
+from featx.source import OUTPUT_TAG, image_at
 
 _TAG_TEXT = b"Pictures sorted by featx; never scanned as data.\n"
 _LONGEST_NAME = 200
@@ -213,12 +215,16 @@ def _make_folder(folder: Path) -> None:
 
 
 def _put_copy(picture: Path, target: Path, replaces: FileIdentity | None) -> None:
-    with open_regular(picture) as stream:
-        status = os.fstat(stream.fileno())
+    with image_at(picture).open() as file:
+        status = None
+        with contextlib.suppress(io.UnsupportedOperation):  # no file of this machine
+            status = os.fstat(file.stream.fileno())
 
         def write(temporary: Path) -> None:
             with temporary.open("r+b") as copy:
-                shutil.copyfileobj(stream, copy, _COPY_BYTES)
+                shutil.copyfileobj(file.stream, copy, _COPY_BYTES)
+            if status is None:
+                return
             if replaces is None:
                 temporary.chmod(stat.S_IMODE(status.st_mode) | stat.S_IWUSR)
             os.utime(temporary, ns=(status.st_atime_ns, status.st_mtime_ns))

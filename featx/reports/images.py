@@ -2,29 +2,28 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from featx.dataset import is_folder
 from featx.errors import DatasetError, StoreError
-from featx.files import OutsideError, below
 from featx.images import draw_thumbnails, encode_thumbnail
 from featx.model import Classifier
 from featx.runtime import Runtime
+from featx.source import ImageFile, Source, dataset_source, source_at
 from featx.spec import FeatureSpec
 from featx.store import FeatureStore, keys_of
+from featx.table import Sample
 
 _SIDE = 96
 
 
 class Images:
-    """Finds pictures of a model below the root of its data set; those that have changed since count as lost.
+    """Finds pictures of a model in the source of its data set; those that have changed since count as lost.
 
     Parameters
     ----------
@@ -35,7 +34,7 @@ class Images:
 
     Attributes
     ----------
-    root : path or None
+    source : Source or None
         What sample ids are relative to.
 
     Raises
@@ -45,7 +44,7 @@ class Images:
     """
 
     def __init__(self, classifier: Classifier, data: Path | None, runtime: Runtime) -> None:
-        self.root = None if data is None else _root(data)
+        self.source = None if data is None else _source(data)
         self._known = {row.tobytes() for row in classifier.content_hashes}
         if classifier.out_of_fold is not None and classifier.out_of_fold.content_hashes is not None:
             self._known |= {row.tobytes() for row in classifier.out_of_fold.content_hashes}
@@ -64,33 +63,24 @@ class Images:
         """
         contents: list[bytes | None] = [None] * len(sample_ids)
         thumbnails: list[bytes | None] = [None] * len(sample_ids)
-        if self.root is None:
+        if self.source is None:
             return thumbnails, None
         runtime, spec = self._runtime, self._spec
-        paths = dict(self._paths(self.root, sample_ids))
+        images = [ImageFile(Sample(sample_id), self.source) for sample_id in sample_ids]
         how: dict[str, Any] = {"white": spec.white, "page": spec.page, "max_pixels": runtime.max_pixels}
-        drawn = draw_thumbnails(paths.values(), _SIDE, workers=runtime.n_workers, **how)
-        for done, (number, thumbnail) in enumerate(zip(paths, drawn, strict=True), 1):
+        drawn = draw_thumbnails(images, _SIDE, workers=runtime.n_workers, **how)
+        for number, thumbnail in enumerate(drawn):
             if thumbnail.content_hash in self._known:
                 contents[number] = thumbnail.content_hash
                 thumbnails[number] = None if thumbnail.pixels is None else encode_thumbnail(thumbnail.pixels)
-            runtime.progress("drawing thumbnails", done, len(paths))
+            runtime.progress("drawing thumbnails", number + 1, len(images))
         return thumbnails, _features(runtime.cache, spec.unbundled, contents)
 
-    @staticmethod
-    def _paths(root: Path, sample_ids: Sequence[str]) -> Iterator[tuple[int, Path]]:
-        """Yield position and path of each picture; those whose names lead out of the data set are lost."""
-        for number, sample_id in enumerate(sample_ids):
-            with contextlib.suppress(OutsideError):
-                yield number, below(root, sample_id)
 
-
-def _root(data: Path) -> Path:
-    if is_folder(data):
-        return data
-    if not os.path.isfile(data):
+def _source(data: Path) -> Source:
+    if source_at(data) is None and not os.path.isfile(data):
         raise DatasetError(f"{data} is neither a folder nor a manifest")
-    return data.parent
+    return dataset_source(data)
 
 
 def _features(cache: Path, spec: FeatureSpec, contents: Sequence[bytes | None]) -> NDArray[np.float32] | None:

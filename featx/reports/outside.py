@@ -52,7 +52,7 @@ def outside_summary(
         No labels, or one that the model does not know.
     """
     dataset = scan(data, **reading)
-    labelled = {found.path.as_posix(): found.sample for found in dataset.pictures if found.sample.label is not None}
+    labelled = {found.address: found.sample for found in dataset.pictures if found.sample.label is not None}
     labels = {path: str(sample.label) for path, sample in labelled.items()}
     if not labels:
         raise EvaluationError(

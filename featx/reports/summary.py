@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from featx.arguments import checked
-from featx.errors import ClassifierError, as_usage
+from featx.errors import ClassifierError, DatasetError, as_usage
 from featx.model import Classifier
 from featx.options import LabelBy
 from featx.output import OutputFile
@@ -18,6 +18,7 @@ from featx.reports.provenance import provenance
 from featx.reports.suspects import list_suspects, write_suspects
 from featx.reports.views import page_data
 from featx.runtime import Runtime
+from featx.source import source_at
 
 _SUSPECTS = 20
 
@@ -128,8 +129,12 @@ def report(
 def _known_data(classifier: Classifier) -> Path | None:
     """Return the folder that a model was fitted on, if it is there; never one of another machine."""
     root = str(classifier.evaluation.made.get("data", ""))
-    is_here = os.path.isabs(root) and not root.startswith(("//", "\\\\")) and os.path.isdir(root)
-    return Path(root) if is_here else None
+    if not os.path.isabs(root) or root.startswith(("//", "\\\\")):
+        return None
+    try:
+        return None if source_at(Path(root)) is None else Path(root)
+    except DatasetError:
+        return None
 
 
 def _summary(classifier: Classifier, suspects: list[dict[str, Any]]) -> dict[str, Any]:

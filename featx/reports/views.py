@@ -37,7 +37,7 @@ def page_data(
     views = _views(classifier, summary, suspects, confusion_cells(summary))
     shown, some = _chosen(views, 0 if classifier.out_of_fold is None else len(classifier.out_of_fold.y))
     data = _data(classifier, views, shown, some, images)
-    return PageData(tuple(views), data, None if images.root is None else str(images.root))
+    return PageData(tuple(views), data, None if images.source is None else images.source.name)
 
 
 def _views(

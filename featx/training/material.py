@@ -15,14 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featx.contrast import MOST_LOOKED_AT, find_indistinct
-from featx.dataset import is_folder
 from featx.duplicates import Grouping, group_samples
 from featx.evaluate import HeldOutParts, TrainingSet, check_samples, hold_out
 from featx.extraction import compute_table
-from featx.files import below
 from featx.heads import Head
 from featx.options import ExtractOptions, FeatureOptions, RunOptions
 from featx.runtime import Runtime
+from featx.source import ImageFile, dataset_source
 from featx.sources import read_groups, unnamed_note
 from featx.store import check_cache, open_run
 from featx.table import FeatureTable
@@ -75,10 +74,10 @@ class Material:
         return dataclasses.replace(self.runtime, notice=lambda text: None)
 
     @property
-    def paths(self) -> list[Path]:
-        """Where the pictures are, in the order of the table."""
-        root = self.data if is_folder(self.data) else self.data.parent
-        return [below(root, sample.sample_id) for sample in self.table.samples]
+    def images(self) -> list[ImageFile]:
+        """The images, in the order of the table."""
+        source = dataset_source(self.data)
+        return [ImageFile(sample, source) for sample in self.table.samples]
 
     def fit_frozen(self, head: Head) -> FrozenHead:
         """Tune and fit a head on the frozen features of the training part."""

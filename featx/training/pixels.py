@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
@@ -14,9 +13,9 @@ from numpy.typing import NDArray
 
 from featx.augmentation import make_views
 from featx.errors import DatasetError
-from featx.images import open_image
 from featx.readers import preparing_as, read_file
 from featx.runtime import Runtime
+from featx.source import ImageFile
 from featx.spec import FeatureSpec
 
 _KEPT_BYTES = 512_000_000
@@ -27,7 +26,7 @@ class Pixels:
 
     Parameters
     ----------
-    paths : sequence of path
+    images : sequence of ImageFile
     content_hashes : ndarray of shape (n, 32), uint8
         What the files held when they were scanned.
     spec : FeatureSpec
@@ -36,18 +35,18 @@ class Pixels:
     """
 
     def __init__(
-        self, paths: Sequence[Path], content_hashes: NDArray[np.uint8], spec: FeatureSpec, runtime: Runtime
+        self, images: Sequence[ImageFile], content_hashes: NDArray[np.uint8], spec: FeatureSpec, runtime: Runtime
     ) -> None:
-        self._paths = paths
+        self._images = images
         self._hashes = content_hashes
         self._spec = spec
         self._max_pixels = runtime.max_pixels
         self._pool = ThreadPoolExecutor(runtime.n_workers)
         self._preparing = preparing_as(spec, runtime)
-        shape = (len(paths), spec.size, spec.size, 3)
+        shape = (len(images), spec.size, spec.size, 3)
         fits = np.prod(shape, dtype=np.int64) <= _KEPT_BYTES
         self._kept = np.empty(shape, np.uint8) if fits else None
-        self._known = np.zeros(len(paths), np.bool_)
+        self._known = np.zeros(len(images), np.bool_)
 
     def __enter__(self) -> Self:
         self._prepare = self._preparing.__enter__()
@@ -77,14 +76,14 @@ class Pixels:
         if self._kept is not None and self._known[i]:
             known: NDArray[Any] = self._kept[i]
             return known
-        path = self._paths[i]
+        image = self._images[i]
         with contextlib.ExitStack() as stack:
             try:
-                data, state = read_file(stack.enter_context(open_image(path)), self._max_pixels)
+                data, state = read_file(stack.enter_context(image.open()), self._max_pixels)
             except OSError as error:
-                raise DatasetError(f"{path} cannot be read any more: {error.strerror or error}") from None
+                raise DatasetError(f"{image.address} cannot be read any more: {error.strerror or error}") from None
             if state.content_hash != self._hashes[i].tobytes():
-                raise DatasetError(f"{path} has changed while it was trained on; run again")
+                raise DatasetError(f"{image.address} has changed while it was trained on; run again")
             pixels = self._prepare(data).pixels
         if self._kept is not None:
             self._kept[i], self._known[i] = pixels, True

@@ -227,7 +227,7 @@ def train_scratch(material: Material, plan: Plan, size: int) -> TrainedNetwork:
     cut = cut_network(core, "all")
     n_features = int(np.prod(core.output_shape[1:]))
     top = random_top(n_features, plan.dense or _SCRATCH_DENSE, len(material.parts.classes), plan.course.seed)
-    with Pixels(material.paths, material.table.content_hashes, spec, material.runtime) as pixels:
+    with Pixels(material.images, material.table.content_hashes, spec, material.runtime) as pixels:
         return _train(material, plan, spec, core, cut, top, pixels.read, {"scratch": size})
 
 
@@ -294,7 +294,7 @@ def _reading(material: Material, plan: Plan, spec: FeatureSpec, cut: Cut) -> Ite
     if plan.trunk_cache and not cut.is_whole:
         yield _activations(material, plan, cut)
         return
-    with Pixels(material.paths, material.table.content_hashes, spec, material.runtime) as pixels:
+    with Pixels(material.images, material.table.content_hashes, spec, material.runtime) as pixels:
         yield pixels.read, "pixels"
 
 

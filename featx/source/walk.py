@@ -5,12 +5,12 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
 from featx.errors import DatasetError
 from featx.files import CACHE_TAG, CACHE_TAG_TEXT, read_regular
+from featx.source.source import Entry, ignore
 from featx.table import LeftOut, Stamp
 
 OUTPUT_TAG = ".featx-output"
@@ -23,42 +23,7 @@ _OF_THE_SYSTEM = ("/proc", "/sys")
 _LONGEST_TAG = 1000
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """A file below a root, or a folder that cannot be read.
-
-    Parameters
-    ----------
-    name : str
-        POSIX path relative to the root.
-    size : int
-        Bytes; -1 if it cannot be asked (a broken link).
-    mtime_ns : int
-        Modification time; -1 with it.
-    inode, ctime_ns : int
-        See :class:`featx.table.Stamp`.
-    reason : str
-        Why a folder cannot be read; empty for files.
-    """
-
-    name: str
-    size: int
-    mtime_ns: int
-    inode: int = 0
-    ctime_ns: int = 0
-    reason: str = ""
-
-    @property
-    def stamp(self) -> Stamp:
-        """What tells whether the file has changed."""
-        return Stamp(self.size, self.mtime_ns, self.inode, self.ctime_ns)
-
-
-def _ignore(folder: LeftOut) -> None:
-    pass
-
-
-def walk(root: Path, leave_out: Callable[[LeftOut], None] = _ignore) -> Iterator[Entry]:
+def walk(root: Path, leave_out: Callable[[LeftOut], None] = ignore) -> Iterator[Entry]:
     """Yield the files below a folder, sorted by name part by part.
 
     Hidden files and folders, caches and outputs of featx are left out. Links to files are followed; a link

@@ -1,0 +1,24 @@
+"""Where the bytes of images come from: the one room that lists, asks and opens image files."""
+
+from featx.source.choosing import dataset_source, image_at, source_at, source_beside
+from featx.source.image_file import ImageFile
+from featx.source.local import LocalFolder
+from featx.source.source import UNKNOWN, BrokenLinkError, Entry, OpenFile, Source, most_bytes, read_image
+from featx.source.walk import OUTPUT_TAG
+
+__all__ = [
+    "OUTPUT_TAG",
+    "UNKNOWN",
+    "BrokenLinkError",
+    "Entry",
+    "ImageFile",
+    "LocalFolder",
+    "OpenFile",
+    "Source",
+    "dataset_source",
+    "image_at",
+    "most_bytes",
+    "read_image",
+    "source_at",
+    "source_beside",
+]

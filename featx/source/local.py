@@ -1,0 +1,67 @@
+"""A folder of this machine as a source."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from featx.files import below, look_at, open_regular
+from featx.source.source import UNKNOWN, BrokenLinkError, Entry, OpenFile, Source, ignore
+from featx.source.walk import folders_in, walk
+from featx.table import LeftOut, Stamp
+
+
+@dataclass(frozen=True, slots=True)
+class LocalFolder(Source):
+    """The files below a folder; nothing but regular files is ever opened.
+
+    Parameters
+    ----------
+    root : path
+    """
+
+    root: Path
+
+    @property
+    def name(self) -> str:
+        """The path of the folder."""
+        return str(self.root)
+
+    def entries(self, leave_out: Callable[[LeftOut], None] = ignore) -> Iterator[Entry]:
+        """Yield the files below the folder; see :func:`featx.source.walk.walk`."""
+        return walk(self.root, leave_out)
+
+    def stat(self, sample_id: str) -> Stamp:
+        """Return the stamp of a file, links followed."""
+        try:
+            status = look_at(below(self.root, sample_id))
+        except OSError:  # nobody knows: it will be skipped with that reason
+            status = None
+        return UNKNOWN if status is None else Stamp.of(status)
+
+    def address(self, sample_id: str) -> str:
+        """Return the path of a file, with slashes."""
+        return (self.root / sample_id).as_posix()
+
+    def folders_in(self, parent: str, known: Collection[str] = ()) -> list[str]:
+        """Return the folders in a folder; of a known one not even the tags are looked for."""
+        return folders_in(self.root, parent, known)
+
+    def names_in(self, folder: str) -> list[str]:
+        """Return the names of files and folders in a folder."""
+        try:
+            return os.listdir(self.root / folder)
+        except OSError:  # no folder, or one that may not be listed
+            return []
+
+    def _open(self, sample_id: str) -> OpenFile:
+        path = below(self.root, sample_id)
+        try:
+            stream = open_regular(path)
+        except FileNotFoundError as error:
+            if path.is_symlink():
+                raise BrokenLinkError(error.errno, error.strerror, error.filename) from None
+            raise
+        return OpenFile(stream, lambda: Stamp.of(os.fstat(stream.fileno())))

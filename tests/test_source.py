@@ -1,0 +1,217 @@
+"""Sources list, ask and open image files: regular ones, within limits, large ones one at a time."""
+
+from __future__ import annotations
+
+import io
+import os
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from featx.errors import DatasetError, DatasetNotFoundError
+from featx.files import NotRegularError, OutsideError, TooLargeError
+from featx.images import decode, draw_thumbnails
+from featx.prediction import sorting
+from featx.readers import Reader
+from featx.source import (
+    UNKNOWN,
+    BrokenLinkError,
+    Entry,
+    ImageFile,
+    LocalFolder,
+    OpenFile,
+    Source,
+    dataset_source,
+    image_at,
+    most_bytes,
+    read_image,
+    source_at,
+    source_beside,
+)
+from featx.table import Sample, Stamp
+
+
+def hole(path: Path, size: int) -> Path:
+    path.touch()
+    os.truncate(path, size)
+    return path
+
+
+def read(path: Path, max_pixels: int = 1000) -> bytes:
+    with image_at(path).open() as file:
+        return read_image(file, max_pixels)
+
+
+def test_an_uncompressed_image_of_the_largest_size_is_read(tmp_path):
+    path = tmp_path / "deep.tif"
+    Image.fromarray(np.zeros((40, 25), np.uint16)).save(path)
+    assert decode(read(path)).image.size == (25, 40)
+    assert most_bytes(1000) == 64_008_000
+    assert len(read(hole(tmp_path / "most.tif", 64_008_000))) == 64_008_000
+    with pytest.raises(TooLargeError) as stopped:
+        read(hole(tmp_path / "more.tif", 64_008_001))
+    assert stopped.value.strerror == (
+        "64,008,001 bytes are more than the 64,008,000 that are read; --max-pixels allows more"
+    )
+
+
+def test_a_file_that_grows_is_read_no_further_than_when_it_was_opened(tmp_path):
+    path = tmp_path / "log.png"
+    path.write_bytes(b"x" * 1000)
+    stop = threading.Event()
+
+    def grow() -> None:
+        with path.open("ab") as stream:
+            while not stop.is_set():
+                stream.write(b"y" * 100_000)
+
+    writer = threading.Thread(target=grow)
+    writer.start()
+    try:
+        assert len(read(path, 100_000)) < most_bytes(100_000)
+    except TooLargeError:
+        pass  # it grew faster than it was opened
+    finally:
+        stop.set()
+        writer.join()
+
+
+def test_large_files_are_held_one_at_a_time_and_small_ones_do_not_wait(tmp_path):
+    large = [hole(tmp_path / f"{i}.tif", 64_000_001) for i in range(4)]
+    held, most_held = 0, 0
+    lock = threading.Lock()
+
+    def hold(path: Path) -> None:
+        nonlocal held, most_held
+        with image_at(path).open():
+            with lock:
+                held += 1
+                most_held = max(held, most_held)
+            time.sleep(0.02)
+            with lock:
+                held -= 1
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(hold, large))
+    assert most_held == 1
+    with image_at(large[0]).open(), ThreadPoolExecutor(1) as pool:
+        pool.submit(hold, hole(tmp_path / "small.tif", 64_000_000)).result(timeout=20)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="pipes, devices and links as POSIX has them")
+def test_pipes_and_devices_are_never_opened(tmp_path):
+    os.mkfifo(tmp_path / "pipe.png")
+    os.symlink("/dev/zero", tmp_path / "zero.png")
+    os.symlink("circle.png", tmp_path / "circle.png")
+    paths = [tmp_path / name for name in ("pipe.png", "zero.png", "circle.png", "a\0b.png", "\ud800.png")]
+    with pytest.raises(NotRegularError):
+        read(paths[0])
+    reasons = [thumbnail.reason for thumbnail in draw_thumbnails(map(image_at, paths), 8)]
+    assert reasons == [
+        "cannot be read: a named pipe, not a file",
+        "cannot be read: a device, not a file",
+        "cannot be read: Too many levels of symbolic links",
+        *["cannot be read: not the name of a file in its folder"] * 2,
+    ]
+
+
+def test_a_path_names_a_folder_or_a_single_file(tmp_path):
+    (tmp_path / "list.csv").touch()
+    assert source_at(tmp_path) == dataset_source(tmp_path) == LocalFolder(tmp_path)
+    assert source_at(tmp_path / "list.csv") is None
+    assert source_beside(tmp_path / "list.csv") == dataset_source(tmp_path / "list.csv") == LocalFolder(tmp_path)
+    assert image_at(tmp_path / "a.png") == ImageFile(Sample("a.png"), LocalFolder(tmp_path))
+    with pytest.raises(DatasetNotFoundError, match="no such file or folder: .*gone"):
+        source_at(tmp_path / "gone")
+    with pytest.raises(DatasetError, match="cannot be read: the name has a character"):
+        source_at(tmp_path / "a\0b")
+
+
+def test_a_local_folder_lists_asks_names_and_opens_its_files(tmp_path):
+    (tmp_path / "a" / "empty").mkdir(parents=True)
+    (tmp_path / "a" / "1.png").write_bytes(b"one")
+    source = LocalFolder(tmp_path)
+    (entry,) = source.entries()
+    assert (entry.name, entry.size, source.name) == ("a/1.png", 3, str(tmp_path))
+    assert entry.stamp == source.stat("a/1.png") == Stamp.of(os.stat(tmp_path / "a" / "1.png"))
+    assert source.stat("a/2.png") == source.stat("../x") == source.stat("a\0b") == UNKNOWN
+    assert source.address("a/1.png") == f"{tmp_path.as_posix()}/a/1.png"
+    assert (source.folders_in(""), source.folders_in("a"), source.folders_in("a", ["a/empty"])) == (
+        ["a"],
+        ["a/empty"],
+        [],
+    )
+    assert (sorted(source.names_in("a")), source.names_in("gone")) == (["1.png", "empty"], [])
+    with source.open("a/1.png") as file:
+        assert (file.stamp(), file.stream.read()) == (entry.stamp, b"one")
+    assert file.stream.closed
+
+
+def test_why_a_file_of_a_local_folder_cannot_be_opened(tmp_path):
+    (tmp_path / "dangling.png").symlink_to("gone.png")
+    source = LocalFolder(tmp_path)
+    for name, expected in (
+        ("dangling.png", BrokenLinkError),
+        ("gone.png", FileNotFoundError),
+        (".", OutsideError),
+        ("../a.png", OutsideError),
+    ):
+        with pytest.raises(expected) as stopped, source.open(name):
+            pass
+        assert type(stopped.value) is expected
+
+
+class Memory(Source):
+    """A source of two files that no disk has."""
+
+    name = "memory"
+
+    def __init__(self) -> None:
+        stream = io.BytesIO()
+        Image.new("RGB", (20, 10), (200, 0, 0)).save(stream, "PNG")
+        self._files = {"torn.png": stream.getvalue()[:40], "whole.png": stream.getvalue()}
+
+    def entries(self, leave_out=None):
+        yield from (Entry(name, *self.stat(name)) for name in self._files)
+
+    def stat(self, sample_id):
+        return Stamp(len(self._files[sample_id]), 1) if sample_id in self._files else UNKNOWN
+
+    def address(self, sample_id):
+        return f"memory:{sample_id}"
+
+    def folders_in(self, parent, known=()):
+        return []
+
+    def names_in(self, folder):
+        return list(self._files)
+
+    def _open(self, sample_id):
+        stamp = self.stat(sample_id)
+        return OpenFile(io.BytesIO(self._files[sample_id]), lambda: stamp)
+
+
+def test_whatever_reads_images_needs_no_file_of_this_machine():
+    source = Memory()
+    images = [ImageFile(Sample(entry.name), source, *entry.stamp) for entry in source.entries()]
+    torn, whole = draw_thumbnails(images, 10)
+    assert torn.reason == "damaged PNG: its header cannot be read"
+    assert whole.pixels.shape == (5, 10, 3)
+    readings = list(Reader(lambda content_hash: False, None, workers=1).read(images))
+    assert [reading.state.content_hash for reading in readings] == [torn.content_hash, whole.content_hash]
+    assert [reading.state.stamp for reading in readings] == [image.stamp for image in images]
+
+
+def test_an_image_that_is_no_file_of_this_machine_is_sorted(tmp_path, monkeypatch):
+    source = Memory()
+    monkeypatch.setattr(sorting, "image_at", lambda path: ImageFile(Sample(path.name), source))
+    sorter = sorting.Sorter(tmp_path / "sorted", ["red"], [], link=False, overwrite=False)
+    sorter.begin([])
+    place = sorter.place(Path("memory/whole.png"), "red")
+    with source.open("whole.png") as file:
+        assert place.read_bytes() == file.stream.read()
