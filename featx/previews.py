@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from featx.augmentation import make_views
 from featx.dataset import Found
 from featx.errors import DatasetError
-from featx.images import draw_sheet
+from featx.galleries import draw_sheet
 from featx.lookup import as_hashes
 from featx.output import OutputFile, mark_png
 from featx.readers import Reader, preparing_as

@@ -11,11 +11,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from featx.galleries.selection import Choice, Tile
+from featx.galleries.sheets import Cell, draw_contact_sheet
 from featx.images import Thumbnail, draw_thumbnails, encode_thumbnail
 from featx.output import OutputFile, mark_png, render_page
-from featx.prediction.choosing import Choice, Tile
-from featx.prediction.sheet import Cell, draw_contact_sheet
-from featx.prediction.writing import Row
 from featx.runtime import Runtime
 from featx.spec import FeatureSpec
 
@@ -63,10 +62,10 @@ class Gallery:
         """Make sure that it replaces no file that is read; see :meth:`featx.output.OutputFile.spare`."""
         self._file.spare(read)
 
-    def add(self, rows: Sequence[Row]) -> None:
-        """Consider the rows of a table of predictions."""
-        self._choice.add(rows)
-        self._n_seen += sum(bool(row[4]) for row in rows)
+    def add(self, tiles: Sequence[Tile]) -> None:
+        """Consider predicted images."""
+        self._choice.add(tiles)
+        self._n_seen += sum(bool(tile.seen) for tile in tiles)
 
     def write(self, title: str, classes: Sequence[str], spec: FeatureSpec, runtime: Runtime) -> int:
         """Draw the sheet, write it, and return how many pictures it shows.
@@ -157,7 +156,7 @@ def _page(
     labels = [(name, shown["ok", name], counts["ok", name]) for name in classes]
     others = [(status, shown[status, ""], counts[status, ""]) for status in _STATUSES[1:]]
     return render_page(
-        "featx.prediction",
+        "featx.galleries",
         "gallery",
         title=title,
         facts=facts,

@@ -21,10 +21,11 @@ from featx.cli.app import app
 from featx.errors import OutputError
 from featx.extraction import extract
 from featx.fitting import fit
-from featx.prediction import gallery, predict
-from featx.prediction.choosing import Choice
-from featx.prediction.lettering import letter, letter_lines, letter_within
-from featx.prediction.sheet import Cell, draw_contact_sheet
+from featx.galleries import gallery
+from featx.galleries.lettering import letter, letter_lines, letter_within
+from featx.galleries.selection import Choice, Tile
+from featx.galleries.sheets import Cell, draw_contact_sheet
+from featx.prediction import predict
 
 HOSTILE = "<script>document.title='taken over'</script><img src=x onerror=\"document.title='taken over'\">"
 NAMES = [
@@ -60,9 +61,9 @@ def new(tmp_path):
     return folder
 
 
-def rows_of(kinds: dict[tuple[str, str], int]) -> list[tuple]:
+def rows_of(kinds: dict[tuple[str, str], int]) -> list[Tile]:
     rows = [
-        (f"{status}{label}/{i}.png", label, 0.5, status, False, "")
+        Tile(f"{status}{label}/{i}.png", label, 0.5, status, False, "")
         for (status, label), n in kinds.items()
         for i in range(n)
     ]
@@ -93,12 +94,12 @@ def test_of_each_kind_equally_many_are_chosen_and_by_their_paths_alone(kinds, mo
     assert sorted(counts.values()) == sorted(expected)
     assert choice.counts == kinds
     assert choice.n == len(rows)
-    place = {row[0]: i for i, row in enumerate(rows)}
+    place = {row.path: i for i, row in enumerate(rows)}
     assert [place[tile.path] for tile in tiles] == sorted(place[tile.path] for tile in tiles)
     if len(kinds) < most:
         by_kind = defaultdict(list)
-        for path, label, _, status, *_ in rows:
-            by_kind[status, label].append(hashlib.sha256(path.encode()).digest()[:8] + path.encode())
+        for row in rows:
+            by_kind[row.kind].append(hashlib.sha256(row.path.encode()).digest()[:8] + row.path.encode())
         for kind, n in counts.items():
             smallest = {name[8:].decode() for name in sorted(by_kind[kind])[:n]}
             assert {tile.path for tile in tiles if tile.kind == kind} == smallest
@@ -292,7 +293,7 @@ def test_impossible_sheets_are_refused_before_any_work(fake, model, new, tmp_pat
 
 
 @pytest.mark.parametrize(
-    ("name", "place"), [("g.html", "featx.prediction.gallery.render_page"), ("g.png", "PIL.Image.Image.save")]
+    ("name", "place"), [("g.html", "featx.galleries.gallery.render_page"), ("g.png", "PIL.Image.Image.save")]
 )
 def test_a_failure_leaves_no_half_sheet(fake, model, new, tmp_path, monkeypatch, name, place):
     folder = tmp_path / "out"
@@ -301,7 +302,7 @@ def test_a_failure_leaves_no_half_sheet(fake, model, new, tmp_path, monkeypatch,
     def fail(*_, **__):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("featx.prediction.gallery.encode_thumbnail", lambda pixels: b"")
+    monkeypatch.setattr("featx.galleries.gallery.encode_thumbnail", lambda pixels: b"")
     monkeypatch.setattr(place, fail)
     with pytest.raises(OSError, match="No space left on device"):
         predict(model, new, gallery=folder / name, runtime=fake.runtime)

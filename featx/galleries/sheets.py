@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from featx.prediction.lettering import letter_lines, letter_within
+from featx.galleries.lettering import letter_lines, letter_within
 
 _COLUMNS = range(4, 11)
 _GAP = 12

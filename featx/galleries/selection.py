@@ -6,10 +6,8 @@ import hashlib
 import heapq
 import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
-
-from featx.prediction.writing import Row
 
 
 @dataclass(frozen=True)
@@ -69,10 +67,9 @@ class Choice:
         self.counts: Counter[tuple[str, str]] = Counter()
         """The same by kind."""
 
-    def add(self, rows: Sequence[Row]) -> None:
-        """Consider the rows of a table of predictions."""
-        for row in rows:
-            tile = Tile(*row[:6])
+    def add(self, tiles: Iterable[Tile]) -> None:
+        """Consider predicted images."""
+        for tile in tiles:
             self.counts[tile.kind] += 1
             self._consider(tile, self._held.setdefault(tile.kind, []))
             self.n += 1
