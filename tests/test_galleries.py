@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import os
 import re
@@ -21,7 +22,7 @@ from featx.cli.app import app
 from featx.errors import OutputError
 from featx.extraction import extract
 from featx.fitting import fit
-from featx.galleries import gallery
+from featx.galleries import draw_preview, gallery
 from featx.galleries.lettering import letter, letter_lines, letter_within
 from featx.galleries.selection import Choice, Tile
 from featx.galleries.sheets import Cell, draw_contact_sheet
@@ -264,13 +265,22 @@ def test_letters_fit_their_place_and_are_never_boxes():
 
 def test_a_sheet_of_many_has_ten_columns_and_enlarges_small_pictures():
     cells = (Cell(np.full((2, 4, 3), (0, 200, 0), np.uint8), str(i)) for i in range(101))
-    sheet = draw_contact_sheet(["title"], cells, 101, 60)
+    sheet = Image.open(io.BytesIO(draw_contact_sheet(["title"], cells, 101, 60)))
     assert sheet.width == 12 + 10 * 72
     top, step = 2 * 12 + 26, 60 + 18 + 3 * 14 + 12
     assert sheet.height == top + 11 * step
     assert sheet.getpixel((12 + 30, top + 10 * step + 30)) == (0, 200, 0)
     assert sheet.getpixel((12 + 1, top + 30)) == (0, 200, 0)
     assert sheet.getpixel((12 + 30, top + 5)) == (255, 255, 255)
+
+
+def test_a_preview_keeps_pixels_and_cuts_captions_to_the_width_of_an_image():
+    pixels = np.random.default_rng(0).integers(0, 256, (40, 30, 3), np.uint8)
+    sheet = np.asarray(Image.open(io.BytesIO(draw_preview([[(pixels, "x" * 300), (pixels, "\u202eview 1")]]))))
+    for left in (6, 6 + 36):
+        np.testing.assert_array_equal(sheet[6:46, left : left + 30], pixels)
+        assert (sheet[46:, left : left + 30] < 255).any()
+        assert (sheet[:, left - 4 : left - 1] == 255).all()
 
 
 @pytest.mark.parametrize(
