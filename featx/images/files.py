@@ -12,14 +12,13 @@ from typing import BinaryIO
 
 from featx.files import TooLargeError, open_regular, read_at_most
 from featx.images.decode import MAX_PIXELS
+from featx.images.plain import LARGE_FILE
 
 _BYTES_A_PIXEL = 8
 """Four channels of 16 bits, uncompressed."""
 
 _OTHER_BYTES = 64_000_000
 """What may lie beside the pixels: metadata, colour profiles, further pages."""
-
-_LARGE = 64_000_000
 
 _alone = threading.Lock()
 
@@ -44,7 +43,7 @@ def open_image(path: str | Path) -> Iterator[BinaryIO]:
         It cannot be opened.
     """
     with open_regular(path) as stream, contextlib.ExitStack() as stack:
-        if os.fstat(stream.fileno()).st_size > _LARGE:
+        if os.fstat(stream.fileno()).st_size > LARGE_FILE:
             stack.enter_context(_alone)
         yield stream
 
