@@ -18,7 +18,7 @@ import numpy as np
 from benchmarks.processes import print_head, print_json, print_row
 from featx.extraction import extract
 from featx.fitting import fit
-from featx.reporting.terminal import groups_text
+from featx.reporting.facts import groups_text
 from featx.runtime import Runtime
 from featx.table import FeatureTable
 

@@ -153,6 +153,14 @@ def is_regular(path: Path) -> bool:
         return False
 
 
+def is_real_folder(path: Path) -> bool:
+    """Tell whether there is a folder at a path, which a link is not; False where that cannot be asked."""
+    try:
+        return stat.S_ISDIR(os.lstat(path).st_mode)
+    except (OSError, ValueError):
+        return False
+
+
 def read_regular(path: str | Path, most: int, *, follow: bool = True) -> bytes:
     """Return the bytes of a regular file.
 
@@ -217,7 +225,7 @@ def identify(path: Path) -> FileIdentity | None:
 
 
 def write_whole(
-    path: Path, write: Callable[[Path], None], replaces: FileIdentity | None = ANYTHING, *, durable: bool = True
+    path: Path, write: Callable[[Path], object], replaces: FileIdentity | None = ANYTHING, *, durable: bool = True
 ) -> None:
     """Let a function write a temporary file beside ``path``, then make it ``path`` in one step.
 
@@ -228,7 +236,7 @@ def write_whole(
     ----------
     path : path
     write : callable
-        Called with the temporary file, which exists and is empty.
+        Called with the temporary file, which exists and is empty; what it returns is not used.
     replaces : FileIdentity or None
         What may be replaced: what :func:`identify` returned, None for nothing.
     durable : bool

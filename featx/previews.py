@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from featx.augmentation import make_views
 from featx.errors import DatasetError
-from featx.images import draw_sheet
+from featx.galleries import draw_preview
 from featx.lookup import as_hashes
-from featx.output import OutputFile, mark_png
+from featx.output import OutputFile
 from featx.readers import Reader, preparing_as
 from featx.runtime import Runtime
 from featx.source import ImageFile
@@ -61,8 +61,7 @@ def write_preview(
         [(column[i], f"view {view}" if view else name) for view, column in enumerate(columns)]
         for i, name in enumerate(names)
     ]
-    sheet = draw_sheet(rows)
-    output.write_content(mark_png(sheet))
+    output.write_content(draw_preview(rows))
 
 
 def _by_turns(pictures: Sequence[ImageFile]) -> Iterator[ImageFile]:

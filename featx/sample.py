@@ -6,6 +6,8 @@ Source: E. Alpaydin and C. Kaynak, Optical Recognition of Handwritten Digits, UC
 
 from __future__ import annotations
 
+import contextlib
+import io
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,8 +17,8 @@ import numpy as np
 from PIL import Image
 
 from featx.arguments import checked
-from featx.errors import OutputError
-from featx.files import write_whole
+from featx.files import ChangedError
+from featx.output import make_folder, write_new
 
 _PER_CLASS = 30
 _NEW_PER_CLASS = 5
@@ -43,7 +45,7 @@ def make_sample(folder: str | Path) -> Path:
     """
     target = Path(folder)
     for label, number, image in _pick(0, _PER_CLASS):
-        _make_folder(target / label)
+        make_folder(target / label)
         _write(target / label / f"digit-{number:04d}.png", image)
     return target
 
@@ -51,7 +53,7 @@ def make_sample(folder: str | Path) -> Path:
 def make_new_pictures(folder: str | Path) -> Path:
     """Write 50 other digits into one folder, without labels, as new pictures to predict."""
     target = Path(folder)
-    _make_folder(target)
+    make_folder(target)
     for _, number, image in _pick(_PER_CLASS, _PER_CLASS + _NEW_PER_CLASS):
         _write(target / f"digit-{number:04d}.png", image)
     return target
@@ -73,19 +75,11 @@ def _pick(start: int, stop: int) -> Iterator[tuple[str, int, Any]]:
             yield str(label), int(number), digits.images[number]
 
 
-def _make_folder(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"{folder} cannot be made: {error.strerror or error}; choose another folder") from None
-
-
 def _write(path: Path, image: Any) -> None:
     if os.path.lexists(path):
         return
     grey = Image.fromarray(np.rint(image * (255 / 16)).astype(np.uint8))
-    try:
-        # Stored, not compressed: the bytes do not depend on the zlib of this machine.
-        write_whole(path, lambda temporary: grey.save(temporary, "PNG", compress_level=0), None, durable=False)
-    except OSError as error:
-        raise OutputError(f"{path} cannot be written: {error.strerror or error}; choose another folder") from None
+    stream = io.BytesIO()
+    grey.save(stream, "PNG", compress_level=0)  # stored: the bytes do not depend on the zlib of this machine
+    with contextlib.suppress(ChangedError):  # another run was faster
+        write_new(path, stream.getvalue())

@@ -45,6 +45,18 @@ def test_who_may_name_a_library(libraries, rooms):
     assert {room(path) for path in modules() if imported(path) & libraries} == rooms
 
 
+def test_what_people_name_is_written_by_output_and_what_the_cache_holds_by_store():
+    writers = {"write_whole", "publish", "open_new"}
+    taken = {
+        (room(path), alias.name)
+        for path in modules()
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.ImportFrom) and node.module == "featx.files"
+        for alias in node.names
+    }
+    assert {where for where, name in taken if name in writers} == {"output", "store"}
+
+
 def test_every_imported_package_is_declared():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     own = {"dev", "integration"}

@@ -44,6 +44,7 @@ REACHED_BY = {
     "extraction/starting.py": DATA,
     "finetuning": {"finetune"},
     "fitting": {"fit"},
+    "galleries": {"predict"},
     "heads": {"fit", "compare", "finetune"},
     "images": {*EVERY, "inspect"},
     "output": {"extract", "compare", "finetune", "predict", "report", "cache export"},

@@ -290,7 +290,7 @@ def test_a_picture_that_cannot_be_copied_is_not_there_in_part(fake, model, tmp_p
             raise OSError(28, "No space left on device")
         copy(source, target, length)
 
-    monkeypatch.setattr("featx.prediction.sorting.shutil.copyfileobj", fill_the_disk)
+    monkeypatch.setattr("featx.output.folders.shutil.copyfileobj", fill_the_disk)
     target = tmp_path / "sorted"
     with pytest.raises(
         OutputError, match=r"1.png cannot be put into .*: No space left on device. What was sorted before"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import shutil
 from dataclasses import replace
 
@@ -20,7 +21,8 @@ from featx.fitting import fit
 from featx.model import Classifier
 from featx.prediction import load
 from featx.reporting import evaluation_lines, extraction_lines, full_lines, prediction_lines
-from featx.reporting.terminal import skipped_lines
+from featx.reporting.facts import Fact, report_facts, skipped_facts
+from featx.reporting.terminal import fact_lines
 from featx.reports import report
 
 COLOURS = {"blue": (30, 60, 200), "red": (200, 50, 40)}
@@ -165,9 +167,23 @@ def test_extraction_lines(fake, pictures):
 
 def test_many_skipped_pictures_are_counted_by_reason():
     skipped = [{"path": f"{i}.png", "reason": "empty" if i < 40 else "torn"} for i in range(60)]
-    lines = skipped_lines(skipped)
+    lines = fact_lines(skipped_facts(skipped))
     assert len(lines) == 12
     assert lines[-2:] == ["skipped    30 more: empty", "skipped    20 more: torn"]
+
+
+def test_terminal_and_page_show_the_same_facts_and_neither_takes_the_text_of_the_other_apart(model, tmp_path):
+    notes = ("three   spaces in a note; and a semicolon",)
+    noted = replace(model, evaluation=replace(model.evaluation, notes=notes))
+    found = report(noted, html=tmp_path / "r.html")
+    facts = report_facts(found.summary)
+    assert Fact("note", notes) in facts
+    lines = str(found).splitlines()
+    assert [line for line in lines if line in fact_lines(facts)] == fact_lines(facts)
+    page = (tmp_path / "r.html").read_text("utf-8")
+    for label, parts in facts:
+        text = html.escape("; ".join(parts)).replace("&quot;", "&#34;").replace("&#x27;", "&#39;")
+        assert f"<dt>{label}</dt><dd>{text}" in page or not label
 
 
 def test_prediction_lines_warn_of_training_pictures():

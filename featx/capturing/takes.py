@@ -10,7 +10,8 @@ from pathlib import Path
 from featx.dataset import split_of, understand
 from featx.duplicates import declared_take, frame_name
 from featx.errors import CaptureError, DatasetError, OutputError
-from featx.files import ChangedError, write_whole
+from featx.files import ChangedError
+from featx.output import make_folder, write_new
 from featx.source import LocalFolder
 
 _CLAIM = ".take-"
@@ -44,19 +45,13 @@ class Take:
             It cannot be written, or something of its name is there.
         """
         path = self.folder / f"{frame_name(self.number, self.n_kept + 1)}.jpg"
+        make_folder(self.folder)
         try:
-            self.folder.mkdir(exist_ok=True)
-            write_whole(path, lambda temporary: _fill(temporary, picture), None, durable=False)
+            write_new(path, picture)
         except ChangedError:
             raise OutputError(f"{path} exists already, and is not replaced") from None
-        except OSError as error:
-            raise OutputError(f"{path} cannot be written: {error.strerror or error}") from None
         self.n_kept += 1
         return path
-
-
-def _fill(path: Path, content: bytes) -> None:
-    path.write_bytes(content)
 
 
 def check_label(label: str) -> None:

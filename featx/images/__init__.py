@@ -7,7 +7,6 @@ from featx.images.guard import Guard, memory_for
 from featx.images.origin import Origin, read_origin
 from featx.images.prepare import CROP_FRACTION, Prepared, prepare
 from featx.images.probes import DECODE_VERSION, decode_version, probe_files
-from featx.images.sheet import draw_sheet
 from featx.images.thumbnail import Thumbnail, draw_thumbnails, encode_thumbnail
 
 __all__ = [
@@ -23,7 +22,6 @@ __all__ = [
     "brightest",
     "decode",
     "decode_version",
-    "draw_sheet",
     "draw_thumbnails",
     "encode_thumbnail",
     "image_format",

@@ -10,12 +10,14 @@ from numpy.typing import NDArray
 from PIL import Image, ImageCms
 
 from featx.errors import ImageError
+from featx.images.tiff import BITS_PER_SAMPLE
 
 _MAX_SAMPLE_VALUE = 281  # TIFF 6.0, section 8
-_BITS_PER_SAMPLE = 258
 _PHOTOMETRIC, _WHITE_IS_ZERO = 262, 0
 _SAMPLE_FORMAT, _UNSIGNED, _SIGNED = 339, 1, 2
-_FULL_SCALE = 65535
+FULL_SCALE = 65535
+"""White of 16 bits."""
+
 _SAME = 3
 """Largest difference, of 255, between a profile and sRGB that is not worth converting."""
 
@@ -73,9 +75,9 @@ def deep_colour(image: Image.Image) -> bool:
 
 def white_of(image: Image.Image) -> int:
     """Return what a file with more than 8 bits says is white: its tag, else the full scale of its bits."""
-    tags = [value for value in _tiff_values(image, _MAX_SAMPLE_VALUE) if 255 < value <= _FULL_SCALE]
-    bits = [value for value in _tiff_values(image, _BITS_PER_SAMPLE) if 8 < value < 16]
-    return tags[0] if tags else 2 ** bits[0] - 1 if bits else _FULL_SCALE
+    tags = [value for value in _tiff_values(image, _MAX_SAMPLE_VALUE) if 255 < value <= FULL_SCALE]
+    bits = [value for value in _tiff_values(image, BITS_PER_SAMPLE) if 8 < value < 16]
+    return tags[0] if tags else 2 ** bits[0] - 1 if bits else FULL_SCALE
 
 
 def _tiff_values(image: Image.Image, tag: int) -> tuple[int, ...]:
@@ -93,12 +95,12 @@ def _deep_grey(image: Image.Image, white: int | None) -> NDArray[np.uint8]:
     """Return grey values of more than 8 bits with 8."""
     values = np.asarray(image)
     if image.format == "PPM" and image.mode == "I":  # Pillow brings what the header calls white to 65,535
-        return _from_values(values, _FULL_SCALE if white is None else white * _FULL_SCALE / image.info["maxval"])
+        return _from_values(values, FULL_SCALE if white is None else white * FULL_SCALE / image.info["maxval"])
     if is_deep(image):
         return _from_values(values, white or white_of(image), image.info.get("transparency"))
     if image.mode == "F":
         return _from_float(values, white)
-    bits = next(iter(_tiff_values(image, _BITS_PER_SAMPLE)), 32)
+    bits = next(iter(_tiff_values(image, BITS_PER_SAMPLE)), 32)
     if bits == 32 and _SIGNED not in _tiff_values(image, _SAMPLE_FORMAT):
         values = values.view(np.uint32)
     _stop_if_negative(values)
@@ -113,8 +115,8 @@ def _deep_grey(image: Image.Image, white: int | None) -> NDArray[np.uint8]:
 
 def _from_values(values: NDArray[np.generic], white: float, transparent: object = None) -> NDArray[np.uint8]:
     grey: NDArray[np.uint8]
-    if white == _FULL_SCALE:
-        grey = (np.clip(values, 0, _FULL_SCALE).astype(np.uint16) >> 8).astype(np.uint8)  # as Pillow does for colour
+    if white == FULL_SCALE:
+        grey = (np.clip(values, 0, FULL_SCALE).astype(np.uint16) >> 8).astype(np.uint8)  # as Pillow does for colour
     else:
         grey = np.clip(np.rint(values.astype(np.float32) * (255 / white)), 0, 255).astype(np.uint8)
     if isinstance(transparent, int):

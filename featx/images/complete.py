@@ -7,8 +7,9 @@ import zlib
 
 from PIL import Image
 
+from featx.images.png import chunks
+
 _PIECE = 1 << 20
-_SIGNATURE_BYTES = 8
 _CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
 _ADAM7 = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
 """First column, first row, column step and row step of the passes of an interlaced PNG (specification, 8.2)."""
@@ -50,15 +51,13 @@ def _n_expected(width: int, height: int, bits: int, colour: int, interlaced: boo
 def _n_inflated(data: bytes, enough: int) -> int:
     """Return the length of the pixel data, unpacked a little at a time and not much beyond what is enough."""
     stream = zlib.decompressobj()
-    total, at = 0, _SIGNATURE_BYTES
-    while at + 8 <= len(data) and total < enough:
-        (length,), kind = struct.unpack_from(">I", data, at), data[at + 4 : at + 8]
+    total = 0
+    for kind, at, end in chunks(data):
         if kind == b"IDAT":
-            rest = data[at + 8 : at + 8 + length]
+            rest = data[at + 8 : end - 4]
             while rest and not stream.eof and total < enough:
                 total += len(stream.decompress(rest, _PIECE))
                 rest = stream.unconsumed_tail
-        elif kind == b"IEND":
+        if kind == b"IEND" or total >= enough:
             break
-        at += 12 + length
     return total if total >= enough else total + len(stream.flush())

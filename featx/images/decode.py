@@ -20,10 +20,11 @@ from featx.images.complete import is_complete
 from featx.images.formats import image_format, is_tga, pnm_maxval
 from featx.images.jpeg import decode_jpeg, jpeg_bits
 from featx.images.pages import count_pages
-from featx.images.plain import LARGE_FILE, is_plain
+from featx.images.plain import is_plain
 from featx.images.png import without_text
 from featx.images.tiff import Tiff
 from featx.options import RuntimeOptions
+from featx.source import LARGE_FILE
 
 MAX_PIXELS: int = RuntimeOptions.max_pixels
 """Largest picture that is decoded, in pixels: about 400 MB in memory."""

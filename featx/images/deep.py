@@ -8,13 +8,11 @@ from typing import BinaryIO, NamedTuple
 import numpy as np
 from PIL import Image
 
-from featx.images.colour import deep_colour, is_deep, white_of
+from featx.images.colour import FULL_SCALE, deep_colour, is_deep, white_of
 from featx.images.decode import LARGE_PIXELS, MAX_PIXELS, Cost, CostlyError
 from featx.images.formats import image_format, pnm_maxval
-from featx.images.tiff import Tiff
+from featx.images.tiff import BITS_PER_SAMPLE, Tiff
 
-_FULL_SCALE = 65535
-_BITS_PER_SAMPLE = 258
 _BITS_OF_PNG = 24
 """Position of the bits of a colour in the header of a PNG file."""
 
@@ -58,7 +56,7 @@ def _is_deep_tiff(stream: BinaryIO) -> bool:
 
     try:
         tiff = Tiff(read)
-        return any(tag == _BITS_PER_SAMPLE and 8 < tiff.number(entry) <= 16 for tag, entry in tiff.entries(tiff.first))
+        return any(tag == BITS_PER_SAMPLE and 8 < tiff.number(entry) <= 16 for tag, entry in tiff.entries(tiff.first))
     except (ValueError, OSError, OverflowError):  # why it cannot be used shows when it is decoded
         return False
 
@@ -94,11 +92,11 @@ def brightest(data: bytes, *, max_pixels: int = MAX_PIXELS, most: Cost = Cost.AN
             values = np.asarray(image)
             if image.format == "PPM":
                 maxval = pnm_maxval(data)
-                return Brightest(round(int(values.max()) * maxval / _FULL_SCALE), maxval, True)
+                return Brightest(round(int(values.max()) * maxval / FULL_SCALE), maxval, True)
             if grey:
                 return Brightest(int(values.max()), white_of(image), True)
             colours = values[..., : 1 if image.mode == "LA" else 3]  # opacity says nothing of brightness
-            return Brightest(int(colours.max()) * 257, _FULL_SCALE, False)
+            return Brightest(int(colours.max()) * 257, FULL_SCALE, False)
     except CostlyError:
         raise
     except Exception:  # Pillow reports bad files with at least eight exception types

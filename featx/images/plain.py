@@ -7,13 +7,12 @@ gigabytes by intent. JPEG and PNG files of usual structure take a second at most
 from __future__ import annotations
 
 import struct
+from itertools import islice
 
 from featx.images.jpeg import APP1, APP2, FRAMES, SCAN, count_scans, segments
-from featx.images.png import HIDDEN_EXIF, TEXT_CHUNKS, packed_profile, unpacked
+from featx.images.png import HIDDEN_EXIF, TEXT_CHUNKS, chunks, packed_profile, unpacked
 from featx.images.tiff import Tiff, without_head
-
-LARGE_FILE = 64_000_000
-"""Bytes above which a file is large."""
+from featx.source import LARGE_FILE
 
 _MOST_PIXELS = {"JPEG": 60_000_000, "PNG": 16_000_000}
 _MOST_SCANNED_PIXELS = 400_000_000
@@ -112,21 +111,17 @@ def _is_plain_png(data: bytes) -> bool:
     width, height = struct.unpack_from(">II", data, 16)
     if width * height > _MOST_PIXELS["PNG"]:
         return False
-    at, n_others, n_bytes = 33, 0, 0
-    for _ in range(_MOST_CHUNKS):
-        length, kind = int.from_bytes(data[at : at + 4], "big"), data[at + 4 : at + 8]
+    n_others, n_bytes = 0, 0
+    for kind, at, end in islice(chunks(data), 1, _MOST_CHUNKS + 1):
         if kind == b"IEND":
             return True
         if kind != b"IDAT":
             n_others += 1
-            n_bytes += length
+            n_bytes += end - at - 12
             if n_others > _MOST_OTHER_CHUNKS or n_bytes > _MOST_METADATA:
                 return False
-            if not _is_usual_chunk(kind, data[at + 8 : at + 8 + length]):
+            if not _is_usual_chunk(kind, data[at + 8 : end - 4]):
                 return False
-        at += 12 + length
-        if at >= len(data):
-            return False
     return False
 
 

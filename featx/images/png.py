@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zlib
+from collections.abc import Iterator
 
 TEXT_CHUNKS = (b"tEXt", b"zTXt", b"iTXt")
 HIDDEN_EXIF = (b"raw profile type", b"exif")
@@ -14,6 +15,18 @@ _MOST_UNPACKED = 1 << 20
 
 _LONGEST_PROFILE = 16_000_000
 _SIGNATURE_BYTES = 8
+
+
+def chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:
+    """Yield type, start and end of each chunk of a PNG file; its content is ``data[start + 8 : end - 4]``.
+
+    Of a file that is cut off, the last chunk may end after it.
+    """
+    at = _SIGNATURE_BYTES
+    while at + 8 <= len(data):
+        end = at + 12 + int.from_bytes(data[at : at + 4], "big")
+        yield data[at + 4 : at + 8], at, end
+        at = end
 
 
 def unpacked(packed: bytes, most: int) -> bytes:
@@ -45,10 +58,8 @@ def without_text(data: bytes) -> tuple[bytes, bytes]:
         The profile, of at most 16 MB; empty if none was left out.
     """
     parts: list[bytes] = []
-    profile, start, at = b"", 0, _SIGNATURE_BYTES
-    while at + 8 <= len(data):
-        length, kind = int.from_bytes(data[at : at + 4], "big"), data[at + 4 : at + 8]
-        end = at + 12 + length
+    profile, start = b"", 0
+    for kind, at, end in chunks(data):
         is_left_out = kind in TEXT_CHUNKS and not _may_turn(kind, data[at + 8 : end - 4])
         if kind == b"iCCP":
             packed = packed_profile(data[at + 8 : end - 4])
@@ -59,7 +70,6 @@ def without_text(data: bytes) -> tuple[bytes, bytes]:
         if is_left_out:
             parts.append(data[start:at])
             start = end
-        at = end
     return (b"".join([*parts, data[start:]]), profile) if parts else (data, b"")
 
 

@@ -12,6 +12,8 @@ _BYTES_OF_KIND = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 1
 """Bytes of one value, by the number of its type (TIFF 6.0, section 2)."""
 
 ASCII = 2
+BITS_PER_SAMPLE = 258
+"""Number of the tag (TIFF 6.0, section 8)."""
 
 
 class Entry(NamedTuple):

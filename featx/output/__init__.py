@@ -12,6 +12,7 @@ from featx.output.files import (
     reason_of,
     utf8_text,
 )
+from featx.output.folders import copy_file, link_file, make_folder, write_new
 from featx.output.marks import GENERATOR, mark_png
 from featx.output.pages import render_page, shown_text
 from featx.output.words import shell_word
@@ -21,11 +22,14 @@ __all__ = [
     "MODEL_SUFFIXES",
     "OutputFile",
     "Panel",
+    "copy_file",
     "csv_path",
     "csv_text",
     "default_model_path",
     "draw_panels",
     "import_pyarrow",
+    "link_file",
+    "make_folder",
     "mark_png",
     "model_file_name",
     "reason_of",
@@ -33,4 +37,5 @@ __all__ = [
     "shell_word",
     "shown_text",
     "utf8_text",
+    "write_new",
 ]

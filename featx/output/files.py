@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from featx.errors import FeatxError, MissingExtraError, OutputError
-from featx.files import ChangedError, FileIdentity, identify, open_regular, write_whole
+from featx.files import ChangedError, FileIdentity, identify, look_at, open_regular, write_whole
 from featx.output.marks import carries_mark, has_mark
 
 MODEL_SUFFIXES = (".featx",)
@@ -100,7 +100,7 @@ class OutputFile:
             if (status.st_dev, status.st_ino) == (self._replaces.device, self._replaces.inode):
                 raise OutputError(f"{self.path} would replace {one}, which is read; choose another name")
 
-    def write(self, write: Callable[[Path], None]) -> None:
+    def write(self, write: Callable[[Path], object]) -> None:
         """Let a function write a temporary file, which then becomes the output in one step.
 
         Raises
@@ -130,10 +130,7 @@ class OutputFile:
     def write_content(self, content: bytes) -> None:
         """Write some bytes; see :meth:`write`."""
 
-        def write(temporary: Path) -> None:
-            temporary.write_bytes(content)
-
-        self.write(write)
+        self.write(lambda temporary: temporary.write_bytes(content))
 
     def take_back(self) -> None:
         """Delete what was written, unless it replaced a file."""
@@ -153,18 +150,11 @@ def reason_of(error: Exception) -> str:
 
 
 def _check_folder(folder: Path, named: str) -> None:
-    if not _lies(folder) or not stat.S_ISDIR(os.stat(folder).st_mode):
+    status = look_at(folder)
+    if status is None or not stat.S_ISDIR(status.st_mode):
         raise OutputError(f"{named}: there is no folder {folder}")
     if not os.access(folder, os.W_OK | os.X_OK):
         raise OutputError(f"{named}: no file can be made in the folder {folder}; choose another folder")
-
-
-def _lies(path: Path) -> bool:
-    try:
-        os.stat(path)
-    except (FileNotFoundError, NotADirectoryError):
-        return False
-    return True
 
 
 def _identify_replaceable(path: Path, overwrite: bool, option: str) -> FileIdentity | None:
@@ -198,7 +188,7 @@ def _identify_replaceable(path: Path, overwrite: bool, option: str) -> FileIdent
 
 def _refuse_input(path: Path, given: Iterable[str | Path], option: str) -> None:
     for one in given:
-        if _lies(Path(one)) and os.path.samefile(one, path):
+        if look_at(one) is not None and os.path.samefile(one, path):
             raise OutputError(f"{option} {path} would replace {one}, which is read; choose another name")
 
 

@@ -14,10 +14,10 @@ import numpy as np
 from featx.arguments import checked
 from featx.errors import ClassifierError, FeatxError, OutputError, StoreError, as_usage
 from featx.files import temporary_folder
+from featx.galleries import Gallery, Tile
 from featx.lookup import why_none_usable
 from featx.model import Classifier
 from featx.output import OutputFile, reason_of
-from featx.prediction.gallery import Gallery
 from featx.prediction.sorting import Sorter
 from featx.prediction.writing import WRITERS, Row, open_table
 from featx.runtime import Runtime
@@ -308,7 +308,7 @@ class _Tally(Iterator[list[Row]]):
     def __next__(self) -> list[Row]:
         rows = next(self._chunks)
         if self._sheet is not None:
-            self._sheet.add(rows)
+            self._sheet.add([Tile(*row[: len(_COLUMNS)]) for row in rows])
         for path, label, _, status, seen, *_ in rows:
             self.n_seen += bool(seen)
             self.n_rejected += status == "rejected"

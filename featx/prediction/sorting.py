@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
-import io
 import os
 import re
-import secrets
-import shutil
 import stat
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from featx.errors import OutputError
-from featx.files import ChangedError, FileIdentity, identify, publish, read_regular, write_whole
-from featx.output import reason_of
+from featx.files import ChangedError, identify
+from featx.output import copy_file, link_file, reason_of, write_new
 from featx.source import OUTPUT_TAG, image_at
 
 _TAG_TEXT = b"Pictures sorted by featx; never scanned as data.\n"
 _LONGEST_NAME = 200
-_COPY_BYTES = 1 << 20
 
 _Inode = tuple[int, int]
 """Device and number of a file: the same for all its names."""
@@ -96,12 +91,14 @@ class Sorter:
                 return
             if self._is_new:
                 self._folder.mkdir(parents=True)
-            write_whole(self._folder / OUTPUT_TAG, lambda path: _fill(path, _TAG_TEXT), None)
+            write_new(self._folder / OUTPUT_TAG, _TAG_TEXT)
         except FileExistsError:
             raise OutputError(
                 f"--sort-into {self._named}: another run made this folder meanwhile; choose another"
             ) from None
         except OSError as error:
+            if isinstance(error, OutputError):
+                raise
             raise OutputError(f"--sort-into {self._named}: {reason_of(error)}") from None
 
     def place(self, picture: Path, label: str) -> Path:
@@ -144,9 +141,10 @@ class Sorter:
             if not self._is_tagged:
                 raise ChangedError
         if self._link:
-            _put_link(picture, target, found)
+            link_file(picture, target, found)
         else:
-            _put_copy(picture, target, found)
+            with image_at(picture).open() as file:
+                copy_file(file.stream, target, found)
 
 
 def _check_apart(named: Path, folder: Path, given: Sequence[str | Path]) -> None:
@@ -212,48 +210,6 @@ def _make_folder(folder: Path) -> None:
     except FileExistsError:
         if not stat.S_ISDIR(os.lstat(folder).st_mode):
             raise FileExistsError(0, f"{folder.name} is a link or a file, not a folder") from None
-
-
-def _put_copy(picture: Path, target: Path, replaces: FileIdentity | None) -> None:
-    with image_at(picture).open() as file:
-        status = None
-        with contextlib.suppress(io.UnsupportedOperation):  # no file of this machine
-            status = os.fstat(file.stream.fileno())
-
-        def write(temporary: Path) -> None:
-            with temporary.open("r+b") as copy:
-                shutil.copyfileobj(file.stream, copy, _COPY_BYTES)
-            if status is None:
-                return
-            if replaces is None:
-                temporary.chmod(stat.S_IMODE(status.st_mode) | stat.S_IWUSR)
-            os.utime(temporary, ns=(status.st_atime_ns, status.st_mtime_ns))
-
-        write_whole(target, write, replaces, durable=False)
-
-
-def _put_link(picture: Path, target: Path, replaces: FileIdentity | None) -> None:
-    real = os.path.realpath(picture)  # a link to a link would break when either is moved
-    if not stat.S_ISREG(os.lstat(real).st_mode):
-        raise OSError(0, "it is no file")
-    if replaces is None:
-        os.link(real, target)
-        made = target
-    else:
-        made = target.with_name(f".featx.{secrets.token_hex(8)}.tmp")
-        os.link(real, made)
-    try:
-        if not os.path.samestat(os.lstat(made), os.stat(picture)):
-            raise OSError(0, "the link does not lead to it")
-        if made != target:
-            publish(made, target, replaces)
-    except BaseException:
-        made.unlink(missing_ok=True)
-        raise
-
-
-def _fill(path: Path, content: bytes) -> None:
-    path.write_bytes(content)
 
 
 def _shortened(stem: str, end: str) -> str:

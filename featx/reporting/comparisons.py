@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from featx.reporting.terminal import change_text, interval_text, line
+from featx.reporting.facts import change_text, interval_text
+from featx.reporting.terminal import line
 
 
 def comparison_lines(comparison: Mapping[str, Any]) -> list[str]:

@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from featx.reporting.terminal import contest_lines, line
+from featx.reporting.facts import contest_facts
+from featx.reporting.terminal import fact_lines, line
 
 
 def finetuning_lines(result: Mapping[str, Any]) -> list[str]:
     """Say whether fine-tuning paid; ``result`` is that of ``featx finetune --json``."""
     baseline = result["baseline"]
     return [
-        *contest_lines(result),
+        *fact_lines(contest_facts(result)),
         line("baseline", f'always "{baseline["class"]}": {baseline["accuracy"]:.3f}'),
         *_course_lines(result),
         *(line("note", note) for note in result["notes"]),

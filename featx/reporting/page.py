@@ -10,7 +10,7 @@ import numpy as np
 
 from featx.output import render_page
 from featx.reporting.charts import learning_points, reliability_points, training_charts
-from featx.reporting.terminal import fact_lines, groups_text, judged_part, line_parts
+from featx.reporting.facts import groups_text, judged_part, report_facts
 
 _WIDEST_MATRIX = 40
 _MOST_CONFUSIONS = 100
@@ -141,12 +141,12 @@ def _confusions(summary: Mapping[str, Any], cells: Sequence[tuple[int, int, int]
 
 
 def _facts(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Return the lines of the terminal as (what, text); a line without a name goes on with the one before."""
+    """Return what is known as (what, text); a fact without a label goes on with the one before."""
     facts: list[tuple[str, str]] = []
-    for label, text in map(line_parts, fact_lines(summary)):
-        parts = "; ".join(part.strip() for part in text.split("   ") if part.strip())
+    for label, parts in report_facts(summary):
+        text = "; ".join(parts)
         if label or not facts:
-            facts.append((label, parts))
+            facts.append((label, text))
         else:
-            facts[-1] = (facts[-1][0], f"{facts[-1][1]}; {parts}")
+            facts[-1] = (facts[-1][0], f"{facts[-1][1]}; {text}")
     return facts

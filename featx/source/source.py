@@ -23,7 +23,8 @@ _BYTES_A_PIXEL = 8
 _OTHER_BYTES = 64_000_000
 """What may lie beside the pixels: metadata, colour profiles, further pages."""
 
-_LARGE = 64_000_000
+LARGE_FILE = 64_000_000
+"""Bytes above which a file is large."""
 
 _alone = threading.Lock()
 
@@ -149,7 +150,7 @@ class Source(ABC):
         """
         file = self._open(sample_id)
         with file.stream, contextlib.ExitStack() as stack:
-            if file.stamp().size > _LARGE:
+            if file.stamp().size > LARGE_FILE:
                 stack.enter_context(_alone)
             yield file
 

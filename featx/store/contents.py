@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from featx.errors import DamagedStoreError, NewerFormatError, SpecError
-from featx.files import is_regular, open_new
+from featx.files import is_real_folder, is_regular, open_new
 from featx.spec import FeatureSpec
 from featx.store.base import Head, read_head
 from featx.store.features import FeatureStore
-from featx.store.files import CACHE_TAG, FOLDERS, entries, exists, is_cache, is_folder, is_temporary
+from featx.store.files import CACHE_TAG, FOLDERS, entries, exists, is_cache, is_temporary
 
 _ID = "[0-9a-f]{16}"
 _NAMES = {
@@ -69,7 +69,7 @@ def list_files(cache: Path) -> list[CacheFile]:
     found = []
     for folder in _NAMES:
         for path in entries(cache / folder, follow=folder == "."):
-            if folder == "." and path.name in FOLDERS and is_folder(path):
+            if folder == "." and path.name in FOLDERS and is_real_folder(path):
                 continue
             with contextlib.suppress(FileNotFoundError):  # another run renames and deletes
                 status = os.lstat(path)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-import stat
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -75,7 +74,9 @@ def prepare_cache(cache: Path, folder: str) -> Path:
         if not _is_cache(cache):
             cache.mkdir(parents=True, exist_ok=True)
             with contextlib.suppress(files.ChangedError):  # another run was faster
-                files.write_whole(cache / CACHE_TAG, lambda new: _write(new, CACHE_TAG_TEXT.encode()), replaces=None)
+                files.write_whole(
+                    cache / CACHE_TAG, lambda new: new.write_bytes(CACHE_TAG_TEXT.encode()), replaces=None
+                )
             _is_cache(cache)  # or another program was
         if folder != ".":
             make_folder(cache / folder)
@@ -95,14 +96,6 @@ def make_folder(path: Path) -> None:
     with contextlib.suppress(FileExistsError):
         path.mkdir()
     _check_folder(path)
-
-
-def is_folder(path: Path) -> bool:
-    """Tell whether there is a folder at a path, which a link is not; False where that cannot be asked."""
-    try:
-        return stat.S_ISDIR(os.lstat(path).st_mode)
-    except OSError:
-        return False
 
 
 def exists(path: Path) -> bool:
@@ -129,7 +122,7 @@ def entries(folder: Path, follow: bool = False) -> list[Path]:
     StoreError
         It cannot be listed.
     """
-    if not (folder.is_dir() if follow else is_folder(folder)):
+    if not (folder.is_dir() if follow else files.is_real_folder(folder)):
         return []
     try:
         return sorted(folder.iterdir())
@@ -150,7 +143,7 @@ def delete(path: Path) -> None:
     try:
         path.unlink(missing_ok=True)
     except OSError as error:
-        why = "it is a folder; move it away" if is_folder(path) else error.strerror or error
+        why = "it is a folder; move it away" if files.is_real_folder(path) else error.strerror or error
         raise StoreError(f"{path} cannot be deleted: {why}") from None
 
 
@@ -159,7 +152,7 @@ def is_temporary(name: str, of: str) -> bool:
     return re.fullmatch(rf"\.(?:{of})\.[0-9a-f]{{16}}\.tmp", name) is not None
 
 
-def write_whole(path: Path, write: Callable[[Path], None]) -> None:
+def write_whole(path: Path, write: Callable[[Path], object]) -> None:
     """Let a function write a temporary file beside ``path``, then make it ``path`` in one step.
 
     Raises
@@ -181,7 +174,7 @@ def write_content(path: Path, content: bytes) -> None:
     StoreError
         It cannot be written; whatever ``path`` was, it still is.
     """
-    write_whole(path, lambda temporary: _write(temporary, content))
+    write_whole(path, lambda temporary: temporary.write_bytes(content))
 
 
 def not_written(path: Path, error: OSError) -> StoreError:
@@ -277,10 +270,6 @@ def _has_tag(cache: Path) -> bool:
 
 
 def _check_folder(path: Path) -> None:
-    if exists(path) and not is_folder(path):
+    if exists(path) and not files.is_real_folder(path):
         what = "a link" if path.is_symlink() else "no folder"
         raise StoreError(f"{path} is {what}: featx follows no links inside its cache; move it away")
-
-
-def _write(path: Path, content: bytes) -> None:
-    path.write_bytes(content)

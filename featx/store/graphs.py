@@ -8,8 +8,8 @@ from pathlib import Path
 
 from featx import network_files
 from featx.errors import DamagedStoreError, EngineError
-from featx.files import is_regular, read_regular
-from featx.store.files import is_folder, prepare_cache, write_content
+from featx.files import is_real_folder, is_regular, read_regular
+from featx.store.files import prepare_cache, write_content
 from featx.store.latest import read_json, write_json
 
 _MAGIC = b"featx graph 1\n\0\0"
@@ -85,7 +85,7 @@ def read_calibration(cache: Path, key: str, dataset_id: str) -> str | None:
 def read_calibrations(cache: Path) -> dict[str, set[str]]:
     """Return the names of the graphs that were quantized from each graph, by its name."""
     folder = cache / "graphs"
-    paths = folder.glob("*.int8.json") if is_folder(folder) else ()
+    paths = folder.glob("*.int8.json") if is_real_folder(folder) else ()
     notes = {path.name.removesuffix(".int8.json"): read_json(path) for path in paths}
     return {key: {name for name in (note or {}).values() if isinstance(name, str)} for key, note in notes.items()}
 

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from featx.errors import StoreError
-from featx.files import is_regular
-from featx.store.files import delete, entries, is_folder, is_temporary, locked, make_folder, prepare_cache
+from featx.files import is_real_folder, is_regular
+from featx.store.files import delete, entries, is_temporary, locked, make_folder, prepare_cache
 
 TRAINING_DONE = "done"
 """Name of the file that says that a run came to its end."""
@@ -129,4 +129,4 @@ def delete_run(run: TrainingRun) -> None:
 
 
 def _is_run(folder: Path) -> bool:
-    return _RUN.fullmatch(folder.name) is not None and is_folder(folder)
+    return _RUN.fullmatch(folder.name) is not None and is_real_folder(folder)

@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featx.errors import DamagedStoreError, NewerFormatError, StoreError
-from featx.store.files import is_folder, prepare_cache, write_whole
+from featx.files import is_real_folder
+from featx.store.files import prepare_cache, write_whole
 from featx.store.hdf5 import StoredFile, new_hdf5
 from featx.table import FileState, Sample
 
@@ -93,7 +94,7 @@ def read_snapshot(cache: Path, dataset_id: str, decode: str) -> dict[str, FileSt
     """
     folder = cache / "datasets"
     try:
-        return _read(StoredFile(folder / f"{dataset_id}.h5"), decode) if is_folder(folder) else {}
+        return _read(StoredFile(folder / f"{dataset_id}.h5"), decode) if is_real_folder(folder) else {}
     except OSError:  # no such file, or a damaged one
         return {}
 

@@ -1,4 +1,4 @@
-"""Choose some of any number of predicted pictures, fairly and in bounded memory."""
+"""Choose some of any number of predicted images, fairly and in bounded memory."""
 
 from __future__ import annotations
 
@@ -6,15 +6,13 @@ import hashlib
 import heapq
 import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
-
-from featx.prediction.writing import Row
 
 
 @dataclass(frozen=True)
 class Tile:
-    """What is shown of one predicted picture.
+    """What is shown of one predicted image.
 
     Parameters
     ----------
@@ -22,10 +20,10 @@ class Tile:
     label : str
         Empty unless the status is ``ok``.
     confidence : float or None
-        None for a skipped picture.
+        None for a skipped image.
     status : {"ok", "rejected", "skipped"}
     seen : bool or None
-        Whether the model was fitted on it; None for a skipped picture.
+        Whether the model was fitted on it; None for a skipped image.
     reason : str
         Why it was rejected or skipped.
     """
@@ -48,15 +46,15 @@ _Held = tuple[int, int, Tile]
 
 
 class Choice:
-    """Keeps some of the pictures that come: of each class, of the rejected and of the skipped equally many.
+    """Keeps some of the images that come: of each class, of the rejected and of the skipped equally many.
 
-    Of a kind with fewer pictures all are kept. Which ones are kept of the others is decided by a digest of their
-    paths: as good as at random, and the same whenever the same pictures are predicted.
+    Of a kind with fewer images all are kept. Which ones are kept of the others is decided by a digest of their
+    paths: as good as at random, and the same whenever the same images are predicted.
 
     Parameters
     ----------
     most : int
-        Pictures to keep in all; no more are ever held.
+        Images to keep in all; no more are ever held.
     """
 
     def __init__(self, most: int) -> None:
@@ -65,14 +63,13 @@ class Choice:
         self._n_held = 0
         self._fullest = 0
         self.n = 0
-        """Pictures that came."""
+        """Images that came."""
         self.counts: Counter[tuple[str, str]] = Counter()
         """The same by kind."""
 
-    def add(self, rows: Sequence[Row]) -> None:
-        """Consider the rows of a table of predictions."""
-        for row in rows:
-            tile = Tile(*row[:6])
+    def add(self, tiles: Iterable[Tile]) -> None:
+        """Consider predicted images."""
+        for tile in tiles:
             self.counts[tile.kind] += 1
             self._consider(tile, self._held.setdefault(tile.kind, []))
             self.n += 1

@@ -1,4 +1,4 @@
-"""Names as letters in a picture: harmless, in a font that has them, and no wider than their place."""
+"""Names as letters in an image: harmless, in a font that has them, and no wider than their place."""
 
 from __future__ import annotations
 

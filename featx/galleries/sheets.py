@@ -1,7 +1,8 @@
-"""A contact sheet: pictures in rows with a few words below each, drawn into one."""
+"""Contact sheets: images in rows with a few words below each, drawn into one PNG file."""
 
 from __future__ import annotations
 
+import io
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -10,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from featx.prediction.lettering import letter_lines, letter_within
+from featx.galleries.lettering import letter_lines, letter_within
+from featx.output import mark_png
 
 _COLUMNS = range(4, 11)
 _GAP = 12
@@ -19,11 +21,14 @@ _LARGE, _PLAIN, _SMALL = 20, 14, 11
 """Sizes of letters."""
 
 _NOTE_LINES = 2
+_PREVIEW_GAP = 6
+_CAPTION = 16
+"""Height of a line below an image of a preview."""
 
 
 @dataclass(frozen=True)
 class Cell:
-    """One picture of a sheet.
+    """One image of a sheet.
 
     Parameters
     ----------
@@ -43,7 +48,7 @@ class Cell:
     alarming: bool = False
 
 
-def draw_contact_sheet(title: Sequence[str], cells: Iterable[Cell], n: int, side: int) -> Image.Image:
+def draw_contact_sheet(title: Sequence[str], cells: Iterable[Cell], n: int, side: int) -> bytes:
     """Return a sheet of at most ten columns.
 
     Parameters
@@ -54,12 +59,12 @@ def draw_contact_sheet(title: Sequence[str], cells: Iterable[Cell], n: int, side
     n : int
         Number of cells.
     side : int
-        Side of the square that each picture is fitted into, in pixels.
+        Side of the square that each image is fitted into, in pixels.
 
     Returns
     -------
-    PIL.Image.Image
-        Mode RGB. What is too long is cut in its middle.
+    bytes
+        A PNG file with the mark of featx. What is too long is cut in its middle.
     """
     columns = min(max(math.ceil(math.sqrt(n)), _COLUMNS[0]), _COLUMNS[-1])
     width = _GAP + columns * (side + _GAP)
@@ -80,7 +85,34 @@ def draw_contact_sheet(title: Sequence[str], cells: Iterable[Cell], n: int, side
     for number, cell in enumerate(cells):
         row, column = divmod(number, columns)
         _draw_cell(sheet, pen, cell, (_GAP + column * (side + _GAP), top + row * step), side)
-    return sheet
+    return _png_file(sheet)
+
+
+def draw_preview(rows: Sequence[Sequence[tuple[NDArray[np.uint8], str]]]) -> bytes:
+    """Return a sheet whose images keep their pixels.
+
+    Parameters
+    ----------
+    rows : sequence of sequences of (ndarray of shape (height, width, 3), str)
+        Images of one size and their captions; a caption that is too long is cut in its middle.
+
+    Returns
+    -------
+    bytes
+        A PNG file with the mark of featx.
+    """
+    height, width = rows[0][0][0].shape[:2]
+    columns = max(map(len, rows))
+    cell = (width + _PREVIEW_GAP, height + _CAPTION + _PREVIEW_GAP)
+    sheet = Image.new("RGB", (columns * cell[0] + _PREVIEW_GAP, len(rows) * cell[1] + _PREVIEW_GAP), _PAPER)
+    pen = ImageDraw.Draw(sheet)
+    for row, tiles in enumerate(rows):
+        for column, (pixels, text) in enumerate(tiles):
+            left, top = _PREVIEW_GAP + column * cell[0], _PREVIEW_GAP + row * cell[1]
+            sheet.paste(Image.fromarray(pixels), (left, top))
+            caption = letter_within(text, _SMALL, width)
+            pen.text((left, top + height + 1), caption.text, _INK, caption.font)
+    return _png_file(sheet)
 
 
 def _draw_cell(sheet: Image.Image, pen: ImageDraw.ImageDraw, cell: Cell, corner: tuple[int, int], side: int) -> None:
@@ -88,11 +120,11 @@ def _draw_cell(sheet: Image.Image, pen: ImageDraw.ImageDraw, cell: Cell, corner:
     if cell.pixels is None:
         pen.rectangle((x, y, x + side - 1, y + side - 1), _EMPTY)
     else:
-        picture = Image.fromarray(cell.pixels)
-        scale = side / max(picture.size)
-        width, height = (max(1, round(scale * length)) for length in picture.size)
-        picture = picture.resize((width, height), Image.Resampling.BICUBIC)
-        sheet.paste(picture, (x + (side - width) // 2, y + (side - height) // 2))
+        image = Image.fromarray(cell.pixels)
+        scale = side / max(image.size)
+        width, height = (max(1, round(scale * length)) for length in image.size)
+        image = image.resize((width, height), Image.Resampling.BICUBIC)
+        sheet.paste(image, (x + (side - width) // 2, y + (side - height) // 2))
     y += side
     heading = letter_within(cell.heading, _PLAIN, side)
     pen.text((x, y), heading.text, _ALARM if cell.alarming else _INK, heading.font)
@@ -100,6 +132,12 @@ def _draw_cell(sheet: Image.Image, pen: ImageDraw.ImageDraw, cell: Cell, corner:
     for small in (letter_within(cell.name, _SMALL, side), *letter_lines(cell.note, _SMALL, side, _NOTE_LINES)):
         pen.text((x, y), small.text, _QUIET, small.font)
         y += _height(_SMALL)
+
+
+def _png_file(sheet: Image.Image) -> bytes:
+    stream = io.BytesIO()
+    sheet.save(stream, "PNG")
+    return mark_png(stream.getvalue())
 
 
 def _height(size: int) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import os
 import re
@@ -21,10 +22,11 @@ from featx.cli.app import app
 from featx.errors import OutputError
 from featx.extraction import extract
 from featx.fitting import fit
-from featx.prediction import gallery, predict
-from featx.prediction.choosing import Choice
-from featx.prediction.lettering import letter, letter_lines, letter_within
-from featx.prediction.sheet import Cell, draw_contact_sheet
+from featx.galleries import draw_preview, gallery
+from featx.galleries.lettering import letter, letter_lines, letter_within
+from featx.galleries.selection import Choice, Tile
+from featx.galleries.sheets import Cell, draw_contact_sheet
+from featx.prediction import predict
 
 HOSTILE = "<script>document.title='taken over'</script><img src=x onerror=\"document.title='taken over'\">"
 NAMES = [
@@ -60,9 +62,9 @@ def new(tmp_path):
     return folder
 
 
-def rows_of(kinds: dict[tuple[str, str], int]) -> list[tuple]:
+def rows_of(kinds: dict[tuple[str, str], int]) -> list[Tile]:
     rows = [
-        (f"{status}{label}/{i}.png", label, 0.5, status, False, "")
+        Tile(f"{status}{label}/{i}.png", label, 0.5, status, False, "")
         for (status, label), n in kinds.items()
         for i in range(n)
     ]
@@ -93,12 +95,12 @@ def test_of_each_kind_equally_many_are_chosen_and_by_their_paths_alone(kinds, mo
     assert sorted(counts.values()) == sorted(expected)
     assert choice.counts == kinds
     assert choice.n == len(rows)
-    place = {row[0]: i for i, row in enumerate(rows)}
+    place = {row.path: i for i, row in enumerate(rows)}
     assert [place[tile.path] for tile in tiles] == sorted(place[tile.path] for tile in tiles)
     if len(kinds) < most:
         by_kind = defaultdict(list)
-        for path, label, _, status, *_ in rows:
-            by_kind[status, label].append(hashlib.sha256(path.encode()).digest()[:8] + path.encode())
+        for row in rows:
+            by_kind[row.kind].append(hashlib.sha256(row.path.encode()).digest()[:8] + row.path.encode())
         for kind, n in counts.items():
             smallest = {name[8:].decode() for name in sorted(by_kind[kind])[:n]}
             assert {tile.path for tile in tiles if tile.kind == kind} == smallest
@@ -276,13 +278,22 @@ def test_letters_fit_their_place_and_are_never_boxes():
 
 def test_a_sheet_of_many_has_ten_columns_and_enlarges_small_pictures():
     cells = (Cell(np.full((2, 4, 3), (0, 200, 0), np.uint8), str(i)) for i in range(101))
-    sheet = draw_contact_sheet(["title"], cells, 101, 60)
+    sheet = Image.open(io.BytesIO(draw_contact_sheet(["title"], cells, 101, 60)))
     assert sheet.width == 12 + 10 * 72
     top, step = 2 * 12 + 26, 60 + 18 + 3 * 14 + 12
     assert sheet.height == top + 11 * step
     assert sheet.getpixel((12 + 30, top + 10 * step + 30)) == (0, 200, 0)
     assert sheet.getpixel((12 + 1, top + 30)) == (0, 200, 0)
     assert sheet.getpixel((12 + 30, top + 5)) == (255, 255, 255)
+
+
+def test_a_preview_keeps_pixels_and_cuts_captions_to_the_width_of_an_image():
+    pixels = np.random.default_rng(0).integers(0, 256, (40, 30, 3), np.uint8)
+    sheet = np.asarray(Image.open(io.BytesIO(draw_preview([[(pixels, "x" * 300), (pixels, "\u202eview 1")]]))))
+    for left in (6, 6 + 36):
+        np.testing.assert_array_equal(sheet[6:46, left : left + 30], pixels)
+        assert (sheet[46:, left : left + 30] < 255).any()
+        assert (sheet[:, left - 4 : left - 1] == 255).all()
 
 
 @pytest.mark.parametrize(
@@ -305,7 +316,7 @@ def test_impossible_sheets_are_refused_before_any_work(fake, model, new, tmp_pat
 
 
 @pytest.mark.parametrize(
-    ("name", "place"), [("g.html", "featx.prediction.gallery.render_page"), ("g.png", "PIL.Image.Image.save")]
+    ("name", "place"), [("g.html", "featx.galleries.gallery.render_page"), ("g.png", "PIL.Image.Image.save")]
 )
 def test_a_failure_leaves_no_half_sheet(fake, model, new, tmp_path, monkeypatch, name, place):
     folder = tmp_path / "out"
@@ -314,7 +325,7 @@ def test_a_failure_leaves_no_half_sheet(fake, model, new, tmp_path, monkeypatch,
     def fail(*_, **__):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("featx.prediction.gallery.encode_thumbnail", lambda pixels: b"")
+    monkeypatch.setattr("featx.galleries.gallery.encode_thumbnail", lambda pixels: b"")
     monkeypatch.setattr(place, fail)
     with pytest.raises(OSError, match="No space left on device"):
         predict(model, new, gallery=folder / name, runtime=fake.runtime)

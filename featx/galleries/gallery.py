@@ -1,9 +1,8 @@
-"""A sheet of predicted pictures with their labels and confidences: a page, or one picture."""
+"""A gallery of predicted images with their labels and confidences: a page, or a contact sheet."""
 
 from __future__ import annotations
 
 import base64
-import io
 import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -11,11 +10,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from featx.galleries.selection import Choice, Tile
+from featx.galleries.sheets import Cell, draw_contact_sheet
 from featx.images import Thumbnail, draw_thumbnails, encode_thumbnail
-from featx.output import OutputFile, mark_png, render_page
-from featx.prediction.choosing import Choice, Tile
-from featx.prediction.sheet import Cell, draw_contact_sheet
-from featx.prediction.writing import Row
+from featx.output import OutputFile, render_page
 from featx.runtime import Runtime
 from featx.source import image_at
 from featx.spec import FeatureSpec
@@ -25,19 +23,19 @@ _STATUSES = ("ok", "rejected", "skipped")
 
 @dataclass(frozen=True)
 class _Limits:
-    """Pictures that a sheet shows at most, and their longer side in pixels."""
+    """Images that a gallery shows at most, and their longer side in pixels."""
 
     most: int
     side: int
 
 
 _PAGE = _Limits(2000, 128)
-_PICTURE = _Limits(200, 160)
-_KINDS = {".html": _PAGE, ".htm": _PAGE, ".png": _PICTURE}
+_SHEET = _Limits(200, 160)
+_KINDS = {".html": _PAGE, ".htm": _PAGE, ".png": _SHEET}
 
 
 class Gallery:
-    """Collects pictures as they are predicted and writes a sheet of them.
+    """Collects images as they are predicted and writes a gallery of them.
 
     Parameters
     ----------
@@ -46,12 +44,12 @@ class Gallery:
     given : sequence of path
         What is predicted.
     overwrite : bool
-        Replace a sheet that featx wrote.
+        Replace a gallery that featx wrote.
 
     Raises
     ------
     OutputError
-        Another kind of file, a file that may not be replaced, no such folder, or a picture among the pictures.
+        Another kind of file, a file that may not be replaced, no such folder, or an image among the images.
     """
 
     def __init__(self, file: Path, given: Sequence[str | Path], overwrite: bool) -> None:
@@ -64,13 +62,13 @@ class Gallery:
         """Make sure that it replaces no file that is read; see :meth:`featx.output.OutputFile.spare`."""
         self._file.spare(read)
 
-    def add(self, rows: Sequence[Row]) -> None:
-        """Consider the rows of a table of predictions."""
-        self._choice.add(rows)
-        self._n_seen += sum(bool(row[4]) for row in rows)
+    def add(self, tiles: Sequence[Tile]) -> None:
+        """Consider predicted images."""
+        self._choice.add(tiles)
+        self._n_seen += sum(bool(tile.seen) for tile in tiles)
 
     def write(self, title: str, classes: Sequence[str], spec: FeatureSpec, runtime: Runtime) -> int:
-        """Draw the sheet, write it, and return how many pictures it shows.
+        """Draw the gallery, write it, and return how many images it shows.
 
         Parameters
         ----------
@@ -78,7 +76,7 @@ class Gallery:
             The model, for people.
         classes : sequence of str
         spec : FeatureSpec
-            How pictures are decoded.
+            How images are decoded.
         runtime : Runtime
         """
         order = {name: number for number, name in enumerate(classes)}
@@ -88,13 +86,10 @@ class Gallery:
         )
         facts = self._facts(len(tiles))
         drawn = _with_thumbnails(tiles, self._limits.side, spec, runtime)
-        if self._limits is _PICTURE:
+        if self._limits is _SHEET:
             cells = (_cell(tile, thumbnail) for tile, thumbnail in drawn)
             head = [title, *facts, "By class, the least confident first"]
-            sheet = draw_contact_sheet(head, cells, len(tiles), self._limits.side)
-            stream = io.BytesIO()
-            sheet.save(stream, "PNG")
-            self._file.write_content(mark_png(stream.getvalue()))
+            self._file.write_content(draw_contact_sheet(head, cells, len(tiles), self._limits.side))
         else:
             text = _page(title, facts, classes, self._choice.counts, tiles, drawn)
             self._file.write_content(text.encode())
@@ -158,7 +153,7 @@ def _page(
     labels = [(name, shown["ok", name], counts["ok", name]) for name in classes]
     others = [(status, shown[status, ""], counts[status, ""]) for status in _STATUSES[1:]]
     return render_page(
-        "featx.prediction",
+        "featx.galleries",
         "gallery",
         title=title,
         facts=facts,
@@ -184,8 +179,8 @@ def _entry(tile: Tile, thumbnail: Thumbnail, folder: str | None, numbers: Mappin
 
 
 def _common_folder(tiles: Sequence[Tile]) -> str | None:
-    """Return the folder that all pictures are below, None if there is none to name."""
+    """Return the folder that all images are below, None if there is none to name."""
     try:
         return os.path.commonpath([os.path.dirname(tile.path) for tile in tiles]) or None
-    except ValueError:  # relative and absolute paths, other drives, no picture
+    except ValueError:  # relative and absolute paths, other drives, no image
         return None
