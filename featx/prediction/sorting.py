@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from featx.errors import OutputError
-from featx.files import ChangedError, identify
+from featx.files import ChangedError, identify, read_regular
 from featx.output import copy_file, link_file, reason_of, write_new
 from featx.source import OUTPUT_TAG, image_at
 
