@@ -70,7 +70,8 @@ class Stamp(NamedTuple):
     @classmethod
     def of(cls, status: os.stat_result) -> Stamp:
         """Return the stamp of a file; a time that 64 bits cannot hold is -1, as it is not to be trusted."""
-        mtime, ctime = (time if abs(time) < 1 << 63 else -1 for time in (status.st_mtime_ns, status.st_ctime_ns))
+        mtime, ctime = status.st_mtime_ns, status.st_ctime_ns
+        mtime, ctime = mtime if abs(mtime) < 1 << 63 else -1, ctime if abs(ctime) < 1 << 63 else -1
         return cls(status.st_size, mtime, status.st_ino % (1 << 63), ctime)
 
     def fits(self, other: Stamp) -> bool:

@@ -191,7 +191,7 @@ class Memory(Source):
     def names_in(self, folder):
         return list(self._files)
 
-    def _open(self, sample_id):
+    def open(self, sample_id):
         stamp = self.stat(sample_id)
         return OpenFile(io.BytesIO(self._files[sample_id]), lambda: stamp)
 

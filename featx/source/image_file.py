@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 from featx.source.source import OpenFile, Source
@@ -45,6 +44,6 @@ class ImageFile:
         """The path by which people, and tables of predictions, name it."""
         return self.source.address(self.sample.sample_id)
 
-    def open(self) -> AbstractContextManager[OpenFile]:
+    def open(self) -> OpenFile:
         """Open it for reading; see :meth:`featx.source.Source.open`."""
         return self.source.open(self.sample.sample_id)

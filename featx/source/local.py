@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from featx.files import below, look_at, open_regular
+from featx.files import below, inner, look_at, open_regular
 from featx.source.source import UNKNOWN, BrokenLinkError, Entry, OpenFile, Source, ignore
 from featx.source.walk import folders_in, walk
 from featx.table import LeftOut, Stamp
@@ -56,12 +56,13 @@ class LocalFolder(Source):
         except OSError:  # no folder, or one that may not be listed
             return []
 
-    def _open(self, sample_id: str) -> OpenFile:
-        path = below(self.root, sample_id)
+    def open(self, sample_id: str) -> OpenFile:
+        """Open a regular file for reading; see :meth:`featx.source.Source.open`."""
+        path = os.path.join(self.root, inner(sample_id))
         try:
             stream = open_regular(path)
         except FileNotFoundError as error:
-            if path.is_symlink():
+            if os.path.islink(path):
                 raise BrokenLinkError(error.errno, error.strerror, error.filename) from None
             raise
         return OpenFile(stream, lambda: Stamp.of(os.fstat(stream.fileno())))

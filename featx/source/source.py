@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
-from typing import BinaryIO
+from types import TracebackType
+from typing import BinaryIO, Self
 
 from featx.files import TooLargeError
 from featx.options import RuntimeOptions
@@ -64,20 +64,39 @@ class Entry:
         return Stamp(self.size, self.mtime_ns, self.inode, self.ctime_ns)
 
 
-@dataclass(frozen=True, slots=True)
 class OpenFile:
-    """A file of a source, open for reading.
+    """A file of a source, open for reading: read and decode it within its context.
+
+    Of all threads that enter the context of a file of more than 64 MB, one goes on and the others wait until it has
+    left: the memory that is taken does not grow with the number of threads.
 
     Parameters
     ----------
     stream : binary file
-        Seekable.
+        Seekable; closed when the context is left.
     stamp : callable
         Returns the size of the open file, and what changes when the file does, as it is now.
     """
 
-    stream: BinaryIO
-    stamp: Callable[[], Stamp]
+    __slots__ = ("_is_alone", "stamp", "stream")
+
+    def __init__(self, stream: BinaryIO, stamp: Callable[[], Stamp]) -> None:
+        self.stream = stream
+        self.stamp = stamp
+        self._is_alone = False
+
+    def __enter__(self) -> Self:
+        if self.stamp().size > LARGE_FILE:
+            _alone.acquire()
+            self._is_alone = True
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stream.close()
+        if self._is_alone:
+            _alone.release()
 
 
 def ignore(folder: LeftOut) -> None:
@@ -127,15 +146,8 @@ class Source(ABC):
         """Return the names of files and folders in a folder; none if it cannot be listed."""
 
     @abstractmethod
-    def _open(self, sample_id: str) -> OpenFile:
-        """Open a file for reading."""
-
-    @contextlib.contextmanager
-    def open(self, sample_id: str) -> Iterator[OpenFile]:
-        """Open an image file for reading; read and decode it within the context.
-
-        Of all threads that open a file of more than 64 MB, one goes on and the others wait until it has left the
-        context: the memory that is taken does not grow with the number of threads.
+    def open(self, sample_id: str) -> OpenFile:
+        """Open a file for reading.
 
         Raises
         ------
@@ -148,11 +160,6 @@ class Source(ABC):
         OSError
             It cannot be opened.
         """
-        file = self._open(sample_id)
-        with file.stream, contextlib.ExitStack() as stack:
-            if file.stamp().size > LARGE_FILE:
-                stack.enter_context(_alone)
-            yield file
 
 
 def most_bytes(max_pixels: int) -> int:
