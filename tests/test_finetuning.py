@@ -357,11 +357,11 @@ def test_room_is_needed_for_what_is_missing_alone(
 ) -> None:
     full = shutil.disk_usage(tmp_path)._replace(free=200_000_000)
     with monkeypatch.context() as patch:
-        patch.setattr("featx.training.running.shutil.disk_usage", lambda path: full)
+        patch.setattr("featx.training.training.shutil.disk_usage", lambda path: full)
         with pytest.raises(TrainingError, match=r"take 0\.0 GB while they are written, and only 0\.2 GB are free"):
             finetune(stripes, network, tmp_path, epochs=1)
     finetune(stripes, network, tmp_path, epochs=1)
-    monkeypatch.setattr("featx.training.running.shutil.disk_usage", lambda path: full)
+    monkeypatch.setattr("featx.training.training.shutil.disk_usage", lambda path: full)
     finetune(stripes, network, tmp_path, epochs=1, seed=1)
 
 

@@ -20,7 +20,7 @@ from featx.runtime import Runtime
 from featx.training import Course, Epoch, History, cut_network, draw_curves
 from featx.training.checkpoints import read_checkpoint, write_checkpoint
 from featx.training.feeds import InOrder, Shuffled
-from featx.training.rates import share_of_rate
+from featx.training.schedule import share_of_rate
 
 N_CLASSES = 3
 

@@ -1,9 +1,10 @@
 """Train networks: cut in two, the upper part trained on cached activations or on pixels. Imports Keras when used."""
 
 from featx.training.curves import draw_curves
-from featx.training.material import Material, divide
+from featx.training.data import Material, divide
+from featx.training.initial_top import FrozenHead
 from featx.training.records import Course, Cut, Epoch, History, usual_course
-from featx.training.running import (
+from featx.training.training import (
     SCRATCH,
     SCRATCH_SIZE,
     Plan,
@@ -13,7 +14,6 @@ from featx.training.running import (
     train_blocks,
     train_scratch,
 )
-from featx.training.tops import FrozenHead
 
 __all__ = [
     "SCRATCH",

@@ -25,8 +25,8 @@ from featx.training.checkpoints import read_checkpoint, write_checkpoint
 from featx.training.curves import write_log
 from featx.training.feeds import Feed
 from featx.training.networks import Trainable
-from featx.training.rates import share_of_rate
 from featx.training.records import Course, Epoch, History, read_epochs
+from featx.training.schedule import share_of_rate
 
 _MADE = {
     "adamw": keras.optimizers.AdamW,

@@ -26,7 +26,7 @@ from featx.runtime import Runtime
 from featx.sources import read_groups, unnamed_note
 from featx.store import check_cache, open_run
 from featx.table import FeatureTable
-from featx.training.tops import FrozenHead, fit_frozen
+from featx.training.initial_top import FrozenHead, fit_frozen
 
 
 @dataclass(frozen=True)

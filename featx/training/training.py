@@ -34,11 +34,11 @@ from featx.spec import FeatureSpec
 from featx.store import FeatureStore, count_base, count_journal, lock_run, prepare_cache, write_content, write_whole
 from featx.table import FeatureTable
 from featx.training.checkpoints import write_network
+from featx.training.data import Material
 from featx.training.feeds import InOrder, ReadView, Shuffled
-from featx.training.material import Material
+from featx.training.initial_top import FrozenHead, Top, linear_estimator, random_top
 from featx.training.pixels import Pixels
 from featx.training.records import Course, Cut, History
-from featx.training.tops import FrozenHead, Top, linear_estimator, random_top
 
 if TYPE_CHECKING:
     from featx.training.loop import Trainer
