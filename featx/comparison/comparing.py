@@ -17,7 +17,7 @@ from sklearn.base import BaseEstimator
 from featx.arguments import checked
 from featx.comparison.held_out import Contestants, compare_trained
 from featx.comparison.records import Compared, Comparison
-from featx.duplicates import group_samples
+from featx.duplicates import group_table
 from featx.errors import DatasetError, EvaluationError
 from featx.evaluate import (
     CrossValidated,
@@ -33,7 +33,6 @@ from featx.extraction import extract_checked
 from featx.heads import Head, for_many, make_head
 from featx.options import DEFAULT_BACKBONE, ClassWeight, ExtractOptions, FeatureOptions, LabelBy, RunOptions
 from featx.runtime import Runtime
-from featx.sources import read_groups, unnamed_note
 from featx.spec import EngineName, Layout, Pooling, Precision, Resize
 from featx.table import FeatureTable
 
@@ -141,12 +140,8 @@ def compare(
         table = extract_checked(data, backbone, chosen, run, check=check, runtime=runtime)
         if first is None:
             first = table
-            named = table.groups.tolist() if group_by is None else read_groups(table.samples, group_by)
-            with runtime.stage("finding near-duplicates") as advance:
-                grouping = group_samples(table, named, advance)
-            groups = grouping.numbers
-            unnamed = unnamed_note(table.samples, group_by, named)
-            notes = [*grouping.notes(), *([unnamed] if unnamed else [])]
+            grouping = group_table(table, group_by, runtime)
+            groups, notes = grouping.numbers, grouping.notes()
             for note in notes:
                 runtime.notice(note)
         if not np.array_equal(table.content_hashes, first.content_hashes):

@@ -115,7 +115,7 @@ def make_classifier(
         n_groups=len(np.unique(groups[learnt])),
         groups={
             **material.grouping.to_dict(),
-            "group_by": material.group_by,
+            "group_by": material.grouping.group_by,
             **find_conflicts(material.table, material.grouping, learnt),
         },
         cv=None,

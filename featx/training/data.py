@@ -16,14 +16,13 @@ from numpy.typing import NDArray
 
 from featx.contrast import MOST_LOOKED_AT, find_indistinct
 from featx.dataset import is_folder
-from featx.duplicates import Grouping, group_samples
+from featx.duplicates import Grouping, group_table
 from featx.evaluate import HeldOutParts, TrainingSet, check_samples, hold_out
 from featx.extraction import compute_table
 from featx.files import below
 from featx.heads import Head
 from featx.options import ExtractOptions, FeatureOptions, RunOptions
 from featx.runtime import Runtime
-from featx.sources import read_groups, unnamed_note
 from featx.store import check_cache, open_run
 from featx.table import FeatureTable
 from featx.training.initial_top import FrozenHead, fit_frozen
@@ -43,8 +42,6 @@ class Material:
     table : FeatureTable
     grouping : Grouping
         No group is in two parts.
-    group_by : str or None
-        How the user named groups.
     parts : HeldOutParts
     notes : tuple of str
         Images without contrast or of equal features, and where images could not be grouped.
@@ -58,7 +55,6 @@ class Material:
     run: RunOptions
     table: FeatureTable
     grouping: Grouping
-    group_by: str | None
     parts: HeldOutParts
     notes: tuple[str, ...]
     seed: int
@@ -116,10 +112,7 @@ def divide(
     check_cache(runtime.cache, ["training"])
     check = partial(check_samples, group_by=group_by)
     table = compute_table(data, backbone, ExtractOptions.of(vars(options)), run, check=check, runtime=runtime)
-    named = table.groups.tolist() if group_by is None else read_groups(table.samples, group_by)
-    with runtime.stage("finding near-duplicates") as advance:
-        grouping = group_samples(table, named, advance)
-    unnamed = unnamed_note(table.samples, group_by, named)
+    grouping = group_table(table, group_by, runtime)
     parts = hold_out(table, grouping.numbers, seed)
     runtime.notice(
         f"{len(parts.train):,} pictures to learn from, {len(parts.val):,} to choose the epoch by, "
@@ -128,5 +121,5 @@ def divide(
     indistinct = find_indistinct(table).notes() if len(table) <= MOST_LOOKED_AT else []
     for note in indistinct:
         runtime.notice(note)
-    notes = (*indistinct, *grouping.notes(), *([unnamed] if unnamed else []))
-    return Material(data, backbone, options, run, table, grouping, group_by, parts, notes, seed, runtime)
+    notes = (*indistinct, *grouping.notes())
+    return Material(data, backbone, options, run, table, grouping, parts, notes, seed, runtime)
