@@ -7,55 +7,53 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from featx.contrast import MOST_LOOKED_AT, find_indistinct
 from featx.dataset import is_folder
-from featx.duplicates import Grouping, group_table
-from featx.evaluate import HeldOutParts, TrainingSet, check_samples, hold_out
-from featx.extraction import compute_table
+from featx.duplicates import Grouping
+from featx.evaluate import HeldOutParts
 from featx.files import below
-from featx.heads import Head
-from featx.options import ExtractOptions, FeatureOptions, RunOptions
+from featx.options import FeatureOptions, RunOptions
 from featx.runtime import Runtime
-from featx.store import check_cache, open_run
+from featx.store import open_run
 from featx.table import FeatureTable
-from featx.training.initial_top import FrozenHead, fit_frozen
 
 
 @dataclass(frozen=True)
-class Material:
+class TrainingData:
     """A data set with the features of its frozen network, divided.
 
     Parameters
     ----------
-    data : path
+    path : path
+        Folder or manifest.
     backbone : str
     options : FeatureOptions
         For every pass over the data set.
     run : RunOptions
     table : FeatureTable
+        Features of the frozen network.
     grouping : Grouping
         No group is in two parts.
-    parts : HeldOutParts
+    split : HeldOutParts
+        Training, validation and test part.
     notes : tuple of str
         Images without contrast or of equal features, and where images could not be grouped.
     seed : int
     runtime : Runtime
     """
 
-    data: Path
+    path: Path
     backbone: str
     options: FeatureOptions
     run: RunOptions
     table: FeatureTable
     grouping: Grouping
-    parts: HeldOutParts
+    split: HeldOutParts
     notes: tuple[str, ...]
     seed: int
     runtime: Runtime
@@ -66,60 +64,19 @@ class Material:
         return self.grouping.numbers
 
     @property
-    def quietly(self) -> Runtime:
-        """A runtime that does not tell again what data set and network are."""
+    def quiet_runtime(self) -> Runtime:
+        """A runtime that does not report again what data set and network are."""
         return dataclasses.replace(self.runtime, notice=lambda text: None)
 
     @property
-    def paths(self) -> list[Path]:
-        """Where the pictures are, in the order of the table."""
-        root = self.data if is_folder(self.data) else self.data.parent
+    def image_paths(self) -> list[Path]:
+        """Files of the images, in the order of the table."""
+        root = self.path if is_folder(self.path) else self.path.parent
         return [below(root, sample.sample_id) for sample in self.table.samples]
 
-    def fit_frozen(self, head: Head) -> FrozenHead:
-        """Tune and fit a head on the frozen features of the training part."""
-        parts, X = self.parts, self.table.X
-        train = TrainingSet(X[parts.train], parts.y[parts.train], self.groups[parts.train], parts.classes)
-        with self.runtime.stage("tuning and fitting the head that training begins with") as advance:
-            return fit_frozen(head, train, X[parts.val], parts.y[parts.val], self.seed, advance)
-
-    def folder(self, what: Mapping[str, Any]) -> Path:
-        """Return a folder in the cache whose name covers the pictures, their parts, and what is done with them."""
+    def run_folder(self, what: Mapping[str, Any]) -> Path:
+        """Return a folder in the cache whose name covers the images, their parts, and what is done with them."""
         key = hashlib.sha256(json.dumps({"spec": self.table.spec.to_json(), **what}, sort_keys=True).encode())
-        for array in (self.table.content_hashes, self.parts.y, self.parts.train, self.parts.val):
+        for array in (self.table.content_hashes, self.split.y, self.split.train, self.split.val):
             key.update(np.ascontiguousarray(array).tobytes())
         return open_run(self.runtime.cache, key.hexdigest()[:16])
-
-
-def divide(
-    data: Path,
-    backbone: str,
-    options: FeatureOptions,
-    run: RunOptions,
-    group_by: str | None,
-    seed: int,
-    runtime: Runtime,
-) -> Material:
-    """Extract the frozen features of a data set and divide it.
-
-    Raises
-    ------
-    EvaluationError
-        No part can be held out honestly; the message says why.
-    FeatxError
-        As for :func:`featx.extract`.
-    """
-    check_cache(runtime.cache, ["training"])
-    check = partial(check_samples, group_by=group_by)
-    table = compute_table(data, backbone, ExtractOptions.of(vars(options)), run, check=check, runtime=runtime)
-    grouping = group_table(table, group_by, runtime)
-    parts = hold_out(table, grouping.numbers, seed)
-    runtime.notice(
-        f"{len(parts.train):,} pictures to learn from, {len(parts.val):,} to choose the epoch by, "
-        f"{len(parts.test):,} held out to judge"
-    )
-    indistinct = find_indistinct(table).notes() if len(table) <= MOST_LOOKED_AT else []
-    for note in indistinct:
-        runtime.notice(note)
-    notes = (*indistinct, *grouping.notes())
-    return Material(data, backbone, options, run, table, grouping, parts, notes, seed, runtime)
