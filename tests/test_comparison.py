@@ -18,6 +18,7 @@ from featx.evaluate.intervals import corrected_resampled, difference_over_folds
 from featx.extraction import extract
 from featx.fitting import fit
 from featx.heads import many
+from featx.lookup import latest
 
 
 @pytest.fixture
@@ -86,6 +87,14 @@ def test_the_luck_of_the_best_is_told(fake, overlapping):
     scores = np.array([row.per_fold for row in found.rows])
     assert found.luck_of_choice == pytest.approx((scores.max(axis=0) - scores[0]).mean())
     assert compare(overlapping, ["quadrants"], ["knn"], runtime=fake.runtime).luck_of_choice == 0
+
+
+def test_the_set_extracted_last_stays_the_one_extracted_last(fake, overlapping, pictures):
+    compare(overlapping, ["quadrants"], ["centroid"], runtime=fake.runtime)
+    assert not (fake.runtime.cache / "latest.json").exists()
+    extract(pictures, "quadrants", runtime=fake.runtime)
+    compare(overlapping, ["quadrants"], ["centroid"], runtime=fake.runtime)
+    assert latest(fake.runtime).name == pictures.name
 
 
 def test_what_cannot_be_compared_says_why(fake, tmp_path, overlapping):

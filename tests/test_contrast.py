@@ -15,9 +15,10 @@ from featx.contrast import are_equal, find_indistinct
 from featx.errors import EvaluationError
 from featx.evaluate import hold_out
 from featx.extraction import extract
+from featx.finetuning import split_data
 from featx.fitting import fit
+from featx.options import FeatureOptions, RunOptions
 from featx.reporting import extraction_lines, inspection_lines
-from featx.training import divide
 
 
 def clear(path, level: int):
@@ -124,9 +125,9 @@ def test_training_names_them_too(fake, pictures):
         placeholder(pictures / "blue" / f"missing-{text}.png", text)
     lines = []
     runtime = replace(fake.runtime, notice=lines.append)
-    material = divide(pictures, "quadrants", "avg", {}, None, 0, runtime)
-    assert material.notes[0].startswith("3 different files have equal features: blue/missing-a.png")
-    assert material.notes[0] in lines
+    data = split_data(pictures, "quadrants", FeatureOptions(), RunOptions(), None, 0, runtime)
+    assert data.notes[0].startswith("3 different files have equal features: blue/missing-a.png")
+    assert data.notes[0] in lines
 
 
 def test_equal_rows():

@@ -18,6 +18,7 @@ from featx.duplicates import (
     frame_name,
     group_pairs,
     group_samples,
+    group_table,
     join_groups,
     near,
     near_copies,
@@ -25,6 +26,7 @@ from featx.duplicates import (
 from featx.duplicates.likeness import orientations, patterns
 from featx.duplicates.near import agree_in_detail, agree_in_features, agree_in_read_features
 from featx.duplicates.ties import Ties
+from featx.errors import DatasetError
 from featx.extraction import extract
 
 
@@ -253,6 +255,23 @@ def grouped(fake, folder, named=None):
     for sample, number in zip(table.samples, found.numbers.tolist(), strict=True):
         members.setdefault(number, []).append(sample.sample_id)
     return found, [names for names in members.values() if len(names) > 1]
+
+
+def test_a_table_is_grouped_by_what_the_user_names(fake, scenes):
+    table = extract(scenes, "quadrants", runtime=fake.runtime)
+    alone = group_table(table, None, fake.runtime)
+    assert (alone.notes(), alone.group_by, set(alone.names)) == ([], None, {None})
+    np.testing.assert_array_equal(alone.numbers, group_samples(table).numbers)
+    found = group_table(table, "a/([ab])", fake.runtime)
+    named = {sample.sample_id: name for sample, name in zip(table.samples, found.names, strict=True)}
+    assert {name for path, name in named.items() if path.startswith("b/")} == {None}
+    assert found.n_named == len(set(named.values()) - {None})
+    assert found.notes() == [
+        f"--group-by a/([ab]) names no group for {sum(name is None for name in named.values())} of 40 pictures, as "
+        f"{next(path for path, name in named.items() if name is None)!r}; each of them stands alone"
+    ]
+    with pytest.raises(DatasetError, match="--group-by nothing matches no picture"):
+        group_table(table, "nothing", fake.runtime)
 
 
 def test_every_picture_alone(fake, scenes):

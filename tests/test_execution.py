@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from conftest import make_graph
 
+from featx.agreement import cosines
 from featx.backbones import find_source
 from featx.caching.recipes import needed_graphs
 from featx.engines import processor_kind
@@ -19,7 +20,6 @@ from featx.execution import (
     choice,
     choose_precision,
     graph_key,
-    mean_cosine,
     probe_features,
     reproducible,
     start,
@@ -269,7 +269,7 @@ def test_int8_is_made_once_for_each_data_set(spec, runtime, tmp_path, notices, k
     assert engine.precision == "int8"
     exact, rough = probe_features(start(spec, nowhere, runtime), spec), probe_features(engine, spec)
     assert not np.array_equal(exact, rough)
-    assert mean_cosine(exact, rough) > 0.9
+    assert cosines(exact, rough).mean() > 0.9
 
 
 def test_a_quantized_graph_that_is_gone_is_not_replaced_by_another(spec, runtime):

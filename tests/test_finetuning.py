@@ -19,10 +19,22 @@ from typer.testing import CliRunner
 
 import featx
 from featx.caching import list_cache
-from featx.errors import BackboneError, EngineError, EvaluationError, HeadError, OutputError, SpecError, TrainingError
+from featx.errors import (
+    BackboneError,
+    DatasetError,
+    EngineError,
+    EvaluationError,
+    HeadError,
+    OutputError,
+    SpecError,
+    TrainingError,
+)
 from featx.evaluate import hold_out
+from featx.finetuning import fit_head, split_data, with_backbone
+from featx.heads import make_head
+from featx.options import FeatureOptions, RunOptions
 from featx.runtime import Runtime
-from featx.training import Course
+from featx.training import TrainingConfig
 
 N = 40
 OPTIONS: dict[str, Any] = {"preprocess": "tf", "resize": "squash", "precision": "float32"}
@@ -210,8 +222,9 @@ def test_from_scratch_frozen_and_finetuned_in_one_table(
     stripes: Path, network: Path, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("featx.comparison.held_out.SCRATCH_SIZE", 32)
-    monkeypatch.setattr("featx.training.records._FROM_SCRATCH", {"epochs": 2})
+    monkeypatch.setattr("featx.training.config._FROM_SCRATCH", {"epochs": 2})
     curves = tmp_path / "curves.png"
+    (cache / "latest.json").unlink(missing_ok=True)
     found = featx.compare(
         stripes, [str(network)], ["logreg", "knn"], scratch=True, unfreeze=2, curves=curves, resizes=["squash"],
         preprocess="tf", precision="float32", runtime=Runtime(cache, workers=2),
@@ -228,6 +241,7 @@ def test_from_scratch_frozen_and_finetuned_in_one_table(
         assert row.difference_to_best.mean == pytest.approx(row.accuracy.mean - best.accuracy.mean)
     assert set(found.histories) == {tuned, "scratch-cnn"}
     alone = finetune(stripes, network, cache, unfreeze=2, epochs=10, batch_size=32, rate=3e-4)
+    assert not (cache / "latest.json").exists()  # neither compare nor finetune updates it
     assert alone.contest.frozen is not None
     assert next(row for row in found.rows if row.head == "logreg").accuracy == alone.contest.frozen
     with Image.open(curves) as image:
@@ -297,7 +311,7 @@ def test_the_best_of_a_comparison_can_be_trained_by_the_next_command(
     monkeypatch.chdir(tmp_path)
     shutil.copy(network, "own.keras")
     Path("own.json").write_text('{"preprocess": "tf", "size": 32}')
-    monkeypatch.setattr(held_out, "usual_course", lambda *how: Course(epochs=8, batch_size=8, rate=1e-2))
+    monkeypatch.setattr(held_out, "make_config", lambda *how: TrainingConfig(epochs=8, batch_size=8, rate=1e-2))
     words = f"compare {stripes} --backbones own.keras --heads logreg --resizes squash --unfreeze 2"
     ran = CliRunner().invoke(app, [*words.split(), "--cache", str(cache)])
     assert ran.exit_code == 0, ran.output
@@ -339,11 +353,11 @@ def test_room_is_needed_for_what_is_missing_alone(
 ) -> None:
     full = shutil.disk_usage(tmp_path)._replace(free=200_000_000)
     with monkeypatch.context() as patch:
-        patch.setattr("featx.training.running.shutil.disk_usage", lambda path: full)
+        patch.setattr("featx.training.activations.shutil.disk_usage", lambda path: full)
         with pytest.raises(TrainingError, match=r"take 0\.0 GB while they are written, and only 0\.2 GB are free"):
             finetune(stripes, network, tmp_path, epochs=1)
     finetune(stripes, network, tmp_path, epochs=1)
-    monkeypatch.setattr("featx.training.running.shutil.disk_usage", lambda path: full)
+    monkeypatch.setattr("featx.training.activations.shutil.disk_usage", lambda path: full)
     finetune(stripes, network, tmp_path, epochs=1, seed=1)
 
 
@@ -353,7 +367,7 @@ def test_room_is_needed_for_what_is_missing_alone(
         ({"top": "mean"}, TrainingError, "top is 'mean'; allowed are gap, gmp, flatten"),
         ({"hidden": [0]}, TrainingError, r"hidden is \[0\]; each layer needs a width of 1 or more"),
         ({"precision": "int8"}, EngineError, "a quantized network cannot be fine-tuned"),
-        ({"views": 2}, SpecError, "--augment says how views are made and --views how many"),
+        ({"views": 2}, SpecError, "2 views are asked for, but not how they are made; add --augment with light"),
         ({"augment": "heavy", "views": 2}, SpecError, "heavy"),
         ({"unfreeze": 9}, TrainingError, "unfreeze is 9"),
         ({"head": "knn"}, HeadError, "the head knn is no chain of dense layers for 3 classes"),
@@ -534,3 +548,19 @@ def test_blocks_are_counted_of_the_network_that_the_user_named(stripes: Path, ne
     told = rf"unfreeze is 99; {re.escape(str(network))} has 3 blocks \(block1 .. block3\): allowed are 1 to 3"
     with pytest.raises(TrainingError, match=told):
         finetune(stripes, network, cache, unfreeze=99)
+
+
+def test_another_backbone_shares_the_division(fake: Any, pictures: Path) -> None:
+    first = split_data(pictures, "quadrants", FeatureOptions(), RunOptions(), None, 0, fake.runtime)
+    other = with_backbone(first, "quadrants", FeatureOptions(resize="squash"))
+    assert (other.table.spec.resize, first.table.spec.resize) == ("squash", "crop")
+    assert other.split is first.split
+    candidate = fit_head(other, make_head("centroid", None, None, 0))
+    assert len(candidate.hits) == len(first.split.test)
+    assert candidate.accuracy.mean == candidate.hits.mean() == 1.0  # blue and red
+    assert candidate.val_accuracy == 1.0
+    assert candidate.difference(candidate).mean == 0
+    assert candidate.with_graph() is candidate
+    Image.new("RGB", (32, 32), (200, 0, 0)).save(pictures / "red" / "new.png")
+    with pytest.raises(DatasetError, match="has changed while it was compared; run again"):
+        with_backbone(first, "quadrants", FeatureOptions())

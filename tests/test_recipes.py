@@ -96,7 +96,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, keras_start: Callable[
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("FEATX_CACHE", raising=False)
     monkeypatch.setattr("featx.comparison.held_out.SCRATCH_SIZE", 32)
-    monkeypatch.setattr("featx.training.records._FROM_SCRATCH", {"epochs": 1})
+    monkeypatch.setattr("featx.training.config._FROM_SCRATCH", {"epochs": 1})
     return tmp_path
 
 
@@ -183,7 +183,7 @@ def test_the_tutorials_networks_are_cut_and_trained(backbone: str, keras_start: 
     """Their structure, with random weights: one step on the top block changes it and nothing below."""
     from featx.backbones import build_core, find_source
     from featx.spec import FeatureSpec
-    from featx.training import Course, cut_network
+    from featx.training import TrainingConfig, cut_network
     from featx.training.loop import Trainer
     from featx.training.networks import Trainable
 
@@ -196,7 +196,7 @@ def test_the_tutorials_networks_are_cut_and_trained(backbone: str, keras_start: 
     network = Trainable(core, cut.below, spec.preprocess, "avg", [rng.normal(0, 0.01, (n_features, 2))], [np.zeros(2)])
     before = [np.array(variable) for variable in network.blocks.trainable_variables]
     pixels = rng.integers(0, 256, (4, 96, 96, 3)).astype(np.uint8)
-    loss, _ = Trainer(network, Course(rate=1e-2), [2, 2]).step(
+    loss, _ = Trainer(network, TrainingConfig(rate=1e-2), [2, 2]).step(
         np.asarray(network.frozen(pixels)), np.array([0, 1, 0, 1])
     )
     assert np.isfinite(loss)

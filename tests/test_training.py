@@ -17,10 +17,10 @@ from PIL import Image
 
 from featx.errors import BackboneError, TrainingError
 from featx.runtime import Runtime
-from featx.training import Course, Epoch, History, cut_network, draw_curves
+from featx.training import Epoch, History, TrainingConfig, cut_network, draw_curves
 from featx.training.checkpoints import read_checkpoint, write_checkpoint
 from featx.training.feeds import InOrder, Shuffled
-from featx.training.rates import share_of_rate
+from featx.training.schedule import warmup_cosine
 
 N_CLASSES = 3
 
@@ -65,30 +65,30 @@ class Task:
         self.weights = [rng.normal(0, 0.1, (8, N_CLASSES))]
         self.biases = [np.zeros(N_CLASSES)]
 
-    def network(self, course: Course, unfreeze: int | str = 2) -> Any:
+    def network(self, config: TrainingConfig, unfreeze: int | str = 2) -> Any:
         core = tiny_core()
         below = cut_network(core, unfreeze).below
         from featx.training.networks import Trainable
 
-        return Trainable(core, below, "tf", "avg", self.weights, self.biases, course.dropout, course.seed)
+        return Trainable(core, below, "tf", "avg", self.weights, self.biases, config.dropout, config.seed)
 
     def run(
-        self, folder: Path, course: Course, unfreeze: int | str = 2, cached: bool = True, **callbacks: Any
+        self, folder: Path, config: TrainingConfig, unfreeze: int | str = 2, cached: bool = True, **callbacks: Any
     ) -> tuple[Done, np.ndarray]:
         """Train; return the result and logits of the validation pictures."""
         from featx.training.loop import Trainer, run
 
         folder.mkdir(parents=True, exist_ok=True)
-        network = self.network(course, unfreeze)
+        network = self.network(config, unfreeze)
         inputs = np.asarray(network.frozen(self.pixels)) if cached else self.pixels
-        validation = InOrder(lambda view, at: inputs[at], np.arange(45, 60), self.y[45:], course.batch_size)
-        training = Shuffled(lambda view, at: inputs[at], np.arange(45), self.y[:45], 0, course.batch_size, course.seed)
-        trainer = Trainer(network, course, np.bincount(self.y[:45]).tolist())
-        history = run(trainer, training, validation, course, folder, Runtime(**callbacks))
+        validation = InOrder(lambda view, at: inputs[at], np.arange(45, 60), self.y[45:], config.batch_size)
+        training = Shuffled(lambda view, at: inputs[at], np.arange(45), self.y[:45], 0, config.batch_size, config.seed)
+        trainer = Trainer(network, config, np.bincount(self.y[:45]).tolist())
+        history = run(trainer, training, validation, config, folder, Runtime(**callbacks))
         return Done(network, history), trainer.logits(validation)
 
 
-COURSE = Course(epochs=3, batch_size=8, rate=1e-2, dropout=0.2)
+CONFIG = TrainingConfig(epochs=3, batch_size=8, rate=1e-2, dropout=0.2)
 
 
 def test_blocks_are_told_by_the_names_of_layers() -> None:
@@ -144,8 +144,8 @@ def test_blocks_of_known_networks(backbone: str, n_blocks: int, last: str | None
 
 def test_the_cache_of_the_frozen_part_changes_no_result(tmp_path: Path) -> None:
     task = Task()
-    cached, of_cached = task.run(tmp_path / "cached", COURSE)
-    anew, of_anew = task.run(tmp_path / "anew", COURSE, cached=False)
+    cached, of_cached = task.run(tmp_path / "cached", CONFIG)
+    anew, of_anew = task.run(tmp_path / "anew", CONFIG, cached=False)
     np.testing.assert_allclose(of_cached, of_anew, atol=1e-5)
     losses = [[epoch.val_loss for epoch in done.history.epochs] for done in (cached, anew)]
     np.testing.assert_allclose(*losses, atol=1e-5)
@@ -154,7 +154,7 @@ def test_the_cache_of_the_frozen_part_changes_no_result(tmp_path: Path) -> None:
 
 def test_a_stopped_run_goes_on_and_ends_as_an_uninterrupted_one(tmp_path: Path) -> None:
     task = Task()
-    _, uninterrupted = task.run(tmp_path / "whole", COURSE)
+    _, uninterrupted = task.run(tmp_path / "whole", CONFIG)
 
     class Stopped(Exception):  # noqa: N818
         pass
@@ -164,9 +164,9 @@ def test_a_stopped_run_goes_on_and_ends_as_an_uninterrupted_one(tmp_path: Path) 
             raise Stopped
 
     with pytest.raises(Stopped):
-        task.run(tmp_path / "stopped", COURSE, progress=stop)
+        task.run(tmp_path / "stopped", CONFIG, progress=stop)
     notices: list[str] = []
-    done, resumed = task.run(tmp_path / "stopped", COURSE, notice=notices.append)
+    done, resumed = task.run(tmp_path / "stopped", CONFIG, notice=notices.append)
     assert notices[0] == "going on after epoch 2 of a run that was stopped"
     assert [epoch.number for epoch in done.history.epochs] == [0, 1, 2, 3]
     np.testing.assert_allclose(resumed, uninterrupted, atol=1e-5)
@@ -175,14 +175,14 @@ def test_a_stopped_run_goes_on_and_ends_as_an_uninterrupted_one(tmp_path: Path) 
 @pytest.mark.skipif(sys.platform == "win32", reason="links need a privilege on Windows")
 def test_a_finished_run_is_not_trained_again(tmp_path: Path) -> None:
     task = Task()
-    _, first = task.run(tmp_path, COURSE)
+    _, first = task.run(tmp_path, CONFIG)
     log = (tmp_path / "log.csv").read_text()
     for replaced in (False, True):
         if replaced:
             (tmp_path / "log.csv").unlink()
             (tmp_path / "log.csv").symlink_to("/dev/zero")
         steps: list[int] = []
-        _, again = task.run(tmp_path, COURSE, progress=lambda stage, done, total, steps=steps: steps.append(done))
+        _, again = task.run(tmp_path, CONFIG, progress=lambda stage, done, total, steps=steps: steps.append(done))
         assert steps == []
         np.testing.assert_array_equal(first, again)
         assert (tmp_path / "log.csv").read_text() == log
@@ -190,22 +190,22 @@ def test_a_finished_run_is_not_trained_again(tmp_path: Path) -> None:
 
 def test_a_damaged_checkpoint_starts_the_run_anew(tmp_path: Path) -> None:
     task = Task()
-    _, first = task.run(tmp_path, COURSE)
+    _, first = task.run(tmp_path, CONFIG)
     assert not (tmp_path / "last.npz").exists()  # it has come to its end
     best = tmp_path / "best.npz"
     best.write_bytes(best.read_bytes()[:-200])
-    done, again = task.run(tmp_path, COURSE)
+    done, again = task.run(tmp_path, CONFIG)
     assert len(done.history.epochs) == 4
     np.testing.assert_allclose(first, again, atol=1e-5)
 
 
 def test_batch_normalisation_keeps_its_statistics_unless_asked_otherwise(tmp_path: Path) -> None:
     task = Task()
-    kept, _ = task.run(tmp_path / "kept", COURSE)
+    kept, _ = task.run(tmp_path / "kept", CONFIG)
     means = [v for v in kept.network.blocks.variables if v.path.endswith("moving_mean")]
     assert len(means) == 2
     assert all((np.asarray(mean) == 0).all() for mean in means)
-    learnt, _ = task.run(tmp_path / "learnt", Course(epochs=3, batch_size=8, rate=1e-2, batch_norm="train"))
+    learnt, _ = task.run(tmp_path / "learnt", TrainingConfig(epochs=3, batch_size=8, rate=1e-2, batch_norm="train"))
     if learnt.history.best:
         moved = [v for v in learnt.network.blocks.variables if v.path.endswith("moving_mean")]
         assert all((np.asarray(mean) != 0).any() for mean in moved)
@@ -214,7 +214,7 @@ def test_batch_normalisation_keeps_its_statistics_unless_asked_otherwise(tmp_pat
 def test_frozen_weights_stay_and_trained_ones_move(tmp_path: Path) -> None:
     task = Task()
     before = {v.path: np.array(v) for v in tiny_core().variables}
-    done, _ = task.run(tmp_path, COURSE, unfreeze=1)
+    done, _ = task.run(tmp_path, CONFIG, unfreeze=1)
     assert done.history.best > 0
     network = done.network
     network.save(tmp_path / "network.keras")
@@ -230,7 +230,7 @@ def test_a_saved_network_gives_what_the_last_dense_layer_takes(tmp_path: Path) -
     import keras
 
     task = Task()
-    done, logits = task.run(tmp_path, COURSE)
+    done, logits = task.run(tmp_path, CONFIG)
     done.network.save(tmp_path / "network.keras")
     network = keras.saving.load_model(tmp_path / "network.keras")
     features = np.asarray(network(task.pixels[45:].astype(np.float32) / 127.5 - 1))
@@ -241,7 +241,7 @@ def test_a_saved_network_gives_what_the_last_dense_layer_takes(tmp_path: Path) -
 def test_a_network_file_does_not_depend_on_when_it_is_written(tmp_path: Path) -> None:
     from featx.training.checkpoints import write_network
 
-    network = Task().run(tmp_path, COURSE)[0].network
+    network = Task().run(tmp_path, CONFIG)[0].network
     written = []
     for name in ("one", "two"):
         path = tmp_path / f".{name}.tmp"
@@ -310,7 +310,7 @@ def epoch(number: int) -> Epoch:
 
 
 def test_rates_fall_from_the_top_down() -> None:
-    groups = Task().network(COURSE, "all").rate_groups(0.5)
+    groups = Task().network(CONFIG, "all").learning_rate_groups(0.5)
     assert [share for share, _ in groups] == [1.0, 0.5, 0.25, 0.125]
     names = [sorted({variable.path.split("/")[0] for variable in variables}) for _, variables in groups]
     assert names == [
@@ -322,7 +322,7 @@ def test_rates_fall_from_the_top_down() -> None:
 
 
 def test_the_rate_warms_up_and_cools_down() -> None:
-    shares = [share_of_rate(step, 100, 0.1) for step in range(100)]
+    shares = [warmup_cosine(step, 100, 0.1) for step in range(100)]
     assert shares[:3] == pytest.approx([1 / 11, 2 / 11, 3 / 11])
     assert max(shares) == shares[10] == 1
     assert shares[55] == pytest.approx(0.5)
@@ -331,8 +331,8 @@ def test_the_rate_warms_up_and_cools_down() -> None:
 
 def test_training_ends_without_a_gain_and_keeps_the_best_weights(tmp_path: Path) -> None:
     task = Task()
-    course = Course(epochs=30, batch_size=8, rate=1.0, patience=2, optimizer="sgd")  # far too high a rate
-    done, logits = task.run(tmp_path, course)
+    config = TrainingConfig(epochs=30, batch_size=8, rate=1.0, patience=2, optimizer="sgd")  # far too high a rate
+    done, logits = task.run(tmp_path, config)
     epochs = done.history.epochs
     assert len(epochs) < 31
     best = min(epochs, key=lambda epoch: epoch.val_loss)
@@ -343,7 +343,7 @@ def test_training_ends_without_a_gain_and_keeps_the_best_weights(tmp_path: Path)
 @pytest.mark.parametrize("optimizer", ["adamw", "adam", "rmsprop", "sgd"])
 def test_every_optimizer_learns(tmp_path: Path, optimizer: str) -> None:
     rate = 0.05 if optimizer == "sgd" else 5e-3
-    done, _ = Task().run(tmp_path, Course(epochs=2, batch_size=8, rate=rate, optimizer=optimizer))
+    done, _ = Task().run(tmp_path, TrainingConfig(epochs=2, batch_size=8, rate=rate, optimizer=optimizer))
     losses = [epoch.loss for epoch in done.history.epochs[1:]]
     assert losses[1] < losses[0]
 
@@ -366,7 +366,7 @@ def test_every_view_comes_once_in_as_many_epochs_and_order_depends_on_seed_and_e
 
 
 def test_the_log_is_a_table(tmp_path: Path) -> None:
-    done, _ = Task().run(tmp_path, COURSE)
+    done, _ = Task().run(tmp_path, CONFIG)
     rows = list(csv.DictReader((tmp_path / "log.csv").read_text().splitlines()))
     assert [row["epoch"] for row in rows] == ["0", "1", "2", "3"]
     assert float(rows[2]["val_accuracy"]) == done.history.epochs[2].val_accuracy
@@ -407,7 +407,7 @@ def test_a_history_survives_json() -> None:
 )
 def test_a_course_that_makes_no_sense_is_an_error(wrong: dict[str, Any], message: str) -> None:
     with pytest.raises(TrainingError, match=message):
-        Course(**wrong)
+        TrainingConfig(**wrong)
 
 
 def test_the_scratch_network_has_three_blocks_of_16_64_and_128() -> None:
@@ -446,14 +446,14 @@ def test_layers_that_keras_names_itself_have_the_same_names_each_time() -> None:
 def test_weight_decay_may_be_zero_and_too_high_a_rate_is_told(tmp_path: Path) -> None:
     task = Task()
     for optimizer in ("adamw", "sgd"):
-        task.run(tmp_path / optimizer, Course(epochs=1, batch_size=8, weight_decay=0.0, optimizer=optimizer))
+        task.run(tmp_path / optimizer, TrainingConfig(epochs=1, batch_size=8, weight_decay=0.0, optimizer=optimizer))
     with pytest.raises(TrainingError, match=r"the loss is no number in epoch 1: a rate of 1e\+30 is too high"):
-        task.run(tmp_path / "high", Course(epochs=2, batch_size=8, rate=1e30, optimizer="sgd"))
+        task.run(tmp_path / "high", TrainingConfig(epochs=2, batch_size=8, rate=1e30, optimizer="sgd"))
 
 
 def test_a_damaged_result_is_made_again_even_if_that_is_stopped(tmp_path: Path) -> None:
     task = Task()
-    _, first = task.run(tmp_path, COURSE)
+    _, first = task.run(tmp_path, CONFIG)
     (tmp_path / "best.npz").write_bytes(b"")
     (tmp_path / "epoch-3-of-3.keras").write_bytes(b"of the damaged run")
 
@@ -462,9 +462,9 @@ def test_a_damaged_result_is_made_again_even_if_that_is_stopped(tmp_path: Path) 
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        task.run(tmp_path, COURSE, progress=stop)
+        task.run(tmp_path, CONFIG, progress=stop)
     assert not (tmp_path / "epoch-3-of-3.keras").exists()
-    _, again = task.run(tmp_path, COURSE)
+    _, again = task.run(tmp_path, CONFIG)
     np.testing.assert_allclose(first, again, atol=1e-5)
 
 
@@ -478,7 +478,7 @@ def test_a_network_that_was_saved_frozen_is_cut_and_trained(tmp_path: Path) -> N
     thawed = Trainable(core, "block1_pool", "tf", "avg", [np.zeros((8, 3))], [np.zeros(3)])
     assert len(thawed.blocks.trainable_variables) == 8  # two kernels, two biases, two scales, two shifts
     task = Task()
-    done, _ = task.run(tmp_path, COURSE)
+    done, _ = task.run(tmp_path, CONFIG)
     done.network.save(tmp_path / "network.keras")
     import keras
 

@@ -11,6 +11,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from featx.agreement import MIN_COSINE, MIN_MEAN_COSINE, cosines
 from featx.arguments import checked
 from featx.classifier.archive import Archive
 from featx.classifier.estimators import check_estimator, check_estimator_file, dump_estimator, load_estimator
@@ -39,14 +40,9 @@ from featx.output import MODEL_SUFFIXES, OutputFile
 from featx.spec import FeatureSpec
 from featx.table import FeatureTable
 
-_SAME_COSINE = 0.9999
-
 _MOST_MATRICES = 1000
 _MOST_FOLDED_BYTES = 16_000_000
 """Of the matrices that predict without scikit-learn, and are in a file besides the estimator."""
-
-_RISEN_COSINE = 0.995
-"""Mean agreement that is enough where float32 replaces the bfloat16 of the model."""
 
 
 @dataclass(frozen=True)
@@ -220,17 +216,17 @@ class FeatureClassifier:
         if not shared or table.probes.shape != self.probes.shape:
             raise ClassifierError("the model was made by a featx with other probe pictures; fit it again with this one")
         ours, theirs = table.probes[shared], self.probes[shared]
-        cosines = _cosines(ours, theirs)
+        agreement = cosines(ours, theirs)
         if risen:
             same_labels = np.array_equal(self.scores(ours).argmax(axis=1), self.scores(theirs).argmax(axis=1))
-            if float(cosines.mean()) >= _RISEN_COSINE and same_labels:
+            if float(agreement.mean()) >= MIN_MEAN_COSINE and same_labels:
                 return
-        elif float(cosines.min()) >= _SAME_COSINE:
+        elif float(agreement.min()) >= MIN_COSINE:
             return
         raise ClassifierError(
             f"this machine does not reproduce the model's features: its probe pictures agree only to cosine "
-            f"{cosines.min():.4f} ({cosines.mean():.4f} on average), needed {_SAME_COSINE}, or in float32 instead of "
-            f"{self.spec.precision} {_RISEN_COSINE} on average and the same labels. The model was made with "
+            f"{agreement.min():.4f} ({agreement.mean():.4f} on average), needed {MIN_COSINE}, or in float32 instead of "
+            f"{self.spec.precision} {MIN_MEAN_COSINE} on average and the same labels. The model was made with "
             f"{dict(self.versions)}"
         )
 
@@ -394,11 +390,3 @@ def _checked_estimator(content: bytes, probes: NDArray[np.float32], n_classes: i
     tried = np.concatenate([np.zeros_like(probes[:1]), probes])
     check_estimator(estimator, tried, n_classes, is_trusted=bool(trusted))
     return estimator
-
-
-def _cosines(a: NDArray[np.float32], b: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Return the cosines between rows; 1 for rows that are equal, as two without any features."""
-    x, y = a.astype(np.float64), b.astype(np.float64)
-    norms = np.linalg.norm(x, axis=1) * np.linalg.norm(y, axis=1)
-    cosines = (x * y).sum(axis=1) / np.maximum(norms, np.finfo(np.float64).tiny)
-    return np.where((x == y).all(axis=1), 1.0, cosines)

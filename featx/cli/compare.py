@@ -11,7 +11,15 @@ from featx.cli import options as o
 from featx.cli.console import Console, next_line
 from featx.cli.following import model_replaced
 from featx.errors import EvaluationError, as_usage
-from featx.options import DEFAULT_BACKBONE, AugmentOptions, FeatureOptions, FoldOptions, HeadOptions, RuntimeOptions
+from featx.options import (
+    DEFAULT_BACKBONE,
+    AugmentOptions,
+    FeatureOptions,
+    FoldOptions,
+    HeadOptions,
+    RuntimeOptions,
+    TrainOptions,
+)
 
 _TOPS = {"avg": "gap", "max": "gmp", "flatten": "flatten"}
 """What `featx finetune` calls poolings."""
@@ -73,15 +81,15 @@ def compare(
     )
     result = found.to_dict()
     best = found.rows[0]
-    chosen = {name: value for name, value in options.changed().items() if name not in _COMPARED}
-    chosen |= {**shape.changed(), **folds.changed()}
+    chosen: dict[str, Any] = {"head": best.head} if best.trained_from is None else {}
     if best.resize != FeatureOptions.resize:
         chosen["resize"] = best.resize
     if sizes is not None:
         chosen["size"] = best.size
+    chosen |= {name: value for name, value in options.changed().items() if name not in _COMPARED}
+    chosen |= {**shape.changed(), **folds.changed()}
     if best.trained_from is None:
         command, begun_as = "fit", best.backbone
-        chosen["head"] = best.head
         if best.pooling != FeatureOptions.pooling:
             chosen["pooling"] = best.pooling
     else:
@@ -90,7 +98,9 @@ def compare(
         if best.trained_from == best.backbone:  # from scratch it has neither weights nor blocks to choose
             chosen.pop("weights", None)
         else:
-            chosen |= {"unfreeze": unfreeze, "top": _TOPS[best.pooling]}
+            chosen["unfreeze"] = unfreeze
+            if _TOPS[best.pooling] != TrainOptions.top:
+                chosen["top"] = _TOPS[best.pooling]
     told = [word for name, value in chosen.items() for word in (f"--{name.replace('_', '-')}", str(value))]
     told += model_replaced(data, begun_as, str(chosen.get("head", "finetuned")))
     todo = next_line(command, data, "--backbone", begun_as, *told, cache=runtime.cache)

@@ -2,44 +2,30 @@
 
 from __future__ import annotations
 
-import dataclasses
-import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from featx.comparison.records import Compared, Comparison
-from featx.errors import DatasetError, EngineError, OutputError
-from featx.evaluate import (
-    Tally,
-    difference_of_shares,
-    quiet_single_threads,
-    share_of,
-    tune_and_fit,
-)
+from featx.comparison.records import Compared, Comparison, Variant
+from featx.errors import OutputError
+from featx.evaluate import difference_of_shares
 from featx.evaluation import Interval
-from featx.extraction import compute_table
-from featx.heads import Head, make_head, scores_of
-from featx.options import DEFAULT_HEAD, ClassWeight, ExtractOptions, FeatureOptions, RunOptions, TrainOptions
+from featx.finetuning import Candidate, fit_head, split_data, train_network, with_backbone
+from featx.heads import Head, make_head
+from featx.options import DEFAULT_HEAD, ClassWeight, FeatureOptions, RunOptions, TrainOptions
 from featx.output import OutputFile
 from featx.runtime import Runtime
-from featx.spec import Pooling, Resize
 from featx.training import (
     SCRATCH,
     SCRATCH_SIZE,
     History,
-    Material,
-    Plan,
-    TrainedNetwork,
-    check_views,
-    divide,
+    TrainingData,
+    TrainingPlan,
     draw_curves,
-    train_blocks,
-    train_scratch,
-    usual_course,
+    make_config,
 )
 
 _TRAINED = "trained"
@@ -47,144 +33,104 @@ _TRAINED = "trained"
 
 
 @dataclass(frozen=True)
-class Contestants:
-    """What is compared.
+class NetworksToTrain:
+    """Which networks are trained, and how.
 
     Parameters
     ----------
-    recipes : tuple of (backbone, pooling, resize, size)
-    heads : sequence of Head
     scratch : bool
+        Whether a small network is trained from random weights.
     unfreeze : int or str, optional
+        Blocks of each backbone to train; none if not given.
     augment : str, optional
     views : int
+    class_weight : {"balanced"}, optional
     """
 
-    recipes: tuple[tuple[str, Pooling, Resize, int | None], ...]
-    heads: Sequence[Head]
     scratch: bool
     unfreeze: int | str | None
     augment: str | None
     views: int
+    class_weight: ClassWeight | None
 
-    def plan(self, is_scratch: bool, class_weight: ClassWeight | None, seed: int) -> Plan:
+    def plan(self, is_scratch: bool, seed: int) -> TrainingPlan:
         """Return how a network is trained."""
-        course = usual_course(is_scratch, seed, TrainOptions(class_weight=class_weight))
-        return Plan(course, "auto" if self.unfreeze is None else self.unfreeze, self.augment, self.views)
+        config = make_config(is_scratch, seed, TrainOptions(class_weight=self.class_weight))
+        return TrainingPlan(config, "auto" if self.unfreeze is None else self.unfreeze, self.augment, self.views)
 
 
 @dataclass(frozen=True)
-class _Contestant:
-    """A row to be, and whether it was right on each held-out picture."""
+class _Judged:
+    """A row, what it stands for, and whether it was right on each image of the held-out part."""
 
     row: Compared
+    options: FeatureOptions
     hits: NDArray[np.bool_]
-    notes: tuple[str, ...] = ()
+    notes: tuple[str, ...]
+    history: History | None = None
 
 
-def compare_trained(
+def compare_on_held_out(
     data: Path,
-    contestants: Contestants,
+    variants: Sequence[Variant],
+    heads: Sequence[Head],
+    trained: NetworksToTrain,
     group_by: str | None,
-    class_weight: ClassWeight | None,
     seed: int,
-    curves: Path | None,
-    overwrite: bool,
+    curves: OutputFile | None,
     options: FeatureOptions,
     run: RunOptions,
     runtime: Runtime,
 ) -> Comparison:
     """Fit heads and train networks on one part, and judge all on another; see :func:`featx.compare`."""
-    check_views(contestants.augment, contestants.views)
-    if options.precision == "int8":
-        raise EngineError("a quantized network cannot be trained; use --precision auto, float32 or bfloat16")
-    drawn = None if curves is None else OutputFile(curves, (".png",), overwrite, "--curves", [data])
-    found: list[_Contestant] = []
-    histories: dict[str, History] = {}
-    first: Material | None = None
-    for backbone, pooling, resize, size in contestants.recipes:
-        mine = dataclasses.replace(options, pooling=pooling, resize=resize, size=size)
-        first, material = _material(first, data, backbone, mine, run, group_by, seed, runtime)
-        if drawn is not None:
-            drawn.spare(Path(image.address) for image in material.images)
-        found += [_frozen(material, head) for head in contestants.heads]
-        if contestants.unfreeze is not None:
-            started = time.monotonic()
-            plan = contestants.plan(False, class_weight, seed)
-            trained = train_blocks(
-                material, plan, material.fit_frozen(make_head(DEFAULT_HEAD, None, class_weight, seed))
-            )
-            name = f"{backbone}, {trained.cut.part} trained"
-            found.append(_trained(material, trained, name, backbone, time.monotonic() - started))
-            histories[name if name not in histories else f"{name}, {pooling}, {resize}, {size}"] = trained.history
-    if first is not None and contestants.scratch:
-        started = time.monotonic()
-        trained = train_scratch(first, contestants.plan(True, class_weight, seed), SCRATCH_SIZE)
-        found.append(_trained(first, trained, SCRATCH, SCRATCH, time.monotonic() - started))
-        histories[SCRATCH] = trained.history
-    if first is None:  # no recipe: compare() refuses that
-        raise DatasetError(f"nothing of {data} is to be compared")
-    comparison = _ranked(first, found, histories)
-    if drawn is not None:
-        levels = {
-            f"{row.backbone} {row.head}, held out": row.accuracy.mean
-            for row in comparison.rows
-            if row.backbone not in histories
-        }
-        try:
-            png = draw_curves(histories, levels)
-        except OutputError as error:
-            raise OutputError(
-                f"{error}. What was trained is kept in the cache: run the same command without --curves"
-            ) from None
-        drawn.write_content(png)
+    begun = variants[0]
+    first = split_data(data, begun.backbone, begun.of(options), run, group_by, seed, runtime)
+    if curves is not None:
+        curves.spare(Path(image.address) for image in first.images)
+    found: list[_Judged] = []
+    for variant in variants:
+        divided = first if variant is begun else with_backbone(first, variant.backbone, variant.of(options))
+        found += [_frozen(divided, head) for head in heads]
+        if trained.unfreeze is not None:
+            found.append(_finetuned(divided, trained))
+    if trained.scratch:
+        found.append(_from_scratch(first, trained))
+    comparison = _ranked(first, found)
+    if curves is not None:
+        _draw(curves, comparison)
     return comparison
 
 
-def _material(
-    first: Material | None,
-    data: Path,
+def _frozen(data: TrainingData, head: Head) -> _Judged:
+    candidate = fit_head(data, head)
+    return _judged(candidate, data.backbone, head.name, data.table.spec.size)
+
+
+def _finetuned(data: TrainingData, trained: NetworksToTrain) -> _Judged:
+    head = make_head(DEFAULT_HEAD, None, trained.class_weight, data.seed)
+    frozen = fit_head(data, head, starts_training=True)
+    network, candidate = train_network(data, trained.plan(False, data.seed), frozen, SCRATCH_SIZE)
+    name = f"{data.backbone}, {network.cut.part} trained"
+    return _judged(candidate, name, _TRAINED, network.table.spec.size, data.backbone, network.history)
+
+
+def _from_scratch(data: TrainingData, trained: NetworksToTrain) -> _Judged:
+    network, candidate = train_network(data, trained.plan(True, data.seed), None, SCRATCH_SIZE)
+    return _judged(candidate, SCRATCH, _TRAINED, network.table.spec.size, SCRATCH, network.history)
+
+
+def _judged(
+    candidate: Candidate,
     backbone: str,
-    options: FeatureOptions,
-    run: RunOptions,
-    group_by: str | None,
-    seed: int,
-    runtime: Runtime,
-) -> tuple[Material, Material]:
-    """Return the first material, whose parts all share, and that of a recipe."""
-    if first is None:
-        first = divide(data, backbone, options, run, group_by, seed, runtime)
-        return first, first
-    table = compute_table(data, backbone, ExtractOptions.of(vars(options)), run, runtime=runtime)
-    if not np.array_equal(table.content_hashes, first.table.content_hashes):
-        raise DatasetError(f"{data} has changed while it was compared; run again")
-    return first, dataclasses.replace(first, backbone=backbone, options=options, table=table)
-
-
-def _frozen(material: Material, head: Head) -> _Contestant:
-    started = time.monotonic()
-    parts, table, tally = material.parts, material.table, Tally()
-    X = table.X
-    with quiet_single_threads(), material.runtime.stage(f"tuning and fitting {head.name}") as advance:
-        known = X[parts.train], parts.y[parts.train], material.groups[parts.train]
-        tuned = tune_and_fit(head, *known, parts.classes, material.seed, tally, "the final head", progress=advance)
-    hits = scores_of(tuned.estimator, X[parts.test], len(parts.classes)).argmax(axis=1) == parts.y[parts.test]
-    row = _row(material, material.backbone, head.name, material.table.spec.size, hits, time.monotonic() - started)
-    return _Contestant(row, hits, tuple(f"{row.backbone} {row.head}: {note}" for note in tally.notes()))
-
-
-def _trained(material: Material, trained: TrainedNetwork, name: str, trained_from: str, seconds: float) -> _Contestant:
-    parts = material.parts
-    hits = trained.scores[parts.test].argmax(axis=1) == parts.y[parts.test]
-    row = _row(material, name, _TRAINED, trained.table.spec.size, hits, seconds)
-    return _Contestant(dataclasses.replace(row, trained_from=trained_from), hits)
-
-
-def _row(material: Material, backbone: str, head: str, size: int, hits: NDArray[np.bool_], seconds: float) -> Compared:
-    spec, extraction = material.table.spec, material.table.extraction
-    accuracy = share_of(hits, material.groups[material.parts.test])
-    material.runtime.notice(f"{backbone if head == _TRAINED else f'{backbone} {head}'}: {accuracy.mean:.3f}")
-    return Compared(
+    head: str,
+    size: int,
+    trained_from: str | None = None,
+    history: History | None = None,
+) -> _Judged:
+    data, accuracy = candidate.data, candidate.accuracy
+    spec, extraction = data.table.spec, data.table.extraction
+    data.runtime.notice(f"{backbone if head == _TRAINED else f'{backbone} {head}'}: {accuracy.mean:.3f}")
+    row = Compared(
         backbone=backbone,
         head=head,
         pooling=spec.pooling,
@@ -195,32 +141,61 @@ def _row(material: Material, backbone: str, head: str, size: int, hits: NDArray[
         difference_to_best=Interval(0.0, 0.0, 0.0),
         n_computed=extraction.n_computed,
         extraction_seconds=extraction.seconds if extraction.n_computed else None,
-        seconds=seconds,
+        seconds=candidate.seconds,
+        trained_from=trained_from,
     )
+    notes = tuple(f"{backbone} {head}: {note}" for note in candidate.notes)
+    return _Judged(row, data.options, candidate.hits, notes, history)
 
 
-def _ranked(material: Material, found: Sequence[_Contestant], histories: Mapping[str, History]) -> Comparison:
+def _histories(found: Sequence[_Judged]) -> dict[str, History]:
+    """Return how training went, by the row's backbone; what else tells variants of one backbone apart follows it."""
+    histories: dict[str, History] = {}
+    for one in found:
+        if one.history is not None:
+            name, given = one.row.backbone, one.options
+            is_new = name not in histories
+            histories[name if is_new else f"{name}, {given.pooling}, {given.resize}, {given.size}"] = one.history
+    return histories
+
+
+def _ranked(data: TrainingData, found: Sequence[_Judged]) -> Comparison:
     ranked = sorted(found, key=lambda one: -one.row.accuracy.mean)
-    best, parts = ranked[0], material.parts
-    of_test = material.groups[parts.test]
+    best, split = ranked[0], data.split
+    of_test = data.groups[split.test]
     others = [
-        dataclasses.replace(one.row, difference_to_best=difference_of_shares(one.hits, best.hits, of_test))
-        for one in ranked[1:]
+        replace(one.row, difference_to_best=difference_of_shares(one.hits, best.hits, of_test)) for one in ranked[1:]
     ]
-    y = parts.y[parts.test]
-    whose = "the test part" if parts.is_own_test else "held out, groups kept together"
+    y: NDArray[np.int64] = split.y[split.test]
+    whose = "the test part" if split.is_own_test else "held out, groups kept together"
     return Comparison(
         rows=(best.row, *others),
-        n_images=len(parts.train),
-        n_groups=len(np.unique(material.groups[parts.train])),
-        splitter=f"{len(parts.test):,} pictures {whose}",
+        n_images=len(split.train),
+        n_groups=len(np.unique(data.groups[split.train])),
+        splitter=f"{len(split.test):,} pictures {whose}",
         n_folds=1,
         baseline=float(np.bincount(y).max() / len(y)),
         luck_of_choice=0.0,
         notes=(
-            *material.notes,
+            *data.notes,
             *(note for one in found for note in one.notes),
             "the accuracy of the best of several on the same pictures is a little flattering",
         ),
-        histories=histories,
+        histories=_histories(found),
     )
+
+
+def _draw(curves: OutputFile, comparison: Comparison) -> None:
+    """Draw how training went, with the accuracies of frozen heads to compare with."""
+    levels = {
+        f"{row.backbone} {row.head}, held out": row.accuracy.mean
+        for row in comparison.rows
+        if row.backbone not in comparison.histories
+    }
+    try:
+        png = draw_curves(comparison.histories, levels)
+    except OutputError as error:
+        raise OutputError(
+            f"{error}. What was trained is kept in the cache: run the same command without --curves"
+        ) from None
+    curves.write_content(png)

@@ -3,11 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import Any, NamedTuple
 
 from featx.evaluation import Interval, judge_baseline
+from featx.options import FeatureOptions
+from featx.spec import Pooling, Resize
 from featx.training import History
+
+
+class Variant(NamedTuple):
+    """What differs between the features that are compared; ``size`` is None for the backbone's own."""
+
+    backbone: str
+    pooling: Pooling
+    resize: Resize
+    size: int | None
+
+    def of(self, options: FeatureOptions) -> FeatureOptions:
+        """Return its own options and the others."""
+        return replace(options, pooling=self.pooling, resize=self.resize, size=self.size)
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,8 @@ from featx.dataset import find_versions
 from featx.duplicates.near import agree_in_read_features, near_copies
 from featx.duplicates.takes import find_takes, take_numbers
 from featx.duplicates.ties import Ties, group_pairs
+from featx.runtime import Runtime
+from featx.sources import read_groups, unnamed_note
 from featx.table import FeatureTable
 
 _LARGEST_SHARE = 0.2
@@ -46,6 +48,12 @@ class Grouping:
         Classes with so many seeming near-copies that none of them is grouped.
     was_compared : bool
         False where there are too many pictures to compare each with each other.
+    group_by : str or None
+        How the user named groups.
+    names : tuple of (str or None)
+        Name of each sample's group; empty where :func:`group_samples` was called alone.
+    unnamed_note : str or None
+        How many images no group names, where others have one.
     """
 
     numbers: NDArray[np.int64]
@@ -57,6 +65,9 @@ class Grouping:
     n_named: int
     too_alike: tuple[str, ...]
     was_compared: bool = True
+    group_by: str | None = None
+    names: tuple[str | None, ...] = ()
+    unnamed_note: str | None = None
 
     def to_dict(self) -> dict[str, int | list[str]]:
         """Return counts of what was grouped."""
@@ -84,7 +95,37 @@ class Grouping:
             )
         if not self.was_compared:
             notes.append("more than 200,000 pictures: near-copies were not looked for; use --group-by")
+        if self.unnamed_note is not None:
+            notes.append(self.unnamed_note)
         return notes
+
+
+def group_table(table: FeatureTable, group_by: str | None, runtime: Runtime) -> Grouping:
+    """Group the samples of a table: what must not be torn apart, and what the data set or the user names.
+
+    Parameters
+    ----------
+    table : FeatureTable
+    group_by : str or None
+        As :func:`featx.sources.read_groups` takes it; the groups of the data set if None.
+    runtime : Runtime
+        Progress while images are compared.
+
+    Returns
+    -------
+    Grouping
+        Its notes name what could not be grouped.
+
+    Raises
+    ------
+    DatasetError
+        ``group_by`` matches no image.
+    """
+    names = table.groups.tolist() if group_by is None else read_groups(table.samples, group_by)
+    with runtime.stage("finding near-duplicates") as advance:
+        grouping = group_samples(table, names, advance)
+    note = unnamed_note(table.samples, group_by, names)
+    return replace(grouping, group_by=group_by, names=tuple(names), unnamed_note=note)
 
 
 def group_samples(

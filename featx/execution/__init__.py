@@ -3,7 +3,7 @@
 from featx.execution.bundle import bundled
 from featx.execution.choice import choose_precision, reproducible
 from featx.execution.network import Locate, graph_key, graph_of, network_name, start
-from featx.execution.probes import mean_cosine, probe_features
+from featx.execution.probes import probe_features
 from featx.execution.specification import choose_spec, find_network, locate
 
 __all__ = [
@@ -15,7 +15,6 @@ __all__ = [
     "graph_key",
     "graph_of",
     "locate",
-    "mean_cosine",
     "network_name",
     "probe_features",
     "reproducible",

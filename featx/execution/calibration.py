@@ -8,10 +8,11 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 from numpy.typing import NDArray
 
+from featx.agreement import cosines
 from featx.engines import quantize, run_graph
 from featx.errors import EngineError, ImageError
 from featx.execution.network import Locate, graph_key, graph_of, network_name
-from featx.execution.probes import finite_rows, mean_cosine
+from featx.execution.probes import finite_rows
 from featx.readers import preparing_as
 from featx.runtime import Runtime
 from featx.source import ImageFile, read_image
@@ -65,7 +66,7 @@ def quantized_graph(
     with runtime.stage("comparing int8 with float32"):
         exact = finite_rows(run_graph(graph, "float32", pixels))
         rough = finite_rows(run_graph(quantized, "int8", pixels))
-    cosine = mean_cosine(exact, rough)
+    cosine = float(cosines(exact, rough).mean())
     if cosine < _MIN_AGREEMENT:
         raise EngineError(f"in int8 this network agrees with float32 only to cosine {cosine:.3f}; use --precision auto")
     runtime.notice(f"int8: features agree with float32 to cosine {cosine:.4f}")

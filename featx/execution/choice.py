@@ -5,17 +5,15 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Literal
 
+from featx.agreement import MIN_MEAN_COSINE, cosines
 from featx.backbones import engine_of
 from featx.engines import ENGINES, processor_kind, processor_name, resolve_engine
 from featx.errors import ConversionError, EngineError
 from featx.execution.network import Locate, graph_key, graph_of, start
-from featx.execution.probes import mean_cosine, probe_features
+from featx.execution.probes import probe_features
 from featx.runtime import Runtime
 from featx.spec import EngineName, FeatureSpec, Precision
 from featx.store import FeatureStore, has_graph, read_agreements, remember_agreement
-
-MIN_AGREEMENT = 0.995
-"""Mean cosine with the probe images' features in float32 that a smaller precision needs."""
 
 _CONVERSION = "conversion to openvino"
 """Name of the note, beside the agreements of precisions, that the conversion failed."""
@@ -85,12 +83,12 @@ def choose_precision(
     if wanted == "float32":
         return wanted
     cosine = agreement(spec, wanted, locate, runtime)
-    if cosine is not None and cosine >= MIN_AGREEMENT:
+    if cosine is not None and cosine >= MIN_MEAN_COSINE:
         return wanted
     if cosine is None:
         why = f"this processor ({processor_name()}) does not compute in {wanted}"
     else:
-        why = f"in {wanted} this network agrees with float32 only to cosine {cosine:.4f}, needed {MIN_AGREEMENT}"
+        why = f"in {wanted} this network agrees with float32 only to cosine {cosine:.4f}, needed {MIN_MEAN_COSINE}"
     if asked == wanted:
         raise EngineError(f"{why}; use --precision float32 or auto")
     if cosine is not None:
@@ -116,7 +114,7 @@ def agreement(spec: FeatureSpec, precision: Precision, locate: Locate, runtime: 
         with runtime.stage(f"comparing {precision} with float32"):
             exact = probe_features(start(in_float32, locate, runtime), spec)
             rough = probe_features(start(in_precision, locate, runtime), spec)
-        cosine = 0.0 if exact is None or rough is None else mean_cosine(exact, rough)
+        cosine = 0.0 if exact is None or rough is None else float(cosines(exact, rough).mean())
     remember_agreement(runtime.cache, key, name, cosine)
     return cosine
 

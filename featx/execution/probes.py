@@ -1,4 +1,4 @@
-"""Features of featx's own probe images, and how well two sets of features agree."""
+"""Features of featx's own probe images."""
 
 from __future__ import annotations
 
@@ -33,11 +33,3 @@ def finite_rows(features: NDArray[np.float32]) -> NDArray[np.float32]:
     """Return features, shape (n, feature_dim), with zeros in the rows that are not finite."""
     finite = np.isfinite(features).all(axis=1, keepdims=True)
     return features if finite.all() else np.where(finite, features, np.float32(0))
-
-
-def mean_cosine(a: NDArray[np.float32], b: NDArray[np.float32]) -> float:
-    """Return the mean cosine between rows, shape (n, feature_dim) each; two equal rows have a cosine of 1."""
-    x, y = a.astype(np.float64), b.astype(np.float64)
-    norms = np.linalg.norm(x, axis=1) * np.linalg.norm(y, axis=1)
-    cosines = (x * y).sum(axis=1) / np.maximum(norms, np.finfo(np.float64).tiny)
-    return float(np.mean(np.where((x == y).all(axis=1), 1, cosines)))

@@ -10,15 +10,14 @@ from typing import Literal
 
 from featx.arguments import checked
 from featx.backbones import FILE_BACKBONE, is_onnx
-from featx.classifier import fold
-from featx.engines import find_engine
 from featx.errors import BackboneError, EngineError, HeadError, TrainingError, as_usage
 from featx.evaluation import Contest
-from featx.execution import bundled
-from featx.finetuning.judging import Candidate, judge, make_classifier
+from featx.finetuning.classifier import make_classifier
+from featx.finetuning.held_out import fit_head, judge, split_data, train_network
 from featx.finetuning.outputs import CLASSIFIER, Outputs
 from featx.finetuning.records import Finetuning
 from featx.heads import Head, make_head
+from featx.lookup import check_views
 from featx.options import (
     DEFAULT_BACKBONE,
     DEFAULT_HEAD,
@@ -36,16 +35,9 @@ from featx.spec import EngineName, Pooling, Precision, Resize
 from featx.training import (
     SCRATCH,
     SCRATCH_SIZE,
-    Course,
-    FrozenHead,
-    Material,
-    Plan,
-    TrainedNetwork,
-    check_views,
-    divide,
-    train_blocks,
-    train_scratch,
-    usual_course,
+    TrainingData,
+    TrainingPlan,
+    make_config,
 )
 
 _POOLINGS: dict[str, Pooling] = {"gap": "avg", "gmp": "max", "flatten": "flatten"}
@@ -120,7 +112,7 @@ def finetune(
     augment, views
         As for :func:`featx.extract`: an epoch sees each picture as itself or as one of its views.
     epochs, batch_size, optimizer, rate, layer_decay, warmup, weight_decay, label_smoothing, patience, batch_norm
-        See :class:`featx.training.Course`. If not given, 10 epochs at a rate of 3e-4; from scratch 30 at 1e-3.
+        See :class:`featx.training.TrainingConfig`. If not given, 10 epochs at a rate of 3e-4; from scratch 30 at 1e-3.
     class_weight : {"balanced"}, optional
     trunk_cache : bool
         False: decode, augment and run the frozen part in every epoch anew, in float32; the same result as with
@@ -154,40 +146,32 @@ def finetune(
     given, training = FeatureOptions.of(locals()), TrainOptions.of(locals())
     runtime = runtime or Runtime()
     started = time.monotonic()
-    course = usual_course(backbone == SCRATCH, seed, training)
-    plan = Plan(course, unfreeze, augment, views, trunk_cache, tuple(hidden))
+    plan = TrainingPlan(
+        make_config(backbone == SCRATCH, seed, training), unfreeze, augment, views, trunk_cache, tuple(hidden)
+    )
     _check(backbone, head, top, plan, given)
-    options, run = replace(given, pooling=_POOLINGS[top]), RunOptions(strict=strict)
+    options = replace(given, pooling=_POOLINGS[top])
     made = _head(head, plan)
-    inputs = [Path(str(path)) for path in (data, backbone, weights)]
-    outputs = None if output is None else Outputs(Path(output), overwrite, inputs)
-    if backbone == SCRATCH:
-        # Duplicates are found by the features of the default backbone, which also finds images that cannot be read.
-        usual = replace(options, size=None, weights="imagenet", preprocess=None)
-        material = divide(Path(data), DEFAULT_BACKBONE, usual, run, group_by, seed, runtime)
-    else:
-        material = divide(Path(data), backbone, options, run, group_by, seed, runtime)
+    outputs = None
+    if output is not None:
+        outputs = Outputs(Path(output), overwrite, [Path(str(path)) for path in (data, backbone, weights)])
+    divided = _split(Path(data), backbone, options, RunOptions(strict=strict), group_by, seed, runtime)
     if outputs is not None:
-        outputs.spare(Path(image.address) for image in material.images)
-    if backbone == SCRATCH:
-        frozen, trained = None, train_scratch(material, plan, options.size or SCRATCH_SIZE)
-    else:
-        frozen = material.fit_frozen(made)
-        trained = train_blocks(material, plan, frozen)
+        outputs.spare(Path(image.address) for image in divided.images)
+    frozen = None if backbone == SCRATCH else fit_head(divided, made, starts_training=True)
+    trained, finetuned = train_network(divided, plan, frozen, options.size or SCRATCH_SIZE)
     with runtime.stage("judging on the held-out images"):
-        opponent = None if frozen is None else _frozen_candidate(material, frozen, made)
-        candidate = _finetuned_candidate(trained, course)
         told = f"all of {SCRATCH}" if frozen is None else f"{trained.cut.part}, from {trained.cut.first} on"
-        contest = judge(opponent, candidate, material.parts, material.groups, told, trained.history)
-        best = opponent if opponent is not None and contest.kept == "frozen" else candidate
-        spec = best.table.spec
-        left_out = spec.backbone == FILE_BACKBONE and spec.graph is None
-        notes = _notes(material, plan, contest, left_out)
-        classifier = make_classifier(best, material, contest, notes, time.monotonic() - started)
+        contest = judge(frozen, finetuned, trained, told)
+        kept = frozen if frozen is not None and contest.kept == "frozen" else finetuned
+        best = kept.with_graph()
+        left_out = best.table.spec.backbone == FILE_BACKBONE and best.table.spec.graph is None
+        notes = _notes(divided, plan, contest, left_out)
+        classifier = make_classifier(best, contest, notes, time.monotonic() - started)
     network, for_keras = trained.file, None
     if outputs is not None:
         with runtime.stage("writing the network and its curves"):
-            contents = trained.keras_classifier(material.parts.classes, candidate.temperature(material.parts))
+            contents = trained.keras_classifier(divided.split.classes, finetuned.temperature)
             for_keras_alone = dict(zip(CLASSIFIER, contents, strict=True))
             network, for_keras = outputs.write(classifier, trained, contest, for_keras_alone, runtime.notice)
     return Finetuning(
@@ -198,22 +182,22 @@ def finetune(
         contest=contest,
         history=trained.history,
         step_zero=trained.history.epochs[0].val_accuracy,
-        frozen_val=None if opponent is None else opponent.accuracy(material.parts, material.parts.val),
-        n_train=len(material.parts.train),
-        n_val=len(material.parts.val),
+        frozen_val=None if frozen is None else frozen.val_accuracy,
+        n_train=len(divided.split.train),
+        n_val=len(divided.split.val),
         notes=notes,
         seconds=time.monotonic() - started,
     )
 
 
-def _check(backbone: str, head: str, top: str, plan: Plan, options: FeatureOptions) -> None:
+def _check(backbone: str, head: str, top: str, plan: TrainingPlan, options: FeatureOptions) -> None:
     """Say what is wrong before any work."""
     if top not in _POOLINGS:
         raise as_usage(TrainingError(f"top is {top!r}; allowed are {', '.join(_POOLINGS)}"))
-    if any(width < 1 for width in plan.dense):
-        raise as_usage(TrainingError(f"hidden is {list(plan.dense)}; each layer needs a width of 1 or more"))
+    if any(width < 1 for width in plan.hidden):
+        raise as_usage(TrainingError(f"hidden is {list(plan.hidden)}; each layer needs a width of 1 or more"))
     check_views(plan.augment, plan.views)
-    if plan.dense and head not in (DEFAULT_HEAD, "mlp"):
+    if plan.hidden and head not in (DEFAULT_HEAD, "mlp"):
         raise HeadError(f"hidden dense layers begin as an mlp, not as {head}; leave out --hidden or --head")
     if backbone == SCRATCH:
         given = {"unfreeze": plan.unfreeze, "head": head, "top": top, **vars(options)}
@@ -230,29 +214,31 @@ def _check(backbone: str, head: str, top: str, plan: Plan, options: FeatureOptio
         raise EngineError("a quantized network cannot be fine-tuned; use --precision auto, float32 or bfloat16")
 
 
-def _head(name: str, plan: Plan) -> Head:
-    if plan.dense:
-        return make_head("mlp", {"hidden_layer_sizes": plan.dense}, plan.course.class_weight, plan.course.seed)
-    return make_head(name, None, plan.course.class_weight, plan.course.seed)
+def _head(name: str, plan: TrainingPlan) -> Head:
+    if plan.hidden:
+        return make_head("mlp", {"hidden_layer_sizes": plan.hidden}, plan.config.class_weight, plan.config.seed)
+    return make_head(name, None, plan.config.class_weight, plan.config.seed)
 
 
-def _frozen_candidate(material: Material, frozen: FrozenHead, head: Head) -> Candidate:
-    estimator, table = frozen.tuned.estimator, material.table
-    params = {name.removeprefix("head__"): value for name, value in frozen.tuned.params.items()}
-    if table.spec.backbone == FILE_BACKBONE and find_engine(table.spec.engine).keeps_graph:
-        table = bundled(table, lambda: Path(material.backbone), material.runtime)
-    return Candidate(table, estimator, fold(estimator), frozen.scores(table.X), head.name, params)
+def _split(
+    path: Path,
+    backbone: str,
+    options: FeatureOptions,
+    run: RunOptions,
+    group_by: str | None,
+    seed: int,
+    runtime: Runtime,
+) -> TrainingData:
+    """Divide the data set; the default backbone finds duplicates, and unusable images, for a network from scratch."""
+    if backbone == SCRATCH:
+        backbone = DEFAULT_BACKBONE
+        options = replace(options, size=None, weights="imagenet", preprocess=None)
+    return split_data(path, backbone, options, run, group_by, seed, runtime)
 
 
-def _finetuned_candidate(trained: TrainedNetwork, course: Course) -> Candidate:
-    epochs = len(trained.history.epochs) - 1
-    params = {"epoch": trained.history.best, "epochs": epochs, "optimizer": course.optimizer}
-    return Candidate(trained.table, trained.estimator, trained.folded, trained.scores, "finetuned", params)
-
-
-def _notes(material: Material, plan: Plan, contest: Contest, left_out: bool) -> tuple[str, ...]:
-    notes = [*material.notes]
-    if not material.parts.is_own_test:
+def _notes(data: TrainingData, plan: TrainingPlan, contest: Contest, left_out: bool) -> tuple[str, ...]:
+    notes = [*data.notes]
+    if not data.split.is_own_test:
         notes.append("the pictures that judge were held out of the training part, groups kept together")
     if contest.difference is not None:
         notes.append("the accuracy of the better of two on the same pictures is a little flattering")

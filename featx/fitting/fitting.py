@@ -14,7 +14,7 @@ from sklearn.base import BaseEstimator
 from featx.arguments import checked
 from featx.classifier import Folded, OutOfFold, Rejector, fold, library_versions, softmax
 from featx.contrast import MOST_LOOKED_AT, find_indistinct
-from featx.duplicates import find_conflicts, group_samples
+from featx.duplicates import find_conflicts, group_table
 from featx.errors import EvaluationError, as_usage
 from featx.evaluate import (
     MOST_FOLDED,
@@ -44,7 +44,7 @@ from featx.model import Classifier
 from featx.options import DEFAULT_BACKBONE, DEFAULT_HEAD, ClassWeight, ExtractOptions, LabelBy, RunOptions
 from featx.output import model_file_name
 from featx.runtime import Runtime
-from featx.sources import candidate_sources, in_natural_order, read_groups, unnamed_note
+from featx.sources import candidate_sources, in_natural_order
 from featx.spec import EngineName, Layout, Pooling, Precision, Resize
 from featx.table import FeatureTable, Sample
 
@@ -156,9 +156,7 @@ def fit(
     if bundle:
         spec = features.spec
         features = bundled(features, lambda: locate(spec, None, runtime), runtime)
-    named = features.groups.tolist() if group_by is None else read_groups(features.samples, group_by)
-    with runtime.stage("finding near-duplicates") as advance:
-        grouping = group_samples(features, named, advance)
+    grouping = group_table(features, group_by, runtime)
     parts = split_parts(features, grouping.numbers, views)
     train = parts.train
     if to_trust is None:
@@ -179,11 +177,10 @@ def fit(
     samples = [features.samples[i] for i in parts.at]
     left_out = _left_out(made, tuned, crossed, parts, samples, seed, runtime, tally)
     ungrouped, by_source = measurer.ungrouped(crossed), measurer.by_source(features.samples, grouping)
-    unnamed = unnamed_note(features.samples, group_by, named)
     notes = [
         *(find_indistinct(features).notes() if len(features) <= MOST_LOOKED_AT else []),
         *grouping.notes(),
-        *filter(None, (unnamed, plan)),
+        *([plan] if plan else []),
         *_notes(made, tuned, crossed, cv),
         *note_trust(made, to_trust),
         *_calibration_notes(left_out.calibrated_on),
@@ -201,7 +198,7 @@ def fit(
         groups={
             **grouping.to_dict(),
             "group_by": group_by,
-            "examples": _ends(named),
+            "examples": _ends(grouping.names),
             **find_conflicts(features, grouping, parts.at),
         },
         cv=None if crossed is None else crossed.summary,

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from featx.agreement import MIN_COSINE, cosines
 from featx.errors import DamagedStoreError, StoreError
 from featx.files import is_regular
 from featx.spec import FeatureSpec
@@ -18,8 +19,6 @@ from featx.store.files import delete, exists, locked, not_written, prepare_cache
 from featx.store.graphs import read_quantized_graph
 from featx.store.journal import JournalWriter, read_journal
 from featx.store.rows import KEY_DTYPE, RowFile, Rows, no_rows, sortable
-
-_SAME_COSINE = 0.9999
 
 
 class FeatureStore:
@@ -253,11 +252,11 @@ class StoreWriter:
         if head.probes.shape != probes.shape:
             raise StoreError(f"{self._store.path} holds {head.feature_dim} features a picture, not {probes.shape[1]}")
         if not np.array_equal(head.probes, probes):
-            cosine = _smallest_cosine(head.probes, probes)
-            if not cosine >= _SAME_COSINE:
+            cosine = float(cosines(head.probes, probes).min())
+            if not cosine >= MIN_COSINE:
                 raise StoreError(
                     f"the features of {self._store.path} cannot be reproduced here (probe pictures agree only to "
-                    f"cosine {cosine:.4f}, needed {_SAME_COSINE}); it was made with {head.producers[0]}. "
+                    f"cosine {cosine:.4f}, needed {MIN_COSINE}); it was made with {head.producers[0]}. "
                     "Choose another --cache, or delete the file to compute all again."
                 )
             self._notice(f"this machine differs from the one that began the cache (cosine {cosine:.6f}); noted in it")
@@ -267,10 +266,3 @@ class StoreWriter:
 
     def _write(self, head: Head, n_rows: int, blocks: Iterator[Rows]) -> None:
         write_whole(self._store.path, lambda path: write_base(path, head, n_rows, blocks))
-
-
-def _smallest_cosine(a: NDArray[np.float32], b: NDArray[np.float32]) -> float:
-    x, y = a.astype(np.float64), b.astype(np.float64)
-    norms = np.linalg.norm(x, axis=1) * np.linalg.norm(y, axis=1)
-    cosines = (x * y).sum(axis=1) / np.maximum(norms, np.finfo(np.float64).tiny)
-    return float(np.min(np.where((x == y).all(axis=1), 1, cosines)))

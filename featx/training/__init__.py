@@ -1,36 +1,34 @@
 """Train networks: cut in two, the upper part trained on cached activations or on pixels. Imports Keras when used."""
 
+from featx.training.config import TrainingConfig, TrainingPlan, make_config
 from featx.training.curves import draw_curves
-from featx.training.material import Material, divide
-from featx.training.records import Course, Cut, Epoch, History, usual_course
-from featx.training.running import (
+from featx.training.data import TrainingData
+from featx.training.initial_top import DenseLayers, layers_of_head
+from featx.training.records import Cut, Epoch, History
+from featx.training.training import (
     SCRATCH,
     SCRATCH_SIZE,
-    Plan,
     TrainedNetwork,
-    check_views,
     cut_network,
     train_blocks,
     train_scratch,
 )
-from featx.training.tops import FrozenHead
 
 __all__ = [
     "SCRATCH",
     "SCRATCH_SIZE",
-    "Course",
     "Cut",
+    "DenseLayers",
     "Epoch",
-    "FrozenHead",
     "History",
-    "Material",
-    "Plan",
     "TrainedNetwork",
-    "check_views",
+    "TrainingConfig",
+    "TrainingData",
+    "TrainingPlan",
     "cut_network",
-    "divide",
     "draw_curves",
+    "layers_of_head",
+    "make_config",
     "train_blocks",
     "train_scratch",
-    "usual_course",
 ]

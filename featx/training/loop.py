@@ -22,11 +22,12 @@ from featx.runtime import Runtime
 from featx.store import TRAINING_DONE as DONE
 from featx.store import delete_file, delete_networks, write_whole
 from featx.training.checkpoints import read_checkpoint, write_checkpoint
+from featx.training.config import TrainingConfig
 from featx.training.curves import write_log
 from featx.training.feeds import Feed
 from featx.training.networks import Trainable
-from featx.training.rates import share_of_rate
-from featx.training.records import Course, Epoch, History, read_epochs
+from featx.training.records import Epoch, History, read_epochs
+from featx.training.schedule import warmup_cosine
 
 _MADE = {
     "adamw": keras.optimizers.AdamW,
@@ -42,20 +43,20 @@ class Trainer:
     Parameters
     ----------
     network : Trainable
-    course : Course
+    config : TrainingConfig
     class_counts : sequence of int
         Training pictures of each class.
     """
 
-    def __init__(self, network: Trainable, course: Course, class_counts: Sequence[int]) -> None:
+    def __init__(self, network: Trainable, config: TrainingConfig, class_counts: Sequence[int]) -> None:
         self.network = network
-        self._course = course
+        self._config = config
         self._shares: list[float] = []
         self._optimizers: list[Any] = []
         self._variables: list[list[Any]] = []
-        for share, variables in network.rate_groups(course.layer_decay):
-            decay = course.weight_decay if course.optimizer == "adamw" else course.weight_decay or None
-            optimizer = _MADE[course.optimizer](learning_rate=course.rate * share, weight_decay=decay)
+        for share, variables in network.learning_rate_groups(config.layer_decay):
+            decay = config.weight_decay if config.optimizer == "adamw" else config.weight_decay or None
+            optimizer = _MADE[config.optimizer](learning_rate=config.rate * share, weight_decay=decay)
             optimizer.exclude_from_weight_decay([v for v in variables if len(v.shape) < 2])
             optimizer.build(variables)
             self._shares.append(share)
@@ -63,15 +64,15 @@ class Trainer:
             self._variables.append(variables)
         counts = np.asarray(class_counts, np.float64)
         balanced = counts.sum() / (len(counts) * np.maximum(counts, 1))
-        weights = balanced if course.class_weight == "balanced" else np.ones(len(counts))
+        weights = balanced if config.class_weight == "balanced" else np.ones(len(counts))
         self._class_weights = tf.constant(weights, tf.float32)
         self._n_classes = len(counts)
         self._compiled: dict[Any, Any] = {}
 
-    def set_rate(self, rate: float) -> None:
+    def set_learning_rate(self, learning_rate: float) -> None:
         """Set the learning rate of the top; those below have their share of it."""
         for share, optimizer in zip(self._shares, self._optimizers, strict=True):
-            optimizer.learning_rate = rate * share
+            optimizer.learning_rate = learning_rate * share
 
     def step(self, inputs: NDArray[Any], y: NDArray[np.int64]) -> tuple[float, float]:
         """Take one step; return the mean loss and the accuracy of its batch.
@@ -124,9 +125,9 @@ class Trainer:
         cut = self._at_cut(inputs)
         with tf.GradientTape() as tape:
             # Batch normalisation of trained blocks, too, keeps its statistics: small sets would spoil them.
-            maps = self.network.blocks(cut, training=self._course.batch_norm == "train")
+            maps = self.network.blocks(cut, training=self._config.batch_norm == "train")
             logits = self.network.top(maps, training=True)
-            smooth = self._course.label_smoothing
+            smooth = self._config.label_smoothing
             targets = tf.one_hot(y, self._n_classes) * (1 - smooth) + smooth / self._n_classes
             losses = tf.nn.softmax_cross_entropy_with_logits(targets, logits)
             loss = tf.reduce_mean(losses * tf.gather(self._class_weights, y))
@@ -187,7 +188,9 @@ def _told(epoch: Epoch, n_epochs: int) -> str:
     )
 
 
-def run(trainer: Trainer, training: Feed, validation: Feed, course: Course, folder: Path, runtime: Runtime) -> History:
+def run(
+    trainer: Trainer, training: Feed, validation: Feed, config: TrainingConfig, folder: Path, runtime: Runtime
+) -> History:
     """Train a network, or go on where an earlier run was stopped.
 
     Parameters
@@ -195,7 +198,7 @@ def run(trainer: Trainer, training: Feed, validation: Feed, course: Course, fold
     trainer : Trainer
         It has the best weights afterwards.
     training, validation : Feed
-    course : Course
+    config : TrainingConfig
     folder : path
         Exists; holds what a later run of the same name needs to go on.
     runtime : Runtime
@@ -211,15 +214,15 @@ def run(trainer: Trainer, training: Feed, validation: Feed, course: Course, fold
         return known
     delete_networks(folder)  # of a run whose weights are damaged
     state = _begin_or_go_on(trainer, validation, last, best, runtime)
-    steps_each = math.ceil(len(training.y) / course.batch_size)
+    steps_each = math.ceil(len(training.y) / config.batch_size)
     with runtime.stage("training, step") as advance:
-        while state.epochs[-1].number < course.epochs and state.since_best < course.patience:
-            epoch = _pass(trainer, training, validation, course, state, steps_each, runtime, advance)
-            if state.take(epoch, course.patience):
+        while state.epochs[-1].number < config.epochs and state.since_best < config.patience:
+            epoch = _pass(trainer, training, validation, config, state, steps_each, runtime, advance)
+            if state.take(epoch, config.patience):
                 write_checkpoint(best, trainer.network_arrays(), {})
             write_checkpoint(last, trainer.arrays(), state.to_dict())
             write_log(log, state.epochs)
-            runtime.notice(_told(epoch, course.epochs))
+            runtime.notice(_told(epoch, config.epochs))
     kept = read_checkpoint(best, trainer.network_arrays())
     if kept is None:
         raise StoreError(f"{best} is damaged; delete {folder} and run the same command again")
@@ -256,7 +259,7 @@ def _pass(
     trainer: Trainer,
     training: Feed,
     validation: Feed,
-    course: Course,
+    config: TrainingConfig,
     state: _State,
     steps_each: int,
     runtime: Runtime,
@@ -264,23 +267,23 @@ def _pass(
 ) -> Epoch:
     started = time.monotonic()
     number = state.epochs[-1].number + 1
-    n_steps, first = steps_each * course.epochs, steps_each * (number - 1)
-    sums, rate = np.zeros(2), 0.0
+    n_steps, first = steps_each * config.epochs, steps_each * (number - 1)
+    sums, learning_rate = np.zeros(2), 0.0
     advance(first, n_steps)
     for i, (inputs, y) in enumerate(training.epoch(number)):
-        rate = course.rate * state.factor * share_of_rate(first + i, n_steps, course.warmup)
-        trainer.set_rate(rate)
+        learning_rate = config.rate * state.factor * warmup_cosine(first + i, n_steps, config.warmup)
+        trainer.set_learning_rate(learning_rate)
         sums += len(y) * np.array(trainer.step(inputs, y))
         if not np.isfinite(sums[0]):
             raise TrainingError(
-                f"the loss is no number in epoch {number}: a rate of {course.rate:g} is too high; finetune takes a "
+                f"the loss is no number in epoch {number}: a rate of {config.rate:g} is too high; finetune takes a "
                 "lower --rate"
             )
         if i + 1 < steps_each:  # after the last one comes the validation
             advance(first + i + 1, n_steps)
     loss, accuracy = (sums / len(training.y)).tolist()
     with runtime.stage(f"validating epoch {number}"):
-        epoch = _validated(trainer, validation, number, rate, loss, accuracy, started)
+        epoch = _validated(trainer, validation, number, learning_rate, loss, accuracy, started)
     advance(first + steps_each, n_steps)
     return epoch
 
@@ -289,7 +292,7 @@ def _validated(
     trainer: Trainer,
     validation: Feed,
     number: int,
-    rate: float,
+    learning_rate: float,
     loss: float | None,
     accuracy: float | None,
     started: float,
@@ -299,4 +302,4 @@ def _validated(
     chances = log_softmax(logits / find_temperature(logits, y), axis=1)
     val_loss = -float(chances[np.arange(len(y)), y].mean())
     val_accuracy = float((logits.argmax(axis=1) == y).mean())
-    return Epoch(number, rate, loss, accuracy, val_loss, val_accuracy, time.monotonic() - started)
+    return Epoch(number, learning_rate, loss, accuracy, val_loss, val_accuracy, time.monotonic() - started)

@@ -72,7 +72,7 @@ class Trainable:
         self._top.set_weights(weights, biases)
         self._below = below
 
-    def rate_groups(self, layer_decay: float) -> list[tuple[float, list[Any]]]:
+    def learning_rate_groups(self, layer_decay: float) -> list[tuple[float, list[Any]]]:
         """Return trainable variables with the share of the learning rate that they train at, the top first."""
         groups = [(1.0, list(self.top.trainable_variables))]
         for depth, variables in enumerate(self._graph.variables_above(self._below), 1):

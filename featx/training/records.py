@@ -1,103 +1,11 @@
-"""How a network is trained, and how that went: plain frozen values."""
+"""Where a network is cut, and how its training went: plain frozen values."""
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, fields
-from typing import Any, get_args
+from dataclasses import asdict, dataclass
+from typing import Any
 
-from featx.errors import TrainingError, as_usage
-from featx.options import BatchNorm, ClassWeight, Optimizer, TrainOptions
 from featx.spec import Pooling
-
-
-@dataclass(frozen=True)
-class Course:
-    """How a network is trained.
-
-    Parameters
-    ----------
-    epochs : int
-        At most; training ends before where the validation part no longer gains.
-    batch_size : int
-        Pictures a step.
-    optimizer : {"adamw", "adam", "rmsprop", "sgd"}
-    rate : float
-        Learning rate of the top, at its highest.
-    layer_decay : float
-        Rate of each block relative to what lies above it.
-    warmup : float
-        Share of all steps in which the rate rises from 0; a half cosine brings it down to 0 afterwards.
-    weight_decay : float
-        Decoupled, of kernels only.
-    label_smoothing : float
-    patience : int
-        Epochs without a lower validation loss after which training ends; after half of them the rate is halved.
-    batch_norm : {"frozen", "train"}
-        Whether batch normalisation keeps the statistics that it came with, or learns those of each batch.
-    dropout : float
-        After each hidden dense layer of the top, or before the last one where there is none.
-    class_weight : {"balanced"}, optional
-        Weigh classes by the inverse of their size.
-    seed : int
-        Of order, views, dropout and new weights.
-
-    Raises
-    ------
-    TrainingError
-        A value outside the allowed ones.
-    """
-
-    epochs: int = 10
-    batch_size: int = 32
-    optimizer: Optimizer = "adamw"
-    rate: float = 3e-4
-    layer_decay: float = 0.8
-    warmup: float = 0.1
-    weight_decay: float = 0.01
-    label_smoothing: float = 0.1
-    patience: int = 4
-    batch_norm: BatchNorm = "frozen"
-    dropout: float = 0.0
-    class_weight: ClassWeight | None = None
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        _one_of("optimizer", self.optimizer, get_args(Optimizer))
-        _one_of("batch_norm", self.batch_norm, get_args(BatchNorm))
-        if self.class_weight is not None:
-            _one_of("class_weight", self.class_weight, ("balanced",))
-        for name in ("epochs", "batch_size", "patience"):
-            if getattr(self, name) < 1:
-                raise as_usage(TrainingError(f"{name} is {getattr(self, name)}; it must be 1 or more"))
-        for name in ("warmup", "label_smoothing", "dropout"):
-            if not 0 <= getattr(self, name) < 1:
-                raise as_usage(TrainingError(f"{name} is {getattr(self, name)}; allowed are 0 to below 1"))
-        if not (self.rate > 0 and 0 < self.layer_decay <= 1 and self.weight_decay >= 0):
-            message = (
-                f"rate is {self.rate}, layer_decay {self.layer_decay}, weight_decay {self.weight_decay}; needed are "
-                "a rate above 0, a layer_decay above 0 and at most 1, a weight_decay of at least 0"
-            )
-            raise as_usage(TrainingError(message))
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return plain values."""
-        return asdict(self)
-
-
-_FROM_SCRATCH: dict[str, Any] = {"epochs": 30, "rate": 1e-3, "dropout": 0.5}
-
-
-def usual_course(is_scratch: bool, seed: int, options: TrainOptions) -> Course:
-    """Return a course with the given options; for those that are None, with what suits this kind of training."""
-    usual = _FROM_SCRATCH if is_scratch else {}
-    names = [one.name for one in fields(Course) if one.name in TrainOptions.names()]
-    given = {name: getattr(options, name) for name in names}
-    return Course(**{**usual, **{name: value for name, value in given.items() if value is not None}, "seed": seed})
-
-
-def _one_of(name: str, value: str, allowed: tuple[str, ...]) -> None:
-    if value not in allowed:
-        raise as_usage(TrainingError(f"{name} is {value!r}; allowed are {', '.join(allowed)}"))
 
 
 @dataclass(frozen=True)

@@ -1,22 +1,19 @@
-"""The top that training begins with: a head fitted on frozen features, as dense layers; or a new one."""
+"""The dense layers that training begins with: those of a fitted head, or new ones."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from featx.classifier import fold
+from featx.classifier import Folded
 from featx.errors import HeadError
-from featx.evaluate import TrainingSet, Tuned, find_temperature, quiet_single_threads, tune_and_fit
-from featx.heads import Head, scores_of
 
 
 @dataclass(frozen=True)
-class Top:
+class DenseLayers:
     """Dense layers with a ReLU between any two.
 
     Parameters
@@ -29,68 +26,44 @@ class Top:
     biases: list[NDArray[np.float64]]
 
 
-@dataclass(frozen=True)
-class FrozenHead:
-    """A head on frozen features.
+def layers_of_head(name: str, folded: Folded | None, n_classes: int, temperature: float) -> DenseLayers:
+    """Return a fitted head as dense layers, whose logits are its scores over a temperature.
 
     Parameters
     ----------
-    tuned : Tuned
-        Fitted on the training part alone.
-    top : Top
-        The same as dense layers, whose logits are its scores over a temperature that was found on the validation part.
+    name : str
+        Of the head, for people.
+    folded : Folded or None
+        The head as matrices; None if it is of another kind.
     n_classes : int
-    """
-
-    tuned: Tuned
-    top: Top
-    n_classes: int
-
-    def scores(self, X: NDArray[np.float32]) -> NDArray[np.float64]:
-        """Return a score for each class, shape (n, n_classes)."""
-        return scores_of(self.tuned.estimator, X, self.n_classes)
-
-
-def fit_frozen(
-    head: Head,
-    train: TrainingSet,
-    X_val: NDArray[np.float32],
-    y_val: NDArray[np.int64],
-    seed: int,
-    progress: Callable[[int, int], None] = lambda done, total: None,
-) -> FrozenHead:
-    """Tune and fit a head on the training part, and turn it into dense layers.
+    temperature : float
 
     Raises
     ------
     HeadError
         It is of a kind that is no chain of dense layers.
     """
-    n_classes = len(train.classes)
-    with quiet_single_threads():
-        tuned = tune_and_fit(head, train.X, train.y, train.groups, train.classes, seed, progress=progress)
-    folded = fold(tuned.estimator)
     if folded is None or (folded.pairwise and n_classes > 2):
         raise HeadError(
-            f"the head {head.name} is no chain of dense layers for {n_classes} classes, which training begins with; "
+            f"the head {name} is no chain of dense layers for {n_classes} classes, which training begins with; "
             "use logreg, ridge or mlp"
         )
-    temperature = find_temperature(scores_of(tuned.estimator, X_val, n_classes), y_val)
     weights, biases = list(folded.weights), list(folded.biases)
     if weights[-1].shape[1] == 1:  # one score s for two classes is (-s/2, s/2)
         weights[-1], biases[-1] = weights[-1] * [[-0.5, 0.5]], biases[-1] * np.array([-0.5, 0.5])
     weights[-1], biases[-1] = weights[-1] / temperature, biases[-1] / temperature
-    return FrozenHead(tuned, Top(weights, biases), n_classes)
+    return DenseLayers(weights, biases)
 
 
-def random_top(n_features: int, hidden: tuple[int, ...], n_classes: int, seed: int) -> Top:
+def random_layers(n_features: int, hidden: tuple[int, ...], n_classes: int, seed: int) -> DenseLayers:
     """Return dense layers with random weights (He et al. 2015); the last one is 0, so that no class is preferred."""
     rng = np.random.default_rng(seed)
     sizes = [n_features, *hidden]
     weights: list[Any] = [
         rng.normal(0, np.sqrt(2 / n_in), (n_in, n_out)) for n_in, n_out in zip(sizes, hidden, strict=False)
     ]
-    return Top([*weights, np.zeros((sizes[-1], n_classes))], [*(np.zeros(n) for n in hidden), np.zeros(n_classes)])
+    last = np.zeros((sizes[-1], n_classes))
+    return DenseLayers([*weights, last], [*(np.zeros(n) for n in hidden), np.zeros(n_classes)])
 
 
 def linear_estimator(kernel: NDArray[np.float64], bias: NDArray[np.float64]) -> Any:

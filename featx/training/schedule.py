@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 
 
-def share_of_rate(step: int, n_steps: int, warmup: float) -> float:
-    """Return the share of the highest rate at a step: a linear warm-up, then half a cosine down to 0.
+def warmup_cosine(step: int, n_steps: int, warmup: float) -> float:
+    """Return the share of the highest learning rate at a step: a linear warm-up, then half a cosine down to 0.
 
     Parameters
     ----------

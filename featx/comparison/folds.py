@@ -1,0 +1,161 @@
+"""Every combination of backbone and head on the same folds."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from featx.comparison.records import Compared, Comparison, Variant
+from featx.duplicates import group_table
+from featx.errors import DatasetError, EvaluationError
+from featx.evaluate import (
+    CrossValidated,
+    Tally,
+    TooFewGroups,
+    check_samples,
+    cross_validate,
+    paired_difference,
+    split_parts,
+)
+from featx.evaluation import CrossValidation, Interval
+from featx.extraction import compute_table
+from featx.heads import Head, for_many
+from featx.options import ExtractOptions, FeatureOptions, RunOptions
+from featx.runtime import Runtime
+from featx.table import FeatureTable
+
+
+def compare_on_folds(
+    data: str | Path,
+    variants: Sequence[Variant],
+    heads: Sequence[Head],
+    group_by: str | None,
+    folds: tuple[int, int, int],
+    options: FeatureOptions,
+    run: RunOptions,
+    runtime: Runtime,
+) -> Comparison:
+    """Cross-validate every head on the features of every variant; see :func:`featx.compare`.
+
+    Parameters
+    ----------
+    data : path
+    variants : sequence of Variant
+        The groups are those of the first one's features.
+    heads : sequence of Head
+    group_by : str or None
+    folds : tuple of int
+        Number of folds, repeats and seed.
+    options : FeatureOptions
+        For all variants.
+    run : RunOptions
+    runtime : Runtime
+    """
+    check = partial(check_samples, group_by=group_by)
+
+    def extracted(variant: Variant) -> FeatureTable:
+        chosen = ExtractOptions.of(vars(variant.of(options)))
+        return compute_table(data, variant.backbone, chosen, run, check=check, runtime=runtime)
+
+    first = extracted(variants[0])
+    grouping = group_table(first, group_by, runtime)
+    for note in grouping.notes():
+        runtime.notice(note)
+    found: list[_Measured] = []
+    for variant in variants:
+        table = first if variant is variants[0] else extracted(variant)
+        if not np.array_equal(table.content_hashes, first.content_hashes):
+            raise DatasetError(f"{data} has changed while it was compared; run again")
+        found += [_measured(table, head, grouping.numbers, variant.backbone, folds, runtime) for head in heads]
+    return _ranked(found, grouping.notes())
+
+
+class _Measured(NamedTuple):
+    row: Compared
+    crossed: CrossValidated
+    y: NDArray[np.int64]
+    groups: NDArray[np.int64]
+    tally: Tally
+    plan: str
+
+
+def _measured(
+    table: FeatureTable,
+    head: Head,
+    groups: NDArray[np.int64],
+    backbone: str,
+    folds: tuple[int, int, int],
+    runtime: Runtime,
+) -> _Measured:
+    started = time.monotonic()
+    tally = Tally()
+    train = split_parts(table, groups).train
+    head, plan = for_many(head, len(train.y), len(train.classes))
+    try:
+        with runtime.stage(f"cross-validating {head.name} on {backbone}") as advance:
+            crossed = cross_validate(head, train, *folds, runtime.n_workers, advance, tally)
+    except TooFewGroups as error:
+        raise EvaluationError(f"no honest folds to compare on: {error}") from None
+    summary = crossed.summary
+    runtime.notice(f"{backbone} {head.name}: {summary.accuracy.mean:.3f}")
+    row = Compared(
+        backbone=backbone,
+        head=head.name,
+        pooling=table.spec.pooling,
+        resize=table.spec.resize,
+        size=table.spec.size,
+        accuracy=summary.accuracy,
+        per_fold=summary.per_fold,
+        difference_to_best=Interval(0.0, 0.0, 0.0),
+        n_computed=table.extraction.n_computed,
+        extraction_seconds=table.extraction.seconds if table.extraction.n_computed else None,
+        seconds=time.monotonic() - started,
+    )
+    return _Measured(row, crossed, train.y, train.groups, tally, plan)
+
+
+def _ranked(found: Sequence[_Measured], notes: Sequence[str]) -> Comparison:
+    # The first of equals, as given.
+    found = sorted(found, key=lambda one: -one.row.accuracy.mean)
+    best = found[0]
+    summary = best.crossed.summary
+    others = [
+        replace(one.row, difference_to_best=paired_difference(one.crossed, best.crossed, best.y, best.groups))
+        for one in found[1:]
+    ]
+    return Comparison(
+        rows=(best.row, *others),
+        n_images=len(best.y),
+        n_groups=len(np.unique(best.groups)),
+        splitter=summary.splitter,
+        n_folds=summary.n_folds,
+        baseline=float(np.bincount(best.y).max() / len(best.y)),
+        luck_of_choice=_luck_of_choice([one.row.per_fold for one in found]),
+        notes=(*notes, *_untested_notes(summary), *_plans(found), *_convergence_notes(found)),
+    )
+
+
+def _luck_of_choice(per_fold: Sequence[tuple[float, ...]]) -> float:
+    scores = np.array(per_fold)
+    return float((scores.max(axis=0) - scores[0]).mean())
+
+
+def _untested_notes(summary: CrossValidation) -> list[str]:
+    if not summary.untested:
+        return []
+    return [f"learnt but not tested, as all pictures of such a class are one group: {', '.join(summary.untested)}"]
+
+
+def _plans(found: Sequence[_Measured]) -> list[str]:
+    return list(dict.fromkeys(one.plan for one in found if one.plan))  # once for all backbones
+
+
+def _convergence_notes(found: Sequence[_Measured]) -> list[str]:
+    return [f"{one.row.backbone} {one.row.head}: {note}" for one in found for note in one.tally.notes()]

@@ -1,0 +1,132 @@
+"""The classifier of the better one of two candidates."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import numpy as np
+from numpy.typing import NDArray
+
+from featx.classifier import OutOfFold, Rejector, learn_subspace, library_versions, softmax
+from featx.duplicates import find_conflicts
+from featx.evaluate import count_confusions, score_classes
+from featx.evaluation import Contest, Evaluation, HeldOut
+from featx.finetuning.held_out import Candidate
+from featx.images import probe_files
+from featx.model import Classifier
+from featx.training import SCRATCH
+
+
+def make_classifier(best: Candidate, contest: Contest, notes: tuple[str, ...], seconds: float) -> Classifier:
+    """Return a candidate as a classifier; its probabilities are calibrated on the validation part.
+
+    Parameters
+    ----------
+    best : Candidate
+        The one that is kept.
+    contest : Contest
+        What came of both.
+    notes : tuple of str
+    seconds : float
+        Wall time so far.
+    """
+    table, split = best.table, best.data.split
+    learnt = np.concatenate([split.train, split.val])
+    known = _held_out(best)
+    return Classifier(
+        spec=table.spec,
+        title=_title(best, contest),
+        classes_=split.classes,
+        evaluation=_evaluation(best, contest, known, learnt, notes, seconds),
+        temperature=best.temperature,
+        estimator=lambda: best.estimator,
+        folded=best.folded,
+        content_hashes=np.unique(table.content_hashes[learnt], axis=0),
+        out_of_fold=known,
+        rejector=_rejector(best),
+        probe_files=probe_files(),
+        probes=table.probes,
+        versions=library_versions(),
+        graph=table.graph,
+    )
+
+
+def _evaluation(
+    best: Candidate,
+    contest: Contest,
+    known: OutOfFold,
+    learnt: NDArray[np.int64],
+    notes: tuple[str, ...],
+    seconds: float,
+) -> Evaluation:
+    data, table, split = best.data, best.table, best.data.split
+    accuracy, counts = contest.accuracy, np.bincount(split.y[learnt])
+    return Evaluation(
+        head=best.head,
+        params=best.params,
+        classes=split.classes,
+        n_images=len(learnt),
+        n_groups=len(np.unique(data.groups[learnt])),
+        groups={
+            **data.grouping.to_dict(),
+            "group_by": data.grouping.group_by,
+            **find_conflicts(data.table, data.grouping, learnt),
+        },
+        cv=None,
+        cv_reason="the network was trained on these pictures; held-out ones judge it",
+        naive_accuracy=None,
+        sources=(),
+        reliability=None,
+        learning=None,
+        baseline=float((split.y[split.test] == counts.argmax()).mean()),
+        baseline_class=split.classes[int(counts.argmax())],
+        val=None,
+        test=HeldOut(
+            accuracy,
+            contest.n,
+            accuracy.mean,
+            contest.n,
+            score_classes(known.y, known.predicted, split.classes),
+            count_confusions(known.y, known.predicted, len(split.classes)),
+        ),
+        notes=notes,
+        calibrated_on="val",
+        fits={},
+        made={
+            "date": datetime.now(UTC).isoformat(timespec="seconds"),
+            "data": table.root or table.name,
+            "n_skipped": len(table.extraction.skipped),
+            "seed": data.seed,
+        },
+        seconds=seconds,
+        finetuning=contest,
+    )
+
+
+def _held_out(best: Candidate) -> OutOfFold:
+    """Return the predictions of the held-out part, which reports show as they show out-of-fold predictions."""
+    at, table = best.data.split.test, best.table
+    return OutOfFold(
+        sample_ids=tuple(table.samples[i].sample_id for i in at),
+        y=best.data.split.y[at],
+        scores=best.test_scores,
+        fold=np.zeros(len(at), np.int64),
+        predicted=best.test_scores.argmax(axis=1),
+        content_hashes=table.content_hashes[at],
+    )
+
+
+def _title(best: Candidate, contest: Contest) -> str:
+    if contest.frozen is None:
+        return f"{SCRATCH} (trained from random weights)"
+    title = best.data.table.extraction.backbone
+    return title if contest.kept == "frozen" else f"{title}, {contest.unfrozen} trained"
+
+
+def _rejector(best: Candidate) -> Rejector:
+    """Learn what is unlike the training images; those that were not trained on show how novel genuine ones are."""
+    X, split = best.table.X, best.data.split
+    subspace = learn_subspace(X[split.train], split.y[split.train], len(split.classes), best.data.seed)
+    scores = np.concatenate([best.val_scores, best.test_scores])
+    novelties = subspace.novelty(X[np.concatenate([split.val, split.test])])
+    return Rejector(subspace, novelties, softmax(scores / best.temperature).max(axis=1))

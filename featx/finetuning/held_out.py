@@ -1,0 +1,283 @@
+"""Divide a labelled data set, fit heads and train networks on one part, and judge them on another."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from featx.backbones import FILE_BACKBONE
+from featx.classifier import Folded, fold
+from featx.contrast import MOST_LOOKED_AT, find_indistinct
+from featx.duplicates import group_table
+from featx.engines import find_engine
+from featx.errors import DatasetError
+from featx.evaluate import (
+    Tally,
+    check_samples,
+    difference_of_shares,
+    find_temperature,
+    hold_out,
+    quiet_single_threads,
+    share_of,
+    tune_and_fit,
+)
+from featx.evaluation import Contest, Interval
+from featx.execution import bundled
+from featx.extraction import compute_table
+from featx.heads import Head, scores_of
+from featx.options import ExtractOptions, FeatureOptions, RunOptions
+from featx.runtime import Runtime
+from featx.store import check_cache
+from featx.table import FeatureTable
+from featx.training import (
+    TrainedNetwork,
+    TrainingData,
+    TrainingPlan,
+    layers_of_head,
+    train_blocks,
+    train_scratch,
+)
+
+
+def split_data(
+    path: Path,
+    backbone: str,
+    options: FeatureOptions,
+    run: RunOptions,
+    group_by: str | None,
+    seed: int,
+    runtime: Runtime,
+) -> TrainingData:
+    """Extract the frozen features of a data set, and divide it into training, validation and test part.
+
+    Parameters
+    ----------
+    path : path
+        Folder or manifest.
+    backbone : str
+    options : FeatureOptions
+    run : RunOptions
+    group_by : str or None
+        As for :func:`featx.fit`.
+    seed : int
+    runtime : Runtime
+
+    Raises
+    ------
+    EvaluationError
+        No part can be held out honestly; the message says why.
+    FeatxError
+        As for :func:`featx.extract`.
+    """
+    check_cache(runtime.cache, ["training"])
+    check = partial(check_samples, group_by=group_by)
+    table = compute_table(path, backbone, ExtractOptions.of(vars(options)), run, check=check, runtime=runtime)
+    grouping = group_table(table, group_by, runtime)
+    split = hold_out(table, grouping.numbers, seed)
+    runtime.notice(
+        f"{len(split.train):,} pictures to learn from, {len(split.val):,} to choose the epoch by, "
+        f"{len(split.test):,} held out to judge"
+    )
+    indistinct = find_indistinct(table).notes() if len(table) <= MOST_LOOKED_AT else []
+    for note in indistinct:
+        runtime.notice(note)
+    notes = (*indistinct, *grouping.notes())
+    return TrainingData(path, backbone, options, run, table, grouping, split, notes, seed, runtime)
+
+
+def with_backbone(data: TrainingData, backbone: str, options: FeatureOptions) -> TrainingData:
+    """Return the same data set, divided the same way, with the features of another backbone.
+
+    Raises
+    ------
+    DatasetError
+        The data set has changed meanwhile.
+    FeatxError
+        As for :func:`featx.extract`.
+    """
+    table = compute_table(data.path, backbone, ExtractOptions.of(vars(options)), data.run, runtime=data.runtime)
+    if not np.array_equal(table.content_hashes, data.table.content_hashes):
+        raise DatasetError(f"{data.path} has changed while it was compared; run again")
+    return replace(data, backbone=backbone, options=options, table=table)
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A head on frozen features, or a trained network with its last layer; both are judged on the test part.
+
+    Parameters
+    ----------
+    data : TrainingData
+    network : path
+        File of the network, or its name.
+    table : FeatureTable
+        Its features of the data set.
+    estimator : fitted scikit-learn classifier
+    folded : Folded or None
+        The same as matrices.
+    val_scores, test_scores : ndarray of shape (n, n_classes), float64
+        Scores of the images of these parts.
+    head : str
+    params : dict
+        What was chosen, for people.
+    seconds : float
+        Wall time of fitting or training, and of scoring.
+    notes : tuple of str
+        Fits that did not converge.
+    """
+
+    data: TrainingData
+    network: Path
+    table: FeatureTable
+    estimator: Any
+    folded: Folded | None
+    val_scores: NDArray[np.float64]
+    test_scores: NDArray[np.float64]
+    head: str
+    params: dict[str, Any]
+    seconds: float
+    notes: tuple[str, ...] = ()
+
+    @property
+    def hits(self) -> NDArray[np.bool_]:
+        """Whether it is right on each image of the test part, shape (n_test,)."""
+        right: NDArray[np.bool_] = self.test_scores.argmax(axis=1) == self.data.split.y[self.data.split.test]
+        return right
+
+    @property
+    def accuracy(self) -> Interval:
+        """Accuracy on the test part."""
+        return share_of(self.hits, self._test_groups)
+
+    @property
+    def val_accuracy(self) -> float:
+        """Accuracy on the validation part."""
+        return float((self.val_scores.argmax(axis=1) == self.data.split.y[self.data.split.val]).mean())
+
+    @property
+    def temperature(self) -> float:
+        """What its scores are divided by, found on the validation part."""
+        return find_temperature(self.val_scores, self.data.split.y[self.data.split.val])
+
+    def difference(self, other: Candidate) -> Interval:
+        """Return its accuracy less that of another one, paired image by image."""
+        return difference_of_shares(self.hits, other.hits, self._test_groups)
+
+    def with_graph(self) -> Candidate:
+        """Return it with the graph of its network, where that comes from a file and the engine has one."""
+        spec = self.table.spec
+        if spec.backbone != FILE_BACKBONE or not find_engine(spec.engine).keeps_graph:
+            return self
+        return replace(self, table=bundled(self.table, lambda: self.network, self.data.runtime))
+
+    @property
+    def _test_groups(self) -> NDArray[np.int64]:
+        return self.data.groups[self.data.split.test]
+
+
+def fit_head(data: TrainingData, head: Head, starts_training: bool = False) -> Candidate:
+    """Tune and fit a head on the frozen features of the training part.
+
+    Parameters
+    ----------
+    data : TrainingData
+    head : Head
+    starts_training : bool
+        Whether a network is trained from it, for people.
+    """
+    started = time.monotonic()
+    split, X, tally = data.split, data.table.X, Tally()
+    n_classes = len(split.classes)
+    what = "the head that training begins with" if starts_training else head.name
+    with quiet_single_threads(), data.runtime.stage(f"tuning and fitting {what}") as advance:
+        known = X[split.train], split.y[split.train], data.groups[split.train]
+        tuned = tune_and_fit(head, *known, split.classes, data.seed, tally, "the final head", progress=advance)
+    return Candidate(
+        data=data,
+        network=Path(data.backbone),
+        table=data.table,
+        estimator=tuned.estimator,
+        folded=fold(tuned.estimator),
+        val_scores=scores_of(tuned.estimator, X[split.val], n_classes),
+        test_scores=scores_of(tuned.estimator, X[split.test], n_classes),
+        head=head.name,
+        params={name.removeprefix("head__"): value for name, value in tuned.params.items()},
+        seconds=time.monotonic() - started,
+        notes=tuple(tally.notes()),
+    )
+
+
+def train_network(
+    data: TrainingData, plan: TrainingPlan, frozen: Candidate | None, size: int
+) -> tuple[TrainedNetwork, Candidate]:
+    """Train the upper blocks of the backbone, beginning with a head on its frozen features, or a small new network.
+
+    Parameters
+    ----------
+    data : TrainingData
+    plan : TrainingPlan
+    frozen : Candidate or None
+        The head, which becomes the dense layers that training begins with; None to train from scratch.
+    size : int
+        Side of the input of a network from scratch.
+
+    Raises
+    ------
+    HeadError
+        The head is of a kind that is no chain of dense layers.
+    TrainingError
+        The network cannot be cut so, or what is cached does not fit on the disk.
+    """
+    started = time.monotonic()
+    split = data.split
+    if frozen is None:
+        trained = train_scratch(data, plan, size)
+    else:
+        top = layers_of_head(frozen.head, frozen.folded, len(split.classes), frozen.temperature)
+        trained = train_blocks(data, plan, top)
+    X, history = trained.table.X, trained.history
+    candidate = Candidate(
+        data=data,
+        network=trained.file,
+        table=trained.table,
+        estimator=trained.estimator,
+        folded=trained.folded,
+        val_scores=trained.folded.scores(X[split.val]),
+        test_scores=trained.folded.scores(X[split.test]),
+        head="finetuned",
+        params={"epoch": history.best, "epochs": len(history.epochs) - 1, "optimizer": plan.config.optimizer},
+        seconds=time.monotonic() - started + (0.0 if frozen is None else frozen.seconds),
+    )
+    return trained, candidate
+
+
+def judge(frozen: Candidate | None, finetuned: Candidate, trained: TrainedNetwork, unfrozen: str) -> Contest:
+    """Compare both on the test part; the fine-tuned one is kept only if it is right more often.
+
+    Parameters
+    ----------
+    frozen : Candidate or None
+        None where the network was trained from scratch.
+    finetuned : Candidate
+    trained : TrainedNetwork
+    unfrozen : str
+        What was trained, for people.
+    """
+    split = finetuned.data.split
+    difference = None if frozen is None else finetuned.difference(frozen)
+    return Contest(
+        kept="finetuned" if difference is None or difference.mean > 0 else "frozen",
+        frozen=None if frozen is None else frozen.accuracy,
+        finetuned=finetuned.accuracy,
+        difference=difference,
+        n=len(split.test),
+        is_own_test=split.is_own_test,
+        unfrozen=unfrozen,
+        history=trained.history.to_dict(),
+    )

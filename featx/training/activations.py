@@ -1,0 +1,90 @@
+"""The inputs of the part that is trained: activations at the cut, cached like features, or pixels."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from featx.errors import TrainingError
+from featx.extraction import compute_table
+from featx.options import ExtractOptions
+from featx.spec import FeatureSpec
+from featx.store import FeatureStore, count_base, count_journal, prepare_cache
+from featx.training.config import TrainingPlan
+from featx.training.data import TrainingData
+from featx.training.feeds import ReadView
+from featx.training.pixels import Pixels
+from featx.training.records import Cut
+
+_SPARE_BYTES = 200_000_000
+
+
+@contextmanager
+def reading_inputs(
+    data: TrainingData, plan: TrainingPlan, spec: FeatureSpec, cut: Cut
+) -> Iterator[tuple[ReadView, str]]:
+    """Give what returns the inputs of images, and where these come from: cached activations at the cut, or pixels.
+
+    Raises
+    ------
+    TrainingError
+        What is cached does not fit on the disk, or the data set has changed.
+    """
+    if plan.trunk_cache and not cut.is_whole:
+        yield _activations(data, plan, cut)
+        return
+    with Pixels(data.images, data.table.content_hashes, spec, data.runtime) as pixels:
+        yield pixels.read, "pixels"
+
+
+def _activations(data: TrainingData, plan: TrainingPlan, cut: Cut) -> tuple[ReadView, str]:
+    _check_room(data, plan, cut)
+    frozen = dataclasses.replace(data.options, layer=cut.below, pooling=cut.pooling)
+    options = ExtractOptions.of({**vars(frozen), **plan.view_options})
+    viewed = {content.tobytes() for content in data.table.content_hashes[data.split.train]}
+    trunk = compute_table(data.path, data.backbone, options, data.run, runtime=data.quiet_runtime, viewed=viewed)
+    if not np.array_equal(trunk.content_hashes, data.table.content_hashes):
+        raise TrainingError(f"{data.path} has changed meanwhile; run again")
+    opened: dict[int, Any] = {}
+
+    def read(view: int, at: NDArray[np.int64]) -> NDArray[Any]:
+        if view not in opened:
+            opened[view] = trunk.opened(view)
+        return np.asarray(opened[view](at)).reshape(-1, *cut.shape)
+
+    return read, trunk.spec.id
+
+
+def _check_room(data: TrainingData, plan: TrainingPlan, cut: Cut) -> None:
+    cache = data.runtime.cache
+    trunk = dataclasses.replace(data.table.spec, layer=cut.below, pooling=cut.pooling)
+    width = int(np.prod(cut.shape))
+    n_rows = _rows_to_write(FeatureStore(cache, trunk), len(data.table), width)
+    if plan.views:
+        of_views = dataclasses.replace(trunk, **plan.view_spec)
+        n_rows += _rows_to_write(FeatureStore(cache, of_views), plan.views * len(data.split.train), width)
+    n_bytes = 4 * width * n_rows
+    free = shutil.disk_usage(prepare_cache(cache, "features")).free
+    if n_bytes and n_bytes + _SPARE_BYTES > free:
+        raise TrainingError(
+            f"the activations below {cut.first} take {n_bytes / 1e9:.1f} GB while they are written, and only "
+            f"{free / 1e9:.1f} GB are free in {cache}; unfreeze fewer blocks, use fewer --views, another --cache or "
+            "finetune --no-trunk-cache"
+        )
+
+
+def _rows_to_write(store: FeatureStore, n: int, feature_dim: int) -> int:
+    """Return how many rows a store that is to hold n writes: those missing to the journal, then all of them anew."""
+    n_base = 0
+    with contextlib.suppress(OSError):  # no such store, or one that is made anew
+        n_base = count_base(store.path)[1]
+    n_journal = count_journal(store.path.with_suffix(".journal"), feature_dim)[0]
+    n_missing = max(n - n_base - n_journal, 0)
+    return n_missing + max(n, n_base) if n_missing or n_journal else 0

@@ -1,0 +1,157 @@
+"""How a network is trained: plain frozen values."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, fields
+from typing import Any, get_args
+
+from featx.augmentation import read_policy
+from featx.errors import TrainingError, as_usage
+from featx.options import BatchNorm, ClassWeight, Optimizer, TrainOptions
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """How a network is trained.
+
+    Parameters
+    ----------
+    epochs : int
+        At most; training ends before where the validation part no longer gains.
+    batch_size : int
+        Pictures a step.
+    optimizer : {"adamw", "adam", "rmsprop", "sgd"}
+    rate : float
+        Learning rate of the top, at its highest.
+    layer_decay : float
+        Learning rate of each block relative to what lies above it.
+    warmup : float
+        Share of all steps in which the learning rate rises from 0; a half cosine brings it down to 0 afterwards.
+    weight_decay : float
+        Decoupled, of kernels only.
+    label_smoothing : float
+    patience : int
+        Epochs without a lower validation loss after which training ends; after half of them the learning rate
+        is halved.
+    batch_norm : {"frozen", "train"}
+        Whether batch normalisation keeps the statistics that it came with, or learns those of each batch.
+    dropout : float
+        After each hidden dense layer of the top, or before the last one where there is none.
+    class_weight : {"balanced"}, optional
+        Weigh classes by the inverse of their size.
+    seed : int
+        Of order, views, dropout and new weights.
+
+    Raises
+    ------
+    TrainingError
+        A value outside the allowed ones.
+    """
+
+    epochs: int = 10
+    batch_size: int = 32
+    optimizer: Optimizer = "adamw"
+    rate: float = 3e-4
+    layer_decay: float = 0.8
+    warmup: float = 0.1
+    weight_decay: float = 0.01
+    label_smoothing: float = 0.1
+    patience: int = 4
+    batch_norm: BatchNorm = "frozen"
+    dropout: float = 0.0
+    class_weight: ClassWeight | None = None
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        _one_of("optimizer", self.optimizer, get_args(Optimizer))
+        _one_of("batch_norm", self.batch_norm, get_args(BatchNorm))
+        if self.class_weight is not None:
+            _one_of("class_weight", self.class_weight, ("balanced",))
+        for name in ("epochs", "batch_size", "patience"):
+            if getattr(self, name) < 1:
+                raise as_usage(TrainingError(f"{name} is {getattr(self, name)}; it must be 1 or more"))
+        for name in ("warmup", "label_smoothing", "dropout"):
+            if not 0 <= getattr(self, name) < 1:
+                raise as_usage(TrainingError(f"{name} is {getattr(self, name)}; allowed are 0 to below 1"))
+        if not (self.rate > 0 and 0 < self.layer_decay <= 1 and self.weight_decay >= 0):
+            message = (
+                f"rate is {self.rate}, layer_decay {self.layer_decay}, weight_decay {self.weight_decay}; needed are "
+                "a rate above 0, a layer_decay above 0 and at most 1, a weight_decay of at least 0"
+            )
+            raise as_usage(TrainingError(message))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values."""
+        return asdict(self)
+
+
+_FROM_SCRATCH: dict[str, Any] = {"epochs": 30, "rate": 1e-3, "dropout": 0.5}
+
+
+def make_config(is_scratch: bool, seed: int, options: TrainOptions) -> TrainingConfig:
+    """Return a configuration with the given options; an option that is None gets the default of this kind of training.
+
+    Parameters
+    ----------
+    is_scratch : bool
+        Whether the network starts from random weights.
+    seed : int
+    options : TrainOptions
+    """
+    defaults = _FROM_SCRATCH if is_scratch else {}
+    names = [one.name for one in fields(TrainingConfig) if one.name in TrainOptions.names()]
+    given = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
+    return TrainingConfig(**{**defaults, **given, "seed": seed})
+
+
+@dataclass(frozen=True)
+class TrainingPlan:
+    """What is trained, on what, and how.
+
+    Parameters
+    ----------
+    config : TrainingConfig
+    unfreeze : int or str
+        See :func:`featx.training.cut_network`.
+    augment : str, optional
+    views : int
+        Augmented views of each image.
+    trunk_cache : bool
+        Whether the frozen part runs once and its activations are cached.
+    hidden : tuple of int
+        Widths of the hidden dense layers of the top.
+    """
+
+    config: TrainingConfig
+    unfreeze: int | str = "auto"
+    augment: str | None = None
+    views: int = 0
+    trunk_cache: bool = True
+    hidden: tuple[int, ...] = ()
+
+    @property
+    def view_spec(self) -> dict[str, Any]:
+        """Return the fields of the feature spec of its views."""
+        if self.augment is None:
+            return {}
+        return {"augment": read_policy(self.augment), "augment_seed": self.config.seed}
+
+    @property
+    def view_options(self) -> dict[str, Any]:
+        """Return the options of :func:`featx.extract` for its views."""
+        return {} if self.augment is None else {"augment": self.augment, "views": self.views, "seed": self.config.seed}
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return everything in it that changes the result, under the names that name a training run in the cache."""
+        return {
+            "course": self.config.to_dict(),
+            "unfreeze": str(self.unfreeze),
+            "dense": list(self.hidden),
+            **self.view_spec,
+            "views": self.views,
+        }
+
+
+def _one_of(name: str, value: str, allowed: tuple[str, ...]) -> None:
+    if value not in allowed:
+        raise as_usage(TrainingError(f"{name} is {value!r}; allowed are {', '.join(allowed)}"))

@@ -1,0 +1,244 @@
+"""Train the top blocks of a pretrained network, or a small one from scratch, and run the result over the data set."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import os
+import zipfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from featx.backbones import FILE_BACKBONE, build_core
+from featx.classifier import Folded
+from featx.engines import on_device
+from featx.errors import TrainingError
+from featx.execution import locate
+from featx.extraction import compute_table
+from featx.files import is_regular
+from featx.libraries import start_keras
+from featx.options import ExtractOptions
+from featx.output import GENERATOR
+from featx.spec import FeatureSpec
+from featx.store import lock_run, write_content, write_whole
+from featx.table import FeatureTable
+from featx.training.activations import reading_inputs
+from featx.training.checkpoints import write_network
+from featx.training.config import TrainingPlan
+from featx.training.data import TrainingData
+from featx.training.feeds import InOrder, ReadView, Shuffled
+from featx.training.initial_top import DenseLayers, linear_estimator, random_layers
+from featx.training.pixels import Pixels
+from featx.training.records import Cut, History
+
+if TYPE_CHECKING:
+    from featx.training.networks import Trainable
+
+SCRATCH = "scratch-cnn"
+"""Name of the network that is trained from random weights."""
+
+SCRATCH_SIZE = 128
+"""Side of its input in pixels, if not asked otherwise."""
+
+_SCRATCH_SCALING = "mean=0.0,0.0,0.0;std=1.0,1.0,1.0"
+_SCRATCH_HIDDEN = (512,)
+_READING = ("resize", "white", "page", "engine", "precision", "label_by", "path_column", "label_column")
+"""Options that a trained network shares with the one that it was before."""
+
+
+@dataclass(frozen=True)
+class TrainedNetwork:
+    """A trained network and what it says of the data set, run as any user would run it.
+
+    Parameters
+    ----------
+    file : path
+        A Keras file: scaled pixels to features; a JSON file of the same name says how they are scaled.
+    cut : Cut
+    history : History
+    log : path
+        The epochs as a CSV file.
+    table : FeatureTable
+        Its features of the data set.
+    estimator : scikit-learn classifier
+        Its last dense layer.
+    folded : Folded
+        The same as matrices.
+    network : Trainable
+        What was trained.
+    """
+
+    file: Path
+    cut: Cut
+    history: History
+    log: Path
+    table: FeatureTable = field(repr=False)
+    estimator: Any = field(repr=False)
+    folded: Folded = field(repr=False)
+    network: Trainable = field(repr=False)
+
+    def keras_classifier(self, classes: Sequence[str], temperature: float) -> tuple[bytes, bytes]:
+        """Return the classifier as a Keras file that needs no featx, and what there is to know of it as JSON.
+
+        Parameters
+        ----------
+        classes : sequence of str
+        temperature : float
+            What scores are divided by before they become probabilities.
+        """
+        spec = self.table.spec
+        file = self.file.with_name(f"classifier-{os.getpid()}.keras")
+        try:
+            self.network.save_classifier(file, spec.preprocess, temperature)
+            with zipfile.ZipFile(file, "a") as archive:
+                archive.comment = GENERATOR.encode()
+            content = file.read_bytes()
+        finally:
+            file.unlink(missing_ok=True)
+        said = {"made_by": GENERATOR, "classes": list(classes), "size": spec.size, "resize": spec.resize}
+        return content, json.dumps({**said, "preprocess": "none"}).encode()
+
+
+def cut_network(core: Any, unfreeze: int | str, name: str | None = None) -> Cut:
+    """Choose where to cut a network in two; see :func:`featx.training.graph.cut_at`."""
+    from featx.training.graph import cut_at
+
+    return cut_at(core, unfreeze, name)
+
+
+def train_blocks(data: TrainingData, plan: TrainingPlan, top: DenseLayers) -> TrainedNetwork:
+    """Train the upper blocks of the backbone of the data.
+
+    Parameters
+    ----------
+    data : TrainingData
+    plan : TrainingPlan
+    top : DenseLayers
+        What training begins with above the backbone: a head fitted on its frozen features.
+
+    Raises
+    ------
+    TrainingError
+        It cannot be cut so, or what is cached does not fit on the disk.
+    """
+    spec = dataclasses.replace(data.table.spec, **plan.view_spec)
+    plain = dataclasses.replace(data.table.spec, precision="float32")
+    with data.runtime.stage(f"building {data.backbone}"), on_device(data.runtime.device):
+        core = build_core(plain, locate(spec, _weights(data), data.runtime))
+    cut = cut_network(core, plan.unfreeze, data.backbone)
+    told = f"{cut.part} to train, from {cut.first} on"
+    below = "" if cut.is_whole else f"; what is below gives {' x '.join(map(str, cut.shape))} numbers a picture"
+    data.runtime.notice(told + below)
+    with reading_inputs(data, plan, spec, cut) as (read, source):
+        return _train(data, plan, spec, core, cut, top, read, {"source": source})
+
+
+def train_scratch(data: TrainingData, plan: TrainingPlan, size: int) -> TrainedNetwork:
+    """Train a small network from random weights on the same images.
+
+    Parameters
+    ----------
+    data : TrainingData
+        Its features only find duplicates.
+    plan : TrainingPlan
+    size : int
+        Side of the input, in pixels.
+    """
+    with data.runtime.stage("importing TensorFlow"):
+        start_keras()
+    from featx.training.scratch import scratch_core
+
+    spec = dataclasses.replace(
+        data.table.spec, size=size, preprocess=_SCRATCH_SCALING, pooling="flatten", **plan.view_spec
+    )
+    core = scratch_core(size)
+    cut = cut_network(core, "all")
+    n_features = int(np.prod(core.output_shape[1:]))
+    top = random_layers(n_features, plan.hidden or _SCRATCH_HIDDEN, len(data.split.classes), plan.config.seed)
+    with Pixels(data.images, data.table.content_hashes, spec, data.runtime) as pixels:
+        return _train(data, plan, spec, core, cut, top, pixels.read, {"scratch": size})
+
+
+def _train(
+    data: TrainingData,
+    plan: TrainingPlan,
+    spec: FeatureSpec,
+    core: Any,
+    cut: Cut,
+    top: DenseLayers,
+    read: ReadView,
+    what: Mapping[str, Any],
+) -> TrainedNetwork:
+    """Train a network in a folder of the cache, or take up a run there, and run the result over the data set."""
+    from featx.training.networks import Trainable
+
+    config = plan.config
+    with data.runtime.stage("cutting the network"):
+        network = Trainable(
+            core, cut.below, spec.preprocess, spec.pooling, top.weights, top.biases, config.dropout, config.seed
+        )
+    weights = hashlib.sha256(b"".join(np.asarray(w, np.float64).tobytes() for w in (*top.weights, *top.biases)))
+    cut_at = "" if cut.is_whole else cut.below
+    folder = data.run_folder({**plan.to_dict(), **what, "cut": cut_at, "top": weights.hexdigest(), "made": _made_by()})
+    waiting = "another run trains the same network on the same pictures; waiting for it to finish"
+    with lock_run(folder, lambda: data.runtime.notice(waiting)):
+        history = _fit(network, data, plan, read, folder)
+        with data.runtime.stage("saving the trained network"):
+            file = _saved(network, history, spec, folder)
+    estimator = linear_estimator(*network.last_layer())
+    folded = Folded([estimator.coef_.T], [estimator.intercept_])
+    table = _features(data, file)
+    return TrainedNetwork(file, cut, history, folder / "log.csv", table, estimator, folded, network)
+
+
+def _fit(network: Trainable, data: TrainingData, plan: TrainingPlan, read: ReadView, folder: Path) -> History:
+    """Train a network on the training part; the validation part chooses the epoch."""
+    from featx.training.loop import Trainer, run
+
+    split, config = data.split, plan.config
+    training = Shuffled(read, split.train, split.y[split.train], plan.views, config.batch_size, config.seed)
+    validation = InOrder(read, split.val, split.y[split.val], config.batch_size)
+    counts = np.bincount(training.y, minlength=len(split.classes)).tolist()
+    with on_device(data.runtime.device):
+        with data.runtime.stage("preparing to train"):
+            trainer = Trainer(network, config, counts)
+        return run(trainer, training, validation, config, folder, data.runtime)
+
+
+def _features(data: TrainingData, network: Path) -> FeatureTable:
+    """Return the features of all images by the trained network."""
+    data.runtime.notice("the trained network runs over all pictures")
+    options = ExtractOptions(**{name: getattr(data.options, name) for name in _READING})
+    table = compute_table(data.path, str(network), options, data.run, runtime=data.quiet_runtime)
+    if not np.array_equal(table.content_hashes, data.table.content_hashes):
+        raise TrainingError(f"{data.path} has changed while it was trained on; run again")
+    return table
+
+
+def _made_by() -> dict[str, str]:
+    """Return what else a run depends on: a folder of other libraries is not gone on with."""
+    return {"version": "1", **{library: version(library) for library in ("keras", "tensorflow")}}
+
+
+def _weights(data: TrainingData) -> str | Path | None:
+    if data.table.spec.backbone == FILE_BACKBONE:
+        return data.backbone
+    given = data.options.weights
+    is_named = str(given) in ("imagenet", "random") or str(given).startswith("random:")
+    return None if is_named else given
+
+
+def _saved(network: Trainable, history: History, spec: FeatureSpec, folder: Path) -> Path:
+    """Save the network once: its file, and so its digest, stays the same where the same run is asked for again."""
+    file = folder / f"epoch-{history.best}-of-{len(history.epochs) - 1}.keras"
+    if not is_regular(file):
+        write_whole(file, lambda temporary: write_network(temporary, network.save))
+    said = json.dumps({"made_by": GENERATOR, "preprocess": spec.preprocess, "size": spec.size})
+    write_content(file.with_suffix(".json"), said.encode())
+    return file
