@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 import zlib
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import h5py
@@ -24,12 +25,16 @@ from featx.store import (
     FeatureStore,
     Rows,
     keys_of,
+    list_files,
     open_store,
     read_agreements,
+    read_calibration,
     read_latest,
     read_sizes,
     read_snapshot,
     remember_agreement,
+    remember_calibration,
+    remember_size,
     summarize_snapshot,
     write_latest,
     write_snapshot,
@@ -534,6 +539,29 @@ def test_latest(tmp_path):
     assert read_latest(tmp_path) is None
     write_latest(tmp_path, {"data": "x"})
     assert read_latest(tmp_path) == {"data": "x"}
+
+
+def _add_notes(cache: Path, who: int) -> None:
+    for i in range(8):
+        remember_agreement(cache, "a" * 16, f"{who} {i}", 0.5)
+        remember_calibration(cache, "a" * 16, f"{who} {i}", "graph")
+        remember_size(cache, f"{who} {i}", 224)
+
+
+def test_of_notes_that_processes_and_threads_add_at_once_none_is_lost(tmp_path):
+    context = multiprocessing.get_context("spawn")
+    others = [context.Process(target=_add_notes, args=(tmp_path, who)) for who in range(2)]
+    for other in others:
+        other.start()
+    with ThreadPoolExecutor(3) as pool:
+        list(pool.map(lambda who: _add_notes(tmp_path, who), range(2, 5)))
+    for other in others:
+        other.join(60)
+    names = {f"{who} {i}" for who in range(5) for i in range(8)}
+    assert set(read_agreements(tmp_path, "a" * 16)) == names
+    assert set(read_sizes(tmp_path)) == names
+    assert {name for name in names if read_calibration(tmp_path, "a" * 16, name) == "graph"} == names
+    assert {file.kind for file in list_files(tmp_path)} == {"mark", "note"}  # no temporary file, nothing foreign
 
 
 def test_notes_hold_numbers_alone(tmp_path):

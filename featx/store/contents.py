@@ -19,7 +19,7 @@ from featx.store.files import CACHE_TAG, FOLDERS, entries, exists, is_cache, is_
 
 _ID = "[0-9a-f]{16}"
 _NAMES = {
-    ".": {re.escape(CACHE_TAG): "mark", r"latest\.json|networks\.json": "note"},
+    ".": {rf"{re.escape(CACHE_TAG)}|notes\.lock": "mark", r"latest\.json|networks\.json": "note"},
     "features": {
         rf"{_ID}\.h5": "features",
         rf"{_ID}\.journal": "journal",

@@ -10,7 +10,7 @@ from featx import network_files
 from featx.errors import DamagedStoreError, EngineError
 from featx.files import is_real_folder, is_regular, read_regular
 from featx.store.files import prepare_cache, write_content
-from featx.store.latest import read_json, write_json
+from featx.store.latest import changing_notes, read_json, write_json
 
 _MAGIC = b"featx graph 1\n\0\0"
 _LARGEST = 1 << 32
@@ -78,22 +78,21 @@ def write_graph(cache: Path, key: str, graph: bytes) -> None:
 
 def read_calibration(cache: Path, key: str, dataset_id: str) -> str | None:
     """Return the name of the graph that was quantized from the graph ``key`` for a data set, None if none was."""
-    name = (read_json(cache / "graphs" / f"{key}.int8.json") or {}).get(dataset_id)
-    return name if isinstance(name, str) else None
+    return _read_names(cache / "graphs" / f"{key}.int8.json").get(dataset_id)
 
 
 def read_calibrations(cache: Path) -> dict[str, set[str]]:
     """Return the names of the graphs that were quantized from each graph, by its name."""
     folder = cache / "graphs"
     paths = folder.glob("*.int8.json") if is_real_folder(folder) else ()
-    notes = {path.name.removesuffix(".int8.json"): read_json(path) for path in paths}
-    return {key: {name for name in (note or {}).values() if isinstance(name, str)} for key, note in notes.items()}
+    return {path.name.removesuffix(".int8.json"): set(_read_names(path).values()) for path in paths}
 
 
 def remember_calibration(cache: Path, key: str, dataset_id: str, name: str) -> None:
     """Note what :func:`read_calibration` returns."""
     path = prepare_cache(cache, "graphs") / f"{key}.int8.json"
-    write_json(path, {**(read_json(path) or {}), dataset_id: name})
+    with changing_notes(cache):
+        write_json(path, {**_read_names(path), dataset_id: name})
 
 
 def read_agreements(cache: Path, key: str) -> dict[str, float | None]:
@@ -105,7 +104,12 @@ def read_agreements(cache: Path, key: str) -> dict[str, float | None]:
 def remember_agreement(cache: Path, key: str, name: str, cosine: float | None) -> None:
     """Note an agreement, as :func:`read_agreements` returns it."""
     path = prepare_cache(cache, "graphs") / f"{key}.json"
-    write_json(path, {**read_agreements(cache, key), name: cosine if _is_number(cosine) else None})
+    with changing_notes(cache):
+        write_json(path, {**read_agreements(cache, key), name: cosine if _is_number(cosine) else None})
+
+
+def _read_names(path: Path) -> dict[str, str]:
+    return {key: name for key, name in (read_json(path) or {}).items() if isinstance(name, str)}
 
 
 def _is_number(value: object) -> bool:

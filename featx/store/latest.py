@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from featx.files import read_regular
-from featx.store.files import prepare_cache, write_content
+from featx.store.files import locked, prepare_cache, write_content
 
 _LARGEST = 1 << 24
 """Bytes of the largest file that is read; what featx writes has some thousands."""
@@ -28,15 +30,28 @@ def read_latest(cache: Path) -> dict[str, Any] | None:
 
 def remember_size(cache: Path, digest: str, size: int) -> None:
     """Note the input size that a local network declares, so that it need not be loaded to ask again."""
-    sizes = read_sizes(cache)
-    if sizes.get(digest) != size:
-        write_json(prepare_cache(cache, ".") / "networks.json", {**sizes, digest: size})
+    if read_sizes(cache).get(digest) != size:
+        with changing_notes(cache):
+            write_json(cache / "networks.json", {**read_sizes(cache), digest: size})
 
 
 def read_sizes(cache: Path) -> dict[str, int]:
     """Return the input sizes of local networks by their digest."""
     found = read_json(cache / "networks.json") or {}
     return {digest: size for digest, size in found.items() if type(size) is int and 0 < size < _LARGEST_SIDE}
+
+
+@contextlib.contextmanager
+def changing_notes(cache: Path) -> Iterator[None]:
+    """Let one run at a time read small JSON files of a cache, change and write them.
+
+    Raises
+    ------
+    StoreError
+        The cache cannot be written.
+    """
+    with locked(prepare_cache(cache, ".") / "notes.lock", lambda: None):
+        yield
 
 
 def write_json(path: Path, value: dict[str, Any]) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-import os
 import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -21,7 +20,7 @@ from featx.engines import on_device
 from featx.errors import TrainingError
 from featx.execution import locate
 from featx.extraction import compute_table
-from featx.files import is_regular
+from featx.files import is_regular, temporary_folder
 from featx.libraries import start_keras
 from featx.options import ExtractOptions
 from featx.output import GENERATOR
@@ -93,14 +92,12 @@ class TrainedNetwork:
             What scores are divided by before they become probabilities.
         """
         spec = self.table.spec
-        file = self.file.with_name(f"classifier-{os.getpid()}.keras")
-        try:
+        with temporary_folder(str(self.file.parent)) as folder:
+            file = folder / "classifier.keras"
             self.network.save_classifier(file, spec.preprocess, temperature)
             with zipfile.ZipFile(file, "a") as archive:
                 archive.comment = GENERATOR.encode()
             content = file.read_bytes()
-        finally:
-            file.unlink(missing_ok=True)
         said = {"made_by": GENERATOR, "classes": list(classes), "size": spec.size, "resize": spec.resize}
         return content, json.dumps({**said, "preprocess": "none"}).encode()
 
