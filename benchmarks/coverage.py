@@ -16,8 +16,14 @@ import numpy as np
 from joblib import Parallel, delayed
 
 from benchmarks.processes import print_head, print_json, print_row
-from featx.evaluate import TrainingSet, cross_validate, paired_difference, quiet_single_threads, tune_and_fit
 from featx.evaluation import Interval
+from featx.evaluation.procedures import (
+    TrainingSet,
+    cross_validate,
+    paired_difference,
+    quiet_single_threads,
+    tune_and_fit,
+)
 from featx.heads import Head, make_head, scores_of
 from featx.runtime import n_processors
 

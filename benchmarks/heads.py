@@ -25,8 +25,8 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 
 from benchmarks.processes import median, print_head, print_json, print_row
-from featx.evaluate import Parts, TrainingSet, quiet_single_threads, split_parts, tune_and_fit
-from featx.evaluate.folds import cut_folds
+from featx.evaluation.procedures import Parts, TrainingSet, quiet_single_threads, split_parts, tune_and_fit
+from featx.evaluation.procedures.folds import cut_folds
 from featx.extraction import extract
 from featx.fitting import fit
 from featx.heads import HEAD_NAMES, for_many, make_head, scores_of

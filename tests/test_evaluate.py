@@ -10,7 +10,8 @@ from scipy import stats
 from sklearn.base import BaseEstimator, ClassifierMixin
 
 from featx.classifier import rank_suspects, softmax, suspicion_margins
-from featx.evaluate import (
+from featx.evaluation import Interval, LearningCurve
+from featx.evaluation.procedures import (
     CrossValidated,
     TooFewGroups,
     TrainingSet,
@@ -23,10 +24,16 @@ from featx.evaluate import (
     quiet_single_threads,
     tune_and_fit,
 )
-from featx.evaluate.folds import Folds, cut_folds
-from featx.evaluate.intervals import corrected_resampled, effective_number, mean_of_shares, share_of, steadied, wilson
-from featx.evaluation import Interval, LearningCurve
-from featx.evaluation.fields import Fields
+from featx.evaluation.procedures.folds import Folds, cut_folds
+from featx.evaluation.procedures.intervals import (
+    corrected_resampled,
+    effective_number,
+    mean_of_shares,
+    share_of,
+    steadied,
+    wilson,
+)
+from featx.evaluation.records.fields import Fields
 from featx.heads import HEAD_NAMES, Head, make_head, scores_of
 
 

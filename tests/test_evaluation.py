@@ -15,7 +15,7 @@ from conftest import make_classes
 from featx.engines import ENGINES
 from featx.errors import ClassifierError
 from featx.evaluation import Contest, Evaluation, HeldOut, Interval, ViewsWorth
-from featx.evaluation.fields import Fields
+from featx.evaluation.records.fields import Fields
 from featx.extraction import extract
 from featx.fitting import fit
 from featx.model import Classifier

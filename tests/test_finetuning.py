@@ -20,7 +20,7 @@ from typer.testing import CliRunner
 import featx
 from featx.caching import list_cache
 from featx.errors import BackboneError, EngineError, EvaluationError, HeadError, OutputError, SpecError, TrainingError
-from featx.evaluate import hold_out
+from featx.evaluation.procedures import hold_out
 from featx.runtime import Runtime
 from featx.training import Course
 

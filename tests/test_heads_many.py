@@ -12,7 +12,7 @@ from test_evaluate import training_set
 
 from featx.classifier import fold, softmax
 from featx.classifier.estimators import dump_estimator, load_estimator
-from featx.evaluate import quiet_single_threads, tune_and_fit
+from featx.evaluation.procedures import quiet_single_threads, tune_and_fit
 from featx.heads import HEAD_NAMES, for_many, make_head, many, scores_of
 
 N = 20_000

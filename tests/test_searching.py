@@ -12,10 +12,10 @@ from sklearn.svm import SVC
 from test_evaluate import training_set
 
 from featx.errors import HeadError
-from featx.evaluate import Tally, cross_validate, quiet_single_threads, tune_and_fit, tuning
-from featx.evaluate.folds import cut_folds
-from featx.evaluate.searching import Split, rotated, shares_work, try_candidates
-from featx.evaluate.tuning import fit_head
+from featx.evaluation.procedures import Tally, cross_validate, quiet_single_threads, tune_and_fit, tuning
+from featx.evaluation.procedures.folds import cut_folds
+from featx.evaluation.procedures.searching import Split, rotated, shares_work, try_candidates
+from featx.evaluation.procedures.tuning import fit_head
 from featx.heads import HEAD_NAMES, make_head, scores_of
 
 

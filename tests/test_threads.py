@@ -10,12 +10,12 @@ import time
 import pytest
 
 from featx.errors import HeadError
-from featx.evaluate.threads import in_threads, stop_if_unwanted
+from featx.evaluation.procedures.threads import in_threads, stop_if_unwanted
 
 STOPPED = """
 import os, signal, sys, threading, time
 import numpy as np
-from featx.evaluate import TrainingSet, cross_validate
+from featx.evaluation.procedures import TrainingSet, cross_validate
 from featx.heads import make_head
 
 rng = np.random.default_rng(0)

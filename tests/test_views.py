@@ -20,16 +20,16 @@ from typer.testing import CliRunner
 
 from featx.cli.app import app
 from featx.errors import DatasetError, EvaluationError, SpecError
-from featx.evaluate import (
+from featx.evaluation import Evaluation, ViewsWorth
+from featx.evaluation.procedures import (
     TrainingSet,
     calibrate,
     cross_validate,
     learning_curve,
     tune_and_fit,
 )
-from featx.evaluate.folds import cut_folds
-from featx.evaluate.intervals import difference_over_folds
-from featx.evaluation import Evaluation, ViewsWorth
+from featx.evaluation.procedures.folds import cut_folds
+from featx.evaluation.procedures.intervals import difference_over_folds
 from featx.extraction import extract
 from featx.fitting import fit
 from featx.heads import HEAD_NAMES, make_head

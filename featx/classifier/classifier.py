@@ -33,7 +33,7 @@ from featx.classifier.soundness import (
 )
 from featx.errors import ClassifierError, FeatxError
 from featx.evaluation import Evaluation
-from featx.evaluation.fields import Fields
+from featx.evaluation.records.fields import Fields
 from featx.images import probe_files
 from featx.output import MODEL_SUFFIXES, OutputFile
 from featx.spec import FeatureSpec

@@ -17,7 +17,7 @@ from featx.classifier.novelty import Rejector
 from featx.classifier.records import OutOfFold
 from featx.errors import ClassifierError, EngineError
 from featx.evaluation import CrossValidation, Evaluation
-from featx.evaluation.fields import shown
+from featx.evaluation.records.fields import shown
 from featx.network_files import check_graph
 from featx.spec import FeatureSpec
 

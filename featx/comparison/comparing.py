@@ -19,7 +19,8 @@ from featx.comparison.held_out import Contestants, compare_trained
 from featx.comparison.records import Compared, Comparison
 from featx.duplicates import group_samples
 from featx.errors import DatasetError, EvaluationError
-from featx.evaluate import (
+from featx.evaluation import CrossValidation, Interval
+from featx.evaluation.procedures import (
     CrossValidated,
     Tally,
     TooFewGroups,
@@ -28,7 +29,6 @@ from featx.evaluate import (
     paired_difference,
     split_parts,
 )
-from featx.evaluation import CrossValidation, Interval
 from featx.extraction import extract_checked
 from featx.heads import Head, for_many, make_head
 from featx.options import DEFAULT_BACKBONE, ClassWeight, ExtractOptions, FeatureOptions, LabelBy, RunOptions

@@ -13,14 +13,14 @@ from numpy.typing import NDArray
 
 from featx.comparison.records import Compared, Comparison
 from featx.errors import DatasetError, EngineError, OutputError
-from featx.evaluate import (
+from featx.evaluation import Interval
+from featx.evaluation.procedures import (
     Tally,
     difference_of_shares,
     quiet_single_threads,
     share_of,
     tune_and_fit,
 )
-from featx.evaluation import Interval
 from featx.extraction import compute_table
 from featx.heads import Head, make_head, scores_of
 from featx.options import DEFAULT_HEAD, ClassWeight, ExtractOptions, FeatureOptions, RunOptions, TrainOptions

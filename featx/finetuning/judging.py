@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from featx.classifier import Folded, OutOfFold, Rejector, learn_subspace, library_versions, softmax
 from featx.duplicates import find_conflicts
-from featx.evaluate import (
+from featx.evaluation import Contest, Evaluation, HeldOut, Interval
+from featx.evaluation.procedures import (
     HeldOutParts,
     count_confusions,
     difference_of_shares,
@@ -19,7 +20,6 @@ from featx.evaluate import (
     score_classes,
     share_of,
 )
-from featx.evaluation import Contest, Evaluation, HeldOut, Interval
 from featx.images import probe_files
 from featx.model import Classifier
 from featx.table import FeatureTable

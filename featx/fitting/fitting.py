@@ -16,7 +16,8 @@ from featx.classifier import Folded, OutOfFold, Rejector, fold, library_versions
 from featx.contrast import MOST_LOOKED_AT, find_indistinct
 from featx.duplicates import find_conflicts, group_samples
 from featx.errors import EvaluationError, as_usage
-from featx.evaluate import (
+from featx.evaluation import Evaluation, LearningCurve, Reliability
+from featx.evaluation.procedures import (
     MOST_FOLDED,
     CrossValidated,
     Parts,
@@ -31,7 +32,6 @@ from featx.evaluate import (
     split_parts,
     tune_and_fit,
 )
-from featx.evaluation import Evaluation, LearningCurve, Reliability
 from featx.execution import bundled, locate
 from featx.fitting.estimating import estimate
 from featx.fitting.keeping import note_trust, try_keeping, try_keeping_of

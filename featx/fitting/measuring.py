@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featx.duplicates import Grouping, join_groups
-from featx.evaluate import (
+from featx.evaluation import HeldOut, Interval, SourceAccuracy, ViewsWorth
+from featx.evaluation.procedures import (
     CrossValidated,
     Parts,
     Tally,
@@ -22,7 +23,6 @@ from featx.evaluate import (
     score_classes,
     share_of,
 )
-from featx.evaluation import HeldOut, Interval, SourceAccuracy, ViewsWorth
 from featx.heads import Head, scores_of
 from featx.runtime import Runtime
 from featx.sources import candidate_sources, in_natural_order, read_groups

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featx.classifier import Rejector, learn_subspace
-from featx.evaluate import CrossValidated, TrainingSet, quiet_single_threads
+from featx.evaluation.procedures import CrossValidated, TrainingSet, quiet_single_threads
 
 
 def learn_rejector(

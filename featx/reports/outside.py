@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from featx.dataset import scan
 from featx.duplicates import MOST_COMPARED, agree_in_features, group_samples, near_copies
 from featx.errors import EvaluationError
-from featx.evaluate import measure_outside
+from featx.evaluation.procedures import measure_outside
 from featx.model import Classifier
 from featx.runtime import Runtime
 from featx.sources import read_groups

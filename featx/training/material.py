@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from featx.contrast import MOST_LOOKED_AT, find_indistinct
 from featx.dataset import is_folder
 from featx.duplicates import Grouping, group_samples
-from featx.evaluate import HeldOutParts, TrainingSet, check_samples, hold_out
+from featx.evaluation.procedures import HeldOutParts, TrainingSet, check_samples, hold_out
 from featx.extraction import compute_table
 from featx.files import below
 from featx.heads import Head

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from featx.classifier import fold
 from featx.errors import HeadError
-from featx.evaluate import TrainingSet, Tuned, find_temperature, quiet_single_threads, tune_and_fit
+from featx.evaluation.procedures import TrainingSet, Tuned, find_temperature, quiet_single_threads, tune_and_fit
 from featx.heads import Head, scores_of
 
 

@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax
 
-from featx.evaluate.convergence import Tally
-from featx.evaluate.cross_validation import CrossValidated, TrainingSet, quiet_single_threads
-from featx.evaluate.threads import in_threads
-from featx.evaluate.tuning import fit_head
+from featx.evaluation.procedures.convergence import Tally
+from featx.evaluation.procedures.cross_validation import CrossValidated, TrainingSet, quiet_single_threads
+from featx.evaluation.procedures.threads import in_threads
+from featx.evaluation.procedures.tuning import fit_head
 from featx.heads import Head, scores_of
 
 

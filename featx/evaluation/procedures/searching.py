@@ -19,8 +19,8 @@ from sklearn.preprocessing import LabelBinarizer
 from sklearn.utils.class_weight import compute_sample_weight
 
 from featx.errors import HeadError
-from featx.evaluate.convergence import watched
-from featx.evaluate.threads import stop_if_unwanted
+from featx.evaluation.procedures.convergence import watched
+from featx.evaluation.procedures.threads import stop_if_unwanted
 from featx.heads import Head, converged, scores_of
 
 _PREFIX = "head__"

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from featx.evaluation.fields import MOST, Fields
-from featx.evaluation.scores import Interval
+from featx.evaluation.records.fields import MOST, Fields
+from featx.evaluation.records.scores import Interval
 
 _FURTHEST = 100.0
 """Limit of an interval of differences: over two folds that differ it is far beyond what a difference can be."""

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from featx.contrast import are_equal
 from featx.errors import EvaluationError
-from featx.evaluate.cross_validation import TrainingSet
+from featx.evaluation.procedures.cross_validation import TrainingSet
 from featx.sources import read_groups
 from featx.table import ORIGINS, FeatureTable, Sample
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from featx.evaluate.cross_validation import CrossValidated
-from featx.evaluate.intervals import difference_of_shares, difference_over_folds, steadied
-from featx.evaluation import Interval
+from featx.evaluation.procedures.cross_validation import CrossValidated
+from featx.evaluation.procedures.intervals import difference_of_shares, difference_over_folds, steadied
+from featx.evaluation.records import Interval
 
 
 def paired_difference(

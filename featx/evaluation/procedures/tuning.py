@@ -16,10 +16,10 @@ from sklearn.metrics import balanced_accuracy_score
 from sklearn.pipeline import Pipeline
 from sklearn.utils.class_weight import compute_sample_weight
 
-from featx.evaluate.convergence import Tally, watched
-from featx.evaluate.folds import TooFewGroups, cut_folds
-from featx.evaluate.searching import Split, Tried, refusals, shares_work, try_candidates
-from featx.evaluate.threads import in_threads, stop_if_unwanted
+from featx.evaluation.procedures.convergence import Tally, watched
+from featx.evaluation.procedures.folds import TooFewGroups, cut_folds
+from featx.evaluation.procedures.searching import Split, Tried, refusals, shares_work, try_candidates
+from featx.evaluation.procedures.threads import in_threads, stop_if_unwanted
 from featx.heads import Head, converged, scores_of
 
 _INNER_FOLDS = 3

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from featx.evaluation.fields import Fields
+from featx.evaluation.records.fields import Fields
 
 _ROUNDING = 1e-6
 

@@ -10,13 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featx.errors import HeadError
-from featx.evaluate.convergence import Tally
-from featx.evaluate.cross_validation import CrossValidated, TrainingSet, quiet_single_threads
-from featx.evaluate.folds import Folds
-from featx.evaluate.intervals import corrected_resampled, share_of, steadied
-from featx.evaluate.threads import in_threads
-from featx.evaluate.tuning import fit_head
-from featx.evaluation import Interval, LearningCurve, Outlook
+from featx.evaluation.procedures.convergence import Tally
+from featx.evaluation.procedures.cross_validation import CrossValidated, TrainingSet, quiet_single_threads
+from featx.evaluation.procedures.folds import Folds
+from featx.evaluation.procedures.intervals import corrected_resampled, share_of, steadied
+from featx.evaluation.procedures.threads import in_threads
+from featx.evaluation.procedures.tuning import fit_head
+from featx.evaluation.records import Interval, LearningCurve, Outlook
 from featx.heads import Head, scores_of
 
 _SHARES = (0.1, 0.2, 0.4, 0.7)

@@ -14,12 +14,12 @@ from numpy.typing import NDArray
 from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 from threadpoolctl import threadpool_limits
 
-from featx.evaluate.convergence import Tally, collected_warnings
-from featx.evaluate.folds import MOST_FOLDED, Folds, cut_outer
-from featx.evaluate.intervals import corrected_resampled, mean_of_shares, share_of, steadied
-from featx.evaluate.threads import in_threads
-from featx.evaluate.tuning import Tuned, learnt_from, tune_and_fit
-from featx.evaluation import ClassScore, CrossValidation, Interval
+from featx.evaluation.procedures.convergence import Tally, collected_warnings
+from featx.evaluation.procedures.folds import MOST_FOLDED, Folds, cut_outer
+from featx.evaluation.procedures.intervals import corrected_resampled, mean_of_shares, share_of, steadied
+from featx.evaluation.procedures.threads import in_threads
+from featx.evaluation.procedures.tuning import Tuned, learnt_from, tune_and_fit
+from featx.evaluation.records import ClassScore, CrossValidation, Interval
 from featx.heads import Head, scores_of
 
 

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featx.errors import EvaluationError
-from featx.evaluate.folds import TooFewGroups, cut_folds
-from featx.evaluate.parts import split_parts, stop_if_equal
+from featx.evaluation.procedures.folds import TooFewGroups, cut_folds
+from featx.evaluation.procedures.parts import split_parts, stop_if_equal
 from featx.table import FeatureTable
 
 _FOLDS = 5

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from featx.evaluation.contest import Contest
-from featx.evaluation.fields import Fields
-from featx.evaluation.findings import LearningCurve, Reliability, SourceAccuracy, ViewsWorth
-from featx.evaluation.scores import CrossValidation, HeldOut, Interval, judge_baseline
+from featx.evaluation.records.contest import Contest
+from featx.evaluation.records.fields import Fields
+from featx.evaluation.records.findings import LearningCurve, Reliability, SourceAccuracy, ViewsWorth
+from featx.evaluation.records.scores import CrossValidation, HeldOut, Interval, judge_baseline
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from featx.evaluation import Reliability
+from featx.evaluation.records import Reliability
 
 _BINS = 10
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from featx.evaluate.cross_validation import count_confusions, score_classes
-from featx.evaluate.intervals import share_of
-from featx.evaluation import Outside
+from featx.evaluation.procedures.cross_validation import count_confusions, score_classes
+from featx.evaluation.procedures.intervals import share_of
+from featx.evaluation.records import Outside
 
 
 def measure_outside(

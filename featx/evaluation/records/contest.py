@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from featx.evaluation.fields import Fields
-from featx.evaluation.findings import read_difference
-from featx.evaluation.scores import Interval
+from featx.evaluation.records.fields import Fields
+from featx.evaluation.records.findings import read_difference
+from featx.evaluation.records.scores import Interval
 
 
 @dataclass(frozen=True)
