@@ -93,7 +93,7 @@ def _large(folder: Path, heads: list[str], runtime: Runtime) -> list[dict[str, A
 def _tuned(name: str, train: TrainingSet, runtime: Runtime) -> tuple[Any, str]:
     head, plan = for_many(make_head(name), len(train.y), len(train.classes))
     with quiet_single_threads():
-        tuned = tune_and_fit(head, train.X, train.y, train.groups, train.classes, 0, n_workers=runtime.n_workers)
+        tuned = tune_and_fit(head, train, 0, n_workers=runtime.n_workers)
     return tuned, plan
 
 

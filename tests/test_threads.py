@@ -20,7 +20,7 @@ from featx.heads import make_head
 
 rng = np.random.default_rng(0)
 X = rng.normal(size=(6000, 400)).astype(np.float32)
-data = TrainingSet(X, rng.integers(0, 8, 6000), np.arange(6000), tuple("abcdefgh"))
+data = TrainingSet(X, rng.integers(0, 8, 6000), np.arange(6000), SingleLabel(tuple("abcdefgh")))
 if sys.argv[1] == "signal":
     threading.Timer(float(sys.argv[2]), os.kill, (os.getpid(), signal.SIGINT)).start()
     head = make_head("svm-rbf", {"C": [1.0, 10.0]})

@@ -38,6 +38,7 @@ from featx.images import probe_files
 from featx.output import MODEL_SUFFIXES, OutputFile
 from featx.spec import FeatureSpec
 from featx.table import FeatureTable
+from featx.targets import SingleLabel
 
 _SAME_COSINE = 0.9999
 
@@ -101,6 +102,11 @@ class FeatureClassifier:
     versions: Mapping[str, str] = field(repr=False)
     graph: NDArray[np.uint8] | None = field(default=None, repr=False, compare=False)
     file: str | None = field(default=None, compare=False)
+
+    @property
+    def targets(self) -> SingleLabel:
+        """What it predicts."""
+        return SingleLabel(self.classes_)
 
     def __repr__(self) -> str:
         return f"Classifier({self.title}, {self.evaluation.head}, {len(self.classes_):,} classes: {self.evaluation})"
@@ -185,15 +191,16 @@ class FeatureClassifier:
         self.check(table)
         X = table.X
         probabilities = self.probabilities(X)
-        best = probabilities.argmax(axis=1)
+        answers = self.targets.answers(probabilities)
+        names = self.targets.decode(answers)
         rejected = np.zeros(len(X), np.bool_)
         if reject_rate is not None:
             rejected = self.rejected(X, probabilities, reject_rate)
         return Predictions(
             classes=self.classes_,
             paths=tuple(sample.sample_id for sample in table.samples),
-            labels=tuple("" if out else self.classes_[label] for label, out in zip(best, rejected, strict=True)),
-            confidence=probabilities[np.arange(len(best)), best],
+            labels=tuple("" if out else name for name, out in zip(names, rejected, strict=True)),
+            confidence=self.targets.confidence(probabilities, answers),
             probabilities=probabilities,
             seen=self.seen(table.content_hashes),
             rejected=rejected,
@@ -222,7 +229,7 @@ class FeatureClassifier:
         ours, theirs = table.probes[shared], self.probes[shared]
         cosines = _cosines(ours, theirs)
         if risen:
-            same_labels = np.array_equal(self.scores(ours).argmax(axis=1), self.scores(theirs).argmax(axis=1))
+            same_labels = self.targets.hits(*(self.targets.answers(self.scores(X)) for X in (ours, theirs))).all()
             if float(cosines.mean()) >= _RISEN_COSINE and same_labels:
                 return
         elif float(cosines.min()) >= _SAME_COSINE:

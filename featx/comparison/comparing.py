@@ -222,7 +222,7 @@ def _ranked(found: Sequence[_Measured], notes: Sequence[str]) -> Comparison:
         n_groups=len(np.unique(best.groups)),
         splitter=summary.splitter,
         n_folds=summary.n_folds,
-        baseline=float(np.bincount(best.y).max() / len(best.y)),
+        baseline=best.crossed.targets.baseline(best.y).accuracy,
         luck_of_choice=_luck_of_choice([one.row.per_fold for one in found]),
         notes=(*notes, *_untested_notes(summary), *_plans(found), *_convergence_notes(found)),
     )

@@ -16,6 +16,7 @@ from featx.errors import DatasetError, EngineError, OutputError
 from featx.evaluation import Interval
 from featx.evaluation.procedures import (
     Tally,
+    TrainingSet,
     difference_of_shares,
     quiet_single_threads,
     share_of,
@@ -164,18 +165,19 @@ def _material(
 def _frozen(material: Material, head: Head) -> _Contestant:
     started = time.monotonic()
     parts, table, tally = material.parts, material.table, Tally()
-    X = table.X
+    X, targets = table.X, parts.targets
+    known = TrainingSet(X[parts.train], parts.y[parts.train], material.groups[parts.train], targets)
     with quiet_single_threads(), material.runtime.stage(f"tuning and fitting {head.name}") as advance:
-        known = X[parts.train], parts.y[parts.train], material.groups[parts.train]
-        tuned = tune_and_fit(head, *known, parts.classes, material.seed, tally, "the final head", progress=advance)
-    hits = scores_of(tuned.estimator, X[parts.test], len(parts.classes)).argmax(axis=1) == parts.y[parts.test]
+        tuned = tune_and_fit(head, known, material.seed, tally, "the final head", progress=advance)
+    answers = targets.answers(scores_of(tuned.estimator, X[parts.test], targets.n_classes))
+    hits = targets.hits(answers, parts.y[parts.test])
     row = _row(material, material.backbone, head.name, material.table.spec.size, hits, time.monotonic() - started)
     return _Contestant(row, hits, tuple(f"{row.backbone} {row.head}: {note}" for note in tally.notes()))
 
 
 def _trained(material: Material, trained: TrainedNetwork, name: str, trained_from: str, seconds: float) -> _Contestant:
     parts = material.parts
-    hits = trained.scores[parts.test].argmax(axis=1) == parts.y[parts.test]
+    hits = parts.targets.hits(parts.targets.answers(trained.scores[parts.test]), parts.y[parts.test])
     row = _row(material, name, _TRAINED, trained.table.spec.size, hits, seconds)
     return _Contestant(dataclasses.replace(row, trained_from=trained_from), hits)
 
@@ -207,7 +209,6 @@ def _ranked(material: Material, found: Sequence[_Contestant], histories: Mapping
         dataclasses.replace(one.row, difference_to_best=difference_of_shares(one.hits, best.hits, of_test))
         for one in ranked[1:]
     ]
-    y = parts.y[parts.test]
     whose = "the test part" if parts.is_own_test else "held out, groups kept together"
     return Comparison(
         rows=(best.row, *others),
@@ -215,7 +216,7 @@ def _ranked(material: Material, found: Sequence[_Contestant], histories: Mapping
         n_groups=len(np.unique(material.groups[parts.train])),
         splitter=f"{len(parts.test):,} pictures {whose}",
         n_folds=1,
-        baseline=float(np.bincount(y).max() / len(y)),
+        baseline=parts.targets.baseline(parts.y[parts.test]).accuracy,
         luck_of_choice=0.0,
         notes=(
             *material.notes,

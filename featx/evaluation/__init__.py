@@ -4,6 +4,7 @@ The records are the face of the room; :mod:`featx.evaluation.procedures` imports
 """
 
 from featx.evaluation.records import (
+    ByClass,
     ClassScore,
     Contest,
     CrossValidation,
@@ -20,6 +21,7 @@ from featx.evaluation.records import (
 )
 
 __all__ = [
+    "ByClass",
     "ClassScore",
     "Contest",
     "CrossValidation",

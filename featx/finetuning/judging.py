@@ -11,13 +11,11 @@ from numpy.typing import NDArray
 
 from featx.classifier import Folded, OutOfFold, Rejector, learn_subspace, library_versions, softmax
 from featx.duplicates import find_conflicts
-from featx.evaluation import Contest, Evaluation, HeldOut, Interval
+from featx.evaluation import ByClass, Contest, Evaluation, HeldOut, Interval
 from featx.evaluation.procedures import (
     HeldOutParts,
-    count_confusions,
     difference_of_shares,
     find_temperature,
-    score_classes,
     share_of,
 )
 from featx.images import probe_files
@@ -53,8 +51,7 @@ class Candidate:
 
     def hits(self, parts: HeldOutParts, at: NDArray[np.int64]) -> NDArray[np.bool_]:
         """Tell which pictures at some positions it is right on; shape (n,)."""
-        right: NDArray[np.bool_] = self.scores[at].argmax(axis=1) == parts.y[at]
-        return right
+        return parts.targets.hits(parts.targets.answers(self.scores[at]), parts.y[at])
 
     def temperature(self, parts: HeldOutParts) -> float:
         """Return what its scores are divided by, found on the validation part."""
@@ -106,7 +103,7 @@ def make_classifier(
     learnt = np.concatenate([parts.train, parts.val])
     known = _held_out(candidate, parts)
     accuracy = contest.accuracy
-    counts = np.bincount(y[learnt])
+    baseline = parts.targets.baseline(y[parts.test], y[learnt])
     evaluation = Evaluation(
         head=candidate.head,
         params=candidate.params,
@@ -124,16 +121,15 @@ def make_classifier(
         sources=(),
         reliability=None,
         learning=None,
-        baseline=float((y[parts.test] == counts.argmax()).mean()),
-        baseline_class=parts.classes[int(counts.argmax())],
+        baseline=baseline.accuracy,
+        baseline_class=baseline.name,
         val=None,
         test=HeldOut(
             accuracy,
             contest.n,
             accuracy.mean,
             contest.n,
-            score_classes(known.y, known.predicted, parts.classes),
-            count_confusions(known.y, known.predicted, len(parts.classes)),
+            *ByClass.of(parts.targets, known.predicted, known.y),
         ),
         notes=notes,
         calibrated_on="val",
@@ -174,7 +170,7 @@ def _held_out(candidate: Candidate, parts: HeldOutParts) -> OutOfFold:
         y=parts.y[at],
         scores=scores,
         fold=np.zeros(len(at), np.int64),
-        predicted=scores.argmax(axis=1),
+        predicted=parts.targets.answers(scores),
         content_hashes=table.content_hashes[at],
     )
 
@@ -191,5 +187,6 @@ def _rejector(candidate: Candidate, parts: HeldOutParts, temperature: float, see
     X = candidate.table.X
     subspace = learn_subspace(X[parts.train], parts.y[parts.train], len(parts.classes), seed)
     unseen = np.concatenate([parts.val, parts.test])
-    confidences = softmax(candidate.scores[unseen] / temperature).max(axis=1)
+    probabilities = softmax(candidate.scores[unseen] / temperature)
+    confidences = parts.targets.confidence(probabilities, parts.targets.answers(probabilities))
     return Rejector(subspace, subspace.novelty(X[unseen]), confidences)

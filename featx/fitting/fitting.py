@@ -172,10 +172,7 @@ def fit(
     measurer = Measurer(made, parts, cv, repeats, seed, runtime, tally)
     crossed, reason = measurer.honest()
     with quiet_single_threads(), runtime.stage("tuning and fitting the final head") as advance:
-        data = train.X, train.y, train.groups, train.classes
-        tuned = tune_and_fit(
-            made, *data, seed, tally, "the final head", runtime.n_workers, views=train.views, progress=advance
-        )
+        tuned = tune_and_fit(made, train, seed, tally, "the final head", runtime.n_workers, progress=advance)
     samples = [features.samples[i] for i in parts.at]
     left_out = _left_out(made, tuned, crossed, parts, samples, seed, runtime, tally)
     ungrouped, by_source = measurer.ungrouped(crossed), measurer.by_source(features.samples, grouping)
@@ -191,7 +188,7 @@ def fit(
     ]
     for note in notes:
         runtime.notice(note)
-    counts = np.bincount(train.y if crossed is None else train.y[crossed.tested], minlength=len(train.classes))
+    baseline = train.targets.baseline(train.y if crossed is None else train.y[crossed.tested])
     evaluation = Evaluation(
         head=made.name,
         params=_plain_params(tuned, params),
@@ -210,8 +207,8 @@ def fit(
         sources=by_source,
         reliability=left_out.reliability,
         learning=left_out.learning,
-        baseline=float(counts.max() / counts.sum()),
-        baseline_class=train.classes[int(counts.argmax())],
+        baseline=baseline.accuracy,
+        baseline_class=baseline.name,
         val=measurer.held_out(tuned, parts.val),
         test=measurer.held_out(tuned, parts.test),
         notes=tuple(notes),
@@ -307,7 +304,7 @@ def _left_out(
     return _LeftOut(
         OutOfFold(sample_ids, y, found.scores, crossed.fold, crossed.predicted),
         found.temperature,
-        measure_reliability(probabilities, y),
+        measure_reliability(train.targets, probabilities, y),
         learn_rejector(train, crossed, softmax(found.as_final / found.temperature), seed),
         learning_curve(head, train, crossed, seed, runtime.n_workers, tally),
         "out of fold",

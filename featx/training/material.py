@@ -83,7 +83,7 @@ class Material:
     def fit_frozen(self, head: Head) -> FrozenHead:
         """Tune and fit a head on the frozen features of the training part."""
         parts, X = self.parts, self.table.X
-        train = TrainingSet(X[parts.train], parts.y[parts.train], self.groups[parts.train], parts.classes)
+        train = TrainingSet(X[parts.train], parts.y[parts.train], self.groups[parts.train], parts.targets)
         with self.runtime.stage("tuning and fitting the head that training begins with") as advance:
             return fit_frozen(head, train, X[parts.val], parts.y[parts.val], self.seed, advance)
 

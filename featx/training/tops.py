@@ -68,7 +68,7 @@ def fit_frozen(
     """
     n_classes = len(train.classes)
     with quiet_single_threads():
-        tuned = tune_and_fit(head, train.X, train.y, train.groups, train.classes, seed, progress=progress)
+        tuned = tune_and_fit(head, train, seed, progress=progress)
     folded = fold(tuned.estimator)
     if folded is None or (folded.pairwise and n_classes > 2):
         raise HeadError(

@@ -4,11 +4,8 @@ from featx.evaluation.procedures.calibration import Calibrated, calibrate, find_
 from featx.evaluation.procedures.convergence import Tally
 from featx.evaluation.procedures.cross_validation import (
     CrossValidated,
-    TrainingSet,
-    count_confusions,
     cross_validate,
     quiet_single_threads,
-    score_classes,
 )
 from featx.evaluation.procedures.folds import MOST_FOLDED, TooFewGroups
 from featx.evaluation.procedures.holding_out import HeldOutParts, hold_out
@@ -18,6 +15,7 @@ from featx.evaluation.procedures.outside import measure_outside
 from featx.evaluation.procedures.pairing import paired_difference
 from featx.evaluation.procedures.parts import Parts, check_samples, split_parts
 from featx.evaluation.procedures.reliability import measure_reliability
+from featx.evaluation.procedures.training_set import TrainingSet
 from featx.evaluation.procedures.tuning import Tuned, fit_head, tune_and_fit
 
 __all__ = [
@@ -32,7 +30,6 @@ __all__ = [
     "Tuned",
     "calibrate",
     "check_samples",
-    "count_confusions",
     "cross_validate",
     "difference_of_shares",
     "find_temperature",
@@ -43,7 +40,6 @@ __all__ = [
     "measure_reliability",
     "paired_difference",
     "quiet_single_threads",
-    "score_classes",
     "share_of",
     "split_parts",
     "tune_and_fit",

@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 
 from featx.errors import HeadError
 from featx.evaluation.procedures.convergence import Tally
-from featx.evaluation.procedures.cross_validation import CrossValidated, TrainingSet, quiet_single_threads
+from featx.evaluation.procedures.cross_validation import CrossValidated, quiet_single_threads
 from featx.evaluation.procedures.folds import Folds
 from featx.evaluation.procedures.intervals import corrected_resampled, share_of, steadied
 from featx.evaluation.procedures.threads import in_threads
+from featx.evaluation.procedures.training_set import TrainingSet
 from featx.evaluation.procedures.tuning import fit_head
 from featx.evaluation.records import Interval, LearningCurve, Outlook
 from featx.heads import Head, scores_of
@@ -65,26 +66,26 @@ def learning_curve(
     progress : callable
         Called with (fits done, fits in all).
     """
-    n_classes, folds, tested = len(data.classes), crossed.folds, crossed.tested
+    targets, folds, tested = data.targets, crossed.folds, crossed.tested
 
     def score(share: float, params: dict[str, Any], train: NDArray[np.int64], test: NDArray[np.int64]) -> _Point:
         part = train[_part(data.y[train], data.groups[train], share, seed)]
-        present = np.bincount(data.y[part], minlength=n_classes)[data.y[tested]]
+        present = np.bincount(data.y[part], minlength=targets.n_classes)[data.y[tested]]
         if present.min() < _FEWEST_A_CLASS:
             return _Point(len(part), None, f"a class has fewer than {_FEWEST_A_CLASS} pictures there")
         try:
-            estimator = fit_head(head, params, *data.learnt(part), tally, "learning curve")
-            hit = scores_of(estimator, data.X[test], n_classes).argmax(axis=1) == data.y[test]
+            estimator = fit_head(head, params, *data.rows(part), tally, "learning curve")
+            answers = targets.answers(scores_of(estimator, data.X[test], targets.n_classes))
         except (HeadError, ValueError) as error:  # as where more neighbours are asked for than there are samples
             return _Point(len(part), None, str(error))
-        return _Point(len(part), hit)
+        return _Point(len(part), targets.hits(answers, data.y[test]))
 
     own = list(zip(crossed.params, folds.pairs, strict=True))
     jobs = [(share, params, *pair) for share in _SHARES for params, pair in own]
     with quiet_single_threads():
         scored = in_threads([partial(score, *job) for job in jobs], n_workers, progress)
     whole = np.zeros(len(data.y), np.bool_)
-    whole[tested] = crossed.predicted == data.y[tested]
+    whole[tested] = targets.hits(crossed.predicted, data.y[tested])
     scored += [_Point(len(train), whole[test]) for train, test in folds.pairs]
     return _curve(scored, data, folds, seed)
 
