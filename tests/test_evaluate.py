@@ -437,7 +437,14 @@ def crossed_by(folds: Folds, n_classes: int) -> CrossValidated:
     """Return a cross-validation of given folds whose scores say nothing."""
     n = len(folds.tested)
     return CrossValidated(
-        None, folds, folds.tested, np.zeros(n, np.int64), np.zeros((n, n_classes)), ({},) * len(folds.pairs), 0
+        None,
+        folds,
+        folds.tested,
+        np.zeros(n, np.int64),
+        np.zeros((n, n_classes)),
+        ({},) * len(folds.pairs),
+        0,
+        SingleLabel(tuple("abcdefgh"[:n_classes])),
     )
 
 

@@ -32,7 +32,7 @@ from featx.classifier.soundness import (
     check_texts,
 )
 from featx.errors import ClassifierError, FeatxError
-from featx.evaluation import Evaluation
+from featx.evaluation import CrossValidation, Evaluation, FinetuneEvaluation, ModelEvaluation, read_evaluation
 from featx.evaluation.records.fields import Fields
 from featx.images import probe_files
 from featx.output import MODEL_SUFFIXES, OutputFile
@@ -62,7 +62,7 @@ class FeatureClassifier:
         The backbone and its weights, for people.
     classes_ : tuple of str
         Class names, in the order of its scores.
-    evaluation : Evaluation
+    evaluation : Evaluation or FinetuneEvaluation
     temperature : float
         Scores are divided by it before the softmax.
     estimator : callable
@@ -90,7 +90,7 @@ class FeatureClassifier:
     spec: FeatureSpec
     title: str
     classes_: tuple[str, ...]
-    evaluation: Evaluation
+    evaluation: Evaluation | FinetuneEvaluation
     temperature: float
     estimator: Callable[[], Any] = field(repr=False)
     folded: Folded | None = field(repr=False)
@@ -339,7 +339,7 @@ class FeatureClassifier:
         check_arrays(arrays)
         probes = arrays["probes"]
         classes = check_classes(header["classes"])
-        evaluation = Evaluation.from_dict(header["evaluation"])
+        evaluation = read_evaluation(header["evaluation"])
         if evaluation.classes != classes:
             raise ClassifierError("the classes of its evaluation are not those of the model")
         temperature = check_temperature(header["temperature"])
@@ -383,10 +383,13 @@ def _read_folded(header: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]], 
 
 
 def _read_out_of_fold(
-    header: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]], temperature: float, evaluation: Evaluation
+    header: Mapping[str, Any],
+    arrays: Mapping[str, NDArray[Any]],
+    temperature: float,
+    evaluation: ModelEvaluation,
 ) -> OutOfFold | None:
     if header["sample_ids"] is None:
-        if evaluation.cv is not None:
+        if isinstance(evaluation.judged, CrossValidation):
             raise ClassifierError("it has a cross-validation without out-of-fold scores")
         return None
     y, scores, fold, predicted = (arrays[f"oof_{name}"] for name in ("y", "scores", "fold", "predicted"))

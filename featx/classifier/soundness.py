@@ -16,7 +16,7 @@ from featx.classifier.folded import Folded
 from featx.classifier.novelty import Rejector
 from featx.classifier.records import OutOfFold
 from featx.errors import ClassifierError, EngineError
-from featx.evaluation import CrossValidation, Evaluation
+from featx.evaluation import CrossValidation, ModelEvaluation
 from featx.evaluation.records.fields import shown
 from featx.network_files import check_graph
 from featx.spec import FeatureSpec
@@ -84,7 +84,7 @@ def check_folded(folded: Folded, feature_dim: int, n_classes: int) -> None:
         raise ClassifierError(f"its matrices give {n} numbers for {n_classes} classes")
 
 
-def check_out_of_fold(known: OutOfFold, temperature: float, evaluation: Evaluation) -> None:
+def check_out_of_fold(known: OutOfFold, temperature: float, evaluation: ModelEvaluation) -> None:
     """Make sure that out-of-fold scores belong to the samples, the classes and the cross-validation.
 
     Raises
@@ -93,10 +93,10 @@ def check_out_of_fold(known: OutOfFold, temperature: float, evaluation: Evaluati
         They do not.
     """
     n_samples, n_classes = len(known.sample_ids), len(evaluation.classes)
-    counted = evaluation.cv if evaluation.cv is not None else evaluation.test
+    counted = evaluation.judged
     if counted is None or not counted.confusion:
         raise ClassifierError("it has out-of-fold scores without a cross-validation or the classes of a held-out part")
-    n_folds = 1 if evaluation.cv is None else evaluation.cv.n_folds
+    n_folds = counted.n_folds if isinstance(counted, CrossValidation) else 1
     if known.scores.shape != (n_samples, n_classes) or known.scores.dtype.kind != "f":
         shape = known.scores.shape
         raise ClassifierError(f"its out-of-fold scores have the shape {shape}, not ({n_samples}, {n_classes})")
@@ -114,8 +114,8 @@ def check_out_of_fold(known: OutOfFold, temperature: float, evaluation: Evaluati
     confusion = targets.confusion(known.predicted.astype(np.int64), known.y.astype(np.int64))
     if not np.array_equal(confusion, np.array(counted.confusion)):
         raise ClassifierError("its confusion is not that of its out-of-fold classes")
-    if evaluation.cv is not None:
-        _check_folds(known, targets, evaluation.cv)
+    if isinstance(counted, CrossValidation):
+        _check_folds(known, targets, counted)
     _check_scores(known)
 
 

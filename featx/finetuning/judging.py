@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from featx.classifier import Folded, OutOfFold, Rejector, learn_subspace, library_versions, softmax
 from featx.duplicates import find_conflicts
-from featx.evaluation import ByClass, Contest, Evaluation, HeldOut, Interval
+from featx.evaluation import ByClass, Contest, FinetuneEvaluation, Interval, Kept
 from featx.evaluation.procedures import (
     HeldOutParts,
     difference_of_shares,
@@ -80,7 +80,7 @@ def judge(
         others = frozen.hits(parts, parts.test)
         frozen_accuracy = share_of(others, of_test)
         difference = difference_of_shares(hits, others, of_test)
-    kept = "finetuned" if difference is None or difference.mean > 0 else "frozen"
+    kept: Kept = "finetuned" if difference is None or difference.mean > 0 else "frozen"
     return Contest(
         kept=kept,
         frozen=frozen_accuracy,
@@ -102,9 +102,8 @@ def make_classifier(
     temperature = candidate.temperature(parts)
     learnt = np.concatenate([parts.train, parts.val])
     known = _held_out(candidate, parts)
-    accuracy = contest.accuracy
     baseline = parts.targets.baseline(y[parts.test], y[learnt])
-    evaluation = Evaluation(
+    evaluation = FinetuneEvaluation(
         head=candidate.head,
         params=candidate.params,
         classes=parts.classes,
@@ -115,25 +114,12 @@ def make_classifier(
             "group_by": material.group_by,
             **find_conflicts(material.table, material.grouping, learnt),
         },
-        cv=None,
-        cv_reason="the network was trained on these pictures; held-out ones judge it",
-        naive_accuracy=None,
-        sources=(),
-        reliability=None,
-        learning=None,
         baseline=baseline.accuracy,
         baseline_class=baseline.name,
-        val=None,
-        test=HeldOut(
-            accuracy,
-            contest.n,
-            accuracy.mean,
-            contest.n,
-            *ByClass.of(parts.targets, known.predicted, known.y),
-        ),
+        contest=contest,
+        by_class=ByClass.of(parts.targets, known.predicted, known.y),
         notes=notes,
         calibrated_on="val",
-        fits={},
         made={
             "date": datetime.now(UTC).isoformat(timespec="seconds"),
             "data": table.root or table.name,
@@ -141,7 +127,6 @@ def make_classifier(
             "seed": material.seed,
         },
         seconds=seconds,
-        finetuning=contest,
     )
     return Classifier(
         spec=table.spec,

@@ -16,7 +16,7 @@ from featx.classifier import Folded, OutOfFold, Rejector, fold, library_versions
 from featx.contrast import MOST_LOOKED_AT, find_indistinct
 from featx.duplicates import find_conflicts, group_samples
 from featx.errors import EvaluationError, as_usage
-from featx.evaluation import Evaluation, LearningCurve, Reliability
+from featx.evaluation import CalibratedOn, Evaluation, LearningCurve, Reliability
 from featx.evaluation.procedures import (
     MOST_FOLDED,
     CrossValidated,
@@ -280,7 +280,7 @@ class _LeftOut(NamedTuple):
     reliability: Reliability | None = None
     rejector: Rejector | None = None
     learning: LearningCurve | None = None
-    calibrated_on: str = "nothing"
+    calibrated_on: CalibratedOn = "nothing"
 
 
 def _left_out(
@@ -325,7 +325,7 @@ def _apart(tuned: Tuned, parts: Parts, seed: int) -> _LeftOut:
     return _LeftOut(temperature=temperature, rejector=rejector, calibrated_on="val")
 
 
-def _calibration_notes(calibrated_on: str) -> list[str]:
+def _calibration_notes(calibrated_on: CalibratedOn) -> list[str]:
     if calibrated_on == "nothing":
         return ["no cross-validation and no val part: probabilities are not calibrated, and nothing can be rejected"]
     if calibrated_on == "val":

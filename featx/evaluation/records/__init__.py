@@ -1,7 +1,13 @@
 """Records of an evaluation: plain frozen values, to and from a dictionary."""
 
-from featx.evaluation.records.contest import Contest
-from featx.evaluation.records.evaluation import Evaluation
+from featx.evaluation.records.contest import Contest, Kept
+from featx.evaluation.records.evaluation import (
+    CalibratedOn,
+    Evaluation,
+    FinetuneEvaluation,
+    ModelEvaluation,
+    read_evaluation,
+)
 from featx.evaluation.records.findings import LearningCurve, Outlook, Reliability, SourceAccuracy, ViewsWorth
 from featx.evaluation.records.scores import (
     ByClass,
@@ -15,17 +21,22 @@ from featx.evaluation.records.scores import (
 
 __all__ = [
     "ByClass",
+    "CalibratedOn",
     "ClassScore",
     "Contest",
     "CrossValidation",
     "Evaluation",
+    "FinetuneEvaluation",
     "HeldOut",
     "Interval",
+    "Kept",
     "LearningCurve",
+    "ModelEvaluation",
     "Outlook",
     "Outside",
     "Reliability",
     "SourceAccuracy",
     "ViewsWorth",
     "judge_baseline",
+    "read_evaluation",
 ]
