@@ -24,7 +24,7 @@ from featx.evaluation.procedures import (
     quiet_single_threads,
     tune_and_fit,
 )
-from featx.evaluation.procedures.folds import Folds, cut_folds
+from featx.evaluation.procedures.folds import Fold, Folds, cut_folds
 from featx.evaluation.procedures.intervals import (
     corrected_resampled,
     effective_number,
@@ -383,7 +383,7 @@ def test_a_learning_curve_takes_whole_groups_and_leaves_out_parts_without_a_clas
         assert all((groups == group).sum() == 6 for group in groups)
     assert len(curve.points) == 5
     rare = TrainingSet(data.X, np.array([2, 2] + [0, 1] * 29), np.arange(60), data.targets)
-    pairs = (np.arange(60), np.arange(10)), (np.arange(60), np.arange(10, 20))
+    pairs = Fold(np.arange(60), np.arange(10)), Fold(np.arange(60), np.arange(10, 20))
     curve = learning_curve(head, rare, crossed_by(Folds("x", pairs), 3), 0)
     assert len(curve.points) == 5
 
@@ -475,7 +475,7 @@ def test_one_split_is_calibrated_by_the_other_half():
     train, test = cut_folds(data.y, data.groups, data.classes, 2, 0).pairs[0]
     with quiet_single_threads():
         fitted = tune_and_fit(head, data.part(train), 0).estimator
-    folds = Folds("one", ((train, test),))
+    folds = Folds("one", (Fold(train, test),))
     crossed = replace(crossed_by(folds, 2), scores=scores_of(fitted, data.X[test], 2))
     crossed = replace(crossed, summary=replace(cross_validate(head, data, 2, 1, 0).summary, n_folds=1))
     found = calibrate(head, {}, data, crossed)

@@ -17,7 +17,7 @@ from featx.evaluation.procedures.intervals import corrected_resampled, share_of,
 from featx.evaluation.procedures.threads import in_threads
 from featx.evaluation.procedures.training_set import TrainingSet
 from featx.evaluation.procedures.tuning import fit_head
-from featx.evaluation.records import Interval, LearningCurve, Outlook
+from featx.evaluation.records import CurvePoint, Interval, LearningCurve, MissingPoint, Outlook
 from featx.heads import Head, scores_of
 
 _SHARES = (0.1, 0.2, 0.4, 0.7)
@@ -92,25 +92,25 @@ def learning_curve(
 
 def _curve(scored: list[_Point], data: TrainingSet, folds: Folds, seed: int) -> LearningCurve:
     tested, n_folds = folds.tested, len(folds.pairs)
-    points: list[tuple[int, Interval]] = []
+    points: list[CurvePoint] = []
     hits: list[NDArray[np.bool_]] = []
-    left_out: list[tuple[int, str]] = []
+    left_out: list[MissingPoint] = []
     for start in range(0, len(scored), n_folds):
         some = scored[start : start + n_folds]
         n = round(float(np.mean([point.n for point in some])))
         reasons = [point.reason for point in some if point.hit is None]
         if reasons:
-            left_out.append((n, reasons[0]))
+            left_out.append(MissingPoint(n, reasons[0]))
             continue
         hit = np.zeros(len(data.y), np.bool_)
-        for (_, test), point in zip(folds.pairs, some, strict=True):
-            hit[test] = point.hit
+        for fold, point in zip(folds.pairs, some, strict=True):
+            hit[fold.test] = point.hit
         hits.append(hit[tested])
-        per_fold = [float(hit[test].mean()) for _, test in folds.pairs]
+        per_fold = [float(hit[fold.test].mean()) for fold in folds.pairs]
         pooled = share_of(hit[tested], data.groups[tested])
         over_folds = pooled if n_folds == 1 else corrected_resampled(per_fold, len(tested) / n_folds / n)
-        points.append((n, steadied(over_folds, pooled)))
-    outlook = _outlook([n for n, _ in points], hits, data.groups[tested], len(data.y), seed)
+        points.append(CurvePoint(n, steadied(over_folds, pooled)))
+    outlook = _outlook([point.n for point in points], hits, data.groups[tested], len(data.y), seed)
     return LearningCurve(tuple(points), outlook, tuple(left_out))
 
 

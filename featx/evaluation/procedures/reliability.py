@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from featx.evaluation.records import Reliability
+from featx.evaluation.records import Reliability, ReliabilityBin
 from featx.targets import SingleLabel
 
 _BINS = 10
@@ -34,5 +34,5 @@ def measure_reliability(targets: SingleLabel, probabilities: NDArray[np.float64]
     confidence, hit = targets.confidence(probabilities, answers), targets.hits(answers, y)
     order = np.argsort(confidence, kind="stable")
     parts = [part for part in np.array_split(order, _BINS) if len(part)]
-    bins = tuple((float(confidence[part].mean()), float(hit[part].mean()), len(part)) for part in parts)
-    return Reliability(brier, sum(abs(c - a) * n for c, a, n in bins) / len(y), bins)
+    bins = tuple(ReliabilityBin(float(confidence[part].mean()), float(hit[part].mean()), len(part)) for part in parts)
+    return Reliability(brier, sum(abs(one.confidence - one.accuracy) * one.n for one in bins) / len(y), bins)

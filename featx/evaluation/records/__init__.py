@@ -8,7 +8,16 @@ from featx.evaluation.records.evaluation import (
     ModelEvaluation,
     read_evaluation,
 )
-from featx.evaluation.records.findings import LearningCurve, Outlook, Reliability, SourceAccuracy, ViewsWorth
+from featx.evaluation.records.findings import (
+    CurvePoint,
+    LearningCurve,
+    MissingPoint,
+    Outlook,
+    Reliability,
+    ReliabilityBin,
+    SourceAccuracy,
+    ViewsWorth,
+)
 from featx.evaluation.records.scores import (
     ByClass,
     ClassScore,
@@ -25,16 +34,19 @@ __all__ = [
     "ClassScore",
     "Contest",
     "CrossValidation",
+    "CurvePoint",
     "Evaluation",
     "FinetuneEvaluation",
     "HeldOut",
     "Interval",
     "Kept",
     "LearningCurve",
+    "MissingPoint",
     "ModelEvaluation",
     "Outlook",
     "Outside",
     "Reliability",
+    "ReliabilityBin",
     "SourceAccuracy",
     "ViewsWorth",
     "judge_baseline",
