@@ -16,10 +16,17 @@ import numpy as np
 from joblib import Parallel, delayed
 
 from benchmarks.processes import print_head, print_json, print_row
-from featx.evaluate import TrainingSet, cross_validate, paired_difference, quiet_single_threads, tune_and_fit
 from featx.evaluation import Interval
+from featx.evaluation.procedures import (
+    TrainingSet,
+    cross_validate,
+    paired_difference,
+    quiet_single_threads,
+    tune_and_fit,
+)
 from featx.heads import Head, make_head, scores_of
 from featx.runtime import n_processors
+from featx.targets import SingleLabel
 
 _DIMENSIONS = 20
 _NEW = 20_000
@@ -118,7 +125,7 @@ def _draw(case: Case, seed: int) -> tuple[float, float, float, float]:
 def _measured(head: Head, data: TrainingSet, new: TrainingSet, case: Case, seed: int) -> tuple[Interval, float]:
     summary = cross_validate(head, data, 5, case.repeats, seed).summary
     with quiet_single_threads():
-        fitted = tune_and_fit(head, data.X, data.y, data.groups, data.classes, seed).estimator
+        fitted = tune_and_fit(head, data, seed).estimator
     hit = scores_of(fitted, new.X, len(new.classes)).argmax(axis=1) == new.y
     if case.figure == "balanced accuracy":
         return summary.balanced_accuracy, float(np.mean([hit[new.y == label].mean() for label in np.unique(new.y)]))
@@ -135,7 +142,7 @@ def _sample(
     y = labels[groups]
     shared = rng.normal(0, np.sqrt(0.8), (len(sizes), _DIMENSIONS))[groups]
     X = centres[y] + shared + rng.normal(0, np.sqrt(0.2), (len(groups), _DIMENSIONS))
-    return TrainingSet(X.astype(np.float32), y, groups, tuple("abc"))
+    return TrainingSet(X.astype(np.float32), y, groups, SingleLabel(tuple("abc")))
 
 
 if __name__ == "__main__":

@@ -25,8 +25,8 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 
 from benchmarks.processes import median, print_head, print_json, print_row
-from featx.evaluate import Parts, TrainingSet, quiet_single_threads, split_parts, tune_and_fit
-from featx.evaluate.folds import cut_folds
+from featx.evaluation.procedures import Parts, TrainingSet, quiet_single_threads, split_parts, tune_and_fit
+from featx.evaluation.procedures.folds import cut_folds
 from featx.extraction import extract
 from featx.fitting import fit
 from featx.heads import HEAD_NAMES, for_many, make_head, scores_of
@@ -93,7 +93,7 @@ def _large(folder: Path, heads: list[str], runtime: Runtime) -> list[dict[str, A
 def _tuned(name: str, train: TrainingSet, runtime: Runtime) -> tuple[Any, str]:
     head, plan = for_many(make_head(name), len(train.y), len(train.classes))
     with quiet_single_threads():
-        tuned = tune_and_fit(head, train.X, train.y, train.groups, train.classes, 0, n_workers=runtime.n_workers)
+        tuned = tune_and_fit(head, train, 0, n_workers=runtime.n_workers)
     return tuned, plan
 
 

@@ -22,7 +22,7 @@ from threadpoolctl import threadpool_limits
 
 from benchmarks.processes import print_json
 from featx.classifier import softmax
-from featx.evaluate import find_temperature
+from featx.evaluation.procedures import find_temperature
 from featx.extraction import extract
 from featx.heads import Head, make_head, scores_of
 from featx.runtime import Runtime

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from featx.classifier import Predictions
     from featx.comparison import Comparison, compare
     from featx.errors import FeatxError
-    from featx.evaluation import Evaluation
+    from featx.evaluation import Evaluation, FinetuneEvaluation
     from featx.extraction import extract
     from featx.finetuning import Finetuning, finetune
     from featx.fitting import fit
@@ -62,6 +62,7 @@ _HOMES = {
     "Cleaning": "featx.caching",
     "Comparison": "featx.comparison",
     "Evaluation": "featx.evaluation",
+    "FinetuneEvaluation": "featx.evaluation",
     "Export": "featx.caching",
     "Extraction": "featx.table",
     "FeatureSpec": "featx.spec",
@@ -105,6 +106,7 @@ __all__ = [
     "FeatureSpec",
     "FeatureTable",
     "FeatxError",
+    "FinetuneEvaluation",
     "Finetuning",
     "Inspection",
     "Prediction",

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,12 @@ from featx.spec import FeatureSpec
 
 ORIGINS = ("camera", "day")
 """Columns that EXIF data give besides a manifest's own."""
+
+Split = Literal["train", "val", "test"]
+"""A part of a data set, as its owner divided it."""
+
+FileStatus = Literal["ok", "skipped", "ignored", "lacking"]
+"""See :class:`FileState`."""
 
 CHUNK = 4096
 """Rows that are read at a time where a table is streamed."""
@@ -38,7 +44,7 @@ class Sample:
     sample_id: str
     label: str | None = None
     group: str | None = None
-    split: str | None = None
+    split: Split | None = None
     others: tuple[tuple[str, str], ...] = ()
 
     @property
@@ -91,8 +97,8 @@ class FileState:
         Modification time; -1 if it cannot be trusted to show the next change.
     content_hash : bytes
         SHA-256 of its bytes; empty if it was not read.
-    status : {"ok", "skipped", "ignored"}
-        Usable; an image that could not be used; no image.
+    status : {"ok", "skipped", "ignored", "lacking"}
+        Usable; an image that could not be used; no image; usable, but the store has no features of it.
     reason : str
         Why it was skipped.
     width, height : int
@@ -106,7 +112,7 @@ class FileState:
     size: int
     mtime_ns: int
     content_hash: bytes = b""
-    status: str = "ok"
+    status: FileStatus = "ok"
     reason: str = ""
     width: int = 0
     height: int = 0

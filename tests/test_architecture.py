@@ -142,6 +142,11 @@ def test_fitting_imports_no_network_library():
     subprocess.run([sys.executable, "-c", script], check=True)
 
 
+def test_records_of_an_evaluation_import_no_scikit_learn():
+    script = "import sys, featx.evaluation; assert not {'sklearn', 'scipy'} & set(sys.modules)"
+    subprocess.run([sys.executable, "-c", script], check=True)
+
+
 def test_public_names_are_all_there():
     import featx
 

@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from featx import compare
 from featx.cli.app import app
 from featx.errors import EvaluationError, HeadError
-from featx.evaluate.intervals import corrected_resampled, difference_over_folds
+from featx.evaluation.procedures.intervals import corrected_resampled, difference_over_folds
 from featx.extraction import extract
 from featx.fitting import fit
 from featx.heads import many
@@ -55,7 +55,7 @@ def test_plans_and_one_split_are_those_of_fit(fake, overlapping, monkeypatch):
     monkeypatch.setattr(many, "MOST_EXACT", 50)
     monkeypatch.setattr(many, "LANDMARKS", 10)
     for room in ("folds", "cross_validation"):
-        monkeypatch.setattr(sys.modules[f"featx.evaluate.{room}"], "MOST_FOLDED", 60)
+        monkeypatch.setattr(sys.modules[f"featx.evaluation.procedures.{room}"], "MOST_FOLDED", 60)
     found = compare(overlapping, ["quadrants"], ["svm-rbf", "knn"], runtime=fake.runtime)
     assert [note for note in found.notes if "10 landmarks (Nystroem)" in note] == [
         "svm-rbf: on more than 50 pictures the kernel is approximated by 10 landmarks (Nystroem), and fitted by "

@@ -13,7 +13,7 @@ from PIL import Image
 from featx import inspect
 from featx.contrast import are_equal, find_indistinct
 from featx.errors import EvaluationError
-from featx.evaluate import hold_out
+from featx.evaluation.procedures import hold_out
 from featx.extraction import extract
 from featx.finetuning import split_data
 from featx.fitting import fit

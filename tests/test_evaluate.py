@@ -10,7 +10,8 @@ from scipy import stats
 from sklearn.base import BaseEstimator, ClassifierMixin
 
 from featx.classifier import rank_suspects, softmax, suspicion_margins
-from featx.evaluate import (
+from featx.evaluation import Interval, LearningCurve
+from featx.evaluation.procedures import (
     CrossValidated,
     TooFewGroups,
     TrainingSet,
@@ -23,22 +24,29 @@ from featx.evaluate import (
     quiet_single_threads,
     tune_and_fit,
 )
-from featx.evaluate.folds import Folds, cut_folds
-from featx.evaluate.intervals import corrected_resampled, effective_number, mean_of_shares, share_of, steadied, wilson
-from featx.evaluation import Interval, LearningCurve
-from featx.evaluation.fields import Fields
+from featx.evaluation.procedures.folds import Fold, Folds, cut_folds
+from featx.evaluation.procedures.intervals import (
+    corrected_resampled,
+    effective_number,
+    mean_of_shares,
+    share_of,
+    steadied,
+    wilson,
+)
+from featx.evaluation.records.fields import Fields
 from featx.heads import HEAD_NAMES, Head, make_head, scores_of
+from featx.targets import SingleLabel
 
 
 def training_set(n: int = 60, n_classes: int = 3, d: int = 20, signal: float = 1.0, seed: int = 0) -> TrainingSet:
     rng = np.random.default_rng(seed)
     y = np.arange(n) % n_classes
     X = rng.normal(0, 1, (n, d)) + signal * rng.normal(0, 1, (n_classes, d))[y]
-    return TrainingSet(X.astype(np.float32), y, np.arange(n), tuple("abcdefgh"[:n_classes]))
+    return TrainingSet(X.astype(np.float32), y, np.arange(n), SingleLabel(tuple("abcdefgh"[:n_classes])))
 
 
 def with_groups(data: TrainingSet, groups: np.ndarray) -> TrainingSet:
-    return TrainingSet(data.X, data.y, groups, data.classes)
+    return TrainingSet(data.X, data.y, groups, data.targets)
 
 
 class Recorder(ClassifierMixin, BaseEstimator):
@@ -129,7 +137,7 @@ def test_the_scaler_is_fitted_inside_each_fold():
     head = make_head("logreg", {"C": 1.0})
     train = next(train for train, test in cut_folds(data.y, data.groups, data.classes, 4, 0).pairs if 7 in test)
     with quiet_single_threads():
-        tuned = tune_and_fit(head, data.X[train], data.y[train], data.groups[train], data.classes, 0)
+        tuned = tune_and_fit(head, data.part(train), 0)
     assert np.abs(tuned.estimator[0].mean_).max() < 10
 
 
@@ -137,14 +145,14 @@ def test_the_scaler_is_fitted_inside_each_fold():
 def test_shuffled_labels_score_at_chance(name):
     data = training_set(240, 2, signal=3.0)
     shuffled = np.random.default_rng(1).permutation(data.y)
-    result = cross_validate(make_head(name), TrainingSet(data.X, shuffled, data.groups, data.classes), 5, 1, seed=0)
+    result = cross_validate(make_head(name), TrainingSet(data.X, shuffled, data.groups, data.targets), 5, 1, seed=0)
     assert result.summary.accuracy.low < 0.5 < result.summary.accuracy.high
     assert cross_validate(make_head(name), data, 5, 1, seed=0).summary.accuracy.mean > 0.95
 
 
 def test_copies_flatter_random_folds_only():
     data = training_set(60, 2, signal=0.0)
-    copied = TrainingSet(np.repeat(data.X, 4, 0), np.repeat(data.y, 4), np.arange(240), data.classes)
+    copied = TrainingSet(np.repeat(data.X, 4, 0), np.repeat(data.y, 4), np.arange(240), data.targets)
     honest = with_groups(copied, np.repeat(np.arange(60), 4))
     head = make_head("knn", {"n_neighbors": 1})
     assert cross_validate(head, copied, 5, 1, seed=0).summary.accuracy.mean > 0.95
@@ -187,16 +195,14 @@ def test_fits_that_do_not_converge_are_counted():
 def test_too_little_to_tune_takes_the_middle():
     data = training_set(4, 2)
     with quiet_single_threads():
-        tuned = tune_and_fit(make_head("logreg"), data.X[:2], data.y[:2], data.groups[:2], data.classes, 0)
+        tuned = tune_and_fit(make_head("logreg"), data.part(np.arange(2)), 0)
     assert (tuned.params, tuned.was_tuned) == ({"head__C": 1.0}, False)
 
 
 def test_equals_go_to_the_most_regularised():
     data = training_set(60, 2, signal=10.0)
     with quiet_single_threads():
-        assert tune_and_fit(make_head("logreg"), data.X, data.y, data.groups, data.classes, 0).params == {
-            "head__C": 1e-4
-        }
+        assert tune_and_fit(make_head("logreg"), data, 0).params == {"head__C": 1e-4}
 
 
 def test_wilson_against_scipy():
@@ -253,12 +259,12 @@ def held_truth(head: Head, groups: np.ndarray, seed: int) -> bool:
     def draw(groups):
         y = rng.permutation(np.arange(groups.max() + 1) % 2)[groups]
         noise = rng.normal(0, 0.9, (groups.max() + 1, 10))[groups] + rng.normal(0, 0.4, (len(groups), 10))
-        return TrainingSet((centres[y] + noise).astype(np.float32), y, groups, ("a", "b"))
+        return TrainingSet((centres[y] + noise).astype(np.float32), y, groups, SingleLabel(("a", "b")))
 
     data, new = draw(groups), draw(np.arange(2000))
     found = cross_validate(head, data, 5, 1, seed).summary.accuracy
     with quiet_single_threads():
-        fitted = tune_and_fit(head, data.X, data.y, data.groups, data.classes, seed).estimator
+        fitted = tune_and_fit(head, data, seed).estimator
     truth = (scores_of(fitted, new.X, 2).argmax(axis=1) == new.y).mean()
     return bool(found.low <= truth <= found.high)
 
@@ -328,11 +334,11 @@ def test_reliability_of_honest_and_of_boastful_probabilities():
     rng = np.random.default_rng(0)
     confidence = rng.uniform(0.5, 1, 4000)
     y = (rng.uniform(size=4000) > confidence).astype(np.int64)
-    honest = measure_reliability(np.stack([confidence, 1 - confidence], axis=1), y)
+    honest = measure_reliability(SingleLabel(("a", "b")), np.stack([confidence, 1 - confidence], axis=1), y)
     assert honest.ece < 0.03
     assert sum(n for _, _, n in honest.bins) == 4000
     assert len(honest.bins) == 10
-    boastful = measure_reliability(np.tile([1.0, 0.0], (4000, 1)), y)
+    boastful = measure_reliability(SingleLabel(("a", "b")), np.tile([1.0, 0.0], (4000, 1)), y)
     assert boastful.ece == pytest.approx((y == 1).mean())
     assert boastful.brier == pytest.approx(2 * (y == 1).mean())
     assert boastful.brier > honest.brier
@@ -376,8 +382,8 @@ def test_a_learning_curve_takes_whole_groups_and_leaves_out_parts_without_a_clas
         groups = data.groups[[place[value] for value in values]]
         assert all((groups == group).sum() == 6 for group in groups)
     assert len(curve.points) == 5
-    rare = TrainingSet(data.X, np.array([2, 2] + [0, 1] * 29), np.arange(60), data.classes)
-    pairs = (np.arange(60), np.arange(10)), (np.arange(60), np.arange(10, 20))
+    rare = TrainingSet(data.X, np.array([2, 2] + [0, 1] * 29), np.arange(60), data.targets)
+    pairs = Fold(np.arange(60), np.arange(10)), Fold(np.arange(60), np.arange(10, 20))
     curve = learning_curve(head, rare, crossed_by(Folds("x", pairs), 3), 0)
     assert len(curve.points) == 5
 
@@ -422,7 +428,7 @@ def test_rare_classes_neither_remove_the_number_nor_the_folds():
     assert 60 not in folds.tested
     X = np.eye(5)[y] + np.random.default_rng(0).normal(0, 0.1, (63, 5))
     summary = cross_validate(
-        make_head("centroid"), TrainingSet(X.astype(np.float32), y, np.arange(63), tuple("abcde")), 5, 1, 0
+        make_head("centroid"), TrainingSet(X.astype(np.float32), y, np.arange(63), SingleLabel(tuple("abcde"))), 5, 1, 0
     ).summary
     assert (summary.accuracy.mean, summary.untested, sum(map(sum, summary.confusion))) == (1.0, ("d",), 62)
 
@@ -431,7 +437,14 @@ def crossed_by(folds: Folds, n_classes: int) -> CrossValidated:
     """Return a cross-validation of given folds whose scores say nothing."""
     n = len(folds.tested)
     return CrossValidated(
-        None, folds, folds.tested, np.zeros(n, np.int64), np.zeros((n, n_classes)), ({},) * len(folds.pairs), 0
+        None,
+        folds,
+        folds.tested,
+        np.zeros(n, np.int64),
+        np.zeros((n, n_classes)),
+        ({},) * len(folds.pairs),
+        0,
+        SingleLabel(tuple("abcdefgh"[:n_classes])),
     )
 
 
@@ -461,8 +474,8 @@ def test_one_split_is_calibrated_by_the_other_half():
     head = make_head("centroid", {"shrink_threshold": None})
     train, test = cut_folds(data.y, data.groups, data.classes, 2, 0).pairs[0]
     with quiet_single_threads():
-        fitted = tune_and_fit(head, data.X[train], data.y[train], data.groups[train], data.classes, 0).estimator
-    folds = Folds("one", ((train, test),))
+        fitted = tune_and_fit(head, data.part(train), 0).estimator
+    folds = Folds("one", (Fold(train, test),))
     crossed = replace(crossed_by(folds, 2), scores=scores_of(fitted, data.X[test], 2))
     crossed = replace(crossed, summary=replace(cross_validate(head, data, 2, 1, 0).summary, n_folds=1))
     found = calibrate(head, {}, data, crossed)

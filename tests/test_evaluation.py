@@ -7,14 +7,25 @@ import io
 import json
 import random
 import zipfile
+from dataclasses import fields
 
 import numpy as np
 import pytest
 from conftest import installed, make_classes
 
 from featx.errors import ClassifierError
-from featx.evaluation import Contest, Evaluation, HeldOut, Interval, ViewsWorth
-from featx.evaluation.fields import Fields
+from featx.evaluation import (
+    ByClass,
+    Contest,
+    Evaluation,
+    FinetuneEvaluation,
+    HeldOut,
+    Interval,
+    ModelEvaluation,
+    ViewsWorth,
+    read_evaluation,
+)
+from featx.evaluation.records.fields import Fields
 from featx.extraction import extract
 from featx.fitting import fit
 from featx.model import Classifier
@@ -41,6 +52,16 @@ def members(tmp_path_factory):
     evaluation |= {"val": part, "test": part | {"accuracy": None, "low": None, "high": None, "n": 0}}
     interval = Interval(0.5, 0.4, 0.6)
     evaluation["views"] = ViewsWorth(2, "flip", 0, interval, Interval(0.1, -0.1, 0.3)).to_dict()
+    assert evaluation["sources"]
+    assert evaluation["learning_curve"]["outlook"]
+    return found | {"model.json": json.dumps(header).encode()}
+
+
+@pytest.fixture(scope="module")
+def tuned_members(members):
+    """The members of a model file as a fine-tuned network has them, by name."""
+    header = json.loads(members["model.json"])
+    cv = Evaluation.from_dict(header["evaluation"]).cv
     epoch = {
         "number": 0,
         "rate": 0.0,
@@ -52,11 +73,23 @@ def members(tmp_path_factory):
     }
     epochs = [epoch, {**epoch, "number": 1, "rate": 0.1, "loss": 0.5, "accuracy": 0.7}]
     history = {"best": 1, "epochs": epochs}
-    contest = Contest("finetuned", interval, interval, Interval(0.0, -0.1, 0.1), 9, True, "the top", history)
-    evaluation["finetuning"] = contest.to_dict()
-    assert evaluation["sources"]
-    assert evaluation["learning_curve"]["outlook"]
-    return found | {"model.json": json.dumps(header).encode()}
+    contest = Contest(
+        "finetuned", Interval(0.5, 0.4, 0.6), cv.accuracy, Interval(0.0, -0.1, 0.1), 30, True, "the top", history
+    )
+    evaluation = Evaluation.from_dict(header["evaluation"])
+    shared = {one.name: getattr(evaluation, one.name) for one in fields(ModelEvaluation)}
+    tuned = FinetuneEvaluation(**shared, contest=contest, by_class=ByClass(cv.per_class, cv.confusion))
+    stream = io.BytesIO()
+    fold = np.load(io.BytesIO(members["arrays/oof_fold.npy"]))
+    np.lib.format.write_array(stream, np.zeros_like(fold), allow_pickle=False)
+    header["evaluation"] = tuned.to_dict()
+    return members | {"model.json": json.dumps(header).encode(), "arrays/oof_fold.npy": stream.getvalue()}
+
+
+@pytest.fixture(params=["cross-validated", "fine-tuned"])
+def either(request, members, tuned_members):
+    """The members of a model file of each kind."""
+    return members if request.param == "cross-validated" else tuned_members
 
 
 def write(path, members, header):
@@ -87,14 +120,14 @@ ODD = (
 )
 
 
-def test_every_value_may_be_anything(members, tmp_path):
-    header = json.loads(members["model.json"])
+def test_every_value_may_be_anything(either, tmp_path):
+    header = json.loads(either["model.json"])
     path = tmp_path / "m.featx"
-    write(path, members, header)
+    write(path, either, header)
     assert "accuracy" in shown(path)
     rng = random.Random(0)
     every = [at for at in places(header) if not (at[0] == "sample_ids" and len(at) > 1 and at[1] > 1)]
-    assert len(every) > 250
+    assert len(every) > 150
     accepted, messages = 0, []
     for number in range(600):
         changed = copy.deepcopy(header)
@@ -106,7 +139,7 @@ def test_every_value_may_be_anything(members, tmp_path):
             del holder[last]
         else:
             holder[last] = rng.choice(ODD)
-        write(path, members, changed)
+        write(path, either, changed)
         try:
             shown(path)
             accepted += 1
@@ -145,30 +178,60 @@ def test_every_value_may_be_anything(members, tmp_path):
         ("val.n", 9, "it counts 9 of 4 pictures"),
         ("val.confusion", [[1, 0, 0], [0, 1, 0], [0, 0, 1]], "its classes are not those of the model"),
         ("cv.balanced_accuracy.mean", 0.123, "lies outside|its balanced accuracy is not the mean of its recalls"),
-        ("finetuning.kept", "both", "it must be one of frozen, finetuned"),
-        ("finetuning.frozen", None, "there is no frozen accuracy, or no difference from it"),
-        ("finetuning.history.best", 7, "epoch 7 was kept, of 2"),
+        ("finetuning", {"kept": "both"}, "a fine-tuned network, and has cv, naive_cv"),
         ("views.difference", None, "a difference without both accuracies"),
         ("groups.conflicts", [["a"]], "a conflict is not between two pictures"),
         ("params", {"C": []}, r"evaluation\.params\.C is a list of 0; it must be a text or a number"),
         ("notes", [1], r"evaluation\.notes is 1; it must be a list of texts"),
         ("seconds", float("nan"), r"evaluation\.seconds is nan; it must be a number"),
+        ("calibrated_on", "x", "it must be one of out of fold, val, nothing"),
     ],
 )
 def test_contradictions_are_named(members, place, value, message):
+    with pytest.raises(ClassifierError, match=message):
+        read_evaluation(changed(members, place, value))
+
+
+def changed(members, place, value):
+    """Return the evaluation of a model file with another value somewhere."""
     evaluation = json.loads(members["model.json"])["evaluation"]
     *way, last = (int(key) if key.isdecimal() else key for key in place.split("."))
     holder = evaluation
     for key in way:
         holder = holder[key]
     holder[last] = value
+    return evaluation
+
+
+@pytest.mark.parametrize(
+    ("place", "value", "message"),
+    [
+        ("finetuning.kept", "both", "it must be one of frozen, finetuned"),
+        ("finetuning.frozen", None, "there is no frozen accuracy, or no difference from it"),
+        ("finetuning.history.best", 7, "epoch 7 was kept, of 2"),
+        ("finetuning.frozen.accuracy.mean", 0.9, "the mean 0.9 lies outside 0.4 to 0.6"),
+        ("finetuning.kept", "frozen", "its test part is not the one that frozen was judged on"),
+        ("finetuning.n_held_out", 31, "its test part is not the one that finetuned was judged on"),
+        ("test", None, r"evaluation\.test is None, not an object"),
+        ("sources", [{}], "a fine-tuned network, and has sources"),
+        ("n_groups", 99, "30 pictures are in 99 groups"),
+    ],
+)
+def test_contradictions_of_a_fine_tuned_network_are_named(tuned_members, place, value, message):
     with pytest.raises(ClassifierError, match=message):
-        Evaluation.from_dict(evaluation)
+        read_evaluation(changed(tuned_members, place, value))
 
 
-def test_what_is_read_is_what_was_written(members):
-    evaluation = json.loads(members["model.json"])["evaluation"]
-    assert json.loads(json.dumps(Evaluation.from_dict(evaluation).to_dict())) == evaluation
+def test_what_is_read_is_what_was_written(either):
+    evaluation = json.loads(either["model.json"])["evaluation"]
+    assert json.loads(json.dumps(read_evaluation(evaluation).to_dict())) == evaluation
+
+
+def test_one_kind_is_not_read_as_the_other(members, tuned_members):
+    with pytest.raises(ClassifierError, match="it is of a fine-tuned network, and is read as cross-validated"):
+        Evaluation.from_dict(changed(tuned_members, "seconds", 1))
+    with pytest.raises(ClassifierError, match="it is of a fine-tuned network, and has cv, naive_cv"):
+        FinetuneEvaluation.from_dict(changed(members, "seconds", 1))
 
 
 def test_a_part_without_pictures_of_its_own():

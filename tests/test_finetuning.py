@@ -29,7 +29,7 @@ from featx.errors import (
     SpecError,
     TrainingError,
 )
-from featx.evaluate import hold_out
+from featx.evaluation.procedures import hold_out
 from featx.finetuning import fit_head, split_data, with_backbone
 from featx.heads import make_head
 from featx.options import FeatureOptions, RunOptions
@@ -196,7 +196,7 @@ def test_without_a_gain_the_frozen_network_is_kept(stripes: Path, network: Path,
     assert done.contest.kept == "frozen"
     assert done.contest.difference is not None
     assert done.contest.difference.mean == 0
-    assert done.classifier.evaluation.finetuning == done.contest
+    assert done.classifier.evaluation.contest == done.contest
     assert done.classifier.evaluation.head == "logreg"
 
 
@@ -530,12 +530,12 @@ def test_a_model_knows_what_was_held_out(stripes: Path, network: Path, cache: Pa
     done = finetune(stripes, network, cache, output=output)
     for model in (done.classifier, featx.load(output)):
         evaluation, known = model.evaluation, model.out_of_fold
-        assert evaluation.test is not None
+        test = evaluation.judged
         assert known is not None
-        confusion = np.array(evaluation.test.confusion)
-        assert confusion.sum() == evaluation.test.n == len(known.sample_ids) == done.contest.n
+        confusion = np.array(test.confusion)
+        assert confusion.sum() == test.n == len(known.sample_ids) == done.contest.n
         assert np.trace(confusion) / confusion.sum() == pytest.approx(done.contest.finetuned.mean)
-        assert [one.name for one in evaluation.test.per_class] == ["across", "down", "wide"]
+        assert [one.name for one in test.per_class] == ["across", "down", "wide"]
         taken = [model.classes_[number] for number in known.predicted]
         right = [Path(name).parent.name == one for name, one in zip(known.sample_ids, taken, strict=True)]
         assert np.mean(right) == pytest.approx(done.contest.finetuned.mean)

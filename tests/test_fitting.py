@@ -22,7 +22,7 @@ from test_inspection import scene
 
 from featx.comparison import compare
 from featx.errors import DatasetError, EvaluationError, FeatxError, HeadError
-from featx.evaluate.intervals import wilson
+from featx.evaluation.procedures.intervals import wilson
 from featx.extraction import extract
 from featx.finetuning import finetune
 from featx.fitting import fit, model_name
@@ -420,7 +420,7 @@ def test_name_of_the_model_file(fake, table):
 
 @pytest.fixture
 def few_are_too_many(monkeypatch):
-    for room in ("evaluate.folds", "evaluate.cross_validation", "fitting.fitting"):
+    for room in ("evaluation.procedures.folds", "evaluation.procedures.cross_validation", "fitting.fitting"):
         monkeypatch.setattr(sys.modules[f"featx.{room}"], "MOST_FOLDED", 30)
 
 

@@ -16,8 +16,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from featx.errors import HeadError
-from featx.evaluate import quiet_single_threads
-from featx.evaluate.tuning import fit_head
+from featx.evaluation.procedures import quiet_single_threads
+from featx.evaluation.procedures.tuning import fit_head
 from featx.heads import HEAD_NAMES, converged, make_head, parse_param, scores_of
 from featx.heads.centroid import ShrunkenCentroid
 

@@ -12,7 +12,7 @@ from test_evaluate import training_set
 
 from featx.classifier import fold, softmax
 from featx.classifier.estimators import dump_estimator, load_estimator
-from featx.evaluate import quiet_single_threads, tune_and_fit
+from featx.evaluation.procedures import quiet_single_threads, tune_and_fit
 from featx.heads import HEAD_NAMES, for_many, make_head, many, scores_of
 
 N = 20_000
@@ -90,8 +90,8 @@ def test_what_stands_for_a_head_learns_and_is_saved(name, n_classes, class_weigh
     head, plan = for_many(make_head(name, None, class_weight), 300, n_classes)
     assert plan
     with quiet_single_threads():
-        tuned = tune_and_fit(head, data.X, data.y, data.groups, data.classes, 0)
-        again = tune_and_fit(head, data.X, data.y, data.groups, data.classes, 0, n_workers=3)
+        tuned = tune_and_fit(head, data, 0)
+        again = tune_and_fit(head, data, 0, n_workers=3)
         scores = scores_of(tuned.estimator, data.X, n_classes)
         np.testing.assert_array_equal(scores, scores_of(again.estimator, data.X, n_classes))
         loaded = load_estimator(dump_estimator(tuned.estimator))

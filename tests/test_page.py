@@ -8,7 +8,7 @@ import json
 import os
 import re
 import shutil
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +18,7 @@ from typer.testing import CliRunner
 
 from featx.cli.app import app
 from featx.errors import ClassifierError, DatasetError, DatasetNotFoundError, OutputError
-from featx.evaluation import Contest, HeldOut, Interval
+from featx.evaluation import ByClass, Contest, FinetuneEvaluation, Interval, ModelEvaluation
 from featx.extraction import extract
 from featx.fitting import fit
 from featx.prediction import load
@@ -344,19 +344,24 @@ def test_no_folder_of_another_machine_is_looked_at(fake, model, tmp_path, root, 
     assert not any("server" in path for path in looked)
 
 
+def finetuned(evaluation, contest: Contest, by_class: ByClass) -> FinetuneEvaluation:
+    """Return what the evaluation of a fine-tuned model of the same images would be."""
+    shared = {one.name: getattr(evaluation, one.name) for one in fields(ModelEvaluation)}
+    return FinetuneEvaluation(**shared, contest=contest, by_class=by_class)
+
+
 def test_a_held_out_part_has_classes_confusions_and_images(fake, model, data, tmp_path):
     """As fine-tuned models have it: no cross-validation, predictions of images that were held out."""
     known, cv = model.out_of_fold, model.evaluation.cv
     contest = Contest("finetuned", None, cv.accuracy, None, 60, False, "all", {"best": 0, "epochs": []})
-    test = HeldOut(cv.accuracy, 60, cv.accuracy.mean, 60, cv.per_class, cv.confusion)
-    changes = {"cv": None, "cv_reason": "trained", "test": test, "finetuning": contest, "learning": None}
+    by_class = ByClass(cv.per_class, cv.confusion)
     hashes = {row.tobytes(): i for i, row in enumerate(model.content_hashes)}
     held_out = np.stack(
         [model.content_hashes[hashes[hashlib.sha256((data / one).read_bytes()).digest()]] for one in known.sample_ids]
     )
     tuned = replace(
         model,
-        evaluation=replace(model.evaluation, **changes),
+        evaluation=finetuned(model.evaluation, contest, by_class),
         out_of_fold=replace(known, fold=np.zeros_like(known.fold), content_hashes=held_out),
         content_hashes=np.zeros((1, 32), np.uint8),
         rejector=replace(model.rejector, novelties=np.ones(70), confidences=np.ones(70)),
@@ -469,8 +474,8 @@ def finetuned_page(fake, model, data, tmp_path):
         unfrozen="the last 2 blocks",
         history={"best": 1, "epochs": epochs},
     )
-    changes = {"finetuning": contest, "cv": None, "reliability": None, "learning": None, "groups": {"conflicts": []}}
-    tuned = replace(model, evaluation=replace(model.evaluation, **changes), out_of_fold=None, rejector=None)
+    evaluation = replace(finetuned(model.evaluation, contest, ByClass()), groups={"conflicts": []})
+    tuned = replace(model, evaluation=evaluation, out_of_fold=None, rejector=None)
     report(tuned, html=tmp_path / "tuned.html", data=data, runtime=fake.runtime)
     return tmp_path / "tuned.html"
 

@@ -12,22 +12,22 @@ from sklearn.svm import SVC
 from test_evaluate import training_set
 
 from featx.errors import HeadError
-from featx.evaluate import Tally, cross_validate, quiet_single_threads, tune_and_fit, tuning
-from featx.evaluate.folds import cut_folds
-from featx.evaluate.searching import Split, rotated, shares_work, try_candidates
-from featx.evaluate.tuning import fit_head
+from featx.evaluation.procedures import Tally, cross_validate, quiet_single_threads, tune_and_fit, tuning
+from featx.evaluation.procedures.folds import cut_folds
+from featx.evaluation.procedures.searching import Split, rotated, shares_work, try_candidates
+from featx.evaluation.procedures.tuning import fit_head
 from featx.heads import HEAD_NAMES, make_head, scores_of
 
 
 def split_of(n: int = 90, n_classes: int = 3, d: int = 20, signal: float = 0.4) -> Split:
     data = training_set(n, n_classes, d, signal)
     train, test = cut_folds(data.y, data.groups, data.classes, 3, 0).pairs[0]
-    return Split(data.X, data.y, train, test, n_classes)
+    return Split(data.X, data.y, train, test, data.targets)
 
 
 def cold(head, params, split: Split) -> np.ndarray:
     estimator = fit_head(head, params, split.X[split.train], split.y[split.train])
-    return scores_of(estimator, split.X[split.test], split.n_classes)
+    return scores_of(estimator, split.X[split.test], split.targets.n_classes)
 
 
 def centred(n: int, d: int) -> tuple[np.ndarray, np.ndarray]:
@@ -121,9 +121,9 @@ def test_the_choice_is_that_of_fits_apart(name, monkeypatch):
     data = training_set(150, 3, 400, signal=0.25)
     head = make_head(name, {"tol": 1e-7, "C": [1e-3, 1e-2, 1e-1, 1.0]} if name == "logreg" else None)
     with quiet_single_threads():
-        shared = tune_and_fit(head, data.X, data.y, data.groups, data.classes, 0)
+        shared = tune_and_fit(head, data, 0)
         monkeypatch.setattr(tuning, "shares_work", lambda head, candidates: False)
-        apart = tune_and_fit(head, data.X, data.y, data.groups, data.classes, 0)
+        apart = tune_and_fit(head, data, 0)
     assert shared.params == apart.params
     np.testing.assert_array_equal(
         scores_of(shared.estimator, data.X, 3), scores_of(apart.estimator, data.X, 3)
@@ -135,9 +135,9 @@ def test_on_many_samples_the_first_fall_ends_the_search(monkeypatch):
     head = make_head("logreg")
     with quiet_single_threads():
         tallies = Tally(), Tally()
-        every = tune_and_fit(head, data.X, data.y, data.groups, data.classes, 0, tallies[0])
+        every = tune_and_fit(head, data, 0, tallies[0])
         monkeypatch.setattr(tuning, "_MOST_FOR_ALL", 299)
-        ended = tune_and_fit(head, data.X, data.y, data.groups, data.classes, 0, tallies[1])
+        ended = tune_and_fit(head, data, 0, tallies[1])
     n_tries = [tally.to_dict()["tuning"]["n"] for tally in tallies]
     assert n_tries[0] == 27
     assert n_tries[1] < 27
@@ -148,7 +148,7 @@ def test_fits_of_the_search_that_do_not_converge_are_counted():
     data = training_set(90, 3)
     tally, head = Tally(), make_head("logreg", {"max_iter": 2})
     with quiet_single_threads():
-        tuned = tune_and_fit(head, data.X, data.y, data.groups, data.classes, 0, tally, "end")
+        tuned = tune_and_fit(head, data, 0, tally, "end")
     assert not tuned.converged
     # The path starts where two iterations are enough.
     assert tally.to_dict() == {"end": {"n": 1, "n_not_converged": 1}, "tuning": {"n": 27, "n_not_converged": 21}}
@@ -165,10 +165,7 @@ def test_what_a_search_refuses_is_said():
 def test_results_do_not_depend_on_the_number_of_workers(name):
     data = training_set(120, 3, 300, signal=0.3)
     with quiet_single_threads():
-        tuned = [
-            tune_and_fit(make_head(name), data.X, data.y, data.groups, data.classes, 0, n_workers=workers)
-            for workers in (1, 3)
-        ]
+        tuned = [tune_and_fit(make_head(name), data, 0, n_workers=workers) for workers in (1, 3)]
     assert tuned[0].params == tuned[1].params
     np.testing.assert_array_equal(*(scores_of(one.estimator, data.X, 3) for one in tuned))
     summaries = [cross_validate(make_head(name), data, 4, 1, 0, workers).summary for workers in (1, 4)]
@@ -181,5 +178,5 @@ def test_how_far_tuning_is_can_be_told(name, n_fits, n_workers):
     data, told = training_set(n=40), []
     how = {"n_workers": n_workers, "progress": lambda *done: told.append(done)}
     with quiet_single_threads():
-        tune_and_fit(make_head(name), data.X, data.y, data.groups, data.classes, 0, **how)
+        tune_and_fit(make_head(name), data, 0, **how)
     assert told == [(n, n_fits) for n in range(1, n_fits)]

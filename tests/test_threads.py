@@ -11,18 +11,18 @@ import time
 import pytest
 
 from featx.errors import HeadError
-from featx.evaluate.threads import in_threads, stop_if_unwanted
+from featx.evaluation.procedures.threads import in_threads, stop_if_unwanted
 
 STOPPED = """
 import os, signal, sys, threading, time
 import numpy as np
-from featx.evaluate import TrainingSet, cross_validate
+from featx.evaluation.procedures import TrainingSet, cross_validate
 from featx.heads import make_head
 
 signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in what a shell runs in the background
 rng = np.random.default_rng(0)
 X = rng.normal(size=(6000, 400)).astype(np.float32)
-data = TrainingSet(X, rng.integers(0, 8, 6000), np.arange(6000), tuple("abcdefgh"))
+data = TrainingSet(X, rng.integers(0, 8, 6000), np.arange(6000), SingleLabel(tuple("abcdefgh")))
 if sys.argv[1] == "signal":
     threading.Timer(float(sys.argv[2]), os.kill, (os.getpid(), signal.SIGINT)).start()
     head = make_head("svm-rbf", {"C": [1.0, 10.0]})

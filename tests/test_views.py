@@ -20,16 +20,16 @@ from typer.testing import CliRunner
 
 from featx.cli.app import app
 from featx.errors import DatasetError, EvaluationError, SpecError
-from featx.evaluate import (
+from featx.evaluation import Evaluation, ViewsWorth
+from featx.evaluation.procedures import (
     TrainingSet,
     calibrate,
     cross_validate,
     learning_curve,
     tune_and_fit,
 )
-from featx.evaluate.folds import cut_folds
-from featx.evaluate.intervals import difference_over_folds
-from featx.evaluation import Evaluation, ViewsWorth
+from featx.evaluation.procedures.folds import cut_folds
+from featx.evaluation.procedures.intervals import difference_over_folds
 from featx.extraction import extract
 from featx.fitting import fit
 from featx.heads import HEAD_NAMES, make_head
@@ -37,6 +37,7 @@ from featx.lookup import latest
 from featx.prediction import load
 from featx.reporting import evaluation_lines
 from featx.reports import report
+from featx.targets import SingleLabel
 
 
 class Recorder(ClassifierMixin, BaseEstimator):
@@ -61,7 +62,7 @@ def marked(n: int = 60, n_views: int = 3) -> TrainingSet:
     """Return samples whose first feature is their number, that of their views a little more; two in a group."""
     number = np.arange(n, dtype=np.float32)[:, np.newaxis]
     views = np.stack([number + view / 8 for view in range(1, n_views + 1)])
-    return TrainingSet(number, np.arange(n) // 2 % 2, np.arange(n) // 2, ("a", "b"), views)
+    return TrainingSet(number, np.arange(n) // 2 % 2, np.arange(n) // 2, SingleLabel(("a", "b")), views)
 
 
 def random_labels(n: int = 120, n_views: int = 3) -> TrainingSet:
@@ -69,15 +70,15 @@ def random_labels(n: int = 120, n_views: int = 3) -> TrainingSet:
     rng = np.random.default_rng(0)
     X = rng.normal(size=(n, 10)).astype(np.float32)
     views = X + rng.normal(0, 0.01, (n_views, n, 10)).astype(np.float32)
-    return TrainingSet(X, rng.integers(0, 2, n), np.arange(n), ("a", "b"), views)
+    return TrainingSet(X, rng.integers(0, 2, n), np.arange(n), SingleLabel(("a", "b")), views)
 
 
 def with_views_as_samples(data: TrainingSet) -> TrainingSet:
     """Return what views must never be: samples of their own."""
     assert data.views is not None
     n = len(data.y) * (1 + len(data.views))
-    X, y = data.learnt(np.arange(len(data.y)))
-    return TrainingSet(X, y, np.arange(n), data.classes)
+    X, y = data.rows()
+    return TrainingSet(X, y, np.arange(n), data.targets)
 
 
 @pytest.mark.parametrize("tuned", [True, False])
@@ -91,7 +92,7 @@ def test_no_view_is_learnt_from_where_its_picture_is_scored(tuned):
     assert len(Recorder.done) == 10 * (inner + 1)
     calibrate(head, {"C": 3.0}, data, crossed)
     learning_curve(head, data, crossed, 0)
-    tune_and_fit(head, data.X, data.y, data.groups, data.classes, 0, views=data.views)
+    tune_and_fit(head, data, 0)
     assert len(Recorder.done) == 10 * (inner + 1) + 5 + 20 + inner
     for learnt, asked in Recorder.done:
         pictures = {int(value) for value in learnt}

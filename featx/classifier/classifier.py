@@ -33,12 +33,13 @@ from featx.classifier.soundness import (
     check_texts,
 )
 from featx.errors import ClassifierError, FeatxError
-from featx.evaluation import Evaluation
-from featx.evaluation.fields import Fields
+from featx.evaluation import CrossValidation, Evaluation, FinetuneEvaluation, ModelEvaluation, read_evaluation
+from featx.evaluation.records.fields import Fields
 from featx.images import probe_files
 from featx.output import MODEL_SUFFIXES, OutputFile
 from featx.spec import FeatureSpec
 from featx.table import FeatureTable
+from featx.targets import SingleLabel
 
 _MOST_MATRICES = 1000
 _MOST_FOLDED_BYTES = 16_000_000
@@ -57,7 +58,7 @@ class FeatureClassifier:
         The backbone and its weights, for people.
     classes_ : tuple of str
         Class names, in the order of its scores.
-    evaluation : Evaluation
+    evaluation : Evaluation or FinetuneEvaluation
     temperature : float
         Scores are divided by it before the softmax.
     estimator : callable
@@ -85,7 +86,7 @@ class FeatureClassifier:
     spec: FeatureSpec
     title: str
     classes_: tuple[str, ...]
-    evaluation: Evaluation
+    evaluation: Evaluation | FinetuneEvaluation
     temperature: float
     estimator: Callable[[], Any] = field(repr=False)
     folded: Folded | None = field(repr=False)
@@ -97,6 +98,11 @@ class FeatureClassifier:
     versions: Mapping[str, str] = field(repr=False)
     graph: NDArray[np.uint8] | None = field(default=None, repr=False, compare=False)
     file: str | None = field(default=None, compare=False)
+
+    @property
+    def targets(self) -> SingleLabel:
+        """What it predicts."""
+        return SingleLabel(self.classes_)
 
     def __repr__(self) -> str:
         return f"Classifier({self.title}, {self.evaluation.head}, {len(self.classes_):,} classes: {self.evaluation})"
@@ -181,15 +187,16 @@ class FeatureClassifier:
         self.check(table)
         X = table.X
         probabilities = self.probabilities(X)
-        best = probabilities.argmax(axis=1)
+        answers = self.targets.answers(probabilities)
+        names = self.targets.decode(answers)
         rejected = np.zeros(len(X), np.bool_)
         if reject_rate is not None:
             rejected = self.rejected(X, probabilities, reject_rate)
         return Predictions(
             classes=self.classes_,
             paths=tuple(sample.sample_id for sample in table.samples),
-            labels=tuple("" if out else self.classes_[label] for label, out in zip(best, rejected, strict=True)),
-            confidence=probabilities[np.arange(len(best)), best],
+            labels=tuple("" if out else name for name, out in zip(names, rejected, strict=True)),
+            confidence=self.targets.confidence(probabilities, answers),
             probabilities=probabilities,
             seen=self.seen(table.content_hashes),
             rejected=rejected,
@@ -218,7 +225,7 @@ class FeatureClassifier:
         ours, theirs = table.probes[shared], self.probes[shared]
         agreement = cosines(ours, theirs)
         if risen:
-            same_labels = np.array_equal(self.scores(ours).argmax(axis=1), self.scores(theirs).argmax(axis=1))
+            same_labels = self.targets.hits(*(self.targets.answers(self.scores(X)) for X in (ours, theirs))).all()
             if float(agreement.mean()) >= MIN_MEAN_COSINE and same_labels:
                 return
         elif float(agreement.min()) >= MIN_COSINE:
@@ -328,7 +335,7 @@ class FeatureClassifier:
         check_arrays(arrays)
         probes = arrays["probes"]
         classes = check_classes(header["classes"])
-        evaluation = Evaluation.from_dict(header["evaluation"])
+        evaluation = read_evaluation(header["evaluation"])
         if evaluation.classes != classes:
             raise ClassifierError("the classes of its evaluation are not those of the model")
         temperature = check_temperature(header["temperature"])
@@ -372,10 +379,13 @@ def _read_folded(header: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]], 
 
 
 def _read_out_of_fold(
-    header: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]], temperature: float, evaluation: Evaluation
+    header: Mapping[str, Any],
+    arrays: Mapping[str, NDArray[Any]],
+    temperature: float,
+    evaluation: ModelEvaluation,
 ) -> OutOfFold | None:
     if header["sample_ids"] is None:
-        if evaluation.cv is not None:
+        if isinstance(evaluation.judged, CrossValidation):
             raise ClassifierError("it has a cross-validation without out-of-fold scores")
         return None
     y, scores, fold, predicted = (arrays[f"oof_{name}"] for name in ("y", "scores", "fold", "predicted"))

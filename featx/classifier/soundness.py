@@ -16,10 +16,11 @@ from featx.classifier.folded import Folded
 from featx.classifier.novelty import Rejector
 from featx.classifier.records import OutOfFold
 from featx.errors import ClassifierError, EngineError
-from featx.evaluation import CrossValidation, Evaluation
-from featx.evaluation.fields import shown
+from featx.evaluation import CrossValidation, ModelEvaluation
+from featx.evaluation.records.fields import shown
 from featx.network_files import check_graph
 from featx.spec import FeatureSpec
+from featx.targets import SingleLabel
 
 _ROUNDING = 1e-6
 _COLDEST, _HOTTEST = 1e-9, 1e9
@@ -83,7 +84,7 @@ def check_folded(folded: Folded, feature_dim: int, n_classes: int) -> None:
         raise ClassifierError(f"its matrices give {n} numbers for {n_classes} classes")
 
 
-def check_out_of_fold(known: OutOfFold, temperature: float, evaluation: Evaluation) -> None:
+def check_out_of_fold(known: OutOfFold, temperature: float, evaluation: ModelEvaluation) -> None:
     """Make sure that out-of-fold scores belong to the samples, the classes and the cross-validation.
 
     Raises
@@ -92,10 +93,10 @@ def check_out_of_fold(known: OutOfFold, temperature: float, evaluation: Evaluati
         They do not.
     """
     n_samples, n_classes = len(known.sample_ids), len(evaluation.classes)
-    counted = evaluation.cv if evaluation.cv is not None else evaluation.test
+    counted = evaluation.judged
     if counted is None or not counted.confusion:
         raise ClassifierError("it has out-of-fold scores without a cross-validation or the classes of a held-out part")
-    n_folds = 1 if evaluation.cv is None else evaluation.cv.n_folds
+    n_folds = counted.n_folds if isinstance(counted, CrossValidation) else 1
     if known.scores.shape != (n_samples, n_classes) or known.scores.dtype.kind != "f":
         shape = known.scores.shape
         raise ClassifierError(f"its out-of-fold scores have the shape {shape}, not ({n_samples}, {n_classes})")
@@ -109,12 +110,12 @@ def check_out_of_fold(known: OutOfFold, temperature: float, evaluation: Evaluati
             raise ClassifierError("its out-of-fold classes do not belong to its samples")
         if n_samples and not 0 <= int(column.min()) <= int(column.max()) < n:
             raise ClassifierError(f"its out-of-fold classes or folds are not within its {n}")
-    cells = known.y.astype(np.int64) * n_classes + known.predicted.astype(np.int64)
-    confusion = np.bincount(cells, minlength=n_classes**2).reshape(n_classes, n_classes)
+    targets = SingleLabel(evaluation.classes)
+    confusion = targets.confusion(known.predicted.astype(np.int64), known.y.astype(np.int64))
     if not np.array_equal(confusion, np.array(counted.confusion)):
         raise ClassifierError("its confusion is not that of its out-of-fold classes")
-    if evaluation.cv is not None:
-        _check_folds(known, evaluation.cv)
+    if isinstance(counted, CrossValidation):
+        _check_folds(known, targets, counted)
     _check_scores(known)
 
 
@@ -128,9 +129,9 @@ def _check_scores(known: OutOfFold) -> None:
         raise ClassifierError("its content hashes do not belong to its samples")
 
 
-def _check_folds(known: OutOfFold, cv: CrossValidation) -> None:
+def _check_folds(known: OutOfFold, targets: SingleLabel, cv: CrossValidation) -> None:
     n = np.bincount(known.fold, minlength=cv.n_folds)
-    hits = np.bincount(known.fold, known.predicted == known.y, cv.n_folds)
+    hits = np.bincount(known.fold, targets.hits(known.predicted, known.y), cv.n_folds)
     if (n == 0).any() or np.abs(hits / np.maximum(n, 1) - cv.per_fold[: cv.n_folds]).max() > _ROUNDING:
         raise ClassifierError("the accuracies of its folds are not those of its out-of-fold classes")
 

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from featx.comparison.records import Compared, Comparison, Variant
 from featx.duplicates import group_table
 from featx.errors import DatasetError, EvaluationError
-from featx.evaluate import (
+from featx.evaluation import CrossValidation, Interval
+from featx.evaluation.procedures import (
     CrossValidated,
     Tally,
     TooFewGroups,
@@ -24,7 +25,6 @@ from featx.evaluate import (
     paired_difference,
     split_parts,
 )
-from featx.evaluation import CrossValidation, Interval
 from featx.extraction import compute_table
 from featx.heads import Head, for_many
 from featx.options import ExtractOptions, FeatureOptions, RunOptions
@@ -136,7 +136,7 @@ def _ranked(found: Sequence[_Measured], notes: Sequence[str]) -> Comparison:
         n_groups=len(np.unique(best.groups)),
         splitter=summary.splitter,
         n_folds=summary.n_folds,
-        baseline=float(np.bincount(best.y).max() / len(best.y)),
+        baseline=best.crossed.targets.baseline(best.y).accuracy,
         luck_of_choice=_luck_of_choice([one.row.per_fold for one in found]),
         notes=(*notes, *_untested_notes(summary), *_plans(found), *_convergence_notes(found)),
     )

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from featx.comparison.records import Compared, Comparison, Variant
 from featx.errors import OutputError
-from featx.evaluate import difference_of_shares
 from featx.evaluation import Interval
+from featx.evaluation.procedures import difference_of_shares
 from featx.finetuning import Candidate, fit_head, split_data, train_network, with_backbone
 from featx.heads import Head, make_head
 from featx.options import DEFAULT_HEAD, ClassWeight, FeatureOptions, RunOptions, TrainOptions
@@ -166,7 +166,6 @@ def _ranked(data: TrainingData, found: Sequence[_Judged]) -> Comparison:
     others = [
         replace(one.row, difference_to_best=difference_of_shares(one.hits, best.hits, of_test)) for one in ranked[1:]
     ]
-    y: NDArray[np.int64] = split.y[split.test]
     whose = "the test part" if split.is_own_test else "held out, groups kept together"
     return Comparison(
         rows=(best.row, *others),
@@ -174,7 +173,7 @@ def _ranked(data: TrainingData, found: Sequence[_Judged]) -> Comparison:
         n_groups=len(np.unique(data.groups[split.train])),
         splitter=f"{len(split.test):,} pictures {whose}",
         n_folds=1,
-        baseline=float(np.bincount(y).max() / len(y)),
+        baseline=split.targets.baseline(split.y[split.test]).accuracy,
         luck_of_choice=0.0,
         notes=(
             *data.notes,

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from featx.dataset.splits import SPLITS, read_split_name, split_of
 from featx.errors import AmbiguousLayoutError, DatasetError, as_usage
+from featx.table import Split
 
 _MANY_CLASSES = 12
 _FEW = 5
@@ -38,7 +39,7 @@ class Layout:
     """
 
     labels: list[str | None]
-    splits: list[str | None]
+    splits: list[Split | None]
     description: str
     remarks: tuple[str, ...] = ()
     parents: frozenset[str] = frozenset()
@@ -169,9 +170,10 @@ def label_remarks(labels: Sequence[str | None], splits: Sequence[str | None], wh
         if _alike(name) in _NOTHING
     ]
     in_split = {split: {label for label, its in pairs if its == split} for split in SPLITS}
-    for split in ("val", "test"):
+    for split in SPLITS[1:]:
         if in_split[split] and in_split["train"]:
-            for has, lacks in ((split, "train"), ("train", split)):
+            pair: tuple[tuple[Split, Split], ...] = ((split, "train"), ("train", split))
+            for has, lacks in pair:
                 lacking = sorted(in_split[has] - in_split[lacks])
                 if lacking:
                     remarks.append(f"in the {has} part but not in the {lacks} part: {some(lacking)}")
@@ -255,7 +257,7 @@ def _branches(rests: Iterable[tuple[_Step, ...]]) -> bool:
 
 
 class _Split(NamedTuple):
-    split: str
+    split: Split
     name: str
 
 
@@ -284,7 +286,7 @@ def _take_splits(folders: _Folders) -> tuple[_Folders, dict[str, _Split]]:
     return folders, {}
 
 
-def _top_splits(folders: _Folders) -> dict[str, str]:
+def _top_splits(folders: _Folders) -> dict[str, Split]:
     """Return which top folders are splits; nothing where they are classes.
 
     Raises

@@ -24,7 +24,7 @@ from featx.errors import DatasetError, FeatxError, MissingExtraError
 from featx.files import open_regular
 from featx.images import image_format, looks_like_image
 from featx.source import source_beside
-from featx.table import Sample
+from featx.table import Sample, Split
 
 SUFFIXES = (".csv", ".tsv", ".txt", ".parquet", ".pq")
 """File names that can be a manifest."""
@@ -262,7 +262,7 @@ def _label(text: str) -> str:
     return one_form(text)
 
 
-def _split(text: str | None) -> str | None:
+def _split(text: str | None) -> Split | None:
     split = None if text is None else split_of(text)
     if text is not None and split is None:
         raise _RowError(f"the split is {text[:_MOST_SHOWN]!r}; allowed are train, val, validation, test or nothing")

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
-from typing import NamedTuple
+from typing import NamedTuple, get_args
 
-SPLITS = ("train", "val", "test")
+from featx.table import Split
+
+SPLITS: tuple[Split, ...] = get_args(Split)
 """The parts of a data set, by the names that featx gives them."""
 
-_WORDS = {
+_WORDS: dict[Split, tuple[str, ...]] = {
     "train": ("train", "training", "trainval"),
     "val": ("val", "valid", "validation", "validate", "dev", "eval", "evaluation"),
     "test": ("test", "testing", "holdout"),
@@ -36,7 +38,7 @@ class SplitName(NamedTuple):
         data set have the same rest; ``test_tube`` and ``training_shoes`` have not.
     """
 
-    split: str
+    split: Split
     rest: tuple[str, ...]
 
 
@@ -67,7 +69,7 @@ def read_split_name(name: str) -> SplitName | None:
     return SplitName(splits.pop(), rest)
 
 
-def split_of(name: str) -> str | None:
+def split_of(name: str) -> Split | None:
     """Return ``train``, ``val`` or ``test`` for a name that says this and nothing else; None for others."""
     found = read_split_name(name)
     return found.split if found is not None and not found.rest else None

@@ -1,22 +1,54 @@
-"""What is known of a classifier's accuracy: plain frozen values, to and from a dictionary."""
+"""What is known of a classifier's accuracy: plain records below, the procedures that fill them above.
 
-from featx.evaluation.contest import Contest
-from featx.evaluation.evaluation import Evaluation
-from featx.evaluation.findings import LearningCurve, Outlook, Reliability, SourceAccuracy, ViewsWorth
-from featx.evaluation.scores import ClassScore, CrossValidation, HeldOut, Interval, Outside, judge_baseline
+The records are the face of the room; :mod:`featx.evaluation.procedures` imports scikit-learn and is asked by name.
+"""
+
+from featx.evaluation.records import (
+    ByClass,
+    CalibratedOn,
+    ClassScore,
+    Contest,
+    CrossValidation,
+    CurvePoint,
+    Evaluation,
+    FinetuneEvaluation,
+    HeldOut,
+    Interval,
+    Kept,
+    LearningCurve,
+    MissingPoint,
+    ModelEvaluation,
+    Outlook,
+    Outside,
+    Reliability,
+    ReliabilityBin,
+    SourceAccuracy,
+    ViewsWorth,
+    judge_baseline,
+    read_evaluation,
+)
 
 __all__ = [
+    "ByClass",
+    "CalibratedOn",
     "ClassScore",
     "Contest",
     "CrossValidation",
+    "CurvePoint",
     "Evaluation",
+    "FinetuneEvaluation",
     "HeldOut",
     "Interval",
+    "Kept",
     "LearningCurve",
+    "MissingPoint",
+    "ModelEvaluation",
     "Outlook",
     "Outside",
     "Reliability",
+    "ReliabilityBin",
     "SourceAccuracy",
     "ViewsWorth",
     "judge_baseline",
+    "read_evaluation",
 ]

@@ -9,8 +9,7 @@ from numpy.typing import NDArray
 
 from featx.classifier import OutOfFold, Rejector, learn_subspace, library_versions, softmax
 from featx.duplicates import find_conflicts
-from featx.evaluate import count_confusions, score_classes
-from featx.evaluation import Contest, Evaluation, HeldOut
+from featx.evaluation import ByClass, Contest, FinetuneEvaluation
 from featx.finetuning.held_out import Candidate
 from featx.images import probe_files
 from featx.model import Classifier
@@ -58,10 +57,10 @@ def _evaluation(
     learnt: NDArray[np.int64],
     notes: tuple[str, ...],
     seconds: float,
-) -> Evaluation:
+) -> FinetuneEvaluation:
     data, table, split = best.data, best.table, best.data.split
-    accuracy, counts = contest.accuracy, np.bincount(split.y[learnt])
-    return Evaluation(
+    baseline = split.targets.baseline(split.y[split.test], split.y[learnt])
+    return FinetuneEvaluation(
         head=best.head,
         params=best.params,
         classes=split.classes,
@@ -72,26 +71,12 @@ def _evaluation(
             "group_by": data.grouping.group_by,
             **find_conflicts(data.table, data.grouping, learnt),
         },
-        cv=None,
-        cv_reason="the network was trained on these pictures; held-out ones judge it",
-        naive_accuracy=None,
-        sources=(),
-        reliability=None,
-        learning=None,
-        baseline=float((split.y[split.test] == counts.argmax()).mean()),
-        baseline_class=split.classes[int(counts.argmax())],
-        val=None,
-        test=HeldOut(
-            accuracy,
-            contest.n,
-            accuracy.mean,
-            contest.n,
-            score_classes(known.y, known.predicted, split.classes),
-            count_confusions(known.y, known.predicted, len(split.classes)),
-        ),
+        baseline=baseline.accuracy,
+        baseline_class=baseline.name,
+        contest=contest,
+        by_class=ByClass.of(split.targets, known.predicted, known.y),
         notes=notes,
         calibrated_on="val",
-        fits={},
         made={
             "date": datetime.now(UTC).isoformat(timespec="seconds"),
             "data": table.root or table.name,
@@ -99,7 +84,6 @@ def _evaluation(
             "seed": data.seed,
         },
         seconds=seconds,
-        finetuning=contest,
     )
 
 
@@ -111,7 +95,7 @@ def _held_out(best: Candidate) -> OutOfFold:
         y=best.data.split.y[at],
         scores=best.test_scores,
         fold=np.zeros(len(at), np.int64),
-        predicted=best.test_scores.argmax(axis=1),
+        predicted=best.data.split.targets.answers(best.test_scores),
         content_hashes=table.content_hashes[at],
     )
 
@@ -129,4 +113,5 @@ def _rejector(best: Candidate) -> Rejector:
     subspace = learn_subspace(X[split.train], split.y[split.train], len(split.classes), best.data.seed)
     scores = np.concatenate([best.val_scores, best.test_scores])
     novelties = subspace.novelty(X[np.concatenate([split.val, split.test])])
-    return Rejector(subspace, novelties, softmax(scores / best.temperature).max(axis=1))
+    probabilities = softmax(scores / best.temperature)
+    return Rejector(subspace, novelties, split.targets.confidence(probabilities, split.targets.answers(probabilities)))

@@ -17,8 +17,10 @@ from featx.contrast import MOST_LOOKED_AT, find_indistinct
 from featx.duplicates import group_table
 from featx.engines import find_engine
 from featx.errors import DatasetError
-from featx.evaluate import (
+from featx.evaluation import Contest, Interval
+from featx.evaluation.procedures import (
     Tally,
+    TrainingSet,
     check_samples,
     difference_of_shares,
     find_temperature,
@@ -27,7 +29,6 @@ from featx.evaluate import (
     share_of,
     tune_and_fit,
 )
-from featx.evaluation import Contest, Interval
 from featx.execution import bundled
 from featx.extraction import compute_table
 from featx.heads import Head, scores_of
@@ -147,8 +148,8 @@ class Candidate:
     @property
     def hits(self) -> NDArray[np.bool_]:
         """Whether it is right on each image of the test part, shape (n_test,)."""
-        right: NDArray[np.bool_] = self.test_scores.argmax(axis=1) == self.data.split.y[self.data.split.test]
-        return right
+        split = self.data.split
+        return split.targets.hits(split.targets.answers(self.test_scores), split.y[split.test])
 
     @property
     def accuracy(self) -> Interval:
@@ -158,7 +159,8 @@ class Candidate:
     @property
     def val_accuracy(self) -> float:
         """Accuracy on the validation part."""
-        return float((self.val_scores.argmax(axis=1) == self.data.split.y[self.data.split.val]).mean())
+        split = self.data.split
+        return float(split.targets.hits(split.targets.answers(self.val_scores), split.y[split.val]).mean())
 
     @property
     def temperature(self) -> float:
@@ -193,11 +195,11 @@ def fit_head(data: TrainingData, head: Head, starts_training: bool = False) -> C
     """
     started = time.monotonic()
     split, X, tally = data.split, data.table.X, Tally()
-    n_classes = len(split.classes)
+    n_classes = split.targets.n_classes
     what = "the head that training begins with" if starts_training else head.name
     with quiet_single_threads(), data.runtime.stage(f"tuning and fitting {what}") as advance:
-        known = X[split.train], split.y[split.train], data.groups[split.train]
-        tuned = tune_and_fit(head, *known, split.classes, data.seed, tally, "the final head", progress=advance)
+        known = TrainingSet(X[split.train], split.y[split.train], data.groups[split.train], split.targets)
+        tuned = tune_and_fit(head, known, data.seed, tally, "the final head", progress=advance)
     return Candidate(
         data=data,
         network=Path(data.backbone),

@@ -6,7 +6,7 @@ import time
 
 import numpy as np
 
-from featx.evaluate import TrainingSet, fit_head, quiet_single_threads
+from featx.evaluation.procedures import TrainingSet, fit_head, quiet_single_threads
 from featx.heads import Head
 
 _PROBED = 4_000

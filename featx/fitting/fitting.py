@@ -16,7 +16,8 @@ from featx.classifier import Folded, OutOfFold, Rejector, fold, library_versions
 from featx.contrast import MOST_LOOKED_AT, find_indistinct
 from featx.duplicates import find_conflicts, group_table
 from featx.errors import EvaluationError, as_usage
-from featx.evaluate import (
+from featx.evaluation import CalibratedOn, Evaluation, LearningCurve, Reliability
+from featx.evaluation.procedures import (
     MOST_FOLDED,
     CrossValidated,
     Parts,
@@ -31,7 +32,6 @@ from featx.evaluate import (
     split_parts,
     tune_and_fit,
 )
-from featx.evaluation import Evaluation, LearningCurve, Reliability
 from featx.execution import bundled, locate
 from featx.fitting.estimating import estimate
 from featx.fitting.keeping import note_trust, try_keeping, try_keeping_of
@@ -170,10 +170,7 @@ def fit(
     measurer = Measurer(made, parts, cv, repeats, seed, runtime, tally)
     crossed, reason = measurer.honest()
     with quiet_single_threads(), runtime.stage("tuning and fitting the final head") as advance:
-        data = train.X, train.y, train.groups, train.classes
-        tuned = tune_and_fit(
-            made, *data, seed, tally, "the final head", runtime.n_workers, views=train.views, progress=advance
-        )
+        tuned = tune_and_fit(made, train, seed, tally, "the final head", runtime.n_workers, progress=advance)
     samples = [features.samples[i] for i in parts.at]
     left_out = _left_out(made, tuned, crossed, parts, samples, seed, runtime, tally)
     ungrouped, by_source = measurer.ungrouped(crossed), measurer.by_source(features.samples, grouping)
@@ -188,7 +185,7 @@ def fit(
     ]
     for note in notes:
         runtime.notice(note)
-    counts = np.bincount(train.y if crossed is None else train.y[crossed.tested], minlength=len(train.classes))
+    baseline = train.targets.baseline(train.y if crossed is None else train.y[crossed.tested])
     evaluation = Evaluation(
         head=made.name,
         params=_plain_params(tuned, params),
@@ -207,8 +204,8 @@ def fit(
         sources=by_source,
         reliability=left_out.reliability,
         learning=left_out.learning,
-        baseline=float(counts.max() / counts.sum()),
-        baseline_class=train.classes[int(counts.argmax())],
+        baseline=baseline.accuracy,
+        baseline_class=baseline.name,
         val=measurer.held_out(tuned, parts.val),
         test=measurer.held_out(tuned, parts.test),
         notes=tuple(notes),
@@ -280,7 +277,7 @@ class _LeftOut(NamedTuple):
     reliability: Reliability | None = None
     rejector: Rejector | None = None
     learning: LearningCurve | None = None
-    calibrated_on: str = "nothing"
+    calibrated_on: CalibratedOn = "nothing"
 
 
 def _left_out(
@@ -304,7 +301,7 @@ def _left_out(
     return _LeftOut(
         OutOfFold(sample_ids, y, found.scores, crossed.fold, crossed.predicted),
         found.temperature,
-        measure_reliability(probabilities, y),
+        measure_reliability(train.targets, probabilities, y),
         learn_rejector(train, crossed, softmax(found.as_final / found.temperature), seed),
         learning_curve(head, train, crossed, seed, runtime.n_workers, tally),
         "out of fold",
@@ -325,7 +322,7 @@ def _apart(tuned: Tuned, parts: Parts, seed: int) -> _LeftOut:
     return _LeftOut(temperature=temperature, rejector=rejector, calibrated_on="val")
 
 
-def _calibration_notes(calibrated_on: str) -> list[str]:
+def _calibration_notes(calibrated_on: CalibratedOn) -> list[str]:
     if calibrated_on == "nothing":
         return ["no cross-validation and no val part: probabilities are not calibrated, and nothing can be rejected"]
     if calibrated_on == "val":

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from featx.classifier import dump_estimator, types_to_trust
 from featx.errors import ClassifierError, HeadError
-from featx.evaluate import fit_head, quiet_single_threads
+from featx.evaluation.procedures import fit_head, quiet_single_threads
 from featx.heads import Head, scores_of
 
 _SAMPLES, _FEATURES = 60, 32

@@ -9,20 +9,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featx.duplicates import Grouping, join_groups
-from featx.evaluate import (
+from featx.evaluation import ByClass, HeldOut, Interval, SourceAccuracy, ViewsWorth
+from featx.evaluation.procedures import (
     CrossValidated,
     Parts,
     Tally,
     TooFewGroups,
     TrainingSet,
     Tuned,
-    count_confusions,
     cross_validate,
     paired_difference,
-    score_classes,
     share_of,
 )
-from featx.evaluation import HeldOut, Interval, SourceAccuracy, ViewsWorth
 from featx.heads import Head, scores_of
 from featx.runtime import Runtime
 from featx.sources import candidate_sources, in_natural_order, read_groups
@@ -118,19 +116,18 @@ class Measurer:
         """Return the accuracy on a part that was set aside; None if there is none."""
         if not len(part.y):
             return None
-        predicted = scores_of(tuned.estimator, part.X, len(part.classes)).argmax(axis=1)
-        hit = predicted == part.y
+        targets = part.targets
+        answers = targets.answers(scores_of(tuned.estimator, part.X, targets.n_classes))
+        hit = targets.hits(answers, part.y)
         apart = ~np.isin(part.groups, self.parts.train.groups)
         if not apart.any():
             return HeldOut(None, 0, float(hit.mean()), len(hit))
-        y, predicted = part.y[apart], predicted[apart]
         return HeldOut(
             share_of(hit[apart], part.groups[apart]),
             int(apart.sum()),
             float(hit.mean()),
             len(hit),
-            score_classes(y, predicted, part.classes),
-            count_confusions(y, predicted, len(part.classes)),
+            *ByClass.of(targets, answers[apart], part.y[apart]),
         )
 
     def _nested(self, data: TrainingSet, stage: str) -> CrossValidated:

@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 
 from featx.errors import ArgumentError
-from featx.evaluate import check_samples
+from featx.evaluation.procedures import check_samples
 from featx.extraction import extract_checked
 from featx.lookup import latest
 from featx.options import DEFAULT_BACKBONE, AugmentOptions, ExtractOptions, RunOptions

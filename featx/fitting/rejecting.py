@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featx.classifier import Rejector, learn_subspace
-from featx.evaluate import CrossValidated, TrainingSet, quiet_single_threads
+from featx.evaluation.procedures import CrossValidated, TrainingSet, quiet_single_threads
 
 
 def learn_rejector(
@@ -30,7 +30,7 @@ def learn_rejector(
             subspace = learn_subspace(train.X[known], train.y[known], n_classes, seed)
             every[left_out] = subspace.novelty(train.X[left_out])
         subspace = learn_subspace(train.X, train.y, n_classes, seed)
-    return Rejector(subspace, every[crossed.tested], probabilities.max(axis=1))
+    return Rejector(subspace, every[crossed.tested], _confidence(train, probabilities))
 
 
 def learn_rejector_apart(
@@ -49,4 +49,8 @@ def learn_rejector_apart(
     """
     with quiet_single_threads():
         subspace = learn_subspace(train.X, train.y, len(train.classes), seed)
-    return Rejector(subspace, subspace.novelty(X), probabilities.max(axis=1))
+    return Rejector(subspace, subspace.novelty(X), _confidence(train, probabilities))
+
+
+def _confidence(train: TrainingSet, probabilities: NDArray[np.float64]) -> NDArray[np.float64]:
+    return train.targets.confidence(probabilities, train.targets.answers(probabilities))

@@ -55,7 +55,7 @@ class Head:
     dtype : type
         Number format of the features it is fitted on.
     search : {"each", "path", "kernel", "alphas", "neighbours"}
-        What the values of its grid have in common on one split (:mod:`featx.evaluate.searching`).
+        What the values of its grid have in common on one split (:mod:`featx.evaluation.procedures.searching`).
     """
 
     name: str

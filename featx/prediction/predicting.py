@@ -9,8 +9,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from featx.arguments import checked
 from featx.errors import ClassifierError, FeatxError, OutputError, StoreError, as_usage
 from featx.files import temporary_folder
@@ -343,7 +341,7 @@ def _rows(
     classifier: Classifier, table: FeatureTable, start: int, X: Any, top_k: int, reject_rate: float | None
 ) -> Iterator[Row]:
     probabilities = classifier.probabilities(X)
-    order = np.argsort(-probabilities, axis=1, kind="stable")[:, :top_k]
+    order = classifier.targets.ranked(probabilities, top_k)
     seen = classifier.seen(table.content_hashes[start : start + len(X)]).tolist()
     rejected = [False] * len(X)
     if reject_rate is not None:

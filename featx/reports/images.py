@@ -84,14 +84,14 @@ def _source(data: Path) -> Source:
 
 
 def _features(cache: Path, spec: FeatureSpec, contents: Sequence[bytes | None]) -> NDArray[np.float32] | None:
-    found = [i for i, content in enumerate(contents) if content is not None]
+    found = {i: content for i, content in enumerate(contents) if content is not None}
     if not found:
         return None
-    hashes = np.frombuffer(b"".join(contents[i] or b"" for i in found), np.uint8).reshape(-1, 32)
+    hashes = np.frombuffer(b"".join(found.values()), np.uint8).reshape(-1, 32)
     try:
         rows = FeatureStore(cache, spec).snapshot().rows(keys_of(hashes)).features
     except StoreError:  # another cache, or rows that were removed: the page is drawn without a map
         return None
     features = np.full((len(contents), rows.shape[1]), np.nan, np.float32)
-    features[found] = rows
+    features[list(found)] = rows
     return features

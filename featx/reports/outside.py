@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from featx.dataset import scan
 from featx.duplicates import MOST_COMPARED, agree_in_features, group_samples, near_copies
 from featx.errors import EvaluationError
-from featx.evaluate import measure_outside
+from featx.evaluation.procedures import measure_outside
 from featx.model import Classifier
 from featx.runtime import Runtime
 from featx.sources import read_groups
@@ -58,14 +58,14 @@ def outside_summary(
         raise EvaluationError(
             f"--on {data}: the pictures have no labels, so nothing says how good the model is on them"
         )
-    unknown = sorted(set(labels.values()) - set(classifier.classes_))
+    targets = classifier.targets
+    unknown = sorted(set(labels.values()) - set(targets.classes))
     if unknown:
-        known = ", ".join(classifier.classes_)
+        known = ", ".join(targets.classes)
         raise EvaluationError(f"--on {data}: the model does not know {', '.join(unknown)}; it knows {known}")
     table = classifier.features_of([Path(path) for path in labels], weights=weights, runtime=runtime)
     classifier.check(table)
-    numbers = {name: number for number, name in enumerate(classifier.classes_)}
-    y = np.array([numbers[labels[sample.sample_id]] for sample in table.samples], np.int64)
+    y = targets.encode(labels[sample.sample_id] for sample in table.samples)
     if not len(y):
         raise EvaluationError(f"--on {data}: none of its pictures can be used")
     scores = np.concatenate([classifier.scores(X) for _, X in table.chunks()])
@@ -77,8 +77,8 @@ def outside_summary(
         grouping = group_samples(table, named, progress=advance)
     seen = classifier.seen(table.content_hashes)
     near, note = _near_training(classifier, table, runtime)
-    predicted, is_new = scores.argmax(axis=1), ~seen & ~near
-    found = measure_outside(y, predicted, seen, near, grouping.numbers, classifier.classes_)
+    predicted, is_new = targets.answers(scores), ~seen & ~near
+    found = measure_outside(targets, y, predicted, seen, near, grouping.numbers)
     return {
         "data": str(data),
         **found.to_dict(),
@@ -97,21 +97,19 @@ def _mistakes(
     is_new: NDArray[np.bool_],
 ) -> list[dict[str, Any]]:
     """Return the new images that are taken for another class, the most confident mistake first."""
-    at = np.flatnonzero(is_new & (predicted != y))
+    targets = classifier.targets
+    at = np.flatnonzero(is_new & ~targets.hits(predicted, y))
     confidence = np.empty(len(y))
     for start, X in table.chunks():
-        probabilities = classifier.probabilities(X)
-        confidence[start : start + len(X)] = probabilities[np.arange(len(X)), predicted[start : start + len(X)]]
+        some = slice(start, start + len(X))
+        confidence[some] = targets.confidence(classifier.probabilities(X), predicted[some])
     at = at[np.argsort(-confidence[at], kind="stable")]
-    names = classifier.classes_
+    columns = zip(
+        at.tolist(), targets.decode(y[at]), targets.decode(predicted[at]), confidence[at].tolist(), strict=True
+    )
     return [
-        {
-            "path": table.samples[i].sample_id,
-            "label": names[y[i]],
-            "predicted": names[predicted[i]],
-            "confidence": round(float(confidence[i]), 4),
-        }
-        for i in at.tolist()
+        {"path": table.samples[i].sample_id, "label": label, "predicted": answer, "confidence": round(p, 4)}
+        for i, label, answer, p in columns
     ]
 
 

@@ -19,14 +19,19 @@ def list_suspects(classifier: Classifier) -> list[dict[str, Any]]:
     probabilities, known = classifier.out_of_fold_probabilities(), classifier.out_of_fold
     if probabilities is None or known is None:
         return []
-    rows = []
-    for i in rank_suspects(probabilities, known.y).tolist():
-        label, suggested = int(known.y[i]), int(probabilities[i].argmax())
-        names = classifier.classes_
-        p = (float(probabilities[i, label]), float(probabilities[i, suggested]))
-        values = (known.sample_ids[i], names[label], names[suggested], *p)
-        rows.append(dict(zip(_COLUMNS, values, strict=True)))
-    return rows
+    targets = classifier.targets
+    doubted = rank_suspects(probabilities, known.y)
+    p, y = probabilities[doubted], known.y[doubted]
+    suggested = targets.answers(p)
+    values = zip(
+        [known.sample_ids[i] for i in doubted.tolist()],
+        targets.decode(y),
+        targets.decode(suggested),
+        targets.confidence(p, y).tolist(),
+        targets.confidence(p, suggested).tolist(),
+        strict=True,
+    )
+    return [dict(zip(_COLUMNS, row, strict=True)) for row in values]
 
 
 def write_suspects(output: OutputFile, rows: Sequence[dict[str, Any]]) -> None:

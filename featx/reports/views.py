@@ -50,8 +50,8 @@ def _views(
     if known is None or probabilities is None:
         return []
     at = {sample_id: i for i, sample_id in enumerate(known.sample_ids)}
-    confidence = probabilities[np.arange(len(known.y)), known.predicted]
-    wrong = np.flatnonzero(known.predicted != known.y)
+    confidence = classifier.targets.confidence(probabilities, known.predicted)
+    wrong = np.flatnonzero(~classifier.targets.hits(known.predicted, known.y))
     mistakes = wrong[np.argsort(-confidence[wrong], kind="stable")].tolist()
     doubted = [at[row["path"]] for row in suspects]
     conflicts = [at[sample_id] for pair in summary["groups"]["conflicts"] for sample_id in pair if sample_id in at]

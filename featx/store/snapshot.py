@@ -18,12 +18,12 @@ from featx.errors import DamagedStoreError, NewerFormatError, StoreError
 from featx.files import is_real_folder
 from featx.store.files import prepare_cache, write_whole
 from featx.store.hdf5 import StoredFile, new_hdf5
-from featx.table import FileState, Sample
+from featx.table import FileState, FileStatus, Sample
 
 _FORMAT_NAME = "featx data set"
 _FORMAT_VERSION = 1
 _NOT_READ = bytes(32)
-_STATUSES = {"ok", "skipped", "ignored"}
+_STATUSES: dict[str, FileStatus] = {"ok": "ok", "skipped": "skipped", "ignored": "ignored"}
 _OF_SAMPLES = ("sample_id", "label", "group", "split")
 _OF_FILES = ("status", "reason", "camera", "day")
 _TEXTS = (*_OF_SAMPLES, *_OF_FILES)
@@ -182,7 +182,7 @@ def _read(file: StoredFile, decode: str) -> dict[str, FileState]:
             sizes[i],
             times[i],
             b"" if hashes[i] == _NOT_READ else hashes[i],
-            sys.intern(statuses[i]),
+            statuses[i],
             sys.intern(reasons[i]),
             widths[i],
             heights[i],
@@ -196,14 +196,14 @@ def _read(file: StoredFile, decode: str) -> dict[str, FileState]:
     }
 
 
-def _statuses(file: StoredFile, n: int) -> tuple[list[str], NDArray[np.uint8]]:
+def _statuses(file: StoredFile, n: int) -> tuple[list[FileStatus], NDArray[np.uint8]]:
     """Return the status and the content of each file, once they are known to fit."""
-    statuses = _read_texts(file, "status", n)
+    texts = _read_texts(file, "status", n)
     content: NDArray[np.uint8] = file.mapped("content_hash", "u1", (n, 32))
-    is_ok = np.array([status == "ok" for status in statuses], np.bool_)
-    if not set(statuses) <= _STATUSES or not content[is_ok].any(axis=1).all():
+    is_ok = np.array([text == "ok" for text in texts], np.bool_)
+    if not set(texts) <= set(_STATUSES) or not content[is_ok].any(axis=1).all():
         raise DamagedStoreError("a file has a status that featx does not give")
-    return statuses, content
+    return [_STATUSES[text] for text in texts], content
 
 
 def text_column(values: Sequence[str | None]) -> NDArray[np.bytes_]:

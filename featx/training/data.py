@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featx.duplicates import Grouping
-from featx.evaluate import HeldOutParts
+from featx.evaluation.procedures import HeldOutParts
 from featx.options import FeatureOptions, RunOptions
 from featx.runtime import Runtime
 from featx.source import ImageFile, dataset_source

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from scipy.special import log_softmax
 
 from featx.errors import StoreError, TrainingError
-from featx.evaluate import find_temperature
+from featx.evaluation.procedures import find_temperature
 from featx.files import is_regular
 from featx.runtime import Runtime
 from featx.store import TRAINING_DONE as DONE

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from featx.evaluate.cross_validation import CrossValidated
-from featx.evaluate.intervals import difference_of_shares, difference_over_folds, steadied
-from featx.evaluation import Interval
+from featx.evaluation.procedures.cross_validation import CrossValidated
+from featx.evaluation.procedures.intervals import difference_of_shares, difference_over_folds, steadied
+from featx.evaluation.records import Interval
 
 
 def paired_difference(
@@ -24,7 +24,7 @@ def paired_difference(
     """
     tested = one.tested
     y, groups = y[tested], groups[tested]
-    pooled = difference_of_shares(one.predicted == y, other.predicted == y, groups)
+    pooled = difference_of_shares(one.targets.hits(one.predicted, y), one.targets.hits(other.predicted, y), groups)
     if one.summary.n_folds == 1:
         return pooled
     over_folds = difference_over_folds(one.summary.per_fold, other.summary.per_fold, 1 / (one.summary.n_folds - 1))

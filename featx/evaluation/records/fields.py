@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection
-from typing import Any
+from typing import Any, TypeVar
 
 from featx.errors import ClassifierError
 
@@ -12,6 +12,7 @@ MOST = 2**53
 """Of what is counted: larger whole numbers are no exact floats."""
 
 _SHOWN = 60
+_Text = TypeVar("_Text", bound=str)
 
 
 class Fields:
@@ -56,12 +57,13 @@ class Fields:
         """Return true or false."""
         return bool(self._checked(name, self.get(name), bool, "true or false"))
 
-    def one_of(self, name: str, allowed: Collection[str]) -> str:
+    def one_of(self, name: str, allowed: Collection[_Text]) -> _Text:
         """Return one of the allowed texts."""
         text = self.text(name)
-        if text not in allowed:
-            raise self.wrong(name, text, f"one of {', '.join(allowed)}")
-        return text
+        for one in allowed:
+            if one == text:
+                return one
+        raise self.wrong(name, text, f"one of {', '.join(allowed)}")
 
     def count(self, name: str, least: int = 0, most: int = MOST) -> int:
         """Return a whole number within limits."""

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, get_args
 
-from featx.evaluation.fields import Fields
-from featx.evaluation.findings import read_difference
-from featx.evaluation.scores import Interval
+from featx.evaluation.records.fields import Fields
+from featx.evaluation.records.findings import read_difference
+from featx.evaluation.records.scores import Interval
+
+Kept = Literal["frozen", "finetuned"]
+"""Which network a classifier has after fine-tuning."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +37,7 @@ class Contest:
         Epochs as :class:`featx.training.History` gives them.
     """
 
-    kept: str
+    kept: Kept
     frozen: Interval | None
     finetuned: Interval
     difference: Interval | None
@@ -72,7 +75,7 @@ class Contest:
         """
         frozen = Interval.from_fields(fields.part("frozen").part("accuracy")) if "frozen" in fields else None
         read = cls(
-            fields.one_of("kept", ("frozen", "finetuned")),
+            fields.one_of("kept", get_args(Kept)),
             frozen,
             Interval.from_fields(fields.part("finetuned").part("accuracy")),
             read_difference(fields) if "difference" in fields else None,

@@ -11,44 +11,17 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 from threadpoolctl import threadpool_limits
 
-from featx.evaluate.convergence import Tally, collected_warnings
-from featx.evaluate.folds import MOST_FOLDED, Folds, cut_outer
-from featx.evaluate.intervals import corrected_resampled, mean_of_shares, share_of, steadied
-from featx.evaluate.threads import in_threads
-from featx.evaluate.tuning import Tuned, learnt_from, tune_and_fit
-from featx.evaluation import ClassScore, CrossValidation, Interval
+from featx.evaluation.procedures.convergence import Tally, collected_warnings
+from featx.evaluation.procedures.folds import MOST_FOLDED, Folds, cut_outer
+from featx.evaluation.procedures.intervals import corrected_resampled, mean_of_shares, share_of, steadied
+from featx.evaluation.procedures.threads import in_threads
+from featx.evaluation.procedures.training_set import TrainingSet
+from featx.evaluation.procedures.tuning import tune_and_fit
+from featx.evaluation.records import ByClass, CrossValidation, Interval
 from featx.heads import Head, scores_of
-
-
-@dataclass(frozen=True)
-class TrainingSet:
-    """Samples to learn from.
-
-    Parameters
-    ----------
-    X : ndarray of shape (n_samples, feature_dim), float32
-    y : ndarray of shape (n_samples,), int64
-        Class numbers.
-    groups : ndarray of shape (n_samples,), int64
-        Samples of one group stay together.
-    classes : tuple of str
-        Class names.
-    views : ndarray of shape (n_views, n_samples, feature_dim), float32, or None
-        Augmented views of the samples: learnt from wherever their sample is, never scored.
-    """
-
-    X: NDArray[np.float32]
-    y: NDArray[np.int64]
-    groups: NDArray[np.int64]
-    classes: tuple[str, ...]
-    views: NDArray[np.float32] | None = None
-
-    def learnt(self, at: NDArray[np.int64]) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-        """Return features and class numbers of the samples at some positions, and of their views."""
-        return learnt_from(self.X, self.y, self.views, at)
+from featx.targets import SingleLabel
 
 
 @dataclass(frozen=True)
@@ -70,6 +43,7 @@ class CrossValidated:
         What was chosen in each fold of the first repeat.
     n_not_converged : int
         Outer fits that reached their limit of iterations.
+    targets : SingleLabel
     """
 
     summary: CrossValidation
@@ -79,11 +53,12 @@ class CrossValidated:
     scores: NDArray[np.float64]
     params: tuple[dict[str, Any], ...]
     n_not_converged: int
+    targets: SingleLabel
 
     @property
     def predicted(self) -> NDArray[np.int64]:
         """Out-of-fold class numbers, shape (n_tested,): every figure of the summary counts these."""
-        return np.asarray(self.scores.argmax(axis=1), np.int64)
+        return self.targets.answers(self.scores)
 
 
 def cross_validate(
@@ -159,9 +134,7 @@ def _score_fold(
     seed: int,
     tally: Tally | None,
 ) -> _Scored:
-    views = None if data.views is None else data.views[:, train]
-    part = data.X[train], data.y[train], data.groups[train]
-    tuned: Tuned = tune_and_fit(head, *part, data.classes, seed, tally, "cross-validation", views=views)
+    tuned = tune_and_fit(head, data.part(train), seed, tally, "cross-validation")
     return _Scored(scores_of(tuned.estimator, data.X[test], len(data.classes)), tuned.params, tuned.converged)
 
 
@@ -174,24 +147,29 @@ def _summary(
     for number, (test, result) in enumerate(zip(tests[:n_folds], results[:n_folds], strict=True)):
         scores[test], fold[test] = result.scores, number
     tested = cuts[0].tested
-    y, groups, predicted = data.y[tested], data.groups[tested], scores[tested].argmax(axis=1)
-    hits = [result.scores.argmax(axis=1) == data.y[test] for test, result in zip(tests, results, strict=True)]
-    per_fold = [float(hit.mean()) for hit in hits]
-    balanced = [_mean_recall(data.y[test], hit) for test, hit in zip(tests, hits, strict=True)]
+    targets, y, groups = data.targets, data.y[tested], data.groups[tested]
+    predicted = targets.answers(scores[tested])
+    hit = targets.hits(predicted, y)
+    hits = [
+        targets.hits(targets.answers(result.scores), data.y[test]) for test, result in zip(tests, results, strict=True)
+    ]
+    per_fold = [float(one.mean()) for one in hits]
+    balanced = [_mean_recall(data.y[test], one) for test, one in zip(tests, hits, strict=True)]
+    by_class = ByClass.of(targets, predicted, y)
     summary = CrossValidation(
         splitter=cuts[0].splitter,
         n_folds=n_folds,
         repeats=len(cuts),
-        accuracy=_interval(per_fold, n_folds, share_of(predicted == y, groups)),
-        balanced_accuracy=_interval(balanced, n_folds, _pooled_recall(predicted == y, y, groups)),
+        accuracy=_interval(per_fold, n_folds, share_of(hit, groups)),
+        balanced_accuracy=_interval(balanced, n_folds, _pooled_recall(hit, y, groups)),
         per_fold=tuple(per_fold),
-        per_class=score_classes(y, predicted, data.classes),
-        confusion=count_confusions(y, predicted, len(data.classes)),
+        per_class=by_class.per_class,
+        confusion=by_class.confusion,
         untested=cuts[0].untested,
     )
     params = tuple(result.params for result in results[:n_folds])
     n_loose = sum(not result.converged for result in results)
-    return CrossValidated(summary, cuts[0], tested, fold[tested], scores[tested], params, n_loose)
+    return CrossValidated(summary, cuts[0], tested, fold[tested], scores[tested], params, n_loose, targets)
 
 
 def _interval(per_fold: Sequence[float], n_folds: int, pooled: Interval) -> Interval:
@@ -204,26 +182,3 @@ def _mean_recall(y: NDArray[np.int64], hit: NDArray[np.bool_]) -> float:
 
 def _pooled_recall(hit: NDArray[np.bool_], y: NDArray[np.int64], groups: NDArray[np.int64]) -> Interval:
     return mean_of_shares([share_of(hit[y == label], groups[y == label]) for label in np.unique(y)])
-
-
-def score_classes(
-    y: NDArray[np.int64], predicted: NDArray[np.int64], classes: tuple[str, ...]
-) -> tuple[ClassScore, ...]:
-    """Return precision, recall and f1 of each class; 0 where a class was never predicted or never occurs.
-
-    Parameters
-    ----------
-    y, predicted : ndarray of shape (n_samples,), int64
-        Class numbers.
-    classes : tuple of str
-    """
-    if not len(y):
-        return ()
-    columns = precision_recall_fscore_support(y, predicted, labels=range(len(classes)), zero_division=0.0)
-    rows = zip(classes, *(column.tolist() for column in columns), strict=True)
-    return tuple(ClassScore(name, p, r, f, int(n)) for name, p, r, f, n in rows)
-
-
-def count_confusions(y: NDArray[np.int64], predicted: NDArray[np.int64], n_classes: int) -> tuple[tuple[int, ...], ...]:
-    """Return how many samples of each class (rows) were predicted as each class (columns)."""
-    return tuple(tuple(row) for row in confusion_matrix(y, predicted, labels=range(n_classes)).tolist())

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, NamedTuple, get_args
 
-from featx.evaluation.fields import MOST, Fields
-from featx.evaluation.scores import Interval
+from featx.evaluation.records.fields import MOST, Fields
+from featx.evaluation.records.scores import Interval
+
+Answer = Literal["yes", "no", "unclear"]
+"""Whether more images would help."""
 
 _FURTHEST = 100.0
 """Limit of an interval of differences: over two folds that differ it is far beyond what a difference can be."""
@@ -115,6 +118,22 @@ def read_difference(fields: Fields) -> Interval:
     return Interval.from_fields(fields.part("difference"), least=-_FURTHEST, most=_FURTHEST)
 
 
+class ReliabilityBin(NamedTuple):
+    """Images of similar confidence.
+
+    Parameters
+    ----------
+    confidence, accuracy : float
+        Means.
+    n : int
+        Images.
+    """
+
+    confidence: float
+    accuracy: float
+    n: int
+
+
 @dataclass(frozen=True)
 class Reliability:
     """Whether calibrated probabilities of pictures that the head had not seen come true.
@@ -125,27 +144,25 @@ class Reliability:
         Mean squared difference of the probabilities and what was true, summed over classes (Brier 1950).
     ece : float
         Mean difference of confidence and accuracy over the bins, weighed by their pictures (Naeini et al. 2015).
-    bins : tuple of (confidence, accuracy, n)
-        Means of the pictures of each bin that has any, and their number.
+    bins : tuple of ReliabilityBin
+        Those that have any image.
     """
 
     brier: float
     ece: float
-    bins: tuple[tuple[float, float, int], ...]
+    bins: tuple[ReliabilityBin, ...]
 
     def to_dict(self) -> dict[str, Any]:
         """Return the value of ``reliability`` in ``featx fit --json``."""
-        names = ("confidence", "accuracy", "n")
-        return {
-            "brier": self.brier,
-            "ece": self.ece,
-            "bins": [dict(zip(names, one, strict=True)) for one in self.bins],
-        }
+        return {"brier": self.brier, "ece": self.ece, "bins": [one._asdict() for one in self.bins]}
 
     @classmethod
     def from_fields(cls, fields: Fields) -> Reliability:
         """Read what :meth:`to_dict` gave; a ClassifierError if a value is missing or wrong."""
-        bins = tuple((b.share("confidence"), b.share("accuracy"), b.count("n", 1)) for b in fields.parts("bins"))
+        bins = tuple(
+            ReliabilityBin(one.share("confidence"), one.share("accuracy"), one.count("n", 1))
+            for one in fields.parts("bins")
+        )
         if not bins:
             raise fields.contradicts("probabilities were compared with no picture")
         return cls(fields.number("brier", 0, 2), fields.share("ece"), bins)
@@ -174,7 +191,7 @@ class Outlook:
     now: float
     at_twice: Interval
     to_halve: int | None
-    answer: str
+    answer: Answer
 
     def __str__(self) -> str:
         twice = self.at_twice
@@ -204,8 +221,30 @@ class Outlook:
             fields.share("now"),
             Interval.from_fields(fields.part("at_twice")),
             fields.count("to_halve") if "to_halve" in fields else None,
-            fields.one_of("answer", ("yes", "no", "unclear")),
+            fields.one_of("answer", get_args(Answer)),
         )
+
+
+class CurvePoint(NamedTuple):
+    """What learning from some of the images gave.
+
+    Parameters
+    ----------
+    n : int
+        Images learnt from.
+    accuracy : Interval
+        Of the head as fitted, on the same test parts.
+    """
+
+    n: int
+    accuracy: Interval
+
+
+class MissingPoint(NamedTuple):
+    """A number of images that there is no point for, and why."""
+
+    n: int
+    reason: str
 
 
 @dataclass(frozen=True)
@@ -214,17 +253,15 @@ class LearningCurve:
 
     Parameters
     ----------
-    points : tuple of (int, Interval)
-        Pictures learnt from, and the accuracy of the head as fitted on the same test parts.
+    points : tuple of CurvePoint
     outlook : Outlook or None
         None where there are too few points to see a trend.
-    left_out : tuple of (int, str)
-        Numbers of pictures that there is no point for, and why.
+    left_out : tuple of MissingPoint
     """
 
-    points: tuple[tuple[int, Interval], ...]
+    points: tuple[CurvePoint, ...]
     outlook: Outlook | None
-    left_out: tuple[tuple[int, str], ...] = ()
+    left_out: tuple[MissingPoint, ...] = ()
 
     @property
     def at_twice(self) -> float | None:
@@ -234,23 +271,23 @@ class LearningCurve:
     def to_dict(self) -> dict[str, Any]:
         """Return the value of ``learning_curve`` in ``featx fit --json``."""
         return {
-            "points": [{"n": n, "accuracy": accuracy.to_dict()} for n, accuracy in self.points],
+            "points": [{"n": one.n, "accuracy": one.accuracy.to_dict()} for one in self.points],
             "at_twice": self.at_twice,
             "outlook": None if self.outlook is None else self.outlook.to_dict(),
-            "left_out": [{"n": n, "reason": reason} for n, reason in self.left_out],
+            "left_out": [one._asdict() for one in self.left_out],
         }
 
     @classmethod
     def from_fields(cls, fields: Fields) -> LearningCurve:
         """Read what :meth:`to_dict` gave; a ClassifierError if a value is missing or wrong."""
         points = tuple(
-            (one.count("n", 1), Interval.from_fields(one.part("accuracy"))) for one in fields.parts("points")
+            CurvePoint(one.count("n", 1), Interval.from_fields(one.part("accuracy"))) for one in fields.parts("points")
         )
-        if [n for n, _ in points] != sorted(n for n, _ in points):
+        if list(points) != sorted(points, key=lambda one: one.n):
             raise fields.contradicts("its points are not in the order of their numbers of pictures")
         outlook = Outlook.from_fields(fields.part("outlook")) if "outlook" in fields else None
         parts = fields.parts("left_out") if "left_out" in fields else []
-        return cls(points, outlook, tuple((one.count("n"), one.text("reason")) for one in parts))
+        return cls(points, outlook, tuple(MissingPoint(one.count("n"), one.text("reason")) for one in parts))
 
 
 def _two_digits(n: int) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +19,18 @@ MOST_FOLDED = 200_000
 """Samples beyond which one split is measured on instead of folds."""
 
 
+class Fold(NamedTuple):
+    """Positions of the samples of one fold.
+
+    Parameters
+    ----------
+    train, test : ndarray of shape (n,), int64
+    """
+
+    train: NDArray[np.int64]
+    test: NDArray[np.int64]
+
+
 @dataclass(frozen=True)
 class Folds:
     """A division into folds.
@@ -26,20 +39,19 @@ class Folds:
     ----------
     splitter : str
         The scikit-learn class that made it.
-    pairs : tuple of (train, test)
-        Positions of each fold's training and test samples, int64.
+    pairs : tuple of Fold
     untested : tuple of str
         Rare classes of one group each, always learnt and never tested.
     """
 
     splitter: str
-    pairs: tuple[tuple[NDArray[np.int64], NDArray[np.int64]], ...]
+    pairs: tuple[Fold, ...]
     untested: tuple[str, ...] = ()
 
     @property
     def tested(self) -> NDArray[np.int64]:
         """Return the positions of all test parts, in order; all positions, unless a class is untested."""
-        return np.sort(np.concatenate([test for _, test in self.pairs]))
+        return np.sort(np.concatenate([fold.test for fold in self.pairs]))
 
 
 class TooFewGroups(Exception):  # noqa: N818
@@ -89,11 +101,11 @@ def cut_folds(
         for kind in (StratifiedGroupKFold, GroupKFold):
             for attempt in range(_TRIES):
                 splitter, pairs = _cut(y[at], groups[at], n, seed + 1000 * attempt, kind)
-                tests = [at[test] for _, test in pairs]
+                tests = [at[fold.test] for fold in pairs]
                 trains = [np.setdiff1d(np.arange(len(y)), test) for test in tests]
                 if all(len(np.unique(y[train])) == len(classes) for train in trains) and all(map(len, tests)):
                     names = tuple(classes[label] for label in untested)
-                    return Folds(splitter, tuple(zip(trains, tests, strict=True)), names)
+                    return Folds(splitter, tuple(map(Fold, trains, tests)), names)
     raise TooFewGroups("the groups mix the classes so that no division leaves every class in training")
 
 
@@ -115,9 +127,8 @@ def _are_rare(y: NDArray[np.int64], labels: Sequence[int]) -> bool:
     return bool(np.isin(y, labels).mean() <= _RARE_SHARE)
 
 
-def _cut(
-    y: NDArray[np.int64], groups: NDArray[np.int64], n: int, seed: int, kind: type
-) -> tuple[str, list[tuple[NDArray[np.int64], NDArray[np.int64]]]]:
+def _cut(y: NDArray[np.int64], groups: NDArray[np.int64], n: int, seed: int, kind: type) -> tuple[str, list[Fold]]:
     if len(np.unique(groups)) == len(groups):
-        return "StratifiedKFold", list(StratifiedKFold(n, shuffle=True, random_state=seed).split(y, y))
-    return kind.__name__, list(kind(n, shuffle=True, random_state=seed).split(y, y, groups))
+        splits = StratifiedKFold(n, shuffle=True, random_state=seed).split(y, y)
+        return "StratifiedKFold", [Fold(*pair) for pair in splits]
+    return kind.__name__, [Fold(*pair) for pair in kind(n, shuffle=True, random_state=seed).split(y, y, groups)]

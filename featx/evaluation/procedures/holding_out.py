@@ -9,9 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featx.errors import EvaluationError
-from featx.evaluate.folds import TooFewGroups, cut_folds
-from featx.evaluate.parts import split_parts, stop_if_equal
+from featx.evaluation.procedures.folds import TooFewGroups, cut_folds
+from featx.evaluation.procedures.parts import split_parts, stop_if_equal
 from featx.table import FeatureTable
+from featx.targets import SingleLabel
 
 _FOLDS = 5
 
@@ -22,7 +23,7 @@ class HeldOutParts:
 
     Parameters
     ----------
-    classes : tuple of str
+    targets : SingleLabel
     y : ndarray of shape (n_samples,), int64
         Class numbers of all samples, -1 without a label.
     train, val, test : ndarray of shape (n,), int64
@@ -31,12 +32,17 @@ class HeldOutParts:
         Whether the test part is the data set's own.
     """
 
-    classes: tuple[str, ...]
+    targets: SingleLabel
     y: NDArray[np.int64]
     train: NDArray[np.int64]
     val: NDArray[np.int64]
     test: NDArray[np.int64]
     is_own_test: bool
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Class names."""
+        return self.targets.classes
 
 
 def hold_out(table: FeatureTable, groups: NDArray[np.int64], seed: int) -> HeldOutParts:
@@ -56,14 +62,13 @@ def hold_out(table: FeatureTable, groups: NDArray[np.int64], seed: int) -> HeldO
         from that all have the same features.
     """
     learnt = split_parts(table, groups)
-    classes, rest = learnt.train.classes, learnt.at
-    numbers = {name: number for number, name in enumerate(classes)}
-    y = np.array([numbers.get(label, -1) for label in table.y], np.int64)
+    targets, rest = learnt.train.targets, learnt.at
+    y = targets.encode(table.y)
     own = {name: np.flatnonzero((y >= 0) & (table.splits == name)) for name in ("val", "test")}
     parts = {name: at[~np.isin(groups[at], groups[rest])] for name, at in own.items()}
     for name in ("test", "val"):
         if not len(own[name]):
-            rest, parts[name] = _cut_off(rest, y, groups, classes, seed)
+            rest, parts[name] = _cut_off(rest, y, groups, targets.classes, seed)
         elif not len(parts[name]):
             raise EvaluationError(f"every picture of the {name} part shares a group with a training picture")
     if len(rest) < len(learnt.at):
@@ -71,7 +76,7 @@ def hold_out(table: FeatureTable, groups: NDArray[np.int64], seed: int) -> HeldO
     parts["val"] = parts["val"][~np.isin(groups[parts["val"]], groups[parts["test"]])]
     if not len(parts["val"]):
         raise EvaluationError("every picture of the val part shares a group with a test picture")
-    return HeldOutParts(classes, y, rest, parts["val"], parts["test"], bool(len(own["test"])))
+    return HeldOutParts(targets, y, rest, parts["val"], parts["test"], bool(len(own["test"])))
 
 
 def _cut_off(

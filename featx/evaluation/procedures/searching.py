@@ -19,9 +19,10 @@ from sklearn.preprocessing import LabelBinarizer
 from sklearn.utils.class_weight import compute_sample_weight
 
 from featx.errors import HeadError
-from featx.evaluate.convergence import watched
-from featx.evaluate.threads import stop_if_unwanted
+from featx.evaluation.procedures.convergence import watched
+from featx.evaluation.procedures.threads import stop_if_unwanted
 from featx.heads import Head, converged, scores_of
+from featx.targets import SingleLabel
 
 _PREFIX = "head__"
 
@@ -42,14 +43,14 @@ class Split:
         Class numbers.
     train, test : ndarray of int64
         Positions.
-    n_classes : int
+    targets : SingleLabel
     """
 
     X: NDArray[np.float32]
     y: NDArray[np.int64]
     train: NDArray[np.int64]
     test: NDArray[np.int64]
-    n_classes: int
+    targets: SingleLabel
 
 
 @dataclass(frozen=True)
@@ -115,7 +116,7 @@ def try_candidates(head: Head, candidates: Sequence[Params], split: Split) -> It
         front = clone(head.estimator[:-1])
         X_train = front.fit_transform(split.X[split.train].astype(head.dtype, copy=False))
         X_test = front.transform(split.X[split.test].astype(head.dtype, copy=False))
-    yield from way(head, candidates, _Parts(X_train, X_test, split.y[split.train], split.n_classes))
+    yield from way(head, candidates, _Parts(X_train, X_test, split.y[split.train], split.targets.n_classes))
 
 
 def rotated(X_train: NDArray[Any], X_test: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:

@@ -16,10 +16,11 @@ from sklearn.metrics import balanced_accuracy_score
 from sklearn.pipeline import Pipeline
 from sklearn.utils.class_weight import compute_sample_weight
 
-from featx.evaluate.convergence import Tally, watched
-from featx.evaluate.folds import TooFewGroups, cut_folds
-from featx.evaluate.searching import Split, Tried, refusals, shares_work, try_candidates
-from featx.evaluate.threads import in_threads, stop_if_unwanted
+from featx.evaluation.procedures.convergence import Tally, watched
+from featx.evaluation.procedures.folds import TooFewGroups, cut_folds
+from featx.evaluation.procedures.searching import Split, Tried, refusals, shares_work, try_candidates
+from featx.evaluation.procedures.threads import in_threads, stop_if_unwanted
+from featx.evaluation.procedures.training_set import TrainingSet
 from featx.heads import Head, converged, scores_of
 
 _INNER_FOLDS = 3
@@ -51,16 +52,12 @@ class Tuned:
 
 def tune_and_fit(
     head: Head,
-    X: NDArray[np.float32],
-    y: NDArray[np.int64],
-    groups: NDArray[np.int64],
-    classes: Sequence[str],
+    data: TrainingSet,
     seed: int,
     tally: Tally | None = None,
     stage: str = "",
     n_workers: int = 1,
     *,
-    views: NDArray[np.float32] | None = None,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Tuned:
     """Choose the best candidate by inner folds of the given samples, then fit it on all of them.
@@ -70,11 +67,7 @@ def tune_and_fit(
     Parameters
     ----------
     head : Head
-    X : ndarray of shape (n_samples, feature_dim), float32
-    y, groups : ndarray of shape (n_samples,), int64
-        Class and group numbers.
-    classes : sequence of str
-        Class names.
+    data : TrainingSet
     seed : int
         For the inner folds.
     tally : Tally, optional
@@ -82,8 +75,6 @@ def tune_and_fit(
     stage : str
     n_workers : int
         Inner folds at a time.
-    views : ndarray of shape (n_views, n_samples, feature_dim), float32, optional
-        Augmented views of the samples. They are learnt from wherever their sample is, and never scored.
     progress : callable
         Called with (fits done, fits in all), from one thread at a time.
 
@@ -93,9 +84,9 @@ def tune_and_fit(
         The estimator refuses the data or a parameter.
     """
     tally = tally or Tally()
-    params, was_tuned = _choose(head, X, y, groups, classes, seed, views, tally, n_workers, progress)
+    params, was_tuned = _choose(head, data, seed, tally, n_workers, progress)
     last = Tally()
-    estimator = fit_head(head, params, *learnt_from(X, y, views), last)
+    estimator = fit_head(head, params, *data.rows(), last)
     has_converged = not last.notes()
     tally.add(stage, has_converged)
     return Tuned(estimator, params, has_converged, was_tuned)
@@ -103,31 +94,27 @@ def tune_and_fit(
 
 def _choose(
     head: Head,
-    X: NDArray[np.float32],
-    y: NDArray[np.int64],
-    groups: NDArray[np.int64],
-    classes: Sequence[str],
+    data: TrainingSet,
     seed: int,
-    views: NDArray[np.float32] | None,
     tally: Tally,
     n_workers: int,
     progress: Callable[[int, int], None],
 ) -> tuple[dict[str, Any], bool]:
+    n = len(data.y)
     try:
-        folds = cut_folds(y, groups, classes, _ONE_SPLIT_PARTS if head.one_split else _INNER_FOLDS, seed)
+        folds = cut_folds(data.y, data.groups, data.classes, _ONE_SPLIT_PARTS if head.one_split else _INNER_FOLDS, seed)
     except TooFewGroups:
-        return head.default(len(y)), not head.grid
+        return head.default(n), not head.grid
     pairs = folds.pairs[:1] if head.one_split else folds.pairs
     candidates = head.candidates(min(len(train) for train, _ in pairs))
     if len(candidates) == 1:
         return candidates[0], True
-    learnt_X, learnt_y = learnt_from(X, y, views)
-    n_each = 1 if views is None else 1 + len(views)
+    X, y = data.rows()
     splits = [
-        Split(learnt_X, learnt_y, np.concatenate([train + len(y) * view for view in range(n_each)]), test, len(classes))
+        Split(X, y, np.concatenate([train + n * view for view in range(1 + data.n_views)]), test, data.targets)
         for train, test in pairs
     ]
-    stops = len(head.grid) == 1 and len(y) > _MOST_FOR_ALL
+    stops = len(head.grid) == 1 and n > _MOST_FOR_ALL
     results = _try_all(head, candidates, splits, stops, n_workers, progress)
     for _, has_converged in itertools.chain.from_iterable(results):
         tally.add("tuning", has_converged)
@@ -175,45 +162,19 @@ def _try_all(
 def _tries(head: Head, candidates: Sequence[dict[str, Any]], split: Split) -> Iterator[tuple[float, bool]]:
     tries = try_candidates if shares_work(head, candidates) else _try_apart
     for tried in tries(head, candidates, split):
-        yield _accuracy(head, split.y[split.test], tried.scores.argmax(axis=1)), tried.converged
+        yield _accuracy(head, split, split.targets.answers(tried.scores)), tried.converged
 
 
 def _try_apart(head: Head, candidates: Sequence[dict[str, Any]], split: Split) -> Iterator[Tried]:
     for params in candidates:
         tally = Tally()
         fitted = fit_head(head, params, split.X[split.train], split.y[split.train], tally)
-        yield Tried(scores_of(fitted, split.X[split.test], split.n_classes), not tally.notes())
+        yield Tried(scores_of(fitted, split.X[split.test], split.targets.n_classes), not tally.notes())
 
 
-def _accuracy(head: Head, y: NDArray[np.int64], predicted: NDArray[np.int64]) -> float:
-    return float(balanced_accuracy_score(y, predicted)) if head.weighs_classes else float((predicted == y).mean())
-
-
-def learnt_from(
-    X: NDArray[np.float32],
-    y: NDArray[np.int64],
-    views: NDArray[np.float32] | None = None,
-    at: NDArray[np.int64] | None = None,
-) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    """Return the features and labels to fit on: of samples, and of their augmented views if they have any.
-
-    Parameters
-    ----------
-    X : ndarray of shape (n_samples, feature_dim), float32
-    y : ndarray of shape (n_samples,), int64
-    views : ndarray of shape (n_views, n_samples, feature_dim), float32, optional
-    at : ndarray of shape (n,), int64, optional
-        Positions of the samples; all if not given.
-
-    Returns
-    -------
-    X : ndarray of shape (n + n_views * n, feature_dim), float32
-    y : ndarray of shape (n + n_views * n,), int64
-    """
-    chosen: Any = slice(None) if at is None else at
-    if views is None:
-        return X[chosen], y[chosen]
-    return np.concatenate([X[chosen], *(view[chosen] for view in views)]), np.tile(y[chosen], 1 + len(views))
+def _accuracy(head: Head, split: Split, answers: NDArray[np.int64]) -> float:
+    y = split.y[split.test]
+    return float(balanced_accuracy_score(y, answers) if head.weighs_classes else split.targets.hits(answers, y).mean())
 
 
 def fit_head(

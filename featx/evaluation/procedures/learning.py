@@ -10,13 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featx.errors import HeadError
-from featx.evaluate.convergence import Tally
-from featx.evaluate.cross_validation import CrossValidated, TrainingSet, quiet_single_threads
-from featx.evaluate.folds import Folds
-from featx.evaluate.intervals import corrected_resampled, share_of, steadied
-from featx.evaluate.threads import in_threads
-from featx.evaluate.tuning import fit_head
-from featx.evaluation import Interval, LearningCurve, Outlook
+from featx.evaluation.procedures.convergence import Tally
+from featx.evaluation.procedures.cross_validation import CrossValidated, quiet_single_threads
+from featx.evaluation.procedures.folds import Folds
+from featx.evaluation.procedures.intervals import corrected_resampled, share_of, steadied
+from featx.evaluation.procedures.threads import in_threads
+from featx.evaluation.procedures.training_set import TrainingSet
+from featx.evaluation.procedures.tuning import fit_head
+from featx.evaluation.records import CurvePoint, Interval, LearningCurve, MissingPoint, Outlook
 from featx.heads import Head, scores_of
 
 _SHARES = (0.1, 0.2, 0.4, 0.7)
@@ -65,51 +66,51 @@ def learning_curve(
     progress : callable
         Called with (fits done, fits in all).
     """
-    n_classes, folds, tested = len(data.classes), crossed.folds, crossed.tested
+    targets, folds, tested = data.targets, crossed.folds, crossed.tested
 
     def score(share: float, params: dict[str, Any], train: NDArray[np.int64], test: NDArray[np.int64]) -> _Point:
         part = train[_part(data.y[train], data.groups[train], share, seed)]
-        present = np.bincount(data.y[part], minlength=n_classes)[data.y[tested]]
+        present = np.bincount(data.y[part], minlength=targets.n_classes)[data.y[tested]]
         if present.min() < _FEWEST_A_CLASS:
             return _Point(len(part), None, f"a class has fewer than {_FEWEST_A_CLASS} pictures there")
         try:
-            estimator = fit_head(head, params, *data.learnt(part), tally, "learning curve")
-            hit = scores_of(estimator, data.X[test], n_classes).argmax(axis=1) == data.y[test]
+            estimator = fit_head(head, params, *data.rows(part), tally, "learning curve")
+            answers = targets.answers(scores_of(estimator, data.X[test], targets.n_classes))
         except (HeadError, ValueError) as error:  # as where more neighbours are asked for than there are samples
             return _Point(len(part), None, str(error))
-        return _Point(len(part), hit)
+        return _Point(len(part), targets.hits(answers, data.y[test]))
 
     own = list(zip(crossed.params, folds.pairs, strict=True))
     jobs = [(share, params, *pair) for share in _SHARES for params, pair in own]
     with quiet_single_threads():
         scored = in_threads([partial(score, *job) for job in jobs], n_workers, progress)
     whole = np.zeros(len(data.y), np.bool_)
-    whole[tested] = crossed.predicted == data.y[tested]
+    whole[tested] = targets.hits(crossed.predicted, data.y[tested])
     scored += [_Point(len(train), whole[test]) for train, test in folds.pairs]
     return _curve(scored, data, folds, seed)
 
 
 def _curve(scored: list[_Point], data: TrainingSet, folds: Folds, seed: int) -> LearningCurve:
     tested, n_folds = folds.tested, len(folds.pairs)
-    points: list[tuple[int, Interval]] = []
+    points: list[CurvePoint] = []
     hits: list[NDArray[np.bool_]] = []
-    left_out: list[tuple[int, str]] = []
+    left_out: list[MissingPoint] = []
     for start in range(0, len(scored), n_folds):
         some = scored[start : start + n_folds]
         n = round(float(np.mean([point.n for point in some])))
         reasons = [point.reason for point in some if point.hit is None]
         if reasons:
-            left_out.append((n, reasons[0]))
+            left_out.append(MissingPoint(n, reasons[0]))
             continue
         hit = np.zeros(len(data.y), np.bool_)
-        for (_, test), point in zip(folds.pairs, some, strict=True):
-            hit[test] = point.hit
+        for fold, point in zip(folds.pairs, some, strict=True):
+            hit[fold.test] = point.hit
         hits.append(hit[tested])
-        per_fold = [float(hit[test].mean()) for _, test in folds.pairs]
+        per_fold = [float(hit[fold.test].mean()) for fold in folds.pairs]
         pooled = share_of(hit[tested], data.groups[tested])
         over_folds = pooled if n_folds == 1 else corrected_resampled(per_fold, len(tested) / n_folds / n)
-        points.append((n, steadied(over_folds, pooled)))
-    outlook = _outlook([n for n, _ in points], hits, data.groups[tested], len(data.y), seed)
+        points.append(CurvePoint(n, steadied(over_folds, pooled)))
+    outlook = _outlook([point.n for point in points], hits, data.groups[tested], len(data.y), seed)
     return LearningCurve(tuple(points), outlook, tuple(left_out))
 
 

@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax
 
-from featx.evaluate.convergence import Tally
-from featx.evaluate.cross_validation import CrossValidated, TrainingSet, quiet_single_threads
-from featx.evaluate.threads import in_threads
-from featx.evaluate.tuning import fit_head
+from featx.evaluation.procedures.convergence import Tally
+from featx.evaluation.procedures.cross_validation import CrossValidated, quiet_single_threads
+from featx.evaluation.procedures.threads import in_threads
+from featx.evaluation.procedures.training_set import TrainingSet
+from featx.evaluation.procedures.tuning import fit_head
 from featx.heads import Head, scores_of
 
 
@@ -105,7 +106,7 @@ def _scores_with(
     scores[crossed.tested] = crossed.scores
 
     def score(train: NDArray[np.int64], test: NDArray[np.int64]) -> None:
-        estimator = fit_head(head, params, *data.learnt(train), tally, "calibration")
+        estimator = fit_head(head, params, *data.rows(train), tally, "calibration")
         scores[test] = scores_of(estimator, data.X[test], len(data.classes))
 
     lacking = [pair for pair, own in zip(crossed.folds.pairs, crossed.params, strict=True) if own != params]

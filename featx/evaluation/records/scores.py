@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
-from featx.evaluation.fields import Fields
+import numpy as np
+from numpy.typing import NDArray
+
+from featx.evaluation.records.fields import Fields
+from featx.targets import SingleLabel
 
 _ROUNDING = 1e-6
 
@@ -92,6 +96,57 @@ class ClassScore:
         return cls(fields.text("class"), precision, recall, f1, fields.count("n"))
 
 
+class ByClass(NamedTuple):
+    """How each class fared.
+
+    Parameters
+    ----------
+    per_class : tuple of ClassScore
+    confusion : tuple of tuple of int
+        Images of each class (rows) by their answer (columns). Both are empty where there is no image.
+    """
+
+    per_class: tuple[ClassScore, ...] = ()
+    confusion: tuple[tuple[int, ...], ...] = ()
+
+    @classmethod
+    def of(cls, targets: SingleLabel, answers: NDArray[np.int64], y: NDArray[np.int64]) -> ByClass:
+        """Compare answers with class numbers, both of shape (n_samples,)."""
+        if not len(y):
+            return cls()
+        confusion = targets.confusion(answers, y)
+        rates = zip(targets.classes, targets.rates(confusion), strict=True)
+        per_class = tuple(ClassScore(name, *figures) for name, figures in rates)
+        return cls(per_class, tuple(tuple(row) for row in confusion.tolist()))
+
+    @classmethod
+    def from_fields(cls, fields: Fields, classes: Sequence[str]) -> ByClass:
+        """Read ``per_class`` and ``confusion``, each of which says what the other does.
+
+        Raises
+        ------
+        ClassifierError
+            A value is missing or wrong, or contradicts another one or the classes.
+        """
+        per_class = tuple(ClassScore.from_fields(one) for one in fields.parts("per_class"))
+        confusion = tuple(
+            Fields({"confusion": row}, fields.place).counts("confusion") for row in fields.entries("confusion")
+        )
+        n = len(classes)
+        if [one.name for one in per_class] != list(classes):
+            raise fields.contradicts("its classes are not those of the model")
+        if len(confusion) != n or any(len(row) != n for row in confusion):
+            raise fields.contradicts(f"its confusion is not {n} x {n}")
+        rates = SingleLabel(tuple(classes)).rates(np.array(confusion, np.int64))
+        for one, counted in zip(per_class, rates, strict=True):
+            error = abs(one.recall - counted.recall) + abs(one.precision - counted.precision)
+            if one.n != counted.n or error > _ROUNDING:
+                raise fields.contradicts(f"the figures of class {one.name!r} are not those of its confusion")
+        if not any(map(sum, confusion)):
+            raise fields.contradicts("no picture was tested")
+        return cls(per_class, confusion)
+
+
 @dataclass(frozen=True)
 class CrossValidation:
     """Accuracy of the whole procedure, tuning included, on images it had not seen.
@@ -157,7 +212,7 @@ class CrossValidation:
             Interval.from_fields(fields.part("accuracy")),
             Interval.from_fields(fields.part("balanced_accuracy")),
             fields.shares("per_fold"),
-            *_read_classes(fields, classes),
+            *ByClass.from_fields(fields, classes),
             fields.texts("untested") if "untested" in fields else (),
         )
         read._check(fields, classes)
@@ -176,27 +231,6 @@ class CrossValidation:
         recalls = [one.recall for one in self.per_class if one.n]
         if abs(sum(recalls) / len(recalls) - self.balanced_accuracy.mean) > _ROUNDING:
             raise fields.contradicts("its balanced accuracy is not the mean of its recalls")
-
-
-def _read_classes(fields: Fields, classes: Sequence[str]) -> tuple[tuple[ClassScore, ...], tuple[tuple[int, ...], ...]]:
-    """Read figures of classes and a confusion, each of which says what the other does."""
-    per_class = tuple(ClassScore.from_fields(one) for one in fields.parts("per_class"))
-    confusion = tuple(
-        Fields({"confusion": row}, fields.place).counts("confusion") for row in fields.entries("confusion")
-    )
-    n = len(classes)
-    if [one.name for one in per_class] != list(classes):
-        raise fields.contradicts("its classes are not those of the model")
-    if len(confusion) != n or any(len(row) != n for row in confusion):
-        raise fields.contradicts(f"its confusion is not {n} x {n}")
-    taken = [sum(column) for column in zip(*confusion, strict=True)]
-    for i, (one, row) in enumerate(zip(per_class, confusion, strict=True)):
-        shares = row[i] / max(sum(row), 1), row[i] / max(taken[i], 1)
-        if one.n != sum(row) or abs(one.recall - shares[0]) + abs(one.precision - shares[1]) > _ROUNDING:
-            raise fields.contradicts(f"the figures of class {one.name!r} are not those of its confusion")
-    if not sum(taken):
-        raise fields.contradicts("no picture was tested")
-    return per_class, confusion
 
 
 def _check_share(fields: Fields, accuracy: float, confusion: Sequence[Sequence[int]]) -> None:
@@ -254,7 +288,7 @@ class HeldOut:
         """
         accuracy = Interval.from_fields(fields, "accuracy") if "accuracy" in fields else None
         is_known = bool(fields.values.get("confusion") or fields.values.get("per_class"))
-        figures = _read_classes(fields, classes) if is_known else ((), ())
+        figures = ByClass.from_fields(fields, classes) if is_known else ByClass()
         read = cls(accuracy, fields.count("n"), fields.share("as_given"), fields.count("n_as_given", 1), *figures)
         if read.n > read.n_as_given or (accuracy is None) != (read.n == 0):
             raise fields.contradicts(f"it counts {read.n} of {read.n_as_given} pictures, accuracy {accuracy}")

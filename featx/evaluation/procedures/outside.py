@@ -5,23 +5,24 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from featx.evaluate.cross_validation import count_confusions, score_classes
-from featx.evaluate.intervals import share_of
-from featx.evaluation import Outside
+from featx.evaluation.procedures.intervals import share_of
+from featx.evaluation.records import ByClass, Outside
+from featx.targets import SingleLabel
 
 
 def measure_outside(
+    targets: SingleLabel,
     y: NDArray[np.int64],
     predicted: NDArray[np.int64],
     seen: NDArray[np.bool_],
     near: NDArray[np.bool_],
     groups: NDArray[np.int64],
-    classes: tuple[str, ...],
 ) -> Outside:
     """Compare predictions with labels; pictures used to fit, and near-copies, count only in the accuracy as given.
 
     Parameters
     ----------
+    targets : SingleLabel
     y, predicted : ndarray of shape (n_samples,), int64
         Class numbers.
     seen : ndarray of shape (n_samples,), bool
@@ -30,10 +31,10 @@ def measure_outside(
         Whether it was fitted on a near-copy.
     groups : ndarray of shape (n_samples,), int64
         Pictures of one group count in the interval as what they are worth together.
-    classes : tuple of str
     """
-    hit, new = predicted == y, ~seen & ~near
-    counts = np.bincount(y[new], minlength=len(classes))
+    hit, new = targets.hits(predicted, y), ~seen & ~near
+    baseline = targets.baseline(y[new]) if new.any() else None
+    by_class = ByClass.of(targets, predicted[new], y[new])
     return Outside(
         accuracy=share_of(hit[new], groups[new]) if new.any() else None,
         n=int(new.sum()),
@@ -41,8 +42,8 @@ def measure_outside(
         n_as_given=len(hit),
         n_seen=int(seen.sum()),
         n_near=int((near & ~seen).sum()),
-        baseline=float(counts.max() / counts.sum()) if new.any() else None,
-        baseline_class=classes[int(counts.argmax())] if new.any() else "",
-        per_class=score_classes(y[new], predicted[new], classes),
-        confusion=count_confusions(y[new], predicted[new], len(classes)) if new.any() else (),
+        baseline=None if baseline is None else baseline.accuracy,
+        baseline_class="" if baseline is None else baseline.name,
+        per_class=by_class.per_class,
+        confusion=by_class.confusion,
     )

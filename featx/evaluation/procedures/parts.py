@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 
 from featx.contrast import are_equal
 from featx.errors import EvaluationError
-from featx.evaluate.cross_validation import TrainingSet
+from featx.evaluation.procedures.training_set import TrainingSet
 from featx.sources import read_groups
 from featx.table import ORIGINS, FeatureTable, Sample
+from featx.targets import SingleLabel
 
 
 @dataclass(frozen=True)
@@ -52,18 +53,15 @@ def split_parts(table: FeatureTable, groups: NDArray[np.int64], views: int = 0) 
         No labels, one class, or a class that only a test part has; all images of the training part have the same
         features; or the table has not so many views.
     """
-    classes = learnt_classes(table.name, table.samples)
+    targets = learnt_targets(table.name, table.samples)
     labels, splits = table.y, table.splits
     labelled = np.array([label is not None for label in labels], np.bool_)
     in_train = np.array([sample.is_learnt for sample in table.samples], np.bool_)
-    numbers = {name: number for number, name in enumerate(classes)}
-    y = np.array([numbers.get(label, -1) for label in labels], np.int64)
-
-    read = table.opened(0)
+    y, read = targets.encode(labels), table.opened(0)
 
     def part(members: NDArray[np.bool_]) -> TrainingSet:
         at = np.flatnonzero(members)
-        return TrainingSet(read(at), y[at], groups[at], classes)
+        return TrainingSet(read(at), y[at], groups[at], targets)
 
     train = part(in_train)
     stop_if_equal(table, train.X, np.flatnonzero(in_train))
@@ -126,17 +124,17 @@ def check_samples(name: str, samples: Sequence[Sample], group_by: str | None = N
     Raises
     ------
     EvaluationError
-        As for :func:`learnt_classes`.
+        As for :func:`learnt_targets`.
     DatasetError
         ``group_by`` matches no image.
     """
-    learnt_classes(name, samples)
+    learnt_targets(name, samples)
     if group_by is not None and group_by not in ORIGINS:
         read_groups(samples, group_by)
 
 
-def learnt_classes(name: str, samples: Sequence[Sample]) -> tuple[str, ...]:
-    """Return the classes of the training part, sorted.
+def learnt_targets(name: str, samples: Sequence[Sample]) -> SingleLabel:
+    """Return the targets of the training part.
 
     Raises
     ------
@@ -147,7 +145,8 @@ def learnt_classes(name: str, samples: Sequence[Sample]) -> tuple[str, ...]:
         raise EvaluationError(
             f"{name} has no labels; put each class into a folder of its own, or give a manifest (path,label)"
         )
-    classes = tuple(sorted({str(sample.label) for sample in samples if sample.is_learnt}))
+    targets = SingleLabel.of(sample.label for sample in samples if sample.is_learnt)
+    classes = targets.classes
     if len(classes) < 2:
         only = f"one class, {classes[0]!r}" if classes else "no labelled picture"
         raise EvaluationError(f"the training part of {name} has {only}; at least two classes are needed")
@@ -155,4 +154,4 @@ def learnt_classes(name: str, samples: Sequence[Sample]) -> tuple[str, ...]:
         new = sorted({sample.label for sample in samples if sample.split == split and sample.label} - set(classes))
         if new:
             raise EvaluationError(f"{', '.join(new)} occurs in the {split} part but not in the training part")
-    return classes
+    return targets

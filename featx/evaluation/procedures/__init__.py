@@ -1,0 +1,46 @@
+"""Leak-free evaluation: folds, tuning inside them, intervals, calibration."""
+
+from featx.evaluation.procedures.calibration import Calibrated, calibrate, find_temperature
+from featx.evaluation.procedures.convergence import Tally
+from featx.evaluation.procedures.cross_validation import (
+    CrossValidated,
+    cross_validate,
+    quiet_single_threads,
+)
+from featx.evaluation.procedures.folds import MOST_FOLDED, TooFewGroups
+from featx.evaluation.procedures.holding_out import HeldOutParts, hold_out
+from featx.evaluation.procedures.intervals import difference_of_shares, share_of
+from featx.evaluation.procedures.learning import learning_curve
+from featx.evaluation.procedures.outside import measure_outside
+from featx.evaluation.procedures.pairing import paired_difference
+from featx.evaluation.procedures.parts import Parts, check_samples, split_parts
+from featx.evaluation.procedures.reliability import measure_reliability
+from featx.evaluation.procedures.training_set import TrainingSet
+from featx.evaluation.procedures.tuning import Tuned, fit_head, tune_and_fit
+
+__all__ = [
+    "MOST_FOLDED",
+    "Calibrated",
+    "CrossValidated",
+    "HeldOutParts",
+    "Parts",
+    "Tally",
+    "TooFewGroups",
+    "TrainingSet",
+    "Tuned",
+    "calibrate",
+    "check_samples",
+    "cross_validate",
+    "difference_of_shares",
+    "find_temperature",
+    "fit_head",
+    "hold_out",
+    "learning_curve",
+    "measure_outside",
+    "measure_reliability",
+    "paired_difference",
+    "quiet_single_threads",
+    "share_of",
+    "split_parts",
+    "tune_and_fit",
+]

@@ -1,0 +1,68 @@
+"""Samples to learn from, with their augmented views."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from featx.targets import SingleLabel
+
+
+@dataclass(frozen=True)
+class TrainingSet:
+    """Samples to learn from.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n_samples, n_features), float32
+    y : ndarray of shape (n_samples,), int64
+        Class numbers.
+    groups : ndarray of shape (n_samples,), int64
+        Samples of one group stay together.
+    targets : SingleLabel
+    views : ndarray of shape (n_views, n_samples, n_features), float32, or None
+        Augmented views of the samples: learnt from wherever their sample is, never scored.
+    """
+
+    X: NDArray[np.float32]
+    y: NDArray[np.int64]
+    groups: NDArray[np.int64]
+    targets: SingleLabel
+    views: NDArray[np.float32] | None = None
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Class names."""
+        return self.targets.classes
+
+    @property
+    def n_views(self) -> int:
+        """Views of each sample."""
+        return 0 if self.views is None else len(self.views)
+
+    def part(self, at: NDArray[np.int64]) -> TrainingSet:
+        """Return the samples at some positions, and their views."""
+        views = None if self.views is None else self.views[:, at]
+        return replace(self, X=self.X[at], y=self.y[at], groups=self.groups[at], views=views)
+
+    def rows(self, at: NDArray[np.int64] | None = None) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        """Return the features and class numbers to fit on: of the samples, and after them of their views.
+
+        Parameters
+        ----------
+        at : ndarray of shape (n,), int64, optional
+            Positions of the samples; all if not given.
+
+        Returns
+        -------
+        X : ndarray of shape (n + n_views * n, n_features), float32
+        y : ndarray of shape (n + n_views * n,), int64
+        """
+        chosen: Any = slice(None) if at is None else at
+        if self.views is None:
+            return self.X[chosen], self.y[chosen]
+        X = np.concatenate([self.X[chosen], *(view[chosen] for view in self.views)])
+        return X, np.tile(self.y[chosen], 1 + self.n_views)

@@ -1,0 +1,54 @@
+"""Records of an evaluation: plain frozen values, to and from a dictionary."""
+
+from featx.evaluation.records.contest import Contest, Kept
+from featx.evaluation.records.evaluation import (
+    CalibratedOn,
+    Evaluation,
+    FinetuneEvaluation,
+    ModelEvaluation,
+    read_evaluation,
+)
+from featx.evaluation.records.findings import (
+    CurvePoint,
+    LearningCurve,
+    MissingPoint,
+    Outlook,
+    Reliability,
+    ReliabilityBin,
+    SourceAccuracy,
+    ViewsWorth,
+)
+from featx.evaluation.records.scores import (
+    ByClass,
+    ClassScore,
+    CrossValidation,
+    HeldOut,
+    Interval,
+    Outside,
+    judge_baseline,
+)
+
+__all__ = [
+    "ByClass",
+    "CalibratedOn",
+    "ClassScore",
+    "Contest",
+    "CrossValidation",
+    "CurvePoint",
+    "Evaluation",
+    "FinetuneEvaluation",
+    "HeldOut",
+    "Interval",
+    "Kept",
+    "LearningCurve",
+    "MissingPoint",
+    "ModelEvaluation",
+    "Outlook",
+    "Outside",
+    "Reliability",
+    "ReliabilityBin",
+    "SourceAccuracy",
+    "ViewsWorth",
+    "judge_baseline",
+    "read_evaluation",
+]
