@@ -275,7 +275,7 @@ def test_a_sheet_of_many_has_ten_columns_and_enlarges_small_pictures():
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("g.pdf", r"--gallery .*g.pdf: the name must end in .html, .htm, .png"),
+        ("g.pdf", r"`gallery=.*g.pdf`: the name must end in .html, .htm, .png"),
         ("none/g.html", "there is no folder"),
         ("mine.html", r"mine.html exists and was not written by featx, so that it is never replaced; choose another"),
         ("new/sheet.png", "it would lie among the pictures of .*new and be taken for one of them next time; choose"),

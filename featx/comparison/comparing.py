@@ -129,7 +129,7 @@ def compare(
         )
     if curves is not None or augment is not None or views:
         raise EvaluationError(
-            "curves and augmented views are of networks that are trained; add --scratch or --unfreeze N"
+            "curves and augmented views are of networks that are trained; add `scratch=True` or `unfreeze=N`"
         )
     check = partial(check_samples, group_by=group_by)
     groups = np.empty(0, np.int64)
@@ -158,9 +158,9 @@ def compare(
 
 def _check_trained(cv: int, repeats: int, options: FeatureOptions) -> None:
     if (cv, repeats) != (5, 1):
-        raise EvaluationError("trained networks are judged on one held-out part; leave out --cv and --repeats")
+        raise EvaluationError("trained networks are judged on one held-out part; leave out `cv` and `repeats`")
     if options.layer is not None:
-        raise EvaluationError("networks are trained up to their last layer; leave out --layer")
+        raise EvaluationError("networks are trained up to their last layer; leave out `layer`")
 
 
 class _Measured(NamedTuple):

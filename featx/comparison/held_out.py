@@ -97,8 +97,8 @@ def compare_trained(
     """Fit heads and train networks on one part, and judge all on another; see :func:`featx.compare`."""
     check_views(contestants.augment, contestants.views)
     if options.precision == "int8":
-        raise EngineError("a quantized network cannot be trained; use --precision auto, float32 or bfloat16")
-    drawn = None if curves is None else OutputFile(curves, (".png",), overwrite, "--curves", [data])
+        raise EngineError("a quantized network cannot be trained; use `precision=auto`, float32 or bfloat16")
+    drawn = None if curves is None else OutputFile(curves, (".png",), overwrite, "curves", [data])
     found: list[_Contestant] = []
     histories: dict[str, History] = {}
     first: Material | None = None
@@ -135,7 +135,7 @@ def compare_trained(
             png = draw_curves(histories, levels)
         except OutputError as error:
             raise OutputError(
-                f"{error}. What was trained is kept in the cache: run the same command without --curves"
+                f"{error}. What was trained is kept in the cache: run the same command without `curves`"
             ) from None
         drawn.write_content(png)
     return comparison

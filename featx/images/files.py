@@ -69,4 +69,4 @@ def read_image(stream: BinaryIO, max_pixels: int = MAX_PIXELS) -> bytes:
     try:
         return read_at_most(stream, most_bytes(max_pixels))
     except TooLargeError as error:
-        raise TooLargeError(errno.EFBIG, f"{error.strerror}; --max-pixels allows more") from None
+        raise TooLargeError(errno.EFBIG, f"{error.strerror}; `max_pixels` allows more") from None

@@ -172,7 +172,7 @@ def check_views(augment: str | None, views: int) -> None:
         One of the two is missing, or there is no such policy.
     """
     if (augment is None) != (views == 0):
-        raise SpecError("--augment says how views are made and --views how many: give both or neither")
+        raise SpecError("`augment` says how views are made and `views` how many: give both or neither")
     if augment is not None:
         read_policy(augment)
 
@@ -331,8 +331,8 @@ def _check_room(material: Material, plan: Plan, cut: Cut) -> None:
     if n_bytes and n_bytes + _SPARE_BYTES > free:
         raise TrainingError(
             f"the activations below {cut.first} take {n_bytes / 1e9:.1f} GB while they are written, and only "
-            f"{free / 1e9:.1f} GB are free in {cache}; unfreeze fewer blocks, use fewer --views, another --cache or "
-            "finetune --no-trunk-cache"
+            f"{free / 1e9:.1f} GB are free in {cache}; unfreeze fewer blocks, use fewer `views`, another `cache` or "
+            "finetune `trunk_cache=False`"
         )
 
 
