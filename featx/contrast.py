@@ -60,7 +60,7 @@ def indistinct_notes(found: Mapping[str, Any]) -> list[str]:
         classes = ", ".join(found["blank_classes"])
         whole = f" (all of {classes})" if classes and len(blank) < n else ""
         notes.append(
-            f"{which}{verb} no contrast{whole}: fully transparent, of one colour, or an empty first page (--page): "
+            f"{which}{verb} no contrast{whole}: fully transparent, of one colour, or an empty first page (`page`): "
             f"{_some(blank)}"
         )
     for group in found.get("equal_features", ())[:_FEW]:

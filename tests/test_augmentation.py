@@ -431,8 +431,8 @@ def test_a_picture_that_changes_between_the_passes(fake, pictures):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"views": 3}, "3 views are asked for, but not how they are made; add --augment with light, medium, tutorial"),
-        ({"augment": "light"}, "--augment light without views; say how many of each picture are wanted, as --views 4"),
+        ({"views": 3}, "3 views are asked for, but not how they are made; add `augment` with light, medium, tutorial"),
+        ({"augment": "light"}, "`augment=light` without views; say how many of each picture are wanted, as `views=4`"),
         ({"augment": "light", "views": -1}, "views is -1; allowed are 0"),
         ({"augment": "light", "views": 65_536}, "views is 65536; allowed are 0 (none) to 65,535"),
         ({"augment": "hard", "views": 2}, "augment is 'hard'; allowed are light, medium, tutorial"),
@@ -480,7 +480,7 @@ def test_views_that_are_not_complete_are_not_used(fake, pictures):
     assert (table.views, len(table)) == (0, 25)
     assert fake.notices[-1] == (
         "not all pictures have their 2 augmented views, so none are used; to extract them: "
-        f"featx extract {pictures} --backbone quadrants --augment light --views 2 --seed 4"
+        f"`featx.extract('{pictures}', backbone='quadrants', augment='light', views=2, seed=4)`"
     )
 
 
@@ -594,7 +594,7 @@ def test_a_preview_that_is_one_of_the_images_is_not_replaced(fake, pictures, tmp
 
 
 def test_a_preview_that_cannot_be_written(fake, pictures, tmp_path):
-    with pytest.raises(OutputError, match=r"--preview .*sheet.jpg: the name must end in .png"):
+    with pytest.raises(OutputError, match=r"`preview=.*sheet.jpg`: the name must end in .png"):
         run(fake, pictures, preview=tmp_path / "sheet.jpg")
     sheet = tmp_path / "sheet.png"
     sheet.write_bytes(b"mine")

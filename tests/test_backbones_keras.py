@@ -104,7 +104,7 @@ def test_lite_pixels_are_minus_127_over_128():
 
 @pytest.mark.parametrize("name", ["mobilenetv2", "efficientnet-b0", "mobilenetv3-small"])
 def test_weights_file_gives_the_graph_of_imagenet_weights(name, tmp_path, monkeypatch):
-    """The same file as --weights and in Keras's own folder: the same features; EfficientNet's Rescaling is there."""
+    """The same file as ``weights`` and in Keras's own folder: the same features; EfficientNet's Rescaling is there."""
     from featx.backbones.applications import Download, imagenet_graph
 
     row = BACKBONES[name]
@@ -265,7 +265,7 @@ def test_a_black_holed_network_does_not_hang(tmp_path, monkeypatch):
         applications.fetch(applications.Download("w.h5", f"http://127.0.0.1:{port}/w.h5", ""), tmp_path / "w.h5")
     message = str(caught.value)
     assert "are not on this machine and could not be downloaded (timed out)" in message
-    assert "--weights FILE" in message
+    assert "`weights=FILE`" in message
     assert "use the backbone efficientnet-lite0" in message
 
 

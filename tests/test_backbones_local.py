@@ -94,7 +94,7 @@ def test_size_is_asked_of_the_file_or_of_the_user(tmp_path, pixels):
     small(24).save(tmp_path / "fixed.keras")
     small(None).save(tmp_path / "any.keras")
     assert find_source(str(tmp_path / "fixed.keras"), preprocess="tf").size == 24
-    with pytest.raises(BackboneError, match="takes pictures of any size; say which with --size N"):
+    with pytest.raises(BackboneError, match="takes pictures of any size; say which with `size=N`"):
         find_source(str(tmp_path / "any.keras"), preprocess="tf")
     assert features(tmp_path / "any.keras", pixels, size=24).shape == (2, 5)
     with pytest.raises(BackboneError, match="takes pictures of 24 x 24, not of 32"):

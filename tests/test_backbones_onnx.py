@@ -134,7 +134,7 @@ def test_one_of_several_outputs_must_be_chosen(tmp_path, pixels):
     means = (pixels.astype(np.float64) @ MATRIX.T).mean(axis=(1, 2))
     for outputs in (("map", "out"), ("out", "map")):
         path = save_nodes(tmp_path / "two.onnx", nodes, outputs, w=W)
-        with pytest.raises(BackboneError, match=rf"two\.onnx has 2 outputs; .*: --layer {' or '.join(outputs)}"):
+        with pytest.raises(BackboneError, match=rf"two\.onnx has 2 outputs; .*: `layer={outputs[0]}` or {outputs[1]}"):
             features(path, pixels)
         for layer in outputs:
             np.testing.assert_allclose(features(path, pixels, layer=layer), means, rtol=1e-3, atol=1e-3)
@@ -179,7 +179,7 @@ def test_a_network_made_for_one_picture_is_refused(tmp_path, pixels):
 
 def test_sizes(tmp_path, pixels):
     free = save(tmp_path / "free.onnx", ("n", 3, "h", "w"))
-    with pytest.raises(BackboneError, match=r"free\.onnx takes pictures of any size; say which with --size N"):
+    with pytest.raises(BackboneError, match=r"free\.onnx takes pictures of any size; say which with `size=N`"):
         features(free, pixels)
     np.testing.assert_allclose(features(free, pixels, size=SIZE), expected(pixels.astype(float)), rtol=1e-4)
     with pytest.raises(BackboneError, match="takes pictures of 8 x 8, not of 16"):
@@ -207,8 +207,8 @@ def test_a_file_beside_it_says_the_same(tmp_path, pixels):
 @pytest.mark.parametrize(
     ("how", "message"),
     [
-        ({}, "does not say how its pixels are scaled; add --preprocess"),
-        ({"preprocess": "mean=1,2"}, "--preprocess mean=1,2: allowed are caffe, tf, torch, lite, none, or mean=R,G,B"),
+        ({}, "does not say how its pixels are scaled; add `preprocess` with"),
+        ({"preprocess": "mean=1,2"}, "`preprocess=mean=1,2`: allowed are caffe, tf, torch, lite, none, or mean=R,G,B"),
         ({"preprocess": "mean=0,0,0;std=1,0,1"}, "std above 0"),
     ],
 )
@@ -227,7 +227,7 @@ def test_what_cannot_be_used(tmp_path, pixels):
         BackboneError, match=r"split\.onnx .*: it keeps its weights in another file; save it as one file"
     ):
         features(tmp_path / "split.onnx", pixels)
-    with pytest.raises(BackboneError, match="does not say which dimension is colour; add --layout nchw or nhwc"):
+    with pytest.raises(BackboneError, match="does not say which dimension is colour; add `layout=nchw` or nhwc"):
         features(save(tmp_path / "odd.onnx", ("n", "c", "h", "w")), pixels)
     odd = save(tmp_path / "odd.onnx", ("n", "c", SIZE, SIZE))
     assert find_source(str(odd), preprocess="none", layout="nchw").size == SIZE
@@ -246,7 +246,7 @@ def test_from_pictures_to_features(tmp_path, pictures):
     assert table.extraction.backbone == "net.onnx (local network)"
     again = extract(pictures, str(path), preprocess="tf", precision="float32", runtime=runtime)
     assert again.extraction.n_computed == 0
-    with pytest.raises(EngineError, match="is an ONNX network, which the openvino engine runs; leave --engine out"):
+    with pytest.raises(EngineError, match="is an ONNX network, which the openvino engine runs; leave `engine` out"):
         extract(pictures, str(path), preprocess="tf", engine="tensorflow", runtime=runtime)
 
 

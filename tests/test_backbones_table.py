@@ -141,17 +141,17 @@ def test_weights_in_the_folder_of_keras_count_by_digest(monkeypatch, tmp_path):
 
 
 def test_contradictions_are_errors(tmp_path):
-    with pytest.raises(WeightsError, match="--weights nothing.h5: no such file"):
+    with pytest.raises(WeightsError, match="`weights=nothing.h5`: no such file"):
         find_source("vgg16", "nothing.h5")
-    with pytest.raises(SpecError, match="vgg16 is preprocessed as 'caffe'; --preprocess is for a network from a file"):
+    with pytest.raises(SpecError, match="vgg16 is preprocessed as 'caffe'; `preprocess` is for a network from a file"):
         find_source("vgg16", preprocess="tf")
     with pytest.raises(BackboneError, match="no such file: net.keras"):
         find_source("net.keras")
     net = tmp_path / "net.keras"
     net.write_bytes(b"")
-    with pytest.raises(BackboneError, match="net.keras does not say how its pixels are scaled; add --preprocess"):
+    with pytest.raises(BackboneError, match="net.keras does not say how its pixels are scaled; add `preprocess` with"):
         find_source(str(net))
-    with pytest.raises(WeightsError, match="brings its own weights; leave --weights out"):
+    with pytest.raises(WeightsError, match="brings its own weights; leave `weights` out"):
         find_source(str(net), "random", preprocess="tf")
     other = tmp_path / "net.bin"
     other.write_bytes(b"")

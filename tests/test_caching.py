@@ -157,7 +157,7 @@ def test_gc_keeps_what_a_second_set_names_and_forgets_a_set_only_when_told(fake,
     shutil.rmtree(pictures)
     done = featx.clean_cache(runtime=fake.runtime)
     assert done.removed == ()
-    assert done.kept == (f"{pictures.resolve()} is gone; --gone forgets its 24 pictures",)
+    assert done.kept == (f"{pictures.resolve()} is gone; `gone=True` forgets its 24 pictures",)
     done = featx.clean_cache(gone=True, runtime=fake.runtime)
     assert [(one.kind, one.n_rows) for one in done.removed] == [("data set", 24)]
     shutil.rmtree(other)
@@ -246,7 +246,7 @@ def test_export_refuses_what_it_cannot_do(fake, pictures, table, tmp_path):
     refused(OutputError, "there is no folder", "no/t.csv")
     refused(StoreError, "no feature store in .* is named 'abc'", "t.csv", features="abc")
     refused(StoreError, "no feature store in .* is named '../x'", "t.csv", features="../x")
-    refused(DatasetError, "was not extracted last, .* name the features with --features", "t.csv", tmp_path)
+    refused(DatasetError, "was not extracted last, .* name the features with `features=ID`", "t.csv", tmp_path)
     Image.new("RGB", (9, 9)).save(pictures / "red" / "new.png")
     refused(DatasetError, r"1 of 25 pictures .* have no features yet; extract them first: featx extract")
     assert (tmp_path / "there.csv").read_text() == "mine"
@@ -263,7 +263,7 @@ def test_an_export_replaces_its_like_alone(fake, pictures, table, tmp_path, suff
         with pytest.raises(OutputError, match=r"exists, and \.npy files do not show who wrote them"):
             featx.export_features(output, overwrite=True, runtime=fake.runtime)
         return
-    with pytest.raises(OutputError, match="exists; add --overwrite to replace it"):
+    with pytest.raises(OutputError, match="exists; add `overwrite=True` to replace it"):
         featx.export_features(output, runtime=fake.runtime)
     featx.export_features(output, overwrite=True, runtime=fake.runtime)
     assert output.read_bytes() == before

@@ -240,7 +240,7 @@ def test_a_blurred_face_before_a_sharp_wall_is_blurred(tmp_path, take):
 
 def test_no_face_is_said_and_leaves_nothing_behind(tmp_path, take):
     video = write_video(tmp_path / "v.avi", [scene_with()] * 12)
-    with pytest.raises(CaptureError, match=r"no face in 12 frames of .*v\.avi.*: come closer, or .* --full-frame"):
+    with pytest.raises(CaptureError, match=r"no face in 12 frames of .*v\.avi.*: come closer, or .* `full_frame=True`"):
         take("anna", video)
     assert not (tmp_path / "data").exists()
 
@@ -290,7 +290,7 @@ def test_nothing_is_replaced(tmp_path):
 
 def test_a_folder_that_cannot_be_is_an_error(tmp_path, take):
     (tmp_path / "data").write_text("a file")
-    with pytest.raises(OutputError, match=r"-o .*data cannot be written: "):
+    with pytest.raises(OutputError, match=r"`output=.*data` cannot be written: "):
         take("cup", write_video(tmp_path / "v.avi", moving(3)), full_frame=True)
 
 
@@ -361,7 +361,7 @@ def test_sources_that_are_none(tmp_path, take):
     cases = {
         99: "there is no camera 99, or it may not be used: close programs that use it",
         "99": "there is no camera 99",
-        -1: "--source -1: cameras are numbered from 0",
+        -1: "`source=-1`: cameras are numbered from 0",
         tmp_path / "nowhere.mp4": r"no such video file: .*nowhere\.mp4; allowed are the number of a camera",
         tmp_path: "is a folder, not a file; allowed are the number of a camera and a video file",
         tmp_path / "text.txt": r"text\.txt is no video that can be read .*; save it as MP4 or AVI",
@@ -378,7 +378,7 @@ def test_sources_that_are_none(tmp_path, take):
         os.mkfifo(tmp_path / "pipe.mp4")
         os.symlink("circle.mp4", tmp_path / "circle.mp4")
         cases |= {
-            "/dev/zero": "--source /dev/zero is a device, not a file; allowed are the number of a camera",
+            "/dev/zero": "`source=/dev/zero` is a device, not a file; allowed are the number of a camera",
             tmp_path / "pipe.mp4": "is a named pipe, not a file; allowed are",
             tmp_path / "circle.mp4": "cannot be read: Too many levels of symbolic links",
             tmp_path / ("n" * 300): "cannot be read: File name too long",
@@ -456,7 +456,7 @@ def test_an_opencv_without_cascades_takes_whole_frames(tmp_path, take, monkeypat
     video = write_video(tmp_path / "v.avi", moving(5))
     monkeypatch.delattr(cv2, "CascadeClassifier")
     with pytest.raises(
-        MissingExtraError, match="finds no faces; --full-frame takes whole frames, or install version 4"
+        MissingExtraError, match="finds no faces; `full_frame=True` takes whole frames, or install version 4"
     ):
         take("anna", video)
     assert take("anna", video, full_frame=True).n_kept == 5

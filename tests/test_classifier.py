@@ -288,7 +288,7 @@ def test_rejected_pictures_have_no_label(fake, pictures):
     assert found.labels == ("", "", "", "red")
     assert [one["status"] for one in found.to_dict()["predictions"]] == ["rejected"] * 3 + ["ok"]
     assert not model.predict(table).rejected.any()
-    with pytest.raises(ClassifierError, match="--reject-rate 2: needed is a share between 0 and 1"):
+    with pytest.raises(ClassifierError, match="`reject_rate=2`: needed is a share between 0 and 1"):
         model.predict(table, reject_rate=2)
 
 

@@ -58,7 +58,7 @@ def test_what_else_a_split_name_says():
     ],
 )
 def test_splits_by_any_name_and_depth(train, test):
-    """Whatever --label-by says: it is asked below the splits."""
+    """Whatever ``label_by`` says: it is asked below the splits."""
     other = "val" if "val" in test.lower() else "test"
     for label_by in (None, "parent", "top"):
         found = read(*product(f"{train},{test}", "cats,dogs"), label_by=label_by)
@@ -147,8 +147,8 @@ def test_one_class_is_no_wrapper():
 def test_the_parent_of_the_data_folder_stops_and_asks():
     folders = [*product("photos", "cat,dog"), "new"]
     message = (
-        r"photos holds folders \(cat, dog\), new images. Which are the classes: cat, dog, new \(--label-by parent\) or "
-        r"new, photos \(--label-by top\)\? For the folders of photos alone, give that folder itself."
+        r"photos holds folders \(cat, dog\), new images. Which are the classes: cat, dog, new \(`label_by=parent`\) or "
+        r"new, photos \(`label_by=top`\)\? For the folders of photos alone, give that folder itself."
     )
     with pytest.raises(AmbiguousLayoutError, match=message):
         read(*folders)
@@ -171,7 +171,7 @@ def test_each_answer_gives_the_classes_that_the_question_names(folders):
         read(*folders)
     for label_by in ("parent", "top"):
         classes = sorted({label for label, _ in read(*folders, label_by=label_by).values()})
-        assert f"{', '.join(classes)} (--label-by {label_by})" in str(caught.value)
+        assert f"{', '.join(classes)} (`label_by={label_by}`)" in str(caught.value)
 
 
 def test_a_question_that_no_answer_fits_names_another_way():
@@ -208,7 +208,7 @@ def test_unicode_forms_of_one_name_are_one_class():
         (["train/a", "train/b", "val/c", "val/b"], "in the val part but not in the train part: c"),
         (
             [*product("animal", "cat,dog"), *product("car", "taxi,van")],
-            "no classes: cat, dog, taxi, van; --label-by parent",
+            "no classes: cat, dog, taxi, van; `label_by=parent`",
         ),
     ],
 )

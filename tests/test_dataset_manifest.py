@@ -83,8 +83,8 @@ def test_parquet_without_pyarrow_names_the_extra(tmp_path, monkeypatch):
     [
         ("", "is empty; needed is a header with the columns path and label"),
         ("path,label\n", "lists no pictures"),
-        ("file,label\n1.png,cat\n", "no column 'path'; it has file, label. Name the right one with --path-column"),
-        ("path,kind\n1.png,cat\n", "no column 'label'; it has path, kind. Name the right one with --label-column"),
+        ("file,label\n1.png,cat\n", "no column 'path'; it has file, label. Name the right one with `path_column`"),
+        ("path,kind\n1.png,cat\n", "no column 'label'; it has path, kind. Name the right one with `label_column`"),
         ("path,label\n1.png,cat\n2.png,\n", "row 3: the label is missing; give one or take the row out"),
         ("path,label\n,cat\n", "row 2: the path is missing"),
         ("path,label\n../1.png,cat\n", r"row 2: \.\./1\.png lies outside the manifest's folder"),
@@ -366,7 +366,7 @@ def test_images_written_as_text_are_not_printed(tmp_path):
 
 
 def test_label_by_is_for_folders(tmp_path):
-    with pytest.raises(DatasetError, match="--label-by is for folders"):
+    with pytest.raises(DatasetError, match="`label_by` is for folders"):
         scan(manifest(tmp_path, TEXT), label_by="top")
 
 
@@ -427,7 +427,7 @@ def test_lists_for_prediction_need_no_labels(tmp_path):
         "name\nx/2.png\nx/1.png\n",
     ):
         assert read_list(manifest(tmp_path, text)) == ["x/2.png", "x/1.png"]
-    with pytest.raises(DatasetError, match="no column 'path'; it has a, b. Name the right one with --path-column"):
+    with pytest.raises(DatasetError, match="no column 'path'; it has a, b. Name the right one with `path_column`"):
         read_list(manifest(tmp_path, "a,b\n1,2\n"))
     assert read_list(manifest(tmp_path, "a,b\n1,x/2.png\n2,x/1.png\n"), "b") == ["x/2.png", "x/1.png"]
     with pytest.raises(DatasetError, match="row 2: /etc/1.png lies outside the manifest's folder"):

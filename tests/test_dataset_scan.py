@@ -68,8 +68,8 @@ def test_pictures_beside_class_folders_are_said(tmp_path):
 def test_ambiguous_layout_stops_and_asks(tmp_path):
     add(tmp_path, *(f"plate{p}/{c}/1.png" for p in (1, 2, 3) for c in ("control", "treated")))
     message = (
-        "plate1, plate2, plate3 each contain control, treated. Which are the classes: control, treated (--label-by "
-        "parent) or plate1, plate2, plate3 (--label-by top)? If plate1, plate2, plate3 are splits, rename them train, "
+        "plate1, plate2, plate3 each contain control, treated. Which are the classes: control, treated (`label_by="
+        "parent`) or plate1, plate2, plate3 (`label_by=top`)? If plate1, plate2, plate3 are splits, rename them train, "
         "val or test."
     )
     with pytest.raises(AmbiguousLayoutError) as caught:
@@ -77,7 +77,7 @@ def test_ambiguous_layout_stops_and_asks(tmp_path):
     assert str(caught.value) == message
     assert labels(tmp_path, label_by="parent")["plate2/treated/1.png"] == ("treated", None)
     assert labels(tmp_path, label_by="top")["plate2/treated/1.png"] == ("plate2", None)
-    with pytest.raises(DatasetError, match="--label-by bottom: allowed are parent and top"):
+    with pytest.raises(DatasetError, match="`label_by=bottom`: allowed are parent and top"):
         scan(tmp_path, label_by="bottom")
 
 

@@ -259,7 +259,7 @@ def test_what_is_chosen_where_there_is_a_gpu(asked, chosen, monkeypatch):
         (("onnx",), "no engine is named 'onnx'; allowed are auto, openvino, tensorflow"),
         (("auto", "float16"), "the openvino engine has no precision 'float16'; allowed are auto, float32, bfloat16"),
         (("tensorflow", "int8"), "engine has no precision 'int8'; allowed are auto, float32, bfloat16"),
-        (("openvino", "auto", "gpu"), "runs on the CPU; for a GPU, extract and fit with --engine tensorflow"),
+        (("openvino", "auto", "gpu"), "runs on the CPU; for a GPU, extract and fit with `engine=tensorflow`"),
         (("auto", "auto", "tpu"), "no device is named 'tpu'; allowed are auto, cpu, gpu and gpu:N"),
     ],
 )

@@ -72,5 +72,5 @@ def test_bfloat16_is_near(engine, pixels, keras_start, tmp_path):
     keras.Sequential([keras.Input((96, 96, 3)), keras.layers.Flatten()]).save(tmp_path / "net.keras")
     local = find_source(str(tmp_path / "net.keras"), preprocess="none")
     spec = FeatureSpec(local.backbone, local.weights, "none", 96, "1-0", "tensorflow", "bfloat16")
-    with pytest.raises(BackboneError, match="computes in the precision that it was saved in; use --precision float32"):
+    with pytest.raises(BackboneError, match="computes in the precision that it was saved in; use `precision=float32`"):
         build_network(spec, local.file)

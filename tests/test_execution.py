@@ -128,7 +128,10 @@ def test_precision_that_the_network_bears(spec, runtime, notices, monkeypatch, c
 
 @pytest.mark.parametrize(
     ("cosine", "message"),
-    [(0.9, "only to cosine 0.9000, needed 0.995; use --precision"), (None, "does not compute in bfloat16; use")],
+    [
+        (0.9, "only to cosine 0.9000, needed 0.995; use `precision=float32`"),
+        (None, "does not compute in bfloat16; use"),
+    ],
 )
 def test_a_precision_asked_for_and_missing_is_an_error(spec, runtime, monkeypatch, cosine, message):
     monkeypatch.setattr(choice, "agreement", lambda *recipe: cosine)
@@ -187,7 +190,7 @@ def test_a_network_that_openvino_cannot_convert_runs_in_tensorflow(inconvertible
     assert again.extraction.n_computed == 0
     assert "OpenVINO cannot convert this network; the tensorflow engine runs it" in notices  # remembered
     with pytest.raises(
-        EngineError, match=r"cannot convert this network \(No conv.* Erfinv\); extract and fit with --engine tensorflow"
+        EngineError, match=r"cannot convert this network \(No conv.* Erfinv\); extract and fit with `engine=tensorflow`"
     ):
         extract(pictures, str(inconvertible), preprocess="none", engine="openvino", runtime=runtime)
 
@@ -273,7 +276,7 @@ def test_int8_is_made_once_for_each_data_set(spec, runtime, tmp_path, notices, k
 
 
 def test_a_quantized_graph_that_is_gone_is_not_replaced_by_another(spec, runtime):
-    with pytest.raises(EngineError, match="the quantized graph 0123456789abcdef .* --recalibrate"):
+    with pytest.raises(EngineError, match="the quantized graph 0123456789abcdef .* `recalibrate=True`"):
         start(replace(spec, precision="int8", graph="0123456789abcdef"), nowhere, runtime)
 
 

@@ -17,11 +17,12 @@ import pytest
 from conftest import Fake, QuadrantRunner, make_classes, quadrant_means, save_picture
 from PIL import Image
 
+from featx.cli.wording import in_options
 from featx.errors import DatasetError, EngineError, ImageError, StoreError
 from featx.extraction import extract, featurize
 from featx.images import prepare
 from featx.lookup import as_hashes, latest
-from featx.lookup.retrieval import extract_command
+from featx.lookup.retrieval import extract_call
 from featx.options import ExtractOptions
 from featx.runtime import Runtime
 from featx.source import LocalFolder
@@ -197,7 +198,9 @@ def test_what_this_machine_lacked_is_looked_for_again(fake, pictures, monkeypatc
 
 def test_strict_makes_a_bad_image_an_error_after_the_rest(fake, pictures):
     (pictures / "red" / "empty.jpg").write_bytes(b"")
-    with pytest.raises(ImageError, match=r"--strict: 1 pictures cannot be used, the first is red/empty.jpg: empty"):
+    with pytest.raises(
+        ImageError, match=r"`strict=True`: 1 pictures cannot be used, the first is red/empty.jpg: empty"
+    ):
         run(fake, pictures, strict=True)
     assert run(fake, pictures).extraction.n_computed == 0
 
@@ -366,15 +369,14 @@ def test_latest_names_the_command_for_pictures_without_features(fake, pictures):
     with pytest.raises(DatasetError) as caught:
         latest(fake.runtime)
     assert f"1 of 25 pictures of {pictures} have no features yet" in str(caught.value)
-    assert str(caught.value).endswith(f"featx extract {pictures} --backbone quadrants --resize pad")
+    assert str(caught.value).endswith(f"`featx.extract('{pictures}', backbone='quadrants', resize='pad')`")
 
 
-def test_command_leaves_defaults_out_and_quotes():
+def test_call_leaves_defaults_out():
     options = ExtractOptions(pooling="max", label_by="top")
-    assert (
-        extract_command(Path("my data"), "efficientnet-lite0", options)
-        == "featx extract 'my data' --pooling max --label-by top"
-    )
+    call = extract_call(Path("my data"), "efficientnet-lite0", options)
+    assert call == "`featx.extract('my data', pooling='max', label_by='top')`"
+    assert in_options(call) == "featx extract 'my data' --pooling max --label-by top"
 
 
 def test_featurize_takes_files_and_folders_by_a_given_recipe(fake, pictures, tmp_path):
@@ -450,7 +452,8 @@ def test_an_image_without_finite_features_is_skipped_and_its_row_not_kept(fake, 
     assert run(fake, pictures).extraction.skipped == table.extraction.skipped
     assert fake.starts == starts  # it is remembered of this recipe
     assert latest(fake.runtime).extraction.skipped == table.extraction.skipped
-    with pytest.raises(ImageError, match="--strict: 2 pictures cannot be used, the first is red/same.png: the back"):
+    message = "`strict=True`: 2 pictures cannot be used, the first is red/same.png: the back"
+    with pytest.raises(ImageError, match=message):
         run(fake, pictures, strict=True)
     fake.runner = QuadrantRunner
     other = run(fake, pictures, resize="squash")  # and of no other

@@ -213,7 +213,7 @@ def test_from_scratch(pictures: Path, cache: Path) -> None:
 
 def test_from_scratch_takes_nothing_of_another_network(pictures: Path, cache: Path) -> None:
     with pytest.raises(
-        TrainingError, match="scratch-cnn is trained whole, from random weights; leave out --unfreeze, --h"
+        TrainingError, match="scratch-cnn is trained whole, from random weights; leave out `unfreeze`, `h"
     ):
         featx.finetune(pictures, "scratch-cnn", unfreeze=2, head="mlp", runtime=Runtime(cache))
 
@@ -246,9 +246,9 @@ def test_from_scratch_frozen_and_finetuned_in_one_table(
     assert next(row for row in found.rows if row.head == "logreg").accuracy == alone.contest.frozen
     with Image.open(curves) as image:
         assert image.size == (1200, 380)
-    with pytest.raises(EvaluationError, match="judged on one held-out part; leave out --cv and --repeats"):
+    with pytest.raises(EvaluationError, match="judged on one held-out part; leave out `cv` and `repeats`"):
         featx.compare(stripes, [str(network)], ["logreg"], unfreeze=1, cv=3, runtime=Runtime(cache))
-    with pytest.raises(EvaluationError, match="add --scratch or --unfreeze N"):
+    with pytest.raises(EvaluationError, match="add `scratch=True` or `unfreeze=N`"):
         featx.compare(stripes, [str(network)], ["logreg"], curves=curves, runtime=Runtime(cache))
 
 
@@ -341,7 +341,7 @@ def test_a_picture_that_is_written_does_not_lie_among_those_that_are_read(
 def test_what_groups_leave_out_is_said(stripes: Path, network: Path, cache: Path) -> None:
     done = finetune(stripes, network, cache, epochs=1, group_by=r"across/(0\d)")
     told = (
-        r"--group-by across/(0\d) names no group for 110 of 120 pictures, as 'across/10.png'; each of them stands alone"
+        r"`group_by=across/(0\d)` names no group for 110 of 120 pictures, as 'across/10.png'; each of them stands alone"
     )
     assert told in done.notes
     groups = done.classifier.evaluation.groups
@@ -367,7 +367,7 @@ def test_room_is_needed_for_what_is_missing_alone(
         ({"top": "mean"}, TrainingError, "top is 'mean'; allowed are gap, gmp, flatten"),
         ({"hidden": [0]}, TrainingError, r"hidden is \[0\]; each layer needs a width of 1 or more"),
         ({"precision": "int8"}, EngineError, "a quantized network cannot be fine-tuned"),
-        ({"views": 2}, SpecError, "2 views are asked for, but not how they are made; add --augment with light"),
+        ({"views": 2}, SpecError, "2 views are asked for, but not how they are made; add `augment` with light"),
         ({"augment": "heavy", "views": 2}, SpecError, "heavy"),
         ({"unfreeze": 9}, TrainingError, "unfreeze is 9"),
         ({"head": "knn"}, HeadError, "the head knn is no chain of dense layers for 3 classes"),

@@ -299,7 +299,7 @@ def test_a_preview_keeps_pixels_and_cuts_captions_to_the_width_of_an_image():
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("g.pdf", r"--gallery .*g.pdf: the name must end in .html, .htm, .png"),
+        ("g.pdf", r"`gallery=.*g.pdf`: the name must end in .html, .htm, .png"),
         ("none/g.html", "there is no folder"),
         ("mine.html", r"mine.html exists and was not written by featx, so that it is never replaced; choose another"),
         ("new/sheet.png", "it would lie among the pictures of .*new and be taken for one of them next time; choose"),

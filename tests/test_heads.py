@@ -15,10 +15,11 @@ from sklearn.neighbors import KNeighborsClassifier, NearestCentroid
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from featx.cli.options import parse_param
 from featx.errors import HeadError
 from featx.evaluation.procedures import quiet_single_threads
 from featx.evaluation.procedures.tuning import fit_head
-from featx.heads import HEAD_NAMES, converged, make_head, parse_param, scores_of
+from featx.heads import HEAD_NAMES, converged, make_head, scores_of
 from featx.heads.centroid import ShrunkenCentroid
 
 
@@ -95,9 +96,9 @@ def test_errors_teach():
     for other in (KMeans(3), GaussianMixture(3), IsolationForest(), LinearRegression(), StandardScaler()):
         with pytest.raises(HeadError, match=f"{type(other).__name__}.* is no head; give a name"):
             make_head(other)
-    with pytest.raises(HeadError, match="--class-weight heavy: allowed is balanced"):
+    with pytest.raises(HeadError, match="`class_weight=heavy`: allowed is balanced"):
         make_head("logreg", class_weight="heavy")
-    with pytest.raises(HeadError, match="knn cannot weigh classes; leave --class-weight out"):
+    with pytest.raises(HeadError, match="knn cannot weigh classes; leave `class_weight` out"):
         make_head("knn", class_weight="balanced")
     with pytest.raises(HeadError, match="logreg with C=-1 cannot be fitted: .*must be a float"):
         fit_head(make_head("logreg"), {"head__C": -1}, *blobs(2))

@@ -126,10 +126,10 @@ def test_cmyk_jpeg_of_adobe_is_inverted_right():
 def test_float_tiff():
     assert pixels(encoded(Image.fromarray(np.full((4, 4), 0.5, np.float32)), "TIFF"))[0, 0].tolist() == [128] * 3
     with pytest.raises(
-        ImageError, match="floating-point values above 1 have no agreed white; extract and fit take --white N"
+        ImageError, match="floating-point values above 1 have no agreed white; extract and fit take `white=N`"
     ):
         decode(encoded(Image.fromarray(np.full((4, 4), 700.0, np.float32)), "TIFF"))
-    with pytest.raises(ImageError, match="32-bit signed integers have no agreed white; extract and fit take --white N"):
+    with pytest.raises(ImageError, match="32-bit signed integers have no agreed white; extract and fit take `white=N`"):
         decode(encoded(Image.fromarray(np.full((4, 4), 70000, np.int32)), "TIFF"))
 
 
@@ -149,9 +149,9 @@ def test_a_page_that_is_asked_for():
         second = decode(data, page=2)
         assert second.image.getpixel((4, 4)) == (100, 0, 0)
         assert second.note == "page 2 of 3"
-        with pytest.raises(ImageError, match="it has 3 pages, and --page 4 was asked for"):
+        with pytest.raises(ImageError, match="it has 3 pages, and `page=4` was asked for"):
             decode(data, page=4)
-    with pytest.raises(ImageError, match="it has 1 page, and --page 2 was asked for"):
+    with pytest.raises(ImageError, match="it has 1 page, and `page=2` was asked for"):
         decode(encoded(frames[0], "PNG"), page=2)
 
 
@@ -192,7 +192,7 @@ def test_white_of_deep_pictures():
     assert np.asarray(decode(real, white=100).image)[0, :, 0].tolist() == [0, 128, 255]
     colour = deep_rgb_png(np.full((4, 4, 3), 4000, np.uint16))
     assert pixels(colour)[0, 0].tolist() == [15, 15, 15]
-    with pytest.raises(ImageError, match="16-bit colour is read at full scale, and --white is for grey pictures"):
+    with pytest.raises(ImageError, match="16-bit colour is read at full scale, and `white` is for grey pictures"):
         decode(colour, white=4095)
 
 
@@ -213,7 +213,7 @@ def tiff(values: np.ndarray, photometric: int = 1, order: str = "<") -> bytes:
 def test_negative_values_are_no_black(kind, white):
     values = np.array([[0, 50, 100]] * 3, kind)
     values[1, 1] = -1
-    with pytest.raises(ImageError, match=r"^negative values; shift them so that black is 0 \(--white does not\)"):
+    with pytest.raises(ImageError, match=r"^negative values; shift them so that black is 0 \(`white` does not\)"):
         decode(tiff(values), white=white)
     values[1, 1] = 0
     expected = [0, 50, 100] if kind is np.int8 else [0, 128, 255]
@@ -222,9 +222,9 @@ def test_negative_values_are_no_black(kind, white):
 
 def test_reasons_of_values_without_a_meaning():
     for given, message in (
-        (np.int16(700), "16-bit signed integers have no agreed white; extract and fit take --white N"),
-        (np.uint32(700), "32-bit integers have no agreed white; extract and fit take --white N"),
-        (np.float32(700), "floating-point values above 1 have no agreed white; extract and fit take --white N"),
+        (np.int16(700), "16-bit signed integers have no agreed white; extract and fit take `white=N`"),
+        (np.uint32(700), "32-bit integers have no agreed white; extract and fit take `white=N`"),
+        (np.float32(700), "floating-point values above 1 have no agreed white; extract and fit take `white=N`"),
         (np.float32(np.nan), r"it holds NaN \(no data\); replace NaN by a value"),
         (np.float32(np.inf), "it holds infinite values; replace them"),
         (np.float64(0.5), "a TIFF of 64-bit floating-point values, which featx does not read"),
@@ -234,7 +234,7 @@ def test_reasons_of_values_without_a_meaning():
     for given in (np.nan, np.inf, -1):
         with pytest.raises(ImageError) as raised:
             decode(tiff(np.full((4, 4), given, np.float32)), white=255)
-        assert "add --white" not in str(raised.value)
+        assert "add `white" not in str(raised.value)
     with pytest.raises(ImageError, match="16-bit big-endian unsigned integers where 0 is white, which featx does not"):
         decode(tiff(np.ones((4, 4), np.uint16), 0, ">"))
 

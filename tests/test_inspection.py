@@ -164,7 +164,7 @@ def test_dark_16_bit_pictures_are_told(tmp_path):
     (tmp_path / "a").mkdir()
     Image.fromarray(values).save(tmp_path / "a" / "deep.png")
     found = inspect(tmp_path)
-    assert "would be nearly black. Add --white 4095" in found.dark
+    assert "would be nearly black. Add `white=4095`" in found.dark
     assert (found.white, inspect(tmp_path, white=4095).dark) == (4095, None)
     shown = CliRunner().invoke(app, ["inspect", str(tmp_path)]).output
     assert shown.splitlines()[-1] == f"next       featx extract {tmp_path} --white 4095"

@@ -68,7 +68,7 @@ def test_rates_that_cannot_be():
     for rate in (0, 1, -0.1, 5):
         with pytest.raises(ClassifierError, match="needed is a share between 0 and 1, as 0.05"):
             known.limit(rate)
-    with pytest.raises(ClassifierError, match="--reject-rate 0.01: of 40 training pictures that is none; try 0.025"):
+    with pytest.raises(ClassifierError, match="`reject_rate=0.01`: of 40 training pictures that is none; try 0.025"):
         known.limit(0.01)
 
 

@@ -108,7 +108,7 @@ def test_nothing_but_a_file_of_featx_is_replaced(tmp_path):
             with pytest.raises(OutputError, match=message):
                 OutputFile(tmp_path / f"{name}.html", (".html",), overwrite)
     for name in ("ours", "empty"):
-        with pytest.raises(OutputError, match="exists; add --overwrite to replace it, or choose another name"):
+        with pytest.raises(OutputError, match="exists; add `overwrite=True` to replace it, or choose another name"):
             OutputFile(tmp_path / f"{name}.html", (".html",))
         OutputFile(tmp_path / f"{name}.html", (".html",), overwrite=True).write_content(b"new")
         assert (tmp_path / f"{name}.html").read_bytes() == b"new"

@@ -507,7 +507,7 @@ def test_a_model_without_honest_number_has_a_page(fake, unmeasured, tmp_path):
     report(unmeasured, html=tmp_path / "r.html", data=tmp_path / "set", runtime=fake.runtime)
     text = (tmp_path / "r.html").read_text("utf-8")
     assert "no honest number <small>class &#39;blue&#39; has one picture" in text
-    with pytest.raises(ClassifierError, match="--suspects: nothing doubts a label, because class 'blue' has one"):
+    with pytest.raises(ClassifierError, match="`suspects`: nothing doubts a label, because class 'blue' has one"):
         report(unmeasured, suspects=tmp_path / "s.csv")
 
 
@@ -539,9 +539,9 @@ def test_outputs_are_not_replaced_unasked(fake, model, data, tmp_path):
     (tmp_path / "r.html").write_text("mine")
     with pytest.raises(OutputError, match=r"r.html exists and was not written by featx"):
         report(model, html=tmp_path / "r.html")
-    with pytest.raises(OutputError, match=r"--html .*r.pdf: the name must end in .html, .htm"):
+    with pytest.raises(OutputError, match=r"`html=.*r.pdf`: the name must end in .html, .htm"):
         report(model, html=tmp_path / "r.pdf")
-    with pytest.raises(OutputError, match=r"--suspects .*s.txt: the name must end in .csv"):
+    with pytest.raises(OutputError, match=r"`suspects=.*s.txt`: the name must end in .csv"):
         report(model, suspects=tmp_path / "s.txt")
     with pytest.raises(DatasetNotFoundError, match="no such file or folder"):
         report(model, html=tmp_path / "n.html", data=tmp_path / "nowhere")

@@ -101,7 +101,7 @@ def test_top_k(fake, model, new):
     first = done.to_dict()["rows"][0]
     assert (first["label"], first["label_2"]) == ("red", "blue")
     assert first["confidence"] + first["confidence_2"] == pytest.approx(1)
-    with pytest.raises(OutputError, match="--top-k 3: the model has 2 classes"):
+    with pytest.raises(OutputError, match="`top_k=3`: the model has 2 classes"):
         predict(model, new, top_k=3)
 
 
@@ -145,7 +145,7 @@ def test_outputs_are_not_overwritten(fake, model, new, tmp_path):
     assert output.read_text() == "precious"
     output.unlink()
     predict(model, new, output, runtime=fake.runtime)
-    with pytest.raises(OutputError, match="exists; add --overwrite to replace it"):
+    with pytest.raises(OutputError, match="exists; add `overwrite=True` to replace it"):
         predict(model, new, output, runtime=fake.runtime)
     predict(model, new, output, top_k=2, overwrite=True, runtime=fake.runtime)
     assert len(read_csv(output)) == 4
@@ -183,7 +183,7 @@ def test_sort_into_class_folders(fake, model, new, tmp_path):
     assert found == {"red/known.png", "red/x-00.png", "blue/y-00.png"}
     assert (target / "red" / "x-00.png").read_bytes() == (new / "x" / "x-00.png").read_bytes()
     assert (target / OUTPUT_TAG).exists()
-    with pytest.raises(OutputError, match="the folder is not empty; add --overwrite or choose another"):
+    with pytest.raises(OutputError, match="the folder is not empty; add `overwrite=True` or choose another"):
         predict(model, new, sort_into=target, runtime=fake.runtime)
     predict(model, new, sort_into=target, overwrite=True, link=True, runtime=fake.runtime)
     assert (target / "red" / "x-00.png").stat().st_ino == (new / "x" / "x-00.png").stat().st_ino
@@ -341,7 +341,9 @@ def test_bad_input(fake, model, tmp_path):
     bad = tmp_path / "bad.png"
     bad.write_bytes(b"")
     assert predict(model, bad, runtime=fake.runtime).n_skipped == 1
-    with pytest.raises(ImageError, match="--strict: 1 pictures cannot be used, the first is .*bad.png: empty file"):
+    with pytest.raises(
+        ImageError, match="`strict=True`: 1 pictures cannot be used, the first is .*bad.png: empty file"
+    ):
         predict(model, bad, strict=True, runtime=fake.runtime)
 
 
@@ -388,7 +390,7 @@ def test_lists_are_read(fake, model, new, tmp_path, name):
 
 def test_the_column_of_a_list_can_be_named(fake, model, new, tmp_path):
     (tmp_path / "list.csv").write_text("a,b\nnew/x/x-00.png,new/y/y-00.png\n")
-    with pytest.raises(DatasetError, match="no column 'path'; it has a, b. Name the right one with --path-column"):
+    with pytest.raises(DatasetError, match="no column 'path'; it has a, b. Name the right one with `path_column`"):
         predict(model, tmp_path / "list.csv", runtime=fake.runtime)
     rows = predict(model, tmp_path / "list.csv", path_column="b", runtime=fake.runtime).rows
     assert [row[1] for row in rows] == ["blue"]
@@ -418,7 +420,8 @@ def test_what_cannot_be_scored_is_refused_by_what_it_is(fake, model, new, tmp_pa
 def test_other_weights_are_refused(fake, model, new):
     (Path(os.environ["KERAS_HOME"]) / "models" / "quadrants.h5").write_bytes(b"changed")
     with pytest.raises(
-        WeightsError, match="other weights than quadrants .*predict and report --on take the right file as --weights"
+        WeightsError,
+        match="other weights than quadrants .*predict and report `on` take the right file as `weights=FILE`",
     ):
         predict(model, new, runtime=fake.runtime)
 

@@ -122,7 +122,7 @@ def test_what_is_no_image_file_neither_stops_a_run_nor_gets_lost(fake, pictures)
             "system": "the folder cannot be read: it is /proc, which holds no files",
             "hole.png": (
                 "cannot be read: 100,000,000,000 bytes are more than the 864,000,000 that are read; "
-                "--max-pixels allows more"
+                "`max_pixels` allows more"
             ),
         }
         told = extraction.to_dict()
@@ -170,7 +170,7 @@ def test_16_bit_pictures_that_would_be_nearly_black_stop_before_any_work(fake, t
     with pytest.raises(DatasetError) as stopped:
         run(fake, tmp_path / "dark")
     assert str(stopped.value) == (
-        "3 pictures are 16-bit but no value exceeds 4,095; they would be nearly black. Add --white 4095"
+        "3 pictures are 16-bit but no value exceeds 4,095; they would be nearly black. Add `white=4095`"
     )
     assert not list(fake.runtime.cache.glob("features/*.h5"))
     table = run(fake, tmp_path / "dark", white=4095)
@@ -190,12 +190,12 @@ def test_what_one_recipe_cannot_read_another_may(fake, tmp_path):
     assert run(fake, tmp_path / "set").extraction.notes == {"first of 2 frames": 1}
     for _ in range(2):
         second = run(fake, tmp_path / "set", page=2)
-        assert reasons(second) == {"a/one.png": "it has 1 page, and --page 2 was asked for"}
+        assert reasons(second) == {"a/one.png": "it has 1 page, and `page=2` was asked for"}
         assert second.X[0][2] == pytest.approx(200 / 255)
         assert not reasons(run(fake, tmp_path / "set"))
     small = replace(fake.runtime, max_pixels=500)
     assert reasons(run(fake, tmp_path / "set", runtime=small, resize="pad")) == {
-        "a/one.png": "40 x 40 is more than 500 pixels; --max-pixels allows more"
+        "a/one.png": "40 x 40 is more than 500 pixels; `max_pixels` allows more"
     }
     assert not reasons(run(fake, tmp_path / "set", resize="pad"))
 
@@ -207,13 +207,13 @@ def test_few_dark_pictures_are_named_and_stop_nothing(fake, pictures):
     deep(pictures / "red" / "dark.png", 4000)
     other = replace(fake.runtime, cache=fake.runtime.cache.with_name("other"))
     assert len(run(fake, pictures, runtime=other)) == 26
-    assert "warning: red/dark.png: 16-bit, but no value exceeds 4,095: nearly black. Add --white 4095" in fake.notices
+    assert "warning: red/dark.png: 16-bit, but no value exceeds 4,095: nearly black. Add `white=4095`" in fake.notices
 
 
 def test_dark_pictures_of_many_are_an_error_though_others_have_8_bits(fake, pictures):
     for number in range(3):
         deep(pictures / "red" / f"dark{number}.tif", 900 + number)
-    with pytest.raises(DatasetError, match=r"^3 pictures are 16-bit but no value exceeds 1,023; .* Add --white 1023$"):
+    with pytest.raises(DatasetError, match=r"^3 pictures are 16-bit but no value exceeds 1,023; .* Add `white=1023`$"):
         run(fake, pictures)
     assert len(run(fake, pictures, white=1023)) == 27
 
@@ -223,7 +223,7 @@ def test_dark_pictures_of_16_bit_colour_are_not_told_what_is_refused(fake, tmp_p
         path = tmp_path / "colours" / "ab"[number] / "x.png"
         path.parent.mkdir(parents=True)
         path.write_bytes(deep_rgb_png(np.full((32, 32, 3), 4000, np.uint16)))
-    with pytest.raises(DatasetError, match="nearly black. Export them with 8 bits: --white is for grey images"):
+    with pytest.raises(DatasetError, match="nearly black. Export them with 8 bits: `white` is for grey images"):
         run(fake, tmp_path / "colours")
 
 

@@ -264,7 +264,7 @@ def test_labelled_pictures_of_a_manifest_with_columns_of_its_own(fake, model, tm
     assert (on["n_as_given"], on["n_groups"]) == (12, 3)
     shown = str(report(model, on=tmp_path / "list.csv", group_by="day", **how))
     assert 'always "blue": 1.000   4 pictures in 3 groups' in shown
-    with pytest.raises(DatasetError, match="--group-by plate matches no picture"):
+    with pytest.raises(DatasetError, match="`group_by=plate` matches no picture"):
         report(model, on=tmp_path / "list.csv", group_by="plate", **how)
 
 
@@ -314,8 +314,8 @@ def test_weights_of_a_model_that_was_made_with_a_file(fake, pictures, tmp_path):
     model = fit(extract(pictures, "quadrants", runtime=fake.runtime), runtime=fake.runtime)
     (tmp_path / "other.h5").write_bytes(b"other weights")
     with pytest.raises(
-        WeightsError, match="other weights than quadrants .*predict and report --on take the right file"
+        WeightsError, match="other weights than quadrants .*predict and report `on` take the right file"
     ):
         featx.report(model, on=pictures, weights=tmp_path / "other.h5", runtime=fake.runtime)
-    with pytest.raises(ClassifierError, match="--weights is for the images of --on"):
+    with pytest.raises(ClassifierError, match="`weights` is for the images of `on`"):
         featx.report(model, weights=tmp_path / "other.h5", runtime=fake.runtime)

@@ -441,7 +441,7 @@ def test_write_whole_leaves_the_old_file_if_writing_fails(tmp_path):
 def test_unwritable_cache(tmp_path):
     (tmp_path / "cache").write_text("a file, not a folder")
     with (
-        pytest.raises(StoreError, match="cache cannot be written: .*; choose another --cache"),
+        pytest.raises(StoreError, match="cache cannot be written: .*; choose another `cache`"),
         FeatureStore(tmp_path / "cache", SPEC).writer(print),
     ):
         pass

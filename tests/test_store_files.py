@@ -124,7 +124,7 @@ def test_a_folder_with_anything_in_it_never_becomes_a_cache(tmp_path):
     assert not check_cache(cache)
     (cache / "image.png").write_bytes(b"")
     for do in (check_cache, lambda cache: prepare_cache(cache, "features"), list_files):
-        with pytest.raises(StoreError, match="is not empty and has no CACHEDIR.TAG of featx.*choose another --cache"):
+        with pytest.raises(StoreError, match="is not empty and has no CACHEDIR.TAG of featx.*choose another `cache`"):
             do(cache)
     assert sorted(path.name for path in cache.iterdir()) == [".gitignore", "image.png"]
     (cache / "image.png").unlink()

@@ -236,7 +236,7 @@ def test_parts_that_were_set_aside_are_scored_without_views(fake, tmp_path):
     [(4, "3 augmented views of each picture, 4 are asked for"), (-1, "3 augmented views.*-1 are asked")],
 )
 def test_more_views_than_there_are(fake, table, views, has):
-    with pytest.raises(EvaluationError, match=f"set has {has}.*extract takes --augment and --views"):
+    with pytest.raises(EvaluationError, match=f"set has {has}.*extract takes `augment` and `views`"):
         fit(table, views=views, runtime=fake.runtime)
 
 

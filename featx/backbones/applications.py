@@ -196,7 +196,7 @@ def _download_folder(download: Download, place: Path) -> Iterator[Path]:
         except OSError as error:
             raise WeightsError(
                 f"{download.file} cannot be kept in Keras's folder {place}: {error.strerror or error}; set "
-                "KERAS_HOME to another folder, or give a copy with --weights FILE"
+                "KERAS_HOME to another folder, or give a copy with `weights=FILE`"
             ) from None
         yield folder
 
@@ -255,5 +255,5 @@ def _check_reachable(download: Download) -> int:
 def _no_network(download: Download, why: str) -> str:
     return (
         f"the ImageNet weights {download.file} are not on this machine and could not be downloaded ({why}). "
-        "Give a copy with --weights FILE, or use the backbone efficientnet-lite0, whose weights are installed."
+        "Give a copy with `weights=FILE`, or use the backbone efficientnet-lite0, whose weights are installed."
     )

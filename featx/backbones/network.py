@@ -71,7 +71,7 @@ def _policy(spec: FeatureSpec) -> Iterator[None]:
         yield
         return
     if spec.backbone == FILE_BACKBONE:
-        raise BackboneError("a local network computes in the precision that it was saved in; use --precision float32")
+        raise BackboneError("a local network computes in the precision that it was saved in; use `precision=float32`")
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy("mixed_bfloat16")
     try:

@@ -99,7 +99,7 @@ def _layout(model: Any, path: Path, asked: str | None) -> str:
         return "nchw"
     if sides[3] == 3 and sides[1] != 3:
         return "nhwc"
-    raise BackboneError(f"{path} does not say which dimension is colour; add --layout nchw or nhwc")
+    raise BackboneError(f"{path} does not say which dimension is colour; add `layout=nchw` or nhwc")
 
 
 def _output(model: Any, layer: str | None, path: Path) -> Any:
@@ -107,7 +107,9 @@ def _output(model: Any, layer: str | None, path: Path) -> Any:
     ends = {_name(output): output.get_node().input_value(0) for output in model.outputs}
     if layer is None:
         if len(ends) > 1:
-            raise BackboneError(f"{path.name} has {len(ends)} outputs; choose one: --layer {' or '.join(ends)}")
+            first, *others = ends
+            named = " or ".join([f"`layer={first}`", *others])
+            raise BackboneError(f"{path.name} has {len(ends)} outputs; choose one: {named}")
         return next(iter(ends.values()))
     ops = [op for op in model.get_ops() if op.get_type_name() != "Result"]
     found = {name: output for op in ops for output in op.outputs() for name in output.names}

@@ -79,7 +79,7 @@ def read_scaling(text: str) -> str:
         mean, std = ([float(value) for value in parts[name].split(",")] for name in ("mean", "std"))
     except (KeyError, ValueError):
         raise SpecError(
-            f"--preprocess {text}: allowed are {', '.join(PREPROCESS_MODES)}, or mean=R,G,B;std=R,G,B of pixels "
+            f"`preprocess={text}`: allowed are {', '.join(PREPROCESS_MODES)}, or mean=R,G,B;std=R,G,B of pixels "
             "from 0 to 1"
         ) from None
     return spell_scaling(mean, std)

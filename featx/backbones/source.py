@@ -135,13 +135,13 @@ def find_source(
     _refuse_folder(path)
     if (os.path.isfile(path) and backbone not in BACKBONES) or path.suffix.lower() in _FILE_SUFFIXES:
         if str(weights) != "imagenet":
-            raise WeightsError(f"{path} brings its own weights; leave --weights out")
+            raise WeightsError(f"{path} brings its own weights; leave `weights` out")
         return _local_source(path, size, preprocess, layout, known_sizes or {})
     row = find_backbone(backbone)
     if preprocess is not None and preprocess != row.preprocess:
-        raise SpecError(f"{row.name} is preprocessed as {row.preprocess!r}; --preprocess is for a network from a file")
+        raise SpecError(f"{row.name} is preprocessed as {row.preprocess!r}; `preprocess` is for a network from a file")
     if layout is not None:
-        raise SpecError("--layout is for an ONNX network from a file")
+        raise SpecError("`layout` is for an ONNX network from a file")
     side = size or row.size
     spelled = str(weights)
     if spelled == "random" or spelled.startswith("random:"):
@@ -150,7 +150,7 @@ def find_source(
         return _imagenet_source(row, side, notice, progress)
     file = Path(weights)
     _stop_unless_file(
-        file, WeightsError(f"--weights {weights}: no such file (allowed: imagenet, random, random:SEED or a file)")
+        file, WeightsError(f"`weights={weights}`: no such file (allowed: imagenet, random, random:SEED or a file)")
     )
     return _row_source(row, side, digest(file), file, f"weights {file.name}")
 
@@ -186,7 +186,7 @@ def _row_source(row: Backbone, side: int, weights: str, file: Path | None, title
 def _random_source(row: Backbone, side: int, spelled: str) -> Source:
     seed = spelled.partition(":")[2] or "0"
     if not seed.isdecimal():
-        raise as_usage(WeightsError(f"--weights {spelled}: the seed must be a whole number, as in random:7"))
+        raise as_usage(WeightsError(f"`weights={spelled}`: the seed must be a whole number, as in random:7"))
     weights = f"random-{int(seed)}-keras-{version('keras')}"
     return _row_source(row, side, weights, None, f"RANDOM weights, seed {int(seed)}: for tests, it has learnt nothing")
 
@@ -227,12 +227,12 @@ def _local_source(
     if preprocess is None:
         modes = ", ".join(PREPROCESS_MODES)
         raise BackboneError(
-            f"{path} does not say how its pixels are scaled; add --preprocess with one of {modes} or "
+            f"{path} does not say how its pixels are scaled; add `preprocess` with one of {modes} or "
             f"mean=R,G,B;std=R,G,B, or write {path.with_suffix('.json').name} beside it, such as "
             '{"preprocess": "tf"}'
         )
     if layout is not None and not is_onnx(path):
-        raise SpecError("--layout is for an ONNX network from a file")
+        raise SpecError("`layout` is for an ONNX network from a file")
     found = digest(path)
     side = size or said.get("size") or known_sizes.get(found) or _ask_size(path, layout)
     title = f"{path.name} (local network)"
@@ -275,5 +275,5 @@ def _ask_size(path: Path, layout: str | None) -> int:
 
         size = declared_size(load_local(path))
     if size is None:
-        raise BackboneError(f"{path} takes pictures of any size; say which with --size N (compare: --sizes N)")
+        raise BackboneError(f"{path} takes pictures of any size; say which with `size=N` (compare: `sizes=N`)")
     return size

@@ -149,7 +149,7 @@ class _Work:
             if not dataset.is_gone:
                 continue
             if not gone:
-                self.kept.append(f"{dataset.root} is gone; --gone forgets its {dataset.n_images:,} pictures")
+                self.kept.append(f"{dataset.root} is gone; `gone=True` forgets its {dataset.n_images:,} pictures")
                 continue
             self._remove(path, "data set", dataset.n_images, f"its folder {dataset.root} is gone")
             forgotten.add(path)

@@ -269,7 +269,7 @@ def _check_ending(footage: Footage, left: str, take: Take, n_no_face: int, runti
     if n_no_face:
         raise CaptureError(
             f"no face in {n_no_face:,} frames of {footage.title}; faces are found from the front, upright, in "
-            "even light, and from a tenth of the frame on: come closer, or keep whole frames with --full-frame"
+            "even light, and from a tenth of the frame on: come closer, or keep whole frames with `full_frame=True`"
         )
     raise CaptureError(f"{footage.title} gave no picture" + (f": {why}" if why else ""))
 

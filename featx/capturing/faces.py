@@ -43,7 +43,7 @@ class FaceFinder:
         self._cv2 = cv2
         if not hasattr(cv2, "CascadeClassifier") or not hasattr(cv2, "data"):
             raise MissingExtraError(
-                f"OpenCV {cv2.__version__} finds no faces; --full-frame takes whole frames, "
+                f"OpenCV {cv2.__version__} finds no faces; `full_frame=True` takes whole frames, "
                 "or install version 4: pip install 'featx[capture]'"
             )
         self._cascade = cv2.CascadeClassifier(f"{cv2.data.haarcascades}{_CASCADE}")

@@ -101,18 +101,18 @@ def open_footage(cv2: Any, source: int | str | Path) -> Footage:
 
 def _camera(cv2: Any, number: int) -> Footage:
     if number < 0:
-        raise CaptureError(f"--source {number}: cameras are numbered from 0")
+        raise CaptureError(f"`source={number}`: cameras are numbered from 0")
     with quiet_native_stderr():
         video = _within(_OPEN_SECONDS, lambda: cv2.VideoCapture(number))
     if video is None:
         raise CaptureError(
             f"camera {number} did not answer in {_OPEN_SECONDS:.0f} s; close programs that may use it, "
-            "plug it in again, or name another one with --source"
+            "plug it in again, or name another one with `source`"
         )
     if not video.isOpened():
         raise CaptureError(
             f"there is no camera {number}, or it may not be used: close programs that use it, allow this terminal to "
-            "use cameras, name another one (--source 0 is the first) or a video file"
+            "use cameras, name another one (`source=0` is the first) or a video file"
         )
     return Footage(video, number, f"camera {number}, {_size(cv2, video)}")
 
@@ -123,7 +123,7 @@ def _file(cv2: Any, path: Path) -> Footage:
             head = stream.read(_HEAD_BYTES)
     except NotRegularError as error:
         raise CaptureError(
-            f"--source {path} is {error.strerror}; allowed are the number of a camera and a video file"
+            f"`source={path}` is {error.strerror}; allowed are the number of a camera and a video file"
         ) from None
     except (FileNotFoundError, NotADirectoryError):
         raise CaptureError(

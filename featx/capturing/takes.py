@@ -109,7 +109,7 @@ def new_take(output: Path, label: str) -> Iterator[Take]:
     except OSError as error:
         if isinstance(error, OutputError):
             raise
-        raise OutputError(f"-o {output} cannot be written: {error.strerror or error}") from None
+        raise OutputError(f"`output={output}` cannot be written: {error.strerror or error}") from None
     try:
         yield Take(number, output / label)
     finally:

@@ -137,9 +137,9 @@ class Rejector:
         """Return the usualness at and below which pictures are rejected; see :meth:`rejected`."""
         n = len(self.novelties)
         if not 0 < rate < 1:
-            raise as_usage(ClassifierError(f"--reject-rate {rate:g}: needed is a share between 0 and 1, as 0.05"))
+            raise as_usage(ClassifierError(f"`reject_rate={rate:g}`: needed is a share between 0 and 1, as 0.05"))
         if int(rate * n) < 1:
-            raise ClassifierError(f"--reject-rate {rate:g}: of {n} training pictures that is none; try {1 / n:.3f}")
+            raise ClassifierError(f"`reject_rate={rate:g}`: of {n} training pictures that is none; try {1 / n:.3f}")
         return float(np.sort(self._usualness(self.novelties, self.confidences))[int(rate * n) - 1])
 
     def _usualness(self, novelties: NDArray[np.float64], confidences: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -16,6 +16,7 @@ import typer
 from featx.cli.progress import Display
 from featx.cli.stopping import is_stopping, tell_stopped, watch
 from featx.cli.streams import lost_output
+from featx.cli.wording import in_options
 from featx.errors import FeatxError, OutputError
 from featx.options import RuntimeOptions
 from featx.output.words import shell_word
@@ -47,10 +48,10 @@ class Console:
         return Runtime(**vars(options), notice=self.line, progress=self.progress)
 
     def line(self, text: str) -> None:
-        """Print one line."""
+        """Print one line of the library or of a command."""
         stream = sys.stderr if self._as_json else sys.stdout
         with DISPLAY.paused():
-            print(printable(text), file=stream, flush=True)
+            print(printable(in_options(text)), file=stream, flush=True)
 
     def lines(self, texts: Iterable[str]) -> None:
         """Print some lines."""
@@ -138,6 +139,7 @@ def _told(error: Exception) -> str:
 
 def tell_error(text: str, as_json: bool) -> None:
     """Print an error: a line on stderr, and an object on stdout where JSON was asked for."""
+    text = in_options(text)
     _fail(f"error: {text}")
     if as_json:
         print(json.dumps({"error": text}), flush=True)

@@ -50,13 +50,13 @@ def fit(
     console = Console(as_json)
     from featx.fitting import extract_to_fit, model_name
     from featx.fitting import fit as library_fit
-    from featx.heads import make_head, parse_param
+    from featx.heads import make_head
     from featx.lookup import latest
     from featx.output import MODEL_SUFFIXES, OutputFile, default_model_path
     from featx.reporting import evaluation_lines, extraction_lines
 
     working = console.runtime(runtime)
-    params = dict(parse_param(text) for text in param or [])
+    params = dict(o.parse_param(text) for text in param or [])
     layers = {"hidden_layer_sizes": tuple(shape.hidden)} if shape.hidden else {}
     named = make_head(head, params | layers, shape.class_weight, folds.seed).name  # an error comes before any work
     model_file = None

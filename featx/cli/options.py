@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import functools
 import inspect
 from collections.abc import Callable, Sequence
@@ -110,3 +111,20 @@ def _numbers(name: str, text: str | None) -> tuple[int, ...]:
         option = f"--{name.replace('_', '-')}"
         raise as_usage(HeadError(f"{option} {text}: needed are whole numbers of 1 or more, with commas, as 1024,512"))
     return tuple(map(int, words))
+
+
+def parse_param(text: str) -> tuple[str, Any]:
+    """Split ``name=value``; the value is read as a Python literal, or stays a word.
+
+    Raises
+    ------
+    HeadError
+        No ``=`` in it.
+    """
+    name, found, value = text.partition("=")
+    if not found or not name.strip():
+        raise HeadError(f"--param {text}: needed is name=value, as in C=0.1 or C=[0.1,1,10]")
+    try:
+        return name.strip(), ast.literal_eval(value.strip())
+    except (ValueError, SyntaxError):
+        return name.strip(), value.strip()

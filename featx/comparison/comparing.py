@@ -109,19 +109,19 @@ def compare(
         check_views(augment, views)
         _check_trained(cv, repeats, options)
         trained = NetworksToTrain(scratch, unfreeze, augment, views, class_weight)
-        drawn = None if curves is None else OutputFile(Path(curves), (".png",), overwrite, "--curves", [Path(data)])
+        drawn = None if curves is None else OutputFile(Path(curves), (".png",), overwrite, "curves", [Path(data)])
         return compare_on_held_out(Path(data), variants, made, trained, group_by, seed, drawn, options, run, runtime)
     if curves is not None or augment is not None or views:
         raise EvaluationError(
-            "curves and augmented views are of networks that are trained; add --scratch or --unfreeze N"
+            "curves and augmented views are of networks that are trained; add `scratch=True` or `unfreeze=N`"
         )
     return compare_on_folds(data, variants, made, group_by, (cv, repeats, seed), options, run, runtime)
 
 
 def _check_trained(cv: int, repeats: int, options: FeatureOptions) -> None:
     if (cv, repeats) != (5, 1):
-        raise EvaluationError("trained networks are judged on one held-out part; leave out --cv and --repeats")
+        raise EvaluationError("trained networks are judged on one held-out part; leave out `cv` and `repeats`")
     if options.layer is not None:
-        raise EvaluationError("networks are trained up to their last layer; leave out --layer")
+        raise EvaluationError("networks are trained up to their last layer; leave out `layer`")
     if options.precision == "int8":
-        raise EngineError("a quantized network cannot be trained; use --precision auto, float32 or bfloat16")
+        raise EngineError("a quantized network cannot be trained; use `precision=auto`, float32 or bfloat16")

@@ -195,6 +195,6 @@ def _draw(curves: OutputFile, comparison: Comparison) -> None:
         png = draw_curves(comparison.histories, levels)
     except OutputError as error:
         raise OutputError(
-            f"{error}. What was trained is kept in the cache: run the same command without --curves"
+            f"{error}. What was trained is kept in the cache: run the same command without `curves`"
         ) from None
     curves.write_content(png)

@@ -77,7 +77,7 @@ def understand(paths: Sequence[str], label_by: str | None = None) -> Layout:
         ``label_by`` is neither.
     """
     if label_by not in (None, "parent", "top"):
-        raise as_usage(DatasetError(f"--label-by {label_by}: allowed are parent and top"))
+        raise as_usage(DatasetError(f"`label_by={label_by}`: allowed are parent and top"))
     holders = [path.rpartition("/")[0] for path in paths]
     sizes = Counter(holders)
     folders: _Folders = {
@@ -408,8 +408,8 @@ def _stop_if_ambiguous(folders: _Folders, label_by: str | None, has_splits: bool
     if splits or (shared and not has_splits):  # splits may have names in any language
         alone += f" If {some(sorted(children))} are splits, rename them train, val or test."
     raise AmbiguousLayoutError(
-        f"{what}. Which are the classes: {some(parents)} (--label-by parent) or {some(sorted(children))} "
-        f"(--label-by top)?{alone}"
+        f"{what}. Which are the classes: {some(parents)} (`label_by=parent`) or {some(sorted(children))} "
+        f"(`label_by=top`)?{alone}"
     )
 
 
@@ -421,7 +421,7 @@ def _inner_remarks(folders: _Folders, label_by: str | None) -> list[str]:
         return []
     inner = sorted(set().union(*children.values()))
     return (
-        [f"folders inside the class folders are no classes: {some(inner)}; --label-by parent makes them so"]
+        [f"folders inside the class folders are no classes: {some(inner)}; `label_by=parent` makes them so"]
         if inner
         else []
     )

@@ -109,11 +109,11 @@ def read_manifest(
         A Parquet file without pyarrow.
     """
     with _open_table(path, path_column, label_column, remark) as table:
-        asked = (("--path-column", path_column), ("--label-column", label_column))
+        asked = (("path_column", path_column), ("label_column", label_column))
         if not table.unusable and not {path_column, label_column} & set(table.header):
             raise DatasetError(
                 f"{path} has neither a column {path_column!r} nor {label_column!r}; it has {_columns_of(table)}. Name "
-                "the right ones with --path-column and --label-column"
+                "the right ones with `path_column` and `label_column`"
             )
         for parameter, column in asked:
             _check_column(path, table, parameter, column)
@@ -167,7 +167,7 @@ def read_list(path: Path, path_column: str = "path", remark: Remark = _ignore) -
             files = [name for name, cell in cells if spellings.find(posixpath.normpath(cell)) is not None]
             if len(table.header) == 1 or len(files) == 1:
                 path_column = (files or table.header)[0]
-        _check_column(path, table, "--path-column", path_column)
+        _check_column(path, table, "path_column", path_column)
         inside, at = _inside(path.parent), table.header.index(path_column)
         names = list(_each_row(path, table, lambda row: inside(row[at])))
         if not names:
@@ -208,7 +208,7 @@ def each_once(path: Path, samples: Iterable[Sample], remark: Remark) -> list[Sam
 
 def _check_column(path: Path, table: _Table, parameter: str, column: str) -> None:
     images = [name for name, kind in table.unusable.items() if kind == "images"]
-    if images and column not in table.header and (column in images or parameter == "--path-column"):
+    if images and column not in table.header and (column in images or parameter == "path_column"):
         raise DatasetError(
             f"column {some(images)} of {path} holds the images themselves, not paths; featx reads files: write each "
             "image to a file, and its path into a column (docs/commands.md shows how)"
@@ -217,7 +217,8 @@ def _check_column(path: Path, table: _Table, parameter: str, column: str) -> Non
         raise DatasetError(f"column {column!r} of {path} holds lists or records; needed are text or numbers")
     if column not in table.header:
         raise DatasetError(
-            f"{path} has no column {brief(column)!r}; it has {_columns_of(table)}. Name the right one with {parameter}"
+            f"{path} has no column {brief(column)!r}; it has {_columns_of(table)}. Name the right one with "
+            f"`{parameter}`"
         )
     if table.header.count(column) > 1:
         raise DatasetError(f"{path} has {table.header.count(column)} columns {column!r}; rename all but one")
@@ -369,8 +370,8 @@ def _with_header(
             names = ",".join("path" if at == paths[0] else f"name{at}" for at in range(len(first)))
             raise DatasetError(
                 f"{path} has no header: its first row names the file {first[paths[0]]}. Name its columns in a first "
-                f"line, as {names}, one of them label; or by that row: --path-column '{first[paths[0]]}' "
-                "--label-column VALUE"
+                f"line, as {names}, one of them label; or by that row: `path_column={first[paths[0]]}` "
+                "`label_column=VALUE`"
             )
         header = [path_column, label_column] if paths[0] == 0 else [label_column, path_column]
     remark(f"no header: the first row names the file {first[paths[0]]}, and is read like the others")

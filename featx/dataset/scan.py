@@ -125,7 +125,7 @@ def scan(
     if data.suffix.lower() not in MANIFEST_SUFFIXES:
         raise DatasetError(f"{data} is neither a folder nor a manifest ({_MANIFESTS})")
     if label_by is not None:
-        raise DatasetError(f"{data} names its labels in a column; --label-by is for folders")
+        raise DatasetError(f"{data} names its labels in a column; `label_by` is for folders")
     return _scan_manifest(data, path_column, label_column)
 
 

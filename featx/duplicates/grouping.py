@@ -91,10 +91,10 @@ class Grouping:
             classes = ", ".join(self.too_alike)
             notes.append(
                 f"pictures too alike to tell copies apart ({classes}); "
-                "only exact copies are grouped there; use --group-by"
+                "only exact copies are grouped there; use `group_by`"
             )
         if not self.was_compared:
-            notes.append("more than 200,000 pictures: near-copies were not looked for; use --group-by")
+            notes.append("more than 200,000 pictures: near-copies were not looked for; use `group_by`")
         if self.unnamed_note is not None:
             notes.append(self.unnamed_note)
         return notes

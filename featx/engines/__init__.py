@@ -74,9 +74,9 @@ def resolve_engine(engine: str = "auto", precision: str = "auto", device: str = 
     chosen = _preferred(precision, device, onnx) if engine == "auto" else find_engine(engine)
     if onnx and not chosen.runs_onnx:
         able = ", ".join(one.name for one in ENGINES.values() if one.runs_onnx)
-        raise EngineError(f"the {chosen.name} engine does not run ONNX networks; {able} does: leave --engine out")
+        raise EngineError(f"the {chosen.name} engine does not run ONNX networks; {able} does: leave `engine` out")
     if device.startswith("gpu") and "gpu" not in chosen.devices:
-        able = " or ".join(f"--engine {one.name}" for one in ENGINES.values() if "gpu" in one.devices)
+        able = " or ".join(f"`engine={one.name}`" for one in ENGINES.values() if "gpu" in one.devices)
         raise EngineError(f"the {chosen.name} engine runs on the CPU; for a GPU, extract and fit with {able}")
     allowed = ("auto", *chosen.precisions)
     if precision not in allowed:

@@ -50,8 +50,8 @@ def convert_network(network: keras.Model) -> bytes:
         raise
     except Exception as error:  # of OpenVINO's own many kinds, and what its Python frontend happens upon
         raise ConversionError(
-            f"OpenVINO cannot convert this network ({openvino_reason(error)}); extract and fit with --engine "
-            "tensorflow, which runs any"
+            f"OpenVINO cannot convert this network ({openvino_reason(error)}); extract and fit with "
+            "`engine=tensorflow`, which runs any"
         ) from None
     return pack(model)
 

@@ -68,7 +68,7 @@ def quantized_graph(
         rough = finite_rows(run_graph(quantized, "int8", pixels))
     cosine = float(cosines(exact, rough).mean())
     if cosine < _MIN_AGREEMENT:
-        raise EngineError(f"in int8 this network agrees with float32 only to cosine {cosine:.3f}; use --precision auto")
+        raise EngineError(f"in int8 this network agrees with float32 only to cosine {cosine:.3f}; use `precision=auto`")
     runtime.notice(f"int8: features agree with float32 to cosine {cosine:.4f}")
     name = quantized_name(quantized)
     write_graph(runtime.cache, name, quantized)

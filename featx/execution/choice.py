@@ -90,7 +90,7 @@ def choose_precision(
     else:
         why = f"in {wanted} this network agrees with float32 only to cosine {cosine:.4f}, needed {MIN_MEAN_COSINE}"
     if asked == wanted:
-        raise EngineError(f"{why}; use --precision float32 or auto")
+        raise EngineError(f"{why}; use `precision=float32` or auto")
     if cosine is not None:
         runtime.notice(f"{why}; using float32")
     return "float32"

@@ -69,7 +69,7 @@ class LocatedNetwork:
             if quantized is None:
                 raise EngineError(
                     f"the quantized graph {spec.graph} of these features is not in {cache} any more; "
-                    "extract again with --recalibrate"
+                    "extract again with `recalibrate=True`"
                 )
             return quantized
         key = graph_key(spec)

@@ -94,12 +94,12 @@ def locate(spec: FeatureSpec, weights: str | Path | None, runtime: Runtime) -> P
         source = find_source(str(weights), size=spec.size, preprocess=spec.preprocess, layout=spec.layout)
     else:
         raise WeightsError(
-            f"this model uses a local network (SHA-256 {spec.weights[:12]}...); predict and report --on take it as "
-            "--weights FILE"
+            f"this model uses a local network (SHA-256 {spec.weights[:12]}...); predict and report `on` take it as "
+            "`weights=FILE`"
         )
     if source.weights != spec.weights:
         raise WeightsError(
             f"the model was made with other weights than {source.title}: SHA-256 {spec.weights[:12]}..., "
-            f"found {source.weights[:12]}...; predict and report --on take the right file as --weights FILE"
+            f"found {source.weights[:12]}...; predict and report `on` take the right file as `weights=FILE`"
         )
     return source.file

@@ -58,7 +58,7 @@ def stop_if_too_dark(pictures: Sequence[ImageFile], runtime: Runtime) -> None:
         return
     bound = 2 ** max(known.value for _, known in dark).bit_length() - 1
     is_grey = all(known.is_grey for _, known in dark)
-    advice = f"Add --white {bound}" if is_grey else "Export them with 8 bits: --white is for grey images"
+    advice = f"Add `white={bound}`" if is_grey else "Export them with 8 bits: `white` is for grey images"
     if len(dark) == len(pictures) or len(dark) > max(1, len(pictures) // _FEW):
         raise TooDarkError(
             f"{len(dark):,} pictures are 16-bit but no value exceeds {bound:,}; they would be nearly black. {advice}",

@@ -206,7 +206,7 @@ def compute_table(
     policy = check_views(options.augment, options.views)
     preview = None
     if run.preview is not None:
-        preview = OutputFile(run.preview, (".png",), run.overwrite, "--preview", [data])
+        preview = OutputFile(run.preview, (".png",), run.overwrite, "preview", [data])
     decode = decode_version()
     how = how_read(decode, options.white, options.page, runtime)
     with runtime.stage("listing the images"):

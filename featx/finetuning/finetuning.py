@@ -198,11 +198,11 @@ def _check(backbone: str, head: str, top: str, plan: TrainingPlan, options: Feat
         raise as_usage(TrainingError(f"hidden is {list(plan.hidden)}; each layer needs a width of 1 or more"))
     check_views(plan.augment, plan.views)
     if plan.hidden and head not in (DEFAULT_HEAD, "mlp"):
-        raise HeadError(f"hidden dense layers begin as an mlp, not as {head}; leave out --hidden or --head")
+        raise HeadError(f"hidden dense layers begin as an mlp, not as {head}; leave out `hidden` or `head`")
     if backbone == SCRATCH:
         given = {"unfreeze": plan.unfreeze, "head": head, "top": top, **vars(options)}
         usual = {"unfreeze": "auto", "head": DEFAULT_HEAD, "top": "gap", "weights": "imagenet", "preprocess": None}
-        idle = [f"--{name}" for name, value in usual.items() if given.get(name, value) != value]
+        idle = [f"`{name}`" for name, value in usual.items() if given.get(name, value) != value]
         if idle:
             raise TrainingError(f"{SCRATCH} is trained whole, from random weights; leave out {', '.join(idle)}")
     if is_onnx(Path(backbone)):
@@ -211,7 +211,7 @@ def _check(backbone: str, head: str, top: str, plan: TrainingPlan, options: Feat
             "`featx backbones` or a .keras file"
         )
     if options.precision == "int8":
-        raise EngineError("a quantized network cannot be fine-tuned; use --precision auto, float32 or bfloat16")
+        raise EngineError("a quantized network cannot be fine-tuned; use `precision=auto`, float32 or bfloat16")
 
 
 def _head(name: str, plan: TrainingPlan) -> Head:
@@ -243,7 +243,7 @@ def _notes(data: TrainingData, plan: TrainingPlan, contest: Contest, left_out: b
     if contest.difference is not None:
         notes.append("the accuracy of the better of two on the same pictures is a little flattering")
     if left_out:
-        notes.append("the tensorflow engine leaves the network out of the model: predict needs --weights")
+        notes.append("the tensorflow engine leaves the network out of the model: predict needs `weights`")
     if contest.kept == "frozen" and not plan.views:
-        notes.append("augmented views often make the difference: --augment medium --views 3")
+        notes.append("augmented views often make the difference: `augment=medium` `views=3`")
     return tuple(notes)

@@ -53,7 +53,7 @@ class Gallery:
     """
 
     def __init__(self, file: Path, given: Sequence[str | Path], overwrite: bool) -> None:
-        self._file = OutputFile(file, _KINDS, overwrite, "--gallery", given)
+        self._file = OutputFile(file, _KINDS, overwrite, "gallery", given)
         self._limits = _KINDS[self._file.suffix]
         self._choice = Choice(self._limits.most)
         self._n_seen = 0

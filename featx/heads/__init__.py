@@ -6,8 +6,7 @@ from featx.heads.table import (
     Head,
     converged,
     make_head,
-    parse_param,
     scores_of,
 )
 
-__all__ = ["HEAD_NAMES", "Head", "converged", "for_many", "make_head", "parse_param", "scores_of"]
+__all__ = ["HEAD_NAMES", "Head", "converged", "for_many", "make_head", "scores_of"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import contextlib
 import difflib
 import warnings
@@ -206,23 +205,6 @@ def _classifies(estimator: BaseEstimator) -> bool:
     return hasattr(estimator, "predict")  # a class of one's own that does not say what it is
 
 
-def parse_param(text: str) -> tuple[str, Any]:
-    """Split ``name=value``; the value is read as a Python literal, or stays a word.
-
-    Raises
-    ------
-    HeadError
-        No ``=`` in it.
-    """
-    name, found, value = text.partition("=")
-    if not found or not name.strip():
-        raise HeadError(f"--param {text}: needed is name=value, as in C=0.1 or C=[0.1,1,10]")
-    try:
-        return name.strip(), ast.literal_eval(value.strip())
-    except (ValueError, SyntaxError):
-        return name.strip(), value.strip()
-
-
 def scores_of(estimator: Any, X: NDArray[np.float32], n_classes: int) -> NDArray[np.float64]:
     """Return one score for each class; the largest is the prediction, and a softmax of them a probability.
 
@@ -311,7 +293,7 @@ def _balanced(head: Head, class_weight: str | None) -> Head:
     if class_weight is None:
         return head
     if class_weight != "balanced":
-        raise HeadError(f"--class-weight {class_weight}: allowed is balanced")
+        raise HeadError(f"`class_weight={class_weight}`: allowed is balanced")
     if head.balance in _BALANCE_PARAMS:
         estimator = clone(head.estimator).set_params(**_BALANCE_PARAMS[head.balance])
         return replace(head, estimator=estimator, weighs_classes=True)
@@ -319,4 +301,4 @@ def _balanced(head: Head, class_weight: str | None) -> Head:
         return replace(head, sample_weight="balanced", weighs_classes=True)
     if head.balance == "own":
         raise HeadError("class weights of an estimator that is given are its own; set them on it")
-    raise HeadError(f"{head.name} cannot weigh classes; leave --class-weight out or choose another head, as logreg")
+    raise HeadError(f"{head.name} cannot weigh classes; leave `class_weight` out or choose another head, as logreg")

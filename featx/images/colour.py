@@ -107,7 +107,7 @@ def _deep_grey(image: Image.Image, white: int | None) -> NDArray[np.uint8]:
     if white is None:
         signed = "" if values.dtype == np.uint32 else "signed "
         raise ImageError(
-            f"{bits}-bit {signed}integers have no agreed white; extract and fit take --white N, or export it with 8 or "
+            f"{bits}-bit {signed}integers have no agreed white; extract and fit take `white=N`, or export it with 8 or "
             "16 unsigned bits"
         )
     return _from_values(values, white)
@@ -132,7 +132,7 @@ def _from_float(values: NDArray[np.float32], white: int | None) -> NDArray[np.ui
     _stop_if_negative(values)
     if white is None and values.max() > 1:
         raise ImageError(
-            "floating-point values above 1 have no agreed white; extract and fit take --white N, or export it with 8 "
+            "floating-point values above 1 have no agreed white; extract and fit take `white=N`, or export it with 8 "
             "or 16 unsigned bits"
         )
     grey: NDArray[np.uint8] = np.rint(np.minimum(values / (white or 1), 1) * 255).astype(np.uint8)
@@ -142,7 +142,7 @@ def _from_float(values: NDArray[np.float32], white: int | None) -> NDArray[np.ui
 def _stop_if_negative(values: NDArray[np.generic]) -> None:
     if values.min() < 0:
         raise ImageError(
-            "negative values; shift them so that black is 0 (--white does not), or export it with 8 or 16 unsigned bits"
+            "negative values; shift them so that black is 0 (`white` does not), or export it with 8 or 16 unsigned bits"
         )
 
 

@@ -170,7 +170,7 @@ def decode(
         except (ImageError, CostlyError):
             raise
         except Image.DecompressionBombError:
-            raise ImageError(f"more than {max_pixels:,} pixels; --max-pixels allows more") from None
+            raise ImageError(f"more than {max_pixels:,} pixels; `max_pixels` allows more") from None
         except MemoryError:
             raise ShortOfMemoryError("not enough memory to decode it") from None
         except Exception as error:
@@ -233,7 +233,7 @@ def _heif_reader() -> Any:
 def _stop_if_large(image: Image.Image, data: bytes, kind: str, max_pixels: int, most: Cost) -> None:
     width, height = image.size
     if width * height > max_pixels:
-        raise ImageError(f"{width} x {height} is more than {max_pixels:,} pixels; --max-pixels allows more")
+        raise ImageError(f"{width} x {height} is more than {max_pixels:,} pixels; `max_pixels` allows more")
     if most == Cost.SMALL and _is_large(image, data, kind):
         raise CostlyError
 
@@ -247,10 +247,10 @@ def _decode(image: Image.Image, data: bytes, kind: str, scale: float, white: int
     n_pages = _n_pages(image, data, max(page, _MOST_COUNTED + 1))
     if page > 1:
         if page > n_pages:
-            raise ImageError(f"it has {n_pages} page{'s' * (n_pages > 1)}, and --page {page} was asked for")
+            raise ImageError(f"it has {n_pages} page{'s' * (n_pages > 1)}, and `page={page}` was asked for")
         image.seek(page - 1)
     if white is not None and deep_colour(image):
-        raise ImageError("16-bit colour is read at full scale, and --white is for grey pictures; export it with 8 bits")
+        raise ImageError("16-bit colour is read at full scale, and `white` is for grey pictures; export it with 8 bits")
     width, height = image.size
     counted = f"{n_pages}" if n_pages <= _MOST_COUNTED else f"more than {_MOST_COUNTED:,}"
     notes = [f"page {page} of {counted}" if page > 1 else f"first of {counted} frames"] if n_pages > 1 else []

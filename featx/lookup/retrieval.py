@@ -18,7 +18,6 @@ from featx.lookup.snapshot import notice_odd
 from featx.lookup.table import dataset_table
 from featx.lookup.views import check_views, look_up_views, views_store
 from featx.options import DEFAULT_BACKBONE, DatasetOptions, ExtractOptions, LabelBy
-from featx.output import shell_word
 from featx.runtime import Runtime
 from featx.spec import FeatureSpec
 from featx.store import FeatureStore, check_cache, open_store, read_latest, read_snapshot, write_latest
@@ -43,14 +42,14 @@ def note_latest(cache: Path, path: Path, spec: FeatureSpec, title: str, backbone
     write_latest(cache, {"data": str(path.resolve()), "spec": spec.to_json(), "title": title, "options": kept})
 
 
-def extract_command(path: Path, backbone: str, options: ExtractOptions) -> str:
-    """Return the ``featx extract`` command with the given options, defaults left out."""
-    words: list[str | Path] = ["featx", "extract", path]
-    if backbone != DEFAULT_BACKBONE:
-        words += ["--backbone", backbone]
-    for name, value in options.changed().items():
-        words += [f"--{name.replace('_', '-')}", str(value)]
-    return " ".join(map(shell_word, words))
+def extract_call(path: Path, backbone: str = DEFAULT_BACKBONE, options: ExtractOptions | None = None) -> str:
+    """Return the call of :func:`featx.extract` with the given options, in backticks, defaults left out."""
+    given = {} if backbone == DEFAULT_BACKBONE else {"backbone": backbone}
+    given |= (options or ExtractOptions()).changed()
+    plain = {name: str(value) if isinstance(value, Path) else value for name, value in given.items()}
+    words = [repr(str(path)), *(f"{name}={value!r}" for name, value in plain.items())]
+    inside = ", ".join(words).replace("`", r"\x60")
+    return f"`featx.extract({inside})`"
 
 
 @checked()
@@ -88,10 +87,10 @@ def latest(runtime: Runtime | None = None, *, augment: str | None = None, views:
         augmented = look_up_views(dataset.pictures, filled.states, of_views, options.views)
         if augmented is None:
             lacking = f"not all pictures have their {options.views} augmented views"
-            command = extract_command(last.path, last.backbone, options)
+            call = extract_call(last.path, last.backbone, options)
             if views is not None:
-                raise DatasetError(f"{lacking}; extract them first: {command}")
-            runtime.notice(f"{lacking}, so none are used; to extract them: {command}")
+                raise DatasetError(f"{lacking}; extract them first: {call}")
+            runtime.notice(f"{lacking}, so none are used; to extract them: {call}")
     return dataset_table(dataset, filled, store, last.title, started, augmented)
 
 
@@ -134,8 +133,8 @@ def recall_table(
         last = _read_latest(runtime.cache)
         if data is not None and Path(os.path.realpath(data)) != last.path:
             raise DatasetError(
-                f"{data} was not extracted last, but {last.path}; name the features with --features ID, as "
-                f"`featx cache ls` shows it, or extract it: featx extract {shell_word(Path(data))}"
+                f"{data} was not extracted last, but {last.path}; name the features with `features=ID`, as "
+                f"`featx cache ls` shows it, or extract it: {extract_call(Path(data))}"
             )
         path, noted, told = last.path, last.options, " (extracted last)"
         if features is None or features == last.spec.id:
@@ -170,7 +169,7 @@ def _found(
     if lacking:
         raise DatasetError(
             f"{lacking:,} of {len(dataset.pictures):,} pictures of {path} have no features yet; "
-            f"extract them first: {extract_command(path, backbone, options)}"
+            f"extract them first: {extract_call(path, backbone, options)}"
         )
     return dataset, filled
 

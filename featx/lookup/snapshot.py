@@ -1,4 +1,4 @@
-"""What a pass over a data set leaves behind: its snapshot, and with --strict an error."""
+"""What a pass over a data set leaves behind: its snapshot, and with ``strict`` an error."""
 
 from __future__ import annotations
 
@@ -87,4 +87,4 @@ def check_strict(table: FeatureTable, strict: bool) -> None:
     skipped = table.extraction.skipped
     if strict and skipped:
         first = f"{skipped[0].path}: {skipped[0].reason}"
-        raise ImageError(f"--strict: {len(skipped):,} pictures cannot be used, the first is {first}")
+        raise ImageError(f"`strict=True`: {len(skipped):,} pictures cannot be used, the first is {first}")

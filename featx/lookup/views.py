@@ -45,13 +45,13 @@ def check_views(augment: str | None, views: int) -> str | None:
     if augment is None:
         if views:
             raise SpecError(
-                f"{views} views are asked for, but not how they are made; add --augment with {', '.join(PRESETS)}, or "
+                f"{views} views are asked for, but not how they are made; add `augment` with {', '.join(PRESETS)}, or "
                 "values as rotation=15,flip=horizontal"
             )
         return None
     policy = read_policy(augment)
     if not views:
-        raise SpecError(f"--augment {augment} without views; say how many of each picture are wanted, as --views 4")
+        raise SpecError(f"`augment={augment}` without views; say how many of each picture are wanted, as `views=4`")
     return policy
 
 

@@ -36,8 +36,8 @@ class OutputFile:
         Endings of its name that are allowed.
     overwrite : bool
         Whether a file of featx may be replaced.
-    option : str
-        What named it.
+    parameter : str
+        Name of the parameter that named it.
     inputs : iterable of path
         What is read: a file of these is never replaced, and a picture never put into a folder of these, where it would
         be taken for one of them next time.
@@ -57,7 +57,7 @@ class OutputFile:
         path: str | Path,
         kinds: Collection[str],
         overwrite: bool = False,
-        option: str = "-o",
+        parameter: str = "output",
         inputs: Iterable[str | Path] = (),
         keeps: bool = True,
     ) -> None:
@@ -66,19 +66,19 @@ class OutputFile:
         self._keeps = keeps
         self._made: FileIdentity | None = None
         if self.suffix not in kinds:
-            raise OutputError(f"{option} {path}: the name must end in {', '.join(kinds)}")
+            raise OutputError(f"`{parameter}={path}`: the name must end in {', '.join(kinds)}")
         try:
-            _check_folder(self.path.parent, f"{option} {path}")
+            _check_folder(self.path.parent, f"`{parameter}={path}`")
             given = list(inputs)
             if os.path.lexists(self.path):
-                _refuse_input(self.path, given, option)
-            self._replaces = _identify_replaceable(self.path, overwrite, option)
+                _refuse_input(self.path, given, parameter)
+            self._replaces = _identify_replaceable(self.path, overwrite, parameter)
             if self.suffix == ".png":
-                _refuse_among(self.path, given, option, ", or an .html file" if ".html" in kinds else "")
+                _refuse_among(self.path, given, parameter, ", or an .html file" if ".html" in kinds else "")
         except (OSError, ValueError) as error:  # a name that is too long, or has a NUL character
             if isinstance(error, OutputError):
                 raise
-            raise OutputError(f"{option} {path}: {reason_of(error)}") from None
+            raise OutputError(f"`{parameter}={path}`: {reason_of(error)}") from None
         if self.suffix == ".parquet":
             import_pyarrow()
 
@@ -165,7 +165,7 @@ def _identify_replaceable(path: Path, overwrite: bool, option: str) -> FileIdent
         return None
     if not stat.S_ISREG(status.st_mode):
         kind = "a link" if stat.S_ISLNK(status.st_mode) else "no file"
-        raise OutputError(f"{option} {path} is {kind}, and is never replaced; choose another name")
+        raise OutputError(f"`{parameter}={path}` is {kind}, and is never replaced; choose another name")
     if not carries_mark(path.suffix.lower()):
         raise OutputError(
             f"{path} exists, and {path.suffix} files do not show who wrote them, so that it is never replaced; "
@@ -179,25 +179,25 @@ def _identify_replaceable(path: Path, overwrite: bool, option: str) -> FileIdent
             f"{path} exists and was not written by featx, so that it is never replaced; choose another name"
         )
     if not overwrite:
-        raise OutputError(f"{path} exists; add --overwrite to replace it, or choose another name")
+        raise OutputError(f"{path} exists; add `overwrite=True` to replace it, or choose another name")
     found = identify(path)
     if found is None or (found.device, found.inode) != (opened.st_dev, opened.st_ino):
         raise OutputError(f"{path} is being replaced by another run; choose another name")
     return found
 
 
-def _refuse_input(path: Path, given: Iterable[str | Path], option: str) -> None:
+def _refuse_input(path: Path, given: Iterable[str | Path], parameter: str) -> None:
     for one in given:
         if look_at(one) is not None and os.path.samefile(one, path):
-            raise OutputError(f"{option} {path} would replace {one}, which is read; choose another name")
+            raise OutputError(f"`{parameter}={path}` would replace {one}, which is read; choose another name")
 
 
-def _refuse_among(path: Path, given: Iterable[str | Path], option: str, instead: str) -> None:
+def _refuse_among(path: Path, given: Iterable[str | Path], parameter: str, instead: str) -> None:
     for one in given:
         if os.path.isdir(one) and _is_within(path.parent, one):
             raise OutputError(
-                f"{option} {path}: it would lie among the pictures of {one} and be taken for one of them next time; "
-                f"choose another folder{instead}"
+                f"`{parameter}={path}`: it would lie among the pictures of {one} and be taken for one of them next "
+                f"time; choose another folder{instead}"
             )
 
 

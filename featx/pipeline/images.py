@@ -124,7 +124,7 @@ def _warn_of_probabilities(probes: NDArray[np.float32], spec: FeatureSpec, runti
         what = "the probability of a class" if n == 1 else f"probabilities of {n:,} classes, they add up to 1"
         runtime.notice(
             f"warning: the output of this network looks like {what}; features of an earlier layer are better: extract "
-            "and fit take --layer NAME"
+            "and fit take `layer=NAME`"
         )
 
 

@@ -75,7 +75,7 @@ def fill_views(
     if pending.n_not_finite:
         raise EngineError(
             f"{store.spec.backbone} gives features that are not finite for {pending.n_not_finite:,} augmented views, "
-            "though it does not for their images; choose another --augment"
+            "though it does not for their images; choose another `augment`"
         )
     if pending.n_computed < n_lacking:
         raise DatasetError("pictures have changed while they were extracted; run the same command again")

@@ -192,7 +192,7 @@ def predict(
         _stop_if_swapped(Path(model), [Path(path) for path in given])
     classifier = load(model) if isinstance(model, str | Path) else model
     if not 1 <= top_k <= len(classifier.classes_):
-        raise as_usage(OutputError(f"--top-k {top_k}: the model has {len(classifier.classes_)} classes"))
+        raise as_usage(OutputError(f"`top_k={top_k}`: the model has {len(classifier.classes_)} classes"))
     read = [one for one in (*given, model, weights) if isinstance(one, str | Path)]
     target = None if output is None else OutputFile(output, WRITERS, overwrite, inputs=read, keeps=not no_cache)
     if reject_rate is not None:
@@ -252,9 +252,9 @@ def _no_room() -> Iterator[None]:
         if isinstance(error, FeatxError) and not isinstance(error, StoreError):
             raise
         raise OutputError(
-            "--no-cache: features cannot be kept in the folder for temporary files: "
+            "`no_cache=True`: features cannot be kept in the folder for temporary files: "
             f"{reason_of(error).partition('. ')[0]}; make room there, set TMPDIR to another folder, or leave out "
-            "--no-cache"
+            "`no_cache=True`"
         ) from None
 
 

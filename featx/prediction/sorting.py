@@ -62,15 +62,17 @@ class Sorter:
         except (OSError, ValueError) as error:
             if isinstance(error, OutputError):
                 raise
-            raise OutputError(f"--sort-into {folder}: {reason_of(error)}") from None
+            raise OutputError(f"`sort_into={folder}`: {reason_of(error)}") from None
 
     def _refuse_content(self, overwrite: bool) -> None:
         if not self._is_tagged:
             raise OutputError(
-                f"--sort-into {self._named}: the folder is not empty, and was not made so before; choose another folder"
+                f"`sort_into={self._named}`: the folder is not empty, and was not made so before; choose another folder"
             )
         if not overwrite:
-            raise OutputError(f"--sort-into {self._named}: the folder is not empty; add --overwrite or choose another")
+            raise OutputError(
+                f"`sort_into={self._named}`: the folder is not empty; add `overwrite=True` or choose another"
+            )
 
     def begin(self, pictures: Iterable[str]) -> None:
         """Make the folder, and mark it as one that is never scanned as data.
@@ -94,12 +96,12 @@ class Sorter:
             write_new(self._folder / OUTPUT_TAG, _TAG_TEXT)
         except FileExistsError:
             raise OutputError(
-                f"--sort-into {self._named}: another run made this folder meanwhile; choose another"
+                f"`sort_into={self._named}`: another run made this folder meanwhile; choose another"
             ) from None
         except OSError as error:
             if isinstance(error, OutputError):
                 raise
-            raise OutputError(f"--sort-into {self._named}: {reason_of(error)}") from None
+            raise OutputError(f"`sort_into={self._named}`: {reason_of(error)}") from None
 
     def place(self, picture: Path, label: str) -> Path:
         """Copy or link a picture to its class, and return where it is now: whole, or not at all.
@@ -125,8 +127,8 @@ class Sorter:
             reason = "another file is there" if isinstance(error, ChangedError) else reason_of(error)
             raise OutputError(
                 f"{picture} cannot be put into {target.parent}: {reason}. What was sorted before is whole, and "
-                "what was computed is kept in the cache; run the command again with another --sort-into, or with "
-                "--overwrite"
+                "what was computed is kept in the cache; run the command again with another `sort_into`, or with "
+                "`overwrite=True`"
             ) from None
         return target
 
@@ -158,7 +160,7 @@ def _check_apart(named: Path, folder: Path, given: Sequence[str | Path]) -> None
         places = {*_chain(Path(os.path.realpath(path))), *_chain(Path(os.path.realpath(path.parent)))}
         if _inode(os.stat(path)) in above or own in places:
             raise OutputError(
-                f"--sort-into {named}: {one} is predicted, and the folder is this one, lies in it, or holds it; choose "
+                f"`sort_into={named}`: {one} is predicted, and the folder is this one, lies in it, or holds it; choose "
                 "a folder elsewhere"
             )
 
@@ -168,9 +170,9 @@ def _check_writable(named: Path, folder: Path) -> None:
     while not place.exists():
         place = place.parent
     if not place.is_dir():
-        raise OutputError(f"--sort-into {named}: {place} is not a folder")
+        raise OutputError(f"`sort_into={named}`: {place} is not a folder")
     if not os.access(place, os.W_OK | os.X_OK):
-        raise OutputError(f"--sort-into {named}: nothing can be written into {place}; choose another folder")
+        raise OutputError(f"`sort_into={named}`: nothing can be written into {place}; choose another folder")
 
 
 def _chain(path: Path) -> Iterator[_Inode]:

@@ -56,18 +56,18 @@ def outside_summary(
     labels = {path: str(sample.label) for path, sample in labelled.items()}
     if not labels:
         raise EvaluationError(
-            f"--on {data}: the pictures have no labels, so nothing says how good the model is on them"
+            f"`on={data}`: the pictures have no labels, so nothing says how good the model is on them"
         )
     targets = classifier.targets
     unknown = sorted(set(labels.values()) - set(targets.classes))
     if unknown:
         known = ", ".join(targets.classes)
-        raise EvaluationError(f"--on {data}: the model does not know {', '.join(unknown)}; it knows {known}")
+        raise EvaluationError(f"`on={data}`: the model does not know {', '.join(unknown)}; it knows {known}")
     table = classifier.features_of([Path(path) for path in labels], weights=weights, runtime=runtime)
     classifier.check(table)
     y = targets.encode(labels[sample.sample_id] for sample in table.samples)
     if not len(y):
-        raise EvaluationError(f"--on {data}: none of its pictures can be used")
+        raise EvaluationError(f"`on={data}`: none of its pictures can be used")
     scores = np.concatenate([classifier.scores(X) for _, X in table.chunks()])
     samples = [
         replace(labelled[one.sample_id], others=labelled[one.sample_id].others + one.others) for one in table.samples

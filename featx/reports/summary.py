@@ -100,15 +100,15 @@ def report(
     """
     runtime = runtime or Runtime()
     inputs = [one for one in (model, on, data, weights) if isinstance(one, str | Path)]
-    page = None if html is None else OutputFile(html, (".html", ".htm"), overwrite, "--html", inputs)
-    table = None if suspects is None else OutputFile(suspects, (".csv",), overwrite, "--suspects", inputs)
+    page = None if html is None else OutputFile(html, (".html", ".htm"), overwrite, "html", inputs)
+    table = None if suspects is None else OutputFile(suspects, (".csv",), overwrite, "suspects", inputs)
     classifier = model if isinstance(model, Classifier) else Classifier.load(model)
     if table is not None and classifier.out_of_fold is None:
-        raise ClassifierError(f"--suspects: nothing doubts a label, because {classifier.evaluation.cv_reason}")
+        raise ClassifierError(f"`suspects`: nothing doubts a label, because {classifier.evaluation.cv_reason}")
     rows = list_suspects(classifier)
     summary = _summary(classifier, rows)
     if on is None and weights is not None:
-        raise as_usage(ClassifierError("--weights is for the images of --on; without it a report needs none"))
+        raise as_usage(ClassifierError("`weights` is for the images of `on`; without it a report needs none"))
     if on is not None:
         from featx.reports.outside import outside_summary  # imports scikit-learn
 

@@ -63,7 +63,7 @@ def _views(
         _view("mistakes", "Most confident mistakes", "Taken for another class when they were left out.", mistakes),
         _view("suspects", "Suspicious labels", "Another class is more probable than the given label.", doubted),
         _view("conflicts", "Copies across classes", "Copies and near-copies whose labels differ.", conflicts),
-        _view("rejected", "Rejected at 5 %", "What predict --reject-rate 0.05 would let go.", outliers),
+        _view("rejected", "Rejected at 5 %", "What predict `reject_rate=0.05` would let go.", outliers),
     ]
     names = classifier.classes_
     for true, taken, _ in cells:

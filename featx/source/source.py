@@ -185,6 +185,6 @@ def read_image(file: OpenFile, max_pixels: int = RuntimeOptions.max_pixels) -> b
     """
     size, most = file.stamp().size, most_bytes(max_pixels)
     if size > most:
-        message = f"{size:,} bytes are more than the {most:,} that are read; --max-pixels allows more"
+        message = f"{size:,} bytes are more than the {most:,} that are read; `max_pixels` allows more"
         raise TooLargeError(errno.EFBIG, message)
     return file.stream.read(size)

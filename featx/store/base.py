@@ -171,7 +171,7 @@ def _head(file: StoredFile, path: Path) -> Head:
         raise DamagedStoreError(f"{path} has the format {version!r}")
     if version > FORMAT_VERSION:
         raise NewerFormatError(
-            f"{path} has format {version}; this featx knows {FORMAT_VERSION}: update featx or choose another --cache"
+            f"{path} has format {version}; this featx knows {FORMAT_VERSION}: update featx or choose another `cache`"
         )
     shape = file.shape("probes")
     if len(shape) != 2 or not 0 < 4 * math.prod(shape) <= _MOST_PROBES:

@@ -67,7 +67,7 @@ _REMEDIES = {
     "features": "the next extract with this recipe sets it aside and computes all its features again",
     "journal": "the next extract with this recipe begins it anew and computes its features again",
     "data set": "the next extract or predict of its data set writes it anew",
-    "graph": "it is made again when it is needed; a quantized one by extract --recalibrate",
+    "graph": "it is made again when it is needed; a quantized one by extract `recalibrate=True`",
     "note": "delete it; it is made again when it is needed",
     "mark": "delete it; it is made again when it is needed",
 }

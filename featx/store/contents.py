@@ -115,7 +115,7 @@ def spec_of(path: Path, head: Head) -> FeatureSpec:
     try:
         spec = FeatureSpec.from_json(head.spec)
     except SpecError as error:  # the digest is right: somebody meant it
-        raise NewerFormatError(f"{path} is of a later featx: {error}; update featx or choose another --cache") from None
+        raise NewerFormatError(f"{path} is of a later featx: {error}; update featx or choose another `cache`") from None
     if spec.to_json() != head.spec:
         raise DamagedStoreError(f"{path} holds a feature recipe that is not written as featx writes it")
     return spec

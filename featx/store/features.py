@@ -257,7 +257,7 @@ class StoreWriter:
                 raise StoreError(
                     f"the features of {self._store.path} cannot be reproduced here (probe pictures agree only to "
                     f"cosine {cosine:.4f}, needed {MIN_COSINE}); it was made with {head.producers[0]}. "
-                    "Choose another --cache, or delete the file to compute all again."
+                    "Choose another `cache`, or delete the file to compute all again."
                 )
             self._notice(f"this machine differs from the one that began the cache (cosine {cosine:.6f}); noted in it")
         if producer not in head.producers:

@@ -183,7 +183,7 @@ def not_written(path: Path, error: OSError) -> StoreError:
         return error
     return StoreError(
         f"{path} cannot be written: {error.strerror or error}. What was computed before is kept: "
-        "make room or choose another --cache, and run the same command again"
+        "make room or choose another `cache`, and run the same command again"
     )
 
 
@@ -222,7 +222,7 @@ def locked(path: Path, waiting: Callable[[], None] | None) -> Iterator[None]:
         lock.acquire()
     except OSError as error:
         reason = error.strerror or error
-        raise StoreError(f"{path} cannot be written: {reason}; choose another --cache, or make it writable") from None
+        raise StoreError(f"{path} cannot be written: {reason}; choose another `cache`, or make it writable") from None
     try:
         yield
     finally:
@@ -238,7 +238,7 @@ def _explained(cache: Path, done: str) -> Iterator[None]:
         raise
     except (OSError, ValueError) as error:  # a path with a zero byte is a ValueError
         why = (error.strerror if isinstance(error, OSError) else None) or error
-        raise StoreError(f"the cache {cache} cannot be {done}: {why}; choose another --cache") from None
+        raise StoreError(f"the cache {cache} cannot be {done}: {why}; choose another `cache`") from None
 
 
 def _is_cache(cache: Path) -> bool:
@@ -250,7 +250,7 @@ def _is_cache(cache: Path) -> bool:
         if cache.is_symlink():
             raise StoreError(
                 f"the cache {cache} is a link to {os.readlink(cache)}, which does not exist; make that folder, or "
-                "choose another --cache"
+                "choose another `cache`"
             ) from None
         return False
     if not visible or _has_tag(cache):  # another run may have made the cache meanwhile
@@ -259,7 +259,7 @@ def _is_cache(cache: Path) -> bool:
         what = f"has a {CACHE_TAG} that is not that of featx, so it belongs to another program"
     else:
         what = f"is not empty and has no {CACHE_TAG} of featx, so it is no cache of featx"
-    raise StoreError(f"the folder {cache} {what}; choose another --cache: a new folder, or an empty one")
+    raise StoreError(f"the folder {cache} {what}; choose another `cache`: a new folder, or an empty one")
 
 
 def _has_tag(cache: Path) -> bool:

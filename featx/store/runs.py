@@ -59,7 +59,7 @@ def open_run(cache: Path, name: str) -> Path:
     except OSError as error:
         if isinstance(error, StoreError):
             raise
-        raise StoreError(f"{folder} cannot be made: {error.strerror or error}; choose another --cache") from None
+        raise StoreError(f"{folder} cannot be made: {error.strerror or error}; choose another `cache`") from None
     return folder
 
 

@@ -75,8 +75,8 @@ def _check_room(data: TrainingData, plan: TrainingPlan, cut: Cut) -> None:
     if n_bytes and n_bytes + _SPARE_BYTES > free:
         raise TrainingError(
             f"the activations below {cut.first} take {n_bytes / 1e9:.1f} GB while they are written, and only "
-            f"{free / 1e9:.1f} GB are free in {cache}; unfreeze fewer blocks, use fewer --views, another --cache or "
-            "finetune --no-trunk-cache"
+            f"{free / 1e9:.1f} GB are free in {cache}; unfreeze fewer blocks, use fewer `views`, another `cache` or "
+            "finetune with `trunk_cache=False`"
         )
 
 

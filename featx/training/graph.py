@@ -162,7 +162,7 @@ def cut_at(core: keras.Model, unfreeze: int | str, name: str | None = None) -> C
     graph = Graph(core, name)
     blocks = graph.blocks
     if not blocks:
-        raise TrainingError(f"{graph.name} has no layer with weights at which it can be cut; use --unfreeze all")
+        raise TrainingError(f"{graph.name} has no layer with weights at which it can be cut; use `unfreeze=all`")
     text = str(unfreeze)
     if text == "all":
         text = str(len(blocks))

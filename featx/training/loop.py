@@ -277,7 +277,7 @@ def _pass(
         if not np.isfinite(sums[0]):
             raise TrainingError(
                 f"the loss is no number in epoch {number}: a rate of {config.rate:g} is too high; finetune takes a "
-                "lower --rate"
+                "lower `rate`"
             )
         if i + 1 < steps_each:  # after the last one comes the validation
             advance(first + i + 1, n_steps)

@@ -39,7 +39,7 @@ class Tally:
             return []
         by_stage = ", ".join(f"{n:,} of {self._fits[stage]:,} in {stage}" for stage, n in loose.items())
         total = f"{sum(loose.values()):,} of {self._fits.total():,} fits did not converge"
-        return [f"{total} ({by_stage}); fit --param max_iter=N allows more iterations"]
+        return [f"{total} ({by_stage}); fit `params={{'max_iter': N}}` allows more iterations"]
 
 
 @contextlib.contextmanager

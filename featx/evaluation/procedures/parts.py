@@ -94,14 +94,14 @@ def stop_if_equal(table: FeatureTable, X: NDArray[np.float32], at: NDArray[np.in
         raise EvaluationError(
             f"all {len(X):,} images of the training part of {table.name} have the same features: nothing can be "
             f"learnt. Look at {' and '.join(names)}: they may be fully transparent, of one colour, or have an empty "
-            "first page (--page); featx inspect lists such images"
+            "first page (`page`); featx inspect lists such images"
         )
 
 
 def _read_views(table: FeatureTable, at: NDArray[np.int64], n: int) -> NDArray[np.float32] | None:
     if not 0 <= n <= table.views:
         has = f"{table.views} augmented views of each picture" if table.views else "no augmented views"
-        raise EvaluationError(f"{table.name} has {has}, {n} are asked for; extract takes --augment and --views")
+        raise EvaluationError(f"{table.name} has {has}, {n} are asked for; extract takes `augment` and `views`")
     if not n:
         return None
     views = np.empty((n, len(at), table.extraction.feature_dim), np.float32)
