@@ -157,7 +157,7 @@ def _check_folder(folder: Path, named: str) -> None:
         raise OutputError(f"{named}: no file can be made in the folder {folder}; choose another folder")
 
 
-def _identify_replaceable(path: Path, overwrite: bool, option: str) -> FileIdentity | None:
+def _identify_replaceable(path: Path, overwrite: bool, parameter: str) -> FileIdentity | None:
     """Return what lies at a path and may be replaced; None if there is nothing."""
     try:
         status = os.lstat(path)
