@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, get_args
 
@@ -16,7 +16,7 @@ CalibratedOn = Literal["out of fold", "val", "nothing"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class ModelEvaluation:
+class ModelEvaluation(ABC):
     """What is known of any classifier's accuracy, however it was measured.
 
     Parameters
