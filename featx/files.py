@@ -148,12 +148,12 @@ def open_regular(path: str | Path, *, follow: bool = True, writable: bool = Fals
         raise
 
 
-def open_new(path: Path) -> BinaryIO:
+def open_new(path: Path, mode: int = 0o666) -> BinaryIO:
     """Make a file that does not exist, not even as a link, and open it for reading and writing."""
     flags = os.O_RDWR | os.O_CREAT | os.O_EXCL
     for name in ("O_NOFOLLOW", "O_CLOEXEC", "O_BINARY"):
         flags |= getattr(os, name, 0)
-    return os.fdopen(os.open(path, flags, 0o666), "r+b")
+    return os.fdopen(os.open(path, flags, mode), "r+b")
 
 
 def is_regular(path: Path) -> bool:
@@ -310,22 +310,23 @@ def discard_temporaries() -> None:
                 temporary.unlink()
 
 
-def _new_temporary(path: Path) -> Path:
+def temporary_name(path: Path) -> Path:
+    """Return a path beside another one that nobody can foresee, for a temporary file."""
     mark = f"{secrets.token_hex(8)}.tmp"
     name = f".{path.name}.{mark}"
-    temporary = path.with_name(name if len(os.fsencode(name)) <= _LONGEST_NAME else f".featx.{mark}")
-    flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
-    mode = _mode(path)
-    descriptor = os.open(temporary, flags, 0o666 if mode is None else mode | stat.S_IWUSR)
-    _temporaries.add(temporary)
-    try:
-        _hand_on_mode(path, descriptor, stat.S_IWUSR)  # a file that may not be written is replaced all the same
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        _temporaries.discard(temporary)
-        raise
-    finally:
-        os.close(descriptor)
+    return path.with_name(name if len(os.fsencode(name)) <= _LONGEST_NAME else f".featx.{mark}")
+
+
+def _new_temporary(path: Path) -> Path:
+    temporary, mode = temporary_name(path), _mode(path)
+    with open_new(temporary, 0o666 if mode is None else mode | stat.S_IWUSR) as stream:
+        _temporaries.add(temporary)
+        try:
+            _hand_on_mode(path, stream.fileno(), stat.S_IWUSR)  # what may not be written is replaced all the same
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            _temporaries.discard(temporary)
+            raise
     return temporary
 
 

@@ -5,14 +5,13 @@ from __future__ import annotations
 import contextlib
 import io
 import os
-import secrets
 import shutil
 import stat
 from pathlib import Path
 from typing import BinaryIO
 
 from featx.errors import OutputError
-from featx.files import ChangedError, FileIdentity, publish, write_whole
+from featx.files import ChangedError, FileIdentity, publish, temporary_name, write_whole
 from featx.output.files import reason_of
 
 _COPY_BYTES = 1 << 20
@@ -93,7 +92,7 @@ def link_file(source: Path, target: Path, replaces: FileIdentity | None) -> None
         os.link(real, target)
         made = target
     else:
-        made = target.with_name(f".featx.{secrets.token_hex(8)}.tmp")
+        made = temporary_name(target)
         os.link(real, made)
     try:
         if not os.path.samestat(os.lstat(made), os.stat(source)):
