@@ -17,7 +17,8 @@ Layout = Literal["nchw", "nhwc"]
 EngineName = Literal["openvino", "tensorflow"]
 Precision = Literal["float32", "bfloat16", "int8"]
 _CLOSED = {"pooling": Pooling, "resize": Resize, "layout": Layout, "engine": EngineName, "precision": Precision}
-PREPROCESS_MODES = ("caffe", "tf", "torch", "lite", "none")
+PreprocessMode = Literal["caffe", "tf", "torch", "lite", "none"]
+PREPROCESS_MODES: tuple[PreprocessMode, ...] = get_args(PreprocessMode)
 _NUMBERS = r"-?[\d.e+-]+(,-?[\d.e+-]+){2}"
 _DIGEST = re.compile("[0-9a-f]{16}")
 _MEAN_AND_STD = re.compile(f"mean={_NUMBERS};std={_NUMBERS}")

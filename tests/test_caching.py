@@ -248,7 +248,7 @@ def test_export_refuses_what_it_cannot_do(fake, pictures, table, tmp_path):
     refused(StoreError, "no feature store in .* is named '../x'", "t.csv", features="../x")
     refused(DatasetError, "was not extracted last, .* name the features with `features=ID`", "t.csv", tmp_path)
     Image.new("RGB", (9, 9)).save(pictures / "red" / "new.png")
-    refused(DatasetError, r"1 of 25 pictures .* have no features yet; extract them first: featx extract")
+    refused(DatasetError, r"1 of 25 pictures .* have no features yet; extract them first: `featx.extract")
     assert (tmp_path / "there.csv").read_text() == "mine"
 
 

@@ -13,7 +13,7 @@ from typing import Any
 from featx.engines import Engine, find_engine
 from featx.errors import BackboneError, WeightsError, as_usage
 from featx.libraries import keras_home
-from featx.spec import FeatureSpec
+from featx.spec import FeatureSpec, PreprocessMode
 
 
 @dataclass(frozen=True)
@@ -98,7 +98,7 @@ class Backbone:
         Name in keras.applications, or of the variant of EfficientNet-lite.
     size : int
         Default side of the input, in pixels.
-    preprocess : str
+    preprocess : {"caffe", "tf", "torch", "lite", "none"}
         Pixel scaling: see :mod:`featx.backbones.preprocess`; ``none`` where the network does it itself.
     feature_dim : int
         Features after pooling, at the default layer.
@@ -115,7 +115,7 @@ class Backbone:
     name: str
     constructor: str
     size: int
-    preprocess: str
+    preprocess: PreprocessMode
     feature_dim: int
     n_parameters: int
     licence: str

@@ -7,7 +7,7 @@ import time
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,7 @@ from featx.errors import DamagedStoreError, NewerFormatError, StoreError
 from featx.runtime import Runtime
 from featx.store import (
     CacheFile,
+    FileKind,
     SnapshotSummary,
     Swept,
     delete_file,
@@ -30,6 +31,8 @@ from featx.store import (
     summarize_snapshot,
     sweep_store,
 )
+
+RemovedKind = Literal["rows", "store", "data set", "leftover", "graph", "training run"]
 
 _OLD_SECONDS = 3600.0
 """Younger temporary files and graphs may be those of a run that is still at work."""
@@ -52,7 +55,7 @@ class Removed:
     """
 
     path: Path
-    kind: str
+    kind: RemovedKind
     n_rows: int
     n_bytes: int
     reason: str
@@ -217,7 +220,7 @@ class _Work:
             rest = f"and {len(paths) - 1:,} more are" if len(paths) > 1 else "is"
             self.kept.append(f"{first} {rest} left alone: featx did not write that")
 
-    def _files(self, *kinds: str) -> list[CacheFile]:
+    def _files(self, *kinds: FileKind) -> list[CacheFile]:
         return [file for file in list_files(self.runtime.cache) if file.kind in kinds]
 
     def _note(self, path: Path, swept: Swept) -> None:
@@ -234,7 +237,7 @@ class _Work:
             why = "damaged, or named by no data set"
             self.removed.append(Removed(path, "rows", swept.n_removed, swept.n_bytes, why))
 
-    def _remove(self, path: Path, kind: str, n_rows: int, reason: str) -> None:
+    def _remove(self, path: Path, kind: RemovedKind, n_rows: int, reason: str) -> None:
         with contextlib.suppress(FileNotFoundError):  # another run deletes too
             self.removed.append(Removed(path, kind, n_rows, path.lstat().st_size, reason))
         if not self.dry_run:

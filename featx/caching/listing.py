@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from featx.arguments import checked
 from featx.caching.recipes import needed_graphs, recipes_of
@@ -24,6 +24,9 @@ from featx.store import (
     spec_of,
     summarize_snapshot,
 )
+
+Purpose = Literal["extract", "predict", "manifest", ""]
+"""What a data set was scanned for."""
 
 
 @dataclass(frozen=True)
@@ -73,8 +76,9 @@ class DatasetEntry:
         As of a store.
     root : str
         Its folder, or that of its manifest.
-    kind : {"extract", "predict", "manifest"}
-        A folder that was extracted or one that was predicted, or the pictures of a manifest.
+    kind : {"extract", "predict", "manifest", ""}
+        A folder that was extracted or one that was predicted, or the pictures of a manifest; empty if it
+        cannot be read.
     root_exists : bool
         Whether that folder is there now.
     n_images, n_skipped : int
@@ -89,7 +93,7 @@ class DatasetEntry:
     status: str
     problem: str
     root: str
-    kind: str
+    kind: Purpose
     root_exists: bool
     n_images: int
     n_skipped: int
@@ -226,7 +230,7 @@ def _dataset(file: CacheFile) -> DatasetEntry:
         found = summarize_snapshot(file.path)
     except OSError as error:
         return DatasetEntry(name, _status(error), str(error), "", "", False, 0, 0, file.n_bytes, scanned)
-    purposes = {dataset_id(found.root): "extract", dataset_id(found.root, "unlabelled"): "predict"}
+    purposes: dict[str, Purpose] = {dataset_id(found.root): "extract", dataset_id(found.root, "unlabelled"): "predict"}
     kind, there = purposes.get(name, "manifest"), not found.is_gone
     return DatasetEntry(
         name, "ok", "", str(found.root), kind, there, found.n_images, found.n_skipped, file.n_bytes, scanned

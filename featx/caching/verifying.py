@@ -9,7 +9,7 @@ from typing import Any
 
 from featx.arguments import checked
 from featx.runtime import Runtime
-from featx.store import Finding, check_file, list_files
+from featx.store import FileKind, Finding, check_file, list_files
 
 
 @dataclass(frozen=True)
@@ -19,8 +19,8 @@ class CheckedFile:
     Parameters
     ----------
     path : path
-    kind : str
-        What it is for: features, journal, data set, graph, note, mark, leftover or other.
+    kind : {"features", "journal", "data set", "graph", "note", "mark", "leftover", "other"}
+        What it is for.
     n_bytes : int
         Its size.
     finding : Finding
@@ -28,7 +28,7 @@ class CheckedFile:
     """
 
     path: Path
-    kind: str
+    kind: FileKind
     n_bytes: int
     finding: Finding
 

@@ -2,7 +2,7 @@
 
 from featx.store.base import count_base
 from featx.store.checking import Finding, check_file
-from featx.store.contents import CacheFile, last_use, list_files, note_use, open_store, spec_of
+from featx.store.contents import CacheFile, FileKind, last_use, list_files, note_use, open_store, spec_of
 from featx.store.features import FeatureStore, StoredFeatures, StoreWriter
 from featx.store.files import CACHE_TAG, check_cache, is_cache, locked, prepare_cache, write_content, write_whole
 from featx.store.files import delete as delete_file
@@ -41,6 +41,7 @@ __all__ = [
     "TRAINING_DONE",
     "CacheFile",
     "FeatureStore",
+    "FileKind",
     "Finding",
     "Rows",
     "SnapshotSummary",

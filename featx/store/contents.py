@@ -9,6 +9,7 @@ import re
 import stat
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from featx.errors import DamagedStoreError, NewerFormatError, SpecError
 from featx.files import is_real_folder, is_regular, open_new
@@ -17,8 +18,11 @@ from featx.store.base import Head, read_head
 from featx.store.features import FeatureStore
 from featx.store.files import CACHE_TAG, FOLDERS, entries, exists, is_cache, is_temporary
 
+FileKind = Literal["features", "journal", "data set", "graph", "note", "mark", "leftover", "other"]
+"""What a file of a cache is for."""
+
 _ID = "[0-9a-f]{16}"
-_NAMES = {
+_NAMES: dict[str, dict[str, FileKind]] = {
     ".": {rf"{re.escape(CACHE_TAG)}|notes\.lock": "mark", r"latest\.json|networks\.json": "note"},
     "features": {
         rf"{_ID}\.h5": "features",
@@ -49,7 +53,7 @@ class CacheFile:
     """
 
     path: Path
-    kind: str
+    kind: FileKind
     n_bytes: int
     mtime: float
 
@@ -79,7 +83,7 @@ def list_files(cache: Path) -> list[CacheFile]:
     return sorted(found, key=lambda file: file.path)
 
 
-def _kind(folder: str, path: Path) -> str:
+def _kind(folder: str, path: Path) -> FileKind:
     for names, kind in _NAMES[folder].items():
         if is_temporary(path.name, names):
             return "leftover"
