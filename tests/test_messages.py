@@ -54,7 +54,7 @@ REACHED_BY = {
     "dataset": {*DATA, "inspect"},
     "duplicates": {"fit", "compare", "finetune"},
     "engines": {*DATA, "predict"},
-    "evaluate": {"fit", "compare", "finetune"},
+    "evaluation": {"fit", "compare", "finetune"},
     "execution": DATA,
     "extraction": {*DATA, "predict"},
     "extraction/darkness.py": {*DATA, "inspect"},
@@ -71,7 +71,8 @@ REACHED_BY = {
     "pipeline": DATA,
     "prediction": {"predict"},
     "reports": {"report"},
-    "sources.py": {"fit", "compare", "finetune"},
+    "group_hints.py": {"fit", "compare", "finetune"},
+    "source": {*EVERY, "inspect"},
     "store": {*EVERY, "cache gc", "cache ls", "cache verify", "cache export"},
     "training": {"compare", "finetune"},
 }
@@ -82,7 +83,7 @@ EXCEPTIONS = {
     ("engines/__init__.py", "leave `engine` out"),  # answers `engine` alone
     ("engines/__init__.py", "`engine={}`"),  # which extract and fit are to be given
     ("backbones/source.py", "`layout` is for an ONNX"),  # answers `layout` alone
-    ("images/files.py", "`max_pixels` allows more"),  # as the next
+    ("source/source.py", "`max_pixels` allows more"),  # as the next
     ("images/decode.py", "`max_pixels` allows more"),  # report draws thumbnails of what could be extracted
     ("images/decode.py", "`page={}` was asked for"),
     ("images/decode.py", "`white` is for grey"),  # of whoever gave it

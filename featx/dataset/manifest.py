@@ -19,7 +19,7 @@ from typing import Any, BinaryIO, TypeVar
 
 from featx.dataset.layout import brief, one_form, some
 from featx.dataset.spelling import Spellings
-from featx.dataset.splits import Split, split_of
+from featx.dataset.splits import split_of
 from featx.errors import DatasetError, FeatxError, MissingExtraError
 from featx.files import open_regular
 from featx.images import image_format, looks_like_image

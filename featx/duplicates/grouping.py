@@ -14,8 +14,8 @@ from featx.dataset import find_versions
 from featx.duplicates.near import agree_in_read_features, near_copies
 from featx.duplicates.takes import find_takes, take_numbers
 from featx.duplicates.ties import Ties, group_pairs
+from featx.group_hints import read_groups, unnamed_note
 from featx.runtime import Runtime
-from featx.sources import read_groups, unnamed_note
 from featx.table import FeatureTable
 
 _LARGEST_SHARE = 0.2
@@ -107,7 +107,7 @@ def group_table(table: FeatureTable, group_by: str | None, runtime: Runtime) -> 
     ----------
     table : FeatureTable
     group_by : str or None
-        As :func:`featx.sources.read_groups` takes it; the groups of the data set if None.
+        As :func:`featx.group_hints.read_groups` takes it; the groups of the data set if None.
     runtime : Runtime
         Progress while images are compared.
 

@@ -38,13 +38,13 @@ from featx.fitting.keeping import note_trust, try_keeping, try_keeping_of
 from featx.fitting.measuring import Measurer
 from featx.fitting.preparing import features_to_fit
 from featx.fitting.rejecting import learn_rejector, learn_rejector_apart
+from featx.group_hints import candidate_sources, in_natural_order
 from featx.heads import Head, for_many, make_head, scores_of
 from featx.images import probe_files
 from featx.model import Classifier
 from featx.options import DEFAULT_BACKBONE, DEFAULT_HEAD, ClassWeight, ExtractOptions, LabelBy, RunOptions
 from featx.output import model_file_name
 from featx.runtime import Runtime
-from featx.sources import candidate_sources, in_natural_order
 from featx.spec import EngineName, Layout, Pooling, Precision, Resize
 from featx.table import FeatureTable, Sample
 

@@ -21,9 +21,9 @@ from featx.evaluation.procedures import (
     paired_difference,
     share_of,
 )
+from featx.group_hints import candidate_sources, in_natural_order, read_groups
 from featx.heads import Head, scores_of
 from featx.runtime import Runtime
-from featx.sources import candidate_sources, in_natural_order, read_groups
 from featx.table import Sample, Views
 
 

@@ -13,9 +13,9 @@ from featx.dataset import scan
 from featx.duplicates import MOST_COMPARED, agree_in_features, group_samples, near_copies
 from featx.errors import EvaluationError
 from featx.evaluation.procedures import measure_outside
+from featx.group_hints import read_groups
 from featx.model import Classifier
 from featx.runtime import Runtime
-from featx.sources import read_groups
 from featx.store import FeatureStore, keys_of
 from featx.table import FeatureTable
 

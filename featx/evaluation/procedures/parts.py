@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from featx.contrast import are_equal
 from featx.errors import EvaluationError
 from featx.evaluation.procedures.training_set import TrainingSet
-from featx.sources import read_groups
+from featx.group_hints import read_groups
 from featx.table import ORIGINS, FeatureTable, Sample
 from featx.targets import SingleLabel
 

@@ -7,7 +7,7 @@ import re
 import pytest
 
 from featx.errors import DatasetError
-from featx.sources import candidate_sources, in_natural_order, read_groups
+from featx.group_hints import candidate_sources, in_natural_order, read_groups
 from featx.table import Sample
 
 
