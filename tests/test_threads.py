@@ -16,6 +16,7 @@ STOPPED = """
 import os, signal, sys, threading, time
 import numpy as np
 from featx.evaluation.procedures import TrainingSet, cross_validate
+from featx.targets import SingleLabel
 from featx.heads import make_head
 
 rng = np.random.default_rng(0)
