@@ -17,6 +17,7 @@ STOPPED = """
 import os, signal, sys, threading, time
 import numpy as np
 from featx.evaluation.procedures import TrainingSet, cross_validate
+from featx.targets import SingleLabel
 from featx.heads import make_head
 
 signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in what a shell runs in the background
