@@ -66,7 +66,7 @@ def test_everything_comes_back(fake, table, tmp_path, head):
     np.testing.assert_allclose(loaded.probabilities(table.X), theirs, atol=1e-4)
 
 
-def test_a_quantized_graph_travels_with_the_model(fake, table, tmp_path):
+def test_a_quantized_graph_travels_with_the_model(fake, table, tmp_path, monkeypatch):
     graph = np.frombuffer(make_graph(), np.uint8)
     name = hashlib.sha256(graph.tobytes()).hexdigest()[:16]
     quantized = replace(table, spec=replace(table.spec, precision="int8", graph=name), graph=graph)
@@ -76,7 +76,8 @@ def test_a_quantized_graph_travels_with_the_model(fake, table, tmp_path):
     def featurize(paths, spec, **options):
         asked.update(options, spec=spec)
 
-    Classifier.load(tmp_path / "m.featx", featurize).features_of("new")
+    monkeypatch.setattr("featx.extraction.featurize", featurize)
+    Classifier.load(tmp_path / "m.featx").features_of("new")
     assert asked["graph"].tobytes() == graph.tobytes()
     assert asked["spec"] == quantized.spec
     with pytest.raises(ClassifierError, match="its quantized graph is missing or damaged"):
@@ -273,8 +274,9 @@ def test_predict_on_paths_and_what_it_was_fitted_on(fake, table, pictures, tmp_p
     plain = found.to_dict()
     assert plain["skipped"] == [{"path": f"{pictures}/red/bad.png", "reason": "empty file (0 bytes)"}]
     assert set(plain["predictions"][0]["probabilities"]) == {"blue", "red"}
-    with pytest.raises(ClassifierError, match="given no way to read pictures; load it with featx.load"):
-        Classifier.load(tmp_path / "m.featx").predict(pictures)
+    on_features = FeatureClassifier.load(tmp_path / "m.featx").predict_features(table)  # what needs no images
+    assert on_features.labels == loaded.predict(table).labels
+    assert not hasattr(FeatureClassifier, "predict")
 
 
 def test_rejected_pictures_have_no_label(fake, pictures):

@@ -356,7 +356,7 @@ def test_commands_that_ask_for_views_that_are_not_there(workplace, pictures):
     )
     assert run("fit", "--augment", "light", "--views", 2, code=1).splitlines()[-1] == (
         "error: not all pictures have their 2 augmented views; extract them first: "
-        f"featx extract {pictures} --augment light --backbone quadrants --views 2"
+        f"featx extract {pictures} --backbone quadrants --augment light --views 2"
     )
     assert "error: --augment light without views" in run("fit", "--augment", "light", code=2)
 

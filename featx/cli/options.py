@@ -91,6 +91,8 @@ def _parameter(name: str, hint: Any, default: Any, details: Any) -> inspect.Para
 
 def _typed(hint: Any) -> type:
     """Return what the command line makes of a value; words of a closed set are checked by the library."""
+    if get_origin(hint) is Sequence:  # written with commas
+        return str
     kinds = {kind for kind in (get_args(hint) or (hint,)) if kind is not type(None)}
     for kind in (bool, int, float):
         if kinds == {kind}:
