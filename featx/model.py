@@ -12,7 +12,7 @@ from featx.runtime import Runtime
 from featx.table import FeatureTable
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Classifier(FeatureClassifier):
     """A fitted head, its feature spec and its class names: what is saved and what predicts.
 

@@ -17,6 +17,7 @@ import pytest
 from conftest import make_graph, save_picture
 from sklearn.base import BaseEstimator, ClassifierMixin
 
+from featx.classifier import FeatureClassifier
 from featx.errors import ClassifierError
 from featx.extraction import extract
 from featx.fitting import fit
