@@ -68,7 +68,7 @@ def read_groups(samples: Sequence[Sample], group_by: str) -> list[str | None]:
     groups = _at_place(samples, place[1], int(place[2])) if place else _matched(samples, _compiled(group_by, columns))
     if samples and not any(groups):
         shown = samples[0].sample_id
-        raise DatasetError(f"`group_by={group_by}` matches no picture, as {shown!r}; {_allowed(columns)}")
+        raise DatasetError(f"`group_by` {group_by} matches no picture, as {shown!r}; {_allowed(columns)}")
     return groups
 
 
@@ -86,7 +86,7 @@ def unnamed_note(samples: Sequence[Sample], group_by: str | None, groups: Sequen
     unnamed = [sample.sample_id for sample, group in zip(samples, groups, strict=True) if group is None]
     if not unnamed or len(unnamed) == len(samples):
         return None
-    what = "the column group" if group_by is None else f"`group_by={group_by}`"
+    what = "the column group" if group_by is None else f"`group_by` {group_by}"
     return (
         f"{what} names no group for {len(unnamed):,} of {len(samples):,} pictures, as {unnamed[0]!r}; "
         "each of them stands alone"
@@ -133,7 +133,7 @@ def _compiled(group_by: str, columns: set[str]) -> re.Pattern[str]:
         return re.compile(group_by)
     except re.error as error:
         raise as_usage(
-            DatasetError(f"`group_by={group_by}`: no regular expression ({error}); {_allowed(columns)}")
+            DatasetError(f"`group_by` {group_by}: no regular expression ({error}); {_allowed(columns)}")
         ) from None
 
 

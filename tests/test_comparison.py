@@ -130,7 +130,7 @@ def test_command(fake, overlapping, monkeypatch):
     assert lines[head + 1].endswith("(80 new)")
     again = CliRunner().invoke(app, [*words[:-2], "--resizes", "pad", "--group-by", "p\\d0", "--cv", "3"])
     assert again.output.splitlines()[-1].endswith("--resize pad --group-by 'p\\d0' --cv 3")
-    assert "--group-by 'p\\d0' names no group for 73 of 80 pictures, as 'a/p0.png'" in again.output
+    assert "--group-by p\\d0 names no group for 73 of 80 pictures, as 'a/p0.png'" in again.output
     wrong = CliRunner().invoke(app, ["compare", str(overlapping), "--sizes", "big"])
     assert wrong.exit_code == 2
     assert "--sizes big: needed are whole numbers" in wrong.output

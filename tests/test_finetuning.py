@@ -341,7 +341,7 @@ def test_a_picture_that_is_written_does_not_lie_among_those_that_are_read(
 def test_what_groups_leave_out_is_said(stripes: Path, network: Path, cache: Path) -> None:
     done = finetune(stripes, network, cache, epochs=1, group_by=r"across/(0\d)")
     told = (
-        r"`group_by=across/(0\d)` names no group for 110 of 120 pictures, as 'across/10.png'; each of them stands alone"
+        r"`group_by` across/(0\d) names no group for 110 of 120 pictures, as 'across/10.png'; each of them stands alone"
     )
     assert told in done.notes
     groups = done.classifier.evaluation.groups

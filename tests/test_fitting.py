@@ -183,7 +183,7 @@ def test_group_by(fake, tmp_path):
     assert (honest.n_groups, honest.sources, honest.groups["n_named"]) == (8, (), 8)
     assert honest.cv.accuracy.mean < 0.6
     assert honest.naive_accuracy.mean > 0.7
-    with pytest.raises(DatasetError, match="`group_by=plate` matches no picture"):
+    with pytest.raises(DatasetError, match="`group_by` plate matches no picture"):
         fit(table, group_by="plate", runtime=fake.runtime)
 
 
@@ -267,7 +267,7 @@ def test_pictures_that_group_by_does_not_name_are_told(fake, pictures):
     table = extract(pictures, "quadrants", runtime=fake.runtime)
     said = "names no group for 1 of 25 pictures, as 'red/loose.png'; each of them stands alone"
     found = fit(table, "knn", group_by=r"-(\d\d)", runtime=fake.runtime).evaluation
-    assert f"`group_by=-(\\d\\d)` {said}" in found.notes
+    assert f"`group_by` -(\\d\\d) {said}" in found.notes
     lines = [f"{s.sample_id},{s.label},{'' if 'loose' in s.sample_id else s.sample_id[-6:-4]}" for s in table.samples]
     (pictures / "list.csv").write_text("\n".join(["path,label,group", *lines]))
     fit(extract(pictures / "list.csv", "quadrants", runtime=fake.runtime), "knn", runtime=fake.runtime)
@@ -526,9 +526,9 @@ def test_what_does_not_go_together_is_a_type_error(fake, table, pictures):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"group_by": "plate"}, "`group_by=plate` matches no picture"),
+        ({"group_by": "plate"}, "`group_by` plate matches no picture"),
         ({"group_by": "(P"}, "no regular expression"),
-        ({"group_by": "word:9"}, "`group_by=word:9` matches no picture"),
+        ({"group_by": "word:9"}, "`group_by` word:9 matches no picture"),
         ({"params": {"C": "abc"}}, "The 'C' parameter of LogisticRegression"),
         ({"head": "forest"}, "no head is named 'forest'"),
         ({"cv": 1}, "at least 2 folds"),
@@ -554,6 +554,6 @@ def test_labels_that_cannot_be_learnt_are_said_before_any_image_is_computed(fake
         with pytest.raises(EvaluationError, match="green occurs in the test part but not in the training part"):
             use(tmp_path / "split", runtime=fake.runtime, **{} if use is compare else {"backbone": "quadrants"})
     for use in (compare, finetune):
-        with pytest.raises(DatasetError, match="`group_by=plate` matches no picture"):
+        with pytest.raises(DatasetError, match="`group_by` plate matches no picture"):
             use(pictures, group_by="plate", runtime=fake.runtime)
     assert fake.starts == 0

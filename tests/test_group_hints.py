@@ -24,17 +24,17 @@ def test_groups_by_parent_pattern_and_column():
     assert read_groups(two, "plate") == ["7", None]
     assert read_groups(two, "folder:2") == ["x", "y"]
     assert read_groups(two, "word:2") == ["1", None]
-    with pytest.raises(DatasetError, match="`group_by=folder:3` matches no picture"):
+    with pytest.raises(DatasetError, match="`group_by` folder:3 matches no picture"):
         read_groups(two, "folder:3")
 
 
 def test_a_pattern_that_is_none_or_matches_nothing_says_what_is_allowed():
     with pytest.raises(
-        DatasetError, match=r"`group_by=\(P`: no regular expression \(.*\); allowed are parent, folder:N, word:N, or a"
+        DatasetError, match=r"`group_by` \(P: no regular expression \(.*\); allowed are parent, folder:N, word:N, or a"
     ):
         read_groups(samples("a/1.png"), "(P")
     with pytest.raises(
-        DatasetError, match=r"`group_by=plate` matches no picture, as 'a/1.png'; allowed are parent, folder:N"
+        DatasetError, match=r"`group_by` plate matches no picture, as 'a/1.png'; allowed are parent, folder:N"
     ):
         read_groups(samples("a/1.png"), "plate")
     with pytest.raises(DatasetError, match=r"allowed are parent, folder:N, word:N, a column \(day\), or a pattern"):

@@ -264,7 +264,7 @@ def test_labelled_pictures_of_a_manifest_with_columns_of_its_own(fake, model, tm
     assert (on["n_as_given"], on["n_groups"]) == (12, 3)
     shown = str(report(model, on=tmp_path / "list.csv", group_by="day", **how))
     assert 'always "blue": 1.000   4 pictures in 3 groups' in shown
-    with pytest.raises(DatasetError, match="`group_by=plate` matches no picture"):
+    with pytest.raises(DatasetError, match="`group_by` plate matches no picture"):
         report(model, on=tmp_path / "list.csv", group_by="plate", **how)
 
 

@@ -370,7 +370,9 @@ def test_views_of_the_set_extracted_last(fake, pictures):
     assert (
         latest(fake.runtime, augment="light", views=3).extraction.views.policy == "flip=horizontal,shift=0.05,zoom=0.05"
     )
-    with pytest.raises(DatasetError, match="not all pictures have their 3 augmented views; extract them first: `featx."):
+    with pytest.raises(
+        DatasetError, match="not all pictures have their 3 augmented views; extract them first: `featx.extract"
+    ):
         latest(fake.runtime, views=3)
     with pytest.raises(SpecError, match="did you mean light"):
         latest(fake.runtime, augment="ligt", views=3)
