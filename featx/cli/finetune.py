@@ -36,10 +36,10 @@ def finetune(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace outputs that featx wrote.")] = False,
     *,
     training: TrainOptions,
-    augmented: Annotated[AugmentOptions, o.Without(("seed",))],
+    augmented: Annotated[AugmentOptions, o.Only(("augment", "views"))],
     split: SplitOptions,
     options: Annotated[FeatureOptions, o.Without(_NOT_TRAINED)],
-    run: Annotated[RunOptions, o.Without(("recalibrate", "preview", "overwrite"))],
+    run: Annotated[RunOptions, o.Only(("strict",))],
     runtime: Annotated[RuntimeOptions, o.Without(("batch_size",))],
     as_json: o.Json = False,
 ) -> None:

@@ -42,7 +42,7 @@ def fit(
     shape: HeadOptions,
     folds: FoldOptions,
     options: ExtractOptions,
-    run: Annotated[RunOptions, o.Without(("preview", "overwrite"))],
+    run: Annotated[RunOptions, o.Only(("recalibrate", "strict"))],
     runtime: Annotated[RuntimeOptions, o.Without(("batch_size",))],
     as_json: o.Json = False,
 ) -> None:

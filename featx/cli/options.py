@@ -20,6 +20,18 @@ Backbone = Annotated[str, typer.Option(help="Name (see `featx backbones`) or a .
 
 
 @dataclass(frozen=True)
+class Only:
+    """Marks the options of a class that a command has.
+
+    Parameters
+    ----------
+    names : sequence of str
+    """
+
+    names: Sequence[str]
+
+
+@dataclass(frozen=True)
 class Without:
     """Marks options of a class that a command does not have.
 
@@ -69,7 +81,10 @@ def _group(hint: Any) -> tuple[type[Options] | None, Sequence[str]]:
     kind, *marks = get_args(hint) if get_origin(hint) is Annotated else (hint,)
     if not (isinstance(kind, type) and issubclass(kind, Options)):
         return None, ()
-    return kind, [name for mark in marks if isinstance(mark, Without) for name in mark.names]
+    left_out = {name for mark in marks if isinstance(mark, Without) for name in mark.names}
+    for mark in marks:
+        left_out |= set(kind.names()) - set(mark.names) if isinstance(mark, Only) else set()
+    return kind, sorted(left_out)
 
 
 def _parameter(name: str, hint: Any, default: Any, details: Any) -> inspect.Parameter:

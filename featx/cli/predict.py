@@ -43,8 +43,8 @@ def predict(
         bool, typer.Option("--exact", help="Refuse float32 in place of the model's bfloat16 on a processor without it.")
     ] = False,
     *,
-    options: Annotated[DatasetOptions, o.Without(("label_by", "label_column"))],
-    run: Annotated[RunOptions, o.Without(("recalibrate", "preview", "overwrite"))],
+    options: Annotated[DatasetOptions, o.Only(("path_column",))],
+    run: Annotated[RunOptions, o.Only(("strict",))],
     runtime: RuntimeOptions,
     as_json: o.Json = False,
 ) -> None:
