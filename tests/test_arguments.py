@@ -34,8 +34,8 @@ WRONG = [
     (featx.compare, ("d",), {"bakbones": ["x"]}, "compare has no argument 'bakbones'; did you mean backbones"),
     (featx.finetune, ("d",), {"unfreez": 4}, "finetune has no argument 'unfreez'; did you mean unfreeze"),
     (featx.finetune, ("d",), {"unfreeze": 1.5}, r"unfreeze is 1.5 \(float\); it must be int or str"),
-    (featx.finetune, ("d",), {"dense": 256}, r"it must be a sequence of int, as \[256\]"),
-    (featx.finetune, ("d",), {"dense": ["256"]}, r"dense is \['256'\] \(list\); it must be a sequence of int"),
+    (featx.finetune, ("d",), {"hidden": 256}, r"it must be a sequence of int, as \[256\]"),
+    (featx.finetune, ("d",), {"hidden": ["256"]}, r"hidden is \['256'\] \(list\); it must be a sequence of int"),
     (featx.load, ("m",), {"trusted": "mine.Own"}, r"it must be a sequence of str, as \['mine.Own'\]"),
     (featx.load, ("m",), {"trusted": True}, r"trusted is True \(bool\); it must be a sequence of str"),
     (featx.predict, ("m", 3), {}, r"predict: paths is 3 \(int\)"),
@@ -61,7 +61,7 @@ def test_a_model_predicts_no_arrays(fake, pictures):
     table = featx.extract(pictures, "quadrants", runtime=fake.runtime)
     model = featx.fit(table, "centroid")
     with pytest.raises(
-        ArgumentError, match="pictures is of type ndarray; it must be FeatureTable, str, Path or a sequence"
+        ArgumentError, match="images is of type ndarray; it must be FeatureTable, str, Path or a sequence"
     ):
         model.predict(table.X)
     with pytest.raises(ArgumentError, match="predict has no argument 'strickt'; did you mean strict"):

@@ -246,7 +246,9 @@ def test_from_pictures_to_features(tmp_path, pictures):
     assert table.extraction.backbone == "net.onnx (local network)"
     again = extract(pictures, str(path), preprocess="tf", precision="float32", runtime=runtime)
     assert again.extraction.n_computed == 0
-    with pytest.raises(EngineError, match="is an ONNX network, which the openvino engine runs; leave `engine` out"):
+    with pytest.raises(
+        EngineError, match="the tensorflow engine does not run ONNX networks; openvino does: leave `engine` out"
+    ):
         extract(pictures, str(path), preprocess="tf", engine="tensorflow", runtime=runtime)
 
 

@@ -267,10 +267,10 @@ def test_a_table_is_grouped_by_what_the_user_names(fake, scenes):
     assert {name for path, name in named.items() if path.startswith("b/")} == {None}
     assert found.n_named == len(set(named.values()) - {None})
     assert found.notes() == [
-        f"--group-by a/([ab]) names no group for {sum(name is None for name in named.values())} of 40 pictures, as "
+        f"`group_by` a/([ab]) names no group for {sum(name is None for name in named.values())} of 40 pictures, as "
         f"{next(path for path, name in named.items() if name is None)!r}; each of them stands alone"
     ]
-    with pytest.raises(DatasetError, match="--group-by nothing matches no picture"):
+    with pytest.raises(DatasetError, match="`group_by` nothing matches no picture"):
         group_table(table, "nothing", fake.runtime)
 
 

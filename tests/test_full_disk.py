@@ -13,7 +13,6 @@ from pathlib import Path
 import pytest
 
 from featx.capturing.takes import new_take
-from featx.dataset import OUTPUT_TAG
 from featx.errors import OutputError, StoreError
 from featx.extraction import extract
 from featx.fitting import fit
@@ -21,6 +20,7 @@ from featx.output import OutputFile
 from featx.prediction import predict
 from featx.reports import report
 from featx.sample import make_sample
+from featx.source import OUTPUT_TAG
 from featx.store import write_latest
 
 if sys.platform == "win32":

@@ -72,7 +72,7 @@ def test_a_page_without_data_has_its_script_alone(package):
 def test_a_new_file_needs_a_right_name_and_a_folder(tmp_path):
     (tmp_path / "file").touch()
     for name, message in {
-        "m.png": r"-o .*m.png: the name must end in .featx",
+        "m.png": r"`output=.*m.png`: the name must end in .featx",
         "no/m.featx": "there is no folder .*no",
         "file/m.featx": "there is no folder .*file",
         f"{'n' * 300}.featx": "File name too long",
@@ -119,7 +119,9 @@ def test_an_input_is_not_replaced(tmp_path):
     scores.write_text("path,label,confidence,status,seen,reason\n")
     os.link(scores, tmp_path / "twin.csv")
     for given in (scores, tmp_path / "twin.csv"):
-        with pytest.raises(OutputError, match=r"-o .*scores.csv would replace .*, which is read; choose another name"):
+        with pytest.raises(
+            OutputError, match=r"`output=.*scores.csv` would replace .*, which is read; choose another name"
+        ):
             OutputFile(scores, (".csv",), overwrite=True, inputs=["nowhere", given])
     OutputFile(scores, (".csv",), overwrite=True, inputs=[tmp_path])
 

@@ -22,6 +22,7 @@ from types import SimpleNamespace
 import typer
 from featx.cli import progress
 from featx.cli.console import Console, guarded
+from featx.options import RuntimeOptions
 
 now, shown = 0.0, threading.Event()
 progress.time = SimpleNamespace(monotonic=lambda: now)
@@ -49,7 +50,7 @@ def wait(seconds):
 @guarded
 def command():
     console = Console()
-    runtime = console.runtime(Path("cache"))
+    runtime = console.runtime(RuntimeOptions())
     with runtime.stage("converting net to OpenVINO"):
         wait(3)
     with runtime.stage("cross-validating") as advance:

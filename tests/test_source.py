@@ -56,7 +56,7 @@ def test_an_uncompressed_image_of_the_largest_size_is_read(tmp_path):
     with pytest.raises(TooLargeError) as stopped:
         read(hole(tmp_path / "more.tif", 64_008_001))
     assert stopped.value.strerror == (
-        "64,008,001 bytes are more than the 64,008,000 that are read; --max-pixels allows more"
+        "64,008,001 bytes are more than the 64,008,000 that are read; `max_pixels` allows more"
     )
 
 
