@@ -52,7 +52,7 @@ def write_preview(
     if not readings:
         raise DatasetError("no picture can be used, so there is none to preview")
     names = [reading.found.sample.sample_id for reading in readings]
-    pixels = np.stack([r.prepared.pixels for r in readings if r.prepared is not None])
+    pixels = np.stack([reading.decoded.pixels for reading in readings])
     columns: list[NDArray[np.uint8]] = [pixels]
     hashes = as_hashes(reading.state.content_hash for reading in readings)
     for view in range(1, min(views, _VIEWS) + 1):

@@ -60,6 +60,19 @@ class Reading:
     state: FileState
     prepared: Prepared | None = None
 
+    @property
+    def decoded(self) -> Prepared:
+        """What decoding it gave.
+
+        Raises
+        ------
+        ValueError
+            It was not decoded.
+        """
+        if self.prepared is None:
+            raise ValueError(f"{self.found.sample.sample_id} was not decoded")
+        return self.prepared
+
 
 class Reader:
     """Reads pictures in threads.

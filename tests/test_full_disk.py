@@ -107,7 +107,7 @@ def test_of_a_folder_the_message_names_the_file_in_it_and_no_cache(fake, model, 
 def test_of_the_cache_the_message_names_the_file_and_another_cache(tmp_path):
     with (
         full_disk(),
-        pytest.raises(StoreError, match=r"latest.json cannot be written: .*make room or choose another --cache"),
+        pytest.raises(StoreError, match=r"latest.json cannot be written: .*make room or choose another `cache`"),
     ):
         write_latest(tmp_path / "cache", {"text": "x" * 1000})
 

@@ -199,13 +199,13 @@ class _Batches(Iterator[NDArray[np.uint8]]):
         if not batch:
             raise StopIteration
         self._under_way.append(batch)
-        return np.stack([r.prepared.pixels for _, r in batch if r.prepared is not None])
+        return np.stack([reading.decoded.pixels for _, reading in batch])
 
     def rows(self, features: NDArray[np.float32]) -> Rows:
         """Return the rows of the oldest batch under way that have finite features; the other images are skipped."""
         batch = self._under_way.popleft()
         hashes = as_hashes(reading.state.content_hash for _, reading in batch)
-        signatures = np.stack([r.prepared.signature for _, r in batch if r.prepared is not None])
+        signatures = np.stack([reading.decoded.signature for _, reading in batch])
         finite = np.asarray(np.isfinite(features).all(axis=1))
         for (at, reading), is_finite in zip(batch, finite.tolist(), strict=True):
             if not is_finite:

@@ -107,8 +107,8 @@ class _ViewBatches(Iterator[NDArray[np.uint8]]):
             raise StopIteration
         views = np.array([view for _, view in batch], np.int64)
         hashes = as_hashes(reading.state.content_hash for reading, _ in batch)
-        pixels = np.stack([r.prepared.pixels for r, _ in batch if r.prepared is not None])
-        signatures = np.stack([r.prepared.signature for r, _ in batch if r.prepared is not None])
+        pixels = np.stack([reading.decoded.pixels for reading, _ in batch])
+        signatures = np.stack([reading.decoded.signature for reading, _ in batch])
         self._under_way.append((keys_of(hashes, views), signatures))
         return make_views(pixels, hashes, views, self._spec.augment or "", self._spec.augment_seed)
 

@@ -17,7 +17,7 @@ from featx.lookup import why_none_usable
 from featx.model import Classifier
 from featx.output import OutputFile, reason_of
 from featx.prediction.sorting import Sorter
-from featx.prediction.writing import WRITERS, Row, open_table
+from featx.prediction.writing import WRITERS, Row, Status, Values, open_table
 from featx.runtime import Runtime
 from featx.table import FeatureTable, LeftOut
 
@@ -71,7 +71,7 @@ class Prediction:
     output: Path | None
     gallery: Path | None
     n_in_gallery: int
-    rows: tuple[Row, ...] = field(repr=False)
+    rows: tuple[Values, ...] = field(repr=False)
     seconds: float
     left_out: tuple[LeftOut, ...] = ()
     fault: str = ""
@@ -214,12 +214,12 @@ def predict(
         if sorter is not None:
             sorter.begin(sample.sample_id for sample in table.samples)
         columns = _columns(classifier.classes_, top_k)
-        rows: list[Row] = []
+        rows: list[Values] = []
         n_images = len(table) + len(table.extraction.skipped)
         with runtime.stage("predicting" if sorter is None else "sorting the images into folders") as advance:
             tally = _Tally(_chunks(classifier, table, top_k, reject_rate), sorter, sheet, n_images, advance)
             if target is None:
-                rows = [row for chunk in tally for row in chunk]
+                rows = [row.values for chunk in tally for row in chunk]
             else:
                 _write(target, columns, tally)
         n_in_gallery = 0 if sheet is None else sheet.write(name, classifier.classes_, classifier.spec, runtime)
@@ -276,7 +276,7 @@ def _write(target: OutputFile, columns: Sequence[str], chunks: Iterator[list[Row
         writer = open_table(temporary, target.suffix, columns)
         try:
             for rows in chunks:
-                writer.write(rows)
+                writer.write([row.values for row in rows])
         finally:
             writer.close()
 
@@ -306,12 +306,12 @@ class _Tally(Iterator[list[Row]]):
     def __next__(self) -> list[Row]:
         rows = next(self._chunks)
         if self._sheet is not None:
-            self._sheet.add([Tile(*row[: len(_COLUMNS)]) for row in rows])
-        for path, label, _, status, seen, *_ in rows:
-            self.n_seen += bool(seen)
-            self.n_rejected += status == "rejected"
-            if self._sorter is not None and status == "ok":
-                self._sorter.place(Path(path), label)
+            self._sheet.add([Tile(*row[:-1]) for row in rows])
+        for row in rows:
+            self.n_seen += bool(row.seen)
+            self.n_rejected += row.status == "rejected"
+            if self._sorter is not None and row.status == "ok":
+                self._sorter.place(Path(row.path), row.label)
                 self._advance(self._n_done, self._n_images)
             self._n_done += 1
         self._advance(self._n_done - 1, self._n_images)  # the last is written by who asks for more
@@ -321,7 +321,9 @@ class _Tally(Iterator[list[Row]]):
 def _chunks(classifier: Classifier, table: FeatureTable, top_k: int, reject_rate: float | None) -> Iterator[list[Row]]:
     """Yield the rows of a table, skipped pictures in their places."""
     empty = (None,) * (len(classifier.classes_) + 2 * (top_k - 1))
-    skipped = [(s.position, (s.path, "", None, "skipped", None, s.reason, *empty)) for s in table.extraction.skipped]
+    skipped = [
+        (one.position, Row(one.path, "", None, "skipped", None, one.reason, empty)) for one in table.extraction.skipped
+    ]
     skipped.reverse()
     position = 0
     for start, X in table.chunks():
@@ -350,6 +352,7 @@ def _rows(
     columns = zip(samples, probabilities.tolist(), order.tolist(), seen, rejected, strict=True)
     for sample, p, best, known, out in columns:
         further = [value for k in best[1:] for value in (classifier.classes_[k], p[k])]
-        label, status = ("", "rejected") if out else (classifier.classes_[best[0]], "ok")
+        status: Status = "rejected" if out else "ok"
+        label = "" if out else classifier.classes_[best[0]]
         reason = f"unlike the training pictures; nearest is {classifier.classes_[best[0]]}" if out else ""
-        yield (sample.sample_id, label, p[best[0]], status, known, reason, *p, *further)
+        yield Row(sample.sample_id, label, p[best[0]], status, known, reason, (*p, *further))

@@ -6,17 +6,51 @@ import csv
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 from featx.output import csv_path, csv_text, import_pyarrow, utf8_text
 
-Row = tuple[Any, ...]
+Status = Literal["ok", "rejected", "skipped"]
+Values = tuple[Any, ...]
+"""What stands in a line of the table, by column."""
+
+
+class Row(NamedTuple):
+    """What is predicted of one image.
+
+    Parameters
+    ----------
+    path, label : str
+        The label is empty unless the status is ``ok``.
+    confidence : float or None
+        None for a skipped image.
+    status : {"ok", "rejected", "skipped"}
+    seen : bool or None
+        Whether the model was fitted on it; None for a skipped image.
+    reason : str
+        Why it was rejected or skipped.
+    further : tuple
+        Probabilities of the classes, then further labels with their confidences; None for a skipped image.
+    """
+
+    path: str
+    label: str
+    confidence: float | None
+    status: Status
+    seen: bool | None
+    reason: str
+    further: Values
+
+    @property
+    def values(self) -> Values:
+        """What stands in its line of the table."""
+        return (*self[:-1], *self.further)
 
 
 class TableWriter(Protocol):
     """Writes rows to a file."""
 
-    def write(self, rows: Sequence[Row]) -> None:
+    def write(self, rows: Sequence[Values]) -> None:
         """Append rows."""
 
     def close(self) -> None:
@@ -34,7 +68,7 @@ class _CsvWriter:
         self._writer = csv.writer(self._stream, lineterminator="\n")
         self._writer.writerow(columns)
 
-    def write(self, rows: Sequence[Row]) -> None:
+    def write(self, rows: Sequence[Values]) -> None:
         self._writer.writerows([csv_path(path), *map(_csv_value, values)] for path, *values in rows)
 
     def close(self) -> None:
@@ -46,7 +80,7 @@ class _JsonLinesWriter:
         self._stream = path.open("w", encoding="utf-8", newline="\n")
         self._columns = columns
 
-    def write(self, rows: Sequence[Row]) -> None:
+    def write(self, rows: Sequence[Values]) -> None:
         for row in rows:
             self._stream.write(json.dumps(dict(zip(self._columns, row, strict=True))) + "\n")
 
@@ -65,7 +99,7 @@ class _ParquetWriter:
         self._pa, self._schema = pa, pa.schema(fields, {"featx.table": "predictions"})
         self._writer = parquet.ParquetWriter(path, self._schema)
 
-    def write(self, rows: Sequence[Row]) -> None:
+    def write(self, rows: Sequence[Values]) -> None:
         columns = [
             [utf8_text(value) if isinstance(value, str) else value for value in column]
             for column in zip(*rows, strict=True)
