@@ -81,7 +81,7 @@ def test_of_an_output_the_message_names_it_and_no_cache(fake, model, pictures, t
     assert re.match(
         rf"{re.escape(str(folder / name))} cannot be written: .*Make room or choose another folder", str(caught.value)
     )
-    assert "--cache" not in str(caught.value)
+    assert "`cache`" not in str(caught.value)
     assert os.listdir(folder) == []
 
 
@@ -99,7 +99,7 @@ def test_of_a_folder_the_message_names_the_file_in_it_and_no_cache(fake, model, 
         pytest.raises(OutputError, match=r"take-001-00001.jpg cannot be written: .*; make") as capture,
     ):
         take.keep(bytes(1000))
-    assert not any("--cache" in str(caught.value) for caught in (sorting, capture, sample))
+    assert not any("`cache`" in str(caught.value) for caught in (sorting, capture, sample))
     written = [path for name in ("sorted", "digits", "data") for path in (tmp_path / name).rglob("*") if path.is_file()]
     assert [path.name for path in written] == [OUTPUT_TAG]
 
