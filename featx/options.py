@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, get_args
 
 from featx.spec import EngineName, Layout, Pooling, Precision, Resize
 
 DEFAULT_BACKBONE = "efficientnet-lite0"
 DEFAULT_HEAD = "logreg"
+
+_ENGINES = ", ".join(("auto", *get_args(EngineName)))
 
 ClassWeight = Literal["balanced"]
 LabelBy = Literal["parent", "top"]
@@ -106,7 +108,9 @@ class BackboneOptions(Options):
         None, "Pixel scaling of a network from a file: caffe, tf, torch, lite, none or mean=R,G,B;std=R,G,B."
     )
     layout: Layout | None = option(None, "Order of the dimensions of an ONNX network's input: nchw or nhwc.")
-    engine: Literal["auto"] | EngineName = option("auto", "What executes the network: auto, openvino or tensorflow.")
+    engine: Literal["auto"] | EngineName = option(
+        "auto", f"What executes the network: {', '.join(('auto', *get_args(EngineName)))}."
+    )
     precision: Literal["auto"] | Precision = option(
         "auto", "Number format of the network: auto, float32, bfloat16 or int8."
     )

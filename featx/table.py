@@ -12,7 +12,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from featx.spec import FeatureSpec
+from featx.spec import EngineName, FeatureSpec, Precision
 
 ORIGINS = ("camera", "day")
 """Columns that EXIF data give besides a manifest's own."""
@@ -248,9 +248,9 @@ class Extraction:
     features_id: str
     store: Path
     backbone: str
-    engine: str
+    engine: EngineName
     device: str
-    precision: str
+    precision: Precision
     feature_dim: int
     n_images: int
     n_computed: int

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from dataclasses import fields
 from pathlib import Path
-from typing import get_type_hints
+from typing import Annotated, get_type_hints
 
 import pytest
 import typer
@@ -13,6 +13,7 @@ from make_options import PATH, options_page
 
 import featx
 from featx.cli.app import app
+from featx.cli.options import Without, expand
 from featx.errors import FeatxError
 from featx.options import (
     AugmentOptions,
@@ -114,3 +115,16 @@ def test_a_mistyped_option_names_itself(tmp_path):
 def test_the_error_of_a_class_of_options_is_no_private_one():
     with pytest.raises(FeatxError, match="no such"):
         featx.extract(Path("nowhere"), runtime=featx.Runtime(Path("nowhere") / "cache"))
+
+
+def test_an_option_that_a_class_lacks_in_a_command_does_not_reach_it():
+    """finetune has a batch size of its own, and none of the runtime."""
+    given: dict[str, object] = {}
+
+    def command(*, training: TrainOptions, runtime: Annotated[RuntimeOptions, Without(("batch_size",))]) -> None:
+        given.update(training=training, runtime=runtime)
+
+    expand(command)(**TrainOptions(batch_size=8).select(TrainOptions) | {"cache": Path("c"), "hidden": "4,2"})
+    assert given["training"].batch_size == 8
+    assert given["training"].hidden == (4, 2)
+    assert given["runtime"] == RuntimeOptions(cache=Path("c"))

@@ -19,8 +19,7 @@ from featx.backbones.local import declared_size, load_local
 from featx.backbones.preprocess import preprocess_pixels
 from featx.backbones.pth import read_pth_file
 from featx.backbones.source import FILE_BACKBONE, random_seed
-from featx.backbones.table import PackagedWeights, find_backbone
-from featx.engines import find_engine
+from featx.backbones.table import PackagedWeights, engine_of, find_backbone
 from featx.errors import BackboneError, WeightsError
 from featx.spec import FeatureSpec
 
@@ -67,7 +66,7 @@ def _fresh_names() -> Iterator[None]:
 @contextlib.contextmanager
 def _policy(spec: FeatureSpec) -> Iterator[None]:
     """Let layers made meanwhile compute in the recipe's precision; weights stay in float32."""
-    if not find_engine(spec.engine).casts_layers or spec.precision == "float32":
+    if not engine_of(spec).casts_layers or spec.precision == "float32":
         yield
         return
     if spec.backbone == FILE_BACKBONE:

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from featx.engines import find_engine
+from featx.backbones import engine_of
 from featx.errors import StoreError
 from featx.execution import graph_key
 from featx.spec import FeatureSpec
@@ -52,7 +52,7 @@ def needed_graphs(cache: Path, specs: Collection[FeatureSpec]) -> Needed:
     A converted graph is made again when it is missing; a quantized one cannot be, so that all are needed that a needed
     note names.
     """
-    converted = {graph_key(spec) for spec in specs if find_engine(spec.engine).keeps_graph}
+    converted = {graph_key(spec) for spec in specs if engine_of(spec).keeps_graph}
     quantized = {spec.graph for spec in specs if spec.graph is not None}
     calibrations = read_calibrations(cache)
     notes = {graph_key(spec) for spec in specs} | {key for key, names in calibrations.items() if names & quantized}

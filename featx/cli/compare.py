@@ -17,6 +17,7 @@ from featx.options import (
     FeatureOptions,
     FoldOptions,
     HeadOptions,
+    RunOptions,
     RuntimeOptions,
     TrainOptions,
 )
@@ -53,6 +54,7 @@ def compare(
     shape: Annotated[HeadOptions, o.Without(("hidden",))],
     augmented: Annotated[AugmentOptions, o.Without(("seed",))],
     options: Annotated[FeatureOptions, o.Without(_COMPARED)],
+    run: Annotated[RunOptions, o.Only(("strict",))],
     runtime: Annotated[RuntimeOptions, o.Without(("batch_size",))],
     as_json: o.Json = False,
 ) -> None:
@@ -77,6 +79,7 @@ def compare(
         curves=curves,
         overwrite=overwrite,
         **{name: value for name, value in vars(options).items() if name not in _COMPARED},
+        strict=run.strict,
         runtime=console.runtime(runtime),
     )
     result = found.to_dict()
@@ -96,7 +99,7 @@ def compare(
         command, begun_as = "finetune", best.trained_from
         chosen = {name: value for name, value in chosen.items() if name not in _OF_FIT} | augmented.changed()
         if best.trained_from == best.backbone:  # from scratch it has neither weights nor blocks to choose
-            chosen.pop("weights", None)
+            chosen = {name: value for name, value in chosen.items() if name not in ("weights", "preprocess")}
         else:
             chosen["unfreeze"] = unfreeze
             if _TOPS[best.pooling] != TrainOptions.top:

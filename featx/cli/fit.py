@@ -48,10 +48,9 @@ def fit(
 ) -> None:
     """Train a head on cached features, report its honest accuracy, and save it."""
     console = Console(as_json)
-    from featx.fitting import extract_to_fit, model_name
+    from featx.fitting import features_to_fit, model_name
     from featx.fitting import fit as library_fit
     from featx.heads import make_head
-    from featx.lookup import latest
     from featx.output import MODEL_SUFFIXES, OutputFile, default_model_path
     from featx.reporting import evaluation_lines, extraction_lines
 
@@ -64,10 +63,8 @@ def fit(
         path = output or default_model_path(data or "", backbone, named)
         inputs = [Path(one) for one in (data, backbone, options.weights) if one is not None]
         model_file = OutputFile(path, MODEL_SUFFIXES, overwrite, inputs=inputs)
-    if data is None:
-        table = latest(working, augment=options.augment, views=options.views)
-    else:
-        table = extract_to_fit(data, backbone, options, run, folds.group_by, working)
+    table = features_to_fit(data, backbone, options, run, folds.group_by, working)
+    if data is not None:
         console.lines(extraction_lines(table.extraction.to_dict()))
     model_file = model_file or OutputFile(model_name(table, named), MODEL_SUFFIXES, overwrite)
     model = library_fit(

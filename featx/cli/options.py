@@ -49,7 +49,7 @@ def expand(command: Callable[..., None]) -> Callable[..., None]:
     Fields of one name are one option, described by the first class that has it; each class gets its value.
     """
     hints = get_type_hints(command, include_extras=True)
-    groups: dict[str, type[Options]] = {}
+    groups: dict[str, tuple[type[Options], list[str]]] = {}
     given: dict[str, inspect.Parameter] = {}
     lists: set[str] = set()
     for name, parameter in inspect.signature(command).parameters.items():
@@ -57,7 +57,7 @@ def expand(command: Callable[..., None]) -> Callable[..., None]:
         if kind is None:
             given[name] = parameter.replace(annotation=hints[name], kind=inspect.Parameter.KEYWORD_ONLY)
             continue
-        groups[name] = kind
+        groups[name] = kind, [one for one in kind.names() if one not in left_out]
         types = get_type_hints(kind)
         for one in fields(kind):
             if one.name not in left_out:
@@ -68,7 +68,9 @@ def expand(command: Callable[..., None]) -> Callable[..., None]:
     def run(**values: Any) -> None:
         for name in lists & set(values):
             values[name] = _numbers(name, values[name])
-        made = {name: kind.of(values) for name, kind in groups.items()}
+        made = {
+            name: kind.of({one: values[one] for one in own if one in values}) for name, (kind, own) in groups.items()
+        }
         command(**made, **{name: value for name, value in values.items() if name in hints})
 
     run.__signature__ = inspect.Signature(list(given.values()))  # type: ignore[attr-defined]

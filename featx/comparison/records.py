@@ -52,8 +52,8 @@ class Compared:
 
     backbone: str
     head: str
-    pooling: str
-    resize: str
+    pooling: Pooling
+    resize: Resize
     size: int
     accuracy: Interval
     per_fold: tuple[float, ...]

@@ -11,11 +11,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from featx.backbones import FILE_BACKBONE
+from featx.backbones import FILE_BACKBONE, engine_of
 from featx.classifier import Folded, fold
 from featx.contrast import MOST_LOOKED_AT, find_indistinct
 from featx.duplicates import group_table
-from featx.engines import find_engine
 from featx.errors import DatasetError
 from featx.evaluation import Contest, Interval
 from featx.evaluation.procedures import (
@@ -174,7 +173,7 @@ class Candidate:
     def with_graph(self) -> Candidate:
         """Return it with the graph of its network, where that comes from a file and the engine has one."""
         spec = self.table.spec
-        if spec.backbone != FILE_BACKBONE or not find_engine(spec.engine).keeps_graph:
+        if spec.backbone != FILE_BACKBONE or not engine_of(spec).keeps_graph:
             return self
         return replace(self, table=bundled(self.table, lambda: self.network, self.data.runtime))
 

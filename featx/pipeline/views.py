@@ -43,7 +43,7 @@ def fill_views(
     n : int
         Views of each picture.
     locate : callable
-        As for :func:`featx.extraction.filling.fill`.
+        As for :func:`featx.pipeline.fill`.
     runtime : Runtime
     viewed : collection of bytes, optional
         Contents of these alone.

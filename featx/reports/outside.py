@@ -15,6 +15,7 @@ from featx.errors import EvaluationError
 from featx.evaluation.procedures import measure_outside
 from featx.group_hints import read_groups
 from featx.model import Classifier
+from featx.options import DatasetOptions
 from featx.runtime import Runtime
 from featx.store import FeatureStore, keys_of
 from featx.table import FeatureTable
@@ -23,10 +24,10 @@ from featx.table import FeatureTable
 def outside_summary(
     classifier: Classifier,
     data: Path,
+    options: DatasetOptions,
     group_by: str | None,
     weights: str | Path | None,
     runtime: Runtime,
-    **reading: Any,
 ) -> dict[str, Any]:
     """Return the value of ``on`` in ``featx report --json``.
 
@@ -36,13 +37,12 @@ def outside_summary(
         One that can read pictures: :func:`featx.load` gives it.
     data : path
         Folder or manifest with the classes of the model.
+    options : DatasetOptions
     group_by : str, optional
         As for :func:`featx.fit`.
     weights : path, optional
         As for :func:`featx.predict`.
     runtime : Runtime
-    **reading
-        ``label_by``, ``path_column`` and ``label_column``, as for :func:`featx.extract`.
 
     Raises
     ------
@@ -51,7 +51,7 @@ def outside_summary(
     EvaluationError
         No labels, or one that the model does not know.
     """
-    dataset = scan(data, **reading)
+    dataset = scan(data, **vars(options))
     labelled = {found.address: found.sample for found in dataset.pictures if found.sample.label is not None}
     labels = {path: str(sample.label) for path, sample in labelled.items()}
     if not labels:

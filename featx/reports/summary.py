@@ -10,7 +10,7 @@ from typing import Any
 from featx.arguments import checked
 from featx.errors import ClassifierError, DatasetError, as_usage
 from featx.model import Classifier
-from featx.options import LabelBy
+from featx.options import DatasetOptions, LabelBy
 from featx.output import OutputFile
 from featx.reporting import full_lines, report_page
 from featx.reports.images import Images
@@ -98,6 +98,8 @@ def report(
     EvaluationError
         ``on`` has no labels, or one that the model does not know.
     """
+    reading = DatasetOptions.of(locals())
+    idle = [*reading.changed(), *(name for name, value in (("group_by", group_by), ("weights", weights)) if value)]
     runtime = runtime or Runtime()
     inputs = [one for one in (model, on, data, weights) if isinstance(one, str | Path)]
     page = None if html is None else OutputFile(html, (".html", ".htm"), overwrite, "html", inputs)
@@ -107,13 +109,13 @@ def report(
         raise ClassifierError(f"`suspects`: nothing doubts a label, because {classifier.evaluation.cv_reason}")
     rows = list_suspects(classifier)
     summary = _summary(classifier, rows)
-    if on is None and weights is not None:
-        raise as_usage(ClassifierError("`weights` is for the images of `on`; without it a report needs none"))
+    if on is None and idle:
+        names = ", ".join(f"`{name}`" for name in idle)
+        raise as_usage(ClassifierError(f"{names} is for the images of `on`; without it a report needs none"))
     if on is not None:
         from featx.reports.outside import outside_summary  # imports scikit-learn
 
-        reading = {"label_by": label_by, "path_column": path_column, "label_column": label_column}
-        summary["on"] = outside_summary(classifier, Path(on), group_by, weights, runtime, **reading)
+        summary["on"] = outside_summary(classifier, Path(on), reading, group_by, weights, runtime)
     if table is not None:
         write_suspects(table, rows)
     if page is not None:

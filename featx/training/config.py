@@ -49,15 +49,15 @@ class TrainingConfig:
     """
 
     epochs: int = 10
-    batch_size: int = 32
-    optimizer: Optimizer = "adamw"
+    batch_size: int = TrainOptions.batch_size
+    optimizer: Optimizer = TrainOptions.optimizer
     rate: float = 3e-4
-    layer_decay: float = 0.8
-    warmup: float = 0.1
-    weight_decay: float = 0.01
-    label_smoothing: float = 0.1
-    patience: int = 4
-    batch_norm: BatchNorm = "frozen"
+    layer_decay: float = TrainOptions.layer_decay
+    warmup: float = TrainOptions.warmup
+    weight_decay: float = TrainOptions.weight_decay
+    label_smoothing: float = TrainOptions.label_smoothing
+    patience: int = TrainOptions.patience
+    batch_norm: BatchNorm = TrainOptions.batch_norm
     dropout: float = 0.0
     class_weight: ClassWeight | None = None
     seed: int = 0
