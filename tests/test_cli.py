@@ -134,6 +134,12 @@ def test_fit_with_data_extracts_what_it_lacks(workplace, pictures, fake):
     assert fake.n_computed == 24
 
 
+def test_fit_refuses_what_only_an_extraction_can_do(workplace, pictures):
+    run("extract", pictures, "--backbone", "quadrants")
+    said = run("fit", "--pooling", "max", "--label-by", "parent", code=2).output
+    assert "error: fit: label_by, pooling goes with a folder or manifest" in said
+
+
 def test_json_is_one_object_on_stdout_with_the_keys_others_rely_on(workplace, pictures):
     extracted = json.loads(run("extract", pictures, "--backbone", "quadrants", "--json").stdout)
     assert set(extracted) >= {

@@ -319,3 +319,5 @@ def test_weights_of_a_model_that_was_made_with_a_file(fake, pictures, tmp_path):
         featx.report(model, on=pictures, weights=tmp_path / "other.h5", runtime=fake.runtime)
     with pytest.raises(ClassifierError, match="`weights` is for the images of `on`"):
         featx.report(model, weights=tmp_path / "other.h5", runtime=fake.runtime)
+    with pytest.raises(ClassifierError, match="`label_by`, `group_by` is for the images of `on`"):
+        report(model, group_by="parent", label_by="top")
