@@ -87,6 +87,7 @@ def _prepare(pictures: Path, folder: Path) -> dict[str, list[object]]:
 def _seconds(command: list[object], folder: Path) -> float:
     shutil.rmtree(folder / "used", ignore_errors=True)
     (folder / "used").mkdir()
+    shutil.copy(folder / "cache" / "CACHEDIR.TAG", folder / "used")  # else featx takes the folder for no cache
     shutil.copytree(folder / "cache" / "graphs", folder / "used" / "graphs")
     started = time.perf_counter()
     subprocess.run(
