@@ -3,29 +3,32 @@
 The records are the face of the room; :mod:`featx.evaluation.procedures` imports scikit-learn and is asked by name.
 """
 
-from featx.evaluation.records import (
-    ByClass,
+from featx.evaluation.records.contest import Contest, Kept
+from featx.evaluation.records.evaluation import (
     CalibratedOn,
-    ClassScore,
-    Contest,
-    CrossValidation,
-    CurvePoint,
     Evaluation,
     FinetuneEvaluation,
-    HeldOut,
-    Interval,
-    Kept,
+    ModelEvaluation,
+    read_evaluation,
+)
+from featx.evaluation.records.findings import (
+    CurvePoint,
     LearningCurve,
     MissingPoint,
-    ModelEvaluation,
     Outlook,
-    Outside,
     Reliability,
     ReliabilityBin,
     SourceAccuracy,
     ViewsWorth,
+)
+from featx.evaluation.records.scores import (
+    ByClass,
+    ClassScore,
+    CrossValidation,
+    HeldOut,
+    Interval,
+    Outside,
     judge_baseline,
-    read_evaluation,
 )
 
 __all__ = [

@@ -155,7 +155,8 @@ def finetune(
     outputs = None
     if output is not None:
         outputs = Outputs(Path(output), overwrite, [Path(str(path)) for path in (data, backbone, weights)])
-    divided = _split(Path(data), backbone, options, RunOptions(strict=strict), group_by, seed, runtime)
+    extractor = _frozen(backbone, options)
+    divided = split_data(Path(data), *extractor, RunOptions(strict=strict), group_by, seed, runtime)
     if outputs is not None:
         outputs.spare(Path(image.address) for image in divided.images)
     frozen = None if backbone == SCRATCH else fit_head(divided, made, starts_training=True)
@@ -220,20 +221,11 @@ def _head(name: str, plan: TrainingPlan) -> Head:
     return make_head(name, None, plan.config.class_weight, plan.config.seed)
 
 
-def _split(
-    path: Path,
-    backbone: str,
-    options: FeatureOptions,
-    run: RunOptions,
-    group_by: str | None,
-    seed: int,
-    runtime: Runtime,
-) -> TrainingData:
-    """Divide the data set; the default backbone finds duplicates, and unusable images, for a network from scratch."""
+def _frozen(backbone: str, options: FeatureOptions) -> tuple[str, FeatureOptions]:
+    """Return what extracts the features; from scratch, they only find duplicates and unusable images."""
     if backbone == SCRATCH:
-        backbone = DEFAULT_BACKBONE
-        options = replace(options, size=None, weights="imagenet", preprocess=None)
-    return split_data(path, backbone, options, run, group_by, seed, runtime)
+        return DEFAULT_BACKBONE, replace(options, size=None, weights="imagenet", preprocess=None)
+    return backbone, options
 
 
 def _notes(data: TrainingData, plan: TrainingPlan, contest: Contest, left_out: bool) -> tuple[str, ...]:

@@ -66,7 +66,7 @@ class Trainable:
         prefix = next(
             f"top{n or ''}" for n in itertools.count() if not any(x.startswith(f"top{n or ''}_") for x in taken)
         )
-        self._top = _Top(prefix, pooling, weights, biases, dropout, seed)
+        self._top = _Top(prefix, pooling, weights, dropout, seed)
         inputs = keras.Input(core.output_shape[1:])
         self.top = keras.Model(inputs, self._top.logits(inputs))
         self._top.set_weights(weights, biases)
@@ -151,7 +151,6 @@ class _Top:
         prefix: str,
         pooling: str,
         weights: Sequence[NDArray[Any]],
-        biases: Sequence[NDArray[Any]],
         dropout: float,
         seed: int,
     ) -> None:

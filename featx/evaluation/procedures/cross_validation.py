@@ -19,7 +19,7 @@ from featx.evaluation.procedures.intervals import corrected_resampled, mean_of_s
 from featx.evaluation.procedures.threads import in_threads
 from featx.evaluation.procedures.training_set import TrainingSet
 from featx.evaluation.procedures.tuning import tune_and_fit
-from featx.evaluation.records import ByClass, CrossValidation, Interval
+from featx.evaluation.records.scores import ByClass, CrossValidation, Interval
 from featx.heads import Head, scores_of
 from featx.targets import SingleLabel
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from featx.evaluation.records import Interval
+from featx.evaluation.records.scores import Interval
 
 _Z = 1.959963984540054
 

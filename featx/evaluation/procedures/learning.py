@@ -17,7 +17,8 @@ from featx.evaluation.procedures.intervals import corrected_resampled, share_of,
 from featx.evaluation.procedures.threads import in_threads
 from featx.evaluation.procedures.training_set import TrainingSet
 from featx.evaluation.procedures.tuning import fit_head
-from featx.evaluation.records import CurvePoint, Interval, LearningCurve, MissingPoint, Outlook
+from featx.evaluation.records.findings import CurvePoint, LearningCurve, MissingPoint, Outlook
+from featx.evaluation.records.scores import Interval
 from featx.heads import Head, scores_of
 
 _SHARES = (0.1, 0.2, 0.4, 0.7)

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featx.evaluation.procedures.intervals import share_of
-from featx.evaluation.records import ByClass, Outside
+from featx.evaluation.records.scores import ByClass, Outside
 from featx.targets import SingleLabel
 
 

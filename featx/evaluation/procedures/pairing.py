@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from featx.evaluation.procedures.cross_validation import CrossValidated
 from featx.evaluation.procedures.intervals import difference_of_shares, difference_over_folds, steadied
-from featx.evaluation.records import Interval
+from featx.evaluation.records.scores import Interval
 
 
 def paired_difference(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from featx.evaluation.records import Reliability, ReliabilityBin
+from featx.evaluation.records.findings import Reliability, ReliabilityBin
 from featx.targets import SingleLabel
 
 _BINS = 10
