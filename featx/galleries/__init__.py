@@ -1,7 +1,7 @@
 """Contact sheets and galleries: images in rows with a few words below each, as one image or a page."""
 
 from featx.galleries.gallery import Gallery
-from featx.galleries.selection import Tile
+from featx.galleries.selection import Status, Tile
 from featx.galleries.sheets import draw_preview
 
-__all__ = ["Gallery", "Tile", "draw_preview"]
+__all__ = ["Gallery", "Status", "Tile", "draw_preview"]

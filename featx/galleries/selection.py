@@ -8,6 +8,9 @@ import os
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Literal
+
+Status = Literal["ok", "rejected", "skipped"]
 
 
 @dataclass(frozen=True)
@@ -31,7 +34,7 @@ class Tile:
     path: str
     label: str
     confidence: float | None
-    status: str
+    status: Status
     seen: bool | None
     reason: str
 

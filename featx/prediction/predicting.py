@@ -12,12 +12,12 @@ from typing import Any
 from featx.arguments import checked
 from featx.errors import ClassifierError, FeatxError, OutputError, StoreError, as_usage
 from featx.files import temporary_folder
-from featx.galleries import Gallery, Tile
+from featx.galleries import Gallery, Status, Tile
 from featx.lookup import why_none_usable
 from featx.model import Classifier
 from featx.output import OutputFile, reason_of
 from featx.prediction.sorting import Sorter
-from featx.prediction.writing import WRITERS, Row, Status, Values, open_table
+from featx.prediction.writing import WRITERS, Row, Values, open_table
 from featx.runtime import Runtime
 from featx.table import FeatureTable, LeftOut
 

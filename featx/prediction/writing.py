@@ -6,11 +6,11 @@ import csv
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
+from featx.galleries import Status
 from featx.output import csv_path, csv_text, import_pyarrow, utf8_text
 
-Status = Literal["ok", "rejected", "skipped"]
 Values = tuple[Any, ...]
 """What stands in a line of the table, by column."""
 
