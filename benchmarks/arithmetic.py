@@ -24,7 +24,7 @@ from benchmarks.processes import median, print_head, print_json, print_row, run_
 from featx.engines import convert, quantize
 from featx.engines.graph import unpack
 from featx.engines.openvino import OpenVINORunner, has_bfloat16
-from featx.execution import graph_of
+from featx.execution.network import graph_of
 from featx.libraries import OPENVINO_BATCH, start_openvino
 from featx.runtime import Runtime
 

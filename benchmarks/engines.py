@@ -81,7 +81,8 @@ def _rate(run: Callable[[], object], n: int) -> float:
 
 
 def _openvino(backbone: str, precision: str) -> dict:
-    from featx.execution import choose_precision, start
+    from featx.execution import start
+    from featx.execution.choice import choose_precision
     from featx.runtime import Runtime
 
     spec = random_recipe(backbone)

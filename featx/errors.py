@@ -4,6 +4,7 @@
 
     FeatxError
     +-- ArgumentError           (TypeError)          an argument that does not exist, or of another type
+    +-- OptionError             (ValueError)         an option outside its range
     +-- DatasetError            (ValueError)         a data set that cannot be understood
     |   +-- DatasetNotFoundError  (FileNotFoundError)  no such file or folder
     |   +-- AmbiguousLayoutError                       several readings: say which one
@@ -55,6 +56,12 @@ def as_usage(error: _Error) -> _Error:
 
 class ArgumentError(FeatxError, TypeError):
     """An argument of a function that does not exist, is missing, or is of another type."""
+
+    is_usage = True
+
+
+class OptionError(FeatxError, ValueError):
+    """A number outside the range of its option."""
 
     is_usage = True
 

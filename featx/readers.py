@@ -18,7 +18,7 @@ from featx.files import NotRegularError, OutsideError
 from featx.images import MAX_PIXELS, Guard, Prepared, memory_for, read_origin
 from featx.runtime import Runtime
 from featx.source import BrokenLinkError, ImageFile, OpenFile, read_image
-from featx.spec import FeatureSpec
+from featx.spec import FeatureSpec, Resize
 from featx.table import FileState
 
 _TRUST_NS = 2_000_000_000
@@ -31,7 +31,7 @@ Prepare = Callable[[bytes], Prepared]
 
 
 @contextlib.contextmanager
-def preparing(size: int, resize: str, white: int | None, page: int, runtime: Runtime) -> Iterator[Prepare]:
+def preparing(size: int, resize: Resize, white: int | None, page: int, runtime: Runtime) -> Iterator[Prepare]:
     """Give what turns file bytes into pixels, in any thread; see :func:`featx.images.prepare`."""
     how: dict[str, Any] = {"size": size, "resize": resize, "white": white, "page": page}
     with Guard(megabytes=memory_for(runtime.max_pixels)) as guard:
@@ -152,7 +152,7 @@ class Reader:
 
 
 def read_pictures(
-    pictures: Sequence[ImageFile], size: int, resize: str, white: int | None, page: int, runtime: Runtime
+    pictures: Sequence[ImageFile], size: int, resize: Resize, white: int | None, page: int, runtime: Runtime
 ) -> Iterator[Reading]:
     """Read pictures for another purpose than a network; see :class:`Reader` and :func:`featx.images.prepare`."""
     with preparing(size, resize, white, page, runtime) as prepare:

@@ -42,18 +42,18 @@ class Runtime(RuntimeOptions):
     progress : callable
         Called with (stage, done, total) as work goes on: first as a stage begins; ``done`` is ``total`` when it ends.
         ``total`` is 0 while how far a stage is cannot be known. Stages may lie within each other.
+
+    Raises
+    ------
+    OptionError
+        A number outside its range.
     """
 
     notice: Callable[[str], None] = _ignore_notice
     progress: Callable[[str, int, int], None] = _ignore_progress
 
     def __post_init__(self) -> None:
-        if self.workers is not None and self.workers < 1:
-            raise ValueError(f"workers is {self.workers}; it must be 1 or more")
-        if self.batch_size < 1:
-            raise ValueError(f"batch_size is {self.batch_size}; it must be 1 or more")
-        if self.max_pixels < 1:
-            raise ValueError(f"max_pixels is {self.max_pixels}; it must be 1 or more")
+        super().__post_init__()
         object.__setattr__(self, "cache", Path(self.cache))
 
     @contextlib.contextmanager

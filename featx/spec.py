@@ -19,6 +19,10 @@ Precision = Literal["float32", "bfloat16", "int8"]
 _CLOSED = {"pooling": Pooling, "resize": Resize, "layout": Layout, "engine": EngineName, "precision": Precision}
 PreprocessMode = Literal["caffe", "tf", "torch", "lite", "none"]
 PREPROCESS_MODES: tuple[PreprocessMode, ...] = get_args(PreprocessMode)
+SMALLEST_SIZE, LARGEST_SIZE = 8, 4096
+"""Sides of an input, in pixels."""
+
+LARGEST_WHITE = 2**32 - 1
 _NUMBERS = r"-?[\d.e+-]+(,-?[\d.e+-]+){2}"
 _DIGEST = re.compile("[0-9a-f]{16}")
 _MEAN_AND_STD = re.compile(f"mean={_NUMBERS};std={_NUMBERS}")
@@ -93,10 +97,10 @@ class FeatureSpec:
             value = getattr(self, name)
             if not (name == "layout" and value is None):
                 _one_of(name, value, get_args(kind))
-        if not 8 <= self.size <= 4096:
-            raise SpecError(f"size is {self.size}; allowed are 8 to 4096 pixels")
-        if self.white is not None and not 1 <= self.white < 2**32:
-            raise SpecError(f"white is {self.white}; allowed are 1 to 4,294,967,295")
+        if not SMALLEST_SIZE <= self.size <= LARGEST_SIZE:
+            raise SpecError(f"size is {self.size}; allowed are {SMALLEST_SIZE} to {LARGEST_SIZE} pixels")
+        if self.white is not None and not 1 <= self.white <= LARGEST_WHITE:
+            raise SpecError(f"white is {self.white}; allowed are 1 to {LARGEST_WHITE:,}")
         if self.page < 1:
             raise SpecError(f"page is {self.page}; the first is 1")
         if self.graph is not None and not _DIGEST.fullmatch(self.graph):

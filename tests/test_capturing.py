@@ -21,7 +21,7 @@ from featx.capturing import count_takes, dataset_root
 from featx.capturing.choosing import sharpness
 from featx.capturing.faces import FaceFinder
 from featx.capturing.takes import check_label, new_take
-from featx.errors import CaptureError, MissingExtraError, OutputError
+from featx.errors import CaptureError, MissingExtraError, OptionError, OutputError
 from featx.runtime import Runtime
 
 cv2 = pytest.importorskip("cv2")
@@ -344,16 +344,16 @@ def test_labels_that_are_good(label):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"count": 0}, "count is 0; it must be 1 or more"),
-        ({"every": 0}, "every is 0; it must be 1 or more"),
-        ({"margin": -0.1}, "margin is -0.1; it must be 0 to 10"),
-        ({"margin": float("nan")}, "margin is nan; it must be 0 to 10"),
-        ({"min_sharpness": 1.5}, "min_sharpness is 1.5; it must be 0 to 1"),
-        ({"min_difference": 300}, "min_difference is 300; it must be 0 to 255"),
+        ({"count": 0}, "`count=0`: it must be 1 or more"),
+        ({"every": 0}, "`every=0`: it must be 1 or more"),
+        ({"margin": -0.1}, "`margin=-0.1`: it must be from 0 to 10"),
+        ({"margin": float("nan")}, "`margin=nan`: it must be from 0 to 10"),
+        ({"min_sharpness": 1.5}, "`min_sharpness=1.5`: it must be from 0 to 1"),
+        ({"min_difference": 300}, "`min_difference=300`: it must be from 0 to 255"),
     ],
 )
 def test_numbers_that_make_no_sense(take, options, message):
-    with pytest.raises(CaptureError, match=f"^{message}$"):
+    with pytest.raises(OptionError, match=f"^{message}$"):
         take("anna", 0, **options)
 
 

@@ -18,7 +18,7 @@ from conftest import make_graph, save_picture
 from sklearn.base import BaseEstimator, ClassifierMixin
 
 from featx.classifier import FeatureClassifier
-from featx.errors import ClassifierError
+from featx.errors import ClassifierError, OptionError
 from featx.extraction import extract
 from featx.fitting import fit
 from featx.heads import HEAD_NAMES
@@ -291,7 +291,7 @@ def test_rejected_pictures_have_no_label(fake, pictures):
     assert found.labels == ("", "", "", "red")
     assert [one["status"] for one in found.to_dict()["predictions"]] == ["rejected"] * 3 + ["ok"]
     assert not model.predict(table).rejected.any()
-    with pytest.raises(ClassifierError, match="`reject_rate=2`: needed is a share between 0 and 1"):
+    with pytest.raises(OptionError, match="`reject_rate=2`: it must be above 0 and below 1"):
         model.predict(table, reject_rate=2)
 
 

@@ -433,7 +433,7 @@ def test_usage_errors_have_the_form_of_all_errors(workplace, pictures):
         ("extract", pictures, "--precision", "float7"): "no precision 'float7'",
         ("extract", pictures, "--device", "abacus"): "no device is named 'abacus'",
         ("extract", pictures, "--label-by", "bottom"): "--label-by bottom: allowed are parent and top",
-        ("compare", pictures, "--sizes", "big"): "--sizes big: needed are whole numbers of pixels",
+        ("compare", pictures, "--sizes", "big"): "--sizes big: needed are whole numbers",
         ("finetune", pictures, "--top", "mean"): "top is 'mean'; allowed are gap, gmp, flatten",
         ("finetune", pictures, "--optimizer", "none"): "optimizer is 'none'; allowed are",
     }

@@ -18,14 +18,13 @@ from featx.engines.tensorflow import TENSORFLOW
 from featx.errors import DamagedStoreError, EngineError
 from featx.execution import (
     choice,
-    choose_precision,
     graph_key,
     probe_features,
     reproducible,
     start,
 )
 from featx.execution.calibration import quantized_graph
-from featx.execution.choice import agreement, choose_engine
+from featx.execution.choice import agreement, choose_engine, choose_precision
 from featx.extraction import extract
 from featx.images import decode_version
 from featx.runtime import Runtime
@@ -188,7 +187,7 @@ def test_a_network_that_openvino_cannot_convert_runs_in_tensorflow(inconvertible
     notices.clear()
     again = extract(pictures, str(inconvertible), preprocess="none", runtime=runtime)
     assert again.extraction.n_computed == 0
-    assert "OpenVINO cannot convert this network; the tensorflow engine runs it" in notices  # remembered
+    assert "the openvino engine cannot run this network; the tensorflow engine runs it" in notices  # remembered
     with pytest.raises(
         EngineError, match=r"cannot convert this network \(No conv.* Erfinv\); extract and fit with `engine=tensorflow`"
     ):

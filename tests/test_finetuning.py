@@ -25,6 +25,7 @@ from featx.errors import (
     EngineError,
     EvaluationError,
     HeadError,
+    OptionError,
     OutputError,
     SpecError,
     TrainingError,
@@ -365,7 +366,7 @@ def test_room_is_needed_for_what_is_missing_alone(
     ("wrong", "kind", "message"),
     [
         ({"top": "mean"}, TrainingError, "top is 'mean'; allowed are gap, gmp, flatten"),
-        ({"hidden": [0]}, TrainingError, r"hidden is \[0\]; each layer needs a width of 1 or more"),
+        ({"hidden": [0]}, OptionError, "`hidden=0`: it must be 1 or more"),
         ({"precision": "int8"}, EngineError, "a quantized network cannot be fine-tuned"),
         ({"views": 2}, SpecError, "2 views are asked for, but not how they are made; add `augment` with light"),
         ({"augment": "heavy", "views": 2}, SpecError, "heavy"),

@@ -21,7 +21,7 @@ from sklearn.svm import SVC
 from test_inspection import scene
 
 from featx.comparison import compare
-from featx.errors import DatasetError, EvaluationError, FeatxError, HeadError
+from featx.errors import DatasetError, EvaluationError, FeatxError, HeadError, OptionError
 from featx.evaluation.procedures.intervals import wilson
 from featx.extraction import extract
 from featx.finetuning import finetune
@@ -391,7 +391,7 @@ def test_what_cannot_be_fitted_says_why(fake, pictures, tmp_path):
     with pytest.raises(EvaluationError, match="green occurs in the test part but not in the training part"):
         fit(extract(split, "quadrants", runtime=fake.runtime))
     both = extract(pictures, "quadrants", runtime=fake.runtime)
-    with pytest.raises(EvaluationError, match="cv is 1; at least 2 folds"):
+    with pytest.raises(OptionError, match="`cv=1`: it must be 2 or more"):
         fit(both, cv=1)
     with pytest.raises(EvaluationError, match="repeats is 0"):
         fit(both, repeats=0)
@@ -531,7 +531,7 @@ def test_what_does_not_go_together_is_a_type_error(fake, table, pictures):
         ({"group_by": "word:9"}, "`group_by` word:9 matches no picture"),
         ({"params": {"C": "abc"}}, "The 'C' parameter of LogisticRegression"),
         ({"head": "forest"}, "no head is named 'forest'"),
-        ({"cv": 1}, "at least 2 folds"),
+        ({"cv": 1}, "it must be 2 or more"),
     ],
 )
 def test_what_cannot_be_fitted_is_said_before_any_image_is_computed(fake, pictures, options, message):

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from featx.classifier import Rejector, learn_subspace
 from featx.cli.app import app
-from featx.errors import ClassifierError
+from featx.errors import ClassifierError, OptionError
 from featx.extraction import extract
 from featx.fitting import fit
 from featx.model import Classifier
@@ -66,7 +66,7 @@ def test_doubt_alone_and_distance_alone_reject():
 def test_rates_that_cannot_be():
     known = rejector(40, 0)
     for rate in (0, 1, -0.1, 5):
-        with pytest.raises(ClassifierError, match="needed is a share between 0 and 1, as 0.05"):
+        with pytest.raises(OptionError, match="it must be above 0 and below 1"):
             known.limit(rate)
     with pytest.raises(ClassifierError, match="`reject_rate=0.01`: of 40 training pictures that is none; try 0.025"):
         known.limit(0.01)
@@ -101,7 +101,7 @@ def test_foreign_pictures_are_rejected_in_every_form(fake, model, tmp_path, monk
     assert "3 predicted, 3 rejected, 0 skipped" in shown.output
     said = json.loads(CliRunner().invoke(app, [*words, "--json"]).stdout)
     assert said["n_rejected"] == 3
-    with pytest.raises(ClassifierError, match="needed is a share between"):
+    with pytest.raises(OptionError, match="it must be above 0 and below 1"):
         predict(model, new, reject_rate=2, runtime=fake.runtime)
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import inspect
+import math
+from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
-from typing import Annotated, get_type_hints
+from typing import Annotated, Any, get_type_hints
 
 import pytest
 import typer
@@ -14,16 +16,22 @@ from make_options import PATH, options_page
 import featx
 from featx.cli.app import app
 from featx.cli.options import Without, expand
-from featx.errors import FeatxError
+from featx.errors import FeatxError, OptionError
 from featx.options import (
     AugmentOptions,
     BackboneOptions,
+    CaptureOptions,
+    CompareOptions,
     DatasetOptions,
     ExtractOptions,
     FeatureOptions,
+    FinetuneOptions,
+    FitOptions,
     FoldOptions,
     HeadOptions,
     PixelOptions,
+    PredictOptions,
+    ReportOptions,
     RunOptions,
     RuntimeOptions,
     SplitOptions,
@@ -32,28 +40,23 @@ from featx.options import (
 
 OF = {
     featx.extract: (ExtractOptions, RunOptions),
-    featx.fit: (FoldOptions, HeadOptions, ExtractOptions, RunOptions),
-    featx.finetune: (TrainOptions, SplitOptions, AugmentOptions, FeatureOptions, RunOptions),
-    featx.compare: (FoldOptions, HeadOptions, AugmentOptions, FeatureOptions, RunOptions),
+    featx.fit: (FitOptions, FoldOptions, HeadOptions, ExtractOptions, RunOptions),
+    featx.finetune: (FinetuneOptions, TrainOptions, SplitOptions, AugmentOptions, FeatureOptions, RunOptions),
+    featx.compare: (CompareOptions, FoldOptions, HeadOptions, AugmentOptions, FeatureOptions, RunOptions),
     featx.inspect: (PixelOptions, DatasetOptions),
-    featx.report: (DatasetOptions, SplitOptions),
-    featx.predict: (DatasetOptions, RunOptions),
+    featx.report: (ReportOptions, DatasetOptions, SplitOptions),
+    featx.predict: (PredictOptions, DatasetOptions, RunOptions),
+    featx.capture: (CaptureOptions,),
     featx.Runtime: (RuntimeOptions,),
 }
 """Public functions, and the options that they may have."""
 
 OWN = {
-    featx.fit: {"head", "params", "bundle"},
-    featx.finetune: {"output", "overwrite"},
-    featx.compare: {"scratch", "unfreeze", "curves", "overwrite", "backbones", "heads", "poolings", "resizes", "sizes"},
-    featx.inspect: set(),
-    featx.report: {"html", "suspects", "overwrite", "on", "weights"},
-    featx.predict: {
-        *("output", "top_k", "sort_into", "link", "gallery", "overwrite", "no_cache", "weights", "exact", "reject_rate")
-    },
+    featx.fit: {"head", "params"},
+    featx.capture: {"label", "source"},
     featx.Runtime: {"notice", "progress"},
 }
-"""Parameters of a function that are its own."""
+"""Parameters of a function that are no options: what it works on, a head that may be an estimator, and callbacks."""
 
 
 @pytest.mark.parametrize("function", OF, ids=lambda function: function.__name__)
@@ -64,10 +67,13 @@ def test_a_signature_is_that_of_its_fields(function):
         types = get_type_hints(kind)
         for one in fields(kind):
             described.setdefault(one.name, (types[one.name], one.default))
-    own = {"data", "backbone", "features", "model", "paths", "runtime", *OWN.get(function, ())}
+    arguments = {"data", "backbone", "features", "model", "paths", "runtime"} - described.keys()
+    own = {*arguments, *OWN.get(function, ())}
     for name, parameter in inspect.signature(function).parameters.items():
         if name not in own:
-            assert (hints[name], parameter.default) == described[name], name
+            hint, default = described[name]
+            assert parameter.default == default, name
+            assert hint in (hints[name], Sequence[Any]), name  # heads are estimators too, which options do not import
 
 
 def test_every_option_of_extract_is_in_its_signature():
@@ -98,6 +104,63 @@ def test_options_are_picked_by_name_and_told_apart_from_defaults():
     options = ExtractOptions.of({"size": 64, "pooling": "max", "unknown": 1})
     assert options.changed() == {"pooling": "max", "size": 64}
     assert options.select(PixelOptions) == {"white": None, "page": 1}
+
+
+KINDS = sorted({kind for kinds in OF.values() for kind in kinds}, key=lambda kind: kind.__name__)
+BOUNDED = [(kind, one.name) for kind in KINDS for one in fields(kind) if {*one.metadata} & {"min", "max", "above"}]
+
+
+@pytest.mark.parametrize(("kind", "name"), BOUNDED, ids=lambda one: one if isinstance(one, str) else one.__name__)
+def test_the_range_of_a_number_is_that_of_its_field(kind, name):
+    details = {one.name: one.metadata for one in fields(kind)}[name]
+    is_list = isinstance({one.name: one.default for one in fields(kind)}[name], tuple)
+    allowed = [details[bound] for bound in ("min", "max") if bound in details]
+    refused = [details[bound] for bound in ("above", "below") if bound in details]
+    refused += [
+        *([details["min"] - 1] if "min" in details else []),
+        *([details["max"] + 1] if "max" in details else []),
+    ]
+    for value in allowed:
+        assert getattr(kind(**{name: (value,) if is_list else value}), name) == ((value,) if is_list else value)
+    for value in [*refused, math.nan]:
+        with pytest.raises(OptionError, match=f"^`{name}={value}`: it must be "):
+            kind(**{name: (value,) if is_list else value})
+
+
+@pytest.mark.parametrize(
+    ("kind", "given", "message"),
+    [
+        (FoldOptions, {"cv": 1}, "`cv=1`: it must be 2 or more"),
+        (PixelOptions, {"white": 0}, "`white=0`: it must be from 1 to 4,294,967,295"),
+        (TrainOptions, {"warmup": 1.0}, "`warmup=1.0`: it must be 0 or more and below 1"),
+        (TrainOptions, {"rate": 0.0}, "`rate=0.0`: it must be above 0"),
+        (TrainOptions, {"layer_decay": 2.0}, "`layer_decay=2.0`: it must be above 0 and at most 1"),
+        (HeadOptions, {"hidden": (128, 0)}, "`hidden=0`: it must be 1 or more"),
+    ],
+)
+def test_the_message_of_a_range(kind, given, message):
+    with pytest.raises(OptionError, match=f"^{message}$") as error:
+        kind(**given)
+    assert error.value.is_usage
+    assert isinstance(error.value, ValueError)
+
+
+@pytest.mark.parametrize(
+    ("function", "given"),
+    [
+        (featx.extract, {"page": 0}),
+        (featx.fit, {"repeats": 0}),
+        (featx.finetune, {"epochs": 0}),
+        (featx.compare, {"sizes": [4]}),
+        (featx.compare, {"cv": 1}),
+        (featx.predict, {"paths": "d", "top_k": 0}),
+        (featx.capture, {"every": 0}),
+        (featx.inspect, {"white": 0}),
+    ],
+)
+def test_a_function_refuses_a_number_out_of_range_before_any_work(function, given, tmp_path):
+    with pytest.raises(OptionError, match="it must be"):
+        function(str(tmp_path / "none"), **given)
 
 
 @pytest.mark.parametrize("noted", [{"sise": 1}, {"size": 1.5}, {"page": "2"}, {"views": None}])

@@ -189,6 +189,16 @@ def test_sort_into_class_folders(fake, model, new, tmp_path):
     assert (target / "red" / "x-00.png").stat().st_ino == (new / "x" / "x-00.png").stat().st_ino
 
 
+def test_links_without_a_folder_to_sort_into_are_refused(fake, model, new):
+    n_starts = fake.starts
+    with pytest.raises(OutputError, match="`link` is for the folder of `sort_into`; name that folder, or leave out"):
+        predict(model, new, link=True, runtime=fake.runtime)
+    assert fake.starts == n_starts
+    shown = CliRunner().invoke(app, ["predict", "any.featx", str(new), "--link"])
+    assert shown.exit_code == 2
+    assert "--link is for the folder of --sort-into" in shown.output
+
+
 def test_sort_into_keeps_pictures_of_one_name_apart(fake, model, tmp_path):
     for folder in ("p", "q"):
         save_picture(tmp_path / folder / "same.png", (200, 50, 40), seed=len(folder + folder))

@@ -19,7 +19,6 @@ from featx.images import decode, draw_thumbnails
 from featx.prediction import sorting
 from featx.readers import Reader
 from featx.source import (
-    UNKNOWN,
     BrokenLinkError,
     Entry,
     ImageFile,
@@ -28,11 +27,11 @@ from featx.source import (
     Source,
     dataset_source,
     image_at,
-    most_bytes,
     read_image,
     source_at,
     source_beside,
 )
+from featx.source.source import UNKNOWN, most_bytes
 from featx.table import Sample, Stamp
 
 

@@ -54,7 +54,7 @@ class StoreEntry:
     """
 
     id: str
-    status: str
+    status: Literal["ok", "damaged", "newer"]
     problem: str
     spec: dict[str, Any]
     n_rows: int
@@ -90,7 +90,7 @@ class DatasetEntry:
     """
 
     id: str
-    status: str
+    status: Literal["ok", "damaged", "newer"]
     problem: str
     root: str
     kind: Purpose
@@ -243,7 +243,7 @@ def _graphs(cache: Path, files: Sequence[CacheFile], stores: Sequence[Path]) -> 
     return tuple(GraphEntry(file.path.stem, file.n_bytes, bool(errors) or needed.has(file.path)) for file in files)
 
 
-def _status(error: OSError) -> str:
+def _status(error: OSError) -> Literal["damaged", "newer"]:
     return "newer" if isinstance(error, NewerFormatError) else "damaged"
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -23,6 +22,7 @@ from featx.capturing.opencv import start_opencv
 from featx.capturing.preview import Preview, open_preview
 from featx.capturing.takes import Take, check_label, count_takes, new_take
 from featx.errors import CaptureError
+from featx.options import CaptureOptions
 from featx.runtime import Runtime
 
 _PATIENCE = 300
@@ -147,7 +147,7 @@ def capture(
     runtime = runtime or Runtime()
     started = time.monotonic()
     check_label(label)
-    _check_numbers(count, margin, every, min_sharpness, min_difference)
+    CaptureOptions.of(locals())  # checks the ranges
     cv2 = start_opencv()
     cutter = _Cutter(cv2, None if full_frame else FaceFinder(cv2), margin)
     chooser = Chooser(cv2, min_sharpness, min_difference)
@@ -233,21 +233,6 @@ class _Scene:
             return True
         box, told = (None, ", no face") if candidate is None else (candidate.crop, "")
         return self._window.show(frame, box, f"{self._counts['kept']:,} kept{told}")
-
-
-def _check_numbers(count: int, margin: float, every: int, min_sharpness: float, min_difference: float) -> None:
-    allowed = {
-        "count": (count, 1, math.inf),
-        "margin": (margin, 0, 10),
-        "every": (every, 1, math.inf),
-        "min_sharpness": (min_sharpness, 0, 1),
-        "min_difference": (min_difference, 0, 255),
-    }
-    for name, (value, low, high) in allowed.items():
-        if not low <= value <= high:
-            raise CaptureError(
-                f"{name} is {value}; it must be {low} " + (f"to {high}" if high < math.inf else "or more")
-            )
 
 
 def _jpeg(cv2: Any, candidate: Candidate) -> bytes:

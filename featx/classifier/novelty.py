@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from featx.errors import ClassifierError, as_usage
+from featx.errors import ClassifierError
+from featx.options import PredictOptions
 
 _DIRECTIONS = 64
 _PICTURES_A_DIRECTION = 5
@@ -136,8 +137,7 @@ class Rejector:
     def limit(self, rate: float) -> float:
         """Return the usualness at and below which pictures are rejected; see :meth:`rejected`."""
         n = len(self.novelties)
-        if not 0 < rate < 1:
-            raise as_usage(ClassifierError(f"`reject_rate={rate:g}`: needed is a share between 0 and 1, as 0.05"))
+        PredictOptions(reject_rate=rate)  # checks the range
         if int(rate * n) < 1:
             raise ClassifierError(f"`reject_rate={rate:g}`: of {n} training pictures that is none; try {1 / n:.3f}")
         return float(np.sort(self._usualness(self.novelties, self.confidences))[int(rate * n) - 1])

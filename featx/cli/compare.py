@@ -10,10 +10,9 @@ import typer
 from featx.cli import options as o
 from featx.cli.console import Console, next_line
 from featx.cli.following import model_replaced
-from featx.errors import EvaluationError, as_usage
 from featx.options import (
-    DEFAULT_BACKBONE,
     AugmentOptions,
+    CompareOptions,
     FeatureOptions,
     FoldOptions,
     HeadOptions,
@@ -34,22 +33,8 @@ _OF_FIT = ("layer", "layout", "cv", "repeats")
 
 def compare(
     data: Annotated[Path, typer.Argument(help="Folder or manifest of labelled pictures.")] = Path("data"),
-    backbones: Annotated[str, typer.Option(help="Networks, with commas.")] = DEFAULT_BACKBONE,
-    heads: Annotated[str, typer.Option(help="Heads, with commas.")] = "logreg,svm",
-    poolings: Annotated[str, typer.Option(help="avg, max, flatten, with commas.")] = "avg",
-    resizes: Annotated[str, typer.Option(help="crop, squash, pad, with commas.")] = "crop",
-    sizes: Annotated[
-        str | None, typer.Option(help="Input sides in pixels, with commas; the networks' own if not given.")
-    ] = None,
-    scratch: Annotated[
-        bool, typer.Option("--scratch", help="Compare with a small network trained from random weights.")
-    ] = False,
-    unfreeze: Annotated[
-        str | None, typer.Option(help="Compare with the networks fine-tuned: blocks, auto, all or a layer.")
-    ] = None,
-    curves: Annotated[Path | None, typer.Option(help="PNG of how trained networks fared, epoch by epoch.")] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace it if featx wrote it.")] = False,
     *,
+    compared: CompareOptions,
     folds: FoldOptions,
     shape: Annotated[HeadOptions, o.Without(("hidden",))],
     augmented: Annotated[AugmentOptions, o.Without(("seed",))],
@@ -65,19 +50,11 @@ def compare(
 
     found = library_compare(
         data,
-        _names(backbones),
-        _names(heads),
-        poolings=_names(poolings),
-        resizes=_names(resizes),
-        sizes=[None] if sizes is None else [_pixels(text) for text in _names(sizes)],
+        **vars(compared),
         **vars(folds),
         class_weight=shape.class_weight,
-        scratch=scratch,
-        unfreeze=unfreeze,
         augment=augmented.augment,
         views=augmented.views,
-        curves=curves,
-        overwrite=overwrite,
         **{name: value for name, value in vars(options).items() if name not in _COMPARED},
         strict=run.strict,
         runtime=console.runtime(runtime),
@@ -87,7 +64,7 @@ def compare(
     chosen: dict[str, Any] = {"head": best.head} if best.trained_from is None else {}
     if best.resize != FeatureOptions.resize:
         chosen["resize"] = best.resize
-    if sizes is not None:
+    if compared.sizes != CompareOptions.sizes:
         chosen["size"] = best.size
     chosen |= {name: value for name, value in options.changed().items() if name not in _COMPARED}
     chosen |= {**shape.changed(), **folds.changed()}
@@ -101,23 +78,10 @@ def compare(
         if best.trained_from == best.backbone:  # from scratch it has neither weights nor blocks to choose
             chosen = {name: value for name, value in chosen.items() if name not in ("weights", "preprocess")}
         else:
-            chosen["unfreeze"] = unfreeze
+            chosen["unfreeze"] = compared.unfreeze
             if _TOPS[best.pooling] != TrainOptions.top:
                 chosen["top"] = _TOPS[best.pooling]
     told = [word for name, value in chosen.items() for word in (f"--{name.replace('_', '-')}", str(value))]
     told += model_replaced(data, begun_as, str(chosen.get("head", "finetuned")))
     todo = next_line(command, data, "--backbone", begun_as, *told, cache=runtime.cache)
     console.result(result, [*comparison_lines(result), todo])
-
-
-def _names(text: str) -> list[Any]:
-    return [name.strip() for name in text.split(",") if name.strip()]
-
-
-def _pixels(text: str) -> int:
-    try:
-        return int(text)
-    except ValueError:
-        raise as_usage(
-            EvaluationError(f"--sizes {text}: needed are whole numbers of pixels, with commas, as 160,224")
-        ) from None

@@ -14,6 +14,7 @@ from featx.options import (
     DEFAULT_BACKBONE,
     AugmentOptions,
     FeatureOptions,
+    FinetuneOptions,
     RunOptions,
     RuntimeOptions,
     SplitOptions,
@@ -29,12 +30,8 @@ def finetune(
     backbone: Annotated[
         str, typer.Option(help="Name (see `featx backbones`), a .keras or .h5 file, or scratch-cnn.")
     ] = DEFAULT_BACKBONE,
-    output: Annotated[
-        Path | None,
-        typer.Option("--output", "-o", help="Model file; NAME-BACKBONE-finetuned.featx if not given."),
-    ] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace outputs that featx wrote.")] = False,
     *,
+    outputs: FinetuneOptions,
     training: TrainOptions,
     augmented: Annotated[AugmentOptions, o.Only(("augment", "views"))],
     split: SplitOptions,
@@ -49,7 +46,7 @@ def finetune(
     from featx.output import default_model_path
     from featx.reporting import finetuning_lines
 
-    path = output or default_model_path(data, backbone, "finetuned")
+    path = Path(outputs.output or default_model_path(data, backbone, "finetuned"))
     done = library_finetune(
         data,
         backbone,
@@ -58,7 +55,7 @@ def finetune(
         augment=augmented.augment,
         views=augmented.views,
         output=path,
-        overwrite=overwrite,
+        overwrite=outputs.overwrite,
         **{name: value for name, value in vars(options).items() if name not in _NOT_TRAINED},
         strict=run.strict,
         runtime=console.runtime(runtime),

@@ -15,6 +15,7 @@ from featx.options import (
     DEFAULT_BACKBONE,
     DEFAULT_HEAD,
     ExtractOptions,
+    FitOptions,
     FoldOptions,
     HeadOptions,
     RunOptions,
@@ -30,15 +31,13 @@ def fit(
     param: Annotated[
         list[str] | None, typer.Option(help="name=value of the head, fixed; name=[a,b] to choose from. Repeatable.")
     ] = None,
-    bundle: Annotated[
-        bool, typer.Option("--bundle", help="Take the network along: predicting then needs no weights.")
-    ] = False,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Model file; NAME-BACKBONE-HEAD.featx if not given.")
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a model file that is there.")] = False,
     backbone: o.Backbone = DEFAULT_BACKBONE,
     *,
+    fitting: FitOptions,
     shape: HeadOptions,
     folds: FoldOptions,
     options: ExtractOptions,
@@ -74,7 +73,7 @@ def fit(
         **vars(shape),
         **vars(folds),
         views=options.views,
-        bundle=bundle,
+        **vars(fitting),
         runtime=working,
     )
     with working.stage("saving the model"):

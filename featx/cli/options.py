@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import functools
 import inspect
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -12,8 +13,11 @@ from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 import typer
 
-from featx.errors import HeadError, as_usage
+from featx.errors import HeadError, OptionError
 from featx.options import Options
+
+_NAMED = re.compile(r"`(\w+)`")
+"""Another option, in a line of help."""
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout, all else on stderr.")]
 Backbone = Annotated[str, typer.Option(help="Name (see `featx backbones`) or a .keras, .h5 or .onnx file.")]
@@ -51,7 +55,7 @@ def expand(command: Callable[..., None]) -> Callable[..., None]:
     hints = get_type_hints(command, include_extras=True)
     groups: dict[str, tuple[type[Options], list[str]]] = {}
     given: dict[str, inspect.Parameter] = {}
-    lists: set[str] = set()
+    lists: dict[str, Any] = {}
     for name, parameter in inspect.signature(command).parameters.items():
         kind, left_out = _group(hints[name])
         if kind is None:
@@ -62,12 +66,13 @@ def expand(command: Callable[..., None]) -> Callable[..., None]:
         for one in fields(kind):
             if one.name not in left_out:
                 given.setdefault(one.name, _parameter(one.name, types[one.name], one.default, one.metadata))
-                lists |= {one.name} if one.default == () else set()
+                if get_origin(types[one.name]) is Sequence:
+                    lists.setdefault(one.name, types[one.name])
 
     @functools.wraps(command)
     def run(**values: Any) -> None:
-        for name in lists & set(values):
-            values[name] = _numbers(name, values[name])
+        for name in set(lists) & set(values):
+            values[name] = _listed(name, values[name], lists[name])
         made = {
             name: kind.of({one: values[one] for one in own if one in values}) for name, (kind, own) in groups.items()
         }
@@ -90,23 +95,29 @@ def _group(hint: Any) -> tuple[type[Options] | None, Sequence[str]]:
 
 
 def _parameter(name: str, hint: Any, default: Any, details: Any) -> inspect.Parameter:
-    kind = _typed(hint)
-    words = [f"--{name.replace('_', '-')}"] if kind is bool and not default else []
+    kind = _typed(hint, default)
+    if get_origin(hint) is Sequence:
+        default = ",".join(map(str, default)) if None not in default else ""
+    dashed = f"--{name.replace('_', '-')}"
+    words = [dashed] if kind is bool and not default else []
+    if "short" in details:
+        words = [dashed, f"-{details['short']}"]
     described = typer.Option(
         *words,
-        help=details["help"],
-        min=details.get("min"),
+        help=_NAMED.sub(lambda found: f"--{found[1].replace('_', '-')}", details["help"]),
+        min=details.get("min") if kind in (int, float) else None,
+        max=details.get("max") if kind in (int, float) else None,
         envvar=details.get("envvar"),
-        show_default=default not in (None, False, ()),
+        show_default=not (default is None or default is False or default == ""),
     )
-    optional = default is None or default == ()
+    optional = default is None or default == ""
     annotation = Annotated[kind | None if optional else kind, described]  # type: ignore[valid-type]
     return inspect.Parameter(
         name, inspect.Parameter.KEYWORD_ONLY, default=None if optional else default, annotation=annotation
     )
 
 
-def _typed(hint: Any) -> type:
+def _typed(hint: Any, default: Any) -> type:
     """Return what the command line makes of a value; words of a closed set are checked by the library."""
     if get_origin(hint) is Sequence:  # written with commas
         return str
@@ -114,21 +125,25 @@ def _typed(hint: Any) -> type:
     for kind in (bool, int, float):
         if kinds == {kind}:
             return kind
-    return Path if kinds == {Path} else str
+    return Path if Path in kinds and not isinstance(default, str) else str
 
 
-def _numbers(name: str, text: str | None) -> tuple[int, ...]:
-    """Return whole numbers of 1 or more, written with commas.
+def _listed(name: str, text: str | None, hint: Any) -> tuple[Any, ...]:
+    """Return what is written with commas: whole numbers or words; the default where nothing is written.
 
     Raises
     ------
-    HeadError
-        The text is something else.
+    OptionError
+        Words where whole numbers are needed.
     """
-    words = [] if text is None else [word.strip() for word in text.split(",")]
-    if not all(word.isdecimal() and int(word) for word in words):
+    words = [word.strip() for word in (text or "").split(",") if word.strip()]
+    if int not in (kinds := get_args(get_args(hint)[0]) or get_args(hint)):
+        return tuple(words)
+    if not all(re.fullmatch(r"-?\d+", word) for word in words):
         option = f"--{name.replace('_', '-')}"
-        raise as_usage(HeadError(f"{option} {text}: needed are whole numbers of 1 or more, with commas, as 1024,512"))
+        raise OptionError(f"{option} {text}: needed are whole numbers, with commas, as 256,512")
+    if not words and type(None) in kinds:
+        return (None,)
     return tuple(map(int, words))
 
 

@@ -12,25 +12,16 @@ from featx.cli import options as o
 from featx.cli.console import Console, next_line
 from featx.cli.following import FOLDER, predict_next, report_next
 from featx.errors import ClassifierError
-from featx.options import DatasetOptions, RuntimeOptions, SplitOptions
+from featx.options import DatasetOptions, ReportOptions, RuntimeOptions, SplitOptions
 
 
 def report(
     model: Annotated[
         Path | None, typer.Argument(help="Model file; the newest .featx file of this folder if not given.")
     ] = None,
-    on: Annotated[Path | None, typer.Option(help="Labelled pictures that were not used to fit.")] = None,
-    weights: Annotated[
-        Path | None, typer.Option(help="Weight file or local network, for a model that was made with one and --on.")
-    ] = None,
-    html: Annotated[Path | None, typer.Option(help="Page to write, one file that needs no other.")] = None,
-    suspects: Annotated[Path | None, typer.Option(help="CSV file of doubtful labels to write.")] = None,
-    data: Annotated[
-        Path | None, typer.Option(help="What it was fitted on, for the page's images; default: as the model says.")
-    ] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace outputs that featx wrote.")] = False,
     *,
-    options: DatasetOptions,
+    options: ReportOptions,
+    reading: DatasetOptions,
     split: Annotated[SplitOptions, o.Without(("seed",))],
     runtime: Annotated[RuntimeOptions, o.Without(("batch_size", "device", "max_pixels"))],
     as_json: o.Json = False,
@@ -42,21 +33,20 @@ def report(
     path = model or newest_model(Path())
     found = library_report(
         path,
-        on=on,
         **vars(options),
+        **vars(reading),
         group_by=split.group_by,
-        weights=weights,
-        html=html,
-        suspects=suspects,
-        data=data,
-        overwrite=overwrite,
         runtime=console.runtime(runtime),
     )
-    if on is not None:  # whether another head or backbone is better on the images to learn from
+    if options.on is not None:  # whether another head or backbone is better on the images to learn from
         todo = next_line("compare", FOLDER, "--heads", "logreg,svm,mlp", cache=runtime.cache)
     else:
-        todo = report_next(path, runtime.cache) if html is None else predict_next(path, runtime.cache)
-    written = [f"{label:<10} {file}" for label, file in (("page", html), ("suspects", suspects)) if file is not None]
+        todo = report_next(path, runtime.cache) if options.html is None else predict_next(path, runtime.cache)
+    written = [
+        f"{label:<10} {file}"
+        for label, file in (("page", options.html), ("suspects", options.suspects))
+        if file is not None
+    ]
     console.result(found.to_dict(), [*str(found).split("\n"), "", *written, todo])
 
 

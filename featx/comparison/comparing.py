@@ -16,7 +16,16 @@ from featx.comparison.records import Comparison, Variant
 from featx.errors import EngineError, EvaluationError
 from featx.heads import make_head
 from featx.lookup import check_views
-from featx.options import DEFAULT_BACKBONE, ClassWeight, FeatureOptions, LabelBy, RunOptions
+from featx.options import (
+    DEFAULT_BACKBONE,
+    AugmentOptions,
+    ClassWeight,
+    CompareOptions,
+    FeatureOptions,
+    FoldOptions,
+    LabelBy,
+    RunOptions,
+)
 from featx.output import OutputFile
 from featx.runtime import Runtime
 from featx.spec import EngineName, Layout, Pooling, Precision, Resize
@@ -100,6 +109,8 @@ def compare(
         As for :func:`featx.extract` and :func:`featx.fit`.
     """
     options, run = FeatureOptions.of(locals()), RunOptions(strict=strict)
+    for kind in (CompareOptions, FoldOptions, AugmentOptions):
+        kind.of(locals())  # checks the ranges
     runtime = runtime or Runtime()
     if not (backbones and heads and poolings and resizes and sizes):
         raise EvaluationError("nothing to compare: give at least one backbone and one head")

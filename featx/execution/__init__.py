@@ -1,19 +1,17 @@
 """How a backbone gets to run on this machine: engine, precision, graph, quantization."""
 
 from featx.execution.bundle import bundled
-from featx.execution.choice import choose_precision, reproducible
-from featx.execution.network import Locate, graph_key, graph_of, network_name, start
+from featx.execution.choice import reproducible
+from featx.execution.network import Locate, graph_key, network_name, start
 from featx.execution.probes import probe_features
 from featx.execution.specification import choose_spec, find_network, locate
 
 __all__ = [
     "Locate",
     "bundled",
-    "choose_precision",
     "choose_spec",
     "find_network",
     "graph_key",
-    "graph_of",
     "locate",
     "network_name",
     "probe_features",

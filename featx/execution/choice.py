@@ -43,7 +43,7 @@ def choose_engine(spec: FeatureSpec, locate: Locate, runtime: Runtime) -> Engine
     key = graph_key(spec)
     if not engine.keeps_graph or has_graph(runtime.cache, key) or _has_store(spec, runtime):
         return engine.name
-    why = "OpenVINO cannot convert this network"
+    why = f"the {engine.name} engine cannot run this network"
     if _CONVERSION not in read_agreements(runtime.cache, key):
         try:
             graph_of(spec, locate, runtime)

@@ -11,7 +11,6 @@ from typing import Literal
 
 from featx.arguments import checked
 from featx.contrast import find_indistinct
-from featx.dataset import dataset_id, scan
 from featx.execution import choose_spec, find_network
 from featx.extraction.darkness import stop_if_too_dark
 from featx.images import decode_version
@@ -20,18 +19,18 @@ from featx.lookup import (
     check_views,
     dataset_table,
     how_read,
+    list_images,
     note_latest,
-    notice_odd,
     remember_states,
     views_store,
 )
-from featx.options import DEFAULT_BACKBONE, DatasetOptions, ExtractOptions, LabelBy, RunOptions
+from featx.options import DEFAULT_BACKBONE, ExtractOptions, LabelBy, RunOptions
 from featx.output import OutputFile
 from featx.pipeline import fill, fill_views
 from featx.previews import write_preview
 from featx.runtime import Runtime
 from featx.spec import EngineName, Layout, Pooling, Precision, Resize
-from featx.store import FeatureStore, check_cache, read_snapshot
+from featx.store import FeatureStore, check_cache
 from featx.table import FeatureTable, Sample
 
 Check = Callable[[str, Sequence[Sample]], None]
@@ -209,11 +208,7 @@ def compute_table(
         preview = OutputFile(run.preview, (".png",), run.overwrite, "preview", [data])
     decode = decode_version()
     how = how_read(decode, options.white, options.page, runtime)
-    with runtime.stage("listing the images"):
-        memo = read_snapshot(runtime.cache, dataset_id(path), how)
-        dataset = scan(path, memo=memo, **options.select(DatasetOptions))
-    runtime.notice(f"{path}: {dataset.description}")
-    notice_odd(dataset, path, runtime)
+    dataset, memo = list_images(path, how, options, runtime)
     if preview is not None:
         preview.spare(Path(found.address) for found in dataset.pictures)
     if check is not None:

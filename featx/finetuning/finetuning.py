@@ -21,6 +21,7 @@ from featx.lookup import check_views
 from featx.options import (
     DEFAULT_BACKBONE,
     DEFAULT_HEAD,
+    AugmentOptions,
     BatchNorm,
     ClassWeight,
     FeatureOptions,
@@ -144,6 +145,7 @@ def finetune(
         As for :func:`featx.extract`.
     """
     given, training = FeatureOptions.of(locals()), TrainOptions.of(locals())
+    AugmentOptions.of(locals())  # checks the ranges
     runtime = runtime or Runtime()
     started = time.monotonic()
     plan = TrainingPlan(
@@ -195,8 +197,6 @@ def _check(backbone: str, head: str, top: str, plan: TrainingPlan, options: Feat
     """Say what is wrong before any work."""
     if top not in _POOLINGS:
         raise as_usage(TrainingError(f"top is {top!r}; allowed are {', '.join(_POOLINGS)}"))
-    if any(width < 1 for width in plan.hidden):
-        raise as_usage(TrainingError(f"hidden is {list(plan.hidden)}; each layer needs a width of 1 or more"))
     check_views(plan.augment, plan.views)
     if plan.hidden and head not in (DEFAULT_HEAD, "mlp"):
         raise HeadError(f"hidden dense layers begin as an mlp, not as {head}; leave out `hidden` or `head`")

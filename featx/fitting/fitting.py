@@ -15,7 +15,6 @@ from featx.arguments import checked
 from featx.classifier import Folded, OutOfFold, Rejector, fold, library_versions, softmax
 from featx.contrast import MOST_LOOKED_AT, find_indistinct
 from featx.duplicates import find_conflicts, group_table
-from featx.errors import EvaluationError, as_usage
 from featx.evaluation import CalibratedOn, Evaluation, LearningCurve, Reliability
 from featx.evaluation.procedures import (
     MOST_FOLDED,
@@ -42,7 +41,7 @@ from featx.group_hints import candidate_sources, in_natural_order
 from featx.heads import Head, for_many, make_head, scores_of
 from featx.images import probe_files
 from featx.model import Classifier
-from featx.options import DEFAULT_BACKBONE, DEFAULT_HEAD, ClassWeight, ExtractOptions, LabelBy, RunOptions
+from featx.options import DEFAULT_BACKBONE, DEFAULT_HEAD, ClassWeight, ExtractOptions, FoldOptions, LabelBy, RunOptions
 from featx.output import model_file_name
 from featx.runtime import Runtime
 from featx.spec import EngineName, Layout, Pooling, Precision, Resize
@@ -147,7 +146,7 @@ def fit(
     options, run = ExtractOptions.of(locals()), RunOptions.of(locals())
     runtime = runtime or Runtime()
     started = time.monotonic()
-    _check_counts(cv, repeats)
+    FoldOptions.of(locals())  # checks the ranges
     if hidden:
         params = {**(params or {}), "hidden_layer_sizes": tuple(hidden)}
     made = make_head(head, params, class_weight, seed)
@@ -260,13 +259,6 @@ def _ends(names: Sequence[str | None]) -> list[str]:
     """Return the first and the last of some names, in their order; empty if there are none."""
     known = in_natural_order({name.replace("\0", " ") for name in names if name is not None})
     return [known[0], known[-1]] if known else []
-
-
-def _check_counts(cv: int, repeats: int) -> None:
-    if cv < 2:
-        raise as_usage(EvaluationError(f"cv is {cv}; at least 2 folds are needed"))
-    if repeats < 1:
-        raise as_usage(EvaluationError(f"repeats is {repeats}; at least 1 is needed"))
 
 
 class _LeftOut(NamedTuple):

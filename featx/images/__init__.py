@@ -1,22 +1,19 @@
 """One image file to square RGB uint8 pixels, the same way at training and at scoring."""
 
-from featx.images.decode import MAX_PIXELS, Decoded, decode
+from featx.images.decode import MAX_PIXELS, decode
 from featx.images.deep import Brightest, brightest, may_be_deep
 from featx.images.formats import image_format, looks_like_image
 from featx.images.guard import Guard, memory_for
-from featx.images.origin import Origin, read_origin
+from featx.images.origin import read_origin
 from featx.images.prepare import CROP_FRACTION, Prepared, prepare
-from featx.images.probes import DECODE_VERSION, decode_version, probe_files
+from featx.images.probes import decode_version, probe_files
 from featx.images.thumbnail import Thumbnail, draw_thumbnails, encode_thumbnail
 
 __all__ = [
     "CROP_FRACTION",
-    "DECODE_VERSION",
     "MAX_PIXELS",
     "Brightest",
-    "Decoded",
     "Guard",
-    "Origin",
     "Prepared",
     "Thumbnail",
     "brightest",

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
 from featx.images.decode import MAX_PIXELS, Cost, decode
+from featx.spec import Resize
+
+Fitting = Resize | Literal["fit"]
+"""How an image is made as small as is asked for: a square, or with ``fit`` as a whole."""
 
 CROP_FRACTION = 0.875
 """Part of the shorter side that the rule ``crop`` keeps, as when ImageNet networks are evaluated."""
@@ -44,7 +49,7 @@ class Prepared:
 def prepare(
     data: bytes,
     size: int,
-    resize: str = "crop",
+    resize: Fitting = "crop",
     *,
     white: int | None = None,
     page: int = 1,

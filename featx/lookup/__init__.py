@@ -1,6 +1,7 @@
 """What the cache knows of a data set, without computing anything."""
 
-from featx.lookup.memo import Filled, Progress, as_hashes, how_read
+from featx.lookup.listing import list_images
+from featx.lookup.memo import Progress, as_hashes, how_read
 from featx.lookup.retrieval import latest, note_latest, recall_table
 from featx.lookup.snapshot import check_strict, notice_left_out, notice_odd, remember_states, why_none_usable
 from featx.lookup.table import dataset_table, joined, table_of
@@ -10,13 +11,11 @@ from featx.lookup.views import (
     contents_to_learn,
     described,
     lacking_views,
-    look_up_views,
     views_store,
 )
 
 __all__ = [
     "Augmented",
-    "Filled",
     "Progress",
     "as_hashes",
     "check_strict",
@@ -28,7 +27,7 @@ __all__ = [
     "joined",
     "lacking_views",
     "latest",
-    "look_up_views",
+    "list_images",
     "note_latest",
     "notice_left_out",
     "notice_odd",

@@ -11,16 +11,16 @@ from typing import Any
 
 from featx.arguments import checked
 from featx.backbones import FILE_BACKBONE
-from featx.dataset import Dataset, dataset_id, scan
+from featx.dataset import Dataset
 from featx.errors import DatasetError, StoreError
+from featx.lookup.listing import list_images
 from featx.lookup.memo import Filled, how_read, look_up
-from featx.lookup.snapshot import notice_odd
 from featx.lookup.table import dataset_table
 from featx.lookup.views import check_views, look_up_views, views_store
 from featx.options import DEFAULT_BACKBONE, DatasetOptions, ExtractOptions, LabelBy
 from featx.runtime import Runtime
 from featx.spec import FeatureSpec
-from featx.store import FeatureStore, check_cache, open_store, read_latest, read_snapshot, write_latest
+from featx.store import FeatureStore, check_cache, open_store, read_latest, write_latest
 from featx.table import FeatureTable
 
 
@@ -160,10 +160,8 @@ def _found(
 ) -> tuple[Dataset, Filled]:
     """Scan a data set and find its features in a store."""
     spec = store.spec
-    memo = read_snapshot(runtime.cache, dataset_id(path), how_read(spec.decode, spec.white, spec.page, runtime))
-    dataset = scan(path, memo=memo, **options.select(DatasetOptions))
-    runtime.notice(f"{path}: {dataset.description}{told}")
-    notice_odd(dataset, path, runtime)
+    how = how_read(spec.decode, spec.white, spec.page, runtime)
+    dataset, memo = list_images(path, how, options, runtime, told)
     filled = look_up(dataset.pictures, memo, store, runtime)
     lacking = sum(state.status == "lacking" for state in filled.states)
     if lacking:

@@ -14,7 +14,6 @@ from featx.source import ImageFile
 from featx.store import FeatureStore, StoredFeatures, keys_of, note_use
 from featx.table import FileState, Views
 
-_MOST = 65_535
 """A key has two bytes for the number of the view."""
 
 
@@ -40,8 +39,6 @@ def check_views(augment: str | None, views: int) -> str | None:
     SpecError
         No such policy, or a policy without a number of views, or the other way round.
     """
-    if not 0 <= views <= _MOST:
-        raise SpecError(f"views is {views}; allowed are 0 (none) to {_MOST:,}")
     if augment is None:
         if views:
             raise SpecError(

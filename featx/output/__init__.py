@@ -15,7 +15,6 @@ from featx.output.files import (
 from featx.output.folders import copy_file, link_file, make_folder, write_new
 from featx.output.marks import GENERATOR, mark_png
 from featx.output.pages import render_page, shown_text
-from featx.output.words import shell_word
 
 __all__ = [
     "GENERATOR",
@@ -34,7 +33,6 @@ __all__ = [
     "model_file_name",
     "reason_of",
     "render_page",
-    "shell_word",
     "shown_text",
     "utf8_text",
     "write_new",

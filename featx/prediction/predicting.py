@@ -15,6 +15,7 @@ from featx.files import temporary_folder
 from featx.galleries import Gallery, Status, Tile
 from featx.lookup import why_none_usable
 from featx.model import Classifier
+from featx.options import PredictOptions
 from featx.output import OutputFile, reason_of
 from featx.prediction.sorting import Sorter
 from featx.prediction.writing import WRITERS, Row, Values, open_table
@@ -184,6 +185,9 @@ def predict(
     DatasetError, WeightsError, StoreError
         See :mod:`featx.errors`.
     """
+    PredictOptions.of(locals())  # checks the ranges
+    if link and sort_into is None:
+        raise as_usage(OutputError("`link` is for the folder of `sort_into`; name that folder, or leave out `link`"))
     runtime = runtime or Runtime()
     started = time.monotonic()
     name = str(model) if isinstance(model, str | Path) else model.title
@@ -191,7 +195,7 @@ def predict(
     if isinstance(model, str | Path):
         _stop_if_swapped(Path(model), [Path(path) for path in given])
     classifier = load(model) if isinstance(model, str | Path) else model
-    if not 1 <= top_k <= len(classifier.classes_):
+    if top_k > len(classifier.classes_):
         raise as_usage(OutputError(f"`top_k={top_k}`: the model has {len(classifier.classes_)} classes"))
     read = [one for one in (*given, model, weights) if isinstance(one, str | Path)]
     target = None if output is None else OutputFile(output, WRITERS, overwrite, inputs=read, keeps=not no_cache)

@@ -3,13 +3,12 @@
 from featx.source.choosing import dataset_source, image_at, source_at, source_beside
 from featx.source.image_file import ImageFile
 from featx.source.local import LocalFolder
-from featx.source.source import LARGE_FILE, UNKNOWN, BrokenLinkError, Entry, OpenFile, Source, most_bytes, read_image
+from featx.source.source import LARGE_FILE, BrokenLinkError, Entry, OpenFile, Source, read_image
 from featx.source.walk import OUTPUT_TAG
 
 __all__ = [
     "LARGE_FILE",
     "OUTPUT_TAG",
-    "UNKNOWN",
     "BrokenLinkError",
     "Entry",
     "ImageFile",
@@ -18,7 +17,6 @@ __all__ = [
     "Source",
     "dataset_source",
     "image_at",
-    "most_bytes",
     "read_image",
     "source_at",
     "source_beside",

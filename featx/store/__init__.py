@@ -4,7 +4,7 @@ from featx.store.base import count_base
 from featx.store.checking import Finding, check_file
 from featx.store.contents import CacheFile, FileKind, last_use, list_files, note_use, open_store, spec_of
 from featx.store.features import FeatureStore, StoredFeatures, StoreWriter
-from featx.store.files import CACHE_TAG, check_cache, is_cache, locked, prepare_cache, write_content, write_whole
+from featx.store.files import check_cache, is_cache, prepare_cache, write_content, write_whole
 from featx.store.files import delete as delete_file
 from featx.store.graphs import (
     has_graph,
@@ -23,7 +23,6 @@ from featx.store.latest import read_latest, read_sizes, remember_size, write_lat
 from featx.store.rows import SIGNATURE_SHAPE, Rows, keys_of
 from featx.store.runs import (
     TRAINING_DONE,
-    TrainingRun,
     delete_networks,
     delete_run,
     list_runs,
@@ -36,7 +35,6 @@ from featx.store.sweeping import Swept, delete_leftover, sweep_store
 from featx.store.tables import write_table
 
 __all__ = [
-    "CACHE_TAG",
     "SIGNATURE_SHAPE",
     "TRAINING_DONE",
     "CacheFile",
@@ -48,7 +46,6 @@ __all__ = [
     "StoreWriter",
     "StoredFeatures",
     "Swept",
-    "TrainingRun",
     "check_cache",
     "check_file",
     "count_base",
@@ -65,7 +62,6 @@ __all__ = [
     "list_runs",
     "list_strangers",
     "lock_run",
-    "locked",
     "note_use",
     "open_run",
     "open_store",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from featx.errors import DamagedStoreError, NewerFormatError, SpecError, StoreError
 from featx.spec import FeatureSpec
@@ -16,6 +17,7 @@ from featx.store.journal import count_journal, read_journal
 from featx.store.latest import read_json
 from featx.store.snapshot import is_path, summarize_snapshot
 
+Condition = Literal["ok", "damaged", "newer", "unfinished", "leftover", "foreign"]
 _AGAIN = "the next extract or predict with this recipe computes them again"
 
 
@@ -33,7 +35,7 @@ class Finding:
         What is wrong and what to do; empty where nothing is.
     """
 
-    status: str = "ok"
+    status: Condition = "ok"
     n_rows: int = 0
     n_damaged: int = 0
     problem: str = ""

@@ -45,7 +45,9 @@ class TrainingConfig:
     Raises
     ------
     TrainingError
-        A value outside the allowed ones.
+        No such optimizer, handling of batch normalisation or class weight.
+    OptionError
+        A number outside its range.
     """
 
     epochs: int = 10
@@ -67,18 +69,7 @@ class TrainingConfig:
         _one_of("batch_norm", self.batch_norm, get_args(BatchNorm))
         if self.class_weight is not None:
             _one_of("class_weight", self.class_weight, ("balanced",))
-        for name in ("epochs", "batch_size", "patience"):
-            if getattr(self, name) < 1:
-                raise as_usage(TrainingError(f"{name} is {getattr(self, name)}; it must be 1 or more"))
-        for name in ("warmup", "label_smoothing", "dropout"):
-            if not 0 <= getattr(self, name) < 1:
-                raise as_usage(TrainingError(f"{name} is {getattr(self, name)}; allowed are 0 to below 1"))
-        if not (self.rate > 0 and 0 < self.layer_decay <= 1 and self.weight_decay >= 0):
-            message = (
-                f"rate is {self.rate}, layer_decay {self.layer_decay}, weight_decay {self.weight_decay}; needed are "
-                "a rate above 0, a layer_decay above 0 and at most 1, a weight_decay of at least 0"
-            )
-            raise as_usage(TrainingError(message))
+        TrainOptions.of(vars(self))  # checks the ranges
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values."""

@@ -1,6 +1,6 @@
 """Leak-free evaluation: folds, tuning inside them, intervals, calibration."""
 
-from featx.evaluation.procedures.calibration import Calibrated, calibrate, find_temperature
+from featx.evaluation.procedures.calibration import calibrate, find_temperature
 from featx.evaluation.procedures.convergence import Tally
 from featx.evaluation.procedures.cross_validation import (
     CrossValidated,
@@ -20,7 +20,6 @@ from featx.evaluation.procedures.tuning import Tuned, fit_head, tune_and_fit
 
 __all__ = [
     "MOST_FOLDED",
-    "Calibrated",
     "CrossValidated",
     "HeldOutParts",
     "Parts",
