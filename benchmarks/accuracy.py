@@ -1,4 +1,4 @@
-"""Accuracy and time of the heads on folders of pictures: ``python -m benchmarks.accuracy DIR... [--heads a,b]``.
+"""Accuracy and time of the heads on folders of images: ``python -m benchmarks.accuracy DIR... [--heads a,b]``.
 
 For each folder that `featx extract` understands and each head: nested 5-fold accuracy with its interval, accuracy on
 the folder's own test part where it has one, and the seconds that tuning, cross-validation and the final fit took.
@@ -26,9 +26,7 @@ def main() -> None:
     arguments = parser.parse_args()
     runtime = Runtime(arguments.cache)
     results = []
-    print(
-        "| set | pictures | classes | head | accuracy (95 % interval) | own test part | always the largest | seconds |"
-    )
+    print("| set | images | classes | head | accuracy (95 % interval) | own test part | always the largest | seconds |")
     print("|---|---|---|---|---|---|---|---|")
     for folder in arguments.folders:
         table = extract(folder, arguments.backbone, runtime=runtime)

@@ -2,7 +2,7 @@
 
 The most that a processor does in a number format is measured, not looked up: the fastest of a few chains of dense
 convolutions, through the same engine as the networks. Beside it the arithmetic of each network (2 operations for a
-multiplication with its addition, counted in the graph that is executed), pictures a second, and how many that most
+multiplication with its addition, counted in the graph that is executed), images a second, and how many that most
 would be: where a network is near it, only another processor or number format is faster. Depthwise convolutions and
 small maps wait for memory and stay below it. Random weights and pixels: they change no speed; int8 needs the extra
 `int8`. Prints two Markdown tables of medians, then JSON. Two minutes for a network on two cores that do nothing else.
@@ -51,9 +51,7 @@ def main() -> None:
         most[precision] = best["gflops"]
         print_row(precision, best["gflops"], best["name"])
     print()
-    print_head(
-        "network", "number format", "GFLOP a picture", "pictures a second", "GFLOP/s", "of the most", "at the most"
-    )
+    print_head("network", "number format", "GFLOP an image", "images a second", "GFLOP/s", "of the most", "at the most")
     networks = []
     for name in arguments.backbones.split(","):
         for precision in precisions:

@@ -330,7 +330,7 @@ def _own_tags(scene: Scene) -> str:
     for words in (("extract", "set"), ("inspect", "set")):
         _run(scene, *words).expect(0, "left out   dog: 14 files, an output of featx")
         told = _run(scene, *words, "--json").expect(0).result
-        require(told["left_out"] == [{"path": "dog", "n_files": 14, "reason": "an output of featx"}], f"{told}")
+        require(told["own_folders"] == [{"path": "dog", "n_files": 14, "reason": "an output of featx"}], f"{told}")
     require(_run(scene, "extract", "set", "--json").result["n_ignored"] == 14, "what is left out is not counted")
     (scene.root / "set" / ".featx-output").touch()
     _run(scene, "extract", "set").expect(1, "as its file .featx-output says")

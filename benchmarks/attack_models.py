@@ -35,7 +35,7 @@ def write_members(path: Path | io.BytesIO, members: Mapping[str, bytes]) -> None
 def npy(array: np.ndarray) -> bytes:
     """Return an array as the bytes of a file."""
     stream = io.BytesIO()
-    np.lib.format.write_array(stream, array, allow_pickle=False)
+    np.lib.format.array_bytes(stream, array, allow_pickle=False)
     return stream.getvalue()
 
 
@@ -186,7 +186,9 @@ _EVALUATIONS: tuple[Callable[[dict[str, Any]], object], ...] = (
     lambda e: e.update(n_images=-5),
     lambda e: e["reliability"].update(bins=[]),
     lambda e: e["learning_curve"]["points"][0].update(n=0),
-    lambda e: e.update(sources=[{"name": "name", "group_by": "x", "n_sources": 1, "examples": [], "accuracy": None}]),
+    lambda e: e.update(
+        group_hints=[{"name": "name", "group_by": "x", "n_sources": 1, "examples": [], "accuracy": None}]
+    ),
     lambda e: e["groups"].update(conflicts=[7]),
     lambda e: e.update(fits={"x": {}}),
     lambda e: e.update(head="\ud800"),

@@ -1,8 +1,8 @@
 """Augmented views: ``python -m benchmarks.augmentation DIR [--rounds 5]``.
 
-Up to 64 pictures of a folder, 224 x 224, through ``make_views`` and through Keras's layers of the same kinds and limits
+Up to 64 images of a folder, 224 x 224, through ``make_views`` and through Keras's layers of the same kinds and limits
 one after another in one graph, each layer interpolating anew, both on one thread. Prints milliseconds of processor time
-a view, and how much of a picture's sharpness (mean absolute Laplacian) its views keep, in the middle where nothing is
+a view, and how much of an image's sharpness (mean absolute Laplacian) its views keep, in the middle where nothing is
 reflected; then JSON.
 """
 
@@ -76,7 +76,7 @@ def _sharpness(pixels: np.ndarray) -> float:
 
 
 def _layers(policy: str) -> Callable[[np.ndarray], Any]:
-    """Return a graph of eight pictures through Keras's layers."""
+    """Return a graph of eight images through Keras's layers."""
     import tensorflow as tf
     from keras import layers
 

@@ -1,6 +1,6 @@
-"""What ``featx capture`` sees in pictures and videos: ``python -m benchmarks.capture DIR|VIDEO...``.
+"""What ``featx capture`` sees in images and videos: ``python -m benchmarks.capture DIR|VIDEO...``.
 
-Of each folder of pictures, or of the frames of a video: how many show a face to the detector; the sharpness that is
+Of each folder of images, or of the frames of a video: how many show a face to the detector; the sharpness that is
 left of each once it is blurred (Gaussian of 1 % of the longer side; motion over 4 % of it), in parts of its own, and
 how many are then below the default of ``--min-sharpness``; the sharpness itself, from the 5th to the 95th percentile.
 Of a video besides: the least sharpness of its frames in parts of the median of the 60 before, and how many frames stay
@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from benchmarks.processes import print_head, print_json, print_row
 from featx.capturing import capture
 from featx.capturing.boxes import Box
-from featx.capturing.choosing import Candidate, Chooser, sharpness
+from featx.capturing.choosing import Chooser, FrameCandidate, sharpness
 from featx.capturing.faces import FaceFinder
 
 _COLUMNS = ("set", "frames", "with a face", "sharpness 5 %", "95 %", "left, Gaussian", "found", "left, motion", "found")
@@ -51,7 +51,7 @@ def main() -> None:
 
 
 def read_folder(folder: Path) -> Iterator[NDArray[np.uint8]]:
-    """Yield the pictures of a folder that OpenCV reads, blue first."""
+    """Yield the images of a folder that OpenCV reads, blue first."""
     for path in sorted(folder.rglob("*")):
         if path.is_file() and (frame := cv2.imread(os.fspath(path), cv2.IMREAD_COLOR)) is not None:
             yield frame
@@ -65,7 +65,7 @@ def read_video(path: Path) -> Iterator[NDArray[np.uint8]]:
 
 
 def measure(frames: list[NDArray[np.uint8]]) -> dict[str, Any]:
-    """Return what single pictures show."""
+    """Return what single images show."""
     finder = FaceFinder(cv2)
     greys = [cv2.cvtColor(frame, cv2.COLOR_BGR2GRAY) for frame in frames]
     own = np.array([sharpness(cv2, grey) for grey in greys])
@@ -90,9 +90,9 @@ def follow(frames: list[NDArray[np.uint8]]) -> dict[str, Any]:
     for frame in frames:
         grey = cv2.cvtColor(frame, cv2.COLOR_BGR2GRAY)
         every = Box(0, 0, grey.shape[1], grey.shape[0])
-        whole.append(Candidate(frame, grey, every, every))
+        whole.append(FrameCandidate(frame, grey, every, every))
         if face := finder.find(grey):
-            faces.append(Candidate(frame, grey, face.within(*grey.shape), face.grown(0.3).within(*grey.shape)))
+            faces.append(FrameCandidate(frame, grey, face.within(*grey.shape), face.grown(0.3).within(*grey.shape)))
     own = [sharpness(cv2, one.grey) for one in whole]
     least = min(value / median(own[max(0, i + 1 - _RECENT) : max(15, i + 1)]) for i, value in enumerate(own))
     return {
@@ -102,7 +102,7 @@ def follow(frames: list[NDArray[np.uint8]]) -> dict[str, Any]:
     }
 
 
-def _kept(candidates: list[Candidate], min_difference: float) -> int:
+def _kept(candidates: list[FrameCandidate], min_difference: float) -> int:
     return Counter(verdict for _, verdict in Chooser(cv2, 0, min_difference).judge(candidates))["kept"]
 
 

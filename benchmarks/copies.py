@@ -1,10 +1,10 @@
 """How well near-copies are found, against known truth: ``python -m benchmarks.copies DIR... [--originals 800]``.
 
-Of the first 200 pictures of each folder ten copies are made in a scratch folder, each changed in one way: saved again
+Of the first 200 images of each folder ten copies are made in a scratch folder, each changed in one way: saved again
 at low quality, halved, a rim cut off, the sides cut off, brighter, less contrast, grey, mirrored, turned, stamped.
-Every two of a picture and its copies are a true pair; a pair is found if both are in one group. A pair of two
-different pictures in one group counts against precision (so do pictures that the folder itself holds twice, under
-other bytes). Recall by kind is that of the pairs of a copy and its original. With `--many`, another table: 20 pictures
+Every two of an image and its copies are a true pair; a pair is found if both are in one group. A pair of two
+different images in one group counts against precision (so do images that the folder itself holds twice, under
+other bytes). Recall by kind is that of the pairs of a copy and its original. With `--many`, another table: 20 images
 among up to 200 others have 5, 12, 20, 40 and 60 copies each, as augmentation makes them: a rim of up to 2 % cut off,
 brightness and contrast changed, half of them mirrored, saved at some quality. Prints Markdown tables, then JSON.
 """
@@ -71,39 +71,39 @@ def main() -> None:
     if arguments.many:
         sweep(arguments.folders)
         return
-    print_head("set", "pictures", "true pairs", "found", "precision", "recall", *KINDS)
+    print_head("set", "images", "true pairs", "found", "precision", "recall", *KINDS)
     results = []
     for folder in arguments.folders:
         with tempfile.TemporaryDirectory() as scratch:
             make_copies(folder, Path(scratch) / "set", arguments.originals)
             result = {"set": folder.name, **measure(Path(scratch) / "set", Runtime(Path(scratch) / "cache"))}
         results.append(result)
-        print_row(*(result[name] for name in ("set", "pictures", "true pairs", "found", "precision", "recall", *KINDS)))
+        print_row(*(result[name] for name in ("set", "images", "true pairs", "found", "precision", "recall", *KINDS)))
     print_json(results)
 
 
 def sweep(folders: list[Path]) -> None:
-    """Print precision and recall by the number of copies that a picture has."""
-    print_head("set", "copies a picture", "pictures", "true pairs", "found", "precision", "recall")
+    """Print precision and recall by the number of copies that an image has."""
+    print_head("set", "copies an image", "images", "true pairs", "found", "precision", "recall")
     results = []
     for folder in folders:
-        for n_copies in _MANY:
+        for n_duplicates in _MANY:
             with tempfile.TemporaryDirectory() as scratch:
-                make_many(folder, Path(scratch) / "set", n_copies)
+                make_many(folder, Path(scratch) / "set", n_duplicates)
                 found = measure(Path(scratch) / "set", Runtime(Path(scratch) / "cache"))
-            result = {"set": folder.name, "copies": n_copies, **found}
+            result = {"set": folder.name, "copies": n_duplicates, **found}
             results.append(result)
-            names = ("set", "copies", "pictures", "true pairs", "found", "precision", "recall")
+            names = ("set", "copies", "images", "true pairs", "found", "precision", "recall")
             print_row(*(result[name] for name in names))
     print_json(results)
 
 
-def make_many(folder: Path, target: Path, n_copies: int) -> None:
-    """Save up to 220 pictures of a folder, and some augmented copies of the first 20."""
+def make_many(folder: Path, target: Path, n_duplicates: int) -> None:
+    """Save up to 220 images of a folder, and some augmented copies of the first 20."""
     rng = random.Random(0)
     for number, (name, image) in enumerate(_originals(folder, target, _MANY_ORIGINALS + 200)):
         image.save(name.with_name(f"{name.name}-original.png"))
-        for copy in range(n_copies if number < _MANY_ORIGINALS else 0):
+        for copy in range(n_duplicates if number < _MANY_ORIGINALS else 0):
             changed = _cut(image, rng.uniform(0, 0.02), rng.uniform(0, 0.02))
             changed = ImageEnhance.Brightness(changed).enhance(rng.uniform(0.8, 1.2))
             changed = ImageEnhance.Contrast(changed).enhance(rng.uniform(0.8, 1.2))
@@ -113,7 +113,7 @@ def make_many(folder: Path, target: Path, n_copies: int) -> None:
 
 
 def make_copies(folder: Path, target: Path, n_originals: int) -> None:
-    """Save up to ``n_originals`` pictures of a folder, and ten copies of the first 200 as ``NAME-KIND.jpg``."""
+    """Save up to ``n_originals`` images of a folder, and ten copies of the first 200 as ``NAME-KIND.jpg``."""
     for number, (name, image) in enumerate(_originals(folder, target, n_originals)):
         image.save(name.with_name(f"{name.name}-original.png"))
         if number < _COPIED:
@@ -122,7 +122,7 @@ def make_copies(folder: Path, target: Path, n_originals: int) -> None:
 
 
 def _originals(folder: Path, target: Path, n: int) -> Iterator[tuple[Path, Image.Image]]:
-    """Yield up to ``n`` pictures of a folder over white, and the path, without what follows, to save each under."""
+    """Yield up to ``n`` images of a folder over white, and the path, without what follows, to save each under."""
     paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in (".jpg", ".jpeg", ".png"))
     random.Random(0).shuffle(paths)
     for number, path in enumerate(paths[:n]):
@@ -140,15 +140,15 @@ def measure(folder: Path, runtime: Runtime) -> dict[str, object]:
     table = extract(folder, runtime=runtime)
     names = [Path(sample.sample_id).stem.split("-") for sample in table.samples]
     groups = group_samples(table).numbers.tolist()
-    pictures = Counter(number for number, _ in names)
+    images = Counter(number for number, _ in names)
     together = Counter(groups)
     right = Counter(zip(groups, (number for number, _ in names), strict=True))
-    true, made, found = _pairs(pictures), _pairs(together), _pairs(right)
+    true, made, found = _pairs(images), _pairs(together), _pairs(right)
     originals = {number: group for (number, kind), group in zip(names, groups, strict=True) if kind == "original"}
     hits = Counter(kind for (number, kind), group in zip(names, groups, strict=True) if originals[number] == group)
     n_copied = min(_COPIED, len(originals))
     return {
-        "pictures": len(names),
+        "images": len(names),
         "true pairs": true,
         "found": found,
         "precision": round(found / made, 4) if made else 1.0,

@@ -78,7 +78,7 @@ def several_at_once(place: Place, tries: int, n: int, overlapping: bool) -> Tall
 
 
 def _overlapping(place: Place, n: int) -> list[Path]:
-    """Return folders that hold all pictures together, each sharing half of its classes with the next."""
+    """Return folders that hold all images together, each sharing half of its classes with the next."""
     classes = sorted(path.name for path in place.data.iterdir() if path.is_dir())
     share = -(-len(classes) // n)
     folders = []
@@ -175,7 +175,7 @@ def _survives_read_only(place: Place) -> bool:
 
 
 def files_changed(place: Place, tries: int, rng: random.Random) -> Tally:
-    """Delete, replace and change pictures during a run; a second run must then know the folder as it is."""
+    """Delete, replace and change images during a run; a second run must then know the folder as it is."""
     from featx.extraction import extract
 
     tally = Tally(tries)

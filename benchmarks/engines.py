@@ -1,6 +1,6 @@
 """Engines alone, without files: ``python -m benchmarks.engines [--backbones a,b]``.
 
-Pictures a second through featx's openvino engine, PyTorch (timm's network of the same architecture, channels last,
+Images a second through featx's openvino engine, PyTorch (timm's network of the same architecture, channels last,
 float32 and bfloat16) and ONNX Runtime (the same network, exported), each where it is installed, in a process of its
 own, in turn; the peers with the better of batches of 8 and 32. The same work on all sides: the network without its top
 and the mean over its last map (timm's vgg16 otherwise keeps two layers of 4,096), where featx also scales the pixels.

@@ -28,33 +28,33 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--backbones", default="efficientnet-lite0,mobilenetv2,resnet50")
     parser.add_argument("--precisions", default="auto,float32")
-    parser.add_argument("--limit", type=int, default=1000, help="pictures")
+    parser.add_argument("--limit", type=int, default=1000, help="images")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--worker", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.worker:
         print(json.dumps(_WORKERS[arguments.worker](arguments)))
         return
-    print_head("network", "pictures", "precision", "engine only", "files to cache", "of engine", "Keras", "ratio")
+    print_head("network", "images", "precision", "engine only", "files to cache", "of engine", "Keras", "ratio")
     results = []
     with tempfile.TemporaryDirectory() as folder:
-        pictures = _some_pictures(arguments.folder, Path(folder), arguments.limit)
+        images = _some_images(arguments.folder, Path(folder), arguments.limit)
         for backbone in arguments.backbones.split(","):
-            results += _compare(backbone, pictures, arguments)
+            results += _compare(backbone, images, arguments)
     print_json(results)
 
 
-def _compare(backbone: str, pictures: Path, arguments: argparse.Namespace) -> list[dict]:
+def _compare(backbone: str, images: Path, arguments: argparse.Namespace) -> list[dict]:
     precisions = arguments.precisions.split(",")
     with tempfile.TemporaryDirectory() as cache:
         rounds = take_turns(
-            arguments.rounds, ["keras", *precisions], lambda side: _measure(side, backbone, pictures, cache)
+            arguments.rounds, ["keras", *precisions], lambda side: _measure(side, backbone, images, cache)
         )
     rows = []
     for side in precisions:
         row = {
             "network": backbone,
-            "pictures": rounds[0][side]["n"],
+            "images": rounds[0][side]["n"],
             "precision": rounds[0][side]["precision"],
             "engine only": median(one[side]["engine_rate"] for one in rounds),
             "files to cache": median(one[side]["rate"] for one in rounds),
@@ -67,14 +67,14 @@ def _compare(backbone: str, pictures: Path, arguments: argparse.Namespace) -> li
     return rows
 
 
-def _measure(side: str, backbone: str, pictures: Path, cache: str) -> dict:
+def _measure(side: str, backbone: str, images: Path, cache: str) -> dict:
     worker = "keras" if side == "keras" else "featx"
-    words = (pictures, "--worker", worker, "--backbones", backbone, "--precisions", side)
+    words = (images, "--worker", worker, "--backbones", backbone, "--precisions", side)
     return run_worker("benchmarks.extract", *words, FEATX_CACHE=cache)
 
 
-def _some_pictures(folder: Path, target: Path, limit: int) -> Path:
-    """Copy the first pictures of every class, so that both sides see the same and the disk's cache is warm."""
+def _some_images(folder: Path, target: Path, limit: int) -> Path:
+    """Copy the first images of every class, so that both sides see the same and the disk's cache is warm."""
     classes = sorted(path for path in folder.iterdir() if path.is_dir())
     for path in classes:
         (target / path.name).mkdir()
@@ -94,7 +94,7 @@ def _featx(arguments: argparse.Namespace) -> dict:
 
     cache = Path(os.environ["FEATX_CACHE"])
     how = {"weights": "imagenet" if "lite" in arguments.backbones else "random", "precision": arguments.precisions}
-    # int8 sets its ranges on the pictures of this very data set, once: not a part of what every extraction takes.
+    # int8 sets its ranges on the images of this very data set, once: not a part of what every extraction takes.
     first = arguments.folder if arguments.precisions == "int8" else next(arguments.folder.iterdir())
     warm = extract(first, arguments.backbones, runtime=Runtime(cache), **how)  # makes the graph, imports libraries
     shutil.rmtree(cache / "features")
@@ -123,12 +123,12 @@ def _keras(arguments: argparse.Namespace) -> dict:
     import keras
     import numpy as np
 
-    from featx.backbones import build_network, find_backbone, find_source
+    from featx.backbones import build_network, find_backbone, find_backbone_source
     from featx.spec import FeatureSpec
 
     row = find_backbone(arguments.backbones)
     if "lite" in row.name:  # Keras has no such network; featx's own, with its pixel scaling inside
-        source = find_source(row.name)
+        source = find_backbone_source(row.name)
         spec = FeatureSpec(row.name, source.weights, row.preprocess, row.size, "0-0", "tensorflow", "float32")
         model = build_network(spec, source.file)
         preprocess = None
@@ -139,15 +139,15 @@ def _keras(arguments: argparse.Namespace) -> dict:
         preprocess = room.preprocess_input
     model.predict(np.zeros((32, row.size, row.size, 3), np.uint8), verbose=0)
     started = time.perf_counter()
-    pictures = keras.utils.image_dataset_from_directory(
+    images = keras.utils.image_dataset_from_directory(
         arguments.folder, image_size=(row.size, row.size), batch_size=32, shuffle=False, verbose=False
     )
     if preprocess is None:
         import tensorflow as tf
 
-        batches = pictures.map(lambda x, y: tf.cast(x, tf.uint8))
+        batches = images.map(lambda x, y: tf.cast(x, tf.uint8))
     else:
-        batches = pictures.map(lambda x, y: preprocess(x))
+        batches = images.map(lambda x, y: preprocess(x))
     features = model.predict(batches.prefetch(2), verbose=0)
     with tempfile.TemporaryDirectory() as folder, h5py.File(Path(folder) / "features.h5", "w") as file:
         file["features"] = features

@@ -44,14 +44,14 @@ class Ended:
 
 
 class Place:
-    """A folder with the pictures, and one undisturbed extraction of them.
+    """A folder with the images, and one undisturbed extraction of them.
 
     Parameters
     ----------
     root : path
         An empty folder.
     data : path
-        The pictures, which are copied.
+        The images, which are copied.
     """
 
     def __init__(self, root: Path, data: Path) -> None:
@@ -95,7 +95,7 @@ class Place:
 
     def n_rows(self, cache: Path) -> int:
         """Return the rows that a cache holds now, in base and journal."""
-        head = self.opened(self.whole).head()
+        head = self.opened(self.whole).header()
         return len(FeatureStore(cache, FeatureSpec.from_json(head.spec)).snapshot().keys())
 
     def opened(self, cache: Path) -> FeatureStore:

@@ -1,9 +1,9 @@
 """Seconds an epoch of fine-tuning with and without cached activations: ``python -m benchmarks.finetuning DIR``.
 
-Trains efficientnet-lite0 above block 10 (its top 5 blocks) and above block 14 (its last one) on the pictures of DIR,
+Trains efficientnet-lite0 above block 10 (its top 5 blocks) and above block 14 (its last one) on the images of DIR,
 each with the activations below cached and with the frozen part run in every epoch anew, in turns; pixels are decoded
 once and kept in memory for the latter, so that only the network differs. The first epoch, which compiles, does not
-count. Both train on the same pictures in float32. Prints medians and the ratio of the rounds' own ratios, then JSON.
+count. Both train on the same images in float32. Prints medians and the ratio of the rounds' own ratios, then JSON.
 Nothing of DIR is written.
 """
 

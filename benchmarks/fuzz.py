@@ -19,7 +19,7 @@ from pathlib import Path
 
 from benchmarks.processes import print_head, print_json, print_row
 
-READERS = ("store", "journal", "snapshot", "model", "manifest", "weights", "picture")
+READERS = ("store", "journal", "snapshot", "model", "manifest", "weights", "image")
 _SECONDS = 10.0
 _START_SECONDS = 60.0
 _MEGABYTES = 4096

@@ -33,7 +33,7 @@ def make_reader(name: str, folder: Path) -> Read:
         "model": _model,
         "manifest": _manifest,
         "weights": _weights,
-        "picture": _picture,
+        "image": _image,
     }[name](folder)
 
 
@@ -225,7 +225,7 @@ def _manifest(folder: Path) -> Read:
         path.write_bytes(mutate(rng.choice(tables).encode()))
         found = scan(path)
         root = folder.resolve()
-        paths = [Path(picture.address) for picture in found.pictures]
+        paths = [Path(image.address) for image in found.images]
         inside = all(root in (path.parent.resolve() / path.name).parents for path in paths)
         return "accepted" if inside else "wrong: a path outside the manifest's folder"
 
@@ -262,10 +262,10 @@ def _small_pth() -> bytes:
     return head + tensors + pickle.dumps(["s0"], 2) + len(values).to_bytes(8, "little") + values.tobytes()
 
 
-def _picture(folder: Path) -> Read:
+def _image(folder: Path) -> Read:
     from featx.images import Guard
 
-    valid = _small_pictures()
+    valid = _small_images()
     guard = Guard(seconds=5.0)
 
     def read(rng: random.Random, mutate: Mutate) -> str:
@@ -280,7 +280,7 @@ def _picture(folder: Path) -> Read:
     return read
 
 
-def _small_pictures() -> list[tuple[str, bytes]]:
+def _small_images() -> list[tuple[str, bytes]]:
     noise = np.random.default_rng(0).integers(0, 256, (24, 24, 4)).astype(np.uint8)
     colour = Image.fromarray(noise[:, :, :3])
     frames = {"save_all": True, "append_images": [colour.rotate(90), colour.rotate(180)]}

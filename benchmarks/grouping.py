@@ -1,7 +1,7 @@
 """Groups of large sets: ``python -m benchmarks.grouping DIR [--sizes 25000,50000,100000]``.
 
-The first N pictures of a folder are extracted and grouped: copies, near-copies, takes. Where the folder has fewer, new
-ones are made: the left half of one picture beside the right half of another. Prints the seconds of grouping alone, by
+The first N images of a folder are extracted and grouped: copies, near-copies, takes. Where the folder has fewer, new
+ones are made: the left half of one image beside the right half of another. Prints the seconds of grouping alone, by
 the clock and of the processors, the peak memory of its process, and the near-copies found, as a Markdown table, then
 JSON. Files and features go into a scratch folder; 100,000 take five minutes to extract and as long to group.
 """
@@ -32,24 +32,24 @@ def main() -> None:
         return
     files = sorted(path for path in arguments.folder.rglob("*") if path.suffix.lower() in _SUFFIXES)
     if not files:
-        raise SystemExit(f"{arguments.folder} has no pictures ({', '.join(sorted(_SUFFIXES))})")
-    print_head("pictures", "clock, s", "processor, s", "peak memory, MB", "near-copies", "groups")
+        raise SystemExit(f"{arguments.folder} has no images ({', '.join(sorted(_SUFFIXES))})")
+    print_head("images", "clock, s", "processor, s", "peak memory, MB", "near-copies", "groups")
     results = []
     with tempfile.TemporaryDirectory() as scratch:
-        pictures, cache = Path(scratch) / "pictures", Path(scratch) / "cache"
+        images, cache = Path(scratch) / "images", Path(scratch) / "cache"
         for size in sorted(map(int, arguments.sizes.split(","))):
-            _fill(files, pictures, size)
-            _extract(pictures, cache)
-            found = run_worker("benchmarks.grouping", pictures, "--worker", cache)
-            print_row(*(found[name] for name in ("pictures", "clock", "processor", "peak", "near", "groups")))
+            _fill(files, images, size)
+            _extract(images, cache)
+            found = run_worker("benchmarks.grouping", images, "--worker", cache)
+            print_row(*(found[name] for name in ("images", "clock", "processor", "peak", "near", "groups")))
             results.append(found)
     print_json(results)
 
 
-def _fill(files: list[Path], pictures: Path, size: int) -> None:
-    """Link pictures into a folder, and make what lacks; no number in a name, which would make it a take."""
+def _fill(files: list[Path], images: Path, size: int) -> None:
+    """Link images into a folder, and make what lacks; no number in a name, which would make it a take."""
     for number in range(size):
-        name = pictures / f"class{number % 10}" / "".join(chr(ord("a") + int(digit)) for digit in str(number))
+        name = images / f"class{number % 10}" / "".join(chr(ord("a") + int(digit)) for digit in str(number))
         name.parent.mkdir(parents=True, exist_ok=True)
         path = files[number % len(files)]
         target = name.with_suffix(path.suffix if number < len(files) else ".jpg")
@@ -66,29 +66,29 @@ def _fill(files: list[Path], pictures: Path, size: int) -> None:
         spliced.save(target, quality=92)
 
 
-def _extract(pictures: Path, cache: Path) -> None:
+def _extract(images: Path, cache: Path) -> None:
     from featx.extraction import extract
     from featx.runtime import Runtime
 
-    extract(pictures, runtime=Runtime(cache))
+    extract(images, runtime=Runtime(cache))
 
 
-def _group(pictures: Path, cache: Path) -> dict[str, float]:
+def _group(images: Path, cache: Path) -> dict[str, float]:
     from featx.duplicates import group_samples
     from featx.extraction import extract
     from featx.runtime import Runtime
 
-    table = extract(pictures, runtime=Runtime(cache))  # all cached
+    table = extract(images, runtime=Runtime(cache))  # all cached
     clock, processor = time.perf_counter(), time.process_time()
     grouping = group_samples(table)
     clock, processor = time.perf_counter() - clock, time.process_time() - processor
     counts = grouping.to_dict()
     return {
-        "pictures": len(table),
+        "images": len(table),
         "clock": clock,
         "processor": processor,
         "peak": peak_megabytes(),
-        "near": counts["n_near_copies"],
+        "near": counts["n_near_duplicates"],
         "groups": counts["n_groups"],
     }
 

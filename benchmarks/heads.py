@@ -1,6 +1,6 @@
 """Time of tuned heads: ``python -m benchmarks.heads DIR [--large DIR] [--heads a,b] [--rounds 3]``.
 
-For the pictures of DIR, each head: seconds of `featx fit` (nested 5-fold, everything that it reports), and of choosing
+For the images of DIR, each head: seconds of `featx fit` (nested 5-fold, everything that it reports), and of choosing
 and fitting alone beside scikit-learn's GridSearchCV of the same pipeline over the same grid and folds. For those of
 --large, which has train/ and test/ folders: choosing and fitting on train/, accuracy on test/, beside GridSearchCV of
 logistic regression behind a StandardScaler, as it is commonly written, and behind featx's own scaler. Each fit has one
@@ -25,11 +25,11 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 
 from benchmarks.processes import median, print_head, print_json, print_row
-from featx.evaluation.procedures import Parts, TrainingSet, quiet_single_threads, split_parts, tune_and_fit
-from featx.evaluation.procedures.folds import cut_folds
+from featx.evaluation.procedures import DataSplit, TrainingSet, quiet_single_threads, split_table, tune_and_fit
+from featx.evaluation.procedures.folds import make_folds
 from featx.extraction import extract
 from featx.fitting import fit
-from featx.heads import HEAD_NAMES, for_many, make_head, scores_of
+from featx.heads import HEAD_NAMES, for_large, make_head, scores_of
 from featx.runtime import Runtime
 from featx.scaling import CommonScaler
 
@@ -55,7 +55,7 @@ def main() -> None:
 
 def _small(folder: Path, heads: list[str], rounds: int, runtime: Runtime) -> list[dict[str, Any]]:
     table = extract(folder, runtime=runtime)
-    train = split_parts(table, np.arange(len(table))).train
+    train = split_table(table, np.arange(len(table))).train
     rows = []
     print_head("head", "`fit`, s", "processor, s", "chosen and fitted", "GridSearchCV", "ratio")
     for name in heads:
@@ -72,7 +72,7 @@ def _small(folder: Path, heads: list[str], rounds: int, runtime: Runtime) -> lis
 
 def _large(folder: Path, heads: list[str], runtime: Runtime) -> list[dict[str, Any]]:
     table = extract(folder, runtime=runtime)
-    parts = split_parts(table, np.arange(len(table)))
+    parts = split_table(table, np.arange(len(table)))
     rows = []
     print_head("on train, tested on test", "chosen", "accuracy", "seconds", "processor, s", "ratio")
     for name in heads:
@@ -91,7 +91,7 @@ def _large(folder: Path, heads: list[str], runtime: Runtime) -> list[dict[str, A
 
 
 def _tuned(name: str, train: TrainingSet, runtime: Runtime) -> tuple[Any, str]:
-    head, plan = for_many(make_head(name), len(train.y), len(train.classes))
+    head, plan = for_large(make_head(name), len(train.y), len(train.classes))
     with quiet_single_threads():
         tuned = tune_and_fit(head, train, 0, n_workers=runtime.n_workers)
     return tuned, plan
@@ -99,7 +99,7 @@ def _tuned(name: str, train: TrainingSet, runtime: Runtime) -> tuple[Any, str]:
 
 def _searched(estimator: BaseEstimator, name: str, train: TrainingSet, runtime: Runtime) -> GridSearchCV:
     head = make_head(name)
-    folds = cut_folds(train.y, train.groups, train.classes, 4 if head.one_split else 3, 0).pairs
+    folds = make_folds(train.y, train.groups, train.classes, 4 if head.one_split else 3, 0).pairs
     grid = {key: list(values) for key, values in head.grid.items()}
     with quiet_single_threads(), parallel_config("threading", n_jobs=runtime.n_workers):
         search = GridSearchCV(clone(estimator), grid, cv=folds[:1] if head.one_split else folds)
@@ -112,7 +112,7 @@ def _timed(work: Callable[[], Any]) -> tuple[float, float, Any]:
     return time.perf_counter() - clock, time.process_time() - processor, result
 
 
-def _accuracy(estimator: Any, parts: Parts) -> float:
+def _accuracy(estimator: Any, parts: DataSplit) -> float:
     scores = scores_of(estimator, parts.test.X, len(parts.test.classes))
     return float((scores.argmax(axis=1) == parts.test.y).mean())
 

@@ -1,7 +1,7 @@
 """Flattering and honest accuracy side by side: ``python -m benchmarks.honesty DIR... [--head logreg]``.
 
-For each folder: the accuracy where every picture stands alone, as it is commonly reported; the one that `featx fit`
-reports, which keeps copies, near-copies and frames of one take together; those by what may be the pictures' sources;
+For each folder: the accuracy where every image stands alone, as it is commonly reported; the one that `featx fit`
+reports, which keeps copies, near-copies and frames of one take together; those by what may be the images' sources;
 that on the folder's own test part; and the honest one again with the labels shuffled, which has to be that of chance.
 Prints a Markdown table, then JSON.
 """
@@ -18,7 +18,7 @@ import numpy as np
 from benchmarks.processes import print_head, print_json, print_row
 from featx.extraction import extract
 from featx.fitting import fit
-from featx.reporting.facts import groups_text
+from featx.rendering.facts import groups_text
 from featx.runtime import Runtime
 from featx.table import FeatureTable
 
@@ -37,11 +37,11 @@ def main() -> None:
         found = fit(table, arguments.head, runtime=runtime).evaluation.to_dict()
         shuffled = fit(_shuffled(table), arguments.head, runtime=runtime).evaluation.to_dict()
         results.append({"set": folder.name, "evaluation": found, "shuffled": shuffled})
-        sources = [f"{one['accuracy']['mean']:.3f} ({one['name']})" for one in found["sources"]]
+        sources = [f"{one['accuracy']['mean']:.3f} ({one['name']})" for one in found["group_hints"]]
         print_row(
             folder.name,
             groups_text(found),
-            _text(found["naive_cv"] and found["naive_cv"]["accuracy"]),
+            _text(found["ungrouped_cv"] and found["ungrouped_cv"]["accuracy"]),
             _text(found["cv"] and found["cv"]["accuracy"]),
             ", ".join(sources),
             _text({"mean": found["test"]["accuracy"], **found["test"]}) if found["test"] else "",

@@ -1,6 +1,6 @@
 """Memory and time as sets grow: ``python -m benchmarks.memory DIR [--sizes 1000,10000,60000]``.
 
-Extracts the first N pictures of a folder in a process of its own, with a cache of its own, and prints the largest
+Extracts the first N images of a folder in a process of its own, with a cache of its own, and prints the largest
 resident memory of that process, its time and rate. The graph of the network is made beforehand. Prints a Markdown
 table, then JSON.
 """
@@ -26,16 +26,16 @@ def main() -> None:
         print(json.dumps(_extract(arguments.folder, Path(arguments.worker))))
         return
     files = sorted(path for path in arguments.folder.rglob("*.*") if path.is_file())
-    print_head("pictures", "peak memory, MB", "seconds", "pictures a second", "cache, MB")
+    print_head("images", "peak memory, MB", "seconds", "images a second", "cache, MB")
     results = []
     for size in map(int, arguments.sizes.split(",")):
         with tempfile.TemporaryDirectory() as folder:
-            one, pictures, cache = (Path(folder) / name for name in ("one", "pictures", "cache"))
+            one, images, cache = (Path(folder) / name for name in ("one", "images", "cache"))
             _copy(files[:1], one)
             run_worker("benchmarks.memory", one, "--worker", cache)  # makes the graph, with TensorFlow
             shutil.rmtree(cache / "features")
-            _copy(files[:size], pictures)
-            found = run_worker("benchmarks.memory", pictures, "--worker", cache)
+            _copy(files[:size], images)
+            found = run_worker("benchmarks.memory", images, "--worker", cache)
             stored = sum(path.stat().st_size for path in (cache / "features").glob("*.h5")) / 1e6
         rate = found["n"] / found["seconds"]
         print_row(found["n"], found["peak"], found["seconds"], rate, stored)
@@ -49,14 +49,14 @@ def _copy(files: list[Path], folder: Path) -> None:
         shutil.copy(path, folder / f"{number:06}{path.suffix}")
 
 
-def _extract(pictures: Path, cache: Path) -> dict:
+def _extract(images: Path, cache: Path) -> dict:
     import time
 
     from featx.extraction import extract
     from featx.runtime import Runtime
 
     started = time.perf_counter()
-    table = extract(pictures, runtime=Runtime(cache))
+    table = extract(images, runtime=Runtime(cache))
     seconds = time.perf_counter() - started
     return {"n": len(table), "seconds": seconds, "peak": peak_megabytes()}
 

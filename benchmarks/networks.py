@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from featx.backbones import find_source
+from featx.backbones import find_backbone_source
 from featx.engines import Engine
 from featx.images import decode_version
 from featx.spec import FeatureSpec
@@ -21,7 +21,7 @@ SECONDS = 3.0
 
 def random_recipe(backbone: str) -> FeatureSpec:
     """Return the recipe of a network with random weights, which change no speed, in float32."""
-    source = find_source(backbone, "random", SIDE)
+    source = find_backbone_source(backbone, "random", SIDE)
     return FeatureSpec(
         source.backbone, source.weights, source.preprocess, SIDE, decode_version(), "openvino", "float32"
     )
@@ -33,7 +33,7 @@ def random_pixels(n: int, side: int = SIDE) -> np.ndarray:
 
 
 def engine_rate(engine: Engine, pixels: np.ndarray) -> float:
-    """Return pictures a second, over that time, after a first batch."""
+    """Return images a second, over that time, after a first batch."""
     list(engine.run([pixels]))
     started = time.perf_counter()
 

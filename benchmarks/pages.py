@@ -1,6 +1,6 @@
 """Pages in a browser: ``python -m benchmarks.pages MODEL DATA``.
 
-The report of a model and a gallery of its pictures, as pages and as PNG: megabytes, seconds to write, and for pages the
+The report of a model and a gallery of its images, as pages and as PNG: megabytes, seconds to write, and for pages the
 seconds until a headless Chromium has loaded and drawn them. Features come from the cache. Prints a Markdown table, then
 JSON. It needs the extra ``integration`` and Debian's ``chromium``.
 """
@@ -41,7 +41,7 @@ def main() -> None:
             gallery: lambda: predict(model, arguments.data, gallery=gallery, runtime=runtime),
             sheet: lambda: predict(model, arguments.data, gallery=sheet, runtime=runtime),
         }
-        print_head("file", "pictures", "MB", "seconds to write", "seconds to open")
+        print_head("file", "images", "MB", "seconds to write", "seconds to open")
         for file, make in makers.items():
             started = time.monotonic()
             make()

@@ -1,8 +1,8 @@
 """Large photographs: ``python -m benchmarks.photographs DIR [--megapixels 12]``.
 
-Pictures of a folder, enlarged to a camera's size and saved as JPEG, decoded and resized as featx does, with a full
+Images of a folder, enlarged to a camera's size and saved as JPEG, decoded and resized as featx does, with a full
 decode by the same library, and with a full decode by Pillow; the features of the first two compared. Prints the
-milliseconds of processor time a picture takes (one thread), the ratios, and the mean and smallest cosine of
+milliseconds of processor time an image takes (one thread), the ratios, and the mean and smallest cosine of
 efficientnet-lite0's features, then JSON. A minute.
 """
 
@@ -21,7 +21,7 @@ import numpy as np
 from PIL import Image
 
 from benchmarks.processes import median, print_head, print_json, print_row
-from featx.backbones import find_source
+from featx.backbones import find_backbone_source
 from featx.execution import start
 from featx.images import decode_version, prepare
 from featx.images.jpeg import decode_jpeg
@@ -78,7 +78,7 @@ def _timed(photographs: list[bytes], decoder: Callable[..., object]) -> tuple[fl
 
 
 def _features(pixels: np.ndarray) -> np.ndarray:
-    source = find_source("efficientnet-lite0")
+    source = find_backbone_source("efficientnet-lite0")
     spec = FeatureSpec(
         source.backbone, source.weights, source.preprocess, _SIZE, decode_version(), "openvino", "float32"
     )
@@ -88,7 +88,7 @@ def _features(pixels: np.ndarray) -> np.ndarray:
 
 
 def _enlarged(path: Path, megapixels: float) -> bytes:
-    """Return a JPEG of a camera's size: the picture enlarged, with a camera's grain."""
+    """Return a JPEG of a camera's size: the image enlarged, with a camera's grain."""
     with Image.open(path) as image:
         scale = (megapixels * 1e6 / (image.width * image.height)) ** 0.5
         large = image.convert("RGB").resize((round(image.width * scale), round(image.height * scale)))

@@ -1,11 +1,11 @@
 """Where an extraction's time goes: ``python -m benchmarks.profile DIR [--backbone NAME]``.
 
-Milliseconds of processor time a picture, which other work on the machine changes little: the stages of reading and
+Milliseconds of processor time an image, which other work on the machine changes little: the stages of reading and
 decoding one by one, on one thread; the network; the run with neither decoding nor network (scan, hashes, queues,
 store); and whole extractions, whose rest is what the parts cost each other (caches, locks, waking threads). What the
 network takes of the whole is what `benchmarks.extract` calls `of engine`, at its best; the last row is what it would
 be if nothing but the network, libjpeg-turbo and the antialiased resize took any time. Prints a Markdown table, then
-JSON. A minute for 1,400 pictures.
+JSON. A minute for 1,400 images.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ def main() -> None:
             rows["run without decoding and network"] = median(whole() for _ in range(arguments.rounds))
     parts = ("prepare, all of it", "the network", "run without decoding and network")
     rows["rest"] = rows["whole extraction"] - sum(rows[part] for part in parts)
-    print_head("stage", "ms of one core a picture")
+    print_head("stage", "ms of one core an image")
     for name, value in rows.items():
         print_row(name, value)
     network = rows["the network"]
@@ -75,7 +75,7 @@ def main() -> None:
 
 
 def _stages(paths: list[Path], size: int) -> dict[str, float]:
-    """Return what each step costs for some of the pictures."""
+    """Return what each step costs for some of the images."""
     some = paths[:: max(1, len(paths) // 200)]
     files = [path.read_bytes() for path in some]
     jpegs = [(data, *_size(data)) for data in files if data[:2] == b"\xff\xd8"]
@@ -127,20 +127,20 @@ class _Idle:
 
     name, precision, device, producer = "openvino", "float32", "cpu", {"engine": "idle"}
 
-    def __init__(self, feature_dim: int) -> None:
-        self.feature_dim = feature_dim
+    def __init__(self, n_features: int) -> None:
+        self.n_features = n_features
 
     def run(self, batches: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
         for pixels in batches:
-            yield np.ones((len(pixels), self.feature_dim), np.float32)
+            yield np.ones((len(pixels), self.n_features), np.float32)
 
 
 @contextlib.contextmanager
-def _nothing_computed(size: int, feature_dim: int) -> Iterator[None]:
+def _nothing_computed(size: int, n_features: int) -> Iterator[None]:
     ready = Prepared(np.zeros((size, size, 3), np.uint8), np.zeros(_SIGNATURE, np.uint8), size, size)
     with (
         mock.patch.object(sys.modules["featx.images.guard"], "prepare", return_value=ready),
-        mock.patch.object(filling, "start", return_value=_Idle(feature_dim)),
+        mock.patch.object(filling, "start", return_value=_Idle(n_features)),
     ):
         yield
 

@@ -1,8 +1,8 @@
-"""How many foreign pictures are rejected: ``python -m benchmarks.rejection DIR... [--rate 0.05]``.
+"""How many foreign images are rejected: ``python -m benchmarks.rejection DIR... [--rate 0.05]``.
 
 For each folder a model is fitted on 7 of 10 groups of it (chosen at random, copies kept together). Of the rest, which
-are genuine, about the rate should be rejected; of all pictures of each other folder as many as possible. Where a folder
-has more than two classes, further models are fitted without one class each, whose pictures are then foreign: the hard
+are genuine, about the rate should be rejected; of all images of each other folder as many as possible. Where a folder
+has more than two classes, further models are fitted without one class each, whose images are then foreign: the hard
 case. Prints a Markdown table, then JSON.
 """
 
@@ -35,11 +35,11 @@ def main() -> None:
     tables = {folder.name: extract(folder, runtime=runtime) for folder in arguments.folders}
     results: list[dict[str, object]] = []
 
-    def add(model: str, pictures: str, n: int, share: float) -> None:
-        results.append({"model": model, "pictures": pictures, "n": n, "rejected": share})
-        print_row(model, pictures, n, f"{100 * share:.1f} %")
+    def add(model: str, images: str, n: int, share: float) -> None:
+        results.append({"model": model, "images": images, "n": n, "rejected": share})
+        print_row(model, images, n, f"{100 * share:.1f} %")
 
-    print_head("model of", "pictures", "number", "rejected")
+    print_head("model of", "images", "number", "rejected")
     for name, table in tables.items():
         known, new = _parted(table)
         model = fit(known, arguments.head, runtime=runtime)

@@ -1,7 +1,7 @@
 """Whole processes from start to end: ``python -m benchmarks.startup DIR``.
 
 `featx --help`; a second `featx extract DIR`; `featx predict MODEL one.jpg` with its network kept in the cache and the
-picture not, against a Keras script that loads the network and a scikit-learn head and does the same; and processes that
+image not, against a Keras script that loads the network and a scikit-learn head and does the same; and processes that
 only import, which says what the others spend on it. Prints a Markdown table of medians in seconds, then JSON.
 """
 
@@ -23,8 +23,8 @@ import sys
 import joblib, keras, numpy as np
 model = keras.models.load_model(sys.argv[1], compile=False)
 head = joblib.load(sys.argv[2])
-picture = keras.utils.img_to_array(keras.utils.load_img(sys.argv[3], target_size=(224, 224)))
-print(head.predict_proba(model.predict(picture[np.newaxis].astype("uint8"), verbose=0)))
+image = keras.utils.img_to_array(keras.utils.load_img(sys.argv[3], target_size=(224, 224)))
+print(head.predict_proba(model.predict(image[np.newaxis].astype("uint8"), verbose=0)))
 """
 
 
@@ -44,41 +44,41 @@ def main() -> None:
     for side, seconds in rows.items():
         print_row(side, seconds)
     ratio = median(
-        one["Keras script, one picture"]["seconds"] / one["featx predict, one picture"]["seconds"] for one in rounds
+        one["Keras script, one image"]["seconds"] / one["featx predict, one image"]["seconds"] for one in rounds
     )
     print(f"Keras script / featx predict: {ratio:.1f}")
     print_json({**rows, "ratio": ratio})
 
 
-def _prepare(pictures: Path, folder: Path) -> dict[str, list[object]]:
+def _prepare(images: Path, folder: Path) -> dict[str, list[object]]:
     """Extract, fit, and save the same network and head for the Keras script; return the command of each side."""
     import joblib
     import numpy as np
 
-    from featx.backbones import build_network, find_source
+    from featx.backbones import build_network, find_backbone_source
     from featx.extraction import extract
     from featx.fitting import fit
     from featx.images import decode_version
     from featx.runtime import Runtime
     from featx.spec import FeatureSpec
 
-    table = extract(pictures, runtime=Runtime(folder / "cache"))
+    table = extract(images, runtime=Runtime(folder / "cache"))
     model = fit(table, "logreg", runtime=Runtime(folder / "cache"))
     model.save(folder / "model.featx")
     joblib.dump(model.estimator(), folder / "head.joblib")
-    source = find_source("efficientnet-lite0")
+    source = find_backbone_source("efficientnet-lite0")
     spec = FeatureSpec(source.backbone, source.weights, "lite", source.size, decode_version(), "tensorflow", "float32")
     build_network(spec, source.file).save(folder / "network.keras")
-    one = next(path for path in sorted(pictures.rglob("*.jp*g")))
-    # The picture's features are not in the cache: its bytes are other ones, its pixels the same.
+    one = next(path for path in sorted(images.rglob("*.jp*g")))
+    # The image's features are not in the cache: its bytes are other ones, its pixels the same.
     (folder / "one.jpg").write_bytes(one.read_bytes() + np.random.default_rng(0).bytes(4))
     (folder / "script.py").write_text(_SCRIPT)
     featx = [sys.executable, "-m", "featx"]
     return {
         "featx --help": [*featx, "--help"],
-        f"featx extract, {len(table):,} pictures cached": [*featx, "extract", pictures, "--cache", "cache"],
-        "featx predict, one picture": [*featx, "predict", "model.featx", "one.jpg", "--cache", "used"],
-        "Keras script, one picture": [sys.executable, "script.py", "network.keras", "head.joblib", "one.jpg"],
+        f"featx extract, {len(table):,} images cached": [*featx, "extract", images, "--cache", "cache"],
+        "featx predict, one image": [*featx, "predict", "model.featx", "one.jpg", "--cache", "used"],
+        "Keras script, one image": [sys.executable, "script.py", "network.keras", "head.joblib", "one.jpg"],
         "python alone": [sys.executable, "-c", ""],
         **{f"import {name}": [sys.executable, "-c", f"import {name}"] for name in _IMPORTED},
     }

@@ -1,6 +1,6 @@
-"""featx: a folder of pictures to an honest image classifier.
+"""featx: a folder of images to an honest image classifier.
 
-A pretrained network runs once over the pictures and its features are cached; scikit-learn heads train on them in
+A pretrained network runs once over the images and its features are cached; scikit-learn heads train on them in
 seconds, with cross-validated reports; the fitted classifier scores whole folders.
 
 >>> import featx                                                   # doctest: +SKIP
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from featx.inspection import Inspection, inspect
     from featx.lookup import latest
     from featx.model import Classifier
-    from featx.prediction import Prediction, load, predict
+    from featx.prediction import PredictionSummary, load, predict
     from featx.reports import Report, report
     from featx.runtime import Runtime
     from featx.sample import make_sample
@@ -70,7 +70,7 @@ _HOMES = {
     "FeatxError": "featx.errors",
     "Finetuning": "featx.finetuning",
     "Inspection": "featx.inspection",
-    "Prediction": "featx.prediction",
+    "PredictionSummary": "featx.prediction",
     "Predictions": "featx.classifier",
     "Report": "featx.reports",
     "Runtime": "featx.runtime",
@@ -109,7 +109,7 @@ __all__ = [
     "FinetuneEvaluation",
     "Finetuning",
     "Inspection",
-    "Prediction",
+    "PredictionSummary",
     "Predictions",
     "Report",
     "Runtime",

@@ -97,23 +97,23 @@ def run_in_child(module: str, function: str, content: bytes, *, seconds: float =
         It raised an exception, whose text this one has; crashed; took too long; or could not be started.
     """
     try:
-        process = start_child("featx.children", "answer", module, function)
+        process = start_child("featx.children", "run_job", module, function)
     except OSError as error:
         raise ChildError(f"no process can be started: {error.strerror or error}") from None
     with process:
         try:
-            answer, _ = process.communicate(content, timeout=seconds)
+            run_job, _ = process.communicate(content, timeout=seconds)
         except subprocess.TimeoutExpired:
             raise ChildError(f"{module}.{function} takes more than {seconds:g} s") from None
         finally:
             process.kill()
-    if answer[:1] == _GOOD:
-        return answer[1:]
-    text = answer[1:].decode("utf-8", "replace")
+    if run_job[:1] == _GOOD:
+        return run_job[1:]
+    text = run_job[1:].decode("utf-8", "replace")
     raise ChildError(text or f"{module}.{function} ended with code {process.returncode}")
 
 
-def answer(module: str, function: str) -> None:
+def run_job(module: str, function: str) -> None:
     """Run one job of :func:`run_in_child`, in the child."""
     target = take_output()
     content = sys.stdin.buffer.read()

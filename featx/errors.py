@@ -9,7 +9,7 @@
     |   +-- DatasetNotFoundError  (FileNotFoundError)  no such file or folder
     |   +-- AmbiguousLayoutError                       several readings: say which one
     +-- ImageError              (ValueError)         a file without usable pixels
-    |   +-- NotHereError                               not on this machine as it is now
+    |   +-- NotDecodableHereError                               not on this machine as it is now
     +-- SpecError               (ValueError)         a feature recipe that makes no sense
     +-- BackboneError           (ValueError)         an unknown or unusable network
     |   +-- WeightsError          (OSError)            weights missing, damaged or not fitting
@@ -23,7 +23,7 @@
     +-- TrainingError           (ValueError)         a network cannot be trained as asked
     +-- ClassifierError         (ValueError)         a model file that cannot be used
     +-- OutputError             (OSError)            an output that cannot be written
-    +-- CaptureError            (RuntimeError)       a camera or video that gives no pictures
+    +-- CaptureError            (RuntimeError)       a camera or video that gives no images
     +-- MissingExtraError       (ImportError)        an optional package is not installed
 
 A message says what was given, what is allowed and what to do next.
@@ -82,7 +82,7 @@ class ImageError(FeatxError, ValueError):
     """A file without usable pixels; the message is the reason shown to the user."""
 
 
-class NotHereError(ImageError):
+class NotDecodableHereError(ImageError):
     """A file that cannot be decoded as this machine is now: it is looked at again by the next run."""
 
 
@@ -143,7 +143,7 @@ class OutputError(FeatxError, OSError):
 
 
 class CaptureError(FeatxError, RuntimeError):
-    """A camera or a video file that gives no pictures, or no more of them."""
+    """A camera or a video file that gives no images, or no more of them."""
 
 
 class MissingExtraError(FeatxError, ImportError):

@@ -49,7 +49,7 @@ class OutsideError(OSError):
     """A name that leads out of the folder it belongs to."""
 
 
-class ChangedError(FileExistsError):
+class ReplacedError(FileExistsError):
     """Another process made or replaced the file that was to be written."""
 
 
@@ -255,7 +255,7 @@ def write_whole(
 
     Raises
     ------
-    ChangedError
+    ReplacedError
         Something else lies there now; it still does.
     OSError
         The disk is full, the folder read-only, ...; whatever ``path`` was, it still is.
@@ -298,7 +298,7 @@ def temporary_folder(place: str | None = None) -> Iterator[Path]:
             _temporaries.discard(folder)
 
 
-def discard_temporaries() -> None:
+def discard_own_temporaries() -> None:
     """Delete the temporary files that this process is writing: call it only before the process ends."""
     for temporary in list(_temporaries):
         with contextlib.suppress(OSError):
@@ -349,7 +349,7 @@ def publish(temporary: Path, path: Path, replaces: FileIdentity | None) -> None:
 
     Raises
     ------
-    ChangedError
+    ReplacedError
         Something else lies there now; it still does.
     """
     if replaces is None:
@@ -357,13 +357,13 @@ def publish(temporary: Path, path: Path, replaces: FileIdentity | None) -> None:
             os.link(temporary, path)
             return
         except FileExistsError:
-            raise ChangedError(errno.EEXIST, "another run wrote it meanwhile") from None
+            raise ReplacedError(errno.EEXIST, "another run wrote it meanwhile") from None
         except OSError as error:
             if error.errno not in _NO_LINKS:
                 raise
     with _folder_locked(path.parent):
         if identify(path) != replaces:
-            raise ChangedError(errno.EEXIST, "another run wrote it meanwhile")
+            raise ReplacedError(errno.EEXIST, "another run wrote it meanwhile")
         _replace(temporary, path)
 
 

@@ -1,4 +1,4 @@
-"""Where pictures may come from: groups that a user names, and hints of sources in columns, folders and names."""
+"""Where images may come from: groups that a user names, and hints of sources in columns, folders and names."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from featx.table import Sample
 _MOST = 3
 _LEAST_NAMED = 0.9
 _LARGEST_SHARE = 0.8
-_PICTURES_A_SOURCE = 2
-_PICTURES_A_WORD = 3
+_IMAGES_A_SOURCE = 2
+_IMAGES_A_WORD = 3
 _MOST_WORDS = 8
 _WORD = re.compile(r"[^_.\- ]+")
 _DAY = re.compile(r"(19|20)\d{6}")
@@ -25,8 +25,8 @@ _PLACE = re.compile(r"(folder|word):([1-9]\d?)")
 
 
 @dataclass(frozen=True)
-class Source:
-    """A hint of where each picture comes from.
+class GroupHint:
+    """A hint of where each image comes from.
 
     Parameters
     ----------
@@ -57,7 +57,7 @@ def read_groups(samples: Sequence[Sample], group_by: str) -> list[str | None]:
     Raises
     ------
     DatasetError
-        No such column and no regular expression, or one that matches no picture.
+        No such column and no regular expression, or one that matches no image.
     """
     if group_by == "parent":
         return [sample.sample_id.rpartition("/")[0] for sample in samples]
@@ -68,12 +68,12 @@ def read_groups(samples: Sequence[Sample], group_by: str) -> list[str | None]:
     groups = _at_place(samples, place[1], int(place[2])) if place else _matched(samples, _compiled(group_by, columns))
     if samples and not any(groups):
         shown = samples[0].sample_id
-        raise DatasetError(f"`group_by` {group_by} matches no picture, as {shown!r}; {_allowed(columns)}")
+        raise DatasetError(f"`group_by` {group_by} matches no image, as {shown!r}; {_allowed(columns)}")
     return groups
 
 
 def unnamed_note(samples: Sequence[Sample], group_by: str | None, groups: Sequence[str | None]) -> str | None:
-    """Say how many pictures no group names, where others have one; None if there is nothing to say.
+    """Say how many images no group names, where others have one; None if there is nothing to say.
 
     Parameters
     ----------
@@ -88,7 +88,7 @@ def unnamed_note(samples: Sequence[Sample], group_by: str | None, groups: Sequen
         return None
     what = "the column group" if group_by is None else f"`group_by` {group_by}"
     return (
-        f"{what} names no group for {len(unnamed):,} of {len(samples):,} pictures, as {unnamed[0]!r}; "
+        f"{what} names no group for {len(unnamed):,} of {len(samples):,} images, as {unnamed[0]!r}; "
         "each of them stands alone"
     )
 
@@ -102,10 +102,10 @@ def in_natural_order(names: Iterable[str]) -> list[str]:
     return sorted(names, key=key)
 
 
-def candidate_sources(samples: Sequence[Sample]) -> list[Source]:
+def find_group_hints(samples: Sequence[Sample]) -> list[GroupHint]:
     """Return up to three hints of sources: other columns of a manifest, folders beside the class, words in names.
 
-    A hint names nearly all pictures, has at least two of them for each value (three for each word), and at least two
+    A hint names nearly all images, has at least two of them for each value (three for each word), and at least two
     values in each class: what a class has but one of can not be told from the class. Where each source has one class,
     as patients who are ill or not, a head may know the patients instead of the illness.
 
@@ -113,7 +113,7 @@ def candidate_sources(samples: Sequence[Sample]) -> list[Source]:
     ----------
     samples : sequence of Sample
     """
-    found: list[Source] = []
+    found: list[GroupHint] = []
     seen: set[tuple[int, ...]] = {_partition([sample.label for sample in samples])}
     for source in _hints(samples):
         partition = _partition(source.values)
@@ -147,20 +147,20 @@ def _matched(samples: Sequence[Sample], pattern: re.Pattern[str]) -> list[str | 
     return [m and ("\0".join(part or "" for part in m.groups()) if m.groups() else m[0]) for m in matches]
 
 
-def _hints(samples: Sequence[Sample]) -> Iterator[Source]:
+def _hints(samples: Sequence[Sample]) -> Iterator[GroupHint]:
     for name, _ in samples[0].others if samples else ():
-        yield Source(name, name, tuple(dict(sample.others)[name] or None for sample in samples))
+        yield GroupHint(name, name, tuple(dict(sample.others)[name] or None for sample in samples))
     depth = max((sample.sample_id.count("/") for sample in samples), default=0)
     for number in range(1, depth + 1):
-        yield Source("folder", f"folder:{number}", tuple(_at_place(samples, "folder", number)))
+        yield GroupHint("folder", f"folder:{number}", tuple(_at_place(samples, "folder", number)))
     n_words = max((len(_words(sample)) for sample in samples), default=0)
     for number in range(1, min(n_words, _MOST_WORDS) + 1):
         values = tuple(_at_place(samples, "word", number))
         if not _are_running_numbers(samples, values):
-            yield _by_prefix(samples, Source("name", f"word:{number}", values))
+            yield _by_prefix(samples, GroupHint("name", f"word:{number}", values))
 
 
-def _by_prefix(samples: Sequence[Sample], source: Source) -> Source:
+def _by_prefix(samples: Sequence[Sample], source: GroupHint) -> GroupHint:
     """Return the source by a pattern such as ``(P\\d+)``, which holds wherever the word stands, if it says the same."""
     words = [re.fullmatch(r"([A-Za-z]+)\d+", value) for value in source.values if value]
     prefixes = {word[1] for word in words if word}
@@ -168,7 +168,7 @@ def _by_prefix(samples: Sequence[Sample], source: Source) -> Source:
         return source
     pattern = rf"({prefixes.pop()}\d+)"
     values = tuple(_matched(samples, re.compile(pattern)))
-    return Source(source.name, pattern, values) if values == source.values else source
+    return GroupHint(source.name, pattern, values) if values == source.values else source
 
 
 def _words(sample: Sample) -> list[str]:
@@ -181,14 +181,14 @@ def _stem(sample: Sample) -> str:
 
 
 def _are_running_numbers(samples: Sequence[Sample], values: Sequence[str | None]) -> bool:
-    """Tell whether words are the last numbers of their names and no days: they count pictures."""
+    """Tell whether words are the last numbers of their names and no days: they count images."""
     named = [(sample, value) for sample, value in zip(samples, values, strict=True) if value is not None]
     return all(value.isdigit() and not _DAY.fullmatch(value) and _words(sample)[-1] == value for sample, value in named)
 
 
-def _is_source(samples: Sequence[Sample], source: Source) -> bool:
+def _is_source(samples: Sequence[Sample], source: GroupHint) -> bool:
     values = source.values
-    fewest = _PICTURES_A_WORD if source.name == "name" else _PICTURES_A_SOURCE
+    fewest = _IMAGES_A_WORD if source.name == "name" else _IMAGES_A_SOURCE
     counts = Counter(value for value in values if value is not None)
     n = sum(counts.values())
     if n < _LEAST_NAMED * len(samples) or not 2 <= len(counts) <= n / fewest:

@@ -17,24 +17,24 @@ from featx.contrast import Indistinct, find_blank
 from featx.dataset import find_versions, scan
 from featx.duplicates import (
     MOST_COMPARED,
-    agree_in_detail,
-    find_takes,
+    detail_measure,
+    find_near_duplicates,
+    find_recordings,
     group_pairs,
-    near_copies,
-    take_numbers,
-    without_too_alike,
+    recording_numbers,
+    without_dominating,
 )
 from featx.extraction import TooDarkError, stop_if_too_dark
-from featx.lookup import notice_left_out
-from featx.options import LabelBy
-from featx.readers import read_pictures
+from featx.lookup import notice_own_folders
+from featx.options import LabelBy, PixelOptions
+from featx.readers import read_images
 from featx.runtime import Runtime
 from featx.source import ImageFile
-from featx.table import FileState, LeftOut, Sample, Skipped
+from featx.table import FileState, OwnFolder, Sample, Skipped
 
 _DETAIL_SIDE = 32
 FEW = 10
-"""A class with fewer pictures is tiny: 5 folds would test it on one or none."""
+"""A class with fewer images is tiny: 5 folds would test it on one or none."""
 
 
 @dataclass(frozen=True)
@@ -48,41 +48,41 @@ class Inspection:
     description : str
         What was understood of its folders or manifest.
     n_images : int
-        Pictures that can be used.
+        Images that can be used.
     unreadable : tuple of Skipped
-        Pictures that cannot.
+        Images that cannot.
     ignored : tuple of str
         Files that are no images.
     duplicates, near_duplicates : tuple of tuple of str
-        Groups of pictures with the same bytes; of pictures that are nearly the same, and not only by their bytes or
-        as frames of one take or versions of one image.
-    takes : tuple of tuple of str
+        Groups of images with the same bytes; of images that are nearly the same, and not only by their bytes or
+        as frames of one recording or versions of one image.
+    recordings : tuple of tuple of str
         Frames of one recording, told by numbered names whose neighbours look alike.
     versions : tuple of tuple of str
         Augmented versions of one image, by their names.
     conflicts : tuple of tuple of str
-        Those groups of either kind whose pictures have different labels.
+        Those groups of either kind whose images have different labels.
     across_splits : tuple of tuple of str
-        Those whose pictures lie in different splits.
+        Those whose images lie in different splits.
     too_alike : tuple of str
         Classes with so many seeming near-copies that none of them is listed.
     was_compared : bool
-        False where there are too many pictures to look for near-copies.
+        False where there are too many images to look for near-copies.
     classes : dict of str to int
-        Usable pictures of each class.
+        Usable images of each class.
     tiny : tuple of str
         Classes with fewer than 10.
     dark : str or None
-        Why 16-bit pictures would be nearly black, if they would.
+        Why 16-bit images would be nearly black, if they would.
     white : int or None
         The value of white that they need then, if one helps.
     notes : dict of str to int
-        How many pictures were read in a way worth knowing, by note.
+        How many images were read in a way worth knowing, by note.
     remarks : tuple of str
         What is odd about the labels, folders or the manifest.
     seconds : float
         Wall time.
-    left_out : tuple of LeftOut
+    own_folders : tuple of OwnFolder
         Folders that featx wrote itself.
     blank, blank_classes : tuple of str
         Images without contrast, by their thumbnail of 16 x 16: fully transparent, or of one colour; classes that have
@@ -96,7 +96,7 @@ class Inspection:
     ignored: tuple[str, ...]
     duplicates: tuple[tuple[str, ...], ...]
     near_duplicates: tuple[tuple[str, ...], ...]
-    takes: tuple[tuple[str, ...], ...]
+    recordings: tuple[tuple[str, ...], ...]
     versions: tuple[tuple[str, ...], ...]
     conflicts: tuple[tuple[str, ...], ...]
     across_splits: tuple[tuple[str, ...], ...]
@@ -109,18 +109,18 @@ class Inspection:
     remarks: tuple[str, ...]
     seconds: float
     white: int | None = None
-    left_out: tuple[LeftOut, ...] = ()
+    own_folders: tuple[OwnFolder, ...] = ()
     blank: tuple[str, ...] = ()
     blank_classes: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON keys of ``featx inspect --json``."""
-        groups = ("duplicates", "near_duplicates", "takes", "versions", "conflicts", "across_splits")
+        groups = ("duplicates", "near_duplicates", "recordings", "versions", "conflicts", "across_splits")
         return {
             "n_images": self.n_images,
             "unreadable": [{"path": one.path, "reason": one.reason} for one in self.unreadable],
             "ignored": list(self.ignored),
-            "left_out": [folder.to_dict() for folder in self.left_out],
+            "own_folders": [folder.to_dict() for folder in self.own_folders],
             **{name: [list(group) for group in getattr(self, name)] for name in groups},
             "too_alike": list(self.too_alike),
             "was_compared": self.was_compared,
@@ -147,7 +147,7 @@ def inspect(
     label_column: str = "label",
     runtime: Runtime | None = None,
 ) -> Inspection:
-    """Look at every picture of a data set once, without a network and without a cache.
+    """Look at every image of a data set once, without a network and without a cache.
 
     Parameters
     ----------
@@ -167,20 +167,21 @@ def inspect(
     DatasetError
         The data set cannot be understood.
     """
+    PixelOptions.of(locals())  # checks the ranges
     runtime = runtime or Runtime()
     started = time.monotonic()
     with runtime.stage("listing the images"):
         dataset = scan(Path(data), label_by=label_by, path_column=path_column, label_column=label_column)
     runtime.notice(f"{data}: {dataset.description}")
-    notice_left_out(dataset, runtime)
+    notice_own_folders(dataset, runtime)
     looks = _Looks(runtime, white, page)
-    looks.take(dataset.pictures)
+    looks.recording(dataset.images)
     with runtime.stage("finding near-duplicates") as advance:
-        exact, near, takes, versions = looks.groups(advance)
+        exact, near, recordings, versions = looks.groups(advance)
     samples, indistinct = looks.samples, looks.indistinct()
     classes = Counter(sample.label for sample in samples if sample.label is not None)
     every = [*exact, *near]
-    dark, needed = _why_dark(dataset.pictures, runtime) if white is None else (None, None)
+    dark, needed = _why_dark(dataset.images, runtime) if white is None else (None, None)
     return Inspection(
         name=dataset.name,
         description=dataset.description,
@@ -189,7 +190,7 @@ def inspect(
         ignored=tuple(entry.name for entry in dataset.ignored),
         duplicates=_paths(samples, exact),
         near_duplicates=_paths(samples, near),
-        takes=_paths(samples, takes),
+        recordings=_paths(samples, recordings),
         versions=_paths(samples, versions),
         conflicts=_paths(samples, _mixed(samples, every, lambda sample: sample.label)),
         across_splits=_paths(samples, _mixed(samples, every, lambda sample: sample.split)),
@@ -202,14 +203,14 @@ def inspect(
         notes=dict(looks.notes),
         remarks=dataset.remarks,
         seconds=time.monotonic() - started,
-        left_out=dataset.left_out,
+        own_folders=dataset.own_folders,
         blank=indistinct.blank,
         blank_classes=indistinct.blank_classes,
     )
 
 
 class _Looks:
-    """What one pass over the pictures shows."""
+    """What one pass over the images shows."""
 
     def __init__(self, runtime: Runtime, white: int | None, page: int) -> None:
         self._runtime, self._white, self._page = runtime, white, page
@@ -223,10 +224,10 @@ class _Looks:
         self.too_alike: tuple[str, ...] = ()
         self.was_compared = True
 
-    def take(self, pictures: Sequence[ImageFile]) -> None:
-        """Read all pictures; copies of one content are decoded once, whichever comes first."""
+    def recording(self, images: Sequence[ImageFile]) -> None:
+        """Read all images; copies of one content are decoded once, whichever comes first."""
         states: list[FileState] = []
-        for reading in read_pictures(pictures, _DETAIL_SIDE, "squash", self._white, self._page, self._runtime):
+        for reading in read_images(images, _DETAIL_SIDE, "squash", self._white, self._page, self._runtime):
             states.append(reading.state)
             if reading.prepared is not None:
                 self._rows[reading.state.content_hash] = len(self._signatures)
@@ -235,9 +236,9 @@ class _Looks:
                 self._details.append(grey.astype(np.uint8))
                 if reading.prepared.note:
                     self.notes[reading.prepared.note] += 1
-            self._runtime.progress("reading images", len(states), len(pictures))
+            self._runtime.progress("reading images", len(states), len(images))
         reasons = {state.content_hash: state.reason for state in states if state.status == "skipped"}
-        for position, (found, state) in enumerate(zip(pictures, states, strict=True)):
+        for position, (found, state) in enumerate(zip(images, states, strict=True)):
             if state.content_hash in self._rows:
                 self.samples.append(found.sample)
                 self._hashes.append(state.content_hash)
@@ -257,7 +258,7 @@ class _Looks:
     def groups(
         self, progress: Callable[[int, int], None]
     ) -> tuple[list[list[int]], list[list[int]], list[list[int]], list[list[int]]]:
-        """Return groups of equal files, of near-duplicates, takes, and versions, as positions among the samples."""
+        """Return duplicates, near-duplicates, recordings and versions, as positions among the samples."""
         rows = [self._rows[content_hash] for content_hash in self._hashes]
         if not rows:
             return [], [], [], []
@@ -265,25 +266,30 @@ class _Looks:
         same = [(first[row], i) for i, row in enumerate(rows)]
         signatures = np.stack(self._signatures)
         sample_ids = [sample.sample_id for sample in self.samples]
-        takes, versions = find_takes(sample_ids, signatures[rows]), find_versions(sample_ids)
-        together = [*takes, *versions]
-        group_of = take_numbers(together, len(rows))
+        recordings, versions = find_recordings(sample_ids, signatures[rows]), find_versions(sample_ids)
+        together = [*recordings, *versions]
+        group_of = recording_numbers(together, len(rows))
         mark = group_of[[first[row] for row in range(len(signatures))]]
         alike = [(first[one], first[other]) for one, other in self._near(signatures, mark, progress)]
-        alike, too_alike = without_too_alike([sample.label for sample in self.samples], alike, together)
+        alike, too_alike = without_dominating([sample.label for sample in self.samples], alike, together)
         self.too_alike = tuple(too_alike)
         apart = [(one, other) for one, other in alike if group_of[one] != group_of[other]]
         near = [group for group in group_pairs(len(rows), [*same, *apart]) if len({rows[i] for i in group}) > 1]
-        return group_pairs(len(rows), same), near, takes, versions
+        return group_pairs(len(rows), same), near, recordings, versions
 
     def _near(
-        self, signatures: NDArray[np.uint8], take_of: NDArray[np.int64], progress: Callable[[int, int], None]
+        self,
+        signatures: NDArray[np.uint8],
+        recording_numbers_of: NDArray[np.int64],
+        progress: Callable[[int, int], None],
     ) -> list[tuple[int, int]]:
         """Return pairs of contents, as fit would, but by larger thumbnails instead of features."""
         self.was_compared = len(signatures) <= MOST_COMPARED
         if not self.was_compared:
             return []
-        return near_copies(signatures, agree_in_detail(np.stack(self._details)), progress, marks=[take_of])
+        return find_near_duplicates(
+            signatures, detail_measure(np.stack(self._details)), progress, marks=[recording_numbers_of]
+        )
 
 
 def _mixed(
@@ -302,11 +308,11 @@ def _paths(samples: Sequence[Sample], groups: Sequence[list[int]]) -> tuple[tupl
     return tuple(tuple(samples[i].sample_id for i in group) for group in groups)
 
 
-def _why_dark(pictures: Sequence[ImageFile], runtime: Runtime) -> tuple[str | None, int | None]:
+def _why_dark(images: Sequence[ImageFile], runtime: Runtime) -> tuple[str | None, int | None]:
     """Return why images would be nearly black, if they would, and the value of white that they need."""
     try:
         with runtime.stage("looking for dark images"):
-            stop_if_too_dark(pictures, runtime)
+            stop_if_too_dark(images, runtime)
     except TooDarkError as error:
         return str(error), error.white
     return None, None

@@ -12,7 +12,7 @@ from typing import Any
 from featx.errors import EngineError
 
 OPENVINO_BATCH = 4
-"""Pictures per execution of an OpenVINO graph. Fixed and padded, so that a picture's bits do not depend on its
+"""Images per execution of an OpenVINO graph. Fixed and padded, so that an image's bits do not depend on its
 neighbours; and small: several executions run side by side, one on each processor."""
 
 

@@ -245,7 +245,7 @@ class TrainOptions(Options):
     epochs: int | None = option(None, "At most; 10, or 30 from scratch, if not given.", min=1)
     batch_size: int = option(32, "Images a step.", min=1)
     optimizer: Optimizer = option("adamw", "adamw, adam, rmsprop or sgd.")
-    rate: float | None = option(
+    learning_rate: float | None = option(
         None, "Highest learning rate of the top; 0.0003, or 0.001 from scratch, if not given.", above=0
     )
     layer_decay: float = option(0.8, "Learning rate of each block relative to what lies above it.", above=0, max=1)

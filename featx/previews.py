@@ -1,4 +1,4 @@
-"""A contact sheet of what the network sees: pictures of each class, and their augmented views."""
+"""A contact sheet of what the network sees: images of each class, and their augmented views."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from featx.errors import DatasetError
 from featx.galleries import draw_preview
 from featx.lookup import as_hashes
 from featx.output import OutputFile
-from featx.readers import Reader, preparing_as
+from featx.readers import Reader, preparing_for
 from featx.runtime import Runtime
 from featx.source import ImageFile
 from featx.spec import FeatureSpec
@@ -24,33 +24,33 @@ _VIEWS = 8
 
 
 def write_preview(
-    output: OutputFile, pictures: Sequence[ImageFile], spec: FeatureSpec, views: int, runtime: Runtime
+    output: OutputFile, images: Sequence[ImageFile], spec: FeatureSpec, views: int, runtime: Runtime
 ) -> None:
-    """Write a contact sheet of the first pictures of each class as a PNG file; exactly the network's pixels.
+    """Write a contact sheet of the first images of each class as a PNG file; exactly the network's pixels.
 
     Parameters
     ----------
     output : OutputFile
-    pictures : sequence of ImageFile
+    images : sequence of ImageFile
     spec : FeatureSpec
         With ``augment`` where there are views.
     views : int
-        Views of each picture; at most eight are drawn, beside the picture itself.
+        Views of each image; at most eight are drawn, beside the image itself.
     runtime : Runtime
 
     Raises
     ------
     DatasetError
-        No picture can be used.
+        No image can be used.
     OutputError
         The file cannot be written.
     """
-    with preparing_as(spec, runtime) as prepare:
+    with preparing_for(spec, runtime) as prepare:
         reader = Reader(lambda content: False, prepare, runtime.n_workers, max_pixels=runtime.max_pixels)
-        usable = (reading for reading in reader.read(_by_turns(pictures)) if reading.prepared is not None)
+        usable = (reading for reading in reader.read(_by_turns(images)) if reading.prepared is not None)
         readings = list(islice(usable, _ROWS))
     if not readings:
-        raise DatasetError("no picture can be used, so there is none to preview")
+        raise DatasetError("no image can be used, so there is none to preview")
     names = [reading.found.sample.sample_id for reading in readings]
     pixels = np.stack([reading.decoded.pixels for reading in readings])
     columns: list[NDArray[np.uint8]] = [pixels]
@@ -64,9 +64,9 @@ def write_preview(
     output.write_content(draw_preview(rows))
 
 
-def _by_turns(pictures: Sequence[ImageFile]) -> Iterator[ImageFile]:
-    """Yield the pictures of the training part, or without one all, of each class in turn."""
-    learnt = [found for found in pictures if found.sample.is_learnt] or pictures
+def _by_turns(images: Sequence[ImageFile]) -> Iterator[ImageFile]:
+    """Yield the images of the training part, or without one all, of each class in turn."""
+    learnt = [found for found in images if found.sample.is_training] or images
     classes: dict[str | None, list[ImageFile]] = defaultdict(list)
     for found in learnt:
         classes[found.sample.label].append(found)

@@ -1,4 +1,4 @@
-"""Read, hash and decode pictures in threads, in order, with bounded memory."""
+"""Read, hash and decode images in threads, in order, with bounded memory."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any
 
-from featx.errors import ImageError, NotHereError
+from featx.errors import ImageError, NotDecodableHereError
 from featx.files import NotRegularError, OutsideError
 from featx.images import MAX_PIXELS, Guard, Prepared, memory_for, read_origin
 from featx.runtime import Runtime
@@ -25,7 +25,7 @@ _TRUST_NS = 2_000_000_000
 """A file changed less than 2 s before it was read may change again without a new modification time."""
 
 _AHEAD = 4
-"""Pictures in work, for each thread."""
+"""Images in work, for each thread."""
 
 Prepare = Callable[[bytes], Prepared]
 
@@ -38,14 +38,14 @@ def preparing(size: int, resize: Resize, white: int | None, page: int, runtime: 
         yield functools.partial(guard.prepare, **how, max_pixels=runtime.max_pixels)
 
 
-def preparing_as(spec: FeatureSpec, runtime: Runtime) -> contextlib.AbstractContextManager[Prepare]:
+def preparing_for(spec: FeatureSpec, runtime: Runtime) -> contextlib.AbstractContextManager[Prepare]:
     """Give what turns file bytes into the pixels of a recipe."""
     return preparing(spec.size, spec.resize, spec.white, spec.page, runtime)
 
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What reading one picture gave.
+    """What reading one image gave.
 
     Parameters
     ----------
@@ -75,7 +75,7 @@ class Reading:
 
 
 class Reader:
-    """Reads pictures in threads.
+    """Reads images in threads.
 
     Parameters
     ----------
@@ -86,9 +86,9 @@ class Reader:
     workers : int
         Number of threads.
     ahead : int
-        Pictures that may wait, besides those in work: while the network runs on one batch, the next is read.
+        Images that may wait, besides those in work: while the network runs on one batch, the next is read.
     max_pixels : int
-        Most pixels of a picture, which limit the bytes that are read.
+        Most pixels of an image, which limit the bytes that are read.
     """
 
     def __init__(
@@ -107,19 +107,19 @@ class Reader:
         self._claimed: set[bytes] = set()
         self._lock = threading.Lock()
 
-    def read(self, pictures: Iterable[ImageFile]) -> Iterator[Reading]:
-        """Yield a reading for each picture, in order; pixels come once for each new content."""
+    def read(self, images: Iterable[ImageFile]) -> Iterator[Reading]:
+        """Yield a reading for each image, in order; pixels come once for each new content."""
         pool = ThreadPoolExecutor(self._workers, thread_name_prefix="featx-read")
         waiting: deque[Future[Reading]] = deque()
         try:
-            for found in pictures:
+            for found in images:
                 waiting.append(pool.submit(self._read_one, found))
                 if len(waiting) >= self._limit:
                     yield waiting.popleft().result()
             while waiting:
                 yield waiting.popleft().result()
         finally:
-            pool.shutdown(wait=False, cancel_futures=True)  # whoever stops the run does not wait for a slow picture
+            pool.shutdown(wait=False, cancel_futures=True)  # whoever stops the run does not wait for a slow image
 
     def _read_one(self, found: ImageFile) -> Reading:
         if found.reason:
@@ -139,7 +139,7 @@ class Reader:
         try:
             prepared = self._prepare(data)
         except ImageError as error:
-            if isinstance(error, NotHereError):
+            if isinstance(error, NotDecodableHereError):
                 state = replace(state, mtime_ns=-1)
             return Reading(found, replace(state, status="skipped", reason=str(error)))
         return Reading(found, replace(state, width=prepared.width, height=prepared.height), prepared)
@@ -151,13 +151,13 @@ class Reader:
         return new
 
 
-def read_pictures(
-    pictures: Sequence[ImageFile], size: int, resize: Resize, white: int | None, page: int, runtime: Runtime
+def read_images(
+    images: Sequence[ImageFile], size: int, resize: Resize, white: int | None, page: int, runtime: Runtime
 ) -> Iterator[Reading]:
-    """Read pictures for another purpose than a network; see :class:`Reader` and :func:`featx.images.prepare`."""
+    """Read images for another purpose than a network; see :class:`Reader` and :func:`featx.images.prepare`."""
     with preparing(size, resize, white, page, runtime) as prepare:
         reader = Reader(lambda content_hash: False, prepare, runtime.n_workers, max_pixels=runtime.max_pixels)
-        yield from reader.read(pictures)
+        yield from reader.read(images)
 
 
 def read_file(file: OpenFile, max_pixels: int = MAX_PIXELS) -> tuple[bytes, FileState]:
@@ -168,7 +168,7 @@ def read_file(file: OpenFile, max_pixels: int = MAX_PIXELS) -> tuple[bytes, File
     file : OpenFile
         As :meth:`featx.source.ImageFile.open` gives it.
     max_pixels : int
-        Most pixels of a picture, which limit the bytes that are read.
+        Most pixels of an image, which limit the bytes that are read.
 
     Raises
     ------

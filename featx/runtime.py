@@ -29,14 +29,14 @@ class Runtime(RuntimeOptions):
     cache : path
         Folder of the feature stores and data-set snapshots; made when missing.
     workers : int, optional
-        Threads that read and decode pictures; :func:`n_processors` if not given.
+        Threads that read and decode images; :func:`n_processors` if not given.
     batch_size : int
-        Pictures handed to the engine at a time. It only groups: the network always runs at the
+        Images handed to the engine at a time. It only groups: the network always runs at the
         engine's own fixed shape.
     device : str
         ``cpu``, ``gpu``, ``gpu:N``, or ``auto``: a GPU where TensorFlow can use one, else the processor.
     max_pixels : int
-        Pictures with more pixels are skipped, with that reason.
+        Images with more pixels are skipped, with that reason.
     notice : callable
         Called with one line of text when something is worth telling.
     progress : callable

@@ -1,7 +1,7 @@
 """A small real data set that every installation can make: handwritten digits that come with scikit-learn.
 
 Source: E. Alpaydin and C. Kaynak, Optical Recognition of Handwritten Digits, UCI Machine Learning Repository,
-1998 (CC BY 4.0); scikit-learn ships its test part, 1,797 pictures of 8 x 8 pixels by 13 writers.
+1998 (CC BY 4.0); scikit-learn ships its test part, 1,797 images of 8 x 8 pixels by 13 writers.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import numpy as np
 from PIL import Image
 
 from featx.arguments import checked
-from featx.files import ChangedError
+from featx.files import ReplacedError
 from featx.output import make_folder, write_new
 
 _PER_CLASS = 30
@@ -50,8 +50,8 @@ def make_sample(folder: str | Path) -> Path:
     return target
 
 
-def make_new_pictures(folder: str | Path) -> Path:
-    """Write 50 other digits into one folder, without labels, as new pictures to predict."""
+def make_new_images(folder: str | Path) -> Path:
+    """Write 50 other digits into one folder, without labels, as new images to predict."""
     target = Path(folder)
     make_folder(target)
     for _, number, image in _pick(_PER_CLASS, _PER_CLASS + _NEW_PER_CLASS):
@@ -81,5 +81,5 @@ def _write(path: Path, image: Any) -> None:
     grey = Image.fromarray(np.rint(image * (255 / 16)).astype(np.uint8))
     stream = io.BytesIO()
     grey.save(stream, "PNG", compress_level=0)  # stored: the bytes do not depend on the zlib of this machine
-    with contextlib.suppress(ChangedError):  # another run was faster
+    with contextlib.suppress(ReplacedError):  # another run was faster
         write_new(path, stream.getvalue())

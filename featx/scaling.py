@@ -13,8 +13,8 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 class CommonScaler(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # type: ignore[misc]
     """Centre every feature, then divide all of them by one common scale.
 
-    A backbone's features are mostly zeros behind a ReLU: one that only a few training pictures touch has a tiny
-    deviation, and dividing by it, as scikit-learn's StandardScaler does, blows it up in the first new picture that
+    A backbone's features are mostly zeros behind a ReLU: one that only a few training images touch has a tiny
+    deviation, and dividing by it, as scikit-learn's StandardScaler does, blows it up in the first new image that
     has it (docs/decisions/one-scale.md). Features of one layer share a unit, so one scale keeps their proportions.
 
     Attributes

@@ -53,7 +53,7 @@ class FeatureSpec:
     pooling : {"avg", "max", "flatten"}
         How a map of activations becomes a vector.
     resize : {"crop", "squash", "pad"}
-        How a picture becomes a square.
+        How an image becomes a square.
     graph : str, optional
         Digest of the quantized graph, for int8; or of the graph that a model takes along.
     layout : {"nchw", "nhwc"}, optional

@@ -1,4 +1,4 @@
-"""The feature table in memory: which picture has which label, and its features."""
+"""The feature table in memory: which image has which label, and its features."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class Sample:
     others: tuple[tuple[str, str], ...] = ()
 
     @property
-    def is_learnt(self) -> bool:
+    def is_training(self) -> bool:
         """Whether it belongs to the training part: it has a label, and the split ``train`` or none."""
         return self.label is not None and self.split in (None, "train")
 
@@ -147,7 +147,7 @@ class Skipped:
 
 
 @dataclass(frozen=True)
-class LeftOut:
+class OwnFolder:
     """A folder of a data set that featx wrote itself, and so does not scan.
 
     Parameters
@@ -165,18 +165,18 @@ class LeftOut:
     reason: str
 
     def to_dict(self) -> dict[str, Any]:
-        """Return an entry of ``left_out`` in ``featx extract --json``."""
+        """Return an entry of ``own_folders`` in ``featx extract --json``."""
         return {"path": self.path, "n_files": self.n_files, "reason": self.reason}
 
 
 @dataclass(frozen=True)
 class Views:
-    """Augmented views of the pictures of the training part.
+    """Augmented views of the images of the training part.
 
     Parameters
     ----------
     n : int
-        Views of each picture, besides the picture itself.
+        Views of each image, besides the image itself.
     policy : str
         Canonical, see :func:`featx.augmentation.read_policy`.
     seed : int
@@ -218,25 +218,25 @@ class Extraction:
         The network and its weights, for people.
     engine, device, precision : str
         What executed it; device is empty where nothing was computed.
-    feature_dim : int
-        Numbers per picture.
+    n_features : int
+        Numbers per image.
     n_images : int
-        Pictures with features: computed and cached ones.
+        Images with features: computed and cached ones.
     n_computed, n_cached : int
-        Pictures computed now; pictures whose content was already in the store.
+        Images computed now; images whose content was already in the store.
     skipped : tuple of Skipped
         Images that could not be used.
     ignored : tuple of str
         Files that are no images.
     cut_away : float or None
-        Mean share of the pictures' area that the crop leaves out; None for other rules or if not known.
+        Mean share of the images' area that the crop leaves out; None for other rules or if not known.
     notes : dict of str to int
-        How many pictures were read in a way worth knowing, by note.
+        How many images were read in a way worth knowing, by note.
     seconds : float
         Wall time.
     views : Views or None
         None where there are no augmented views.
-    left_out : tuple of LeftOut
+    own_folders : tuple of OwnFolder
         Folders that featx wrote itself.
     remarks : tuple of str
         What is odd about the labels, folders or the manifest of the data set.
@@ -251,7 +251,7 @@ class Extraction:
     engine: EngineName
     device: str
     precision: Precision
-    feature_dim: int
+    n_features: int
     n_images: int
     n_computed: int
     n_cached: int
@@ -261,12 +261,12 @@ class Extraction:
     notes: dict[str, int]
     seconds: float
     views: Views | None = None
-    left_out: tuple[LeftOut, ...] = ()
+    own_folders: tuple[OwnFolder, ...] = ()
 
     @property
     def n_ignored(self) -> int:
         """Files that were not read as images: those that are none, and those of folders that were left out."""
-        return len(self.ignored) + sum(folder.n_files for folder in self.left_out)
+        return len(self.ignored) + sum(folder.n_files for folder in self.own_folders)
 
     remarks: tuple[str, ...] = ()
     blank: tuple[str, ...] = ()
@@ -275,7 +275,7 @@ class Extraction:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON keys of ``featx extract --json``."""
-        of_pictures = self.seconds - (0.0 if self.views is None else self.views.seconds)
+        of_images = self.seconds - (0.0 if self.views is None else self.views.seconds)
         return {
             "features_id": self.features_id,
             "store": str(self.store),
@@ -283,14 +283,14 @@ class Extraction:
             "engine": self.engine,
             "device": self.device,
             "precision": self.precision,
-            "feature_dim": self.feature_dim,
+            "n_features": self.n_features,
             "n_images": self.n_images,
             "n_computed": self.n_computed,
             "n_cached": self.n_cached,
             "n_skipped": len(self.skipped),
             "skipped": [{"path": s.path, "reason": s.reason} for s in self.skipped],
             "n_ignored": self.n_ignored,
-            "left_out": [folder.to_dict() for folder in self.left_out],
+            "own_folders": [folder.to_dict() for folder in self.own_folders],
             "cut_away": self.cut_away,
             "notes": dict(self.notes),
             "remarks": list(self.remarks),
@@ -298,7 +298,7 @@ class Extraction:
             "blank_classes": list(self.blank_classes),
             "equal_features": [list(group) for group in self.equal_features],
             "seconds": round(self.seconds, 3),
-            "images_per_second": round(self.n_images / of_pictures, 1) if of_pictures > 0 else None,
+            "images_per_second": round(self.n_images / of_images, 1) if of_images > 0 else None,
             "views": None if self.views is None else self.views.to_dict(),
         }
 
@@ -318,19 +318,19 @@ class FeatureTable:
     content_hashes : ndarray of shape (n_samples, 32), uint8
         SHA-256 of each file's bytes; equal for exact copies.
     opened : callable
-        Called with the number of a view (0: the pictures themselves), opens the store of its features once, and
-        returns what reads them from it: called with positions, it returns shape (n, feature_dim), float32. Only samples
-        that :attr:`Sample.is_learnt` says so of have other views than 0, as many as :attr:`views`.
+        Called with the number of a view (0: the images themselves), opens the store of its features once, and
+        returns what reads them from it: called with positions, it returns shape (n, n_features), float32. Only samples
+        that :attr:`Sample.is_training` says so of have other views than 0, as many as :attr:`views`.
     read_signatures : callable
         Returns the signatures of given positions, shape (n, 16, 16), uint8: grey thumbnails.
-    probes : ndarray of shape (n_probes, feature_dim), float32
-        Features of the probe pictures, as the store holds them.
+    probes : ndarray of shape (n_probes, n_features), float32
+        Features of the probe images, as the store holds them.
     extraction : Extraction
         What was computed, cached, skipped and ignored.
     graph : ndarray of shape (n_bytes,), uint8, or None
         The quantized graph of an int8 recipe.
     root : str
-        Where the pictures lie; empty if they are of no one data set.
+        Where the images lie; empty if they are of no one data set.
     """
 
     name: str
@@ -349,21 +349,21 @@ class FeatureTable:
 
     def __repr__(self) -> str:
         n_classes = len({sample.label for sample in self.samples} - {None})
-        features = f"{self.extraction.feature_dim:,} features of {self.spec.backbone}"
+        features = f"{self.extraction.n_features:,} features of {self.spec.backbone}"
         return f"FeatureTable({self.name}: {len(self):,} images, {n_classes:,} classes, {features})"
 
     @cached_property
     def X(self) -> NDArray[np.float32]:  # noqa: N802
-        """Features of all samples, shape (n_samples, feature_dim), read at first use."""
+        """Features of all samples, shape (n_samples, n_features), read at first use."""
         return self.read(np.arange(len(self)))
 
     @property
     def views(self) -> int:
-        """Augmented views of each picture of the training part; 0 where there are none."""
+        """Augmented views of each image of the training part; 0 where there are none."""
         return 0 if self.extraction.views is None else self.extraction.views.n
 
     def read(self, at: NDArray[np.int64]) -> NDArray[np.float32]:
-        """Return the features of given positions, shape (n, feature_dim); whoever reads often uses ``opened(0)``."""
+        """Return the features of given positions, shape (n, n_features); whoever reads often uses ``opened(0)``."""
         return self.opened(0)(at)
 
     @property

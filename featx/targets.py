@@ -117,7 +117,7 @@ class SingleLabel:
         ----------
         y : ndarray of shape (n_samples,), int64
             Class numbers that the answer is compared with; not empty.
-        learnt : ndarray of shape (n_learnt,), int64, optional
+        learnt : ndarray of shape (n_training,), int64, optional
             Class numbers that say which class is the largest; ``y`` if not given.
         """
         largest = int(np.bincount(y if learnt is None else learnt, minlength=self.n_classes).argmax())

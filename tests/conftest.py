@@ -1,4 +1,4 @@
-"""A backbone whose features can be computed by hand, and pictures to feed it."""
+"""A backbone whose features can be computed by hand, and images to feed it."""
 
 from __future__ import annotations
 
@@ -28,15 +28,15 @@ class QuadrantRunner:
     name = "openvino"
     precision = "float32"
     device = "cpu"
-    feature_dim = 12
+    n_features = 12
     producer = {"engine": "quadrants"}  # noqa: RUF012
 
-    def __init__(self, pictures: list[int]) -> None:
-        self._pictures = pictures
+    def __init__(self, images: list[int]) -> None:
+        self._images = images
 
     def run(self, batches: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
         for pixels in batches:
-            self._pictures.append(len(pixels))
+            self._images.append(len(pixels))
             yield quadrant_means(pixels)
 
 
@@ -96,12 +96,12 @@ class Fake:
         """Do what :meth:`featx.engines.Engine.start` does."""
         network.file()
         self.starts += 1
-        self._batches.append(-10)  # the ten probe pictures do not count
+        self._batches.append(-10)  # the ten probe images do not count
         return self.runner(self._batches)
 
     @property
     def n_computed(self) -> int:
-        """Pictures computed so far, probes left out."""
+        """Images computed so far, probes left out."""
         return sum(self._batches)
 
 
@@ -126,7 +126,7 @@ def fake(tmp_path: Path) -> Iterator[Fake]:
         yield made
 
 
-def save_picture(path: Path, colour: tuple[int, int, int], seed: int = 0, size: tuple[int, int] = (40, 40)) -> Path:
+def save_image(path: Path, colour: tuple[int, int, int], seed: int = 0, size: tuple[int, int] = (40, 40)) -> Path:
     """Write a PNG of one colour with a little seeded grain."""
     path.parent.mkdir(parents=True, exist_ok=True)
     grain = np.random.default_rng(seed).integers(-12, 13, (size[1], size[0], 3))
@@ -135,16 +135,16 @@ def save_picture(path: Path, colour: tuple[int, int, int], seed: int = 0, size: 
 
 
 @pytest.fixture
-def pictures(tmp_path: Path) -> Path:
-    """Return a folder of two easy classes, 12 pictures each."""
+def images(tmp_path: Path) -> Path:
+    """Return a folder of two easy classes, 12 images each."""
     return make_classes(tmp_path / "set", {"blue": (30, 60, 200), "red": (200, 50, 40)}, 12)
 
 
 def make_classes(folder: Path, colours: dict[str, tuple[int, int, int]], n: int) -> Path:
-    """Write ``n`` pictures of each class into class folders."""
+    """Write ``n`` images of each class into class folders."""
     for number, (name, colour) in enumerate(colours.items()):
         for i in range(n):
-            save_picture(folder / name / f"{name}-{i:02}.png", colour, seed=1000 * number + i)
+            save_image(folder / name / f"{name}-{i:02}.png", colour, seed=1000 * number + i)
     return folder
 
 
@@ -153,13 +153,13 @@ def without_progress(text: str) -> str:
     return re.sub(r"^.* s (so far|left)\)?\n", "", text, flags=re.M)
 
 
-def make_graph(size: int = 32, feature_dim: int = 12, name: str = "net") -> bytes:
+def make_graph(size: int = 32, n_features: int = 12, name: str = "net") -> bytes:
     """Return a graph as featx keeps them, of a network that does nothing; nothing here runs it."""
 
     def port(number: int, *sides: int) -> str:
         return f'<port id="{number}">{"".join(f"<dim>{side}</dim>" for side in sides)}</port>'
 
-    pixels, features = (4, size, size, 3), (4, feature_dim)
+    pixels, features = (4, size, size, 3), (4, n_features)
     xml = (
         f'<?xml version="1.0"?><net name="{name}" version="11"><layers>'
         '<layer id="0" name="pixels" type="Parameter" version="opset1">'
@@ -246,7 +246,7 @@ def keras_start() -> Callable[[], None]:
 
 @pytest.fixture(scope="session")
 def network(tmp_path_factory: pytest.TempPathFactory, keras_start: Callable[[], None]) -> Path:
-    """Return three blocks with random weights as a Keras file, for pictures of 32 x 32."""
+    """Return three blocks with random weights as a Keras file, for images of 32 x 32."""
     import keras
     from keras import layers
 

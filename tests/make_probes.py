@@ -1,4 +1,4 @@
-"""Make the probe pictures of featx/images/probes; run once, by hand: new files are a new decode version."""
+"""Make the probe images of featx/images/probes; run once, by hand: new files are a new decode version."""
 
 from __future__ import annotations
 

@@ -57,15 +57,15 @@ def test_wrong_arguments(function, given, named, message):
     assert isinstance(error.value, TypeError)
 
 
-def test_a_model_predicts_no_arrays(fake, pictures):
-    table = featx.extract(pictures, "quadrants", runtime=fake.runtime)
+def test_a_model_predicts_no_arrays(fake, images):
+    table = featx.extract(images, "quadrants", runtime=fake.runtime)
     model = featx.fit(table, "centroid")
     with pytest.raises(
         ArgumentError, match="images is of type ndarray; it must be FeatureTable, str, Path or a sequence"
     ):
         model.predict(table.X)
     with pytest.raises(ArgumentError, match="predict has no argument 'strickt'; did you mean strict"):
-        model.predict(pictures, strickt=True)
+        model.predict(images, strickt=True)
     for labels in (table.y, LogisticRegression):
         with pytest.raises(HeadError, match=r"give a name \(logreg, svm") as error:
             featx.fit(table, labels)

@@ -1,4 +1,4 @@
-"""Augmented views: the same pixels whatever is around them, cached like pictures, of the training part alone."""
+"""Augmented views: the same pixels whatever is around them, cached like images, of the training part alone."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
-from conftest import Fake, make_classes, quadrant_means, save_picture
+from conftest import Fake, make_classes, quadrant_means, save_image
 from PIL import Image
 
 from featx.augmentation import PRESETS, make_views, read_policy
@@ -33,15 +33,15 @@ EVERYTHING = "brightness=0.1,contrast=0.2,crop=0.1,flip=both,rotation=15,shear=0
 
 @pytest.fixture(scope="module")
 def some(keras_start) -> tuple[np.ndarray, np.ndarray]:
-    """Return 20 pictures of 48 x 48 pixels of noise on a slope, and their hashes."""
+    """Return 20 images of 48 x 48 pixels of noise on a slope, and their hashes."""
     rng = np.random.default_rng(0)
     slope = np.linspace(40, 200, 48)[:, np.newaxis, np.newaxis]
     pixels = np.clip(slope + rng.integers(-40, 41, (20, 48, 48, 3)), 0, 255).astype(np.uint8)
     return pixels, hashes_of(pixels)
 
 
-def hashes_of(pictures) -> np.ndarray:
-    digests = b"".join(hashlib.sha256(bytes(picture)).digest() for picture in pictures)
+def hashes_of(images) -> np.ndarray:
+    digests = b"".join(hashlib.sha256(bytes(image)).digest() for image in images)
     return np.frombuffer(digests, np.uint8).reshape(-1, 32)
 
 
@@ -100,7 +100,7 @@ def test_policies_that_make_no_sense(text, message):
 # The pixels
 
 
-def test_view_0_is_the_picture(some):
+def test_view_0_is_the_image(some):
     pixels, hashes = some
     made = make_views(pixels, hashes, 0, EVERYTHING, 0)
     np.testing.assert_array_equal(made, pixels)
@@ -158,8 +158,8 @@ def test_flips_are_exact_mirrors(some):
     pixels, hashes = some
     made = make_views(pixels, hashes, 1, "flip=both", 0)
     found = set()
-    for picture, view in zip(pixels, made, strict=True):
-        mirrors = {(x, y): picture[:: -1 if y else 1, :: -1 if x else 1] for x in (0, 1) for y in (0, 1)}
+    for image, view in zip(pixels, made, strict=True):
+        mirrors = {(x, y): image[:: -1 if y else 1, :: -1 if x else 1] for x in (0, 1) for y in (0, 1)}
         found |= {key for key, mirror in mirrors.items() if (mirror == view).all()}
         assert any((mirror == view).all() for mirror in mirrors.values())
     assert found == {(0, 0), (0, 1), (1, 0), (1, 1)}
@@ -171,14 +171,14 @@ def test_flips_are_exact_mirrors(some):
 
 
 def dot(x: int, y: int, side: int = 65) -> np.ndarray:
-    """Return a grey picture with a white square of 5 x 5 around a point."""
-    picture = np.full((side, side, 3), 100, np.uint8)
-    picture[y - 2 : y + 3, x - 2 : x + 3] = 255
-    return picture
+    """Return a grey image with a white square of 5 x 5 around a point."""
+    image = np.full((side, side, 3), 100, np.uint8)
+    image[y - 2 : y + 3, x - 2 : x + 3] = 255
+    return image
 
 
 def places(policy: str, x: int, y: int, n: int = 100) -> np.ndarray:
-    """Return where the square is in n views, shape (n, 2), from the centre of a picture of 65 x 65."""
+    """Return where the square is in n views, shape (n, 2), from the centre of an image of 65 x 65."""
     pixels = np.tile(dot(x, y), (n, 1, 1, 1))
     made = make_views(pixels, hashes_of([b"dot"] * n), np.arange(1, n + 1), policy, 0).astype(float) - 100
     grid = np.arange(65.0) - 32
@@ -245,14 +245,14 @@ def expected_view(path: Path, view: int, policy: str, seed: int = 0) -> np.ndarr
     return quadrant_means(make_views(pixels, content, view, policy, seed))[0]
 
 
-def test_views_are_those_of_each_picture(fake, pictures):
-    table = run(fake, pictures, augment="medium", views=3, seed=5)
+def test_views_are_those_of_each_image(fake, images):
+    table = run(fake, images, augment="medium", views=3, seed=5)
     assert table.views == 3
     assert table.spec.augment is None
     for view in range(4):
         read = table.opened(view)
         for i, features in enumerate(read(np.arange(24))):
-            path = pictures / table.samples[i].sample_id
+            path = images / table.samples[i].sample_id
             np.testing.assert_array_equal(features, expected_view(path, view, PRESETS["medium"], 5))
         np.testing.assert_array_equal(read(np.array([7, 2])), read(np.arange(24))[[7, 2]])
     done = table.extraction.views
@@ -262,46 +262,46 @@ def test_views_are_those_of_each_picture(fake, pictures):
     assert table.extraction.to_dict()["views"]["features_id"] == done.features_id != table.spec.id
 
 
-def test_plain_features_are_those_of_a_run_without_views(fake, pictures, tmp_path):
-    plain = run(fake, pictures)
-    table = run(fake, pictures, runtime=Runtime(tmp_path / "other"), augment="light", views=2)
+def test_plain_features_are_those_of_a_run_without_views(fake, images, tmp_path):
+    plain = run(fake, images)
+    table = run(fake, images, runtime=Runtime(tmp_path / "other"), augment="light", views=2)
     assert table.spec == plain.spec
     assert table.extraction.store.read_bytes() == plain.extraction.store.read_bytes()
 
 
-def test_views_are_computed_once_and_more_of_them_alone(fake, pictures):
-    run(fake, pictures)
-    run(fake, pictures, augment="light", views=2)
+def test_views_are_computed_once_and_more_of_them_alone(fake, images):
+    run(fake, images)
+    run(fake, images, augment="light", views=2)
     assert fake.n_computed == 24 + 48
-    again = run(fake, pictures, augment="light", views=2)
+    again = run(fake, images, augment="light", views=2)
     assert (again.extraction.views.n_computed, again.extraction.views.n_cached) == (0, 48)
-    more = run(fake, pictures, augment="light", views=5)
+    more = run(fake, images, augment="light", views=5)
     assert (more.extraction.views.n_computed, more.extraction.views.n_cached) == (72, 48)
     assert fake.n_computed == 24 + 24 * 5
-    spelt = run(fake, pictures, augment=PRESETS["light"], views=5)
+    spelt = run(fake, images, augment=PRESETS["light"], views=5)
     assert spelt.extraction.views.n_computed == 0
-    save_picture(pictures / "red" / "new.png", (190, 60, 50), seed=500)
-    added = run(fake, pictures, augment="light", views=5)
+    save_image(images / "red" / "new.png", (190, 60, 50), seed=500)
+    added = run(fake, images, augment="light", views=5)
     assert (added.extraction.n_computed, added.extraction.views.n_computed) == (1, 5)
-    fewer = run(fake, pictures, augment="light", views=1)
+    fewer = run(fake, images, augment="light", views=1)
     assert (fewer.views, fewer.extraction.views.n_cached) == (1, 25)
-    other = run(fake, pictures, augment="light", views=1, seed=1)
+    other = run(fake, images, augment="light", views=1, seed=1)
     assert other.extraction.views.n_computed == 25
 
 
 @pytest.mark.parametrize(("workers", "batch_size"), [(1, 1), (3, 5), (8, 100)])
-def test_same_bytes_whatever_workers_and_batches(fake, pictures, tmp_path, workers, batch_size):
-    reference = run(fake, pictures, augment=EVERYTHING, views=3)
+def test_same_bytes_whatever_workers_and_batches(fake, images, tmp_path, workers, batch_size):
+    reference = run(fake, images, augment=EVERYTHING, views=3)
     other = Runtime(tmp_path / "other", workers=workers, batch_size=batch_size)
-    table = run(fake, pictures, runtime=other, augment=EVERYTHING, views=3)
+    table = run(fake, images, runtime=other, augment=EVERYTHING, views=3)
     assert table.extraction.views.store.read_bytes() == reference.extraction.views.store.read_bytes()
 
 
-def test_views_in_two_steps_are_those_in_one(fake, pictures, tmp_path):
-    reference = run(fake, pictures, augment="medium", views=4)
+def test_views_in_two_steps_are_those_in_one(fake, images, tmp_path):
+    reference = run(fake, images, augment="medium", views=4)
     other = Runtime(tmp_path / "other")
-    run(fake, pictures, runtime=other, augment="medium", views=1)
-    table = run(fake, pictures, runtime=other, augment="medium", views=4)
+    run(fake, images, runtime=other, augment="medium", views=1)
+    table = run(fake, images, runtime=other, augment="medium", views=4)
     assert table.extraction.views.store.read_bytes() == reference.extraction.views.store.read_bytes()
 
 
@@ -310,9 +310,9 @@ class _StoppedError(Exception):
 
 
 @pytest.mark.parametrize("after", [1, 20, 70])
-def test_interrupted_is_continued(fake, pictures, tmp_path, after):
+def test_interrupted_is_continued(fake, images, tmp_path, after):
     """Stopped within the second pass: what was computed is kept, and the end is that of an uninterrupted run."""
-    reference = run(fake, pictures, augment="light", views=3)
+    reference = run(fake, images, augment="light", views=3)
 
     def stop(stage: str, done: int, total: int) -> None:
         if stage == "extracting features of views" and done >= after:
@@ -320,17 +320,17 @@ def test_interrupted_is_continued(fake, pictures, tmp_path, after):
 
     runtime = Runtime(tmp_path / "other", batch_size=7, progress=stop)
     with pytest.raises(_StoppedError):
-        run(fake, pictures, runtime=runtime, augment="light", views=3)
+        run(fake, images, runtime=runtime, augment="light", views=3)
     before = fake.n_computed
-    table = run(fake, pictures, runtime=Runtime(tmp_path / "other"), augment="light", views=3)
+    table = run(fake, images, runtime=Runtime(tmp_path / "other"), augment="light", views=3)
     assert 72 - after - 7 <= fake.n_computed - before <= 72 - min(after, 7)
     assert table.extraction.views.store.read_bytes() == reference.extraction.views.store.read_bytes()
 
 
-def test_killed_is_continued(pictures, tmp_path, keras_start):
+def test_killed_is_continued(images, tmp_path, keras_start):
     """A real network, a real process, killed while views are appended."""
     killed, whole = tmp_path / "killed", tmp_path / "whole"
-    command = [sys.executable, "-m", "featx", "extract", str(pictures), "--engine", "openvino", "--size", "32"]
+    command = [sys.executable, "-m", "featx", "extract", str(images), "--engine", "openvino", "--size", "32"]
     command += ["--precision", "float32", "--augment", "tutorial", "--views", "40", "--batch-size", "8"]
     process = subprocess.Popen([*command, "--cache", str(killed)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     while process.poll() is None and not any(path.stat().st_size > 10_000 for path in journals(killed)):
@@ -340,19 +340,19 @@ def test_killed_is_continued(pictures, tmp_path, keras_start):
     options = {"engine": "openvino", "size": 32, "precision": "float32", "augment": "tutorial", "views": 40}
     stores = []
     for cache in (killed, whole):
-        done = extract(pictures, runtime=Runtime(cache), **options).extraction
+        done = extract(images, runtime=Runtime(cache), **options).extraction
         stores.append((done.store.read_bytes(), done.views.store.read_bytes()))
         assert (done.views.n_cached > 0) is (cache == killed)
     assert stores[0] == stores[1]
 
 
 def journals(cache: Path) -> list[Path]:
-    """Return the journal of the views, once the store of the pictures themselves is complete."""
+    """Return the journal of the views, once the store of the images themselves is complete."""
     return [path for path in cache.glob("features/*.journal") if len(list(cache.glob("features/*.h5"))) == 2]
 
 
-def test_a_warm_run_imports_no_tensorflow(fake, pictures):
-    run(fake, pictures, augment="light", views=2)
+def test_a_warm_run_imports_no_tensorflow(fake, images):
+    run(fake, images, augment="light", views=2)
     script = (
         "import sys, json; from pathlib import Path\n"
         "from featx.backbones.table import BACKBONES, Backbone, KerasWeights\n"
@@ -360,7 +360,7 @@ def test_a_warm_run_imports_no_tensorflow(fake, pictures):
         "BACKBONES['quadrants'] = row\n"
         "import featx, featx.execution.choice as choice; choice.agreement = lambda *spec: None\n"
         f"runtime = featx.Runtime({str(fake.runtime.cache)!r})\n"
-        f"table = featx.extract({str(pictures)!r}, 'quadrants', augment='light', views=2, runtime=runtime)\n"
+        f"table = featx.extract({str(images)!r}, 'quadrants', augment='light', views=2, runtime=runtime)\n"
         "again = featx.latest(runtime)\n"
         "assert not {'keras', 'tensorflow', 'openvino'} & set(sys.modules)\n"
         "print(json.dumps([table.extraction.views.n_cached, again.views, float(again.opened(2)(range(24)).sum())]))"
@@ -371,12 +371,12 @@ def test_a_warm_run_imports_no_tensorflow(fake, pictures):
     assert total == pytest.approx(float(latest(fake.runtime).opened(2)(np.arange(24)).sum()))
 
 
-def test_each_picture_is_decoded_once_for_all_its_views(fake, pictures, monkeypatch):
-    run(fake, pictures)
+def test_each_image_is_decoded_once_for_all_its_views(fake, images, monkeypatch):
+    run(fake, images)
     counted = []
     original = prepare
     monkeypatch.setattr("featx.images.guard.prepare", lambda *a, **k: counted.append(1) or original(*a, **k))
-    run(fake, pictures, augment="light", views=6)
+    run(fake, images, augment="light", views=6)
     assert len(counted) == 24
 
 
@@ -385,46 +385,46 @@ def test_only_the_training_part_has_views(fake, tmp_path):
     for number, (split, n) in enumerate({"train": 3, "val": 2, "test": 2}.items()):
         for label, colour in (("blue", (30, 60, 200)), ("red", (200, 50, 40))):
             for i in range(n):
-                save_picture(root / split / label / f"{i}.png", colour, seed=10 * number + i)
+                save_image(root / split / label / f"{i}.png", colour, seed=10 * number + i)
     table = run(fake, root, augment="light", views=2)
     assert table.extraction.views.n_computed == 6 * 2
-    train = np.flatnonzero([sample.is_learnt for sample in table.samples])
+    train = np.flatnonzero([sample.is_training for sample in table.samples])
     assert len(train) == 6
     assert table.opened(1)(train).shape == (6, 12)
     with pytest.raises(StoreError, match="8 rows are missing"):
-        table.opened(1)(np.flatnonzero([not sample.is_learnt for sample in table.samples]))
+        table.opened(1)(np.flatnonzero([not sample.is_training for sample in table.samples]))
 
 
-def test_pictures_without_labels_have_no_views(fake, tmp_path):
+def test_images_without_labels_have_no_views(fake, tmp_path):
     for i in range(3):
-        save_picture(tmp_path / "flat" / f"{i}.png", (90, 90, 90), seed=i)
+        save_image(tmp_path / "flat" / f"{i}.png", (90, 90, 90), seed=i)
     table = run(fake, tmp_path / "flat", augment="light", views=2)
     assert (table.extraction.views.n_computed, table.extraction.views.n_cached, fake.n_computed) == (0, 0, 3)
 
 
-def test_copies_share_their_views(fake, pictures):
-    shutil.copy(pictures / "red" / "red-03.png", pictures / "red" / "copy.png")
-    table = run(fake, pictures, augment="light", views=2)
+def test_copies_share_their_views(fake, images):
+    shutil.copy(images / "red" / "red-03.png", images / "red" / "copy.png")
+    table = run(fake, images, augment="light", views=2)
     assert table.extraction.views.n_computed == 48
     ids = table.sample_ids.tolist()
     one, other = table.opened(2)(np.array([ids.index("red/copy.png"), ids.index("red/red-03.png")]))
     np.testing.assert_array_equal(one, other)
 
 
-def test_a_bad_picture_has_no_views(fake, pictures):
-    (pictures / "red" / "torn.png").write_bytes(b"")
-    table = run(fake, pictures, augment="light", views=2)
+def test_a_bad_image_has_no_views(fake, images):
+    (images / "red" / "torn.png").write_bytes(b"")
+    table = run(fake, images, augment="light", views=2)
     assert (len(table), table.extraction.views.n_computed) == (24, 48)
 
 
-def test_a_picture_that_changes_between_the_passes(fake, pictures):
+def test_a_image_that_changes_between_the_passes(fake, images):
     def change(stage: str, done: int, total: int) -> None:
         if stage == "extracting features of views":
-            save_picture(pictures / "red" / "red-03.png", (1, 2, 3), seed=9)
+            save_image(images / "red" / "red-03.png", (1, 2, 3), seed=9)
 
-    with pytest.raises(DatasetError, match="pictures have changed while they were extracted; run the same command"):
-        run(fake, pictures, augment="light", views=2, runtime=replace(fake.runtime, progress=change))
-    table = run(fake, pictures, augment="light", views=2)
+    with pytest.raises(DatasetError, match="images have changed while they were extracted; run the same command"):
+        run(fake, images, augment="light", views=2, runtime=replace(fake.runtime, progress=change))
+    table = run(fake, images, augment="light", views=2)
     assert table.extraction.views.n_computed == 2
 
 
@@ -432,28 +432,28 @@ def test_a_picture_that_changes_between_the_passes(fake, pictures):
     ("options", "message"),
     [
         ({"views": 3}, "3 views are asked for, but not how they are made; add `augment` with light, medium, tutorial"),
-        ({"augment": "light"}, "`augment=light` without views; say how many of each picture are wanted, as `views=4`"),
+        ({"augment": "light"}, "`augment=light` without views; say how many of each image are wanted, as `views=4`"),
         ({"augment": "light", "views": -1}, "`views=-1`: it must be from 0 to 65,535"),
         ({"augment": "light", "views": 65_536}, "`views=65536`: it must be from 0 to 65,535"),
         ({"augment": "hard", "views": 2}, "augment is 'hard'; allowed are light, medium, tutorial"),
     ],
 )
-def test_what_makes_no_sense_is_said_before_any_work(fake, pictures, options, message):
+def test_what_makes_no_sense_is_said_before_any_work(fake, images, options, message):
     with pytest.raises((OptionError, SpecError)) as error:
-        run(fake, pictures, **options)
+        run(fake, images, **options)
     assert str(error.value).startswith(message)
     assert fake.n_computed == 0
 
 
-def test_a_table_says_how_many_views_it_has(fake, pictures):
-    table = run(fake, pictures, augment="light", views=2)
-    with pytest.raises(DatasetError, match="there is no view 3 of set: it has 2 besides the pictures themselves"):
+def test_a_table_says_how_many_views_it_has(fake, images):
+    table = run(fake, images, augment="light", views=2)
+    with pytest.raises(DatasetError, match="there is no view 3 of set: it has 2 besides the images themselves"):
         table.opened(3)
-    assert run(fake, pictures).views == 0
+    assert run(fake, images).views == 0
 
 
-def test_a_table_is_opened_once_for_all_its_chunks(fake, pictures, monkeypatch):
-    table = run(fake, pictures)
+def test_a_table_is_opened_once_for_all_its_chunks(fake, images, monkeypatch):
+    table = run(fake, images)
     opened = []
     original = FeatureStore.snapshot
     monkeypatch.setattr(FeatureStore, "snapshot", lambda self: opened.append(1) or original(self))
@@ -465,27 +465,27 @@ def test_a_table_is_opened_once_for_all_its_chunks(fake, pictures, monkeypatch):
 # What was extracted last, and the cache
 
 
-def test_the_set_extracted_last_brings_its_views(fake, pictures):
-    table = run(fake, pictures, augment="tutorial", views=2, seed=4)
+def test_the_set_extracted_last_brings_its_views(fake, images):
+    table = run(fake, images, augment="tutorial", views=2, seed=4)
     again = latest(fake.runtime)
     assert (again.views, again.extraction.views.seed) == (2, 4)
     np.testing.assert_array_equal(again.opened(2)(np.arange(24)), table.opened(2)(np.arange(24)))
 
 
-def test_views_that_are_not_complete_are_not_used(fake, pictures):
-    run(fake, pictures, augment="light", views=2, seed=4)
-    save_picture(pictures / "red" / "new.png", (190, 60, 50), seed=500)
-    compute_table(pictures, "quadrants", ExtractOptions(), RunOptions(), runtime=fake.runtime)
+def test_views_that_are_not_complete_are_not_used(fake, images):
+    run(fake, images, augment="light", views=2, seed=4)
+    save_image(images / "red" / "new.png", (190, 60, 50), seed=500)
+    compute_table(images, "quadrants", ExtractOptions(), RunOptions(), runtime=fake.runtime)
     table = latest(fake.runtime)
     assert (table.views, len(table)) == (0, 25)
     assert fake.notices[-1] == (
-        "not all pictures have their 2 augmented views, so none are used; to extract them: "
-        f"`featx.extract('{pictures}', backbone='quadrants', augment='light', views=2, seed=4)`"
+        "not all images have their 2 augmented views, so none are used; to extract them: "
+        f"`featx.extract('{images}', backbone='quadrants', augment='light', views=2, seed=4)`"
     )
 
 
-def test_computing_a_table_does_not_make_it_the_last(fake, pictures, tmp_path):
-    run(fake, pictures)
+def test_computing_a_table_does_not_make_it_the_last(fake, images, tmp_path):
+    run(fake, images)
     other = make_classes(tmp_path / "other", {"a": (0, 0, 0), "b": (255, 255, 255)}, 2)
     table = compute_table(
         other, "quadrants", ExtractOptions(augment="light", views=1), RunOptions(), runtime=fake.runtime
@@ -496,8 +496,8 @@ def test_computing_a_table_does_not_make_it_the_last(fake, pictures, tmp_path):
         run(fake, other, sise=3)
 
 
-def test_the_cache_keeps_and_checks_views(fake, pictures):
-    table = run(fake, pictures, augment="light", views=2)
+def test_the_cache_keeps_and_checks_views(fake, images):
+    table = run(fake, images, augment="light", views=2)
     store = table.extraction.views.store
     before = store.read_bytes()
     assert clean_cache(runtime=fake.runtime).removed == ()
@@ -506,8 +506,8 @@ def test_the_cache_keeps_and_checks_views(fake, pictures):
     assert (verified.n_damaged, verified.to_dict()["n_rows"]) == (0, 24 + 48)
     specs = [entry.spec.get("augment") for entry in list_cache(runtime=fake.runtime).stores]
     assert sorted(specs, key=str) == [None, PRESETS["light"]]
-    (pictures / "red" / "red-03.png").unlink()
-    run(fake, pictures)
+    (images / "red" / "red-03.png").unlink()
+    run(fake, images)
     removed = {(one.kind, one.n_rows) for one in clean_cache(runtime=fake.runtime).removed}
     assert removed == {("rows", 1), ("rows", 2)}
     with h5py.File(store) as file:
@@ -515,27 +515,27 @@ def test_the_cache_keeps_and_checks_views(fake, pictures):
     assert (numbers.count(1), numbers.count(2)) == (23, 23)
 
 
-def test_a_damaged_view_is_made_again(fake, pictures):
-    table = run(fake, pictures, augment="light", views=2)
+def test_a_damaged_view_is_made_again(fake, images):
+    table = run(fake, images, augment="light", views=2)
     store = table.extraction.views.store
     before = store.read_bytes()
     at = before.index(keys_of(table.content_hashes[:1], 2).tobytes())
     store.write_bytes(before[: at + 3] + bytes([before[at + 3] ^ 1]) + before[at + 4 :])
-    again = run(fake, pictures, augment="light", views=2)
+    again = run(fake, images, augment="light", views=2)
     assert again.extraction.views.n_computed == 1
     assert store.read_bytes() == before
 
 
-def test_another_way_of_making_views_is_noticed(fake, pictures, monkeypatch):
-    """The probe pictures of a store of views are views themselves."""
-    run(fake, pictures, augment="light", views=1)
+def test_another_way_of_making_views_is_noticed(fake, images, monkeypatch):
+    """The probe images of a store of views are views themselves."""
+    run(fake, images, augment="light", views=1)
     monkeypatch.setattr("featx.execution.probes.make_views", lambda pixels, *how: 255 - pixels)
     with pytest.raises(StoreError, match="cannot be reproduced here"):
-        run(fake, pictures, augment="light", views=2)
+        run(fake, images, augment="light", views=2)
 
 
-def test_a_store_of_views_is_no_table(fake, pictures):
-    table = run(fake, pictures, augment="light", views=1)
+def test_a_store_of_views_is_no_table(fake, images):
+    table = run(fake, images, augment="light", views=1)
     done = table.extraction.views
     with pytest.raises(StoreError, match=f"{done.features_id} holds augmented views.* are in {table.spec.id}"):
         recall_table(features=done.features_id, runtime=fake.runtime)
@@ -545,7 +545,7 @@ def test_a_store_of_views_is_no_table(fake, pictures):
 
 
 def tiles(path: Path, columns: int, side: int) -> np.ndarray:
-    """Cut a sheet into its pictures, shape (rows, columns, side, side, 3)."""
+    """Cut a sheet into its images, shape (rows, columns, side, side, 3)."""
     sheet = np.asarray(Image.open(path).convert("RGB"))
     rows = (sheet.shape[0] - 6) // (side + 22)
     assert sheet.shape == (rows * (side + 22) + 6, columns * (side + 6) + 6, 3)
@@ -557,33 +557,33 @@ def tiles(path: Path, columns: int, side: int) -> np.ndarray:
     )
 
 
-def test_the_preview_shows_what_the_network_sees(fake, pictures, tmp_path):
-    (pictures / "blue" / "blue-00.png").write_bytes(b"torn")
+def test_the_preview_shows_what_the_network_sees(fake, images, tmp_path):
+    (images / "blue" / "blue-00.png").write_bytes(b"torn")
     sheet = tmp_path / "sheet.png"
-    run(fake, pictures, augment=EVERYTHING, views=3, seed=2, preview=sheet)
+    run(fake, images, augment=EVERYTHING, views=3, seed=2, preview=sheet)
     shown = tiles(sheet, 4, 32)
     assert len(shown) == 8
     names = [f"{label}/{label}-{i:02}.png" for i in range(5) for label in ("blue", "red")]
     names.remove("blue/blue-00.png")
     names.insert(0, names.pop(0))
     for row, name in zip(shown, names[:8], strict=True):
-        data = (pictures / name).read_bytes()
+        data = (images / name).read_bytes()
         content = np.frombuffer(hashlib.sha256(data).digest(), np.uint8)[np.newaxis]
         for view, tile in enumerate(row):
             pixels = make_views(prepare(data, 32).pixels[np.newaxis], content, view, EVERYTHING, 2)[0]
             np.testing.assert_array_equal(tile, pixels)
 
 
-def test_a_preview_without_views_and_one_of_many(fake, pictures, tmp_path):
-    run(fake, pictures, preview=tmp_path / "plain.png")
+def test_a_preview_without_views_and_one_of_many(fake, images, tmp_path):
+    run(fake, images, preview=tmp_path / "plain.png")
     assert tiles(tmp_path / "plain.png", 1, 32).shape[:2] == (8, 1)
-    run(fake, pictures, augment="light", views=20, preview=tmp_path / "many.png")
+    run(fake, images, augment="light", views=20, preview=tmp_path / "many.png")
     assert tiles(tmp_path / "many.png", 9, 32).shape[:2] == (8, 9)
 
 
-def test_a_preview_that_is_one_of_the_images_is_not_replaced(fake, pictures, tmp_path):
+def test_a_preview_that_is_one_of_the_images_is_not_replaced(fake, images, tmp_path):
     sheet = tmp_path / "sheet.png"
-    run(fake, pictures, preview=sheet)
+    run(fake, images, preview=sheet)
     before = sheet.read_bytes()
     manifest = tmp_path / "m.csv"
     names = [f"set/{label}/{label}-{i:02}.png,{label}" for i in range(3) for label in ("blue", "red")]
@@ -593,15 +593,15 @@ def test_a_preview_that_is_one_of_the_images_is_not_replaced(fake, pictures, tmp
     assert sheet.read_bytes() == before
 
 
-def test_a_preview_that_cannot_be_written(fake, pictures, tmp_path):
+def test_a_preview_that_cannot_be_written(fake, images, tmp_path):
     with pytest.raises(OutputError, match=r"`preview=.*sheet.jpg`: the name must end in .png"):
-        run(fake, pictures, preview=tmp_path / "sheet.jpg")
+        run(fake, images, preview=tmp_path / "sheet.jpg")
     sheet = tmp_path / "sheet.png"
     sheet.write_bytes(b"mine")
     with pytest.raises(OutputError, match="exists and was not written by featx"):
-        run(fake, pictures, preview=sheet)
+        run(fake, images, preview=sheet)
     assert (sheet.read_bytes(), fake.n_computed) == (b"mine", 0)
     sheet.unlink()
     for _ in range(2):
-        run(fake, pictures, preview=sheet, overwrite=True)
+        run(fake, images, preview=sheet, overwrite=True)
     assert tiles(sheet, 1, 32).shape[:2] == (8, 1)

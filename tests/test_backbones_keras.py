@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from featx.backbones import BACKBONES, build_network, find_source
+from featx.backbones import BACKBONES, build_network, find_backbone_source
 from featx.backbones.table import KerasWeights
 from featx.errors import BackboneError, WeightsError
 from featx.images import decode_version, prepare, probe_files
@@ -38,16 +38,16 @@ def run(network, pixels: np.ndarray) -> np.ndarray:
 
 @pytest.mark.parametrize("row", KERAS_ROWS, ids=lambda row: row.name)
 def test_row_against_keras(row):
-    from featx.backbones.applications import imagenet_graph
+    from featx.backbones.applications import imagenet_architecture
 
-    model, download = imagenet_graph(row.constructor, row.size)
-    assert model.output_shape[-1] == row.feature_dim
+    model, download = imagenet_architecture(row.constructor, row.size)
+    assert model.output_shape[-1] == row.n_features
     assert model.count_params() == row.n_parameters
     assert download.file == row.weights.path(row.size).name
     assert download.url.startswith("https://storage.googleapis.com/")
     for side in row.weights.sides:
         if side != row.size:
-            assert imagenet_graph(row.constructor, side)[1].file == row.weights.path(side).name
+            assert imagenet_architecture(row.constructor, side)[1].file == row.weights.path(side).name
 
 
 @pytest.mark.parametrize("row", KERAS_ROWS, ids=lambda row: row.name)
@@ -68,12 +68,12 @@ def test_lite_graphs(name):
     row = BACKBONES[name]
     model = lite_graph(row.constructor, row.size)
     assert model.count_params() == row.n_parameters
-    assert model.output_shape[-1] == row.feature_dim == 1280
+    assert model.output_shape[-1] == row.n_features == 1280
 
 
 def test_golden_features_of_lite0():
-    """The real weights on featx's own pictures: what the port computed when its ImageNet classes were checked."""
-    source = find_source("efficientnet-lite0")
+    """The real weights on featx's own images: what the port computed when its ImageNet classes were checked."""
+    source = find_backbone_source("efficientnet-lite0")
     network = build_network(spec_of(source), source.file)
     pixels = np.stack([prepare(data, 224).pixels for data in probe_files().values()])
     features = run(network, pixels)
@@ -87,7 +87,7 @@ def test_golden_features_of_lite0():
 def test_pytorch_weights_are_for_lite_alone(tmp_path, engine):
     path = tmp_path / "r50.pth"
     path.write_bytes(b"weights")
-    source = find_source("resnet50", path)
+    source = find_backbone_source("resnet50", path)
     spec = spec_of(source, engine=engine)
     with pytest.raises(
         WeightsError, match=r"resnet50 takes weights as Keras saves them \(.h5\); only efficientnet-lite"
@@ -105,17 +105,17 @@ def test_lite_pixels_are_minus_127_over_128():
 @pytest.mark.parametrize("name", ["mobilenetv2", "efficientnet-b0", "mobilenetv3-small"])
 def test_weights_file_gives_the_graph_of_imagenet_weights(name, tmp_path, monkeypatch):
     """The same file as ``weights`` and in Keras's own folder: the same features; EfficientNet's Rescaling is there."""
-    from featx.backbones.applications import Download, imagenet_graph
+    from featx.backbones.applications import Download, imagenet_architecture
 
     row = BACKBONES[name]
-    model, _ = imagenet_graph(row.constructor, row.size)
+    model, _ = imagenet_architecture(row.constructor, row.size)
     rng = np.random.default_rng(1)
     for weight in model.weights:
         if len(weight.shape) > 1:
             weight.assign(rng.normal(0, 0.1, weight.shape))
     path = tmp_path / f"{name}.weights.h5"
     model.save_weights(path)
-    source = find_source(name, path)
+    source = find_backbone_source(name, path)
     ours = run(build_network(spec_of(source), path), some_pixels(row.size))
     module = importlib.import_module(f"keras.applications.{row.constructor.split('.')[0]}")
     expected = np.asarray(model(module.preprocess_input(some_pixels(row.size).astype(np.float32)), training=False))
@@ -124,9 +124,9 @@ def test_weights_file_gives_the_graph_of_imagenet_weights(name, tmp_path, monkey
         assert sum(type(layer).__name__ == "Rescaling" for layer in model.layers) == 2
     monkeypatch.setattr(KerasWeights, "path", lambda self, size: path)
     monkeypatch.setattr(
-        "featx.backbones.network.imagenet_graph", lambda *a: (imagenet_graph(*a)[0], Download("", "", ""))
+        "featx.backbones.network.imagenet_architecture", lambda *a: (imagenet_architecture(*a)[0], Download("", "", ""))
     )
-    usual = find_source(name)
+    usual = find_backbone_source(name)
     assert usual.weights == source.weights
     np.testing.assert_array_equal(run(build_network(spec_of(usual), path), some_pixels(row.size)), ours)
 
@@ -134,9 +134,9 @@ def test_weights_file_gives_the_graph_of_imagenet_weights(name, tmp_path, monkey
 def test_every_weight_must_be_set(tmp_path):
     import keras
 
-    from featx.backbones.applications import imagenet_graph, load_every_weight
+    from featx.backbones.applications import imagenet_architecture, load_every_weight
 
-    model, _ = imagenet_graph("mobilenet_v2.MobileNetV2", 96)
+    model, _ = imagenet_architecture("mobilenet_v2.MobileNetV2", 96)
     for weight in model.weights[:3]:
         weight.assign(keras.ops.full(weight.shape, float("nan")))
     model.save_weights(tmp_path / "lacking.weights.h5")
@@ -145,16 +145,16 @@ def test_every_weight_must_be_set(tmp_path):
 
 
 def test_weights_of_another_network_are_refused(tmp_path):
-    from featx.backbones.applications import imagenet_graph
+    from featx.backbones.applications import imagenet_architecture
 
-    model, _ = imagenet_graph("mobilenet.MobileNet", 96)
+    model, _ = imagenet_architecture("mobilenet.MobileNet", 96)
     path = tmp_path / "mobilenet.weights.h5"
     model.save_weights(path)
-    source = find_source("mobilenetv2", path, size=96)
+    source = find_backbone_source("mobilenetv2", path, size=96)
     with pytest.raises(WeightsError, match=r"does not fit .*; Expected|does not fit .* Expected are weights saved"):
         build_network(spec_of(source), path)
     (tmp_path / "text.h5").write_text("no weights")
-    source = find_source("mobilenetv2", tmp_path / "text.h5", size=96)
+    source = find_backbone_source("mobilenetv2", tmp_path / "text.h5", size=96)
     with pytest.raises(WeightsError, match="does not fit"):
         build_network(spec_of(source), tmp_path / "text.h5")
 
@@ -162,7 +162,7 @@ def test_weights_of_another_network_are_refused(tmp_path):
 def test_a_file_that_changed_since_it_was_named_is_refused(tmp_path):
     path = tmp_path / "w.h5"
     path.write_bytes(b"one")
-    source = find_source("mobilenetv2", path, size=96)
+    source = find_backbone_source("mobilenetv2", path, size=96)
     path.write_bytes(b"two")
     with pytest.raises(WeightsError, match="has changed: its SHA-256 is no longer the one"):
         build_network(spec_of(source), path)
@@ -173,7 +173,7 @@ def test_a_damaged_file_in_the_folder_of_keras_is_refused(tmp_path, monkeypatch)
     path = BACKBONES["vgg16"].weights.path(224)
     path.parent.mkdir()
     path.write_bytes(b"half a file")
-    source = find_source("vgg16")
+    source = find_backbone_source("vgg16")
     with pytest.raises(WeightsError, match="is damaged: its md5 is not what Keras publishes; delete it and run again"):
         build_network(spec_of(source), path)
 
@@ -181,7 +181,7 @@ def test_a_damaged_file_in_the_folder_of_keras_is_refused(tmp_path, monkeypatch)
 def test_random_weights_are_the_same_every_time_and_differ_by_seed():
     features = []
     for spelled in ("random", "random", "random:1"):
-        source = find_source("mobilenetv2", spelled, size=96)
+        source = find_backbone_source("mobilenetv2", spelled, size=96)
         features.append(run(build_network(spec_of(source), None), some_pixels(96)))
     np.testing.assert_array_equal(features[0], features[1])
     assert np.abs(features[0] - features[2]).max() > 0.01
@@ -190,7 +190,7 @@ def test_random_weights_are_the_same_every_time_and_differ_by_seed():
 
 
 def test_layers_and_pooling():
-    source = find_source("vgg16", "random", size=64)
+    source = find_backbone_source("vgg16", "random", size=64)
     pixels = some_pixels(64)
     maps = run(build_network(spec_of(source, pooling="flatten", layer="block3_pool"), None), pixels)
     assert maps.shape == (2, 8 * 8 * 256)
@@ -204,7 +204,7 @@ def test_layers_and_pooling():
 
 
 def test_a_size_the_network_does_not_take():
-    source = find_source("inceptionv3", "random", size=32)
+    source = find_backbone_source("inceptionv3", "random", size=32)
     with pytest.raises(
         BackboneError, match="InceptionV3 does not take images of 32 x 32: Input size must be at least 75x75"
     ):
@@ -273,14 +273,14 @@ def test_no_network_is_an_error_not_a_random_network(monkeypatch, tmp_path):
     from featx.backbones import applications
 
     monkeypatch.setenv("KERAS_HOME", str(tmp_path))
-    graph = applications.imagenet_graph
+    graph = applications.imagenet_architecture
 
     def unreachable(*arguments):
         model, download = graph(*arguments)
         return model, applications.Download(download.file, "https://127.0.0.1:9/x.h5", download.digest)
 
-    monkeypatch.setattr(applications, "imagenet_graph", unreachable)
+    monkeypatch.setattr(applications, "imagenet_architecture", unreachable)
     told = []
     with pytest.raises(WeightsError, match="could not be downloaded .*or use the backbone efficientnet-lite0"):
-        find_source("mobilenetv2", notice=told.append)
+        find_backbone_source("mobilenetv2", notice=told.append)
     assert told == [f"downloading the ImageNet weights of mobilenetv2 to {BACKBONES['mobilenetv2'].weights.path(224)}"]

@@ -8,7 +8,7 @@ import h5py
 import numpy as np
 import pytest
 
-from featx.backbones import build_network, find_source
+from featx.backbones import build_network, find_backbone_source
 from featx.errors import BackboneError
 from featx.spec import FeatureSpec
 
@@ -32,7 +32,9 @@ def small(size=24, top="softmax", **options):
 
 
 def features(path, pixels, **options):
-    source = find_source(str(path), preprocess="none", **{k: options.pop(k) for k in ("size",) if k in options})
+    source = find_backbone_source(
+        str(path), preprocess="none", **{k: options.pop(k) for k in ("size",) if k in options}
+    )
     spec = FeatureSpec("file", source.weights, "none", source.size, "1-0", "tensorflow", "float32", **options)
     return np.asarray(build_network(spec, path)(pixels, training=False))
 
@@ -93,18 +95,18 @@ def test_a_layer_by_name(tmp_path, pixels):
 def test_size_is_asked_of_the_file_or_of_the_user(tmp_path, pixels):
     small(24).save(tmp_path / "fixed.keras")
     small(None).save(tmp_path / "any.keras")
-    assert find_source(str(tmp_path / "fixed.keras"), preprocess="tf").size == 24
-    with pytest.raises(BackboneError, match="takes pictures of any size; say which with `size=N`"):
-        find_source(str(tmp_path / "any.keras"), preprocess="tf")
+    assert find_backbone_source(str(tmp_path / "fixed.keras"), preprocess="tf").size == 24
+    with pytest.raises(BackboneError, match="takes images of any size; say which with `size=N`"):
+        find_backbone_source(str(tmp_path / "any.keras"), preprocess="tf")
     assert features(tmp_path / "any.keras", pixels, size=24).shape == (2, 5)
-    with pytest.raises(BackboneError, match="takes pictures of 24 x 24, not of 32"):
+    with pytest.raises(BackboneError, match="takes images of 24 x 24, not of 32"):
         features(tmp_path / "fixed.keras", pixels, size=32)
 
 
 def test_a_local_network_counts_by_its_digest_not_by_its_path(tmp_path):
     small().save(tmp_path / "one.keras")
     (tmp_path / "two.keras").write_bytes((tmp_path / "one.keras").read_bytes())
-    one, two = (find_source(str(tmp_path / name), preprocess="tf") for name in ("one.keras", "two.keras"))
+    one, two = (find_backbone_source(str(tmp_path / name), preprocess="tf") for name in ("one.keras", "two.keras"))
     assert (one.backbone, one.weights) == (two.backbone, two.weights)
 
 
@@ -117,27 +119,27 @@ def test_code_in_a_file_is_refused_and_not_run(tmp_path, suffix, recwarn):
     path = tmp_path / f"net.{suffix}"
     model.save(path)
     with pytest.raises(BackboneError, match="holds a Lambda layer.* featx does not run code from files"):
-        find_source(str(path), preprocess="none")
+        find_backbone_source(str(path), preprocess="none")
 
 
-def test_what_is_no_picture_network(tmp_path):
+def test_what_is_no_image_network(tmp_path):
     import keras
 
     (tmp_path / "text.keras").write_text("no model")
     with pytest.raises(BackboneError, match="text.keras cannot be used as a backbone"):
-        find_source(str(tmp_path / "text.keras"), preprocess="none")
+        find_backbone_source(str(tmp_path / "text.keras"), preprocess="none")
     inputs = keras.Input((10,))
     keras.Model(inputs, keras.layers.Dense(2)(inputs)).save(tmp_path / "table.keras")
     with pytest.raises(BackboneError, match=r"takes \(None, 10\); featx needs one input of \(height, width, 3\)"):
-        find_source(str(tmp_path / "table.keras"), preprocess="none")
+        find_backbone_source(str(tmp_path / "table.keras"), preprocess="none")
     inputs = keras.Input((24, 32, 3))
     keras.Model(inputs, keras.layers.Flatten()(inputs)).save(tmp_path / "wide.keras")
-    with pytest.raises(BackboneError, match="takes pictures of 24 x 32; featx feeds square ones"):
-        find_source(str(tmp_path / "wide.keras"), preprocess="none")
+    with pytest.raises(BackboneError, match="takes images of 24 x 32; featx feeds square ones"):
+        find_backbone_source(str(tmp_path / "wide.keras"), preprocess="none")
     inputs = keras.Input((24, 24, 3))
     keras.Model(inputs, [inputs, inputs]).save(tmp_path / "two.keras")
     with pytest.raises(BackboneError, match="and one output"):
-        find_source(str(tmp_path / "two.keras"), preprocess="none")
+        find_backbone_source(str(tmp_path / "two.keras"), preprocess="none")
 
 
 def test_an_architecture_beside_a_network_is_no_description_of_it(tmp_path, pixels):
@@ -145,7 +147,7 @@ def test_an_architecture_beside_a_network_is_no_description_of_it(tmp_path, pixe
     model = small()
     model.save(tmp_path / "net.h5")
     (tmp_path / "net.json").write_text(model.to_json())
-    source = find_source(str(tmp_path / "net.h5"), preprocess="none")
+    source = find_backbone_source(str(tmp_path / "net.h5"), preprocess="none")
     assert (source.size, source.preprocess) == (24, "none")
 
 
@@ -346,7 +348,7 @@ def test_a_legacy_argument_that_changes_something_is_not_dropped(tmp_path, recwa
     rewrite_config(tmp_path / "net.h5", group)
     told = r"Unrecognized keyword arguments passed to DepthwiseConv2D: \{'groups': 3\}; if Keras 2 saved it: .* to ONNX"
     with pytest.raises(BackboneError, match=told):
-        find_source(str(tmp_path / "net.h5"), preprocess="none")
+        find_backbone_source(str(tmp_path / "net.h5"), preprocess="none")
 
 
 def test_configurations_of_keras_2_become_those_of_keras_3():
@@ -388,19 +390,19 @@ def test_other_files_of_keras_say_what_they_lack(tmp_path, recwarn):
     model = small()
     model.save_weights(tmp_path / "best.weights.h5")
     with pytest.raises(BackboneError, match="holds weights alone, without the network; save the whole model"):
-        find_source(str(tmp_path / "best.weights.h5"), preprocess="none")
+        find_backbone_source(str(tmp_path / "best.weights.h5"), preprocess="none")
     model.export(tmp_path / "saved", verbose=False)
     with pytest.raises(
         BackboneError, match="saved is a SavedModel folder; where the model was made, save it as one file"
     ):
-        find_source(str(tmp_path / "saved"), preprocess="none")
+        find_backbone_source(str(tmp_path / "saved"), preprocess="none")
     for name in ("folder.keras", "net.mlpackage", "checkpoints"):
         (tmp_path / name).mkdir()
         with pytest.raises(BackboneError, match=f"{name} is a folder; needed is a .keras, .h5 or .onnx file"):
-            find_source(str(tmp_path / name), preprocess="none")
+            find_backbone_source(str(tmp_path / name), preprocess="none")
     (tmp_path / "net.pt").write_bytes(b"PK")
     with pytest.raises(BackboneError, match="must be a .keras, .h5 or .onnx file; export it to ONNX with torch"):
-        find_source(str(tmp_path / "net.pt"), preprocess="none")
+        find_backbone_source(str(tmp_path / "net.pt"), preprocess="none")
     model.save(tmp_path / "hub.h5")
 
     def as_hub(config):
@@ -410,4 +412,4 @@ def test_other_files_of_keras_say_what_they_lack(tmp_path, recwarn):
     with pytest.raises(
         BackboneError, match=f"holds KerasLayer, which Keras {keras.__version__} does not know; if Keras 2"
     ):
-        find_source(str(tmp_path / "hub.h5"), preprocess="none")
+        find_backbone_source(str(tmp_path / "hub.h5"), preprocess="none")

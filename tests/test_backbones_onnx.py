@@ -9,7 +9,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from featx.backbones import build_network, find_source
+from featx.backbones import build_network, find_backbone_source
 from featx.engines import convert
 from featx.engines.openvino import OpenVINORunner
 from featx.errors import BackboneError, EngineError, SpecError, WeightsError
@@ -66,7 +66,7 @@ W = MATRIX[:, :, None, None]
 
 
 def features(path, pixels, preprocess="none", layout=None, size=None, **how):
-    source = find_source(str(path), preprocess=preprocess, layout=layout, size=size)
+    source = find_backbone_source(str(path), preprocess=preprocess, layout=layout, size=size)
     spec = FeatureSpec(
         "file", source.weights, source.preprocess, source.size, "2-0", "openvino", "float32", layout=layout, **how
     )
@@ -162,29 +162,29 @@ def test_a_map_that_does_not_show_its_channels_is_not_guessed_at(tmp_path, pixel
     assert features(path, pixels, pooling="flatten").shape == (6, SIZE**3)
 
 
-def test_a_network_made_for_one_picture_is_refused(tmp_path, pixels):
-    """Four pictures in one row would be wrong features, or none at all."""
+def test_a_network_made_for_one_image_is_refused(tmp_path, pixels):
+    """Four images in one row would be wrong features, or none at all."""
     flat = ("Reshape", ["map", "form"], "out", {})
     path = save_nodes(tmp_path / "one.onnx", [CONV, flat], w=W, form=np.array([1, -1]))
-    with pytest.raises(BackboneError, match=r"one\.onnx makes \[1,1280\] of 4 pictures, .* any number \(dynamic batch"):
+    with pytest.raises(BackboneError, match=r"one\.onnx makes \[1,1280\] of 4 images, .* any number \(dynamic batch"):
         features(path, pixels)
     path = save_nodes(tmp_path / "fixed.onnx", [CONV, flat], w=W, form=np.array([1, 5 * SIZE**2]))
     with pytest.raises(BackboneError, match="cannot be used as a backbone: .* export it for any number"):
         features(path, pixels)
     all_as_one = ("ReduceMean", ["map"], "out", {"axes": [0, 2, 3], "keepdims": 0})
     path = save_nodes(tmp_path / "mean.onnx", [CONV, all_as_one], w=W)
-    with pytest.raises(BackboneError, match=r"mean\.onnx makes \[5\] of 4 pictures, not a row for each"):
+    with pytest.raises(BackboneError, match=r"mean\.onnx makes \[5\] of 4 images, not a row for each"):
         features(path, pixels)
 
 
 def test_sizes(tmp_path, pixels):
     free = save(tmp_path / "free.onnx", ("n", 3, "h", "w"))
-    with pytest.raises(BackboneError, match=r"free\.onnx takes pictures of any size; say which with `size=N`"):
+    with pytest.raises(BackboneError, match=r"free\.onnx takes images of any size; say which with `size=N`"):
         features(free, pixels)
     np.testing.assert_allclose(features(free, pixels, size=SIZE), expected(pixels.astype(float)), rtol=1e-4)
-    with pytest.raises(BackboneError, match="takes pictures of 8 x 8, not of 16"):
+    with pytest.raises(BackboneError, match="takes images of 8 x 8, not of 16"):
         features(save(tmp_path / "net.onnx"), pixels, size=16)
-    with pytest.raises(BackboneError, match="takes pictures of 9 x 8; featx feeds square ones"):
+    with pytest.raises(BackboneError, match="takes images of 9 x 8; featx feeds square ones"):
         features(save(tmp_path / "wide.onnx", (1, 3, 8, 9)), pixels)
 
 
@@ -192,16 +192,16 @@ def test_a_file_beside_it_says_the_same(tmp_path, pixels):
     path = save(tmp_path / "free.onnx", ("n", 3, "h", "w"))
     said = {"size": SIZE, "mean": [0.1, 0.2, 0.3], "std": [1, 0.5, 0.25], "layout": "nchw"}
     (tmp_path / "free.json").write_text(json.dumps(said))
-    source = find_source(str(path))
+    source = find_backbone_source(str(path))
     assert (source.size, source.layout) == (SIZE, "nchw")
     assert source.preprocess == "mean=0.1,0.2,0.3;std=1.0,0.5,0.25"
-    assert find_source(str(path), preprocess="tf", size=16).preprocess == "tf"
+    assert find_backbone_source(str(path), preprocess="tf", size=16).preprocess == "tf"
     (tmp_path / "free.json").write_text('{"mean": 3, "colour": "red"}')
     with pytest.raises(BackboneError, match="has an unknown or wrong mean, colour; it may say size, mean, std"):
-        find_source(str(path))
+        find_backbone_source(str(path))
     (tmp_path / "free.json").write_text("[")
     with pytest.raises(BackboneError, match="beside the network, is not a JSON object"):
-        find_source(str(path))
+        find_backbone_source(str(path))
 
 
 @pytest.mark.parametrize(
@@ -214,7 +214,7 @@ def test_a_file_beside_it_says_the_same(tmp_path, pixels):
 )
 def test_scaling_that_makes_no_sense(tmp_path, how, message):
     with pytest.raises((BackboneError, SpecError), match=message):
-        find_source(str(save(tmp_path / "net.onnx")), **how)
+        find_backbone_source(str(save(tmp_path / "net.onnx")), **how)
 
 
 def test_what_cannot_be_used(tmp_path, pixels):
@@ -230,26 +230,26 @@ def test_what_cannot_be_used(tmp_path, pixels):
     with pytest.raises(BackboneError, match="does not say which dimension is colour; add `layout=nchw` or nhwc"):
         features(save(tmp_path / "odd.onnx", ("n", "c", "h", "w")), pixels)
     odd = save(tmp_path / "odd.onnx", ("n", "c", SIZE, SIZE))
-    assert find_source(str(odd), preprocess="none", layout="nchw").size == SIZE
-    source = find_source(str(path), preprocess="none")
+    assert find_backbone_source(str(odd), preprocess="none", layout="nchw").size == SIZE
+    source = find_backbone_source(str(path), preprocess="none")
     spec = FeatureSpec("file", source.weights, "none", SIZE, "2-0", "openvino", "float32")
     path.write_bytes(path.read_bytes() + b"\0")
     with pytest.raises(WeightsError, match=r"net\.onnx has changed: its SHA-256 is no longer"):
         build_network(spec, path)
 
 
-def test_from_pictures_to_features(tmp_path, pictures):
+def test_from_images_to_features(tmp_path, images):
     path = save(tmp_path / "net.onnx")
     runtime = Runtime(tmp_path / "cache")
-    table = extract(pictures, str(path), preprocess="tf", precision="float32", runtime=runtime)
+    table = extract(images, str(path), preprocess="tf", precision="float32", runtime=runtime)
     assert table.X.shape == (24, 5)
     assert table.extraction.backbone == "net.onnx (local network)"
-    again = extract(pictures, str(path), preprocess="tf", precision="float32", runtime=runtime)
+    again = extract(images, str(path), preprocess="tf", precision="float32", runtime=runtime)
     assert again.extraction.n_computed == 0
     with pytest.raises(
         EngineError, match="the tensorflow engine does not run ONNX networks; openvino does: leave `engine` out"
     ):
-        extract(pictures, str(path), preprocess="tf", engine="tensorflow", runtime=runtime)
+        extract(images, str(path), preprocess="tf", engine="tensorflow", runtime=runtime)
 
 
 def test_the_line_that_says_why_is_shown(tmp_path):
@@ -282,16 +282,16 @@ def test_the_line_that_says_why_is_shown(tmp_path):
 
 
 @pytest.mark.parametrize("n", [1, 5])
-def test_an_output_of_probabilities_is_warned_of(tmp_path, pictures, n):
+def test_an_output_of_probabilities_is_warned_of(tmp_path, images, n):
     last = ("Softmax", ["out"], "p", {"axis": 1}) if n > 1 else ("Sigmoid", ["out"], "p", {})
     mean = ("ReduceMean", ["map"], "out", {"axes": [2, 3], "keepdims": 0})
     path = save_nodes(tmp_path / "net.onnx", [CONV, mean, last], ["p"], w=W[:n])
     notices: list[str] = []
     runtime = Runtime(tmp_path / "cache", notice=notices.append)
-    extract(pictures, str(path), preprocess="tf", runtime=runtime)
+    extract(images, str(path), preprocess="tf", runtime=runtime)
     what = "probabilities of 5 classes, they add up to 1" if n > 1 else "the probability of a class"
     warned = f"warning: the output of this network looks like {what}; features of an earlier layer are better"
     assert [notice for notice in notices if notice.startswith(warned)]
     notices.clear()
-    extract(pictures, str(path), preprocess="tf", layer="out", runtime=runtime)
+    extract(images, str(path), preprocess="tf", layer="out", runtime=runtime)
     assert not [notice for notice in notices if "warning" in notice]

@@ -23,14 +23,14 @@ from featx.caching import listing
 from featx.cli.app import app
 from featx.errors import DatasetError, OutputError, StoreError
 from featx.extraction import extract
-from featx.reporting import listing_lines
+from featx.rendering import listing_lines
 from featx.runtime import Runtime
 from featx.store import FeatureStore, lock_run, open_run, read_graph, write_graph
 
 
 @pytest.fixture
-def table(fake, pictures):
-    return extract(pictures, "quadrants", runtime=fake.runtime)
+def table(fake, images):
+    return extract(images, "quadrants", runtime=fake.runtime)
 
 
 def store_of(fake):
@@ -52,17 +52,17 @@ def flip(path, at):
     path.write_bytes(content)
 
 
-def test_ls(fake, pictures, table):
+def test_ls(fake, images, table):
     write_graph(fake.runtime.cache, "0" * 16, make_graph())
     (fake.runtime.cache / "features" / f".{table.spec.id}.h5.0123456789abcdef.tmp").write_bytes(b"left")
     used = store_of(fake).with_suffix(".used").stat().st_mtime
     listing = featx.list_cache(runtime=fake.runtime)
     (store,) = listing.stores
-    assert (store.id, store.status, store.n_rows, store.feature_dim) == (table.spec.id, "ok", 24, 12)
+    assert (store.id, store.status, store.n_rows, store.n_features) == (table.spec.id, "ok", 24, 12)
     assert store.spec == json.loads(table.spec.to_json())
     assert datetime.fromisoformat(store.last_used).timestamp() == pytest.approx(used, abs=1)
     (dataset,) = listing.datasets
-    assert (dataset.root, dataset.kind, dataset.root_exists) == (str(pictures.resolve()), "extract", True)
+    assert (dataset.root, dataset.kind, dataset.root_exists) == (str(images.resolve()), "extract", True)
     assert (dataset.n_images, dataset.n_skipped) == (24, 0)
     assert [(graph.name, graph.needed) for graph in listing.graphs] == [("0" * 16, False)]
     assert (listing.n_leftovers, listing.leftover_bytes) == (1, 4)
@@ -70,7 +70,7 @@ def test_ls(fake, pictures, table):
     assert listing.n_bytes == sum(path.stat().st_size for path in files)
 
 
-def test_looking_up_counts_as_use(fake, pictures, table):
+def test_looking_up_counts_as_use(fake, images, table):
     used = store_of(fake).with_suffix(".used")
     make_old(used)
     before = used.stat().st_mtime
@@ -104,7 +104,7 @@ def test_a_flip_anywhere_in_any_file_is_found(fake, table):
     assert sorted(path.suffix for path in features.iterdir()) == [".h5", ".lock", ".used"]
 
 
-def test_damaged_rows_are_counted_and_made_again(fake, pictures, table):
+def test_damaged_rows_are_counted_and_made_again(fake, images, table):
     path = store_of(fake)
     with h5py.File(path) as file:
         at = file["features"].id.get_offset()
@@ -113,7 +113,7 @@ def test_damaged_rows_are_counted_and_made_again(fake, pictures, table):
     assert (found.finding.n_rows, found.finding.n_damaged) == (24, 1)
     assert "1 of 24 rows is damaged" in found.finding.problem
     before = fake.n_computed
-    extract(pictures, "quadrants", runtime=fake.runtime)
+    extract(images, "quadrants", runtime=fake.runtime)
     assert fake.n_computed == before + 1
     assert statuses(fake) == {}
 
@@ -131,12 +131,12 @@ def test_a_later_format_a_torn_journal_and_strange_files_are_named(fake, table):
     assert statuses(fake) == found
 
 
-def test_gc_removes_the_rows_of_deleted_pictures_and_nothing_else(fake, pictures, table):
+def test_gc_removes_the_rows_of_deleted_images_and_nothing_else(fake, images, table):
     path = store_of(fake)
-    copy = shutil.copytree(pictures, pictures.parent / "one")
-    for gone in sorted(pictures.glob("blue/*"))[:5]:
+    copy = shutil.copytree(images, images.parent / "one")
+    for gone in sorted(images.glob("blue/*"))[:5]:
         gone.unlink()
-    extract(pictures, "quadrants", runtime=fake.runtime)
+    extract(images, "quadrants", runtime=fake.runtime)
     planned = featx.clean_cache(dry_run=True, runtime=fake.runtime)
     assert (planned.dry_run, planned.to_dict()["n_rows"]) == (True, 5)
     done = featx.clean_cache(runtime=fake.runtime)
@@ -145,19 +145,19 @@ def test_gc_removes_the_rows_of_deleted_pictures_and_nothing_else(fake, pictures
     swept = path.read_bytes()
     shutil.rmtree(fake.runtime.cache)
     before = fake.n_computed
-    extract(pictures, "quadrants", runtime=fake.runtime)
+    extract(images, "quadrants", runtime=fake.runtime)
     assert fake.n_computed == before + 19
     assert path.read_bytes() == swept  # as if the rows had never been
     assert len(list(copy.rglob("*.png"))) == 24
 
 
-def test_gc_keeps_what_a_second_set_names_and_forgets_a_set_only_when_told(fake, pictures, table):
-    other = shutil.copytree(pictures, pictures.parent / "other")
+def test_gc_keeps_what_a_second_set_names_and_forgets_a_set_only_when_told(fake, images, table):
+    other = shutil.copytree(images, images.parent / "other")
     extract(other, "quadrants", runtime=fake.runtime)
-    shutil.rmtree(pictures)
+    shutil.rmtree(images)
     done = featx.clean_cache(runtime=fake.runtime)
     assert done.removed == ()
-    assert done.kept == (f"{pictures.resolve()} is gone; `gone=True` forgets its 24 pictures",)
+    assert done.kept == (f"{images.resolve()} is gone; `gone=True` forgets its 24 images",)
     done = featx.clean_cache(gone=True, runtime=fake.runtime)
     assert [(one.kind, one.n_rows) for one in done.removed] == [("data set", 24)]
     shutil.rmtree(other)
@@ -166,7 +166,7 @@ def test_gc_keeps_what_a_second_set_names_and_forgets_a_set_only_when_told(fake,
     assert not list((fake.runtime.cache / "features").glob("*.h5"))
 
 
-def test_gc_leaves_unfinished_rows_and_what_it_cannot_read(fake, pictures, table):
+def test_gc_leaves_unfinished_rows_and_what_it_cannot_read(fake, images, table):
     cache = fake.runtime.cache
     with FeatureStore(cache, table.spec).writer(print) as writer:
         writer.begin(table.probes, {"engine": "test"})
@@ -176,7 +176,7 @@ def test_gc_leaves_unfinished_rows_and_what_it_cannot_read(fake, pictures, table
     done = featx.clean_cache(runtime=fake.runtime)
     assert "2 rows of a run that did not come to its end" in done.kept[0]
     assert store_of(fake).with_suffix(".journal").exists()
-    extract(pictures, "quadrants", runtime=fake.runtime)
+    extract(images, "quadrants", runtime=fake.runtime)
     flip(next(cache.glob("datasets/*.h5")), 30)
     with pytest.raises(StoreError, match="which rows it names is not known, so none is removed"):
         featx.clean_cache(runtime=fake.runtime)
@@ -213,7 +213,7 @@ def test_gc_removes_old_leftovers_and_graphs_that_nobody_needs(fake, table):
 def test_export_gives_back_every_number_in_every_format(fake, table, tmp_path):
     for kind in ("h5", "npz", "npy", "csv", "parquet"):
         done = featx.export_features(tmp_path / f"t.{kind}", runtime=fake.runtime)
-        assert (done.n_images, done.feature_dim, done.features_id) == (24, 12, table.spec.id)
+        assert (done.n_images, done.n_features, done.features_id) == (24, 12, table.spec.id)
     ids, labels = list(table.sample_ids), list(table.y)
     with h5py.File(tmp_path / "t.h5") as file:
         np.testing.assert_array_equal(file["features"], table.X)
@@ -235,7 +235,7 @@ def test_export_gives_back_every_number_in_every_format(fake, table, tmp_path):
     np.testing.assert_array_equal(np.stack([parquet[f"f{i}"].to_numpy() for i in range(12)], 1), table.X)
 
 
-def test_export_refuses_what_it_cannot_do(fake, pictures, table, tmp_path):
+def test_export_refuses_what_it_cannot_do(fake, images, table, tmp_path):
     def refused(error, match, output="t.csv", *args, **kwargs):
         with pytest.raises(error, match=match):
             featx.export_features(tmp_path / output, *args, runtime=fake.runtime, **kwargs)
@@ -247,13 +247,13 @@ def test_export_refuses_what_it_cannot_do(fake, pictures, table, tmp_path):
     refused(StoreError, "no feature store in .* is named 'abc'", "t.csv", features="abc")
     refused(StoreError, "no feature store in .* is named '../x'", "t.csv", features="../x")
     refused(DatasetError, "was not extracted last, .* name the features with `features=ID`", "t.csv", tmp_path)
-    Image.new("RGB", (9, 9)).save(pictures / "red" / "new.png")
-    refused(DatasetError, r"1 of 25 pictures .* have no features yet; extract them first: `featx.extract")
+    Image.new("RGB", (9, 9)).save(images / "red" / "new.png")
+    refused(DatasetError, r"1 of 25 images .* have no features yet; extract them first: `featx.extract")
     assert (tmp_path / "there.csv").read_text() == "mine"
 
 
 @pytest.mark.parametrize("suffix", [".h5", ".npz", ".npy", ".csv", ".parquet"])
-def test_an_export_replaces_its_like_alone(fake, pictures, table, tmp_path, suffix):
+def test_an_export_replaces_its_like_alone(fake, images, table, tmp_path, suffix):
     if suffix == ".parquet":
         pytest.importorskip("pyarrow")
     output = tmp_path / f"t{suffix}"
@@ -279,15 +279,15 @@ def test_an_export_replaces_its_like_alone(fake, pictures, table, tmp_path, suff
     assert output.read_bytes() == foreign.read_bytes()
 
 
-def test_export_of_a_named_store_and_set(fake, pictures, table, tmp_path):
-    other = extract(pictures, "quadrants", resize="squash", runtime=fake.runtime)
+def test_export_of_a_named_store_and_set(fake, images, table, tmp_path):
+    other = extract(images, "quadrants", resize="squash", runtime=fake.runtime)
     assert other.spec.id != table.spec.id
-    done = featx.export_features(tmp_path / "t.npy", pictures, features=table.spec.id, runtime=fake.runtime)
+    done = featx.export_features(tmp_path / "t.npy", images, features=table.spec.id, runtime=fake.runtime)
     assert done.features_id == table.spec.id
     np.testing.assert_array_equal(np.load(tmp_path / "t.npy"), table.X)
 
 
-def test_the_commands(fake, pictures, table, monkeypatch, tmp_path):
+def test_the_commands(fake, images, table, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
 
     def run(*words):
@@ -296,7 +296,7 @@ def test_the_commands(fake, pictures, table, monkeypatch, tmp_path):
     output = run("ls").output
     assert f"features   {table.spec.id}  quadrants 32, openvino" in output
     assert "24 rows x 12" in output
-    assert f"{pictures.resolve()}   24 pictures" in output
+    assert f"{images.resolve()}   24 images" in output
     assert run("verify").exit_code == 0
     flip(store_of(fake), 30)
     broken = run("verify")
@@ -396,7 +396,7 @@ def test_gc_deletes_no_name_that_featx_does_not_write(fake, table):
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="links need a privilege on Windows")
-def test_gc_follows_no_link(fake, pictures, table, tmp_path):
+def test_gc_follows_no_link(fake, images, table, tmp_path):
     cache, home = fake.runtime.cache, tmp_path / "home"
     run = f"{'a' * 16}"
     for name in ("done", "last.npz", f"{run}/done", f"{'c' * 16}.h5.damaged", f"{'d' * 16}.graph", f"{'e' * 16}.h5"):
@@ -423,7 +423,7 @@ def test_gc_follows_no_link(fake, pictures, table, tmp_path):
             shutil.rmtree(cache / "training")
             (cache / "training").symlink_to(home)
     with pytest.raises(StoreError, match="is a link: featx follows no links inside its cache"):
-        extract(pictures, "quadrants", runtime=fake.runtime)
+        extract(images, "quadrants", runtime=fake.runtime)
 
 
 def test_a_run_that_is_held_is_not_deleted(fake, table):
@@ -448,17 +448,17 @@ def test_times_of_no_calendar_are_listed(fake, table):
 
 
 @pytest.mark.parametrize("command", ["extract", "fit", "predict", "finetune", "compare"])
-def test_images_never_become_a_cache(fake, pictures, command, tmp_path):
-    before = contents(pictures)
-    words = [command, str(pictures)]
+def test_images_never_become_a_cache(fake, images, command, tmp_path):
+    before = contents(images)
+    words = [command, str(images)]
     if command == "predict":
-        model = featx.fit(extract(pictures, "quadrants", runtime=fake.runtime), head="logreg")
+        model = featx.fit(extract(images, "quadrants", runtime=fake.runtime), head="logreg")
         model.save(tmp_path / "m.featx")
-        words = [command, str(tmp_path / "m.featx"), str(pictures)]
-    done = CliRunner().invoke(app, [*words, "--cache", str(pictures)])
+        words = [command, str(tmp_path / "m.featx"), str(images)]
+    done = CliRunner().invoke(app, [*words, "--cache", str(images)])
     assert (done.exit_code, done.stderr.count("\n")) == (1, 1)
     assert "is not empty and has no CACHEDIR.TAG of featx, so it is no cache of featx" in done.stderr
-    assert contents(pictures) == before
+    assert contents(images) == before
 
 
 @pytest.mark.parametrize(
@@ -476,10 +476,10 @@ def test_images_never_become_a_cache(fake, pictures, command, tmp_path):
         {"title": None, "options": None},
     ],
 )
-def test_a_note_of_the_last_set_that_makes_no_sense_is_damaged(fake, pictures, table, change):
+def test_a_note_of_the_last_set_that_makes_no_sense_is_damaged(fake, images, table, change):
     path = fake.runtime.cache / "latest.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), **change}))
-    with pytest.raises(StoreError, match=r"latest.json is damaged; name the pictures"):
+    with pytest.raises(StoreError, match=r"latest.json is damaged; name the images"):
         featx.latest(fake.runtime)
-    with pytest.raises(StoreError, match=r"latest.json is damaged; name the pictures"):
-        featx.export_features(pictures.parent / "t.npz", runtime=fake.runtime)
+    with pytest.raises(StoreError, match=r"latest.json is damaged; name the images"):
+        featx.export_features(images.parent / "t.npz", runtime=fake.runtime)

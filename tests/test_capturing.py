@@ -1,4 +1,4 @@
-"""Pictures from videos that OpenCV writes: what is kept, where, under which name, and what is said when none are."""
+"""Images from videos that OpenCV writes: what is kept, where, under which name, and what is said when none are."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from conftest import without_progress
 from PIL import Image
 
 import featx
-from featx.capturing import count_takes, dataset_root
+from featx.capturing import count_recordings, dataset_root
 from featx.capturing.choosing import sharpness
 from featx.capturing.faces import FaceFinder
-from featx.capturing.takes import check_label, new_take
+from featx.capturing.recordings import check_label, new_recording
 from featx.errors import CaptureError, MissingExtraError, OptionError, OutputError
 from featx.runtime import Runtime
 
@@ -30,7 +30,7 @@ GREY = (150, 140, 130)
 
 
 def textured(seed: int, height: int = 400, width: int = 600, colour: Sequence[int] = (128, 128, 128)) -> np.ndarray:
-    """Return a picture of soft patches of many sizes around a colour, blue first."""
+    """Return an image of soft patches of many sizes around a colour, blue first."""
     rng = np.random.default_rng(seed)
     patches = sum(
         cv2.resize(rng.normal(0, 30, (height // size, width // size)), (width, height), interpolation=cv2.INTER_CUBIC)
@@ -40,9 +40,9 @@ def textured(seed: int, height: int = 400, width: int = 600, colour: Sequence[in
 
 
 def moving(n: int, seed: int = 0, step: int = 9, colour: Sequence[int] = (128, 128, 128)) -> list[np.ndarray]:
-    """Return frames of 120 x 160 pixels that pan over a textured picture."""
-    picture = textured(seed, 300, 170 + n * step, colour)
-    return [picture[50:170, i * step : i * step + 160] for i in range(n)]
+    """Return frames of 120 x 160 pixels that pan over a textured image."""
+    image = textured(seed, 300, 170 + n * step, colour)
+    return [image[50:170, i * step : i * step + 160] for i in range(n)]
 
 
 def face(side: int) -> np.ndarray:
@@ -90,18 +90,18 @@ def names(folder: Path) -> list[str]:
 
 
 def read(path: Path) -> np.ndarray:
-    """Return a picture as OpenCV has it, blue first."""
+    """Return an image as OpenCV has it, blue first."""
     return np.asarray(Image.open(path).convert("RGB"), np.int16)[:, :, ::-1]
 
 
 def numbers_kept(folder: Path, frames: Sequence[np.ndarray]) -> list[int]:
-    """Return which frame each picture of a folder is nearest to."""
-    pictures = [read(path) for path in sorted(folder.iterdir())]
-    return [int(np.argmin([np.abs(picture - frame).mean() for frame in frames])) for picture in pictures]
+    """Return which frame each image of a folder is nearest to."""
+    images = [read(path) for path in sorted(folder.iterdir())]
+    return [int(np.argmin([np.abs(image - frame).mean() for frame in frames])) for image in images]
 
 
 @pytest.fixture
-def take(tmp_path, notices):
+def recording(tmp_path, notices):
     """Return a function that captures, without a window, into ``tmp_path / data``."""
 
     def run(label: str, source: object, **options: object) -> featx.Capture:
@@ -116,38 +116,38 @@ def notices() -> list[str]:
     return []
 
 
-def test_whole_frames_become_pictures(tmp_path, take, notices):
+def test_whole_frames_become_images(tmp_path, recording, notices):
     frames = moving(30)
-    done = take("room", write_video(tmp_path / "v.avi", frames), full_frame=True)
+    done = recording("room", write_video(tmp_path / "v.avi", frames), full_frame=True)
     folder = tmp_path / "data" / "room"
     assert names(tmp_path / "data") == ["room", *(f"room/take-001-{i:05d}.jpg" for i in range(1, 31))]
     assert numbers_kept(folder, frames) == list(range(30))
     assert max(np.abs(read(p) - f).mean() for p, f in zip(sorted(folder.iterdir()), frames, strict=True)) < 6
-    assert notices == [f"{tmp_path / 'v.avi'}, 160 x 120: take 1, into {folder}"]
+    assert notices == [f"{tmp_path / 'v.avi'}, 160 x 120: recording 1, into {folder}"]
     told = done.to_dict()
     assert told.pop("seconds") >= 0
     assert told == {
-        "label": "room", "source": str(tmp_path / "v.avi"), "take": 1, "folder": str(folder), "n_kept": 30,
-        "n_frames": 30, "n_blurred": 0, "n_alike": 0, "n_no_face": 0, "takes": {"room": 1},
+        "label": "room", "source": str(tmp_path / "v.avi"), "recording": 1, "folder": str(folder), "n_kept": 30,
+        "n_frames": 30, "n_blurred": 0, "n_alike": 0, "n_no_face": 0, "recordings": {"room": 1},
     }  # fmt: skip
 
 
-def test_it_stops_at_the_count(tmp_path, take):
-    done = take("room", write_video(tmp_path / "v.mp4", moving(40), "mp4v"), full_frame=True, count=7)
+def test_it_stops_at_the_count(tmp_path, recording):
+    done = recording("room", write_video(tmp_path / "v.mp4", moving(40), "mp4v"), full_frame=True, count=7)
     assert (done.n_kept, done.n_frames) == (7, 7)
     assert len(names(tmp_path / "data" / "room")) == 7
 
 
 @pytest.mark.parametrize("blurred", [[4, 9, 14, 19, 20, 21, 39], [0, 1, 2, 3, 4, 30]])
-def test_blurred_frames_are_skipped_from_the_first_on(tmp_path, take, blurred):
+def test_blurred_frames_are_skipped_from_the_first_on(tmp_path, recording, blurred):
     frames = moving(40)
     for i in blurred:
         frames[i] = cv2.GaussianBlur(frames[i], (0, 0), 3)
     video = write_video(tmp_path / "v.avi", frames)
-    done = take("room", video, full_frame=True)
+    done = recording("room", video, full_frame=True)
     assert (done.n_kept, done.n_blurred, done.n_alike) == (40 - len(blurred), len(blurred), 0)
     assert numbers_kept(done.folder, frames) == [i for i in range(40) if i not in blurred]
-    assert take("all", video, full_frame=True, min_sharpness=0).n_kept == 40
+    assert recording("all", video, full_frame=True, min_sharpness=0).n_kept == 40
 
 
 def test_sharpness_is_told_at_the_size_that_networks_see():
@@ -158,26 +158,26 @@ def test_sharpness_is_told_at_the_size_that_networks_see():
     assert sharpness(cv2, np.full((50, 50), 7, np.uint8)) == 0
 
 
-def test_near_identical_frames_are_skipped(tmp_path, take):
+def test_near_identical_frames_are_skipped(tmp_path, recording):
     frames = [frame for frame in moving(12) for _ in range(3)]
     video = write_video(tmp_path / "v.avi", frames)
-    done = take("room", video, full_frame=True)
+    done = recording("room", video, full_frame=True)
     assert (done.n_kept, done.n_alike, done.n_frames) == (12, 24, 36)
     assert numbers_kept(done.folder, frames[::3]) == list(range(12))
-    assert take("all", video, full_frame=True, min_difference=0).n_kept == 36
+    assert recording("all", video, full_frame=True, min_difference=0).n_kept == 36
 
 
-def test_a_slow_change_adds_up_to_a_difference(tmp_path, take):
+def test_a_slow_change_adds_up_to_a_difference(tmp_path, recording):
     """Each frame is two grey levels brighter than the one before: every second one differs by four."""
     base = np.clip(textured(0, 120, 160), 60, 150)
-    done = take("room", write_video(tmp_path / "v.avi", [base + 2 * i for i in range(21)]), full_frame=True)
+    done = recording("room", write_video(tmp_path / "v.avi", [base + 2 * i for i in range(21)]), full_frame=True)
     assert 9 <= done.n_kept <= 12
     assert done.n_kept + done.n_alike == 21
 
 
-def test_every_third_frame(tmp_path, take):
+def test_every_third_frame(tmp_path, recording):
     frames = moving(30)
-    done = take("room", write_video(tmp_path / "v.avi", frames), full_frame=True, every=3)
+    done = recording("room", write_video(tmp_path / "v.avi", frames), full_frame=True, every=3)
     assert done.n_frames == 10
     assert numbers_kept(done.folder, frames) == list(range(0, 30, 3))
 
@@ -198,89 +198,89 @@ def test_a_frame_without_a_face_has_none():
     assert FaceFinder(cv2).find(cv2.cvtColor(scene_with(), cv2.COLOR_BGR2GRAY)) is None
 
 
-def test_faces_are_cut_out_with_a_margin(tmp_path, take):
+def test_faces_are_cut_out_with_a_margin(tmp_path, recording):
     frames = [scene_with((60 + 6 * i, 60, 100)) for i in range(18)]
-    done = take("anna", write_video(tmp_path / "v.avi", frames), min_difference=0)
+    done = recording("anna", write_video(tmp_path / "v.avi", frames), min_difference=0)
     assert (done.n_kept, done.n_no_face) == (18, 0)
-    pictures = [read(path) for path in sorted(done.folder.iterdir())]
-    for i, (picture, frame) in enumerate(zip(pictures, frames, strict=True)):
-        height, width = picture.shape[:2]
+    images = [read(path) for path in sorted(done.folder.iterdir())]
+    for i, (image, frame) in enumerate(zip(images, frames, strict=True)):
+        height, width = image.shape[:2]
         assert height == width
         assert width == pytest.approx(160, abs=10)
-        likeness = cv2.matchTemplate(frame, picture.astype(np.uint8), cv2.TM_SQDIFF)
+        likeness = cv2.matchTemplate(frame, image.astype(np.uint8), cv2.TM_SQDIFF)
         x, y = cv2.minMaxLoc(likeness)[2]
         assert (x, y) == (pytest.approx(60 + 6 * i - 30, abs=8), pytest.approx(30, abs=8))
-    assert read(next(take("tight", tmp_path / "v.avi", margin=0).folder.iterdir())).shape[0] == pytest.approx(
+    assert read(next(recording("tight", tmp_path / "v.avi", margin=0).folder.iterdir())).shape[0] == pytest.approx(
         100, abs=8
     )
 
 
-def test_a_face_at_the_rim_is_cut_off_there(tmp_path, take):
-    done = take("anna", write_video(tmp_path / "v.avi", [scene_with((215, 130, 100))] * 3), count=1)
+def test_a_face_at_the_rim_is_cut_off_there(tmp_path, recording):
+    done = recording("anna", write_video(tmp_path / "v.avi", [scene_with((215, 130, 100))] * 3), count=1)
     height, width = read(next(done.folder.iterdir())).shape[:2]
     assert (height, width) == (pytest.approx(140, abs=8), pytest.approx(135, abs=8))
 
 
-def test_frames_without_a_face_are_counted(tmp_path, take):
+def test_frames_without_a_face_are_counted(tmp_path, recording):
     frames = [scene_with()] * 10 + [scene_with((40 + 5 * i, 50, 110)) for i in range(10)] + [scene_with()] * 5
-    done = take("anna", write_video(tmp_path / "v.avi", frames), min_difference=0)
+    done = recording("anna", write_video(tmp_path / "v.avi", frames), min_difference=0)
     assert (done.n_kept, done.n_no_face, done.n_frames) == (10, 15, 25)
 
 
-def test_a_blurred_face_before_a_sharp_wall_is_blurred(tmp_path, take):
+def test_a_blurred_face_before_a_sharp_wall_is_blurred(tmp_path, recording):
     wall = np.clip(textured(3, 240, 320), 110, 170)
     frames = []
     for i in range(12):
         frame = wall.copy()
         frame[60:160, 90 + i : 190 + i] = cv2.GaussianBlur(face(100), (0, 0), 3 if i % 6 == 5 else 0.1)
         frames.append(frame)
-    done = take("anna", write_video(tmp_path / "v.avi", frames), min_difference=0)
+    done = recording("anna", write_video(tmp_path / "v.avi", frames), min_difference=0)
     assert (done.n_blurred, done.n_kept) == (2, 10)
 
 
-def test_no_face_is_said_and_leaves_nothing_behind(tmp_path, take):
+def test_no_face_is_said_and_leaves_nothing_behind(tmp_path, recording):
     video = write_video(tmp_path / "v.avi", [scene_with()] * 12)
     with pytest.raises(CaptureError, match=r"no face in 12 frames of .*v\.avi.*: come closer, or .* `full_frame=True`"):
-        take("anna", video)
+        recording("anna", video)
     assert not (tmp_path / "data").exists()
 
 
-def test_takes_are_numbered_over_runs_and_labels(tmp_path, take):
+def test_takes_are_numbered_over_runs_and_labels(tmp_path, recording):
     video = write_video(tmp_path / "v.avi", moving(5))
-    numbers = [take(label, video, full_frame=True).take for label in ("cup", "pen", "cup")]
+    numbers = [recording(label, video, full_frame=True).recording for label in ("cup", "pen", "cup")]
     assert numbers == [1, 2, 3]
-    done = take("pen", video, full_frame=True, count=1)
-    assert (done.take, done.takes) == (4, {"cup": 2, "pen": 2})
+    done = recording("pen", video, full_frame=True, count=1)
+    assert (done.recording, done.recordings) == (4, {"cup": 2, "pen": 2})
     assert {name[5:8] for name in names(tmp_path / "data" / "cup")} == {"001", "003"}
 
 
-def test_parts_of_a_split_share_their_numbers(tmp_path, take):
+def test_parts_of_a_split_share_their_numbers(tmp_path, recording):
     video = write_video(tmp_path / "v.avi", moving(3))
     for part, number in (("train", 1), ("test", 2)):
-        done = take("cup", video, full_frame=True, output=tmp_path / "set" / part)
-        assert (done.take, done.takes) == (number, {"cup": number})
+        done = recording("cup", video, full_frame=True, output=tmp_path / "set" / part)
+        assert (done.recording, done.recordings) == (number, {"cup": number})
     assert dataset_root(tmp_path / "set" / "test") == tmp_path / "set"
-    assert count_takes(tmp_path / "set") == {"cup": 2}
+    assert count_recordings(tmp_path / "set") == {"cup": 2}
 
 
-def test_other_pictures_of_the_set_stay_and_count_as_no_take(tmp_path, take):
+def test_other_images_of_the_set_stay_and_count_as_no_take(tmp_path, recording):
     (tmp_path / "data" / "mug").mkdir(parents=True)
     Image.new("RGB", (40, 40)).save(tmp_path / "data" / "mug" / "1.png")
-    done = take("cup", write_video(tmp_path / "v.avi", moving(3)), full_frame=True)
-    assert done.takes == {"cup": 1, "mug": 0}
+    done = recording("cup", write_video(tmp_path / "v.avi", moving(3)), full_frame=True)
+    assert done.recordings == {"cup": 1, "mug": 0}
 
 
 def test_two_captures_at_once_have_two_numbers(tmp_path):
-    with new_take(tmp_path / "data", "cup") as one, new_take(tmp_path / "data", "pen") as other:
+    with new_recording(tmp_path / "data", "cup") as one, new_recording(tmp_path / "data", "pen") as other:
         assert (one.number, other.number) == (1, 2)
         one.keep(b"jpeg")
     assert names(tmp_path / "data") == ["cup", "cup/take-001-00001.jpg"]
-    with new_take(tmp_path / "data", "pen") as third:
+    with new_recording(tmp_path / "data", "pen") as third:
         assert third.number == 2  # nothing was kept under it
 
 
 def test_nothing_is_replaced(tmp_path):
-    with new_take(tmp_path, "cup") as begun:
+    with new_recording(tmp_path, "cup") as begun:
         (tmp_path / "cup").mkdir()
         (tmp_path / "cup" / "take-001-00001.jpg").write_bytes(b"mine")
         with pytest.raises(OutputError, match=r"take-001-00001\.jpg exists already, and is not replaced"):
@@ -288,13 +288,13 @@ def test_nothing_is_replaced(tmp_path):
     assert (tmp_path / "cup" / "take-001-00001.jpg").read_bytes() == b"mine"
 
 
-def test_a_folder_that_cannot_be_is_an_error(tmp_path, take):
+def test_a_folder_that_cannot_be_is_an_error(tmp_path, recording):
     (tmp_path / "data").write_text("a file")
     with pytest.raises(OutputError, match=r"`output=.*data` cannot be written: "):
-        take("cup", write_video(tmp_path / "v.avi", moving(3)), full_frame=True)
+        recording("cup", write_video(tmp_path / "v.avi", moving(3)), full_frame=True)
 
 
-def test_an_interrupted_take_keeps_its_pictures(tmp_path, take, notices):
+def test_an_interrupted_take_keeps_its_images(tmp_path, recording, notices):
     frames = moving(30)
     video = write_video(tmp_path / "v.avi", frames)
 
@@ -304,11 +304,11 @@ def test_an_interrupted_take_keeps_its_pictures(tmp_path, take, notices):
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        take("room", video, full_frame=True, runtime=Runtime(notice=notices.append, progress=stop))
+        recording("room", video, full_frame=True, runtime=Runtime(notice=notices.append, progress=stop))
     assert names(tmp_path / "data") == ["room", *(f"room/take-001-{i:05d}.jpg" for i in range(1, 6))]
     assert numbers_kept(tmp_path / "data" / "room", frames) == list(range(5))
-    assert notices[-1] == f"stopped; 5 pictures are kept: take 1 in {tmp_path / 'data' / 'room'}"
-    assert take("room", video, full_frame=True).take == 2
+    assert notices[-1] == f"stopped; 5 images are kept: recording 1 in {tmp_path / 'data' / 'room'}"
+    assert recording("room", video, full_frame=True).recording == 2
 
 
 @pytest.mark.parametrize(
@@ -331,9 +331,9 @@ def test_an_interrupted_take_keeps_its_pictures(tmp_path, take, notices):
         ("é" * 101, "is longer than 200 bytes"),
     ],
 )
-def test_labels_that_no_folder_can_have(take, label, reason):
+def test_labels_that_no_folder_can_have(recording, label, reason):
     with pytest.raises(CaptureError, match=rf"the label .* {reason}.*; choose a plain name, as anna or cup_2"):
-        take(label, 0)
+        recording(label, 0)
 
 
 @pytest.mark.parametrize("label", ["anna", "cup_2", "Zoë Ö.", "train wagon", "שלום", "-", "console"])
@@ -352,12 +352,12 @@ def test_labels_that_are_good(label):
         ({"min_difference": 300}, "`min_difference=300`: it must be from 0 to 255"),
     ],
 )
-def test_numbers_that_make_no_sense(take, options, message):
+def test_numbers_that_make_no_sense(recording, options, message):
     with pytest.raises(OptionError, match=f"^{message}$"):
-        take("anna", 0, **options)
+        recording("anna", 0, **options)
 
 
-def test_sources_that_are_none(tmp_path, take):
+def test_sources_that_are_none(tmp_path, recording):
     cases = {
         99: "there is no camera 99, or it may not be used: close programs that use it",
         "99": "there is no camera 99",
@@ -367,13 +367,13 @@ def test_sources_that_are_none(tmp_path, take):
         tmp_path / "text.txt": r"text\.txt is no video that can be read .*; save it as MP4 or AVI",
         tmp_path / "text.mp4": r"text\.mp4 is no video that can be read",
         tmp_path / "empty.avi": r"empty\.avi is no video that can be read",
-        tmp_path / "picture.jpg": r"picture\.jpg is a picture, no video; put it into the folder of its label",
+        tmp_path / "image.jpg": r"image\.jpg is an image, no video; put it into the folder of its label",
         tmp_path / "half.mp4": r"half\.mp4 is no video that can be read \(it may be cut off",
     }
     for name in ("text.txt", "text.mp4"):
         (tmp_path / name).write_text("this is no film\n" * 500)
     (tmp_path / "empty.avi").touch()
-    Image.new("RGB", (64, 64)).save(tmp_path / "picture.jpg")
+    Image.new("RGB", (64, 64)).save(tmp_path / "image.jpg")
     if os.name != "nt":
         os.mkfifo(tmp_path / "pipe.mp4")
         os.symlink("circle.mp4", tmp_path / "circle.mp4")
@@ -387,14 +387,14 @@ def test_sources_that_are_none(tmp_path, take):
     (tmp_path / "half.mp4").write_bytes(whole[: len(whole) // 2])  # an MP4 file has its index at its end
     for source, message in cases.items():
         with pytest.raises(CaptureError, match=message):
-            take("anna", source)
+            recording("anna", source)
     assert not (tmp_path / "data").exists()
 
 
-def test_a_film_that_is_cut_off_gives_what_it_has_and_says_so(tmp_path, take, notices):
+def test_a_film_that_is_cut_off_gives_what_it_has_and_says_so(tmp_path, recording, notices):
     whole = write_video(tmp_path / "whole.avi", moving(60)).read_bytes()
     (tmp_path / "half.avi").write_bytes(whole[: len(whole) // 2])
-    done = take("room", tmp_path / "half.avi", full_frame=True)
+    done = recording("room", tmp_path / "half.avi", full_frame=True)
     assert 20 <= done.n_frames <= 40
     assert notices[-1] == f"ended early: {done.n_frames} of 60 frames could be read: it is cut off or damaged"
 
@@ -410,81 +410,83 @@ def camera(monkeypatch):
     return plug_in
 
 
-def test_a_lost_camera_is_an_error_and_what_it_gave_is_kept(tmp_path, take, camera):
+def test_a_lost_camera_is_an_error_and_what_it_gave_is_kept(tmp_path, recording, camera):
     camera(write_video(tmp_path / "v.avi", moving(30)))
-    message = r"the camera was lost, .* unplugged, or taken by another program\? 20 pictures are kept: take 1 in .*room"
+    message = (
+        r"the camera was lost, .* unplugged, or taken by another program\? 20 images are kept: recording 1 in .*room"
+    )
     with pytest.raises(CaptureError, match=message):
-        take("room", 7, full_frame=True)
+        recording("room", 7, full_frame=True)
     assert len(names(tmp_path / "data" / "room")) == 20  # the first ten frames set the exposure
 
 
-def test_a_camera_that_gives_enough_is_no_error(tmp_path, take, camera, notices):
+def test_a_camera_that_gives_enough_is_no_error(tmp_path, recording, camera, notices):
     frames = moving(30)
     camera(write_video(tmp_path / "v.avi", frames))
-    done = take("room", "7", full_frame=True, count=15)
+    done = recording("room", "7", full_frame=True, count=15)
     assert (done.source, done.n_kept) == (7, 15)
     assert numbers_kept(done.folder, frames) == list(range(10, 25))
-    assert notices[0].startswith("camera 7, 160 x 120: take 1")
+    assert notices[0].startswith("camera 7, 160 x 120: recording 1")
 
 
-def test_a_camera_that_sees_nobody_is_not_watched_without_end(tmp_path, take, camera, notices, monkeypatch):
+def test_a_camera_that_sees_nobody_is_not_watched_without_end(tmp_path, recording, camera, notices, monkeypatch):
     monkeypatch.setattr("featx.capturing.capturing._PATIENCE", 20)
     camera(write_video(tmp_path / "v.avi", [scene_with()] * 45))
     with pytest.raises(CaptureError, match="no face in 20 frames of camera 7"):
-        take("anna", 7)
+        recording("anna", 7)
     frames = [scene_with((40 + 5 * i, 50, 110)) for i in range(18)] + [scene_with()] * 45
     camera(write_video(tmp_path / "w.avi", frames))
-    done = take("anna", 7, min_difference=0)
+    done = recording("anna", 7, min_difference=0)
     assert (done.n_kept, done.n_no_face) == (8, 20)
     assert notices[-1] == "ended early: no face in 20 frames"
 
 
-def test_a_camera_that_hangs_is_not_waited_for_without_end(tmp_path, take, monkeypatch):
+def test_a_camera_that_hangs_is_not_waited_for_without_end(tmp_path, recording, monkeypatch):
     monkeypatch.setattr("featx.capturing.footage._OPEN_SECONDS", 0.1)
     monkeypatch.setattr(cv2, "VideoCapture", lambda source: time.sleep(2))
     with pytest.raises(CaptureError, match="camera 0 did not answer in 0 s; close programs that may use it"):
-        take("anna", 0)
+        recording("anna", 0)
 
 
-def test_without_opencv_the_extra_is_named(take, monkeypatch):
+def test_without_opencv_the_extra_is_named(recording, monkeypatch):
     monkeypatch.setitem(sys.modules, "cv2", None)
     with pytest.raises(MissingExtraError, match=r"need OpenCV: pip install 'featx\[capture\]'"):
-        take("anna", 0)
+        recording("anna", 0)
 
 
-def test_an_opencv_without_cascades_takes_whole_frames(tmp_path, take, monkeypatch):
+def test_an_opencv_without_cascades_takes_whole_frames(tmp_path, recording, monkeypatch):
     video = write_video(tmp_path / "v.avi", moving(5))
     monkeypatch.delattr(cv2, "CascadeClassifier")
     with pytest.raises(
         MissingExtraError, match="finds no faces; `full_frame=True` takes whole frames, or install version 4"
     ):
-        take("anna", video)
-    assert take("anna", video, full_frame=True).n_kept == 5
+        recording("anna", video)
+    assert recording("anna", video, full_frame=True).n_kept == 5
 
 
-def test_without_a_display_one_line_says_so(tmp_path, take, notices, monkeypatch):
+def test_without_a_display_one_line_says_so(tmp_path, recording, notices, monkeypatch):
     if sys.platform in ("win32", "darwin"):
         pytest.skip("there is always a display here")
     video = write_video(tmp_path / "v.avi", moving(3))
     monkeypatch.delenv("DISPLAY", raising=False)
-    assert take("room", video, full_frame=True, preview=True).n_kept == 3
+    assert recording("room", video, full_frame=True, preview=True).n_kept == 3
     assert notices[0] == "no preview: there is no display"
     monkeypatch.setenv("DISPLAY", ":987")
     monkeypatch.setitem(sys.modules, "tkinter", None)
-    take("room", video, full_frame=True, preview=True)
+    recording("room", video, full_frame=True, preview=True)
     assert "no preview: this Python has no tkinter (on Debian: apt install python3-tk)" in notices
 
 
-def test_a_display_that_does_not_answer_is_no_error(tmp_path, take, notices, monkeypatch):
+def test_a_display_that_does_not_answer_is_no_error(tmp_path, recording, notices, monkeypatch):
     pytest.importorskip("tkinter")
     if sys.platform in ("win32", "darwin"):
         pytest.skip("there is always a display here")
     monkeypatch.setenv("DISPLAY", ":987")
-    assert take("room", write_video(tmp_path / "v.avi", moving(3)), full_frame=True, preview=True).n_kept == 3
+    assert recording("room", write_video(tmp_path / "v.avi", moving(3)), full_frame=True, preview=True).n_kept == 3
     assert notices[0].startswith("no preview: ")
 
 
-def test_closing_the_window_ends_the_take(tmp_path, take, notices):
+def test_closing_the_window_ends_the_take(tmp_path, recording, notices):
     tkinter = pytest.importorskip("tkinter")
     try:
         tkinter.Tk().destroy()
@@ -497,7 +499,9 @@ def test_closing_the_window_ends_the_take(tmp_path, take, notices):
             window.tk.eval(window.protocol("WM_DELETE_WINDOW"))  # what a click on its corner does
 
     runtime = Runtime(notice=notices.append, progress=close)
-    done = take("room", write_video(tmp_path / "v.avi", moving(40)), full_frame=True, preview=True, runtime=runtime)
+    done = recording(
+        "room", write_video(tmp_path / "v.avi", moving(40)), full_frame=True, preview=True, runtime=runtime
+    )
     assert done.n_kept == 20
     assert notices[-1] == "ended early: its window was closed"
 
@@ -533,86 +537,86 @@ def test_the_command_ends_with_what_to_do_next(tmp_path):
     done = featx_command("capture", "cup", "--source", "0.avi", "--full-frame", cwd=tmp_path)
     assert done.stdout.splitlines()[0] == "no preview: there is no display"
     shown = done.stdout.splitlines()[-5:]
-    assert shown[0].startswith("pictures   12 kept of 12 frames in ")
-    assert shown[1] == f"take       1 of this data set, in {Path('data') / 'cup'}"
-    assert shown[2] == "takes      cup 1"
-    assert shown[3].startswith("too few    record more takes, on other days or in other places: cup 2; ")
+    assert shown[0].startswith("images     12 kept of 12 frames in ")
+    assert shown[1] == f"recording  1 of this data set, in {Path('data') / 'cup'}"
+    assert shown[2] == "recordings cup 1"
+    assert shown[3].startswith("too few    record more recordings, on other days or in other places: cup 2; ")
     assert shown[4] == "next       featx capture cup --source VIDEO --full-frame"
-    more = "-o more --full-frame --count 1000000 --margin 0.5 --every 2 --min-difference 2.5"
+    more = "-o more --count 1000000 --full-frame --margin 0.5 --every 2 --min-difference 2.5"
     told = featx_command("capture", "cup", "--source", "0.avi", *more.split(), cwd=tmp_path).stdout
     assert told.splitlines()[-1] == f"next       featx capture cup --source VIDEO {more}"
     options = ("--full-frame", "--no-preview", "--json")
     for i in (1, 2):
         told = json.loads(featx_command("capture", "cup", "--source", f"{i}.avi", *options, cwd=tmp_path).stdout)
-    assert told["takes"] == {"cup": 3}
-    assert {"label", "source", "take", "folder", "n_kept", "n_frames", "n_blurred", "n_alike", "n_no_face",
+    assert told["recordings"] == {"cup": 3}
+    assert {"label", "source", "recording", "folder", "n_kept", "n_frames", "n_blurred", "n_alike", "n_no_face",
             "seconds"} <= set(told)  # fmt: skip
     lines = featx_command("capture", "pen", "--source", "3.avi", *options[:2], cwd=tmp_path).stdout.splitlines()
-    assert lines[-3:-1] == ["takes      cup 3, pen 1", lines[-2]]
+    assert lines[-3:-1] == ["recordings cup 3, pen 1", lines[-2]]
     assert "places: pen 2;" in lines[-2]
     assert lines[-1] == "next       featx capture pen --source VIDEO --full-frame --no-preview"
     for i in (4, 5):
         done = featx_command("capture", "pen", "--source", f"{i}.avi", *options[:2], cwd=tmp_path)
-    assert done.stdout.splitlines()[-2:] == ["takes      cup 3, pen 3", "next       featx extract data"]
+    assert done.stdout.splitlines()[-2:] == ["recordings cup 3, pen 3", "next       featx extract data"]
 
 
-def two_labels(folder: Path, n_takes: int) -> Iterator[tuple[str, Path]]:
-    """Write videos of two labels, whose frames within a take are alike in colour and in nothing else."""
-    for number in range(n_takes):
+def two_labels(folder: Path, n_recordings: int) -> Iterator[tuple[str, Path]]:
+    """Write videos of two labels, whose frames within a recording are alike in colour and in nothing else."""
+    for number in range(n_recordings):
         for label, colour in (("blue", (190, 90, 60)), ("red", (60, 80, 190))):
             shade = np.array(colour) + 8 * number
             yield label, write_video(folder / f"{label}{number}.avi", moving(12, 10 * number + len(label), 90, shade))
 
 
 def folds_of(model: featx.Classifier) -> dict[str, set[int]]:
-    """Return the folds in which the pictures of each take were left out."""
+    """Return the folds in which the images of each recording were left out."""
     found: dict[str, set[int]] = {}
     for sample_id, fold in zip(model.out_of_fold.sample_ids, model.out_of_fold.fold.tolist(), strict=True):
         found.setdefault(sample_id.rpartition("-")[0], set()).add(fold)
     return found
 
 
-def test_folds_keep_each_take_together_without_an_option(tmp_path, fake, take):
+def test_folds_keep_each_take_together_without_an_option(tmp_path, fake, recording):
     for label, video in two_labels(tmp_path, 3):
-        assert take(label, video, full_frame=True).n_kept == 12
+        assert recording(label, video, full_frame=True).n_kept == 12
     table = featx.extract(tmp_path / "data", "quadrants", runtime=fake.runtime)
     model = featx.fit(table, runtime=fake.runtime)
     assert (model.evaluation.n_images, model.evaluation.n_groups) == (72, 6)
-    assert model.evaluation.groups["n_takes"] == 6
+    assert model.evaluation.groups["n_recordings"] == 6
     assert model.evaluation.cv.n_folds == 3
     folds = folds_of(model)
     assert len(folds) == 6
     assert [len(found) for found in folds.values()] == [1] * 6
-    # The frames are so different that nothing but their names says that they are of one take.
+    # The frames are so different that nothing but their names says that they are of one recording.
     for number, path in enumerate(sorted((tmp_path / "data").rglob("*.jpg"))):
         path.rename(path.with_name(f"{'abcdefghij'[number // 10]}{'abcdefghij'[number % 10]}.jpg"))
     renamed = featx.fit(featx.extract(tmp_path / "data", "quadrants", runtime=fake.runtime), runtime=fake.runtime)
     assert renamed.evaluation.n_groups == 72
 
 
-def test_takes_stay_together_beside_other_pictures_and_other_groups(tmp_path, fake, take):
+def test_takes_stay_together_beside_other_images_and_other_groups(tmp_path, fake, recording):
     for label, video in two_labels(tmp_path, 2):
-        take(label, video, full_frame=True)
+        recording(label, video, full_frame=True)
     for number in range(8):
         for label, colour in (("blue", (190, 90, 60)), ("red", (60, 80, 190))):
             image = Image.fromarray(textured(900 + 2 * number + len(label), 120, 160, colour)[:, :, ::-1])
             image.save(tmp_path / "data" / label / f"{'abcdefgh'[number]}.png")
-    moved = tmp_path / "data" / "blue" / "take-002-00003.jpg"  # it was wrongly labelled; still it is of its take
+    moved = tmp_path / "data" / "blue" / "take-002-00003.jpg"  # it was wrongly labelled; still it is of its recording
     shutil.move(tmp_path / "data" / "red" / moved.name, moved)
     table = featx.extract(tmp_path / "data", "quadrants", runtime=fake.runtime)
     model = featx.fit(table, group_by="([a-h])[.]png", runtime=fake.runtime)
     assert model.evaluation.n_groups == 4 + 8
-    takes = {}
+    recordings = {}
     for name, folds in folds_of(model).items():
         if "/take-" in name:
-            takes.setdefault(name.rpartition("/")[2], set()).update(folds)
-    assert {name: len(folds) for name, folds in takes.items()} == {f"take-00{i}": 1 for i in (1, 2, 3, 4)}
+            recordings.setdefault(name.rpartition("/")[2], set()).update(folds)
+    assert {name: len(folds) for name, folds in recordings.items()} == {f"take-00{i}": 1 for i in (1, 2, 3, 4)}
 
 
-def test_one_take_of_each_label_gives_no_honest_number(tmp_path, fake, take):
+def test_one_recording_numbers_of_each_label_gives_no_honest_number(tmp_path, fake, recording):
     for label, video in two_labels(tmp_path, 1):
-        take(label, video, full_frame=True)
+        recording(label, video, full_frame=True)
     table = featx.extract(tmp_path / "data", "quadrants", runtime=fake.runtime)
     evaluation = featx.fit(table, runtime=fake.runtime).evaluation
     assert evaluation.cv is None
-    assert "12 pictures that are all one group" in evaluation.cv_reason
+    assert "12 images that are all one group" in evaluation.cv_reason

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import make_graph, save_picture
+from conftest import make_graph, save_image
 from sklearn.base import BaseEstimator, ClassifierMixin
 
 from featx.classifier import FeatureClassifier
@@ -38,8 +38,8 @@ class Homemade(ClassifierMixin, BaseEstimator):
 
 
 @pytest.fixture
-def table(fake, pictures):
-    return extract(pictures, "quadrants", runtime=fake.runtime)
+def table(fake, images):
+    return extract(images, "quadrants", runtime=fake.runtime)
 
 
 def rewrite(path: Path, name: str, content: bytes) -> None:
@@ -217,9 +217,9 @@ def test_what_is_no_file_is_no_model(tmp_path):
             load(path)
 
 
-def test_features_of_another_recipe_are_refused(fake, table, pictures):
+def test_features_of_another_recipe_are_refused(fake, table, images):
     model = fit(table, runtime=fake.runtime)
-    other = extract(pictures, "quadrants", resize="pad", runtime=fake.runtime)
+    other = extract(images, "quadrants", resize="pad", runtime=fake.runtime)
     with pytest.raises(ClassifierError, match='another recipe than the model: .*"resize":"pad"'):
         model.predict(other)
 
@@ -232,11 +232,11 @@ def test_features_that_are_not_reproduced_are_refused(fake, table):
     with pytest.raises(ClassifierError, match=r"does not reproduce the model's features: .* cosine 0\.\d+"):
         far.predict(table)
     foreign = replace(model, probe_files=dict.fromkeys(model.probe_files, b"other"))
-    with pytest.raises(ClassifierError, match="other probe pictures; fit it again"):
+    with pytest.raises(ClassifierError, match="other probe images; fit it again"):
         foreign.predict(table)
 
 
-def test_float32_may_replace_bfloat16_if_the_probe_pictures_agree(fake, table):
+def test_float32_may_replace_bfloat16_if_the_probe_images_agree(fake, table):
     table = replace(table, probes=table.X[: len(table.probes)])  # far from the border between the classes
     rough = replace(table, spec=replace(table.spec, precision="bfloat16"))
     model = fit(rough, "centroid", runtime=fake.runtime)
@@ -261,32 +261,32 @@ def test_float32_may_not_change_a_label(fake, table):
         model.check(replace(table, probes=nudged))
 
 
-def test_predict_on_paths_and_what_it_was_fitted_on(fake, table, pictures, tmp_path):
+def test_predict_on_paths_and_what_it_was_fitted_on(fake, table, images, tmp_path):
     model = fit(table, runtime=fake.runtime)
     model.save(tmp_path / "m.featx")
     loaded = load(tmp_path / "m.featx")
-    (pictures / "red" / "bad.png").write_bytes(b"")
-    found = loaded.predict([pictures / "red"], runtime=fake.runtime)
+    (images / "red" / "bad.png").write_bytes(b"")
+    found = loaded.predict([images / "red"], runtime=fake.runtime)
     assert set(found.labels) == {"red"}
     assert found.seen.all()
     assert len(found) == 12
     np.testing.assert_allclose(found.probabilities.sum(axis=1), 1)
     np.testing.assert_array_equal(found.confidence, found.probabilities.max(axis=1))
     plain = found.to_dict()
-    assert plain["skipped"] == [{"path": f"{pictures}/red/bad.png", "reason": "empty file (0 bytes)"}]
+    assert plain["skipped"] == [{"path": f"{images}/red/bad.png", "reason": "empty file (0 bytes)"}]
     assert set(plain["predictions"][0]["probabilities"]) == {"blue", "red"}
     on_features = FeatureClassifier.load(tmp_path / "m.featx").predict_features(table)  # what needs no images
     assert on_features.labels == loaded.predict(table).labels
     assert not hasattr(FeatureClassifier, "predict")
 
 
-def test_rejected_pictures_have_no_label(fake, pictures):
-    table = extract(pictures, "quadrants", runtime=fake.runtime)
+def test_rejected_images_have_no_label(fake, images):
+    table = extract(images, "quadrants", runtime=fake.runtime)
     model = fit(table, "knn", runtime=fake.runtime)
     for i in range(3):
-        save_picture(pictures.parent / "new" / f"{i}.png", (30, 220, 30), seed=i)
-    save_picture(pictures.parent / "new" / "red.png", (200, 50, 40), seed=9)
-    found = model.predict(pictures.parent / "new", reject_rate=0.1, runtime=fake.runtime)
+        save_image(images.parent / "new" / f"{i}.png", (30, 220, 30), seed=i)
+    save_image(images.parent / "new" / "red.png", (200, 50, 40), seed=9)
+    found = model.predict(images.parent / "new", reject_rate=0.1, runtime=fake.runtime)
     assert found.rejected.tolist() == [True, True, True, False]
     assert found.labels == ("", "", "", "red")
     assert [one["status"] for one in found.to_dict()["predictions"]] == ["rejected"] * 3 + ["ok"]

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 import typer
-from conftest import make_classes, save_picture, without_progress
+from conftest import make_classes, save_image, without_progress
 from typer.testing import CliRunner
 
 import featx
@@ -103,15 +103,15 @@ def test_defaults_are_those_of_the_library_twin(name):
             assert str(parameter.default) == str(twin[parameter.name].default), parameter.name
 
 
-def test_the_main_job(workplace, pictures, tmp_path):
-    output = run("extract", pictures, "--backbone", "quadrants").output
+def test_the_main_job(workplace, images, tmp_path):
+    output = run("extract", images, "--backbone", "quadrants").output
     assert "2 classes by folder: blue 12, red 12" in output
-    assert "pictures   0 cached, 24 new" in output
+    assert "images     0 cached, 24 new" in output
     assert output.rstrip().endswith("next       featx fit --head logreg")
-    assert "pictures   24 cached, 0 new" in run("extract", pictures, "--backbone", "quadrants").output
+    assert "images     24 cached, 0 new" in run("extract", images, "--backbone", "quadrants").output
     output = run("fit", "--head", "svm").output
     assert (
-        without_progress(output).splitlines()[0] == f"{pictures}: 2 classes by folder: blue 12, red 12 (extracted last)"
+        without_progress(output).splitlines()[0] == f"{images}: 2 classes by folder: blue 12, red 12 (extracted last)"
     )
     assert "accuracy   1.000" in output
     assert "model      set-quadrants-svm.featx" in output
@@ -121,55 +121,55 @@ def test_the_main_job(workplace, pictures, tmp_path):
     assert "model      set-quadrants-svm.featx" in run("fit", "--head", "svm", "--overwrite").output
     new = make_classes(tmp_path / "new", {"red": (205, 45, 45)}, 2)
     output = run("predict", "set-quadrants-svm.featx", new, "-o", "scores.csv").output
-    assert "pictures   2 predicted, 0 skipped" in output
+    assert "images     2 predicted, 0 skipped" in output
     assert "table      scores.csv" in output
     assert (workplace / "scores.csv").read_text().count("red") >= 2
-    assert "learnt on  24 pictures in 24 groups" in run("report").output
+    assert "learnt on  24 images in 24 groups" in run("report").output
 
 
-def test_fit_with_data_extracts_what_it_lacks(workplace, pictures, fake):
-    output = run("fit", pictures, "--backbone", "quadrants", "--param", "C=[0.1,1]", "--cv", 3, "-o", "my.featx").output
-    assert "pictures   0 cached, 24 new" in output
+def test_fit_with_data_extracts_what_it_lacks(workplace, images, fake):
+    output = run("fit", images, "--backbone", "quadrants", "--param", "C=[0.1,1]", "--cv", 3, "-o", "my.featx").output
+    assert "images     0 cached, 24 new" in output
     assert (workplace / "my.featx").exists()
     assert fake.n_computed == 24
 
 
-def test_fit_refuses_what_only_an_extraction_can_do(workplace, pictures):
-    run("extract", pictures, "--backbone", "quadrants")
+def test_fit_refuses_what_only_an_extraction_can_do(workplace, images):
+    run("extract", images, "--backbone", "quadrants")
     said = run("fit", "--pooling", "max", "--label-by", "parent", code=2).output
     assert "error: fit: label_by, pooling goes with a folder or manifest" in said
 
 
-def test_json_is_one_object_on_stdout_with_the_keys_others_rely_on(workplace, pictures):
-    extracted = json.loads(run("extract", pictures, "--backbone", "quadrants", "--json").stdout)
+def test_json_is_one_object_on_stdout_with_the_keys_others_rely_on(workplace, images):
+    extracted = json.loads(run("extract", images, "--backbone", "quadrants", "--json").stdout)
     assert set(extracted) >= {
-        "features_id", "store", "backbone", "engine", "device", "precision", "feature_dim", "n_images", "n_computed",
+        "features_id", "store", "backbone", "engine", "device", "precision", "n_features", "n_images", "n_computed",
         "n_cached", "n_skipped", "skipped", "n_ignored", "seconds", "images_per_second",
     }  # fmt: skip
     fitted = json.loads(run("fit", "--json").stdout)
     assert set(fitted) >= {
-        "model", "head", "params", "classes", "n_images", "n_groups", "cv", "naive_cv", "val", "test", "baseline",
+        "model", "head", "params", "classes", "n_images", "n_groups", "cv", "ungrouped_cv", "val", "test", "baseline",
         "seconds",
     }  # fmt: skip
     assert set(fitted["cv"]) >= {"splitter", "n_folds", "accuracy", "balanced_accuracy", "per_fold"}
     assert set(fitted["cv"]["accuracy"]) == {"mean", "low", "high"}
-    assert set(fitted["naive_cv"]["accuracy"]) == {"mean", "low", "high"}
-    predicted = json.loads(run("predict", fitted["model"], pictures, "-o", "s.csv", "--json").stdout)
+    assert set(fitted["ungrouped_cv"]["accuracy"]) == {"mean", "low", "high"}
+    predicted = json.loads(run("predict", fitted["model"], images, "-o", "s.csv", "--json").stdout)
     assert set(predicted) >= {
         "model", "n_images", "n_predicted", "n_rejected", "n_skipped", "output", "seconds", "images_per_second",
     }  # fmt: skip
     assert json.loads(run("report", "--json").stdout)["model"] == fitted["model"]
     rows = json.loads(run("backbones", "--json").stdout)["backbones"]
     assert {row["name"] for row in rows} >= {"quadrants", "vgg16", "efficientnet-lite0"}
-    assert set(rows[0]) >= {"feature_dim", "size", "n_parameters", "weights_present"}
+    assert set(rows[0]) >= {"n_features", "size", "n_parameters", "weights_present"}
 
 
-def test_errors_are_one_line_and_exit_1(workplace, pictures):
+def test_errors_are_one_line_and_exit_1(workplace, images):
     cases = {
         ("extract", "nowhere"): "error: no such file or folder: nowhere",
         ("fit",): "error: nothing was extracted into",
         ("report",): "error: no .featx file in this folder; name one, or make one: featx fit DATA",
-        ("predict", "no.featx", pictures): "error: no such model file: no.featx",
+        ("predict", "no.featx", images): "error: no such model file: no.featx",
     }
     for words, message in cases.items():
         result = run(*words, code=1)
@@ -177,8 +177,8 @@ def test_errors_are_one_line_and_exit_1(workplace, pictures):
         assert "Traceback" not in result.output
 
 
-def test_an_output_that_cannot_be_is_refused_before_any_work(workplace, pictures, fake):
-    result = run("fit", pictures, "--backbone", "quadrants", "-o", "nowhere/model.featx", code=1)
+def test_an_output_that_cannot_be_is_refused_before_any_work(workplace, images, fake):
+    result = run("fit", images, "--backbone", "quadrants", "-o", "nowhere/model.featx", code=1)
     assert "error: -o nowhere/model.featx: there is no folder nowhere" in result.stderr
     assert fake.starts == 0
 
@@ -190,15 +190,15 @@ def test_wrong_usage_exits_2(workplace):
     run("predict", code=2)
 
 
-def test_errors_not_foreseen_are_one_line_too(workplace, pictures, monkeypatch):
+def test_errors_not_foreseen_are_one_line_too(workplace, images, monkeypatch):
     def fail(*_, **__):
         raise ZeroDivisionError("never seen before")
 
     monkeypatch.setattr("featx.extraction.extract", fail)
     message = "error: ZeroDivisionError: never seen before (not foreseen; FEATX_TRACEBACK=1 shows where)"
-    assert without_progress(run("extract", pictures, code=1).stderr).strip() == message
+    assert without_progress(run("extract", images, code=1).stderr).strip() == message
     monkeypatch.setenv("FEATX_TRACEBACK", "1")
-    result = CliRunner().invoke(app, ["extract", str(pictures)])
+    result = CliRunner().invoke(app, ["extract", str(images)])
     assert isinstance(result.exception, ZeroDivisionError)
 
 
@@ -214,12 +214,12 @@ def test_errors_not_foreseen_are_one_line_too(workplace, pictures, monkeypatch):
         (ValueError("embedded null byte"), "a path holds a NUL character, which no file name can have"),
     ],
 )
-def test_errors_of_the_system_are_one_clear_line(workplace, pictures, monkeypatch, error, message):
+def test_errors_of_the_system_are_one_clear_line(workplace, images, monkeypatch, error, message):
     def fail(*_, **__):
         raise error
 
     monkeypatch.setattr("featx.extraction.extract", fail)
-    told = run("extract", pictures, code=1).stderr
+    told = run("extract", images, code=1).stderr
     assert told.startswith(f"error: {message}")
     assert told.count("\n") == 1
     assert "not foreseen" not in told
@@ -243,25 +243,25 @@ def test_next_commands_can_be_typed():
     assert typed == ["predict", "./-m.featx", f"./{odd}", "--group-by", "(a b)", "--cache", "./-c"]
 
 
-def test_a_model_whose_name_begins_with_a_dash(workplace, pictures):
-    output = run("fit", pictures, "--backbone", "quadrants", "-o", "-m.featx").output
+def test_a_model_whose_name_begins_with_a_dash(workplace, images):
+    output = run("fit", images, "--backbone", "quadrants", "-o", "-m.featx").output
     todo = output.splitlines()[-1]
     assert todo == "next       featx report ./-m.featx --html report.html"
     run(*todo.removeprefix("next       featx ").split())
 
 
-def test_fit_replaces_nothing_but_models_and_as_asked(workplace, pictures, fake):
-    manifest = pictures / "labels.featx"
+def test_fit_replaces_nothing_but_models_and_as_asked(workplace, images, fake):
+    manifest = images / "labels.featx"
     manifest.write_text("path,label\n")
     (workplace / "set-quadrants-logreg.featx").write_text("mine")
     for words, message in {
-        ("-o", pictures / "red" / "red-00.png"): "the name must end in .featx",
+        ("-o", images / "red" / "red-00.png"): "the name must end in .featx",
         ("-o", manifest): "exists and was not written by featx, so that it is never replaced; choose another name",
         (): "set-quadrants-logreg.featx exists and was not written by featx",
     }.items():
-        assert message in run("fit", pictures, "--backbone", "quadrants", *words, "--overwrite", code=1).stderr
+        assert message in run("fit", images, "--backbone", "quadrants", *words, "--overwrite", code=1).stderr
     assert fake.n_computed == 0  # before any work
-    run("fit", pictures, "--backbone", "quadrants", "-o", "m.featx")
+    run("fit", images, "--backbone", "quadrants", "-o", "m.featx")
     shutil.copy("m.featx", "n.featx")
     assert "m.featx exists; add --overwrite" in run("fit", "-o", "m.featx", code=1).stderr
     run("fit", "-o", "m.featx", "--head", "svm", "--overwrite")
@@ -270,21 +270,21 @@ def test_fit_replaces_nothing_but_models_and_as_asked(workplace, pictures, fake)
     assert "was not written by featx" in run("fit", "-o", "n.featx", "--overwrite", code=1).stderr
 
 
-def test_a_folder_with_a_long_name(workplace, pictures):
-    long = pictures.rename(pictures.with_name("n" * 240))
+def test_a_folder_with_a_long_name(workplace, images):
+    long = images.rename(images.with_name("n" * 240))
     output = run("fit", long, "--backbone", "quadrants").output
     (model,) = workplace.glob("*.featx")
     assert f"model      {model.name}" in output
     assert len(model.name) == 200
 
 
-def test_stopping_says_how_to_go_on(workplace, pictures, monkeypatch):
+def test_stopping_says_how_to_go_on(workplace, images, monkeypatch):
     def stop(*_, **__):
         raise KeyboardInterrupt
 
     monkeypatch.setattr("featx.extraction.extract", stop)
     message = "stopped; what was computed is kept: run the same command to go on"
-    assert without_progress(run("extract", pictures, code=1).stderr).strip() == message
+    assert without_progress(run("extract", images, code=1).stderr).strip() == message
 
 
 def test_from_capture_to_fit(workplace, tmp_path):
@@ -296,7 +296,7 @@ def test_from_capture_to_fit(workplace, tmp_path):
     assert output.rstrip().endswith("next       featx extract data")
     assert "2 classes by folder: blue 36, red 36" in run("extract", "data", "--backbone", "quadrants").output
     for fitted in (run("fit").output, run("fit", "data", "--overwrite").output):
-        assert "(72 frames of 6 takes; 72 pictures in 6 groups)" in fitted
+        assert "(72 frames of 6 recordings; 72 images in 6 groups)" in fitted
         assert "3 folds (StratifiedGroupKFold)" in fitted
     assert "12 frames of one recording: blue/take-001-00001.jpg .. blue/take-001-00012.jpg" in run("inspect").output
 
@@ -305,48 +305,48 @@ def test_a_stopped_capture_says_what_there_is(workplace, tmp_path, monkeypatch):
     pytest.importorskip("cv2")
     from test_capturing import two_labels
 
-    from featx.capturing import takes
+    from featx.capturing import recordings
 
     _, video = next(two_labels(tmp_path, 1))
     words = ("capture", "blue", "--source", video, "--full-frame", "--no-preview")
-    real = takes.Take.keep
+    real = recordings.Recording.keep
 
-    def keep_four(self, picture):
+    def keep_four(self, image):
         if self.n_kept == 4:
             raise KeyboardInterrupt
-        return real(self, picture)
+        return real(self, image)
 
-    monkeypatch.setattr(takes.Take, "keep", keep_four)
+    monkeypatch.setattr(recordings.Recording, "keep", keep_four)
     lines = run(*words, code=1).output.splitlines()
-    assert lines[1] == f"stopped; 4 pictures are kept: take 1 in {Path('data') / 'blue'}"
-    assert lines[2] == "takes      blue 1"
+    assert lines[1] == f"stopped; 4 images are kept: recording 1 in {Path('data') / 'blue'}"
+    assert lines[2] == "recordings blue 1"
     assert lines[-1] == "next       featx capture blue --source VIDEO --full-frame --no-preview"
     result = run(*words, "--json", code=1)
     assert result.stdout == ""
-    assert "stopped; 4 pictures are kept: take 2" in result.stderr
+    assert "stopped; 4 images are kept: take 2" in result.stderr
 
 
-def test_strict(workplace, pictures):
-    save_picture(pictures / "red" / "torn.png", (1, 2, 3)).write_bytes(b"")
-    assert "skipped    red/torn.png: empty file" in run("extract", pictures, "--backbone", "quadrants").output
-    result = run("extract", pictures, "--backbone", "quadrants", "--strict", code=1)
+def test_strict(workplace, images):
+    save_image(images / "red" / "torn.png", (1, 2, 3)).write_bytes(b"")
+    assert "skipped    red/torn.png: empty file" in run("extract", images, "--backbone", "quadrants").output
+    result = run("extract", images, "--backbone", "quadrants", "--strict", code=1)
     assert without_progress(result.stderr).strip() == (
-        "error: --strict: 1 pictures cannot be used, the first is red/torn.png: empty file (0 bytes)"
+        "error: --strict: 1 images cannot be used, the first is red/torn.png: empty file (0 bytes)"
     )
 
 
-def test_the_next_command_names_another_cache(workplace, pictures, tmp_path):
+def test_the_next_command_names_another_cache(workplace, images, tmp_path):
     other = tmp_path / "other cache"
-    output = run("extract", pictures, "--backbone", "quadrants", "--cache", other).output
+    output = run("extract", images, "--backbone", "quadrants", "--cache", other).output
     assert output.rstrip().endswith(f"featx fit --head logreg --cache '{other}'")
 
 
-def test_pictures_without_labels_are_for_predicting(workplace, pictures):
-    output = run("extract", pictures / "red", "--backbone", "quadrants").output
-    assert output.rstrip().endswith(f"next       featx predict MODEL {pictures / 'red'}")
-    run("fit", pictures, "--backbone", "quadrants", "--head", "centroid", "-o", "one.featx")
-    output = run("extract", pictures / "red", "--backbone", "quadrants").output
-    assert output.rstrip().endswith(f"next       featx predict one.featx {pictures / 'red'}")
+def test_images_without_labels_are_for_predicting(workplace, images):
+    output = run("extract", images / "red", "--backbone", "quadrants").output
+    assert output.rstrip().endswith(f"next       featx predict MODEL {images / 'red'}")
+    run("fit", images, "--backbone", "quadrants", "--head", "centroid", "-o", "one.featx")
+    output = run("extract", images / "red", "--backbone", "quadrants").output
+    assert output.rstrip().endswith(f"next       featx predict one.featx {images / 'red'}")
 
 
 def following(output: str) -> list[str]:
@@ -356,11 +356,11 @@ def following(output: str) -> list[str]:
     return shlex.split(last.removeprefix("next       featx "))
 
 
-def test_next_commands_are_typed_as_they_are_printed(workplace, pictures, tmp_path):
+def test_next_commands_are_typed_as_they_are_printed(workplace, images, tmp_path):
     """From the first command on; only FOLDER stands for something: images that nobody else can know."""
     other = tmp_path / "other cache"
     new = make_classes(tmp_path / "new images", {"red": (205, 45, 45), "blue": (35, 60, 190)}, 2)
-    words = ["extract", str(pictures), "--backbone", "quadrants", "--cache", str(other)]
+    words = ["extract", str(images), "--backbone", "quadrants", "--cache", str(other)]
     typed = []
     for command in ("extract", "fit", "report", "predict", "report", "compare", "fit"):
         assert words[0] == command
@@ -368,7 +368,7 @@ def test_next_commands_are_typed_as_they_are_printed(workplace, pictures, tmp_pa
         assert words not in typed  # they do not go in circles
         assert not [word for word in words if word.isupper() and word != "FOLDER"]
         typed.append(words)
-        images = pictures if command == "compare" else new
+        images = images if command == "compare" else new
         more = ["--backbones", "quadrants"] if command == "compare" else []
         words = following(run(*(images if word == "FOLDER" else word for word in words), *more).output)
     assert typed[2][2:4] == ["--html", "report.html"]
@@ -376,10 +376,10 @@ def test_next_commands_are_typed_as_they_are_printed(workplace, pictures, tmp_pa
     assert not other.with_name("cache").exists()
 
 
-def test_the_command_of_a_hint_is_the_one_that_was_typed(workplace, pictures):
-    for path in sorted(pictures.rglob("*.png")):
+def test_the_command_of_a_hint_is_the_one_that_was_typed(workplace, images):
+    for path in sorted(images.rglob("*.png")):
         path.rename(path.with_name(f"P{int(path.stem[-2:]) % 4}_{path.name}"))
-    words = ["fit", str(pictures), "--backbone=quadrants", "--head", "centroid", "--cv", "3"]
+    words = ["fit", str(images), "--backbone=quadrants", "--head", "centroid", "--cv", "3"]
     shown = run(*words).output
     hint = next(text for text in shown.splitlines() if text.startswith("by name"))
     command = shlex.split(hint.partition("if these are sources: featx ")[2])
@@ -387,9 +387,9 @@ def test_the_command_of_a_hint_is_the_one_that_was_typed(workplace, pictures):
     assert "by (P\\d+) (4 so far: P0..P3)" in run(*command).output
 
 
-def test_next_commands_of_the_others(workplace, pictures, tmp_path):
-    manifest = pictures / "list.csv"
-    rows = [f"{one.relative_to(pictures).as_posix()},{one.parent.name}" for one in sorted(pictures.rglob("*.png"))]
+def test_next_commands_of_the_others(workplace, images, tmp_path):
+    manifest = images / "list.csv"
+    rows = [f"{one.relative_to(images).as_posix()},{one.parent.name}" for one in sorted(images.rglob("*.png"))]
     manifest.write_text("\n".join(["file,what", *rows]))
     columns = ("--path-column", "file", "--label-column", "what")
     words = following(run("inspect", manifest, *columns, "--page", 1).output)
@@ -402,40 +402,40 @@ def test_next_commands_of_the_others(workplace, pictures, tmp_path):
     words = following(run("compare", manifest, "--backbones", "quadrants", "--heads", "centroid,knn", *columns).output)
     run(*words)
     run("fit", "--head", "centroid", "-o", "m.featx")
-    assert following(run("predict", "m.featx", pictures / "red").output) == [
-        *("predict", "m.featx", str(pictures / "red"), "--gallery", "gallery.html"),
+    assert following(run("predict", "m.featx", images / "red").output) == [
+        *("predict", "m.featx", str(images / "red"), "--gallery", "gallery.html"),
     ]
-    run(*following(run("predict", "m.featx", pictures / "red").output))
-    words = following(run("predict", "m.featx", pictures / "red", "-o", "scores.csv").output)
+    run(*following(run("predict", "m.featx", images / "red").output))
+    words = following(run("predict", "m.featx", images / "red", "-o", "scores.csv").output)
     assert words[-2:] == ["--gallery", "gallery-2.html"]  # what is there is not replaced
     run(*words)
     for command in ("ls", "verify", "gc"):
         run(*following(run("cache", command).output))
 
 
-def test_usage_errors_have_the_form_of_all_errors(workplace, pictures):
+def test_usage_errors_have_the_form_of_all_errors(workplace, images):
     cases = {
         ("extract", "--nonsense"): "No such option: --nonsense",
         ("fit", "--cv", "1"): "Invalid value for '--cv'",
         ("predict",): "Missing argument 'model'",
         ("nosuch",): "No such command 'nosuch'",
         ("cache", "nosuch"): "No such command 'nosuch'",
-        ("extract", pictures, "--workers", "many"): "Invalid value for '--workers'",
-        ("fit", pictures, "--head", "forest"): "no head is named 'forest'",
-        ("fit", pictures, "--param", "C"): "--param C: needed is name=value",
-        ("fit", pictures, "--param", "C=abc"): "logreg cannot be fitted: The 'C' parameter",
-        ("fit", pictures, "--hidden", "many"): "--hidden many: needed are whole numbers",
-        ("fit", pictures, "--class-weight", "no"): "--class-weight no: allowed is balanced",
-        ("fit", pictures, "--group-by", "(P"): "--group-by (P: no regular expression",
-        ("extract", pictures, "--backbone", "resnet5"): "no backbone is named 'resnet5'",
-        ("extract", pictures, "--pooling", "mean"): "pooling is 'mean'; allowed are avg, max, flatten",
-        ("extract", pictures, "--engine", "abacus"): "no engine is named 'abacus'",
-        ("extract", pictures, "--precision", "float7"): "no precision 'float7'",
-        ("extract", pictures, "--device", "abacus"): "no device is named 'abacus'",
-        ("extract", pictures, "--label-by", "bottom"): "--label-by bottom: allowed are parent and top",
-        ("compare", pictures, "--sizes", "big"): "--sizes big: needed are whole numbers",
-        ("finetune", pictures, "--top", "mean"): "top is 'mean'; allowed are gap, gmp, flatten",
-        ("finetune", pictures, "--optimizer", "none"): "optimizer is 'none'; allowed are",
+        ("extract", images, "--workers", "many"): "Invalid value for '--workers'",
+        ("fit", images, "--head", "forest"): "no head is named 'forest'",
+        ("fit", images, "--param", "C"): "--param C: needed is name=value",
+        ("fit", images, "--param", "C=abc"): "logreg cannot be fitted: The 'C' parameter",
+        ("fit", images, "--hidden", "many"): "--hidden many: needed are whole numbers",
+        ("fit", images, "--class-weight", "no"): "--class-weight no: allowed is balanced",
+        ("fit", images, "--group-by", "(P"): "--group-by (P: no regular expression",
+        ("extract", images, "--backbone", "resnet5"): "no backbone is named 'resnet5'",
+        ("extract", images, "--pooling", "mean"): "pooling is 'mean'; allowed are avg, max, flatten",
+        ("extract", images, "--engine", "abacus"): "no engine is named 'abacus'",
+        ("extract", images, "--precision", "float7"): "no precision 'float7'",
+        ("extract", images, "--device", "abacus"): "no device is named 'abacus'",
+        ("extract", images, "--label-by", "bottom"): "--label-by bottom: allowed are parent and top",
+        ("compare", images, "--sizes", "big"): "--sizes big: needed are whole numbers",
+        ("finetune", images, "--top", "mean"): "top is 'mean'; allowed are gap, gmp, flatten",
+        ("finetune", images, "--optimizer", "none"): "optimizer is 'none'; allowed are",
     }
     for words, message in cases.items():
         result = run(*words, code=2)
@@ -446,8 +446,8 @@ def test_usage_errors_have_the_form_of_all_errors(workplace, pictures):
         assert json.loads(said.stdout) == {"error": line.removeprefix("error: ")}, words
 
 
-def test_errors_under_json_are_json(workplace, pictures, monkeypatch):
-    for words in (("extract", "nowhere"), ("report",), ("predict", "no.featx", pictures), ("fit",)):
+def test_errors_under_json_are_json(workplace, images, monkeypatch):
+    for words in (("extract", "nowhere"), ("report",), ("predict", "no.featx", images), ("fit",)):
         result = run(*words, "--json", code=1)
         assert f"error: {json.loads(result.stdout)['error']}" in result.stderr
 
@@ -455,7 +455,7 @@ def test_errors_under_json_are_json(workplace, pictures, monkeypatch):
         raise ZeroDivisionError("never seen before")
 
     monkeypatch.setattr("featx.extraction.extract", fail)
-    assert json.loads(run("extract", pictures, "--json", code=1).stdout)["error"].startswith("ZeroDivisionError: ")
+    assert json.loads(run("extract", images, "--json", code=1).stdout)["error"].startswith("ZeroDivisionError: ")
 
 
 def test_help_cuts_no_sentence():
@@ -467,17 +467,17 @@ def test_help_cuts_no_sentence():
     assert "..." not in run("cache", "--help").output.replace("[ARGS]...", "")
 
 
-def test_hostile_names_cannot_write_to_the_terminal(workplace, pictures):
-    (pictures / "red" / "\x1b[31mred\x07\n.png").write_bytes(b"")
-    output = run("extract", pictures, "--backbone", "quadrants").output
+def test_hostile_names_cannot_write_to_the_terminal(workplace, images):
+    (images / "red" / "\x1b[31mred\x07\n.png").write_bytes(b"")
+    output = run("extract", images, "--backbone", "quadrants").output
     assert "\x1b" not in output
     assert "\x07" not in output
     assert r"skipped    red/\x1b[31mred\x07\n.png: empty file" in output
     assert printable("a\udcffb") == r"a\udcffb"
 
 
-def test_the_folder_with_the_newest_model_is_reported(workplace, pictures):
-    run("fit", pictures, "--backbone", "quadrants", "-o", "old.featx")
+def test_the_folder_with_the_newest_model_is_reported(workplace, images):
+    run("fit", images, "--backbone", "quadrants", "-o", "old.featx")
     run("fit", "-o", "new.featx")
     os.utime("old.featx", (1, 1))
     assert run("report").output.startswith("model      new.featx")

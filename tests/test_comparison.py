@@ -8,7 +8,7 @@ import sys
 
 import numpy as np
 import pytest
-from conftest import make_classes, save_picture
+from conftest import make_classes, save_image
 from typer.testing import CliRunner
 
 from featx import compare
@@ -17,7 +17,7 @@ from featx.errors import EvaluationError, HeadError
 from featx.evaluation.procedures.intervals import corrected_resampled, difference_over_folds
 from featx.extraction import extract
 from featx.fitting import fit
-from featx.heads import many
+from featx.heads import large
 from featx.lookup import latest
 
 
@@ -27,7 +27,7 @@ def overlapping(tmp_path):
     rng = np.random.default_rng(0)
     for i in range(80):
         grey = int(np.clip(rng.normal(100 + 35 * (i % 2), 25), 0, 255))
-        save_picture(tmp_path / "set" / "ab"[i % 2] / f"p{i}.png", (grey, grey, 255 - grey), seed=i)
+        save_image(tmp_path / "set" / "ab"[i % 2] / f"p{i}.png", (grey, grey, 255 - grey), seed=i)
     return tmp_path / "set"
 
 
@@ -52,13 +52,13 @@ def test_a_row_is_what_fit_says(fake, overlapping):
 
 
 def test_plans_and_one_split_are_those_of_fit(fake, overlapping, monkeypatch):
-    monkeypatch.setattr(many, "MOST_EXACT", 50)
-    monkeypatch.setattr(many, "LANDMARKS", 10)
+    monkeypatch.setattr(large, "MOST_EXACT", 50)
+    monkeypatch.setattr(large, "LANDMARKS", 10)
     for room in ("folds", "cross_validation"):
-        monkeypatch.setattr(sys.modules[f"featx.evaluation.procedures.{room}"], "MOST_FOLDED", 60)
+        monkeypatch.setattr(sys.modules[f"featx.evaluation.procedures.{room}"], "MOST_CROSS_VALIDATED", 60)
     found = compare(overlapping, ["quadrants"], ["svm-rbf", "knn"], runtime=fake.runtime)
     assert [note for note in found.notes if "10 landmarks (Nystroem)" in note] == [
-        "svm-rbf: on more than 50 pictures the kernel is approximated by 10 landmarks (Nystroem), and fitted by "
+        "svm-rbf: on more than 50 images the kernel is approximated by 10 landmarks (Nystroem), and fitted by "
         "stochastic gradients, alpha = 1 / (80 C)"
     ]
     assert (found.n_folds, found.splitter) == (1, "one split by StratifiedKFold")
@@ -89,12 +89,12 @@ def test_the_luck_of_the_best_is_told(fake, overlapping):
     assert compare(overlapping, ["quadrants"], ["knn"], runtime=fake.runtime).luck_of_choice == 0
 
 
-def test_the_set_extracted_last_stays_the_one_extracted_last(fake, overlapping, pictures):
+def test_the_set_extracted_last_stays_the_one_extracted_last(fake, overlapping, images):
     compare(overlapping, ["quadrants"], ["centroid"], runtime=fake.runtime)
     assert not (fake.runtime.cache / "latest.json").exists()
-    extract(pictures, "quadrants", runtime=fake.runtime)
+    extract(images, "quadrants", runtime=fake.runtime)
     compare(overlapping, ["quadrants"], ["centroid"], runtime=fake.runtime)
-    assert latest(fake.runtime).name == pictures.name
+    assert latest(fake.runtime).name == images.name
 
 
 def test_what_cannot_be_compared_says_why(fake, tmp_path, overlapping):
@@ -103,8 +103,8 @@ def test_what_cannot_be_compared_says_why(fake, tmp_path, overlapping):
     with pytest.raises(HeadError, match="no head is named 'forest'"):
         compare(overlapping, ["quadrants"], ["forest"], runtime=fake.runtime)
     few = make_classes(tmp_path / "few", {"red": (200, 50, 40)}, 4)
-    save_picture(few / "blue" / "only.png", (20, 20, 200))
-    with pytest.raises(EvaluationError, match="no honest folds to compare on: class 'blue' has one picture"):
+    save_image(few / "blue" / "only.png", (20, 20, 200))
+    with pytest.raises(EvaluationError, match="no honest folds to compare on: class 'blue' has one image"):
         compare(few, ["quadrants"], ["knn"], runtime=fake.runtime)
 
 
@@ -130,7 +130,7 @@ def test_command(fake, overlapping, monkeypatch):
     assert lines[head + 1].endswith("(80 new)")
     again = CliRunner().invoke(app, [*words[:-2], "--resizes", "pad", "--group-by", "p\\d0", "--cv", "3"])
     assert again.output.splitlines()[-1].endswith("--resize pad --group-by 'p\\d0' --cv 3")
-    assert "--group-by p\\d0 names no group for 73 of 80 pictures, as 'a/p0.png'" in again.output
+    assert "--group-by p\\d0 names no group for 73 of 80 images, as 'a/p0.png'" in again.output
     wrong = CliRunner().invoke(app, ["compare", str(overlapping), "--sizes", "big"])
     assert wrong.exit_code == 2
     assert "--sizes big: needed are whole numbers" in wrong.output

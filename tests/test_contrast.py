@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from conftest import save_picture
+from conftest import save_image
 from PIL import Image
 
 from featx import inspect
@@ -15,10 +15,10 @@ from featx.contrast import are_equal, find_indistinct
 from featx.errors import EvaluationError
 from featx.evaluation.procedures import hold_out
 from featx.extraction import extract
-from featx.finetuning import split_data
+from featx.finetuning import extract_and_split
 from featx.fitting import fit
 from featx.options import FeatureOptions, RunOptions
-from featx.reporting import extraction_lines, inspection_lines
+from featx.rendering import extraction_lines, inspection_lines
 
 
 def clear(path, level: int):
@@ -33,8 +33,8 @@ def placeholder(path, text: str):
     image.save(path, "PNG", compress_level=len(text) % 10)
 
 
-def test_a_good_set_is_not_mentioned(fake, pictures):
-    table = extract(pictures, "quadrants", runtime=fake.runtime)
+def test_a_good_set_is_not_mentioned(fake, images):
+    table = extract(images, "quadrants", runtime=fake.runtime)
     assert (table.extraction.blank, table.extraction.blank_classes, table.extraction.equal_features) == ((), (), ())
     found = find_indistinct(table)
     assert (found.notes(), found.n_images) == ([], 24)
@@ -48,7 +48,7 @@ def test_a_set_of_blank_images_is_said_first_and_not_learnt(fake, tmp_path, kind
             path = tmp_path / "set" / "ab"[number % 2] / f"{number:02}.png"
             clear(path, number)
         else:
-            path = save_picture(tmp_path / "set" / "ab"[number % 2] / f"{number:02}.tif", (90, 9, 9), number)
+            path = save_image(tmp_path / "set" / "ab"[number % 2] / f"{number:02}.tif", (90, 9, 9), number)
             page = Image.open(path).convert("L")
             Image.new("L", page.size).save(path, "TIFF", save_all=True, append_images=[page])
         names.append(path.relative_to(tmp_path / "set").as_posix())
@@ -78,16 +78,16 @@ def test_one_colour_with_noise_is_blank(tmp_path):
     assert found.blank == tuple(f"{number}.jpg" for number in range(6))
 
 
-def test_few_blank_images_and_placeholders_are_named(fake, pictures):
+def test_few_blank_images_and_placeholders_are_named(fake, images):
     for number in range(3):
-        clear(pictures / "clear" / f"{number}.png", number)
-    clear(pictures / "red" / "clear.png", 99)
+        clear(images / "clear" / f"{number}.png", number)
+    clear(images / "red" / "clear.png", 99)
     for text in ("a", "ab", "abc"):
-        placeholder(pictures / "blue" / f"missing-{text}.png", text)
-    found = inspect(pictures)
+        placeholder(images / "blue" / f"missing-{text}.png", text)
+    found = inspect(images)
     assert set(found.blank) == {"clear/0.png", "clear/1.png", "clear/2.png", "red/clear.png"}
     assert found.blank_classes == ("clear",)
-    table = extract(pictures, "quadrants", runtime=fake.runtime)
+    table = extract(images, "quadrants", runtime=fake.runtime)
     missing = tuple(f"blue/missing-{text}.png" for text in ("a", "ab", "abc"))
     assert table.extraction.blank == found.blank
     assert table.extraction.equal_features == (missing,)
@@ -98,7 +98,7 @@ def test_few_blank_images_and_placeholders_are_named(fake, pictures):
     )
     model = fit(table, cv=2, runtime=fake.runtime)
     assert [re.sub(r"^\w+ +", "", line) for line in said] == list(model.evaluation.notes[:2])
-    model = extract(pictures, "quadrants", runtime=fake.runtime)  # a warm run says the same
+    model = extract(images, "quadrants", runtime=fake.runtime)  # a warm run says the same
     assert model.extraction.equal_features == (missing,)
 
 
@@ -106,7 +106,7 @@ def test_a_part_to_learn_from_is_not_of_equal_features(fake, tmp_path):
     """One image that differs is held out, or it is not."""
     for number in range(20):
         clear(tmp_path / "set" / "ab"[number % 2] / f"{number:02}.png", number)
-    save_picture(tmp_path / "set" / "a" / "differs.png", (200, 50, 40))
+    save_image(tmp_path / "set" / "a" / "differs.png", (200, 50, 40))
     table = extract(tmp_path / "set", "quadrants", runtime=fake.runtime)
     differs, groups = table.sample_ids.tolist().index("a/differs.png"), np.arange(len(table))
     is_held_out = []
@@ -120,12 +120,12 @@ def test_a_part_to_learn_from_is_not_of_equal_features(fake, tmp_path):
     assert set(is_held_out) == {False, True}
 
 
-def test_training_names_them_too(fake, pictures):
+def test_training_names_them_too(fake, images):
     for text in ("a", "ab", "abc"):
-        placeholder(pictures / "blue" / f"missing-{text}.png", text)
+        placeholder(images / "blue" / f"missing-{text}.png", text)
     lines = []
     runtime = replace(fake.runtime, notice=lines.append)
-    data = split_data(pictures, "quadrants", FeatureOptions(), RunOptions(), None, 0, runtime)
+    data = extract_and_split(images, "quadrants", FeatureOptions(), RunOptions(), None, 0, runtime)
     assert data.notes[0].startswith("3 different files have equal features: blue/missing-a.png")
     assert data.notes[0] in lines
 

@@ -7,7 +7,7 @@ import unicodedata
 
 import pytest
 
-from featx.dataset import split_of, understand
+from featx.dataset import read_layout, split_of
 from featx.dataset.splits import read_split_name
 from featx.errors import AmbiguousLayoutError
 
@@ -20,7 +20,7 @@ def product(*levels: str) -> list[str]:
 def read(*folders: str, label_by: str | None = None) -> dict[str, tuple[str | None, str | None]]:
     """Return label and split of each folder, with two images in it."""
     paths = [f"{folder}/{i}.png" if folder else f"{i}.png" for folder in folders for i in range(2)]
-    layout = understand(paths, label_by)
+    layout = read_layout(paths, label_by)
     return dict(zip(folders, zip(layout.labels[::2], layout.splits[::2], strict=True), strict=True))
 
 
@@ -72,7 +72,7 @@ def test_splits_by_any_name_and_depth(train, test):
 
 def test_what_the_splits_were_called_is_said():
     paths = [f"{folder}/1.png" for folder in product("train,seg_train,valid,test", "a,b")]
-    assert understand([path for path in paths if not path.startswith("seg")]).description == (
+    assert read_layout([path for path in paths if not path.startswith("seg")]).description == (
         "2 classes by folder: a 3, b 3; train 2, val 2 (valid), test 2"
     )
 
@@ -106,8 +106,8 @@ def test_unlabelled_images_beside_splits_have_no_label():
 
 def test_splits_without_class_folders_have_no_labels():
     assert read("train", "test") == {"train": (None, "train"), "test": (None, "test")}
-    assert understand(["train/1.png", "test/1.png"]).description == (
-        "2 pictures, no labels; train 1, test 1, without class folders inside"
+    assert read_layout(["train/1.png", "test/1.png"]).description == (
+        "2 images, no labels; train 1, test 1, without class folders inside"
     )
 
 
@@ -135,7 +135,7 @@ def test_wrappers_are_looked_through():
     found = read("", *product("PetImages", "Cat,Dog"))  # a stray image at the root
     assert (found[""], found["PetImages/Cat"]) == ((None, None), ("Cat", None))
     assert read("cat/cat", "dog/dog") == {"cat/cat": ("cat", None), "dog/dog": ("dog", None)}
-    layout = understand(["PetImages/Cat/1.png", "PetImages/Dog/1.png"])
+    layout = read_layout(["PetImages/Cat/1.png", "PetImages/Dog/1.png"])
     assert layout.description == "2 classes by folder in PetImages: Cat 1, Dog 1"
     assert layout.parents == {"PetImages"}
 
@@ -213,13 +213,13 @@ def test_unicode_forms_of_one_name_are_one_class():
     ],
 )
 def test_what_is_odd_about_the_classes_is_said(folders, remark):
-    layout = understand([f"{folder}/1.png" for folder in folders])
+    layout = read_layout([f"{folder}/1.png" for folder in folders])
     assert any(remark in one for one in layout.remarks)
 
 
 def test_ordinary_sets_have_no_remarks():
     for folders in (["cat", "dog"], product("train,val,test", "cat,dog"), ["1", "2", "10"]):
-        assert understand([f"{folder}/1.png" for folder in folders]).remarks == ()
+        assert read_layout([f"{folder}/1.png" for folder in folders]).remarks == ()
 
 
 def test_deep_paths_neither_recurse_nor_hang():

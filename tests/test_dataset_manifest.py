@@ -8,7 +8,7 @@ import unicodedata
 from pathlib import Path
 
 import pytest
-from conftest import save_picture
+from conftest import save_image
 
 from featx.dataset import scan
 from featx.dataset.manifest import _csv_rows, read_list, read_manifest
@@ -82,7 +82,7 @@ def test_parquet_without_pyarrow_names_the_extra(tmp_path, monkeypatch):
     ("text", "message"),
     [
         ("", "is empty; needed is a header with the columns path and label"),
-        ("path,label\n", "lists no pictures"),
+        ("path,label\n", "lists no images"),
         ("file,label\n1.png,cat\n", "no column 'path'; it has file, label. Name the right one with `path_column`"),
         ("path,kind\n1.png,cat\n", "no column 'label'; it has path, kind. Name the right one with `label_column`"),
         ("path,label\n1.png,cat\n2.png,\n", "row 3: the label is missing; give one or take the row out"),
@@ -249,7 +249,7 @@ def test_absolute_paths_through_a_link(tmp_path):
 
 
 def test_paths_of_another_machine_say_what_to_cut_off(tmp_path):
-    save_picture(tmp_path / "x" / "1.png", (1, 2, 3))
+    save_image(tmp_path / "x" / "1.png", (1, 2, 3))
     with pytest.raises(DatasetError, match=r"\(x/1.png is there: take /home/ann/set/ out of the paths\)"):
         read_manifest(manifest(tmp_path, "path,label\n/home/ann/set/x/1.png,cat\n"))
 
@@ -279,7 +279,7 @@ def test_lists_without_a_header(tmp_path, text, options):
 
 
 def test_names_with_blanks_in_a_list_with_blanks(tmp_path):
-    save_picture(tmp_path / "my photo.png", (1, 2, 3))
+    save_image(tmp_path / "my photo.png", (1, 2, 3))
     found = read_manifest(manifest(tmp_path, "my photo.png 1\nyour photo.png 0\n", "list.txt"))
     assert [(one.sample_id, one.label) for one in found] == [("my photo.png", "1"), ("your photo.png", "0")]
 
@@ -325,7 +325,7 @@ def test_parquet_of_images_is_named_and_never_printed(tmp_path, as_struct):
     pa = pytest.importorskip("pyarrow")
     import pyarrow.parquet
 
-    content = save_picture(tmp_path / "1.png", (1, 2, 3)).read_bytes()
+    content = save_image(tmp_path / "1.png", (1, 2, 3)).read_bytes()
     image = {"bytes": content, "path": "1.png"} if as_struct else content
     pyarrow.parquet.write_table(pa.table({"image": [image], "label": [0]}), tmp_path / "list.parquet")
     for column in ("path", "image"):
@@ -337,10 +337,10 @@ def test_parquet_of_images_is_named_and_never_printed(tmp_path, as_struct):
 
 
 def test_scan_of_a_manifest(tmp_path):
-    save_picture(tmp_path / "x" / "1.png", (1, 2, 3))
+    save_image(tmp_path / "x" / "1.png", (1, 2, 3))
     found = scan(manifest(tmp_path, TEXT))
     assert found.description == "2 classes by list.csv: cat 1, dog 1; train 1, test 1"
-    assert [f.size >= 0 for f in found.pictures] == [True, False]  # the second does not exist: skipped later
+    assert [f.size >= 0 for f in found.images] == [True, False]  # the second does not exist: skipped later
     assert found.name == "list"
 
 
@@ -372,11 +372,11 @@ def test_label_by_is_for_folders(tmp_path):
 
 def test_files_are_found_by_names_that_are_spelled_otherwise(tmp_path):
     for name in (unicodedata.normalize("NFD", "ä/Löwe.png"), "plain.png", "Big.PNG", "id7.jpg", "x/y.z.tif"):
-        save_picture(tmp_path / name, (1, 2, 3))
+        save_image(tmp_path / name, (1, 2, 3))
     rows = "ä/Löwe.png,a\nplain.png,a\nbig.png,b\nid7,b\nx/y.z,b\ngone.png,b\n"
     found = scan(manifest(tmp_path, unicodedata.normalize("NFC", f"path,label\n{rows}")))
-    assert [Path(one.address).name for one in found.pictures if one.size < 0] == ["gone.png"]
-    assert {Path(one.address).name for one in found.pictures} >= {"plain.png", "Big.PNG", "id7.jpg", "y.z.tif"}
+    assert [Path(one.address).name for one in found.images if one.size < 0] == ["gone.png"]
+    assert {Path(one.address).name for one in found.images} >= {"plain.png", "Big.PNG", "id7.jpg", "y.z.tif"}
     assert found.remarks == (
         "1 name other than the file's in upper and lower case: big.png is Big.PNG",
         "2 names without the file's ending: id7 is id7.jpg, x/y.z is x/y.z.tif",
@@ -385,20 +385,20 @@ def test_files_are_found_by_names_that_are_spelled_otherwise(tmp_path):
 
 def test_names_that_could_be_several_files_are_not_guessed(tmp_path):
     for name in ("id7.jpg", "id7.png", "1.png"):
-        save_picture(tmp_path / name, (1, 2, 3))
+        save_image(tmp_path / name, (1, 2, 3))
     found = scan(manifest(tmp_path, "path,label\nid7,a\n1.png,b\n"))
-    assert [(one.sample.sample_id, one.size < 0) for one in found.pictures] == [("1.png", False), ("id7", True)]
+    assert [(one.sample.sample_id, one.size < 0) for one in found.images] == [("1.png", False), ("id7", True)]
 
 
 def test_two_spellings_of_one_file_are_one_image(tmp_path):
-    save_picture(tmp_path / "1.png", (1, 2, 3))
-    assert len(scan(manifest(tmp_path, "path,label\n1,a\n1.png,a\n")).pictures) == 1
+    save_image(tmp_path / "1.png", (1, 2, 3))
+    assert len(scan(manifest(tmp_path, "path,label\n1,a\n1.png,a\n")).images) == 1
     with pytest.raises(DatasetError, match=r"lists 1 image more than once, with different labels: 1.png \(a, b\)"):
         scan(manifest(tmp_path, "path,label\n1,a\n1.png,b\n"))
 
 
 def test_the_folder_that_has_the_files_is_named(tmp_path):
-    save_picture(tmp_path / "train" / "id7.jpg", (1, 2, 3))
+    save_image(tmp_path / "train" / "id7.jpg", (1, 2, 3))
     with pytest.raises(
         DatasetError, match=r"train/id7.jpg exists: move the manifest into train, or write train/ before"
     ):
@@ -407,7 +407,7 @@ def test_the_folder_that_has_the_files_is_named(tmp_path):
 
 def test_labels_that_differ_in_spelling_are_said(tmp_path):
     for i in range(3):
-        save_picture(tmp_path / f"{i}.png", (1, 2, 3))
+        save_image(tmp_path / f"{i}.png", (1, 2, 3))
     found = scan(manifest(tmp_path, "path,label\n0.png,ANGER\n1.png,anger\n2.png,NA\n"))
     assert found.remarks == (
         "classes 'ANGER' and 'anger' differ only in spelling; if they are one, make the labels one name",
@@ -417,7 +417,7 @@ def test_labels_that_differ_in_spelling_are_said(tmp_path):
 
 def test_lists_for_prediction_need_no_labels(tmp_path):
     for i in (1, 2):
-        save_picture(tmp_path / "x" / f"{i}.png", (1, 2, 3))
+        save_image(tmp_path / "x" / f"{i}.png", (1, 2, 3))
     for text in (
         "path\nx/2.png\nx/1.png\n",
         "path,label\nx/2.png,\nx/1.png,cat\n",
@@ -435,11 +435,11 @@ def test_lists_for_prediction_need_no_labels(tmp_path):
 
 
 def test_paths_that_no_system_opens(tmp_path):
-    save_picture(tmp_path / "1.png", (1, 2, 3))
+    save_image(tmp_path / "1.png", (1, 2, 3))
     with pytest.raises(DatasetError, match="row 2: /xxx.* lies outside the manifest's folder"):
         read_manifest(manifest(tmp_path, f"path,label\n/{'x' * 300}/2.png,cat\n"))
     found = scan(manifest(tmp_path, f"path,label\n{'x' * 300}/2.png,cat\n1.png,dog\n"))
-    assert [one.size < 0 for one in found.pictures] == [False, True]
+    assert [one.size < 0 for one in found.images] == [False, True]
 
 
 def test_both_columns_are_asked_for_at_once(tmp_path):

@@ -9,25 +9,25 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from conftest import save_picture
+from conftest import save_image
 
-from featx.dataset import dataset_id, gather, scan, scan_list, scan_unlabelled
+from featx.dataset import dataset_id, scan, scan_files, scan_list, scan_unlabelled
 from featx.errors import AmbiguousLayoutError, DatasetError, DatasetNotFoundError
 from featx.files import CACHE_TAG, CACHE_TAG_TEXT, OutsideError, below
 from featx.source import OUTPUT_TAG
-from featx.table import FileState, LeftOut, Stamp
+from featx.table import FileState, OwnFolder, Stamp
 
 posix = pytest.mark.skipif(os.name == "nt", reason="pipes, devices and links as POSIX has them")
 
 
 def add(root: Path, *names: str) -> Path:
     for name in names:
-        save_picture(root / name, (90, 90, 90))
+        save_image(root / name, (90, 90, 90))
     return root
 
 
 def labels(root: Path, **options) -> dict[str, tuple]:
-    return {f.sample.sample_id: (f.sample.label, f.sample.split) for f in scan(root, **options).pictures}
+    return {f.sample.sample_id: (f.sample.label, f.sample.split) for f in scan(root, **options).images}
 
 
 def test_class_folders_are_searched_recursively(tmp_path):
@@ -56,13 +56,13 @@ def test_split_folders(tmp_path, validation):
 def test_flat_folder_has_no_labels(tmp_path):
     add(tmp_path, "1.png", "2.png")
     assert labels(tmp_path) == {"1.png": (None, None), "2.png": (None, None)}
-    assert scan(tmp_path).description == "2 pictures, no labels"
+    assert scan(tmp_path).description == "2 images, no labels"
 
 
-def test_pictures_beside_class_folders_are_said(tmp_path):
+def test_images_beside_class_folders_are_said(tmp_path):
     add(tmp_path, "cat/1.png", "dog/2.png", "3.png")
     assert labels(tmp_path)["3.png"] == (None, None)
-    assert "1 picture outside the class folders, without a label" in scan(tmp_path).description
+    assert "1 image outside the class folders, without a label" in scan(tmp_path).description
 
 
 def test_ambiguous_layout_stops_and_asks(tmp_path):
@@ -121,11 +121,11 @@ def test_hidden_files_caches_and_outputs_are_never_scanned(tmp_path):
     (tmp_path / "cache" / CACHE_TAG).write_text(CACHE_TAG_TEXT)
     (tmp_path / "sorted" / OUTPUT_TAG).write_text("")
     found = scan(tmp_path)
-    assert [f.sample.sample_id for f in found.pictures] == ["a/1.png"]
+    assert [f.sample.sample_id for f in found.images] == ["a/1.png"]
     assert found.ignored == ()
     # They are counted and named instead.
-    left_out = [LeftOut("cache", 2, "a cache of featx"), LeftOut("sorted", 2, "an output of featx")]
-    assert list(found.left_out) == list(scan_unlabelled(tmp_path).left_out) == left_out
+    left_out = [OwnFolder("cache", 2, "a cache of featx"), OwnFolder("sorted", 2, "an output of featx")]
+    assert list(found.own_folders) == list(scan_unlabelled(tmp_path).own_folders) == left_out
 
 
 @pytest.mark.parametrize(
@@ -135,9 +135,9 @@ def test_the_cache_tag_of_another_program_hides_nothing(tmp_path, text):
     add(tmp_path, "cat/1.png", "dog/1.png")
     (tmp_path / "cat" / CACHE_TAG).write_text(text)
     found = scan(tmp_path)
-    assert [f.sample.sample_id for f in found.pictures] == ["cat/1.png", "dog/1.png"]
+    assert [f.sample.sample_id for f in found.images] == ["cat/1.png", "dog/1.png"]
     assert [entry.name for entry in found.ignored] == [f"cat/{CACHE_TAG}"]
-    assert found.left_out == ()
+    assert found.own_folders == ()
 
 
 @posix
@@ -154,8 +154,8 @@ def test_tags_that_are_no_regular_files_hide_nothing(tmp_path, tag, kind):
     else:
         os.symlink({"link": "../tag", "link to itself": tag}.get(kind, "/dev/zero"), path)
     found = scan(tmp_path)
-    assert [f.sample.sample_id for f in found.pictures] == ["cat/1.png", "dog/1.png"]
-    assert found.left_out == ()
+    assert [f.sample.sample_id for f in found.images] == ["cat/1.png", "dog/1.png"]
+    assert found.own_folders == ()
 
 
 @pytest.mark.parametrize(
@@ -176,7 +176,7 @@ def test_a_data_set_that_is_a_cache_or_an_output_is_an_error_that_names_the_tag(
 def test_a_folder_of_outputs_alone_says_so(tmp_path):
     add(tmp_path, "sorted/a/1.png")
     (tmp_path / "sorted" / OUTPUT_TAG).write_text("")
-    with pytest.raises(DatasetError, match="holds no picture of its own; sorted in it is an output of featx"):
+    with pytest.raises(DatasetError, match="holds no image of its own; sorted in it is an output of featx"):
         scan(tmp_path)
 
 
@@ -193,7 +193,7 @@ def test_what_is_no_regular_file_is_skipped_or_ignored_by_its_name_and_never_ope
     found = scan(tmp_path)
     kinds = ("circle-", "socket-", "x.png", "zero-")
     skipped = [f"cat/{kind}x.png".replace("x.pngx", "x") for kind in kinds]
-    assert [f.sample.sample_id for f in found.pictures] == ["cat/1.png", *skipped, "dog/1.png"]
+    assert [f.sample.sample_id for f in found.images] == ["cat/1.png", *skipped, "dog/1.png"]
     assert sorted(entry.name for entry in found.ignored) == [
         "cat/circle-control", "cat/control", "cat/socket-control", "cat/zero-control",
     ]  # fmt: skip
@@ -209,7 +209,7 @@ def test_a_tree_deeper_than_python_can_call_and_than_a_path_can_name(tmp_path):
             os.mkdir(name)
             os.chdir(name)
             if level == 1_049:
-                save_picture(Path("deep.png"), (1, 2, 3))
+                save_image(Path("deep.png"), (1, 2, 3))
         found = scan(tmp_path)
         for level in reversed(range(len(names))):  # pytest itself could not clean up
             if level == 1_049:
@@ -218,9 +218,9 @@ def test_a_tree_deeper_than_python_can_call_and_than_a_path_can_name(tmp_path):
             os.rmdir(names[level])
     finally:
         os.chdir(before)
-    assert [f.sample.sample_id.rpartition("/")[2] for f in found.pictures] == ["1.png", "deep.png", "n" * 200, "1.png"]
-    assert found.pictures[1].sample.label == "cat"
-    assert [f.reason for f in found.pictures if f.reason] == ["the folder cannot be read: File name too long"]
+    assert [f.sample.sample_id.rpartition("/")[2] for f in found.images] == ["1.png", "deep.png", "n" * 200, "1.png"]
+    assert found.images[1].sample.label == "cat"
+    assert [f.reason for f in found.images if f.reason] == ["the folder cannot be read: File name too long"]
 
 
 @posix
@@ -236,10 +236,10 @@ def test_a_folder_that_vanishes_while_it_is_listed_is_one_skipped_entry(tmp_path
 
     monkeypatch.setattr(os, "scandir", scandir)
     found = scan(tmp_path)
-    assert [(f.sample.sample_id, f.reason) for f in found.pictures] == [
+    assert [(f.sample.sample_id, f.reason) for f in found.images] == [
         ("cat/a/1.png", ""), ("cat/b", "the folder cannot be read: No such file or directory"), ("dog/1.png", ""),
     ]  # fmt: skip
-    assert found.pictures[1].sample.label is None
+    assert found.images[1].sample.label is None
     assert found.description == "2 classes by folder: cat 1, dog 1"
 
 
@@ -251,8 +251,8 @@ def test_folders_of_the_system_are_not_entered(tmp_path):
     os.symlink("/proc/self", tmp_path / "cat" / "p")
     os.symlink("/proc", tmp_path / "cat" / "q")
     found = scan(tmp_path)
-    assert [f.sample.sample_id for f in found.pictures] == ["cat/1.png", "cat/p", "cat/q", "dog/1.png"]
-    assert [f.reason for f in found.pictures if f.reason] == [
+    assert [f.sample.sample_id for f in found.images] == ["cat/1.png", "cat/p", "cat/q", "dog/1.png"]
+    assert [f.reason for f in found.images if f.reason] == [
         f"the folder cannot be read: it is /proc/{os.getpid()}, which holds no files",
         "the folder cannot be read: it is /proc, which holds no files",
     ]
@@ -291,7 +291,7 @@ def test_non_images_are_listed(tmp_path):
     (tmp_path / "LICENSE").write_text("free")
     (tmp_path / "a" / "broken.jpg").write_bytes(b"")
     found = scan(tmp_path)
-    assert [f.sample.sample_id for f in found.pictures] == ["a/1.png", "a/broken.jpg", "a/renamed.dat"]
+    assert [f.sample.sample_id for f in found.images] == ["a/1.png", "a/broken.jpg", "a/renamed.dat"]
     assert [entry.name for entry in found.ignored] == ["LICENSE", "a/notes.txt"]
 
 
@@ -323,15 +323,15 @@ def test_links_neither_loop_nor_double(tmp_path):
     os.symlink(outside, root / "d")
     os.symlink(outside / "2.png", root / "a" / "link.png")
     os.symlink(outside / "gone.png", root / "a" / "broken.png")
-    names = [f.sample.sample_id for f in scan(root).pictures]
+    names = [f.sample.sample_id for f in scan(root).images]
     assert names == ["a/1.png", "a/broken.png", "a/link.png", "c/2.png"]
 
 
 def test_names_that_are_no_text(tmp_path):
     add(tmp_path, "a/new\nline.png", "a/quote'\".png", "a/שלום.png")
     if sys.platform == "linux":
-        save_picture(Path(os.fsdecode(os.fsencode(tmp_path) + b"/a/\xff.png")), (1, 2, 3))
-    names = {f.sample.sample_id for f in scan(tmp_path).pictures}
+        save_image(Path(os.fsdecode(os.fsencode(tmp_path) + b"/a/\xff.png")), (1, 2, 3))
+    names = {f.sample.sample_id for f in scan(tmp_path).images}
     assert {"a/new\nline.png", "a/quote'\".png", "a/שלום.png"} <= names
     assert sys.platform != "linux" or "a/\udcff.png" in names
 
@@ -339,10 +339,10 @@ def test_names_that_are_no_text(tmp_path):
 def test_errors_say_what_to_do(tmp_path):
     with pytest.raises(DatasetNotFoundError, match="no such file or folder: .*nowhere"):
         scan(tmp_path / "nowhere")
-    with pytest.raises(DatasetError, match="is empty; put pictures into it, one subfolder for each class"):
+    with pytest.raises(DatasetError, match="is empty; put images into it, one subfolder for each class"):
         scan(tmp_path)
     (tmp_path / "x.txt").write_text("x")
-    with pytest.raises(DatasetError, match=r"holds no picture \(JPEG, .*\), only x.txt"):
+    with pytest.raises(DatasetError, match=r"holds no image \(JPEG, .*\), only x.txt"):
         scan(tmp_path)
     for name in ("1.czi", "2.czi", "3.lif"):
         (tmp_path / name).write_bytes(b"II*\0")
@@ -372,19 +372,19 @@ def test_camera_raw_files_give_no_thumbnails(tmp_path):
         "3.svs": ".svs (whole-slide files) is not read; export it as TIFF, PNG or JPEG",
         "gone.nef": "",  # that it is not there is said first
     }
-    for found in (scan(tmp_path / "list.csv"), scan_list(tmp_path / "list.csv"), gather(files)):
-        assert {Path(one.address).name: one.reason for one in found.pictures} == reasons
+    for found in (scan(tmp_path / "list.csv"), scan_list(tmp_path / "list.csv"), scan_files(files)):
+        assert {Path(one.address).name: one.reason for one in found.images} == reasons
 
 
 def test_labels_do_not_matter_for_prediction(tmp_path):
     add(tmp_path, *(f"plate{p}/{c}/1.png" for p in (1, 2) for c in "ab"))
     found = scan_unlabelled(tmp_path)
-    assert [f.sample.label for f in found.pictures] == [None] * 4
+    assert [f.sample.label for f in found.images] == [None] * 4
     assert found.id != dataset_id(tmp_path)
 
 
-def test_single_files_are_pictures_whatever_their_names(tmp_path):
-    files = [save_picture(tmp_path / "x.png", (1, 2, 3)), tmp_path / "y.txt"]
-    files[1].write_text("no picture")
-    found = gather(files)
-    assert [Path(f.address) for f in found.pictures] == files
+def test_single_files_are_images_whatever_their_names(tmp_path):
+    files = [save_image(tmp_path / "x.png", (1, 2, 3)), tmp_path / "y.txt"]
+    files[1].write_text("no image")
+    found = scan_files(files)
+    assert [Path(f.address) for f in found.images] == files

@@ -33,17 +33,17 @@ def test_the_readme_opens_with_two_complete_commands():
     assert f"<!-- test -->\n```sh\n{second}```" in README
 
 
-def test_the_plain_h5py_reader_of_the_format(fake, pictures):
-    table = extract(pictures, "quadrants", runtime=fake.runtime)
+def test_the_plain_h5py_reader_of_the_format(fake, images):
+    table = extract(images, "quadrants", runtime=fake.runtime)
     scope: dict = {}
     exec(blocks(FORMAT, "python")[0], scope)
     for sample, features in zip(table.samples, table.X, strict=True):
-        found = scope["features_of"](pictures / sample.sample_id, table.extraction.store)
+        found = scope["features_of"](images / sample.sample_id, table.extraction.store)
         np.testing.assert_array_equal(found, features)
     assert scope["features_of"](ROOT / "README.md", table.extraction.store) is None
 
 
-def test_the_four_lines_of_the_library(fake, pictures, tmp_path, monkeypatch, capsys):
+def test_the_four_lines_of_the_library(fake, images, tmp_path, monkeypatch, capsys):
     """The README's lines run as they are, but for the name of the backbone."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "set").rename(tmp_path / "data")
@@ -55,12 +55,12 @@ def test_the_four_lines_of_the_library(fake, pictures, tmp_path, monkeypatch, ca
     assert (tmp_path / "model.featx").exists()
 
 
-def test_the_recipe_that_exports_a_network_from_timm(tmp_path, pictures, monkeypatch):
+def test_the_recipe_that_exports_a_network_from_timm(tmp_path, images, monkeypatch):
     """Where timm is installed: its own features, computed by featx from the exported file; random weights."""
     torch = pytest.importorskip("torch")
     pytest.importorskip("timm")
     pytest.importorskip("onnxscript")
-    from featx.backbones import find_source
+    from featx.backbones import find_backbone_source
     from featx.images import prepare
 
     monkeypatch.chdir(tmp_path)
@@ -68,9 +68,9 @@ def test_the_recipe_that_exports_a_network_from_timm(tmp_path, pictures, monkeyp
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of other people's libraries
         exec(blocks(NETWORKS, "python")[0].replace("pretrained=True", "pretrained=False"), scope)
-    table = extract(pictures, "net.onnx", precision="float32", runtime=Runtime(tmp_path / "cache"))
-    size = find_source("net.onnx").size
-    pixels = np.stack([prepare((pictures / s.sample_id).read_bytes(), size).pixels for s in table.samples])
+    table = extract(images, "net.onnx", precision="float32", runtime=Runtime(tmp_path / "cache"))
+    size = find_backbone_source("net.onnx").size
+    pixels = np.stack([prepare((images / s.sample_id).read_bytes(), size).pixels for s in table.samples])
     mean, std = (np.array(scope["config"][name]) for name in ("mean", "std"))
     scaled = torch.from_numpy(((pixels / 255 - mean) / std).transpose(0, 3, 1, 2).astype(np.float32))
     with torch.no_grad():

@@ -1,4 +1,4 @@
-"""Groups that must not be torn apart: copies, near-copies, takes, named groups."""
+"""Groups that must not be torn apart: copies, near-copies, recordings, named groups."""
 
 from __future__ import annotations
 
@@ -8,24 +8,24 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from conftest import save_picture
+from conftest import save_image
 from PIL import Image, ImageEnhance
 from test_inspection import scene
 
 from featx.duplicates import (
-    declared_take,
-    find_takes,
-    frame_name,
+    find_near_duplicates,
+    find_recordings,
     group_pairs,
     group_samples,
     group_table,
     join_groups,
+    make_frame_name,
     near,
-    near_copies,
+    recording_of,
 )
-from featx.duplicates.likeness import orientations, patterns
-from featx.duplicates.near import agree_in_detail, agree_in_features, agree_in_read_features
-from featx.duplicates.ties import Ties
+from featx.duplicates.near import detail_measure, feature_measure, stored_feature_measure
+from featx.duplicates.similarity import normalized_patterns, orientations
+from featx.duplicates.union_find import UnionFind
 from featx.errors import DatasetError
 from featx.extraction import extract
 
@@ -39,13 +39,13 @@ def signatures(n: int, seed: int = 0) -> np.ndarray:
 
 
 def test_ties_of_equal_keys():
-    ties = Ties(5)
+    ties = UnionFind(5)
     ties.tie_equal(["b", None, "b", None, "c"])
     assert ties.numbers().tolist() == [0, 1, 0, 2, 3]
 
 
 def test_long_chains():
-    ties = Ties(3000)
+    ties = UnionFind(3000)
     ties.tie_equal([f"g{i // 2}" for i in range(3000)])
     ties.tie_equal([f"h{(i + 1) // 2}" for i in range(3000)])
     assert set(ties.numbers().tolist()) == {0}
@@ -61,7 +61,9 @@ def test_pairs_make_groups():
 
 def test_patterns_know_no_brightness_and_no_contrast():
     grey = signatures(1)[0].astype(float)
-    one, brighter, flat = patterns(np.array([grey / 2, grey / 4 + 90, np.full((16, 16), 77.0)]).astype(np.uint8))
+    one, brighter, flat = normalized_patterns(
+        np.array([grey / 2, grey / 4 + 90, np.full((16, 16), 77.0)]).astype(np.uint8)
+    )
     assert one @ brighter > 0.99
     assert np.linalg.norm(one) == pytest.approx(1)
     assert not flat.any()
@@ -73,21 +75,21 @@ def test_eight_orientations():
 
 
 def test_near_copies_in_every_orientation():
-    every_picture = signatures(40)
-    for oriented in orientations(every_picture):
+    every_image = signatures(40)
+    for oriented in orientations(every_image):
         noisy = np.clip(oriented[7].astype(int) + signatures(1, 1)[0] // 16, 0, 255).astype(np.uint8)
-        assert near_copies(np.concatenate([every_picture, noisy[None]]), every) == [(7, 40)]
+        assert find_near_duplicates(np.concatenate([every_image, noisy[None]]), every) == [(7, 40)]
 
 
 def test_blocks_change_nothing_and_progress_is_told(monkeypatch):
     views = [signatures(70), signatures(70)[20:40], np.rot90(signatures(70)[:9], 1, (1, 2))]
-    pictures = np.concatenate(views)
-    whole = near_copies(pictures, every)
+    images = np.concatenate(views)
+    whole = find_near_duplicates(images, every)
     assert whole == sorted([(20 + i, 70 + i) for i in range(20)] + [(i, 90 + i) for i in range(9)])
     monkeypatch.setattr(near, "_WIDTH", 16)
     monkeypatch.setattr(near, "_BLOCK_NUMBERS", 16 * 7)
     told = []
-    assert near_copies(pictures, every, lambda *at: told.append(at)) == whole
+    assert find_near_duplicates(images, every, lambda *at: told.append(at)) == whole
     assert told[-1] == (99 * 9, 99 * 9)
     assert [done for done, _ in told] == sorted(done for done, _ in told)
 
@@ -98,60 +100,60 @@ def test_features_are_read_once_and_compared_in_parts(monkeypatch):
     X = np.random.default_rng(0).normal(size=(200, 16)).astype(np.float32)
     X[100:150] = X[:50] + np.float32(0.1)
     read = []
-    agree = agree_in_read_features(200, lambda at: read.append(len(at)) or X[at])
+    agree = stored_feature_measure(200, lambda at: read.append(len(at)) or X[at])
     ones, others = np.arange(50), np.concatenate([np.arange(100, 130), np.arange(50, 70)])
     found = agree(ones, others).tolist()
     monkeypatch.undo()
-    expected = agree_in_features(X)(ones, others)
+    expected = feature_measure(X)(ones, others)
     assert found == expected.tolist()
     assert len(read) == 1
     assert expected[:30].all()
     assert not expected[30:].all()
 
 
-def test_flat_pictures_are_no_copies():
-    assert near_copies(np.full((30, 16, 16), 200, np.uint8), every) == []
+def test_flat_images_are_no_copies():
+    assert find_near_duplicates(np.full((30, 16, 16), 200, np.uint8), every) == []
 
 
-def test_where_all_pictures_are_alike_copies_must_be_more_so():
+def test_where_all_images_are_alike_copies_must_be_more_so():
     common = 8 * signatures(1)[0].astype(int) // 10
     alike = (common + signatures(60, 1) // 20).astype(np.uint8)
-    distances = np.linalg.norm(patterns(alike)[:1] - patterns(alike)[1:], axis=1)
+    distances = np.linalg.norm(normalized_patterns(alike)[:1] - normalized_patterns(alike)[1:], axis=1)
     assert distances.max() < 0.25  # a fixed limit of 0.45 would hold every two for copies
-    assert near_copies(alike, every) == []
+    assert find_near_duplicates(alike, every) == []
     again = np.concatenate([alike, alike[3:4] + (signatures(1, 2) // 128)])
-    assert near_copies(again, every) == [(3, 60)]
+    assert find_near_duplicates(again, every) == [(3, 60)]
 
 
-@pytest.mark.parametrize("n_copies", [5, 11, 12, 15, 20, 40, 60])
-def test_copies_are_found_however_many_there_are(n_copies):
+@pytest.mark.parametrize("n_duplicates", [5, 11, 12, 15, 20, 40, 60])
+def test_copies_are_found_however_many_there_are(n_duplicates):
     rng = np.random.default_rng(0)
     originals = rng.integers(0, 256, (20, 16, 16))
-    views = [originals, *(originals + rng.integers(-20, 21, originals.shape) for _ in range(n_copies))]
-    pairs = near_copies(np.concatenate(views).clip(0, 255).astype(np.uint8), every)
+    views = [originals, *(originals + rng.integers(-20, 21, originals.shape) for _ in range(n_duplicates))]
+    pairs = find_near_duplicates(np.concatenate(views).clip(0, 255).astype(np.uint8), every)
     assert {(one % 20, other % 20) for one, other in pairs} == {(i, i) for i in range(20)}
-    assert len(pairs) == 20 * (n_copies + 1) * n_copies // 2
+    assert len(pairs) == 20 * (n_duplicates + 1) * n_duplicates // 2
 
 
 def test_features_must_agree():
     X = np.random.default_rng(0).normal(size=(200, 16)).astype(np.float32)
     X[9] = X[4] + 0.1 * X[5]
-    agree = agree_in_features(X)
+    agree = feature_measure(X)
     assert agree(np.array([4, 4]), np.array([9, 60])).tolist() == [True, X[4] @ X[60] > 2]
     opposite = X.copy()
     opposite[9] = -X[4]
-    assert agree_in_features(opposite)(np.array([4]), np.array([9])).tolist() == [False]
+    assert feature_measure(opposite)(np.array([4]), np.array([9])).tolist() == [False]
 
 
 def test_larger_thumbnails_must_agree():
     rng = np.random.default_rng(0)
     details = rng.integers(0, 256, (3, 32, 32)).astype(np.uint8)
     details[1] = np.rot90(details[0])
-    assert agree_in_detail(details)(np.array([0, 0]), np.array([1, 2])).tolist() == [True, False]
+    assert detail_measure(details)(np.array([0, 0]), np.array([1, 2])).tolist() == [True, False]
 
 
 def frames(n: int, seed: int) -> np.ndarray:
-    """Return a walk from picture to picture, by little steps."""
+    """Return a walk from image to image, by little steps."""
     rng = np.random.default_rng(seed)
     walk = np.cumsum(rng.normal(0, 6, (n, 16, 16)), axis=0) + rng.normal(128, 40, (16, 16))
     return walk.clip(0, 255).astype(np.uint8)
@@ -160,10 +162,10 @@ def frames(n: int, seed: int) -> np.ndarray:
 def test_numbered_frames_that_follow_each_other_are_a_take():
     ids = [f"a/take_{i}.png" for i in range(60)]
     walk = frames(60, 0)
-    assert find_takes(ids, walk) == [list(range(60))]
+    assert find_recordings(ids, walk) == [list(range(60))]
     backwards = [f"a/take_{59 - i}.png" for i in range(60)]
-    assert find_takes(backwards, walk) == [list(range(59, -1, -1))]
-    assert find_takes([f"a/{chr(97 + i // 26)}{chr(97 + i % 26)}.png" for i in range(60)], walk) == []
+    assert find_recordings(backwards, walk) == [list(range(59, -1, -1))]
+    assert find_recordings([f"a/{chr(97 + i // 26)}{chr(97 + i % 26)}.png" for i in range(60)], walk) == []
 
 
 def test_frames_of_a_still_scene_are_a_take():
@@ -171,17 +173,17 @@ def test_frames_of_a_still_scene_are_a_take():
     grain = np.random.default_rng(0).integers(0, 9, (30, 16, 16)).astype(np.uint8)
     two = np.concatenate([still[:1] // 2 + grain, still[1:] // 2 + grain])
     ids = [f"{label}/{i}.png" for label in "ab" for i in range(30)]
-    assert find_takes(ids, two) == [list(range(30)), list(range(30, 60))]
-    assert find_takes(ids[:30], two[:30]) == []  # where all pictures are alike, numbers say nothing
+    assert find_recordings(ids, two) == [list(range(30)), list(range(30, 60))]
+    assert find_recordings(ids[:30], two[:30]) == []  # where all images are alike, numbers say nothing
 
 
-def test_pictures_that_are_merely_numbered_are_no_take():
-    assert find_takes([f"a/{i}.png" for i in range(60)], signatures(60)) == []
+def test_images_that_are_merely_numbered_are_no_take():
+    assert find_recordings([f"a/{i}.png" for i in range(60)], signatures(60)) == []
 
 
 def test_a_cut_ends_a_take():
     walks = np.concatenate([frames(40, 0), frames(30, 5)])
-    assert [len(take) for take in find_takes([f"{i:03}.png" for i in range(70)], walks)] == [40, 30]
+    assert [len(recording) for recording in find_recordings([f"{i:03}.png" for i in range(70)], walks)] == [40, 30]
 
 
 def still_scenes(n_scenes: int, n_frames: int) -> tuple[list[str], np.ndarray]:
@@ -204,24 +206,24 @@ def dealt(names: list[str], folders: str, seed: int = 0) -> list[str]:
 @pytest.mark.parametrize("folders", ["train/a test/a", "train/a test/b", "train/a train/b test/a test/b"])
 def test_a_still_take_dealt_into_folders_at_random_is_one_take(n_scenes, folders):
     names, thumbnails = still_scenes(n_scenes, 40)
-    takes = find_takes(dealt(names, folders), thumbnails)
-    assert sorted(takes) == [list(range(start, start + 40)) for start in range(0, 40 * n_scenes, 40)]
+    recordings = find_recordings(dealt(names, folders), thumbnails)
+    assert sorted(recordings) == [list(range(start, start + 40)) for start in range(0, 40 * n_scenes, 40)]
 
 
 def test_a_moving_take_cut_into_train_and_test_is_one_take():
     walk = frames(60, 0)
     names = [f"take_{i}.png" for i in range(60)]
     for ids in (dealt(names, "train/a test/a"), [f"{'train' if i < 48 else 'test'}/a/{names[i]}" for i in range(60)]):
-        assert find_takes(ids, walk) == [list(range(60))]
+        assert find_recordings(ids, walk) == [list(range(60))]
 
 
 def test_recordings_numbered_alike_are_takes_of_their_own():
     two = np.concatenate([frames(40, 0), frames(40, 0)])  # however alike: no frame has the number of another
     ids = [f"{split}/a/take_{i}.png" for split in ("train", "test") for i in range(40)]
-    assert find_takes(ids, two) == [list(range(40)), list(range(40, 80))]
+    assert find_recordings(ids, two) == [list(range(40)), list(range(40, 80))]
     apart = np.concatenate([frames(40, 0), frames(40, 5)])
     odd_and_even = [f"{folder}/take_{2 * i + (folder == 'b')}.png" for folder in "ab" for i in range(40)]
-    assert find_takes(odd_and_even, apart) == [list(range(40)), list(range(40, 80))]
+    assert find_recordings(odd_and_even, apart) == [list(range(40)), list(range(40, 80))]
 
 
 def test_names_declare_takes_wherever_and_however_the_frames_are():
@@ -229,15 +231,15 @@ def test_names_declare_takes_wherever_and_however_the_frames_are():
         "a/take-002-00010.jpg", "a/take-002-00009.png", "b/take-002-00003.jpg", "test/a/take-010-00001.jpg",
         "train/a/take-010-00002.jpg", "a/take-003-00001.jpg", "a/take-2-1.jpg", "a/my-take-002-00004.jpg", "a/x.jpg",
     ]  # fmt: skip
-    assert find_takes(ids, signatures(len(ids))) == [[2, 1, 0], [3, 4]]
-    assert [declared_take(name) for name in ids] == [2, 2, 2, 10, 10, 3, None, None, None]
-    assert declared_take(f"a/{frame_name(1234, 7)}.jpg") == 1234
-    assert frame_name(3, 12) == "take-003-00012"
+    assert find_recordings(ids, signatures(len(ids))) == [[2, 1, 0], [3, 4]]
+    assert [recording_of(name) for name in ids] == [2, 2, 2, 10, 10, 3, None, None, None]
+    assert recording_of(f"a/{make_frame_name(1234, 7)}.jpg") == 1234
+    assert make_frame_name(3, 12) == "take-003-00012"
 
 
 def test_declared_frames_are_not_looked_at_for_likeness_as_well():
-    ids = [f"a/{frame_name(1 + i // 30, i)}.jpg" for i in range(60)]
-    assert find_takes(ids, frames(60, 0)) == [list(range(30)), list(range(30, 60))]
+    ids = [f"a/{make_frame_name(1 + i // 30, i)}.jpg" for i in range(60)]
+    assert find_recordings(ids, frames(60, 0)) == [list(range(30)), list(range(30, 60))]
 
 
 @pytest.fixture
@@ -267,19 +269,19 @@ def test_a_table_is_grouped_by_what_the_user_names(fake, scenes):
     assert {name for path, name in named.items() if path.startswith("b/")} == {None}
     assert found.n_named == len(set(named.values()) - {None})
     assert found.notes() == [
-        f"`group_by` a/([ab]) names no group for {sum(name is None for name in named.values())} of 40 pictures, as "
+        f"`group_by` a/([ab]) names no group for {sum(name is None for name in named.values())} of 40 images, as "
         f"{next(path for path, name in named.items() if name is None)!r}; each of them stands alone"
     ]
-    with pytest.raises(DatasetError, match="`group_by` nothing matches no picture"):
+    with pytest.raises(DatasetError, match="`group_by` nothing matches no image"):
         group_table(table, "nothing", fake.runtime)
 
 
-def test_every_picture_alone(fake, scenes):
+def test_every_image_alone(fake, scenes):
     found, groups = grouped(fake, scenes)
     assert groups == []
     assert found.numbers.tolist() == list(range(40))
     assert found.to_dict() == {
-        "n_groups": 40, "n_copies": 0, "n_near_copies": 0, "n_takes": 0, "n_frames": 0, "n_versions": 0,
+        "n_groups": 40, "n_duplicates": 0, "n_near_duplicates": 0, "n_recordings": 0, "n_frames": 0, "n_versions": 0,
         "n_originals": 0, "n_named": 0, "too_alike": [],
     }  # fmt: skip
 
@@ -290,7 +292,7 @@ def test_copies_and_near_copies_are_one_group(fake, scenes):
         ImageEnhance.Brightness(image.resize((70, 70))).enhance(0.9).save(scenes / "a" / "smaller.jpg", quality=60)
     found, groups = grouped(fake, scenes)
     assert groups == [["a/a.png", "a/smaller.jpg", "b/same.png"]]
-    assert (found.n_copies, found.to_dict()["n_near_copies"]) == (2, 2)
+    assert (found.n_duplicates, found.to_dict()["n_near_duplicates"]) == (2, 2)
 
 
 def test_versions_by_name_are_one_group_whatever_they_show(fake, scenes):
@@ -314,26 +316,26 @@ def test_named_groups_and_copies_tie_each_other(fake, scenes):
 
 
 def test_a_class_too_alike_is_told_and_not_merged(fake, scenes, monkeypatch):
-    monkeypatch.setattr("featx.duplicates.grouping.near_copies", lambda *given: [(i, i + 1) for i in range(6)])
+    monkeypatch.setattr("featx.duplicates.grouping.find_near_duplicates", lambda *given: [(i, i + 1) for i in range(6)])
     found, groups = grouped(fake, scenes)
     assert groups == []
     assert (found.too_alike, found.near) == (("a",), ())
 
 
-def test_too_many_pictures_to_compare_are_told(fake, scenes, monkeypatch):
+def test_too_many_images_to_compare_are_told(fake, scenes, monkeypatch):
     monkeypatch.setattr("featx.duplicates.grouping.MOST_COMPARED", 39)
     assert not grouped(fake, scenes)[0].was_compared
 
 
-def test_an_empty_table(fake, pictures):
-    table = extract(pictures, "quadrants", runtime=fake.runtime)
+def test_an_empty_table(fake, images):
+    table = extract(images, "quadrants", runtime=fake.runtime)
     empty = replace(table, samples=[], content_hashes=table.content_hashes[:0])
     assert group_samples(empty).numbers.shape == (0,)
 
 
 def test_plain_grain_is_no_near_copy(fake, tmp_path):
     for i in range(30):
-        save_picture(tmp_path / "set" / "ab"[i % 2] / f"{i}.png", (120, 90, 60), seed=i)
+        save_image(tmp_path / "set" / "ab"[i % 2] / f"{i}.png", (120, 90, 60), seed=i)
     assert grouped(fake, tmp_path / "set")[1] == []
 
 
@@ -343,16 +345,16 @@ def test_pairs_that_say_nothing_new_are_left_out_and_the_groups_stay(most, monke
     rng = np.random.default_rng(0)
     shown = np.concatenate([np.repeat(signatures(3, seed=1), 200, axis=0), signatures(40, seed=2)])
     shown = np.clip(shown + rng.normal(0, 2, shown.shape), 0, 255).astype(np.uint8)[rng.permutation(len(shown))]
-    takes, labels = rng.integers(0, 3, len(shown)), rng.integers(0, 2, len(shown))
+    recordings, labels = rng.integers(0, 3, len(shown)), rng.integers(0, 2, len(shown))
 
     def agrees(ones, others):
         return (ones * 31 + others * 17) % 3 > 0
 
-    found = near_copies(shown, agrees, marks=[takes, labels])
+    found = find_near_duplicates(shown, agrees, marks=[recordings, labels])
     whole = [pair for pair in near_copies_of_all(shown) if agrees(*np.array(pair))]
     assert set(found) <= set(whole)
     assert (found == whole) == (most == 1_000_000)
-    for kind in ([], [takes], [labels], [takes, labels]):
+    for kind in ([], [recordings], [labels], [recordings, labels]):
         for shared in itertools.product((False, True), repeat=len(kind)):
             some, all_ = (
                 [(i, j) for i, j in pairs if [bool(m[i] == m[j]) for m in kind] == list(shared)]
@@ -362,12 +364,12 @@ def test_pairs_that_say_nothing_new_are_left_out_and_the_groups_stay(most, monke
 
 
 def near_copies_of_all(shown: np.ndarray) -> list[tuple[int, int]]:
-    flat = patterns(shown)
+    flat = normalized_patterns(shown)
     likeness = flat @ flat.T
     return [(i, j) for i in range(len(shown)) for j in range(i + 1, len(shown)) if likeness[i, j] > 0.95]
 
 
-def test_equal_pictures_are_not_all_asked_for(monkeypatch):
+def test_equal_images_are_not_all_asked_for(monkeypatch):
     monkeypatch.setattr("featx.duplicates.pairs._MOST_WAITING", 10_000)
     n = 900
     drawn = np.random.default_rng(0).integers(0, 256, (61, 16, 16)).astype(np.uint8)
@@ -377,8 +379,8 @@ def test_equal_pictures_are_not_all_asked_for(monkeypatch):
 
     def agree(ones, others):
         asked.append(len(ones))
-        return agree_in_detail(detail)(ones, others)
+        return detail_measure(detail)(ones, others)
 
-    pairs = near_copies(shown, agree, marks=[np.arange(len(shown)) % 2])
+    pairs = find_near_duplicates(shown, agree, marks=[np.arange(len(shown)) % 2])
     assert group_pairs(len(shown), pairs) == [list(range(n))]
     assert sum(asked) < 100_000  # of 404,550

@@ -1,4 +1,4 @@
-"""The real thing: real weights, real pictures, real processes."""
+"""The real thing: real weights, real images, real processes."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def test_the_default_network_loads_neither_tensorflow_nor_scikit_learn(demo, cac
     ],
 )
 def test_fit_and_predict_load_no_network_library_without_need(demo, words, absent, present):
-    """Not even a prediction of new pictures loads TensorFlow; one of cached features loads no OpenVINO either."""
+    """Not even a prediction of new images loads TensorFlow; one of cached features loads no OpenVINO either."""
     folder, done = demo
     words = [json.loads(done.stdout)["model"] if word == "MODEL" else word for word in words]
     script = (
@@ -108,14 +108,14 @@ def test_real_features_do_not_depend_on_order_batches_or_workers(demo, tmp_path)
     """Other names, so another order; another batch size; other workers: the same store, byte for byte."""
     folder, done = demo
     first = json.loads(done.stdout)["extract"]["store"]
-    pictures = sorted((folder / "featx-demo" / "data").rglob("*.png"))
-    names = [f"{i:03}.png" for i in range(len(pictures))]
+    images = sorted((folder / "featx-demo" / "data").rglob("*.png"))
+    names = [f"{i:03}.png" for i in range(len(images))]
     (tmp_path / "data").mkdir()
-    for path, name in zip(pictures, reversed(names), strict=True):
+    for path, name in zip(images, reversed(names), strict=True):
         shutil.copy(path, tmp_path / "data" / name)
     said = json.loads(featx("extract", "data", "--batch-size", 7, "--workers", 5, "--json", cwd=tmp_path).stdout)
     assert said["n_computed"] == 300
-    # The demo's store also has the 50 new pictures; extracting them too must give the same file.
+    # The demo's store also has the 50 new images; extracting them too must give the same file.
     featx("extract", folder / "featx-demo" / "new", cwd=tmp_path)
     assert (tmp_path / said["store"]).read_bytes() == (folder / first).read_bytes()
 
@@ -133,15 +133,15 @@ def test_resnet50_without_network_says_so(demo, tmp_path):
 
 
 def test_resnet50_with_a_weights_file_from_extract_to_predict(demo, tmp_path, keras_start):
-    from featx.backbones.applications import imagenet_graph
+    from featx.backbones.applications import imagenet_architecture
 
     folder, _ = demo
-    imagenet_graph("resnet.ResNet50", 64)[0].save_weights(tmp_path / "mine.weights.h5")
+    imagenet_architecture("resnet.ResNet50", 64)[0].save_weights(tmp_path / "mine.weights.h5")
     for name in "012":
         shutil.copytree(folder / "featx-demo" / "data" / name, tmp_path / "data" / name)
     options = ("--backbone", "resnet50", "--weights", "mine.weights.h5", "--size", 64)
     said = json.loads(featx("extract", "data", *options, "--json", cwd=tmp_path).stdout)
-    assert (said["n_computed"], said["feature_dim"]) == (90, 2048)
+    assert (said["n_computed"], said["n_features"]) == (90, 2048)
     assert said["backbone"] == "resnet50 (weights mine.weights.h5)"
     model = json.loads(featx("fit", "--head", "centroid", "--json", cwd=tmp_path).stdout)["model"]
     assert model == "data-resnet50-centroid.featx"
@@ -162,7 +162,7 @@ def test_a_stopped_extraction_goes_on(demo, tmp_path, name):
     many = tmp_path / "data"
     many.mkdir()
     for path in (folder / "featx-demo" / "data").rglob("*.png"):
-        for copy in range(4):  # other bytes, the same picture
+        for copy in range(4):  # other bytes, the same image
             (many / f"{copy}-{path.name}").write_bytes(path.read_bytes() + bytes([copy]))
     command = [sys.executable, "-m", "featx", "extract", "data", "--batch-size", "8"]
     running = subprocess.Popen(

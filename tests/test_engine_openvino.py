@@ -12,7 +12,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from featx.backbones import build_network, find_source
+from featx.backbones import build_network, find_backbone_source
 from featx.engines import convert, quantize, resolve_engine
 from featx.engines.openvino import OpenVINORunner, has_bfloat16
 from featx.errors import EngineError, WeightsError
@@ -20,7 +20,7 @@ from featx.spec import FeatureSpec
 
 
 def network(name: str, size: int = 96):
-    source = find_source(name, "random", size=size)
+    source = find_backbone_source(name, "random", size=size)
     spec = FeatureSpec(source.backbone, source.weights, source.preprocess, size, "1-0", "openvino", "float32")
     return build_network(spec, None)
 
@@ -55,7 +55,7 @@ def cosines(a, b):
 
 def check_bits(engine, pixels):
     reference = all_of(engine, [pixels])
-    assert reference.shape == (21, engine.feature_dim)
+    assert reference.shape == (21, engine.n_features)
     assert reference.dtype == np.float32
     for cuts in ([1] * 21, [5, 16], [20, 1], [3] * 7):
         parts = np.split(pixels, np.cumsum(cuts)[:-1])
@@ -67,7 +67,7 @@ def check_bits(engine, pixels):
 def test_bits_do_not_depend_on_batches_or_order(engine, pixels):
     check_bits(engine, pixels)
     assert list(engine.run([])) == []
-    assert next(engine.run([pixels[:0]])).shape == (0, engine.feature_dim)
+    assert next(engine.run([pixels[:0]])).shape == (0, engine.n_features)
 
 
 def test_nothing_is_under_way_when_a_run_is_abandoned(engine, pixels):
@@ -272,7 +272,7 @@ def test_what_is_not_there_is_an_error(asked, message):
 @pytest.mark.parametrize("name", ["efficientnet-lite0", "efficientnet-lite1", "efficientnet-lite2"])
 def test_lite_without_keras_is_lite_with_keras(keras_start, pixels, name, pooling):
     """The real weights, the graph built directly against Keras's."""
-    source = find_source(name, size=96)
+    source = find_backbone_source(name, size=96)
     spec = FeatureSpec(source.backbone, source.weights, source.preprocess, 96, "1-0", "openvino", "float32")
     spec = replace(spec, pooling=pooling)
     direct = all_of(OpenVINORunner(convert(build_network(spec, source.file)), "float32"), [pixels[:5]])
@@ -286,7 +286,7 @@ def test_lite_weights_that_do_not_fit():
     from featx.backbones.lite_openvino import build_lite
     from featx.backbones.pth import read_pth
 
-    source = find_source("efficientnet-lite0")
+    source = find_backbone_source("efficientnet-lite0")
     spec = FeatureSpec(source.backbone, source.weights, source.preprocess, 224, "1-0", "openvino", "float32")
     tensors = read_pth(source.file.read_bytes())
     with pytest.raises(WeightsError, match="the weights do not fit efficientnet-lite1"):

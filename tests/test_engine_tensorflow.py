@@ -1,11 +1,11 @@
-"""The TensorFlow engine: a picture's bits do not depend on its company."""
+"""The TensorFlow engine: an image's bits do not depend on its company."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
-from featx.backbones import build_network, find_source
+from featx.backbones import build_network, find_backbone_source
 from featx.engines.tensorflow import TENSORFLOW
 from featx.errors import BackboneError, EngineError
 from featx.execution.network import LocatedNetwork
@@ -15,7 +15,7 @@ from featx.spec import FeatureSpec
 
 @pytest.fixture(scope="module")
 def engine(keras_start):
-    source = find_source("mobilenetv2", "random", size=96)
+    source = find_backbone_source("mobilenetv2", "random", size=96)
     spec = FeatureSpec(source.backbone, source.weights, "tf", 96, "1-0", "tensorflow", "float32")
     return TENSORFLOW.start(LocatedNetwork(spec, lambda: None, Runtime()), "cpu", "float32")
 
@@ -27,7 +27,7 @@ def pixels():
 
 def test_bits_do_not_depend_on_batches_or_order(engine, pixels):
     reference = np.concatenate(list(engine.run([pixels])))
-    assert reference.shape == (21, engine.feature_dim)
+    assert reference.shape == (21, engine.n_features)
     assert reference.dtype == np.float32
     for cuts in ([1] * 21, [5, 16], [20, 1], [3, 3, 3, 3, 3, 3, 3]):
         parts = np.split(pixels, np.cumsum(cuts)[:-1])
@@ -37,7 +37,7 @@ def test_bits_do_not_depend_on_batches_or_order(engine, pixels):
 
 
 def test_features_are_those_of_keras(engine, pixels):
-    source = find_source("mobilenetv2", "random", size=96)
+    source = find_backbone_source("mobilenetv2", "random", size=96)
     spec = FeatureSpec(source.backbone, source.weights, "tf", 96, "1-0", "tensorflow", "float32")
     expected = build_network(spec, None).predict(pixels, verbose=0)
     np.testing.assert_allclose(np.concatenate(list(engine.run([pixels]))), expected, rtol=1e-3, atol=1e-5)
@@ -49,14 +49,14 @@ def test_it_says_whose_bits_these_are(engine):
 
 
 def test_a_device_that_is_not_there_is_an_error(keras_start):
-    source = find_source("mobilenetv2", "random", size=96)
+    source = find_backbone_source("mobilenetv2", "random", size=96)
     spec = FeatureSpec(source.backbone, source.weights, "tf", 96, "1-0", "tensorflow", "float32")
     with pytest.raises(EngineError, match="TensorFlow sees no gpu:7 here; it sees cpu"):
         TENSORFLOW.start(LocatedNetwork(spec, lambda: None, Runtime()), "gpu:7", "float32")
 
 
 def test_bfloat16_is_near(engine, pixels, keras_start, tmp_path):
-    source = find_source("mobilenetv2", "random", size=96)
+    source = find_backbone_source("mobilenetv2", "random", size=96)
     spec = FeatureSpec(source.backbone, source.weights, "tf", 96, "1-0", "tensorflow", "bfloat16")
     rough = TENSORFLOW.start(LocatedNetwork(spec, lambda: None, Runtime()), "cpu", "bfloat16")
     assert rough.precision == "bfloat16"
@@ -70,7 +70,7 @@ def test_bfloat16_is_near(engine, pixels, keras_start, tmp_path):
 
     assert keras.config.dtype_policy().name == "float32"  # as it was before
     keras.Sequential([keras.Input((96, 96, 3)), keras.layers.Flatten()]).save(tmp_path / "net.keras")
-    local = find_source(str(tmp_path / "net.keras"), preprocess="none")
+    local = find_backbone_source(str(tmp_path / "net.keras"), preprocess="none")
     spec = FeatureSpec(local.backbone, local.weights, "none", 96, "1-0", "tensorflow", "bfloat16")
     with pytest.raises(BackboneError, match="computes in the precision that it was saved in; use `precision=float32`"):
         build_network(spec, local.file)

@@ -24,13 +24,13 @@ from featx.evaluation.procedures import (
     quiet_single_threads,
     tune_and_fit,
 )
-from featx.evaluation.procedures.folds import Fold, Folds, cut_folds
+from featx.evaluation.procedures.folds import Fold, Folds, make_folds
 from featx.evaluation.procedures.intervals import (
     corrected_resampled,
     effective_number,
     mean_of_shares,
     share_of,
-    steadied,
+    shrink_interval,
     wilson,
 )
 from featx.evaluation.records.fields import Fields
@@ -68,9 +68,9 @@ class Recorder(ClassifierMixin, BaseEstimator):
         return np.zeros(len(X), int)
 
 
-def test_single_pictures_are_stratified():
+def test_single_images_are_stratified():
     data = training_set(60)
-    folds = cut_folds(data.y, data.groups, data.classes, 5, 0)
+    folds = make_folds(data.y, data.groups, data.classes, 5, 0)
     assert folds.splitter == "StratifiedKFold"
     assert sorted(np.concatenate([test for _, test in folds.pairs])) == list(range(60))
     assert all(np.bincount(data.y[test]).tolist() == [4, 4, 4] for _, test in folds.pairs)
@@ -79,7 +79,7 @@ def test_single_pictures_are_stratified():
 def test_groups_are_never_torn():
     data = training_set(60)
     groups = np.arange(60) // 6
-    folds = cut_folds(data.y, groups, data.classes, 5, 0)
+    folds = make_folds(data.y, groups, data.classes, 5, 0)
     assert folds.splitter == "StratifiedGroupKFold"
     for train, test in folds.pairs:
         assert not set(groups[train]) & set(groups[test])
@@ -89,27 +89,27 @@ def test_groups_are_never_torn():
 def test_folds_are_as_many_as_the_fewest_groups():
     y = np.repeat([0, 1], [30, 9])
     groups = np.concatenate([np.arange(30), 100 + np.arange(9) // 3])
-    assert len(cut_folds(y, groups, ("a", "b"), 5, 0).pairs) == 3
+    assert len(make_folds(y, groups, ("a", "b"), 5, 0).pairs) == 3
 
 
 @pytest.mark.parametrize(
     ("groups_of_b", "message"),
-    [([100, 100, 100], "class 'b' has 3 pictures that are all one group"), ([100], "class 'b' has one picture")],
+    [([100, 100, 100], "class 'b' has 3 images that are all one group"), ([100], "class 'b' has one image")],
 )
 def test_a_class_of_one_group_has_no_honest_number(groups_of_b, message):
     y = np.repeat([0, 1], [10, len(groups_of_b)])
     with pytest.raises(TooFewGroups, match=message):
-        cut_folds(y, np.concatenate([np.arange(10), groups_of_b]), ("a", "b"), 5, 0)
+        make_folds(y, np.concatenate([np.arange(10), groups_of_b]), ("a", "b"), 5, 0)
 
 
 def test_groups_that_leave_a_class_out_of_every_training_part():
     y = np.array([0, 0, 0, 1, 1, 2, 2])
     groups = np.array([0, 1, 2, 0, 1, 0, 2])  # class b must not be cut from group 0 and 1 together, c from 0 and 2
     for seed in range(20):
-        folds = cut_folds(y, groups, ("a", "b", "c"), 2, seed)
+        folds = make_folds(y, groups, ("a", "b", "c"), 2, seed)
         assert all(set(y[train]) == {0, 1, 2} for train, _ in folds.pairs)
     with pytest.raises(TooFewGroups, match="the groups mix the classes"):  # two of three groups lack a class
-        cut_folds(np.array([0, 1, 0, 2, 1, 2]), np.array([0, 0, 1, 1, 2, 2]), ("a", "b", "c"), 3, 0)
+        make_folds(np.array([0, 1, 0, 2, 1, 2]), np.array([0, 0, 1, 1, 2, 2]), ("a", "b", "c"), 3, 0)
 
 
 def test_nothing_of_a_test_part_is_fitted_on_or_tuned_on():
@@ -118,7 +118,7 @@ def test_nothing_of_a_test_part_is_fitted_on_or_tuned_on():
     Recorder.fitted, Recorder.tested = [], []
     head = Head("recorder", Recorder(), {"C": (1.0, 2.0)})
     result = cross_validate(head, data, 4, 1, seed=0)
-    folds = cut_folds(data.y, data.groups, data.classes, 4, 0)
+    folds = make_folds(data.y, data.groups, data.classes, 4, 0)
     per_fold = 2 * 3 + 1  # two candidates on three inner folds, then the fit on the whole training part
     assert len(Recorder.fitted) == 4 * per_fold
     for number, (train, test) in enumerate(folds.pairs):
@@ -131,11 +131,11 @@ def test_nothing_of_a_test_part_is_fitted_on_or_tuned_on():
 
 
 def test_the_scaler_is_fitted_inside_each_fold():
-    """A test picture far away must not move the mean that its own fold subtracts."""
+    """A test image far away must not move the mean that its own fold subtracts."""
     data = training_set(40, 2)
     data.X[7] = 1e6
     head = make_head("logreg", {"C": 1.0})
-    train = next(train for train, test in cut_folds(data.y, data.groups, data.classes, 4, 0).pairs if 7 in test)
+    train = next(train for train, test in make_folds(data.y, data.groups, data.classes, 4, 0).pairs if 7 in test)
     with quiet_single_threads():
         tuned = tune_and_fit(head, data.part(train), 0)
     assert np.abs(tuned.estimator[0].mean_).max() < 10
@@ -291,7 +291,7 @@ def test_a_difference_that_is_the_same_in_each_fold_is_no_certainty():
     one = cross_validate(make_head("centroid"), data, 5, 1, 0)
     same = paired_difference(one, one, data.y, data.groups)
     assert same.mean == 0
-    # no picture where they differ, of 60: half a picture is added to each of four cells (Agresti and Min 2005)
+    # no image where they differ, of 60: half an image is added to each of four cells (Agresti and Min 2005)
     half = 1.959963984540054 * np.sqrt(1 / 62) / np.sqrt(62)
     assert (same.low, same.high) == pytest.approx((-half, half))
     grouped = paired_difference(one, one, data.y, np.arange(60) // 6)
@@ -303,9 +303,9 @@ def test_mean_of_shares_and_steadied_intervals():
     found = mean_of_shares([wilson(0.5, 10), wilson(1.0, 10)])
     down = [0.5 - wilson(0.5, 10).low, 1.0 - wilson(1.0, 10).low]
     np.testing.assert_allclose(found.low, 0.75 - np.hypot(*down) / 2)
-    found = steadied(Interval(0.5, 0.4, 0.6), Interval(0.5, 0.45, 0.7))
+    found = shrink_interval(Interval(0.5, 0.4, 0.6), Interval(0.5, 0.45, 0.7))
     assert (found.mean, found.low, found.high) == pytest.approx((0.5, 0.4375, 0.7))  # a quarter of the way to 0.4
-    wider = steadied(Interval(0.5, 0.5, 0.5), Interval(0.4, 0.3, 0.45))
+    wider = shrink_interval(Interval(0.5, 0.5, 0.5), Interval(0.4, 0.3, 0.45))
     assert (wider.mean, wider.low, wider.high) == pytest.approx((0.4, 0.3, 0.4625))  # the figure is the pooled one
 
 
@@ -316,7 +316,7 @@ def test_temperature_restores_probabilities():
     np.testing.assert_allclose(find_temperature(logits * 7, y), 7, rtol=0.05)
 
 
-def test_no_error_on_few_pictures_is_no_certainty():
+def test_no_error_on_few_images_is_no_certainty():
     y = np.arange(10) % 2
     scores = np.where(np.eye(2)[y] > 0, 5.0, -5.0)
     confidence = softmax(scores / find_temperature(scores, y)).max(axis=1)
@@ -375,7 +375,7 @@ def test_a_learning_curve_takes_whole_groups_and_leaves_out_parts_without_a_clas
             return super().fit(X, y)
 
     head = Head("watched", Watched())
-    folds = cut_folds(data.y, data.groups, data.classes, 5, 0)
+    folds = make_folds(data.y, data.groups, data.classes, 5, 0)
     curve = learning_curve(head, data, crossed_by(folds, 3), 0)
     place = {value: i for i, value in enumerate(data.X[:, 0].tolist())}
     for values in seen:
@@ -389,7 +389,7 @@ def test_a_learning_curve_takes_whole_groups_and_leaves_out_parts_without_a_clas
 
 
 @pytest.mark.parametrize(("signal", "answer"), [(0.4, "yes"), (3.0, "no")])
-def test_would_more_pictures_help(signal, answer):
+def test_would_more_images_help(signal, answer):
     data = training_set(600, 3, 40, signal=signal)
     head = make_head("logreg", {"C": 0.01})
     curve = learning_curve(head, data, cross_validate(head, data, 3, 1, 0), 0)
@@ -416,14 +416,14 @@ def test_points_that_cannot_be_fitted_are_told():
 def test_rare_classes_neither_remove_the_number_nor_the_folds():
     y = np.concatenate([np.arange(60) % 3, [3], [4, 4]])
     with quiet_single_threads():
-        folds = cut_folds(y, np.arange(63), tuple("abcde"), 5, 0)
+        folds = make_folds(y, np.arange(63), tuple("abcde"), 5, 0)
     assert (len(folds.pairs), folds.untested) == (5, ("d",))
     assert folds.tested.tolist() == [*range(60), 61, 62]
     assert all(set(y[train]) == {0, 1, 2, 3, 4} for train, _ in folds.pairs)
     groups = np.arange(63)
-    groups[60] = groups[7]  # a copy of the lone picture of class d has another label: it is not tested either
+    groups[60] = groups[7]  # a copy of the lone image of class d has another label: it is not tested either
     with quiet_single_threads():
-        folds = cut_folds(y, groups, tuple("abcde"), 5, 0)
+        folds = make_folds(y, groups, tuple("abcde"), 5, 0)
     assert 7 not in folds.tested
     assert 60 not in folds.tested
     X = np.eye(5)[y] + np.random.default_rng(0).normal(0, 0.1, (63, 5))
@@ -472,7 +472,7 @@ def test_a_sample_is_calibrated_without_its_own_label(C):
 def test_one_split_is_calibrated_by_the_other_half():
     data = training_set(60, 2, signal=0.5)
     head = make_head("centroid", {"shrink_threshold": None})
-    train, test = cut_folds(data.y, data.groups, data.classes, 2, 0).pairs[0]
+    train, test = make_folds(data.y, data.groups, data.classes, 2, 0).pairs[0]
     with quiet_single_threads():
         fitted = tune_and_fit(head, data.part(train), 0).estimator
     folds = Folds("one", (Fold(train, test),))

@@ -22,7 +22,7 @@ from featx.evaluation import (
     HeldOut,
     Interval,
     ModelEvaluation,
-    ViewsWorth,
+    ViewsGain,
     read_evaluation,
 )
 from featx.evaluation.records.fields import Fields
@@ -51,8 +51,8 @@ def members(tmp_path_factory):
     part |= {"per_class": [], "confusion": []}
     evaluation |= {"val": part, "test": part | {"accuracy": None, "low": None, "high": None, "n": 0}}
     interval = Interval(0.5, 0.4, 0.6)
-    evaluation["views"] = ViewsWorth(2, "flip", 0, interval, Interval(0.1, -0.1, 0.3)).to_dict()
-    assert evaluation["sources"]
+    evaluation["views"] = ViewsGain(2, "flip", 0, interval, Interval(0.1, -0.1, 0.3)).to_dict()
+    assert evaluation["group_hints"]
     assert evaluation["learning_curve"]["outlook"]
     return found | {"model.json": json.dumps(header).encode()}
 
@@ -64,14 +64,14 @@ def tuned_members(members):
     cv = Evaluation.from_dict(header["evaluation"]).cv
     epoch = {
         "number": 0,
-        "rate": 0.0,
+        "learning_rate": 0.0,
         "loss": None,
         "accuracy": None,
         "val_loss": 1.0,
         "val_accuracy": 0.5,
         "seconds": 1,
     }
-    epochs = [epoch, {**epoch, "number": 1, "rate": 0.1, "loss": 0.5, "accuracy": 0.7}]
+    epochs = [epoch, {**epoch, "number": 1, "learning_rate": 0.1, "loss": 0.5, "accuracy": 0.7}]
     history = {"best": 1, "epochs": epochs}
     contest = Contest(
         "finetuned", Interval(0.5, 0.4, 0.6), cv.accuracy, Interval(0.0, -0.1, 0.1), 30, True, "the top", history
@@ -167,20 +167,20 @@ def test_every_value_may_be_anything(either, tmp_path):
         ("classes", ["a", "b", "c"], "its classes are not those of the model"),
         ("baseline.accuracy", 2, r"evaluation\.baseline\.accuracy is 2; it must be a number from 0 to 1"),
         ("baseline.class", "green", "it must be one of blue, grey, red"),
-        ("n_groups", 99, "30 pictures are in 99 groups"),
-        ("n_images", 3, "3 pictures are in 30 groups|pictures were tested"),
+        ("n_groups", 99, "30 images are in 99 groups"),
+        ("n_images", 3, "3 images are in 30 groups|images were tested"),
         ("n_images", 2**80, "is a huge number; it must be a whole number"),
-        ("reliability.bins", [], "probabilities were compared with no picture"),
+        ("reliability.bins", [], "probabilities were compared with no image"),
         ("learning_curve.points.0.n", 0, r"points\.n is 0; it must be a whole number of at least 1"),
         ("learning_curve.points.0.n", 9999, "not in the order of their numbers"),
         ("learning_curve.outlook.answer", "perhaps", "it must be one of yes, no, unclear"),
-        ("sources.0.examples", [], "have no example"),
-        ("val.n", 9, "it counts 9 of 4 pictures"),
+        ("group_hints.0.examples", [], "have no example"),
+        ("val.n", 9, "it counts 9 of 4 images"),
         ("val.confusion", [[1, 0, 0], [0, 1, 0], [0, 0, 1]], "its classes are not those of the model"),
         ("cv.balanced_accuracy.mean", 0.123, "lies outside|its balanced accuracy is not the mean of its recalls"),
-        ("finetuning", {"kept": "both"}, "a fine-tuned network, and has cv, naive_cv"),
+        ("finetuning", {"kept": "both"}, "a fine-tuned network, and has cv, ungrouped_cv"),
         ("views.difference", None, "a difference without both accuracies"),
-        ("groups.conflicts", [["a"]], "a conflict is not between two pictures"),
+        ("groups.conflicts", [["a"]], "a conflict is not between two images"),
         ("params", {"C": []}, r"evaluation\.params\.C is a list of 0; it must be a text or a number"),
         ("notes", [1], r"evaluation\.notes is 1; it must be a list of texts"),
         ("seconds", float("nan"), r"evaluation\.seconds is nan; it must be a number"),
@@ -213,8 +213,8 @@ def changed(members, place, value):
         ("finetuning.kept", "frozen", "its test part is not the one that frozen was judged on"),
         ("finetuning.n_held_out", 31, "its test part is not the one that finetuned was judged on"),
         ("test", None, r"evaluation\.test is None, not an object"),
-        ("sources", [{}], "a fine-tuned network, and has sources"),
-        ("n_groups", 99, "30 pictures are in 99 groups"),
+        ("group_hints", [{}], "a fine-tuned network, and has group_hints"),
+        ("n_groups", 99, "30 images are in 99 groups"),
     ],
 )
 def test_contradictions_of_a_fine_tuned_network_are_named(tuned_members, place, value, message):
@@ -230,11 +230,11 @@ def test_what_is_read_is_what_was_written(either):
 def test_one_kind_is_not_read_as_the_other(members, tuned_members):
     with pytest.raises(ClassifierError, match="it is of a fine-tuned network, and is read as cross-validated"):
         Evaluation.from_dict(changed(tuned_members, "seconds", 1))
-    with pytest.raises(ClassifierError, match="it is of a fine-tuned network, and has cv, naive_cv"):
+    with pytest.raises(ClassifierError, match="it is of a fine-tuned network, and has cv, ungrouped_cv"):
         FinetuneEvaluation.from_dict(changed(members, "seconds", 1))
 
 
-def test_a_part_without_pictures_of_its_own():
+def test_a_part_without_images_of_its_own():
     part = HeldOut(None, 0, 0.5, 8)
     assert HeldOut.from_fields(Fields(part.to_dict(), "test"), ("a", "b")) == part
 

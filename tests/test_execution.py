@@ -11,8 +11,8 @@ import pytest
 from conftest import make_graph
 
 from featx.agreement import cosines
-from featx.backbones import find_source
-from featx.caching.recipes import needed_graphs
+from featx.backbones import find_backbone_source
+from featx.caching.specs import needed_graphs
 from featx.engines import processor_kind
 from featx.engines.tensorflow import TENSORFLOW
 from featx.errors import DamagedStoreError, EngineError
@@ -20,17 +20,17 @@ from featx.execution import (
     choice,
     graph_key,
     probe_features,
-    reproducible,
+    reproducible_spec,
     start,
 )
-from featx.execution.calibration import quantized_graph
+from featx.execution.calibration import quantized_graph_name
 from featx.execution.choice import agreement, choose_engine, choose_precision
 from featx.extraction import extract
 from featx.images import decode_version
 from featx.runtime import Runtime
 from featx.spec import FeatureSpec
 from featx.store import FeatureStore, read_agreements, read_graph, remember_agreement, write_graph
-from featx.store.graphs import check_graph
+from featx.store.graphs import check_graph_file
 
 
 @pytest.fixture
@@ -45,7 +45,7 @@ def runtime(tmp_path, notices):
 
 @pytest.fixture
 def spec():
-    source = find_source("mobilenetv2", "random", size=32)
+    source = find_backbone_source("mobilenetv2", "random", size=32)
     return FeatureSpec(source.backbone, source.weights, source.preprocess, 32, decode_version(), "openvino", "float32")
 
 
@@ -176,8 +176,8 @@ def inconvertible(tmp_path, keras_start):
     return tmp_path / "net.keras"
 
 
-def test_a_network_that_openvino_cannot_convert_runs_in_tensorflow(inconvertible, pictures, runtime, notices):
-    table = extract(pictures, str(inconvertible), preprocess="none", runtime=runtime)
+def test_a_network_that_openvino_cannot_convert_runs_in_tensorflow(inconvertible, images, runtime, notices):
+    table = extract(images, str(inconvertible), preprocess="none", runtime=runtime)
     assert (table.spec.engine, table.spec.precision) == ("tensorflow", "float32")
     assert len(table) == 24
     assert (
@@ -185,13 +185,13 @@ def test_a_network_that_openvino_cannot_convert_runs_in_tensorflow(inconvertible
         "runs it"
     ) in notices
     notices.clear()
-    again = extract(pictures, str(inconvertible), preprocess="none", runtime=runtime)
+    again = extract(images, str(inconvertible), preprocess="none", runtime=runtime)
     assert again.extraction.n_computed == 0
     assert "the openvino engine cannot run this network; the tensorflow engine runs it" in notices  # remembered
     with pytest.raises(
         EngineError, match=r"cannot convert this network \(No conv.* Erfinv\); extract and fit with `engine=tensorflow`"
     ):
-        extract(pictures, str(inconvertible), preprocess="none", engine="openvino", runtime=runtime)
+        extract(images, str(inconvertible), preprocess="none", engine="openvino", runtime=runtime)
 
 
 def test_what_was_found_out_of_a_network_is_kept_as_long_as_its_features(spec, tmp_path):
@@ -229,7 +229,7 @@ def test_graphs_are_kept_whole_or_not_at_all(tmp_path):
     write_graph(tmp_path, "k", b"no network")  # with its digest
     assert read_graph(tmp_path, "k") is None
     with pytest.raises(DamagedStoreError, match=r"k\.graph is not a graph of featx: its length is wrong"):
-        check_graph(tmp_path / "graphs" / "k.graph")
+        check_graph_file(tmp_path / "graphs" / "k.graph")
 
 
 def test_agreements_are_kept_by_name(tmp_path):
@@ -241,16 +241,16 @@ def test_agreements_are_kept_by_name(tmp_path):
 def test_a_processor_without_bfloat16_computes_a_given_recipe_in_float32(spec, runtime, notices, monkeypatch):
     rough = replace(spec, precision="bfloat16")
     monkeypatch.setattr("featx.engines.openvino.has_bfloat16", lambda: True)
-    assert reproducible(rough, runtime) == rough
-    assert reproducible(spec, runtime) == spec
+    assert reproducible_spec(rough, runtime) == rough
+    assert reproducible_spec(spec, runtime) == spec
     assert notices == []
     monkeypatch.setattr("featx.engines.openvino.has_bfloat16", lambda: False)
-    assert reproducible(rough, runtime) == spec
+    assert reproducible_spec(rough, runtime) == spec
     assert "does not compute in bfloat16, as the model did; using float32" in notices[0]
-    assert reproducible(replace(rough, engine="tensorflow"), runtime).precision == "bfloat16"
+    assert reproducible_spec(replace(rough, engine="tensorflow"), runtime).precision == "bfloat16"
 
 
-def pictures_of(folder, n=12):
+def images_of(folder, n=12):
     from conftest import make_classes
 
     from featx.dataset import scan
@@ -261,11 +261,11 @@ def pictures_of(folder, n=12):
 
 def test_int8_is_made_once_for_each_data_set(spec, runtime, tmp_path, notices, keras_start, capfd):
     pytest.importorskip("nncf")
-    dataset = pictures_of(tmp_path / "set")
-    name = quantized_graph(spec, dataset.id, dataset.pictures, lambda: None, runtime)
-    assert "setting ranges on 12 of these pictures, once" in notices[0]
+    dataset = images_of(tmp_path / "set")
+    name = quantized_graph_name(spec, dataset.id, dataset.images, lambda: None, runtime)
+    assert "setting ranges on 12 of these images, once" in notices[0]
     assert capfd.readouterr().out == ""  # nothing but featx speaks
-    assert quantized_graph(spec, dataset.id, dataset.pictures, nowhere, runtime) == name
+    assert quantized_graph_name(spec, dataset.id, dataset.images, nowhere, runtime) == name
     quantized = replace(spec, precision="int8", graph=name)
     engine = start(quantized, nowhere, runtime)
     assert engine.precision == "int8"
@@ -279,7 +279,7 @@ def test_a_quantized_graph_that_is_gone_is_not_replaced_by_another(spec, runtime
         start(replace(spec, precision="int8", graph="0123456789abcdef"), nowhere, runtime)
 
 
-def test_a_data_set_without_usable_pictures_cannot_set_ranges(spec, runtime, keras_start):
+def test_a_data_set_without_usable_images_cannot_set_ranges(spec, runtime, keras_start):
     pytest.importorskip("nncf")
-    with pytest.raises(EngineError, match="int8 needs 4 usable pictures to set its ranges; there are 0"):
-        quantized_graph(spec, "id", [], lambda: None, runtime)
+    with pytest.raises(EngineError, match="int8 needs 4 usable images to set its ranges; there are 0"):
+        quantized_graph_name(spec, "id", [], lambda: None, runtime)

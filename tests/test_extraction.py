@@ -14,7 +14,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
-from conftest import Fake, QuadrantRunner, make_classes, quadrant_means, save_picture
+from conftest import Fake, QuadrantRunner, make_classes, quadrant_means, save_image
 from PIL import Image
 
 from featx.cli.wording import in_options
@@ -27,7 +27,7 @@ from featx.options import ExtractOptions
 from featx.runtime import Runtime
 from featx.source import LocalFolder
 from featx.store import FeatureStore, keys_of
-from featx.store.base import write_base
+from featx.store.sorted_file import write_sorted_file
 
 
 def run(fake: Fake, data: Path, **options):
@@ -45,38 +45,38 @@ def age(folder: Path, seconds: int = 60) -> None:
             os.utime(path, (time.time() - seconds,) * 2)
 
 
-def test_features_are_those_of_each_picture(fake, pictures):
-    table = run(fake, pictures)
+def test_features_are_those_of_each_image(fake, images):
+    table = run(fake, images)
     for sample, features in zip(table.samples, table.X, strict=True):
-        np.testing.assert_array_equal(features, expected(pictures / sample.sample_id))
+        np.testing.assert_array_equal(features, expected(images / sample.sample_id))
     assert [s.sample_id for s in table.samples] == sorted(s.sample_id for s in table.samples)
     assert table.y.tolist() == ["blue"] * 12 + ["red"] * 12
     assert table.X.dtype == np.float32
     done = table.extraction
-    assert (done.n_images, done.n_computed, done.n_cached, done.feature_dim) == (24, 24, 0, 12)
+    assert (done.n_images, done.n_computed, done.n_cached, done.n_features) == (24, 24, 0, 12)
 
 
-def test_the_network_runs_once_per_picture(fake, pictures):
-    run(fake, pictures)
-    again = run(fake, pictures)
+def test_the_network_runs_once_per_image(fake, images):
+    run(fake, images)
+    again = run(fake, images)
     assert (again.extraction.n_computed, again.extraction.n_cached) == (0, 24)
     assert (fake.n_computed, fake.starts) == (24, 1)  # a warm run does not even start an engine
     assert again.extraction.device == ""
 
 
-def test_added_pictures_alone_are_computed(fake, pictures):
-    run(fake, pictures)
+def test_added_images_alone_are_computed(fake, images):
+    run(fake, images)
     for i in range(10):
-        save_picture(pictures / "red" / f"new-{i}.png", (190, 60, 50), seed=500 + i)
-    table = run(fake, pictures)
+        save_image(images / "red" / f"new-{i}.png", (190, 60, 50), seed=500 + i)
+    table = run(fake, images)
     assert (table.extraction.n_computed, table.extraction.n_cached, fake.n_computed) == (10, 24, 34)
 
 
-def test_a_moved_folder_and_renamed_files_compute_nothing(fake, pictures, tmp_path):
-    before = run(fake, pictures)
+def test_a_moved_folder_and_renamed_files_compute_nothing(fake, images, tmp_path):
+    before = run(fake, images)
     moved = tmp_path / "elsewhere" / "moved"
     moved.parent.mkdir()
-    pictures.rename(moved)
+    images.rename(moved)
     (moved / "red" / "red-00.png").rename(moved / "red" / "zz.png")
     after = run(fake, moved)
     assert after.extraction.n_computed == 0
@@ -87,42 +87,42 @@ def test_a_moved_folder_and_renamed_files_compute_nothing(fake, pictures, tmp_pa
 @pytest.mark.parametrize(
     "change", [{"pooling": "max"}, {"resize": "pad"}, {"size": 48}, {"layer": "x"}, {"weights": "random"}]
 )
-def test_whatever_changes_features_computes_all(fake, pictures, change):
-    run(fake, pictures)
-    assert run(fake, pictures, **change).extraction.n_computed == 24
+def test_whatever_changes_features_computes_all(fake, images, change):
+    run(fake, images)
+    assert run(fake, images, **change).extraction.n_computed == 24
 
 
-def test_relabelling_never_reruns_the_network(fake, pictures):
-    run(fake, pictures)
-    (pictures / "red").rename(pictures / "crimson")
-    table = run(fake, pictures)
+def test_relabelling_never_reruns_the_network(fake, images):
+    run(fake, images)
+    (images / "red").rename(images / "crimson")
+    table = run(fake, images)
     assert table.extraction.n_computed == 0
     assert set(table.y) == {"blue", "crimson"}
 
 
 @pytest.mark.parametrize(("workers", "batch_size"), [(1, 1), (3, 5), (8, 100)])
-def test_same_bytes_whatever_workers_and_batches(fake, pictures, tmp_path, workers, batch_size):
-    reference = run(fake, pictures)
+def test_same_bytes_whatever_workers_and_batches(fake, images, tmp_path, workers, batch_size):
+    reference = run(fake, images)
     other = Runtime(tmp_path / "other", workers=workers, batch_size=batch_size)
-    table = run(fake, pictures, runtime=other)
+    table = run(fake, images, runtime=other)
     np.testing.assert_array_equal(table.X, reference.X)
     assert table.extraction.store.read_bytes() == reference.extraction.store.read_bytes()
 
 
-def test_same_bytes_whatever_the_order_of_arrival(fake, pictures, tmp_path):
-    reference = run(fake, pictures)
+def test_same_bytes_whatever_the_order_of_arrival(fake, images, tmp_path):
+    reference = run(fake, images)
     runtime = Runtime(tmp_path / "other")
     half = tmp_path / "half"
-    shutil.copytree(pictures / "red", half / "a")
+    shutil.copytree(images / "red", half / "a")
     run(fake, half, runtime=runtime)
-    table = run(fake, pictures, runtime=runtime)
+    table = run(fake, images, runtime=runtime)
     assert table.extraction.n_computed == 12
     assert table.extraction.store.read_bytes() == reference.extraction.store.read_bytes()
 
 
-def test_copies_are_two_samples_and_one_row(fake, pictures):
-    shutil.copy(pictures / "red" / "red-03.png", pictures / "blue" / "copy.png")
-    table = run(fake, pictures)
+def test_copies_are_two_samples_and_one_row(fake, images):
+    shutil.copy(images / "red" / "red-03.png", images / "blue" / "copy.png")
+    table = run(fake, images)
     assert (table.extraction.n_images, table.extraction.n_computed, table.extraction.n_cached) == (25, 24, 1)
     ids = table.sample_ids.tolist()
     one, other = ids.index("blue/copy.png"), ids.index("red/red-03.png")
@@ -133,27 +133,27 @@ def test_copies_are_two_samples_and_one_row(fake, pictures):
         assert len(file["key"]) == 24
 
 
-def test_bad_images_are_listed_never_invented(fake, pictures):
-    (pictures / "red" / "empty.jpg").write_bytes(b"")
-    (pictures / "red" / "page.png").write_text("<html>404</html>")
-    whole = (pictures / "red" / "red-00.png").read_bytes()
-    (pictures / "red" / "torn.png").write_bytes(whole[: len(whole) // 2])
-    (pictures / "red" / "torn-copy.png").write_bytes(whole[: len(whole) // 2])
-    (pictures / "red" / "gone.png").symlink_to(pictures / "nowhere.png")
-    (pictures / "notes.txt").write_text("no image")
+def test_bad_images_are_listed_never_invented(fake, images):
+    (images / "red" / "empty.jpg").write_bytes(b"")
+    (images / "red" / "page.png").write_text("<html>404</html>")
+    whole = (images / "red" / "red-00.png").read_bytes()
+    (images / "red" / "torn.png").write_bytes(whole[: len(whole) // 2])
+    (images / "red" / "torn-copy.png").write_bytes(whole[: len(whole) // 2])
+    (images / "red" / "gone.png").symlink_to(images / "nowhere.png")
+    (images / "notes.txt").write_text("no image")
     reasons = {
         "red/empty.jpg": "empty file (0 bytes)",
         "red/gone.png": "broken link",
         "red/page.png": "not an image, but a web page, as a download that failed leaves; download the image again",
-        "red/torn-copy.png": "truncated PNG: the file ends before the picture does",
-        "red/torn.png": "truncated PNG: the file ends before the picture does",
+        "red/torn-copy.png": "truncated PNG: the file ends before the image does",
+        "red/torn.png": "truncated PNG: the file ends before the image does",
     }
     for _ in range(2):  # found, and remembered
-        done = run(fake, pictures).extraction
+        done = run(fake, images).extraction
         assert {s.path: s.reason for s in done.skipped} == reasons
         assert done.ignored == ("notes.txt",)
         assert done.n_images + len(done.skipped) + len(done.ignored) == 24 + 5 + 1
-        age(pictures)
+        age(images)
 
 
 def test_nothing_usable_is_an_error_that_names_the_reason(fake, tmp_path):
@@ -166,56 +166,54 @@ def test_nothing_usable_is_an_error_that_names_the_reason(fake, tmp_path):
     for _ in range(2):  # read, and remembered
         with pytest.raises(ImageError, match=message):
             run(fake, tmp_path / "set")
-    save_picture(tmp_path / "set" / "cat" / "7.png", (1, 2, 3))
+    save_image(tmp_path / "set" / "cat" / "7.png", (1, 2, 3))
     assert len(run(fake, tmp_path / "set").extraction.skipped) == 6
 
 
-def test_remarks_on_the_data_set_are_said(fake, pictures):
-    (pictures / "green").mkdir()
-    done = run(fake, pictures).extraction
+def test_remarks_on_the_data_set_are_said(fake, images):
+    (images / "green").mkdir()
+    done = run(fake, images).extraction
     assert done.remarks == ("no image in green, beside the class folders",)
     assert done.to_dict()["remarks"] == list(done.remarks)
-    assert f"{pictures}: no image in green, beside the class folders" in fake.notices
+    assert f"{images}: no image in green, beside the class folders" in fake.notices
 
 
-def test_what_this_machine_lacked_is_looked_for_again(fake, pictures, monkeypatch):
-    """The advice to install an extra would be of no use if the next run remembered the picture as bad."""
+def test_what_this_machine_lacked_is_looked_for_again(fake, images, monkeypatch):
+    """The advice to install an extra would be of no use if the next run remembered the image as bad."""
     pillow_heif = pytest.importorskip("pillow_heif")
-    phone = pictures / "red" / "phone.heic"
+    phone = images / "red" / "phone.heic"
     pillow_heif.from_pillow(Image.new("RGB", (40, 40), (200, 50, 40))).save(phone)
     shutil.copy(phone, phone.with_name("phone-copy.heic"))
-    age(pictures)
+    age(images)
     with monkeypatch.context() as patch:
         patch.setitem(sys.modules, "pillow_heif", None)
         for _ in range(2):
-            skipped = run(fake, pictures).extraction.skipped
+            skipped = run(fake, images).extraction.skipped
             assert [s.path for s in skipped] == ["red/phone-copy.heic", "red/phone.heic"]
-            assert {s.reason[:40] for s in skipped} == {"a HEIC picture; install the extra for it"}
+            assert {s.reason[:38] for s in skipped} == {"a HEIC image; install the extra for it"}
             assert latest(fake.runtime).extraction.skipped == skipped  # the set can be used without them
-    done = run(fake, pictures).extraction
+    done = run(fake, images).extraction
     assert (done.skipped, done.n_images, done.n_computed) == ((), 26, 1)
 
 
-def test_strict_makes_a_bad_image_an_error_after_the_rest(fake, pictures):
-    (pictures / "red" / "empty.jpg").write_bytes(b"")
-    with pytest.raises(
-        ImageError, match=r"`strict=True`: 1 pictures cannot be used, the first is red/empty.jpg: empty"
-    ):
-        run(fake, pictures, strict=True)
-    assert run(fake, pictures).extraction.n_computed == 0
+def test_strict_makes_a_bad_image_an_error_after_the_rest(fake, images):
+    (images / "red" / "empty.jpg").write_bytes(b"")
+    with pytest.raises(ImageError, match=r"`strict=True`: 1 images cannot be used, the first is red/empty.jpg: empty"):
+        run(fake, images, strict=True)
+    assert run(fake, images).extraction.n_computed == 0
 
 
-def test_odd_pictures_are_extracted_to_the_end(fake, tmp_path):
+def test_odd_images_are_extracted_to_the_end(fake, tmp_path):
     odd = tmp_path / "odd" / "a"
     odd.mkdir(parents=True)
-    picture = Image.fromarray(np.random.default_rng(0).integers(0, 256, (40, 60, 3)).astype(np.uint8))
+    image = Image.fromarray(np.random.default_rng(0).integers(0, 256, (40, 60, 3)).astype(np.uint8))
     exif = Image.Exif()
     exif[0x0112] = 6
-    picture.convert("CMYK").save(odd / "cmyk.jpg")
-    picture.save(odd / "rotated.jpg", exif=exif)
+    image.convert("CMYK").save(odd / "cmyk.jpg")
+    image.save(odd / "rotated.jpg", exif=exif)
     Image.fromarray(np.arange(2400, dtype=np.uint16).reshape(40, 60) * 27).save(odd / "deep.png")
-    picture.quantize(16).save(odd / "palette.png")
-    picture.save(odd / "moving.gif", save_all=True, append_images=[picture.rotate(90)])
+    image.quantize(16).save(odd / "palette.png")
+    image.save(odd / "moving.gif", save_all=True, append_images=[image.rotate(90)])
     (odd / "corrupt.png").write_bytes(b"\x89PNG\r\n\x1a\n" + b"x" * 100)
     done = run(fake, odd.parent).extraction
     assert done.n_computed == 5
@@ -223,61 +221,61 @@ def test_odd_pictures_are_extracted_to_the_end(fake, tmp_path):
     assert done.notes == {"first of 2 frames": 1}
 
 
-def test_unchanged_files_are_not_read_again(fake, pictures, monkeypatch):
-    age(pictures)
-    run(fake, pictures)
+def test_unchanged_files_are_not_read_again(fake, images, monkeypatch):
+    age(images)
+    run(fake, images)
     monkeypatch.setattr(LocalFolder, "open", lambda source, name: pytest.fail(f"read {name}"))
-    run(fake, pictures)
+    run(fake, images)
 
 
-def test_changed_files_alone_are_read_again(fake, pictures, monkeypatch):
-    age(pictures)
-    run(fake, pictures)
-    save_picture(pictures / "red" / "red-05.png", (220, 40, 40), seed=77)
+def test_changed_files_alone_are_read_again(fake, images, monkeypatch):
+    age(images)
+    run(fake, images)
+    save_image(images / "red" / "red-05.png", (220, 40, 40), seed=77)
     read: list[str] = []
     original = LocalFolder.open
     monkeypatch.setattr(LocalFolder, "open", lambda source, name: read.append(name) or original(source, name))
-    table = run(fake, pictures)
+    table = run(fake, images)
     assert read == ["red/red-05.png"]
     assert table.extraction.n_computed == 1
     at = table.sample_ids.tolist().index("red/red-05.png")
-    np.testing.assert_array_equal(table.X[at], expected(pictures / "red" / "red-05.png"))
+    np.testing.assert_array_equal(table.X[at], expected(images / "red" / "red-05.png"))
 
 
-def test_files_of_equal_size_and_time_that_take_each_other_s_place_are_read_again(fake, pictures):
+def test_files_of_equal_size_and_time_that_take_each_other_s_place_are_read_again(fake, images):
     for number, name in enumerate(("red/red-00", "red/red-01", "blue/blue-00", "blue/blue-01")):
-        Image.new("RGB", (40, 40), (40 * number, 9, 9)).save(pictures / f"{name}.bmp")
-    age(pictures)
-    run(fake, pictures)
-    red, blue = pictures / "red" / "red-00.bmp", pictures / "blue" / "blue-00.bmp"
-    red.rename(pictures / "aside")
+        Image.new("RGB", (40, 40), (40 * number, 9, 9)).save(images / f"{name}.bmp")
+    age(images)
+    run(fake, images)
+    red, blue = images / "red" / "red-00.bmp", images / "blue" / "blue-00.bmp"
+    red.rename(images / "aside")
     blue.rename(red)
-    (pictures / "aside").rename(blue)
+    (images / "aside").rename(blue)
     # In place: the same inode, size and modification time, other bytes.
-    shutil.copy2(pictures / "red" / "red-01.bmp", pictures / "blue" / "blue-01.bmp")
+    shutil.copy2(images / "red" / "red-01.bmp", images / "blue" / "blue-01.bmp")
     before = fake.n_computed
-    table = run(fake, pictures)
+    table = run(fake, images)
     assert fake.n_computed == before
     for position, sample_id in enumerate(table.sample_ids.tolist()):
         if sample_id.endswith(".bmp"):
-            np.testing.assert_array_equal(table.X[position], expected(pictures / sample_id))
+            np.testing.assert_array_equal(table.X[position], expected(images / sample_id))
 
 
-def test_a_change_within_the_clock_s_grain_is_noticed(fake, pictures):
-    run(fake, pictures)  # the files are younger than 2 s: their times are not trusted
-    victim = pictures / "red" / "red-05.png"
+def test_a_change_within_the_clock_s_grain_is_noticed(fake, images):
+    run(fake, images)  # the files are younger than 2 s: their times are not trusted
+    victim = images / "red" / "red-05.png"
     status, size = victim.stat(), victim.stat().st_size
     for seed in range(200):
-        save_picture(victim, (200, 50, 40), seed=9000 + seed)
+        save_image(victim, (200, 50, 40), seed=9000 + seed)
         if victim.stat().st_size == size:
             break
     os.utime(victim, ns=(status.st_mtime_ns, status.st_mtime_ns))
     assert victim.stat().st_size == size
-    assert run(fake, pictures).extraction.n_computed == 1
+    assert run(fake, images).extraction.n_computed == 1
 
 
-def test_an_interrupted_run_goes_on_and_ends_with_the_same_bytes(fake, pictures, tmp_path, monkeypatch):
-    reference = run(fake, pictures, runtime=Runtime(tmp_path / "reference")).extraction.store.read_bytes()
+def test_an_interrupted_run_goes_on_and_ends_with_the_same_bytes(fake, images, tmp_path, monkeypatch):
+    reference = run(fake, images, runtime=Runtime(tmp_path / "reference")).extraction.store.read_bytes()
     before = fake.n_computed
 
     def stop(stage: str, done: int, total: int) -> None:
@@ -285,65 +283,65 @@ def test_an_interrupted_run_goes_on_and_ends_with_the_same_bytes(fake, pictures,
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        run(fake, pictures, runtime=replace(fake.runtime, batch_size=5, progress=stop))
+        run(fake, images, runtime=replace(fake.runtime, batch_size=5, progress=stop))
     kept = fake.n_computed - before
-    table = run(fake, pictures)
+    table = run(fake, images)
     assert table.extraction.n_computed == 24 - kept
     assert table.extraction.store.read_bytes() == reference
 
 
-def test_damaged_rows_are_made_again_and_the_rest_kept(fake, pictures):
-    table = run(fake, pictures)
+def test_damaged_rows_are_made_again_and_the_rest_kept(fake, images):
+    table = run(fake, images)
     X, store = table.X, table.extraction.store
     content = store.read_bytes()
     with h5py.File(store) as file:
         offset = file["features"].id.get_offset()
     store.write_bytes(content[: offset + 5] + bytes([content[offset + 5] ^ 1]) + content[offset + 6 :])
-    again = run(fake, pictures)
+    again = run(fake, images)
     assert again.extraction.n_computed == 1
     np.testing.assert_array_equal(again.X, X)
     assert store.read_bytes() == content
     assert any("1 rows of" in text and "damaged; they are made again" in text for text in fake.notices)
 
 
-def test_an_unreadable_store_is_set_aside(fake, pictures):
-    store = run(fake, pictures).extraction.store
+def test_an_unreadable_store_is_set_aside(fake, images):
+    store = run(fake, images).extraction.store
     store.write_bytes(b"garbage")
-    assert run(fake, pictures).extraction.n_computed == 24
+    assert run(fake, images).extraction.n_computed == 24
     assert store.with_suffix(".h5.damaged").read_bytes() == b"garbage"
     assert any("was damaged and is now" in text for text in fake.notices)
 
 
-def test_a_file_that_vanishes_after_the_scan(fake, pictures, monkeypatch):
-    from featx.extraction import extracting
+def test_a_file_that_vanishes_after_the_scan(fake, images, monkeypatch):
+    from featx.lookup import listing
 
-    original = extracting.scan
+    original = listing.scan
 
     def scan_then_lose(*args, **options):
         found = original(*args, **options)
-        (pictures / "red" / "red-01.png").unlink()
+        (images / "red" / "red-01.png").unlink()
         return found
 
-    monkeypatch.setattr(extracting, "scan", scan_then_lose)
-    assert [s.reason for s in run(fake, pictures).extraction.skipped] == ["no such file"]
+    monkeypatch.setattr(listing, "scan", scan_then_lose)
+    assert [s.reason for s in run(fake, images).extraction.skipped] == ["no such file"]
 
 
-def test_what_was_understood_is_told_first(fake, pictures):
-    run(fake, pictures)
-    assert fake.notices[0] == f"{pictures}: 2 classes by folder: blue 12, red 12"
+def test_what_was_understood_is_told_first(fake, images):
+    run(fake, images)
+    assert fake.notices[0] == f"{images}: 2 classes by folder: blue 12, red 12"
     assert "quadrants (ImageNet weights), 32 x 32 pixels by crop" in fake.notices[1]
-    assert "12 features a picture" in fake.notices[2]
+    assert "12 features an image" in fake.notices[2]
 
 
-def test_flatten_of_many_numbers_warns(fake, pictures, monkeypatch):
+def test_flatten_of_many_numbers_warns(fake, images, monkeypatch):
     monkeypatch.setattr("featx.pipeline.images._WIDE", 11)
-    run(fake, pictures, pooling="flatten")
+    run(fake, images, pooling="flatten")
     assert any(text.startswith("warning: flatten gives 12 features") for text in fake.notices)
 
 
 def test_share_that_a_crop_cuts_away(fake, tmp_path):
-    save_picture(tmp_path / "set" / "a" / "1.png", (9, 9, 9), size=(80, 40))
-    save_picture(tmp_path / "set" / "b" / "2.png", (9, 9, 9), size=(40, 40))
+    save_image(tmp_path / "set" / "a" / "1.png", (9, 9, 9), size=(80, 40))
+    save_image(tmp_path / "set" / "b" / "2.png", (9, 9, 9), size=(40, 40))
     share = 1 - 0.875**2 * (0.5 + 1) / 2
     assert run(fake, tmp_path / "set").extraction.cut_away == pytest.approx(share)
     age(tmp_path / "set")
@@ -351,25 +349,25 @@ def test_share_that_a_crop_cuts_away(fake, tmp_path):
     assert run(fake, tmp_path / "set", resize="pad").extraction.cut_away is None
 
 
-def test_latest_is_the_set_extracted_last_with_its_labels_as_they_are_now(fake, pictures, tmp_path):
-    with pytest.raises(StoreError, match="nothing was extracted into .*cache yet; name the pictures: featx fit DATA"):
+def test_latest_is_the_set_extracted_last_with_its_labels_as_they_are_now(fake, images, tmp_path):
+    with pytest.raises(StoreError, match="nothing was extracted into .*cache yet; name the images: featx fit DATA"):
         latest(fake.runtime)
     run(fake, make_classes(tmp_path / "first", {"x": (0, 0, 0), "y": (9, 9, 9)}, 2))
-    X = run(fake, pictures).X
-    (pictures / "red").rename(pictures / "crimson")
+    X = run(fake, images).X
+    (images / "red").rename(images / "crimson")
     table = latest(fake.runtime)
     assert set(table.y) == {"blue", "crimson"}
     np.testing.assert_array_equal(table.X, X)
     assert fake.n_computed == 24 + 4
 
 
-def test_latest_names_the_command_for_pictures_without_features(fake, pictures):
-    run(fake, pictures, resize="pad")
-    save_picture(pictures / "red" / "new.png", (200, 50, 40), seed=5)
+def test_latest_names_the_command_for_images_without_features(fake, images):
+    run(fake, images, resize="pad")
+    save_image(images / "red" / "new.png", (200, 50, 40), seed=5)
     with pytest.raises(DatasetError) as caught:
         latest(fake.runtime)
-    assert f"1 of 25 pictures of {pictures} have no features yet" in str(caught.value)
-    assert str(caught.value).endswith(f"`featx.extract('{pictures}', backbone='quadrants', resize='pad')`")
+    assert f"1 of 25 images of {images} have no features yet" in str(caught.value)
+    assert str(caught.value).endswith(f"`featx.extract('{images}', backbone='quadrants', resize='pad')`")
 
 
 def test_call_leaves_defaults_out():
@@ -379,12 +377,12 @@ def test_call_leaves_defaults_out():
     assert in_options(call) == "featx extract 'my data' --pooling max --label-by top"
 
 
-def test_featurize_takes_files_and_folders_by_a_given_recipe(fake, pictures, tmp_path):
-    trained = run(fake, pictures)
+def test_featurize_takes_files_and_folders_by_a_given_recipe(fake, images, tmp_path):
+    trained = run(fake, images)
     folder = make_classes(tmp_path / "new", {"unknown": (100, 100, 100)}, 3)
-    single = save_picture(tmp_path / "one.png", (1, 2, 3))
+    single = save_image(tmp_path / "one.png", (1, 2, 3))
     (tmp_path / "no.png").write_bytes(b"")
-    table = featurize([single, tmp_path / "no.png", folder, pictures / "red"], trained.spec, runtime=fake.runtime)
+    table = featurize([single, tmp_path / "no.png", folder, images / "red"], trained.spec, runtime=fake.runtime)
     assert table.extraction.n_computed == 4
     assert table.sample_ids.tolist()[:2] == [single.as_posix(), (folder / "unknown" / "unknown-00.png").as_posix()]
     np.testing.assert_array_equal(table.X[0], expected(single))
@@ -392,41 +390,41 @@ def test_featurize_takes_files_and_folders_by_a_given_recipe(fake, pictures, tmp
     assert [label for label in table.y if label is not None] == []
 
 
-def test_featurize_refuses_another_decoder(fake, pictures):
-    spec = replace(run(fake, pictures).spec, decode="1-ffffffffffff")
+def test_featurize_refuses_another_decoder(fake, images):
+    spec = replace(run(fake, images).spec, decode="1-ffffffffffff")
     with pytest.raises(ValueError, match="made with decoder 1-ffffffffffff, this machine decodes as"):
-        featurize([pictures], spec, runtime=fake.runtime)
+        featurize([images], spec, runtime=fake.runtime)
 
 
-def test_featurize_refuses_other_weights(fake, pictures, tmp_path):
-    spec = run(fake, pictures).spec
+def test_featurize_refuses_other_weights(fake, images, tmp_path):
+    spec = run(fake, images).spec
     other = tmp_path / "other.h5"
     other.write_bytes(b"other weights")
     with pytest.raises(OSError, match="the model was made with other weights than quadrants"):
         featurize([make_classes(tmp_path / "n", {"a": (1, 1, 1)}, 1)], spec, weights=other, runtime=fake.runtime)
 
 
-def test_a_cache_inside_the_data_is_not_scanned(fake, pictures):
-    inside = replace(fake.runtime, cache=pictures / "cache")
-    run(fake, pictures, runtime=inside)
-    done = run(fake, pictures, runtime=inside).extraction
+def test_a_cache_inside_the_data_is_not_scanned(fake, images):
+    inside = replace(fake.runtime, cache=images / "cache")
+    run(fake, images, runtime=inside)
+    done = run(fake, images, runtime=inside).extraction
     assert (done.n_images, done.ignored) == (24, ())
 
 
 @pytest.mark.parametrize(
     ("device", "message"), [("gpu:0", "the openvino engine runs on the CPU"), ("tpu", "no device is named 'tpu'")]
 )
-def test_a_recipe_runs_on_no_other_device_than_asked_for(fake, pictures, device, message):
-    spec = run(fake, pictures).spec
+def test_a_recipe_runs_on_no_other_device_than_asked_for(fake, images, device, message):
+    spec = run(fake, images).spec
     with pytest.raises(EngineError, match=message):
-        featurize([pictures], spec, runtime=replace(fake.runtime, device=device))
+        featurize([images], spec, runtime=replace(fake.runtime, device=device))
 
 
 class Failing(QuadrantRunner):
     """Gives features that are not finite for some images."""
 
-    def __init__(self, pictures: list[int], fails) -> None:
-        super().__init__(pictures)
+    def __init__(self, images: list[int], fails) -> None:
+        super().__init__(images)
         self._fails = fails
 
     def run(self, batches):
@@ -435,12 +433,12 @@ class Failing(QuadrantRunner):
             yield features
 
 
-def test_an_image_without_finite_features_is_skipped_and_its_row_not_kept(fake, pictures):
-    save_picture(pictures / "red" / "signal.png", (250, 5, 5), seed=9)
-    shutil.copy(pictures / "red" / "signal.png", pictures / "red" / "same.png")
-    age(pictures)
+def test_an_image_without_finite_features_is_skipped_and_its_row_not_kept(fake, images):
+    save_image(images / "red" / "signal.png", (250, 5, 5), seed=9)
+    shutil.copy(images / "red" / "signal.png", images / "red" / "same.png")
+    age(images)
     fake.runner = partial(Failing, fails=lambda features: features[:, 0] > 0.9)
-    table = run(fake, pictures)
+    table = run(fake, images)
     reason = f"the backbone gives features of it that are not finite (features {table.spec.id})"
     assert {s.path: s.reason for s in table.extraction.skipped} == {
         "red/same.png": reason,
@@ -449,39 +447,39 @@ def test_an_image_without_finite_features_is_skipped_and_its_row_not_kept(fake, 
     assert (table.extraction.n_images, table.extraction.n_computed) == (24, 24)
     assert np.isfinite(table.X).all()
     starts = fake.starts
-    assert run(fake, pictures).extraction.skipped == table.extraction.skipped
+    assert run(fake, images).extraction.skipped == table.extraction.skipped
     assert fake.starts == starts  # it is remembered of this recipe
     assert latest(fake.runtime).extraction.skipped == table.extraction.skipped
-    message = "`strict=True`: 2 pictures cannot be used, the first is red/same.png: the back"
+    message = "`strict=True`: 2 images cannot be used, the first is red/same.png: the back"
     with pytest.raises(ImageError, match=message):
-        run(fake, pictures, strict=True)
+        run(fake, images, strict=True)
     fake.runner = QuadrantRunner
-    other = run(fake, pictures, resize="squash")  # and of no other
+    other = run(fake, images, resize="squash")  # and of no other
     assert (other.extraction.skipped, other.extraction.n_images) == ((), 26)
 
 
-def test_a_backbone_without_finite_features_is_an_error_before_anything_is_stored(fake, pictures):
+def test_a_backbone_without_finite_features_is_an_error_before_anything_is_stored(fake, images):
     fake.runner = partial(Failing, fails=lambda features: np.ones(len(features), bool))
     with pytest.raises(EngineError, match="quadrants gives no finite features for any of featx's own probe images"):
-        run(fake, pictures)
+        run(fake, images)
     fake.runner = partial(
         Failing, fails=lambda features: np.arange(len(features)) < (len(features) if len(features) != 10 else 1)
     )
     with pytest.raises(EngineError, match="quadrants gives features that are not finite for every image"):
-        run(fake, pictures)
+        run(fake, images)
     assert not list(fake.runtime.cache.glob("features/*.h5"))
 
 
-def test_rows_that_are_not_finite_are_computed_again(fake, pictures):
-    age(pictures)
-    store = FeatureStore(fake.runtime.cache, run(fake, pictures).spec)
-    content = hashlib.sha256((pictures / "red" / "red-00.png").read_bytes()).digest()
+def test_rows_that_are_not_finite_are_computed_again(fake, images):
+    age(images)
+    store = FeatureStore(fake.runtime.cache, run(fake, images).spec)
+    content = hashlib.sha256((images / "red" / "red-00.png").read_bytes()).digest()
     rows = store.snapshot().rows(keys_of(as_hashes([content])))
     rows.features[:] = np.nan  # as an earlier featx kept it
-    head = store.head()
+    header = store.header()
     store.path.unlink()
-    write_base(store.path, head, 1, iter([rows]))
-    table = run(fake, pictures)
+    write_sorted_file(store.path, header, 1, iter([rows]))
+    table = run(fake, images)
     assert len(table) == 24
     assert np.isfinite(table.X).all()
     assert f"1 rows of {store.path.name} were damaged; they are made again" in fake.notices

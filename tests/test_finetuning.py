@@ -31,7 +31,7 @@ from featx.errors import (
     TrainingError,
 )
 from featx.evaluation.procedures import hold_out
-from featx.finetuning import fit_head, split_data, with_backbone
+from featx.finetuning import extract_and_split, fit_head, with_features_of
 from featx.heads import make_head
 from featx.options import FeatureOptions, RunOptions
 from featx.runtime import Runtime
@@ -43,7 +43,7 @@ OPTIONS: dict[str, Any] = {"preprocess": "tf", "resize": "squash", "precision": 
 
 @pytest.fixture(scope="module")
 def stripes(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return three classes that differ in the direction and width of stripes, 40 pictures each."""
+    """Return three classes that differ in the direction and width of stripes, 40 images each."""
     folder = tmp_path_factory.mktemp("stripes")
     rng = np.random.default_rng(0)
     for name, (step, axis) in {"across": (4, 0), "down": (4, 1), "wide": (8, 0)}.items():
@@ -62,7 +62,7 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def finetune(stripes: Path, network: Path, cache: Path, **changes: Any) -> featx.Finetuning:
-    options = {"unfreeze": 2, "epochs": 8, "batch_size": 8, "rate": 1e-2, **OPTIONS, **changes}
+    options = {"unfreeze": 2, "epochs": 8, "batch_size": 8, "learning_rate": 1e-2, **OPTIONS, **changes}
     callbacks = options.pop("callbacks", {})
     return featx.finetune(stripes, str(network), runtime=Runtime(cache, workers=2, **callbacks), **options)
 
@@ -88,7 +88,7 @@ def test_blocks_are_trained_and_the_result_is_used_like_any_other(
     # the network is a backbone
     assert done.backbone == tmp_path / "stripes.keras"
     table = featx.extract(stripes, str(done.backbone), resize="squash", runtime=Runtime(cache))
-    assert table.extraction.feature_dim == 8
+    assert table.extraction.n_features == 8
     assert table.spec.preprocess == "tf"
 
     # the model predicts anywhere, without the network's file
@@ -99,11 +99,11 @@ def test_blocks_are_trained_and_the_result_is_used_like_any_other(
     rows = [line.split(",") for line in scores.read_text().splitlines()[1:]]
     right = sum(Path(row[0]).parent.name == row[1] for row in rows)
     assert right / len(rows) > 0.8
-    assert sum(row[4] == "true" for row in rows) == done.n_train + done.n_val  # held-out pictures were not seen
+    assert sum(row[4] == "true" for row in rows) == done.n_train + done.n_val  # held-out images were not seen
     assert "finetuned" in str(featx.report(output))
     with Image.open(tmp_path / "stripes.png") as curves:
         assert curves.size == (1200, 380)
-    assert (tmp_path / "stripes.csv").read_text().startswith("epoch,rate,loss")
+    assert (tmp_path / "stripes.csv").read_text().startswith("epoch,learning_rate,loss")
 
 
 def test_the_same_command_again_trains_nothing(stripes: Path, network: Path, cache: Path) -> None:
@@ -116,7 +116,7 @@ def test_the_same_command_again_trains_nothing(stripes: Path, network: Path, cac
 
 
 def test_a_stopped_run_goes_on(stripes: Path, network: Path, cache: Path) -> None:
-    whole = finetune(stripes, network, cache, seed=5, rate=2e-3)
+    whole = finetune(stripes, network, cache, seed=5, learning_rate=2e-3)
 
     def stop(stage: str, done: int, total: int) -> None:
         if stage == "training, step" and done == 23:  # ten steps an epoch
@@ -124,9 +124,9 @@ def test_a_stopped_run_goes_on(stripes: Path, network: Path, cache: Path) -> Non
 
     other = cache / "stopped"
     with pytest.raises(KeyboardInterrupt):
-        finetune(stripes, network, other, seed=5, rate=2e-3, callbacks={"progress": stop})
+        finetune(stripes, network, other, seed=5, learning_rate=2e-3, callbacks={"progress": stop})
     notices: list[str] = []
-    done = finetune(stripes, network, other, seed=5, rate=2e-3, callbacks={"notice": notices.append})
+    done = finetune(stripes, network, other, seed=5, learning_rate=2e-3, callbacks={"notice": notices.append})
     assert "going on after epoch 2 of a run that was stopped" in notices
     losses = [[epoch.val_loss for epoch in one.history.epochs] for one in (whole, done)]
     np.testing.assert_allclose(*losses, atol=1e-4)
@@ -138,14 +138,14 @@ def test_without_the_cached_trunk_the_result_is_the_same(stripes: Path, network:
     cached = finetune(stripes, network, cache, **how)
     stores = list_cache(runtime=Runtime(cache)).stores
     viewed = [store.n_rows + store.n_unfinished for store in stores if store.spec.get("augment")]
-    assert viewed == [2 * cached.n_train]  # of the pictures that train alone
+    assert viewed == [2 * cached.n_train]  # of the images that train alone
     anew = finetune(stripes, network, cache / "anew", trunk_cache=False, **how)
     losses = [[epoch.val_loss for epoch in one.history.epochs] for one in (cached, anew)]
     np.testing.assert_allclose(*losses, atol=1e-3)
     assert anew.contest.finetuned.mean == pytest.approx(cached.contest.finetuned.mean, abs=0.1)
 
 
-def test_pictures_that_are_added_while_it_trains_are_an_error(
+def test_images_that_are_added_while_it_trains_are_an_error(
     stripes: Path, network: Path, cache: Path, tmp_path: Path
 ) -> None:
     data = Path(shutil.copytree(stripes, tmp_path / "set"))
@@ -193,7 +193,7 @@ def test_a_top_of_dense_layers_begins_as_an_mlp(stripes: Path, network: Path, ca
 
 
 def test_without_a_gain_the_frozen_network_is_kept(stripes: Path, network: Path, cache: Path) -> None:
-    done = finetune(stripes, network, cache, rate=1e-9, epochs=1)
+    done = finetune(stripes, network, cache, learning_rate=1e-9, epochs=1)
     assert done.contest.kept == "frozen"
     assert done.contest.difference is not None
     assert done.contest.difference.mean == 0
@@ -201,9 +201,9 @@ def test_without_a_gain_the_frozen_network_is_kept(stripes: Path, network: Path,
     assert done.classifier.evaluation.head == "logreg"
 
 
-def test_from_scratch(pictures: Path, cache: Path) -> None:
+def test_from_scratch(images: Path, cache: Path) -> None:
     done = featx.finetune(
-        pictures, "scratch-cnn", size=32, epochs=6, batch_size=4, rate=1e-3, runtime=Runtime(cache, workers=2)
+        images, "scratch-cnn", size=32, epochs=6, batch_size=4, learning_rate=1e-3, runtime=Runtime(cache, workers=2)
     )
     assert (done.contest.frozen, done.contest.difference, done.frozen_val) == (None, None, None)
     assert done.contest.kept == "finetuned"
@@ -212,11 +212,11 @@ def test_from_scratch(pictures: Path, cache: Path) -> None:
     assert done.history.epochs[1].loss < 0.7
 
 
-def test_from_scratch_takes_nothing_of_another_network(pictures: Path, cache: Path) -> None:
+def test_from_scratch_takes_nothing_of_another_network(images: Path, cache: Path) -> None:
     with pytest.raises(
         TrainingError, match="scratch-cnn is trained whole, from random weights; leave out `unfreeze`, `h"
     ):
-        featx.finetune(pictures, "scratch-cnn", unfreeze=2, head="mlp", runtime=Runtime(cache))
+        featx.finetune(images, "scratch-cnn", unfreeze=2, head="mlp", runtime=Runtime(cache))
 
 
 def test_from_scratch_frozen_and_finetuned_in_one_table(
@@ -234,14 +234,14 @@ def test_from_scratch_frozen_and_finetuned_in_one_table(
     assert {(row.backbone, row.head) for row in found.rows} == {
         (str(network), "logreg"), (str(network), "knn"), (tuned, "trained"), ("scratch-cnn", "trained"),
     }  # fmt: skip
-    assert (found.n_folds, found.n_images, found.splitter) == (1, 76, "24 pictures held out, groups kept together")
+    assert (found.n_folds, found.n_images, found.splitter) == (1, 76, "24 images held out, groups kept together")
     means = [row.accuracy.mean for row in found.rows]
     assert means == sorted(means, reverse=True)
     best = found.rows[0]
     for row in found.rows[1:]:
         assert row.difference_to_best.mean == pytest.approx(row.accuracy.mean - best.accuracy.mean)
     assert set(found.histories) == {tuned, "scratch-cnn"}
-    alone = finetune(stripes, network, cache, unfreeze=2, epochs=10, batch_size=32, rate=3e-4)
+    alone = finetune(stripes, network, cache, unfreeze=2, epochs=10, batch_size=32, learning_rate=3e-4)
     assert not (cache / "latest.json").exists()  # neither compare nor finetune updates it
     assert alone.contest.frozen is not None
     assert next(row for row in found.rows if row.head == "logreg").accuracy == alone.contest.frozen
@@ -269,7 +269,7 @@ def test_the_command(
         "8",
         "--batch-size",
         "8",
-        "--rate",
+        "--learning-rate",
         "0.01",
         "--cache",
         str(cache),
@@ -292,7 +292,7 @@ def test_the_next_command_names_the_network_where_the_model_lacks_it(
 
     monkeypatch.chdir(tmp_path)
     words = f"finetune {stripes} --backbone {network} --preprocess tf --resize squash --engine tensorflow --unfreeze 2"
-    words += f" --epochs 8 --batch-size 8 --rate 0.01 --cache {cache} -o s.featx"
+    words += f" --epochs 8 --batch-size 8 --learning-rate 0.01 --cache {cache} -o s.featx"
     ran = CliRunner().invoke(app, words.split())
     assert ran.exit_code == 0, ran.output
     assert "finetuned  " in ran.stdout
@@ -312,7 +312,9 @@ def test_the_best_of_a_comparison_can_be_trained_by_the_next_command(
     monkeypatch.chdir(tmp_path)
     shutil.copy(network, "own.keras")
     Path("own.json").write_text('{"preprocess": "tf", "size": 32}')
-    monkeypatch.setattr(held_out, "make_config", lambda *how: TrainingConfig(epochs=8, batch_size=8, rate=1e-2))
+    monkeypatch.setattr(
+        held_out, "make_config", lambda *how: TrainingConfig(epochs=8, batch_size=8, learning_rate=1e-2)
+    )
     words = f"compare {stripes} --backbones own.keras --heads logreg --resizes squash --unfreeze 2"
     ran = CliRunner().invoke(app, [*words.split(), "--cache", str(cache)])
     assert ran.exit_code == 0, ran.output
@@ -323,10 +325,10 @@ def test_the_best_of_a_comparison_can_be_trained_by_the_next_command(
     assert CliRunner().invoke(app, following).exit_code == 0
 
 
-def test_a_picture_that_is_written_does_not_lie_among_those_that_are_read(
+def test_a_image_that_is_written_does_not_lie_among_those_that_are_read(
     stripes: Path, network: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    among = "it would lie among the pictures of .* and be taken for one of them next time; choose another folder"
+    among = "it would lie among the images of .* and be taken for one of them next time; choose another folder"
     with pytest.raises(OutputError, match=among):
         finetune(stripes, network, cache, output=stripes / "model.featx")
     with pytest.raises(OutputError, match=among):
@@ -342,7 +344,7 @@ def test_a_picture_that_is_written_does_not_lie_among_those_that_are_read(
 def test_what_groups_leave_out_is_said(stripes: Path, network: Path, cache: Path) -> None:
     done = finetune(stripes, network, cache, epochs=1, group_by=r"across/(0\d)")
     told = (
-        r"`group_by` across/(0\d) names no group for 110 of 120 pictures, as 'across/10.png'; each of them stands alone"
+        r"`group_by` across/(0\d) names no group for 110 of 120 images, as 'across/10.png'; each of them stands alone"
     )
     assert told in done.notes
     groups = done.classifier.evaluation.groups
@@ -389,8 +391,8 @@ def test_an_onnx_network_is_refused(stripes: Path, cache: Path, tmp_path: Path) 
         featx.finetune(stripes, str(tmp_path / "net.onnx"), runtime=Runtime(cache))
 
 
-def test_no_group_is_in_two_parts(fake: Any, pictures: Path) -> None:
-    table = featx.extract(pictures, "quadrants", runtime=fake.runtime)
+def test_no_group_is_in_two_parts(fake: Any, images: Path) -> None:
+    table = featx.extract(images, "quadrants", runtime=fake.runtime)
     groups = np.arange(len(table)) // 3
     parts = hold_out(table, groups, 0)
     of = [set(groups[at].tolist()) for at in (parts.train, parts.val, parts.test)]
@@ -401,7 +403,7 @@ def test_no_group_is_in_two_parts(fake: Any, pictures: Path) -> None:
         hold_out(table, np.arange(len(table)) // 12, 0)
 
 
-def test_own_parts_lose_what_shares_a_group_with_the_pictures_learnt_from(fake: Any, tmp_path: Path) -> None:
+def test_own_parts_lose_what_shares_a_group_with_the_images_learnt_from(fake: Any, tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     for part, n in {"test": 3, "train": 12, "val": 4}.items():
         for name in ("a", "b"):
@@ -445,11 +447,11 @@ def test_own_parts_lose_what_shares_a_group_with_the_pictures_learnt_from(fake: 
                 joint[position] = at[other]
         return joint
 
-    with pytest.raises(EvaluationError, match="every picture of the test part shares a group with a training picture"):
+    with pytest.raises(EvaluationError, match="every image of the test part shares a group with a training image"):
         hold_out(table, all_like("test/", "train/a/0.png"), 0)
-    with pytest.raises(EvaluationError, match="every picture of the val part shares a group with a training picture"):
+    with pytest.raises(EvaluationError, match="every image of the val part shares a group with a training image"):
         hold_out(table, all_like("val/", "train/a/0.png"), 0)
-    with pytest.raises(EvaluationError, match="every picture of the val part shares a group with a test picture"):
+    with pytest.raises(EvaluationError, match="every image of the val part shares a group with a test image"):
         hold_out(table, all_like("val/", "test/a/0.png"), 0)
 
 
@@ -551,9 +553,9 @@ def test_blocks_are_counted_of_the_network_that_the_user_named(stripes: Path, ne
         finetune(stripes, network, cache, unfreeze=99)
 
 
-def test_another_backbone_shares_the_division(fake: Any, pictures: Path) -> None:
-    first = split_data(pictures, "quadrants", FeatureOptions(), RunOptions(), None, 0, fake.runtime)
-    other = with_backbone(first, "quadrants", FeatureOptions(resize="squash"))
+def test_another_backbone_shares_the_division(fake: Any, images: Path) -> None:
+    first = extract_and_split(images, "quadrants", FeatureOptions(), RunOptions(), None, 0, fake.runtime)
+    other = with_features_of(first, "quadrants", FeatureOptions(resize="squash"))
     assert (other.table.spec.resize, first.table.spec.resize) == ("squash", "crop")
     assert other.split is first.split
     candidate = fit_head(other, make_head("centroid", None, None, 0))
@@ -562,6 +564,6 @@ def test_another_backbone_shares_the_division(fake: Any, pictures: Path) -> None
     assert candidate.val_accuracy == 1.0
     assert candidate.difference(candidate).mean == 0
     assert candidate.with_graph() is candidate
-    Image.new("RGB", (32, 32), (200, 0, 0)).save(pictures / "red" / "new.png")
+    Image.new("RGB", (32, 32), (200, 0, 0)).save(images / "red" / "new.png")
     with pytest.raises(DatasetError, match="has changed while it was compared; run again"):
-        with_backbone(first, "quadrants", FeatureOptions())
+        with_features_of(first, "quadrants", FeatureOptions())

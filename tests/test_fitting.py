@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 
 import numpy as np
 import pytest
-from conftest import make_classes, save_picture
+from conftest import make_classes, save_image
 from PIL import Image
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
@@ -25,8 +25,8 @@ from featx.errors import DatasetError, EvaluationError, FeatxError, HeadError, O
 from featx.evaluation.procedures.intervals import wilson
 from featx.extraction import extract
 from featx.finetuning import finetune
-from featx.fitting import fit, model_name
-from featx.heads import HEAD_NAMES, many
+from featx.fitting import default_model_name, fit
+from featx.heads import HEAD_NAMES, large
 from featx.model import Classifier
 from featx.prediction import predict
 from featx.runtime import Runtime
@@ -35,8 +35,8 @@ RED, BLUE, GREEN = (200, 50, 40), (30, 60, 200), (40, 180, 60)
 
 
 @pytest.fixture
-def table(fake, pictures):
-    return extract(pictures, "quadrants", runtime=fake.runtime)
+def table(fake, images):
+    return extract(images, "quadrants", runtime=fake.runtime)
 
 
 @pytest.mark.parametrize("head", HEAD_NAMES)
@@ -54,7 +54,7 @@ def test_the_evaluation_says_what_was_done(fake, table):
     assert (found.cv.n_folds, found.cv.repeats, found.cv.splitter) == (5, 1, "StratifiedKFold")
     assert (found.baseline, found.baseline_class) == (0.5, "blue")
     assert set(found.params) == {"C"}
-    assert found.naive_accuracy == found.cv.accuracy
+    assert found.ungrouped_accuracy == found.cv.accuracy
     assert (found.val, found.test) == (None, None)
 
 
@@ -66,9 +66,9 @@ def test_hidden_layers_of_an_mlp(fake, table):
         fit(table, "logreg", hidden=[24], runtime=fake.runtime)
 
 
-def test_a_bundled_model_takes_its_network_along(pictures, tmp_path):
+def test_a_bundled_model_takes_its_network_along(images, tmp_path):
     here, elsewhere = Runtime(tmp_path / "here"), Runtime(tmp_path / "elsewhere")
-    table = extract(pictures, "mobilenetv2", weights="random", size=32, runtime=here)
+    table = extract(images, "mobilenetv2", weights="random", size=32, runtime=here)
     model = fit(table, bundle=True, runtime=here)
     plain = fit(table, runtime=here)
     assert (plain.graph, plain.spec.graph, model.spec.unbundled) == (None, None, plain.spec)
@@ -76,19 +76,19 @@ def test_a_bundled_model_takes_its_network_along(pictures, tmp_path):
     model.save(tmp_path / "model.featx")
     plain.save(tmp_path / "plain.featx")
     assert (tmp_path / "model.featx").stat().st_size > 1_000_000 + (tmp_path / "plain.featx").stat().st_size
-    rows = predict(tmp_path / "model.featx", pictures, runtime=elsewhere).rows
+    rows = predict(tmp_path / "model.featx", images, runtime=elsewhere).rows
     assert [row[1] for row in rows] == list(model.predict(table).labels)
 
 
-def test_how_it_was_made_is_told(fake, pictures):
-    (pictures / "red" / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\n")
-    table = extract(pictures, "quadrants", runtime=fake.runtime)
+def test_how_it_was_made_is_told(fake, images):
+    (images / "red" / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\n")
+    table = extract(images, "quadrants", runtime=fake.runtime)
     before = datetime.now(UTC).replace(microsecond=0)
     model = fit(table, "centroid", cv=3, seed=7, runtime=fake.runtime)
     made = dict(model.evaluation.made)
     assert before <= datetime.fromisoformat(made.pop("date")) <= datetime.now(UTC)
     assert made == {
-        "data": str(pictures.resolve()), "n_skipped": 1, "seed": 7, "cv": 3, "repeats": 1, "class_weight": None
+        "data": str(images.resolve()), "n_skipped": 1, "seed": 7, "cv": 3, "repeats": 1, "class_weight": None
     }  # fmt: skip
     assert {"openvino", "simplejpeg", "scipy"} <= set(model.versions)
 
@@ -110,15 +110,15 @@ def test_any_scikit_learn_estimator(fake, table):
 def test_copies_stay_on_one_side_and_both_numbers_are_told(fake, tmp_path):
     rng = np.random.default_rng(0)
     folder = tmp_path / "set"
-    for i in range(40):  # classes that cannot be told apart, each picture four times
+    for i in range(40):  # classes that cannot be told apart, each image four times
         label = "ab"[i % 2]
-        first = save_picture(folder / label / f"{i}.png", tuple(rng.integers(60, 190, 3)), seed=i)
+        first = save_image(folder / label / f"{i}.png", tuple(rng.integers(60, 190, 3)), seed=i)
         for copy in range(3):
             shutil.copy(first, folder / label / f"{i}-copy{copy}.png")
     table = extract(folder, "quadrants", runtime=fake.runtime)
     found = fit(table, KNeighborsClassifier(1), runtime=fake.runtime).evaluation
     assert (found.n_images, found.n_groups, found.cv.splitter) == (160, 40, "StratifiedGroupKFold")
-    assert found.naive_accuracy.mean == 1.0
+    assert found.ungrouped_accuracy.mean == 1.0
     assert found.cv.accuracy.mean < 0.8
 
 
@@ -127,7 +127,7 @@ def test_val_and_test_are_only_predicted_and_copies_of_train_count_apart(fake, t
     for split, n in (("train", 8), ("val", 2), ("test", 4)):
         make_classes(root / split, {"red": RED, "blue": BLUE}, n)
         for path in (root / split).rglob("*.png"):  # of its own content in each split
-            save_picture(
+            save_image(
                 path, RED if path.parent.name == "red" else BLUE, seed=zlib.crc32(f"{split}/{path.name}".encode())
             )
     shutil.copy(root / "train" / "red" / "red-00.png", root / "test" / "red" / "leak.png")
@@ -172,18 +172,18 @@ def test_group_by(fake, tmp_path):
         colour = tuple(rng.integers(40, 210, 3))
         for i in range(10):
             label = "ab"[(person + (i == 0)) % 2]
-            save_picture(tmp_path / "set" / label / f"u{person}-{i}.png", colour, seed=10 * person + i)
+            save_image(tmp_path / "set" / label / f"u{person}-{i}.png", colour, seed=10 * person + i)
     table = extract(tmp_path / "set", "quadrants", runtime=fake.runtime)
     found = fit(table, "knn", runtime=fake.runtime).evaluation
     assert found.cv.accuracy.mean > 0.7
-    (source,) = found.sources
+    (source,) = found.group_hints
     assert (source.name, source.group_by, source.n_sources, source.examples) == ("name", r"(u\d+)", 8, ("u0", "u7"))
     assert source.accuracy.mean < 0.6
     honest = fit(table, "knn", group_by=source.group_by, runtime=fake.runtime).evaluation
-    assert (honest.n_groups, honest.sources, honest.groups["n_named"]) == (8, (), 8)
+    assert (honest.n_groups, honest.group_hints, honest.groups["n_named"]) == (8, (), 8)
     assert honest.cv.accuracy.mean < 0.6
-    assert honest.naive_accuracy.mean > 0.7
-    with pytest.raises(DatasetError, match="`group_by` plate matches no picture"):
+    assert honest.ungrouped_accuracy.mean > 0.7
+    with pytest.raises(DatasetError, match="`group_by` plate matches no image"):
         fit(table, group_by="plate", runtime=fake.runtime)
 
 
@@ -232,8 +232,8 @@ def test_a_trend_needs_parts_of_several_sizes(fake, plates):
 def test_ungrouped_and_by_source_are_what_other_runs_give(fake, plates):
     alone = fit(plates, runtime=fake.runtime).evaluation
     grouped = fit(plates, group_by=r"(P\d+)", runtime=fake.runtime).evaluation
-    assert grouped.naive_accuracy == alone.cv.accuracy == alone.naive_accuracy
-    (source,) = alone.sources
+    assert grouped.ungrouped_accuracy == alone.cv.accuracy == alone.ungrouped_accuracy
+    (source,) = alone.group_hints
     assert source.group_by == r"(P\d+)"
     assert source.accuracy == grouped.cv.accuracy
     assert grouped.cv.accuracy.mean < alone.cv.accuracy.mean
@@ -253,7 +253,7 @@ def test_cameras_and_days_are_sources(fake, tmp_path):
         Image.fromarray(pixels).save(path, exif=exif)
     table = extract(tmp_path / "set", "quadrants", runtime=fake.runtime)
     found = fit(table, "knn", runtime=fake.runtime).evaluation
-    assert [(s.name, s.group_by, s.n_sources, s.examples) for s in found.sources] == [
+    assert [(s.name, s.group_by, s.n_sources, s.examples) for s in found.group_hints] == [
         ("camera", "camera", 4, ("Phone 0", "Phone 3")),
         ("day", "day", 3, ("2024-01-01", "2024-01-03")),
     ]
@@ -262,15 +262,15 @@ def test_cameras_and_days_are_sources(fake, tmp_path):
     assert again.samples == table.samples
 
 
-def test_pictures_that_group_by_does_not_name_are_told(fake, pictures):
-    save_picture(pictures / "red" / "loose.png", RED, seed=77)
-    table = extract(pictures, "quadrants", runtime=fake.runtime)
-    said = "names no group for 1 of 25 pictures, as 'red/loose.png'; each of them stands alone"
+def test_images_that_group_by_does_not_name_are_told(fake, images):
+    save_image(images / "red" / "loose.png", RED, seed=77)
+    table = extract(images, "quadrants", runtime=fake.runtime)
+    said = "names no group for 1 of 25 images, as 'red/loose.png'; each of them stands alone"
     found = fit(table, "knn", group_by=r"-(\d\d)", runtime=fake.runtime).evaluation
     assert f"`group_by` -(\\d\\d) {said}" in found.notes
     lines = [f"{s.sample_id},{s.label},{'' if 'loose' in s.sample_id else s.sample_id[-6:-4]}" for s in table.samples]
-    (pictures / "list.csv").write_text("\n".join(["path,label,group", *lines]))
-    fit(extract(pictures / "list.csv", "quadrants", runtime=fake.runtime), "knn", runtime=fake.runtime)
+    (images / "list.csv").write_text("\n".join(["path,label,group", *lines]))
+    fit(extract(images / "list.csv", "quadrants", runtime=fake.runtime), "knn", runtime=fake.runtime)
     assert f"the column group {said}" in fake.notices
     assert not any("names no group" in note for note in fit(table, "knn", runtime=fake.runtime).evaluation.notes)
 
@@ -294,34 +294,34 @@ def test_classes_of_one_take_have_no_honest_number_but_that_of_their_test_part(f
                 Image.fromarray(still.astype(np.uint8)).save(path)
     found = fit(extract(tmp_path / "set", "quadrants", runtime=fake.runtime), runtime=fake.runtime).evaluation
     assert found.cv is None
-    assert found.cv_reason == "class 'a' has 12 pictures that are all one group: it cannot be both learnt and tested"
-    assert (found.groups["n_takes"], found.groups["n_frames"], found.naive_accuracy.mean) == (4, 42, 1.0)
+    assert found.cv_reason == "class 'a' has 12 images that are all one group: it cannot be both learnt and tested"
+    assert (found.groups["n_recordings"], found.groups["n_frames"], found.ungrouped_accuracy.mean) == (4, 42, 1.0)
     assert found.test.n == 18
 
 
-def test_a_class_of_one_picture_is_learnt_and_not_tested(fake, pictures):
-    save_picture(pictures / "green" / "only.png", GREEN)
-    model = fit(extract(pictures, "quadrants", runtime=fake.runtime), runtime=fake.runtime)
+def test_a_class_of_one_image_is_learnt_and_not_tested(fake, images):
+    save_image(images / "green" / "only.png", GREEN)
+    model = fit(extract(images, "quadrants", runtime=fake.runtime), runtime=fake.runtime)
     found = model.evaluation
     assert (found.n_images, found.cv.n_folds, found.cv.untested) == (25, 5, ("green",))
     assert (found.cv.accuracy.mean, found.cv.balanced_accuracy.mean) == (1.0, 1.0)
     assert found.cv.confusion == ((12, 0, 0), (0, 0, 0), (0, 0, 12))
-    assert found.notes == ("learnt but not tested, as all pictures of such a class are one group: green",)
+    assert found.notes == ("learnt but not tested, as all images of such a class are one group: green",)
     assert len(model.out_of_fold.sample_ids) == 24
     assert "green/only.png" not in model.out_of_fold.sample_ids
     assert found.calibrated_on == "out of fold"
     assert len(model.rejector.novelties) == 24
-    assert set(model.predict(pictures / "green", runtime=fake.runtime).classes) == {"blue", "green", "red"}
+    assert set(model.predict(images / "green", runtime=fake.runtime).classes) == {"blue", "green", "red"}
     assert type(found).from_dict(found.to_dict()).to_dict() == found.to_dict()
 
 
-def test_a_class_that_is_not_rare_and_has_one_picture_has_no_honest_number(fake, tmp_path):
+def test_a_class_that_is_not_rare_and_has_one_image_has_no_honest_number(fake, tmp_path):
     folder = make_classes(tmp_path / "few", {"red": RED, "blue": BLUE}, 3)
-    save_picture(folder / "green" / "only.png", GREEN)
+    save_image(folder / "green" / "only.png", GREEN)
     model = fit(extract(folder, "quadrants", runtime=fake.runtime), runtime=fake.runtime)
     found = model.evaluation
-    assert (found.cv, found.naive_accuracy, model.out_of_fold, model.rejector) == (None, None, None, None)
-    assert found.cv_reason == "class 'green' has one picture: it cannot be both learnt and tested"
+    assert (found.cv, found.ungrouped_accuracy, model.out_of_fold, model.rejector) == (None, None, None, None)
+    assert found.cv_reason == "class 'green' has one image: it cannot be both learnt and tested"
     assert found.notes == (
         "too few groups to tune logreg; it has the middle of its grid, C=1.0",
         "no cross-validation and no val part: probabilities are not calibrated, and nothing can be rejected",
@@ -334,7 +334,7 @@ def test_without_cross_validation_the_val_part_calibrates(fake, tmp_path):
     for split, n in (("train", 8), ("val", 40)):
         for i in range(2 * n):
             grey = int(np.clip(rng.normal(110 + 40 * (i % 2), 25), 0, 255))
-            save_picture(root / split / "ab"[i % 2] / f"{split}{i}.png", (grey, grey, grey), seed=i + n)
+            save_image(root / split / "ab"[i % 2] / f"{split}{i}.png", (grey, grey, grey), seed=i + n)
     lines = [f"{p.relative_to(root).as_posix()},{p.parent.name},{p.parent.parent.name}" for p in root.rglob("*.png")]
     by_group = [f"{line},{line.split(',')[1] if line.endswith('train') else line.split(',')[0]}" for line in lines]
     (root / "list.csv").write_text("\n".join(["path,label,split,group", *by_group]))
@@ -371,15 +371,15 @@ def test_fits_that_do_not_converge_are_said(fake, table):
     assert fit(table, params={"C": 1.0}, cv=3, runtime=fake.runtime).evaluation.notes == ()
 
 
-def test_pictures_without_label_are_left_out(fake, pictures):
-    save_picture(pictures / "loose.png", GREEN)
-    table = extract(pictures, "quadrants", runtime=fake.runtime)
+def test_images_without_label_are_left_out(fake, images):
+    save_image(images / "loose.png", GREEN)
+    table = extract(images, "quadrants", runtime=fake.runtime)
     assert len(table) == 25
     assert fit(table, runtime=fake.runtime).evaluation.n_images == 24
 
 
-def test_what_cannot_be_fitted_says_why(fake, pictures, tmp_path):
-    flat = extract(pictures / "red", "quadrants", runtime=fake.runtime)
+def test_what_cannot_be_fitted_says_why(fake, images, tmp_path):
+    flat = extract(images / "red", "quadrants", runtime=fake.runtime)
     with pytest.raises(EvaluationError, match="red has no labels; put each class into a folder of its own"):
         fit(flat)
     single = make_classes(tmp_path / "one", {"red": RED}, 3)
@@ -390,22 +390,22 @@ def test_what_cannot_be_fitted_says_why(fake, pictures, tmp_path):
     make_classes(split / "test", {"green": GREEN}, 1)
     with pytest.raises(EvaluationError, match="green occurs in the test part but not in the training part"):
         fit(extract(split, "quadrants", runtime=fake.runtime))
-    both = extract(pictures, "quadrants", runtime=fake.runtime)
+    both = extract(images, "quadrants", runtime=fake.runtime)
     with pytest.raises(OptionError, match="`cv=1`: it must be 2 or more"):
         fit(both, cv=1)
-    with pytest.raises(EvaluationError, match="repeats is 0"):
+    with pytest.raises(OptionError, match="`repeats=0`: it must be 1 or more"):
         fit(both, repeats=0)
     with pytest.raises(HeadError, match="no head is named 'forest'"):
         fit(both, "forest")
 
 
 def test_probabilities_are_calibrated(fake, tmp_path):
-    """Classes that overlap: the mean confidence on new pictures is close to the accuracy there."""
+    """Classes that overlap: the mean confidence on new images is close to the accuracy there."""
     rng = np.random.default_rng(0)
     for part, n in (("learn", 150), ("new", 150)):
         for i in range(2 * n):
             grey = int(np.clip(rng.normal(110 + 30 * (i % 2), 25), 0, 255))
-            save_picture(tmp_path / part / "ab"[i % 2] / f"{i}.png", (grey, grey, grey), seed=i + 7 * len(part))
+            save_image(tmp_path / part / "ab"[i % 2] / f"{i}.png", (grey, grey, grey), seed=i + 7 * len(part))
     model = fit(extract(tmp_path / "learn", "quadrants", runtime=fake.runtime), "svm", runtime=fake.runtime)
     new = extract(tmp_path / "new", "quadrants", runtime=fake.runtime)
     predicted = model.predict(new)
@@ -415,16 +415,16 @@ def test_probabilities_are_calibrated(fake, tmp_path):
 
 
 def test_name_of_the_model_file(fake, table):
-    assert model_name(table, "svm") == "set-quadrants-svm.featx"
+    assert default_model_name(table, "svm") == "set-quadrants-svm.featx"
 
 
 @pytest.fixture
 def few_are_too_many(monkeypatch):
     for room in ("evaluation.procedures.folds", "evaluation.procedures.cross_validation", "fitting.fitting"):
-        monkeypatch.setattr(sys.modules[f"featx.{room}"], "MOST_FOLDED", 30)
+        monkeypatch.setattr(sys.modules[f"featx.{room}"], "MOST_CROSS_VALIDATED", 30)
 
 
-def test_too_many_pictures_for_folds_are_split_once(fake, tmp_path, few_are_too_many):
+def test_too_many_images_for_folds_are_split_once(fake, tmp_path, few_are_too_many):
     for number in range(60):
         scene(tmp_path / "set" / "ab"[number % 2] / f"{chr(97 + number // 2 % 26)}{number}.png", number)
     for number in range(10):
@@ -449,7 +449,7 @@ def test_too_many_pictures_for_folds_are_split_once(fake, tmp_path, few_are_too_
     assert len(model.out_of_fold.sample_ids) == n_tested
     assert found.reliability is not None
     assert any("measured on one split, groups kept together, not 5 folds" in note for note in found.notes)
-    assert said[0] == "70 pictures: logreg takes about 1 min, judged by 70 of them"
+    assert said[0] == "70 images: logreg takes about 1 min, judged by 70 of them"
     model.save(tmp_path / "m.featx")
     assert Classifier.load(tmp_path / "m.featx").evaluation.cv == found.cv
     by_one, by_three = (fit(table, runtime=replace(fake.runtime, workers=n)).evaluation for n in (1, 3))
@@ -471,11 +471,11 @@ def test_one_split_keeps_groups_together(fake, tmp_path, few_are_too_many):
         assert f"{folder}/{file.removeprefix('_') if file.startswith('_') else '_' + file}" in tested
 
 
-def test_the_plan_for_many_pictures_is_told_and_the_model_predicts(fake, table, tmp_path, monkeypatch):
+def test_the_plan_for_many_images_is_told_and_the_model_predicts(fake, table, tmp_path, monkeypatch):
     exact = fit(table, "svm-rbf", runtime=fake.runtime).evaluation
-    assert "svm-rbf: exact kernel, as up to 10,000 pictures; beyond, 1,000 landmarks stand for it" in exact.notes
-    monkeypatch.setattr(many, "MOST_EXACT", 20)
-    monkeypatch.setattr(many, "LANDMARKS", 8)
+    assert "svm-rbf: exact kernel, as up to 10,000 images; beyond, 1,000 landmarks stand for it" in exact.notes
+    monkeypatch.setattr(large, "MOST_EXACT", 20)
+    monkeypatch.setattr(large, "LANDMARKS", 8)
     model = fit(table, "svm-rbf", runtime=fake.runtime)
     assert any("8 landmarks (Nystroem)" in note for note in model.evaluation.notes)
     assert any("8 landmarks (Nystroem)" in note for note in model.evaluation.to_dict()["notes"])
@@ -490,31 +490,31 @@ def test_the_plan_for_many_pictures_is_told_and_the_model_predicts(fake, table, 
 # What is given to fit
 
 
-def test_a_folder_a_manifest_and_the_set_extracted_last_can_be_fitted(fake, pictures, monkeypatch):
-    table = extract(pictures, "quadrants", runtime=fake.runtime)
+def test_a_folder_a_manifest_and_the_set_extracted_last_can_be_fitted(fake, images, monkeypatch):
+    table = extract(images, "quadrants", runtime=fake.runtime)
     wanted = fit(table, "centroid", runtime=fake.runtime).evaluation.cv
     lines = [f"{sample.sample_id},{sample.label}" for sample in table.samples]
-    (pictures / "list.csv").write_text("\n".join(["path,label", *lines]))
-    for given in (pictures, str(pictures), pictures / "list.csv"):
+    (images / "list.csv").write_text("\n".join(["path,label", *lines]))
+    for given in (images, str(images), images / "list.csv"):
         model = fit(given, "centroid", backbone="quadrants", runtime=fake.runtime)
         assert model.evaluation.cv == wanted
-        assert model.predict(pictures, runtime=fake.runtime).labels == tuple(table.y)
+        assert model.predict(images, runtime=fake.runtime).labels == tuple(table.y)
     assert fit(head="centroid", runtime=fake.runtime).evaluation.cv == wanted
     assert fake.n_computed == 24
 
 
-def test_a_folder_is_extracted_with_views(fake, pictures):
-    model = fit(pictures, "centroid", backbone="quadrants", augment="light", views=2, seed=3, runtime=fake.runtime)
+def test_a_folder_is_extracted_with_views(fake, images):
+    model = fit(images, "centroid", backbone="quadrants", augment="light", views=2, seed=3, runtime=fake.runtime)
     assert (model.evaluation.views.n, model.evaluation.views.seed) == (2, 3)
     again = fit(None, "centroid", views=2, seed=3, runtime=fake.runtime)
     assert again.evaluation.views.difference == model.evaluation.views.difference
 
 
-def test_what_does_not_go_together_is_a_type_error(fake, table, pictures):
+def test_what_does_not_go_together_is_a_type_error(fake, table, images):
     with pytest.raises(
         TypeError, match="fit has no argument 'heed'; did you mean seed\\? it takes features, head, params"
     ):
-        fit(pictures, heed="svm")
+        fit(images, heed="svm")
     with pytest.raises(TypeError, match="fit: backbone goes with a folder or manifest: give one instead of features"):
         fit(table, backbone="quadrants")
     with pytest.raises(TypeError, match="fit: resize goes with a folder or manifest: give one instead of features"):
@@ -526,24 +526,24 @@ def test_what_does_not_go_together_is_a_type_error(fake, table, pictures):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"group_by": "plate"}, "`group_by` plate matches no picture"),
+        ({"group_by": "plate"}, "`group_by` plate matches no image"),
         ({"group_by": "(P"}, "no regular expression"),
-        ({"group_by": "word:9"}, "`group_by` word:9 matches no picture"),
+        ({"group_by": "word:9"}, "`group_by` word:9 matches no image"),
         ({"params": {"C": "abc"}}, "The 'C' parameter of LogisticRegression"),
         ({"head": "forest"}, "no head is named 'forest'"),
         ({"cv": 1}, "it must be 2 or more"),
     ],
 )
-def test_what_cannot_be_fitted_is_said_before_any_image_is_computed(fake, pictures, options, message):
+def test_what_cannot_be_fitted_is_said_before_any_image_is_computed(fake, images, options, message):
     with pytest.raises(FeatxError, match=message):
-        fit(pictures, **{"backbone": "quadrants", "runtime": fake.runtime} | options)
+        fit(images, **{"backbone": "quadrants", "runtime": fake.runtime} | options)
     assert fake.starts == 0
 
 
-def test_labels_that_cannot_be_learnt_are_said_before_any_image_is_computed(fake, pictures, tmp_path):
+def test_labels_that_cannot_be_learnt_are_said_before_any_image_is_computed(fake, images, tmp_path):
     how = {"backbone": "quadrants", "runtime": fake.runtime}
     for data, message in (
-        (pictures / "red", "red has no labels"),
+        (images / "red", "red has no labels"),
         (make_classes(tmp_path / "one", {"red": RED}, 3), "has one class, 'red'"),
     ):
         with pytest.raises(EvaluationError, match=message):
@@ -554,6 +554,6 @@ def test_labels_that_cannot_be_learnt_are_said_before_any_image_is_computed(fake
         with pytest.raises(EvaluationError, match="green occurs in the test part but not in the training part"):
             use(tmp_path / "split", runtime=fake.runtime, **{} if use is compare else {"backbone": "quadrants"})
     for use in (compare, finetune):
-        with pytest.raises(DatasetError, match="`group_by` plate matches no picture"):
-            use(pictures, group_by="plate", runtime=fake.runtime)
+        with pytest.raises(DatasetError, match="`group_by` plate matches no image"):
+            use(images, group_by="plate", runtime=fake.runtime)
     assert fake.starts == 0

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from featx.capturing.takes import new_take
+from featx.capturing.recordings import new_recording
 from featx.errors import OutputError, StoreError
 from featx.extraction import extract
 from featx.fitting import fit
@@ -53,31 +53,31 @@ def full_disk(*stages: str) -> Iterator[Callable[[str, int, int], None]]:
 
 
 @pytest.fixture
-def model(fake, pictures):
-    return fit(extract(pictures, "quadrants", runtime=fake.runtime), params={"C": 100.0}, runtime=fake.runtime)
+def model(fake, images):
+    return fit(extract(images, "quadrants", runtime=fake.runtime), params={"C": 100.0}, runtime=fake.runtime)
 
 
 OUTPUTS = {
-    "scores.csv": lambda model, pictures, path, runtime: predict(model, pictures, path, runtime=runtime),
-    "scores.jsonl": lambda model, pictures, path, runtime: predict(model, pictures, path, runtime=runtime),
-    "scores.parquet": lambda model, pictures, path, runtime: predict(model, pictures, path, runtime=runtime),
-    "gallery.html": lambda model, pictures, path, runtime: predict(model, pictures, gallery=path, runtime=runtime),
-    "gallery.png": lambda model, pictures, path, runtime: predict(model, pictures, gallery=path, runtime=runtime),
-    "model.featx": lambda model, pictures, path, runtime: model.save(path),
-    "page.html": lambda model, pictures, path, runtime: report(model, html=path, data=pictures, runtime=runtime),
-    "preview.png": lambda model, pictures, path, runtime: extract(pictures, "quadrants", preview=path, runtime=runtime),
+    "scores.csv": lambda model, images, path, runtime: predict(model, images, path, runtime=runtime),
+    "scores.jsonl": lambda model, images, path, runtime: predict(model, images, path, runtime=runtime),
+    "scores.parquet": lambda model, images, path, runtime: predict(model, images, path, runtime=runtime),
+    "gallery.html": lambda model, images, path, runtime: predict(model, images, gallery=path, runtime=runtime),
+    "gallery.png": lambda model, images, path, runtime: predict(model, images, gallery=path, runtime=runtime),
+    "model.featx": lambda model, images, path, runtime: model.save(path),
+    "page.html": lambda model, images, path, runtime: report(model, html=path, data=images, runtime=runtime),
+    "preview.png": lambda model, images, path, runtime: extract(images, "quadrants", preview=path, runtime=runtime),
 }
 
 
 @pytest.mark.parametrize("name", OUTPUTS)
-def test_of_an_output_the_message_names_it_and_no_cache(fake, model, pictures, tmp_path, name):
+def test_of_an_output_the_message_names_it_and_no_cache(fake, model, images, tmp_path, name):
     if name.endswith(".parquet"):
         pytest.importorskip("pyarrow")
     folder = tmp_path / "out"
     folder.mkdir()
     stages = () if name == "model.featx" else ("predicting", "drawing the page", "drawing the preview")
     with full_disk(*stages) as progress, pytest.raises(OutputError) as caught:
-        OUTPUTS[name](model, pictures, folder / name, replace(fake.runtime, progress=progress))
+        OUTPUTS[name](model, images, folder / name, replace(fake.runtime, progress=progress))
     assert re.match(
         rf"{re.escape(str(folder / name))} cannot be written: .*Make room or choose another folder", str(caught.value)
     )
@@ -85,16 +85,16 @@ def test_of_an_output_the_message_names_it_and_no_cache(fake, model, pictures, t
     assert os.listdir(folder) == []
 
 
-def test_of_a_folder_the_message_names_the_file_in_it_and_no_cache(fake, model, pictures, tmp_path):
+def test_of_a_folder_the_message_names_the_file_in_it_and_no_cache(fake, model, images, tmp_path):
     with (
         full_disk("sorting the images into folders") as progress,
         pytest.raises(OutputError, match=r"blue-00.png cannot be put into .*blue: File too large") as sorting,
     ):
-        predict(model, pictures, sort_into=tmp_path / "sorted", runtime=replace(fake.runtime, progress=progress))
+        predict(model, images, sort_into=tmp_path / "sorted", runtime=replace(fake.runtime, progress=progress))
     with full_disk(), pytest.raises(OutputError, match=r"digit-0000.png cannot be written: .*; make room") as sample:
         make_sample(tmp_path / "digits")
     with (
-        new_take(tmp_path / "data", "cup") as take,
+        new_recording(tmp_path / "data", "cup") as take,
         full_disk(),
         pytest.raises(OutputError, match=r"take-001-00001.jpg cannot be written: .*; make") as capture,
     ):

@@ -1,4 +1,4 @@
-"""Sheets of predicted pictures: a fair choice, nothing injected, nothing overwritten."""
+"""Sheets of predicted images: a fair choice, nothing injected, nothing overwritten."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import axe_violations, save_picture
+from conftest import axe_violations, save_image
 from PIL import Image
 from typer.testing import CliRunner
 
@@ -43,18 +43,18 @@ NAMES = [
 
 
 @pytest.fixture
-def model(fake, pictures):
-    return fit(extract(pictures, "quadrants", runtime=fake.runtime), params={"C": 100.0}, runtime=fake.runtime)
+def model(fake, images):
+    return fit(extract(images, "quadrants", runtime=fake.runtime), params={"C": 100.0}, runtime=fake.runtime)
 
 
 @pytest.fixture
 def new(tmp_path):
-    """Return a folder of six red and four blue pictures, one of them seen, a torn one and one unlike all."""
+    """Return a folder of six red and four blue images, one of them seen, a torn one and one unlike all."""
     folder = tmp_path / "new"
     for i in range(6):
-        save_picture(folder / "r" / f"r-{i:02}.png", (200, 50, 40), seed=500 + i)
+        save_image(folder / "r" / f"r-{i:02}.png", (200, 50, 40), seed=500 + i)
     for i in range(3):
-        save_picture(folder / "b" / f"b-{i:02}.png", (30, 60, 200), seed=600 + i)
+        save_image(folder / "b" / f"b-{i:02}.png", (30, 60, 200), seed=600 + i)
     shutil.copy(tmp_path / "set" / "blue" / "blue-00.png", folder / "b" / "known.png")
     (folder / "torn.png").write_bytes((folder / "r" / "r-00.png").read_bytes()[:-60])
     board = np.kron(np.indices((4, 4)).sum(axis=0) % 2, np.ones((20, 20)))
@@ -113,12 +113,12 @@ def page_of(model, new, tmp_path, fake, **options):
     return done, (tmp_path / "g.html").read_text("utf-8")
 
 
-def test_the_page_holds_every_picture_with_what_is_said_of_it(fake, model, new, tmp_path):
+def test_the_page_holds_every_image_with_what_is_said_of_it(fake, model, new, tmp_path):
     done, text = page_of(model, new, tmp_path, fake, reject_rate=0.05)
     assert (done.n_images, done.n_predicted, done.n_rejected, done.n_skipped) == (12, 10, 1, 1)
     assert (done.gallery, done.n_in_gallery) == (tmp_path / "g.html", 12)
     assert done.to_dict()["gallery"] == str(tmp_path / "g.html")
-    assert "<li>12 pictures: 10 predicted, 1 rejected, 1 skipped</li>" in text
+    assert "<li>12 images: 10 predicted, 1 rejected, 1 skipped</li>" in text
     assert "<li>1 of them (marked seen) were used to fit this model" in text
     assert "are shown" not in text
     assert f"in {new}</li>" in text
@@ -141,7 +141,7 @@ def test_a_table_and_a_gallery_in_one_run(fake, model, new, tmp_path):
     assert done.rows == ()
 
 
-def test_too_many_pictures_are_said(fake, model, new, tmp_path, monkeypatch):
+def test_too_many_images_are_said(fake, model, new, tmp_path, monkeypatch):
     monkeypatch.setitem(gallery._KINDS, ".html", gallery._Limits(5, 32))
     done, text = page_of(model, new, tmp_path, fake)
     assert done.n_in_gallery == 5 == text.count("<figure")
@@ -169,7 +169,7 @@ def test_filters_and_orders_in_a_browser(fake, model, new, tmp_path, pages):
         return sorted(Path(row["path"]).relative_to(new).as_posix() for row in rows if wanted(row))
 
     assert sorted(chosen("class", "1")) == expected(lambda row: row["label"] == "red")
-    assert page.evaluate("document.getElementById('shown').textContent") == "6 of 12 pictures"
+    assert page.evaluate("document.getElementById('shown').textContent") == "6 of 12 images"
     assert chosen("status", "seen") == []
     chosen("class", "")
     assert chosen("status", "seen") == ["b/known.png"]
@@ -203,7 +203,7 @@ def test_axe_holds_nothing_against_it(fake, model, new, tmp_path, pages, width, 
 def hostile(folder: Path) -> Path:
     for i, name in enumerate(NAMES):
         try:
-            save_picture(folder / f"{name}.png", (200, 50, 40), seed=50 + i)
+            save_image(folder / f"{name}.png", (200, 50, 40), seed=50 + i)
         except OSError:
             pytest.skip("this file system takes no such name")
     return folder
@@ -235,7 +235,7 @@ def test_hostile_names_are_only_text_in_a_browser(hostile_page, pages):
     assert pages.complaints == []
 
 
-def test_the_sheet_shows_the_pictures_by_class(fake, model, new, tmp_path):
+def test_the_sheet_shows_the_images_by_class(fake, model, new, tmp_path):
     done = predict(model, new, gallery=tmp_path / "g.png", reject_rate=0.05, runtime=fake.runtime)
     assert done.n_in_gallery == 12
     with Image.open(tmp_path / "g.png") as image:
@@ -270,13 +270,13 @@ def test_letters_fit_their_place_and_are_never_boxes():
     assert re.fullmatch(r"a+…a+\.png", cut.text)
     assert 140 < cut.width <= 160
     assert letter_within("xyz", 14, 1).text == "…"
-    lines = letter_lines("unlike the training pictures; nearest is " + "y" * 100, 11, 160, 2)
+    lines = letter_lines("unlike the training images; nearest is " + "y" * 100, 11, 160, 2)
     assert len(lines) == 2
     assert all(line.width <= 160 for line in lines)
     assert lines[0].text.startswith("unlike the training")
 
 
-def test_a_sheet_of_many_has_ten_columns_and_enlarges_small_pictures():
+def test_a_sheet_of_many_has_ten_columns_and_enlarges_small_images():
     cells = (Cell(np.full((2, 4, 3), (0, 200, 0), np.uint8), str(i)) for i in range(101))
     sheet = Image.open(io.BytesIO(draw_contact_sheet(["title"], cells, 101, 60)))
     assert sheet.width == 12 + 10 * 72
@@ -302,8 +302,8 @@ def test_a_preview_keeps_pixels_and_cuts_captions_to_the_width_of_an_image():
         ("g.pdf", r"`gallery=.*g.pdf`: the name must end in .html, .htm, .png"),
         ("none/g.html", "there is no folder"),
         ("mine.html", r"mine.html exists and was not written by featx, so that it is never replaced; choose another"),
-        ("new/sheet.png", "it would lie among the pictures of .*new and be taken for one of them next time; choose"),
-        ("new/r/sheet.png", "it would lie among the pictures"),
+        ("new/sheet.png", "it would lie among the images of .*new and be taken for one of them next time; choose"),
+        ("new/r/sheet.png", "it would lie among the images"),
     ],
 )
 def test_impossible_sheets_are_refused_before_any_work(fake, model, new, tmp_path, name, message):
@@ -332,7 +332,7 @@ def test_a_failure_leaves_no_half_sheet(fake, model, new, tmp_path, monkeypatch,
     assert os.listdir(folder) == []
 
 
-def test_only_pictures_that_cannot_be_used(fake, model, tmp_path):
+def test_only_images_that_cannot_be_used(fake, model, tmp_path):
     bad = tmp_path / "bad.png"
     bad.write_bytes(b"")
     for name in ("g.html", "g.png"):
@@ -347,7 +347,7 @@ def test_from_the_command_line(fake, model, new, tmp_path, monkeypatch):
     words = ["predict", str(tmp_path / "m.featx"), str(new), "--gallery", str(tmp_path / "g.html")]
     shown = CliRunner().invoke(app, words)
     assert shown.exit_code == 0, shown.output
-    assert f"gallery    {tmp_path / 'g.html'}: 12 of 12 pictures" in shown.output
+    assert f"gallery    {tmp_path / 'g.html'}: 12 of 12 images" in shown.output
     assert "exists; add --overwrite" in CliRunner().invoke(app, words).output
     said = json.loads(CliRunner().invoke(app, [*words, "--overwrite", "--json"]).stdout)
     assert (said["gallery"], said["n_in_gallery"]) == (str(tmp_path / "g.html"), 12)

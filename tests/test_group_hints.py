@@ -7,7 +7,7 @@ import re
 import pytest
 
 from featx.errors import DatasetError
-from featx.group_hints import candidate_sources, in_natural_order, read_groups
+from featx.group_hints import find_group_hints, in_natural_order, read_groups
 from featx.table import Sample
 
 
@@ -24,7 +24,7 @@ def test_groups_by_parent_pattern_and_column():
     assert read_groups(two, "plate") == ["7", None]
     assert read_groups(two, "folder:2") == ["x", "y"]
     assert read_groups(two, "word:2") == ["1", None]
-    with pytest.raises(DatasetError, match="`group_by` folder:3 matches no picture"):
+    with pytest.raises(DatasetError, match="`group_by` folder:3 matches no image"):
         read_groups(two, "folder:3")
 
 
@@ -34,7 +34,7 @@ def test_a_pattern_that_is_none_or_matches_nothing_says_what_is_allowed():
     ):
         read_groups(samples("a/1.png"), "(P")
     with pytest.raises(
-        DatasetError, match=r"`group_by` plate matches no picture, as 'a/1.png'; allowed are parent, folder:N"
+        DatasetError, match=r"`group_by` plate matches no image, as 'a/1.png'; allowed are parent, folder:N"
     ):
         read_groups(samples("a/1.png"), "plate")
     with pytest.raises(DatasetError, match=r"allowed are parent, folder:N, word:N, a column \(day\), or a pattern"):
@@ -43,7 +43,7 @@ def test_a_pattern_that_is_none_or_matches_nothing_says_what_is_allowed():
 
 def test_plates_in_names():
     every = samples(*(f"{label}/P{plate:02}_{i}.png" for label in "ab" for plate in range(1, 5) for i in range(3)))
-    found = candidate_sources(every)
+    found = find_group_hints(every)
     assert [(one.name, one.group_by, sorted(set(one.values))) for one in found] == [
         ("name", r"(P\d+)", ["P01", "P02", "P03", "P04"])
     ]
@@ -51,7 +51,7 @@ def test_plates_in_names():
 
 def test_people_before_a_double_underscore():
     every = samples(*(f"{label}/{who}__{label}.{i}.png" for label in "ab" for who in ("ann", "bo") for i in range(5)))
-    assert [(one.group_by, set(one.values)) for one in candidate_sources(every)] == [("word:1", {"ann", "bo"})]
+    assert [(one.group_by, set(one.values)) for one in find_group_hints(every)] == [("word:1", {"ann", "bo"})]
 
 
 def test_folders_beside_the_class_and_columns():
@@ -61,7 +61,7 @@ def test_folders_beside_the_class_and_columns():
         for label in "ab"
         for i in range(6)
     ]
-    found = candidate_sources(every)
+    found = find_group_hints(every)
     assert [(one.name, one.group_by) for one in found] == [("camera", "camera"), ("folder", "folder:1")]
 
 
@@ -76,15 +76,15 @@ def test_folders_beside_the_class_and_columns():
     ],
 )
 def test_what_is_no_hint(ids):
-    assert candidate_sources(samples(*ids)) == []
+    assert find_group_hints(samples(*ids)) == []
 
 
 def test_patients_of_one_class_each():
-    """The classic leak: a patient is ill or not, and the pictures of one lie on both sides of a split."""
+    """The classic leak: a patient is ill or not, and the images of one lie on both sides of a split."""
     every = samples(
         *(f"{label}/patient{label}{who:02}_{i}.png" for label in "ab" for who in range(6) for i in range(3))
     )
-    (found,) = candidate_sources(every)
+    (found,) = find_group_hints(every)
     assert found.group_by == "word:1"
     assert len(set(found.values)) == 12
     assert read_groups(every, found.group_by) == list(found.values)
@@ -93,26 +93,26 @@ def test_patients_of_one_class_each():
 def test_sources_may_be_numbers():
     n = 24
     column = [Sample(f"{i}.png", "ab"[i % 2], others=(("patient_id", str(1000 + i // 4)),)) for i in range(n)]
-    assert [one.name for one in candidate_sources(column)] == ["patient_id"]
+    assert [one.name for one in find_group_hints(column)] == ["patient_id"]
     folders = samples(*(f"{label}/{1000 + who}/{i}.png" for label in "ab" for who in range(4) for i in range(3)))
-    (found,) = candidate_sources(folders)
+    (found,) = find_group_hints(folders)
     assert (found.name, set(found.values)) == ("folder", {"1000", "1001", "1002", "1003"})
     names = samples(*(f"{label}/{1000 + who}_{i}.png" for label in "ab" for who in range(4) for i in range(3)))
-    assert [(one.name, one.group_by) for one in candidate_sources(names)] == [("name", "word:1")]
+    assert [(one.name, one.group_by) for one in find_group_hints(names)] == [("name", "word:1")]
 
 
 def test_days_are_sources_although_they_are_numbers():
     every = samples(*(f"{label}/{day}-{i}.png" for label in "ab" for day in (20240105, 20240311) for i in range(5)))
-    assert [set(one.values) for one in candidate_sources(every)] == [{"20240105", "20240311"}]
+    assert [set(one.values) for one in find_group_hints(every)] == [{"20240105", "20240311"}]
 
 
 def test_what_a_tool_adds_to_names_is_no_hint():
     every = samples(*(f"{c}/{n}_{i % 4}_jpg.rf.{n}{i:031x}.jpg" for c in "ab" for n in "78" for i in range(12)))
-    assert [(one.group_by, set(one.values)) for one in candidate_sources(every)] == [("word:1", {"7", "8"})]
+    assert [(one.group_by, set(one.values)) for one in find_group_hints(every)] == [("word:1", {"7", "8"})]
 
 
 def test_no_samples():
-    assert candidate_sources([]) == []
+    assert find_group_hints([]) == []
 
 
 @pytest.mark.parametrize(
@@ -135,7 +135,7 @@ def test_what_is_suggested_can_be_read_and_typed_and_splits(name, plates):
         Sample(name.format(plate=plate, label=label, i=number), label)
         for number, (label, plate) in enumerate((label, plate) for label in "ab" for plate in plates for _ in range(6))
     ]
-    found = candidate_sources(every)
+    found = find_group_hints(every)
     assert set(plates) in [set(source.values) for source in found]
     for source in found:
         assert re.fullmatch(r"(folder|word):\d|\([A-Za-z]+\\d\+\)", source.group_by), source.group_by
@@ -146,7 +146,7 @@ def test_what_is_suggested_can_be_read_and_typed_and_splits(name, plates):
 def test_a_pattern_with_the_prefix_is_suggested_only_where_it_says_the_same():
     """The folder P2 comes first in the path, and so would be what the pattern finds."""
     every = samples(*(f"{label}/P2/P{plate}_{i}.png" for label in "ab" for plate in range(1, 4) for i in range(4)))
-    (found,) = candidate_sources(every)
+    (found,) = find_group_hints(every)
     assert (found.group_by, sorted(set(found.values))) == ("word:1", ["P1", "P2", "P3"])
 
 

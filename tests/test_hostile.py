@@ -29,9 +29,9 @@ ROOT = Path(__file__).parent.parent
 
 
 @pytest.fixture
-def model(fake, pictures, tmp_path):
+def model(fake, images, tmp_path):
     """Return a model file that holds a head which only scikit-learn can run."""
-    table = extract(pictures, "quadrants", runtime=fake.runtime)
+    table = extract(images, "quadrants", runtime=fake.runtime)
     fit(table, "knn", params={"n_neighbors": 3}, cv=2, runtime=fake.runtime).save(tmp_path / "m.featx")
     return tmp_path / "m.featx"
 
@@ -65,7 +65,7 @@ def test_mutated_files_are_read_or_refused():
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     results = json.loads(done.stdout.splitlines()[-1])["results"]
-    names = ["store", "journal", "snapshot", "model", "manifest", "weights", "picture"]
+    names = ["store", "journal", "snapshot", "model", "manifest", "weights", "image"]
     assert [result["reader"] for result in results] == names
     for result in results:
         assert (result["inputs"], result["wrong"]) == (300, 0), result
@@ -133,13 +133,13 @@ def test_a_head_of_another_type_is_refused_by_name(model, module, name):
         estimator_of(model)
 
 
-def test_a_quantized_graph_other_than_the_recipe_says_never_reaches_the_cache(fake, pictures):
-    extract(pictures, "quadrants", runtime=fake.runtime)
+def test_a_quantized_graph_other_than_the_recipe_says_never_reaches_the_cache(fake, images):
+    extract(images, "quadrants", runtime=fake.runtime)
     recipe = json.loads(next(FeatureSpec.from_json(text) for text in [_spec(fake)]).to_json())
     spec = FeatureSpec.from_json(json.dumps(recipe | {"precision": "int8", "graph": "0" * 16}))
     evil = np.frombuffer(b"another network", np.uint8)
     with pytest.raises(SpecError, match="the quantized graph of this model is not the one that its recipe names"):
-        featurize([pictures], spec, graph=evil, runtime=fake.runtime)
+        featurize([images], spec, graph=evil, runtime=fake.runtime)
     assert not list(fake.runtime.cache.glob("graphs/0*.graph"))
     write_graph(fake.runtime.cache, "0" * 16, b"put there by hand")
     from featx.store import read_quantized_graph
@@ -161,14 +161,14 @@ def _spec(fake):
         ("a\0.png,a", "holds a NUL character"),
     ],
 )
-def test_a_manifest_reaches_nothing_outside_its_folder(pictures, line, message):
-    (pictures / "list.csv").write_text(f"path,label\n{line}\nred/red-00.png,b\n")
+def test_a_manifest_reaches_nothing_outside_its_folder(images, line, message):
+    (images / "list.csv").write_text(f"path,label\n{line}\nred/red-00.png,b\n")
     with pytest.raises(DatasetError, match=message):
-        scan(pictures / "list.csv")
+        scan(images / "list.csv")
 
 
 def test_tables_hold_no_formulas(fake, tmp_path, monkeypatch):
-    """Names of pictures and classes are whatever people, or others, have typed."""
+    """Names of images and classes are whatever people, or others, have typed."""
     folder = make_classes(tmp_path / "set", {"=1+1": (30, 60, 200), "@SUM(A1)": (200, 50, 40)}, 8)
     (folder / "=1+1" / "=1+1-00.png").rename(folder / "=1+1" / "-2+3.png")
     model = fit(extract(folder, "quadrants", runtime=fake.runtime), cv=2, runtime=fake.runtime)
@@ -226,4 +226,4 @@ def test_weights_come_over_https_alone(monkeypatch, keras_start):
 
     monkeypatch.setattr(keras.applications, "VGG16", build)
     with pytest.raises(WeightsError, match="http://example.org/w.h5 is not asked: .* only over HTTPS"):
-        applications.imagenet_graph("vgg16.VGG16", 8)
+        applications.imagenet_architecture("vgg16.VGG16", 8)

@@ -1,4 +1,4 @@
-"""Every kind of picture becomes the right upright RGB pixels, or a reason that a person understands."""
+"""Every kind of image becomes the right upright RGB pixels, or a reason that a person understands."""
 
 from __future__ import annotations
 
@@ -178,7 +178,7 @@ def test_pages_are_counted_as_far_as_it_matters():
     assert decode(gif[:-1] + bytes(2_000_000) + b"\x3b").note == ""
 
 
-def test_white_of_deep_pictures():
+def test_white_of_deep_images():
     deep = Image.fromarray(np.array([[0, 1023, 2047, 4095, 60000]] * 4, np.uint16))
     for kind in ("PNG", "TIFF"):
         shown = np.asarray(decode(encoded(deep, kind), white=4095).image)
@@ -192,7 +192,7 @@ def test_white_of_deep_pictures():
     assert np.asarray(decode(real, white=100).image)[0, :, 0].tolist() == [0, 128, 255]
     colour = deep_rgb_png(np.full((4, 4, 3), 4000, np.uint16))
     assert pixels(colour)[0, 0].tolist() == [15, 15, 15]
-    with pytest.raises(ImageError, match="16-bit colour is read at full scale, and `white` is for grey pictures"):
+    with pytest.raises(ImageError, match="16-bit colour is read at full scale, and `white` is for grey images"):
         decode(colour, white=4095)
 
 
@@ -352,13 +352,13 @@ def deep_rgb_png(values: np.ndarray) -> bytes:
 def test_a_short_png_with_a_good_end_is_not_black_below():
     rows = [b"\0" + bytes([200] * 24)] * 8
     assert (pixels(png(8, 8, 2, b"".join(rows))) == 200).all()
-    with pytest.raises(ImageError, match="truncated or damaged PNG: part of the picture is missing"):
+    with pytest.raises(ImageError, match="truncated or damaged PNG: part of the image is missing"):
         decode(png(8, 8, 2, b"".join(rows[:5])))
     rows[-1] = bytes(25)  # a black last row is no missing row
     assert (pixels(png(8, 8, 2, b"".join(rows)))[-1] == 0).all()
     clear = [b"\0" + bytes(32)] * 8  # nothing but transparency
     assert (pixels(png(8, 8, 6, b"".join(clear))) == 255).all()
-    with pytest.raises(ImageError, match="part of the picture is missing"):
+    with pytest.raises(ImageError, match="part of the image is missing"):
         decode(png(8, 8, 6, b"".join(clear[:7])))
 
 
@@ -366,7 +366,7 @@ def test_a_short_interlaced_png():
     passes = [(1, 1), (1, 1), (2, 1), (2, 2), (4, 2), (4, 4), (8, 4)]  # columns and rows of 8 x 8, pass by pass
     rows = [b"\0" + bytes([200] * columns) for columns, n in passes for _ in range(n)]
     assert (pixels(png(8, 8, 0, b"".join(rows), interlaced=1)) == 200).all()
-    with pytest.raises(ImageError, match="part of the picture is missing"):
+    with pytest.raises(ImageError, match="part of the image is missing"):
         decode(png(8, 8, 0, b"".join(rows[:-1]), interlaced=1))
 
 
@@ -376,7 +376,7 @@ def test_a_jpeg_cut_in_the_middle_but_with_a_good_end_is_not_grey_below(progress
     for image in (noise, noise.convert("L"), noise.convert("CMYK")):
         data = encoded(image, "JPEG", progressive=progressive)
         decode(data)
-        with pytest.raises(ImageError, match="truncated or damaged JPEG: part of the picture is missing"):
+        with pytest.raises(ImageError, match="truncated or damaged JPEG: part of the image is missing"):
             decode(data[: len(data) // 2] + b"\xff\xd9")
 
 
@@ -391,7 +391,7 @@ def test_avif_and_heic(monkeypatch):
     shown = pixels(stream.getvalue())
     assert np.abs(shown.astype(int) - (200, 40, 90)).max() < 8
     monkeypatch.setitem(sys.modules, "pillow_heif", None)
-    with pytest.raises(ImageError, match=r'a HEIC picture; install the extra for it: pip install "featx\[heif\]"'):
+    with pytest.raises(ImageError, match=r'a HEIC image; install the extra for it: pip install "featx\[heif\]"'):
         decode(stream.getvalue())
 
 
@@ -425,7 +425,7 @@ def test_a_colour_profile_is_applied(kind):
         assert np.abs(np.asarray(decoded.image).astype(int) - (250, 10, 10)).max() < 6
 
 
-def test_a_transparent_picture_with_a_colour_profile():
+def test_a_transparent_image_with_a_colour_profile():
     veil = Image.new("RGBA", (8, 8), (250, 10, 10, 255))
     veil.putpixel((0, 0), (0, 0, 0, 0))
     shown = pixels(encoded(veil, "PNG", icc_profile=swapped_profile()))
@@ -456,7 +456,7 @@ def test_truncated_files():
         (b"\xff\xd8\xff\xe0" + bytes(40), "damaged JPEG"),
         (b"\0\0\0\x18ftypheic" + bytes(40), "damaged HEIC"),
         (b"\0\0\0\x18ftypavif" + bytes(40), "damaged AVIF"),
-        (b"\0\0\0\x0cjP  \r\n\x87\n" + bytes(40), "JPEG 2000 picture"),
+        (b"\0\0\0\x0cjP  \r\n\x87\n" + bytes(40), "JPEG 2000 image"),
     ],
 )
 def test_reasons(data, message):
@@ -471,7 +471,7 @@ def test_more_pixels_than_allowed_are_not_decoded():
         decode(data, max_pixels=119_999)
 
 
-def test_broken_exif_of_a_whole_picture_is_noted():
+def test_broken_exif_of_a_whole_image_is_noted():
     data = encoded(corners(), "JPEG", exif=b"Exif\0\0MM\0*\xff\xff\xff\xff")
     decoded = decode(data)
     assert decoded.image.size == (24, 16)

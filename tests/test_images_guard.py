@@ -17,7 +17,7 @@ import pytest
 from PIL import Image
 
 from featx.children import start_child
-from featx.errors import ImageError, NotHereError
+from featx.errors import ImageError, NotDecodableHereError
 from featx.images import Guard, prepare
 
 
@@ -32,7 +32,7 @@ def noise(side: int) -> Image.Image:
 
 
 def flat_png(width: int, height: int, colour: int = 2) -> bytes:
-    """Return a large picture in a small file."""
+    """Return a large image in a small file."""
     channels = {2: 3, 6: 4}[colour]
     packer = zlib.compressobj()
     row = b"\0" + bytes([90]) * (width * channels)
@@ -46,7 +46,7 @@ def flat_png(width: int, height: int, colour: int = 2) -> bytes:
 
 
 def slow_jpeg() -> bytes:
-    """Return a progressive JPEG whose last scan is repeated, as attackers do: each costs a pass over the picture."""
+    """Return a progressive JPEG whose last scan is repeated, as attackers do: each costs a pass over the image."""
     data = encoded(Image.new("RGB", (2000, 2000), (90, 90, 90)), "JPEG", progressive=True)
     last = data.rindex(b"\xff\xda")
     return data[:last] + data[last:-2] * 4000 + data[-2:]
@@ -131,7 +131,7 @@ def test_a_crash_of_the_decoder_is_a_reason(name, monkeypatch):
     with Guard() as guard:
         with pytest.raises(ImageError, match="the decoder crashed on it") as crashed:
             guard.prepare(TIFF, size=32)
-        assert not isinstance(crashed.value, NotHereError)
+        assert not isinstance(crashed.value, NotDecodableHereError)
         assert guard.prepare(TIFF, size=32).width == 64  # and the next one is decoded
     assert len(started) == 2
 
@@ -143,7 +143,10 @@ def test_a_process_that_others_stop_says_nothing_of_an_image(name, monkeypatch):
     with Guard() as guard:
         assert guard.prepare(TIFF, size=32).width == 64  # tried again
     dying(monkeypatch, *[ends_by(getattr(signal, name))] * 2)
-    with Guard() as guard, pytest.raises(NotHereError, match="was stopped from outside; the next run tries again"):
+    with (
+        Guard() as guard,
+        pytest.raises(NotDecodableHereError, match="was stopped from outside; the next run tries again"),
+    ):
         guard.prepare(TIFF, size=32)
 
 
@@ -163,7 +166,9 @@ def test_where_no_process_can_be_started_an_image_is_tried_by_the_next_run(monke
 
     monkeypatch.setattr("featx.images.guard.start_child", fail)
     with Guard() as guard:
-        with pytest.raises(NotHereError, match="no process can be started to decode it: Resource temporarily un"):
+        with pytest.raises(
+            NotDecodableHereError, match="no process can be started to decode it: Resource temporarily un"
+        ):
             guard.prepare(TIFF, size=32)
         assert guard.prepare(encoded(noise(64), "JPEG"), size=32).width == 64
 
@@ -199,9 +204,9 @@ def test_leaving_it_ends_what_other_threads_wait_for():
         time.sleep(0.5)
     for thread in threads:
         thread.join()
-    assert [type(error) for error in failed] == [NotHereError] * 3
+    assert [type(error) for error in failed] == [NotDecodableHereError] * 3
     assert {str(error) for error in failed} == {"the run was stopped; the next run tries again"}
-    with pytest.raises(NotHereError, match="the run was stopped"):
+    with pytest.raises(NotDecodableHereError, match="the run was stopped"):
         guard.prepare(encoded(noise(64), "JPEG"), size=32)
 
 
@@ -212,7 +217,7 @@ def test_its_processes_hold_no_more_files_open_than_there_are_processes(monkeypa
     with Guard() as guard:
         before = len(os.listdir("/proc/self/fd"))
         for _ in range(6):
-            with pytest.raises(NotHereError):
+            with pytest.raises(NotDecodableHereError):
                 guard.prepare(TIFF, size=32)
         assert len(os.listdir("/proc/self/fd")) <= before + 4
 

@@ -1,4 +1,4 @@
-"""JPEG at reduced size: the same picture as at full size, and nothing unusual is guessed at."""
+"""JPEG at reduced size: the same image as at full size, and nothing unusual is guessed at."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def test_what_is_unusual_is_left_to_pillow():
     scan = data.index(b"\xff\xda")
     left_over = data[:scan] + b"junk" + data[scan:-2] + bytes(400) + data[-2:]
     assert decode_jpeg(left_over, 200, 150, 1.0, "RGB")[0] is None
-    with pytest.raises(ImageError, match="part of the picture is missing"):
+    with pytest.raises(ImageError, match="part of the image is missing"):
         decode_jpeg(data[: len(data) // 2], 200, 150, 1.0, "RGB")
 
 
@@ -97,5 +97,5 @@ def test_grey_stays_grey_and_cmyk_is_only_checked():
     assert decode_jpeg(grey, 200, 150, 1.0, "L")[0].mode == "L"
     cmyk = jpeg(scene(200, 150).convert("CMYK"))
     assert decode_jpeg(cmyk, 200, 150, 1.0, "CMYK") == (None, "")
-    with pytest.raises(ImageError, match="part of the picture is missing"):
+    with pytest.raises(ImageError, match="part of the image is missing"):
         decode_jpeg(cmyk[: len(cmyk) // 2], 200, 150, 1.0, "CMYK")

@@ -11,7 +11,7 @@ from featx.images import read_origin
 
 
 def photograph(format_name: str = "JPEG", **tags: str) -> bytes:
-    """Return a small picture with EXIF data: make, model, serial, taken, digitized, changed."""
+    """Return a small image with EXIF data: make, model, serial, taken, digitized, changed."""
     exif = Image.Exif()
     for name, tag in {"make": 0x010F, "model": 0x0110, "changed": 0x0132}.items():
         if name in tags:

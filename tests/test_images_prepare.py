@@ -19,7 +19,7 @@ def png(pixels: np.ndarray) -> bytes:
 
 
 def stripes(width: int, height: int) -> np.ndarray:
-    """Return a picture whose red is its column, from 0 to 255, and whose green is its row."""
+    """Return an image whose red is its column, from 0 to 255, and whose green is its row."""
     y, x = np.mgrid[0:height, 0:width]
     return np.stack([255 * x / (width - 1), 255 * y / (height - 1), np.zeros_like(x)], axis=-1)
 
@@ -29,7 +29,7 @@ def test_crop_keeps_the_centre_of_the_shorter_side():
     np.testing.assert_array_equal(made, stripes(160, 80).astype(np.uint8)[5:75, 45:115])
 
 
-def test_squash_shows_the_whole_picture():
+def test_squash_shows_the_whole_image():
     made = prepare(png(stripes(160, 80)), 40, "squash").pixels
     assert made[20, 0, 0] < 4
     assert made[20, 39, 0] > 251
@@ -44,7 +44,7 @@ def test_pad_keeps_the_shape_and_adds_grey():
 
 
 @pytest.mark.parametrize(("shape", "expected"), [((80, 160), (20, 40)), ((30, 10), (30, 10)), ((3000, 1), (40, 1))])
-def test_fit_keeps_shape_and_small_pictures(shape, expected):
+def test_fit_keeps_shape_and_small_images(shape, expected):
     assert prepare(png(np.full((*shape, 3), 200)), 40, "fit").pixels.shape == (*expected, 3)
 
 
@@ -63,7 +63,7 @@ def test_extreme_shapes_stay_small(rule, shape):
     assert (made.height, made.width) == shape
 
 
-def test_signature_is_a_thumbnail_of_the_whole_picture():
+def test_signature_is_a_thumbnail_of_the_whole_image():
     left_dark = np.zeros((64, 128, 3))
     left_dark[:, 64:] = 255
     signature = prepare(png(left_dark), 32, "crop").signature
@@ -89,7 +89,7 @@ def test_decode_version_changes_with_any_pixel(monkeypatch):
     assert changed != before
 
 
-def test_probe_pictures_are_of_many_kinds():
+def test_probe_images_are_of_many_kinds():
     names = list(probe_files())
     assert names == sorted(names)
     assert {name.rsplit(".")[-1] for name in names} == {"jpg", "png", "gif", "webp", "tif", "bmp"}

@@ -1,4 +1,4 @@
-"""Small pictures: in order, upright, of their own shape, and a reason where there is none."""
+"""Small images: in order, upright, of their own shape, and a reason where there is none."""
 
 from __future__ import annotations
 

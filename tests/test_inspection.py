@@ -13,12 +13,12 @@ from typer.testing import CliRunner
 from featx import inspect
 from featx.cli.app import app
 from featx.errors import DatasetNotFoundError
-from featx.reporting import inspection_lines
+from featx.rendering import inspection_lines
 from featx.runtime import Runtime
 
 
 def scene(path, seed: int, side: int = 96) -> Image.Image:
-    """Write a picture of smooth shapes, different for each seed."""
+    """Write an image of smooth shapes, different for each seed."""
     rng = np.random.default_rng(seed)
     small = Image.fromarray(rng.integers(0, 256, (5, 5, 3), np.uint8).astype(np.uint8))
     image = small.resize((side, side), Image.Resampling.BICUBIC)
@@ -59,7 +59,7 @@ def test_copies_near_copies_and_conflicts(scenes):
 
 def test_a_class_too_alike_is_told_as_by_fit(scenes, monkeypatch):
     monkeypatch.setattr(
-        "featx.inspection.near_copies", lambda *given, **marks: [(i, i + 1) for i in range(6)] + [(20, 21)]
+        "featx.inspection.find_near_duplicates", lambda *given, **marks: [(i, i + 1) for i in range(6)] + [(20, 21)]
     )
     found = inspect(scenes)
     assert found.too_alike == ("a",)
@@ -69,11 +69,11 @@ def test_a_class_too_alike_is_told_as_by_fit(scenes, monkeypatch):
     )
 
 
-def test_too_many_pictures_to_compare_are_told(scenes, monkeypatch):
+def test_too_many_images_to_compare_are_told(scenes, monkeypatch):
     monkeypatch.setattr("featx.inspection.MOST_COMPARED", 23)
     found = inspect(scenes)
     assert (found.was_compared, found.near_duplicates) == (False, ())
-    said = "note       more than 200,000 pictures: near-copies were not looked for"
+    said = "note       more than 200,000 images: near-copies were not looked for"
     assert said in inspection_lines(found.to_dict())
 
 
@@ -88,7 +88,7 @@ def test_takes_are_told_and_are_no_near_copies(scenes):
         Image.fromarray(moved.clip(0, 255).astype(np.uint8)).save(scenes / "a" / f"frame{number}.png")
     (scenes / "still.png").unlink()
     found = inspect(scenes)
-    assert sorted(len(take) for take in found.takes) == [12, 12]
+    assert sorted(len(recording) for recording in found.recordings) == [12, 12]
     assert found.near_duplicates == ()
     assert "12 frames of one recording: a/frame0.png .. a/frame11.png" in "\n".join(inspection_lines(found.to_dict()))
 
@@ -135,14 +135,14 @@ def test_unreadable_files_tiny_classes_and_notes(scenes):
     found = inspect(scenes)
     assert {one.path: one.reason for one in found.unreadable} == {
         "a/empty.jpg": "empty file (0 bytes)",
-        "a/torn.png": "truncated PNG: the file ends before the picture does",
-        "b/torn.png": "truncated PNG: the file ends before the picture does",
+        "a/torn.png": "truncated PNG: the file ends before the image does",
+        "b/torn.png": "truncated PNG: the file ends before the image does",
     }
     assert (found.tiny, found.ignored) == (("rare",), ("notes.txt",))
     assert found.notes == {"first of 2 frames": 1}
 
 
-def test_flat_pictures_of_different_colours_are_no_copies(tmp_path):
+def test_flat_images_of_different_colours_are_no_copies(tmp_path):
     for level in range(0, 250, 10):
         path = tmp_path / "flat" / f"{level}.png"
         path.parent.mkdir(exist_ok=True)
@@ -159,7 +159,7 @@ def test_low_contrast_scenes_that_look_alike_are_no_copies(tmp_path):
     assert inspect(tmp_path).near_duplicates == ()
 
 
-def test_dark_16_bit_pictures_are_told(tmp_path):
+def test_dark_16_bit_images_are_told(tmp_path):
     values = np.random.default_rng(0).integers(0, 4000, (20, 20)).astype(np.uint16)
     (tmp_path / "a").mkdir()
     Image.fromarray(values).save(tmp_path / "a" / "deep.png")

@@ -20,7 +20,7 @@ import featx
 from featx.classifier.estimators import check_estimator, dump_estimator, load_estimator, types_to_trust
 from featx.errors import ClassifierError, HeadError
 from featx.extraction import extract
-from featx.fitting.keeping import try_keeping, try_keeping_of
+from featx.fitting.trusting import try_keeping, try_keeping_of
 from featx.heads import make_head, scores_of
 
 RNG = np.random.default_rng(0)
@@ -120,8 +120,8 @@ class Forgetful(Nearest):
 
 
 @pytest.fixture
-def table(fake, pictures):
-    return extract(pictures, "quadrants", runtime=fake.runtime)
+def table(fake, images):
+    return extract(images, "quadrants", runtime=fake.runtime)
 
 
 @pytest.mark.parametrize(
@@ -166,10 +166,10 @@ def test_of_a_search_the_best_is_kept(fake, table, tmp_path, head):
 
 
 @pytest.mark.parametrize("head", [Locked(), Forgetful()])
-def test_what_cannot_be_kept_is_not_fitted(fake, pictures, head):
+def test_what_cannot_be_kept_is_not_fitted(fake, images, head):
     Locked.fits = 0
     with pytest.raises(HeadError, match=r"cannot be kept in a model file, so it is not fitted: "):
-        featx.fit(pictures, head, backbone="quadrants", runtime=fake.runtime)
+        featx.fit(images, head, backbone="quadrants", runtime=fake.runtime)
     assert Locked.fits <= 1  # on a few made numbers
     assert fake.starts == 0
 

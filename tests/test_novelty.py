@@ -1,4 +1,4 @@
-"""None of these: pictures unlike the training pictures are rejected, about as many genuine ones as asked for."""
+"""None of these: images unlike the training images are rejected, about as many genuine ones as asked for."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import json
 
 import numpy as np
 import pytest
-from conftest import make_classes, save_picture
+from conftest import make_classes, save_image
 from typer.testing import CliRunner
 
 from featx.classifier import Rejector, learn_subspace
@@ -47,7 +47,7 @@ def rejector(n: int, seed: int) -> Rejector:
 
 
 @pytest.mark.parametrize("rate", [0.05, 0.2])
-def test_about_the_share_asked_for_of_genuine_pictures_is_rejected(rate):
+def test_about_the_share_asked_for_of_genuine_images_is_rejected(rate):
     known = rejector(2000, 0)
     X, _ = cloud(4000, 7)
     probabilities = np.random.default_rng(9).uniform(0.5, 1, (4000, 1))
@@ -68,22 +68,22 @@ def test_rates_that_cannot_be():
     for rate in (0, 1, -0.1, 5):
         with pytest.raises(OptionError, match="it must be above 0 and below 1"):
             known.limit(rate)
-    with pytest.raises(ClassifierError, match="`reject_rate=0.01`: of 40 training pictures that is none; try 0.025"):
+    with pytest.raises(ClassifierError, match="`reject_rate=0.01`: of 40 training images that is none; try 0.025"):
         known.limit(0.01)
 
 
 @pytest.fixture
-def model(fake, pictures, tmp_path):
-    made = fit(extract(pictures, "quadrants", runtime=fake.runtime), runtime=fake.runtime)
+def model(fake, images, tmp_path):
+    made = fit(extract(images, "quadrants", runtime=fake.runtime), runtime=fake.runtime)
     made.save(tmp_path / "m.featx")
     return tmp_path / "m.featx"
 
 
-def test_foreign_pictures_are_rejected_in_every_form(fake, model, tmp_path, monkeypatch):
+def test_foreign_images_are_rejected_in_every_form(fake, model, tmp_path, monkeypatch):
     new = make_classes(tmp_path / "new", {"red": (200, 50, 40)}, 2)
     for i in range(3):
-        save_picture(new / f"green{i}.png", (40, 190, 60), seed=i)
-        save_picture(new / "red" / f"red-{i:02}.png", (200, 50, 40), seed=1000 + i)  # known ones
+        save_image(new / f"green{i}.png", (40, 190, 60), seed=i)
+        save_image(new / "red" / f"red-{i:02}.png", (200, 50, 40), seed=1000 + i)  # known ones
     made = predict(model, new, tmp_path / "out.csv", reject_rate=0.05, runtime=fake.runtime)
     rows = {
         row["path"].rpartition("/")[2]: row
@@ -92,7 +92,7 @@ def test_foreign_pictures_are_rejected_in_every_form(fake, model, tmp_path, monk
     assert (made.n_rejected, made.n_predicted, made.n_images) == (3, 3, 6)
     assert {rows[f"green{i}.png"]["status"] for i in range(3)} == {"rejected"}
     assert {rows[f"green{i}.png"]["label"] for i in range(3)} == {""}
-    assert rows["green0.png"]["reason"].startswith("unlike the training pictures; nearest is ")
+    assert rows["green0.png"]["reason"].startswith("unlike the training images; nearest is ")
     assert rows["red-00.png"]["status"] == "ok"
     assert predict(model, new, runtime=fake.runtime).n_rejected == 0
     monkeypatch.setenv("FEATX_CACHE", str(fake.runtime.cache))
@@ -114,11 +114,11 @@ def test_a_saved_rejector_is_the_same(model):
     assert loaded.out_of_fold_probabilities().shape == (24, 2)
 
 
-def test_without_folds_nothing_can_be_rejected(fake, pictures):
-    save_picture(pictures / "green" / "only.png", (40, 180, 60))
-    for path in sorted((pictures / "red").iterdir())[2:] + sorted((pictures / "blue").iterdir())[2:]:
-        path.unlink()  # so that the class of one picture is not rare
-    made = fit(extract(pictures, "quadrants", runtime=fake.runtime), runtime=fake.runtime)
-    with pytest.raises(ClassifierError, match="this model cannot reject: class 'green' has one picture"):
+def test_without_folds_nothing_can_be_rejected(fake, images):
+    save_image(images / "green" / "only.png", (40, 180, 60))
+    for path in sorted((images / "red").iterdir())[2:] + sorted((images / "blue").iterdir())[2:]:
+        path.unlink()  # so that the class of one image is not rare
+    made = fit(extract(images, "quadrants", runtime=fake.runtime), runtime=fake.runtime)
+    with pytest.raises(ClassifierError, match="this model cannot reject: class 'green' has one image"):
         made.check_reject_rate(0.05)
     assert made.out_of_fold_probabilities() is None

@@ -133,7 +133,7 @@ def test_the_range_of_a_number_is_that_of_its_field(kind, name):
         (FoldOptions, {"cv": 1}, "`cv=1`: it must be 2 or more"),
         (PixelOptions, {"white": 0}, "`white=0`: it must be from 1 to 4,294,967,295"),
         (TrainOptions, {"warmup": 1.0}, "`warmup=1.0`: it must be 0 or more and below 1"),
-        (TrainOptions, {"rate": 0.0}, "`rate=0.0`: it must be above 0"),
+        (TrainOptions, {"learning_rate": 0.0}, "`learning_rate=0.0`: it must be above 0"),
         (TrainOptions, {"layer_decay": 2.0}, "`layer_decay=2.0`: it must be above 0 and at most 1"),
         (HeadOptions, {"hidden": (128, 0)}, "`hidden=0`: it must be 1 or more"),
     ],

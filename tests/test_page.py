@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import axe_violations, make_classes, save_picture
+from conftest import axe_violations, make_classes, save_image
 from typer.testing import CliRunner
 
 from featx.cli.app import app
@@ -23,8 +23,8 @@ from featx.extraction import extract
 from featx.fitting import fit
 from featx.prediction import load
 from featx.reports import report
-from featx.reports.images import Images
-from featx.reports.views import draw_map
+from featx.reports.images import TrainingImages
+from featx.reports.views import pca_map
 
 HOSTILE = "</script><script>document.title='taken over'</script><img src=x onerror=\"document.title='taken over'\">"
 
@@ -34,7 +34,7 @@ def overlapping(folder: Path, n: int = 60) -> Path:
     rng = np.random.default_rng(0)
     for i in range(n):
         grey = int(np.clip(rng.normal(100 + 35 * (i % 2), 22), 0, 255))
-        save_picture(folder / "ab"[i % 2] / f"{i:03}.png", (grey, grey, 255 - grey), seed=i)
+        save_image(folder / "ab"[i % 2] / f"{i:03}.png", (grey, grey, 255 - grey), seed=i)
     return folder
 
 
@@ -71,29 +71,29 @@ def test_the_page_holds_what_the_summary_says(fake, model, data, tmp_path):
         "What is known",
         "Classes",
         "Confusions",
-        "Pictures",
-        "Would more pictures help?",
+        "Images",
+        "Would more images help?",
         "Map of the features",
         "How it was made",
     ):
         assert f">{heading}</h2>" in text
     held = content(page)
-    assert len(held["pictures"]) == len(held["map"]) == 60
+    assert len(held["images"]) == len(held["map"]) == 60
     probabilities = model.out_of_fold_probabilities()
-    for number, one in held["pictures"].items():
+    for number, one in held["images"].items():
         assert one["taken"] == probabilities[int(number)].argmax()
         assert one["confidence"] == round(probabilities[int(number)].max(), 3)
-    assert all(one["thumb"] for one in held["pictures"].values())
+    assert all(one["thumb"] for one in held["images"].values())
     views = {view["id"]: view for view in held["views"]}
     cells = {f"cell-{i}-{j}": n for i, row in enumerate(cv["confusion"]) for j, n in enumerate(row) if n}
     assert {name: view["n"] for name, view in views.items() if name.startswith("cell")} == cells
     assert views["mistakes"]["n"] == sum(n for name, n in cells.items() if name in ("cell-0-1", "cell-1-0")) > 0
-    mistakes = [held["pictures"][str(i)] for i in views["mistakes"]["pictures"]]
+    mistakes = [held["images"][str(i)] for i in views["mistakes"]["images"]]
     assert all(one["taken"] != one["label"] for one in mistakes)
     assert [one["confidence"] for one in mistakes] == sorted((one["confidence"] for one in mistakes), reverse=True)
     assert views["suspects"]["n"] == summary["n_suspects"] == len(mistakes)
     assert views["rejected"]["n"] == model.rejector.outliers(0.05).sum() >= 3
-    assert [held["pictures"][str(i)]["path"] for i in views["suspects"]["pictures"]][:20] == [
+    assert [held["images"][str(i)]["path"] for i in views["suspects"]["images"]][:20] == [
         one["path"] for one in summary["suspects"]
     ]
 
@@ -152,7 +152,7 @@ def test_views_open_in_a_browser(page, pages):
 
 
 @pytest.mark.integration
-def test_the_keyboard_alone_opens_the_pictures_of_a_cell_and_leads_back(page, pages):
+def test_the_keyboard_alone_opens_the_images_of_a_cell_and_leads_back(page, pages):
     opened = pages.open(page.as_uri())
     while opened.evaluate(FOCUS.format("getAttribute('aria-label')")) != "Confusion matrix":
         opened.keyboard.press("Tab")
@@ -183,9 +183,9 @@ def test_the_map_is_looked_at_with_arrow_keys_or_a_pointer(page, pages):
     seen = set()
     for _ in range(3):
         opened.keyboard.press("ArrowRight")
-        seen.add(opened.evaluate("document.querySelector('#map-picture small').textContent"))
+        seen.add(opened.evaluate("document.querySelector('#map-image small').textContent"))
     assert len(seen) == 3
-    assert seen <= {one["path"] for one in content(page)["pictures"].values()}
+    assert seen <= {one["path"] for one in content(page)["images"].values()}
     opened.evaluate("document.querySelectorAll('#legend button')[1].click()")
     assert opened.evaluate(COUNT.format("#map circle.faded")) == 30
     opened.evaluate("document.getElementById('by-error').click()")
@@ -196,7 +196,7 @@ def test_the_map_is_looked_at_with_arrow_keys_or_a_pointer(page, pages):
         "(({x, y}) => [x, y])(document.querySelector('#map circle:not(.faded)').getBoundingClientRect())"
     )
     opened.mouse.move(box[0] + 3, box[1] + 3)
-    assert opened.evaluate("document.querySelector('#map-picture b').textContent") == "b"
+    assert opened.evaluate("document.querySelector('#map-image b').textContent") == "b"
 
 
 @pytest.mark.integration
@@ -258,7 +258,7 @@ def test_many_classes_have_a_list_of_confusions(many_classes):
 
 
 @pytest.mark.integration
-def test_the_list_of_confusions_opens_their_pictures(many_classes, pages):
+def test_the_list_of_confusions_opens_their_images(many_classes, pages):
     page, _ = many_classes
     views = confusions(page)
     opened = pages.open(page.as_uri())
@@ -300,12 +300,12 @@ def test_hostile_names_are_only_text_in_a_browser(hostile_page, pages):
     assert opened.evaluate("document.documentElement.scrollWidth") <= 400
 
 
-def test_pictures_that_changed_or_vanished_are_not_shown(fake, model, data, tmp_path):
+def test_images_that_changed_or_vanished_are_not_shown(fake, model, data, tmp_path):
     (data / "a" / "000.png").unlink()
-    save_picture(data / "b" / "001.png", (9, 9, 9))
+    save_image(data / "b" / "001.png", (9, 9, 9))
     found = report(model, html=tmp_path / "r.html", data=data, runtime=fake.runtime)
     held = content(tmp_path / "r.html")
-    assert sorted(one["path"] for one in held["pictures"].values() if not one["thumb"]) == ["a/000.png", "b/001.png"]
+    assert sorted(one["path"] for one in held["images"].values() if not one["thumb"]) == ["a/000.png", "b/001.png"]
     assert len(held["map"]) == 58
     assert found.to_dict()["images"] == {"data": str(data), "n": 60, "n_missing": 2}
     warned = f"2 of the 60 images of the page are not as they were (in {data}); --data FOLDER says where they are"
@@ -375,7 +375,7 @@ def test_a_held_out_part_has_classes_confusions_and_images(fake, model, data, tm
     views = {view["id"]: view for view in content(tmp_path / "r.html")["views"]}
     assert views["mistakes"]["n"] == cv.confusion[0][1] + cv.confusion[1][0] > 0
     assert views["rejected"]["n"] == 0
-    assert all(one["thumb"] for one in content(tmp_path / "r.html")["pictures"].values())
+    assert all(one["thumb"] for one in content(tmp_path / "r.html")["images"].values())
     without = replace(tuned, out_of_fold=None)
     report(without, html=tmp_path / "s.html", runtime=fake.runtime)
     text = (tmp_path / "s.html").read_text("utf-8")
@@ -389,31 +389,31 @@ def test_sample_ids_that_lead_out_of_the_data_set_open_nothing(fake, model, data
     inside = model.out_of_fold.sample_ids[0]
     shutil.copy(data / inside, outside)  # the very content that is looked for
     ids = [inside, str(outside), "../outside.png", "a/../../outside.png", "/dev/zero", "a\0b", "\ud800", "", "."]
-    thumbnails, features = Images(model, data, fake.runtime).draw(ids)
+    thumbnails, features = TrainingImages(model, data, fake.runtime).draw(ids)
     assert [thumbnail is not None for thumbnail in thumbnails] == [True] + [False] * 8
     assert np.isfinite(features).all(axis=1).tolist() == [True] + [False] * 8
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(DatasetError, match="pipe is neither a folder nor a manifest"):
-        Images(model, tmp_path / "pipe", fake.runtime)
+        TrainingImages(model, tmp_path / "pipe", fake.runtime)
 
 
-def test_without_data_there_are_no_pictures_and_without_cache_no_map(fake, model, data, tmp_path):
+def test_without_data_there_are_no_images_and_without_cache_no_map(fake, model, data, tmp_path):
     elsewhere = replace(model, evaluation=replace(model.evaluation, made={}))
     report(elsewhere, html=tmp_path / "r.html")
-    assert not any(one["thumb"] for one in content(tmp_path / "r.html")["pictures"].values())
+    assert not any(one["thumb"] for one in content(tmp_path / "r.html")["images"].values())
     shutil.rmtree(fake.runtime.cache)
     report(model, html=tmp_path / "s.html", data=data, runtime=fake.runtime)
     held = content(tmp_path / "s.html")
     assert held["map"] == []
-    assert all(one["thumb"] for one in held["pictures"].values())
+    assert all(one["thumb"] for one in held["images"].values())
 
 
-def test_at_most_2000_pictures_are_drawn_and_every_view_gets_some(fake, model, data, tmp_path, monkeypatch):
-    monkeypatch.setattr("featx.reports.views._MOST_PICTURES", 10)
+def test_at_most_2000_images_are_drawn_and_every_view_gets_some(fake, model, data, tmp_path, monkeypatch):
+    monkeypatch.setattr("featx.reports.views._MOST_IMAGES", 10)
     report(model, html=tmp_path / "r.html", data=data, runtime=fake.runtime)
     held = content(tmp_path / "r.html")
-    assert len(held["pictures"]) == 10
-    assert all(view["pictures"] for view in held["views"] if view["n"])
+    assert len(held["images"]) == 10
+    assert all(view["images"] for view in held["views"] if view["n"])
 
 
 def test_the_page_says_where_the_model_comes_from(fake, model, data, tmp_path):
@@ -436,7 +436,7 @@ def test_the_page_says_where_the_model_comes_from(fake, model, data, tmp_path):
     assert report(model).to_dict()["file"] is None
 
 
-def test_what_was_measured_on_other_pictures_is_on_the_page(fake, model, data, tmp_path):
+def test_what_was_measured_on_other_images_is_on_the_page(fake, model, data, tmp_path):
     model.save(tmp_path / "m.featx")
     other = overlapping(tmp_path / "other", 20)
     found = report(load(tmp_path / "m.featx"), on=other, html=tmp_path / "r.html", runtime=fake.runtime)
@@ -454,15 +454,31 @@ def finetuned_page(fake, model, data, tmp_path):
     epochs = [
         {
             "number": 0,
-            "rate": 0.0,
+            "learning_rate": 0.0,
             "loss": None,
             "accuracy": None,
             "val_loss": 0.7,
             "val_accuracy": 0.6,
             "seconds": 1.0,
         },
-        {"number": 1, "rate": 1e-3, "loss": 0.6, "accuracy": 0.7, "val_loss": 0.5, "val_accuracy": 0.8, "seconds": 2.0},
-        {"number": 2, "rate": 1e-5, "loss": 0.2, "accuracy": 0.9, "val_loss": 0.6, "val_accuracy": 0.7, "seconds": 2.0},
+        {
+            "number": 1,
+            "learning_rate": 1e-3,
+            "loss": 0.6,
+            "accuracy": 0.7,
+            "val_loss": 0.5,
+            "val_accuracy": 0.8,
+            "seconds": 2.0,
+        },
+        {
+            "number": 2,
+            "learning_rate": 1e-5,
+            "loss": 0.2,
+            "accuracy": 0.9,
+            "val_loss": 0.6,
+            "val_accuracy": 0.7,
+            "seconds": 2.0,
+        },
     ]
     contest = Contest(
         kept="finetuned",
@@ -482,7 +498,7 @@ def finetuned_page(fake, model, data, tmp_path):
 
 def test_how_fine_tuning_went_is_drawn(finetuned_page):
     text = finetuned_page.read_text("utf-8")
-    assert '<p class="headline">0.850\n<small>accuracy on 41 held-out pictures, 95 % interval 0.750 to 0.920' in text
+    assert '<p class="headline">0.850\n<small>accuracy on 41 held-out images, 95 % interval 0.750 to 0.920' in text
     assert "<dt>difference</dt><dd>+0.150 (+0.050 to +0.250); better; the fine-tuned network is kept</dd>" in text
     curves = re.findall(r'<polyline fill="none" class="([^"]+)" points="([^"]*)"/>', text)
     assert curves == [
@@ -499,14 +515,14 @@ def test_how_fine_tuning_went_is_drawn(finetuned_page):
 def unmeasured(fake, tmp_path):
     """Return a model without an honest number."""
     data = make_classes(tmp_path / "set", {"red": (200, 50, 40)}, 4)
-    save_picture(data / "blue" / "only.png", (20, 20, 200))
+    save_image(data / "blue" / "only.png", (20, 20, 200))
     return fit(extract(data, "quadrants", runtime=fake.runtime), runtime=fake.runtime)
 
 
 def test_a_model_without_honest_number_has_a_page(fake, unmeasured, tmp_path):
     report(unmeasured, html=tmp_path / "r.html", data=tmp_path / "set", runtime=fake.runtime)
     text = (tmp_path / "r.html").read_text("utf-8")
-    assert "no honest number <small>class &#39;blue&#39; has one picture" in text
+    assert "no honest number <small>class &#39;blue&#39; has one image" in text
     with pytest.raises(ClassifierError, match="`suspects`: nothing doubts a label, because class 'blue' has one"):
         report(unmeasured, suspects=tmp_path / "s.csv")
 
@@ -555,19 +571,19 @@ def test_command(fake, model, data, tmp_path, monkeypatch):
     shown = CliRunner().invoke(app, ["report", "--html", "r.html", "--suspects", "s.csv"])
     assert shown.exit_code == 0, shown.output
     assert "page       r.html" in shown.output
-    assert all(one["thumb"] for one in content(tmp_path / "r.html")["pictures"].values())  # of the model's own folder
+    assert all(one["thumb"] for one in content(tmp_path / "r.html")["images"].values())  # of the model's own folder
     said = json.loads(CliRunner().invoke(app, ["report", "m.featx", "--json"]).stdout)
     assert said["n_suspects"] >= len(said["suspects"])
 
 
 def test_the_map_is_the_same_from_either_matrix():
     X = np.random.default_rng(0).normal(size=(30, 4)) * [4, 3, 2, 1]
-    few = draw_map(range(30), X.astype(np.float32))
-    many = draw_map(range(30), np.pad(X, ((0, 0), (0, 60))).astype(np.float32))
+    few = pca_map(range(30), X.astype(np.float32))
+    many = pca_map(range(30), np.pad(X, ((0, 0), (0, 60))).astype(np.float32))
     np.testing.assert_allclose(few, many, atol=2e-4)
-    line = draw_map(range(9), np.outer(np.arange(9), np.ones(60)).astype(np.float32))
+    line = pca_map(range(9), np.outer(np.arange(9), np.ones(60)).astype(np.float32))
     assert len({y for _, y, _ in line}) == 1
-    equal = draw_map(range(5), np.ones((5, 60), np.float32))
+    equal = pca_map(range(5), np.ones((5, 60), np.float32))
     assert [point[2] for point in equal] == [0, 1, 2, 3, 4]
     assert np.isfinite(equal).all()
-    assert len(draw_map(range(40), np.random.default_rng(0).normal(size=(40, 50_000)).astype(np.float32))) == 40
+    assert len(pca_map(range(40), np.random.default_rng(0).normal(size=(40, 50_000)).astype(np.float32))) == 40

@@ -1,4 +1,4 @@
-"""What smaller formats and smaller pictures cost: the default network, its real weights, pictures like photographs."""
+"""What smaller formats and smaller images cost: the default network, its real weights, images like photographs."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 from sklearn.datasets import load_sample_images
 
-from featx.backbones import build_network, find_source
+from featx.backbones import build_network, find_backbone_source
 from featx.engines import convert
 from featx.engines.openvino import OpenVINORunner, has_bfloat16
 from featx.images import prepare
@@ -19,30 +19,30 @@ from featx.spec import FeatureSpec
 
 
 def photograph(seed: int, width: int, height: int) -> Image.Image:
-    """Return a made picture with a photograph's spectrum: clouds of all sizes, a few bodies with edges, and grain."""
+    """Return a made image with a photograph's spectrum: clouds of all sizes, a few bodies with edges, and grain."""
     rng = np.random.default_rng(seed)
-    picture = np.zeros((height, width, 3), np.float32)
+    image = np.zeros((height, width, 3), np.float32)
     for octave in range(1, 8):
         coarse = rng.normal(0, 1, (2**octave + 1, 2**octave + 1, 3)).astype(np.float32)
         bands = [
             Image.fromarray(coarse[:, :, band]).resize((width, height), Image.Resampling.BICUBIC) for band in range(3)
         ]
-        picture += np.stack([np.asarray(band) for band in bands], axis=-1) / 1.6**octave
+        image += np.stack([np.asarray(band) for band in bands], axis=-1) / 1.6**octave
     y, x = np.mgrid[0:height, 0:width].astype(np.float32) / height
     for _ in range(6):
         (cx, cy), radius, colour = rng.uniform(0, 1, 2), rng.uniform(0.05, 0.3), rng.normal(0, 1, 3)
         body = (x - cx * width / height) ** 2 + (y - cy) ** 2 < radius**2
-        picture[body] = picture[body] * 0.3 + colour.astype(np.float32)
-    picture += rng.normal(0, 0.03, (*picture.shape[:2], 1)).astype(np.float32)
-    return Image.fromarray(np.clip(110 + 60 * picture, 0, 255).astype(np.uint8))
+        image[body] = image[body] * 0.3 + colour.astype(np.float32)
+    image += rng.normal(0, 0.03, (*image.shape[:2], 1)).astype(np.float32)
+    return Image.fromarray(np.clip(110 + 60 * image, 0, 255).astype(np.uint8))
 
 
 def real_tiles():
     """Yield overlapping parts of the two photographs that scikit-learn brings along, a temple and a flower."""
-    for picture in load_sample_images().images:
+    for image in load_sample_images().images:
         for top in range(0, 427 - 256, 85):
             for left in range(0, 640 - 256, 128):
-                yield Image.fromarray(picture[top : top + 256, left : left + 256])
+                yield Image.fromarray(image[top : top + 256, left : left + 256])
 
 
 def jpeg(image: Image.Image) -> bytes:
@@ -53,7 +53,7 @@ def jpeg(image: Image.Image) -> bytes:
 
 @pytest.fixture(scope="module")
 def graph():
-    source = find_source("efficientnet-lite0")
+    source = find_backbone_source("efficientnet-lite0")
     spec = FeatureSpec(source.backbone, source.weights, source.preprocess, 224, "1-0", "openvino", "float32")
     return convert(build_network(replace(spec, precision="float32"), source.file))
 
@@ -71,7 +71,7 @@ def test_bfloat16_agrees_with_float32(graph):
         pytest.skip("this processor does not compute in bfloat16")
     pixels = np.stack([prepare(jpeg(tile), 224).pixels for tile in real_tiles()])
     exact = features(graph, pixels)
-    assert cosines(exact[:-1], exact[1:]).mean() < 0.9  # the pictures differ, so that agreement says something
+    assert cosines(exact[:-1], exact[1:]).mean() < 0.9  # the images differ, so that agreement says something
     found = cosines(exact, features(graph, pixels, "bfloat16"))
     assert found.mean() >= 0.999
     assert found.min() >= 0.995

@@ -1,4 +1,4 @@
-"""Tables of predictions: every picture accounted for, nothing overwritten, nothing half written."""
+"""Tables of predictions: every image accounted for, nothing overwritten, nothing half written."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import make_classes, save_picture
+from conftest import make_classes, save_image
 from typer.testing import CliRunner
 
 from featx import table as table_module
@@ -27,13 +27,13 @@ COLUMNS = ["path", "label", "confidence", "status", "seen", "reason", "p_blue", 
 
 
 @pytest.fixture
-def model(fake, pictures):
-    return fit(extract(pictures, "quadrants", runtime=fake.runtime), runtime=fake.runtime)
+def model(fake, images):
+    return fit(extract(images, "quadrants", runtime=fake.runtime), runtime=fake.runtime)
 
 
 @pytest.fixture
 def new(tmp_path):
-    """Return a folder with two new pictures, a copy of a training picture, a torn one and a text."""
+    """Return a folder with two new images, a copy of a training image, a torn one and a text."""
     folder = make_classes(tmp_path / "new", {"x": (210, 45, 45), "y": (20, 50, 210)}, 1)
     shutil.copy(tmp_path / "set" / "red" / "red-00.png", folder / "x" / "known.png")
     (folder / "x" / "torn.png").write_bytes((folder / "x" / "x-00.png").read_bytes()[:50])
@@ -105,7 +105,7 @@ def test_top_k(fake, model, new):
         predict(model, new, top_k=3)
 
 
-def test_the_network_runs_once_and_not_for_known_pictures(fake, model, new):
+def test_the_network_runs_once_and_not_for_known_images(fake, model, new):
     assert fake.n_computed == 24
     for _ in range(2):
         predict(model, new, runtime=fake.runtime)
@@ -126,9 +126,9 @@ def test_chunks_do_not_show(fake, model, new, monkeypatch):
 
 
 def test_files_and_folders_in_the_order_given(fake, model, new, tmp_path):
-    one = save_picture(tmp_path / "one.png", (220, 40, 40))
+    one = save_image(tmp_path / "one.png", (220, 40, 40))
     text = tmp_path / "text.doc"
-    text.write_text("no picture")
+    text.write_text("no image")
     rows = predict(model, [one, text, new, one], runtime=fake.runtime).rows
     assert [Path(row[0]).name for row in rows] == [
         "one.png", "text.doc", "known.png", "torn.png", "x-00.png", "y-00.png", "one.png",
@@ -199,15 +199,15 @@ def test_links_without_a_folder_to_sort_into_are_refused(fake, model, new):
     assert "--link is for the folder of --sort-into" in shown.output
 
 
-def test_sort_into_keeps_pictures_of_one_name_apart(fake, model, tmp_path):
+def test_sort_into_keeps_images_of_one_name_apart(fake, model, tmp_path):
     for folder in ("p", "q"):
-        save_picture(tmp_path / folder / "same.png", (200, 50, 40), seed=len(folder + folder))
+        save_image(tmp_path / folder / "same.png", (200, 50, 40), seed=len(folder + folder))
     target = tmp_path / "sorted"
     predict(model, [tmp_path / "p", tmp_path / "q"], sort_into=target, runtime=fake.runtime)
     assert len(list((target / "red").iterdir())) == 2
 
 
-def test_pictures_are_never_sorted_into_where_they_are(fake, model, tmp_path):
+def test_images_are_never_sorted_into_where_they_are(fake, model, tmp_path):
     data = make_classes(tmp_path / "mine", {"red": (210, 40, 40), "blue": (20, 60, 210)}, 3)
     (tmp_path / "way").symlink_to(data, target_is_directory=True)
     (tmp_path / "empty").mkdir()
@@ -236,7 +236,7 @@ def test_pictures_are_never_sorted_into_where_they_are(fake, model, tmp_path):
     for given in (target / "red", target / "red" / "red-00.png", [data, target / "blue"]):
         with pytest.raises(OutputError, match="is predicted, and the folder is"):
             predict(model, given, sort_into=target, overwrite=True, runtime=fake.runtime)
-    with pytest.raises(OutputError, match="a picture that is predicted is there"):
+    with pytest.raises(OutputError, match="an image that is predicted is there"):
         predict(model, tmp_path / "links", sort_into=target, overwrite=True, runtime=fake.runtime)
     assert {p.name: p.read_bytes() for p in target.glob("*/*")} == {p.name: p.read_bytes() for p in data.glob("*/*")}
 
@@ -270,7 +270,7 @@ def test_class_folders_that_are_links_are_not_entered(fake, model, new, tmp_path
 
 
 def test_links_lead_to_the_files_themselves(fake, model, tmp_path):
-    real = save_picture(tmp_path / "real" / "one.png", (200, 50, 40))
+    real = save_image(tmp_path / "real" / "one.png", (200, 50, 40))
     (tmp_path / "links").mkdir()
     (tmp_path / "links" / "one.png").symlink_to("../real/one.png")
     for overwrite in (False, True):
@@ -279,18 +279,18 @@ def test_links_lead_to_the_files_themselves(fake, model, tmp_path):
         made = tmp_path / "a" / "sorted" / "red" / "one.png"
         assert not made.is_symlink()
         assert made.stat().st_ino == real.stat().st_ino
-    with pytest.raises(OutputError, match="a picture that is predicted is there"):  # a copy would only seem to be one
+    with pytest.raises(OutputError, match="an image that is predicted is there"):  # a copy would only seem to be one
         predict(model, real, sort_into=tmp_path / "a" / "sorted", overwrite=True, runtime=fake.runtime)
     made.unlink()
-    save_picture(made, (1, 2, 3))
+    save_image(made, (1, 2, 3))
     predict(model, tmp_path / "links", sort_into=tmp_path / "a" / "sorted", **options)
     assert made.stat().st_ino == real.stat().st_ino
     assert sorted(path.name for path in made.parent.iterdir()) == ["one.png"]
 
 
-def test_a_picture_that_cannot_be_copied_is_not_there_in_part(fake, model, tmp_path, monkeypatch):
+def test_a_image_that_cannot_be_copied_is_not_there_in_part(fake, model, tmp_path, monkeypatch):
     for number in range(3):
-        save_picture(tmp_path / "new" / f"{number}.png", (200, 50, 40), seed=number)
+        save_image(tmp_path / "new" / f"{number}.png", (200, 50, 40), seed=number)
     copy, copied = shutil.copyfileobj, []
 
     def fill_the_disk(source, target, length=0):
@@ -313,7 +313,7 @@ def test_a_picture_that_cannot_be_copied_is_not_there_in_part(fake, model, tmp_p
 def test_long_names_are_sorted_too(fake, model, tmp_path):
     long = "n" * 251 + ".png"
     for folder in ("p", "q"):
-        save_picture(tmp_path / folder / long, (200, 50, 40), seed=ord(folder))
+        save_image(tmp_path / folder / long, (200, 50, 40), seed=ord(folder))
     labels = replace(model, classes_=("b" * 300, "c" * 300))
     target = tmp_path / "sorted"
     predict(labels, [tmp_path / "p", tmp_path / "q", tmp_path / "q" / long], sort_into=target, runtime=fake.runtime)
@@ -333,7 +333,7 @@ def test_class_names_that_are_no_folder_names(fake, model, new, tmp_path):
 def test_names_that_are_no_text_are_written_so_that_the_table_can_be_read(fake, model, tmp_path):
     odd = Path(os.fsdecode(os.fsencode(tmp_path / "odd") + b"/\xff\n'\".png"))
     try:
-        save_picture(odd, (200, 50, 40))
+        save_image(odd, (200, 50, 40))
     except OSError:
         pytest.skip("this file system takes no such name")
     predict(model, tmp_path / "odd", tmp_path / "scores.csv", runtime=fake.runtime)
@@ -351,9 +351,7 @@ def test_bad_input(fake, model, tmp_path):
     bad = tmp_path / "bad.png"
     bad.write_bytes(b"")
     assert predict(model, bad, runtime=fake.runtime).n_skipped == 1
-    with pytest.raises(
-        ImageError, match="`strict=True`: 1 pictures cannot be used, the first is .*bad.png: empty file"
-    ):
+    with pytest.raises(ImageError, match="`strict=True`: 1 images cannot be used, the first is .*bad.png: empty file"):
         predict(model, bad, strict=True, runtime=fake.runtime)
 
 

@@ -1,4 +1,4 @@
-"""What happens to files between a scan and the network, and pictures that only some recipes can read."""
+"""What happens to files between a scan and the network, and images that only some recipes can read."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from conftest import save_picture
+from conftest import save_image
 from PIL import Image
 from test_images_decode import deep_rgb_png
 
@@ -40,15 +40,15 @@ def after_the_scan(fake, change) -> Runtime:
     return replace(fake.runtime, notice=notice)
 
 
-def test_files_that_vanish_or_become_folders_after_the_scan(fake, pictures):
+def test_files_that_vanish_or_become_folders_after_the_scan(fake, images):
     def change() -> None:
-        (pictures / "red" / "red-01.png").unlink()
-        (pictures / "red" / "red-02.png").unlink()
-        (pictures / "red" / "red-02.png").mkdir()
-        (pictures / "red" / "red-03.png").unlink()
-        (pictures / "red" / "red-03.png").symlink_to("red-03.png")
+        (images / "red" / "red-01.png").unlink()
+        (images / "red" / "red-02.png").unlink()
+        (images / "red" / "red-02.png").mkdir()
+        (images / "red" / "red-03.png").unlink()
+        (images / "red" / "red-03.png").symlink_to("red-03.png")
 
-    table = run(fake, pictures, runtime=after_the_scan(fake, change))
+    table = run(fake, images, runtime=after_the_scan(fake, change))
     assert {path: reason.split(":")[0] for path, reason in reasons(table).items()} == {
         "red/red-01.png": "no such file",
         "red/red-02.png": "a folder, not a file",
@@ -57,21 +57,21 @@ def test_files_that_vanish_or_become_folders_after_the_scan(fake, pictures):
     assert len(table) == 21
 
 
-def test_a_file_changed_after_the_scan_is_the_file_that_was_decoded(fake, pictures, tmp_path):
-    target = pictures / "red" / "red-01.png"
-    changed = save_picture(tmp_path / "new" / "new.png", (10, 250, 10), seed=99)
-    table = run(fake, pictures, runtime=after_the_scan(fake, lambda: shutil.copy(changed, target)))
+def test_a_file_changed_after_the_scan_is_the_file_that_was_decoded(fake, images, tmp_path):
+    target = images / "red" / "red-01.png"
+    changed = save_image(tmp_path / "new" / "new.png", (10, 250, 10), seed=99)
+    table = run(fake, images, runtime=after_the_scan(fake, lambda: shutil.copy(changed, target)))
     assert not table.extraction.skipped
     alone = run(fake, changed.parent, runtime=Runtime(tmp_path / "other"))
     new = alone.sample_ids.tolist().index("new.png")
     np.testing.assert_array_equal(table.X[table.sample_ids.tolist().index("red/red-01.png")], alone.X[new])
-    again = run(fake, pictures)
+    again = run(fake, images)
     assert again.extraction.n_computed == 0
 
 
 def test_reading_ahead_is_bounded(tmp_path):
-    """However many pictures there are: no more wait for the network than were allowed."""
-    path = save_picture(tmp_path / "one.png", (10, 20, 30))
+    """However many images there are: no more wait for the network than were allowed."""
+    path = save_image(tmp_path / "one.png", (10, 20, 30))
     handed_out = 0
 
     def many():
@@ -89,15 +89,15 @@ def test_reading_ahead_is_bounded(tmp_path):
     assert handed_out < 50
 
 
-def test_a_whole_folder_that_vanishes_after_the_scan(fake, pictures):
-    table = run(fake, pictures, runtime=after_the_scan(fake, lambda: shutil.rmtree(pictures / "red")))
+def test_a_whole_folder_that_vanishes_after_the_scan(fake, images):
+    table = run(fake, images, runtime=after_the_scan(fake, lambda: shutil.rmtree(images / "red")))
     assert len(table) == 12
     assert set(reasons(table).values()) == {"no such file"}
 
 
 @pytest.mark.skipif(os.name == "nt", reason="pipes, devices and links as POSIX has them")
-def test_what_is_no_image_file_neither_stops_a_run_nor_gets_lost(fake, pictures):
-    odd = pictures / "red"
+def test_what_is_no_image_file_neither_stops_a_run_nor_gets_lost(fake, images):
+    odd = images / "red"
     os.mkfifo(odd / "pipe.png")
     os.mkfifo(odd / "pipe")
     os.symlink("/dev/zero", odd / "zero.png")
@@ -108,12 +108,12 @@ def test_what_is_no_image_file_neither_stops_a_run_nor_gets_lost(fake, pictures)
     os.truncate(odd / "hole.png", 10**11)
     (odd / "hole").touch()
     os.truncate(odd / "hole", 10**11)
-    (pictures / "sorted").mkdir()
-    (pictures / "sorted" / OUTPUT_TAG).touch()
-    shutil.copy(odd / "red-00.png", pictures / "sorted")
+    (images / "sorted").mkdir()
+    (images / "sorted" / OUTPUT_TAG).touch()
+    shutil.copy(odd / "red-00.png", images / "sorted")
     for _ in range(2):
-        extraction = run(fake, pictures).extraction
-        found = {path.removeprefix("red/"): reason for path, reason in reasons(run(fake, pictures)).items()}
+        extraction = run(fake, images).extraction
+        found = {path.removeprefix("red/"): reason for path, reason in reasons(run(fake, images)).items()}
         assert found == {
             "pipe.png": "a named pipe, not a file",
             "zero.png": "a device, not a file",
@@ -126,34 +126,34 @@ def test_what_is_no_image_file_neither_stops_a_run_nor_gets_lost(fake, pictures)
             ),
         }
         told = extraction.to_dict()
-        assert told["left_out"] == [{"path": "sorted", "n_files": 1, "reason": "an output of featx"}]
+        assert told["own_folders"] == [{"path": "sorted", "n_files": 1, "reason": "an output of featx"}]
         assert (told["n_images"], told["n_skipped"], told["n_ignored"]) == (24, 6, 3)
         assert "left out   sorted: 1 file, an output of featx" in fake.notices
-    assert latest(fake.runtime).extraction.left_out == extraction.left_out
+    assert latest(fake.runtime).extraction.own_folders == extraction.own_folders
 
 
 @pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="needs folders that this user may not read")
-def test_folders_that_may_not_be_read(fake, pictures):
+def test_folders_that_may_not_be_read(fake, images):
     for name, mode in (("closed", 0), ("unsearchable", 0o600)):
-        (pictures / name).mkdir()
-        save_picture(pictures / name / "1.png", (1, 2, 3))
-        (pictures / name).chmod(mode)
+        (images / name).mkdir()
+        save_image(images / name / "1.png", (1, 2, 3))
+        (images / name).chmod(mode)
     try:
-        assert reasons(run(fake, pictures)) == {
+        assert reasons(run(fake, images)) == {
             "closed": "the folder cannot be read: Permission denied",
             "unsearchable/1.png": "cannot be read: Permission denied",
         }
         with pytest.raises(DatasetError, match="cannot be read: Permission denied"):
-            run(fake, pictures / "unsearchable" / "1.csv")
+            run(fake, images / "unsearchable" / "1.csv")
     finally:
         for name in ("closed", "unsearchable"):
-            (pictures / name).chmod(0o700)
+            (images / name).chmod(0o700)
 
 
 @pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="needs files that this user may not read")
-def test_files_that_may_not_be_read(fake, pictures):
-    (pictures / "red" / "red-01.png").chmod(0)
-    assert reasons(run(fake, pictures)) == {"red/red-01.png": "cannot be read: Permission denied"}
+def test_files_that_may_not_be_read(fake, images):
+    (images / "red" / "red-01.png").chmod(0)
+    assert reasons(run(fake, images)) == {"red/red-01.png": "cannot be read: Permission denied"}
 
 
 def deep(path, top: int) -> None:
@@ -162,7 +162,7 @@ def deep(path, top: int) -> None:
     Image.fromarray(values).save(path)
 
 
-def test_16_bit_pictures_that_would_be_nearly_black_stop_before_any_work(fake, tmp_path):
+def test_16_bit_images_that_would_be_nearly_black_stop_before_any_work(fake, tmp_path):
     for number, top in enumerate((900, 3000, 4000)):
         folder = tmp_path / "dark" / "ab"[number % 2]
         folder.mkdir(parents=True, exist_ok=True)
@@ -170,7 +170,7 @@ def test_16_bit_pictures_that_would_be_nearly_black_stop_before_any_work(fake, t
     with pytest.raises(DatasetError) as stopped:
         run(fake, tmp_path / "dark")
     assert str(stopped.value) == (
-        "3 pictures are 16-bit but no value exceeds 4,095; they would be nearly black. Add `white=4095`"
+        "3 images are 16-bit but no value exceeds 4,095; they would be nearly black. Add `white=4095`"
     )
     assert not list(fake.runtime.cache.glob("features/*.h5"))
     table = run(fake, tmp_path / "dark", white=4095)
@@ -184,7 +184,7 @@ def test_16_bit_pictures_that_would_be_nearly_black_stop_before_any_work(fake, t
 
 def test_what_one_recipe_cannot_read_another_may(fake, tmp_path):
     folder = tmp_path / "set" / "a"
-    save_picture(folder / "one.png", (10, 200, 30))
+    save_image(folder / "one.png", (10, 200, 30))
     frames = [Image.new("RGB", (20, 20), (0, 0, level)) for level in (50, 200)]
     frames[0].save(folder / "two.tif", save_all=True, append_images=frames[1:])
     assert run(fake, tmp_path / "set").extraction.notes == {"first of 2 frames": 1}
@@ -200,25 +200,25 @@ def test_what_one_recipe_cannot_read_another_may(fake, tmp_path):
     assert not reasons(run(fake, tmp_path / "set", resize="pad"))
 
 
-def test_few_dark_pictures_are_named_and_stop_nothing(fake, pictures):
-    Image.fromarray(np.zeros((32, 32), np.uint16)).save(pictures / "red" / "black.png")
-    assert len(run(fake, pictures)) == 25
+def test_few_dark_images_are_named_and_stop_nothing(fake, images):
+    Image.fromarray(np.zeros((32, 32), np.uint16)).save(images / "red" / "black.png")
+    assert len(run(fake, images)) == 25
     assert not [text for text in fake.notices if "nearly black" in text]  # all black says nothing
-    deep(pictures / "red" / "dark.png", 4000)
+    deep(images / "red" / "dark.png", 4000)
     other = replace(fake.runtime, cache=fake.runtime.cache.with_name("other"))
-    assert len(run(fake, pictures, runtime=other)) == 26
+    assert len(run(fake, images, runtime=other)) == 26
     assert "warning: red/dark.png: 16-bit, but no value exceeds 4,095: nearly black. Add `white=4095`" in fake.notices
 
 
-def test_dark_pictures_of_many_are_an_error_though_others_have_8_bits(fake, pictures):
+def test_dark_images_of_many_are_an_error_though_others_have_8_bits(fake, images):
     for number in range(3):
-        deep(pictures / "red" / f"dark{number}.tif", 900 + number)
-    with pytest.raises(DatasetError, match=r"^3 pictures are 16-bit but no value exceeds 1,023; .* Add `white=1023`$"):
-        run(fake, pictures)
-    assert len(run(fake, pictures, white=1023)) == 27
+        deep(images / "red" / f"dark{number}.tif", 900 + number)
+    with pytest.raises(DatasetError, match=r"^3 images are 16-bit but no value exceeds 1,023; .* Add `white=1023`$"):
+        run(fake, images)
+    assert len(run(fake, images, white=1023)) == 27
 
 
-def test_dark_pictures_of_16_bit_colour_are_not_told_what_is_refused(fake, tmp_path):
+def test_dark_images_of_16_bit_colour_are_not_told_what_is_refused(fake, tmp_path):
     for number in range(2):
         path = tmp_path / "colours" / "ab"[number] / "x.png"
         path.parent.mkdir(parents=True)
@@ -227,11 +227,11 @@ def test_dark_pictures_of_16_bit_colour_are_not_told_what_is_refused(fake, tmp_p
         run(fake, tmp_path / "colours")
 
 
-def test_damaged_16_bit_pictures_are_listed_and_say_nothing_of_white(fake, pictures, capfd):
-    deep(pictures / "red" / "deep.tif", 4000)
-    Image.open(pictures / "red" / "deep.tif").save(pictures / "red" / "deep.tif", compression="tiff_lzw")
-    content = bytearray((pictures / "red" / "deep.tif").read_bytes())
+def test_damaged_16_bit_images_are_listed_and_say_nothing_of_white(fake, images, capfd):
+    deep(images / "red" / "deep.tif", 4000)
+    Image.open(images / "red" / "deep.tif").save(images / "red" / "deep.tif", compression="tiff_lzw")
+    content = bytearray((images / "red" / "deep.tif").read_bytes())
     content[300:900] = bytes(600)
-    (pictures / "red" / "deep.tif").write_bytes(content)
-    assert list(reasons(run(fake, pictures))) == ["red/deep.tif"]
+    (images / "red" / "deep.tif").write_bytes(content)
+    assert list(reasons(run(fake, images))) == ["red/deep.tif"]
     assert capfd.readouterr().err == ""  # libtiff writes to the terminal, but of another process

@@ -1,4 +1,4 @@
-"""The five recipes of docs/recipes.md run as they are printed, on small made pictures."""
+"""The five recipes of docs/recipes.md run as they are printed, on small made images."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def run(words: list[str]) -> dict[str, Any]:
 
 
 def draw(path: Path, shape: str, seed: int) -> None:
-    """Draw a shape of some size at a random place, on patches of grey that differ from picture to picture."""
+    """Draw a shape of some size at a random place, on patches of grey that differ from image to image."""
     rng = np.random.default_rng(seed)
     patches = rng.integers(60, 190, (6, 6, 1)).repeat(12, axis=0).repeat(12, axis=1)
     image = Image.fromarray(np.clip(patches + rng.integers(-20, 21, (72, 72, 3)), 0, 255).astype(np.uint8))
@@ -134,7 +134,7 @@ def test_two_people_by_webcam(here: Path) -> None:
             n_frames += captured["n_kept"]
             assert captured["n_kept"] >= 8
     fitted, tuned = (run(words) for words in commands[2:4])
-    assert (fitted["n_images"], fitted["n_groups"], fitted["groups"]["n_takes"]) == (n_frames, 6, 6)
+    assert (fitted["n_images"], fitted["n_groups"], fitted["groups"]["n_recordings"]) == (n_frames, 6, 6)
     assert fitted["cv"]["n_folds"] == 3
     assert tuned["n_train"] + tuned["n_val"] + tuned["n_held_out"] == n_frames
     classes(here / "new", {"": "disc"}, 2)
@@ -181,22 +181,22 @@ def test_binary_with_folders(here: Path) -> None:
 @pytest.mark.parametrize("backbone", ["vgg16", "vgg19", "resnet50", "mobilenet", "inceptionv3"])
 def test_the_tutorials_networks_are_cut_and_trained(backbone: str, keras_start: Callable[[], None]) -> None:
     """Their structure, with random weights: one step on the top block changes it and nothing below."""
-    from featx.backbones import build_core, find_source
+    from featx.backbones import build_core, find_backbone_source
     from featx.spec import FeatureSpec
-    from featx.training import TrainingConfig, cut_network
+    from featx.training import TrainingConfig, choose_cut
     from featx.training.loop import Trainer
     from featx.training.networks import Trainable
 
-    source = find_source(backbone, "random", 96)
+    source = find_backbone_source(backbone, "random", 96)
     spec = FeatureSpec(backbone, source.weights, source.preprocess, 96, "1", "tensorflow", "float32")
     core = build_core(spec, None)
-    cut = cut_network(core, 1)
+    cut = choose_cut(core, 1)
     n_features = core.output_shape[-1]
     rng = np.random.default_rng(0)
     network = Trainable(core, cut.below, spec.preprocess, "avg", [rng.normal(0, 0.01, (n_features, 2))], [np.zeros(2)])
     before = [np.array(variable) for variable in network.blocks.trainable_variables]
     pixels = rng.integers(0, 256, (4, 96, 96, 3)).astype(np.uint8)
-    loss, _ = Trainer(network, TrainingConfig(rate=1e-2), [2, 2]).step(
+    loss, _ = Trainer(network, TrainingConfig(learning_rate=1e-2), [2, 2]).step(
         np.asarray(network.frozen(pixels)), np.array([0, 1, 0, 1])
     )
     assert np.isfinite(loss)

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from featx.errors import OutputError
-from featx.sample import is_sample, make_new_pictures, make_sample
+from featx.sample import is_sample, make_new_images, make_sample
 
 DATA = Path(__file__).parent.parent / "data"
 
@@ -27,9 +27,9 @@ def test_the_committed_sample_is_what_an_installation_makes(tmp_path):
             assert (ours.mode, ours.size) == ("L", (8, 8))
 
 
-def test_new_pictures_are_others(tmp_path):
+def test_new_images_are_others(tmp_path):
     sample = {path.name for path in make_sample(tmp_path / "data").rglob("*.png")}
-    new = {path.name for path in make_new_pictures(tmp_path / "new").iterdir()}
+    new = {path.name for path in make_new_images(tmp_path / "new").iterdir()}
     assert len(new) == 50
     assert not sample & new
 

@@ -12,16 +12,16 @@ from sklearn.svm import SVC
 from test_evaluate import training_set
 
 from featx.errors import HeadError
-from featx.evaluation.procedures import Tally, cross_validate, quiet_single_threads, tune_and_fit, tuning
-from featx.evaluation.procedures.folds import cut_folds
-from featx.evaluation.procedures.searching import Split, rotated, shares_work, try_candidates
+from featx.evaluation.procedures import FitCounter, cross_validate, quiet_single_threads, tune_and_fit, tuning
+from featx.evaluation.procedures.folds import make_folds
+from featx.evaluation.procedures.search import Split, rotated, shares_work, try_candidates
 from featx.evaluation.procedures.tuning import fit_head
 from featx.heads import HEAD_NAMES, make_head, scores_of
 
 
 def split_of(n: int = 90, n_classes: int = 3, d: int = 20, signal: float = 0.4) -> Split:
     data = training_set(n, n_classes, d, signal)
-    train, test = cut_folds(data.y, data.groups, data.classes, 3, 0).pairs[0]
+    train, test = make_folds(data.y, data.groups, data.classes, 3, 0).pairs[0]
     return Split(data.X, data.y, train, test, data.targets)
 
 
@@ -134,7 +134,7 @@ def test_on_many_samples_the_first_fall_ends_the_search(monkeypatch):
     data = training_set(300, 3, 20, signal=0.3)
     head = make_head("logreg")
     with quiet_single_threads():
-        tallies = Tally(), Tally()
+        tallies = FitCounter(), FitCounter()
         every = tune_and_fit(head, data, 0, tallies[0])
         monkeypatch.setattr(tuning, "_MOST_FOR_ALL", 299)
         ended = tune_and_fit(head, data, 0, tallies[1])
@@ -146,7 +146,7 @@ def test_on_many_samples_the_first_fall_ends_the_search(monkeypatch):
 
 def test_fits_of_the_search_that_do_not_converge_are_counted():
     data = training_set(90, 3)
-    tally, head = Tally(), make_head("logreg", {"max_iter": 2})
+    tally, head = FitCounter(), make_head("logreg", {"max_iter": 2})
     with quiet_single_threads():
         tuned = tune_and_fit(head, data, 0, tally, "end")
     assert not tuned.converged

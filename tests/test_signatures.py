@@ -173,7 +173,7 @@ def calls_of_finetune(at: Place, network: Path) -> Calls:
         {"backbone": str(network), "epochs": 1, "preprocess": "tf"},
         {
             **base, "data": str(at.data), "unfreeze": "all", "head": "mlp", "hidden": [4], "top": "gmp", "dropout": 0.1,
-            "optimizer": "sgd", "rate": 1e-3, "class_weight": "balanced", "batch_norm": "train",
+            "optimizer": "sgd", "learning_rate": 1e-3, "class_weight": "balanced", "batch_norm": "train",
             "output": str(output),
         },
         {

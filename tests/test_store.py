@@ -28,18 +28,18 @@ from featx.store import (
     list_files,
     open_store,
     read_agreements,
-    read_calibration,
+    read_input_sizes,
     read_latest,
-    read_sizes,
+    read_quantized_name,
     read_snapshot,
     remember_agreement,
-    remember_calibration,
-    remember_size,
+    remember_input_size,
+    remember_quantized_name,
     summarize_snapshot,
     write_latest,
     write_snapshot,
 )
-from featx.store.files import write_whole
+from featx.store.files import write_cache_file
 from featx.store.hdf5 import StoredFile
 from featx.table import FileState, Sample
 
@@ -323,7 +323,7 @@ def test_other_features_of_the_probes_stop_the_writer(tmp_path):
     with store.writer(lambda text: None) as writer:
         with pytest.raises(StoreError, match=r"cannot be reproduced here .* cosine 0\.\d+, needed 0\.9999"):
             writer.begin(PROBES[:, ::-1], PRODUCER)
-        with pytest.raises(StoreError, match="holds 6 features a picture, not 3"):
+        with pytest.raises(StoreError, match="holds 6 features an image, not 3"):
             writer.begin(PROBES[:, :3], PRODUCER)
 
 
@@ -335,9 +335,9 @@ def test_last_digits_of_another_machine_are_recorded(tmp_path):
         writer.append(rows(2))
         writer.finish()
     assert re.search(r"differs from the one that began the cache \(cosine 1\.000000\)", notices[0])
-    head = store.head()
-    assert head.producers == (PRODUCER, {"engine": "test 2"})
-    np.testing.assert_array_equal(head.probes, PROBES)
+    header = store.header()
+    assert header.producers == (PRODUCER, {"engine": "test 2"})
+    np.testing.assert_array_equal(header.probes, PROBES)
 
 
 def test_a_journal_without_its_base_is_not_trusted(tmp_path):
@@ -433,7 +433,7 @@ def test_write_whole_leaves_the_old_file_if_writing_fails(tmp_path):
         raise OSError(28, "No space left on device")
 
     with pytest.raises(StoreError, match="file cannot be written: No space left on device"):
-        write_whole(path, fail)
+        write_cache_file(path, fail)
     assert path.read_text() == "old"
     assert os.listdir(tmp_path) == ["file"]
 
@@ -544,8 +544,8 @@ def test_latest(tmp_path):
 def _add_notes(cache: Path, who: int) -> None:
     for i in range(8):
         remember_agreement(cache, "a" * 16, f"{who} {i}", 0.5)
-        remember_calibration(cache, "a" * 16, f"{who} {i}", "graph")
-        remember_size(cache, f"{who} {i}", 224)
+        remember_quantized_name(cache, "a" * 16, f"{who} {i}", "graph")
+        remember_input_size(cache, f"{who} {i}", 224)
 
 
 def test_of_notes_that_processes_and_threads_add_at_once_none_is_lost(tmp_path):
@@ -559,8 +559,8 @@ def test_of_notes_that_processes_and_threads_add_at_once_none_is_lost(tmp_path):
         other.join(60)
     names = {f"{who} {i}" for who in range(5) for i in range(8)}
     assert set(read_agreements(tmp_path, "a" * 16)) == names
-    assert set(read_sizes(tmp_path)) == names
-    assert {name for name in names if read_calibration(tmp_path, "a" * 16, name) == "graph"} == names
+    assert set(read_input_sizes(tmp_path)) == names
+    assert {name for name in names if read_quantized_name(tmp_path, "a" * 16, name) == "graph"} == names
     assert {file.kind for file in list_files(tmp_path)} == {"mark", "note"}  # no temporary file, nothing foreign
 
 
@@ -570,4 +570,4 @@ def test_notes_hold_numbers_alone(tmp_path):
     (tmp_path / "graphs" / f"{'a' * 16}.json").write_text('{"a": 1e999, "b": "x", "c": 0.5, "d": null}')
     assert read_agreements(tmp_path, "a" * 16) == {"c": 0.5, "d": None}
     (tmp_path / "networks.json").write_text('{"a": 1e3, "b": true, "c": -1, "d": 224, "e": %s}' % ("9" * 4000))
-    assert read_sizes(tmp_path) == {"d": 224}
+    assert read_input_sizes(tmp_path) == {"d": 224}

@@ -24,10 +24,10 @@ from featx.store import (
     read_graph,
     read_latest,
     read_snapshot,
+    write_cache_file,
     write_graph,
     write_latest,
     write_snapshot,
-    write_whole,
 )
 
 needs_links = pytest.mark.skipif(sys.platform == "win32", reason="links need a privilege on Windows")
@@ -178,6 +178,6 @@ def test_a_file_that_may_not_be_written_is_replaced_and_stays_so(tmp_path):
     for mode in (0o400, 0o444, 0o600, 0o640):
         path.chmod(mode)
         seen: list[int] = []
-        write_whole(path, lambda new, seen=seen: seen.append(stat.S_IMODE(new.stat().st_mode)))
+        write_cache_file(path, lambda new, seen=seen: seen.append(stat.S_IMODE(new.stat().st_mode)))
         assert seen == [mode | 0o200]
         assert stat.S_IMODE(path.stat().st_mode) == mode

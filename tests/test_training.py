@@ -17,7 +17,7 @@ from PIL import Image
 
 from featx.errors import BackboneError, OptionError, TrainingError
 from featx.runtime import Runtime
-from featx.training import Epoch, History, TrainingConfig, cut_network, draw_curves
+from featx.training import Epoch, History, TrainingConfig, choose_cut, draw_curves
 from featx.training.checkpoints import read_checkpoint, write_checkpoint
 from featx.training.feeds import InOrder, Shuffled
 from featx.training.schedule import warmup_cosine
@@ -54,7 +54,7 @@ class Done:
 
 
 class Task:
-    """Sixty made pictures of three classes: 45 to train on, 15 to validate."""
+    """Sixty made images of three classes: 45 to train on, 15 to validate."""
 
     def __init__(self) -> None:
         rng = np.random.default_rng(0)
@@ -67,7 +67,7 @@ class Task:
 
     def network(self, config: TrainingConfig, unfreeze: int | str = 2) -> Any:
         core = tiny_core()
-        below = cut_network(core, unfreeze).below
+        below = choose_cut(core, unfreeze).below
         from featx.training.networks import Trainable
 
         return Trainable(core, below, "tf", "avg", self.weights, self.biases, config.dropout, config.seed)
@@ -75,7 +75,7 @@ class Task:
     def run(
         self, folder: Path, config: TrainingConfig, unfreeze: int | str = 2, cached: bool = True, **callbacks: Any
     ) -> tuple[Done, np.ndarray]:
-        """Train; return the result and logits of the validation pictures."""
+        """Train; return the result and logits of the validation images."""
         from featx.training.loop import Trainer, run
 
         folder.mkdir(parents=True, exist_ok=True)
@@ -88,22 +88,22 @@ class Task:
         return Done(network, history), trainer.logits(validation)
 
 
-CONFIG = TrainingConfig(epochs=3, batch_size=8, rate=1e-2, dropout=0.2)
+CONFIG = TrainingConfig(epochs=3, batch_size=8, learning_rate=1e-2, dropout=0.2)
 
 
 def test_blocks_are_told_by_the_names_of_layers() -> None:
     core = tiny_core()
-    assert cut_network(core, 1).below == "block2_pool"
-    assert cut_network(core, 2).first == "block2"
-    assert cut_network(core, "auto").n_blocks == 1
-    whole = cut_network(core, "all")
+    assert choose_cut(core, 1).below == "block2_pool"
+    assert choose_cut(core, 2).first == "block2"
+    assert choose_cut(core, "auto").n_blocks == 1
+    whole = choose_cut(core, "all")
     assert (whole.is_whole, whole.n_blocks, whole.shape) == (True, 3, (16, 16, 3))
 
 
 def test_a_layer_is_trained_with_all_above_it_from_the_nearest_place_that_can_be_cut() -> None:
     core = tiny_core()
-    assert cut_network(core, "block3_bn").below == "block3_conv"
-    inside = cut_network(core, "block2_bn")  # the residual path passes it by
+    assert choose_cut(core, "block3_bn").below == "block3_conv"
+    inside = choose_cut(core, "block2_bn")  # the residual path passes it by
     assert (inside.below, inside.first) == ("block1_pool", "block2_conv")
 
 
@@ -112,11 +112,11 @@ def test_what_cannot_be_cut_is_an_error() -> None:
     with pytest.raises(
         TrainingError, match=r"unfreeze is 4; tiny has 3 blocks \(block1 .. block3\): allowed are 1 to 3"
     ):
-        cut_network(core, 4)
+        choose_cut(core, 4)
     with pytest.raises(TrainingError, match="unfreeze is 0"):
-        cut_network(core, 0)
+        choose_cut(core, 0)
     with pytest.raises(BackboneError, match=r"tiny has no layer 'block3_cnov' to train; near are block3_conv"):
-        cut_network(core, "block3_cnov")
+        choose_cut(core, "block3_cnov")
 
 
 @pytest.mark.parametrize(
@@ -131,14 +131,14 @@ def test_what_cannot_be_cut_is_an_error() -> None:
     ],
 )
 def test_blocks_of_known_networks(backbone: str, n_blocks: int, last: str | None, below: str) -> None:
-    from featx.backbones import build_core, find_source
+    from featx.backbones import build_core, find_backbone_source
     from featx.spec import FeatureSpec
 
-    source = find_source(backbone, "random")
+    source = find_backbone_source(backbone, "random")
     spec = FeatureSpec(backbone, source.weights, source.preprocess, source.size, "1", "tensorflow", "float32")
     core = build_core(spec, None)
-    top = cut_network(core, 1)
-    assert (cut_network(core, "all").n_blocks, top.below) == (n_blocks, below)
+    top = choose_cut(core, 1)
+    assert (choose_cut(core, "all").n_blocks, top.below) == (n_blocks, below)
     assert last is None or top.first == last
 
 
@@ -205,7 +205,9 @@ def test_batch_normalisation_keeps_its_statistics_unless_asked_otherwise(tmp_pat
     means = [v for v in kept.network.blocks.variables if v.path.endswith("moving_mean")]
     assert len(means) == 2
     assert all((np.asarray(mean) == 0).all() for mean in means)
-    learnt, _ = task.run(tmp_path / "learnt", TrainingConfig(epochs=3, batch_size=8, rate=1e-2, batch_norm="train"))
+    learnt, _ = task.run(
+        tmp_path / "learnt", TrainingConfig(epochs=3, batch_size=8, learning_rate=1e-2, batch_norm="train")
+    )
     if learnt.history.best:
         moved = [v for v in learnt.network.blocks.variables if v.path.endswith("moving_mean")]
         assert all((np.asarray(mean) != 0).any() for mean in moved)
@@ -331,7 +333,9 @@ def test_the_rate_warms_up_and_cools_down() -> None:
 
 def test_training_ends_without_a_gain_and_keeps_the_best_weights(tmp_path: Path) -> None:
     task = Task()
-    config = TrainingConfig(epochs=30, batch_size=8, rate=1.0, patience=2, optimizer="sgd")  # far too high a rate
+    config = TrainingConfig(
+        epochs=30, batch_size=8, learning_rate=1.0, patience=2, optimizer="sgd"
+    )  # far too high a rate
     done, logits = task.run(tmp_path, config)
     epochs = done.history.epochs
     assert len(epochs) < 31
@@ -343,7 +347,7 @@ def test_training_ends_without_a_gain_and_keeps_the_best_weights(tmp_path: Path)
 @pytest.mark.parametrize("optimizer", ["adamw", "adam", "rmsprop", "sgd"])
 def test_every_optimizer_learns(tmp_path: Path, optimizer: str) -> None:
     rate = 0.05 if optimizer == "sgd" else 5e-3
-    done, _ = Task().run(tmp_path, TrainingConfig(epochs=2, batch_size=8, rate=rate, optimizer=optimizer))
+    done, _ = Task().run(tmp_path, TrainingConfig(epochs=2, batch_size=8, learning_rate=rate, optimizer=optimizer))
     losses = [epoch.loss for epoch in done.history.epochs[1:]]
     assert losses[1] < losses[0]
 
@@ -373,7 +377,7 @@ def test_the_log_is_a_table(tmp_path: Path) -> None:
     assert rows[0]["loss"] == ""
 
 
-def test_curves_are_a_picture(tmp_path: Path) -> None:
+def test_curves_are_a_image(tmp_path: Path) -> None:
     epochs = tuple(_epochs())
     png = draw_curves({"fine-tuned": History(epochs, 2)}, {"frozen": 0.8})
     (tmp_path / "curves.png").write_bytes(png)
@@ -401,7 +405,7 @@ def test_a_history_survives_json() -> None:
         ({"batch_norm": "yes"}, "batch_norm is 'yes'; allowed are frozen, train"),
         ({"epochs": 0}, "`epochs=0`: it must be 1 or more"),
         ({"dropout": 1.0}, "`dropout=1.0`: it must be 0 or more and below 1"),
-        ({"rate": 0.0}, "`rate=0.0`: it must be above 0"),
+        ({"learning_rate": 0.0}, "`learning_rate=0.0`: it must be above 0"),
         ({"class_weight": "all"}, "class_weight is 'all'; allowed are balanced"),
     ],
 )
@@ -427,17 +431,17 @@ def test_a_layer_that_is_used_twice_is_no_place_to_cut_between() -> None:
     x = layers.Conv2D(3, 1, name="first")(relu(shared(inputs)))
     x = layers.Conv2D(3, 1, name="second")(shared(relu(x)))
     core = keras.Model(inputs, layers.Conv2D(4, 1, name="third")(x))
-    belows = {cut_network(core, n).below for n in range(1, cut_network(core, "all").n_blocks)}
+    belows = {choose_cut(core, n).below for n in range(1, choose_cut(core, "all").n_blocks)}
     assert belows == {"second"}
     with pytest.raises(BackboneError, match="near are"):
-        cut_network(core, "nothing")
+        choose_cut(core, "nothing")
 
 
 def test_layers_that_keras_names_itself_have_the_same_names_each_time() -> None:
-    from featx.backbones import build_core, find_source
+    from featx.backbones import build_core, find_backbone_source
     from featx.spec import FeatureSpec
 
-    source = find_source("xception", "random", 96)
+    source = find_backbone_source("xception", "random", 96)
     spec = FeatureSpec("xception", source.weights, source.preprocess, 96, "1", "tensorflow", "float32")
     names = [[layer.name for layer in build_core(spec, None).layers] for _ in range(2)]
     assert names[0] == names[1]
@@ -447,8 +451,8 @@ def test_weight_decay_may_be_zero_and_too_high_a_rate_is_told(tmp_path: Path) ->
     task = Task()
     for optimizer in ("adamw", "sgd"):
         task.run(tmp_path / optimizer, TrainingConfig(epochs=1, batch_size=8, weight_decay=0.0, optimizer=optimizer))
-    with pytest.raises(TrainingError, match=r"the loss is no number in epoch 1: a rate of 1e\+30 is too high"):
-        task.run(tmp_path / "high", TrainingConfig(epochs=2, batch_size=8, rate=1e30, optimizer="sgd"))
+    with pytest.raises(TrainingError, match=r"the loss is no number in epoch 1: a learning rate of 1e\+30 is too high"):
+        task.run(tmp_path / "high", TrainingConfig(epochs=2, batch_size=8, learning_rate=1e30, optimizer="sgd"))
 
 
 def test_a_damaged_result_is_made_again_even_if_that_is_stopped(tmp_path: Path) -> None:
@@ -474,7 +478,7 @@ def test_a_network_that_was_saved_frozen_is_cut_and_trained(tmp_path: Path) -> N
     core = tiny_core()
     for layer in core.layers:
         layer.trainable = False
-    assert cut_network(core, 2).first == "block2"
+    assert choose_cut(core, 2).first == "block2"
     thawed = Trainable(core, "block1_pool", "tf", "avg", [np.zeros((8, 3))], [np.zeros(3)])
     assert len(thawed.blocks.trainable_variables) == 8  # two kernels, two biases, two scales, two shifts
     task = Task()

@@ -1,4 +1,4 @@
-"""Learning from augmented views: always on the side of their picture, never scored, and worth what is measured."""
+"""Learning from augmented views: always on the side of their image, never scored, and worth what is measured."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import make_classes, save_picture
+from conftest import make_classes, save_image
 from PIL import Image
 from sklearn.base import BaseEstimator, ClassifierMixin
 from test_classifier import rewrite
 from typer.testing import CliRunner
 
 from featx.cli.app import app
-from featx.errors import DatasetError, EvaluationError, SpecError
-from featx.evaluation import Evaluation, ViewsWorth
+from featx.errors import DatasetError, EvaluationError, OptionError, SpecError
+from featx.evaluation import Evaluation, ViewsGain
 from featx.evaluation.procedures import (
     TrainingSet,
     calibrate,
@@ -28,14 +28,14 @@ from featx.evaluation.procedures import (
     learning_curve,
     tune_and_fit,
 )
-from featx.evaluation.procedures.folds import cut_folds
+from featx.evaluation.procedures.folds import make_folds
 from featx.evaluation.procedures.intervals import difference_over_folds
 from featx.extraction import extract
 from featx.fitting import fit
 from featx.heads import HEAD_NAMES, make_head
 from featx.lookup import latest
 from featx.prediction import load
-from featx.reporting import evaluation_lines
+from featx.rendering import evaluation_lines
 from featx.reports import report
 from featx.targets import SingleLabel
 
@@ -82,7 +82,7 @@ def with_views_as_samples(data: TrainingSet) -> TrainingSet:
 
 
 @pytest.mark.parametrize("tuned", [True, False])
-def test_no_view_is_learnt_from_where_its_picture_is_scored(tuned):
+def test_no_view_is_learnt_from_where_its_image_is_scored(tuned):
     """Outer folds, inner folds, calibration and learning curve, all of them."""
     data = marked()
     head = make_head(Recorder(), {"C": [1.0, 2.0]} if tuned else None)
@@ -95,13 +95,13 @@ def test_no_view_is_learnt_from_where_its_picture_is_scored(tuned):
     tune_and_fit(head, data, 0)
     assert len(Recorder.done) == 10 * (inner + 1) + 5 + 20 + inner
     for learnt, asked in Recorder.done:
-        pictures = {int(value) for value in learnt}
-        assert all(value == int(value) for value in asked)  # only pictures are scored
-        assert sorted(learnt) == sorted(n + view / 8 for n in pictures for view in range(4))  # all views of each
-        assert not {n // 2 for n in pictures} & {int(value) // 2 for value in asked}  # nor those of its group
+        images = {int(value) for value in learnt}
+        assert all(value == int(value) for value in asked)  # only images are scored
+        assert sorted(learnt) == sorted(n + view / 8 for n in images for view in range(4))  # all views of each
+        assert not {n // 2 for n in images} & {int(value) // 2 for value in asked}  # nor those of its group
 
 
-def test_random_labels_score_at_chance_with_views_that_give_the_picture_away():
+def test_random_labels_score_at_chance_with_views_that_give_the_image_away():
     data = random_labels()
     head = make_head("knn", {"n_neighbors": 1})
     leaking = cross_validate(head, with_views_as_samples(data), 5, 1, seed=0)
@@ -114,7 +114,7 @@ def test_random_labels_score_at_chance_with_views_that_give_the_picture_away():
 def test_the_folds_are_those_without_views():
     data = marked()
     with_views = cross_validate(make_head(Recorder()), data, 5, 1, seed=3).folds
-    without = cut_folds(data.y, data.groups, data.classes, 5, 3)
+    without = make_folds(data.y, data.groups, data.classes, 5, 3)
     for one, other in zip(with_views.pairs, without.pairs, strict=True):
         np.testing.assert_array_equal(one[1], other[1])
 
@@ -123,12 +123,12 @@ def test_the_folds_are_those_without_views():
 
 
 @pytest.fixture
-def table(fake, pictures):
-    return extract(pictures, "quadrants", augment="medium", views=3, runtime=fake.runtime)
+def table(fake, images):
+    return extract(images, "quadrants", augment="medium", views=3, runtime=fake.runtime)
 
 
 def patches(folder: Path, n: int = 80) -> Path:
-    """Write pictures of random patches whose labels are random: nothing to learn."""
+    """Write images of random patches whose labels are random: nothing to learn."""
     rng = np.random.default_rng(0)
     for i in range(n):
         label = "ab"[int(rng.integers(2))]
@@ -139,18 +139,18 @@ def patches(folder: Path, n: int = 80) -> Path:
     return folder
 
 
-def test_random_pictures_score_at_chance(fake, tmp_path):
+def test_random_images_score_at_chance(fake, tmp_path):
     table = extract(patches(tmp_path / "set"), "quadrants", augment="shift=0.02", views=3, runtime=fake.runtime)
     model = fit(table, "knn", params={"n_neighbors": 1}, views=3, runtime=fake.runtime)
     accuracy = model.evaluation.cv.accuracy
     assert abs(accuracy.mean - 0.5) < 0.15
-    # Each view by itself tells its picture: the nearest picture of a view is its own.
+    # Each view by itself tells its image: the nearest image of a view is its own.
     views = table.opened(2)(np.arange(len(table)))
     distances = np.square(views[:, np.newaxis] - table.X).sum(axis=2)
     assert (distances.argmin(axis=1) == np.arange(len(table))).mean() > 0.9
 
 
-def test_the_fitted_head_has_learnt_from_pictures_and_views(fake, table):
+def test_the_fitted_head_has_learnt_from_images_and_views(fake, table):
     model = fit(table, "knn", params={"n_neighbors": 1}, views=2, runtime=fake.runtime)
     learnt = model.estimator()[-1]._fit_X
     assert learnt.shape == (24 * 3, 12)
@@ -198,7 +198,7 @@ def overlapping(folder: Path, n: int = 80) -> Path:
     rng = np.random.default_rng(0)
     for i in range(n):
         grey = int(np.clip(rng.normal(100 + 35 * (i % 2), 22), 0, 255))
-        save_picture(folder / "ab"[i % 2] / f"{i:03}.png", (grey, grey, 255 - grey), seed=i)
+        save_image(folder / "ab"[i % 2] / f"{i:03}.png", (grey, grey, 255 - grey), seed=i)
     return folder
 
 
@@ -206,16 +206,14 @@ def test_a_set_without_honest_folds_does_not_know(fake, tmp_path):
     data = make_classes(tmp_path / "set", {"blue": (30, 60, 200), "red": (200, 50, 40)}, 4)
     for path in (data / "red").iterdir():
         path.unlink()
-    save_picture(data / "red" / "only.png", (200, 50, 40))
+    save_image(data / "red" / "only.png", (200, 50, 40))
     table = extract(data, "quadrants", augment="light", views=2, runtime=fake.runtime)
     found = fit(table, views=2, runtime=fake.runtime).evaluation
     assert found.cv is None
-    assert found.views == ViewsWorth(2, table.extraction.views.policy, 0, None, None)
+    assert found.views == ViewsGain(2, table.extraction.views.policy, 0, None, None)
     assert Evaluation.from_dict(found.to_dict()).views == found.views
     shown = [text for text in evaluation_lines(found.to_dict()) if text.startswith("views")]
-    assert shown == [
-        f"views      2 of each picture to learn from ({found.views.policy}); whether they help is not known"
-    ]
+    assert shown == [f"views      2 of each image to learn from ({found.views.policy}); whether they help is not known"]
 
 
 def test_parts_that_were_set_aside_are_scored_without_views(fake, tmp_path):
@@ -223,25 +221,24 @@ def test_parts_that_were_set_aside_are_scored_without_views(fake, tmp_path):
     for part, n in (("train", 10), ("test", 6)):
         make_classes(root / part, {"blue": (30, 60, 200), "red": (200, 50, 40)}, n)
         for path in (root / part).rglob("*.png"):
-            save_picture(path, (200, 50, 40) if "red" in path.name else (30, 60, 200), seed=len(part) * 100 + n)
+            save_image(path, (200, 50, 40) if "red" in path.name else (30, 60, 200), seed=len(part) * 100 + n)
     for number, path in enumerate(sorted(root.rglob("*.png"))):
-        save_picture(path, (200, 50, 40) if "red" in path.name else (30, 60, 200), seed=number)
+        save_image(path, (200, 50, 40) if "red" in path.name else (30, 60, 200), seed=number)
     table = extract(root, "quadrants", augment="light", views=2, runtime=fake.runtime)
     found = fit(table, views=2, runtime=fake.runtime).evaluation
     assert (found.n_images, found.test.n_as_given, found.test.as_given) == (20, 12, 1.0)
 
 
-@pytest.mark.parametrize(
-    ("views", "has"),
-    [(4, "3 augmented views of each picture, 4 are asked for"), (-1, "3 augmented views.*-1 are asked")],
-)
-def test_more_views_than_there_are(fake, table, views, has):
+def test_more_views_than_there_are(fake, table):
+    has = "3 augmented views of each image, 4 are asked for"
     with pytest.raises(EvaluationError, match=f"set has {has}.*extract takes `augment` and `views`"):
-        fit(table, views=views, runtime=fake.runtime)
+        fit(table, views=4, runtime=fake.runtime)
+    with pytest.raises(OptionError, match="`views=-1`: it must be from 0 to 65,535"):
+        fit(table, views=-1, runtime=fake.runtime)
 
 
-def test_views_of_a_table_without_any(fake, pictures):
-    table = extract(pictures, "quadrants", runtime=fake.runtime)
+def test_views_of_a_table_without_any(fake, images):
+    table = extract(images, "quadrants", runtime=fake.runtime)
     with pytest.raises(EvaluationError, match="set has no augmented views, 2 are asked for"):
         fit(table, views=2, runtime=fake.runtime)
 
@@ -266,9 +263,9 @@ def test_a_model_remembers_what_views_were_worth(fake, table, tmp_path):
     assert worth.policy in page
 
 
-def line_of(worth: ViewsWorth) -> str:
+def line_of(worth: ViewsGain) -> str:
     low, high = worth.without.low, worth.without.high
-    return f"1.000 ({low:.3f} to {high:.3f}) without   2 of each picture to learn from ({worth.policy})"
+    return f"1.000 ({low:.3f} to {high:.3f}) without   2 of each image to learn from ({worth.policy})"
 
 
 def test_a_model_of_before_there_were_views(fake, table, tmp_path):
@@ -321,11 +318,11 @@ def workplace(fake, tmp_path, monkeypatch):
     return folder
 
 
-def test_the_commands(workplace, pictures, fake):
+def test_the_commands(workplace, images, fake):
     sheet = workplace / "sheet.png"
-    words = ("extract", pictures, "--backbone", "quadrants", "--augment", "tutorial", "--views", 2)
+    words = ("extract", images, "--backbone", "quadrants", "--augment", "tutorial", "--views", 2)
     output = run(*words, "--preview", sheet)
-    assert "views      2 of each picture to learn from (flip=horizontal,shear=0.2,zoom=0.2): 0 cached, 48 new" in output
+    assert "views      2 of each image to learn from (flip=horizontal,shear=0.2,zoom=0.2): 0 cached, 48 new" in output
     assert f"preview    {sheet}" in output
     assert output.rstrip().endswith("next       featx fit --head logreg --views 2")
     assert Image.open(sheet).size == (3 * 38 + 6, 8 * 54 + 6)
@@ -338,15 +335,15 @@ def test_the_commands(workplace, pictures, fake):
     assert (fitted["views"]["k"], set(fitted["views"]["difference"])) == (1, {"mean", "low", "high"})
     before = fake.n_computed
     output = run(
-        "fit", pictures, "--backbone", "quadrants", "--augment", "light", "--views", 3, "--seed", 5, "--overwrite"
+        "fit", images, "--backbone", "quadrants", "--augment", "light", "--views", 3, "--seed", 5, "--overwrite"
     )
     assert fake.n_computed - before == 72
     assert latest(fake.runtime).extraction.views.seed == 5
-    assert output.count("3 of each picture to learn from (flip=horizontal,shift=0.05,zoom=0.05)") == 2
+    assert output.count("3 of each image to learn from (flip=horizontal,shift=0.05,zoom=0.05)") == 2
 
 
-def test_commands_that_ask_for_views_that_are_not_there(workplace, pictures):
-    run("extract", pictures, "--backbone", "quadrants")
+def test_commands_that_ask_for_views_that_are_not_there(workplace, images):
+    run("extract", images, "--backbone", "quadrants")
     assert (
         run("fit", "--views", 2, code=2)
         .splitlines()[-1]
@@ -355,15 +352,15 @@ def test_commands_that_ask_for_views_that_are_not_there(workplace, pictures):
         )
     )
     assert run("fit", "--augment", "light", "--views", 2, code=1).splitlines()[-1] == (
-        "error: not all pictures have their 2 augmented views; extract them first: "
-        f"featx extract {pictures} --backbone quadrants --augment light --views 2"
+        "error: not all images have their 2 augmented views; extract them first: "
+        f"featx extract {images} --backbone quadrants --augment light --views 2"
     )
     assert "error: --augment light without views" in run("fit", "--augment", "light", code=2)
 
 
-def test_views_of_the_set_extracted_last(fake, pictures):
-    extract(pictures, "quadrants", augment="light", views=3, runtime=fake.runtime)
-    extract(pictures, "quadrants", augment="medium", views=2, runtime=fake.runtime)
+def test_views_of_the_set_extracted_last(fake, images):
+    extract(images, "quadrants", augment="light", views=3, runtime=fake.runtime)
+    extract(images, "quadrants", augment="medium", views=2, runtime=fake.runtime)
     assert latest(fake.runtime).views == 2
     assert latest(fake.runtime, views=1).views == 1
     assert latest(fake.runtime, views=0).views == 0
@@ -371,15 +368,15 @@ def test_views_of_the_set_extracted_last(fake, pictures):
         latest(fake.runtime, augment="light", views=3).extraction.views.policy == "flip=horizontal,shift=0.05,zoom=0.05"
     )
     with pytest.raises(
-        DatasetError, match="not all pictures have their 3 augmented views; extract them first: `featx.extract"
+        DatasetError, match="not all images have their 3 augmented views; extract them first: `featx.extract"
     ):
         latest(fake.runtime, views=3)
     with pytest.raises(SpecError, match="did you mean light"):
         latest(fake.runtime, augment="ligt", views=3)
 
 
-def test_fitting_with_views_imports_no_tensorflow(fake, pictures, tmp_path):
-    extract(pictures, "quadrants", augment="light", views=2, runtime=fake.runtime)
+def test_fitting_with_views_imports_no_tensorflow(fake, images, tmp_path):
+    extract(images, "quadrants", augment="light", views=2, runtime=fake.runtime)
     script = (
         "import sys, featx\n"
         f"runtime = featx.Runtime({str(fake.runtime.cache)!r})\n"

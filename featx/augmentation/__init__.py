@@ -1,4 +1,4 @@
-"""Views of a picture, turned, stretched and lit otherwise: which policy, and the pixels that it gives."""
+"""Views of an image, turned, stretched and lit otherwise: which policy, and the pixels that it gives."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ __all__ = ["PRESETS", "make_views", "read_policy"]
 def make_views(
     pixels: NDArray[np.uint8], content_hashes: NDArray[np.uint8], view: int | NDArray[np.int64], policy: str, seed: int
 ) -> NDArray[np.uint8]:
-    """Return views of pictures; the pixels of a view depend on picture, view, policy and seed alone.
+    """Return views of images; the pixels of a view depend on image, view, policy and seed alone.
 
     Imports Keras, unless every view is 0.
 
     Parameters
     ----------
     pixels : ndarray of shape (n, size, size, 3), uint8
-        The pictures.
+        The images.
     content_hashes : ndarray of shape (n, 32), uint8
-        SHA-256 of each picture's file.
+        SHA-256 of each image's file.
     view : int or ndarray of shape (n,), int
-        Number of the view, the same for all or one for each; 0 is the picture itself, unchanged.
+        Number of the view, the same for all or one for each; 0 is the image itself, unchanged.
     policy : str
         As :func:`read_policy` returns it.
     seed : int

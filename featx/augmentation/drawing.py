@@ -1,4 +1,4 @@
-"""Draw what happens to each view of each picture, from nothing but picture, view, policy and seed."""
+"""Draw what happens to each view of each image, from nothing but image, view, policy and seed."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _DRAWS = (
 
 @dataclass(frozen=True)
 class Transformations:
-    """What happens to some pictures.
+    """What happens to some images.
 
     Parameters
     ----------
@@ -61,7 +61,7 @@ def draw_transformations(
         Canonical.
     seed : int
     size : int
-        Side of the pictures in pixels.
+        Side of the images in pixels.
     """
     parameters = parameters_of(policy)
     pairs = zip(content_hashes, views.tolist(), strict=True)
@@ -88,7 +88,7 @@ def _draw(content_hash: bytes, view: int, policy: str, seed: int) -> NDArray[np.
 
 
 def _matrices(even: dict[str, NDArray[np.float64]], signed: Any, parameters: Any, size: int) -> NDArray[np.float32]:
-    """Return matrices from points of the view to points of the picture, both around the centre.
+    """Return matrices from points of the view to points of the image, both around the centre.
 
     One matrix, and so one interpolation: each of Keras's geometric layers interpolates anew, which takes three times as
     long and keeps half of the sharpness and not seven tenths (docs/decisions/augmented-views.md); and RandomShear

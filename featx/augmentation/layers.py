@@ -12,19 +12,19 @@ from featx.augmentation.drawing import Transformations
 from featx.libraries import start_keras
 
 _BATCH = 8
-"""Pictures at a time, filled up: one graph for all. Measured: 2.9 ms a picture of 224 x 224 on one core, as at 16."""
+"""Images at a time, filled up: one graph for all. Measured: 2.9 ms an image of 224 x 224 on one core, as at 16."""
 
 _NEUTRAL = {"matrices": np.array([1, 0, 0, 0, 1, 0, 0, 0], np.float32), "brightness": 0.0, "contrast": 1.0}
 
 
 def transform(pixels: NDArray[np.uint8], drawn: Transformations) -> NDArray[np.uint8]:
-    """Return transformed pictures.
+    """Return transformed images.
 
     Parameters
     ----------
     pixels : ndarray of shape (n, size, size, 3), uint8
     drawn : Transformations
-        Of these pictures.
+        Of these images.
     """
     values = {name: value for name, value in vars(drawn).items() if value is not None}
     execute = _graph(pixels.shape[1], tuple(values))
@@ -45,7 +45,7 @@ def _filled(part: NDArray[Any], neutral: Any) -> NDArray[Any]:
 
 @functools.cache
 def _graph(size: int, names: tuple[str, ...]) -> Any:
-    """Return the compiled function of pictures and the named transformations."""
+    """Return the compiled function of images and the named transformations."""
     start_keras()
     import tensorflow as tf
     from keras import layers, ops

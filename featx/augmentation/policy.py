@@ -1,4 +1,4 @@
-"""What may happen to a picture, as a text: a preset, or names and numbers."""
+"""What may happen to an image, as a text: a preset, or names and numbers."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def read_policy(text: str) -> str:
     ----------
     text : str
         ``light``, ``medium`` or ``tutorial``; or pairs with commas, as
-        ``rotation=15,zoom=0.2,shear=0.2,shift=0.1,flip=horizontal,brightness=0.1,contrast=0.1,crop=0.1``. Each picture
+        ``rotation=15,zoom=0.2,shear=0.2,shift=0.1,flip=horizontal,brightness=0.1,contrast=0.1,crop=0.1``. Each image
         gets values drawn evenly from minus to plus the number; a flip is drawn by a coin.
 
     Raises

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from featx.backbones.source import FILE_BACKBONE, Source, digest, find_source, is_onnx
+from featx.backbones.source import FILE_BACKBONE, BackboneSource, digest, find_backbone_source, is_onnx
 from featx.backbones.table import BACKBONES, Backbone, PackagedWeights, engine_of, find_backbone
 from featx.errors import BackboneError, WeightsError
 from featx.libraries import start_keras
@@ -15,12 +15,12 @@ __all__ = [
     "BACKBONES",
     "FILE_BACKBONE",
     "Backbone",
-    "Source",
+    "BackboneSource",
     "build_core",
     "build_network",
     "engine_of",
     "find_backbone",
-    "find_source",
+    "find_backbone_source",
     "is_onnx",
     "list_backbones",
 ]
@@ -43,7 +43,7 @@ def build_network(spec: FeatureSpec, file: Path | None) -> Any:
     Returns
     -------
     keras.Model or openvino.Model
-        uint8 RGB pixels (n, size, size, 3) to float32 features (n, feature_dim), inference mode.
+        uint8 RGB pixels (n, size, size, 3) to float32 features (n, n_features), inference mode.
 
     Raises
     ------

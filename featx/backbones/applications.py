@@ -48,7 +48,7 @@ class Download:
     digest: str
 
 
-def imagenet_graph(constructor: str, size: int) -> tuple[keras.Model, Download]:
+def imagenet_architecture(constructor: str, size: int) -> tuple[keras.Model, Download]:
     """Build a network exactly as Keras does for its ImageNet weights, without those weights.
 
     Keras adds layers for ``weights="imagenet"`` that it leaves out otherwise (EfficientNet's Rescaling: without

@@ -15,7 +15,7 @@ from featx.spec import FeatureSpec
 
 
 def build_lite(spec: FeatureSpec, variant: str, tensors: dict[str, NDArray[Any]]) -> Any:
-    """Build the network of a recipe: uint8 pixels (4, size, size, 3) to float32 features (4, feature_dim).
+    """Build the network of a recipe: uint8 pixels (4, size, size, 3) to float32 features (4, n_features).
 
     Parameters
     ----------

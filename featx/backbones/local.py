@@ -23,7 +23,7 @@ def load_local(path: Path) -> keras.Model:
     ------
     BackboneError
         No Keras model, one with code in it (a Lambda layer) or with weights elsewhere, or one that does not map a
-        square RGB picture to one output.
+        square RGB image to one output.
     """
     try:
         check_keras_file(path)
@@ -51,7 +51,7 @@ def _checked(model: keras.Model, path: Path) -> keras.Model:
     if len(shape) != 4 or shape[-1] != 3:
         raise BackboneError(f"{path} takes {shape}; featx needs one input of (height, width, 3), channels last")
     if None not in shape[1:3] and shape[1] != shape[2]:
-        raise BackboneError(f"{path} takes pictures of {shape[1]} x {shape[2]}; featx feeds square ones")
+        raise BackboneError(f"{path} takes images of {shape[1]} x {shape[2]}; featx feeds square ones")
     return model
 
 

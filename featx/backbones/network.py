@@ -12,13 +12,13 @@ import numpy as np
 from keras import ops
 from keras.src.backend.common import global_state
 
-from featx.backbones.applications import check_published_digest, imagenet_graph, load_every_weight
+from featx.backbones.applications import check_published_digest, imagenet_architecture, load_every_weight
 from featx.backbones.layers import open_up
 from featx.backbones.lite_keras import lite_graph, load_lite_weights
 from featx.backbones.local import declared_size, load_local
 from featx.backbones.preprocess import preprocess_pixels
 from featx.backbones.pth import read_pth_file
-from featx.backbones.source import FILE_BACKBONE, random_seed
+from featx.backbones.source import FILE_BACKBONE, seed_of_weights
 from featx.backbones.table import PackagedWeights, engine_of, find_backbone
 from featx.errors import BackboneError, WeightsError
 from featx.spec import FeatureSpec
@@ -85,7 +85,7 @@ def _local(spec: FeatureSpec, file: Path | None) -> keras.Model:
     model = load_local(file)
     if declared_size(model) not in (None, spec.size):
         raise BackboneError(
-            f"{file} takes pictures of {declared_size(model)} x {declared_size(model)}, not of {spec.size}"
+            f"{file} takes images of {declared_size(model)} x {declared_size(model)}, not of {spec.size}"
         )
     return model
 
@@ -96,9 +96,9 @@ def _from_table(spec: FeatureSpec, file: Path | None) -> keras.Model:
     if packaged:
         model = lite_graph(row.constructor, spec.size)
     else:
-        model, download = imagenet_graph(row.constructor, spec.size)
+        model, download = imagenet_architecture(row.constructor, spec.size)
     if file is None:
-        _set_random(model, random_seed(spec.weights))
+        _set_random(model, seed_of_weights(spec.weights))
     elif file.suffix == ".pth" and not packaged:
         raise WeightsError(
             f"{file}: {row.name} takes weights as Keras saves them (.h5); only efficientnet-lite takes .pth"

@@ -24,7 +24,7 @@ def declared_onnx_size(path: Path, layout: str | None = None) -> int | None:
     Raises
     ------
     BackboneError
-        Not an ONNX file, or not one picture in.
+        Not an ONNX file, or not one image in.
     """
     model = _read(path)
     order = _layout(model, path, layout)
@@ -32,12 +32,12 @@ def declared_onnx_size(path: Path, layout: str | None = None) -> int | None:
     if height is None or width is None:
         return None
     if height != width:
-        raise BackboneError(f"{path} takes pictures of {width} x {height}; featx feeds square ones")
+        raise BackboneError(f"{path} takes images of {width} x {height}; featx feeds square ones")
     return height
 
 
 def build_onnx(spec: FeatureSpec, path: Path) -> Any:
-    """Build the network of a recipe: uint8 RGB pixels (4, size, size, 3) to float32 features (4, feature_dim).
+    """Build the network of a recipe: uint8 RGB pixels (4, size, size, 3) to float32 features (4, n_features).
 
     Returns
     -------
@@ -54,7 +54,7 @@ def build_onnx(spec: FeatureSpec, path: Path) -> Any:
     sides = {"n": OPENVINO_BATCH, "c": 3, "h": spec.size, "w": spec.size}
     for name, declared in zip(layout, _sides(model), strict=True):
         if name in "hw" and declared not in (None, spec.size):
-            raise BackboneError(f"{path} takes pictures of {declared} x {declared}, not of {spec.size}")
+            raise BackboneError(f"{path} takes images of {declared} x {declared}, not of {spec.size}")
     try:
         model.reshape([sides[name] for name in layout])
         output = _output(model, spec.layer, path)
@@ -62,7 +62,7 @@ def build_onnx(spec: FeatureSpec, path: Path) -> Any:
         return _from_uint8(ov.Model([_pooled(output, spec)], model.get_parameters()), spec.preprocess, layout)
     except RuntimeError as error:
         raise BackboneError(
-            f"{path} cannot be used as a backbone: {openvino_reason(error)}. featx runs {OPENVINO_BATCH} pictures at "
+            f"{path} cannot be used as a backbone: {openvino_reason(error)}. featx runs {OPENVINO_BATCH} images at "
             "once; if the network was exported for 1, export it for any number (dynamic batch)"
         ) from None
 
@@ -83,7 +83,7 @@ def _read(path: Path, weights: str | None = None) -> Any:
     except RuntimeError as error:
         raise BackboneError(f"{path} cannot be used as a backbone: {openvino_reason(error)}") from None
     if len(model.inputs) != 1 or model.inputs[0].partial_shape.rank != 4:
-        raise BackboneError(f"{path} takes {len(model.inputs)} inputs; featx needs one picture: 4 dimensions")
+        raise BackboneError(f"{path} takes {len(model.inputs)} inputs; featx needs one image: 4 dimensions")
     return model
 
 
@@ -125,14 +125,14 @@ def _name(output: Any) -> str:
 
 
 def _check_batch(output: Any, path: Path) -> None:
-    """Make sure that the network keeps pictures apart: an export for one picture may fix that in a Reshape."""
+    """Make sure that the network keeps images apart: an export for one image may fix that in a Reshape."""
     shape = output.partial_shape
     if shape.is_dynamic:
         raise BackboneError(f"{path.name}: the shape of this layer is not fixed ({shape}); choose another layer")
     if not len(shape) or shape[0].get_length() != OPENVINO_BATCH:
         raise BackboneError(
-            f"{path.name} makes {shape} of {OPENVINO_BATCH} pictures, not a row for each: it was exported for another "
-            "number of pictures; export it for any number (dynamic batch)"
+            f"{path.name} makes {shape} of {OPENVINO_BATCH} images, not a row for each: it was exported for another "
+            "number of images; export it for any number (dynamic batch)"
         )
 
 
@@ -155,7 +155,7 @@ def _pooled(output: Any, spec: FeatureSpec) -> Any:
 def _area(shape: list[int]) -> list[int]:
     """Return the axes of a map's height and width.
 
-    Pictures are square, and so are maps of them; that shows which axis holds the channels wherever the network has put
+    Images are square, and so are maps of them; that shows which axis holds the channels wherever the network has put
     it. The layout of its input does not: a network may transpose inside, and those with norms over channels do.
     """
     _, first, second, third = shape

@@ -64,7 +64,7 @@ def spell_scaling(mean: Sequence[float], std: Sequence[float]) -> str:
     )
 
 
-def read_scaling(text: str) -> str:
+def canonical_scaling(text: str) -> str:
     """Bring what a user writes, as ``mean=0.5,0.5,0.5;std=0.5,0.5,0.5``, into the recipe's form; modes stay.
 
     Raises

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from featx import files
-from featx.backbones.pixels import read_scaling, spell_scaling
+from featx.backbones.pixels import canonical_scaling, spell_scaling
 from featx.backbones.table import BACKBONES, Backbone, KerasWeights, PackagedWeights, find_backbone
 from featx.errors import BackboneError, SpecError, WeightsError, as_usage
 from featx.files import open_regular, read_regular
@@ -43,7 +43,7 @@ _SIDECAR = {
 
 
 @dataclass(frozen=True)
-class Source:
+class BackboneSource:
     """A network and its weights.
 
     Parameters
@@ -57,7 +57,7 @@ class Source:
         Side of the input, in pixels.
     file : path or None
         Weight file or local network; None for random weights.
-    feature_dim : int or None
+    n_features : int or None
         Features at the default layer and pooling, where known without building the network.
     title : str
         For people: name and weights.
@@ -70,7 +70,7 @@ class Source:
     preprocess: str
     size: int
     file: Path | None
-    feature_dim: int | None
+    n_features: int | None
     title: str
     layout: Layout | None = None
 
@@ -95,7 +95,7 @@ def digest(path: Path) -> str:
         raise WeightsError(f"{path} cannot be read: {error.strerror or error}") from None
 
 
-def find_source(
+def find_backbone_source(
     backbone: str,
     weights: str | Path = "imagenet",
     size: int | None = None,
@@ -105,7 +105,7 @@ def find_source(
     known_sizes: Mapping[str, int] | None = None,
     notice: Callable[[str], None] = lambda text: None,
     progress: Callable[[str, int, int], None] = lambda stage, done, total: None,
-) -> Source:
+) -> BackboneSource:
     """Find what a user names. Keras is imported only to download, or to ask a local network for its size.
 
     Parameters
@@ -174,16 +174,16 @@ def _refuse_folder(path: Path) -> None:
         raise BackboneError(f"{path} is a folder; needed is a .keras, .h5 or .onnx file, or the name of a backbone")
 
 
-def random_seed(weights: str) -> int:
+def seed_of_weights(weights: str) -> int:
     """Return the seed in the weights of a recipe made with random weights."""
     return int(weights.split("-")[1])
 
 
-def _row_source(row: Backbone, side: int, weights: str, file: Path | None, title: str) -> Source:
-    return Source(row.name, weights, row.preprocess, side, file, row.feature_dim, f"{row.name} ({title})")
+def _row_source(row: Backbone, side: int, weights: str, file: Path | None, title: str) -> BackboneSource:
+    return BackboneSource(row.name, weights, row.preprocess, side, file, row.n_features, f"{row.name} ({title})")
 
 
-def _random_source(row: Backbone, side: int, spelled: str) -> Source:
+def _random_source(row: Backbone, side: int, spelled: str) -> BackboneSource:
     seed = spelled.partition(":")[2] or "0"
     if not seed.isdecimal():
         raise as_usage(WeightsError(f"`weights={spelled}`: the seed must be a whole number, as in random:7"))
@@ -193,7 +193,7 @@ def _random_source(row: Backbone, side: int, spelled: str) -> Source:
 
 def _imagenet_source(
     row: Backbone, side: int, notice: Callable[[str], None], progress: Callable[[str, int, int], None]
-) -> Source:
+) -> BackboneSource:
     file = row.weights.path(side)
     if isinstance(row.weights, KerasWeights) and not os.path.isfile(file):
         notice(f"downloading the ImageNet weights of {row.name} to {file}")
@@ -206,15 +206,15 @@ def _imagenet_source(
 
 def _download(row: Backbone, side: int, file: Path, progress: Callable[[str, int, int], None]) -> None:
     start_keras()
-    from featx.backbones.applications import fetch, imagenet_graph
+    from featx.backbones.applications import fetch, imagenet_architecture
 
-    _, download = imagenet_graph(row.constructor, side)
+    _, download = imagenet_architecture(row.constructor, side)
     fetch(download, file, progress)
 
 
 def _local_source(
     path: Path, size: int | None, preprocess: str | None, layout: Layout | None, known_sizes: Mapping[str, int]
-) -> Source:
+) -> BackboneSource:
     _stop_unless_file(path, BackboneError(f"no such file: {path}"))
     if path.suffix.lower() not in _FILE_SUFFIXES:
         way = _WAYS.get(path.suffix.lower(), "")
@@ -236,7 +236,7 @@ def _local_source(
     found = digest(path)
     side = size or said.get("size") or known_sizes.get(found) or _ask_size(path, layout)
     title = f"{path.name} (local network)"
-    return Source(FILE_BACKBONE, found, read_scaling(preprocess), side, path, None, title, layout)
+    return BackboneSource(FILE_BACKBONE, found, canonical_scaling(preprocess), side, path, None, title, layout)
 
 
 def _sidecar(path: Path) -> dict[str, Any]:
@@ -275,5 +275,5 @@ def _ask_size(path: Path, layout: str | None) -> int:
 
         size = declared_size(load_local(path))
     if size is None:
-        raise BackboneError(f"{path} takes pictures of any size; say which with `size=N` (compare: `sizes=N`)")
+        raise BackboneError(f"{path} takes images of any size; say which with `size=N` (compare: `sizes=N`)")
     return size

@@ -100,7 +100,7 @@ class Backbone:
         Default side of the input, in pixels.
     preprocess : {"caffe", "tf", "torch", "lite", "none"}
         Pixel scaling: see :mod:`featx.backbones.preprocess`; ``none`` where the network does it itself.
-    feature_dim : int
+    n_features : int
         Features after pooling, at the default layer.
     n_parameters : int
         Parameters without the top.
@@ -116,7 +116,7 @@ class Backbone:
     constructor: str
     size: int
     preprocess: PreprocessMode
-    feature_dim: int
+    n_features: int
     n_parameters: int
     licence: str
     weights: KerasWeights | PackagedWeights
@@ -133,7 +133,7 @@ class Backbone:
             "name": self.name,
             "size": self.size,
             "preprocess": self.preprocess,
-            "feature_dim": self.feature_dim,
+            "n_features": self.n_features,
             "n_parameters": self.n_parameters,
             "licence": self.licence,
             "weights_present": self.weights_present,

@@ -1,4 +1,4 @@
-"""Remove from a cache what nothing needs: rows of deleted pictures, lost data sets, leftovers, stale graphs."""
+"""Remove from a cache what nothing needs: rows of deleted images, lost data sets, leftovers, stale graphs."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featx.arguments import checked
-from featx.caching.recipes import needed_graphs, recipes_of
+from featx.caching.specs import needed_graphs, recipes_of
 from featx.errors import DamagedStoreError, NewerFormatError, StoreError
 from featx.runtime import Runtime
 from featx.store import (
@@ -48,7 +48,7 @@ class Removed:
         The file, or the store that the rows were in.
     kind : {"rows", "store", "data set", "leftover", "graph", "training run"}
     n_rows : int
-        Rows of features, or pictures of a data set.
+        Rows of features, or images of a data set.
     n_bytes : int
     reason : str
         For people.
@@ -96,7 +96,7 @@ class Cleaning:
 def clean_cache(*, gone: bool = False, dry_run: bool = False, runtime: Runtime | None = None) -> Cleaning:
     """Remove from a cache what nothing needs.
 
-    That is: rows whose content no data-set snapshot names, as of pictures that were deleted before their set was
+    That is: rows whose content no data-set snapshot names, as of images that were deleted before their set was
     extracted last, and of single files that were predicted; stores without rows; leftovers of killed runs and repairs;
     graphs that no store's recipe needs; training runs that came to their end. A store has afterwards the bytes of one
     that never had more.
@@ -152,7 +152,7 @@ class _Work:
             if not dataset.is_gone:
                 continue
             if not gone:
-                self.kept.append(f"{dataset.root} is gone; `gone=True` forgets its {dataset.n_images:,} pictures")
+                self.kept.append(f"{dataset.root} is gone; `gone=True` forgets its {dataset.n_images:,} images")
                 continue
             self._remove(path, "data set", dataset.n_images, f"its folder {dataset.root} is gone")
             forgotten.add(path)

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featx.arguments import checked
-from featx.caching.writing import WRITERS
+from featx.caching.table_formats import WRITERS
 from featx.lookup import recall_table
 from featx.options import LabelBy
 from featx.output import OutputFile
@@ -35,8 +35,8 @@ class Export:
     n_images : int
         Rows.
     n_skipped : int
-        Pictures of the data set that could not be used, and are not in the file.
-    feature_dim : int
+        Images of the data set that could not be used, and are not in the file.
+    n_features : int
         Numbers per row.
     n_bytes : int
         Size of the file.
@@ -49,7 +49,7 @@ class Export:
     features_id: str
     n_images: int
     n_skipped: int
-    feature_dim: int
+    n_features: int
     n_bytes: int
     seconds: float
 
@@ -97,7 +97,7 @@ def export_features(
     StoreError
         No such feature store, or nothing was extracted yet.
     DatasetError
-        Pictures without features; the message says which command extracts them.
+        Images without features; the message says which command extracts them.
     """
     runtime = runtime or Runtime()
     started = time.monotonic()
@@ -114,7 +114,7 @@ def export_features(
         features_id=done.features_id,
         n_images=len(table),
         n_skipped=len(done.skipped),
-        feature_dim=done.feature_dim,
+        n_features=done.n_features,
         n_bytes=file.path.stat().st_size,
         seconds=time.monotonic() - started,
     )

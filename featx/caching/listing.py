@@ -10,14 +10,14 @@ from pathlib import Path
 from typing import Any, Literal
 
 from featx.arguments import checked
-from featx.caching.recipes import needed_graphs, recipes_of
+from featx.caching.specs import needed_graphs, recipes_of
 from featx.dataset import dataset_id
 from featx.errors import NewerFormatError, StoreError
 from featx.runtime import Runtime
 from featx.store import (
     CacheFile,
-    count_base,
     count_journal,
+    count_sorted_rows,
     last_use,
     list_files,
     list_runs,
@@ -45,8 +45,8 @@ class StoreEntry:
         The recipe, fields at their default left out; empty if it cannot be read.
     n_rows, n_unfinished : int
         Rows of its file, and of its journal, which a run left that did not come to its end.
-    feature_dim : int
-        Numbers per picture; 0 if it cannot be read.
+    n_features : int
+        Numbers per image; 0 if it cannot be read.
     n_bytes : int
         On the disk, with its journal.
     last_used : str
@@ -59,7 +59,7 @@ class StoreEntry:
     spec: dict[str, Any]
     n_rows: int
     n_unfinished: int
-    feature_dim: int
+    n_features: int
     n_bytes: int
     last_used: str
 
@@ -77,12 +77,12 @@ class DatasetEntry:
     root : str
         Its folder, or that of its manifest.
     kind : {"extract", "predict", "manifest", ""}
-        A folder that was extracted or one that was predicted, or the pictures of a manifest; empty if it
+        A folder that was extracted or one that was predicted, or the images of a manifest; empty if it
         cannot be read.
     root_exists : bool
         Whether that folder is there now.
     n_images, n_skipped : int
-        Usable pictures at the last scan, and pictures that could not be used.
+        Usable images at the last scan, and images that could not be used.
     n_bytes : int
         Of the snapshot.
     scanned : str
@@ -215,13 +215,13 @@ def _store(file: CacheFile, journal_bytes: int) -> StoreEntry:
         used = _time(file.mtime)
     n_bytes = file.n_bytes + journal_bytes
     try:
-        head, n_rows = count_base(path)
+        head, n_rows = count_sorted_rows(path)
         spec_of(path, head)
     except StoreError as error:
         return StoreEntry(path.stem, _status(error), str(error), {}, 0, 0, 0, n_bytes, used)
-    n_unfinished = count_journal(journal, head.feature_dim)[0]
+    n_unfinished = count_journal(journal, head.n_features)[0]
     spec = json.loads(head.spec)
-    return StoreEntry(path.stem, "ok", "", spec, n_rows, n_unfinished, head.feature_dim, n_bytes, used)
+    return StoreEntry(path.stem, "ok", "", spec, n_rows, n_unfinished, head.n_features, n_bytes, used)
 
 
 def _dataset(file: CacheFile) -> DatasetEntry:

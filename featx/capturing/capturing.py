@@ -1,4 +1,4 @@
-"""From a camera or a video to labelled pictures: find, crop, choose, write, until there are enough."""
+"""From a camera or a video to labelled images: find, crop, choose, write, until there are enough."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from numpy.typing import NDArray
 
 from featx.arguments import checked
 from featx.capturing.boxes import Box
-from featx.capturing.choosing import Candidate, Chooser
+from featx.capturing.choosing import Chooser, FrameCandidate
 from featx.capturing.faces import FaceFinder
 from featx.capturing.footage import Footage, open_footage
 from featx.capturing.opencv import start_opencv
 from featx.capturing.preview import Preview, open_preview
-from featx.capturing.takes import Take, check_label, count_takes, new_take
+from featx.capturing.recordings import Recording, check_label, count_recordings, new_recording
 from featx.errors import CaptureError
 from featx.options import CaptureOptions
 from featx.runtime import Runtime
@@ -40,27 +40,27 @@ class Capture:
     label : str
     source : int or str
         Number of the camera, or the video file.
-    take : int
-        Number of the take, of no other one in the data set.
+    recording : int
+        Number of the recording, of no other one in the data set.
     folder : path
-        Where its pictures are, ``take-NNN-FFFFF.jpg``.
+        Where its images are, ``take-NNN-FFFFF.jpg``.
     n_kept, n_blurred, n_alike, n_no_face : int
         Frames that were kept; that were blurred; that were like the one kept before; that showed no face.
-    takes : dict of str to int
-        Takes of each label of the data set by now; 0 where its pictures were not captured.
+    recordings : dict of str to int
+        Recordings of each label of the data set by now; 0 where its images were not captured.
     seconds : float
         Wall time.
     """
 
     label: str
     source: int | str
-    take: int
+    recording: int
     folder: Path
     n_kept: int
     n_blurred: int
     n_alike: int
     n_no_face: int
-    takes: dict[str, int]
+    recordings: dict[str, int]
     seconds: float
 
     @property
@@ -73,14 +73,14 @@ class Capture:
         return {
             "label": self.label,
             "source": self.source,
-            "take": self.take,
+            "recording": self.recording,
             "folder": str(self.folder),
             "n_kept": self.n_kept,
             "n_frames": self.n_frames,
             "n_blurred": self.n_blurred,
             "n_alike": self.n_alike,
             "n_no_face": self.n_no_face,
-            "takes": dict(self.takes),
+            "recordings": dict(self.recordings),
             "seconds": round(self.seconds, 3),
         }
 
@@ -100,10 +100,10 @@ def capture(
     preview: bool = True,
     runtime: Runtime | None = None,
 ) -> Capture:
-    """Collect pictures of a label from a camera or a video file, as one take.
+    """Collect images of a label from a camera or a video file, as one recording.
 
-    The pictures are written as they are taken, into ``output/label/take-NNN-FFFFF.jpg``; nothing is replaced. By their
-    names :func:`featx.fit` keeps a take on one side of every split.
+    The images are written as they are taken, into ``output/label/take-NNN-FFFFF.jpg``; nothing is replaced. By their
+    names :func:`featx.fit` keeps a recording on one side of every split.
 
     Parameters
     ----------
@@ -114,7 +114,7 @@ def capture(
     output : path
         Folder of label folders; made when missing.
     count : int
-        Pictures after which the take ends.
+        Images after which the recording ends.
     full_frame : bool
         Keep whole frames, instead of the largest face of each.
     margin : float
@@ -122,11 +122,11 @@ def capture(
     every : int
         Look at every Nth frame only.
     min_sharpness : float
-        Least sharpness (variance of the Laplacian) in parts of the usual one of the take; 0 keeps blurred frames.
+        Least sharpness (variance of the Laplacian) in parts of the usual one of the recording; 0 keeps blurred frames.
     min_difference : float
-        Least difference to the picture kept before: mean of their 32 x 32 thumbnails, in grey levels of 0 to 255.
+        Least difference to the image kept before: mean of their 32 x 32 thumbnails, in grey levels of 0 to 255.
     preview : bool
-        Show a window, where there is a display. Closing it ends the take.
+        Show a window, where there is a display. Closing it ends the recording.
     runtime : Runtime, optional
         Callbacks.
 
@@ -137,48 +137,48 @@ def capture(
     Raises
     ------
     CaptureError
-        A label that no folder can have, no such camera or video, no face, a camera that was lost. Pictures kept
+        A label that no folder can have, no such camera or video, no face, a camera that was lost. Images kept
         before are kept, as they are on KeyboardInterrupt.
     OutputError
-        The pictures cannot be written.
+        The images cannot be written.
     MissingExtraError
         OpenCV is not installed.
     """
     runtime = runtime or Runtime()
     started = time.monotonic()
-    check_label(label)
     CaptureOptions.of(locals())  # checks the ranges
+    check_label(label)
     cv2 = start_opencv()
     cutter = _Cutter(cv2, None if full_frame else FaceFinder(cv2), margin)
     chooser = Chooser(cv2, min_sharpness, min_difference)
     counts: Counter[str] = Counter()
-    with closing(open_footage(cv2, source)) as footage, new_take(Path(output), label) as take:
+    with closing(open_footage(cv2, source)) as footage, new_recording(Path(output), label) as recording:
         with open_preview(cv2, label, footage.is_camera, runtime.notice) if preview else nullcontext() as window:
-            runtime.notice(f"{footage.title}: take {take.number}, into {take.folder}")
+            runtime.notice(f"{footage.title}: recording {recording.number}, into {recording.folder}")
             runtime.progress("capturing, image", 0, count)
             scene = _Scene(footage, cutter, window, counts)
             try:
                 for candidate, verdict in chooser.judge(scene.candidates(every)):
                     counts[verdict] += 1
                     if verdict == "kept":
-                        take.keep(_jpeg(cv2, candidate))
-                        runtime.progress("capturing, image", take.n_kept, count)
-                    if take.n_kept == count:
+                        recording.keep(_jpeg(cv2, candidate))
+                        runtime.progress("capturing, image", recording.n_kept, count)
+                    if recording.n_kept == count:
                         break
             except KeyboardInterrupt:
-                runtime.notice(f"stopped; {_kept(take)}")
+                runtime.notice(f"stopped; {_kept(recording)}")
                 raise
-        _check_ending(footage, scene.left, take, counts["no face"], runtime)
+        _check_ending(footage, scene.left, recording, counts["no face"], runtime)
         return Capture(
             label=label,
             source=footage.source,
-            take=take.number,
-            folder=take.folder,
-            n_kept=take.n_kept,
+            recording=recording.number,
+            folder=recording.folder,
+            n_kept=recording.n_kept,
             n_blurred=counts["blurred"],
             n_alike=counts["alike"],
             n_no_face=counts["no face"],
-            takes=count_takes(Path(output)),
+            recordings=count_recordings(Path(output)),
             seconds=time.monotonic() - started,
         )
 
@@ -191,26 +191,26 @@ class _Cutter:
     finder: FaceFinder | None
     margin: float
 
-    def candidate(self, frame: NDArray[np.uint8]) -> Candidate | None:
+    def candidate(self, frame: NDArray[np.uint8]) -> FrameCandidate | None:
         grey = self.cv2.cvtColor(frame, self.cv2.COLOR_BGR2GRAY)
         height, width = grey.shape
         if self.finder is None:
             whole = Box(0, 0, width, height)
-            return Candidate(frame, grey, whole, whole)
+            return FrameCandidate(frame, grey, whole, whole)
         face = self.finder.find(grey)
         if face is None:
             return None
-        return Candidate(frame, grey, face.within(height, width), face.grown(self.margin).within(height, width))
+        return FrameCandidate(frame, grey, face.within(height, width), face.grown(self.margin).within(height, width))
 
 
 class _Scene:
-    """What the frames of a take show; ``counts`` gets the frames without a face."""
+    """What the frames of a recording show; ``counts`` gets the frames without a face."""
 
     def __init__(self, footage: Footage, cutter: _Cutter, window: Preview | None, counts: Counter[str]) -> None:
         self._footage, self._cutter, self._window, self._counts = footage, cutter, window, counts
         self.left = ""
 
-    def candidates(self, every: int) -> Iterator[Candidate]:
+    def candidates(self, every: int) -> Iterator[FrameCandidate]:
         """Yield what may be kept; where frames go on without, ``left`` says why this ended."""
         n_in_a_row = 0
         for frame in self._footage.frames(every):
@@ -228,26 +228,26 @@ class _Scene:
                 self.left = f"no face in {_PATIENCE} frames"
                 return
 
-    def _show(self, frame: NDArray[np.uint8], candidate: Candidate | None) -> bool:
+    def _show(self, frame: NDArray[np.uint8], candidate: FrameCandidate | None) -> bool:
         if self._window is None:
             return True
         box, told = (None, ", no face") if candidate is None else (candidate.crop, "")
         return self._window.show(frame, box, f"{self._counts['kept']:,} kept{told}")
 
 
-def _jpeg(cv2: Any, candidate: Candidate) -> bytes:
+def _jpeg(cv2: Any, candidate: FrameCandidate) -> bytes:
     done, encoded = cv2.imencode(".jpg", candidate.crop.cut(candidate.frame), [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])
     if not done:
         raise CaptureError("OpenCV cannot write JPEG files; install it anew: pip install 'featx[capture]'")
     return bytes(encoded)
 
 
-def _check_ending(footage: Footage, left: str, take: Take, n_no_face: int, runtime: Runtime) -> None:
-    """Raise or say what has to be known of how a take ended."""
+def _check_ending(footage: Footage, left: str, recording: Recording, n_no_face: int, runtime: Runtime) -> None:
+    """Raise or say what has to be known of how a recording ended."""
     if footage.is_camera and footage.ended:
-        raise CaptureError(f"the camera was lost, {footage.ended} {_kept(take)}")
+        raise CaptureError(f"the camera was lost, {footage.ended} {_kept(recording)}")
     why = footage.ended or left
-    if take.n_kept:
+    if recording.n_kept:
         if why:
             runtime.notice(f"ended early: {why}")
         return
@@ -256,11 +256,11 @@ def _check_ending(footage: Footage, left: str, take: Take, n_no_face: int, runti
             f"no face in {n_no_face:,} frames of {footage.title}; faces are found from the front, upright, in "
             "even light, and from a tenth of the frame on: come closer, or keep whole frames with `full_frame=True`"
         )
-    raise CaptureError(f"{footage.title} gave no picture" + (f": {why}" if why else ""))
+    raise CaptureError(f"{footage.title} gave no image" + (f": {why}" if why else ""))
 
 
-def _kept(take: Take) -> str:
-    if not take.n_kept:
+def _kept(recording: Recording) -> str:
+    if not recording.n_kept:
         return "nothing was kept"
-    what = "1 picture is" if take.n_kept == 1 else f"{take.n_kept:,} pictures are"
-    return f"{what} kept: take {take.number} in {take.folder}"
+    what = "1 image is" if recording.n_kept == 1 else f"{recording.n_kept:,} images are"
+    return f"{what} kept: recording {recording.number} in {recording.folder}"

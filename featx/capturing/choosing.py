@@ -1,4 +1,4 @@
-"""Which frames of a take are worth keeping: sharp ones that differ from the one kept before."""
+"""Which frames of a recording are worth keeping: sharp ones that differ from the one kept before."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from featx.capturing.boxes import Box
 
 _SHARPNESS_SIDE = 256
-"""Sharpness is told at about the size that networks see; noise of larger pictures would count as sharp."""
+"""Sharpness is told at about the size that networks see; noise of larger images would count as sharp."""
 
 _RECENT = 60
 _FIRST = 15
@@ -24,7 +24,7 @@ _THUMBNAIL = (32, 32)
 
 
 @dataclass(frozen=True)
-class Candidate:
+class FrameCandidate:
     """A part of a frame that may be kept.
 
     Parameters
@@ -62,14 +62,14 @@ def sharpness(cv2: Any, grey: NDArray[np.uint8]) -> float:
 
 
 class Chooser:
-    """Judges the candidates of a take.
+    """Judges the candidates of a recording.
 
     Parameters
     ----------
     cv2 : module
     min_sharpness : float
         In parts of the usual sharpness, the median of the last 60 candidates. Sharpness depends on what is seen (that
-        of 167 portraits spans a factor of 20), so only frames of one take can be compared. There sharp ones have
+        of 167 portraits spans a factor of 20), so only frames of one recording can be compared. There sharp ones have
         0.6 of the usual or more, those blurred by 1 % of their width 0.08, by motion over 4 % of it 0.25 at most in
         the median of each set (``python -m benchmarks.capture``).
     min_difference : float
@@ -83,9 +83,9 @@ class Chooser:
         self._recent: deque[float] = deque(maxlen=_RECENT)
         self._last: NDArray[np.uint8] | None = None
 
-    def judge(self, candidates: Iterable[Candidate]) -> Iterator[tuple[Candidate, str]]:
+    def judge(self, candidates: Iterable[FrameCandidate]) -> Iterator[tuple[FrameCandidate, str]]:
         """Yield each candidate with ``kept``, ``blurred`` or ``alike``, in order."""
-        waiting: list[tuple[Candidate, float]] = []
+        waiting: list[tuple[FrameCandidate, float]] = []
         for candidate in candidates:
             value = sharpness(self._cv2, candidate.subject.cut(candidate.grey))
             self._recent.append(value)
@@ -95,11 +95,11 @@ class Chooser:
                 waiting.clear()
         yield from self._judged(waiting)
 
-    def _judged(self, candidates: Iterable[tuple[Candidate, float]]) -> Iterator[tuple[Candidate, str]]:
+    def _judged(self, candidates: Iterable[tuple[FrameCandidate, float]]) -> Iterator[tuple[FrameCandidate, str]]:
         for candidate, value in candidates:
             yield candidate, self._verdict(candidate, value)
 
-    def _verdict(self, candidate: Candidate, value: float) -> str:
+    def _verdict(self, candidate: FrameCandidate, value: float) -> str:
         if value < self._min_sharpness * median(self._recent):
             return "blurred"
         if self._last is not None and self._difference(candidate) < self._min_difference:
@@ -107,7 +107,7 @@ class Chooser:
         self._last = candidate.grey
         return "kept"
 
-    def _difference(self, candidate: Candidate) -> float:
+    def _difference(self, candidate: FrameCandidate) -> float:
         """Return the mean difference to the frame kept last, both cut as this one.
 
         A detector's box trembles by a pixel or two even before a still; cut each by its own, no two frames are alike.

@@ -132,7 +132,7 @@ def _file(cv2: Any, path: Path) -> Footage:
     except OSError as error:
         raise CaptureError(f"{path} cannot be read: {error.strerror or error}") from None
     if looks_like_image(path.name, head):
-        raise CaptureError(f"{path} is a picture, no video; put it into the folder of its label as it is")
+        raise CaptureError(f"{path} is an image, no video; put it into the folder of its label as it is")
     # FFmpeg would type out text as a film; no video is without zero bytes at its start.
     video = cv2.VideoCapture(str(path)) if b"\0" in head else None
     if video is None or not video.isOpened():
@@ -148,7 +148,7 @@ def _size(cv2: Any, video: Any) -> str:
 
 
 def _within(seconds: float, call: Callable[[], _T]) -> _T | None:
-    """Return what a call returns; None if it takes too long, as drivers of cameras may without end."""
+    """Return what a call returns; None if it recordings too long, as drivers of cameras may without end."""
     answers: queue.SimpleQueue[_T] = queue.SimpleQueue()
     threading.Thread(target=lambda: answers.put(call()), daemon=True).start()
     try:

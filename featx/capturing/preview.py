@@ -20,7 +20,7 @@ _GREEN = (60, 220, 60)
 
 
 class Preview:
-    """A window; closing it, or q or Escape in it, ends the take.
+    """A window; closing it, or q or Escape in it, ends the recording.
 
     Parameters
     ----------
@@ -39,8 +39,8 @@ class Preview:
         self._window.protocol("WM_DELETE_WINDOW", self.close)
         for key in ("q", "<Escape>"):
             self._window.bind(key, lambda _: self.close())
-        self._picture = tkinter.Label(self._window)
-        self._picture.pack()
+        self._image = tkinter.Label(self._window)
+        self._image.pack()
         self._shown: Any = None
         self.is_open = True
 
@@ -66,7 +66,7 @@ class Preview:
         image = Image.fromarray(np.ascontiguousarray(frame[:, :: -1 if self._mirrored else 1, ::-1]))
         image.thumbnail(_LARGEST)
         self._shown = self._image_tk.PhotoImage(image, master=self._window)  # Tk keeps no hold of it
-        self._picture.configure(image=self._shown)
+        self._image.configure(image=self._shown)
         self._window.title(f"{self._title}: {text}")
         self._window.update()
 

@@ -1,24 +1,24 @@
 """What is saved and what predicts: a fitted head with its feature recipe and class names."""
 
 from featx.classifier.classifier import FeatureClassifier
+from featx.classifier.dense import DenseHead, softmax, to_dense
 from featx.classifier.estimators import dump_estimator, types_to_trust
-from featx.classifier.folded import Folded, fold, softmax
 from featx.classifier.novelty import Rejector, learn_subspace
 from featx.classifier.records import OutOfFold, Predictions, library_versions
 from featx.classifier.suspicion import rank_suspects, suspicion_margins
 
 __all__ = [
+    "DenseHead",
     "FeatureClassifier",
-    "Folded",
     "OutOfFold",
     "Predictions",
     "Rejector",
     "dump_estimator",
-    "fold",
     "learn_subspace",
     "library_versions",
     "rank_suspects",
     "softmax",
     "suspicion_margins",
+    "to_dense",
     "types_to_trust",
 ]

@@ -12,7 +12,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from featx.classifier.arrays import read_array, write_array
+from featx.classifier.arrays import array_bytes, read_array
 from featx.classifier.estimators import add_member, check_members
 from featx.errors import ClassifierError
 from featx.files import open_regular
@@ -34,7 +34,7 @@ class Archive:
     arrays : mapping of str to ndarray
         Plain arrays by name.
     files : mapping of str to bytes
-        Probe pictures by file name.
+        Probe images by file name.
     estimator : bytes
         The fitted estimator in skops format.
     """
@@ -55,7 +55,7 @@ class Archive:
             add_member(archive, _HEADER, json.dumps(header, indent=1, sort_keys=True).encode())
             add_member(archive, _ESTIMATOR, self.estimator)
             for name, array in self.arrays.items():
-                add_member(archive, f"arrays/{name}.npy", write_array(array))
+                add_member(archive, f"arrays/{name}.npy", array_bytes(array))
             for name, content in self.files.items():
                 add_member(archive, f"probes/{name}", content)
 

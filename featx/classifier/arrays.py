@@ -19,7 +19,7 @@ _READERS = {
 }
 
 
-def write_array(array: NDArray[Any]) -> bytes:
+def array_bytes(array: NDArray[Any]) -> bytes:
     """Return an array as the bytes of an ``.npy`` file."""
     stream = io.BytesIO()
     np.lib.format.write_array(stream, np.ascontiguousarray(array), allow_pickle=False)

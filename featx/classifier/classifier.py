@@ -14,24 +14,24 @@ from numpy.typing import NDArray
 from featx.agreement import MIN_COSINE, MIN_MEAN_COSINE, cosines
 from featx.arguments import checked
 from featx.classifier.archive import Archive
-from featx.classifier.estimators import check_estimator, check_estimator_file, dump_estimator, load_estimator
-from featx.classifier.folded import Folded, softmax
-from featx.classifier.novelty import Rejector, read_rejector, rejector_arrays
-from featx.classifier.records import OutOfFold, Predictions
-from featx.classifier.soundness import (
+from featx.classifier.checking import (
     check_arrays,
     check_classes,
     check_contents,
-    check_folded,
+    check_dense_head,
     check_model_graph,
-    check_named,
     check_out_of_fold,
     check_probes,
     check_rejector,
     check_sample_ids,
     check_temperature,
     check_texts,
+    check_versions,
 )
+from featx.classifier.dense import DenseHead, softmax
+from featx.classifier.estimators import check_estimator, check_estimator_file, dump_estimator, load_estimator
+from featx.classifier.novelty import Rejector, read_rejector, rejector_arrays
+from featx.classifier.records import OutOfFold, Predictions
 from featx.errors import ClassifierError, FeatxError
 from featx.evaluation import CrossValidation, Evaluation, FinetuneEvaluation, ModelEvaluation, read_evaluation
 from featx.evaluation.records.fields import Fields
@@ -63,7 +63,7 @@ class FeatureClassifier:
         Scores are divided by it before the softmax.
     estimator : callable
         Returns the fitted estimator.
-    folded : Folded or None
+    folded : DenseHead or None
         The same as matrices, where it can be.
     content_hashes : ndarray of shape (n, 32), uint8
         Contents it was fitted on, sorted.
@@ -72,8 +72,8 @@ class FeatureClassifier:
     rejector : Rejector or None
         What can say "none of these"; None where there was no cross-validation.
     probe_files : mapping of str to bytes
-        Pictures to check that features are reproduced.
-    probes : ndarray of shape (n_probes, feature_dim), float32
+        Images to check that features are reproduced.
+    probes : ndarray of shape (n_probes, n_features), float32
         Their features.
     versions : mapping of str to str
         Libraries it was made with.
@@ -89,7 +89,7 @@ class FeatureClassifier:
     evaluation: Evaluation | FinetuneEvaluation
     temperature: float
     estimator: Callable[[], Any] = field(repr=False)
-    folded: Folded | None = field(repr=False)
+    folded: DenseHead | None = field(repr=False)
     content_hashes: NDArray[np.uint8] = field(repr=False)
     out_of_fold: OutOfFold | None = field(repr=False)
     rejector: Rejector | None = field(repr=False)
@@ -133,7 +133,7 @@ class FeatureClassifier:
         return probabilities
 
     def out_of_fold_probabilities(self) -> NDArray[np.float64] | None:
-        """Return calibrated probabilities of the training pictures by heads that had not seen them.
+        """Return calibrated probabilities of the training images by heads that had not seen them.
 
         Returns
         -------
@@ -143,7 +143,7 @@ class FeatureClassifier:
         return None if self.out_of_fold is None else softmax(self.out_of_fold.scores / self.temperature)
 
     def rejected(self, X: NDArray[np.float32], probabilities: NDArray[np.float64], rate: float) -> NDArray[np.bool_]:
-        """Tell which pictures are none of the classes; see :meth:`Rejector.rejected`.
+        """Tell which images are none of the classes; see :meth:`Rejector.rejected`.
 
         Raises
         ------
@@ -156,7 +156,7 @@ class FeatureClassifier:
         """Return the rejector; see :meth:`rejected` for what is raised."""
         if self.rejector is None:
             raise ClassifierError(
-                f"this model cannot reject: {self.evaluation.cv_reason}, so nothing says how novel genuine pictures are"
+                f"this model cannot reject: {self.evaluation.cv_reason}, so nothing says how novel genuine images are"
             )
         self.rejector.limit(rate)
         return self.rejector
@@ -221,7 +221,7 @@ class FeatureClassifier:
             return
         shared = [i for i, item in enumerate(self.probe_files.items()) if item in probe_files().items()]
         if not shared or table.probes.shape != self.probes.shape:
-            raise ClassifierError("the model was made by a featx with other probe pictures; fit it again with this one")
+            raise ClassifierError("the model was made by a featx with other probe images; fit it again with this one")
         ours, theirs = table.probes[shared], self.probes[shared]
         agreement = cosines(ours, theirs)
         if risen:
@@ -231,7 +231,7 @@ class FeatureClassifier:
         elif float(agreement.min()) >= MIN_COSINE:
             return
         raise ClassifierError(
-            f"this machine does not reproduce the model's features: its probe pictures agree only to cosine "
+            f"this machine does not reproduce the model's features: its probe images agree only to cosine "
             f"{agreement.min():.4f} ({agreement.mean():.4f} on average), needed {MIN_COSINE}, or in float32 instead of "
             f"{self.spec.precision} {MIN_MEAN_COSINE} on average and the same labels. The model was made with "
             f"{dict(self.versions)}"
@@ -290,7 +290,7 @@ class FeatureClassifier:
             raise ClassifierError(f"{file} is damaged: {error!r}") from None
 
     @property
-    def _kept_folded(self) -> Folded | None:
+    def _kept_folded(self) -> DenseHead | None:
         """The matrices, unless they are large: the file holds such weights once, in the estimator."""
         n_bytes = 0 if self.folded is None else sum(weight.nbytes for weight in self.folded.weights)
         return None if n_bytes > _MOST_FOLDED_BYTES else self.folded
@@ -357,7 +357,7 @@ class FeatureClassifier:
             rejector=read_rejector(arrays, len(classes)) if "novelties" in arrays else None,
             probe_files=check_probes(header["probes"], archive.files, probes),
             probes=probes,
-            versions=check_named(header["versions"], "versions"),
+            versions=check_versions(header["versions"], "versions"),
             graph=arrays.get("graph"),
         )
         if made.rejector is not None:
@@ -367,14 +367,14 @@ class FeatureClassifier:
         return made
 
 
-def _read_folded(header: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]], n_classes: int) -> Folded | None:
+def _read_folded(header: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]], n_classes: int) -> DenseHead | None:
     fields = Fields(header, "the model")
     n = fields.count("n_folded", 0, _MOST_MATRICES)
     if not n:
         return None
     weights, biases = ([arrays[f"{kind}{i}"] for i in range(n)] for kind in ("weight", "bias"))
-    folded = Folded(weights, biases, fields.flag("pairwise"))
-    check_folded(folded, arrays["probes"].shape[1], n_classes)
+    folded = DenseHead(weights, biases, fields.flag("pairwise"))
+    check_dense_head(folded, arrays["probes"].shape[1], n_classes)
     return folded
 
 

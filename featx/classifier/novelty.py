@@ -1,4 +1,4 @@
-"""None of these: how far a picture lies from those the classifier learnt from, and whether to reject it."""
+"""None of these: how far an image lies from those the classifier learnt from, and whether to reject it."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from featx.errors import ClassifierError
 from featx.options import PredictOptions
 
 _DIRECTIONS = 64
-_PICTURES_A_DIRECTION = 5
+_IMAGES_A_DIRECTION = 5
 _ENOUGH = 20_000
 
 
 @dataclass(frozen=True)
 class Subspace:
-    """Where the features of the classes lie: their means, and the directions in which their pictures vary.
+    """Where the features of the classes lie: their means, and the directions in which their images vary.
 
     All features are brought to length 1 first: how strongly a network responds says little of what it sees, and with
     the lengths a model of cats and dogs let a sixth of all flowers pass, without them none.
 
     Parameters
     ----------
-    means : ndarray of shape (n_classes, feature_dim), float32
-    directions : ndarray of shape (feature_dim, n_directions), float32
+    means : ndarray of shape (n_classes, n_features), float32
+    directions : ndarray of shape (n_features, n_directions), float32
         Orthonormal.
     variances : ndarray of shape (n_directions,), float64
         Within classes, along the directions.
@@ -41,7 +41,7 @@ class Subspace:
     rest: float
 
     def novelty(self, X: NDArray[np.float32]) -> NDArray[np.float64]:
-        """Return how far each picture lies from the nearest class, shape (n_samples,); 2 is usual.
+        """Return how far each image lies from the nearest class, shape (n_samples,); 2 is usual.
 
         The mean squared distance along the directions in units of their variances (Mahalanobis), and the squared
         distance off them in units of the usual one.
@@ -62,7 +62,7 @@ def learn_subspace(X: NDArray[np.float32], y: NDArray[np.int64], n_classes: int,
 
     Parameters
     ----------
-    X : ndarray of shape (n_samples, feature_dim), float32
+    X : ndarray of shape (n_samples, n_features), float32
     y : ndarray of shape (n_samples,), int64
         Class numbers; every class occurs.
     n_classes : int
@@ -77,7 +77,7 @@ def learn_subspace(X: NDArray[np.float32], y: NDArray[np.int64], n_classes: int,
     if len(X) > _ENOUGH:
         some = np.sort(np.random.default_rng(seed).choice(len(X), _ENOUGH, replace=False))
     within = X[some] - means[y[some]]
-    n_directions = max(1, min(_DIRECTIONS, len(some) // _PICTURES_A_DIRECTION, X.shape[1]))
+    n_directions = max(1, min(_DIRECTIONS, len(some) // _IMAGES_A_DIRECTION, X.shape[1]))
     _, lengths, rows = randomized_svd(within, n_directions, n_iter=2, random_state=seed)
     total = float(np.square(within).sum(dtype=np.float64))
     variances = np.square(lengths.astype(np.float64)) / len(some)
@@ -93,16 +93,16 @@ def _unit_length(X: NDArray[np.float32]) -> NDArray[np.float32]:
 
 @dataclass(frozen=True)
 class Rejector:
-    """Rejects pictures that are less like the training pictures than these are like each other.
+    """Rejects images that are less like the training images than these are like each other.
 
     Parameters
     ----------
     subspace : Subspace
-        Of all training pictures.
+        Of all training images.
     novelties : ndarray of shape (n_samples,), float64
-        Of the training pictures, each by a subspace that had not seen it.
+        Of the training images, each by a subspace that had not seen it.
     confidences : ndarray of shape (n_samples,), float64
-        Largest probabilities of the training pictures, out of fold.
+        Largest probabilities of the training images, out of fold.
     """
 
     subspace: Subspace
@@ -110,36 +110,36 @@ class Rejector:
     confidences: NDArray[np.float64]
 
     def rejected(self, X: NDArray[np.float32], probabilities: NDArray[np.float64], rate: float) -> NDArray[np.bool_]:
-        """Tell which pictures are none of the classes.
+        """Tell which images are none of the classes.
 
-        A picture is as usual as the share of training pictures that are at least as novel, or at most as confident,
-        whichever share is smaller. The limit is the one that rejects ``rate`` of the training pictures themselves.
+        An image is as usual as the share of training images that are at least as novel, or at most as confident,
+        whichever share is smaller. The limit is the one that rejects ``rate`` of the training images themselves.
 
         Parameters
         ----------
-        X : ndarray of shape (n_samples, feature_dim), float32
+        X : ndarray of shape (n_samples, n_features), float32
         probabilities : ndarray of shape (n_samples, n_classes), float64
         rate : float
-            Share of genuine pictures that may be rejected.
+            Share of genuine images that may be rejected.
 
         Raises
         ------
         ClassifierError
-            A rate that is no share, or too small for so few training pictures.
+            A rate that is no share, or too small for so few training images.
         """
         limit = self.limit(rate)
         return self._usualness(self.subspace.novelty(X), probabilities.max(axis=1)) <= limit
 
     def outliers(self, rate: float) -> NDArray[np.bool_]:
-        """Tell which training pictures would be rejected, each by what had not seen it; shape (n_samples,)."""
+        """Tell which training images would be rejected, each by what had not seen it; shape (n_samples,)."""
         return self._usualness(self.novelties, self.confidences) <= self.limit(rate)
 
     def limit(self, rate: float) -> float:
-        """Return the usualness at and below which pictures are rejected; see :meth:`rejected`."""
+        """Return the usualness at and below which images are rejected; see :meth:`rejected`."""
         n = len(self.novelties)
         PredictOptions(reject_rate=rate)  # checks the range
         if int(rate * n) < 1:
-            raise ClassifierError(f"`reject_rate={rate:g}`: of {n} training pictures that is none; try {1 / n:.3f}")
+            raise ClassifierError(f"`reject_rate={rate:g}`: of {n} training images that is none; try {1 / n:.3f}")
         return float(np.sort(self._usualness(self.novelties, self.confidences))[int(rate * n) - 1])
 
     def _usualness(self, novelties: NDArray[np.float64], confidences: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -171,9 +171,9 @@ def read_rejector(arrays: Mapping[str, NDArray[Any]], n_classes: int) -> Rejecto
     """
     means, directions, variances = arrays["means"], arrays["directions"], arrays["variances"]
     novelties, confidences = arrays["novelties"], arrays["confidences"]
-    feature_dim = arrays["probes"].shape[1]
-    fits = means.shape == (n_classes, feature_dim) and directions.ndim == 2
-    fits = fits and directions.shape[0] == feature_dim and variances.shape == (directions.shape[1] + 1,)
+    n_features = arrays["probes"].shape[1]
+    fits = means.shape == (n_classes, n_features) and directions.ndim == 2
+    fits = fits and directions.shape[0] == n_features and variances.shape == (directions.shape[1] + 1,)
     fits = fits and novelties.ndim == 1 and novelties.shape == confidences.shape and len(novelties) > 0
     if not fits or any(array.dtype.kind != "f" for array in (means, directions, variances, novelties, confidences)):
         raise ClassifierError("its arrays that tell what is none of the classes do not fit together")

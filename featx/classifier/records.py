@@ -1,4 +1,4 @@
-"""What a classifier knows of its training pictures, and what it says of others."""
+"""What a classifier knows of its training images, and what it says of others."""
 
 from __future__ import annotations
 
@@ -53,13 +53,13 @@ class OutOfFold:
 
 @dataclass(frozen=True)
 class Predictions:
-    """What a classifier says of some pictures.
+    """What a classifier says of some images.
 
     Parameters
     ----------
     classes : tuple of str
     paths : tuple of str
-        The usable pictures.
+        The usable images.
     labels : tuple of str
         The most probable class of each; empty if it is rejected.
     confidence : ndarray of shape (n,), float64
@@ -67,11 +67,11 @@ class Predictions:
     probabilities : ndarray of shape (n, n_classes), float64
         One column for each class.
     seen : ndarray of shape (n,), bool
-        Whether the model was fitted on a picture of this content.
+        Whether the model was fitted on an image of this content.
     rejected : ndarray of shape (n,), bool
         Whether it is none of the classes; none is, unless rejection was asked for.
     skipped : tuple of Skipped
-        Pictures that could not be used, and why.
+        Images that could not be used, and why.
     """
 
     classes: tuple[str, ...]
@@ -93,7 +93,7 @@ class Predictions:
         return f"Predictions({len(self):,} images: {', '.join(told) or 'none'})"
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain values: one entry for each picture, and the skipped ones."""
+        """Return plain values: one entry for each image, and the skipped ones."""
         known = zip(self.seen, self.rejected, strict=True)
         columns = zip(self.paths, self.labels, self.confidence, known, self.probabilities, strict=True)
         return {

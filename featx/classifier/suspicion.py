@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 
 def rank_suspects(probabilities: NDArray[np.float64], y: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return the positions of pictures whose label is doubtful, the most suspicious first.
+    """Return the positions of images whose label is doubtful, the most suspicious first.
 
     A label is doubtful where another class is more probable; the order is that of the probability of the given label
     less that of the best other class (the normalized margin of Northcutt et al. 2021).

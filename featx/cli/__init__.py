@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import traceback
 
-from featx.cli.stopping import finish, is_stopping, listen, tell_stopped
+from featx.cli.stopping import finish, is_stopping, listen, report_stopped
 from featx.cli.streams import secure_streams
 from featx.importing import forget_working_folder
 
@@ -22,15 +22,15 @@ def main() -> None:
 
         app()
     except KeyboardInterrupt:
-        tell_stopped("stopped; nothing was begun")
+        report_stopped("stopped; nothing was begun")
     except SystemExit as ended:
         code = ended.code if isinstance(ended.code, int) else int(ended.code is not None)
         if code == _TYPERS_STOPPED:
             code = 1
-            tell_stopped("stopped; nothing was begun")
+            report_stopped("stopped; nothing was begun")
     except Exception:
         if is_stopping():
-            tell_stopped("stopped; nothing was begun")
+            report_stopped("stopped; nothing was begun")
         else:  # shown because the user asked for it, see guarded
             traceback.print_exc()
     finish(code)

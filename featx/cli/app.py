@@ -12,7 +12,7 @@ from featx.cli.usage import Group
 app = typer.Typer(
     name="featx",
     cls=Group,
-    help="Turn a folder of pictures into an honest image classifier.",
+    help="Turn a folder of images into an honest image classifier.",
     epilog="Start with: featx demo",
     no_args_is_help=True,
     add_completion=False,

@@ -18,7 +18,7 @@ def backbones(as_json: o.Json = False) -> None:
     for row in rows:
         weights = "present" if row["weights_present"] else row["how_to_get"]
         lines.append(
-            f"{row['name']:<20} {row['feature_dim']:>8,} {row['size']:>6} {row['n_parameters'] / 1e6:>9.1f} M  "
+            f"{row['name']:<20} {row['n_features']:>8,} {row['size']:>6} {row['n_parameters'] / 1e6:>9.1f} M  "
             f"{row['licence']:<13} {weights}"
         )
     console.result({"backbones": rows}, [*lines, "", extract_next(None, "--backbone", DEFAULT_BACKBONE)])

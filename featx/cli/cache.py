@@ -19,7 +19,7 @@ def ls(*, runtime: _Cache, as_json: o.Json = False) -> None:
     """List feature stores, data sets and graphs."""
     console = Console(as_json)
     from featx.caching import list_cache
-    from featx.reporting import listing_lines
+    from featx.rendering import listing_lines
 
     working = console.runtime(runtime)
     with working.stage("listing the cache"):
@@ -32,7 +32,7 @@ def verify(*, runtime: _Cache, as_json: o.Json = False) -> None:
     """Check every byte of the cache; change nothing."""
     console = Console(as_json)
     from featx.caching import verify_cache
-    from featx.reporting import verification_lines
+    from featx.rendering import verification_lines
 
     done = verify_cache(runtime=console.runtime(runtime))
     found = done.to_dict()
@@ -50,10 +50,10 @@ def gc(
     runtime: _Cache,
     as_json: o.Json = False,
 ) -> None:
-    """Remove rows of deleted pictures, leftovers of killed runs, and graphs that no store needs."""
+    """Remove rows of deleted images, leftovers of killed runs, and graphs that no store needs."""
     console = Console(as_json)
     from featx.caching import clean_cache
-    from featx.reporting import cleaning_lines
+    from featx.rendering import cleaning_lines
 
     working = console.runtime(runtime)
     with working.stage("looking for what can go"):
@@ -66,7 +66,7 @@ def gc(
 def export(
     output: Annotated[Path, typer.Option("--output", "-o", help="File to write: .h5, .npz, .npy, .csv or .parquet.")],
     data: Annotated[
-        Path | None, typer.Argument(help="Pictures that were extracted, or a manifest. Default: extracted last.")
+        Path | None, typer.Argument(help="Images that were extracted, or a manifest. Default: extracted last.")
     ] = None,
     features: Annotated[
         str | None, typer.Option(help="Id of a store, as `featx cache ls` names it. Default: that extracted last.")
@@ -82,7 +82,7 @@ def export(
     """Write cached features, with paths and labels, to one self-contained file."""
     console = Console(as_json)
     from featx.caching import export_features
-    from featx.reporting import export_lines
+    from featx.rendering import export_lines
 
     done = export_features(
         output,

@@ -1,4 +1,4 @@
-"""featx capture: labelled pictures from a camera or a video file."""
+"""featx capture: labelled images from a camera or a video file."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ def capture(
     options: CaptureOptions,
     as_json: o.Json = False,
 ) -> None:
-    """Collect pictures of a label from a camera or a video file, as one take."""
+    """Collect images of a label from a camera or a video file, as one recording."""
     console = Console(as_json)
     output = Path(options.output)
     told = _told(source, options)
     from featx.capturing import capture as library_capture
-    from featx.capturing import count_takes
-    from featx.reporting import capture_lines, takes_lines
+    from featx.capturing import count_recordings
+    from featx.rendering import capture_lines, recording_lines
 
     try:
         done = library_capture(
@@ -35,16 +35,16 @@ def capture(
             **vars(options),
             runtime=console.runtime(RuntimeOptions()),
         ).to_dict()
-    except KeyboardInterrupt:  # a usual way to end a take: the library has said what is kept
-        takes = count_takes(output) if output.is_dir() else {}
-        if takes:
-            console.lines([*takes_lines(takes), _next(takes, label, output, told)])
+    except KeyboardInterrupt:  # a usual way to end a recording: the library has said what is kept
+        recordings = count_recordings(output) if output.is_dir() else {}
+        if recordings:
+            console.lines([*recording_lines(recordings), _next(recordings, label, output, told)])
         raise typer.Exit(1) from None
-    console.result(done, [*capture_lines(done), _next(done["takes"], label, output, told)])
+    console.result(done, [*capture_lines(done), _next(done["recordings"], label, output, told)])
 
 
 def _told(source: str, options: CaptureOptions) -> list[str]:
-    """Return the options for another take like this one."""
+    """Return the options for another recording like this one."""
     told = ["--source", source if source.isdecimal() else "VIDEO"]
     for name, value in options.changed().items():
         dashed = f"--{name.replace('_', '-')}"
@@ -57,14 +57,14 @@ def _told(source: str, options: CaptureOptions) -> list[str]:
     return told
 
 
-def _next(takes: Mapping[str, int], label: str, output: Path, told: Sequence[str]) -> str:
+def _next(recordings: Mapping[str, int], label: str, output: Path, told: Sequence[str]) -> str:
     from featx.capturing import dataset_root
-    from featx.reporting import ENOUGH_TAKES
+    from featx.rendering import ENOUGH_RECORDINGS
 
-    few = [name for name, n in takes.items() if 0 < n < ENOUGH_TAKES]
+    few = [name for name, n in recordings.items() if 0 < n < ENOUGH_RECORDINGS]
     if few:
         again = label if label in few else few[0]
         return next_line("capture", *((*told, "--", again) if again.startswith("-") else (again, *told)))
-    if len(takes) == 1:
+    if len(recordings) == 1:
         return next_line("capture", "ANOTHER_LABEL", *told)
     return next_line("extract", dataset_root(output))

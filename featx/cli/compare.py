@@ -9,7 +9,7 @@ import typer
 
 from featx.cli import options as o
 from featx.cli.console import Console, next_line
-from featx.cli.following import model_replaced
+from featx.cli.following import overwrite_option
 from featx.options import (
     AugmentOptions,
     CompareOptions,
@@ -32,7 +32,7 @@ _OF_FIT = ("layer", "layout", "cv", "repeats")
 
 
 def compare(
-    data: Annotated[Path, typer.Argument(help="Folder or manifest of labelled pictures.")] = Path("data"),
+    data: Annotated[Path, typer.Argument(help="Folder or manifest of labelled images.")] = Path("data"),
     *,
     compared: CompareOptions,
     folds: FoldOptions,
@@ -46,7 +46,7 @@ def compare(
     """Compare backbones and heads on the same folds."""
     console = Console(as_json)
     from featx.comparison import compare as library_compare
-    from featx.reporting import comparison_lines
+    from featx.rendering import comparison_lines
 
     found = library_compare(
         data,
@@ -82,6 +82,6 @@ def compare(
             if _TOPS[best.pooling] != TrainOptions.top:
                 chosen["top"] = _TOPS[best.pooling]
     told = [word for name, value in chosen.items() for word in (f"--{name.replace('_', '-')}", str(value))]
-    told += model_replaced(data, begun_as, str(chosen.get("head", "finetuned")))
+    told += overwrite_option(data, begun_as, str(chosen.get("head", "finetuned")))
     todo = next_line(command, data, "--backbone", begun_as, *told, cache=runtime.cache)
     console.result(result, [*comparison_lines(result), todo])

@@ -14,7 +14,7 @@ from typing import Any, ParamSpec, TypeVar
 import typer
 
 from featx.cli.progress import Display
-from featx.cli.stopping import is_stopping, tell_stopped, watch
+from featx.cli.stopping import is_stopping, report_stopped, watch
 from featx.cli.streams import lost_output
 from featx.cli.wording import in_options
 from featx.errors import FeatxError, OutputError
@@ -102,16 +102,16 @@ def guarded(command: Callable[_P, _T]) -> Callable[_P, _T]:
             with DISPLAY.shown():
                 return command(*args, **kwargs)
         except KeyboardInterrupt:
-            tell_stopped()
+            report_stopped()
         except (typer.Exit, typer.Abort):
             raise
         except Exception as error:
             if is_stopping():  # some libraries make other errors of a Ctrl-C
-                tell_stopped()
+                report_stopped()
             elif show_trace and not isinstance(error, FeatxError):
                 raise
             else:
-                tell_error(_told(error), bool(kwargs.get("as_json")))
+                report_error(_told(error), bool(kwargs.get("as_json")))
                 raise typer.Exit(2 if isinstance(error, FeatxError) and error.is_usage else 1) from None
         raise typer.Exit(1)
 
@@ -137,7 +137,7 @@ def _told(error: Exception) -> str:
     return f"{type(error).__name__}: {error} (not foreseen; FEATX_TRACEBACK=1 shows where)"
 
 
-def tell_error(text: str, as_json: bool) -> None:
+def report_error(text: str, as_json: bool) -> None:
     """Print an error: a line on stderr, and an object on stdout where JSON was asked for."""
     text = in_options(text)
     _fail(f"error: {text}")

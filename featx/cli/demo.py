@@ -23,12 +23,12 @@ def demo(
     from featx.fitting import fit
     from featx.output import MODEL_SUFFIXES, OutputFile
     from featx.prediction import predict
-    from featx.reporting import evaluation_lines, extraction_lines, prediction_lines
+    from featx.rendering import evaluation_lines, extraction_lines, prediction_lines
     from featx.reports import report
-    from featx.sample import is_sample, make_new_pictures, make_sample
+    from featx.sample import is_sample, make_new_images, make_sample
 
     data = Path("data") if is_sample("data") else make_sample(folder / "data")
-    new = make_new_pictures(folder / "new")
+    new = make_new_images(folder / "new")
     cache, model_file, scores = folder / "cache", folder / "digits.featx", folder / "scores.csv"
     page = folder / "report.html"
     runtime = console.runtime(RuntimeOptions(cache))
@@ -62,7 +62,7 @@ def demo(
         },
         [
             "",
-            f"pictures   {data} and {new}",
+            f"images     {data} and {new}",
             f"features   {extracted['store']}",
             f"model      {model_file}",
             f"page       {page}",

@@ -9,7 +9,7 @@ import typer
 
 from featx.cli import options as o
 from featx.cli.console import Console, next_line
-from featx.cli.following import model_replaced
+from featx.cli.following import overwrite_option
 from featx.cli.report import newest_model
 from featx.errors import ClassifierError
 from featx.options import DEFAULT_BACKBONE, ExtractOptions, RunOptions, RuntimeOptions
@@ -17,7 +17,7 @@ from featx.options import DEFAULT_BACKBONE, ExtractOptions, RunOptions, RuntimeO
 
 def extract(
     data: Annotated[
-        Path, typer.Argument(help="Folder of class folders, of train/val/test folders, of pictures; or a manifest.")
+        Path, typer.Argument(help="Folder of class folders, of train/val/test folders, of images; or a manifest.")
     ] = Path("data"),
     backbone: o.Backbone = DEFAULT_BACKBONE,
     *,
@@ -26,15 +26,15 @@ def extract(
     runtime: RuntimeOptions,
     as_json: o.Json = False,
 ) -> None:
-    """Run a pretrained network over pictures, once, and cache its features."""
+    """Run a pretrained network over images, once, and cache its features."""
     console = Console(as_json)
     from featx.extraction import extract as library_extract
-    from featx.reporting import extraction_lines
+    from featx.rendering import extraction_lines
 
     table = library_extract(data, backbone, **vars(options), **vars(run), runtime=console.runtime(runtime))
     labelled = any(sample.label is not None for sample in table.samples)
     with_views = ("--views", str(options.views)) if options.views else ()
-    fitting = ("fit", "--head", "logreg", *with_views, *model_replaced(data, backbone, "logreg"))
+    fitting = ("fit", "--head", "logreg", *with_views, *overwrite_option(data, backbone, "logreg"))
     todo = next_line(*(fitting if labelled else ("predict", _newest_model(), data)), cache=runtime.cache)
     result = table.extraction.to_dict()
     seen = [f"preview    {run.preview}"] if run.preview is not None else []

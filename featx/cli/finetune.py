@@ -26,7 +26,7 @@ _NOT_TRAINED = ("layer", "pooling", "layout")
 
 
 def finetune(
-    data: Annotated[Path, typer.Argument(help="Folder or manifest of labelled pictures.")] = Path("data"),
+    data: Annotated[Path, typer.Argument(help="Folder or manifest of labelled images.")] = Path("data"),
     backbone: Annotated[
         str, typer.Option(help="Name (see `featx backbones`), a .keras or .h5 file, or scratch-cnn.")
     ] = DEFAULT_BACKBONE,
@@ -44,7 +44,7 @@ def finetune(
     console = Console(as_json)
     from featx.finetuning import finetune as library_finetune
     from featx.output import default_model_path
-    from featx.reporting import finetuning_lines
+    from featx.rendering import finetuning_lines
 
     path = Path(outputs.output or default_model_path(data, backbone, "finetuned"))
     done = library_finetune(

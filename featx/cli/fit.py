@@ -25,7 +25,7 @@ from featx.options import (
 
 def fit(
     data: Annotated[
-        Path | None, typer.Argument(help="Pictures; what lacks features is extracted first. Default: extracted last.")
+        Path | None, typer.Argument(help="Images; what lacks features is extracted first. Default: extracted last.")
     ] = None,
     head: Annotated[str, typer.Option(help="logreg, svm, svm-rbf, mlp, knn, ridge or centroid.")] = DEFAULT_HEAD,
     param: Annotated[
@@ -47,11 +47,11 @@ def fit(
 ) -> None:
     """Train a head on cached features, report its honest accuracy, and save it."""
     console = Console(as_json)
-    from featx.fitting import features_to_fit, model_name
+    from featx.fitting import default_model_name, features_to_fit
     from featx.fitting import fit as library_fit
     from featx.heads import make_head
     from featx.output import MODEL_SUFFIXES, OutputFile, default_model_path
-    from featx.reporting import evaluation_lines, extraction_lines
+    from featx.rendering import evaluation_lines, extraction_lines
 
     working = console.runtime(runtime)
     params = dict(o.parse_param(text) for text in param or [])
@@ -65,7 +65,7 @@ def fit(
     table = features_to_fit(data, backbone, options, run, folds.group_by, working)
     if data is not None:
         console.lines(extraction_lines(table.extraction.to_dict()))
-    model_file = model_file or OutputFile(model_name(table, named), MODEL_SUFFIXES, overwrite)
+    model_file = model_file or OutputFile(default_model_name(table, named), MODEL_SUFFIXES, overwrite)
     model = library_fit(
         table,
         head,

@@ -45,7 +45,7 @@ def extract_next(cache: Path | None = None, *options: str) -> str:
     return next_line("extract", "data" if Path("data").is_dir() else FOLDER, *options, cache=cache)
 
 
-def model_replaced(data: Path, backbone: str, head: str) -> tuple[str, ...]:
+def overwrite_option(data: Path, backbone: str, head: str) -> tuple[str, ...]:
     """Return the option that replaces the model that a command writes by default, where it is there already."""
     from featx.output import default_model_path
 

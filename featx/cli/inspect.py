@@ -13,17 +13,17 @@ from featx.options import DatasetOptions, PixelOptions, RuntimeOptions
 
 
 def inspect(
-    data: Annotated[Path, typer.Argument(help="Folder of class folders or of pictures; or a manifest.")] = Path("data"),
+    data: Annotated[Path, typer.Argument(help="Folder of class folders or of images; or a manifest.")] = Path("data"),
     *,
     pixels: PixelOptions,
     options: DatasetOptions,
     runtime: Annotated[RuntimeOptions, o.Without(("cache", "batch_size", "device"))],
     as_json: o.Json = False,
 ) -> None:
-    """Find unreadable pictures, copies and near-copies, and classes that are too small; nothing is written."""
+    """Find unreadable images, copies and near-copies, and classes that are too small; nothing is written."""
     console = Console(as_json)
     from featx.inspection import inspect as library_inspect
-    from featx.reporting import inspection_lines
+    from featx.rendering import inspection_lines
 
     found = library_inspect(
         data,

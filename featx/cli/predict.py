@@ -17,7 +17,7 @@ from featx.options import DatasetOptions, PredictOptions, RunOptions, RuntimeOpt
 def predict(
     model: Annotated[Path, typer.Argument(help="Model file of `featx fit`.")],
     paths: Annotated[
-        list[Path], typer.Argument(help="Pictures, folders of pictures, and lists of them (.csv, .txt, .parquet).")
+        list[Path], typer.Argument(help="Images, folders of images, and lists of them (.csv, .txt, .parquet).")
     ],
     *,
     options: PredictOptions,
@@ -26,10 +26,10 @@ def predict(
     runtime: RuntimeOptions,
     as_json: o.Json = False,
 ) -> None:
-    """Predict pictures with a model."""
+    """Predict images with a model."""
     console = Console(as_json)
     from featx.prediction import predict as library_predict
-    from featx.reporting import prediction_lines
+    from featx.rendering import prediction_lines
 
     console.line(f"model      {model}")
     done = library_predict(
@@ -49,7 +49,7 @@ def predict(
     if options.output is not None:
         lines.append(f"table      {options.output}")
     if options.gallery is not None:
-        lines.append(f"gallery    {options.gallery}: {done.n_in_gallery:,} of {done.n_images:,} pictures")
+        lines.append(f"gallery    {options.gallery}: {done.n_in_gallery:,} of {done.n_images:,} images")
     network = () if options.weights is None else ("--weights", options.weights)
     if options.gallery is None:
         todo = gallery_next(model, paths, runtime.cache, *network)

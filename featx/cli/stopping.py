@@ -86,7 +86,7 @@ def is_stopping() -> bool:
     return _State.asked
 
 
-def tell_stopped(text: str = STOPPED) -> None:
+def report_stopped(text: str = STOPPED) -> None:
     """Print, once, that the command was stopped."""
     if not _State.told:
         _State.told = True
@@ -176,6 +176,6 @@ def _end_late(read: Callable[[], bytes]) -> None:
 
 
 def _discard() -> None:
-    from featx.files import discard_temporaries
+    from featx.files import discard_own_temporaries
 
-    discard_temporaries()
+    discard_own_temporaries()

@@ -8,7 +8,7 @@ from typing import Any
 
 from typer.core import TyperGroup
 
-from featx.cli.console import TYPED, tell_error
+from featx.cli.console import TYPED, report_error
 
 
 class Group(TyperGroup):
@@ -36,7 +36,7 @@ class Group(TyperGroup):
             if type(error).__name__ == "NoArgsIsHelpError":
                 error.show()  # type: ignore[attr-defined]
             else:
-                tell_error(_in_one_line(error), "--json" in words)
+                report_error(_in_one_line(error), "--json" in words)
             sys.exit(getattr(error, "exit_code", 2))
         sys.exit(code if isinstance(code, int) else 0)
 

@@ -1,6 +1,6 @@
-"""Every combination on the same pictures, with paired intervals: compare."""
+"""Every combination on the same images, with paired intervals: compare."""
 
 from featx.comparison.comparing import compare
-from featx.comparison.records import Compared, Comparison
+from featx.comparison.records import Combination, Comparison
 
-__all__ = ["Compared", "Comparison", "compare"]
+__all__ = ["Combination", "Comparison", "compare"]

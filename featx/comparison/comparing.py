@@ -12,10 +12,10 @@ from sklearn.base import BaseEstimator
 from featx.arguments import checked
 from featx.comparison.folds import compare_on_folds
 from featx.comparison.held_out import NetworksToTrain, compare_on_held_out
-from featx.comparison.records import Comparison, Variant
+from featx.comparison.records import Comparison, FeatureVariant
 from featx.errors import EngineError, EvaluationError
 from featx.heads import make_head
-from featx.lookup import check_views
+from featx.lookup import views_policy
 from featx.options import (
     DEFAULT_BACKBONE,
     AugmentOptions,
@@ -114,10 +114,10 @@ def compare(
     runtime = runtime or Runtime()
     if not (backbones and heads and poolings and resizes and sizes):
         raise EvaluationError("nothing to compare: give at least one backbone and one head")
-    variants = [Variant(*chosen) for chosen in itertools.product(backbones, poolings, resizes, sizes)]
+    variants = [FeatureVariant(*chosen) for chosen in itertools.product(backbones, poolings, resizes, sizes)]
     made = [make_head(head, None, class_weight, seed) for head in heads]  # say what is wrong before any work
     if scratch or unfreeze is not None:
-        check_views(augment, views)
+        views_policy(augment, views)
         _check_trained(cv, repeats, options)
         trained = NetworksToTrain(scratch, unfreeze, augment, views, class_weight)
         drawn = None if curves is None else OutputFile(Path(curves), (".png",), overwrite, "curves", [Path(data)])

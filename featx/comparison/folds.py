@@ -12,21 +12,21 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from featx.comparison.records import Compared, Comparison, Variant
+from featx.comparison.records import Combination, Comparison, FeatureVariant
 from featx.duplicates import group_table
 from featx.errors import DatasetError, EvaluationError
 from featx.evaluation import CrossValidation, Interval
 from featx.evaluation.procedures import (
     CrossValidated,
-    Tally,
+    FitCounter,
     TooFewGroups,
     check_samples,
     cross_validate,
     paired_difference,
-    split_parts,
+    split_table,
 )
 from featx.extraction import compute_table
-from featx.heads import Head, for_many
+from featx.heads import Head, for_large
 from featx.options import ExtractOptions, FeatureOptions, RunOptions
 from featx.runtime import Runtime
 from featx.table import FeatureTable
@@ -34,7 +34,7 @@ from featx.table import FeatureTable
 
 def compare_on_folds(
     data: str | Path,
-    variants: Sequence[Variant],
+    variants: Sequence[FeatureVariant],
     heads: Sequence[Head],
     group_by: str | None,
     folds: tuple[int, int, int],
@@ -60,7 +60,7 @@ def compare_on_folds(
     """
     check = partial(check_samples, group_by=group_by)
 
-    def extracted(variant: Variant) -> FeatureTable:
+    def extracted(variant: FeatureVariant) -> FeatureTable:
         chosen = ExtractOptions.of(vars(variant.of(options)))
         return compute_table(data, variant.backbone, chosen, run, check=check, runtime=runtime)
 
@@ -78,11 +78,11 @@ def compare_on_folds(
 
 
 class _Measured(NamedTuple):
-    row: Compared
+    row: Combination
     crossed: CrossValidated
     y: NDArray[np.int64]
     groups: NDArray[np.int64]
-    tally: Tally
+    tally: FitCounter
     plan: str
 
 
@@ -95,9 +95,9 @@ def _measured(
     runtime: Runtime,
 ) -> _Measured:
     started = time.monotonic()
-    tally = Tally()
-    train = split_parts(table, groups).train
-    head, plan = for_many(head, len(train.y), len(train.classes))
+    tally = FitCounter()
+    train = split_table(table, groups).train
+    head, plan = for_large(head, len(train.y), len(train.classes))
     try:
         with runtime.stage(f"cross-validating {head.name} on {backbone}") as advance:
             crossed = cross_validate(head, train, *folds, runtime.n_workers, advance, tally)
@@ -105,7 +105,7 @@ def _measured(
         raise EvaluationError(f"no honest folds to compare on: {error}") from None
     summary = crossed.summary
     runtime.notice(f"{backbone} {head.name}: {summary.accuracy.mean:.3f}")
-    row = Compared(
+    row = Combination(
         backbone=backbone,
         head=head.name,
         pooling=table.spec.pooling,
@@ -150,7 +150,7 @@ def _luck_of_choice(per_fold: Sequence[tuple[float, ...]]) -> float:
 def _untested_notes(summary: CrossValidation) -> list[str]:
     if not summary.untested:
         return []
-    return [f"learnt but not tested, as all pictures of such a class are one group: {', '.join(summary.untested)}"]
+    return [f"learnt but not tested, as all images of such a class are one group: {', '.join(summary.untested)}"]
 
 
 def _plans(found: Sequence[_Measured]) -> list[str]:

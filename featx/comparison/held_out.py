@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from featx.comparison.records import Compared, Comparison, Variant
+from featx.comparison.records import Combination, Comparison, FeatureVariant
 from featx.errors import OutputError
 from featx.evaluation import Interval
 from featx.evaluation.procedures import difference_of_shares
-from featx.finetuning import Candidate, fit_head, split_data, train_network, with_backbone
+from featx.finetuning import JudgedHead, extract_and_split, fit_head, train_network, with_features_of
 from featx.heads import Head, make_head
 from featx.options import DEFAULT_HEAD, ClassWeight, FeatureOptions, RunOptions, TrainOptions
 from featx.output import OutputFile
@@ -63,7 +63,7 @@ class NetworksToTrain:
 class _Judged:
     """A row, what it stands for, and whether it was right on each image of the held-out part."""
 
-    row: Compared
+    row: Combination
     options: FeatureOptions
     hits: NDArray[np.bool_]
     notes: tuple[str, ...]
@@ -72,7 +72,7 @@ class _Judged:
 
 def compare_on_held_out(
     data: Path,
-    variants: Sequence[Variant],
+    variants: Sequence[FeatureVariant],
     heads: Sequence[Head],
     trained: NetworksToTrain,
     group_by: str | None,
@@ -84,12 +84,12 @@ def compare_on_held_out(
 ) -> Comparison:
     """Fit heads and train networks on one part, and judge all on another; see :func:`featx.compare`."""
     begun = variants[0]
-    first = split_data(data, begun.backbone, begun.of(options), run, group_by, seed, runtime)
+    first = extract_and_split(data, begun.backbone, begun.of(options), run, group_by, seed, runtime)
     if curves is not None:
         curves.spare(Path(image.address) for image in first.images)
     found: list[_Judged] = []
     for variant in variants:
-        divided = first if variant is begun else with_backbone(first, variant.backbone, variant.of(options))
+        divided = first if variant is begun else with_features_of(first, variant.backbone, variant.of(options))
         found += [_frozen(divided, head) for head in heads]
         if trained.unfreeze is not None:
             found.append(_finetuned(divided, trained))
@@ -120,7 +120,7 @@ def _from_scratch(data: TrainingData, trained: NetworksToTrain) -> _Judged:
 
 
 def _judged(
-    candidate: Candidate,
+    candidate: JudgedHead,
     backbone: str,
     head: str,
     size: int,
@@ -130,7 +130,7 @@ def _judged(
     data, accuracy = candidate.data, candidate.accuracy
     spec, extraction = data.table.spec, data.table.extraction
     data.runtime.notice(f"{backbone if head == _TRAINED else f'{backbone} {head}'}: {accuracy.mean:.3f}")
-    row = Compared(
+    row = Combination(
         backbone=backbone,
         head=head,
         pooling=spec.pooling,
@@ -171,14 +171,14 @@ def _ranked(data: TrainingData, found: Sequence[_Judged]) -> Comparison:
         rows=(best.row, *others),
         n_images=len(split.train),
         n_groups=len(np.unique(data.groups[split.train])),
-        splitter=f"{len(split.test):,} pictures {whose}",
+        splitter=f"{len(split.test):,} images {whose}",
         n_folds=1,
         baseline=split.targets.baseline(split.y[split.test]).accuracy,
         luck_of_choice=0.0,
         notes=(
             *data.notes,
             *(note for one in found for note in one.notes),
-            "the accuracy of the best of several on the same pictures is a little flattering",
+            "the accuracy of the best of several on the same images is a little flattering",
         ),
         histories=_histories(found),
     )

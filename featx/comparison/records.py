@@ -12,7 +12,7 @@ from featx.spec import Pooling, Resize
 from featx.training import History
 
 
-class Variant(NamedTuple):
+class FeatureVariant(NamedTuple):
     """What differs between the features that are compared; ``size`` is None for the backbone's own."""
 
     backbone: str
@@ -26,7 +26,7 @@ class Variant(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Compared:
+class Combination:
     """One combination.
 
     Parameters
@@ -41,7 +41,7 @@ class Compared:
     difference_to_best : Interval
         Mean of the paired differences over folds; 0 for the best itself.
     n_computed : int
-        Pictures whose features had to be computed.
+        Images whose features had to be computed.
     extraction_seconds : float or None
         Wall time of their extraction; None where all came from the cache, which says nothing of what they cost.
     seconds : float
@@ -88,7 +88,7 @@ class Comparison:
     ----------
     rows : tuple of Compared
     n_images, n_groups : int
-        Pictures to learn from, and the groups that folds keep together.
+        Images to learn from, and the groups that folds keep together.
     splitter : str
     n_folds : int
     baseline : float
@@ -102,7 +102,7 @@ class Comparison:
         How the networks fared that were trained end to end, by their rows' backbone.
     """
 
-    rows: tuple[Compared, ...]
+    rows: tuple[Combination, ...]
     n_images: int
     n_groups: int
     splitter: str

@@ -1,12 +1,12 @@
-"""Data sets: which files are pictures, and what their folders or a manifest say about them."""
+"""Data sets: which files are images, and what their folders or a manifest say about them."""
 
-from featx.dataset.layout import understand
+from featx.dataset.layout import read_layout
 from featx.dataset.scan import (
     Dataset,
     dataset_id,
-    gather,
     is_list,
     scan,
+    scan_files,
     scan_list,
     scan_unlabelled,
     stop_if_packed,
@@ -18,13 +18,13 @@ __all__ = [
     "Dataset",
     "dataset_id",
     "find_versions",
-    "gather",
     "is_list",
     "original_stem",
+    "read_layout",
     "scan",
+    "scan_files",
     "scan_list",
     "scan_unlabelled",
     "split_of",
     "stop_if_packed",
-    "understand",
 ]

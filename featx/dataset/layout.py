@@ -56,7 +56,7 @@ _Folders = dict[str, tuple[_Step, ...]]
 """For each folder that holds images, by its path: the folders that may be classes, from the top."""
 
 
-def understand(paths: Sequence[str], label_by: str | None = None) -> Layout:
+def read_layout(paths: Sequence[str], label_by: str | None = None) -> Layout:
     """Read labels and splits from folder names.
 
     A folder that holds all the others, and a folder whose only child has its own name, are looked through. Names that
@@ -136,11 +136,11 @@ def describe(
         if by_split[split]
     )
     if not counts:
-        text = f"{len(labels):,} {_pictures(len(labels))}, no labels"
+        text = f"{len(labels):,} {_images(len(labels))}, no labels"
         return f"{text}; {parts}, without class folders inside" if parts else text
     text = f"{len(counts):,} {'class' if len(counts) == 1 else 'classes'} {how}: {_counts(counts)}"
     if n_unlabelled:
-        text += f"; {n_unlabelled:,} {_pictures(n_unlabelled)} outside the class folders, without a label"
+        text += f"; {n_unlabelled:,} {_images(n_unlabelled)} outside the class folders, without a label"
     return f"{text}; {parts}" if parts else text
 
 
@@ -159,7 +159,7 @@ def label_remarks(labels: Sequence[str | None], splits: Sequence[str | None], wh
     for name in classes:
         by_spelling[_alike(name)].append(name)
     remarks = [
-        f"classes {' and '.join(repr(brief(name)) for name in names)} differ only in spelling; if they are one, "
+        f"classes {' and '.join(repr(shortened(name)) for name in names)} differ only in spelling; if they are one, "
         f"make the {where} one name"
         for names in by_spelling.values()
         if len(names) > 1
@@ -176,17 +176,17 @@ def label_remarks(labels: Sequence[str | None], splits: Sequence[str | None], wh
             for has, lacks in pair:
                 lacking = sorted(in_split[has] - in_split[lacks])
                 if lacking:
-                    remarks.append(f"in the {has} part but not in the {lacks} part: {some(lacking)}")
+                    remarks.append(f"in the {has} part but not in the {lacks} part: {first_few(lacking)}")
     return remarks
 
 
-def some(names: Sequence[str]) -> str:
+def first_few(names: Sequence[str]) -> str:
     """Return names with commas, the first few of many."""
-    shown = ", ".join(brief(name) for name in names[: _FEW if len(names) <= _FEW else _FEW - 1])
+    shown = ", ".join(shortened(name) for name in names[: _FEW if len(names) <= _FEW else _FEW - 1])
     return shown if len(names) <= _FEW else f"{shown} and {len(names) - _FEW + 1:,} more"
 
 
-def brief(text: str) -> str:
+def shortened(text: str) -> str:
     """Return a text of a manifest for a message: without its middle where it is long, as images written as text are."""
     half = _LONGEST_SHOWN // 2
     return text if len(text) <= _LONGEST_SHOWN else f"{text[:half]}...{text[-half:]} ({len(text):,} characters)"
@@ -201,12 +201,12 @@ def _alike(name: str) -> str:
 
 def _counts(counts: Counter[str]) -> str:
     if len(counts) <= _MANY_CLASSES:
-        return ", ".join(f"{brief(name)} {counts[name]:,}" for name in sorted(counts))
-    return f"{min(counts.values()):,} to {max(counts.values()):,} pictures each"
+        return ", ".join(f"{shortened(name)} {counts[name]:,}" for name in sorted(counts))
+    return f"{min(counts.values()):,} to {max(counts.values()):,} images each"
 
 
-def _pictures(n: int) -> str:
-    return "picture" if n == 1 else "pictures"
+def _images(n: int) -> str:
+    return "image" if n == 1 else "images"
 
 
 def _look_through(folders: _Folders, sizes: Mapping[str, int]) -> tuple[_Folders, list[str]]:
@@ -317,7 +317,7 @@ def _top_splits(folders: _Folders) -> dict[str, Split]:
     have_classes = any(children[name] for name in paired)
     if not have_classes and len({like[name].rest for name in paired}) > 1:
         raise AmbiguousLayoutError(
-            f"the names of {some(sorted(paired))} look like classes and splits at once; make folders such as "
+            f"the names of {first_few(sorted(paired))} look like classes and splits at once; make folders such as "
             "train/CLASS and test/CLASS of them, or list the images in a manifest (path,label,split)"
         )
     if others and (not have_classes or any(children[name] for name in others)):
@@ -337,17 +337,19 @@ def _stop_at_further_splits(folders: _Folders) -> None:
         if parent and _are_splits(names_in[parent]):
             inside = [parent + name for name in sorted(names_in[parent]) if read_split_name(name) is not None]
             raise AmbiguousLayoutError(
-                f"{some(inside)} look like splits, but other images lie outside of them. If {parent[:-1]} is the data "
-                "set, give that folder; else move all images into folders such as train/CLASS and test/CLASS, or list "
-                "them in a manifest (path,label,split)"
+                f"{first_few(inside)} look like splits, but other images lie outside of them. If {parent[:-1]} is the "
+                "data set, give that folder; else move all images into folders such as train/CLASS and test/CLASS, or "
+                "list them in a manifest (path,label,split)"
             )
 
 
 def _stop_at_splits(splits: Sequence[str], others: Sequence[str]) -> None:
-    beside = f", but {some(others)} beside them {'does' if len(others) == 1 else 'do'} not" if others else ""
-    remedy = f"move {some(others)} away or rename it train, val or test" if others else "rename them train, val or test"
+    beside = f", but {first_few(others)} beside them {'does' if len(others) == 1 else 'do'} not" if others else ""
+    remedy = (
+        f"move {first_few(others)} away or rename it train, val or test" if others else "rename them train, val or test"
+    )
     raise AmbiguousLayoutError(
-        f"{some(splits)} look like splits{beside}. If they are splits: {remedy}; if they are classes, "
+        f"{first_few(splits)} look like splits{beside}. If they are splits: {remedy}; if they are classes, "
         "rename them so that they do not look like splits, or list the images in a manifest (path,label,split)"
     )
 
@@ -392,10 +394,11 @@ def _stop_if_ambiguous(folders: _Folders, label_by: str | None, has_splits: bool
     flat = sorted(top for top, names in children.items() if not names)
     if shared:
         tops = sorted(set().union(*(tops_of[name] for name in shared)))
-        what, alone = f"{some(tops)} each contain {some(shared)}", ""
+        what, alone = f"{first_few(tops)} each contain {first_few(shared)}", ""
     elif nested and flat:
         inner = sorted(set().union(*(children[top] for top in nested)))
-        what = f"{some(nested)} {'holds' if len(nested) == 1 else 'hold'} folders ({some(inner)}), {some(flat)} images"
+        holds = "holds" if len(nested) == 1 else "hold"
+        what = f"{first_few(nested)} {holds} folders ({first_few(inner)}), {first_few(flat)} images"
         alone = f" For the folders of {nested[0]} alone, give that folder itself." if len(nested) == 1 else ""
     else:
         return
@@ -404,11 +407,11 @@ def _stop_if_ambiguous(folders: _Folders, label_by: str | None, has_splits: bool
     if len(parents) == 1 and not splits:  # CLASS/images
         return
     if not set(shared) <= set(parents):
-        alone += f" For {some(shared)}, list the images in a manifest (path,label)."
+        alone += f" For {first_few(shared)}, list the images in a manifest (path,label)."
     if splits or (shared and not has_splits):  # splits may have names in any language
-        alone += f" If {some(sorted(children))} are splits, rename them train, val or test."
+        alone += f" If {first_few(sorted(children))} are splits, rename them train, val or test."
     raise AmbiguousLayoutError(
-        f"{what}. Which are the classes: {some(parents)} (`label_by=parent`) or {some(sorted(children))} "
+        f"{what}. Which are the classes: {first_few(parents)} (`label_by=parent`) or {first_few(sorted(children))} "
         f"(`label_by=top`)?{alone}"
     )
 
@@ -421,7 +424,7 @@ def _inner_remarks(folders: _Folders, label_by: str | None) -> list[str]:
         return []
     inner = sorted(set().union(*children.values()))
     return (
-        [f"folders inside the class folders are no classes: {some(inner)}; `label_by=parent` makes them so"]
+        [f"folders inside the class folders are no classes: {first_few(inner)}; `label_by=parent` makes them so"]
         if inner
         else []
     )
@@ -433,7 +436,7 @@ def _unusual(split_names: Mapping[str, _Split]) -> dict[str, str]:
     for split, name in split_names.values():
         names[split].add(name)
     return {
-        split: some(sorted(found))
+        split: first_few(sorted(found))
         for split, found in names.items()
         if any(name.casefold() not in _USUAL_NAMES for name in found)
     }

@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PureWindowsPath
 from typing import Any, BinaryIO, TypeVar
 
-from featx.dataset.layout import brief, one_form, some
+from featx.dataset.layout import first_few, one_form, shortened
 from featx.dataset.spelling import Spellings
 from featx.dataset.splits import split_of
 from featx.errors import DatasetError, FeatxError, MissingExtraError
@@ -133,12 +133,12 @@ def read_manifest(
             name, label = inside(row[where[path_column]]), label_of(row[where[label_column]])
             return Sample(name, label, group, _split(split), tuple((name, _value(row[where[name]])) for name in others))
 
-        samples = each_once(path, _each_row(path, table, read), remark)
+        samples = drop_repeats(path, _each_row(path, table, read), remark)
         if not samples:
-            raise DatasetError(f"{path} lists no pictures")
+            raise DatasetError(f"{path} lists no images")
         blank = sorted(text for text in written if text.strip() != text and text.strip() in written)
         if blank:
-            remark(f"blanks around labels do not count: {some([repr(text) for text in blank])}")
+            remark(f"blanks around labels do not count: {first_few([repr(text) for text in blank])}")
         return samples
 
 
@@ -175,7 +175,7 @@ def read_list(path: Path, path_column: str = "path", remark: Remark = _ignore) -
         return names
 
 
-def each_once(path: Path, samples: Iterable[Sample], remark: Remark) -> list[Sample]:
+def drop_repeats(path: Path, samples: Iterable[Sample], remark: Remark) -> list[Sample]:
     """Return samples in sample_id order, each once; those that were listed more than once are remarked on.
 
     Raises
@@ -196,13 +196,13 @@ def each_once(path: Path, samples: Iterable[Sample], remark: Remark) -> list[Sam
         if differ:
             raise DatasetError(
                 f"{path} lists {len(differ):,} {'image' if len(differ) == 1 else 'images'} more than once, with "
-                f"different {what}s: {some(differ)}; keep one row of each"
+                f"different {what}s: {first_few(differ)}; keep one row of each"
             )
     in_order = sorted(first.values(), key=lambda sample: sample.sample_id.split("/"))
     more = n - len(in_order)
     if more:
         repeat = "row repeats" if more == 1 else "rows repeat"
-        remark(f"{more:,} {repeat} an image with the same label, which counts once: {some(sorted(again))}")
+        remark(f"{more:,} {repeat} an image with the same label, which counts once: {first_few(sorted(again))}")
     return in_order
 
 
@@ -210,14 +210,14 @@ def _check_column(path: Path, table: _Table, parameter: str, column: str) -> Non
     images = [name for name, kind in table.unusable.items() if kind == "images"]
     if images and column not in table.header and (column in images or parameter == "path_column"):
         raise DatasetError(
-            f"column {some(images)} of {path} holds the images themselves, not paths; featx reads files: write each "
-            "image to a file, and its path into a column (docs/commands.md shows how)"
+            f"column {first_few(images)} of {path} holds the images themselves, not paths; featx reads files: write "
+            "each image to a file, and its path into a column (docs/commands.md shows how)"
         )
     if column in table.unusable:
         raise DatasetError(f"column {column!r} of {path} holds lists or records; needed are text or numbers")
     if column not in table.header:
         raise DatasetError(
-            f"{path} has no column {brief(column)!r}; it has {_columns_of(table)}. Name the right one with "
+            f"{path} has no column {shortened(column)!r}; it has {_columns_of(table)}. Name the right one with "
             f"`{parameter}`"
         )
     if table.header.count(column) > 1:
@@ -292,8 +292,8 @@ def _inside(folder: Path) -> Callable[[str], str]:
         if below is not None:
             return below
         raise _RowError(
-            f"{brief(name.strip())} lies outside the manifest's folder; give paths relative to it, "
-            f"or put the manifest at the top of the pictures{_without_start(folder, path)}"
+            f"{shortened(name.strip())} lies outside the manifest's folder; give paths relative to it, "
+            f"or put the manifest at the top of the images{_without_start(folder, path)}"
         )
 
     return inside

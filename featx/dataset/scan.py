@@ -10,14 +10,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
-from featx.dataset.layout import brief, describe, label_remarks, some, understand
+from featx.dataset.layout import describe, first_few, label_remarks, read_layout, shortened
 from featx.dataset.manifest import SUFFIXES as MANIFEST_SUFFIXES
-from featx.dataset.manifest import each_once, read_list, read_manifest
+from featx.dataset.manifest import drop_repeats, read_list, read_manifest
 from featx.dataset.spelling import Spellings
 from featx.errors import DatasetError
 from featx.images import looks_like_image
 from featx.source import Entry, ImageFile, Source, image_at, source_at, source_beside
-from featx.table import FileState, LeftOut, Sample, Stamp
+from featx.table import FileState, OwnFolder, Sample, Stamp
 
 EXPORT_FIRST = {
     **dict.fromkeys((".czi", ".nd2", ".lif", ".oib", ".oif", ".vsi", ".ims"), "microscope files"),
@@ -27,7 +27,7 @@ EXPORT_FIRST = {
     **dict.fromkeys((".psd", ".xcf", ".svg", ".eps", ".pdf"), "documents"),
     **dict.fromkeys((".mp4", ".mov", ".avi", ".mkv", ".webm"), "videos"),
 }
-"""File names that hold pictures only after an export, and what they are."""
+"""File names that hold images only after an export, and what they are."""
 
 _ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar", ".zst")
 _SPREADSHEETS = (".xlsx", ".xls", ".ods")
@@ -50,11 +50,11 @@ class Dataset:
         Names its snapshot.
     description : str
         What was understood, one line.
-    pictures : tuple of ImageFile
+    images : tuple of ImageFile
         In sample_id order.
     ignored : tuple of Entry
         Files that are no images.
-    left_out : tuple of LeftOut
+    own_folders : tuple of OwnFolder
         Folders that featx wrote itself.
     remarks : tuple of str
         What people may want to change about labels, folders or the manifest.
@@ -64,9 +64,9 @@ class Dataset:
     root: Path
     id: str
     description: str
-    pictures: tuple[ImageFile, ...]
+    images: tuple[ImageFile, ...]
     ignored: tuple[Entry, ...]
-    left_out: tuple[LeftOut, ...] = ()
+    own_folders: tuple[OwnFolder, ...] = ()
     remarks: tuple[str, ...] = ()
 
 
@@ -107,18 +107,18 @@ def scan(
     AmbiguousLayoutError
         Several readings of the folders.
     DatasetError
-        No pictures in it, or a manifest that cannot be used.
+        No images in it, or a manifest that cannot be used.
     """
     source = source_at(data)
     if source is not None:
         content = _Content.of(source, memo or {})
-        layout = understand([entry.name for entry in content.pictures if not entry.reason], label_by)
+        layout = read_layout([entry.name for entry in content.images if not entry.reason], label_by)
         told = zip(layout.labels, layout.splits, strict=True)
         samples = []
-        for entry in content.pictures:
+        for entry in content.images:
             label, split = (None, None) if entry.reason else next(told)
             samples.append((entry, Sample(entry.name, label, None, split)))
-        remarks = (*layout.remarks, *_without_images(source, layout.parents, content.pictures))
+        remarks = (*layout.remarks, *_without_images(source, layout.parents, content.images))
         dataset = _dataset(data, source, dataset_id(data), layout.description, samples, content)
         return replace(dataset, remarks=remarks)
     stop_if_packed(data)
@@ -135,23 +135,23 @@ def scan_unlabelled(folder: Path, memo: Mapping[str, FileState] | None = None) -
     Raises
     ------
     DatasetError
-        No pictures in it.
+        No images in it.
     """
     source = source_at(folder)
     if source is None:
         raise DatasetError(f"{folder} is no folder")
     content = _Content.of(source, memo or {})
-    samples = [(entry, Sample(entry.name)) for entry in content.pictures]
-    description = f"{sum(not entry.reason for entry in content.pictures):,} pictures in {folder}"
+    samples = [(entry, Sample(entry.name)) for entry in content.images]
+    description = f"{sum(not entry.reason for entry in content.images):,} images in {folder}"
     return _dataset(folder, source, dataset_id(folder, "unlabelled"), description, samples, content)
 
 
-def gather(files: Sequence[Path]) -> Dataset:
+def scan_files(files: Sequence[Path]) -> Dataset:
     """Make a data set of single files, in the order given; each counts as an image, whatever its name."""
-    pictures = tuple(
+    images = tuple(
         _named(one.sample, one.source, one.source.stat(one.sample.sample_id)) for one in map(image_at, files)
     )
-    return Dataset("files", Path(), "", f"{len(pictures):,} files", pictures, ())
+    return Dataset("files", Path(), "", f"{len(images):,} files", images, ())
 
 
 def is_list(path: Path) -> bool:
@@ -170,8 +170,8 @@ def scan_list(path: Path, path_column: str = "path") -> Dataset:
     remarks: list[str] = []
     found = _found_listed(path, read_list(path, path_column, remarks.append), remarks)
     source = source_beside(path)
-    pictures = tuple(_named(Sample(name), source, stamp) for name, stamp in found)
-    return Dataset(path.name, path.parent, "", f"{len(pictures):,} files", pictures, (), remarks=tuple(remarks))
+    images = tuple(_named(Sample(name), source, stamp) for name, stamp in found)
+    return Dataset(path.name, path.parent, "", f"{len(images):,} files", images, (), remarks=tuple(remarks))
 
 
 def stop_if_packed(path: Path) -> None:
@@ -194,18 +194,18 @@ def stop_if_packed(path: Path) -> None:
 class _Content:
     """What a source lists."""
 
-    pictures: list[Entry]
+    images: list[Entry]
     ignored: list[Entry]
-    left_out: list[LeftOut]
+    own_folders: list[OwnFolder]
 
     @classmethod
     def of(cls, source: Source, memo: Mapping[str, FileState]) -> _Content:
         content = cls([], [], [])
-        for entry in source.entries(content.left_out.append):
-            is_picture = _is_picture(source, entry, memo.get(entry.name))
-            (content.pictures if is_picture else content.ignored).append(entry)
-        if all(entry.reason for entry in content.pictures):
-            raise DatasetError(_no_pictures(source.name, content))
+        for entry in source.entries(content.own_folders.append):
+            is_image = _is_image(source, entry, memo.get(entry.name))
+            (content.images if is_image else content.ignored).append(entry)
+        if all(entry.reason for entry in content.images):
+            raise DatasetError(_no_images(source.name, content))
         return content
 
 
@@ -217,23 +217,23 @@ def _dataset(
     samples: Iterable[tuple[Entry, Sample]],
     content: _Content,
 ) -> Dataset:
-    pictures = tuple(ImageFile(sample, source, *entry.stamp, entry.reason) for entry, sample in samples)
+    images = tuple(ImageFile(sample, source, *entry.stamp, entry.reason) for entry, sample in samples)
     name = os.path.basename(os.path.realpath(data)) or "data"
-    return Dataset(name, data, identity, description, pictures, tuple(content.ignored), tuple(content.left_out))
+    return Dataset(name, data, identity, description, images, tuple(content.ignored), tuple(content.own_folders))
 
 
-def _without_images(source: Source, parents: Iterable[str], pictures: Sequence[Entry]) -> list[str]:
+def _without_images(source: Source, parents: Iterable[str], images: Sequence[Entry]) -> list[str]:
     """Name the folders beside class folders in which there is no image."""
-    used = {entry.name for entry in pictures if entry.reason}
-    for holder in {entry.name.rpartition("/")[0] for entry in pictures}:
+    used = {entry.name for entry in images if entry.reason}
+    for holder in {entry.name.rpartition("/")[0] for entry in images}:
         while holder and holder not in used:
             used.add(holder)
             holder = holder.rpartition("/")[0]
     empty = [folder for parent in sorted(parents) for folder in source.folders_in(parent, used)]
-    return [f"no image in {some(empty)}, beside the class folders"] if empty else []
+    return [f"no image in {first_few(empty)}, beside the class folders"] if empty else []
 
 
-def _is_picture(source: Source, entry: Entry, known: FileState | None) -> bool:
+def _is_image(source: Source, entry: Entry, known: FileState | None) -> bool:
     if entry.reason:
         return True
     if os.path.splitext(entry.name)[1].lower() in EXPORT_FIRST:
@@ -253,23 +253,23 @@ def _has_image_bytes(source: Source, name: str) -> bool:
         return False
 
 
-def _no_pictures(folder: str, content: _Content) -> str:
+def _no_images(folder: str, content: _Content) -> str:
     ignored = content.ignored
-    if content.pictures:
-        first = content.pictures[0]
-        return f"{folder} holds no picture; {first.name} in it: {first.reason}"
-    if content.left_out:
-        first_left = content.left_out[0]
-        return f"{folder} holds no picture of its own; {first_left.path} in it is {first_left.reason}, never scanned"
+    if content.images:
+        first = content.images[0]
+        return f"{folder} holds no image; {first.name} in it: {first.reason}"
+    if content.own_folders:
+        first_left = content.own_folders[0]
+        return f"{folder} holds no image of its own; {first_left.path} in it is {first_left.reason}, never scanned"
     if not ignored:
-        return f"{folder} is empty; put pictures into it, one subfolder for each class"
+        return f"{folder} is empty; put images into it, one subfolder for each class"
     kinds = Counter(PurePosixPath(entry.name).suffix.lower() for entry in ignored)
     exports = sorted(kind for kind in kinds if kind in EXPORT_FIRST)
     if exports:
         what = ", ".join(f"{kinds[kind]:,} {kind} ({EXPORT_FIRST[kind]})" for kind in exports)
-        return f"{folder} holds no pictures that featx reads, but {what}; export them as TIFF, PNG or JPEG first"
+        return f"{folder} holds no images that featx reads, but {what}; export them as TIFF, PNG or JPEG first"
     names = ", ".join(entry.name for entry in ignored[:3]) + (", ..." if len(ignored) > 3 else "")
-    return f"{folder} holds no picture (JPEG, PNG, BMP, GIF, TIFF, WebP, PGM or the like), only {names}"
+    return f"{folder} holds no image (JPEG, PNG, BMP, GIF, TIFF, WebP, PGM or the like), only {names}"
 
 
 def _scan_manifest(data: Path, path_column: str, label_column: str) -> Dataset:
@@ -279,15 +279,15 @@ def _scan_manifest(data: Path, path_column: str, label_column: str) -> Dataset:
     if any(name != sample.sample_id for (name, _), sample in zip(found, listed, strict=True)):
         # Two spellings of one file are two rows of it.
         renamed = [replace(sample, sample_id=name) for (name, _), sample in zip(found, listed, strict=True)]
-        listed = each_once(data, renamed, remarks.append)
+        listed = drop_repeats(data, renamed, remarks.append)
     stamp_of = dict(found)
     source = source_beside(data)
     labels, splits = [s.label for s in listed], [s.split for s in listed]
     description = describe(labels, splits, f"by {data.name}")
     remarks += label_remarks(labels, splits, "labels")
-    pictures = tuple(_named(sample, source, stamp_of[sample.sample_id]) for sample in listed)
+    images = tuple(_named(sample, source, stamp_of[sample.sample_id]) for sample in listed)
     name = data.stem or "data"
-    return Dataset(name, data.parent, dataset_id(data), description, pictures, (), remarks=tuple(remarks))
+    return Dataset(name, data.parent, dataset_id(data), description, images, (), remarks=tuple(remarks))
 
 
 def _named(sample: Sample, source: Source, stamp: Stamp) -> ImageFile:
@@ -319,12 +319,12 @@ def _found_listed(data: Path, names: Sequence[str], remarks: list[str]) -> list[
                 meant[found.difference].append(f"{name} is {found.name}")
     if all(stamp.size < 0 for _, stamp in listed):
         raise DatasetError(
-            f"{_none_of(len(names))} {data} exists, the first is {brief(source.address(names[0]))}; "
+            f"{_none_of(len(names))} {data} exists, the first is {shortened(source.address(names[0]))}; "
             f"paths are relative to the manifest's folder{_elsewhere(source, names[0])}"
         )
     told = {"case": "other than the file's in upper and lower case", "ending": "without the file's ending"}
     remarks += [
-        f"{len(some_names):,} {'name' if len(some_names) == 1 else 'names'} {told[how]}: {some(some_names)}"
+        f"{len(some_names):,} {'name' if len(some_names) == 1 else 'names'} {told[how]}: {first_few(some_names)}"
         for how, some_names in meant.items()
         if some_names
     ]

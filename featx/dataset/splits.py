@@ -18,7 +18,7 @@ _WORDS: dict[Split, tuple[str, ...]] = {
 _SPLIT_OF = {word: split for split, words in _WORDS.items() for word in words}
 # Words that say nothing of what is in a folder, so that train and test_images are parts of one data set.
 _PLAIN = (
-    "set|sets|data|dataset|datasets|image|images|img|imgs|picture|pictures|pic|pics|photo|photos|sample|samples|folder"
+    "set|sets|data|dataset|datasets|image|images|img|imgs|image|images|pic|pics|photo|photos|sample|samples|folder"
     "|folders|file|files|split|part|jpg|jpeg|png|labeled|labelled|unlabeled|unlabelled|raw|clean|new|full|all|the|my"
 )
 _GLUED = re.compile(f"({'|'.join(_SPLIT_OF)})({_PLAIN})")

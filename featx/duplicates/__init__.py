@@ -1,4 +1,4 @@
-"""Copies of pictures: exact and near ones, frames of takes, and the groups that must not be torn apart."""
+"""Copies of images: exact and near ones, frames of recordings, and the groups that must not be torn apart."""
 
 from featx.duplicates.conflicts import find_conflicts
 from featx.duplicates.grouping import (
@@ -7,26 +7,26 @@ from featx.duplicates.grouping import (
     group_samples,
     group_table,
     join_groups,
-    without_too_alike,
+    without_dominating,
 )
-from featx.duplicates.near import agree_in_detail, agree_in_features, near_copies
-from featx.duplicates.takes import declared_take, find_takes, frame_name, take_numbers
-from featx.duplicates.ties import group_pairs
+from featx.duplicates.near import detail_measure, feature_measure, find_near_duplicates
+from featx.duplicates.recordings import find_recordings, make_frame_name, recording_numbers, recording_of
+from featx.duplicates.union_find import group_pairs
 
 __all__ = [
     "MOST_COMPARED",
     "Grouping",
-    "agree_in_detail",
-    "agree_in_features",
-    "declared_take",
+    "detail_measure",
+    "feature_measure",
     "find_conflicts",
-    "find_takes",
-    "frame_name",
+    "find_near_duplicates",
+    "find_recordings",
     "group_pairs",
     "group_samples",
     "group_table",
     "join_groups",
-    "near_copies",
-    "take_numbers",
-    "without_too_alike",
+    "make_frame_name",
+    "recording_numbers",
+    "recording_of",
+    "without_dominating",
 ]

@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featx.dataset import find_versions
-from featx.duplicates.near import agree_in_read_features, near_copies
-from featx.duplicates.takes import find_takes, take_numbers
-from featx.duplicates.ties import Ties, group_pairs
+from featx.duplicates.near import find_near_duplicates, stored_feature_measure
+from featx.duplicates.recordings import find_recordings, recording_numbers
+from featx.duplicates.union_find import UnionFind, group_pairs
 from featx.group_hints import read_groups, unnamed_note
 from featx.runtime import Runtime
 from featx.table import FeatureTable
@@ -21,12 +21,12 @@ from featx.table import FeatureTable
 _LARGEST_SHARE = 0.2
 _FEWEST_TOO_ALIKE = 5
 MOST_COMPARED = 200_000
-"""Pictures of which each is compared with each other; more would take hours."""
+"""Images of which each is compared with each other; more would take hours."""
 
 
 @dataclass(frozen=True)
 class Grouping:
-    """Groups of pictures, and why.
+    """Groups of images, and why.
 
     Parameters
     ----------
@@ -34,12 +34,12 @@ class Grouping:
         Group of each sample, from 0, in order of first appearance.
     unnamed : ndarray of shape (n_samples,), int64
         The same without the groups that are named.
-    n_copies : int
-        Pictures whose bytes another one has.
+    n_duplicates : int
+        Images whose bytes another one has.
     near : tuple of (int, int)
         Positions of two near-copies with different bytes.
-    takes : tuple of tuple of int
-        Positions of the frames of each take.
+    recordings : tuple of tuple of int
+        Positions of the frames of each recording.
     versions : tuple of tuple of int
         Positions of the augmented versions of each image that has some, by their names.
     n_named : int
@@ -47,7 +47,7 @@ class Grouping:
     too_alike : tuple of str
         Classes with so many seeming near-copies that none of them is grouped.
     was_compared : bool
-        False where there are too many pictures to compare each with each other.
+        False where there are too many images to compare each with each other.
     group_by : str or None
         How the user named groups.
     names : tuple of (str or None)
@@ -58,9 +58,9 @@ class Grouping:
 
     numbers: NDArray[np.int64]
     unnamed: NDArray[np.int64]
-    n_copies: int
+    n_duplicates: int
     near: tuple[tuple[int, int], ...]
-    takes: tuple[tuple[int, ...], ...]
+    recordings: tuple[tuple[int, ...], ...]
     versions: tuple[tuple[int, ...], ...]
     n_named: int
     too_alike: tuple[str, ...]
@@ -74,10 +74,10 @@ class Grouping:
         near = {i for pair in self.near for i in pair}
         return {
             "n_groups": int(self.numbers.max(initial=-1)) + 1,
-            "n_copies": self.n_copies,
-            "n_near_copies": len(near),
-            "n_takes": len(self.takes),
-            "n_frames": sum(map(len, self.takes)),
+            "n_duplicates": self.n_duplicates,
+            "n_near_duplicates": len(near),
+            "n_recordings": len(self.recordings),
+            "n_frames": sum(map(len, self.recordings)),
             "n_versions": sum(map(len, self.versions)),
             "n_originals": len(self.versions),
             "n_named": self.n_named,
@@ -85,16 +85,16 @@ class Grouping:
         }
 
     def notes(self) -> list[str]:
-        """Say where pictures could not be grouped."""
+        """Say where images could not be grouped."""
         notes = []
         if self.too_alike:
             classes = ", ".join(self.too_alike)
             notes.append(
-                f"pictures too alike to tell copies apart ({classes}); "
+                f"images too alike to tell copies apart ({classes}); "
                 "only exact copies are grouped there; use `group_by`"
             )
         if not self.was_compared:
-            notes.append("more than 200,000 pictures: near-copies were not looked for; use `group_by`")
+            notes.append("more than 200,000 images: near-copies were not looked for; use `group_by`")
         if self.unnamed_note is not None:
             notes.append(self.unnamed_note)
         return notes
@@ -133,18 +133,18 @@ def group_samples(
     named: Sequence[str | None] | None = None,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Grouping:
-    """Group what must not be torn apart: duplicates, frames of one take, versions of one image, and what is named.
+    """Group what must not be torn apart: duplicates, frames of one recording, versions of one image, and what is named.
 
-    A group of near-copies with more than a fifth of a class, that is no take, says that the class is too alike to
+    A group of near-copies with more than a fifth of a class, that is no recording, says that the class is too alike to
     tell copies apart: it is not merged, and the class is named in ``too_alike``.
 
     Parameters
     ----------
     table : FeatureTable
     named : sequence of (str or None), optional
-        Group of each sample; that of the data set if not given. None for a picture that is named nowhere.
+        Group of each sample; that of the data set if not given. None for an image that is named nowhere.
     progress : callable
-        Called with (done, total) while pictures are compared.
+        Called with (done, total) while images are compared.
 
     Returns
     -------
@@ -152,32 +152,32 @@ def group_samples(
     """
     named = table.groups.tolist() if named is None else named
     contents = [row.tobytes() for row in table.content_hashes]
-    ties = Ties(len(table))
+    ties = UnionFind(len(table))
     ties.tie_equal(contents)
     n_times = Counter(contents)
     near: list[tuple[int, int]] = []
-    takes: list[list[int]] = []
+    recordings: list[list[int]] = []
     versions = find_versions(table.sample_ids.tolist())
     too_alike: list[str] = []
     was_compared = True
     if len(table):
-        # All pictures of a content stand or fall together: one of them is looked at.
+        # All images of a content stand or fall together: one of them is looked at.
         first = np.unique(table.content_hashes, axis=0, return_index=True)[1]
         first.sort()
         every = np.arange(len(table))
-        takes = find_takes(table.sample_ids.tolist(), table.read_signatures(every))
+        recordings = find_recordings(table.sample_ids.tolist(), table.read_signatures(every))
         was_compared = len(first) <= MOST_COMPARED
         if was_compared:
-            agree = agree_in_read_features(len(first), lambda at: table.read(first[at]))
+            agree = stored_feature_measure(len(first), lambda at: table.read(first[at]))
             labels = {label: number for number, label in enumerate(dict.fromkeys(table.y.tolist()))}
             marks = [
-                take_numbers([*takes, *versions], len(table))[first],
+                recording_numbers([*recordings, *versions], len(table))[first],
                 np.array([labels[y] for y in table.y[first].tolist()]),
             ]
-            pairs = near_copies(table.read_signatures(first), agree, progress, marks)
+            pairs = find_near_duplicates(table.read_signatures(first), agree, progress, marks)
             near = [(int(first[one]), int(first[other])) for one, other in pairs]
-        near, too_alike = without_too_alike(table.y.tolist(), near, [*takes, *versions])
-    for group in (*takes, *versions):
+        near, too_alike = without_dominating(table.y.tolist(), near, [*recordings, *versions])
+    for group in (*recordings, *versions):
         for one, other in itertools.pairwise(group):
             ties.tie(one, other)
     for one, other in near:
@@ -186,9 +186,9 @@ def group_samples(
     return Grouping(
         numbers=join_groups(unnamed, named),
         unnamed=unnamed,
-        n_copies=sum(n_times[content] > 1 for content in contents),
+        n_duplicates=sum(n_times[content] > 1 for content in contents),
         near=tuple(near),
-        takes=tuple(tuple(take) for take in takes),
+        recordings=tuple(tuple(recording) for recording in recordings),
         versions=tuple(tuple(group) for group in versions),
         n_named=len(set(named) - {None}),
         too_alike=tuple(too_alike),
@@ -209,14 +209,14 @@ def join_groups(groups: NDArray[np.int64], named: Sequence[str | None]) -> NDArr
     ndarray of shape (n,), int64
         From 0, in order of first appearance.
     """
-    ties = Ties(len(groups))
+    ties = UnionFind(len(groups))
     ties.tie_equal(groups.tolist())
     ties.tie_equal(named)
     return ties.numbers()
 
 
-def without_too_alike(
-    labels: Sequence[str | None], near: list[tuple[int, int]], takes: Sequence[Sequence[int]]
+def without_dominating(
+    labels: Sequence[str | None], near: list[tuple[int, int]], recordings: Sequence[Sequence[int]]
 ) -> tuple[list[tuple[int, int]], list[str]]:
     """Leave out groups that swallow a class; what is grouped already does not count.
 
@@ -226,18 +226,18 @@ def without_too_alike(
         Class of each sample.
     near : list of (int, int)
         Positions of seeming near-copies.
-    takes : sequence of sequence of int
-        Positions of the frames of each take, and of the versions of each image.
+    recordings : sequence of sequence of int
+        Positions of the frames of each recording, and of the versions of each image.
 
     Returns
     -------
     list of (int, int)
         The pairs that stay.
     list of str
-        Classes whose pictures are too alike to tell copies apart.
+        Classes whose images are too alike to tell copies apart.
     """
     sizes = Counter(labels)
-    framed = {i for take in takes for i in take}
+    framed = {i for recording in recordings for i in recording}
     dropped: set[int] = set()
     too_alike: set[str] = set()
     for group in group_pairs(len(labels), near):

@@ -119,7 +119,7 @@ def quantize(graph: bytes, pixels: NDArray[np.uint8]) -> bytes:
 
 
 def run_graph(graph: bytes, precision: Precision, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Return the features of some images by a graph, shape (n, feature_dim)."""
+    """Return the features of some images by a graph, shape (n, n_features)."""
     return next(iter(OpenVINORunner(graph, precision).run([pixels])))
 
 

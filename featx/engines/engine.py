@@ -26,7 +26,7 @@ class Runner(Protocol):
         As in the feature spec.
     device : str
         What it runs on: ``cpu`` or ``gpu:N``.
-    feature_dim : int
+    n_features : int
         Features per image.
     producer : dict
         Libraries and processor that make these bits.
@@ -35,7 +35,7 @@ class Runner(Protocol):
     name: EngineName
     precision: Precision
     device: str
-    feature_dim: int
+    n_features: int
     producer: dict[str, str]
 
     def run(self, batches: Iterable[NDArray[np.uint8]]) -> Generator[NDArray[np.float32], None, None]:
@@ -48,7 +48,7 @@ class Runner(Protocol):
 
         Yields
         ------
-        ndarray of shape (n, feature_dim), float32
+        ndarray of shape (n, n_features), float32
             The features of an image do not depend on its batch or its place in it.
         """
         ...
@@ -62,7 +62,7 @@ class Network(Protocol):
         ...
 
     def build(self) -> Any:
-        """Return the Keras network: uint8 pixels (n, size, size, 3) to float32 features (n, feature_dim)."""
+        """Return the Keras network: uint8 pixels (n, size, size, 3) to float32 features (n, n_features)."""
         ...
 
     def graph(self) -> bytes:

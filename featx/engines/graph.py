@@ -25,7 +25,7 @@ def convert_network(network: keras.Model) -> bytes:
     Parameters
     ----------
     network : keras.Model
-        uint8 pixels (n, size, size, 3) to float32 features (n, feature_dim).
+        uint8 pixels (n, size, size, 3) to float32 features (n, n_features).
 
     Returns
     -------

@@ -93,7 +93,7 @@ class OpenVINORunner:
         except RuntimeError as error:
             raise EngineError(f"OpenVINO cannot execute this network: {openvino_reason(error)}") from None
         self.precision: Precision = precision
-        self.feature_dim = int(compiled.output(0).shape[1])
+        self.n_features = int(compiled.output(0).shape[1])
         self.producer = {
             "engine": f"openvino {ov.__version__.split('-')[0]}",
             "numpy": np.__version__,
@@ -120,7 +120,7 @@ class OpenVINORunner:
                 self._queue.wait_all()
 
     def _start(self, pixels: NDArray[np.uint8]) -> _Batch:
-        batch = _Batch(len(pixels), self.feature_dim)
+        batch = _Batch(len(pixels), self.n_features)
         for start in range(0, len(pixels), OPENVINO_BATCH):
             part = pixels[start : start + OPENVINO_BATCH]
             if len(part) < OPENVINO_BATCH:
@@ -141,8 +141,8 @@ class OpenVINORunner:
 class _Batch:
     """Features of one batch as they come in, and whether all are there."""
 
-    def __init__(self, n: int, feature_dim: int) -> None:
-        self.features = np.empty((n, feature_dim), np.float32)
+    def __init__(self, n: int, n_features: int) -> None:
+        self.features = np.empty((n, n_features), np.float32)
         self.n_executions = -(-n // OPENVINO_BATCH)
         self.complete = threading.Event()
         self._missing = n
@@ -151,7 +151,7 @@ class _Batch:
             self.complete.set()
 
     def put(self, start: int, features: NDArray[np.float32]) -> None:
-        """Take the features of the pictures from ``start`` on; those of padding are left out."""
+        """Take the features of the images from ``start`` on; those of padding are left out."""
         part = self.features[start : start + len(features)]
         part[:] = features[: len(part)]
         with self._lock:

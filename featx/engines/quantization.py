@@ -1,4 +1,4 @@
-"""int8: a graph quantized after training, with NNCF, on a few hundred pictures."""
+"""int8: a graph quantized after training, with NNCF, on a few hundred images."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ def quantize_graph(graph: bytes, pixels: NDArray[np.uint8]) -> bytes:
     graph : bytes
         As :func:`featx.engines.convert` returns it.
     pixels : ndarray of shape (n, size, size, 3), uint8
-        Pictures whose activations set the ranges; those beyond a multiple of the batch are left out.
+        Images whose activations set the ranges; those beyond a multiple of the batch are left out.
 
     Raises
     ------
     MissingExtraError
         NNCF is not installed.
     EngineError
-        Too few pictures, or the network cannot be quantized.
+        Too few images, or the network cannot be quantized.
     """
     ov = start_openvino()
     try:
@@ -41,7 +41,7 @@ def quantize_graph(graph: bytes, pixels: NDArray[np.uint8]) -> bytes:
         pixels[start : start + OPENVINO_BATCH] for start in range(0, len(pixels) - OPENVINO_BATCH + 1, OPENVINO_BATCH)
     ]
     if not batches:
-        raise EngineError(f"int8 needs {OPENVINO_BATCH} usable pictures to set its ranges; there are {len(pixels)}")
+        raise EngineError(f"int8 needs {OPENVINO_BATCH} usable images to set its ranges; there are {len(pixels)}")
     nncf.set_log_level(logging.ERROR)
     silence = io.StringIO()
     try:

@@ -15,11 +15,11 @@ from featx.errors import EngineError
 from featx.spec import EngineName, Precision
 
 _BATCH = 8
-"""Pictures per execution on a processor. Fixed and padded, so that a picture's bits do not depend on its neighbours;
+"""Images per execution on a processor. Fixed and padded, so that an image's bits do not depend on its neighbours;
 measured on two cores, MobileNetV2 and ResNet50 are as fast at 8 as at 16 or 32, and memory is smaller."""
 
 _GPU_BATCH = 32
-"""The same on a GPU, which 8 pictures do not fill; not measured."""
+"""The same on a GPU, which 8 images do not fill; not measured."""
 
 
 class TensorFlowRunner:
@@ -28,7 +28,7 @@ class TensorFlowRunner:
     Parameters
     ----------
     network : keras.Model
-        uint8 pixels (n, size, size, 3) to float32 features (n, feature_dim).
+        uint8 pixels (n, size, size, 3) to float32 features (n, n_features).
     device : str
         ``auto`` (a GPU where TensorFlow sees one), ``cpu``, ``gpu`` or ``gpu:N``.
     precision : {"float32", "bfloat16"}
@@ -44,7 +44,7 @@ class TensorFlowRunner:
 
     def __init__(self, network: keras.Model, device: str = "auto", precision: Precision = "float32") -> None:
         self.precision: Precision = precision
-        self.feature_dim = int(network.output_shape[-1])
+        self.n_features = int(network.output_shape[-1])
         self.device = find_device(device)
         self.producer = {
             "engine": f"tensorflow {tf.__version__}",
@@ -68,7 +68,7 @@ class TensorFlowRunner:
             # All parts are started before the first is fetched: a GPU computes while the next are copied to it.
             starts = range(0, len(pixels), self._batch)
             parts = [self._start(pixels[start : start + self._batch]) for start in starts]
-            features = np.concatenate([part.numpy() for part in parts]) if parts else np.empty((0, self.feature_dim))
+            features = np.concatenate([part.numpy() for part in parts]) if parts else np.empty((0, self.n_features))
             yield features[: len(pixels)].astype(np.float32, copy=False)
 
     def _start(self, pixels: NDArray[np.uint8]) -> Any:

@@ -13,13 +13,13 @@ from featx.evaluation.records.evaluation import (
 )
 from featx.evaluation.records.findings import (
     CurvePoint,
+    GroupHintAccuracy,
     LearningCurve,
     MissingPoint,
     Outlook,
     Reliability,
     ReliabilityBin,
-    SourceAccuracy,
-    ViewsWorth,
+    ViewsGain,
 )
 from featx.evaluation.records.scores import (
     ByClass,
@@ -40,6 +40,7 @@ __all__ = [
     "CurvePoint",
     "Evaluation",
     "FinetuneEvaluation",
+    "GroupHintAccuracy",
     "HeldOut",
     "Interval",
     "Kept",
@@ -50,8 +51,7 @@ __all__ = [
     "Outside",
     "Reliability",
     "ReliabilityBin",
-    "SourceAccuracy",
-    "ViewsWorth",
+    "ViewsGain",
     "judge_baseline",
     "read_evaluation",
 ]

@@ -14,7 +14,7 @@ from featx.store import quantized_name
 from featx.table import FeatureTable
 
 
-def bundled(table: FeatureTable, locate: Locate, runtime: Runtime) -> FeatureTable:
+def with_bundled_graph(table: FeatureTable, locate: Locate, runtime: Runtime) -> FeatureTable:
     """Return a table with its graph; a classifier fitted on it needs neither weight file nor network to predict.
 
     Parameters

@@ -119,7 +119,7 @@ def agreement(spec: FeatureSpec, precision: Precision, locate: Locate, runtime: 
     return cosine
 
 
-def reproducible(spec: FeatureSpec, runtime: Runtime) -> FeatureSpec:
+def reproducible_spec(spec: FeatureSpec, runtime: Runtime) -> FeatureSpec:
     """Return a model's spec, or where this processor has not its precision the same spec in float32.
 
     Whether the features then agree is checked with the model's own probe images.

@@ -14,7 +14,7 @@ from featx.spec import FeatureSpec
 
 
 def probe_features(runner: Runner, spec: FeatureSpec) -> NDArray[np.float32] | None:
-    """Return the features of the probe pictures, shape (n_probes, feature_dim); zeros where they are not finite.
+    """Return the features of the probe images, shape (n_probes, n_features); zeros where they are not finite.
 
     Of a recipe with ``augment`` those of their first views: its store also shows whether the same views are made. None
     where none are finite.
@@ -26,10 +26,10 @@ def probe_features(runner: Runner, spec: FeatureSpec) -> NDArray[np.float32] | N
         hashes = np.frombuffer(contents, np.uint8).reshape(-1, 32)
         pixels = make_views(pixels, hashes, 1, spec.augment, spec.augment_seed)
     features = next(iter(runner.run([pixels])))
-    return finite_rows(features) if np.isfinite(features).all(axis=1).any() else None
+    return zero_not_finite(features) if np.isfinite(features).all(axis=1).any() else None
 
 
-def finite_rows(features: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return features, shape (n, feature_dim), with zeros in the rows that are not finite."""
+def zero_not_finite(features: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return features, shape (n, n_features), with zeros in the rows that are not finite."""
     finite = np.isfinite(features).all(axis=1, keepdims=True)
     return features if finite.all() else np.where(finite, features, np.float32(0))

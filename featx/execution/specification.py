@@ -5,37 +5,37 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from featx.backbones import FILE_BACKBONE, Source, find_source, is_onnx
+from featx.backbones import FILE_BACKBONE, BackboneSource, find_backbone_source, is_onnx
 from featx.dataset import Dataset
 from featx.engines import resolve_engine
 from featx.errors import WeightsError
-from featx.execution.calibration import quantized_graph
+from featx.execution.calibration import quantized_graph_name
 from featx.execution.choice import choose_engine, choose_precision
 from featx.options import BackboneOptions, ExtractOptions
 from featx.runtime import Runtime
 from featx.spec import FeatureSpec
-from featx.store import read_sizes, remember_size
+from featx.store import read_input_sizes, remember_input_size
 
 
-def find_network(backbone: str, options: BackboneOptions, runtime: Runtime) -> Source:
+def find_network(backbone: str, options: BackboneOptions, runtime: Runtime) -> BackboneSource:
     """Find the network that a user names; the input size that a local one declares is remembered in the cache."""
-    source = find_source(
+    source = find_backbone_source(
         backbone,
         options.weights,
         options.size,
         options.preprocess,
         options.layout,
-        known_sizes=read_sizes(runtime.cache),
+        known_sizes=read_input_sizes(runtime.cache),
         notice=runtime.notice,
         progress=runtime.progress,
     )
     if source.backbone == FILE_BACKBONE and options.size is None:
-        remember_size(runtime.cache, source.weights, source.size)
+        remember_input_size(runtime.cache, source.weights, source.size)
     return source
 
 
 def choose_spec(
-    source: Source, dataset: Dataset, decode: str, options: ExtractOptions, recalibrate: bool, runtime: Runtime
+    source: BackboneSource, dataset: Dataset, decode: str, options: ExtractOptions, recalibrate: bool, runtime: Runtime
 ) -> FeatureSpec:
     """Return the feature spec for a data set: engine and precision are chosen here.
 
@@ -75,7 +75,7 @@ def choose_spec(
         page=options.page,
     )
     if options.precision == "int8":
-        graph = quantized_graph(spec, dataset.id, dataset.pictures, lambda: source.file, runtime, recalibrate)
+        graph = quantized_graph_name(spec, dataset.id, dataset.images, lambda: source.file, runtime, recalibrate)
         return replace(spec, precision="int8", graph=graph)
     if options.engine == "auto":
         spec = replace(spec, engine=choose_engine(spec, lambda: source.file, runtime))
@@ -85,13 +85,13 @@ def choose_spec(
 def locate(spec: FeatureSpec, weights: str | Path | None, runtime: Runtime) -> Path | None:
     """Find the weights of a recipe on this machine and make sure that they are the same."""
     if spec.weights.startswith("random-"):
-        source = find_source(spec.backbone, f"random:{spec.weights.split('-')[1]}", spec.size)
+        source = find_backbone_source(spec.backbone, f"random:{spec.weights.split('-')[1]}", spec.size)
     elif spec.backbone != FILE_BACKBONE:
-        source = find_source(
+        source = find_backbone_source(
             spec.backbone, weights or "imagenet", spec.size, notice=runtime.notice, progress=runtime.progress
         )
     elif weights is not None:
-        source = find_source(str(weights), size=spec.size, preprocess=spec.preprocess, layout=spec.layout)
+        source = find_backbone_source(str(weights), size=spec.size, preprocess=spec.preprocess, layout=spec.layout)
     else:
         raise WeightsError(
             f"this model uses a local network (SHA-256 {spec.weights[:12]}...); predict and report `on` take it as "

@@ -35,7 +35,7 @@ class TooDarkError(DatasetError):
         self.white = white
 
 
-def stop_if_too_dark(pictures: Sequence[ImageFile], runtime: Runtime) -> None:
+def stop_if_too_dark(images: Sequence[ImageFile], runtime: Runtime) -> None:
     """Make sure that images with 16 bits, if there are any, use them.
 
     Cameras with 10 or 12 bits write files with 16, where their white is nearly black. Only images with 16 bits tell,
@@ -47,7 +47,7 @@ def stop_if_too_dark(pictures: Sequence[ImageFile], runtime: Runtime) -> None:
         None of them is bright enough, and they are more than one and more than a twentieth of the set, or all of it;
         the message says what to do. If they are fewer, that is a notice.
     """
-    candidates = [found for found in pictures if not found.sample.sample_id.lower().endswith(_NEVER_DEEP)]
+    candidates = [found for found in images if not found.sample.sample_id.lower().endswith(_NEVER_DEEP)]
     dark: list[tuple[str, Brightest]] = []
     for name, known in _deep(candidates, runtime):
         if known.value * _DARK > known.white:
@@ -59,16 +59,16 @@ def stop_if_too_dark(pictures: Sequence[ImageFile], runtime: Runtime) -> None:
     bound = 2 ** max(known.value for _, known in dark).bit_length() - 1
     is_grey = all(known.is_grey for _, known in dark)
     advice = f"Add `white={bound}`" if is_grey else "Export them with 8 bits: `white` is for grey images"
-    if len(dark) == len(pictures) or len(dark) > max(1, len(pictures) // _FEW):
+    if len(dark) == len(images) or len(dark) > max(1, len(images) // _FEW):
         raise TooDarkError(
-            f"{len(dark):,} pictures are 16-bit but no value exceeds {bound:,}; they would be nearly black. {advice}",
+            f"{len(dark):,} images are 16-bit but no value exceeds {bound:,}; they would be nearly black. {advice}",
             bound if is_grey else None,
         )
     others = f" and {len(dark) - 1:,} more" if len(dark) > 1 else ""
     runtime.notice(f"warning: {dark[0][0]}{others}: 16-bit, but no value exceeds {bound:,}: nearly black. {advice}")
 
 
-def _deep(pictures: Sequence[ImageFile], runtime: Runtime) -> Iterator[tuple[str, Brightest]]:
+def _deep(images: Sequence[ImageFile], runtime: Runtime) -> Iterator[tuple[str, Brightest]]:
     """Yield the name and the brightness of each image with 16 bits."""
     with ThreadPoolExecutor(runtime.n_workers) as pool, Guard(megabytes=memory_for(runtime.max_pixels)) as guard:
 
@@ -84,8 +84,8 @@ def _deep(pictures: Sequence[ImageFile], runtime: Runtime) -> Iterator[tuple[str
             except OSError:  # it gets its reason when it is read
                 return None
 
-        for start in range(0, len(pictures), _AT_ONCE):
-            some = pictures[start : start + _AT_ONCE]
+        for start in range(0, len(images), _AT_ONCE):
+            some = images[start : start + _AT_ONCE]
             for found, known in zip(some, pool.map(look, some), strict=True):
                 if known is not None:
                     yield found.sample.sample_id, known

@@ -16,12 +16,12 @@ from featx.extraction.darkness import stop_if_too_dark
 from featx.images import decode_version
 from featx.lookup import (
     check_strict,
-    check_views,
     dataset_table,
-    how_read,
     list_images,
     note_latest,
+    reading_key,
     remember_states,
+    views_policy,
     views_store,
 )
 from featx.options import DEFAULT_BACKBONE, ExtractOptions, LabelBy, RunOptions
@@ -66,12 +66,12 @@ def extract(
     strict: bool = False,
     runtime: Runtime | None = None,
 ) -> FeatureTable:
-    """Run a backbone over the pictures of a data set that it has not seen yet, and return all features.
+    """Run a backbone over the images of a data set that it has not seen yet, and return all features.
 
     Parameters
     ----------
     data : path
-        Folder of class folders, of ``train``/``val``/``test`` folders, of pictures, or a CSV or Parquet manifest.
+        Folder of class folders, of ``train``/``val``/``test`` folders, of images, or a CSV or Parquet manifest.
     backbone : str
         Name in :func:`featx.list_backbones`, or a ``.keras``, ``.h5`` or ``.onnx`` file.
     weights : "imagenet", "random", "random:SEED" or path
@@ -83,9 +83,9 @@ def extract(
     size : int, optional
         Side of the network's input in pixels; the network's own if not given.
     resize : {"crop", "squash", "pad"}
-        How a picture becomes a square.
+        How an image becomes a square.
     white : int, optional
-        Value of white in grey pictures with more than 8 bits; if not given, what each file says, else full scale.
+        Value of white in grey images with more than 8 bits; if not given, what each file says, else full scale.
     page : int
         Page of a TIFF, frame of an animation, from 1.
     preprocess : {"caffe", "tf", "torch", "lite", "none"} or str, optional
@@ -96,9 +96,9 @@ def extract(
         What executes the network; OpenVINO on processors, TensorFlow on GPUs.
     precision : {"auto", "float32", "bfloat16", "int8"}
         Number format of its arithmetic; auto is bfloat16 where the processor has it and the network agrees with
-        float32. int8 (extra ``int8``) sets its ranges on up to 300 of the pictures, once for each data set.
+        float32. int8 (extra ``int8``) sets its ranges on up to 300 of the images, once for each data set.
     recalibrate : bool
-        Set the ranges of int8 again, of the pictures as they are now.
+        Set the ranges of int8 again, of the images as they are now.
     label_by : {"parent", "top"}, optional
         Which folder is the class where several levels could be.
     path_column, label_column : str
@@ -107,11 +107,11 @@ def extract(
         How augmented views are made: ``light``, ``medium``, ``tutorial`` (shear 0.2, zoom 0.2, horizontal flip), or
         values as ``rotation=15,zoom=0.2,shear=0.2,shift=0.1,flip=horizontal,brightness=0.1,contrast=0.1,crop=0.1``.
     views : int
-        Augmented views of each picture of the training part, cached besides its own features; 0 for none.
+        Augmented views of each image of the training part, cached besides its own features; 0 for none.
     seed : int
-        What the views are drawn with. A view depends on it, the policy, its number and its picture, and nothing else.
+        What the views are drawn with. A view depends on it, the policy, its number and its image, and nothing else.
     preview : path, optional
-        PNG file to write before the work: pictures of each class, and their views, as the network sees them.
+        PNG file to write before the work: images of each class, and their views, as the network sees them.
     overwrite : bool
         Replace a preview that featx wrote.
     strict : bool
@@ -122,7 +122,7 @@ def extract(
     Returns
     -------
     FeatureTable
-        Every usable picture with label and features; ``table.extraction`` counts and lists the rest.
+        Every usable image with label and features; ``table.extraction`` counts and lists the rest.
 
     Raises
     ------
@@ -202,20 +202,20 @@ def compute_table(
     started = time.monotonic()
     check_cache(runtime.cache)
     path = Path(data)
-    policy = check_views(options.augment, options.views)
+    policy = views_policy(options.augment, options.views)
     preview = None
     if run.preview is not None:
         preview = OutputFile(run.preview, (".png",), run.overwrite, "preview", [data])
     decode = decode_version()
-    how = how_read(decode, options.white, options.page, runtime)
+    how = reading_key(decode, options.white, options.page, runtime)
     dataset, memo = list_images(path, how, options, runtime)
     if preview is not None:
-        preview.spare(Path(found.address) for found in dataset.pictures)
+        preview.spare(Path(found.address) for found in dataset.images)
     if check is not None:
-        check(dataset.name, [found.sample for found in dataset.pictures])
+        check(dataset.name, [found.sample for found in dataset.images])
     if options.white is None and not any(state.status == "ok" for state in memo.values()):
         with runtime.stage("looking for dark images"):
-            stop_if_too_dark(dataset.pictures, runtime)
+            stop_if_too_dark(dataset.images, runtime)
     with runtime.stage(f"finding {backbone} and its weights"):
         source = find_network(backbone, options, runtime)
     runtime.notice(f"{source.title}, {source.size} x {source.size} pixels by {options.resize}")
@@ -226,14 +226,14 @@ def compute_table(
     if preview is not None:
         before = time.monotonic()
         with runtime.stage("drawing the preview"):
-            write_preview(preview, dataset.pictures, (of_views or store).spec, options.views, runtime)
+            write_preview(preview, dataset.images, (of_views or store).spec, options.views, runtime)
         started += time.monotonic() - before  # the seconds of an extraction are its own
     remember = partial(remember_states, runtime.cache, dataset, how)
-    filled = fill(dataset.pictures, memo, store, lambda: source.file, runtime, remember)
+    filled = fill(dataset.images, memo, store, lambda: source.file, runtime, remember)
     augmented = None
     if of_views is not None:
-        pictures, states = dataset.pictures, filled.states
-        augmented = fill_views(pictures, states, of_views, options.views, lambda: source.file, runtime, viewed)
+        images, states = dataset.images, filled.states
+        augmented = fill_views(images, states, of_views, options.views, lambda: source.file, runtime, viewed)
     table = dataset_table(dataset, filled, store, source.title, started, augmented)
     check_strict(table, run.strict)
     return table

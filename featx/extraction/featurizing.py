@@ -13,18 +13,18 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from featx.dataset import Dataset, dataset_id, gather, is_list, scan_list, scan_unlabelled, stop_if_packed
+from featx.dataset import Dataset, dataset_id, is_list, scan_files, scan_list, scan_unlabelled, stop_if_packed
 from featx.engines import resolve_engine
 from featx.errors import SpecError
-from featx.execution import locate, reproducible
+from featx.execution import locate, reproducible_spec
 from featx.images import decode_version
-from featx.lookup import check_strict, how_read, joined, notice_odd, remember_states, table_of
+from featx.lookup import check_strict, joined, notice_odd, reading_key, remember_states, table_of
 from featx.pipeline import fill
 from featx.runtime import Runtime
 from featx.source import source_at
 from featx.spec import FeatureSpec
 from featx.store import FeatureStore, check_cache, quantized_name, read_quantized_graph, read_snapshot, write_graph
-from featx.table import FeatureTable, LeftOut, Sample
+from featx.table import FeatureTable, OwnFolder, Sample
 
 
 def featurize(
@@ -43,7 +43,7 @@ def featurize(
     Parameters
     ----------
     paths : sequence of path
-        Pictures, folders of pictures, and lists: ``.csv``, ``.txt`` or ``.parquet`` files with a column of paths.
+        Images, folders of images, and lists: ``.csv``, ``.txt`` or ``.parquet`` files with a column of paths.
     spec : FeatureSpec
         The recipe, as a model brings it.
     weights : path, optional
@@ -67,9 +67,9 @@ def featurize(
     Raises
     ------
     DatasetError
-        No such path, no picture, an archive, or a list that cannot be used.
+        No such path, no image, an archive, or a list that cannot be used.
     SpecError
-        This featx, or this machine, decodes pictures otherwise than the recipe says.
+        This featx, or this machine, decodes images otherwise than the recipe says.
     WeightsError
         The weights are not those of the recipe.
     EngineError
@@ -82,10 +82,10 @@ def featurize(
     if spec.decode != decode_version():
         raise SpecError(
             f"these features were made with decoder {spec.decode}, this machine decodes as {decode_version()}: "
-            "the same picture would give other pixels. Install the image library they were made with (Pillow)"
+            "the same image would give other pixels. Install the image library they were made with (Pillow)"
         )
     if not exact:
-        spec = reproducible(spec, runtime)
+        spec = reproducible_spec(spec, runtime)
     if weights is not None:
         locate(spec, weights, runtime)  # the wrong file is refused even if all is cached
     if graph is not None and spec.graph is not None:
@@ -93,20 +93,20 @@ def featurize(
     store = FeatureStore(runtime.cache, spec)
     samples: list[Sample] = []
     ignored: list[str] = []
-    left_out: list[LeftOut] = []
+    own_folders: list[OwnFolder] = []
     passes = []
-    how = how_read(spec.decode, spec.white, spec.page, runtime)
+    how = reading_key(spec.decode, spec.white, spec.page, runtime)
     for dataset in _unlabelled([Path(path) for path in paths], runtime.cache, how, path_column):
         notice_odd(dataset, dataset.name, runtime)
         memo = read_snapshot(runtime.cache, dataset.id, how) if dataset.id else {}
         remember = partial(remember_states, runtime.cache, dataset, how)
-        filled = fill(dataset.pictures, memo, store, lambda: locate(spec, weights, runtime), runtime, remember)
+        filled = fill(dataset.images, memo, store, lambda: locate(spec, weights, runtime), runtime, remember)
         passes.append(filled)
-        samples += [Sample(found.address) for found in dataset.pictures]
+        samples += [Sample(found.address) for found in dataset.images]
         ignored += [(dataset.root / entry.name).as_posix() for entry in dataset.ignored]
-        left_out += [replace(one, path=(dataset.root / one.path).as_posix()) for one in dataset.left_out]
+        own_folders += [replace(one, path=(dataset.root / one.path).as_posix()) for one in dataset.own_folders]
     filled = joined(passes)
-    table = table_of("pictures", samples, ignored, filled, store, spec.backbone, started, left_out=left_out)
+    table = table_of("images", samples, ignored, filled, store, spec.backbone, started, own_folders=own_folders)
     check_strict(table, strict)
     return table
 
@@ -124,7 +124,7 @@ def _unlabelled(paths: Sequence[Path], cache: Path, how: str, path_column: str) 
     for kind, some in itertools.groupby(zip(paths, kinds, strict=True), key=lambda one: one[1]):
         given = [path for path, _ in some]
         if kind == "image":
-            yield gather(given)
+            yield scan_files(given)
         elif kind == "list":
             yield from (scan_list(path, path_column) for path in given)
         else:

@@ -10,13 +10,13 @@ from numpy.typing import NDArray
 from featx.classifier import OutOfFold, Rejector, learn_subspace, library_versions, softmax
 from featx.duplicates import find_conflicts
 from featx.evaluation import ByClass, Contest, FinetuneEvaluation
-from featx.finetuning.held_out import Candidate
+from featx.finetuning.held_out import JudgedHead
 from featx.images import probe_files
 from featx.model import Classifier
 from featx.training import SCRATCH
 
 
-def make_classifier(best: Candidate, contest: Contest, notes: tuple[str, ...], seconds: float) -> Classifier:
+def make_classifier(best: JudgedHead, contest: Contest, notes: tuple[str, ...], seconds: float) -> Classifier:
     """Return a candidate as a classifier; its probabilities are calibrated on the validation part.
 
     Parameters
@@ -51,7 +51,7 @@ def make_classifier(best: Candidate, contest: Contest, notes: tuple[str, ...], s
 
 
 def _evaluation(
-    best: Candidate,
+    best: JudgedHead,
     contest: Contest,
     known: OutOfFold,
     learnt: NDArray[np.int64],
@@ -87,7 +87,7 @@ def _evaluation(
     )
 
 
-def _held_out(best: Candidate) -> OutOfFold:
+def _held_out(best: JudgedHead) -> OutOfFold:
     """Return the predictions of the held-out part, which reports show as they show out-of-fold predictions."""
     at, table = best.data.split.test, best.table
     return OutOfFold(
@@ -100,14 +100,14 @@ def _held_out(best: Candidate) -> OutOfFold:
     )
 
 
-def _title(best: Candidate, contest: Contest) -> str:
+def _title(best: JudgedHead, contest: Contest) -> str:
     if contest.frozen is None:
         return f"{SCRATCH} (trained from random weights)"
     title = best.data.table.extraction.backbone
     return title if contest.kept == "frozen" else f"{title}, {contest.unfrozen} trained"
 
 
-def _rejector(best: Candidate) -> Rejector:
+def _rejector(best: JudgedHead) -> Rejector:
     """Learn what is unlike the training images; those that were not trained on show how novel genuine ones are."""
     X, split = best.table.X, best.data.split
     subspace = learn_subspace(X[split.train], split.y[split.train], len(split.classes), best.data.seed)

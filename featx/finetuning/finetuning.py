@@ -13,11 +13,11 @@ from featx.backbones import FILE_BACKBONE, is_onnx
 from featx.errors import BackboneError, EngineError, HeadError, TrainingError, as_usage
 from featx.evaluation import Contest
 from featx.finetuning.classifier import make_classifier
-from featx.finetuning.held_out import fit_head, judge, split_data, train_network
+from featx.finetuning.held_out import extract_and_split, fit_head, judge, train_network
 from featx.finetuning.outputs import CLASSIFIER, Outputs
 from featx.finetuning.records import Finetuning
 from featx.heads import Head, make_head
-from featx.lookup import check_views
+from featx.lookup import views_policy
 from featx.options import (
     DEFAULT_BACKBONE,
     DEFAULT_HEAD,
@@ -59,7 +59,7 @@ def finetune(
     epochs: int | None = None,
     batch_size: int = 32,
     optimizer: Optimizer = "adamw",
-    rate: float | None = None,
+    learning_rate: float | None = None,
     layer_decay: float = 0.8,
     warmup: float = 0.1,
     weight_decay: float = 0.01,
@@ -86,9 +86,9 @@ def finetune(
     strict: bool = False,
     runtime: Runtime | None = None,
 ) -> Finetuning:
-    """Fine-tune a network, and compare it with the frozen one on the same held-out pictures.
+    """Fine-tune a network, and compare it with the frozen one on the same held-out images.
 
-    The frozen part runs once over each picture, and over each view of those that train; what it gives is cached like
+    The frozen part runs once over each image, and over each view of those that train; what it gives is cached like
     features, and the blocks above train on it. They begin with the head fitted on the frozen features, so that nothing
     is lost at the start. The validation part chooses the epoch; a part that neither has seen judges. Without a gain the
     frozen network is kept. A run that was stopped goes on after its last epoch.
@@ -96,7 +96,7 @@ def finetune(
     Parameters
     ----------
     data : path
-        Folder or manifest of labelled pictures, as for :func:`featx.extract`.
+        Folder or manifest of labelled images, as for :func:`featx.extract`.
     backbone : str
         Name in :func:`featx.list_backbones`, a ``.keras`` or ``.h5`` file, or ``scratch-cnn``: three blocks of
         convolution and a dense layer, trained from random weights to compare with.
@@ -111,9 +111,11 @@ def finetune(
     dropout : float, optional
         0 if not given; 0.5 from scratch.
     augment, views
-        As for :func:`featx.extract`: an epoch sees each picture as itself or as one of its views.
-    epochs, batch_size, optimizer, rate, layer_decay, warmup, weight_decay, label_smoothing, patience, batch_norm
-        See :class:`featx.training.TrainingConfig`. If not given, 10 epochs at a rate of 3e-4; from scratch 30 at 1e-3.
+        As for :func:`featx.extract`: an epoch sees each image as itself or as one of its views.
+    epochs, batch_size, optimizer, learning_rate, layer_decay, warmup, weight_decay, label_smoothing, patience, \
+    batch_norm
+        See :class:`featx.training.TrainingConfig`. If not given, 10 epochs at a learning rate of 3e-4; from scratch 30
+        at 1e-3.
     class_weight : {"balanced"}, optional
     trunk_cache : bool
         False: decode, augment and run the frozen part in every epoch anew, in float32; the same result as with
@@ -158,7 +160,7 @@ def finetune(
     if output is not None:
         outputs = Outputs(Path(output), overwrite, [Path(str(path)) for path in (data, backbone, weights)])
     extractor = _frozen(backbone, options)
-    divided = split_data(Path(data), *extractor, RunOptions(strict=strict), group_by, seed, runtime)
+    divided = extract_and_split(Path(data), *extractor, RunOptions(strict=strict), group_by, seed, runtime)
     if outputs is not None:
         outputs.spare(Path(image.address) for image in divided.images)
     frozen = None if backbone == SCRATCH else fit_head(divided, made, starts_training=True)
@@ -197,7 +199,7 @@ def _check(backbone: str, head: str, top: str, plan: TrainingPlan, options: Feat
     """Say what is wrong before any work."""
     if top not in _POOLINGS:
         raise as_usage(TrainingError(f"top is {top!r}; allowed are {', '.join(_POOLINGS)}"))
-    check_views(plan.augment, plan.views)
+    views_policy(plan.augment, plan.views)
     if plan.hidden and head not in (DEFAULT_HEAD, "mlp"):
         raise HeadError(f"hidden dense layers begin as an mlp, not as {head}; leave out `hidden` or `head`")
     if backbone == SCRATCH:
@@ -231,9 +233,9 @@ def _frozen(backbone: str, options: FeatureOptions) -> tuple[str, FeatureOptions
 def _notes(data: TrainingData, plan: TrainingPlan, contest: Contest, left_out: bool) -> tuple[str, ...]:
     notes = [*data.notes]
     if not data.split.is_own_test:
-        notes.append("the pictures that judge were held out of the training part, groups kept together")
+        notes.append("the images that judge were held out of the training part, groups kept together")
     if contest.difference is not None:
-        notes.append("the accuracy of the better of two on the same pictures is a little flattering")
+        notes.append("the accuracy of the better of two on the same images is a little flattering")
     if left_out:
         notes.append("the tensorflow engine leaves the network out of the model: predict needs `weights`")
     if contest.kept == "frozen" and not plan.views:

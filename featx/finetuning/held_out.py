@@ -12,13 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featx.backbones import FILE_BACKBONE, engine_of
-from featx.classifier import Folded, fold
+from featx.classifier import DenseHead, to_dense
 from featx.contrast import MOST_LOOKED_AT, find_indistinct
 from featx.duplicates import group_table
 from featx.errors import DatasetError
 from featx.evaluation import Contest, Interval
 from featx.evaluation.procedures import (
-    Tally,
+    FitCounter,
     TrainingSet,
     check_samples,
     difference_of_shares,
@@ -28,7 +28,7 @@ from featx.evaluation.procedures import (
     share_of,
     tune_and_fit,
 )
-from featx.execution import bundled
+from featx.execution import with_bundled_graph
 from featx.extraction import compute_table
 from featx.heads import Head, scores_of
 from featx.options import ExtractOptions, FeatureOptions, RunOptions
@@ -45,7 +45,7 @@ from featx.training import (
 )
 
 
-def split_data(
+def extract_and_split(
     path: Path,
     backbone: str,
     options: FeatureOptions,
@@ -81,7 +81,7 @@ def split_data(
     grouping = group_table(table, group_by, runtime)
     split = hold_out(table, grouping.numbers, seed)
     runtime.notice(
-        f"{len(split.train):,} pictures to learn from, {len(split.val):,} to choose the epoch by, "
+        f"{len(split.train):,} images to learn from, {len(split.val):,} to choose the epoch by, "
         f"{len(split.test):,} held out to judge"
     )
     indistinct = find_indistinct(table).notes() if len(table) <= MOST_LOOKED_AT else []
@@ -91,7 +91,7 @@ def split_data(
     return TrainingData(path, backbone, options, run, table, grouping, split, notes, seed, runtime)
 
 
-def with_backbone(data: TrainingData, backbone: str, options: FeatureOptions) -> TrainingData:
+def with_features_of(data: TrainingData, backbone: str, options: FeatureOptions) -> TrainingData:
     """Return the same data set, divided the same way, with the features of another backbone.
 
     Raises
@@ -108,7 +108,7 @@ def with_backbone(data: TrainingData, backbone: str, options: FeatureOptions) ->
 
 
 @dataclass(frozen=True)
-class Candidate:
+class JudgedHead:
     """A head on frozen features, or a trained network with its last layer; both are judged on the test part.
 
     Parameters
@@ -119,7 +119,7 @@ class Candidate:
     table : FeatureTable
         Its features of the data set.
     estimator : fitted scikit-learn classifier
-    folded : Folded or None
+    folded : DenseHead or None
         The same as matrices.
     val_scores, test_scores : ndarray of shape (n, n_classes), float64
         Scores of the images of these parts.
@@ -136,7 +136,7 @@ class Candidate:
     network: Path
     table: FeatureTable
     estimator: Any
-    folded: Folded | None
+    folded: DenseHead | None
     val_scores: NDArray[np.float64]
     test_scores: NDArray[np.float64]
     head: str
@@ -166,23 +166,23 @@ class Candidate:
         """What its scores are divided by, found on the validation part."""
         return find_temperature(self.val_scores, self.data.split.y[self.data.split.val])
 
-    def difference(self, other: Candidate) -> Interval:
+    def difference(self, other: JudgedHead) -> Interval:
         """Return its accuracy less that of another one, paired image by image."""
         return difference_of_shares(self.hits, other.hits, self._test_groups)
 
-    def with_graph(self) -> Candidate:
+    def with_graph(self) -> JudgedHead:
         """Return it with the graph of its network, where that comes from a file and the engine has one."""
         spec = self.table.spec
         if spec.backbone != FILE_BACKBONE or not engine_of(spec).keeps_graph:
             return self
-        return replace(self, table=bundled(self.table, lambda: self.network, self.data.runtime))
+        return replace(self, table=with_bundled_graph(self.table, lambda: self.network, self.data.runtime))
 
     @property
     def _test_groups(self) -> NDArray[np.int64]:
         return self.data.groups[self.data.split.test]
 
 
-def fit_head(data: TrainingData, head: Head, starts_training: bool = False) -> Candidate:
+def fit_head(data: TrainingData, head: Head, starts_training: bool = False) -> JudgedHead:
     """Tune and fit a head on the frozen features of the training part.
 
     Parameters
@@ -193,18 +193,18 @@ def fit_head(data: TrainingData, head: Head, starts_training: bool = False) -> C
         Whether a network is trained from it, for people.
     """
     started = time.monotonic()
-    split, X, tally = data.split, data.table.X, Tally()
+    split, X, tally = data.split, data.table.X, FitCounter()
     n_classes = split.targets.n_classes
     what = "the head that training begins with" if starts_training else head.name
     with quiet_single_threads(), data.runtime.stage(f"tuning and fitting {what}") as advance:
         known = TrainingSet(X[split.train], split.y[split.train], data.groups[split.train], split.targets)
         tuned = tune_and_fit(head, known, data.seed, tally, "the final head", progress=advance)
-    return Candidate(
+    return JudgedHead(
         data=data,
         network=Path(data.backbone),
         table=data.table,
         estimator=tuned.estimator,
-        folded=fold(tuned.estimator),
+        folded=to_dense(tuned.estimator),
         val_scores=scores_of(tuned.estimator, X[split.val], n_classes),
         test_scores=scores_of(tuned.estimator, X[split.test], n_classes),
         head=head.name,
@@ -215,8 +215,8 @@ def fit_head(data: TrainingData, head: Head, starts_training: bool = False) -> C
 
 
 def train_network(
-    data: TrainingData, plan: TrainingPlan, frozen: Candidate | None, size: int
-) -> tuple[TrainedNetwork, Candidate]:
+    data: TrainingData, plan: TrainingPlan, frozen: JudgedHead | None, size: int
+) -> tuple[TrainedNetwork, JudgedHead]:
     """Train the upper blocks of the backbone, beginning with a head on its frozen features, or a small new network.
 
     Parameters
@@ -243,7 +243,7 @@ def train_network(
         top = layers_of_head(frozen.head, frozen.folded, len(split.classes), frozen.temperature)
         trained = train_blocks(data, plan, top)
     X, history = trained.table.X, trained.history
-    candidate = Candidate(
+    candidate = JudgedHead(
         data=data,
         network=trained.file,
         table=trained.table,
@@ -258,7 +258,7 @@ def train_network(
     return trained, candidate
 
 
-def judge(frozen: Candidate | None, finetuned: Candidate, trained: TrainedNetwork, unfrozen: str) -> Contest:
+def judge(frozen: JudgedHead | None, finetuned: JudgedHead, trained: TrainedNetwork, unfrozen: str) -> Contest:
     """Compare both on the test part; the fine-tuned one is kept only if it is right more often.
 
     Parameters

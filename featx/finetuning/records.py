@@ -27,14 +27,14 @@ class Finetuning:
     weights : path or None
         The network's file, where the classifier needs it to predict; None where it takes its network along.
     contest : Contest
-        Both on the same held-out pictures.
+        Both on the same held-out images.
     history : History
     step_zero : float
         Accuracy on the validation part before training: that of the frozen network.
     frozen_val : float or None
         Accuracy of the frozen network's own head there; None where there is none.
     n_train, n_val : int
-        Pictures that were trained on, and that chose the epoch.
+        Images that were trained on, and that chose the epoch.
     notes : tuple of str
     seconds : float
         Wall time, extraction included.

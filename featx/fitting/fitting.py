@@ -12,15 +12,15 @@ import numpy as np
 from sklearn.base import BaseEstimator
 
 from featx.arguments import checked
-from featx.classifier import Folded, OutOfFold, Rejector, fold, library_versions, softmax
+from featx.classifier import DenseHead, OutOfFold, Rejector, library_versions, softmax, to_dense
 from featx.contrast import MOST_LOOKED_AT, find_indistinct
 from featx.duplicates import find_conflicts, group_table
 from featx.evaluation import CalibratedOn, Evaluation, LearningCurve, Reliability
 from featx.evaluation.procedures import (
-    MOST_FOLDED,
+    MOST_CROSS_VALIDATED,
     CrossValidated,
-    Parts,
-    Tally,
+    DataSplit,
+    FitCounter,
     TrainingSet,
     Tuned,
     calibrate,
@@ -28,17 +28,17 @@ from featx.evaluation.procedures import (
     learning_curve,
     measure_reliability,
     quiet_single_threads,
-    split_parts,
+    split_table,
     tune_and_fit,
 )
-from featx.execution import bundled, locate
-from featx.fitting.estimating import estimate
-from featx.fitting.keeping import note_trust, try_keeping, try_keeping_of
-from featx.fitting.measuring import Measurer
+from featx.execution import locate, with_bundled_graph
+from featx.fitting.accuracy import AccuracyMeasurer
+from featx.fitting.duration import estimate_seconds
 from featx.fitting.preparing import features_to_fit
 from featx.fitting.rejecting import learn_rejector, learn_rejector_apart
-from featx.group_hints import candidate_sources, in_natural_order
-from featx.heads import Head, for_many, make_head, scores_of
+from featx.fitting.trusting import note_trust, try_keeping, try_keeping_of
+from featx.group_hints import find_group_hints, in_natural_order
+from featx.heads import Head, for_large, make_head, scores_of
 from featx.images import probe_files
 from featx.model import Classifier
 from featx.options import DEFAULT_BACKBONE, DEFAULT_HEAD, ClassWeight, ExtractOptions, FoldOptions, LabelBy, RunOptions
@@ -109,12 +109,12 @@ def fit(
     class_weight : {"balanced"}, optional
         Weigh classes by the inverse of their size.
     group_by : str, optional
-        Pictures that stay on one side of every split, besides copies, near-copies and frames of one take: ``parent``
+        Images that stay on one side of every split, besides copies, near-copies and frames of one take: ``parent``
         (those of one folder), a column of the manifest, or a regular expression found in the sample id; if not
         given, the manifest's ``group``.
     views : int
-        Augmented views of each picture to learn from besides it, as :func:`featx.extract` made them; no more than
-        ``features.views``. They are on the side of their picture in every split, and only pictures are scored. What
+        Augmented views of each image to learn from besides it, as :func:`featx.extract` made them; no more than
+        ``features.views``. They are on the side of their image in every split, and only images are scored. What
         they are worth is measured on the same folds, in ``evaluation.views``. Features in memory are 1 + views times
         as many.
     bundle : bool
@@ -137,7 +137,7 @@ def fit(
     Raises
     ------
     DatasetError
-        ``group_by`` matches no picture.
+        ``group_by`` matches no image.
     EvaluationError
         No labels, one class, or a class that only a test part has; or more views than there are.
     HeadError
@@ -154,25 +154,25 @@ def fit(
     features = features_to_fit(features, backbone, options, run, group_by, runtime)
     if bundle:
         spec = features.spec
-        features = bundled(features, lambda: locate(spec, None, runtime), runtime)
+        features = with_bundled_graph(features, lambda: locate(spec, None, runtime), runtime)
     grouping = group_table(features, group_by, runtime)
-    parts = split_parts(features, grouping.numbers, views)
+    parts = split_table(features, grouping.numbers, views)
     train = parts.train
     if to_trust is None:
         to_trust = try_keeping_of(made, train.X, train.y)
-    made, plan = for_many(made, len(train.y), len(train.classes))
-    if len(train.y) > MOST_FOLDED:
-        n_hints = len(candidate_sources([features.samples[i] for i in parts.at]))
+    made, plan = for_large(made, len(train.y), len(train.classes))
+    if len(train.y) > MOST_CROSS_VALIDATED:
+        n_hints = len(find_group_hints([features.samples[i] for i in parts.at]))
         is_grouped = len(np.unique(train.groups)) < len(train.y)
-        runtime.notice(estimate(made, train, runtime.n_workers, 1 + is_grouped + n_hints))
-    tally = Tally()
-    measurer = Measurer(made, parts, cv, repeats, seed, runtime, tally)
+        runtime.notice(estimate_seconds(made, train, runtime.n_workers, 1 + is_grouped + n_hints))
+    tally = FitCounter()
+    measurer = AccuracyMeasurer(made, parts, cv, repeats, seed, runtime, tally)
     crossed, reason = measurer.honest()
     with quiet_single_threads(), runtime.stage("tuning and fitting the final head") as advance:
         tuned = tune_and_fit(made, train, seed, tally, "the final head", runtime.n_workers, progress=advance)
     samples = [features.samples[i] for i in parts.at]
     left_out = _left_out(made, tuned, crossed, parts, samples, seed, runtime, tally)
-    ungrouped, by_source = measurer.ungrouped(crossed), measurer.by_source(features.samples, grouping)
+    ungrouped, by_group_hint = measurer.ungrouped(crossed), measurer.by_group_hint(features.samples, grouping)
     notes = [
         *(find_indistinct(features).notes() if len(features) <= MOST_LOOKED_AT else []),
         *grouping.notes(),
@@ -199,8 +199,8 @@ def fit(
         },
         cv=None if crossed is None else crossed.summary,
         cv_reason=reason,
-        naive_accuracy=ungrouped,
-        sources=by_source,
+        ungrouped_accuracy=ungrouped,
+        group_hints=by_group_hint,
         reliability=left_out.reliability,
         learning=left_out.learning,
         baseline=baseline.accuracy,
@@ -219,9 +219,7 @@ def fit(
             "repeats": repeats,
             "class_weight": class_weight,
         },
-        views=None
-        if features.extraction.views is None
-        else measurer.worth_of_views(features.extraction.views, crossed),
+        views=None if features.extraction.views is None else measurer.gain_of_views(features.extraction.views, crossed),
         seconds=time.monotonic() - started,
     )
     return Classifier(
@@ -242,7 +240,7 @@ def fit(
     )
 
 
-def model_name(features: FeatureTable, head: str) -> str:
+def default_model_name(features: FeatureTable, head: str) -> str:
     """Return the file name that a model has by default: ``NAME-BACKBONE-HEAD.featx``.
 
     Parameters
@@ -262,7 +260,7 @@ def _ends(names: Sequence[str | None]) -> list[str]:
 
 
 class _LeftOut(NamedTuple):
-    """What pictures show that were left out of a fold; nothing where there are no folds."""
+    """What images show that were left out of a fold; nothing where there are no folds."""
 
     scores: OutOfFold | None = None
     temperature: float = 1.0
@@ -276,11 +274,11 @@ def _left_out(
     head: Head,
     tuned: Tuned,
     crossed: CrossValidated | None,
-    parts: Parts,
+    parts: DataSplit,
     samples: Sequence[Sample],
     seed: int,
     runtime: Runtime,
-    tally: Tally,
+    tally: FitCounter,
 ) -> _LeftOut:
     if crossed is None:
         return _apart(tuned, parts, seed)
@@ -300,8 +298,8 @@ def _left_out(
     )
 
 
-def _apart(tuned: Tuned, parts: Parts, seed: int) -> _LeftOut:
-    """Calibrate on the val part, without the pictures that share a group with a training picture."""
+def _apart(tuned: Tuned, parts: DataSplit, seed: int) -> _LeftOut:
+    """Calibrate on the val part, without the images that share a group with a training image."""
     train, val = parts.train, parts.val
     apart = ~np.isin(val.groups, train.groups)
     if apart.sum() < _FEWEST_TO_CALIBRATE:
@@ -326,9 +324,11 @@ def _notes(head: Head, tuned: Tuned, crossed: CrossValidated | None, cv: int) ->
     notes = []
     if crossed is not None and crossed.summary.untested:
         names = ", ".join(crossed.summary.untested)
-        notes.append(f"learnt but not tested, as all pictures of such a class are one group: {names}")
+        notes.append(f"learnt but not tested, as all images of such a class are one group: {names}")
     if crossed is not None and crossed.summary.n_folds == 1:
-        notes.append(f"more than {MOST_FOLDED:,} pictures: measured on one split, groups kept together, not {cv} folds")
+        notes.append(
+            f"more than {MOST_CROSS_VALIDATED:,} images: measured on one split, groups kept together, not {cv} folds"
+        )
     elif crossed is not None and crossed.summary.n_folds < cv:
         notes.append(f"{crossed.summary.n_folds} folds instead of {cv}: a class has no more groups")
     if not tuned.was_tuned:
@@ -349,9 +349,9 @@ def _plain(value: Any) -> Any:
     return value if isinstance(value, bool | int | float | str | type(None)) else repr(value)
 
 
-def _folded(tuned: Tuned, train: TrainingSet) -> Folded | None:
-    """Return the head as matrices if they give the same probabilities as scikit-learn on training pictures."""
-    folded = fold(tuned.estimator)
+def _folded(tuned: Tuned, train: TrainingSet) -> DenseHead | None:
+    """Return the head as matrices if they give the same probabilities as scikit-learn on training images."""
+    folded = to_dense(tuned.estimator)
     if folded is None:
         return None
     some = train.X[:256]

@@ -1,4 +1,4 @@
-"""What a classifier needs to say "none of these", from pictures that were left out of each fold."""
+"""What a classifier needs to say "none of these", from images that were left out of each fold."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from featx.evaluation.procedures import CrossValidated, TrainingSet, quiet_singl
 def learn_rejector(
     train: TrainingSet, crossed: CrossValidated, probabilities: NDArray[np.float64], seed: int
 ) -> Rejector:
-    """Learn how novel genuine pictures are.
+    """Learn how novel genuine images are.
 
     Parameters
     ----------
     train : TrainingSet
     crossed : CrossValidated
-        Its folds keep groups together: copies would make genuine pictures look more familiar than new ones are.
+        Its folds keep groups together: copies would make genuine images look more familiar than new ones are.
     probabilities : ndarray of shape (n_tested, n_classes), float64
         Calibrated, out of fold.
     seed : int
@@ -36,13 +36,13 @@ def learn_rejector(
 def learn_rejector_apart(
     train: TrainingSet, X: NDArray[np.float32], probabilities: NDArray[np.float64], seed: int
 ) -> Rejector:
-    """Learn how novel genuine pictures are from some that were set aside.
+    """Learn how novel genuine images are from some that were set aside.
 
     Parameters
     ----------
     train : TrainingSet
-    X : ndarray of shape (n_samples, feature_dim), float32
-        Features of the pictures set aside.
+    X : ndarray of shape (n_samples, n_features), float32
+        Features of the images set aside.
     probabilities : ndarray of shape (n_samples, n_classes), float64
         Theirs, calibrated.
     seed : int

@@ -101,9 +101,9 @@ class Gallery:
             by_status[status] += count
         parts = [f"{by_status['ok']:,} predicted"]
         parts += [f"{by_status[status]:,} {status}" for status in _STATUSES[1:] if by_status[status]]
-        facts = [f"{_pictures(n)}: {', '.join(parts)}"]
+        facts = [f"{_images(n)}: {', '.join(parts)}"]
         if self._n_seen:
-            said = "their scores say nothing about new pictures"
+            said = "their scores say nothing about new images"
             facts.append(f"{self._n_seen:,} of them (marked seen) were used to fit this model; {said}")
         if n_shown < n:
             kinds = "of each class, of the rejected and of the skipped as many as there are, or else equally many"
@@ -111,8 +111,8 @@ class Gallery:
         return facts
 
 
-def _pictures(n: int) -> str:
-    return "1 picture" if n == 1 else f"{n:,} pictures"
+def _images(n: int) -> str:
+    return "1 image" if n == 1 else f"{n:,} images"
 
 
 def _with_thumbnails(

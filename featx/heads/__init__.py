@@ -1,6 +1,6 @@
-"""Unfitted pipelines and the values they are tuned over, for some pictures and for many."""
+"""Unfitted pipelines and the values they are tuned over, for some images and for many."""
 
-from featx.heads.many import for_many
+from featx.heads.large import for_large
 from featx.heads.table import (
     HEAD_NAMES,
     Head,
@@ -9,4 +9,4 @@ from featx.heads.table import (
     scores_of,
 )
 
-__all__ = ["HEAD_NAMES", "Head", "converged", "for_many", "make_head", "scores_of"]
+__all__ = ["HEAD_NAMES", "Head", "converged", "for_large", "make_head", "scores_of"]

@@ -26,7 +26,7 @@ from featx.scaling import CommonScaler
 # The best C differs by five orders of magnitude between data sets.
 _C = tuple(10.0**exponent for exponent in range(-4, 5))
 
-# Where classes overlap, a large C lets SVC run for hours. Real sets of 1,400 to 3,300 pictures ended within 2,400
+# Where classes overlap, a large C lets SVC run for hours. Real sets of 1,400 to 3,300 images ended within 2,400
 # iterations at every C; a fit that reaches the limit is reported as not converged.
 _SVC_ITERATIONS = 100_000
 
@@ -54,7 +54,7 @@ class Head:
     dtype : type
         Number format of the features it is fitted on.
     search : {"each", "path", "kernel", "alphas", "neighbours"}
-        What the values of its grid have in common on one split (:mod:`featx.evaluation.procedures.searching`).
+        What the values of its grid have in common on one split (:mod:`featx.evaluation.procedures.search`).
     """
 
     name: str
@@ -95,7 +95,7 @@ _HEADS: dict[str, Callable[[int], Head]] = {
     "logreg": lambda seed: Head(
         "logreg", _scaled(LogisticRegression(max_iter=2000)), {"head__C": _C}, balance="class_weight", search="path"
     ),
-    # Not LinearSVC: on some thousand pictures and C above 0.1 it is 10 to 200 times slower, and no better.
+    # Not LinearSVC: on some thousand images and C above 0.1 it is 10 to 200 times slower, and no better.
     "svm": lambda seed: Head(
         "svm",
         _scaled(SVC(kernel="linear", max_iter=_SVC_ITERATIONS, random_state=seed)),
@@ -212,7 +212,7 @@ def scores_of(estimator: Any, X: NDArray[np.float32], n_classes: int) -> NDArray
     ----------
     estimator : fitted classifier
         Its classes are 0 to n_classes - 1.
-    X : ndarray of shape (n_samples, feature_dim), float32
+    X : ndarray of shape (n_samples, n_features), float32
     n_classes : int
 
     Returns

@@ -28,7 +28,7 @@ _SUPPORTED = ("1", "L", "P", "RGB", "RGBX", "CMYK", "YCbCr")
 
 
 def to_rgb(image: Image.Image, white: int | None = None) -> tuple[Image.Image, str]:
-    """Turn a loaded picture into RGB.
+    """Turn a loaded image into RGB.
 
     Parameters
     ----------
@@ -49,7 +49,7 @@ def to_rgb(image: Image.Image, white: int | None = None) -> tuple[Image.Image, s
     ImageError
         Pixels whose meaning is not known.
     """
-    if is_deep(image) or image.mode in ("I", "F"):
+    if is_deep_grey(image) or image.mode in ("I", "F"):
         grey = _deep_grey(image, white)
         return Image.fromarray(255 - grey if _is_inverted(image) else grey).convert("RGB"), ""
     if image.mode == "L" and _SIGNED in _tiff_values(image, _SAMPLE_FORMAT):
@@ -63,13 +63,13 @@ def to_rgb(image: Image.Image, white: int | None = None) -> tuple[Image.Image, s
     return rgb, "; ".join(filter(None, (transparent, note)))
 
 
-def is_deep(image: Image.Image) -> bool:
+def is_deep_grey(image: Image.Image) -> bool:
     """Tell whether an image is grey with 9 to 16 bits, unsigned."""
     return image.mode.startswith("I;16") or (image.mode == "I" and image.format == "PPM")
 
 
-def deep_colour(image: Image.Image) -> bool:
-    """Tell whether a picture, opened but not loaded, has 16 bits a colour, of which Pillow keeps the higher eight."""
+def has_deep_colour(image: Image.Image) -> bool:
+    """Tell whether an image, opened but not loaded, has 16 bits a colour, of which Pillow keeps the higher eight."""
     return image.mode in ("LA", "RGB", "RGBA") and any(";16" in str(tile[3]) for tile in getattr(image, "tile", ()))
 
 
@@ -96,7 +96,7 @@ def _deep_grey(image: Image.Image, white: int | None) -> NDArray[np.uint8]:
     values = np.asarray(image)
     if image.format == "PPM" and image.mode == "I":  # Pillow brings what the header calls white to 65,535
         return _from_values(values, FULL_SCALE if white is None else white * FULL_SCALE / image.info["maxval"])
-    if is_deep(image):
+    if is_deep_grey(image):
         return _from_values(values, white or white_of(image), image.info.get("transparency"))
     if image.mode == "F":
         return _from_float(values, white)

@@ -1,4 +1,4 @@
-"""Whether a decoder reached the last row of a picture: Pillow leaves the rest of a short PNG black, without a word."""
+"""Whether a decoder reached the last row of an image: Pillow leaves the rest of a short PNG black, without a word."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _ADAM7 = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), 
 
 
 def is_complete(image: Image.Image, data: bytes) -> bool:
-    """Tell whether a loaded picture is whole, as far as its format lets one see.
+    """Tell whether a loaded image is whole, as far as its format lets one see.
 
     Parameters
     ----------

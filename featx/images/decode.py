@@ -1,4 +1,4 @@
-"""File bytes to an upright RGB picture, or the reason why not."""
+"""File bytes to an upright RGB image, or the reason why not."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from typing import Any
 
 from PIL import Image
 
-from featx.errors import ImageError, NotHereError
-from featx.images.colour import deep_colour, to_rgb
+from featx.errors import ImageError, NotDecodableHereError
+from featx.images.colour import has_deep_colour, to_rgb
 from featx.images.complete import is_complete
 from featx.images.formats import image_format, is_tga, pnm_maxval
 from featx.images.jpeg import decode_jpeg, jpeg_bits
 from featx.images.pages import count_pages
-from featx.images.plain import is_plain
 from featx.images.png import without_text
+from featx.images.structure import has_plain_structure
 from featx.images.tiff import Tiff
 from featx.options import RuntimeOptions
 from featx.source import LARGE_FILE
 
 MAX_PIXELS: int = RuntimeOptions.max_pixels
-"""Largest picture that is decoded, in pixels: about 400 MB in memory."""
+"""Largest image that is decoded, in pixels: about 400 MB in memory."""
 
 _FORMATS = {"PNM": "PPM"} | {kind: kind for kind in ("JPEG", "PNG", "BMP", "GIF", "TIFF", "WEBP", "AVIF", "QOI", "TGA")}
 """Names of formats, here and in Pillow."""
@@ -70,14 +70,14 @@ logging.getLogger("PIL").addHandler(logging.NullHandler())
 
 @dataclass(frozen=True)
 class Decoded:
-    """An upright RGB picture.
+    """An upright RGB image.
 
     Parameters
     ----------
     image : PIL.Image.Image
-        Mode RGB, EXIF orientation applied; smaller than the file's picture where less was enough.
+        Mode RGB, EXIF orientation applied; smaller than the file's image where less was enough.
     width, height : int
-        Size of the file's picture, upright, in pixels.
+        Size of the file's image, upright, in pixels.
     note : str
         What a person should know about how it was read; empty if nothing.
     """
@@ -104,18 +104,18 @@ class CostlyError(Exception):
     """A file that may cost more than was allowed."""
 
 
-class ShortOfMemoryError(NotHereError):
+class ShortOfMemoryError(NotDecodableHereError):
     """A file that more memory would decode."""
 
 
-def whole_picture(width: int, height: int) -> float:
+def whole_image(width: int, height: int) -> float:
     """Ask for every pixel; see :func:`decode`."""
     return 1.0
 
 
 def decode(
     data: bytes,
-    enough: Callable[[int, int], float] = whole_picture,
+    enough: Callable[[int, int], float] = whole_image,
     *,
     white: int | None = None,
     page: int = 1,
@@ -130,14 +130,14 @@ def decode(
         A whole JPEG, PNG, BMP, GIF, TIFF, WebP, AVIF, PBM, PGM, PPM, QOI, TGA or, with the extra ``heif``, HEIC
         file; the content decides, not a name.
     enough : callable
-        Given width and height, returns the scale (at most 1) below which the picture must not be decoded; a JPEG
+        Given width and height, returns the scale (at most 1) below which the image must not be decoded; a JPEG
         is decoded at 1/2, 3/8, 1/4 or 1/8 where that is not less.
     white : int, optional
         Value of white where pixels have 16 or 32 bits; if not given, what the file says, else full scale.
     page : int
         Page of a TIFF, frame of an animation, from 1.
     max_pixels : int
-        Pictures with more pixels are refused before they are decoded.
+        Images with more pixels are refused before they are decoded.
     most : Cost
         What it may cost; a decoder of what is not plain may also write to the terminal.
 
@@ -149,14 +149,14 @@ def decode(
     Raises
     ------
     ImageError
-        No usable picture; the message is the reason, for a person to read.
+        No usable image; the message is the reason, for a person to read.
     CostlyError
         It may cost more.
     """
     kind = _kind(data)
     if kind == "HEIC":
         _heif_reader()  # without it no process is started
-    if most == Cost.PLAIN and not is_plain(data, kind):
+    if most == Cost.PLAIN and not has_plain_structure(data, kind):
         raise CostlyError
     reason = ""
     for content, profile in _readings(data, kind):
@@ -194,7 +194,7 @@ def _kind(data: bytes) -> str:
     if kind is None:
         raise ImageError(f"not an image{_what_else(data[:100])}")
     if kind == "JPEG 2000":
-        raise ImageError("a JPEG 2000 picture, which featx does not read; export it as JPEG, PNG or TIFF")
+        raise ImageError("a JPEG 2000 image, which featx does not read; export it as JPEG, PNG or TIFF")
     return kind
 
 
@@ -226,7 +226,7 @@ def _heif_reader() -> Any:
     try:
         from pillow_heif import HeifImageFile
     except ImportError:
-        raise NotHereError('a HEIC picture; install the extra for it: pip install "featx[heif]"') from None
+        raise NotDecodableHereError('a HEIC image; install the extra for it: pip install "featx[heif]"') from None
     return HeifImageFile
 
 
@@ -249,8 +249,8 @@ def _decode(image: Image.Image, data: bytes, kind: str, scale: float, white: int
         if page > n_pages:
             raise ImageError(f"it has {n_pages} page{'s' * (n_pages > 1)}, and `page={page}` was asked for")
         image.seek(page - 1)
-    if white is not None and deep_colour(image):
-        raise ImageError("16-bit colour is read at full scale, and `white` is for grey pictures; export it with 8 bits")
+    if white is not None and has_deep_colour(image):
+        raise ImageError("16-bit colour is read at full scale, and `white` is for grey images; export it with 8 bits")
     width, height = image.size
     counted = f"{n_pages}" if n_pages <= _MOST_COUNTED else f"more than {_MOST_COUNTED:,}"
     notes = [f"page {page} of {counted}" if page > 1 else f"first of {counted} frames"] if n_pages > 1 else []
@@ -262,7 +262,7 @@ def _decode(image: Image.Image, data: bytes, kind: str, scale: float, white: int
         # load() comes before getexif(): on PNG the latter decodes too, and hides what went wrong.
         image.load()
         if not is_complete(image, data):
-            raise ImageError(f"truncated or damaged {kind}: part of the picture is missing")
+            raise ImageError(f"truncated or damaged {kind}: part of the image is missing")
     else:
         reduced.info.update(image.info)
     rgb, note = to_rgb(_without_alpha(image, data, kind) if reduced is None else reduced, white)
@@ -299,7 +299,7 @@ def _n_pages(image: Image.Image, data: bytes, most: int) -> int:
 def _reason(data: bytes, kind: str, error: Exception) -> str:
     text = re.sub(r"<_io\.BytesIO[^>]*>", "the file", str(error)).strip().rstrip(".")
     if "truncated" in text.lower() or "not enough image data" in text.lower():
-        return f"truncated {kind}: the file ends before the picture does"
+        return f"truncated {kind}: the file ends before the image does"
     if "cannot identify image file" in text:
         if kind == "JPEG" and (bits := jpeg_bits(data)) not in (None, 8):
             return f"a JPEG of {bits} bits a colour, which featx does not read; export it with 8"

@@ -8,7 +8,7 @@ from typing import BinaryIO, NamedTuple
 import numpy as np
 from PIL import Image
 
-from featx.images.colour import FULL_SCALE, deep_colour, is_deep, white_of
+from featx.images.colour import FULL_SCALE, has_deep_colour, is_deep_grey, white_of
 from featx.images.decode import LARGE_PIXELS, MAX_PIXELS, Cost, CostlyError
 from featx.images.formats import image_format, pnm_maxval
 from featx.images.tiff import BITS_PER_SAMPLE, Tiff
@@ -83,7 +83,7 @@ def brightest(data: bytes, *, max_pixels: int = MAX_PIXELS, most: Cost = Cost.AN
     """
     try:
         with Image.open(io.BytesIO(data), formats=("PNG", "TIFF", "PPM")) as image:
-            grey, colour = is_deep(image), deep_colour(image)
+            grey, colour = is_deep_grey(image), has_deep_colour(image)
             n_pixels = image.width * image.height
             if not (grey or colour) or n_pixels > max_pixels:
                 return None

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from featx.children import start_child, take_output
-from featx.errors import ImageError, NotHereError
+from featx.errors import ImageError, NotDecodableHereError
 from featx.images.decode import MAX_PIXELS, Cost, CostlyError, ShortOfMemoryError
 from featx.images.deep import Brightest, brightest
 from featx.images.prepare import Prepared, prepare
@@ -30,7 +30,7 @@ if sys.platform != "win32":
 _SECONDS = 60.0
 _MEGABYTES = 1000
 _BYTES_A_PIXEL = 10
-"""Memory that decoding a picture may take: transparency over white takes nine bytes a pixel."""
+"""Memory that decoding an image may take: transparency over white takes nine bytes a pixel."""
 
 _COUNTS_PROCESSOR_TIME = sys.platform != "win32"
 _STUCK_SECONDS = 900.0
@@ -48,7 +48,7 @@ _LENGTH = struct.Struct("<Q")
 
 
 def memory_for(max_pixels: int) -> int:
-    """Return the megabytes that decoding a picture of so many pixels may take."""
+    """Return the megabytes that decoding an image of so many pixels may take."""
     return max(_MEGABYTES, max_pixels * _BYTES_A_PIXEL // 1_000_000)
 
 
@@ -101,11 +101,11 @@ class Guard:
         ------
         ImageError
             No usable image, or one that takes too long or too much memory.
-        NotHereError
+        NotDecodableHereError
             It was not decoded for no fault of its own.
         """
         if self._closed:
-            raise NotHereError(f"the run was stopped; {_NEXT_RUN}")
+            raise NotDecodableHereError(f"the run was stopped; {_NEXT_RUN}")
         try:
             return prepare(data, most=Cost.PLAIN, **options)
         except CostlyError:
@@ -147,7 +147,7 @@ class Guard:
             self._put_back(decoder)
             _raise(said)
             return said, pixels, signature
-        raise NotHereError(f"the process that decoded it was stopped from outside; {_NEXT_RUN}")
+        raise NotDecodableHereError(f"the process that decoded it was stopped from outside; {_NEXT_RUN}")
 
     def _decoder(self, new: bool) -> _Decoder:
         if not new:
@@ -155,12 +155,12 @@ class Guard:
                 return self._idle.pop()
         with self._lock:
             if self._closed:
-                raise NotHereError(f"the run was stopped; {_NEXT_RUN}")
+                raise NotDecodableHereError(f"the run was stopped; {_NEXT_RUN}")
             try:
                 decoder = _Decoder(self._start(), self._seconds)
             except OSError as error:
                 reason = f"no process can be started to decode it: {error.strerror or error}"
-                raise NotHereError(f"{reason}; {_NEXT_RUN}") from None
+                raise NotDecodableHereError(f"{reason}; {_NEXT_RUN}") from None
             self._all.add(decoder)
         return decoder
 
@@ -186,7 +186,7 @@ class Guard:
         code = decoder.process.returncode
         self._drop(decoder)
         if self._closed:
-            raise NotHereError(f"the run was stopped; {_NEXT_RUN}")
+            raise NotDecodableHereError(f"the run was stopped; {_NEXT_RUN}")
         if code == _TOO_LONG or (decoder.is_late and not _COUNTS_PROCESSOR_TIME):
             raise ImageError(f"it takes more than {self._seconds:g} s to decode")
         if code in _CRASHES and decoder.is_new:
@@ -239,7 +239,7 @@ def _raise(said: dict[str, Any]) -> None:
     if said.pop("costly", False):
         raise CostlyError
     if "reason" in said:
-        raise (NotHereError if said.get("passing") else ImageError)(said["reason"])
+        raise (NotDecodableHereError if said.get("passing") else ImageError)(said["reason"])
 
 
 def _array(content: bytes, shape: list[int]) -> NDArray[np.uint8]:
@@ -301,7 +301,7 @@ def _answer(request: dict[str, Any], data: bytes, megabytes: str) -> tuple[bytes
         said = {"reason": f"not enough memory to decode it; {_NEXT_RUN}", "short": True, "passing": True}
         if megabytes:
             said = {"reason": f"more than {int(megabytes):,} MB of memory are needed to decode it", "short": True}
-    except NotHereError as error:
+    except NotDecodableHereError as error:
         said = {"reason": str(error), "passing": True}
     except ImageError as error:
         said = {"reason": str(error)}

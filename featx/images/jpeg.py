@@ -33,7 +33,7 @@ def decode_jpeg(data: bytes, width: int, height: int, scale: float, mode: str) -
     data : bytes
         A whole file.
     width, height : int
-        Size of its picture, in pixels.
+        Size of its image, in pixels.
     scale : float
         The smallest scale that is enough, at most 1; of 1, 1/2, 3/8, 1/4 and 1/8 the next above is used.
     mode : {"L", "RGB", "CMYK"}
@@ -50,7 +50,7 @@ def decode_jpeg(data: bytes, width: int, height: int, scale: float, mode: str) -
     Raises
     ------
     ImageError
-        Part of the picture is missing. Tolerant decoders fill it with grey, without a word.
+        Part of the image is missing. Tolerant decoders fill it with grey, without a word.
     """
     scale = min(scale, 1.0)
     try:
@@ -64,7 +64,7 @@ def decode_jpeg(data: bytes, width: int, height: int, scale: float, mode: str) -
         )
     except ValueError as error:
         if _INCOMPLETE.search(str(error)):
-            raise ImageError("truncated or damaged JPEG: part of the picture is missing") from None
+            raise ImageError("truncated or damaged JPEG: part of the image is missing") from None
         return None, "data left over, perhaps damaged" if _LEFT_OVER.match(str(error)) else ""
     if mode == "CMYK":
         return None, ""

@@ -6,7 +6,7 @@ import re
 from typing import NamedTuple
 
 from featx.images.jpeg import APP1, segments
-from featx.images.tiff import ASCII, Entry, Tiff, without_head
+from featx.images.tiff import ASCII, Tiff, TiffEntry, without_head
 
 _MAKE, _MODEL, _EXIF_IFD = 0x010F, 0x0110, 0x8769
 _TAKEN, _DIGITIZED, _SERIAL = 0x9003, 0x9004, 0xA431  # when the file was changed (0x0132) is no day of a photograph
@@ -61,12 +61,12 @@ def _exif(data: bytes) -> bytes:
     return b""
 
 
-def _tags(tiff: Tiff, at: int) -> dict[int, Entry]:
+def _tags(tiff: Tiff, at: int) -> dict[int, TiffEntry]:
     """Return the tags of a directory; of one that is there twice, the first."""
     return dict(reversed(tiff.entries(at)))
 
 
-def _text(tiff: Tiff, entry: Entry | None) -> str:
+def _text(tiff: Tiff, entry: TiffEntry | None) -> str:
     if entry is None or entry.kind != ASCII:
         return ""
     content = tiff.content(entry, _LONGEST + 1).removesuffix(b"\0")[:_LONGEST]

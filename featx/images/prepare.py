@@ -1,4 +1,4 @@
-"""File bytes to the square pixels that a network sees, and a small signature of the whole picture."""
+"""File bytes to the square pixels that a network sees, and a small signature of the whole image."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ _SIGNATURE_SIDE = 16
 
 @dataclass(frozen=True)
 class Prepared:
-    """One picture, ready for a network.
+    """One image, ready for a network.
 
     Parameters
     ----------
     pixels : ndarray of shape (size, size, 3), uint8
         RGB; of the rule ``fit`` a rectangle.
     signature : ndarray of shape (16, 16), uint8
-        Grey thumbnail of the whole upright picture, to find near-copies without decoding again.
+        Grey thumbnail of the whole upright image, to find near-copies without decoding again.
     width, height : int
-        Size of the upright picture in pixels.
+        Size of the upright image in pixels.
     note : str
         What a person should know about how it was read; empty if nothing.
     """
@@ -65,9 +65,9 @@ def prepare(
     size : int
         Side of the square, in pixels.
     resize : {"crop", "squash", "pad", "fit"}
-        ``crop``: the centre square of 7/8 of the shorter side; ``squash``: the whole picture, its shape
-        given up; ``pad``: the whole picture, its shape kept, grey beside it. All antialiased (bilinear).
-        For people only, ``fit``: the whole picture, its longer side at most ``size``.
+        ``crop``: the centre square of 7/8 of the shorter side; ``squash``: the whole image, its shape
+        given up; ``pad``: the whole image, its shape kept, grey beside it. All antialiased (bilinear).
+        For people only, ``fit``: the whole image, its longer side at most ``size``.
     white, page, max_pixels, most
         See :func:`featx.images.decode`.
 
@@ -78,7 +78,7 @@ def prepare(
     Raises
     ------
     ImageError
-        No usable picture; the message is the reason.
+        No usable image; the message is the reason.
     CostlyError
         It may cost more than ``most``.
     """
@@ -95,7 +95,7 @@ def prepare(
 
 @dataclass(frozen=True)
 class _Rule:
-    """How a picture becomes a square, and which scale of the picture (width, height, size) is enough for it."""
+    """How an image becomes a square, and which scale of the image (width, height, size) is enough for it."""
 
     apply: Callable[[Image.Image, int], Image.Image]
     enough: Callable[[int, int, int], float]
@@ -104,7 +104,7 @@ class _Rule:
 def _crop(image: Image.Image, size: int) -> Image.Image:
     side = CROP_FRACTION * min(image.size)
     left, top = (image.width - side) / 2, (image.height - side) / 2
-    # Resizing just the box is bounded in memory whatever the shape of the picture.
+    # Resizing just the box is bounded in memory whatever the shape of the image.
     return image.resize((size, size), Image.Resampling.BILINEAR, box=(left, top, left + side, top + side))
 
 

@@ -1,4 +1,4 @@
-"""Pictures made for featx that show whether this machine decodes, and computes, as another one did."""
+"""Images made for featx that show whether this machine decodes, and computes, as another one did."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _PROBE_SIDE = 96
 
 @functools.cache
 def probe_files() -> dict[str, bytes]:
-    """Return the probe pictures, file name to file bytes, in sorted order."""
+    """Return the probe images, file name to file bytes, in sorted order."""
     folder = files("featx.images") / "probes"
     names = sorted(entry.name for entry in folder.iterdir() if not entry.name.endswith((".py", ".md")))
     return {name: (folder / name).read_bytes() for name in names}
@@ -24,7 +24,7 @@ def probe_files() -> dict[str, bytes]:
 
 @functools.cache
 def decode_version() -> str:
-    """Return the decode version: an integer and a digest of what the probe pictures decode to here.
+    """Return the decode version: an integer and a digest of what the probe images decode to here.
 
     Another build of an image library that gives other pixels gives another version, and so other features.
     """

@@ -1,4 +1,4 @@
-"""Small pictures for people to look at."""
+"""Small images for people to look at."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ from featx.source import ImageFile, read_image
 
 _QUALITY = 70
 _AHEAD = 4
-"""Pictures in work, for each thread."""
+"""Images in work, for each thread."""
 
 
 @dataclass(frozen=True)
 class Thumbnail:
-    """A picture made small, or the reason why not.
+    """An image made small, or the reason why not.
 
     Parameters
     ----------
     content_hash : bytes
         SHA-256 of the file's bytes; empty if it cannot be read.
     pixels : ndarray of shape (height, width, 3), uint8, or None
-        The whole upright picture, RGB; the longer side is at most what was asked for.
+        The whole upright image, RGB; the longer side is at most what was asked for.
     reason : str
         Why there are no pixels.
     """
@@ -61,7 +61,7 @@ def draw_thumbnails(
     ----------
     images : iterable of ImageFile
     side : int
-        Longest side, in pixels; smaller pictures are not enlarged.
+        Longest side, in pixels; smaller images are not enlarged.
     white, page, max_pixels
         See :func:`featx.images.decode`.
     workers : int

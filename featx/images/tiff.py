@@ -16,7 +16,7 @@ BITS_PER_SAMPLE = 258
 """Number of the tag (TIFF 6.0, section 8)."""
 
 
-class Entry(NamedTuple):
+class TiffEntry(NamedTuple):
     """Where the values of a tag lie.
 
     Parameters
@@ -69,7 +69,7 @@ class Tiff:
         """Return the structure of bytes."""
         return cls(lambda at, n: data[at : at + n])
 
-    def entries(self, at: int) -> list[tuple[int, Entry]]:
+    def entries(self, at: int) -> list[tuple[int, TiffEntry]]:
         """Return the tags of the directory at a position, as many as are there."""
         n, start = self._n_entries(at)
         block = self._read(start, n * self._entry.size)
@@ -81,7 +81,7 @@ class Tiff:
                 position = start + (i + 1) * self._entry.size - self._offset
             else:
                 position = int.from_bytes(value, self._order)
-            found.append((tag, Entry(kind, n_bytes, position)))
+            found.append((tag, TiffEntry(kind, n_bytes, position)))
         return found
 
     def after(self, at: int) -> int:
@@ -89,14 +89,14 @@ class Tiff:
         n, start = self._n_entries(at)
         return int.from_bytes(self._read(start + n * self._entry.size, self._offset), self._order)
 
-    def content(self, entry: Entry, most: int) -> bytes:
+    def content(self, entry: TiffEntry, most: int) -> bytes:
         """Return the first bytes of the values of a tag; none if the file has fewer than it claims."""
         if entry.n_bytes > most and not self._read(entry.at + entry.n_bytes - 1, 1):
             return b""
         content = self._read(entry.at, min(entry.n_bytes, most))
         return content if len(content) == min(entry.n_bytes, most) else b""
 
-    def number(self, entry: Entry) -> int:
+    def number(self, entry: TiffEntry) -> int:
         """Return the first of the values of a tag, a whole number; 0 if there is none."""
         return int.from_bytes(self.content(entry, _BYTES_OF_KIND.get(entry.kind, 0)), self._order)
 

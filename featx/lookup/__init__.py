@@ -1,16 +1,16 @@
 """What the cache knows of a data set, without computing anything."""
 
 from featx.lookup.listing import list_images
-from featx.lookup.memo import Progress, as_hashes, how_read
+from featx.lookup.memo import Progress, as_hashes, reading_key
 from featx.lookup.retrieval import latest, note_latest, recall_table
-from featx.lookup.snapshot import check_strict, notice_left_out, notice_odd, remember_states, why_none_usable
+from featx.lookup.snapshot import check_strict, notice_odd, notice_own_folders, remember_states, why_none_usable
 from featx.lookup.table import dataset_table, joined, table_of
 from featx.lookup.views import (
     Augmented,
-    check_views,
-    contents_to_learn,
+    contents_to_train_on,
     described,
     lacking_views,
+    views_policy,
     views_store,
 )
 
@@ -19,21 +19,21 @@ __all__ = [
     "Progress",
     "as_hashes",
     "check_strict",
-    "check_views",
-    "contents_to_learn",
+    "contents_to_train_on",
     "dataset_table",
     "described",
-    "how_read",
     "joined",
     "lacking_views",
     "latest",
     "list_images",
     "note_latest",
-    "notice_left_out",
     "notice_odd",
+    "notice_own_folders",
+    "reading_key",
     "recall_table",
     "remember_states",
     "table_of",
+    "views_policy",
     "views_store",
     "why_none_usable",
 ]

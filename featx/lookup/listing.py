@@ -35,7 +35,7 @@ def list_images(path: Path, how: str, options: DatasetOptions, runtime: Runtime,
     ----------
     path : path
     how : str
-        How images are read, see :func:`featx.lookup.how_read`.
+        How images are read, see :func:`featx.lookup.reading_key`.
     options : DatasetOptions
     runtime : Runtime
     suffix : str

@@ -19,19 +19,19 @@ _NOT_FINITE = "the backbone gives features of it that are not finite"
 
 
 @dataclass(frozen=True)
-class Filled:
+class PassResult:
     """What a pass over a data set found and did.
 
     Parameters
     ----------
     states : list of FileState
-        One for each picture, in order.
+        One for each image, in order.
     n_computed : int
         Contents computed now.
     device : str
         What computed them; empty if nothing was.
     notes : dict of str to int
-        Pictures read in a way worth knowing, by note.
+        Images read in a way worth knowing, by note.
     """
 
     states: list[FileState]
@@ -60,21 +60,21 @@ class Progress:
         self._runtime.progress(self._stage, self._done, self._total)
 
 
-def how_read(decode: str, white: int | None, page: int, runtime: Runtime) -> str:
-    """Name all that decides which pictures can be read; those skipped under another name are tried again."""
+def reading_key(decode: str, white: int | None, page: int, runtime: Runtime) -> str:
+    """Name all that decides which images can be read; those skipped under another name are tried again."""
     limits = {"white": white, "page": page, "max-pixels": runtime.max_pixels}
     return " ".join([decode, *(f"{name} {value}" for name, value in limits.items() if value is not None)])
 
 
 def look_up(
-    pictures: Sequence[ImageFile], memo: Mapping[str, FileState], store: FeatureStore, runtime: Runtime
-) -> Filled:
-    """Find the features of some pictures in a store without computing any.
+    images: Sequence[ImageFile], memo: Mapping[str, FileState], store: FeatureStore, runtime: Runtime
+) -> PassResult:
+    """Find the features of some images in a store without computing any.
 
     Returns
     -------
-    Filled
-        Pictures that the store lacks have the status ``lacking``, unless the memo says why their content was skipped.
+    PassResult
+        Images that the store lacks have the status ``lacking``, unless the memo says why their content was skipped.
 
     Raises
     ------
@@ -83,9 +83,9 @@ def look_up(
     """
     stored = store.snapshot()
     note_use(store.path)
-    memo = believed(memo, store.spec)
-    states = recall(pictures, memo, stored)
-    todo = [found for found, state in zip(pictures, states, strict=True) if state is None]
+    memo = memo_for_spec(memo, store.spec)
+    states = recall(images, memo, stored)
+    todo = [found for found, state in zip(images, states, strict=True) if state is None]
     reader = Reader(contains(stored), None, runtime.n_workers, max_pixels=runtime.max_pixels)
     progress = Progress("reading images", runtime, len(todo))
     read = []
@@ -96,11 +96,11 @@ def look_up(
     skipped = {s.content_hash: s for s in memo.values() if s.status == "skipped"}
 
     def looked_up(state: FileState, here: bool) -> FileState:
-        state = state if here else like(state, skipped)
+        state = state if here else state_of_duplicate(state, skipped)
         return state if here or state.status == "skipped" else replace(state, status="lacking")
 
     fresh = map(looked_up, read, known.tolist())
-    return Filled([state if state is not None else next(fresh) for state in states], 0, "", {})
+    return PassResult([state if state is not None else next(fresh) for state in states], 0, "", {})
 
 
 def not_finite_reason(spec: FeatureSpec) -> str:
@@ -108,7 +108,7 @@ def not_finite_reason(spec: FeatureSpec) -> str:
     return f"{_NOT_FINITE} (features {spec.id})"
 
 
-def believed(memo: Mapping[str, FileState], spec: FeatureSpec) -> Mapping[str, FileState]:
+def memo_for_spec(memo: Mapping[str, FileState], spec: FeatureSpec) -> Mapping[str, FileState]:
     """Return what is known of files, without what another recipe found wrong with their features."""
     reason = not_finite_reason(spec)
     return {
@@ -119,13 +119,13 @@ def believed(memo: Mapping[str, FileState], spec: FeatureSpec) -> Mapping[str, F
 
 
 def recall(
-    pictures: Sequence[ImageFile], memo: Mapping[str, FileState], stored: StoredFeatures
+    images: Sequence[ImageFile], memo: Mapping[str, FileState], stored: StoredFeatures
 ) -> list[FileState | None]:
-    """Return what the memo knows of each picture, None for those that must be read.
+    """Return what the memo knows of each image, None for those that must be read.
 
-    A memo counts only if size, times and inode are unchanged and, for a usable picture, its row is stored.
+    A memo counts only if size, times and inode are unchanged and, for a usable image, its row is stored.
     """
-    states = [_unchanged(found, memo.get(found.sample.sample_id)) for found in pictures]
+    states = [_unchanged(found, memo.get(found.sample.sample_id)) for found in images]
     usable = as_hashes(state.content_hash for state in states if state is not None and state.status == "ok")
     present = iter(stored.contains(keys_of(usable)).tolist())
     return [state if state is not None and (state.status != "ok" or next(present)) else None for state in states]
@@ -147,7 +147,7 @@ def as_hashes(content_hashes: Iterable[bytes]) -> NDArray[np.uint8]:
     return np.frombuffer(b"".join(content_hashes), np.uint8).reshape(-1, 32)
 
 
-def like(state: FileState, shown: Mapping[bytes, FileState]) -> FileState:
+def state_of_duplicate(state: FileState, shown: Mapping[bytes, FileState]) -> FileState:
     """Return a file's state with what decoding another file of the same content showed."""
     decoded = shown.get(state.content_hash)
     if decoded is None or not state.content_hash:

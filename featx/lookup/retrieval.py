@@ -14,9 +14,9 @@ from featx.backbones import FILE_BACKBONE
 from featx.dataset import Dataset
 from featx.errors import DatasetError, StoreError
 from featx.lookup.listing import list_images
-from featx.lookup.memo import Filled, how_read, look_up
+from featx.lookup.memo import PassResult, look_up, reading_key
 from featx.lookup.table import dataset_table
-from featx.lookup.views import check_views, look_up_views, views_store
+from featx.lookup.views import look_up_views, views_policy, views_store
 from featx.options import DEFAULT_BACKBONE, DatasetOptions, ExtractOptions, LabelBy
 from featx.runtime import Runtime
 from featx.spec import FeatureSpec
@@ -69,7 +69,7 @@ def latest(runtime: Runtime | None = None, *, augment: str | None = None, views:
     StoreError
         Nothing was extracted yet.
     DatasetError
-        Pictures have come since, and have no features; or there are not the views that are asked for.
+        Images have come since, and have no features; or there are not the views that are asked for.
     """
     runtime = runtime or Runtime()
     started = time.monotonic()
@@ -78,15 +78,15 @@ def latest(runtime: Runtime | None = None, *, augment: str | None = None, views:
     options = last.options if views is None else replace(last.options, views=views)
     if augment is not None or not options.views:
         options = replace(options, augment=augment)
-    policy = check_views(options.augment, options.views)
+    policy = views_policy(options.augment, options.views)
     store = FeatureStore(runtime.cache, last.spec)
     dataset, filled = _found(last.path, store, last.backbone, options, " (extracted last)", runtime)
     augmented = None
     if policy is not None:
         of_views = views_store(store, policy, options.seed)
-        augmented = look_up_views(dataset.pictures, filled.states, of_views, options.views)
+        augmented = look_up_views(dataset.images, filled.states, of_views, options.views)
         if augmented is None:
-            lacking = f"not all pictures have their {options.views} augmented views"
+            lacking = f"not all images have their {options.views} augmented views"
             call = extract_call(last.path, last.backbone, options)
             if views is not None:
                 raise DatasetError(f"{lacking}; extract them first: {call}")
@@ -121,7 +121,7 @@ def recall_table(
     StoreError
         No such feature store, or it cannot be read; or nothing was extracted yet.
     DatasetError
-        Pictures without features, or another set than the one extracted last and no ``features``.
+        Images without features, or another set than the one extracted last and no ``features``.
     """
     runtime = runtime or Runtime()
     check_cache(runtime.cache)
@@ -157,16 +157,16 @@ def _table(
 
 def _found(
     path: Path, store: FeatureStore, backbone: str, options: ExtractOptions, told: str, runtime: Runtime
-) -> tuple[Dataset, Filled]:
+) -> tuple[Dataset, PassResult]:
     """Scan a data set and find its features in a store."""
     spec = store.spec
-    how = how_read(spec.decode, spec.white, spec.page, runtime)
+    how = reading_key(spec.decode, spec.white, spec.page, runtime)
     dataset, memo = list_images(path, how, options, runtime, told)
-    filled = look_up(dataset.pictures, memo, store, runtime)
+    filled = look_up(dataset.images, memo, store, runtime)
     lacking = sum(state.status == "lacking" for state in filled.states)
     if lacking:
         raise DatasetError(
-            f"{lacking:,} of {len(dataset.pictures):,} pictures of {path} have no features yet; "
+            f"{lacking:,} of {len(dataset.images):,} images of {path} have no features yet; "
             f"extract them first: {extract_call(path, backbone, options)}"
         )
     return dataset, filled
@@ -175,7 +175,7 @@ def _found(
 def _read_latest(cache: Path) -> _Latest:
     noted = read_latest(cache)
     if noted is None:
-        raise StoreError(f"nothing was extracted into {cache} yet; name the pictures: featx fit DATA")
+        raise StoreError(f"nothing was extracted into {cache} yet; name the images: featx fit DATA")
     try:
         spec = FeatureSpec.from_json(noted["spec"])
         if b"\0" in os.fsencode(noted["data"]):
@@ -185,10 +185,10 @@ def _read_latest(cache: Path) -> _Latest:
         if not isinstance(backbone, str):
             raise TypeError("backbone")
         options = ExtractOptions.read(given)
-        check_views(options.augment, options.views)
+        views_policy(options.augment, options.views)
         return _Latest(Path(noted["data"]), spec, str(noted["title"]), backbone, options)
     except (AttributeError, KeyError, TypeError, ValueError):
-        raise StoreError(f"{cache / 'latest.json'} is damaged; name the pictures: featx fit DATA") from None
+        raise StoreError(f"{cache / 'latest.json'} is damaged; name the images: featx fit DATA") from None
 
 
 def _store(cache: Path, features_id: str) -> FeatureStore:
@@ -198,7 +198,7 @@ def _store(cache: Path, features_id: str) -> FeatureStore:
     store = open_store(path)
     if store.spec.augment is not None:
         plain = replace(store.spec, augment=None, augment_seed=0)
-        raise StoreError(f"{features_id} holds augmented views; the pictures themselves are in {plain.id}")
+        raise StoreError(f"{features_id} holds augmented views; the images themselves are in {plain.id}")
     return store
 
 

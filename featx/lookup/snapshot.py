@@ -19,19 +19,19 @@ def remember_states(cache: Path, dataset: Dataset, how: str, states: Sequence[Fi
     """Write the snapshot of a data set; single files have none."""
     if not dataset.id:
         return
-    entries = [(found.sample, state) for found, state in zip(dataset.pictures, states, strict=True)]
+    entries = [(found.sample, state) for found, state in zip(dataset.images, states, strict=True)]
     for entry in dataset.ignored:
         entries.append((Sample(entry.name), FileState(status="ignored", **entry.stamp._asdict())))
     entries.sort(key=lambda pair: pair[0].sample_id.split("/"))
     write_snapshot(cache, dataset.id, dataset.root, how, entries)
 
 
-def notice_left_out(dataset: Dataset, runtime: Runtime) -> None:
+def notice_own_folders(dataset: Dataset, runtime: Runtime) -> None:
     """Name the folders that were not scanned because featx wrote them."""
-    for folder in dataset.left_out[:_MOST_NAMED]:
+    for folder in dataset.own_folders[:_MOST_NAMED]:
         files = "1 file" if folder.n_files == 1 else f"{folder.n_files:,} files"
         runtime.notice(f"left out   {folder.path}: {files}, {folder.reason}")
-    more = len(dataset.left_out) - _MOST_NAMED
+    more = len(dataset.own_folders) - _MOST_NAMED
     if more > 0:
         runtime.notice(f"left out   {more:,} more such folders")
 
@@ -40,7 +40,7 @@ def notice_odd(dataset: Dataset, name: str | Path, runtime: Runtime) -> None:
     """Say what is odd about a data set, and what was left out."""
     for remark in dataset.remarks:
         runtime.notice(f"{name}: {remark}")
-    notice_left_out(dataset, runtime)
+    notice_own_folders(dataset, runtime)
 
 
 def stop_if_none_usable(table: FeatureTable, where: str) -> None:
@@ -77,7 +77,7 @@ def why_none_usable(table: FeatureTable, where: str) -> str:
 
 
 def check_strict(table: FeatureTable, strict: bool) -> None:
-    """Make sure that every picture could be used, where that is wanted.
+    """Make sure that every image could be used, where that is wanted.
 
     Raises
     ------
@@ -87,4 +87,4 @@ def check_strict(table: FeatureTable, strict: bool) -> None:
     skipped = table.extraction.skipped
     if strict and skipped:
         first = f"{skipped[0].path}: {skipped[0].reason}"
-        raise ImageError(f"`strict=True`: {len(skipped):,} pictures cannot be used, the first is {first}")
+        raise ImageError(f"`strict=True`: {len(skipped):,} images cannot be used, the first is {first}")

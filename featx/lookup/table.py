@@ -13,19 +13,19 @@ from numpy.typing import NDArray
 from featx.dataset import Dataset
 from featx.errors import DatasetError
 from featx.images import CROP_FRACTION
-from featx.lookup.memo import Filled
+from featx.lookup.memo import PassResult
 from featx.lookup.snapshot import stop_if_none_usable
 from featx.lookup.views import Augmented
 from featx.store import SIGNATURE_SHAPE, FeatureStore, keys_of
-from featx.table import CHUNK, ORIGINS, Extraction, FeatureTable, FileState, LeftOut, Sample, Skipped
+from featx.table import CHUNK, ORIGINS, Extraction, FeatureTable, FileState, OwnFolder, Sample, Skipped
 
 
-def joined(passes: Sequence[Filled]) -> Filled:
+def joined(passes: Sequence[PassResult]) -> PassResult:
     """Return several passes as one."""
     notes: Counter[str] = Counter()
     for one in passes:
         notes.update(one.notes)
-    return Filled(
+    return PassResult(
         states=[state for one in passes for state in one.states],
         n_computed=sum(one.n_computed for one in passes),
         device=next((one.device for one in passes if one.device), ""),
@@ -35,7 +35,7 @@ def joined(passes: Sequence[Filled]) -> Filled:
 
 def dataset_table(
     dataset: Dataset,
-    filled: Filled,
+    filled: PassResult,
     store: FeatureStore,
     title: str,
     started: float,
@@ -48,9 +48,9 @@ def dataset_table(
     ImageError
         None of its images can be used.
     """
-    samples = [found.sample for found in dataset.pictures]
+    samples = [found.sample for found in dataset.images]
     ignored = [entry.name for entry in dataset.ignored]
-    table = table_of(dataset.name, samples, ignored, filled, store, title, started, augmented, dataset.left_out)
+    table = table_of(dataset.name, samples, ignored, filled, store, title, started, augmented, dataset.own_folders)
     stop_if_none_usable(table, f"of {dataset.name}")
     extraction = replace(table.extraction, remarks=dataset.remarks)
     return replace(table, root=str(dataset.root.resolve()), extraction=extraction)
@@ -60,12 +60,12 @@ def table_of(
     name: str,
     samples: Sequence[Sample],
     ignored: Sequence[str],
-    filled: Filled,
+    filled: PassResult,
     store: FeatureStore,
     title: str,
     started: float,
     augmented: Augmented | None = None,
-    left_out: Sequence[LeftOut] = (),
+    own_folders: Sequence[OwnFolder] = (),
 ) -> FeatureTable:
     """Return the feature table of some samples, whose features are read when they are asked for.
 
@@ -76,7 +76,7 @@ def table_of(
     samples : sequence of Sample
     ignored : sequence of str
         Files that are no images.
-    filled : Filled
+    filled : PassResult
         What is known of each sample, in the same order.
     store : FeatureStore
         It holds the features.
@@ -86,20 +86,20 @@ def table_of(
         When the work began, of the monotonic clock.
     augmented : Augmented, optional
         Views of the training part, and the store that has them.
-    left_out : sequence of LeftOut
+    own_folders : sequence of OwnFolder
         Folders that featx wrote itself.
     """
     pairs = list(zip(samples, filled.states, strict=True))
     usable = [(sample, state) for sample, state in pairs if state.status == "ok"]
     content_hashes = np.frombuffer(b"".join(state.content_hash for _, state in usable), np.uint8).reshape(-1, 32)
     keys = keys_of(content_hashes)
-    head = store.head()
-    probes = head.probes if head is not None else np.empty((0, 0), np.float32)
+    header = store.header()
+    probes = header.probes if header is not None else np.empty((0, 0), np.float32)
 
     def opened(view: int) -> Callable[[NDArray[np.int64]], NDArray[np.float32]]:
         n_views = 0 if augmented is None else augmented.views.n
         if not 0 <= view <= n_views:
-            raise DatasetError(f"there is no view {view} of {name}: it has {n_views} besides the pictures themselves")
+            raise DatasetError(f"there is no view {view} of {name}: it has {n_views} besides the images themselves")
         stored = (augmented.store if view and augmented is not None else store).snapshot()
         of_view = keys_of(content_hashes, view)
         return lambda at: stored.rows(of_view[at]).features
@@ -119,7 +119,7 @@ def table_of(
         engine=store.spec.engine,
         device=filled.device,
         precision=store.spec.precision,
-        feature_dim=int(probes.shape[1]),
+        n_features=int(probes.shape[1]),
         n_images=len(usable),
         n_computed=filled.n_computed,
         n_cached=len(usable) - filled.n_computed,
@@ -133,7 +133,7 @@ def table_of(
         notes=filled.notes,
         seconds=time.monotonic() - started,
         views=None if augmented is None else augmented.views,
-        left_out=tuple(left_out),
+        own_folders=tuple(own_folders),
     )
     quantized = store.graph()
     return FeatureTable(
@@ -150,7 +150,7 @@ def table_of(
 
 
 def _with_origins(usable: Sequence[tuple[Sample, FileState]]) -> list[Sample]:
-    """Return samples with camera and day beside a manifest's columns, where any picture tells them."""
+    """Return samples with camera and day beside a manifest's columns, where any image tells them."""
     columns = {name for sample, _ in usable[:1] for name, _ in sample.others}
     told = [name for name in ORIGINS if name not in columns and any(getattr(state, name) for _, state in usable)]
     if not told:

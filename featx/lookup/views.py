@@ -31,7 +31,7 @@ class Augmented:
     views: Views
 
 
-def check_views(augment: str | None, views: int) -> str | None:
+def views_policy(augment: str | None, views: int) -> str | None:
     """Return the canonical policy where views are asked for, None where they are not.
 
     Raises
@@ -48,17 +48,17 @@ def check_views(augment: str | None, views: int) -> str | None:
         return None
     policy = read_policy(augment)
     if not views:
-        raise SpecError(f"`augment={augment}` without views; say how many of each picture are wanted, as `views=4`")
+        raise SpecError(f"`augment={augment}` without views; say how many of each image are wanted, as `views=4`")
     return policy
 
 
 def views_store(plain: FeatureStore, policy: str, seed: int) -> FeatureStore:
-    """Return the store of the views of a recipe's pictures."""
+    """Return the store of the views of a recipe's images."""
     return FeatureStore(plain.path.parent.parent, replace(plain.spec, augment=policy, augment_seed=seed))
 
 
 def look_up_views(
-    pictures: Sequence[ImageFile], states: Sequence[FileState], store: FeatureStore, n: int
+    images: Sequence[ImageFile], states: Sequence[FileState], store: FeatureStore, n: int
 ) -> Augmented | None:
     """Return the views of the training part if a store has all of them; none are computed.
 
@@ -67,7 +67,7 @@ def look_up_views(
     StoreError
         The store cannot be read.
     """
-    chosen = contents_to_learn(pictures, states)
+    chosen = contents_to_train_on(images, states)
     if lacking_views(chosen, store.snapshot(), n):
         return None
     note_use(store.path)
@@ -82,11 +82,11 @@ def described(store: FeatureStore, n: int, n_contents: int, n_computed: int, sec
     return Views(n, policy, spec.augment_seed, spec.id, store.path, n_computed, n_cached, seconds)
 
 
-def contents_to_learn(pictures: Sequence[ImageFile], states: Sequence[FileState]) -> dict[bytes, ImageFile]:
-    """Return a picture of each usable content that is learnt from, in order."""
+def contents_to_train_on(images: Sequence[ImageFile], states: Sequence[FileState]) -> dict[bytes, ImageFile]:
+    """Return an image of each usable content that is learnt from, in order."""
     chosen: dict[bytes, ImageFile] = {}
-    for found, state in zip(pictures, states, strict=True):
-        if state.status == "ok" and found.sample.is_learnt:
+    for found, state in zip(images, states, strict=True):
+        if state.status == "ok" and found.sample.is_training:
             chosen.setdefault(state.content_hash, found)
     return chosen
 

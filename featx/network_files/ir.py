@@ -39,7 +39,7 @@ _OF_CONSTANTS = ("Convert", "Multiply", "Subtract")
 what featx writes, and could ask for any memory while the graph is read."""
 
 
-def check_graph(graph: bytes, size: int | None = None, feature_dim: int | None = None) -> None:
+def check_graph(graph: bytes, size: int | None = None, n_features: int | None = None) -> None:
     """Make sure that a graph is one as featx writes it: fixed shapes, no loop, nothing that lies elsewhere.
 
     Parameters
@@ -48,7 +48,7 @@ def check_graph(graph: bytes, size: int | None = None, feature_dim: int | None =
         Length of the XML, the XML, the weights.
     size : int, optional
         Side of the images that it must take.
-    feature_dim : int, optional
+    n_features : int, optional
         Numbers that it must give for each.
 
     Raises
@@ -60,7 +60,7 @@ def check_graph(graph: bytes, size: int | None = None, feature_dim: int | None =
     root = _parsed(text)
     layers = _layers(root)
     inputs = _inputs(root, layers)
-    most = most_numbers(_check_ends(layers, size, feature_dim))
+    most = most_numbers(_check_ends(layers, size, n_features))
     for layer in layers.values():
         _check_layer(layer, len(graph) - _LENGTH - len(text), most)
     _check_order(layers, inputs)
@@ -140,7 +140,7 @@ def _inputs(root: Element, layers: dict[str, Element]) -> dict[str, list[str]]:
     return inputs
 
 
-def _check_ends(layers: dict[str, Element], size: int | None, feature_dim: int | None) -> int:
+def _check_ends(layers: dict[str, Element], size: int | None, n_features: int | None) -> int:
     """Check input and output, and return the pixels of the images that are run at once."""
     takes = [layer for layer in layers.values() if layer.get("type") == "Parameter"]
     gives = [layer for layer in layers.values() if layer.get("type") == "Result"]
@@ -154,8 +154,8 @@ def _check_ends(layers: dict[str, Element], size: int | None, feature_dim: int |
     if size is not None and shape[1] != size:
         raise EngineError(f"it takes images of {shape[1]} x {shape[2]} pixels, not {size} x {size}")
     given = _dims(gives[0].find("input/port"))
-    if len(given) != 2 or given[0] != shape[0] or (feature_dim is not None and given[1] != feature_dim):
-        raise EngineError(f"it gives numbers of shape {given}, not ({shape[0]}, {feature_dim or 'n'})")
+    if len(given) != 2 or given[0] != shape[0] or (n_features is not None and given[1] != n_features):
+        raise EngineError(f"it gives numbers of shape {given}, not ({shape[0]}, {n_features or 'n'})")
     return shape[0] * shape[1] * shape[2]
 
 

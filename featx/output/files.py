@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from featx.errors import FeatxError, MissingExtraError, OutputError
-from featx.files import ChangedError, FileIdentity, identify, look_at, open_regular, write_whole
-from featx.output.marks import carries_mark, has_mark
+from featx.files import FileIdentity, ReplacedError, identify, look_at, open_regular, write_whole
+from featx.output.marks import can_carry_mark, has_mark
 
 MODEL_SUFFIXES = (".featx",)
 """Ending of the name of a model file."""
@@ -39,7 +39,7 @@ class OutputFile:
     parameter : str
         Name of the parameter that named it.
     inputs : iterable of path
-        What is read: a file of these is never replaced, and a picture never put into a folder of these, where it would
+        What is read: a file of these is never replaced, and an image never put into a folder of these, where it would
         be taken for one of them next time.
     keeps : bool
         Whether what was computed is kept in the cache when it cannot be written.
@@ -114,7 +114,7 @@ class OutputFile:
             write_whole(self.path, write, self._replaces)
             self._replaces = identify(self.path)
             self._made = self._replaces if is_new else None
-        except ChangedError:
+        except ReplacedError:
             raise OutputError(
                 f"{self.path} was written by another run meanwhile, and is not replaced. "
                 f"{self._kept}Choose another name, and run the same command again"
@@ -166,7 +166,7 @@ def _identify_replaceable(path: Path, overwrite: bool, parameter: str) -> FileId
     if not stat.S_ISREG(status.st_mode):
         kind = "a link" if stat.S_ISLNK(status.st_mode) else "no file"
         raise OutputError(f"`{parameter}={path}` is {kind}, and is never replaced; choose another name")
-    if not carries_mark(path.suffix.lower()):
+    if not can_carry_mark(path.suffix.lower()):
         raise OutputError(
             f"{path} exists, and {path.suffix} files do not show who wrote them, so that it is never replaced; "
             "delete it, or choose another name"
@@ -196,7 +196,7 @@ def _refuse_among(path: Path, given: Iterable[str | Path], parameter: str, inste
     for one in given:
         if os.path.isdir(one) and _is_within(path.parent, one):
             raise OutputError(
-                f"`{parameter}={path}`: it would lie among the pictures of {one} and be taken for one of them next "
+                f"`{parameter}={path}`: it would lie among the images of {one} and be taken for one of them next "
                 f"time; choose another folder{instead}"
             )
 
@@ -243,7 +243,7 @@ def import_pyarrow() -> tuple[Any, Any]:
     return pyarrow, pyarrow.parquet
 
 
-def csv_text(text: str) -> str:
+def escape_formula(text: str) -> str:
     """Return text that no spreadsheet takes for a formula: an apostrophe before ``= + - @``, tab or line end.
 
     Numbers stay as they are. Source: OWASP, CSV Injection.

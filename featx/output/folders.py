@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from featx.errors import OutputError
-from featx.files import ChangedError, FileIdentity, publish, temporary_name, write_whole
+from featx.files import FileIdentity, ReplacedError, publish, temporary_name, write_whole
 from featx.output.files import reason_of
 
 _COPY_BYTES = 1 << 20
@@ -36,14 +36,14 @@ def write_new(path: Path, content: bytes) -> None:
 
     Raises
     ------
-    ChangedError
+    ReplacedError
         Something of its name is there.
     OutputError
         It cannot be written.
     """
     try:
         write_whole(path, lambda temporary: temporary.write_bytes(content), None, durable=False)
-    except ChangedError:
+    except ReplacedError:
         raise
     except OSError as error:
         raise OutputError(f"{path} cannot be written: {reason_of(error)}; make room or choose another folder") from None
@@ -62,7 +62,7 @@ def copy_file(source: BinaryIO, target: Path, replaces: FileIdentity | None) -> 
 
     Raises
     ------
-    ChangedError
+    ReplacedError
         Something else is there.
     OSError
         It cannot be read or written.

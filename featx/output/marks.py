@@ -25,7 +25,7 @@ _CSV_HEADS = (
     _PREDICTED,
     ("path", "label", "suggested", "p_label", "p_suggested"),
     ("path", "label", "group", "split", "f0"),
-    ("epoch", "rate", "loss", "accuracy", "val_loss", "val_accuracy", "seconds"),
+    ("epoch", "learning_rate", "loss", "accuracy", "val_loss", "val_accuracy", "seconds"),
 )
 """First columns of the tables that featx writes."""
 
@@ -137,6 +137,6 @@ _READERS: dict[str, Callable[[BinaryIO], bool]] = {
 """By the ending of a file's name; there is none for a kind that cannot carry a mark, as ``.npy``."""
 
 
-def carries_mark(suffix: str) -> bool:
+def can_carry_mark(suffix: str) -> bool:
     """Tell whether files of a kind carry a mark of featx at all."""
     return suffix in _READERS

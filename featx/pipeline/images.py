@@ -1,4 +1,4 @@
-"""The one extraction loop: bring a feature store to hold every picture of a data set."""
+"""The one extraction loop: bring a feature store to hold every image of a data set."""
 
 from __future__ import annotations
 
@@ -16,8 +16,17 @@ from featx.backbones import FILE_BACKBONE
 from featx.engines import Runner
 from featx.errors import EngineError
 from featx.execution import Locate, network_name, probe_features, start
-from featx.lookup.memo import Filled, Progress, as_hashes, believed, contains, like, not_finite_reason, recall
-from featx.readers import Reader, Reading, preparing_as
+from featx.lookup.memo import (
+    PassResult,
+    Progress,
+    as_hashes,
+    contains,
+    memo_for_spec,
+    not_finite_reason,
+    recall,
+    state_of_duplicate,
+)
+from featx.readers import Reader, Reading, preparing_for
 from featx.runtime import Runtime
 from featx.source import ImageFile
 from featx.spec import FeatureSpec
@@ -33,18 +42,18 @@ _AHEAD_BYTES = 48_000_000
 
 
 def fill(
-    pictures: Sequence[ImageFile],
+    images: Sequence[ImageFile],
     memo: Mapping[str, FileState],
     store: FeatureStore,
     locate: Locate,
     runtime: Runtime,
     remember: Callable[[Sequence[FileState]], None] = lambda states: None,
-) -> Filled:
-    """Compute what a store lacks of some pictures; what is there is not computed again.
+) -> PassResult:
+    """Compute what a store lacks of some images; what is there is not computed again.
 
     Parameters
     ----------
-    pictures : sequence of ImageFile
+    images : sequence of ImageFile
     memo : mapping
         What is known of their files, by sample_id.
     store : FeatureStore
@@ -52,7 +61,7 @@ def fill(
         Returns the weight file or local network of the recipe; called only if something must be computed.
     runtime : Runtime
     remember : callable
-        Called with the states of all pictures, the store still locked: whoever cleans it next knows whose rows they
+        Called with the states of all images, the store still locked: whoever cleans it next knows whose rows they
         are.
 
     Raises
@@ -60,15 +69,15 @@ def fill(
     StoreError, EngineError, BackboneError
         See there. What was computed before is kept.
     """
-    with store.writer(runtime.notice) as writer, preparing_as(store.spec, runtime) as prepare:
+    with store.writer(runtime.notice) as writer, preparing_for(store.spec, runtime) as prepare:
         with runtime.stage("reading the cache"):
-            stored = sound_rows(store, runtime)
-            memo = believed(memo, store.spec)
-        progress = Progress("extracting features", runtime, len(pictures))
-        states = recall(pictures, memo, stored)
-        todo = [found for found, state in zip(pictures, states, strict=True) if state is None]
-        progress.advance(len(pictures) - len(todo))
-        ahead = read_ahead(store.spec, runtime)
+            stored = intact_rows(store, runtime)
+            memo = memo_for_spec(memo, store.spec)
+        progress = Progress("extracting features", runtime, len(images))
+        states = recall(images, memo, stored)
+        todo = [found for found, state in zip(images, states, strict=True) if state is None]
+        progress.advance(len(images) - len(todo))
+        ahead = prefetch_size(store.spec, runtime)
         reader = Reader(contains(stored), prepare, runtime.n_workers, ahead, runtime.max_pixels)
         pending = _Batches(reader.read(todo), runtime.batch_size, progress, not_finite_reason(store.spec))
         device = compute_rows(store.spec, locate, runtime, pending, writer, progress)
@@ -80,10 +89,10 @@ def fill(
                 raise EngineError(f"{_network(store.spec, locate)} gives features that are not finite for every image")
             remember(settled)
     note_use(store.path)
-    return Filled(settled, pending.n_computed, device, dict(pending.notes))
+    return PassResult(settled, pending.n_computed, device, dict(pending.notes))
 
 
-def sound_rows(store: FeatureStore, runtime: Runtime) -> StoredFeatures:
+def intact_rows(store: FeatureStore, runtime: Runtime) -> StoredFeatures:
     """Return the undamaged rows of a store that is held for writing, and say what is damaged and made again."""
     damaged = store.set_aside_if_unreadable()
     if damaged is not None:
@@ -94,8 +103,8 @@ def sound_rows(store: FeatureStore, runtime: Runtime) -> StoredFeatures:
     return stored
 
 
-def read_ahead(spec: FeatureSpec, runtime: Runtime) -> int:
-    """Return how many pictures may wait for the network."""
+def prefetch_size(spec: FeatureSpec, runtime: Runtime) -> int:
+    """Return how many images may wait for the network."""
     return max(runtime.batch_size, _AHEAD_BYTES // (3 * spec.size**2))
 
 
@@ -105,11 +114,11 @@ def _network(spec: FeatureSpec, locate: Locate) -> str:
 
 def _start(spec: FeatureSpec, locate: Locate, runtime: Runtime) -> Runner:
     engine = start(spec, locate, runtime)
-    runtime.notice(f"{engine.name} {engine.precision} on {engine.device}: {engine.feature_dim:,} features a picture")
-    if spec.pooling == "flatten" and engine.feature_dim > _WIDE:
-        megabytes = engine.feature_dim * 4 / 1e6
+    runtime.notice(f"{engine.name} {engine.precision} on {engine.device}: {engine.n_features:,} features an image")
+    if spec.pooling == "flatten" and engine.n_features > _WIDE:
+        megabytes = engine.n_features * 4 / 1e6
         runtime.notice(
-            f"warning: flatten gives {engine.feature_dim:,} features, {megabytes:.1f} MB a picture; "
+            f"warning: flatten gives {engine.n_features:,} features, {megabytes:.1f} MB an image; "
             "heads will be slow and overfit. average pooling is the usual choice"
         )
     return engine
@@ -219,4 +228,4 @@ class _Batches(Iterator[NDArray[np.uint8]]):
         shown = {s.content_hash: s for s in memo.values() if s.width}
         shown |= {s.content_hash: s for s in self._read if s.status == "skipped" or s.width}
         read = iter(self._read)
-        return [state if state is not None else like(next(read), shown) for state in states]
+        return [state if state is not None else state_of_duplicate(next(read), shown) for state in states]

@@ -1,4 +1,4 @@
-"""A second pass over a data set, for augmented views of its training part; each picture is decoded once for all."""
+"""A second pass over a data set, for augmented views of its training part; each image is decoded once for all."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from featx.augmentation import make_views
 from featx.errors import DatasetError, EngineError
 from featx.execution import Locate
-from featx.lookup import Augmented, Progress, as_hashes, contents_to_learn, described, lacking_views
-from featx.pipeline.images import compute_rows, read_ahead, sound_rows
-from featx.readers import Reader, Reading, preparing_as
+from featx.lookup import Augmented, Progress, as_hashes, contents_to_train_on, described, lacking_views
+from featx.pipeline.images import compute_rows, intact_rows, prefetch_size
+from featx.readers import Reader, Reading, preparing_for
 from featx.runtime import Runtime
 from featx.source import ImageFile
 from featx.spec import FeatureSpec
@@ -23,7 +23,7 @@ from featx.table import FileState
 
 
 def fill_views(
-    pictures: Sequence[ImageFile],
+    images: Sequence[ImageFile],
     states: Sequence[FileState],
     store: FeatureStore,
     n: int,
@@ -31,17 +31,17 @@ def fill_views(
     runtime: Runtime,
     viewed: Collection[bytes] | None = None,
 ) -> Augmented:
-    """Compute the views that a store lacks of the pictures of the training part.
+    """Compute the views that a store lacks of the images of the training part.
 
     Parameters
     ----------
-    pictures : sequence of ImageFile
+    images : sequence of ImageFile
     states : sequence of FileState
-        What the pass over the pictures themselves found, in the same order.
+        What the pass over the images themselves found, in the same order.
     store : FeatureStore
         Of a recipe with ``augment``.
     n : int
-        Views of each picture.
+        Views of each image.
     locate : callable
         As for :func:`featx.pipeline.fill`.
     runtime : Runtime
@@ -51,20 +51,20 @@ def fill_views(
     Raises
     ------
     DatasetError
-        Pictures have changed since that pass.
+        Images have changed since that pass.
     """
     started = time.monotonic()
-    chosen = contents_to_learn(pictures, states)
+    chosen = contents_to_train_on(images, states)
     if viewed is not None:
         chosen = {content: found for content, found in chosen.items() if content in viewed}
-    with store.writer(runtime.notice) as writer, preparing_as(store.spec, runtime) as prepare:
-        stored = sound_rows(store, runtime)
+    with store.writer(runtime.notice) as writer, preparing_for(store.spec, runtime) as prepare:
+        stored = intact_rows(store, runtime)
         lacking = lacking_views(chosen, stored, n)
         del stored
         n_lacking = sum(map(len, lacking.values()))
         progress = Progress("extracting features of views", runtime, n * len(chosen))
         progress.advance(n * len(chosen) - n_lacking)
-        ahead = read_ahead(store.spec, runtime)
+        ahead = prefetch_size(store.spec, runtime)
         reader = Reader(lambda content: False, prepare, runtime.n_workers, ahead, runtime.max_pixels)
         readings = reader.read([chosen[content] for content in lacking])
         pending = _ViewBatches(readings, lacking, store.spec, runtime.batch_size)
@@ -78,7 +78,7 @@ def fill_views(
             "though it does not for their images; choose another `augment`"
         )
     if pending.n_computed < n_lacking:
-        raise DatasetError("pictures have changed while they were extracted; run the same command again")
+        raise DatasetError("images have changed while they were extracted; run the same command again")
     return Augmented(store, described(store, n, len(chosen), n_lacking, time.monotonic() - started))
 
 
@@ -113,7 +113,7 @@ class _ViewBatches(Iterator[NDArray[np.uint8]]):
         return make_views(pixels, hashes, views, self._spec.augment or "", self._spec.augment_seed)
 
     def rows(self, features: NDArray[np.float32]) -> Rows:
-        """Return the rows of the oldest batch under way; a view has the signature of its picture."""
+        """Return the rows of the oldest batch under way; a view has the signature of its image."""
         keys, signatures = self._under_way.popleft()
         finite = np.isfinite(features).all(axis=1)
         self.n_computed += int(finite.sum())

@@ -1,5 +1,5 @@
 """Score files and folders of any size with a fitted classifier."""
 
-from featx.prediction.predicting import Prediction, load, predict
+from featx.prediction.predicting import PredictionSummary, load, predict
 
-__all__ = ["Prediction", "load", "predict"]
+__all__ = ["PredictionSummary", "load", "predict"]

@@ -1,4 +1,4 @@
-"""Score pictures with a fitted classifier and write a table, in bounded memory."""
+"""Score images with a fitted classifier and write a table, in bounded memory."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from featx.output import OutputFile, reason_of
 from featx.prediction.sorting import Sorter
 from featx.prediction.writing import WRITERS, Row, Values, open_table
 from featx.runtime import Runtime
-from featx.table import FeatureTable, LeftOut
+from featx.table import FeatureTable, OwnFolder
 
 _COLUMNS = ("path", "label", "confidence", "status", "seen", "reason")
 
 
 @dataclass(frozen=True)
-class Prediction:
+class PredictionSummary:
     """What a run of predict did.
 
     Parameters
@@ -36,10 +36,10 @@ class Prediction:
     columns : tuple of str
         Columns of the table.
     n_images : int
-        Pictures found: predicted, rejected and skipped ones.
+        Images found: predicted, rejected and skipped ones.
     n_predicted, n_rejected, n_skipped : int
     n_seen : int
-        Predicted pictures that the model was fitted on.
+        Predicted images that the model was fitted on.
     n_ignored : int
         Files that are no images.
     precision : str
@@ -47,14 +47,14 @@ class Prediction:
     output : path or None
         The table.
     gallery : path or None
-        The sheet of pictures.
+        The sheet of images.
     n_in_gallery : int
-        Pictures on it.
+        Images on it.
     rows : tuple of tuple
         The table itself, where it was not written to a file.
     seconds : float
         Wall time.
-    left_out : tuple of LeftOut
+    own_folders : tuple of OwnFolder
         Folders that featx wrote itself.
     fault : str
         Why not one image could be used; empty if one could.
@@ -74,7 +74,7 @@ class Prediction:
     n_in_gallery: int
     rows: tuple[Values, ...] = field(repr=False)
     seconds: float
-    left_out: tuple[LeftOut, ...] = ()
+    own_folders: tuple[OwnFolder, ...] = ()
     fault: str = ""
 
     def to_dict(self) -> dict[str, Any]:
@@ -87,7 +87,7 @@ class Prediction:
             "n_skipped": self.n_skipped,
             "n_seen": self.n_seen,
             "n_ignored": self.n_ignored,
-            "left_out": [folder.to_dict() for folder in self.left_out],
+            "own_folders": [folder.to_dict() for folder in self.own_folders],
             "precision": self.precision,
             "output": None if self.output is None else str(self.output),
             "gallery": None if self.gallery is None else str(self.gallery),
@@ -135,24 +135,24 @@ def predict(
     reject_rate: float | None = None,
     path_column: str = "path",
     runtime: Runtime | None = None,
-) -> Prediction:
-    """Predict files and folders of any number of pictures.
+) -> PredictionSummary:
+    """Predict files and folders of any number of images.
 
     Parameters
     ----------
     model : Classifier or path
     paths : path or sequence of paths
-        Pictures, folders of pictures, and lists: ``.csv``, ``.txt`` or ``.parquet`` files with a column of paths.
+        Images, folders of images, and lists: ``.csv``, ``.txt`` or ``.parquet`` files with a column of paths.
     output : path, optional
         Table to write: ``.csv``, ``.jsonl`` or ``.parquet``. Without it the rows are returned.
     top_k : int
-        Classes named for each picture, each with its probability.
+        Classes named for each image, each with its probability.
     sort_into : path, optional
-        Folder to copy the pictures into, one subfolder for each class.
+        Folder to copy the images into, one subfolder for each class.
     link : bool
         Hard links instead of copies there.
     gallery : path, optional
-        Sheet of the pictures to write, with their labels and confidences: ``.html``, at most 2,000 of them, or
+        Sheet of the images to write, with their labels and confidences: ``.html``, at most 2,000 of them, or
         ``.png``, at most 200.
     overwrite : bool
         Replace outputs that featx wrote.
@@ -163,9 +163,9 @@ def predict(
     exact : bool
         Refuse to compute in float32 what the model computed in bfloat16, where this processor has none.
     strict : bool
-        Make a picture that cannot be used an error.
+        Make an image that cannot be used an error.
     reject_rate : float, optional
-        Mark pictures as rejected that are less like the training pictures than all but this share of these.
+        Mark images as rejected that are less like the training images than all but this share of these.
     path_column : str
         Column of paths in a list.
     runtime : Runtime, optional
@@ -227,7 +227,7 @@ def predict(
             else:
                 _write(target, columns, tally)
         n_in_gallery = 0 if sheet is None else sheet.write(name, classifier.classes_, classifier.spec, runtime)
-    return Prediction(
+    return PredictionSummary(
         model=name,
         columns=columns,
         n_images=n_images,
@@ -242,7 +242,7 @@ def predict(
         n_in_gallery=n_in_gallery,
         rows=tuple(rows),
         seconds=time.monotonic() - started,
-        left_out=table.extraction.left_out,
+        own_folders=table.extraction.own_folders,
         fault=why_none_usable(table, "given"),
     )
 
@@ -288,7 +288,7 @@ def _write(target: OutputFile, columns: Sequence[str], chunks: Iterator[list[Row
 
 
 class _Tally(Iterator[list[Row]]):
-    """Passes chunks of rows on, counts what was seen, sorts the pictures and shows them to the gallery."""
+    """Passes chunks of rows on, counts what was seen, sorts the images and shows them to the gallery."""
 
     def __init__(
         self,
@@ -323,7 +323,7 @@ class _Tally(Iterator[list[Row]]):
 
 
 def _chunks(classifier: Classifier, table: FeatureTable, top_k: int, reject_rate: float | None) -> Iterator[list[Row]]:
-    """Yield the rows of a table, skipped pictures in their places."""
+    """Yield the rows of a table, skipped images in their places."""
     empty = (None,) * (len(classifier.classes_) + 2 * (top_k - 1))
     skipped = [
         (one.position, Row(one.path, "", None, "skipped", None, one.reason, empty)) for one in table.extraction.skipped
@@ -358,5 +358,5 @@ def _rows(
         further = [value for k in best[1:] for value in (classifier.classes_[k], p[k])]
         status: Status = "rejected" if out else "ok"
         label = "" if out else classifier.classes_[best[0]]
-        reason = f"unlike the training pictures; nearest is {classifier.classes_[best[0]]}" if out else ""
+        reason = f"unlike the training images; nearest is {classifier.classes_[best[0]]}" if out else ""
         yield Row(sample.sample_id, label, p[best[0]], status, known, reason, (*p, *further))

@@ -1,4 +1,4 @@
-"""Sort predicted pictures into one folder for each class."""
+"""Sort predicted images into one folder for each class."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from featx.errors import OutputError
-from featx.files import ChangedError, identify, read_regular
+from featx.files import ReplacedError, identify, read_regular
 from featx.output import copy_file, link_file, reason_of, write_new
 from featx.source import OUTPUT_TAG, image_at
 
-_TAG_TEXT = b"Pictures sorted by featx; never scanned as data.\n"
+_TAG_TEXT = b"Images sorted by featx; never scanned as data.\n"
 _LONGEST_NAME = 200
 
 _Inode = tuple[int, int]
@@ -22,7 +22,7 @@ _Inode = tuple[int, int]
 
 
 class Sorter:
-    """Copies or links pictures into ``folder/<class>/``; nothing that is predicted is ever replaced.
+    """Copies or links images into ``folder/<class>/``; nothing that is predicted is ever replaced.
 
     Parameters
     ----------
@@ -35,7 +35,7 @@ class Sorter:
     link : bool
         Hard links instead of copies: no space, the same disk only.
     overwrite : bool
-        Put pictures into a folder that was made so before, replacing those of the same name.
+        Put images into a folder that was made so before, replacing those of the same name.
 
     Raises
     ------
@@ -74,12 +74,12 @@ class Sorter:
                 f"`sort_into={self._named}`: the folder is not empty; add `overwrite=True` or choose another"
             )
 
-    def begin(self, pictures: Iterable[str]) -> None:
+    def begin(self, images: Iterable[str]) -> None:
         """Make the folder, and mark it as one that is never scanned as data.
 
         Parameters
         ----------
-        pictures : iterable of str
+        images : iterable of str
             Paths of all that is predicted.
 
         Raises
@@ -89,7 +89,7 @@ class Sorter:
         """
         try:
             if self._is_tagged:
-                self._read = set(_inodes(pictures))
+                self._read = set(_inodes(images))
                 return
             if self._is_new:
                 self._folder.mkdir(parents=True)
@@ -103,49 +103,49 @@ class Sorter:
                 raise
             raise OutputError(f"`sort_into={self._named}`: {reason_of(error)}") from None
 
-    def place(self, picture: Path, label: str) -> Path:
-        """Copy or link a picture to its class, and return where it is now: whole, or not at all.
+    def place(self, image: Path, label: str) -> Path:
+        """Copy or link an image to its class, and return where it is now: whole, or not at all.
 
         Raises
         ------
         OutputError
-            It cannot be written there, or would replace a picture that is predicted.
+            It cannot be written there, or would replace an image that is predicted.
         """
-        target = self._folder / self._names[label] / _shortened(picture.stem, picture.suffix)
-        if self._taken.get(target.as_posix().casefold()) == picture:  # the same one, given twice
+        target = self._folder / self._names[label] / _shortened(image.stem, image.suffix)
+        if self._taken.get(target.as_posix().casefold()) == image:  # the same one, given twice
             return target
-        if target.as_posix().casefold() in self._taken:  # another picture of this name, from another folder
-            mark = hashlib.sha256(os.fsencode(picture)).hexdigest()[:8]
-            target = target.with_name(_shortened(picture.stem, f"-{mark}{picture.suffix}"))
-        known = self._taken.setdefault(target.as_posix().casefold(), picture)
-        if known is not picture:
+        if target.as_posix().casefold() in self._taken:  # another image of this name, from another folder
+            mark = hashlib.sha256(os.fsencode(image)).hexdigest()[:8]
+            target = target.with_name(_shortened(image.stem, f"-{mark}{image.suffix}"))
+        known = self._taken.setdefault(target.as_posix().casefold(), image)
+        if known is not image:
             return target
         try:
             _make_folder(target.parent)
-            self._put(picture, target)
+            self._put(image, target)
         except OSError as error:
-            reason = "another file is there" if isinstance(error, ChangedError) else reason_of(error)
+            reason = "another file is there" if isinstance(error, ReplacedError) else reason_of(error)
             raise OutputError(
-                f"{picture} cannot be put into {target.parent}: {reason}. What was sorted before is whole, and "
+                f"{image} cannot be put into {target.parent}: {reason}. What was sorted before is whole, and "
                 "what was computed is kept in the cache; run the command again with another `sort_into`, or with "
                 "`overwrite=True`"
             ) from None
         return target
 
-    def _put(self, picture: Path, target: Path) -> None:
+    def _put(self, image: Path, target: Path) -> None:
         found = identify(target)
         if found is not None:
             inode = (found.device, found.inode)
-            if self._link and inode == _inode(os.stat(picture)):
+            if self._link and inode == _inode(os.stat(image)):
                 return
             if inode in self._read:
-                raise FileExistsError(0, "a picture that is predicted is there")
+                raise FileExistsError(0, "an image that is predicted is there")
             if not self._is_tagged:
-                raise ChangedError
+                raise ReplacedError
         if self._link:
-            link_file(picture, target, found)
+            link_file(image, target, found)
         else:
-            with image_at(picture).open() as file:
+            with image_at(image).open() as file:
                 copy_file(file.stream, target, found)
 
 
@@ -198,10 +198,10 @@ def _inode(status: os.stat_result) -> _Inode:
     return status.st_dev, status.st_ino
 
 
-def _inodes(pictures: Iterable[str]) -> Iterator[_Inode]:
-    for picture in pictures:
+def _inodes(images: Iterable[str]) -> Iterator[_Inode]:
+    for image in images:
         try:
-            yield _inode(os.stat(picture))
+            yield _inode(os.stat(image))
         except (OSError, ValueError):  # a skipped one
             continue
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 from featx.galleries import Status
-from featx.output import csv_path, csv_text, import_pyarrow, utf8_text
+from featx.output import csv_path, escape_formula, import_pyarrow, utf8_text
 
 Values = tuple[Any, ...]
 """What stands in a line of the table, by column."""
@@ -115,7 +115,7 @@ def _csv_value(value: Any) -> Any:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, str):
-        return csv_text(value)
+        return escape_formula(value)
     return f"{value:.6f}" if isinstance(value, float) else value
 
 

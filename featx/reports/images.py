@@ -1,4 +1,4 @@
-"""The training pictures of a model, found again in their data set: thumbnails, and features from the cache."""
+"""The training images of a model, found again in their data set: thumbnails, and features from the cache."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ from featx.table import Sample
 _SIDE = 96
 
 
-class Images:
-    """Finds pictures of a model in the source of its data set; those that have changed since count as lost.
+class TrainingImages:
+    """Finds images of a model in the source of its data set; those that have changed since count as lost.
 
     Parameters
     ----------
     classifier : Classifier
     data : path or None
-        The data set's folder or manifest; without it no picture is found.
+        The data set's folder or manifest; without it no image is found.
     runtime : Runtime
 
     Attributes
@@ -52,14 +52,14 @@ class Images:
         self._runtime = runtime
 
     def draw(self, sample_ids: Sequence[str]) -> tuple[list[bytes | None], NDArray[np.float32] | None]:
-        """Return a thumbnail of each picture, JPEG of at most 96 pixels, and their features.
+        """Return a thumbnail of each image, JPEG of at most 96 pixels, and their features.
 
         Returns
         -------
         list of (bytes or None)
-            None where a picture is lost.
-        ndarray of shape (n, feature_dim), float32, or None
-            Rows of lost pictures are nan; None where the cache lacks features.
+            None where an image is lost.
+        ndarray of shape (n, n_features), float32, or None
+            Rows of lost images are nan; None where the cache lacks features.
         """
         contents: list[bytes | None] = [None] * len(sample_ids)
         thumbnails: list[bytes | None] = [None] * len(sample_ids)

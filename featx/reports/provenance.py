@@ -1,4 +1,4 @@
-"""Where a classifier comes from: its recipe in full, the pictures it learnt from, its file and the libraries."""
+"""Where a classifier comes from: its recipe in full, the images it learnt from, its file and the libraries."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def provenance(classifier: Classifier) -> dict[str, Any]:
     """Return the keys ``recipe``, ``contents``, ``file`` and ``versions`` of ``featx report --json``.
 
     ``contents`` is the SHA-256 over the sorted SHA-256 of the different files learnt from: equal for the same
-    pictures, wherever they lie. ``file`` is None for a classifier in memory, or whose file is gone.
+    images, wherever they lie. ``file`` is None for a classifier in memory, or whose file is gone.
     """
     distinct = np.unique(classifier.content_hashes, axis=0)
     spec = classifier.spec

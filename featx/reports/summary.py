@@ -12,8 +12,8 @@ from featx.errors import ClassifierError, DatasetError, as_usage
 from featx.model import Classifier
 from featx.options import DatasetOptions, LabelBy
 from featx.output import OutputFile
-from featx.reporting import full_lines, report_page
-from featx.reports.images import Images
+from featx.rendering import full_lines, report_page
+from featx.reports.images import TrainingImages
 from featx.reports.provenance import provenance
 from featx.reports.suspects import list_suspects, write_suspects
 from featx.reports.views import page_data
@@ -65,7 +65,7 @@ def report(
     ----------
     model : Classifier or path
     on : path, optional
-        Labelled pictures that were not used to fit: the accuracy on them. Their features are cached.
+        Labelled images that were not used to fit: the accuracy on them. Their features are cached.
     label_by : {"parent", "top"}, optional
         Which folder is the class there.
     path_column, label_column : str
@@ -78,7 +78,7 @@ def report(
     html : path, optional
         One page to write that needs no other file and no network.
     suspects : path, optional
-        CSV file to write: pictures whose label is doubtful, the most suspicious first.
+        CSV file to write: images whose label is doubtful, the most suspicious first.
     data : path, optional
         Folder or manifest that the model was fitted on, for the images of the page; if not given, the folder that the
         model names. Images that are not there, or have changed, are counted.
@@ -113,13 +113,13 @@ def report(
         names = ", ".join(f"`{name}`" for name in idle)
         raise as_usage(ClassifierError(f"{names} is for the images of `on`; without it a report needs none"))
     if on is not None:
-        from featx.reports.outside import outside_summary  # imports scikit-learn
+        from featx.reports.new_images import outside_summary  # imports scikit-learn
 
         summary["on"] = outside_summary(classifier, Path(on), reading, group_by, weights, runtime)
     if table is not None:
         write_suspects(table, rows)
     if page is not None:
-        images = Images(classifier, _known_data(classifier) if data is None else Path(data), runtime)
+        images = TrainingImages(classifier, _known_data(classifier) if data is None else Path(data), runtime)
         with runtime.stage("drawing the page"):
             shown = page_data(classifier, summary, rows, images)
             text = report_page(summary, shown)
@@ -150,7 +150,7 @@ def _summary(classifier: Classifier, suspects: list[dict[str, Any]]) -> dict[str
         "images": None,
         "features": {
             "backbone": classifier.title,
-            "feature_dim": int(classifier.probes.shape[1]),
+            "n_features": int(classifier.probes.shape[1]),
             "layer": spec.layer,
             "pooling": spec.pooling,
             "size": spec.size,

@@ -9,13 +9,13 @@ from typing import Any
 
 from featx.classifier import rank_suspects
 from featx.model import Classifier
-from featx.output import OutputFile, csv_path, csv_text
+from featx.output import OutputFile, csv_path, escape_formula
 
 _COLUMNS = ("path", "label", "suggested", "p_label", "p_suggested")
 
 
 def list_suspects(classifier: Classifier) -> list[dict[str, Any]]:
-    """Return the pictures whose label another class beats, the most suspicious first."""
+    """Return the images whose label another class beats, the most suspicious first."""
     probabilities, known = classifier.out_of_fold_probabilities(), classifier.out_of_fold
     if probabilities is None or known is None:
         return []
@@ -49,6 +49,8 @@ def write_suspects(output: OutputFile, rows: Sequence[dict[str, Any]]) -> None:
             writer.writerow(_COLUMNS)
             for row in rows:
                 first, label, suggested, *numbers = row.values()
-                writer.writerow([csv_path(first), csv_text(label), csv_text(suggested), *(f"{p:.4f}" for p in numbers)])
+                writer.writerow(
+                    [csv_path(first), escape_formula(label), escape_formula(suggested), *(f"{p:.4f}" for p in numbers)]
+                )
 
     output.write(write)

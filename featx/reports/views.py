@@ -11,16 +11,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featx.model import Classifier
-from featx.reporting import PageData, View, cell_id, confusion_cells
-from featx.reports.images import Images
+from featx.rendering import ImageSet, PageData, cell_id, confusion_cells
+from featx.reports.images import TrainingImages
 
-_MOST_PICTURES = 2000
+_MOST_IMAGES = 2000
 _MOST_IN_A_VIEW = 200
 _REJECT_RATE = 0.05
 
 
 def page_data(
-    classifier: Classifier, summary: Mapping[str, Any], suspects: Sequence[Mapping[str, Any]], images: Images
+    classifier: Classifier, summary: Mapping[str, Any], suspects: Sequence[Mapping[str, Any]], images: TrainingImages
 ) -> PageData:
     """Return what a page shows beside the summary.
 
@@ -45,7 +45,7 @@ def _views(
     summary: Mapping[str, Any],
     suspects: Sequence[Mapping[str, Any]],
     cells: Sequence[tuple[int, int, int]],
-) -> list[View]:
+) -> list[ImageSet]:
     known, probabilities = classifier.out_of_fold, classifier.out_of_fold_probabilities()
     if known is None or probabilities is None:
         return []
@@ -74,28 +74,28 @@ def _views(
     return views
 
 
-def _view(name: str, title: str, text: str, pictures: list[int]) -> View:
-    return View(name, title, text, len(pictures), pictures[:_MOST_IN_A_VIEW])
+def _view(name: str, title: str, text: str, images: list[int]) -> ImageSet:
+    return ImageSet(name, title, text, len(images), images[:_MOST_IN_A_VIEW])
 
 
-def _chosen(views: Sequence[View], n: int) -> tuple[list[int], list[int]]:
-    """Return the pictures to draw: of each view in turn its next one, until 2,000; and the same filled up at random."""
+def _chosen(views: Sequence[ImageSet], n: int) -> tuple[list[int], list[int]]:
+    """Return the images to draw: of each view in turn its next one, until 2,000; and the same filled up at random."""
     chosen: dict[int, None] = {}
-    longest = max((len(view.pictures) for view in views), default=0)
+    longest = max((len(view.images) for view in views), default=0)
     for place in range(longest):
         for view in views:
-            if place < len(view.pictures) and len(chosen) < _MOST_PICTURES:
-                chosen[view.pictures[place]] = None
+            if place < len(view.images) and len(chosen) < _MOST_IMAGES:
+                chosen[view.images[place]] = None
     rest = [i for i in np.random.default_rng(0).permutation(n).tolist() if i not in chosen]
-    return list(chosen), [*chosen, *rest[: _MOST_PICTURES - len(chosen)]]
+    return list(chosen), [*chosen, *rest[: _MOST_IMAGES - len(chosen)]]
 
 
 def _data(
-    classifier: Classifier, views: Sequence[View], shown: Sequence[int], some: Sequence[int], images: Images
+    classifier: Classifier, views: Sequence[ImageSet], shown: Sequence[int], some: Sequence[int], images: TrainingImages
 ) -> dict[str, Any]:
     known, probabilities = classifier.out_of_fold, classifier.out_of_fold_probabilities()
     if known is None or probabilities is None:
-        return {"classes": list(classifier.classes_), "pictures": {}, "views": [], "map": []}
+        return {"classes": list(classifier.classes_), "images": {}, "views": [], "map": []}
     thumbnails, features = images.draw([known.sample_ids[i] for i in some])
     drawn = {i: thumbnail for i, thumbnail in zip(some, thumbnails, strict=True) if thumbnail is not None}
     entries = {
@@ -111,14 +111,14 @@ def _data(
     kept = set(shown)
     return {
         "classes": list(classifier.classes_),
-        "pictures": entries,
-        "views": [asdict(view) | {"pictures": [i for i in view.pictures if i in kept]} for view in views],
-        "map": [] if features is None else draw_map(some, features),
+        "images": entries,
+        "views": [asdict(view) | {"images": [i for i in view.images if i in kept]} for view in views],
+        "map": [] if features is None else pca_map(some, features),
     }
 
 
-def draw_map(positions: Sequence[int], features: NDArray[np.float32]) -> list[list[float]]:
-    """Return (x, y, position) of pictures by their two principal components, from 0 to 1."""
+def pca_map(positions: Sequence[int], features: NDArray[np.float32]) -> list[list[float]]:
+    """Return (x, y, position) of images by their two principal components, from 0 to 1."""
     found = np.isfinite(features).all(axis=1)
     X = features[found].astype(np.float64)
     if len(X) < 3:

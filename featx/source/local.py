@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from featx.files import below, inner, look_at, open_regular
-from featx.source.source import UNKNOWN, BrokenLinkError, Entry, OpenFile, Source, ignore
+from featx.source.source import UNKNOWN, BrokenLinkError, Entry, OpenFile, Source, do_nothing
 from featx.source.walk import folders_in, walk
-from featx.table import LeftOut, Stamp
+from featx.table import OwnFolder, Stamp
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,7 @@ class LocalFolder(Source):
         """The path of the folder."""
         return str(self.root)
 
-    def entries(self, leave_out: Callable[[LeftOut], None] = ignore) -> Iterator[Entry]:
+    def entries(self, leave_out: Callable[[OwnFolder], None] = do_nothing) -> Iterator[Entry]:
         """Yield the files below the folder; see :func:`featx.source.walk.walk`."""
         return walk(self.root, leave_out)
 

@@ -12,7 +12,7 @@ from typing import BinaryIO, Self
 
 from featx.files import TooLargeError
 from featx.options import RuntimeOptions
-from featx.table import LeftOut, Stamp
+from featx.table import OwnFolder, Stamp
 
 UNKNOWN = Stamp(-1, -1)
 """Stamp of a file that is not there, or cannot be asked."""
@@ -99,7 +99,7 @@ class OpenFile:
             _alone.release()
 
 
-def ignore(folder: LeftOut) -> None:
+def do_nothing(folder: OwnFolder) -> None:
     """Do nothing about a folder that is left out."""
 
 
@@ -115,7 +115,7 @@ class Source(ABC):
         """What people call it: the path of its root."""
 
     @abstractmethod
-    def entries(self, leave_out: Callable[[LeftOut], None] = ignore) -> Iterator[Entry]:
+    def entries(self, leave_out: Callable[[OwnFolder], None] = do_nothing) -> Iterator[Entry]:
         """Yield its files, images or not, sorted by name part by part; hidden ones are left out.
 
         Parameters

@@ -10,8 +10,8 @@ from typing import NamedTuple
 
 from featx.errors import DatasetError
 from featx.files import CACHE_TAG, CACHE_TAG_TEXT, read_regular
-from featx.source.source import Entry, ignore
-from featx.table import LeftOut, Stamp
+from featx.source.source import Entry, do_nothing
+from featx.table import OwnFolder, Stamp
 
 OUTPUT_TAG = ".featx-output"
 """A folder with a file of this name was written by featx and is never scanned."""
@@ -23,7 +23,7 @@ _OF_THE_SYSTEM = ("/proc", "/sys")
 _LONGEST_TAG = 1000
 
 
-def walk(root: Path, leave_out: Callable[[LeftOut], None] = ignore) -> Iterator[Entry]:
+def walk(root: Path, leave_out: Callable[[OwnFolder], None] = do_nothing) -> Iterator[Entry]:
     """Yield the files below a folder, sorted by name part by part.
 
     Hidden files and folders, caches and outputs of featx are left out. Links to files are followed; a link
@@ -66,7 +66,7 @@ def walk(root: Path, leave_out: Callable[[LeftOut], None] = ignore) -> Iterator[
             if (written := _written_by_featx(inner)) is None:
                 levels.append((name + "/", inner))
             else:
-                leave_out(LeftOut(name, _count_files(entry.path), written.what))
+                leave_out(OwnFolder(name, _count_files(entry.path), written.what))
 
 
 def _list_root(root: Path) -> list[os.DirEntry[str]]:

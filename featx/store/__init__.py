@@ -1,25 +1,25 @@
 """The cache on disk: feature stores, data-set snapshots and what was extracted last (docs/format.md)."""
 
-from featx.store.base import count_base
 from featx.store.checking import Finding, check_file
+from featx.store.cleanup import Swept, delete_leftover, sweep_store
 from featx.store.contents import CacheFile, FileKind, last_use, list_files, note_use, open_store, spec_of
 from featx.store.features import FeatureStore, StoredFeatures, StoreWriter
-from featx.store.files import check_cache, is_cache, prepare_cache, write_content, write_whole
+from featx.store.files import check_cache, is_cache, prepare_cache, write_cache_file, write_content
 from featx.store.files import delete as delete_file
 from featx.store.graphs import (
     has_graph,
     quantized_name,
     read_agreements,
-    read_calibration,
-    read_calibrations,
     read_graph,
     read_quantized_graph,
+    read_quantized_name,
+    read_quantized_names,
     remember_agreement,
-    remember_calibration,
+    remember_quantized_name,
     write_graph,
 )
 from featx.store.journal import count_journal
-from featx.store.latest import read_latest, read_sizes, remember_size, write_latest
+from featx.store.notes import read_input_sizes, read_latest, remember_input_size, write_latest
 from featx.store.rows import SIGNATURE_SHAPE, Rows, keys_of
 from featx.store.runs import (
     TRAINING_DONE,
@@ -31,7 +31,7 @@ from featx.store.runs import (
     open_run,
 )
 from featx.store.snapshot import SnapshotSummary, read_snapshot, summarize_snapshot, write_snapshot
-from featx.store.sweeping import Swept, delete_leftover, sweep_store
+from featx.store.sorted_file import count_sorted_rows
 from featx.store.tables import write_table
 
 __all__ = [
@@ -48,8 +48,8 @@ __all__ = [
     "Swept",
     "check_cache",
     "check_file",
-    "count_base",
     "count_journal",
+    "count_sorted_rows",
     "delete_file",
     "delete_leftover",
     "delete_networks",
@@ -68,23 +68,23 @@ __all__ = [
     "prepare_cache",
     "quantized_name",
     "read_agreements",
-    "read_calibration",
-    "read_calibrations",
     "read_graph",
+    "read_input_sizes",
     "read_latest",
     "read_quantized_graph",
-    "read_sizes",
+    "read_quantized_name",
+    "read_quantized_names",
     "read_snapshot",
     "remember_agreement",
-    "remember_calibration",
-    "remember_size",
+    "remember_input_size",
+    "remember_quantized_name",
     "spec_of",
     "summarize_snapshot",
     "sweep_store",
+    "write_cache_file",
     "write_content",
     "write_graph",
     "write_latest",
     "write_snapshot",
     "write_table",
-    "write_whole",
 ]

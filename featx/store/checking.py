@@ -9,13 +9,13 @@ from typing import Literal
 
 from featx.errors import DamagedStoreError, NewerFormatError, SpecError, StoreError
 from featx.spec import FeatureSpec
-from featx.store.base import check_base_structure, read_base, read_head
 from featx.store.contents import CacheFile, spec_of
 from featx.store.files import exists
-from featx.store.graphs import check_graph
+from featx.store.graphs import check_graph_file
 from featx.store.journal import count_journal, read_journal
-from featx.store.latest import read_json
+from featx.store.notes import read_json
 from featx.store.snapshot import is_path, summarize_snapshot
+from featx.store.sorted_file import check_sorted_file, read_header, read_sorted_file
 
 Condition = Literal["ok", "damaged", "newer", "unfinished", "leftover", "foreign"]
 _AGAIN = "the next extract or predict with this recipe computes them again"
@@ -76,24 +76,24 @@ _REMEDIES = {
 
 
 def _check_base(path: Path) -> Finding:
-    head, rows = read_base(path)
-    spec_of(path, head)
+    header, rows = read_sorted_file(path)
+    spec_of(path, header)
     if rows.n_damaged:
         n = len(rows.rows)
         problem = f"{path}: {rows.n_damaged:,} of {n:,} rows {'is' if rows.n_damaged == 1 else 'are'} damaged"
         return Finding("damaged", n, rows.n_damaged, problem, _AGAIN)
     try:
-        check_base_structure(path)
+        check_sorted_file(path)
     except DamagedStoreError as error:
-        remedy = "its rows are whole; the next extract of a new picture writes the file anew"
+        remedy = "its rows are whole; the next extract of a new image writes the file anew"
         return Finding("damaged", len(rows.rows), 0, str(error), remedy)
     return Finding(n_rows=len(rows.rows))
 
 
 def _check_journal(path: Path) -> Finding:
-    head = read_head(path.with_suffix(".h5"))
-    rows = read_journal(path, path.stem, head.feature_dim)
-    expected, torn = count_journal(path, head.feature_dim)
+    header = read_header(path.with_suffix(".h5"))
+    rows = read_journal(path, path.stem, header.n_features)
+    expected, torn = count_journal(path, header.n_features)
     n_damaged = expected - len(rows.rows) + rows.n_damaged
     if n_damaged:
         return Finding(
@@ -111,7 +111,7 @@ def _check_snapshot(path: Path) -> Finding:
 
 
 def _check_graph(path: Path) -> Finding:
-    check_graph(path)
+    check_graph_file(path)
     return Finding()
 
 

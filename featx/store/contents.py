@@ -14,9 +14,9 @@ from typing import Literal
 from featx.errors import DamagedStoreError, NewerFormatError, SpecError
 from featx.files import is_real_folder, is_regular, open_new
 from featx.spec import FeatureSpec
-from featx.store.base import Head, read_head
 from featx.store.features import FeatureStore
 from featx.store.files import CACHE_TAG, FOLDERS, entries, exists, is_cache, is_temporary
+from featx.store.sorted_file import StoreHeader, read_header
 
 FileKind = Literal["features", "journal", "data set", "graph", "note", "mark", "leftover", "other"]
 """What a file of a cache is for."""
@@ -101,10 +101,10 @@ def open_store(path: Path) -> FeatureStore:
     DamagedStoreError, NewerFormatError
         It cannot be read.
     """
-    return FeatureStore(path.parent.parent, spec_of(path, read_head(path)))
+    return FeatureStore(path.parent.parent, spec_of(path, read_header(path)))
 
 
-def spec_of(path: Path, head: Head) -> FeatureSpec:
+def spec_of(path: Path, header: StoreHeader) -> FeatureSpec:
     """Return the recipe of a base file.
 
     Raises
@@ -114,13 +114,13 @@ def spec_of(path: Path, head: Head) -> FeatureSpec:
     NewerFormatError
         This featx does not know such recipes.
     """
-    if hashlib.sha256(head.spec.encode("utf-8", "surrogatepass")).hexdigest()[:16] != path.stem:
+    if hashlib.sha256(header.spec.encode("utf-8", "surrogatepass")).hexdigest()[:16] != path.stem:
         raise DamagedStoreError(f"{path} holds another feature recipe than its name says")
     try:
-        spec = FeatureSpec.from_json(head.spec)
+        spec = FeatureSpec.from_json(header.spec)
     except SpecError as error:  # the digest is right: somebody meant it
         raise NewerFormatError(f"{path} is of a later featx: {error}; update featx or choose another `cache`") from None
-    if spec.to_json() != head.spec:
+    if spec.to_json() != header.spec:
         raise DamagedStoreError(f"{path} holds a feature recipe that is not written as featx writes it")
     return spec
 

@@ -14,11 +14,11 @@ from featx.agreement import MIN_COSINE, cosines
 from featx.errors import DamagedStoreError, StoreError
 from featx.files import is_regular
 from featx.spec import FeatureSpec
-from featx.store.base import Head, block_bounds, read_base, read_head, write_base
-from featx.store.files import delete, exists, locked, not_written, prepare_cache, remove_leftovers, write_whole
+from featx.store.files import delete, exists, locked, not_written, prepare_cache, remove_leftovers, write_cache_file
 from featx.store.graphs import read_quantized_graph
 from featx.store.journal import JournalWriter, read_journal
 from featx.store.rows import KEY_DTYPE, RowFile, Rows, no_rows, sortable
+from featx.store.sorted_file import StoreHeader, block_bounds, read_header, read_sorted_file, write_sorted_file
 
 
 class FeatureStore:
@@ -43,7 +43,7 @@ class FeatureStore:
         """Return the quantized graph of the recipe, where it has one and it is kept."""
         return None if self.spec.graph is None else read_quantized_graph(self._cache, self.spec.graph)
 
-    def head(self) -> Head | None:
+    def header(self) -> StoreHeader | None:
         """Return what the store says about itself, None if there is no store.
 
         Raises
@@ -53,9 +53,9 @@ class FeatureStore:
         """
         if not exists(self.path):
             return None
-        head = read_head(self.path)
-        self._check_spec(head)
-        return head
+        header = read_header(self.path)
+        self._check_spec(header)
+        return header
 
     def snapshot(self) -> StoredFeatures:
         """Return all undamaged rows as they are now; later writes do not change the result.
@@ -65,13 +65,13 @@ class FeatureStore:
         DamagedStoreError, NewerFormatError
             The file cannot be read, or holds another recipe.
         """
-        head = self.head()
-        if head is None:
+        header = self.header()
+        if header is None:
             return StoredFeatures(self.path, no_rows(0), no_rows(0))
         # Journal before base: a merge moves rows from the first to the second, so none is missed.
-        journal = read_journal(self._journal, self.spec.id, head.feature_dim)
-        head, base = read_base(self.path)
-        self._check_spec(head)
+        journal = read_journal(self._journal, self.spec.id, header.n_features)
+        header, base = read_sorted_file(self.path)
+        self._check_spec(header)
         return StoredFeatures(self.path, base, journal)
 
     @contextlib.contextmanager
@@ -112,8 +112,8 @@ class FeatureStore:
                 raise not_written(damaged, error) from None
             return damaged
 
-    def _check_spec(self, head: Head) -> None:
-        if head.spec != self.spec.to_json():
+    def _check_spec(self, header: StoreHeader) -> None:
+        if header.spec != self.spec.to_json():
             raise DamagedStoreError(f"{self.path} holds another feature recipe than its name says")
 
 
@@ -193,8 +193,8 @@ class StoreWriter:
 
         Parameters
         ----------
-        probes : ndarray of shape (n_probes, feature_dim), float32
-            Features of the probe pictures, computed by the engine that will compute the rows.
+        probes : ndarray of shape (n_probes, n_features), float32
+            Features of the probe images, computed by the engine that will compute the rows.
         producer : dict
             Libraries and processor of that engine.
 
@@ -203,12 +203,12 @@ class StoreWriter:
         StoreError
             This machine computes other features than the store holds.
         """
-        head = self._store.head()
-        if head is None:
+        header = self._store.header()
+        if header is None:
             delete(self._journal_path)  # its base is gone: whose rows they are is not known
-            self._write(Head(self._store.spec.to_json(), probes, (producer,)), 0, iter(()))
+            self._write(StoreHeader(self._store.spec.to_json(), probes, (producer,)), 0, iter(()))
         else:
-            self._compare(head, probes, producer)
+            self._compare(header, probes, producer)
         if exists(self._journal_path) and not is_regular(self._journal_path):
             self._notice(
                 f"{self._journal_path} was no file and is replaced; if it was a link, what it led to stays as it is"
@@ -232,10 +232,10 @@ class StoreWriter:
         self.close()
         stored = self._store.snapshot()
         if stored.n_journal or stored.n_damaged:
-            head = self._store.head()
-            if head is None:
+            header = self._store.header()
+            if header is None:
                 raise StoreError(f"{self._store.path} has vanished; run again")
-            self._write(head, *stored.merged())
+            self._write(header, *stored.merged())
         del stored  # Windows deletes no file that is mapped
         delete(self._journal_path)
 
@@ -248,21 +248,21 @@ class StoreWriter:
             except OSError as error:
                 raise not_written(self._journal_path, error) from None
 
-    def _compare(self, head: Head, probes: NDArray[np.float32], producer: dict[str, str]) -> None:
-        if head.probes.shape != probes.shape:
-            raise StoreError(f"{self._store.path} holds {head.feature_dim} features a picture, not {probes.shape[1]}")
-        if not np.array_equal(head.probes, probes):
-            cosine = float(cosines(head.probes, probes).min())
+    def _compare(self, header: StoreHeader, probes: NDArray[np.float32], producer: dict[str, str]) -> None:
+        if header.probes.shape != probes.shape:
+            raise StoreError(f"{self._store.path} holds {header.n_features} features an image, not {probes.shape[1]}")
+        if not np.array_equal(header.probes, probes):
+            cosine = float(cosines(header.probes, probes).min())
             if not cosine >= MIN_COSINE:
                 raise StoreError(
-                    f"the features of {self._store.path} cannot be reproduced here (probe pictures agree only to "
-                    f"cosine {cosine:.4f}, needed {MIN_COSINE}); it was made with {head.producers[0]}. "
+                    f"the features of {self._store.path} cannot be reproduced here (probe images agree only to "
+                    f"cosine {cosine:.4f}, needed {MIN_COSINE}); it was made with {header.producers[0]}. "
                     "Choose another `cache`, or delete the file to compute all again."
                 )
             self._notice(f"this machine differs from the one that began the cache (cosine {cosine:.6f}); noted in it")
-        if producer not in head.producers:
+        if producer not in header.producers:
             stored = self._store.snapshot()
-            self._write(replace(head, producers=(*head.producers, producer)), *stored.merged())
+            self._write(replace(header, producers=(*header.producers, producer)), *stored.merged())
 
-    def _write(self, head: Head, n_rows: int, blocks: Iterator[Rows]) -> None:
-        write_whole(self._store.path, lambda path: write_base(path, head, n_rows, blocks))
+    def _write(self, header: StoreHeader, n_rows: int, blocks: Iterator[Rows]) -> None:
+        write_cache_file(self._store.path, lambda path: write_sorted_file(path, header, n_rows, blocks))

@@ -73,17 +73,17 @@ def prepare_cache(cache: Path, folder: str) -> Path:
     with _explained(cache, "written"):
         if not _is_cache(cache):
             cache.mkdir(parents=True, exist_ok=True)
-            with contextlib.suppress(files.ChangedError):  # another run was faster
+            with contextlib.suppress(files.ReplacedError):  # another run was faster
                 files.write_whole(
                     cache / CACHE_TAG, lambda new: new.write_bytes(CACHE_TAG_TEXT.encode()), replaces=None
                 )
             _is_cache(cache)  # or another program was
         if folder != ".":
-            make_folder(cache / folder)
+            make_cache_folder(cache / folder)
     return cache / folder
 
 
-def make_folder(path: Path) -> None:
+def make_cache_folder(path: Path) -> None:
     """Make a folder in a cache where it is missing; a link to one does not do.
 
     Raises
@@ -152,7 +152,7 @@ def is_temporary(name: str, of: str) -> bool:
     return re.fullmatch(rf"\.(?:{of})\.[0-9a-f]{{16}}\.tmp", name) is not None
 
 
-def write_whole(path: Path, write: Callable[[Path], object]) -> None:
+def write_cache_file(path: Path, write: Callable[[Path], object]) -> None:
     """Let a function write a temporary file beside ``path``, then make it ``path`` in one step.
 
     Raises
@@ -167,14 +167,14 @@ def write_whole(path: Path, write: Callable[[Path], object]) -> None:
 
 
 def write_content(path: Path, content: bytes) -> None:
-    """Write a file of that content; see :func:`write_whole`.
+    """Write a file of that content; see :func:`write_cache_file`.
 
     Raises
     ------
     StoreError
         It cannot be written; whatever ``path`` was, it still is.
     """
-    write_whole(path, lambda temporary: temporary.write_bytes(content))
+    write_cache_file(path, lambda temporary: temporary.write_bytes(content))
 
 
 def not_written(path: Path, error: OSError) -> StoreError:

@@ -10,7 +10,7 @@ from featx import network_files
 from featx.errors import DamagedStoreError, EngineError
 from featx.files import is_real_folder, is_regular, read_regular
 from featx.store.files import prepare_cache, write_content
-from featx.store.latest import changing_notes, read_json, write_json
+from featx.store.notes import changing_notes, read_json, write_json
 
 _MAGIC = b"featx graph 1\n\0\0"
 _LARGEST = 1 << 32
@@ -20,7 +20,7 @@ _LARGEST = 1 << 32
 def read_graph(cache: Path, key: str) -> bytes | None:
     """Return a graph; None if there is none, if its bytes are not those that were written, or if it is no graph."""
     try:
-        return check_graph(cache / "graphs" / f"{key}.graph")
+        return check_graph_file(cache / "graphs" / f"{key}.graph")
     except OSError:  # no such file, or a damaged one
         return None
 
@@ -41,7 +41,7 @@ def read_quantized_graph(cache: Path, name: str) -> bytes | None:
     return graph if graph is not None and quantized_name(graph) == name else None
 
 
-def check_graph(path: Path) -> bytes:
+def check_graph_file(path: Path) -> bytes:
     """Return a graph.
 
     Raises
@@ -76,20 +76,20 @@ def write_graph(cache: Path, key: str, graph: bytes) -> None:
     write_content(path, content)
 
 
-def read_calibration(cache: Path, key: str, dataset_id: str) -> str | None:
+def read_quantized_name(cache: Path, key: str, dataset_id: str) -> str | None:
     """Return the name of the graph that was quantized from the graph ``key`` for a data set, None if none was."""
     return _read_names(cache / "graphs" / f"{key}.int8.json").get(dataset_id)
 
 
-def read_calibrations(cache: Path) -> dict[str, set[str]]:
+def read_quantized_names(cache: Path) -> dict[str, set[str]]:
     """Return the names of the graphs that were quantized from each graph, by its name."""
     folder = cache / "graphs"
     paths = folder.glob("*.int8.json") if is_real_folder(folder) else ()
     return {path.name.removesuffix(".int8.json"): set(_read_names(path).values()) for path in paths}
 
 
-def remember_calibration(cache: Path, key: str, dataset_id: str, name: str) -> None:
-    """Note what :func:`read_calibration` returns."""
+def remember_quantized_name(cache: Path, key: str, dataset_id: str, name: str) -> None:
+    """Note what :func:`read_quantized_name` returns."""
     path = prepare_cache(cache, "graphs") / f"{key}.int8.json"
     with changing_notes(cache):
         write_json(path, {**_read_names(path), dataset_id: name})

@@ -28,23 +28,23 @@ _COMMIT_ROWS = 256
 _COMMIT_SECONDS = 2.0
 
 
-def _record_dtype(feature_dim: int) -> np.dtype[np.void]:
+def _record_dtype(n_features: int) -> np.dtype[np.void]:
     return np.dtype(
         [
             ("key", "u1", (KEY_BYTES,)),
             ("signature", "u1", SIGNATURE_SHAPE),
-            ("features", "<f4", (feature_dim,)),
+            ("features", "<f4", (n_features,)),
             ("crc", "<u4"),
         ]
     )
 
 
-def _header(spec_id: str, feature_dim: int) -> bytes:
-    content = _HEADER.pack(_MAGIC, spec_id.encode(), feature_dim)
+def _header(spec_id: str, n_features: int) -> bytes:
+    content = _HEADER.pack(_MAGIC, spec_id.encode(), n_features)
     return content + zlib.crc32(content).to_bytes(4, "little")
 
 
-def read_journal(path: Path, spec_id: str, feature_dim: int) -> RowFile:
+def read_journal(path: Path, spec_id: str, n_features: int) -> RowFile:
     """Return the whole, undamaged rows of a journal; none if there is no journal, or what is there is no file.
 
     Raises
@@ -52,24 +52,24 @@ def read_journal(path: Path, spec_id: str, feature_dim: int) -> RowFile:
     StoreError
         It cannot be read.
     """
-    dtype = _record_dtype(feature_dim)
+    dtype = _record_dtype(n_features)
     try:
         with open_regular(path, follow=False) as stream:
-            begins_well = stream.read(_HEADER_BYTES) == _header(spec_id, feature_dim)
+            begins_well = stream.read(_HEADER_BYTES) == _header(spec_id, n_features)
             size = stream.seek(0, os.SEEK_END)
             count = (size - _HEADER_BYTES) // dtype.itemsize
             if not begins_well or count < 1:  # killed while the header was written, or not a journal of this store
-                return no_rows(feature_dim)
+                return no_rows(n_features)
             records = np.asarray(np.memmap(stream, dtype, "r", _HEADER_BYTES, (count,)))
     except (FileNotFoundError, NotRegularError):
-        return no_rows(feature_dim)
+        return no_rows(n_features)
     except OSError as error:
         raise StoreError(f"{path} cannot be read: {error.strerror or error}") from None
     rows = Rows(records["key"], records["signature"], records["features"])
     return RowFile.check(rows, records["crc"])
 
 
-def count_journal(path: Path, feature_dim: int) -> tuple[int, int]:
+def count_journal(path: Path, n_features: int) -> tuple[int, int]:
     """Return how many whole rows a journal has, none of them looked at, and the bytes after the last one."""
     found = identify(path) if is_regular(path) else None
     if found is None:
@@ -77,7 +77,7 @@ def count_journal(path: Path, feature_dim: int) -> tuple[int, int]:
     n_bytes = found.size
     if n_bytes < _HEADER_BYTES:
         return 0, n_bytes
-    return divmod(n_bytes - _HEADER_BYTES, _record_dtype(feature_dim).itemsize)
+    return divmod(n_bytes - _HEADER_BYTES, _record_dtype(n_features).itemsize)
 
 
 class JournalWriter:
@@ -90,8 +90,8 @@ class JournalWriter:
         leads to is not written: a symbolic one, and a hard one, as copied caches may have.
     spec_id : str
         Id of the feature recipe.
-    feature_dim : int
-        Numbers per picture.
+    n_features : int
+        Numbers per image.
 
     Raises
     ------
@@ -99,13 +99,13 @@ class JournalWriter:
         It cannot be written.
     """
 
-    def __init__(self, path: Path, spec_id: str, feature_dim: int) -> None:
-        self._dtype = _record_dtype(feature_dim)
+    def __init__(self, path: Path, spec_id: str, n_features: int) -> None:
+        self._dtype = _record_dtype(n_features)
         self._pending = 0
         self._committed_at = time.monotonic()
-        self._stream = self._go_on(path, spec_id, feature_dim) or self._begin(path, spec_id, feature_dim)
+        self._stream = self._go_on(path, spec_id, n_features) or self._begin(path, spec_id, n_features)
 
-    def _go_on(self, path: Path, spec_id: str, feature_dim: int) -> BinaryIO | None:
+    def _go_on(self, path: Path, spec_id: str, n_features: int) -> BinaryIO | None:
         """Open what is there of this store, behind its last whole row."""
         try:
             if os.lstat(path).st_nlink > 1 and is_regular(path):
@@ -113,7 +113,7 @@ class JournalWriter:
             stream = open_regular(path, follow=False, writable=True)
         except (FileNotFoundError, NotRegularError):
             return None
-        if stream.read(_HEADER_BYTES) != _header(spec_id, feature_dim):
+        if stream.read(_HEADER_BYTES) != _header(spec_id, n_features):
             stream.close()
             return None
         size = stream.seek(0, os.SEEK_END)
@@ -121,10 +121,10 @@ class JournalWriter:
         stream.truncate()
         return stream
 
-    def _begin(self, path: Path, spec_id: str, feature_dim: int) -> BinaryIO:
+    def _begin(self, path: Path, spec_id: str, n_features: int) -> BinaryIO:
         delete(path)
         stream = open_new(path)
-        stream.write(_header(spec_id, feature_dim))
+        stream.write(_header(spec_id, n_features))
         stream.flush()
         return stream
 

@@ -33,7 +33,7 @@ class Rows:
     ----------
     keys : ndarray of shape (n, 34), uint8
     signatures : ndarray of shape (n, 16, 16), uint8
-    features : ndarray of shape (n, feature_dim), float32
+    features : ndarray of shape (n, n_features), float32
     """
 
     keys: NDArray[np.uint8]
@@ -126,12 +126,12 @@ def _mapping(column: NDArray[Any]) -> mmap.mmap | None:
     return mapped
 
 
-def no_rows(feature_dim: int) -> RowFile:
+def no_rows(n_features: int) -> RowFile:
     """Return the content of a file without rows."""
     rows = Rows(
         np.empty((0, KEY_BYTES), np.uint8),
         np.empty((0, *SIGNATURE_SHAPE), np.uint8),
-        np.empty((0, feature_dim), np.float32),
+        np.empty((0, n_features), np.float32),
     )
     return RowFile(rows, np.empty(0, KEY_DTYPE), np.empty(0, np.int64), 0)
 
@@ -149,7 +149,7 @@ def keys_of(content_hashes: NDArray[np.uint8], view: int | NDArray[np.int64] = 0
     ----------
     content_hashes : ndarray of shape (n, 32), uint8
     view : int or ndarray of shape (n,), int64
-        0 for the picture itself; one for all or one for each.
+        0 for the image itself; one for all or one for each.
 
     Returns
     -------

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from featx.errors import StoreError
 from featx.files import is_real_folder, is_regular
-from featx.store.files import delete, entries, is_temporary, locked, make_folder, prepare_cache
+from featx.store.files import delete, entries, is_temporary, locked, make_cache_folder, prepare_cache
 
 TRAINING_DONE = "done"
 """Name of the file that says that a run came to its end."""
@@ -55,7 +55,7 @@ def open_run(cache: Path, name: str) -> Path:
     """
     folder = prepare_cache(cache, "training") / name
     try:
-        make_folder(folder)
+        make_cache_folder(folder)
     except OSError as error:
         if isinstance(error, StoreError):
             raise

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from featx.errors import DamagedStoreError, NewerFormatError, StoreError
 from featx.files import is_real_folder
-from featx.store.files import prepare_cache, write_whole
+from featx.store.files import prepare_cache, write_cache_file
 from featx.store.hdf5 import StoredFile, new_hdf5
 from featx.table import FileState, FileStatus, Sample
 
@@ -83,7 +83,7 @@ def write_snapshot(
         The cache cannot be written.
     """
     path = prepare_cache(cache, "datasets") / f"{dataset_id}.h5"
-    write_whole(path, lambda temporary: _write(temporary, root, decode, entries))
+    write_cache_file(path, lambda temporary: _write(temporary, root, decode, entries))
 
 
 def read_snapshot(cache: Path, dataset_id: str, decode: str) -> dict[str, FileState]:

@@ -20,7 +20,7 @@ def write_table(
     attributes: Mapping[str, str],
     texts: Mapping[str, Sequence[str | None]],
     content_hashes: NDArray[np.uint8],
-    feature_dim: int,
+    n_features: int,
     chunks: Iterator[tuple[int, NDArray[np.float32]]],
 ) -> None:
     """Write a feature table.
@@ -34,14 +34,14 @@ def write_table(
     texts : mapping
         Columns of text by name, each of length n_samples; bytes that are no UTF-8 as surrogate escapes.
     content_hashes : ndarray of shape (n_samples, 32), uint8
-    feature_dim : int
-    chunks : iterator of (int, ndarray of shape (n, feature_dim), float32)
+    n_features : int
+    chunks : iterator of (int, ndarray of shape (n, n_features), float32)
         First position and features of consecutive samples; only one is in memory.
     """
     with new_hdf5(path, {"format": _FORMAT_NAME, "format_version": _FORMAT_VERSION, **attributes}) as file:
         for name, column in texts.items():
             file.add(name, text_column(column))
         file.add("content_hash", content_hashes)
-        features = file.create("features", (len(content_hashes), feature_dim), "<f4")
+        features = file.create("features", (len(content_hashes), n_features), "<f4")
         for start, values in chunks:
             features[start : start + len(values)] = values

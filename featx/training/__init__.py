@@ -9,7 +9,7 @@ from featx.training.training import (
     SCRATCH,
     SCRATCH_SIZE,
     TrainedNetwork,
-    cut_network,
+    choose_cut,
     train_blocks,
     train_scratch,
 )
@@ -25,7 +25,7 @@ __all__ = [
     "TrainingConfig",
     "TrainingData",
     "TrainingPlan",
-    "cut_network",
+    "choose_cut",
     "draw_curves",
     "layers_of_head",
     "make_config",

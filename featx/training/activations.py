@@ -16,7 +16,7 @@ from featx.errors import TrainingError
 from featx.extraction import compute_table
 from featx.options import ExtractOptions
 from featx.spec import FeatureSpec
-from featx.store import FeatureStore, count_base, count_journal, prepare_cache
+from featx.store import FeatureStore, count_journal, count_sorted_rows, prepare_cache
 from featx.training.config import TrainingPlan
 from featx.training.data import TrainingData
 from featx.training.feeds import ReadView
@@ -80,11 +80,11 @@ def _check_room(data: TrainingData, plan: TrainingPlan, cut: Cut) -> None:
         )
 
 
-def _rows_to_write(store: FeatureStore, n: int, feature_dim: int) -> int:
+def _rows_to_write(store: FeatureStore, n: int, n_features: int) -> int:
     """Return how many rows a store that is to hold n writes: those missing to the journal, then all of them anew."""
     n_base = 0
     with contextlib.suppress(OSError):  # no such store, or one that is made anew
-        n_base = count_base(store.path)[1]
-    n_journal = count_journal(store.path.with_suffix(".journal"), feature_dim)[0]
+        n_base = count_sorted_rows(store.path)[1]
+    n_journal = count_journal(store.path.with_suffix(".journal"), n_features)[0]
     n_missing = max(n - n_base - n_journal, 0)
     return n_missing + max(n, n_base) if n_missing or n_journal else 0

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from featx.files import open_regular, temporary_folder
 from featx.output import GENERATOR
-from featx.store import write_whole
+from featx.store import write_cache_file
 
 _HEAD_BYTES = 1 << 16
 _LARGEST_STATE = 1 << 26
@@ -44,7 +44,7 @@ def write_checkpoint(path: Path, arrays: Sequence[NDArray[Any]], state: dict[str
         with temporary.open("wb") as stream:
             np.savez(stream, state=text, **named)  # type: ignore[arg-type]
 
-    write_whole(path, write)
+    write_cache_file(path, write)
 
 
 def read_checkpoint(path: Path, like: Sequence[NDArray[Any]]) -> tuple[list[NDArray[Any]], dict[str, Any]] | None:

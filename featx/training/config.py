@@ -19,9 +19,9 @@ class TrainingConfig:
     epochs : int
         At most; training ends before where the validation part no longer gains.
     batch_size : int
-        Pictures a step.
+        Images a step.
     optimizer : {"adamw", "adam", "rmsprop", "sgd"}
-    rate : float
+    learning_rate : float
         Learning rate of the top, at its highest.
     layer_decay : float
         Learning rate of each block relative to what lies above it.
@@ -53,7 +53,7 @@ class TrainingConfig:
     epochs: int = 10
     batch_size: int = TrainOptions.batch_size
     optimizer: Optimizer = TrainOptions.optimizer
-    rate: float = 3e-4
+    learning_rate: float = 3e-4
     layer_decay: float = TrainOptions.layer_decay
     warmup: float = TrainOptions.warmup
     weight_decay: float = TrainOptions.weight_decay
@@ -76,7 +76,7 @@ class TrainingConfig:
         return asdict(self)
 
 
-_FROM_SCRATCH: dict[str, Any] = {"epochs": 30, "rate": 1e-3, "dropout": 0.5}
+_FROM_SCRATCH: dict[str, Any] = {"epochs": 30, "learning_rate": 1e-3, "dropout": 0.5}
 
 
 def make_config(is_scratch: bool, seed: int, options: TrainOptions) -> TrainingConfig:
@@ -103,7 +103,7 @@ class TrainingPlan:
     ----------
     config : TrainingConfig
     unfreeze : int or str
-        See :func:`featx.training.cut_network`.
+        See :func:`featx.training.choose_cut`.
     augment : str, optional
     views : int
         Augmented views of each image.

@@ -1,4 +1,4 @@
-"""Loss, accuracy and rate over the epochs: as a table and as a picture."""
+"""Loss, accuracy and rate over the epochs: as a table and as an image."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from featx.store import write_content
 from featx.training.records import Epoch, History
 
 _X_LABEL = "epoch (0: before training)"
-_COLUMNS = ("number", "rate", "loss", "accuracy", "val_loss", "val_accuracy", "seconds")
+_COLUMNS = ("number", "learning_rate", "loss", "accuracy", "val_loss", "val_accuracy", "seconds")
 
 
 def write_log(path: Path, epochs: Sequence[Epoch]) -> None:
@@ -59,7 +59,7 @@ def draw_curves(histories: Mapping[str, History], levels: Mapping[str, float]) -
         accuracies.lines.append(_line(at, [epoch.accuracy for epoch in trained], ":", colour))
         accuracies.lines.append(_line(all_at, [epoch.val_accuracy for epoch in history.epochs], "-o", colour, name))
         accuracies.marks.append({"x": history.best, "colour": colour})
-        rates.lines.append(_line(at, [epoch.rate for epoch in trained], "-o", colour))
+        rates.lines.append(_line(at, [epoch.learning_rate for epoch in trained], "-o", colour))
     for number, (name, level) in enumerate(levels.items()):
         accuracies.levels.append({"y": level, "colour": len(histories) + number, "label": name})
     return draw_panels([losses, accuracies, rates])

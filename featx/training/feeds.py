@@ -10,11 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 ReadView = Callable[[int, NDArray[np.int64]], NDArray[Any]]
-"""Returns the inputs of a view (0: the picture itself) at some positions, in that order."""
+"""Returns the inputs of a view (0: the image itself) at some positions, in that order."""
 
 
 class Feed(Protocol):
-    """Pictures to train on or to validate with.
+    """Images to train on or to validate with.
 
     Attributes
     ----------
@@ -34,7 +34,7 @@ class Feed(Protocol):
 
 @dataclass(frozen=True)
 class Shuffled:
-    """Training pictures in a new order each epoch, each as one of its views.
+    """Training images in a new order each epoch, each as one of its views.
 
     Order and views depend on seed and epoch alone: a run that goes on after a kill sees what it would have seen.
 
@@ -43,11 +43,11 @@ class Shuffled:
     read : callable
         See :data:`ReadView`.
     at : ndarray of shape (n,), int64
-        Positions of the training pictures.
+        Positions of the training images.
     y : ndarray of shape (n,), int64
         Class numbers.
     n_views : int
-        Augmented views of each picture, besides itself.
+        Augmented views of each image, besides itself.
     batch_size : int
     seed : int
     """
@@ -71,7 +71,7 @@ class Shuffled:
 
 @dataclass(frozen=True)
 class InOrder:
-    """Pictures as they are, in order: the validation part.
+    """Images as they are, in order: the validation part.
 
     Parameters
     ----------
@@ -95,7 +95,7 @@ class InOrder:
 
 
 def _gather(read: ReadView, views: NDArray[np.int64], at: NDArray[np.int64]) -> NDArray[Any]:
-    """Read each picture as its view."""
+    """Read each image as its view."""
     members = [np.flatnonzero(views == view) for view in np.unique(views)]
     parts = [read(int(views[some[0]]), at[some]) for some in members]
     inputs = np.empty((len(at), *parts[0].shape[1:]), parts[0].dtype)

@@ -140,7 +140,7 @@ class Graph:
         return any(len(weight.shape) > 1 for weight in weights)
 
 
-def cut_at(core: keras.Model, unfreeze: int | str, name: str | None = None) -> Cut:
+def choose_blocks(core: keras.Model, unfreeze: int | str, name: str | None = None) -> Cut:
     """Choose where to cut a network.
 
     Parameters

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from featx.classifier import Folded
+from featx.classifier import DenseHead
 from featx.errors import HeadError
 
 
@@ -26,14 +26,14 @@ class DenseLayers:
     biases: list[NDArray[np.float64]]
 
 
-def layers_of_head(name: str, folded: Folded | None, n_classes: int, temperature: float) -> DenseLayers:
+def layers_of_head(name: str, folded: DenseHead | None, n_classes: int, temperature: float) -> DenseLayers:
     """Return a fitted head as dense layers, whose logits are its scores over a temperature.
 
     Parameters
     ----------
     name : str
         Of the head, for people.
-    folded : Folded or None
+    folded : DenseHead or None
         The head as matrices; None if it is of another kind.
     n_classes : int
     temperature : float
@@ -66,7 +66,7 @@ def random_layers(n_features: int, hidden: tuple[int, ...], n_classes: int, seed
     return DenseLayers([*weights, last], [*(np.zeros(n) for n in hidden), np.zeros(n_classes)])
 
 
-def linear_estimator(kernel: NDArray[np.float64], bias: NDArray[np.float64]) -> Any:
+def dense_as_estimator(kernel: NDArray[np.float64], bias: NDArray[np.float64]) -> Any:
     """Return a dense layer of classes as a scikit-learn classifier, as if fitted.
 
     Parameters

@@ -20,7 +20,7 @@ from featx.evaluation.procedures import find_temperature
 from featx.files import is_regular
 from featx.runtime import Runtime
 from featx.store import TRAINING_DONE as DONE
-from featx.store import delete_file, delete_networks, write_whole
+from featx.store import delete_file, delete_networks, write_cache_file
 from featx.training.checkpoints import read_checkpoint, write_checkpoint
 from featx.training.config import TrainingConfig
 from featx.training.curves import write_log
@@ -45,7 +45,7 @@ class Trainer:
     network : Trainable
     config : TrainingConfig
     class_counts : sequence of int
-        Training pictures of each class.
+        Training images of each class.
     """
 
     def __init__(self, network: Trainable, config: TrainingConfig, class_counts: Sequence[int]) -> None:
@@ -56,7 +56,7 @@ class Trainer:
         self._variables: list[list[Any]] = []
         for share, variables in network.learning_rate_groups(config.layer_decay):
             decay = config.weight_decay if config.optimizer == "adamw" else config.weight_decay or None
-            optimizer = _MADE[config.optimizer](learning_rate=config.rate * share, weight_decay=decay)
+            optimizer = _MADE[config.optimizer](learning_rate=config.learning_rate * share, weight_decay=decay)
             optimizer.exclude_from_weight_decay([v for v in variables if len(v.shape) < 2])
             optimizer.build(variables)
             self._shares.append(share)
@@ -87,7 +87,7 @@ class Trainer:
         return float(loss), float(accuracy)
 
     def logits(self, feed: Feed) -> NDArray[np.float64]:
-        """Return logits of the pictures of a feed, in its order; shape (n, n_classes)."""
+        """Return logits of the images of a feed, in its order; shape (n, n_classes)."""
         parts = [self._function(self._infer, inputs)(tf.constant(inputs)).numpy() for inputs, _ in feed.epoch(0)]
         return np.concatenate(parts).astype(np.float64)
 
@@ -229,7 +229,7 @@ def run(
     trainer.set_network_arrays(kept[0])
     history = History(tuple(state.epochs), state.best)
     write_checkpoint(best, kept[0], {"history": history.to_dict()})
-    write_whole(done, lambda path: path.touch())
+    write_cache_file(done, lambda path: path.touch())
     delete_file(last)
     return history
 
@@ -271,13 +271,14 @@ def _pass(
     sums, learning_rate = np.zeros(2), 0.0
     advance(first, n_steps)
     for i, (inputs, y) in enumerate(training.epoch(number)):
-        learning_rate = config.rate * state.factor * warmup_cosine(first + i, n_steps, config.warmup)
+        learning_rate = config.learning_rate * state.factor * warmup_cosine(first + i, n_steps, config.warmup)
         trainer.set_learning_rate(learning_rate)
         sums += len(y) * np.array(trainer.step(inputs, y))
         if not np.isfinite(sums[0]):
             raise TrainingError(
-                f"the loss is no number in epoch {number}: a rate of {config.rate:g} is too high; finetune takes a "
-                "lower `rate`"
+                f"the loss is no number in epoch {number}: a learning rate of {config.learning_rate:g} is too high; "
+                "finetune takes a "
+                "lower `learning_rate`"
             )
         if i + 1 < steps_each:  # after the last one comes the validation
             advance(first + i + 1, n_steps)

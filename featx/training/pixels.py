@@ -1,4 +1,4 @@
-"""Pictures as pixels, decoded as the recipe says and augmented on the way: training without cached activations."""
+"""Images as pixels, decoded as the recipe says and augmented on the way: training without cached activations."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from featx.augmentation import make_views
 from featx.errors import DatasetError
-from featx.readers import preparing_as, read_file
+from featx.readers import preparing_for, read_file
 from featx.runtime import Runtime
 from featx.source import ImageFile
 from featx.spec import FeatureSpec
@@ -22,7 +22,7 @@ _KEPT_BYTES = 512_000_000
 
 
 class Pixels:
-    """Reads pictures for training; small sets are decoded once and kept in memory.
+    """Reads images for training; small sets are decoded once and kept in memory.
 
     Parameters
     ----------
@@ -42,7 +42,7 @@ class Pixels:
         self._spec = spec
         self._max_pixels = runtime.max_pixels
         self._pool = ThreadPoolExecutor(runtime.n_workers)
-        self._preparing = preparing_as(spec, runtime)
+        self._preparing = preparing_for(spec, runtime)
         shape = (len(images), spec.size, spec.size, 3)
         fits = np.prod(shape, dtype=np.int64) <= _KEPT_BYTES
         self._kept = np.empty(shape, np.uint8) if fits else None

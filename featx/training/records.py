@@ -45,16 +45,16 @@ class Cut:
 
 @dataclass(frozen=True)
 class Epoch:
-    """One pass over the training pictures.
+    """One pass over the training images.
 
     Parameters
     ----------
     number : int
         From 1; 0 is the network before training.
-    rate : float
+    learning_rate : float
         Learning rate of the top at its end.
     loss, accuracy : float or None
-        On the training pictures, as they were trained on; None before training.
+        On the training images, as they were trained on; None before training.
     val_loss, val_accuracy : float
         On the validation part afterwards; the loss without label smoothing, at the temperature that suits it best.
     seconds : float
@@ -62,7 +62,7 @@ class Epoch:
     """
 
     number: int
-    rate: float
+    learning_rate: float
     loss: float | None
     accuracy: float | None
     val_loss: float
@@ -125,7 +125,8 @@ def read_epochs(values: Any) -> tuple[Epoch, ...]:
     for epoch in epochs:
         trained = (epoch.loss, epoch.accuracy) if epoch.number else ()
         if not all(
-            isinstance(x, float) for x in (epoch.rate, epoch.val_loss, epoch.val_accuracy, epoch.seconds, *trained)
+            isinstance(x, float)
+            for x in (epoch.learning_rate, epoch.val_loss, epoch.val_accuracy, epoch.seconds, *trained)
         ):
             raise TypeError(f"epoch {epoch.number} has something else than numbers")
     return epochs

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from featx.backbones import FILE_BACKBONE, build_core
-from featx.classifier import Folded
+from featx.classifier import DenseHead
 from featx.engines import on_device
 from featx.errors import TrainingError
 from featx.execution import locate
@@ -25,14 +25,14 @@ from featx.libraries import start_keras
 from featx.options import ExtractOptions
 from featx.output import GENERATOR
 from featx.spec import FeatureSpec
-from featx.store import lock_run, write_content, write_whole
+from featx.store import lock_run, write_cache_file, write_content
 from featx.table import FeatureTable
 from featx.training.activations import reading_inputs
 from featx.training.checkpoints import write_network
 from featx.training.config import TrainingPlan
 from featx.training.data import TrainingData
 from featx.training.feeds import InOrder, ReadView, Shuffled
-from featx.training.initial_top import DenseLayers, linear_estimator, random_layers
+from featx.training.initial_top import DenseLayers, dense_as_estimator, random_layers
 from featx.training.pixels import Pixels
 from featx.training.records import Cut, History
 
@@ -67,7 +67,7 @@ class TrainedNetwork:
         Its features of the data set.
     estimator : scikit-learn classifier
         Its last dense layer.
-    folded : Folded
+    folded : DenseHead
         The same as matrices.
     network : Trainable
         What was trained.
@@ -79,7 +79,7 @@ class TrainedNetwork:
     log: Path
     table: FeatureTable = field(repr=False)
     estimator: Any = field(repr=False)
-    folded: Folded = field(repr=False)
+    folded: DenseHead = field(repr=False)
     network: Trainable = field(repr=False)
 
     def keras_classifier(self, classes: Sequence[str], temperature: float) -> tuple[bytes, bytes]:
@@ -102,11 +102,11 @@ class TrainedNetwork:
         return content, json.dumps({**said, "preprocess": "none"}).encode()
 
 
-def cut_network(core: Any, unfreeze: int | str, name: str | None = None) -> Cut:
-    """Choose where to cut a network in two; see :func:`featx.training.graph.cut_at`."""
-    from featx.training.graph import cut_at
+def choose_cut(core: Any, unfreeze: int | str, name: str | None = None) -> Cut:
+    """Choose where to cut a network in two; see :func:`featx.training.graph.choose_blocks`."""
+    from featx.training.graph import choose_blocks
 
-    return cut_at(core, unfreeze, name)
+    return choose_blocks(core, unfreeze, name)
 
 
 def train_blocks(data: TrainingData, plan: TrainingPlan, top: DenseLayers) -> TrainedNetwork:
@@ -128,9 +128,9 @@ def train_blocks(data: TrainingData, plan: TrainingPlan, top: DenseLayers) -> Tr
     plain = dataclasses.replace(data.table.spec, precision="float32")
     with data.runtime.stage(f"building {data.backbone}"), on_device(data.runtime.device):
         core = build_core(plain, locate(spec, _weights(data), data.runtime))
-    cut = cut_network(core, plan.unfreeze, data.backbone)
+    cut = choose_cut(core, plan.unfreeze, data.backbone)
     told = f"{cut.part} to train, from {cut.first} on"
-    below = "" if cut.is_whole else f"; what is below gives {' x '.join(map(str, cut.shape))} numbers a picture"
+    below = "" if cut.is_whole else f"; what is below gives {' x '.join(map(str, cut.shape))} numbers an image"
     data.runtime.notice(told + below)
     with reading_inputs(data, plan, spec, cut) as (read, source):
         return _train(data, plan, spec, core, cut, top, read, {"source": source})
@@ -155,7 +155,7 @@ def train_scratch(data: TrainingData, plan: TrainingPlan, size: int) -> TrainedN
         data.table.spec, size=size, preprocess=_SCRATCH_SCALING, pooling="flatten", **plan.view_spec
     )
     core = scratch_core(size)
-    cut = cut_network(core, "all")
+    cut = choose_cut(core, "all")
     n_features = int(np.prod(core.output_shape[1:]))
     top = random_layers(n_features, plan.hidden or _SCRATCH_HIDDEN, len(data.split.classes), plan.config.seed)
     with Pixels(data.images, data.table.content_hashes, spec, data.runtime) as pixels:
@@ -181,15 +181,17 @@ def _train(
             core, cut.below, spec.preprocess, spec.pooling, top.weights, top.biases, config.dropout, config.seed
         )
     weights = hashlib.sha256(b"".join(np.asarray(w, np.float64).tobytes() for w in (*top.weights, *top.biases)))
-    cut_at = "" if cut.is_whole else cut.below
-    folder = data.run_folder({**plan.to_dict(), **what, "cut": cut_at, "top": weights.hexdigest(), "made": _made_by()})
-    waiting = "another run trains the same network on the same pictures; waiting for it to finish"
+    cut_below = "" if cut.is_whole else cut.below
+    folder = data.run_folder(
+        {**plan.to_dict(), **what, "cut": cut_below, "top": weights.hexdigest(), "made": _made_by()}
+    )
+    waiting = "another run trains the same network on the same images; waiting for it to finish"
     with lock_run(folder, lambda: data.runtime.notice(waiting)):
         history = _fit(network, data, plan, read, folder)
         with data.runtime.stage("saving the trained network"):
             file = _saved(network, history, spec, folder)
-    estimator = linear_estimator(*network.last_layer())
-    folded = Folded([estimator.coef_.T], [estimator.intercept_])
+    estimator = dense_as_estimator(*network.last_layer())
+    folded = DenseHead([estimator.coef_.T], [estimator.intercept_])
     table = _features(data, file)
     return TrainedNetwork(file, cut, history, folder / "log.csv", table, estimator, folded, network)
 
@@ -210,7 +212,7 @@ def _fit(network: Trainable, data: TrainingData, plan: TrainingPlan, read: ReadV
 
 def _features(data: TrainingData, network: Path) -> FeatureTable:
     """Return the features of all images by the trained network."""
-    data.runtime.notice("the trained network runs over all pictures")
+    data.runtime.notice("the trained network runs over all images")
     options = ExtractOptions(**{name: getattr(data.options, name) for name in _READING})
     table = compute_table(data.path, str(network), options, data.run, runtime=data.quiet_runtime)
     if not np.array_equal(table.content_hashes, data.table.content_hashes):
@@ -235,7 +237,7 @@ def _saved(network: Trainable, history: History, spec: FeatureSpec, folder: Path
     """Save the network once: its file, and so its digest, stays the same where the same run is asked for again."""
     file = folder / f"epoch-{history.best}-of-{len(history.epochs) - 1}.keras"
     if not is_regular(file):
-        write_whole(file, lambda temporary: write_network(temporary, network.save))
+        write_cache_file(file, lambda temporary: write_network(temporary, network.save))
     said = json.dumps({"made_by": GENERATOR, "preprocess": spec.preprocess, "size": spec.size})
     write_content(file.with_suffix(".json"), said.encode())
     return file

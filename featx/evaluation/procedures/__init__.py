@@ -1,29 +1,29 @@
 """Leak-free evaluation: folds, tuning inside them, intervals, calibration."""
 
 from featx.evaluation.procedures.calibration import calibrate, find_temperature
-from featx.evaluation.procedures.convergence import Tally
+from featx.evaluation.procedures.convergence import FitCounter
 from featx.evaluation.procedures.cross_validation import (
     CrossValidated,
     cross_validate,
     quiet_single_threads,
 )
-from featx.evaluation.procedures.folds import MOST_FOLDED, TooFewGroups
-from featx.evaluation.procedures.holding_out import HeldOutParts, hold_out
+from featx.evaluation.procedures.data_split import DataSplit, check_samples, split_table
+from featx.evaluation.procedures.folds import MOST_CROSS_VALIDATED, TooFewGroups
+from featx.evaluation.procedures.hold_out import HeldOutParts, hold_out
 from featx.evaluation.procedures.intervals import difference_of_shares, share_of
 from featx.evaluation.procedures.learning import learning_curve
-from featx.evaluation.procedures.outside import measure_outside
+from featx.evaluation.procedures.new_images import measure_outside
 from featx.evaluation.procedures.pairing import paired_difference
-from featx.evaluation.procedures.parts import Parts, check_samples, split_parts
 from featx.evaluation.procedures.reliability import measure_reliability
 from featx.evaluation.procedures.training_set import TrainingSet
 from featx.evaluation.procedures.tuning import Tuned, fit_head, tune_and_fit
 
 __all__ = [
-    "MOST_FOLDED",
+    "MOST_CROSS_VALIDATED",
     "CrossValidated",
+    "DataSplit",
+    "FitCounter",
     "HeldOutParts",
-    "Parts",
-    "Tally",
     "TooFewGroups",
     "TrainingSet",
     "Tuned",
@@ -40,6 +40,6 @@ __all__ = [
     "paired_difference",
     "quiet_single_threads",
     "share_of",
-    "split_parts",
+    "split_table",
     "tune_and_fit",
 ]

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax
 
-from featx.evaluation.procedures.convergence import Tally
+from featx.evaluation.procedures.convergence import FitCounter
 from featx.evaluation.procedures.cross_validation import CrossValidated, quiet_single_threads
 from featx.evaluation.procedures.threads import in_threads
 from featx.evaluation.procedures.training_set import TrainingSet
@@ -46,7 +46,7 @@ def calibrate(
     data: TrainingSet,
     crossed: CrossValidated,
     n_workers: int = 1,
-    tally: Tally | None = None,
+    tally: FitCounter | None = None,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Calibrated:
     """Find the temperature of a head, and bring the scores of a nested cross-validation to its scale.
@@ -98,7 +98,7 @@ def _scores_with(
     data: TrainingSet,
     crossed: CrossValidated,
     n_workers: int,
-    tally: Tally | None,
+    tally: FitCounter | None,
     progress: Callable[[int, int], None],
 ) -> NDArray[np.float64]:
     """Return out-of-fold scores by heads of the same parameters; folds that chose them have theirs already."""
@@ -118,7 +118,7 @@ def _scores_with(
 def find_temperature(scores: NDArray[np.float64], y: NDArray[np.int64]) -> float:
     """Return the temperature that makes out-of-fold probabilities most likely (Guo et al. 2017).
 
-    The targets are smoothed by 1 in n + 2 (Platt 1999), so that a head without a single error on n pictures
+    The targets are smoothed by 1 in n + 2 (Platt 1999), so that a head without a single error on n images
     does not claim certainty.
 
     Parameters

@@ -14,7 +14,7 @@ from sklearn.exceptions import ConvergenceWarning
 _of_this_thread = threading.local()
 
 
-class Tally:
+class FitCounter:
     """Counts fits, and those that did not converge, by what they were for; may be shared by threads."""
 
     def __init__(self) -> None:

@@ -1,4 +1,4 @@
-"""Nested cross-validation: what the whole procedure, tuning included, scores on pictures it has not seen."""
+"""Nested cross-validation: what the whole procedure, tuning included, scores on images it has not seen."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from featx.evaluation.procedures.convergence import Tally, collected_warnings
-from featx.evaluation.procedures.folds import MOST_FOLDED, Folds, cut_outer
-from featx.evaluation.procedures.intervals import corrected_resampled, mean_of_shares, share_of, steadied
+from featx.evaluation.procedures.convergence import FitCounter, collected_warnings
+from featx.evaluation.procedures.folds import MOST_CROSS_VALIDATED, Folds, make_outer_folds
+from featx.evaluation.procedures.intervals import corrected_resampled, mean_of_shares, share_of, shrink_interval
 from featx.evaluation.procedures.threads import in_threads
 from featx.evaluation.procedures.training_set import TrainingSet
 from featx.evaluation.procedures.tuning import tune_and_fit
@@ -69,7 +69,7 @@ def cross_validate(
     seed: int,
     n_workers: int = 1,
     progress: Callable[[int, int], None] = lambda done, total: None,
-    tally: Tally | None = None,
+    tally: FitCounter | None = None,
 ) -> CrossValidated:
     """Tune and fit on the training part of every fold, score its test part.
 
@@ -96,8 +96,10 @@ def cross_validate(
         The estimator refuses the data.
     """
     with quiet_single_threads():
-        repeats = repeats if len(data.y) <= MOST_FOLDED else 1
-        cuts = [cut_outer(data.y, data.groups, data.classes, n_folds, seed + repeat) for repeat in range(repeats)]
+        repeats = repeats if len(data.y) <= MOST_CROSS_VALIDATED else 1
+        cuts = [
+            make_outer_folds(data.y, data.groups, data.classes, n_folds, seed + repeat) for repeat in range(repeats)
+        ]
         pairs = [pair for cut in cuts for pair in cut.pairs]
         jobs = [partial(_score_fold, head, data, train, test, seed, tally) for train, test in pairs]
         results = in_threads(jobs, n_workers, progress)
@@ -132,7 +134,7 @@ def _score_fold(
     train: NDArray[np.int64],
     test: NDArray[np.int64],
     seed: int,
-    tally: Tally | None,
+    tally: FitCounter | None,
 ) -> _Scored:
     tuned = tune_and_fit(head, data.part(train), seed, tally, "cross-validation")
     return _Scored(scores_of(tuned.estimator, data.X[test], len(data.classes)), tuned.params, tuned.converged)
@@ -173,7 +175,7 @@ def _summary(
 
 
 def _interval(per_fold: Sequence[float], n_folds: int, pooled: Interval) -> Interval:
-    return pooled if n_folds == 1 else steadied(corrected_resampled(per_fold, 1 / (n_folds - 1)), pooled)
+    return pooled if n_folds == 1 else shrink_interval(corrected_resampled(per_fold, 1 / (n_folds - 1)), pooled)
 
 
 def _mean_recall(y: NDArray[np.int64], hit: NDArray[np.bool_]) -> float:

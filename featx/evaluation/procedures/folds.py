@@ -15,7 +15,7 @@ _RARE_SHARE = 0.1
 """Classes with too few groups count as rare if they hold no more than this share of all samples together: they are no
 reason to have no number, or but two folds."""
 
-MOST_FOLDED = 200_000
+MOST_CROSS_VALIDATED = 200_000
 """Samples beyond which one split is measured on instead of folds."""
 
 
@@ -63,7 +63,7 @@ def count_groups(y: NDArray[np.int64], groups: NDArray[np.int64], n_classes: int
     return [len(np.unique(groups[y == label])) for label in range(n_classes)]
 
 
-def cut_folds(
+def make_folds(
     y: NDArray[np.int64], groups: NDArray[np.int64], classes: Sequence[str], n_folds: int, seed: int
 ) -> Folds:
     """Cut samples into at most ``n_folds`` folds.
@@ -89,8 +89,8 @@ def cut_folds(
     untested = [label for label, count in enumerate(counts) if count < 2]
     if untested and not (_are_rare(y, untested) and len(classes) - len(untested) > 1):
         fewest = int(np.argmin(counts))
-        n_pictures = int((y == fewest).sum())
-        what = "one picture" if n_pictures == 1 else f"{n_pictures:,} pictures that are all one group"
+        n_images = int((y == fewest).sum())
+        what = "one image" if n_images == 1 else f"{n_images:,} images that are all one group"
         raise TooFewGroups(f"class {classes[fewest]!r} has {what}: it cannot be both learnt and tested")
     always = np.isin(groups, groups[np.isin(y, untested)])
     at = np.flatnonzero(~always)
@@ -109,16 +109,16 @@ def cut_folds(
     raise TooFewGroups("the groups mix the classes so that no division leaves every class in training")
 
 
-def cut_outer(
+def make_outer_folds(
     y: NDArray[np.int64], groups: NDArray[np.int64], classes: Sequence[str], n_folds: int, seed: int
 ) -> Folds:
     """Cut samples into folds to measure on; more than 200,000 of them into one training and one test part.
 
-    Parameters and errors are those of :func:`cut_folds`. The test part of one split holds 1 in ``n_folds`` of the
+    Parameters and errors are those of :func:`make_folds`. The test part of one split holds 1 in ``n_folds`` of the
     samples: 40,000 and more, which is enough for a narrow interval by itself.
     """
-    folds = cut_folds(y, groups, classes, n_folds, seed)
-    if len(y) <= MOST_FOLDED:
+    folds = make_folds(y, groups, classes, n_folds, seed)
+    if len(y) <= MOST_CROSS_VALIDATED:
         return folds
     return replace(folds, splitter=f"one split by {folds.splitter}", pairs=folds.pairs[:1])
 

@@ -122,7 +122,7 @@ def _mean_and_half(scores: Sequence[float] | NDArray[np.float64], test_to_train:
     return float(np.mean(scores)), float(stats.t.ppf(0.975, n - 1)) * spread
 
 
-def steadied(resampled: Interval, pooled: Interval) -> Interval:
+def shrink_interval(resampled: Interval, pooled: Interval) -> Interval:
     """Return the pooled figure; its interval is drawn a quarter of the way to that over the folds where it is wider.
 
     Folds that agree by chance make the second one of no width, folds that differ by chance one of twice the width; the

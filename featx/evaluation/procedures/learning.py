@@ -1,4 +1,4 @@
-"""Would more pictures help: accuracy by the number of pictures to learn from."""
+"""Would more images help: accuracy by the number of images to learn from."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featx.errors import HeadError
-from featx.evaluation.procedures.convergence import Tally
+from featx.evaluation.procedures.convergence import FitCounter
 from featx.evaluation.procedures.cross_validation import CrossValidated, quiet_single_threads
 from featx.evaluation.procedures.folds import Folds
-from featx.evaluation.procedures.intervals import corrected_resampled, share_of, steadied
+from featx.evaluation.procedures.intervals import corrected_resampled, share_of, shrink_interval
 from featx.evaluation.procedures.threads import in_threads
 from featx.evaluation.procedures.training_set import TrainingSet
 from featx.evaluation.procedures.tuning import fit_head
@@ -27,7 +27,7 @@ _POINTS_OF_TREND = 3
 _RESAMPLES = 400
 _WORTHWHILE = 0.01
 _FLATTEST = -0.1
-"""Slope of the trend beyond which halving the errors takes more than a thousand times the pictures."""
+"""Slope of the trend beyond which halving the errors takes more than a thousand times the images."""
 
 
 class _Point(NamedTuple):
@@ -44,13 +44,13 @@ def learning_curve(
     crossed: CrossValidated,
     seed: int,
     n_workers: int = 1,
-    tally: Tally | None = None,
+    tally: FitCounter | None = None,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> LearningCurve:
     """Fit on growing parts of every fold's training part, score the same test parts.
 
     Each fold keeps the parameters that the cross-validation chose there, and the last point is the cross-validation
-    itself. Whole groups are taken, of each class about the same share. What twice as many pictures might give is read
+    itself. Whole groups are taken, of each class about the same share. What twice as many images might give is read
     from the trend of the last three points: the error as a power of their number (Hestness et al. 2017); its interval
     from resampling the groups of the test parts.
 
@@ -73,7 +73,7 @@ def learning_curve(
         part = train[_part(data.y[train], data.groups[train], share, seed)]
         present = np.bincount(data.y[part], minlength=targets.n_classes)[data.y[tested]]
         if present.min() < _FEWEST_A_CLASS:
-            return _Point(len(part), None, f"a class has fewer than {_FEWEST_A_CLASS} pictures there")
+            return _Point(len(part), None, f"a class has fewer than {_FEWEST_A_CLASS} images there")
         try:
             estimator = fit_head(head, params, *data.rows(part), tally, "learning curve")
             answers = targets.answers(scores_of(estimator, data.X[test], targets.n_classes))
@@ -110,7 +110,7 @@ def _curve(scored: list[_Point], data: TrainingSet, folds: Folds, seed: int) -> 
         per_fold = [float(hit[fold.test].mean()) for fold in folds.pairs]
         pooled = share_of(hit[tested], data.groups[tested])
         over_folds = pooled if n_folds == 1 else corrected_resampled(per_fold, len(tested) / n_folds / n)
-        points.append(CurvePoint(n, steadied(over_folds, pooled)))
+        points.append(CurvePoint(n, shrink_interval(over_folds, pooled)))
     outlook = _outlook([point.n for point in points], hits, data.groups[tested], len(data.y), seed)
     return LearningCurve(tuple(points), outlook, tuple(left_out))
 
@@ -129,7 +129,7 @@ def _part(y: NDArray[np.int64], groups: NDArray[np.int64], share: float, seed: i
 def _outlook(
     sizes: list[int], hits: list[NDArray[np.bool_]], groups: NDArray[np.int64], n: int, seed: int
 ) -> Outlook | None:
-    """Return what to expect of more pictures than ``n``; None where there is no trend to read."""
+    """Return what to expect of more images than ``n``; None where there is no trend to read."""
     last = slice(-_POINTS_OF_TREND, None)
     if len(set(sizes[last])) < _POINTS_OF_TREND:  # few large groups give several parts of one size
         return None
@@ -141,7 +141,7 @@ def _outlook(
     weights = np.concatenate([np.ones((1, n_groups)), weights])  # first the samples themselves
     errors = np.maximum(weights @ sums / (weights @ counts)[:, None], 0.5 / n)
     slopes, offsets = np.polyfit(np.log(sizes[last]), np.log(errors).T, 1)
-    # That more pictures would harm is no outlook: a trend upwards is chance.
+    # That more images would harm is no outlook: a trend upwards is chance.
     gains = np.exp(offsets + slopes * np.log(n)) - np.exp(offsets + slopes * np.log(2 * n))
     now = float(hits[-1].mean())
     low, high = np.quantile(gains[1:], [0.025, 0.975])

@@ -6,14 +6,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featx.evaluation.procedures.cross_validation import CrossValidated
-from featx.evaluation.procedures.intervals import difference_of_shares, difference_over_folds, steadied
+from featx.evaluation.procedures.intervals import difference_of_shares, difference_over_folds, shrink_interval
 from featx.evaluation.records.scores import Interval
 
 
 def paired_difference(
     one: CrossValidated, other: CrossValidated, y: NDArray[np.int64], groups: NDArray[np.int64]
 ) -> Interval:
-    """Return the difference of two accuracies, with an interval steadied as that of an accuracy is.
+    """Return the difference of two accuracies, with an interval shrink_interval as that of an accuracy is.
 
     Parameters
     ----------
@@ -28,4 +28,4 @@ def paired_difference(
     if one.summary.n_folds == 1:
         return pooled
     over_folds = difference_over_folds(one.summary.per_fold, other.summary.per_fold, 1 / (one.summary.n_folds - 1))
-    return steadied(over_folds, pooled)
+    return shrink_interval(over_folds, pooled)

@@ -12,7 +12,7 @@ _BINS = 10
 
 
 def measure_reliability(targets: SingleLabel, probabilities: NDArray[np.float64], y: NDArray[np.int64]) -> Reliability:
-    """Compare probabilities of pictures that the head had not seen with what was true.
+    """Compare probabilities of images that the head had not seen with what was true.
 
     Parameters
     ----------
@@ -25,7 +25,7 @@ def measure_reliability(targets: SingleLabel, probabilities: NDArray[np.float64]
     Returns
     -------
     Reliability
-        Ten bins of equal numbers of pictures, by confidence.
+        Ten bins of equal numbers of images, by confidence.
     """
     truth = np.zeros_like(probabilities)
     truth[np.arange(len(y)), y] = 1

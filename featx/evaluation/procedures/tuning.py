@@ -16,9 +16,9 @@ from sklearn.metrics import balanced_accuracy_score
 from sklearn.pipeline import Pipeline
 from sklearn.utils.class_weight import compute_sample_weight
 
-from featx.evaluation.procedures.convergence import Tally, watched
-from featx.evaluation.procedures.folds import TooFewGroups, cut_folds
-from featx.evaluation.procedures.searching import Split, Tried, refusals, shares_work, try_candidates
+from featx.evaluation.procedures.convergence import FitCounter, watched
+from featx.evaluation.procedures.folds import TooFewGroups, make_folds
+from featx.evaluation.procedures.search import Split, Tried, estimator_errors, shares_work, try_candidates
 from featx.evaluation.procedures.threads import in_threads, stop_if_unwanted
 from featx.evaluation.procedures.training_set import TrainingSet
 from featx.heads import Head, converged, scores_of
@@ -54,7 +54,7 @@ def tune_and_fit(
     head: Head,
     data: TrainingSet,
     seed: int,
-    tally: Tally | None = None,
+    tally: FitCounter | None = None,
     stage: str = "",
     n_workers: int = 1,
     *,
@@ -83,9 +83,9 @@ def tune_and_fit(
     HeadError
         The estimator refuses the data or a parameter.
     """
-    tally = tally or Tally()
+    tally = tally or FitCounter()
     params, was_tuned = _choose(head, data, seed, tally, n_workers, progress)
-    last = Tally()
+    last = FitCounter()
     estimator = fit_head(head, params, *data.rows(), last)
     has_converged = not last.notes()
     tally.add(stage, has_converged)
@@ -96,13 +96,15 @@ def _choose(
     head: Head,
     data: TrainingSet,
     seed: int,
-    tally: Tally,
+    tally: FitCounter,
     n_workers: int,
     progress: Callable[[int, int], None],
 ) -> tuple[dict[str, Any], bool]:
     n = len(data.y)
     try:
-        folds = cut_folds(data.y, data.groups, data.classes, _ONE_SPLIT_PARTS if head.one_split else _INNER_FOLDS, seed)
+        folds = make_folds(
+            data.y, data.groups, data.classes, _ONE_SPLIT_PARTS if head.one_split else _INNER_FOLDS, seed
+        )
     except TooFewGroups:
         return head.default(n), not head.grid
     pairs = folds.pairs[:1] if head.one_split else folds.pairs
@@ -167,7 +169,7 @@ def _tries(head: Head, candidates: Sequence[dict[str, Any]], split: Split) -> It
 
 def _try_apart(head: Head, candidates: Sequence[dict[str, Any]], split: Split) -> Iterator[Tried]:
     for params in candidates:
-        tally = Tally()
+        tally = FitCounter()
         fitted = fit_head(head, params, split.X[split.train], split.y[split.train], tally)
         yield Tried(scores_of(fitted, split.X[split.test], split.targets.n_classes), not tally.notes())
 
@@ -182,7 +184,7 @@ def fit_head(
     params: dict[str, Any],
     X: NDArray[np.float32],
     y: NDArray[np.int64],
-    tally: Tally | None = None,
+    tally: FitCounter | None = None,
     stage: str = "",
 ) -> Any:
     """Fit a clone of a head's estimator with some parameters, and count the fit in a tally.
@@ -193,7 +195,7 @@ def fit_head(
         The estimator refuses the data or a parameter.
     """
     stop_if_unwanted()
-    with refusals(head, params):
+    with estimator_errors(head, params):
         estimator = clone(head.estimator).set_params(**params)
         X = X.astype(head.dtype, copy=False)
         weights = {}

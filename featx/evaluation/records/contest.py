@@ -1,4 +1,4 @@
-"""Two ways to use a network, judged by the same held-out pictures."""
+"""Two ways to use a network, judged by the same held-out images."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Kept = Literal["frozen", "finetuned"]
 
 @dataclass(frozen=True)
 class Contest:
-    """A frozen network with a head, and the same network fine-tuned, on the same held-out pictures.
+    """A frozen network with a head, and the same network fine-tuned, on the same held-out images.
 
     Parameters
     ----------
@@ -26,9 +26,9 @@ class Contest:
         Accuracy; None where there is no pretrained network.
     finetuned : Interval
     difference : Interval or None
-        Fine-tuned less frozen, paired picture by picture.
+        Fine-tuned less frozen, paired image by image.
     n : int
-        Held-out pictures.
+        Held-out images.
     is_own_test : bool
         Whether they are the data set's own test part, or were cut off from the rest.
     unfrozen : str
@@ -97,7 +97,7 @@ def _history(fields: Fields) -> dict[str, Any]:
     if numbers != list(range(len(numbers))) or (epochs and best not in numbers):
         raise fields.contradicts(f"epoch {best} was kept, of {len(numbers)}")
     for epoch in epochs:
-        for name in ("rate", "val_loss", "seconds"):
+        for name in ("learning_rate", "val_loss", "seconds"):
             epoch.number(name, 0)
         epoch.share("val_accuracy")
         if epoch.values["number"]:
@@ -108,4 +108,4 @@ def _history(fields: Fields) -> dict[str, Any]:
     return {"best": best, "epochs": [{name: epoch.get(name) for name in _EPOCH} for epoch in epochs]}
 
 
-_EPOCH = ("number", "rate", "loss", "accuracy", "val_loss", "val_accuracy", "seconds")
+_EPOCH = ("number", "learning_rate", "loss", "accuracy", "val_loss", "val_accuracy", "seconds")

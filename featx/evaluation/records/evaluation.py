@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Literal, get_args
 
 from featx.evaluation.records.contest import Contest
 from featx.evaluation.records.fields import Fields
-from featx.evaluation.records.findings import LearningCurve, Reliability, SourceAccuracy, ViewsWorth
+from featx.evaluation.records.findings import GroupHintAccuracy, LearningCurve, Reliability, ViewsGain
 from featx.evaluation.records.scores import ByClass, CrossValidation, HeldOut, Interval, judge_baseline
 
 CalibratedOn = Literal["out of fold", "val", "nothing"]
@@ -85,8 +85,8 @@ class ModelEvaluation(ABC):
             "groups": dict(self.groups),
             "cv": None,
             "cv_reason": "",
-            "naive_cv": None,
-            "sources": [],
+            "ungrouped_cv": None,
+            "group_hints": [],
             "reliability": None,
             "learning_curve": None,
             "baseline": {"accuracy": self.baseline, "class": self.baseline_class},
@@ -121,9 +121,9 @@ class Evaluation(ModelEvaluation):
         None where the groups allow none.
     cv_reason : str
         Why there is none.
-    naive_accuracy : Interval or None
+    ungrouped_accuracy : Interval or None
         What the same cross-validation gives without groups, as is commonly reported.
-    sources : tuple of SourceAccuracy
+    group_hints : tuple of GroupHintAccuracy
         What it gives grouped by what may be the images' sources.
     reliability : Reliability or None
     learning : LearningCurve or None
@@ -131,7 +131,7 @@ class Evaluation(ModelEvaluation):
     val, test : HeldOut or None
     fits : dict
         Fits, and those that did not converge, by what they were for.
-    views : ViewsWorth or None
+    views : ViewsGain or None
         None where no augmented views were learnt from.
     head, params, classes, n_images, n_groups, groups, baseline, baseline_class, notes, calibrated_on, made, seconds
         See :class:`ModelEvaluation`.
@@ -139,14 +139,14 @@ class Evaluation(ModelEvaluation):
 
     cv: CrossValidation | None
     cv_reason: str
-    naive_accuracy: Interval | None
-    sources: tuple[SourceAccuracy, ...]
+    ungrouped_accuracy: Interval | None
+    group_hints: tuple[GroupHintAccuracy, ...]
     reliability: Reliability | None
     learning: LearningCurve | None
     val: HeldOut | None
     test: HeldOut | None
     fits: dict[str, dict[str, int]]
-    views: ViewsWorth | None = None
+    views: ViewsGain | None = None
 
     @property
     def accuracy(self) -> Interval | None:
@@ -159,12 +159,12 @@ class Evaluation(ModelEvaluation):
         return self.test if self.cv is None else self.cv
 
     def _own(self) -> dict[str, Any]:
-        naive = self.naive_accuracy
+        naive = self.ungrouped_accuracy
         return {
             "cv": None if self.cv is None else self.cv.to_dict(),
             "cv_reason": self.cv_reason,
-            "naive_cv": None if naive is None else {"accuracy": naive.to_dict()},
-            "sources": [source.to_dict() for source in self.sources],
+            "ungrouped_cv": None if naive is None else {"accuracy": naive.to_dict()},
+            "group_hints": [source.to_dict() for source in self.group_hints],
             "reliability": None if self.reliability is None else self.reliability.to_dict(),
             "learning_curve": None if self.learning is None else self.learning.to_dict(),
             "val": None if self.val is None else self.val.to_dict(),
@@ -189,21 +189,21 @@ class Evaluation(ModelEvaluation):
         read = cls(
             cv=CrossValidation.from_fields(fields.part("cv"), classes) if "cv" in fields else None,
             cv_reason=fields.text("cv_reason"),
-            naive_accuracy=Interval.from_fields(fields.part("naive_cv").part("accuracy"))
-            if "naive_cv" in fields
+            ungrouped_accuracy=Interval.from_fields(fields.part("ungrouped_cv").part("accuracy"))
+            if "ungrouped_cv" in fields
             else None,
-            sources=tuple(SourceAccuracy.from_fields(source) for source in fields.parts("sources")),
+            group_hints=tuple(GroupHintAccuracy.from_fields(source) for source in fields.parts("group_hints")),
             reliability=Reliability.from_fields(fields.part("reliability")) if "reliability" in fields else None,
             learning=LearningCurve.from_fields(fields.part("learning_curve")) if "learning_curve" in fields else None,
             val=HeldOut.from_fields(fields.part("val"), classes) if "val" in fields else None,
             test=HeldOut.from_fields(fields.part("test"), classes) if "test" in fields else None,
             fits={stage: _fits(fields.part("fits").part(stage)) for stage in _stages(fields)},
-            views=ViewsWorth.from_fields(fields.part("views")) if "views" in fields else None,
+            views=ViewsGain.from_fields(fields.part("views")) if "views" in fields else None,
             **_read_shared(fields),
         )
         n_tested = 0 if read.cv is None else sum(map(sum, read.cv.confusion))
         if n_tested > read.n_images:
-            raise fields.contradicts(f"{n_tested:,} of {read.n_images:,} pictures were tested")
+            raise fields.contradicts(f"{n_tested:,} of {read.n_images:,} images were tested")
         return read
 
     def __str__(self) -> str:
@@ -213,7 +213,7 @@ class Evaluation(ModelEvaluation):
         return self._said(
             f"accuracy {a.mean:.3f} ({a.low:.3f} to {a.high:.3f}), "
             f'always "{self.baseline_class}": {self.baseline:.3f}, '
-            f"{self.cv.n_folds} folds of {self.n_images:,} pictures in {self.n_groups:,} groups"
+            f"{self.cv.n_folds} folds of {self.n_images:,} images in {self.n_groups:,} groups"
         )
 
 
@@ -234,7 +234,7 @@ class FinetuneEvaluation(ModelEvaluation):
     contest: Contest
     by_class: ByClass
 
-    cv_reason: ClassVar[str] = "the network was trained on these pictures; held-out ones judge it"
+    cv_reason: ClassVar[str] = "the network was trained on these images; held-out ones judge it"
 
     @property
     def accuracy(self) -> Interval:
@@ -278,7 +278,7 @@ class FinetuneEvaluation(ModelEvaluation):
     def __str__(self) -> str:
         a, contest = self.accuracy, self.contest
         return self._said(
-            f"accuracy {a.mean:.3f} ({a.low:.3f} to {a.high:.3f}) on {contest.n:,} held-out pictures, {contest.kept}"
+            f"accuracy {a.mean:.3f} ({a.low:.3f} to {a.high:.3f}) on {contest.n:,} held-out images, {contest.kept}"
         )
 
 
@@ -288,7 +288,7 @@ def read_evaluation(values: Any) -> Evaluation | FinetuneEvaluation:
     return kind.from_dict(values)
 
 
-_CROSS_VALIDATED = ("cv", "naive_cv", "sources", "reliability", "learning_curve", "val", "views", "fits")
+_CROSS_VALIDATED = ("cv", "ungrouped_cv", "group_hints", "reliability", "learning_curve", "val", "views", "fits")
 """Keys that only a cross-validated evaluation fills."""
 
 
@@ -297,7 +297,7 @@ def _read_shared(fields: Fields) -> dict[str, Any]:
     baseline, classes = fields.part("baseline"), fields.texts("classes")
     n_images, n_groups = fields.count("n_images", 1), fields.count("n_groups", 1)
     if n_groups > n_images:
-        raise fields.contradicts(f"{n_images:,} pictures are in {n_groups:,} groups")
+        raise fields.contradicts(f"{n_images:,} images are in {n_groups:,} groups")
     return {
         "head": fields.text("head"),
         "params": fields.plain("params"),
@@ -315,7 +315,16 @@ def _read_shared(fields: Fields) -> dict[str, Any]:
 
 
 _GROUPS = (
-    *("n_groups", "n_copies", "n_near_copies", "n_takes", "n_frames", "n_versions", "n_originals", "n_named"),
+    *(
+        "n_groups",
+        "n_duplicates",
+        "n_near_duplicates",
+        "n_recordings",
+        "n_frames",
+        "n_versions",
+        "n_originals",
+        "n_named",
+    ),
     "n_conflicts",
 )
 
@@ -331,7 +340,7 @@ def _groups(fields: Fields) -> dict[str, Any]:
         fields.text("group_by")
     pairs = [Fields({"conflicts": pair}, fields.place).texts("conflicts") for pair in fields.entries("conflicts")]
     if any(len(pair) != 2 for pair in pairs):
-        raise fields.contradicts("a conflict is not between two pictures")
+        raise fields.contradicts("a conflict is not between two images")
     kept = {
         name: value for name, value in fields.values.items() if name in (*_GROUPS, "too_alike", "examples", "group_by")
     }

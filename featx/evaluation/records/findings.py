@@ -1,4 +1,4 @@
-"""What else is known: accuracy by source or number of pictures, reliability of probabilities, worth of views."""
+"""What else is known: accuracy by source or number of images, reliability of probabilities, worth of views."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ _FURTHEST = 100.0
 
 
 @dataclass(frozen=True)
-class SourceAccuracy:
-    """Accuracy where all pictures of one source stay on one side of every split.
+class GroupHintAccuracy:
+    """Accuracy where all images of one source stay on one side of every split.
 
     Parameters
     ----------
@@ -39,7 +39,7 @@ class SourceAccuracy:
     accuracy: Interval
 
     def to_dict(self) -> dict[str, Any]:
-        """Return an entry of ``sources`` in ``featx fit --json``."""
+        """Return an entry of ``group_hints`` in ``featx fit --json``."""
         return {
             "name": self.name,
             "group_by": self.group_by,
@@ -49,7 +49,7 @@ class SourceAccuracy:
         }
 
     @classmethod
-    def from_fields(cls, fields: Fields) -> SourceAccuracy:
+    def from_fields(cls, fields: Fields) -> GroupHintAccuracy:
         """Read what :meth:`to_dict` gave; a ClassifierError if a value is missing or wrong."""
         read = cls(
             fields.text("name"),
@@ -64,13 +64,13 @@ class SourceAccuracy:
 
 
 @dataclass(frozen=True)
-class ViewsWorth:
+class ViewsGain:
     """Whether augmented views helped: the same head with and without them, on the same folds.
 
     Parameters
     ----------
     n : int
-        Views of each picture that were learnt from besides it.
+        Views of each image that were learnt from besides it.
     policy : str
         How they were made.
     seed : int
@@ -98,7 +98,7 @@ class ViewsWorth:
         }
 
     @classmethod
-    def from_fields(cls, fields: Fields) -> ViewsWorth:
+    def from_fields(cls, fields: Fields) -> ViewsGain:
         """Read what :meth:`to_dict` gave; a ClassifierError if a value is missing or wrong."""
         without = Interval.from_fields(fields.part("without").part("accuracy")) if "without" in fields else None
         read = cls(
@@ -136,14 +136,14 @@ class ReliabilityBin(NamedTuple):
 
 @dataclass(frozen=True)
 class Reliability:
-    """Whether calibrated probabilities of pictures that the head had not seen come true.
+    """Whether calibrated probabilities of images that the head had not seen come true.
 
     Parameters
     ----------
     brier : float
         Mean squared difference of the probabilities and what was true, summed over classes (Brier 1950).
     ece : float
-        Mean difference of confidence and accuracy over the bins, weighed by their pictures (Naeini et al. 2015).
+        Mean difference of confidence and accuracy over the bins, weighed by their images (Naeini et al. 2015).
     bins : tuple of ReliabilityBin
         Those that have any image.
     """
@@ -164,26 +164,26 @@ class Reliability:
             for one in fields.parts("bins")
         )
         if not bins:
-            raise fields.contradicts("probabilities were compared with no picture")
+            raise fields.contradicts("probabilities were compared with no image")
         return cls(fields.number("brier", 0, 2), fields.share("ece"), bins)
 
 
 @dataclass(frozen=True)
 class Outlook:
-    """Would more pictures help, and how many: what the trend of a learning curve says, if it holds.
+    """Would more images help, and how many: what the trend of a learning curve says, if it holds.
 
     Parameters
     ----------
     n : int
-        Pictures that there are.
+        Images that there are.
     now : float
         Accuracy of heads that learnt from the training parts of the folds.
     at_twice : Interval
-        Accuracy to expect with twice the pictures.
+        Accuracy to expect with twice the images.
     to_halve : int or None
-        Further pictures that it takes to halve the errors; None where the trend is too flat to say.
+        Further images that it takes to halve the errors; None where the trend is too flat to say.
     answer : {"yes", "no", "unclear"}
-        Whether twice the pictures give at least one hundredth more: yes if the gain is surely above 0 and expected to
+        Whether twice the images give at least one hundredth more: yes if the gain is surely above 0 and expected to
         be that much, no if it is surely less.
     """
 
@@ -249,7 +249,7 @@ class MissingPoint(NamedTuple):
 
 @dataclass(frozen=True)
 class LearningCurve:
-    """Accuracy by the number of pictures to learn from.
+    """Accuracy by the number of images to learn from.
 
     Parameters
     ----------
@@ -265,7 +265,7 @@ class LearningCurve:
 
     @property
     def at_twice(self) -> float | None:
-        """Accuracy to expect with twice the pictures that there are, if the trend holds."""
+        """Accuracy to expect with twice the images that there are, if the trend holds."""
         return None if self.outlook is None else self.outlook.at_twice.mean
 
     def to_dict(self) -> dict[str, Any]:
@@ -284,7 +284,7 @@ class LearningCurve:
             CurvePoint(one.count("n", 1), Interval.from_fields(one.part("accuracy"))) for one in fields.parts("points")
         )
         if list(points) != sorted(points, key=lambda one: one.n):
-            raise fields.contradicts("its points are not in the order of their numbers of pictures")
+            raise fields.contradicts("its points are not in the order of their numbers of images")
         outlook = Outlook.from_fields(fields.part("outlook")) if "outlook" in fields else None
         parts = fields.parts("left_out") if "left_out" in fields else []
         return cls(points, outlook, tuple(MissingPoint(one.count("n"), one.text("reason")) for one in parts))

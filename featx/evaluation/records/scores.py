@@ -1,4 +1,4 @@
-"""Accuracies with their intervals: of folds, of classes, of pictures set aside or from elsewhere."""
+"""Accuracies with their intervals: of folds, of classes, of images set aside or from elsewhere."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ class ClassScore:
     name : str
     precision, recall, f1 : float
     n : int
-        Its pictures.
+        Its images.
     """
 
     name: str
@@ -143,7 +143,7 @@ class ByClass(NamedTuple):
             if one.n != counted.n or error > _ROUNDING:
                 raise fields.contradicts(f"the figures of class {one.name!r} are not those of its confusion")
         if not any(map(sum, confusion)):
-            raise fields.contradicts("no picture was tested")
+            raise fields.contradicts("no image was tested")
         return cls(per_class, confusion)
 
 
@@ -169,7 +169,7 @@ class CrossValidation:
     confusion : tuple of tuple of int
         Images of each class (rows) by their out-of-fold prediction (columns).
     untested : tuple of str
-        Classes that were learnt but not tested: they are rare, and all of their pictures are one group.
+        Classes that were learnt but not tested: they are rare, and all of their images are one group.
     """
 
     splitter: str
@@ -246,9 +246,9 @@ class HeldOut:
     Parameters
     ----------
     accuracy : Interval or None
-        Without the pictures that share a group with a training picture; None if none is left.
+        Without the images that share a group with a training image; None if none is left.
     n : int
-        Pictures it counts.
+        Images it counts.
     as_given : float
         Accuracy on all of them.
     n_as_given : int
@@ -291,9 +291,9 @@ class HeldOut:
         figures = ByClass.from_fields(fields, classes) if is_known else ByClass()
         read = cls(accuracy, fields.count("n"), fields.share("as_given"), fields.count("n_as_given", 1), *figures)
         if read.n > read.n_as_given or (accuracy is None) != (read.n == 0):
-            raise fields.contradicts(f"it counts {read.n} of {read.n_as_given} pictures, accuracy {accuracy}")
+            raise fields.contradicts(f"it counts {read.n} of {read.n_as_given} images, accuracy {accuracy}")
         if is_known and (accuracy is None or sum(map(sum, read.confusion)) != read.n):
-            raise fields.contradicts(f"its confusion does not count its {read.n} pictures")
+            raise fields.contradicts(f"its confusion does not count its {read.n} images")
         if is_known and accuracy is not None:
             _check_share(fields, accuracy.mean, read.confusion)
         return read
@@ -301,25 +301,25 @@ class HeldOut:
 
 @dataclass(frozen=True)
 class Outside:
-    """Accuracy on labelled pictures from elsewhere.
+    """Accuracy on labelled images from elsewhere.
 
     Parameters
     ----------
     accuracy : Interval or None
-        Without the pictures that the head was fitted on and their near-copies; None if none is left.
+        Without the images that the head was fitted on and their near-copies; None if none is left.
     n : int
-        Pictures it counts.
+        Images it counts.
     as_given : float
         Accuracy on all of them.
     n_as_given : int
     n_seen, n_near : int
-        Pictures that the head was fitted on; near-copies of such.
+        Images that the head was fitted on; near-copies of such.
     baseline : float or None
-        Accuracy, on the pictures that count, of always naming the class that most of them have.
+        Accuracy, on the images that count, of always naming the class that most of them have.
     baseline_class : str
     per_class : tuple of ClassScore
     confusion : tuple of tuple of int
-        Pictures of each class (rows) that were taken for each class (columns).
+        Images of each class (rows) that were taken for each class (columns).
     """
 
     accuracy: Interval | None

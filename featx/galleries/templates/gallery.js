@@ -4,7 +4,7 @@ const figures = [...document.querySelectorAll("#gallery figure")];
 const places = new Map(figures.map((figure, place) => [figure, place]));
 const name = (figure) => figure.querySelector(".name").textContent;
 
-// A skipped picture has no confidence: it stands last in every order.
+// A skipped image has no confidence: it stands last in every order.
 const doubt = (figure) => (figure.dataset.confidence === "" ? 2 : Number(figure.dataset.confidence));
 const sureness = (figure) => (figure.dataset.confidence === "" ? 2 : -Number(figure.dataset.confidence));
 const orders = {
@@ -22,7 +22,7 @@ function filter() {
     figure.hidden = (label !== "" && own !== label) || (status !== "" && state !== status && seen !== status);
     n += !figure.hidden;
   }
-  byId("shown").textContent = n.toLocaleString("en") + " of " + figures.length.toLocaleString("en") + " pictures";
+  byId("shown").textContent = n.toLocaleString("en") + " of " + figures.length.toLocaleString("en") + " images";
 }
 
 function order() {

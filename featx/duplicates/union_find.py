@@ -1,0 +1,55 @@
+"""Which positions belong together, where some are tied to others (union-find)."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+class UnionFind:
+    """Positions from 0, and which of them belong together.
+
+    Parameters
+    ----------
+    n : int
+        Number of positions.
+    """
+
+    def __init__(self, n: int) -> None:
+        self._parent = list(range(n))
+
+    def tie(self, one: int, other: int) -> None:
+        """Put two positions, and all that belong to them, together."""
+        first, second = sorted((self._root(one), self._root(other)))
+        self._parent[second] = first
+
+    def tie_equal(self, keys: Iterable[Hashable]) -> None:
+        """Put positions with equal keys together; a key of None ties nothing."""
+        first: dict[Hashable, int] = {}
+        for i, key in enumerate(keys):
+            if key is not None:
+                self.tie(first.setdefault(key, i), i)
+
+    def numbers(self) -> NDArray[np.int64]:
+        """Return the group number of each position, from 0, in order of first appearance; shape (n,)."""
+        roots = np.array([self._root(i) for i in range(len(self._parent))], np.int64)
+        return np.unique(roots, return_inverse=True)[1].astype(np.int64)
+
+    def _root(self, i: int) -> int:
+        while self._parent[i] != i:
+            self._parent[i] = self._parent[self._parent[i]]
+            i = self._parent[i]
+        return i
+
+
+def group_pairs(n: int, pairs: Iterable[tuple[int, int]]) -> list[list[int]]:
+    """Return the groups of two and more that pairs of positions below ``n`` make, in order of first appearance."""
+    ties = UnionFind(n)
+    for one, other in pairs:
+        ties.tie(one, other)
+    members: dict[int, list[int]] = {}
+    for i, number in enumerate(ties.numbers().tolist()):
+        members.setdefault(number, []).append(i)
+    return [group for group in members.values() if len(group) > 1]

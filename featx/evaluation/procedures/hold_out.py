@@ -1,0 +1,89 @@
+"""Three parts of a labelled table: to learn from, to choose by, and held out to judge what came of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from featx.errors import EvaluationError
+from featx.evaluation.procedures.data_split import split_table, stop_if_all_equal
+from featx.evaluation.procedures.folds import TooFewGroups, make_folds
+from featx.table import FeatureTable
+from featx.targets import SingleLabel
+
+_FOLDS = 5
+
+
+@dataclass(frozen=True)
+class HeldOutParts:
+    """Positions in a table; no group is in two parts.
+
+    Parameters
+    ----------
+    targets : SingleLabel
+    y : ndarray of shape (n_samples,), int64
+        Class numbers of all samples, -1 without a label.
+    train, val, test : ndarray of shape (n,), int64
+        Positions.
+    is_own_test : bool
+        Whether the test part is the data set's own.
+    """
+
+    targets: SingleLabel
+    y: NDArray[np.int64]
+    train: NDArray[np.int64]
+    val: NDArray[np.int64]
+    test: NDArray[np.int64]
+    is_own_test: bool
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Class names."""
+        return self.targets.classes
+
+
+def hold_out(table: FeatureTable, groups: NDArray[np.int64], seed: int) -> HeldOutParts:
+    """Divide a table; its own ``val`` and ``test`` parts are taken where it has them, else a fifth of the rest each.
+
+    Parameters
+    ----------
+    table : FeatureTable
+    groups : ndarray of shape (n_samples,), int64
+        Group of each sample; images of own parts that share a group with a training image are left out.
+    seed : int
+
+    Raises
+    ------
+    EvaluationError
+        No labels, one class, or no part can be held out without tearing a group or losing a class; or images to learn
+        from that all have the same features.
+    """
+    learnt = split_table(table, groups)
+    targets, rest = learnt.train.targets, learnt.at
+    y = targets.encode(table.y)
+    own = {name: np.flatnonzero((y >= 0) & (table.splits == name)) for name in ("val", "test")}
+    parts = {name: at[~np.isin(groups[at], groups[rest])] for name, at in own.items()}
+    for name in ("test", "val"):
+        if not len(own[name]):
+            rest, parts[name] = _cut_off(rest, y, groups, targets.classes, seed)
+        elif not len(parts[name]):
+            raise EvaluationError(f"every image of the {name} part shares a group with a training image")
+    if len(rest) < len(learnt.at):
+        stop_if_all_equal(table, table.opened(0)(rest), rest)
+    parts["val"] = parts["val"][~np.isin(groups[parts["val"]], groups[parts["test"]])]
+    if not len(parts["val"]):
+        raise EvaluationError("every image of the val part shares a group with a test image")
+    return HeldOutParts(targets, y, rest, parts["val"], parts["test"], bool(len(own["test"])))
+
+
+def _cut_off(
+    rest: NDArray[np.int64], y: NDArray[np.int64], groups: NDArray[np.int64], classes: Sequence[str], seed: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    try:
+        kept, off = make_folds(y[rest], groups[rest], classes, _FOLDS, seed).pairs[0]
+    except TooFewGroups as error:
+        raise EvaluationError(f"no part can be held out to judge by: {error}") from None
+    return rest[kept], rest[off]

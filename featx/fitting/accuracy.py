@@ -1,0 +1,147 @@
+"""All accuracies of one head on one data set: grouped, ungrouped, by source, on what was set aside."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from featx.duplicates import Grouping, join_groups
+from featx.evaluation import ByClass, GroupHintAccuracy, HeldOut, Interval, ViewsGain
+from featx.evaluation.procedures import (
+    CrossValidated,
+    DataSplit,
+    FitCounter,
+    TooFewGroups,
+    TrainingSet,
+    Tuned,
+    cross_validate,
+    paired_difference,
+    share_of,
+)
+from featx.group_hints import find_group_hints, in_natural_order, read_groups
+from featx.heads import Head, scores_of
+from featx.runtime import Runtime
+from featx.table import Sample, Views
+
+
+@dataclass(frozen=True)
+class AccuracyMeasurer:
+    """Measures a head.
+
+    Parameters
+    ----------
+    head : Head
+    parts : Parts
+    cv, repeats, seed : int
+        As in :func:`featx.fit`.
+    runtime : Runtime
+    tally : Tally
+        Counts all fits.
+    """
+
+    head: Head
+    parts: DataSplit
+    cv: int
+    repeats: int
+    seed: int
+    runtime: Runtime
+    tally: FitCounter
+
+    def honest(self) -> tuple[CrossValidated | None, str]:
+        """Return the nested cross-validation that keeps groups together; or None and why there is none."""
+        try:
+            return self._nested(self.parts.train, "cross-validating"), ""
+        except TooFewGroups as error:
+            return None, str(error)
+
+    def gain_of_views(self, views: Views, honest: CrossValidated | None) -> ViewsGain | None:
+        """Return whether the augmented views that are learnt from helped; None if there are none.
+
+        Parameters
+        ----------
+        views : Views
+            What they are; as many as the training part has of them are learnt from.
+        honest : CrossValidated or None
+            With them.
+        """
+        train = self.parts.train
+        if train.views is None:
+            return None
+        n = len(train.views)
+        if honest is None:
+            return ViewsGain(n, views.policy, views.seed, None, None)
+        without = self._nested(
+            replace(train, views=None), "cross-validating without views"
+        )  # the seed cuts the same folds
+        difference = paired_difference(honest, without, train.y, train.groups)
+        return ViewsGain(n, views.policy, views.seed, without.summary.accuracy, difference)
+
+    def ungrouped(self, honest: CrossValidated | None) -> Interval | None:
+        """Return the accuracy as it is commonly reported: every image on its own, duplicates on both sides of splits.
+
+        It is what the same cross-validation, tuning included, gives without any groups.
+        """
+        alone = np.arange(len(self.parts.train.y))
+        if honest is not None and len(np.unique(self.parts.train.groups)) == len(alone):
+            return honest.summary.accuracy
+        return self._accuracy(replace(self.parts.train, groups=alone), "fit, ungrouped")
+
+    def by_group_hint(self, samples: Sequence[Sample], grouping: Grouping) -> tuple[GroupHintAccuracy, ...]:
+        """Return the accuracy by each hint of sources that is not grouped by already: what ``group_by`` would give.
+
+        Parameters
+        ----------
+        samples : sequence of Sample
+            Those of the whole table.
+        grouping : Grouping
+            Theirs.
+        """
+        train, at = self.parts.train, self.parts.at
+        found = []
+        for source in find_group_hints([samples[i] for i in at]):
+            groups = join_groups(grouping.unnamed, read_groups(samples, source.group_by))[at]
+            if np.array_equal(_in_order(groups), _in_order(train.groups)):
+                continue
+            accuracy = self._accuracy(replace(train, groups=groups), f"fit, by {source.name}")
+            if accuracy is not None:
+                names = in_natural_order({value for value in source.values if value is not None})
+                ends = (names[0], names[-1])
+                found.append(GroupHintAccuracy(source.name, source.group_by, len(names), ends, accuracy))
+        return tuple(found)
+
+    def held_out(self, tuned: Tuned, part: TrainingSet) -> HeldOut | None:
+        """Return the accuracy on a part that was set aside; None if there is none."""
+        if not len(part.y):
+            return None
+        targets = part.targets
+        answers = targets.answers(scores_of(tuned.estimator, part.X, targets.n_classes))
+        hit = targets.hits(answers, part.y)
+        apart = ~np.isin(part.groups, self.parts.train.groups)
+        if not apart.any():
+            return HeldOut(None, 0, float(hit.mean()), len(hit))
+        return HeldOut(
+            share_of(hit[apart], part.groups[apart]),
+            int(apart.sum()),
+            float(hit.mean()),
+            len(hit),
+            *ByClass.of(targets, answers[apart], part.y[apart]),
+        )
+
+    def _nested(self, data: TrainingSet, stage: str) -> CrossValidated:
+        n_workers = self.runtime.n_workers
+        with self.runtime.stage(stage) as advance:
+            return cross_validate(self.head, data, self.cv, self.repeats, self.seed, n_workers, advance, self.tally)
+
+    def _accuracy(self, data: TrainingSet, stage: str) -> Interval | None:
+        try:
+            return self._nested(data, stage).summary.accuracy
+        except TooFewGroups:
+            return None
+
+
+def _in_order(groups: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return the same groups, numbered in order of first appearance."""
+    return join_groups(groups, [None] * len(groups))

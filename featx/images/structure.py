@@ -1,0 +1,150 @@
+"""Which files are decoded in the main process: those whose structure shows that they cost little.
+
+A library that opens a file parses all that the file holds besides its pixels, and some of that takes minutes or
+gigabytes by intent. JPEG and PNG files of usual structure take a second at most, whatever their content.
+"""
+
+from __future__ import annotations
+
+import struct
+from itertools import islice
+
+from featx.images.jpeg import APP1, APP2, FRAMES, SCAN, count_scans, segments
+from featx.images.png import HIDDEN_EXIF, TEXT_CHUNKS, chunks, packed_profile, unpacked
+from featx.images.tiff import Tiff, without_head
+from featx.source import LARGE_FILE
+
+_MOST_PIXELS = {"JPEG": 60_000_000, "PNG": 16_000_000}
+_MOST_SCANNED_PIXELS = 400_000_000
+"""A progressive JPEG of 40 million pixels in 10 scans: each scan goes over all of them, about 1 ns a pixel."""
+
+_MOST_SCANS = 1_000
+
+_MOST_METADATA = 4_000_000
+"""Bytes beside the pixels. Cameras write 64 kB of EXIF data and up to 1 MB of XMP or thermal data."""
+
+_MOST_TAGS = 2_000
+_MOST_TAG_BYTES = 1_000_000
+"""What the tags of EXIF data may claim together. Each may claim the same 64 kB again."""
+
+_MOST_PROFILE = 1_000_000
+"""Bytes of a colour profile; those of printers have the most."""
+
+_SIMPLE_FRAMES = (0xC0, 0xC1, 0xC2)
+"""Baseline, extended and progressive, Huffman-coded (ITU T.81, table B.1)."""
+
+_EXIF, _INDEX = b"Exif\0\0", b"MPF\0"
+
+_MOST_CHUNKS = 20_000
+"""Of a PNG: 16 million pixels of 8 bytes in the usual pieces of 8 kB."""
+
+_MOST_OTHER_CHUNKS = 200
+_ANIMATION = (b"acTL", b"fcTL", b"fdAT")
+
+
+def has_plain_structure(data: bytes, kind: str) -> bool:
+    """Tell whether a file is a JPEG or PNG that takes at most about a second and little memory.
+
+    Parameters
+    ----------
+    data : bytes
+        A whole file; not more is looked at than its structure.
+    kind : str
+        Its format, of :func:`featx.images.image_format`.
+    """
+    if len(data) > LARGE_FILE:
+        return False
+    return _is_plain_jpeg(data) if kind == "JPEG" else _is_plain_png(data) if kind == "PNG" else False
+
+
+def _is_plain_jpeg(data: bytes) -> bool:
+    n_exif, n_pixels = 0, 0
+    profile: list[bytes] = []
+    for marker, start, end in segments(data):
+        if marker == SCAN:
+            return n_pixels > 0 and _has_few_scans(data, start, n_pixels) and _is_usual(_joined(profile))
+        if end > min(len(data), _MOST_METADATA) or not _is_usual_segment(marker, data[start:end]):
+            return False
+        if marker in FRAMES:
+            if n_pixels:
+                return False
+            n_pixels = _n_pixels(data[start:end])
+        elif marker == APP1 and data.startswith(_EXIF, start):
+            n_exif += 1  # a library joins them
+            if n_exif > 1:
+                return False
+        elif marker == APP2 and data.startswith(b"ICC_PROFILE\0", start):
+            profile.append(data[start:end])
+    return False
+
+
+def _is_usual_segment(marker: int, content: bytes) -> bool:
+    if marker in FRAMES:
+        return marker in _SIMPLE_FRAMES
+    if marker == APP1 and content.startswith(_EXIF):
+        return _is_bounded(content)
+    if marker == APP2 and content.startswith(_INDEX):
+        return _is_bounded(content.removeprefix(_INDEX))
+    return True
+
+
+def _n_pixels(frame: bytes) -> int:
+    """Return the pixels of a frame of 8-bit grey or colour; 0 for every other."""
+    if len(frame) < 6 or frame[0] != 8 or frame[5] not in (1, 3):
+        return 0
+    height, width = struct.unpack_from(">HH", frame, 1)
+    return width * height if width * height <= _MOST_PIXELS["JPEG"] else 0
+
+
+def _has_few_scans(data: bytes, at: int, n_pixels: int) -> bool:
+    most = min(_MOST_SCANS, _MOST_SCANNED_PIXELS // n_pixels)
+    return data.count(b"\xff\xda", at) < most or count_scans(data, at) < most  # the former is quicker
+
+
+def _joined(profile: list[bytes]) -> bytes:
+    return b"".join(part[14:] for part in sorted(profile))
+
+
+def _is_plain_png(data: bytes) -> bool:
+    if data[8:16] != b"\0\0\0\x0dIHDR" or len(data) < 33:
+        return False
+    width, height = struct.unpack_from(">II", data, 16)
+    if width * height > _MOST_PIXELS["PNG"]:
+        return False
+    n_others, n_bytes = 0, 0
+    for kind, at, end in islice(chunks(data), 1, _MOST_CHUNKS + 1):
+        if kind == b"IEND":
+            return True
+        if kind != b"IDAT":
+            n_others += 1
+            n_bytes += end - at - 12
+            if n_others > _MOST_OTHER_CHUNKS or n_bytes > _MOST_METADATA:
+                return False
+            if not _is_usual_chunk(kind, data[at + 8 : end - 4]):
+                return False
+    return False
+
+
+def _is_usual_chunk(kind: bytes, content: bytes) -> bool:
+    if kind == b"iCCP":
+        return _is_usual(unpacked(packed_profile(content), _MOST_PROFILE + 1))
+    if kind == b"eXIf":
+        return _is_bounded(content)
+    if kind in TEXT_CHUNKS:
+        return not content[:20].lower().startswith(HIDDEN_EXIF)
+    return kind not in _ANIMATION
+
+
+def _is_usual(profile: bytes) -> bool:
+    """Tell whether a colour profile is short, and has no list of steps for each pixel, which may be of any length."""
+    return len(profile) <= _MOST_PROFILE and b"mpet" not in profile
+
+
+def _is_bounded(exif: bytes) -> bool:
+    """Tell whether the tags that a library reads at once claim little."""
+    try:
+        tiff = Tiff.of(without_head(exif))
+    except ValueError:
+        return True
+    entries = tiff.entries(tiff.first)
+    return len(entries) <= _MOST_TAGS and sum(entry.n_bytes for _, entry in entries) <= _MOST_TAG_BYTES

@@ -1,0 +1,323 @@
+"""Reports: one summary, and lines that say the same."""
+
+from __future__ import annotations
+
+import html
+import shutil
+from dataclasses import replace
+
+import pytest
+from conftest import make_classes, save_image
+from PIL import Image
+from test_inspection import scene
+from typer.testing import CliRunner
+
+import featx
+from featx.cli.app import app
+from featx.errors import ClassifierError, DatasetError, EvaluationError, WeightsError
+from featx.evaluation import Interval
+from featx.extraction import extract
+from featx.fitting import fit
+from featx.model import Classifier
+from featx.prediction import load
+from featx.rendering import evaluation_lines, extraction_lines, full_lines, prediction_lines
+from featx.rendering.facts import Fact, report_facts, skipped_facts
+from featx.rendering.terminal import fact_lines
+from featx.reports import report
+
+COLOURS = {"blue": (30, 60, 200), "red": (200, 50, 40)}
+
+
+@pytest.fixture
+def model(fake, images):
+    return fit(extract(images, "quadrants", runtime=fake.runtime), runtime=fake.runtime)
+
+
+def test_summary_and_lines_say_the_same(model, tmp_path):
+    found = report(model)
+    summary = found.to_dict()
+    assert summary["cv"] == model.evaluation.to_dict()["cv"]
+    assert summary["features"]["n_features"] == 12
+    cv = summary["cv"]["accuracy"]
+    text = str(found)
+    assert f"{cv['mean']:.3f} ({cv['low']:.3f} to {cv['high']:.3f})" in text
+    assert 'always "blue": 0.500' in text
+    assert "quadrants (ImageNet weights), last layer, avg: 12 an image" in text
+    model.save(tmp_path / "m.featx")
+    again = report(tmp_path / "m.featx").to_dict()
+    assert again == summary | {"model": str(tmp_path / "m.featx"), "file": again["file"]}
+    with pytest.raises(ClassifierError, match="no such model file"):
+        report(tmp_path / "none.featx")
+
+
+def test_lines_of_an_evaluation(model):
+    lines = evaluation_lines(model.evaluation.to_dict())
+    assert [text.split("  ")[0] for text in lines] == ["accuracy", "valid for", "weakest", "head"]
+    assert "5 folds (StratifiedKFold), tuned inside each" in lines[-1]
+
+
+def test_both_numbers_where_images_are_grouped(fake, tmp_path):
+    folder = make_classes(tmp_path / "set", COLOURS, 8)
+    for path in list(folder.rglob("*.png")):
+        shutil.copy(path, path.with_name(f"copy-of-{path.name}"))
+    model = fit(extract(folder, "quadrants", runtime=fake.runtime), runtime=fake.runtime)
+    lines = evaluation_lines(model.evaluation.to_dict())
+    ungrouped = next(text for text in lines if text.startswith("ungrouped"))
+    assert ungrouped.endswith("(32 copies; 32 images in 16 groups)")
+
+
+def test_lines_of_groups_and_sources(model):
+    groups = {"n_duplicates": 1, "n_near_duplicates": 412, "n_frames": 90, "n_recordings": 1, "n_named": 2}
+    groups |= {"n_versions": 6, "n_originals": 2}
+    source = {
+        "name": "plate", "group_by": r"(P\d+)", "n_sources": 12, "examples": ["P01", "P12"],
+        "accuracy": {"mean": 0.712, "low": 0.6, "high": 0.8},
+    }  # fmt: skip
+    changed = {"n_groups": 9, "groups": groups, "group_hints": [source, source | {"name": "name"}]}
+    lines = evaluation_lines(model.evaluation.to_dict() | changed)
+    assert lines[1] == (
+        "ungrouped  1.000  (1 copy, 412 near-copies, 90 frames of 1 recording, 6 versions of 2 images, 2 named groups; "
+        "24 images in 9 groups)"
+    )
+    command = r"featx fit --head logreg --group-by '(P\d+)' --overwrite"
+    assert lines[3] == f"by plate   0.712  12 of them, P01..P12; if these are sources: {command}"
+    assert lines[4] == f"by name    0.712  names contain P01..P12; if these are sources: {command}"
+    lines = evaluation_lines(model.evaluation.to_dict() | changed, lambda group_by: f"again with {group_by}")
+    assert lines[3].endswith(r"if these are sources: again with (P\d+)")
+
+
+def test_the_same_image_in_two_classes_is_said_first(fake, tmp_path):
+    folder = make_classes(tmp_path / "set", COLOURS, 12)
+    for i in range(3):
+        shutil.copy(folder / "red" / f"red-{i:02}.png", folder / "blue" / f"again-{i}.png")
+    found = fit(extract(folder, "quadrants", runtime=fake.runtime), runtime=fake.runtime).evaluation
+    assert found.groups["n_conflicts"] == 3
+    assert evaluation_lines(found.to_dict())[0] == (
+        "conflict   3 pairs of duplicates or near-duplicates with different labels, "
+        "the first blue/again-0.png and red/red-00.png; featx inspect FOLDER lists them all"
+    )
+
+
+def test_groups_in_force_are_named(model):
+    """Whoever groups by plate reads that the number is one for other plates."""
+    values = model.evaluation.to_dict()
+    named = {"n_named": 12, "group_by": "Platte", "examples": ["P01", "P12"]}
+    lines = evaluation_lines(values | {"groups": values["groups"] | named})
+    assert "valid for  new images from groups not learnt from, by Platte (12 so far: P01..P12)" in lines
+    lines = evaluation_lines(values | {"groups": values["groups"] | named | {"group_by": None}})
+    assert "valid for  new images from groups not learnt from, by the column group (12 so far: P01..P12)" in lines
+    assert "valid for  new images from the same sources" in evaluation_lines(values)
+
+
+@pytest.mark.parametrize(
+    ("mean", "low", "sentence"),
+    [
+        (0.869, 0.85, '0.869 is not better than always answering "blue" (0.870)'),
+        (0.870, 0.85, '0.870 is not better than always answering "blue" (0.870)'),
+        (
+            0.9,
+            0.87,
+            '0.900 may be no better than always answering "blue" (0.870): its interval does not lie above that',
+        ),
+        (0.9, 0.871, ""),
+    ],
+)
+def test_a_verdict_where_the_interval_does_not_lie_above_the_baseline(model, tmp_path, mean, low, sentence):
+    cv = replace(model.evaluation.cv, accuracy=Interval(mean, low, 0.95))
+    judged = replace(model, evaluation=replace(model.evaluation, cv=cv, baseline=0.87))
+    assert judged.evaluation.verdict == judged.evaluation.to_dict()["verdict"] == sentence
+    assert (f"verdict    {sentence}" in evaluation_lines(judged.evaluation.to_dict())) == bool(sentence)
+    assert sentence in str(judged.evaluation)
+    assert str(judged.evaluation).count("always") == 1 + bool(sentence)
+    report(judged, html=tmp_path / "r.html")
+    text = (tmp_path / "r.html").read_text("utf-8")
+    assert ("better than always" in text) == bool(sentence)
+
+
+def test_no_honest_number_is_said(model):
+    values = model.evaluation.to_dict() | {"cv": None, "cv_reason": "class 'x' has one image"}
+    assert evaluation_lines(values)[0].startswith("accuracy   no honest number: class 'x' has one image")
+    assert not any("valid for" in text for text in full_lines(report(model).to_dict() | values))
+
+
+def test_parts_set_aside(model):
+    test = {"accuracy": 0.9, "low": 0.8, "high": 0.95, "n": 90, "as_given": 0.91, "n_as_given": 100}
+    lines = evaluation_lines(model.evaluation.to_dict() | {"test": test})
+    assert "test       0.900 (0.800 to 0.950)   90 images, without 10 grouped with training images" in lines[1]
+    lines = evaluation_lines(model.evaluation.to_dict() | {"test": test | {"accuracy": None, "n": 0}})
+    assert "no honest number: every image is grouped with a training image (as given 0.910" in lines[1]
+
+
+def test_many_classes_show_the_worst_confusions_instead_of_a_matrix(model):
+    summary = report(model).to_dict()
+    names = [f"c{i}" for i in range(20)]
+    confusion = [[0] * 20 for _ in range(20)]
+    confusion[3][7] = 5
+    text = full_lines(summary | {"classes": names, "cv": summary["cv"] | {"confusion": confusion}})
+    assert text[-2:] == ["most frequent confusions", "     5  c3 taken for c7"]
+
+
+def test_extraction_lines(fake, images):
+    (images / "red" / "empty.png").write_bytes(b"")
+    lines = extraction_lines(extract(images, "quadrants", runtime=fake.runtime).extraction.to_dict())
+    assert lines[0].startswith("images     0 cached, 24 new in ")
+    assert lines[1] == "crop cuts  23 % of the average image; --resize pad or squash keep all"
+    assert lines[2] == "skipped    red/empty.png: empty file (0 bytes)"
+
+
+def test_many_skipped_images_are_counted_by_reason():
+    skipped = [{"path": f"{i}.png", "reason": "empty" if i < 40 else "torn"} for i in range(60)]
+    lines = fact_lines(skipped_facts(skipped))
+    assert len(lines) == 12
+    assert lines[-2:] == ["skipped    30 more: empty", "skipped    20 more: torn"]
+
+
+def test_terminal_and_page_show_the_same_facts_and_neither_takes_the_text_of_the_other_apart(model, tmp_path):
+    notes = ("three   spaces in a note; and a semicolon",)
+    noted = replace(model, evaluation=replace(model.evaluation, notes=notes))
+    found = report(noted, html=tmp_path / "r.html")
+    facts = report_facts(found.summary)
+    assert Fact("note", notes) in facts
+    lines = str(found).splitlines()
+    assert [line for line in lines if line in fact_lines(facts)] == fact_lines(facts)
+    page = (tmp_path / "r.html").read_text("utf-8")
+    for label, parts in facts:
+        text = html.escape("; ".join(parts)).replace("&quot;", "&#34;").replace("&#x27;", "&#39;")
+        assert f"<dt>{label}</dt><dd>{text}" in page or not label
+
+
+def test_prediction_lines_warn_of_training_images():
+    values = {
+        "n_images": 600, "n_predicted": 600, "n_rejected": 0, "n_skipped": 0, "n_seen": 412, "n_ignored": 0,
+        "own_folders": [],
+        "output": "x.csv", "seconds": 1.0, "images_per_second": 600.0,
+    }  # fmt: skip
+    lines = prediction_lines(values)
+    assert lines == [
+        "images     600 predicted, 0 skipped in 1.0 s (600 a second)",
+        "warning    412 of 600 images were used to fit this model; their scores say nothing about new images",
+    ]
+
+
+def test_on_other_labelled_images(fake, images, tmp_path):
+    fit(extract(images, "quadrants", runtime=fake.runtime), runtime=fake.runtime).save(tmp_path / "m.featx")
+    other = tmp_path / "other"
+    for i in range(6):
+        save_image(other / "red" / f"{i}.png", (200, 50, 40), seed=500 + i)
+        save_image(other / "blue" / f"{i}.png", (30, 60, 200) if i else (200, 50, 40), seed=600 + i)
+    shutil.copy(images / "red" / "red-00.png", other / "red" / "known.png")
+    (other / "red" / "torn.png").write_bytes(b"")
+    found = report(load(tmp_path / "m.featx"), on=other, runtime=fake.runtime)
+    for model in (tmp_path / "m.featx", str(tmp_path / "m.featx"), Classifier.load(tmp_path / "m.featx")):
+        again = featx.report(model=model, on=str(other), runtime=fake.runtime)
+        assert again.to_dict()["on"] == found.to_dict()["on"]
+    on = found.to_dict()["on"]
+    assert (on["n"], on["n_as_given"], on["accuracy"]["mean"]) == (12, 13, 11 / 12)
+    assert on["as_given"] == pytest.approx(12 / 13)
+    assert on["confusion"] == [[5, 1], [0, 6]]
+    assert [one["path"].rpartition("/")[2] for one in on["skipped"]] == ["torn.png"]
+    lines = str(found).splitlines()
+    at = next(i for i, text in enumerate(lines) if text.startswith("on "))
+    assert on["baseline"] == {"accuracy": 0.5, "class": "blue"}
+    assert (on["n_seen"], on["n_near"], on["notes"]) == (1, 0, [])
+    assert lines[at].endswith('always "blue": 0.500   12 images   without 1 that it was fitted on (with them 0.923)')
+    assert lines[at + 1].strip() == "recall blue 0.83, red 1.00"
+    (mistake,) = on["mistakes"]
+    wrong = (other / "blue" / "0.png").as_posix()
+    assert (mistake["path"], mistake["label"], mistake["predicted"]) == (wrong, "blue", "red")
+    assert lines[at + 2] == f"mistake    {wrong}: red {mistake['confidence']:.2f}, not blue"
+    assert lines[-6:-4] == ["", f"on {other}:"]
+    assert lines[-2:] == ["blue       5      1", "red        0      6"]
+    assert lines[0] == f"model      {tmp_path / 'm.featx'}"
+
+
+def test_near_copies_of_training_images_are_not_new(fake, tmp_path):
+    for number in range(24):
+        scene(tmp_path / "set" / "ab"[number % 2] / f"{chr(97 + number)}.png", number)
+    fit(extract(tmp_path / "set", "quadrants", runtime=fake.runtime), runtime=fake.runtime).save(tmp_path / "m.featx")
+    for number in range(24, 30):
+        scene(tmp_path / "new" / "ab"[number % 2] / f"{chr(97 + number - 24)}.png", number)
+    for name in ("a", "c", "e"):
+        with Image.open(tmp_path / "set" / "a" / f"{name}.png") as image:
+            image.resize((70, 70)).save(tmp_path / "new" / "a" / f"near-{name}.jpg", quality=80)
+    shutil.copy(tmp_path / "set" / "b" / "b.png", tmp_path / "new" / "b" / "same.png")
+    model = load(tmp_path / "m.featx")
+    on = report(model, on=tmp_path / "new", runtime=fake.runtime).to_dict()["on"]
+    assert (on["n"], on["n_seen"], on["n_near"], on["n_as_given"], on["notes"]) == (6, 1, 3, 10, [])
+    elsewhere = replace(fake.runtime, cache=tmp_path / "other-cache")
+    on = report(model, on=tmp_path / "new", runtime=elsewhere).to_dict()["on"]
+    assert (on["n"], on["n_near"]) == (9, 0)
+    said = "23 training images are not in the cache: their near-copies were not looked for"
+    assert on["notes"] == [said]  # but for the one that lies among the new ones too
+
+
+def test_labelled_images_of_a_manifest_with_columns_of_its_own(fake, model, tmp_path):
+    make_classes(tmp_path / "new", {"blue": (30, 60, 200), "red": (200, 50, 40), "blue2": (30, 60, 200)}, 4)
+    rows = [f"{path.relative_to(tmp_path)},{path.parent.name[:3]},{i % 2},{i % 3}"
+            for i, path in enumerate(sorted((tmp_path / "new").rglob("*.png")))]  # fmt: skip
+    text = "\n".join(["file,kind,group,day", *rows]).replace(",blu,", ",blue,")
+    (tmp_path / "list.csv").write_text(text)
+    how = {"path_column": "file", "label_column": "kind", "runtime": fake.runtime}
+    on = report(model, on=tmp_path / "list.csv", **how).to_dict()["on"]
+    assert (on["n_as_given"], on["as_given"], on["n_groups"]) == (12, 1.0, 2)
+    on = report(model, on=tmp_path / "list.csv", group_by="day", **how).to_dict()["on"]
+    assert (on["n_as_given"], on["n_groups"]) == (12, 3)
+    shown = str(report(model, on=tmp_path / "list.csv", group_by="day", **how))
+    assert 'always "blue": 1.000   4 images in 3 groups' in shown
+    with pytest.raises(DatasetError, match="`group_by` plate matches no image"):
+        report(model, on=tmp_path / "list.csv", group_by="plate", **how)
+
+
+def test_on_images_that_say_nothing(fake, images, tmp_path):
+    fit(extract(images, "quadrants", runtime=fake.runtime), runtime=fake.runtime).save(tmp_path / "m.featx")
+    model = load(tmp_path / "m.featx")
+    with pytest.raises(EvaluationError, match="the model does not know green; it knows blue, red"):
+        report(model, on=make_classes(tmp_path / "new", {"green": (20, 200, 20), "red": (200, 50, 40)}, 2))
+    with pytest.raises(EvaluationError, match="the images have no labels"):
+        report(model, on=images / "red", runtime=fake.runtime)
+    assert "all 24 images were used to fit this model" in str(report(model, on=images, runtime=fake.runtime))
+
+
+def test_on_from_the_command_line(fake, images, tmp_path, monkeypatch):
+    monkeypatch.setenv("FEATX_CACHE", str(fake.runtime.cache))
+    fit(extract(images, "quadrants", runtime=fake.runtime), runtime=fake.runtime).save(tmp_path / "m.featx")
+    shown = CliRunner().invoke(app, ["report", str(tmp_path / "m.featx"), "--on", str(images)])
+    assert shown.exit_code == 0, shown.output
+    assert f"on         {images}: all 24 images were used to fit this model" in shown.output
+
+
+def test_classes_of_a_matrix_can_be_told_apart(model):
+    summary = report(model).to_dict()
+    cv = summary["cv"]
+    text = full_lines(summary | {"classes": ["Gänseblümchen", "Überexpression"]})
+    assert "Gänseblümchen               12               0" in text
+    names = [f"a name that is far too long for a matrix {i}" for i in range(12)]
+    n = [[int(i == j) for j in range(12)] for i in range(12)]
+    per_class = [cv["per_class"][0] | {"class": name} for name in names]
+    text = full_lines(summary | {"classes": names, "cv": cv | {"confusion": n, "per_class": per_class}})
+    at = text.index("true class (rows) taken for (columns)")
+    heads = [f"a name…ix {i:>2}" if i > 9 else f"a name…rix {i}" for i in range(12)]
+    assert text[at + 1] == " " * 12 + "".join(f"  {name:>12}" for name in heads)
+
+
+def test_predicted_labels_stand_in_one_column():
+    rows = [
+        {"path": "a.png", "label": "Gänseblümchen", "confidence": 0.5, "status": "ok", "seen": False, "reason": ""},
+        {"path": "b.png", "label": "Rose", "confidence": 0.25, "status": "ok", "seen": True, "reason": ""},
+    ]
+    counts = {"n_images": 2, "n_predicted": 2, "n_rejected": 0, "n_skipped": 0, "n_seen": 0, "n_ignored": 0}
+    more = {"own_folders": [], "seconds": 1.0, "images_per_second": 2.0, "rows": rows}
+    assert prediction_lines(counts | more)[:2] == ["Gänseblümchen 0.500  a.png", "Rose          0.250  b.png  (seen)"]
+
+
+def test_weights_of_a_model_that_was_made_with_a_file(fake, images, tmp_path):
+    model = fit(extract(images, "quadrants", runtime=fake.runtime), runtime=fake.runtime)
+    (tmp_path / "other.h5").write_bytes(b"other weights")
+    with pytest.raises(
+        WeightsError, match="other weights than quadrants .*predict and report `on` take the right file"
+    ):
+        featx.report(model, on=images, weights=tmp_path / "other.h5", runtime=fake.runtime)
+    with pytest.raises(ClassifierError, match="`weights` is for the images of `on`"):
+        featx.report(model, weights=tmp_path / "other.h5", runtime=fake.runtime)
+    with pytest.raises(ClassifierError, match="`label_by`, `group_by` is for the images of `on`"):
+        report(model, group_by="parent", label_by="top")
