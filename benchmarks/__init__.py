@@ -1,1 +1,1 @@
-"""Measurements that anyone can run: ``python -m benchmarks.NAME``."""
+"""Benchmarks to run on your own folders of images: ``python -m benchmarks.NAME``."""

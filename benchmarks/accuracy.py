@@ -1,8 +1,8 @@
-"""Accuracy and time of the heads on folders of images: ``python -m benchmarks.accuracy DIR... [--heads a,b]``.
+"""Measure accuracy and time of the heads on folders of images: ``python -m benchmarks.accuracy DIR... [--heads a,b]``.
 
-For each folder that `featx extract` understands and each head: nested 5-fold accuracy with its interval, accuracy on
-the folder's own test part where it has one, and the seconds that tuning, cross-validation and the final fit took.
-Features come from the cache, or are extracted first. Prints a Markdown table, then JSON.
+For each folder that `featx extract` understands and each head, the table gives the nested 5-fold accuracy with its
+interval, the accuracy on the folder's own test part if there is one, and the seconds for tuning, cross-validation and
+the final fit. Features come from the cache, or are extracted first. Prints a Markdown table, then JSON.
 """
 
 from __future__ import annotations
@@ -26,7 +26,9 @@ def main() -> None:
     arguments = parser.parse_args()
     runtime = Runtime(arguments.cache)
     results = []
-    print("| set | images | classes | head | accuracy (95 % interval) | own test part | always the largest | seconds |")
+    print(
+        "| data set | images | classes | head | accuracy (95 % interval) | own test part | majority class | seconds |"
+    )
     print("|---|---|---|---|---|---|---|---|")
     for folder in arguments.folders:
         table = extract(folder, arguments.backbone, runtime=runtime)

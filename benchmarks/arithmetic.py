@@ -1,11 +1,12 @@
-"""How much of the processor's arithmetic each network uses: ``python -m benchmarks.arithmetic [--backbones a,b]``.
+"""Measure the fraction of the CPU's arithmetic that each backbone uses: ``python -m benchmarks.arithmetic``.
 
-The most that a processor does in a number format is measured, not looked up: the fastest of a few chains of dense
-convolutions, through the same engine as the networks. Beside it the arithmetic of each network (2 operations for a
-multiplication with its addition, counted in the graph that is executed), images a second, and how many that most
-would be: where a network is near it, only another processor or number format is faster. Depthwise convolutions and
-small maps wait for memory and stay below it. Random weights and pixels: they change no speed; int8 needs the extra
-`int8`. Prints two Markdown tables of medians, then JSON. Two minutes for a network on two cores that do nothing else.
+The highest throughput of the CPU in a number format is measured, not looked up: it is that of the fastest of a few
+chains of dense convolutions, through the same engine as the backbones. The table compares it with the arithmetic of
+each backbone (2 operations for a multiplication and its addition, counted in the graph that is executed) and its images
+per second, and gives the images per second at the highest throughput. If a backbone is near that limit, only another
+CPU or number format is faster. Depthwise convolutions and small maps wait for memory and stay below it. Weights and
+pixels are random, which does not change the speed; int8 needs the extra `int8`. Prints two Markdown tables of medians,
+then JSON. Takes two minutes per backbone on two cores without other work.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.networks import SIDE, engine_rate, random_pixels, random_recipe
+from benchmarks.networks import SIDE, engine_rate, random_pixels, random_spec
 from benchmarks.processes import median, print_head, print_json, print_row, run_worker, take_turns
 from featx.engines import convert, quantize
 from featx.engines.graph import unpack
@@ -35,7 +36,7 @@ _LINKS = 8
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--backbones", default="efficientnet-lite0,mobilenetv2,resnet50,efficientnet-b0,vgg16")
-    parser.add_argument("--precisions", help="with commas; all that this machine has, if not given")
+    parser.add_argument("--precisions", help="separated by commas; default: all that this machine supports")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--worker", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -45,13 +46,21 @@ def main() -> None:
     precisions = arguments.precisions.split(",") if arguments.precisions else _precisions()
     chains = [_row(name, precision, arguments.rounds) for name in _CHAINS for precision in precisions]
     most = {}
-    print_head("number format", "most, GFLOP/s", "in chains of")
+    print_head("number format", "highest GFLOP/s", "in chains of")
     for precision in precisions:
         best = max((row for row in chains if row["precision"] == precision), key=lambda row: row["gflops"])
         most[precision] = best["gflops"]
         print_row(precision, best["gflops"], best["name"])
     print()
-    print_head("network", "number format", "GFLOP an image", "images a second", "GFLOP/s", "of the most", "at the most")
+    print_head(
+        "backbone",
+        "number format",
+        "GFLOP per image",
+        "images per second",
+        "GFLOP/s",
+        "fraction of the highest",
+        "highest possible images per second",
+    )
     networks = []
     for name in arguments.backbones.split(","):
         for precision in precisions:
@@ -84,11 +93,11 @@ def _measure(name: str, precision: str) -> dict[str, float]:
 
 def _network(name: str) -> bytes:
     with tempfile.TemporaryDirectory() as cache:
-        return graph_of(random_recipe(name), lambda: None, Runtime(Path(cache)))
+        return graph_of(random_spec(name), lambda: None, Runtime(Path(cache)))
 
 
 def _chain(kernel: int, channels: int, side: int) -> bytes:
-    """Return a graph of dense convolutions, one after the other, on maps of one size."""
+    """Return a graph of consecutive dense convolutions on maps of one size."""
     ov = start_openvino()
     ops, rng = ov.opset13, np.random.default_rng(0)
     inputs = ops.parameter([OPENVINO_BATCH, side, side, 3], np.uint8, name="pixels")
@@ -101,7 +110,7 @@ def _chain(kernel: int, channels: int, side: int) -> bytes:
 
 
 def _operations(graph: bytes) -> int:
-    """Return the multiplications and additions of a graph's convolutions and products of matrices, a whole batch."""
+    """Return the number of multiplications and additions in a graph's convolutions and matrix products per batch."""
     total = 0
     for op in unpack(start_openvino().Core(), graph).get_ops():
         kind = op.get_type_name()

@@ -1,4 +1,4 @@
-"""Attacks on the cache: what is planted in it, what is called one, and files that take each other's place."""
+"""Attacks on the cache: planted files, folders that are not caches, and files that replace each other."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _FOREIGN_TAG = "Signature: 8a477f597d28d172789f06886806bc55\n# made by a backup 
 
 
 def _contents(folder: Path) -> dict[str, str | bytes]:
-    """Return the files below a folder, and where links lead; no link is followed."""
+    """Return the content of the files below a folder, and the targets of links, which are not followed."""
     found: dict[str, str | bytes] = {}
     for path in sorted(folder.rglob("*")):
         name = str(path.relative_to(folder))
@@ -33,7 +33,7 @@ def _contents(folder: Path) -> dict[str, str | bytes]:
 
 
 def _age(folder: Path) -> None:
-    """Make files look as if they had been left two hours ago."""
+    """Set the times of files to two hours ago."""
     for path in [folder, *folder.rglob("*")]:
         os.utime(path, (_OLD, _OLD), follow_symlinks=False)
 
@@ -45,7 +45,7 @@ def _write(folder: Path, *names: str) -> None:
 
 
 def _add_image(scene: Scene) -> None:
-    """Give the next extraction something to compute."""
+    """Add an image, so that the next extraction computes features."""
     new = scene.root / "set" / "cat" / "new.png"
     new.write_bytes((scene.root / "set" / "cat" / "cat000.png").read_bytes() + b"\n")
 
@@ -68,7 +68,7 @@ def _gc_elsewhere(scene: Scene) -> str:
             scene.featx("cache", *words, "--cache", project).expect(1, "CACHEDIR.TAG")
             refused += 1
         require(_contents(project) == before, f"files are gone: {set(before) - set(_contents(project))}")
-    return f"refused {refused} times in one line; nothing is gone"
+    return f"refused {refused} times in one line; no file is lost"
 
 
 def _gc_links(scene: Scene) -> str:
@@ -95,7 +95,7 @@ def _gc_links(scene: Scene) -> str:
     scene.featx("cache", "gc", "--gone").expect(0)
     require(_contents(home) == before, f"lost through linked files: {set(before) - set(_contents(home))}")
     require((cache / "training" / _ID).is_symlink(), "a link that featx did not make is gone")
-    return "4 linked folders, a linked run and a linked file: none was entered, each is named"
+    return "4 linked folders, a linked run and a linked file: none was followed, each is listed"
 
 
 def _gc_names(scene: Scene) -> str:
@@ -105,7 +105,7 @@ def _gc_names(scene: Scene) -> str:
     names += [f"features/.{_ID}.h5.1.tmp", f"features/{_ID}.txt", "datasets/.mine.h5.tmp"]
     _write(cache, *names)
     _age(cache)
-    scene.featx("cache", "gc", "--gone").expect(0, "left alone")
+    scene.featx("cache", "gc", "--gone").expect(0, "not written by featx")
     lost = [name for name in names if not (cache / name).exists()]
     require(not lost, f"lost: {lost}")
     return f"{len(names)} files of other names: all kept"
@@ -116,7 +116,7 @@ def _images_as_cache(scene: Scene) -> str:
     commands: list[list[object]] = [["extract", "set"], ["fit", "set", "-o", "n.featx"], ["predict", "m.featx", "set"]]
     commands += [["compare", "set", "--backbones", "efficientnet-lite0"], ["finetune", "set"], ["cache", "gc"]]
     for words in commands:
-        scene.featx(*words, "--cache", "set").expect(1, "no cache of featx", "--cache")
+        scene.featx(*words, "--cache", "set").expect(1, "not a featx cache", "--cache")
         require(_contents(scene.root / "set") == before, f"featx {words[0]} wrote into the images")
     found = scene.featx("extract", "set", "--json").expect(0).result
     require(found["n_images"] == N_IMAGES, f"{found['n_images']} images are left")
@@ -149,7 +149,7 @@ def _odd_paths(scene: Scene) -> str:
         scene.featx("extract", "set", "--cache", path).expect(1, "the cache")
         scene.featx("cache", "gc", "--cache", path)
     require((scene.root / "file").read_text() == "mine", "a file was overwritten")
-    return f"{len(paths)} paths that are no folder: one line each"
+    return f"{len(paths)} paths that are not folders: one line each"
 
 
 def _planted(scene: Scene, plant: Callable[[Path], object], what: str) -> str:
@@ -169,7 +169,7 @@ def _planted(scene: Scene, plant: Callable[[Path], object], what: str) -> str:
         require((scene.root / "victim").read_bytes() == b"precious", f"overwritten through {what} as {path.name}")
         if path.is_symlink() or not path.is_file():
             path.unlink(missing_ok=True)
-    return f"{len(paths)} names: replaced or passed by"
+    return f"{len(paths)} names: replaced or ignored"
 
 
 def _planted_links(scene: Scene) -> str:
@@ -204,7 +204,7 @@ def _holes(scene: Scene) -> str:
     store.unlink()
     for words in (["extract", "set"], ["cache", "ls"], ["fit", "-o", "n.featx"]):
         scene.featx(*words, seconds=60, megabytes=20_000).expect(0)
-    return f"{len(paths)} files of 1 TB of zeros: none was read whole"
+    return f"{len(paths)} files of 1 TB of zeros: none was read completely"
 
 
 def _swapped(scene: Scene) -> str:
@@ -227,11 +227,11 @@ def _swapped(scene: Scene) -> str:
     have, right = ((scene.root / name).read_text().splitlines() for name in ("have.csv", "right.csv"))
     stale = [line.split(",")[0] for line, other in zip(have, right, strict=True) if line != other]
     require(not stale, f"stale features: {stale}")
-    return "read again, none computed again, none stale"
+    return "read again; no features recomputed, none stale"
 
 
 def _edit_index(path: Path, change: Callable[[dict[str, Any]], object]) -> None:
-    """Change the index of a file of the cache, and give it the checksum that belongs to it."""
+    """Change the index of a file of the cache, and correct its checksum."""
     content = path.read_bytes()
     length = _HEAD.unpack(content[: _HEAD.size])[1]
     index = json.loads(content[_HEAD.size : _HEAD.size + length])
@@ -276,9 +276,9 @@ def _absurd_stores(scene: Scene) -> str:
         _edit_index(store, lambda index, where=where, value=value: _set(index, where, value))  # type: ignore[misc]
         scene.featx("cache", "ls").expect(0, "damaged")
         if what in ("a negative shape", "no producers", "half a surrogate as spec"):
-            scene.featx("extract", "set").expect(0, "was damaged and is now")
+            scene.featx("extract", "set").expect(0, "was damaged and is renamed to")
             require(store.read_bytes() == sound, f"another store after {what}")
-    return f"{len(_OF_STORES)} indexes with right checksums: damaged; set aside and made again"
+    return f"{len(_OF_STORES)} indexes with correct checksums: reported as damaged, set aside and made again"
 
 
 _OF_SNAPSHOTS: Mapping[str, tuple[str, Any]] = {
@@ -300,25 +300,25 @@ def _absurd_snapshots(scene: Scene) -> str:
     for what, (where, value) in _OF_SNAPSHOTS.items():
         _edit_index(snapshot, lambda index, where=where, value=value: _set(index, where, value))  # type: ignore[misc]
         scene.featx("cache", "ls").expect(0, "damaged")
-        scene.featx("cache", "gc").expect(1, "none is removed")
+        scene.featx("cache", "gc").expect(1, "no row is removed")
         found = scene.featx("extract", "set", "--json").expect(0).result
         require((found["n_images"], found["n_computed"]) == (N_IMAGES, 0), f"computed again with {what}")
     scene.featx("cache", "verify").expect(0)
-    return f"{len(_OF_SNAPSHOTS)} snapshots with right checksums: named, made again"
+    return f"{len(_OF_SNAPSHOTS)} snapshots with correct checksums: reported as damaged, made again"
 
 
 def _absurd_notes(scene: Scene) -> str:
     note = scene.root / "cache" / "latest.json"
-    said = json.loads(note.read_text())
+    original = json.loads(note.read_text())
     texts = ["[" * 200_000, '{"a":' * 200_000, "NaN", "1" * 10_000, '{"data": NaN}', "\0", ""]
     changes: list[dict[str, Any]] = [{"data": "/x\0"}, {"data": "\ud800"}, {"data": [1]}, {"spec": "[" * 50_000}]
     changes += [{"options": []}, {"options": {"views": "x"}}, {"options": {"no such": 1}}, {"options": {"augment": 3}}]
-    texts += [json.dumps({**said, **change}) for change in changes]
+    texts += [json.dumps({**original, **change}) for change in changes]
     for text in texts:
         note.write_text(text)
         scene.featx("fit", "-o", "n.featx").expect(1, "featx fit DATA")
     scene.featx("extract", "set").expect(0)
-    return f"{len(texts)} notes of the last set: named as damaged, written anew"
+    return f"{len(texts)} versions of latest.json: reported as damaged, written again"
 
 
 def _odd_times(scene: Scene) -> str:
@@ -326,7 +326,7 @@ def _odd_times(scene: Scene) -> str:
     notes.write_text("no image")
     images = (scene.root / "set").rglob("*.png")
     for number, path in enumerate([notes, *(scene.root / "cache").rglob("*"), *images]):
-        seconds = -1e5 if number % 2 else 1e14  # or the last second that the file system has
+        seconds = -1e5 if number % 2 else 1e14  # or the latest time that the file system can store
         os.utime(path, (seconds, seconds))
     for words in (["extract", "set"], ["cache", "ls"], ["cache", "gc"], ["cache", "verify"], ["fit", "-o", "n.featx"]):
         scene.featx(*words).expect(0)
@@ -334,19 +334,19 @@ def _odd_times(scene: Scene) -> str:
 
 
 ATTACKS: tuple[Attack, ...] = (
-    Attack("cache gc, ls and verify on a project that is no cache", _gc_elsewhere),
+    Attack("cache gc, ls and verify on a project that is not a cache", _gc_elsewhere),
     Attack("cache gc on a cache with linked folders, runs and files", _gc_links),
     Attack("cache gc on a cache with files of other names", _gc_names),
     Attack("the folder of images given as --cache", _images_as_cache),
     Attack("a CACHEDIR.TAG of another program, a link, a pipe or 1 TB", _foreign_tags),
-    Attack("a cache path that is a file, a loop, a dangling link, a device", _odd_paths),
-    Attack("links planted where the cache has its files", _planted_links),
-    Attack("pipes planted where the cache has its files", _planted_pipes),
-    Attack("a hard link planted as a journal", _hard_links),
-    Attack("holes of 1 TB as files of the cache", _holes),
-    Attack("images of equal size and time exchanged, or overwritten in place", _swapped),
-    Attack("stores with absurd indexes and right checksums", _absurd_stores),
-    Attack("snapshots with absurd indexes and right checksums", _absurd_snapshots),
-    Attack("notes with absurd JSON", _absurd_notes),
-    Attack("files with times of no calendar", _odd_times),
+    Attack("a cache path that is a file, a circular link, a dangling link, a device", _odd_paths),
+    Attack("links in place of the files of the cache", _planted_links),
+    Attack("pipes in place of the files of the cache", _planted_pipes),
+    Attack("a hard link in place of a journal", _hard_links),
+    Attack("sparse files of 1 TB as files of the cache", _holes),
+    Attack("images of equal size and time swapped, or overwritten in place", _swapped),
+    Attack("stores with invalid indexes and correct checksums", _absurd_stores),
+    Attack("snapshots with invalid indexes and correct checksums", _absurd_snapshots),
+    Attack("latest.json with invalid content", _absurd_notes),
+    Attack("files with impossible times", _odd_times),
 )

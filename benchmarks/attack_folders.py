@@ -1,4 +1,4 @@
-"""Attacks on what is read: folders, manifests, weights, model files, and what their names lead to."""
+"""Attacks on input: folders, manifests, weights, model files, and the paths that they name."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from benchmarks.scene import N_IMAGES, Attack, Ended, Scene, featx_command, requ
 
 _SECONDS = 60.0
 _MEGABYTES = 6_000
-"""Address space: enough for a network, not for what never ends."""
+"""Limit of the address space: enough for a network, not for an endless file."""
 
 _HUGE = 10**11
 _TAG = "Signature: 8a477f597d28d172789f06886806bc55\n"
@@ -35,9 +35,9 @@ def _hole(path: Path, size: int = _HUGE) -> Path:
 
 
 def _counts(scene: Scene, n_skipped: int, n_ignored: int) -> str:
-    """Extract, and make sure that every file is accounted for, and that the usual ones are used."""
-    told = _run(scene, "extract", "set", "--json").expect(0).result
-    found = (told["n_images"], told["n_skipped"], told["n_ignored"])
+    """Extract; check that every file is counted and that the images of the scene are used."""
+    result = _run(scene, "extract", "set", "--json").expect(0).result
+    found = (result["n_images"], result["n_skipped"], result["n_ignored"])
     require(found == (N_IMAGES, n_skipped, n_ignored), f"images, skipped, ignored: {found}")
     _run(scene, "inspect", "set").expect(0)
     return f"{N_IMAGES} images used, {n_skipped} skipped, {n_ignored} ignored"
@@ -96,22 +96,22 @@ def _growing(scene: Scene) -> str:
         while not stop.is_set():
             _hole(path, size)
             size += 10_000_000
-            time.sleep(0.001)  # faster than it can be read
+            time.sleep(0.001)  # the file grows faster than it can be read
 
     writer = threading.Thread(target=grow)
     writer.start()
     try:
-        told = _run(scene, "extract", "set", "--json").expect(0).result
+        result = _run(scene, "extract", "set", "--json").expect(0).result
     finally:
         stop.set()
         writer.join()
-    require(told["n_images"] == N_IMAGES and told["n_skipped"] == 1, f"{told['n_images']} images")
-    return "the growing file skipped, all others used"
+    require(result["n_images"] == N_IMAGES and result["n_skipped"] == 1, f"{result['n_images']} images")
+    return "the growing file is skipped, all others are used"
 
 
 @contextlib.contextmanager
 def _deep(folder: Path, names: list[str]) -> Iterator[None]:
-    """Make a tree too deep to be named from its top, and take it apart again, as rmtree could not."""
+    """Make a tree whose paths are too long to be opened from its top, and remove it; rmtree cannot do this."""
     before = Path.cwd()
     os.chdir(folder)
     try:
@@ -158,7 +158,7 @@ def _vanishing(scene: Scene) -> str:
 
 
 def _as_nobody(scene: Scene, *words: object) -> Ended:
-    """Run a command as a user who may do nothing but what everybody may."""
+    """Run a command as a user without permissions of its own."""
     for folder in (scene.root.parent, scene.root):
         folder.chmod(0o755)
     who = ["setpriv", f"--reuid={_NOBODY}", f"--regid={_NOBODY}", "--clear-groups"]
@@ -185,9 +185,11 @@ def _closed_folders(scene: Scene) -> str:
     (scene.root / "set" / "cat" / "closed").chmod(0)
     (scene.root / "set" / "cat" / "unsearchable").chmod(0o744)
     cache = scene.root / "home" / "cache"
-    told = _as_nobody(scene, "extract", "set", "--cache", cache, "--json").expect(0).result
+    result = _as_nobody(scene, "extract", "set", "--cache", cache, "--json").expect(0).result
     # One folder that cannot be listed, and two in one that can be listed but not entered.
-    require((told["n_images"], told["n_skipped"]) == (N_IMAGES, 3), f"{told['n_images']} images, {told['skipped']}")
+    require(
+        (result["n_images"], result["n_skipped"]) == (N_IMAGES, 3), f"{result['n_images']} images, {result['skipped']}"
+    )
     return "each folder is one skipped entry"
 
 
@@ -203,7 +205,7 @@ def _closed_ways(scene: Scene) -> str:
     _as_nobody(scene, "report", closed / "m.featx").expect(1, reason)
     _as_nobody(scene, "extract", "set", "--weights", closed / "w.pth").expect(1, reason)
     _as_nobody(scene, "extract", "set", "--backbone", closed / "net.onnx", "--preprocess", "tf").expect(1, reason)
-    return "one clear line, for each of 7 options"
+    return "one clear line for each of 7 options"
 
 
 def _manifests(scene: Scene) -> str:
@@ -218,16 +220,16 @@ def _manifests(scene: Scene) -> str:
     _hole(folder / "hole.csv")
     refused("hole.csv", "100,000,000,000 bytes")
     _hole(folder / "small-hole.csv", 1_900_000_000)
-    refused("small-hole.csv", "a row of more than")
+    refused("small-hole.csv", "a row has more than")
     (folder / "folder.csv").mkdir()
     refused("folder.csv", "is empty")
     with (folder / "field.csv").open("wb") as stream:
         stream.write(b"path,label\ncat/cat000.png,")
         for _ in range(1_000):
             stream.write(b"x" * 1_000_000)
-    refused("field.csv", "a row of more than")
+    refused("field.csv", "a row has more than")
     (folder / "columns.csv").write_text("path,label," + ",".join(map(str, range(1_000_000))) + "\n")
-    refused("columns.csv", "is no readable CSV")
+    refused("columns.csv", "is not a readable CSV file")
     return "7 manifests refused in bounded memory"
 
 
@@ -236,7 +238,7 @@ def _parquet(scene: Scene) -> str:
         import pyarrow
         import pyarrow.parquet
     except ImportError:
-        return "not done: pyarrow is not here"
+        return "not run: pyarrow is not installed"
     folder = scene.root / "set"
     nulls = pyarrow.nulls(10_000_000, pyarrow.string())
     table = pyarrow.table({"path": nulls, "label": nulls})
@@ -255,7 +257,7 @@ def _parquet(scene: Scene) -> str:
     sizes = [path.stat().st_size for path in folder.glob("*.parquet")]
     require(max(sizes) < 20_000_000, f"no bombs: {sizes}")
     _run(scene, "extract", folder / "rows.parquet").expect(1, "has more than 20,000,000 rows")
-    _run(scene, "extract", folder / "long.parquet").expect(1, "unpacks to 2,250,")
+    _run(scene, "extract", folder / "long.parquet").expect(1, "decompresses to 2,250,")
     _run(scene, "extract", folder / "labels.parquet").expect(1, "none of the 100,000 files")
     return f"3 bombs, the largest {max(sizes) / 1e6:.1f} MB, refused in bounded memory"
 
@@ -295,14 +297,14 @@ def _named_to_predict(scene: Scene) -> str:
     os.mkfifo(scene.root / "pipe.png")
     _hole(scene.root / "hole.png")
     words = ("predict", "m.featx", "pipe.png", "/dev/zero", "hole.png", "set", "--json", "-o", "s.csv")
-    told = _run(scene, *words).expect(0).result
-    require((told["n_predicted"], told["n_skipped"]) == (N_IMAGES, 3), f"{told}")
+    result = _run(scene, *words).expect(0).result
+    require((result["n_predicted"], result["n_skipped"]) == (N_IMAGES, 3), f"{result}")
     _run(scene, "predict", "m.featx", "pipe.png", "set", "--gallery", "g.html").expect(0)
     return "3 skipped with their reasons, the others predicted"
 
 
 def _sample_ids(scene: Scene) -> str:
-    """Let the sample ids of a model lead to files of the system."""
+    """Write a model whose sample ids are paths of system files."""
     secret = scene.root / "secret.png"
     os.mkfifo(secret)
     names = [str(secret), "../secret.png", "cat/../../secret.png", "/dev/zero", "a\0b", "\ud800"]
@@ -317,7 +319,7 @@ def _sample_ids(scene: Scene) -> str:
     ended = _run(scene, "report", "e.featx", "--html", "p.html", "--data", "set")
     ended.expect(ended.code)
     require(ended.code in (0, 1), f"exit code {ended.code}")
-    return "6 names: nothing outside the data set was opened"
+    return "6 names: no file outside the data set was opened"
 
 
 def _foreign_tag(scene: Scene) -> str:
@@ -329,13 +331,13 @@ def _own_tags(scene: Scene) -> str:
     (scene.root / "set" / "dog" / ".featx-output").touch()
     for words in (("extract", "set"), ("inspect", "set")):
         _run(scene, *words).expect(0, "left out   dog: 14 files, an output of featx")
-        told = _run(scene, *words, "--json").expect(0).result
-        require(told["own_folders"] == [{"path": "dog", "n_files": 14, "reason": "an output of featx"}], f"{told}")
-    require(_run(scene, "extract", "set", "--json").result["n_ignored"] == 14, "what is left out is not counted")
+        result = _run(scene, *words, "--json").expect(0).result
+        require(result["own_folders"] == [{"path": "dog", "n_files": 14, "reason": "an output of featx"}], f"{result}")
+    require(_run(scene, "extract", "set", "--json").result["n_ignored"] == 14, "the folder is not counted as ignored")
     (scene.root / "set" / ".featx-output").touch()
-    _run(scene, "extract", "set").expect(1, "as its file .featx-output says")
-    _run(scene, "extract", "cache").expect(1, "as its file CACHEDIR.TAG says")
-    return "named with its 14 files; a root with a tag is an error that names it"
+    _run(scene, "extract", "set").expect(1, "because its file .featx-output marks it")
+    _run(scene, "extract", "cache").expect(1, "because its file CACHEDIR.TAG marks it")
+    return "listed with its 14 files; a tag in DATA itself is an error that names it"
 
 
 def _planted_tags(scene: Scene) -> str:
@@ -351,7 +353,7 @@ def _footage(scene: Scene) -> str:
     for name, reason in (("pipe.mp4", "a named pipe, not a file"), ("/dev/zero", "a device, not a file")):
         ended = _run(scene, "capture", "someone", "--source", name, "--no-preview", "--full-frame")
         if "needs OpenCV" in ended.stderr:
-            return "not done: OpenCV is not here"
+            return "not run: OpenCV is not installed"
         ended.expect(1, reason)
     return "2 refused"
 
@@ -360,19 +362,19 @@ ATTACKS: tuple[Attack, ...] = (
     Attack("a named pipe with an image's name", _pipe("pipe.jpg", 1)),
     Attack("a named pipe without an image's name", _pipe("control", 0)),
     Attack("sockets and devices in a folder", _sockets_and_devices),
-    Attack("links in circles, to /, to /proc and into it", _links),
-    Attack("holes of 100 GB in a folder", _holes),
-    Attack("8 holes of 800 MB, 8 threads", _many_large),
+    Attack("circular links, links to /, to /proc and into it", _links),
+    Attack("sparse files of 100 GB in a folder", _holes),
+    Attack("8 sparse files of 800 MB, 8 threads", _many_large),
     Attack("a file that grows while it is read", _growing),
-    Attack("1,212 folders in each other, a path of 4,800 bytes", _depth),
-    Attack("folders that come and go while they are listed", _vanishing),
-    Attack("folders that may not be listed or entered", _closed_folders, needs_root=True),
-    Attack("a folder that may not be entered on the way to a file", _closed_ways, needs_root=True),
-    Attack("manifests that are pipes, devices, holes, or no tables", _manifests),
+    Attack("1,212 nested folders, a path of 4,800 bytes", _depth),
+    Attack("folders that appear and disappear while they are listed", _vanishing),
+    Attack("folders without permission to list or enter them", _closed_folders, needs_root=True),
+    Attack("a file below a folder that may not be entered", _closed_ways, needs_root=True),
+    Attack("manifests that are pipes, devices, sparse files, or not tables", _manifests),
     Attack("Parquet bombs", _parquet),
-    Attack("pipes, devices and holes as weights and networks", _networks),
-    Attack("pipes, devices and holes as models", _models),
-    Attack("pipes, devices and holes named to predict", _named_to_predict),
+    Attack("pipes, devices and sparse files as weights and networks", _networks),
+    Attack("pipes, devices and sparse files as models", _models),
+    Attack("pipes, devices and sparse files as arguments of predict", _named_to_predict),
     Attack("sample ids of a model that lead to other files", _sample_ids),
     Attack("the cache tag of another program in a class", _foreign_tag),
     Attack("tags of featx in a class and in DATA", _own_tags),

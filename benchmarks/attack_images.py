@@ -1,4 +1,4 @@
-"""Attacks by images, and accidents to the processes that decode them."""
+"""Attacks by images, and failures of the processes that decode them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from benchmarks.scene import N_IMAGES, Attack, Scene, require
 
 _DECOYS = ("numpy", "PIL", "featx", "simplejpeg", "json", "struct", "re", "io", "sitecustomize", "usercustomize")
 _MAIN_SECONDS = 3.0
-"""Processor time that the main process may take for one image, with what it needs to open it."""
+"""Limit of the CPU time of the main process for one image, including opening it, in seconds."""
 
 _PREPARE = """
 import sys, time
@@ -42,7 +42,7 @@ with Guard(seconds=float(sys.argv[2])) as guard:
         what = str(guard.prepare(data, size=64).width)
     except Exception as error:
         what = f"{type(error).__name__}: {error}"
-    # Not ru_maxrss, which begins with the memory of the process that started this one.
+    # Not ru_maxrss, which starts at the memory of the parent process.
     lines = Path("/proc/self/status").read_text().splitlines()
     peak = next(line.split()[1] for line in lines if line.startswith("VmHWM"))
     print(time.process_time() - before, peak, what)
@@ -97,7 +97,7 @@ def _lzw(side: int = 64) -> bytes:
 
 
 def _slow(n_scans: int) -> bytes:
-    """Return a progressive JPEG of 4 million pixels whose last scan comes again and again: 2.5 ms each."""
+    """Return a progressive JPEG of 4 million pixels whose last scan is repeated; each repetition takes 2.5 ms."""
     data = _encoded(Image.new("RGB", (2000, 2000), (90, 90, 90)), "JPEG", progressive=True)
     last = data.rindex(b"\xff\xda")
     return data[:last] + data[last:-2] * n_scans + data[-2:]
@@ -149,7 +149,7 @@ def _many_chunks() -> bytes:
 
 
 def _unpacked_pixels() -> bytes:
-    """Return a black PNG whose pixel data goes on for 8 GB."""
+    """Return a black PNG whose pixel data unpacks to 8 GB."""
     packer = zlib.compressobj(9)
     start = packer.compress(bytes(64 * 193)) + packer.flush(zlib.Z_FULL_FLUSH)
     more = packer.compress(bytes(1 << 20)) + packer.flush(zlib.Z_FULL_FLUSH)
@@ -171,7 +171,7 @@ def _plant_decoys(scene: Scene) -> str:
     ):
         scene.featx(*words, folder=folder, PYTHONPATH="").expect(0)
         require(not mark.exists(), f"{words[0]} ran {mark.read_text() if mark.exists() else ''}of the data folder")
-    return f"{len(_DECOYS)} modules beside a TIFF: none ran, by inspect, extract, predict"
+    return f"{len(_DECOYS)} modules beside a TIFF: inspect, extract and predict ran none of them"
 
 
 def _leave_orphan(scene: Scene, number: signal.Signals) -> str:
@@ -184,7 +184,7 @@ def _leave_orphan(scene: Scene, number: signal.Signals) -> str:
         took = _seconds_until_gone(child, 10)
     finally:
         _end(process)
-    require(took < 2, f"its reader lives on {took:.0f} s after {number.name}, and more")
+    require(took < 2, f"its reader is still alive {took:.0f} s after {number.name}")
     return f"{number.name}: the reader ended {took:.1f} s after its parent"
 
 
@@ -207,16 +207,16 @@ def _kill_reader(scene: Scene, times: int) -> str:
     if times > 1:
         require("next run tries again" in output, f"no such reason in {output[-300:]}")
     again = scene.featx("extract", "set", "--json").expect(0).result
-    require(again["n_images"] == N_IMAGES + 1, f"it is remembered: {again['skipped']}")
-    return f"reader killed {times} times: decoded {'by the next run' if times > 1 else 'all the same'}"
+    require(again["n_images"] == N_IMAGES + 1, f"the failure was remembered: {again['skipped']}")
+    return f"reader killed {times} times: decoded {'by the next run' if times > 1 else 'by a new reader'}"
 
 
 def _stop_reader(scene: Scene) -> str:
     path = scene.root / "slow.jpg"
     path.write_bytes(_slow(300))
-    told = scene.python(_STOPPED, path).expect(0).stdout.strip()
-    require(told == "width 2000", f"stopped for longer than its limit: {told}")
-    return "stopped for longer than its limit of time: decoded when it went on"
+    output = scene.python(_STOPPED, path).expect(0).stdout.strip()
+    require(output == "width 2000", f"suspended for longer than its limit: {output}")
+    return "suspended for longer than its time limit: decoded after it was resumed"
 
 
 def _prepare_small(scene: Scene, make: Callable[[], bytes]) -> str:
@@ -242,11 +242,11 @@ def _interrupt(scene: Scene) -> str:
         try:
             process.wait(20)
         except subprocess.TimeoutExpired:
-            require(False, "it goes on 20 s after Ctrl-C")
+            require(False, "it is still running 20 s after Ctrl-C")
         took = time.monotonic() - started
     finally:
         _end(process)
-    require(took < 4, f"it ended {took:.0f} s after Ctrl-C")  # 2 s, and as much for a busy machine
+    require(took < 4, f"it ended {took:.0f} s after Ctrl-C")  # 2 s, and 2 s more for a busy machine
     return f"Ctrl-C during hostile metadata: ended after {took:.1f} s"
 
 
@@ -255,7 +255,7 @@ def _darken(scene: Scene, top: int) -> str:
     Image.fromarray(values).save(scene.root / "set" / "cat" / "dark.png")
     result = scene.featx("extract", "set", "--json", "--cache", "new").expect(0).result
     require(result["n_images"] == N_IMAGES + 1, f"{result['n_images']} images")
-    return f"one 16-bit image of values to {top} among {N_IMAGES}: nothing stopped"
+    return f"one 16-bit image with values up to {top} among {N_IMAGES}: no command stopped"
 
 
 def _damage_deep(scene: Scene) -> str:
@@ -266,7 +266,7 @@ def _damage_deep(scene: Scene) -> str:
     ended = scene.featx("extract", "set", "--cache", "new").expect(0)
     written = ended.stdout + ended.stderr
     require("tempfile" not in written and "LZW" not in written, f"libtiff wrote to the terminal: {written[:200]!r}")
-    return "damaged 16-bit TIFF: skipped, and nothing of libtiff on the terminal"
+    return "damaged 16-bit TIFF: skipped, without messages of libtiff on the terminal"
 
 
 _NAN = """
@@ -287,8 +287,8 @@ def _extract_nan(scene: Scene) -> str:
     scene.python(_NAN, -300).expect(0)
     words = ("extract", "set", "--backbone", "nan.onnx", "--preprocess", "none", "--cache", "c")
     scene.featx(*words).expect(1, "no finite features", "nan.onnx")
-    require(not list((scene.root / "c" / "features").glob("*.h5")), "a store was made of it")
-    return "a network of logarithms below 0: an error that names it, and nothing is stored"
+    require(not list((scene.root / "c" / "features").glob("*.h5")), "a store was written")
+    return "a network of logarithms of negative values: an error that names it, and nothing is stored"
 
 
 def _extract_some_nan(scene: Scene) -> str:
@@ -301,7 +301,7 @@ def _extract_some_nan(scene: Scene) -> str:
         require(result["n_computed"] == n_computed, f"{result['n_computed']} computed")
     new = scene.root / "set" / "cat" / "new.png"
     new.write_bytes((scene.root / "set" / "cat" / "cat000.png").read_bytes() + b"\n")
-    require(scene.featx(*words).expect(0).result["n_computed"] == 1, "an image that came later is not computed")
+    require(scene.featx(*words).expect(0).result["n_computed"] == 1, "an image that was added later is not computed")
     return "a network without finite features for one image: that image is skipped, the others are kept"
 
 
@@ -315,14 +315,14 @@ def _inspect_equal(scene: Scene) -> str:
         path.write_bytes(data[:33] + _chunk(b"tEXt", b"n\0%d" % i) + data[33:])
     ended = scene.featx("inspect", "blank", "--json", megabytes=4_000, seconds=300).expect(0)
     require(ended.result["n_images"] == n, f"{ended.result['n_images']} images")
-    return f"{n:,} equal images: {ended.seconds:.0f} s in 4 GB of addresses"
+    return f"{n:,} equal images: {ended.seconds:.0f} s in 4 GB of address space"
 
 
 def _reader(process: subprocess.Popen[str], known: Collection[int] = ()) -> int:
-    """Return the process that decodes for another, once it has begun, and is none that is known."""
+    """Return the id of the decoder process of a command, after it has started; ids in `known` are ignored."""
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
-        require(process.poll() is None, "it ended before it decoded elsewhere")
+        require(process.poll() is None, "it ended before it started a decoder process")
         for folder in Path("/proc").iterdir():
             try:
                 status = (folder / "stat").read_text().rpartition(")")[2].split()
@@ -333,7 +333,7 @@ def _reader(process: subprocess.Popen[str], known: Collection[int] = ()) -> int:
                 time.sleep(1)
                 return int(folder.name)
         time.sleep(0.05)
-    require(False, "no process decodes for it")
+    require(False, "it started no decoder process")
     return -1
 
 
@@ -350,7 +350,7 @@ def _seconds_until_gone(pid: int, most: float) -> float:
 
 
 def _end(process: subprocess.Popen[str]) -> None:
-    """Kill a command and all that it started."""
+    """Kill a command and its child processes."""
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
     process.communicate()
@@ -363,18 +363,18 @@ _SMALL: dict[str, Callable[[], bytes]] = {
     "a TIFF of 60,000 pages": _many_pages,
     "a GIF of a million frames": _many_frames,
     "a PNG of 2 million chunks": _many_chunks,
-    "a PNG whose pixel data goes on": _unpacked_pixels,
+    "a PNG with pixel data beyond its size": _unpacked_pixels,
 }
 
 ATTACKS: tuple[Attack, ...] = (
-    Attack("modules in the data folder, beside an image that is decoded elsewhere", _plant_decoys),
+    Attack("modules in the data folder, beside an image that is decoded in a separate process", _plant_decoys),
     *(
-        Attack(f"{number.name} to a command whose reader decodes", functools.partial(_leave_orphan, number=number))
+        Attack(f"{number.name} to a command while its reader decodes", functools.partial(_leave_orphan, number=number))
         for number in (signal.SIGKILL, signal.SIGTERM, signal.SIGHUP)
     ),
     Attack("a reader is killed", functools.partial(_kill_reader, times=1)),
-    Attack("a reader is killed, and the one that takes its place", functools.partial(_kill_reader, times=2)),
-    Attack("a reader is stopped for longer than its limit", _stop_reader),
+    Attack("a reader is killed, and its replacement too", functools.partial(_kill_reader, times=2)),
+    Attack("a reader is suspended for longer than its time limit", _stop_reader),
     *(Attack(name, functools.partial(_prepare_small, make=make)) for name, make in _SMALL.items()),
     Attack("Ctrl-C while hostile metadata is read", _interrupt),
     Attack("one dark 16-bit image among others", functools.partial(_darken, top=4000)),

@@ -1,4 +1,4 @@
-"""Attacks by model files and the files of networks: crafted heads, graphs, evaluations, weights that lie elsewhere."""
+"""Attacks by model files and network files: crafted heads, graphs, evaluations, weights in other files."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ def read_members(path: Path | io.BytesIO) -> Members:
 
 
 def write_members(path: Path | io.BytesIO, members: Mapping[str, bytes]) -> None:
-    """Write a zip file as featx does."""
+    """Write a zip file in the same way as featx."""
     with zipfile.ZipFile(path, "w") as archive:
         for name, content in members.items():
             archive.writestr(zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0)), content)
 
 
 def npy(array: np.ndarray) -> bytes:
-    """Return an array as the bytes of a file."""
+    """Return an array as the bytes of a NPY file."""
     stream = io.BytesIO()
     np.lib.format.array_bytes(stream, array, allow_pickle=False)
     return stream.getvalue()
@@ -47,7 +47,7 @@ def _with_header(path: Path, base: Path, change: Callable[[dict[str, Any]], obje
 
 
 def _with_head(path: Path, base: Path, change: Callable[[dict[str, Any]], object]) -> None:
-    """Write a model whose head has other attributes, which ``change`` gets by name."""
+    """Write a model with a changed head; ``change`` gets its attributes by name."""
     import skops.io
 
     members = read_members(base)
@@ -69,8 +69,8 @@ def _sample_ids(scene: Scene) -> str:
             scene.root / "e.featx", scene.root / "m.featx", lambda h, to=lead: h["sample_ids"].__setitem__(0, to)
         )
         words = ("report", "e.featx", "--html", "out.html", "--data", "set")
-        told = _refused(scene, scene.featx(*words, seconds=60, megabytes=8000), "sample id")
-    return told
+        message = _refused(scene, scene.featx(*words, seconds=60, megabytes=8000), "sample id")
+    return message
 
 
 _MANY = 10**7
@@ -101,8 +101,8 @@ def _heads(scene: Scene) -> str:
         for change in changes.values():
             _with_head(scene.root / "e.featx", scene.root / base, lambda a, make=change: a.update(make(a)))
             ended = scene.featx("predict", "e.featx", "set", "-o", "out.csv", seconds=60, megabytes=16000)
-            told = _refused(scene, ended, "head")
-    return told
+            message = _refused(scene, ended, "head")
+    return message
 
 
 def _graph_of(members: Members) -> tuple[str, bytes]:
@@ -122,7 +122,7 @@ def _with_graph(path: Path, base: Path, xml: bytes, weights: bytes) -> None:
 
 
 def _as_ir(build: Callable[[Any, Any], Any]) -> tuple[bytes, bytes]:
-    """Return XML and weights of a graph of the default network's shape; ``build`` changes its 1,280 means."""
+    """Return XML and weights of a graph with the shapes of the default backbone; ``build`` changes its 1,280 means."""
     import tempfile
 
     import openvino as ov
@@ -171,9 +171,9 @@ def _graphs(scene: Scene) -> str:
     for text, content in crafted.values():
         _with_graph(scene.root / "e.featx", base, text, content)
         ended = scene.featx("predict", "e.featx", "set", "--cache", "c2", "-o", "out.csv", seconds=60, megabytes=16000)
-        told = _refused(scene, ended, "graph")
+        message = _refused(scene, ended, "graph")
         require(not list((scene.root / "c2").glob("graphs/*")), "the graph reached the cache")
-    return told
+    return message
 
 
 _EVALUATIONS: tuple[Callable[[dict[str, Any]], object], ...] = (
@@ -187,7 +187,7 @@ _EVALUATIONS: tuple[Callable[[dict[str, Any]], object], ...] = (
     lambda e: e["reliability"].update(bins=[]),
     lambda e: e["learning_curve"]["points"][0].update(n=0),
     lambda e: e.update(
-        group_hints=[{"name": "name", "group_by": "x", "n_sources": 1, "examples": [], "accuracy": None}]
+        group_hints=[{"name": "name", "group_by": "x", "n_values": 1, "examples": [], "accuracy": None}]
     ),
     lambda e: e["groups"].update(conflicts=[7]),
     lambda e: e.update(fits={"x": {}}),
@@ -198,8 +198,8 @@ _EVALUATIONS: tuple[Callable[[dict[str, Any]], object], ...] = (
 def _evaluations(scene: Scene) -> str:
     for change in _EVALUATIONS:
         _with_header(scene.root / "e.featx", scene.root / "m.featx", lambda h, make=change: make(h["evaluation"]))
-        told = _refused(scene, scene.featx("report", "e.featx", "--html", "out.html"), "e.featx")
-    return told
+        message = _refused(scene, scene.featx("report", "e.featx", "--html", "out.html"), "e.featx")
+    return message
 
 
 def _archives(scene: Scene) -> str:
@@ -219,13 +219,13 @@ def _archives(scene: Scene) -> str:
     for members in crafted.values():
         write_members(scene.root / "e.featx", members)
         ended = scene.featx("predict", "e.featx", "set", "-o", "out.csv", seconds=60, megabytes=16000)
-        told = _refused(scene, ended, "e.featx")
+        message = _refused(scene, ended, "e.featx")
     write_members(scene.root / "e.featx", base)
     with zipfile.ZipFile(scene.root / "e.featx", "a") as archive, warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # that it is there twice
+        warnings.simplefilter("ignore")  # zipfile warns of the repeated member
         archive.writestr("model.json", base["model.json"])
     _refused(scene, scene.featx("report", "e.featx"), "e.featx")
-    return told
+    return message
 
 
 def _onnx_outside(location: str, reordered: bool = True) -> bytes:
@@ -242,7 +242,7 @@ def _onnx_outside(location: str, reordered: bool = True) -> bytes:
         graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8
     ).SerializeToString()
     key, value = b"\x0a\x08location", b"\x12" + bytes([len(location)]) + location.encode()
-    require(key + value in content, "the entry is spelled in another way")
+    require(key + value in content, "the entry is encoded differently")
     return content.replace(key + value, value + key) if reordered else content
 
 
@@ -251,9 +251,9 @@ def _outside_weights(scene: Scene) -> str:
     for reordered in (False, True):
         (scene.root / "n.onnx").write_bytes(_onnx_outside("w.bin", reordered))
         words = ("extract", "set", "--backbone", "n.onnx", "--preprocess", "none", "--cache", "c2")
-        told = _refused(scene, scene.featx(*words), "keeps its weights in another file")
+        message = _refused(scene, scene.featx(*words), "keeps its weights in another file")
     require(not list((scene.root / "c2").glob("features/*.h5")), "features were kept")
-    return told
+    return message
 
 
 _LINKED = """
@@ -281,7 +281,9 @@ def _numbered_objects(scene: Scene) -> str:
     import pickle
 
     head = b"".join(pickle.dumps(value, 2) for value in (0x1950A86A20F9469CFC6C, 1001, {}))
-    reserve = b"\x80\x02}r" + (2**31 - 1).to_bytes(4, "little") + b"."  # numbers its dictionary: 32 GB for the table
+    reserve = (
+        b"\x80\x02}r" + (2**31 - 1).to_bytes(4, "little") + b"."
+    )  # gives its dictionary this number: a table of 32 GB
     (scene.root / "w.pth").write_bytes(head + reserve + pickle.dumps([], 2))
     words = ("extract", "set", "--weights", "w.pth", "--cache", "c2")
     return _refused(scene, scene.featx(*words, megabytes=16000), "more objects")
@@ -302,18 +304,18 @@ print([hashlib.sha256(zipfile.ZipFile(f"{n}.featx").read("estimator.skops")).hex
 def _old_clock(scene: Scene) -> str:
     ended = scene.python(_OLD_CLOCK).expect(0)
     first, second = re.findall("[0-9a-f]{64}", ended.stdout)
-    require(first == second, "the same fit gives other bytes")
-    return "two models, their heads of the same bytes"
+    require(first == second, "equal fits give different bytes")
+    return "the heads of two models have the same bytes"
 
 
 ATTACKS: tuple[Attack, ...] = (
-    Attack("sample ids of a model lead to other files", _sample_ids),
+    Attack("sample ids of a model that are paths of system files", _sample_ids),
     Attack("heads whose compiled code would read beyond their arrays", _heads),
-    Attack("graphs of a model that loop, ask for memory or open files", _graphs),
+    Attack("graphs of a model that loop, allocate memory or open files", _graphs),
     Attack("evaluations that contradict themselves", _evaluations),
-    Attack("model archives with huge arrays, doubled or unknown members", _archives),
+    Attack("model archives with huge arrays, repeated or unknown members", _archives),
     Attack("an ONNX file with weights in another file, fields in any order", _outside_weights),
     Attack("a Keras file with weights in another file", _linked_weights),
     Attack("a PyTorch file that numbers its objects to reserve memory", _numbered_objects),
-    Attack("a clock of 1970 when a model is saved; equal fits, equal bytes", _old_clock),
+    Attack("a clock of 1970 when a model is saved; equal fits give equal bytes", _old_clock),
 )

@@ -1,4 +1,4 @@
-"""Attacks on files that people name: outputs over what is theirs, and sorting into where the images are."""
+"""Attacks on outputs: existing files that featx did not write, and sorting into the folder of the images."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from benchmarks.scene import Attack, FellError, Scene, require
+from benchmarks.scene import Attack, AttackSucceededError, Scene, require
 
-_MINE = b"mine, and of no other program\n"
+_MINE = b"written by the user\n"
 
 
 def _foreign(scene: Scene) -> str:
@@ -56,19 +56,19 @@ def _no_file(scene: Scene) -> str:
     os.mkfifo(scene.root / "pipe.csv")
     for name in ("link.csv", "folder.csv", "pipe.csv"):
         scene.featx("predict", "rbf.featx", "set", "-o", name, "--overwrite", seconds=60).expect(1, name)
-    require(own.read_bytes() == before, "what a link leads to was replaced")
+    require(own.read_bytes() == before, "the target of a link was replaced")
     require((scene.root / "link.csv").is_symlink(), "a link was replaced")
     return "refused: a link, a folder, a pipe"
 
 
 def _at_once(scene: Scene) -> str:
     runs = [scene.start("fit", "set", "--head", head, "-o", "one.featx") for head in ("logreg", "ridge")]
-    told = [run.communicate(timeout=200)[1] for run in runs]
+    errors = [run.communicate(timeout=200)[1] for run in runs]
     codes = sorted(run.returncode for run in runs)
     require(codes == [0, 1], f"exit codes {codes}")
-    loser = told[[run.returncode for run in runs].index(1)]
+    loser = errors[[run.returncode for run in runs].index(1)]
     if "exists; add --overwrite" not in loser and "another run" not in loser:
-        raise FellError(f"unclear: {loser!r}")
+        raise AttackSucceededError(f"unclear: {loser!r}")
     scene.featx("report", "one.featx").expect(0)
     return "one wrote it, the other was refused"
 
@@ -81,7 +81,7 @@ def _private(scene: Scene) -> str:
         scene.featx(*words, name, "--overwrite").expect(0)
         mode = (scene.root / name).stat().st_mode & 0o777
         require(mode == 0o600, f"{name} has mode {mode:o}")
-    return "mode 600 stayed"
+    return "mode 600 was kept"
 
 
 def _planted(scene: Scene) -> str:
@@ -92,7 +92,7 @@ def _planted(scene: Scene) -> str:
     scene.featx("predict", "m.featx", "set", "-o", "s.csv").expect(0)
     require(victim.read_bytes() == _MINE, "the link's target was overwritten")
     require(not (scene.root / "s.csv").is_symlink(), "the table is a link")
-    return "the table is a file, the link's target as before"
+    return "the table is a file, the link's target is unchanged"
 
 
 def _sorted_home(scene: Scene) -> str:
@@ -105,8 +105,8 @@ def _sorted_home(scene: Scene) -> str:
     scene.featx("predict", "m.featx", "set", "--sort-into", "sorted").expect(0)
     n = len(list((scene.root / "sorted").glob("*/*.png")))
     scene.featx("predict", "rbf.featx", "sorted/cat", "sorted/dog", "--sort-into", "sorted", "--overwrite").expect(1)
-    require(len(list((scene.root / "sorted").glob("*/*.png"))) == n, "sorted images are gone")
-    return "refused; no image is gone, none hidden"
+    require(len(list((scene.root / "sorted").glob("*/*.png"))) == n, "sorted images are lost")
+    return "refused; no image is lost or hidden"
 
 
 def _link_of_links(scene: Scene) -> str:
@@ -116,7 +116,7 @@ def _link_of_links(scene: Scene) -> str:
     scene.featx("predict", "m.featx", "links", "--sort-into", "a/sorted", "--link").expect(0)
     made = [path for path in (scene.root / "a").rglob("*.png") if path.exists()]
     require(len(made) == 14, f"{14 - len(made)} of 14 links are broken")
-    return "14 of 14 links lead to the files"
+    return "14 of 14 links point to the files"
 
 
 def _entered_link(scene: Scene) -> str:
@@ -127,7 +127,7 @@ def _entered_link(scene: Scene) -> str:
     scene.featx("predict", "m.featx", "set", "--sort-into", "sorted", "--overwrite").expect(1, "is a link")
     after = {path.name: path.stat().st_ino for path in (scene.root / "elsewhere").iterdir()}
     require(after == before, "files behind the link were replaced")
-    return "the link was not entered"
+    return "the link was not followed"
 
 
 def _sorted_full(scene: Scene) -> str:
@@ -150,7 +150,7 @@ def _full(scene: Scene) -> str:
         mount("-o", "remount,size=8m", disk)
         for words in (("predict", "m.featx", "set", "-o", disk / "s.csv"), ("fit", "set", "-o", disk / "m.featx")):
             scene.featx(*words).expect(0)
-    return "one line, nothing half written; the same command then goes on"
+    return "one line, no incomplete file; the same command then continues"
 
 
 def _long_name(scene: Scene) -> str:
@@ -158,12 +158,12 @@ def _long_name(scene: Scene) -> str:
     scene.featx("fit", "n" * 240).expect(0)
     scene.featx("predict", "m.featx", "n" * 240, "-o", "n" * 251 + ".csv").expect(0)
     scene.featx("predict", "m.featx", "n" * 240, "-o", "n" * 252 + ".csv").expect(1, "File name too long")
-    return "written under a shorter name; 255 bytes work"
+    return "240 bytes: written under a shorter name; 255 bytes work"
 
 
 @contextmanager
 def small_disk(place: Path, size: str) -> Iterator[Path]:
-    """Mount a small file system in memory for a while."""
+    """Mount a small file system in memory, and unmount it at the end."""
     place.mkdir()
     mount("-t", "tmpfs", "-o", f"size={size}", "none", place)
     try:
@@ -173,7 +173,7 @@ def small_disk(place: Path, size: str) -> Iterator[Path]:
 
 
 def mount(*words: object) -> None:
-    """Mount something."""
+    """Run ``mount``."""
     subprocess.run([shutil.which("mount") or "/bin/mount", *map(str, words)], check=True, capture_output=True)
 
 
@@ -191,12 +191,12 @@ def _row(name: str, run: Callable[[Scene], str], needs_root: bool = False) -> At
 
 
 ATTACKS: tuple[Attack, ...] = (
-    _row("every output onto a file that featx did not write, with --overwrite", _foreign),
-    _row("an output onto a link, a folder, a pipe", _no_file),
+    _row("every output to a file that featx did not write, with --overwrite", _foreign),
+    _row("an output to a link, a folder, a pipe", _no_file),
     _row("two runs write one model at once", _at_once),
     _row("a private output is replaced", _private),
-    _row("links planted under predictable temporary names", _planted),
-    _row("--sort-into where the images are", _sorted_home),
+    _row("links with predictable temporary names", _planted),
+    _row("--sort-into into the folder of the images", _sorted_home),
     _row("--sort-into --link of symbolic links", _link_of_links),
     _row("--sort-into a class folder that is a link", _entered_link),
     _row("the disk is full while images are sorted", _sorted_full, True),

@@ -1,8 +1,8 @@
-"""What survives which attack: ``python -m benchmarks.attacks [--tries 3] [--only TEXT]``.
+"""Run attacks on the installed ``featx``: ``python -m benchmarks.attacks [--tries 3] [--only TEXT]``.
 
-Each attack is done for real to the installed ``featx``, in a folder of its own with 28 images, a cache and two models.
-An attack that runs, loses, hides or stops anything has not been held. Those that mount file systems take root. Prints a
-Markdown table, then JSON; the exit code is 1 if an attack was not held.
+Each attack runs in a separate folder with 28 images, a cache and two models. An attack is held if none of its code
+runs and it loses, hides and blocks nothing. Attacks that mount file systems need root. Prints a Markdown table, then
+JSON; the exit code is 1 if an attack was not held.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from benchmarks import (
     attack_process,
 )
 from benchmarks.processes import print_head, print_json, print_row
-from benchmarks.scene import Attack, FellError, Scene
+from benchmarks.scene import Attack, AttackSucceededError, Scene
 
 ATTACKS: tuple[Attack, ...] = (
     *attack_folders.ATTACKS,
@@ -37,8 +37,10 @@ ATTACKS: tuple[Attack, ...] = (
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--tries", type=int, default=1, help="how often each attack is done, times its own number")
-    parser.add_argument("--only", default="", help="attacks whose name holds this text")
+    parser.add_argument(
+        "--tries", type=int, default=1, help="number of tries of each attack, multiplied by its own number"
+    )
+    parser.add_argument("--only", default="", help="run only attacks whose name contains this text")
     arguments = parser.parse_args()
     chosen = [attack for attack in ATTACKS if arguments.only in attack.name]
     print_head("attack", "tries", "held", "what happened")
@@ -50,13 +52,13 @@ def main() -> None:
         for attack in chosen:
             tries = attack.tries * arguments.tries
             if attack.needs_root and not _is_root():
-                print_row(attack.name, 0, 0, "not done: it takes root")
+                print_row(attack.name, 0, 0, "not run: needs root")
                 continue
             held, happened = 0, ""
             for _ in range(tries):
-                ok, told = _try(attack, scene)
+                ok, outcome = _try(attack, scene)
                 held += ok
-                happened = told if not ok or not happened else happened
+                happened = outcome if not ok or not happened else happened
             print_row(attack.name, tries, held, happened)
             results.append({"attack": attack.name, "tries": tries, "held": held, "happened": happened})
     print_json(results)
@@ -67,7 +69,7 @@ def _try(attack: Attack, first: Scene) -> tuple[bool, str]:
     scene = first.copy()
     try:
         return True, attack.run(scene)
-    except FellError as error:
+    except AttackSucceededError as error:
         return False, f"**{error}**"
     finally:
         shutil.rmtree(scene.root, ignore_errors=True)

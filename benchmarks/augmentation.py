@@ -1,9 +1,9 @@
-"""Augmented views: ``python -m benchmarks.augmentation DIR [--rounds 5]``.
+"""Measure augmented views: ``python -m benchmarks.augmentation DIR [--rounds 5]``.
 
-Up to 64 images of a folder, 224 x 224, through ``make_views`` and through Keras's layers of the same kinds and limits
-one after another in one graph, each layer interpolating anew, both on one thread. Prints milliseconds of processor time
-a view, and how much of an image's sharpness (mean absolute Laplacian) its views keep, in the middle where nothing is
-reflected; then JSON.
+Up to 64 images of a folder, at 224 x 224, are augmented by ``make_views`` and by Keras's layers of the same kinds and
+limits, which run one after another in one graph and interpolate each time; both use one thread. Prints the
+milliseconds of CPU time per view, and the fraction of an image's sharpness (mean absolute Laplacian) that its views
+keep, measured in the middle, where nothing is reflected; then JSON.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ def _sharpness(pixels: np.ndarray) -> float:
 
 
 def _layers(policy: str) -> Callable[[np.ndarray], Any]:
-    """Return a graph of eight images through Keras's layers."""
+    """Return a function that applies Keras's layers to eight images in one graph."""
     import tensorflow as tf
     from keras import layers
 

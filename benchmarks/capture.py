@@ -1,10 +1,11 @@
-"""What ``featx capture`` sees in images and videos: ``python -m benchmarks.capture DIR|VIDEO...``.
+"""Measure the choice of frames by ``featx capture``: ``python -m benchmarks.capture DIR|VIDEO...``.
 
-Of each folder of images, or of the frames of a video: how many show a face to the detector; the sharpness that is
-left of each once it is blurred (Gaussian of 1 % of the longer side; motion over 4 % of it), in parts of its own, and
-how many are then below the default of ``--min-sharpness``; the sharpness itself, from the 5th to the 95th percentile.
-Of a video besides: the least sharpness of its frames in parts of the median of the 60 before, and how many frames stay
-at a few values of ``--min-difference``, whole and cut to the face. Prints a Markdown table, then JSON.
+For each folder of images, or the frames of a video: the number of images in which the detector finds a face; the
+fraction of its sharpness that an image keeps after blurring (Gaussian of 1 % of the longer side; motion over 4 % of
+it), and the share of images that are then below the default of ``--min-sharpness``; the sharpness itself, from the
+5th to the 95th percentile. For a video in addition: the smallest sharpness of its frames relative to the median of
+the 60 before, and the number of frames that are kept at some values of ``--min-difference``, for whole frames and for
+faces. Prints a Markdown table, then JSON.
 """
 
 from __future__ import annotations
@@ -29,7 +30,17 @@ from featx.capturing.boxes import Box
 from featx.capturing.choosing import Chooser, FrameCandidate, sharpness
 from featx.capturing.faces import FaceFinder
 
-_COLUMNS = ("set", "frames", "with a face", "sharpness 5 %", "95 %", "left, Gaussian", "found", "left, motion", "found")
+_COLUMNS = (
+    "data set",
+    "frames",
+    "with a face",
+    "sharpness 5 %",
+    "95 %",
+    "left, Gaussian",
+    "found",
+    "left, motion",
+    "found",
+)
 _DIFFERENCES = (0.0, 2.0, 4.0, 6.0, 8.0)
 _RECENT = 60
 _LEAST = inspect.signature(capture).parameters["min_sharpness"].default
@@ -43,7 +54,7 @@ def main() -> None:
     for source in parser.parse_args().sources:
         frames = list(read_folder(source) if source.is_dir() else read_video(source))
         if not frames:
-            sys.exit(f"{source} holds nothing that OpenCV reads")
+            sys.exit(f"{source} contains no image or video that OpenCV reads")
         result = {"set": source.name, **measure(frames)}
         print_row(*(result[name] for name in result))
         results.append(result if source.is_dir() else {**result, **follow(frames)})
@@ -51,7 +62,7 @@ def main() -> None:
 
 
 def read_folder(folder: Path) -> Iterator[NDArray[np.uint8]]:
-    """Yield the images of a folder that OpenCV reads, blue first."""
+    """Yield the images of a folder that OpenCV reads, in the order blue, green, red."""
     for path in sorted(folder.rglob("*")):
         if path.is_file() and (frame := cv2.imread(os.fspath(path), cv2.IMREAD_COLOR)) is not None:
             yield frame
@@ -65,7 +76,7 @@ def read_video(path: Path) -> Iterator[NDArray[np.uint8]]:
 
 
 def measure(frames: list[NDArray[np.uint8]]) -> dict[str, Any]:
-    """Return what single images show."""
+    """Return the figures of single images."""
     finder = FaceFinder(cv2)
     greys = [cv2.cvtColor(frame, cv2.COLOR_BGR2GRAY) for frame in frames]
     own = np.array([sharpness(cv2, grey) for grey in greys])
@@ -84,7 +95,7 @@ def measure(frames: list[NDArray[np.uint8]]) -> dict[str, Any]:
 
 
 def follow(frames: list[NDArray[np.uint8]]) -> dict[str, Any]:
-    """Return what the frames of a video show one after the other."""
+    """Return the figures of consecutive frames of a video."""
     finder = FaceFinder(cv2)
     whole, faces = [], []
     for frame in frames:

@@ -1,10 +1,10 @@
-"""How often the 95 % interval holds the truth: ``python -m benchmarks.coverage [--repeats 400]``.
+"""Measure the coverage of the 95 % intervals: ``python -m benchmarks.coverage [--repeats 400]``.
 
-Made sets of overlapping classes are drawn again and again: samples alone, in groups of four that hang together, in
-groups of very different sizes, in classes of different sizes. Each is measured as `featx fit` does it (5 folds), with
-one C or tuned, with folds cut once or more often, and as `featx compare` does it (the paired difference of logistic
-regression and nearest centroid). Every interval is compared with what classifiers learnt from the whole set reach on
-20,000 new samples. Prints a Markdown table, then JSON.
+Synthetic data sets of overlapping classes are drawn repeatedly: independent samples, samples in correlated groups of
+four, in groups of very different sizes, in classes of different sizes. Each is evaluated as in `featx fit` (5 folds),
+with one C or tuned, with folds drawn once or several times, and as in `featx compare` (the paired difference of
+logistic regression and nearest centroid). Every interval is compared with the accuracy on 20,000 new samples of
+classifiers fitted on the whole data set. Prints a Markdown table, then JSON.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _NEW = 20_000
 
 @dataclass(frozen=True)
 class Case:
-    """What is drawn, and what is measured of it.
+    """A kind of synthetic data set, and the figure that is measured.
 
     Parameters
     ----------
@@ -43,13 +43,13 @@ class Case:
         Samples of each group.
     figure : {"accuracy", "balanced accuracy", "difference"}
     shares : tuple of float
-        Of the classes.
+        Shares of the classes.
     distance : float
-        Deviation of the classes' centres; samples deviate by 1.
+        Standard deviation of the classes' centres; that of the samples is 1.
     tuned : bool
-        Over five values of C; otherwise C is 0.1.
+        Whether C is tuned over five values; otherwise C is 0.1.
     repeats : int
-        Times that the folds are cut.
+        Number of times that the folds are drawn.
     """
 
     name: str
@@ -72,7 +72,7 @@ CASES = (
     Case("10 groups of 30, 100 samples", (30,) * 10 + (1,) * 100),
     Case("groups of 1 to 40", _UNEQUAL),
     Case("200 samples, tuned", (1,) * 200, tuned=True),
-    Case("200 samples, folds cut 3 times", (1,) * 200, repeats=3),
+    Case("200 samples, folds drawn 3 times", (1,) * 200, repeats=3),
     Case("200 samples, classes of 60, 30 and 10 %", (1,) * 200, "balanced accuracy", (0.6, 0.3, 0.1)),
     Case("groups of 1 to 40, classes of 60, 30 and 10 %", _UNEQUAL, "balanced accuracy", (0.6, 0.3, 0.1)),
     Case("60 samples", (1,) * 60, "difference"),
@@ -85,7 +85,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--repeats", type=int, default=400)
     arguments = parser.parse_args()
-    print_head("made set", "figure", "mean", "mean truth", "mean width", "coverage")
+    print_head("synthetic data set", "figure", "mean", "mean true value", "mean width", "coverage")
     results = []
     for case in CASES:
         result = {"case": case.name, "figure": case.figure, **measure(case, arguments.repeats)}
@@ -95,7 +95,7 @@ def main() -> None:
 
 
 def measure(case: Case, repeats: int) -> dict[str, float]:
-    """Draw a case some times; return means of the figure, its truth and its interval's width, and the coverage."""
+    """Draw a case repeatedly; return means of the figure, its true value and its interval's width, and the coverage."""
     drawn = np.array(Parallel(n_processors())(delayed(_draw)(case, seed) for seed in range(repeats)))
     mean, low, high, truth = drawn.T
     return {
@@ -137,7 +137,7 @@ def _sample(
 ) -> TrainingSet:
     groups = np.repeat(np.arange(len(sizes)), sizes)
     bounds = np.cumsum(shares)[:-1]
-    # Classes are dealt evenly over the groups, in an order at random.
+    # Classes are distributed evenly over the groups, in random order.
     labels = np.searchsorted(bounds, (rng.permutation(len(sizes)) + 0.5) / len(sizes))
     y = labels[groups]
     shared = rng.normal(0, np.sqrt(0.8), (len(sizes), _DIMENSIONS))[groups]

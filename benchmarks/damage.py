@@ -1,4 +1,4 @@
-"""The faults that ``benchmarks.faults`` does to extractions, each as often as asked."""
+"""The faults that ``benchmarks.faults`` applies to extractions."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.extraction_runs import Ended, Place, Tally, end
+from benchmarks.extraction_runs import Ended, FaultCounts, Place, end
 from featx.errors import DamagedStoreError
 from featx.runtime import Runtime
 from featx.store import keys_of
 
 _SOON = 2.0
-"""Seconds after which a run that was asked to stop must have ended."""
+"""Seconds within which a run must end after a request to stop."""
 
 
-def killed(place: Place, tries: int, rng: random.Random) -> Tally:
-    """Kill a run at a random instant, then run again."""
-    tally, cut = Tally(tries), []
+def killed(place: Place, tries: int, rng: random.Random) -> FaultCounts:
+    """Kill a run at a random time, then run again."""
+    counts, cut = FaultCounts(tries), []
     for _ in range(tries):
         cache = place.fresh_cache()
         running = place.start(cache)
@@ -33,17 +33,17 @@ def killed(place: Place, tries: int, rng: random.Random) -> Tally:
             running.wait(rng.uniform(0, 1.1 * place.seconds))
         running.kill()
         end(running)
-        there = place.n_rows(cache)
-        cut.append(there)
-        _compare_again(place, cache, there, tally)
+        n_stored = place.n_rows(cache)
+        cut.append(n_stored)
+        _compare_again(place, cache, n_stored, counts)
         shutil.rmtree(cache)
-    tally.remark = f"{sum(0 < n < place.n_images for n in cut)} with rows half way"
-    return tally
+    counts.remark = f"{sum(0 < n < place.n_images for n in cut)} with some of the rows"
+    return counts
 
 
-def stopped(place: Place, tries: int, rng: random.Random) -> Tally:
-    """Ask a run to stop at a random instant; it must end soon and say how to go on."""
-    tally, slowest = Tally(tries), 0.0
+def stopped(place: Place, tries: int, rng: random.Random) -> FaultCounts:
+    """Request a run to stop at a random time; it must end soon and report how to continue."""
+    counts, slowest = FaultCounts(tries), 0.0
     for number in range(tries):
         cache = place.fresh_cache()
         running = place.start(cache)
@@ -54,31 +54,31 @@ def stopped(place: Place, tries: int, rng: random.Random) -> Tally:
         ended = end(running)
         took = time.monotonic() - asked
         slowest = max(slowest, took)
-        tally.wrong += not ended.is_clean or took > _SOON
-        _compare_again(place, cache, place.n_rows(cache), tally)
+        counts.wrong += not ended.is_clean or took > _SOON
+        _compare_again(place, cache, place.n_rows(cache), counts)
         shutil.rmtree(cache)
-    tally.remark = f"ended after {slowest:.1f} s at the latest"
-    return tally
+    counts.remark = f"ended after {slowest:.1f} s at the latest"
+    return counts
 
 
-def several_at_once(place: Place, tries: int, n: int, overlapping: bool) -> Tally:
+def several_at_once(place: Place, tries: int, n: int, overlapping: bool) -> FaultCounts:
     """Start several runs at once on one cache."""
-    tally = Tally(tries)
+    counts = FaultCounts(tries)
     folders = _overlapping(place, n) if overlapping else [place.data] * n
     for _ in range(tries):
         cache = place.fresh_cache()
         ended = [end(running) for running in [place.start(cache, folder) for folder in folders]]
-        tally.wrong += any(one.code != 0 for one in ended)
-        computed = sum(one.said.get("n_computed", 0) for one in ended)
-        tally.doubled += max(0, computed - place.n_images)
-        tally.lost += max(0, place.n_images - place.n_rows(cache))
-        tally.wrong += not place.is_same(cache)
+        counts.wrong += any(one.code != 0 for one in ended)
+        computed = sum(one.result.get("n_computed", 0) for one in ended)
+        counts.doubled += max(0, computed - place.n_images)
+        counts.lost += max(0, place.n_images - place.n_rows(cache))
+        counts.wrong += not place.is_same(cache)
         shutil.rmtree(cache)
-    return tally
+    return counts
 
 
 def _overlapping(place: Place, n: int) -> list[Path]:
-    """Return folders that hold all images together, each sharing half of its classes with the next."""
+    """Return folders that together contain all images; each shares half of its classes with the next."""
     classes = sorted(path.name for path in place.data.iterdir() if path.is_dir())
     share = -(-len(classes) // n)
     folders = []
@@ -91,25 +91,25 @@ def _overlapping(place: Place, n: int) -> list[Path]:
     return folders
 
 
-def disk_full(place: Place, tries: int, rng: random.Random) -> Tally:
-    """Let a run meet the end of its disk, then give it room."""
-    tally, full = Tally(tries), 0
-    needed = 3 * len(place.store)  # journal, base and snapshot, and some that is enough
+def disk_full(place: Place, tries: int, rng: random.Random) -> FaultCounts:
+    """Let the disk fill during a run, then free space and run again."""
+    counts, full = FaultCounts(tries), 0
+    needed = 3 * len(place.store)  # journal, base and snapshot; the largest values leave enough space
     for _ in range(tries):
         with _small_disk(place, rng.randrange(needed)) as (cache, make_room):
             ended = place.run(cache)
             full += ended.code == 1
-            tally.wrong += not ended.is_clean
-            there = place.n_rows(cache)
+            counts.wrong += not ended.is_clean
+            n_stored = place.n_rows(cache)
             make_room()
-            _compare_again(place, cache, there, tally)
-    tally.remark = f"{full} met it" if full else "not done: making a small disk needs root"
-    return tally
+            _compare_again(place, cache, n_stored, counts)
+    counts.remark = f"{full} reached the end of the disk" if full else "not run: making a small disk needs root"
+    return counts
 
 
 @contextlib.contextmanager
 def _small_disk(place: Place, room: int) -> Iterator[tuple[Path, object]]:
-    """Give a cache on a disk with so much room, and what removes the filler."""
+    """Yield a cache on a disk with this much free space, and a function that removes the filler."""
     disk = place.root / "disk"
     disk.mkdir()
     megabytes = 64 + 8 * len(place.store) // 2**20
@@ -127,25 +127,25 @@ def _small_disk(place: Place, room: int) -> Iterator[tuple[Path, object]]:
         shutil.rmtree(disk, ignore_errors=True)
 
 
-def unwritable(place: Place, tries: int, rng: random.Random) -> Tally:
-    """Make the cache a file, a folder that may not be written, or delete it during a run."""
-    tally = Tally(3 * tries)
+def unwritable(place: Place, tries: int, rng: random.Random) -> FaultCounts:
+    """Replace the cache by a file, make it read-only, or delete it during a run."""
+    counts = FaultCounts(3 * tries)
     for _ in range(tries):
         cache = place.root / "no-folder"
         cache.write_text("a file")
-        tally.wrong += not _is_refused(place.run(cache))
+        counts.wrong += not _is_refused(place.run(cache))
         cache.unlink()
-        tally.wrong += not _survives_read_only(place)
+        counts.wrong += not _survives_read_only(place)
         cache = place.fresh_cache()
         running = place.start(cache)
         with contextlib.suppress(subprocess.TimeoutExpired):
             running.wait(rng.uniform(0.3, 0.9) * place.seconds)
         shutil.rmtree(cache, ignore_errors=True)
-        tally.wrong += not end(running).is_clean
+        counts.wrong += not end(running).is_clean
         place.run(cache)
-        tally.wrong += not place.is_same(cache)
+        counts.wrong += not place.is_same(cache)
         shutil.rmtree(cache)
-    return tally
+    return counts
 
 
 def _is_refused(ended: Ended) -> bool:
@@ -153,7 +153,7 @@ def _is_refused(ended: Ended) -> bool:
 
 
 def _survives_read_only(place: Place) -> bool:
-    """Tell whether a run on a read-only cache is refused and leaves it as it was."""
+    """Return whether a run on a read-only cache is refused and leaves it unchanged."""
     cache = place.full_cache()
     (place.data / "0" / "new.png").write_bytes(next((place.data / "1").iterdir()).read_bytes() + b"new")
     if os.geteuid():
@@ -174,11 +174,11 @@ def _survives_read_only(place: Place) -> bool:
         shutil.rmtree(cache)
 
 
-def files_changed(place: Place, tries: int, rng: random.Random) -> Tally:
-    """Delete, replace and change images during a run; a second run must then know the folder as it is."""
+def files_changed(place: Place, tries: int, rng: random.Random) -> FaultCounts:
+    """Delete, replace and change images during a run; a second run must then see the current folder."""
     from featx.extraction import extract
 
-    tally = Tally(tries)
+    counts = FaultCounts(tries)
     for number in range(tries):
         folder, cache = place.root / f"changing{number}", place.fresh_cache()
         shutil.copytree(place.data, folder)
@@ -193,47 +193,47 @@ def files_changed(place: Place, tries: int, rng: random.Random) -> Tally:
                 path.mkdir()
             elif at % 3 == 2:
                 path.write_bytes(rng.choice(originals).read_bytes() + b"changed")
-        tally.wrong += not end(running).is_clean
-        tally.wrong += place.run(cache, folder).code != 0
+        counts.wrong += not end(running).is_clean
+        counts.wrong += place.run(cache, folder).code != 0
         again = extract(folder, runtime=Runtime(cache))
         fresh = extract(folder, runtime=Runtime(place.fresh_cache()))
-        tally.wrong += again.sample_ids.tolist() != fresh.sample_ids.tolist() or not np.array_equal(again.X, fresh.X)
-        tally.lost += again.extraction.n_computed
-    return tally
+        counts.wrong += again.sample_ids.tolist() != fresh.sample_ids.tolist() or not np.array_equal(again.X, fresh.X)
+        counts.lost += again.extraction.n_computed
+    return counts
 
 
-def bytes_flipped(place: Place, tries: int, rng: random.Random) -> Tally:
-    """Flip one byte of a finished store; no row may be read wrong, and another run must mend it."""
-    tally, unread = Tally(tries), 0
+def bytes_flipped(place: Place, tries: int, rng: random.Random) -> FaultCounts:
+    """Flip one bit of a finished store; no wrong row may be read, and another run must repair it."""
+    counts, unread = FaultCounts(tries), 0
     cache = place.full_cache()
     path = next((cache / "features").glob("*.h5"))
     for _ in range(tries):
         content = bytearray(place.store)
         content[rng.randrange(len(content))] ^= 1 << rng.randrange(8)
         path.write_bytes(content)
-        unread += _compare_rows(place, cache, tally)
-        _mend(place, cache, tally)
+        unread += _compare_rows(place, cache, counts)
+        _mend(place, cache, counts)
         path.with_suffix(".h5.damaged").unlink(missing_ok=True)
-    tally.remark = f"{unread} made the file unreadable: it was set aside and made again"
-    return tally
+    counts.remark = f"{unread} made the file invalid: it was set aside and made again"
+    return counts
 
 
-def ragged(place: Place, tries: int, rng: random.Random) -> Tally:
-    """Cut a finished store short, or add garbage."""
-    tally = Tally(2 * tries)
+def ragged(place: Place, tries: int, rng: random.Random) -> FaultCounts:
+    """Truncate a finished store, or append random bytes."""
+    counts = FaultCounts(2 * tries)
     cache = place.full_cache()
     path = next((cache / "features").glob("*.h5"))
     for number in range(2 * tries):
         cut = rng.randrange(len(place.store))
         path.write_bytes(place.store[:cut] if number % 2 else place.store + rng.randbytes(cut))
-        _compare_rows(place, cache, tally)
-        _mend(place, cache, tally)
+        _compare_rows(place, cache, counts)
+        _mend(place, cache, counts)
         path.with_suffix(".h5.damaged").unlink(missing_ok=True)
-    return tally
+    return counts
 
 
-def _compare_rows(place: Place, cache: Path, tally: Tally) -> bool:
-    """Count rows of a damaged store that differ from the undamaged ones; tell whether it cannot be read at all."""
+def _compare_rows(place: Place, cache: Path, counts: FaultCounts) -> bool:
+    """Count rows of a damaged store that differ from the undamaged ones; return whether it cannot be read at all."""
     try:
         found = place.opened(cache).snapshot()
     except DamagedStoreError:
@@ -241,40 +241,40 @@ def _compare_rows(place: Place, cache: Path, tally: Tally) -> bool:
     keys = np.frombuffer(found.keys().tobytes(), np.uint8).reshape(-1, 34)
     whole = place.opened(place.whole).snapshot()
     known = whole.contains(keys)
-    tally.wrong += int((~known).sum())
+    counts.wrong += int((~known).sum())
     same = found.rows(keys[known]).features == whole.rows(keys[known]).features
-    tally.wrong += int((~same.all(axis=1)).sum())
+    counts.wrong += int((~same.all(axis=1)).sum())
     return False
 
 
-def _mend(place: Place, cache: Path, tally: Tally) -> None:
+def _mend(place: Place, cache: Path, counts: FaultCounts) -> None:
     from featx.extraction import extract
 
     table = extract(place.data, runtime=Runtime(cache))
     whole = place.opened(place.whole).snapshot().rows(keys_of(table.content_hashes))
-    tally.lost += place.n_images - len(table)
-    tally.wrong += not np.array_equal(table.X, whole.features)
+    counts.lost += place.n_images - len(table)
+    counts.wrong += not np.array_equal(table.X, whole.features)
 
 
-def _compare_again(place: Place, cache: Path, there: int, tally: Tally) -> None:
-    """Run again; count what was lost, what was computed twice, and another end than the undisturbed one."""
+def _compare_again(place: Place, cache: Path, n_stored: int, counts: FaultCounts) -> None:
+    """Run again; count lost rows, rows computed twice, and results that differ from an undisturbed run."""
     again = place.run(cache)
-    tally.wrong += again.code != 0
-    computed = again.said.get("n_computed", 0)
-    tally.doubled += max(0, there + computed - place.n_images)
-    tally.lost += place.n_images - place.n_rows(cache)
-    tally.wrong += not place.is_same(cache)
+    counts.wrong += again.code != 0
+    computed = again.result.get("n_computed", 0)
+    counts.doubled += max(0, n_stored + computed - place.n_images)
+    counts.lost += place.n_images - place.n_rows(cache)
+    counts.wrong += not place.is_same(cache)
 
 
-def odd_files(place: Place, folder: Path) -> Tally:
-    """Extract odd files, each top folder a class: every one must be used, skipped with a reason, or no image."""
-    tally = Tally(sum(1 for path in folder.rglob("*") if path.is_file() and not path.name.startswith(".")))
+def odd_files(place: Place, folder: Path) -> FaultCounts:
+    """Extract unusual files, each top folder a class; each must be used, skipped with a reason, or ignored."""
+    counts = FaultCounts(sum(1 for path in folder.rglob("*") if path.is_file() and not path.name.startswith(".")))
     ended = place.run(place.fresh_cache(), folder, "--label-by", "top")
-    said = ended.said
-    if ended.code != 0 or not said:
-        tally.wrong, tally.remark = tally.tries, ended.stderr.strip()[-200:]
-        return tally
-    tally.wrong = sum(not one["reason"] for one in said["skipped"])
-    tally.lost = tally.tries - said["n_images"] - said["n_skipped"] - said["n_ignored"]
-    tally.remark = f"{said['n_images']:,} used, {said['n_skipped']:,} skipped, {said['n_ignored']:,} no images"
-    return tally
+    result = ended.result
+    if ended.code != 0 or not result:
+        counts.wrong, counts.remark = counts.tries, ended.stderr.strip()[-200:]
+        return counts
+    counts.wrong = sum(not one["reason"] for one in result["skipped"])
+    counts.lost = counts.tries - result["n_images"] - result["n_skipped"] - result["n_ignored"]
+    counts.remark = f"{result['n_images']:,} used, {result['n_skipped']:,} skipped, {result['n_ignored']:,} ignored"
+    return counts

@@ -1,11 +1,11 @@
-"""Engines alone, without files: ``python -m benchmarks.engines [--backbones a,b]``.
+"""Compare engines without files: ``python -m benchmarks.engines [--backbones a,b]``.
 
-Images a second through featx's openvino engine, PyTorch (timm's network of the same architecture, channels last,
-float32 and bfloat16) and ONNX Runtime (the same network, exported), each where it is installed, in a process of its
-own, in turn; the peers with the better of batches of 8 and 32. The same work on all sides: the network without its top
-and the mean over its last map (timm's vgg16 otherwise keeps two layers of 4,096), where featx also scales the pixels.
-Random weights: they change no speed. Prints a Markdown table of medians and the ratio to the better peer, then JSON.
-Three rounds of one network take 2 to 4 minutes on two cores that do nothing else.
+Images per second of featx's openvino engine, of PyTorch (timm's network of the same architecture, channels last,
+float32 and bfloat16) and of ONNX Runtime (the same network, exported), if they are installed. Each runs in a separate
+process, in turn; PyTorch and ONNX Runtime use the faster of batches of 8 and 32. All compute the same: the network
+without its top and the mean over its last map (timm's vgg16 otherwise keeps two layers of 4,096); featx in addition
+scales the pixels. Weights are random, which does not change the speed. Prints a Markdown table of medians and the ratio
+to the faster of the others, then JSON. Three rounds of one network take 2 to 4 minutes on two cores without other work.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmarks.networks import SECONDS, SIDE, engine_rate, random_pixels, random_recipe
+from benchmarks.networks import SECONDS, SIDE, engine_rate, random_pixels, random_spec
 from benchmarks.processes import median, print_head, print_json, print_row, run_worker, take_turns
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def main() -> None:
         print(json.dumps(_measure(arguments.backbones, *arguments.worker.split())))
         return
     sides = [side for side in _SIDES if all(map(importlib.util.find_spec, _NEEDS[side.split()[0]]))]
-    print_head("network", *sides, "ratio to the better peer")
+    print_head("backbone", *sides, "ratio to the faster of the others")
     results = []
     for backbone in arguments.backbones.split(","):
         rounds = take_turns(
@@ -85,7 +85,7 @@ def _openvino(backbone: str, precision: str) -> dict:
     from featx.execution.choice import choose_precision
     from featx.runtime import Runtime
 
-    spec = random_recipe(backbone)
+    spec = random_spec(backbone)
     with tempfile.TemporaryDirectory() as cache:
         runtime = Runtime(Path(cache))
         chosen = choose_precision(spec, precision, lambda: None, runtime)
@@ -94,7 +94,7 @@ def _openvino(backbone: str, precision: str) -> dict:
 
 
 def _features(backbone: str) -> torch.nn.Module:
-    """Return timm's network as Keras's ``include_top=False, pooling="avg"`` is: the mean over the last map."""
+    """Return timm's network with the output of Keras's ``include_top=False, pooling="avg"``: the last map's mean."""
     import timm
     import torch
 

@@ -1,10 +1,10 @@
-"""Extraction against Keras's own pipeline: ``python -m benchmarks.extract DIR [--backbones a,b] [--limit N]``.
+"""Compare extraction with Keras's own pipeline: ``python -m benchmarks.extract DIR [--backbones a,b] [--limit N]``.
 
-From JPEG files to the finished file of features, on both sides with the libraries imported and the network built
-beforehand, every measurement in a process of its own, the two sides in turn. Keras's side is what its documentation
-shows: `image_dataset_from_directory`, `preprocess_input`, `model.predict`, then h5py. Prints a Markdown table of
-medians and ratios, then JSON; `benchmarks.profile` says where the time goes. Only efficientnet-lite0 needs its real
-weights; the others are as fast with random ones.
+Both sides start at JPEG files and end with the finished file of features; libraries are imported and the network is
+built beforehand. Every measurement runs in a separate process, the two sides in turn. Keras's side is the code of its
+documentation: `image_dataset_from_directory`, `preprocess_input`, `model.predict`, then h5py. Prints a Markdown table
+of medians and ratios, then JSON; `benchmarks.profile` gives the time of each stage. Only efficientnet-lite0 needs its
+ImageNet weights; the speed of the others does not depend on the weights.
 """
 
 from __future__ import annotations
@@ -28,14 +28,16 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--backbones", default="efficientnet-lite0,mobilenetv2,resnet50")
     parser.add_argument("--precisions", default="auto,float32")
-    parser.add_argument("--limit", type=int, default=1000, help="images")
+    parser.add_argument("--limit", type=int, default=1000, help="largest number of images")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--worker", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.worker:
         print(json.dumps(_WORKERS[arguments.worker](arguments)))
         return
-    print_head("network", "images", "precision", "engine only", "files to cache", "of engine", "Keras", "ratio")
+    print_head(
+        "backbone", "images", "precision", "engine only", "files to cache", "share of engine only", "Keras", "ratio"
+    )
     results = []
     with tempfile.TemporaryDirectory() as folder:
         images = _some_images(arguments.folder, Path(folder), arguments.limit)
@@ -74,7 +76,7 @@ def _measure(side: str, backbone: str, images: Path, cache: str) -> dict:
 
 
 def _some_images(folder: Path, target: Path, limit: int) -> Path:
-    """Copy the first images of every class, so that both sides see the same and the disk's cache is warm."""
+    """Copy the first images of every class, so that both sides read the same files from a warm disk cache."""
     classes = sorted(path for path in folder.iterdir() if path.is_dir())
     for path in classes:
         (target / path.name).mkdir()
@@ -94,9 +96,9 @@ def _featx(arguments: argparse.Namespace) -> dict:
 
     cache = Path(os.environ["FEATX_CACHE"])
     how = {"weights": "imagenet" if "lite" in arguments.backbones else "random", "precision": arguments.precisions}
-    # int8 sets its ranges on the images of this very data set, once: not a part of what every extraction takes.
+    # int8 is calibrated once on the images of this data set; this is not part of every extraction.
     first = arguments.folder if arguments.precisions == "int8" else next(arguments.folder.iterdir())
-    warm = extract(first, arguments.backbones, runtime=Runtime(cache), **how)  # makes the graph, imports libraries
+    warm = extract(first, arguments.backbones, runtime=Runtime(cache), **how)  # builds the graph, imports libraries
     shutil.rmtree(cache / "features")
     shutil.rmtree(cache / "datasets")
     started = time.perf_counter()
@@ -127,7 +129,7 @@ def _keras(arguments: argparse.Namespace) -> dict:
     from featx.spec import FeatureSpec
 
     row = find_backbone(arguments.backbones)
-    if "lite" in row.name:  # Keras has no such network; featx's own, with its pixel scaling inside
+    if "lite" in row.name:  # Keras has no such network; this is featx's own, which includes its pixel scaling
         source = find_backbone_source(row.name)
         spec = FeatureSpec(row.name, source.weights, row.preprocess, row.size, "0-0", "tensorflow", "float32")
         model = build_network(spec, source.file)

@@ -1,4 +1,4 @@
-"""Runs of ``featx extract`` to damage: their caches, what they print, and what their stores hold."""
+"""Runs of ``featx extract`` for fault tests: their caches, their output and the content of their stores."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from featx.store import FeatureStore
 
 
 @dataclass
-class Tally:
-    """What became of some tries of one fault."""
+class FaultCounts:
+    """Outcome of the tries of one fault."""
 
     tries: int = 0
     lost: int = 0
@@ -28,19 +28,19 @@ class Tally:
 
 @dataclass(frozen=True)
 class Ended:
-    """How a run ended: exit code, JSON result (empty without one), and what it wrote to standard error."""
+    """Outcome of a run: exit code, JSON result (empty if there is none), and standard error."""
 
     code: int
-    said: dict
+    result: dict
     stderr: str
 
     @property
     def is_clean(self) -> bool:
-        """Tell whether it succeeded, or failed with a line that is no trace."""
-        if self.said:  # a signal may come when all is done and printed, and Python no longer listens
+        """Return whether the run succeeded, or failed with a line that is not a traceback."""
+        if self.result:  # a signal may arrive after the result is printed, when Python no longer handles it
             return True
         last = self.stderr.strip().splitlines()[-1:] or [""]
-        return self.code == 1 and last[0].startswith(("error: ", "stopped; ")) and "not foreseen" not in last[0]
+        return self.code == 1 and last[0].startswith(("error: ", "stopped; ")) and "unexpected error" not in last[0]
 
 
 class Place:
@@ -51,7 +51,7 @@ class Place:
     root : path
         An empty folder.
     data : path
-        The images, which are copied.
+        Folder of the images, which is copied.
     """
 
     def __init__(self, root: Path, data: Path) -> None:
@@ -59,17 +59,17 @@ class Place:
         self.data = root / "data"
         shutil.copytree(data, self.data)
         self.whole = root / "whole"
-        self.run(self.whole)  # makes the graph of the network
+        self.run(self.whole)  # builds the graph of the backbone
         shutil.rmtree(self.whole / "features")
         started = time.monotonic()
-        self.said = self.run(self.whole).said
+        self.result = self.run(self.whole).result
         self.seconds = time.monotonic() - started
-        self.n_images = self.said["n_images"]
-        self.store = (self.whole / "features" / f"{self.said['features_id']}.h5").read_bytes()
+        self.n_images = self.result["n_images"]
+        self.store = (self.whole / "features" / f"{self.result['features_id']}.h5").read_bytes()
         self._next = 0
 
     def fresh_cache(self, at: Path | None = None) -> Path:
-        """Return a cache that holds the graph of the network and no features."""
+        """Return a cache that contains the graph of the backbone and no features."""
         self._next += 1
         cache = at or self.root / f"cache{self._next}"
         shutil.copytree(self.whole / "graphs", cache / "graphs")
@@ -94,7 +94,7 @@ class Place:
         return end(self.start(cache, data, *options))
 
     def n_rows(self, cache: Path) -> int:
-        """Return the rows that a cache holds now, in base and journal."""
+        """Return the current number of rows of a cache, in base and journal."""
         head = self.opened(self.whole).header()
         return len(FeatureStore(cache, FeatureSpec.from_json(head.spec)).snapshot().keys())
 
@@ -104,8 +104,8 @@ class Place:
         return FeatureStore(cache, FeatureSpec.from_json(spec))
 
     def is_same(self, cache: Path) -> bool:
-        """Tell whether a store has the bytes of the undisturbed one."""
-        return (cache / "features" / f"{self.said['features_id']}.h5").read_bytes() == self.store
+        """Return whether a store has the same bytes as the undisturbed one."""
+        return (cache / "features" / f"{self.result['features_id']}.h5").read_bytes() == self.store
 
 
 def end(running: subprocess.Popen[str]) -> Ended:

@@ -1,10 +1,10 @@
-"""Seconds an epoch of fine-tuning with and without cached activations: ``python -m benchmarks.finetuning DIR``.
+"""Measure fine-tuning with and without cached activations, seconds per epoch: ``python -m benchmarks.finetuning DIR``.
 
 Trains efficientnet-lite0 above block 10 (its top 5 blocks) and above block 14 (its last one) on the images of DIR,
-each with the activations below cached and with the frozen part run in every epoch anew, in turns; pixels are decoded
-once and kept in memory for the latter, so that only the network differs. The first epoch, which compiles, does not
-count. Both train on the same images in float32. Prints medians and the ratio of the rounds' own ratios, then JSON.
-Nothing of DIR is written.
+with the activations below cached and with the frozen part run in every epoch, in turn. Without the cache, pixels are
+decoded once and kept in memory, so that only the network differs. The first epoch, which compiles, does not count.
+Both train on the same images in float32. Prints medians and the median ratio of the rounds, then JSON. Writes nothing
+to DIR.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def main() -> None:
         cache, unfreeze, cached = arguments.worker
         print(json.dumps(measure(arguments.folder, Path(cache), int(unfreeze), cached == "cached")))
         return
-    print_head("trained", "cached", "anew", "ratio")
+    print_head("trained", "cached", "frozen part in every epoch", "ratio")
     results = []
     with tempfile.TemporaryDirectory(prefix="featx-finetuning-") as cache:
         for name, unfreeze in CUTS.items():
@@ -51,7 +51,7 @@ def main() -> None:
 
 
 def measure(folder: Path, cache: Path, unfreeze: int, cached: bool) -> dict[str, float]:
-    """Return the median seconds of an epoch after the first; every run trains anew."""
+    """Return the median seconds of the epochs after the first two; every run trains from the start."""
     shutil.rmtree(cache / "training", ignore_errors=True)
     done = featx.finetune(
         folder,

@@ -1,4 +1,4 @@
-"""The readers that ``benchmarks.fuzz`` feeds: valid files made here, and what must hold of whatever is accepted."""
+"""The readers for ``benchmarks.fuzz``: generated valid files, and the checks of every accepted input."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _SPEC = FeatureSpec("vgg16", "ab" * 32, "none", 32, "1-000000000000", "tensorflo
 
 
 def make_reader(name: str, folder: Path) -> Read:
-    """Return a function that mutates a valid file and reads it: "accepted", "wrong: ...", or an exception."""
+    """Return a function that mutates a valid file and reads it; it returns "accepted" or "wrong: ...", or raises."""
     return {
         "store": _store,
         "journal": _journal,
@@ -59,7 +59,7 @@ def _filled_store(folder: Path, finish: bool):
 
 
 def _check_rows(store) -> str:
-    """Every row that is read must be one that was written."""
+    """Check that every row of a store is one that was written."""
     rows = _rows(12)
     known = {key.tobytes(): row for key, row in zip(rows.keys, rows.features, strict=True)}
     found = store.snapshot()
@@ -130,7 +130,7 @@ def _model(folder: Path) -> Read:
         X = np.zeros((2, model.probes.shape[1]), np.float32)
         scores = model.scores(X)
         good = scores.shape == (2, len(model.classes_)) and np.isfinite(scores).all()
-        return "accepted" if good else "wrong: scores that are no numbers, one for each class"
+        return "accepted" if good else "wrong: scores that are not one number for each class"
 
     return read
 
@@ -166,7 +166,7 @@ def _small_model(folder: Path, head: str) -> bytes:
 
 
 def _repacked(valid: bytes, rng: random.Random, mutate: Mutate) -> bytes:
-    """Return a zip whose checksums hold, with one member mutated, lost, doubled or renamed."""
+    """Return a zip file with correct checksums and one member mutated, removed, repeated or renamed."""
     with zipfile.ZipFile(io.BytesIO(valid)) as archive:
         members = [(name, archive.read(name)) for name in archive.namelist()]
     heads = [i for i, (name, _) in enumerate(members) if name.endswith(".skops")]
@@ -193,7 +193,7 @@ def _repacked(valid: bytes, rng: random.Random, mutate: Mutate) -> bytes:
 
 
 def _odd_json(content: bytes, rng: random.Random) -> bytes:
-    """Return JSON with one value, somewhere in it, replaced by an odd one."""
+    """Return JSON with one value, at any depth, replaced by an unusual one."""
     value = json.loads(content)
     place, key = value, None
     while isinstance(place, dict | list) and place:
@@ -240,7 +240,7 @@ def _weights(folder: Path) -> Read:
     def read(rng: random.Random, mutate: Mutate) -> str:
         tensors = read_pth(mutate(valid))
         good = all(isinstance(tensor, np.ndarray) for tensor in tensors.values())
-        return "accepted" if good else "wrong: something besides arrays"
+        return "accepted" if good else "wrong: a value that is not an array"
 
     return read
 
@@ -313,7 +313,7 @@ def _encoded(image: Image.Image, kind: str, options: dict) -> bytes:
 
 
 def _with_checksums(data: bytes) -> bytes:
-    """Return a mutated PNG whose chunks have the checksums that belong to them."""
+    """Return a mutated PNG with corrected checksums of its chunks."""
     out, at = bytearray(data[:8]), 8
     while at + 12 <= len(data):
         length = int.from_bytes(data[at : at + 4], "big")

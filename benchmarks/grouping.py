@@ -1,9 +1,10 @@
-"""Groups of large sets: ``python -m benchmarks.grouping DIR [--sizes 25000,50000,100000]``.
+"""Group large data sets: ``python -m benchmarks.grouping DIR [--sizes 25000,50000,100000]``.
 
-The first N images of a folder are extracted and grouped: copies, near-copies, takes. Where the folder has fewer, new
-ones are made: the left half of one image beside the right half of another. Prints the seconds of grouping alone, by
-the clock and of the processors, the peak memory of its process, and the near-copies found, as a Markdown table, then
-JSON. Files and features go into a scratch folder; 100,000 take five minutes to extract and as long to group.
+The first N images of a folder are extracted and grouped: duplicates, near-duplicates, recordings. If the folder has
+fewer, further images are made from the left half of one image and the right half of another. Prints the wall time and
+the CPU time of grouping alone, the peak memory of its process, and the number of near-duplicates, as a Markdown table,
+then JSON. Files and features are written to a temporary folder; 100,000 images take five minutes to extract and as long
+to group.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ def main() -> None:
     files = sorted(path for path in arguments.folder.rglob("*") if path.suffix.lower() in _SUFFIXES)
     if not files:
         raise SystemExit(f"{arguments.folder} has no images ({', '.join(sorted(_SUFFIXES))})")
-    print_head("images", "clock, s", "processor, s", "peak memory, MB", "near-copies", "groups")
+    print_head("images", "seconds", "CPU seconds", "peak memory, MB", "near-duplicates", "groups")
     results = []
     with tempfile.TemporaryDirectory() as scratch:
         images, cache = Path(scratch) / "images", Path(scratch) / "cache"
@@ -47,7 +48,7 @@ def main() -> None:
 
 
 def _fill(files: list[Path], images: Path, size: int) -> None:
-    """Link images into a folder, and make what lacks; no number in a name, which would make it a take."""
+    """Link images into a folder and make missing ones; names have no numbers, which would look like a recording."""
     for number in range(size):
         name = images / f"class{number % 10}" / "".join(chr(ord("a") + int(digit)) for digit in str(number))
         name.parent.mkdir(parents=True, exist_ok=True)
@@ -78,7 +79,7 @@ def _group(images: Path, cache: Path) -> dict[str, float]:
     from featx.extraction import extract
     from featx.runtime import Runtime
 
-    table = extract(images, runtime=Runtime(cache))  # all cached
+    table = extract(images, runtime=Runtime(cache))  # all images are cached
     clock, processor = time.perf_counter(), time.process_time()
     grouping = group_samples(table)
     clock, processor = time.perf_counter() - clock, time.process_time() - processor

@@ -1,11 +1,12 @@
-"""Time of tuned heads: ``python -m benchmarks.heads DIR [--large DIR] [--heads a,b] [--rounds 3]``.
+"""Measure the time of tuned heads: ``python -m benchmarks.heads DIR [--large DIR] [--heads a,b] [--rounds 3]``.
 
-For the images of DIR, each head: seconds of `featx fit` (nested 5-fold, everything that it reports), and of choosing
-and fitting alone beside scikit-learn's GridSearchCV of the same pipeline over the same grid and folds. For those of
---large, which has train/ and test/ folders: choosing and fitting on train/, accuracy on test/, beside GridSearchCV of
-logistic regression behind a StandardScaler, as it is commonly written, and behind featx's own scaler. Each fit has one
-thread, and as many run at a time as there are processors, for both. Seconds of the clock and of the processors: where
-other work loads the machine, the latter compare. Prints Markdown tables, then JSON.
+For each head on the images of DIR: the seconds of `featx fit` (nested 5-fold cross-validation and everything else
+that it reports), and of one tuning and fit compared with scikit-learn's GridSearchCV of the same pipeline over the
+same grid and folds. For the images of --large, which has train/ and test/ folders: tuning and fitting on train/,
+accuracy on test/, compared with GridSearchCV of logistic regression behind a StandardScaler, as it is commonly
+written, and behind featx's own scaler. Each fit uses one thread, and on both sides as many fits run in parallel as
+there are CPUs. Times are wall time and CPU time; on a busy machine only the CPU times are comparable. Prints Markdown
+tables, then JSON.
 """
 
 from __future__ import annotations
@@ -57,7 +58,7 @@ def _small(folder: Path, heads: list[str], rounds: int, runtime: Runtime) -> lis
     table = extract(folder, runtime=runtime)
     train = split_table(table, np.arange(len(table))).train
     rows = []
-    print_head("head", "`fit`, s", "processor, s", "chosen and fitted", "GridSearchCV", "ratio")
+    print_head("head", "`fit`, s", "CPU, s", "tuning and fitting", "GridSearchCV", "ratio")
     for name in heads:
         found = []
         for _ in range(rounds):
@@ -74,7 +75,7 @@ def _large(folder: Path, heads: list[str], runtime: Runtime) -> list[dict[str, A
     table = extract(folder, runtime=runtime)
     parts = split_table(table, np.arange(len(table)))
     rows = []
-    print_head("on train, tested on test", "chosen", "accuracy", "seconds", "processor, s", "ratio")
+    print_head("fitted on train, evaluated on test", "chosen", "accuracy", "seconds", "CPU, s", "ratio")
     for name in heads:
         clock, processor, (tuned, plan) = _timed(lambda name=name: _tuned(name, parts.train, runtime))
         row = {"name": name, "plan": plan, "params": tuned.params, "accuracy": _accuracy(tuned.estimator, parts)}

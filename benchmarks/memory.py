@@ -1,8 +1,8 @@
-"""Memory and time as sets grow: ``python -m benchmarks.memory DIR [--sizes 1000,10000,60000]``.
+"""Measure memory and time as data sets grow: ``python -m benchmarks.memory DIR [--sizes 1000,10000,60000]``.
 
-Extracts the first N images of a folder in a process of its own, with a cache of its own, and prints the largest
-resident memory of that process, its time and rate. The graph of the network is made beforehand. Prints a Markdown
-table, then JSON.
+Extracts the first N images of a folder in a separate process with a separate cache, and prints the largest resident
+memory of that process, its time and rate. The graph of the backbone is built beforehand. Prints a Markdown table, then
+JSON.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ def main() -> None:
         print(json.dumps(_extract(arguments.folder, Path(arguments.worker))))
         return
     files = sorted(path for path in arguments.folder.rglob("*.*") if path.is_file())
-    print_head("images", "peak memory, MB", "seconds", "images a second", "cache, MB")
+    print_head("images", "peak memory, MB", "seconds", "images per second", "cache, MB")
     results = []
     for size in map(int, arguments.sizes.split(",")):
         with tempfile.TemporaryDirectory() as folder:
             one, images, cache = (Path(folder) / name for name in ("one", "images", "cache"))
             _copy(files[:1], one)
-            run_worker("benchmarks.memory", one, "--worker", cache)  # makes the graph, with TensorFlow
+            run_worker("benchmarks.memory", one, "--worker", cache)  # builds the graph, with TensorFlow
             shutil.rmtree(cache / "features")
             _copy(files[:size], images)
             found = run_worker("benchmarks.memory", images, "--worker", cache)

@@ -1,4 +1,4 @@
-"""What benchmarks of networks alone share: a recipe with random weights, and how fast an engine runs it."""
+"""Shared code of the benchmarks of backbones alone: a feature spec with random weights, and the rate of an engine."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from featx.images import decode_version
 from featx.spec import FeatureSpec
 
 SIDE = 224
-"""Pixels on every side of what a network sees."""
+"""Side of the input in pixels."""
 
 SECONDS = 3.0
-"""How long a network is timed."""
+"""Seconds for which a backbone is timed."""
 
 
-def random_recipe(backbone: str) -> FeatureSpec:
-    """Return the recipe of a network with random weights, which change no speed, in float32."""
+def random_spec(backbone: str) -> FeatureSpec:
+    """Return the feature spec of a backbone in float32 with random weights, which do not change the speed."""
     source = find_backbone_source(backbone, "random", SIDE)
     return FeatureSpec(
         source.backbone, source.weights, source.preprocess, SIDE, decode_version(), "openvino", "float32"
@@ -33,7 +33,7 @@ def random_pixels(n: int, side: int = SIDE) -> np.ndarray:
 
 
 def engine_rate(engine: Engine, pixels: np.ndarray) -> float:
-    """Return images a second, over that time, after a first batch."""
+    """Return images per second over :data:`SECONDS`, after a first batch."""
     list(engine.run([pixels]))
     started = time.perf_counter()
 

@@ -1,7 +1,7 @@
-"""What smaller number formats cost in accuracy: ``python -m benchmarks.precision DIR [--backbone NAME]``.
+"""Measure the accuracy of smaller number formats: ``python -m benchmarks.precision DIR [--backbone NAME]``.
 
-Cosine of the features in bfloat16 and int8 with those of Keras in float32 on the same pixels, mean and smallest, and
-nested 5-fold accuracy of logreg. Prints a Markdown table, then JSON.
+Compares features in bfloat16 and int8 with those of Keras in float32 on the same pixels: mean and smallest cosine, and
+the nested 5-fold accuracy of logreg. Prints a Markdown table, then JSON.
 """
 
 from __future__ import annotations

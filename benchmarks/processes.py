@@ -1,4 +1,4 @@
-"""What the benchmarks share: measure in a process of its own, take turns, print a table, name the machine."""
+"""Shared code of the benchmarks: measure in a separate process, alternate, print a table, describe the machine."""
 
 from __future__ import annotations
 
@@ -38,13 +38,13 @@ def run_worker(module: str, *words: object, **environment: str) -> dict[str, Any
 
 
 def take_turns(rounds: int, sides: Iterable[str], measure: Callable[[str], dict[str, Any]]) -> list[dict[str, Any]]:
-    """Measure every side once in every round, so that a noisy minute hits all; one dictionary for each round."""
+    """Measure every side once per round, so that other work affects all sides; return one dictionary per round."""
     names = list(sides)
     return [{side: measure(side) for side in names} for _ in range(rounds)]
 
 
 def peak_megabytes() -> float:
-    """Return the largest resident memory that this process has had, in MB."""
+    """Return the largest resident memory of this process so far, in MB."""
     import resource  # not on Windows
 
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1e6 if sys.platform == "darwin" else 1e3)
@@ -56,7 +56,7 @@ def median(values: Iterable[float]) -> float:
 
 
 def print_row(*cells: object) -> None:
-    """Print one row of a Markdown table; numbers with three digits that matter."""
+    """Print one row of a Markdown table, with three significant digits."""
     print("| " + " | ".join(map(_cell, cells)) + " |", flush=True)
 
 
@@ -67,12 +67,12 @@ def print_head(*names: str) -> None:
 
 
 def print_json(result: Mapping[str, Any] | list[Any]) -> None:
-    """Print the figures behind a table, and what they were measured on."""
+    """Print the figures of a table, and the machine, as JSON."""
     print(json.dumps({"machine": machine(), "results": result}))
 
 
 def machine() -> dict[str, Any]:
-    """Return the processor with its instruction sets, how many of it, and the versions of the libraries that count."""
+    """Return the CPU with its instruction sets, the number of CPUs, and the versions of the relevant libraries."""
     versions = {"python": platform.python_version()}
     for name in _LIBRARIES:
         with contextlib.suppress(PackageNotFoundError):

@@ -1,11 +1,11 @@
-"""Where an extraction's time goes: ``python -m benchmarks.profile DIR [--backbone NAME]``.
+"""Measure the time of the stages of an extraction: ``python -m benchmarks.profile DIR [--backbone NAME]``.
 
-Milliseconds of processor time an image, which other work on the machine changes little: the stages of reading and
-decoding one by one, on one thread; the network; the run with neither decoding nor network (scan, hashes, queues,
-store); and whole extractions, whose rest is what the parts cost each other (caches, locks, waking threads). What the
-network takes of the whole is what `benchmarks.extract` calls `of engine`, at its best; the last row is what it would
-be if nothing but the network, libjpeg-turbo and the antialiased resize took any time. Prints a Markdown table, then
-JSON. A minute for 1,400 images.
+Prints milliseconds of CPU time per image, which depend little on other work on the machine: for the stages of reading
+and decoding one by one, on one thread; for the backbone; for a run with neither decoding nor backbone (scan, hashes,
+queues, store); and for whole extractions. The remainder of the whole is the interference between the parts (caches,
+locks, thread wake-ups). The share of the backbone in the whole is the best possible `share of engine only` of
+`benchmarks.extract`; the last row is this share if only the backbone, libjpeg-turbo and the antialiased resize took
+time. Prints a Markdown table, then JSON. Takes a minute for 1,400 images.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def main() -> None:
         cache = Path(folder)
         table = extract(arguments.folder, arguments.backbone, runtime=Runtime(cache), **how)
         rows = _stages([arguments.folder / sample.sample_id for sample in table.samples], table.spec.size)
-        rows["the network"] = _network(table.spec, Runtime(cache), len(table), arguments.rounds)
+        rows["the backbone"] = _network(table.spec, Runtime(cache), len(table), arguments.rounds)
 
         def whole() -> float:
             for name in ("features", "datasets"):
@@ -62,20 +62,20 @@ def main() -> None:
 
         rows["whole extraction"] = median(whole() for _ in range(arguments.rounds))
         with _nothing_computed(table.spec.size, table.X.shape[1]):
-            rows["run without decoding and network"] = median(whole() for _ in range(arguments.rounds))
-    parts = ("prepare, all of it", "the network", "run without decoding and network")
+            rows["run without decoding and backbone"] = median(whole() for _ in range(arguments.rounds))
+    parts = ("prepare in total", "the backbone", "run without decoding and backbone")
     rows["rest"] = rows["whole extraction"] - sum(rows[part] for part in parts)
-    print_head("stage", "ms of one core an image")
+    print_head("stage", "ms of one core per image")
     for name, value in rows.items():
         print_row(name, value)
-    network = rows["the network"]
-    print_row("network / whole", network / rows["whole extraction"])
-    print_row("network / (network, JPEG, square)", network / (network + rows.get(_JPEG, 0.0) + rows["square"]))
+    network = rows["the backbone"]
+    print_row("backbone / whole", network / rows["whole extraction"])
+    print_row("backbone / (backbone, JPEG, square)", network / (network + rows.get(_JPEG, 0.0) + rows["square"]))
     print_json({"n": len(table), "precision": table.spec.precision, **rows})
 
 
 def _stages(paths: list[Path], size: int) -> dict[str, float]:
-    """Return what each step costs for some of the images."""
+    """Return the time of each step for some of the images."""
     some = paths[:: max(1, len(paths) // 200)]
     files = [path.read_bytes() for path in some]
     jpegs = [(data, *_size(data)) for data in files if data[:2] == b"\xff\xd8"]
@@ -87,11 +87,11 @@ def _stages(paths: list[Path], size: int) -> dict[str, float]:
     }
     if jpegs:
         rows[_JPEG] = _timed(lambda one: decode_jpeg(*one, size / (0.875 * min(one[1:])), "RGB"), jpegs)
-    rows["decode, all of it"] = _timed(lambda data: decode(data, lambda w, h: size / (0.875 * min(w, h))), files)
+    rows["decode in total"] = _timed(lambda data: decode(data, lambda w, h: size / (0.875 * min(w, h))), files)
     rule = sys.modules["featx.images.prepare"]._RULES["crop"]
     rows["square"] = _timed(lambda image: rule.apply(image, size), decoded)
     rows["thumbnail"] = _timed(lambda image: image.convert("L").resize(_SIGNATURE, Image.Resampling.BOX), decoded)
-    rows["prepare, all of it"] = _timed(lambda data: prepare(data, size), files)
+    rows["prepare in total"] = _timed(lambda data: prepare(data, size), files)
     return rows
 
 

@@ -1,9 +1,9 @@
-"""How many foreign images are rejected: ``python -m benchmarks.rejection DIR... [--rate 0.05]``.
+"""Measure the rejection of images of other data sets: ``python -m benchmarks.rejection DIR... [--rate 0.05]``.
 
-For each folder a model is fitted on 7 of 10 groups of it (chosen at random, copies kept together). Of the rest, which
-are genuine, about the rate should be rejected; of all images of each other folder as many as possible. Where a folder
-has more than two classes, further models are fitted without one class each, whose images are then foreign: the hard
-case. Prints a Markdown table, then JSON.
+For each folder a model is fitted on a random 7 of 10 groups (near-duplicates kept together). Of the remaining images
+of the folder about the rate should be rejected; of the images of each other folder as many as possible. For a folder
+of more than two classes, further models are fitted without one class each, whose images should be rejected too: this
+is the difficult case. Prints a Markdown table, then JSON.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def main() -> None:
     for name, table in tables.items():
         known, new = _parted(table)
         model = fit(known, arguments.head, runtime=runtime)
-        add(name, "genuine, new", len(new), _rejected(model, new, arguments.rate))
+        add(name, "new images of the same data set", len(new), _rejected(model, new, arguments.rate))
         for other, foreign in tables.items():
             if other != name:
                 add(name, other, len(foreign), _rejected(model, foreign, arguments.rate))

@@ -1,8 +1,8 @@
 """Compare scalers in front of the heads: ``python -m benchmarks.scaling DIR...``.
 
 For each folder of class folders: accuracy over five random folds at the best value of each head's grid, with one
-deviation for each feature (StandardScaler) and with one for all (CommonScaler), and the out-of-fold log loss of logreg
-after its temperature. For docs/decisions/one-scale.md.
+standard deviation per feature (StandardScaler) and with one for all features (CommonScaler), and the out-of-fold log
+loss after temperature scaling. For docs/decisions/one-scale.md.
 """
 
 from __future__ import annotations

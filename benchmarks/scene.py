@@ -24,8 +24,8 @@ N_IMAGES = 28
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM), signal.SIGPIPE)
 
 
-class FellError(AssertionError):
-    """An attack that succeeded; the message says how."""
+class AttackSucceededError(AssertionError):
+    """An attack that succeeded; the message states how."""
 
 
 @dataclass(frozen=True)
@@ -35,13 +35,13 @@ class Attack:
     Parameters
     ----------
     name : str
-        What is done, for the table.
+        Description for the table.
     run : callable
-        Does it in a fresh scene, raises :class:`FellError` where featx does not hold, and returns what happened.
+        Runs it in a new scene, raises :class:`AttackSucceededError` if it succeeds, and returns the outcome.
     tries : int
-        How often it is done.
+        Number of tries.
     needs_root : bool
-        It mounts a file system or changes its user.
+        Whether it mounts a file system or changes its user.
     """
 
     name: str
@@ -52,7 +52,7 @@ class Attack:
 
 @dataclass(frozen=True)
 class Ended:
-    """How a command ended.
+    """Outcome of a command.
 
     Parameters
     ----------
@@ -62,7 +62,7 @@ class Ended:
     seconds : float
         Wall time.
     result : dict
-        What ``--json`` printed; empty without it.
+        The JSON object of ``--json``; empty without it.
     """
 
     code: int
@@ -77,15 +77,15 @@ class Ended:
         return (self.stderr.strip().splitlines() or [""])[-1]
 
     def expect(self, code: int, *texts: str) -> Ended:
-        """Make sure that the command ended with this code, without a trace, and that its output has these texts."""
-        told = self.stdout + self.stderr
+        """Check the exit code, that there is no traceback, and that the output contains these texts."""
+        output = self.stdout + self.stderr
         if self.code != code:
-            raise FellError(f"exit code {self.code}, not {code}: {told[-300:]!r}")
-        if "Traceback" in told or "not foreseen" in told:
-            raise FellError(f"an error that was not foreseen: {told[-300:]!r}")
+            raise AttackSucceededError(f"exit code {self.code}, not {code}: {output[-300:]!r}")
+        if "Traceback" in output or "unexpected error" in output:
+            raise AttackSucceededError(f"a traceback: {output[-300:]!r}")
         for text in texts:
-            if text not in told:
-                raise FellError(f"{text!r} is missing in {told[-600:]!r}")
+            if text not in output:
+                raise AttackSucceededError(f"{text!r} is missing in {output[-600:]!r}")
         return self
 
 
@@ -103,7 +103,7 @@ class Scene:
 
     @classmethod
     def make(cls, root: Path) -> Scene:
-        """Make the first scene, which others are copies of."""
+        """Make the first scene; other scenes are copies of it."""
         scene = cls(root)
         write_images(root / "set")
         scene.featx("fit", "set", "--head", "logreg", "-o", "m.featx").expect(0)
@@ -111,7 +111,7 @@ class Scene:
         return scene
 
     def copy(self) -> Scene:
-        """Return a scene like this one in a folder of its own."""
+        """Return a copy of this scene in a new folder."""
         root = Path(tempfile.mkdtemp(prefix="scene-", dir=self.root.parent))
         shutil.copytree(self.root, root, dirs_exist_ok=True, symlinks=True)
         return Scene(root)
@@ -132,13 +132,13 @@ class Scene:
         *words : object
             The command's words.
         seconds : float
-            Wall time after which it has hung.
+            Wall time after which the command counts as hanging.
         megabytes : int, optional
             Limit of its address space.
         folder : path, optional
-            Where it runs; the scene if not given.
+            Working folder; the scene if not given.
         **environment : str
-            Variables besides those of this process.
+            Variables in addition to those of this process.
         """
         started = time.monotonic()
         process = self.start(*words, megabytes=megabytes, folder=folder, stdin=stdin, **environment)
@@ -147,7 +147,7 @@ class Scene:
         except subprocess.TimeoutExpired:
             process.kill()
             stdout, stderr = process.communicate()
-            raise FellError(
+            raise AttackSucceededError(
                 f"featx {words[0]} did not end within {seconds:.0f} s: {(stdout + stderr)[-200:]!r}"
             ) from None
         took = time.monotonic() - started
@@ -162,7 +162,7 @@ class Scene:
         stdin: Any = subprocess.DEVNULL,
         **environment: str,
     ) -> subprocess.Popen[str]:
-        """Start a featx command in a session of its own, with the usual handling of signals."""
+        """Start a featx command in a new session, with default signal handlers."""
 
         def prepare() -> None:
             for number in _SIGNALS:
@@ -202,7 +202,7 @@ class Scene:
 
 
 def featx_command() -> list[str]:
-    """Return the words that start the installed ``featx`` of this Python."""
+    """Return the command of the installed ``featx`` of this Python."""
     return [str(Path(sys.executable).with_name("featx"))]
 
 
@@ -217,10 +217,10 @@ def write_images(folder: Path, n: int = N_IMAGES // 2, suffix: str = ".png") -> 
             Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8)).save(folder / name / f"{name}{i:03d}{suffix}")
 
 
-def require(held: bool, otherwise: str) -> None:
-    """Make sure that something held."""
-    if not held:
-        raise FellError(otherwise)
+def require(is_held: bool, message: str) -> None:
+    """Raise :class:`AttackSucceededError` unless a condition is true."""
+    if not is_held:
+        raise AttackSucceededError(message)
 
 
 def _environment(more: Mapping[str, str]) -> dict[str, str]:

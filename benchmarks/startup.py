@@ -1,8 +1,9 @@
-"""Whole processes from start to end: ``python -m benchmarks.startup DIR``.
+"""Measure whole processes from start to end: ``python -m benchmarks.startup DIR``.
 
-`featx --help`; a second `featx extract DIR`; `featx predict MODEL one.jpg` with its network kept in the cache and the
-image not, against a Keras script that loads the network and a scikit-learn head and does the same; and processes that
-only import, which says what the others spend on it. Prints a Markdown table of medians in seconds, then JSON.
+`featx --help`; a second `featx extract DIR`; `featx predict MODEL one.jpg` with its backbone in the cache and the
+image not in the cache, compared with a Keras script that loads the network and a scikit-learn head and does the same;
+and processes that only import, which show the share of imports in the others. Prints a Markdown table of medians in
+seconds, then JSON.
 """
 
 from __future__ import annotations
@@ -70,7 +71,7 @@ def _prepare(images: Path, folder: Path) -> dict[str, list[object]]:
     spec = FeatureSpec(source.backbone, source.weights, "lite", source.size, decode_version(), "tensorflow", "float32")
     build_network(spec, source.file).save(folder / "network.keras")
     one = next(path for path in sorted(images.rglob("*.jp*g")))
-    # The image's features are not in the cache: its bytes are other ones, its pixels the same.
+    # Different bytes with the same pixels, so that the features are not in the cache.
     (folder / "one.jpg").write_bytes(one.read_bytes() + np.random.default_rng(0).bytes(4))
     (folder / "script.py").write_text(_SCRIPT)
     featx = [sys.executable, "-m", "featx"]
@@ -87,7 +88,7 @@ def _prepare(images: Path, folder: Path) -> dict[str, list[object]]:
 def _seconds(command: list[object], folder: Path) -> float:
     shutil.rmtree(folder / "used", ignore_errors=True)
     (folder / "used").mkdir()
-    shutil.copy(folder / "cache" / "CACHEDIR.TAG", folder / "used")  # else featx takes the folder for no cache
+    shutil.copy(folder / "cache" / "CACHEDIR.TAG", folder / "used")  # otherwise featx refuses the folder as a cache
     shutil.copytree(folder / "cache" / "graphs", folder / "used" / "graphs")
     started = time.perf_counter()
     subprocess.run(

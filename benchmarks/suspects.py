@@ -1,7 +1,8 @@
-"""How many wrong labels are found: ``python -m benchmarks.suspects DIR... [--share 0.05]``.
+"""Measure how many wrong labels are found: ``python -m benchmarks.suspects DIR... [--share 0.05]``.
 
-Of each folder 5 % of the labels, chosen at random, are changed to another class at random. The list of suspects, most
-suspicious first, is then read up to a tenth of the folder's images. Prints a Markdown table, then JSON.
+In each folder 5 % of the labels, chosen randomly, are replaced by another random class. The list of images with
+doubtful labels, the most doubtful first, is then read up to a tenth of the folder's images. Prints a Markdown table,
+then JSON.
 """
 
 from __future__ import annotations
@@ -29,7 +30,9 @@ def main() -> None:
     arguments = parser.parse_args()
     runtime = Runtime(arguments.cache)
     results = []
-    print_head("set", "images", "labels changed", "found in the first 10 %", "listed as suspects", "of these changed")
+    print_head(
+        "data set", "images", "labels changed", "found in the first 10 %", "listed as doubtful", "of these changed"
+    )
     for folder in arguments.folders:
         table, changed = _with_wrong_labels(extract(folder, runtime=runtime), arguments.share)
         model = fit(table, arguments.head, runtime=runtime)

@@ -1,7 +1,7 @@
-"""featx: a folder of images to an honest image classifier.
+"""featx: turn a folder of images into an image classifier.
 
-A pretrained network runs once over the images and its features are cached; scikit-learn heads train on them in
-seconds, with cross-validated reports; the fitted classifier scores whole folders.
+A pretrained backbone extracts features of the images once, and the features are cached. scikit-learn heads are fitted
+on them in seconds, with cross-validated reports. The fitted model predicts whole folders.
 
 >>> import featx                                                   # doctest: +SKIP
 >>> features = featx.extract("data/", backbone="resnet50")         # doctest: +SKIP
@@ -12,8 +12,8 @@ seconds, with cross-validated reports; the fitted classifier scores whole folder
 
 import sys
 
-if sys.argv[:1] == ["-m"]:  # `python -m featx`: the working folder comes first on the path
-    # Before any other import, even that of __future__, could be found there.
+if sys.argv[:1] == ["-m"]:  # `python -m featx`: the working folder is first on the import path
+    # This comes before any other import, even that of __future__, which could be found in the working folder.
     from featx.importing import forget_working_folder
 
     forget_working_folder()
@@ -53,7 +53,7 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
-# What is public and where it lives; imported at first use, so that `import featx` and `featx --help` are quick.
+# Modules of the public names, imported at first use, so that `import featx` and `featx --help` are fast.
 _HOMES = {
     "Backbone": "featx.backbones",
     "CacheListing": "featx.caching",

@@ -1,4 +1,4 @@
-"""How well two sets of features of the same images agree."""
+"""Measure how well two feature arrays of the same images agree."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 MIN_COSINE = 0.9999
-"""Cosine that features of each probe image need where the same arithmetic computed both."""
+"""Smallest accepted cosine for each probe image if both features were computed in the same precision."""
 
 MIN_MEAN_COSINE = 0.995
-"""Mean cosine over the probe images that is enough where another precision computed one of them."""
+"""Smallest accepted mean cosine over the probe images if the features were computed in different precisions."""
 
 
 def cosines(a: NDArray[np.float32], b: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Return the cosine of each row with the same row of another array.
+    """Return the cosine between corresponding rows of two arrays.
 
     Parameters
     ----------
@@ -22,7 +22,7 @@ def cosines(a: NDArray[np.float32], b: NDArray[np.float32]) -> NDArray[np.float6
     Returns
     -------
     ndarray of shape (n,), float64
-        1 for rows that are equal, even if they are zero.
+        It is 1 for equal rows, even if they are zero.
 
     Examples
     --------
@@ -32,5 +32,5 @@ def cosines(a: NDArray[np.float32], b: NDArray[np.float32]) -> NDArray[np.float6
     """
     x, y = a.astype(np.float64), b.astype(np.float64)
     norms = np.linalg.norm(x, axis=1) * np.linalg.norm(y, axis=1)
-    found = (x * y).sum(axis=1) / np.maximum(norms, np.finfo(np.float64).tiny)
-    return np.where((x == y).all(axis=1), 1.0, found)
+    cosine = (x * y).sum(axis=1) / np.maximum(norms, np.finfo(np.float64).tiny)
+    return np.where((x == y).all(axis=1), 1.0, cosine)

@@ -1,4 +1,4 @@
-"""Check the arguments of public functions before any work: their names, and their types by the annotations."""
+"""Check the names and types of the arguments of public functions, by their annotations."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ _T = TypeVar("_T")
 
 
 def checked(unchecked: Collection[str] = ()) -> Callable[[Callable[_P, _T]], Callable[_P, _T]]:
-    """Let a function check its arguments when it is called.
+    """Return a decorator that checks the arguments of a call.
 
     Parameters
     ----------
     unchecked : collection of str
-        Arguments whose type it checks itself.
+        Arguments whose type the function checks itself.
 
     Raises
     ------
     ArgumentError
-        On a call: an argument that does not exist, is missing, or is of another type.
+        An argument of the call is unknown, missing, or of the wrong type.
     """
 
     def decorate(function: Callable[_P, _T]) -> Callable[_P, _T]:
@@ -39,7 +39,7 @@ def checked(unchecked: Collection[str] = ()) -> Callable[[Callable[_P, _T]], Cal
         known = [name for name in signature.parameters if name != "self"]
 
         @functools.cache
-        def hints() -> dict[str, Any]:  # late, as it costs more than the decoration
+        def hints() -> dict[str, Any]:  # late: it costs more than the decoration
             return typing.get_type_hints(function)
 
         @functools.wraps(function)
@@ -75,7 +75,7 @@ def _fields(kind: Any) -> tuple[dataclasses.Field[Any], ...]:
 
 
 def _kinds(hint: Any) -> tuple[Any, ...]:
-    """Return the alternatives of an annotation."""
+    """Return the alternatives of a union, or the annotation itself."""
     return typing.get_args(hint) if typing.get_origin(hint) in (typing.Union, types.UnionType) else (hint,)
 
 
@@ -89,9 +89,9 @@ def _is_a(value: Any, kind: Any) -> bool:
     if kind in (None, types.NoneType):
         return value is None
     origin = typing.get_origin(kind) or kind
-    if origin is typing.Literal:  # whether it is one of the words is checked where they are used
+    if origin is typing.Literal:  # the value is checked where it is used
         return type(value) in map(type, typing.get_args(kind))
-    if kind in (int, float):  # those of NumPy too
+    if kind in (int, float):  # including those of NumPy
         return isinstance(value, numbers.Integral if kind is int else numbers.Real) and not isinstance(value, bool)
     if kind is Path:
         return isinstance(value, str | os.PathLike)
@@ -105,7 +105,7 @@ def _is_sequence(origin: type) -> bool:
 
 
 def _holds(value: Any, kinds: tuple[Any, ...]) -> bool:
-    """Tell whether it can stand for a sequence: a list, a tuple, an array, a column, or what yields values once."""
+    """Return whether a value is accepted as a sequence: a list, tuple, array, column or iterator."""
     if isinstance(value, str | bytes | os.PathLike | Mapping) or not isinstance(value, Iterable):
         return False
     return not kinds or not hasattr(value, "__len__") or all(_fits(one, kinds[0]) for one in value)

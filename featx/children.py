@@ -1,4 +1,4 @@
-"""Start child processes, which take no code from the working folder and end with their parent."""
+"""Start child processes that import no code from the working folder and end with their parent."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if sys.platform != "win32":
     import fcntl
 
 _PACKAGES = ("featx", "numpy", "PIL", "simplejpeg", "pillow_heif", "matplotlib")
-"""What a child takes from where its parent has it, whatever else is on its path."""
+"""Packages that a child imports from the same place as its parent, whatever its search path."""
 
 _WATCH_SECONDS = 0.5
 _ROOT = os.path.abspath(os.sep)
@@ -29,36 +29,38 @@ _GOOD, _BAD = b"\1", b"\0"
 
 
 class ChildError(OSError):
-    """A child process that could not start, that ended without an answer, or whose job failed."""
+    """A child process could not start or ended without a reply, or its job failed."""
 
 
 def start_child(module: str, function: str, *words: str) -> subprocess.Popen[bytes]:
-    """Start ``module.function(*words)`` in a process of its own.
+    """Start ``module.function(*words)`` in a child process.
 
-    It imports from where this process has imported and from the interpreter's own folders, never from the working
-    folder; works in the root folder; knows no variable of the environment that begins with ``PYTHON``; ignores
-    Ctrl-C, which its parent gets too; and ends when its parent ends, however that ends.
+    The child imports from the same places as this process and from the interpreter's own folders, never from the
+    working folder. Its working folder is the root folder, and environment variables that begin with ``PYTHON`` are
+    removed. It ignores Ctrl-C, which its parent also receives, and ends when its parent ends for any reason.
 
     Parameters
     ----------
     module, function : str
-        An importable module of featx, and a function of it.
+        Importable module of featx and name of a function in it.
     *words : str
-        Its arguments.
+        Arguments of the function.
 
     Returns
     -------
     subprocess.Popen
-        Its standard input and output are pipes; what it writes to standard error is lost.
+        The process. Its standard input and output are pipes; standard error is discarded.
 
     Raises
     ------
     OSError
-        The system starts no more processes.
+        If the process cannot be started.
     """
-    places, folders = _found()
+    places, folders = _import_places()
     if not sys.executable:
-        raise ChildError("this Python does not know its own program, so that no process can be started")
+        raise ChildError(
+            "sys.executable is empty, so no process can be started; run featx with a regular Python interpreter"
+        )
     theirs, ours = _pipe()
     try:
         given = {"parent": os.getpid(), "alive": theirs, "places": places, "folders": folders}
@@ -81,20 +83,20 @@ def start_child(module: str, function: str, *words: str) -> subprocess.Popen[byt
 
 
 def run_in_child(module: str, function: str, content: bytes, *, seconds: float = 600.0) -> bytes:
-    """Return what a function makes of some bytes, run in a process of its own; see :func:`start_child`.
+    """Run a function of bytes in a child process and return its result; see :func:`start_child`.
 
     Parameters
     ----------
     module, function : str
-        A function that takes bytes and returns bytes. What it prints is lost.
+        Module and name of a function that takes bytes and returns bytes. Its printed output is discarded.
     content : bytes
     seconds : float
-        Wall time after which it is stopped.
+        Wall time after which the process is stopped.
 
     Raises
     ------
     ChildError
-        It raised an exception, whose text this one has; crashed; took too long; or could not be started.
+        If the function raised an exception (with the same text), crashed, took too long or could not be started.
     """
     try:
         process = start_child("featx.children", "run_job", module, function)
@@ -102,14 +104,14 @@ def run_in_child(module: str, function: str, content: bytes, *, seconds: float =
         raise ChildError(f"no process can be started: {error.strerror or error}") from None
     with process:
         try:
-            run_job, _ = process.communicate(content, timeout=seconds)
+            reply, _ = process.communicate(content, timeout=seconds)
         except subprocess.TimeoutExpired:
             raise ChildError(f"{module}.{function} takes more than {seconds:g} s") from None
         finally:
             process.kill()
-    if run_job[:1] == _GOOD:
-        return run_job[1:]
-    text = run_job[1:].decode("utf-8", "replace")
+    if reply[:1] == _GOOD:
+        return reply[1:]
+    text = reply[1:].decode("utf-8", "replace")
     raise ChildError(text or f"{module}.{function} ended with code {process.returncode}")
 
 
@@ -126,14 +128,14 @@ def run_job(module: str, function: str) -> None:
 
 
 def take_output() -> BinaryIO:
-    """Return the standard output of a child to write answers to; what libraries print goes where errors go."""
+    """Return the standard output of a child for replies, and redirect the output of libraries to standard error."""
     target = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     return target
 
 
 def _pipe() -> tuple[int, int]:
-    """Return a pipe to be closed, whose ends are not taken for a standard stream that this process lacks."""
+    """Return a pipe, to be closed by the caller, whose descriptors are not those of the standard streams."""
     ends = os.pipe()
     if sys.platform == "win32":
         return ends
@@ -145,22 +147,22 @@ def _pipe() -> tuple[int, int]:
     return low, high
 
 
-def _found() -> tuple[dict[str, str], list[str]]:
-    """Return the folder that each package was imported from, and those where what these need may lie, too."""
+def _import_places() -> tuple[dict[str, str], list[str]]:
+    """Return the folder that each package was imported from, and the folders to search for their dependencies."""
     places: dict[str, str] = {}
     for name in _PACKAGES:
         file = getattr(sys.modules.get(name), "__file__", None)
         if file and os.path.isabs(file):
             places[name] = os.path.realpath(Path(file).parents[1])
     working = ""
-    with contextlib.suppress(OSError):  # it was deleted
+    with contextlib.suppress(OSError):  # the folder was deleted
         working = os.path.realpath(os.getcwd())
     folders = {folder for name, folder in places.items() if name != "featx"} - {working}
     return places, sorted(folders)
 
 
 class _Places:
-    """Finds packages in the folders that they must come from."""
+    """Import finder that restricts packages to given folders."""
 
     def __init__(self, places: Mapping[str, str]) -> None:
         self._places = places
@@ -172,8 +174,8 @@ class _Places:
 
 
 def _end_with(parent: int, alive: int) -> None:
-    """End this process when its parent has ended, even one that is stopped or busy in compiled code."""
-    if hasattr(fcntl, "F_SETSIG"):  # Linux: the kernel does it, when the parent's end of this pipe closes
+    """End this process when its parent has ended, even if this process is suspended or busy in compiled code."""
+    if hasattr(fcntl, "F_SETSIG"):  # Linux: the kernel sends SIGKILL when the parent's end of this pipe closes
         with contextlib.suppress(OSError):
             fcntl.fcntl(alive, fcntl.F_SETOWN, os.getpid())
             fcntl.fcntl(alive, fcntl.F_SETSIG, signal.SIGKILL)
@@ -192,7 +194,7 @@ def _main(start: str, module: str, function: str, *words: str) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if hasattr(signal, "SIGXCPU"):
         signal.signal(signal.SIGXCPU, signal.SIG_DFL)
-    if sys.platform != "win32":  # there a reader ends when its standard input closes
+    if sys.platform != "win32":  # on Windows, the process ends when its standard input closes
         _end_with(given["parent"], given["alive"])
     sys.meta_path.insert(0, _Places(given["places"]))
     sys.path += [folder for folder in given["folders"] if folder not in sys.path]

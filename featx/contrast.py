@@ -1,4 +1,4 @@
-"""Images without contrast, and different images whose features are equal: nothing can be learnt from either."""
+"""Find images that a head cannot distinguish: images without contrast, and different images with equal features."""
 
 from __future__ import annotations
 
@@ -14,27 +14,28 @@ from numpy.typing import NDArray
 from featx.table import CHUNK, FeatureTable
 
 MOST_LOOKED_AT = 200_000
-"""Images of which features are compared, where they are to be read from the store."""
+"""Largest number of images whose features are compared, if they must be read from the store."""
 
 _FEW = 4
 _NOISE = 1
-"""Difference of grey levels in a thumbnail that rounding, noise and JPEG make of one colour; calm water has 4."""
+"""Largest range of grey levels that rounding, noise and JPEG compression cause in the thumbnail of a single colour.
+Calm water has a range of 4."""
 
 
 @dataclass(frozen=True)
 class Indistinct:
-    """Images that cannot be told apart by what they show.
+    """Images that cannot be distinguished by their content.
 
     Parameters
     ----------
     n_images : int
-        Of the whole data set.
+        Number of images in the data set.
     blank : tuple of str
-        Sample ids of images without contrast, by their thumbnail of 16 x 16: of one colour, or fully transparent.
+        Sample ids of images without contrast in their 16 x 16 thumbnail: of one colour, or fully transparent.
     blank_classes : tuple of str
-        Classes that have no others.
+        Classes in which all images are blank.
     equal : tuple of tuple of str
-        Groups of images with different bytes and equal features; those of blank images alone are left out.
+        Groups of images with different bytes and equal features; groups of only blank images are left out.
     """
 
     n_images: int
@@ -43,32 +44,38 @@ class Indistinct:
     equal: tuple[tuple[str, ...], ...] = ()
 
     def notes(self) -> list[str]:
-        """Say what was found, worst first, and what to do about it."""
+        """Report the images, the most serious finding first, and what to do about them."""
         return indistinct_notes(
             {"n_images": self.n_images}
             | {"blank": self.blank, "blank_classes": self.blank_classes, "equal_features": self.equal}
         )
 
 
-def indistinct_notes(found: Mapping[str, Any]) -> list[str]:
-    """Say which images cannot be told apart; ``found`` is that of ``featx inspect --json`` or ``extract --json``."""
-    blank, n = found["blank"], found["n_images"]
+def indistinct_notes(summary: Mapping[str, Any]) -> list[str]:
+    """Report images that cannot be distinguished.
+
+    Parameters
+    ----------
+    summary : mapping
+        Output of ``featx inspect --json`` or ``featx extract --json``.
+    """
+    blank, n = summary["blank"], summary["n_images"]
     notes = []
     if blank:
         which = f"all {n:,} images show" if len(blank) == n > 1 else f"{_images(len(blank))} of {n:,}"
         verb = "" if len(blank) == n > 1 else " shows" if len(blank) == 1 else " show"
-        classes = ", ".join(found["blank_classes"])
+        classes = ", ".join(summary["blank_classes"])
         whole = f" (all of {classes})" if classes and len(blank) < n else ""
         notes.append(
             f"{which}{verb} no contrast{whole}: fully transparent, of one colour, or an empty first page (`page`): "
             f"{_some(blank)}"
         )
-    for group in found.get("equal_features", ())[:_FEW]:
+    for group in summary.get("equal_features", ())[:_FEW]:
         notes.append(
             f"{len(group):,} different files have equal features: {_some(group)}; "
-            "if they are a placeholder instead of an image, remove them"
+            "if they are placeholders for missing images, remove them"
         )
-    more = len(found.get("equal_features", ())) - _FEW
+    more = len(summary.get("equal_features", ())) - _FEW
     return [*notes, f"{more:,} more groups of different files with equal features"] if more > 0 else notes
 
 
@@ -91,7 +98,7 @@ def find_blank(sample_ids: Sequence[str], labels: Sequence[str | None], signatur
 
 
 def find_indistinct(table: FeatureTable) -> Indistinct:
-    """Find images without contrast and different images with equal features; features are read a chunk at a time."""
+    """Find images without contrast, and different images with equal features; features are read in chunks."""
     n = len(table)
     signatures = table.read_signatures(np.arange(n))
     found = find_blank(table.sample_ids.tolist(), table.y.tolist(), signatures)
@@ -110,7 +117,7 @@ def find_indistinct(table: FeatureTable) -> Indistinct:
 
 
 def are_equal(X: NDArray[np.float32]) -> bool:
-    """Tell whether features, shape (n, n_features), are the same for all of two and more images."""
+    """Return whether all rows of features of shape (n, n_features) are equal; False for fewer than two rows."""
     return len(X) > 1 and all(bool((X[at : at + CHUNK] == X[0]).all()) for at in range(0, len(X), CHUNK))
 
 

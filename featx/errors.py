@@ -1,32 +1,32 @@
-"""The exceptions featx raises, one tree, each also the builtin that a caller would catch.
+"""The exceptions of featx: one tree, each class also a builtin exception that callers would catch.
 
 ::
 
     FeatxError
-    +-- ArgumentError           (TypeError)          an argument that does not exist, or of another type
-    +-- OptionError             (ValueError)         an option outside its range
-    +-- DatasetError            (ValueError)         a data set that cannot be understood
+    +-- ArgumentError           (TypeError)          an unknown argument, or one of the wrong type
+    +-- OptionError             (ValueError)         an option out of its range
+    +-- DatasetError            (ValueError)         a data set that cannot be read
     |   +-- DatasetNotFoundError  (FileNotFoundError)  no such file or folder
-    |   +-- AmbiguousLayoutError                       several readings: say which one
+    |   +-- AmbiguousLayoutError                       a layout with several interpretations
     +-- ImageError              (ValueError)         a file without usable pixels
-    |   +-- NotDecodableHereError                               not on this machine as it is now
-    +-- SpecError               (ValueError)         a feature recipe that makes no sense
-    +-- BackboneError           (ValueError)         an unknown or unusable network
-    |   +-- WeightsError          (OSError)            weights missing, damaged or not fitting
-    +-- EngineError             (RuntimeError)       a network cannot be executed as asked
-    |   +-- ConversionError                            OpenVINO cannot convert it; TensorFlow may run it
+    |   +-- NotDecodableHereError                               not decodable with what this machine has
+    +-- SpecError               (ValueError)         an invalid feature spec
+    +-- BackboneError           (ValueError)         an unknown or unusable backbone
+    |   +-- WeightsError          (OSError)            missing, damaged or wrong weights
+    +-- EngineError             (RuntimeError)       a backbone that cannot be executed as requested
+    |   +-- ConversionError                            conversion to OpenVINO failed; TensorFlow may run it
     +-- StoreError              (OSError)            a cache file cannot be read or written
-    |   +-- DamagedStoreError                          its content is not what was written
+    |   +-- DamagedStoreError                          its content has changed
     |   +-- NewerFormatError                           written by a later featx
     +-- HeadError               (ValueError)         an unknown head or parameter
-    +-- EvaluationError         (ValueError)         too little data for what was asked
-    +-- TrainingError           (ValueError)         a network cannot be trained as asked
+    +-- EvaluationError         (ValueError)         too little data for the requested evaluation
+    +-- TrainingError           (ValueError)         a network that cannot be trained as requested
     +-- ClassifierError         (ValueError)         a model file that cannot be used
     +-- OutputError             (OSError)            an output that cannot be written
-    +-- CaptureError            (RuntimeError)       a camera or video that gives no images
+    +-- CaptureError            (RuntimeError)       a camera or video without images
     +-- MissingExtraError       (ImportError)        an optional package is not installed
 
-A message says what was given, what is allowed and what to do next.
+A message states what was given, what is allowed, and what to do next.
 """
 
 from __future__ import annotations
@@ -37,114 +37,123 @@ _Error = TypeVar("_Error", bound="FeatxError")
 
 
 class FeatxError(Exception):
-    """Base class of everything that featx raises on purpose.
+    """Base class of all exceptions of featx.
 
     Attributes
     ----------
     is_usage : bool
-        Whether an argument has a value that is never allowed, whatever the data and the machine.
+        Whether an argument has a value that is invalid for any data and any machine.
+
+    Examples
+    --------
+    >>> import featx
+    >>> try:
+    ...     featx.extract("no-such-folder")
+    ... except featx.FeatxError as error:
+    ...     print(error)
+    no such file or folder: no-such-folder
     """
 
     is_usage = False
 
 
 def as_usage(error: _Error) -> _Error:
-    """Return an error, marked as one of usage."""
+    """Mark an error as a usage error, and return it."""
     error.is_usage = True
     return error
 
 
 class ArgumentError(FeatxError, TypeError):
-    """An argument of a function that does not exist, is missing, or is of another type."""
+    """An argument of a function is unknown, missing, or of the wrong type."""
 
     is_usage = True
 
 
 class OptionError(FeatxError, ValueError):
-    """A number outside the range of its option."""
+    """A number is out of the range of its option."""
 
     is_usage = True
 
 
 class DatasetError(FeatxError, ValueError):
-    """A data set that cannot be understood."""
+    """A data set cannot be read."""
 
 
 class DatasetNotFoundError(DatasetError, FileNotFoundError):
-    """A path that does not exist."""
+    """A path does not exist."""
 
 
 class AmbiguousLayoutError(DatasetError):
-    """A folder layout with several readings."""
+    """A folder layout has several interpretations."""
 
 
 class ImageError(FeatxError, ValueError):
-    """A file without usable pixels; the message is the reason shown to the user."""
+    """A file has no usable pixels; the message is the reason that is reported."""
 
 
 class NotDecodableHereError(ImageError):
-    """A file that cannot be decoded as this machine is now: it is looked at again by the next run."""
+    """A file cannot be decoded with what this machine has now; the next run tries again."""
 
 
 class SpecError(FeatxError, ValueError):
-    """A feature recipe with an impossible value."""
+    """A feature spec has an invalid value."""
 
     is_usage = True
 
 
 class BackboneError(FeatxError, ValueError):
-    """An unknown or unusable network."""
+    """A backbone is unknown or unusable."""
 
 
 class WeightsError(BackboneError, OSError):
-    """Weights that are missing, damaged or made for another network."""
+    """Weights are missing, damaged, or of another network."""
 
 
 class EngineError(FeatxError, RuntimeError):
-    """A network that cannot be executed as asked on this machine."""
+    """A backbone cannot be executed as requested on this machine."""
 
 
 class ConversionError(EngineError):
-    """A network that OpenVINO cannot convert."""
+    """A network cannot be converted to OpenVINO."""
 
 
 class StoreError(FeatxError, OSError):
-    """A cache file that cannot be read or written."""
+    """A file of the cache cannot be read or written."""
 
 
 class DamagedStoreError(StoreError):
-    """A cache file whose content is not what was written."""
+    """The content of a cache file has changed since it was written."""
 
 
 class NewerFormatError(StoreError):
-    """A cache file written by a later version of featx."""
+    """A file of the cache was written by a later version of featx."""
 
 
 class HeadError(FeatxError, ValueError):
-    """An unknown head, or a parameter it does not have."""
+    """A head is unknown, or does not have a parameter."""
 
     is_usage = True
 
 
 class EvaluationError(FeatxError, ValueError):
-    """Too little data, or the wrong data, for the evaluation asked for."""
+    """The data are insufficient or unsuitable for the requested evaluation."""
 
 
 class TrainingError(FeatxError, ValueError):
-    """A network that cannot be trained as asked."""
+    """A network cannot be trained as requested."""
 
 
 class ClassifierError(FeatxError, ValueError):
-    """A model file that cannot be read, written or used here."""
+    """A model file cannot be read, written or used."""
 
 
 class OutputError(FeatxError, OSError):
-    """An output that cannot be written."""
+    """An output cannot be written."""
 
 
 class CaptureError(FeatxError, RuntimeError):
-    """A camera or a video file that gives no images, or no more of them."""
+    """A camera or a video file gives no images, or no further images."""
 
 
 class MissingExtraError(FeatxError, ImportError):
-    """An optional package that the request needs is not installed."""
+    """An optional package is required but not installed."""

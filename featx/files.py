@@ -1,4 +1,4 @@
-"""Open regular files only; write files whole, under names that nobody can foresee."""
+"""Open regular files only; write files atomically, under unpredictable temporary names."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 CACHE_TAG = "CACHEDIR.TAG"
-"""Marks a folder as a cache, for backup programs and for featx's own scan (bford.info/cachedir)."""
+"""Name of the file that marks a folder as a cache, for backup programs and for scans (bford.info/cachedir)."""
 
 CACHE_TAG_TEXT = "Signature: 8a477f597d28d172789f06886806bc55\n# This folder was made by featx.\n"
 
@@ -23,7 +23,7 @@ _LONGEST_NAME = 255
 _PART = 1 << 20
 _REPLACE_SECONDS = 10.0
 _NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EMLINK, errno.ENOSYS, errno.EINVAL)
-"""What file systems without hard links answer."""
+"""Error numbers of file systems without hard links."""
 
 _KINDS = {
     stat.S_IFLNK: "a link",
@@ -38,30 +38,31 @@ _temporaries: set[Path] = set()
 
 
 class NotRegularError(OSError):
-    """A path that is no regular file: a pipe, a device, a socket, a folder."""
+    """The path is not a regular file, but a pipe, device, socket or folder."""
 
 
 class TooLargeError(OSError):
-    """A file of more bytes than may be read."""
+    """The file is larger than the limit for reading."""
 
 
 class OutsideError(OSError):
-    """A name that leads out of the folder it belongs to."""
+    """The name leads out of its folder."""
 
 
 class ReplacedError(FileExistsError):
-    """Another process made or replaced the file that was to be written."""
+    """Another process created or replaced the file to be written."""
 
 
 class FileIdentity(NamedTuple):
-    """What tells a file from another one at the same path.
+    """Properties that distinguish a file from another one at the same path.
 
     Parameters
     ----------
     device, inode : int
     size : int
-        Bytes.
+        Size in bytes.
     mtime_ns : int
+        Modification time in nanoseconds.
     """
 
     device: int
@@ -71,16 +72,17 @@ class FileIdentity(NamedTuple):
 
 
 ANYTHING = FileIdentity(-1, -1, -1, -1)
-"""Stands for whatever lies at a path, or nothing."""
+"""Placeholder for any file at a path, or none."""
 
 
-def look_at(path: str | Path) -> os.stat_result | None:
-    """Return the status of what a path leads to, links followed; None if there is nothing.
+def path_status(path: str | Path) -> os.stat_result | None:
+    """Return the status of a path, following links; None if nothing exists there.
 
     Raises
     ------
     OSError
-        It cannot be known: a folder on the way may not be searched, links lead in a circle, the name is too long.
+        If the status is unavailable: a parent folder has no search permission, links form a loop, or the name is too
+        long.
     """
     try:
         return _status(path)
@@ -89,51 +91,51 @@ def look_at(path: str | Path) -> os.stat_result | None:
 
 
 def below(root: Path, name: str) -> Path:
-    """Return the path of what a relative POSIX path names below a folder.
+    """Join a relative POSIX path to a folder, after checking it.
 
-    Symbolic links in the folder are the choice of whoever made them, and may lead out of it.
+    Symbolic links in the folder are trusted, and may lead out of it.
 
     Raises
     ------
     OutsideError
-        As for :func:`inner`.
+        See :func:`relative_path`.
     """
-    return root / inner(name)
+    return root / relative_path(name)
 
 
-def inner(name: str) -> Path:
-    """Return a relative POSIX path as a path that can be joined to a folder's, which is quicker with text.
+def relative_path(name: str) -> Path:
+    """Return a relative POSIX path, checked, as a path to be joined to a folder; joining strings is faster.
 
     Raises
     ------
     OutsideError
-        The name is empty or absolute, has a drive or ``..`` in it, or a character that no file name can have.
+        If the name is empty or absolute, or contains a drive, ``..`` or a character that file names cannot contain.
     """
     path = Path(name)
     if not path.parts or path.anchor or ".." in path.parts or not _is_encodable(name):
-        raise OutsideError(errno.EINVAL, "not the name of a file in its folder")
+        raise OutsideError(errno.EINVAL, "the name does not lead to a file inside its folder")
     return path
 
 
 def open_regular(path: str | Path, *, follow: bool = True, writable: bool = False) -> BinaryIO:
-    """Open a regular file; nothing else is ever opened.
+    """Open a regular file, and nothing else.
 
-    A pipe would block, a device may act when it is opened, ``/dev/zero`` never ends.
+    A pipe would block, opening a device can have effects, and ``/dev/zero`` never ends.
 
     Parameters
     ----------
     path : path
     follow : bool
-        Whether it may be a link.
+        Whether the path may be a link.
     writable : bool
-        Whether it is opened for reading and writing.
+        Whether the file is opened for reading and writing.
 
     Raises
     ------
     NotRegularError
-        It is something else.
+        If the path is not a regular file.
     OSError
-        It cannot be opened.
+        If the file cannot be opened.
     """
     _stop_unless_regular(_status(path, follow))
     flags = os.O_RDWR if writable else os.O_RDONLY
@@ -141,7 +143,7 @@ def open_regular(path: str | Path, *, follow: bool = True, writable: bool = Fals
         flags |= getattr(os, name, 0)
     descriptor = os.open(path, flags)
     try:
-        _stop_unless_regular(os.fstat(descriptor))  # it may be another one by now
+        _stop_unless_regular(os.fstat(descriptor))  # the path may have been replaced since the first check
         return os.fdopen(descriptor, "r+b" if writable else "rb")
     except BaseException:
         os.close(descriptor)
@@ -149,7 +151,7 @@ def open_regular(path: str | Path, *, follow: bool = True, writable: bool = Fals
 
 
 def open_new(path: Path, mode: int = 0o666) -> BinaryIO:
-    """Make a file that does not exist, not even as a link, and open it for reading and writing."""
+    """Create a file that does not exist yet, not even as a link, and open it for reading and writing."""
     flags = os.O_RDWR | os.O_CREAT | os.O_EXCL
     for name in ("O_NOFOLLOW", "O_CLOEXEC", "O_BINARY"):
         flags |= getattr(os, name, 0)
@@ -157,7 +159,7 @@ def open_new(path: Path, mode: int = 0o666) -> BinaryIO:
 
 
 def is_regular(path: Path) -> bool:
-    """Tell whether there is a regular file at a path, which a link is not; False where that cannot be asked."""
+    """Return whether a path is a regular file and not a link; False if this cannot be determined."""
     try:
         return stat.S_ISREG(os.lstat(path).st_mode)
     except (OSError, ValueError):
@@ -165,7 +167,7 @@ def is_regular(path: Path) -> bool:
 
 
 def is_real_folder(path: Path) -> bool:
-    """Tell whether there is a folder at a path, which a link is not; False where that cannot be asked."""
+    """Return whether a path is a folder and not a link; False if this cannot be determined."""
     try:
         return stat.S_ISDIR(os.lstat(path).st_mode)
     except (OSError, ValueError):
@@ -179,55 +181,60 @@ def read_regular(path: str | Path, most: int, *, follow: bool = True) -> bytes:
     ----------
     path : path
     most : int
-        Bytes above which it is not read.
+        Largest size, in bytes, of a file that is read.
     follow : bool
-        Whether it may be a link.
+        Whether the path may be a link.
 
     Raises
     ------
-    NotRegularError, TooLargeError, OSError
+    NotRegularError
+        If the path is not a regular file.
+    TooLargeError
+        If the file has more than ``most`` bytes.
+    OSError
+        If the file cannot be read.
     """
     with open_regular(path, follow=follow) as stream:
         return read_at_most(stream, most)
 
 
 def read_at_most(stream: BinaryIO, most: int) -> bytes:
-    """Return the bytes of an open regular file, as many as it had when it was asked for its size.
+    """Return the bytes of an open regular file, up to its size at the time of the call.
 
-    A file that grows is read no further, and one of ``/proc``, which has no size, is empty.
+    Bytes appended later are not read, and files of ``/proc``, whose size is 0, are empty.
 
     Raises
     ------
     TooLargeError
-        It has more than ``most`` bytes.
+        If the file has more than ``most`` bytes.
     """
     return stream.read(_size_at_most(stream, most))
 
 
 def digest(stream: BinaryIO, most: int, algorithm: str = "sha256") -> str:
-    """Return the hash of an open regular file, hexadecimal; as :func:`read_at_most`, but in little memory.
+    """Return the hexadecimal hash of an open regular file, read as by :func:`read_at_most` but in little memory.
 
     Raises
     ------
     TooLargeError
-        It has more than ``most`` bytes.
+        If the file has more than ``most`` bytes.
     """
-    left, found = _size_at_most(stream, most), hashlib.new(algorithm)
+    left, hasher = _size_at_most(stream, most), hashlib.new(algorithm)
     while part := stream.read(min(left, _PART)):
-        found.update(part)
+        hasher.update(part)
         left -= len(part)
-    return found.hexdigest()
+    return hasher.hexdigest()
 
 
 def _size_at_most(stream: BinaryIO, most: int) -> int:
     size = os.fstat(stream.fileno()).st_size
     if size > most:
-        raise TooLargeError(errno.EFBIG, f"{size:,} bytes are more than the {most:,} that are read")
+        raise TooLargeError(errno.EFBIG, f"{size:,} bytes are more than the limit of {most:,}")
     return size
 
 
 def identify(path: Path) -> FileIdentity | None:
-    """Return what a path names now, links not followed; None if there is nothing."""
+    """Return the identity of the present file at a path, without following links; None if there is none."""
     try:
         status = os.lstat(path)
     except FileNotFoundError:
@@ -235,30 +242,31 @@ def identify(path: Path) -> FileIdentity | None:
     return FileIdentity(status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
 
 
-def write_whole(
+def write_atomically(
     path: Path, write: Callable[[Path], object], replaces: FileIdentity | None = ANYTHING, *, durable: bool = True
 ) -> None:
-    """Let a function write a temporary file beside ``path``, then make it ``path`` in one step.
+    """Write a temporary file next to ``path`` with a function, then rename it to ``path`` in one step.
 
-    The temporary file is new and has a random name, so that no link planted for it is followed. A file that is
-    replaced hands on its permissions; a link is replaced, not what it leads to.
+    The temporary file is new and has a random name, so that no existing link is followed. The permissions of a
+    replaced file are kept. A link is replaced itself, not its target.
 
     Parameters
     ----------
     path : path
     write : callable
-        Called with the temporary file, which exists and is empty; what it returns is not used.
+        Function of the path of the temporary file, which exists and is empty. Its return value is ignored.
     replaces : FileIdentity or None
-        What may be replaced: what :func:`identify` returned, None for nothing.
+        File that may be replaced, as returned by :func:`identify`; None if no file may be replaced.
     durable : bool
-        Wait until the disk has it, so that it outlives a power cut.
+        Whether to wait until the file is on the disk, so that it survives a power failure.
 
     Raises
     ------
     ReplacedError
-        Something else lies there now; it still does.
+        If another file is at ``path`` now; it is left unchanged.
     OSError
-        The disk is full, the folder read-only, ...; whatever ``path`` was, it still is.
+        If the file cannot be written, for example because the disk is full or the folder read-only; ``path`` is left
+        unchanged.
     """
     temporary = _new_temporary(path)
     try:
@@ -280,12 +288,12 @@ def write_whole(
 
 @contextlib.contextmanager
 def temporary_folder(place: str | None = None) -> Iterator[Path]:
-    """Make a folder for a while, in the system's folder for temporary files if not told where.
+    """Create a temporary folder, by default in the system's folder for temporary files, and delete it on exit.
 
     Raises
     ------
     OSError
-        It cannot be made.
+        If the folder cannot be created.
     """
     import tempfile
 
@@ -299,7 +307,7 @@ def temporary_folder(place: str | None = None) -> Iterator[Path]:
 
 
 def discard_own_temporaries() -> None:
-    """Delete the temporary files that this process is writing: call it only before the process ends."""
+    """Delete the temporary files that this process is writing; to be called only before the process ends."""
     for temporary in list(_temporaries):
         with contextlib.suppress(OSError):
             if temporary.is_dir():
@@ -311,7 +319,7 @@ def discard_own_temporaries() -> None:
 
 
 def temporary_name(path: Path) -> Path:
-    """Return a path beside another one that nobody can foresee, for a temporary file."""
+    """Return an unpredictable path next to ``path`` for a temporary file."""
     mark = f"{secrets.token_hex(8)}.tmp"
     name = f".{path.name}.{mark}"
     return path.with_name(name if len(os.fsencode(name)) <= _LONGEST_NAME else f".featx.{mark}")
@@ -322,7 +330,7 @@ def _new_temporary(path: Path) -> Path:
     with open_new(temporary, 0o666 if mode is None else mode | stat.S_IWUSR) as stream:
         _temporaries.add(temporary)
         try:
-            _hand_on_mode(path, stream.fileno(), stat.S_IWUSR)  # what may not be written is replaced all the same
+            _hand_on_mode(path, stream.fileno(), stat.S_IWUSR)  # a read-only file can be replaced, too
         except BaseException:
             temporary.unlink(missing_ok=True)
             _temporaries.discard(temporary)
@@ -345,38 +353,38 @@ def _mode(path: Path) -> int | None:
 
 
 def publish(temporary: Path, path: Path, replaces: FileIdentity | None) -> None:
-    """Make a file beside ``path`` that path in one step, if what lies there may be replaced; see :func:`write_whole`.
+    """Rename a file next to ``path`` to ``path`` in one step, if replacing is allowed; see :func:`write_atomically`.
 
     Raises
     ------
     ReplacedError
-        Something else lies there now; it still does.
+        If another file is at ``path`` now; it is left unchanged.
     """
     if replaces is None:
         try:
             os.link(temporary, path)
             return
         except FileExistsError:
-            raise ReplacedError(errno.EEXIST, "another run wrote it meanwhile") from None
+            raise ReplacedError(errno.EEXIST, "another run wrote the file in the meantime") from None
         except OSError as error:
             if error.errno not in _NO_LINKS:
                 raise
     with _folder_locked(path.parent):
         if identify(path) != replaces:
-            raise ReplacedError(errno.EEXIST, "another run wrote it meanwhile")
+            raise ReplacedError(errno.EEXIST, "another run wrote the file in the meantime")
         _replace(temporary, path)
 
 
 @contextlib.contextmanager
 def _folder_locked(folder: Path) -> Iterator[None]:
-    """Let one process at a time look at a folder and then replace a file in it; not on Windows."""
+    """Lock a folder, so that one process at a time checks and replaces a file in it; no effect on Windows."""
     if sys.platform == "win32":
         yield
         return
     import fcntl
 
     with contextlib.ExitStack() as stack:
-        with contextlib.suppress(OSError):  # a folder that may not be listed, file systems without locks
+        with contextlib.suppress(OSError):  # a folder that is not readable, or a file system without locks
             descriptor = os.open(folder, os.O_RDONLY)
             stack.callback(os.close, descriptor)
             fcntl.flock(descriptor, fcntl.LOCK_EX)
@@ -384,7 +392,7 @@ def _folder_locked(folder: Path) -> Iterator[None]:
 
 
 def _replace(source: Path, target: Path) -> None:
-    # Windows refuses to replace a file that somebody reads at that instant; readers here are quick.
+    # Windows cannot replace a file while it is being read; reads of featx are short.
     deadline = time.monotonic() + _REPLACE_SECONDS
     while True:
         try:
@@ -397,9 +405,9 @@ def _replace(source: Path, target: Path) -> None:
 
 
 def _sync_folder(folder: Path) -> None:
-    if sys.platform == "win32":  # folders cannot be opened there
+    if sys.platform == "win32":  # Windows cannot open folders
         return
-    with contextlib.suppress(OSError):  # it is written, in a folder that may not be listed too
+    with contextlib.suppress(OSError):  # the file is written even if the folder is not readable
         descriptor = os.open(folder, os.O_RDONLY)
         try:
             os.fsync(descriptor)
@@ -410,8 +418,8 @@ def _sync_folder(folder: Path) -> None:
 def _status(path: str | Path, follow: bool = True) -> os.stat_result:
     try:
         return os.stat(path, follow_symlinks=follow)
-    except ValueError:  # a NUL character, or half a surrogate pair
-        raise OSError(errno.EINVAL, "the name has a character that no file name can have") from None
+    except ValueError:  # a NUL character or a lone surrogate
+        raise OSError(errno.EINVAL, "the name contains a character that is not allowed in file names") from None
 
 
 def _is_encodable(name: str) -> bool:

@@ -1,4 +1,4 @@
-"""Where images may come from: groups that a user names, and hints of sources in columns, folders and names."""
+"""Read the groups that a user names, and find group hints: plates, cameras or days in columns, folders and names."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ _WORD = re.compile(r"[^_.\- ]+")
 _DAY = re.compile(r"(19|20)\d{6}")
 _NUMBER = re.compile(r"(\d{1,18})")
 _PLACE = re.compile(r"(folder|word):([1-9]\d?)")
-"""What names a folder of a path, or a word of a file name, by its number."""
+"""A folder of a path, or a word of a file name, by its number."""
 
 
 @dataclass(frozen=True)
 class GroupHint:
-    """A hint of where each image comes from.
+    """A hint about the source of each image.
 
     Parameters
     ----------
     name : str
         ``name``, ``folder`` or the name of a column.
     group_by : str
-        What ``--group-by`` takes to group by it.
+        Value of the parameter ``group_by`` that groups by this hint.
     values : tuple of (str or None)
-        Source of each sample; None where there is no hint.
+        Source of each sample; None for samples without this hint.
     """
 
     name: str
@@ -44,20 +44,26 @@ class GroupHint:
 
 
 def read_groups(samples: Sequence[Sample], group_by: str) -> list[str | None]:
-    """Return the group of each sample as a user asks for it.
+    """Return the group of each sample.
 
     Parameters
     ----------
     samples : sequence of Sample
     group_by : str
-        ``parent`` (the folder an image lies in), ``folder:N`` (the Nth folder on the way to it), ``word:N`` (the Nth
-        word of its name, between ``_``, ``-``, ``.`` and spaces), a column of the manifest, or a regular expression
-        that is searched in the sample id; its groups in parentheses, or the whole match, name the group.
+        ``parent`` (the folder of an image), ``folder:N`` (the Nth folder of its path), ``word:N`` (the Nth word of its
+        file name; words are separated by ``_``, ``-``, ``.`` and spaces), a column of the manifest, or a regular
+        expression that is searched in the sample id. The groups in parentheses, or else the whole match, are the name
+        of the group.
+
+    Returns
+    -------
+    list of (str or None)
+        Name of the group of each sample; None for samples without a group.
 
     Raises
     ------
     DatasetError
-        No such column and no regular expression, or one that matches no image.
+        ``group_by`` is neither a column nor a valid regular expression, or matches no image.
     """
     if group_by == "parent":
         return [sample.sample_id.rpartition("/")[0] for sample in samples]
@@ -67,34 +73,39 @@ def read_groups(samples: Sequence[Sample], group_by: str) -> list[str | None]:
     place = _PLACE.fullmatch(group_by)
     groups = _at_place(samples, place[1], int(place[2])) if place else _matched(samples, _compiled(group_by, columns))
     if samples and not any(groups):
-        shown = samples[0].sample_id
-        raise DatasetError(f"`group_by` {group_by} matches no image, as {shown!r}; {_allowed(columns)}")
+        example = samples[0].sample_id
+        raise DatasetError(f"`group_by` {group_by} matches no image, for example {example!r}; {_allowed(columns)}")
     return groups
 
 
 def unnamed_note(samples: Sequence[Sample], group_by: str | None, groups: Sequence[str | None]) -> str | None:
-    """Say how many images no group names, where others have one; None if there is nothing to say.
+    """Report how many images have no named group, if others have one.
 
     Parameters
     ----------
     samples : sequence of Sample
     group_by : str or None
-        As :func:`read_groups` took it; None if the groups are the data set's own.
+        As for :func:`read_groups`; None if the data set names the groups.
     groups : sequence of (str or None)
-        Group of each sample.
+        Name of the group of each sample.
+
+    Returns
+    -------
+    str or None
+        None if all images or no images have a named group.
     """
     unnamed = [sample.sample_id for sample, group in zip(samples, groups, strict=True) if group is None]
     if not unnamed or len(unnamed) == len(samples):
         return None
-    what = "the column group" if group_by is None else f"`group_by` {group_by}"
+    origin = "the column group" if group_by is None else f"`group_by` {group_by}"
     return (
-        f"{what} names no group for {len(unnamed):,} of {len(samples):,} images, as {unnamed[0]!r}; "
-        "each of them stands alone"
+        f"{origin} names no group for {len(unnamed):,} of {len(samples):,} images, for example {unnamed[0]!r}; "
+        "each of them is a group of its own"
     )
 
 
 def in_natural_order(names: Iterable[str]) -> list[str]:
-    """Return names in the order in which people count: ``plate 2`` before ``plate 10``."""
+    """Return names in natural order: ``plate 2`` before ``plate 10``."""
 
     def key(name: str) -> list[str | int]:
         return [int(part) if at % 2 else part for at, part in enumerate(_NUMBER.split(name))]
@@ -103,29 +114,34 @@ def in_natural_order(names: Iterable[str]) -> list[str]:
 
 
 def find_group_hints(samples: Sequence[Sample]) -> list[GroupHint]:
-    """Return up to three hints of sources: other columns of a manifest, folders beside the class, words in names.
+    """Return up to three group hints: further columns of a manifest, folders other than the class, words in names.
 
-    A hint names nearly all images, has at least two of them for each value (three for each word), and at least two
-    values in each class: what a class has but one of can not be told from the class. Where each source has one class,
-    as patients who are ill or not, a head may know the patients instead of the illness.
+    A hint covers nearly all images, with at least two images per value on average (three for words in names), and at
+    least two values in each class: a class with a single value cannot be distinguished from that value. Each value may
+    occur in a single class, as with patients who are either ill or healthy; a head may then recognise the patients
+    instead of the illness.
 
     Parameters
     ----------
     samples : sequence of Sample
+
+    Returns
+    -------
+    list of GroupHint
     """
-    found: list[GroupHint] = []
+    hints: list[GroupHint] = []
     seen: set[tuple[int, ...]] = {_partition([sample.label for sample in samples])}
-    for source in _hints(samples):
-        partition = _partition(source.values)
-        if partition not in seen and _is_source(samples, source):
+    for hint in _hints(samples):
+        partition = _partition(hint.values)
+        if partition not in seen and _is_source(samples, hint):
             seen.add(partition)
-            found.append(source)
-    return found[:_MOST]
+            hints.append(hint)
+    return hints[:_MOST]
 
 
 def _allowed(columns: set[str]) -> str:
     named = f", a column ({', '.join(sorted(columns))})" if columns else ""
-    return f"allowed are parent, folder:N, word:N{named}, or a pattern that is found in the paths, as '(P\\d+)'"
+    return f"expected parent, folder:N, word:N{named}, or a pattern that occurs in the paths, such as '(P\\d+)'"
 
 
 def _compiled(group_by: str, columns: set[str]) -> re.Pattern[str]:
@@ -133,7 +149,7 @@ def _compiled(group_by: str, columns: set[str]) -> re.Pattern[str]:
         return re.compile(group_by)
     except re.error as error:
         raise as_usage(
-            DatasetError(f"`group_by` {group_by}: no regular expression ({error}); {_allowed(columns)}")
+            DatasetError(f"`group_by` {group_by} is not a regular expression ({error}); {_allowed(columns)}")
         ) from None
 
 
@@ -160,15 +176,15 @@ def _hints(samples: Sequence[Sample]) -> Iterator[GroupHint]:
             yield _by_prefix(samples, GroupHint("name", f"word:{number}", values))
 
 
-def _by_prefix(samples: Sequence[Sample], source: GroupHint) -> GroupHint:
-    """Return the source by a pattern such as ``(P\\d+)``, which holds wherever the word stands, if it says the same."""
-    words = [re.fullmatch(r"([A-Za-z]+)\d+", value) for value in source.values if value]
+def _by_prefix(samples: Sequence[Sample], hint: GroupHint) -> GroupHint:
+    """Replace ``word:N`` by a pattern such as ``(P\\d+)``, independent of the position, if it gives the same groups."""
+    words = [re.fullmatch(r"([A-Za-z]+)\d+", value) for value in hint.values if value]
     prefixes = {word[1] for word in words if word}
     if len(prefixes) != 1 or not all(words):
-        return source
+        return hint
     pattern = rf"({prefixes.pop()}\d+)"
     values = tuple(_matched(samples, re.compile(pattern)))
-    return GroupHint(source.name, pattern, values) if values == source.values else source
+    return GroupHint(hint.name, pattern, values) if values == hint.values else hint
 
 
 def _words(sample: Sample) -> list[str]:
@@ -181,14 +197,14 @@ def _stem(sample: Sample) -> str:
 
 
 def _are_running_numbers(samples: Sequence[Sample], values: Sequence[str | None]) -> bool:
-    """Tell whether words are the last numbers of their names and no days: they count images."""
+    """Return whether words are running numbers of images: numbers at the end of the names that are not days."""
     named = [(sample, value) for sample, value in zip(samples, values, strict=True) if value is not None]
     return all(value.isdigit() and not _DAY.fullmatch(value) and _words(sample)[-1] == value for sample, value in named)
 
 
-def _is_source(samples: Sequence[Sample], source: GroupHint) -> bool:
-    values = source.values
-    fewest = _IMAGES_A_WORD if source.name == "name" else _IMAGES_A_SOURCE
+def _is_source(samples: Sequence[Sample], hint: GroupHint) -> bool:
+    values = hint.values
+    fewest = _IMAGES_A_WORD if hint.name == "name" else _IMAGES_A_SOURCE
     counts = Counter(value for value in values if value is not None)
     n = sum(counts.values())
     if n < _LEAST_NAMED * len(samples) or not 2 <= len(counts) <= n / fewest:

@@ -1,6 +1,6 @@
-"""Where a featx command imports from: never from the folder that it works in.
+"""Keep featx commands from importing code of the working folder.
 
-Imports nothing that Python has not loaded by itself, as anything else could be found in that folder.
+This module imports only modules that Python loads at startup, since any other could be found in the working folder.
 """
 
 import os
@@ -8,10 +8,10 @@ import sys
 
 
 def forget_working_folder() -> None:
-    """Take the working folder, and what is relative to it, off the path of imports, unless featx itself lies there."""
+    """Remove the working folder and relative entries from ``sys.path``, except the folder that contains featx."""
     try:
         working = os.path.realpath(os.getcwd())
-    except OSError:  # it was deleted
+    except OSError:  # the folder was deleted
         working = ""
     home = os.path.dirname(os.path.dirname(os.path.realpath(__file__)))
     kept = []

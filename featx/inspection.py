@@ -1,4 +1,4 @@
-"""What is wrong with a data set, before any network runs: inspect."""
+"""Inspect a data set without a backbone: invalid images, duplicates, conflicts, leaks between splits, tiny classes."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from featx.dataset import find_versions, scan
 from featx.duplicates import (
     MOST_COMPARED,
     detail_measure,
+    drop_dominating_groups,
     find_near_duplicates,
     find_recordings,
     group_pairs,
     recording_numbers,
-    without_dominating,
 )
 from featx.extraction import TooDarkError, stop_if_too_dark
 from featx.lookup import notice_own_folders
@@ -34,65 +34,75 @@ from featx.table import FileState, OwnFolder, Sample, Skipped
 
 _DETAIL_SIDE = 32
 FEW = 10
-"""A class with fewer images is tiny: 5 folds would test it on one or none."""
+"""Classes with fewer images are tiny: with 5 folds, a test fold has at most one of their images."""
 
 
 @dataclass(frozen=True)
 class Inspection:
-    """What is wrong with a data set.
+    """Result of the inspection of a data set.
 
     Parameters
     ----------
     name : str
         Name of the data set.
     description : str
-        What was understood of its folders or manifest.
+        How the folders or the manifest were interpreted.
     n_images : int
-        Images that can be used.
-    unreadable : tuple of Skipped
-        Images that cannot.
+        Number of valid images.
+    invalid : tuple of Skipped
+        Invalid images, with the reason.
     ignored : tuple of str
-        Files that are no images.
-    duplicates, near_duplicates : tuple of tuple of str
-        Groups of images with the same bytes; of images that are nearly the same, and not only by their bytes or
-        as frames of one recording or versions of one image.
+        Files that are not images.
+    duplicates : tuple of tuple of str
+        Groups of images with the same bytes.
+    near_duplicates : tuple of tuple of str
+        Groups of near-duplicates. Groups of only duplicates, of frames of one recording, or of versions of one image
+        are not included.
     recordings : tuple of tuple of str
-        Frames of one recording, told by numbered names whose neighbours look alike.
+        Frames of one recording, recognised by names that declare them or by numbered names with similar neighbours.
     versions : tuple of tuple of str
-        Augmented versions of one image, by their names.
+        Augmented versions of one image, recognised by their names.
     conflicts : tuple of tuple of str
-        Those groups of either kind whose images have different labels.
+        Groups of duplicates or near-duplicates with different labels.
     across_splits : tuple of tuple of str
-        Those whose images lie in different splits.
+        Groups of duplicates or near-duplicates in different splits.
     too_alike : tuple of str
-        Classes with so many seeming near-copies that none of them is listed.
+        Classes with so many apparent near-duplicates that none of them is listed.
     was_compared : bool
-        False where there are too many images to look for near-copies.
+        False if there are too many images to search for near-duplicates.
     classes : dict of str to int
-        Usable images of each class.
+        Number of valid images of each class.
     tiny : tuple of str
-        Classes with fewer than 10.
+        Classes with fewer than 10 images.
     dark : str or None
-        Why 16-bit images would be nearly black, if they would.
+        Warning that 16-bit images would be nearly black; None if they are not.
     white : int or None
-        The value of white that they need then, if one helps.
+        Value of the parameter ``white`` that corrects dark images, if there is one.
     notes : dict of str to int
-        How many images were read in a way worth knowing, by note.
+        Notes on how images were read, with the number of images.
     remarks : tuple of str
-        What is odd about the labels, folders or the manifest.
+        Remarks on labels, folders or the manifest.
     seconds : float
         Wall time.
     own_folders : tuple of OwnFolder
         Folders that featx wrote itself.
-    blank, blank_classes : tuple of str
-        Images without contrast, by their thumbnail of 16 x 16: fully transparent, or of one colour; classes that have
-        no others.
+    blank : tuple of str
+        Images without contrast in their 16 x 16 thumbnail: fully transparent, or of one colour.
+    blank_classes : tuple of str
+        Classes in which all images are blank.
+
+    Examples
+    --------
+    >>> import featx
+    >>> inspection = featx.inspect("data")
+    >>> inspection.n_images, inspection.invalid
+    (300, ())
     """
 
     name: str
     description: str
     n_images: int
-    unreadable: tuple[Skipped, ...]
+    invalid: tuple[Skipped, ...]
     ignored: tuple[str, ...]
     duplicates: tuple[tuple[str, ...], ...]
     near_duplicates: tuple[tuple[str, ...], ...]
@@ -118,7 +128,7 @@ class Inspection:
         groups = ("duplicates", "near_duplicates", "recordings", "versions", "conflicts", "across_splits")
         return {
             "n_images": self.n_images,
-            "unreadable": [{"path": one.path, "reason": one.reason} for one in self.unreadable],
+            "invalid": [{"path": one.path, "reason": one.reason} for one in self.invalid],
             "ignored": list(self.ignored),
             "own_folders": [folder.to_dict() for folder in self.own_folders],
             **{name: [list(group) for group in getattr(self, name)] for name in groups},
@@ -147,7 +157,7 @@ def inspect(
     label_column: str = "label",
     runtime: Runtime | None = None,
 ) -> Inspection:
-    """Look at every image of a data set once, without a network and without a cache.
+    """Read every image of a data set once, and report problems; uses neither a backbone nor the cache.
 
     Parameters
     ----------
@@ -165,7 +175,13 @@ def inspect(
     Raises
     ------
     DatasetError
-        The data set cannot be understood.
+        The folder or manifest cannot be interpreted as a data set.
+
+    Examples
+    --------
+    >>> import featx
+    >>> featx.inspect("data").classes["0"]
+    30
     """
     PixelOptions.of(locals())  # checks the ranges
     runtime = runtime or Runtime()
@@ -174,19 +190,19 @@ def inspect(
         dataset = scan(Path(data), label_by=label_by, path_column=path_column, label_column=label_column)
     runtime.notice(f"{data}: {dataset.description}")
     notice_own_folders(dataset, runtime)
-    looks = _Looks(runtime, white, page)
-    looks.recording(dataset.images)
+    reader = _DatasetReader(runtime, white, page)
+    reader.read(dataset.images)
     with runtime.stage("finding near-duplicates") as advance:
-        exact, near, recordings, versions = looks.groups(advance)
-    samples, indistinct = looks.samples, looks.indistinct()
+        exact, near, recordings, versions = reader.groups(advance)
+    samples, indistinct = reader.samples, reader.indistinct()
     classes = Counter(sample.label for sample in samples if sample.label is not None)
     every = [*exact, *near]
-    dark, needed = _why_dark(dataset.images, runtime) if white is None else (None, None)
+    dark, white_for_dark = _check_dark(dataset.images, runtime) if white is None else (None, None)
     return Inspection(
         name=dataset.name,
         description=dataset.description,
         n_images=len(samples),
-        unreadable=tuple(looks.unreadable),
+        invalid=tuple(reader.invalid),
         ignored=tuple(entry.name for entry in dataset.ignored),
         duplicates=_paths(samples, exact),
         near_duplicates=_paths(samples, near),
@@ -194,13 +210,13 @@ def inspect(
         versions=_paths(samples, versions),
         conflicts=_paths(samples, _mixed(samples, every, lambda sample: sample.label)),
         across_splits=_paths(samples, _mixed(samples, every, lambda sample: sample.split)),
-        too_alike=looks.too_alike,
-        was_compared=looks.was_compared,
+        too_alike=reader.too_alike,
+        was_compared=reader.was_compared,
         classes=dict(sorted(classes.items())),
         tiny=tuple(sorted(label for label, count in classes.items() if count < FEW)),
         dark=dark,
-        white=needed,
-        notes=dict(looks.notes),
+        white=white_for_dark,
+        notes=dict(reader.notes),
         remarks=dataset.remarks,
         seconds=time.monotonic() - started,
         own_folders=dataset.own_folders,
@@ -209,8 +225,8 @@ def inspect(
     )
 
 
-class _Looks:
-    """What one pass over the images shows."""
+class _DatasetReader:
+    """Read all images once, and keep their content hashes and thumbnails."""
 
     def __init__(self, runtime: Runtime, white: int | None, page: int) -> None:
         self._runtime, self._white, self._page = runtime, white, page
@@ -219,13 +235,13 @@ class _Looks:
         self._signatures: list[NDArray[np.uint8]] = []
         self._details: list[NDArray[np.uint8]] = []
         self.samples: list[Sample] = []
-        self.unreadable: list[Skipped] = []
+        self.invalid: list[Skipped] = []
         self.notes: Counter[str] = Counter()
         self.too_alike: tuple[str, ...] = ()
         self.was_compared = True
 
-    def recording(self, images: Sequence[ImageFile]) -> None:
-        """Read all images; copies of one content are decoded once, whichever comes first."""
+    def read(self, images: Sequence[ImageFile]) -> None:
+        """Read all images; of duplicates, only the first is decoded."""
         states: list[FileState] = []
         for reading in read_images(images, _DETAIL_SIDE, "squash", self._white, self._page, self._runtime):
             states.append(reading.state)
@@ -238,13 +254,13 @@ class _Looks:
                     self.notes[reading.prepared.note] += 1
             self._runtime.progress("reading images", len(states), len(images))
         reasons = {state.content_hash: state.reason for state in states if state.status == "skipped"}
-        for position, (found, state) in enumerate(zip(images, states, strict=True)):
+        for position, (image, state) in enumerate(zip(images, states, strict=True)):
             if state.content_hash in self._rows:
-                self.samples.append(found.sample)
+                self.samples.append(image.sample)
                 self._hashes.append(state.content_hash)
             else:
                 reason = state.reason or reasons[state.content_hash]
-                self.unreadable.append(Skipped(found.sample.sample_id, reason, position))
+                self.invalid.append(Skipped(image.sample.sample_id, reason, position))
 
     def indistinct(self) -> Indistinct:
         """Return the images without contrast."""
@@ -270,10 +286,10 @@ class _Looks:
         together = [*recordings, *versions]
         group_of = recording_numbers(together, len(rows))
         mark = group_of[[first[row] for row in range(len(signatures))]]
-        alike = [(first[one], first[other]) for one, other in self._near(signatures, mark, progress)]
-        alike, too_alike = without_dominating([sample.label for sample in self.samples], alike, together)
+        pairs = [(first[one], first[other]) for one, other in self._near(signatures, mark, progress)]
+        pairs, too_alike = drop_dominating_groups([sample.label for sample in self.samples], pairs, together)
         self.too_alike = tuple(too_alike)
-        apart = [(one, other) for one, other in alike if group_of[one] != group_of[other]]
+        apart = [(one, other) for one, other in pairs if group_of[one] != group_of[other]]
         near = [group for group in group_pairs(len(rows), [*same, *apart]) if len({rows[i] for i in group}) > 1]
         return group_pairs(len(rows), same), near, recordings, versions
 
@@ -283,7 +299,7 @@ class _Looks:
         recording_numbers_of: NDArray[np.int64],
         progress: Callable[[int, int], None],
     ) -> list[tuple[int, int]]:
-        """Return pairs of contents, as fit would, but by larger thumbnails instead of features."""
+        """Return pairs of near-duplicates, as for ``fit``, but with larger thumbnails instead of features."""
         self.was_compared = len(signatures) <= MOST_COMPARED
         if not self.was_compared:
             return []
@@ -295,21 +311,21 @@ class _Looks:
 def _mixed(
     samples: Sequence[Sample], groups: Sequence[list[int]], of: Callable[[Sample], str | None]
 ) -> list[list[int]]:
-    """Return the groups whose members differ; a group of equal files within a larger group counts once."""
-    found = [group for group in groups if len({of(samples[i]) for i in group} - {None}) > 1]
+    """Return the groups whose members differ; a group of duplicates within a larger group is left out."""
+    mixed = [group for group in groups if len({of(samples[i]) for i in group} - {None}) > 1]
     largest: Counter[int] = Counter()
-    for group in found:
+    for group in mixed:
         for i in group:
             largest[i] = max(largest[i], len(group))
-    return [group for group in found if len(group) == largest[group[0]]]
+    return [group for group in mixed if len(group) == largest[group[0]]]
 
 
 def _paths(samples: Sequence[Sample], groups: Sequence[list[int]]) -> tuple[tuple[str, ...], ...]:
     return tuple(tuple(samples[i].sample_id for i in group) for group in groups)
 
 
-def _why_dark(images: Sequence[ImageFile], runtime: Runtime) -> tuple[str | None, int | None]:
-    """Return why images would be nearly black, if they would, and the value of white that they need."""
+def _check_dark(images: Sequence[ImageFile], runtime: Runtime) -> tuple[str | None, int | None]:
+    """Return a warning if 16-bit images would be nearly black, and the value of ``white`` that corrects them."""
     try:
         with runtime.stage("looking for dark images"):
             stop_if_too_dark(images, runtime)

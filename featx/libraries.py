@@ -1,4 +1,4 @@
-"""Import the libraries that run networks, late and quietly: Keras on TensorFlow, and OpenVINO."""
+"""Import Keras (on TensorFlow) and OpenVINO on first use and without their messages."""
 
 from __future__ import annotations
 
@@ -12,15 +12,16 @@ from typing import Any
 from featx.errors import EngineError
 
 OPENVINO_BATCH = 4
-"""Images per execution of an OpenVINO graph. Fixed and padded, so that an image's bits do not depend on its
-neighbours; and small: several executions run side by side, one on each processor."""
+"""Images per execution of an OpenVINO graph. The batch size is fixed, with padding, so that the features of an image do
+not depend on the other images of its batch. It is small because several executions run in parallel, one per CPU
+core."""
 
 
 def keras_home() -> Path:
-    """Return Keras's own folder by its own rule, but for users without a home.
+    """Return the folder of Keras by the rule of Keras, except for users without a home folder.
 
-    Keras takes settings from ``/tmp`` for them, where anybody can write, or from the working folder; here they have a
-    folder that cannot be.
+    For these users, Keras reads settings from ``/tmp``, where anybody can write, or from the working folder. Here the
+    result is a path that cannot exist.
     """
     given = os.environ.get("KERAS_HOME")
     if given:
@@ -35,7 +36,7 @@ def start_keras() -> None:
     Raises
     ------
     EngineError
-        Keras already runs on another backend in this process, or in another number format.
+        If Keras already runs in this process on another backend or in another number format.
     """
     if "keras" not in sys.modules:
         os.environ["KERAS_BACKEND"] = "tensorflow"
@@ -49,19 +50,19 @@ def start_keras() -> None:
 
     if keras.config.backend() != "tensorflow":
         raise EngineError(
-            f"Keras runs on {keras.config.backend()} in this process; featx needs the tensorflow backend: "
-            "set KERAS_BACKEND=tensorflow before Keras is first imported"
+            f"the Keras backend of this process is {keras.config.backend()}; expected tensorflow. "
+            "Set KERAS_BACKEND=tensorflow before Keras is first imported"
         )
     if keras.config.floatx() != "float32" or keras.config.image_data_format() != "channels_last":
         raise EngineError(
             f"Keras is set to {keras.config.floatx()}, {keras.config.image_data_format()} in this process; "
-            "featx needs float32, channels_last (see keras.json in Keras's folder)"
+            "expected float32, channels_last (change keras.json in Keras's folder)"
         )
 
 
 @contextlib.contextmanager
 def _no_matplotlib_settings() -> Iterator[None]:
-    """Let Keras do without matplotlib where that would take settings from the working folder, or hang on a pipe."""
+    """Hide matplotlib from Keras if it would read settings from the working folder, or block on a pipe there."""
     if "matplotlib" in sys.modules or not os.path.lexists("matplotlibrc"):
         yield
         return
@@ -73,8 +74,8 @@ def _no_matplotlib_settings() -> Iterator[None]:
 
 
 def start_openvino() -> Any:
-    """Import OpenVINO (0.3 s) with its telemetry off, and return it."""
-    # Its own stand-in for telemetry takes over where that package cannot be imported; nobody else's copy is touched.
+    """Import OpenVINO (0.3 s) without telemetry, and return the module."""
+    # OpenVINO uses its own stub if the telemetry package cannot be imported; a package already imported is kept.
     sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
     import openvino
 
@@ -82,16 +83,16 @@ def start_openvino() -> Any:
 
 
 def openvino_reason(error: Exception) -> str:
-    """Return the line of one of OpenVINO's errors that says what is wrong; the others say where it was noticed."""
+    """Return the line of an OpenVINO error that states the cause; the other lines state where it was detected."""
     lines = [line.strip(" -") for line in str(error).splitlines() if line.strip()]
-    told = [line.partition(" Please check")[0] for line in lines if not line.startswith(_NOTICED)]
-    if not told:
+    causes = [line.partition(" Please check")[0] for line in lines if not line.startswith(_CONTEXT)]
+    if not causes:
         return lines[-1] if lines else type(error).__name__
-    operation, with_message, _ = told[0].partition(" with a message:")
-    return f"{operation}: {told[1]}" if with_message and len(told) > 1 else operation
+    operation, with_message, _ = causes[0].partition(" with a message:")
+    return f"{operation}: {causes[1]}" if with_message and len(causes) > 1 else operation
 
 
-_NOTICED = (
+_CONTEXT = (
     *("Exception from", "Check '", "FrontEnd API failed", "Model wasn't fully converted", "Summary:"),
     *("Loading input model", "Converting input model", "While validating"),
 )
@@ -99,10 +100,10 @@ _NOTICED = (
 
 @contextlib.contextmanager
 def quiet_native_stderr() -> Iterator[None]:
-    """Put aside what native code writes to file descriptor 2: some does so whatever the log level of its library."""
+    """Discard what native code writes to file descriptor 2; some libraries write there at any log level."""
     try:
         saved = os.dup(2)
-    except OSError:  # no such descriptor, as in a windowed program: nothing to keep quiet
+    except OSError:  # no such descriptor, as in a windowed program
         yield
         return
     sink = os.open(os.devnull, os.O_WRONLY)

@@ -1,4 +1,4 @@
-"""A classifier for whoever has images: the slow half computes their features, the fast half predicts."""
+"""The classifier that predicts images: it extracts their features and passes them to the feature classifier."""
 
 from __future__ import annotations
 
@@ -14,10 +14,20 @@ from featx.table import FeatureTable
 
 @dataclass(frozen=True, repr=False)
 class Classifier(FeatureClassifier):
-    """A fitted head, its feature spec and its class names: what is saved and what predicts.
+    """A fitted head with its feature spec and class names, which can be saved and predicts images.
 
-    :func:`featx.fit` and :func:`featx.finetune` make one, :func:`featx.load` reads one. The fields are those of
-    :class:`featx.classifier.FeatureClassifier`.
+    :func:`featx.fit` and :func:`featx.finetune` return a classifier; :func:`featx.load` reads one from a file. The
+    fields are those of :class:`featx.classifier.FeatureClassifier`.
+
+    Examples
+    --------
+    >>> import featx
+    >>> model = featx.load("digits.featx")
+    >>> model.classes_[:3]
+    ('0', '1', '2')
+    >>> predictions = model.predict("data/7")
+    >>> len(predictions.labels)
+    30
     """
 
     @checked()
@@ -32,24 +42,24 @@ class Classifier(FeatureClassifier):
         path_column: str = "path",
         runtime: Runtime | None = None,
     ) -> Predictions:
-        """Predict images, all in memory; see :func:`featx.predict` for any number of them.
+        """Predict images in memory; see :func:`featx.predict` for any number of images.
 
         Parameters
         ----------
         images : FeatureTable, path or sequence of paths
-            A table of features, or files, folders and lists.
+            A table of features, or image files, folders and lists of paths.
         reject_rate : float, optional
-            Mark images as rejected that are less like the training images than all but this share of these; their
-            label is empty.
+            Share of genuine images that may be rejected. Images that are less similar to the training images are
+            marked as rejected, and their label is empty.
         weights, exact, strict, path_column, runtime
             As for :func:`featx.predict`.
 
         Raises
         ------
         ClassifierError
-            The features are of another spec, or are not reproduced here; or this model cannot reject.
+            If the features have another spec, this machine does not reproduce them, or this model cannot reject.
         FeatxError
-            Images cannot be found or features not computed.
+            If images cannot be found or features cannot be computed.
         """
         if reject_rate is not None:
             self.check_reject_rate(reject_rate)
@@ -70,20 +80,21 @@ class Classifier(FeatureClassifier):
         path_column: str = "path",
         runtime: Runtime | None = None,
     ) -> FeatureTable:
-        """Return the features of files, folders and lists by the model's own spec.
+        """Return the features of image files, folders and lists of paths, extracted with the model's feature spec.
 
         Parameters
         ----------
         images : path or sequence of paths
+            Image files, folders and lists of paths.
         weights, exact, strict, path_column, runtime
             As for :func:`featx.predict`.
 
         Raises
         ------
         FeatxError
-            Images cannot be found or features not computed.
+            If images cannot be found or features cannot be computed.
         """
-        from featx.extraction import featurize  # not where features are given
+        from featx.extraction import featurize  # imported only if features must be extracted
 
         paths = [images] if isinstance(images, str | Path) else list(images)
         return featurize(

@@ -1,4 +1,4 @@
-"""A contact sheet of what the network sees: images of each class, and their augmented views."""
+"""Write a contact sheet of the pixels that the backbone receives: images of each class and their augmented views."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from featx.errors import DatasetError
 from featx.galleries import draw_preview
 from featx.lookup import as_hashes
 from featx.output import OutputFile
-from featx.readers import Reader, preparing_for
+from featx.readers import Reader, preparer_for
 from featx.runtime import Runtime
 from featx.source import ImageFile
 from featx.spec import FeatureSpec
@@ -26,32 +26,32 @@ _VIEWS = 8
 def write_preview(
     output: OutputFile, images: Sequence[ImageFile], spec: FeatureSpec, views: int, runtime: Runtime
 ) -> None:
-    """Write a contact sheet of the first images of each class as a PNG file; exactly the network's pixels.
+    """Write a contact sheet of the first images of each class as a PNG file, with exactly the pixels for the backbone.
 
     Parameters
     ----------
     output : OutputFile
     images : sequence of ImageFile
     spec : FeatureSpec
-        With ``augment`` where there are views.
+        Feature spec; with ``augment`` if there are views.
     views : int
-        Views of each image; at most eight are drawn, beside the image itself.
+        Views of each image; at most eight are drawn, in addition to the image itself.
     runtime : Runtime
 
     Raises
     ------
     DatasetError
-        No image can be used.
+        If no image can be decoded.
     OutputError
-        The file cannot be written.
+        If the file cannot be written.
     """
-    with preparing_for(spec, runtime) as prepare:
+    with preparer_for(spec, runtime) as prepare:
         reader = Reader(lambda content: False, prepare, runtime.n_workers, max_pixels=runtime.max_pixels)
         usable = (reading for reading in reader.read(_by_turns(images)) if reading.prepared is not None)
         readings = list(islice(usable, _ROWS))
     if not readings:
-        raise DatasetError("no image can be used, so there is none to preview")
-    names = [reading.found.sample.sample_id for reading in readings]
+        raise DatasetError("no preview is written, because no image can be decoded")
+    names = [reading.image.sample.sample_id for reading in readings]
     pixels = np.stack([reading.decoded.pixels for reading in readings])
     columns: list[NDArray[np.uint8]] = [pixels]
     hashes = as_hashes(reading.state.content_hash for reading in readings)
@@ -65,10 +65,10 @@ def write_preview(
 
 
 def _by_turns(images: Sequence[ImageFile]) -> Iterator[ImageFile]:
-    """Yield the images of the training part, or without one all, of each class in turn."""
-    learnt = [found for found in images if found.sample.is_training] or images
+    """Yield the images of the training part, or all images if there is none, one of each class in turn."""
+    training = [image for image in images if image.sample.is_training] or images
     classes: dict[str | None, list[ImageFile]] = defaultdict(list)
-    for found in learnt:
-        classes[found.sample.label].append(found)
-    for some in zip_longest(*classes.values()):
-        yield from (found for found in some if found is not None)
+    for image in training:
+        classes[image.sample.label].append(image)
+    for row in zip_longest(*classes.values()):
+        yield from (image for image in row if image is not None)

@@ -1,4 +1,4 @@
-"""Read, hash and decode images in threads, in order, with bounded memory."""
+"""Read, hash and decode images in threads, in order and in bounded memory."""
 
 from __future__ import annotations
 
@@ -22,73 +22,75 @@ from featx.spec import FeatureSpec, Resize
 from featx.table import FileState
 
 _TRUST_NS = 2_000_000_000
-"""A file changed less than 2 s before it was read may change again without a new modification time."""
+"""Age in nanoseconds of a trusted modification time: a file changed less than 2 s before it was read may change again
+without a new modification time."""
 
 _AHEAD = 4
-"""Images in work, for each thread."""
+"""Images in progress per thread."""
 
 Prepare = Callable[[bytes], Prepared]
 
 
 @contextlib.contextmanager
-def preparing(size: int, resize: Resize, white: int | None, page: int, runtime: Runtime) -> Iterator[Prepare]:
-    """Give what turns file bytes into pixels, in any thread; see :func:`featx.images.prepare`."""
+def image_preparer(size: int, resize: Resize, white: int | None, page: int, runtime: Runtime) -> Iterator[Prepare]:
+    """Provide a thread-safe function from file bytes to pixels; see :func:`featx.images.prepare`."""
     how: dict[str, Any] = {"size": size, "resize": resize, "white": white, "page": page}
     with Guard(megabytes=memory_for(runtime.max_pixels)) as guard:
         yield functools.partial(guard.prepare, **how, max_pixels=runtime.max_pixels)
 
 
-def preparing_for(spec: FeatureSpec, runtime: Runtime) -> contextlib.AbstractContextManager[Prepare]:
-    """Give what turns file bytes into the pixels of a recipe."""
-    return preparing(spec.size, spec.resize, spec.white, spec.page, runtime)
+def preparer_for(spec: FeatureSpec, runtime: Runtime) -> contextlib.AbstractContextManager[Prepare]:
+    """Provide a thread-safe function from file bytes to the pixels of a feature spec."""
+    return image_preparer(spec.size, spec.resize, spec.white, spec.page, runtime)
 
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What reading one image gave.
+    """Result of reading one image.
 
     Parameters
     ----------
-    found : ImageFile
+    image : ImageFile
     state : FileState
-        Its content hash among others; a reason if it could not be read or decoded.
+        Content hash and other properties of the file; with a reason if it could not be read or decoded.
     prepared : Prepared or None
-        Its pixels, unless they are not needed.
+        Pixels of the image; None if they are not needed.
     """
 
-    found: ImageFile
+    image: ImageFile
     state: FileState
     prepared: Prepared | None = None
 
     @property
     def decoded(self) -> Prepared:
-        """What decoding it gave.
+        """Decoded image.
 
         Raises
         ------
         ValueError
-            It was not decoded.
+            If the image was not decoded.
         """
         if self.prepared is None:
-            raise ValueError(f"{self.found.sample.sample_id} was not decoded")
+            raise ValueError(f"{self.image.sample.sample_id} was not decoded")
         return self.prepared
 
 
 class Reader:
-    """Reads images in threads.
+    """Read images in threads.
 
     Parameters
     ----------
     is_known : callable
-        Tells for a content hash whether its features exist already.
+        Function of a content hash that returns whether its features already exist.
     prepare : callable or None
-        Turns file bytes into pixels; None to read files without decoding them.
+        Function from file bytes to pixels; None to read files without decoding them.
     workers : int
         Number of threads.
     ahead : int
-        Images that may wait, besides those in work: while the network runs on one batch, the next is read.
+        Number of finished images that may wait in addition to those in progress, so that the next batch is read while
+        the backbone runs on the present one.
     max_pixels : int
-        Most pixels of an image, which limit the bytes that are read.
+        Largest number of pixels of an image, which determines the largest size of its file.
     """
 
     def __init__(
@@ -108,41 +110,41 @@ class Reader:
         self._lock = threading.Lock()
 
     def read(self, images: Iterable[ImageFile]) -> Iterator[Reading]:
-        """Yield a reading for each image, in order; pixels come once for each new content."""
+        """Yield a reading for each image, in order; files with the same content are decoded once."""
         pool = ThreadPoolExecutor(self._workers, thread_name_prefix="featx-read")
         waiting: deque[Future[Reading]] = deque()
         try:
-            for found in images:
-                waiting.append(pool.submit(self._read_one, found))
+            for image in images:
+                waiting.append(pool.submit(self._read_one, image))
                 if len(waiting) >= self._limit:
                     yield waiting.popleft().result()
             while waiting:
                 yield waiting.popleft().result()
         finally:
-            pool.shutdown(wait=False, cancel_futures=True)  # whoever stops the run does not wait for a slow image
+            pool.shutdown(wait=False, cancel_futures=True)  # stopping a run does not wait for a slow image
 
-    def _read_one(self, found: ImageFile) -> Reading:
-        if found.reason:
-            return _not_read(found, found.reason)
+    def _read_one(self, image: ImageFile) -> Reading:
+        if image.reason:
+            return _not_read(image, image.reason)
         with contextlib.ExitStack() as stack:
             try:
-                data, state = read_file(stack.enter_context(found.open()), self._max_pixels)
+                data, state = read_file(stack.enter_context(image.open()), self._max_pixels)
             except OutsideError as error:
-                return _not_read(found, str(error.strerror))
+                return _not_read(image, str(error.strerror))
             except OSError as error:
-                return _not_read(found, _unreadable(error))
-            return self._prepare_one(found, data, state)
+                return _not_read(image, _unreadable(error))
+            return self._prepare_one(image, data, state)
 
-    def _prepare_one(self, found: ImageFile, data: bytes, state: FileState) -> Reading:
+    def _prepare_one(self, image: ImageFile, data: bytes, state: FileState) -> Reading:
         if self._prepare is None or self._is_known(state.content_hash) or not self._claim(state.content_hash):
-            return Reading(found, state)
+            return Reading(image, state)
         try:
             prepared = self._prepare(data)
         except ImageError as error:
             if isinstance(error, NotDecodableHereError):
                 state = replace(state, mtime_ns=-1)
-            return Reading(found, replace(state, status="skipped", reason=str(error)))
-        return Reading(found, replace(state, width=prepared.width, height=prepared.height), prepared)
+            return Reading(image, replace(state, status="skipped", reason=str(error)))
+        return Reading(image, replace(state, width=prepared.width, height=prepared.height), prepared)
 
     def _claim(self, content_hash: bytes) -> bool:
         with self._lock:
@@ -154,26 +156,26 @@ class Reader:
 def read_images(
     images: Sequence[ImageFile], size: int, resize: Resize, white: int | None, page: int, runtime: Runtime
 ) -> Iterator[Reading]:
-    """Read images for another purpose than a network; see :class:`Reader` and :func:`featx.images.prepare`."""
-    with preparing(size, resize, white, page, runtime) as prepare:
+    """Read and decode all images, known or not; see :class:`Reader` and :func:`featx.images.prepare`."""
+    with image_preparer(size, resize, white, page, runtime) as prepare:
         reader = Reader(lambda content_hash: False, prepare, runtime.n_workers, max_pixels=runtime.max_pixels)
         yield from reader.read(images)
 
 
 def read_file(file: OpenFile, max_pixels: int = MAX_PIXELS) -> tuple[bytes, FileState]:
-    """Read a file once; the bytes returned are the bytes hashed.
+    """Read a file once and hash exactly the bytes that are returned.
 
     Parameters
     ----------
     file : OpenFile
-        As :meth:`featx.source.ImageFile.open` gives it.
+        Open file, as returned by :meth:`featx.source.ImageFile.open`.
     max_pixels : int
-        Most pixels of an image, which limit the bytes that are read.
+        Largest number of pixels of an image, which determines the largest size of its file.
 
     Raises
     ------
     OSError
-        It cannot be read, or is too large.
+        If the file cannot be read or is too large.
     """
     stamp = file.stamp()
     data = read_image(file, max_pixels)
@@ -193,8 +195,8 @@ def read_file(file: OpenFile, max_pixels: int = MAX_PIXELS) -> tuple[bytes, File
     )
 
 
-def _not_read(found: ImageFile, reason: str) -> Reading:
-    return Reading(found, FileState(found.size, -1, b"", "skipped", reason))
+def _not_read(image: ImageFile, reason: str) -> Reading:
+    return Reading(image, FileState(image.size, -1, b"", "skipped", reason))
 
 
 def _unreadable(error: OSError) -> str:

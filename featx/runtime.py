@@ -1,4 +1,4 @@
-"""Everything about a run that does not change features."""
+"""Settings of a run that do not change features."""
 
 from __future__ import annotations
 
@@ -22,31 +22,38 @@ def _ignore_progress(stage: str, done: int, total: int) -> None:
 
 @dataclass(frozen=True)
 class Runtime(RuntimeOptions):
-    """Where and how a run works; no field of it can change a feature.
+    """Where and how a run executes; no field changes a feature.
 
     Parameters
     ----------
     cache : path
-        Folder of the feature stores and data-set snapshots; made when missing.
+        Folder of feature stores and data-set snapshots; created if missing.
     workers : int, optional
-        Threads that read and decode images; :func:`n_processors` if not given.
+        Number of threads that read and decode images; :func:`n_processors` if not given.
     batch_size : int
-        Images handed to the engine at a time. It only groups: the network always runs at the
-        engine's own fixed shape.
+        Number of images passed to the engine at a time. The engine runs the backbone with a batch
+        shape of its own.
     device : str
-        ``cpu``, ``gpu``, ``gpu:N``, or ``auto``: a GPU where TensorFlow can use one, else the processor.
+        ``cpu``, ``gpu``, ``gpu:N``, or ``auto``: a GPU if TensorFlow can use one, otherwise the CPU.
     max_pixels : int
-        Images with more pixels are skipped, with that reason.
+        Images with more pixels are skipped.
     notice : callable
-        Called with one line of text when something is worth telling.
+        Called with one line of text for each notice.
     progress : callable
-        Called with (stage, done, total) as work goes on: first as a stage begins; ``done`` is ``total`` when it ends.
-        ``total`` is 0 while how far a stage is cannot be known. Stages may lie within each other.
+        Called with (stage, done, total) when a stage begins and as it advances; ``done`` equals ``total`` when it ends.
+        ``total`` is 0 if it is unknown. Stages may be nested.
 
     Raises
     ------
     OptionError
-        A number outside its range.
+        A number is out of range.
+
+    Examples
+    --------
+    >>> import featx
+    >>> runtime = featx.Runtime(cache="cache", workers=2)
+    >>> runtime.n_workers
+    2
     """
 
     notice: Callable[[str], None] = _ignore_notice
@@ -58,7 +65,7 @@ class Runtime(RuntimeOptions):
 
     @contextlib.contextmanager
     def stage(self, name: str) -> Iterator[Callable[[int, int], None]]:
-        """Report a stage for as long as it takes; what is given reports how far it is: (done, total)."""
+        """Report a stage within the context; the yielded function reports its progress: (done, total)."""
         self.progress(name, 0, 0)
         try:
             yield lambda done, total: self.progress(name, done, total)
@@ -67,12 +74,12 @@ class Runtime(RuntimeOptions):
 
     @property
     def n_workers(self) -> int:
-        """Number of decoding threads, resolved."""
+        """Number of decoding threads."""
         return self.workers or n_processors()
 
 
 def n_processors() -> int:
-    """Return the number of processors that this process may use: by its affinity, and by a container's quota."""
+    """Return the number of CPU cores that this process may use, by CPU affinity and by the quota of a container."""
     try:
         allowed = len(os.sched_getaffinity(0))
     except AttributeError:  # macOS, Windows
@@ -82,7 +89,7 @@ def n_processors() -> int:
 
 
 def _quota(cgroup: Path) -> float | None:
-    """Return the processors that Linux's control groups grant, as containers see them; version 2, then 1."""
+    """Return the CPU quota of Linux control groups, version 2 or 1, in cores; None if unlimited."""
     try:
         words = (cgroup / "cpu.max").read_text(encoding="ascii").split()
     except OSError:
@@ -94,6 +101,6 @@ def _quota(cgroup: Path) -> float | None:
             return None
     try:
         quota, period = (int(word) for word in words)
-    except ValueError:  # "max": no bound
+    except ValueError:  # "max": unlimited
         return None
     return quota / period if quota > 0 and period > 0 else None

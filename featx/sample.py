@@ -1,7 +1,7 @@
-"""A small real data set that every installation can make: handwritten digits that come with scikit-learn.
+"""Write a small real data set that needs no download: the handwritten digits of scikit-learn.
 
 Source: E. Alpaydin and C. Kaynak, Optical Recognition of Handwritten Digits, UCI Machine Learning Repository,
-1998 (CC BY 4.0); scikit-learn ships its test part, 1,797 images of 8 x 8 pixels by 13 writers.
+1998 (CC BY 4.0); scikit-learn includes its test part, 1,797 images of 8 x 8 pixels by 13 writers.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def make_sample(folder: str | Path) -> Path:
     Parameters
     ----------
     folder : path
-        Made when missing; what is there already is left alone.
+        Created if missing; existing files are left unchanged.
 
     Returns
     -------
@@ -41,7 +41,14 @@ def make_sample(folder: str | Path) -> Path:
     Raises
     ------
     OutputError
-        It cannot be written.
+        If the folder or a file cannot be written.
+
+    Examples
+    --------
+    >>> import featx
+    >>> folder = featx.make_sample("sample")
+    >>> sorted(path.name for path in folder.iterdir())[:3]
+    ['0', '1', '2']
     """
     target = Path(folder)
     for label, number, image in _pick(0, _PER_CLASS):
@@ -51,7 +58,7 @@ def make_sample(folder: str | Path) -> Path:
 
 
 def make_new_images(folder: str | Path) -> Path:
-    """Write 50 other digits into one folder, without labels, as new images to predict."""
+    """Write 50 other digits without labels into one folder, as new images to predict."""
     target = Path(folder)
     make_folder(target)
     for _, number, image in _pick(_PER_CLASS, _PER_CLASS + _NEW_PER_CLASS):
@@ -60,7 +67,7 @@ def make_new_images(folder: str | Path) -> Path:
 
 
 def is_sample(folder: str | Path) -> bool:
-    """Tell whether a folder holds the sample, by the names of its files."""
+    """Return whether a folder contains the sample data set, judged by the names of its files."""
     return all(
         (Path(folder) / label / f"digit-{number:04d}.png").is_file() for label, number, _ in _pick(0, _PER_CLASS)
     )
@@ -80,6 +87,6 @@ def _write(path: Path, image: Any) -> None:
         return
     grey = Image.fromarray(np.rint(image * (255 / 16)).astype(np.uint8))
     stream = io.BytesIO()
-    grey.save(stream, "PNG", compress_level=0)  # stored: the bytes do not depend on the zlib of this machine
+    grey.save(stream, "PNG", compress_level=0)  # uncompressed, so that the bytes do not depend on the zlib version
     with contextlib.suppress(ReplacedError):  # another run was faster
         write_new(path, stream.getvalue())

@@ -1,4 +1,4 @@
-"""Centre features and divide them all by one number."""
+"""Centre features and divide all of them by one common scale."""
 
 from __future__ import annotations
 
@@ -13,27 +13,32 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 class CommonScaler(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # type: ignore[misc]
     """Centre every feature, then divide all of them by one common scale.
 
-    A backbone's features are mostly zeros behind a ReLU: one that only a few training images touch has a tiny
-    deviation, and dividing by it, as scikit-learn's StandardScaler does, blows it up in the first new image that
-    has it (docs/decisions/one-scale.md). Features of one layer share a unit, so one scale keeps their proportions.
+    After a ReLU, most features of a backbone are zero. A feature that is positive in only a few training images has a
+    very small standard deviation. scikit-learn's StandardScaler divides by it, so that the feature becomes extremely
+    large in a new image in which it is positive (docs/decisions/one-scale.md). The features of one layer have the same
+    unit, and a common scale preserves their proportions.
 
     Attributes
     ----------
     mean_ : ndarray of shape (n_features,)
         Mean of each feature.
     scale_ : float
-        Root of the mean variance; 1 if nothing varies.
+        Square root of the mean variance of the features; 1 if no feature varies.
     n_features_in_ : int
         Number of features.
     """
 
     def fit(self, X: Any, y: Any = None) -> Self:
-        """Learn means and the common scale.
+        """Compute the means and the common scale.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
         y : ignored
+
+        Returns
+        -------
+        self
         """
         X = validate_data(self, X, dtype=(np.float64, np.float32))
         self.mean_ = X.mean(axis=0, dtype=np.float64)
@@ -42,7 +47,7 @@ class CommonScaler(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # ty
         return self
 
     def transform(self, X: Any) -> NDArray[Any]:
-        """Centre and scale.
+        """Centre and scale features.
 
         Parameters
         ----------
@@ -51,7 +56,7 @@ class CommonScaler(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # ty
         Returns
         -------
         ndarray of shape (n_samples, n_features)
-            float32 for float32, else float64.
+            float32 if X is float32, otherwise float64.
         """
         check_is_fitted(self)
         X = validate_data(self, X, dtype=(np.float64, np.float32), reset=False)

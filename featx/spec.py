@@ -1,4 +1,4 @@
-"""The feature recipe: everything that changes features, and so the cache key."""
+"""The feature spec: all parameters that change features, and therefore the cache key."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _CLOSED = {"pooling": Pooling, "resize": Resize, "layout": Layout, "engine": Eng
 PreprocessMode = Literal["caffe", "tf", "torch", "lite", "none"]
 PREPROCESS_MODES: tuple[PreprocessMode, ...] = get_args(PreprocessMode)
 SMALLEST_SIZE, LARGEST_SIZE = 8, 4096
-"""Sides of an input, in pixels."""
+"""Smallest and largest side of an input, in pixels."""
 
 LARGEST_WHITE = 2**32 - 1
 _NUMBERS = r"-?[\d.e+-]+(,-?[\d.e+-]+){2}"
@@ -30,47 +30,56 @@ _MEAN_AND_STD = re.compile(f"mean={_NUMBERS};std={_NUMBERS}")
 
 @dataclass(frozen=True)
 class FeatureSpec:
-    """One recipe from image file to features.
+    """All parameters that determine the features of an image file.
 
     Parameters
     ----------
     backbone : str
-        Name in the table of backbones, or ``"file"`` for a local network, which counts by its digest.
+        Name in the table of backbones, or ``"file"`` for a local backbone, which is identified by its digest.
     weights : str
         SHA-256 of the weight file (hexadecimal), or ``random-<seed>-keras-<version>``.
     preprocess : {"caffe", "tf", "torch", "lite", "none"} or str
-        The backbone's own pixel scaling; or ``mean=R,G,B;std=R,G,B`` of pixels from 0 to 1.
+        Pixel scaling of the backbone; or ``mean=R,G,B;std=R,G,B`` of pixels from 0 to 1.
     size : int
         Side of the square input, in pixels.
     decode : str
         Version of the decoder and digest of its probe pixels.
     engine : {"openvino", "tensorflow"}
-        What executes the network.
+        Engine that executes the backbone.
     precision : {"float32", "bfloat16", "int8"}
-        Number format of the network's arithmetic.
+        Number format in which the backbone computes.
     layer : str, optional
-        Layer whose output is taken; the backbone's last one if not given.
+        Layer whose output gives the features; by default the last layer of the backbone.
     pooling : {"avg", "max", "flatten"}
-        How a map of activations becomes a vector.
+        Reduction of a map of activations to a vector.
     resize : {"crop", "squash", "pad"}
-        How an image becomes a square.
+        Method to make an image square.
     graph : str, optional
-        Digest of the quantized graph, for int8; or of the graph that a model takes along.
+        Digest of the quantized graph for int8, or of the graph that a model contains.
     layout : {"nchw", "nhwc"}, optional
-        Order of the dimensions of an ONNX network's input, where the user had to say it.
+        Order of the dimensions of the input of an ONNX file, if the user had to state it.
     white : int, optional
-        Value of white where pixels have 16 or 32 bits; if not given, what each file says, else full scale.
+        Value of white in images with 16 or 32 bits; by default the value stated in each file, or else full scale.
     page : int
-        Page of a TIFF, frame of an animation, from 1.
+        Page of a TIFF or frame of an animation, counted from 1.
     augment : str, optional
-        The canonical policy of :func:`featx.augmentation.read_policy`, where the features are those of views.
+        Canonical policy from :func:`featx.augmentation.read_policy`, if the features are those of views.
     augment_seed : int
-        What their views are drawn with.
+        Random seed of the views.
 
     Raises
     ------
     SpecError
-        A value outside the allowed ones.
+        A value is not allowed.
+
+    Examples
+    --------
+    >>> import featx
+    >>> spec = featx.extract("data").spec
+    >>> spec.backbone, spec.size, spec.pooling
+    ('efficientnet-lite0', 224, 'avg')
+    >>> featx.FeatureSpec.from_json(spec.to_json()) == spec
+    True
     """
 
     backbone: str
@@ -98,42 +107,42 @@ class FeatureSpec:
             if not (name == "layout" and value is None):
                 _one_of(name, value, get_args(kind))
         if not SMALLEST_SIZE <= self.size <= LARGEST_SIZE:
-            raise SpecError(f"size is {self.size}; allowed are {SMALLEST_SIZE} to {LARGEST_SIZE} pixels")
+            raise SpecError(f"size is {self.size}; expected {SMALLEST_SIZE} to {LARGEST_SIZE} pixels")
         if self.white is not None and not 1 <= self.white <= LARGEST_WHITE:
-            raise SpecError(f"white is {self.white}; allowed are 1 to {LARGEST_WHITE:,}")
+            raise SpecError(f"white is {self.white}; expected 1 to {LARGEST_WHITE:,}")
         if self.page < 1:
-            raise SpecError(f"page is {self.page}; the first is 1")
+            raise SpecError(f"page is {self.page}; expected 1 or more")
         if self.graph is not None and not _DIGEST.fullmatch(self.graph):
-            raise SpecError(f"graph is {self.graph!r}; it must be the first 16 hexadecimal digits of a SHA-256")
+            raise SpecError(f"graph is {self.graph!r}; expected the first 16 hexadecimal digits of a SHA-256")
         if self.augment is None and self.augment_seed:
             raise SpecError(f"augment_seed is {self.augment_seed} without augment; leave it out")
 
     @property
     def unbundled(self) -> FeatureSpec:
-        """The recipe of the same features where no model took its graph along; a quantized graph always counts."""
+        """The spec of the same features without the graph of a model; the graph of an int8 spec is kept."""
         return self if self.precision == "int8" else replace(self, graph=None)
 
     def to_json(self) -> str:
-        """Canonical JSON: sorted keys, fields at their default left out, so that new fields keep old keys."""
+        """Return canonical JSON: sorted keys, no fields at their default, so that new fields keep old cache keys."""
         defaults = {f.name: f.default for f in fields(self) if f.default is not MISSING}
         values = {k: v for k, v in asdict(self).items() if k not in defaults or v != defaults[k]}
         return json.dumps(values, sort_keys=True, separators=(",", ":"))
 
     @classmethod
     def from_json(cls, text: str) -> FeatureSpec:
-        """Read what :meth:`to_json` wrote.
+        """Create a feature spec from the output of :meth:`to_json`.
 
         Raises
         ------
         SpecError
-            Not such a JSON object: a field is missing, unknown or of the wrong type.
+            The text is not JSON, or a field is missing, unknown or of the wrong type.
         """
         try:
             values = json.loads(text)
         except (RecursionError, ValueError) as error:
-            raise SpecError(f"the feature recipe is not JSON: {error}") from None
+            raise SpecError(f"the feature spec is not JSON: {error}") from None
         if not isinstance(values, dict):
-            raise SpecError("the feature recipe is not a JSON object")
+            raise SpecError("the feature spec is not a JSON object")
         _check_fields(values)
         return cls(**values)
 
@@ -144,7 +153,7 @@ class FeatureSpec:
 
 
 def _is_scaling(text: str) -> bool:
-    """Tell whether a text spells three finite means and three deviations above 0."""
+    """Return whether a text states three finite means and three deviations above 0."""
     if not _MEAN_AND_STD.fullmatch(text):
         return False
     means, deviations = (part.partition("=")[2].split(",") for part in text.split(";"))
@@ -156,7 +165,7 @@ def _is_scaling(text: str) -> bool:
 
 def _one_of(field: str, value: str, allowed: tuple[str, ...]) -> None:
     if value not in allowed:
-        raise SpecError(f"{field} is {value!r}; allowed are {', '.join(allowed)}")
+        raise SpecError(f"{field} is {value!r}; expected {', '.join(allowed[:-1])} or {allowed[-1]}")
 
 
 def _check_fields(values: dict[str, Any]) -> None:
@@ -165,11 +174,13 @@ def _check_fields(values: dict[str, Any]) -> None:
     known = {f.name: f for f in fields(FeatureSpec)}
     for name, value in values.items():
         if name not in known:
-            raise SpecError(f"the feature recipe has a field {name!r} that this featx does not know; update featx")
-        wanted = types.get(str(known[name].type), (str,))
-        if not isinstance(value, wanted) or isinstance(value, bool):
-            names = " or ".join("None" if kind is type(None) else kind.__name__ for kind in wanted)
-            raise SpecError(f"the feature recipe's {name} is {value!r}; it must be {names}")
+            raise SpecError(
+                f"the feature spec has a field {name!r} that this version of featx does not know; update featx"
+            )
+        expected = types.get(str(known[name].type), (str,))
+        if not isinstance(value, expected) or isinstance(value, bool):
+            names = " or ".join("None" if kind is type(None) else kind.__name__ for kind in expected)
+            raise SpecError(f"{name} of the feature spec is {value!r}; expected {names}")
     missing = [n for n, f in known.items() if f.default is MISSING and n not in values]
     if missing:
-        raise SpecError(f"the feature recipe lacks {', '.join(missing)}")
+        raise SpecError(f"the feature spec lacks {', '.join(missing)}")

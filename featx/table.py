@@ -1,4 +1,4 @@
-"""The feature table in memory: which image has which label, and its features."""
+"""The feature table: the samples of a data set with their labels and features."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from numpy.typing import NDArray
 from featx.spec import EngineName, FeatureSpec, Precision
 
 ORIGINS = ("camera", "day")
-"""Columns that EXIF data give besides a manifest's own."""
+"""Columns from EXIF data that are added to those of a manifest."""
 
 Split = Literal["train", "val", "test"]
-"""A part of a data set, as its owner divided it."""
+"""A part of a data set, as defined by its folders or its manifest."""
 
 FileStatus = Literal["ok", "skipped", "ignored", "lacking"]
 """See :class:`FileState`."""
 
 CHUNK = 4096
-"""Rows that are read at a time where a table is streamed."""
+"""Number of rows that are read at a time when a table is streamed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,11 +34,11 @@ class Sample:
     Parameters
     ----------
     sample_id : str
-        POSIX path relative to the data set's root; bytes that are no UTF-8 as surrogate escapes.
+        POSIX path relative to the data set's root; bytes that are not UTF-8 are surrogate escapes.
     label, group, split : str or None
-        What the data set says; None where it says nothing. A split is ``train``, ``val`` or ``test``.
+        Values that the data set defines; None if it does not. A split is ``train``, ``val`` or ``test``.
     others : tuple of (str, str)
-        Name and value of a manifest's other columns, and of ``camera`` and ``day`` where EXIF data tell them.
+        Name and value of a manifest's other columns, and of ``camera`` and ``day`` if EXIF data contain them.
     """
 
     sample_id: str
@@ -49,23 +49,23 @@ class Sample:
 
     @property
     def is_training(self) -> bool:
-        """Whether it belongs to the training part: it has a label, and the split ``train`` or none."""
+        """Whether the sample belongs to the training part: it has a label, and the split ``train`` or none."""
         return self.label is not None and self.split in (None, "train")
 
 
 class Stamp(NamedTuple):
-    """What changes when a file changes, or when another one takes its place.
+    """Metadata that show whether a file has been changed or replaced.
 
     Parameters
     ----------
     size : int
-        Bytes.
+        Size in bytes.
     mtime_ns : int
-        Modification time, which any program can set.
+        Modification time in ns, which any program can set.
     inode : int
-        Which file it is; 0 if the system does not say.
+        Number of the file in its file system; 0 if the system does not give one.
     ctime_ns : int
-        When content or attributes changed last, which no program can set; on Windows when it was made.
+        Time in ns of the last change of content or attributes, which no program can set; on Windows the creation time.
     """
 
     size: int
@@ -75,36 +75,37 @@ class Stamp(NamedTuple):
 
     @classmethod
     def of(cls, status: os.stat_result) -> Stamp:
-        """Return the stamp of a file; a time that 64 bits cannot hold is -1, as it is not to be trusted."""
+        """Return the stamp of a file; a time that does not fit into 64 bits is -1, because it cannot be trusted."""
         mtime, ctime = status.st_mtime_ns, status.st_ctime_ns
         mtime, ctime = mtime if abs(mtime) < 1 << 63 else -1, ctime if abs(ctime) < 1 << 63 else -1
         return cls(status.st_size, mtime, status.st_ino % (1 << 63), ctime)
 
     def fits(self, other: Stamp) -> bool:
-        """Tell whether a file is still the same, as far as the system says; it may give an inode only at times."""
+        """Return whether two stamps belong to the same unchanged file; inodes are compared only if both are known."""
         return self == (other if self.inode and other.inode else other._replace(inode=self.inode))
 
 
 @dataclass(frozen=True, slots=True)
 class FileState:
-    """What is known of a file since it was last read.
+    """State of a file when it was last read.
 
     Parameters
     ----------
     size : int
-        Bytes.
+        Size in bytes.
     mtime_ns : int
-        Modification time; -1 if it cannot be trusted to show the next change.
+        Modification time in ns; -1 if it may not show the next change.
     content_hash : bytes
-        SHA-256 of its bytes; empty if it was not read.
+        SHA-256 of the file's bytes; empty if the file was not read.
     status : {"ok", "skipped", "ignored", "lacking"}
-        Usable; an image that could not be used; no image; usable, but the store has no features of it.
+        ``ok`` is a usable image; ``skipped`` an image that could not be used; ``ignored`` a file that is not an image;
+        ``lacking`` an image without features in the store.
     reason : str
-        Why it was skipped.
+        Why the image was skipped.
     width, height : int
-        Upright size in pixels; 0 if it was not decoded.
+        Upright size in pixels; 0 if the image was not decoded.
     camera, day : str
-        What its EXIF data say; empty if nothing.
+        Values from EXIF data; empty if there are none.
     inode, ctime_ns : int
         See :class:`Stamp`.
     """
@@ -123,7 +124,7 @@ class FileState:
 
     @property
     def stamp(self) -> Stamp:
-        """What tells whether the file has changed."""
+        """Stamp of the file, which shows whether it has changed."""
         return Stamp(self.size, self.mtime_ns, self.inode, self.ctime_ns)
 
 
@@ -134,11 +135,11 @@ class Skipped:
     Parameters
     ----------
     path : str
-        Its sample id.
+        Sample id of the image.
     reason : str
-        For people.
+        Why it could not be used.
     position : int
-        Its place among all images of the data set.
+        Position among all images of the data set.
     """
 
     path: str
@@ -148,16 +149,16 @@ class Skipped:
 
 @dataclass(frozen=True)
 class OwnFolder:
-    """A folder of a data set that featx wrote itself, and so does not scan.
+    """A folder of a data set that featx wrote itself and therefore does not scan.
 
     Parameters
     ----------
     path : str
         POSIX path relative to the data set's root.
     n_files : int
-        Files below it, without hidden ones.
+        Number of files below it, without hidden ones.
     reason : str
-        What it is.
+        What the folder is, such as a cache.
     """
 
     path: str
@@ -176,18 +177,18 @@ class Views:
     Parameters
     ----------
     n : int
-        Views of each image, besides the image itself.
+        Number of views of each image, without the image itself.
     policy : str
-        Canonical, see :func:`featx.augmentation.read_policy`.
+        Canonical augmentation policy, see :func:`featx.augmentation.read_policy`.
     seed : int
     features_id : str
-        Name of their feature store.
+        Id of the feature store of the views.
     store : path
-        Its file.
+        File of that store.
     n_computed, n_cached : int
-        Views computed now; views that were in the store already.
+        Number of views computed now, and of views that were already in the store.
     seconds : float
-        Wall time of computing them.
+        Wall time of computing the views.
     """
 
     n: int
@@ -206,43 +207,50 @@ class Views:
 
 @dataclass(frozen=True)
 class Extraction:
-    """What an extraction did.
+    """Result of an extraction.
 
     Parameters
     ----------
     features_id : str
-        Name of the feature store.
+        Id of the feature store.
     store : path
-        Its file.
+        File of the feature store.
     backbone : str
-        The network and its weights, for people.
+        The backbone and its weights, as shown to users.
     engine, device, precision : str
-        What executed it; device is empty where nothing was computed.
+        How the features were computed; device is empty if none were computed now.
     n_features : int
-        Numbers per image.
+        Number of features per image.
     n_images : int
-        Images with features: computed and cached ones.
+        Number of images with features, computed or cached.
     n_computed, n_cached : int
-        Images computed now; images whose content was already in the store.
+        Number of images computed now, and of images whose content was already in the store.
     skipped : tuple of Skipped
         Images that could not be used.
     ignored : tuple of str
-        Files that are no images.
+        Files that are not images.
     cut_away : float or None
-        Mean share of the images' area that the crop leaves out; None for other rules or if not known.
+        Mean fraction of the image area that the crop removes; None for other ``resize`` options or if unknown.
     notes : dict of str to int
-        How many images were read in a way worth knowing, by note.
+        Notes on how images were read, with the number of images for each.
     seconds : float
         Wall time.
     views : Views or None
-        None where there are no augmented views.
+        None if there are no augmented views.
     own_folders : tuple of OwnFolder
         Folders that featx wrote itself.
     remarks : tuple of str
-        What is odd about the labels, folders or the manifest of the data set.
+        Remarks about the labels, the folders or the manifest of the data set.
     blank, blank_classes, equal_features
-        Images without contrast, classes of no others, and groups of different images with equal features; see
-        :class:`featx.contrast.Indistinct`.
+        Images without contrast, classes that contain only such images, and groups of different images with equal
+        features; see :class:`featx.contrast.Indistinct`.
+
+    Examples
+    --------
+    >>> import featx
+    >>> extraction = featx.extract("data").extraction
+    >>> extraction.n_images, extraction.n_computed, extraction.skipped
+    (300, 0, ())
     """
 
     features_id: str
@@ -265,7 +273,7 @@ class Extraction:
 
     @property
     def n_ignored(self) -> int:
-        """Files that were not read as images: those that are none, and those of folders that were left out."""
+        """Number of files that are not images or are in folders that were left out."""
         return len(self.ignored) + sum(folder.n_files for folder in self.own_folders)
 
     remarks: tuple[str, ...] = ()
@@ -312,25 +320,32 @@ class FeatureTable:
     name : str
         Name of the data set.
     spec : FeatureSpec
-        The recipe of the features.
+        Feature spec of the features.
     samples : sequence of Sample
         The images that have features.
     content_hashes : ndarray of shape (n_samples, 32), uint8
-        SHA-256 of each file's bytes; equal for exact copies.
+        SHA-256 of each file's bytes; equal for duplicates.
     opened : callable
-        Called with the number of a view (0: the images themselves), opens the store of its features once, and
-        returns what reads them from it: called with positions, it returns shape (n, n_features), float32. Only samples
-        that :attr:`Sample.is_training` says so of have other views than 0, as many as :attr:`views`.
+        Takes the number of a view (0: the images themselves), opens the store of its features once, and returns a
+        function. That function takes positions and returns their features, shape (n, n_features), float32. Only
+        training samples (:attr:`Sample.is_training`) have views other than 0; their number is :attr:`views`.
     read_signatures : callable
-        Returns the signatures of given positions, shape (n, 16, 16), uint8: grey thumbnails.
+        Takes positions and returns their signatures, which are grey thumbnails, shape (n, 16, 16), uint8.
     probes : ndarray of shape (n_probes, n_features), float32
-        Features of the probe images, as the store holds them.
+        Features of the probe images in the store.
     extraction : Extraction
         What was computed, cached, skipped and ignored.
     graph : ndarray of shape (n_bytes,), uint8, or None
-        The quantized graph of an int8 recipe.
+        Quantized graph of an int8 feature spec.
     root : str
-        Where the images lie; empty if they are of no one data set.
+        Folder of the images; empty if they do not belong to one data set.
+
+    Examples
+    --------
+    >>> import featx
+    >>> features = featx.extract("data")
+    >>> features.X.shape, len(features.y)
+    ((300, 1280), 300)
     """
 
     name: str
@@ -359,26 +374,26 @@ class FeatureTable:
 
     @property
     def views(self) -> int:
-        """Augmented views of each image of the training part; 0 where there are none."""
+        """Number of augmented views of each image of the training part; 0 if there are none."""
         return 0 if self.extraction.views is None else self.extraction.views.n
 
     def read(self, at: NDArray[np.int64]) -> NDArray[np.float32]:
-        """Return the features of given positions, shape (n, n_features); whoever reads often uses ``opened(0)``."""
+        """Return the features at given positions, shape (n, n_features); ``opened(0)`` is faster for many reads."""
         return self.opened(0)(at)
 
     @property
     def y(self) -> NDArray[Any]:
-        """Labels, shape (n_samples,), object: str, or None where there is none."""
+        """Labels, shape (n_samples,), object: str, or None for unlabelled samples."""
         return np.array([s.label for s in self.samples], object)
 
     @property
     def groups(self) -> NDArray[Any]:
-        """Groups that the data set names, shape (n_samples,), object: str or None."""
+        """Groups that the data set defines, shape (n_samples,), object: str or None."""
         return np.array([s.group for s in self.samples], object)
 
     @property
     def splits(self) -> NDArray[Any]:
-        """Splits that the data set names, shape (n_samples,), object: str or None."""
+        """Splits that the data set defines, shape (n_samples,), object: str or None."""
         return np.array([s.split for s in self.samples], object)
 
     @property

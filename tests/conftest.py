@@ -1,4 +1,4 @@
-"""A backbone whose features can be computed by hand, and images to feed it."""
+"""Fixtures: a fake backbone whose features can be computed by hand, test images, and pages of a browser."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 from featx.backbones.table import BACKBONES, Backbone, KerasWeights
-from featx.engines import Engine, Network
+from featx.engines import BackboneLoader, Engine
 from featx.runtime import Runtime
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class QuadrantRunner:
-    """Features: mean red, green and blue of the four quadrants, from 0 to 1; shape (n, 12)."""
+    """Runner of the fake backbone: mean red, green and blue of the four quadrants, from 0 to 1; shape (n, 12)."""
 
     name = "openvino"
     precision = "float32"
@@ -41,7 +41,7 @@ class QuadrantRunner:
 
 
 def quadrant_means(pixels: np.ndarray) -> np.ndarray:
-    """Return what :class:`QuadrantRunner` computes."""
+    """Return the features that :class:`QuadrantRunner` computes."""
     half = pixels.shape[1] // 2
     parts = [
         pixels[:, rows, columns]
@@ -54,12 +54,12 @@ def quadrant_means(pixels: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class FakeEngine(Engine):
-    """An engine that runs the fake backbone, whatever it is asked to run."""
+    """Engine that runs the fake backbone for every network."""
 
-    start_fake: Callable[[Network], QuadrantRunner] | None = None
+    start_fake: Callable[[BackboneLoader], QuadrantRunner] | None = None
 
-    def start(self, network: Network, device: str, precision: str) -> QuadrantRunner:
-        return self.start_fake(network)
+    def start(self, loader: BackboneLoader, device: str, precision: str) -> QuadrantRunner:
+        return self.start_fake(loader)
 
     def has_precision(self, precision: str) -> bool:
         return precision == "float32"
@@ -69,17 +69,17 @@ class FakeEngine(Engine):
 
 
 class Fake:
-    """The fake backbone ``quadrants`` and what it was asked to compute.
+    """The fake backbone ``quadrants`` and a count of the images that it computed.
 
-    Parameters
+    Attributes
     ----------
     runtime : Runtime
-        With a cache of its own; notices are collected.
+        Runtime with a separate cache, whose notices are collected.
     notices : list of str
     engine : Engine
-        The record of an engine that runs the fake backbone.
+        Record of an engine that runs the fake backbone.
     runner : callable
-        Makes what runs, from the list that it adds the sizes of its batches to.
+        Function that creates the runner, given a list to which the runner appends its batch sizes.
     """
 
     def __init__(self, cache: Path) -> None:
@@ -92,22 +92,22 @@ class Fake:
         self.runtime = Runtime(cache, workers=2, notice=self.notices.append)
         self.runner: Callable[[list[int]], QuadrantRunner] = QuadrantRunner
 
-    def start(self, network: Network) -> QuadrantRunner:
-        """Do what :meth:`featx.engines.Engine.start` does."""
-        network.file()
+    def start(self, loader: BackboneLoader) -> QuadrantRunner:
+        """Start a runner; see :meth:`featx.engines.Engine.start`."""
+        loader.file()
         self.starts += 1
-        self._batches.append(-10)  # the ten probe images do not count
+        self._batches.append(-10)  # the ten probe images are not counted
         return self.runner(self._batches)
 
     @property
     def n_computed(self) -> int:
-        """Images computed so far, probes left out."""
+        """Number of images computed so far, without probe images."""
         return sum(self._batches)
 
 
 @contextlib.contextmanager
 def installed(folder: Path) -> Iterator[Fake]:
-    """Have the backbone ``quadrants``, which brings its engine along, in the table of backbones."""
+    """Add the backbone ``quadrants`` with its own engine to the table of backbones."""
     fake = Fake(folder / "cache")
     weights = KerasWeights("quadrants.h5")
     row = Backbone("quadrants", "none.None", 32, "none", 12, 0, "Apache-2.0", weights, fake.engine)
@@ -121,13 +121,13 @@ def installed(folder: Path) -> Iterator[Fake]:
 
 @pytest.fixture
 def fake(tmp_path: Path) -> Iterator[Fake]:
-    """Return the backbone ``quadrants``, installed."""
+    """Return the installed fake backbone ``quadrants``."""
     with installed(tmp_path) as made:
         yield made
 
 
 def save_image(path: Path, colour: tuple[int, int, int], seed: int = 0, size: tuple[int, int] = (40, 40)) -> Path:
-    """Write a PNG of one colour with a little seeded grain."""
+    """Write a PNG of one colour with weak noise from a seed."""
     path.parent.mkdir(parents=True, exist_ok=True)
     grain = np.random.default_rng(seed).integers(-12, 13, (size[1], size[0], 3))
     Image.fromarray(np.clip(np.array(colour) + grain, 0, 255).astype(np.uint8)).save(path, "PNG")
@@ -149,12 +149,12 @@ def make_classes(folder: Path, colours: dict[str, tuple[int, int, int]], n: int)
 
 
 def without_progress(text: str) -> str:
-    """Return what a command printed without its lines of progress, which come where a machine is slow."""
+    """Return the output of a command without progress lines, which appear only on slow machines."""
     return re.sub(r"^.* s (so far|left)\)?\n", "", text, flags=re.M)
 
 
 def make_graph(size: int = 32, n_features: int = 12, name: str = "net") -> bytes:
-    """Return a graph as featx keeps them, of a network that does nothing; nothing here runs it."""
+    """Return a graph in the format of featx, of a network without operations; it is never run."""
 
     def port(number: int, *sides: int) -> str:
         return f'<port id="{number}">{"".join(f"<dim>{side}</dim>" for side in sides)}</port>'
@@ -174,14 +174,14 @@ def make_graph(size: int = 32, n_features: int = 12, name: str = "net") -> bytes
 
 
 class Pages:
-    """Pages of a browser, and what they reported and loaded.
+    """Pages of a browser, with their messages and requests.
 
     Attributes
     ----------
     complaints : list of str
-        Messages of the console, and exceptions that nobody caught.
+        Console messages and uncaught exceptions.
     requests : list of str
-        Addresses that were loaded, or should have been; Playwright leaves out those of ``data:``.
+        Requested addresses, loaded or not; Playwright does not report ``data:`` addresses.
     """
 
     def __init__(self, browser: Browser) -> None:
@@ -190,7 +190,7 @@ class Pages:
         self.requests: list[str] = []
 
     def open(self, address: str, *, width: int = 1280, dark: bool = False) -> Page:
-        """Return a page of its own session, once it is loaded."""
+        """Open an address in a new session and return the loaded page."""
         page = self._browser.new_page(
             viewport={"width": width, "height": 900}, color_scheme="dark" if dark else "light"
         )
@@ -208,7 +208,7 @@ class Pages:
 
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
-    """Return a headless Chromium; without one the test is skipped."""
+    """Return a headless Chromium; skip the test if there is none."""
     playwright = pytest.importorskip("playwright.sync_api", reason="not run: the extra integration is not installed")
     chromium = shutil.which("chromium")
     if chromium is None:
@@ -222,14 +222,14 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture
 def pages(browser: Browser) -> Iterator[Pages]:
-    """Return what opens pages in the browser."""
+    """Return a helper that opens pages in the browser."""
     opened = Pages(browser)
     yield opened
     opened.close()
 
 
 def axe_violations(page: Page) -> list[str]:
-    """Return what axe-core reports against a page."""
+    """Return the accessibility violations that axe-core reports for a page."""
     axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
     violations = axe.run(page).response["violations"]
     return [f"{one['id']}: {node['html']} {node['failureSummary']}" for one in violations for node in one["nodes"]]
@@ -237,7 +237,7 @@ def axe_violations(page: Page) -> list[str]:
 
 @pytest.fixture(scope="session")
 def keras_start() -> Callable[[], None]:
-    """Import Keras once, quietly."""
+    """Import Keras once, without its messages, and return the function that does this."""
     from featx.libraries import start_keras
 
     start_keras()
@@ -246,7 +246,7 @@ def keras_start() -> Callable[[], None]:
 
 @pytest.fixture(scope="session")
 def network(tmp_path_factory: pytest.TempPathFactory, keras_start: Callable[[], None]) -> Path:
-    """Return three blocks with random weights as a Keras file, for images of 32 x 32."""
+    """Return a Keras file with three convolutional blocks with random weights, for images of 32 x 32."""
     import keras
     from keras import layers
 

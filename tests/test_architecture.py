@@ -46,7 +46,7 @@ def test_who_may_name_a_library(libraries, rooms):
 
 
 def test_what_people_name_is_written_by_output_and_what_the_cache_holds_by_store():
-    writers = {"write_whole", "publish", "open_new", "temporary_name"}
+    writers = {"write_atomically", "publish", "open_new", "temporary_name"}
     taken = {
         (room(path), alias.name)
         for path in modules()

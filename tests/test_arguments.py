@@ -67,7 +67,7 @@ def test_a_model_predicts_no_arrays(fake, images):
     with pytest.raises(ArgumentError, match="predict has no argument 'strickt'; did you mean strict"):
         model.predict(images, strickt=True)
     for labels in (table.y, LogisticRegression):
-        with pytest.raises(HeadError, match=r"give a name \(logreg, svm") as error:
+        with pytest.raises(HeadError, match=r"expected a name \(logreg, svm") as error:
             featx.fit(table, labels)
         assert len(str(error.value)) < 200
 

@@ -1,4 +1,4 @@
-"""Augmented views: the same pixels whatever is around them, cached like images, of the training part alone."""
+"""Augmented views are reproducible, cached like images, and made for the training part only."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ EVERYTHING = "brightness=0.1,contrast=0.2,crop=0.1,flip=both,rotation=15,shear=0
 
 @pytest.fixture(scope="module")
 def some(keras_start) -> tuple[np.ndarray, np.ndarray]:
-    """Return 20 images of 48 x 48 pixels of noise on a slope, and their hashes."""
+    """Return 20 images of 48 x 48 pixels with noise on a brightness gradient, and their hashes."""
     rng = np.random.default_rng(0)
     slope = np.linspace(40, 200, 48)[:, np.newaxis, np.newaxis]
     pixels = np.clip(slope + rng.integers(-40, 41, (20, 48, 48, 3)), 0, 255).astype(np.uint8)
@@ -53,7 +53,7 @@ def run(fake: Fake, data: Path, **options):
 
 
 @pytest.mark.parametrize("name", PRESETS)
-def test_a_preset_and_its_spelling_are_the_same_policy(name):
+def test_a_preset_equals_its_expanded_form(name):
     spelt = ",".join(reversed(PRESETS[name].split(",")))
     assert read_policy(name) == read_policy(spelt) == read_policy(f" {spelt.replace('=', ' = ')} ") == PRESETS[name]
 
@@ -62,7 +62,7 @@ def test_the_preset_of_the_tutorials():
     assert read_policy("tutorial") == "flip=horizontal,shear=0.2,zoom=0.2"
 
 
-def test_numbers_have_one_spelling_and_zeros_are_left_out():
+def test_numbers_are_canonical_and_zeros_are_left_out():
     assert read_policy("zoom=0.20,rotation=15.0,crop=0,shear=2e-1") == "rotation=15,shear=0.2,zoom=0.2"
 
 
@@ -71,27 +71,27 @@ def test_numbers_have_one_spelling_and_zeros_are_left_out():
     [
         (
             "medum",
-            "augment is 'medum' (did you mean medium?); allowed are light, medium, tutorial, or name=value pairs with "
-            "commas of brightness, contrast, crop, flip, rotation, shear, shift, zoom",
+            "augment is 'medum' (did you mean medium?); expected light, medium, tutorial, or comma-separated "
+            "name=value pairs of brightness, contrast, crop, flip, rotation, shear, shift, zoom",
         ),
-        ("", "augment is ''; allowed are light, medium, tutorial"),
+        ("", "augment is ''; expected light, medium, tutorial"),
         (
             "rotate=15",
-            "augment has no 'rotate' (did you mean rotation?); allowed are brightness, contrast, crop, flip, rotation",
+            "augment has no parameter 'rotate' (did you mean rotation?); expected brightness, contrast, crop, flip",
         ),
-        ("zoom=1.5", "augment has zoom=1.5; allowed are numbers from 0 to 0.9 (part of the size)"),
-        ("zoom=-0.1", "augment has zoom=-0.1; allowed are numbers from 0 to 0.9"),
-        ("rotation=nan", "augment has rotation=nan; allowed are numbers from 0 to 180 (degrees)"),
-        ("rotation=much", "augment has rotation=much; allowed are numbers from 0 to 180 (degrees)"),
+        ("zoom=1.5", "augment has zoom=1.5; expected a number from 0 to 0.9 (fraction of the size)"),
+        ("zoom=-0.1", "augment has zoom=-0.1; expected a number from 0 to 0.9"),
+        ("rotation=nan", "augment has rotation=nan; expected a number from 0 to 180 (degrees)"),
+        ("rotation=much", "augment has rotation=much; expected a number from 0 to 180 (degrees)"),
         (
             "flip=horizontaly",
-            "augment has flip=horizontaly (did you mean horizontal?); allowed are horizontal, vertical",
+            "augment has flip=horizontaly (did you mean horizontal?); expected horizontal, vertical",
         ),
-        ("zoom=0.1,zoom=0.2", "augment names zoom twice"),
+        ("zoom=0.1,zoom=0.2", "augment is 'zoom=0.1,zoom=0.2', which contains zoom twice; give each name once"),
         ("zoom=0", "augment is 'zoom=0', which changes nothing"),
     ],
 )
-def test_policies_that_make_no_sense(text, message):
+def test_invalid_policies(text, message):
     with pytest.raises(SpecError) as error:
         read_policy(text)
     assert str(error.value).startswith(message)
@@ -111,7 +111,7 @@ def test_view_0_is_the_image(some):
 
 
 @pytest.mark.parametrize("policy", [EVERYTHING, *PRESETS.values(), "contrast=0.5", "brightness=0.3"])
-def test_a_view_does_not_depend_on_what_is_around_it(some, policy):
+def test_a_view_does_not_depend_on_the_other_images_of_its_batch(some, policy):
     pixels, hashes = some
     whole = make_views(pixels, hashes, 3, policy, 7)
     alone = [make_views(pixels[i : i + 1], hashes[i : i + 1], 3, policy, 7)[0] for i in range(len(pixels))]
@@ -139,7 +139,7 @@ def test_a_view_depends_on_policy_seed_content_and_number(some):
 
 
 def test_the_same_pixels_in_another_process(some):
-    """With another number of threads, and drawn by a fresh interpreter."""
+    """A new interpreter with another number of threads draws the same views."""
     pixels, hashes = some
     script = (
         "import hashlib, sys, numpy as np; from featx.augmentation import make_views\n"
@@ -149,20 +149,22 @@ def test_the_same_pixels_in_another_process(some):
     )
     given = hashes[:5].tobytes() + pixels[:5].tobytes()
     environment = {**os.environ, "TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1"}
-    told = subprocess.run([sys.executable, "-c", script], input=given, capture_output=True, check=True, env=environment)
+    process = subprocess.run(
+        [sys.executable, "-c", script], input=given, capture_output=True, check=True, env=environment
+    )
     here = make_views(pixels[:5], hashes[:5], 1, EVERYTHING, 3)
-    assert told.stdout.decode().strip() == hashlib.sha256(here.tobytes()).hexdigest()
+    assert process.stdout.decode().strip() == hashlib.sha256(here.tobytes()).hexdigest()
 
 
 def test_flips_are_exact_mirrors(some):
     pixels, hashes = some
     made = make_views(pixels, hashes, 1, "flip=both", 0)
-    found = set()
+    combinations = set()
     for image, view in zip(pixels, made, strict=True):
         mirrors = {(x, y): image[:: -1 if y else 1, :: -1 if x else 1] for x in (0, 1) for y in (0, 1)}
-        found |= {key for key, mirror in mirrors.items() if (mirror == view).all()}
+        combinations |= {key for key, mirror in mirrors.items() if (mirror == view).all()}
         assert any((mirror == view).all() for mirror in mirrors.values())
-    assert found == {(0, 0), (0, 1), (1, 0), (1, 1)}
+    assert combinations == {(0, 0), (0, 1), (1, 0), (1, 1)}
     sideways = make_views(pixels, hashes, 1, "flip=horizontal", 0)
     mirrored = [(v == p[:, ::-1]).all() for v, p in zip(sideways, pixels, strict=True)]
     unchanged = [(v == p).all() for v, p in zip(sideways, pixels, strict=True)]
@@ -178,7 +180,7 @@ def dot(x: int, y: int, side: int = 65) -> np.ndarray:
 
 
 def places(policy: str, x: int, y: int, n: int = 100) -> np.ndarray:
-    """Return where the square is in n views, shape (n, 2), from the centre of an image of 65 x 65."""
+    """Return the positions of the square in n views, shape (n, 2), relative to the centre of an image of 65 x 65."""
     pixels = np.tile(dot(x, y), (n, 1, 1, 1))
     made = make_views(pixels, hashes_of([b"dot"] * n), np.arange(1, n + 1), policy, 0).astype(float) - 100
     grid = np.arange(65.0) - 32
@@ -189,9 +191,9 @@ def places(policy: str, x: int, y: int, n: int = 100) -> np.ndarray:
 
 
 def test_rotations_stay_on_the_circle_and_within_their_limit(keras_start):
-    found = places("rotation=20", 52, 32)
-    np.testing.assert_allclose(np.hypot(*found.T), 20, atol=0.5)
-    angles = np.rad2deg(np.arctan2(found[:, 1], found[:, 0]))
+    positions = places("rotation=20", 52, 32)
+    np.testing.assert_allclose(np.hypot(*positions.T), 20, atol=0.5)
+    angles = np.rad2deg(np.arctan2(positions[:, 1], positions[:, 0]))
     assert np.abs(angles).max() <= 21
     assert angles.min() < -12
     assert angles.max() > 12
@@ -206,7 +208,7 @@ def test_shifts_zooms_crops_and_shears_stay_within_their_limits(keras_start):
     assert zoomed[:, 0].max() == pytest.approx(20 / 0.8, abs=0.7)
     cropped = places("crop=0.5", 32, 32)
     assert (np.abs(cropped) <= 32.5).all()
-    assert np.abs(cropped).max() > 15  # a window of half the side, at its rim
+    assert np.abs(cropped).max() > 15  # a window of half the side, at the edge of the image
     sheared = places("shear=0.2", 32, 52)
     np.testing.assert_allclose(sheared[:, 1], 20, atol=0.2)
     assert 3 < np.abs(sheared[:, 0]).max() <= 4.2
@@ -269,7 +271,7 @@ def test_plain_features_are_those_of_a_run_without_views(fake, images, tmp_path)
     assert table.extraction.store.read_bytes() == plain.extraction.store.read_bytes()
 
 
-def test_views_are_computed_once_and_more_of_them_alone(fake, images):
+def test_only_missing_views_are_computed(fake, images):
     run(fake, images)
     run(fake, images, augment="light", views=2)
     assert fake.n_computed == 24 + 48
@@ -290,14 +292,14 @@ def test_views_are_computed_once_and_more_of_them_alone(fake, images):
 
 
 @pytest.mark.parametrize(("workers", "batch_size"), [(1, 1), (3, 5), (8, 100)])
-def test_same_bytes_whatever_workers_and_batches(fake, images, tmp_path, workers, batch_size):
+def test_stores_do_not_depend_on_workers_and_batch_size(fake, images, tmp_path, workers, batch_size):
     reference = run(fake, images, augment=EVERYTHING, views=3)
     other = Runtime(tmp_path / "other", workers=workers, batch_size=batch_size)
     table = run(fake, images, runtime=other, augment=EVERYTHING, views=3)
     assert table.extraction.views.store.read_bytes() == reference.extraction.views.store.read_bytes()
 
 
-def test_views_in_two_steps_are_those_in_one(fake, images, tmp_path):
+def test_views_computed_in_two_steps_equal_those_of_one_step(fake, images, tmp_path):
     reference = run(fake, images, augment="medium", views=4)
     other = Runtime(tmp_path / "other")
     run(fake, images, runtime=other, augment="medium", views=1)
@@ -310,8 +312,8 @@ class _StoppedError(Exception):
 
 
 @pytest.mark.parametrize("after", [1, 20, 70])
-def test_interrupted_is_continued(fake, images, tmp_path, after):
-    """Stopped within the second pass: what was computed is kept, and the end is that of an uninterrupted run."""
+def test_an_interrupted_run_is_continued(fake, images, tmp_path, after):
+    """After a stop in the second pass, computed views are kept, and the store equals that of an uninterrupted run."""
     reference = run(fake, images, augment="light", views=3)
 
     def stop(stage: str, done: int, total: int) -> None:
@@ -327,8 +329,8 @@ def test_interrupted_is_continued(fake, images, tmp_path, after):
     assert table.extraction.views.store.read_bytes() == reference.extraction.views.store.read_bytes()
 
 
-def test_killed_is_continued(images, tmp_path, keras_start):
-    """A real network, a real process, killed while views are appended."""
+def test_a_killed_run_is_continued(images, tmp_path, keras_start):
+    """A real process with a real backbone is killed while it appends views."""
     killed, whole = tmp_path / "killed", tmp_path / "whole"
     command = [sys.executable, "-m", "featx", "extract", str(images), "--engine", "openvino", "--size", "32"]
     command += ["--precision", "float32", "--augment", "tutorial", "--views", "40", "--batch-size", "8"]
@@ -347,11 +349,11 @@ def test_killed_is_continued(images, tmp_path, keras_start):
 
 
 def journals(cache: Path) -> list[Path]:
-    """Return the journal of the views, once the store of the images themselves is complete."""
+    """Return the journal of the views once the store of the images is complete."""
     return [path for path in cache.glob("features/*.journal") if len(list(cache.glob("features/*.h5"))) == 2]
 
 
-def test_a_warm_run_imports_no_tensorflow(fake, images):
+def test_a_run_with_cached_views_does_not_import_tensorflow(fake, images):
     run(fake, images, augment="light", views=2)
     script = (
         "import sys, json; from pathlib import Path\n"
@@ -365,8 +367,8 @@ def test_a_warm_run_imports_no_tensorflow(fake, images):
         "assert not {'keras', 'tensorflow', 'openvino'} & set(sys.modules)\n"
         "print(json.dumps([table.extraction.views.n_cached, again.views, float(again.opened(2)(range(24)).sum())]))"
     )
-    told = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, env=dict(os.environ))
-    n_cached, n_views, total = json.loads(told.stdout)
+    process = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, env=dict(os.environ))
+    n_cached, n_views, total = json.loads(process.stdout)
     assert (n_cached, n_views) == (48, 2)
     assert total == pytest.approx(float(latest(fake.runtime).opened(2)(np.arange(24)).sum()))
 
@@ -402,7 +404,7 @@ def test_images_without_labels_have_no_views(fake, tmp_path):
     assert (table.extraction.views.n_computed, table.extraction.views.n_cached, fake.n_computed) == (0, 0, 3)
 
 
-def test_copies_share_their_views(fake, images):
+def test_duplicates_share_their_views(fake, images):
     shutil.copy(images / "red" / "red-03.png", images / "red" / "copy.png")
     table = run(fake, images, augment="light", views=2)
     assert table.extraction.views.n_computed == 48
@@ -411,18 +413,18 @@ def test_copies_share_their_views(fake, images):
     np.testing.assert_array_equal(one, other)
 
 
-def test_a_bad_image_has_no_views(fake, images):
+def test_an_invalid_image_has_no_views(fake, images):
     (images / "red" / "torn.png").write_bytes(b"")
     table = run(fake, images, augment="light", views=2)
     assert (len(table), table.extraction.views.n_computed) == (24, 48)
 
 
-def test_a_image_that_changes_between_the_passes(fake, images):
+def test_an_image_that_changes_between_the_passes(fake, images):
     def change(stage: str, done: int, total: int) -> None:
         if stage == "extracting features of views":
             save_image(images / "red" / "red-03.png", (1, 2, 3), seed=9)
 
-    with pytest.raises(DatasetError, match="images have changed while they were extracted; run the same command"):
+    with pytest.raises(DatasetError, match="images changed during the extraction; run the same command"):
         run(fake, images, augment="light", views=2, runtime=replace(fake.runtime, progress=change))
     table = run(fake, images, augment="light", views=2)
     assert table.extraction.views.n_computed == 2
@@ -431,23 +433,23 @@ def test_a_image_that_changes_between_the_passes(fake, images):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"views": 3}, "3 views are asked for, but not how they are made; add `augment` with light, medium, tutorial"),
-        ({"augment": "light"}, "`augment=light` without views; say how many of each image are wanted, as `views=4`"),
+        ({"views": 3}, "`views=3` requires `augment`; expected light, medium, tutorial"),
+        ({"augment": "light"}, "`augment=light` requires a number of views of each image, such as `views=4`"),
         ({"augment": "light", "views": -1}, "`views=-1`: it must be from 0 to 65,535"),
         ({"augment": "light", "views": 65_536}, "`views=65536`: it must be from 0 to 65,535"),
-        ({"augment": "hard", "views": 2}, "augment is 'hard'; allowed are light, medium, tutorial"),
+        ({"augment": "hard", "views": 2}, "augment is 'hard'; expected light, medium, tutorial"),
     ],
 )
-def test_what_makes_no_sense_is_said_before_any_work(fake, images, options, message):
+def test_invalid_options_are_rejected_before_any_work(fake, images, options, message):
     with pytest.raises((OptionError, SpecError)) as error:
         run(fake, images, **options)
     assert str(error.value).startswith(message)
     assert fake.n_computed == 0
 
 
-def test_a_table_says_how_many_views_it_has(fake, images):
+def test_number_of_views_of_a_table(fake, images):
     table = run(fake, images, augment="light", views=2)
-    with pytest.raises(DatasetError, match="there is no view 3 of set: it has 2 besides the images themselves"):
+    with pytest.raises(DatasetError, match="set has no view 3; expected 0 to 2, where 0 means the images themselves"):
         table.opened(3)
     assert run(fake, images).views == 0
 
@@ -462,29 +464,29 @@ def test_a_table_is_opened_once_for_all_its_chunks(fake, images, monkeypatch):
     assert (starts, len(opened)) == ([0, 5, 10, 15, 20], 1)
 
 
-# What was extracted last, and the cache
+# The latest data set and the cache
 
 
-def test_the_set_extracted_last_brings_its_views(fake, images):
+def test_the_latest_data_set_has_its_views(fake, images):
     table = run(fake, images, augment="tutorial", views=2, seed=4)
     again = latest(fake.runtime)
     assert (again.views, again.extraction.views.seed) == (2, 4)
     np.testing.assert_array_equal(again.opened(2)(np.arange(24)), table.opened(2)(np.arange(24)))
 
 
-def test_views_that_are_not_complete_are_not_used(fake, images):
+def test_incomplete_views_are_not_used(fake, images):
     run(fake, images, augment="light", views=2, seed=4)
     save_image(images / "red" / "new.png", (190, 60, 50), seed=500)
     compute_table(images, "quadrants", ExtractOptions(), RunOptions(), runtime=fake.runtime)
     table = latest(fake.runtime)
     assert (table.views, len(table)) == (0, 25)
     assert fake.notices[-1] == (
-        "not all images have their 2 augmented views, so none are used; to extract them: "
+        "some images do not have all of their 2 augmented views, so no views are used; to extract them: "
         f"`featx.extract('{images}', backbone='quadrants', augment='light', views=2, seed=4)`"
     )
 
 
-def test_computing_a_table_does_not_make_it_the_last(fake, images, tmp_path):
+def test_computing_a_table_does_not_update_the_latest(fake, images, tmp_path):
     run(fake, images)
     other = make_classes(tmp_path / "other", {"a": (0, 0, 0), "b": (255, 255, 255)}, 2)
     table = compute_table(
@@ -508,14 +510,14 @@ def test_the_cache_keeps_and_checks_views(fake, images):
     assert sorted(specs, key=str) == [None, PRESETS["light"]]
     (images / "red" / "red-03.png").unlink()
     run(fake, images)
-    removed = {(one.kind, one.n_rows) for one in clean_cache(runtime=fake.runtime).removed}
+    removed = {(entry.kind, entry.n_rows) for entry in clean_cache(runtime=fake.runtime).removed}
     assert removed == {("rows", 1), ("rows", 2)}
     with h5py.File(store) as file:
         numbers = file["key"][:, 33].tolist()
     assert (numbers.count(1), numbers.count(2)) == (23, 23)
 
 
-def test_a_damaged_view_is_made_again(fake, images):
+def test_a_damaged_view_is_computed_again(fake, images):
     table = run(fake, images, augment="light", views=2)
     store = table.extraction.views.store
     before = store.read_bytes()
@@ -526,18 +528,18 @@ def test_a_damaged_view_is_made_again(fake, images):
     assert store.read_bytes() == before
 
 
-def test_another_way_of_making_views_is_noticed(fake, images, monkeypatch):
-    """The probe images of a store of views are views themselves."""
+def test_a_changed_computation_of_views_is_detected(fake, images, monkeypatch):
+    """A store of views uses views as its probe images."""
     run(fake, images, augment="light", views=1)
     monkeypatch.setattr("featx.execution.probes.make_views", lambda pixels, *how: 255 - pixels)
-    with pytest.raises(StoreError, match="cannot be reproduced here"):
+    with pytest.raises(StoreError, match="cannot be reproduced on this machine"):
         run(fake, images, augment="light", views=2)
 
 
-def test_a_store_of_views_is_no_table(fake, images):
+def test_a_store_of_views_is_not_a_table(fake, images):
     table = run(fake, images, augment="light", views=1)
     done = table.extraction.views
-    with pytest.raises(StoreError, match=f"{done.features_id} holds augmented views.* are in {table.spec.id}"):
+    with pytest.raises(StoreError, match=f"{done.features_id} contains augmented views.* are in {table.spec.id}"):
         recall_table(features=done.features_id, runtime=fake.runtime)
 
 
@@ -545,7 +547,7 @@ def test_a_store_of_views_is_no_table(fake, images):
 
 
 def tiles(path: Path, columns: int, side: int) -> np.ndarray:
-    """Cut a sheet into its images, shape (rows, columns, side, side, 3)."""
+    """Return the images of a contact sheet, shape (rows, columns, side, side, 3)."""
     sheet = np.asarray(Image.open(path).convert("RGB"))
     rows = (sheet.shape[0] - 6) // (side + 22)
     assert sheet.shape == (rows * (side + 22) + 6, columns * (side + 6) + 6, 3)
@@ -557,7 +559,7 @@ def tiles(path: Path, columns: int, side: int) -> np.ndarray:
     )
 
 
-def test_the_preview_shows_what_the_network_sees(fake, images, tmp_path):
+def test_the_preview_shows_the_pixels_for_the_backbone(fake, images, tmp_path):
     (images / "blue" / "blue-00.png").write_bytes(b"torn")
     sheet = tmp_path / "sheet.png"
     run(fake, images, augment=EVERYTHING, views=3, seed=2, preview=sheet)
@@ -574,7 +576,7 @@ def test_the_preview_shows_what_the_network_sees(fake, images, tmp_path):
             np.testing.assert_array_equal(tile, pixels)
 
 
-def test_a_preview_without_views_and_one_of_many(fake, images, tmp_path):
+def test_previews_without_views_and_with_many_views(fake, images, tmp_path):
     run(fake, images, preview=tmp_path / "plain.png")
     assert tiles(tmp_path / "plain.png", 1, 32).shape[:2] == (8, 1)
     run(fake, images, augment="light", views=20, preview=tmp_path / "many.png")
@@ -588,7 +590,7 @@ def test_a_preview_that_is_one_of_the_images_is_not_replaced(fake, images, tmp_p
     manifest = tmp_path / "m.csv"
     names = [f"set/{label}/{label}-{i:02}.png,{label}" for i in range(3) for label in ("blue", "red")]
     manifest.write_text("\n".join(["path,label", *names, "sheet.png,red"]))
-    with pytest.raises(OutputError, match=r"sheet.png would replace .*sheet.png, which is read"):
+    with pytest.raises(OutputError, match=r"sheet.png would replace .*sheet.png, which is an input"):
         run(fake, manifest, preview=sheet, overwrite=True)
     assert sheet.read_bytes() == before
 

@@ -1,4 +1,4 @@
-"""Every network of the table is the one that Keras builds for its ImageNet weights, and every weight is set."""
+"""Backbones of the table equal the networks that Keras builds for its ImageNet weights, and every weight is set."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def test_lite_graphs(name):
 
 
 def test_golden_features_of_lite0():
-    """The real weights on featx's own images: what the port computed when its ImageNet classes were checked."""
+    """Features of the probe images with the real weights, as computed when the ImageNet classes were checked."""
     source = find_backbone_source("efficientnet-lite0")
     network = build_network(spec_of(source), source.file)
     pixels = np.stack([prepare(data, 224).pixels for data in probe_files().values()])
@@ -84,14 +84,12 @@ def test_golden_features_of_lite0():
 
 
 @pytest.mark.parametrize("engine", ["openvino", "tensorflow"])
-def test_pytorch_weights_are_for_lite_alone(tmp_path, engine):
+def test_only_lite_accepts_pytorch_weights(tmp_path, engine):
     path = tmp_path / "r50.pth"
     path.write_bytes(b"weights")
     source = find_backbone_source("resnet50", path)
     spec = spec_of(source, engine=engine)
-    with pytest.raises(
-        WeightsError, match=r"resnet50 takes weights as Keras saves them \(.h5\); only efficientnet-lite"
-    ):
+    with pytest.raises(WeightsError, match=r"resnet50 needs weights saved by Keras \(.h5\); only efficientnet-lite"):
         build_network(spec, path)
 
 
@@ -104,7 +102,7 @@ def test_lite_pixels_are_minus_127_over_128():
 
 @pytest.mark.parametrize("name", ["mobilenetv2", "efficientnet-b0", "mobilenetv3-small"])
 def test_weights_file_gives_the_graph_of_imagenet_weights(name, tmp_path, monkeypatch):
-    """The same file as ``weights`` and in Keras's own folder: the same features; EfficientNet's Rescaling is there."""
+    """A file given as ``weights`` and the same file in the Keras folder give the same features, also with Rescaling."""
     from featx.backbones.applications import Download, imagenet_architecture
 
     row = BACKBONES[name]
@@ -140,7 +138,7 @@ def test_every_weight_must_be_set(tmp_path):
     for weight in model.weights[:3]:
         weight.assign(keras.ops.full(weight.shape, float("nan")))
     model.save_weights(tmp_path / "lacking.weights.h5")
-    with pytest.raises(WeightsError, match=r"sets only 257 of 260 weights of .*; .*Conv1.* is missing or not a number"):
+    with pytest.raises(WeightsError, match=r"sets only 257 of 260 weights of .*; .*Conv1.* is missing or NaN"):
         load_every_weight(model, tmp_path / "lacking.weights.h5")
 
 
@@ -151,7 +149,7 @@ def test_weights_of_another_network_are_refused(tmp_path):
     path = tmp_path / "mobilenet.weights.h5"
     model.save_weights(path)
     source = find_backbone_source("mobilenetv2", path, size=96)
-    with pytest.raises(WeightsError, match=r"does not fit .*; Expected|does not fit .* Expected are weights saved"):
+    with pytest.raises(WeightsError, match=r"does not fit .* Expected weights saved"):
         build_network(spec_of(source), path)
     (tmp_path / "text.h5").write_text("no weights")
     source = find_backbone_source("mobilenetv2", tmp_path / "text.h5", size=96)
@@ -159,22 +157,24 @@ def test_weights_of_another_network_are_refused(tmp_path):
         build_network(spec_of(source), tmp_path / "text.h5")
 
 
-def test_a_file_that_changed_since_it_was_named_is_refused(tmp_path):
+def test_a_file_that_changed_after_its_digest_was_computed_is_refused(tmp_path):
     path = tmp_path / "w.h5"
     path.write_bytes(b"one")
     source = find_backbone_source("mobilenetv2", path, size=96)
     path.write_bytes(b"two")
-    with pytest.raises(WeightsError, match="has changed: its SHA-256 is no longer the one"):
+    with pytest.raises(WeightsError, match="has changed: its SHA-256 differs from the one"):
         build_network(spec_of(source), path)
 
 
-def test_a_damaged_file_in_the_folder_of_keras_is_refused(tmp_path, monkeypatch):
+def test_a_damaged_file_in_the_keras_folder_is_refused(tmp_path, monkeypatch):
     monkeypatch.setenv("KERAS_HOME", str(tmp_path))
     path = BACKBONES["vgg16"].weights.path(224)
     path.parent.mkdir()
     path.write_bytes(b"half a file")
     source = find_backbone_source("vgg16")
-    with pytest.raises(WeightsError, match="is damaged: its md5 is not what Keras publishes; delete it and run again"):
+    with pytest.raises(
+        WeightsError, match="is damaged: its md5 differs from the one that Keras publishes; delete it and run again"
+    ):
         build_network(spec_of(source), path)
 
 
@@ -186,7 +186,7 @@ def test_random_weights_are_the_same_every_time_and_differ_by_seed():
     np.testing.assert_array_equal(features[0], features[1])
     assert np.abs(features[0] - features[2]).max() > 0.01
     assert np.isfinite(features[0]).all()
-    assert features[0].std(axis=0).mean() > 1e-4  # activations have not died out on the way
+    assert features[0].std(axis=0).mean() > 1e-4  # activations do not vanish in deep layers
 
 
 def test_layers_and_pooling():
@@ -203,17 +203,17 @@ def test_layers_and_pooling():
         build_network(spec_of(source, layer="block3_pol"), None)
 
 
-def test_a_size_the_network_does_not_take():
+def test_a_size_that_the_network_does_not_accept():
     source = find_backbone_source("inceptionv3", "random", size=32)
     with pytest.raises(
-        BackboneError, match="InceptionV3 does not take images of 32 x 32: Input size must be at least 75x75"
+        BackboneError, match="InceptionV3 does not accept images of 32 x 32: Input size must be at least 75x75"
     ):
         build_network(spec_of(source), None)
 
 
 @pytest.fixture
 def server():
-    """Serve one content on loopback; set ``server.content``, read ``server.url``."""
+    """Serve ``server.content`` on loopback at ``server.url``."""
 
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_HEAD(self):
@@ -237,16 +237,16 @@ def server():
         thread.join()
 
 
-def test_download_through_keras_is_whole_or_not_there(tmp_path, capfd, server):
+def test_a_download_is_complete_or_absent(tmp_path, capfd, server):
     from featx.backbones.applications import Download, fetch
 
     path = tmp_path / "models" / "w.h5"
     download = Download("w.h5", server.url, hashlib.md5(b"the weights").hexdigest())
     server.content = b"the weights"
-    told = []
-    fetch(download, path, lambda *at: told.append(at))
+    reported = []
+    fetch(download, path, lambda *progress: reported.append(progress))
     assert path.read_bytes() == b"the weights"
-    assert (told[0], told[-1]) == (("downloading w.h5 (MB)", 0, 1), ("downloading w.h5 (MB)", 1, 1))
+    assert (reported[0], reported[-1]) == (("downloading w.h5 (MB)", 0, 1), ("downloading w.h5 (MB)", 1, 1))
     assert [entry.name for entry in path.parent.iterdir()] == ["w.h5"]
     path.unlink()
     server.content = b"something else"
@@ -256,12 +256,12 @@ def test_download_through_keras_is_whole_or_not_there(tmp_path, capfd, server):
     assert capfd.readouterr() == ("", "")
 
 
-def test_a_black_holed_network_does_not_hang(tmp_path, monkeypatch):
+def test_a_server_that_never_answers_does_not_block(tmp_path, monkeypatch):
     from featx.backbones import applications
 
     monkeypatch.setattr(applications, "_CONNECT_SECONDS", 0.3)
     with socket.create_server(("127.0.0.1", 0)) as silent, pytest.raises(WeightsError) as caught:
-        port = silent.getsockname()[1]  # takes connections and never answers
+        port = silent.getsockname()[1]  # accepts connections and never answers
         applications.fetch(applications.Download("w.h5", f"http://127.0.0.1:{port}/w.h5", ""), tmp_path / "w.h5")
     message = str(caught.value)
     assert "are not on this machine and could not be downloaded (timed out)" in message
@@ -269,7 +269,7 @@ def test_a_black_holed_network_does_not_hang(tmp_path, monkeypatch):
     assert "use the backbone efficientnet-lite0" in message
 
 
-def test_no_network_is_an_error_not_a_random_network(monkeypatch, tmp_path):
+def test_a_failed_download_is_an_error(monkeypatch, tmp_path):
     from featx.backbones import applications
 
     monkeypatch.setenv("KERAS_HOME", str(tmp_path))
@@ -280,7 +280,9 @@ def test_no_network_is_an_error_not_a_random_network(monkeypatch, tmp_path):
         return model, applications.Download(download.file, "https://127.0.0.1:9/x.h5", download.digest)
 
     monkeypatch.setattr(applications, "imagenet_architecture", unreachable)
-    told = []
+    notices = []
     with pytest.raises(WeightsError, match="could not be downloaded .*or use the backbone efficientnet-lite0"):
-        find_backbone_source("mobilenetv2", notice=told.append)
-    assert told == [f"downloading the ImageNet weights of mobilenetv2 to {BACKBONES['mobilenetv2'].weights.path(224)}"]
+        find_backbone_source("mobilenetv2", notice=notices.append)
+    assert notices == [
+        f"downloading the ImageNet weights of mobilenetv2 to {BACKBONES['mobilenetv2'].weights.path(224)}"
+    ]

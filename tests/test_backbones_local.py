@@ -1,4 +1,4 @@
-"""Local Keras models as backbones."""
+"""Local Keras files as backbones."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def layer_output(model, name, pixels):
 
 @pytest.mark.parametrize("suffix", ["keras", "h5"])
 @pytest.mark.parametrize("top", ["softmax", "sigmoid", "separate"])
-def test_default_layer_is_what_enters_the_final_classifier(tmp_path, pixels, top, suffix, recwarn):
+def test_default_layer_is_the_input_of_the_classifier(tmp_path, pixels, top, suffix, recwarn):
     model = small(top=top)
     path = tmp_path / f"net.{suffix}"
     model.save(path)
@@ -70,7 +70,7 @@ def test_default_layer_of_a_sequential_model(tmp_path, pixels):
     )
     with pytest.warns(UserWarning, match="has not yet been built"):
         keras.Sequential([keras.layers.Dense(3)]).save(tmp_path / "unbuilt.keras")
-    with pytest.raises(BackboneError, match="does not say what it takes"):
+    with pytest.raises(BackboneError, match="has no input of known shape, or has several inputs"):
         features(tmp_path / "unbuilt.keras", pixels)
 
 
@@ -88,22 +88,22 @@ def test_a_layer_by_name(tmp_path, pixels):
     model.save(tmp_path / "net.keras")
     found = features(tmp_path / "net.keras", pixels, layer="conv", pooling="avg")
     np.testing.assert_allclose(found, layer_output(model, "pool", pixels), rtol=1e-4, atol=1e-4)
-    with pytest.raises(BackboneError, match="gives a vector, there is nothing to pool; leave the pooling at avg"):
+    with pytest.raises(BackboneError, match="is a vector, which is not pooled; leave pooling at avg"):
         features(tmp_path / "net.keras", pixels, pooling="max")
 
 
-def test_size_is_asked_of_the_file_or_of_the_user(tmp_path, pixels):
+def test_the_size_comes_from_the_file_or_the_user(tmp_path, pixels):
     small(24).save(tmp_path / "fixed.keras")
     small(None).save(tmp_path / "any.keras")
     assert find_backbone_source(str(tmp_path / "fixed.keras"), preprocess="tf").size == 24
-    with pytest.raises(BackboneError, match="takes images of any size; say which with `size=N`"):
+    with pytest.raises(BackboneError, match="accepts images of any size; choose one with `size=N`"):
         find_backbone_source(str(tmp_path / "any.keras"), preprocess="tf")
     assert features(tmp_path / "any.keras", pixels, size=24).shape == (2, 5)
-    with pytest.raises(BackboneError, match="takes images of 24 x 24, not of 32"):
+    with pytest.raises(BackboneError, match="accepts images of 24 x 24, not 32 x 32"):
         features(tmp_path / "fixed.keras", pixels, size=32)
 
 
-def test_a_local_network_counts_by_its_digest_not_by_its_path(tmp_path):
+def test_a_local_backbone_is_identified_by_its_digest_not_its_path(tmp_path):
     small().save(tmp_path / "one.keras")
     (tmp_path / "two.keras").write_bytes((tmp_path / "one.keras").read_bytes())
     one, two = (find_backbone_source(str(tmp_path / name), preprocess="tf") for name in ("one.keras", "two.keras"))
@@ -122,7 +122,7 @@ def test_code_in_a_file_is_refused_and_not_run(tmp_path, suffix, recwarn):
         find_backbone_source(str(path), preprocess="none")
 
 
-def test_what_is_no_image_network(tmp_path):
+def test_files_without_an_image_input_are_refused(tmp_path):
     import keras
 
     (tmp_path / "text.keras").write_text("no model")
@@ -130,19 +130,19 @@ def test_what_is_no_image_network(tmp_path):
         find_backbone_source(str(tmp_path / "text.keras"), preprocess="none")
     inputs = keras.Input((10,))
     keras.Model(inputs, keras.layers.Dense(2)(inputs)).save(tmp_path / "table.keras")
-    with pytest.raises(BackboneError, match=r"takes \(None, 10\); featx needs one input of \(height, width, 3\)"):
+    with pytest.raises(BackboneError, match=r"has an input of shape \(None, 10\); expected \(None, height, width, 3\)"):
         find_backbone_source(str(tmp_path / "table.keras"), preprocess="none")
     inputs = keras.Input((24, 32, 3))
     keras.Model(inputs, keras.layers.Flatten()(inputs)).save(tmp_path / "wide.keras")
-    with pytest.raises(BackboneError, match="takes images of 24 x 32; featx feeds square ones"):
+    with pytest.raises(BackboneError, match="accepts images of 24 x 32; expected a square input"):
         find_backbone_source(str(tmp_path / "wide.keras"), preprocess="none")
     inputs = keras.Input((24, 24, 3))
     keras.Model(inputs, [inputs, inputs]).save(tmp_path / "two.keras")
-    with pytest.raises(BackboneError, match="and one output"):
+    with pytest.raises(BackboneError, match="or has several inputs or outputs; expected one of each"):
         find_backbone_source(str(tmp_path / "two.keras"), preprocess="none")
 
 
-def test_an_architecture_beside_a_network_is_no_description_of_it(tmp_path, pixels):
+def test_a_keras_architecture_beside_a_backbone_file_is_ignored(tmp_path, pixels):
     """Keras users save net.json, the architecture, beside net.h5."""
     model = small()
     model.save(tmp_path / "net.h5")
@@ -152,7 +152,7 @@ def test_an_architecture_beside_a_network_is_no_description_of_it(tmp_path, pixe
 
 
 def nested(head, size=24):
-    """Return a model of models: what Teachable Machine and many tutorials make."""
+    """Return a model with nested models, as Teachable Machine and many tutorials build it."""
     import keras
     from keras import layers
 
@@ -167,7 +167,7 @@ def output_of(tensor_model, pixels):
 
 
 @pytest.mark.parametrize("suffix", ["keras", "h5"])
-def test_default_layer_where_the_classifier_is_a_model_in_the_model(tmp_path, pixels, suffix, recwarn):
+def test_default_layer_if_the_classifier_is_a_nested_model(tmp_path, pixels, suffix, recwarn):
     import keras
     from keras import layers
 
@@ -187,7 +187,7 @@ def test_default_layer_where_the_classifier_is_a_model_in_the_model(tmp_path, pi
         features(path, pixels, layer="head/dens")
 
 
-def test_layers_of_one_name_in_several_models_are_named_by_their_model(tmp_path, pixels):
+def test_layers_with_the_same_name_are_distinguished_by_their_model(tmp_path, pixels):
     import keras
     from keras import layers
 
@@ -203,7 +203,7 @@ def test_layers_of_one_name_in_several_models_are_named_by_their_model(tmp_path,
 
 
 def ends():
-    """Yield networks that end in a classifier, and the name of the layer that gives its features."""
+    """Yield networks that end in a classifier, and the name of the layer that gives the features."""
     import keras
     from keras import layers, ops
 
@@ -257,14 +257,14 @@ def ends():
 
 
 @pytest.mark.parametrize("number", range(6))
-def test_default_layer_is_what_enters_the_layer_of_classes(tmp_path, pixels, number):
+def test_default_layer_is_the_input_of_the_classification_layer(tmp_path, pixels, number):
     name, layer, model = list(ends())[number]
     model.save(tmp_path / "net.keras")
     found = features(tmp_path / "net.keras", pixels)
     np.testing.assert_allclose(found, layer_output(model, layer, pixels).mean(axis=(1, 2)), rtol=1e-4, err_msg=name)
 
 
-def test_a_softmax_with_no_layer_of_classes_gives_what_enters_it(tmp_path, pixels):
+def test_without_a_classification_layer_the_default_is_the_input_of_the_softmax(tmp_path, pixels):
     import keras
     from keras import layers
 
@@ -276,19 +276,19 @@ def test_a_softmax_with_no_layer_of_classes_gives_what_enters_it(tmp_path, pixel
     np.testing.assert_allclose(features(tmp_path / "net.keras", pixels), layer_output(model, "sums", pixels), rtol=1e-4)
 
 
-def test_a_layer_that_is_used_twice_has_no_one_output(tmp_path, pixels):
+def test_a_layer_that_is_used_twice_has_several_outputs(tmp_path, pixels):
     import keras
     from keras import layers
 
     inputs = keras.Input((24, 24, 3))
     twice = layers.Conv2D(3, 3, padding="same", name="twice")
     keras.Model(inputs, layers.GlobalAveragePooling2D()(twice(twice(inputs)))).save(tmp_path / "net.keras")
-    with pytest.raises(BackboneError, match="layer 'twice' of .* has several outputs; choose another one"):
+    with pytest.raises(BackboneError, match="layer 'twice' of .* has several outputs; choose another layer"):
         features(tmp_path / "net.keras", pixels, layer="twice")
 
 
 def rewrite_config(path, change):
-    """Change the configuration in a .h5 file, as other versions of Keras write it."""
+    """Apply a function to the configuration in a .h5 file."""
     with h5py.File(path, "r+") as file:
         config = json.loads(file.attrs["model_config"])
         change(config)
@@ -296,7 +296,7 @@ def rewrite_config(path, change):
 
 
 def as_keras2(config):
-    """Write what Keras 2.3 to 2.15 wrote."""
+    """Change a configuration to the form of Keras 2.3 to 2.15."""
     for layer in config["config"]["layers"]:
         kind, own = layer["class_name"], layer["config"]
         if kind in ("DepthwiseConv2D", "SeparableConv2D", "Conv2DTranspose"):
@@ -335,7 +335,7 @@ def test_a_file_of_keras_2_is_read(tmp_path, pixels, kind, recwarn):
     )
 
 
-def test_a_legacy_argument_that_changes_something_is_not_dropped(tmp_path, recwarn):
+def test_a_legacy_argument_with_an_effect_is_kept(tmp_path, recwarn):
     import keras
     from keras import layers
 
@@ -346,13 +346,13 @@ def test_a_legacy_argument_that_changes_something_is_not_dropped(tmp_path, recwa
         config["config"]["layers"][1]["config"]["groups"] = 3
 
     rewrite_config(tmp_path / "net.h5", group)
-    told = r"Unrecognized keyword arguments passed to DepthwiseConv2D: \{'groups': 3\}; if Keras 2 saved it: .* to ONNX"
-    with pytest.raises(BackboneError, match=told):
+    message = r"Unrecognized keyword arguments passed to DepthwiseConv2D: \{'groups': 3\}; if Keras 2 saved it, .* ONNX"
+    with pytest.raises(BackboneError, match=message):
         find_backbone_source(str(tmp_path / "net.h5"), preprocess="none")
 
 
 def test_configurations_of_keras_2_become_those_of_keras_3():
-    """A model in the model, as Teachable Machine has it: what tf_keras 2.21 writes."""
+    """A nested model, as in Teachable Machine, in the form that tf_keras 2.21 writes."""
     from featx.backbones.keras2 import modernized
 
     inner = {
@@ -384,21 +384,19 @@ def test_configurations_of_keras_2_become_those_of_keras_3():
     assert modernized(made) == made
 
 
-def test_other_files_of_keras_say_what_they_lack(tmp_path, recwarn):
+def test_errors_for_other_keras_files_state_what_is_missing(tmp_path, recwarn):
     import keras
 
     model = small()
     model.save_weights(tmp_path / "best.weights.h5")
-    with pytest.raises(BackboneError, match="holds weights alone, without the network; save the whole model"):
+    with pytest.raises(BackboneError, match="holds only weights, without the architecture; save the whole model"):
         find_backbone_source(str(tmp_path / "best.weights.h5"), preprocess="none")
     model.export(tmp_path / "saved", verbose=False)
-    with pytest.raises(
-        BackboneError, match="saved is a SavedModel folder; where the model was made, save it as one file"
-    ):
+    with pytest.raises(BackboneError, match="saved is a SavedModel folder; save the model as one file"):
         find_backbone_source(str(tmp_path / "saved"), preprocess="none")
     for name in ("folder.keras", "net.mlpackage", "checkpoints"):
         (tmp_path / name).mkdir()
-        with pytest.raises(BackboneError, match=f"{name} is a folder; needed is a .keras, .h5 or .onnx file"):
+        with pytest.raises(BackboneError, match=f"{name} is a folder; expected a .keras, .h5 or .onnx file"):
             find_backbone_source(str(tmp_path / name), preprocess="none")
     (tmp_path / "net.pt").write_bytes(b"PK")
     with pytest.raises(BackboneError, match="must be a .keras, .h5 or .onnx file; export it to ONNX with torch"):

@@ -1,4 +1,4 @@
-"""The reader of PyTorch files builds tensors and nothing else."""
+"""The reader of PyTorch files builds only tensors."""
 
 from __future__ import annotations
 
@@ -71,19 +71,19 @@ class Bomb:
 
 
 @pytest.mark.parametrize("place", range(5))
-def test_code_is_refused_wherever_it_hides(tmp_path, place):
+def test_code_is_refused_in_every_part_of_the_file(tmp_path, place):
     parts = [pickle.dumps(value, 2) for value in (MAGIC, 1001, {}, {}, [])]
     parts[place] = pickle.dumps(Bomb(tmp_path / "exploded"), 2)
-    with pytest.raises(WeightsError, match=r"it asks for .*, which is no tensor; refused"):
+    with pytest.raises(WeightsError, match=r"it contains .*, which is not a tensor; refused"):
         read_pth(b"".join(parts))
     assert not (tmp_path / "exploded").exists()
 
 
 @pytest.mark.parametrize("name", ["torch.load", "torch.hub.load", "builtins.eval", "os.system", "collections.deque"])
-def test_names_beyond_tensors_are_refused(name):
+def test_objects_other_than_tensors_are_refused(name):
     module, attribute = name.rsplit(".", 1)
     code = b"\x80\x02c" + module.encode() + b"\n" + attribute.encode() + b"\n."
-    with pytest.raises(WeightsError, match=f"it asks for {name}, which is no tensor; refused"):
+    with pytest.raises(WeightsError, match=f"it contains {name}, which is not a tensor; refused"):
         read_pth(pickle.dumps(MAGIC, 2) + code)
 
 
@@ -104,7 +104,7 @@ def test_names_beyond_tensors_are_refused(name):
         (assemble(tensor_pickle("w", 24, 9, (2, 2), (-2, 1)), ["s0"], [VALUES]), "lies outside its storage"),
         (assemble(tensor_pickle("w", 24, 0, (2, 0), (1, 1)), ["s0"], [VALUES]), "lies outside its storage"),
         (assemble(tensor_pickle("w", 24, 0, (4, 6), (6, 1)), ["s1"], [VALUES]), "damaged PyTorch file"),
-        (assemble(pickle.dumps({"w": 3}, 2), [], []), "holds something besides tensors"),
+        (assemble(pickle.dumps({"w": 3}, 2), [], []), "holds objects other than tensors"),
     ],
 )
 def test_damaged_files(data, message):

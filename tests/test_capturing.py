@@ -1,4 +1,4 @@
-"""Images from videos that OpenCV writes: what is kept, where, under which name, and what is said when none are."""
+"""Capture images from videos written by OpenCV: selection, file names, and errors if no image is kept."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ GREY = (150, 140, 130)
 
 
 def textured(seed: int, height: int = 400, width: int = 600, colour: Sequence[int] = (128, 128, 128)) -> np.ndarray:
-    """Return an image of soft patches of many sizes around a colour, blue first."""
+    """Return an image of soft patches of many sizes around a colour, in BGR order."""
     rng = np.random.default_rng(seed)
     patches = sum(
         cv2.resize(rng.normal(0, 30, (height // size, width // size)), (width, height), interpolation=cv2.INTER_CUBIC)
@@ -46,7 +46,7 @@ def moving(n: int, seed: int = 0, step: int = 9, colour: Sequence[int] = (128, 1
 
 
 def face(side: int) -> np.ndarray:
-    """Draw a face that fills a square: what a cascade looks for is dark eyes, brows, a lit nose and a mouth."""
+    """Draw a face that fills a square, with the features that a cascade detects: dark eyes, brows, nose and mouth."""
     k = side / 200
 
     def oval(x: int, y: int, a: int, b: int, colour: tuple[int, int, int], start: int = 0, end: int = 360) -> None:
@@ -90,19 +90,19 @@ def names(folder: Path) -> list[str]:
 
 
 def read(path: Path) -> np.ndarray:
-    """Return an image as OpenCV has it, blue first."""
+    """Return an image in BGR order, as in OpenCV."""
     return np.asarray(Image.open(path).convert("RGB"), np.int16)[:, :, ::-1]
 
 
 def numbers_kept(folder: Path, frames: Sequence[np.ndarray]) -> list[int]:
-    """Return which frame each image of a folder is nearest to."""
+    """Return the number of the frame that is most similar to each image of a folder."""
     images = [read(path) for path in sorted(folder.iterdir())]
     return [int(np.argmin([np.abs(image - frame).mean() for frame in frames])) for image in images]
 
 
 @pytest.fixture
 def recording(tmp_path, notices):
-    """Return a function that captures, without a window, into ``tmp_path / data``."""
+    """Return a function that captures images into ``tmp_path / data`` without a window."""
 
     def run(label: str, source: object, **options: object) -> featx.Capture:
         options = {"output": tmp_path / "data", "preview": False, "runtime": Runtime(notice=notices.append), **options}
@@ -124,9 +124,9 @@ def test_whole_frames_become_images(tmp_path, recording, notices):
     assert numbers_kept(folder, frames) == list(range(30))
     assert max(np.abs(read(p) - f).mean() for p, f in zip(sorted(folder.iterdir()), frames, strict=True)) < 6
     assert notices == [f"{tmp_path / 'v.avi'}, 160 x 120: recording 1, into {folder}"]
-    told = done.to_dict()
-    assert told.pop("seconds") >= 0
-    assert told == {
+    result = done.to_dict()
+    assert result.pop("seconds") >= 0
+    assert result == {
         "label": "room", "source": str(tmp_path / "v.avi"), "recording": 1, "folder": str(folder), "n_kept": 30,
         "n_frames": 30, "n_blurred": 0, "n_alike": 0, "n_no_face": 0, "recordings": {"room": 1},
     }  # fmt: skip
@@ -150,7 +150,7 @@ def test_blurred_frames_are_skipped_from_the_first_on(tmp_path, recording, blurr
     assert recording("all", video, full_frame=True, min_sharpness=0).n_kept == 40
 
 
-def test_sharpness_is_told_at_the_size_that_networks_see():
+def test_sharpness_is_measured_at_the_input_size_of_backbones():
     grey = cv2.cvtColor(textured(0, 480, 640), cv2.COLOR_BGR2GRAY)
     small = cv2.resize(grey, (256, 192), interpolation=cv2.INTER_AREA)
     assert sharpness(cv2, grey) == pytest.approx(sharpness(cv2, small))
@@ -168,7 +168,7 @@ def test_near_identical_frames_are_skipped(tmp_path, recording):
 
 
 def test_a_slow_change_adds_up_to_a_difference(tmp_path, recording):
-    """Each frame is two grey levels brighter than the one before: every second one differs by four."""
+    """Each frame is two grey levels brighter than the one before, so that every second frame differs by four."""
     base = np.clip(textured(0, 120, 160), 60, 150)
     done = recording("room", write_video(tmp_path / "v.avi", [base + 2 * i for i in range(21)]), full_frame=True)
     assert 9 <= done.n_kept <= 12
@@ -227,7 +227,7 @@ def test_frames_without_a_face_are_counted(tmp_path, recording):
     assert (done.n_kept, done.n_no_face, done.n_frames) == (10, 15, 25)
 
 
-def test_a_blurred_face_before_a_sharp_wall_is_blurred(tmp_path, recording):
+def test_a_blurred_face_in_front_of_a_sharp_wall_counts_as_blurred(tmp_path, recording):
     wall = np.clip(textured(3, 240, 320), 110, 170)
     frames = []
     for i in range(12):
@@ -238,14 +238,14 @@ def test_a_blurred_face_before_a_sharp_wall_is_blurred(tmp_path, recording):
     assert (done.n_blurred, done.n_kept) == (2, 10)
 
 
-def test_no_face_is_said_and_leaves_nothing_behind(tmp_path, recording):
+def test_a_video_without_faces_is_an_error_and_leaves_no_folder(tmp_path, recording):
     video = write_video(tmp_path / "v.avi", [scene_with()] * 12)
-    with pytest.raises(CaptureError, match=r"no face in 12 frames of .*v\.avi.*: come closer, or .* `full_frame=True`"):
+    with pytest.raises(CaptureError, match=r"no face in 12 frames of .*v\.avi.*: move closer, or .* `full_frame=True`"):
         recording("anna", video)
     assert not (tmp_path / "data").exists()
 
 
-def test_takes_are_numbered_over_runs_and_labels(tmp_path, recording):
+def test_recordings_are_numbered_over_runs_and_labels(tmp_path, recording):
     video = write_video(tmp_path / "v.avi", moving(5))
     numbers = [recording(label, video, full_frame=True).recording for label in ("cup", "pen", "cup")]
     assert numbers == [1, 2, 3]
@@ -263,7 +263,7 @@ def test_parts_of_a_split_share_their_numbers(tmp_path, recording):
     assert count_recordings(tmp_path / "set") == {"cup": 2}
 
 
-def test_other_images_of_the_set_stay_and_count_as_no_take(tmp_path, recording):
+def test_other_images_of_the_data_set_stay_and_count_as_no_recording(tmp_path, recording):
     (tmp_path / "data" / "mug").mkdir(parents=True)
     Image.new("RGB", (40, 40)).save(tmp_path / "data" / "mug" / "1.png")
     done = recording("cup", write_video(tmp_path / "v.avi", moving(3)), full_frame=True)
@@ -276,25 +276,25 @@ def test_two_captures_at_once_have_two_numbers(tmp_path):
         one.keep(b"jpeg")
     assert names(tmp_path / "data") == ["cup", "cup/take-001-00001.jpg"]
     with new_recording(tmp_path / "data", "pen") as third:
-        assert third.number == 2  # nothing was kept under it
+        assert third.number == 2  # recording 2 above kept no image
 
 
 def test_nothing_is_replaced(tmp_path):
     with new_recording(tmp_path, "cup") as begun:
         (tmp_path / "cup").mkdir()
         (tmp_path / "cup" / "take-001-00001.jpg").write_bytes(b"mine")
-        with pytest.raises(OutputError, match=r"take-001-00001\.jpg exists already, and is not replaced"):
+        with pytest.raises(OutputError, match=r"take-001-00001\.jpg exists and is not replaced"):
             begun.keep(b"jpeg")
     assert (tmp_path / "cup" / "take-001-00001.jpg").read_bytes() == b"mine"
 
 
-def test_a_folder_that_cannot_be_is_an_error(tmp_path, recording):
+def test_an_output_that_is_a_file_is_an_error(tmp_path, recording):
     (tmp_path / "data").write_text("a file")
     with pytest.raises(OutputError, match=r"`output=.*data` cannot be written: "):
         recording("cup", write_video(tmp_path / "v.avi", moving(3)), full_frame=True)
 
 
-def test_an_interrupted_take_keeps_its_images(tmp_path, recording, notices):
+def test_an_interrupted_recording_keeps_its_images(tmp_path, recording, notices):
     frames = moving(30)
     video = write_video(tmp_path / "v.avi", frames)
 
@@ -316,28 +316,28 @@ def test_an_interrupted_take_keeps_its_images(tmp_path, recording, notices):
     [
         ("", "is empty"),
         (" ", "is empty"),
-        ("..", "begins or ends with a point"),
-        (".hidden", "begins or ends with a point"),
-        ("cup ", "begins or ends with a point or a space"),
-        ("a/b", "holds '/'"),
-        ("a\\b", r"holds '\\\\'"),
-        ("a\nb", r"holds '\\n'"),
-        ("what?", r"holds '\?'"),
-        ("NUL", "is a name that systems use themselves"),
-        ("com1.x", "is a name that systems use themselves"),
-        ("Thumbs.db", "is a name that systems use themselves"),
+        ("..", "begins or ends with a dot"),
+        (".hidden", "begins or ends with a dot"),
+        ("cup ", "begins or ends with a dot or a space"),
+        ("a/b", "contains '/'"),
+        ("a\\b", r"contains '\\\\'"),
+        ("a\nb", r"contains '\\n'"),
+        ("what?", r"contains '\?'"),
+        ("NUL", "is a reserved name on some systems"),
+        ("com1.x", "is a reserved name on some systems"),
+        ("Thumbs.db", "is a reserved name on some systems"),
         ("test", "would be read as the test part of a data set"),
         ("Validation", "would be read as the val part of a data set"),
         ("é" * 101, "is longer than 200 bytes"),
     ],
 )
-def test_labels_that_no_folder_can_have(recording, label, reason):
-    with pytest.raises(CaptureError, match=rf"the label .* {reason}.*; choose a plain name, as anna or cup_2"):
+def test_labels_that_cannot_be_folder_names(recording, label, reason):
+    with pytest.raises(CaptureError, match=rf"the label .* {reason}.*; choose a plain name, such as anna or cup_2"):
         recording(label, 0)
 
 
 @pytest.mark.parametrize("label", ["anna", "cup_2", "Zoë Ö.", "train wagon", "שלום", "-", "console"])
-def test_labels_that_are_good(label):
+def test_valid_labels(label):
     check_label(label.rstrip("."))
 
 
@@ -352,23 +352,23 @@ def test_labels_that_are_good(label):
         ({"min_difference": 300}, "`min_difference=300`: it must be from 0 to 255"),
     ],
 )
-def test_numbers_that_make_no_sense(recording, options, message):
+def test_numbers_out_of_range(recording, options, message):
     with pytest.raises(OptionError, match=f"^{message}$"):
         recording("anna", 0, **options)
 
 
-def test_sources_that_are_none(tmp_path, recording):
+def test_invalid_sources(tmp_path, recording):
     cases = {
-        99: "there is no camera 99, or it may not be used: close programs that use it",
-        "99": "there is no camera 99",
-        -1: "`source=-1`: cameras are numbered from 0",
-        tmp_path / "nowhere.mp4": r"no such video file: .*nowhere\.mp4; allowed are the number of a camera",
-        tmp_path: "is a folder, not a file; allowed are the number of a camera and a video file",
-        tmp_path / "text.txt": r"text\.txt is no video that can be read .*; save it as MP4 or AVI",
-        tmp_path / "text.mp4": r"text\.mp4 is no video that can be read",
-        tmp_path / "empty.avi": r"empty\.avi is no video that can be read",
-        tmp_path / "image.jpg": r"image\.jpg is an image, no video; put it into the folder of its label",
-        tmp_path / "half.mp4": r"half\.mp4 is no video that can be read \(it may be cut off",
+        99: "camera 99 does not exist or cannot be accessed; close programs that use it",
+        "99": "camera 99 does not exist",
+        -1: "`source=-1`: expected a camera number of 0 or more",
+        tmp_path / "nowhere.mp4": r"no such video file: .*nowhere\.mp4; expected the number of a camera",
+        tmp_path: "is a folder, not a file; expected the number of a camera or a video file",
+        tmp_path / "text.txt": r"text\.txt cannot be read as a video .*; save it as MP4 or AVI",
+        tmp_path / "text.mp4": r"text\.mp4 cannot be read as a video",
+        tmp_path / "empty.avi": r"empty\.avi cannot be read as a video",
+        tmp_path / "image.jpg": r"image\.jpg is an image, not a video; copy it into the folder of its label",
+        tmp_path / "half.mp4": r"half\.mp4 cannot be read as a video \(it may be truncated",
     }
     for name in ("text.txt", "text.mp4"):
         (tmp_path / name).write_text("this is no film\n" * 500)
@@ -378,30 +378,30 @@ def test_sources_that_are_none(tmp_path, recording):
         os.mkfifo(tmp_path / "pipe.mp4")
         os.symlink("circle.mp4", tmp_path / "circle.mp4")
         cases |= {
-            "/dev/zero": "`source=/dev/zero` is a device, not a file; allowed are the number of a camera",
-            tmp_path / "pipe.mp4": "is a named pipe, not a file; allowed are",
+            "/dev/zero": "`source=/dev/zero` is a device, not a file; expected the number of a camera",
+            tmp_path / "pipe.mp4": "is a named pipe, not a file; expected",
             tmp_path / "circle.mp4": "cannot be read: Too many levels of symbolic links",
             tmp_path / ("n" * 300): "cannot be read: File name too long",
         }
     whole = write_video(tmp_path / "whole.mp4", moving(20), "mp4v").read_bytes()
-    (tmp_path / "half.mp4").write_bytes(whole[: len(whole) // 2])  # an MP4 file has its index at its end
+    (tmp_path / "half.mp4").write_bytes(whole[: len(whole) // 2])  # the index of an MP4 file is at its end
     for source, message in cases.items():
         with pytest.raises(CaptureError, match=message):
             recording("anna", source)
     assert not (tmp_path / "data").exists()
 
 
-def test_a_film_that_is_cut_off_gives_what_it_has_and_says_so(tmp_path, recording, notices):
+def test_a_truncated_video_gives_its_first_frames_and_is_reported(tmp_path, recording, notices):
     whole = write_video(tmp_path / "whole.avi", moving(60)).read_bytes()
     (tmp_path / "half.avi").write_bytes(whole[: len(whole) // 2])
     done = recording("room", tmp_path / "half.avi", full_frame=True)
     assert 20 <= done.n_frames <= 40
-    assert notices[-1] == f"ended early: {done.n_frames} of 60 frames could be read: it is cut off or damaged"
+    assert notices[-1] == f"ended early: {done.n_frames} of 60 frames could be read: the file is truncated or damaged"
 
 
 @pytest.fixture
 def camera(monkeypatch):
-    """Plug in camera 7, which plays a video file and is lost at its end; a machine for tests has none."""
+    """Simulate camera 7, which plays a video file and is lost at its end."""
     real = cv2.VideoCapture
 
     def plug_in(path: Path) -> None:
@@ -410,14 +410,14 @@ def camera(monkeypatch):
     return plug_in
 
 
-def test_a_lost_camera_is_an_error_and_what_it_gave_is_kept(tmp_path, recording, camera):
+def test_a_lost_camera_is_an_error_and_its_images_are_kept(tmp_path, recording, camera):
     camera(write_video(tmp_path / "v.avi", moving(30)))
     message = (
-        r"the camera was lost, .* unplugged, or taken by another program\? 20 images are kept: recording 1 in .*room"
+        r"the camera was lost, .* unplugged, or does another program use it\? 20 images are kept: recording 1 in .*room"
     )
     with pytest.raises(CaptureError, match=message):
         recording("room", 7, full_frame=True)
-    assert len(names(tmp_path / "data" / "room")) == 20  # the first ten frames set the exposure
+    assert len(names(tmp_path / "data" / "room")) == 20  # the first ten frames are used to adjust the exposure
 
 
 def test_a_camera_that_gives_enough_is_no_error(tmp_path, recording, camera, notices):
@@ -429,7 +429,7 @@ def test_a_camera_that_gives_enough_is_no_error(tmp_path, recording, camera, not
     assert notices[0].startswith("camera 7, 160 x 120: recording 1")
 
 
-def test_a_camera_that_sees_nobody_is_not_watched_without_end(tmp_path, recording, camera, notices, monkeypatch):
+def test_a_camera_without_a_face_ends_the_recording(tmp_path, recording, camera, notices, monkeypatch):
     monkeypatch.setattr("featx.capturing.capturing._PATIENCE", 20)
     camera(write_video(tmp_path / "v.avi", [scene_with()] * 45))
     with pytest.raises(CaptureError, match="no face in 20 frames of camera 7"):
@@ -441,10 +441,10 @@ def test_a_camera_that_sees_nobody_is_not_watched_without_end(tmp_path, recordin
     assert notices[-1] == "ended early: no face in 20 frames"
 
 
-def test_a_camera_that_hangs_is_not_waited_for_without_end(tmp_path, recording, monkeypatch):
+def test_a_camera_that_does_not_respond_is_an_error(tmp_path, recording, monkeypatch):
     monkeypatch.setattr("featx.capturing.footage._OPEN_SECONDS", 0.1)
     monkeypatch.setattr(cv2, "VideoCapture", lambda source: time.sleep(2))
-    with pytest.raises(CaptureError, match="camera 0 did not answer in 0 s; close programs that may use it"):
+    with pytest.raises(CaptureError, match="camera 0 did not respond within 0 s; close programs that may use it"):
         recording("anna", 0)
 
 
@@ -454,17 +454,17 @@ def test_without_opencv_the_extra_is_named(recording, monkeypatch):
         recording("anna", 0)
 
 
-def test_an_opencv_without_cascades_takes_whole_frames(tmp_path, recording, monkeypatch):
+def test_an_opencv_without_cascades_keeps_whole_frames(tmp_path, recording, monkeypatch):
     video = write_video(tmp_path / "v.avi", moving(5))
     monkeypatch.delattr(cv2, "CascadeClassifier")
     with pytest.raises(
-        MissingExtraError, match="finds no faces; `full_frame=True` takes whole frames, or install version 4"
+        MissingExtraError, match="cannot find faces; keep whole frames with `full_frame=True`, or install version 4"
     ):
         recording("anna", video)
     assert recording("anna", video, full_frame=True).n_kept == 5
 
 
-def test_without_a_display_one_line_says_so(tmp_path, recording, notices, monkeypatch):
+def test_a_missing_display_is_reported_in_one_line(tmp_path, recording, notices, monkeypatch):
     if sys.platform in ("win32", "darwin"):
         pytest.skip("there is always a display here")
     video = write_video(tmp_path / "v.avi", moving(3))
@@ -477,7 +477,7 @@ def test_without_a_display_one_line_says_so(tmp_path, recording, notices, monkey
     assert "no preview: this Python has no tkinter (on Debian: apt install python3-tk)" in notices
 
 
-def test_a_display_that_does_not_answer_is_no_error(tmp_path, recording, notices, monkeypatch):
+def test_a_display_that_does_not_respond_is_not_an_error(tmp_path, recording, notices, monkeypatch):
     pytest.importorskip("tkinter")
     if sys.platform in ("win32", "darwin"):
         pytest.skip("there is always a display here")
@@ -486,7 +486,7 @@ def test_a_display_that_does_not_answer_is_no_error(tmp_path, recording, notices
     assert notices[0].startswith("no preview: ")
 
 
-def test_closing_the_window_ends_the_take(tmp_path, recording, notices):
+def test_closing_the_window_ends_the_recording(tmp_path, recording, notices):
     tkinter = pytest.importorskip("tkinter")
     try:
         tkinter.Tk().destroy()
@@ -496,18 +496,18 @@ def test_closing_the_window_ends_the_take(tmp_path, recording, notices):
     def close(stage: str, done: int, total: int) -> None:
         if done == 20:
             window = tkinter._default_root
-            window.tk.eval(window.protocol("WM_DELETE_WINDOW"))  # what a click on its corner does
+            window.tk.eval(window.protocol("WM_DELETE_WINDOW"))  # as a click on the close button does
 
     runtime = Runtime(notice=notices.append, progress=close)
     done = recording(
         "room", write_video(tmp_path / "v.avi", moving(40)), full_frame=True, preview=True, runtime=runtime
     )
     assert done.n_kept == 20
-    assert notices[-1] == "ended early: its window was closed"
+    assert notices[-1] == "ended early: the preview window was closed"
 
 
 def featx_command(*words: object, cwd: Path, code: int = 0) -> subprocess.CompletedProcess[str]:
-    """Run the command line in a process of its own, without a display."""
+    """Run the command line in a new process without a display."""
     environment = {name: value for name, value in os.environ.items() if name not in ("DISPLAY", "FEATX_CACHE")}
     done = subprocess.run(
         [sys.executable, "-m", "featx", *map(str, words)],
@@ -517,7 +517,7 @@ def featx_command(*words: object, cwd: Path, code: int = 0) -> subprocess.Comple
     return done
 
 
-def test_opencv_says_nothing_on_the_terminal(tmp_path):
+def test_opencv_writes_nothing_to_the_terminal(tmp_path):
     damaged = bytearray(write_video(tmp_path / "v.mp4", moving(40), "mp4v").read_bytes())
     for at in range(200, len(damaged) // 2, 37):
         damaged[at] ^= 0x5A
@@ -538,19 +538,19 @@ def test_the_command_ends_with_what_to_do_next(tmp_path):
     assert done.stdout.splitlines()[0] == "no preview: there is no display"
     shown = done.stdout.splitlines()[-5:]
     assert shown[0].startswith("images     12 kept of 12 frames in ")
-    assert shown[1] == f"recording  1 of this data set, in {Path('data') / 'cup'}"
+    assert shown[1] == f"recording  number 1 of this data set, in {Path('data') / 'cup'}"
     assert shown[2] == "recordings cup 1"
-    assert shown[3].startswith("too few    record more recordings, on other days or in other places: cup 2; ")
+    assert shown[3].startswith("too few    capture more recordings, on other days or in other places: cup 2; ")
     assert shown[4] == "next       featx capture cup --source VIDEO --full-frame"
     more = "-o more --count 1000000 --full-frame --margin 0.5 --every 2 --min-difference 2.5"
-    told = featx_command("capture", "cup", "--source", "0.avi", *more.split(), cwd=tmp_path).stdout
-    assert told.splitlines()[-1] == f"next       featx capture cup --source VIDEO {more}"
+    output = featx_command("capture", "cup", "--source", "0.avi", *more.split(), cwd=tmp_path).stdout
+    assert output.splitlines()[-1] == f"next       featx capture cup --source VIDEO {more}"
     options = ("--full-frame", "--no-preview", "--json")
     for i in (1, 2):
-        told = json.loads(featx_command("capture", "cup", "--source", f"{i}.avi", *options, cwd=tmp_path).stdout)
-    assert told["recordings"] == {"cup": 3}
+        result = json.loads(featx_command("capture", "cup", "--source", f"{i}.avi", *options, cwd=tmp_path).stdout)
+    assert result["recordings"] == {"cup": 3}
     assert {"label", "source", "recording", "folder", "n_kept", "n_frames", "n_blurred", "n_alike", "n_no_face",
-            "seconds"} <= set(told)  # fmt: skip
+            "seconds"} <= set(result)  # fmt: skip
     lines = featx_command("capture", "pen", "--source", "3.avi", *options[:2], cwd=tmp_path).stdout.splitlines()
     assert lines[-3:-1] == ["recordings cup 3, pen 1", lines[-2]]
     assert "places: pen 2;" in lines[-2]
@@ -561,7 +561,7 @@ def test_the_command_ends_with_what_to_do_next(tmp_path):
 
 
 def two_labels(folder: Path, n_recordings: int) -> Iterator[tuple[str, Path]]:
-    """Write videos of two labels, whose frames within a recording are alike in colour and in nothing else."""
+    """Write videos of two labels; the frames of a recording have only their colour in common."""
     for number in range(n_recordings):
         for label, colour in (("blue", (190, 90, 60)), ("red", (60, 80, 190))):
             shade = np.array(colour) + 8 * number
@@ -576,7 +576,7 @@ def folds_of(model: featx.Classifier) -> dict[str, set[int]]:
     return found
 
 
-def test_folds_keep_each_take_together_without_an_option(tmp_path, fake, recording):
+def test_folds_keep_each_recording_together_without_an_option(tmp_path, fake, recording):
     for label, video in two_labels(tmp_path, 3):
         assert recording(label, video, full_frame=True).n_kept == 12
     table = featx.extract(tmp_path / "data", "quadrants", runtime=fake.runtime)
@@ -587,21 +587,23 @@ def test_folds_keep_each_take_together_without_an_option(tmp_path, fake, recordi
     folds = folds_of(model)
     assert len(folds) == 6
     assert [len(found) for found in folds.values()] == [1] * 6
-    # The frames are so different that nothing but their names says that they are of one recording.
+    # The frames are so different that only their names show that they belong to one recording.
     for number, path in enumerate(sorted((tmp_path / "data").rglob("*.jpg"))):
         path.rename(path.with_name(f"{'abcdefghij'[number // 10]}{'abcdefghij'[number % 10]}.jpg"))
     renamed = featx.fit(featx.extract(tmp_path / "data", "quadrants", runtime=fake.runtime), runtime=fake.runtime)
     assert renamed.evaluation.n_groups == 72
 
 
-def test_takes_stay_together_beside_other_images_and_other_groups(tmp_path, fake, recording):
+def test_recordings_stay_together_among_other_images_and_groups(tmp_path, fake, recording):
     for label, video in two_labels(tmp_path, 2):
         recording(label, video, full_frame=True)
     for number in range(8):
         for label, colour in (("blue", (190, 90, 60)), ("red", (60, 80, 190))):
             image = Image.fromarray(textured(900 + 2 * number + len(label), 120, 160, colour)[:, :, ::-1])
             image.save(tmp_path / "data" / label / f"{'abcdefgh'[number]}.png")
-    moved = tmp_path / "data" / "blue" / "take-002-00003.jpg"  # it was wrongly labelled; still it is of its recording
+    moved = (
+        tmp_path / "data" / "blue" / "take-002-00003.jpg"
+    )  # a corrected label; the image still belongs to its recording
     shutil.move(tmp_path / "data" / "red" / moved.name, moved)
     table = featx.extract(tmp_path / "data", "quadrants", runtime=fake.runtime)
     model = featx.fit(table, group_by="([a-h])[.]png", runtime=fake.runtime)
@@ -613,10 +615,10 @@ def test_takes_stay_together_beside_other_images_and_other_groups(tmp_path, fake
     assert {name: len(folds) for name, folds in recordings.items()} == {f"take-00{i}": 1 for i in (1, 2, 3, 4)}
 
 
-def test_one_recording_numbers_of_each_label_gives_no_honest_number(tmp_path, fake, recording):
+def test_one_recording_of_each_label_gives_no_accuracy_estimate(tmp_path, fake, recording):
     for label, video in two_labels(tmp_path, 1):
         recording(label, video, full_frame=True)
     table = featx.extract(tmp_path / "data", "quadrants", runtime=fake.runtime)
     evaluation = featx.fit(table, runtime=fake.runtime).evaluation
     assert evaluation.cv is None
-    assert "12 images that are all one group" in evaluation.cv_reason
+    assert "12 images in a single group" in evaluation.cv_reason

@@ -1,4 +1,4 @@
-"""Child processes: their code comes from where the parent's comes from, and they end when it ends."""
+"""Child processes import code from the same places as their parent and end when it ends."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ with Guard() as guard:
 
 @pytest.fixture
 def planted(tmp_path: Path) -> Path:
-    """Return a folder with decoys of modules, each of which leaves a mark."""
+    """Return a folder with decoy modules, each of which writes a mark when it is imported."""
     folder = tmp_path / "planted"
     folder.mkdir()
     for name in DECOYS:
@@ -38,7 +38,7 @@ def planted(tmp_path: Path) -> Path:
 
 
 def loaded_from() -> str:
-    """Return the code of a search path that has featx and its packages, and nothing else."""
+    """Return a value of PYTHONPATH with only featx and the packages that it needs."""
     import numpy
     import PIL
     import simplejpeg
@@ -80,7 +80,7 @@ def alive(pid: int) -> bool:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 @pytest.mark.parametrize("what", ["sleeps", "holds the lock of the interpreter", "is stopped"])
-def test_it_ends_with_its_parent_whatever_it_does(what, tmp_path):
+def test_a_child_ends_with_its_parent_in_every_state(what, tmp_path):
     begun = tmp_path / "begun"
     job = "sum(range(10**11))" if what == "holds the lock of the interpreter" else "__import__('time').sleep(99)"
     job = f"(open({str(begun)!r}, 'w').close(), {job})"
@@ -121,9 +121,9 @@ def test_a_job_that_fails():
         run_in_child("builtins", "eval", b"__import__('time').sleep(60)", seconds=0.5)
 
 
-def test_where_no_process_can_be_started(monkeypatch):
+def test_no_process_can_be_started(monkeypatch):
     monkeypatch.setattr(sys, "executable", "")
-    with pytest.raises(ChildError, match="does not know its own program"):
+    with pytest.raises(ChildError, match="sys.executable is empty"):
         run_in_child("zlib", "compress", b"")
-    with pytest.raises(OSError, match="does not know its own program"):
+    with pytest.raises(OSError, match="sys.executable is empty"):
         start_child("zlib", "compress")

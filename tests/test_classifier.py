@@ -1,4 +1,4 @@
-"""The model file: everything comes back, nothing is run, damage and mismatch are refused."""
+"""Model files: all content is restored, no code is run, and damaged or inconsistent files are refused."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from featx.prediction import load
 
 
 class Homemade(ClassifierMixin, BaseEstimator):
-    """A classifier of a type that no safe loader knows."""
+    """A classifier of a type that is not known to be safe."""
 
     def fit(self, X, y):
         self.classes_ = np.unique(y)
@@ -51,7 +51,7 @@ def rewrite(path: Path, name: str, content: bytes) -> None:
 
 
 @pytest.mark.parametrize("head", HEAD_NAMES)
-def test_everything_comes_back(fake, table, tmp_path, head):
+def test_all_content_is_restored(fake, table, tmp_path, head):
     model = fit(table, head, runtime=fake.runtime)
     model.save(tmp_path / "m.featx")
     loaded = load(tmp_path / "m.featx")
@@ -63,11 +63,11 @@ def test_everything_comes_back(fake, table, tmp_path, head):
     np.testing.assert_array_equal(loaded.out_of_fold.scores, model.out_of_fold.scores)
     np.testing.assert_array_equal(loaded.content_hashes, model.content_hashes)
     np.testing.assert_array_equal(loaded.probabilities(table.X), model.probabilities(table.X))
-    theirs = replace(loaded, folded=None).probabilities(table.X)  # through scikit-learn, from the skops file
+    theirs = replace(loaded, dense_head=None).probabilities(table.X)  # by the skops estimator
     np.testing.assert_allclose(loaded.probabilities(table.X), theirs, atol=1e-4)
 
 
-def test_a_quantized_graph_travels_with_the_model(fake, table, tmp_path, monkeypatch):
+def test_a_quantized_graph_is_saved_in_the_model(fake, table, tmp_path, monkeypatch):
     graph = np.frombuffer(make_graph(), np.uint8)
     name = hashlib.sha256(graph.tobytes()).hexdigest()[:16]
     quantized = replace(table, spec=replace(table.spec, precision="int8", graph=name), graph=graph)
@@ -81,12 +81,12 @@ def test_a_quantized_graph_travels_with_the_model(fake, table, tmp_path, monkeyp
     Classifier.load(tmp_path / "m.featx").features_of("new")
     assert asked["graph"].tobytes() == graph.tobytes()
     assert asked["spec"] == quantized.spec
-    with pytest.raises(ClassifierError, match="its quantized graph is missing or damaged"):
+    with pytest.raises(ClassifierError, match="the bundled graph is missing or damaged"):
         fit(replace(quantized, graph=graph[1:]), "centroid", runtime=fake.runtime).save(tmp_path / "bad.featx")
     (tmp_path / "array.npy").write_bytes(b"")
     np.save(tmp_path / "array.npy", graph[1:])
     rewrite(tmp_path / "m.featx", "arrays/graph.npy", (tmp_path / "array.npy").read_bytes())
-    with pytest.raises(ClassifierError, match="its quantized graph is missing or damaged"):
+    with pytest.raises(ClassifierError, match="the bundled graph is missing or damaged"):
         Classifier.load(tmp_path / "m.featx")
 
 
@@ -96,10 +96,10 @@ def test_pairwise_svm_folds_into_matrices(fake, tmp_path):
     colours = {"a": (200, 50, 40), "b": (30, 60, 200), "c": (40, 180, 60), "d": (120, 120, 120)}
     table = extract(make_classes(tmp_path / "four", colours, 8), "quadrants", runtime=fake.runtime)
     model = fit(table, "svm", cv=2, runtime=fake.runtime)
-    assert model.folded.pairwise
-    np.testing.assert_allclose(model.scores(table.X), replace(model, folded=None).scores(table.X), atol=1e-4)
+    assert model.dense_head.pairwise
+    np.testing.assert_allclose(model.scores(table.X), replace(model, dense_head=None).scores(table.X), atol=1e-4)
     noise = np.random.default_rng(0).random((500, 12), np.float32)
-    np.testing.assert_allclose(model.scores(noise), replace(model, folded=None).scores(noise), atol=1e-3)
+    np.testing.assert_allclose(model.scores(noise), replace(model, dense_head=None).scores(noise), atol=1e-3)
 
 
 @pytest.mark.parametrize("head", HEAD_NAMES)
@@ -111,7 +111,7 @@ def test_the_same_features_give_the_same_model(fake, table, head):
     np.testing.assert_array_equal(one.out_of_fold.scores, two.out_of_fold.scores)
 
 
-def test_no_pickle_is_in_it(fake, table, tmp_path):
+def test_a_model_file_contains_no_pickle(fake, table, tmp_path):
     fit(table, runtime=fake.runtime).save(tmp_path / "m.featx")
     with zipfile.ZipFile(tmp_path / "m.featx") as archive:
         for name in archive.namelist():
@@ -151,7 +151,7 @@ def test_an_array_of_objects_is_refused(fake, table, tmp_path):
     fit(table, runtime=fake.runtime).save(path)
     np.save(tmp_path / "o.npy", np.array([{}], object), allow_pickle=True)
     rewrite(path, "arrays/weight0.npy", (tmp_path / "o.npy").read_bytes())
-    with pytest.raises(ClassifierError, match="damaged: Object arrays cannot be loaded"):
+    with pytest.raises(ClassifierError, match="damaged: object arrays cannot be loaded"):
         load(path)
 
 
@@ -166,13 +166,13 @@ def test_unknown_types_are_refused_by_name(fake, table, tmp_path):
     ("change", "message"),
     [
         ({"format": "photographs"}, "is not a featx model"),
-        ({"format_version": 3}, "has format 3; this featx knows 2: update featx"),
-        ({"format_version": 1}, "has format 1, which says less than reports and rejection need; fit it again"),
-        ({"classes": None}, "its class names are not a list of texts"),
-        ({"classes": ["a", "a"]}, "needed are two or more, each once"),
-        ({"temperature": 0}, "its temperature is 0, which is no positive number"),
-        ({"n_folded": 7}, "is damaged: it lacks 'weight1'"),
-        ({"spec": "{}"}, "the feature recipe lacks backbone"),
+        ({"format_version": 3}, "has format 3; this featx reads format 2: update featx"),
+        ({"format_version": 1}, "has format 1, which lacks data that reports and rejection need; fit the model again"),
+        ({"classes": None}, "the class names are not a list of strings"),
+        ({"classes": ["a", "a"]}, "expected two or more different names"),
+        ({"temperature": 0}, "the temperature is 0; expected a positive number"),
+        ({"n_dense": 7}, "is damaged: 'weight1' is missing"),
+        ({"spec": "{}"}, "the feature spec lacks backbone"),
         ({"evaluation": {}}, "evaluation lacks classes"),
     ],
 )
@@ -201,15 +201,15 @@ def test_truncated_and_missing_files(fake, table, tmp_path):
         load(path)
 
 
-@pytest.mark.skipif(os.name == "nt", reason="pipes, devices and links as POSIX has them")
-def test_what_is_no_file_is_no_model(tmp_path):
+@pytest.mark.skipif(os.name == "nt", reason="needs POSIX pipes, devices and links")
+def test_paths_that_are_not_regular_files_are_refused(tmp_path):
     os.mkfifo(tmp_path / "pipe")
     os.symlink("circle", tmp_path / "circle")
     for path, reason in (
         (tmp_path / "pipe", "a named pipe, not a file"),
         (tmp_path / "circle", "Too many levels of symbolic links"),
         (tmp_path / ("n" * 300), "File name too long"),
-        (tmp_path / "a\0b", "the name has a character that no file name can have"),
+        (tmp_path / "a\0b", "the name contains a character that is not allowed in file names"),
         ("/dev/zero", "a device, not a file"),
         (tmp_path, "a folder, not a file"),
     ):
@@ -217,10 +217,10 @@ def test_what_is_no_file_is_no_model(tmp_path):
             load(path)
 
 
-def test_features_of_another_recipe_are_refused(fake, table, images):
+def test_features_with_another_spec_are_refused(fake, table, images):
     model = fit(table, runtime=fake.runtime)
     other = extract(images, "quadrants", resize="pad", runtime=fake.runtime)
-    with pytest.raises(ClassifierError, match='another recipe than the model: .*"resize":"pad"'):
+    with pytest.raises(ClassifierError, match='feature spec of the images is .*"resize":"pad".*; the model expects'):
         model.predict(other)
 
 
@@ -229,7 +229,7 @@ def test_features_that_are_not_reproduced_are_refused(fake, table):
     close = replace(model, probes=model.probes * np.float32(1 + 1e-6))
     assert close.predict(table).labels == tuple(table.y)
     far = replace(model, probes=model.probes[:, ::-1])
-    with pytest.raises(ClassifierError, match=r"does not reproduce the model's features: .* cosine 0\.\d+"):
+    with pytest.raises(ClassifierError, match=r"does not reproduce the model's features: .* probe images is -?0\.\d+ "):
         far.predict(table)
     foreign = replace(model, probe_files=dict.fromkeys(model.probe_files, b"other"))
     with pytest.raises(ClassifierError, match="other probe images; fit it again"):
@@ -237,16 +237,16 @@ def test_features_that_are_not_reproduced_are_refused(fake, table):
 
 
 def test_float32_may_replace_bfloat16_if_the_probe_images_agree(fake, table):
-    table = replace(table, probes=table.X[: len(table.probes)])  # far from the border between the classes
+    table = replace(table, probes=table.X[: len(table.probes)])  # far from the decision boundary
     rough = replace(table, spec=replace(table.spec, precision="bfloat16"))
     model = fit(rough, "centroid", runtime=fake.runtime)
     grain = np.random.default_rng(0).normal(0, table.probes.std() / 20, table.probes.shape).astype(np.float32)
     model.check(replace(table, probes=table.probes + grain))
-    with pytest.raises(ClassifierError, match=r"or in float32 instead of bfloat16 0\.995 on average and the same"):
+    with pytest.raises(ClassifierError, match=r"or for float32 instead of bfloat16, 0\.995 on average and the same"):
         model.check(replace(table, probes=table.probes + 20 * grain))
-    with pytest.raises(ClassifierError, match=r"needed 0\.9999"):
+    with pytest.raises(ClassifierError, match=r"expected 0\.9999"):
         model.check(replace(rough, probes=table.probes + grain))
-    with pytest.raises(ClassifierError, match="the features have another recipe than the model"):
+    with pytest.raises(ClassifierError, match="the feature spec of the images is"):
         fit(table, "centroid", runtime=fake.runtime).check(rough)
 
 
@@ -257,7 +257,7 @@ def test_float32_may_not_change_a_label(fake, table):
     near = replace(rough, probes=towards * blue + (1 - towards) * red)
     model = fit(near, "centroid", runtime=fake.runtime)
     nudged = near.probes - np.float32(0.002) * (blue - red)
-    with pytest.raises(ClassifierError, match=r"\(1\.0000 on average\), .* and the same labels"):
+    with pytest.raises(ClassifierError, match=r"\(1\.0000 on average\); .* and the same labels"):
         model.check(replace(table, probes=nudged))
 
 
@@ -275,7 +275,7 @@ def test_predict_on_paths_and_what_it_was_fitted_on(fake, table, images, tmp_pat
     plain = found.to_dict()
     assert plain["skipped"] == [{"path": f"{images}/red/bad.png", "reason": "empty file (0 bytes)"}]
     assert set(plain["predictions"][0]["probabilities"]) == {"blue", "red"}
-    on_features = FeatureClassifier.load(tmp_path / "m.featx").predict_features(table)  # what needs no images
+    on_features = FeatureClassifier.load(tmp_path / "m.featx").predict_features(table)  # needs no images
     assert on_features.labels == loaded.predict(table).labels
     assert not hasattr(FeatureClassifier, "predict")
 
@@ -296,11 +296,11 @@ def test_rejected_images_have_no_label(fake, images):
 
 
 def test_large_weights_are_in_a_file_once(fake, table, tmp_path, monkeypatch):
-    """As the dense layers on flattened maps: the estimator has them, without the copies of its training."""
+    """Large weights, such as dense layers on flattened maps, are stored only once, without the state of training."""
     from featx.classifier import classifier
 
     model = fit(table, "mlp", hidden=[20_000], cv=2, runtime=fake.runtime)
-    monkeypatch.setattr(classifier, "_MOST_FOLDED_BYTES", 10_000)
+    monkeypatch.setattr(classifier, "_MOST_DENSE_BYTES", 10_000)
     model.save(tmp_path / "m.featx")
     mlp = model.estimator()[-1]
     n_bytes = sum(array.nbytes for array in (*mlp.coefs_, *mlp.intercepts_))
@@ -309,5 +309,5 @@ def test_large_weights_are_in_a_file_once(fake, table, tmp_path, monkeypatch):
     assert n_bytes < sizes["estimator.skops"] < 1.3 * n_bytes
     assert not [name for name in sizes if name.startswith("arrays/weight")]
     loaded = load(tmp_path / "m.featx")
-    assert loaded.folded is None
+    assert loaded.dense_head is None
     np.testing.assert_allclose(loaded.probabilities(table.X), model.probabilities(table.X), atol=1e-3)

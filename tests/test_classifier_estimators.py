@@ -1,4 +1,4 @@
-"""Heads in skops format: whatever a file holds, it is refused by name or scores features within its own arrays."""
+"""Heads in skops format: a file is refused by name, or scores features without reading beyond its arrays."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def fitted(name):
 
 
 def as_file(estimator):
-    """Return what skops writes, unchecked."""
+    """Return an estimator in skops format without any check."""
     return skops.io.dumps(estimator)
 
 
@@ -77,7 +77,7 @@ def zipped(content):
 
 
 def read(content):
-    """Read a head as a model does, and score other features with it."""
+    """Load a head in the same way as a model, and score other features with it."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         estimator = load_estimator(content)
@@ -86,7 +86,7 @@ def read(content):
 
 
 @pytest.mark.parametrize("name", [*HEAD_NAMES, *OTHERS])
-def test_heads_come_back(name):
+def test_heads_are_restored(name):
     estimator = fitted(name)
     content = dump_estimator(estimator, lambda loaded: check_estimator(loaded, X, 3))
     np.testing.assert_array_equal(read(content), scores_of(estimator, 9 * X[::-1], 3))
@@ -111,7 +111,7 @@ def test_heads_whose_content_is_not_checked_are_refused_by_name(estimator, messa
 
 def test_the_bytes_depend_on_the_content_alone(monkeypatch):
     first = dump_estimator(fitted("svm-rbf"))
-    monkeypatch.setattr(time, "time", lambda: 86400.0)  # a clock of 1970, which no zip file can hold
+    monkeypatch.setattr(time, "time", lambda: 86400.0)  # a date of 1970, which a zip file cannot hold
     assert dump_estimator(fitted("svm-rbf")) == first
     assert sorted(members(first))[:2] == ["0.npy", "1.npy"]
 
@@ -148,10 +148,10 @@ TAMPERED = [
     ("svm-rbf", svc(degree=2**40), "degree"),
     ("svm-rbf", svc(classes_=np.arange(2)), "n_support_|dual_coef_"),
     ("svm-rbf", svc(classes_=np.arange(1)), "number of classes|n_support_"),
-    ("svm-rbf", svc(_impl="nu_svc"), "hides its own _impl"),
-    ("svm-rbf", svc(decision_function="x"), "hides its own decision_function"),
+    ("svm-rbf", svc(_impl="nu_svc"), "hides its _impl"),
+    ("svm-rbf", svc(decision_function="x"), "hides its decision_function"),
     ("svm-rbf", svc(n_features_in_=7), "support_vectors_"),
-    ("svm-rbf", svc(decision_function_shape="ovo", classes_=np.array([2, 1, 0])), "other classes"),
+    ("svm-rbf", svc(decision_function_shape="ovo", classes_=np.array([2, 1, 0])), "classes of the fitted head differ"),
     ("knn", knn(n_neighbors=10**9), "n_neighbors"),
     ("knn", knn(n_neighbors=0), "n_neighbors"),
     ("knn", knn(_y=np.zeros(3, np.int64)), "labels"),
@@ -167,23 +167,23 @@ TAMPERED = [
     ("knn", knn(effective_metric_="haversine"), "metric"),
     ("knn", knn(effective_metric_params_={"V": np.ones(1)}), "metric_params"),
     ("knn", knn(weights="half"), "weights"),
-    ("knn", knn(n_jobs=10**9), "asks for 1000000000 jobs"),
-    ("knn", knn(classes_=np.arange(9)), "other classes"),
+    ("knn", knn(n_jobs=10**9), "has n_jobs 1000000000; expected at most 1024"),
+    ("knn", knn(classes_=np.arange(9)), "classes of the fitted head differ"),
     ("logreg", svc(coef_=np.zeros((3, 5))), "does not score the model's own probe images"),
-    ("logreg", svc(coef_=np.zeros((2, 6)), intercept_=np.zeros(2)), "no finite score for each class"),
-    ("logreg", svc(coef_=np.full((3, 6), np.nan)), "no finite score for each class"),
-    ("logreg", svc(classes_=np.array(["a", "b", "c"])), "its type <U1 is no plain number"),
+    ("logreg", svc(coef_=np.zeros((2, 6)), intercept_=np.zeros(2)), "does not give a finite score for each class"),
+    ("logreg", svc(coef_=np.full((3, 6), np.nan)), "does not give a finite score for each class"),
+    ("logreg", svc(classes_=np.array(["a", "b", "c"])), "its type <U1 is not numeric"),
     ("logreg", svc(n_features_in_=5), "does not score the model's own probe images"),
     ("mlp", svc(coefs_=[np.zeros((6, 4)), np.zeros((5, 3))]), "does not score the model's own probe images"),
     ("mlp", svc(n_layers_=10**6), "does not score the model's own probe images"),
     ("mlp", svc(activation="system"), "does not score the model's own probe images"),
-    ("ridge", svc(coef_=np.zeros(6)), "does not score|no finite score|other classes"),
+    ("ridge", svc(coef_=np.zeros(6)), "does not score|not give a finite score|classes of the fitted head differ"),
     ("centroid", svc(centroids_=np.zeros((3, 2))), "does not score the model's own probe images"),
 ]
 
 
 @pytest.mark.parametrize(("name", "change", "message"), TAMPERED)
-def test_content_that_does_not_fit_is_refused(name, change, message):
+def test_inconsistent_content_is_refused(name, change, message):
     estimator = fitted(name)
     change(estimator[-1])
     if name == "mlp":
@@ -192,13 +192,13 @@ def test_content_that_does_not_fit_is_refused(name, change, message):
         read(as_file(estimator))
 
 
-def test_a_head_that_is_no_head():
+def test_objects_that_are_not_heads_are_refused():
     for value in ({"a": 1}, [1, 2], StandardScaler().fit(X), fitted("logreg")[0], np.zeros(3)):
         with pytest.raises(ClassifierError):
             read(as_file(value))
 
 
-def test_a_random_state_beyond_its_numbers():
+def test_an_invalid_random_state_is_refused():
     estimator = fitted("mlp")
     estimator[-1]._optimizer = None
     inner = members(as_file(estimator))
@@ -206,7 +206,7 @@ def test_a_random_state_beyond_its_numbers():
     place = schema.index('"pos"')
     at = schema.index('"content": "', place) + len('"content": "')
     inner["schema.json"] = (schema[:at] + "123456789" + schema[schema.index('"', at) :]).encode()
-    with pytest.raises(ClassifierError, match="a random state that is none"):
+    with pytest.raises(ClassifierError, match="an invalid random state"):
         read(zipped(inner))
 
 
@@ -242,7 +242,7 @@ def circle(schema):
         node["__id__"] = 1
 
 
-def again_and_again(schema):
+def repeat_arrays(schema):
     attributes = next(n["content"] for n in nodes(schema) if "support_vectors_" in (n.get("content") or ()))
     first(schema, "TupleNode")["content"] = [attributes["support_vectors_"]] * 4000
 
@@ -267,20 +267,20 @@ def deep(schema):
         (as_other("ObjectNode", __module__="sklearn.svm._classes", __class__="SVR"), r"sklearn\.svm\._classes\.SVR"),
         (as_other("SparseMatrixNode", __module__="scipy.sparse", __class__="csr_matrix"), "csr_matrix"),
         (as_other("BytesNode", __module__="builtins", __class__="bytes"), r"builtins\.bytes"),
-        (as_other("JsonNode", content="[1]"), "holds a value that is no plain one"),
-        (as_other("JsonNode", content="1" + "0" * 40), "holds a value that is no plain one"),
+        (as_other("JsonNode", content="[1]"), "holds a value that is not a number or a string"),
+        (as_other("JsonNode", content="1" + "0" * 40), "holds a value that is not a number or a string"),
         (as_other("JsonNode", content="{"), "its schema is damaged"),
         (
             lambda schema: first(schema, "NdArrayNode").update(type="json", content=[], shape={}),
             "its schema is damaged",
         ),
-        (lambda schema: first(schema, "NdArrayNode").update(file="../x.npy"), "names an array that is not there"),
+        (lambda schema: first(schema, "NdArrayNode").update(file="../x.npy"), "names an array that is missing"),
         (lambda schema: first(schema, "DictNode").update(content=[]), "its schema is damaged"),
         (lambda schema: first(schema, "DictNode").update(key_types=None), "its schema is damaged"),
         (lambda schema: schema.update(protocol="2"), "it has no schema"),
         (lambda schema: schema.update(protocol=999), "cannot be read"),
         (cached, "does not load from a file"),
-        (again_and_again, "names the same arrays again and again"),
+        (repeat_arrays, "refers to the same arrays too many times"),
         (deep, "nested too deeply|cannot be read"),
     ],
 )
@@ -292,8 +292,8 @@ def test_schemas_that_are_refused(change, message):
         read(zipped(inner | {"schema.json": json.dumps(schema).encode()}))
 
 
-def test_identities_stand_for_nothing():
-    """By them one object could take the place of another that was checked, or hold itself."""
+def test_object_identities_are_ignored():
+    """Identities could make an object replace another that was checked, or contain itself."""
     inner = members(as_file(fitted("svm-rbf")))
     schema = json.loads(inner["schema.json"])
     circle(schema)
@@ -305,7 +305,7 @@ ODD = [None, True, -1, 0, 3, 10**9, 1e300, float("nan"), "", "x", (), (1,), {}, 
 
 
 def odd_of(value, rng):
-    """Return another value of about the same kind."""
+    """Return a random value, often of the same kind as ``value``."""
     if isinstance(value, np.ndarray) and rng.random() < 0.8:
         changes = [
             lambda: value[:0],
@@ -324,7 +324,7 @@ def odd_of(value, rng):
 
 
 @pytest.mark.parametrize("name", [*HEAD_NAMES, "uniform knn", "nu", "svm of pairs", "landmarks", "bayes"])
-def test_any_attribute_may_be_anything(name):
+def test_random_attribute_values_are_accepted_or_refused(name):
     rng = random.Random(name)
     valid = fitted(name)
     accepted = refused = 0
@@ -339,7 +339,7 @@ def test_any_attribute_may_be_anything(name):
             with warnings.catch_warnings(), np.errstate(all="ignore"):
                 warnings.simplefilter("ignore")
                 content = as_file(estimator)
-        except Exception:  # skops cannot write it: no attack
+        except Exception:  # skops cannot write this object, so that it cannot occur in a file
             continue
         try:
             scores = read(content)

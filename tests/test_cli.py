@@ -124,7 +124,7 @@ def test_the_main_job(workplace, images, tmp_path):
     assert "images     2 predicted, 0 skipped" in output
     assert "table      scores.csv" in output
     assert (workplace / "scores.csv").read_text().count("red") >= 2
-    assert "learnt on  24 images in 24 groups" in run("report").output
+    assert "trained on 24 images in 24 groups" in run("report").output
 
 
 def test_fit_with_data_extracts_what_it_lacks(workplace, images, fake):
@@ -137,7 +137,7 @@ def test_fit_with_data_extracts_what_it_lacks(workplace, images, fake):
 def test_fit_refuses_what_only_an_extraction_can_do(workplace, images):
     run("extract", images, "--backbone", "quadrants")
     said = run("fit", "--pooling", "max", "--label-by", "parent", code=2).output
-    assert "error: fit: label_by, pooling goes with a folder or manifest" in said
+    assert "error: fit: label_by, pooling applies only to a folder or manifest" in said
 
 
 def test_json_is_one_object_on_stdout_with_the_keys_others_rely_on(workplace, images):
@@ -167,8 +167,8 @@ def test_json_is_one_object_on_stdout_with_the_keys_others_rely_on(workplace, im
 def test_errors_are_one_line_and_exit_1(workplace, images):
     cases = {
         ("extract", "nowhere"): "error: no such file or folder: nowhere",
-        ("fit",): "error: nothing was extracted into",
-        ("report",): "error: no .featx file in this folder; name one, or make one: featx fit DATA",
+        ("fit",): "error: no data set has been extracted into",
+        ("report",): "error: there is no .featx file in this folder; name one, or create one: featx fit DATA",
         ("predict", "no.featx", images): "error: no such model file: no.featx",
     }
     for words, message in cases.items():
@@ -195,7 +195,7 @@ def test_errors_not_foreseen_are_one_line_too(workplace, images, monkeypatch):
         raise ZeroDivisionError("never seen before")
 
     monkeypatch.setattr("featx.extraction.extract", fail)
-    message = "error: ZeroDivisionError: never seen before (not foreseen; FEATX_TRACEBACK=1 shows where)"
+    message = "error: ZeroDivisionError: never seen before (unexpected error; FEATX_TRACEBACK=1 shows the traceback)"
     assert without_progress(run("extract", images, code=1).stderr).strip() == message
     monkeypatch.setenv("FEATX_TRACEBACK", "1")
     result = CliRunner().invoke(app, ["extract", str(images)])
@@ -208,10 +208,10 @@ def test_errors_not_foreseen_are_one_line_too(workplace, images, monkeypatch):
         (PermissionError(13, "Permission denied", "/root/x"), "/root/x: Permission denied"),
         (OSError(18, "Invalid cross-device link", "a", None, "b"), "a and b: Invalid cross-device link"),
         (BrokenPipeError(32, "Broken pipe"), "Broken pipe"),
-        (MemoryError(), "there is not enough memory (an allocation failed). What was computed is kept: close other"),
-        (RuntimeError("Symlink loop from '/a/b'"), "links lead in a circle: '/a/b'"),
-        (ValueError("lstat: embedded null character in path"), "a path holds a NUL character"),
-        (ValueError("embedded null byte"), "a path holds a NUL character, which no file name can have"),
+        (MemoryError(), "there is not enough memory (an allocation failed). Results so far are kept: close other"),
+        (RuntimeError("Symlink loop from '/a/b'"), "symbolic links form a loop: '/a/b'"),
+        (ValueError("lstat: embedded null character in path"), "a path contains a NUL character"),
+        (ValueError("embedded null byte"), "a path contains a NUL character, which file names cannot contain"),
     ],
 )
 def test_errors_of_the_system_are_one_clear_line(workplace, images, monkeypatch, error, message):
@@ -222,7 +222,7 @@ def test_errors_of_the_system_are_one_clear_line(workplace, images, monkeypatch,
     told = run("extract", images, code=1).stderr
     assert told.startswith(f"error: {message}")
     assert told.count("\n") == 1
-    assert "not foreseen" not in told
+    assert "unexpected error" not in told
 
 
 def test_an_empty_variable_is_as_good_as_none(monkeypatch):
@@ -256,7 +256,7 @@ def test_fit_replaces_nothing_but_models_and_as_asked(workplace, images, fake):
     (workplace / "set-quadrants-logreg.featx").write_text("mine")
     for words, message in {
         ("-o", images / "red" / "red-00.png"): "the name must end in .featx",
-        ("-o", manifest): "exists and was not written by featx, so that it is never replaced; choose another name",
+        ("-o", manifest): "exists and was not written by featx, so it is never replaced; choose another name",
         (): "set-quadrants-logreg.featx exists and was not written by featx",
     }.items():
         assert message in run("fit", images, "--backbone", "quadrants", *words, "--overwrite", code=1).stderr
@@ -283,7 +283,7 @@ def test_stopping_says_how_to_go_on(workplace, images, monkeypatch):
         raise KeyboardInterrupt
 
     monkeypatch.setattr("featx.extraction.extract", stop)
-    message = "stopped; what was computed is kept: run the same command to go on"
+    message = "stopped; results so far are kept: run the same command to continue"
     assert without_progress(run("extract", images, code=1).stderr).strip() == message
 
 
@@ -323,7 +323,7 @@ def test_a_stopped_capture_says_what_there_is(workplace, tmp_path, monkeypatch):
     assert lines[-1] == "next       featx capture blue --source VIDEO --full-frame --no-preview"
     result = run(*words, "--json", code=1)
     assert result.stdout == ""
-    assert "stopped; 4 images are kept: take 2" in result.stderr
+    assert "stopped; 4 images are kept: recording 2" in result.stderr
 
 
 def test_strict(workplace, images):
@@ -382,7 +382,7 @@ def test_the_command_of_a_hint_is_the_one_that_was_typed(workplace, images):
     words = ["fit", str(images), "--backbone=quadrants", "--head", "centroid", "--cv", "3"]
     shown = run(*words).output
     hint = next(text for text in shown.splitlines() if text.startswith("by name"))
-    command = shlex.split(hint.partition("if these are sources: featx ")[2])
+    command = shlex.split(hint.partition("if these are batches: featx ")[2])
     assert command == [*words, "--group-by", r"(P\d+)", "--overwrite"]
     assert "by (P\\d+) (4 so far: P0..P3)" in run(*command).output
 
@@ -421,21 +421,21 @@ def test_usage_errors_have_the_form_of_all_errors(workplace, images):
         ("nosuch",): "No such command 'nosuch'",
         ("cache", "nosuch"): "No such command 'nosuch'",
         ("extract", images, "--workers", "many"): "Invalid value for '--workers'",
-        ("fit", images, "--head", "forest"): "no head is named 'forest'",
-        ("fit", images, "--param", "C"): "--param C: needed is name=value",
+        ("fit", images, "--head", "forest"): "unknown head 'forest'",
+        ("fit", images, "--param", "C"): "--param C: expected name=value",
         ("fit", images, "--param", "C=abc"): "logreg cannot be fitted: The 'C' parameter",
-        ("fit", images, "--hidden", "many"): "--hidden many: needed are whole numbers",
-        ("fit", images, "--class-weight", "no"): "--class-weight no: allowed is balanced",
-        ("fit", images, "--group-by", "(P"): "--group-by (P: no regular expression",
+        ("fit", images, "--hidden", "many"): "--hidden many: expected integers separated by commas",
+        ("fit", images, "--class-weight", "no"): "--class-weight no is not allowed; expected balanced",
+        ("fit", images, "--group-by", "(P"): "--group-by (P is not a regular expression",
         ("extract", images, "--backbone", "resnet5"): "no backbone is named 'resnet5'",
-        ("extract", images, "--pooling", "mean"): "pooling is 'mean'; allowed are avg, max, flatten",
+        ("extract", images, "--pooling", "mean"): "pooling is 'mean'; expected avg, max or flatten",
         ("extract", images, "--engine", "abacus"): "no engine is named 'abacus'",
         ("extract", images, "--precision", "float7"): "no precision 'float7'",
         ("extract", images, "--device", "abacus"): "no device is named 'abacus'",
-        ("extract", images, "--label-by", "bottom"): "--label-by bottom: allowed are parent and top",
-        ("compare", images, "--sizes", "big"): "--sizes big: needed are whole numbers",
-        ("finetune", images, "--top", "mean"): "top is 'mean'; allowed are gap, gmp, flatten",
-        ("finetune", images, "--optimizer", "none"): "optimizer is 'none'; allowed are",
+        ("extract", images, "--label-by", "bottom"): "--label-by bottom: expected parent or top",
+        ("compare", images, "--sizes", "big"): "--sizes big: expected integers separated by commas",
+        ("finetune", images, "--top", "mean"): "top is 'mean'; expected gap, gmp, flatten",
+        ("finetune", images, "--optimizer", "none"): "optimizer is 'none'; expected",
     }
     for words, message in cases.items():
         result = run(*words, code=2)

@@ -1,4 +1,4 @@
-"""Combinations on the same folds, with paired differences."""
+"""Compare: combinations on the same folds, with paired differences."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from featx.lookup import latest
 
 @pytest.fixture
 def overlapping(tmp_path):
-    """Return a folder of two classes that cannot be told apart in full."""
+    """Return a folder of two overlapping classes."""
     rng = np.random.default_rng(0)
     for i in range(80):
         grey = int(np.clip(rng.normal(100 + 35 * (i % 2), 25), 0, 255))
@@ -45,21 +45,21 @@ def test_combinations_share_folds_and_the_best_comes_first(fake, overlapping):
     assert fake.n_computed == 80
 
 
-def test_a_row_is_what_fit_says(fake, overlapping):
+def test_a_row_equals_the_evaluation_of_fit(fake, overlapping):
     row = compare(overlapping, ["quadrants"], ["logreg"], runtime=fake.runtime).rows[0]
-    said = fit(extract(overlapping, "quadrants", runtime=fake.runtime), "logreg", runtime=fake.runtime).evaluation
-    assert (row.accuracy, row.per_fold) == (said.cv.accuracy, said.cv.per_fold)
+    evaluation = fit(extract(overlapping, "quadrants", runtime=fake.runtime), "logreg", runtime=fake.runtime).evaluation
+    assert (row.accuracy, row.per_fold) == (evaluation.cv.accuracy, evaluation.cv.per_fold)
 
 
-def test_plans_and_one_split_are_those_of_fit(fake, overlapping, monkeypatch):
+def test_plans_and_a_single_split_are_as_in_fit(fake, overlapping, monkeypatch):
     monkeypatch.setattr(large, "MOST_EXACT", 50)
     monkeypatch.setattr(large, "LANDMARKS", 10)
     for room in ("folds", "cross_validation"):
         monkeypatch.setattr(sys.modules[f"featx.evaluation.procedures.{room}"], "MOST_CROSS_VALIDATED", 60)
     found = compare(overlapping, ["quadrants"], ["svm-rbf", "knn"], runtime=fake.runtime)
     assert [note for note in found.notes if "10 landmarks (Nystroem)" in note] == [
-        "svm-rbf: on more than 50 images the kernel is approximated by 10 landmarks (Nystroem), and fitted by "
-        "stochastic gradients, alpha = 1 / (80 C)"
+        "svm-rbf: on more than 50 images the kernel is approximated by 10 landmarks (Nystroem), trained by "
+        "stochastic gradient descent, alpha = 1 / (80 C)"
     ]
     assert (found.n_folds, found.splitter) == (1, "one split by StratifiedKFold")
     other = found.rows[1]
@@ -74,7 +74,7 @@ def test_sizes_and_resizes_are_combined(fake, overlapping):
     assert {(row.resize, row.size) for row in found.rows} == {("crop", 16), ("crop", 32), ("pad", 16), ("pad", 32)}
 
 
-def test_paired_differences_are_not_cut_at_zero():
+def test_paired_differences_are_not_clipped_at_zero():
     scores, others = [0.8, 0.9, 0.7], [0.9, 0.95, 0.85]
     found = difference_over_folds(scores, others, 0.5)
     assert found.mean == pytest.approx(-0.1)
@@ -82,14 +82,14 @@ def test_paired_differences_are_not_cut_at_zero():
     assert found.low == pytest.approx(-turned.high)
 
 
-def test_the_luck_of_the_best_is_told(fake, overlapping):
+def test_the_luck_of_the_choice_is_reported(fake, overlapping):
     found = compare(overlapping, ["quadrants"], ["knn", "logreg", "centroid"], runtime=fake.runtime)
     scores = np.array([row.per_fold for row in found.rows])
-    assert found.luck_of_choice == pytest.approx((scores.max(axis=0) - scores[0]).mean())
-    assert compare(overlapping, ["quadrants"], ["knn"], runtime=fake.runtime).luck_of_choice == 0
+    assert found.selection_bias == pytest.approx((scores.max(axis=0) - scores[0]).mean())
+    assert compare(overlapping, ["quadrants"], ["knn"], runtime=fake.runtime).selection_bias == 0
 
 
-def test_the_set_extracted_last_stays_the_one_extracted_last(fake, overlapping, images):
+def test_compare_does_not_change_the_last_extraction(fake, overlapping, images):
     compare(overlapping, ["quadrants"], ["centroid"], runtime=fake.runtime)
     assert not (fake.runtime.cache / "latest.json").exists()
     extract(images, "quadrants", runtime=fake.runtime)
@@ -97,14 +97,14 @@ def test_the_set_extracted_last_stays_the_one_extracted_last(fake, overlapping, 
     assert latest(fake.runtime).name == images.name
 
 
-def test_what_cannot_be_compared_says_why(fake, tmp_path, overlapping):
+def test_errors_state_why_nothing_can_be_compared(fake, tmp_path, overlapping):
     with pytest.raises(EvaluationError, match="nothing to compare: give at least one backbone"):
         compare(overlapping, [], runtime=fake.runtime)
-    with pytest.raises(HeadError, match="no head is named 'forest'"):
+    with pytest.raises(HeadError, match="unknown head 'forest'"):
         compare(overlapping, ["quadrants"], ["forest"], runtime=fake.runtime)
     few = make_classes(tmp_path / "few", {"red": (200, 50, 40)}, 4)
     save_image(few / "blue" / "only.png", (20, 20, 200))
-    with pytest.raises(EvaluationError, match="no honest folds to compare on: class 'blue' has one image"):
+    with pytest.raises(EvaluationError, match="cross-validation is not possible: class 'blue' has one image"):
         compare(few, ["quadrants"], ["knn"], runtime=fake.runtime)
 
 
@@ -115,22 +115,24 @@ def test_command(fake, overlapping, monkeypatch):
     assert shown.exit_code == 0, shown.output
     lines = shown.output.splitlines()
     head = next(i for i, text in enumerate(lines) if text.startswith("backbone"))
-    columns = ("backbone", "size", "head", "accuracy", "difference to the best", "seconds", "extraction")
+    figures = ("accuracy (95 % CI)", "difference to the best (95 % CI)")
+    columns = ("backbone", "size", "head", *figures, "seconds", "extraction")
     assert re.split("  +", lines[head]) == list(columns)
     assert len(lines) == head + 1 + 4 + 5
-    assert lines[head + 5] == "always     the largest class: 0.500"
-    assert re.fullmatch(r"chosen     among 4 on these folds: about 0\.\d{3} of its accuracy may be luck; .*", lines[-2])
+    assert lines[head + 5] == "baseline   majority class: 0.500"
+    selected = r"selected   among 4 on these folds: about 0\.\d{3} of its accuracy may be due to the selection; .*"
+    assert re.fullmatch(selected, lines[-2])
     assert lines[-1].startswith(f"next       featx fit {overlapping} --backbone quadrants --head ")
     best = re.split("  +", lines[head + 1])
     assert lines[-1].endswith(f"--head {best[2]} --size {best[1]}")
-    said = json.loads(CliRunner().invoke(app, [*words, "--json"]).stdout)
-    assert {"backbone", "head", "accuracy", "difference_to_best", "seconds"} <= set(said["rows"][0])
-    assert len(said["rows"]) == 4
-    assert {row["extraction_seconds"] for row in said["rows"]} == {None}  # from the cache by now: no cost is known
+    result = json.loads(CliRunner().invoke(app, [*words, "--json"]).stdout)
+    assert {"backbone", "head", "accuracy", "difference_to_best", "seconds"} <= set(result["rows"][0])
+    assert len(result["rows"]) == 4
+    assert {row["extraction_seconds"] for row in result["rows"]} == {None}  # the features come from the cache
     assert lines[head + 1].endswith("(80 new)")
     again = CliRunner().invoke(app, [*words[:-2], "--resizes", "pad", "--group-by", "p\\d0", "--cv", "3"])
     assert again.output.splitlines()[-1].endswith("--resize pad --group-by 'p\\d0' --cv 3")
-    assert "--group-by p\\d0 names no group for 73 of 80 images, as 'a/p0.png'" in again.output
+    assert "--group-by p\\d0 names no group for 73 of 80 images, for example 'a/p0.png'" in again.output
     wrong = CliRunner().invoke(app, ["compare", str(overlapping), "--sizes", "big"])
     assert wrong.exit_code == 2
-    assert "--sizes big: needed are whole numbers" in wrong.output
+    assert "--sizes big: expected integers separated by commas" in wrong.output

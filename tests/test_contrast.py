@@ -1,4 +1,4 @@
-"""Images without contrast, and different files that show the same, are reported and not learnt from."""
+"""Images without contrast and different files with equal features are reported, and do not train a head."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def placeholder(path, text: str):
     image.save(path, "PNG", compress_level=len(text) % 10)
 
 
-def test_a_good_set_is_not_mentioned(fake, images):
+def test_a_data_set_without_problems_is_not_reported(fake, images):
     table = extract(images, "quadrants", runtime=fake.runtime)
     assert (table.extraction.blank, table.extraction.blank_classes, table.extraction.equal_features) == ((), (), ())
     found = find_indistinct(table)
@@ -41,7 +41,7 @@ def test_a_good_set_is_not_mentioned(fake, images):
 
 
 @pytest.mark.parametrize("kind", ["transparent", "empty first page"])
-def test_a_set_of_blank_images_is_said_first_and_not_learnt(fake, tmp_path, kind):
+def test_a_data_set_of_blank_images_is_reported_first_and_cannot_be_fitted(fake, tmp_path, kind):
     names = []
     for number in range(24):
         if kind == "transparent":
@@ -57,7 +57,7 @@ def test_a_set_of_blank_images_is_said_first_and_not_learnt(fake, tmp_path, kind
     lines = inspection_lines(found.to_dict())
     assert lines[1].startswith("blank      all 24 images show no contrast: fully transparent, of one colour, or an")
     assert not any(line.startswith("problems") for line in lines)
-    assert (found.notes == {"fully transparent, shown white": 24}) == (kind == "transparent")
+    assert (found.notes == {"fully transparent, shown as white": 24}) == (kind == "transparent")
     table = extract(tmp_path / "set", "quadrants", runtime=fake.runtime)
     assert table.extraction.to_dict()["blank"] == list(found.blank)
     assert extraction_lines(table.extraction.to_dict())[1] == lines[1]
@@ -91,19 +91,19 @@ def test_few_blank_images_and_placeholders_are_named(fake, images):
     missing = tuple(f"blue/missing-{text}.png" for text in ("a", "ab", "abc"))
     assert table.extraction.blank == found.blank
     assert table.extraction.equal_features == (missing,)
-    said = extraction_lines(table.extraction.to_dict())[1:3]
-    assert said[0].startswith("blank      4 images of 31 show no contrast (all of clear): fully transparent")
-    assert said[1] == f"equal      3 different files have equal features: {', '.join(missing)}; if they are a " + (
-        "placeholder instead of an image, remove them"
+    lines = extraction_lines(table.extraction.to_dict())[1:3]
+    assert lines[0].startswith("blank      4 images of 31 show no contrast (all of clear): fully transparent")
+    assert lines[1] == f"equal      3 different files have equal features: {', '.join(missing)}; if they are " + (
+        "placeholders for missing images, remove them"
     )
     model = fit(table, cv=2, runtime=fake.runtime)
-    assert [re.sub(r"^\w+ +", "", line) for line in said] == list(model.evaluation.notes[:2])
-    model = extract(images, "quadrants", runtime=fake.runtime)  # a warm run says the same
-    assert model.extraction.equal_features == (missing,)
+    assert [re.sub(r"^\w+ +", "", line) for line in lines] == list(model.evaluation.notes[:2])
+    table = extract(images, "quadrants", runtime=fake.runtime)  # a warm run gives the same result
+    assert table.extraction.equal_features == (missing,)
 
 
-def test_a_part_to_learn_from_is_not_of_equal_features(fake, tmp_path):
-    """One image that differs is held out, or it is not."""
+def test_a_training_part_of_equal_features_is_an_error(fake, tmp_path):
+    """The only image that differs may be in the training part or held out."""
     for number in range(20):
         clear(tmp_path / "set" / "ab"[number % 2] / f"{number:02}.png", number)
     save_image(tmp_path / "set" / "a" / "differs.png", (200, 50, 40))
@@ -120,7 +120,7 @@ def test_a_part_to_learn_from_is_not_of_equal_features(fake, tmp_path):
     assert set(is_held_out) == {False, True}
 
 
-def test_training_names_them_too(fake, images):
+def test_training_reports_them_too(fake, images):
     for text in ("a", "ab", "abc"):
         placeholder(images / "blue" / f"missing-{text}.png", text)
     lines = []

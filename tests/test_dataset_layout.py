@@ -1,4 +1,4 @@
-"""What folder names say: splits by any of their names, wrappers, and questions whose answers are right."""
+"""Labels and splits from folder names: names of splits, wrapping folders, and errors for ambiguous layouts."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from featx.errors import AmbiguousLayoutError
 
 
 def product(*levels: str) -> list[str]:
-    """Return every folder of some levels, each of which names folders with commas."""
+    """Return every combination of folders; each level lists folder names separated by commas."""
     return ["/".join(parts) for parts in itertools.product(*(level.split(",") for level in levels))]
 
 
 def read(*folders: str, label_by: str | None = None) -> dict[str, tuple[str | None, str | None]]:
-    """Return label and split of each folder, with two images in it."""
+    """Return label and split of each folder; each contains two images."""
     paths = [f"{folder}/{i}.png" if folder else f"{i}.png" for folder in folders for i in range(2)]
     layout = read_layout(paths, label_by)
     return dict(zip(folders, zip(layout.labels[::2], layout.splits[::2], strict=True), strict=True))
@@ -37,7 +37,7 @@ def test_names_of_splits(name, split):
     assert split_of(name) == split
 
 
-def test_what_else_a_split_name_says():
+def test_other_words_of_a_split_name():
     assert read_split_name("seg_train") == ("train", ("seg",))
     assert read_split_name("TestTube") == ("test", ("tube",))
 
@@ -58,7 +58,7 @@ def test_what_else_a_split_name_says():
     ],
 )
 def test_splits_by_any_name_and_depth(train, test):
-    """Whatever ``label_by`` says: it is asked below the splits."""
+    """The result does not depend on ``label_by``, which applies below the splits."""
     other = "val" if "val" in test.lower() else "test"
     for label_by in (None, "parent", "top"):
         found = read(*product(f"{train},{test}", "cats,dogs"), label_by=label_by)
@@ -70,7 +70,7 @@ def test_splits_by_any_name_and_depth(train, test):
         }
 
 
-def test_what_the_splits_were_called_is_said():
+def test_unusual_names_of_splits_are_in_the_description():
     paths = [f"{folder}/1.png" for folder in product("train,seg_train,valid,test", "a,b")]
     assert read_layout([path for path in paths if not path.startswith("seg")]).description == (
         "2 classes by folder: a 3, b 3; train 2, val 2 (valid), test 2"
@@ -94,7 +94,7 @@ def test_splits_inside_the_class_folders():
         ("train_station", "test_track", "harbour"),
     ],
 )
-def test_classes_that_are_called_like_splits(classes):
+def test_classes_with_names_like_splits(classes):
     assert read(*classes) == {name: (name, None) for name in classes}
 
 
@@ -119,17 +119,20 @@ def test_splits_without_class_folders_have_no_labels():
         ([*product("train,test", "a,b"), "more/a", "more/b"], "test, train look like splits, but more beside them"),
         ([*product("x", "train,test", "a,b"), *product("train,test", "a,b")], "but x beside them does not"),
         (["train", "test_cats"], "test_cats, train look like splits"),
-        (product("cats_train,cats_test,dogs_train,dogs_test"), "look like classes and splits at once"),
-        ([*product("data", "train,test", "a,b"), "extra"], "data/test, data/train look like splits, but other images"),
-        ([*product("cat", "train,test"), "dog"], "cat/test, cat/train look like splits, but other images lie outside"),
+        (product("cats_train,cats_test,dogs_train,dogs_test"), "look like classes and splits at the same time"),
+        (
+            [*product("data", "train,test", "a,b"), "extra"],
+            "data/test, data/train look like splits, but there are images",
+        ),
+        ([*product("cat", "train,test"), "dog"], "cat/test, cat/train look like splits, but there are images outside"),
     ],
 )
-def test_nothing_is_learnt_from_splits_by_mistake(folders, message, label_by):
+def test_folders_that_may_be_splits_are_an_error(folders, message, label_by):
     with pytest.raises(AmbiguousLayoutError, match=message):
         read(*folders, label_by=label_by)
 
 
-def test_wrappers_are_looked_through():
+def test_wrapping_folders_are_ignored():
     assert read(*product("PetImages", "Cat,Dog")) == {"PetImages/Cat": ("Cat", None), "PetImages/Dog": ("Dog", None)}
     assert read(*product("a/b", "Cat,Dog"))["a/b/Dog"] == ("Dog", None)
     found = read("", *product("PetImages", "Cat,Dog"))  # a stray image at the root
@@ -140,15 +143,16 @@ def test_wrappers_are_looked_through():
     assert layout.parents == {"PetImages"}
 
 
-def test_one_class_is_no_wrapper():
+def test_a_single_class_is_not_a_wrapping_folder():
     assert read("cat/morning") == {"cat/morning": ("cat", None)}
 
 
 def test_the_parent_of_the_data_folder_stops_and_asks():
     folders = [*product("photos", "cat,dog"), "new"]
     message = (
-        r"photos holds folders \(cat, dog\), new images. Which are the classes: cat, dog, new \(`label_by=parent`\) or "
-        r"new, photos \(`label_by=top`\)\? For the folders of photos alone, give that folder itself."
+        r"photos contains folders \(cat, dog\), but new contains only images. Which are the classes: cat, dog, new "
+        r"\(`label_by=parent`\) or new, photos \(`label_by=top`\)\? To use only the folders in photos, give that "
+        "folder."
     )
     with pytest.raises(AmbiguousLayoutError, match=message):
         read(*folders)
@@ -166,7 +170,7 @@ def test_the_parent_of_the_data_folder_stops_and_asks():
         [*product("photos", "cat,dog"), "new"],
     ],
 )
-def test_each_answer_gives_the_classes_that_the_question_names(folders):
+def test_each_choice_gives_the_classes_that_the_error_lists(folders):
     with pytest.raises(AmbiguousLayoutError) as caught:
         read(*folders)
     for label_by in ("parent", "top"):
@@ -174,8 +178,10 @@ def test_each_answer_gives_the_classes_that_the_question_names(folders):
         assert f"{', '.join(classes)} (`label_by={label_by}`)" in str(caught.value)
 
 
-def test_a_question_that_no_answer_fits_names_another_way():
-    with pytest.raises(AmbiguousLayoutError, match="For control, treated, list the images in a manifest"):
+def test_the_error_states_what_to_do_if_neither_choice_is_right():
+    with pytest.raises(
+        AmbiguousLayoutError, match="If control, treated are the classes, list the images in a manifest"
+    ):
         read(*product("plate1,plate2", "control,treated", "site1,site2"))
     for splits in ("extra,train", "Testdaten,Trainingsdaten"):
         message = f"If {', '.join(splits.split(','))} are splits, rename them train, val or test"
@@ -185,7 +191,7 @@ def test_a_question_that_no_answer_fits_names_another_way():
         read(*product("train,test", "plate1,plate2", "cat,dog"))
 
 
-def test_a_folder_that_every_class_has_is_no_question():
+def test_a_folder_that_every_class_has_is_not_ambiguous():
     assert read(*product("cat,dog", "images"))["cat/images"] == ("cat", None)
 
 
@@ -208,13 +214,13 @@ def test_unicode_forms_of_one_name_are_one_class():
         (["train/a", "train/b", "val/c", "val/b"], "in the val part but not in the train part: c"),
         (
             [*product("animal", "cat,dog"), *product("car", "taxi,van")],
-            "no classes: cat, dog, taxi, van; `label_by=parent`",
+            "class folders are not used: cat, dog, taxi, van; `label_by=parent`",
         ),
     ],
 )
-def test_what_is_odd_about_the_classes_is_said(folders, remark):
+def test_remarks_about_possible_mistakes_in_the_classes(folders, remark):
     layout = read_layout([f"{folder}/1.png" for folder in folders])
-    assert any(remark in one for one in layout.remarks)
+    assert any(remark in text for text in layout.remarks)
 
 
 def test_ordinary_sets_have_no_remarks():

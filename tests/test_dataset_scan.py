@@ -1,4 +1,4 @@
-"""What folders and manifests say, and what is said when they do not."""
+"""Scan folders and manifests, and the errors if they cannot be used."""
 
 from __future__ import annotations
 
@@ -59,13 +59,13 @@ def test_flat_folder_has_no_labels(tmp_path):
     assert scan(tmp_path).description == "2 images, no labels"
 
 
-def test_images_beside_class_folders_are_said(tmp_path):
+def test_images_outside_the_class_folders_are_reported(tmp_path):
     add(tmp_path, "cat/1.png", "dog/2.png", "3.png")
     assert labels(tmp_path)["3.png"] == (None, None)
     assert "1 image outside the class folders, without a label" in scan(tmp_path).description
 
 
-def test_ambiguous_layout_stops_and_asks(tmp_path):
+def test_an_ambiguous_layout_is_an_error_that_lists_both_choices(tmp_path):
     add(tmp_path, *(f"plate{p}/{c}/1.png" for p in (1, 2, 3) for c in ("control", "treated")))
     message = (
         "plate1, plate2, plate3 each contain control, treated. Which are the classes: control, treated (`label_by="
@@ -77,7 +77,7 @@ def test_ambiguous_layout_stops_and_asks(tmp_path):
     assert str(caught.value) == message
     assert labels(tmp_path, label_by="parent")["plate2/treated/1.png"] == ("treated", None)
     assert labels(tmp_path, label_by="top")["plate2/treated/1.png"] == ("plate2", None)
-    with pytest.raises(DatasetError, match="`label_by=bottom`: allowed are parent and top"):
+    with pytest.raises(DatasetError, match="`label_by=bottom`: expected parent or top"):
         scan(tmp_path, label_by="bottom")
 
 
@@ -88,18 +88,18 @@ def test_ambiguous_layout_inside_splits(tmp_path):
     assert labels(tmp_path, label_by="parent")["train/plate1/b/1.png"] == ("b", "train")
 
 
-def test_folders_without_images_beside_class_folders_are_named(tmp_path):
+def test_folders_without_images_next_to_class_folders_are_reported(tmp_path):
     add(tmp_path, "train/cat/1.png", "train/dog/2.png", "test/cat/3.png", "test/dog/x/4.png", "train/out/5.png")
     for empty in ("train/fox", "test/wolf/deep", "test/.git", "test/dog/y"):
         (tmp_path / empty).mkdir(parents=True)
     (tmp_path / "train" / "out" / OUTPUT_TAG).touch()
     (tmp_path / "test" / "wolf" / "notes.txt").write_text("none yet")
-    assert scan(tmp_path).remarks == ("no image in test/wolf, train/fox, beside the class folders",)
+    assert scan(tmp_path).remarks == ("no image in test/wolf, train/fox, next to the class folders",)
     assert scan(add(tmp_path / "flat", "1.png")).remarks == ()
 
 
-def test_each_folder_is_listed_once_but_for_those_that_hold_the_class_folders(tmp_path, monkeypatch):
-    """One folder an image is usual: a listing costs more than an image."""
+def test_only_folders_that_contain_the_class_folders_are_listed_twice(tmp_path, monkeypatch):
+    """One folder for each image is common, and listing a folder takes longer than listing an image."""
     add(tmp_path, *(f"{c}/{i}/1.png" for c in "ab" for i in range(5)))
     listed, scandir = [], os.scandir
 
@@ -123,7 +123,7 @@ def test_hidden_files_caches_and_outputs_are_never_scanned(tmp_path):
     found = scan(tmp_path)
     assert [f.sample.sample_id for f in found.images] == ["a/1.png"]
     assert found.ignored == ()
-    # They are counted and named instead.
+    # Such folders are counted and reported.
     left_out = [OwnFolder("cache", 2, "a cache of featx"), OwnFolder("sorted", 2, "an output of featx")]
     assert list(found.own_folders) == list(scan_unlabelled(tmp_path).own_folders) == left_out
 
@@ -131,7 +131,7 @@ def test_hidden_files_caches_and_outputs_are_never_scanned(tmp_path):
 @pytest.mark.parametrize(
     "text", ["Signature: 8a477f597d28d172789f06886806bc55\n", CACHE_TAG_TEXT + "x", "", "x" * 100_000]
 )
-def test_the_cache_tag_of_another_program_hides_nothing(tmp_path, text):
+def test_a_folder_with_the_cache_tag_of_another_program_is_scanned(tmp_path, text):
     add(tmp_path, "cat/1.png", "dog/1.png")
     (tmp_path / "cat" / CACHE_TAG).write_text(text)
     found = scan(tmp_path)
@@ -143,7 +143,7 @@ def test_the_cache_tag_of_another_program_hides_nothing(tmp_path, text):
 @posix
 @pytest.mark.parametrize("tag", [CACHE_TAG, OUTPUT_TAG])
 @pytest.mark.parametrize("kind", ["pipe", "link", "link to /dev/zero", "link to itself", "folder"])
-def test_tags_that_are_no_regular_files_hide_nothing(tmp_path, tag, kind):
+def test_folders_whose_tag_is_not_a_regular_file_are_scanned(tmp_path, tag, kind):
     add(tmp_path, "cat/1.png", "dog/1.png")
     path = tmp_path / "cat" / tag
     (tmp_path / "tag").write_text(CACHE_TAG_TEXT)
@@ -168,20 +168,20 @@ def test_a_data_set_that_is_a_cache_or_an_output_is_an_error_that_names_the_tag(
         with pytest.raises(DatasetError) as stopped:
             read(tmp_path)
         assert str(stopped.value) == (
-            f"{tmp_path} is {what}, as its file {tag} says, and is not scanned; name a folder of images, or "
+            f"{tmp_path} is not scanned, because its file {tag} marks it as {what}; give a folder of images, or "
             f"delete {tag} if this is one"
         )
 
 
-def test_a_folder_of_outputs_alone_says_so(tmp_path):
+def test_a_folder_that_contains_only_outputs_is_an_error(tmp_path):
     add(tmp_path, "sorted/a/1.png")
     (tmp_path / "sorted" / OUTPUT_TAG).write_text("")
-    with pytest.raises(DatasetError, match="holds no image of its own; sorted in it is an output of featx"):
+    with pytest.raises(DatasetError, match="contains no images; sorted in it is an output of featx"):
         scan(tmp_path)
 
 
 @posix
-def test_what_is_no_regular_file_is_skipped_or_ignored_by_its_name_and_never_opened(tmp_path):
+def test_files_that_are_not_regular_are_skipped_or_ignored_by_name_and_never_opened(tmp_path):
     add(tmp_path, "cat/1.png", "dog/1.png")
     names = ("x.png", "control")
     for name in names:
@@ -200,7 +200,7 @@ def test_what_is_no_regular_file_is_skipped_or_ignored_by_its_name_and_never_ope
 
 
 @posix
-def test_a_tree_deeper_than_python_can_call_and_than_a_path_can_name(tmp_path):
+def test_a_tree_deeper_than_the_recursion_limit_and_the_longest_path(tmp_path):
     add(tmp_path, "cat/1.png", "dog/1.png")
     before, names = Path.cwd(), ["d"] * 1_050 + ["n" * 200] * 12
     os.chdir(tmp_path / "cat")
@@ -224,7 +224,7 @@ def test_a_tree_deeper_than_python_can_call_and_than_a_path_can_name(tmp_path):
 
 
 @posix
-def test_a_folder_that_vanishes_while_it_is_listed_is_one_skipped_entry(tmp_path, monkeypatch):
+def test_a_folder_that_is_deleted_while_it_is_listed_is_one_skipped_entry(tmp_path, monkeypatch):
     add(tmp_path, "cat/a/1.png", "cat/b/1.png", "dog/1.png")
     original = os.scandir
 
@@ -253,21 +253,21 @@ def test_folders_of_the_system_are_not_entered(tmp_path):
     found = scan(tmp_path)
     assert [f.sample.sample_id for f in found.images] == ["cat/1.png", "cat/p", "cat/q", "dog/1.png"]
     assert [f.reason for f in found.images if f.reason] == [
-        f"the folder cannot be read: it is /proc/{os.getpid()}, which holds no files",
-        "the folder cannot be read: it is /proc, which holds no files",
+        f"the folder cannot be read: it leads to /proc/{os.getpid()}, which contains no regular files",
+        "the folder cannot be read: it leads to /proc, which contains no regular files",
     ]
     assert found.ignored == ()
 
 
 @posix
-def test_names_that_cannot_be_looked_at_are_one_clear_error(tmp_path):
+def test_paths_that_cannot_be_read_are_one_clear_error(tmp_path):
     os.symlink("me", tmp_path / "me")
     os.mkfifo(tmp_path / "pipe")
     for name, message in (
         ("me", "cannot be read: Too many levels of symbolic links"),
         ("n" * 300, "cannot be read: File name too long"),
-        ("a\0b", "cannot be read: the name has a character that no file name can have"),
-        ("\ud800", "cannot be read: the name has a character that no file name can have"),
+        ("a\0b", "cannot be read: the name contains a character that is not allowed in file names"),
+        ("\ud800", "cannot be read: the name contains a character that is not allowed in file names"),
         ("pipe", "pipe is neither a folder nor a manifest"),
     ):
         with pytest.raises(DatasetError, match=message):
@@ -279,7 +279,7 @@ def test_names_that_cannot_be_looked_at_are_one_clear_error(tmp_path):
 
 def test_a_sample_id_that_leads_out_of_its_folder_is_never_a_path(tmp_path):
     for name in ("/etc/passwd", "../x.png", "a/../../x.png", "", ".", "a\0b", "\ud800"):
-        with pytest.raises(OutsideError, match="not the name of a file in its folder"):
+        with pytest.raises(OutsideError, match="the name does not lead to a file inside its folder"):
             below(tmp_path, name)
     for name in ("a.png", "a/b.png", "..a/b..png", "~/x", "-x", "\udcff.png"):
         assert below(tmp_path, name) == tmp_path / name
@@ -304,7 +304,7 @@ def test_known_files_are_not_opened_again(tmp_path, monkeypatch):
     assert [entry.name for entry in scan(tmp_path, memo=memo).ignored] == ["a/odd"]
 
 
-def test_a_stamp_fits_into_64_bits_and_an_unknown_inode_says_nothing():
+def test_a_stamp_fits_into_64_bits_and_an_unknown_inode_is_ignored():
     times = {"st_mtime_ns": 10**20, "st_ctime_ns": -(10**20)}
     assert Stamp.of(os.stat_result((0o100644, 2**64 - 1, 0, 1, 0, 0, 9, 0, 0, 0), times)) == (9, -1, 2**63 - 1, -1)
     assert Stamp(1, 2, 0, 4).fits(Stamp(1, 2, 3, 4))
@@ -313,7 +313,7 @@ def test_a_stamp_fits_into_64_bits_and_an_unknown_inode_says_nothing():
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="links need a privilege on Windows")
-def test_links_neither_loop_nor_double(tmp_path):
+def test_links_cause_neither_loops_nor_duplicates(tmp_path):
     root, outside = tmp_path / "set", tmp_path / "elsewhere"
     add(root, "a/1.png")
     add(outside, "2.png")
@@ -327,7 +327,7 @@ def test_links_neither_loop_nor_double(tmp_path):
     assert names == ["a/1.png", "a/broken.png", "a/link.png", "c/2.png"]
 
 
-def test_names_that_are_no_text(tmp_path):
+def test_names_with_unusual_characters(tmp_path):
     add(tmp_path, "a/new\nline.png", "a/quote'\".png", "a/שלום.png")
     if sys.platform == "linux":
         save_image(Path(os.fsdecode(os.fsencode(tmp_path) + b"/a/\xff.png")), (1, 2, 3))
@@ -336,13 +336,13 @@ def test_names_that_are_no_text(tmp_path):
     assert sys.platform != "linux" or "a/\udcff.png" in names
 
 
-def test_errors_say_what_to_do(tmp_path):
+def test_errors_state_what_to_do(tmp_path):
     with pytest.raises(DatasetNotFoundError, match="no such file or folder: .*nowhere"):
         scan(tmp_path / "nowhere")
     with pytest.raises(DatasetError, match="is empty; put images into it, one subfolder for each class"):
         scan(tmp_path)
     (tmp_path / "x.txt").write_text("x")
-    with pytest.raises(DatasetError, match=r"holds no image \(JPEG, .*\), only x.txt"):
+    with pytest.raises(DatasetError, match=r"contains no images \(JPEG, .*\), only x.txt"):
         scan(tmp_path)
     for name in ("1.czi", "2.czi", "3.lif"):
         (tmp_path / name).write_bytes(b"II*\0")
@@ -352,7 +352,7 @@ def test_errors_say_what_to_do(tmp_path):
     with pytest.raises(DatasetError, match="is a spreadsheet; save it as CSV"):
         scan(tmp_path / "list.xlsx")
     (tmp_path / "set.zip").write_bytes(b"PK")
-    with pytest.raises(DatasetError, match=r"set.zip is an archive, neither a folder nor a manifest .*; unpack it"):
+    with pytest.raises(DatasetError, match=r"set.zip is an archive; expected a folder, a manifest .* Unpack it"):
         scan(tmp_path / "set.zip")
     (tmp_path / "set.json").write_text("{}")
     with pytest.raises(DatasetError, match="neither a folder nor a manifest"):
@@ -370,20 +370,20 @@ def test_camera_raw_files_give_no_thumbnails(tmp_path):
         "1.png": "",
         "2.nef": ".nef (camera raw files) is not read; export it as TIFF, PNG or JPEG",
         "3.svs": ".svs (whole-slide files) is not read; export it as TIFF, PNG or JPEG",
-        "gone.nef": "",  # that it is not there is said first
+        "gone.nef": "",  # the reader reports that it does not exist
     }
     for found in (scan(tmp_path / "list.csv"), scan_list(tmp_path / "list.csv"), scan_files(files)):
         assert {Path(one.address).name: one.reason for one in found.images} == reasons
 
 
-def test_labels_do_not_matter_for_prediction(tmp_path):
+def test_labels_are_ignored_for_prediction(tmp_path):
     add(tmp_path, *(f"plate{p}/{c}/1.png" for p in (1, 2) for c in "ab"))
     found = scan_unlabelled(tmp_path)
     assert [f.sample.label for f in found.images] == [None] * 4
     assert found.id != dataset_id(tmp_path)
 
 
-def test_single_files_are_images_whatever_their_names(tmp_path):
+def test_single_files_are_images_with_any_ending(tmp_path):
     files = [save_image(tmp_path / "x.png", (1, 2, 3)), tmp_path / "y.txt"]
     files[1].write_text("no image")
     found = scan_files(files)

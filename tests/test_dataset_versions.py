@@ -1,4 +1,4 @@
-"""Augmented versions of one image are told by their names: those of tools, and a change added to another name."""
+"""Augmented versions of one image are recognized by the names of tools and by a change added to another name."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def test_a_change_added_to_the_name_of_another_file_makes_a_version():
 @pytest.mark.parametrize(
     "names",
     [
-        ["trip_aug_1.jpg", "trip_aug_2.jpg"],  # no image that they could be versions of
+        ["trip_aug_1.jpg", "trip_aug_2.jpg"],  # without the original image
         ["1.jpg", "1_left.jpg", "1_2.jpg"],
         ["rot.jpg", "crop.jpg", "flip_1.jpg"],
         ["1.jpg", "1.png"],
@@ -58,11 +58,11 @@ def test_a_change_added_to_the_name_of_another_file_makes_a_version():
         ["_flip.jpg", "flip.jpg", "_.jpg"],
     ],
 )
-def test_other_names_say_nothing(names):
+def test_other_names_are_not_versions(names):
     assert found(*names) == []
 
 
-def test_a_name_that_a_whole_folder_shares_says_nothing():
+def test_a_name_that_a_whole_folder_shares_is_not_used():
     """Phones name every image ``image``."""
     names = [f"a/image_jpg.rf.{HASH}{i:04}.jpg" for i in range(101)]
     assert found(*names) == []

@@ -1,4 +1,4 @@
-"""What the documents say is run."""
+"""The code blocks and links of the documentation work."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def test_the_readme_opens_with_two_complete_commands():
         assert command.startswith("python3 -m venv .venv && .venv/bin/pip install")
     assert first.strip().endswith(".venv/bin/featx demo")
     assert second.strip().endswith(".venv/bin/python -m pytest -n 2")
-    assert f"<!-- demo -->\n```sh\n{first}```" in README  # where .ci/run finds them
+    assert f"<!-- demo -->\n```sh\n{first}```" in README  # .ci/run finds the commands by these comments
     assert f"<!-- test -->\n```sh\n{second}```" in README
 
 
@@ -38,13 +38,13 @@ def test_the_plain_h5py_reader_of_the_format(fake, images):
     scope: dict = {}
     exec(blocks(FORMAT, "python")[0], scope)
     for sample, features in zip(table.samples, table.X, strict=True):
-        found = scope["features_of"](images / sample.sample_id, table.extraction.store)
-        np.testing.assert_array_equal(found, features)
+        cached = scope["features_of"](images / sample.sample_id, table.extraction.store)
+        np.testing.assert_array_equal(cached, features)
     assert scope["features_of"](ROOT / "README.md", table.extraction.store) is None
 
 
 def test_the_four_lines_of_the_library(fake, images, tmp_path, monkeypatch, capsys):
-    """The README's lines run as they are, but for the name of the backbone."""
+    """The README's lines run unchanged, except for the name of the backbone."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "set").rename(tmp_path / "data")
     (tmp_path / "new").symlink_to(tmp_path / "data" / "red")
@@ -55,8 +55,8 @@ def test_the_four_lines_of_the_library(fake, images, tmp_path, monkeypatch, caps
     assert (tmp_path / "model.featx").exists()
 
 
-def test_the_recipe_that_exports_a_network_from_timm(tmp_path, images, monkeypatch):
-    """Where timm is installed: its own features, computed by featx from the exported file; random weights."""
+def test_the_export_of_a_network_from_timm(tmp_path, images, monkeypatch):
+    """featx computes timm's own features from the exported file (random weights); skipped without timm."""
     torch = pytest.importorskip("torch")
     pytest.importorskip("timm")
     pytest.importorskip("onnxscript")
@@ -66,7 +66,7 @@ def test_the_recipe_that_exports_a_network_from_timm(tmp_path, images, monkeypat
     monkeypatch.chdir(tmp_path)
     scope: dict = {}
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of other people's libraries
+        warnings.simplefilter("ignore")  # of torch and timm
         exec(blocks(NETWORKS, "python")[0].replace("pretrained=True", "pretrained=False"), scope)
     table = extract(images, "net.onnx", precision="float32", runtime=Runtime(tmp_path / "cache"))
     size = find_backbone_source("net.onnx").size
@@ -77,7 +77,7 @@ def test_the_recipe_that_exports_a_network_from_timm(tmp_path, images, monkeypat
         np.testing.assert_allclose(table.X, scope["model"](scaled).numpy(), rtol=1e-3, atol=1e-3)
 
 
-def test_links_within_the_documents_lead_somewhere():
+def test_links_within_the_documentation_exist():
     for path in [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("data/*.md")]:
         for link in re.findall(r"\]\(([^)#]+)\)", path.read_text(encoding="utf-8")):
             if not link.startswith("http"):
@@ -85,5 +85,5 @@ def test_links_within_the_documents_lead_somewhere():
 
 
 @pytest.mark.parametrize("name", ["README.md", "CHANGELOG.md", "CONTRIBUTING.md", "LICENSE", "pyproject.toml"])
-def test_what_a_project_has(name):
+def test_the_usual_files_of_a_project_exist(name):
     assert (ROOT / name).stat().st_size > 100

@@ -1,4 +1,4 @@
-"""Groups that must not be torn apart: copies, near-copies, recordings, named groups."""
+"""Groups that every split keeps together: duplicates, near-duplicates, recordings, named groups."""
 
 from __future__ import annotations
 
@@ -38,17 +38,17 @@ def signatures(n: int, seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).integers(0, 256, (n, 16, 16)).astype(np.uint8)
 
 
-def test_ties_of_equal_keys():
-    ties = UnionFind(5)
-    ties.tie_equal(["b", None, "b", None, "c"])
-    assert ties.numbers().tolist() == [0, 1, 0, 2, 3]
+def test_union_of_equal_keys():
+    union_find = UnionFind(5)
+    union_find.union_equal(["b", None, "b", None, "c"])
+    assert union_find.numbers().tolist() == [0, 1, 0, 2, 3]
 
 
 def test_long_chains():
-    ties = UnionFind(3000)
-    ties.tie_equal([f"g{i // 2}" for i in range(3000)])
-    ties.tie_equal([f"h{(i + 1) // 2}" for i in range(3000)])
-    assert set(ties.numbers().tolist()) == {0}
+    union_find = UnionFind(3000)
+    union_find.union_equal([f"g{i // 2}" for i in range(3000)])
+    union_find.union_equal([f"h{(i + 1) // 2}" for i in range(3000)])
+    assert set(union_find.numbers().tolist()) == {0}
 
 
 def test_groups_joined_by_names():
@@ -59,7 +59,7 @@ def test_pairs_make_groups():
     assert group_pairs(6, [(4, 1), (1, 5), (0, 2)]) == [[0, 2], [1, 4, 5]]
 
 
-def test_patterns_know_no_brightness_and_no_contrast():
+def test_patterns_are_independent_of_brightness_and_contrast():
     grey = signatures(1)[0].astype(float)
     one, brighter, flat = normalized_patterns(
         np.array([grey / 2, grey / 4 + 90, np.full((16, 16), 77.0)]).astype(np.uint8)
@@ -74,27 +74,27 @@ def test_eight_orientations():
     assert len(seen) == 8
 
 
-def test_near_copies_in_every_orientation():
+def test_near_duplicates_in_every_orientation():
     every_image = signatures(40)
     for oriented in orientations(every_image):
         noisy = np.clip(oriented[7].astype(int) + signatures(1, 1)[0] // 16, 0, 255).astype(np.uint8)
         assert find_near_duplicates(np.concatenate([every_image, noisy[None]]), every) == [(7, 40)]
 
 
-def test_blocks_change_nothing_and_progress_is_told(monkeypatch):
+def test_blocks_change_nothing_and_progress_is_reported(monkeypatch):
     views = [signatures(70), signatures(70)[20:40], np.rot90(signatures(70)[:9], 1, (1, 2))]
     images = np.concatenate(views)
     whole = find_near_duplicates(images, every)
     assert whole == sorted([(20 + i, 70 + i) for i in range(20)] + [(i, 90 + i) for i in range(9)])
     monkeypatch.setattr(near, "_WIDTH", 16)
     monkeypatch.setattr(near, "_BLOCK_NUMBERS", 16 * 7)
-    told = []
-    assert find_near_duplicates(images, every, lambda *at: told.append(at)) == whole
-    assert told[-1] == (99 * 9, 99 * 9)
-    assert [done for done, _ in told] == sorted(done for done, _ in told)
+    reported = []
+    assert find_near_duplicates(images, every, lambda *at: reported.append(at)) == whole
+    assert reported[-1] == (99 * 9, 99 * 9)
+    assert [done for done, _ in reported] == sorted(done for done, _ in reported)
 
 
-def test_features_are_read_once_and_compared_in_parts(monkeypatch):
+def test_features_are_read_once_and_compared_in_blocks(monkeypatch):
     monkeypatch.setattr(near, "_WIDTH", 16)
     monkeypatch.setattr(near, "_BLOCK_NUMBERS", 16 * 7)
     X = np.random.default_rng(0).normal(size=(200, 16)).astype(np.float32)
@@ -111,22 +111,22 @@ def test_features_are_read_once_and_compared_in_parts(monkeypatch):
     assert not expected[30:].all()
 
 
-def test_flat_images_are_no_copies():
+def test_flat_images_are_not_near_duplicates():
     assert find_near_duplicates(np.full((30, 16, 16), 200, np.uint8), every) == []
 
 
-def test_where_all_images_are_alike_copies_must_be_more_so():
+def test_if_all_images_are_similar_near_duplicates_must_be_more_similar():
     common = 8 * signatures(1)[0].astype(int) // 10
     alike = (common + signatures(60, 1) // 20).astype(np.uint8)
     distances = np.linalg.norm(normalized_patterns(alike)[:1] - normalized_patterns(alike)[1:], axis=1)
-    assert distances.max() < 0.25  # a fixed limit of 0.45 would hold every two for copies
+    assert distances.max() < 0.25  # with a fixed limit of 0.45, all pairs would be near-duplicates
     assert find_near_duplicates(alike, every) == []
     again = np.concatenate([alike, alike[3:4] + (signatures(1, 2) // 128)])
     assert find_near_duplicates(again, every) == [(3, 60)]
 
 
 @pytest.mark.parametrize("n_duplicates", [5, 11, 12, 15, 20, 40, 60])
-def test_copies_are_found_however_many_there_are(n_duplicates):
+def test_near_duplicates_are_found_however_many_there_are(n_duplicates):
     rng = np.random.default_rng(0)
     originals = rng.integers(0, 256, (20, 16, 16))
     views = [originals, *(originals + rng.integers(-20, 21, originals.shape) for _ in range(n_duplicates))]
@@ -153,13 +153,13 @@ def test_larger_thumbnails_must_agree():
 
 
 def frames(n: int, seed: int) -> np.ndarray:
-    """Return a walk from image to image, by little steps."""
+    """Return a random walk of images with small steps."""
     rng = np.random.default_rng(seed)
     walk = np.cumsum(rng.normal(0, 6, (n, 16, 16)), axis=0) + rng.normal(128, 40, (16, 16))
     return walk.clip(0, 255).astype(np.uint8)
 
 
-def test_numbered_frames_that_follow_each_other_are_a_take():
+def test_similar_numbered_frames_are_a_recording():
     ids = [f"a/take_{i}.png" for i in range(60)]
     walk = frames(60, 0)
     assert find_recordings(ids, walk) == [list(range(60))]
@@ -168,26 +168,26 @@ def test_numbered_frames_that_follow_each_other_are_a_take():
     assert find_recordings([f"a/{chr(97 + i // 26)}{chr(97 + i % 26)}.png" for i in range(60)], walk) == []
 
 
-def test_frames_of_a_still_scene_are_a_take():
+def test_frames_of_a_still_scene_are_a_recording():
     still = signatures(2)
     grain = np.random.default_rng(0).integers(0, 9, (30, 16, 16)).astype(np.uint8)
     two = np.concatenate([still[:1] // 2 + grain, still[1:] // 2 + grain])
     ids = [f"{label}/{i}.png" for label in "ab" for i in range(30)]
     assert find_recordings(ids, two) == [list(range(30)), list(range(30, 60))]
-    assert find_recordings(ids[:30], two[:30]) == []  # where all images are alike, numbers say nothing
+    assert find_recordings(ids[:30], two[:30]) == []  # if all images are similar, numbers are not evidence
 
 
-def test_images_that_are_merely_numbered_are_no_take():
+def test_images_that_are_merely_numbered_are_not_a_recording():
     assert find_recordings([f"a/{i}.png" for i in range(60)], signatures(60)) == []
 
 
-def test_a_cut_ends_a_take():
+def test_a_cut_ends_a_recording():
     walks = np.concatenate([frames(40, 0), frames(30, 5)])
     assert [len(recording) for recording in find_recordings([f"{i:03}.png" for i in range(70)], walks)] == [40, 30]
 
 
 def still_scenes(n_scenes: int, n_frames: int) -> tuple[list[str], np.ndarray]:
-    """Return names without a folder, and thumbnails: scene by scene, frames that differ by grain alone."""
+    """Return names without a folder, and thumbnails; the frames of a scene differ only by noise."""
     rng = np.random.default_rng(3)
     scenes = np.repeat(rng.integers(0, 200, (n_scenes, 16, 16)), n_frames, axis=0)
     thumbnails = (scenes + rng.integers(0, 12, scenes.shape)).astype(np.uint8)
@@ -196,29 +196,30 @@ def still_scenes(n_scenes: int, n_frames: int) -> tuple[list[str], np.ndarray]:
     ], thumbnails
 
 
-def dealt(names: list[str], folders: str, seed: int = 0) -> list[str]:
-    """Put each name into one of the folders at random."""
+def distributed(names: list[str], folders: str, seed: int = 0) -> list[str]:
+    """Distribute names to folders at random."""
     choices = np.random.default_rng(seed).choice(folders.split(), len(names))
     return [f"{folder}/{name}" for folder, name in zip(choices, names, strict=True)]
 
 
 @pytest.mark.parametrize("n_scenes", [4, 40])
 @pytest.mark.parametrize("folders", ["train/a test/a", "train/a test/b", "train/a train/b test/a test/b"])
-def test_a_still_take_dealt_into_folders_at_random_is_one_take(n_scenes, folders):
+def test_a_still_recording_in_several_folders_is_one_recording(n_scenes, folders):
     names, thumbnails = still_scenes(n_scenes, 40)
-    recordings = find_recordings(dealt(names, folders), thumbnails)
+    recordings = find_recordings(distributed(names, folders), thumbnails)
     assert sorted(recordings) == [list(range(start, start + 40)) for start in range(0, 40 * n_scenes, 40)]
 
 
-def test_a_moving_take_cut_into_train_and_test_is_one_take():
+def test_a_moving_recording_in_train_and_test_is_one_recording():
     walk = frames(60, 0)
     names = [f"take_{i}.png" for i in range(60)]
-    for ids in (dealt(names, "train/a test/a"), [f"{'train' if i < 48 else 'test'}/a/{names[i]}" for i in range(60)]):
+    cut = [f"{'train' if i < 48 else 'test'}/a/{names[i]}" for i in range(60)]
+    for ids in (distributed(names, "train/a test/a"), cut):
         assert find_recordings(ids, walk) == [list(range(60))]
 
 
-def test_recordings_numbered_alike_are_takes_of_their_own():
-    two = np.concatenate([frames(40, 0), frames(40, 0)])  # however alike: no frame has the number of another
+def test_recordings_with_the_same_numbers_are_separate():
+    two = np.concatenate([frames(40, 0), frames(40, 0)])  # identical, but no two frames of a recording share a number
     ids = [f"{split}/a/take_{i}.png" for split in ("train", "test") for i in range(40)]
     assert find_recordings(ids, two) == [list(range(40)), list(range(40, 80))]
     apart = np.concatenate([frames(40, 0), frames(40, 5)])
@@ -226,7 +227,7 @@ def test_recordings_numbered_alike_are_takes_of_their_own():
     assert find_recordings(odd_and_even, apart) == [list(range(40)), list(range(40, 80))]
 
 
-def test_names_declare_takes_wherever_and_however_the_frames_are():
+def test_names_declare_recordings_whatever_their_folder_and_content():
     ids = [
         "a/take-002-00010.jpg", "a/take-002-00009.png", "b/take-002-00003.jpg", "test/a/take-010-00001.jpg",
         "train/a/take-010-00002.jpg", "a/take-003-00001.jpg", "a/take-2-1.jpg", "a/my-take-002-00004.jpg", "a/x.jpg",
@@ -237,7 +238,7 @@ def test_names_declare_takes_wherever_and_however_the_frames_are():
     assert make_frame_name(3, 12) == "take-003-00012"
 
 
-def test_declared_frames_are_not_looked_at_for_likeness_as_well():
+def test_declared_frames_are_not_compared_with_neighbours():
     ids = [f"a/{make_frame_name(1 + i // 30, i)}.jpg" for i in range(60)]
     assert find_recordings(ids, frames(60, 0)) == [list(range(30)), list(range(30, 60))]
 
@@ -259,7 +260,7 @@ def grouped(fake, folder, named=None):
     return found, [names for names in members.values() if len(names) > 1]
 
 
-def test_a_table_is_grouped_by_what_the_user_names(fake, scenes):
+def test_a_table_is_grouped_by_group_by(fake, scenes):
     table = extract(scenes, "quadrants", runtime=fake.runtime)
     alone = group_table(table, None, fake.runtime)
     assert (alone.notes(), alone.group_by, set(alone.names)) == ([], None, {None})
@@ -269,14 +270,15 @@ def test_a_table_is_grouped_by_what_the_user_names(fake, scenes):
     assert {name for path, name in named.items() if path.startswith("b/")} == {None}
     assert found.n_named == len(set(named.values()) - {None})
     assert found.notes() == [
-        f"`group_by` a/([ab]) names no group for {sum(name is None for name in named.values())} of 40 images, as "
-        f"{next(path for path, name in named.items() if name is None)!r}; each of them stands alone"
+        f"`group_by` a/([ab]) names no group for {sum(name is None for name in named.values())} of 40 images, "
+        f"for example {next(path for path, name in named.items() if name is None)!r}; "
+        "each of them is a group of its own"
     ]
     with pytest.raises(DatasetError, match="`group_by` nothing matches no image"):
         group_table(table, "nothing", fake.runtime)
 
 
-def test_every_image_alone(fake, scenes):
+def test_every_image_is_its_own_group(fake, scenes):
     found, groups = grouped(fake, scenes)
     assert groups == []
     assert found.numbers.tolist() == list(range(40))
@@ -286,7 +288,7 @@ def test_every_image_alone(fake, scenes):
     }  # fmt: skip
 
 
-def test_copies_and_near_copies_are_one_group(fake, scenes):
+def test_duplicates_and_near_duplicates_are_one_group(fake, scenes):
     shutil.copy(scenes / "a" / "a.png", scenes / "b" / "same.png")
     with Image.open(scenes / "a" / "a.png") as image:
         ImageEnhance.Brightness(image.resize((70, 70))).enhance(0.9).save(scenes / "a" / "smaller.jpg", quality=60)
@@ -295,7 +297,7 @@ def test_copies_and_near_copies_are_one_group(fake, scenes):
     assert (found.n_duplicates, found.to_dict()["n_near_duplicates"]) == (2, 2)
 
 
-def test_versions_by_name_are_one_group_whatever_they_show(fake, scenes):
+def test_versions_by_name_are_one_group_whatever_their_content(fake, scenes):
     names = [f"a/rose_jpg.rf.{number:032x}.png" for number in range(3)]
     for number, name in enumerate(names):
         scene(scenes / name, 100 + number)
@@ -304,7 +306,7 @@ def test_versions_by_name_are_one_group_whatever_they_show(fake, scenes):
     assert (found.to_dict()["n_versions"], found.to_dict()["n_originals"]) == (3, 1)
 
 
-def test_named_groups_and_copies_tie_each_other(fake, scenes):
+def test_named_groups_and_duplicates_are_joined(fake, scenes):
     shutil.copy(scenes / "a" / "a.png", scenes / "b" / "same.png")
     n = 41
     named = [None] * n
@@ -315,14 +317,14 @@ def test_named_groups_and_copies_tie_each_other(fake, scenes):
     assert found.n_named == 2
 
 
-def test_a_class_too_alike_is_told_and_not_merged(fake, scenes, monkeypatch):
+def test_a_class_too_alike_is_reported_and_not_merged(fake, scenes, monkeypatch):
     monkeypatch.setattr("featx.duplicates.grouping.find_near_duplicates", lambda *given: [(i, i + 1) for i in range(6)])
     found, groups = grouped(fake, scenes)
     assert groups == []
     assert (found.too_alike, found.near) == (("a",), ())
 
 
-def test_too_many_images_to_compare_are_told(fake, scenes, monkeypatch):
+def test_too_many_images_to_compare_are_reported(fake, scenes, monkeypatch):
     monkeypatch.setattr("featx.duplicates.grouping.MOST_COMPARED", 39)
     assert not grouped(fake, scenes)[0].was_compared
 
@@ -333,14 +335,14 @@ def test_an_empty_table(fake, images):
     assert group_samples(empty).numbers.shape == (0,)
 
 
-def test_plain_grain_is_no_near_copy(fake, tmp_path):
+def test_plain_images_with_noise_are_not_near_duplicates(fake, tmp_path):
     for i in range(30):
         save_image(tmp_path / "set" / "ab"[i % 2] / f"{i}.png", (120, 90, 60), seed=i)
     assert grouped(fake, tmp_path / "set")[1] == []
 
 
 @pytest.mark.parametrize("most", [1_000_000, 5_000, 300])
-def test_pairs_that_say_nothing_new_are_left_out_and_the_groups_stay(most, monkeypatch):
+def test_redundant_pairs_are_left_out_and_the_groups_stay(most, monkeypatch):
     monkeypatch.setattr("featx.duplicates.pairs._MOST_WAITING", most)
     rng = np.random.default_rng(0)
     shown = np.concatenate([np.repeat(signatures(3, seed=1), 200, axis=0), signatures(40, seed=2)])
@@ -351,7 +353,7 @@ def test_pairs_that_say_nothing_new_are_left_out_and_the_groups_stay(most, monke
         return (ones * 31 + others * 17) % 3 > 0
 
     found = find_near_duplicates(shown, agrees, marks=[recordings, labels])
-    whole = [pair for pair in near_copies_of_all(shown) if agrees(*np.array(pair))]
+    whole = [pair for pair in all_near_duplicates(shown) if agrees(*np.array(pair))]
     assert set(found) <= set(whole)
     assert (found == whole) == (most == 1_000_000)
     for kind in ([], [recordings], [labels], [recordings, labels]):
@@ -363,24 +365,24 @@ def test_pairs_that_say_nothing_new_are_left_out_and_the_groups_stay(most, monke
             assert group_pairs(len(shown), some) == group_pairs(len(shown), all_)
 
 
-def near_copies_of_all(shown: np.ndarray) -> list[tuple[int, int]]:
+def all_near_duplicates(shown: np.ndarray) -> list[tuple[int, int]]:
     flat = normalized_patterns(shown)
-    likeness = flat @ flat.T
-    return [(i, j) for i in range(len(shown)) for j in range(i + 1, len(shown)) if likeness[i, j] > 0.95]
+    similarity = flat @ flat.T
+    return [(i, j) for i in range(len(shown)) for j in range(i + 1, len(shown)) if similarity[i, j] > 0.95]
 
 
-def test_equal_images_are_not_all_asked_for(monkeypatch):
+def test_not_all_pairs_of_equal_images_are_evaluated(monkeypatch):
     monkeypatch.setattr("featx.duplicates.pairs._MOST_WAITING", 10_000)
     n = 900
     drawn = np.random.default_rng(0).integers(0, 256, (61, 16, 16)).astype(np.uint8)
     shown = np.concatenate([np.repeat(drawn[:1], n, axis=0), drawn[1:]])
     detail = shown.repeat(2, 1).repeat(2, 2)
-    asked = []
+    n_evaluated = []
 
     def agree(ones, others):
-        asked.append(len(ones))
+        n_evaluated.append(len(ones))
         return detail_measure(detail)(ones, others)
 
     pairs = find_near_duplicates(shown, agree, marks=[np.arange(len(shown)) % 2])
     assert group_pairs(len(shown), pairs) == [list(range(n))]
-    assert sum(asked) < 100_000  # of 404,550
+    assert sum(n_evaluated) < 100_000  # of 404,550

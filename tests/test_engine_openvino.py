@@ -1,4 +1,4 @@
-"""The openvino engine: Keras's features, bits that do not depend on company, and nobody is called."""
+"""The openvino engine: features equal those of Keras, do not depend on the batch, and no telemetry is sent."""
 
 from __future__ import annotations
 
@@ -70,8 +70,8 @@ def test_bits_do_not_depend_on_batches_or_order(engine, pixels):
     assert next(engine.run([pixels[:0]])).shape == (0, engine.n_features)
 
 
-def test_nothing_is_under_way_when_a_run_is_abandoned(engine, pixels):
-    """A callback that returns while Python ends would abort the process."""
+def test_no_execution_is_pending_after_a_run_is_closed(engine, pixels):
+    """A callback during interpreter shutdown would abort the process."""
     running = engine.run([pixels] * 20)
     next(running)
     running.close()
@@ -97,18 +97,18 @@ def test_features_are_those_of_keras(keras_start, pixels, name):
     assert cosines(ours, keras.predict(pixels, verbose=0)).min() > 0.99999
 
 
-def test_swish_leaves_no_output_and_no_change_of_layout(keras_start):
+def test_swish_adds_no_output_and_no_transpose(keras_start):
     from featx.engines.graph import unpack
     from featx.libraries import start_openvino
 
     model = unpack(start_openvino().Core(), convert(network("efficientnet-b0")))
     kinds = Counter(operation.get_type_name() for operation in model.get_ops())
     assert kinds["Swish"] == 49
-    assert (kinds["Result"], kinds["Transpose"]) == (1, 1)  # pixels come as height x width x channels
+    assert (kinds["Result"], kinds["Transpose"]) == (1, 1)  # the input has the channels last
 
 
-def test_pixels_are_scaled_before_their_channels_move(graph):
-    """The other way round, OpenVINO moves them there and back: 2 % of MobileNetV2's time."""
+def test_pixels_are_scaled_before_they_are_transposed(graph):
+    """In the other order, OpenVINO transposes twice: 2 % of the time of MobileNetV2."""
     from featx.engines.graph import unpack
     from featx.libraries import start_openvino
 
@@ -117,37 +117,37 @@ def test_pixels_are_scaled_before_their_channels_move(graph):
     assert first.input(0).get_source_output().get_node().get_type_name() == "Transpose"
 
 
-def test_small_batches_keep_many_processors_busy(graph, pixels, monkeypatch):
+def test_small_batches_keep_many_cores_busy(graph, pixels, monkeypatch):
     monkeypatch.setattr("featx.engines.openvino.n_processors", lambda: 8)
-    started, handed = OpenVINORunner(graph, "float32"), []
+    started, requested = OpenVINORunner(graph, "float32"), []
 
     def batches():
         for i in range(20):
-            handed.append(i)
+            requested.append(i)
             yield pixels[i % len(pixels)][np.newaxis]
 
     features = started.run(batches())
     next(features)
-    assert len(handed) == 10  # one for each of nine executions beyond the oldest
+    assert len(requested) == 10  # the oldest batch and one for each of nine executions
     assert sum(1 for _ in features) == 19
 
 
-def test_what_cannot_be_executed_is_an_error_of_the_engine(graph, pixels, monkeypatch):
+def test_a_failed_execution_is_an_engine_error(graph, pixels, monkeypatch):
     def fail(*words):
         raise RuntimeError("Exception from src/inference/src/cpp/infer_request.cpp:223:\nout of luck\n")
 
-    monkeypatch.setattr("featx.engines.openvino._PATIENCE", 0.01)
+    monkeypatch.setattr("featx.engines.openvino._TIMEOUT", 0.01)
     started = OpenVINORunner(graph, "float32")
     started._queue = SimpleNamespace(start_async=lambda *words: None, wait_all=fail)
-    with pytest.raises(EngineError, match="OpenVINO could not execute the network: out of luck"):
+    with pytest.raises(EngineError, match="OpenVINO could not execute the backbone: out of luck"):
         all_of(started, [pixels])
     started._queue = SimpleNamespace(start_async=fail, wait_all=lambda: None)
     with pytest.raises(EngineError, match="out of luck"):
         all_of(started, [pixels])
 
 
-def test_a_full_disk_says_nothing_of_a_network(mobilenet, monkeypatch):
-    """Else it would be remembered as one that OpenVINO cannot convert."""
+def test_a_full_disk_is_not_a_conversion_error(mobilenet, monkeypatch):
+    """Otherwise the failed conversion would be recorded for the backbone."""
 
     def full(model):
         raise OSError(28, "No space left on device")
@@ -164,18 +164,18 @@ def quantized(graph, pixels):
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16", "int8"])
-def test_bits_do_not_depend_on_the_number_of_processors(graph, pixels, monkeypatch, precision, request):
+def test_bits_do_not_depend_on_the_number_of_cores(graph, pixels, monkeypatch, precision, request):
     if precision == "bfloat16" and not has_bfloat16():
-        pytest.skip("this processor does not compute in bfloat16")
+        pytest.skip("this CPU does not support bfloat16")
     graph = request.getfixturevalue("quantized") if precision == "int8" else graph
-    found = []
-    for processors in (1, 2, 3):
-        monkeypatch.setattr("featx.engines.openvino.n_processors", lambda n=processors: n)
+    results = []
+    for cores in (1, 2, 3):
+        monkeypatch.setattr("featx.engines.openvino.n_processors", lambda n=cores: n)
         started = OpenVINORunner(graph, precision)
-        assert len(started._queue) == processors + 1
-        found.append(all_of(started, [pixels]))
-    np.testing.assert_array_equal(found[0], found[1])
-    np.testing.assert_array_equal(found[0], found[2])
+        assert len(started._queue) == cores + 1
+        results.append(all_of(started, [pixels]))
+    np.testing.assert_array_equal(results[0], results[1])
+    np.testing.assert_array_equal(results[0], results[2])
 
 
 def test_int8_bits_do_not_depend_on_batches_or_order(quantized, engine, pixels):
@@ -184,9 +184,9 @@ def test_int8_bits_do_not_depend_on_batches_or_order(quantized, engine, pixels):
     assert not np.array_equal(all_of(engine, [pixels]), all_of(rough, [pixels]))
 
 
-def test_bfloat16_is_near_and_as_steady(graph, engine, pixels):
+def test_bfloat16_is_close_to_float32_and_reproducible(graph, engine, pixels):
     if not has_bfloat16():
-        with pytest.raises(EngineError, match="does not compute in bfloat16; use float32"):
+        with pytest.raises(EngineError, match="does not support bfloat16; use float32"):
             OpenVINORunner(graph, "bfloat16")
         return
     rough = OpenVINORunner(graph, "bfloat16")
@@ -196,19 +196,19 @@ def test_bfloat16_is_near_and_as_steady(graph, engine, pixels):
     assert cosines(exact, near).min() > 0.99
 
 
-def test_it_says_whose_bits_these_are(engine):
+def test_the_producer_is_recorded(engine):
     assert set(engine.producer) == {"engine", "numpy", "processor"}
     assert engine.producer["engine"].startswith("openvino 20")
     assert (engine.name, engine.precision, engine.device) == ("openvino", "float32", "cpu")
 
 
-def test_bytes_that_are_no_graph_are_an_error(graph):
+def test_bytes_that_are_not_a_graph_are_an_error(graph):
     with pytest.raises(EngineError, match="the cached graph cannot be read"):
         OpenVINORunner(graph[: len(graph) // 2], "float32")
 
 
-def test_nobody_is_called():
-    """OpenVINO's telemetry package is not imported, not even by a conversion."""
+def test_no_telemetry_is_imported():
+    """The telemetry package of OpenVINO is not imported, not even by a conversion."""
     script = (
         "from featx.libraries import start_openvino\n"
         "start_openvino()\n"
@@ -232,7 +232,7 @@ def test_nobody_is_called():
         (("tensorflow", "auto", "cpu"), "tensorflow"),
     ],
 )
-def test_what_is_chosen(asked, chosen, monkeypatch):
+def test_engine_without_a_gpu(asked, chosen, monkeypatch):
     monkeypatch.setattr("featx.engines.Engine.expects_gpu", lambda engine: False)
     assert resolve_engine(*asked).name == chosen
 
@@ -248,7 +248,7 @@ def test_what_is_chosen(asked, chosen, monkeypatch):
         (("openvino", "auto"), "openvino"),
     ],
 )
-def test_what_is_chosen_where_there_is_a_gpu(asked, chosen, monkeypatch):
+def test_engine_with_a_gpu(asked, chosen, monkeypatch):
     monkeypatch.setattr("featx.engines.Engine.expects_gpu", lambda engine: True)
     assert resolve_engine(*asked).name == chosen
 
@@ -256,22 +256,25 @@ def test_what_is_chosen_where_there_is_a_gpu(asked, chosen, monkeypatch):
 @pytest.mark.parametrize(
     ("asked", "message"),
     [
-        (("onnx",), "no engine is named 'onnx'; allowed are auto, openvino, tensorflow"),
-        (("auto", "float16"), "the openvino engine has no precision 'float16'; allowed are auto, float32, bfloat16"),
-        (("tensorflow", "int8"), "engine has no precision 'int8'; allowed are auto, float32, bfloat16"),
-        (("openvino", "auto", "gpu"), "runs on the CPU; for a GPU, extract and fit with `engine=tensorflow`"),
-        (("auto", "auto", "tpu"), "no device is named 'tpu'; allowed are auto, cpu, gpu and gpu:N"),
+        (("onnx",), "no engine is named 'onnx'; expected one of auto, openvino, tensorflow"),
+        (
+            ("auto", "float16"),
+            "the openvino engine has no precision 'float16'; expected one of auto, float32, bfloat16",
+        ),
+        (("tensorflow", "int8"), "engine has no precision 'int8'; expected one of auto, float32, bfloat16"),
+        (("openvino", "auto", "gpu"), "runs on the CPU only; to use a GPU, extract and fit with `engine=tensorflow`"),
+        (("auto", "auto", "tpu"), "no device is named 'tpu'; expected auto, cpu, gpu or gpu:N"),
     ],
 )
-def test_what_is_not_there_is_an_error(asked, message):
+def test_unsupported_requests_are_errors(asked, message):
     with pytest.raises(EngineError, match=message):
         resolve_engine(*asked)
 
 
 @pytest.mark.parametrize("pooling", ["avg", "max", "flatten"])
 @pytest.mark.parametrize("name", ["efficientnet-lite0", "efficientnet-lite1", "efficientnet-lite2"])
-def test_lite_without_keras_is_lite_with_keras(keras_start, pixels, name, pooling):
-    """The real weights, the graph built directly against Keras's."""
+def test_lite_without_keras_equals_lite_with_keras(keras_start, pixels, name, pooling):
+    """Compare the directly built graph with the Keras model, using the real weights."""
     source = find_backbone_source(name, size=96)
     spec = FeatureSpec(source.backbone, source.weights, source.preprocess, 96, "1-0", "openvino", "float32")
     spec = replace(spec, pooling=pooling)
@@ -292,7 +295,7 @@ def test_lite_weights_that_do_not_fit():
     with pytest.raises(WeightsError, match="the weights do not fit efficientnet-lite1"):
         build_lite(spec, "lite1", tensors)
     with pytest.raises(
-        WeightsError, match="the weights do not fit efficientnet-lite2: layer stem has kernels of|needed"
+        WeightsError, match="the weights do not fit efficientnet-lite2: layer stem has kernels of|expected"
     ):
         build_lite(spec, "lite2", tensors)
     del tensors["_conv_head.weight"]
@@ -300,7 +303,7 @@ def test_lite_weights_that_do_not_fit():
         build_lite(spec, "lite0", tensors)
 
 
-def test_weights_that_lie_in_the_working_folder_are_not_taken(tmp_path, monkeypatch):
+def test_weights_in_the_working_folder_are_not_used(tmp_path, monkeypatch):
     from featx.engines.graph import pack, unpack
     from featx.libraries import start_openvino
 
@@ -312,11 +315,11 @@ def test_weights_that_lie_in_the_working_folder_are_not_taken(tmp_path, monkeypa
     monkeypatch.chdir(tmp_path)
     (tmp_path / ".bin").write_bytes(np.zeros(400, np.float32).tobytes())
     compiled = ov.Core().compile_model(unpack(ov.Core(), graph), "CPU")
-    found = compiled(np.ones((1, 4), np.float32))[0]
-    np.testing.assert_allclose(found[0], weights.sum(axis=1), rtol=0.01)
+    output = compiled(np.ones((1, 4), np.float32))[0]
+    np.testing.assert_allclose(output[0], weights.sum(axis=1), rtol=0.01)
 
 
-def test_no_room_for_temporary_files(tmp_path, monkeypatch):
+def test_no_space_for_temporary_files(tmp_path, monkeypatch):
     from featx.engines import graph as module
 
     class Full:
@@ -324,5 +327,5 @@ def test_no_room_for_temporary_files(tmp_path, monkeypatch):
             raise RuntimeError("basic_ios::clear: iostream error")
 
     monkeypatch.setattr(module, "start_openvino", Full)
-    with pytest.raises(EngineError, match=r"cannot be written into the folder for temporary files \(basic_ios.*TMPDIR"):
+    with pytest.raises(EngineError, match=r"cannot be written to the folder for temporary files \(basic_ios.*TMPDIR"):
         module.pack(None)

@@ -1,4 +1,4 @@
-"""The TensorFlow engine: an image's bits do not depend on its company."""
+"""The TensorFlow engine: the features of an image do not depend on its batch."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 from featx.backbones import build_network, find_backbone_source
 from featx.engines.tensorflow import TENSORFLOW
 from featx.errors import BackboneError, EngineError
-from featx.execution.network import LocatedNetwork
+from featx.execution.network import LocatedBackbone
 from featx.runtime import Runtime
 from featx.spec import FeatureSpec
 
@@ -17,7 +17,7 @@ from featx.spec import FeatureSpec
 def engine(keras_start):
     source = find_backbone_source("mobilenetv2", "random", size=96)
     spec = FeatureSpec(source.backbone, source.weights, "tf", 96, "1-0", "tensorflow", "float32")
-    return TENSORFLOW.start(LocatedNetwork(spec, lambda: None, Runtime()), "cpu", "float32")
+    return TENSORFLOW.start(LocatedBackbone(spec, lambda: None, Runtime()), "cpu", "float32")
 
 
 @pytest.fixture(scope="module")
@@ -43,22 +43,22 @@ def test_features_are_those_of_keras(engine, pixels):
     np.testing.assert_allclose(np.concatenate(list(engine.run([pixels]))), expected, rtol=1e-3, atol=1e-5)
 
 
-def test_it_says_whose_bits_these_are(engine):
+def test_the_producer_is_recorded(engine):
     assert set(engine.producer) == {"engine", "keras", "numpy", "processor"}
     assert engine.producer["engine"].startswith("tensorflow 2.")
 
 
-def test_a_device_that_is_not_there_is_an_error(keras_start):
+def test_a_missing_device_is_an_error(keras_start):
     source = find_backbone_source("mobilenetv2", "random", size=96)
     spec = FeatureSpec(source.backbone, source.weights, "tf", 96, "1-0", "tensorflow", "float32")
-    with pytest.raises(EngineError, match="TensorFlow sees no gpu:7 here; it sees cpu"):
-        TENSORFLOW.start(LocatedNetwork(spec, lambda: None, Runtime()), "gpu:7", "float32")
+    with pytest.raises(EngineError, match="TensorFlow finds no gpu:7; the available devices are cpu"):
+        TENSORFLOW.start(LocatedBackbone(spec, lambda: None, Runtime()), "gpu:7", "float32")
 
 
-def test_bfloat16_is_near(engine, pixels, keras_start, tmp_path):
+def test_bfloat16_is_close_to_float32(engine, pixels, keras_start, tmp_path):
     source = find_backbone_source("mobilenetv2", "random", size=96)
     spec = FeatureSpec(source.backbone, source.weights, "tf", 96, "1-0", "tensorflow", "bfloat16")
-    rough = TENSORFLOW.start(LocatedNetwork(spec, lambda: None, Runtime()), "cpu", "bfloat16")
+    rough = TENSORFLOW.start(LocatedBackbone(spec, lambda: None, Runtime()), "cpu", "bfloat16")
     assert rough.precision == "bfloat16"
     exact, near = next(engine.run([pixels])), next(rough.run([pixels]))
     assert near.dtype == np.float32
@@ -68,9 +68,11 @@ def test_bfloat16_is_near(engine, pixels, keras_start, tmp_path):
 
     import keras
 
-    assert keras.config.dtype_policy().name == "float32"  # as it was before
+    assert keras.config.dtype_policy().name == "float32"  # restored
     keras.Sequential([keras.Input((96, 96, 3)), keras.layers.Flatten()]).save(tmp_path / "net.keras")
     local = find_backbone_source(str(tmp_path / "net.keras"), preprocess="none")
     spec = FeatureSpec(local.backbone, local.weights, "none", 96, "1-0", "tensorflow", "bfloat16")
-    with pytest.raises(BackboneError, match="computes in the precision that it was saved in; use `precision=float32`"):
+    with pytest.raises(
+        BackboneError, match="computes in the precision that it was saved with; use `precision=float32`"
+    ):
         build_network(spec, local.file)

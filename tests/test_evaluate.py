@@ -1,4 +1,4 @@
-"""Leak-free evaluation: folds, tuning inside them, intervals, temperature."""
+"""Evaluation without leakage: folds, tuning inside the folds, confidence intervals, temperature scaling."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def with_groups(data: TrainingSet, groups: np.ndarray) -> TrainingSet:
 
 
 class Recorder(ClassifierMixin, BaseEstimator):
-    """Answers 0 and remembers what it was fitted on, by the first feature."""
+    """Predict class 0, and record the first feature of the training and test samples."""
 
     fitted: list[set] = []  # noqa: RUF012
     tested: list[set] = []  # noqa: RUF012
@@ -76,7 +76,7 @@ def test_single_images_are_stratified():
     assert all(np.bincount(data.y[test]).tolist() == [4, 4, 4] for _, test in folds.pairs)
 
 
-def test_groups_are_never_torn():
+def test_groups_are_never_split():
     data = training_set(60)
     groups = np.arange(60) // 6
     folds = make_folds(data.y, groups, data.classes, 5, 0)
@@ -94,9 +94,9 @@ def test_folds_are_as_many_as_the_fewest_groups():
 
 @pytest.mark.parametrize(
     ("groups_of_b", "message"),
-    [([100, 100, 100], "class 'b' has 3 images that are all one group"), ([100], "class 'b' has one image")],
+    [([100, 100, 100], "class 'b' has 3 images in a single group"), ([100], "class 'b' has one image")],
 )
-def test_a_class_of_one_group_has_no_honest_number(groups_of_b, message):
+def test_a_class_with_a_single_group_cannot_be_cross_validated(groups_of_b, message):
     y = np.repeat([0, 1], [10, len(groups_of_b)])
     with pytest.raises(TooFewGroups, match=message):
         make_folds(y, np.concatenate([np.arange(10), groups_of_b]), ("a", "b"), 5, 0)
@@ -104,15 +104,17 @@ def test_a_class_of_one_group_has_no_honest_number(groups_of_b, message):
 
 def test_groups_that_leave_a_class_out_of_every_training_part():
     y = np.array([0, 0, 0, 1, 1, 2, 2])
-    groups = np.array([0, 1, 2, 0, 1, 0, 2])  # class b must not be cut from group 0 and 1 together, c from 0 and 2
+    groups = np.array([0, 1, 2, 0, 1, 0, 2])  # groups 0 and 1 together contain all of class b, groups 0 and 2 all of c
     for seed in range(20):
         folds = make_folds(y, groups, ("a", "b", "c"), 2, seed)
         assert all(set(y[train]) == {0, 1, 2} for train, _ in folds.pairs)
-    with pytest.raises(TooFewGroups, match="the groups mix the classes"):  # two of three groups lack a class
+    with pytest.raises(
+        TooFewGroups, match="no split of the groups leaves every class"
+    ):  # two of three groups lack a class
         make_folds(np.array([0, 1, 0, 2, 1, 2]), np.array([0, 0, 1, 1, 2, 2]), ("a", "b", "c"), 3, 0)
 
 
-def test_nothing_of_a_test_part_is_fitted_on_or_tuned_on():
+def test_no_test_sample_is_used_for_fitting_or_tuning():
     data = training_set(40, 2)
     data.X[:, 0] = np.arange(40)
     Recorder.fitted, Recorder.tested = [], []
@@ -131,7 +133,7 @@ def test_nothing_of_a_test_part_is_fitted_on_or_tuned_on():
 
 
 def test_the_scaler_is_fitted_inside_each_fold():
-    """A test image far away must not move the mean that its own fold subtracts."""
+    """An extreme test image must not change the mean that its fold subtracts."""
     data = training_set(40, 2)
     data.X[7] = 1e6
     head = make_head("logreg", {"C": 1.0})
@@ -150,16 +152,16 @@ def test_shuffled_labels_score_at_chance(name):
     assert cross_validate(make_head(name), data, 5, 1, seed=0).summary.accuracy.mean > 0.95
 
 
-def test_copies_flatter_random_folds_only():
+def test_duplicates_inflate_only_the_ungrouped_accuracy():
     data = training_set(60, 2, signal=0.0)
-    copied = TrainingSet(np.repeat(data.X, 4, 0), np.repeat(data.y, 4), np.arange(240), data.targets)
-    honest = with_groups(copied, np.repeat(np.arange(60), 4))
+    ungrouped = TrainingSet(np.repeat(data.X, 4, 0), np.repeat(data.y, 4), np.arange(240), data.targets)
+    grouped = with_groups(ungrouped, np.repeat(np.arange(60), 4))
     head = make_head("knn", {"n_neighbors": 1})
-    assert cross_validate(head, copied, 5, 1, seed=0).summary.accuracy.mean > 0.95
-    assert cross_validate(head, honest, 5, 1, seed=0).summary.accuracy.mean < 0.7
+    assert cross_validate(head, ungrouped, 5, 1, seed=0).summary.accuracy.mean > 0.95
+    assert cross_validate(head, grouped, 5, 1, seed=0).summary.accuracy.mean < 0.7
 
 
-def test_bits_do_not_depend_on_the_number_of_workers():
+def test_results_do_not_depend_on_the_number_of_workers():
     data = training_set(90, 3)
     results = [cross_validate(make_head("logreg"), data, 5, 2, 0, workers).summary for workers in (1, 4)]
     assert results[0] == results[1]
@@ -168,7 +170,7 @@ def test_bits_do_not_depend_on_the_number_of_workers():
 
 def test_summary_counts_by_hand():
     data = training_set(40, 2)
-    head = Head("recorder", Recorder())  # always the first class
+    head = Head("recorder", Recorder())  # always predicts the first class
     summary = cross_validate(head, data, 4, 1, seed=0).summary
     assert summary.per_fold == (0.5, 0.5, 0.5, 0.5)
     assert summary.balanced_accuracy.mean == 0.5
@@ -177,13 +179,13 @@ def test_summary_counts_by_hand():
         ("a", 0.5, 1.0, 20),
         ("b", 0.0, 0.0, 20),
     ]
-    assert summary.accuracy.low <= wilson(0.5, 40).low  # four folds that agree by chance promise no more
+    assert summary.accuracy.low <= wilson(0.5, 40).low  # four folds that agree by chance do not narrow the interval
 
 
 def test_progress_counts_folds():
-    told = []
-    cross_validate(make_head("centroid"), training_set(40, 2), 4, 2, 0, progress=lambda *at: told.append(at))
-    assert told == [(i, 8) for i in range(9)]
+    reported = []
+    cross_validate(make_head("centroid"), training_set(40, 2), 4, 2, 0, progress=lambda *at: reported.append(at))
+    assert reported == [(i, 8) for i in range(9)]
 
 
 def test_fits_that_do_not_converge_are_counted():
@@ -192,14 +194,14 @@ def test_fits_that_do_not_converge_are_counted():
     assert cross_validate(make_head("logreg"), data, 5, 1, 0).n_not_converged == 0
 
 
-def test_too_little_to_tune_takes_the_middle():
+def test_too_few_samples_to_tune_use_the_middle_of_the_grid():
     data = training_set(4, 2)
     with quiet_single_threads():
         tuned = tune_and_fit(make_head("logreg"), data.part(np.arange(2)), 0)
     assert (tuned.params, tuned.was_tuned) == ({"head__C": 1.0}, False)
 
 
-def test_equals_go_to_the_most_regularised():
+def test_ties_go_to_the_most_regularised():
     data = training_set(60, 2, signal=10.0)
     with quiet_single_threads():
         assert tune_and_fit(make_head("logreg"), data, 0).params == {"head__C": 1e-4}
@@ -214,45 +216,45 @@ def test_wilson_against_scipy():
 
 def test_effective_number_of_groups_by_hand():
     fours = np.arange(60) // 4
-    assert effective_number(np.ones(60, bool), fours) == pytest.approx(15)  # nothing tells them apart: entirely alike
-    assert effective_number(fours % 2 == 0, fours) == pytest.approx(15)  # and seen to be
+    assert effective_number(np.ones(60, bool), fours) == pytest.approx(15)  # no informative group: correlation of 1
+    assert effective_number(fours % 2 == 0, fours) == pytest.approx(15)  # observed correlation of 1
     assert effective_number(np.arange(60) % 2 == 0, np.arange(60)) == 60
-    # half of each group is right: 14 of 15 groups tell of no correlation, two more are taken to be entirely alike
+    # half of each group is correct: 14 of 15 groups show no correlation, and two perfectly correlated ones are added
     assert effective_number(np.arange(60) % 2 == 0, fours) == pytest.approx(60**2 / (60 + 2 / 16 * 15 * 12))
     large = np.repeat(np.arange(100), [1000] * 3 + [1] * 97)
     assert effective_number(np.ones(3097, bool), large) == pytest.approx(3097**2 / 3_000_097)
     assert effective_number(np.arange(3097) % 2 == 0, large) == pytest.approx(3097**2 / (3097 + 2 / 4 * 2_997_000))
 
 
-def test_more_errors_promise_no_more():
-    """One to ten errors in 240 samples of 60 groups, each in another group: none of these is better than no error."""
+def test_more_errors_do_not_raise_the_lower_bound():
+    """One to ten errors in 240 samples of 60 groups, each in another group, compared with no error."""
     fours = np.arange(240) // 4
     lows = [share_of(~np.isin(np.arange(240), 4 * np.arange(n)), fours).low for n in range(11)]
     assert max(lows[1:]) < lows[0] + 5e-4
     assert lows[-1] < 0.92
 
 
-def test_a_few_large_groups_promise_no_more_than_they_are():
-    """Three groups of 60 that are right and 20 samples that are half wrong: not 23 trials."""
+def test_a_few_large_groups_do_not_narrow_the_interval():
+    """Three correct groups of 60, and 20 samples of which half are wrong, do not count as 23 trials."""
     groups = np.repeat(np.arange(23), [60] * 3 + [1] * 20)
     data = with_groups(training_set(200, 2), groups)
     summary = cross_validate(make_head("centroid"), data, 5, 1, 0).summary
     pooled = sum(row[i] for i, row in enumerate(summary.confusion)) / 200
-    worth = 200**2 / (3 * 60**2 + 20)  # no large group has an error that would tell: each is worth one
-    assert summary.accuracy.low <= wilson(pooled, worth).low + 1e-9
-    in_class = [wilson(score.recall, worth) for score in summary.per_class]
+    effective = 200**2 / (3 * 60**2 + 20)  # no large group has an error: each counts as one sample
+    assert summary.accuracy.low <= wilson(pooled, effective).low + 1e-9
+    in_class = [wilson(score.recall, effective) for score in summary.per_class]
     assert summary.balanced_accuracy.low <= mean_of_shares(in_class).low + 1e-9
 
 
 @pytest.mark.parametrize("sizes", [[1] * 80, [4] * 40, [60] * 3 + [1] * 40])
-def test_intervals_hold_the_accuracy_on_new_samples(sizes):
-    """40 made sets: 95 % of them are 38; fewer than 34 have a chance below 2 %."""
+def test_intervals_contain_the_accuracy_on_new_samples(sizes):
+    """Of 40 simulated data sets, 95 % are 38; fewer than 34 have a probability below 2 %."""
     head = make_head("centroid", {"shrink_threshold": None})
-    n_held = sum(held_truth(head, np.repeat(np.arange(len(sizes)), sizes), seed) for seed in range(40))
-    assert n_held >= 34
+    n_covered = sum(covers_truth(head, np.repeat(np.arange(len(sizes)), sizes), seed) for seed in range(40))
+    assert n_covered >= 34
 
 
-def held_truth(head: Head, groups: np.ndarray, seed: int) -> bool:
+def covers_truth(head: Head, groups: np.ndarray, seed: int) -> bool:
     rng = np.random.default_rng(seed)
     centres = rng.normal(0, 0.5, (2, 10))
 
@@ -286,12 +288,12 @@ def test_paired_difference_of_two_on_the_same_folds():
     assert (turned.low, turned.high) == pytest.approx((-found.high, -found.low))
 
 
-def test_a_difference_that_is_the_same_in_each_fold_is_no_certainty():
+def test_a_difference_that_is_the_same_in_each_fold_still_has_an_interval():
     data = training_set(60, 2)
     one = cross_validate(make_head("centroid"), data, 5, 1, 0)
     same = paired_difference(one, one, data.y, data.groups)
     assert same.mean == 0
-    # no image where they differ, of 60: half an image is added to each of four cells (Agresti and Min 2005)
+    # the heads differ on none of 60 images: half an image is added to each of four cells (Agresti and Min 2005)
     half = 1.959963984540054 * np.sqrt(1 / 62) / np.sqrt(62)
     assert (same.low, same.high) == pytest.approx((-half, half))
     grouped = paired_difference(one, one, data.y, np.arange(60) // 6)
@@ -299,14 +301,14 @@ def test_a_difference_that_is_the_same_in_each_fold_is_no_certainty():
     assert (grouped.low, grouped.high) == pytest.approx((-half, half))
 
 
-def test_mean_of_shares_and_steadied_intervals():
+def test_mean_of_shares_and_shrunken_intervals():
     found = mean_of_shares([wilson(0.5, 10), wilson(1.0, 10)])
     down = [0.5 - wilson(0.5, 10).low, 1.0 - wilson(1.0, 10).low]
     np.testing.assert_allclose(found.low, 0.75 - np.hypot(*down) / 2)
     found = shrink_interval(Interval(0.5, 0.4, 0.6), Interval(0.5, 0.45, 0.7))
     assert (found.mean, found.low, found.high) == pytest.approx((0.5, 0.4375, 0.7))  # a quarter of the way to 0.4
     wider = shrink_interval(Interval(0.5, 0.5, 0.5), Interval(0.4, 0.3, 0.45))
-    assert (wider.mean, wider.low, wider.high) == pytest.approx((0.4, 0.3, 0.4625))  # the figure is the pooled one
+    assert (wider.mean, wider.low, wider.high) == pytest.approx((0.4, 0.3, 0.4625))  # the estimate is the pooled one
 
 
 def test_temperature_restores_probabilities():
@@ -316,42 +318,42 @@ def test_temperature_restores_probabilities():
     np.testing.assert_allclose(find_temperature(logits * 7, y), 7, rtol=0.05)
 
 
-def test_no_error_on_few_images_is_no_certainty():
+def test_no_error_on_few_images_does_not_give_a_probability_of_1():
     y = np.arange(10) % 2
     scores = np.where(np.eye(2)[y] > 0, 5.0, -5.0)
     confidence = softmax(scores / find_temperature(scores, y)).max(axis=1)
     np.testing.assert_allclose(confidence, 11 / 12, atol=0.01)
 
 
-def test_out_of_fold_scores_have_not_seen_their_sample():
+def test_out_of_fold_scores_do_not_use_their_own_sample():
     data = training_set(60, 2, signal=0.0)
     head = make_head("knn", {"n_neighbors": 1})
     scores = cross_validate(head, data, 5, 1, 0).scores
-    assert (scores.argmax(axis=1) == data.y).mean() < 0.7  # one neighbour, itself, would be right always
+    assert (scores.argmax(axis=1) == data.y).mean() < 0.7  # with itself as neighbour, every sample would be correct
 
 
-def test_reliability_of_honest_and_of_boastful_probabilities():
+def test_reliability_of_calibrated_and_of_overconfident_probabilities():
     rng = np.random.default_rng(0)
     confidence = rng.uniform(0.5, 1, 4000)
     y = (rng.uniform(size=4000) > confidence).astype(np.int64)
-    honest = measure_reliability(SingleLabel(("a", "b")), np.stack([confidence, 1 - confidence], axis=1), y)
-    assert honest.ece < 0.03
-    assert sum(n for _, _, n in honest.bins) == 4000
-    assert len(honest.bins) == 10
-    boastful = measure_reliability(SingleLabel(("a", "b")), np.tile([1.0, 0.0], (4000, 1)), y)
-    assert boastful.ece == pytest.approx((y == 1).mean())
-    assert boastful.brier == pytest.approx(2 * (y == 1).mean())
-    assert boastful.brier > honest.brier
+    calibrated = measure_reliability(SingleLabel(("a", "b")), np.stack([confidence, 1 - confidence], axis=1), y)
+    assert calibrated.ece < 0.03
+    assert sum(n for _, _, n in calibrated.bins) == 4000
+    assert len(calibrated.bins) == 10
+    overconfident = measure_reliability(SingleLabel(("a", "b")), np.tile([1.0, 0.0], (4000, 1)), y)
+    assert overconfident.ece == pytest.approx((y == 1).mean())
+    assert overconfident.brier == pytest.approx(2 * (y == 1).mean())
+    assert overconfident.brier > calibrated.brier
 
 
-def test_suspects_are_the_labels_that_others_beat():
+def test_suspects_are_labels_less_probable_than_another_class():
     probabilities = np.array([[0.9, 0.1, 0.0], [0.2, 0.7, 0.1], [0.45, 0.5, 0.05], [0.3, 0.3, 0.4]])
     y = np.array([0, 0, 0, 0])
     assert rank_suspects(probabilities, y).tolist() == [1, 3, 2]
     assert suspicion_margins(probabilities, y).round(2).tolist() == [0.8, -0.5, -0.05, -0.1]
 
 
-def test_a_learning_curve_rises_and_ends_where_the_folds_are():
+def test_a_learning_curve_rises_and_ends_at_the_cross_validated_accuracy():
     data = training_set(240, 3, 20, signal=0.5)
     head = make_head("logreg", {"C": 0.01})
     crossed = cross_validate(head, data, 5, 1, 0)
@@ -365,16 +367,16 @@ def test_a_learning_curve_rises_and_ends_where_the_folds_are():
     assert LearningCurve.from_fields(Fields(curve.to_dict(), "learning_curve")) == curve
 
 
-def test_a_learning_curve_takes_whole_groups_and_leaves_out_parts_without_a_class():
+def test_a_learning_curve_uses_whole_groups_and_leaves_out_parts_without_a_class():
     data = with_groups(training_set(60), np.arange(60) // 6)
     seen = []
 
-    class Watched(Recorder):
+    class FitRecorder(Recorder):
         def fit(self, X, y):
             seen.append(X[:, 0].tolist())
             return super().fit(X, y)
 
-    head = Head("watched", Watched())
+    head = Head("recorder", FitRecorder())
     folds = make_folds(data.y, data.groups, data.classes, 5, 0)
     curve = learning_curve(head, data, crossed_by(folds, 3), 0)
     place = {value: i for i, value in enumerate(data.X[:, 0].tolist())}
@@ -395,15 +397,16 @@ def test_would_more_images_help(signal, answer):
     curve = learning_curve(head, data, cross_validate(head, data, 3, 1, 0), 0)
     outlook = curve.outlook
     assert (outlook.answer, outlook.n) == (answer, 600)
-    assert str(outlook).startswith(f"{answer}: 1,200 instead of 600 may give {outlook.at_twice.mean:.3f}")
-    assert ("to halve the errors takes about" in str(outlook)) == (answer == "yes")
+    assert str(outlook).startswith(f"{answer}: expected {outlook.at_twice.mean:.3f}")
+    assert "with 1,200 images" in str(outlook)
+    assert ("halving the errors takes about" in str(outlook)) == (answer == "yes")
     twice = cross_validate(head, training_set(1200, 3, 40, signal=signal), 3, 1, 0).summary.accuracy
     assert abs(outlook.at_twice.mean - twice.mean) < 0.03
     for _, accuracy in curve.points:
-        assert accuracy.low < accuracy.mean  # never of no width
+        assert accuracy.low < accuracy.mean  # the interval always has a width
 
 
-def test_points_that_cannot_be_fitted_are_told():
+def test_points_that_cannot_be_fitted_are_reported():
     data = training_set(40, 2)
     head = make_head("knn", {"n_neighbors": 15})
     curve = learning_curve(head, data, cross_validate(head, data, 4, 1, 0), 0)
@@ -413,7 +416,7 @@ def test_points_that_cannot_be_fitted_are_told():
     assert curve.outlook is None
 
 
-def test_rare_classes_neither_remove_the_number_nor_the_folds():
+def test_rare_classes_neither_prevent_cross_validation_nor_reduce_the_folds():
     y = np.concatenate([np.arange(60) % 3, [3], [4, 4]])
     with quiet_single_threads():
         folds = make_folds(y, np.arange(63), tuple("abcde"), 5, 0)
@@ -421,7 +424,7 @@ def test_rare_classes_neither_remove_the_number_nor_the_folds():
     assert folds.tested.tolist() == [*range(60), 61, 62]
     assert all(set(y[train]) == {0, 1, 2, 3, 4} for train, _ in folds.pairs)
     groups = np.arange(63)
-    groups[60] = groups[7]  # a copy of the lone image of class d has another label: it is not tested either
+    groups[60] = groups[7]  # a duplicate of the only image of class d has another label: it is not tested either
     with quiet_single_threads():
         folds = make_folds(y, groups, tuple("abcde"), 5, 0)
     assert 7 not in folds.tested
@@ -434,7 +437,7 @@ def test_rare_classes_neither_remove_the_number_nor_the_folds():
 
 
 def crossed_by(folds: Folds, n_classes: int) -> CrossValidated:
-    """Return a cross-validation of given folds whose scores say nothing."""
+    """Return a cross-validation on the given folds with scores of zero."""
     n = len(folds.tested)
     return CrossValidated(
         None,
@@ -450,7 +453,7 @@ def crossed_by(folds: Folds, n_classes: int) -> CrossValidated:
 
 @pytest.mark.parametrize("C", [0.01, [1e-4, 0.01, 1.0]])
 def test_a_sample_is_calibrated_without_its_own_label(C):
-    """Scores of each fold are brought to one scale by a temperature of the other folds, whatever C each fold chose."""
+    """The scores of each fold are rescaled by the temperature of the other folds, whatever C each fold chose."""
     data = training_set(120, 3, 20, signal=0.3, seed=1)
     head = make_head("logreg", {"C": C})
     crossed = cross_validate(head, data, 5, 1, 0)
@@ -469,7 +472,7 @@ def test_a_sample_is_calibrated_without_its_own_label(C):
     assert found.temperature == find_temperature(whole, data.y)
 
 
-def test_one_split_is_calibrated_by_the_other_half():
+def test_half_of_a_single_split_is_calibrated_on_the_other_half():
     data = training_set(60, 2, signal=0.5)
     head = make_head("centroid", {"shrink_threshold": None})
     train, test = make_folds(data.y, data.groups, data.classes, 2, 0).pairs[0]

@@ -1,4 +1,4 @@
-"""Records of an evaluation: what is accepted from a file can be shown, everything else is refused by name."""
+"""Records of an evaluation: accepted values can be displayed, and errors name every other value."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from conftest import installed, make_classes
 from featx.errors import ClassifierError
 from featx.evaluation import (
     ByClass,
-    Contest,
     Evaluation,
+    FinetuneComparison,
     FinetuneEvaluation,
     HeldOut,
     Interval,
@@ -34,7 +34,7 @@ from featx.reports import report
 
 @pytest.fixture(scope="module")
 def members(tmp_path_factory):
-    """The members of a model file of three classes, by name; every part of its evaluation is filled."""
+    """Members of a model file with three classes, by name; no part of its evaluation is empty."""
     folder = tmp_path_factory.mktemp("model")
     colours = {"red": (200, 50, 40), "blue": (30, 60, 200), "grey": (120, 120, 120)}
     data = make_classes(folder / "set", colours, 10)
@@ -59,7 +59,7 @@ def members(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def tuned_members(members):
-    """The members of a model file as a fine-tuned network has them, by name."""
+    """Members of the model file of a fine-tuned network, by name."""
     header = json.loads(members["model.json"])
     cv = Evaluation.from_dict(header["evaluation"]).cv
     epoch = {
@@ -73,12 +73,12 @@ def tuned_members(members):
     }
     epochs = [epoch, {**epoch, "number": 1, "learning_rate": 0.1, "loss": 0.5, "accuracy": 0.7}]
     history = {"best": 1, "epochs": epochs}
-    contest = Contest(
+    comparison = FinetuneComparison(
         "finetuned", Interval(0.5, 0.4, 0.6), cv.accuracy, Interval(0.0, -0.1, 0.1), 30, True, "the top", history
     )
     evaluation = Evaluation.from_dict(header["evaluation"])
     shared = {one.name: getattr(evaluation, one.name) for one in fields(ModelEvaluation)}
-    tuned = FinetuneEvaluation(**shared, contest=contest, by_class=ByClass(cv.per_class, cv.confusion))
+    tuned = FinetuneEvaluation(**shared, comparison=comparison, by_class=ByClass(cv.per_class, cv.confusion))
     stream = io.BytesIO()
     fold = np.load(io.BytesIO(members["arrays/oof_fold.npy"]))
     np.lib.format.write_array(stream, np.zeros_like(fold), allow_pickle=False)
@@ -88,7 +88,7 @@ def tuned_members(members):
 
 @pytest.fixture(params=["cross-validated", "fine-tuned"])
 def either(request, members, tuned_members):
-    """The members of a model file of each kind."""
+    """Members of a model file of each kind."""
     return members if request.param == "cross-validated" else tuned_members
 
 
@@ -99,14 +99,14 @@ def write(path, members, header):
 
 
 def shown(path):
-    """Show all that is known of a model in all ways that there are."""
+    """Render the report of a model as text, HTML and JSON."""
     found = report(path, html=path.with_suffix(".html"), overwrite=True)
     json.dumps(found.to_dict())
     return f"{found}\n{Classifier.load(path).evaluation}"
 
 
 def places(value, at=()):
-    """Yield the place of every value, and of every object and list, as keys to get there."""
+    """Yield the keys that lead to every value, object and list."""
     if at:
         yield at
     if isinstance(value, dict | list):
@@ -120,7 +120,7 @@ ODD = (
 )
 
 
-def test_every_value_may_be_anything(either, tmp_path):
+def test_any_value_is_accepted_or_rejected_with_an_error(either, tmp_path):
     header = json.loads(either["model.json"])
     path = tmp_path / "m.featx"
     write(path, either, header)
@@ -152,37 +152,37 @@ def test_every_value_may_be_anything(either, tmp_path):
 @pytest.mark.parametrize(
     ("place", "value", "message"),
     [
-        ("cv.accuracy.mean", 0.2, "contradicts itself: the mean 0.2 lies outside|not that of its confusion"),
+        ("cv.accuracy.mean", 0.2, "contradicts itself: the mean 0.2 lies outside|differs from that of its confusion"),
         ("cv.accuracy.low", 1.5, r"evaluation\.cv\.accuracy\.low is 1\.5; it must be a number from 0 to 1"),
         ("cv.accuracy", None, r"evaluation\.cv\.accuracy is None, not an object"),
-        ("cv.n_folds", 9, "9 folds, 1 times, have 3 accuracies"),
+        ("cv.n_folds", 9, "9 folds repeated 1 times have 3 accuracies"),
         ("cv.n_folds", 0, r"evaluation\.cv\.n_folds is 0; it must be a whole number of at least 1"),
-        ("cv.per_fold", [], "3 folds, 1 times, have 0 accuracies"),
-        ("cv.per_fold", [0.1, 0.1, 0.1], "its accuracy is not within those of its folds"),
-        ("cv.confusion", [[1, 2], [3, 4]], "its confusion is not 3 x 3"),
-        ("cv.confusion", [[1, 2, 3]] * 3, "the figures of class 'blue' are not those of its confusion"),
+        ("cv.per_fold", [], "3 folds repeated 1 times have 0 accuracies"),
+        ("cv.per_fold", [0.1, 0.1, 0.1], "its accuracy lies outside the range of its folds"),
+        ("cv.confusion", [[1, 2], [3, 4]], "its confusion matrix is not 3 x 3"),
+        ("cv.confusion", [[1, 2, 3]] * 3, "the scores of class 'blue' differ from those of the confusion matrix"),
         ("cv.confusion", [[-1, 0, 0]] * 3, r"evaluation\.cv\.confusion is -1; it must be a whole number"),
-        ("cv.per_class", [], "its classes are not those of the model"),
-        ("cv.untested", ["green"], "a class that was not tested is none of the model"),
-        ("classes", ["a", "b", "c"], "its classes are not those of the model"),
+        ("cv.per_class", [], "its classes differ from those of the model"),
+        ("cv.untested", ["green"], "an untested class is not a class of the model"),
+        ("classes", ["a", "b", "c"], "its classes differ from those of the model"),
         ("baseline.accuracy", 2, r"evaluation\.baseline\.accuracy is 2; it must be a number from 0 to 1"),
         ("baseline.class", "green", "it must be one of blue, grey, red"),
-        ("n_groups", 99, "30 images are in 99 groups"),
-        ("n_images", 3, "3 images are in 30 groups|images were tested"),
+        ("n_groups", 99, "30 images cannot form 99 groups"),
+        ("n_images", 3, "3 images cannot form 30 groups|images were tested"),
         ("n_images", 2**80, "is a huge number; it must be a whole number"),
-        ("reliability.bins", [], "probabilities were compared with no image"),
+        ("reliability.bins", [], "reliability contradicts itself: it has no bins"),
         ("learning_curve.points.0.n", 0, r"points\.n is 0; it must be a whole number of at least 1"),
-        ("learning_curve.points.0.n", 9999, "not in the order of their numbers"),
+        ("learning_curve.points.0.n", 9999, "its points are not sorted by number of images"),
         ("learning_curve.outlook.answer", "perhaps", "it must be one of yes, no, unclear"),
-        ("group_hints.0.examples", [], "have no example"),
-        ("val.n", 9, "it counts 9 of 4 images"),
-        ("val.confusion", [[1, 0, 0], [0, 1, 0], [0, 0, 1]], "its classes are not those of the model"),
-        ("cv.balanced_accuracy.mean", 0.123, "lies outside|its balanced accuracy is not the mean of its recalls"),
-        ("finetuning", {"kept": "both"}, "a fine-tuned network, and has cv, ungrouped_cv"),
-        ("views.difference", None, "a difference without both accuracies"),
-        ("groups.conflicts", [["a"]], "a conflict is not between two images"),
-        ("params", {"C": []}, r"evaluation\.params\.C is a list of 0; it must be a text or a number"),
-        ("notes", [1], r"evaluation\.notes is 1; it must be a list of texts"),
+        ("group_hints.0.examples", [], "sources but no examples"),
+        ("val.n", 9, "n is 9, n_as_given is 4"),
+        ("val.confusion", [[1, 0, 0], [0, 1, 0], [0, 0, 1]], "its classes differ from those of the model"),
+        ("cv.balanced_accuracy.mean", 0.123, "lies outside|its balanced accuracy is not the mean recall"),
+        ("finetuning", {"kept": "both"}, "a fine-tuned network, but has cv, ungrouped_cv"),
+        ("views.difference", None, "the accuracy without views or the difference is missing"),
+        ("groups.conflicts", [["a"]], "a conflict does not name two images"),
+        ("params", {"C": []}, r"evaluation\.params\.C is a list of 0; it must be a string or a number"),
+        ("notes", [1], r"evaluation\.notes is 1; it must be a list of strings"),
         ("seconds", float("nan"), r"evaluation\.seconds is nan; it must be a number"),
         ("calibrated_on", "x", "it must be one of out of fold, val, nothing"),
     ],
@@ -193,7 +193,7 @@ def test_contradictions_are_named(members, place, value, message):
 
 
 def changed(members, place, value):
-    """Return the evaluation of a model file with another value somewhere."""
+    """Return the evaluation of a model file with another value at a given place."""
     evaluation = json.loads(members["model.json"])["evaluation"]
     *way, last = (int(key) if key.isdecimal() else key for key in place.split("."))
     holder = evaluation
@@ -207,14 +207,14 @@ def changed(members, place, value):
     ("place", "value", "message"),
     [
         ("finetuning.kept", "both", "it must be one of frozen, finetuned"),
-        ("finetuning.frozen", None, "there is no frozen accuracy, or no difference from it"),
-        ("finetuning.history.best", 7, "epoch 7 was kept, of 2"),
+        ("finetuning.frozen", None, "the frozen accuracy or the difference is missing"),
+        ("finetuning.history.best", 7, "the best epoch is 7, but it has 2 epochs"),
         ("finetuning.frozen.accuracy.mean", 0.9, "the mean 0.9 lies outside 0.4 to 0.6"),
-        ("finetuning.kept", "frozen", "its test part is not the one that frozen was judged on"),
-        ("finetuning.n_held_out", 31, "its test part is not the one that finetuned was judged on"),
+        ("finetuning.kept", "frozen", "its test part differs from the held-out results of the frozen network"),
+        ("finetuning.n_held_out", 31, "its test part differs from the held-out results of the finetuned network"),
         ("test", None, r"evaluation\.test is None, not an object"),
-        ("group_hints", [{}], "a fine-tuned network, and has group_hints"),
-        ("n_groups", 99, "30 images are in 99 groups"),
+        ("group_hints", [{}], "a fine-tuned network, but has group_hints"),
+        ("n_groups", 99, "30 images cannot form 99 groups"),
     ],
 )
 def test_contradictions_of_a_fine_tuned_network_are_named(tuned_members, place, value, message):
@@ -222,19 +222,19 @@ def test_contradictions_of_a_fine_tuned_network_are_named(tuned_members, place, 
         read_evaluation(changed(tuned_members, place, value))
 
 
-def test_what_is_read_is_what_was_written(either):
+def test_reading_returns_the_written_values(either):
     evaluation = json.loads(either["model.json"])["evaluation"]
     assert json.loads(json.dumps(read_evaluation(evaluation).to_dict())) == evaluation
 
 
 def test_one_kind_is_not_read_as_the_other(members, tuned_members):
-    with pytest.raises(ClassifierError, match="it is of a fine-tuned network, and is read as cross-validated"):
+    with pytest.raises(ClassifierError, match="it describes a fine-tuned network, not a cross-validated head"):
         Evaluation.from_dict(changed(tuned_members, "seconds", 1))
-    with pytest.raises(ClassifierError, match="it is of a fine-tuned network, and has cv, ungrouped_cv"):
+    with pytest.raises(ClassifierError, match="it describes a fine-tuned network, but has cv, ungrouped_cv"):
         FinetuneEvaluation.from_dict(changed(members, "seconds", 1))
 
 
-def test_a_part_without_images_of_its_own():
+def test_a_held_out_part_without_new_images():
     part = HeldOut(None, 0, 0.5, 8)
     assert HeldOut.from_fields(Fields(part.to_dict(), "test"), ("a", "b")) == part
 
@@ -243,11 +243,11 @@ def test_a_part_without_images_of_its_own():
     "sample_id",
     ["/etc/passwd", "../x.png", "a/../../x.png", "a//x.png", "./x.png", "", "a\0.png", "a/", "..", "/", 7, None],
 )
-def test_sample_ids_lead_nowhere_else(members, tmp_path, sample_id):
+def test_sample_ids_stay_below_the_data_folder(members, tmp_path, sample_id):
     header = json.loads(members["model.json"])
     header["sample_ids"][0] = sample_id
     write(tmp_path / "m.featx", members, header)
-    with pytest.raises(ClassifierError, match="its sample id .* is not a path below the folder of a data set"):
+    with pytest.raises(ClassifierError, match="the sample id .* is not a path inside the folder of a data set"):
         Classifier.load(tmp_path / "m.featx")
 
 
@@ -258,30 +258,30 @@ def test_a_temperature_that_makes_scores_infinite(members, tmp_path):
     stream = io.BytesIO()
     np.lib.format.write_array(stream, scores, allow_pickle=False)
     write(tmp_path / "m.featx", members | {member: stream.getvalue()}, header)
-    with pytest.raises(ClassifierError, match="its out-of-fold scores are no finite numbers at its temperature"):
+    with pytest.raises(ClassifierError, match="the out-of-fold scores divided by the temperature are not finite"):
         Classifier.load(tmp_path / "m.featx")
 
 
 @pytest.mark.parametrize(
     ("name", "change", "message"),
     [
-        ("oof_y", lambda a: a[::-1], "its confusion is not that of its out-of-fold classes"),
-        ("oof_fold", lambda a: a + 9, "not within its 3"),
-        ("oof_fold", lambda a: 0 * a, "the accuracies of its folds are not those of its out-of-fold classes"),
-        ("oof_scores", lambda a: -a, "its out-of-fold classes are not those of its out-of-fold scores"),
-        ("oof_predicted", lambda a: a - 9, "not within its 3"),
-        ("oof_scores", lambda a: a[:, :2], "its out-of-fold scores have the shape"),
-        ("content_hashes", lambda a: np.repeat(a, 2, axis=0), "it was fitted on 60 contents of 30 images"),
-        ("content_hashes", lambda a: a[:0], "it was fitted on 0 contents"),
-        ("probes", lambda a: a[:3], "it names 10 probe images"),
-        ("probes", lambda a: a[:, :0], "do not fit|probe images|matrices"),
-        ("novelties", lambda a: a - 1e9, "its novelties and confidences are none"),
-        ("confidences", lambda a: a + 1, "its novelties and confidences are none"),
-        ("variances", lambda a: -a, "its variances are not positive"),
-        ("weight0", lambda a: a[:, :1], "do not fit|numbers for 3 classes"),
-        ("weight0", np.asfortranarray, "column by column|do not fit"),
-        ("weight0", lambda a: a.astype(">f8"), "no plain number"),
-        ("weight0", lambda a: a.astype(complex), "no plain number"),
+        ("oof_y", lambda a: a[::-1], "the confusion matrix does not match the out-of-fold classes"),
+        ("oof_fold", lambda a: a + 9, "outside 0 to 2"),
+        ("oof_fold", lambda a: 0 * a, "the accuracies of the folds do not match the out-of-fold classes"),
+        ("oof_scores", lambda a: -a, "the out-of-fold classes do not match the out-of-fold scores"),
+        ("oof_predicted", lambda a: a - 9, "outside 0 to 2"),
+        ("oof_scores", lambda a: a[:, :2], "the out-of-fold scores have shape"),
+        ("content_hashes", lambda a: np.repeat(a, 2, axis=0), "the model has 60 content hashes for 30 images"),
+        ("content_hashes", lambda a: a[:0], "the model has 0 content hashes"),
+        ("probes", lambda a: a[:3], "the model names 10 probe images"),
+        ("probes", lambda a: a[:, :0], "do not match|probe images|matrices"),
+        ("novelties", lambda a: a - 1e9, "the novelties or confidences are out of range"),
+        ("confidences", lambda a: a + 1, "the novelties or confidences are out of range"),
+        ("variances", lambda a: -a, "the variances of the rejector are not positive"),
+        ("weight0", lambda a: a[:, :1], "do not match|scores for 3 classes"),
+        ("weight0", np.asfortranarray, "is in Fortran order"),
+        ("weight0", lambda a: a.astype(">f8"), "is not numeric"),
+        ("weight0", lambda a: a.astype(complex), "is not numeric"),
     ],
 )
 def test_arrays_that_do_not_fit(members, tmp_path, name, change, message):

@@ -1,4 +1,4 @@
-"""A network starts from its kept graph, and in the precision that it bears."""
+"""A backbone starts from its cached graph, in a precision that preserves accuracy."""
 
 from __future__ import annotations
 
@@ -49,16 +49,16 @@ def spec():
     return FeatureSpec(source.backbone, source.weights, source.preprocess, 32, decode_version(), "openvino", "float32")
 
 
-def nowhere():
+def never():
     raise AssertionError("the network was built again")
 
 
-def test_a_second_start_builds_no_network(spec, runtime, keras_start):
+def test_a_second_start_does_not_build_the_network(spec, runtime, keras_start):
     first = probe_features(start(spec, lambda: None, runtime), spec)
-    np.testing.assert_array_equal(probe_features(start(spec, nowhere, runtime), spec), first)
+    np.testing.assert_array_equal(probe_features(start(spec, never, runtime), spec), first)
 
 
-def test_a_second_start_loads_no_tensorflow(spec, runtime, keras_start):
+def test_a_second_start_does_not_import_tensorflow(spec, runtime, keras_start):
     start(spec, lambda: None, runtime)
     script = (
         "import sys\n"
@@ -105,69 +105,69 @@ def test_every_field_of_the_graph_changes_its_key(spec):
 def test_agreement_is_measured_once(spec, runtime, keras_start):
     first = agreement(spec, "bfloat16", lambda: None, runtime)
     assert first is None or 0.9 < first <= 1
-    assert agreement(spec, "bfloat16", nowhere, runtime) == first
+    assert agreement(spec, "bfloat16", never, runtime) == first
 
 
 @pytest.mark.parametrize(
-    ("cosine", "asked", "chosen", "told"),
+    ("cosine", "requested", "chosen", "message"),
     [
         (0.9951, "auto", "bfloat16", ""),
-        (0.9949, "auto", "float32", "agrees with float32 only to cosine 0.9949, needed 0.995; using float32"),
+        (0.9949, "auto", "float32", "only 0.9949 with float32 (at least 0.995 is required); using float32"),
         (None, "auto", "float32", ""),
         (0.9951, "bfloat16", "bfloat16", ""),
         (0.2, "float32", "float32", ""),
     ],
 )
-def test_precision_that_the_network_bears(spec, runtime, notices, monkeypatch, cosine, asked, chosen, told):
-    monkeypatch.setattr(choice, "agreement", lambda *recipe: cosine)
-    assert choose_precision(spec, asked, nowhere, runtime) == chosen
-    assert told in "".join(notices)
-    assert bool(told) == bool(notices)
+def test_auto_precision_preserves_accuracy(spec, runtime, notices, monkeypatch, cosine, requested, chosen, message):
+    monkeypatch.setattr(choice, "agreement", lambda *arguments: cosine)
+    assert choose_precision(spec, requested, never, runtime) == chosen
+    assert message in "".join(notices)
+    assert bool(message) == bool(notices)
 
 
 @pytest.mark.parametrize(
     ("cosine", "message"),
     [
-        (0.9, "only to cosine 0.9000, needed 0.995; use `precision=float32`"),
-        (None, "does not compute in bfloat16; use"),
+        (0.9, r"only 0.9000 with float32 \(at least 0.995 is required\); use `precision=float32`"),
+        (None, "does not support bfloat16; use"),
     ],
 )
-def test_a_precision_asked_for_and_missing_is_an_error(spec, runtime, monkeypatch, cosine, message):
-    monkeypatch.setattr(choice, "agreement", lambda *recipe: cosine)
+def test_a_requested_precision_that_is_missing_is_an_error(spec, runtime, monkeypatch, cosine, message):
+    monkeypatch.setattr(choice, "agreement", lambda *arguments: cosine)
     with pytest.raises(EngineError, match=message):
-        choose_precision(spec, "bfloat16", nowhere, runtime)
+        choose_precision(spec, "bfloat16", never, runtime)
 
 
-def test_a_note_of_another_kind_of_processor_does_not_count(spec, runtime, monkeypatch, keras_start):
-    """Virtual machines give several generations one name; a cache may be copied between them."""
+def test_an_agreement_measured_on_another_kind_of_cpu_is_ignored(spec, runtime, monkeypatch, keras_start):
+    """Virtual machines use one name for several generations; a cache may be copied between them."""
     key = graph_key(spec)
     monkeypatch.setattr(choice, "processor_kind", lambda: "AMD EPYC avx2 avx512_bf16")
     remember_agreement(runtime.cache, key, "AMD EPYC avx2 avx512_bf16 bfloat16", 0.999)
     remember_agreement(runtime.cache, key, "AMD EPYC bfloat16", 0.999)
-    assert choose_precision(spec, "auto", nowhere, runtime) == "bfloat16"
+    assert choose_precision(spec, "auto", never, runtime) == "bfloat16"
     monkeypatch.setattr(choice, "processor_kind", lambda: "AMD EPYC avx2")
     monkeypatch.setattr("featx.engines.openvino.has_bfloat16", lambda: False)
-    assert choose_precision(spec, "auto", nowhere, runtime) == "float32"
+    assert choose_precision(spec, "auto", never, runtime) == "float32"
     assert start(spec, lambda: None, runtime).precision == "float32"
 
 
 def test_bfloat16_of_tensorflow_is_compared_too(spec, runtime, keras_start):
     tensorflow = replace(spec, engine="tensorflow")
-    assert choose_precision(tensorflow, "auto", nowhere, runtime) == "float32"
+    assert choose_precision(tensorflow, "auto", never, runtime) == "float32"
     assert choose_precision(tensorflow, "bfloat16", lambda: None, runtime) == "bfloat16"
     (cosine,) = read_agreements(runtime.cache, graph_key(spec)).values()
     assert 0.995 <= cosine < 1
-    assert choose_precision(tensorflow, "bfloat16", nowhere, runtime) == "bfloat16"  # not measured again
+    assert choose_precision(tensorflow, "bfloat16", never, runtime) == "bfloat16"  # not measured again
     remember_agreement(
         runtime.cache, graph_key(spec), TENSORFLOW.agreement_name(runtime.device, processor_kind(), "bfloat16"), 0.9
     )
-    with pytest.raises(EngineError, match="agrees with float32 only to cosine 0.9000, needed 0.995"):
-        choose_precision(tensorflow, "bfloat16", nowhere, runtime)
+    with pytest.raises(EngineError, match=r"only 0.9000 with float32 \(at least 0.995 is required\)"):
+        choose_precision(tensorflow, "bfloat16", never, runtime)
 
 
 @pytest.fixture
 def inconvertible(tmp_path, keras_start):
-    """Return a Keras network with an operation that OpenVINO has not."""
+    """Return a Keras file with an operation that OpenVINO does not support."""
     import keras
 
     inputs = keras.Input((16, 16, 3))
@@ -181,54 +181,59 @@ def test_a_network_that_openvino_cannot_convert_runs_in_tensorflow(inconvertible
     assert (table.spec.engine, table.spec.precision) == ("tensorflow", "float32")
     assert len(table) == 24
     assert (
-        "OpenVINO cannot convert this network (No conversion rule found for operations: Erfinv); the tensorflow engine "
-        "runs it"
+        "OpenVINO cannot convert this backbone (No conversion rule found for operations: Erfinv); using the tensorflow "
+        "engine"
     ) in notices
     notices.clear()
     again = extract(images, str(inconvertible), preprocess="none", runtime=runtime)
     assert again.extraction.n_computed == 0
-    assert "the openvino engine cannot run this network; the tensorflow engine runs it" in notices  # remembered
+    assert "the openvino engine cannot run this backbone; using the tensorflow engine" in notices  # recorded
     with pytest.raises(
-        EngineError, match=r"cannot convert this network \(No conv.* Erfinv\); extract and fit with `engine=tensorflow`"
+        EngineError,
+        match=r"cannot convert this backbone \(No conv.* Erfinv\); extract and fit with `engine=tensorflow`",
     ):
         extract(images, str(inconvertible), preprocess="none", engine="openvino", runtime=runtime)
 
 
-def test_what_was_found_out_of_a_network_is_kept_as_long_as_its_features(spec, tmp_path):
+def test_agreements_of_a_backbone_are_kept_as_long_as_its_features(spec, tmp_path):
     tensorflow = replace(spec, engine="tensorflow")
     assert graph_key(tensorflow) in needed_graphs(tmp_path, [tensorflow]).notes
     assert graph_key(tensorflow) not in needed_graphs(tmp_path, [tensorflow]).graphs
 
 
 @pytest.mark.parametrize(("sees", "engine"), [(True, "tensorflow"), (False, "openvino")])
-def test_a_gpu_that_tensorflow_does_not_see_is_none(spec, runtime, notices, monkeypatch, keras_start, sees, engine):
+def test_a_gpu_that_tensorflow_does_not_find_is_not_used(
+    spec, runtime, notices, monkeypatch, keras_start, sees, engine
+):
     monkeypatch.setattr("featx.engines.tensorflow.TensorFlow.sees_gpu", lambda engine: sees)
     assert choose_engine(replace(spec, engine="tensorflow"), lambda: None, runtime) == engine
-    assert notices == ([] if sees else ["there is a GPU, but the tensorflow engine sees none; using the CPU"])
-    asked_for = replace(runtime, device="gpu")  # then it is an error when it starts, not another device
-    assert choose_engine(replace(spec, engine="tensorflow"), nowhere, asked_for) == "tensorflow"
+    assert notices == (
+        [] if sees else ["this machine has a GPU, but the tensorflow engine does not find it; using the CPU"]
+    )
+    on_gpu = replace(runtime, device="gpu")  # a requested device is never replaced; a missing one fails at start
+    assert choose_engine(replace(spec, engine="tensorflow"), never, on_gpu) == "tensorflow"
 
 
-def test_a_store_of_the_recipe_answers_which_engine(spec, runtime, monkeypatch):
-    """A warm run asks no library."""
-    monkeypatch.setattr("featx.engines.tensorflow.TensorFlow.sees_gpu", nowhere)
+def test_an_existing_store_determines_the_engine(spec, runtime, monkeypatch):
+    """A run with cached features imports no library."""
+    monkeypatch.setattr("featx.engines.tensorflow.TensorFlow.sees_gpu", never)
     for engine in ("tensorflow", "openvino"):
-        recipe = replace(spec, engine=engine)
-        path = FeatureStore(runtime.cache, recipe).path
+        cached = replace(spec, engine=engine)
+        path = FeatureStore(runtime.cache, cached).path
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch()
-        assert choose_engine(recipe, nowhere, runtime) == engine
+        assert choose_engine(cached, never, runtime) == engine
 
 
-def test_graphs_are_kept_whole_or_not_at_all(tmp_path):
+def test_a_damaged_cached_graph_is_not_used(tmp_path):
     assert read_graph(tmp_path, "k") is None
     write_graph(tmp_path, "k", make_graph())
     assert read_graph(tmp_path, "k") == make_graph()
     (tmp_path / "graphs" / "k.graph").write_bytes(b"featx graph 1\n\0\0 something else")
     assert read_graph(tmp_path, "k") is None
-    write_graph(tmp_path, "k", b"no network")  # with its digest
+    write_graph(tmp_path, "k", b"no network")  # with a valid digest
     assert read_graph(tmp_path, "k") is None
-    with pytest.raises(DamagedStoreError, match=r"k\.graph is not a graph of featx: its length is wrong"):
+    with pytest.raises(DamagedStoreError, match=r"k\.graph is not a graph that featx wrote: its length is wrong"):
         check_graph_file(tmp_path / "graphs" / "k.graph")
 
 
@@ -238,16 +243,16 @@ def test_agreements_are_kept_by_name(tmp_path):
     assert read_agreements(tmp_path, "k") == {"one bfloat16": 0.5, "two bfloat16": None}
 
 
-def test_a_processor_without_bfloat16_computes_a_given_recipe_in_float32(spec, runtime, notices, monkeypatch):
-    rough = replace(spec, precision="bfloat16")
+def test_a_cpu_without_bfloat16_computes_in_float32(spec, runtime, notices, monkeypatch):
+    in_bfloat16 = replace(spec, precision="bfloat16")
     monkeypatch.setattr("featx.engines.openvino.has_bfloat16", lambda: True)
-    assert reproducible_spec(rough, runtime) == rough
+    assert reproducible_spec(in_bfloat16, runtime) == in_bfloat16
     assert reproducible_spec(spec, runtime) == spec
     assert notices == []
     monkeypatch.setattr("featx.engines.openvino.has_bfloat16", lambda: False)
-    assert reproducible_spec(rough, runtime) == spec
-    assert "does not compute in bfloat16, as the model did; using float32" in notices[0]
-    assert reproducible_spec(replace(rough, engine="tensorflow"), runtime).precision == "bfloat16"
+    assert reproducible_spec(in_bfloat16, runtime) == spec
+    assert "does not support bfloat16, the precision of the model; using float32" in notices[0]
+    assert reproducible_spec(replace(in_bfloat16, engine="tensorflow"), runtime).precision == "bfloat16"
 
 
 def images_of(folder, n=12):
@@ -263,23 +268,23 @@ def test_int8_is_made_once_for_each_data_set(spec, runtime, tmp_path, notices, k
     pytest.importorskip("nncf")
     dataset = images_of(tmp_path / "set")
     name = quantized_graph_name(spec, dataset.id, dataset.images, lambda: None, runtime)
-    assert "setting ranges on 12 of these images, once" in notices[0]
-    assert capfd.readouterr().out == ""  # nothing but featx speaks
-    assert quantized_graph_name(spec, dataset.id, dataset.images, nowhere, runtime) == name
+    assert "calibrating on 12 of these images, once" in notices[0]
+    assert capfd.readouterr().out == ""  # the output of NNCF is hidden
+    assert quantized_graph_name(spec, dataset.id, dataset.images, never, runtime) == name
     quantized = replace(spec, precision="int8", graph=name)
-    engine = start(quantized, nowhere, runtime)
+    engine = start(quantized, never, runtime)
     assert engine.precision == "int8"
-    exact, rough = probe_features(start(spec, nowhere, runtime), spec), probe_features(engine, spec)
+    exact, rough = probe_features(start(spec, never, runtime), spec), probe_features(engine, spec)
     assert not np.array_equal(exact, rough)
     assert cosines(exact, rough).mean() > 0.9
 
 
-def test_a_quantized_graph_that_is_gone_is_not_replaced_by_another(spec, runtime):
+def test_a_missing_quantized_graph_is_not_replaced(spec, runtime):
     with pytest.raises(EngineError, match="the quantized graph 0123456789abcdef .* `recalibrate=True`"):
-        start(replace(spec, precision="int8", graph="0123456789abcdef"), nowhere, runtime)
+        start(replace(spec, precision="int8", graph="0123456789abcdef"), never, runtime)
 
 
-def test_a_data_set_without_usable_images_cannot_set_ranges(spec, runtime, keras_start):
+def test_calibration_needs_valid_images(spec, runtime, keras_start):
     pytest.importorskip("nncf")
-    with pytest.raises(EngineError, match="int8 needs 4 usable images to set its ranges; there are 0"):
+    with pytest.raises(EngineError, match="int8 needs at least 4 valid images to set its ranges; there are 0"):
         quantized_graph_name(spec, "id", [], lambda: None, runtime)

@@ -1,4 +1,4 @@
-"""The promises of an extraction, on a backbone whose features can be computed by hand."""
+"""Properties of an extraction, tested with a backbone whose features can be computed by hand."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def expected(path: Path, **how) -> np.ndarray:
 
 
 def age(folder: Path, seconds: int = 60) -> None:
-    """Make files older than what a scan may not trust yet."""
+    """Set older times, because the times of files that were changed within the last 2 s are not trusted."""
     for path in folder.rglob("*"):
         if path.is_file():
             os.utime(path, (time.time() - seconds,) * 2)
@@ -56,7 +56,7 @@ def test_features_are_those_of_each_image(fake, images):
     assert (done.n_images, done.n_computed, done.n_cached, done.n_features) == (24, 24, 0, 12)
 
 
-def test_the_network_runs_once_per_image(fake, images):
+def test_the_backbone_runs_once_per_image(fake, images):
     run(fake, images)
     again = run(fake, images)
     assert (again.extraction.n_computed, again.extraction.n_cached) == (0, 24)
@@ -64,7 +64,7 @@ def test_the_network_runs_once_per_image(fake, images):
     assert again.extraction.device == ""
 
 
-def test_added_images_alone_are_computed(fake, images):
+def test_only_added_images_are_computed(fake, images):
     run(fake, images)
     for i in range(10):
         save_image(images / "red" / f"new-{i}.png", (190, 60, 50), seed=500 + i)
@@ -87,12 +87,12 @@ def test_a_moved_folder_and_renamed_files_compute_nothing(fake, images, tmp_path
 @pytest.mark.parametrize(
     "change", [{"pooling": "max"}, {"resize": "pad"}, {"size": 48}, {"layer": "x"}, {"weights": "random"}]
 )
-def test_whatever_changes_features_computes_all(fake, images, change):
+def test_an_option_that_changes_features_recomputes_all(fake, images, change):
     run(fake, images)
     assert run(fake, images, **change).extraction.n_computed == 24
 
 
-def test_relabelling_never_reruns_the_network(fake, images):
+def test_relabelling_does_not_run_the_backbone(fake, images):
     run(fake, images)
     (images / "red").rename(images / "crimson")
     table = run(fake, images)
@@ -101,7 +101,7 @@ def test_relabelling_never_reruns_the_network(fake, images):
 
 
 @pytest.mark.parametrize(("workers", "batch_size"), [(1, 1), (3, 5), (8, 100)])
-def test_same_bytes_whatever_workers_and_batches(fake, images, tmp_path, workers, batch_size):
+def test_bytes_do_not_depend_on_workers_and_batch_size(fake, images, tmp_path, workers, batch_size):
     reference = run(fake, images)
     other = Runtime(tmp_path / "other", workers=workers, batch_size=batch_size)
     table = run(fake, images, runtime=other)
@@ -109,7 +109,7 @@ def test_same_bytes_whatever_workers_and_batches(fake, images, tmp_path, workers
     assert table.extraction.store.read_bytes() == reference.extraction.store.read_bytes()
 
 
-def test_same_bytes_whatever_the_order_of_arrival(fake, images, tmp_path):
+def test_bytes_do_not_depend_on_the_order_of_extraction(fake, images, tmp_path):
     reference = run(fake, images)
     runtime = Runtime(tmp_path / "other")
     half = tmp_path / "half"
@@ -120,7 +120,7 @@ def test_same_bytes_whatever_the_order_of_arrival(fake, images, tmp_path):
     assert table.extraction.store.read_bytes() == reference.extraction.store.read_bytes()
 
 
-def test_copies_are_two_samples_and_one_row(fake, images):
+def test_duplicates_are_two_samples_and_one_row(fake, images):
     shutil.copy(images / "red" / "red-03.png", images / "blue" / "copy.png")
     table = run(fake, images)
     assert (table.extraction.n_images, table.extraction.n_computed, table.extraction.n_cached) == (25, 24, 1)
@@ -133,7 +133,7 @@ def test_copies_are_two_samples_and_one_row(fake, images):
         assert len(file["key"]) == 24
 
 
-def test_bad_images_are_listed_never_invented(fake, images):
+def test_skipped_images_are_listed_with_reasons(fake, images):
     (images / "red" / "empty.jpg").write_bytes(b"")
     (images / "red" / "page.png").write_text("<html>404</html>")
     whole = (images / "red" / "red-00.png").read_bytes()
@@ -144,11 +144,11 @@ def test_bad_images_are_listed_never_invented(fake, images):
     reasons = {
         "red/empty.jpg": "empty file (0 bytes)",
         "red/gone.png": "broken link",
-        "red/page.png": "not an image, but a web page, as a download that failed leaves; download the image again",
+        "red/page.png": "not an image but a web page, perhaps from a failed download; download the image again",
         "red/torn-copy.png": "truncated PNG: the file ends before the image does",
         "red/torn.png": "truncated PNG: the file ends before the image does",
     }
-    for _ in range(2):  # found, and remembered
+    for _ in range(2):  # read, and from the snapshot
         done = run(fake, images).extraction
         assert {s.path: s.reason for s in done.skipped} == reasons
         assert done.ignored == ("notes.txt",)
@@ -156,30 +156,32 @@ def test_bad_images_are_listed_never_invented(fake, images):
         age(images)
 
 
-def test_nothing_usable_is_an_error_that_names_the_reason(fake, tmp_path):
+def test_a_set_without_usable_images_is_an_error_that_states_the_reason(fake, tmp_path):
     pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:{:064}\nsize 326812\n"
     for number in range(6):
         path = tmp_path / "set" / ("cat" if number % 2 else "dog") / f"{number}.jpg"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(pointer.format(number) if number else "")
-    message = "none of the 6 images of set can be used; 5 of them, as cat/1.jpg: .* Git LFS pointer .*: git lfs pull"
-    for _ in range(2):  # read, and remembered
+    message = (
+        "none of the 6 images of set can be used; 5 of them, such as cat/1.jpg: .* Git LFS pointer; run git lfs pull"
+    )
+    for _ in range(2):  # read, and from the snapshot
         with pytest.raises(ImageError, match=message):
             run(fake, tmp_path / "set")
     save_image(tmp_path / "set" / "cat" / "7.png", (1, 2, 3))
     assert len(run(fake, tmp_path / "set").extraction.skipped) == 6
 
 
-def test_remarks_on_the_data_set_are_said(fake, images):
+def test_remarks_about_the_data_set_are_reported(fake, images):
     (images / "green").mkdir()
     done = run(fake, images).extraction
-    assert done.remarks == ("no image in green, beside the class folders",)
+    assert done.remarks == ("no image in green, next to the class folders",)
     assert done.to_dict()["remarks"] == list(done.remarks)
-    assert f"{images}: no image in green, beside the class folders" in fake.notices
+    assert f"{images}: no image in green, next to the class folders" in fake.notices
 
 
-def test_what_this_machine_lacked_is_looked_for_again(fake, images, monkeypatch):
-    """The advice to install an extra would be of no use if the next run remembered the image as bad."""
+def test_images_skipped_for_lack_of_an_extra_are_read_again(fake, images, monkeypatch):
+    """The advice to install an extra would be useless if the next run skipped the image without reading it."""
     pillow_heif = pytest.importorskip("pillow_heif")
     phone = images / "red" / "phone.heic"
     pillow_heif.from_pillow(Image.new("RGB", (40, 40), (200, 50, 40))).save(phone)
@@ -190,20 +192,20 @@ def test_what_this_machine_lacked_is_looked_for_again(fake, images, monkeypatch)
         for _ in range(2):
             skipped = run(fake, images).extraction.skipped
             assert [s.path for s in skipped] == ["red/phone-copy.heic", "red/phone.heic"]
-            assert {s.reason[:38] for s in skipped} == {"a HEIC image; install the extra for it"}
+            assert {s.reason[:48] for s in skipped} == {"a HEIC image; to read it, install the extra heif"}
             assert latest(fake.runtime).extraction.skipped == skipped  # the set can be used without them
     done = run(fake, images).extraction
     assert (done.skipped, done.n_images, done.n_computed) == ((), 26, 1)
 
 
-def test_strict_makes_a_bad_image_an_error_after_the_rest(fake, images):
+def test_strict_raises_an_error_after_all_other_images_are_done(fake, images):
     (images / "red" / "empty.jpg").write_bytes(b"")
     with pytest.raises(ImageError, match=r"`strict=True`: 1 images cannot be used, the first is red/empty.jpg: empty"):
         run(fake, images, strict=True)
     assert run(fake, images).extraction.n_computed == 0
 
 
-def test_odd_images_are_extracted_to_the_end(fake, tmp_path):
+def test_images_of_unusual_formats_are_extracted(fake, tmp_path):
     odd = tmp_path / "odd" / "a"
     odd.mkdir(parents=True)
     image = Image.fromarray(np.random.default_rng(0).integers(0, 256, (40, 60, 3)).astype(np.uint8))
@@ -228,7 +230,7 @@ def test_unchanged_files_are_not_read_again(fake, images, monkeypatch):
     run(fake, images)
 
 
-def test_changed_files_alone_are_read_again(fake, images, monkeypatch):
+def test_only_changed_files_are_read_again(fake, images, monkeypatch):
     age(images)
     run(fake, images)
     save_image(images / "red" / "red-05.png", (220, 40, 40), seed=77)
@@ -242,7 +244,7 @@ def test_changed_files_alone_are_read_again(fake, images, monkeypatch):
     np.testing.assert_array_equal(table.X[at], expected(images / "red" / "red-05.png"))
 
 
-def test_files_of_equal_size_and_time_that_take_each_other_s_place_are_read_again(fake, images):
+def test_swapped_files_of_equal_size_and_time_are_read_again(fake, images):
     for number, name in enumerate(("red/red-00", "red/red-01", "blue/blue-00", "blue/blue-01")):
         Image.new("RGB", (40, 40), (40 * number, 9, 9)).save(images / f"{name}.bmp")
     age(images)
@@ -251,7 +253,7 @@ def test_files_of_equal_size_and_time_that_take_each_other_s_place_are_read_agai
     red.rename(images / "aside")
     blue.rename(red)
     (images / "aside").rename(blue)
-    # In place: the same inode, size and modification time, other bytes.
+    # Overwritten in place: the inode, size and modification time are the same, but the bytes differ.
     shutil.copy2(images / "red" / "red-01.bmp", images / "blue" / "blue-01.bmp")
     before = fake.n_computed
     table = run(fake, images)
@@ -261,7 +263,7 @@ def test_files_of_equal_size_and_time_that_take_each_other_s_place_are_read_agai
             np.testing.assert_array_equal(table.X[position], expected(images / sample_id))
 
 
-def test_a_change_within_the_clock_s_grain_is_noticed(fake, images):
+def test_a_change_within_the_resolution_of_the_clock_is_detected(fake, images):
     run(fake, images)  # the files are younger than 2 s: their times are not trusted
     victim = images / "red" / "red-05.png"
     status, size = victim.stat(), victim.stat().st_size
@@ -274,7 +276,7 @@ def test_a_change_within_the_clock_s_grain_is_noticed(fake, images):
     assert run(fake, images).extraction.n_computed == 1
 
 
-def test_an_interrupted_run_goes_on_and_ends_with_the_same_bytes(fake, images, tmp_path, monkeypatch):
+def test_an_interrupted_run_continues_and_gives_the_same_bytes(fake, images, tmp_path, monkeypatch):
     reference = run(fake, images, runtime=Runtime(tmp_path / "reference")).extraction.store.read_bytes()
     before = fake.n_computed
 
@@ -290,7 +292,7 @@ def test_an_interrupted_run_goes_on_and_ends_with_the_same_bytes(fake, images, t
     assert table.extraction.store.read_bytes() == reference
 
 
-def test_damaged_rows_are_made_again_and_the_rest_kept(fake, images):
+def test_only_damaged_rows_are_recomputed(fake, images):
     table = run(fake, images)
     X, store = table.X, table.extraction.store
     content = store.read_bytes()
@@ -301,7 +303,7 @@ def test_damaged_rows_are_made_again_and_the_rest_kept(fake, images):
     assert again.extraction.n_computed == 1
     np.testing.assert_array_equal(again.X, X)
     assert store.read_bytes() == content
-    assert any("1 rows of" in text and "damaged; they are made again" in text for text in fake.notices)
+    assert any("1 rows of" in text and "damaged; they are recomputed" in text for text in fake.notices)
 
 
 def test_an_unreadable_store_is_set_aside(fake, images):
@@ -309,10 +311,10 @@ def test_an_unreadable_store_is_set_aside(fake, images):
     store.write_bytes(b"garbage")
     assert run(fake, images).extraction.n_computed == 24
     assert store.with_suffix(".h5.damaged").read_bytes() == b"garbage"
-    assert any("was damaged and is now" in text for text in fake.notices)
+    assert any("was damaged and is renamed to" in text for text in fake.notices)
 
 
-def test_a_file_that_vanishes_after_the_scan(fake, images, monkeypatch):
+def test_a_file_that_is_deleted_after_the_scan(fake, images, monkeypatch):
     from featx.lookup import listing
 
     original = listing.scan
@@ -326,11 +328,11 @@ def test_a_file_that_vanishes_after_the_scan(fake, images, monkeypatch):
     assert [s.reason for s in run(fake, images).extraction.skipped] == ["no such file"]
 
 
-def test_what_was_understood_is_told_first(fake, images):
+def test_the_first_notices_describe_data_set_backbone_and_engine(fake, images):
     run(fake, images)
     assert fake.notices[0] == f"{images}: 2 classes by folder: blue 12, red 12"
-    assert "quadrants (ImageNet weights), 32 x 32 pixels by crop" in fake.notices[1]
-    assert "12 features an image" in fake.notices[2]
+    assert "quadrants (ImageNet weights), 32 x 32 pixels, resize crop" in fake.notices[1]
+    assert "12 features per image" in fake.notices[2]
 
 
 def test_flatten_of_many_numbers_warns(fake, images, monkeypatch):
@@ -339,7 +341,7 @@ def test_flatten_of_many_numbers_warns(fake, images, monkeypatch):
     assert any(text.startswith("warning: flatten gives 12 features") for text in fake.notices)
 
 
-def test_share_that_a_crop_cuts_away(fake, tmp_path):
+def test_fraction_of_the_area_that_the_crop_removes(fake, tmp_path):
     save_image(tmp_path / "set" / "a" / "1.png", (9, 9, 9), size=(80, 40))
     save_image(tmp_path / "set" / "b" / "2.png", (9, 9, 9), size=(40, 40))
     share = 1 - 0.875**2 * (0.5 + 1) / 2
@@ -349,8 +351,9 @@ def test_share_that_a_crop_cuts_away(fake, tmp_path):
     assert run(fake, tmp_path / "set", resize="pad").extraction.cut_away is None
 
 
-def test_latest_is_the_set_extracted_last_with_its_labels_as_they_are_now(fake, images, tmp_path):
-    with pytest.raises(StoreError, match="nothing was extracted into .*cache yet; name the images: featx fit DATA"):
+def test_latest_is_the_set_extracted_last_with_its_current_labels(fake, images, tmp_path):
+    message = "no data set has been extracted into .*cache yet; name the data set: featx fit DATA"
+    with pytest.raises(StoreError, match=message):
         latest(fake.runtime)
     run(fake, make_classes(tmp_path / "first", {"x": (0, 0, 0), "y": (9, 9, 9)}, 2))
     X = run(fake, images).X
@@ -377,7 +380,7 @@ def test_call_leaves_defaults_out():
     assert in_options(call) == "featx extract 'my data' --pooling max --label-by top"
 
 
-def test_featurize_takes_files_and_folders_by_a_given_recipe(fake, images, tmp_path):
+def test_featurize_computes_files_and_folders_with_a_given_feature_spec(fake, images, tmp_path):
     trained = run(fake, images)
     folder = make_classes(tmp_path / "new", {"unknown": (100, 100, 100)}, 3)
     single = save_image(tmp_path / "one.png", (1, 2, 3))
@@ -392,7 +395,7 @@ def test_featurize_takes_files_and_folders_by_a_given_recipe(fake, images, tmp_p
 
 def test_featurize_refuses_another_decoder(fake, images):
     spec = replace(run(fake, images).spec, decode="1-ffffffffffff")
-    with pytest.raises(ValueError, match="made with decoder 1-ffffffffffff, this machine decodes as"):
+    with pytest.raises(ValueError, match="computed with decoder 1-ffffffffffff; this machine has"):
         featurize([images], spec, runtime=fake.runtime)
 
 
@@ -400,7 +403,7 @@ def test_featurize_refuses_other_weights(fake, images, tmp_path):
     spec = run(fake, images).spec
     other = tmp_path / "other.h5"
     other.write_bytes(b"other weights")
-    with pytest.raises(OSError, match="the model was made with other weights than quadrants"):
+    with pytest.raises(OSError, match="the weights of the model differ from those of quadrants"):
         featurize([make_classes(tmp_path / "n", {"a": (1, 1, 1)}, 1)], spec, weights=other, runtime=fake.runtime)
 
 
@@ -414,14 +417,14 @@ def test_a_cache_inside_the_data_is_not_scanned(fake, images):
 @pytest.mark.parametrize(
     ("device", "message"), [("gpu:0", "the openvino engine runs on the CPU"), ("tpu", "no device is named 'tpu'")]
 )
-def test_a_recipe_runs_on_no_other_device_than_asked_for(fake, images, device, message):
+def test_a_feature_spec_runs_only_on_the_requested_device(fake, images, device, message):
     spec = run(fake, images).spec
     with pytest.raises(EngineError, match=message):
         featurize([images], spec, runtime=replace(fake.runtime, device=device))
 
 
 class Failing(QuadrantRunner):
-    """Gives features that are not finite for some images."""
+    """A runner whose features are not finite for some images."""
 
     def __init__(self, images: list[int], fails) -> None:
         super().__init__(images)
@@ -433,7 +436,7 @@ class Failing(QuadrantRunner):
             yield features
 
 
-def test_an_image_without_finite_features_is_skipped_and_its_row_not_kept(fake, images):
+def test_an_image_without_finite_features_is_skipped_and_not_stored(fake, images):
     save_image(images / "red" / "signal.png", (250, 5, 5), seed=9)
     shutil.copy(images / "red" / "signal.png", images / "red" / "same.png")
     age(images)
@@ -448,13 +451,13 @@ def test_an_image_without_finite_features_is_skipped_and_its_row_not_kept(fake, 
     assert np.isfinite(table.X).all()
     starts = fake.starts
     assert run(fake, images).extraction.skipped == table.extraction.skipped
-    assert fake.starts == starts  # it is remembered of this recipe
+    assert fake.starts == starts  # the snapshot stores the reason for this feature spec
     assert latest(fake.runtime).extraction.skipped == table.extraction.skipped
     message = "`strict=True`: 2 images cannot be used, the first is red/same.png: the back"
     with pytest.raises(ImageError, match=message):
         run(fake, images, strict=True)
     fake.runner = QuadrantRunner
-    other = run(fake, images, resize="squash")  # and of no other
+    other = run(fake, images, resize="squash")  # the reason does not apply to another feature spec
     assert (other.extraction.skipped, other.extraction.n_images) == ((), 26)
 
 
@@ -470,16 +473,16 @@ def test_a_backbone_without_finite_features_is_an_error_before_anything_is_store
     assert not list(fake.runtime.cache.glob("features/*.h5"))
 
 
-def test_rows_that_are_not_finite_are_computed_again(fake, images):
+def test_rows_that_are_not_finite_are_recomputed(fake, images):
     age(images)
     store = FeatureStore(fake.runtime.cache, run(fake, images).spec)
     content = hashlib.sha256((images / "red" / "red-00.png").read_bytes()).digest()
     rows = store.snapshot().rows(keys_of(as_hashes([content])))
-    rows.features[:] = np.nan  # as an earlier featx kept it
+    rows.features[:] = np.nan  # as an earlier version of featx stored them
     header = store.header()
     store.path.unlink()
     write_sorted_file(store.path, header, 1, iter([rows]))
     table = run(fake, images)
     assert len(table) == 24
     assert np.isfinite(table.X).all()
-    assert f"1 rows of {store.path.name} were damaged; they are made again" in fake.notices
+    assert f"1 rows of {store.path.name} were damaged; they are recomputed" in fake.notices

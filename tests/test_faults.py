@@ -1,4 +1,4 @@
-"""Damage done for real to running extractions and to their caches: a few tries of what benchmarks.faults does often."""
+"""Kill running extractions and damage their caches: a few repetitions of ``benchmarks.faults``."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ ROOT = Path(__file__).parent.parent
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has neither SIGTERM to catch nor small disks to mount")
-def test_nothing_is_lost_doubled_or_wrong():
+def test_no_row_is_lost_duplicated_or_wrong():
     command = [sys.executable, "-W", "ignore", "-m", "benchmarks.faults", "--tries", "3", "--inputs", "0"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

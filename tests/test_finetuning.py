@@ -1,4 +1,4 @@
-"""featx finetune from end to end with a small network of random weights, and what it must refuse."""
+"""``featx finetune`` from end to end with a small network of random weights, and the inputs that it refuses."""
 
 from __future__ import annotations
 
@@ -73,10 +73,10 @@ def test_blocks_are_trained_and_the_result_is_used_like_any_other(
     output = tmp_path / "stripes.featx"
     done = finetune(stripes, network, cache, output=output)
     assert done.step_zero == done.frozen_val
-    assert (done.n_train, done.n_val, done.contest.n) == (76, 20, 24)
+    assert (done.n_train, done.n_val, done.comparison.n) == (76, 20, 24)
     assert done.history.epochs[done.history.best].val_loss < done.history.epochs[0].val_loss
-    assert done.contest.kept == "finetuned"
-    frozen, tuned, difference = done.contest.frozen, done.contest.finetuned, done.contest.difference
+    assert done.comparison.kept == "finetuned"
+    frozen, tuned, difference = done.comparison.frozen, done.comparison.finetuned, done.comparison.difference
     assert frozen is not None
     assert difference is not None
     assert difference.mean == pytest.approx(tuned.mean - frozen.mean)
@@ -85,13 +85,13 @@ def test_blocks_are_trained_and_the_result_is_used_like_any_other(
         "backbone", "kept", "frozen", "finetuned", "difference", "epochs", "seconds_per_epoch", "seconds",
     }  # fmt: skip
 
-    # the network is a backbone
+    # the network can be used as a backbone
     assert done.backbone == tmp_path / "stripes.keras"
     table = featx.extract(stripes, str(done.backbone), resize="squash", runtime=Runtime(cache))
     assert table.extraction.n_features == 8
     assert table.spec.preprocess == "tf"
 
-    # the model predicts anywhere, without the network's file
+    # the model predicts in another cache, without the file of the network
     done.backbone.unlink()
     scores = tmp_path / "scores.csv"
     predicted = featx.predict(output, stripes, scores, runtime=Runtime(tmp_path / "other"))
@@ -99,7 +99,7 @@ def test_blocks_are_trained_and_the_result_is_used_like_any_other(
     rows = [line.split(",") for line in scores.read_text().splitlines()[1:]]
     right = sum(Path(row[0]).parent.name == row[1] for row in rows)
     assert right / len(rows) > 0.8
-    assert sum(row[4] == "true" for row in rows) == done.n_train + done.n_val  # held-out images were not seen
+    assert sum(row[4] == "true" for row in rows) == done.n_train + done.n_val  # held-out images are not training images
     assert "finetuned" in str(featx.report(output))
     with Image.open(tmp_path / "stripes.png") as curves:
         assert curves.size == (1200, 380)
@@ -111,11 +111,11 @@ def test_the_same_command_again_trains_nothing(stripes: Path, network: Path, cac
     steps: list[str] = []
     again = finetune(stripes, network, cache, callbacks={"progress": lambda stage, done, total: steps.append(stage)})
     assert "training, step" not in steps
-    assert again.contest == first.contest
+    assert again.comparison == first.comparison
     assert again.classifier.spec == first.classifier.spec
 
 
-def test_a_stopped_run_goes_on(stripes: Path, network: Path, cache: Path) -> None:
+def test_a_stopped_run_is_resumed(stripes: Path, network: Path, cache: Path) -> None:
     whole = finetune(stripes, network, cache, seed=5, learning_rate=2e-3)
 
     def stop(stage: str, done: int, total: int) -> None:
@@ -127,10 +127,10 @@ def test_a_stopped_run_goes_on(stripes: Path, network: Path, cache: Path) -> Non
         finetune(stripes, network, other, seed=5, learning_rate=2e-3, callbacks={"progress": stop})
     notices: list[str] = []
     done = finetune(stripes, network, other, seed=5, learning_rate=2e-3, callbacks={"notice": notices.append})
-    assert "going on after epoch 2 of a run that was stopped" in notices
+    assert "resuming a stopped run after epoch 2" in notices
     losses = [[epoch.val_loss for epoch in one.history.epochs] for one in (whole, done)]
     np.testing.assert_allclose(*losses, atol=1e-4)
-    assert done.contest.finetuned == whole.contest.finetuned
+    assert done.comparison.finetuned == whole.comparison.finetuned
 
 
 def test_without_the_cached_trunk_the_result_is_the_same(stripes: Path, network: Path, cache: Path) -> None:
@@ -138,11 +138,11 @@ def test_without_the_cached_trunk_the_result_is_the_same(stripes: Path, network:
     cached = finetune(stripes, network, cache, **how)
     stores = list_cache(runtime=Runtime(cache)).stores
     viewed = [store.n_rows + store.n_unfinished for store in stores if store.spec.get("augment")]
-    assert viewed == [2 * cached.n_train]  # of the images that train alone
+    assert viewed == [2 * cached.n_train]  # of the training images only
     anew = finetune(stripes, network, cache / "anew", trunk_cache=False, **how)
     losses = [[epoch.val_loss for epoch in one.history.epochs] for one in (cached, anew)]
     np.testing.assert_allclose(*losses, atol=1e-3)
-    assert anew.contest.finetuned.mean == pytest.approx(cached.contest.finetuned.mean, abs=0.1)
+    assert anew.comparison.finetuned.mean == pytest.approx(cached.comparison.finetuned.mean, abs=0.1)
 
 
 def test_images_that_are_added_while_it_trains_are_an_error(
@@ -154,13 +154,13 @@ def test_images_that_are_added_while_it_trains_are_an_error(
         if stage == "training, step" and done == total:
             Image.new("RGB", (32, 32), (200, 0, 0)).save(data / "across" / "new.png")
 
-    with pytest.raises(TrainingError, match="has changed while it was trained on; run again"):
+    with pytest.raises(TrainingError, match="has changed during training; run the command again"):
         finetune(data, network, cache, epochs=1, callbacks={"progress": add})
 
 
 def test_what_is_read_is_never_replaced(stripes: Path, network: Path, cache: Path, tmp_path: Path) -> None:
     mine = Path(shutil.copy(network, tmp_path / "mine.keras"))
-    with pytest.raises(OutputError, match=r"would replace .*mine.keras, which is read; choose another name"):
+    with pytest.raises(OutputError, match=r"would replace .*mine.keras, which is an input; choose another name"):
         finetune(stripes, mine, cache, output=tmp_path / "mine.featx", overwrite=True)
 
 
@@ -187,17 +187,17 @@ def test_a_network_of_any_size_that_was_finetuned_before(
 def test_a_top_of_dense_layers_begins_as_an_mlp(stripes: Path, network: Path, cache: Path, tmp_path: Path) -> None:
     done = finetune(stripes, network, cache, top="flatten", hidden=[24, 12], dropout=0.2, epochs=2)
     assert done.step_zero == done.frozen_val
-    assert done.classifier.spec.graph is not None or done.contest.kept == "frozen"
-    if done.contest.kept == "finetuned":
+    assert done.classifier.spec.graph is not None or done.comparison.kept == "frozen"
+    if done.comparison.kept == "finetuned":
         assert done.classifier.probes.shape[1] == 12
 
 
 def test_without_a_gain_the_frozen_network_is_kept(stripes: Path, network: Path, cache: Path) -> None:
     done = finetune(stripes, network, cache, learning_rate=1e-9, epochs=1)
-    assert done.contest.kept == "frozen"
-    assert done.contest.difference is not None
-    assert done.contest.difference.mean == 0
-    assert done.classifier.evaluation.contest == done.contest
+    assert done.comparison.kept == "frozen"
+    assert done.comparison.difference is not None
+    assert done.comparison.difference.mean == 0
+    assert done.classifier.evaluation.comparison == done.comparison
     assert done.classifier.evaluation.head == "logreg"
 
 
@@ -205,16 +205,16 @@ def test_from_scratch(images: Path, cache: Path) -> None:
     done = featx.finetune(
         images, "scratch-cnn", size=32, epochs=6, batch_size=4, learning_rate=1e-3, runtime=Runtime(cache, workers=2)
     )
-    assert (done.contest.frozen, done.contest.difference, done.frozen_val) == (None, None, None)
-    assert done.contest.kept == "finetuned"
-    assert done.contest.finetuned.mean == 1.0  # blue and red
+    assert (done.comparison.frozen, done.comparison.difference, done.frozen_val) == (None, None, None)
+    assert done.comparison.kept == "finetuned"
+    assert done.comparison.finetuned.mean == 1.0  # blue and red
     assert done.classifier.probes.shape[1] == 512
     assert done.history.epochs[1].loss < 0.7
 
 
 def test_from_scratch_takes_nothing_of_another_network(images: Path, cache: Path) -> None:
     with pytest.raises(
-        TrainingError, match="scratch-cnn is trained whole, from random weights; leave out `unfreeze`, `h"
+        TrainingError, match="all of scratch-cnn is trained, from random weights; leave out `unfreeze`, `h"
     ):
         featx.finetune(images, "scratch-cnn", unfreeze=2, head="mlp", runtime=Runtime(cache))
 
@@ -243,11 +243,11 @@ def test_from_scratch_frozen_and_finetuned_in_one_table(
     assert set(found.histories) == {tuned, "scratch-cnn"}
     alone = finetune(stripes, network, cache, unfreeze=2, epochs=10, batch_size=32, learning_rate=3e-4)
     assert not (cache / "latest.json").exists()  # neither compare nor finetune updates it
-    assert alone.contest.frozen is not None
-    assert next(row for row in found.rows if row.head == "logreg").accuracy == alone.contest.frozen
+    assert alone.comparison.frozen is not None
+    assert next(row for row in found.rows if row.head == "logreg").accuracy == alone.comparison.frozen
     with Image.open(curves) as image:
         assert image.size == (1200, 380)
-    with pytest.raises(EvaluationError, match="judged on one held-out part; leave out `cv` and `repeats`"):
+    with pytest.raises(EvaluationError, match="evaluated on one held-out part; leave out `cv` and `repeats`"):
         featx.compare(stripes, [str(network)], ["logreg"], unfreeze=1, cv=3, runtime=Runtime(cache))
     with pytest.raises(EvaluationError, match="add `scratch=True` or `unfreeze=N`"):
         featx.compare(stripes, [str(network)], ["logreg"], curves=curves, runtime=Runtime(cache))
@@ -296,10 +296,10 @@ def test_the_next_command_names_the_network_where_the_model_lacks_it(
     ran = CliRunner().invoke(app, words.split())
     assert ran.exit_code == 0, ran.output
     assert "finetuned  " in ran.stdout
-    assert re.search(r'^baseline   always "\w+": 0\.\d{3}$', ran.stdout, re.MULTILINE)
-    told = ran.stdout.splitlines()[-1]
-    assert told.startswith("next       featx predict s.featx FOLDER --weights s.keras -o scores.csv")
-    following = told.removeprefix("next       featx ").replace("FOLDER", str(stripes)).split()
+    assert re.search(r'^baseline   majority class "\w+": 0\.\d{3}$', ran.stdout, re.MULTILINE)
+    last = ran.stdout.splitlines()[-1]
+    assert last.startswith("next       featx predict s.featx FOLDER --weights s.keras -o scores.csv")
+    following = last.removeprefix("next       featx ").replace("FOLDER", str(stripes)).split()
     assert CliRunner().invoke(app, following).exit_code == 0
 
 
@@ -318,17 +318,17 @@ def test_the_best_of_a_comparison_can_be_trained_by_the_next_command(
     words = f"compare {stripes} --backbones own.keras --heads logreg --resizes squash --unfreeze 2"
     ran = CliRunner().invoke(app, [*words.split(), "--cache", str(cache)])
     assert ran.exit_code == 0, ran.output
-    told = ran.stdout.splitlines()[-1]
+    last = ran.stdout.splitlines()[-1]
     options = f"--resize squash --unfreeze 2 --cache {cache}"
-    assert told == f"next       featx finetune {stripes} --backbone own.keras {options}"
-    following = [*told.removeprefix("next       featx ").split(), "--epochs", "1"]
+    assert last == f"next       featx finetune {stripes} --backbone own.keras {options}"
+    following = [*last.removeprefix("next       featx ").split(), "--epochs", "1"]
     assert CliRunner().invoke(app, following).exit_code == 0
 
 
-def test_a_image_that_is_written_does_not_lie_among_those_that_are_read(
+def test_an_image_is_not_written_into_the_folder_that_is_read(
     stripes: Path, network: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    among = "it would lie among the images of .* and be taken for one of them next time; choose another folder"
+    among = "the next run would read this file as one of the images of .*; choose another folder"
     with pytest.raises(OutputError, match=among):
         finetune(stripes, network, cache, output=stripes / "model.featx")
     with pytest.raises(OutputError, match=among):
@@ -341,23 +341,24 @@ def test_a_image_that_is_written_does_not_lie_among_those_that_are_read(
     assert len(list(stripes.rglob("*"))) == 3 + 3 * N
 
 
-def test_what_groups_leave_out_is_said(stripes: Path, network: Path, cache: Path) -> None:
+def test_images_without_a_group_are_reported(stripes: Path, network: Path, cache: Path) -> None:
     done = finetune(stripes, network, cache, epochs=1, group_by=r"across/(0\d)")
-    told = (
-        r"`group_by` across/(0\d) names no group for 110 of 120 images, as 'across/10.png'; each of them stands alone"
+    note = (
+        r"`group_by` across/(0\d) names no group for 110 of 120 images, for example 'across/10.png'; "
+        "each of them is a group of its own"
     )
-    assert told in done.notes
+    assert note in done.notes
     groups = done.classifier.evaluation.groups
     assert (groups["group_by"], groups["n_named"]) == (r"across/(0\d)", 10)
 
 
-def test_room_is_needed_for_what_is_missing_alone(
+def test_free_disk_space_is_required_for_missing_rows_only(
     stripes: Path, network: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     full = shutil.disk_usage(tmp_path)._replace(free=200_000_000)
     with monkeypatch.context() as patch:
         patch.setattr("featx.training.activations.shutil.disk_usage", lambda path: full)
-        with pytest.raises(TrainingError, match=r"take 0\.0 GB while they are written, and only 0\.2 GB are free"):
+        with pytest.raises(TrainingError, match=r"need 0\.0 GB while they are written, but only 0\.2 GB are free"):
             finetune(stripes, network, tmp_path, epochs=1)
     finetune(stripes, network, tmp_path, epochs=1)
     monkeypatch.setattr("featx.training.activations.shutil.disk_usage", lambda path: full)
@@ -367,19 +368,19 @@ def test_room_is_needed_for_what_is_missing_alone(
 @pytest.mark.parametrize(
     ("wrong", "kind", "message"),
     [
-        ({"top": "mean"}, TrainingError, "top is 'mean'; allowed are gap, gmp, flatten"),
+        ({"top": "mean"}, TrainingError, "top is 'mean'; expected gap, gmp, flatten"),
         ({"hidden": [0]}, OptionError, "`hidden=0`: it must be 1 or more"),
         ({"precision": "int8"}, EngineError, "a quantized network cannot be fine-tuned"),
-        ({"views": 2}, SpecError, "2 views are asked for, but not how they are made; add `augment` with light"),
+        ({"views": 2}, SpecError, "`views=2` requires `augment`; expected light"),
         ({"augment": "heavy", "views": 2}, SpecError, "heavy"),
         ({"unfreeze": 9}, TrainingError, "unfreeze is 9"),
-        ({"head": "knn"}, HeadError, "the head knn is no chain of dense layers for 3 classes"),
+        ({"head": "knn"}, HeadError, "the head knn has no such form for 3 classes"),
         ({"head": "svm"}, HeadError, "use logreg, ridge or mlp"),
         ({"optimizer": "lion"}, TrainingError, "optimizer is 'lion'"),
-        ({"head": "ridge", "hidden": [8]}, HeadError, "hidden dense layers begin as an mlp, not as ridge"),
+        ({"head": "ridge", "hidden": [8]}, HeadError, "hidden dense layers start from an mlp, not from ridge"),
     ],
 )
-def test_what_is_refused(
+def test_invalid_options_are_errors(
     stripes: Path, network: Path, cache: Path, wrong: dict[str, Any], kind: type[Exception], message: str
 ) -> None:
     with pytest.raises(kind, match=message):
@@ -387,7 +388,7 @@ def test_what_is_refused(
 
 
 def test_an_onnx_network_is_refused(stripes: Path, cache: Path, tmp_path: Path) -> None:
-    with pytest.raises(BackboneError, match=r"net.onnx is an ONNX network, which only runs: it cannot be fine-tuned"):
+    with pytest.raises(BackboneError, match=r"net.onnx is an ONNX network and cannot be fine-tuned"):
         featx.finetune(stripes, str(tmp_path / "net.onnx"), runtime=Runtime(cache))
 
 
@@ -395,15 +396,15 @@ def test_no_group_is_in_two_parts(fake: Any, images: Path) -> None:
     table = featx.extract(images, "quadrants", runtime=fake.runtime)
     groups = np.arange(len(table)) // 3
     parts = hold_out(table, groups, 0)
-    of = [set(groups[at].tolist()) for at in (parts.train, parts.val, parts.test)]
-    assert len(set.union(*of)) == sum(map(len, of))
+    members = [set(groups[at].tolist()) for at in (parts.train, parts.val, parts.test)]
+    assert len(set.union(*members)) == sum(map(len, members))
     assert sum(map(len, (parts.train, parts.val, parts.test))) == len(table)
     assert all(set(parts.y[at]) == {0, 1} for at in (parts.train, parts.val, parts.test))
-    with pytest.raises(EvaluationError, match="no part can be held out to judge by: class 'blue' has"):
+    with pytest.raises(EvaluationError, match="no validation or test part can be held out: class 'blue' has"):
         hold_out(table, np.arange(len(table)) // 12, 0)
 
 
-def test_own_parts_lose_what_shares_a_group_with_the_images_learnt_from(fake: Any, tmp_path: Path) -> None:
+def test_own_parts_lose_images_that_share_a_group_with_training_images(fake: Any, tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     for part, n in {"test": 3, "train": 12, "val": 4}.items():
         for name in ("a", "b"):
@@ -473,10 +474,10 @@ assert "featx" not in sys.modules
 """
 
 
-def test_keras_alone_runs_the_classifier(stripes: Path, network: Path, cache: Path, tmp_path: Path) -> None:
+def test_the_classifier_runs_with_keras_alone(stripes: Path, network: Path, cache: Path, tmp_path: Path) -> None:
     output = tmp_path / "stripes.featx"
     done = finetune(stripes, network, cache, output=output)
-    assert done.contest.kept == "finetuned"
+    assert done.comparison.kept == "finetuned"
     assert done.keras_classifier == tmp_path / "stripes-classifier.keras"
     featx.predict(output, stripes, tmp_path / "scores.csv", runtime=Runtime(cache))
     with (tmp_path / "scores.csv").open(newline="") as stream:
@@ -494,7 +495,7 @@ def test_keras_alone_runs_the_classifier(stripes: Path, network: Path, cache: Pa
     assert about["size"] == 32
     assert about["resize"] == "squash"
 
-    # and it is a backbone with the same features, as what enters the classes is taken
+    # the classifier can be used as a backbone: its features are the inputs of the last layer
     table = featx.extract(
         stripes, str(done.keras_classifier), resize="squash", precision="float32", runtime=Runtime(cache)
     )
@@ -528,7 +529,9 @@ def test_the_classifier_for_keras_scales_pixels_as_its_network_does(
     np.testing.assert_allclose(np.asarray(loaded(pixels)), expected, atol=1e-4)
 
 
-def test_a_model_knows_what_was_held_out(stripes: Path, network: Path, cache: Path, tmp_path: Path) -> None:
+def test_a_model_stores_the_predictions_of_held_out_images(
+    stripes: Path, network: Path, cache: Path, tmp_path: Path
+) -> None:
     output = tmp_path / "stripes.featx"
     done = finetune(stripes, network, cache, output=output)
     for model in (done.classifier, featx.load(output)):
@@ -536,24 +539,24 @@ def test_a_model_knows_what_was_held_out(stripes: Path, network: Path, cache: Pa
         test = evaluation.judged
         assert known is not None
         confusion = np.array(test.confusion)
-        assert confusion.sum() == test.n == len(known.sample_ids) == done.contest.n
-        assert np.trace(confusion) / confusion.sum() == pytest.approx(done.contest.finetuned.mean)
+        assert confusion.sum() == test.n == len(known.sample_ids) == done.comparison.n
+        assert np.trace(confusion) / confusion.sum() == pytest.approx(done.comparison.finetuned.mean)
         assert [one.name for one in test.per_class] == ["across", "down", "wide"]
-        taken = [model.classes_[number] for number in known.predicted]
-        right = [Path(name).parent.name == one for name, one in zip(known.sample_ids, taken, strict=True)]
-        assert np.mean(right) == pytest.approx(done.contest.finetuned.mean)
-        learnt = {row.tobytes() for row in model.content_hashes}
+        predicted = [model.classes_[number] for number in known.predicted]
+        hits = [Path(name).parent.name == label for name, label in zip(known.sample_ids, predicted, strict=True)]
+        assert np.mean(hits) == pytest.approx(done.comparison.finetuned.mean)
+        training = {row.tobytes() for row in model.content_hashes}
         assert known.content_hashes is not None
-        assert not learnt & {row.tobytes() for row in known.content_hashes}
+        assert not training & {row.tobytes() for row in known.content_hashes}
 
 
-def test_blocks_are_counted_of_the_network_that_the_user_named(stripes: Path, network: Path, cache: Path) -> None:
-    told = rf"unfreeze is 99; {re.escape(str(network))} has 3 blocks \(block1 .. block3\): allowed are 1 to 3"
-    with pytest.raises(TrainingError, match=told):
+def test_the_error_names_the_network_as_the_user_did(stripes: Path, network: Path, cache: Path) -> None:
+    message = rf"unfreeze is 99; {re.escape(str(network))} has 3 blocks \(block1 .. block3\); expected 1 to 3"
+    with pytest.raises(TrainingError, match=message):
         finetune(stripes, network, cache, unfreeze=99)
 
 
-def test_another_backbone_shares_the_division(fake: Any, images: Path) -> None:
+def test_another_backbone_has_the_same_split(fake: Any, images: Path) -> None:
     first = extract_and_split(images, "quadrants", FeatureOptions(), RunOptions(), None, 0, fake.runtime)
     other = with_features_of(first, "quadrants", FeatureOptions(resize="squash"))
     assert (other.table.spec.resize, first.table.spec.resize) == ("squash", "crop")
@@ -565,5 +568,5 @@ def test_another_backbone_shares_the_division(fake: Any, images: Path) -> None:
     assert candidate.difference(candidate).mean == 0
     assert candidate.with_graph() is candidate
     Image.new("RGB", (32, 32), (200, 0, 0)).save(images / "red" / "new.png")
-    with pytest.raises(DatasetError, match="has changed while it was compared; run again"):
+    with pytest.raises(DatasetError, match="has changed during the comparison; run the command again"):
         with_features_of(first, "quadrants", FeatureOptions())

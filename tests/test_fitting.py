@@ -1,4 +1,4 @@
-"""From features to an evaluated classifier."""
+"""Fit: from features to an evaluated classifier."""
 
 from __future__ import annotations
 
@@ -45,10 +45,10 @@ def test_every_head_gives_a_classifier_that_predicts(fake, table, head):
     assert model.classes_ == ("blue", "red")
     assert model.evaluation.cv.accuracy.mean == 1.0
     assert model.predict(table).labels == tuple(table.y)
-    assert (model.folded is not None) == (head in ("logreg", "svm", "mlp", "ridge"))
+    assert (model.dense_head is not None) == (head in ("logreg", "svm", "mlp", "ridge"))
 
 
-def test_the_evaluation_says_what_was_done(fake, table):
+def test_the_evaluation_states_how_the_head_was_evaluated(fake, table):
     found = fit(table, runtime=fake.runtime).evaluation
     assert (found.head, found.n_images, found.n_groups) == ("logreg", 24, 24)
     assert (found.cv.n_folds, found.cv.repeats, found.cv.splitter) == (5, 1, "StratifiedKFold")
@@ -60,13 +60,13 @@ def test_the_evaluation_says_what_was_done(fake, table):
 
 def test_hidden_layers_of_an_mlp(fake, table):
     model = fit(table, "mlp", hidden=[24, 12], params={"alpha": 0.01}, runtime=fake.runtime)
-    assert [weight.shape for weight in model.folded.weights] == [(12, 24), (24, 12), (12, 1)]
+    assert [weight.shape for weight in model.dense_head.weights] == [(12, 24), (24, 12), (12, 1)]
     assert model.evaluation.params["hidden_layer_sizes"] == "(24, 12)"
     with pytest.raises(HeadError, match="logreg has no parameter 'hidden_layer_sizes'"):
         fit(table, "logreg", hidden=[24], runtime=fake.runtime)
 
 
-def test_a_bundled_model_takes_its_network_along(images, tmp_path):
+def test_a_bundled_model_contains_its_backbone(images, tmp_path):
     here, elsewhere = Runtime(tmp_path / "here"), Runtime(tmp_path / "elsewhere")
     table = extract(images, "mobilenetv2", weights="random", size=32, runtime=here)
     model = fit(table, bundle=True, runtime=here)
@@ -80,7 +80,7 @@ def test_a_bundled_model_takes_its_network_along(images, tmp_path):
     assert [row[1] for row in rows] == list(model.predict(table).labels)
 
 
-def test_how_it_was_made_is_told(fake, images):
+def test_the_evaluation_lists_how_the_model_was_made(fake, images):
     (images / "red" / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\n")
     table = extract(images, "quadrants", runtime=fake.runtime)
     before = datetime.now(UTC).replace(microsecond=0)
@@ -107,14 +107,14 @@ def test_any_scikit_learn_estimator(fake, table):
     assert forest.evaluation.cv.accuracy.mean == 1.0
 
 
-def test_copies_stay_on_one_side_and_both_numbers_are_told(fake, tmp_path):
+def test_duplicates_stay_on_one_side_and_both_accuracies_are_reported(fake, tmp_path):
     rng = np.random.default_rng(0)
     folder = tmp_path / "set"
-    for i in range(40):  # classes that cannot be told apart, each image four times
+    for i in range(40):  # indistinguishable classes, each image four times
         label = "ab"[i % 2]
         first = save_image(folder / label / f"{i}.png", tuple(rng.integers(60, 190, 3)), seed=i)
-        for copy in range(3):
-            shutil.copy(first, folder / label / f"{i}-copy{copy}.png")
+        for number in range(3):
+            shutil.copy(first, folder / label / f"{i}-copy{number}.png")
     table = extract(folder, "quadrants", runtime=fake.runtime)
     found = fit(table, KNeighborsClassifier(1), runtime=fake.runtime).evaluation
     assert (found.n_images, found.n_groups, found.cv.splitter) == (160, 40, "StratifiedGroupKFold")
@@ -122,11 +122,11 @@ def test_copies_stay_on_one_side_and_both_numbers_are_told(fake, tmp_path):
     assert found.cv.accuracy.mean < 0.8
 
 
-def test_val_and_test_are_only_predicted_and_copies_of_train_count_apart(fake, tmp_path):
+def test_val_and_test_are_only_predicted_and_duplicates_of_training_images_count_separately(fake, tmp_path):
     root = tmp_path / "set"
     for split, n in (("train", 8), ("val", 2), ("test", 4)):
         make_classes(root / split, {"red": RED, "blue": BLUE}, n)
-        for path in (root / split).rglob("*.png"):  # of its own content in each split
+        for path in (root / split).rglob("*.png"):  # different content in each split
             save_image(
                 path, RED if path.parent.name == "red" else BLUE, seed=zlib.crc32(f"{split}/{path.name}".encode())
             )
@@ -143,7 +143,7 @@ def test_val_and_test_are_only_predicted_and_copies_of_train_count_apart(fake, t
     assert model.out_of_fold.sample_ids == tuple(s.sample_id for s in table.samples if s.split == "train")
 
 
-def test_a_test_part_of_copies_alone_has_no_honest_number(fake, tmp_path):
+def test_a_test_part_of_duplicates_has_no_grouped_accuracy(fake, tmp_path):
     root = tmp_path / "set"
     make_classes(root / "train", {"red": RED, "blue": BLUE}, 6)
     shutil.copytree(root / "train", root / "test")
@@ -168,7 +168,7 @@ def test_manifest_groups_stay_together(fake, tmp_path):
 
 def test_group_by(fake, tmp_path):
     rng = np.random.default_rng(0)
-    for person in range(8):  # the colour is that of the person, not of the class
+    for person in range(8):  # the colour depends on the person, not on the class
         colour = tuple(rng.integers(40, 210, 3))
         for i in range(10):
             label = "ab"[(person + (i == 0)) % 2]
@@ -177,19 +177,19 @@ def test_group_by(fake, tmp_path):
     found = fit(table, "knn", runtime=fake.runtime).evaluation
     assert found.cv.accuracy.mean > 0.7
     (source,) = found.group_hints
-    assert (source.name, source.group_by, source.n_sources, source.examples) == ("name", r"(u\d+)", 8, ("u0", "u7"))
+    assert (source.name, source.group_by, source.n_values, source.examples) == ("name", r"(u\d+)", 8, ("u0", "u7"))
     assert source.accuracy.mean < 0.6
-    honest = fit(table, "knn", group_by=source.group_by, runtime=fake.runtime).evaluation
-    assert (honest.n_groups, honest.group_hints, honest.groups["n_named"]) == (8, (), 8)
-    assert honest.cv.accuracy.mean < 0.6
-    assert honest.ungrouped_accuracy.mean > 0.7
+    grouped = fit(table, "knn", group_by=source.group_by, runtime=fake.runtime).evaluation
+    assert (grouped.n_groups, grouped.group_hints, grouped.groups["n_named"]) == (8, (), 8)
+    assert grouped.cv.accuracy.mean < 0.6
+    assert grouped.ungrouped_accuracy.mean > 0.7
     with pytest.raises(DatasetError, match="`group_by` plate matches no image"):
         fit(table, group_by="plate", runtime=fake.runtime)
 
 
 @pytest.fixture
 def plates(fake, tmp_path):
-    """Return a table of 240 images of 12 plates, which differ in tint more than classes do; none is like another."""
+    """Return a table of 240 images of 12 plates that differ more in tint than the classes, without near-duplicates."""
     rng = np.random.default_rng(3)
     for plate in range(1, 13):
         tint = rng.normal(0, 14, 3)
@@ -204,7 +204,7 @@ def plates(fake, tmp_path):
 
 
 @pytest.mark.parametrize(("head", "options"), [("logreg", {}), ("svm", {"repeats": 3}), ("knn", {"cv": 4})])
-def test_every_figure_counts_the_same_out_of_fold_predictions(fake, plates, head, options):
+def test_all_figures_use_the_same_out_of_fold_predictions(fake, plates, head, options):
     model = fit(plates, head, group_by=r"(P\d+)", runtime=fake.runtime, **options)
     found, known = model.evaluation, model.out_of_fold
     confusion = np.array(found.cv.confusion)
@@ -219,17 +219,17 @@ def test_every_figure_counts_the_same_out_of_fold_predictions(fake, plates, head
     hit, confidence = known.predicted == known.y, probabilities.max(axis=1)
     assert sum(accuracy * n for _, accuracy, n in found.reliability.bins) == pytest.approx(hit.sum())
     assert sum(mean * n for mean, _, n in found.reliability.bins) == pytest.approx(confidence.sum())
-    # Rejection compares new images with how sure heads of the final parameters are of genuine ones.
+    # Rejection compares new images with the confidences of heads that have the final parameters.
     assert model.rejector.confidences.shape == confidence.shape
 
 
 def test_a_trend_needs_parts_of_several_sizes(fake, plates):
-    """With two groups every part of a training part is the whole of it."""
+    """With two groups, each training part has a single group and cannot be divided."""
     found = fit(plates, group_by=r"P(0|1)", cv=2, runtime=fake.runtime).evaluation
     assert found.learning.outlook is None
 
 
-def test_ungrouped_and_by_source_are_what_other_runs_give(fake, plates):
+def test_ungrouped_and_group_hint_accuracies_equal_those_of_other_runs(fake, plates):
     alone = fit(plates, runtime=fake.runtime).evaluation
     grouped = fit(plates, group_by=r"(P\d+)", runtime=fake.runtime).evaluation
     assert grouped.ungrouped_accuracy == alone.cv.accuracy == alone.ungrouped_accuracy
@@ -240,9 +240,9 @@ def test_ungrouped_and_by_source_are_what_other_runs_give(fake, plates):
     assert grouped.groups["examples"] == ["P01", "P12"]
 
 
-def test_cameras_and_days_are_sources(fake, tmp_path):
+def test_cameras_and_days_are_group_hints(fake, tmp_path):
     rng = np.random.default_rng(0)
-    for i in range(48):  # the colour is that of the camera
+    for i in range(48):  # the colour depends on the camera
         colour = ((90, 90, 60), (60, 90, 140), (150, 80, 90), (110, 150, 100))[i // 2 % 4]
         pixels = np.clip(np.array(colour) + rng.integers(-12, 13, (40, 40, 3)), 0, 255).astype(np.uint8)
         exif = Image.Exif()
@@ -253,25 +253,25 @@ def test_cameras_and_days_are_sources(fake, tmp_path):
         Image.fromarray(pixels).save(path, exif=exif)
     table = extract(tmp_path / "set", "quadrants", runtime=fake.runtime)
     found = fit(table, "knn", runtime=fake.runtime).evaluation
-    assert [(s.name, s.group_by, s.n_sources, s.examples) for s in found.group_hints] == [
+    assert [(s.name, s.group_by, s.n_values, s.examples) for s in found.group_hints] == [
         ("camera", "camera", 4, ("Phone 0", "Phone 3")),
         ("day", "day", 3, ("2024-01-01", "2024-01-03")),
     ]
-    again = extract(tmp_path / "set", "quadrants", runtime=fake.runtime)  # now from the snapshot
+    again = extract(tmp_path / "set", "quadrants", runtime=fake.runtime)  # this time from the snapshot
     assert fit(again, "knn", group_by="camera", runtime=fake.runtime).evaluation.n_groups == 4
     assert again.samples == table.samples
 
 
-def test_images_that_group_by_does_not_name_are_told(fake, images):
+def test_images_that_group_by_does_not_match_are_reported(fake, images):
     save_image(images / "red" / "loose.png", RED, seed=77)
     table = extract(images, "quadrants", runtime=fake.runtime)
-    said = "names no group for 1 of 25 images, as 'red/loose.png'; each of them stands alone"
+    message = "names no group for 1 of 25 images, for example 'red/loose.png'; each of them is a group of its own"
     found = fit(table, "knn", group_by=r"-(\d\d)", runtime=fake.runtime).evaluation
-    assert f"`group_by` -(\\d\\d) {said}" in found.notes
+    assert f"`group_by` -(\\d\\d) {message}" in found.notes
     lines = [f"{s.sample_id},{s.label},{'' if 'loose' in s.sample_id else s.sample_id[-6:-4]}" for s in table.samples]
     (images / "list.csv").write_text("\n".join(["path,label,group", *lines]))
     fit(extract(images / "list.csv", "quadrants", runtime=fake.runtime), "knn", runtime=fake.runtime)
-    assert f"the column group {said}" in fake.notices
+    assert f"the column group {message}" in fake.notices
     assert not any("names no group" in note for note in fit(table, "knn", runtime=fake.runtime).evaluation.notes)
 
 
@@ -283,7 +283,7 @@ def test_a_column_of_the_manifest_groups(fake, tmp_path):
     assert fit(table, group_by="day", runtime=fake.runtime).evaluation.n_groups == 3
 
 
-def test_classes_of_one_take_have_no_honest_number_but_that_of_their_test_part(fake, tmp_path):
+def test_classes_of_one_recording_have_only_the_accuracy_of_their_test_part(fake, tmp_path):
     for number, (split, n) in enumerate((("train", 12), ("test", 9))):
         for label, seed in (("a", 1), ("b", 5)):
             still = np.asarray(scene(tmp_path / "still.png", seed + number)).astype(int)
@@ -294,19 +294,19 @@ def test_classes_of_one_take_have_no_honest_number_but_that_of_their_test_part(f
                 Image.fromarray(still.astype(np.uint8)).save(path)
     found = fit(extract(tmp_path / "set", "quadrants", runtime=fake.runtime), runtime=fake.runtime).evaluation
     assert found.cv is None
-    assert found.cv_reason == "class 'a' has 12 images that are all one group: it cannot be both learnt and tested"
+    assert found.cv_reason == "class 'a' has 12 images in a single group: it cannot be in both training and test folds"
     assert (found.groups["n_recordings"], found.groups["n_frames"], found.ungrouped_accuracy.mean) == (4, 42, 1.0)
     assert found.test.n == 18
 
 
-def test_a_class_of_one_image_is_learnt_and_not_tested(fake, images):
+def test_a_class_of_one_image_is_trained_on_and_not_tested(fake, images):
     save_image(images / "green" / "only.png", GREEN)
     model = fit(extract(images, "quadrants", runtime=fake.runtime), runtime=fake.runtime)
     found = model.evaluation
     assert (found.n_images, found.cv.n_folds, found.cv.untested) == (25, 5, ("green",))
     assert (found.cv.accuracy.mean, found.cv.balanced_accuracy.mean) == (1.0, 1.0)
     assert found.cv.confusion == ((12, 0, 0), (0, 0, 0), (0, 0, 12))
-    assert found.notes == ("learnt but not tested, as all images of such a class are one group: green",)
+    assert found.notes == ("trained on but not tested, because all images of the class form one group: green",)
     assert len(model.out_of_fold.sample_ids) == 24
     assert "green/only.png" not in model.out_of_fold.sample_ids
     assert found.calibrated_on == "out of fold"
@@ -315,16 +315,16 @@ def test_a_class_of_one_image_is_learnt_and_not_tested(fake, images):
     assert type(found).from_dict(found.to_dict()).to_dict() == found.to_dict()
 
 
-def test_a_class_that_is_not_rare_and_has_one_image_has_no_honest_number(fake, tmp_path):
+def test_a_class_of_one_image_that_is_not_rare_prevents_cross_validation(fake, tmp_path):
     folder = make_classes(tmp_path / "few", {"red": RED, "blue": BLUE}, 3)
     save_image(folder / "green" / "only.png", GREEN)
     model = fit(extract(folder, "quadrants", runtime=fake.runtime), runtime=fake.runtime)
     found = model.evaluation
     assert (found.cv, found.ungrouped_accuracy, model.out_of_fold, model.rejector) == (None, None, None, None)
-    assert found.cv_reason == "class 'green' has one image: it cannot be both learnt and tested"
+    assert found.cv_reason == "class 'green' has one image: it cannot be in both training and test folds"
     assert found.notes == (
-        "too few groups to tune logreg; it has the middle of its grid, C=1.0",
-        "no cross-validation and no val part: probabilities are not calibrated, and nothing can be rejected",
+        "too few groups to tune logreg; using the middle of its grid, C=1.0",
+        "no cross-validation and no val part: probabilities are not calibrated, and images cannot be rejected",
     )
 
 
@@ -361,12 +361,12 @@ def test_fits_inside_other_estimators_that_do_not_converge_are_counted(fake, tab
     assert any("2 of 2 in cross-validation" in note for note in found.notes)
 
 
-def test_fits_that_do_not_converge_are_said(fake, table):
+def test_fits_that_do_not_converge_are_reported(fake, table):
     found = fit(table, params={"max_iter": 1, "C": [1.0, 10.0]}, cv=3, runtime=fake.runtime).evaluation
-    # tuning: two values on three inner folds, in three folds and once more for the final head
+    # tuning: two values on three inner folds, in each of three folds and for the final head
     assert found.notes == (
         "40 of 40 fits did not converge (3 of 3 in cross-validation, 12 of 12 in learning curve, "
-        "1 of 1 in the final head, 24 of 24 in tuning); fit `params={'max_iter': N}` allows more iterations",
+        "1 of 1 in the final head, 24 of 24 in tuning); to allow more iterations, fit with `params={'max_iter': N}`",
     )
     assert fit(table, params={"C": 1.0}, cv=3, runtime=fake.runtime).evaluation.notes == ()
 
@@ -378,12 +378,12 @@ def test_images_without_label_are_left_out(fake, images):
     assert fit(table, runtime=fake.runtime).evaluation.n_images == 24
 
 
-def test_what_cannot_be_fitted_says_why(fake, images, tmp_path):
+def test_errors_state_why_data_cannot_be_fitted(fake, images, tmp_path):
     flat = extract(images / "red", "quadrants", runtime=fake.runtime)
-    with pytest.raises(EvaluationError, match="red has no labels; put each class into a folder of its own"):
+    with pytest.raises(EvaluationError, match="red has no labels; put the images of each class into their own folder"):
         fit(flat)
     single = make_classes(tmp_path / "one", {"red": RED}, 3)
-    with pytest.raises(EvaluationError, match="has one class, 'red'; at least two classes are needed"):
+    with pytest.raises(EvaluationError, match="has one class, 'red'; at least two classes are required"):
         fit(extract(single, "quadrants", runtime=fake.runtime))
     split = tmp_path / "split"
     make_classes(split / "train", {"red": RED, "blue": BLUE}, 2)
@@ -395,12 +395,12 @@ def test_what_cannot_be_fitted_says_why(fake, images, tmp_path):
         fit(both, cv=1)
     with pytest.raises(OptionError, match="`repeats=0`: it must be 1 or more"):
         fit(both, repeats=0)
-    with pytest.raises(HeadError, match="no head is named 'forest'"):
+    with pytest.raises(HeadError, match="unknown head 'forest'"):
         fit(both, "forest")
 
 
 def test_probabilities_are_calibrated(fake, tmp_path):
-    """Classes that overlap: the mean confidence on new images is close to the accuracy there."""
+    """With overlapping classes, the mean confidence on new images is close to the accuracy."""
     rng = np.random.default_rng(0)
     for part, n in (("learn", 150), ("new", 150)):
         for i in range(2 * n):
@@ -419,12 +419,12 @@ def test_name_of_the_model_file(fake, table):
 
 
 @pytest.fixture
-def few_are_too_many(monkeypatch):
+def one_split_above_30_images(monkeypatch):
     for room in ("evaluation.procedures.folds", "evaluation.procedures.cross_validation", "fitting.fitting"):
         monkeypatch.setattr(sys.modules[f"featx.{room}"], "MOST_CROSS_VALIDATED", 30)
 
 
-def test_too_many_images_for_folds_are_split_once(fake, tmp_path, few_are_too_many):
+def test_too_many_images_for_folds_are_split_once(fake, tmp_path, one_split_above_30_images):
     for number in range(60):
         scene(tmp_path / "set" / "ab"[number % 2] / f"{chr(97 + number // 2 % 26)}{number}.png", number)
     for number in range(10):
@@ -432,8 +432,8 @@ def test_too_many_images_for_folds_are_split_once(fake, tmp_path, few_are_too_ma
             tmp_path / "set" / "a" / f"{chr(97 + number)}{2 * number}.png", tmp_path / "set" / "a" / f"_{number}.png"
         )
     table = extract(tmp_path / "set", "quadrants", runtime=fake.runtime)
-    said = []
-    model = fit(table, cv=5, repeats=3, runtime=replace(fake.runtime, notice=said.append))
+    notices = []
+    model = fit(table, cv=5, repeats=3, runtime=replace(fake.runtime, notice=notices.append))
     found = model.evaluation
     assert (found.n_images, found.cv.n_folds, found.cv.repeats) == (70, 1, 1)
     assert found.cv.splitter == "one split by StratifiedGroupKFold"
@@ -448,15 +448,15 @@ def test_too_many_images_for_folds_are_split_once(fake, tmp_path, few_are_too_ma
     assert accuracy.high >= wilson(accuracy.mean, groups).high - 1e-9
     assert len(model.out_of_fold.sample_ids) == n_tested
     assert found.reliability is not None
-    assert any("measured on one split, groups kept together, not 5 folds" in note for note in found.notes)
-    assert said[0] == "70 images: logreg takes about 1 min, judged by 70 of them"
+    assert any("evaluated on one split, groups kept together, not 5 folds" in note for note in found.notes)
+    assert notices[0] == "70 images: logreg takes about 1 min, estimated from 70 of them"
     model.save(tmp_path / "m.featx")
     assert Classifier.load(tmp_path / "m.featx").evaluation.cv == found.cv
     by_one, by_three = (fit(table, runtime=replace(fake.runtime, workers=n)).evaluation for n in (1, 3))
     assert by_one.cv == by_three.cv == found.cv
 
 
-def test_one_split_keeps_groups_together(fake, tmp_path, few_are_too_many):
+def test_one_split_keeps_groups_together(fake, tmp_path, one_split_above_30_images):
     for number in range(20):
         scene(tmp_path / "set" / "ab"[number % 2] / f"{chr(97 + number)}.png", number)
         shutil.copy(
@@ -471,9 +471,9 @@ def test_one_split_keeps_groups_together(fake, tmp_path, few_are_too_many):
         assert f"{folder}/{file.removeprefix('_') if file.startswith('_') else '_' + file}" in tested
 
 
-def test_the_plan_for_many_images_is_told_and_the_model_predicts(fake, table, tmp_path, monkeypatch):
+def test_the_plan_for_many_images_is_reported_and_the_model_predicts(fake, table, tmp_path, monkeypatch):
     exact = fit(table, "svm-rbf", runtime=fake.runtime).evaluation
-    assert "svm-rbf: exact kernel, as up to 10,000 images; beyond, 1,000 landmarks stand for it" in exact.notes
+    assert "svm-rbf: exact kernel; above 10,000 images it is approximated by 1,000 landmarks" in exact.notes
     monkeypatch.setattr(large, "MOST_EXACT", 20)
     monkeypatch.setattr(large, "LANDMARKS", 8)
     model = fit(table, "svm-rbf", runtime=fake.runtime)
@@ -487,19 +487,19 @@ def test_the_plan_for_many_images_is_told_and_the_model_predicts(fake, table, tm
     np.testing.assert_array_equal(loaded.predict(table).probabilities, model.predict(table).probabilities)
 
 
-# What is given to fit
+# Features, folders and manifests as input of fit
 
 
-def test_a_folder_a_manifest_and_the_set_extracted_last_can_be_fitted(fake, images, monkeypatch):
+def test_a_folder_a_manifest_and_the_last_extraction_can_be_fitted(fake, images, monkeypatch):
     table = extract(images, "quadrants", runtime=fake.runtime)
-    wanted = fit(table, "centroid", runtime=fake.runtime).evaluation.cv
+    expected = fit(table, "centroid", runtime=fake.runtime).evaluation.cv
     lines = [f"{sample.sample_id},{sample.label}" for sample in table.samples]
     (images / "list.csv").write_text("\n".join(["path,label", *lines]))
     for given in (images, str(images), images / "list.csv"):
         model = fit(given, "centroid", backbone="quadrants", runtime=fake.runtime)
-        assert model.evaluation.cv == wanted
+        assert model.evaluation.cv == expected
         assert model.predict(images, runtime=fake.runtime).labels == tuple(table.y)
-    assert fit(head="centroid", runtime=fake.runtime).evaluation.cv == wanted
+    assert fit(head="centroid", runtime=fake.runtime).evaluation.cv == expected
     assert fake.n_computed == 24
 
 
@@ -510,14 +510,14 @@ def test_a_folder_is_extracted_with_views(fake, images):
     assert again.evaluation.views.difference == model.evaluation.views.difference
 
 
-def test_what_does_not_go_together_is_a_type_error(fake, table, images):
+def test_incompatible_arguments_are_a_type_error(fake, table, images):
     with pytest.raises(
         TypeError, match="fit has no argument 'heed'; did you mean seed\\? it takes features, head, params"
     ):
         fit(images, heed="svm")
-    with pytest.raises(TypeError, match="fit: backbone goes with a folder or manifest: give one instead of features"):
+    with pytest.raises(TypeError, match="fit: backbone applies only to a folder or manifest; give one instead"):
         fit(table, backbone="quadrants")
-    with pytest.raises(TypeError, match="fit: resize goes with a folder or manifest: give one instead of features"):
+    with pytest.raises(TypeError, match="fit: resize applies only to a folder or manifest; give one instead"):
         fit(resize="pad")
     with pytest.raises(TypeError, match="features is of type ndarray; it must be FeatureTable, str, Path or None"):
         fit(table.X)
@@ -527,20 +527,20 @@ def test_what_does_not_go_together_is_a_type_error(fake, table, images):
     ("options", "message"),
     [
         ({"group_by": "plate"}, "`group_by` plate matches no image"),
-        ({"group_by": "(P"}, "no regular expression"),
+        ({"group_by": "(P"}, "is not a regular expression"),
         ({"group_by": "word:9"}, "`group_by` word:9 matches no image"),
         ({"params": {"C": "abc"}}, "The 'C' parameter of LogisticRegression"),
-        ({"head": "forest"}, "no head is named 'forest'"),
+        ({"head": "forest"}, "unknown head 'forest'"),
         ({"cv": 1}, "it must be 2 or more"),
     ],
 )
-def test_what_cannot_be_fitted_is_said_before_any_image_is_computed(fake, images, options, message):
+def test_invalid_options_are_reported_before_any_image_is_computed(fake, images, options, message):
     with pytest.raises(FeatxError, match=message):
         fit(images, **{"backbone": "quadrants", "runtime": fake.runtime} | options)
     assert fake.starts == 0
 
 
-def test_labels_that_cannot_be_learnt_are_said_before_any_image_is_computed(fake, images, tmp_path):
+def test_invalid_labels_are_reported_before_any_image_is_computed(fake, images, tmp_path):
     how = {"backbone": "quadrants", "runtime": fake.runtime}
     for data, message in (
         (images / "red", "red has no labels"),

@@ -1,4 +1,4 @@
-"""A full disk: the message names the file that cannot be written, and gives advice about that file."""
+"""A full disk: the message names the file that cannot be written and states what to do."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ import resource
 
 @contextlib.contextmanager
 def full_disk(*stages: str) -> Iterator[Callable[[str, int, int], None]]:
-    """Let no file grow beyond 100 bytes, from the first of some stages on, or at once: writing more fails.
+    """Limit the size of every file to 100 bytes, from one of the given stages on, or at once without stages.
 
     Yields
     ------
     callable
-        The progress of a runtime, which tells the stage.
+        The ``progress`` callback of a runtime, which receives the stage.
     """
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
 
@@ -70,7 +70,7 @@ OUTPUTS = {
 
 
 @pytest.mark.parametrize("name", OUTPUTS)
-def test_of_an_output_the_message_names_it_and_no_cache(fake, model, images, tmp_path, name):
+def test_the_message_for_an_output_names_the_output_and_not_the_cache(fake, model, images, tmp_path, name):
     if name.endswith(".parquet"):
         pytest.importorskip("pyarrow")
     folder = tmp_path / "out"
@@ -85,7 +85,7 @@ def test_of_an_output_the_message_names_it_and_no_cache(fake, model, images, tmp
     assert os.listdir(folder) == []
 
 
-def test_of_a_folder_the_message_names_the_file_in_it_and_no_cache(fake, model, images, tmp_path):
+def test_the_message_for_a_folder_names_the_file_in_it_and_not_the_cache(fake, model, images, tmp_path):
     with (
         full_disk("sorting the images into folders") as progress,
         pytest.raises(OutputError, match=r"blue-00.png cannot be put into .*blue: File too large") as sorting,
@@ -94,17 +94,17 @@ def test_of_a_folder_the_message_names_the_file_in_it_and_no_cache(fake, model, 
     with full_disk(), pytest.raises(OutputError, match=r"digit-0000.png cannot be written: .*; make room") as sample:
         make_sample(tmp_path / "digits")
     with (
-        new_recording(tmp_path / "data", "cup") as take,
+        new_recording(tmp_path / "data", "cup") as recording,
         full_disk(),
         pytest.raises(OutputError, match=r"take-001-00001.jpg cannot be written: .*; make") as capture,
     ):
-        take.keep(bytes(1000))
+        recording.keep(bytes(1000))
     assert not any("`cache`" in str(caught.value) for caught in (sorting, capture, sample))
     written = [path for name in ("sorted", "digits", "data") for path in (tmp_path / name).rglob("*") if path.is_file()]
     assert [path.name for path in written] == [OUTPUT_TAG]
 
 
-def test_of_the_cache_the_message_names_the_file_and_another_cache(tmp_path):
+def test_the_message_for_the_cache_names_the_file_and_suggests_another_cache(tmp_path):
     with (
         full_disk(),
         pytest.raises(StoreError, match=r"latest.json cannot be written: .*make room or choose another `cache`"),
@@ -112,7 +112,7 @@ def test_of_the_cache_the_message_names_the_file_and_another_cache(tmp_path):
         write_latest(tmp_path / "cache", {"text": "x" * 1000})
 
 
-def test_an_error_of_the_cache_while_an_output_is_written_stays_one_of_the_cache(tmp_path):
+def test_a_cache_error_while_an_output_is_written_is_reported_as_a_cache_error(tmp_path):
     def write(temporary: Path) -> None:
         with full_disk():
             write_latest(tmp_path / "cache", {"text": "x" * 1000})

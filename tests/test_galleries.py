@@ -1,4 +1,4 @@
-"""Sheets of predicted images: a fair choice, nothing injected, nothing overwritten."""
+"""Galleries of predicted images: a balanced choice, no injected markup, no overwritten files."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def model(fake, images):
 
 @pytest.fixture
 def new(tmp_path):
-    """Return a folder of six red and four blue images, one of them seen, a torn one and one unlike all."""
+    """Return a folder of six red and four blue images (one of them seen), a truncated one and an unusual one."""
     folder = tmp_path / "new"
     for i in range(6):
         save_image(folder / "r" / f"r-{i:02}.png", (200, 50, 40), seed=500 + i)
@@ -81,7 +81,7 @@ def rows_of(kinds: dict[tuple[str, str], int]) -> list[Tile]:
         ({("ok", str(i)): 7 for i in range(50)}, 20, [1] * 20),
     ],
 )
-def test_of_each_kind_equally_many_are_chosen_and_by_their_paths_alone(kinds, most, expected):
+def test_equally_many_of_each_kind_are_chosen_by_their_paths(kinds, most, expected):
     rows = rows_of(kinds)
     choice, pieces, backwards = Choice(most), Choice(most), Choice(most)
     choice.add(rows)
@@ -104,8 +104,8 @@ def test_of_each_kind_equally_many_are_chosen_and_by_their_paths_alone(kinds, mo
         for kind, n in counts.items():
             smallest = {name[8:].decode() for name in sorted(by_kind[kind])[:n]}
             assert {tile.path for tile in tiles if tile.kind == kind} == smallest
-    few, others = ({tile.path for tile in one.tiles()} for one in (choice, backwards))
-    assert len(few & others) >= len(few) - 1  # which kind has one more depends on which came first
+    few, others = ({tile.path for tile in part.tiles()} for part in (choice, backwards))
+    assert len(few & others) >= len(few) - 1  # which kind has one image more depends on the order
 
 
 def page_of(model, new, tmp_path, fake, **options):
@@ -113,14 +113,14 @@ def page_of(model, new, tmp_path, fake, **options):
     return done, (tmp_path / "g.html").read_text("utf-8")
 
 
-def test_the_page_holds_every_image_with_what_is_said_of_it(fake, model, new, tmp_path):
+def test_the_page_contains_every_image_with_its_prediction(fake, model, new, tmp_path):
     done, text = page_of(model, new, tmp_path, fake, reject_rate=0.05)
     assert (done.n_images, done.n_predicted, done.n_rejected, done.n_skipped) == (12, 10, 1, 1)
     assert (done.gallery, done.n_in_gallery) == (tmp_path / "g.html", 12)
     assert done.to_dict()["gallery"] == str(tmp_path / "g.html")
     assert "<li>12 images: 10 predicted, 1 rejected, 1 skipped</li>" in text
     assert "<li>1 of them (marked seen) were used to fit this model" in text
-    assert "are shown" not in text
+    assert "images are shown" not in text
     assert f"in {new}</li>" in text
     for row in done.to_dict()["rows"]:
         name = Path(row["path"]).relative_to(new).as_posix()
@@ -141,11 +141,11 @@ def test_a_table_and_a_gallery_in_one_run(fake, model, new, tmp_path):
     assert done.rows == ()
 
 
-def test_too_many_images_are_said(fake, model, new, tmp_path, monkeypatch):
+def test_the_number_of_images_left_out_is_reported(fake, model, new, tmp_path, monkeypatch):
     monkeypatch.setitem(gallery._KINDS, ".html", gallery._Limits(5, 32))
     done, text = page_of(model, new, tmp_path, fake)
     assert done.n_in_gallery == 5 == text.count("<figure")
-    assert "<li>5 are shown, 7 are not: of each class, of the rejected and of the skipped as many as there are" in text
+    assert "<li>5 of 12 images are shown: the same number of each class, of rejected and of skipped images" in text
     assert '<option value="skipped">skipped (1)</option>' in text
     assert sorted(re.findall(r"<option value=\"\d\">(?:red|blue) \((\d) of \d\)", text)) == ["2", "2"]
 
@@ -180,9 +180,9 @@ def test_filters_and_orders_in_a_browser(fake, model, new, tmp_path, pages):
     assert chosen("order", "name") == expected(lambda row: True)
     confidence = {Path(row["path"]).relative_to(new).as_posix(): row["confidence"] for row in rows}
     for order, sign in (("doubtful", 1), ("sure", -1)):
-        found = chosen("order", order)
-        assert found[-1] == "torn.png"
-        values = [sign * confidence[name] for name in found[:-1]]
+        names_shown = chosen("order", order)
+        assert names_shown[-1] == "torn.png"
+        values = [sign * confidence[name] for name in names_shown[:-1]]
         assert values == sorted(values)
     assert chosen("order", "class")[-2:] == ["odd.png", "torn.png"]
     for _ in range(3):
@@ -195,7 +195,7 @@ def test_filters_and_orders_in_a_browser(fake, model, new, tmp_path, pages):
 @pytest.mark.integration
 @pytest.mark.parametrize("width", [1280, 400])
 @pytest.mark.parametrize("dark", [False, True])
-def test_axe_holds_nothing_against_it(fake, model, new, tmp_path, pages, width, dark):
+def test_axe_reports_no_violations(fake, model, new, tmp_path, pages, width, dark):
     page_of(model, new, tmp_path, fake, reject_rate=0.05)
     assert axe_violations(pages.open((tmp_path / "g.html").as_uri(), width=width, dark=dark)) == []
 
@@ -205,13 +205,13 @@ def hostile(folder: Path) -> Path:
         try:
             save_image(folder / f"{name}.png", (200, 50, 40), seed=50 + i)
         except OSError:
-            pytest.skip("this file system takes no such name")
+            pytest.skip("this file system does not allow such a name")
     return folder
 
 
 @pytest.fixture
 def hostile_page(fake, model, tmp_path):
-    """Return the page of a gallery whose names would like to be more than text."""
+    """Return the page of a gallery whose names contain markup and control characters."""
     odd = replace(model, classes_=(f"{HOSTILE} \u202e{'long ' * 60}", "{{7*7}}"))
     done, _ = page_of(odd, hostile(tmp_path / "odd"), tmp_path, fake)
     assert done.n_in_gallery == len(NAMES)
@@ -246,13 +246,13 @@ def test_the_sheet_shows_the_images_by_class(fake, model, new, tmp_path):
     centres = [sheet[top + step * (i // 4) + 80, 12 + 172 * (i % 4) + 80] for i in range(12)]
     colours = ["blue" if b > 150 > r else "red" if r > 150 > b else "other" for r, _, b in centres]
     assert colours == ["blue"] * 4 + ["red"] * 6 + ["other"] * 2
-    assert centres[11].tolist() == [238, 240, 242]  # the torn one has an empty place
+    assert centres[11].tolist() == [238, 240, 242]  # the cell of the truncated image is empty
     red = (sheet[:, :, 0] > 180) & (sheet[:, :, 1] < 70)
     letters = [red[top + 2 * step + 160 : top + 2 * step + 178, 12 + 172 * i : 172 * (i + 1)].any() for i in range(4)]
     assert letters == [False, False, True, True]
 
 
-def test_hostile_names_leave_the_sheet_whole(fake, model, tmp_path):
+def test_hostile_names_do_not_damage_the_sheet(fake, model, tmp_path):
     odd = replace(model, classes_=(HOSTILE, "\u202e" + "long " * 60))
     predict(odd, hostile(tmp_path / "odd"), gallery=tmp_path / "g.png", runtime=fake.runtime)
     with Image.open(tmp_path / "g.png") as image:
@@ -262,15 +262,15 @@ def test_hostile_names_leave_the_sheet_whole(fake, model, tmp_path):
     assert (margin == 255).all()
 
 
-def test_letters_fit_their_place_and_are_never_boxes():
+def test_text_fits_its_width_and_has_no_missing_glyphs():
     assert letter("a\x00\u202e", 14).text == r"a\x00\u202e"
-    assert letter("\U000f0000", 14).text == r"\U000f0000"  # a private character that no font has
+    assert letter("\U000f0000", 14).text == r"\U000f0000"  # a private-use character without a glyph in any font
     assert letter_within("short.png", 14, 160).text == "short.png"
     cut = letter_within("a" * 300 + ".png", 14, 160)
     assert re.fullmatch(r"a+…a+\.png", cut.text)
     assert 140 < cut.width <= 160
     assert letter_within("xyz", 14, 1).text == "…"
-    lines = letter_lines("unlike the training images; nearest is " + "y" * 100, 11, 160, 2)
+    lines = letter_lines("unlike the training images; the nearest class is " + "y" * 100, 11, 160, 2)
     assert len(lines) == 2
     assert all(line.width <= 160 for line in lines)
     assert lines[0].text.startswith("unlike the training")
@@ -301,12 +301,12 @@ def test_a_preview_keeps_pixels_and_cuts_captions_to_the_width_of_an_image():
     [
         ("g.pdf", r"`gallery=.*g.pdf`: the name must end in .html, .htm, .png"),
         ("none/g.html", "there is no folder"),
-        ("mine.html", r"mine.html exists and was not written by featx, so that it is never replaced; choose another"),
-        ("new/sheet.png", "it would lie among the images of .*new and be taken for one of them next time; choose"),
-        ("new/r/sheet.png", "it would lie among the images"),
+        ("mine.html", r"mine.html exists and was not written by featx, so it is never replaced; choose another"),
+        ("new/sheet.png", "the next run would read this file as one of the images of .*new; choose"),
+        ("new/r/sheet.png", "would read this file as one of the images"),
     ],
 )
-def test_impossible_sheets_are_refused_before_any_work(fake, model, new, tmp_path, name, message):
+def test_impossible_gallery_files_are_rejected_before_any_work(fake, model, new, tmp_path, name, message):
     (tmp_path / "mine.html").write_text("mine")
     with pytest.raises(OutputError, match=message):
         predict(model, new, tmp_path / "s.csv", gallery=tmp_path / name, runtime=fake.runtime)
@@ -318,7 +318,7 @@ def test_impossible_sheets_are_refused_before_any_work(fake, model, new, tmp_pat
 @pytest.mark.parametrize(
     ("name", "place"), [("g.html", "featx.galleries.gallery.render_page"), ("g.png", "PIL.Image.Image.save")]
 )
-def test_a_failure_leaves_no_half_sheet(fake, model, new, tmp_path, monkeypatch, name, place):
+def test_a_failure_leaves_no_partial_file(fake, model, new, tmp_path, monkeypatch, name, place):
     folder = tmp_path / "out"
     folder.mkdir()
 
@@ -332,7 +332,7 @@ def test_a_failure_leaves_no_half_sheet(fake, model, new, tmp_path, monkeypatch,
     assert os.listdir(folder) == []
 
 
-def test_only_images_that_cannot_be_used(fake, model, tmp_path):
+def test_a_gallery_without_usable_images(fake, model, tmp_path):
     bad = tmp_path / "bad.png"
     bad.write_bytes(b"")
     for name in ("g.html", "g.png"):
@@ -349,8 +349,8 @@ def test_from_the_command_line(fake, model, new, tmp_path, monkeypatch):
     assert shown.exit_code == 0, shown.output
     assert f"gallery    {tmp_path / 'g.html'}: 12 of 12 images" in shown.output
     assert "exists; add --overwrite" in CliRunner().invoke(app, words).output
-    said = json.loads(CliRunner().invoke(app, [*words, "--overwrite", "--json"]).stdout)
-    assert (said["gallery"], said["n_in_gallery"]) == (str(tmp_path / "g.html"), 12)
+    result = json.loads(CliRunner().invoke(app, [*words, "--overwrite", "--json"]).stdout)
+    assert (result["gallery"], result["n_in_gallery"]) == (str(tmp_path / "g.html"), 12)
 
 
 def test_a_sheet_that_is_one_of_the_images_is_not_replaced(fake, model, new, tmp_path):
@@ -358,6 +358,6 @@ def test_a_sheet_that_is_one_of_the_images_is_not_replaced(fake, model, new, tmp
     predict(model, new, gallery=sheet, runtime=fake.runtime)
     before = sheet.read_bytes()
     (tmp_path / "list.csv").write_text("path\nsheet.png\nnew/odd.png\n")
-    with pytest.raises(OutputError, match=r"sheet.png would replace .*sheet.png, which is read"):
+    with pytest.raises(OutputError, match=r"sheet.png would replace .*sheet.png, which is an input"):
         predict(model, tmp_path / "list.csv", gallery=sheet, overwrite=True, runtime=fake.runtime)
     assert sheet.read_bytes() == before

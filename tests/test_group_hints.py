@@ -1,4 +1,4 @@
-"""Groups that a user names, and hints of sources."""
+"""Groups named by the user, and group hints."""
 
 from __future__ import annotations
 
@@ -28,16 +28,17 @@ def test_groups_by_parent_pattern_and_column():
         read_groups(two, "folder:3")
 
 
-def test_a_pattern_that_is_none_or_matches_nothing_says_what_is_allowed():
+def test_an_invalid_pattern_or_one_without_a_match_names_the_allowed_values():
     with pytest.raises(
-        DatasetError, match=r"`group_by` \(P: no regular expression \(.*\); allowed are parent, folder:N, word:N, or a"
+        DatasetError,
+        match=r"`group_by` \(P is not a regular expression \(.*\); expected parent, folder:N, word:N, or a",
     ):
         read_groups(samples("a/1.png"), "(P")
     with pytest.raises(
-        DatasetError, match=r"`group_by` plate matches no image, as 'a/1.png'; allowed are parent, folder:N"
+        DatasetError, match=r"`group_by` plate matches no image, for example 'a/1.png'; expected parent, folder:N"
     ):
         read_groups(samples("a/1.png"), "plate")
-    with pytest.raises(DatasetError, match=r"allowed are parent, folder:N, word:N, a column \(day\), or a pattern"):
+    with pytest.raises(DatasetError, match=r"expected parent, folder:N, word:N, a column \(day\), or a pattern"):
         read_groups([Sample("1.png", "a", others=(("day", "1"),))], "plate")
 
 
@@ -69,18 +70,18 @@ def test_folders_beside_the_class_and_columns():
     "ids",
     [
         [f"{label}/{label}.{i}.png" for label in ("cat", "dog") for i in range(20)],  # the class and a number
-        [f"{label}/{label}-{i % 5:02}.png" for label in "ab" for i in range(20)],  # numbers that come again
+        [f"{label}/{label}-{i % 5:02}.png" for label in "ab" for i in range(20)],  # repeated numbers
         [f"{label}/only-{label}-{i}.png" for label in "ab" for i in range(20)],  # one source for each class
         [f"{label}/{label}_{i}.png" for label in "ab" for i in range(20)],
         [f"{label}/IMG_{i}.png" for label in "ab" for i in range(20)],  # one word for all
     ],
 )
-def test_what_is_no_hint(ids):
+def test_names_without_group_hints(ids):
     assert find_group_hints(samples(*ids)) == []
 
 
 def test_patients_of_one_class_each():
-    """The classic leak: a patient is ill or not, and the images of one lie on both sides of a split."""
+    """The classic leak: each patient is either ill or healthy, and has images on both sides of a split."""
     every = samples(
         *(f"{label}/patient{label}{who:02}_{i}.png" for label in "ab" for who in range(6) for i in range(3))
     )
@@ -106,7 +107,7 @@ def test_days_are_sources_although_they_are_numbers():
     assert [set(one.values) for one in find_group_hints(every)] == [{"20240105", "20240311"}]
 
 
-def test_what_a_tool_adds_to_names_is_no_hint():
+def test_suffixes_added_by_a_tool_are_not_hints():
     every = samples(*(f"{c}/{n}_{i % 4}_jpg.rf.{n}{i:031x}.jpg" for c in "ab" for n in "78" for i in range(12)))
     assert [(one.group_by, set(one.values)) for one in find_group_hints(every)] == [("word:1", {"7", "8"})]
 
@@ -129,8 +130,8 @@ def test_no_samples():
     ],
 )
 @pytest.mark.parametrize("plates", [("P01", "P02", "P03"), ("north", "south", "east"), ("A1", "B2", "C3")])
-def test_what_is_suggested_can_be_read_and_typed_and_splits(name, plates):
-    """Whatever the names look like: a short word, which gives the very groups again, 2 to half the number of images."""
+def test_a_suggested_group_by_is_short_and_gives_the_same_groups(name, plates):
+    """For any names, the short value gives the same groups again: at least 2, at most half the number of images."""
     every = [
         Sample(name.format(plate=plate, label=label, i=number), label)
         for number, (label, plate) in enumerate((label, plate) for label in "ab" for plate in plates for _ in range(6))
@@ -143,13 +144,13 @@ def test_what_is_suggested_can_be_read_and_typed_and_splits(name, plates):
         assert 2 <= len(set(source.values)) <= len(every) / 2
 
 
-def test_a_pattern_with_the_prefix_is_suggested_only_where_it_says_the_same():
-    """The folder P2 comes first in the path, and so would be what the pattern finds."""
+def test_a_pattern_with_the_prefix_is_suggested_only_if_it_gives_the_same_groups():
+    """The pattern would match the folder P2, which comes first in the path."""
     every = samples(*(f"{label}/P2/P{plate}_{i}.png" for label in "ab" for plate in range(1, 4) for i in range(4)))
     (found,) = find_group_hints(every)
     assert (found.group_by, sorted(set(found.values))) == ("word:1", ["P1", "P2", "P3"])
 
 
-def test_names_are_in_the_order_in_which_people_count():
+def test_names_are_in_natural_order():
     names = ["Platte 10", "Platte 9", "Platte 1", "B", "A02", "A10", "7", "x" + "1" * 5000]
     assert in_natural_order(names) == ["7", "A02", "A10", "B", "Platte 1", "Platte 9", "Platte 10", names[-1]]

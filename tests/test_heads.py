@@ -62,7 +62,7 @@ def test_no_more_neighbours_than_samples():
     assert make_head("knn").default(1) == {"head__n_neighbors": 1}
 
 
-def test_params_fix_or_replace_what_is_tuned():
+def test_params_fix_or_replace_the_grid():
     fixed = make_head("logreg", {"C": 0.3})
     assert fixed.candidates(100) == [{}]
     assert fixed.estimator.get_params()["head__C"] == 0.3
@@ -85,20 +85,20 @@ def test_parse_param(text, value):
 
 
 def test_errors_teach():
-    with pytest.raises(HeadError, match="no head is named 'svn'; did you mean svm"):
+    with pytest.raises(HeadError, match="unknown head 'svn'; did you mean svm"):
         make_head("svn")
     with pytest.raises(HeadError, match="logreg has no parameter 'c'; it has C, class_weight, dual"):
         make_head("logreg", {"c": 1})
-    with pytest.raises(HeadError, match="needed is name=value, as in C=0.1"):
+    with pytest.raises(HeadError, match="expected name=value, for example C=0.1"):
         parse_param("C")
-    with pytest.raises(HeadError, match="is no head; give a name"):
+    with pytest.raises(HeadError, match="is not a head; expected a name"):
         make_head(3)
     for other in (KMeans(3), GaussianMixture(3), IsolationForest(), LinearRegression(), StandardScaler()):
-        with pytest.raises(HeadError, match=f"{type(other).__name__}.* is no head; give a name"):
+        with pytest.raises(HeadError, match=f"{type(other).__name__}.* is not a head; expected a name"):
             make_head(other)
-    with pytest.raises(HeadError, match="`class_weight=heavy`: allowed is balanced"):
+    with pytest.raises(HeadError, match="`class_weight=heavy` is not allowed; expected balanced"):
         make_head("logreg", class_weight="heavy")
-    with pytest.raises(HeadError, match="knn cannot weigh classes; leave `class_weight` out"):
+    with pytest.raises(HeadError, match="knn does not support class weights; omit `class_weight`"):
         make_head("knn", class_weight="balanced")
     with pytest.raises(HeadError, match="logreg with C=-1 cannot be fitted: .*must be a float"):
         fit_head(make_head("logreg"), {"head__C": -1}, *blobs(2))
@@ -135,13 +135,13 @@ def test_mlp_is_balanced_by_sample_weights():
     np.testing.assert_allclose(np.unique(seen["weights"]), [0.75, 1.5])
 
 
-def test_any_classifier_is_taken_as_it_is():
+def test_any_classifier_is_used_unchanged():
     given = make_pipeline(StandardScaler(), KNeighborsClassifier(3))
     head = make_head(given)
     assert head.name == "pipeline"
     assert head.candidates(10) == [{}]
     assert head.estimator is not given
-    with pytest.raises(HeadError, match="class weights of an estimator that is given are its own"):
+    with pytest.raises(HeadError, match="`class_weight` does not apply to an estimator object"):
         make_head(given, class_weight="balanced")
     assert make_head(LogisticRegression(), {"C": [1, 2]}).candidates(9) == [{"C": 1}, {"C": 2}]
 
@@ -155,7 +155,7 @@ def test_scores_of_a_classifier_without_scores():
     assert scores_of(plain, X[:2], 3).tolist() == [[0, 0, 1], [0, 0, 1]]
 
 
-def test_convergence_is_asked_of_the_fit():
+def test_convergence_of_a_fit():
     X, y = blobs(3)
     with quiet_single_threads():
         assert not converged(fit_head(make_head("logreg", {"max_iter": 1}), {"head__C": 1.0}, X, y))
@@ -174,12 +174,12 @@ def test_convergence_is_asked_of_the_fit():
         ("svm-rbf", {"kernel": "precomputed"}, "Precomputed matrix must be a square matrix"),
     ],
 )
-def test_values_that_cannot_be_are_refused_before_any_data_is_there(name, params, message):
+def test_invalid_values_are_rejected_before_any_data_is_read(name, params, message):
     with pytest.raises(HeadError, match=re.escape(message)):
         make_head(name, params)
 
 
-def test_values_of_a_given_estimator_are_looked_at_too():
+def test_values_of_a_given_estimator_are_checked_too():
     with pytest.raises(HeadError, match="logisticregression cannot be fitted: The 'C' parameter"):
         make_head(LogisticRegression(C="abc"))
     with pytest.raises(HeadError, match="pipeline cannot be fitted: The 'C' parameter"):
@@ -187,8 +187,8 @@ def test_values_of_a_given_estimator_are_looked_at_too():
 
 
 @pytest.mark.parametrize("threshold", [2.0, 0.2, None])
-def test_centroids_of_features_that_do_not_vary_inside_the_classes(threshold):
-    """As of images that are nearly equal: scikit-learn divides 0 by 0 there."""
+def test_centroids_of_features_that_do_not_vary_within_the_classes(threshold):
+    """scikit-learn divides 0 by 0 for such features, which occur with nearly equal images."""
     rng = np.random.default_rng(0)
     y = np.arange(24) % 2
     X = np.zeros((24, 12), np.float32)

@@ -1,4 +1,4 @@
-"""What stands for a head on too many samples."""
+"""Replacements of heads on many samples."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ N = 20_000
 
 
 @pytest.mark.parametrize("name", HEAD_NAMES)
-def test_up_to_ten_thousand_a_head_is_itself(name):
+def test_up_to_ten_thousand_samples_a_head_is_not_replaced(name):
     head = make_head(name)
     same, plan = for_large(head, 10_000, 3)
     assert same is head
-    exact = "svm-rbf: exact kernel, as up to 10,000 images; beyond, 1,000 landmarks stand for it"
+    exact = "svm-rbf: exact kernel; above 10,000 images it is approximated by 1,000 landmarks"
     assert plan == (exact if name == "svm-rbf" else "")
 
 
 @pytest.mark.parametrize("name", ["logreg", "knn", "ridge", "centroid"])
-def test_heads_that_need_no_plan(name):
+def test_heads_that_are_never_replaced(name):
     head = make_head(name)
     assert for_large(head, N, 3) == (head, "")
 
@@ -43,7 +43,10 @@ def test_svm_on_many_samples_keeps_its_c_and_its_weights():
     last = head.estimator[-1]
     assert (type(last), last.loss, last.class_weight, last.random_state) == (SGDClassifier, "hinge", "balanced", 7)
     assert [c["head__alpha"] for c in head.candidates(9)] == [1 / (0.01 * N), 1 / N]
-    assert plan == ("svm: on more than 10,000 images by stochastic gradients, pair by pair, alpha = 1 / (20,000 C)")
+    assert plan == (
+        "svm: on more than 10,000 images trained by stochastic gradient descent, one classifier per pair of classes, "
+        "alpha = 1 / (20,000 C)"
+    )
     fixed, plan = for_large(make_head("svm", {"C": 0.5}), N, 10)
     assert type(fixed.estimator[-1]) is OneVsOneClassifier
     assert (fixed.estimator[-1].estimator.alpha, fixed.grid) == (1 / (0.5 * N / 5), {})
@@ -64,25 +67,25 @@ def test_svm_rbf_on_many_samples_has_landmarks():
 
 
 @pytest.mark.parametrize("params", [{"tol": 1e-5}, {"max_iter": 10}, {"C": [1.0], "shrinking": [True, False]}])
-def test_what_has_no_counterpart_is_kept_and_said(params):
+def test_parameters_without_a_counterpart_are_kept_and_reported(params):
     head = make_head("svm-rbf", params)
     kept, plan = for_large(head, N, 3)
     assert kept is head
-    assert plan == "svm-rbf: as its parameters ask, nothing stands for it on 20,000 images, which takes long"
+    assert plan == "svm-rbf: not approximated, because of its parameters; training on 20,000 images takes long"
 
 
-def test_mlp_on_many_samples_stops_early_unless_told_how():
+def test_mlp_on_many_samples_stops_early_unless_its_training_was_changed():
     head, plan = for_large(make_head("mlp"), N, 3)
     assert head.estimator[-1].early_stopping
-    assert "epochs end when a tenth of the training part gains no more" in plan
-    told = make_head("mlp", {"batch_size": 64})
-    assert for_large(told, N, 3)[0] is told
+    assert "early stopping on a held-out tenth of the training images" in plan
+    changed = make_head("mlp", {"batch_size": 64})
+    assert for_large(changed, N, 3)[0] is changed
 
 
 @pytest.mark.parametrize("class_weight", [None, "balanced"])
 @pytest.mark.parametrize("name", ["svm", "svm-rbf", "mlp"])
 @pytest.mark.parametrize("n_classes", [2, 3])
-def test_what_stands_for_a_head_learns_and_is_saved(name, n_classes, class_weight, monkeypatch):
+def test_a_replacement_can_be_trained_and_saved(name, n_classes, class_weight, monkeypatch):
     monkeypatch.setattr(large, "MOST_EXACT", 200)
     monkeypatch.setattr(large, "LANDMARKS", 50)
     monkeypatch.setattr(large, "BATCH", 32)
@@ -98,8 +101,8 @@ def test_what_stands_for_a_head_learns_and_is_saved(name, n_classes, class_weigh
         np.testing.assert_array_equal(scores, scores_of(loaded, data.X, n_classes))
     assert (scores.argmax(axis=1) == data.y).mean() > 0.85
     assert tuned.converged
-    folded = to_dense(tuned.estimator)
+    dense = to_dense(tuned.estimator)
     if name == "svm-rbf":
-        assert folded is None  # a kernel is no matrix
+        assert dense is None  # a kernel is not a dense layer
     else:
-        np.testing.assert_allclose(softmax(folded.scores(data.X)), softmax(scores), atol=1e-4)
+        np.testing.assert_allclose(softmax(dense.scores(data.X)), softmax(scores), atol=1e-4)

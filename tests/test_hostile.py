@@ -1,4 +1,4 @@
-"""Files made to do harm: nothing runs, nothing is unpacked beyond its size, nothing is written where it should not."""
+"""Malicious files: no code is run, no bomb is unpacked, and nothing is written outside the given places."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ ROOT = Path(__file__).parent.parent
 
 @pytest.fixture
 def model(fake, images, tmp_path):
-    """Return a model file that holds a head which only scikit-learn can run."""
+    """Return a model file with a head that only scikit-learn can run."""
     table = extract(images, "quadrants", runtime=fake.runtime)
     fit(table, "knn", params={"n_neighbors": 3}, cv=2, runtime=fake.runtime).save(tmp_path / "m.featx")
     return tmp_path / "m.featx"
@@ -54,17 +54,17 @@ def change(path, name, content):
 
 
 def estimator_of(path):
-    """Return the head of a model, read as predict reads it."""
+    """Return the scores of a model for its probes, which reads the head as predict does."""
     model = load(path)
     return model.scores(model.probes)
 
 
-def test_mutated_files_are_read_or_refused():
-    """A few hundred for each reader; ``python -m benchmarks.fuzz`` tries as many as one likes."""
+def test_mutated_files_are_read_or_rejected():
+    """Each reader is tested with a few hundred files; ``python -m benchmarks.fuzz`` tests any number."""
     command = [sys.executable, "-W", "ignore", "-m", "benchmarks.fuzz", "--inputs", "300", "--seed", "1"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    results = json.loads(done.stdout.splitlines()[-1])["results"]
+    process = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert process.returncode == 0, process.stderr
+    results = json.loads(process.stdout.splitlines()[-1])["results"]
     names = ["store", "journal", "snapshot", "model", "manifest", "weights", "image"]
     assert [result["reader"] for result in results] == names
     for result in results:
@@ -76,7 +76,7 @@ def test_mutated_files_are_read_or_refused():
 def test_a_zip_bomb_is_not_unpacked(model):
     bomb = members(model) | {"arrays/zeros.npy": bytes(50_000_000)}
     model.write_bytes(zipped(bomb, zipfile.ZIP_DEFLATED))
-    with pytest.raises(ClassifierError, match=r"m\.featx holds '.*' compressed, as featx never writes it"):
+    with pytest.raises(ClassifierError, match=r"m\.featx holds '.*' compressed; expected uncompressed members"):
         load(model)
 
 
@@ -84,11 +84,11 @@ def test_a_zip_bomb_within_the_head_is_not_unpacked(model):
     with zipfile.ZipFile(io.BytesIO(members(model)["estimator.skops"])) as archive:
         inner = {name: archive.read(name) for name in archive.namelist()} | {"zeros.npy": bytes(50_000_000)}
     change(model, "estimator.skops", zipped(inner, zipfile.ZIP_DEFLATED))
-    with pytest.raises(ClassifierError, match="compressed, as featx never writes it"):
+    with pytest.raises(ClassifierError, match="compressed; expected uncompressed members"):
         estimator_of(model)
 
 
-def test_members_that_share_their_bytes_are_no_way_around(model):
+def test_members_that_share_their_bytes(model):
     with zipfile.ZipFile(model, "a") as archive:
         big = archive.getinfo("arrays/probes.npy")
         for number in range(5000):
@@ -97,11 +97,11 @@ def test_members_that_share_their_bytes_are_no_way_around(model):
             again.header_offset = big.header_offset
             archive.filelist.append(again)
         archive._didModify = True
-    with pytest.raises(ClassifierError, match=r"m\.featx would unpack to more bytes than it has"):
+    with pytest.raises(ClassifierError, match=r"the members of m\.featx are larger than the file"):
         load(model)
 
 
-def test_names_that_lead_out_of_the_folder_lead_nowhere(model, tmp_path):
+def test_members_with_names_outside_the_folder_are_not_written(model, tmp_path):
     content = members(model) | {"probes/../../escaped.png": b"x", "/absolute.npy": b"x", "arrays/../up.npy": b"x"}
     model.write_bytes(zipped(content))
     before = sorted(tmp_path.rglob("*"))
@@ -114,7 +114,7 @@ def test_names_that_lead_out_of_the_folder_lead_nowhere(model, tmp_path):
 @pytest.mark.parametrize(
     "shape", ["(1099511627776, 1099511627776)", "(-1,)", "(4294967296,)", "(1, 1" + ", 1" * 200 + ")"]
 )
-def test_absurd_shapes_are_refused(model, shape):
+def test_absurd_shapes_are_rejected(model, shape):
     head = f"{{'descr': '<f4', 'fortran_order': False, 'shape': {shape}, }}".encode().ljust(1013) + b"\n"
     head = b"\x93NUMPY\x01\x00" + len(head).to_bytes(2, "little") + head
     change(model, "arrays/probes.npy", head + bytes(64))
@@ -123,7 +123,7 @@ def test_absurd_shapes_are_refused(model, shape):
 
 
 @pytest.mark.parametrize(("module", "name"), [("os", "system"), ("builtins", "eval"), ("subprocess", "Popen")])
-def test_a_head_of_another_type_is_refused_by_name(model, module, name):
+def test_a_head_of_another_type_is_rejected_by_name(model, module, name):
     with zipfile.ZipFile(io.BytesIO(members(model)["estimator.skops"])) as archive:
         inner = {name: archive.read(name) for name in archive.namelist()}
     schema = json.loads(inner["schema.json"])
@@ -133,12 +133,12 @@ def test_a_head_of_another_type_is_refused_by_name(model, module, name):
         estimator_of(model)
 
 
-def test_a_quantized_graph_other_than_the_recipe_says_never_reaches_the_cache(fake, images):
+def test_a_quantized_graph_that_differs_from_the_feature_spec_is_not_cached(fake, images):
     extract(images, "quadrants", runtime=fake.runtime)
-    recipe = json.loads(next(FeatureSpec.from_json(text) for text in [_spec(fake)]).to_json())
-    spec = FeatureSpec.from_json(json.dumps(recipe | {"precision": "int8", "graph": "0" * 16}))
+    fields = json.loads(next(FeatureSpec.from_json(text) for text in [_spec(fake)]).to_json())
+    spec = FeatureSpec.from_json(json.dumps(fields | {"precision": "int8", "graph": "0" * 16}))
     evil = np.frombuffer(b"another network", np.uint8)
-    with pytest.raises(SpecError, match="the quantized graph of this model is not the one that its recipe names"):
+    with pytest.raises(SpecError, match="the quantized graph of this model does not match its feature spec"):
         featurize([images], spec, graph=evil, runtime=fake.runtime)
     assert not list(fake.runtime.cache.glob("graphs/0*.graph"))
     write_graph(fake.runtime.cache, "0" * 16, b"put there by hand")
@@ -154,21 +154,21 @@ def _spec(fake):
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("../out.png,a", r"\.\./out\.png lies outside the manifest's folder"),
-        ("/etc/passwd,a", "/etc/passwd lies outside the manifest's folder"),
-        (r"C:\Windows\win.ini,a", "lies outside the manifest's folder"),
-        ("x/../../out.png,a", "lies outside the manifest's folder"),
-        ("a\0.png,a", "holds a NUL character"),
+        ("../out.png,a", r"\.\./out\.png is outside the manifest's folder"),
+        ("/etc/passwd,a", "/etc/passwd is outside the manifest's folder"),
+        (r"C:\Windows\win.ini,a", "is outside the manifest's folder"),
+        ("x/../../out.png,a", "is outside the manifest's folder"),
+        ("a\0.png,a", "contains a NUL character"),
     ],
 )
-def test_a_manifest_reaches_nothing_outside_its_folder(images, line, message):
+def test_a_manifest_cannot_name_files_outside_its_folder(images, line, message):
     (images / "list.csv").write_text(f"path,label\n{line}\nred/red-00.png,b\n")
     with pytest.raises(DatasetError, match=message):
         scan(images / "list.csv")
 
 
 def test_tables_hold_no_formulas(fake, tmp_path, monkeypatch):
-    """Names of images and classes are whatever people, or others, have typed."""
+    """Names of images and classes are not trusted, since they can look like spreadsheet formulas."""
     folder = make_classes(tmp_path / "set", {"=1+1": (30, 60, 200), "@SUM(A1)": (200, 50, 40)}, 8)
     (folder / "=1+1" / "=1+1-00.png").rename(folder / "=1+1" / "-2+3.png")
     model = fit(extract(folder, "quadrants", runtime=fake.runtime), cv=2, runtime=fake.runtime)
@@ -184,11 +184,11 @@ def test_tables_hold_no_formulas(fake, tmp_path, monkeypatch):
         assert not any(value.startswith(("=", "@", "+")) for value in row.values())
 
 
-def test_what_a_terminal_or_a_reader_would_obey_is_written_out():
+def test_control_characters_are_escaped():
     names = {
-        "\x1b[2J": r"\x1b[2J",  # erases the screen
-        "\x1b]8;;http://x\x07link": r"\x1b]8;;http://x\x07link",  # a link
-        "photo\u202egnp.exe": r"photo\u202egnp.exe",  # runs from right to left
+        "\x1b[2J": r"\x1b[2J",  # clears the screen
+        "\x1b]8;;http://x\x07link": r"\x1b]8;;http://x\x07link",  # a hyperlink
+        "photo\u202egnp.exe": r"photo\u202egnp.exe",  # right-to-left text
         "a\u2028b\u0085c": r"a\u2028b\x85c",
         "\u200bzero": r"\u200bzero",
         "tab\tline\nend": r"tab\tline\nend",
@@ -199,7 +199,7 @@ def test_what_a_terminal_or_a_reader_would_obey_is_written_out():
     assert printable("שלום 你好 é") == "שלום 你好 é"
 
 
-def test_a_set_with_hostile_names_is_worked_on_and_shown_harmlessly(fake, tmp_path, monkeypatch):
+def test_a_data_set_with_hostile_names(fake, tmp_path, monkeypatch):
     classes = {"<b>\x1b[31m": (30, 60, 200), "\u202etxt": (200, 50, 40)}
     folder = make_classes(tmp_path / "set", {"a": (30, 60, 200), "b": (200, 50, 40)}, 8)
     for plain, name in zip("ab", classes, strict=True):
@@ -213,7 +213,7 @@ def test_a_set_with_hostile_names_is_worked_on_and_shown_harmlessly(fake, tmp_pa
     assert r"<b>\x1b[31m" in result.output
 
 
-def test_weights_come_over_https_alone(monkeypatch, keras_start):
+def test_weights_are_downloaded_only_over_https(monkeypatch, keras_start):
     keras_start()
     import keras
     from keras.src.utils import file_utils
@@ -225,5 +225,5 @@ def test_weights_come_over_https_alone(monkeypatch, keras_start):
         return keras.Sequential([keras.Input((8, 8, 3)), keras.layers.Flatten()])
 
     monkeypatch.setattr(keras.applications, "VGG16", build)
-    with pytest.raises(WeightsError, match="http://example.org/w.h5 is not asked: .* only over HTTPS"):
+    with pytest.raises(WeightsError, match="http://example.org/w.h5 is refused: .* only over HTTPS"):
         applications.imagenet_architecture("vgg16.VGG16", 8)

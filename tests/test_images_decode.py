@@ -1,4 +1,4 @@
-"""Every kind of image becomes the right upright RGB pixels, or a reason that a person understands."""
+"""Images of every format decode to the correct upright RGB pixels, or to a clear reason."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def pixels(data: bytes) -> np.ndarray:
 
 
 def corners() -> Image.Image:
-    """Return 24 x 16 pixels with a black corner top left and a red one top right, white elsewhere."""
+    """Return 24 x 16 pixels with a black top left corner, a red top right corner, white elsewhere."""
     image = Image.new("RGB", (24, 16), WHITE)
     image.paste((0, 0, 0), (0, 0, 8, 8))
     image.paste(RED, (16, 0, 24, 8))
@@ -126,14 +126,15 @@ def test_cmyk_jpeg_of_adobe_is_inverted_right():
 def test_float_tiff():
     assert pixels(encoded(Image.fromarray(np.full((4, 4), 0.5, np.float32)), "TIFF"))[0, 0].tolist() == [128] * 3
     with pytest.raises(
-        ImageError, match="floating-point values above 1 have no agreed white; extract and fit take `white=N`"
+        ImageError,
+        match="floating-point values above 1 have no standard value of white; set `white=N` in extract or fit",
     ):
         decode(encoded(Image.fromarray(np.full((4, 4), 700.0, np.float32)), "TIFF"))
-    with pytest.raises(ImageError, match="32-bit signed integers have no agreed white; extract and fit take `white=N`"):
+    with pytest.raises(ImageError, match="32-bit signed integers have no standard value of white; set `white=N`"):
         decode(encoded(Image.fromarray(np.full((4, 4), 70000, np.int32)), "TIFF"))
 
 
-def test_animation_gives_its_first_frame_and_says_so():
+def test_first_frame_of_an_animation_with_a_note():
     frames = [Image.new("RGB", (8, 8), (number, 0, 0)) for number in (250, 100, 50)]
     decoded = decode(encoded(frames[0], "GIF", save_all=True, append_images=frames[1:], duration=10))
     assert decoded.note == "first of 3 frames"
@@ -141,7 +142,7 @@ def test_animation_gives_its_first_frame_and_says_so():
     assert decode(encoded(frames[0], "GIF")).note == ""
 
 
-def test_a_page_that_is_asked_for():
+def test_page_option():
     frames = [Image.new("RGB", (8, 8), (number, 0, 0)) for number in (250, 100, 50)]
     for kind in ("GIF", "TIFF", "PNG", "WEBP"):
         options = {"lossless": True} if kind == "WEBP" else {}
@@ -149,13 +150,13 @@ def test_a_page_that_is_asked_for():
         second = decode(data, page=2)
         assert second.image.getpixel((4, 4)) == (100, 0, 0)
         assert second.note == "page 2 of 3"
-        with pytest.raises(ImageError, match="it has 3 pages, and `page=4` was asked for"):
+        with pytest.raises(ImageError, match="`page=4`, but the image has 3 pages"):
             decode(data, page=4)
-    with pytest.raises(ImageError, match="it has 1 page, and `page=2` was asked for"):
+    with pytest.raises(ImageError, match="`page=2`, but the image has 1 page"):
         decode(encoded(frames[0], "PNG"), page=2)
 
 
-def test_pages_are_counted_as_far_as_it_matters():
+def test_pages_are_counted_up_to_a_limit():
     page = encoded(Image.new("L", (8, 8), 90), "TIFF")
     first = struct.unpack_from("<I", page, 4)[0]
     n_entries = struct.unpack_from("<H", page, first)[0]
@@ -167,7 +168,7 @@ def test_pages_are_counted_as_far_as_it_matters():
     for data, note in ((pages + bytes(4), "first of more than 1,000 frames"), (page, "")):
         assert decode(data).note == note
     assert decode(pages + bytes(4), page=2_000).note == "page 2000 of more than 1,000"
-    with pytest.raises(ImageError, match="it has 3001 pages"):
+    with pytest.raises(ImageError, match="the image has 3001 pages"):
         decode(pages + bytes(4), page=9_000)
     circle = page[:link] + struct.pack("<I", first) + page[link + 4 :]
     assert decode(circle).note == ""
@@ -192,12 +193,12 @@ def test_white_of_deep_images():
     assert np.asarray(decode(real, white=100).image)[0, :, 0].tolist() == [0, 128, 255]
     colour = deep_rgb_png(np.full((4, 4, 3), 4000, np.uint16))
     assert pixels(colour)[0, 0].tolist() == [15, 15, 15]
-    with pytest.raises(ImageError, match="16-bit colour is read at full scale, and `white` is for grey images"):
+    with pytest.raises(ImageError, match="`white` applies to grey images, and 16-bit colour is read at full scale"):
         decode(colour, white=4095)
 
 
 def tiff(values: np.ndarray, photometric: int = 1, order: str = "<") -> bytes:
-    """Return an uncompressed grey TIFF of any type of numbers."""
+    """Return an uncompressed grey TIFF of any number type."""
     values = np.ascontiguousarray(values, values.dtype.newbyteorder(order))
     height, width = values.shape
     numbers = {"u": 1, "i": 2, "f": 3}[values.dtype.kind]
@@ -210,36 +211,38 @@ def tiff(values: np.ndarray, photometric: int = 1, order: str = "<") -> bytes:
 
 @pytest.mark.parametrize("kind", [np.int8, np.int16, np.int32, np.float32])
 @pytest.mark.parametrize("white", [None, 100])
-def test_negative_values_are_no_black(kind, white):
+def test_negative_values_are_an_error(kind, white):
     values = np.array([[0, 50, 100]] * 3, kind)
     values[1, 1] = -1
-    with pytest.raises(ImageError, match=r"^negative values; shift them so that black is 0 \(`white` does not\)"):
+    with pytest.raises(
+        ImageError, match=r"^contains negative values; shift them so that black is 0 \(`white` does not do this\)"
+    ):
         decode(tiff(values), white=white)
     values[1, 1] = 0
     expected = [0, 50, 100] if kind is np.int8 else [0, 128, 255]
     assert np.asarray(decode(tiff(values), white=100).image)[0, :, 0].tolist() == expected
 
 
-def test_reasons_of_values_without_a_meaning():
+def test_reasons_for_undefined_values():
     for given, message in (
-        (np.int16(700), "16-bit signed integers have no agreed white; extract and fit take `white=N`"),
-        (np.uint32(700), "32-bit integers have no agreed white; extract and fit take `white=N`"),
-        (np.float32(700), "floating-point values above 1 have no agreed white; extract and fit take `white=N`"),
-        (np.float32(np.nan), r"it holds NaN \(no data\); replace NaN by a value"),
-        (np.float32(np.inf), "it holds infinite values; replace them"),
-        (np.float64(0.5), "a TIFF of 64-bit floating-point values, which featx does not read"),
+        (np.int16(700), "16-bit signed integers have no standard value of white; set `white=N` in extract or fit"),
+        (np.uint32(700), "32-bit integers have no standard value of white; set `white=N` in extract or fit"),
+        (np.float32(700), "floating-point values above 1 have no standard value of white; set `white=N` in extract"),
+        (np.float32(np.nan), r"contains NaN \(no data\); replace NaN by a value"),
+        (np.float32(np.inf), "contains infinite values; replace them"),
+        (np.float64(0.5), "a TIFF with 64-bit floating-point values, which featx does not read"),
     ):
         with pytest.raises(ImageError, match=message):
             decode(tiff(np.full((4, 4), given)))
     for given in (np.nan, np.inf, -1):
         with pytest.raises(ImageError) as raised:
             decode(tiff(np.full((4, 4), given, np.float32)), white=255)
-        assert "add `white" not in str(raised.value)
+        assert "set `white" not in str(raised.value)
     with pytest.raises(ImageError, match="16-bit big-endian unsigned integers where 0 is white, which featx does not"):
         decode(tiff(np.ones((4, 4), np.uint16), 0, ">"))
 
 
-def test_values_of_32_bits_are_not_cut():
+def test_32_bit_values_are_not_truncated():
     values = np.array([[0, 70_000, 2**31, 2**32 - 1]] * 3, np.uint32)
     assert np.asarray(decode(tiff(values), white=2**32 - 1).image)[0, :, 0].tolist() == [0, 0, 128, 255]
     assert np.asarray(decode(tiff(values), white=65_535).image)[0, :, 0].tolist() == [0, 255, 255, 255]
@@ -294,10 +297,10 @@ def test_qoi_and_tga():
     assert data[17] & 15 in (0, 8)
     data[17] |= 8
     assert (pixels(bytes(data)) == 255).all()
-    data[17] &= ~15  # no bit of a pixel is opacity
+    data[17] &= ~15  # the header declares no opacity bits
     np.testing.assert_array_equal(pixels(bytes(data)), np.asarray(corners()))
     for broken in (bytes(data[:500]), bytes(len(data)), b"\0" + bytes(data)):
-        with pytest.raises(ImageError, match="not an image: the content is none of"):
+        with pytest.raises(ImageError, match="not an image: the content is none of the formats"):
             decode(broken)
 
 
@@ -320,7 +323,7 @@ def test_a_png_with_much_text(at, text):
         decode(bytes(damaged))
 
 
-def test_what_stays_of_a_png_with_much_text():
+def test_orientation_and_profile_of_a_png_with_much_text():
     red = Image.new("RGB", (32, 16), (250, 10, 10))
     exif = Image.Exif()
     exif[0x0112] = 6
@@ -349,12 +352,12 @@ def deep_rgb_png(values: np.ndarray) -> bytes:
     return png(values.shape[1], values.shape[0], 2, rows, bits=16)
 
 
-def test_a_short_png_with_a_good_end_is_not_black_below():
+def test_a_png_with_missing_rows_is_not_filled_with_black():
     rows = [b"\0" + bytes([200] * 24)] * 8
     assert (pixels(png(8, 8, 2, b"".join(rows))) == 200).all()
     with pytest.raises(ImageError, match="truncated or damaged PNG: part of the image is missing"):
         decode(png(8, 8, 2, b"".join(rows[:5])))
-    rows[-1] = bytes(25)  # a black last row is no missing row
+    rows[-1] = bytes(25)  # a black last row is not a missing row
     assert (pixels(png(8, 8, 2, b"".join(rows)))[-1] == 0).all()
     clear = [b"\0" + bytes(32)] * 8  # nothing but transparency
     assert (pixels(png(8, 8, 6, b"".join(clear))) == 255).all()
@@ -371,7 +374,7 @@ def test_a_short_interlaced_png():
 
 
 @pytest.mark.parametrize("progressive", [False, True])
-def test_a_jpeg_cut_in_the_middle_but_with_a_good_end_is_not_grey_below(progressive):
+def test_a_jpeg_with_missing_data_is_not_filled_with_grey(progressive):
     noise = Image.fromarray(np.random.default_rng(0).integers(0, 256, (256, 256, 3), np.uint8).astype(np.uint8))
     for image in (noise, noise.convert("L"), noise.convert("CMYK")):
         data = encoded(image, "JPEG", progressive=progressive)
@@ -391,7 +394,9 @@ def test_avif_and_heic(monkeypatch):
     shown = pixels(stream.getvalue())
     assert np.abs(shown.astype(int) - (200, 40, 90)).max() < 8
     monkeypatch.setitem(sys.modules, "pillow_heif", None)
-    with pytest.raises(ImageError, match=r'a HEIC image; install the extra for it: pip install "featx\[heif\]"'):
+    with pytest.raises(
+        ImageError, match=r'a HEIC image; to read it, install the extra heif: pip install "featx\[heif\]"'
+    ):
         decode(stream.getvalue())
 
 
@@ -400,7 +405,7 @@ def lab_profile() -> bytes:
 
 
 def swapped_profile() -> bytes:
-    """Return an RGB profile whose red and blue are exchanged: its effect cannot be missed."""
+    """Return an RGB profile with red and blue exchanged, so that its effect is obvious."""
     profile = bytearray(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
     count = struct.unpack_from(">I", profile, 128)[0]
     at = {bytes(profile[132 + 12 * i : 136 + 12 * i]): 132 + 12 * i for i in range(count)}
@@ -421,7 +426,7 @@ def test_a_colour_profile_is_applied(kind):
     )
     for broken in (b"no profile", lab_profile()):
         decoded = decode(encoded(red, kind, icc_profile=broken, **options))
-        assert decoded.note == "unusable colour profile, taken as sRGB"
+        assert decoded.note == "unusable colour profile, sRGB assumed"
         assert np.abs(np.asarray(decoded.image).astype(int) - (250, 10, 10)).max() < 6
 
 
@@ -445,13 +450,13 @@ def test_truncated_files():
     ("data", "message"),
     [
         (b"", r"empty file \(0 bytes\)"),
-        (b"not found", "not an image: the content is none of JPEG, PNG"),
-        (b"\r\n<!DOCTYPE html>\n<title>404", "not an image, but a web page, as a download that failed .* again"),
+        (b"not found", "not an image: the content is none of the formats JPEG, PNG"),
+        (b"\r\n<!DOCTYPE html>\n<title>404", "not an image but a web page, perhaps from a failed download; .* again"),
         (
             b"version https://git-lfs.github.com/spec/v1\noid sha256:0",
-            "not an image, but a Git LFS pointer .*: git lfs pull",
+            "not an image but a Git LFS pointer; run git lfs pull to fetch",
         ),
-        (b"/annex/objects/MD5-s1--0.jpg\n", "not an image, but a git-annex pointer to it: git annex get"),
+        (b"/annex/objects/MD5-s1--0.jpg\n", "not an image but a git-annex pointer; run git annex get to fetch"),
         (b"\x89PNG\r\n\x1a\n" + bytes(40), "damaged PNG"),
         (b"\xff\xd8\xff\xe0" + bytes(40), "damaged JPEG"),
         (b"\0\0\0\x18ftypheic" + bytes(40), "damaged HEIC"),
@@ -477,7 +482,7 @@ def test_broken_exif_of_a_whole_image_is_noted():
     assert decoded.image.size == (24, 16)
 
 
-def test_what_counts_as_an_image():
+def test_recognition_of_image_files():
     png = encoded(corners(), "PNG")[:16]
     assert image_format(png) == "PNG"
     assert looks_like_image("no-ending", png)

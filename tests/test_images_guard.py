@@ -1,4 +1,4 @@
-"""What may take long, or much memory, is decoded where it can be stopped; the pixels are the same."""
+"""Costly images are decoded in child processes that can be stopped; the pixels are the same."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def flat_png(width: int, height: int, colour: int = 2) -> bytes:
 
 
 def slow_jpeg() -> bytes:
-    """Return a progressive JPEG whose last scan is repeated, as attackers do: each costs a pass over the image."""
+    """Return a malicious progressive JPEG whose last scan is repeated: each scan costs a pass over the image."""
     data = encoded(Image.new("RGB", (2000, 2000), (90, 90, 90)), "JPEG", progressive=True)
     last = data.rindex(b"\xff\xda")
     return data[:last] + data[last:-2] * 4000 + data[-2:]
@@ -72,18 +72,18 @@ def test_reasons_come_back_and_the_process_goes_on():
             assert guard.prepare(good, size=32).width == 64
 
 
-def test_what_takes_too_long_is_stopped_and_the_next_file_is_read():
+def test_time_limit():
     data = slow_jpeg()
     with Guard(seconds=1.0) as guard:
-        with pytest.raises(ImageError, match="it takes more than 1 s to decode"):
+        with pytest.raises(ImageError, match="decoding takes more than 1 s"):
             guard.prepare(data, size=64)
         assert guard.prepare(encoded(noise(64), "TIFF", compression="tiff_lzw"), size=32).width == 64
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="only Linux holds a process to its memory")
-def test_what_takes_too_much_memory_is_stopped():
+@pytest.mark.skipif(sys.platform != "linux", reason="memory limits are enforced only on Linux")
+def test_memory_limit():
     with Guard(megabytes=150) as guard:
-        with pytest.raises(ImageError, match="more than 150 MB of memory are needed to decode it"):
+        with pytest.raises(ImageError, match="decoding needs more than 150 MB of memory"):
             guard.prepare(flat_png(9000, 6000, colour=6), size=64)
         assert guard.prepare(encoded(noise(64), "TIFF", compression="tiff_lzw"), size=32).width == 64
 
@@ -91,7 +91,7 @@ def test_what_takes_too_much_memory_is_stopped():
 def test_a_limit_above_the_image_librarys_own():
     data = flat_png(14000, 13000)
     with Guard(megabytes=2000) as guard:
-        with pytest.raises(ImageError, match="more than 100,000,000 pixels; `max_pixels` allows more"):
+        with pytest.raises(ImageError, match="more than 100,000,000 pixels; increase `max_pixels` to read it"):
             guard.prepare(data, size=32)
         assert guard.prepare(data, size=32, max_pixels=200_000_000).pixels.min() == 90
 
@@ -100,7 +100,7 @@ TIFF = encoded(noise(64), "TIFF", compression="tiff_lzw")
 
 
 def dying(monkeypatch, *codes: str) -> list[subprocess.Popen[bytes]]:
-    """Make the first processes that a guard starts run some code, and the others as always; return all of them."""
+    """Replace the first processes of a guard by ones that run the given codes; return the list of all processes."""
     started: list[subprocess.Popen[bytes]] = []
     left = list(codes)
 
@@ -121,7 +121,7 @@ def ends_by(number: int) -> str:
     return f"import os; os.read(0, 1); os.kill(os.getpid(), {int(number)})"
 
 
-posix = pytest.mark.skipif(os.name == "nt", reason="signals are those of Unix")
+posix = pytest.mark.skipif(os.name == "nt", reason="needs Unix signals")
 
 
 @posix
@@ -129,19 +129,19 @@ posix = pytest.mark.skipif(os.name == "nt", reason="signals are those of Unix")
 def test_a_crash_of_the_decoder_is_a_reason(name, monkeypatch):
     started = dying(monkeypatch, ends_by(getattr(signal, name)))
     with Guard() as guard:
-        with pytest.raises(ImageError, match="the decoder crashed on it") as crashed:
+        with pytest.raises(ImageError, match="the decoder crashed on this image") as crashed:
             guard.prepare(TIFF, size=32)
         assert not isinstance(crashed.value, NotDecodableHereError)
-        assert guard.prepare(TIFF, size=32).width == 64  # and the next one is decoded
+        assert guard.prepare(TIFF, size=32).width == 64  # the next image is decoded
     assert len(started) == 2
 
 
 @posix
 @pytest.mark.parametrize("name", ["SIGKILL", "SIGTERM", "SIGHUP"])
-def test_a_process_that_others_stop_says_nothing_of_an_image(name, monkeypatch):
+def test_a_process_stopped_from_outside_is_no_defect_of_the_image(name, monkeypatch):
     dying(monkeypatch, ends_by(getattr(signal, name)))
     with Guard() as guard:
-        assert guard.prepare(TIFF, size=32).width == 64  # tried again
+        assert guard.prepare(TIFF, size=32).width == 64  # the image is tried again
     dying(monkeypatch, *[ends_by(getattr(signal, name))] * 2)
     with (
         Guard() as guard,
@@ -151,7 +151,7 @@ def test_a_process_that_others_stop_says_nothing_of_an_image(name, monkeypatch):
 
 
 @posix
-def test_a_process_that_decoded_others_is_no_witness():
+def test_a_crash_of_a_used_process_is_no_defect_of_the_image():
     with Guard() as guard:
         guard.prepare(TIFF, size=32)
         (decoder,) = guard._idle
@@ -160,21 +160,21 @@ def test_a_process_that_decoded_others_is_no_witness():
         assert guard.prepare(TIFF, size=32).width == 64
 
 
-def test_where_no_process_can_be_started_an_image_is_tried_by_the_next_run(monkeypatch):
+def test_no_process_can_be_started(monkeypatch):
     def fail(*job):
         raise OSError(11, "Resource temporarily unavailable")
 
     monkeypatch.setattr("featx.images.guard.start_child", fail)
     with Guard() as guard:
         with pytest.raises(
-            NotDecodableHereError, match="no process can be started to decode it: Resource temporarily un"
+            NotDecodableHereError, match="no process can be started to decode the image: Resource temporarily"
         ):
             guard.prepare(TIFF, size=32)
         assert guard.prepare(encoded(noise(64), "JPEG"), size=32).width == 64
 
 
 @posix
-def test_time_that_a_process_is_stopped_does_not_count():
+def test_time_while_a_process_is_suspended_does_not_count():
     with Guard(seconds=1.0) as guard:
         guard.prepare(TIFF, size=32)
         (decoder,) = guard._idle
@@ -182,11 +182,11 @@ def test_time_that_a_process_is_stopped_does_not_count():
         wake = threading.Timer(3.0, decoder.process.send_signal, (signal.SIGCONT,))
         wake.start()
         assert guard.prepare(TIFF, size=32).width == 64
-        assert guard._idle == [decoder]  # no other was started
+        assert guard._idle == [decoder]  # no other process was started
         wake.join()
 
 
-def test_leaving_it_ends_what_other_threads_wait_for():
+def test_leaving_the_context_ends_calls_in_other_threads():
     failed: list[Exception] = []
 
     def wait(guard: Guard) -> None:
@@ -210,7 +210,7 @@ def test_leaving_it_ends_what_other_threads_wait_for():
         guard.prepare(encoded(noise(64), "JPEG"), size=32)
 
 
-def test_its_processes_hold_no_more_files_open_than_there_are_processes(monkeypatch):
+def test_ended_processes_leave_no_files_open(monkeypatch):
     if not os.path.isdir("/proc/self/fd"):
         pytest.skip("reads /proc")
     dying(monkeypatch, *[ends_by(9)] * 12)
@@ -222,7 +222,7 @@ def test_its_processes_hold_no_more_files_open_than_there_are_processes(monkeypa
         assert len(os.listdir("/proc/self/fd")) <= before + 4
 
 
-def test_threads_share_it_and_no_process_stays(monkeypatch):
+def test_threads_share_a_guard_and_no_process_remains(monkeypatch):
     started = dying(monkeypatch)
     data = encoded(noise(64), "TIFF", compression="tiff_lzw")
     with Guard() as guard:

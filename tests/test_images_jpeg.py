@@ -1,4 +1,4 @@
-"""JPEG at reduced size: the same image as at full size, and nothing unusual is guessed at."""
+"""Reduced-size JPEG decoding shows the same image as full-size decoding and leaves unusual files to Pillow."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def jpeg(image: Image.Image, **options) -> bytes:
 
 
 @pytest.mark.parametrize("options", [{}, {"progressive": True}, {"subsampling": 0}, {"quality": 95}])
-def test_whole_size_gives_pillows_pixels(options):
+def test_full_size_pixels_equal_those_of_pillow(options):
     data = jpeg(scene(200, 150), **options)
     ours, note = decode_jpeg(data, 200, 150, 1.0, "RGB")
     assert ours is not None
@@ -37,7 +37,7 @@ def test_whole_size_gives_pillows_pixels(options):
     np.testing.assert_array_equal(np.asarray(ours), np.asarray(Image.open(io.BytesIO(data)).convert("RGB")))
 
 
-def test_halves_down_to_what_is_enough():
+def test_smallest_sufficient_scale_is_used():
     data = jpeg(scene(801, 600))
     sizes = {scale: decode_jpeg(data, 801, 600, scale, "RGB")[0].size for scale in (1.0, 0.51, 0.5, 0.25, 0.1, 0.01)}
     whole, half, quarter, eighth = (801, 600), (401, 300), (201, 150), (101, 75)
@@ -55,17 +55,17 @@ def test_a_large_photograph_looks_the_same(rule, monkeypatch):
     assert np.abs(small.signature.astype(int) - whole.signature).max() <= 3
 
 
-def test_no_fewer_pixels_than_the_network_sees():
-    asked = []
+def test_no_fewer_pixels_than_the_backbone_receives():
+    calls = []
 
     def enough(width, height):
-        asked.append((width, height))
+        calls.append((width, height))
         return 224 / (0.875 * min(width, height))
 
-    shown = decode(jpeg(scene(1600, 1200)), enough=enough)
-    assert asked == [(1600, 1200)]
-    assert shown.image.size == (400, 300)  # the crop takes 7/8 of 300, more than 224
-    assert (shown.width, shown.height) == (1600, 1200)
+    decoded = decode(jpeg(scene(1600, 1200)), enough=enough)
+    assert calls == [(1600, 1200)]
+    assert decoded.image.size == (400, 300)  # the crop is 7/8 of 300, more than 224
+    assert (decoded.width, decoded.height) == (1600, 1200)
 
 
 def test_a_turned_photograph_keeps_its_upright_size():
@@ -75,7 +75,7 @@ def test_a_turned_photograph_keeps_its_upright_size():
     assert (made.width, made.height) == (1200, 1600)
 
 
-def test_what_is_unusual_is_left_to_pillow():
+def test_unusual_files_are_left_to_pillow():
     data = jpeg(scene(200, 150))
     assert decode_jpeg(b"\xff\xd8\xff no", 200, 150, 1.0, "RGB") == (None, "")
     scan = data.index(b"\xff\xda")
@@ -85,10 +85,12 @@ def test_what_is_unusual_is_left_to_pillow():
         decode_jpeg(data[: len(data) // 2], 200, 150, 1.0, "RGB")
 
 
-def test_twelve_bits_are_named():
+def test_reason_for_12_bits():
     data = bytearray(jpeg(scene(200, 150)))
     data[data.index(b"\xff\xc0") + 4] = 12
-    with pytest.raises(ImageError, match="a JPEG of 12 bits a colour, which featx does not read; export it with 8"):
+    with pytest.raises(
+        ImageError, match="a JPEG with 12 bits per channel, which featx does not read; export the image with 8"
+    ):
         decode(bytes(data))
 
 

@@ -1,4 +1,4 @@
-"""Camera and day from EXIF data."""
+"""Read the camera and the day from EXIF data."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from featx.images import read_origin
 
 
 def photograph(format_name: str = "JPEG", **tags: str) -> bytes:
-    """Return a small image with EXIF data: make, model, serial, taken, digitized, changed."""
+    """Return a small image with the EXIF tags make, model, serial, taken, digitized and changed."""
     exif = Image.Exif()
     for name, tag in {"make": 0x010F, "model": 0x0110, "changed": 0x0132}.items():
         if name in tags:
@@ -39,7 +39,7 @@ def test_camera_and_day(tags, camera, day):
     assert read_origin(photograph(**tags)) == (camera, day)
 
 
-def test_where_nothing_is_said():
+def test_images_without_origin():
     assert read_origin(photograph("PNG", model="EOS")) == ("", "")
     assert read_origin(b"") == ("", "")
     plain = io.BytesIO()
@@ -47,7 +47,7 @@ def test_where_nothing_is_said():
     assert read_origin(plain.getvalue()) == ("", "")
 
 
-def test_broken_data_name_no_origin():
+def test_damaged_exif_data():
     data = photograph(make="Canon", model="EOS 5D", taken="2024:01:05 10:11:12")
     for at in range(2, 300):
         for value in (0, 255):

@@ -1,4 +1,4 @@
-"""The square that a network sees."""
+"""Conversion of images to the square that a backbone receives."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def png(pixels: np.ndarray) -> bytes:
 
 
 def stripes(width: int, height: int) -> np.ndarray:
-    """Return an image whose red is its column, from 0 to 255, and whose green is its row."""
+    """Return an image whose red value is the column and whose green value is the row, scaled to 0 to 255."""
     y, x = np.mgrid[0:height, 0:width]
     return np.stack([255 * x / (width - 1), 255 * y / (height - 1), np.zeros_like(x)], axis=-1)
 
@@ -44,7 +44,7 @@ def test_pad_keeps_the_shape_and_adds_grey():
 
 
 @pytest.mark.parametrize(("shape", "expected"), [((80, 160), (20, 40)), ((30, 10), (30, 10)), ((3000, 1), (40, 1))])
-def test_fit_keeps_shape_and_small_images(shape, expected):
+def test_fit_keeps_the_shape_and_does_not_enlarge(shape, expected):
     assert prepare(png(np.full((*shape, 3), 200)), 40, "fit").pixels.shape == (*expected, 3)
 
 
@@ -56,7 +56,7 @@ def test_shrinking_is_antialiased():
 
 @pytest.mark.parametrize("rule", ["crop", "squash", "pad"])
 @pytest.mark.parametrize("shape", [(1, 1), (3000, 1), (1, 3000), (2, 2)])
-def test_extreme_shapes_stay_small(rule, shape):
+def test_extreme_shapes(rule, shape):
     made = prepare(png(np.full((*shape, 3), 200)), 64, rule)
     assert made.pixels.shape == (64, 64, 3)
     assert made.signature.shape == (16, 16)
@@ -89,7 +89,7 @@ def test_decode_version_changes_with_any_pixel(monkeypatch):
     assert changed != before
 
 
-def test_probe_images_are_of_many_kinds():
+def test_probe_images_cover_many_formats():
     names = list(probe_files())
     assert names == sorted(names)
     assert {name.rsplit(".")[-1] for name in names} == {"jpg", "png", "gif", "webp", "tif", "bmp"}

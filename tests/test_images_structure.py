@@ -1,4 +1,4 @@
-"""What the main process decodes: files whose structure shows that they cost little, and no others."""
+"""The main process decodes only files whose structure guarantees a low cost."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def with_chunks(data: bytes, *chunks: bytes) -> bytes:
 
 
 def exif(n: int, kind: int = 7, count: int = 60_000) -> bytes:
-    """Return EXIF data of one directory whose entries claim the same bytes, again and again."""
+    """Return EXIF data of one directory whose entries all refer to the same bytes."""
     entries = b"".join(struct.pack("<HHLL", 0x9000 + i, kind, count, 8) for i in range(n))
     return b"Exif\0\0II*\0\x08\0\0\0" + struct.pack("<H", n) + entries + bytes(65_000 - 18 - len(entries))
 
@@ -104,19 +104,19 @@ NOT_PLAIN = {
 
 
 @pytest.mark.parametrize("what", ORDINARY)
-def test_ordinary_files_are_decoded_here(what):
+def test_ordinary_files_are_decoded_in_the_main_process(what):
     assert has_plain_structure(ORDINARY[what], "PNG" if "png" in what else "JPEG")
     assert decode(ORDINARY[what], most=Cost.PLAIN).width == 64
 
 
 @pytest.mark.parametrize("what", NOT_PLAIN)
-def test_other_files_are_not(what):
+def test_other_files_are_not_decoded_in_the_main_process(what):
     with pytest.raises(CostlyError):
         decode(NOT_PLAIN[what], most=Cost.PLAIN)
 
 
 @pytest.mark.parametrize("what", ["much metadata", "exif in two parts", "hidden exif", "much text", "cmyk", "webp"])
-def test_they_are_decoded_elsewhere_to_the_same_pixels(what):
+def test_child_processes_decode_the_same_pixels(what):
     with Guard() as guard:
         made = guard.prepare(NOT_PLAIN[what], size=32, resize="squash")
     np.testing.assert_array_equal(made.pixels, prepare(NOT_PLAIN[what], 32, "squash").pixels)
@@ -140,17 +140,17 @@ def test_pixel_data_beyond_an_image_is_not_unpacked():
     body = zlib.compress(bytes(64 * 193) + bytes(100_000_000))
     header = struct.pack(">IIBBBBB", 64, 64, 8, 2, 0, 0, 0)
     data = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", body) + chunk(b"IEND", b"")
-    assert decode(data, most=Cost.PLAIN).image.getbbox() is None  # black to its last row
+    assert decode(data, most=Cost.PLAIN).image.getbbox() is None  # black up to the last row
     assert 64 * 193 <= _n_inflated(data, 64 * 193) < 3_000_000
 
 
-def test_origin_of_a_directory_that_claims_much():
+def test_origin_from_a_directory_that_refers_to_much_data():
     started = time.process_time()
     assert read_origin(with_segments(JPEG, segment(0xE1, exif(5_000, kind=2)))) == ("", "")
     assert time.process_time() - started < 1
 
 
-def test_a_directory_that_is_cut_off_or_leads_nowhere():
+def test_truncated_directories_and_invalid_positions():
     whole = io.BytesIO()
     tags = Image.Exif()
     tags[0x010F], tags[0x0110] = "A maker with a long name", "M1"
@@ -166,7 +166,7 @@ def test_a_directory_that_is_cut_off_or_leads_nowhere():
     assert tiff.after(tiff.first) == 0
 
 
-def test_bad_files_have_the_same_reasons_in_both_places():
+def test_child_processes_give_the_same_reasons():
     for data in (PNG[: len(PNG) // 2], JPEG[: len(JPEG) // 2], b"\xff\xd8\xff\xe0" + bytes(40), PNG[:20]):
         with pytest.raises(ImageError) as straight:
             decode(data)

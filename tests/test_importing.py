@@ -1,4 +1,4 @@
-"""No code and no settings come from the working folder."""
+"""No code and no settings are read from the working folder."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from conftest import make_classes
 
 DECOY = "open({marker!r}, 'a').write({name!r} + ' ')\nraise ImportError('a decoy was imported: {name}')\n"
 LOADED = "import sys, runpy; print(*{name.split('.')[0] for name in sys.modules})"
-"""Python itself imports these from the working folder for ``python -m``, before anything of featx runs."""
+"""With ``python -m``, Python itself imports these from the working folder before featx starts."""
 
 LIBRARY = """
 import os, sys, featx
@@ -22,14 +22,14 @@ from featx.libraries import start_keras
 start_keras()
 assert "matplotlib" not in sys.modules
 os.remove("matplotlibrc")
-import matplotlib  # which others may
+import matplotlib  # importable again for other code
 print("done")
 """
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Return a folder with a decoy of every module and with files that libraries take settings from."""
+    """Return a folder with a decoy of every module and with files that libraries read settings from."""
     folder = make_classes(tmp_path / "set", {"red": (200, 50, 40), "blue": (30, 60, 200)}, 6)
     third: set[str] = set()
     for place in map(Path, sys.path):
@@ -46,11 +46,13 @@ def folder(tmp_path: Path) -> Path:
 
 def run(words: list[str], folder: Path) -> str:
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "FEATX"))}
-    done = subprocess.run(words, cwd=folder, env=environment, capture_output=True, text=True, check=False, timeout=300)
+    process = subprocess.run(
+        words, cwd=folder, env=environment, capture_output=True, text=True, check=False, timeout=300
+    )
     marker = folder.parent / "marker"
     assert not marker.exists(), marker.read_text()
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+    assert process.returncode == 0, process.stderr
+    return process.stdout
 
 
 @pytest.mark.parametrize("way", ["script", "module"])
@@ -66,7 +68,7 @@ def test_commands(folder, tmp_path, way):
     run([*featx, "report", "m.featx", "--html", str(tmp_path / "r.html"), *cache], folder)
 
 
-@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes here")
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
 def test_the_library_from_a_script_elsewhere(folder, tmp_path):
     (tmp_path / "elsewhere").mkdir()
     script = tmp_path / "elsewhere" / "script.py"
@@ -79,7 +81,7 @@ def test_the_library_from_a_script_elsewhere(folder, tmp_path):
     assert run(words, tmp_path / "work") == "done\n"
 
 
-def test_relative_places_are_taken_off_the_path(tmp_path, monkeypatch):
+def test_relative_entries_are_removed_from_the_path(tmp_path, monkeypatch):
     from featx.importing import forget_working_folder
 
     monkeypatch.chdir(tmp_path)
@@ -91,7 +93,7 @@ def test_relative_places_are_taken_off_the_path(tmp_path, monkeypatch):
     forget_working_folder()
     assert sys.path == kept
     home = Path(__file__).parents[1]
-    monkeypatch.chdir(home)  # where featx itself lies
+    monkeypatch.chdir(home)  # the folder that contains featx
     monkeypatch.setattr(sys, "path", ["", *kept])
     forget_working_folder()
     assert str(home) in sys.path

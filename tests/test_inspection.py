@@ -1,4 +1,4 @@
-"""What is wrong with a data set is found before any network runs."""
+"""Inspection reports the problems of a data set without a backbone."""
 
 from __future__ import annotations
 
@@ -35,15 +35,15 @@ def scenes(tmp_path):
     return tmp_path / "set"
 
 
-def test_a_good_set_has_no_problems(scenes):
+def test_a_data_set_without_problems(scenes):
     found = inspect(scenes)
     assert (found.n_images, found.classes) == (24, {"a": 12, "b": 12})
-    problems = (found.unreadable, found.duplicates, found.near_duplicates, found.conflicts, found.across_splits)
+    problems = (found.invalid, found.duplicates, found.near_duplicates, found.conflicts, found.across_splits)
     assert problems == ((), (), (), (), ())
     assert (found.tiny, found.dark, found.ignored) == ((), None, ())
 
 
-def test_copies_near_copies_and_conflicts(scenes):
+def test_duplicates_near_duplicates_and_conflicts(scenes):
     shutil.copy(scenes / "a" / "00.png", scenes / "a" / "copy.png")
     shutil.copy(scenes / "b" / "01.png", scenes / "a" / "wrong.png")
     with Image.open(scenes / "b" / "03.png") as image:
@@ -52,32 +52,31 @@ def test_copies_near_copies_and_conflicts(scenes):
         image.transpose(Image.Transpose.FLIP_LEFT_RIGHT).save(scenes / "b" / "mirrored.png")
     found = inspect(scenes)
     assert set(found.duplicates) == {("a/00.png", "a/copy.png"), ("a/wrong.png", "b/01.png")}
-    copies = ("a/small.jpg", "b/03.png", "b/mirrored.png", "b/turned.png")
-    assert found.near_duplicates == (copies,)
-    assert set(found.conflicts) == {copies, ("a/wrong.png", "b/01.png")}
+    near_duplicates = ("a/small.jpg", "b/03.png", "b/mirrored.png", "b/turned.png")
+    assert found.near_duplicates == (near_duplicates,)
+    assert set(found.conflicts) == {near_duplicates, ("a/wrong.png", "b/01.png")}
 
 
-def test_a_class_too_alike_is_told_as_by_fit(scenes, monkeypatch):
+def test_a_class_too_alike_is_reported_as_by_fit(scenes, monkeypatch):
     monkeypatch.setattr(
         "featx.inspection.find_near_duplicates", lambda *given, **marks: [(i, i + 1) for i in range(6)] + [(20, 21)]
     )
     found = inspect(scenes)
     assert found.too_alike == ("a",)
     assert found.near_duplicates == (("b/17.png", "b/19.png"),)
-    assert "too alike  a: near-copies cannot be told there; only the same bytes are" in inspection_lines(
-        found.to_dict()
-    )
+    similar = "images of these classes are so similar that only duplicates, not near-duplicates, are found"
+    assert f"too alike  a: {similar}" in inspection_lines(found.to_dict())
 
 
-def test_too_many_images_to_compare_are_told(scenes, monkeypatch):
+def test_too_many_images_to_compare_are_reported(scenes, monkeypatch):
     monkeypatch.setattr("featx.inspection.MOST_COMPARED", 23)
     found = inspect(scenes)
     assert (found.was_compared, found.near_duplicates) == (False, ())
-    said = "note       more than 200,000 images: near-copies were not looked for"
-    assert said in inspection_lines(found.to_dict())
+    note = "note       more than 200,000 images: near-duplicates were not searched for"
+    assert note in inspection_lines(found.to_dict())
 
 
-def test_takes_are_told_and_are_no_near_copies(scenes):
+def test_recordings_are_reported_and_are_not_near_duplicates(scenes):
     still = np.asarray(scene(scenes / "still.png", 99)).astype(int)
     for number in range(12):
         still = still + np.random.default_rng(number).normal(0, 4, still.shape)
@@ -93,7 +92,7 @@ def test_takes_are_told_and_are_no_near_copies(scenes):
     assert "12 frames of one recording: a/frame0.png .. a/frame11.png" in "\n".join(inspection_lines(found.to_dict()))
 
 
-def test_versions_are_named_and_are_no_near_duplicates(scenes):
+def test_versions_are_reported_and_are_not_near_duplicates(scenes):
     for name in ("rose", "rose_bright", "rose_dark_2"):
         scene(scenes / "a" / f"{name}.png", 99)
     with Image.open(scenes / "a" / "rose.png") as image:
@@ -103,10 +102,10 @@ def test_versions_are_named_and_are_no_near_duplicates(scenes):
     assert found.versions == (("a/rose.png", "a/rose_bright.png", "a/rose_dark_2.png"),)
     assert found.near_duplicates == ()
     lines = inspection_lines(found.to_dict())
-    assert "versions   of one image by their names: a/rose.png, a/rose_bright.png, a/rose_dark_2.png" in lines
+    assert "versions   of one image, according to the names: a/rose.png, a/rose_bright.png, a/rose_dark_2.png" in lines
 
 
-def test_a_near_copy_of_two_equal_files_is_one_conflict(scenes):
+def test_a_near_duplicate_of_two_duplicates_is_one_conflict(scenes):
     shutil.copy(scenes / "a" / "00.png", scenes / "b" / "same.png")
     with Image.open(scenes / "a" / "00.png") as image:
         image.save(scenes / "b" / "again.jpg", quality=70)
@@ -115,7 +114,7 @@ def test_a_near_copy_of_two_equal_files_is_one_conflict(scenes):
     assert found.near_duplicates == found.conflicts == (("a/00.png", "b/again.jpg", "b/same.png"),)
 
 
-def test_copies_across_splits(tmp_path):
+def test_duplicates_across_splits(tmp_path):
     for number in range(12):
         scene(tmp_path / ("train", "test")[number % 2] / "ab"[number // 6] / f"{number}.png", number)
     shutil.copy(tmp_path / "train" / "a" / "0.png", tmp_path / "test" / "a" / "leak.png")
@@ -133,7 +132,7 @@ def test_unreadable_files_tiny_classes_and_notes(scenes):
     (scenes / "rare").mkdir()
     frames[0].save(scenes / "rare" / "moving.gif", save_all=True, append_images=frames[1:])
     found = inspect(scenes)
-    assert {one.path: one.reason for one in found.unreadable} == {
+    assert {one.path: one.reason for one in found.invalid} == {
         "a/empty.jpg": "empty file (0 bytes)",
         "a/torn.png": "truncated PNG: the file ends before the image does",
         "b/torn.png": "truncated PNG: the file ends before the image does",
@@ -142,7 +141,7 @@ def test_unreadable_files_tiny_classes_and_notes(scenes):
     assert found.notes == {"first of 2 frames": 1}
 
 
-def test_flat_images_of_different_colours_are_no_copies(tmp_path):
+def test_flat_images_of_different_colours_are_not_near_duplicates(tmp_path):
     for level in range(0, 250, 10):
         path = tmp_path / "flat" / f"{level}.png"
         path.parent.mkdir(exist_ok=True)
@@ -150,16 +149,16 @@ def test_flat_images_of_different_colours_are_no_copies(tmp_path):
     assert inspect(tmp_path).near_duplicates == ()
 
 
-def test_low_contrast_scenes_that_look_alike_are_no_copies(tmp_path):
+def test_similar_scenes_of_low_contrast_are_not_near_duplicates(tmp_path):
     rng = np.random.default_rng(0)
-    for number in range(40):  # a sea of little waves, each another
+    for number in range(40):  # different images of a sea with small waves
         waves = 60 + rng.normal(0, 12, (96, 96, 3))
         (tmp_path / "sea").mkdir(exist_ok=True)
         Image.fromarray(waves.clip(0, 255).astype(np.uint8)).save(tmp_path / "sea" / f"{number}.png")
     assert inspect(tmp_path).near_duplicates == ()
 
 
-def test_dark_16_bit_images_are_told(tmp_path):
+def test_dark_16_bit_images_are_reported(tmp_path):
     values = np.random.default_rng(0).integers(0, 4000, (20, 20)).astype(np.uint16)
     (tmp_path / "a").mkdir()
     Image.fromarray(values).save(tmp_path / "a" / "deep.png")
@@ -171,7 +170,7 @@ def test_dark_16_bit_images_are_told(tmp_path):
 
 
 @pytest.mark.parametrize("is_blank", [True, False])
-def test_no_next_command_where_nothing_can_be_learnt(tmp_path, is_blank):
+def test_no_next_command_if_no_head_can_be_trained(tmp_path, is_blank):
     for name in ("a.png", "b.png"):
         if is_blank:
             Image.new("RGB", (20, 20)).save(tmp_path / name)
@@ -179,7 +178,7 @@ def test_no_next_command_where_nothing_can_be_learnt(tmp_path, is_blank):
             (tmp_path / name).write_bytes(b"version https://git-lfs.github.com/spec/v1")
     shown = CliRunner().invoke(app, ["inspect", str(tmp_path)])
     assert shown.exit_code == 0
-    assert ("no contrast" if is_blank else "git lfs pull fetches the images") in shown.output
+    assert ("no contrast" if is_blank else "run git lfs pull to fetch the images") in shown.output
     assert not any(line.startswith("next ") for line in shown.output.splitlines())
 
 
@@ -190,15 +189,15 @@ def test_command(scenes):
     assert shown.exit_code == 0
     lines = shown.output.splitlines()
     assert lines[2:5] == [
-        "conflict   copies with different labels: a/wrong.png, b/01.png",
-        "unreadable a/empty.jpg: empty file (0 bytes)",
-        "copies     the same bytes: a/wrong.png, b/01.png",
+        "conflict   duplicates or near-duplicates with different labels: a/wrong.png, b/01.png",
+        "invalid    a/empty.jpg: empty file (0 bytes)",
+        "duplicates the same bytes: a/wrong.png, b/01.png",
     ]
     assert lines[-1] == f"next       featx extract {scenes}"
-    said = json.loads(CliRunner().invoke(app, ["inspect", str(scenes), "--json"]).stdout)
-    assert said["n_images"] == 25
-    assert said["conflicts"] == [["a/wrong.png", "b/01.png"]]
-    assert said["unreadable"] == [{"path": "a/empty.jpg", "reason": "empty file (0 bytes)"}]
+    summary = json.loads(CliRunner().invoke(app, ["inspect", str(scenes), "--json"]).stdout)
+    assert summary["n_images"] == 25
+    assert summary["conflicts"] == [["a/wrong.png", "b/01.png"]]
+    assert summary["invalid"] == [{"path": "a/empty.jpg", "reason": "empty file (0 bytes)"}]
     with pytest.raises(DatasetNotFoundError, match="no such file or folder"):
         inspect(scenes / "nowhere")
 
@@ -208,16 +207,16 @@ def test_odd_labels_and_empty_folders_are_problems(scenes):
     (scenes / "b").rename(scenes / "A")
     found = inspect(scenes)
     assert found.remarks == (
-        "classes 'A' and 'a' differ only in spelling; if they are one, make the folders one name",
-        "no image in c, beside the class folders",
+        "classes 'A' and 'a' differ only in spelling; if they are the same class, give the folders one name",
+        "no image in c, next to the class folders",
     )
     lines = inspection_lines(found.to_dict())
-    assert "labels     no image in c, beside the class folders" in lines
+    assert "labels     no image in c, next to the class folders" in lines
     assert not any(text.startswith("problems") for text in lines)
 
 
-def test_how_far_the_comparison_is(scenes):
-    told = []
-    inspect(scenes, runtime=Runtime(progress=lambda *at: told.append(at)))
-    compared = [at[1:] for at in told if at[0] == "finding near-duplicates"]
+def test_progress_of_the_comparison(scenes):
+    reported = []
+    inspect(scenes, runtime=Runtime(progress=lambda *at: reported.append(at)))
+    compared = [at[1:] for at in reported if at[0] == "finding near-duplicates"]
     assert (compared[0], compared[1], compared[-2], compared[-1]) == ((0, 0), (24, 216), (216, 216), (1, 1))

@@ -1,4 +1,4 @@
-"""Every public function, called in each way that its signature offers: a path as text or not, or what is loaded."""
+"""Every public function, called in each way that its signature allows: with paths as str or Path, or with objects."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ PATHS = (str, Path)
 
 @pytest.fixture
 def model(fake, images, tmp_path):
-    """Return a model in memory; it is saved too."""
+    """Return a model in memory, which is also saved as ``m.featx``."""
     made = featx.fit(featx.extract(images, "quadrants", runtime=fake.runtime), "centroid", runtime=fake.runtime)
     made.save(tmp_path / "m.featx")
     return made
@@ -50,9 +50,9 @@ def test_a_model_is_a_path_or_an_object(fake, model, images, tmp_path, how):
         found = featx.predict(given, paths, runtime=fake.runtime)
         assert (found.n_predicted, found.n_seen) == (24, 24)
     files = {"html": tmp_path / "r.html", "suspects": str(tmp_path / "s.csv")}
-    said = featx.report(given, on=images, **files, runtime=fake.runtime)
-    assert said.to_dict()["on"]["n_seen"] == 24
-    assert said.to_dict()["images"]["n_missing"] == 0
+    report = featx.report(given, on=images, **files, runtime=fake.runtime)
+    assert report.to_dict()["on"]["n_seen"] == 24
+    assert report.to_dict()["images"]["n_missing"] == 0
     assert featx.report(given, html=str(tmp_path / "t.html"), data=str(images)).to_dict()["images"]["n"] == 24
 
 
@@ -72,7 +72,7 @@ def test_a_model_predicts_features_and_paths(fake, model, images):
         assert len(model.predict(given, **how)) == 24
 
 
-def test_the_cache_is_that_of_the_runtime(fake, model):
+def test_the_cache_functions_use_the_cache_of_the_runtime(fake, model):
     for function in (featx.list_cache, featx.verify_cache, featx.clean_cache):
         assert function(runtime=fake.runtime).to_dict()
 
@@ -83,7 +83,7 @@ def test_every_public_function_is_called_here_or_has_its_own_tests():
     assert {name for name in functions if f"featx.{name}" not in here} == {"capture", "list_backbones"}
 
 
-def test_what_a_notebook_shows_is_short(fake, model, images):
+def test_representations_are_short(fake, model, images):
     table = featx.latest(fake.runtime)
     assert repr(table) == "FeatureTable(set: 24 images, 2 classes, 12 features of quadrants)"
     assert re.fullmatch(r"Classifier\(quadrants.*, centroid, 2 classes: accuracy 1.000 .*\)", repr(model))

@@ -80,16 +80,16 @@ REACHED_BY = {
 
 EXCEPTIONS = {
     ("options.py", "folder of `sort_into`"),  # the help of a command that has both
-    ("options.py", "made with one and `on`"),
+    ("options.py", "where `on` is given"),
     ("execution/network.py", "extract again with `recalibrate=True`"),  # of int8, which was extracted so
     ("engines/__init__.py", "leave `engine` out"),  # answers `engine` alone
     ("engines/__init__.py", "`engine={}`"),  # which extract and fit are to be given
-    ("backbones/source.py", "`layout` is for an ONNX"),  # answers `layout` alone
-    ("source/source.py", "`max_pixels` allows more"),  # as the next
-    ("images/decode.py", "`max_pixels` allows more"),  # report draws thumbnails of what could be extracted
-    ("images/decode.py", "`page={}` was asked for"),
-    ("images/decode.py", "`white` is for grey"),  # of whoever gave it
-    ("images/colour.py", "(`white` does not)"),  # as the advice that one might think of
+    ("backbones/source.py", "`layout` applies only to an ONNX"),  # answers `layout` alone
+    ("source/source.py", "increase `max_pixels`"),  # as the next
+    ("images/decode.py", "increase `max_pixels`"),  # report draws thumbnails of what could be extracted
+    ("images/decode.py", "`page={}`, but the image has"),
+    ("images/decode.py", "`white` applies to grey"),  # of whoever gave it
+    ("images/colour.py", "(`white` does not do this)"),  # as the advice that one might think of
 }
 """Messages that only commands with the option show."""
 

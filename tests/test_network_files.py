@@ -1,4 +1,4 @@
-"""Files of networks: what leads elsewhere, loops or does not fit is refused before a library reads it."""
+"""Network files with external data, loops or wrong shapes are refused before a library reads them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ helper, TensorProto = onnx.helper, onnx.TensorProto
 
 
 def network():
-    """A network that gives the mean colour of 8 x 8 images, from 0 to 1."""
+    """Return a network that computes the mean colour of 8 x 8 images, from 0 to 1."""
     ov = start_openvino()
     ops = ov.opset13
     pixels = ops.parameter([4, 8, 8, 3], np.uint8, name="pixels")
@@ -37,12 +37,12 @@ def graph():
 
 def changed(graph, pattern, text, count=1):
     xml, weights = split_graph(graph)
-    found, n = re.subn(pattern, text, xml.decode(), count=count)
+    edited, n = re.subn(pattern, text, xml.decode(), count=count)
     assert n
-    return len(found.encode()).to_bytes(8, "little") + found.encode() + weights
+    return len(edited.encode()).to_bytes(8, "little") + edited.encode() + weights
 
 
-def test_a_graph_that_featx_writes(graph):
+def test_a_graph_written_by_featx_is_accepted(graph):
     check_graph(graph)
     check_graph(graph, 8, 3)
     pixels = np.full((1, 8, 8, 3), 51, np.uint8)
@@ -52,37 +52,37 @@ def test_a_graph_that_featx_writes(graph):
 @pytest.mark.parametrize(
     ("pattern", "text", "message"),
     [
-        (r"<net ", "<!DOCTYPE net [<!ENTITY a SYSTEM 'file:///etc/passwd'>]><net ", "no OpenVINO IR"),
-        (r"<layers>", "<layers><!-- a comment -->", "no OpenVINO IR"),
-        (r"<layers>", "<layers><?xml-stylesheet?>", "no OpenVINO IR"),
-        (r'\?xml version="1.0"', '?xml version="1.0" encoding="utf-7"', "no OpenVINO IR"),
+        (r"<net ", "<!DOCTYPE net [<!ENTITY a SYSTEM 'file:///etc/passwd'>]><net ", "not an OpenVINO IR"),
+        (r"<layers>", "<layers><!-- a comment -->", "not an OpenVINO IR"),
+        (r"<layers>", "<layers><?xml-stylesheet?>", "not an OpenVINO IR"),
+        (r'\?xml version="1.0"', '?xml version="1.0" encoding="utf-7"', "not an OpenVINO IR"),
         (r"</layers>", "</layer>", "its XML cannot be read"),
         (r"</layers>", "</layers><layers></layers>", "other parts than layers and edges"),
         (r"<rt_info", "<extensions/><rt_info", "other parts than layers and edges"),
-        (r'id="1" ', 'id="0" ', "its layer '0' is there twice"),
+        (r'id="1" ', 'id="0" ', "its layer '0' is not unique"),
         (r'id="1" ', 'id="x" ', "its layer 'x'"),
         (r'type="Convert"', 'type="Loop"', "the operation Loop, a loop or a branch"),
         (r'type="Convert"', 'type="TensorIterator"', "the operation TensorIterator"),
         (r'type="Convert"', 'type="If"', "the operation If"),
         (r"(<layer id=\"1\"[^>]*>)", r"\1<body><layers/></body>", "a loop or a branch"),
-        (r'version="opset1"', 'version="extension"', "of 'extension', which is none of OpenVINO's own"),
+        (r'version="opset1"', 'version="extension"', "of 'extension', which is not a standard operation of OpenVINO"),
         (r'type="Convert"', 'type="ShapeOf"', "computes with shapes"),
-        (r'offset="\d+"', 'offset="18446744073709551600"', "is no size"),
+        (r'offset="\d+"', 'offset="18446744073709551600"', "is not a size"),
         (r'offset="\d+"', 'offset="999999999"', "lies outside its weights"),
-        (r'offset="\d+"', 'offset="-8"', "is no size"),
+        (r'offset="\d+"', 'offset="-8"', "is not a size"),
         (r' size="\d+"', ' size="1000000000000"', "lies outside its weights"),
         (
             r'element_type="f32" shape="[^"]*" offset',
             'element_type="string" shape="" offset',
-            "constant of type 'string'",
+            "constant of the unknown type 'string'",
         ),
-        (r'shape="4,8,8,3"', 'shape="4,9,9,3"', "images of 9 x 9 pixels, not 8 x 8"),
-        (r'shape="4,8,8,3"', 'shape="-1,8,8,3"', "every size is fixed"),
-        (r'element_type="u8"', 'element_type="f32"', "needed are uint8 RGB images"),
-        (r"<dim>8</dim>", "<dim>99999999</dim>", "numbers at once"),
-        (r"<dim>8</dim>", "<dim>-1</dim>", "every size is fixed"),
-        (r'to-layer="1"', 'to-layer="77"', "leads nowhere"),
-        (r'from-layer="0"', 'from-layer="3"', "in a circle|of constants alone|depend on each other"),
+        (r'shape="4,8,8,3"', 'shape="4,9,9,3"', "images of 9 x 9 pixels; expected 8 x 8"),
+        (r'shape="4,8,8,3"', 'shape="-1,8,8,3"', "all sizes are fixed"),
+        (r'element_type="u8"', 'element_type="f32"', "expected uint8 RGB images"),
+        (r"<dim>8</dim>", "<dim>99999999</dim>", "at most .* are allowed"),
+        (r"<dim>8</dim>", "<dim>-1</dim>", "all sizes are fixed"),
+        (r'to-layer="1"', 'to-layer="77"', "connects a layer that does not exist"),
+        (r'from-layer="0"', 'from-layer="3"', "in a cycle|of constants alone|depend on each other"),
         (r'type="Parameter"', 'type="Const"', "it has 0 inputs"),
     ],
 )
@@ -91,20 +91,20 @@ def test_graphs_that_are_refused(graph, pattern, text, message):
         check_graph(changed(graph, pattern, text), 8, 3)
 
 
-def test_what_is_no_graph(graph):
+def test_content_that_is_not_a_graph_is_refused(graph):
     n = int.from_bytes(graph[:8], "little")
     for content in (b"", b"short", bytes(100), (2**63).to_bytes(8, "little") + graph[8:], graph[: n // 2]):
         with pytest.raises(EngineError, match="its length is wrong"):
             check_graph(content)
     for content in (b"hello", b"\x08\x07\x12\x00", b"<nothing/>", b"\xff\xfe<\0n\0e\0t\0"):
-        with pytest.raises(EngineError, match="no OpenVINO IR"):
+        with pytest.raises(EngineError, match="not an OpenVINO IR"):
             check_graph(len(content).to_bytes(8, "little") + content)
-    with pytest.raises(EngineError, match=r"it gives numbers of shape \[4, 3\], not \(4, 5\)"):
+    with pytest.raises(EngineError, match=r"its output has shape \[4, 3\]; expected \(4, 5\)"):
         check_graph(graph, 8, 5)
 
 
 def test_nothing_large_is_computed_from_constants():
-    """OpenVINO computes some of it while it reads, whatever memory that takes."""
+    """OpenVINO computes some of it on reading, with any amount of memory."""
     ov = start_openvino()
     ops = ov.opset13
     pixels = ops.parameter([4, 8, 8, 3], np.uint8, name="pixels")
@@ -120,8 +120,8 @@ def test_nothing_large_is_computed_from_constants():
     check_graph(convert(ov.Model([ops.matmul(mean, scaled, False, True)], [pixels], "net")), 8, 8)  # int8 weights
 
 
-def test_shapes_that_the_file_hides_are_found(graph):
-    """Those of a file are not those that OpenVINO infers: the network would repeat 3 numbers 90,000,000 times."""
+def test_inferred_shapes_are_checked(graph):
+    """The shapes in a file may differ from those that OpenVINO infers: here 3 numbers are repeated 90,000,000 times."""
     ov = start_openvino()
     ops = ov.opset13
     pixels = ops.parameter([4, 8, 8, 3], np.uint8, name="pixels")
@@ -131,7 +131,7 @@ def test_shapes_that_the_file_hides_are_found(graph):
     large = small.replace(repeats.tobytes(), np.array([1, 90_000_000], np.int64).tobytes())
     assert large != small
     check_graph(large)
-    with pytest.raises(EngineError, match=r"the cached graph cannot be run: it works on 1,080,000,000 numbers at once"):
+    with pytest.raises(EngineError, match=r"the cached graph cannot be run: it has a tensor of 1,080,000,000 numbers"):
         OpenVINORunner(large, "float32")
 
 
@@ -187,7 +187,7 @@ PLACES = {
 
 
 @pytest.mark.parametrize("place", PLACES)
-def test_weights_outside_an_onnx_file_wherever_they_are_named(place):
+def test_external_weights_of_an_onnx_file_are_refused_in_every_place(place):
     check_onnx(PLACES[place](False).SerializeToString())
     with pytest.raises(BackboneError, match="keeps its weights in another file; save it as one file"):
         check_onnx(PLACES[place](True).SerializeToString())
@@ -211,15 +211,15 @@ LOCATION = b"\x0a\x08location", b"\x12\x05w.bin"
         field(13, LOCATION[0] + LOCATION[1]),
         field(13, LOCATION[1] + LOCATION[0]),  # in any order
         field(13, b""),
-        b"\x70\x01",  # data_location alone
-        b"\x70\x81\x80\x00",  # the same, spelled longer
-        b"\x70\x00\x70\x01",  # the last one counts
+        b"\x70\x01",  # only data_location
+        b"\x70\x81\x80\x00",  # the same with a longer varint
+        b"\x70\x00\x70\x01",  # the last value counts
         b"\x70\x01\x70\x00",
         b"\x72\x01\x01",  # as a packed list
         b"\xf2\x80\x80\x00" + b"\x01\x01",  # with a longer tag
     ],
 )
-def test_every_spelling_counts(inside):
+def test_every_encoding_is_recognised(inside):
     graph = field(5, field(8, b"w") + inside)
     for content in (field(7, graph), field(7, b"") + field(7, graph), field(7, graph) + field(7, b"")):
         with pytest.raises(BackboneError, match="keeps its weights in another file"):
@@ -228,8 +228,8 @@ def test_every_spelling_counts(inside):
         check_onnx(field(7, b"") + field(20, field(2, graph)))
 
 
-def test_names_that_look_like_outside_weights_are_none():
-    """The bytes of such an entry are those of any text."""
+def test_text_that_looks_like_external_weights_is_accepted():
+    """The bytes of such an entry may also occur in a text or in weights."""
     made = onnx_model([tensor(external=False)])
     made.doc_string = "\n\x08location\x12\x05w.bin"
     made.graph.initializer[0].raw_data = LOCATION[0] + LOCATION[1]
@@ -243,7 +243,7 @@ def test_deep_and_damaged_onnx_files():
     with pytest.raises(BackboneError, match="keeps its weights in another file"):
         check_onnx(field(7, inner))
     for content in (b"hello", b"\x3a\xff\x01", b"\x3a" + b"\xff" * 11, b"\x00\x00", b"\x3b", b"\x3d\x00", bytes(40)):
-        with pytest.raises(BackboneError, match="is no ONNX file, or it is damaged"):
+        with pytest.raises(BackboneError, match="is not an ONNX file, or it is damaged"):
             check_onnx(content)
     for content in (b"", b"\x08\x08"):
         with pytest.raises(BackboneError, match="it holds no graph"):
@@ -254,12 +254,12 @@ def test_deep_and_damaged_onnx_files():
 def weights_file(tmp_path):
     with h5py.File(tmp_path / "w.h5", "w") as file:
         file["layers/dense/vars/0"] = np.ones(8, np.float32)
-        file["again"] = file["layers"]  # a second name of the same group, within a circle
+        file["again"] = file["layers"]  # a second name of the same group, and below it a cycle
         file["layers/up"] = file["/"]
     return tmp_path / "w.h5"
 
 
-def test_a_weight_file_of_its_own(weights_file):
+def test_a_complete_weight_file_is_accepted(weights_file):
     check_keras_file(weights_file)
 
 
@@ -292,10 +292,10 @@ def huge_data(file):
         (soft_link, "holds 'other', a link to another place"),
         (external_data, "keeps 'other' in another file"),
         (virtual_data, "keeps 'other' in another file"),
-        (huge_data, "holds data sets of more than 100 times its size"),
+        (huge_data, "holds HDF5 datasets of more than 100 times its size"),
     ],
 )
-def test_hdf5_that_leads_elsewhere(weights_file, tmp_path, change, message):
+def test_hdf5_with_external_data_is_refused(weights_file, tmp_path, change, message):
     with h5py.File(weights_file, "a") as file:
         change(file)
     with pytest.raises(BackboneError, match=message):
@@ -314,12 +314,12 @@ def test_hdf5_that_leads_elsewhere(weights_file, tmp_path, change, message):
         ({"class_name": "StringLookup", "config": {"vocabulary": "/etc/passwd"}}, "one that may open other files"),
         ({"class_name": "TextVectorization"}, "one that may open other files"),
         ({"class_name": "Package>Lambda"}, "holds a Lambda layer"),
-        ({"class_name": "system", "module": "os"}, r"asks for os\.system, which is none of Keras's own"),
-        ({"a": [{"class_name": "X", "module": "kerasish"}]}, r"asks for kerasish\.X"),
-        ("[" * 100_000, "a configuration that is no JSON"),
+        ({"class_name": "system", "module": "os"}, r"needs os\.system, which is not part of Keras"),
+        ({"a": [{"class_name": "X", "module": "kerasish"}]}, r"needs kerasish\.X"),
+        ("[" * 100_000, "a configuration that is not JSON"),
     ],
 )
-def test_layers_that_are_not_loaded(tmp_path, config, message):
+def test_layers_that_are_refused(tmp_path, config, message):
     text = config if isinstance(config, str) else json.dumps(config)
     with zipfile.ZipFile(tmp_path / "n.keras", "w") as archive:
         archive.writestr("config.json", text)
@@ -343,8 +343,8 @@ def test_archives_that_are_refused(tmp_path):
     with pytest.raises(BackboneError, match="holds a member twice"):
         check_keras_file(path)
     path.write_bytes(b"PK\x03\x04 no archive")
-    with pytest.raises(BackboneError, match="is no Keras file, or it is damaged"):
+    with pytest.raises(BackboneError, match="is not a Keras file, or it is damaged"):
         check_keras_file(path)
     path.write_bytes(b"no file of Keras")
-    with pytest.raises(BackboneError, match="is no HDF5 file, or it is damaged"):
+    with pytest.raises(BackboneError, match="is not an HDF5 file, or it is damaged"):
         check_keras_file(path)

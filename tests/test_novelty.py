@@ -1,4 +1,4 @@
-"""None of these: images unlike the training images are rejected, about as many genuine ones as asked for."""
+"""Rejection: images unlike the training images are rejected, and about the requested share of genuine images."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ def cloud(n: int, seed: int, d: int = 100) -> tuple[np.ndarray, np.ndarray]:
     return X.astype(np.float32), y
 
 
-def test_novelty_is_two_for_the_usual_and_grows_with_distance():
+def test_novelty_is_two_for_typical_images_and_grows_with_distance():
     X, y = cloud(2000, 0)
     subspace = learn_subspace(X, y, 2)
     assert subspace.novelty(X).mean() == pytest.approx(2, abs=0.2)
     new, _ = cloud(500, 1)
     assert subspace.novelty(new).mean() == pytest.approx(2, abs=0.3)
     away = new.copy()
-    away[:, 50] += 30  # twenty deviations in one direction
+    away[:, 50] += 30  # 20 standard deviations in one direction
     assert np.median(subspace.novelty(away)) > 1.5 * np.median(subspace.novelty(new))
 
 
@@ -47,14 +47,14 @@ def rejector(n: int, seed: int) -> Rejector:
 
 
 @pytest.mark.parametrize("rate", [0.05, 0.2])
-def test_about_the_share_asked_for_of_genuine_images_is_rejected(rate):
+def test_about_the_requested_share_of_genuine_images_is_rejected(rate):
     known = rejector(2000, 0)
     X, _ = cloud(4000, 7)
     probabilities = np.random.default_rng(9).uniform(0.5, 1, (4000, 1))
     assert 0.4 * rate < known.rejected(X, probabilities, rate).mean() < 1.4 * rate
 
 
-def test_doubt_alone_and_distance_alone_reject():
+def test_low_confidence_or_large_distance_alone_rejects():
     known = rejector(400, 0)
     X, _ = cloud(2, 3)
     X[1, 50] += 200
@@ -63,12 +63,12 @@ def test_doubt_alone_and_distance_alone_reject():
     assert known.rejected(X, doubtful, 0.05).tolist() == [True, True]
 
 
-def test_rates_that_cannot_be():
+def test_invalid_rates_are_refused():
     known = rejector(40, 0)
     for rate in (0, 1, -0.1, 5):
         with pytest.raises(OptionError, match="it must be above 0 and below 1"):
             known.limit(rate)
-    with pytest.raises(ClassifierError, match="`reject_rate=0.01`: of 40 training images that is none; try 0.025"):
+    with pytest.raises(ClassifierError, match="`reject_rate=0.01` of 40 training images is less than one; try 0.025"):
         known.limit(0.01)
 
 
@@ -83,7 +83,7 @@ def test_foreign_images_are_rejected_in_every_form(fake, model, tmp_path, monkey
     new = make_classes(tmp_path / "new", {"red": (200, 50, 40)}, 2)
     for i in range(3):
         save_image(new / f"green{i}.png", (40, 190, 60), seed=i)
-        save_image(new / "red" / f"red-{i:02}.png", (200, 50, 40), seed=1000 + i)  # known ones
+        save_image(new / "red" / f"red-{i:02}.png", (200, 50, 40), seed=1000 + i)  # genuine images
     made = predict(model, new, tmp_path / "out.csv", reject_rate=0.05, runtime=fake.runtime)
     rows = {
         row["path"].rpartition("/")[2]: row
@@ -92,20 +92,20 @@ def test_foreign_images_are_rejected_in_every_form(fake, model, tmp_path, monkey
     assert (made.n_rejected, made.n_predicted, made.n_images) == (3, 3, 6)
     assert {rows[f"green{i}.png"]["status"] for i in range(3)} == {"rejected"}
     assert {rows[f"green{i}.png"]["label"] for i in range(3)} == {""}
-    assert rows["green0.png"]["reason"].startswith("unlike the training images; nearest is ")
+    assert rows["green0.png"]["reason"].startswith("unlike the training images; the nearest class is ")
     assert rows["red-00.png"]["status"] == "ok"
     assert predict(model, new, runtime=fake.runtime).n_rejected == 0
     monkeypatch.setenv("FEATX_CACHE", str(fake.runtime.cache))
     words = ["predict", str(model), str(new), "--reject-rate", "0.05"]
     shown = CliRunner().invoke(app, words)
     assert "3 predicted, 3 rejected, 0 skipped" in shown.output
-    said = json.loads(CliRunner().invoke(app, [*words, "--json"]).stdout)
-    assert said["n_rejected"] == 3
+    result = json.loads(CliRunner().invoke(app, [*words, "--json"]).stdout)
+    assert result["n_rejected"] == 3
     with pytest.raises(OptionError, match="it must be above 0 and below 1"):
         predict(model, new, reject_rate=2, runtime=fake.runtime)
 
 
-def test_a_saved_rejector_is_the_same(model):
+def test_a_loaded_rejector_gives_the_same_novelties(model):
     loaded = Classifier.load(model)
     X = np.random.default_rng(0).uniform(size=(50, 12)).astype(np.float32)
     again = Classifier.load(model)
@@ -114,11 +114,13 @@ def test_a_saved_rejector_is_the_same(model):
     assert loaded.out_of_fold_probabilities().shape == (24, 2)
 
 
-def test_without_folds_nothing_can_be_rejected(fake, images):
+def test_without_cross_validation_images_cannot_be_rejected(fake, images):
     save_image(images / "green" / "only.png", (40, 180, 60))
     for path in sorted((images / "red").iterdir())[2:] + sorted((images / "blue").iterdir())[2:]:
-        path.unlink()  # so that the class of one image is not rare
+        path.unlink()  # makes the class of one image not rare
     made = fit(extract(images, "quadrants", runtime=fake.runtime), runtime=fake.runtime)
-    with pytest.raises(ClassifierError, match="this model cannot reject: class 'green' has one image"):
+    with pytest.raises(
+        ClassifierError, match="cannot reject images, because no cross-validation set a limit: class 'green'"
+    ):
         made.check_reject_rate(0.05)
     assert made.out_of_fold_probabilities() is None

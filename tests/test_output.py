@@ -1,4 +1,4 @@
-"""Files that people name are replaced only as asked; pages: names are text, and nothing else runs or loads."""
+"""Output files are replaced only on request; HTML pages escape all names and load or run nothing else."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from featx.output import (
     ("text", "shown"),
     [
         ("cat/été 猫 🐈.jpg", "cat/été 猫 🐈.jpg"),
-        ("می\u200cخواهم", "می\u200cخواهم"),  # this space of no width belongs to the word
+        ("می\u200cخواهم", "می\u200cخواهم"),  # this zero-width character is part of the word
         ("a\x00\x1b[31m\nb\x85", r"a\x00\x1b[31m\nb\x85"),
         ("\u202egpj.exe", r"\u202egpj.exe"),
         ("\u200f\u2066x\u2069\ufeff\u2028", r"\u200f\u2066x\u2069\ufeff\u2028"),
@@ -36,13 +36,13 @@ from featx.output import (
         ("<script>", "<script>"),
     ],
 )
-def test_what_cannot_be_seen_is_written_out(text, shown):
+def test_invisible_characters_are_escaped(text, shown):
     assert shown_text(text) == shown
 
 
 @pytest.fixture
 def package(tmp_path, monkeypatch):
-    """Make a package ``plain`` with the page ``one``."""
+    """Create a package ``plain`` with the page ``one``."""
     folder = tmp_path / "plain" / "templates"
     folder.mkdir(parents=True)
     (tmp_path / "plain" / "__init__.py").touch()
@@ -53,7 +53,7 @@ def package(tmp_path, monkeypatch):
     return "plain"
 
 
-def test_a_page_shows_text_and_names_its_script(package):
+def test_a_page_escapes_text_and_contains_the_hash_of_its_script(package):
     text = render_page(package, "one", name="<b>\u202e", rows=[{"x": "\x07&"}], data={"z": ["</script>\udcff"]})
     assert r"<title>&lt;b&gt;\u202e</title>" in text
     assert r"\x07&amp;" in text
@@ -65,11 +65,11 @@ def test_a_page_shows_text_and_names_its_script(package):
     text.encode("utf-8")
 
 
-def test_a_page_without_data_has_its_script_alone(package):
+def test_a_page_without_data_has_one_script(package):
     assert render_page(package, "one", name="x", rows=[{"x": 1}]).count("<script") == 1
 
 
-def test_a_new_file_needs_a_right_name_and_a_folder(tmp_path):
+def test_a_new_file_needs_a_valid_name_and_a_folder(tmp_path):
     (tmp_path / "file").touch()
     for name, message in {
         "m.png": r"`output=.*m.png`: the name must end in .featx",
@@ -86,7 +86,7 @@ def test_a_new_file_needs_a_right_name_and_a_folder(tmp_path):
     assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
 
 
-def test_nothing_but_a_file_of_featx_is_replaced(tmp_path):
+def test_only_files_written_by_featx_are_replaced(tmp_path):
     ours = f'<head><meta name="generator" content="{GENERATOR}"></head>'
     (tmp_path / "ours.html").write_text(ours)
     (tmp_path / "empty.html").touch()
@@ -95,14 +95,14 @@ def test_nothing_but_a_file_of_featx_is_replaced(tmp_path):
     (tmp_path / "link.html").symlink_to("ours.html")
     (tmp_path / "dangling.html").symlink_to("nowhere")
     messages = {
-        "foreign": "exists and was not written by featx, so that it is never replaced; choose another name",
-        "folder": "is no file, and is never replaced",
-        "link": "is a link, and is never replaced",
-        "dangling": "is a link, and is never replaced",
+        "foreign": "exists and was not written by featx, so it is never replaced; choose another name",
+        "folder": "is not a file and is never replaced",
+        "link": "is a link and is never replaced",
+        "dangling": "is a link and is never replaced",
     }
     if hasattr(os, "mkfifo"):
         os.mkfifo(tmp_path / "pipe.html")
-        messages["pipe"] = "is no file, and is never replaced"
+        messages["pipe"] = "is not a file and is never replaced"
     for name, message in messages.items():
         for overwrite in (False, True):
             with pytest.raises(OutputError, match=message):
@@ -120,7 +120,7 @@ def test_an_input_is_not_replaced(tmp_path):
     os.link(scores, tmp_path / "twin.csv")
     for given in (scores, tmp_path / "twin.csv"):
         with pytest.raises(
-            OutputError, match=r"`output=.*scores.csv` would replace .*, which is read; choose another name"
+            OutputError, match=r"`output=.*scores.csv` would replace .*, which is an input; choose another name"
         ):
             OutputFile(scores, (".csv",), overwrite=True, inputs=["nowhere", given])
     OutputFile(scores, (".csv",), overwrite=True, inputs=[tmp_path])
@@ -129,18 +129,18 @@ def test_an_input_is_not_replaced(tmp_path):
 def test_an_input_that_is_known_later_is_not_replaced(tmp_path):
     ours, other = tmp_path / "sheet.png", tmp_path / "other.png"
     other.write_bytes(b"other")
-    OutputFile(ours, (".png",)).spare([other])
+    OutputFile(ours, (".png",)).refuse_inputs([other])
     Image.new("L", (2, 2)).save(ours)
     ours.write_bytes(mark_png(ours.read_bytes()))
     os.link(ours, tmp_path / "twin.png")
     output = OutputFile(ours, (".png",), overwrite=True)
-    output.spare([other, tmp_path / "nowhere.png"])
+    output.refuse_inputs([other, tmp_path / "nowhere.png"])
     for read in (ours, tmp_path / "twin.png"):
-        with pytest.raises(OutputError, match=r"sheet.png would replace .*, which is read; choose another name"):
-            output.spare([other, read])
+        with pytest.raises(OutputError, match=r"sheet.png would replace .*, which is an input; choose another name"):
+            output.refuse_inputs([other, read])
 
 
-def test_of_two_that_write_one_name_the_second_one_fails(tmp_path):
+def test_the_second_of_two_writers_of_one_file_fails(tmp_path):
     def two(overwrite: bool) -> tuple[OutputFile, OutputFile]:
         return tuple(OutputFile(tmp_path / "m.json", (".json",), overwrite) for _ in range(2))
 
@@ -150,18 +150,18 @@ def test_of_two_that_write_one_name_the_second_one_fails(tmp_path):
         first, second = two(overwrite)
         first.write_content(b"first")
         with pytest.raises(
-            OutputError, match=r"was written by another run meanwhile, and is not replaced. What was comp"
+            OutputError, match=r"was written by another run in the meantime and is not replaced. Computed res"
         ):
             second.write_content(b"second")
         assert (tmp_path / "m.json").read_bytes() == b"first"
-        second.take_back()
+        second.undo()
         assert (tmp_path / "m.json").exists()
-        first.take_back()
-        assert (tmp_path / "m.json").exists() == overwrite  # it replaced a file: nothing to go back to
+        first.undo()
+        assert (tmp_path / "m.json").exists() == overwrite  # the file that was replaced cannot be restored
     assert os.listdir(tmp_path) == ["m.json"]
 
 
-@pytest.mark.skipif(os.name == "nt", reason="permissions of Unix")
+@pytest.mark.skipif(os.name == "nt", reason="needs Unix permissions")
 def test_a_private_file_stays_private(tmp_path):
     path = tmp_path / "m.json"
     path.write_text('{"made_by": "featx"}')
@@ -170,7 +170,7 @@ def test_a_private_file_stays_private(tmp_path):
     assert path.stat().st_mode & 0o777 == 0o600
 
 
-def test_what_is_kept_is_told_where_a_file_cannot_be_written(tmp_path):
+def test_the_error_of_a_failed_write_states_what_is_kept(tmp_path):
     def fail(path: Path) -> None:
         raise OSError(28, "No space left on device")
 
@@ -179,7 +179,7 @@ def test_what_is_kept_is_told_where_a_file_cannot_be_written(tmp_path):
 
     output = OutputFile(tmp_path / "s.csv", (".csv",))
     with pytest.raises(
-        OutputError, match=r"No space left on device. What was computed is kept in the cache. Make room or"
+        OutputError, match=r"No space left on device. Computed results are kept in the cache. Make room or"
     ):
         output.write(fail)
     with pytest.raises(StoreError, match="a store"):
@@ -189,7 +189,7 @@ def test_what_is_kept_is_told_where_a_file_cannot_be_written(tmp_path):
     assert os.listdir(tmp_path) == []
 
 
-def test_the_name_of_a_model_is_no_longer_than_names_may_be(tmp_path):
+def test_long_names_of_models_are_cut(tmp_path):
     for name in ("n" * 240, "名" * 80):
         (tmp_path / name).mkdir()
         path = default_model_path(tmp_path / name, "efficientnet-lite0", "logreg")
@@ -201,7 +201,7 @@ def test_the_name_of_a_model_is_no_longer_than_names_may_be(tmp_path):
     assert default_model_path("/", "vgg16", "svm").name == "data-vgg16-svm.featx"
 
 
-def test_figures_are_drawn_with_the_settings_of_matplotlib_itself(tmp_path, monkeypatch):
+def test_figures_are_drawn_with_the_default_settings_of_matplotlib(tmp_path, monkeypatch):
     panel = Panel(
         "a", "b", [{"x": [1, 2], "y": [1.0, None], "style": "-o", "colour": 0, "label": "$\\frac{"}], [], [], True
     )

@@ -1,4 +1,4 @@
-"""The report as a page: whole, harmless, and alive in a browser."""
+"""The HTML page of a report: complete, safe with hostile names, and working in a browser."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from typer.testing import CliRunner
 
 from featx.cli.app import app
 from featx.errors import ClassifierError, DatasetError, DatasetNotFoundError, OutputError
-from featx.evaluation import ByClass, Contest, FinetuneEvaluation, Interval, ModelEvaluation
+from featx.evaluation import ByClass, FinetuneComparison, FinetuneEvaluation, Interval, ModelEvaluation
 from featx.extraction import extract
 from featx.fitting import fit
 from featx.prediction import load
@@ -30,7 +30,7 @@ HOSTILE = "</script><script>document.title='taken over'</script><img src=x onerr
 
 
 def overlapping(folder: Path, n: int = 60) -> Path:
-    """Write a folder of two classes that cannot be told apart in full."""
+    """Write a folder of two classes that overlap."""
     rng = np.random.default_rng(0)
     for i in range(n):
         grey = int(np.clip(rng.normal(100 + 35 * (i % 2), 22), 0, 255))
@@ -60,7 +60,7 @@ def page(fake, model, data, tmp_path):
     return tmp_path / "page.html"
 
 
-def test_the_page_holds_what_the_summary_says(fake, model, data, tmp_path):
+def test_page_and_summary_agree(fake, model, data, tmp_path):
     summary = report(model, html=tmp_path / "r.html", data=data, runtime=fake.runtime).to_dict()
     page = tmp_path / "r.html"
     text = page.read_text("utf-8")
@@ -68,20 +68,20 @@ def test_the_page_holds_what_the_summary_says(fake, model, data, tmp_path):
     assert f'<p class="headline">{cv["accuracy"]["mean"]:.3f}' in text
     assert f"interval {cv['accuracy']['low']:.3f} to {cv['accuracy']['high']:.3f}" in text
     for heading in (
-        "What is known",
+        "Results",
         "Classes",
         "Confusions",
         "Images",
         "Would more images help?",
         "Map of the features",
-        "How it was made",
+        "How the model was fitted",
     ):
         assert f">{heading}</h2>" in text
     held = content(page)
     assert len(held["images"]) == len(held["map"]) == 60
     probabilities = model.out_of_fold_probabilities()
     for number, one in held["images"].items():
-        assert one["taken"] == probabilities[int(number)].argmax()
+        assert one["predicted"] == probabilities[int(number)].argmax()
         assert one["confidence"] == round(probabilities[int(number)].max(), 3)
     assert all(one["thumb"] for one in held["images"].values())
     views = {view["id"]: view for view in held["views"]}
@@ -89,7 +89,7 @@ def test_the_page_holds_what_the_summary_says(fake, model, data, tmp_path):
     assert {name: view["n"] for name, view in views.items() if name.startswith("cell")} == cells
     assert views["mistakes"]["n"] == sum(n for name, n in cells.items() if name in ("cell-0-1", "cell-1-0")) > 0
     mistakes = [held["images"][str(i)] for i in views["mistakes"]["images"]]
-    assert all(one["taken"] != one["label"] for one in mistakes)
+    assert all(one["predicted"] != one["label"] for one in mistakes)
     assert [one["confidence"] for one in mistakes] == sorted((one["confidence"] for one in mistakes), reverse=True)
     assert views["suspects"]["n"] == summary["n_suspects"] == len(mistakes)
     assert views["rejected"]["n"] == model.rejector.outliers(0.05).sum() >= 3
@@ -124,8 +124,8 @@ FOCUS = "document.activeElement.{}"
         ),
     ],
 )
-def test_what_a_page_does_wrong_is_seen(tmp_path, pages, fault, complaint):
-    """Without a fault, the tests below see an empty list."""
+def test_faults_of_a_page_are_detected(tmp_path, pages, fault, complaint):
+    """The tests below rely on an empty list of complaints for a page without faults."""
     (tmp_path / "p.html").write_text(f"<!doctype html><html><head><title>p</title>{fault}</head></html>")
     page = pages.open((tmp_path / "p.html").as_uri())
     assert [one for one in pages.complaints if complaint in one]
@@ -152,7 +152,7 @@ def test_views_open_in_a_browser(page, pages):
 
 
 @pytest.mark.integration
-def test_the_keyboard_alone_opens_the_images_of_a_cell_and_leads_back(page, pages):
+def test_the_images_of_a_cell_open_and_close_with_the_keyboard_alone(page, pages):
     opened = pages.open(page.as_uri())
     while opened.evaluate(FOCUS.format("getAttribute('aria-label')")) != "Confusion matrix":
         opened.keyboard.press("Tab")
@@ -166,18 +166,18 @@ def test_the_keyboard_alone_opens_the_images_of_a_cell_and_leads_back(page, page
     opened.keyboard.press("Enter")
     view = next(view for view in content(page)["views"] if view["id"] == "cell-1-0")
     assert opened.evaluate(COUNT.format("#gallery figure")) == view["n"]
-    assert opened.evaluate(FOCUS.format("textContent")).startswith("b taken for a")
+    assert opened.evaluate(FOCUS.format("textContent")).startswith("b predicted as a")
     assert 0 <= opened.evaluate(FOCUS.format("getBoundingClientRect().top")) < 900
     opened.keyboard.press("Tab")
     assert opened.evaluate(FOCUS.format("id")) == "back"
     opened.keyboard.press("Enter")
     assert opened.evaluate(FOCUS.format("dataset.view")) == "cell-1-0"
-    opened.keyboard.press("Tab")  # out of the matrix at once
+    opened.keyboard.press("Tab")  # leaves the matrix
     assert opened.evaluate(FOCUS.format("dataset.view")) == "mistakes"
 
 
 @pytest.mark.integration
-def test_the_map_is_looked_at_with_arrow_keys_or_a_pointer(page, pages):
+def test_the_map_works_with_arrow_keys_and_with_a_pointer(page, pages):
     opened = pages.open(page.as_uri())
     opened.evaluate("document.getElementById('map').focus()")
     seen = set()
@@ -200,7 +200,7 @@ def test_the_map_is_looked_at_with_arrow_keys_or_a_pointer(page, pages):
 
 
 @pytest.mark.integration
-def test_it_is_read_on_a_telephone_and_in_the_dark_and_on_paper(page, pages, tmp_path):
+def test_the_page_adapts_to_narrow_screens_dark_mode_and_print(page, pages, tmp_path):
     opened = pages.open(page.as_uri(), width=400, dark=True)
     assert opened.evaluate("document.documentElement.scrollWidth") <= 400
     assert opened.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(20, 23, 26)"
@@ -215,12 +215,12 @@ def test_it_is_read_on_a_telephone_and_in_the_dark_and_on_paper(page, pages, tmp
 @pytest.mark.integration
 @pytest.mark.parametrize("width", [1280, 400])
 @pytest.mark.parametrize("dark", [False, True])
-def test_axe_holds_nothing_against_it(page, pages, width, dark):
+def test_axe_reports_no_violations(page, pages, width, dark):
     assert axe_violations(pages.open(page.as_uri(), width=width, dark=dark)) == []
 
 
 @pytest.mark.integration
-def test_long_views_are_shown_a_part_at_a_time(fake, tmp_path, pages):
+def test_long_views_are_shown_in_parts(fake, tmp_path, pages):
     data = overlapping(tmp_path / "set", 160)
     model = fit(extract(data, "quadrants", runtime=fake.runtime), runtime=fake.runtime)
     report(model, html=tmp_path / "r.html", data=data, runtime=fake.runtime)
@@ -238,7 +238,7 @@ def test_long_views_are_shown_a_part_at_a_time(fake, tmp_path, pages):
 
 @pytest.fixture
 def many_classes(fake, tmp_path):
-    """Return the page of 42 classes, of which each two look the same, and its summary."""
+    """Return the page of 42 classes, which look the same in pairs, and its summary."""
     colours = {f"class {i:02}": (6 * (i // 2), 255 - 6 * (i // 2), 90) for i in range(42)}
     data = make_classes(tmp_path / "set", colours, 6)
     model = fit(extract(data, "quadrants", runtime=fake.runtime), head="centroid", runtime=fake.runtime)
@@ -273,7 +273,7 @@ def test_the_list_of_confusions_opens_their_images(many_classes, pages):
 
 @pytest.fixture
 def hostile_page(fake, tmp_path):
-    """Return the page of two classes whose names would like to be more than text."""
+    """Return the page of two classes whose names contain HTML, template syntax and control characters."""
     data = overlapping(tmp_path / "set", 40)
     rows = [f'a/{i:03}.png,"{label}"' for i in range(0, 40, 2) for label in [HOSTILE.replace('"', '""')]]
     rows += [f"b/{i:03}.png,b{{{{7*7}}}}\u202e{'long ' * 60}" for i in range(1, 40, 2)]
@@ -308,13 +308,13 @@ def test_images_that_changed_or_vanished_are_not_shown(fake, model, data, tmp_pa
     assert sorted(one["path"] for one in held["images"].values() if not one["thumb"]) == ["a/000.png", "b/001.png"]
     assert len(held["map"]) == 58
     assert found.to_dict()["images"] == {"data": str(data), "n": 60, "n_missing": 2}
-    warned = f"2 of the 60 images of the page are not as they were (in {data}); --data FOLDER says where they are"
-    assert f"warning    {warned}" in str(found)
+    warning = f"2 of the 60 images of the page are missing or have changed (in {data}); state their location with"
+    assert f"warning    {warning} --data FOLDER" in str(found)
     assert "2 of the 60 images of this page were not found in " in (tmp_path / "r.html").read_text("utf-8")
 
 
 def test_the_model_knows_its_data(fake, model, data, tmp_path):
-    """Whatever was extracted last, and from wherever it is loaded; a folder that is gone is reported."""
+    """The folder is independent of the last extraction and of how the model is loaded; a missing folder is reported."""
     model.save(tmp_path / "m.featx")
     extract(
         make_classes(tmp_path / "else", {"red": (200, 50, 40), "blue": (30, 60, 200)}, 4),
@@ -326,16 +326,17 @@ def test_the_model_knows_its_data(fake, model, data, tmp_path):
         assert found.to_dict()["images"] == {"data": str(data.resolve()), "n": 60, "n_missing": 0}
         assert "warning" not in str(found)
     data.rename(tmp_path / "moved")
-    gone = report(tmp_path / "m.featx", html=tmp_path / "r.html", overwrite=True, runtime=fake.runtime)
-    assert gone.to_dict()["images"] == {"data": None, "n": 60, "n_missing": 60}
-    assert f"60 of the 60 images of the page are not as they were (the folder {data} is gone)" in str(gone)
+    without = report(tmp_path / "m.featx", html=tmp_path / "r.html", overwrite=True, runtime=fake.runtime)
+    assert without.to_dict()["images"] == {"data": None, "n": 60, "n_missing": 60}
+    reason = f"(the folder {data} no longer exists)"
+    assert f"60 of the 60 images of the page are missing or have changed {reason}" in str(without)
     there = report(tmp_path / "m.featx", html=tmp_path / "s.html", data=tmp_path / "moved", runtime=fake.runtime)
     assert there.to_dict()["images"]["n_missing"] == 0
     assert report(model).to_dict()["images"] is None
 
 
 @pytest.mark.parametrize("root", ["", "set", "//server/share", "\\\\server\\share", "/nowhere/\0", 7])
-def test_no_folder_of_another_machine_is_looked_at(fake, model, tmp_path, root, monkeypatch):
+def test_no_network_path_or_relative_path_is_accessed(fake, model, tmp_path, root, monkeypatch):
     looked: list[str] = []
     real = os.path.isdir
     monkeypatch.setattr("os.path.isdir", lambda path: looked.append(str(path)) or real(path))
@@ -344,16 +345,16 @@ def test_no_folder_of_another_machine_is_looked_at(fake, model, tmp_path, root, 
     assert not any("server" in path for path in looked)
 
 
-def finetuned(evaluation, contest: Contest, by_class: ByClass) -> FinetuneEvaluation:
-    """Return what the evaluation of a fine-tuned model of the same images would be."""
+def finetuned(evaluation, comparison: FinetuneComparison, by_class: ByClass) -> FinetuneEvaluation:
+    """Return an evaluation of a fine-tuned model on the same images."""
     shared = {one.name: getattr(evaluation, one.name) for one in fields(ModelEvaluation)}
-    return FinetuneEvaluation(**shared, contest=contest, by_class=by_class)
+    return FinetuneEvaluation(**shared, comparison=comparison, by_class=by_class)
 
 
 def test_a_held_out_part_has_classes_confusions_and_images(fake, model, data, tmp_path):
-    """As fine-tuned models have it: no cross-validation, predictions of images that were held out."""
+    """A fine-tuned model has predictions of held-out images instead of a cross-validation."""
     known, cv = model.out_of_fold, model.evaluation.cv
-    contest = Contest("finetuned", None, cv.accuracy, None, 60, False, "all", {"best": 0, "epochs": []})
+    comparison = FinetuneComparison("finetuned", None, cv.accuracy, None, 60, False, "all", {"best": 0, "epochs": []})
     by_class = ByClass(cv.per_class, cv.confusion)
     hashes = {row.tobytes(): i for i, row in enumerate(model.content_hashes)}
     held_out = np.stack(
@@ -361,17 +362,17 @@ def test_a_held_out_part_has_classes_confusions_and_images(fake, model, data, tm
     )
     tuned = replace(
         model,
-        evaluation=finetuned(model.evaluation, contest, by_class),
+        evaluation=finetuned(model.evaluation, comparison, by_class),
         out_of_fold=replace(known, fold=np.zeros_like(known.fold), content_hashes=held_out),
         content_hashes=np.zeros((1, 32), np.uint8),
         rejector=replace(model.rejector, novelties=np.ones(70), confidences=np.ones(70)),
     )
     tuned.save(tmp_path / "m.featx")
     found = report(tmp_path / "m.featx", html=tmp_path / "r.html", runtime=fake.runtime)
-    assert "of the 60 images held out:" in str(found)
+    assert "on 60 held-out images:" in str(found)
     assert "class  precision  recall" in str(found)
     text = (tmp_path / "r.html").read_text("utf-8")
-    assert "Of the 60 images held out." in text
+    assert "On 60 held-out images." in text
     views = {view["id"]: view for view in content(tmp_path / "r.html")["views"]}
     assert views["mistakes"]["n"] == cv.confusion[0][1] + cv.confusion[1][0] > 0
     assert views["rejected"]["n"] == 0
@@ -384,10 +385,10 @@ def test_a_held_out_part_has_classes_confusions_and_images(fake, model, data, tm
 
 
 @pytest.mark.skipif(os.name == "nt", reason="devices as POSIX has them")
-def test_sample_ids_that_lead_out_of_the_data_set_open_nothing(fake, model, data, tmp_path):
+def test_sample_ids_outside_the_data_set_open_no_file(fake, model, data, tmp_path):
     outside = tmp_path / "outside.png"
     inside = model.out_of_fold.sample_ids[0]
-    shutil.copy(data / inside, outside)  # the very content that is looked for
+    shutil.copy(data / inside, outside)  # the same content as an image of the data set
     ids = [inside, str(outside), "../outside.png", "a/../../outside.png", "/dev/zero", "a\0b", "\ud800", "", "."]
     thumbnails, features = TrainingImages(model, data, fake.runtime).draw(ids)
     assert [thumbnail is not None for thumbnail in thumbnails] == [True] + [False] * 8
@@ -408,7 +409,7 @@ def test_without_data_there_are_no_images_and_without_cache_no_map(fake, model, 
     assert all(one["thumb"] for one in held["images"].values())
 
 
-def test_at_most_2000_images_are_drawn_and_every_view_gets_some(fake, model, data, tmp_path, monkeypatch):
+def test_at_most_2000_images_are_drawn_and_every_view_has_some(fake, model, data, tmp_path, monkeypatch):
     monkeypatch.setattr("featx.reports.views._MOST_IMAGES", 10)
     report(model, html=tmp_path / "r.html", data=data, runtime=fake.runtime)
     held = content(tmp_path / "r.html")
@@ -416,7 +417,7 @@ def test_at_most_2000_images_are_drawn_and_every_view_gets_some(fake, model, dat
     assert all(view["images"] for view in held["views"] if view["n"])
 
 
-def test_the_page_says_where_the_model_comes_from(fake, model, data, tmp_path):
+def test_the_page_states_the_provenance_of_the_model(fake, model, data, tmp_path):
     model.save(tmp_path / "m.featx")
     summary = report(tmp_path / "m.featx", html=tmp_path / "r.html", data=data, runtime=fake.runtime).to_dict()
     text = (tmp_path / "r.html").read_text("utf-8")
@@ -425,18 +426,18 @@ def test_the_page_says_where_the_model_comes_from(fake, model, data, tmp_path):
     assert summary["file"]["sha256"] == hashlib.sha256(file).hexdigest()
     assert summary["file"]["n_bytes"] == len(file)
     assert summary["contents"] == {"n": 60, "sha256": hashlib.sha256(b"".join(hashes)).hexdigest()}
-    assert summary["recipe"]["id"] == model.spec.id
-    assert {"weights", "decode", "preprocess", "engine", "precision"} <= set(summary["recipe"])
-    told = [summary["file"]["sha256"], summary["contents"]["sha256"], model.spec.id, model.spec.weights, str(data)]
-    told += [f"{name} {version}" for name, version in model.versions.items()]
-    told += [summary["made"]["date"], "seed 0", "probabilities calibrated on: out of fold", "the final head 1"]
-    assert [one for one in told if one not in text] == []
+    assert summary["feature_spec"]["id"] == model.spec.id
+    assert {"weights", "decode", "preprocess", "engine", "precision"} <= set(summary["feature_spec"])
+    expected = [summary["file"]["sha256"], summary["contents"]["sha256"], model.spec.id, model.spec.weights, str(data)]
+    expected += [f"{name} {version}" for name, version in model.versions.items()]
+    expected += [summary["made"]["date"], "seed 0", "probabilities calibrated on: out of fold", "the final head 1"]
+    assert [part for part in expected if part not in text] == []
     (tmp_path / "m.featx").unlink()
     assert report(replace(model, file=str(tmp_path / "m.featx"))).to_dict()["file"] is None
     assert report(model).to_dict()["file"] is None
 
 
-def test_what_was_measured_on_other_images_is_on_the_page(fake, model, data, tmp_path):
+def test_the_accuracy_on_other_images_is_on_the_page(fake, model, data, tmp_path):
     model.save(tmp_path / "m.featx")
     other = overlapping(tmp_path / "other", 20)
     found = report(load(tmp_path / "m.featx"), on=other, html=tmp_path / "r.html", runtime=fake.runtime)
@@ -480,7 +481,7 @@ def finetuned_page(fake, model, data, tmp_path):
             "seconds": 2.0,
         },
     ]
-    contest = Contest(
+    comparison = FinetuneComparison(
         kept="finetuned",
         frozen=Interval(0.7, 0.6, 0.8),
         finetuned=Interval(0.85, 0.75, 0.92),
@@ -490,16 +491,18 @@ def finetuned_page(fake, model, data, tmp_path):
         unfrozen="the last 2 blocks",
         history={"best": 1, "epochs": epochs},
     )
-    evaluation = replace(finetuned(model.evaluation, contest, ByClass()), groups={"conflicts": []})
+    evaluation = replace(finetuned(model.evaluation, comparison, ByClass()), groups={"conflicts": []})
     tuned = replace(model, evaluation=evaluation, out_of_fold=None, rejector=None)
     report(tuned, html=tmp_path / "tuned.html", data=data, runtime=fake.runtime)
     return tmp_path / "tuned.html"
 
 
-def test_how_fine_tuning_went_is_drawn(finetuned_page):
+def test_the_training_curves_are_drawn(finetuned_page):
     text = finetuned_page.read_text("utf-8")
-    assert '<p class="headline">0.850\n<small>accuracy on 41 held-out images, 95 % interval 0.750 to 0.920' in text
-    assert "<dt>difference</dt><dd>+0.150 (+0.050 to +0.250); better; the fine-tuned network is kept</dd>" in text
+    assert '<p class="headline">0.850\n<small>accuracy on 41 held-out images, 95 % confidence interval 0.750' in text
+    assert (
+        "<dt>difference</dt><dd>+0.150 (95 % CI +0.050 to +0.250); better; the fine-tuned network is kept</dd>" in text
+    )
     curves = re.findall(r'<polyline fill="none" class="([^"]+)" points="([^"]*)"/>', text)
     assert curves == [
         ("curve dashed", "120.0,100.0 240.0,0.0"),
@@ -513,17 +516,19 @@ def test_how_fine_tuning_went_is_drawn(finetuned_page):
 
 @pytest.fixture
 def unmeasured(fake, tmp_path):
-    """Return a model without an honest number."""
+    """Return a model without an accuracy estimate."""
     data = make_classes(tmp_path / "set", {"red": (200, 50, 40)}, 4)
     save_image(data / "blue" / "only.png", (20, 20, 200))
     return fit(extract(data, "quadrants", runtime=fake.runtime), runtime=fake.runtime)
 
 
-def test_a_model_without_honest_number_has_a_page(fake, unmeasured, tmp_path):
+def test_a_model_without_an_accuracy_estimate_has_a_page(fake, unmeasured, tmp_path):
     report(unmeasured, html=tmp_path / "r.html", data=tmp_path / "set", runtime=fake.runtime)
     text = (tmp_path / "r.html").read_text("utf-8")
-    assert "no honest number <small>class &#39;blue&#39; has one image" in text
-    with pytest.raises(ClassifierError, match="`suspects`: nothing doubts a label, because class 'blue' has one"):
+    assert "no accuracy estimate <small>class &#39;blue&#39; has one image" in text
+    with pytest.raises(
+        ClassifierError, match="`suspects`: there are no out-of-fold predictions .*: class 'blue' has one"
+    ):
         report(unmeasured, suspects=tmp_path / "s.csv")
 
 
@@ -534,7 +539,7 @@ def test_the_page_of_a_fine_tuned_model_works_in_a_browser(finetuned_page, pages
 
 
 @pytest.mark.integration
-def test_a_page_without_honest_number_works_in_a_browser(fake, unmeasured, tmp_path, pages):
+def test_a_page_without_an_accuracy_estimate_works_in_a_browser(fake, unmeasured, tmp_path, pages):
     report(unmeasured, html=tmp_path / "r.html", data=tmp_path / "set", runtime=fake.runtime)
     pages.open((tmp_path / "r.html").as_uri())
     assert pages.complaints == []
@@ -551,7 +556,7 @@ def test_suspects_find_labels_that_were_swapped(fake, tmp_path):
     assert {(row["label"], row["suggested"]) for row in rows} == {("blue", "red")}
 
 
-def test_outputs_are_not_replaced_unasked(fake, model, data, tmp_path):
+def test_outputs_are_not_replaced_by_default(fake, model, data, tmp_path):
     (tmp_path / "r.html").write_text("mine")
     with pytest.raises(OutputError, match=r"r.html exists and was not written by featx"):
         report(model, html=tmp_path / "r.html")
@@ -571,9 +576,11 @@ def test_command(fake, model, data, tmp_path, monkeypatch):
     shown = CliRunner().invoke(app, ["report", "--html", "r.html", "--suspects", "s.csv"])
     assert shown.exit_code == 0, shown.output
     assert "page       r.html" in shown.output
-    assert all(one["thumb"] for one in content(tmp_path / "r.html")["images"].values())  # of the model's own folder
-    said = json.loads(CliRunner().invoke(app, ["report", "m.featx", "--json"]).stdout)
-    assert said["n_suspects"] >= len(said["suspects"])
+    assert all(
+        one["thumb"] for one in content(tmp_path / "r.html")["images"].values()
+    )  # from the folder stored in the model
+    result = json.loads(CliRunner().invoke(app, ["report", "m.featx", "--json"]).stdout)
+    assert result["n_suspects"] >= len(result["suspects"])
 
 
 def test_the_map_is_the_same_from_either_matrix():

@@ -1,4 +1,4 @@
-"""What smaller formats and smaller images cost: the default network, its real weights, images like photographs."""
+"""Accuracy lost by bfloat16 and by reduced JPEG decoding: default backbone, real weights, images like photographs."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from featx.spec import FeatureSpec
 
 
 def photograph(seed: int, width: int, height: int) -> Image.Image:
-    """Return a made image with a photograph's spectrum: clouds of all sizes, a few bodies with edges, and grain."""
+    """Return a generated image with the spectrum of a photograph: clouds of all sizes, objects with edges, noise."""
     rng = np.random.default_rng(seed)
     image = np.zeros((height, width, 3), np.float32)
     for octave in range(1, 8):
@@ -38,7 +38,7 @@ def photograph(seed: int, width: int, height: int) -> Image.Image:
 
 
 def real_tiles():
-    """Yield overlapping parts of the two photographs that scikit-learn brings along, a temple and a flower."""
+    """Yield overlapping tiles of the two photographs that scikit-learn contains, a temple and a flower."""
     for image in load_sample_images().images:
         for top in range(0, 427 - 256, 85):
             for left in range(0, 640 - 256, 128):
@@ -68,16 +68,16 @@ def cosines(a, b):
 
 def test_bfloat16_agrees_with_float32(graph):
     if not has_bfloat16():
-        pytest.skip("this processor does not compute in bfloat16")
+        pytest.skip("this CPU does not support bfloat16")
     pixels = np.stack([prepare(jpeg(tile), 224).pixels for tile in real_tiles()])
     exact = features(graph, pixels)
-    assert cosines(exact[:-1], exact[1:]).mean() < 0.9  # the images differ, so that agreement says something
-    found = cosines(exact, features(graph, pixels, "bfloat16"))
-    assert found.mean() >= 0.999
-    assert found.min() >= 0.995
+    assert cosines(exact[:-1], exact[1:]).mean() < 0.9  # the images differ, so that agreement is meaningful
+    agreement = cosines(exact, features(graph, pixels, "bfloat16"))
+    assert agreement.mean() >= 0.999
+    assert agreement.min() >= 0.995
 
 
-def test_a_large_photograph_decoded_small_has_the_features_of_one_decoded_in_full(graph, monkeypatch):
+def test_reduced_decoding_of_a_large_photograph_keeps_its_features(graph, monkeypatch):
     data = jpeg(photograph(0, 4000, 3000))
     small = prepare(data, 224)
     monkeypatch.setattr(sys.modules["featx.images.decode"], "decode_jpeg", lambda *all: (None, ""))

@@ -1,4 +1,4 @@
-"""Tables of predictions: every image accounted for, nothing overwritten, nothing half written."""
+"""Tables of predictions: every image is listed, no file is overwritten, and no file is incomplete."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def model(fake, images):
 
 @pytest.fixture
 def new(tmp_path):
-    """Return a folder with two new images, a copy of a training image, a torn one and a text."""
+    """Return a folder with two new images, a duplicate of a training image, a truncated image and a text file."""
     folder = make_classes(tmp_path / "new", {"x": (210, 45, 45), "y": (20, 50, 210)}, 1)
     shutil.copy(tmp_path / "set" / "red" / "red-00.png", folder / "x" / "known.png")
     (folder / "x" / "torn.png").write_bytes((folder / "x" / "x-00.png").read_bytes()[:50])
@@ -63,8 +63,8 @@ def test_csv(fake, model, new, tmp_path):
     assert (done.n_seen, done.n_ignored, done.output) == (1, 1, tmp_path / "scores.csv")
 
 
-@pytest.mark.skipif(os.name == "nt", reason="pipes, devices and links as POSIX has them")
-def test_what_is_named_and_is_no_file_is_skipped_or_a_clear_error(fake, model, new, tmp_path):
+@pytest.mark.skipif(os.name == "nt", reason="needs POSIX pipes, devices and links")
+def test_paths_that_are_not_regular_files_are_skipped_or_a_clear_error(fake, model, new, tmp_path):
     os.mkfifo(tmp_path / "pipe.png")
     os.symlink("circle", tmp_path / "circle")
     image = new / "x" / "x-00.png"
@@ -77,7 +77,7 @@ def test_what_is_named_and_is_no_file_is_skipped_or_a_clear_error(fake, model, n
     for path, reason in (
         (tmp_path / "circle", "Too many levels of symbolic links"),
         (tmp_path / ("n" * 300), "File name too long"),
-        (tmp_path / "a\0b", "the name has a character that no file name can have"),
+        (tmp_path / "a\0b", "the name contains a character that is not allowed in file names"),
     ):
         with pytest.raises(DatasetError, match=f"cannot be read: {reason}"):
             predict(model, [image, path], runtime=fake.runtime)
@@ -85,7 +85,7 @@ def test_what_is_named_and_is_no_file_is_skipped_or_a_clear_error(fake, model, n
         predict(model, image / "below", runtime=fake.runtime)
 
 
-def test_json_lines_and_parquet_say_the_same(fake, model, new, tmp_path):
+def test_json_lines_and_parquet_hold_the_same_rows(fake, model, new, tmp_path):
     parquet = pytest.importorskip("pyarrow.parquet")
     rows = predict(model, new, runtime=fake.runtime).to_dict()["rows"]
     predict(model, new, tmp_path / "scores.jsonl", runtime=fake.runtime)
@@ -101,11 +101,11 @@ def test_top_k(fake, model, new):
     first = done.to_dict()["rows"][0]
     assert (first["label"], first["label_2"]) == ("red", "blue")
     assert first["confidence"] + first["confidence_2"] == pytest.approx(1)
-    with pytest.raises(OutputError, match="`top_k=3`: the model has 2 classes"):
+    with pytest.raises(OutputError, match="`top_k=3`: the model has only 2 classes"):
         predict(model, new, top_k=3)
 
 
-def test_the_network_runs_once_and_not_for_known_images(fake, model, new):
+def test_the_backbone_runs_once_and_not_for_cached_images(fake, model, new):
     assert fake.n_computed == 24
     for _ in range(2):
         predict(model, new, runtime=fake.runtime)
@@ -119,7 +119,7 @@ def test_no_cache_leaves_no_trace(fake, model, new):
     assert {path: path.stat().st_mtime_ns for path in fake.runtime.cache.rglob("*")} == before
 
 
-def test_chunks_do_not_show(fake, model, new, monkeypatch):
+def test_rows_do_not_depend_on_the_size_of_chunks(fake, model, new, monkeypatch):
     whole = predict(model, new, runtime=fake.runtime).rows
     monkeypatch.setattr(table_module, "CHUNK", 1)
     assert predict(model, new, runtime=fake.runtime).rows == whole
@@ -140,7 +140,7 @@ def test_outputs_are_not_overwritten(fake, model, new, tmp_path):
     output = tmp_path / "scores.csv"
     output.write_text("precious")
     for overwrite in (False, True):
-        with pytest.raises(OutputError, match="exists and was not written by featx, so that it is never replaced"):
+        with pytest.raises(OutputError, match="exists and was not written by featx, so it is never replaced"):
             predict(model, new, output, overwrite=overwrite, runtime=fake.runtime)
     assert output.read_text() == "precious"
     output.unlink()
@@ -156,13 +156,13 @@ def test_outputs_are_not_overwritten(fake, model, new, tmp_path):
     ("name", "message"),
     [("scores.xls", "must end in .csv, .jsonl, .ndjson, .parquet"), ("none/scores.csv", "there is no folder")],
 )
-def test_impossible_outputs_are_refused_before_any_work(fake, model, new, tmp_path, name, message):
+def test_invalid_outputs_are_refused_before_any_work(fake, model, new, tmp_path, name, message):
     with pytest.raises(OutputError, match=message):
         predict(model, new, tmp_path / name, runtime=fake.runtime)
     assert fake.n_computed == 24
 
 
-def test_a_failure_leaves_no_half_table(fake, model, new, tmp_path, monkeypatch):
+def test_a_failure_leaves_no_incomplete_table(fake, model, new, tmp_path, monkeypatch):
     folder = tmp_path / "out"
     folder.mkdir()
 
@@ -183,7 +183,7 @@ def test_sort_into_class_folders(fake, model, new, tmp_path):
     assert found == {"red/known.png", "red/x-00.png", "blue/y-00.png"}
     assert (target / "red" / "x-00.png").read_bytes() == (new / "x" / "x-00.png").read_bytes()
     assert (target / OUTPUT_TAG).exists()
-    with pytest.raises(OutputError, match="the folder is not empty; add `overwrite=True` or choose another"):
+    with pytest.raises(OutputError, match="the folder is not empty; add `overwrite=True`, or choose another folder"):
         predict(model, new, sort_into=target, runtime=fake.runtime)
     predict(model, new, sort_into=target, overwrite=True, link=True, runtime=fake.runtime)
     assert (target / "red" / "x-00.png").stat().st_ino == (new / "x" / "x-00.png").stat().st_ino
@@ -191,15 +191,15 @@ def test_sort_into_class_folders(fake, model, new, tmp_path):
 
 def test_links_without_a_folder_to_sort_into_are_refused(fake, model, new):
     n_starts = fake.starts
-    with pytest.raises(OutputError, match="`link` is for the folder of `sort_into`; name that folder, or leave out"):
+    with pytest.raises(OutputError, match="`link` applies only to `sort_into`; name a folder to sort into, or omit"):
         predict(model, new, link=True, runtime=fake.runtime)
     assert fake.starts == n_starts
     shown = CliRunner().invoke(app, ["predict", "any.featx", str(new), "--link"])
     assert shown.exit_code == 2
-    assert "--link is for the folder of --sort-into" in shown.output
+    assert "--link applies only to --sort-into" in shown.output
 
 
-def test_sort_into_keeps_images_of_one_name_apart(fake, model, tmp_path):
+def test_sort_into_keeps_all_images_with_the_same_name(fake, model, tmp_path):
     for folder in ("p", "q"):
         save_image(tmp_path / folder / "same.png", (200, 50, 40), seed=len(folder + folder))
     target = tmp_path / "sorted"
@@ -207,41 +207,41 @@ def test_sort_into_keeps_images_of_one_name_apart(fake, model, tmp_path):
     assert len(list((target / "red").iterdir())) == 2
 
 
-def test_images_are_never_sorted_into_where_they_are(fake, model, tmp_path):
+def test_images_are_never_sorted_into_their_own_folder(fake, model, tmp_path):
     data = make_classes(tmp_path / "mine", {"red": (210, 40, 40), "blue": (20, 60, 210)}, 3)
     (tmp_path / "way").symlink_to(data, target_is_directory=True)
     (tmp_path / "empty").mkdir()
     before = sorted(path.as_posix() for path in tmp_path.rglob("*"))
     for given, folder, message in [
-        (data, data, "the folder is not empty, and was not made so before"),
-        (data / "red", data, "the folder is not empty, and was not made so before"),
-        (data, data / "sorted", "is predicted, and the folder is this one, lies in it, or holds it"),
-        (data, data / "red" / "deep" / "sorted", "is predicted, and the folder is"),
-        (data, tmp_path / "way" / "sorted", "is predicted, and the folder is"),
-        (tmp_path / "way", data / "sorted", "is predicted, and the folder is"),
+        (data, data, "the folder is not empty and was not made by featx"),
+        (data / "red", data, "the folder is not empty and was not made by featx"),
+        (data, data / "sorted", "the folder is, contains or lies in .*, which is predicted; choose another folder"),
+        (data, data / "red" / "deep" / "sorted", "the folder is, contains or lies in .*, which is predicted"),
+        (data, tmp_path / "way" / "sorted", "the folder is, contains or lies in .*, which is predicted"),
+        (tmp_path / "way", data / "sorted", "the folder is, contains or lies in .*, which is predicted"),
         (data, data / "red" / "red-00.png", r"Not a directory|is not a folder"),
         (data, tmp_path / "set" / "red" / "red-00.png" / "x", r"is not a folder"),
     ]:
         for overwrite in (False, True):
             with pytest.raises(OutputError, match=message):
                 predict(model, given, sort_into=folder, overwrite=overwrite, runtime=fake.runtime)
-    assert fake.n_computed == 24  # those that the model was fitted on: nothing was done
+    assert fake.n_computed == 24  # only the training images, so that no work was done
     assert sorted(path.as_posix() for path in tmp_path.rglob("*")) == before
 
-    # what was sorted may be predicted, but not sorted into where it is
+    # sorted images may be predicted, but not sorted into their own folder
     target = tmp_path / "sorted"
     predict(model, data, sort_into=target, runtime=fake.runtime)
     (tmp_path / "links").mkdir()
     (tmp_path / "links" / "red-00.png").symlink_to(target / "red" / "red-00.png")
     for given in (target / "red", target / "red" / "red-00.png", [data, target / "blue"]):
-        with pytest.raises(OutputError, match="is predicted, and the folder is"):
+        with pytest.raises(OutputError, match="the folder is, contains or lies in .*, which is predicted"):
             predict(model, given, sort_into=target, overwrite=True, runtime=fake.runtime)
-    with pytest.raises(OutputError, match="an image that is predicted is there"):
+    with pytest.raises(OutputError, match="one of the input images is there"):
         predict(model, tmp_path / "links", sort_into=target, overwrite=True, runtime=fake.runtime)
     assert {p.name: p.read_bytes() for p in target.glob("*/*")} == {p.name: p.read_bytes() for p in data.glob("*/*")}
 
 
-def test_only_a_folder_that_was_made_so_is_sorted_into_again(fake, model, new, tmp_path):
+def test_only_folders_made_by_featx_are_sorted_into_again(fake, model, new, tmp_path):
     for number, tag in enumerate((None, b"another program's", "a link", "a folder")):
         folder = tmp_path / f"mine-{number}"
         folder.mkdir()
@@ -253,7 +253,7 @@ def test_only_a_folder_that_was_made_so_is_sorted_into_again(fake, model, new, t
             (folder / OUTPUT_TAG).mkdir()
         elif tag is not None:
             (folder / OUTPUT_TAG).write_bytes(tag)
-        with pytest.raises(OutputError, match="the folder is not empty, and was not made so before; choose another"):
+        with pytest.raises(OutputError, match="the folder is not empty and was not made by featx; choose another"):
             predict(model, new, sort_into=folder, overwrite=True, runtime=fake.runtime)
         assert (folder / "red").read_text() == "mine"
 
@@ -264,12 +264,12 @@ def test_class_folders_that_are_links_are_not_entered(fake, model, new, tmp_path
     (target / "red").rename(elsewhere)
     (target / "red").symlink_to(elsewhere, target_is_directory=True)
     before = {path.name: path.stat().st_ino for path in elsewhere.iterdir()}
-    with pytest.raises(OutputError, match="red is a link or a file, not a folder. What was sorted before is whole"):
+    with pytest.raises(OutputError, match="red is a link or a file, not a folder. The images sorted so far are"):
         predict(model, new, sort_into=target, overwrite=True, runtime=fake.runtime)
     assert {path.name: path.stat().st_ino for path in elsewhere.iterdir()} == before
 
 
-def test_links_lead_to_the_files_themselves(fake, model, tmp_path):
+def test_hard_links_lead_to_the_targets_of_symbolic_links(fake, model, tmp_path):
     real = save_image(tmp_path / "real" / "one.png", (200, 50, 40))
     (tmp_path / "links").mkdir()
     (tmp_path / "links" / "one.png").symlink_to("../real/one.png")
@@ -279,7 +279,7 @@ def test_links_lead_to_the_files_themselves(fake, model, tmp_path):
         made = tmp_path / "a" / "sorted" / "red" / "one.png"
         assert not made.is_symlink()
         assert made.stat().st_ino == real.stat().st_ino
-    with pytest.raises(OutputError, match="an image that is predicted is there"):  # a copy would only seem to be one
+    with pytest.raises(OutputError, match="one of the input images is there"):  # the copy would replace the input
         predict(model, real, sort_into=tmp_path / "a" / "sorted", overwrite=True, runtime=fake.runtime)
     made.unlink()
     save_image(made, (1, 2, 3))
@@ -288,7 +288,7 @@ def test_links_lead_to_the_files_themselves(fake, model, tmp_path):
     assert sorted(path.name for path in made.parent.iterdir()) == ["one.png"]
 
 
-def test_a_image_that_cannot_be_copied_is_not_there_in_part(fake, model, tmp_path, monkeypatch):
+def test_an_image_that_cannot_be_copied_leaves_no_incomplete_file(fake, model, tmp_path, monkeypatch):
     for number in range(3):
         save_image(tmp_path / "new" / f"{number}.png", (200, 50, 40), seed=number)
     copy, copied = shutil.copyfileobj, []
@@ -303,7 +303,7 @@ def test_a_image_that_cannot_be_copied_is_not_there_in_part(fake, model, tmp_pat
     monkeypatch.setattr("featx.output.folders.shutil.copyfileobj", fill_the_disk)
     target = tmp_path / "sorted"
     with pytest.raises(
-        OutputError, match=r"1.png cannot be put into .*: No space left on device. What was sorted before"
+        OutputError, match=r"1.png cannot be put into .*: No space left on device. The images sorted so far"
     ):
         predict(model, tmp_path / "new", sort_into=target, runtime=fake.runtime)
     assert sorted(path.name for path in target.rglob("*") if path.is_file()) == sorted([OUTPUT_TAG, "0.png"])
@@ -322,7 +322,7 @@ def test_long_names_are_sorted_too(fake, model, tmp_path):
     assert all(len(path.name) <= 255 for path in found)
 
 
-def test_class_names_that_are_no_folder_names(fake, model, new, tmp_path):
+def test_class_names_that_are_not_valid_folder_names(fake, model, new, tmp_path):
     hostile = replace(model, classes_=("../up", "a/b:c"))
     target = tmp_path / "deep" / "sorted"
     predict(hostile, new, sort_into=target, runtime=fake.runtime)
@@ -330,12 +330,12 @@ def test_class_names_that_are_no_folder_names(fake, model, new, tmp_path):
     assert sorted(path.name for path in target.parent.iterdir()) == ["sorted"]
 
 
-def test_names_that_are_no_text_are_written_so_that_the_table_can_be_read(fake, model, tmp_path):
+def test_file_names_that_are_not_text_are_escaped_in_the_table(fake, model, tmp_path):
     odd = Path(os.fsdecode(os.fsencode(tmp_path / "odd") + b"/\xff\n'\".png"))
     try:
         save_image(odd, (200, 50, 40))
     except OSError:
-        pytest.skip("this file system takes no such name")
+        pytest.skip("this file system does not allow such a name")
     predict(model, tmp_path / "odd", tmp_path / "scores.csv", runtime=fake.runtime)
     rows = read_csv(tmp_path / "scores.csv")
     assert rows[0]["path"].endswith("\\udcff\n'\".png")
@@ -355,7 +355,7 @@ def test_bad_input(fake, model, tmp_path):
         predict(model, bad, strict=True, runtime=fake.runtime)
 
 
-def test_nothing_predicted_is_an_error_of_the_command(fake, model, new, tmp_path, monkeypatch):
+def test_the_command_fails_if_no_image_can_be_predicted(fake, model, new, tmp_path, monkeypatch):
     monkeypatch.setenv("FEATX_CACHE", str(fake.runtime.cache))
     model.save(tmp_path / "m.featx")
     for name, content in (("bad.png", b""), ("worse.png", b"no image"), ("worst.png", b"none either")):
@@ -366,11 +366,11 @@ def test_nothing_predicted_is_an_error_of_the_command(fake, model, new, tmp_path
 
     done = run(tmp_path / "bad.png")
     assert done.exit_code == 1
-    assert f"error: the one image given cannot be used: {tmp_path}/bad.png: empty file (0 bytes)\n" in done.output
+    assert f"error: the only image given cannot be used: {tmp_path}/bad.png: empty file (0 bytes)\n" in done.output
     paths = [tmp_path / name for name in ("bad.png", "worse.png", "worst.png")]
     done = run(*paths, "-o", tmp_path / "scores.csv")
     assert done.exit_code == 1
-    assert "error: none of the 3 images given can be used; 2 of them, as " in done.output
+    assert "error: none of the 3 images given can be used; 2 of them, such as " in done.output
     assert f"({tmp_path}/scores.csv lists each reason)\n" in done.output
     assert [row["status"] for row in read_csv(tmp_path / "scores.csv")] == ["skipped"] * 3
     assert run(*paths, new).exit_code == 0
@@ -398,20 +398,20 @@ def test_lists_are_read(fake, model, new, tmp_path, name):
 
 def test_the_column_of_a_list_can_be_named(fake, model, new, tmp_path):
     (tmp_path / "list.csv").write_text("a,b\nnew/x/x-00.png,new/y/y-00.png\n")
-    with pytest.raises(DatasetError, match="no column 'path'; it has a, b. Name the right one with `path_column`"):
+    with pytest.raises(DatasetError, match="no column 'path'; its columns are a, b. Choose one with `path_column`"):
         predict(model, tmp_path / "list.csv", runtime=fake.runtime)
     rows = predict(model, tmp_path / "list.csv", path_column="b", runtime=fake.runtime).rows
     assert [row[1] for row in rows] == ["blue"]
 
 
-def test_an_image_that_is_called_like_a_list_is_an_image(fake, model, new, tmp_path):
+def test_an_image_with_the_name_of_a_list_is_an_image(fake, model, new, tmp_path):
     shutil.copy(new / "x" / "x-00.png", tmp_path / "odd.txt")
     assert [row[1] for row in predict(model, tmp_path / "odd.txt", runtime=fake.runtime).rows] == ["red"]
 
 
-def test_what_cannot_be_scored_is_refused_by_what_it_is(fake, model, new, tmp_path):
+def test_inputs_that_cannot_be_predicted_are_refused_by_type(fake, model, new, tmp_path):
     for name, message in (
-        ("set.zip", "is an archive, neither a folder nor a manifest .*; unpack it and give the folder"),
+        ("set.zip", "is an archive; expected a folder, a manifest .* Unpack it and give the folder"),
         ("set.tar.gz", "is an archive"),
         ("list.xlsx", "is a spreadsheet; save it as CSV and give that file"),
     ):
@@ -420,7 +420,7 @@ def test_what_cannot_be_scored_is_refused_by_what_it_is(fake, model, new, tmp_pa
             predict(model, [new, tmp_path / name], runtime=fake.runtime)
     model.save(tmp_path / "m.featx")
     with pytest.raises(
-        ClassifierError, match=r"new is no model file, but .*m.featx is: the model comes first, as featx "
+        ClassifierError, match=r"new is not a model file, but .*m.featx is; give the model first: featx predict "
     ):
         predict(new, [tmp_path / "m.featx"])
 
@@ -429,18 +429,18 @@ def test_other_weights_are_refused(fake, model, new):
     (Path(os.environ["KERAS_HOME"]) / "models" / "quadrants.h5").write_bytes(b"changed")
     with pytest.raises(
         WeightsError,
-        match="other weights than quadrants .*predict and report `on` take the right file as `weights=FILE`",
+        match="differ from those of quadrants .*give the right file to predict or report `on` as `weights=FILE`",
     ):
         predict(model, new, runtime=fake.runtime)
 
 
-def test_memory_is_that_of_a_chunk(fake, model, new, monkeypatch):
-    """The whole table of features is never asked for."""
+def test_the_features_are_read_in_chunks(fake, model, new, monkeypatch):
+    """The whole table of features is never read."""
     monkeypatch.setattr(table_module.FeatureTable, "X", property(lambda self: pytest.fail("read all features")))
     predict(model, new, runtime=fake.runtime)
 
 
-def test_scores_are_those_of_the_classifier(fake, model, new):
+def test_the_probabilities_equal_those_of_the_classifier(fake, model, new):
     rows = predict(model, new, runtime=fake.runtime).rows
     direct = model.predict(new, runtime=fake.runtime)
     ok = [row for row in rows if row[3] == "ok"]
@@ -448,9 +448,9 @@ def test_scores_are_those_of_the_classifier(fake, model, new):
     np.testing.assert_array_equal([row[6:8] for row in ok], direct.probabilities)
 
 
-def test_how_far_the_sorting_is(fake, model, new, tmp_path):
-    told = []
-    runtime = replace(fake.runtime, progress=lambda *at: told.append(at))
+def test_the_progress_of_sorting_is_reported(fake, model, new, tmp_path):
+    calls = []
+    runtime = replace(fake.runtime, progress=lambda *at: calls.append(at))
     predict(model, new, sort_into=tmp_path / "sorted", runtime=runtime)
     stage = "sorting the images into folders"
-    assert [at[1:] for at in told if at[0] == stage] == [(0, 0), (0, 4), (2, 4), (3, 4), (3, 4), (1, 1)]
+    assert [at[1:] for at in calls if at[0] == stage] == [(0, 0), (0, 4), (2, 4), (3, 4), (3, 4), (1, 1)]

@@ -1,4 +1,4 @@
-"""Which processor this is, as Linux says it."""
+"""The name and kind of the CPU, as reported by Linux."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from featx.engines.processor import processor_kind, processor_name
 
 @pytest.fixture
 def cpuinfo(tmp_path, monkeypatch):
-    """Return a function that puts another text in the place of /proc/cpuinfo."""
+    """Return a function that replaces the content of /proc/cpuinfo."""
 
     def put(text: str) -> None:
         (tmp_path / "cpuinfo").write_text(text)
@@ -24,8 +24,8 @@ def cpuinfo(tmp_path, monkeypatch):
     processor_kind.cache_clear()
 
 
-def test_one_name_several_kinds(cpuinfo):
-    """Instruction sets in featx's order, those that do not compute left out; only the first processor counts."""
+def test_one_name_may_have_several_kinds(cpuinfo):
+    """Instruction sets have a fixed order, irrelevant ones are left out, and only the first core is read."""
     kinds = set()
     for flags in ("fpu avx2 avx sse", "fpu avx avx2 avx512_bf16 avx512f"):
         cpuinfo(f"processor\t: 0\nmodel name\t: AMD EPYC\nflags\t\t: {flags}\n\nprocessor\t: 1\nmodel name\t: other\n")
@@ -34,6 +34,6 @@ def test_one_name_several_kinds(cpuinfo):
     assert kinds == {"AMD EPYC avx avx2", "AMD EPYC avx avx2 avx512f avx512_bf16"}
 
 
-def test_arm_calls_them_features(cpuinfo):
+def test_arm_lists_instruction_sets_as_features(cpuinfo):
     cpuinfo("processor\t: 0\nBogoMIPS\t: 50.00\nFeatures\t: fp asimd bf16 sve\n")
     assert processor_kind().endswith(" asimd sve bf16")

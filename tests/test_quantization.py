@@ -1,4 +1,4 @@
-"""int8: transformers are told by their attention, and keep their features."""
+"""int8: transformers are recognised by their attention, and keep their features."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def weights(*shape):
 
 
 def transformer(ops, tokens, reshaped=False):
-    """One head of attention over tokens of shape (4, 16, 48), and a residual connection."""
+    """Return one attention head over tokens of shape (4, 16, 48), with a residual connection."""
     query, key, value = (ops.matmul(tokens, weights(48, 48), False, False) for _ in range(3))
     shares = ops.softmax(ops.matmul(query, key, False, True), 2)
     if reshaped:
@@ -27,7 +27,7 @@ def transformer(ops, tokens, reshaped=False):
 
 
 def model(layers):
-    """A network of 16 x 16 pixels as 16 tokens of 48 numbers, scaled; ``layers`` makes the rest."""
+    """Return a network that splits 16 x 16 pixels into 16 tokens of 48 numbers, followed by ``layers``."""
     ov = start_openvino()
     ops = ov.opset13
     inputs = ops.parameter([4, 16, 16, 3], np.uint8, name="pixels")
@@ -44,23 +44,23 @@ def model(layers):
         (lambda ops, tokens: ops.softmax(ops.matmul(tokens, weights(48, 5), False, False), 2), False),
     ],
 )
-def test_attention_is_told_from_a_classifiers_softmax(layers, expected):
+def test_attention_is_distinguished_from_the_softmax_of_a_classifier(layers, expected):
     assert has_attention(model(layers)) is expected
 
 
 def test_a_transformer_in_int8(monkeypatch):
     nncf = pytest.importorskip("nncf")
-    asked = []
+    types = []
     real = nncf.quantize
-    monkeypatch.setattr(nncf, "quantize", lambda *what, **how: asked.append(how["model_type"]) or real(*what, **how))
+    monkeypatch.setattr(nncf, "quantize", lambda *what, **how: types.append(how["model_type"]) or real(*what, **how))
     pixels = RNG.integers(0, 256, (40, 16, 16, 3), np.uint8)
     graph = convert(model(transformer))
     quantized = quantize(graph, pixels)
-    assert asked == [nncf.ModelType.TRANSFORMER]
-    exact, rough = (
+    assert types == [nncf.ModelType.TRANSFORMER]
+    exact, approximate = (
         next(iter(OpenVINORunner(each, precision).run([pixels])))
         for each, precision in ((graph, "float32"), (quantized, "int8"))
     )
-    assert not np.array_equal(exact, rough)
-    cosines = (exact * rough).sum(axis=1) / np.linalg.norm(exact, axis=1) / np.linalg.norm(rough, axis=1)
+    assert not np.array_equal(exact, approximate)
+    cosines = (exact * approximate).sum(axis=1) / np.linalg.norm(exact, axis=1) / np.linalg.norm(approximate, axis=1)
     assert cosines.min() > 0.99

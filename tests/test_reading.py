@@ -1,4 +1,4 @@
-"""What happens to files between a scan and the network, and images that only some recipes can read."""
+"""Files that change between the scan and the reading, and images that only some feature specs can read."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def reasons(table) -> dict[str, str]:
 
 
 def after_the_scan(fake, change) -> Runtime:
-    """Return a runtime that changes files when the data set was scanned and nothing was read yet."""
+    """Return a runtime that changes files after the scan of the data set and before the first read."""
 
     def notice(text: str) -> None:
         if "classes by folder" in text:
@@ -70,7 +70,7 @@ def test_a_file_changed_after_the_scan_is_the_file_that_was_decoded(fake, images
 
 
 def test_reading_ahead_is_bounded(tmp_path):
-    """However many images there are: no more wait for the network than were allowed."""
+    """The number of images that wait for the backbone is limited for any number of images."""
     path = save_image(tmp_path / "one.png", (10, 20, 30))
     handed_out = 0
 
@@ -95,8 +95,8 @@ def test_a_whole_folder_that_vanishes_after_the_scan(fake, images):
     assert set(reasons(table).values()) == {"no such file"}
 
 
-@pytest.mark.skipif(os.name == "nt", reason="pipes, devices and links as POSIX has them")
-def test_what_is_no_image_file_neither_stops_a_run_nor_gets_lost(fake, images):
+@pytest.mark.skipif(os.name == "nt", reason="needs POSIX pipes, devices and links")
+def test_irregular_files_are_listed_and_do_not_stop_a_run(fake, images):
     odd = images / "red"
     os.mkfifo(odd / "pipe.png")
     os.mkfifo(odd / "pipe")
@@ -113,26 +113,26 @@ def test_what_is_no_image_file_neither_stops_a_run_nor_gets_lost(fake, images):
     shutil.copy(odd / "red-00.png", images / "sorted")
     for _ in range(2):
         extraction = run(fake, images).extraction
-        found = {path.removeprefix("red/"): reason for path, reason in reasons(run(fake, images)).items()}
-        assert found == {
+        given = {path.removeprefix("red/"): reason for path, reason in reasons(run(fake, images)).items()}
+        assert given == {
             "pipe.png": "a named pipe, not a file",
             "zero.png": "a device, not a file",
             "circle.png": "cannot be read: Too many levels of symbolic links",
             "memory.png": "empty file (0 bytes)",
-            "system": "the folder cannot be read: it is /proc, which holds no files",
+            "system": "the folder cannot be read: it leads to /proc, which contains no regular files",
             "hole.png": (
-                "cannot be read: 100,000,000,000 bytes are more than the 864,000,000 that are read; "
-                "`max_pixels` allows more"
+                "cannot be read: 100,000,000,000 bytes are more than the limit of 864,000,000; "
+                "increase `max_pixels` to read it"
             ),
         }
-        told = extraction.to_dict()
-        assert told["own_folders"] == [{"path": "sorted", "n_files": 1, "reason": "an output of featx"}]
-        assert (told["n_images"], told["n_skipped"], told["n_ignored"]) == (24, 6, 3)
+        record = extraction.to_dict()
+        assert record["own_folders"] == [{"path": "sorted", "n_files": 1, "reason": "an output of featx"}]
+        assert (record["n_images"], record["n_skipped"], record["n_ignored"]) == (24, 6, 3)
         assert "left out   sorted: 1 file, an output of featx" in fake.notices
     assert latest(fake.runtime).extraction.own_folders == extraction.own_folders
 
 
-@pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="needs folders that this user may not read")
+@pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="needs folders without read permission")
 def test_folders_that_may_not_be_read(fake, images):
     for name, mode in (("closed", 0), ("unsearchable", 0o600)):
         (images / name).mkdir()
@@ -150,7 +150,7 @@ def test_folders_that_may_not_be_read(fake, images):
             (images / name).chmod(0o700)
 
 
-@pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="needs files that this user may not read")
+@pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="needs files without read permission")
 def test_files_that_may_not_be_read(fake, images):
     (images / "red" / "red-01.png").chmod(0)
     assert reasons(run(fake, images)) == {"red/red-01.png": "cannot be read: Permission denied"}
@@ -177,12 +177,12 @@ def test_16_bit_images_that_would_be_nearly_black_stop_before_any_work(fake, tmp
     assert table.X.max() > 0.4
     assert table.spec.white == 4095
     deep(tmp_path / "dark" / "a" / "9.png", 65535)
-    assert len(run(fake, tmp_path / "dark")) == 4  # one that is bright shows what white is
+    assert len(run(fake, tmp_path / "dark")) == 4  # one bright image determines the value of white
     (tmp_path / "dark" / "a" / "9.png").unlink()
-    assert len(run(fake, tmp_path / "dark")) == 3  # and a set that was read once is not asked about again
+    assert len(run(fake, tmp_path / "dark")) == 3  # a data set that was read once is not checked again
 
 
-def test_what_one_recipe_cannot_read_another_may(fake, tmp_path):
+def test_reasons_depend_on_the_feature_spec(fake, tmp_path):
     folder = tmp_path / "set" / "a"
     save_image(folder / "one.png", (10, 200, 30))
     frames = [Image.new("RGB", (20, 20), (0, 0, level)) for level in (50, 200)]
@@ -190,27 +190,29 @@ def test_what_one_recipe_cannot_read_another_may(fake, tmp_path):
     assert run(fake, tmp_path / "set").extraction.notes == {"first of 2 frames": 1}
     for _ in range(2):
         second = run(fake, tmp_path / "set", page=2)
-        assert reasons(second) == {"a/one.png": "it has 1 page, and `page=2` was asked for"}
+        assert reasons(second) == {"a/one.png": "`page=2`, but the image has 1 page"}
         assert second.X[0][2] == pytest.approx(200 / 255)
         assert not reasons(run(fake, tmp_path / "set"))
     small = replace(fake.runtime, max_pixels=500)
     assert reasons(run(fake, tmp_path / "set", runtime=small, resize="pad")) == {
-        "a/one.png": "40 x 40 is more than 500 pixels; `max_pixels` allows more"
+        "a/one.png": "40 x 40 is more than 500 pixels; increase `max_pixels` to read it"
     }
     assert not reasons(run(fake, tmp_path / "set", resize="pad"))
 
 
-def test_few_dark_images_are_named_and_stop_nothing(fake, images):
+def test_few_dark_images_are_only_reported(fake, images):
     Image.fromarray(np.zeros((32, 32), np.uint16)).save(images / "red" / "black.png")
     assert len(run(fake, images)) == 25
-    assert not [text for text in fake.notices if "nearly black" in text]  # all black says nothing
+    assert not [
+        text for text in fake.notices if "nearly black" in text
+    ]  # a black image does not show the value of white
     deep(images / "red" / "dark.png", 4000)
     other = replace(fake.runtime, cache=fake.runtime.cache.with_name("other"))
     assert len(run(fake, images, runtime=other)) == 26
     assert "warning: red/dark.png: 16-bit, but no value exceeds 4,095: nearly black. Add `white=4095`" in fake.notices
 
 
-def test_dark_images_of_many_are_an_error_though_others_have_8_bits(fake, images):
+def test_several_dark_images_are_an_error_among_8_bit_images(fake, images):
     for number in range(3):
         deep(images / "red" / f"dark{number}.tif", 900 + number)
     with pytest.raises(DatasetError, match=r"^3 images are 16-bit but no value exceeds 1,023; .* Add `white=1023`$"):
@@ -218,20 +220,22 @@ def test_dark_images_of_many_are_an_error_though_others_have_8_bits(fake, images
     assert len(run(fake, images, white=1023)) == 27
 
 
-def test_dark_images_of_16_bit_colour_are_not_told_what_is_refused(fake, tmp_path):
+def test_white_is_not_suggested_for_dark_16_bit_colour(fake, tmp_path):
     for number in range(2):
         path = tmp_path / "colours" / "ab"[number] / "x.png"
         path.parent.mkdir(parents=True)
         path.write_bytes(deep_rgb_png(np.full((32, 32, 3), 4000, np.uint16)))
-    with pytest.raises(DatasetError, match="nearly black. Export them with 8 bits: `white` is for grey images"):
+    with pytest.raises(
+        DatasetError, match="nearly black. Export them with 8 bits; `white` applies only to grey images"
+    ):
         run(fake, tmp_path / "colours")
 
 
-def test_damaged_16_bit_images_are_listed_and_say_nothing_of_white(fake, images, capfd):
+def test_damaged_16_bit_images_are_listed_and_do_not_affect_white(fake, images, capfd):
     deep(images / "red" / "deep.tif", 4000)
     Image.open(images / "red" / "deep.tif").save(images / "red" / "deep.tif", compression="tiff_lzw")
     content = bytearray((images / "red" / "deep.tif").read_bytes())
     content[300:900] = bytes(600)
     (images / "red" / "deep.tif").write_bytes(content)
     assert list(reasons(run(fake, images))) == ["red/deep.tif"]
-    assert capfd.readouterr().err == ""  # libtiff writes to the terminal, but of another process
+    assert capfd.readouterr().err == ""  # libtiff writes to standard error, but in a child process

@@ -1,4 +1,4 @@
-"""The scaler in front of the heads."""
+"""The scaler that precedes the heads."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from sklearn.utils.estimator_checks import check_estimator
 from featx.scaling import CommonScaler
 
 
-def test_keeps_scikit_learn_s_contract():
+def test_passes_the_estimator_checks_of_scikit_learn():
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # skipped checks of scikit-learn warn
+        warnings.simplefilter("ignore")  # scikit-learn warns about skipped checks
         check_estimator(CommonScaler())
 
 
@@ -27,5 +27,5 @@ def test_one_scale_for_all_features():
     np.testing.assert_allclose(made.var(axis=0).mean(), 1, rtol=1e-6)
 
 
-def test_nothing_varies():
+def test_constant_features():
     np.testing.assert_array_equal(CommonScaler().fit_transform(np.ones((3, 2))), np.zeros((3, 2)))

@@ -1,4 +1,4 @@
-"""What candidates of a grid share on one split changes nothing of what they score."""
+"""Shared computation between the candidates of a grid does not change their scores."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def split_of(n: int = 90, n_classes: int = 3, d: int = 20, signal: float = 0.4) 
     return Split(data.X, data.y, train, test, data.targets)
 
 
-def cold(head, params, split: Split) -> np.ndarray:
+def separate_scores(head, params, split: Split) -> np.ndarray:
     estimator = fit_head(head, params, split.X[split.train], split.y[split.train])
     return scores_of(estimator, split.X[split.test], split.targets.n_classes)
 
@@ -52,14 +52,14 @@ def test_rotated_samples_have_equal_decision_values(estimator):
     np.testing.assert_allclose(estimator.fit(R_train, y).decision_function(R_test), in_full, atol=1e-7)
 
 
-def test_as_many_samples_as_features_are_left_as_they_are():
+def test_samples_are_not_rotated_if_they_are_as_many_as_features():
     X_train, X_test = centred(50, 60)
     assert rotated(X_train, X_test)[0] is X_train
 
 
 @pytest.mark.parametrize(("d", "n_classes"), [(20, 2), (20, 3), (400, 2), (400, 3)])
 @pytest.mark.parametrize("name", HEAD_NAMES)
-def test_shared_work_scores_as_fits_apart(name, d, n_classes):
+def test_shared_computation_gives_the_scores_of_separate_fits(name, d, n_classes):
     params = {"tol": 1e-8, "max_iter": 10_000} if name == "logreg" else None
     if name == "mlp":
         params = {"hidden_layer_sizes": (8,), "max_iter": 30}
@@ -69,17 +69,17 @@ def test_shared_work_scores_as_fits_apart(name, d, n_classes):
         tried = list(try_candidates(head, candidates, split))
         for one, values in zip(tried, candidates, strict=True):
             if name == "logreg" and values["head__C"] > 1:
-                continue  # in float32 the loss is flat there: fits of any start end where its last digit does
-            np.testing.assert_allclose(one.scores, cold(head, values, split), atol=0.01, rtol=0.01)
+                continue  # the loss is flat in float32, so that the result depends on the start of the fit
+            np.testing.assert_allclose(one.scores, separate_scores(head, values, split), atol=0.01, rtol=0.01)
 
 
 @pytest.mark.parametrize("name", ["svm", "svm-rbf", "knn", "centroid"])
-def test_kernels_and_neighbours_are_the_same_to_the_last_digits(name):
+def test_kernels_and_neighbours_are_the_same_up_to_rounding(name):
     head, split = make_head(name), split_of(120, 4, 50)
     candidates = head.candidates(len(split.train))
     with quiet_single_threads():
         for one, values in zip(try_candidates(head, candidates, split), candidates, strict=True):
-            np.testing.assert_allclose(one.scores, cold(head, values, split), atol=1e-9)
+            np.testing.assert_allclose(one.scores, separate_scores(head, values, split), atol=1e-9)
 
 
 @pytest.mark.parametrize("gamma", ["scale", "auto", 0.02])
@@ -88,7 +88,7 @@ def test_any_kernel_and_gamma(kernel, gamma):
     head, split = make_head("svm-rbf", {"kernel": kernel, "gamma": gamma, "C": [0.1, 10.0]}), split_of()
     with quiet_single_threads():
         for one, values in zip(try_candidates(head, head.candidates(60), split), head.candidates(60), strict=True):
-            np.testing.assert_allclose(one.scores, cold(head, values, split), atol=1e-7)
+            np.testing.assert_allclose(one.scores, separate_scores(head, values, split), atol=1e-7)
 
 
 @pytest.mark.parametrize("class_weight", [None, "balanced"])
@@ -101,23 +101,23 @@ def test_class_weights_reach_every_candidate(name, class_weight):
     split.y[split.train[:20]] = 1
     with quiet_single_threads():
         for one, values in zip(try_candidates(head, head.candidates(60), split), head.candidates(60), strict=True):
-            np.testing.assert_allclose(one.scores, cold(head, values, split), atol=1e-3)
+            np.testing.assert_allclose(one.scores, separate_scores(head, values, split), atol=1e-3)
 
 
-def test_other_parameters_fit_each_candidate_by_itself():
+def test_with_other_parameters_each_candidate_is_fitted_separately():
     two = make_head("svm", {"C": [0.1, 1.0], "kernel": ["linear", "rbf"]})
     split = split_of()
     with quiet_single_threads():
         tried = list(try_candidates(two, two.candidates(60), split))
         assert len(tried) == 4
         for one, values in zip(tried, two.candidates(60), strict=True):
-            np.testing.assert_allclose(one.scores, cold(two, values, split), atol=1e-9)
+            np.testing.assert_allclose(one.scores, separate_scores(two, values, split), atol=1e-9)
     given = make_head(make_pipeline(LogisticRegression()))
     assert not shares_work(given, [{"logisticregression__C": 1.0}])
 
 
 @pytest.mark.parametrize("name", [name for name in HEAD_NAMES if name != "mlp"])
-def test_the_choice_is_that_of_fits_apart(name, monkeypatch):
+def test_the_choice_is_that_of_separate_fits(name, monkeypatch):
     data = training_set(150, 3, 400, signal=0.25)
     head = make_head(name, {"tol": 1e-7, "C": [1e-3, 1e-2, 1e-1, 1.0]} if name == "logreg" else None)
     with quiet_single_threads():
@@ -127,10 +127,10 @@ def test_the_choice_is_that_of_fits_apart(name, monkeypatch):
     assert shared.params == apart.params
     np.testing.assert_array_equal(
         scores_of(shared.estimator, data.X, 3), scores_of(apart.estimator, data.X, 3)
-    )  # the final fit is cold and plain
+    )  # the final fit shares nothing
 
 
-def test_on_many_samples_the_first_fall_ends_the_search(monkeypatch):
+def test_on_many_samples_the_first_decrease_ends_the_search(monkeypatch):
     data = training_set(300, 3, 20, signal=0.3)
     head = make_head("logreg")
     with quiet_single_threads():
@@ -150,13 +150,13 @@ def test_fits_of_the_search_that_do_not_converge_are_counted():
     with quiet_single_threads():
         tuned = tune_and_fit(head, data, 0, tally, "end")
     assert not tuned.converged
-    # The path starts where two iterations are enough.
+    # For the first candidates of the path, two iterations are enough.
     assert tally.to_dict() == {"end": {"n": 1, "n_not_converged": 1}, "tuning": {"n": 27, "n_not_converged": 21}}
 
 
-def test_what_a_search_refuses_is_said():
+def test_an_invalid_candidate_is_an_error():
     split = split_of()
-    head = replace(make_head("logreg"), grid={"head__C": (-1.0, 1.0)})  # make_head would refuse it
+    head = replace(make_head("logreg"), grid={"head__C": (-1.0, 1.0)})  # make_head would reject it
     with pytest.raises(HeadError, match="logreg with C=-1.0 cannot be fitted: .*must be a float"):
         list(try_candidates(head, head.candidates(60), split))
 
@@ -174,9 +174,9 @@ def test_results_do_not_depend_on_the_number_of_workers(name):
 
 @pytest.mark.parametrize(("name", "n_fits"), [("logreg", 9 * 3 + 1), ("mlp", 4 + 1)])
 @pytest.mark.parametrize("n_workers", [1, 2])
-def test_how_far_tuning_is_can_be_told(name, n_fits, n_workers):
-    data, told = training_set(n=40), []
-    how = {"n_workers": n_workers, "progress": lambda *done: told.append(done)}
+def test_progress_of_tuning(name, n_fits, n_workers):
+    data, reported = training_set(n=40), []
+    options = {"n_workers": n_workers, "progress": lambda *done: reported.append(done)}
     with quiet_single_threads():
-        tune_and_fit(make_head(name), data, 0, **how)
-    assert told == [(n, n_fits) for n in range(1, n_fits)]
+        tune_and_fit(make_head(name), data, 0, **options)
+    assert reported == [(n, n_fits) for n in range(1, n_fits)]

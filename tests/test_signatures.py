@@ -1,4 +1,4 @@
-"""Every public function, called in each way that its signature offers; one that no call here takes fails."""
+"""Every public function, called in each way that its signature allows; a way that no call covers fails."""
 
 from __future__ import annotations
 
@@ -22,22 +22,22 @@ from featx.options import DatasetOptions, ExtractOptions, RunOptions
 from featx.output import OutputFile
 
 ELSEWHERE = {
-    ("extract", "precision", "bfloat16"): "test_precision.py; not every processor has it",
-    ("capture", "source", int): "test_capturing.py, with a made camera",
-    ("capture", "preview", True): "test_capturing.py, with a made window",
+    ("extract", "precision", "bfloat16"): "test_precision.py; not every CPU supports it",
+    ("capture", "source", int): "test_capturing.py, with a simulated camera",
+    ("capture", "preview", True): "test_capturing.py, with a simulated window",
     ("compare", "scratch", True): "test_finetuning.py; such a network is slow to train",
     ("finetune", "epochs", None): "test_finetuning.py; ten epochs are slow",
 }
-"""Ways that need what is not at hand here, and the tests that have it."""
+"""Ways that cannot be called here, and the tests that cover them."""
 
 
 PASSING_ON = (featx.fit, featx.finetune, featx.compare)
-"""Functions that pass options of extract on as one object (tests/test_options.py)."""
+"""Functions that pass the options of extract on as one object (tests/test_options.py)."""
 
 
 @dataclass
 class Place:
-    """What calls are made of."""
+    """Values for the arguments of calls."""
 
     data: Path
     manifest: Path
@@ -47,13 +47,13 @@ class Place:
     how: dict[str, Any]
 
     def new(self, name: str) -> Path:
-        """Return a path in a folder of its own."""
+        """Return a path in a new folder."""
         return Path(tempfile.mkdtemp(dir=self.data.parent)) / name
 
 
 @pytest.fixture
 def at(fake, tmp_path, monkeypatch):
-    """Return a folder to work in, with images, features, and a model; the default cache is that of the fake."""
+    """Return a working folder with images, features and a model; the default cache is that of the fake backbone."""
     monkeypatch.chdir(tmp_path)
     data = make_classes(tmp_path / "data", {"blue": (30, 60, 200), "red": (200, 50, 40)}, 12)
     files = enumerate(sorted(data.rglob("*.png")))
@@ -235,7 +235,7 @@ SIMPLE: dict[str, Callable[[Place], Calls]] = {
 
 
 def ways_of(hint: Any) -> list[Any]:
-    """Return the ways to give an argument: None, a value of a closed set, a type, or (kind of sequence, way)."""
+    """Return the ways to give an argument: None, a literal value, a type, or (type of sequence, way of its items)."""
     origin, inner = get_origin(hint), get_args(hint)
     if origin in (Union, types.UnionType):
         return [way for one in inner for way in ways_of(one)]
@@ -251,7 +251,7 @@ def ways_of(hint: Any) -> list[Any]:
 
 
 def is_given(way: Any, value: Any) -> bool:
-    """Tell whether a value is given in a way."""
+    """Return whether a value is given in a way."""
     if isinstance(way, tuple):
         return isinstance(value, way[0]) and not isinstance(value, str) and any(is_given(way[1], one) for one in value)
     if isinstance(way, type):
@@ -260,29 +260,29 @@ def is_given(way: Any, value: Any) -> bool:
 
 
 def left_out(function: Callable[..., Any], calls: Calls) -> list[tuple[str, str, Any]]:
-    """Return the ways of a signature that no call takes; options of extract are called in all their ways there."""
+    """Return the ways of a signature that no call covers, without options of extract, which its own calls cover."""
     shared = set() if function is featx.extract else set(DatasetOptions.names())
     shared |= {*ExtractOptions.names(), *RunOptions.names()} if function in PASSING_ON else set()
     hints = typing.get_type_hints(function)
-    found = []
+    missing = []
     for name, parameter in inspect.signature(function).parameters.items():
         if name not in shared:
             values = [call.get(name, parameter.default) for call in calls]
             left = [way for way in ways_of(hints[name]) if not any(is_given(way, value) for value in values)]
-            found += [(function.__name__, name, way) for way in left]
-    return [one for one in found if one not in ELSEWHERE]
+            missing += [(function.__name__, name, way) for way in left]
+    return [way for way in missing if way not in ELSEWHERE]
 
 
 def call(function: Callable[..., Any], calls: Calls) -> list[Any]:
-    """Call a function in each way, what may be given by place by place; it returns what it says it does."""
-    found = []
+    """Call a function in each way, with positional arguments where possible, and check the type that it returns."""
+    results = []
     for arguments in calls:
         bound = inspect.signature(function).bind(**arguments)
-        found.append(function(*bound.args, **bound.kwargs))
+        results.append(function(*bound.args, **bound.kwargs))
         returned = typing.get_type_hints(function)["return"]
         kind = featx.Classifier if returned is typing.Self else get_origin(returned) or returned
-        assert found[-1] is None if returned is type(None) else isinstance(found[-1], kind)
-    return found
+        assert results[-1] is None if returned is type(None) else isinstance(results[-1], kind)
+    return results
 
 
 @pytest.mark.parametrize("name", SIMPLE)
@@ -339,7 +339,7 @@ def test_every_public_function_is_called_here():
     assert functions == {*SIMPLE, "capture", "finetune", "compare"}
 
 
-def test_a_way_that_no_call_takes_is_found():
+def test_a_way_that_no_call_covers_is_found():
     def function(data: str | Path, sizes: Sequence[int | None] = (), how: Literal["a", "b"] = "a", on: bool = False):
         pass
 

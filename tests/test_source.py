@@ -1,4 +1,4 @@
-"""Sources list, ask and open image files: regular ones, within limits, large ones one at a time."""
+"""Sources list, query and open image files: only regular files, within limits, large ones one at a time."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_an_uncompressed_image_of_the_largest_size_is_read(tmp_path):
     with pytest.raises(TooLargeError) as stopped:
         read(hole(tmp_path / "more.tif", 64_008_001))
     assert stopped.value.strerror == (
-        "64,008,001 bytes are more than the 64,008,000 that are read; `max_pixels` allows more"
+        "64,008,001 bytes are more than the limit of 64,008,000; increase `max_pixels` to read it"
     )
 
 
@@ -74,7 +74,7 @@ def test_a_file_that_grows_is_read_no_further_than_when_it_was_opened(tmp_path):
     try:
         assert len(read(path, 100_000)) < most_bytes(100_000)
     except TooLargeError:
-        pass  # it grew faster than it was opened
+        pass  # the file exceeded the limit before its size was determined
     finally:
         stop.set()
         writer.join()
@@ -102,7 +102,7 @@ def test_large_files_are_held_one_at_a_time_and_small_ones_do_not_wait(tmp_path)
         pool.submit(hold, hole(tmp_path / "small.tif", 64_000_000)).result(timeout=20)
 
 
-@pytest.mark.skipif(os.name == "nt", reason="pipes, devices and links as POSIX has them")
+@pytest.mark.skipif(os.name == "nt", reason="needs POSIX pipes, devices and links")
 def test_pipes_and_devices_are_never_opened(tmp_path):
     os.mkfifo(tmp_path / "pipe.png")
     os.symlink("/dev/zero", tmp_path / "zero.png")
@@ -115,7 +115,7 @@ def test_pipes_and_devices_are_never_opened(tmp_path):
         "cannot be read: a named pipe, not a file",
         "cannot be read: a device, not a file",
         "cannot be read: Too many levels of symbolic links",
-        *["cannot be read: not the name of a file in its folder"] * 2,
+        *["cannot be read: the name does not lead to a file inside its folder"] * 2,
     ]
 
 
@@ -127,11 +127,11 @@ def test_a_path_names_a_folder_or_a_single_file(tmp_path):
     assert image_at(tmp_path / "a.png") == ImageFile(Sample("a.png"), LocalFolder(tmp_path))
     with pytest.raises(DatasetNotFoundError, match="no such file or folder: .*gone"):
         source_at(tmp_path / "gone")
-    with pytest.raises(DatasetError, match="cannot be read: the name has a character"):
+    with pytest.raises(DatasetError, match="cannot be read: the name contains a character"):
         source_at(tmp_path / "a\0b")
 
 
-def test_a_local_folder_lists_asks_names_and_opens_its_files(tmp_path):
+def test_a_local_folder_lists_queries_and_opens_its_files(tmp_path):
     (tmp_path / "a" / "empty").mkdir(parents=True)
     (tmp_path / "a" / "1.png").write_bytes(b"one")
     source = LocalFolder(tmp_path)
@@ -151,7 +151,7 @@ def test_a_local_folder_lists_asks_names_and_opens_its_files(tmp_path):
     assert file.stream.closed
 
 
-def test_why_a_file_of_a_local_folder_cannot_be_opened(tmp_path):
+def test_errors_of_opening_a_file_of_a_local_folder(tmp_path):
     (tmp_path / "dangling.png").symlink_to("gone.png")
     source = LocalFolder(tmp_path)
     for name, expected in (
@@ -166,7 +166,7 @@ def test_why_a_file_of_a_local_folder_cannot_be_opened(tmp_path):
 
 
 class Memory(Source):
-    """A source of two files that no disk has."""
+    """Source of two files in memory."""
 
     name = "memory"
 
@@ -195,18 +195,18 @@ class Memory(Source):
         return OpenFile(io.BytesIO(self._files[sample_id]), lambda: stamp)
 
 
-def test_whatever_reads_images_needs_no_file_of_this_machine():
+def test_images_are_read_from_any_source():
     source = Memory()
     images = [ImageFile(Sample(entry.name), source, *entry.stamp) for entry in source.entries()]
     torn, whole = draw_thumbnails(images, 10)
-    assert torn.reason == "damaged PNG: its header cannot be read"
+    assert torn.reason == "damaged PNG: the header cannot be read"
     assert whole.pixels.shape == (5, 10, 3)
     readings = list(Reader(lambda content_hash: False, None, workers=1).read(images))
     assert [reading.state.content_hash for reading in readings] == [torn.content_hash, whole.content_hash]
     assert [reading.state.stamp for reading in readings] == [image.stamp for image in images]
 
 
-def test_an_image_that_is_no_file_of_this_machine_is_sorted(tmp_path, monkeypatch):
+def test_an_image_of_another_source_is_sorted(tmp_path, monkeypatch):
     source = Memory()
     monkeypatch.setattr(sorting, "image_at", lambda path: ImageFile(Sample(path.name), source))
     sorter = sorting.Sorter(tmp_path / "sorted", ["red"], [], link=False, overwrite=False)

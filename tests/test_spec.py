@@ -1,4 +1,4 @@
-"""The recipe is the cache key: what is in it, and that its name never changes by accident."""
+"""The feature spec is the cache key: its content, and that its id does not change by accident."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def test_canonical_json_leaves_defaults_out():
     )
 
 
-def test_id_of_a_recipe_is_fixed_for_ever():
+def test_the_id_of_a_feature_spec_never_changes():
     assert SPEC.id == "56a168ed04f04195"
 
 
@@ -57,10 +57,10 @@ def test_json_round_trip():
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"pooling": "mean"}, "pooling is 'mean'; allowed are avg, max, flatten"),
-        ({"resize": "stretch"}, "resize is 'stretch'; allowed are crop, squash, pad"),
-        ({"preprocess": "vgg"}, "preprocess is 'vgg'; allowed are caffe, tf, torch, lite, none"),
-        ({"size": 4}, "size is 4; allowed are 8 to 4096 pixels"),
+        ({"pooling": "mean"}, "pooling is 'mean'; expected avg, max or flatten"),
+        ({"resize": "stretch"}, "resize is 'stretch'; expected crop, squash or pad"),
+        ({"preprocess": "vgg"}, "preprocess is 'vgg'; expected caffe, tf, torch, lite or none"),
+        ({"size": 4}, "size is 4; expected 8 to 4096 pixels"),
         ({"augment_seed": 1}, "augment_seed is 1 without augment; leave it out"),
     ],
 )
@@ -75,9 +75,9 @@ def test_impossible_values(changes, message):
         ("{", "not JSON"),
         ("[]", "not a JSON object"),
         ("{}", "lacks backbone, weights"),
-        (SPEC.to_json()[:-1] + ',"colour":1}', "field 'colour' that this featx does not know; update featx"),
-        (SPEC.to_json().replace("224", '"224"'), "size is '224'; it must be int"),
-        (SPEC.to_json().replace("224", "true"), "size is True; it must be int"),
+        (SPEC.to_json()[:-1] + ',"colour":1}', "field 'colour' that this version of featx does not know; update featx"),
+        (SPEC.to_json().replace("224", '"224"'), "size of the feature spec is '224'; expected int"),
+        (SPEC.to_json().replace("224", "true"), "size of the feature spec is True; expected int"),
     ],
 )
 def test_damaged_json(text, message):

@@ -71,11 +71,11 @@ def thread():
     python()
 
 def writing():
-    from featx.files import write_whole
+    from featx.files import write_atomically
     def write(path):
         path.write_bytes(b"half")
         swallowed()
-    write_whole(Path("out.csv"), write)
+    write_atomically(Path("out.csv"), write)
 
 def collected():
     class Slow:

@@ -1,4 +1,4 @@
-"""The feature store: sorted rows, byte for byte the same, safe against damage and a second writer."""
+"""The feature store: sorted rows, reproducible bytes, safe against damage and a second writer."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def test_rows_come_back_by_key_in_the_order_asked(tmp_path):
 
 def test_bytes_do_not_depend_on_order_runs_or_time(tmp_path):
     one = write(tmp_path / "one", rows(*range(10_000))).path.read_bytes()
-    time.sleep(1.1)  # whole seconds are what HDF5 would write, if it wrote times
+    time.sleep(1.1)  # HDF5 time stamps, if there were any, have a resolution of one second
     several = tmp_path / "several"
     write(several, rows(*range(9_999, 5_000, -1)))
     write(several, rows(*range(0, 4_000)), finish=False)
@@ -103,7 +103,7 @@ def test_journal_is_read_before_it_is_merged(tmp_path):
     assert not store.path.with_suffix(".journal").exists()
 
 
-def test_torn_tail_of_the_journal_is_cut_off(tmp_path):
+def test_incomplete_last_row_of_the_journal_is_removed(tmp_path):
     store = write(tmp_path, rows(1, 2, 3), finish=False)
     journal = store.path.with_suffix(".journal")
     journal.write_bytes(journal.read_bytes()[:-7])
@@ -121,7 +121,7 @@ def test_journal_killed_in_its_header(tmp_path, keep):
     assert len(write(tmp_path, rows(1)).snapshot().keys()) == 1
 
 
-def test_journal_of_another_recipe_is_not_read(tmp_path):
+def test_journal_of_another_feature_spec_is_not_read(tmp_path):
     store = write(tmp_path, rows(1), finish=False)
     journal = store.path.with_suffix(".journal")
     journal.write_bytes(journal.read_bytes().replace(SPEC.id.encode(), b"0" * 16))
@@ -129,7 +129,7 @@ def test_journal_of_another_recipe_is_not_read(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["key", "signature", "features", "crc"])
-def test_a_flipped_byte_costs_its_row_alone(tmp_path, name):
+def test_a_flipped_byte_damages_only_its_row(tmp_path, name):
     store = write(tmp_path, rows(1, 2, 3))
     with h5py.File(store.path) as file:
         offset = file[name].id.get_offset() + file[name][()].nbytes // 3 + 1  # in the second row
@@ -143,7 +143,7 @@ def test_a_flipped_byte_costs_its_row_alone(tmp_path, name):
     assert not found.contains(victim[np.newaxis])[0]
 
 
-def test_a_flipped_byte_in_the_journal_costs_its_row_alone(tmp_path):
+def test_a_flipped_byte_in_the_journal_damages_only_its_row(tmp_path):
     store = write(tmp_path, rows(1, 2, 3), finish=False)
     journal = store.path.with_suffix(".journal")
     content = bytearray(journal.read_bytes())
@@ -170,10 +170,10 @@ def test_unreadable_file_is_set_aside(tmp_path, damage):
     assert len(write(tmp_path, rows(1)).snapshot().keys()) == 1
 
 
-def test_newer_format_is_refused_not_replaced(tmp_path):
+def test_newer_format_is_an_error_and_is_not_replaced(tmp_path):
     store = write(tmp_path, rows(1))
     edit_index(store.path, lambda index: index["attrs"].update(format_version=2))
-    with pytest.raises(NewerFormatError, match="has format 2; this featx knows 1: update featx"):
+    with pytest.raises(NewerFormatError, match="has format 2; this featx reads format 1: update featx"):
         store.set_aside_if_unreadable()
 
 
@@ -183,43 +183,43 @@ def test_newer_format_is_refused_not_replaced(tmp_path):
         ("features", {"dtype": "<f8"}, "features is <f8 of shape"),
         ("features", {"shape": [2, 2**40]}, "features is <f4 of shape"),
         ("features", {"shape": "two"}, "has no dataset 'features'"),
-        ("features", {"offset": -8}, "is cut short: features lies outside it"),
-        ("features", {"offset": 2**62}, "is cut short: features lies outside it"),
-        ("features", {"offset": None}, "is cut short: features lies outside it"),
-        ("crc", {"shape": [2**50]}, "key is .* not u1 of"),
-        ("probes", {"shape": [2**30, 2**30]}, "probes has the shape"),
+        ("features", {"offset": -8}, "is truncated: features is outside it"),
+        ("features", {"offset": 2**62}, "is truncated: features is outside it"),
+        ("features", {"offset": None}, "is truncated: features is outside it"),
+        ("crc", {"shape": [2**50]}, "key is .* expected u1 of"),
+        ("probes", {"shape": [2**30, 2**30]}, "probes has the invalid shape"),
         ("probes", {"crc": 1}, "probes is damaged"),
-        ("probes", {"shape": [6]}, "probes has the shape"),
+        ("probes", {"shape": [6]}, "probes has the invalid shape"),
         ("probes", {"dtype": "|O"}, "probes is .O of shape"),
         ("probes", {"dtype": 4}, "has no dataset 'probes'"),
         ("probes", {"shape": [-1, 6]}, "has no dataset 'probes'"),
         ("probes", {"shape": [2.0, 6.0]}, "has no dataset 'probes'"),
         ("probes", {"shape": [True, 6]}, "has no dataset 'probes'"),
-        ("probes", {"shape": [0, 6]}, "probes has the shape"),
-        ("probes", {"shape": [2, 0]}, "probes has the shape"),
+        ("probes", {"shape": [0, 6]}, "probes has the invalid shape"),
+        ("probes", {"shape": [2, 0]}, "probes has the invalid shape"),
         ("features", {"shape": [2, 6, 1]}, "features is <f4 of shape"),
-        ("features", {"offset": "9"}, "is cut short: features lies outside it"),
-        ("features", {"offset": 8}, "is damaged: features lies in its index"),
+        ("features", {"offset": "9"}, "is truncated: features is outside it"),
+        ("features", {"offset": 8}, "is damaged: features overlaps its index"),
         ("features", {"crc": "x"}, "features is damaged"),
         ("crc", {"shape": [-2]}, "has no dataset 'crc'"),
-        ("crc", {"shape": []}, "key is .* not u1 of"),
+        ("crc", {"shape": []}, "key is .* expected u1 of"),
     ],
 )
-def test_an_index_that_makes_no_sense_is_refused_without_allocating(tmp_path, name, change, message):
+def test_an_invalid_index_is_an_error_without_allocation(tmp_path, name, change, message):
     store = write(tmp_path, rows(1, 2))
     edit_index(store.path, lambda index: index["datasets"][name].update(change))
     with pytest.raises(DamagedStoreError, match=message):
         store.snapshot()
 
 
-def test_datasets_that_overlap_are_refused(tmp_path):
+def test_datasets_that_overlap_are_an_error(tmp_path):
     store = write(tmp_path, rows(1, 2))
 
     def change(index):
         index["datasets"]["features"]["offset"] = index["datasets"]["signature"]["offset"] + 100
 
     edit_index(store.path, change)
-    with pytest.raises(DamagedStoreError, match="features lies in signature"):
+    with pytest.raises(DamagedStoreError, match="features overlaps signature"):
         store.snapshot()
 
 
@@ -240,7 +240,7 @@ def test_datasets_that_overlap_are_refused(tmp_path):
         {"format": None},
     ],
 )
-def test_attributes_of_odd_types_are_refused(tmp_path, change):
+def test_invalid_attributes_are_an_error(tmp_path, change):
     store = write(tmp_path, rows(1))
     edit_index(store.path, lambda index: index["attrs"].update(change))
     with pytest.raises(DamagedStoreError):
@@ -250,7 +250,7 @@ def test_attributes_of_odd_types_are_refused(tmp_path, change):
     assert store.set_aside_if_unreadable() == store.path.with_suffix(".h5.damaged")
 
 
-def test_a_file_that_is_replaced_while_it_is_read_stays_what_it_was(tmp_path):
+def test_a_file_that_is_replaced_while_it_is_read_keeps_its_content(tmp_path):
     store = write(tmp_path, rows(1, 2))
     file = StoredFile(store.path)
     write(tmp_path, rows(*range(3, 300)))
@@ -262,10 +262,10 @@ def test_an_index_is_a_json_object_with_the_checksum_of_its_bytes(tmp_path):
     whole = store.path.read_bytes()
     for content in (b"[]", b"7", b"[" * 100_000, b'{"attrs": 3, "datasets": {}}', b'{"datasets": {}}', b"\xff"):
         store.path.write_bytes(head_of(content) + content + whole[len(content) :])
-        with pytest.raises(DamagedStoreError, match="is damaged, or no file of featx"):
+        with pytest.raises(DamagedStoreError, match="is damaged, or was not written by featx"):
             store.snapshot()
     store.path.write_bytes(whole.replace(b'"shape"', b'"shabe"', 1))
-    with pytest.raises(DamagedStoreError, match="is damaged, or no file of featx"):
+    with pytest.raises(DamagedStoreError, match="is damaged, or was not written by featx"):
         store.snapshot()
 
 
@@ -301,7 +301,7 @@ def head_of(index: bytes) -> bytes:
 
 
 def edit_index(path: Path, change) -> None:
-    """Change the index of a file as an attacker would, with the checksum that belongs to it."""
+    """Change the index of a file as an attacker would, with a correct checksum."""
     content = path.read_bytes()
     length = _HEAD.unpack(content[: _HEAD.size])[1]
     index = json.loads(content[_HEAD.size : _HEAD.size + length])
@@ -310,20 +310,22 @@ def edit_index(path: Path, change) -> None:
     path.write_bytes(head_of(new) + new + content[_HEAD.size + len(new) :])
 
 
-def test_a_store_under_another_name_is_refused(tmp_path):
+def test_a_store_under_another_name_is_an_error(tmp_path):
     store = write(tmp_path, rows(1))
     twin = FeatureStore(tmp_path, FeatureSpec(**{**SPEC.__dict__, "pooling": "max"}))
     store.path.rename(twin.path)
-    with pytest.raises(DamagedStoreError, match="holds another feature recipe than its name says"):
+    with pytest.raises(DamagedStoreError, match="does not match its file name"):
         twin.snapshot()
 
 
 def test_other_features_of_the_probes_stop_the_writer(tmp_path):
     store = write(tmp_path, rows(1))
     with store.writer(lambda text: None) as writer:
-        with pytest.raises(StoreError, match=r"cannot be reproduced here .* cosine 0\.\d+, needed 0\.9999"):
+        with pytest.raises(
+            StoreError, match=r"cannot be reproduced on this machine .* cosine 0\.\d+, at least 0\.9999 is"
+        ):
             writer.begin(PROBES[:, ::-1], PRODUCER)
-        with pytest.raises(StoreError, match="holds 6 features an image, not 3"):
+        with pytest.raises(StoreError, match="has 6 features per image; this backbone gives 3"):
             writer.begin(PROBES[:, :3], PRODUCER)
 
 
@@ -334,7 +336,7 @@ def test_last_digits_of_another_machine_are_recorded(tmp_path):
         writer.begin(PROBES * np.float32(1 + 1e-6), {"engine": "test 2"})
         writer.append(rows(2))
         writer.finish()
-    assert re.search(r"differs from the one that began the cache \(cosine 1\.000000\)", notices[0])
+    assert re.search(r"differ slightly from those in the cache \(cosine 1\.000000\)", notices[0])
     header = store.header()
     assert header.producers == (PRODUCER, {"engine": "test 2"})
     np.testing.assert_array_equal(header.probes, PROBES)
@@ -346,7 +348,7 @@ def test_a_journal_without_its_base_is_not_trusted(tmp_path):
     assert len(write(tmp_path, rows(2)).snapshot().keys()) == 1
 
 
-def test_leftovers_of_killed_writers_go(tmp_path):
+def test_leftovers_of_killed_writers_are_deleted(tmp_path):
     store = write(tmp_path, rows(1))
     leftover = store.path.with_name(f".{store.path.name}.0123456789abcdef.tmp")
     leftover.write_bytes(b"half a file")
@@ -354,7 +356,7 @@ def test_leftovers_of_killed_writers_go(tmp_path):
     assert not leftover.exists()
 
 
-def test_an_exception_keeps_what_was_appended(tmp_path):
+def test_rows_appended_before_an_exception_are_kept(tmp_path):
     store = FeatureStore(tmp_path, SPEC)
     with pytest.raises(KeyboardInterrupt), store.writer(lambda text: None) as writer:
         writer.begin(PROBES, PRODUCER)
@@ -392,7 +394,7 @@ def _hold(cache: Path, ready, go) -> None:
         writer.finish()
 
 
-def test_a_second_writer_waits_and_then_finds_all(tmp_path):
+def test_a_second_writer_waits_and_then_reads_all_rows(tmp_path):
     context = multiprocessing.get_context("spawn")
     ready, go = context.Event(), context.Event()
     other = context.Process(target=_hold, args=(tmp_path, ready, go))
@@ -412,7 +414,7 @@ def test_a_second_writer_waits_and_then_finds_all(tmp_path):
     assert notices == [f"another run is writing {SPEC.id}.h5; waiting for it to finish"]
 
 
-def test_a_killed_writer_frees_the_lock_and_loses_nothing_committed(tmp_path):
+def test_a_killed_writer_releases_the_lock_and_loses_no_committed_row(tmp_path):
     script = (
         "import os, sys; sys.path.insert(0, sys.argv[1]); from pathlib import Path; import test_store as t\n"
         "with t.FeatureStore(Path(sys.argv[2]), t.SPEC).writer(print) as w:\n"
@@ -424,7 +426,7 @@ def test_a_killed_writer_frees_the_lock_and_loses_nothing_committed(tmp_path):
     assert len(write(tmp_path).snapshot().keys()) == 300
 
 
-def test_write_whole_leaves_the_old_file_if_writing_fails(tmp_path):
+def test_write_cache_file_keeps_the_old_file_if_writing_fails(tmp_path):
     path = tmp_path / "file"
     path.write_text("old")
 
@@ -453,20 +455,22 @@ def test_snapshot_round_trip(tmp_path):
     entries = [(Sample("a/\udcff\n.png", "käse", "g", "train"), state), (Sample("b.png"), bad)]
     write_snapshot(tmp_path, "0123", Path("/data"), "1-ab", entries)
     assert read_snapshot(tmp_path, "0123", "1-ab") == {"a/\udcff\n.png": state, "b.png": bad}
-    assert list(read_snapshot(tmp_path, "0123", "2-cd")) == ["a/\udcff\n.png"]  # a new decoder tries again
+    assert list(read_snapshot(tmp_path, "0123", "2-cd")) == [
+        "a/\udcff\n.png"
+    ]  # skipped images are read again with a new decoder
     write_snapshot(tmp_path, "empty", Path("/data"), "1-ab", [])
     assert read_snapshot(tmp_path, "empty", "1-ab") == {}
 
 
-def test_a_snapshot_without_cameras_knows_nothing_and_is_still_a_snapshot(tmp_path, monkeypatch):
+def test_a_snapshot_without_cameras_is_valid_but_its_states_are_not_used(tmp_path, monkeypatch):
     monkeypatch.setattr("featx.store.snapshot._TEXTS", ("sample_id", "label", "group", "split", "status", "reason"))
     write_snapshot(tmp_path, "0123", Path("/data"), "1-ab", [(Sample("a.png"), FileState(1, 2, bytes([7] * 32)))])
     monkeypatch.undo()
-    assert read_snapshot(tmp_path, "0123", "1-ab") == {}  # its files are read again, and cameras found
+    assert read_snapshot(tmp_path, "0123", "1-ab") == {}  # so its files are read again, with their cameras
     assert summarize_snapshot(tmp_path / "datasets" / "0123.h5").n_images == 1
 
 
-def test_a_snapshot_without_inodes_is_not_believed_but_keeps_its_reasons(tmp_path, monkeypatch):
+def test_times_of_a_snapshot_without_inodes_are_not_used_but_its_reasons_are(tmp_path, monkeypatch):
     monkeypatch.setattr("featx.store.snapshot._NUMBERS", ("size", "mtime_ns", "width", "height"))
     bad = FileState(1, 2, bytes([7] * 32), "skipped", "cut short")
     write_snapshot(tmp_path, "0123", Path("/data"), "1-ab", [(Sample("a.png"), bad)])
@@ -477,7 +481,7 @@ def test_a_snapshot_without_inodes_is_not_believed_but_keeps_its_reasons(tmp_pat
 
 
 @pytest.mark.parametrize("name", ["sample_id", "size", "content_hash", "status"])
-def test_a_flipped_byte_makes_a_snapshot_unknown(tmp_path, name):
+def test_states_of_a_snapshot_with_a_flipped_byte_are_not_used(tmp_path, name):
     write_snapshot(tmp_path, "0123", Path("/data"), "1-ab", [(Sample("a.png"), FileState(1, 2, bytes([7] * 32)))])
     path = tmp_path / "datasets" / "0123.h5"
     content = bytearray(path.read_bytes())
@@ -501,18 +505,18 @@ def test_a_flipped_byte_makes_a_snapshot_unknown(tmp_path, name):
         ({"dtype": "<f8"}, "mtime_ns"),
     ],
 )
-def test_an_absurd_snapshot_is_damaged_and_knows_nothing(tmp_path, change, name):
+def test_an_invalid_snapshot_is_damaged_and_its_states_are_not_used(tmp_path, change, name):
     write_snapshot(tmp_path, "0123", Path("/data"), "1-ab", [(Sample("a.png"), FileState(1, 2, bytes([7] * 32)))])
     path = tmp_path / "datasets" / "0123.h5"
     edit_index(path, lambda index: (index["attrs"] if name is None else index["datasets"][name]).update(change))
     with pytest.raises(DamagedStoreError):
         summarize_snapshot(path)
-    if name != "label":  # which is not asked for
+    if name != "label":  # read_snapshot does not read labels
         assert read_snapshot(tmp_path, "0123", "1-ab") == {}
 
 
 @pytest.mark.parametrize("state", [FileState(1, 2), FileState(1, 2, bytes([7] * 32), "odd")])
-def test_a_snapshot_with_states_that_featx_does_not_give_is_damaged(tmp_path, state):
+def test_a_snapshot_with_invalid_states_is_damaged(tmp_path, state):
     write_snapshot(tmp_path, "0123", Path("/data"), "1-ab", [(Sample("a.png"), state)])
     assert read_snapshot(tmp_path, "0123", "1-ab") == {}
     with pytest.raises(DamagedStoreError):
@@ -520,7 +524,7 @@ def test_a_snapshot_with_states_that_featx_does_not_give_is_damaged(tmp_path, st
 
 
 @pytest.mark.parametrize("content", [b"", b"garbage", None])
-def test_unreadable_snapshot_knows_nothing(tmp_path, content):
+def test_an_unreadable_snapshot_has_no_states(tmp_path, content):
     if content is not None:
         (tmp_path / "datasets").mkdir()
         (tmp_path / "datasets" / "0123.h5").write_bytes(content)
@@ -548,7 +552,7 @@ def _add_notes(cache: Path, who: int) -> None:
         remember_input_size(cache, f"{who} {i}", 224)
 
 
-def test_of_notes_that_processes_and_threads_add_at_once_none_is_lost(tmp_path):
+def test_no_note_is_lost_if_processes_and_threads_write_at_the_same_time(tmp_path):
     context = multiprocessing.get_context("spawn")
     others = [context.Process(target=_add_notes, args=(tmp_path, who)) for who in range(2)]
     for other in others:
@@ -564,7 +568,7 @@ def test_of_notes_that_processes_and_threads_add_at_once_none_is_lost(tmp_path):
     assert {file.kind for file in list_files(tmp_path)} == {"mark", "note"}  # no temporary file, nothing foreign
 
 
-def test_notes_hold_numbers_alone(tmp_path):
+def test_notes_contain_only_valid_numbers(tmp_path):
     remember_agreement(tmp_path, "a" * 16, "bfloat16", float("nan"))
     assert read_agreements(tmp_path, "a" * 16) == {"bfloat16": None}
     (tmp_path / "graphs" / f"{'a' * 16}.json").write_text('{"a": 1e999, "b": "x", "c": 0.5, "d": null}')

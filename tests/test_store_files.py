@@ -1,4 +1,4 @@
-"""The cache folder: what makes one, what lies where featx has its files, and that no link is followed."""
+"""The cache folder: when a folder is a cache, foreign files in it, and links, which are not followed."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def plant(path: Path, what: str, victim: Path) -> None:
 @needs_links
 @pytest.mark.parametrize("what", ["link", "pipe", "folder"])
 @pytest.mark.parametrize("suffix", [".h5", ".journal", ".lock", ".used"])
-def test_nothing_but_a_file_is_written_through_or_waited_for(tmp_path, suffix, what):
+def test_links_pipes_and_folders_are_neither_written_nor_waited_for(tmp_path, suffix, what):
     victim = tmp_path / "victim"
     victim.write_text("precious")
     os.utime(victim, (0, 0))
@@ -72,7 +72,7 @@ def test_nothing_but_a_file_is_written_through_or_waited_for(tmp_path, suffix, w
 
 @needs_links
 @pytest.mark.parametrize("what", ["link", "pipe", "folder"])
-def test_notes_graphs_and_snapshots_are_read_from_files_alone(tmp_path, what):
+def test_notes_graphs_and_snapshots_are_read_only_from_regular_files(tmp_path, what):
     cache = tmp_path / "cache"
     write_snapshot(cache, "0123", Path("/data"), "1-ab", [])
     write_latest(cache, {"data": "x"})
@@ -83,7 +83,7 @@ def test_notes_graphs_and_snapshots_are_read_from_files_alone(tmp_path, what):
     assert read_graph(cache, "a" * 16) is None
     assert not has_graph(cache, "a" * 16)
     assert read_snapshot(cache, "0123", "1-ab") == {}
-    if what != "folder":  # what replaces them is a file of featx again
+    if what != "folder":  # links and pipes are replaced by files of featx
         write_latest(cache, {"data": "y"})
         write_graph(cache, "a" * 16, make_graph())
         assert read_latest(cache) == {"data": "y"}
@@ -91,7 +91,7 @@ def test_notes_graphs_and_snapshots_are_read_from_files_alone(tmp_path, what):
 
 
 @needs_links
-def test_a_copied_cache_of_hard_links_leaves_the_first_one_alone(tmp_path):
+def test_a_cache_copied_with_hard_links_does_not_change_the_original(tmp_path):
     first = write(tmp_path / "first", rows(1, 2), finish=False)
     journal = first.path.with_suffix(".journal")
     before = journal.read_bytes()
@@ -110,13 +110,13 @@ def test_linked_folders_are_not_entered(tmp_path, folder):
     shutil.rmtree(cache / folder, ignore_errors=True)
     (cache / folder).symlink_to("../home")
     for do in (lambda cache: check_cache(cache, [folder]), lambda cache: prepare_cache(cache, folder)):
-        with pytest.raises(StoreError, match=f"{folder} is a link: featx follows no links inside its cache"):
+        with pytest.raises(StoreError, match=f"{folder} is a link: featx does not follow links inside its cache"):
             do(cache)
     assert [file.kind for file in list_files(cache) if file.path.name == folder] == ["other"]
     assert not list((tmp_path / "home").iterdir())
 
 
-def test_a_folder_with_anything_in_it_never_becomes_a_cache(tmp_path):
+def test_a_folder_that_is_not_empty_never_becomes_a_cache(tmp_path):
     cache = tmp_path / "cache"
     assert not check_cache(cache)
     cache.mkdir()
@@ -133,7 +133,7 @@ def test_a_folder_with_anything_in_it_never_becomes_a_cache(tmp_path):
 
 
 @needs_links
-def test_a_tag_that_is_not_featx_s_own_makes_no_cache(tmp_path):
+def test_a_folder_with_the_tag_of_another_program_is_not_a_cache(tmp_path):
     prepare_cache(tmp_path / "good", "features")
     for number, plant_tag in enumerate(
         [
@@ -148,12 +148,12 @@ def test_a_tag_that_is_not_featx_s_own_makes_no_cache(tmp_path):
         cache.mkdir()
         plant_tag(cache / "CACHEDIR.TAG")
         for do in (check_cache, lambda cache: prepare_cache(cache, "features"), list_files):
-            with pytest.raises(StoreError, match="has a CACHEDIR.TAG that is not that of featx"):
+            with pytest.raises(StoreError, match="has a CACHEDIR.TAG that featx did not write"):
                 do(cache)
 
 
 @needs_links
-def test_paths_that_are_no_folder_are_refused_in_one_line(tmp_path):
+def test_paths_that_cannot_be_a_cache_are_an_error_of_one_line(tmp_path):
     (tmp_path / "file").write_text("mine")
     (tmp_path / "dangling").symlink_to(tmp_path / "gone")
     (tmp_path / "loop").symlink_to(tmp_path / "loop")
@@ -164,7 +164,7 @@ def test_paths_that_are_no_folder_are_refused_in_one_line(tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["dangling", "file", "loop"]
 
 
-def test_many_runs_may_make_one_cache_at_once(tmp_path):
+def test_many_runs_may_create_one_cache_at_the_same_time(tmp_path):
     with ThreadPoolExecutor(8) as pool:
         made = list(pool.map(lambda i: prepare_cache(tmp_path / "cache", ("features", "graphs")[i % 2]), range(64)))
     assert len(made) == 64
@@ -172,7 +172,7 @@ def test_many_runs_may_make_one_cache_at_once(tmp_path):
 
 
 @needs_links
-def test_a_file_that_may_not_be_written_is_replaced_and_stays_so(tmp_path):
+def test_a_read_only_file_is_replaced_and_keeps_its_mode(tmp_path):
     path = tmp_path / "cache" / "latest.json"
     write_latest(tmp_path / "cache", {"data": "x"})
     for mode in (0o400, 0o444, 0o600, 0o640):

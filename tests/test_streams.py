@@ -48,7 +48,10 @@ def test_a_reader_that_leaves(tmp_path):
     assert (done.returncode, without_progress(done.stderr)) == (0, "")
     done = run("(sleep 2; featx backbones --json) | true", tmp_path)
     assert done.returncode == 1
-    assert without_progress(done.stderr) == "error: standard output cannot be written: Broken pipe; all else is done\n"
+    assert (
+        without_progress(done.stderr)
+        == "error: standard output cannot be written: Broken pipe; all other work is done\n"
+    )
 
 
 @pytest.mark.skipif(not FULL.exists(), reason="no /dev/full here")
@@ -58,7 +61,7 @@ def test_full_devices(tmp_path):
         assert done.returncode == 1
         assert (
             without_progress(done.stderr)
-            == "error: standard output cannot be written: No space left on device; all else is done\n"
+            == "error: standard output cannot be written: No space left on device; all other work is done\n"
         )
     done = run("featx inspect nothing 2> /dev/full", tmp_path)
     assert (done.returncode, done.stdout) == (1, "")

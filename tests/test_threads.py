@@ -1,4 +1,4 @@
-"""Jobs in threads: results in order, errors at once, and no thread in C++ code when Python ends."""
+"""Jobs in threads: results in order, errors at once, and no thread in C++ code when Python exits."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from featx.evaluation.procedures import TrainingSet, cross_validate
 from featx.targets import SingleLabel
 from featx.heads import make_head
 
-signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in what a shell runs in the background
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell ignores SIGINT in background processes
 rng = np.random.default_rng(0)
 X = rng.normal(size=(6000, 400)).astype(np.float32)
 data = TrainingSet(X, rng.integers(0, 8, 6000), np.arange(6000), SingleLabel(tuple("abcdefgh")))
@@ -34,8 +34,8 @@ cross_validate(head, data, 5, 1, 0, n_workers=4)
 
 
 @pytest.mark.parametrize("trigger", [("error",), ("signal", "0.6"), ("signal", "0.9")])
-def test_no_thread_is_in_a_fit_when_python_ends(trigger):
-    """A thread in C++ code when Python ends aborts the process (SIGABRT), now and then: threads are waited for."""
+def test_no_thread_is_in_a_fit_when_python_exits(trigger):
+    """A thread in C++ code when Python exits may abort the process (SIGABRT), so Python waits for the threads."""
     done = subprocess.run([sys.executable, "-c", STOPPED, *trigger], capture_output=True, text=True, check=False)
     expected = "HeadError" if trigger == ("error",) else "KeyboardInterrupt"
     assert done.stderr.strip().splitlines()[-1].startswith((expected, f"featx.errors.{expected}")), done.stderr
@@ -60,4 +60,4 @@ def test_results_come_in_order_and_an_error_stops_the_other_threads():
     for thread in threading.enumerate():
         if thread.name.startswith("featx-fit"):
             thread.join()
-    assert len(fits) < 100  # the other thread stops before its next fit, and no other job is begun
+    assert len(fits) < 100  # the other thread stops before its next fit, and no other job starts

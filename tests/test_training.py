@@ -1,4 +1,4 @@
-"""Networks cut in two and trained: blocks, the same result with and without the cache, resumption, rates."""
+"""Training of a network that is cut in two: blocks, cached activations, resumption, learning rates."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def _keras(keras_start: Callable[[], None]) -> None:
 
 
 def tiny_core(seed: int = 0) -> Any:
-    """Return three blocks with a residual connection in the second; the same weights each time."""
+    """Return a network of three blocks with a residual connection in the second; its weights are always the same."""
     import keras
     from keras import layers
 
@@ -48,13 +48,13 @@ def tiny_core(seed: int = 0) -> Any:
 
 
 @dataclass
-class Done:
+class Result:
     network: Any
     history: History
 
 
 class Task:
-    """Sixty made images of three classes: 45 to train on, 15 to validate."""
+    """Sixty synthetic images of three classes: 45 training images and 15 validation images."""
 
     def __init__(self) -> None:
         rng = np.random.default_rng(0)
@@ -74,8 +74,8 @@ class Task:
 
     def run(
         self, folder: Path, config: TrainingConfig, unfreeze: int | str = 2, cached: bool = True, **callbacks: Any
-    ) -> tuple[Done, np.ndarray]:
-        """Train; return the result and logits of the validation images."""
+    ) -> tuple[Result, np.ndarray]:
+        """Train; return the result and the logits of the validation images."""
         from featx.training.loop import Trainer, run
 
         folder.mkdir(parents=True, exist_ok=True)
@@ -85,13 +85,13 @@ class Task:
         training = Shuffled(lambda view, at: inputs[at], np.arange(45), self.y[:45], 0, config.batch_size, config.seed)
         trainer = Trainer(network, config, np.bincount(self.y[:45]).tolist())
         history = run(trainer, training, validation, config, folder, Runtime(**callbacks))
-        return Done(network, history), trainer.logits(validation)
+        return Result(network, history), trainer.logits(validation)
 
 
 CONFIG = TrainingConfig(epochs=3, batch_size=8, learning_rate=1e-2, dropout=0.2)
 
 
-def test_blocks_are_told_by_the_names_of_layers() -> None:
+def test_blocks_follow_from_the_names_of_layers() -> None:
     core = tiny_core()
     assert choose_cut(core, 1).below == "block2_pool"
     assert choose_cut(core, 2).first == "block2"
@@ -103,19 +103,17 @@ def test_blocks_are_told_by_the_names_of_layers() -> None:
 def test_a_layer_is_trained_with_all_above_it_from_the_nearest_place_that_can_be_cut() -> None:
     core = tiny_core()
     assert choose_cut(core, "block3_bn").below == "block3_conv"
-    inside = choose_cut(core, "block2_bn")  # the residual path passes it by
+    inside = choose_cut(core, "block2_bn")  # the residual connection bypasses this layer
     assert (inside.below, inside.first) == ("block1_pool", "block2_conv")
 
 
 def test_what_cannot_be_cut_is_an_error() -> None:
     core = tiny_core()
-    with pytest.raises(
-        TrainingError, match=r"unfreeze is 4; tiny has 3 blocks \(block1 .. block3\): allowed are 1 to 3"
-    ):
+    with pytest.raises(TrainingError, match=r"unfreeze is 4; tiny has 3 blocks \(block1 .. block3\); expected 1 to 3"):
         choose_cut(core, 4)
     with pytest.raises(TrainingError, match="unfreeze is 0"):
         choose_cut(core, 0)
-    with pytest.raises(BackboneError, match=r"tiny has no layer 'block3_cnov' to train; near are block3_conv"):
+    with pytest.raises(BackboneError, match=r"tiny has no layer 'block3_cnov' to train; similar names: block3_conv"):
         choose_cut(core, "block3_cnov")
 
 
@@ -144,15 +142,15 @@ def test_blocks_of_known_networks(backbone: str, n_blocks: int, last: str | None
 
 def test_the_cache_of_the_frozen_part_changes_no_result(tmp_path: Path) -> None:
     task = Task()
-    cached, of_cached = task.run(tmp_path / "cached", CONFIG)
-    anew, of_anew = task.run(tmp_path / "anew", CONFIG, cached=False)
-    np.testing.assert_allclose(of_cached, of_anew, atol=1e-5)
-    losses = [[epoch.val_loss for epoch in done.history.epochs] for done in (cached, anew)]
+    cached, cached_logits = task.run(tmp_path / "cached", CONFIG)
+    uncached, uncached_logits = task.run(tmp_path / "uncached", CONFIG, cached=False)
+    np.testing.assert_allclose(cached_logits, uncached_logits, atol=1e-5)
+    losses = [[epoch.val_loss for epoch in done.history.epochs] for done in (cached, uncached)]
     np.testing.assert_allclose(*losses, atol=1e-5)
-    assert losses[0][-1] < losses[0][0]  # it has learnt something
+    assert losses[0][-1] < losses[0][0]  # training has an effect
 
 
-def test_a_stopped_run_goes_on_and_ends_as_an_uninterrupted_one(tmp_path: Path) -> None:
+def test_a_resumed_run_ends_like_an_uninterrupted_one(tmp_path: Path) -> None:
     task = Task()
     _, uninterrupted = task.run(tmp_path / "whole", CONFIG)
 
@@ -167,7 +165,7 @@ def test_a_stopped_run_goes_on_and_ends_as_an_uninterrupted_one(tmp_path: Path) 
         task.run(tmp_path / "stopped", CONFIG, progress=stop)
     notices: list[str] = []
     done, resumed = task.run(tmp_path / "stopped", CONFIG, notice=notices.append)
-    assert notices[0] == "going on after epoch 2 of a run that was stopped"
+    assert notices[0] == "resuming a stopped run after epoch 2"
     assert [epoch.number for epoch in done.history.epochs] == [0, 1, 2, 3]
     np.testing.assert_allclose(resumed, uninterrupted, atol=1e-5)
 
@@ -191,7 +189,7 @@ def test_a_finished_run_is_not_trained_again(tmp_path: Path) -> None:
 def test_a_damaged_checkpoint_starts_the_run_anew(tmp_path: Path) -> None:
     task = Task()
     _, first = task.run(tmp_path, CONFIG)
-    assert not (tmp_path / "last.npz").exists()  # it has come to its end
+    assert not (tmp_path / "last.npz").exists()  # the run is complete
     best = tmp_path / "best.npz"
     best.write_bytes(best.read_bytes()[:-200])
     done, again = task.run(tmp_path, CONFIG)
@@ -205,11 +203,11 @@ def test_batch_normalisation_keeps_its_statistics_unless_asked_otherwise(tmp_pat
     means = [v for v in kept.network.blocks.variables if v.path.endswith("moving_mean")]
     assert len(means) == 2
     assert all((np.asarray(mean) == 0).all() for mean in means)
-    learnt, _ = task.run(
-        tmp_path / "learnt", TrainingConfig(epochs=3, batch_size=8, learning_rate=1e-2, batch_norm="train")
+    updated, _ = task.run(
+        tmp_path / "updated", TrainingConfig(epochs=3, batch_size=8, learning_rate=1e-2, batch_norm="train")
     )
-    if learnt.history.best:
-        moved = [v for v in learnt.network.blocks.variables if v.path.endswith("moving_mean")]
+    if updated.history.best:
+        moved = [v for v in updated.network.blocks.variables if v.path.endswith("moving_mean")]
         assert all((np.asarray(mean) != 0).any() for mean in moved)
 
 
@@ -249,7 +247,7 @@ def test_a_network_file_does_not_depend_on_when_it_is_written(tmp_path: Path) ->
         path = tmp_path / f".{name}.tmp"
         write_network(path, network.save)
         written.append(path.read_bytes())
-        time.sleep(2.1)  # a zip file counts in steps of 2 s
+        time.sleep(2.1)  # times in a zip file have a resolution of 2 s
     assert written[0] == written[1]
     import keras
 
@@ -266,7 +264,7 @@ def test_a_checkpoint_that_is_no_file_is_not_read(tmp_path: Path, what: str) -> 
     assert read_checkpoint(path, arrays) is None
 
 
-def test_a_checkpoint_that_unpacks_to_more_than_it_can_be_is_not_read(tmp_path: Path) -> None:
+def test_a_checkpoint_that_unpacks_to_too_many_bytes_is_not_read(tmp_path: Path) -> None:
     arrays, path = [np.zeros(3)], tmp_path / "last.npz"
     write_checkpoint(path, arrays, {"a": 1})
     assert read_checkpoint(path, arrays) is not None
@@ -291,27 +289,27 @@ def test_a_checkpoint_that_unpacks_to_more_than_it_can_be_is_not_read(tmp_path: 
         None,
     ],
 )
-def test_a_checkpoint_that_makes_no_sense_is_not_gone_on_with(change: dict[str, object] | None) -> None:
+def test_an_invalid_checkpoint_is_not_resumed(change: dict[str, object] | None) -> None:
     from featx.training.loop import _history, _State
 
-    sound = {"epochs": [epoch(0).to_dict(), epoch(1).to_dict()], "best": 1, "factor": 0.5}
-    assert _State.read(sound) is not None
-    assert _history({"history": sound}) is not None
-    said = {} if change is None else {**sound, **change}
-    assert _State.read(said) is None
-    assert _history({"history": said}) is None
+    valid = {"epochs": [epoch(0).to_dict(), epoch(1).to_dict()], "best": 1, "factor": 0.5}
+    assert _State.read(valid) is not None
+    assert _history({"history": valid}) is not None
+    invalid = {} if change is None else {**valid, **change}
+    assert _State.read(invalid) is None
+    assert _history({"history": invalid}) is None
     for name, value in (("number", 5), ("val_loss", "low"), ("accuracy", None), ("more", 1)):
         epochs = [epoch(0).to_dict(), {**epoch(1).to_dict(), name: value}]
-        assert _State.read({**sound, "epochs": epochs}) is None
+        assert _State.read({**valid, "epochs": epochs}) is None
     for factor in (0, 2, float("nan"), "half"):
-        assert _State.read({**sound, "factor": factor}) is None
+        assert _State.read({**valid, "factor": factor}) is None
 
 
 def epoch(number: int) -> Epoch:
     return Epoch(number, 0.1, 0.5 if number else None, 0.5 if number else None, 0.5, 0.5, 1.0)
 
 
-def test_rates_fall_from_the_top_down() -> None:
+def test_learning_rates_decrease_from_the_top_down() -> None:
     groups = Task().network(CONFIG, "all").learning_rate_groups(0.5)
     assert [share for share, _ in groups] == [1.0, 0.5, 0.25, 0.125]
     names = [sorted({variable.path.split("/")[0] for variable in variables}) for _, variables in groups]
@@ -323,7 +321,7 @@ def test_rates_fall_from_the_top_down() -> None:
     ]
 
 
-def test_the_rate_warms_up_and_cools_down() -> None:
+def test_the_learning_rate_warms_up_and_decays() -> None:
     shares = [warmup_cosine(step, 100, 0.1) for step in range(100)]
     assert shares[:3] == pytest.approx([1 / 11, 2 / 11, 3 / 11])
     assert max(shares) == shares[10] == 1
@@ -335,7 +333,7 @@ def test_training_ends_without_a_gain_and_keeps_the_best_weights(tmp_path: Path)
     task = Task()
     config = TrainingConfig(
         epochs=30, batch_size=8, learning_rate=1.0, patience=2, optimizer="sgd"
-    )  # far too high a rate
+    )  # the learning rate is far too high
     done, logits = task.run(tmp_path, config)
     epochs = done.history.epochs
     assert len(epochs) < 31
@@ -377,7 +375,7 @@ def test_the_log_is_a_table(tmp_path: Path) -> None:
     assert rows[0]["loss"] == ""
 
 
-def test_curves_are_a_image(tmp_path: Path) -> None:
+def test_curves_are_an_image(tmp_path: Path) -> None:
     epochs = tuple(_epochs())
     png = draw_curves({"fine-tuned": History(epochs, 2)}, {"frozen": 0.8})
     (tmp_path / "curves.png").write_bytes(png)
@@ -401,15 +399,15 @@ def test_a_history_survives_json() -> None:
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        ({"optimizer": "lion"}, "optimizer is 'lion'; allowed are adamw, adam, rmsprop, sgd"),
-        ({"batch_norm": "yes"}, "batch_norm is 'yes'; allowed are frozen, train"),
+        ({"optimizer": "lion"}, "optimizer is 'lion'; expected adamw, adam, rmsprop, sgd"),
+        ({"batch_norm": "yes"}, "batch_norm is 'yes'; expected frozen, train"),
         ({"epochs": 0}, "`epochs=0`: it must be 1 or more"),
         ({"dropout": 1.0}, "`dropout=1.0`: it must be 0 or more and below 1"),
         ({"learning_rate": 0.0}, "`learning_rate=0.0`: it must be above 0"),
-        ({"class_weight": "all"}, "class_weight is 'all'; allowed are balanced"),
+        ({"class_weight": "all"}, "class_weight is 'all'; expected balanced"),
     ],
 )
-def test_a_course_that_makes_no_sense_is_an_error(wrong: dict[str, Any], message: str) -> None:
+def test_an_invalid_configuration_is_an_error(wrong: dict[str, Any], message: str) -> None:
     with pytest.raises((OptionError, TrainingError), match=message):
         TrainingConfig(**wrong)
 
@@ -433,7 +431,7 @@ def test_a_layer_that_is_used_twice_is_no_place_to_cut_between() -> None:
     core = keras.Model(inputs, layers.Conv2D(4, 1, name="third")(x))
     belows = {choose_cut(core, n).below for n in range(1, choose_cut(core, "all").n_blocks)}
     assert belows == {"second"}
-    with pytest.raises(BackboneError, match="near are"):
+    with pytest.raises(BackboneError, match="similar names: "):
         choose_cut(core, "nothing")
 
 
@@ -447,15 +445,17 @@ def test_layers_that_keras_names_itself_have_the_same_names_each_time() -> None:
     assert names[0] == names[1]
 
 
-def test_weight_decay_may_be_zero_and_too_high_a_rate_is_told(tmp_path: Path) -> None:
+def test_weight_decay_may_be_zero_and_a_diverging_loss_is_an_error(tmp_path: Path) -> None:
     task = Task()
     for optimizer in ("adamw", "sgd"):
         task.run(tmp_path / optimizer, TrainingConfig(epochs=1, batch_size=8, weight_decay=0.0, optimizer=optimizer))
-    with pytest.raises(TrainingError, match=r"the loss is no number in epoch 1: a learning rate of 1e\+30 is too high"):
+    with pytest.raises(
+        TrainingError, match=r"the loss is not finite in epoch 1: a learning rate of 1e\+30 is too high"
+    ):
         task.run(tmp_path / "high", TrainingConfig(epochs=2, batch_size=8, learning_rate=1e30, optimizer="sgd"))
 
 
-def test_a_damaged_result_is_made_again_even_if_that_is_stopped(tmp_path: Path) -> None:
+def test_a_damaged_result_is_trained_again_even_if_that_run_is_stopped(tmp_path: Path) -> None:
     task = Task()
     _, first = task.run(tmp_path, CONFIG)
     (tmp_path / "best.npz").write_bytes(b"")

@@ -1,4 +1,4 @@
-"""Learning from augmented views: always on the side of their image, never scored, and worth what is measured."""
+"""Training with augmented views: on the side of their image in every split, never scored, with a measured effect."""
 
 from __future__ import annotations
 
@@ -41,32 +41,32 @@ from featx.targets import SingleLabel
 
 
 class Recorder(ClassifierMixin, BaseEstimator):
-    """Answers 0 and remembers the first feature of what it learns from and what it is asked."""
+    """Predict class 0, and record the first feature of the training and test rows."""
 
-    done: list[tuple[list[float], list[float]]] = []  # noqa: RUF012
+    calls: list[tuple[list[float], list[float]]] = []  # noqa: RUF012
 
     def __init__(self, C: float = 1.0) -> None:
         self.C = C
 
     def fit(self, X, y):
         self.classes_ = np.unique(y)
-        self._learnt = X[:, 0].tolist()
+        self._train = X[:, 0].tolist()
         return self
 
     def predict(self, X):
-        Recorder.done.append((self._learnt, X[:, 0].tolist()))
+        Recorder.calls.append((self._train, X[:, 0].tolist()))
         return np.zeros(len(X), int)
 
 
 def marked(n: int = 60, n_views: int = 3) -> TrainingSet:
-    """Return samples whose first feature is their number, that of their views a little more; two in a group."""
+    """Return samples whose first feature is their number, with slightly larger features of views; two per group."""
     number = np.arange(n, dtype=np.float32)[:, np.newaxis]
     views = np.stack([number + view / 8 for view in range(1, n_views + 1)])
     return TrainingSet(number, np.arange(n) // 2 % 2, np.arange(n) // 2, SingleLabel(("a", "b")), views)
 
 
 def random_labels(n: int = 120, n_views: int = 3) -> TrainingSet:
-    """Return samples that say nothing of their labels, and views that tell the very sample."""
+    """Return samples that are independent of their labels, and views that identify their sample."""
     rng = np.random.default_rng(0)
     X = rng.normal(size=(n, 10)).astype(np.float32)
     views = X + rng.normal(0, 0.01, (n_views, n, 10)).astype(np.float32)
@@ -74,7 +74,7 @@ def random_labels(n: int = 120, n_views: int = 3) -> TrainingSet:
 
 
 def with_views_as_samples(data: TrainingSet) -> TrainingSet:
-    """Return what views must never be: samples of their own."""
+    """Return views as separate samples, which would be a leak."""
     assert data.views is not None
     n = len(data.y) * (1 + len(data.views))
     X, y = data.rows()
@@ -82,36 +82,36 @@ def with_views_as_samples(data: TrainingSet) -> TrainingSet:
 
 
 @pytest.mark.parametrize("tuned", [True, False])
-def test_no_view_is_learnt_from_where_its_image_is_scored(tuned):
-    """Outer folds, inner folds, calibration and learning curve, all of them."""
+def test_no_view_is_a_training_row_where_its_image_is_scored(tuned):
+    """In outer folds, inner folds, calibration and learning curve."""
     data = marked()
     head = make_head(Recorder(), {"C": [1.0, 2.0]} if tuned else None)
-    Recorder.done.clear()
+    Recorder.calls.clear()
     crossed = cross_validate(head, data, 5, 2, seed=0)
     inner = 2 * 3 if tuned else 0  # candidates on three inner folds
-    assert len(Recorder.done) == 10 * (inner + 1)
+    assert len(Recorder.calls) == 10 * (inner + 1)
     calibrate(head, {"C": 3.0}, data, crossed)
     learning_curve(head, data, crossed, 0)
     tune_and_fit(head, data, 0)
-    assert len(Recorder.done) == 10 * (inner + 1) + 5 + 20 + inner
-    for learnt, asked in Recorder.done:
-        images = {int(value) for value in learnt}
-        assert all(value == int(value) for value in asked)  # only images are scored
-        assert sorted(learnt) == sorted(n + view / 8 for n in images for view in range(4))  # all views of each
-        assert not {n // 2 for n in images} & {int(value) // 2 for value in asked}  # nor those of its group
+    assert len(Recorder.calls) == 10 * (inner + 1) + 5 + 20 + inner
+    for train, test in Recorder.calls:
+        images = {int(value) for value in train}
+        assert all(value == int(value) for value in test)  # only images are scored
+        assert sorted(train) == sorted(n + view / 8 for n in images for view in range(4))  # all views of each image
+        assert not {n // 2 for n in images} & {int(value) // 2 for value in test}  # no group is on both sides
 
 
-def test_random_labels_score_at_chance_with_views_that_give_the_image_away():
+def test_random_labels_score_at_chance_with_views_that_identify_their_image():
     data = random_labels()
     head = make_head("knn", {"n_neighbors": 1})
     leaking = cross_validate(head, with_views_as_samples(data), 5, 1, seed=0)
-    assert leaking.summary.accuracy.mean > 0.99  # this is what a leak looks like
-    honest = cross_validate(head, data, 5, 1, seed=0).summary.accuracy
-    assert honest.low < 0.5 < honest.high
-    assert abs(honest.mean - 0.5) < 0.12
+    assert leaking.summary.accuracy.mean > 0.99  # a leak
+    accuracy = cross_validate(head, data, 5, 1, seed=0).summary.accuracy
+    assert accuracy.low < 0.5 < accuracy.high
+    assert abs(accuracy.mean - 0.5) < 0.12
 
 
-def test_the_folds_are_those_without_views():
+def test_views_do_not_change_the_folds():
     data = marked()
     with_views = cross_validate(make_head(Recorder()), data, 5, 1, seed=3).folds
     without = make_folds(data.y, data.groups, data.classes, 5, 3)
@@ -128,7 +128,7 @@ def table(fake, images):
 
 
 def patches(folder: Path, n: int = 80) -> Path:
-    """Write images of random patches whose labels are random: nothing to learn."""
+    """Write images of random patches with random labels."""
     rng = np.random.default_rng(0)
     for i in range(n):
         label = "ab"[int(rng.integers(2))]
@@ -144,26 +144,26 @@ def test_random_images_score_at_chance(fake, tmp_path):
     model = fit(table, "knn", params={"n_neighbors": 1}, views=3, runtime=fake.runtime)
     accuracy = model.evaluation.cv.accuracy
     assert abs(accuracy.mean - 0.5) < 0.15
-    # Each view by itself tells its image: the nearest image of a view is its own.
+    # Each view identifies its image: the image nearest to a view is its own.
     views = table.opened(2)(np.arange(len(table)))
     distances = np.square(views[:, np.newaxis] - table.X).sum(axis=2)
     assert (distances.argmin(axis=1) == np.arange(len(table))).mean() > 0.9
 
 
-def test_the_fitted_head_has_learnt_from_images_and_views(fake, table):
+def test_the_head_is_trained_on_images_and_views(fake, table):
     model = fit(table, "knn", params={"n_neighbors": 1}, views=2, runtime=fake.runtime)
-    learnt = model.estimator()[-1]._fit_X
-    assert learnt.shape == (24 * 3, 12)
+    training_rows = model.estimator()[-1]._fit_X
+    assert training_rows.shape == (24 * 3, 12)
     scaler = model.estimator()[0]
     everything = np.concatenate([table.opened(view)(np.arange(24)) for view in range(3)])
-    np.testing.assert_array_equal(learnt, scaler.transform(everything))
+    np.testing.assert_array_equal(training_rows, scaler.transform(everything))
     np.testing.assert_allclose(scaler.mean_, everything.mean(axis=0, dtype=np.float64))
     assert model.evaluation.n_images == 24
     assert len(model.content_hashes) == 24
 
 
 @pytest.mark.parametrize("head", HEAD_NAMES)
-def test_every_head_learns_from_views(fake, table, head):
+def test_every_head_can_be_trained_with_views(fake, table, head):
     model = fit(table, head, views=3, cv=3, runtime=fake.runtime)
     assert model.evaluation.cv.accuracy.mean == 1.0
     assert model.evaluation.views.n == 3
@@ -176,25 +176,25 @@ def test_with_balanced_classes(fake, table, head):
     assert fit(table, head, views=1, cv=3, class_weight="balanced", runtime=fake.runtime).evaluation.views.n == 1
 
 
-def test_what_views_are_worth_is_measured_on_the_same_folds(fake, tmp_path):
+def test_the_effect_of_views_is_measured_on_the_same_folds(fake, tmp_path):
     data = overlapping(tmp_path / "set")
     table = extract(data, "quadrants", augment="brightness=0.3", views=2, seed=8, runtime=fake.runtime)
     without = fit(table, "knn", runtime=fake.runtime).evaluation
     found = fit(table, "knn", views=2, runtime=fake.runtime).evaluation
-    worth = found.views
-    assert (worth.n, worth.policy, worth.seed) == (2, "brightness=0.3", 8)
-    assert worth.without == without.cv.accuracy
+    effect = found.views
+    assert (effect.n, effect.policy, effect.seed) == (2, "brightness=0.3", 8)
+    assert effect.without == without.cv.accuracy
     assert found.cv.per_fold != without.cv.per_fold
     over_folds = difference_over_folds(found.cv.per_fold, without.cv.per_fold, 1 / 4)
-    assert worth.difference.mean == pytest.approx(over_folds.mean)
-    assert worth.difference.low < over_folds.mean < worth.difference.high
-    assert worth.difference.mean == pytest.approx(found.cv.accuracy.mean - without.cv.accuracy.mean)
+    assert effect.difference.mean == pytest.approx(over_folds.mean)
+    assert effect.difference.low < over_folds.mean < effect.difference.high
+    assert effect.difference.mean == pytest.approx(found.cv.accuracy.mean - without.cv.accuracy.mean)
     assert without.views is None
     assert fit(table, "knn", views=2, runtime=replace(fake.runtime, workers=1)).evaluation.cv == found.cv
 
 
 def overlapping(folder: Path, n: int = 80) -> Path:
-    """Write a folder of two classes that cannot be told apart in full."""
+    """Write a folder of two overlapping classes."""
     rng = np.random.default_rng(0)
     for i in range(n):
         grey = int(np.clip(rng.normal(100 + 35 * (i % 2), 22), 0, 255))
@@ -202,7 +202,7 @@ def overlapping(folder: Path, n: int = 80) -> Path:
     return folder
 
 
-def test_a_set_without_honest_folds_does_not_know(fake, tmp_path):
+def test_without_cross_validation_the_effect_of_views_is_unknown(fake, tmp_path):
     data = make_classes(tmp_path / "set", {"blue": (30, 60, 200), "red": (200, 50, 40)}, 4)
     for path in (data / "red").iterdir():
         path.unlink()
@@ -213,10 +213,10 @@ def test_a_set_without_honest_folds_does_not_know(fake, tmp_path):
     assert found.views == ViewsGain(2, table.extraction.views.policy, 0, None, None)
     assert Evaluation.from_dict(found.to_dict()).views == found.views
     shown = [text for text in evaluation_lines(found.to_dict()) if text.startswith("views")]
-    assert shown == [f"views      2 of each image to learn from ({found.views.policy}); whether they help is not known"]
+    assert shown == [f"views      2 per training image ({found.views.policy}); their effect is unknown"]
 
 
-def test_parts_that_were_set_aside_are_scored_without_views(fake, tmp_path):
+def test_held_out_parts_are_scored_without_views(fake, tmp_path):
     root = tmp_path / "set"
     for part, n in (("train", 10), ("test", 6)):
         make_classes(root / part, {"blue": (30, 60, 200), "red": (200, 50, 40)}, n)
@@ -230,8 +230,8 @@ def test_parts_that_were_set_aside_are_scored_without_views(fake, tmp_path):
 
 
 def test_more_views_than_there_are(fake, table):
-    has = "3 augmented views of each image, 4 are asked for"
-    with pytest.raises(EvaluationError, match=f"set has {has}.*extract takes `augment` and `views`"):
+    has = "3 augmented views of each image, but `views` is 4"
+    with pytest.raises(EvaluationError, match=f"set has {has}; extract more with `augment` and `views`"):
         fit(table, views=4, runtime=fake.runtime)
     with pytest.raises(OptionError, match="`views=-1`: it must be from 0 to 65,535"):
         fit(table, views=-1, runtime=fake.runtime)
@@ -239,36 +239,36 @@ def test_more_views_than_there_are(fake, table):
 
 def test_views_of_a_table_without_any(fake, images):
     table = extract(images, "quadrants", runtime=fake.runtime)
-    with pytest.raises(EvaluationError, match="set has no augmented views, 2 are asked for"):
+    with pytest.raises(EvaluationError, match="set has no augmented views, but `views` is 2"):
         fit(table, views=2, runtime=fake.runtime)
 
 
 # Model, report, command line
 
 
-def test_a_model_remembers_what_views_were_worth(fake, table, tmp_path):
+def test_a_model_keeps_the_effect_of_views(fake, table, tmp_path):
     path = tmp_path / "model.featx"
     fit(table, views=2, runtime=fake.runtime).save(path)
     model = load(path)
-    worth = model.evaluation.views
-    assert (worth.n, worth.difference.mean, worth.without.mean) == (2, 0.0, 1.0)
+    effect = model.evaluation.views
+    assert (effect.n, effect.difference.mean, effect.without.mean) == (2, 0.0, 1.0)
     assert model.spec.augment is None
     shown = report(path)
-    assert shown.to_dict()["views"] == worth.to_dict()
-    assert worth.difference.low < 0 < worth.difference.high
-    assert re.search(rf"views      \+0\.000 \(.*\): may be chance   {re.escape(line_of(worth))}", str(shown))
+    assert shown.to_dict()["views"] == effect.to_dict()
+    assert effect.difference.low < 0 < effect.difference.high
+    assert re.search(rf"views      \+0\.000 \(.*\): may be due to chance   {re.escape(line_of(effect))}", str(shown))
     report(path, html=tmp_path / "page.html", runtime=fake.runtime)
     page = (tmp_path / "page.html").read_text(encoding="utf-8")
     assert "<dt>views</dt>" in page
-    assert worth.policy in page
+    assert effect.policy in page
 
 
-def line_of(worth: ViewsGain) -> str:
-    low, high = worth.without.low, worth.without.high
-    return f"1.000 ({low:.3f} to {high:.3f}) without   2 of each image to learn from ({worth.policy})"
+def line_of(effect: ViewsGain) -> str:
+    low, high = effect.without.low, effect.without.high
+    return f"1.000 (95 % CI {low:.3f} to {high:.3f}) without views   2 per training image ({effect.policy})"
 
 
-def test_a_model_of_before_there_were_views(fake, table, tmp_path):
+def test_a_model_without_an_entry_for_views(fake, table, tmp_path):
     path = tmp_path / "model.featx"
     model = fit(table, runtime=fake.runtime)
     model.save(path)
@@ -288,19 +288,19 @@ def archive_member(path: Path, name: str) -> bytes:
 
 
 @pytest.mark.parametrize(
-    ("difference", "told"),
+    ("difference", "expected"),
     [
-        ((0.05, 0.01, 0.09), "+0.050 (+0.010 to +0.090): they help   0.800"),
-        ((-0.05, -0.09, -0.01), "-0.050 (-0.090 to -0.010): they harm   0.800"),
-        ((0.05, -0.01, 0.11), "+0.050 (-0.010 to +0.110): may be chance   0.800"),
+        ((0.05, 0.01, 0.09), "+0.050 (95 % CI +0.010 to +0.090): better   0.800"),
+        ((-0.05, -0.09, -0.01), "-0.050 (95 % CI -0.090 to -0.010): worse   0.800"),
+        ((0.05, -0.01, 0.11), "+0.050 (95 % CI -0.010 to +0.110): may be due to chance   0.800"),
     ],
 )
-def test_whether_views_help_is_said(fake, table, difference, told):
+def test_whether_views_help_is_reported(fake, table, difference, expected):
     evaluation = fit(table, "centroid", views=1, runtime=fake.runtime).evaluation.to_dict()
     names = ("mean", "low", "high")
     evaluation["views"]["difference"] = dict(zip(names, difference, strict=True))
     evaluation["views"]["without"]["accuracy"] = dict(zip(names, (0.8, 0.7, 0.9), strict=True))
-    assert f"views      {told}" in "\n".join(evaluation_lines(evaluation))
+    assert f"views      {expected}" in "\n".join(evaluation_lines(evaluation))
 
 
 def run(*words: object, code: int = 0) -> str:
@@ -322,13 +322,13 @@ def test_the_commands(workplace, images, fake):
     sheet = workplace / "sheet.png"
     words = ("extract", images, "--backbone", "quadrants", "--augment", "tutorial", "--views", 2)
     output = run(*words, "--preview", sheet)
-    assert "views      2 of each image to learn from (flip=horizontal,shear=0.2,zoom=0.2): 0 cached, 48 new" in output
+    assert "views      2 per training image (flip=horizontal,shear=0.2,zoom=0.2): 0 cached, 48 new" in output
     assert f"preview    {sheet}" in output
     assert output.rstrip().endswith("next       featx fit --head logreg --views 2")
     assert Image.open(sheet).size == (3 * 38 + 6, 8 * 54 + 6)
     assert ": 48 cached, 0 new" in run(*words)
     output = run("fit", "--views", 2)
-    assert re.search(r"views      \+0\.000 \(-0\.\d+ to \+0\.\d+\): may be chance", output)
+    assert re.search(r"views      \+0\.000 \(95 % CI -0\.\d+ to \+0\.\d+\): may be due to chance", output)
     assert "views" not in run("fit", "--overwrite")
     fitted = json.loads(CliRunner().invoke(app, ["fit", "--views", "1", "--json", "--overwrite"]).stdout)
     assert set(fitted["views"]) == {"k", "policy", "seed", "without", "difference"}
@@ -339,26 +339,22 @@ def test_the_commands(workplace, images, fake):
     )
     assert fake.n_computed - before == 72
     assert latest(fake.runtime).extraction.views.seed == 5
-    assert output.count("3 of each image to learn from (flip=horizontal,shift=0.05,zoom=0.05)") == 2
+    assert output.count("3 per training image (flip=horizontal,shift=0.05,zoom=0.05)") == 2
 
 
-def test_commands_that_ask_for_views_that_are_not_there(workplace, images):
+def test_commands_with_views_that_were_not_extracted(workplace, images):
     run("extract", images, "--backbone", "quadrants")
-    assert (
-        run("fit", "--views", 2, code=2)
-        .splitlines()[-1]
-        .startswith(
-            "error: 2 views are asked for, but not how they are made; add --augment with light, medium, tutorial"
-        )
-    )
+    stopped = run("fit", "--views", 2, code=2)
+    message = "error: --views 2 requires --augment; expected light, medium, tutorial"
+    assert stopped.splitlines()[-1].startswith(message)
     assert run("fit", "--augment", "light", "--views", 2, code=1).splitlines()[-1] == (
-        "error: not all images have their 2 augmented views; extract them first: "
+        "error: some images do not have all of their 2 augmented views; extract them first: "
         f"featx extract {images} --backbone quadrants --augment light --views 2"
     )
-    assert "error: --augment light without views" in run("fit", "--augment", "light", code=2)
+    assert "error: --augment light requires a number of views" in run("fit", "--augment", "light", code=2)
 
 
-def test_views_of_the_set_extracted_last(fake, images):
+def test_views_of_the_data_set_extracted_last(fake, images):
     extract(images, "quadrants", augment="light", views=3, runtime=fake.runtime)
     extract(images, "quadrants", augment="medium", views=2, runtime=fake.runtime)
     assert latest(fake.runtime).views == 2
@@ -368,7 +364,7 @@ def test_views_of_the_set_extracted_last(fake, images):
         latest(fake.runtime, augment="light", views=3).extraction.views.policy == "flip=horizontal,shift=0.05,zoom=0.05"
     )
     with pytest.raises(
-        DatasetError, match="not all images have their 3 augmented views; extract them first: `featx.extract"
+        DatasetError, match="some images do not have all of their 3 augmented views; extract them first: `featx.extract"
     ):
         latest(fake.runtime, views=3)
     with pytest.raises(SpecError, match="did you mean light"):
@@ -384,5 +380,5 @@ def test_fitting_with_views_imports_no_tensorflow(fake, images, tmp_path):
         "assert not {'keras', 'tensorflow', 'openvino'} & set(sys.modules)\n"
         "print(model.evaluation.views.n)"
     )
-    told = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, env=dict(os.environ))
-    assert told.stdout.split() == [b"2"]
+    ran = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, env=dict(os.environ))
+    assert ran.stdout.split() == [b"2"]

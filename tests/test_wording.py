@@ -67,6 +67,6 @@ def test_lines_and_errors_show_options_and_the_result_keeps_parameters(capsys):
     Console().result({}, ["use `group_by`"])
     assert capsys.readouterr().out == "use --group-by\n"
     failed = CliRunner().invoke(app, ["extract", "nowhere", "--augment", "light", "--json"])
-    told = "--augment light without views; say how many of each image are wanted, as --views 4"
-    assert failed.stderr == f"error: {told}\n"
-    assert json.loads(failed.stdout) == {"error": told}
+    message = "--augment light requires a number of views of each image, such as --views 4"
+    assert failed.stderr == f"error: {message}\n"
+    assert json.loads(failed.stdout) == {"error": message}

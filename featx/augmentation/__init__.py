@@ -1,4 +1,4 @@
-"""Views of an image, turned, stretched and lit otherwise: which policy, and the pixels that it gives."""
+"""Augmented views of images: geometric and brightness changes drawn according to a policy."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ __all__ = ["PRESETS", "make_views", "read_policy"]
 def make_views(
     pixels: NDArray[np.uint8], content_hashes: NDArray[np.uint8], view: int | NDArray[np.int64], policy: str, seed: int
 ) -> NDArray[np.uint8]:
-    """Return views of images; the pixels of a view depend on image, view, policy and seed alone.
+    """Return views of images; the pixels of a view depend only on image, view number, policy and seed.
 
-    Imports Keras, unless every view is 0.
+    Keras is imported unless every view is 0.
 
     Parameters
     ----------
     pixels : ndarray of shape (n, size, size, 3), uint8
-        The images.
+        Pixels of the images.
     content_hashes : ndarray of shape (n, 32), uint8
         SHA-256 of each image's file.
     view : int or ndarray of shape (n,), int
-        Number of the view, the same for all or one for each; 0 is the image itself, unchanged.
+        Number of the view, for all images or for each one; 0 is the unchanged image.
     policy : str
-        As :func:`read_policy` returns it.
+        Canonical policy, as returned by :func:`read_policy`.
     seed : int
 
     Returns

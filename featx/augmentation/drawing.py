@@ -1,4 +1,4 @@
-"""Draw what happens to each view of each image, from nothing but image, view, policy and seed."""
+"""Draw the random transformations of each view, which depend only on image, view, policy and seed."""
 
 from __future__ import annotations
 
@@ -25,21 +25,22 @@ _DRAWS = (
     "brightness",
     "contrast",
 )
-"""Each view draws all of them in this order; which of them count is for the policy to say."""
+"""Random numbers drawn for every view, in this order; the policy determines which of them are used."""
 
 
 @dataclass(frozen=True)
 class Transformations:
-    """What happens to some images.
+    """Transformations of images.
 
     Parameters
     ----------
     matrices : ndarray of shape (n, 8), float32, or None
-        Where each pixel of a view comes from, as ``keras.ops.image.affine_transform`` takes it; None if nowhere else.
+        Affine maps from the pixels of a view to those of the image, in the form of
+        ``keras.ops.image.affine_transform``; None without geometric changes.
     brightness : ndarray of shape (n,), float32, or None
-        What is added to each value from 0 to 255.
+        Offset added to each value, in levels from 0 to 255.
     contrast : ndarray of shape (n,), float32, or None
-        The factor of each value's distance from the mean of its channel.
+        Factor on the difference of each value from the mean of its channel.
     """
 
     matrices: NDArray[np.float32] | None
@@ -56,9 +57,9 @@ def draw_transformations(
     ----------
     content_hashes : ndarray of shape (n, 32), uint8
     views : ndarray of shape (n,), int64
-        From 1.
+        Numbers of the views, from 1.
     policy : str
-        Canonical.
+        Canonical policy.
     seed : int
     size : int
         Side of the images in pixels.
@@ -80,25 +81,25 @@ def draw_transformations(
 
 
 def _draw(content_hash: bytes, view: int, policy: str, seed: int) -> NDArray[np.float64]:
-    """Return numbers from 0 to 1, one for each of ``_DRAWS``."""
+    """Return uniform random numbers from 0 to 1, one for each of ``_DRAWS``."""
     digest = hashlib.sha256(f"{policy}|{seed}|{view}|".encode() + content_hash).digest()
-    # Raw output of the bit generator: numpy promises that it never changes, and not so of Generator.uniform.
+    # NumPy guarantees that the raw output of the bit generator never changes, which is not so for Generator.uniform.
     raw = np.random.PCG64(int.from_bytes(digest, "big")).random_raw(len(_DRAWS))
     return np.asarray(raw >> np.uint64(11)) * 2.0**-53
 
 
 def _matrices(even: dict[str, NDArray[np.float64]], signed: Any, parameters: Any, size: int) -> NDArray[np.float32]:
-    """Return matrices from points of the view to points of the image, both around the centre.
+    """Return matrices that map points of the view to points of the image, both relative to the centre.
 
-    One matrix, and so one interpolation: each of Keras's geometric layers interpolates anew, which takes three times as
-    long and keeps half of the sharpness and not seven tenths (docs/decisions/augmented-views.md); and RandomShear
-    shears around a corner and not around the centre.
+    A single matrix needs a single interpolation. Each geometric layer of Keras interpolates again, which takes three
+    times as long and preserves half of the sharpness instead of seven tenths (docs/decisions/augmented-views.md).
+    In addition, RandomShear shears around a corner instead of the centre.
     """
     flip = parameters.get("flip", "")
     n = len(even["zoom"])
     angle = np.deg2rad(signed("rotation"))
     cosine, sine = np.cos(angle), np.sin(angle)
-    part = 1 - even["crop"] * parameters.get("crop", 0.0)  # of the side that the crop leaves
+    part = 1 - even["crop"] * parameters.get("crop", 0.0)  # fraction of the side that remains after the crop
     scale = (1 + signed("zoom")) * part
     mirror_x = np.where((even["flip_x"] < 0.5) & (flip in ("horizontal", "both")), -1.0, 1.0)
     mirror_y = np.where((even["flip_y"] < 0.5) & (flip in ("vertical", "both")), -1.0, 1.0)

@@ -1,4 +1,4 @@
-"""Apply transformations with Keras's own preprocessing layers, in batches of one fixed shape."""
+"""Apply transformations with Keras's preprocessing layers, in batches of a fixed shape."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from featx.augmentation.drawing import Transformations
 from featx.libraries import start_keras
 
 _BATCH = 8
-"""Images at a time, filled up: one graph for all. Measured: 2.9 ms an image of 224 x 224 on one core, as at 16."""
+"""Images per batch, with padding, so that one graph serves all batches. Measured: 2.9 ms per image of 224 x 224 on one
+core, the same as with 16."""
 
 _NEUTRAL = {"matrices": np.array([1, 0, 0, 0, 1, 0, 0, 0], np.float32), "brightness": 0.0, "contrast": 1.0}
 
@@ -24,7 +25,7 @@ def transform(pixels: NDArray[np.uint8], drawn: Transformations) -> NDArray[np.u
     ----------
     pixels : ndarray of shape (n, size, size, 3), uint8
     drawn : Transformations
-        Of these images.
+        Transformations of these images.
     """
     values = {name: value for name, value in vars(drawn).items() if value is not None}
     execute = _graph(pixels.shape[1], tuple(values))
@@ -45,14 +46,14 @@ def _filled(part: NDArray[Any], neutral: Any) -> NDArray[Any]:
 
 @functools.cache
 def _graph(size: int, names: tuple[str, ...]) -> Any:
-    """Return the compiled function of images and the named transformations."""
+    """Return a compiled function that applies the named transformations to images."""
     start_keras()
     import tensorflow as tf
     from keras import layers, ops
 
     brightness, contrast = layers.RandomBrightness(1.0), layers.RandomContrast(0.99)
     apply = {
-        # Reflected: a black corner would be something to learn from.
+        # Reflection avoids black corners, which a head could learn from.
         "matrices": lambda x, value: ops.image.affine_transform(x, value, "bilinear", fill_mode="reflect"),
         "brightness": lambda x, value: brightness.transform_images(x, {"rgb_delta": ops.reshape(value, (-1, 1, 1, 1))}),
         "contrast": lambda x, value: contrast.transform_images(
@@ -61,7 +62,7 @@ def _graph(size: int, names: tuple[str, ...]) -> Any:
     }
 
     def run(pixels: Any, *values: Any) -> Any:
-        with tf.device("/cpu:0"):  # the same bits whatever runs the network
+        with tf.device("/cpu:0"):  # identical pixels on every device of the backbone
             x = ops.cast(pixels, "float32")
             for name, value in zip(names, values, strict=True):
                 x = apply[name](x, value)

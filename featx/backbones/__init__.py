@@ -1,4 +1,4 @@
-"""The table of backbones, and how a named network becomes one that runs."""
+"""The table of backbones, and the functions that build a named backbone."""
 
 from __future__ import annotations
 
@@ -27,28 +27,41 @@ __all__ = [
 
 
 def list_backbones() -> list[Backbone]:
-    """Return every backbone of the table, in its order."""
+    """Return all backbones in the order of the table.
+
+    Returns
+    -------
+    list of Backbone
+
+    Examples
+    --------
+    >>> import featx
+    >>> [row.name for row in featx.list_backbones() if row.name.startswith("vgg")]
+    ['vgg16', 'vgg19']
+    """
     return list(BACKBONES.values())
 
 
 def build_network(spec: FeatureSpec, file: Path | None) -> Any:
-    """Build the network of a recipe; see :mod:`featx.backbones.network` and, for ONNX, :mod:`featx.backbones.onnx`.
+    """Build the backbone of a feature spec, from pixels to pooled features.
+
+    See :mod:`featx.backbones.network` and, for ONNX, :mod:`featx.backbones.onnx`.
 
     Parameters
     ----------
     spec : FeatureSpec
     file : path, optional
-        The weight file, or the local network; None for random weights. Its digest must be the recipe's.
+        Weight file or backbone file; None for random weights. Its digest must be the one in the feature spec.
 
     Returns
     -------
     keras.Model or openvino.Model
-        uint8 RGB pixels (n, size, size, 3) to float32 features (n, n_features), inference mode.
+        Maps uint8 RGB pixels (n, size, size, 3) to float32 features (n, n_features), in inference mode.
 
     Raises
     ------
     BackboneError, WeightsError
-        The file is not the recipe's, does not fit, or there is no such layer.
+        The file differs from the one in the feature spec, does not fit the architecture, or lacks the layer.
     """
     _check_digest(spec, file)
     if file is not None and is_onnx(file):
@@ -69,22 +82,23 @@ def build_network(spec: FeatureSpec, file: Path | None) -> Any:
 
 
 def build_core(spec: FeatureSpec, file: Path | None) -> Any:
-    """Build the layers of a recipe alone, to be trained; see :func:`build_network`.
+    """Build the layers of a feature spec without scaling and pooling, for training; see :func:`build_network`.
 
     Returns
     -------
     keras.Model
-        float32 pixels (n, size, size, 3), scaled as the recipe says, to the output of its layer, before pooling.
+        Maps float32 pixels (n, size, size, 3), scaled as in the feature spec, to the output of its layer, unpooled.
 
     Raises
     ------
     BackboneError, WeightsError
-        The file is not the recipe's, does not fit, holds no Keras network, or there is no such layer.
+        The file differs from the one in the feature spec, does not fit the architecture, is not a Keras file, or
+        lacks the layer.
     """
     _check_digest(spec, file)
     if file is not None and is_onnx(file):
         raise BackboneError(
-            f"{file} is an ONNX network, which only runs; training needs a named backbone or .keras file"
+            f"{file} is an ONNX file, which cannot be trained; use a backbone of the table or a .keras file"
         )
     start_keras()
     from featx.backbones import network
@@ -94,4 +108,4 @@ def build_core(spec: FeatureSpec, file: Path | None) -> Any:
 
 def _check_digest(spec: FeatureSpec, file: Path | None) -> None:
     if file is not None and digest(file) != spec.weights:
-        raise WeightsError(f"{file} has changed: its SHA-256 is no longer the one of these features; run again")
+        raise WeightsError(f"{file} has changed: its SHA-256 differs from the one in the feature spec; run again")

@@ -1,4 +1,4 @@
-"""Networks of keras.applications: the graph that the ImageNet weights belong to, and those weights."""
+"""Backbones of keras.applications: their architectures and their ImageNet weights."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _MEGABYTE = 1_000_000
 
 @dataclass(frozen=True)
 class Download:
-    """Where Keras gets a weight file from, as its own constructor says.
+    """Address and digest of a weight file, as given in the constructor of Keras.
 
     Parameters
     ----------
@@ -40,7 +40,7 @@ class Download:
     url : str
         Address.
     digest : str
-        MD5 or SHA-256 that Keras publishes; empty where it publishes none.
+        MD5 or SHA-256 that Keras publishes; empty if it publishes none.
     """
 
     file: str
@@ -49,43 +49,43 @@ class Download:
 
 
 def imagenet_architecture(constructor: str, size: int) -> tuple[keras.Model, Download]:
-    """Build a network exactly as Keras does for its ImageNet weights, without those weights.
+    """Build a backbone exactly as Keras does for its ImageNet weights, but do not load the weights.
 
-    Keras adds layers for ``weights="imagenet"`` that it leaves out otherwise (EfficientNet's Rescaling: without
-    it features differ to cosine 0.85), so the graph is made by that very path, with loading put aside.
+    Keras adds some layers only for ``weights="imagenet"`` (EfficientNet's Rescaling: without it the cosine between
+    the features is 0.85). The constructor is therefore called with ``weights="imagenet"``, with loading disabled.
 
     Parameters
     ----------
     constructor : str
-        ``module.Name``, as in the table; Name is what keras.applications has.
+        ``module.Name``, as in the table; Name is an attribute of keras.applications.
     size : int
         Side of the input, in pixels.
 
     Returns
     -------
     (keras.Model, Download)
-        The graph, and where its ImageNet weights are.
+        The graph, and the address of its ImageNet weights.
 
     Raises
     ------
     BackboneError
-        The network does not take this input size, or Keras names an address without HTTPS.
+        The network does not accept this input size, or the address that Keras gives is not HTTPS.
     """
     name = constructor.split(".")[1]
     build = getattr(keras.applications, name)
-    with _loading_put_aside() as calls, warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # MobileNet warns that it takes the weights of 224; the table says so
+    with _loading_disabled() as calls, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # MobileNet warns that it uses the weights for 224 pixels; the table states it
         try:
             model = build(include_top=False, weights="imagenet", input_shape=(size, size, 3))
         except ValueError as error:
-            raise BackboneError(f"{name} does not take images of {size} x {size}: {error}") from None
+            raise BackboneError(f"{name} does not accept images of {size} x {size}: {error}") from None
     if not calls[0].url.startswith("https://"):
-        raise WeightsError(f"{calls[0].url} is not asked: weights are downloaded only over HTTPS")
+        raise WeightsError(f"{calls[0].url} is refused: weights are downloaded only over HTTPS")
     return model, calls[0]
 
 
 @contextlib.contextmanager
-def _loading_put_aside() -> Iterator[list[Download]]:
+def _loading_disabled() -> Iterator[list[Download]]:
     calls: list[Download] = []
 
     def record(fname: str, origin: str, *_: Any, file_hash: str | None = None, **__: Any) -> str:
@@ -102,19 +102,19 @@ def _loading_put_aside() -> Iterator[list[Download]]:
 
 
 def load_every_weight(model: keras.Model, path: Path) -> None:
-    """Load a Keras weight file into a graph and make sure that no weight was left out.
+    """Load a Keras weight file into a model and check that every weight is set.
 
     Raises
     ------
     WeightsError
-        The file is no Keras weight file, belongs to another network, or leaves weights unset.
+        The file is not a Keras weight file, belongs to another network, or leaves weights unset.
     """
     try:
         check_keras_file(path)
     except (BackboneError, OSError) as error:
         raise WeightsError(
             f"{path} does not fit {model.name} without its top: it {error}. "
-            "Expected are weights saved for this network with include_top=False."
+            "Expected weights saved for this network with include_top=False."
         ) from None
     floats = [w for w in model.weights if "float" in str(w.dtype)]
     for weight in floats:
@@ -125,64 +125,67 @@ def load_every_weight(model: keras.Model, path: Path) -> None:
         first_line = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise WeightsError(
             f"{path} does not fit {model.name} without its top: {first_line}. "
-            "Expected are weights saved for this network with include_top=False."
+            "Expected weights saved for this network with include_top=False."
         ) from None
     unset = [w.path for w in floats if bool(keras.ops.any(keras.ops.isnan(w)))]
     if unset:
         raise WeightsError(
             f"{path} sets only {len(floats) - len(unset)} of {len(floats)} weights of {model.name}; "
-            f"{unset[0]} is missing or not a number"
+            f"{unset[0]} is missing or NaN"
         )
 
 
 def check_published_digest(path: Path, download: Download) -> None:
-    """Compare a file in Keras's folder with the digest that Keras publishes.
+    """Check a file in the folder of Keras against the digest that Keras publishes.
 
     Raises
     ------
     WeightsError
-        They differ.
+        The digests differ.
     """
     if not download.digest:
         return
     algorithm = "sha256" if len(download.digest) == 64 else "md5"
     with open_regular(path) as stream:
-        found = digest(stream, MOST_BYTES, algorithm)
-    if found != download.digest:
-        raise WeightsError(f"{path} is damaged: its {algorithm} is not what Keras publishes; delete it and run again")
+        actual = digest(stream, MOST_BYTES, algorithm)
+    if actual != download.digest:
+        raise WeightsError(
+            f"{path} is damaged: its {algorithm} differs from the one that Keras publishes; delete it and run again"
+        )
 
 
 def fetch(
     download: Download, path: Path, progress: Callable[[str, int, int], None] = lambda stage, done, total: None
 ) -> None:
-    """Download a weight file through Keras's loader, to a temporary folder first.
+    """Download a weight file with the loader of Keras, first into a temporary folder.
 
     Parameters
     ----------
     download : Download
     path : path
-        Where it shall lie.
+        Destination.
     progress : callable
-        Called with (stage, megabytes there, megabytes in all); the latter are 0 where the server does not say.
+        Called with (stage, megabytes downloaded, megabytes in total); the total is 0 if the server does not state it.
 
     Raises
     ------
     WeightsError
-        No network, an answer other than the file, or a file with another digest.
+        There is no connection, the server does not send the file, or the digest of the file differs.
     """
     with _download_folder(download, path.parent) as folder:
         n_bytes = _check_reachable(download)
         before = socket.getdefaulttimeout()
-        socket.setdefaulttimeout(_STALL_SECONDS)  # Keras's loader sets none: a black-holed network would hang
+        # Keras sets no timeout: a server that never answers would block the process for ever.
+        socket.setdefaulttimeout(_STALL_SECONDS)
         try:
-            # Keras prints its own progress bar
+            # Keras prints a progress bar, which is discarded.
             with contextlib.redirect_stdout(io.StringIO()), _watched(folder, download.file, n_bytes, progress):
                 loaded = file_utils.get_file(
                     download.file, download.url, file_hash=download.digest or None, cache_dir=folder, cache_subdir="."
                 )
             os.replace(loaded, path)
         except Exception as error:  # Keras raises bare Exception
-            raise WeightsError(_no_network(download, str(error))) from None
+            raise WeightsError(_unavailable(download, str(error))) from None
         finally:
             socket.setdefaulttimeout(before)
 
@@ -195,20 +198,20 @@ def _download_folder(download: Download, place: Path) -> Iterator[Path]:
             folder = stack.enter_context(temporary_folder(str(place)))
         except OSError as error:
             raise WeightsError(
-                f"{download.file} cannot be kept in Keras's folder {place}: {error.strerror or error}; set "
-                "KERAS_HOME to another folder, or give a copy with `weights=FILE`"
+                f"{download.file} cannot be written to the Keras folder {place}: {error.strerror or error}; set "
+                "KERAS_HOME to another folder, or give the file as `weights=FILE`"
             ) from None
         yield folder
 
 
 @contextlib.contextmanager
 def _watched(folder: Path, name: str, n_bytes: int, progress: Callable[[str, int, int], None]) -> Iterator[None]:
-    """Report how much of a file has arrived in a folder meanwhile."""
+    """Report how many megabytes of a file have been downloaded, in a background thread."""
     stage, total, ended = f"downloading {name} (MB)", -(-n_bytes // _MEGABYTE), threading.Event()
 
     def watch() -> None:
         while not ended.wait(_WATCH_SECONDS):
-            with contextlib.suppress(OSError):  # the file is renamed meanwhile
+            with contextlib.suppress(OSError):  # the file may be renamed at any time
                 arrived = sum(entry.stat().st_size for entry in os.scandir(folder)) // _MEGABYTE
                 progress(stage, min(arrived, total - 1) if total else 0, total)
 
@@ -224,36 +227,36 @@ def _watched(folder: Path, name: str, n_bytes: int, progress: Callable[[str, int
 
 
 def _check_reachable(download: Download) -> int:
-    """Return the size in bytes of what is there to be downloaded, 0 where the server does not say.
+    """Return the size of a download in bytes; 0 if the server does not state it.
 
     Raises
     ------
     WeightsError
-        It does not answer, or not with the file.
+        The server does not answer, or reports an error.
     """
-    # In a thread, because a name server that never answers is not subject to a socket's timeout.
+    # In a thread, because the timeout of a socket does not apply to a name server that never answers.
     problem, size = ["no answer"], [0]
 
     def ask() -> None:
         try:
             request = urllib.request.Request(download.url, method="HEAD")
             with urllib.request.urlopen(request, timeout=_CONNECT_SECONDS) as answer:
-                told = answer.headers.get("Content-Length", "")
-                size[0] = int(told) if told.isdecimal() else 0
+                length = answer.headers.get("Content-Length", "")
+                size[0] = int(length) if length.isdecimal() else 0
                 problem[0] = ""
-        except Exception as error:  # urllib raises OSError, ValueError and http.client's own
+        except Exception as error:  # urllib raises OSError, ValueError and exceptions of http.client
             problem[0] = str(getattr(error, "reason", error)) or type(error).__name__
 
     thread = threading.Thread(target=ask, daemon=True)
     thread.start()
     thread.join(_CONNECT_SECONDS + 2)
     if problem[0]:
-        raise WeightsError(_no_network(download, problem[0]))
+        raise WeightsError(_unavailable(download, problem[0]))
     return size[0]
 
 
-def _no_network(download: Download, why: str) -> str:
+def _unavailable(download: Download, why: str) -> str:
     return (
         f"the ImageNet weights {download.file} are not on this machine and could not be downloaded ({why}). "
-        "Give a copy with `weights=FILE`, or use the backbone efficientnet-lite0, whose weights are installed."
+        "Give the file as `weights=FILE`, or use the backbone efficientnet-lite0, whose weights are installed."
     )

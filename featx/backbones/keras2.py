@@ -1,4 +1,4 @@
-"""Model files of Keras 2: what Keras 3 refuses in them although it means the same."""
+"""Convert configurations of Keras 2 into those of Keras 3, where Keras 3 refuses an equivalent spelling."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from keras.src.legacy.saving import legacy_h5_format
 from keras.src.saving import saving_lib
 
 _KERNEL = ("kernel_initializer", "kernel_regularizer", "kernel_constraint")
-"""What layers inherited from a plain convolution and never used."""
+"""Arguments that separable convolutions inherit from plain ones and do not use."""
 
 _LEGACY: dict[str, dict[str, Any]] = {
     "DepthwiseConv2D": {"groups": 1},
@@ -21,7 +21,7 @@ _LEGACY: dict[str, dict[str, Any]] = {
     "SeparableConv2D": {"groups": 1},
     "SeparableConv1D": {"groups": 1},
 }
-"""Arguments that Keras 3 does not take, with the value that changes nothing."""
+"""Arguments that Keras 3 does not accept, with the value that has no effect."""
 
 _KERAS2_MODULES = ("keras.src.engine", "keras.engine", "tf_keras")
 _FUNCTIONAL = {"module": "keras.src.models.functional", "registered_name": "Functional"}
@@ -29,7 +29,7 @@ _FUNCTIONAL = {"module": "keras.src.models.functional", "registered_name": "Func
 
 @contextlib.contextmanager
 def reading_keras2() -> Iterator[None]:
-    """Let Keras read configurations of Keras 2 meanwhile; see :func:`modernized`."""
+    """Let Keras read configurations of Keras 2 within the context; see :func:`modernized`."""
     from_h5, from_zip = legacy_h5_format.saving_utils.model_from_config, saving_lib.deserialize_keras_object
 
     def from_config(config: Any, *args: Any, **options: Any) -> Any:
@@ -48,11 +48,16 @@ def reading_keras2() -> Iterator[None]:
 
 
 def modernized(config: Any) -> Any:
-    """Return a configuration as Keras 3 writes it; one of Keras 3 is not changed.
+    """Return a configuration as Keras 3 writes it; a configuration of Keras 3 is returned unchanged.
 
-    Legacy arguments with their default are left out, so are those that never had an effect; the axis of a batch
-    normalisation becomes a number; the input shape of a first layer loses its batch; a functional model is named as
-    Keras 3 names it, and its only input and output are no lists; a slash in the name of a layer becomes an underscore.
+    The conversion makes these changes:
+
+    - Legacy arguments with their default value, and arguments that never had an effect, are removed.
+    - The axis of a batch normalisation becomes a number.
+    - The input shape of a first layer loses its batch dimension.
+    - A functional model gets the class name of Keras 3.
+    - A single input or output of a functional model is no longer a list.
+    - A slash in the name of a layer becomes an underscore.
     """
     names = {name: name.replace("/", "_") for name in _layer_names(config) if "/" in name}
     return _modernized(config, names)
@@ -105,6 +110,6 @@ def _layer_config(kind: str, config: dict[str, Any]) -> dict[str, Any]:
 
 
 def _functional_config(config: dict[str, Any]) -> dict[str, Any]:
-    """Let a list of one input, or output, be that tensor itself, as Keras 2 means it."""
+    """Replace a list of one input or output by that tensor, which is the meaning in Keras 2."""
     ends = {key: config[key] for key in ("input_layers", "output_layers") if isinstance(config.get(key), list)}
     return config | {key: end[0] for key, end in ends.items() if len(end) == 1 and isinstance(end[0], list)}

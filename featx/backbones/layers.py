@@ -1,4 +1,4 @@
-"""The layers of a Keras network, those of models inside it included, and which of them gives the features."""
+"""Find the layer of a Keras network that gives the features, also in networks that contain nested models."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from featx.errors import BackboneError
 _TO_PROBABILITIES = frozenset(
     ("softmax", "log_softmax", "sigmoid", "log_sigmoid", "hard_sigmoid", "sparsemax", "sparse_sigmoid")
 )
-_LAYER_OF_CLASSES = (
+_CLASSIFICATION_LAYERS = (
     keras.layers.Dense,
     keras.layers.EinsumDense,
     keras.layers.Conv1D,
@@ -23,27 +23,27 @@ _LAYER_OF_CLASSES = (
     keras.layers.SeparableConv2D,
 )
 _RESHAPING = frozenset(("Reshape", "Flatten", "Squeeze", "Permute", "Identity", "Cast"))
-_BETWEEN = _RESHAPING | {
+_AFTER_CLASSIFICATION = _RESHAPING | {
     *("Dropout", "SpatialDropout2D", "GaussianDropout", "AlphaDropout", "GaussianNoise", "ActivityRegularization"),
     *("Activation", "ReLU", "LeakyReLU", "ELU", "PReLU", "BatchNormalization"),
     *("GlobalAveragePooling1D", "GlobalAveragePooling2D", "GlobalMaxPooling1D", "GlobalMaxPooling2D"),
     *("AveragePooling2D", "MaxPooling2D"),
 }
-"""What may stand between the layer of classes and the softmax: it makes no new features of its input."""
+"""Layers that may stand between the classification layer and the softmax; they compute no new features."""
 
 
 @dataclass
-class Opened:
-    """A network without models inside it: their layers are its own, with the same weights.
+class FlatModel:
+    """A network without nested models: it holds their layers directly, with the same weights.
 
     Parameters
     ----------
     model : keras.Model
         One input, one output.
     name : str
-        For people.
+        Name of the network in messages.
     outputs : dict
-        What each layer gives, by its name; of a layer of an inner model by ``model/layer``.
+        Output tensors of each layer by its name; the name of a layer of a nested model is ``model/layer``.
     """
 
     model: keras.Model
@@ -51,12 +51,14 @@ class Opened:
     outputs: dict[str, list[Any]] = field(default_factory=dict)
 
     def output_of(self, name: str) -> Any:
-        """Return the tensor that a layer gives: the layer ``model/layer``, or ``layer`` if only one is named so.
+        """Return the output tensor of a layer.
+
+        The name is ``model/layer``, or ``layer`` if only one layer has this name.
 
         Raises
         ------
         BackboneError
-            There is no such layer, or it gives several outputs.
+            There is no such layer, or it has several outputs.
         """
         ends = [path for path in self.outputs if path.rpartition("/")[2] == name]
         if name not in self.outputs and len(ends) != 1:
@@ -66,14 +68,14 @@ class Opened:
             raise BackboneError(f"{self.name} has {problem}{counted} {', '.join(near)}")
         outputs = self.outputs[name if name in self.outputs else ends[0]]
         if len(outputs) != 1:
-            raise BackboneError(f"layer {name!r} of {self.name} has several outputs; choose another one")
+            raise BackboneError(f"layer {name!r} of {self.name} has several outputs; choose another layer")
         return outputs[0]
 
     def default_output(self) -> Any:
-        """Return the tensor to take features from.
+        """Return the tensor that gives the features by default.
 
-        Where the network ends in a softmax or sigmoid, that is what enters the layer of classes in front of it, or the
-        softmax itself if there is no such layer; else it is the output.
+        If the network ends in a softmax or sigmoid, this is the input of the classification layer in front of it, or
+        the input of the softmax if there is no such layer. Otherwise it is the output of the network.
         """
         tensor = self.model.outputs[0]
         layer, inputs = made_by(tensor)
@@ -81,56 +83,56 @@ class Opened:
             layer, inputs = made_by(inputs[0])
         if not _gives_probabilities(layer):
             return tensor
-        enters = inputs[0]
-        while not isinstance(layer, _LAYER_OF_CLASSES):
+        before_softmax = inputs[0]
+        while not isinstance(layer, _CLASSIFICATION_LAYERS):
             layer, inputs = made_by(inputs[0])
-            if not isinstance(layer, _LAYER_OF_CLASSES) and type(layer).__name__ not in _BETWEEN:
-                return enters
+            if not isinstance(layer, _CLASSIFICATION_LAYERS) and type(layer).__name__ not in _AFTER_CLASSIFICATION:
+                return before_softmax
         return inputs[0]
 
 
-def open_up(model: keras.Model, name: str) -> Opened:
-    """Replace the models inside a network by their layers.
+def flatten_model(model: keras.Model, name: str) -> FlatModel:
+    """Replace the models nested in a network by their layers.
 
     Parameters
     ----------
     model : keras.Model
         One input, one output.
     name : str
-        For people.
+        Name of the network in messages.
     """
     nodes = list(_in_order(model))
     if not any(_graph_of(node.operation) for node in nodes):
-        return Opened(model, name, _outputs(nodes))
+        return FlatModel(model, name, _outputs(nodes))
     made: list[tuple[str, Any]] = []
-    opened = Opened(model, name)
-    output = _apply(model, model.inputs, "", made, opened.outputs)[0]
-    _name_apart(made)
-    opened.model = keras.Model(model.inputs[0], output, name=model.name)
-    return opened
+    flat = FlatModel(model, name)
+    output = _apply(model, model.inputs, "", made, flat.outputs)[0]
+    _make_names_unique(made)
+    flat.model = keras.Model(model.inputs[0], output, name=model.name)
+    return flat
 
 
 def made_by(tensor: Any) -> tuple[Any, Any]:
-    """Return the layer that made a tensor, and what entered it."""
-    history = tensor._keras_history  # what Keras itself walks; a layer's own .input fails where it is used twice
+    """Return the layer that made a tensor, and the inputs of that layer."""
+    history = tensor._keras_history  # Keras follows it too; .input of a layer fails if the layer is used twice
     return history.operation, history.operation._inbound_nodes[history.node_index].input_tensors
 
 
 def _outputs(nodes: Sequence[Any]) -> dict[str, list[Any]]:
-    found: dict[str, list[Any]] = {}
+    outputs: dict[str, list[Any]] = {}
     for node in nodes:
-        found.setdefault(node.operation.name, []).extend(node.output_tensors)
-    return found
+        outputs.setdefault(node.operation.name, []).extend(node.output_tensors)
+    return outputs
 
 
 def _in_order(model: Any) -> Iterator[Any]:
-    """Yield the nodes of a graph, each after those it takes from."""
+    """Yield the nodes of a graph, each after the nodes that it depends on."""
     for depth in sorted(model._nodes_by_depth, reverse=True):
         yield from model._nodes_by_depth[depth]
 
 
 def _graph_of(layer: Any) -> Any:
-    """Return the graph of a layer that is a model, None of any other."""
+    """Return the graph of a layer that is a model; None for other layers."""
     if isinstance(layer, keras.Sequential):
         layer = layer._functional
     return layer if hasattr(layer, "_nodes_by_depth") else None
@@ -139,7 +141,7 @@ def _graph_of(layer: Any) -> Any:
 def _apply(
     model: Any, inputs: Sequence[Any], prefix: str, made: list[tuple[str, Any]], outputs: dict[str, list[Any]]
 ) -> list[Any]:
-    """Apply the layers of a model to other tensors; return what takes the place of its outputs."""
+    """Apply the layers of a model to other tensors, and return the tensors that replace its outputs."""
     known = {id(old): new for old, new in zip(model.inputs, inputs, strict=True)}
     for node in _in_order(model):
         layer = node.operation
@@ -159,8 +161,8 @@ def _apply(
     return [known[id(output)] for output in model.outputs]
 
 
-def _name_apart(made: Sequence[tuple[str, Any]]) -> None:
-    """Let no two layers have one name: those of inner models are named after their model where they must."""
+def _make_names_unique(made: Sequence[tuple[str, Any]]) -> None:
+    """Rename layers of nested models that share a name: their new name includes the name of their model."""
     layers = list({id(layer): (path, layer) for path, layer in made}.values())
     times = Counter(layer.name for _, layer in layers)
     taken = {layer.name for _, layer in layers if times[layer.name] == 1}

@@ -1,7 +1,7 @@
-"""The architecture of EfficientNet-lite 0 to 2, laid out with the layers of whichever library builds it.
+"""The architecture of EfficientNet-lite 0 to 2, independent of the library that builds its layers.
 
-Tan and Le, EfficientNet, 2019; the lite variants (Google, 2020) drop squeeze-and-excitation, use ReLU6, and keep the
-width of stem and head and the depth of the first and last stage.
+Tan and Le, EfficientNet, 2019. The lite variants (Google, 2020) have no squeeze-and-excitation, use ReLU6, and do not
+scale the width of stem and head or the depth of the first and last stage.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ _STEM, _HEAD = 32, 1280
 
 
 EPSILON = 1e-3
-"""Of every batch normalisation."""
+"""Epsilon of every batch normalisation."""
 
 
 class Layers(Protocol):
-    """How a library makes the layers; every convolution is padded to SAME and normalised."""
+    """Layers of one library; every convolution has SAME padding and is followed by batch normalisation."""
 
     def conv(self, x: Any, filters: int, kernel: int, stride: int, name: str, relu6: bool = True) -> Any:
         """Apply a convolution."""
@@ -44,7 +44,7 @@ class Layers(Protocol):
 
 
 def lay_out(layers: Layers, inputs: Any, variant: str) -> Any:
-    """Build the network of a variant without its top.
+    """Build the backbone of a variant.
 
     Parameters
     ----------
@@ -71,7 +71,7 @@ def lay_out(layers: Layers, inputs: Any, variant: str) -> Any:
 
 
 def torch_name(layer_name: str) -> str:
-    """Return the name that the PyTorch file gives to a layer such as ``block3_expand_bn``."""
+    """Return the name in the PyTorch file of a layer such as ``block3_expand_bn``."""
     if not layer_name.startswith("block"):
         return _TORCH_PARTS[layer_name]
     block, part = layer_name.split("_", 1)
@@ -104,6 +104,6 @@ def _block(layers: Layers, x: Any, kernel: int, stride: int, expansion: int, fil
 
 
 def _round_filters(filters: float) -> int:
-    """Round to a multiple of 8, never by more than a tenth down (the EfficientNet paper's rule)."""
+    """Round to a multiple of 8, but never down by more than 10 % (rule of the EfficientNet paper)."""
     rounded = max(8, int(filters + 4) // 8 * 8)
     return rounded + 8 if rounded < 0.9 * filters else rounded

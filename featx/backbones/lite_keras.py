@@ -1,4 +1,4 @@
-"""EfficientNet-lite as a Keras graph, with the ImageNet weights of a PyTorch file."""
+"""EfficientNet-lite as a Keras model, with the ImageNet weights of a PyTorch file."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from featx.errors import WeightsError
 
 
 def lite_graph(variant: str, size: int) -> keras.Model:
-    """Build the network of a variant without its top; its weights are not set.
+    """Build the backbone of a variant, with initial weights.
 
     Parameters
     ----------
@@ -25,14 +25,14 @@ def lite_graph(variant: str, size: int) -> keras.Model:
     Returns
     -------
     keras.Model
-        (n, size, size, 3) preprocessed pixels to (n, side, side, 1280) activations.
+        Maps preprocessed pixels (n, size, size, 3) to activations (n, side, side, 1280).
     """
     inputs = keras.Input((size, size, 3))
     return keras.Model(inputs, lay_out(_KerasLayers(), inputs, variant), name=f"efficientnet-{variant}")
 
 
 def load_lite_weights(model: keras.Model, tensors: dict[str, NDArray[Any]]) -> None:
-    """Set every weight of a :func:`lite_graph` from the tensors of its PyTorch file.
+    """Set every weight of a :func:`lite_graph` from the tensors of a PyTorch file.
 
     Raises
     ------

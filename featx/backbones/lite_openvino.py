@@ -1,4 +1,4 @@
-"""EfficientNet-lite as an OpenVINO graph: the default network starts without TensorFlow (10 s) and a conversion."""
+"""EfficientNet-lite as an OpenVINO graph, so that the default backbone starts without TensorFlow (10 s)."""
 
 from __future__ import annotations
 
@@ -15,19 +15,20 @@ from featx.spec import FeatureSpec
 
 
 def build_lite(spec: FeatureSpec, variant: str, tensors: dict[str, NDArray[Any]]) -> Any:
-    """Build the network of a recipe: uint8 pixels (4, size, size, 3) to float32 features (4, n_features).
+    """Build the backbone of a feature spec.
 
     Parameters
     ----------
     spec : FeatureSpec
-        With no layer named.
+        Its ``layer`` is None.
     variant : {"lite0", "lite1", "lite2"}
     tensors : dict of str to ndarray
-        As the PyTorch file holds them.
+        Tensors of the PyTorch file by name.
 
     Returns
     -------
     openvino.Model
+        Maps uint8 pixels (4, size, size, 3) to float32 features (4, n_features).
 
     Raises
     ------
@@ -47,15 +48,15 @@ def build_lite(spec: FeatureSpec, variant: str, tensors: dict[str, NDArray[Any]]
 
 
 def _pooled(ops: Any, maps: Any, pooling: str) -> Any:
-    if pooling == "flatten":  # in Keras's order: channels last
+    if pooling == "flatten":  # the order of Keras: channels last
         return ops.reshape(ops.transpose(maps, [0, 2, 3, 1]), [OPENVINO_BATCH, -1], special_zero=False)
     if pooling not in ("avg", "max"):
-        raise as_usage(BackboneError(f"pooling is {pooling!r}; allowed are avg, max, flatten"))
+        raise as_usage(BackboneError(f"pooling is {pooling!r}; expected avg, max or flatten"))
     return (ops.reduce_mean if pooling == "avg" else ops.reduce_max)(maps, [2, 3], False)
 
 
 class _OpenVINOLayers:
-    """Makes layers with their weights; the normalisation is folded into them, in float64."""
+    """Layers with their weights; the batch normalisation is folded into the weights in float64."""
 
     def __init__(self, ops: Any, tensors: dict[str, NDArray[Any]]) -> None:
         self._ops, self._tensors = ops, tensors
@@ -80,7 +81,7 @@ class _OpenVINOLayers:
     def _folded(self, name: str, shape: tuple[int, ...]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         kernel = self._tensors[f"{torch_name(f'{name}_conv')}.weight"].astype(np.float64)
         if kernel.shape != shape:
-            raise ValueError(f"layer {name} has kernels of {kernel.shape}, needed {shape}")
+            raise ValueError(f"layer {name} has kernels of shape {kernel.shape}; expected {shape}")
         norm = torch_name(f"{name}_bn")
         gamma, beta, mean, variance = (
             self._tensors[f"{norm}.{part}"].astype(np.float64)

@@ -1,4 +1,4 @@
-"""Build the whole network of a recipe: uint8 pixels in, float32 features out."""
+"""Build the backbone of a feature spec with Keras: uint8 pixels in, float32 features out."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from keras import ops
 from keras.src.backend.common import global_state
 
 from featx.backbones.applications import check_published_digest, imagenet_architecture, load_every_weight
-from featx.backbones.layers import open_up
+from featx.backbones.layers import flatten_model
 from featx.backbones.lite_keras import lite_graph, load_lite_weights
 from featx.backbones.local import declared_size, load_local
 from featx.backbones.preprocess import preprocess_pixels
@@ -25,7 +25,7 @@ from featx.spec import FeatureSpec
 
 
 def build_network(spec: FeatureSpec, file: Path | None) -> keras.Model:
-    """Build the network of a recipe with Keras; see :func:`featx.backbones.build_network`."""
+    """Build the backbone of a feature spec with Keras; see :func:`featx.backbones.build_network`."""
     core = build_core(spec, file)
     core.trainable = False
     inputs = keras.Input((spec.size, spec.size, 3), dtype="uint8")
@@ -34,13 +34,13 @@ def build_network(spec: FeatureSpec, file: Path | None) -> keras.Model:
 
 
 def build_core(spec: FeatureSpec, file: Path | None) -> keras.Model:
-    """Build the layers of a recipe alone, from preprocessed pixels to what is pooled; they can be trained."""
+    """Build the trainable layers of a feature spec, from preprocessed pixels to the output before pooling."""
     with _policy(spec), _fresh_names():
         model = _local(spec, file) if spec.backbone == FILE_BACKBONE else _from_table(spec, file)
         if spec.backbone == FILE_BACKBONE or spec.layer is not None:
-            opened = open_up(model, spec.backbone if file is None or spec.backbone != FILE_BACKBONE else file.name)
-            model = opened.model
-            output = opened.default_output() if spec.layer is None else opened.output_of(spec.layer)
+            flat = flatten_model(model, spec.backbone if file is None or spec.backbone != FILE_BACKBONE else file.name)
+            model = flat.model
+            output = flat.default_output() if spec.layer is None else flat.output_of(spec.layer)
         else:
             output = model.outputs[0]
     core = keras.Model(model.inputs[0], output)
@@ -53,7 +53,7 @@ def build_core(spec: FeatureSpec, file: Path | None) -> keras.Model:
 
 @contextlib.contextmanager
 def _fresh_names() -> Iterator[None]:
-    """Let layers that Keras names itself have the same names each time: the number that it appends counts a process."""
+    """Reset the counters in automatic layer names, so that names do not depend on models built before."""
     counters = "object_name_uids"
     before = global_state.get_global_attribute(counters)
     global_state.set_global_attribute(counters, None)
@@ -65,12 +65,14 @@ def _fresh_names() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _policy(spec: FeatureSpec) -> Iterator[None]:
-    """Let layers made meanwhile compute in the recipe's precision; weights stay in float32."""
+    """Let layers built in this context compute in the precision of the feature spec; weights stay in float32."""
     if not engine_of(spec).casts_layers or spec.precision == "float32":
         yield
         return
     if spec.backbone == FILE_BACKBONE:
-        raise BackboneError("a local network computes in the precision that it was saved in; use `precision=float32`")
+        raise BackboneError(
+            "a local backbone computes in the precision that it was saved with; use `precision=float32`"
+        )
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy("mixed_bfloat16")
     try:
@@ -81,11 +83,11 @@ def _policy(spec: FeatureSpec) -> Iterator[None]:
 
 def _local(spec: FeatureSpec, file: Path | None) -> keras.Model:
     if file is None:
-        raise BackboneError("these features come from a local network; give its file")
+        raise BackboneError("these features were computed with a local backbone; give its file")
     model = load_local(file)
     if declared_size(model) not in (None, spec.size):
         raise BackboneError(
-            f"{file} takes images of {declared_size(model)} x {declared_size(model)}, not of {spec.size}"
+            f"{file} accepts images of {declared_size(model)} x {declared_size(model)}, not {spec.size} x {spec.size}"
         )
     return model
 
@@ -101,7 +103,7 @@ def _from_table(spec: FeatureSpec, file: Path | None) -> keras.Model:
         _set_random(model, seed_of_weights(spec.weights))
     elif file.suffix == ".pth" and not packaged:
         raise WeightsError(
-            f"{file}: {row.name} takes weights as Keras saves them (.h5); only efficientnet-lite takes .pth"
+            f"{file}: {row.name} needs weights saved by Keras (.h5); only efficientnet-lite accepts .pth"
         )
     elif file.suffix == ".pth":
         load_lite_weights(model, read_pth_file(file))
@@ -113,7 +115,7 @@ def _from_table(spec: FeatureSpec, file: Path | None) -> keras.Model:
 
 
 def _set_random(model: keras.Model, seed: int) -> None:
-    """Draw every kernel from a seeded normal distribution of He's variance; biases and norms keep their start."""
+    """Draw kernels from a normal distribution with He's variance; keep the initial biases and normalisations."""
     rng = np.random.default_rng(seed)
     for weight in model.weights:
         if len(weight.shape) > 1:
@@ -126,7 +128,7 @@ def _pool(x: Any, spec: FeatureSpec) -> Any:
     inner = list(range(1, len(x.shape) - 1))
     if not inner:
         if spec.pooling == "max":
-            raise BackboneError("this layer gives a vector, there is nothing to pool; leave the pooling at avg")
+            raise BackboneError("the output of this layer is a vector, which is not pooled; leave pooling at avg")
         return x
     if spec.pooling == "flatten":
         return ops.reshape(x, (-1, int(np.prod(x.shape[1:]))))

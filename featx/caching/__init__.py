@@ -1,4 +1,4 @@
-"""Look after the cache: list it, check it, clean it, and take feature tables out of it."""
+"""Manage the cache: list, check and clean it, and export feature tables from it."""
 
 from featx.caching.cleaning import Cleaning, Removed, clean_cache
 from featx.caching.exporting import Export, export_features

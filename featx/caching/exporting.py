@@ -1,4 +1,4 @@
-"""Take a feature table out of the cache, as one self-contained file."""
+"""Export a feature table from the cache to one self-contained file."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from featx.table import FeatureTable
 
 @dataclass(frozen=True)
 class Export:
-    """What was exported.
+    """Result of exporting a feature table.
 
     Parameters
     ----------
@@ -31,17 +31,24 @@ class Export:
     name : str
         Name of the data set.
     features_id : str
-        The store that the features are from.
+        Id of the feature store.
     n_images : int
-        Rows.
+        Number of rows.
     n_skipped : int
-        Images of the data set that could not be used, and are not in the file.
+        Number of images of the data set that could not be used and are not in the file.
     n_features : int
-        Numbers per row.
+        Number of features per row.
     n_bytes : int
         Size of the file.
     seconds : float
         Wall time.
+
+    Examples
+    --------
+    >>> import featx
+    >>> export = featx.export_features("features.npz", overwrite=True)
+    >>> export.n_images, export.n_features
+    (300, 1280)
     """
 
     output: Path
@@ -70,34 +77,47 @@ def export_features(
     overwrite: bool = False,
     runtime: Runtime | None = None,
 ) -> Export:
-    """Write the features of a data set to a file; nothing is computed.
+    """Write the cached features of a data set to a file, without computing any.
 
     Parameters
     ----------
     output : path
-        New file: ``.h5``, ``.npz``, ``.npy`` (the features alone), ``.csv`` or ``.parquet``; docs/format.md says what
-        is in it. It is written row by row to a temporary name and renamed.
+        New file: ``.h5``, ``.npz``, ``.npy`` (only the features), ``.csv`` or ``.parquet``; docs/format.md describes
+        the content. It is written row by row under a temporary name and then renamed.
     data : path, optional
-        Folder or manifest, as :func:`featx.extract` takes it; the set extracted last if not given.
+        Folder or manifest, as for :func:`featx.extract`; by default the data set extracted last.
     features : str, optional
-        Id of a feature store; that of the set extracted last if not given.
+        Id of a feature store; by default the store of the data set extracted last.
     label_by, path_column, label_column : str, optional
-        As for :func:`featx.extract`; for the set extracted last, what was said then if not given.
+        As for :func:`featx.extract`; for the data set extracted last, by default the values of that extraction.
     overwrite : bool
-        Replace a file that featx wrote; a ``.npy`` file, which cannot show that, is never replaced.
+        Replace a file that featx wrote. A ``.npy`` file is never replaced, because it does not record its program.
     runtime : Runtime, optional
         Cache folder, threads and callbacks.
+
+    Returns
+    -------
+    Export
 
     Raises
     ------
     OutputError
-        The file exists and may not be replaced, has another ending, has no folder, or cannot be written.
+        If the file exists and may not be replaced, has another ending, has no folder, or cannot be written.
     MissingExtraError
-        Parquet without pyarrow.
+        If pyarrow is needed for Parquet and is not installed.
     StoreError
-        No such feature store, or nothing was extracted yet.
+        If there is no such feature store, or no data set has been extracted yet.
     DatasetError
-        Images without features; the message says which command extracts them.
+        If images have no features; the message contains the command that extracts them.
+
+    Examples
+    --------
+    >>> import featx
+    >>> import numpy as np
+    >>> done = featx.export_features("features.npz", overwrite=True)
+    >>> with np.load("features.npz") as arrays:
+    ...     arrays["features"].shape
+    (300, 1280)
     """
     runtime = runtime or Runtime()
     started = time.monotonic()
@@ -106,22 +126,22 @@ def export_features(
         data, features, label_by=label_by, path_column=path_column, label_column=label_column, runtime=runtime
     )
     write = WRITERS[file.suffix]
-    file.write(lambda temporary: write(temporary, table, _told(table, runtime)))
-    done = table.extraction
+    file.write(lambda temporary: write(temporary, table, _with_progress(table, runtime)))
+    extraction = table.extraction
     return Export(
         output=file.path,
         name=table.name,
-        features_id=done.features_id,
+        features_id=extraction.features_id,
         n_images=len(table),
-        n_skipped=len(done.skipped),
-        n_features=done.n_features,
+        n_skipped=len(extraction.skipped),
+        n_features=extraction.n_features,
         n_bytes=file.path.stat().st_size,
         seconds=time.monotonic() - started,
     )
 
 
-def _told(table: FeatureTable, runtime: Runtime) -> Iterator[tuple[int, NDArray[np.float32]]]:
-    """Yield the chunks of a table and tell how far it is."""
+def _with_progress(table: FeatureTable, runtime: Runtime) -> Iterator[tuple[int, NDArray[np.float32]]]:
+    """Yield the chunks of a table and report progress."""
     for start, features in table.chunks():
         yield start, features
         runtime.progress("exporting features", start + len(features), len(table))

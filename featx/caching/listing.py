@@ -1,4 +1,4 @@
-"""What is in a cache: feature stores, data sets, graphs."""
+"""List the content of a cache: feature stores, data sets, graphs and training runs."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from featx.arguments import checked
-from featx.caching.specs import needed_graphs, recipes_of
+from featx.caching.specs import needed_graphs, specs_of
 from featx.dataset import dataset_id
 from featx.errors import NewerFormatError, StoreError
 from featx.runtime import Runtime
@@ -26,7 +26,7 @@ from featx.store import (
 )
 
 Purpose = Literal["extract", "predict", "manifest", ""]
-"""What a data set was scanned for."""
+"""Purpose for which a data set was scanned."""
 
 
 @dataclass(frozen=True)
@@ -36,21 +36,22 @@ class StoreEntry:
     Parameters
     ----------
     id : str
-        Its name: a digest of the recipe.
+        Name of the store: a digest of the feature spec.
     status : {"ok", "damaged", "newer"}
-        Whether it can be read: its recipe and structure, not each row (:func:`featx.verify_cache`).
+        Whether the feature spec and the structure can be read; rows are not checked (see
+        :func:`featx.verify_cache`).
     problem : str
-        Why it cannot be read; empty if it can.
+        Why the store cannot be read; empty if it can.
     spec : dict
-        The recipe, fields at their default left out; empty if it cannot be read.
+        The feature spec without fields at their default; empty if the store cannot be read.
     n_rows, n_unfinished : int
-        Rows of its file, and of its journal, which a run left that did not come to its end.
+        Number of rows in its file, and in the journal of an unfinished run.
     n_features : int
-        Numbers per image; 0 if it cannot be read.
+        Number of features per image; 0 if the store cannot be read.
     n_bytes : int
-        On the disk, with its journal.
+        Size on the disk, including the journal.
     last_used : str
-        When rows were looked up or written last, ISO 8601; empty where the file system names no time.
+        Time when rows were last looked up or written, ISO 8601; empty if the file system gives no valid time.
     """
 
     id: str
@@ -73,20 +74,20 @@ class DatasetEntry:
     id : str
         Name of its snapshot.
     status, problem : str
-        As of a store.
+        As for :class:`StoreEntry`.
     root : str
-        Its folder, or that of its manifest.
+        Folder of the data set, or of its manifest.
     kind : {"extract", "predict", "manifest", ""}
-        A folder that was extracted or one that was predicted, or the images of a manifest; empty if it
-        cannot be read.
+        Whether the data set is an extracted folder, a predicted folder, or the images of a manifest; empty if the
+        snapshot cannot be read.
     root_exists : bool
-        Whether that folder is there now.
+        Whether the folder exists now.
     n_images, n_skipped : int
-        Usable images at the last scan, and images that could not be used.
+        Number of usable images and of skipped images at the last scan.
     n_bytes : int
-        Of the snapshot.
+        Size of the snapshot.
     scanned : str
-        When it was scanned last, ISO 8601.
+        Time of the last scan, ISO 8601.
     """
 
     id: str
@@ -110,7 +111,7 @@ class GraphEntry:
     name : str
     n_bytes : int
     needed : bool
-        Whether the recipe of a store needs it, with the libraries as they are installed now.
+        Whether the feature spec of a store needs it, with the installed libraries.
     """
 
     name: str
@@ -126,10 +127,10 @@ class RunEntry:
     ----------
     id : str
     is_finished : bool
-        Whether it came to its end; otherwise the same command goes on with it.
+        Whether the run is finished; if not, the same command continues it.
     n_bytes : int
     last_used : str
-        When it was written to last, ISO 8601.
+        Time of the last write, ISO 8601.
     """
 
     id: str
@@ -140,21 +141,28 @@ class RunEntry:
 
 @dataclass(frozen=True)
 class CacheListing:
-    """What is in a cache.
+    """Content of a cache.
 
     Parameters
     ----------
     cache : path
     stores : tuple of StoreEntry
-        The one used last first.
+        Sorted by time of last use, most recent first.
     datasets : tuple of DatasetEntry
-        By root.
+        Sorted by root.
     graphs : tuple of GraphEntry
     runs : tuple of RunEntry
     n_leftovers, leftover_bytes : int
-        Files of killed runs and repairs, and their size.
+        Number and size of the files that killed runs and repairs left behind.
     n_bytes : int
-        Of all files together.
+        Size of all files together.
+
+    Examples
+    --------
+    >>> import featx
+    >>> listing = featx.list_cache()
+    >>> listing.stores[0].n_rows
+    300
     """
 
     cache: Path
@@ -173,19 +181,30 @@ class CacheListing:
 
 @checked()
 def list_cache(*, runtime: Runtime | None = None) -> CacheListing:
-    """List what is in a cache, without looking at each row.
+    """List the content of a cache, without checking the rows.
 
-    What is damaged or of a later featx is listed as such. A cache that does not exist is an empty one.
+    Files that are damaged or that a later featx wrote are listed with that status. A cache that does not exist is
+    empty.
 
     Parameters
     ----------
     runtime : Runtime, optional
-        Names the cache.
+        Cache folder.
+
+    Returns
+    -------
+    CacheListing
 
     Raises
     ------
     StoreError
-        The folder is no cache.
+        If the folder is not a cache.
+
+    Examples
+    --------
+    >>> import featx
+    >>> [store.n_features for store in featx.list_cache().stores]
+    [1280]
     """
     cache = (runtime or Runtime()).cache
     files = list_files(cache)
@@ -211,34 +230,35 @@ def _store(file: CacheFile, journal_bytes: int) -> StoreEntry:
     path, journal = file.path, file.path.with_suffix(".journal")
     try:
         used = _time(last_use(path))
-    except FileNotFoundError:  # another run cleans the cache
+    except FileNotFoundError:  # another run may clean the cache meanwhile
         used = _time(file.mtime)
     n_bytes = file.n_bytes + journal_bytes
     try:
-        head, n_rows = count_sorted_rows(path)
-        spec_of(path, head)
+        header, n_rows = count_sorted_rows(path)
+        spec_of(path, header)
     except StoreError as error:
         return StoreEntry(path.stem, _status(error), str(error), {}, 0, 0, 0, n_bytes, used)
-    n_unfinished = count_journal(journal, head.n_features)[0]
-    spec = json.loads(head.spec)
-    return StoreEntry(path.stem, "ok", "", spec, n_rows, n_unfinished, head.n_features, n_bytes, used)
+    n_unfinished = count_journal(journal, header.n_features)[0]
+    spec = json.loads(header.spec)
+    return StoreEntry(path.stem, "ok", "", spec, n_rows, n_unfinished, header.n_features, n_bytes, used)
 
 
 def _dataset(file: CacheFile) -> DatasetEntry:
     name, scanned = file.path.stem, _time(file.mtime)
     try:
-        found = summarize_snapshot(file.path)
+        summary = summarize_snapshot(file.path)
     except OSError as error:
         return DatasetEntry(name, _status(error), str(error), "", "", False, 0, 0, file.n_bytes, scanned)
-    purposes: dict[str, Purpose] = {dataset_id(found.root): "extract", dataset_id(found.root, "unlabelled"): "predict"}
-    kind, there = purposes.get(name, "manifest"), not found.is_gone
+    root = summary.root
+    purposes: dict[str, Purpose] = {dataset_id(root): "extract", dataset_id(root, "unlabelled"): "predict"}
+    kind, root_exists = purposes.get(name, "manifest"), not summary.is_gone
     return DatasetEntry(
-        name, "ok", "", str(found.root), kind, there, found.n_images, found.n_skipped, file.n_bytes, scanned
+        name, "ok", "", str(root), kind, root_exists, summary.n_images, summary.n_skipped, file.n_bytes, scanned
     )
 
 
 def _graphs(cache: Path, files: Sequence[CacheFile], stores: Sequence[Path]) -> tuple[GraphEntry, ...]:
-    specs, errors = recipes_of(stores)
+    specs, errors = specs_of(stores)
     needed = needed_graphs(cache, specs)
     return tuple(GraphEntry(file.path.stem, file.n_bytes, bool(errors) or needed.has(file.path)) for file in files)
 
@@ -248,7 +268,7 @@ def _status(error: OSError) -> Literal["damaged", "newer"]:
 
 
 def _time(seconds: float) -> str:
-    """Return a time in ISO 8601; empty where no calendar has it."""
+    """Return a time in ISO 8601; empty if it is outside the range of ``datetime``."""
     try:
         return datetime.fromtimestamp(seconds).astimezone().isoformat(timespec="seconds")
     except (OSError, OverflowError, ValueError):

@@ -1,4 +1,4 @@
-"""The recipes of the stores of a cache, and the graphs that they need."""
+"""Read the feature specs of the stores of a cache, and determine the graphs that they need."""
 
 from __future__ import annotations
 
@@ -15,27 +15,28 @@ from featx.store import open_store, read_quantized_names
 
 @dataclass(frozen=True)
 class Needed:
-    """What recipes need of the folder of graphs.
+    """Files in the folder of graphs that feature specs need.
 
     Parameters
     ----------
     graphs : frozenset of str
         Names of converted and quantized graphs.
     notes : frozenset of str
-        Names of the graphs whose notes are needed: how well precisions agree, what was quantized from them.
+        Names of the graphs whose JSON files are needed: agreements of precisions, and names of graphs quantized from
+        them.
     """
 
     graphs: frozenset[str]
     notes: frozenset[str]
 
     def has(self, path: Path) -> bool:
-        """Tell whether a file of that folder is needed."""
+        """Return whether a file in the folder of graphs is needed."""
         name = path.name.split(".")[0]
         return name in (self.graphs if path.suffix == ".graph" else self.notes)
 
 
-def recipes_of(stores: Iterable[Path]) -> tuple[list[FeatureSpec], list[StoreError]]:
-    """Return the recipes of the stores that can be read, and why the others cannot."""
+def specs_of(stores: Iterable[Path]) -> tuple[list[FeatureSpec], list[StoreError]]:
+    """Return the feature specs of the readable stores, and the errors of the others."""
     specs: list[FeatureSpec] = []
     errors: list[StoreError] = []
     for path in stores:
@@ -47,10 +48,10 @@ def recipes_of(stores: Iterable[Path]) -> tuple[list[FeatureSpec], list[StoreErr
 
 
 def needed_graphs(cache: Path, specs: Collection[FeatureSpec]) -> Needed:
-    """Return what recipes need of the folder of graphs.
+    """Return the files in the folder of graphs that feature specs need.
 
-    A converted graph is made again when it is missing; a quantized one cannot be, so that all are needed that a needed
-    note names.
+    A converted graph can be rebuilt, but a quantized one cannot. Therefore every quantized graph is needed that a
+    needed JSON file names.
     """
     converted = {graph_key(spec) for spec in specs if engine_of(spec).keeps_graph}
     quantized = {spec.graph for spec in specs if spec.graph is not None}

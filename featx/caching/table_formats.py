@@ -1,4 +1,4 @@
-"""Write a feature table to one file, some rows at a time: HDF5, npz, npy, CSV or Parquet."""
+"""Write a feature table to one file, in chunks of rows: HDF5, npz, npy, CSV or Parquet."""
 
 from __future__ import annotations
 
@@ -25,9 +25,13 @@ def _texts(table: FeatureTable) -> dict[str, list[str]]:
 
 
 def _attributes(table: FeatureTable) -> dict[str, str]:
-    done = table.extraction
-    recipe = {"spec": table.spec.to_json(), "features_id": done.features_id}
-    return {"name": table.name, "backbone": done.backbone, **recipe}
+    extraction = table.extraction
+    return {
+        "name": table.name,
+        "backbone": extraction.backbone,
+        "spec": table.spec.to_json(),
+        "features_id": extraction.features_id,
+    }
 
 
 def _write_h5(path: Path, table: FeatureTable, chunks: Chunks) -> None:
@@ -40,7 +44,7 @@ def _write_npy(path: Path, table: FeatureTable, chunks: Chunks) -> None:
 
 
 def _write_npz(path: Path, table: FeatureTable, chunks: Chunks) -> None:
-    """Write what ``numpy.savez`` would, but for the features not from memory, and without times."""
+    """Write the format of ``numpy.savez``, with the features in chunks and without time stamps."""
     texts: Mapping[str, Any] = {**_texts(table), **_attributes(table)}
     with zipfile.ZipFile(path, "w") as archive:
         with archive.open(zipfile.ZipInfo("features.npy"), "w", force_zip64=True) as member:
@@ -60,7 +64,7 @@ def _write_array(stream: IO[bytes], table: FeatureTable, chunks: Chunks) -> None
 
 
 def _write_csv(path: Path, table: FeatureTable, chunks: Chunks) -> None:
-    numbers = ",%.9g" * table.extraction.n_features + "\n"  # nine digits give back every float32
+    numbers = ",%.9g" * table.extraction.n_features + "\n"  # nine digits reproduce every float32
     with path.open("w", encoding="utf-8", errors="backslashreplace", newline="") as stream:
         writer = csv.writer(stream, lineterminator="")
         writer.writerow(_columns(table))
@@ -97,4 +101,4 @@ WRITERS: dict[str, Callable[[Path, FeatureTable, Chunks], None]] = {
     ".csv": _write_csv,
     ".parquet": _write_parquet,
 }
-"""What writes a file, by the ending of its name."""
+"""Functions that write a file, by file name ending."""

@@ -14,17 +14,17 @@ from featx.store import FileKind, Finding, check_file, list_files
 
 @dataclass(frozen=True)
 class CheckedFile:
-    """A file of a cache, and what a check of it found.
+    """A cache file and the result of its check.
 
     Parameters
     ----------
     path : path
     kind : {"features", "journal", "data set", "graph", "note", "mark", "leftover", "other"}
-        What it is for.
+        Purpose of the file.
     n_bytes : int
-        Its size.
+        Size of the file.
     finding : Finding
-        Its status, its rows, what is wrong and what to do.
+        Status, numbers of rows, problem and remedy.
     """
 
     path: Path
@@ -33,13 +33,13 @@ class CheckedFile:
     finding: Finding
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain values."""
+        """Return the file as an entry of ``files`` in ``featx cache verify --json``."""
         return {"path": str(self.path), "kind": self.kind, "n_bytes": self.n_bytes, **vars(self.finding)}
 
 
 @dataclass(frozen=True)
 class Verification:
-    """What a check of a cache found.
+    """Result of checking a cache.
 
     Parameters
     ----------
@@ -47,6 +47,12 @@ class Verification:
     files : tuple of CheckedFile
     seconds : float
         Wall time.
+
+    Examples
+    --------
+    >>> import featx
+    >>> featx.verify_cache().n_damaged
+    0
     """
 
     cache: Path
@@ -55,7 +61,7 @@ class Verification:
 
     @property
     def n_damaged(self) -> int:
-        """Files that are damaged."""
+        """Number of damaged files."""
         return sum(file.finding.status == "damaged" for file in self.files)
 
     def to_dict(self) -> dict[str, Any]:
@@ -73,20 +79,30 @@ class Verification:
 
 @checked()
 def verify_cache(*, runtime: Runtime | None = None) -> Verification:
-    """Check every byte of every file of a cache; nothing is changed.
+    """Check every byte of every file of a cache, without changing any.
 
-    Rows of features are compared with their checksums, recipes with the names of their files, graphs with their
-    digests, and HDF5 files as a whole with what was written.
+    Feature rows are compared with their checksums, feature specs with the names of their files, graphs with their
+    digests, and the structure of HDF5 files with its checksum.
 
     Parameters
     ----------
     runtime : Runtime, optional
-        Names the cache; takes progress, in bytes.
+        Cache folder and callback for progress, in bytes.
+
+    Returns
+    -------
+    Verification
 
     Raises
     ------
     StoreError
-        The folder is no cache.
+        If the folder is not a cache.
+
+    Examples
+    --------
+    >>> import featx
+    >>> [file.finding.problem for file in featx.verify_cache().files if file.finding.status == "damaged"]
+    []
     """
     runtime = runtime or Runtime()
     started = time.monotonic()

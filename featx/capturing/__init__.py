@@ -1,4 +1,4 @@
-"""Labelled images from a camera or a video file: faces found, blurred and near-identical frames left out."""
+"""Collect labelled images from a camera or a video file, without blurred and near-identical frames."""
 
 from featx.capturing.capturing import Capture, capture
 from featx.capturing.recordings import count_recordings, dataset_root

@@ -1,4 +1,4 @@
-"""From a camera or a video to labelled images: find, crop, choose, write, until there are enough."""
+"""Collect labelled images from a camera or a video file: find faces, crop, select and write."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ from featx.options import CaptureOptions
 from featx.runtime import Runtime
 
 _PATIENCE = 300
-"""Frames of a camera without a face, 10 s of most, after which nobody is taken to be there."""
+"""Number of consecutive camera frames without a face, about 10 s, after which a recording ends."""
 
 _JPEG_QUALITY = 95
 
 
 @dataclass(frozen=True)
 class Capture:
-    """What a capture did.
+    """The result of a capture.
 
     Parameters
     ----------
@@ -41,15 +41,22 @@ class Capture:
     source : int or str
         Number of the camera, or the video file.
     recording : int
-        Number of the recording, of no other one in the data set.
+        Number of the recording, unique in the data set.
     folder : path
-        Where its images are, ``take-NNN-FFFFF.jpg``.
+        Folder of its images, ``take-NNN-FFFFF.jpg``.
     n_kept, n_blurred, n_alike, n_no_face : int
-        Frames that were kept; that were blurred; that were like the one kept before; that showed no face.
+        Number of frames that were kept, blurred, similar to the frame kept before, and without a face.
     recordings : dict of str to int
-        Recordings of each label of the data set by now; 0 where its images were not captured.
+        Number of recordings of each label of the data set so far; 0 for labels whose images were not captured.
     seconds : float
-        Wall time.
+        Wall time in seconds.
+
+    Examples
+    --------
+    >>> import featx
+    >>> done = featx.capture("anna", "anna.mp4", output="faces")  # doctest: +SKIP
+    >>> done.n_kept <= done.n_frames  # doctest: +SKIP
+    True
     """
 
     label: str
@@ -65,7 +72,7 @@ class Capture:
 
     @property
     def n_frames(self) -> int:
-        """Frames that were judged."""
+        """Number of frames that were checked."""
         return self.n_kept + self.n_blurred + self.n_alike + self.n_no_face
 
     def to_dict(self) -> dict[str, Any]:
@@ -100,33 +107,34 @@ def capture(
     preview: bool = True,
     runtime: Runtime | None = None,
 ) -> Capture:
-    """Collect images of a label from a camera or a video file, as one recording.
+    """Collect images of a label from a camera or a video file as one recording.
 
-    The images are written as they are taken, into ``output/label/take-NNN-FFFFF.jpg``; nothing is replaced. By their
-    names :func:`featx.fit` keeps a recording on one side of every split.
+    Each image is written at once to ``output/label/take-NNN-FFFFF.jpg``; existing files are never replaced.
+    :func:`featx.fit` recognises a recording by these names and keeps it on one side of every split.
 
     Parameters
     ----------
     label : str
-        Name of the class, and of its folder.
+        Name of the class and of its folder.
     source : int or path
         Number of a camera, from 0, or a video file.
     output : path
-        Folder of label folders; made when missing.
+        Folder of label folders; created if missing.
     count : int
-        Images after which the recording ends.
+        Number of images after which the recording ends.
     full_frame : bool
-        Keep whole frames, instead of the largest face of each.
+        Keep whole frames instead of the largest face of each frame.
     margin : float
-        What is kept around a face, in parts of its width, on every side.
+        Margin around a face on every side, as a fraction of its width.
     every : int
-        Look at every Nth frame only.
+        Use every Nth frame only.
     min_sharpness : float
-        Least sharpness (variance of the Laplacian) in parts of the usual one of the recording; 0 keeps blurred frames.
+        Smallest sharpness (variance of the Laplacian) relative to the median of the recording; 0 keeps blurred frames.
     min_difference : float
-        Least difference to the image kept before: mean of their 32 x 32 thumbnails, in grey levels of 0 to 255.
+        Smallest difference from the image kept before: mean absolute difference of 32 x 32 thumbnails, in grey levels
+        from 0 to 255.
     preview : bool
-        Show a window, where there is a display. Closing it ends the recording.
+        Show a window if there is a display. Closing it ends the recording.
     runtime : Runtime, optional
         Callbacks.
 
@@ -137,12 +145,17 @@ def capture(
     Raises
     ------
     CaptureError
-        A label that no folder can have, no such camera or video, no face, a camera that was lost. Images kept
-        before are kept, as they are on KeyboardInterrupt.
+        The label cannot be a folder name, the camera or video does not exist, no face was found, or the camera was
+        lost. Images that were already written are kept, as they are on KeyboardInterrupt.
     OutputError
         The images cannot be written.
     MissingExtraError
         OpenCV is not installed.
+
+    Examples
+    --------
+    >>> import featx
+    >>> featx.capture("anna", 0, count=50)  # doctest: +SKIP
     """
     runtime = runtime or Runtime()
     started = time.monotonic()
@@ -185,7 +198,7 @@ def capture(
 
 @dataclass(frozen=True)
 class _Cutter:
-    """Cuts out of a frame what may be kept: the face with a margin, or all of it where there is no finder."""
+    """Crops a frame to the face with a margin; without a face finder, the whole frame is used."""
 
     cv2: Any
     finder: FaceFinder | None
@@ -204,19 +217,19 @@ class _Cutter:
 
 
 class _Scene:
-    """What the frames of a recording show; ``counts`` gets the frames without a face."""
+    """The candidates among the frames of a recording; frames without a face are counted in ``counts``."""
 
     def __init__(self, footage: Footage, cutter: _Cutter, window: Preview | None, counts: Counter[str]) -> None:
         self._footage, self._cutter, self._window, self._counts = footage, cutter, window, counts
         self.left = ""
 
     def candidates(self, every: int) -> Iterator[FrameCandidate]:
-        """Yield what may be kept; where frames go on without, ``left`` says why this ended."""
+        """Yield candidates; if this ends before the frames do, ``left`` states the reason."""
         n_in_a_row = 0
         for frame in self._footage.frames(every):
             candidate = self._cutter.candidate(frame)
             if not self._show(frame, candidate):
-                self.left = "its window was closed"
+                self.left = "the preview window was closed"
                 return
             if candidate is not None:
                 n_in_a_row = 0
@@ -231,19 +244,19 @@ class _Scene:
     def _show(self, frame: NDArray[np.uint8], candidate: FrameCandidate | None) -> bool:
         if self._window is None:
             return True
-        box, told = (None, ", no face") if candidate is None else (candidate.crop, "")
-        return self._window.show(frame, box, f"{self._counts['kept']:,} kept{told}")
+        box, remark = (None, ", no face") if candidate is None else (candidate.crop, "")
+        return self._window.show(frame, box, f"{self._counts['kept']:,} kept{remark}")
 
 
 def _jpeg(cv2: Any, candidate: FrameCandidate) -> bytes:
-    done, encoded = cv2.imencode(".jpg", candidate.crop.cut(candidate.frame), [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])
-    if not done:
-        raise CaptureError("OpenCV cannot write JPEG files; install it anew: pip install 'featx[capture]'")
+    ok, encoded = cv2.imencode(".jpg", candidate.crop.cut(candidate.frame), [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])
+    if not ok:
+        raise CaptureError("OpenCV cannot write JPEG files; reinstall it: pip install 'featx[capture]'")
     return bytes(encoded)
 
 
 def _check_ending(footage: Footage, left: str, recording: Recording, n_no_face: int, runtime: Runtime) -> None:
-    """Raise or say what has to be known of how a recording ended."""
+    """Report an early end of a recording; raise an error if the camera was lost or no image was kept."""
     if footage.is_camera and footage.ended:
         raise CaptureError(f"the camera was lost, {footage.ended} {_kept(recording)}")
     why = footage.ended or left
@@ -253,8 +266,8 @@ def _check_ending(footage: Footage, left: str, recording: Recording, n_no_face: 
         return
     if n_no_face:
         raise CaptureError(
-            f"no face in {n_no_face:,} frames of {footage.title}; faces are found from the front, upright, in "
-            "even light, and from a tenth of the frame on: come closer, or keep whole frames with `full_frame=True`"
+            f"no face in {n_no_face:,} frames of {footage.title}; only upright frontal faces in even light that take "
+            "at least a tenth of the frame are found: move closer, or keep whole frames with `full_frame=True`"
         )
     raise CaptureError(f"{footage.title} gave no image" + (f": {why}" if why else ""))
 
@@ -262,5 +275,5 @@ def _check_ending(footage: Footage, left: str, recording: Recording, n_no_face: 
 def _kept(recording: Recording) -> str:
     if not recording.n_kept:
         return "nothing was kept"
-    what = "1 image is" if recording.n_kept == 1 else f"{recording.n_kept:,} images are"
-    return f"{what} kept: recording {recording.number} in {recording.folder}"
+    images = "1 image is" if recording.n_kept == 1 else f"{recording.n_kept:,} images are"
+    return f"{images} kept: recording {recording.number} in {recording.folder}"

@@ -1,4 +1,4 @@
-"""Which frames of a recording are worth keeping: sharp ones that differ from the one kept before."""
+"""Select the frames of a recording to keep: sharp frames that differ from the one kept before."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 from featx.capturing.boxes import Box
 
 _SHARPNESS_SIDE = 256
-"""Sharpness is told at about the size that networks see; noise of larger images would count as sharp."""
+"""Sharpness is measured at about the input size of backbones; noise in larger images would count as sharp."""
 
 _RECENT = 60
 _FIRST = 15
-"""Candidates that are held back until there is a usual sharpness: a camera may start out of focus."""
+"""Number of candidates needed for a first median sharpness: a camera may start out of focus."""
 
 _THUMBNAIL = (32, 32)
 
@@ -30,13 +30,13 @@ class FrameCandidate:
     Parameters
     ----------
     frame : ndarray of shape (height, width, 3), uint8
-        Blue first.
+        Pixels in BGR order.
     grey : ndarray of shape (height, width), uint8
-        The same in grey.
+        The frame in grey levels.
     subject : Box
-        What has to be sharp: the face, or the whole frame.
+        The part that must be sharp: the face, or the whole frame.
     crop : Box
-        What is kept.
+        The part that is kept.
     """
 
     frame: NDArray[np.uint8]
@@ -46,7 +46,7 @@ class FrameCandidate:
 
 
 def sharpness(cv2: Any, grey: NDArray[np.uint8]) -> float:
-    """Return the variance of the Laplacian, at 256 pixels or less.
+    """Return the variance of the Laplacian of an image scaled down to at most 256 pixels.
 
     Source: J. Pech-Pacheco et al., Diatom autofocusing in brightfield microscopy, 2000.
 
@@ -62,18 +62,19 @@ def sharpness(cv2: Any, grey: NDArray[np.uint8]) -> float:
 
 
 class Chooser:
-    """Judges the candidates of a recording.
+    """Selects candidates of a recording by sharpness and by difference from the one kept before.
 
     Parameters
     ----------
     cv2 : module
     min_sharpness : float
-        In parts of the usual sharpness, the median of the last 60 candidates. Sharpness depends on what is seen (that
-        of 167 portraits spans a factor of 20), so only frames of one recording can be compared. There sharp ones have
-        0.6 of the usual or more, those blurred by 1 % of their width 0.08, by motion over 4 % of it 0.25 at most in
-        the median of each set (``python -m benchmarks.capture``).
+        Smallest sharpness relative to the median of the last 60 candidates. Sharpness depends on the subject (it
+        spans a factor of 20 over 167 portraits), so only frames of one recording are compared. Within a recording,
+        the relative sharpness of sharp frames is 0.6 or more. The median over a data set is at most 0.08 for frames
+        blurred by 1 % of their width, and at most 0.25 for motion blur over 4 % of it
+        (``python -m benchmarks.capture``).
     min_difference : float
-        In grey levels.
+        Smallest difference from the candidate kept before, in grey levels.
     """
 
     def __init__(self, cv2: Any, min_sharpness: float, min_difference: float) -> None:
@@ -108,9 +109,10 @@ class Chooser:
         return "kept"
 
     def _difference(self, candidate: FrameCandidate) -> float:
-        """Return the mean difference to the frame kept last, both cut as this one.
+        """Return the mean absolute difference from the frame kept last, both cropped to the box of this candidate.
 
-        A detector's box trembles by a pixel or two even before a still; cut each by its own, no two frames are alike.
+        The box of a detector varies by a pixel or two even for a still scene; with a box for each frame, no two frames
+        would be similar.
         """
         if self._last is None or self._last.shape != candidate.grey.shape:
             return float("inf")

@@ -1,4 +1,4 @@
-"""Frames of a camera or a video file, one after the other."""
+"""Read frames from a camera or a video file."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ _OPEN_SECONDS = 20.0
 _FRAME_SECONDS = 10.0
 
 _WARM_UP_FRAMES = 10
-"""The first frames of a camera are dark or green, until its exposure is set."""
+"""The first frames of a camera are dark or green until its exposure is adjusted."""
 
 _HEAD_BYTES = 4096
 _WHOLE_SHARE = 0.95
-"""Containers count their frames roughly; a file that gives fewer than this share of them is cut off or damaged."""
+"""The frame count of a container is approximate; a file with fewer than this fraction is truncated or damaged."""
 
 
 class Footage:
-    """A camera or a video file that was opened.
+    """An open camera or video file.
 
     Parameters
     ----------
@@ -38,7 +38,7 @@ class Footage:
     source : int or str
         Number of the camera, or the file.
     title : str
-        For people.
+        Name in messages.
     """
 
     def __init__(self, video: Any, source: int | str, title: str) -> None:
@@ -49,25 +49,25 @@ class Footage:
         self.ended = ""
 
     def frames(self, every: int = 1) -> Iterator[NDArray[np.uint8]]:
-        """Yield every Nth frame, shape (height, width, 3), blue first. ``ended`` then says why no more came, if early.
+        """Yield every Nth frame in BGR order, shape (height, width, 3).
 
-        A camera is waited for 10 s at most.
+        If the frames end early, ``ended`` states the reason. The time limit for a frame of a camera is 10 s.
         """
         n = -_WARM_UP_FRAMES if self.is_camera else 0
         while self._grab():
             n += 1
             if n < 1 or (n - 1) % every:
                 continue
-            with quiet_native_stderr():  # a camera's torn JPEG frames make the decoder complain
+            with quiet_native_stderr():  # the decoder prints warnings for incomplete JPEG frames of a camera
                 decoded, frame = self._video.retrieve()
             if not decoded:
                 break
             yield frame
         announced = 0 if self.is_camera else self._video.get(_FRAME_COUNT)
         if self.is_camera:
-            self.ended = "it gives no more frames: was it unplugged, or taken by another program?"
+            self.ended = "no more frames: was it unplugged, or does another program use it?"
         elif n < _WHOLE_SHARE * announced:
-            self.ended = f"{n:,} of {announced:,.0f} frames could be read: it is cut off or damaged"
+            self.ended = f"{n:,} of {announced:,.0f} frames could be read: the file is truncated or damaged"
 
     def _grab(self) -> bool:
         if not self.is_camera:
@@ -75,8 +75,8 @@ class Footage:
         return bool(_within(_FRAME_SECONDS, self._video.grab))
 
     def close(self) -> None:
-        """Let the camera go."""
-        # A camera that hangs would hang here too.
+        """Release the camera or close the file."""
+        # The driver of a camera that does not respond would block here too.
         if self.is_camera:
             _within(_FRAME_SECONDS, self._video.release)
         else:
@@ -92,7 +92,7 @@ def open_footage(cv2: Any, source: int | str | Path) -> Footage:
     Raises
     ------
     CaptureError
-        No such camera or file, or a file that is no video.
+        The camera or file does not exist, or the file is not a video.
     """
     if isinstance(source, str) and source.isdecimal():
         source = int(source)
@@ -101,18 +101,18 @@ def open_footage(cv2: Any, source: int | str | Path) -> Footage:
 
 def _camera(cv2: Any, number: int) -> Footage:
     if number < 0:
-        raise CaptureError(f"`source={number}`: cameras are numbered from 0")
+        raise CaptureError(f"`source={number}`: expected a camera number of 0 or more")
     with quiet_native_stderr():
         video = _within(_OPEN_SECONDS, lambda: cv2.VideoCapture(number))
     if video is None:
         raise CaptureError(
-            f"camera {number} did not answer in {_OPEN_SECONDS:.0f} s; close programs that may use it, "
-            "plug it in again, or name another one with `source`"
+            f"camera {number} did not respond within {_OPEN_SECONDS:.0f} s; close programs that may use it, "
+            "reconnect it, or choose another camera with `source`"
         )
     if not video.isOpened():
         raise CaptureError(
-            f"there is no camera {number}, or it may not be used: close programs that use it, allow this terminal to "
-            "use cameras, name another one (`source=0` is the first) or a video file"
+            f"camera {number} does not exist or cannot be accessed; close programs that use it, allow this terminal to "
+            "use cameras, or choose another camera (`source=0` is the first) or a video file"
         )
     return Footage(video, number, f"camera {number}, {_size(cv2, video)}")
 
@@ -123,21 +123,21 @@ def _file(cv2: Any, path: Path) -> Footage:
             head = stream.read(_HEAD_BYTES)
     except NotRegularError as error:
         raise CaptureError(
-            f"`source={path}` is {error.strerror}; allowed are the number of a camera and a video file"
+            f"`source={path}` is {error.strerror}; expected the number of a camera or a video file"
         ) from None
     except (FileNotFoundError, NotADirectoryError):
         raise CaptureError(
-            f"no such video file: {path}; allowed are the number of a camera (0, 1) and a video file"
+            f"no such video file: {path}; expected the number of a camera (0, 1) or a video file"
         ) from None
     except OSError as error:
         raise CaptureError(f"{path} cannot be read: {error.strerror or error}") from None
     if looks_like_image(path.name, head):
-        raise CaptureError(f"{path} is an image, no video; put it into the folder of its label as it is")
-    # FFmpeg would type out text as a film; no video is without zero bytes at its start.
+        raise CaptureError(f"{path} is an image, not a video; copy it into the folder of its label")
+    # FFmpeg would render a text file as a video; every video file has zero bytes at its start.
     video = cv2.VideoCapture(str(path)) if b"\0" in head else None
     if video is None or not video.isOpened():
         raise CaptureError(
-            f"{path} is no video that can be read (it may be cut off, or of a kind that OpenCV does not know); "
+            f"{path} cannot be read as a video (it may be truncated, or in a format that OpenCV does not support); "
             "save it as MP4 or AVI"
         )
     return Footage(video, str(path), f"{path}, {_size(cv2, video)}")
@@ -148,10 +148,10 @@ def _size(cv2: Any, video: Any) -> str:
 
 
 def _within(seconds: float, call: Callable[[], _T]) -> _T | None:
-    """Return what a call returns; None if it recordings too long, as drivers of cameras may without end."""
-    answers: queue.SimpleQueue[_T] = queue.SimpleQueue()
-    threading.Thread(target=lambda: answers.put(call()), daemon=True).start()
+    """Return the result of a call; None after a time limit, because camera drivers may block forever."""
+    results: queue.SimpleQueue[_T] = queue.SimpleQueue()
+    threading.Thread(target=lambda: results.put(call()), daemon=True).start()
     try:
-        return answers.get(timeout=seconds)
+        return results.get(timeout=seconds)
     except queue.Empty:
         return None

@@ -1,4 +1,4 @@
-"""Import OpenCV late, with its own messages and those of its FFmpeg switched off."""
+"""Import OpenCV on first use, with its own messages and those of FFmpeg disabled."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ def start_opencv() -> Any:
     Raises
     ------
     MissingExtraError
-        It is not installed.
+        OpenCV is not installed.
     """
-    # Read once, at the import and at the first video; who sets them for himself sees the messages.
+    # OpenCV reads these at import and at the first video; values that the user has set are respected.
     os.environ.setdefault("OPENCV_LOG_LEVEL", "OFF")
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
     try:

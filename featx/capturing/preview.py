@@ -1,4 +1,4 @@
-"""A window that shows what the camera sees, where there is a display: Tk, as the headless OpenCV has no windows."""
+"""A preview window for the camera if there is a display; it uses Tk, because the headless OpenCV has no windows."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ _GREEN = (60, 220, 60)
 
 
 class Preview:
-    """A window; closing it, or q or Escape in it, ends the recording.
+    """A preview window; closing it or pressing q or Escape ends the recording.
 
     Parameters
     ----------
     cv2, tkinter, ImageTk : module
     title : str
     mirrored : bool
-        Show it as a mirror does.
+        Flip the frames horizontally, as in a mirror.
     """
 
     def __init__(self, cv2: Any, tkinter: Any, ImageTk: Any, title: str, mirrored: bool) -> None:
@@ -45,18 +45,19 @@ class Preview:
         self.is_open = True
 
     def show(self, frame: NDArray[np.uint8], box: Box | None, text: str) -> bool:
-        """Show a frame and what is kept of it, and return whether the window is still open.
+        """Show a frame with a box; return whether the window is still open.
 
         Parameters
         ----------
         frame : ndarray of shape (height, width, 3), uint8
-            Blue first.
+            Pixels in BGR order.
         box : Box or None
+            The part of the frame that is kept.
         text : str
-            Stands beside the title.
+            Text after the title.
         """
         if self.is_open:
-            with contextlib.suppress(self._tk.TclError):  # closed at this instant
+            with contextlib.suppress(self._tk.TclError):  # the window was closed in the meantime
                 self._draw(frame.copy(), box, text)
         return self.is_open
 
@@ -65,7 +66,7 @@ class Preview:
             self._cv2.rectangle(frame, (box.left, box.top), (box.right - 1, box.bottom - 1), _GREEN, 2)
         image = Image.fromarray(np.ascontiguousarray(frame[:, :: -1 if self._mirrored else 1, ::-1]))
         image.thumbnail(_LARGEST)
-        self._shown = self._image_tk.PhotoImage(image, master=self._window)  # Tk keeps no hold of it
+        self._shown = self._image_tk.PhotoImage(image, master=self._window)  # Tk does not keep a reference
         self._image.configure(image=self._shown)
         self._window.title(f"{self._title}: {text}")
         self._window.update()
@@ -79,7 +80,7 @@ class Preview:
 
 @contextlib.contextmanager
 def open_preview(cv2: Any, title: str, mirrored: bool, notice: Callable[[str], None]) -> Iterator[Preview | None]:
-    """Open a window for a while; without a display, or without Tk, say so and go on with None."""
+    """Open a preview window for the duration of the context; without a display or Tk, report this and yield None."""
     window = _try_window(cv2, title, mirrored, notice)
     try:
         yield window
@@ -107,6 +108,6 @@ def _try_window(cv2: Any, title: str, mirrored: bool, notice: Callable[[str], No
 
 
 def _has_display() -> bool:
-    if threading.current_thread() is not threading.main_thread():  # where Tk cannot work
+    if threading.current_thread() is not threading.main_thread():  # Tk needs the main thread
         return False
     return sys.platform in ("win32", "darwin") or bool(os.environ.get("DISPLAY"))

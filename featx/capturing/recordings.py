@@ -1,4 +1,4 @@
-"""The recordings of a data set: numbers that are never given twice, and images that are whole or not there."""
+"""The recordings of a data set: their unique numbers, and their image files, which are written atomically."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ _SYSTEM = {"thumbs.db", "desktop.ini", "__macosx"}
 
 
 class Recording:
-    """A recording that images are written into.
+    """A recording that is being written.
 
     Parameters
     ----------
     number : int
     folder : path
-        That of the label.
+        Folder of the label.
     """
 
     def __init__(self, number: int, folder: Path) -> None:
@@ -37,72 +37,72 @@ class Recording:
         self.n_kept = 0
 
     def keep(self, image: bytes) -> Path:
-        """Write a JPEG file as the next image of the recording, and return its path.
+        """Write a JPEG file as the next image of the recording; return its path.
 
         Raises
         ------
         OutputError
-            It cannot be written, or something of its name is there.
+            The file cannot be written, or it exists.
         """
         path = self.folder / f"{make_frame_name(self.number, self.n_kept + 1)}.jpg"
         make_folder(self.folder)
         try:
             write_new(path, image)
         except ReplacedError:
-            raise OutputError(f"{path} exists already, and is not replaced") from None
+            raise OutputError(f"{path} exists and is not replaced") from None
         self.n_kept += 1
         return path
 
 
 def check_label(label: str) -> None:
-    """Make sure that a label can be the name of a class folder, on any system.
+    """Check that a label can be the name of a class folder on all operating systems.
 
     Raises
     ------
     CaptureError
-        It cannot.
+        The label cannot be a folder name.
     """
     reason = _fault(label)
     if reason:
-        raise CaptureError(f"the label {label!r} {reason}; choose a plain name, as anna or cup_2")
+        raise CaptureError(f"the label {label!r} {reason}; choose a plain name, such as anna or cup_2")
 
 
 def _fault(label: str) -> str:
     if not label.strip():
         return "is empty"
-    if found := _FORBIDDEN.search(label):
-        return f"holds {found[0]!r}, which names of folders may not on every system"
+    if match := _FORBIDDEN.search(label):
+        return f"contains {match[0]!r}, which some systems do not allow in folder names"
     if label.startswith(".") or label != label.strip() or label.endswith("."):
-        return "begins or ends with a point or a space: such folders are hidden, or cannot be on some systems"
+        return "begins or ends with a dot or a space: such folders are hidden or not allowed on some systems"
     if _DEVICES.fullmatch(label) or label.lower() in _SYSTEM:
-        return "is a name that systems use themselves"
+        return "is a reserved name on some systems"
     if (split := split_of(label)) is not None:
         return f"would be read as the {split} part of a data set"
     return f"is longer than {_MOST_BYTES} bytes" if len(label.encode("utf-8", "replace")) > _MOST_BYTES else ""
 
 
 def dataset_root(output: Path) -> Path:
-    """Return the data set that a folder of labels belongs to: its parent where it is the part of a split."""
+    """Return the root of the data set of a folder of labels: the parent if the folder is one part of a split."""
     return output.parent if split_of(output.name) is not None else output
 
 
 @contextlib.contextmanager
 def new_recording(output: Path, label: str) -> Iterator[Recording]:
-    """Begin the next recording of a data set; folders in which nothing was kept are removed at the end.
+    """Start the next recording of a data set; new folders that remain empty are removed at the end.
 
     Parameters
     ----------
     output : path
-        Folder of label folders; made when missing.
+        Folder of label folders; created if missing.
     label : str
 
     Raises
     ------
     OutputError
-        The folder cannot be made or written.
+        The folder cannot be created or written.
     """
     root = dataset_root(output)
-    made = [folder for folder in (output / label, output, root) if not folder.exists()]
+    new = [folder for folder in (output / label, output, root) if not folder.exists()]
     try:
         output.mkdir(parents=True, exist_ok=True)
         number, claim = _claim(root)
@@ -113,13 +113,13 @@ def new_recording(output: Path, label: str) -> Iterator[Recording]:
     try:
         yield Recording(number, output / label)
     finally:
-        for folder in (claim, *made):
-            with contextlib.suppress(OSError):  # it holds images
+        for folder in (claim, *new):
+            with contextlib.suppress(OSError):  # the folder contains images
                 folder.rmdir()
 
 
 def _claim(root: Path) -> tuple[int, Path]:
-    """Take the next number by making a folder, which one process alone can do."""
+    """Reserve the next number by creating a folder, which only one process can do."""
     claims = [path.name.removeprefix(_CLAIM) for path in root.glob(f"{_CLAIM}*")]
     numbers = [
         recording for entry in LocalFolder(root).entries() if (recording := recording_of(entry.name)) is not None
@@ -136,21 +136,21 @@ def _claim(root: Path) -> tuple[int, Path]:
 
 
 def count_recordings(output: Path) -> dict[str, int]:
-    """Return the number of recordings of each label of a data set; 0 where its images were not captured.
+    """Return the number of recordings of each label of a data set; 0 for labels whose images were not captured.
 
     Parameters
     ----------
     output : path
-        Folder of label folders; where it is the part of a split, all parts are counted.
+        Folder of label folders; if it is one part of a split, all parts are counted.
     """
     names = [entry.name for entry in LocalFolder(dataset_root(output)).entries()]
     recordings: dict[str, set[int]] = {}
     try:
         labels = read_layout(names, "top").labels
-    except DatasetError:  # extract will ask; what was captured is kept
+    except DatasetError:  # the layout is ambiguous; extract will ask, and the captured images are kept
         return {}
     for name, label in zip(names, labels, strict=True):
         if label is not None:
-            found = recordings.setdefault(label, set())
-            found.update({recording_of(name)} - {None})  # type: ignore[arg-type]
-    return {label: len(found) for label, found in sorted(recordings.items())}
+            numbers = recordings.setdefault(label, set())
+            numbers.update({recording_of(name)} - {None})  # type: ignore[arg-type]
+    return {label: len(numbers) for label, numbers in sorted(recordings.items())}

@@ -1,4 +1,4 @@
-"""What is saved and what predicts: a fitted head with its feature recipe and class names."""
+"""The classifier that is saved and that predicts: a fitted head, its feature spec and its class names."""
 
 from featx.classifier.classifier import FeatureClassifier
 from featx.classifier.dense import DenseHead, softmax, to_dense

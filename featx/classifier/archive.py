@@ -1,4 +1,4 @@
-"""The model file: a zip of JSON and plain arrays, and a skops file for what is neither; never a pickle."""
+"""Read and write model files: a zip file of JSON, plain arrays and the estimator in skops format, without a pickle."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _MEMBER = re.compile(r"model\.json|estimator\.skops|arrays/[a-z_]+\d*\.npy|probe
 
 
 class Archive:
-    """The content of a model file.
+    """Content of a model file.
 
     Parameters
     ----------
@@ -49,7 +49,7 @@ class Archive:
         self.header, self.arrays, self.files, self.estimator = header, arrays, files, estimator
 
     def write(self, path: Path) -> None:
-        """Write the file; the bytes depend on the content alone."""
+        """Write the file; its bytes depend only on the content."""
         header = {"format": _FORMAT_NAME, "format_version": FORMAT_VERSION, **self.header}
         with zipfile.ZipFile(path, "w") as archive:
             add_member(archive, _HEADER, json.dumps(header, indent=1, sort_keys=True).encode())
@@ -61,12 +61,12 @@ class Archive:
 
     @classmethod
     def read(cls, path: Path) -> Archive:
-        """Read a file; nothing in it is run.
+        """Read a model file without running any code in it.
 
         Raises
         ------
         ClassifierError
-            Not a model file, damaged, or of another version's format.
+            If the file is not a model file, is damaged, or has another format version.
         """
         try:
             with open_regular(path) as stream, zipfile.ZipFile(stream) as archive:
@@ -74,7 +74,7 @@ class Archive:
         except ClassifierError as error:
             raise error if str(path.name) in str(error) else ClassifierError(f"{path}: {error}") from None
         except MemoryError:
-            raise ClassifierError(f"{path} needs more memory than there is") from None
+            raise ClassifierError(f"{path} needs more memory than is available") from None
         except (FileNotFoundError, NotADirectoryError):
             raise ClassifierError(f"no such model file: {path}") from None
         except OSError as error:
@@ -94,16 +94,16 @@ class Archive:
             raise ClassifierError(f"{path} has no format version")
         if header["format_version"] > FORMAT_VERSION:
             raise ClassifierError(
-                f"{path} has format {header['format_version']}; this featx knows {FORMAT_VERSION}: update featx"
+                f"{path} has format {header['format_version']}; this featx reads format {FORMAT_VERSION}: update featx"
             )
         if header["format_version"] < FORMAT_VERSION:
             raise ClassifierError(
-                f"{path} has format {header['format_version']}, which says less than reports and rejection need; "
-                "fit it again: the cached features serve"
+                f"{path} has format {header['format_version']}, which lacks data that reports and rejection need; "
+                "fit the model again (cached features are reused)"
             )
         unknown = [name for name in sizes if not _MEMBER.fullmatch(name)]
         if unknown:
-            raise ClassifierError(f"{path} holds {unknown[0]!r}, which is no part of a featx model")
+            raise ClassifierError(f"{path} contains {unknown[0]!r}, which is not part of a featx model")
         arrays = {
             name.removeprefix("arrays/").removesuffix(".npy"): read_array(archive.read(name), name)
             for name in sizes
@@ -116,5 +116,5 @@ class Archive:
 def _memory() -> float:
     try:
         return float(os.sysconf("SC_PAGE_SIZE")) * os.sysconf("SC_PHYS_PAGES")
-    except (AttributeError, OSError, ValueError):  # not on Windows
+    except (AttributeError, OSError, ValueError):  # Windows has no sysconf
         return float("inf")

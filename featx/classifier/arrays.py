@@ -1,4 +1,4 @@
-"""Arrays of a model file: plain numbers, exactly as many as their bytes."""
+"""Read and write the numeric arrays of a model file, and check their type, shape and number of bytes."""
 
 from __future__ import annotations
 
@@ -27,41 +27,49 @@ def array_bytes(array: NDArray[Any]) -> bytes:
 
 
 def check_array(content: bytes, name: str, fortran: bool = False) -> tuple[np.dtype[Any], tuple[int, ...], int]:
-    """Return type, shape and place of the numbers in the bytes of an ``.npy`` file; nothing is allocated for them.
+    """Return data type, shape and data offset of the content of an ``.npy`` file, without allocating the array.
 
     Parameters
     ----------
     content : bytes
+        The bytes of the file.
     name : str
-        For messages.
+        Name of the array in error messages.
     fortran : bool
-        Whether the first index may change fastest.
+        Whether Fortran order (first index changes fastest) is allowed.
+
+    Returns
+    -------
+    dtype : dtype
+    shape : tuple of int
+    offset : int
+        Position of the first number in ``content``.
 
     Raises
     ------
     ClassifierError
-        It holds objects or text, or more or fewer numbers than its bytes.
+        If the array holds objects or text, or if its shape does not match the number of bytes.
     """
     stream = io.BytesIO(content)
     try:
         dtype, shape, first_fastest = _header(stream)
-    except Exception as error:  # NumPy parses the header as Python's source: SyntaxError, TokenError, MemoryError, ...
+    except Exception as error:  # NumPy parses the header as Python code: SyntaxError, TokenError, MemoryError, ...
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise ClassifierError(f"the array {name} is damaged: {reason}") from None
     if dtype.kind not in _KINDS or not dtype.isnative:
-        kind = "Object arrays cannot be loaded" if dtype.hasobject else f"its type {dtype} is no plain number"
-        raise ClassifierError(f"the array {name} is damaged: {kind}")
+        reason = "object arrays cannot be loaded" if dtype.hasobject else f"its type {dtype} is not numeric"
+        raise ClassifierError(f"the array {name} is damaged: {reason}")
     if first_fastest and not fortran and len(shape) > 1:
-        raise ClassifierError(f"the array {name} is stored column by column, as featx never writes it")
+        raise ClassifierError(f"the array {name} is in Fortran order; expected C order")
     if len(shape) > _MOST_DIMENSIONS or any(type(side) is not int or side < 0 for side in shape):
         raise ClassifierError(f"the array {name} is damaged: its shape is {str(shape)[:60]}")
     if math.prod(shape) * dtype.itemsize != len(content) - stream.tell():
-        raise ClassifierError(f"the array {name} is damaged: its shape {shape} is not that of its bytes")
+        raise ClassifierError(f"the array {name} is damaged: its shape {shape} does not match its number of bytes")
     return dtype, shape, stream.tell()
 
 
 def read_array(content: bytes, name: str) -> NDArray[Any]:
-    """Return an array; see :func:`check_array`."""
+    """Return the array in the content of an ``.npy`` file; see :func:`check_array`."""
     dtype, shape, start = check_array(content, name)
     array: NDArray[Any] = np.frombuffer(content, dtype, math.prod(shape), start).reshape(shape).copy()
     return array

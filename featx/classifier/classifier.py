@@ -1,4 +1,4 @@
-"""A fitted head with its feature recipe and class names: what is saved and what predicts."""
+"""The classifier that predicts from features: a fitted head with its feature spec and class names."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from featx.classifier.archive import Archive
 from featx.classifier.checking import (
     check_arrays,
     check_classes,
-    check_contents,
+    check_content_hashes,
     check_dense_head,
     check_model_graph,
     check_out_of_fold,
@@ -42,8 +42,8 @@ from featx.table import FeatureTable
 from featx.targets import SingleLabel
 
 _MOST_MATRICES = 1000
-_MOST_FOLDED_BYTES = 16_000_000
-"""Of the matrices that predict without scikit-learn, and are in a file besides the estimator."""
+_MOST_DENSE_BYTES = 16_000_000
+"""Largest size of the matrices that a file stores in addition to the estimator; they predict without scikit-learn."""
 
 
 @dataclass(frozen=True)
@@ -53,34 +53,34 @@ class FeatureClassifier:
     Parameters
     ----------
     spec : FeatureSpec
-        The recipe of its features.
+        Spec of the features that it predicts from.
     title : str
-        The backbone and its weights, for people.
+        Backbone and weights, as shown to users.
     classes_ : tuple of str
-        Class names, in the order of its scores.
+        Class names, in the order of the scores.
     evaluation : Evaluation or FinetuneEvaluation
     temperature : float
-        Scores are divided by it before the softmax.
+        Divisor of the scores before the softmax.
     estimator : callable
-        Returns the fitted estimator.
-    folded : DenseHead or None
-        The same as matrices, where it can be.
+        Function without arguments that returns the fitted estimator.
+    dense_head : DenseHead or None
+        The estimator as matrices; None for heads that are not linear or dense.
     content_hashes : ndarray of shape (n, 32), uint8
-        Contents it was fitted on, sorted.
+        SHA-256 of the contents that it was fitted on, sorted.
     out_of_fold : OutOfFold or None
-        None where there was no cross-validation.
+        Out-of-fold scores; None without cross-validation.
     rejector : Rejector or None
-        What can say "none of these"; None where there was no cross-validation.
+        Rejects images of other kinds; None if there were no left-out images to set its limit by.
     probe_files : mapping of str to bytes
-        Images to check that features are reproduced.
+        Probe images by name, used to check that a machine reproduces the features.
     probes : ndarray of shape (n_probes, n_features), float32
-        Their features.
+        Features of the probe images.
     versions : mapping of str to str
-        Libraries it was made with.
+        Versions of the libraries that it was made with.
     graph : ndarray of shape (n_bytes,), uint8, or None
-        The graph that its recipe names: of int8, which no other machine could make, or one taken along.
+        The graph that the feature spec names: an int8 graph, which other machines cannot reproduce, or a bundled one.
     file : str, optional
-        The file that it was loaded from.
+        File that it was loaded from.
     """
 
     spec: FeatureSpec
@@ -89,7 +89,7 @@ class FeatureClassifier:
     evaluation: Evaluation | FinetuneEvaluation
     temperature: float
     estimator: Callable[[], Any] = field(repr=False)
-    folded: DenseHead | None = field(repr=False)
+    dense_head: DenseHead | None = field(repr=False)
     content_hashes: NDArray[np.uint8] = field(repr=False)
     out_of_fold: OutOfFold | None = field(repr=False)
     rejector: Rejector | None = field(repr=False)
@@ -101,94 +101,106 @@ class FeatureClassifier:
 
     @property
     def targets(self) -> SingleLabel:
-        """What it predicts."""
+        """Targets that it predicts."""
         return SingleLabel(self.classes_)
 
     def __repr__(self) -> str:
         return f"Classifier({self.title}, {self.evaluation.head}, {len(self.classes_):,} classes: {self.evaluation})"
 
     def scores(self, X: NDArray[np.float32]) -> NDArray[np.float64]:
-        """Return a score for each class, shape (n_samples, n_classes); the largest one is the prediction.
+        """Return the score of each class, shape (n_samples, n_classes); the class with the largest score is predicted.
 
         Raises
         ------
         ClassifierError
-            Features or head are damaged: they give no numbers.
+            If a score is not finite, because the features or the head are damaged.
         """
-        if self.folded is not None:
-            scores = self.folded.scores(X)
+        if self.dense_head is not None:
+            scores = self.dense_head.scores(X)
         else:
             from featx.heads import scores_of
 
             scores = scores_of(self.estimator(), X, len(self.classes_))
         if not np.isfinite(scores).all():
-            raise ClassifierError("the scores are no finite numbers: the model or the features are damaged")
+            raise ClassifierError("the scores are not finite: the model or the features are damaged")
         return scores
 
     def probabilities(self, X: NDArray[np.float32]) -> NDArray[np.float64]:
-        """Return calibrated probabilities, shape (n_samples, n_classes)."""
-        probabilities = softmax(self.scores(X) / self.temperature)
-        if not np.isfinite(probabilities).all():
-            raise ClassifierError("the probabilities are no finite numbers: the model or the features are damaged")
-        return probabilities
-
-    def out_of_fold_probabilities(self) -> NDArray[np.float64] | None:
-        """Return calibrated probabilities of the training images by heads that had not seen them.
-
-        Returns
-        -------
-        ndarray of shape (n_samples, n_classes), float64, or None
-            None where there was no cross-validation.
-        """
-        return None if self.out_of_fold is None else softmax(self.out_of_fold.scores / self.temperature)
-
-    def rejected(self, X: NDArray[np.float32], probabilities: NDArray[np.float64], rate: float) -> NDArray[np.bool_]:
-        """Tell which images are none of the classes; see :meth:`Rejector.rejected`.
+        """Return calibrated probabilities, shape (n_samples, n_classes).
 
         Raises
         ------
         ClassifierError
-            There was no cross-validation to set a limit by, or the rate is no possible one.
+            If a probability is not finite, because the features or the head are damaged.
+        """
+        probabilities = softmax(self.scores(X) / self.temperature)
+        if not np.isfinite(probabilities).all():
+            raise ClassifierError("the probabilities are not finite: the model or the features are damaged")
+        return probabilities
+
+    def out_of_fold_probabilities(self) -> NDArray[np.float64] | None:
+        """Return the calibrated out-of-fold probabilities of the training images.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_classes), float64, or None
+            None without cross-validation.
+        """
+        return None if self.out_of_fold is None else softmax(self.out_of_fold.scores / self.temperature)
+
+    def rejected(self, X: NDArray[np.float32], probabilities: NDArray[np.float64], rate: float) -> NDArray[np.bool_]:
+        """Return which images belong to none of the classes; see :meth:`Rejector.rejected`.
+
+        Raises
+        ------
+        ClassifierError
+            If the model cannot reject, or the rate is too small for the number of training images.
         """
         return self.check_reject_rate(rate).rejected(X, probabilities, rate)
 
     def check_reject_rate(self, rate: float) -> Rejector:
-        """Return the rejector; see :meth:`rejected` for what is raised."""
+        """Return the rejector after a check of the rate.
+
+        Raises
+        ------
+        ClassifierError
+            See :meth:`rejected`.
+        """
         if self.rejector is None:
             raise ClassifierError(
-                f"this model cannot reject: {self.evaluation.cv_reason}, so nothing says how novel genuine images are"
+                f"this model cannot reject images, because no cross-validation set a limit: {self.evaluation.cv_reason}"
             )
         self.rejector.limit(rate)
         return self.rejector
 
     def seen(self, content_hashes: NDArray[np.uint8]) -> NDArray[np.bool_]:
-        """Tell for each content, shape (n, 32), whether the classifier was fitted on it; shape (n,)."""
+        """Return whether the classifier was fitted on each content; hashes of shape (n, 32) give shape (n,)."""
         known = np.ascontiguousarray(self.content_hashes).view("V32").ravel()
-        asked = np.ascontiguousarray(content_hashes).view("V32").ravel()
-        return np.isin(asked, known)
+        given = np.ascontiguousarray(content_hashes).view("V32").ravel()
+        return np.isin(given, known)
 
     def predict_features(self, table: FeatureTable, *, reject_rate: float | None = None) -> Predictions:
-        """Predict from features, all in memory.
+        """Predict the classes of all rows of a feature table, in memory.
 
         Parameters
         ----------
         table : FeatureTable
         reject_rate : float, optional
-            Mark images as rejected that are less like the training images than all but this share of these; their
-            label is empty.
+            Share of genuine images that may be rejected. Images that are less similar to the training images are
+            marked as rejected, and their label is empty.
 
         Raises
         ------
         ClassifierError
-            The features are of another spec, or are not reproduced here; or this model cannot reject.
+            If the features have another spec, this machine does not reproduce them, or this model cannot reject.
         """
         if reject_rate is not None:
             self.check_reject_rate(reject_rate)
         self.check(table)
         X = table.X
         probabilities = self.probabilities(X)
-        answers = self.targets.answers(probabilities)
-        names = self.targets.decode(answers)
+        predicted = self.targets.predicted(probabilities)
+        names = self.targets.decode(predicted)
         rejected = np.zeros(len(X), np.bool_)
         if reject_rate is not None:
             rejected = self.rejected(X, probabilities, reject_rate)
@@ -196,7 +208,7 @@ class FeatureClassifier:
             classes=self.classes_,
             paths=tuple(sample.sample_id for sample in table.samples),
             labels=tuple("" if out else name for name, out in zip(names, rejected, strict=True)),
-            confidence=self.targets.confidence(probabilities, answers),
+            confidence=self.targets.confidence(probabilities, predicted),
             probabilities=probabilities,
             seen=self.seen(table.content_hashes),
             rejected=rejected,
@@ -204,18 +216,18 @@ class FeatureClassifier:
         )
 
     def check(self, table: FeatureTable) -> None:
-        """Make sure that features are of the classifier's recipe, and that this machine reproduces it.
+        """Check that features have the classifier's spec, and that this machine reproduces its features.
 
         Raises
         ------
         ClassifierError
-            They are not; the message says what differs.
+            If they do not; the message states the difference.
         """
         mine, others = self.spec.unbundled, table.spec.unbundled
         risen = mine != others and replace(others, precision=mine.precision) == mine and others.precision == "float32"
         if mine != others and not risen:
             raise ClassifierError(
-                f"the features have another recipe than the model: {others.to_json()}, needed {mine.to_json()}"
+                f"the feature spec of the images is {others.to_json()}; the model expects {mine.to_json()}"
             )
         if not len(table):
             return
@@ -225,35 +237,35 @@ class FeatureClassifier:
         ours, theirs = table.probes[shared], self.probes[shared]
         agreement = cosines(ours, theirs)
         if risen:
-            same_labels = self.targets.hits(*(self.targets.answers(self.scores(X)) for X in (ours, theirs))).all()
+            same_labels = self.targets.hits(*(self.targets.predicted(self.scores(X)) for X in (ours, theirs))).all()
             if float(agreement.mean()) >= MIN_MEAN_COSINE and same_labels:
                 return
         elif float(agreement.min()) >= MIN_COSINE:
             return
         raise ClassifierError(
-            f"this machine does not reproduce the model's features: its probe images agree only to cosine "
-            f"{agreement.min():.4f} ({agreement.mean():.4f} on average), needed {MIN_COSINE}, or in float32 instead of "
-            f"{self.spec.precision} {MIN_MEAN_COSINE} on average and the same labels. The model was made with "
+            f"this machine does not reproduce the model's features: the cosine similarity of the probe images is "
+            f"{agreement.min():.4f} ({agreement.mean():.4f} on average); expected {MIN_COSINE}, or for float32 instead "
+            f"of {self.spec.precision}, {MIN_MEAN_COSINE} on average and the same labels. The model was made with "
             f"{dict(self.versions)}"
         )
 
     @checked()
     def save(self, path: str | Path | OutputFile, overwrite: bool = False) -> None:
-        """Write the classifier to one file (docs/format.md); no pickle is in it.
+        """Save the classifier to one file without a pickle; docs/format.md describes the format.
 
         Parameters
         ----------
         path : path
-            It ends in ``.featx``. An :class:`OutputFile` was looked at before, and knows what it may replace.
+            File name that ends in ``.featx``, or an :class:`OutputFile` that was checked before.
         overwrite : bool
-            Replace a model file that is there; no other file is ever replaced.
+            Replace an existing model file. Files that featx did not write are never replaced.
 
         Raises
         ------
         ClassifierError
-            The estimator is of a kind that skops does not write, or that does not come back as it was.
+            If skops cannot write the estimator, or the loaded estimator differs from the saved one.
         OutputError
-            A file is there that may not be replaced, or it cannot be written.
+            If the file exists and may not be replaced, or cannot be written.
         """
         output = path if isinstance(path, OutputFile) else OutputFile(path, MODEL_SUFFIXES, overwrite, "path")
         tried = np.concatenate([np.zeros_like(self.probes[:1]), self.probes])
@@ -265,7 +277,7 @@ class FeatureClassifier:
 
     @classmethod
     def load(cls, path: str | Path, *, trusted: Collection[str] = ()) -> Self:
-        """Read a classifier; nothing in the file is run, but for types that are trusted.
+        """Load a classifier from a file; only the code of trusted types is run.
 
         Parameters
         ----------
@@ -276,7 +288,8 @@ class FeatureClassifier:
         Raises
         ------
         ClassifierError
-            Not a model file, damaged, of a later featx, or with a head of types that are not trusted.
+            If the file is not a model file, is damaged, was written by a later featx, or has a head of types that
+            are not trusted.
         """
         file = Path(path)
         archive = Archive.read(file)
@@ -285,15 +298,15 @@ class FeatureClassifier:
         except FeatxError as error:
             raise ClassifierError(f"{file}: {error}") from None
         except KeyError as error:
-            raise ClassifierError(f"{file} is damaged: it lacks {error}") from None
+            raise ClassifierError(f"{file} is damaged: {error} is missing") from None
         except (AttributeError, MemoryError, OverflowError, RecursionError, TypeError, ValueError) as error:
             raise ClassifierError(f"{file} is damaged: {error!r}") from None
 
     @property
-    def _kept_folded(self) -> DenseHead | None:
-        """The matrices, unless they are large: the file holds such weights once, in the estimator."""
-        n_bytes = 0 if self.folded is None else sum(weight.nbytes for weight in self.folded.weights)
-        return None if n_bytes > _MOST_FOLDED_BYTES else self.folded
+    def _saved_dense_head(self) -> DenseHead | None:
+        """The matrices, or None if they are large: the file then holds these weights only once, in the estimator."""
+        n_bytes = 0 if self.dense_head is None else sum(weight.nbytes for weight in self.dense_head.weights)
+        return None if n_bytes > _MOST_DENSE_BYTES else self.dense_head
 
     def _header(self) -> dict[str, Any]:
         return {
@@ -302,8 +315,8 @@ class FeatureClassifier:
             "classes": list(self.classes_),
             "evaluation": self.evaluation.to_dict(),
             "temperature": self.temperature,
-            "n_folded": 0 if self._kept_folded is None else len(self._kept_folded.weights),
-            "pairwise": self._kept_folded is not None and self._kept_folded.pairwise,
+            "n_dense": 0 if self._saved_dense_head is None else len(self._saved_dense_head.weights),
+            "pairwise": self._saved_dense_head is not None and self._saved_dense_head.pairwise,
             "sample_ids": None if self.out_of_fold is None else list(self.out_of_fold.sample_ids),
             "probes": list(self.probe_files),
             "versions": dict(self.versions),
@@ -313,8 +326,8 @@ class FeatureClassifier:
         arrays: dict[str, NDArray[Any]] = {"content_hashes": self.content_hashes, "probes": self.probes}
         if self.graph is not None:
             arrays["graph"] = self.graph
-        if self._kept_folded is not None:
-            matrices = zip(self._kept_folded.weights, self._kept_folded.biases, strict=True)
+        if self._saved_dense_head is not None:
+            matrices = zip(self._saved_dense_head.weights, self._saved_dense_head.biases, strict=True)
             for i, (weight, bias) in enumerate(matrices):
                 arrays[f"weight{i}"], arrays[f"bias{i}"] = weight, bias
         if self.out_of_fold is not None:
@@ -337,9 +350,9 @@ class FeatureClassifier:
         classes = check_classes(header["classes"])
         evaluation = read_evaluation(header["evaluation"])
         if evaluation.classes != classes:
-            raise ClassifierError("the classes of its evaluation are not those of the model")
+            raise ClassifierError("the classes of the evaluation differ from the classes of the model")
         temperature = check_temperature(header["temperature"])
-        check_contents(arrays["content_hashes"], evaluation.n_images)
+        check_content_hashes(arrays["content_hashes"], evaluation.n_images)
         spec = FeatureSpec.from_json(header["spec"])
         check_model_graph(arrays.get("graph"), spec, probes.shape[1])
         if not trusted:
@@ -351,7 +364,7 @@ class FeatureClassifier:
             evaluation=evaluation,
             temperature=temperature,
             estimator=cache(lambda: _checked_estimator(archive.estimator, probes, len(classes), trusted)),
-            folded=_read_folded(header, arrays, len(classes)),
+            dense_head=_read_dense_head(header, arrays, len(classes)),
             content_hashes=arrays["content_hashes"],
             out_of_fold=_read_out_of_fold(header, arrays, temperature, evaluation),
             rejector=read_rejector(arrays, len(classes)) if "novelties" in arrays else None,
@@ -362,20 +375,20 @@ class FeatureClassifier:
         )
         if made.rejector is not None:
             check_rejector(made.rejector)
-        if made.folded is None:
-            made.estimator()  # what predicts is checked before anything else is done; matrices are by now
+        if made.dense_head is None:
+            made.estimator()  # checks the estimator, which predicts in this case; matrices are already checked
         return made
 
 
-def _read_folded(header: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]], n_classes: int) -> DenseHead | None:
+def _read_dense_head(header: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]], n_classes: int) -> DenseHead | None:
     fields = Fields(header, "the model")
-    n = fields.count("n_folded", 0, _MOST_MATRICES)
+    n = fields.count("n_dense", 0, _MOST_MATRICES)
     if not n:
         return None
     weights, biases = ([arrays[f"{kind}{i}"] for i in range(n)] for kind in ("weight", "bias"))
-    folded = DenseHead(weights, biases, fields.flag("pairwise"))
-    check_dense_head(folded, arrays["probes"].shape[1], n_classes)
-    return folded
+    dense_head = DenseHead(weights, biases, fields.flag("pairwise"))
+    check_dense_head(dense_head, arrays["probes"].shape[1], n_classes)
+    return dense_head
 
 
 def _read_out_of_fold(
@@ -386,7 +399,7 @@ def _read_out_of_fold(
 ) -> OutOfFold | None:
     if header["sample_ids"] is None:
         if isinstance(evaluation.judged, CrossValidation):
-            raise ClassifierError("it has a cross-validation without out-of-fold scores")
+            raise ClassifierError("the model has a cross-validation but no out-of-fold scores")
         return None
     y, scores, fold, predicted = (arrays[f"oof_{name}"] for name in ("y", "scores", "fold", "predicted"))
     sample_ids = check_sample_ids(header["sample_ids"])

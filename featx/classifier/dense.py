@@ -1,4 +1,4 @@
-"""Linear and MLP heads as plain matrices, with the scaler folded in, so that predicting needs no scikit-learn."""
+"""Linear and MLP heads as matrices that include the scaler, so that predicting does not need scikit-learn."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class DenseHead:
     weights : sequence of ndarray of shape (n_in, n_out), float64
     biases : sequence of ndarray of shape (n_out,), float64
     pairwise : bool
-        Whether the last columns compare classes pair by pair: (0, 1), (0, 2), ..., (1, 2), ...
+        Whether the columns of the last matrix compare pairs of classes: (0, 1), (0, 2), ..., (1, 2), ...
     """
 
     weights: Sequence[NDArray[np.float64]]
@@ -29,7 +29,7 @@ class DenseHead:
     pairwise: bool = False
 
     def scores(self, X: NDArray[np.float32]) -> NDArray[np.float64]:
-        """Return scores of shape (n_samples, n_classes); two classes share one value s as (-s/2, s/2)."""
+        """Return scores of shape (n_samples, n_classes); a single score s of two classes becomes (-s/2, s/2)."""
         x = X.astype(np.float64)
         for weight, bias in zip(self.weights[:-1], self.biases[:-1], strict=True):
             x = np.maximum(x @ weight + bias, 0.0)
@@ -40,7 +40,7 @@ class DenseHead:
 
 
 def _votes(comparisons: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Count won comparisons; the sum of margins, squeezed below a third of a vote, breaks ties (as scikit-learn)."""
+    """Return the comparisons that each class wins; as in scikit-learn, the sum of margins breaks ties."""
     n_classes = (1 + math.isqrt(1 + 8 * comparisons.shape[1])) // 2
     won = np.zeros((len(comparisons), n_classes))
     margin = np.zeros_like(won)
@@ -49,15 +49,20 @@ def _votes(comparisons: NDArray[np.float64]) -> NDArray[np.float64]:
         won[:, second] += column < 0
         margin[:, first] += column
         margin[:, second] -= column
-    return np.asarray(won + margin / (3 * (np.abs(margin) + 1)))
+    return np.asarray(won + margin / (3 * (np.abs(margin) + 1)))  # margins are scaled below a third of a vote
 
 
 def to_dense(estimator: Any) -> DenseHead | None:
-    """Return a fitted pipeline of scaler and head as matrices, None if it is not of a kind that can be.
+    """Return a fitted pipeline of scaler and head as matrices.
 
     Parameters
     ----------
     estimator : fitted scikit-learn estimator
+
+    Returns
+    -------
+    DenseHead or None
+        None if the estimator is not a linear head or an MLP with ReLU after a :class:`featx.scaling.CommonScaler`.
     """
     from sklearn.pipeline import Pipeline
 
@@ -81,10 +86,10 @@ def _matrices(head: Any) -> tuple[list[Any], list[Any], bool] | None:
     from sklearn.neural_network import MLPClassifier
     from sklearn.svm import SVC, LinearSVC
 
-    if type(head) is OneVsOneClassifier and all(type(one) is SGDClassifier for one in head.estimators_):
-        # Its machines answer above 0 for the second class of a pair, those of SVC for the first.
-        weights = np.concatenate([-one.coef_ for one in head.estimators_]).T
-        return [weights], [np.concatenate([-one.intercept_ for one in head.estimators_])], True
+    if type(head) is OneVsOneClassifier and all(type(binary) is SGDClassifier for binary in head.estimators_):
+        # Scores above 0 mean the second class of a pair here, but the first class in SVC.
+        weights = np.concatenate([-binary.coef_ for binary in head.estimators_]).T
+        return [weights], [np.concatenate([-binary.intercept_ for binary in head.estimators_])], True
     if type(head) is MLPClassifier and head.activation == "relu":
         return list(head.coefs_), list(head.intercepts_), False
     pairwise = type(head) is SVC and head.kernel == "linear" and not head.break_ties
@@ -94,6 +99,6 @@ def _matrices(head: Any) -> tuple[list[Any], list[Any], bool] | None:
 
 
 def softmax(scores: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return probabilities, shape as ``scores``; each row adds up to 1."""
+    """Return probabilities of the same shape as ``scores``; each row sums to 1."""
     powers = np.exp(scores - scores.max(axis=1, keepdims=True))
     return np.asarray(powers / powers.sum(axis=1, keepdims=True))

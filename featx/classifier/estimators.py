@@ -1,8 +1,8 @@
-"""Fitted estimators in skops format: written so that equal content gives equal bytes, read only whole and checked.
+"""Read, check and write fitted estimators in skops format; equal content gives equal bytes.
 
-skops makes sure that a file builds objects of known types alone; what lies in them is up to the file, and the compiled
-code of scikit-learn trusts it. So every type that may occur is named here, together with the check of its content: most
-compute with NumPy, which looks at shapes itself; the others have a check of their own; the rest is refused by name.
+skops ensures that a file builds only objects of known types. It does not check their content, which the compiled code
+of scikit-learn trusts. This module therefore lists every allowed type. Most of these compute with NumPy, which checks
+shapes itself; the others have their own check of content. All other types are refused by name.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from featx.errors import ClassifierError
 
 _SCHEMA = "schema.json"
 _TRUSTED = ["featx.heads.centroid.ShrunkenCentroid", "featx.scaling.CommonScaler"]
-"""Besides what skops itself holds for safe."""
+"""Types that are loaded in addition to those that skops considers safe."""
 
 _ARITHMETIC = {
     *("LogisticRegression", "LogisticRegressionCV", "RidgeClassifier", "RidgeClassifierCV", "SGDClassifier"),
@@ -36,7 +36,7 @@ _ARITHMETIC = {
     *("QuantileTransformer", "Binarizer", "VarianceThreshold", "PCA", "IncrementalPCA", "TruncatedSVD"),
     *("FactorAnalysis", "FastICA", "Nystroem", "RBFSampler"),
 }
-"""Estimators of scikit-learn that predict with NumPy's arithmetic, which checks every shape and index itself."""
+"""scikit-learn estimators that predict with NumPy, which checks every shape and index itself."""
 
 _PRIMITIVES = {f"builtins.{name}" for name in ("str", "int", "float", "bool")}
 _NUMBERS = {f"numpy.{name}" for name in ("bool", "bool_", "int32", "int64", "float32", "float64")}
@@ -50,30 +50,31 @@ _LOSS = re.compile(r"sklearn\.(linear_model\._sgd_fast|_loss\._loss)\.\w+")
 _VERSION = re.compile(r"[\w.+!-]{1,40}")
 _MOST_WHOLE = 2**63
 _MOST_REPEATED = 4
-"""Times the bytes of a file that its arrays may have together, where several places name the same one."""
+"""Largest total size of the arrays, counted each time one is named, as a multiple of the size of the file."""
 
 _LEAST_REPEATED = 4 << 20
 _MOST_JOBS = 1024
 
 
 def dump_estimator(estimator: Any, check: Callable[..., None] = lambda loaded, is_trusted=False: None) -> bytes:
-    """Return a fitted estimator in skops format; the bytes depend on its content alone.
+    """Return a fitted estimator in skops format; the bytes depend only on its content.
 
-    Types that featx does not load by itself are written too: whoever loads them has to name them as trusted.
+    Types that featx does not check are written too; to load them, they must be named as trusted.
 
     Parameters
     ----------
     estimator : fitted scikit-learn estimator
     check : callable
-        Called with what is loaded from these bytes; with ``is_trusted`` where that takes trust.
+        Function called with the estimator loaded from these bytes, and with ``is_trusted=True`` if types must be
+        trusted.
 
     Raises
     ------
     ClassifierError
-        It holds what skops does not write, or what does not come back from what is written.
+        If skops cannot write the estimator, or the written estimator cannot be loaded.
     """
     import skops
-    import skops.io  # registers what is written how
+    import skops.io  # registers the writers of types
     from skops.io._utils import SaveContext, get_state
 
     members = _Members()
@@ -93,18 +94,18 @@ def dump_estimator(estimator: Any, check: Callable[..., None] = lambda loaded, i
 
 
 def load_estimator(content: bytes, trusted: Collection[str] = ()) -> Any:
-    """Load an estimator in skops format; types that are not known to be safe are refused by name.
+    """Load an estimator in skops format; refuse types that are not known to be safe.
 
     Parameters
     ----------
     content : bytes
     trusted : collection of str
-        Further types that may be built, with whatever content the file gives them: their code runs.
+        Further types that may be built. Their content is not checked, and their code runs.
 
     Raises
     ------
     ClassifierError
-        A type that is not allowed, or no skops file.
+        If a type is not allowed, or the content is not a skops file.
     """
     from skops.io import loads
 
@@ -114,46 +115,46 @@ def load_estimator(content: bytes, trusted: Collection[str] = ()) -> Any:
         raise _not_loaded(unknown)
     try:
         return loads(known, trusted=[*_TRUSTED, *trusted])
-    except Exception as error:  # skops and scikit-learn raise errors of all kinds on content that does not fit
+    except Exception as error:  # skops and scikit-learn raise errors of all kinds on invalid content
         raise ClassifierError(f"the fitted head cannot be read: {error}") from None
 
 
 def types_to_trust(content: bytes) -> set[str]:
-    """Return the types in a skops file that featx does not load by itself.
+    """Return the types in a skops file that must be trusted to be loaded.
 
     Raises
     ------
     ClassifierError
-        No skops file.
+        If the content is not a skops file.
     """
     from skops.io import get_untrusted_types
 
     schema, _ = _opened(content)
     try:
         names = _unknown_types(schema) | set(get_untrusted_types(data=content))
-    except Exception as error:  # skops raises errors of all kinds on content that does not fit
+    except Exception as error:  # skops raises errors of all kinds on invalid content
         raise ClassifierError(f"the fitted head cannot be read: {error}") from None
     return names - set(_TRUSTED)
 
 
 def check_estimator_file(content: bytes) -> bytes:
-    """Make sure that a skops file holds known types and plain arrays alone; neither skops nor scikit-learn is imported.
+    """Check that a skops file holds only known types and numeric arrays; neither skops nor scikit-learn is imported.
 
     Returns
     -------
     bytes
-        The same content written anew: without identities, by which one object could stand for another.
+        The same content rewritten without object identities, which could make one object stand for another.
 
     Raises
     ------
     ClassifierError
-        It holds something else.
+        If it holds anything else.
     """
     return _written(*_checked(*_opened(content), len(content)))
 
 
 def _opened(content: bytes) -> tuple[Any, dict[str, bytes]]:
-    """Return schema and members of a skops file."""
+    """Return the schema and the members of a skops file."""
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             members = {name: archive.read(name) for name in check_members(archive, len(content), "the head")}
@@ -165,44 +166,44 @@ def _opened(content: bytes) -> tuple[Any, dict[str, bytes]]:
 
 
 def check_members(archive: zipfile.ZipFile, n_bytes: int, name: str) -> dict[str, int]:
-    """Return the members of a zip file and their sizes.
+    """Return the size in bytes of each member of a zip file, by name.
 
     Raises
     ------
     ClassifierError
-        One is packed, encrypted, a folder or there twice, or all together are larger than the file.
+        If a member is compressed, encrypted, a folder or occurs twice, or all together are larger than the file.
     """
     sizes: dict[str, int] = {}
     for entry in archive.infolist():
         if entry.compress_type != zipfile.ZIP_STORED:
-            raise ClassifierError(f"{name} holds {entry.filename!r} compressed, as featx never writes it")
+            raise ClassifierError(f"{name} holds {entry.filename!r} compressed; expected uncompressed members")
         if entry.flag_bits & 1 or entry.is_dir() or entry.file_size != entry.compress_size:
-            raise ClassifierError(f"{name} holds {entry.filename!r} encrypted or as a folder, as featx never writes it")
+            raise ClassifierError(f"{name} holds {entry.filename!r} encrypted or as a folder; expected plain files")
         sizes[entry.filename] = entry.file_size
     if sum(entry.file_size for entry in archive.infolist()) > n_bytes:
-        raise ClassifierError(f"{name} would unpack to more bytes than it has")
+        raise ClassifierError(f"the members of {name} are larger than the file")
     if len(sizes) != len(archive.infolist()):
         raise ClassifierError(f"{name} holds a member twice")
     return sizes
 
 
 def check_estimator(estimator: Any, X: NDArray[np.float32], n_classes: int, is_trusted: bool = False) -> None:
-    """Make sure that an estimator scores any features with what it holds, and nothing beside it.
+    """Check that an estimator scores features using only valid content.
 
     Parameters
     ----------
     estimator : object
-        As it was loaded.
+        The loaded estimator.
     X : ndarray of shape (n_samples, n_features), float32
-        Some features, which it is tried on at last.
+        Features to score after the check of content.
     n_classes : int
     is_trusted : bool
-        Leave out the check of what it holds, as of types that featx does not know.
+        Skip the check of content, which featx cannot do for unknown types.
 
     Raises
     ------
     ClassifierError
-        Its content does not fit together, the features or the classes.
+        If the content is inconsistent, or does not match the features or the classes.
     """
     from featx.heads import scores_of
 
@@ -213,17 +214,17 @@ def check_estimator(estimator: Any, X: NDArray[np.float32], n_classes: int, is_t
             warnings.simplefilter("ignore")
             known = np.asarray(estimator.classes_)
             scores = scores_of(estimator, X, n_classes)
-    except Exception as error:  # scikit-learn and NumPy raise errors of all kinds where arrays do not fit
+    except Exception as error:  # scikit-learn and NumPy raise errors of all kinds on arrays that do not match
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise ClassifierError(f"the fitted head does not score the model's own probe images: {reason}") from None
     if known.shape != (n_classes,) or known.dtype.kind not in "iu" or not np.array_equal(known, np.arange(n_classes)):
-        raise ClassifierError(f"the fitted head has other classes than the {n_classes} of the model")
+        raise ClassifierError(f"the classes of the fitted head differ from the {n_classes} classes of the model")
     if scores.shape != (len(X), n_classes) or not np.isfinite(scores).all():
-        raise ClassifierError("the fitted head gives no finite score for each class")
+        raise ClassifierError("the fitted head does not give a finite score for each class")
 
 
 class _Members(dict[str, bytes]):
-    """Takes what skops writes to a zip file, without the time, which a zip file cannot hold before 1980."""
+    """Stand-in for the zip file that skops writes to; it keeps no time, which zip files cannot hold before 1980."""
 
     def writestr(self, name: str, content: Any) -> None:
         self[name] = bytes(content)
@@ -241,24 +242,24 @@ def _written(schema: dict[str, Any], members: Mapping[str, bytes]) -> bytes:
 
 
 def add_member(archive: zipfile.ZipFile, name: str, content: bytes) -> None:
-    """Add a member whose bytes depend on its content alone."""
+    """Add a member to a zip file; its bytes depend only on its content."""
     entry = zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0))
     entry.compress_type = zipfile.ZIP_STORED
     archive.writestr(entry, content)
 
 
 def _not_loaded(names: Iterable[str]) -> ClassifierError:
-    told = sorted(set(names))
+    types = sorted(set(names))
     return ClassifierError(
-        f"the head holds types that featx does not load from a file: {', '.join(told)}. Allowed are those of "
-        "scikit-learn that run no code on load, and whose content featx can check. If whoever made this file may run "
-        f"code on this machine: featx.load(FILE, trusted={told})"
+        f"the head holds types that featx does not load from a file: {', '.join(types)}. Allowed are scikit-learn "
+        "types that run no code when loaded and whose content featx can check. If you trust the author of this file "
+        f"to run code on this machine: featx.load(FILE, trusted={types})"
     )
 
 
 def _unknown_types(schema: Any) -> set[str]:
-    """Return the types in a schema that are not allowed without trust."""
-    found: set[str] = set()
+    """Return the types in a schema that must be trusted to be loaded."""
+    unknown: set[str] = set()
     parts = [schema]
     while parts:
         part = parts.pop()
@@ -270,18 +271,18 @@ def _unknown_types(schema: Any) -> set[str]:
             if isinstance(name, str) and isinstance(module, str) and isinstance(loader, str):
                 full = f"{module}.{name}"
                 if loader not in _READERS or not _is_allowed(loader, full):
-                    found.add(full)
-    return found
+                    unknown.add(full)
+    return unknown
 
 
 def _renumbered(schema: dict[str, Any], members: Mapping[str, bytes]) -> tuple[dict[str, Any], dict[str, bytes]]:
-    """Return schema and members with numbers in order of appearance instead of places in memory."""
+    """Return schema and members with identities numbered in order of appearance instead of by memory address."""
     numbers: dict[int, int] = {}
     files: dict[str, str] = {}
 
     def renumber(part: Any) -> Any:
         if isinstance(part, list):
-            return [renumber(one) for one in part]
+            return [renumber(item) for item in part]
         if not isinstance(part, dict):
             return part
         made = {key: renumber(value) for key, value in part.items()}
@@ -296,7 +297,7 @@ def _renumbered(schema: dict[str, Any], members: Mapping[str, bytes]) -> tuple[d
 
 
 def _checked(schema: Any, members: Mapping[str, bytes], n_bytes: float) -> tuple[dict[str, Any], dict[str, bytes]]:
-    """Return schema and members anew, members numbered in the order in which the schema names them."""
+    """Return checked schema and members; members are numbered in the order in which the schema names them."""
     if not isinstance(schema, dict) or type(schema.get("protocol")) is not int:
         raise ClassifierError("the fitted head cannot be read: it has no schema")
     reader = _Reader(members)
@@ -311,7 +312,7 @@ def _checked(schema: Any, members: Mapping[str, bytes], n_bytes: float) -> tuple
     if reader.unknown:
         raise _not_loaded(_unknown_types(schema))
     if reader.n_bytes > max(_MOST_REPEATED * n_bytes, _LEAST_REPEATED):
-        raise ClassifierError("the fitted head names the same arrays again and again")
+        raise ClassifierError("the fitted head refers to the same arrays too many times")
     version = str(schema.get("_skops_version"))
     known = {"_skops_version": version} if _VERSION.fullmatch(version) else {}
     return {**read, "protocol": schema["protocol"], **known}, reader.kept
@@ -322,7 +323,7 @@ def _damaged() -> ClassifierError:
 
 
 class _Reader:
-    """Reads a skops schema node by node, and keeps what it knows of each."""
+    """Reads a skops schema node by node, and keeps only the known parts of each node."""
 
     def __init__(self, members: Mapping[str, bytes]) -> None:
         self._members = members
@@ -332,7 +333,7 @@ class _Reader:
         self.n_bytes = 0
 
     def read(self, node: Any) -> dict[str, Any]:
-        """Return a node with its known parts."""
+        """Return the known parts of a node."""
         if not isinstance(node, dict) or not all(isinstance(node.get(key), str) for key in _KEYS):
             raise _damaged()
         made: dict[str, Any] = {key: node[key] for key in _KEYS}
@@ -348,13 +349,13 @@ class _Reader:
         return {} if node.get("content") is None else {"content": self.read(node["content"])}
 
     def read_dict(self, node: dict[str, Any]) -> dict[str, Any]:
-        """Return keys, their types, and values."""
+        """Return the keys of a dict, their types, and the values."""
         content, types = node.get("content"), self.read(node.get("key_types"))
         if not isinstance(content, dict) or types["__loader__"] != "ListNode":
             raise _damaged()
-        version = content.get("_sklearn_version")  # which scikit-learn shows where it is another one
+        version = content.get("_sklearn_version")  # scikit-learn shows it in a warning if it differs
         if version is not None and not _VERSION.fullmatch(str(json.loads(version["content"]))):
-            raise ClassifierError("the fitted head was made by a scikit-learn of no known version")
+            raise ClassifierError("the fitted head has an invalid scikit-learn version")
         return {"content": {key: self.read(value) for key, value in content.items()}, "key_types": types}
 
     def read_list(self, node: dict[str, Any]) -> dict[str, Any]:
@@ -364,20 +365,20 @@ class _Reader:
         return {"content": [self.read(item) for item in node["content"]]}
 
     def read_value(self, node: dict[str, Any]) -> dict[str, Any]:
-        """Return a number, a text, true, false or null."""
+        """Return a number, a string, true, false or null."""
         text = node.get("content")
         value = json.loads(text) if isinstance(text, str) else []
         if isinstance(value, list | dict) or (type(value) is int and abs(value) >= _MOST_WHOLE):
-            raise ClassifierError("the fitted head cannot be read: it holds a value that is no plain one")
+            raise ClassifierError("the fitted head cannot be read: it holds a value that is not a number or a string")
         return {"content": text, "is_json": True}
 
     def read_array(self, node: dict[str, Any]) -> dict[str, Any]:
-        """Return an array of numbers or of other nodes, or a single number of NumPy's."""
+        """Return an array of numbers or of other nodes, or a NumPy scalar."""
         file = node.get("file")
         if node.get("type") == "json":
             return {"type": "json", **self.read_list(node), "shape": self.read(node.get("shape"))}
         if node.get("type") != "numpy" or not isinstance(file, str) or file not in self._members:
-            raise ClassifierError("the fitted head names an array that is not there")
+            raise ClassifierError("the fitted head names an array that is missing")
         content = self._members[file]
         check_array(content, file, fortran=True)
         self.n_bytes += len(content)
@@ -386,11 +387,11 @@ class _Reader:
         return {"type": "numpy", "file": name}
 
     def read_nothing(self, node: dict[str, Any]) -> dict[str, Any]:
-        """Return nothing: the node is its type."""
+        """Return nothing, because a type node has no content."""
         return {}
 
     def read_loss(self, node: dict[str, Any]) -> dict[str, Any]:
-        """Return a loss function, which has at most one number."""
+        """Return a loss function, which has at most one numeric argument."""
         arguments, content = self.read((node.get("__reduce__") or {}).get("args")), self.read(node.get("content"))
         if len(arguments.get("content", "")) > 1 or content.get("content"):
             raise ClassifierError("the fitted head cannot be read: its loss function is damaged")
@@ -428,33 +429,33 @@ def _is_allowed(loader: str, name: str) -> bool:
 
 
 def _check_objects(top: Any) -> None:
-    for found in _objects(top):
-        if isinstance(found, np.random.RandomState):
-            place = found.get_state(legacy=False)["state"]["pos"]
+    for part in _objects(top):
+        if isinstance(part, np.random.RandomState):
+            place = part.get_state(legacy=False)["state"]["pos"]
             if not 0 <= place <= 624:
-                raise ClassifierError("the fitted head has a random state that is none")
+                raise ClassifierError("the fitted head has an invalid random state")
             continue
-        hidden = [name for name in vars(found) if hasattr(type(found), name)]
+        hidden = [name for name in vars(part) if hasattr(type(part), name)]
         if hidden:
-            raise ClassifierError(f"the fitted head's {type(found).__name__} hides its own {hidden[0]}")
-        jobs = getattr(found, "n_jobs", None)
+            raise ClassifierError(f"an attribute of the fitted head's {type(part).__name__} hides its {hidden[0]}")
+        jobs = getattr(part, "n_jobs", None)
         if jobs is not None and not (type(jobs) is int and abs(jobs) <= _MOST_JOBS):
-            raise ClassifierError(f"the fitted head asks for {jobs!r} jobs")
-        check = _CHECKS.get(type(found).__name__)
-        wrong = None if check is None else _wrong(found, check)
-        if wrong:
-            raise ClassifierError(f"the fitted head's {type(found).__name__} is damaged: its {wrong} does not fit")
+            raise ClassifierError(f"the fitted head has n_jobs {jobs!r}; expected at most {_MOST_JOBS}")
+        check = _CHECKS.get(type(part).__name__)
+        invalid = None if check is None else _invalid(part, check)
+        if invalid:
+            raise ClassifierError(f"the fitted head's {type(part).__name__} is damaged: {invalid} is invalid")
 
 
-def _wrong(estimator: Any, check: Callable[[Any], str | None]) -> str | None:
+def _invalid(estimator: Any, check: Callable[[Any], str | None]) -> str | None:
     try:
         return check(estimator)
-    except Exception:  # whatever it is that is no array, or not there
+    except Exception:  # an attribute is missing or has the wrong type
         return "content"
 
 
 def _objects(top: Any) -> Iterator[Any]:
-    """Yield every object with attributes, and every random state."""
+    """Yield every object with attributes and every random state in an estimator."""
     parts = [top]
     while parts:
         part = parts.pop()
@@ -469,8 +470,8 @@ def _objects(top: Any) -> Iterator[Any]:
             parts += vars(part).values()
 
 
-def _wrong_svc(svc: Any) -> str | None:
-    """Return what libsvm would read beyond; it is told no sizes but those of some of its arrays."""
+def _invalid_in_svc(svc: Any) -> str | None:
+    """Return the first invalid attribute; libsvm trusts the sizes and would read beyond its arrays."""
     n_classes, n_features, vectors = len(svc.classes_), svc.n_features_in_, svc.support_vectors_
     n, n_pairs = len(vectors), n_classes * (n_classes - 1) // 2
     probabilities = [
@@ -493,11 +494,11 @@ def _wrong_svc(svc: Any) -> str | None:
         "cache_size": _is_number(svc.cache_size, 0, 1e9),
         "decision_function_shape": svc.decision_function_shape in ("ovr", "ovo") and type(svc.break_ties) is bool,
     }
-    return _first_wrong(fits) or (None if int(svc._n_support.sum()) == n else "n_support_")
+    return _first_invalid(fits) or (None if int(svc._n_support.sum()) == n else "n_support_")
 
 
-def _wrong_neighbours(knn: Any) -> str | None:
-    """Return what the compiled search would read beyond: it trusts numbers of neighbours and labels."""
+def _invalid_in_neighbours(knn: Any) -> str | None:
+    """Return the first invalid attribute; the compiled search trusts the number of neighbours and the labels."""
     n_classes, fitted, labels = len(knn.classes_), knn._fit_X, knn._y
     n = len(fitted)
     fits = {
@@ -513,20 +514,20 @@ def _wrong_neighbours(knn: Any) -> str | None:
         "metric_params": set(knn.effective_metric_params_) <= {"p"}
         and all(_is_number(value, 1, math.inf) for value in knn.effective_metric_params_.values()),
     }
-    return _first_wrong(fits)
+    return _first_invalid(fits)
 
 
 _METRICS = ("minkowski", "euclidean", "l2", "manhattan", "cityblock", "l1", "cosine", "chebyshev")
 _CHECKS: dict[str, Callable[[Any], str | None]] = {
-    "SVC": _wrong_svc,
-    "NuSVC": _wrong_svc,
-    "KNeighborsClassifier": _wrong_neighbours,
+    "SVC": _invalid_in_svc,
+    "NuSVC": _invalid_in_svc,
+    "KNeighborsClassifier": _invalid_in_neighbours,
 }
-"""Estimators whose compiled code trusts what they hold, each with its check."""
+"""Checks of the estimators whose compiled code trusts their content."""
 
 
-def _first_wrong(fits: Mapping[str, Any]) -> str | None:
-    return next((name for name, is_right in fits.items() if not is_right), None)
+def _first_invalid(fits: Mapping[str, Any]) -> str | None:
+    return next((name for name, is_valid in fits.items() if not is_valid), None)
 
 
 def _is_array(value: Any, dtype: type, shape: tuple[int, ...]) -> bool:
@@ -541,7 +542,7 @@ def _is_number(value: Any, low: float, high: float) -> bool:
 
 
 def _to_predict(estimator: Any) -> Any:
-    """Drop what predicting does not need: how an MLP goes on training, and all but the best of a search."""
+    """Return an estimator without an MLP's optimizer or a search's other candidates, which predicting does not need."""
     from sklearn.neural_network import MLPClassifier
     from sklearn.pipeline import Pipeline
 

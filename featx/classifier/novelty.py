@@ -1,4 +1,4 @@
-"""None of these: how far an image lies from those the classifier learnt from, and whether to reject it."""
+"""Measure the distance of images from the training images, and reject images that belong to none of the classes."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ _ENOUGH = 20_000
 
 @dataclass(frozen=True)
 class Subspace:
-    """Where the features of the classes lie: their means, and the directions in which their images vary.
+    """Distribution of the features of the classes: the class means, and the directions of variation within classes.
 
-    All features are brought to length 1 first: how strongly a network responds says little of what it sees, and with
-    the lengths a model of cats and dogs let a sixth of all flowers pass, without them none.
+    All features are scaled to length 1 first, because the length of a feature vector says little about the content of
+    an image. Without this scaling, a model of cats and dogs accepted one sixth of all images of flowers; with it, none.
 
     Parameters
     ----------
     means : ndarray of shape (n_classes, n_features), float32
     directions : ndarray of shape (n_features, n_directions), float32
-        Orthonormal.
+        Orthonormal directions.
     variances : ndarray of shape (n_directions,), float64
-        Within classes, along the directions.
+        Variances within classes along the directions.
     rest : float
-        Mean square of what lies in no direction.
+        Mean squared distance from the subspace that the directions span.
     """
 
     means: NDArray[np.float32]
@@ -41,10 +41,10 @@ class Subspace:
     rest: float
 
     def novelty(self, X: NDArray[np.float32]) -> NDArray[np.float64]:
-        """Return how far each image lies from the nearest class, shape (n_samples,); 2 is usual.
+        """Return the distance of each image from the nearest class, shape (n_samples,); a typical value is 2.
 
-        The mean squared distance along the directions in units of their variances (Mahalanobis), and the squared
-        distance off them in units of the usual one.
+        The distance is the sum of two terms: the mean squared distance along the directions divided by their variances
+        (Mahalanobis distance), and the squared distance from the subspace divided by its mean.
         """
         X = _unit_length(X)
         least = np.full(len(X), np.inf)
@@ -58,16 +58,20 @@ class Subspace:
 
 
 def learn_subspace(X: NDArray[np.float32], y: NDArray[np.int64], n_classes: int, seed: int = 0) -> Subspace:
-    """Learn where the features of the classes lie.
+    """Fit the subspace of the features of the classes.
 
     Parameters
     ----------
     X : ndarray of shape (n_samples, n_features), float32
     y : ndarray of shape (n_samples,), int64
-        Class numbers; every class occurs.
+        Class numbers; every class must occur.
     n_classes : int
     seed : int
-        Of the search for directions, and of the 20,000 samples that are enough for it.
+        Random seed of the search for directions, and of the choice of samples for it; 20,000 samples are enough.
+
+    Returns
+    -------
+    Subspace
     """
     from sklearn.utils.extmath import randomized_svd
 
@@ -93,16 +97,16 @@ def _unit_length(X: NDArray[np.float32]) -> NDArray[np.float32]:
 
 @dataclass(frozen=True)
 class Rejector:
-    """Rejects images that are less like the training images than these are like each other.
+    """Rejects images that differ more from the training images than these differ from each other.
 
     Parameters
     ----------
     subspace : Subspace
-        Of all training images.
+        Subspace of all training images.
     novelties : ndarray of shape (n_samples,), float64
-        Of the training images, each by a subspace that had not seen it.
+        Novelty of each training image, by a subspace that was fitted without it.
     confidences : ndarray of shape (n_samples,), float64
-        Largest probabilities of the training images, out of fold.
+        Largest out-of-fold probability of each training image.
     """
 
     subspace: Subspace
@@ -110,10 +114,10 @@ class Rejector:
     confidences: NDArray[np.float64]
 
     def rejected(self, X: NDArray[np.float32], probabilities: NDArray[np.float64], rate: float) -> NDArray[np.bool_]:
-        """Tell which images are none of the classes.
+        """Return which images belong to none of the classes; shape (n_samples,).
 
-        An image is as usual as the share of training images that are at least as novel, or at most as confident,
-        whichever share is smaller. The limit is the one that rejects ``rate`` of the training images themselves.
+        The typicality of an image is the smaller of two shares: of training images that are at least as novel, and of
+        training images whose confidence is at most as large. The limit rejects a share ``rate`` of the training images.
 
         Parameters
         ----------
@@ -125,24 +129,26 @@ class Rejector:
         Raises
         ------
         ClassifierError
-            A rate that is no share, or too small for so few training images.
+            If the rate is too small for the number of training images.
+        OptionError
+            If the rate is not between 0 and 1.
         """
         limit = self.limit(rate)
-        return self._usualness(self.subspace.novelty(X), probabilities.max(axis=1)) <= limit
+        return self._typicality(self.subspace.novelty(X), probabilities.max(axis=1)) <= limit
 
     def outliers(self, rate: float) -> NDArray[np.bool_]:
-        """Tell which training images would be rejected, each by what had not seen it; shape (n_samples,)."""
-        return self._usualness(self.novelties, self.confidences) <= self.limit(rate)
+        """Return which training images would be rejected, given their out-of-fold novelties; shape (n_samples,)."""
+        return self._typicality(self.novelties, self.confidences) <= self.limit(rate)
 
     def limit(self, rate: float) -> float:
-        """Return the usualness at and below which images are rejected; see :meth:`rejected`."""
+        """Return the typicality at and below which images are rejected; see :meth:`rejected`."""
         n = len(self.novelties)
         PredictOptions(reject_rate=rate)  # checks the range
         if int(rate * n) < 1:
-            raise ClassifierError(f"`reject_rate={rate:g}`: of {n} training images that is none; try {1 / n:.3f}")
-        return float(np.sort(self._usualness(self.novelties, self.confidences))[int(rate * n) - 1])
+            raise ClassifierError(f"`reject_rate={rate:g}` of {n} training images is less than one; try {1 / n:.3f}")
+        return float(np.sort(self._typicality(self.novelties, self.confidences))[int(rate * n) - 1])
 
-    def _usualness(self, novelties: NDArray[np.float64], confidences: NDArray[np.float64]) -> NDArray[np.float64]:
+    def _typicality(self, novelties: NDArray[np.float64], confidences: NDArray[np.float64]) -> NDArray[np.float64]:
         n = len(self.novelties)
         as_novel = n - np.searchsorted(np.sort(self.novelties), novelties, side="left")
         as_doubtful = np.searchsorted(np.sort(self.confidences), confidences, side="right")
@@ -150,7 +156,7 @@ class Rejector:
 
 
 def rejector_arrays(rejector: Rejector) -> dict[str, NDArray[Any]]:
-    """Return a rejector as arrays of a model file."""
+    """Return the arrays that represent a rejector in a model file."""
     subspace = rejector.subspace
     return {
         "means": subspace.means,
@@ -162,12 +168,12 @@ def rejector_arrays(rejector: Rejector) -> dict[str, NDArray[Any]]:
 
 
 def read_rejector(arrays: Mapping[str, NDArray[Any]], n_classes: int) -> Rejector:
-    """Read what :func:`rejector_arrays` gave.
+    """Return the rejector from the arrays of :func:`rejector_arrays`.
 
     Raises
     ------
     ClassifierError
-        The arrays do not fit together.
+        If the arrays are inconsistent.
     """
     means, directions, variances = arrays["means"], arrays["directions"], arrays["variances"]
     novelties, confidences = arrays["novelties"], arrays["confidences"]
@@ -176,7 +182,7 @@ def read_rejector(arrays: Mapping[str, NDArray[Any]], n_classes: int) -> Rejecto
     fits = fits and directions.shape[0] == n_features and variances.shape == (directions.shape[1] + 1,)
     fits = fits and novelties.ndim == 1 and novelties.shape == confidences.shape and len(novelties) > 0
     if not fits or any(array.dtype.kind != "f" for array in (means, directions, variances, novelties, confidences)):
-        raise ClassifierError("its arrays that tell what is none of the classes do not fit together")
+        raise ClassifierError("the arrays of the rejector are inconsistent")
     if not (variances > 0).all():
-        raise ClassifierError("its variances are not positive")
+        raise ClassifierError("the variances of the rejector are not positive")
     return Rejector(Subspace(means, directions, variances[:-1], float(variances[-1])), novelties, confidences)

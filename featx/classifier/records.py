@@ -1,4 +1,4 @@
-"""What a classifier knows of its training images, and what it says of others."""
+"""Out-of-fold scores of a classifier's training images, and its predictions for other images."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ def library_versions() -> dict[str, str]:
 
 @dataclass(frozen=True)
 class OutOfFold:
-    """Scores of images by heads that had not seen them: those that classes, confusions and mistakes count.
+    """Scores of images by heads that were fitted without them; per-class figures, confusions and errors use these.
 
-    Of the training images by cross-validation; without one, of a part that was held out.
+    The images are the training images of a cross-validation or, without one, a held-out part.
 
     Parameters
     ----------
@@ -34,13 +34,14 @@ class OutOfFold:
     y : ndarray of shape (n_samples,), int64
         Class numbers.
     scores : ndarray of shape (n_samples, n_classes), float64
-        Each by the head of the fold that had left the image out, on the scale of the final head: the softmax of scores
-        divided by the classifier's temperature is a calibrated probability.
+        Scores by the head of the fold that leaves the image out, on the scale of the final head. The softmax of the
+        scores divided by the classifier's temperature gives calibrated probabilities.
     fold : ndarray of shape (n_samples,), int64
+        Number of the fold that leaves the image out.
     predicted : ndarray of shape (n_samples,), int64
-        The class of the largest score.
+        Class with the largest score.
     content_hashes : ndarray of shape (n_samples, 32), uint8, or None
-        SHA-256 of each file's bytes; None if all are contents that the classifier was fitted on.
+        SHA-256 of each file's bytes; None if the classifier was fitted on all of these images.
     """
 
     sample_ids: tuple[str, ...]
@@ -53,25 +54,32 @@ class OutOfFold:
 
 @dataclass(frozen=True)
 class Predictions:
-    """What a classifier says of some images.
+    """Predictions of a classifier for images.
 
     Parameters
     ----------
     classes : tuple of str
     paths : tuple of str
-        The usable images.
+        Images that could be used.
     labels : tuple of str
-        The most probable class of each; empty if it is rejected.
+        Most probable class of each image; empty if the image is rejected.
     confidence : ndarray of shape (n,), float64
-        Probability of the most probable class.
+        Calibrated probability of the most probable class.
     probabilities : ndarray of shape (n, n_classes), float64
-        One column for each class.
+        Calibrated probabilities, one column for each class.
     seen : ndarray of shape (n,), bool
-        Whether the model was fitted on an image of this content.
+        Whether the model was fitted on an image with the same content.
     rejected : ndarray of shape (n,), bool
-        Whether it is none of the classes; none is, unless rejection was asked for.
+        Whether the image belongs to none of the classes; all False without ``reject_rate``.
     skipped : tuple of Skipped
-        Images that could not be used, and why.
+        Images that could not be used, with reasons.
+
+    Examples
+    --------
+    >>> import featx
+    >>> predictions = featx.load("digits.featx").predict("data/3")
+    >>> predictions.probabilities.shape
+    (30, 10)
     """
 
     classes: tuple[str, ...]
@@ -88,12 +96,12 @@ class Predictions:
 
     def __repr__(self) -> str:
         counts = Counter(self.labels)
-        told = [f"{name} {counts[name]:,}" for name in self.classes if counts[name]]
-        told += [f"{n:,} {what}" for what, n in (("rejected", counts[""]), ("skipped", len(self.skipped))) if n]
-        return f"Predictions({len(self):,} images: {', '.join(told) or 'none'})"
+        parts = [f"{name} {counts[name]:,}" for name in self.classes if counts[name]]
+        parts += [f"{n:,} {what}" for what, n in (("rejected", counts[""]), ("skipped", len(self.skipped))) if n]
+        return f"Predictions({len(self):,} images: {', '.join(parts) or 'none'})"
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain values: one entry for each image, and the skipped ones."""
+        """Return a dict of JSON values with one entry for each image, and the skipped images."""
         known = zip(self.seen, self.rejected, strict=True)
         columns = zip(self.paths, self.labels, self.confidence, known, self.probabilities, strict=True)
         return {

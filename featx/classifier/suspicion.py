@@ -1,4 +1,4 @@
-"""Which labels the out-of-fold probabilities doubt."""
+"""Find images with doubtful labels by out-of-fold probabilities."""
 
 from __future__ import annotations
 
@@ -7,17 +7,21 @@ from numpy.typing import NDArray
 
 
 def rank_suspects(probabilities: NDArray[np.float64], y: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return the positions of images whose label is doubtful, the most suspicious first.
+    """Return the positions of images with doubtful labels, the most doubtful first.
 
-    A label is doubtful where another class is more probable; the order is that of the probability of the given label
-    less that of the best other class (the normalized margin of Northcutt et al. 2021).
+    A label is doubtful if another class is more probable. The order is by the probability of the given label minus the
+    largest probability of another class (the normalized margin of Northcutt et al. 2021).
 
     Parameters
     ----------
     probabilities : ndarray of shape (n_samples, n_classes), float64
-        Calibrated, out of fold.
+        Calibrated out-of-fold probabilities.
     y : ndarray of shape (n_samples,), int64
-        Given class numbers.
+        Class numbers of the given labels.
+
+    Returns
+    -------
+    ndarray of shape (n_doubtful,), int64
     """
     margins = suspicion_margins(probabilities, y)
     order = np.argsort(margins, kind="stable")
@@ -25,7 +29,7 @@ def rank_suspects(probabilities: NDArray[np.float64], y: NDArray[np.int64]) -> N
 
 
 def suspicion_margins(probabilities: NDArray[np.float64], y: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Return the probability of each given label less that of the best other class, shape (n_samples,)."""
+    """Return the probability of each given label minus the largest of the other classes, shape (n_samples,)."""
     rows = np.arange(len(y))
     others = probabilities.copy()
     others[rows, y] = -1

@@ -1,4 +1,4 @@
-"""The command line: parse, one library call, render, exit code."""
+"""The command line: parse arguments, call one library function, render the result, set the exit code."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _TYPERS_STOPPED = 130
 
 
 def main() -> None:
-    """Run the command line; what the ``featx`` command starts."""
+    """Run the command line: the entry point of ``featx``."""
     forget_working_folder()
     secure_streams()
     listen()
@@ -22,15 +22,15 @@ def main() -> None:
 
         app()
     except KeyboardInterrupt:
-        report_stopped("stopped; nothing was begun")
+        report_stopped("stopped before any work")
     except SystemExit as ended:
         code = ended.code if isinstance(ended.code, int) else int(ended.code is not None)
         if code == _TYPERS_STOPPED:
             code = 1
-            report_stopped("stopped; nothing was begun")
+            report_stopped("stopped before any work")
     except Exception:
         if is_stopping():
-            report_stopped("stopped; nothing was begun")
-        else:  # shown because the user asked for it, see guarded
+            report_stopped("stopped before any work")
+        else:  # FEATX_TRACEBACK is set, see guarded
             traceback.print_exc()
     finish(code)

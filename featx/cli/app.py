@@ -7,12 +7,12 @@ import typer
 from featx.cli import backbones, cache, capture, compare, demo, extract, finetune, fit, inspect, predict, report
 from featx.cli.console import guarded
 from featx.cli.options import expand
-from featx.cli.usage import Group
+from featx.cli.usage import Command, Group
 
 app = typer.Typer(
     name="featx",
     cls=Group,
-    help="Turn a folder of images into an honest image classifier.",
+    help="Turn a folder of images into an image classifier, with an accuracy that is valid for new images.",
     epilog="Start with: featx demo",
     no_args_is_help=True,
     add_completion=False,
@@ -31,24 +31,28 @@ def _version(asked: bool) -> None:
 
 
 @app.callback()
-def _root(version: bool = typer.Option(False, "--version", callback=_version, is_eager=True, help="Print it.")) -> None:
+def _root(
+    version: bool = typer.Option(False, "--version", callback=_version, is_eager=True, help="Print the version."),
+) -> None:
     pass
 
 
-app.command("extract")(guarded(expand(extract.extract)))
-app.command("fit")(guarded(expand(fit.fit)))
-app.command("finetune")(guarded(expand(finetune.finetune)))
-app.command("compare")(guarded(expand(compare.compare)))
-app.command("report")(guarded(expand(report.report)))
-app.command("predict")(guarded(expand(predict.predict)))
-app.command("inspect")(guarded(expand(inspect.inspect)))
-app.command("capture")(guarded(expand(capture.capture)))
-app.command("backbones")(guarded(expand(backbones.backbones)))
-app.command("demo")(guarded(expand(demo.demo)))
+app.command("extract", cls=Command)(guarded(expand(extract.extract)))
+app.command("fit", cls=Command)(guarded(expand(fit.fit)))
+app.command("finetune", cls=Command)(guarded(expand(finetune.finetune)))
+app.command("compare", cls=Command)(guarded(expand(compare.compare)))
+app.command("report", cls=Command)(guarded(expand(report.report)))
+app.command("predict", cls=Command)(guarded(expand(predict.predict)))
+app.command("inspect", cls=Command)(guarded(expand(inspect.inspect)))
+app.command("capture", cls=Command)(guarded(expand(capture.capture)))
+app.command("backbones", cls=Command)(guarded(expand(backbones.backbones)))
+app.command("demo", cls=Command)(guarded(expand(demo.demo)))
 
-_cache = typer.Typer(cls=Group, help="Look after the cache.", no_args_is_help=True, rich_markup_mode=None)
-_cache.command("ls")(guarded(expand(cache.ls)))
-_cache.command("verify")(guarded(expand(cache.verify)))
-_cache.command("gc")(guarded(expand(cache.gc)))
-_cache.command("export")(guarded(expand(cache.export)))
+_cache = typer.Typer(
+    cls=Group, help="List, verify, clean and export the cache.", no_args_is_help=True, rich_markup_mode=None
+)
+_cache.command("ls", cls=Command)(guarded(expand(cache.ls)))
+_cache.command("verify", cls=Command)(guarded(expand(cache.verify)))
+_cache.command("gc", cls=Command)(guarded(expand(cache.gc)))
+_cache.command("export", cls=Command)(guarded(expand(cache.export)))
 app.add_typer(_cache, name="cache")

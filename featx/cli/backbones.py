@@ -9,7 +9,7 @@ from featx.options import DEFAULT_BACKBONE
 
 
 def backbones(as_json: o.Json = False) -> None:
-    """List the networks: features, input size, parameters, and whether their weights are here."""
+    """List the backbones with their features, input size, parameters, and whether their weights are present."""
     console = Console(as_json)
     from featx.backbones import list_backbones
 

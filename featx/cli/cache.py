@@ -1,4 +1,4 @@
-"""featx cache: list, check and clean the cache, and take features out of it."""
+"""featx cache: list, verify and clean the cache, and export features."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _Cache = Annotated[RuntimeOptions, o.Without(("workers", "batch_size", "device",
 
 
 def ls(*, runtime: _Cache, as_json: o.Json = False) -> None:
-    """List feature stores, data sets and graphs."""
+    """List the feature stores, data sets and graphs of the cache."""
     console = Console(as_json)
     from featx.caching import list_cache
     from featx.rendering import listing_lines
@@ -29,7 +29,7 @@ def ls(*, runtime: _Cache, as_json: o.Json = False) -> None:
 
 
 def verify(*, runtime: _Cache, as_json: o.Json = False) -> None:
-    """Check every byte of the cache; change nothing."""
+    """Verify every byte of the cache, without changing it."""
     console = Console(as_json)
     from featx.caching import verify_cache
     from featx.rendering import verification_lines
@@ -43,14 +43,15 @@ def verify(*, runtime: _Cache, as_json: o.Json = False) -> None:
 
 def gc(
     gone: Annotated[
-        bool, typer.Option("--gone", help="Forget data sets whose folder is gone (or on a disk not plugged in).")
+        bool,
+        typer.Option("--gone", help="Also remove data sets whose folder does not exist (or is on an unmounted disk)."),
     ] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would go.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="List what would be removed, and remove nothing.")] = False,
     *,
     runtime: _Cache,
     as_json: o.Json = False,
 ) -> None:
-    """Remove rows of deleted images, leftovers of killed runs, and graphs that no store needs."""
+    """Remove rows of deleted images, files left by killed runs, and graphs that no store needs."""
     console = Console(as_json)
     from featx.caching import clean_cache
     from featx.rendering import cleaning_lines
@@ -64,22 +65,38 @@ def gc(
 
 
 def export(
-    output: Annotated[Path, typer.Option("--output", "-o", help="File to write: .h5, .npz, .npy, .csv or .parquet.")],
+    output: Annotated[
+        Path,
+        typer.Option(
+            "--output", "-o", help="File to write: .h5, .npz, .npy, .csv or .parquet.", rich_help_panel="Output"
+        ),
+    ],
     data: Annotated[
-        Path | None, typer.Argument(help="Images that were extracted, or a manifest. Default: extracted last.")
+        Path | None,
+        typer.Argument(help="Folder or manifest that was extracted. If not given, the data set extracted last."),
     ] = None,
     features: Annotated[
-        str | None, typer.Option(help="Id of a store, as `featx cache ls` names it. Default: that extracted last.")
+        str | None,
+        typer.Option(
+            help="Id of a feature store, as `featx cache ls` shows it. If not given, that extracted last.",
+            rich_help_panel="Data",
+        ),
     ] = None,
-    path_column: Annotated[str | None, typer.Option(help="Column of paths in a manifest.")] = None,
-    label_column: Annotated[str | None, typer.Option(help="Column of labels in a manifest.")] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a file that featx wrote.")] = False,
+    path_column: Annotated[
+        str | None, typer.Option(help="Column of the manifest that holds the paths.", rich_help_panel="Data")
+    ] = None,
+    label_column: Annotated[
+        str | None, typer.Option(help="Column of the manifest that holds the labels.", rich_help_panel="Data")
+    ] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace an existing file that featx wrote.", rich_help_panel="Output")
+    ] = False,
     *,
     options: Annotated[DatasetOptions, o.Without(("path_column", "label_column"))],
     runtime: Annotated[RuntimeOptions, o.Without(("batch_size", "device", "max_pixels"))],
     as_json: o.Json = False,
 ) -> None:
-    """Write cached features, with paths and labels, to one self-contained file."""
+    """Export cached features, with paths and labels, to one self-contained file."""
     console = Console(as_json)
     from featx.caching import export_features
     from featx.rendering import export_lines

@@ -1,4 +1,4 @@
-"""featx capture: labelled images from a camera or a video file."""
+"""featx capture: collect labelled images from a camera or a video file."""
 
 from __future__ import annotations
 
@@ -14,13 +14,15 @@ from featx.options import CaptureOptions, RuntimeOptions
 
 
 def capture(
-    label: Annotated[str, typer.Argument(help="Name of the class; people must agree to be photographed for this.")],
-    source: Annotated[str, typer.Option(help="Number of a camera, from 0, or a video file.")] = "0",
+    label: Annotated[str, typer.Argument(help="Name of the class. People must consent to being photographed.")],
+    source: Annotated[
+        str, typer.Option(help="Number of a camera, from 0, or a video file.", rich_help_panel="Frames")
+    ] = "0",
     *,
     options: CaptureOptions,
     as_json: o.Json = False,
 ) -> None:
-    """Collect images of a label from a camera or a video file, as one recording."""
+    """Collect images of one class from a camera or a video file, as one recording."""
     console = Console(as_json)
     output = Path(options.output)
     told = _told(source, options)
@@ -35,7 +37,7 @@ def capture(
             **vars(options),
             runtime=console.runtime(RuntimeOptions()),
         ).to_dict()
-    except KeyboardInterrupt:  # a usual way to end a recording: the library has said what is kept
+    except KeyboardInterrupt:  # a common way to end a recording; the library has reported what is kept
         recordings = count_recordings(output) if output.is_dir() else {}
         if recordings:
             console.lines([*recording_lines(recordings), _next(recordings, label, output, told)])

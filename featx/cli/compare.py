@@ -1,4 +1,4 @@
-"""featx compare: every combination of backbone and head on the same folds."""
+"""featx compare: evaluate every combination of backbone and head on the same folds."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from featx.options import (
 )
 
 _TOPS = {"avg": "gap", "max": "gmp", "flatten": "flatten"}
-"""What `featx finetune` calls poolings."""
+"""The option `top` of `featx finetune` for each pooling."""
 
 _COMPARED = ("pooling", "size", "resize")
-"""Options of features that are compared."""
+"""Options of features that have a list of their own here."""
 
 _OF_FIT = ("layer", "layout", "cv", "repeats")
-"""Options that finetune does not have."""
+"""Options that `featx finetune` does not have."""
 
 
 def compare(
@@ -43,7 +43,7 @@ def compare(
     runtime: Annotated[RuntimeOptions, o.Without(("batch_size",))],
     as_json: o.Json = False,
 ) -> None:
-    """Compare backbones and heads on the same folds."""
+    """Compare combinations of backbones and heads on the same folds."""
     console = Console(as_json)
     from featx.comparison import compare as library_compare
     from featx.rendering import comparison_lines

@@ -1,4 +1,4 @@
-"""featx demo: the whole path on the sample, offline."""
+"""featx demo: run all steps on the sample data, offline."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from featx.options import RuntimeOptions
 
 
 def demo(
-    folder: Annotated[Path, typer.Argument(help="Folder for everything the demo makes.")] = Path("featx-demo"),
+    folder: Annotated[Path, typer.Argument(help="Folder for the outputs of the demo.")] = Path("featx-demo"),
     as_json: o.Json = False,
 ) -> None:
-    """Extract, fit, report and predict on 300 handwritten digits, offline."""
+    """Run extract, fit, report and predict on 300 images of handwritten digits, offline."""
     console = Console(as_json)
     from featx.extraction import extract
     from featx.fitting import fit

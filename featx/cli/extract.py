@@ -1,4 +1,4 @@
-"""featx extract: scan, decode, extract, cache."""
+"""featx extract: list and decode images, extract features, cache them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from featx.options import DEFAULT_BACKBONE, ExtractOptions, RunOptions, RuntimeO
 
 def extract(
     data: Annotated[
-        Path, typer.Argument(help="Folder of class folders, of train/val/test folders, of images; or a manifest.")
+        Path, typer.Argument(help="Folder of class folders, of train/val/test folders or of images, or a manifest.")
     ] = Path("data"),
     backbone: o.Backbone = DEFAULT_BACKBONE,
     *,
@@ -26,7 +26,7 @@ def extract(
     runtime: RuntimeOptions,
     as_json: o.Json = False,
 ) -> None:
-    """Run a pretrained network over images, once, and cache its features."""
+    """Extract features of the images with a pretrained backbone, once, and cache them."""
     console = Console(as_json)
     from featx.extraction import extract as library_extract
     from featx.rendering import extraction_lines

@@ -1,4 +1,4 @@
-"""featx finetune: train the top blocks of a network end to end."""
+"""featx finetune: train the top blocks of a backbone end to end."""
 
 from __future__ import annotations
 
@@ -22,13 +22,17 @@ from featx.options import (
 )
 
 _NOT_TRAINED = ("layer", "pooling", "layout")
-"""Options of features that training does not take."""
+"""Options of features that fine-tuning does not have."""
 
 
 def finetune(
     data: Annotated[Path, typer.Argument(help="Folder or manifest of labelled images.")] = Path("data"),
     backbone: Annotated[
-        str, typer.Option(help="Name (see `featx backbones`), a .keras or .h5 file, or scratch-cnn.")
+        str,
+        typer.Option(
+            help="Name of a backbone (see `featx backbones`), a .keras or .h5 file, or scratch-cnn.",
+            rich_help_panel="Backbone",
+        ),
     ] = DEFAULT_BACKBONE,
     *,
     outputs: FinetuneOptions,
@@ -40,7 +44,7 @@ def finetune(
     runtime: Annotated[RuntimeOptions, o.Without(("batch_size",))],
     as_json: o.Json = False,
 ) -> None:
-    """Train the top blocks of a network end to end, and compare it with the frozen one."""
+    """Train the top blocks of a backbone end to end, and compare the result with the frozen backbone."""
     console = Console(as_json)
     from featx.finetuning import finetune as library_finetune
     from featx.output import default_model_path
@@ -67,7 +71,7 @@ def finetune(
         [
             *finetuning_lines(result),
             f"network    {done.backbone}",
-            f"for Keras  {done.keras_classifier}: pixels to probabilities of the classes; needs no featx",
+            f"for Keras  {done.keras_classifier}: class probabilities from pixels, without featx",
             f"curves     {path.with_suffix('.png')}, {path.with_suffix('.csv')}",
             f"model      {path}",
             predict_next(path, runtime.cache, *network) if network else report_next(path, runtime.cache),

@@ -25,16 +25,32 @@ from featx.options import (
 
 def fit(
     data: Annotated[
-        Path | None, typer.Argument(help="Images; what lacks features is extracted first. Default: extracted last.")
+        Path | None,
+        typer.Argument(
+            help="Folder or manifest; missing features are extracted first. If not given, the data set extracted last."
+        ),
     ] = None,
-    head: Annotated[str, typer.Option(help="logreg, svm, svm-rbf, mlp, knn, ridge or centroid.")] = DEFAULT_HEAD,
+    head: Annotated[
+        str, typer.Option(help="Head: logreg, svm, svm-rbf, mlp, knn, ridge or centroid.", rich_help_panel="Head")
+    ] = DEFAULT_HEAD,
     param: Annotated[
-        list[str] | None, typer.Option(help="name=value of the head, fixed; name=[a,b] to choose from. Repeatable.")
+        list[str] | None,
+        typer.Option(
+            help="Parameter of the head: name=value (fixed) or name=[a,b] (tuned). Repeatable.", rich_help_panel="Head"
+        ),
     ] = None,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Model file; NAME-BACKBONE-HEAD.featx if not given.")
+        Path | None,
+        typer.Option(
+            "--output",
+            "-o",
+            help="Model file to write. If not given, NAME-BACKBONE-HEAD.featx.",
+            rich_help_panel="Output",
+        ),
     ] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a model file that is there.")] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace an existing model file.", rich_help_panel="Output")
+    ] = False,
     backbone: o.Backbone = DEFAULT_BACKBONE,
     *,
     fitting: FitOptions,
@@ -45,7 +61,7 @@ def fit(
     runtime: Annotated[RuntimeOptions, o.Without(("batch_size",))],
     as_json: o.Json = False,
 ) -> None:
-    """Train a head on cached features, report its honest accuracy, and save it."""
+    """Fit a head on cached features, cross-validate it, and save the model."""
     console = Console(as_json)
     from featx.fitting import default_model_name, features_to_fit
     from featx.fitting import fit as library_fit
@@ -56,7 +72,9 @@ def fit(
     working = console.runtime(runtime)
     params = dict(o.parse_param(text) for text in param or [])
     layers = {"hidden_layer_sizes": tuple(shape.hidden)} if shape.hidden else {}
-    named = make_head(head, params | layers, shape.class_weight, folds.seed).name  # an error comes before any work
+    named = make_head(
+        head, params | layers, shape.class_weight, folds.seed
+    ).name  # so that errors are raised before any work
     model_file = None
     if output is not None or data is not None:
         path = output or default_model_path(data or "", backbone, named)

@@ -1,4 +1,4 @@
-"""The command that makes sense after another, as the user can type it."""
+"""The ``next`` line of each command."""
 
 from __future__ import annotations
 
@@ -10,27 +10,27 @@ from featx.cli.console import TYPED, next_line
 from featx.output.words import shell_word
 
 FOLDER = "FOLDER"
-"""Stands for images that only the user knows: the one word of a next command that cannot be typed as it is."""
+"""Placeholder for a folder that only the user knows."""
 
 
 def report_next(model: Path, cache: Path) -> str:
-    """Return the line that leads to the page of a model."""
+    """Return the ``next`` line that writes the HTML report of a model."""
     return next_line("report", model, *_output("--html", "report.html"), cache=cache)
 
 
 def predict_next(model: Path, cache: Path, *options: str | Path) -> str:
-    """Return the line that leads from a model to predictions of new images."""
+    """Return the ``next`` line that predicts new images."""
     words = [*_output("-o", "scores.csv"), *_output("--gallery", "gallery.html")]
     return next_line("predict", model, FOLDER, *options, *words, cache=cache)
 
 
 def gallery_next(model: Path, paths: list[Path], cache: Path, *options: str | Path) -> str:
-    """Return the line that shows the images that were predicted, with their labels."""
+    """Return the ``next`` line that writes a gallery of the predicted images."""
     return next_line("predict", model, *paths, *options, *_output("--gallery", "gallery.html"), cache=cache)
 
 
 def typed_again(option: str, value: str) -> str:
-    """Return the command in work as it was typed, with one option set anew and its own outputs replaced."""
+    """Return the current command as it was typed, with another value of one option and ``--overwrite``."""
     words, typed = [], iter(TYPED)
     for word in typed:
         if word == option:
@@ -41,19 +41,19 @@ def typed_again(option: str, value: str) -> str:
 
 
 def extract_next(cache: Path | None = None, *options: str) -> str:
-    """Return the line that begins: with the folder `data`, where there is one."""
+    """Return the ``next`` line that extracts features, of the folder ``data`` if it exists."""
     return next_line("extract", "data" if Path("data").is_dir() else FOLDER, *options, cache=cache)
 
 
 def overwrite_option(data: Path, backbone: str, head: str) -> tuple[str, ...]:
-    """Return the option that replaces the model that a command writes by default, where it is there already."""
+    """Return ``--overwrite`` if the default model file of a command exists."""
     from featx.output import default_model_path
 
     return ("--overwrite",) if os.path.exists(default_model_path(data, backbone, head)) else ()
 
 
 def _output(option: str, name: str) -> tuple[str, ...]:
-    """Return an option with a name that no file has: nothing is replaced by a command that is only typed as printed."""
+    """Return an option with a file name that does not exist yet, so that the printed command replaces nothing."""
     path = Path(name)
     numbered = (path.with_stem(f"{path.stem}-{number}") for number in itertools.count(2))
     return option, str(next(one for one in itertools.chain([path], numbered) if not os.path.lexists(one)))

@@ -1,4 +1,4 @@
-"""featx inspect: what is wrong with the data."""
+"""featx inspect: find problems of a data set."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from featx.options import DatasetOptions, PixelOptions, RuntimeOptions
 
 
 def inspect(
-    data: Annotated[Path, typer.Argument(help="Folder of class folders or of images; or a manifest.")] = Path("data"),
+    data: Annotated[Path, typer.Argument(help="Folder of class folders or of images, or a manifest.")] = Path("data"),
     *,
     pixels: PixelOptions,
     options: DatasetOptions,
     runtime: Annotated[RuntimeOptions, o.Without(("cache", "batch_size", "device"))],
     as_json: o.Json = False,
 ) -> None:
-    """Find unreadable images, copies and near-copies, and classes that are too small; nothing is written."""
+    """Find invalid images, duplicates, near-duplicates and small classes, without writing anything."""
     console = Console(as_json)
     from featx.inspection import inspect as library_inspect
     from featx.rendering import inspection_lines
@@ -33,5 +33,5 @@ def inspect(
     ).to_dict()
     given = {**({"white": found["white"]} if found["white"] else {}), **pixels.changed(), **options.changed()}
     words = [word for name, value in given.items() for word in (f"--{name.replace('_', '-')}", str(value))]
-    is_usable = len(found["blank"]) < found["n_images"]  # else extract has nothing to learn from either
+    is_usable = len(found["blank"]) < found["n_images"]  # otherwise extract would fail too
     console.result(found, [*inspection_lines(found), *([next_line("extract", data, *words)] if is_usable else [])])

@@ -1,4 +1,4 @@
-"""The options of commands, made of the fields that describe them."""
+"""The options of commands, built from the fields of ``featx.options``."""
 
 from __future__ import annotations
 
@@ -17,15 +17,25 @@ from featx.errors import HeadError, OptionError
 from featx.options import Options
 
 _NAMED = re.compile(r"`(\w+)`")
-"""Another option, in a line of help."""
+"""The name of another option in a line of help."""
 
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout, all else on stderr.")]
-Backbone = Annotated[str, typer.Option(help="Name (see `featx backbones`) or a .keras, .h5 or .onnx file.")]
+Json = Annotated[
+    bool,
+    typer.Option(
+        "--json", help="Print one JSON object on stdout, and all other lines on stderr.", rich_help_panel="Output"
+    ),
+]
+Backbone = Annotated[
+    str,
+    typer.Option(
+        help="Name of a backbone (see `featx backbones`), or a .keras, .h5 or .onnx file.", rich_help_panel="Backbone"
+    ),
+]
 
 
 @dataclass(frozen=True)
 class Only:
-    """Marks the options of a class that a command has.
+    """The options of a class that a command has; it has no others of the class.
 
     Parameters
     ----------
@@ -37,7 +47,7 @@ class Only:
 
 @dataclass(frozen=True)
 class Without:
-    """Marks options of a class that a command does not have.
+    """The options of a class that a command does not have; it has all others of the class.
 
     Parameters
     ----------
@@ -48,9 +58,9 @@ class Without:
 
 
 def expand(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command an option for each field of the :class:`featx.options.Options` among its parameters.
+    """Return a command that has an option for each field of the :class:`featx.options.Options` among its parameters.
 
-    Fields of one name are one option, described by the first class that has it; each class gets its value.
+    Fields of the same name become one option, with the help of the first class that has it; each class gets the value.
     """
     hints = get_type_hints(command, include_extras=True)
     groups: dict[str, tuple[type[Options], list[str]]] = {}
@@ -65,7 +75,12 @@ def expand(command: Callable[..., None]) -> Callable[..., None]:
         types = get_type_hints(kind)
         for one in fields(kind):
             if one.name not in left_out:
-                given.setdefault(one.name, _parameter(one.name, types[one.name], one.default, one.metadata))
+                given.setdefault(
+                    one.name,
+                    _parameter(
+                        one.name, types[one.name], one.default, {"panel": kind.panel_of(one.name), **one.metadata}
+                    ),
+                )
                 if get_origin(types[one.name]) is Sequence:
                     lists.setdefault(one.name, types[one.name])
 
@@ -84,7 +99,7 @@ def expand(command: Callable[..., None]) -> Callable[..., None]:
 
 
 def _group(hint: Any) -> tuple[type[Options] | None, Sequence[str]]:
-    """Return the class of options that an annotation names, and which of its fields are left out."""
+    """Return the class of options that an annotation names, and the fields of it that the command does not have."""
     kind, *marks = get_args(hint) if get_origin(hint) is Annotated else (hint,)
     if not (isinstance(kind, type) and issubclass(kind, Options)):
         return None, ()
@@ -108,6 +123,7 @@ def _parameter(name: str, hint: Any, default: Any, details: Any) -> inspect.Para
         min=details.get("min") if kind in (int, float) else None,
         max=details.get("max") if kind in (int, float) else None,
         envvar=details.get("envvar"),
+        rich_help_panel=details["panel"],
         show_default=not (default is None or default is False or default == ""),
     )
     optional = default is None or default == ""
@@ -118,8 +134,8 @@ def _parameter(name: str, hint: Any, default: Any, details: Any) -> inspect.Para
 
 
 def _typed(hint: Any, default: Any) -> type:
-    """Return what the command line makes of a value; words of a closed set are checked by the library."""
-    if get_origin(hint) is Sequence:  # written with commas
+    """Return the type that the command line converts a value to; the library checks the words of closed sets."""
+    if get_origin(hint) is Sequence:  # separated by commas
         return str
     kinds = {kind for kind in (get_args(hint) or (hint,)) if kind is not type(None)}
     for kind in (bool, int, float):
@@ -129,35 +145,35 @@ def _typed(hint: Any, default: Any) -> type:
 
 
 def _listed(name: str, text: str | None, hint: Any) -> tuple[Any, ...]:
-    """Return what is written with commas: whole numbers or words; the default where nothing is written.
+    """Return the values of an option that takes a list separated by commas.
 
     Raises
     ------
     OptionError
-        Words where whole numbers are needed.
+        The option takes integers, and a value is not one.
     """
     words = [word.strip() for word in (text or "").split(",") if word.strip()]
     if int not in (kinds := get_args(get_args(hint)[0]) or get_args(hint)):
         return tuple(words)
     if not all(re.fullmatch(r"-?\d+", word) for word in words):
         option = f"--{name.replace('_', '-')}"
-        raise OptionError(f"{option} {text}: needed are whole numbers, with commas, as 256,512")
+        raise OptionError(f"{option} {text}: expected integers separated by commas, for example 256,512")
     if not words and type(None) in kinds:
         return (None,)
     return tuple(map(int, words))
 
 
 def parse_param(text: str) -> tuple[str, Any]:
-    """Split ``name=value``; the value is read as a Python literal, or stays a word.
+    """Split ``name=value``; the value becomes a Python literal where it is one, else it stays a string.
 
     Raises
     ------
     HeadError
-        No ``=`` in it.
+        The text contains no ``=``, or no name.
     """
     name, found, value = text.partition("=")
     if not found or not name.strip():
-        raise HeadError(f"--param {text}: needed is name=value, as in C=0.1 or C=[0.1,1,10]")
+        raise HeadError(f"--param {text}: expected name=value, for example C=0.1 or C=[0.1,1,10]")
     try:
         return name.strip(), ast.literal_eval(value.strip())
     except (ValueError, SyntaxError):

@@ -1,4 +1,4 @@
-"""featx predict: score files and folders of any size."""
+"""featx predict: predict the classes of files and folders of any size."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from featx.options import DatasetOptions, PredictOptions, RunOptions, RuntimeOpt
 
 
 def predict(
-    model: Annotated[Path, typer.Argument(help="Model file of `featx fit`.")],
+    model: Annotated[Path, typer.Argument(help="Model file, as `featx fit` writes it.")],
     paths: Annotated[
-        list[Path], typer.Argument(help="Images, folders of images, and lists of them (.csv, .txt, .parquet).")
+        list[Path], typer.Argument(help="Images, folders of images, and lists of images (.csv, .txt, .parquet).")
     ],
     *,
     options: PredictOptions,
@@ -26,7 +26,7 @@ def predict(
     runtime: RuntimeOptions,
     as_json: o.Json = False,
 ) -> None:
-    """Predict images with a model."""
+    """Predict the classes of images with a model."""
     console = Console(as_json)
     from featx.prediction import predict as library_predict
     from featx.rendering import prediction_lines

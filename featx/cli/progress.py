@@ -1,4 +1,4 @@
-"""Show what is being done and how far it is, also while the work itself reports nothing."""
+"""Progress display: the current stage and its progress, also while a stage reports nothing."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from typing import Any
 
 _TICK = 0.25
 _FIRST_SECONDS = 1.5
-"""A stage that takes longer is named in a log, and so is the one in work after as long a silence behind a line."""
+"""A log names a stage that takes longer, and the current stage when nothing was printed for as long."""
 _FIRST_SECONDS_SHOWN = 0.8
-"""Seconds without a stage before a terminal shows what is being done; to draw the first bar takes half a second."""
+"""Seconds before a terminal shows the current stage; drawing the first bar takes half a second."""
 _LOG_SECONDS = 10.0
-"""Seconds between two lines where there is no terminal."""
+"""Seconds between two lines of a log."""
 
 
 @dataclass
@@ -27,9 +27,9 @@ class Stage:
     ----------
     name : str
     at_start : int
-        What was done already when it began.
+        Number of items that were done at the start.
     total : int
-        0 where how far it is cannot be known.
+        Number of items; 0 if unknown.
     """
 
     name: str
@@ -45,33 +45,33 @@ class Stage:
         self.begin()
 
     def begin(self) -> None:
-        """Count the time from now on."""
+        """Start to measure the time."""
         self.begun = self.advanced = time.monotonic()
 
     def advance(self, done: int, total: int) -> None:
-        """Note how far it is."""
+        """Record the progress."""
         if done != self.done or total != self.total:
             self.done, self.total, self.advanced = done, total, time.monotonic()
 
     def text(self) -> str:
-        """Return how far it is, for people."""
+        """Return the progress as text."""
         now = time.monotonic()
         so_far = f"{now - self.begun:,.0f} s so far"
         if not self.total:
             return f"{self.name}: {so_far}"
-        told = f"{self.name} {self.done:,} of {self.total:,}"
+        shown = f"{self.name} {self.done:,} of {self.total:,}"
         n = self.done - self.at_start
         if n <= 0 or self.advanced <= self.begun:
-            return f"{told} ({so_far})"
+            return f"{shown} ({so_far})"
         each = (self.advanced - self.begun) / n
         rate = f"{1 / each:,.1f} a second" if each < 1 else f"{each:,.1f} s each"
-        # The one in work may take longer than those before; it is not counted below 0.
+        # The current item may take longer than the average; the remaining time is never below 0.
         left = each * (self.total - self.done - min((now - self.advanced) / each, 1))
-        return f"{told} ({rate}, {f'{left:,.0f} s left' if left >= 0.5 else so_far})"
+        return f"{shown} ({rate}, {f'{left:,.0f} s left' if left >= 0.5 else so_far})"
 
 
 class Display:
-    """Shows the innermost stage on stderr: a bar on a terminal, a line now and then otherwise.
+    """Display of the innermost stage on stderr: a bar on a terminal, otherwise a log line every few seconds.
 
     Between :meth:`start` and :meth:`stop` a thread of its own shows it also while nothing is reported, and what follows
     the last stage as well.
@@ -89,7 +89,7 @@ class Display:
 
     @contextlib.contextmanager
     def shown(self) -> Iterator[None]:
-        """Show what is being done meanwhile."""
+        """Show progress within the context."""
         self.start()
         try:
             yield
@@ -97,7 +97,7 @@ class Display:
             self.stop()
 
     def start(self) -> None:
-        """Begin to show what is being done."""
+        """Start to show progress."""
         self._stages.clear()
         self._rest = Stage("starting")
         self._last = time.monotonic()
@@ -107,7 +107,7 @@ class Display:
         self._thread.start()
 
     def stop(self) -> None:
-        """Show nothing more."""
+        """Stop to show progress."""
         self._ended.set()
         if self._thread is not None:
             self._thread.join(timeout=2)
@@ -118,7 +118,7 @@ class Display:
 
     @contextlib.contextmanager
     def paused(self) -> Iterator[None]:
-        """Leave the terminal to somebody else meanwhile."""
+        """Hide the display within the context."""
         with self._lock:
             self._clear()
             yield
@@ -126,9 +126,9 @@ class Display:
             self._has_reported = False
 
     def update(self, name: str, done: int, total: int) -> None:
-        """Note how far a stage is; it ends when all of it is done, and those within it with it."""
+        """Record the progress of a stage; it ends, with the stages inside it, when all items are done."""
         name = "".join(c if c.isprintable() else "?" for c in name)
-        with self._lock, contextlib.suppress(OSError, ValueError):  # of a stderr that is closed or full
+        with self._lock, contextlib.suppress(OSError, ValueError):  # stderr may be closed or full
             at = next((i for i, stage in enumerate(self._stages) if stage.name == name), None)
             if 0 < total <= done:
                 if at is not None:
@@ -146,10 +146,10 @@ class Display:
         return self._stages[-1] if self._stages else self._rest
 
     def _go_on(self, ended: str) -> None:
-        """Count the time of what comes after a stage from its end."""
+        """Measure the time after a stage from its end."""
         if not self._stages:
             self._rest = Stage(f"{ended}: done, going on")
-        elif self._stages[-1].done == self._stages[-1].at_start:  # it has only waited for the stage within
+        elif self._stages[-1].done == self._stages[-1].at_start:  # it has only waited for the inner stage
             self._stages[-1].begin()
 
     def _tick(self) -> None:
@@ -169,7 +169,7 @@ class Display:
             print(self._current.text(), file=sys.stderr, flush=True)
 
     def _is_due(self) -> bool:
-        """Tell whether a log needs a line: also of many stages that are too short to be named each."""
+        """Return whether the log needs a line; many short stages together need one too."""
         stage, now = self._current, time.monotonic()
         is_long = now - stage.begun >= _FIRST_SECONDS
         if stage is self._rest and not is_long:
@@ -192,7 +192,7 @@ class Display:
             bar.stop()
 
     def text(self) -> str:
-        """Return what is being done and how far it is."""
+        """Return the current stage and its progress as text."""
         return self._current.text()
 
 
@@ -202,13 +202,13 @@ def _bar(display: Display) -> Any:
     from rich.text import Text
 
     class Described(ProgressColumn):
-        """Computed anew each time it is drawn, so that the seconds move."""
+        """Text that is computed for each refresh, so that the seconds advance."""
 
         def render(self, task: Task) -> Text:
             return Text(display.text())
 
     columns = (SpinnerColumn(), BarColumn(20), Described())
-    # Rich would put streams of its own in place of those at the start, and these back at the end: both may be others.
+    # Without this, rich replaces the standard streams at the start and restores them at the end; both may have changed.
     bar = Progress(
         *columns,
         console=Console(stderr=True),

@@ -1,4 +1,4 @@
-"""featx report: what is known of a model."""
+"""featx report: show the report of a model."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from featx.options import DatasetOptions, ReportOptions, RuntimeOptions, SplitOp
 
 def report(
     model: Annotated[
-        Path | None, typer.Argument(help="Model file; the newest .featx file of this folder if not given.")
+        Path | None, typer.Argument(help="Model file. If not given, the newest .featx file of the working folder.")
     ] = None,
     *,
     options: ReportOptions,
@@ -26,7 +26,7 @@ def report(
     runtime: Annotated[RuntimeOptions, o.Without(("batch_size", "device", "max_pixels"))],
     as_json: o.Json = False,
 ) -> None:
-    """Show accuracy, classes, confusions and doubtful labels of a model."""
+    """Show the accuracy, the confusions and the doubtful labels of a model."""
     console = Console(as_json)
     from featx.reports import report as library_report
 
@@ -38,7 +38,7 @@ def report(
         group_by=split.group_by,
         runtime=console.runtime(runtime),
     )
-    if options.on is not None:  # whether another head or backbone is better on the images to learn from
+    if options.on is not None:  # another head or backbone may be better
         todo = next_line("compare", FOLDER, "--heads", "logreg,svm,mlp", cache=runtime.cache)
     else:
         todo = report_next(path, runtime.cache) if options.html is None else predict_next(path, runtime.cache)
@@ -51,15 +51,15 @@ def report(
 
 
 def newest_model(folder: Path) -> Path:
-    """Return the model file of a folder that was written last.
+    """Return the newest model file of a folder.
 
     Raises
     ------
     ClassifierError
-        There is none.
+        The folder has no model file.
     """
     models = [path for path in folder.glob("*.featx") if os.path.isfile(path)]
     models.sort(key=lambda path: path.stat().st_mtime_ns)
     if not models:
-        raise ClassifierError("no .featx file in this folder; name one, or make one: featx fit DATA")
+        raise ClassifierError("there is no .featx file in this folder; name one, or create one: featx fit DATA")
     return models[-1]

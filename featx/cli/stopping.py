@@ -1,8 +1,8 @@
-"""End a command that is asked to stop: within two seconds, whatever runs, and without a trace.
+"""Stop a command within two seconds of a signal, whatever runs, without a traceback.
 
-The first signal raises KeyboardInterrupt, as a Ctrl-C does. Where native code keeps Python from seeing that, or threads
-from ending, a thread ends the process; and where native code keeps even threads from running, a process that was
-started beforehand does. The cache is safe against both.
+The first signal raises KeyboardInterrupt, as Ctrl-C does. If native code keeps Python from handling it, or threads do
+not end, a thread ends the process. If native code keeps even that thread from running, a watching process, started
+beforehand, kills it. The cache survives both.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable
 from typing import Any, ClassVar, NoReturn
 
-STOPPED = "stopped; what was computed is kept: run the same command to go on"
+STOPPED = "stopped; results so far are kept: run the same command to continue"
 
 _SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
 _PATIENCE_SECONDS = 1.4
@@ -40,12 +40,12 @@ if number:
         os.write(2, sys.argv[3].encode())
         os.kill(int(sys.argv[2]), signal.SIGKILL)
 """
-"""Echoes the number of a signal, which sets off the thread; kills the process if that has not ended it."""
+"""Code of the watching process: it echoes the signal to the thread, and kills the process if it does not end."""
 
 
 class _State:
     asked = False
-    told = False
+    is_reported = False
     is_watched = False
     code: int | None = None
     stderr = 2
@@ -53,7 +53,7 @@ class _State:
 
 
 def listen() -> None:
-    """Let the signals that ask a process to stop raise KeyboardInterrupt, the first one alone."""
+    """Make the first SIGINT, SIGTERM or SIGHUP raise KeyboardInterrupt; ignore later ones."""
     for number in _SIGNALS:
         if signal.getsignal(number) is not signal.SIG_IGN:  # as under nohup
             signal.signal(number, _stop)
@@ -62,11 +62,11 @@ def listen() -> None:
 
 
 def watch() -> None:
-    """Make sure from now on that a signal ends this process, whatever runs."""
-    if _stop not in map(signal.getsignal, _SIGNALS):  # a command that was not started by :func:`featx.cli.main`
+    """Ensure that a signal ends this process, whatever runs."""
+    if _stop not in map(signal.getsignal, _SIGNALS):  # the command was not started by :func:`featx.cli.main`
         return
     _State.is_watched = True
-    _State.stderr = os.dup(2)  # others put it aside while they load
+    _State.stderr = os.dup(2)  # libraries are kept from file descriptor 2 while they load
     if os.name == "posix" and sys.executable and (pipes := _watched_by_process()):
         source, sink = pipes
         read = functools.partial(os.read, source, 1)
@@ -82,24 +82,23 @@ def watch() -> None:
 
 
 def is_stopping() -> bool:
-    """Tell whether this process was asked to stop: what fails now fails for that reason."""
+    """Return whether a signal was received; later errors are consequences of it."""
     return _State.asked
 
 
 def report_stopped(text: str = STOPPED) -> None:
-    """Print, once, that the command was stopped."""
-    if not _State.told:
-        _State.told = True
+    """Print once that the command was stopped."""
+    if not _State.is_reported:
+        _State.is_reported = True
         sys.stdout.flush()
         print(text, file=sys.stderr, flush=True)
 
 
 def finish(code: int) -> NoReturn:
-    """End the process; after a command at once.
+    """End the process; after a command, without waiting for threads.
 
-    Threads may still be in the middle of a fit: Python would wait for those that are its own, and a thread of another
-    library that is in C++ code when Python ends aborts the process. Some libraries also tidy up for seconds. Whatever
-    the command opened was closed on the way here.
+    Threads may still be fitting. Python would wait for its own threads, and a library thread in C++ code aborts the
+    process when Python ends. Some libraries also spend seconds on cleanup. The command has closed its files by now.
     """
     _State.code = code
     for stream in (sys.stdout, sys.stderr):
@@ -111,7 +110,7 @@ def finish(code: int) -> NoReturn:
 
 
 def _stop(number: int, frame: Any) -> None:
-    if _State.code is not None:  # all is done and said; Python is tidying up
+    if _State.code is not None:  # the command has ended; Python is shutting down
         os._exit(_State.code)
     if not _State.asked:
         _State.asked = True
@@ -119,18 +118,18 @@ def _stop(number: int, frame: Any) -> None:
 
 
 def _quiet(hook: Any) -> Any:
-    def told(event: Any) -> None:
+    def report(event: Any) -> None:
         if not _State.asked:
             hook(event)
 
-    return told
+    return report
 
 
 def _watched_by_process() -> tuple[int, int] | None:
-    """Start the process that watches; return where it echoes signals, and where they are written."""
+    """Start the watching process; return the descriptors that signals are read from and written to."""
     import subprocess
 
-    # It gets none of the signals that a terminal sends to all of its processes, and takes no code but Python's own.
+    # It must not receive the signals that a terminal sends to all processes; it imports only the standard library.
     signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
     try:
         process = subprocess.Popen(
@@ -150,7 +149,7 @@ def _watched_by_process() -> tuple[int, int] | None:
             stderr=_State.stderr,
             cwd=os.path.abspath(os.sep),
         )
-    except OSError:  # no more processes: the thread is enough for nearly all
+    except OSError:  # the process limit is reached; the thread alone is enough in nearly all cases
         return None
     finally:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
@@ -164,11 +163,11 @@ def _watched_by_process() -> tuple[int, int] | None:
 def _end_late(read: Callable[[], bytes]) -> None:
     while (number := read()) and number[0] not in _SIGNALS:
         continue
-    if not number:  # the process that watches was killed
+    if not number:  # the watching process was killed
         return
     time.sleep(_PATIENCE_SECONDS)
-    if not _State.told:
-        _State.told = True
+    if not _State.is_reported:
+        _State.is_reported = True
         with contextlib.suppress(OSError):
             os.write(_State.stderr, f"{STOPPED}\n".encode())
     _discard()

@@ -1,4 +1,4 @@
-"""What the library says, in the words of the command line: it names parameters, a terminal shows options."""
+"""Replace parameter names in messages of the library by options of the command line."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _PARAMS = re.compile(r"\{'(\w+)': (.*)\}")
 
 
 def in_options(text: str) -> str:
-    """Return a text of the library with the options of the command line for the parameters in backticks.
+    """Return a message with parameters in backticks replaced by options of the command line.
 
     >>> in_options("add `layout=nchw`, or leave out `preprocess`; `featx backbones` lists them")
     'add --layout nchw, or leave out --preprocess; `featx backbones` lists them'
@@ -30,12 +30,12 @@ def in_options(text: str) -> str:
 def _in_options(found: re.Match[str]) -> str:
     try:
         return _option(found["name"], found["value"]) if found["call"] is None else _command(found["call"])
-    except (AttributeError, KeyError, SyntaxError, TypeError, ValueError):  # a name of something else
+    except (AttributeError, KeyError, SyntaxError, TypeError, ValueError):  # not a parameter
         return found[0]
 
 
 def _command(text: str) -> str:
-    """Return the command for a call of a function of featx."""
+    """Return the command that corresponds to a call of a featx function."""
     call: Any = ast.parse(text, mode="eval").body
     paths = [shell_word(Path(ast.literal_eval(one))) for one in call.args]
     given = [_option(one.arg, str(ast.literal_eval(one.value))) for one in call.keywords]
@@ -54,7 +54,7 @@ def _option(name: str, value: str | None) -> str:
 
 @functools.cache
 def _options() -> dict[str, str]:
-    """Return the options of all commands by the names of their parameters, the short ones where there are two."""
+    """Return the options of all commands by parameter name; the shorter one where there are two."""
     from featx.cli.app import app  # which imports this module
 
     found: dict[str, str] = {}

@@ -1,4 +1,4 @@
-"""Every combination of backbone and head on the same images, with paired intervals: compare."""
+"""The function ``compare``: evaluate combinations of backbones and heads on the same images."""
 
 from __future__ import annotations
 
@@ -65,12 +65,12 @@ def compare(
     strict: bool = False,
     runtime: Runtime | None = None,
 ) -> Comparison:
-    """Measure every combination on the same folds; what is cached is not computed again.
+    """Evaluate every combination of backbone, feature options and head on the same folds.
 
-    The set that was extracted last, which :func:`featx.latest` returns, stays as it is.
+    Cached features are not computed again. The last extraction, which :func:`featx.latest` returns, does not change.
 
-    With ``scratch`` or ``unfreeze`` networks are trained end to end too, which folds would make slow: then all are
-    compared on one held-out part, as :func:`featx.finetune` cuts it off.
+    With ``scratch`` or ``unfreeze``, networks are also trained end to end. Training on every fold would be slow, so all
+    combinations are then compared on one held-out part, split off as in :func:`featx.finetune`.
 
     Parameters
     ----------
@@ -80,19 +80,19 @@ def compare(
     heads : sequence of (str or scikit-learn classifier)
     poolings, resizes : sequence of str
     sizes : sequence of (int or None)
-        Input sides in pixels; None for a network's own.
+        Sides of the input in pixels; None for the default of the backbone.
     group_by, cv, repeats, class_weight, seed
-        As for :func:`featx.fit`. The groups are those of the first combination's features, for all.
+        As for :func:`featx.fit`. All combinations use the groups found with the features of the first one.
     scratch : bool
-        Compare with a small network that is trained from random weights.
+        Also train a small network from random weights.
     unfreeze : int or str, optional
-        Compare with each backbone fine-tuned so; see :func:`featx.finetune`.
+        Also fine-tune each backbone; see :func:`featx.finetune`.
     augment, views
-        For networks that are trained; see :func:`featx.extract`.
+        Augmentation of the images for trained networks; see :func:`featx.extract`.
     curves : path, optional
-        PNG file to draw how these fared, epoch by epoch.
+        PNG file for the training curves.
     overwrite : bool
-        Replace it if featx wrote it.
+        Replace ``curves`` if featx wrote it.
     weights, layer, white, page, preprocess, layout, engine, precision, label_by, path_column, label_column, strict
         As for :func:`featx.extract`, for all combinations.
     runtime : Runtime, optional
@@ -104,9 +104,16 @@ def compare(
     Raises
     ------
     EvaluationError
-        Nothing to compare, or no honest folds: the message says why.
+        If there is nothing to compare, or cross-validation is not possible; the message states the reason.
     FeatxError
         As for :func:`featx.extract` and :func:`featx.fit`.
+
+    Examples
+    --------
+    >>> import featx
+    >>> comparison = featx.compare("data", heads=["centroid", "logreg"], cv=3)
+    >>> len(comparison.rows)
+    2
     """
     options, run = FeatureOptions.of(locals()), RunOptions(strict=strict)
     for kind in (CompareOptions, FoldOptions, AugmentOptions):
@@ -115,7 +122,7 @@ def compare(
     if not (backbones and heads and poolings and resizes and sizes):
         raise EvaluationError("nothing to compare: give at least one backbone and one head")
     variants = [FeatureVariant(*chosen) for chosen in itertools.product(backbones, poolings, resizes, sizes)]
-    made = [make_head(head, None, class_weight, seed) for head in heads]  # say what is wrong before any work
+    made = [make_head(head, None, class_weight, seed) for head in heads]  # fails before any work if a head is invalid
     if scratch or unfreeze is not None:
         views_policy(augment, views)
         _check_trained(cv, repeats, options)
@@ -124,14 +131,14 @@ def compare(
         return compare_on_held_out(Path(data), variants, made, trained, group_by, seed, drawn, options, run, runtime)
     if curves is not None or augment is not None or views:
         raise EvaluationError(
-            "curves and augmented views are of networks that are trained; add `scratch=True` or `unfreeze=N`"
+            "curves and augmented views apply only to trained networks; add `scratch=True` or `unfreeze=N`"
         )
     return compare_on_folds(data, variants, made, group_by, (cv, repeats, seed), options, run, runtime)
 
 
 def _check_trained(cv: int, repeats: int, options: FeatureOptions) -> None:
     if (cv, repeats) != (5, 1):
-        raise EvaluationError("trained networks are judged on one held-out part; leave out `cv` and `repeats`")
+        raise EvaluationError("trained networks are evaluated on one held-out part; leave out `cv` and `repeats`")
     if options.layer is not None:
         raise EvaluationError("networks are trained up to their last layer; leave out `layer`")
     if options.precision == "int8":

@@ -1,4 +1,4 @@
-"""Every combination of backbone and head on the same folds."""
+"""Cross-validate combinations of backbones and heads on the same folds."""
 
 from __future__ import annotations
 
@@ -47,14 +47,14 @@ def compare_on_folds(
     Parameters
     ----------
     data : path
-    variants : sequence of Variant
-        The groups are those of the first one's features.
+    variants : sequence of FeatureVariant
+        Feature options to compare. The groups are found with the features of the first one.
     heads : sequence of Head
     group_by : str or None
     folds : tuple of int
         Number of folds, repeats and seed.
     options : FeatureOptions
-        For all variants.
+        Options that all variants share.
     run : RunOptions
     runtime : Runtime
     """
@@ -68,13 +68,13 @@ def compare_on_folds(
     grouping = group_table(first, group_by, runtime)
     for note in grouping.notes():
         runtime.notice(note)
-    found: list[_Measured] = []
+    measured: list[_Measured] = []
     for variant in variants:
         table = first if variant is variants[0] else extracted(variant)
         if not np.array_equal(table.content_hashes, first.content_hashes):
-            raise DatasetError(f"{data} has changed while it was compared; run again")
-        found += [_measured(table, head, grouping.numbers, variant.backbone, folds, runtime) for head in heads]
-    return _ranked(found, grouping.notes())
+            raise DatasetError(f"{data} changed during the comparison; run the command again")
+        measured += [_measured(table, head, grouping.numbers, variant.backbone, folds, runtime) for head in heads]
+    return _ranked(measured, grouping.notes())
 
 
 class _Measured(NamedTuple):
@@ -102,7 +102,7 @@ def _measured(
         with runtime.stage(f"cross-validating {head.name} on {backbone}") as advance:
             crossed = cross_validate(head, train, *folds, runtime.n_workers, advance, tally)
     except TooFewGroups as error:
-        raise EvaluationError(f"no honest folds to compare on: {error}") from None
+        raise EvaluationError(f"cross-validation is not possible: {error}") from None
     summary = crossed.summary
     runtime.notice(f"{backbone} {head.name}: {summary.accuracy.mean:.3f}")
     row = Combination(
@@ -121,14 +121,14 @@ def _measured(
     return _Measured(row, crossed, train.y, train.groups, tally, plan)
 
 
-def _ranked(found: Sequence[_Measured], notes: Sequence[str]) -> Comparison:
-    # The first of equals, as given.
-    found = sorted(found, key=lambda one: -one.row.accuracy.mean)
-    best = found[0]
+def _ranked(measured: Sequence[_Measured], notes: Sequence[str]) -> Comparison:
+    # The sort is stable: equal accuracies stay in the order given.
+    ranked = sorted(measured, key=lambda item: -item.row.accuracy.mean)
+    best = ranked[0]
     summary = best.crossed.summary
     others = [
-        replace(one.row, difference_to_best=paired_difference(one.crossed, best.crossed, best.y, best.groups))
-        for one in found[1:]
+        replace(item.row, difference_to_best=paired_difference(item.crossed, best.crossed, best.y, best.groups))
+        for item in ranked[1:]
     ]
     return Comparison(
         rows=(best.row, *others),
@@ -137,12 +137,12 @@ def _ranked(found: Sequence[_Measured], notes: Sequence[str]) -> Comparison:
         splitter=summary.splitter,
         n_folds=summary.n_folds,
         baseline=best.crossed.targets.baseline(best.y).accuracy,
-        luck_of_choice=_luck_of_choice([one.row.per_fold for one in found]),
-        notes=(*notes, *_untested_notes(summary), *_plans(found), *_convergence_notes(found)),
+        selection_bias=_selection_bias([item.row.per_fold for item in ranked]),
+        notes=(*notes, *_untested_notes(summary), *_plans(ranked), *_convergence_notes(ranked)),
     )
 
 
-def _luck_of_choice(per_fold: Sequence[tuple[float, ...]]) -> float:
+def _selection_bias(per_fold: Sequence[tuple[float, ...]]) -> float:
     scores = np.array(per_fold)
     return float((scores.max(axis=0) - scores[0]).mean())
 
@@ -150,12 +150,13 @@ def _luck_of_choice(per_fold: Sequence[tuple[float, ...]]) -> float:
 def _untested_notes(summary: CrossValidation) -> list[str]:
     if not summary.untested:
         return []
-    return [f"learnt but not tested, as all images of such a class are one group: {', '.join(summary.untested)}"]
+    return [f"trained on but not tested, because all images of the class form one group: {', '.join(summary.untested)}"]
 
 
-def _plans(found: Sequence[_Measured]) -> list[str]:
-    return list(dict.fromkeys(one.plan for one in found if one.plan))  # once for all backbones
+def _plans(measured: Sequence[_Measured]) -> list[str]:
+    # A plan depends on the head alone: each is listed once for all backbones.
+    return list(dict.fromkeys(item.plan for item in measured if item.plan))
 
 
-def _convergence_notes(found: Sequence[_Measured]) -> list[str]:
-    return [f"{one.row.backbone} {one.row.head}: {note}" for one in found for note in one.tally.notes()]
+def _convergence_notes(measured: Sequence[_Measured]) -> list[str]:
+    return [f"{item.row.backbone} {item.row.head}: {note}" for item in measured for note in item.tally.notes()]

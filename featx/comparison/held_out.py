@@ -1,4 +1,4 @@
-"""From scratch against transfer, frozen and fine-tuned: all on one held-out part."""
+"""Compare frozen heads, fine-tuned backbones and a network trained from scratch on one held-out part."""
 
 from __future__ import annotations
 
@@ -29,19 +29,19 @@ from featx.training import (
 )
 
 _TRAINED = "trained"
-"""What stands for the head of a network that is trained with its own."""
+"""Head in the row of a network that is trained end to end."""
 
 
 @dataclass(frozen=True)
 class NetworksToTrain:
-    """Which networks are trained, and how.
+    """Networks to train, and their training options.
 
     Parameters
     ----------
     scratch : bool
-        Whether a small network is trained from random weights.
+        Whether to train a small network from random weights.
     unfreeze : int or str, optional
-        Blocks of each backbone to train; none if not given.
+        Blocks of each backbone to train; by default, no backbone is fine-tuned.
     augment : str, optional
     views : int
     class_weight : {"balanced"}, optional
@@ -54,14 +54,14 @@ class NetworksToTrain:
     class_weight: ClassWeight | None
 
     def plan(self, is_scratch: bool, seed: int) -> TrainingPlan:
-        """Return how a network is trained."""
+        """Return the training plan of a network."""
         config = make_config(is_scratch, seed, TrainOptions(class_weight=self.class_weight))
         return TrainingPlan(config, "auto" if self.unfreeze is None else self.unfreeze, self.augment, self.views)
 
 
 @dataclass(frozen=True)
 class _Judged:
-    """A row, what it stands for, and whether it was right on each image of the held-out part."""
+    """A row, its feature options, and whether its prediction is correct for each image of the held-out part."""
 
     row: Combination
     options: FeatureOptions
@@ -82,20 +82,20 @@ def compare_on_held_out(
     run: RunOptions,
     runtime: Runtime,
 ) -> Comparison:
-    """Fit heads and train networks on one part, and judge all on another; see :func:`featx.compare`."""
-    begun = variants[0]
-    first = extract_and_split(data, begun.backbone, begun.of(options), run, group_by, seed, runtime)
+    """Fit heads and train networks on one part, and evaluate all on another; see :func:`featx.compare`."""
+    first_variant = variants[0]
+    first = extract_and_split(data, first_variant.backbone, first_variant.of(options), run, group_by, seed, runtime)
     if curves is not None:
-        curves.spare(Path(image.address) for image in first.images)
-    found: list[_Judged] = []
+        curves.refuse_inputs(Path(image.address) for image in first.images)
+    judged: list[_Judged] = []
     for variant in variants:
-        divided = first if variant is begun else with_features_of(first, variant.backbone, variant.of(options))
-        found += [_frozen(divided, head) for head in heads]
+        divided = first if variant is first_variant else with_features_of(first, variant.backbone, variant.of(options))
+        judged += [_frozen(divided, head) for head in heads]
         if trained.unfreeze is not None:
-            found.append(_finetuned(divided, trained))
+            judged.append(_finetuned(divided, trained))
     if trained.scratch:
-        found.append(_from_scratch(first, trained))
-    comparison = _ranked(first, found)
+        judged.append(_from_scratch(first, trained))
+    comparison = _ranked(first, judged)
     if curves is not None:
         _draw(curves, comparison)
     return comparison
@@ -148,44 +148,44 @@ def _judged(
     return _Judged(row, data.options, candidate.hits, notes, history)
 
 
-def _histories(found: Sequence[_Judged]) -> dict[str, History]:
-    """Return how training went, by the row's backbone; what else tells variants of one backbone apart follows it."""
+def _histories(judged: Sequence[_Judged]) -> dict[str, History]:
+    """Return the training histories by the backbone of the row, with feature options added to repeated names."""
     histories: dict[str, History] = {}
-    for one in found:
-        if one.history is not None:
-            name, given = one.row.backbone, one.options
+    for item in judged:
+        if item.history is not None:
+            name, given = item.row.backbone, item.options
             is_new = name not in histories
-            histories[name if is_new else f"{name}, {given.pooling}, {given.resize}, {given.size}"] = one.history
+            histories[name if is_new else f"{name}, {given.pooling}, {given.resize}, {given.size}"] = item.history
     return histories
 
 
-def _ranked(data: TrainingData, found: Sequence[_Judged]) -> Comparison:
-    ranked = sorted(found, key=lambda one: -one.row.accuracy.mean)
+def _ranked(data: TrainingData, judged: Sequence[_Judged]) -> Comparison:
+    ranked = sorted(judged, key=lambda item: -item.row.accuracy.mean)
     best, split = ranked[0], data.split
     of_test = data.groups[split.test]
     others = [
-        replace(one.row, difference_to_best=difference_of_shares(one.hits, best.hits, of_test)) for one in ranked[1:]
+        replace(item.row, difference_to_best=difference_of_shares(item.hits, best.hits, of_test)) for item in ranked[1:]
     ]
-    whose = "the test part" if split.is_own_test else "held out, groups kept together"
+    part = "of the test part" if split.is_own_test else "held out, groups kept together"
     return Comparison(
         rows=(best.row, *others),
         n_images=len(split.train),
         n_groups=len(np.unique(data.groups[split.train])),
-        splitter=f"{len(split.test):,} images {whose}",
+        splitter=f"{len(split.test):,} images {part}",
         n_folds=1,
         baseline=split.targets.baseline(split.y[split.test]).accuracy,
-        luck_of_choice=0.0,
+        selection_bias=0.0,
         notes=(
             *data.notes,
-            *(note for one in found for note in one.notes),
-            "the accuracy of the best of several on the same images is a little flattering",
+            *(note for item in judged for note in item.notes),
+            "the accuracy of the best of several combinations on the same images is slightly optimistic",
         ),
-        histories=_histories(found),
+        histories=_histories(judged),
     )
 
 
 def _draw(curves: OutputFile, comparison: Comparison) -> None:
-    """Draw how training went, with the accuracies of frozen heads to compare with."""
+    """Draw the training curves, with the accuracies of frozen heads as horizontal lines."""
     levels = {
         f"{row.backbone} {row.head}, held out": row.accuracy.mean
         for row in comparison.rows
@@ -195,6 +195,6 @@ def _draw(curves: OutputFile, comparison: Comparison) -> None:
         png = draw_curves(comparison.histories, levels)
     except OutputError as error:
         raise OutputError(
-            f"{error}. What was trained is kept in the cache: run the same command without `curves`"
+            f"{error}. The trained networks are kept in the cache; run the same command without `curves`"
         ) from None
     curves.write_content(png)

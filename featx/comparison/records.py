@@ -1,4 +1,4 @@
-"""What a comparison found."""
+"""Results of a comparison."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from featx.training import History
 
 
 class FeatureVariant(NamedTuple):
-    """What differs between the features that are compared; ``size`` is None for the backbone's own."""
+    """Feature options that differ between combinations; ``size`` is None for the default of the backbone."""
 
     backbone: str
     pooling: Pooling
@@ -21,33 +21,33 @@ class FeatureVariant(NamedTuple):
     size: int | None
 
     def of(self, options: FeatureOptions) -> FeatureOptions:
-        """Return its own options and the others."""
+        """Return ``options`` with the options of this variant."""
         return replace(options, pooling=self.pooling, resize=self.resize, size=self.size)
 
 
 @dataclass(frozen=True)
 class Combination:
-    """One combination.
+    """Result of one combination of backbone, feature options and head.
 
     Parameters
     ----------
     backbone, head, pooling, resize : str
     size : int
-        Input side in pixels.
+        Side of the input in pixels.
     accuracy : Interval
-        Nested, groups kept together.
+        Grouped accuracy by nested cross-validation, or on the held-out part.
     per_fold : tuple of float
-        Accuracy of each fold, repeat by repeat.
+        Accuracy of each fold of the first repeat, then of the second, and so on.
     difference_to_best : Interval
-        Mean of the paired differences over folds; 0 for the best itself.
+        Mean of the paired differences over folds; 0 for the best combination.
     n_computed : int
-        Images whose features had to be computed.
+        Number of images whose features were computed.
     extraction_seconds : float or None
-        Wall time of their extraction; None where all came from the cache, which says nothing of what they cost.
+        Wall time of their extraction; None if all features came from the cache, so that the cost is not known.
     seconds : float
-        Wall time of tuning and cross-validation.
+        Wall time of tuning and cross-validation, or of training.
     trained_from : str or None
-        What a network that was trained began as; None for a head on frozen features.
+        Backbone that training started from, or ``scratch-cnn``; None for a head on frozen features.
     """
 
     backbone: str
@@ -82,24 +82,31 @@ class Combination:
 
 @dataclass(frozen=True)
 class Comparison:
-    """All combinations, the best first.
+    """Results of all combinations, the best first.
 
     Parameters
     ----------
-    rows : tuple of Compared
+    rows : tuple of Combination
     n_images, n_groups : int
-        Images to learn from, and the groups that folds keep together.
+        Number of training images, and of the groups that folds keep together.
     splitter : str
     n_folds : int
     baseline : float
-        Accuracy of always naming the largest class.
-    luck_of_choice : float
-        How much of the best one's accuracy may be owed to its being chosen on these folds: the mean over folds of the
-        best accuracy there less that of the chosen one (Tibshirani and Tibshirani 2009).
+        Accuracy of always predicting the largest class.
+    selection_bias : float
+        Estimated bias of the best accuracy from choosing the best combination on the same folds: the mean over folds of
+        the largest accuracy of the fold minus that of the chosen combination (Tibshirani and Tibshirani 2009).
     notes : tuple of str
-        What could not be grouped, and fits that did not converge.
+        Remarks, such as images that could not be grouped and fits that did not converge.
     histories : mapping of str to History
-        How the networks fared that were trained end to end, by their rows' backbone.
+        Training histories of the networks trained end to end, by the backbone of their row.
+
+    Examples
+    --------
+    >>> import featx
+    >>> comparison = featx.compare("data", heads=["centroid", "logreg"], cv=3)
+    >>> sorted(row.head for row in comparison.rows)
+    ['centroid', 'logreg']
     """
 
     rows: tuple[Combination, ...]
@@ -108,7 +115,7 @@ class Comparison:
     splitter: str
     n_folds: int
     baseline: float
-    luck_of_choice: float
+    selection_bias: float
     notes: tuple[str, ...]
     histories: Mapping[str, History] = field(default_factory=dict)
 
@@ -122,7 +129,7 @@ class Comparison:
             "n_folds": self.n_folds,
             "baseline": {"accuracy": self.baseline},
             "verdict": judge_baseline(self.rows[0].accuracy, self.baseline),
-            "luck_of_choice": self.luck_of_choice,
+            "selection_bias": self.selection_bias,
             "notes": list(self.notes),
             "histories": {name: history.to_dict() for name, history in self.histories.items()},
         }

@@ -1,4 +1,4 @@
-"""Data sets: which files are images, and what their folders or a manifest say about them."""
+"""Scan data sets: find images, and read labels, groups and splits from folders or a manifest."""
 
 from featx.dataset.layout import read_layout
 from featx.dataset.scan import (

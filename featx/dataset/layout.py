@@ -1,4 +1,4 @@
-"""What the folders of a data set say: classes, splits, or nothing."""
+"""Read classes and splits from the folder names of a data set."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _FEW = 5
 _LONGEST_SHOWN = 200
 _USUAL_NAMES = ("train", "val", "validation", "test")
 _NOTHING = {"", "nan", "na", "n a", "null", "none", "nat"}
-"""What programs write where a value is missing, as :func:`_alike` spells it."""
+"""Texts that programs write for a missing value, as normalized by :func:`_normalized`."""
 
 
 @dataclass(frozen=True)
@@ -31,11 +31,11 @@ class Layout:
     labels, splits : list of (str or None)
         One for each path.
     description : str
-        What was understood, for people.
+        One-line description of the data set, as shown to users.
     remarks : tuple of str
-        What people may want to change.
+        Remarks about possible mistakes in the folders.
     parents : frozenset of str
-        The folders in which the class folders lie, relative to the root.
+        Folders that contain the class folders, relative to the root.
     """
 
     labels: list[str | None]
@@ -53,31 +53,33 @@ class _Step(NamedTuple):
 
 
 _Folders = dict[str, tuple[_Step, ...]]
-"""For each folder that holds images, by its path: the folders that may be classes, from the top."""
+"""For each folder with images, by its path: the folders of that path that may be classes, from the top."""
 
 
 def read_layout(paths: Sequence[str], label_by: str | None = None) -> Layout:
     """Read labels and splits from folder names.
 
-    A folder that holds all the others, and a folder whose only child has its own name, are looked through. Names that
-    look like those of splits are splits, or stop. Names that differ only in how Unicode spells them are one.
+    A single folder that contains all others is ignored, and so is a folder within a folder of the same name. Folders
+    with names of splits are splits, or raise an error if that is ambiguous. Names that differ only in their Unicode
+    form are equal.
 
     Parameters
     ----------
     paths : sequence of str
         POSIX paths of the images, relative to the root.
     label_by : {"parent", "top"}, optional
-        Which folder is the class where several levels could be.
+        Folder level that is the class, if several levels are possible.
 
     Raises
     ------
     AmbiguousLayoutError
-        Several readings, and ``label_by`` does not say which; or folders that look like splits, beside others.
+        If several folder levels could be classes and ``label_by`` is not given, or if only some of the folders look
+        like splits.
     DatasetError
-        ``label_by`` is neither.
+        If ``label_by`` has another value.
     """
     if label_by not in (None, "parent", "top"):
-        raise as_usage(DatasetError(f"`label_by={label_by}`: allowed are parent and top"))
+        raise as_usage(DatasetError(f"`label_by={label_by}`: expected parent or top"))
     holders = [path.rpartition("/")[0] for path in paths]
     sizes = Counter(holders)
     folders: _Folders = {
@@ -106,7 +108,7 @@ def read_layout(paths: Sequence[str], label_by: str | None = None) -> Layout:
 
 
 def one_form(name: str) -> str:
-    """Return a name with composed accents (NFC), as most programs write it; macOS takes them apart."""
+    """Return a name with composed accents (NFC), as most programs write it; macOS decomposes them."""
     return name if name.isascii() else unicodedata.normalize("NFC", name)
 
 
@@ -116,15 +118,15 @@ def describe(
     how: str,
     split_names: Mapping[str, str] | None = None,
 ) -> str:
-    """Say what was understood, in one line.
+    """Return a one-line description of a data set.
 
     Parameters
     ----------
     labels, splits : sequence of (str or None)
     how : str
-        What names the labels.
+        Source of the labels, such as ``"by folder"``.
     split_names : mapping of str to str, optional
-        The folders of a split, where they have other names.
+        Folder names of a split, if they differ from its usual names.
     """
     counts = Counter(label for label in labels if label is not None)
     n_unlabelled = len(labels) - sum(counts.values())
@@ -145,55 +147,55 @@ def describe(
 
 
 def label_remarks(labels: Sequence[str | None], splits: Sequence[str | None], where: str) -> list[str]:
-    """Say what is odd about the labels of a data set.
+    """Return remarks about possible mistakes in the labels of a data set.
 
     Parameters
     ----------
     labels, splits : sequence of (str or None)
     where : str
-        What has the labels: where they are changed.
+        Plural noun for the place where labels can be corrected, such as ``"folders"``.
     """
     pairs = {(label, split or "train") for label, split in set(zip(labels, splits, strict=True)) if label is not None}
     classes = sorted({label for label, _ in pairs})
     by_spelling = defaultdict(list)
     for name in classes:
-        by_spelling[_alike(name)].append(name)
+        by_spelling[_normalized(name)].append(name)
     remarks = [
-        f"classes {' and '.join(repr(shortened(name)) for name in names)} differ only in spelling; if they are one, "
-        f"make the {where} one name"
+        f"classes {' and '.join(repr(shortened(name)) for name in names)} differ only in spelling; if they are the "
+        f"same class, give the {where} one name"
         for names in by_spelling.values()
         if len(names) > 1
     ]
     remarks += [
-        f"class {name!r} may be a missing value; if it is, take these images out"
+        f"class {name!r} may be a missing value; if it is, remove these images"
         for name in classes
-        if _alike(name) in _NOTHING
+        if _normalized(name) in _NOTHING
     ]
-    in_split = {split: {label for label, its in pairs if its == split} for split in SPLITS}
+    in_split = {split: {label for label, label_split in pairs if label_split == split} for split in SPLITS}
     for split in SPLITS[1:]:
         if in_split[split] and in_split["train"]:
             pair: tuple[tuple[Split, Split], ...] = ((split, "train"), ("train", split))
             for has, lacks in pair:
                 lacking = sorted(in_split[has] - in_split[lacks])
                 if lacking:
-                    remarks.append(f"in the {has} part but not in the {lacks} part: {first_few(lacking)}")
+                    remarks.append(f"classes in the {has} part but not in the {lacks} part: {first_few(lacking)}")
     return remarks
 
 
 def first_few(names: Sequence[str]) -> str:
-    """Return names with commas, the first few of many."""
+    """Return names separated by commas; of more than 5 names the first 4 and the number of the others."""
     shown = ", ".join(shortened(name) for name in names[: _FEW if len(names) <= _FEW else _FEW - 1])
     return shown if len(names) <= _FEW else f"{shown} and {len(names) - _FEW + 1:,} more"
 
 
 def shortened(text: str) -> str:
-    """Return a text of a manifest for a message: without its middle where it is long, as images written as text are."""
+    """Return a text for a message, without its middle if it is long, such as an image encoded as text."""
     half = _LONGEST_SHOWN // 2
     return text if len(text) <= _LONGEST_SHOWN else f"{text[:half]}...{text[-half:]} ({len(text):,} characters)"
 
 
-def _alike(name: str) -> str:
-    """Return a name without what people do not look at: case, kind of space, form of a number."""
+def _normalized(name: str) -> str:
+    """Return a name without differences that people overlook: case, kind of white space, form of a number."""
     if number := re.fullmatch(r"([+-]?)0*(\d+?)(\.0*)?", name.strip(), re.ASCII):
         return number[1] + number[2]
     return re.sub(r"[\s_/-]+", " ", unicodedata.normalize("NFKC", name).casefold()).strip()
@@ -210,7 +212,14 @@ def _images(n: int) -> str:
 
 
 def _look_through(folders: _Folders, sizes: Mapping[str, int]) -> tuple[_Folders, list[str]]:
-    """Leave out what only wraps: ``x/x/...``, and one folder around all that branches; name the latter."""
+    """Remove folders that only contain another one: ``x/x/...``, and a single top folder above several folders.
+
+    Returns
+    -------
+    folders : dict
+    wrappers : list of str
+        Names of the removed single top folders.
+    """
     wrappers: list[str] = []
     while True:
         folders = _without_doubles(folders)
@@ -226,7 +235,7 @@ def _look_through(folders: _Folders, sizes: Mapping[str, int]) -> tuple[_Folders
 
 
 def _without_doubles(folders: _Folders) -> _Folders:
-    """Leave out the only child of a top folder where it has the same name, or stands for the same split."""
+    """Remove the only child of a top folder if it has the same name or is the same split."""
     while True:
         below = defaultdict(list)
         for folder, steps in folders.items():
@@ -243,12 +252,13 @@ def _without_doubles(folders: _Folders) -> _Folders:
 
 
 def _is_same(name: str, child: str) -> bool:
-    mine, its = read_split_name(name), read_split_name(child)
-    return name.casefold() == child.casefold() or (mine is not None and its is not None and mine.split == its.split)
+    parent, inner = read_split_name(name), read_split_name(child)
+    same_split = parent is not None and inner is not None and parent.split == inner.split
+    return name.casefold() == child.casefold() or same_split
 
 
 def _branches(rests: Iterable[tuple[_Step, ...]]) -> bool:
-    """Tell whether the folders below one top folder are several, sooner or later."""
+    """Return whether there are several folders at any level below the top folder."""
     while True:
         rests = [steps[1:] for steps in rests if len(steps) > 1]
         names = {steps[0].name for steps in rests}
@@ -262,7 +272,7 @@ class _Split(NamedTuple):
 
 
 def _take_splits(folders: _Folders) -> tuple[_Folders, dict[str, _Split]]:
-    """Take splits out of the folders: those of the first level whose names are all splits."""
+    """Remove the first folder level that consists of splits, and return the split of each folder."""
     found = _top_splits(folders)
     if found:
         taken = {
@@ -270,7 +280,7 @@ def _take_splits(folders: _Folders) -> tuple[_Folders, dict[str, _Split]]:
             for folder, steps in folders.items()
             if steps and steps[0].name in found
         }
-        # What lies beside the splits, and has no class folders, has no labels.
+        # Folders beside the splits have no class folders, so their images have no labels.
         return {folder: steps[1:] if folder in taken else () for folder, steps in folders.items()}, taken
     inside = [steps for steps in folders.values() if steps]
     for level in range(1, min(map(len, inside), default=0)):
@@ -287,18 +297,18 @@ def _take_splits(folders: _Folders) -> tuple[_Folders, dict[str, _Split]]:
 
 
 def _top_splits(folders: _Folders) -> dict[str, Split]:
-    """Return which top folders are splits; nothing where they are classes.
+    """Return the top folders that are splits; none if the top folders are classes.
 
     Raises
     ------
     AmbiguousLayoutError
-        Some look like splits, and what lies beside them does not go with that.
+        If some look like splits and the folders beside them do not fit that reading.
     """
     children = _tops(folders)
     like = {name: found for name in children if (found := read_split_name(name)) is not None}
     if len(children) == 1:
         return {name: found.split for name, found in like.items() if not found.rest}
-    # Splits of one data set have names that differ in the split alone, or the same folders inside.
+    # Splits of one data set have names that differ only in the split, or contain the same folders.
     splits_of = defaultdict(set)
     for name, found in like.items():
         for mark in (found.rest, *map(str.casefold, children[name])):
@@ -317,8 +327,8 @@ def _top_splits(folders: _Folders) -> dict[str, Split]:
     have_classes = any(children[name] for name in paired)
     if not have_classes and len({like[name].rest for name in paired}) > 1:
         raise AmbiguousLayoutError(
-            f"the names of {first_few(sorted(paired))} look like classes and splits at once; make folders such as "
-            "train/CLASS and test/CLASS of them, or list the images in a manifest (path,label,split)"
+            f"the names of {first_few(sorted(paired))} look like classes and splits at the same time; rearrange the "
+            "images into folders such as train/CLASS and test/CLASS, or list them in a manifest (path,label,split)"
         )
     if others and (not have_classes or any(children[name] for name in others)):
         _stop_at_splits(sorted(paired), others)
@@ -326,7 +336,7 @@ def _top_splits(folders: _Folders) -> dict[str, Split]:
 
 
 def _stop_at_further_splits(folders: _Folders) -> None:
-    """Make sure that no folder of those left holds splits: they would be pooled, or become classes."""
+    """Check that no remaining folder contains splits, which would be pooled or become classes."""
     names_in = defaultdict(set)
     for steps in folders.values():
         parent = ""
@@ -337,9 +347,9 @@ def _stop_at_further_splits(folders: _Folders) -> None:
         if parent and _are_splits(names_in[parent]):
             inside = [parent + name for name in sorted(names_in[parent]) if read_split_name(name) is not None]
             raise AmbiguousLayoutError(
-                f"{first_few(inside)} look like splits, but other images lie outside of them. If {parent[:-1]} is the "
-                "data set, give that folder; else move all images into folders such as train/CLASS and test/CLASS, or "
-                "list them in a manifest (path,label,split)"
+                f"{first_few(inside)} look like splits, but there are images outside them. If {parent[:-1]} is the "
+                "data set, give that folder; otherwise move all images into folders such as train/CLASS and "
+                "test/CLASS, or list them in a manifest (path,label,split)"
             )
 
 
@@ -362,7 +372,7 @@ def _are_splits_of_one(inside: Iterable[tuple[_Step, ...]], level: int) -> bool:
 
 
 def _are_splits(names: Iterable[str]) -> bool:
-    """Tell whether folders beside each other are different parts of one data set."""
+    """Return whether folders at one level are different splits of one data set."""
     splits = defaultdict(set)
     for name in names:
         if (found := read_split_name(name)) is not None:
@@ -371,7 +381,7 @@ def _are_splits(names: Iterable[str]) -> bool:
 
 
 def _tops(folders: _Folders) -> dict[str, set[str]]:
-    """Return the top folders with the names of the folders in each."""
+    """Return the top folders, with the names of the folders in each of them."""
     children: dict[str, set[str]] = {}
     for steps in folders.values():
         if steps:
@@ -380,7 +390,7 @@ def _tops(folders: _Folders) -> dict[str, set[str]]:
 
 
 def _stop_if_ambiguous(folders: _Folders, label_by: str | None, has_splits: bool) -> None:
-    """Ask where the class could be one of two levels; each answer is told by the classes that it gives."""
+    """Raise an error if either of two folder levels could be the classes; it lists the classes for both choices."""
     if label_by is not None:
         return
     children = _tops(folders)
@@ -394,12 +404,12 @@ def _stop_if_ambiguous(folders: _Folders, label_by: str | None, has_splits: bool
     flat = sorted(top for top, names in children.items() if not names)
     if shared:
         tops = sorted(set().union(*(tops_of[name] for name in shared)))
-        what, alone = f"{first_few(tops)} each contain {first_few(shared)}", ""
+        what, advice = f"{first_few(tops)} each contain {first_few(shared)}", ""
     elif nested and flat:
         inner = sorted(set().union(*(children[top] for top in nested)))
-        holds = "holds" if len(nested) == 1 else "hold"
-        what = f"{first_few(nested)} {holds} folders ({first_few(inner)}), {first_few(flat)} images"
-        alone = f" For the folders of {nested[0]} alone, give that folder itself." if len(nested) == 1 else ""
+        holders, others = ("contains" if len(tops) == 1 else "contain" for tops in (nested, flat))
+        what = f"{first_few(nested)} {holders} folders ({first_few(inner)}), but {first_few(flat)} {others} only images"
+        advice = f" To use only the folders in {nested[0]}, give that folder." if len(nested) == 1 else ""
     else:
         return
     parents = sorted({steps[-1].name for steps in folders.values() if steps})
@@ -407,36 +417,36 @@ def _stop_if_ambiguous(folders: _Folders, label_by: str | None, has_splits: bool
     if len(parents) == 1 and not splits:  # CLASS/images
         return
     if not set(shared) <= set(parents):
-        alone += f" For {first_few(shared)}, list the images in a manifest (path,label)."
+        advice += f" If {first_few(shared)} are the classes, list the images in a manifest (path,label)."
     if splits or (shared and not has_splits):  # splits may have names in any language
-        alone += f" If {first_few(sorted(children))} are splits, rename them train, val or test."
+        advice += f" If {first_few(sorted(children))} are splits, rename them train, val or test."
     raise AmbiguousLayoutError(
         f"{what}. Which are the classes: {first_few(parents)} (`label_by=parent`) or {first_few(sorted(children))} "
-        f"(`label_by=top`)?{alone}"
+        f"(`label_by=top`)?{advice}"
     )
 
 
 def _inner_remarks(folders: _Folders, label_by: str | None) -> list[str]:
-    """Say that there is another reading, where every class folder is divided further."""
+    """Return a remark about the folders inside the class folders, if every class folder has several."""
     children = _tops(folders)
     have_images = {steps[0].name for steps in folders.values() if len(steps) == 1}
     if label_by is not None or have_images or not all(len(names) > 1 for names in children.values()):
         return []
     inner = sorted(set().union(*children.values()))
     return (
-        [f"folders inside the class folders are no classes: {first_few(inner)}; `label_by=parent` makes them so"]
+        [f"folders inside the class folders are not used: {first_few(inner)}; `label_by=parent` makes them the classes"]
         if inner
         else []
     )
 
 
 def _unusual(split_names: Mapping[str, _Split]) -> dict[str, str]:
-    """Return the folder names of each split, where one of them is not obvious."""
+    """Return the folder names of each split that has a folder with an unusual name."""
     names = defaultdict(set)
     for split, name in split_names.values():
         names[split].add(name)
     return {
-        split: first_few(sorted(found))
-        for split, found in names.items()
-        if any(name.casefold() not in _USUAL_NAMES for name in found)
+        split: first_few(sorted(folders))
+        for split, folders in names.items()
+        if any(name.casefold() not in _USUAL_NAMES for name in folders)
     }

@@ -1,4 +1,4 @@
-"""A CSV or Parquet table of paths, labels, groups and splits."""
+"""Read a manifest: a CSV or Parquet table of paths, labels, groups and splits."""
 
 from __future__ import annotations
 
@@ -27,21 +27,21 @@ from featx.source import source_beside
 from featx.table import Sample, Split
 
 SUFFIXES = (".csv", ".tsv", ".txt", ".parquet", ".pq")
-"""File names that can be a manifest."""
+"""File name endings of manifests."""
 
 _T = TypeVar("_T")
 _Row = tuple[int, list[str]]
-"""A row with its number for people: the line where it begins, or its place in a Parquet file."""
+"""A row with its number for messages: its first line in a CSV file, or its position in a Parquet file."""
 
 _BYTE_ORDER_MARKS = ((b"\xef\xbb\xbf", "utf-8-sig"), (b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"))
 _DECLARED = re.compile(r'"?sep=([,;\t|])"?[,;\t|]*\r?\n')
-"""The first line that Excel writes and reads for itself."""
+"""Line with the delimiter that Excel writes before the header."""
 
 _MISSING = {"nan", "<na>", "#n/a", "#na", "#nv", "#ref!", "#value!", "#name?", "#num!", "#null!", "#div/0!"}
-"""What pandas and spreadsheets write where a value is missing or wrong."""
+"""Texts that pandas and spreadsheets write for a missing or wrong value."""
 
-# What Western European text has besides ASCII. Other code pages have letters where Windows-1252 has rarer ones and
-# signs, or have several such letters in a row.
+# Characters of Western European text besides ASCII. Text in other code pages contains bytes that are rare letters or
+# signs in Windows-1252, or several such characters in a row.
 _WESTERN = "ÀÁÂÃÄÅÆÇÈÉÊËÌÍÎÏÑÒÓÔÕÖØÙÚÛÜßàáâãäåæçèéêëìíîïñòóôõöøùúûü°µ²€–—‘’“”„«»\u00a0".encode("cp1252")
 _NOT_WESTERN = re.compile(rb"[\x80-\xff]{3}")
 _WESTERN_WORD = re.compile(rb'[^\s,;|"]*[\x80-\xff][^\s,;|"]*')
@@ -50,10 +50,10 @@ _MOST_BYTES = 2_000_000_000
 _MOST_ROWS = 20_000_000
 _MOST_COLUMNS = 1_000
 _LONGEST_ROW = 1_000_000
-"""Characters; more come from a file that is no table."""
+"""Characters; a file with longer rows is not a table."""
 
 _LONGEST_NAME = 10_000
-"""Characters of a path; no system opens longer ones."""
+"""Characters of a path; no system opens longer paths."""
 
 _KNOWN = ("group", "split")
 _MOST_PARTS = 1_000_000
@@ -65,7 +65,7 @@ _LARGEST_WHOLE = 2**53
 
 
 Remark = Callable[[str], None]
-"""Is told what was taken otherwise than it is written."""
+"""Called with a message when the manifest is not read literally."""
 
 
 def _ignore(text: str) -> None:
@@ -74,22 +74,22 @@ def _ignore(text: str) -> None:
 
 @dataclass(frozen=True)
 class _Table:
-    """A table as text, whose rows are read once, as they are asked for."""
+    """A table of text, whose rows are read once and on demand."""
 
     header: list[str]
     rows: Iterator[_Row]
     unusable: dict[str, str]
-    """Columns that are not in the header, because they hold ``images``, or lists and records (``other``)."""
+    """Columns that are left out of the header because they contain ``images``, or lists and records (``other``)."""
 
 
 class _RowError(Exception):
-    """A row that cannot be used; the message says why and what to do."""
+    """A row cannot be used; the message states why and what to do."""
 
 
 def read_manifest(
     path: Path, path_column: str = "path", label_column: str = "label", remark: Remark = _ignore
 ) -> list[Sample]:
-    """Read the samples that a manifest lists; their paths are relative to its folder, or absolute and inside it.
+    """Read the samples of a manifest; paths are relative to its folder, or absolute and inside it.
 
     Parameters
     ----------
@@ -97,23 +97,28 @@ def read_manifest(
         A ``.csv`` (any common delimiter or blanks, UTF-8, UTF-16 or Windows-1252, with or without a header) or
         ``.parquet`` file, of at most 20 million rows, 1,000 columns and 2 GB.
     path_column, label_column : str
-        Names of the columns; ``group`` and ``split`` are read where they exist.
+        Names of the columns; ``group`` and ``split`` are read if they exist.
     remark : callable
-        Called with what was taken otherwise than it is written.
+        Called with a message for each deviation from a literal reading.
+
+    Returns
+    -------
+    list of Sample
+        In sample_id order.
 
     Raises
     ------
     DatasetError
-        Columns or labels missing, a path outside the folder or listed twice with two labels, an unknown split.
+        If columns or labels are missing, a path is outside the folder, an image has two labels, or a split is unknown.
     MissingExtraError
-        A Parquet file without pyarrow.
+        If pyarrow is needed for Parquet and is not installed.
     """
     with _open_table(path, path_column, label_column, remark) as table:
         asked = (("path_column", path_column), ("label_column", label_column))
         if not table.unusable and not {path_column, label_column} & set(table.header):
             raise DatasetError(
-                f"{path} has neither a column {path_column!r} nor {label_column!r}; it has {_columns_of(table)}. Name "
-                "the right ones with `path_column` and `label_column`"
+                f"{path} has neither a column {path_column!r} nor a column {label_column!r}; its columns are "
+                f"{_columns_of(table)}. Choose two of them with `path_column` and `label_column`"
             )
         for parameter, column in asked:
             _check_column(path, table, parameter, column)
@@ -138,19 +143,20 @@ def read_manifest(
             raise DatasetError(f"{path} lists no images")
         blank = sorted(text for text in written if text.strip() != text and text.strip() in written)
         if blank:
-            remark(f"blanks around labels do not count: {first_few([repr(text) for text in blank])}")
+            remark(f"blanks around labels are ignored: {first_few([repr(text) for text in blank])}")
         return samples
 
 
 def read_list(path: Path, path_column: str = "path", remark: Remark = _ignore) -> list[str]:
-    """Read the paths that a manifest lists, relative to its folder, in its order; labels do not matter.
+    """Read the paths of a manifest, relative to its folder and in its order; labels are ignored.
 
     Parameters
     ----------
     path : path
         As for :func:`read_manifest`.
     path_column : str
-        If there is none of this name: the only column, or the only one whose first value is the path of a file.
+        Name of the column. If it does not exist, the only column is used, or the only column whose first value is the
+        path of a file.
     remark : callable
         As for :func:`read_manifest`.
 
@@ -176,33 +182,33 @@ def read_list(path: Path, path_column: str = "path", remark: Remark = _ignore) -
 
 
 def drop_repeats(path: Path, samples: Iterable[Sample], remark: Remark) -> list[Sample]:
-    """Return samples in sample_id order, each once; those that were listed more than once are remarked on.
+    """Return samples in sample_id order, each once; repeated rows cause a remark.
 
     Raises
     ------
     DatasetError
-        Rows of one image differ in label, group or split.
+        If rows of one image differ in label, group or split.
     """
     first: dict[str, Sample] = {}
-    again = defaultdict(list)
+    repeats = defaultdict(list)
     n = 0
     for sample in samples:
         n += 1
         if first.setdefault(sample.sample_id, sample) is not sample:
-            again[sample.sample_id].append(sample)
-    for what in ("label", "split", "group"):
-        values = {name: {str(getattr(one, what)) for one in (first[name], *more)} for name, more in again.items()}
-        differ = [f"{name} ({', '.join(sorted(found))})" for name, found in sorted(values.items()) if len(found) > 1]
+            repeats[sample.sample_id].append(sample)
+    for column in ("label", "split", "group"):
+        values = {name: {str(getattr(row, column)) for row in (first[name], *more)} for name, more in repeats.items()}
+        differ = [f"{name} ({', '.join(sorted(texts))})" for name, texts in sorted(values.items()) if len(texts) > 1]
         if differ:
             raise DatasetError(
                 f"{path} lists {len(differ):,} {'image' if len(differ) == 1 else 'images'} more than once, with "
-                f"different {what}s: {first_few(differ)}; keep one row of each"
+                f"different {column}s: {first_few(differ)}; keep one row of each image"
             )
     in_order = sorted(first.values(), key=lambda sample: sample.sample_id.split("/"))
     more = n - len(in_order)
     if more:
         repeat = "row repeats" if more == 1 else "rows repeat"
-        remark(f"{more:,} {repeat} an image with the same label, which counts once: {first_few(sorted(again))}")
+        remark(f"{more:,} {repeat} an image with the same label; each image is used once: {first_few(sorted(repeats))}")
     return in_order
 
 
@@ -210,14 +216,14 @@ def _check_column(path: Path, table: _Table, parameter: str, column: str) -> Non
     images = [name for name, kind in table.unusable.items() if kind == "images"]
     if images and column not in table.header and (column in images or parameter == "path_column"):
         raise DatasetError(
-            f"column {first_few(images)} of {path} holds the images themselves, not paths; featx reads files: write "
-            "each image to a file, and its path into a column (docs/commands.md shows how)"
+            f"column {first_few(images)} of {path} contains the images themselves; expected paths. Write each image to "
+            "a file and its path into a column (docs/commands.md shows how)"
         )
     if column in table.unusable:
-        raise DatasetError(f"column {column!r} of {path} holds lists or records; needed are text or numbers")
+        raise DatasetError(f"column {column!r} of {path} contains lists or records; expected text or numbers")
     if column not in table.header:
         raise DatasetError(
-            f"{path} has no column {shortened(column)!r}; it has {_columns_of(table)}. Name the right one with "
+            f"{path} has no column {shortened(column)!r}; its columns are {_columns_of(table)}. Choose one with "
             f"`{parameter}`"
         )
     if table.header.count(column) > 1:
@@ -231,13 +237,13 @@ def _columns_of(table: _Table) -> str:
 
 
 def _each_row(path: Path, table: _Table, read: Callable[[Sequence[str]], _T]) -> Iterator[_T]:
-    """Read all rows; those that cannot be used are counted, and the first is named."""
+    """Read all rows, then raise one error for all rows that cannot be used, with the reason for the first."""
     faults, first, last = 0, "", 0
     for n, (number, row) in enumerate(table.rows, start=1):
         _stop_if_many(path, n, _MOST_ROWS, "rows")
         try:
             if len(row) != len(table.header):
-                raise _RowError(f"{len(row)} values for {len(table.header)} columns")
+                raise _RowError(f"the row has {len(row)} values; expected {len(table.header)}, one for each column")
             yield read(row)
         except _RowError as error:
             faults, first, last = faults + 1, first or f"{path}, row {number}: {error}", number
@@ -248,7 +254,7 @@ def _each_row(path: Path, table: _Table, read: Callable[[Sequence[str]], _T]) ->
 
 def _stop_if_many(path: Path, n: int, most: int, what: str) -> None:
     if n > most:
-        raise DatasetError(f"{path} has more than {most:,} {what}, which is what a manifest may have")
+        raise DatasetError(f"{path} has more than {most:,} {what}, the maximum for a manifest")
 
 
 def _value(text: str) -> str:
@@ -257,29 +263,37 @@ def _value(text: str) -> str:
 
 def _label(text: str) -> str:
     if not text:
-        raise _RowError("the label is missing; give one or take the row out")
+        raise _RowError("the label is missing; add a label or remove the row")
     if text.lower() in _MISSING:
-        raise _RowError(f"the label is {text!r}, as programs write a missing value; give one or take the row out")
+        raise _RowError(f"the label {text!r} means a missing value; add a label or remove the row")
     return one_form(text)
 
 
 def _split(text: str | None) -> Split | None:
     split = None if text is None else split_of(text)
     if text is not None and split is None:
-        raise _RowError(f"the split is {text[:_MOST_SHOWN]!r}; allowed are train, val, validation, test or nothing")
+        raise _RowError(f"the split is {text[:_MOST_SHOWN]!r}; expected train, val, validation, test or an empty value")
     return split
 
 
 def _inside(folder: Path) -> Callable[[str], str]:
-    """Return what turns a listed path into one relative to the manifest's folder, and refuses what lies outside."""
+    """Return a function that converts a listed path to one relative to the manifest's folder.
+
+    The function raises ``_RowError`` for a path outside that folder.
+    """
     tops = tuple(dict.fromkeys((os.path.abspath(folder), os.path.realpath(folder))))
 
     def inside(name: str) -> str:
         if len(name) > _LONGEST_NAME:
-            raise _RowError(f"a path of {len(name):,} characters, which no file has; is this a table of paths?")
+            raise _RowError(
+                f"the path has {len(name):,} characters, more than any file can have; check that this is a table of "
+                "paths"
+            )
         text = name.strip().replace("\\", "/")
         if "\0" in text:
-            raise _RowError("the path holds a NUL character, which no file name can; is this a CSV file?")
+            raise _RowError(
+                "the path contains a NUL character, which no file name can contain; check that this is a CSV file"
+            )
         path = posixpath.normpath(text)
         if path == ".":
             raise _RowError("the path is missing")
@@ -287,13 +301,13 @@ def _inside(folder: Path) -> Callable[[str], str]:
         if not path.startswith(("/", "../")) and path != ".." and not has_drive:
             return path
         below = None if has_drive and os.sep == "/" else _below(tops, path)
-        if below is None and posixpath.isabs(path):  # through a link, as /tmp is on macOS
+        if below is None and posixpath.isabs(path):  # the path may contain a link, such as /tmp on macOS
             below = _below(tops, posixpath.join(os.path.realpath(posixpath.dirname(path)), posixpath.basename(path)))
         if below is not None:
             return below
         raise _RowError(
-            f"{shortened(name.strip())} lies outside the manifest's folder; give paths relative to it, "
-            f"or put the manifest at the top of the images{_without_start(folder, path)}"
+            f"{shortened(name.strip())} is outside the manifest's folder; give paths relative to that folder, "
+            f"or move the manifest to the top folder of the images{_without_start(folder, path)}"
         )
 
     return inside
@@ -308,17 +322,17 @@ def _below(tops: Sequence[str], path: str) -> str | None:
 
 
 def _without_start(folder: Path, path: str) -> str:
-    """Say what to cut off a path where the rest of it is a file here: the list was made elsewhere."""
+    """Return advice on the start to remove from a path if the rest is a file here, as in a list from elsewhere."""
     parts = path.split("/")
     for at in range(1, min(len(parts), 50)):
         if os.path.isfile(folder / "/".join(parts[at:])):  # False too where a name is too long for the system
-            return f" ({'/'.join(parts[at:])} is there: take {'/'.join(parts[:at])}/ out of the paths)"
+            return f" ({'/'.join(parts[at:])} exists: remove {'/'.join(parts[:at])}/ from the paths)"
     return ""
 
 
 @contextlib.contextmanager
 def _open_table(path: Path, path_column: str, label_column: str | None, remark: Remark) -> Iterator[_Table]:
-    """Open a table whose header names columns; what a first row says that names an image is data."""
+    """Open a table and read its header; a first row that contains the path of an image is data, not a header."""
     unusable: dict[str, str] = {}
     if path.suffix.lower() in (".parquet", ".pq"):
         rows = _parquet_rows(path, [name for name in (path_column, label_column) if name is not None], unusable)
@@ -327,14 +341,14 @@ def _open_table(path: Path, path_column: str, label_column: str | None, remark: 
     with contextlib.closing(rows):
         number, header = next(rows, (0, []))
         if not header and not unusable:
-            raise DatasetError(f"{path} is empty; needed is a header with the columns path and label")
+            raise DatasetError(f"{path} is empty; expected a header with the columns path and label")
         _stop_if_many(path, len(header), _MOST_COLUMNS, "columns")
         table = _Table(header, rows, unusable)
         yield table if number == 0 else _with_header(path, table, number, path_column, label_column, remark)
 
 
 def _peek(table: _Table) -> tuple[list[str], _Table]:
-    """Return the first row, empty if there is none, and the table with it."""
+    """Return the first row, empty if there is none, and a table that still contains it."""
     first = next(table.rows, None)
     return ([], table) if first is None else (first[1], replace(table, rows=itertools.chain([first], table.rows)))
 
@@ -342,9 +356,9 @@ def _peek(table: _Table) -> tuple[list[str], _Table]:
 def _with_header(
     path: Path, table: _Table, number: int, path_column: str, label_column: str | None, remark: Remark
 ) -> _Table:
-    """Return a table whose first row names columns; a first row that names an image is data.
+    """Return the table with column names, if its first row contains the path of an image and thus is not a header.
 
-    Columns of a table without a header are known by position where they are path and label, or by their first values.
+    A table of two columns gets the names of path and label. Columns of other tables can be named by their first values.
     """
     first, header = table.header, list(table.header)
     second, table = _peek(table)
@@ -353,11 +367,10 @@ def _with_header(
     def names_image(at: int) -> bool:
         if path_column in header or looks_like_image(header[at], b""):
             return looks_like_image(header[at], b"")
+        # Both rows must name a file: "image,label" is a header even if there is a file label.png.
         column = [row[at] for row in (header, second) if at < len(row)]
-        found = [
-            spellings.find(posixpath.normpath(cell)) for cell in column
-        ]  # image,label beside label.png is a header
-        return all(one is not None and looks_like_image(one.name, b"") for one in found)
+        files = [spellings.find(posixpath.normpath(cell)) for cell in column]
+        return all(file is not None and looks_like_image(file.name, b"") for file in files)
 
     paths = [at for at in range(len(header)) if names_image(at)]
     if not paths:
@@ -369,12 +382,12 @@ def _with_header(
         if len(header) != 2 or len(paths) != 1:
             names = ",".join("path" if at == paths[0] else f"name{at}" for at in range(len(first)))
             raise DatasetError(
-                f"{path} has no header: its first row names the file {first[paths[0]]}. Name its columns in a first "
-                f"line, as {names}, one of them label; or by that row: `path_column={first[paths[0]]}` "
-                "`label_column=VALUE`"
+                f"{path} has no header: its first row contains the file {first[paths[0]]}. Add a first line with the "
+                f"column names, such as {names}, where one name is label; or choose the columns by their values in the "
+                f"first row: `path_column={first[paths[0]]}` `label_column=VALUE`"
             )
         header = [path_column, label_column] if paths[0] == 0 else [label_column, path_column]
-    remark(f"no header: the first row names the file {first[paths[0]]}, and is read like the others")
+    remark(f"no header: the first row contains the file {first[paths[0]]} and is used as data")
     return replace(table, header=header, rows=itertools.chain([(number, first)], table.rows))
 
 
@@ -384,15 +397,15 @@ def _csv_rows(path: Path, path_column: str = "path", remark: Remark = _ignore) -
         with open_regular(path) as stream:
             size = os.fstat(stream.fileno()).st_size
             if size > _MOST_BYTES:
-                raise DatasetError(f"{path} has {size:,} bytes; a manifest may have {_MOST_BYTES:,}")
+                raise DatasetError(f"{path} has {size:,} bytes; a manifest may have at most {_MOST_BYTES:,}")
             encoding, word = _encoding(path, stream)
             if word:
-                remark(f"not UTF-8, but read as Windows-1252, as Excel saves CSV: one word is {word!r}")
+                remark(f"not UTF-8; read as Windows-1252, which Excel uses for CSV: check the word {word!r}")
             stream.seek(0)
             with io.TextIOWrapper(stream, encoding, newline="") as text:
                 yield from _without_empty_ends(_rows_of(path, _Lines(text, size), path_column))
     except csv.Error as error:
-        raise DatasetError(f"{path} is no readable CSV: {error}") from None
+        raise DatasetError(f"{path} is not a readable CSV file: {error}") from None
     except UnicodeDecodeError as error:
         raise DatasetError(f"{path} is not {error.encoding.upper()} ({error.reason}); save it as CSV UTF-8") from None
     except OSError as error:
@@ -400,12 +413,12 @@ def _csv_rows(path: Path, path_column: str = "path", remark: Remark = _ignore) -
 
 
 def _encoding(path: Path, stream: BinaryIO) -> tuple[str, str]:
-    """Return the encoding of a text file and, where it is Windows-1252, a word that shows whether that is right.
+    """Return the encoding of a text file and, for Windows-1252, a word with which a user can check the encoding.
 
     Raises
     ------
     DatasetError
-        It is none that can be told.
+        If the encoding cannot be determined.
     """
     mark = stream.read(4)
     encoding = next((name for known, name in _BYTE_ORDER_MARKS if mark.startswith(known)), "utf-8")
@@ -422,15 +435,15 @@ def _encoding(path: Path, stream: BinaryIO) -> tuple[str, str]:
     word, end = b"", b""
     for piece in iter(lambda: stream.read(_PIECE), b""):
         if encoding != "utf-8" or set(piece) - set(range(128)) - set(_WESTERN) or _NOT_WESTERN.search(end + piece):
-            raise DatasetError(f"{fault}, and not clearly in another code; save it as CSV UTF-8")
-        found = _WESTERN_WORD.search(piece)
-        word, end = word or (found[0] if found else b""), piece[-2:]
+            raise DatasetError(f"{fault}, and its encoding cannot be determined; save it as CSV UTF-8")
+        match = _WESTERN_WORD.search(piece)
+        word, end = word or (match[0] if match else b""), piece[-2:]
     return "cp1252", word[:_MOST_SHOWN].decode("cp1252")
 
 
 def _rows_of(path: Path, lines: _Lines, path_column: str) -> Iterator[_Row]:
     n_before, header = 0, next(lines, "")
-    delimiter = max(",;\t|", key=header.count)  # by the header: column names have no delimiter in them
+    delimiter = max(",;\t|", key=header.count)  # from the header, because column names contain no delimiter
     if declared := _DECLARED.match(header):
         delimiter, n_before, header = declared[1], 1, next(lines, "")
     if delimiter not in header and not n_before:
@@ -446,13 +459,13 @@ def _rows_of(path: Path, lines: _Lines, path_column: str) -> Iterator[_Row]:
 
 
 def _rows_by_blanks(path: Path, texts: Iterator[str], lines: _Lines, path_column: str) -> Iterator[_Row]:
-    def told() -> Iterator[tuple[int, str]]:
+    def numbered_lines() -> Iterator[tuple[int, str]]:
         for number, text in enumerate(texts, start=1):
             lines.left = _LONGEST_ROW
             if text.strip():
                 yield number, text.strip()
 
-    numbered = told()
+    numbered = numbered_lines()
     some_lines = list(itertools.islice(numbered, _SAMPLED))
     divide = _divider(path, [text for _, text in some_lines], path_column)
     for number, text in itertools.chain(some_lines, numbered):
@@ -460,7 +473,10 @@ def _rows_by_blanks(path: Path, texts: Iterator[str], lines: _Lines, path_column
 
 
 def _divider(path: Path, lines: Sequence[str], path_column: str) -> Callable[[str], list[str]]:
-    """Return what divides lines at their blanks so that the first one names a file; names may have blanks in them."""
+    """Return a function that splits lines at blanks so that a cell of the first line is a file or a column name.
+
+    File names may contain blanks.
+    """
     spellings = Spellings(source_beside(path))
     first = lines[0] if lines else ""
 
@@ -483,7 +499,7 @@ def _divider(path: Path, lines: Sequence[str], path_column: str) -> Callable[[st
 
 
 def _without_empty_ends(rows: Iterator[_Row]) -> Iterator[_Row]:
-    """Yield header and rows without the empty values that a delimiter at the end of each line makes."""
+    """Yield header and rows without the empty values that a delimiter at the end of each line causes."""
     for number, header in itertools.islice(rows, 1):
         names = [name.strip() for name in header]
         while len(names) > 1 and not names[-1]:
@@ -496,7 +512,10 @@ def _without_empty_ends(rows: Iterator[_Row]) -> Iterator[_Row]:
 
 
 class _Lines(Iterator[str]):
-    """Lines of a text, as few as make one row of bounded length, and no more than it had when it was opened."""
+    """Lines of a text file, with a limit for the length of a row and for the size of the file when it was opened.
+
+    The caller resets ``left``, the characters left for the row, after each row.
+    """
 
     def __init__(self, text: io.TextIOWrapper, size: int) -> None:
         self._text = text
@@ -508,20 +527,22 @@ class _Lines(Iterator[str]):
         self.left -= len(line)
         self._unread -= len(line)
         if self.left < 0:
-            raise csv.Error(f"a row of more than {_LONGEST_ROW:,} characters")
+            raise csv.Error(f"a row has more than {_LONGEST_ROW:,} characters")
         if self._unread < 0:
-            raise csv.Error("it grows while it is read")
+            raise csv.Error("the file grew while it was read")
         if not line:
             raise StopIteration
         return line
 
 
 def _parquet_rows(path: Path, needed: Sequence[str], unusable: dict[str, str]) -> Generator[_Row, None, None]:
-    """Yield the header and the rows; columns of lists, structures and other bytes than text are not read."""
+    """Yield the header and the rows; columns of lists, of structures and of bytes that are not text are left out."""
     try:
         import pyarrow.parquet
     except ImportError:
-        raise MissingExtraError("a Parquet file needs pyarrow: pip install 'featx[parquet]', or save as CSV") from None
+        raise MissingExtraError(
+            "reading a Parquet file requires pyarrow: pip install 'featx[parquet]', or save the table as CSV"
+        ) from None
     try:
         with open_regular(path) as stream:
             metadata = pyarrow.parquet.read_metadata(stream)
@@ -532,7 +553,7 @@ def _parquet_rows(path: Path, needed: Sequence[str], unusable: dict[str, str]) -
             names = [name for name in kinds if name not in unusable]
             _stop_if_bomb(path, metadata, names)
             yield 0, names
-            # As dictionaries, in which a text that is repeated a million times is held once.
+            # Columns are read as dictionaries, which store a repeated text only once.
             file = pyarrow.parquet.ParquetFile(stream, metadata=metadata, read_dictionary=names)
             numbers = itertools.count(2)  # as in a CSV file, whose header is row 1
             for number in range(metadata.num_row_groups):
@@ -544,11 +565,11 @@ def _parquet_rows(path: Path, needed: Sequence[str], unusable: dict[str, str]) -
     except OSError as error:
         raise DatasetError(f"{path} cannot be read: {error.strerror or error}") from None
     except Exception as error:  # pyarrow raises ValueError, KeyError, NotImplementedError, MemoryError, ...
-        raise DatasetError(f"{path} is no readable Parquet file: {error}") from None
+        raise DatasetError(f"{path} is not a readable Parquet file: {error}") from None
 
 
 def _kind(file: Any, column: Any, needed: Sequence[str]) -> str:
-    """Tell whether a column of a Parquet file holds text or numbers, images, or something else that is not read."""
+    """Return the kind of a Parquet column: ``text`` (also numbers), ``images``, or ``other``, which is not read."""
     from pyarrow import types
 
     def is_bytes(kind: Any) -> bool:
@@ -567,7 +588,7 @@ def _kind(file: Any, column: Any, needed: Sequence[str]) -> str:
 
 
 def _first_bytes(file: Any, name: str) -> bytes:
-    """Return how the first value of a column of bytes begins; empty where it is too large to be looked at."""
+    """Return the first bytes of the first value of a binary column; empty if the column is too large to read."""
     parts = [file.metadata.row_group(0).column(i) for i in range(file.metadata.num_columns)][:_MOST_COLUMNS]
     if any(part.path_in_schema == name and part.total_uncompressed_size > _MOST_BYTES for part in parts):
         return b""
@@ -585,7 +606,7 @@ def _stop_if_bomb(path: Path, metadata: Any, names: Collection[str]) -> None:
         parts = [group.column(i) for i in range(group.num_columns)]
         n_bytes += sum(part.total_uncompressed_size for part in parts if part.path_in_schema in names)
     if n_bytes > _MOST_BYTES:
-        raise DatasetError(f"{path} unpacks to {n_bytes:,} bytes; a manifest may have {_MOST_BYTES:,}")
+        raise DatasetError(f"{path} decompresses to {n_bytes:,} bytes; a manifest may have at most {_MOST_BYTES:,}")
 
 
 def _texts(values: Any) -> list[str]:
@@ -596,7 +617,7 @@ def _texts(values: Any) -> list[str]:
 
 
 def _text(value: Any) -> str:
-    """Return a value as text: empty where it is missing, and whole numbers without a point."""
+    """Return a value as text: empty if it is missing, and whole numbers without a decimal point."""
     if value is None or value != value:
         return ""
     if isinstance(value, float) and value.is_integer() and abs(value) < _LARGEST_WHOLE:

@@ -1,4 +1,4 @@
-"""Read a data set: a folder, a manifest, or whatever paths are to be predicted."""
+"""Scan a data set: a folder, a manifest, or a list of paths to predict."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ EXPORT_FIRST = {
     **dict.fromkeys((".psd", ".xcf", ".svg", ".eps", ".pdf"), "documents"),
     **dict.fromkeys((".mp4", ".mov", ".avi", ".mkv", ".webm"), "videos"),
 }
-"""File names that hold images only after an export, and what they are."""
+"""Endings of files that must be exported to images first, and what these files are."""
 
 _ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar", ".zst")
 _SPREADSHEETS = (".xlsx", ".xls", ".ods")
@@ -38,26 +38,26 @@ _MOST_SEARCHED = 100
 
 @dataclass(frozen=True)
 class Dataset:
-    """What a scan found.
+    """The images of a data set, without their features.
 
     Parameters
     ----------
     name : str
-        For file names and people.
+        Name for messages and output files.
     root : path
-        Sample ids are relative to it.
+        Sample ids are relative to this folder.
     id : str
-        Names its snapshot.
+        Name of its snapshot; empty if it has none.
     description : str
-        What was understood, one line.
+        One-line description of the data set.
     images : tuple of ImageFile
         In sample_id order.
     ignored : tuple of Entry
-        Files that are no images.
+        Files that are not images.
     own_folders : tuple of OwnFolder
         Folders that featx wrote itself.
     remarks : tuple of str
-        What people may want to change about labels, folders or the manifest.
+        Remarks about possible mistakes in the labels, the folders or the manifest.
     """
 
     name: str
@@ -74,7 +74,7 @@ def dataset_id(data: Path, purpose: str = "labelled") -> str:
     """Return the id of the data set at a path: 16 hexadecimal digits."""
     try:
         path = os.path.realpath(data)
-    except ValueError:  # no path at all; whoever reads it says so
+    except ValueError:  # not a valid path; the scan reports it
         path = ascii(data)
     return hashlib.sha256(f"{purpose}\n{path}".encode("utf-8", "surrogateescape")).hexdigest()[:16]
 
@@ -94,29 +94,29 @@ def scan(
     data : path
         A folder, or a CSV or Parquet manifest.
     label_by : {"parent", "top"}, optional
-        Which folder is the class where several could be.
+        Folder level that is the class, if several levels are possible.
     path_column, label_column : str
         Columns of a manifest.
-    memo : mapping, optional
-        What is known of its files, by sample_id; spares opening the ones without an image's name.
+    memo : mapping of str to FileState, optional
+        Stored states of its files, by sample_id; unchanged files without an image ending are then not opened again.
 
     Raises
     ------
     DatasetNotFoundError
-        No such path.
+        If the path does not exist.
     AmbiguousLayoutError
-        Several readings of the folders.
+        If the folders can be interpreted in several ways.
     DatasetError
-        No images in it, or a manifest that cannot be used.
+        If there are no images, or the manifest cannot be used.
     """
     source = source_at(data)
     if source is not None:
         content = _Content.of(source, memo or {})
         layout = read_layout([entry.name for entry in content.images if not entry.reason], label_by)
-        told = zip(layout.labels, layout.splits, strict=True)
+        targets = zip(layout.labels, layout.splits, strict=True)
         samples = []
         for entry in content.images:
-            label, split = (None, None) if entry.reason else next(told)
+            label, split = (None, None) if entry.reason else next(targets)
             samples.append((entry, Sample(entry.name, label, None, split)))
         remarks = (*layout.remarks, *_without_images(source, layout.parents, content.images))
         dataset = _dataset(data, source, dataset_id(data), layout.description, samples, content)
@@ -125,21 +125,21 @@ def scan(
     if data.suffix.lower() not in MANIFEST_SUFFIXES:
         raise DatasetError(f"{data} is neither a folder nor a manifest ({_MANIFESTS})")
     if label_by is not None:
-        raise DatasetError(f"{data} names its labels in a column; `label_by` is for folders")
+        raise DatasetError(f"{data} is a manifest, whose labels are in a column; `label_by` applies only to folders")
     return _scan_manifest(data, path_column, label_column)
 
 
 def scan_unlabelled(folder: Path, memo: Mapping[str, FileState] | None = None) -> Dataset:
-    """Read a folder whose labels, if any, do not matter.
+    """Read a folder without labels; labels in folder names are ignored.
 
     Raises
     ------
     DatasetError
-        No images in it.
+        If the folder has no images.
     """
     source = source_at(folder)
     if source is None:
-        raise DatasetError(f"{folder} is no folder")
+        raise DatasetError(f"{folder} is not a folder")
     content = _Content.of(source, memo or {})
     samples = [(entry, Sample(entry.name)) for entry in content.images]
     description = f"{sum(not entry.reason for entry in content.images):,} images in {folder}"
@@ -147,52 +147,53 @@ def scan_unlabelled(folder: Path, memo: Mapping[str, FileState] | None = None) -
 
 
 def scan_files(files: Sequence[Path]) -> Dataset:
-    """Make a data set of single files, in the order given; each counts as an image, whatever its name."""
+    """Return a data set of single files, in the given order; each is treated as an image, whatever its ending."""
     images = tuple(
-        _named(one.sample, one.source, one.source.stat(one.sample.sample_id)) for one in map(image_at, files)
+        _named(image.sample, image.source, image.source.stat(image.sample.sample_id)) for image in map(image_at, files)
     )
     return Dataset("files", Path(), "", f"{len(images):,} files", images, ())
 
 
 def is_list(path: Path) -> bool:
-    """Tell whether a file lists images, by its name, instead of being one."""
+    """Return whether a file is a list of images, by its name, and not an image itself."""
     return path.suffix.lower() in MANIFEST_SUFFIXES and not _has_image_bytes(source_beside(path), path.name)
 
 
 def scan_list(path: Path, path_column: str = "path") -> Dataset:
-    """Read the images that a manifest lists, in its order, as single files; labels do not matter.
+    """Read the images that a manifest lists, in its order, as single files; labels are ignored.
 
     Raises
     ------
     DatasetError
-        A list that cannot be used, or none of its files exists.
+        If the list cannot be used, or none of its files exists.
     """
     remarks: list[str] = []
-    found = _found_listed(path, read_list(path, path_column, remarks.append), remarks)
+    listed = _locate_listed(path, read_list(path, path_column, remarks.append), remarks)
     source = source_beside(path)
-    images = tuple(_named(Sample(name), source, stamp) for name, stamp in found)
+    images = tuple(_named(Sample(name), source, stamp) for name, stamp in listed)
     return Dataset(path.name, path.parent, "", f"{len(images):,} files", images, (), remarks=tuple(remarks))
 
 
 def stop_if_packed(path: Path) -> None:
-    """Refuse what holds images or a table, but has to be unpacked or saved otherwise first.
+    """Raise an error for an archive or a spreadsheet, which must be unpacked or converted first.
 
     Raises
     ------
     DatasetError
+        If the file name has the ending of an archive or a spreadsheet.
     """
     if path.suffix.lower() in _SPREADSHEETS:
         raise DatasetError(f"{path} is a spreadsheet; save it as CSV and give that file")
     if path.suffix.lower() in _ARCHIVES:
         raise DatasetError(
-            f"{path} is an archive, neither a folder nor a manifest ({_MANIFESTS}) nor an image; "
-            "unpack it and give the folder"
+            f"{path} is an archive; expected a folder, a manifest ({_MANIFESTS}) or an image. Unpack it and give the "
+            "folder"
         )
 
 
 @dataclass(frozen=True)
 class _Content:
-    """What a source lists."""
+    """Entries of a source, sorted into images, other files and folders of featx."""
 
     images: list[Entry]
     ignored: list[Entry]
@@ -223,21 +224,21 @@ def _dataset(
 
 
 def _without_images(source: Source, parents: Iterable[str], images: Sequence[Entry]) -> list[str]:
-    """Name the folders beside class folders in which there is no image."""
+    """Return a remark about the folders beside class folders that contain no image."""
     used = {entry.name for entry in images if entry.reason}
     for holder in {entry.name.rpartition("/")[0] for entry in images}:
         while holder and holder not in used:
             used.add(holder)
             holder = holder.rpartition("/")[0]
     empty = [folder for parent in sorted(parents) for folder in source.folders_in(parent, used)]
-    return [f"no image in {first_few(empty)}, beside the class folders"] if empty else []
+    return [f"no image in {first_few(empty)}, next to the class folders"] if empty else []
 
 
 def _is_image(source: Source, entry: Entry, known: FileState | None) -> bool:
     if entry.reason:
         return True
     if os.path.splitext(entry.name)[1].lower() in EXPORT_FIRST:
-        return False  # several are TIFF inside, and would give a thumbnail
+        return False  # several of these formats are TIFF inside, and would be read as their thumbnail
     if looks_like_image(entry.name, b""):
         return True
     if known is not None and known.stamp.fits(entry.stamp):
@@ -249,7 +250,7 @@ def _has_image_bytes(source: Source, name: str) -> bool:
     try:
         with source.open(name) as file:
             return looks_like_image(name, file.stream.read(_HEAD_BYTES))
-    except OSError:  # a pipe, a device or a file that may not be read, without an image's name
+    except OSError:  # a pipe, a device or an unreadable file, without an image ending
         return False
 
 
@@ -257,30 +258,30 @@ def _no_images(folder: str, content: _Content) -> str:
     ignored = content.ignored
     if content.images:
         first = content.images[0]
-        return f"{folder} holds no image; {first.name} in it: {first.reason}"
+        return f"{folder} contains no usable image; {first.name}: {first.reason}"
     if content.own_folders:
-        first_left = content.own_folders[0]
-        return f"{folder} holds no image of its own; {first_left.path} in it is {first_left.reason}, never scanned"
+        own = content.own_folders[0]
+        return f"{folder} contains no images; {own.path} in it is {own.reason}, which is never scanned"
     if not ignored:
         return f"{folder} is empty; put images into it, one subfolder for each class"
     kinds = Counter(PurePosixPath(entry.name).suffix.lower() for entry in ignored)
     exports = sorted(kind for kind in kinds if kind in EXPORT_FIRST)
     if exports:
         what = ", ".join(f"{kinds[kind]:,} {kind} ({EXPORT_FIRST[kind]})" for kind in exports)
-        return f"{folder} holds no images that featx reads, but {what}; export them as TIFF, PNG or JPEG first"
+        return f"{folder} contains no images that featx reads, but {what}; export them as TIFF, PNG or JPEG first"
     names = ", ".join(entry.name for entry in ignored[:3]) + (", ..." if len(ignored) > 3 else "")
-    return f"{folder} holds no image (JPEG, PNG, BMP, GIF, TIFF, WebP, PGM or the like), only {names}"
+    return f"{folder} contains no images (JPEG, PNG, BMP, GIF, TIFF, WebP, PGM and similar formats), only {names}"
 
 
 def _scan_manifest(data: Path, path_column: str, label_column: str) -> Dataset:
     remarks: list[str] = []
     listed = read_manifest(data, path_column, label_column, remarks.append)
-    found = _found_listed(data, [sample.sample_id for sample in listed], remarks)
-    if any(name != sample.sample_id for (name, _), sample in zip(found, listed, strict=True)):
-        # Two spellings of one file are two rows of it.
-        renamed = [replace(sample, sample_id=name) for (name, _), sample in zip(found, listed, strict=True)]
+    files = _locate_listed(data, [sample.sample_id for sample in listed], remarks)
+    if any(name != sample.sample_id for (name, _), sample in zip(files, listed, strict=True)):
+        # Two spellings of one file are repeated rows of one image.
+        renamed = [replace(sample, sample_id=name) for (name, _), sample in zip(files, listed, strict=True)]
         listed = drop_repeats(data, renamed, remarks.append)
-    stamp_of = dict(found)
+    stamp_of = dict(files)
     source = source_beside(data)
     labels, splits = [s.label for s in listed], [s.split for s in listed]
     description = describe(labels, splits, f"by {data.name}")
@@ -291,7 +292,10 @@ def _scan_manifest(data: Path, path_column: str, label_column: str) -> Dataset:
 
 
 def _named(sample: Sample, source: Source, stamp: Stamp) -> ImageFile:
-    """Return a file that was named instead of found; the thumbnail of one that needs an export is no image."""
+    """Return an image file given by name; a file that must be exported first gets a reason to be skipped.
+
+    Several of those formats are TIFF inside, and would be read as their thumbnail.
+    """
     kind = PurePosixPath(sample.sample_id).suffix.lower()
     reason = (
         f"{kind} ({EXPORT_FIRST[kind]}) is not read; export it as TIFF, PNG or JPEG" if kind in EXPORT_FIRST else ""
@@ -299,44 +303,44 @@ def _named(sample: Sample, source: Source, stamp: Stamp) -> ImageFile:
     return ImageFile(sample, source, *stamp, "" if stamp.size < 0 else reason)
 
 
-def _found_listed(data: Path, names: Sequence[str], remarks: list[str]) -> list[tuple[str, Stamp]]:
-    """Return name and stamp of the file that each listed name means, and remark on those with another name.
+def _locate_listed(data: Path, names: Sequence[str], remarks: list[str]) -> list[tuple[str, Stamp]]:
+    """Return name and stamp of the file for each listed name, and add remarks about names that differ.
 
     Raises
     ------
     DatasetError
-        None of them exists.
+        If none of the files exists.
     """
     source = source_beside(data)
     listed = [(name, source.stat(name)) for name in names]
     spellings = Spellings(source)
-    meant: dict[str, list[str]] = {"case": [], "ending": []}
+    renamed: dict[str, list[str]] = {"case": [], "ending": []}
     for at, (name, stamp) in enumerate(listed):
         found = spellings.find(name) if stamp.size < 0 else None
         if found is not None and found.name != name:
             listed[at] = found.name, source.stat(found.name)
-            if found.difference != "accents":  # nobody sees or types those
-                meant[found.difference].append(f"{name} is {found.name}")
+            if found.difference != "accents":  # users cannot see this difference
+                renamed[found.difference].append(f"{name} is {found.name}")
     if all(stamp.size < 0 for _, stamp in listed):
         raise DatasetError(
             f"{_none_of(len(names))} {data} exists, the first is {shortened(source.address(names[0]))}; "
             f"paths are relative to the manifest's folder{_elsewhere(source, names[0])}"
         )
-    told = {"case": "other than the file's in upper and lower case", "ending": "without the file's ending"}
+    differences = {"case": "with other upper and lower case than the file", "ending": "without the ending of the file"}
     remarks += [
-        f"{len(some_names):,} {'name' if len(some_names) == 1 else 'names'} {told[how]}: {first_few(some_names)}"
-        for how, some_names in meant.items()
+        f"{len(some_names):,} {'name' if len(some_names) == 1 else 'names'} {differences[how]}: {first_few(some_names)}"
+        for how, some_names in renamed.items()
         if some_names
     ]
     return listed
 
 
 def _none_of(n: int) -> str:
-    return f"none of the {n:,} files of" if n > 1 else "no file of"
+    return f"none of the {n:,} files in" if n > 1 else "no file in"
 
 
 def _elsewhere(source: Source, name: str) -> str:
-    """Say in which folder of the manifest's own a listed file lies, where one has it."""
+    """Return advice if a listed file exists in a subfolder of the manifest's folder, else an empty text."""
     spellings = Spellings(source)
     for folder in itertools.islice(source.folders_in(""), _MOST_SEARCHED):
         found = spellings.find(f"{folder}/{name}")

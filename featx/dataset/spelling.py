@@ -1,4 +1,4 @@
-"""Find the file that a manifest means where its name is spelled otherwise on the disk."""
+"""Find the file that a manifest refers to if its name is spelled differently on the disk."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from featx.images import looks_like_image
 from featx.source import Source
 
 Difference = Literal["accents", "case", "ending"]
-"""How a name differs: in the Unicode form of its accents, in upper and lower case, by a missing ``.jpg``."""
+"""How names differ: in the Unicode form of accents, in upper and lower case, or by a missing ``.jpg``."""
 
 
 class Spelled(NamedTuple):
-    """A file that a name means.
+    """A file that matches a given name.
 
     Parameters
     ----------
     name : str
-        Its path as the disk has it, POSIX, relative to the root.
+        Path of the file on the disk, POSIX, relative to the root.
     difference : {"accents", "case", "ending"}
-        The largest difference to what was looked for.
+        Largest difference from the given name.
     """
 
     name: str
@@ -29,7 +29,7 @@ class Spelled(NamedTuple):
 
 
 class Spellings:
-    """Looks for files of a source whose names differ from what is asked for; each folder is listed once.
+    """Find files of a source whose names differ slightly from given names; each folder is listed once.
 
     Parameters
     ----------
@@ -42,7 +42,7 @@ class Spellings:
         self._stems: dict[str, dict[str, list[str]]] = {}
 
     def find(self, path: str) -> Spelled | None:
-        """Return the one file that a relative path can mean; None if there is none, or more than one."""
+        """Return the only file that matches a relative path; None if no file or several files match."""
         *folders, name = path.split("/")
         here = ""
         difference: Difference = "accents"
@@ -56,7 +56,7 @@ class Spellings:
 
     def _match(self, folder: str, name: str) -> Spelled | None:
         alike = self._listing(folder).get(_fold(name), [])
-        same = [one for one in alike if unicodedata.normalize("NFC", one) == unicodedata.normalize("NFC", name)]
+        same = [other for other in alike if unicodedata.normalize("NFC", other) == unicodedata.normalize("NFC", name)]
         if name in same or len(same) == 1:
             return Spelled(name if name in same else same[0], "accents")
         return Spelled(alike[0], "case") if len(alike) == 1 else None

@@ -1,4 +1,4 @@
-"""Names of the parts of a data set, as people write them: train, Training, test_set, seg_val, valid."""
+"""Recognize the names of splits as people write them: train, Training, test_set, seg_val, valid."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import NamedTuple, get_args
 from featx.table import Split
 
 SPLITS: tuple[Split, ...] = get_args(Split)
-"""The parts of a data set, by the names that featx gives them."""
+"""Names of the splits in featx."""
 
 _WORDS: dict[Split, tuple[str, ...]] = {
     "train": ("train", "training", "trainval"),
@@ -16,9 +16,9 @@ _WORDS: dict[Split, tuple[str, ...]] = {
     "test": ("test", "testing", "holdout"),
 }
 _SPLIT_OF = {word: split for split, words in _WORDS.items() for word in words}
-# Words that say nothing of what is in a folder, so that train and test_images are parts of one data set.
+# Words that do not describe the content of a folder, so that train and test_images are splits of one data set.
 _PLAIN = (
-    "set|sets|data|dataset|datasets|image|images|img|imgs|image|images|pic|pics|photo|photos|sample|samples|folder"
+    "set|sets|data|dataset|datasets|image|images|img|imgs|picture|pictures|pic|pics|photo|photos|sample|samples|folder"
     "|folders|file|files|split|part|jpg|jpeg|png|labeled|labelled|unlabeled|unlabelled|raw|clean|new|full|all|the|my"
 )
 _GLUED = re.compile(f"({'|'.join(_SPLIT_OF)})({_PLAIN})")
@@ -28,14 +28,14 @@ _TOKEN = re.compile(r"[^\W\d_]+")
 
 
 class SplitName(NamedTuple):
-    """A name that looks like that of a part of a data set.
+    """A name that looks like the name of a split.
 
     Parameters
     ----------
     split : {"train", "val", "test"}
     rest : tuple of str
-        What else is in the name, without words such as ``set`` and ``images``: ``seg`` of ``seg_train``. Parts of one
-        data set have the same rest; ``test_tube`` and ``training_shoes`` have not.
+        The other words of the name, without words such as ``set`` and ``images``: ``seg`` for ``seg_train``. Splits
+        of one data set have the same rest; ``test_tube`` and ``training_shoes`` do not.
     """
 
     split: Split
@@ -43,9 +43,10 @@ class SplitName(NamedTuple):
 
 
 def read_split_name(name: str) -> SplitName | None:
-    """Return which part of a data set a name stands for, None if it does not look like one.
+    """Return the split that a name stands for, None if the name does not look like a split.
 
-    Words are told apart by case, and by all that is no letter; ``train_val`` names two parts, and is none.
+    Words are separated by changes of case and by characters that are not letters. ``train_val`` contains two splits,
+    so the result is None.
 
     Examples
     --------
@@ -70,6 +71,6 @@ def read_split_name(name: str) -> SplitName | None:
 
 
 def split_of(name: str) -> Split | None:
-    """Return ``train``, ``val`` or ``test`` for a name that says this and nothing else; None for others."""
+    """Return ``train``, ``val`` or ``test`` for the name of a split without other words; None for other names."""
     found = read_split_name(name)
     return found.split if found is not None and not found.rest else None

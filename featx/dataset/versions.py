@@ -1,4 +1,4 @@
-"""Names by which tools and people mark augmented versions of one image."""
+"""Recognize augmented versions of one image by their file names."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _ENDINGS = "jpe?g|png|bmp|gif|tiff?|webp|avif|heic"
 _ROBOFLOW = re.compile(rf"(?i)(.+)_(?:{_ENDINGS})\.rf\.[\w-]{{16,}}")
 _AUGMENTOR = re.compile(rf"(?i).*?_original_(.+)\.(?:{_ENDINGS})_[0-9a-f]{{8}}(?:-[0-9a-f]{{4}}){{3}}-[0-9a-f]{{12}}")
 _AUGMENTOR_FOLDER = "output"
-"""Augmentor writes into this folder below that of the images."""
+"""Augmentor writes into this subfolder of the folder of the images."""
 
 _CHANGE = re.compile(
     "(aug(m|mented|mentation)?|flip(ped)?(lr|tb|ud|h|v)?|[hv]flip(ped)?|mirror(ed)?|rot(ate|ated|ation)?|crop(ped)?"
@@ -20,24 +20,25 @@ _CHANGE = re.compile(
 _NUMBER = re.compile(r"\d{1,4}(deg)?")
 _BETWEEN_WORDS = "_-. "
 _LONGEST = 255
-"""Characters of a file's name; a manifest may hold longer ones, of no file."""
+"""Maximum number of characters in a file name; a manifest may contain longer names, which no file has."""
 
 _MOST = 100
-"""Images; a name that more of a folder share, as ``image`` of phones, says of none what it is a version of."""
+"""Maximum number of versions of one image; a name that more images of a folder share, such as ``image`` from a phone,
+does not identify an original."""
 
 
 def original_stem(name: str) -> str | None:
-    """Return the name, without its ending, of the image that a tool says a file is an augmented version of.
+    """Return the name of the original image of an augmented version, as Roboflow or Augmentor encodes it.
 
     Parameters
     ----------
     name : str
-        Of the file, without folder and ending.
+        Name of the augmented version, without folder and ending.
 
     Returns
     -------
     str or None
-        None for a name of another form.
+        Name of the original, without ending; None if the name has another form.
 
     Examples
     --------
@@ -49,10 +50,11 @@ def original_stem(name: str) -> str | None:
 
 
 def find_versions(sample_ids: Sequence[str]) -> list[list[int]]:
-    """Find augmented versions of one image by their names, with that image where it is there.
+    """Find groups of augmented versions of one image by their names, including the original if it is present.
 
-    They are files of one folder that Roboflow (``NAME_jpg.rf.HASH.jpg``) or Augmentor wrote, or whose names are that of
-    another file of the folder and a change, as ``NAME_flip.jpg`` and ``NAME_aug_2.jpg`` beside ``NAME.jpg``.
+    Versions are files of one folder that Roboflow (``NAME_jpg.rf.HASH.jpg``) or Augmentor wrote, or whose name is the
+    name of another file in the folder with a suffix for a change, such as ``NAME_flip.jpg`` and ``NAME_aug_2.jpg``
+    beside ``NAME.jpg``.
 
     Parameters
     ----------
@@ -68,35 +70,35 @@ def find_versions(sample_ids: Sequence[str]) -> list[list[int]]:
     >>> find_versions(["a/1.png", "a/1_rot90.png", "a/2.png", "b/1_rot90.png"])
     [[0, 1]]
     """
-    places = [sample_id.rsplit(".", 1)[0] if "." in _name(sample_id) else sample_id for sample_id in sample_ids]
-    there = set(places)
+    stems = [sample_id.rsplit(".", 1)[0] if "." in _name(sample_id) else sample_id for sample_id in sample_ids]
+    existing = set(stems)
     members: dict[str, list[int]] = defaultdict(list)
     originals = set()
-    for position, place in enumerate(places):
-        original = _original(place, there)
+    for position, stem in enumerate(stems):
+        original = _original(stem, existing)
         if original is not None:
             originals.add(original)
-        members[original or place].append(position)
-    return [group for place, group in members.items() if place in originals and 1 < len(group) <= _MOST]
+        members[original or stem].append(position)
+    return [group for stem, group in members.items() if stem in originals and 1 < len(group) <= _MOST]
 
 
-def _original(place: str, there: Collection[str]) -> str | None:
-    name = _name(place)
-    folder = place[: len(place) - len(name)]
+def _original(path: str, existing: Collection[str]) -> str | None:
+    name = _name(path)
+    folder = path[: len(path) - len(name)]
     stem = original_stem(name)
     if stem is not None:
         if _AUGMENTOR.fullmatch(name) and _name(folder[:-1]) == _AUGMENTOR_FOLDER:
             folder = folder[: -len(_AUGMENTOR_FOLDER) - 1]
         return folder + stem
     original = None
-    while (shorter := _unchanged(name, folder, there)) is not None:  # a version of a version
+    while (shorter := _without_change(name, folder, existing)) is not None:  # a version of a version
         name = shorter
         original = folder + name
     return original
 
 
-def _unchanged(name: str, folder: str, there: Collection[str]) -> str | None:
-    """Return the name of a file that is there and that a name adds a change to."""
+def _without_change(name: str, folder: str, existing: Collection[str]) -> str | None:
+    """Return the name of the existing file to which a name adds a change, None if there is none."""
     is_changed = False
     while len(name) <= _LONGEST and (at := max(map(name.rfind, _BETWEEN_WORDS))) > 0:
         name, word = name[:at].rstrip(_BETWEEN_WORDS), name[at + 1 :].lower()
@@ -104,7 +106,7 @@ def _unchanged(name: str, folder: str, there: Collection[str]) -> str | None:
             is_changed = True
         elif not _NUMBER.fullmatch(word):
             return None
-        if is_changed and folder + name in there:
+        if is_changed and folder + name in existing:
             return name
     return None
 

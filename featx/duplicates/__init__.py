@@ -1,13 +1,13 @@
-"""Copies of images: exact and near ones, frames of recordings, and the groups that must not be torn apart."""
+"""Find duplicates, near-duplicates and recordings, and group the images that every split must keep together."""
 
 from featx.duplicates.conflicts import find_conflicts
 from featx.duplicates.grouping import (
     MOST_COMPARED,
     Grouping,
+    drop_dominating_groups,
     group_samples,
     group_table,
     join_groups,
-    without_dominating,
 )
 from featx.duplicates.near import detail_measure, feature_measure, find_near_duplicates
 from featx.duplicates.recordings import find_recordings, make_frame_name, recording_numbers, recording_of
@@ -17,6 +17,7 @@ __all__ = [
     "MOST_COMPARED",
     "Grouping",
     "detail_measure",
+    "drop_dominating_groups",
     "feature_measure",
     "find_conflicts",
     "find_near_duplicates",
@@ -28,5 +29,4 @@ __all__ = [
     "make_frame_name",
     "recording_numbers",
     "recording_of",
-    "without_dominating",
 ]

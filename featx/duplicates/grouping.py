@@ -1,4 +1,4 @@
-"""The groups of a data set that must stay on one side of every split."""
+"""Group the images of a data set that must stay on one side of every split."""
 
 from __future__ import annotations
 
@@ -21,39 +21,39 @@ from featx.table import FeatureTable
 _LARGEST_SHARE = 0.2
 _FEWEST_TOO_ALIKE = 5
 MOST_COMPARED = 200_000
-"""Images of which each is compared with each other; more would take hours."""
+"""Largest number of images for which all pairs are compared; with more images this would take hours."""
 
 
 @dataclass(frozen=True)
 class Grouping:
-    """Groups of images, and why.
+    """Groups of images, and the reasons for them.
 
     Parameters
     ----------
     numbers : ndarray of shape (n_samples,), int64
-        Group of each sample, from 0, in order of first appearance.
+        Group number of each sample, from 0, in order of first appearance.
     unnamed : ndarray of shape (n_samples,), int64
-        The same without the groups that are named.
+        Group numbers that ignore the named groups.
     n_duplicates : int
-        Images whose bytes another one has.
+        Number of images with the same bytes as another image.
     near : tuple of (int, int)
-        Positions of two near-copies with different bytes.
+        Positions of pairs of near-duplicates with different bytes.
     recordings : tuple of tuple of int
         Positions of the frames of each recording.
     versions : tuple of tuple of int
-        Positions of the augmented versions of each image that has some, by their names.
+        Positions of the augmented versions of one image, recognised by their names.
     n_named : int
-        Groups that the data set or the user named.
+        Number of groups named by the data set or the user.
     too_alike : tuple of str
-        Classes with so many seeming near-copies that none of them is grouped.
+        Classes with so many apparent near-duplicates that none of them is grouped.
     was_compared : bool
-        False where there are too many images to compare each with each other.
+        False if there are too many images to compare all pairs.
     group_by : str or None
-        How the user named groups.
+        The parameter ``group_by`` that named the groups; None if the data set named them.
     names : tuple of (str or None)
-        Name of each sample's group; empty where :func:`group_samples` was called alone.
+        Name of the group of each sample; empty in the result of :func:`group_samples`.
     unnamed_note : str or None
-        How many images no group names, where others have one.
+        Note on images without a named group, if other images have one.
     """
 
     numbers: NDArray[np.int64]
@@ -70,7 +70,7 @@ class Grouping:
     unnamed_note: str | None = None
 
     def to_dict(self) -> dict[str, int | list[str]]:
-        """Return counts of what was grouped."""
+        """Return the number of groups, and the numbers of images by reason."""
         near = {i for pair in self.near for i in pair}
         return {
             "n_groups": int(self.numbers.max(initial=-1)) + 1,
@@ -85,36 +85,36 @@ class Grouping:
         }
 
     def notes(self) -> list[str]:
-        """Say where images could not be grouped."""
+        """Report images that could not be grouped."""
         notes = []
         if self.too_alike:
             classes = ", ".join(self.too_alike)
             notes.append(
-                f"images too alike to tell copies apart ({classes}); "
-                "only exact copies are grouped there; use `group_by`"
+                f"images are too similar to detect near-duplicates ({classes}); "
+                "only exact duplicates are grouped there; use `group_by`"
             )
         if not self.was_compared:
-            notes.append("more than 200,000 images: near-copies were not looked for; use `group_by`")
+            notes.append("more than 200,000 images: near-duplicates were not searched for; use `group_by`")
         if self.unnamed_note is not None:
             notes.append(self.unnamed_note)
         return notes
 
 
 def group_table(table: FeatureTable, group_by: str | None, runtime: Runtime) -> Grouping:
-    """Group the samples of a table: what must not be torn apart, and what the data set or the user names.
+    """Group the samples of a table by content, and by the names of the data set or the user.
 
     Parameters
     ----------
     table : FeatureTable
     group_by : str or None
-        As :func:`featx.group_hints.read_groups` takes it; the groups of the data set if None.
+        As for :func:`featx.group_hints.read_groups`; None uses the groups of the data set.
     runtime : Runtime
-        Progress while images are compared.
+        Reports progress while images are compared.
 
     Returns
     -------
     Grouping
-        Its notes name what could not be grouped.
+        :meth:`Grouping.notes` reports images that could not be grouped.
 
     Raises
     ------
@@ -133,16 +133,17 @@ def group_samples(
     named: Sequence[str | None] | None = None,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Grouping:
-    """Group what must not be torn apart: duplicates, frames of one recording, versions of one image, and what is named.
+    """Group duplicates, near-duplicates, frames of one recording, versions of one image, and named groups.
 
-    A group of near-copies with more than a fifth of a class, that is no recording, says that the class is too alike to
-    tell copies apart: it is not merged, and the class is named in ``too_alike``.
+    If a group of near-duplicates contains more than a fifth of a class and is not a recording, the images of the class
+    are too similar to detect near-duplicates. Such a group is not merged, and the class is listed in ``too_alike``.
 
     Parameters
     ----------
     table : FeatureTable
     named : sequence of (str or None), optional
-        Group of each sample; that of the data set if not given. None for an image that is named nowhere.
+        Name of the group of each sample, or None for a sample without a named group; the groups of the data set if
+        not given.
     progress : callable
         Called with (done, total) while images are compared.
 
@@ -152,8 +153,8 @@ def group_samples(
     """
     named = table.groups.tolist() if named is None else named
     contents = [row.tobytes() for row in table.content_hashes]
-    ties = UnionFind(len(table))
-    ties.tie_equal(contents)
+    union_find = UnionFind(len(table))
+    union_find.union_equal(contents)
     n_times = Counter(contents)
     near: list[tuple[int, int]] = []
     recordings: list[list[int]] = []
@@ -161,7 +162,7 @@ def group_samples(
     too_alike: list[str] = []
     was_compared = True
     if len(table):
-        # All images of a content stand or fall together: one of them is looked at.
+        # Duplicates have the same near-duplicates: only the first image of each content is compared.
         first = np.unique(table.content_hashes, axis=0, return_index=True)[1]
         first.sort()
         every = np.arange(len(table))
@@ -176,13 +177,13 @@ def group_samples(
             ]
             pairs = find_near_duplicates(table.read_signatures(first), agree, progress, marks)
             near = [(int(first[one]), int(first[other])) for one, other in pairs]
-        near, too_alike = without_dominating(table.y.tolist(), near, [*recordings, *versions])
+        near, too_alike = drop_dominating_groups(table.y.tolist(), near, [*recordings, *versions])
     for group in (*recordings, *versions):
         for one, other in itertools.pairwise(group):
-            ties.tie(one, other)
+            union_find.union(one, other)
     for one, other in near:
-        ties.tie(one, other)
-    unnamed = ties.numbers()
+        union_find.union(one, other)
+    unnamed = union_find.numbers()
     return Grouping(
         numbers=join_groups(unnamed, named),
         unnamed=unnamed,
@@ -197,55 +198,59 @@ def group_samples(
 
 
 def join_groups(groups: NDArray[np.int64], named: Sequence[str | None]) -> NDArray[np.int64]:
-    """Return groups joined wherever they share a name; None joins nothing.
+    """Join groups that share a name.
 
     Parameters
     ----------
     groups : ndarray of shape (n,), int64
+        Group number of each sample.
     named : sequence of (str or None), of length n
+        Name of each sample; None joins nothing.
 
     Returns
     -------
     ndarray of shape (n,), int64
-        From 0, in order of first appearance.
+        Group numbers from 0, in order of first appearance.
     """
-    ties = UnionFind(len(groups))
-    ties.tie_equal(groups.tolist())
-    ties.tie_equal(named)
-    return ties.numbers()
+    union_find = UnionFind(len(groups))
+    union_find.union_equal(groups.tolist())
+    union_find.union_equal(named)
+    return union_find.numbers()
 
 
-def without_dominating(
+def drop_dominating_groups(
     labels: Sequence[str | None], near: list[tuple[int, int]], recordings: Sequence[Sequence[int]]
 ) -> tuple[list[tuple[int, int]], list[str]]:
-    """Leave out groups that swallow a class; what is grouped already does not count.
+    """Drop groups of near-duplicates that contain more than a fifth of a class.
+
+    Images that already belong to a recording or to versions of one image are not counted.
 
     Parameters
     ----------
     labels : sequence of (str or None)
         Class of each sample.
     near : list of (int, int)
-        Positions of seeming near-copies.
+        Positions of pairs of apparent near-duplicates.
     recordings : sequence of sequence of int
         Positions of the frames of each recording, and of the versions of each image.
 
     Returns
     -------
     list of (int, int)
-        The pairs that stay.
+        The remaining pairs.
     list of str
-        Classes whose images are too alike to tell copies apart.
+        Classes whose images are too similar to detect near-duplicates.
     """
     sizes = Counter(labels)
-    framed = {i for recording in recordings for i in recording}
+    in_recordings = {i for recording in recordings for i in recording}
     dropped: set[int] = set()
     too_alike: set[str] = set()
     for group in group_pairs(len(labels), near):
-        loose = Counter(labels[i] for i in group if i not in framed)
-        swallowed = [
-            label for label, n in loose.items() if n >= _FEWEST_TOO_ALIKE and n > _LARGEST_SHARE * sizes[label]
+        counts = Counter(labels[i] for i in group if i not in in_recordings)
+        dominated = [
+            label for label, n in counts.items() if n >= _FEWEST_TOO_ALIKE and n > _LARGEST_SHARE * sizes[label]
         ]
-        if swallowed:
+        if dominated:
             dropped.update(group)
-            too_alike.update(label for label in swallowed if label is not None)
+            too_alike.update(label for label in dominated if label is not None)
     return [pair for pair in near if pair[0] not in dropped], sorted(too_alike)

@@ -1,4 +1,4 @@
-"""Near-copies: images that are one image saved, scaled, retouched, mirrored or turned again."""
+"""Find near-duplicates: images that were saved again, resized, retouched, mirrored or rotated."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ from featx.duplicates.pairs import Agree, FoundPairs
 from featx.duplicates.similarity import normalized_patterns, orientations
 
 _FARTHEST = 0.45
-"""Largest distance of two patterns that are near-copies, however far apart the other images of the set are."""
+"""Largest distance between the patterns of near-duplicates, however far apart the other images of the data set are."""
 
 _PART = 0.45
-"""Largest distance in parts of that to different images: where all images of a set are alike (tiles, X-rays,
-drawings), near-copies have to be that much more alike."""
+"""Largest distance between near-duplicates as a fraction of the distance to different images. If all images of a data
+set are similar (tiles, X-rays, drawings), near-duplicates must be correspondingly more similar."""
 
 _NEIGHBOUR = 12
-"""Which neighbour beyond an image's copies tells how near different images of the set are."""
+"""Rank, beyond the near-duplicates of an image, of the neighbour that represents different images of the data set."""
 
-_MOST_COPIES = 1000
+_MOST_NEAR_DUPLICATES = 1000
 _FEWEST_TO_A_NEIGHBOUR = 4
 _ORIENTATIONS = 8
 _BLOCK_NUMBERS = 1 << 23
 _WIDTH = 1 << 13
-"""Products are made in blocks of 1,024 x 8,192: 32 MB, whatever the number of images."""
+"""Inner products are computed in blocks of 1,024 x 8,192: 32 MB, for any number of images."""
 
 _ROWS = 128
-"""Rows of a block that are looked at together: a million pairs, if all are alike."""
+"""Number of rows of a block processed together: a million pairs, if all images are similar."""
 
 _REFERENCES = 1000
 _NEAREST_SHARE = 0.05
@@ -42,37 +42,38 @@ def find_near_duplicates(
     progress: Callable[[int, int], None] = lambda done, total: None,
     marks: Sequence[NDArray[np.int64]] = (),
 ) -> list[tuple[int, int]]:
-    """Find images that are nearly the same.
+    """Find pairs of near-duplicates.
 
-    Two are near-copies if their patterns, in one of eight orientations, are closer than 0.45 and than 0.45 of the
-    distance from either to its 12th neighbour beyond the copies, and if a second measure agrees. The copies of an
-    image, up to 1,000, are the most neighbours that lie that close. Every pair is compared: a second for 3,000
-    images, minutes for 100,000, in memory that grows with their number alone.
+    Two images are near-duplicates if the distance of their patterns, in one of eight orientations, is at most 0.45 and
+    at most 0.45 of the distance from either image to its 12th neighbour beyond its near-duplicates, and if a second
+    measure agrees. The near-duplicates of an image are the largest number of nearest neighbours, up to 1,000, for
+    which this limit holds. All pairs are compared: this takes a second for 3,000 images and minutes for 100,000. The
+    memory grows linearly with the number of images.
 
-    Where more than a million pairs are found, those are left out that say nothing new: both images have 16
-    near-copies, and belong together without it.
+    If more than a million pairs are found, redundant pairs are left out: pairs of images that each have 16
+    near-duplicates and are already in the same group.
 
     Parameters
     ----------
     signatures : ndarray of shape (n, 16, 16), uint8
         Grey thumbnails, one for each content.
     agree : callable
-        Is asked for pairs that pass.
+        Second measure, called with pairs that pass the first.
     progress : callable
-        Called with (images compared, all), each counted once for its limit and once for every orientation.
+        Called with (images compared, total); each image counts once for its limit and once per orientation.
     marks : sequence of ndarray of shape (n,), int64
-        Numbers that images share or not, as that of their class: a pair of two that share one says nothing of pairs
-        that do not.
+        Properties of the images, such as the number of their class. Pairs that share a property do not make pairs
+        redundant that do not share it.
 
     Returns
     -------
     list of (int, int)
-        Pairs of positions, the smaller first, in order.
+        Pairs of positions, the smaller first, in ascending order.
     """
     upright = normalized_patterns(signatures)
     n = len(upright)
     total = n * (1 + _ORIENTATIONS)
-    # The likeness at a limit: comparing it spares two passes over every block of products.
+    # Limits are converted to correlations, which saves two passes over every block of inner products.
     floors = 1 - np.square(_limits(upright, lambda done: progress(done, total))) / 2
     found = FoundPairs(n, agree, marks)
     for number, oriented in enumerate(orientations(signatures), 1):
@@ -81,18 +82,18 @@ def find_near_duplicates(
             for left in range(start, n, _WIDTH):
                 right = min(left + _WIDTH, n)
                 if not found.is_settled(np.r_[start:stop, left:right]):
-                    likeness = upright[start:stop] @ others[left:right].T
-                    _compare(likeness, floors, start, left, found)
+                    similarity = upright[start:stop] @ others[left:right].T
+                    _compare(similarity, floors, start, left, found)
             progress(min(number * n + stop, total - 1), total)
     pairs = found.pairs()
     progress(total, total)
     return pairs
 
 
-def _compare(likeness: NDArray[Any], floors: NDArray[Any], start: int, left: int, found: FoundPairs) -> None:
-    """Add the pairs of a block of products, whose first row and column have these positions, that reach both floors."""
-    for top in range(0, len(likeness), _ROWS):
-        part = likeness[top : top + _ROWS]
+def _compare(similarity: NDArray[Any], floors: NDArray[Any], start: int, left: int, found: FoundPairs) -> None:
+    """Add the pairs of a block, at row ``start`` and column ``left``, that reach the limits of both images."""
+    for top in range(0, len(similarity), _ROWS):
+        part = similarity[top : top + _ROWS]
         first = start + top
         ones, twos = np.nonzero(part >= floors[first : first + len(part), None])
         keep = (first + ones < left + twos) & (part[ones, twos] >= floors[left + twos])
@@ -100,15 +101,15 @@ def _compare(likeness: NDArray[Any], floors: NDArray[Any], start: int, left: int
 
 
 def _limits(upright: NDArray[np.float32], progress: Callable[[int], None]) -> NDArray[np.float32]:
-    """Return the largest distance to a near-copy of each image; below 0 for one that shows no pattern."""
+    """Return the largest distance from each image to a near-duplicate; below 0 for an image without a pattern."""
     n = len(upright)
     beyond = min(_NEIGHBOUR, n // _FEWEST_TO_A_NEIGHBOUR)
     limits = np.full(n, _FARTHEST, np.float32)
     if beyond:
-        farthest = n - 1 - min(n - 1, _MOST_COPIES + beyond)
+        farthest = n - 1 - min(n - 1, _MOST_NEAR_DUPLICATES + beyond)
         for start, stop in _blocks(n):
-            likeness = np.partition(upright[start:stop] @ upright.T, farthest, axis=1)[:, farthest:]
-            nearest_first = np.sort(likeness, axis=1)[:, -2::-1]  # the largest is the image itself
+            similarity = np.partition(upright[start:stop] @ upright.T, farthest, axis=1)[:, farthest:]
+            nearest_first = np.sort(similarity, axis=1)[:, -2::-1]  # the largest is the image itself
             limits[start:stop] = _limits_within(np.sqrt(np.maximum(2 - 2 * nearest_first, 0)), beyond)
             progress(stop)
     limits[~upright.any(axis=1)] = -1
@@ -118,40 +119,52 @@ def _limits(upright: NDArray[np.float32], progress: Callable[[int], None]) -> ND
 def _limits_within(distances: NDArray[np.float32], beyond: int) -> NDArray[np.float32]:
     """Return limits from distances to neighbours, shape (n, n_neighbours), the nearest first.
 
-    Some m neighbours are copies if the m-th lies within the limit that the neighbour ``beyond`` them sets. The largest
-    such m counts: with a fixed neighbour, an image with more copies than that would have none.
+    The m nearest neighbours are near-duplicates if the m-th lies within the limit set by the neighbour ``beyond`` ranks
+    farther. The largest such m is used: with a neighbour of fixed rank, an image with more near-duplicates than that
+    rank would have none.
     """
     limits = np.minimum(np.float32(_FARTHEST), np.float32(_PART) * distances[:, beyond - 1 :])
-    are_copies = np.ones(limits.shape, np.bool_)
-    are_copies[:, 1:] = distances[:, : limits.shape[1] - 1] <= limits[:, 1:]
-    most = limits.shape[1] - 1 - are_copies[:, ::-1].argmax(axis=1)
+    are_near = np.ones(limits.shape, np.bool_)
+    are_near[:, 1:] = distances[:, : limits.shape[1] - 1] <= limits[:, 1:]
+    most = limits.shape[1] - 1 - are_near[:, ::-1].argmax(axis=1)
     return np.take_along_axis(limits, most[:, None], axis=1)[:, 0]
 
 
 def feature_measure(features: NDArray[np.float32]) -> Agree:
-    """Return a second measure: the features of either image hold the other for one of the nearest twentieth.
+    """Return a second measure that compares features.
+
+    Two images agree if, by the cosine of their features, either image is among the nearest 5 % of the other.
 
     Parameters
     ----------
     features : ndarray of shape (n, n_features), float32
+
+    Returns
+    -------
+    callable
+        Takes two arrays of positions of shape (n_pairs,), and returns which pairs agree, shape (n_pairs,).
     """
     return stored_feature_measure(len(features), lambda at: features[at])
 
 
 def stored_feature_measure(n: int, read: Callable[[NDArray[np.int64]], NDArray[np.float32]]) -> Agree:
-    """Return the measure of :func:`feature_measure` for features that are read when they are asked for.
+    """Return the measure of :func:`feature_measure` for features that are read on demand.
 
     Parameters
     ----------
     n : int
         Number of images.
     read : callable
-        Returns the features of positions, shape (n_positions, n_features), float32.
+        Takes positions, and returns their features, shape (n_positions, n_features), float32.
+
+    Returns
+    -------
+    callable
     """
 
     def agree(ones: NDArray[np.int64], others: NDArray[np.int64]) -> NDArray[np.bool_]:
         references = np.arange(0, n, -(-n // _REFERENCES) or 1)
-        # All in one reading, as a store checks itself at each: of the images in question alone.
+        # One read of only the required rows, because a store verifies itself on each read.
         needed = np.unique(np.concatenate([ones, others, references]))
         rows = read(needed)
         lengths = np.linalg.norm(rows, axis=1, keepdims=True)
@@ -174,12 +187,17 @@ def stored_feature_measure(n: int, read: Callable[[NDArray[np.int64]], NDArray[n
 
 
 def detail_measure(details: NDArray[np.uint8]) -> Agree:
-    """Return a second measure for images without features: larger thumbnails, compared in the same way.
+    """Return a second measure for images without features, which compares larger thumbnails.
 
     Parameters
     ----------
     details : ndarray of shape (n, side, side), uint8
         Grey thumbnails, larger than the signatures.
+
+    Returns
+    -------
+    callable
+        Takes two arrays of positions of shape (n_pairs,), and returns which pairs agree, shape (n_pairs,).
     """
 
     def agree(ones: NDArray[np.int64], others: NDArray[np.int64]) -> NDArray[np.bool_]:
@@ -189,7 +207,7 @@ def detail_measure(details: NDArray[np.uint8]) -> Agree:
             one, other = (
                 normalized_patterns(details[some[at]]).reshape(-1, *details.shape[1:]) for some in (ones, others)
             )
-            # A pattern that is turned is the pattern of what is turned.
+            # Normalisation and rotation commute, so that patterns are rotated instead of thumbnails.
             for turn in range(_ORIENTATIONS):
                 turned = next(itertools.islice(orientations(other), turn, None))
                 near = np.square(one - turned).sum(axis=(1, 2)) <= (2 * _FARTHEST) ** 2

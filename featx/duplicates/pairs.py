@@ -1,4 +1,4 @@
-"""Pairs of images that are alike, as many as are needed to know which belong together."""
+"""Collect pairs of similar images in limited memory, without a change of the groups that they form."""
 
 from __future__ import annotations
 
@@ -9,30 +9,30 @@ import numpy as np
 from numpy.typing import NDArray
 
 Agree = Callable[[NDArray[np.int64], NDArray[np.int64]], NDArray[np.bool_]]
-"""Tells for pairs of positions, shape (n_pairs,) each, whether a second measure holds them for copies too."""
+"""Second measure: takes two arrays of positions of shape (n_pairs,), and returns which pairs are near-duplicates."""
 
 _MOST_WAITING = 1_000_000
-"""Pairs above which those that say nothing new are left out."""
+"""Number of pairs above which redundant pairs are left out."""
 
 _ENOUGH = 16
-"""Partners of an image that are kept, at least, of each kind."""
+"""Smallest number of partners of an image that are kept for each kind of pair."""
 
 
 class FoundPairs:
-    """Collects pairs; its memory does not grow with their number, but with that of the images.
+    """Collect pairs of images; the memory grows with the number of images, not with the number of pairs.
 
-    Up to a million pairs are kept as they are and asked for together. Of more, a pair is left out if both images have
-    16 others already, and belong together by others, among pairs of its kind. So the groups that the pairs of one
-    kind or of several make are the same with and without what is left out.
+    Up to a million pairs are kept and passed to the second measure together. With more pairs, a pair is redundant, and
+    left out, if both images already have 16 partners and are in one group, among pairs of the same kind. The groups
+    formed by the pairs of one kind or of several kinds are therefore the same with and without redundant pairs.
 
     Parameters
     ----------
     n : int
         Number of images.
     agree : callable
-        Is asked for pairs.
+        Second measure.
     marks : sequence of ndarray of shape (n,), int64
-        The kind of a pair is which of these two images share.
+        Properties of the images. The kind of a pair is the set of properties that its two images share.
     """
 
     def __init__(self, n: int, agree: Agree, marks: Sequence[NDArray[np.int64]]) -> None:
@@ -55,14 +55,14 @@ class FoundPairs:
             self._thin_out()
 
     def pairs(self) -> list[tuple[int, int]]:
-        """Return the pairs for which the second measure agrees, in order."""
+        """Return the pairs for which the second measure agrees, in ascending order."""
         ones, others = self._take_waiting()
         self._kept.append(self._agreed(ones, others))
         codes = np.unique(np.concatenate(self._kept))
         return list(zip((codes // self._n).tolist(), (codes % self._n).tolist(), strict=True))
 
     def is_settled(self, at: NDArray[np.int64]) -> bool:
-        """Tell whether no pair of images at some positions can say anything new."""
+        """Return whether every possible pair of the images at the given positions is redundant."""
         if not self._kept:
             return False
         return all(
@@ -98,9 +98,10 @@ class FoundPairs:
         return (ones * self._n + others)[agree]
 
     def _thin_out(self) -> None:
-        """Ask for some of the pairs that wait, at least those that bring each image its first, until none is new."""
+        """Evaluate the first pairs of each image with the second measure, and repeat until the rest is redundant."""
         ones, others = self._take_waiting()
-        if not self._kept and len(ones) <= _MOST_WAITING // 2:  # found in several orientations
+        # Pairs may be found in several orientations; without these repetitions there may be enough room.
+        if not self._kept and len(ones) <= _MOST_WAITING // 2:
             self._waiting, self._n_waiting = [ones * self._n + others], len(ones)
             return
         while len(ones):
@@ -127,7 +128,7 @@ class FoundPairs:
 
 
 def _ranks(keys: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return the number of each key among those that equal it, from 0, in order."""
+    """Return the rank of each key among equal keys, from 0, in order of appearance."""
     order = np.argsort(keys, kind="stable")
     ordered = keys[order]
     starts = np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]])

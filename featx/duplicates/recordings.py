@@ -1,4 +1,4 @@
-"""Takes: frames of one recording, told by names that say so, or by numbered names whose neighbours look alike."""
+"""Find recordings: images whose names declare them as frames, and numbered images whose neighbours are similar."""
 
 from __future__ import annotations
 
@@ -23,31 +23,32 @@ _STILL = 0.15
 similar; it must also be small relative to the distance of different images of the data set."""
 
 _DIFFERENT = 0.9
-"""Quantile of distances at random that is one of different scenes, even where half of the pairs show the same."""
+"""Quantile of the distances of random pairs that represents different scenes, even if half of the pairs show the same
+scene."""
 
 _MOST_STEPS = 64
-"""Steps between two folders that are looked at, evenly chosen: a median needs no more."""
+"""Number of steps between two folders, evenly spaced, that are enough for a median."""
 
 _NUMBERED = re.compile(r"(.*?)(\d+)(\D*)", re.DOTALL)
 _DECLARED = re.compile(r"take-(\d{3,9})-(\d{5,9})")
 
 
 def make_frame_name(recording: int, frame: int) -> str:
-    """Return the name, without an ending, by which an image says which take it is a frame of: ``take-003-00012``."""
+    """Return the name, without extension, that declares an image as a frame of a recording: ``take-003-00012``."""
     return f"take-{recording:03d}-{frame:05d}"
 
 
 def recording_of(sample_id: str) -> int | None:
-    """Return the recording that the name of an image says it is of; None where it says none."""
+    """Return the number of the recording that the name of an image declares; None if it declares none."""
     frame = _declared_frame(sample_id)
     return None if frame is None else frame[0]
 
 
 def find_recordings(sample_ids: Sequence[str], signatures: NDArray[np.uint8]) -> list[list[int]]:
-    """Find the recordings among images: those that names declare, and sequences of frames among numbered images.
+    """Find recordings: those declared by names, and sequences of frames among numbered images.
 
-    Images named as :func:`make_frame_name` does are one recording wherever they lie and whatever they show: frames that
-    were moved to another label or split still belong to it.
+    Images with names of :func:`make_frame_name` belong to the declared recording, whatever their folder and content:
+    frames that were moved to another label or split still belong to it.
 
     Other names that differ by their last number are a sequence. A sequence is a recording if neighbours differ far less
     than randomly chosen frames, or hardly at all; it ends where a frame differs from the previous one as much as
@@ -69,14 +70,14 @@ def find_recordings(sample_ids: Sequence[str], signatures: NDArray[np.uint8]) ->
     for position, sample_id in enumerate(sample_ids):
         if frame := _declared_frame(sample_id):
             declared[frame[0]].append((frame[1], position))
-    said = [[position for _, position in sorted(frames)] for _, frames in sorted(declared.items())]
-    return [recording for recording in said if len(recording) > 1] + _alike_sequences(
+    by_name = [[position for _, position in sorted(frames)] for _, frames in sorted(declared.items())]
+    return [recording for recording in by_name if len(recording) > 1] + _similar_sequences(
         sample_ids, normalized_patterns(signatures)
     )
 
 
 def recording_numbers(recordings: Sequence[Sequence[int]], n: int) -> NDArray[np.int64]:
-    """Return the number of the recording at each of ``n`` positions; elsewhere, negative numbers that all differ."""
+    """Return the recording number of each of ``n`` positions; images without one have unique negative numbers."""
     numbers = -1 - np.arange(n)
     for number, recording in enumerate(recordings):
         numbers[list(recording)] = number
@@ -92,42 +93,42 @@ def _stem(sample_id: str) -> str:
     return sample_id.rpartition("/")[2].rsplit(".", 1)[0]
 
 
-def _alike_sequences(sample_ids: Sequence[str], shown: NDArray[np.float32]) -> list[list[int]]:
-    usual = _distance_at_random(shown[shown.any(axis=1)], _DIFFERENT)
+def _similar_sequences(sample_ids: Sequence[str], patterns: NDArray[np.float32]) -> list[list[int]]:
+    usual = _random_distance(patterns[patterns.any(axis=1)], _DIFFERENT)
     recordings: list[list[int]] = []
-    for folders in _numbered(sample_ids, shown):
-        for sequence in _joined(folders, shown, usual):
+    for folders in _numbered(sample_ids, patterns):
+        for sequence in _joined(folders, patterns, usual):
             positions = [position for _, position in sequence]
             if len(positions) >= _FEWEST:
-                recordings += [[positions[i] for i in run] for run in _runs(shown[positions], usual)]
+                recordings += [[positions[i] for i in run] for run in _runs(patterns[positions], usual)]
     return recordings
 
 
 _Sequence = list[tuple[int, int]]
-"""Numbers and positions of frames, by number."""
+"""Numbers and positions of frames, sorted by number."""
 
 
-def _numbered(sample_ids: Sequence[str], shown: NDArray[np.float32]) -> Iterable[list[_Sequence]]:
-    """Return for each kind of name, its number left out, the sequences of all folders that have it."""
-    found: dict[tuple[str, str], dict[str, _Sequence]] = defaultdict(lambda: defaultdict(list))
+def _numbered(sample_ids: Sequence[str], patterns: NDArray[np.float32]) -> Iterable[list[_Sequence]]:
+    """Yield, for each name without its last number, the sequences of all folders that contain this name."""
+    sequences: dict[tuple[str, str], dict[str, _Sequence]] = defaultdict(lambda: defaultdict(list))
     for position, sample_id in enumerate(sample_ids):
         folder = sample_id.rpartition("/")[0]
         match = _NUMBERED.fullmatch(_stem(sample_id))
-        usable = shown[position].any() and recording_of(sample_id) is None
+        usable = patterns[position].any() and recording_of(sample_id) is None
         if match and len(match[2]) < 19 and usable:
-            found[match[1], match[3]][folder].append((int(match[2]), position))
-    for folders in found.values():
+            sequences[match[1], match[3]][folder].append((int(match[2]), position))
+    for folders in sequences.values():
         yield [sorted(sequence) for sequence in folders.values()]
 
 
-def _joined(folders: list[_Sequence], shown: NDArray[np.float32], usual_in_set: float) -> Iterator[_Sequence]:
-    """Yield sequences, those of folders that share a recording as one."""
+def _joined(folders: list[_Sequence], patterns: NDArray[np.float32], usual_in_set: float) -> Iterator[_Sequence]:
+    """Yield sequences; the sequences of folders that share a recording are joined."""
     numbers = [{number for number, _ in sequence} for sequence in folders]
     pairs = [
         (one, other)
         for one, other in itertools.combinations(range(len(folders)), 2)
         if numbers[one].isdisjoint(numbers[other])
-        and _share_a_recording(folders[one], folders[other], shown, usual_in_set)
+        and _share_a_recording(folders[one], folders[other], patterns, usual_in_set)
     ]
     together = group_pairs(len(folders), pairs)
     alone = set(range(len(folders))).difference(*together)
@@ -135,16 +136,16 @@ def _joined(folders: list[_Sequence], shown: NDArray[np.float32], usual_in_set: 
         yield sorted(frame for member in members for frame in folders[member])
 
 
-def _share_a_recording(one: _Sequence, other: _Sequence, shown: NDArray[np.float32], usual_in_set: float) -> bool:
-    """Tell whether frames where the numbers run on from one folder to the other are alike as neighbours are."""
+def _share_a_recording(one: _Sequence, other: _Sequence, patterns: NDArray[np.float32], usual_in_set: float) -> bool:
+    """Return whether consecutive frames in different folders are as similar as neighbours in a recording."""
     frames = sorted([(*frame, 0) for frame in one] + [(*frame, 1) for frame in other])
     if len(frames) < _FEWEST:
         return False
     at, folder = np.array([frame[1] for frame in frames]), np.array([frame[2] for frame in frames])
     changes = np.flatnonzero(folder[1:] != folder[:-1])
     changes = changes[:: -(-len(changes) // _MOST_STEPS)]
-    step = float(np.median(np.linalg.norm(shown[at[changes + 1]] - shown[at[changes]], axis=1)))
-    return _is_a_step(step, _distance_at_random(shown[at], 0.5), usual_in_set)
+    step = float(np.median(np.linalg.norm(patterns[at[changes + 1]] - patterns[at[changes]], axis=1)))
+    return _is_a_step(step, _random_distance(patterns[at], 0.5), usual_in_set)
 
 
 def _is_a_step(step: float, usual: float, usual_in_set: float) -> bool:
@@ -155,16 +156,16 @@ def _is_still(step: float, usual_in_set: float) -> bool:
     return step <= min(_STILL, _ALIKE * usual_in_set)
 
 
-def _distance_at_random(images: NDArray[np.float32], share: float) -> float:
-    """Return the quantile of the distances of two images at random; 0 for fewer than two."""
+def _random_distance(images: NDArray[np.float32], share: float) -> float:
+    """Return a quantile of the distances of random pairs of images; 0 for fewer than two images."""
     shuffled = np.random.default_rng(0).permutation(len(images))
-    at_random = np.linalg.norm(images - images[shuffled], axis=1)[shuffled != np.arange(len(images))]
-    return float(np.quantile(at_random, share)) if len(at_random) else 0.0
+    distances = np.linalg.norm(images - images[shuffled], axis=1)[shuffled != np.arange(len(images))]
+    return float(np.quantile(distances, share)) if len(distances) else 0.0
 
 
 def _runs(frames: NDArray[np.float32], usual_in_set: float) -> list[NDArray[np.int64]]:
     steps = np.linalg.norm(frames[1:] - frames[:-1], axis=1)
-    step, usual = float(np.median(steps)), _distance_at_random(frames, 0.5)
+    step, usual = float(np.median(steps)), _random_distance(frames, 0.5)
     if not _is_a_step(step, usual, usual_in_set):
         return []
     if step > _ALIKE * usual:

@@ -1,4 +1,4 @@
-"""Which positions belong together, where some are tied to others (union-find)."""
+"""Union-find: connected groups of positions."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 
 class UnionFind:
-    """Positions from 0, and which of them belong together.
+    """Disjoint groups of the positions from 0 to n - 1.
 
     Parameters
     ----------
@@ -20,17 +20,17 @@ class UnionFind:
     def __init__(self, n: int) -> None:
         self._parent = list(range(n))
 
-    def tie(self, one: int, other: int) -> None:
-        """Put two positions, and all that belong to them, together."""
+    def union(self, one: int, other: int) -> None:
+        """Join the groups of two positions."""
         first, second = sorted((self._root(one), self._root(other)))
         self._parent[second] = first
 
-    def tie_equal(self, keys: Iterable[Hashable]) -> None:
-        """Put positions with equal keys together; a key of None ties nothing."""
+    def union_equal(self, keys: Iterable[Hashable]) -> None:
+        """Join the groups of positions with equal keys; None joins nothing."""
         first: dict[Hashable, int] = {}
         for i, key in enumerate(keys):
             if key is not None:
-                self.tie(first.setdefault(key, i), i)
+                self.union(first.setdefault(key, i), i)
 
     def numbers(self) -> NDArray[np.int64]:
         """Return the group number of each position, from 0, in order of first appearance; shape (n,)."""
@@ -45,11 +45,11 @@ class UnionFind:
 
 
 def group_pairs(n: int, pairs: Iterable[tuple[int, int]]) -> list[list[int]]:
-    """Return the groups of two and more that pairs of positions below ``n`` make, in order of first appearance."""
-    ties = UnionFind(n)
+    """Return the groups of at least two positions below ``n`` that pairs connect, in order of first appearance."""
+    union_find = UnionFind(n)
     for one, other in pairs:
-        ties.tie(one, other)
+        union_find.union(one, other)
     members: dict[int, list[int]] = {}
-    for i, number in enumerate(ties.numbers().tolist()):
+    for i, number in enumerate(union_find.numbers().tolist()):
         members.setdefault(number, []).append(i)
     return [group for group in members.values() if len(group) > 1]

@@ -1,4 +1,4 @@
-"""How a backbone is executed: a batch of uint8 images in, float32 features out."""
+"""Engines that execute a backbone: a batch of uint8 images in, float32 features out."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from featx.engines.engine import Engine, Network, Runner
+from featx.engines.engine import BackboneLoader, Engine, Runner
 from featx.engines.openvino import OPENVINO, OpenVINORunner
 from featx.engines.processor import processor_kind, processor_name
 from featx.engines.tensorflow import TENSORFLOW
@@ -19,12 +19,12 @@ from featx.libraries import start_keras, start_openvino
 from featx.spec import Precision
 
 ENGINES: dict[str, Engine] = {engine.name: engine for engine in (OPENVINO, TENSORFLOW)}
-"""Every engine by its name; ``auto`` takes the first that has the device and the precision."""
+"""All engines by name; ``auto`` selects the first engine that supports the device and the precision."""
 
 __all__ = [
     "ENGINES",
+    "BackboneLoader",
     "Engine",
-    "Network",
     "Runner",
     "convert",
     "find_engine",
@@ -47,41 +47,43 @@ def find_engine(name: str) -> Engine:
     """
     engine = ENGINES.get(name)
     if engine is None:
-        raise as_usage(EngineError(f"no engine is named {name!r}; allowed are auto, {', '.join(ENGINES)}"))
+        raise as_usage(EngineError(f"no engine is named {name!r}; expected one of auto, {', '.join(ENGINES)}"))
     return engine
 
 
 def resolve_engine(engine: str = "auto", precision: str = "auto", device: str = "auto", onnx: bool = False) -> Engine:
-    """Choose the engine for this machine, and check that it has the device and the precision.
+    """Choose the engine for this machine, and check that it supports the device and the precision.
 
     Parameters
     ----------
     engine : str
-        A name, or ``auto``: an engine with a GPU where one is asked for, or where there seems to be one and the
-        engine has the precision; else the first that runs on the CPU.
+        A name or ``auto``. With ``auto``, an engine with GPU support is chosen if a GPU is requested, or if a GPU seems
+        to be present and the engine supports the precision; otherwise the first engine, which runs on the CPU.
     precision, device : str
         As in :func:`featx.extract`.
     onnx : bool
-        Whether the backbone is an ONNX network.
+        Whether the backbone is an ONNX file.
 
     Raises
     ------
     EngineError
-        What is asked for is not there.
+        The engine does not exist, or does not support the device, the precision or ONNX files.
     """
     if not re.fullmatch(r"auto|cpu|gpu(:\d+)?", device):
-        raise as_usage(EngineError(f"no device is named {device!r}; allowed are auto, cpu, gpu and gpu:N"))
+        raise as_usage(EngineError(f"no device is named {device!r}; expected auto, cpu, gpu or gpu:N"))
     chosen = _preferred(precision, device, onnx) if engine == "auto" else find_engine(engine)
     if onnx and not chosen.runs_onnx:
-        able = ", ".join(one.name for one in ENGINES.values() if one.runs_onnx)
-        raise EngineError(f"the {chosen.name} engine does not run ONNX networks; {able} does: leave `engine` out")
+        able = ", ".join(other.name for other in ENGINES.values() if other.runs_onnx)
+        raise EngineError(f"the {chosen.name} engine does not run ONNX files; {able} does: leave `engine` out")
     if device.startswith("gpu") and "gpu" not in chosen.devices:
-        able = " or ".join(f"`engine={one.name}`" for one in ENGINES.values() if "gpu" in one.devices)
-        raise EngineError(f"the {chosen.name} engine runs on the CPU; for a GPU, extract and fit with {able}")
+        able = " or ".join(f"`engine={other.name}`" for other in ENGINES.values() if "gpu" in other.devices)
+        raise EngineError(f"the {chosen.name} engine runs on the CPU only; to use a GPU, extract and fit with {able}")
     allowed = ("auto", *chosen.precisions)
     if precision not in allowed:
         raise as_usage(
-            EngineError(f"the {chosen.name} engine has no precision {precision!r}; allowed are {', '.join(allowed)}")
+            EngineError(
+                f"the {chosen.name} engine has no precision {precision!r}; expected one of {', '.join(allowed)}"
+            )
         )
     return chosen
 
@@ -99,12 +101,12 @@ def _preferred(precision: str, device: str, onnx: bool) -> Engine:
 
 
 def convert(network: Any) -> bytes:
-    """Turn a Keras or OpenVINO network into a graph, for engines that run one; see :mod:`featx.engines.graph`.
+    """Convert a Keras or OpenVINO network to a graph, for engines that run graphs; see :mod:`featx.engines.graph`.
 
     Raises
     ------
     ConversionError
-        OpenVINO cannot convert it.
+        OpenVINO cannot convert the network.
     """
     from featx.engines.graph import convert_network, pack
 
@@ -119,13 +121,13 @@ def quantize(graph: bytes, pixels: NDArray[np.uint8]) -> bytes:
 
 
 def run_graph(graph: bytes, precision: Precision, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Return the features of some images by a graph, shape (n, n_features)."""
+    """Compute the features of images with a graph, shape (n, n_features)."""
     return next(iter(OpenVINORunner(graph, precision).run([pixels])))
 
 
 @contextlib.contextmanager
 def on_device(device: str) -> Iterator[None]:
-    """Let what Keras computes meanwhile run on a device: ``auto``, ``cpu``, ``gpu`` or ``gpu:N``.
+    """Run the computations of Keras in this context on a device: ``auto``, ``cpu``, ``gpu`` or ``gpu:N``.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""The record of an engine: its capabilities, and how it starts a backbone."""
+"""The interface of an engine: its capabilities, and how it starts a backbone."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ DeviceKind = Literal["cpu", "gpu"]
 
 
 class Runner(Protocol):
-    """A backbone that an engine runs.
+    """A backbone started on an engine.
 
     Attributes
     ----------
     name, precision : str
         As in the feature spec.
     device : str
-        What it runs on: ``cpu`` or ``gpu:N``.
+        Device that runs the backbone: ``cpu`` or ``gpu:N``.
     n_features : int
-        Features per image.
+        Number of features per image.
     producer : dict
-        Libraries and processor that make these bits.
+        Libraries and CPU on which the exact bits of the features depend.
     """
 
     name: EngineName
@@ -44,35 +44,35 @@ class Runner(Protocol):
         Parameters
         ----------
         batches : iterable of ndarray of shape (n, size, size, 3), uint8
-            RGB; n may differ from batch to batch. An engine may read ahead.
+            RGB pixels; n may differ from batch to batch. An engine may read batches ahead.
 
         Yields
         ------
         ndarray of shape (n, n_features), float32
-            The features of an image do not depend on its batch or its place in it.
+            The features of an image do not depend on its batch or on its position in the batch.
         """
         ...
 
 
-class Network(Protocol):
-    """A backbone that is about to run, in the form that an engine asks for."""
+class BackboneLoader(Protocol):
+    """Loads a backbone in the form that an engine needs."""
 
     def file(self) -> Path | None:
-        """Return the weight file or local network; None for random weights."""
+        """Return the weight file or backbone file; None for random weights."""
         ...
 
     def build(self) -> Any:
-        """Return the Keras network: uint8 pixels (n, size, size, 3) to float32 features (n, n_features)."""
+        """Return the Keras network, from uint8 pixels (n, size, size, 3) to float32 features (n, n_features)."""
         ...
 
     def graph(self) -> bytes:
-        """Return the graph of :func:`featx.engines.convert`, converted once and kept in the cache."""
+        """Return the graph from :func:`featx.engines.convert`, which is converted once and kept in the cache."""
         ...
 
 
 @dataclass(frozen=True)
 class Engine(ABC):
-    """What one engine can do; what differs in behaviour is a subclass.
+    """Capabilities of one engine; a subclass implements its behaviour.
 
     Parameters
     ----------
@@ -80,17 +80,17 @@ class Engine(ABC):
         As in the feature spec.
     devices : tuple of {"cpu", "gpu"}
     precisions : tuple of str
-        Those that can be asked for, beside ``auto``.
+        Supported precisions, in addition to ``auto``.
     auto_precision : {"float32", "bfloat16"}
-        What ``auto`` stands for, where the device has it and the backbone keeps its accuracy.
+        Precision for ``auto``, if the device supports it and the backbone keeps its accuracy.
     keeps_graph : bool
-        It runs a graph, which is cached, can be quantized, and can be taken along by a model.
+        Whether the engine runs a graph, which is cached, can be quantized, and can be stored in a model.
     runs_onnx : bool
-        It runs ONNX networks, and networks built without Keras.
+        Whether the engine runs ONNX files and networks built without Keras.
     casts_layers : bool
-        Keras layers are built in the precision that is asked for.
+        Whether Keras layers must be built in the requested precision.
     gpu_library : str or None
-        Module that its GPU support needs.
+        Module that the GPU support of the engine needs.
     """
 
     name: EngineName
@@ -103,12 +103,12 @@ class Engine(ABC):
     gpu_library: str | None = None
 
     @abstractmethod
-    def start(self, network: Network, device: str, precision: Precision) -> Runner:
-        """Make a backbone run.
+    def start(self, loader: BackboneLoader, device: str, precision: Precision) -> Runner:
+        """Start a backbone.
 
         Parameters
         ----------
-        network : Network
+        loader : BackboneLoader
         device : str
             ``auto``, ``cpu``, ``gpu`` or ``gpu:N``.
         precision : str
@@ -117,24 +117,24 @@ class Engine(ABC):
         Raises
         ------
         EngineError
-            There is no such device, or it does not compute in that precision.
+            There is no such device, or it does not support the precision.
         """
 
     @abstractmethod
     def has_precision(self, precision: Precision) -> bool:
-        """Tell whether this machine computes in a precision. May import the engine's library."""
+        """Return whether this machine supports a precision. May import the library of the engine."""
 
     @abstractmethod
     def sees_gpu(self) -> bool:
-        """Tell whether the engine's library sees a GPU. May import it."""
+        """Return whether the library of the engine finds a GPU. May import the library."""
 
     def expects_gpu(self) -> bool:
-        """Tell whether there seem to be a GPU and the library for it. Imports nothing."""
+        """Return whether a GPU and its library seem to be present. Imports nothing."""
         if self.gpu_library is None or not Path("/proc/driver/nvidia/version").exists():
             return False
         return find_spec(self.gpu_library.partition(".")[0]) is not None and find_spec(self.gpu_library) is not None
 
     def agreement_name(self, device: str, processor: str, precision: Precision) -> str:
-        """Return all that the agreement of a precision with float32 depends on, beside the graph."""
+        """Return a name for everything, except the graph, that the agreement of a precision with float32 depends on."""
         place = "" if self.devices == ("cpu",) else f"{self.name} {device} "
         return f"{place}{processor} {precision}"

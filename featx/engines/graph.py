@@ -1,4 +1,4 @@
-"""Graphs of the openvino engine: made from a Keras network, kept as bytes."""
+"""Convert networks to graphs of the openvino engine, stored as bytes."""
 
 from __future__ import annotations
 
@@ -13,29 +13,29 @@ from featx.libraries import OPENVINO_BATCH, openvino_reason, start_openvino
 from featx.network_files import check_graph, most_numbers, split_graph
 
 if TYPE_CHECKING:
-    import keras  # not when a kept graph is run
+    import keras  # not needed to run a cached graph
 
 
 _IN_MEMORY = [place for place in ("/dev/shm",) if Path(place).is_dir()]
 
 
 def convert_network(network: keras.Model) -> bytes:
-    """Convert a Keras network.
+    """Convert a Keras network to a graph.
 
     Parameters
     ----------
     network : keras.Model
-        uint8 pixels (n, size, size, 3) to float32 features (n, n_features).
+        Maps uint8 pixels (n, size, size, 3) to float32 features (n, n_features).
 
     Returns
     -------
     bytes
-        Length of the OpenVINO IR's XML (8 bytes, little-endian), the XML, the weights in float32.
+        Length of the XML of the OpenVINO IR (8 bytes, little-endian), the XML, and the weights in float32.
 
     Raises
     ------
     ConversionError
-        OpenVINO cannot convert it.
+        OpenVINO cannot convert the network.
     """
     import tensorflow as tf
 
@@ -44,14 +44,14 @@ def convert_network(network: keras.Model) -> bytes:
     function = tf.function(lambda pixels: network(pixels, training=False), input_signature=signature)
     traced = function.get_concrete_function()
     try:
-        # Named, as each swish otherwise leaves an output of its own, and layers change their layout for it.
+        # The output is named, because otherwise each swish adds an output, and layers change their layout for it.
         model = ov.convert_model(traced, output=[traced.outputs[0].name])
-    except (MemoryError, OSError):  # says nothing of the network
+    except (MemoryError, OSError):  # not caused by the network
         raise
-    except Exception as error:  # of OpenVINO's own many kinds, and what its Python frontend happens upon
+    except Exception as error:  # OpenVINO and its Python frontend raise many types
         raise ConversionError(
-            f"OpenVINO cannot convert this network ({openvino_reason(error)}); extract and fit with "
-            "`engine=tensorflow`, which runs any"
+            f"OpenVINO cannot convert this backbone ({openvino_reason(error)}); extract and fit with "
+            "`engine=tensorflow`, which runs every Keras network"
         ) from None
     return pack(model)
 
@@ -62,7 +62,7 @@ def pack(model: Any) -> bytes:
     Raises
     ------
     EngineError
-        There is no room for its files, which OpenVINO cannot write to memory alone.
+        There is no space for the files of the model; OpenVINO cannot write them to memory.
     """
     reasons = []
     for place in (None, *_IN_MEMORY):
@@ -75,22 +75,22 @@ def pack(model: Any) -> bytes:
         except (OSError, RuntimeError) as error:
             reasons.append(error)
     raise EngineError(
-        f"the converted network cannot be written into the folder for temporary files ({reasons[0]}): make room there, "
-        "or set TMPDIR to another folder"
+        f"the converted network cannot be written to the folder for temporary files ({reasons[0]}); free some space "
+        "there, or set TMPDIR to another folder"
     )
 
 
 def unpack(core: Any, graph: bytes) -> Any:
-    """Return the OpenVINO model of some bytes.
+    """Return the OpenVINO model stored in bytes.
 
     Raises
     ------
     EngineError
-        They hold none, or one that is not for images of one size.
+        The bytes hold no model, or a model without a fixed input size.
     """
     try:
         model = _read_model(core, *split_graph(graph))
-        if _is_fixed(graph):  # else it was made a moment ago: what comes from a file was checked there
+        if _is_fixed(graph):  # otherwise the graph was made in this process: one from a file was checked on reading
             _check_shapes(model)
         return model
     except EngineError as error:
@@ -100,7 +100,7 @@ def unpack(core: Any, graph: bytes) -> Any:
 
 
 def _read_model(core: Any, text: bytes, weights: bytes) -> Any:
-    # OpenVINO takes the weights from a file .bin of the working folder, if there is one, instead of those it is given.
+    # If the working folder has a file named .bin, OpenVINO uses its content instead of the weights that are passed.
     if not os.path.lexists(".bin"):
         return core.read_model(text, weights)
     with temporary_folder() as folder:
@@ -119,14 +119,14 @@ def _is_fixed(graph: bytes) -> bool:
 
 
 def _check_shapes(model: Any) -> None:
-    """Make sure of the shapes as OpenVINO infers them: those in a file may be others."""
+    """Check the shapes that OpenVINO infers, which may differ from the shapes in a file."""
     if len(model.inputs) != 1 or len(model.outputs) != 1:
         raise EngineError("it has several inputs or outputs")
     outputs = [output for operation in model.get_ops() for output in operation.outputs()]
     if any(output.partial_shape.is_dynamic for output in outputs):
         raise EngineError("its shapes are not fixed")
     n, *sides = model.input(0).shape
-    most = most_numbers(math.prod((n, *sides[:2])))
+    limit = most_numbers(math.prod((n, *sides[:2])))
     largest = max(math.prod(output.shape) for output in outputs)
-    if largest > most:
-        raise EngineError(f"it works on {largest:,} numbers at once; {most:,} are the most")
+    if largest > limit:
+        raise EngineError(f"it has a tensor of {largest:,} numbers; at most {limit:,} are allowed")

@@ -1,4 +1,4 @@
-"""The OpenVINO engine: a graph of a small fixed batch shape, executed on all processors side by side."""
+"""The OpenVINO engine: a graph with a small fixed batch size, executed in parallel on all CPU cores."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from featx.engines.engine import Engine, Network, Runner
+from featx.engines.engine import BackboneLoader, Engine, Runner
 from featx.engines.graph import unpack
 from featx.engines.processor import processor_kind, processor_name
 from featx.errors import EngineError
@@ -20,23 +20,23 @@ from featx.runtime import n_processors
 from featx.spec import EngineName, Precision
 
 _HINTS = {"float32": "f32", "bfloat16": "bf16", "int8": "f32"}
-_PATIENCE = 60.0
-"""Seconds after which a batch is no longer expected to come by itself."""
+_TIMEOUT = 60.0
+"""Time after which a missing batch is treated as an error, in seconds."""
 
 
 class OpenVINO(Engine):
     """Executes graphs on the CPU."""
 
-    def start(self, network: Network, device: str, precision: Precision) -> Runner:
+    def start(self, loader: BackboneLoader, device: str, precision: Precision) -> Runner:
         """Compile a graph; see :meth:`featx.engines.Engine.start`."""
-        return OpenVINORunner(network.graph(), precision)
+        return OpenVINORunner(loader.graph(), precision)
 
     def has_precision(self, precision: Precision) -> bool:
-        """Tell whether this processor computes in a precision itself; imports OpenVINO."""
+        """Return whether this CPU supports a precision in hardware. Imports OpenVINO."""
         return precision != "bfloat16" or has_bfloat16()
 
     def sees_gpu(self) -> bool:
-        """Return False: featx runs OpenVINO on the CPU alone."""
+        """Return False: featx runs OpenVINO only on the CPU."""
         return False
 
 
@@ -51,7 +51,7 @@ OPENVINO = OpenVINO(
 
 
 def has_bfloat16() -> bool:
-    """Tell whether this processor computes in bfloat16 itself. Imports OpenVINO."""
+    """Return whether this CPU supports bfloat16 in hardware. Imports OpenVINO."""
     return "BF16" in start_openvino().Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
 
 
@@ -61,13 +61,13 @@ class OpenVINORunner:
     Parameters
     ----------
     graph : bytes
-        As :func:`featx.engines.convert`, or for int8 :func:`featx.engines.quantize`, returns it.
+        Graph from :func:`featx.engines.convert`, or for int8 from :func:`featx.engines.quantize`.
     precision : {"float32", "bfloat16", "int8"}
 
     Raises
     ------
     EngineError
-        This processor does not compute in that precision.
+        This CPU does not support the precision, or OpenVINO cannot execute the graph.
     """
 
     name: EngineName = "openvino"
@@ -78,9 +78,9 @@ class OpenVINORunner:
         core = ov.Core()
         hint = _HINTS[precision]
         if hint == "bf16" and not has_bfloat16():
-            raise EngineError(f"this processor ({processor_name()}) does not compute in bfloat16; use float32")
+            raise EngineError(f"this CPU ({processor_name()}) does not support bfloat16; use float32")
         threads = n_processors()
-        # One thread for each execution: the same bits whatever the number of processors.
+        # One thread per execution, so that the bits do not depend on the number of cores.
         how = {
             "PERFORMANCE_HINT": "THROUGHPUT",
             "INFERENCE_PRECISION_HINT": hint,
@@ -91,7 +91,7 @@ class OpenVINORunner:
         try:
             compiled = core.compile_model(model, "CPU", how)
         except RuntimeError as error:
-            raise EngineError(f"OpenVINO cannot execute this network: {openvino_reason(error)}") from None
+            raise EngineError(f"OpenVINO cannot execute this backbone: {openvino_reason(error)}") from None
         self.precision: Precision = precision
         self.n_features = int(compiled.output(0).shape[1])
         self.producer = {
@@ -101,21 +101,21 @@ class OpenVINORunner:
         }
         self._ahead = threads + 1
         self._queue: Any = ov.AsyncInferQueue(compiled, self._ahead)
-        self._queue.set_callback(_take)
+        self._queue.set_callback(_store_features)
 
     def run(self, batches: Iterable[NDArray[np.uint8]]) -> Generator[NDArray[np.float32], None, None]:
         """Compute features, batch by batch, in order; see :meth:`featx.engines.Runner.run`."""
-        under_way: deque[_Batch] = deque()
+        pending: deque[_Batch] = deque()
         try:
             for pixels in batches:
-                under_way.append(self._start(pixels))
-                # The oldest is waited for only while those after it keep every processor busy.
-                if sum(batch.n_executions for batch in under_way) - under_way[0].n_executions >= self._ahead:
-                    yield self._finish(under_way.popleft())
-            while under_way:
-                yield self._finish(under_way.popleft())
+                pending.append(self._start(pixels))
+                # Wait for the oldest batch only while the later ones keep every core busy.
+                if sum(batch.n_executions for batch in pending) - pending[0].n_executions >= self._ahead:
+                    yield self._finish(pending.popleft())
+            while pending:
+                yield self._finish(pending.popleft())
         finally:
-            # A thread that calls back while Python ends aborts the process; what failed was raised by _finish.
+            # A callback during interpreter shutdown aborts the process. _finish has raised the errors already.
             with contextlib.suppress(RuntimeError):
                 self._queue.wait_all()
 
@@ -125,21 +125,21 @@ class OpenVINORunner:
             part = pixels[start : start + OPENVINO_BATCH]
             if len(part) < OPENVINO_BATCH:
                 part = np.concatenate([part, np.zeros((OPENVINO_BATCH - len(part), *part.shape[1:]), np.uint8)])
-            with _told_as_engine_error():
-                self._queue.start_async({0: part}, (batch, start))  # waits while all executions are busy
+            with _as_engine_error():
+                self._queue.start_async({0: part}, (batch, start))  # blocks while all executions are busy
         return batch
 
     def _finish(self, batch: _Batch) -> NDArray[np.float32]:
-        if not batch.complete.wait(_PATIENCE):
-            with _told_as_engine_error():
-                self._queue.wait_all()  # raises what went wrong, if anything did
+        if not batch.complete.wait(_TIMEOUT):
+            with _as_engine_error():
+                self._queue.wait_all()  # raises the error of a failed execution
         if not batch.complete.is_set():
             raise EngineError("OpenVINO lost an execution; run again")
         return batch.features
 
 
 class _Batch:
-    """Features of one batch as they come in, and whether all are there."""
+    """Features of one batch, and whether they are complete."""
 
     def __init__(self, n: int, n_features: int) -> None:
         self.features = np.empty((n, n_features), np.float32)
@@ -151,7 +151,7 @@ class _Batch:
             self.complete.set()
 
     def put(self, start: int, features: NDArray[np.float32]) -> None:
-        """Take the features of the images from ``start`` on; those of padding are left out."""
+        """Store the features of the images from ``start`` on; the features of padding are ignored."""
         part = self.features[start : start + len(features)]
         part[:] = features[: len(part)]
         with self._lock:
@@ -161,13 +161,13 @@ class _Batch:
 
 
 @contextlib.contextmanager
-def _told_as_engine_error() -> Generator[None, None, None]:
+def _as_engine_error() -> Generator[None, None, None]:
     try:
         yield
     except RuntimeError as error:
-        raise EngineError(f"OpenVINO could not execute the network: {openvino_reason(error)}") from None
+        raise EngineError(f"OpenVINO could not execute the backbone: {openvino_reason(error)}") from None
 
 
-def _take(request: Any, place: tuple[_Batch, int]) -> None:
-    batch, start = place
+def _store_features(request: Any, position: tuple[_Batch, int]) -> None:
+    batch, start = position
     batch.put(start, request.get_output_tensor(0).data)

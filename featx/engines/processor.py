@@ -1,4 +1,4 @@
-"""Which processor this is, to tell whose bits features are."""
+"""Identify the CPU, because the exact bits of features depend on it."""
 
 from __future__ import annotations
 
@@ -12,28 +12,28 @@ _ARITHMETIC = (
     "avx fma f16c avx2 avx_vnni avx512f avx512bw avx512vl avx512_vnni avx512_bf16 avx512_fp16 "
     "amx_tile amx_bf16 amx_int8 amx_fp16 asimd asimdhp asimddp sve sve2 bf16 i8mm svebf16 svei8mm"
 )
-"""Instruction sets, as Linux names them, by which a library may choose how it computes."""
+"""Instruction sets, with their Linux names, on which the implementation chosen by a library may depend."""
 
 
 @functools.cache
 def processor_name() -> str:
-    """Return the name of the processor, as the system gives it."""
-    return _cpuinfo().get("model name") or _asked_of_macos() or platform.processor() or platform.machine()
+    """Return the name of the CPU, as reported by the operating system."""
+    return _cpuinfo().get("model name") or _macos_name() or platform.processor() or platform.machine()
 
 
 @functools.cache
 def processor_kind() -> str:
-    """Return the name of the processor with the instruction sets that it has.
+    """Return the name of the CPU and its instruction sets.
 
-    Virtual machines call several generations "AMD EPYC", and may hide some instructions of one.
+    Virtual machines use one name, such as "AMD EPYC", for several generations, and may hide some instruction sets.
     """
-    known = _cpuinfo()
-    has = set((known.get("flags") or known.get("Features") or "").split())
-    return " ".join([processor_name(), *(name for name in _ARITHMETIC.split() if name in has)])
+    info = _cpuinfo()
+    available = set((info.get("flags") or info.get("Features") or "").split())
+    return " ".join([processor_name(), *(name for name in _ARITHMETIC.split() if name in available)])
 
 
 def _cpuinfo() -> dict[str, str]:
-    """Return what Linux says of the first processor; elsewhere nothing."""
+    """Return the Linux description of the first core; empty on other systems."""
     try:
         first = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").partition("\n\n")[0]
     except OSError:
@@ -42,8 +42,8 @@ def _cpuinfo() -> dict[str, str]:
     return {name.strip(): value.strip() for name, _, value in pairs}
 
 
-def _asked_of_macos() -> str:
-    """Return "Apple M2", say, where Python only knows "arm"."""
+def _macos_name() -> str:
+    """Return the name on macOS, such as "Apple M2"; Python itself reports only "arm"."""
     if sys.platform != "darwin":
         return ""
     command = ["/usr/sbin/sysctl", "-n", "machdep.cpu.brand_string"]

@@ -1,4 +1,4 @@
-"""int8: a graph quantized after training, with NNCF, on a few hundred images."""
+"""Quantize a graph to int8 with NNCF, after training, using a few hundred images."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ def quantize_graph(graph: bytes, pixels: NDArray[np.uint8]) -> bytes:
     Parameters
     ----------
     graph : bytes
-        As :func:`featx.engines.convert` returns it.
+        Graph from :func:`featx.engines.convert`.
     pixels : ndarray of shape (n, size, size, 3), uint8
-        Images whose activations set the ranges; those beyond a multiple of the batch are left out.
+        Images whose activations set the ranges; a last incomplete batch is not used.
 
     Raises
     ------
     MissingExtraError
         NNCF is not installed.
     EngineError
-        Too few images, or the network cannot be quantized.
+        There are too few images, or the network cannot be quantized.
     """
     ov = start_openvino()
     try:
@@ -41,31 +41,33 @@ def quantize_graph(graph: bytes, pixels: NDArray[np.uint8]) -> bytes:
         pixels[start : start + OPENVINO_BATCH] for start in range(0, len(pixels) - OPENVINO_BATCH + 1, OPENVINO_BATCH)
     ]
     if not batches:
-        raise EngineError(f"int8 needs {OPENVINO_BATCH} usable images to set its ranges; there are {len(pixels)}")
+        raise EngineError(
+            f"int8 needs at least {OPENVINO_BATCH} valid images to set its ranges; there are {len(pixels)}"
+        )
     nncf.set_log_level(logging.ERROR)
-    silence = io.StringIO()
+    discarded = io.StringIO()
     try:
-        with redirect_stdout(silence), redirect_stderr(silence):  # its progress bars are not featx's
+        with redirect_stdout(discarded), redirect_stderr(discarded):  # hides the progress bars of NNCF
             model = unpack(ov.Core(), graph)
             kind = nncf.ModelType.TRANSFORMER if has_attention(model) else None
             quantized = nncf.quantize(model, nncf.Dataset(batches), subset_size=len(batches), model_type=kind)
         return pack(quantized)
     except (RuntimeError, nncf.ValidationError) as error:
-        raise EngineError(f"this network cannot be quantized: {str(error).splitlines()[0]}") from None
+        raise EngineError(f"this backbone cannot be quantized: {str(error).splitlines()[0]}") from None
 
 
 def has_attention(model: Any) -> bool:
-    """Tell whether an OpenVINO model is a transformer, whose activations NNCF must treat otherwise.
+    """Return whether an OpenVINO model is a transformer; NNCF treats activations of transformers differently.
 
-    Attention is a softmax whose weights are multiplied with something; a classifier's softmax is an end.
+    In attention, the output of a softmax enters a matrix product. The softmax of a classifier is the output.
     """
     ops = model.get_ops()
     if any(op.get_type_name() == "ScaledDotProductAttention" for op in ops):
         return True
-    ahead = [op for op in ops if op.get_type_name() == "Softmax"]
-    while ahead:
-        following = [inp.get_node() for output in ahead.pop().outputs() for inp in output.get_target_inputs()]
+    queue = [op for op in ops if op.get_type_name() == "Softmax"]
+    while queue:
+        following = [inp.get_node() for output in queue.pop().outputs() for inp in output.get_target_inputs()]
         if any(op.get_type_name() in ("MatMul", "Einsum") for op in following):
             return True
-        ahead += [op for op in following if op.get_type_name() in ("Reshape", "Transpose", "Convert")]
+        queue += [op for op in following if op.get_type_name() in ("Reshape", "Transpose", "Convert")]
     return False

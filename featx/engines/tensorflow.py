@@ -1,29 +1,29 @@
-"""The record of the TensorFlow engine: Keras networks on the CPU or a GPU."""
+"""The TensorFlow engine: Keras networks on the CPU or a GPU."""
 
 from __future__ import annotations
 
-from featx.engines.engine import Engine, Network, Runner
+from featx.engines.engine import BackboneLoader, Engine, Runner
 from featx.libraries import start_keras
 from featx.spec import Precision
 
 
 class TensorFlow(Engine):
-    """Executes Keras networks as they are; see :mod:`featx.engines.tensorflow_runner`."""
+    """Executes Keras networks without conversion; see :mod:`featx.engines.tensorflow_runner`."""
 
-    def start(self, network: Network, device: str, precision: Precision) -> Runner:
+    def start(self, loader: BackboneLoader, device: str, precision: Precision) -> Runner:
         """Compile a Keras network; see :meth:`featx.engines.Engine.start`."""
-        built = network.build()
+        network = loader.build()
         start_keras()
         from featx.engines.tensorflow_runner import TensorFlowRunner
 
-        return TensorFlowRunner(built, device, precision)
+        return TensorFlowRunner(network, device, precision)
 
     def has_precision(self, precision: Precision) -> bool:
-        """Return True: TensorFlow computes in any of them everywhere, if slowly."""
+        """Return True: TensorFlow supports all its precisions on every machine, although some are slow."""
         return True
 
     def sees_gpu(self) -> bool:
-        """Tell whether TensorFlow sees a GPU; imports it."""
+        """Return whether TensorFlow finds a GPU. Imports TensorFlow."""
         start_keras()
         import tensorflow as tf
 

@@ -1,4 +1,4 @@
-"""What runs a backbone in TensorFlow: one compiled function of a fixed batch shape."""
+"""Run a backbone in TensorFlow: one compiled function with a fixed batch size."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from featx.errors import EngineError
 from featx.spec import EngineName, Precision
 
 _BATCH = 8
-"""Images per execution on a processor. Fixed and padded, so that an image's bits do not depend on its neighbours;
-measured on two cores, MobileNetV2 and ResNet50 are as fast at 8 as at 16 or 32, and memory is smaller."""
+"""Images per execution on the CPU. Batches are padded to this size, so that the features of an image do not depend on
+the other images. On two cores, MobileNetV2 and ResNet50 are as fast with 8 as with 16 or 32, and need less memory."""
 
 _GPU_BATCH = 32
-"""The same on a GPU, which 8 images do not fill; not measured."""
+"""Images per execution on a GPU, which 8 images do not use fully; the value was not measured."""
 
 
 class TensorFlowRunner:
@@ -28,16 +28,16 @@ class TensorFlowRunner:
     Parameters
     ----------
     network : keras.Model
-        uint8 pixels (n, size, size, 3) to float32 features (n, n_features).
+        Maps uint8 pixels (n, size, size, 3) to float32 features (n, n_features).
     device : str
-        ``auto`` (a GPU where TensorFlow sees one), ``cpu``, ``gpu`` or ``gpu:N``.
+        ``auto`` (a GPU if TensorFlow finds one), ``cpu``, ``gpu`` or ``gpu:N``.
     precision : {"float32", "bfloat16"}
-        What the network was built to compute in.
+        Precision in which the network was built.
 
     Raises
     ------
     EngineError
-        TensorFlow sees no such GPU.
+        TensorFlow does not find this GPU.
     """
 
     name: EngineName = "tensorflow"
@@ -53,19 +53,19 @@ class TensorFlowRunner:
             "processor": processor_kind(),
         }
         if self.device != "cpu":
-            _compute_as_said()
+            _make_gpus_exact()
         self._batch = _BATCH if self.device == "cpu" else _GPU_BATCH
         shape = (self._batch, *network.input_shape[1:])
         self._execute: Any = tf.function(
             lambda pixels: network(pixels, training=False),
             input_signature=[tf.TensorSpec(shape, tf.uint8)],
-            jit_compile=self.device != "cpu",  # XLA pays on GPUs
+            jit_compile=self.device != "cpu",  # XLA is faster on GPUs
         )
 
     def run(self, batches: Iterable[NDArray[np.uint8]]) -> Generator[NDArray[np.float32], None, None]:
         """Compute features, batch by batch, in order; see :meth:`featx.engines.Runner.run`."""
         for pixels in batches:
-            # All parts are started before the first is fetched: a GPU computes while the next are copied to it.
+            # All parts are started before the first is fetched, so that a GPU computes while it receives the next.
             starts = range(0, len(pixels), self._batch)
             parts = [self._start(pixels[start : start + self._batch]) for start in starts]
             features = np.concatenate([part.numpy() for part in parts]) if parts else np.empty((0, self.n_features))
@@ -78,24 +78,24 @@ class TensorFlowRunner:
             return self._execute(tf.constant(full))
 
 
-def _compute_as_said() -> None:
-    """Let GPUs compute float32 in float32, which is TensorFloat-32 with 10 bits otherwise, and twice the same."""
+def _make_gpus_exact() -> None:
+    """Make GPUs deterministic, and use float32 instead of TensorFloat-32, which has a mantissa of 10 bits."""
     tf.config.experimental.enable_tensor_float_32_execution(False)
     tf.config.experimental.enable_op_determinism()
 
 
 def find_device(device: str) -> str:
-    """Return the device that a name stands for: ``cpu`` or ``gpu:N``.
+    """Return the device of a name, as ``cpu`` or ``gpu:N``.
 
     Raises
     ------
     EngineError
-        TensorFlow sees no such GPU.
+        TensorFlow does not find this GPU.
     """
-    found = [f"gpu:{number}" for number, _ in enumerate(tf.config.list_physical_devices("GPU"))]
+    gpus = [f"gpu:{number}" for number, _ in enumerate(tf.config.list_physical_devices("GPU"))]
     if device == "auto":
-        return (found or ["cpu"])[0]
-    wanted = "gpu:0" if device == "gpu" else device
-    if wanted not in ("cpu", *found):
-        raise EngineError(f"TensorFlow sees no {wanted} here; it sees {', '.join(['cpu', *found])}")
-    return wanted
+        return (gpus or ["cpu"])[0]
+    requested = "gpu:0" if device == "gpu" else device
+    if requested not in ("cpu", *gpus):
+        raise EngineError(f"TensorFlow finds no {requested}; the available devices are {', '.join(['cpu', *gpus])}")
+    return requested

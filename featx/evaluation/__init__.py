@@ -1,9 +1,8 @@
-"""What is known of a classifier's accuracy: plain records below, the procedures that fill them above.
+"""Evaluate classifiers: the records of an evaluation, and the procedures that compute them.
 
-The records are the face of the room; :mod:`featx.evaluation.procedures` imports scikit-learn and is asked by name.
+This package exports the records only. :mod:`featx.evaluation.procedures` imports scikit-learn; import it explicitly.
 """
 
-from featx.evaluation.records.contest import Contest, Kept
 from featx.evaluation.records.evaluation import (
     CalibratedOn,
     Evaluation,
@@ -21,13 +20,14 @@ from featx.evaluation.records.findings import (
     ReliabilityBin,
     ViewsGain,
 )
+from featx.evaluation.records.finetune_comparison import FinetuneComparison, Kept
 from featx.evaluation.records.scores import (
     ByClass,
     ClassScore,
     CrossValidation,
     HeldOut,
     Interval,
-    Outside,
+    NewImagesAccuracy,
     judge_baseline,
 )
 
@@ -35,10 +35,10 @@ __all__ = [
     "ByClass",
     "CalibratedOn",
     "ClassScore",
-    "Contest",
     "CrossValidation",
     "CurvePoint",
     "Evaluation",
+    "FinetuneComparison",
     "FinetuneEvaluation",
     "GroupHintAccuracy",
     "HeldOut",
@@ -47,8 +47,8 @@ __all__ = [
     "LearningCurve",
     "MissingPoint",
     "ModelEvaluation",
+    "NewImagesAccuracy",
     "Outlook",
-    "Outside",
     "Reliability",
     "ReliabilityBin",
     "ViewsGain",

@@ -1,20 +1,20 @@
-"""How a backbone gets to run on this machine: engine, precision, graph, quantization."""
+"""Prepare a backbone to run on this machine: engine, precision, graph, quantization."""
 
 from featx.execution.bundle import with_bundled_graph
 from featx.execution.choice import reproducible_spec
-from featx.execution.network import Locate, graph_key, network_name, start
+from featx.execution.network import Locate, backbone_name, graph_key, start
 from featx.execution.probes import probe_features
-from featx.execution.specification import choose_spec, find_network, locate
+from featx.execution.specification import choose_spec, locate, resolve_backbone
 
 __all__ = [
     "Locate",
+    "backbone_name",
     "choose_spec",
-    "find_network",
     "graph_key",
     "locate",
-    "network_name",
     "probe_features",
     "reproducible_spec",
+    "resolve_backbone",
     "start",
     "with_bundled_graph",
 ]

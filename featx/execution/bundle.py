@@ -1,4 +1,4 @@
-"""A feature table whose recipe names the very graph that made it, so that a model can take the graph along."""
+"""Add the graph of the backbone to a feature table, so that a model can contain it."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ from featx.table import FeatureTable
 
 
 def with_bundled_graph(table: FeatureTable, locate: Locate, runtime: Runtime) -> FeatureTable:
-    """Return a table with its graph; a classifier fitted on it needs neither weight file nor network to predict.
+    """Return a table with its graph; a classifier fitted on it needs no weight file or backbone file to predict.
 
     Parameters
     ----------
     table : FeatureTable
     locate : callable
-        Returns the weight file or local network; called only if the graph is not in the cache.
+        Returns the weight file or backbone file; called only if the graph is not in the cache.
     runtime : Runtime
 
     Raises
     ------
     EngineError
-        The engine that made the features has no graph.
+        The engine that computed the features has no graph.
     """
     if table.graph is not None:
         return table
     if not engine_of(table.spec).keeps_graph:
-        raise EngineError(f"the {table.spec.engine} engine has no graph that a model could take along")
+        raise EngineError(f"the {table.spec.engine} engine has no graph that a model can contain")
     graph = graph_of(table.spec, locate, runtime)
     return replace(table, spec=replace(table.spec, graph=quantized_name(graph)), graph=np.frombuffer(graph, np.uint8))

@@ -1,4 +1,4 @@
-"""Choose engine and precision for a backbone on this machine."""
+"""Choose the engine and the precision for a backbone on this machine."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from featx.spec import EngineName, FeatureSpec, Precision
 from featx.store import FeatureStore, has_graph, read_agreements, remember_agreement
 
 _CONVERSION = "conversion to openvino"
-"""Name of the note, beside the agreements of precisions, that the conversion failed."""
+"""Name of the entry among the agreements that records a failed conversion."""
 
 
 def choose_engine(spec: FeatureSpec, locate: Locate, runtime: Runtime) -> EngineName:
     """Return the engine for ``engine="auto"``, once the backbone is known.
 
-    An engine that was chosen for a GPU stays if its library sees one; an engine that runs graphs stays if the backbone
-    can be converted. Both are found out once: a store of the spec, a kept graph or a note answers the next run, which
-    imports nothing.
+    An engine chosen for a GPU is kept if its library finds one. An engine that runs graphs is kept if the backbone can
+    be converted. Both are checked once: later runs find a store of the spec, a cached graph or a recorded failure, and
+    import nothing.
 
     Parameters
     ----------
     spec : FeatureSpec
-        With the engine of :func:`featx.engines.resolve_engine`.
+        Its engine is the one from :func:`featx.engines.resolve_engine`.
     locate : callable
     runtime : Runtime
     """
@@ -37,70 +37,73 @@ def choose_engine(spec: FeatureSpec, locate: Locate, runtime: Runtime) -> Engine
     if "gpu" in engine.devices:
         if runtime.device != "auto" or _has_store(spec, runtime) or engine.sees_gpu():
             return engine.name
-        runtime.notice(f"there is a GPU, but the {engine.name} engine sees none; using the CPU")
+        runtime.notice(f"this machine has a GPU, but the {engine.name} engine does not find it; using the CPU")
         engine = resolve_engine("auto", "auto", "cpu")
         spec = replace(spec, engine=engine.name)
     key = graph_key(spec)
     if not engine.keeps_graph or has_graph(runtime.cache, key) or _has_store(spec, runtime):
         return engine.name
-    why = f"the {engine.name} engine cannot run this network"
+    reason = f"the {engine.name} engine cannot run this backbone"
     if _CONVERSION not in read_agreements(runtime.cache, key):
         try:
             graph_of(spec, locate, runtime)
             return engine.name
         except ConversionError as error:
-            why = str(error).rpartition(";")[0]
+            reason = str(error).rpartition(";")[0]
             remember_agreement(runtime.cache, key, _CONVERSION, None)
-    other = next(one for one in ENGINES.values() if not one.keeps_graph)
-    runtime.notice(f"{why}; the {other.name} engine runs it")
-    return other.name
+    fallback = next(candidate for candidate in ENGINES.values() if not candidate.keeps_graph)
+    runtime.notice(f"{reason}; using the {fallback.name} engine")
+    return fallback.name
 
 
 def _has_store(spec: FeatureSpec, runtime: Runtime) -> bool:
     specs = [replace(spec, precision=precision) for precision in engine_of(spec).precisions]
-    return any(FeatureStore(runtime.cache, one).path.exists() for one in specs)
+    return any(FeatureStore(runtime.cache, candidate).path.exists() for candidate in specs)
 
 
 def choose_precision(
-    spec: FeatureSpec, asked: Literal["auto", "float32", "bfloat16"], locate: Locate, runtime: Runtime
+    spec: FeatureSpec, requested: Literal["auto", "float32", "bfloat16"], locate: Locate, runtime: Runtime
 ) -> Precision:
-    """Choose the precision; for ``auto`` bfloat16 where the engine takes it by itself and accuracy is preserved.
+    """Choose the precision; ``auto`` gives bfloat16 if this is the default of the engine and accuracy is preserved.
 
     Parameters
     ----------
     spec : FeatureSpec
-        In float32.
-    asked : {"auto", "float32", "bfloat16"}
+        A feature spec in float32.
+    requested : {"auto", "float32", "bfloat16"}
     locate : callable
     runtime : Runtime
 
     Raises
     ------
     EngineError
-        bfloat16 was asked for, and this processor or this backbone does not support it.
+        bfloat16 was requested, and this CPU or this backbone does not support it.
     """
-    wanted = engine_of(spec).auto_precision if asked == "auto" else asked
-    if wanted == "float32":
-        return wanted
-    cosine = agreement(spec, wanted, locate, runtime)
+    preferred = engine_of(spec).auto_precision if requested == "auto" else requested
+    if preferred == "float32":
+        return preferred
+    cosine = agreement(spec, preferred, locate, runtime)
     if cosine is not None and cosine >= MIN_MEAN_COSINE:
-        return wanted
+        return preferred
     if cosine is None:
-        why = f"this processor ({processor_name()}) does not compute in {wanted}"
+        reason = f"this CPU ({processor_name()}) does not support {preferred}"
     else:
-        why = f"in {wanted} this network agrees with float32 only to cosine {cosine:.4f}, needed {MIN_MEAN_COSINE}"
-    if asked == wanted:
-        raise EngineError(f"{why}; use `precision=float32` or auto")
+        reason = (
+            f"{preferred} features of this backbone have a cosine of only {cosine:.4f} with float32 "
+            f"(at least {MIN_MEAN_COSINE} is required)"
+        )
+    if requested == preferred:
+        raise EngineError(f"{reason}; use `precision=float32` or auto")
     if cosine is not None:
-        runtime.notice(f"{why}; using float32")
+        runtime.notice(f"{reason}; using float32")
     return "float32"
 
 
 def agreement(spec: FeatureSpec, precision: Precision, locate: Locate, runtime: Runtime) -> float | None:
-    """Return the mean cosine between the probe images' features in a precision and in float32.
+    """Return the mean cosine between features of the probe images in a precision and in float32.
 
-    Computed once for each backbone, engine, kind of processor and version of the libraries; None where the processor
-    does not compute in that precision.
+    It is computed once for each backbone, engine, kind of CPU and version of the libraries. It is None if the CPU does
+    not support the precision.
     """
     engine = engine_of(spec)
     key, name = graph_key(spec), engine.agreement_name(runtime.device, processor_kind(), precision)
@@ -113,16 +116,16 @@ def agreement(spec: FeatureSpec, precision: Precision, locate: Locate, runtime: 
         in_precision = replace(spec, precision=precision)
         with runtime.stage(f"comparing {precision} with float32"):
             exact = probe_features(start(in_float32, locate, runtime), spec)
-            rough = probe_features(start(in_precision, locate, runtime), spec)
-        cosine = 0.0 if exact is None or rough is None else float(cosines(exact, rough).mean())
+            approximate = probe_features(start(in_precision, locate, runtime), spec)
+        cosine = 0.0 if exact is None or approximate is None else float(cosines(exact, approximate).mean())
     remember_agreement(runtime.cache, key, name, cosine)
     return cosine
 
 
 def reproducible_spec(spec: FeatureSpec, runtime: Runtime) -> FeatureSpec:
-    """Return a model's spec, or where this processor has not its precision the same spec in float32.
+    """Return the feature spec of a model, in float32 if this CPU does not support its precision.
 
-    Whether the features then agree is checked with the model's own probe images.
+    Whether the features then agree is checked with the probe images of the model.
     """
     engine = engine_of(spec)
     if spec.precision != engine.auto_precision:  # float32 and int8 run everywhere
@@ -132,6 +135,6 @@ def reproducible_spec(spec: FeatureSpec, runtime: Runtime) -> FeatureSpec:
     if known[name] is not None if name in known else engine.has_precision(spec.precision):
         return spec
     runtime.notice(
-        f"this processor ({processor_name()}) does not compute in {spec.precision}, as the model did; using float32"
+        f"this CPU ({processor_name()}) does not support {spec.precision}, the precision of the model; using float32"
     )
     return replace(spec, precision="float32")

@@ -1,4 +1,4 @@
-"""A backbone on its way to an engine: built, or as a graph that is converted once and kept in the cache."""
+"""Load a backbone for an engine: as a built network, or as a graph that is converted once and cached."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from featx.spec import FeatureSpec
 from featx.store import read_graph, read_quantized_graph, write_graph
 
 Locate = Callable[[], Path | None]
-"""Returns the weight file or local network of a feature spec; called only if the network must be built."""
+"""Returns the weight file or backbone file of a feature spec; called only if the network must be built."""
 
 _GRAPH_VERSION = 6
 _GRAPH_FIELDS = ("backbone", "weights", "preprocess", "size", "layer", "pooling", "layout")
@@ -26,8 +26,8 @@ _GRAPH_LIBRARIES = ("keras", "tensorflow", "openvino")
 
 
 @dataclass(frozen=True)
-class LocatedNetwork:
-    """The network of a feature spec, for :meth:`featx.engines.Engine.start`.
+class LocatedBackbone:
+    """The backbone of a feature spec, for :meth:`featx.engines.Engine.start`.
 
     Parameters
     ----------
@@ -41,34 +41,34 @@ class LocatedNetwork:
     runtime: Runtime
 
     def file(self) -> Path | None:
-        """Return the weight file or local network; None for random weights."""
+        """Return the weight file or backbone file; None for random weights."""
         return self.locate()
 
     def build(self) -> Any:
-        """Return the Keras or OpenVINO network, built now.
+        """Build the backbone and return it as a Keras or OpenVINO network.
 
         Raises
         ------
         BackboneError, WeightsError
-            It cannot be built.
+            The backbone cannot be built.
         """
-        with self.runtime.stage(f"building {network_name(self.spec)}"):
+        with self.runtime.stage(f"building {backbone_name(self.spec)}"):
             return build_network(self.spec, self.file())
 
     def graph(self) -> bytes:
-        """Return the graph: the kept one, or a new one, which is then kept.
+        """Return the graph from the cache; if it is missing, convert the backbone and cache the graph.
 
         Raises
         ------
         EngineError
-            It is a quantized one that is not in the cache: it cannot be made again.
+            The graph is quantized and not in the cache, so that it cannot be made again.
         """
         spec, cache = self.spec, self.runtime.cache
         if spec.graph is not None:
             quantized = read_quantized_graph(cache, spec.graph)
             if quantized is None:
                 raise EngineError(
-                    f"the quantized graph {spec.graph} of these features is not in {cache} any more; "
+                    f"the quantized graph {spec.graph} of these features is no longer in {cache}; "
                     "extract again with `recalibrate=True`"
                 )
             return quantized
@@ -76,37 +76,37 @@ class LocatedNetwork:
         graph = read_graph(cache, key)
         if graph is None:
             network = self.build()
-            with self.runtime.stage(f"converting {network_name(spec)} to OpenVINO"):
+            with self.runtime.stage(f"converting {backbone_name(spec)} to OpenVINO"):
                 graph = convert(network)
             write_graph(cache, key, graph)
         return graph
 
 
 def start(spec: FeatureSpec, locate: Locate, runtime: Runtime) -> Runner:
-    """Make the network of a feature spec run.
+    """Start the backbone of a feature spec.
 
     Raises
     ------
     EngineError, BackboneError, WeightsError
-        It cannot be executed here as the spec says, or cannot be built.
+        The backbone cannot be built, or this machine cannot execute it as the feature spec requires.
     """
     engine = engine_of(spec)
-    with runtime.stage(f"starting {network_name(spec)} on {engine.name}"):
-        return engine.start(LocatedNetwork(spec, locate, runtime), runtime.device, spec.precision)
+    with runtime.stage(f"starting {backbone_name(spec)} on {engine.name}"):
+        return engine.start(LocatedBackbone(spec, locate, runtime), runtime.device, spec.precision)
 
 
 def graph_of(spec: FeatureSpec, locate: Locate, runtime: Runtime) -> bytes:
-    """Return the graph of a feature spec; see :meth:`LocatedNetwork.graph`."""
-    return LocatedNetwork(spec, locate, runtime).graph()
+    """Return the graph of a feature spec; see :meth:`LocatedBackbone.graph`."""
+    return LocatedBackbone(spec, locate, runtime).graph()
 
 
-def network_name(spec: FeatureSpec) -> str:
-    """Return what people call the network of a feature spec."""
-    return "the network" if spec.backbone == FILE_BACKBONE else spec.backbone
+def backbone_name(spec: FeatureSpec) -> str:
+    """Return the name of the backbone of a feature spec, for messages."""
+    return "the local backbone" if spec.backbone == FILE_BACKBONE else spec.backbone
 
 
 def graph_key(spec: FeatureSpec) -> str:
-    """Return a name that covers everything that defines a graph: what is in it, and what made it."""
+    """Return a digest of everything that defines a graph: fields of the feature spec and library versions."""
     defining: dict[str, object] = {name: getattr(spec, name) for name in _GRAPH_FIELDS}
     defining |= {library: version(library) for library in _GRAPH_LIBRARIES} | {"version": _GRAPH_VERSION}
     return hashlib.sha256(json.dumps(defining, sort_keys=True).encode()).hexdigest()[:16]

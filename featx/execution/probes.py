@@ -1,4 +1,4 @@
-"""Features of featx's own probe images."""
+"""Compute the features of the probe images of featx."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from featx.spec import FeatureSpec
 
 
 def probe_features(runner: Runner, spec: FeatureSpec) -> NDArray[np.float32] | None:
-    """Return the features of the probe images, shape (n_probes, n_features); zeros where they are not finite.
+    """Return the features of the probe images, shape (n_probes, n_features), or None if no row is finite.
 
-    Of a recipe with ``augment`` those of their first views: its store also shows whether the same views are made. None
-    where none are finite.
+    Rows that are not finite are set to zero. For a feature spec with ``augment``, the features are those of the first
+    view of each probe image, so that they also show whether the same views are generated.
     """
     files = probe_files().values()
     pixels = np.stack([prepare(data, spec.size, spec.resize).pixels for data in files])
@@ -30,6 +30,6 @@ def probe_features(runner: Runner, spec: FeatureSpec) -> NDArray[np.float32] | N
 
 
 def zero_not_finite(features: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return features, shape (n, n_features), with zeros in the rows that are not finite."""
+    """Return features, shape (n, n_features), with rows that are not finite set to zero."""
     finite = np.isfinite(features).all(axis=1, keepdims=True)
     return features if finite.all() else np.where(finite, features, np.float32(0))

@@ -1,4 +1,4 @@
-"""From the options of a user to a feature spec, and from a spec back to its network on this machine."""
+"""Create a feature spec from the options of a user, and locate the weights of a feature spec on this machine."""
 
 from __future__ import annotations
 
@@ -17,8 +17,27 @@ from featx.spec import FeatureSpec
 from featx.store import read_input_sizes, remember_input_size
 
 
-def find_network(backbone: str, options: BackboneOptions, runtime: Runtime) -> BackboneSource:
-    """Find the network that a user names; the input size that a local one declares is remembered in the cache."""
+def resolve_backbone(backbone: str, options: BackboneOptions, runtime: Runtime) -> BackboneSource:
+    """Find the backbone that a user names.
+
+    The declared input size of a local backbone is stored in the cache.
+
+    Parameters
+    ----------
+    backbone : str
+        Name in the table, or the path of a backbone file.
+    options : BackboneOptions
+    runtime : Runtime
+
+    Returns
+    -------
+    BackboneSource
+
+    Raises
+    ------
+    BackboneError, WeightsError, SpecError
+        As in :func:`featx.backbones.find_backbone_source`.
+    """
     source = find_backbone_source(
         backbone,
         options.weights,
@@ -37,14 +56,14 @@ def find_network(backbone: str, options: BackboneOptions, runtime: Runtime) -> B
 def choose_spec(
     source: BackboneSource, dataset: Dataset, decode: str, options: ExtractOptions, recalibrate: bool, runtime: Runtime
 ) -> FeatureSpec:
-    """Return the feature spec for a data set: engine and precision are chosen here.
+    """Choose engine and precision, and return the feature spec for a data set.
 
     Parameters
     ----------
-    source : Source
-        Network, weights, scaling and input size.
+    source : BackboneSource
+        Backbone, weights, scaling and input size.
     dataset : Dataset
-        Its images calibrate int8.
+        Data set whose images calibrate int8.
     decode : str
         Version of the decoder.
     options : ExtractOptions
@@ -55,7 +74,7 @@ def choose_spec(
     Raises
     ------
     SpecError, EngineError
-        What is asked for makes no sense, or is not available here.
+        The options are invalid, or this machine does not support them.
     """
     onnx = source.file is not None and is_onnx(source.file)
     engine = resolve_engine(options.engine, options.precision, runtime.device, onnx)
@@ -83,7 +102,25 @@ def choose_spec(
 
 
 def locate(spec: FeatureSpec, weights: str | Path | None, runtime: Runtime) -> Path | None:
-    """Find the weights of a recipe on this machine and make sure that they are the same."""
+    """Find the weights of a feature spec on this machine, and check their digest.
+
+    Parameters
+    ----------
+    spec : FeatureSpec
+    weights : str or path, optional
+        Weight file or backbone file; by default the ImageNet weights.
+    runtime : Runtime
+
+    Returns
+    -------
+    path or None
+        The file; None for random weights.
+
+    Raises
+    ------
+    WeightsError
+        The file of a local backbone is not given, or the digest differs from the one in the feature spec.
+    """
     if spec.weights.startswith("random-"):
         source = find_backbone_source(spec.backbone, f"random:{spec.weights.split('-')[1]}", spec.size)
     elif spec.backbone != FILE_BACKBONE:
@@ -94,12 +131,12 @@ def locate(spec: FeatureSpec, weights: str | Path | None, runtime: Runtime) -> P
         source = find_backbone_source(str(weights), size=spec.size, preprocess=spec.preprocess, layout=spec.layout)
     else:
         raise WeightsError(
-            f"this model uses a local network (SHA-256 {spec.weights[:12]}...); predict and report `on` take it as "
-            "`weights=FILE`"
+            f"this model uses a local backbone (SHA-256 {spec.weights[:12]}...); give its file to predict or report "
+            "`on` as `weights=FILE`"
         )
     if source.weights != spec.weights:
         raise WeightsError(
-            f"the model was made with other weights than {source.title}: SHA-256 {spec.weights[:12]}..., "
-            f"found {source.weights[:12]}...; predict and report `on` take the right file as `weights=FILE`"
+            f"the weights of the model differ from those of {source.title}: expected SHA-256 {spec.weights[:12]}..., "
+            f"found {source.weights[:12]}...; give the right file to predict or report `on` as `weights=FILE`"
         )
     return source.file

@@ -1,4 +1,4 @@
-"""From images to a feature table: extract, and the features that a model asks for."""
+"""Extract features from images into a feature table, for a data set or for the feature spec of a model."""
 
 from featx.extraction.darkness import TooDarkError, stop_if_too_dark
 from featx.extraction.extracting import compute_table, extract, extract_checked

@@ -1,4 +1,4 @@
-"""Stop before images with 16 bits become nearly black ones."""
+"""Stop if 16-bit images would become nearly black at full scale."""
 
 from __future__ import annotations
 
@@ -11,23 +11,24 @@ from featx.runtime import Runtime
 from featx.source import ImageFile, read_image
 
 _DARK = 8
-"""An image is too dark if nothing in it reaches this part of white: a half, a quarter, ... an eighth."""
+"""An image is too dark if no value exceeds white divided by this number."""
 
 _FEW = 20
-"""Dark images that are at most this part of a data set are named, but do not stop it."""
+"""If at most one in this many images is too dark, the extraction continues with a warning."""
 
 _NEVER_DEEP = (".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".gif", ".bmp")
 _AT_ONCE = 64
 
 
 class TooDarkError(DatasetError):
-    """Images with 16 bits that would be nearly black.
+    """16-bit images would become nearly black.
 
     Parameters
     ----------
     text : str
+        The message.
     white : int or None
-        The value of white that they need; None where that does not help.
+        Value of ``white`` that the images need; None if ``white`` does not apply to them.
     """
 
     def __init__(self, text: str, white: int | None) -> None:
@@ -36,18 +37,19 @@ class TooDarkError(DatasetError):
 
 
 def stop_if_too_dark(images: Sequence[ImageFile], runtime: Runtime) -> None:
-    """Make sure that images with 16 bits, if there are any, use them.
+    """Check that the 16-bit images, if there are any, use their range of values.
 
-    Cameras with 10 or 12 bits write files with 16, where their white is nearly black. Only images with 16 bits tell,
-    and among them not those that are all black; one that is bright enough ends the search.
+    Cameras with 10 or 12 bits write 16-bit files in which white is nearly black. Only 16-bit images that are not
+    entirely black are considered. The search ends at the first image that is bright enough.
 
     Raises
     ------
     TooDarkError
-        None of them is bright enough, and they are more than one and more than a twentieth of the set, or all of it;
-        the message says what to do. If they are fewer, that is a notice.
+        If no 16-bit image is bright enough, and the dark images are the whole data set, or more than one image and
+        more than a twentieth of the data set. The message states what to do. If they are fewer, a warning is reported
+        instead.
     """
-    candidates = [found for found in images if not found.sample.sample_id.lower().endswith(_NEVER_DEEP)]
+    candidates = [image for image in images if not image.sample.sample_id.lower().endswith(_NEVER_DEEP)]
     dark: list[tuple[str, Brightest]] = []
     for name, known in _deep(candidates, runtime):
         if known.value * _DARK > known.white:
@@ -58,7 +60,7 @@ def stop_if_too_dark(images: Sequence[ImageFile], runtime: Runtime) -> None:
         return
     bound = 2 ** max(known.value for _, known in dark).bit_length() - 1
     is_grey = all(known.is_grey for _, known in dark)
-    advice = f"Add `white={bound}`" if is_grey else "Export them with 8 bits: `white` is for grey images"
+    advice = f"Add `white={bound}`" if is_grey else "Export them with 8 bits; `white` applies only to grey images"
     if len(dark) == len(images) or len(dark) > max(1, len(images) // _FEW):
         raise TooDarkError(
             f"{len(dark):,} images are 16-bit but no value exceeds {bound:,}; they would be nearly black. {advice}",
@@ -69,23 +71,23 @@ def stop_if_too_dark(images: Sequence[ImageFile], runtime: Runtime) -> None:
 
 
 def _deep(images: Sequence[ImageFile], runtime: Runtime) -> Iterator[tuple[str, Brightest]]:
-    """Yield the name and the brightness of each image with 16 bits."""
+    """Yield the name and the brightness of each 16-bit image."""
     with ThreadPoolExecutor(runtime.n_workers) as pool, Guard(megabytes=memory_for(runtime.max_pixels)) as guard:
 
-        def look(found: ImageFile) -> Brightest | None:
-            if found.reason:
+        def look(image: ImageFile) -> Brightest | None:
+            if image.reason:
                 return None
             try:
-                with found.open() as file:
+                with image.open() as file:
                     if not may_be_deep(file.stream):
                         return None
                     file.stream.seek(0)
                     return guard.brightest(read_image(file, runtime.max_pixels), runtime.max_pixels)
-            except OSError:  # it gets its reason when it is read
+            except OSError:  # the reader reports the reason later
                 return None
 
         for start in range(0, len(images), _AT_ONCE):
             some = images[start : start + _AT_ONCE]
-            for found, known in zip(some, pool.map(look, some), strict=True):
+            for image, known in zip(some, pool.map(look, some), strict=True):
                 if known is not None:
-                    yield found.sample.sample_id, known
+                    yield image.sample.sample_id, known

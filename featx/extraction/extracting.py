@@ -1,4 +1,4 @@
-"""From a data set and a recipe to a feature table: extract."""
+"""Extract the features of a data set."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Literal
 
 from featx.arguments import checked
 from featx.contrast import find_indistinct
-from featx.execution import choose_spec, find_network
+from featx.execution import choose_spec, resolve_backbone
 from featx.extraction.darkness import stop_if_too_dark
 from featx.images import decode_version
 from featx.lookup import (
@@ -35,7 +35,7 @@ from featx.table import FeatureTable, Sample
 
 Check = Callable[[str, Sequence[Sample]], None]
 _MOST_READ_AGAIN = 20_000
-"""Images whose features are looked at once they are stored: a tenth of a second."""
+"""Largest number of images whose stored features are checked for contrast; takes a tenth of a second."""
 
 
 @checked()
@@ -66,7 +66,7 @@ def extract(
     strict: bool = False,
     runtime: Runtime | None = None,
 ) -> FeatureTable:
-    """Run a backbone over the images of a data set that it has not seen yet, and return all features.
+    """Extract the features of a data set with a backbone, computing only those that are not cached.
 
     Parameters
     ----------
@@ -77,57 +77,67 @@ def extract(
     weights : "imagenet", "random", "random:SEED" or path
         Weights of a named backbone.
     layer : str, optional
-        Layer to take features from; the last one if not given.
+        Layer to take features from; by default the last layer.
     pooling : {"avg", "max", "flatten"}
-        How a map of activations becomes a vector.
+        How to reduce a map of activations to a vector.
     size : int, optional
-        Side of the network's input in pixels; the network's own if not given.
+        Side of the backbone's input in pixels; by default the backbone's own input size.
     resize : {"crop", "squash", "pad"}
-        How an image becomes a square.
+        How to make an image square.
     white : int, optional
-        Value of white in grey images with more than 8 bits; if not given, what each file says, else full scale.
+        Value of white in grey images with more than 8 bits; by default the value that the file states, else full
+        scale.
     page : int
-        Page of a TIFF, frame of an animation, from 1.
+        Page of a TIFF or frame of an animation, from 1.
     preprocess : {"caffe", "tf", "torch", "lite", "none"} or str, optional
-        Pixel scaling of a network from a file; or ``mean=R,G,B;std=R,G,B`` of pixels from 0 to 1.
+        Pixel scaling of a network from a file; or ``mean=R,G,B;std=R,G,B`` for pixels scaled to 0 to 1.
     layout : {"nchw", "nhwc"}, optional
-        Order of the dimensions of an ONNX network's input, where its shape does not show it.
+        Order of the dimensions of an ONNX network's input, if its shape is ambiguous.
     engine : {"auto", "openvino", "tensorflow"}
-        What executes the network; OpenVINO on processors, TensorFlow on GPUs.
+        Engine that executes the backbone; auto selects OpenVINO on CPUs and TensorFlow on GPUs.
     precision : {"auto", "float32", "bfloat16", "int8"}
-        Number format of its arithmetic; auto is bfloat16 where the processor has it and the network agrees with
-        float32. int8 (extra ``int8``) sets its ranges on up to 300 of the images, once for each data set.
+        Number format of the arithmetic. auto selects bfloat16 if the CPU supports it and the features agree with
+        float32. int8 (extra ``int8``) calibrates its ranges on up to 300 of the images, once for each data set.
     recalibrate : bool
-        Set the ranges of int8 again, of the images as they are now.
+        Calibrate the ranges of int8 again, on the current images.
     label_by : {"parent", "top"}, optional
-        Which folder is the class where several levels could be.
+        Folder level that is the class, if several levels are possible.
     path_column, label_column : str
         Columns of a manifest.
     augment : str, optional
-        How augmented views are made: ``light``, ``medium``, ``tutorial`` (shear 0.2, zoom 0.2, horizontal flip), or
-        values as ``rotation=15,zoom=0.2,shear=0.2,shift=0.1,flip=horizontal,brightness=0.1,contrast=0.1,crop=0.1``.
+        Augmentation policy of the views: ``light``, ``medium``, ``tutorial`` (shear 0.2, zoom 0.2, horizontal flip),
+        or values such as
+        ``rotation=15,zoom=0.2,shear=0.2,shift=0.1,flip=horizontal,brightness=0.1,contrast=0.1,crop=0.1``.
     views : int
-        Augmented views of each image of the training part, cached besides its own features; 0 for none.
+        Number of augmented views of each image of the training part, cached in addition to its own features; 0 for
+        none.
     seed : int
-        What the views are drawn with. A view depends on it, the policy, its number and its image, and nothing else.
+        Random seed of the views. A view depends only on the seed, the policy, its number and its image.
     preview : path, optional
-        PNG file to write before the work: images of each class, and their views, as the network sees them.
+        PNG file to write before the extraction: images of each class and their views, as the backbone receives them.
     overwrite : bool
         Replace a preview that featx wrote.
     strict : bool
-        Make an image that cannot be used an error, once all others are done.
+        Raise an error if any image cannot be used, after all others are done.
     runtime : Runtime, optional
         Cache folder, threads and callbacks.
 
     Returns
     -------
     FeatureTable
-        Every usable image with label and features; ``table.extraction`` counts and lists the rest.
+        All usable images with labels and features; ``table.extraction`` counts and lists the other files.
 
     Raises
     ------
     DatasetError, BackboneError, SpecError, EngineError, StoreError
         See :mod:`featx.errors`. Features computed before an error are kept.
+
+    Examples
+    --------
+    >>> import featx
+    >>> features = featx.extract("data")
+    >>> features.X.shape
+    (300, 1280)
     """
     options, run = ExtractOptions.of(locals()), RunOptions.of(locals())
     return extract_checked(data, backbone, options, run, runtime=runtime)
@@ -142,7 +152,7 @@ def extract_checked(
     check: Check | None = None,
     runtime: Runtime | None = None,
 ) -> FeatureTable:
-    """Do what :func:`extract` does, for a use case that checks the samples before any work.
+    """Extract as :func:`extract` does, with a check of the samples before any computation.
 
     Parameters
     ----------
@@ -157,7 +167,7 @@ def extract_checked(
     Raises
     ------
     FeatxError
-        As for :func:`extract`, or by ``check``.
+        As for :func:`extract`; also any error that ``check`` raises.
     """
     runtime = runtime or Runtime()
     table = _with_indistinct(compute_table(data, backbone, options, run, check=check, runtime=runtime))
@@ -175,7 +185,7 @@ def compute_table(
     viewed: Collection[bytes] | None = None,
     runtime: Runtime | None = None,
 ) -> FeatureTable:
-    """Do what :func:`extract` does, for another use case: ``latest.json`` is not updated.
+    """Extract as :func:`extract` does, without updating ``latest.json``.
 
     Parameters
     ----------
@@ -184,9 +194,9 @@ def compute_table(
     options : ExtractOptions
     run : RunOptions
     check : callable, optional
-        Called with the data set's name and its samples as soon as these are known; what it raises ends the run.
+        Called with the data set's name and its samples before any computation; any error that it raises ends the run.
     viewed : collection of bytes, optional
-        Content hashes: views are made of these alone.
+        Content hashes: compute views of these contents only.
     runtime : Runtime, optional
 
     Returns
@@ -210,15 +220,15 @@ def compute_table(
     how = reading_key(decode, options.white, options.page, runtime)
     dataset, memo = list_images(path, how, options, runtime)
     if preview is not None:
-        preview.spare(Path(found.address) for found in dataset.images)
+        preview.refuse_inputs(Path(image.address) for image in dataset.images)
     if check is not None:
-        check(dataset.name, [found.sample for found in dataset.images])
+        check(dataset.name, [image.sample for image in dataset.images])
     if options.white is None and not any(state.status == "ok" for state in memo.values()):
         with runtime.stage("looking for dark images"):
             stop_if_too_dark(dataset.images, runtime)
     with runtime.stage(f"finding {backbone} and its weights"):
-        source = find_network(backbone, options, runtime)
-    runtime.notice(f"{source.title}, {source.size} x {source.size} pixels by {options.resize}")
+        source = resolve_backbone(backbone, options, runtime)
+    runtime.notice(f"{source.title}, {source.size} x {source.size} pixels, resize {options.resize}")
     with runtime.stage("choosing engine and precision"):
         spec = choose_spec(source, dataset, decode, options, run.recalibrate, runtime)
         store = FeatureStore(runtime.cache, spec)
@@ -227,7 +237,7 @@ def compute_table(
         before = time.monotonic()
         with runtime.stage("drawing the preview"):
             write_preview(preview, dataset.images, (of_views or store).spec, options.views, runtime)
-        started += time.monotonic() - before  # the seconds of an extraction are its own
+        started += time.monotonic() - before  # the extraction time does not include the preview
     remember = partial(remember_states, runtime.cache, dataset, how)
     filled = fill(dataset.images, memo, store, lambda: source.file, runtime, remember)
     augmented = None
@@ -240,9 +250,11 @@ def compute_table(
 
 
 def _with_indistinct(table: FeatureTable) -> FeatureTable:
-    """Note images without contrast or of equal features, in sets that are quickly read again."""
+    """Record images without contrast and images with equal features, unless the table is too large."""
     if len(table) > _MOST_READ_AGAIN:
         return table
-    found = find_indistinct(table)
-    noted = replace(table.extraction, blank=found.blank, blank_classes=found.blank_classes, equal_features=found.equal)
-    return replace(table, extraction=noted)
+    result = find_indistinct(table)
+    extraction = replace(
+        table.extraction, blank=result.blank, blank_classes=result.blank_classes, equal_features=result.equal
+    )
+    return replace(table, extraction=extraction)

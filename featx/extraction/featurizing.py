@@ -1,4 +1,4 @@
-"""The recipe of a model applied to files and folders."""
+"""Compute the features of files and folders with a given feature spec, such as that of a model."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from featx.engines import resolve_engine
 from featx.errors import SpecError
 from featx.execution import locate, reproducible_spec
 from featx.images import decode_version
-from featx.lookup import check_strict, joined, notice_odd, reading_key, remember_states, table_of
+from featx.lookup import check_strict, join_passes, notice_odd, reading_key, remember_states, table_of
 from featx.pipeline import fill
 from featx.runtime import Runtime
 from featx.source import source_at
@@ -38,22 +38,23 @@ def featurize(
     path_column: str = "path",
     runtime: Runtime | None = None,
 ) -> FeatureTable:
-    """Return the features of files and folders by a recipe that is given; labels do not matter.
+    """Return the features of files and folders for a given feature spec; labels are ignored.
 
     Parameters
     ----------
     paths : sequence of path
         Images, folders of images, and lists: ``.csv``, ``.txt`` or ``.parquet`` files with a column of paths.
     spec : FeatureSpec
-        The recipe, as a model brings it.
+        The feature spec, for example that of a model.
     weights : path, optional
-        Weight file or local network, where the recipe was not made with ImageNet weights.
+        Weight file or local network, if the feature spec does not use ImageNet weights.
     graph : ndarray of shape (n_bytes,), uint8, optional
-        The recipe's quantized graph, as a model brings it; it joins the cache.
+        Quantized graph of the feature spec, as stored in a model; it is written to the cache.
     exact : bool
-        Make it an error if the recipe is in bfloat16 and this processor has none; otherwise float32 replaces it.
+        Raise an error if the feature spec is in bfloat16 and this CPU does not support it. If false, use float32
+        instead.
     strict : bool
-        Make an image that cannot be used an error, once all others are done.
+        Raise an error if any image cannot be used, after all others are done.
     path_column : str
         Column of paths in a list.
     runtime : Runtime, optional
@@ -62,18 +63,18 @@ def featurize(
     Returns
     -------
     FeatureTable
-        Sample ids are the paths as given, those in a folder below it.
+        Sample ids are the paths as given; for an image in a folder, the given folder and the path below it.
 
     Raises
     ------
     DatasetError
-        No such path, no image, an archive, or a list that cannot be used.
+        If a path does not exist, has no images, is an archive, or is a list that cannot be used.
     SpecError
-        This featx, or this machine, decodes images otherwise than the recipe says.
+        If this featx or this machine uses another decoder than the feature spec.
     WeightsError
-        The weights are not those of the recipe.
+        If the weights are not those of the feature spec.
     EngineError
-        The recipe's engine does not run on the device that was asked for.
+        If the engine of the feature spec does not run on the requested device.
     """
     runtime = runtime or Runtime()
     started = time.monotonic()
@@ -81,13 +82,13 @@ def featurize(
     resolve_engine(spec.engine, spec.precision, runtime.device)
     if spec.decode != decode_version():
         raise SpecError(
-            f"these features were made with decoder {spec.decode}, this machine decodes as {decode_version()}: "
-            "the same image would give other pixels. Install the image library they were made with (Pillow)"
+            f"these features were computed with decoder {spec.decode}; this machine has {decode_version()}, which "
+            "gives other pixels for the same image. Install the same version of the image library (Pillow)"
         )
     if not exact:
         spec = reproducible_spec(spec, runtime)
     if weights is not None:
-        locate(spec, weights, runtime)  # the wrong file is refused even if all is cached
+        locate(spec, weights, runtime)  # a wrong file is an error even if all features are cached
     if graph is not None and spec.graph is not None:
         _keep_quantized(spec.graph, graph.tobytes(), runtime.cache)
     store = FeatureStore(runtime.cache, spec)
@@ -102,10 +103,10 @@ def featurize(
         remember = partial(remember_states, runtime.cache, dataset, how)
         filled = fill(dataset.images, memo, store, lambda: locate(spec, weights, runtime), runtime, remember)
         passes.append(filled)
-        samples += [Sample(found.address) for found in dataset.images]
+        samples += [Sample(image.address) for image in dataset.images]
         ignored += [(dataset.root / entry.name).as_posix() for entry in dataset.ignored]
-        own_folders += [replace(one, path=(dataset.root / one.path).as_posix()) for one in dataset.own_folders]
-    filled = joined(passes)
+        own_folders += [replace(own, path=(dataset.root / own.path).as_posix()) for own in dataset.own_folders]
+    filled = join_passes(passes)
     table = table_of("images", samples, ignored, filled, store, spec.backbone, started, own_folders=own_folders)
     check_strict(table, strict)
     return table
@@ -113,15 +114,15 @@ def featurize(
 
 def _keep_quantized(name: str, graph: bytes, cache: Path) -> None:
     if quantized_name(graph) != name:
-        raise SpecError(f"the quantized graph of this model is not the one that its recipe names ({name})")
+        raise SpecError(f"the quantized graph of this model does not match its feature spec ({name})")
     if read_quantized_graph(cache, name) is None:
         write_graph(cache, name, graph)
 
 
 def _unlabelled(paths: Sequence[Path], cache: Path, how: str, path_column: str) -> Iterator[Dataset]:
-    """Yield a data set for each folder and each list, and one for each run of single files between them."""
+    """Yield a data set for each folder, for each list, and for each sequence of consecutive single files."""
     kinds = [_kind(path) for path in paths]
-    for kind, some in itertools.groupby(zip(paths, kinds, strict=True), key=lambda one: one[1]):
+    for kind, some in itertools.groupby(zip(paths, kinds, strict=True), key=lambda pair: pair[1]):
         given = [path for path, _ in some]
         if kind == "image":
             yield scan_files(given)

@@ -1,4 +1,4 @@
-"""Train the top blocks of a network end to end, and say whether it pays: finetune."""
+"""Fine-tune the top blocks of a backbone and compare the result with the frozen backbone."""
 
 from featx.finetuning.finetuning import finetune
 from featx.finetuning.held_out import JudgedHead, extract_and_split, fit_head, train_network, with_features_of

@@ -1,4 +1,4 @@
-"""The classifier of the better one of two candidates."""
+"""Build the classifier of the better of two candidates, the frozen and the fine-tuned one."""
 
 from __future__ import annotations
 
@@ -9,37 +9,39 @@ from numpy.typing import NDArray
 
 from featx.classifier import OutOfFold, Rejector, learn_subspace, library_versions, softmax
 from featx.duplicates import find_conflicts
-from featx.evaluation import ByClass, Contest, FinetuneEvaluation
+from featx.evaluation import ByClass, FinetuneComparison, FinetuneEvaluation
 from featx.finetuning.held_out import JudgedHead
 from featx.images import probe_files
 from featx.model import Classifier
 from featx.training import SCRATCH
 
 
-def make_classifier(best: JudgedHead, contest: Contest, notes: tuple[str, ...], seconds: float) -> Classifier:
-    """Return a candidate as a classifier; its probabilities are calibrated on the validation part.
+def make_classifier(
+    best: JudgedHead, comparison: FinetuneComparison, notes: tuple[str, ...], seconds: float
+) -> Classifier:
+    """Return a candidate as a classifier with probabilities calibrated on the validation part.
 
     Parameters
     ----------
-    best : Candidate
-        The one that is kept.
-    contest : Contest
-        What came of both.
+    best : JudgedHead
+        The candidate that is kept.
+    comparison : FinetuneComparison
+        Results of both candidates.
     notes : tuple of str
     seconds : float
-        Wall time so far.
+        Wall time so far, in seconds.
     """
     table, split = best.table, best.data.split
     learnt = np.concatenate([split.train, split.val])
     known = _held_out(best)
     return Classifier(
         spec=table.spec,
-        title=_title(best, contest),
+        title=_title(best, comparison),
         classes_=split.classes,
-        evaluation=_evaluation(best, contest, known, learnt, notes, seconds),
+        evaluation=_evaluation(best, comparison, known, learnt, notes, seconds),
         temperature=best.temperature,
         estimator=lambda: best.estimator,
-        folded=best.folded,
+        dense_head=best.dense_head,
         content_hashes=np.unique(table.content_hashes[learnt], axis=0),
         out_of_fold=known,
         rejector=_rejector(best),
@@ -52,7 +54,7 @@ def make_classifier(best: JudgedHead, contest: Contest, notes: tuple[str, ...], 
 
 def _evaluation(
     best: JudgedHead,
-    contest: Contest,
+    comparison: FinetuneComparison,
     known: OutOfFold,
     learnt: NDArray[np.int64],
     notes: tuple[str, ...],
@@ -73,7 +75,7 @@ def _evaluation(
         },
         baseline=baseline.accuracy,
         baseline_class=baseline.name,
-        contest=contest,
+        comparison=comparison,
         by_class=ByClass.of(split.targets, known.predicted, known.y),
         notes=notes,
         calibrated_on="val",
@@ -88,30 +90,32 @@ def _evaluation(
 
 
 def _held_out(best: JudgedHead) -> OutOfFold:
-    """Return the predictions of the held-out part, which reports show as they show out-of-fold predictions."""
+    """Return the predictions of the test part; reports show them like out-of-fold predictions."""
     at, table = best.data.split.test, best.table
     return OutOfFold(
         sample_ids=tuple(table.samples[i].sample_id for i in at),
         y=best.data.split.y[at],
         scores=best.test_scores,
         fold=np.zeros(len(at), np.int64),
-        predicted=best.data.split.targets.answers(best.test_scores),
+        predicted=best.data.split.targets.predicted(best.test_scores),
         content_hashes=table.content_hashes[at],
     )
 
 
-def _title(best: JudgedHead, contest: Contest) -> str:
-    if contest.frozen is None:
+def _title(best: JudgedHead, comparison: FinetuneComparison) -> str:
+    if comparison.frozen is None:
         return f"{SCRATCH} (trained from random weights)"
     title = best.data.table.extraction.backbone
-    return title if contest.kept == "frozen" else f"{title}, {contest.unfrozen} trained"
+    return title if comparison.kept == "frozen" else f"{title}, {comparison.unfrozen} trained"
 
 
 def _rejector(best: JudgedHead) -> Rejector:
-    """Learn what is unlike the training images; those that were not trained on show how novel genuine ones are."""
+    """Fit the rejector of images unlike the training images; validation and test images give the reference values."""
     X, split = best.table.X, best.data.split
     subspace = learn_subspace(X[split.train], split.y[split.train], len(split.classes), best.data.seed)
     scores = np.concatenate([best.val_scores, best.test_scores])
     novelties = subspace.novelty(X[np.concatenate([split.val, split.test])])
     probabilities = softmax(scores / best.temperature)
-    return Rejector(subspace, novelties, split.targets.confidence(probabilities, split.targets.answers(probabilities)))
+    return Rejector(
+        subspace, novelties, split.targets.confidence(probabilities, split.targets.predicted(probabilities))
+    )

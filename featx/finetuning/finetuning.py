@@ -1,4 +1,4 @@
-"""Train the top blocks of a network end to end, and say whether it pays."""
+"""Fine-tune the top blocks of a backbone and compare the result with the frozen backbone."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Literal
 from featx.arguments import checked
 from featx.backbones import FILE_BACKBONE, is_onnx
 from featx.errors import BackboneError, EngineError, HeadError, TrainingError, as_usage
-from featx.evaluation import Contest
+from featx.evaluation import FinetuneComparison
 from featx.finetuning.classifier import make_classifier
 from featx.finetuning.held_out import extract_and_split, fit_head, judge, train_network
 from featx.finetuning.outputs import CLASSIFIER, Outputs
@@ -86,49 +86,53 @@ def finetune(
     strict: bool = False,
     runtime: Runtime | None = None,
 ) -> Finetuning:
-    """Fine-tune a network, and compare it with the frozen one on the same held-out images.
+    """Fine-tune a backbone and compare it with the frozen backbone on the same held-out images.
 
-    The frozen part runs once over each image, and over each view of those that train; what it gives is cached like
-    features, and the blocks above train on it. They begin with the head fitted on the frozen features, so that nothing
-    is lost at the start. The validation part chooses the epoch; a part that neither has seen judges. Without a gain the
-    frozen network is kept. A run that was stopped goes on after its last epoch.
+    The frozen part runs once over each image, and over each view of the training images. Its activations are cached
+    like features, and the blocks above are trained on them. The top begins as the head fitted on the frozen features,
+    so that training starts at the accuracy of that head. The epoch is selected on the validation part; both candidates
+    are evaluated on a test part that neither has seen. If fine-tuning gives no gain, the frozen backbone is kept. A
+    run that was stopped resumes after its last epoch.
 
     Parameters
     ----------
     data : path
         Folder or manifest of labelled images, as for :func:`featx.extract`.
     backbone : str
-        Name in :func:`featx.list_backbones`, a ``.keras`` or ``.h5`` file, or ``scratch-cnn``: three blocks of
-        convolution and a dense layer, trained from random weights to compare with.
+        Name in :func:`featx.list_backbones`, a ``.keras`` or ``.h5`` file, or ``scratch-cnn``: a baseline of three
+        convolutional blocks and a dense layer, trained from random weights.
     unfreeze : int or str
-        Blocks to train, counted from the top; ``auto``: a third of them; ``all``; or a layer: it and all above.
+        Number of blocks to train, from the top; ``auto`` for a third of them; ``all``; or the name of a layer, which
+        is trained with all layers above it.
     head : {"logreg", "ridge", "mlp"} or str
-        Fitted on frozen features; its coefficients become the dense layers that training begins with.
+        Head fitted on the frozen features; its coefficients become the initial dense layers.
     top : {"gap", "gmp", "flatten"}
-        What the dense layers see: the mean of each map, its maximum, or all of it.
+        Input of the dense layers: the mean of each activation map, its maximum, or all its values.
     hidden : sequence of int
-        Widths of hidden dense layers with ReLU; they begin as an ``mlp`` of these sizes.
+        Widths of hidden dense layers with ReLU; their initial weights are those of an ``mlp`` of these sizes.
     dropout : float, optional
-        0 if not given; 0.5 from scratch.
+        Default: 0; from scratch 0.5.
     augment, views
-        As for :func:`featx.extract`: an epoch sees each image as itself or as one of its views.
+        As for :func:`featx.extract`. In each epoch, an image appears once, as itself or as one of its views.
     epochs, batch_size, optimizer, learning_rate, layer_decay, warmup, weight_decay, label_smoothing, patience, \
     batch_norm
-        See :class:`featx.training.TrainingConfig`. If not given, 10 epochs at a learning rate of 3e-4; from scratch 30
-        at 1e-3.
+        See :class:`featx.training.TrainingConfig`. Default: 10 epochs at a learning rate of 3e-4; from scratch 30
+        epochs at 1e-3.
     class_weight : {"balanced"}, optional
+        Weight classes by the inverse of their size.
     trunk_cache : bool
-        False: decode, augment and run the frozen part in every epoch anew, in float32; the same result as with
-        activations cached in float32, more slowly.
+        If False, images are decoded and augmented and the frozen part runs in every epoch, in float32. The result is
+        the same as with activations cached in float32, but training is slower.
     group_by : str, optional
         As for :func:`featx.fit`.
     seed : int
+        Random seed.
     output : path, optional
-        Model file to write; the network (``.keras``), its scaling (``.json``), log (``.csv``), curves (``.png``) and
-        the classifier for Keras alone (``-classifier.keras``, ``-classifier.json``) are written beside it, under its
-        name.
+        Model file to write. The network (``.keras``), its pixel scaling (``.json``), the log (``.csv``), the curves
+        (``.png``) and the classifier for Keras alone (``-classifier.keras``, ``-classifier.json``) are written beside
+        it, under the same name.
     overwrite : bool
-        Replace such files that featx wrote.
+        Replace existing outputs that featx wrote.
     weights, size, resize, white, page, preprocess, engine, precision, label_by, path_column, label_column, strict
         As for :func:`featx.extract`.
     runtime : Runtime, optional
@@ -140,11 +144,18 @@ def finetune(
     Raises
     ------
     TrainingError, HeadError
-        It cannot be trained as asked.
+        The backbone cannot be trained with these options.
     EvaluationError
-        No part can be held out honestly; the message says why.
+        No valid test part can be held out; the message states the reason.
     FeatxError
         As for :func:`featx.extract`.
+
+    Examples
+    --------
+    >>> import featx
+    >>> done = featx.finetune("data", unfreeze=1, epochs=2)  # doctest: +SKIP
+    >>> done.comparison.kept  # doctest: +SKIP
+    'finetuned'
     """
     given, training = FeatureOptions.of(locals()), TrainOptions.of(locals())
     AugmentOptions.of(locals())  # checks the ranges
@@ -155,36 +166,36 @@ def finetune(
     )
     _check(backbone, head, top, plan, given)
     options = replace(given, pooling=_POOLINGS[top])
-    made = _head(head, plan)
+    initial_head = _head(head, plan)
     outputs = None
     if output is not None:
         outputs = Outputs(Path(output), overwrite, [Path(str(path)) for path in (data, backbone, weights)])
     extractor = _frozen(backbone, options)
     divided = extract_and_split(Path(data), *extractor, RunOptions(strict=strict), group_by, seed, runtime)
     if outputs is not None:
-        outputs.spare(Path(image.address) for image in divided.images)
-    frozen = None if backbone == SCRATCH else fit_head(divided, made, starts_training=True)
+        outputs.refuse_inputs(Path(image.address) for image in divided.images)
+    frozen = None if backbone == SCRATCH else fit_head(divided, initial_head, starts_training=True)
     trained, finetuned = train_network(divided, plan, frozen, options.size or SCRATCH_SIZE)
-    with runtime.stage("judging on the held-out images"):
-        told = f"all of {SCRATCH}" if frozen is None else f"{trained.cut.part}, from {trained.cut.first} on"
-        contest = judge(frozen, finetuned, trained, told)
-        kept = frozen if frozen is not None and contest.kept == "frozen" else finetuned
+    with runtime.stage("evaluating on the test images"):
+        unfrozen = f"all of {SCRATCH}" if frozen is None else f"{trained.cut.part}, from {trained.cut.first} to the top"
+        comparison = judge(frozen, finetuned, trained, unfrozen)
+        kept = frozen if frozen is not None and comparison.kept == "frozen" else finetuned
         best = kept.with_graph()
         left_out = best.table.spec.backbone == FILE_BACKBONE and best.table.spec.graph is None
-        notes = _notes(divided, plan, contest, left_out)
-        classifier = make_classifier(best, contest, notes, time.monotonic() - started)
+        notes = _notes(divided, plan, comparison, left_out)
+        classifier = make_classifier(best, comparison, notes, time.monotonic() - started)
     network, for_keras = trained.file, None
     if outputs is not None:
         with runtime.stage("writing the network and its curves"):
             contents = trained.keras_classifier(divided.split.classes, finetuned.temperature)
             for_keras_alone = dict(zip(CLASSIFIER, contents, strict=True))
-            network, for_keras = outputs.write(classifier, trained, contest, for_keras_alone, runtime.notice)
+            network, for_keras = outputs.write(classifier, trained, comparison, for_keras_alone, runtime.notice)
     return Finetuning(
         backbone=network,
         keras_classifier=for_keras,
         classifier=classifier,
-        weights=(network if contest.kept == "finetuned" else Path(backbone)) if left_out else None,
-        contest=contest,
+        weights=(network if comparison.kept == "finetuned" else Path(backbone)) if left_out else None,
+        comparison=comparison,
         history=trained.history,
         step_zero=trained.history.epochs[0].val_accuracy,
         frozen_val=None if frozen is None else frozen.val_accuracy,
@@ -196,21 +207,21 @@ def finetune(
 
 
 def _check(backbone: str, head: str, top: str, plan: TrainingPlan, options: FeatureOptions) -> None:
-    """Say what is wrong before any work."""
+    """Check the options before any work is done."""
     if top not in _POOLINGS:
-        raise as_usage(TrainingError(f"top is {top!r}; allowed are {', '.join(_POOLINGS)}"))
+        raise as_usage(TrainingError(f"top is {top!r}; expected {', '.join(_POOLINGS)}"))
     views_policy(plan.augment, plan.views)
     if plan.hidden and head not in (DEFAULT_HEAD, "mlp"):
-        raise HeadError(f"hidden dense layers begin as an mlp, not as {head}; leave out `hidden` or `head`")
+        raise HeadError(f"hidden dense layers start from an mlp, not from {head}; leave out `hidden` or `head`")
     if backbone == SCRATCH:
         given = {"unfreeze": plan.unfreeze, "head": head, "top": top, **vars(options)}
-        usual = {"unfreeze": "auto", "head": DEFAULT_HEAD, "top": "gap", "weights": "imagenet", "preprocess": None}
-        idle = [f"`{name}`" for name, value in usual.items() if given.get(name, value) != value]
-        if idle:
-            raise TrainingError(f"{SCRATCH} is trained whole, from random weights; leave out {', '.join(idle)}")
+        defaults = {"unfreeze": "auto", "head": DEFAULT_HEAD, "top": "gap", "weights": "imagenet", "preprocess": None}
+        unused = [f"`{name}`" for name, value in defaults.items() if given.get(name, value) != value]
+        if unused:
+            raise TrainingError(f"all of {SCRATCH} is trained, from random weights; leave out {', '.join(unused)}")
     if is_onnx(Path(backbone)):
         raise BackboneError(
-            f"{backbone} is an ONNX network, which only runs: it cannot be fine-tuned. Take a network of "
+            f"{backbone} is an ONNX network and cannot be fine-tuned; use a backbone listed by "
             "`featx backbones` or a .keras file"
         )
     if options.precision == "int8":
@@ -224,20 +235,20 @@ def _head(name: str, plan: TrainingPlan) -> Head:
 
 
 def _frozen(backbone: str, options: FeatureOptions) -> tuple[str, FeatureOptions]:
-    """Return what extracts the features; from scratch, they only find duplicates and unusable images."""
+    """Return backbone and options of the frozen features; from scratch, these only serve to find duplicates."""
     if backbone == SCRATCH:
         return DEFAULT_BACKBONE, replace(options, size=None, weights="imagenet", preprocess=None)
     return backbone, options
 
 
-def _notes(data: TrainingData, plan: TrainingPlan, contest: Contest, left_out: bool) -> tuple[str, ...]:
+def _notes(data: TrainingData, plan: TrainingPlan, comparison: FinetuneComparison, left_out: bool) -> tuple[str, ...]:
     notes = [*data.notes]
     if not data.split.is_own_test:
-        notes.append("the images that judge were held out of the training part, groups kept together")
-    if contest.difference is not None:
-        notes.append("the accuracy of the better of two on the same images is a little flattering")
+        notes.append("the test images were held out of the training part, groups kept together")
+    if comparison.difference is not None:
+        notes.append("the accuracy of the better of two candidates on the same images is slightly optimistic")
     if left_out:
-        notes.append("the tensorflow engine leaves the network out of the model: predict needs `weights`")
-    if contest.kept == "frozen" and not plan.views:
-        notes.append("augmented views often make the difference: `augment=medium` `views=3`")
+        notes.append("the tensorflow engine does not store the network in the model: predict needs `weights`")
+    if comparison.kept == "frozen" and not plan.views:
+        notes.append("augmented views often improve fine-tuning: `augment=medium` `views=3`")
     return tuple(notes)

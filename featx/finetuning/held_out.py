@@ -1,4 +1,4 @@
-"""Divide a labelled data set, fit heads and train networks on one part, and judge them on another."""
+"""Split a labelled data set, fit heads and train networks on the training part, and evaluate on the test part."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from featx.classifier import DenseHead, to_dense
 from featx.contrast import MOST_LOOKED_AT, find_indistinct
 from featx.duplicates import group_table
 from featx.errors import DatasetError
-from featx.evaluation import Contest, Interval
+from featx.evaluation import FinetuneComparison, Interval
 from featx.evaluation.procedures import (
     FitCounter,
     TrainingSet,
@@ -54,7 +54,7 @@ def extract_and_split(
     seed: int,
     runtime: Runtime,
 ) -> TrainingData:
-    """Extract the frozen features of a data set, and divide it into training, validation and test part.
+    """Extract the frozen features of a data set and split it into training, validation and test part.
 
     Parameters
     ----------
@@ -71,7 +71,7 @@ def extract_and_split(
     Raises
     ------
     EvaluationError
-        No part can be held out honestly; the message says why.
+        No valid test part can be held out; the message states the reason.
     FeatxError
         As for :func:`featx.extract`.
     """
@@ -81,8 +81,8 @@ def extract_and_split(
     grouping = group_table(table, group_by, runtime)
     split = hold_out(table, grouping.numbers, seed)
     runtime.notice(
-        f"{len(split.train):,} images to learn from, {len(split.val):,} to choose the epoch by, "
-        f"{len(split.test):,} held out to judge"
+        f"{len(split.train):,} training images, {len(split.val):,} validation images to select the epoch, "
+        f"{len(split.test):,} held-out test images"
     )
     indistinct = find_indistinct(table).notes() if len(table) <= MOST_LOOKED_AT else []
     for note in indistinct:
@@ -92,51 +92,51 @@ def extract_and_split(
 
 
 def with_features_of(data: TrainingData, backbone: str, options: FeatureOptions) -> TrainingData:
-    """Return the same data set, divided the same way, with the features of another backbone.
+    """Return the same data set and split with the features of another backbone.
 
     Raises
     ------
     DatasetError
-        The data set has changed meanwhile.
+        The data set has changed since it was split.
     FeatxError
         As for :func:`featx.extract`.
     """
     table = compute_table(data.path, backbone, ExtractOptions.of(vars(options)), data.run, runtime=data.runtime)
     if not np.array_equal(table.content_hashes, data.table.content_hashes):
-        raise DatasetError(f"{data.path} has changed while it was compared; run again")
+        raise DatasetError(f"{data.path} has changed during the comparison; run the command again")
     return replace(data, backbone=backbone, options=options, table=table)
 
 
 @dataclass(frozen=True)
 class JudgedHead:
-    """A head on frozen features, or a trained network with its last layer; both are judged on the test part.
+    """A head on frozen features, or a trained network with its last layer, and its scores on the test part.
 
     Parameters
     ----------
     data : TrainingData
     network : path
-        File of the network, or its name.
+        File or name of the network.
     table : FeatureTable
-        Its features of the data set.
+        Features of the data set.
     estimator : fitted scikit-learn classifier
-    folded : DenseHead or None
-        The same as matrices.
+    dense_head : DenseHead or None
+        The estimator as matrices; None if it has no such form.
     val_scores, test_scores : ndarray of shape (n, n_classes), float64
-        Scores of the images of these parts.
+        Scores of the images of the validation and the test part.
     head : str
     params : dict
-        What was chosen, for people.
+        Selected hyper-parameters, for reports.
     seconds : float
-        Wall time of fitting or training, and of scoring.
+        Wall time of fitting or training and of scoring, in seconds.
     notes : tuple of str
-        Fits that did not converge.
+        Notes on fits that did not converge.
     """
 
     data: TrainingData
     network: Path
     table: FeatureTable
     estimator: Any
-    folded: DenseHead | None
+    dense_head: DenseHead | None
     val_scores: NDArray[np.float64]
     test_scores: NDArray[np.float64]
     head: str
@@ -146,9 +146,9 @@ class JudgedHead:
 
     @property
     def hits(self) -> NDArray[np.bool_]:
-        """Whether it is right on each image of the test part, shape (n_test,)."""
+        """Whether the prediction of each test image is correct, shape (n_test,)."""
         split = self.data.split
-        return split.targets.hits(split.targets.answers(self.test_scores), split.y[split.test])
+        return split.targets.hits(split.targets.predicted(self.test_scores), split.y[split.test])
 
     @property
     def accuracy(self) -> Interval:
@@ -159,19 +159,19 @@ class JudgedHead:
     def val_accuracy(self) -> float:
         """Accuracy on the validation part."""
         split = self.data.split
-        return float(split.targets.hits(split.targets.answers(self.val_scores), split.y[split.val]).mean())
+        return float(split.targets.hits(split.targets.predicted(self.val_scores), split.y[split.val]).mean())
 
     @property
     def temperature(self) -> float:
-        """What its scores are divided by, found on the validation part."""
+        """Divisor of the scores, calibrated on the validation part."""
         return find_temperature(self.val_scores, self.data.split.y[self.data.split.val])
 
     def difference(self, other: JudgedHead) -> Interval:
-        """Return its accuracy less that of another one, paired image by image."""
+        """Return the accuracy minus that of another candidate, paired by image."""
         return difference_of_shares(self.hits, other.hits, self._test_groups)
 
     def with_graph(self) -> JudgedHead:
-        """Return it with the graph of its network, where that comes from a file and the engine has one."""
+        """Return the candidate with the graph of its network, if the network is a file and the engine keeps graphs."""
         spec = self.table.spec
         if spec.backbone != FILE_BACKBONE or not engine_of(spec).keeps_graph:
             return self
@@ -190,57 +190,57 @@ def fit_head(data: TrainingData, head: Head, starts_training: bool = False) -> J
     data : TrainingData
     head : Head
     starts_training : bool
-        Whether a network is trained from it, for people.
+        Whether the head becomes the initial top of a network; used for the progress text only.
     """
     started = time.monotonic()
-    split, X, tally = data.split, data.table.X, FitCounter()
+    split, X, counter = data.split, data.table.X, FitCounter()
     n_classes = split.targets.n_classes
-    what = "the head that training begins with" if starts_training else head.name
-    with quiet_single_threads(), data.runtime.stage(f"tuning and fitting {what}") as advance:
-        known = TrainingSet(X[split.train], split.y[split.train], data.groups[split.train], split.targets)
-        tuned = tune_and_fit(head, known, data.seed, tally, "the final head", progress=advance)
+    name = "the initial head" if starts_training else head.name
+    with quiet_single_threads(), data.runtime.stage(f"tuning and fitting {name}") as advance:
+        training = TrainingSet(X[split.train], split.y[split.train], data.groups[split.train], split.targets)
+        tuned = tune_and_fit(head, training, data.seed, counter, "the final head", progress=advance)
     return JudgedHead(
         data=data,
         network=Path(data.backbone),
         table=data.table,
         estimator=tuned.estimator,
-        folded=to_dense(tuned.estimator),
+        dense_head=to_dense(tuned.estimator),
         val_scores=scores_of(tuned.estimator, X[split.val], n_classes),
         test_scores=scores_of(tuned.estimator, X[split.test], n_classes),
         head=head.name,
         params={name.removeprefix("head__"): value for name, value in tuned.params.items()},
         seconds=time.monotonic() - started,
-        notes=tuple(tally.notes()),
+        notes=tuple(counter.notes()),
     )
 
 
 def train_network(
     data: TrainingData, plan: TrainingPlan, frozen: JudgedHead | None, size: int
 ) -> tuple[TrainedNetwork, JudgedHead]:
-    """Train the upper blocks of the backbone, beginning with a head on its frozen features, or a small new network.
+    """Train the upper blocks of the backbone from a head on its frozen features, or a small network from scratch.
 
     Parameters
     ----------
     data : TrainingData
     plan : TrainingPlan
-    frozen : Candidate or None
-        The head, which becomes the dense layers that training begins with; None to train from scratch.
+    frozen : JudgedHead or None
+        Head that becomes the initial dense layers; None to train from scratch.
     size : int
-        Side of the input of a network from scratch.
+        Side of the input of a network from scratch, in pixels.
 
     Raises
     ------
     HeadError
-        The head is of a kind that is no chain of dense layers.
+        The head is not a chain of dense layers.
     TrainingError
-        The network cannot be cut so, or what is cached does not fit on the disk.
+        The network cannot be cut as requested, or the cached activations do not fit on the disk.
     """
     started = time.monotonic()
     split = data.split
     if frozen is None:
         trained = train_scratch(data, plan, size)
     else:
-        top = layers_of_head(frozen.head, frozen.folded, len(split.classes), frozen.temperature)
+        top = layers_of_head(frozen.head, frozen.dense_head, len(split.classes), frozen.temperature)
         trained = train_blocks(data, plan, top)
     X, history = trained.table.X, trained.history
     candidate = JudgedHead(
@@ -248,9 +248,9 @@ def train_network(
         network=trained.file,
         table=trained.table,
         estimator=trained.estimator,
-        folded=trained.folded,
-        val_scores=trained.folded.scores(X[split.val]),
-        test_scores=trained.folded.scores(X[split.test]),
+        dense_head=trained.dense_head,
+        val_scores=trained.dense_head.scores(X[split.val]),
+        test_scores=trained.dense_head.scores(X[split.test]),
         head="finetuned",
         params={"epoch": history.best, "epochs": len(history.epochs) - 1, "optimizer": plan.config.optimizer},
         seconds=time.monotonic() - started + (0.0 if frozen is None else frozen.seconds),
@@ -258,21 +258,23 @@ def train_network(
     return trained, candidate
 
 
-def judge(frozen: JudgedHead | None, finetuned: JudgedHead, trained: TrainedNetwork, unfrozen: str) -> Contest:
-    """Compare both on the test part; the fine-tuned one is kept only if it is right more often.
+def judge(
+    frozen: JudgedHead | None, finetuned: JudgedHead, trained: TrainedNetwork, unfrozen: str
+) -> FinetuneComparison:
+    """Compare both candidates on the test part; the fine-tuned one is kept only if its accuracy is higher.
 
     Parameters
     ----------
-    frozen : Candidate or None
-        None where the network was trained from scratch.
-    finetuned : Candidate
+    frozen : JudgedHead or None
+        None if the network was trained from scratch.
+    finetuned : JudgedHead
     trained : TrainedNetwork
     unfrozen : str
-        What was trained, for people.
+        Description of the trained part, for reports.
     """
     split = finetuned.data.split
     difference = None if frozen is None else finetuned.difference(frozen)
-    return Contest(
+    return FinetuneComparison(
         kept="finetuned" if difference is None or difference.mean > 0 else "frozen",
         frozen=None if frozen is None else frozen.accuracy,
         finetuned=finetuned.accuracy,

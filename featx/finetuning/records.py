@@ -1,4 +1,4 @@
-"""What fine-tuning gave."""
+"""The result of fine-tuning."""
 
 from __future__ import annotations
 
@@ -6,45 +6,52 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from featx.evaluation import Contest
+from featx.evaluation import FinetuneComparison
 from featx.model import Classifier
 from featx.training import History
 
 
 @dataclass(frozen=True)
 class Finetuning:
-    """A network after fine-tuning, beside the frozen one.
+    """A fine-tuned network, compared with the frozen backbone.
 
     Parameters
     ----------
     backbone : path
-        The fine-tuned network as a Keras file, which ``extract(backbone=...)`` takes.
+        The fine-tuned network as a Keras file, for ``extract(backbone=...)``.
     keras_classifier : path or None
-        The fine-tuned network with its classes, as a Keras file that needs no featx: RGB pixels from 0 to 255 to
-        probabilities; a JSON file of the same name lists the classes. None where no output was named.
+        The fine-tuned network with its classes as a Keras file that does not need featx; it maps RGB pixels from 0 to
+        255 to probabilities. A JSON file of the same name lists the classes. None if no output was requested.
     classifier : Classifier
-        With the fine-tuned network, or where that is no better with the frozen one.
+        Classifier with the fine-tuned network, or with the frozen backbone if fine-tuning gave no gain.
     weights : path or None
-        The network's file, where the classifier needs it to predict; None where it takes its network along.
-    contest : Contest
-        Both on the same held-out images.
+        File of the network, if the classifier needs it to predict; None if the model contains its network.
+    comparison : FinetuneComparison
+        Results of both on the same held-out images.
     history : History
     step_zero : float
-        Accuracy on the validation part before training: that of the frozen network.
+        Accuracy on the validation part before training.
     frozen_val : float or None
-        Accuracy of the frozen network's own head there; None where there is none.
+        Accuracy of the head on the frozen features on the validation part; None from scratch.
     n_train, n_val : int
-        Images that were trained on, and that chose the epoch.
+        Number of training and of validation images.
     notes : tuple of str
     seconds : float
-        Wall time, extraction included.
+        Wall time in seconds, including extraction.
+
+    Examples
+    --------
+    >>> import featx
+    >>> done = featx.finetune("data", unfreeze=1, epochs=1)  # doctest: +SKIP
+    >>> done.comparison.kept in ("frozen", "finetuned")  # doctest: +SKIP
+    True
     """
 
     backbone: Path
     keras_classifier: Path | None
     classifier: Classifier = field(repr=False)
     weights: Path | None
-    contest: Contest
+    comparison: FinetuneComparison
     history: History
     step_zero: float
     frozen_val: float | None
@@ -54,22 +61,22 @@ class Finetuning:
     seconds: float
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the JSON keys of ``featx finetune --json``, but for ``model``."""
-        contest, evaluation = self.contest.to_dict(), self.classifier.evaluation
+        """Return the JSON keys of ``featx finetune --json``, except ``model``."""
+        comparison, evaluation = self.comparison.to_dict(), self.classifier.evaluation
         per_epoch = self.history.seconds_per_epoch
         return {
             "backbone": str(self.backbone),
             "keras_classifier": None if self.keras_classifier is None else str(self.keras_classifier),
-            "kept": contest["kept"],
-            "frozen": contest["frozen"],
-            "finetuned": contest["finetuned"],
-            "difference": contest["difference"],
+            "kept": comparison["kept"],
+            "frozen": comparison["frozen"],
+            "finetuned": comparison["finetuned"],
+            "difference": comparison["difference"],
             "baseline": {"class": evaluation.baseline_class, "accuracy": evaluation.baseline},
-            "unfrozen": contest["unfrozen"],
+            "unfrozen": comparison["unfrozen"],
             "n_train": self.n_train,
             "n_val": self.n_val,
-            "n_held_out": contest["n_held_out"],
-            "is_own_test": contest["is_own_test"],
+            "n_held_out": comparison["n_held_out"],
+            "is_own_test": comparison["is_own_test"],
             "step_zero": {"val_accuracy": self.step_zero, "frozen_val_accuracy": self.frozen_val},
             "epochs": len(self.history.epochs) - 1,
             "best_epoch": self.history.best,

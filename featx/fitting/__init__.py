@@ -1,4 +1,4 @@
-"""From a feature table to a classifier: group, tune, cross-validate, fit, evaluate on what was set aside."""
+"""Fit classifiers on feature tables: group, tune, cross-validate, fit, and evaluate on held-out parts."""
 
 from featx.fitting.fitting import default_model_name, fit
 from featx.fitting.preparing import features_to_fit

@@ -1,4 +1,4 @@
-"""All accuracies of one head on one data set: grouped, ungrouped, by source, on what was set aside."""
+"""Measure the accuracies of one head on one data set: grouped, ungrouped, by group hint, and on held-out parts."""
 
 from __future__ import annotations
 
@@ -29,16 +29,17 @@ from featx.table import Sample, Views
 
 @dataclass(frozen=True)
 class AccuracyMeasurer:
-    """Measures a head.
+    """Measures the accuracies of one head on one data set.
 
     Parameters
     ----------
     head : Head
-    parts : Parts
+    parts : DataSplit
+        Training, val and test parts.
     cv, repeats, seed : int
         As in :func:`featx.fit`.
     runtime : Runtime
-    tally : Tally
+    tally : FitCounter
         Counts all fits.
     """
 
@@ -50,57 +51,56 @@ class AccuracyMeasurer:
     runtime: Runtime
     tally: FitCounter
 
-    def honest(self) -> tuple[CrossValidated | None, str]:
-        """Return the nested cross-validation that keeps groups together; or None and why there is none."""
+    def grouped(self) -> tuple[CrossValidated | None, str]:
+        """Return the nested cross-validation that keeps groups together, or None and why it is not possible."""
         try:
             return self._nested(self.parts.train, "cross-validating"), ""
         except TooFewGroups as error:
             return None, str(error)
 
-    def gain_of_views(self, views: Views, honest: CrossValidated | None) -> ViewsGain | None:
-        """Return whether the augmented views that are learnt from helped; None if there are none.
+    def gain_of_views(self, views: Views, grouped: CrossValidated | None) -> ViewsGain | None:
+        """Return how much the augmented views change the accuracy; None if the training part has no views.
 
         Parameters
         ----------
         views : Views
-            What they are; as many as the training part has of them are learnt from.
-        honest : CrossValidated or None
-            With them.
+            How the views were made. The training part may use fewer of them.
+        grouped : CrossValidated or None
+            Cross-validation with the views.
         """
         train = self.parts.train
         if train.views is None:
             return None
         n = len(train.views)
-        if honest is None:
+        if grouped is None:
             return ViewsGain(n, views.policy, views.seed, None, None)
-        without = self._nested(
-            replace(train, views=None), "cross-validating without views"
-        )  # the seed cuts the same folds
-        difference = paired_difference(honest, without, train.y, train.groups)
+        # The same seed gives the same folds, so that the difference is paired.
+        without = self._nested(replace(train, views=None), "cross-validating without views")
+        difference = paired_difference(grouped, without, train.y, train.groups)
         return ViewsGain(n, views.policy, views.seed, without.summary.accuracy, difference)
 
-    def ungrouped(self, honest: CrossValidated | None) -> Interval | None:
-        """Return the accuracy as it is commonly reported: every image on its own, duplicates on both sides of splits.
+    def ungrouped(self, grouped: CrossValidated | None) -> Interval | None:
+        """Return the ungrouped accuracy, with duplicates on both sides of splits, as is commonly reported.
 
-        It is what the same cross-validation, tuning included, gives without any groups.
+        It results from the same cross-validation, including tuning, with each image as a group of its own.
         """
         alone = np.arange(len(self.parts.train.y))
-        if honest is not None and len(np.unique(self.parts.train.groups)) == len(alone):
-            return honest.summary.accuracy
+        if grouped is not None and len(np.unique(self.parts.train.groups)) == len(alone):
+            return grouped.summary.accuracy
         return self._accuracy(replace(self.parts.train, groups=alone), "fit, ungrouped")
 
     def by_group_hint(self, samples: Sequence[Sample], grouping: Grouping) -> tuple[GroupHintAccuracy, ...]:
-        """Return the accuracy by each hint of sources that is not grouped by already: what ``group_by`` would give.
+        """Return the accuracy for each group hint that is not used yet, as ``group_by`` would give it.
 
         Parameters
         ----------
         samples : sequence of Sample
-            Those of the whole table.
+            Samples of the whole table.
         grouping : Grouping
-            Theirs.
+            Groups of these samples.
         """
         train, at = self.parts.train, self.parts.at
-        found = []
+        accuracies = []
         for source in find_group_hints([samples[i] for i in at]):
             groups = join_groups(grouping.unnamed, read_groups(samples, source.group_by))[at]
             if np.array_equal(_in_order(groups), _in_order(train.groups)):
@@ -109,16 +109,16 @@ class AccuracyMeasurer:
             if accuracy is not None:
                 names = in_natural_order({value for value in source.values if value is not None})
                 ends = (names[0], names[-1])
-                found.append(GroupHintAccuracy(source.name, source.group_by, len(names), ends, accuracy))
-        return tuple(found)
+                accuracies.append(GroupHintAccuracy(source.name, source.group_by, len(names), ends, accuracy))
+        return tuple(accuracies)
 
     def held_out(self, tuned: Tuned, part: TrainingSet) -> HeldOut | None:
-        """Return the accuracy on a part that was set aside; None if there is none."""
+        """Return the accuracy on a val or test part; None if the part is empty."""
         if not len(part.y):
             return None
         targets = part.targets
-        answers = targets.answers(scores_of(tuned.estimator, part.X, targets.n_classes))
-        hit = targets.hits(answers, part.y)
+        predicted = targets.predicted(scores_of(tuned.estimator, part.X, targets.n_classes))
+        hit = targets.hits(predicted, part.y)
         apart = ~np.isin(part.groups, self.parts.train.groups)
         if not apart.any():
             return HeldOut(None, 0, float(hit.mean()), len(hit))
@@ -127,7 +127,7 @@ class AccuracyMeasurer:
             int(apart.sum()),
             float(hit.mean()),
             len(hit),
-            *ByClass.of(targets, answers[apart], part.y[apart]),
+            *ByClass.of(targets, predicted[apart], part.y[apart]),
         )
 
     def _nested(self, data: TrainingSet, stage: str) -> CrossValidated:

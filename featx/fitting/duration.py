@@ -1,4 +1,4 @@
-"""How long a fit will take, told before it starts."""
+"""Estimate the duration of a fit before it starts."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ from featx.heads import Head
 
 _PROBED = 4_000
 _TRIED = 4
-"""Values of a grid that are tried on many samples before accuracy falls, as a rule."""
+"""Typical number of grid values that are tried on many samples before the accuracy falls."""
 
 _INNER_FOLDS = 3
 _OTHERS = 4
-"""Fits besides those of the splits and the last: calibration, the learning curve's parts."""
+"""Number of further fits, for calibration and the learning curve, besides those of the splits and the final fit."""
 
 
 def estimate_seconds(head: Head, train: TrainingSet, n_workers: int, n_measured: int) -> str:
-    """Return how long tuning, measuring and fitting will take, as seen of one fit on 4,000 samples.
+    """Return a notice with the expected duration, extrapolated from one fit on at most 4,000 samples.
 
     Parameters
     ----------
     head : Head
     train : TrainingSet
     n_workers : int
-        Fits at a time.
+        Number of parallel fits.
     n_measured : int
-        Times that tuning and fitting are measured: grouped, ungrouped, by each hint of sources.
+        Number of cross-validations: grouped, ungrouped, and one for each group hint.
     """
     n = len(train.y)
     some = np.random.default_rng(0).permutation(n)[:_PROBED]
@@ -40,4 +40,4 @@ def estimate_seconds(head: Head, train: TrainingSet, n_workers: int, n_measured:
     inner = 1 if head.one_split else _INNER_FOLDS
     tuning = (1 + n_measured) * inner * min(_TRIED, len(candidates)) / min(inner, n_workers)
     minutes = a_fit * (tuning + 1 + n_measured + _OTHERS) / 60
-    return f"{n:,} images: {head.name} takes about {max(1, round(minutes)):,} min, judged by {len(some):,} of them"
+    return f"{n:,} images: {head.name} takes about {max(1, round(minutes)):,} min, estimated from {len(some):,} of them"

@@ -1,4 +1,4 @@
-"""From a feature table to a classifier: tune, cross-validate, fit, evaluate on what was set aside."""
+"""Fit a classifier on a feature table: tune, cross-validate, fit, and evaluate on held-out parts."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ from featx.execution import locate, with_bundled_graph
 from featx.fitting.accuracy import AccuracyMeasurer
 from featx.fitting.duration import estimate_seconds
 from featx.fitting.preparing import features_to_fit
-from featx.fitting.rejecting import learn_rejector, learn_rejector_apart
-from featx.fitting.trusting import note_trust, try_keeping, try_keeping_of
+from featx.fitting.rejecting import learn_rejector, learn_rejector_held_out
+from featx.fitting.trusting import note_trust, try_saving, try_saving_on
 from featx.group_hints import find_group_hints, in_natural_order
 from featx.heads import Head, for_large, make_head, scores_of
 from featx.images import probe_files
@@ -47,7 +47,7 @@ from featx.runtime import Runtime
 from featx.spec import EngineName, Layout, Pooling, Precision, Resize
 from featx.table import FeatureTable, Sample
 
-_FOLDED_AGREES = 1e-3
+_DENSE_AGREES = 1e-3
 _FEWEST_TO_CALIBRATE = 10
 
 
@@ -88,60 +88,68 @@ def fit(
     """Tune, cross-validate and fit a head on features.
 
     Hyper-parameters are chosen inside each fold, so that the reported accuracy is that of the whole procedure.
-    Samples of the splits ``val`` and ``test`` are only predicted, once.
+    Samples of the splits ``val`` and ``test`` are not used for training; they are predicted once.
 
     Parameters
     ----------
     features : FeatureTable or path, optional
-        From :func:`featx.extract`; samples without a label are left out. Of a folder or manifest what lacks features is
-        extracted first; if not given, they are those of the set that was extracted last.
+        Features from :func:`featx.extract`, or a folder or manifest, whose missing features are extracted first. By
+        default, the features of the last extraction. Samples without a label are left out.
     head : str or scikit-learn estimator
-        ``logreg``, ``svm``, ``svm-rbf``, ``mlp``, ``knn``, ``ridge``, ``centroid``, or any classifier, which
-        is used as it is.
+        ``logreg``, ``svm``, ``svm-rbf``, ``mlp``, ``knn``, ``ridge``, ``centroid``, or any scikit-learn classifier,
+        which is used as given.
     params : mapping, optional
-        Parameters of the head; a fixed value is no longer tuned, a list is tuned over.
+        Parameters of the head. A single value is fixed and not tuned; a list gives the values to tune over.
     hidden : sequence of int
-        Widths of the hidden layers of ``mlp``; one of 128 if not given.
+        Widths of the hidden layers of ``mlp``; by default one layer of width 128.
     cv : int
-        Number of folds, fewer where a class has fewer groups.
+        Number of folds; fewer are used if a class has fewer groups.
     repeats : int
-        Times the folds are cut anew.
+        Number of repetitions with new folds.
     class_weight : {"balanced"}, optional
-        Weigh classes by the inverse of their size.
+        Weight classes by the inverse of their size.
     group_by : str, optional
-        Images that stay on one side of every split, besides copies, near-copies and frames of one take: ``parent``
-        (those of one folder), a column of the manifest, or a regular expression found in the sample id; if not
-        given, the manifest's ``group``.
+        Groups of images that stay on one side of every split, in addition to duplicates, near-duplicates and frames of
+        one recording: ``parent`` (the folder of the image), a column of the manifest, or a regular expression that is
+        searched in the sample id. By default, the column ``group`` of the manifest.
     views : int
-        Augmented views of each image to learn from besides it, as :func:`featx.extract` made them; no more than
-        ``features.views``. They are on the side of their image in every split, and only images are scored. What
-        they are worth is measured on the same folds, in ``evaluation.views``. Features in memory are 1 + views times
-        as many.
+        Number of augmented views of each image to train on in addition to the image, at most ``features.views``.
+        Views stay on the side of their image in every split, and only images are scored. ``evaluation.views`` holds
+        the change in accuracy, measured on the same folds. The features in memory are 1 + views times as many.
     bundle : bool
-        Take the network along in the model, so that predicting needs neither its weights nor its file.
+        Save the backbone in the model, so that predicting needs neither its weights nor its file.
     seed : int
-        Of folds and of heads with randomness.
+        Random seed of the folds and of heads that use randomness.
     augment : str, optional
-        How the views are made; where features are given, as they were made.
+        Augmentation policy of the views. Must not be given with features, whose views were made before.
     backbone, weights, layer, pooling, size, resize, white, page, preprocess, layout, engine, precision, label_by, \
     path_column, label_column, recalibrate, strict
-        As for :func:`featx.extract`, where a folder or manifest is given.
+        As for :func:`featx.extract`; only if a folder or manifest is given.
     runtime : Runtime, optional
-        Threads and callbacks; where features are extracted or those extracted last, also the cache.
+        Threads and callbacks, and the cache from which or into which features are read or extracted.
 
     Returns
     -------
     Classifier
-        With ``evaluation``.
+        The fitted classifier with its ``evaluation``.
 
     Raises
     ------
     DatasetError
-        ``group_by`` matches no image.
+        If ``group_by`` matches no image.
     EvaluationError
-        No labels, one class, or a class that only a test part has; or more views than there are.
+        If there are no labels, only one class, a class that occurs only in a test part, or fewer views than requested.
     HeadError
-        Unknown head or parameter, or an estimator that cannot be kept in a model file.
+        If the head or a parameter is unknown, or the estimator cannot be saved in a model file.
+
+    Examples
+    --------
+    >>> import featx
+    >>> model = featx.fit(featx.extract("data"), head="centroid", cv=3)
+    >>> model.evaluation.cv.n_folds
+    3
+    >>> model.evaluation.cv.accuracy.mean > model.evaluation.baseline
+    True
     """
     options, run = ExtractOptions.of(locals()), RunOptions.of(locals())
     runtime = runtime or Runtime()
@@ -150,7 +158,7 @@ def fit(
     if hidden:
         params = {**(params or {}), "hidden_layer_sizes": tuple(hidden)}
     made = make_head(head, params, class_weight, seed)
-    to_trust = [] if isinstance(head, str) else try_keeping(made)
+    to_trust = [] if isinstance(head, str) else try_saving(made)
     features = features_to_fit(features, backbone, options, run, group_by, runtime)
     if bundle:
         spec = features.spec
@@ -159,7 +167,7 @@ def fit(
     parts = split_table(features, grouping.numbers, views)
     train = parts.train
     if to_trust is None:
-        to_trust = try_keeping_of(made, train.X, train.y)
+        to_trust = try_saving_on(made, train.X, train.y)
     made, plan = for_large(made, len(train.y), len(train.classes))
     if len(train.y) > MOST_CROSS_VALIDATED:
         n_hints = len(find_group_hints([features.samples[i] for i in parts.at]))
@@ -167,11 +175,11 @@ def fit(
         runtime.notice(estimate_seconds(made, train, runtime.n_workers, 1 + is_grouped + n_hints))
     tally = FitCounter()
     measurer = AccuracyMeasurer(made, parts, cv, repeats, seed, runtime, tally)
-    crossed, reason = measurer.honest()
+    crossed, reason = measurer.grouped()
     with quiet_single_threads(), runtime.stage("tuning and fitting the final head") as advance:
         tuned = tune_and_fit(made, train, seed, tally, "the final head", runtime.n_workers, progress=advance)
     samples = [features.samples[i] for i in parts.at]
-    left_out = _left_out(made, tuned, crossed, parts, samples, seed, runtime, tally)
+    left_out = _evaluate_out_of_fold(made, tuned, crossed, parts, samples, seed, runtime, tally)
     ungrouped, by_group_hint = measurer.ungrouped(crossed), measurer.by_group_hint(features.samples, grouping)
     notes = [
         *(find_indistinct(features).notes() if len(features) <= MOST_LOOKED_AT else []),
@@ -229,7 +237,7 @@ def fit(
         evaluation=evaluation,
         temperature=left_out.temperature,
         estimator=lambda: tuned.estimator,
-        folded=_folded(tuned, train),
+        dense_head=_dense_head(tuned, train),
         content_hashes=np.unique(features.content_hashes[parts.at], axis=0),
         out_of_fold=left_out.scores,
         rejector=left_out.rejector,
@@ -241,7 +249,7 @@ def fit(
 
 
 def default_model_name(features: FeatureTable, head: str) -> str:
-    """Return the file name that a model has by default: ``NAME-BACKBONE-HEAD.featx``.
+    """Return the default file name of a model, ``NAME-BACKBONE-HEAD.featx``.
 
     Parameters
     ----------
@@ -254,13 +262,13 @@ def default_model_name(features: FeatureTable, head: str) -> str:
 
 
 def _ends(names: Sequence[str | None]) -> list[str]:
-    """Return the first and the last of some names, in their order; empty if there are none."""
+    """Return the first and the last of the names in natural order; empty without names."""
     known = in_natural_order({name.replace("\0", " ") for name in names if name is not None})
     return [known[0], known[-1]] if known else []
 
 
-class _LeftOut(NamedTuple):
-    """What images show that were left out of a fold; nothing where there are no folds."""
+class _OutOfFoldResults(NamedTuple):
+    """Results from out-of-fold images; the defaults apply without cross-validation and val part."""
 
     scores: OutOfFold | None = None
     temperature: float = 1.0
@@ -270,7 +278,7 @@ class _LeftOut(NamedTuple):
     calibrated_on: CalibratedOn = "nothing"
 
 
-def _left_out(
+def _evaluate_out_of_fold(
     head: Head,
     tuned: Tuned,
     crossed: CrossValidated | None,
@@ -279,42 +287,42 @@ def _left_out(
     seed: int,
     runtime: Runtime,
     tally: FitCounter,
-) -> _LeftOut:
+) -> _OutOfFoldResults:
     if crossed is None:
-        return _apart(tuned, parts, seed)
+        return _calibrate_on_val(tuned, parts, seed)
     train, tested = parts.train, crossed.tested
     y = train.y[tested]
     with runtime.stage("calibrating"):
-        found = calibrate(head, tuned.params, train, crossed, runtime.n_workers, tally)
-    probabilities = softmax(found.scores / found.temperature)
+        calibration = calibrate(head, tuned.params, train, crossed, runtime.n_workers, tally)
+    probabilities = softmax(calibration.scores / calibration.temperature)
     sample_ids = tuple(samples[i].sample_id for i in tested)
-    return _LeftOut(
-        OutOfFold(sample_ids, y, found.scores, crossed.fold, crossed.predicted),
-        found.temperature,
+    return _OutOfFoldResults(
+        OutOfFold(sample_ids, y, calibration.scores, crossed.fold, crossed.predicted),
+        calibration.temperature,
         measure_reliability(train.targets, probabilities, y),
-        learn_rejector(train, crossed, softmax(found.as_final / found.temperature), seed),
+        learn_rejector(train, crossed, softmax(calibration.as_final / calibration.temperature), seed),
         learning_curve(head, train, crossed, seed, runtime.n_workers, tally),
         "out of fold",
     )
 
 
-def _apart(tuned: Tuned, parts: DataSplit, seed: int) -> _LeftOut:
-    """Calibrate on the val part, without the images that share a group with a training image."""
+def _calibrate_on_val(tuned: Tuned, parts: DataSplit, seed: int) -> _OutOfFoldResults:
+    """Calibrate on the images of the val part that share no group with a training image."""
     train, val = parts.train, parts.val
     apart = ~np.isin(val.groups, train.groups)
     if apart.sum() < _FEWEST_TO_CALIBRATE:
-        return _LeftOut()
+        return _OutOfFoldResults()
     X, y = val.X[apart], val.y[apart]
     scores = scores_of(tuned.estimator, X, len(train.classes))
     temperature = find_temperature(scores, y)
     probabilities = softmax(scores / temperature)
-    rejector = learn_rejector_apart(train, X, probabilities, seed)
-    return _LeftOut(temperature=temperature, rejector=rejector, calibrated_on="val")
+    rejector = learn_rejector_held_out(train, X, probabilities, seed)
+    return _OutOfFoldResults(temperature=temperature, rejector=rejector, calibrated_on="val")
 
 
 def _calibration_notes(calibrated_on: CalibratedOn) -> list[str]:
     if calibrated_on == "nothing":
-        return ["no cross-validation and no val part: probabilities are not calibrated, and nothing can be rejected"]
+        return ["no cross-validation and no val part: probabilities are not calibrated, and images cannot be rejected"]
     if calibrated_on == "val":
         return ["no cross-validation: probabilities are calibrated on the val part"]
     return []
@@ -324,16 +332,16 @@ def _notes(head: Head, tuned: Tuned, crossed: CrossValidated | None, cv: int) ->
     notes = []
     if crossed is not None and crossed.summary.untested:
         names = ", ".join(crossed.summary.untested)
-        notes.append(f"learnt but not tested, as all images of such a class are one group: {names}")
+        notes.append(f"trained on but not tested, because all images of the class form one group: {names}")
     if crossed is not None and crossed.summary.n_folds == 1:
         notes.append(
-            f"more than {MOST_CROSS_VALIDATED:,} images: measured on one split, groups kept together, not {cv} folds"
+            f"more than {MOST_CROSS_VALIDATED:,} images: evaluated on one split, groups kept together, not {cv} folds"
         )
     elif crossed is not None and crossed.summary.n_folds < cv:
         notes.append(f"{crossed.summary.n_folds} folds instead of {cv}: a class has no more groups")
     if not tuned.was_tuned:
         middle = ", ".join(f"{name.removeprefix('head__')}={value}" for name, value in tuned.params.items())
-        notes.append(f"too few groups to tune {head.name}; it has the middle of its grid, {middle}")
+        notes.append(f"too few groups to tune {head.name}; using the middle of its grid, {middle}")
     return notes
 
 
@@ -349,11 +357,11 @@ def _plain(value: Any) -> Any:
     return value if isinstance(value, bool | int | float | str | type(None)) else repr(value)
 
 
-def _folded(tuned: Tuned, train: TrainingSet) -> DenseHead | None:
-    """Return the head as matrices if they give the same probabilities as scikit-learn on training images."""
-    folded = to_dense(tuned.estimator)
-    if folded is None:
+def _dense_head(tuned: Tuned, train: TrainingSet) -> DenseHead | None:
+    """Return the head as matrices if they reproduce the probabilities of scikit-learn on training images."""
+    dense_head = to_dense(tuned.estimator)
+    if dense_head is None:
         return None
     some = train.X[:256]
     theirs = softmax(scores_of(tuned.estimator, some, len(train.classes)))
-    return folded if np.abs(softmax(folded.scores(some)) - theirs).max() < _FOLDED_AGREES else None
+    return dense_head if np.abs(softmax(dense_head.scores(some)) - theirs).max() < _DENSE_AGREES else None

@@ -1,4 +1,4 @@
-"""The features that a fit needs: of a folder or manifest, of what was extracted last, or as they are given."""
+"""Get the features for a fit: given features, those of a folder or manifest, or those of the last extraction."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from featx.table import FeatureTable
 def extract_to_fit(
     data: str | Path, backbone: str, options: ExtractOptions, run: RunOptions, group_by: str | None, runtime: Runtime
 ) -> FeatureTable:
-    """Do what :func:`featx.extract` does; labels and groups that cannot be fitted are an error before any work.
+    """Extract features as :func:`featx.extract` does, after a check that a head can be fitted on the labels and groups.
 
     Parameters
     ----------
@@ -32,7 +32,7 @@ def extract_to_fit(
     Raises
     ------
     EvaluationError
-        No labels, one class, or a class that only a test part has.
+        If there are no labels, only one class, or a class that occurs only in a test part.
     FeatxError
         As for :func:`featx.extract`.
     """
@@ -54,7 +54,7 @@ def features_to_fit(
     Raises
     ------
     ArgumentError
-        Options that go with a folder or manifest only.
+        If options are given that apply only to a folder or manifest.
     FeatxError
         As for :func:`featx.extract`.
     """
@@ -65,7 +65,7 @@ def features_to_fit(
     idle |= {"augment"} if given is not None and options.augment is not None else set()
     if idle:
         raise ArgumentError(
-            f"fit: {', '.join(sorted(idle))} goes with a folder or manifest: give one instead of features, or leave it "
-            "out"
+            f"fit: {', '.join(sorted(idle))} applies only to a folder or manifest; give one instead of features, or "
+            "leave it out"
         )
     return latest(runtime, augment=options.augment, views=options.views) if given is None else given

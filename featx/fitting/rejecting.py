@@ -1,4 +1,4 @@
-"""What a classifier needs to say "none of these", from images that were left out of each fold."""
+"""Fit the rejector of a classifier on out-of-fold or held-out images."""
 
 from __future__ import annotations
 
@@ -12,15 +12,16 @@ from featx.evaluation.procedures import CrossValidated, TrainingSet, quiet_singl
 def learn_rejector(
     train: TrainingSet, crossed: CrossValidated, probabilities: NDArray[np.float64], seed: int
 ) -> Rejector:
-    """Learn how novel genuine images are.
+    """Fit a rejector on the novelties and confidences of out-of-fold images.
 
     Parameters
     ----------
     train : TrainingSet
     crossed : CrossValidated
-        Its folds keep groups together: copies would make genuine images look more familiar than new ones are.
+        Cross-validation that keeps groups together; duplicates would make training images look more familiar than
+        new images.
     probabilities : ndarray of shape (n_tested, n_classes), float64
-        Calibrated, out of fold.
+        Calibrated out-of-fold probabilities.
     seed : int
     """
     n_classes = len(train.classes)
@@ -33,18 +34,18 @@ def learn_rejector(
     return Rejector(subspace, every[crossed.tested], _confidence(train, probabilities))
 
 
-def learn_rejector_apart(
+def learn_rejector_held_out(
     train: TrainingSet, X: NDArray[np.float32], probabilities: NDArray[np.float64], seed: int
 ) -> Rejector:
-    """Learn how novel genuine images are from some that were set aside.
+    """Fit a rejector on the novelties and confidences of held-out images.
 
     Parameters
     ----------
     train : TrainingSet
     X : ndarray of shape (n_samples, n_features), float32
-        Features of the images set aside.
+        Features of the held-out images.
     probabilities : ndarray of shape (n_samples, n_classes), float64
-        Theirs, calibrated.
+        Calibrated probabilities of the held-out images.
     seed : int
     """
     with quiet_single_threads():
@@ -53,4 +54,4 @@ def learn_rejector_apart(
 
 
 def _confidence(train: TrainingSet, probabilities: NDArray[np.float64]) -> NDArray[np.float64]:
-    return train.targets.confidence(probabilities, train.targets.answers(probabilities))
+    return train.targets.confidence(probabilities, train.targets.predicted(probabilities))

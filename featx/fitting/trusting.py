@@ -1,4 +1,4 @@
-"""Whether a head can be kept in a model file: known before it is fitted, not after minutes of fitting."""
+"""Check that a head can be saved in a model file before it is fitted, which may take minutes."""
 
 from __future__ import annotations
 
@@ -17,61 +17,61 @@ _SAMPLES, _FEATURES = 60, 32
 _MOST_TRIED = 200
 
 
-def try_keeping(head: Head) -> list[str] | None:
-    """Fit a head on a few made numbers and write it as a model file would hold it.
+def try_saving(head: Head) -> list[str] | None:
+    """Fit a head on a few synthetic samples and write it as in a model file.
 
     Returns
     -------
     list of str or None
-        Types that whoever loads the model has to trust, mostly none; None where the head cannot be fitted on so little,
-        which says nothing.
+        Types that must be trusted to load the model, usually none. None if the head cannot be fitted on so few samples,
+        in which case nothing is known.
 
     Raises
     ------
     HeadError
-        It cannot be kept.
+        If the head cannot be saved.
     """
-    # From 0 to 1: some heads take no negative numbers.
+    # Values are between 0 and 1, because some heads do not accept negative numbers.
     X = np.random.default_rng(0).random((_SAMPLES, _FEATURES), np.float32)
     y = np.arange(_SAMPLES) % 2
     X[y == 1] += 0.5
-    return _kept(head, X, y)
+    return _save_fitted(head, X, y)
 
 
-def try_keeping_of(head: Head, X: NDArray[np.float32], y: NDArray[np.int64]) -> list[str] | None:
-    """Do what :func:`try_keeping` does with some of the samples that are to be learnt from."""
+def try_saving_on(head: Head, X: NDArray[np.float32], y: NDArray[np.int64]) -> list[str] | None:
+    """Do the same as :func:`try_saving`, with some of the training samples."""
     n_classes = int(y.max()) + 1
     n_each = max(2, _MOST_TRIED // n_classes)
     some = np.sort(np.concatenate([np.flatnonzero(y == label)[:n_each] for label in range(n_classes)]))
-    return _kept(head, X[some], y[some])
+    return _save_fitted(head, X[some], y[some])
 
 
 def note_trust(head: Head, types: list[str] | None) -> list[str]:
-    """Say what loading takes; nothing where it takes no trust."""
+    """Return a note on the types that must be trusted to load the model; empty if there are none."""
     if not types:
         return []
     return [
-        f"{head.name}: featx does not check what such a head holds. The model is loaded with "
-        f"featx.load(FILE, trusted={types}), by whoever trusts the file"
+        f"{head.name}: featx cannot check the content of such a head. Load the model with "
+        f"featx.load(FILE, trusted={types}), and only if you trust the file"
     ]
 
 
-def _kept(head: Head, X: NDArray[np.float32], y: NDArray[np.int64]) -> list[str] | None:
+def _save_fitted(head: Head, X: NDArray[np.float32], y: NDArray[np.int64]) -> list[str] | None:
     n_classes = int(y.max()) + 1
     try:
         with warnings.catch_warnings(), quiet_single_threads():
             warnings.simplefilter("ignore")
             fitted = fit_head(head, head.default(len(y)), X, y)
             scores = scores_of(fitted, X, n_classes)
-    except Exception:  # of whatever kind an estimator raises where there is too little for it
+    except Exception:  # estimators raise errors of all kinds on too few samples
         return None
 
     def check(loaded: Any, is_trusted: bool = False) -> None:
-        # Threads add up in an order of their own, so that the last bits differ between two calls.
+        # The order of sums depends on threads, so that the last bits differ between two calls.
         if not np.allclose(scores_of(loaded, X, n_classes), scores, rtol=1e-6, atol=1e-9):
-            raise ClassifierError("what is read again predicts otherwise")
+            raise ClassifierError("the loaded head gives other scores")
 
     try:
         return sorted(types_to_trust(dump_estimator(fitted, check)))
     except ClassifierError as error:
-        raise HeadError(f"{head.name} cannot be kept in a model file, so it is not fitted: {error}") from None
+        raise HeadError(f"{head.name} cannot be saved in a model file and is not fitted: {error}") from None

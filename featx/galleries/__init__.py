@@ -1,4 +1,4 @@
-"""Contact sheets and galleries: images in rows with a few words below each, as one image or a page."""
+"""Draw contact sheets and galleries: images in rows with captions, as one image file or an HTML page."""
 
 from featx.galleries.gallery import Gallery
 from featx.galleries.selection import Status, Tile

@@ -1,4 +1,4 @@
-"""A gallery of predicted images with their labels and confidences: a page, or a contact sheet."""
+"""Write a gallery of predicted images with their labels and confidences, as an HTML page or a contact sheet."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _STATUSES = ("ok", "rejected", "skipped")
 
 @dataclass(frozen=True)
 class _Limits:
-    """Images that a gallery shows at most, and their longer side in pixels."""
+    """Largest number of images in a gallery, and the length of their longer side in pixels."""
 
     most: int
     side: int
@@ -35,21 +35,22 @@ _KINDS = {".html": _PAGE, ".htm": _PAGE, ".png": _SHEET}
 
 
 class Gallery:
-    """Collects images as they are predicted and writes a gallery of them.
+    """Collect predicted images and write a gallery of them.
 
     Parameters
     ----------
     file : path
-        ``.html`` or ``.png``.
+        File to write, ``.html`` or ``.png``.
     given : sequence of path
-        What is predicted.
+        Paths that are predicted.
     overwrite : bool
-        Replace a gallery that featx wrote.
+        Whether to replace an existing gallery that featx wrote.
 
     Raises
     ------
     OutputError
-        Another kind of file, a file that may not be replaced, no such folder, or an image among the images.
+        If the file has another extension, must not be replaced, lies in a missing folder, or would lie among the
+        predicted images.
     """
 
     def __init__(self, file: Path, given: Sequence[str | Path], overwrite: bool) -> None:
@@ -58,25 +59,25 @@ class Gallery:
         self._choice = Choice(self._limits.most)
         self._n_seen = 0
 
-    def spare(self, read: Iterable[Path]) -> None:
-        """Make sure that it replaces no file that is read; see :meth:`featx.output.OutputFile.spare`."""
-        self._file.spare(read)
+    def refuse_inputs(self, read: Iterable[Path]) -> None:
+        """Check that the gallery replaces no file that is read; see :meth:`featx.output.OutputFile.spare`."""
+        self._file.refuse_inputs(read)
 
     def add(self, tiles: Sequence[Tile]) -> None:
-        """Consider predicted images."""
+        """Add predicted images to the choice."""
         self._choice.add(tiles)
         self._n_seen += sum(bool(tile.seen) for tile in tiles)
 
     def write(self, title: str, classes: Sequence[str], spec: FeatureSpec, runtime: Runtime) -> int:
-        """Draw the gallery, write it, and return how many images it shows.
+        """Draw and write the gallery, and return the number of images in it.
 
         Parameters
         ----------
         title : str
-            The model, for people.
+            Name of the model for display.
         classes : sequence of str
         spec : FeatureSpec
-            How images are decoded.
+            Feature spec, which states how images are decoded.
         runtime : Runtime
         """
         order = {name: number for number, name in enumerate(classes)}
@@ -88,7 +89,7 @@ class Gallery:
         drawn = _with_thumbnails(tiles, self._limits.side, spec, runtime)
         if self._limits is _SHEET:
             cells = (_cell(tile, thumbnail) for tile, thumbnail in drawn)
-            head = [title, *facts, "By class, the least confident first"]
+            head = [title, *facts, "By class, lowest confidence first"]
             self._file.write_content(draw_contact_sheet(head, cells, len(tiles), self._limits.side))
         else:
             text = _page(title, facts, classes, self._choice.counts, tiles, drawn)
@@ -103,11 +104,12 @@ class Gallery:
         parts += [f"{by_status[status]:,} {status}" for status in _STATUSES[1:] if by_status[status]]
         facts = [f"{_images(n)}: {', '.join(parts)}"]
         if self._n_seen:
-            said = "their scores say nothing about new images"
-            facts.append(f"{self._n_seen:,} of them (marked seen) were used to fit this model; {said}")
+            facts.append(
+                f"{self._n_seen:,} of them (marked seen) were used to fit this model; their scores are optimistic"
+            )
         if n_shown < n:
-            kinds = "of each class, of the rejected and of the skipped as many as there are, or else equally many"
-            facts.append(f"{n_shown:,} are shown, {n - n_shown:,} are not: {kinds}, picked at random (always the same)")
+            kinds = "the same number of each class, of rejected and of skipped images, or all if there are fewer"
+            facts.append(f"{n_shown:,} of {n:,} images are shown: {kinds}; the choice is random but reproducible")
         return facts
 
 
@@ -179,8 +181,8 @@ def _entry(tile: Tile, thumbnail: Thumbnail, folder: str | None, numbers: Mappin
 
 
 def _common_folder(tiles: Sequence[Tile]) -> str | None:
-    """Return the folder that all images are below, None if there is none to name."""
+    """Return the common parent folder of all images; None if there is none."""
     try:
         return os.path.commonpath([os.path.dirname(tile.path) for tile in tiles]) or None
-    except ValueError:  # relative and absolute paths, other drives, no image
+    except ValueError:  # both relative and absolute paths, several drives, or no image
         return None

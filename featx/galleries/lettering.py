@@ -1,4 +1,4 @@
-"""Names as letters in an image: harmless, in a font that has them, and no wider than their place."""
+"""Draw text in images: control characters escaped, in a font with all glyphs, within a given width."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ _INSTALLED = (
     "NotoSansCJK-Regular.ttc",
     "msgothic.ttc",
 )
-"""Where installed, for what Pillow's own font lacks, which has the letters of English alone."""
+"""Fonts that are used, if installed, for characters missing from Pillow's own font, which has English letters only."""
 
 _MISSING = "\uffff"
-"""No font has a glyph for it."""
+"""Character without a glyph in any font."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Lettering:
     Parameters
     ----------
     text : str
-        What no font here has is written out as ``\\u4e2d``.
+        Text; characters missing from all fonts are escaped as ``\\u4e2d``.
     font : PIL.ImageFont.FreeTypeFont
     """
 
@@ -49,7 +49,14 @@ class Lettering:
 
 
 def letter(text: str, size: int) -> Lettering:
-    """Return text in letters of some size."""
+    """Return text set in a font that has all its glyphs.
+
+    Parameters
+    ----------
+    text : str
+    size : int
+        Font size in pixels.
+    """
     text = unicodedata.normalize("NFC", shown_text(text))
     own, *others = _fonts(size)
     for font in (own, *others):
@@ -60,7 +67,7 @@ def letter(text: str, size: int) -> Lettering:
 
 
 def letter_within(text: str, size: int, width: int) -> Lettering:
-    """Return text that is no wider than some pixels, with its middle left out where it would be."""
+    """Return text of at most ``width`` pixels; the middle of longer text is replaced by an ellipsis."""
     whole = letter(text, size)
     if whole.width <= width:
         return whole
@@ -70,13 +77,13 @@ def letter_within(text: str, size: int, width: int) -> Lettering:
         return letter(f"{text[: kept - kept // 2]}…{text[len(text) - kept // 2 :]}", size)
 
     kept = bisect.bisect_right(range(len(text)), width, key=lambda kept: cut(kept).width) - 1
-    while kept > 0 and cut(kept).width > width:  # what is left may be in another font
+    while kept > 0 and cut(kept).width > width:  # the shortened text may use another font
         kept -= 1
     return cut(max(kept, 0))
 
 
 def letter_lines(text: str, size: int, width: int, most: int = 10) -> list[Lettering]:
-    """Return text as lines of words, at most some, none wider than some pixels."""
+    """Wrap text into at most ``most`` lines of at most ``width`` pixels."""
     lines = [""]
     for word in text.split():
         longer = f"{lines[-1]} {word}".strip()
@@ -94,7 +101,7 @@ def _fonts(size: int) -> tuple[ImageFont.FreeTypeFont, ...]:
     fonts = [own]
     for name in _INSTALLED:
         try:
-            # In a folder that cannot be: Pillow then looks for the name where fonts are installed, and nowhere else.
+            # A folder that cannot exist makes Pillow search for the name in the installed fonts only.
             fonts.append(ImageFont.truetype(os.path.join(os.devnull, name), size))
         except OSError:
             continue
@@ -104,6 +111,6 @@ def _fonts(size: int) -> tuple[ImageFont.FreeTypeFont, ...]:
 @functools.cache
 def _has_glyph(font: ImageFont.FreeTypeFont, character: str) -> bool:
     if unicodedata.bidirectional(character) in ("R", "AL") and not features.check("raqm"):
-        return False  # it would stand there in the wrong order, unjoined
+        return False  # the letters would be in the wrong order and not joined
     mask, missing = font.getmask(character), font.getmask(_MISSING)
     return mask.size != missing.size or bytes(mask) != bytes(missing)

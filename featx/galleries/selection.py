@@ -1,4 +1,4 @@
-"""Choose some of any number of predicted images, fairly and in bounded memory."""
+"""Choose a limited number of predicted images, balanced by class and status, in bounded memory."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ Status = Literal["ok", "rejected", "skipped"]
 
 @dataclass(frozen=True)
 class Tile:
-    """What is shown of one predicted image.
+    """Data shown for one predicted image.
 
     Parameters
     ----------
     path : str
     label : str
-        Empty unless the status is ``ok``.
+        Predicted class; empty unless the status is ``ok``.
     confidence : float or None
-        None for a skipped image.
+        Calibrated probability of the class; None for a skipped image.
     status : {"ok", "rejected", "skipped"}
     seen : bool or None
-        Whether the model was fitted on it; None for a skipped image.
+        Whether the model was fitted on this image; None for a skipped image.
     reason : str
-        Why it was rejected or skipped.
+        Why the image was rejected or skipped.
     """
 
     path: str
@@ -40,24 +40,24 @@ class Tile:
 
     @property
     def kind(self) -> tuple[str, str]:
-        """Status and label: what a fair choice is fair to."""
+        """Status and label; the choice is balanced over these pairs."""
         return self.status, self.label
 
 
 _Held = tuple[int, int, Tile]
-"""Digest and place, both negative, and what is held."""
+"""Negative digest, negative position, and the tile."""
 
 
 class Choice:
-    """Keeps some of the images that come: of each class, of the rejected and of the skipped equally many.
+    """Keep equally many images of each kind: of each class, of the rejected and of the skipped ones.
 
-    Of a kind with fewer images all are kept. Which ones are kept of the others is decided by a digest of their
-    paths: as good as at random, and the same whenever the same images are predicted.
+    All images of a kind are kept if it has few. Otherwise the images with the smallest digests of their paths are
+    kept, which is a pseudo-random choice that is the same whenever the same images are predicted.
 
     Parameters
     ----------
     most : int
-        Images to keep in all; no more are ever held.
+        Largest total number of images to keep; memory is bounded by it.
     """
 
     def __init__(self, most: int) -> None:
@@ -66,41 +66,41 @@ class Choice:
         self._n_held = 0
         self._fullest = 0
         self.n = 0
-        """Images that came."""
+        """Number of images added."""
         self.counts: Counter[tuple[str, str]] = Counter()
-        """The same by kind."""
+        """Number of images added, by kind."""
 
     def add(self, tiles: Iterable[Tile]) -> None:
-        """Consider predicted images."""
+        """Add predicted images."""
         for tile in tiles:
             self.counts[tile.kind] += 1
             self._consider(tile, self._held.setdefault(tile.kind, []))
             self.n += 1
 
     def tiles(self) -> list[Tile]:
-        """Return those kept, in the order in which they came."""
-        held = sorted((-place, tile) for kind in self._held.values() for _, place, tile in kind)
+        """Return the images kept, in the order in which they were added."""
+        held = sorted((-position, tile) for kind in self._held.values() for _, position, tile in kind)
         return [tile for _, tile in held]
 
-    def _consider(self, tile: Tile, mine: list[_Held]) -> None:
-        held = (-_digest(tile.path), -self.n, tile)  # heaps give up their smallest first: here the largest digest
+    def _consider(self, tile: Tile, own: list[_Held]) -> None:
+        held = (-_digest(tile.path), -self.n, tile)  # a heap removes its smallest item: here the largest digest
         if self._n_held < self._most:
             self._n_held += 1
-            heapq.heappush(mine, held)
-            self._fullest = max(self._fullest, len(mine))
-        elif len(mine) >= max(self._fullest - 1, 1):
-            # It gives up one of its own, even where another kind is as full: so each kind always holds the smallest
-            # digests of all that came of it.
-            heapq.heappushpop(mine, held)
+            heapq.heappush(own, held)
+            self._fullest = max(self._fullest, len(own))
+        elif len(own) >= max(self._fullest - 1, 1):
+            # This kind removes one of its own images, even if another kind has as many. So each kind always holds the
+            # smallest digests of all its images.
+            heapq.heappushpop(own, held)
         else:
-            heapq.heappush(mine, held)
+            heapq.heappush(own, held)
             heapq.heappop(self._crowded())
             self._fullest = max(map(len, self._held.values()))
 
     def _crowded(self) -> list[_Held]:
-        if self._fullest == 1:  # more kinds than places
-            return min(filter(None, self._held.values()), key=lambda one: one[0])
-        return next(one for one in self._held.values() if len(one) == self._fullest)
+        if self._fullest == 1:  # more kinds than images to keep
+            return min(filter(None, self._held.values()), key=lambda heap: heap[0])
+        return next(heap for heap in self._held.values() if len(heap) == self._fullest)
 
 
 def _digest(path: str) -> int:

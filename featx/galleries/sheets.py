@@ -1,4 +1,4 @@
-"""Contact sheets: images in rows with a few words below each, drawn into one PNG file."""
+"""Draw contact sheets: images in rows with captions, in one PNG file."""
 
 from __future__ import annotations
 
@@ -18,25 +18,25 @@ _COLUMNS = range(4, 11)
 _GAP = 12
 _INK, _QUIET, _ALARM, _PAPER, _EMPTY = "#1b1f24", "#5f6873", "#c0321e", "#ffffff", "#eef0f2"
 _LARGE, _PLAIN, _SMALL = 20, 14, 11
-"""Sizes of letters."""
+"""Font sizes in pixels."""
 
 _NOTE_LINES = 2
 _PREVIEW_GAP = 6
 _CAPTION = 16
-"""Height of a line below an image of a preview."""
+"""Height of the caption below an image of a preview, in pixels."""
 
 
 @dataclass(frozen=True)
 class Cell:
-    """One image of a sheet.
+    """One image of a contact sheet with its caption.
 
     Parameters
     ----------
     pixels : ndarray of shape (height, width, 3), uint8, or None
-        None leaves its place empty.
+        Pixels of the image; None for an empty cell.
     heading : str
     name, note : str
-        Smaller, below it: one line, and up to two.
+        Smaller text below the heading: one line, and up to two lines.
     alarming : bool
         Whether the heading is red.
     """
@@ -49,12 +49,12 @@ class Cell:
 
 
 def draw_contact_sheet(title: Sequence[str], cells: Iterable[Cell], n: int, side: int) -> bytes:
-    """Return a sheet of at most ten columns.
+    """Return a contact sheet of at most ten columns.
 
     Parameters
     ----------
     title : sequence of str
-        Lines above all; the first one is larger. They are broken where they are too long.
+        Lines at the top of the sheet, wrapped if too long; the first one is larger.
     cells : iterable of Cell
     n : int
         Number of cells.
@@ -64,7 +64,7 @@ def draw_contact_sheet(title: Sequence[str], cells: Iterable[Cell], n: int, side
     Returns
     -------
     bytes
-        A PNG file with the mark of featx. What is too long is cut in its middle.
+        A PNG file with the mark of featx. Text that is too long is shortened in its middle.
     """
     columns = min(max(math.ceil(math.sqrt(n)), _COLUMNS[0]), _COLUMNS[-1])
     width = _GAP + columns * (side + _GAP)
@@ -89,12 +89,12 @@ def draw_contact_sheet(title: Sequence[str], cells: Iterable[Cell], n: int, side
 
 
 def draw_preview(rows: Sequence[Sequence[tuple[NDArray[np.uint8], str]]]) -> bytes:
-    """Return a sheet whose images keep their pixels.
+    """Return a contact sheet that shows the pixels of its images unchanged.
 
     Parameters
     ----------
     rows : sequence of sequences of (ndarray of shape (height, width, 3), str)
-        Images of one size and their captions; a caption that is too long is cut in its middle.
+        Images of equal size and their captions; a caption that is too long is shortened in its middle.
 
     Returns
     -------

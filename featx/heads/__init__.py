@@ -1,4 +1,4 @@
-"""Unfitted pipelines and the values they are tuned over, for some images and for many."""
+"""Heads: unfitted scikit-learn pipelines with their grids, and their replacements for many images."""
 
 from featx.heads.large import for_large
 from featx.heads.table import (

@@ -1,4 +1,4 @@
-"""Nearest shrunken centroids that also take features which do not vary inside the classes."""
+"""Nearest shrunken centroids that accept features without variance within the classes."""
 
 from __future__ import annotations
 
@@ -9,20 +9,24 @@ from sklearn.neighbors import NearestCentroid
 
 
 class ShrunkenCentroid(NearestCentroid):  # type: ignore[misc]
-    """Nearest centroids, each shrunken towards their mean (Tibshirani et al. 2002).
+    """Nearest centroids, each shrunken towards the overall mean (Tibshirani et al. 2002).
 
-    The unit of a feature's shrinkage is its deviation inside the classes plus the median of these deviations. It is 0
-    for features that do not vary there where half of all features do not, as with images that are nearly equal:
-    scikit-learn's centroids are not numbers there. Here these features are not shrunken.
+    The shrinkage of a feature is scaled by its standard deviation within the classes plus the median of these
+    deviations. If half of the features do not vary within the classes, as for nearly equal images, this scale is 0 for
+    each of them, and the centroids of scikit-learn become NaN. This class does not shrink such features.
     """
 
     def fit(self, X: Any, y: Any) -> Self:
-        """Learn the centroids.
+        """Compute the centroids.
 
         Parameters
         ----------
         X : ndarray of shape (n_samples, n_features)
         y : ndarray of shape (n_samples,)
+
+        Returns
+        -------
+        self
         """
         with np.errstate(divide="ignore", invalid="ignore"):
             super().fit(X, y)

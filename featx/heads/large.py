@@ -1,4 +1,4 @@
-"""What stands for a head of the table where there are too many samples for it: the plan, and what it is called."""
+"""Replace heads that are too slow on many samples by faster approximations."""
 
 from __future__ import annotations
 
@@ -17,42 +17,43 @@ from sklearn.svm import SVC
 from featx.heads.table import Head, make_head
 
 MOST_EXACT = 10_000
-"""Training samples up to which every head of the table is fitted as it is. An exact SVC's time grows with the square of
-their number: 5 s of one core on 5,000 of 1,280 features, 34 s on 10,000."""
+"""Largest number of training samples for which no head is replaced. The time of an exact SVC grows with the square of
+the number of samples: 5 s on one core for 5,000 samples of 1,280 features, 34 s for 10,000."""
 
 LANDMARKS = 1000
-"""Samples whose kernel values stand for the kernel beyond that (Williams and Seeger 2001)."""
+"""Number of landmarks, the samples with which the kernel is approximated (Williams and Seeger 2001)."""
 
 _KERNELS = {"rbf": (), "poly": ("coef0", "degree"), "sigmoid": ("coef0",)}
 _KERNEL_OPTIONS = ("gamma", "coef0", "degree")
 _EPOCHS = 100
 _TOL, _PATIENCE = 1e-2, 2
-"""With scikit-learn's own 1e-3 and 5 the epochs are 6 times as many, and accuracy 0.001 higher."""
+"""With the defaults of scikit-learn, 1e-3 and 5, there are 6 times as many epochs, and accuracy is higher by 0.001."""
 
 BATCH = 512
-"""Samples a step of the MLP: 2.5 times as many as on few samples, for larger products of matrices."""
+"""Batch size of the MLP: 2.5 times that for few samples, because larger matrix products are faster."""
 
 
 def for_large(head: Head, n: int, n_classes: int) -> tuple[Head, str]:
-    """Return the head to use on ``n`` training samples, and in words what was chosen; empty where there is no choice.
+    """Return the head to use for ``n`` training samples, and a note about the choice.
 
-    Up to 10,000 samples, and for an estimator that was given, it is the head itself. Beyond:
+    Up to 10,000 samples, and for an estimator given by the user, this is the head itself. Above:
 
-    - ``svm``: the same hinge loss, pair by pair of classes, minimised by averaged stochastic gradients; C is kept as
-      ``alpha = 1 / (C m)``, m the samples of a pair.
-    - ``svm-rbf``: the same behind the kernel values of 1,000 landmarks (Nystroem).
-    - ``mlp``: epochs end when a tenth of the training part, held back for that, is no longer predicted better.
+    - ``svm``: the same hinge loss, one classifier per pair of classes, minimised by averaged stochastic gradient
+      descent. C is converted to ``alpha = 1 / (C m)``, where m is the number of samples of a pair.
+    - ``svm-rbf``: the same, applied to the kernel values of 1,000 landmarks (Nystroem).
+    - ``mlp``: early stopping, when the predictions for a held-out tenth of the training samples no longer improve.
 
     Parameters
     ----------
     head : Head
     n : int
-        Training samples in all; folds have fewer, and the same kind of head.
+        Total number of training samples. Folds have fewer, but use the same head.
     n_classes : int
 
     Returns
     -------
     (Head, str)
+        The note is empty if there is nothing to report.
     """
     last = head.estimator[-1] if isinstance(head.estimator, Pipeline) else None
     plan = _PLANS.get(head.name)
@@ -60,7 +61,7 @@ def for_large(head: Head, n: int, n_classes: int) -> tuple[Head, str]:
         return head, ""
     if n > MOST_EXACT:
         return plan(head, last, n, n_classes)
-    exact = f"svm-rbf: exact kernel, as up to {MOST_EXACT:,} images; beyond, {LANDMARKS:,} landmarks stand for it"
+    exact = f"svm-rbf: exact kernel; above {MOST_EXACT:,} images it is approximated by {LANDMARKS:,} landmarks"
     return head, exact if head.name == "svm-rbf" else ""
 
 
@@ -71,8 +72,8 @@ def _linear(head: Head, svc: SVC, n: int, n_classes: int) -> tuple[Head, str]:
         return head, _as_given(head, n)
     pipeline = Pipeline([*clone(head.estimator).steps[:-1], ("head", _gradients(svc, n, n_classes))])
     note = (
-        f"{head.name}: on more than {MOST_EXACT:,} images by stochastic gradients, pair by pair, "
-        f"alpha = 1 / ({_of_a_pair(n, n_classes):,} C)"
+        f"{head.name}: on more than {MOST_EXACT:,} images trained by stochastic gradient descent, one classifier per "
+        f"pair of classes, alpha = 1 / ({_of_a_pair(n, n_classes):,} C)"
     )
     return replace(head, estimator=pipeline, grid=_grid(head, n, n_classes), search="each"), note
 
@@ -82,7 +83,7 @@ def _landmarks(head: Head, svc: SVC, n: int, n_classes: int) -> tuple[Head, str]
         return _linear(head, svc, n, n_classes)
     if svc.kernel not in _KERNELS or not _is_known(head, svc, ("C", *_KERNEL_OPTIONS)):
         return head, _as_given(head, n)
-    # "scale" is "auto" behind a scaler that gives features a mean variance of 1, and that is what None means here.
+    # After CommonScaler the mean variance is 1, so that "scale" equals "auto", for which Nystroem expects None.
     gamma = None if isinstance(svc.gamma, str) else svc.gamma
     options = {name: getattr(svc, name) for name in _KERNELS[svc.kernel]}
     nystroem = Nystroem(
@@ -91,7 +92,7 @@ def _landmarks(head: Head, svc: SVC, n: int, n_classes: int) -> tuple[Head, str]
     steps = [*clone(head.estimator).steps[:-1], ("landmarks", nystroem), ("head", _gradients(svc, n, n_classes))]
     note = (
         f"{head.name}: on more than {MOST_EXACT:,} images the kernel is approximated by {LANDMARKS:,} landmarks "
-        f"(Nystroem), and fitted by stochastic gradients, alpha = 1 / ({_of_a_pair(n, n_classes):,} C)"
+        f"(Nystroem), trained by stochastic gradient descent, alpha = 1 / ({_of_a_pair(n, n_classes):,} C)"
     )
     return replace(head, estimator=Pipeline(steps), grid=_grid(head, n, n_classes), search="each"), note
 
@@ -103,16 +104,16 @@ def _early(head: Head, mlp: MLPClassifier, n: int, n_classes: int) -> tuple[Head
     pipeline = clone(head.estimator).set_params(
         head__early_stopping=True, head__n_iter_no_change=3, head__batch_size=BATCH
     )
-    note = f"mlp: on more than {MOST_EXACT:,} images epochs end when a tenth of the training part gains no more"
+    note = f"mlp: on more than {MOST_EXACT:,} images early stopping on a held-out tenth of the training images"
     return replace(head, estimator=pipeline), note
 
 
 def _as_given(head: Head, n: int) -> str:
-    return f"{head.name}: as its parameters ask, nothing stands for it on {n:,} images, which takes long"
+    return f"{head.name}: not approximated, because of its parameters; training on {n:,} images takes long"
 
 
 def _is_known(head: Head, svc: SVC, names: tuple[str, ...]) -> bool:
-    """Tell whether all that was set or is tuned has a counterpart."""
+    """Return whether every parameter that was set or is tuned has a counterpart in the replacement."""
     usual = make_head(head.name).estimator[-1].get_params()
     kept = {*names, *_KERNEL_OPTIONS, "kernel", "class_weight", "random_state"}
     same = all(value == usual[name] for name, value in svc.get_params().items() if name not in kept)
@@ -130,7 +131,7 @@ def _gradients(svc: SVC, n: int, n_classes: int) -> BaseEstimator:
         class_weight=svc.class_weight,
         random_state=svc.random_state,
     )
-    # One class against the rest, as SGDClassifier does, is 0.03 less accurate on ten classes of cifar10.
+    # One-versus-rest, the default of SGDClassifier, is 0.03 less accurate on the ten classes of cifar10.
     return machine if n_classes == 2 else OneVsOneClassifier(machine)
 
 

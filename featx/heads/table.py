@@ -1,4 +1,4 @@
-"""The table of heads: unfitted scikit-learn pipelines with the values they are tuned over."""
+"""The table of heads: unfitted scikit-learn pipelines with the grids of their hyper-parameters."""
 
 from __future__ import annotations
 
@@ -26,35 +26,35 @@ from featx.scaling import CommonScaler
 # The best C differs by five orders of magnitude between data sets.
 _C = tuple(10.0**exponent for exponent in range(-4, 5))
 
-# Where classes overlap, a large C lets SVC run for hours. Real sets of 1,400 to 3,300 images ended within 2,400
-# iterations at every C; a fit that reaches the limit is reported as not converged.
+# If classes overlap, SVC can run for hours at a large C. On real data sets of 1,400 to 3,300 images it converged within
+# 2,400 iterations at every C. A fit that reaches the limit is reported as not converged.
 _SVC_ITERATIONS = 100_000
 
 
 @dataclass(frozen=True)
 class Head:
-    """An estimator to be tuned and fitted.
+    """An unfitted estimator with its grid.
 
     Parameters
     ----------
     name : str
-        What ``--head`` takes, or the class of an estimator that was given.
+        Name in the table of heads, or the lower-case class name of an estimator given by the user.
     estimator : scikit-learn estimator
-        Unfitted; fitted only as a clone.
+        Unfitted; only clones are fitted.
     grid : mapping of str to sequence
-        Parameter of ``estimator`` to the values to choose from, the most regularised first.
+        Values to choose from for each parameter of ``estimator``, the most regularised first.
     one_split : bool
-        Choose on one inner split instead of inner folds (for heads that are slow to fit).
+        Tune on one inner split instead of inner folds, for heads that are slow to fit.
     balance : {"class_weight", "sample_weight", "priors", "none", "own"}
-        What ``--class-weight balanced`` does; ``own``: an estimator that was given sets its own.
+        How ``class_weight="balanced"`` is applied; ``own``: an estimator given by the user has its own setting.
     sample_weight : {None, "balanced"}
-        Weights given to ``fit``.
+        Weights passed to ``fit``.
     weighs_classes : bool
-        Whether every class counts alike, and so also when parameters are chosen.
+        Whether all classes have equal weight, also in tuning.
     dtype : type
-        Number format of the features it is fitted on.
+        Number format of the features that the estimator is fitted on.
     search : {"each", "path", "kernel", "alphas", "neighbours"}
-        What the values of its grid have in common on one split (:mod:`featx.evaluation.procedures.search`).
+        How the candidates of the grid share computation on one split (:mod:`featx.evaluation.procedures.search`).
     """
 
     name: str
@@ -68,20 +68,20 @@ class Head:
     search: str = "each"
 
     def candidates(self, n_train: int) -> list[dict[str, Any]]:
-        """Return every combination of the grid that ``n_train`` samples allow, the most regularised first."""
+        """Return every combination of the grid that is valid for ``n_train`` samples, the most regularised first."""
         combinations: list[dict[str, Any]] = [{}]
         for name, values in self._grid(n_train).items():
             combinations = [{**chosen, name: value} for chosen in combinations for value in values]
         return combinations
 
     def default(self, n_train: int) -> dict[str, Any]:
-        """Return the middle of the grid, for data too small to tune on."""
+        """Return the middle value of each parameter in the grid, for data sets that are too small for tuning."""
         return {name: values[len(values) // 2] for name, values in self._grid(n_train).items()}
 
     def _grid(self, n_train: int) -> dict[str, Sequence[Any]]:
         grid = dict(self.grid)
         for name in grid:
-            if name.endswith("n_neighbors"):  # no more neighbours than samples
+            if name.endswith("n_neighbors"):  # cannot exceed the number of samples
                 grid[name] = [k for k in grid[name] if k <= n_train] or [1]
         return grid
 
@@ -90,12 +90,12 @@ def _scaled(estimator: BaseEstimator) -> Pipeline:
     return Pipeline([("scale", CommonScaler()), ("head", estimator)])
 
 
-# An entry's estimator is made with a seed; parameters in the grid carry the pipeline's prefix.
+# Each entry makes its head from a random seed; parameters in the grid have the prefix of the pipeline step.
 _HEADS: dict[str, Callable[[int], Head]] = {
     "logreg": lambda seed: Head(
         "logreg", _scaled(LogisticRegression(max_iter=2000)), {"head__C": _C}, balance="class_weight", search="path"
     ),
-    # Not LinearSVC: on some thousand images and C above 0.1 it is 10 to 200 times slower, and no better.
+    # Not LinearSVC: on a few thousand images with C above 0.1 it is 10 to 200 times slower, and not more accurate.
     "svm": lambda seed: Head(
         "svm",
         _scaled(SVC(kernel="linear", max_iter=_SVC_ITERATIONS, random_state=seed)),
@@ -112,7 +112,7 @@ _HEADS: dict[str, Callable[[int], Head]] = {
     ),
     "mlp": lambda seed: Head(
         "mlp",
-        # A wider layer or a smaller tol was no better on seven sets, and took up to three times as long.
+        # On seven data sets, a wider layer or a smaller tol was not more accurate, and up to three times slower.
         _scaled(MLPClassifier((128,), max_iter=300, tol=1e-3, random_state=seed)),
         {"head__alpha": (10.0, 1.0, 1e-2, 1e-4)},
         one_split=True,
@@ -125,7 +125,7 @@ _HEADS: dict[str, Callable[[int], Head]] = {
         balance="none",
         search="neighbours",
     ),
-    # Ridge solves normal equations, whose condition is the square of the features': float64.
+    # Ridge solves normal equations, whose condition number is the square of that of the features: float64.
     "ridge": lambda seed: Head(
         "ridge",
         _scaled(RidgeClassifier()),
@@ -143,7 +143,7 @@ _HEADS: dict[str, Callable[[int], Head]] = {
 }
 
 HEAD_NAMES = tuple(_HEADS)
-"""Every head by name."""
+"""Names of all heads."""
 
 
 def make_head(
@@ -152,44 +152,48 @@ def make_head(
     class_weight: str | None = None,
     seed: int = 0,
 ) -> Head:
-    """Return a head of the table, or wrap an estimator, with parameters set.
+    """Return a head of the table, or wrap an estimator, with the given parameters.
 
     Parameters
     ----------
     head : str or scikit-learn estimator
-        A name of :data:`HEAD_NAMES`, or any unfitted classifier, which is used as it is.
+        A name of :data:`HEAD_NAMES`, or any unfitted classifier, which is used unchanged.
     params : mapping, optional
-        Parameters of the final estimator; a fixed value is no longer tuned, a list replaces the values to
-        choose from.
+        Parameters of the final estimator. A single value fixes a parameter, which is then not tuned; a list replaces
+        the values to choose from.
     class_weight : {"balanced"}, optional
         Weigh classes by the inverse of their size.
     seed : int
-        For heads with randomness.
+        Random seed of the estimator.
+
+    Returns
+    -------
+    Head
 
     Raises
     ------
     HeadError
-        Unknown head or parameter, a value that it cannot have, or class weights that this head cannot have.
+        The head or a parameter is unknown, a value is not allowed, or the head does not support class weights.
     """
     if isinstance(head, str):
         if head not in _HEADS:
             near = difflib.get_close_matches(head, HEAD_NAMES, n=1)
             hint = f"did you mean {near[0]}? " if near else ""
-            raise HeadError(f"no head is named {head!r}; {hint}allowed are {', '.join(HEAD_NAMES)}")
-        made = _HEADS[head](seed)
+            raise HeadError(f"unknown head {head!r}; {hint}expected one of {', '.join(HEAD_NAMES)}")
+        new = _HEADS[head](seed)
     elif isinstance(head, BaseEstimator) and _classifies(head):
-        made = Head(type(head).__name__.lower(), clone(head))
+        new = Head(type(head).__name__.lower(), clone(head))
     else:
         raise HeadError(
-            f"{_shown(head)} is no head; give a name ({', '.join(HEAD_NAMES)}) or a scikit-learn classifier"
+            f"{_shown(head)} is not a head; expected a name ({', '.join(HEAD_NAMES)}) or a scikit-learn classifier"
         )
     for name, value in (params or {}).items():
-        made = _with_param(made, name, value)
-    made = _balanced(made, class_weight)
-    _check_values(made)
+        new = _with_param(new, name, value)
+    new = _balanced(new, class_weight)
+    _check_values(new)
     if params and isinstance(head, str):
-        _try_out(made)
-    return made
+        _try_out(new)
+    return new
 
 
 def _shown(given: Any) -> str:
@@ -199,27 +203,28 @@ def _shown(given: Any) -> str:
 
 
 def _classifies(estimator: BaseEstimator) -> bool:
-    """Tell whether it is a classifier; some, as one of a stack, have no ``predict`` before they are fitted."""
+    """Return whether an estimator is a classifier; some, such as a stack, have no ``predict`` before fitting."""
     if get_tags(estimator).estimator_type is not None or not hasattr(estimator, "fit"):
         return bool(is_classifier(estimator))
-    return hasattr(estimator, "predict")  # a class of one's own that does not say what it is
+    return hasattr(estimator, "predict")  # a user-defined class without an estimator type
 
 
 def scores_of(estimator: Any, X: NDArray[np.float32], n_classes: int) -> NDArray[np.float64]:
-    """Return one score for each class; the largest is the prediction, and a softmax of them a probability.
+    """Return one score per class; the largest is the prediction, and their softmax is a probability.
 
     Parameters
     ----------
     estimator : fitted classifier
-        Its classes are 0 to n_classes - 1.
+        With the classes 0 to n_classes - 1.
     X : ndarray of shape (n_samples, n_features), float32
     n_classes : int
 
     Returns
     -------
     ndarray of shape (n_samples, n_classes), float64
-        Decision values; two classes share one value s as (-s/2, s/2). Without them log probabilities; without
-        these 0 and 1.
+        Decision values; for two classes, a single decision value s becomes (-s/2, s/2). For estimators without
+        decision values, log probabilities; for estimators without probabilities, 1 for the predicted class and 0
+        otherwise.
     """
     if hasattr(estimator, "decision_function"):
         scores = np.asarray(estimator.decision_function(X), np.float64)
@@ -230,7 +235,7 @@ def scores_of(estimator: Any, X: NDArray[np.float32], n_classes: int) -> NDArray
 
 
 def converged(estimator: Any) -> bool:
-    """Tell whether the iterations of a fitted estimator, if it has any, ended before their limit."""
+    """Return whether a fitted estimator stopped before its iteration limit; True for estimators without iterations."""
     last = estimator[-1] if isinstance(estimator, Pipeline) else estimator
     limit, iterations = getattr(last, "max_iter", None), getattr(last, "n_iter_", None)
     if limit is None or iterations is None or limit < 0:
@@ -255,7 +260,7 @@ def _with_param(head: Head, name: str, value: Any) -> Head:
 
 
 def _check_values(head: Head) -> None:
-    """Make sure, before any work, that scikit-learn takes each parameter by itself."""
+    """Check, before any images are read, that scikit-learn accepts each parameter value."""
     single = [{}, *({name: value} for name, values in head.grid.items() for value in values)]
     for changed in single:
         with _refused(head, changed):
@@ -266,7 +271,7 @@ def _check_values(head: Head) -> None:
 
 
 def _try_out(head: Head) -> None:
-    """Make sure, before any work, that parameters go together: fit a head of the table, shortly, on a few numbers."""
+    """Check, before any images are read, that the parameters are compatible, by a short fit on random numbers."""
     X: NDArray[Any] = np.random.default_rng(0).normal(size=(40, 4)).astype(head.dtype)
     y = np.arange(40) % 2
     chosen = head.default(len(y))
@@ -293,12 +298,14 @@ def _balanced(head: Head, class_weight: str | None) -> Head:
     if class_weight is None:
         return head
     if class_weight != "balanced":
-        raise HeadError(f"`class_weight={class_weight}`: allowed is balanced")
+        raise HeadError(f"`class_weight={class_weight}` is not allowed; expected balanced")
     if head.balance in _BALANCE_PARAMS:
         estimator = clone(head.estimator).set_params(**_BALANCE_PARAMS[head.balance])
         return replace(head, estimator=estimator, weighs_classes=True)
     if head.balance == "sample_weight":
         return replace(head, sample_weight="balanced", weighs_classes=True)
     if head.balance == "own":
-        raise HeadError("class weights of an estimator that is given are its own; set them on it")
-    raise HeadError(f"{head.name} cannot weigh classes; leave `class_weight` out or choose another head, as logreg")
+        raise HeadError("`class_weight` does not apply to an estimator object; set class weights on the estimator")
+    raise HeadError(
+        f"{head.name} does not support class weights; omit `class_weight` or choose another head, such as logreg"
+    )

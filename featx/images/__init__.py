@@ -1,4 +1,4 @@
-"""One image file to square RGB uint8 pixels, the same way at training and at scoring."""
+"""Convert an image file to square RGB uint8 pixels, identically for training and prediction."""
 
 from featx.images.decode import MAX_PIXELS, decode
 from featx.images.deep import Brightest, brightest, may_be_deep

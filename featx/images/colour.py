@@ -1,4 +1,4 @@
-"""Pixels of every kind to 8-bit sRGB: colour profiles, transparency, 16 bits and more."""
+"""Convert pixels of any type to 8-bit sRGB: colour profiles, transparency, 16 bits and more."""
 
 from __future__ import annotations
 
@@ -16,38 +16,38 @@ _MAX_SAMPLE_VALUE = 281  # TIFF 6.0, section 8
 _PHOTOMETRIC, _WHITE_IS_ZERO = 262, 0
 _SAMPLE_FORMAT, _UNSIGNED, _SIGNED = 339, 1, 2
 FULL_SCALE = 65535
-"""White of 16 bits."""
+"""Value of white in 16 bits."""
 
 _SAME = 3
-"""Largest difference, of 255, between a profile and sRGB that is not worth converting."""
+"""Largest difference between a profile and sRGB, in levels of 255, for which pixels are not converted."""
 
 _LONGEST_KEPT = 1_000_000
-"""Bytes of a colour profile above which it is read again for each image."""
+"""Largest colour profile, in bytes, whose transform is cached; larger ones are read again for each image."""
 
 _SUPPORTED = ("1", "L", "P", "RGB", "RGBX", "CMYK", "YCbCr")
 
 
 def to_rgb(image: Image.Image, white: int | None = None) -> tuple[Image.Image, str]:
-    """Turn a loaded image into RGB.
+    """Convert a loaded image to RGB.
 
     Parameters
     ----------
     image : PIL.Image.Image
-        Of any mode.
+        Image of any mode.
     white : int, optional
-        Value of white where pixels have 16 or 32 bits; if not given, what the file says, else full scale.
+        Value of white for pixels with 16 or 32 bits. The default is the value given in the file, else full scale.
 
     Returns
     -------
     PIL.Image.Image
-        Mode RGB, in sRGB, transparency over white.
+        Image of mode RGB, in sRGB, with transparency over white.
     note : str
-        What a person should know; empty if nothing.
+        Remark for the user; empty if there is none.
 
     Raises
     ------
     ImageError
-        Pixels whose meaning is not known.
+        If the meaning of the pixel values is unknown.
     """
     if is_deep_grey(image) or image.mode in ("I", "F"):
         grey = _deep_grey(image, white)
@@ -58,23 +58,23 @@ def to_rgb(image: Image.Image, white: int | None = None) -> tuple[Image.Image, s
     if image.has_transparency_data:
         image, transparent = _over_white(image)
     if image.mode not in _SUPPORTED:
-        raise ImageError(f"pixels of type {image.mode} are not supported; export it as RGB")
+        raise ImageError(f"pixels of type {image.mode} are not supported; export the image as RGB")
     rgb, note = _in_srgb(image)
     return rgb, "; ".join(filter(None, (transparent, note)))
 
 
 def is_deep_grey(image: Image.Image) -> bool:
-    """Tell whether an image is grey with 9 to 16 bits, unsigned."""
+    """Return whether an image is grey with 9 to 16 unsigned bits."""
     return image.mode.startswith("I;16") or (image.mode == "I" and image.format == "PPM")
 
 
 def has_deep_colour(image: Image.Image) -> bool:
-    """Tell whether an image, opened but not loaded, has 16 bits a colour, of which Pillow keeps the higher eight."""
+    """Return whether an opened, not yet loaded image has 16 bits per channel, of which Pillow keeps the upper eight."""
     return image.mode in ("LA", "RGB", "RGBA") and any(";16" in str(tile[3]) for tile in getattr(image, "tile", ()))
 
 
 def white_of(image: Image.Image) -> int:
-    """Return what a file with more than 8 bits says is white: its tag, else the full scale of its bits."""
+    """Return the value of white of a file with more than 8 bits: the value of its tag, else the full scale."""
     tags = [value for value in _tiff_values(image, _MAX_SAMPLE_VALUE) if 255 < value <= FULL_SCALE]
     bits = [value for value in _tiff_values(image, BITS_PER_SAMPLE) if 8 < value < 16]
     return tags[0] if tags else 2 ** bits[0] - 1 if bits else FULL_SCALE
@@ -87,14 +87,14 @@ def _tiff_values(image: Image.Image, tag: int) -> tuple[int, ...]:
 
 
 def _is_inverted(image: Image.Image) -> bool:
-    """Tell whether 0 is white in a TIFF file, where Pillow leaves that to the caller: above 8 bits."""
+    """Return whether 0 is white in a TIFF file with more than 8 bits, where Pillow does not invert the values."""
     return image.format == "TIFF" and _tiff_values(image, _PHOTOMETRIC) == (_WHITE_IS_ZERO,)
 
 
 def _deep_grey(image: Image.Image, white: int | None) -> NDArray[np.uint8]:
-    """Return grey values of more than 8 bits with 8."""
+    """Convert grey values with more than 8 bits to 8 bits."""
     values = np.asarray(image)
-    if image.format == "PPM" and image.mode == "I":  # Pillow brings what the header calls white to 65,535
+    if image.format == "PPM" and image.mode == "I":  # Pillow scales the header's maximum value to 65,535
         return _from_values(values, FULL_SCALE if white is None else white * FULL_SCALE / image.info["maxval"])
     if is_deep_grey(image):
         return _from_values(values, white or white_of(image), image.info.get("transparency"))
@@ -107,8 +107,8 @@ def _deep_grey(image: Image.Image, white: int | None) -> NDArray[np.uint8]:
     if white is None:
         signed = "" if values.dtype == np.uint32 else "signed "
         raise ImageError(
-            f"{bits}-bit {signed}integers have no agreed white; extract and fit take `white=N`, or export it with 8 or "
-            "16 unsigned bits"
+            f"{bits}-bit {signed}integers have no standard value of white; set `white=N` in extract or fit, or export "
+            "the image with 8 or 16 unsigned bits"
         )
     return _from_values(values, white)
 
@@ -126,14 +126,16 @@ def _from_values(values: NDArray[np.generic], white: float, transparent: object 
 
 def _from_float(values: NDArray[np.float32], white: int | None) -> NDArray[np.uint8]:
     if np.isnan(values).any():
-        raise ImageError("it holds NaN (no data); replace NaN by a value, or export it with 8 or 16 unsigned bits")
+        raise ImageError(
+            "contains NaN (no data); replace NaN by a value, or export the image with 8 or 16 unsigned bits"
+        )
     if np.isinf(values).any():
-        raise ImageError("it holds infinite values; replace them, or export it with 8 or 16 unsigned bits")
+        raise ImageError("contains infinite values; replace them, or export the image with 8 or 16 unsigned bits")
     _stop_if_negative(values)
     if white is None and values.max() > 1:
         raise ImageError(
-            "floating-point values above 1 have no agreed white; extract and fit take `white=N`, or export it with 8 "
-            "or 16 unsigned bits"
+            "floating-point values above 1 have no standard value of white; set `white=N` in extract or fit, or export "
+            "the image with 8 or 16 unsigned bits"
         )
     grey: NDArray[np.uint8] = np.rint(np.minimum(values / (white or 1), 1) * 255).astype(np.uint8)
     return grey
@@ -142,7 +144,8 @@ def _from_float(values: NDArray[np.float32], white: int | None) -> NDArray[np.ui
 def _stop_if_negative(values: NDArray[np.generic]) -> None:
     if values.min() < 0:
         raise ImageError(
-            "negative values; shift them so that black is 0 (`white` does not), or export it with 8 or 16 unsigned bits"
+            "contains negative values; shift them so that black is 0 (`white` does not do this), or export the image "
+            "with 8 or 16 unsigned bits"
         )
 
 
@@ -151,9 +154,9 @@ def _over_white(image: Image.Image) -> tuple[Image.Image, str]:
     rgba = image if image.mode == "RGBA" else image.convert("RGBA")
     white = Image.new("RGB", rgba.size, (255, 255, 255))
     white.paste(rgba, mask=rgba)
-    if profile and image.mode not in ("LA", "La"):  # a profile of greys says nothing of colours
+    if profile and image.mode not in ("LA", "La"):  # a grey profile does not apply to RGB
         white.info["icc_profile"] = profile
-    return white, "" if rgba.getbbox() else "fully transparent, shown white"
+    return white, "" if rgba.getbbox() else "fully transparent, shown as white"
 
 
 def _in_srgb(image: Image.Image) -> tuple[Image.Image, str]:
@@ -165,15 +168,15 @@ def _in_srgb(image: Image.Image) -> tuple[Image.Image, str]:
         try:
             transform = _transform(bytes(profile), image.mode)
         except (ImageCms.PyCMSError, OSError):
-            note = "unusable colour profile, taken as sRGB"
+            note = "unusable colour profile, sRGB assumed"
         else:
             if transform is not None:
                 image = ImageCms.applyTransform(image, transform) or image
-    return (image if image.mode == "RGB" else image.convert("RGB")), note  # converting would copy
+    return (image if image.mode == "RGB" else image.convert("RGB")), note  # convert() always copies
 
 
 def _transform(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
-    """Return what brings pixels of a profile to sRGB; None if the profile is sRGB, by whatever name."""
+    """Return the transform from a profile to sRGB; None if the profile is equivalent to sRGB."""
     return (_kept_transform if len(profile) <= _LONGEST_KEPT else _make_transform)(profile, mode)
 
 

@@ -1,4 +1,4 @@
-"""Whether a decoder reached the last row of an image: Pillow leaves the rest of a short PNG black, without a word."""
+"""Check that a decoder reached the last row of an image: Pillow silently leaves the rest of a short PNG black."""
 
 from __future__ import annotations
 
@@ -12,32 +12,32 @@ from featx.images.png import chunks
 _PIECE = 1 << 20
 _CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
 _ADAM7 = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
-"""First column, first row, column step and row step of the passes of an interlaced PNG (specification, 8.2)."""
+"""First column, first row, column step and row step of each pass of an interlaced PNG (specification, 8.2)."""
 
 
 def is_complete(image: Image.Image, data: bytes) -> bool:
-    """Tell whether a loaded image is whole, as far as its format lets one see.
+    """Return whether a loaded image is complete; only PNG files can be checked, others count as complete.
 
     Parameters
     ----------
     image : PIL.Image.Image
-        Loaded.
+        The loaded image.
     data : bytes
-        Its file.
+        The whole image file.
     """
     if image.format != "PNG" or not data.startswith(b"\x89PNG"):
         return True
     width, height, bits, colour, _, _, interlaced = struct.unpack(">IIBBBBB", data[16:29])
     if not interlaced:
         last_row = image.crop((0, image.height - 1, image.width, image.height))
-        if last_row.getbbox() is not None:  # not all zero: the decoder was there
+        if last_row.getbbox() is not None:  # not all zero: the decoder reached the last row
             return True
     n_expected = _n_expected(width, height, bits, colour, bool(interlaced))
     return _n_inflated(data, n_expected) >= n_expected
 
 
 def _n_expected(width: int, height: int, bits: int, colour: int, interlaced: bool) -> int:
-    """Return the bytes of all rows, each with its filter byte."""
+    """Return the number of bytes of all rows, including one filter byte per row."""
     row_bits = bits * _CHANNELS.get(colour, 1)
     passes = _ADAM7 if interlaced else ((0, 0, 1, 1),)
     total = 0
@@ -49,7 +49,7 @@ def _n_expected(width: int, height: int, bits: int, colour: int, interlaced: boo
 
 
 def _n_inflated(data: bytes, enough: int) -> int:
-    """Return the length of the pixel data, unpacked a little at a time and not much beyond what is enough."""
+    """Return the length of the decompressed pixel data; decompression stops soon after ``enough`` bytes."""
     stream = zlib.decompressobj()
     total = 0
     for kind, at, end in chunks(data):

@@ -1,4 +1,4 @@
-"""File bytes to an upright RGB image, or the reason why not."""
+"""Decode the bytes of an image file to an upright RGB image, or give the reason why this fails."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ MAX_PIXELS: int = RuntimeOptions.max_pixels
 """Largest image that is decoded, in pixels: about 400 MB in memory."""
 
 _FORMATS = {"PNM": "PPM"} | {kind: kind for kind in ("JPEG", "PNG", "BMP", "GIF", "TIFF", "WEBP", "AVIF", "QOI", "TGA")}
-"""Names of formats, here and in Pillow."""
+"""Names of formats in featx, with their names in Pillow."""
 
 _READ = "JPEG, PNG, BMP, GIF, TIFF, WebP, AVIF, HEIC, PNM (PBM, PGM, PPM), QOI, TGA"
 _TGA_FLAGS, _TGA_OPACITY_BITS = 17, 0x0F
@@ -47,23 +47,23 @@ _TRANSPOSE = {
 _FIRST_ON_ITS_SIDE = 5
 
 LARGE_PIXELS = 16_000_000
-"""Pixels above which an image that is no JPEG takes much memory."""
+"""Number of pixels above which decoding an image other than a JPEG takes much memory."""
 
 _LARGE_JPEG_PIXELS = 60_000_000
 _MOST_COUNTED = 1_000
-"""Pages or frames that are counted to be told."""
+"""Largest number of pages or frames that is reported exactly."""
 
 _DRY = {
-    "": "its content contradicts itself",
-    "decoder error -2": "its pixels cannot be decoded",
-    "broken data stream when reading image file": "its pixels cannot be decoded",
-    "unrecognized data stream contents when reading image file": "its pixels cannot be decoded",
-    "cannot load this image": "its parts do not fit together",
+    "": "the content is inconsistent",
+    "decoder error -2": "the pixels cannot be decoded",
+    "broken data stream when reading image file": "the pixels cannot be decoded",
+    "unrecognized data stream contents when reading image file": "the pixels cannot be decoded",
+    "cannot load this image": "the parts of the file are inconsistent",
 }
-"""What Pillow says of files, and what it means."""
+"""Error messages of Pillow that are unclear to users, with their replacements."""
 
-# What Pillow warns of is harmless metadata, or becomes a reason here. Once for the process, because decoding runs in
-# threads, where warnings cannot be put aside one call at a time.
+# Pillow warns about harmless metadata, or about defects that become a reason here. The filter is set once for the
+# process because decoding runs in threads, where warnings cannot be suppressed for a single call.
 warnings.filterwarnings("ignore", module=r"PIL\.")
 logging.getLogger("PIL").addHandler(logging.NullHandler())
 
@@ -75,11 +75,11 @@ class Decoded:
     Parameters
     ----------
     image : PIL.Image.Image
-        Mode RGB, EXIF orientation applied; smaller than the file's image where less was enough.
+        Image of mode RGB, EXIF orientation applied; smaller than the stored image if a reduced scale was sufficient.
     width, height : int
-        Size of the file's image, upright, in pixels.
+        Size of the stored image in upright orientation, in pixels.
     note : str
-        What a person should know about how it was read; empty if nothing.
+        Remark for the user on how the image was read; empty if there is none.
     """
 
     image: Image.Image
@@ -89,10 +89,10 @@ class Decoded:
 
 
 class Cost(enum.IntEnum):
-    """What decoding a file may cost.
+    """Limit on the time and memory for decoding a file.
 
-    ``PLAIN`` files take about a second at most and little memory, as their structure shows; ``SMALL`` ones take little
-    memory for their pixels, and perhaps long.
+    The structure of a ``PLAIN`` file guarantees that decoding takes about a second at most and little memory. The
+    pixels of a ``SMALL`` file take little memory, but decoding may take long.
     """
 
     PLAIN = 0
@@ -101,15 +101,15 @@ class Cost(enum.IntEnum):
 
 
 class CostlyError(Exception):
-    """A file that may cost more than was allowed."""
+    """Decoding a file may cost more time or memory than allowed."""
 
 
 class ShortOfMemoryError(NotDecodableHereError):
-    """A file that more memory would decode."""
+    """Memory is not sufficient to decode a file."""
 
 
 def whole_image(width: int, height: int) -> float:
-    """Ask for every pixel; see :func:`decode`."""
+    """Return the scale 1, so that every pixel is decoded; see :func:`decode`."""
     return 1.0
 
 
@@ -128,34 +128,34 @@ def decode(
     ----------
     data : bytes
         A whole JPEG, PNG, BMP, GIF, TIFF, WebP, AVIF, PBM, PGM, PPM, QOI, TGA or, with the extra ``heif``, HEIC
-        file; the content decides, not a name.
+        file. The format is recognised from the content, not from a file name.
     enough : callable
-        Given width and height, returns the scale (at most 1) below which the image must not be decoded; a JPEG
-        is decoded at 1/2, 3/8, 1/4 or 1/8 where that is not less.
+        Function of width and height that returns the smallest sufficient scale, at most 1. A JPEG is decoded at
+        1/2, 3/8, 1/4 or 1/8 if that is not below this scale.
     white : int, optional
-        Value of white where pixels have 16 or 32 bits; if not given, what the file says, else full scale.
+        Value of white for pixels with 16 or 32 bits. The default is the value given in the file, else full scale.
     page : int
-        Page of a TIFF, frame of an animation, from 1.
+        Page of a TIFF or frame of an animation, counted from 1.
     max_pixels : int
-        Images with more pixels are refused before they are decoded.
+        Images with more pixels raise an error before they are decoded.
     most : Cost
-        What it may cost; a decoder of what is not plain may also write to the terminal.
+        Allowed cost. The decoders of files that are not plain may also write to the terminal.
 
     Returns
     -------
     Decoded
-        Upright RGB in sRGB; transparency over white.
+        Upright RGB image in sRGB, with transparency over white.
 
     Raises
     ------
     ImageError
-        No usable image; the message is the reason, for a person to read.
+        If the file contains no usable image; the message is the reason shown to the user.
     CostlyError
-        It may cost more.
+        If decoding may exceed the allowed cost.
     """
     kind = _kind(data)
     if kind == "HEIC":
-        _heif_reader()  # without it no process is started
+        _heif_reader()  # raises here, before a process is started for the file
     if most == Cost.PLAIN and not has_plain_structure(data, kind):
         raise CostlyError
     reason = ""
@@ -170,16 +170,16 @@ def decode(
         except (ImageError, CostlyError):
             raise
         except Image.DecompressionBombError:
-            raise ImageError(f"more than {max_pixels:,} pixels; `max_pixels` allows more") from None
+            raise ImageError(f"more than {max_pixels:,} pixels; increase `max_pixels` to read it") from None
         except MemoryError:
-            raise ShortOfMemoryError("not enough memory to decode it") from None
+            raise ShortOfMemoryError("not enough memory to decode the image") from None
         except Exception as error:
             reason = reason or _reason(data, kind, error)
     raise ImageError(reason)
 
 
 def _readings(data: bytes, kind: str) -> Iterator[tuple[bytes, bytes]]:
-    """Yield a file, and, should that fail, a PNG without its text; each with a profile that it has beside it."""
+    """Yield a file and, for a second attempt, a PNG without its text; each with a separate colour profile, if any."""
     yield data, b""
     if kind == "PNG":
         lean, profile = without_text(data)
@@ -194,20 +194,20 @@ def _kind(data: bytes) -> str:
     if kind is None:
         raise ImageError(f"not an image{_what_else(data[:100])}")
     if kind == "JPEG 2000":
-        raise ImageError("a JPEG 2000 image, which featx does not read; export it as JPEG, PNG or TIFF")
+        raise ImageError("a JPEG 2000 image, which featx does not read; export the image as JPEG, PNG or TIFF")
     return kind
 
 
 def _what_else(head: bytes) -> str:
-    """Say what commonly stands in an image's place, and how to get the image."""
+    """Describe common files that replace an image, and how to get the image."""
     if head.startswith(b"version https://git-lfs.github.com/spec/"):
-        return ", but a Git LFS pointer to it: git lfs pull fetches the images"
+        return " but a Git LFS pointer; run git lfs pull to fetch the images"
     if head.startswith(b"/annex/objects/"):
-        return ", but a git-annex pointer to it: git annex get fetches the images"
+        return " but a git-annex pointer; run git annex get to fetch the images"
     start = head.removeprefix(b"\xef\xbb\xbf").lstrip().lower()
     if start.startswith((b"<!doctype html", b"<html")):
-        return ", but a web page, as a download that failed leaves; download the image again"
-    return f": the content is none of {_READ}"
+        return " but a web page, perhaps from a failed download; download the image again"
+    return f": the content is none of the formats {_READ}"
 
 
 @contextlib.contextmanager
@@ -226,14 +226,16 @@ def _heif_reader() -> Any:
     try:
         from pillow_heif import HeifImageFile
     except ImportError:
-        raise NotDecodableHereError('a HEIC image; install the extra for it: pip install "featx[heif]"') from None
+        raise NotDecodableHereError(
+            'a HEIC image; to read it, install the extra heif: pip install "featx[heif]"'
+        ) from None
     return HeifImageFile
 
 
 def _stop_if_large(image: Image.Image, data: bytes, kind: str, max_pixels: int, most: Cost) -> None:
     width, height = image.size
     if width * height > max_pixels:
-        raise ImageError(f"{width} x {height} is more than {max_pixels:,} pixels; `max_pixels` allows more")
+        raise ImageError(f"{width} x {height} is more than {max_pixels:,} pixels; increase `max_pixels` to read it")
     if most == Cost.SMALL and _is_large(image, data, kind):
         raise CostlyError
 
@@ -247,10 +249,12 @@ def _decode(image: Image.Image, data: bytes, kind: str, scale: float, white: int
     n_pages = _n_pages(image, data, max(page, _MOST_COUNTED + 1))
     if page > 1:
         if page > n_pages:
-            raise ImageError(f"it has {n_pages} page{'s' * (n_pages > 1)}, and `page={page}` was asked for")
+            raise ImageError(f"`page={page}`, but the image has {n_pages} page{'s' * (n_pages > 1)}")
         image.seek(page - 1)
     if white is not None and has_deep_colour(image):
-        raise ImageError("16-bit colour is read at full scale, and `white` is for grey images; export it with 8 bits")
+        raise ImageError(
+            "`white` applies to grey images, and 16-bit colour is read at full scale; export the image with 8 bits"
+        )
     width, height = image.size
     counted = f"{n_pages}" if n_pages <= _MOST_COUNTED else f"more than {_MOST_COUNTED:,}"
     notes = [f"page {page} of {counted}" if page > 1 else f"first of {counted} frames"] if n_pages > 1 else []
@@ -259,7 +263,7 @@ def _decode(image: Image.Image, data: bytes, kind: str, scale: float, white: int
         reduced, note = decode_jpeg(data, width, height, scale, image.mode)
         notes += [note]
     if reduced is None:
-        # load() comes before getexif(): on PNG the latter decodes too, and hides what went wrong.
+        # load() comes before getexif(): on PNG the latter decodes too, and hides errors.
         image.load()
         if not is_complete(image, data):
             raise ImageError(f"truncated or damaged {kind}: part of the image is missing")
@@ -277,7 +281,7 @@ def _decode(image: Image.Image, data: bytes, kind: str, scale: float, white: int
 
 
 def _without_alpha(image: Image.Image, data: bytes, kind: str) -> Image.Image:
-    """Drop the fourth channel of a TGA file whose header says that it is no opacity: it is mostly 0."""
+    """Drop the fourth channel of a TGA file whose header declares it as no opacity: it is usually 0."""
     is_opaque = kind == "TGA" and image.mode == "RGBA" and not data[_TGA_FLAGS] & _TGA_OPACITY_BITS
     return image.convert("RGB") if is_opaque else image
 
@@ -285,14 +289,14 @@ def _without_alpha(image: Image.Image, data: bytes, kind: str) -> Image.Image:
 def _orientation(image: Image.Image) -> tuple[int, str]:
     try:
         return int(image.getexif().get(_ORIENTATION_TAG, 1)), ""
-    except Exception:  # the pixels are whole; broken metadata is what every viewer ignores
-        return 1, "unreadable EXIF data, taken as upright"
+    except Exception:  # the pixels are complete, and viewers ignore broken metadata
+        return 1, "unreadable EXIF data, upright orientation assumed"
 
 
 def _n_pages(image: Image.Image, data: bytes, most: int) -> int:
     try:
         return count_pages(image, data, most)
-    except Exception:  # the first page is whole; the count is a courtesy
+    except Exception:  # the first page is complete; the count is only reported
         return 1
 
 
@@ -302,17 +306,17 @@ def _reason(data: bytes, kind: str, error: Exception) -> str:
         return f"truncated {kind}: the file ends before the image does"
     if "cannot identify image file" in text:
         if kind == "JPEG" and (bits := jpeg_bits(data)) not in (None, 8):
-            return f"a JPEG of {bits} bits a colour, which featx does not read; export it with 8"
+            return f"a JPEG with {bits} bits per channel, which featx does not read; export the image with 8 bits"
         if kind == "TIFF" and (pixels := _pixels_of_tiff(data)):
-            return f"a TIFF of {pixels}, which featx does not read; export it with 8 or 16 unsigned bits"
-        return f"damaged {kind}: its header cannot be read"
+            return f"a TIFF with {pixels}, which featx does not read; export the image with 8 or 16 unsigned bits"
+        return f"damaged {kind}: the header cannot be read"
     if text.lower().startswith(("unsupported", "unknown")):
-        return f"a kind of {kind} that featx does not read ({text}); export it as PNG"
+        return f"a variant of {kind} that featx does not read ({text}); export the image as PNG"
     return f"damaged {kind}: {_DRY.get(text, text)}"
 
 
 def _pixels_of_tiff(data: bytes) -> str:
-    """Say of what kind the pixels of a TIFF file are, whose header is whole; nothing if it is not."""
+    """Describe the pixel type of a TIFF file; empty if its header is incomplete."""
     try:
         tiff = Tiff.of(data)
         tags = {tag: tiff.number(entry) for tag, entry in tiff.entries(tiff.first)}

@@ -1,4 +1,4 @@
-"""How bright images with 16 bits are, to notice those that would be nearly black."""
+"""Measure the brightness of 16-bit images, to detect those that would be nearly black."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ from featx.images.formats import image_format, pnm_maxval
 from featx.images.tiff import BITS_PER_SAMPLE, Tiff
 
 _BITS_OF_PNG = 24
-"""Position of the bits of a colour in the header of a PNG file."""
+"""Position of the bit depth in the header of a PNG file."""
 
 _HEADER = 4096
-"""Bytes of a PNM file in which its header ends, but for long comments."""
+"""Bytes of a PNM file that contain its header, unless it has long comments."""
 
 
 class Brightest(NamedTuple):
-    """How bright an image with more than 8 bits is.
+    """Brightness of an image with more than 8 bits.
 
     Parameters
     ----------
     value : int
-        The largest of its values.
+        Largest pixel value.
     white : int
         The value of white.
     is_grey : bool
-        False for colour, of which the higher 8 bits are looked at.
+        False for colour images, of which only the upper 8 bits are measured.
     """
 
     value: int
@@ -39,7 +39,7 @@ class Brightest(NamedTuple):
 
 
 def may_be_deep(stream: BinaryIO) -> bool:
-    """Tell whether an open file is a PNG, TIFF or PGM with more than 8 bits a colour; only its header is read."""
+    """Return whether an open file is a PNG, TIFF or PGM with more than 8 bits per channel; only the header is read."""
     head = stream.read(33)
     kind = image_format(head[:16])
     if kind == "PNG":
@@ -57,12 +57,12 @@ def _is_deep_tiff(stream: BinaryIO) -> bool:
     try:
         tiff = Tiff(read)
         return any(tag == BITS_PER_SAMPLE and 8 < tiff.number(entry) <= 16 for tag, entry in tiff.entries(tiff.first))
-    except (ValueError, OSError, OverflowError):  # why it cannot be used shows when it is decoded
+    except (ValueError, OSError, OverflowError):  # the defect is reported when the file is decoded
         return False
 
 
 def brightest(data: bytes, *, max_pixels: int = MAX_PIXELS, most: Cost = Cost.ANY) -> Brightest | None:
-    """Return how bright an image with more than 8 bits is.
+    """Return the brightness of an image with more than 8 bits.
 
     Parameters
     ----------
@@ -74,12 +74,12 @@ def brightest(data: bytes, *, max_pixels: int = MAX_PIXELS, most: Cost = Cost.AN
     Returns
     -------
     Brightest or None
-        None for every other file, a broken one too: why it cannot be used shows when it is decoded.
+        None for other files, including damaged ones, whose defect is reported when they are decoded.
 
     Raises
     ------
     CostlyError
-        It is large, and ``most`` does not allow that.
+        If the image is large and ``most`` does not allow large images.
     """
     try:
         with Image.open(io.BytesIO(data), formats=("PNG", "TIFF", "PPM")) as image:
@@ -95,7 +95,7 @@ def brightest(data: bytes, *, max_pixels: int = MAX_PIXELS, most: Cost = Cost.AN
                 return Brightest(round(int(values.max()) * maxval / FULL_SCALE), maxval, True)
             if grey:
                 return Brightest(int(values.max()), white_of(image), True)
-            colours = values[..., : 1 if image.mode == "LA" else 3]  # opacity says nothing of brightness
+            colours = values[..., : 1 if image.mode == "LA" else 3]  # opacity is not brightness
             return Brightest(int(colours.max()) * 257, FULL_SCALE, False)
     except CostlyError:
         raise

@@ -1,4 +1,4 @@
-"""Which files are images, and of which format: by their first bytes."""
+"""Recognise image files and their formats by their first bytes."""
 
 from __future__ import annotations
 
@@ -22,7 +22,8 @@ _AVIF = (b"avif", b"avis")
 _HEIC = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
 
 _PNM = re.compile(rb"(?:P[456]\s|P[123][\r\n]|Pf[\r\n])\s*[\d#]")
-"""Of the plain ones, whose content is text, the magic number has a line of its own: text may begin with P1, too."""
+"""In the plain formats, whose content is text, the magic number must be a line of its own: other text may also begin
+with P1."""
 
 _PNM_GAP = rb"(?:\s|#[^\r\n]*[\r\n])+"
 _PNM_HEADER = re.compile(rb"P[2356]" + (_PNM_GAP + rb"\d{1,9}") * 2 + _PNM_GAP + rb"(\d{1,9})\s")
@@ -30,16 +31,16 @@ _LONGEST_HEADER = 65_536
 
 _TGA = struct.Struct("<BBBHHBHHHHBB")
 _TGA_DEPTHS = {1: (8,), 2: (16, 24, 32), 3: (8, 16), 9: (8,), 10: (16, 24, 32), 11: (8, 16)}
-"""Bits of a pixel, by the type of the image: a palette, colours, greys; 8 more if they are packed."""
+"""Allowed bits per pixel by image type: palette, colour, grey; the type is 8 higher for packed pixels."""
 
 _TGA_PACKED = 8
 
 
 def image_format(head: bytes) -> str | None:
-    """Name the image format that a file's first 16 bytes announce, or None.
+    """Return the image format given by the first 16 bytes of a file, or None.
 
-    Besides the formats that are decoded it knows ``JPEG 2000``, to give a better reason. A TGA file announces nothing,
-    see :func:`is_tga`.
+    Besides the formats that featx decodes, ``JPEG 2000`` is recognised, to report a better reason. A TGA file has no
+    magic number; see :func:`is_tga`.
     """
     for kind, magic in _MAGIC.items():
         if head.startswith(magic):
@@ -56,13 +57,13 @@ def image_format(head: bytes) -> str | None:
 
 
 def pnm_maxval(data: bytes) -> int:
-    """Return the value of white of a PGM or PPM file, as its header says; 0 for every other file."""
+    """Return the maximum value (white) in the header of a PGM or PPM file; 0 for every other file."""
     header = _PNM_HEADER.match(data[:_LONGEST_HEADER])
     return int(header[1]) if header else 0
 
 
 def is_tga(data: bytes) -> bool:
-    """Tell whether a file, whole, is a TGA image: its header has no magic number, but must agree with itself."""
+    """Return whether a whole file is a TGA image: the header has no magic number, but must be consistent."""
     if len(data) <= _TGA.size:
         return False
     n_id, has_map, kind, _, n_map, map_bits, _, _, width, height, depth, flags = _TGA.unpack_from(data)
@@ -77,5 +78,5 @@ def is_tga(data: bytes) -> bool:
 
 
 def looks_like_image(name: str, head: bytes) -> bool:
-    """Tell whether a file counts as an image: by its first bytes, or by a name that promises one."""
+    """Return whether a file counts as an image, by its first bytes or by the extension of its name."""
     return image_format(head) is not None or posixpath.splitext(name)[1].lower() in _EXTENSIONS

@@ -1,4 +1,4 @@
-"""Decode what may take long or much memory in processes that can be stopped."""
+"""Decode images that may take much time or memory in child processes that can be stopped."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ if sys.platform != "win32":
 _SECONDS = 60.0
 _MEGABYTES = 1000
 _BYTES_A_PIXEL = 10
-"""Memory that decoding an image may take: transparency over white takes nine bytes a pixel."""
+"""Memory allowed for decoding, in bytes per pixel: compositing transparency over white takes nine."""
 
-_COUNTS_PROCESSOR_TIME = sys.platform != "win32"
+_COUNTS_CPU_TIME = sys.platform != "win32"
 _STUCK_SECONDS = 900.0
-"""Wall time after which a process that uses no processor time, as one that was stopped, is given up."""
+"""Wall time, in seconds, after which a process that uses no CPU time (for example a suspended one) is killed."""
 
 _END_SECONDS = 1.0
 _NEXT_RUN = "the next run tries again"
@@ -48,26 +48,27 @@ _LENGTH = struct.Struct("<Q")
 
 
 def memory_for(max_pixels: int) -> int:
-    """Return the megabytes that decoding an image of so many pixels may take."""
+    """Return the memory limit, in megabytes, for decoding an image of up to ``max_pixels`` pixels."""
     return max(_MEGABYTES, max_pixels * _BYTES_A_PIXEL // 1_000_000)
 
 
 class Guard:
-    """Prepares images: plain ones here, others in processes of limited time and memory, large ones one at a time.
+    """Prepare images within limits of time and memory.
 
-    A process is started when such an image comes, at most one for each calling thread. It runs the same code: the
+    Plain images are decoded in this process, others in child processes with limits, large ones one at a time. A child
+    process is started when an image needs one, at most one for each calling thread. It runs the same code, so the
     pixels are the same. When the context is left, the processes are stopped, and calls in other threads raise at once.
 
-    An image is to blame for a process that crashes on it, or reaches a limit, if the process is new or the limit is
-    one of time. Whatever else ends a process says nothing of the image, nor does a process that decoded others before:
-    the image is tried again in a new one.
+    A crash or a reached limit counts as a defect of the image only if the process is new or the limit is that of time.
+    If a process ends for another reason, or has decoded other images before, the image is tried again in a new
+    process.
 
     Parameters
     ----------
     seconds : float
-        Longest processor time for one image; wall time on Windows.
+        Largest CPU time for one image; wall time on Windows.
     megabytes : int
-        Most memory for one image, beside what the process needs itself. Only Linux holds a process to it.
+        Largest memory for one image, in addition to that of the process itself. Only enforced on Linux.
     """
 
     def __init__(self, seconds: float = _SECONDS, megabytes: int = _MEGABYTES) -> None:
@@ -88,21 +89,21 @@ class Guard:
             decoders = list(self._all)
         for decoder in decoders:
             decoder.process.kill()
-        for decoder in decoders:  # whoever waits for one closes its pipes
+        for decoder in decoders:  # the thread that waits for a process closes its pipes
             with contextlib.suppress(subprocess.TimeoutExpired):
                 decoder.process.wait(_END_SECONDS)
         for decoder in self._idle:
             decoder.close()
 
     def prepare(self, data: bytes, **options: Any) -> Prepared:
-        """Decode an image file and bring it to a square; see :func:`featx.images.prepare`.
+        """Decode an image file and resize it to a square; see :func:`featx.images.prepare`.
 
         Raises
         ------
         ImageError
-            No usable image, or one that takes too long or too much memory.
+            If the file contains no usable image, or decoding takes too much time or memory.
         NotDecodableHereError
-            It was not decoded for no fault of its own.
+            If decoding failed for a reason outside the image.
         """
         if self._closed:
             raise NotDecodableHereError(f"the run was stopped; {_NEXT_RUN}")
@@ -114,9 +115,9 @@ class Guard:
         return Prepared(_array(pixels, shapes[0]), _array(signature, shapes[1]), **made)
 
     def brightest(self, data: bytes, max_pixels: int = MAX_PIXELS) -> Brightest | None:
-        """Return how bright an image with 16 bits is; see :func:`featx.images.brightest`.
+        """Return the brightness of an image with 16 bits; see :func:`featx.images.brightest`.
 
-        None also for one that cannot be decoded, for whatever reason.
+        The result is also None for an image that cannot be decoded for any reason.
         """
         try:
             made, *_ = self._ask("brightest", data, {"max_pixels": max_pixels})
@@ -135,19 +136,19 @@ class Guard:
         for is_last in (False, True):
             decoder = self._decoder(new=is_last)
             try:
-                answer, pixels, signature = decoder.ask(request, data)
+                content, pixels, signature = decoder.ask(request, data)
             except (OSError, EOFError):
                 self._blame(decoder)
                 continue
-            said = json.loads(answer)
-            if said.get("short") and not decoder.is_new:
+            reply = json.loads(content)
+            if reply.get("short") and not decoder.is_new:
                 self._drop(decoder)
                 continue
-            decoder.is_new = decoder.is_new and bool(said.get("costly"))  # then it has decoded nothing
+            decoder.is_new = decoder.is_new and bool(reply.get("costly"))  # then it has decoded nothing
             self._put_back(decoder)
-            _raise(said)
-            return said, pixels, signature
-        raise NotDecodableHereError(f"the process that decoded it was stopped from outside; {_NEXT_RUN}")
+            _raise(reply)
+            return reply, pixels, signature
+        raise NotDecodableHereError(f"the decoding process was stopped from outside; {_NEXT_RUN}")
 
     def _decoder(self, new: bool) -> _Decoder:
         if not new:
@@ -159,7 +160,7 @@ class Guard:
             try:
                 decoder = _Decoder(self._start(), self._seconds)
             except OSError as error:
-                reason = f"no process can be started to decode it: {error.strerror or error}"
+                reason = f"no process can be started to decode the image: {error.strerror or error}"
                 raise NotDecodableHereError(f"{reason}; {_NEXT_RUN}") from None
             self._all.add(decoder)
         return decoder
@@ -180,37 +181,37 @@ class Guard:
         decoder.close()
 
     def _blame(self, decoder: _Decoder) -> None:
-        """Raise if it is the image's fault that a process has ended."""
-        with contextlib.suppress(subprocess.TimeoutExpired):  # its pipes close a moment before it has a code
+        """Raise ImageError if the image caused the end of a process."""
+        with contextlib.suppress(subprocess.TimeoutExpired):  # pipes close shortly before the exit code is set
             decoder.process.wait(_END_SECONDS)
         code = decoder.process.returncode
         self._drop(decoder)
         if self._closed:
             raise NotDecodableHereError(f"the run was stopped; {_NEXT_RUN}")
-        if code == _TOO_LONG or (decoder.is_late and not _COUNTS_PROCESSOR_TIME):
-            raise ImageError(f"it takes more than {self._seconds:g} s to decode")
+        if code == _TOO_LONG or (decoder.is_late and not _COUNTS_CPU_TIME):
+            raise ImageError(f"decoding takes more than {self._seconds:g} s")
         if code in _CRASHES and decoder.is_new:
-            raise ImageError("the decoder crashed on it")
+            raise ImageError("the decoder crashed on this image")
 
 
 class _Decoder:
-    """A process that decodes one image after the other.
+    """Child process that decodes one image at a time.
 
     Parameters
     ----------
     process : subprocess.Popen
     seconds : float
-        Longest processor time for one image.
+        Largest CPU time for one image.
     """
 
     def __init__(self, process: subprocess.Popen[bytes], seconds: float) -> None:
         self.process = process
         self.is_new = True
         self.is_late = False
-        self._patience = max(_STUCK_SECONDS, 2 * seconds) if _COUNTS_PROCESSOR_TIME else seconds
+        self._patience = max(_STUCK_SECONDS, 2 * seconds) if _COUNTS_CPU_TIME else seconds
 
     def ask(self, *parts: bytes) -> list[bytes]:
-        """Send a request and return the three parts of the answer; OSError or EOFError where the process ends."""
+        """Send a request and return the three parts of the reply; raise OSError or EOFError if the process ends."""
         timer = threading.Timer(self._patience, self._give_up)
         timer.start()
         try:
@@ -234,12 +235,12 @@ class _Decoder:
             self.process.wait(_END_SECONDS)
 
 
-def _raise(said: dict[str, Any]) -> None:
-    """Raise what the answer of a process says, if it says so."""
-    if said.pop("costly", False):
+def _raise(reply: dict[str, Any]) -> None:
+    """Raise the error that the reply of a process reports, if any."""
+    if reply.pop("costly", False):
         raise CostlyError
-    if "reason" in said:
-        raise (NotDecodableHereError if said.get("passing") else ImageError)(said["reason"])
+    if "reason" in reply:
+        raise (NotDecodableHereError if reply.get("passing") else ImageError)(reply["reason"])
 
 
 def _array(content: bytes, shape: list[int]) -> NDArray[np.uint8]:
@@ -267,54 +268,54 @@ def _read(stream: IO[bytes], n: int) -> bytes:
 
 
 def serve(megabytes: str, seconds: str) -> None:
-    """Answer requests on standard input until it closes, in the process."""
+    """Answer requests on standard input until it closes; runs in the child process."""
     source, target = sys.stdin.buffer, take_output()
     is_limited = _limit_memory(int(megabytes))
     if sys.platform != "win32":
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    Image.MAX_IMAGE_PIXELS = None  # the request says how many pixels are too many
+    Image.MAX_IMAGE_PIXELS = None  # the request contains the limit
     with contextlib.suppress(EOFError):
         while True:
             request, data = json.loads(_receive(source)), _receive(source)
             _limit_time(float(seconds))
             for part in _answer(request, data, megabytes if is_limited else ""):
                 _send(target, part)
-            del data  # or it takes memory beside the next image
+            del data  # frees the memory before the next image is received
 
 
 def _answer(request: dict[str, Any], data: bytes, megabytes: str) -> tuple[bytes, bytes, bytes]:
     pixels = signature = b""
-    said: dict[str, Any]
+    reply: dict[str, Any]
     try:
         job, most = request.pop("job"), Cost(request.pop("most"))
         if job == "brightest":
             known = brightest(data, most=most, **request)
-            said = {"value": None} if known is None else known._asdict()
+            reply = {"value": None} if known is None else known._asdict()
         else:
             made = prepare(data, most=most, **request)
             pixels, signature = made.pixels.tobytes(), made.signature.tobytes()
-            said = {"shapes": [made.pixels.shape, made.signature.shape]}
-            said |= {"width": made.width, "height": made.height, "note": made.note}
+            reply = {"shapes": [made.pixels.shape, made.signature.shape]}
+            reply |= {"width": made.width, "height": made.height, "note": made.note}
     except CostlyError:
-        said = {"costly": True}
+        reply = {"costly": True}
     except (ShortOfMemoryError, MemoryError):
-        said = {"reason": f"not enough memory to decode it; {_NEXT_RUN}", "short": True, "passing": True}
+        reply = {"reason": f"not enough memory to decode the image; {_NEXT_RUN}", "short": True, "passing": True}
         if megabytes:
-            said = {"reason": f"more than {int(megabytes):,} MB of memory are needed to decode it", "short": True}
+            reply = {"reason": f"decoding needs more than {int(megabytes):,} MB of memory", "short": True}
     except NotDecodableHereError as error:
-        said = {"reason": str(error), "passing": True}
+        reply = {"reason": str(error), "passing": True}
     except ImageError as error:
-        said = {"reason": str(error)}
+        reply = {"reason": str(error)}
     except Exception as error:
-        said = {"reason": f"its pixels cannot be used: {error}"}
-    return json.dumps(said).encode(), pixels, signature
+        reply = {"reason": f"the pixels cannot be used: {error}"}
+    return json.dumps(reply).encode(), pixels, signature
 
 
 def _limit_memory(megabytes: int) -> bool:
-    """Hold this process to what it has now and some more; tell whether that could be done."""
-    if sys.platform != "linux":  # macOS knows the limit and ignores it
+    """Limit the memory of this process to its present size plus ``megabytes``; return whether the limit is in force."""
+    if sys.platform != "linux":  # macOS accepts the limit but does not enforce it
         return False
-    with contextlib.suppress(OSError, ValueError):  # or the user allows less
+    with contextlib.suppress(OSError, ValueError):  # fails where the user's own limit is lower
         with open("/proc/self/statm", encoding="ascii") as stream:
             now = int(stream.read().split()[0]) * os.sysconf("SC_PAGE_SIZE")
         limit = now + megabytes * 1_000_000
@@ -324,7 +325,7 @@ def _limit_memory(megabytes: int) -> bool:
 
 
 def _limit_time(seconds: float) -> None:
-    """Let this process have so much more processor time; then it ends with SIGXCPU."""
+    """Limit the further CPU time of this process, after which it ends with SIGXCPU."""
     if sys.platform != "win32":
         hard = resource.getrlimit(resource.RLIMIT_CPU)[1]
         soft = math.ceil(time.process_time() + seconds)

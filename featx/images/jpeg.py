@@ -1,4 +1,4 @@
-"""JPEG files at reduced size: libjpeg-turbo shrinks while it decodes, which is fast and antialiased."""
+"""Decode JPEG files at reduced size: libjpeg-turbo downscales while it decodes, which is fast and antialiased."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _MARKER = 0xFF
 _MOST_SEGMENTS = 256
 _MOST_MARKERS = 10_000
 _NEXT_MARKER = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")
-"""Within a scan: neither a byte of its data nor a restart."""
+"""Next marker within a scan that is neither a stuffed data byte nor a restart marker."""
 
 _LEFT_OVER = re.compile(r"Corrupt JPEG data: (\d+) extraneous bytes before marker 0xd\d")
 _INCOMPLETE = re.compile(r"premature end|bad Huffman|found marker 0x\w\w instead of RST", re.IGNORECASE)
@@ -31,26 +31,26 @@ def decode_jpeg(data: bytes, width: int, height: int, scale: float, mode: str) -
     Parameters
     ----------
     data : bytes
-        A whole file.
+        A whole JPEG file.
     width, height : int
-        Size of its image, in pixels.
+        Size of the stored image, in pixels.
     scale : float
-        The smallest scale that is enough, at most 1; of 1, 1/2, 3/8, 1/4 and 1/8 the next above is used.
+        Smallest sufficient scale, at most 1. The next larger scale of 1, 1/2, 3/8, 1/4 and 1/8 is used.
     mode : {"L", "RGB", "CMYK"}
-        Pixels wanted; CMYK only checks the file.
+        Mode of the result; with CMYK the file is only checked.
 
     Returns
     -------
     PIL.Image.Image or None
-        As stored (no EXIF orientation applied); None for a file with anything unusual about it, which a more
-        tolerant decoder may read or find a reason for, and for CMYK.
+        Image as stored (EXIF orientation not applied). None for CMYK, and for an unusual file, which a more tolerant
+        decoder can read or give a reason for.
     note : str
-        What a person should know; empty if nothing.
+        Remark for the user; empty if there is none.
 
     Raises
     ------
     ImageError
-        Part of the image is missing. Tolerant decoders fill it with grey, without a word.
+        If part of the image is missing. Tolerant decoders silently fill it with grey.
     """
     scale = min(scale, 1.0)
     try:
@@ -65,20 +65,20 @@ def decode_jpeg(data: bytes, width: int, height: int, scale: float, mode: str) -
     except ValueError as error:
         if _INCOMPLETE.search(str(error)):
             raise ImageError("truncated or damaged JPEG: part of the image is missing") from None
-        return None, "data left over, perhaps damaged" if _LEFT_OVER.match(str(error)) else ""
+        return None, "extraneous data, perhaps damaged" if _LEFT_OVER.match(str(error)) else ""
     if mode == "CMYK":
         return None, ""
     return Image.fromarray(pixels[:, :, 0] if mode == "L" else pixels), ""
 
 
 def segments(data: bytes) -> Iterator[tuple[int, int, int]]:
-    """Yield the marker, start and end of each segment of a JPEG file, to its first scan; of the first 256, if more."""
+    """Yield marker, start and end of each segment of a JPEG file up to its first scan, at most 256 segments."""
     at = 2
     for _ in range(_MOST_SEGMENTS):
         head = data[at : at + 4]
         if len(head) < 4 or head[0] != _MARKER:
             return
-        if head[1] == _MARKER:  # such bytes may stand in front of a marker
+        if head[1] == _MARKER:  # fill bytes may precede a marker
             at += 1
             continue
         length = int.from_bytes(head[2:], "big")
@@ -91,20 +91,20 @@ def segments(data: bytes) -> Iterator[tuple[int, int, int]]:
 
 
 def count_scans(data: bytes, at: int) -> int:
-    """Return how many scans begin behind a position in the first scan of a JPEG file; at most 10,000.
+    """Return the number of scans that begin after a position in the first scan of a JPEG file, at most 10,000.
 
-    What lies behind the image is not counted: a phone puts a video there, which has such bytes by chance.
+    Data after the image is ignored: phones append videos, which contain the same bytes by chance.
     """
     n = 0
     for _ in range(_MOST_MARKERS):
-        found = _NEXT_MARKER.search(data, at)
-        if found is None or found[0][1] == END:
+        match = _NEXT_MARKER.search(data, at)
+        if match is None or match[0][1] == END:
             return n
-        n += found[0][1] == SCAN
-        at = found.end() + max(2, int.from_bytes(data[found.end() : found.end() + 2], "big"))
+        n += match[0][1] == SCAN
+        at = match.end() + max(2, int.from_bytes(data[match.end() : match.end() + 2], "big"))
     return _MOST_MARKERS
 
 
 def jpeg_bits(data: bytes) -> int | None:
-    """Return the bits of a colour that a JPEG file declares in its frame header (ITU T.81, B.2.2); None without one."""
+    """Return the bits per channel in the frame header of a JPEG file (ITU T.81, B.2.2); None without a frame header."""
     return next((data[start] for marker, start, _ in segments(data) if marker in FRAMES and start < len(data)), None)

@@ -1,4 +1,4 @@
-"""What a photograph says of its origin: the camera and the day, from the EXIF data of a JPEG file."""
+"""Read the camera and the day of a photograph from the EXIF data of a JPEG file."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from featx.images.jpeg import APP1, segments
 from featx.images.tiff import ASCII, Tiff, TiffEntry, without_head
 
 _MAKE, _MODEL, _EXIF_IFD = 0x010F, 0x0110, 0x8769
-_TAKEN, _DIGITIZED, _SERIAL = 0x9003, 0x9004, 0xA431  # when the file was changed (0x0132) is no day of a photograph
+_TAKEN, _DIGITIZED, _SERIAL = 0x9003, 0x9004, 0xA431  # 0x0132 is the day of the last change, not of the photograph
 _DAY = re.compile(r"((?:19|20)\d\d):([01]\d):([0-3]\d)")
 _LONGEST = 80
 
 
 class Origin(NamedTuple):
-    """Where a photograph comes from; empty text for what is not said.
+    """Camera and day of a photograph; empty strings for unknown values.
 
     Parameters
     ----------
     camera : str
-        Make, model and, if it is told, serial number.
+        Make, model and, if given, serial number.
     day : str
-        As ``2024-01-05``.
+        Day in the form ``2024-01-05``.
     """
 
     camera: str = ""
@@ -30,12 +30,12 @@ class Origin(NamedTuple):
 
 
 def read_origin(data: bytes) -> Origin:
-    """Return what the bytes of an image file say of camera and day, without decoding it.
+    """Return the camera and the day of an image file, without decoding its pixels.
 
     Parameters
     ----------
     data : bytes
-        Any file; only JPEG is looked into.
+        A whole file of any format; only JPEG files are examined.
     """
     exif = _exif(data)
     try:
@@ -47,13 +47,13 @@ def read_origin(data: bytes) -> Origin:
     make, model = _text(tiff, tags.get(_MAKE)), _text(tiff, tags.get(_MODEL))
     serial = _text(tiff, details.get(_SERIAL))
     day = _DAY.match(_text(tiff, details.get(_TAKEN)) or _text(tiff, details.get(_DIGITIZED)))
-    if model.lower().startswith(make.lower()):  # as "NIKON" and "NIKON D750"
+    if model.lower().startswith(make.lower()):  # for example "NIKON" and "NIKON D750"
         make = ""
     return Origin(" ".join(filter(None, (make, model, serial)))[:_LONGEST], "-".join(day.groups()) if day else "")
 
 
 def _exif(data: bytes) -> bytes:
-    """Return the EXIF data of a JPEG file (CIPA DC-008, 4.5.4); empty without any."""
+    """Return the EXIF data of a JPEG file (CIPA DC-008, 4.5.4); empty if there is none."""
     if data.startswith(b"\xff\xd8"):
         for marker, start, end in segments(data):
             if marker == APP1 and data.startswith(b"Exif\0\0", start):
@@ -62,7 +62,7 @@ def _exif(data: bytes) -> bytes:
 
 
 def _tags(tiff: Tiff, at: int) -> dict[int, TiffEntry]:
-    """Return the tags of a directory; of one that is there twice, the first."""
+    """Return the tags of a directory; for repeated tags, the first."""
     return dict(reversed(tiff.entries(at)))
 
 

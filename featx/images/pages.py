@@ -1,4 +1,4 @@
-"""How many pages or frames a file has, counted as far as it matters."""
+"""Count the pages or frames of an image file, up to a limit."""
 
 from __future__ import annotations
 
@@ -7,23 +7,23 @@ from PIL import Image
 from featx.images.tiff import Tiff
 
 _ONE_IMAGE = ("MPO", "HEIF")
-"""Their further images are views of the first."""
+"""Formats whose further images are other versions of the first."""
 
 _DESCRIPTOR, _EXTENSION, _END = 0x2C, 0x21, 0x3B
 _MOST_BLOCKS = 1_000_000
 
 
 def count_pages(image: Image.Image, data: bytes, most: int) -> int:
-    """Return the pages of a TIFF or the frames of an animation, in time that does not grow with their number.
+    """Return the number of pages of a TIFF or frames of an animation, in bounded time.
 
     Parameters
     ----------
     image : PIL.Image.Image
-        Opened.
+        The opened image.
     data : bytes
-        Its file.
+        The whole image file.
     most : int
-        Where counting ends.
+        Largest number to count to.
     """
     if image.format in _ONE_IMAGE:
         return 1
@@ -31,7 +31,7 @@ def count_pages(image: Image.Image, data: bytes, most: int) -> int:
         return _count_tiff(data, most)
     if image.format == "GIF":
         return _count_gif(data, most)
-    return min(int(getattr(image, "n_frames", 1)), most)  # their headers say it
+    return min(int(getattr(image, "n_frames", 1)), most)  # the header contains the number
 
 
 def _count_tiff(data: bytes, most: int) -> int:
@@ -50,7 +50,7 @@ def _count_gif(data: bytes, most: int) -> int:
         if n >= most or at >= len(data):
             break
         kind = data[at]
-        if inside:  # data of an image or an extension, in pieces
+        if inside:  # data of an image or an extension, in sub-blocks
             inside = kind != 0
             at += 1 + kind
         elif kind == _DESCRIPTOR and at + 9 < len(data):

@@ -1,4 +1,4 @@
-"""PNG files without their text, of which libraries refuse to unpack much, and which says nothing of the pixels."""
+"""Remove text from PNG files: libraries limit how much text they unpack, and text does not affect the pixels."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from collections.abc import Iterator
 
 TEXT_CHUNKS = (b"tEXt", b"zTXt", b"iTXt")
 HIDDEN_EXIF = (b"raw profile type", b"exif")
-"""Text chunks whose text is taken for EXIF data."""
+"""Keywords of text chunks that Pillow interprets as EXIF data."""
 
 _HIDDEN_ORIENTATION = (*HIDDEN_EXIF, b"xml:com.adobe.xmp")
 _MOST_UNPACKED = 1 << 20
-"""Bytes that Pillow unpacks of a text chunk or a colour profile."""
+"""Largest text chunk or colour profile, in bytes, that Pillow unpacks."""
 
 _LONGEST_PROFILE = 16_000_000
 _SIGNATURE_BYTES = 8
@@ -20,7 +20,7 @@ _SIGNATURE_BYTES = 8
 def chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:
     """Yield type, start and end of each chunk of a PNG file; its content is ``data[start + 8 : end - 4]``.
 
-    Of a file that is cut off, the last chunk may end after it.
+    In a truncated file, the last chunk may end beyond the end of the file.
     """
     at = _SIGNATURE_BYTES
     while at + 8 <= len(data):
@@ -30,7 +30,7 @@ def chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:
 
 
 def unpacked(packed: bytes, most: int) -> bytes:
-    """Return what is compressed, at most so many bytes of it; nothing if it is damaged."""
+    """Return at most ``most`` bytes of decompressed data; empty if the data is damaged."""
     try:
         return zlib.decompressobj().decompress(packed, most)
     except zlib.error:
@@ -43,19 +43,19 @@ def packed_profile(content: bytes) -> bytes:
 
 
 def without_text(data: bytes) -> tuple[bytes, bytes]:
-    """Leave out the text of a PNG file, but for what may say which side is up, and a long colour profile.
+    """Remove a long colour profile and the text of a PNG file, except text that may contain the orientation.
 
     Parameters
     ----------
     data : bytes
-        A whole file.
+        A whole PNG file.
 
     Returns
     -------
     bytes
-        The file without them; the same if it has none.
+        The file without these chunks; unchanged if it has none.
     bytes
-        The profile, of at most 16 MB; empty if none was left out.
+        The removed profile, at most 16 MB; empty if none was removed.
     """
     parts: list[bytes] = []
     profile, start = b"", 0
@@ -74,7 +74,7 @@ def without_text(data: bytes) -> tuple[bytes, bytes]:
 
 
 def _may_turn(kind: bytes, content: bytes) -> bool:
-    """Tell whether a text chunk may hold an orientation, and unpacks to little."""
+    """Return whether a text chunk may contain an orientation and is short when unpacked."""
     keyword, _, rest = content.partition(b"\0")
     if not keyword.lower().startswith(_HIDDEN_ORIENTATION):
         return False

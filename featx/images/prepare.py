@@ -1,4 +1,4 @@
-"""File bytes to the square pixels that a network sees, and a small signature of the whole image."""
+"""Convert file bytes to the square pixels that a backbone receives, and a small signature of the whole image."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from featx.images.decode import MAX_PIXELS, Cost, decode
 from featx.spec import Resize
 
 Fitting = Resize | Literal["fit"]
-"""How an image is made as small as is asked for: a square, or with ``fit`` as a whole."""
+"""Rule for resizing an image: to a square or, with ``fit``, keeping its shape."""
 
 CROP_FRACTION = 0.875
-"""Part of the shorter side that the rule ``crop`` keeps, as when ImageNet networks are evaluated."""
+"""Fraction of the shorter side that the rule ``crop`` keeps, as in the usual evaluation on ImageNet."""
 
 _PAD_GREY = (127, 127, 127)
 _SIGNATURE_SIDE = 16
@@ -25,18 +25,18 @@ _SIGNATURE_SIDE = 16
 
 @dataclass(frozen=True)
 class Prepared:
-    """One image, ready for a network.
+    """One image, ready for a backbone.
 
     Parameters
     ----------
     pixels : ndarray of shape (size, size, 3), uint8
-        RGB; of the rule ``fit`` a rectangle.
+        RGB pixels; with the rule ``fit`` a rectangle.
     signature : ndarray of shape (16, 16), uint8
-        Grey thumbnail of the whole upright image, to find near-copies without decoding again.
+        Grey thumbnail of the whole upright image, to find near-duplicates without decoding again.
     width, height : int
         Size of the upright image in pixels.
     note : str
-        What a person should know about how it was read; empty if nothing.
+        Remark for the user on how the image was read; empty if there is none.
     """
 
     pixels: NDArray[np.uint8]
@@ -56,7 +56,7 @@ def prepare(
     max_pixels: int = MAX_PIXELS,
     most: Cost = Cost.ANY,
 ) -> Prepared:
-    """Decode an image file and bring it to a square.
+    """Decode an image file and resize it to a square.
 
     Parameters
     ----------
@@ -65,9 +65,9 @@ def prepare(
     size : int
         Side of the square, in pixels.
     resize : {"crop", "squash", "pad", "fit"}
-        ``crop``: the centre square of 7/8 of the shorter side; ``squash``: the whole image, its shape
-        given up; ``pad``: the whole image, its shape kept, grey beside it. All antialiased (bilinear).
-        For people only, ``fit``: the whole image, its longer side at most ``size``.
+        ``crop``: the centre square, with 7/8 of the shorter side; ``squash``: the whole image, without keeping its
+        aspect ratio; ``pad``: the whole image in its aspect ratio, with grey margins; ``fit``, for display only: the
+        whole image in its aspect ratio, the longer side at most ``size``. All are antialiased (bilinear).
     white, page, max_pixels, most
         See :func:`featx.images.decode`.
 
@@ -78,9 +78,9 @@ def prepare(
     Raises
     ------
     ImageError
-        No usable image; the message is the reason.
+        If the file contains no usable image; the message is the reason.
     CostlyError
-        It may cost more than ``most``.
+        If decoding may exceed the cost ``most``.
     """
     rule = _RULES[resize]
 
@@ -95,7 +95,7 @@ def prepare(
 
 @dataclass(frozen=True)
 class _Rule:
-    """How an image becomes a square, and which scale of the image (width, height, size) is enough for it."""
+    """Function that resizes an image, and the smallest sufficient decoding scale, given width, height and size."""
 
     apply: Callable[[Image.Image, int], Image.Image]
     enough: Callable[[int, int, int], float]
@@ -104,7 +104,7 @@ class _Rule:
 def _crop(image: Image.Image, size: int) -> Image.Image:
     side = CROP_FRACTION * min(image.size)
     left, top = (image.width - side) / 2, (image.height - side) / 2
-    # Resizing just the box is bounded in memory whatever the shape of the image.
+    # Resizing only the box bounds the memory for images of any shape.
     return image.resize((size, size), Image.Resampling.BILINEAR, box=(left, top, left + side, top + side))
 
 

@@ -1,4 +1,4 @@
-"""Images made for featx that show whether this machine decodes, and computes, as another one did."""
+"""Probe images, which show whether this machine decodes and computes the same values as another one."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from importlib.resources import files
 from featx.images.prepare import prepare
 
 DECODE_VERSION = 4
-"""Raised by hand when the rules in this room change on purpose; libraries show in the probe pixels."""
+"""Increased by hand when the decoding rules change; changes of libraries are detected from the probe pixels."""
 
 _PROBE_SIDE = 96
 
 
 @functools.cache
 def probe_files() -> dict[str, bytes]:
-    """Return the probe images, file name to file bytes, in sorted order."""
+    """Return the probe images as a sorted mapping from file name to file bytes."""
     folder = files("featx.images") / "probes"
     names = sorted(entry.name for entry in folder.iterdir() if not entry.name.endswith((".py", ".md")))
     return {name: (folder / name).read_bytes() for name in names}
@@ -24,9 +24,9 @@ def probe_files() -> dict[str, bytes]:
 
 @functools.cache
 def decode_version() -> str:
-    """Return the decode version: an integer and a digest of what the probe images decode to here.
+    """Return the decode version: an integer and a digest of the decoded probe images.
 
-    Another build of an image library that gives other pixels gives another version, and so other features.
+    If another build of an image library decodes other pixels, the version differs, and so do the features.
     """
     digest = hashlib.sha256()
     for data in probe_files().values():

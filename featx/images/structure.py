@@ -1,7 +1,7 @@
-"""Which files are decoded in the main process: those whose structure shows that they cost little.
+"""Decide from its structure whether a file is cheap enough to be decoded in the main process.
 
-A library that opens a file parses all that the file holds besides its pixels, and some of that takes minutes or
-gigabytes by intent. JPEG and PNG files of usual structure take a second at most, whatever their content.
+A library that opens a file also parses its metadata, and a malicious file can make this take minutes or gigabytes.
+JPEG and PNG files of usual structure take a second at most, whatever their content.
 """
 
 from __future__ import annotations
@@ -16,19 +16,20 @@ from featx.source import LARGE_FILE
 
 _MOST_PIXELS = {"JPEG": 60_000_000, "PNG": 16_000_000}
 _MOST_SCANNED_PIXELS = 400_000_000
-"""A progressive JPEG of 40 million pixels in 10 scans: each scan goes over all of them, about 1 ns a pixel."""
+"""Pixels times scans of a progressive JPEG: 40 million pixels in 10 scans. A scan passes over all pixels, at about 1 ns
+per pixel."""
 
 _MOST_SCANS = 1_000
 
 _MOST_METADATA = 4_000_000
-"""Bytes beside the pixels. Cameras write 64 kB of EXIF data and up to 1 MB of XMP or thermal data."""
+"""Bytes of metadata. Cameras write 64 kB of EXIF data and up to 1 MB of XMP or thermal data."""
 
 _MOST_TAGS = 2_000
 _MOST_TAG_BYTES = 1_000_000
-"""What the tags of EXIF data may claim together. Each may claim the same 64 kB again."""
+"""Limit on the total bytes that the tags of EXIF data refer to. Each tag can refer to the same 64 kB."""
 
 _MOST_PROFILE = 1_000_000
-"""Bytes of a colour profile; those of printers have the most."""
+"""Bytes of a colour profile; printer profiles are the largest."""
 
 _SIMPLE_FRAMES = (0xC0, 0xC1, 0xC2)
 """Baseline, extended and progressive, Huffman-coded (ITU T.81, table B.1)."""
@@ -36,21 +37,21 @@ _SIMPLE_FRAMES = (0xC0, 0xC1, 0xC2)
 _EXIF, _INDEX = b"Exif\0\0", b"MPF\0"
 
 _MOST_CHUNKS = 20_000
-"""Of a PNG: 16 million pixels of 8 bytes in the usual pieces of 8 kB."""
+"""Chunks of a PNG: 16 million pixels of 8 bytes in chunks of the usual 8 kB."""
 
 _MOST_OTHER_CHUNKS = 200
 _ANIMATION = (b"acTL", b"fcTL", b"fdAT")
 
 
 def has_plain_structure(data: bytes, kind: str) -> bool:
-    """Tell whether a file is a JPEG or PNG that takes at most about a second and little memory.
+    """Return whether a file is a JPEG or PNG that takes at most about a second and little memory to decode.
 
     Parameters
     ----------
     data : bytes
-        A whole file; not more is looked at than its structure.
+        A whole file; only its structure is examined.
     kind : str
-        Its format, of :func:`featx.images.image_format`.
+        Its format, as returned by :func:`featx.images.image_format`.
     """
     if len(data) > LARGE_FILE:
         return False
@@ -70,7 +71,7 @@ def _is_plain_jpeg(data: bytes) -> bool:
                 return False
             n_pixels = _n_pixels(data[start:end])
         elif marker == APP1 and data.startswith(_EXIF, start):
-            n_exif += 1  # a library joins them
+            n_exif += 1  # libraries concatenate several EXIF segments
             if n_exif > 1:
                 return False
         elif marker == APP2 and data.startswith(b"ICC_PROFILE\0", start):
@@ -89,7 +90,7 @@ def _is_usual_segment(marker: int, content: bytes) -> bool:
 
 
 def _n_pixels(frame: bytes) -> int:
-    """Return the pixels of a frame of 8-bit grey or colour; 0 for every other."""
+    """Return the number of pixels of a frame of 8-bit grey or colour; 0 for other frames."""
     if len(frame) < 6 or frame[0] != 8 or frame[5] not in (1, 3):
         return 0
     height, width = struct.unpack_from(">HH", frame, 1)
@@ -98,7 +99,7 @@ def _n_pixels(frame: bytes) -> int:
 
 def _has_few_scans(data: bytes, at: int, n_pixels: int) -> bool:
     most = min(_MOST_SCANS, _MOST_SCANNED_PIXELS // n_pixels)
-    return data.count(b"\xff\xda", at) < most or count_scans(data, at) < most  # the former is quicker
+    return data.count(b"\xff\xda", at) < most or count_scans(data, at) < most  # the first test is faster
 
 
 def _joined(profile: list[bytes]) -> bytes:
@@ -136,12 +137,12 @@ def _is_usual_chunk(kind: bytes, content: bytes) -> bool:
 
 
 def _is_usual(profile: bytes) -> bool:
-    """Tell whether a colour profile is short, and has no list of steps for each pixel, which may be of any length."""
+    """Return whether a colour profile is short and has no multi-process element, with unlimited steps per pixel."""
     return len(profile) <= _MOST_PROFILE and b"mpet" not in profile
 
 
 def _is_bounded(exif: bytes) -> bool:
-    """Tell whether the tags that a library reads at once claim little."""
+    """Return whether the tags of the first directory, which libraries always read, refer to little data."""
     try:
         tiff = Tiff.of(without_head(exif))
     except ValueError:

@@ -1,4 +1,4 @@
-"""Small images for people to look at."""
+"""Draw thumbnails of images for display."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ from featx.source import ImageFile, read_image
 
 _QUALITY = 70
 _AHEAD = 4
-"""Images in work, for each thread."""
+"""Images in progress per thread."""
 
 
 @dataclass(frozen=True)
 class Thumbnail:
-    """An image made small, or the reason why not.
+    """Thumbnail of an image, or the reason why there is none.
 
     Parameters
     ----------
     content_hash : bytes
-        SHA-256 of the file's bytes; empty if it cannot be read.
+        SHA-256 digest of the file; empty if it cannot be read.
     pixels : ndarray of shape (height, width, 3), uint8, or None
-        The whole upright image, RGB; the longer side is at most what was asked for.
+        The whole upright image, RGB, at most ``side`` pixels long.
     reason : str
         Why there are no pixels.
     """
@@ -55,21 +55,21 @@ def draw_thumbnails(
     max_pixels: int = MAX_PIXELS,
     workers: int = 1,
 ) -> Iterator[Thumbnail]:
-    """Yield a thumbnail of each image, in order, decoded as features are; memory does not grow with their number.
+    """Yield a thumbnail of each image, in order, decoded as for feature extraction, in bounded memory.
 
     Parameters
     ----------
     images : iterable of ImageFile
     side : int
-        Longest side, in pixels; smaller images are not enlarged.
+        Largest length of the longer side, in pixels; smaller images are not enlarged.
     white, page, max_pixels
         See :func:`featx.images.decode`.
     workers : int
-        Threads.
+        Number of threads.
     """
     how: dict[str, Any] = {"size": side, "resize": "fit", "white": white, "page": page, "max_pixels": max_pixels}
     waiting: deque[Future[Thumbnail]] = deque()
-    # Whoever stops this waits for no slow image: the guard ends before the threads are waited for.
+    # Stopping does not wait for a slow image: the guard is closed before the threads are joined.
     with ThreadPoolExecutor(workers) as pool, Guard(megabytes=memory_for(max_pixels)) as guard:
         prepare = functools.partial(guard.prepare, **how)
         try:

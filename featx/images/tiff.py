@@ -1,4 +1,4 @@
-"""Directories of TIFF files and EXIF data, read in bounded time and memory whatever they say."""
+"""Read the directories of TIFF files and EXIF data, in bounded time and memory for any content."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Literal, NamedTuple
 _CLASSIC, _BIG = 42, 43
 _MOST_ENTRIES = 65_535
 _BYTES_OF_KIND = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
-"""Bytes of one value, by the number of its type (TIFF 6.0, section 2)."""
+"""Bytes per value for each type number (TIFF 6.0, section 2)."""
 
 ASCII = 2
 BITS_PER_SAMPLE = 258
@@ -17,16 +17,16 @@ BITS_PER_SAMPLE = 258
 
 
 class TiffEntry(NamedTuple):
-    """Where the values of a tag lie.
+    """Position of the values of a tag.
 
     Parameters
     ----------
     kind : int
-        Number of their type.
+        Type number of the values.
     n_bytes : int
-        What they take, as the file claims.
+        Size of the values according to the file, in bytes.
     at : int
-        Position of the first.
+        Position of the first value.
     """
 
     kind: int
@@ -40,12 +40,12 @@ class Tiff:
     Parameters
     ----------
     read : callable
-        Returns the bytes at a position, of a given number or as many as there are.
+        Function of a position and a number of bytes that returns these bytes, or fewer at the end of the file.
 
     Raises
     ------
     ValueError
-        It is no TIFF file.
+        If the data is not a TIFF file.
     """
 
     def __init__(self, read: Callable[[int, int], bytes]) -> None:
@@ -66,38 +66,38 @@ class Tiff:
 
     @classmethod
     def of(cls, data: bytes) -> Tiff:
-        """Return the structure of bytes."""
+        """Return the structure of a file in memory."""
         return cls(lambda at, n: data[at : at + n])
 
     def entries(self, at: int) -> list[tuple[int, TiffEntry]]:
-        """Return the tags of the directory at a position, as many as are there."""
+        """Return the tags of the directory at a position, as far as the file contains them."""
         n, start = self._n_entries(at)
         block = self._read(start, n * self._entry.size)
         whole = len(block) // self._entry.size * self._entry.size
-        found = []
+        entries = []
         for i, (tag, kind, count, value) in enumerate(self._entry.iter_unpack(block[:whole])):
             n_bytes = count * _BYTES_OF_KIND.get(kind, 0)
             if n_bytes <= self._offset:
                 position = start + (i + 1) * self._entry.size - self._offset
             else:
                 position = int.from_bytes(value, self._order)
-            found.append((tag, TiffEntry(kind, n_bytes, position)))
-        return found
+            entries.append((tag, TiffEntry(kind, n_bytes, position)))
+        return entries
 
     def after(self, at: int) -> int:
-        """Return the position of the directory after the one at a position; 0 if there is none."""
+        """Return the position of the directory that follows the one at a position; 0 if there is none."""
         n, start = self._n_entries(at)
         return int.from_bytes(self._read(start + n * self._entry.size, self._offset), self._order)
 
     def content(self, entry: TiffEntry, most: int) -> bytes:
-        """Return the first bytes of the values of a tag; none if the file has fewer than it claims."""
+        """Return at most ``most`` bytes of the values of a tag; empty if the file is too short for its values."""
         if entry.n_bytes > most and not self._read(entry.at + entry.n_bytes - 1, 1):
             return b""
         content = self._read(entry.at, min(entry.n_bytes, most))
         return content if len(content) == min(entry.n_bytes, most) else b""
 
     def number(self, entry: TiffEntry) -> int:
-        """Return the first of the values of a tag, a whole number; 0 if there is none."""
+        """Return the first value of a tag as an integer; 0 if there is none."""
         return int.from_bytes(self.content(entry, _BYTES_OF_KIND.get(entry.kind, 0)), self._order)
 
     def _n_entries(self, at: int) -> tuple[int, int]:
@@ -106,5 +106,5 @@ class Tiff:
 
 
 def without_head(exif: bytes) -> bytes:
-    """Return EXIF data without what some files have in front of it, once or twice."""
+    """Return EXIF data without the prefix ``Exif``, which some files have once or twice."""
     return exif.removeprefix(b"Exif\0\0").removeprefix(b"Exif\0\0")

@@ -1,15 +1,15 @@
-"""What the cache knows of a data set, without computing anything."""
+"""Look up the cached features of a data set, without computing any."""
 
 from featx.lookup.listing import list_images
 from featx.lookup.memo import Progress, as_hashes, reading_key
 from featx.lookup.retrieval import latest, note_latest, recall_table
 from featx.lookup.snapshot import check_strict, notice_odd, notice_own_folders, remember_states, why_none_usable
-from featx.lookup.table import dataset_table, joined, table_of
+from featx.lookup.table import dataset_table, join_passes, table_of
 from featx.lookup.views import (
     Augmented,
-    contents_to_train_on,
-    described,
+    describe_views,
     lacking_views,
+    training_contents,
     views_policy,
     views_store,
 )
@@ -19,10 +19,9 @@ __all__ = [
     "Progress",
     "as_hashes",
     "check_strict",
-    "contents_to_train_on",
     "dataset_table",
-    "described",
-    "joined",
+    "describe_views",
+    "join_passes",
     "lacking_views",
     "latest",
     "list_images",
@@ -33,6 +32,7 @@ __all__ = [
     "recall_table",
     "remember_states",
     "table_of",
+    "training_contents",
     "views_policy",
     "views_store",
     "why_none_usable",

@@ -1,4 +1,4 @@
-"""The images of a data set, listed with what the last run knew of its files."""
+"""List the images of a data set, together with the file states that the last run stored."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from featx.table import FileState
 
 
 class Listed(NamedTuple):
-    """A data set, and what is known of its files.
+    """A data set and the stored states of its files.
 
     Parameters
     ----------
     dataset : Dataset
     memo : mapping of str to FileState
-        By sample_id, as the snapshot of the last run says.
+        State of each file at the last run, by sample_id, from the snapshot.
     """
 
     dataset: Dataset
@@ -29,22 +29,22 @@ class Listed(NamedTuple):
 
 
 def list_images(path: Path, how: str, options: DatasetOptions, runtime: Runtime, suffix: str = "") -> Listed:
-    """List the images of a folder or a manifest, and report what is odd about it.
+    """List the images of a folder or a manifest, and report remarks about it.
 
     Parameters
     ----------
     path : path
     how : str
-        How images are read, see :func:`featx.lookup.reading_key`.
+        Name of the settings for reading images, see :func:`featx.lookup.reading_key`.
     options : DatasetOptions
     runtime : Runtime
     suffix : str
-        Added to the line that says what was understood.
+        Appended to the notice that describes the data set.
 
     Raises
     ------
     DatasetError
-        It cannot be understood.
+        If the folder or the manifest cannot be used as a data set.
     """
     with runtime.stage("listing the images"):
         memo = read_snapshot(runtime.cache, dataset_id(path), how)

@@ -1,4 +1,4 @@
-"""What is known of a data set's files: which images have features already, and why others cannot be used."""
+"""Find the images of a data set that already have features, and the reasons why others cannot be used."""
 
 from __future__ import annotations
 
@@ -15,23 +15,24 @@ from featx.spec import FeatureSpec
 from featx.store import FeatureStore, StoredFeatures, keys_of, note_use
 from featx.table import FileState
 
+# Snapshots store this text, and memo_for_spec recognizes it: a new wording would not be found in existing caches.
 _NOT_FINITE = "the backbone gives features of it that are not finite"
 
 
 @dataclass(frozen=True)
 class PassResult:
-    """What a pass over a data set found and did.
+    """Result of a pass over the images of a data set.
 
     Parameters
     ----------
     states : list of FileState
         One for each image, in order.
     n_computed : int
-        Contents computed now.
+        Number of contents whose features were computed in this pass.
     device : str
-        What computed them; empty if nothing was.
+        Device that computed them; empty if none were computed.
     notes : dict of str to int
-        Images read in a way worth knowing, by note.
+        Notes on how images were read, with the number of images for each.
     """
 
     states: list[FileState]
@@ -41,13 +42,15 @@ class PassResult:
 
 
 class Progress:
-    """How far a pass is, told to the runtime.
+    """Count the images of a pass and report the count to the runtime.
 
     Parameters
     ----------
     stage : str
+        Name of the stage.
     runtime : Runtime
     total : int
+        Number of images of the whole pass.
     """
 
     def __init__(self, stage: str, runtime: Runtime, total: int) -> None:
@@ -55,13 +58,16 @@ class Progress:
         self.advance(0)
 
     def advance(self, n: int) -> None:
-        """Tell that n more are done."""
+        """Report that ``n`` more are done."""
         self._done += n
         self._runtime.progress(self._stage, self._done, self._total)
 
 
 def reading_key(decode: str, white: int | None, page: int, runtime: Runtime) -> str:
-    """Name all that decides which images can be read; those skipped under another name are tried again."""
+    """Return a name for all settings that decide which images can be read.
+
+    Images that were skipped under another name are read again.
+    """
     limits = {"white": white, "page": page, "max-pixels": runtime.max_pixels}
     return " ".join([decode, *(f"{name} {value}" for name, value in limits.items() if value is not None)])
 
@@ -69,23 +75,32 @@ def reading_key(decode: str, white: int | None, page: int, runtime: Runtime) -> 
 def look_up(
     images: Sequence[ImageFile], memo: Mapping[str, FileState], store: FeatureStore, runtime: Runtime
 ) -> PassResult:
-    """Find the features of some images in a store without computing any.
+    """Look up the features of images in a store, without computing any.
+
+    Parameters
+    ----------
+    images : sequence of ImageFile
+    memo : mapping of str to FileState
+        Stored states of the files, by sample_id.
+    store : FeatureStore
+    runtime : Runtime
 
     Returns
     -------
     PassResult
-        Images that the store lacks have the status ``lacking``, unless the memo says why their content was skipped.
+        Images without features in the store have the status ``lacking``, or ``skipped`` if the memo contains the
+        reason why their content was skipped.
 
     Raises
     ------
     StoreError
-        The store cannot be read.
+        If the store cannot be read.
     """
     stored = store.snapshot()
     note_use(store.path)
     memo = memo_for_spec(memo, store.spec)
     states = recall(images, memo, stored)
-    todo = [found for found, state in zip(images, states, strict=True) if state is None]
+    todo = [image for image, state in zip(images, states, strict=True) if state is None]
     reader = Reader(contains(stored), None, runtime.n_workers, max_pixels=runtime.max_pixels)
     progress = Progress("reading images", runtime, len(todo))
     read = []
@@ -104,12 +119,12 @@ def look_up(
 
 
 def not_finite_reason(spec: FeatureSpec) -> str:
-    """Return why an image is skipped whose features by a spec are not finite."""
+    """Return the reason for skipping an image whose features are not finite with this feature spec."""
     return f"{_NOT_FINITE} (features {spec.id})"
 
 
 def memo_for_spec(memo: Mapping[str, FileState], spec: FeatureSpec) -> Mapping[str, FileState]:
-    """Return what is known of files, without what another recipe found wrong with their features."""
+    """Return the stored file states, without images that were skipped because of another feature spec."""
     reason = not_finite_reason(spec)
     return {
         name: state
@@ -121,38 +136,46 @@ def memo_for_spec(memo: Mapping[str, FileState], spec: FeatureSpec) -> Mapping[s
 def recall(
     images: Sequence[ImageFile], memo: Mapping[str, FileState], stored: StoredFeatures
 ) -> list[FileState | None]:
-    """Return what the memo knows of each image, None for those that must be read.
+    """Return the stored state of each image, None for images that must be read.
 
-    A memo counts only if size, times and inode are unchanged and, for a usable image, its row is stored.
+    A stored state is used only if size, times and inode of the file are unchanged and, for a usable image, its row is
+    in the store.
     """
-    states = [_unchanged(found, memo.get(found.sample.sample_id)) for found in images]
+    states = [_unchanged(image, memo.get(image.sample.sample_id)) for image in images]
     usable = as_hashes(state.content_hash for state in states if state is not None and state.status == "ok")
     present = iter(stored.contains(keys_of(usable)).tolist())
     return [state if state is not None and (state.status != "ok" or next(present)) else None for state in states]
 
 
-def _unchanged(found: ImageFile, known: FileState | None) -> FileState | None:
+def _unchanged(image: ImageFile, known: FileState | None) -> FileState | None:
     if known is None or known.mtime_ns < 0 or known.status == "ignored":
         return None
-    return known if known.stamp.fits(found.stamp) else None
+    return known if known.stamp.fits(image.stamp) else None
 
 
 def contains(stored: StoredFeatures) -> Callable[[bytes], bool]:
-    """Return what tells whether a store has the features of a content."""
+    """Return a function that returns whether the store has the features of a content hash."""
     return lambda content_hash: bool(stored.contains(keys_of(as_hashes([content_hash])))[0])
 
 
 def as_hashes(content_hashes: Iterable[bytes]) -> NDArray[np.uint8]:
-    """Return hashes as an array of shape (n, 32)."""
+    """Return content hashes as an array of shape (n, 32), uint8."""
     return np.frombuffer(b"".join(content_hashes), np.uint8).reshape(-1, 32)
 
 
 def state_of_duplicate(state: FileState, shown: Mapping[bytes, FileState]) -> FileState:
-    """Return a file's state with what decoding another file of the same content showed."""
+    """Return the state of a file, completed with the result of decoding a duplicate of it.
+
+    Parameters
+    ----------
+    state : FileState
+    shown : mapping of bytes to FileState
+        States of decoded files, by content hash.
+    """
     decoded = shown.get(state.content_hash)
     if decoded is None or not state.content_hash:
         return state
-    again = decoded.status == "skipped" and decoded.mtime_ns < 0  # as the one that was decoded is read anew
+    again = decoded.status == "skipped" and decoded.mtime_ns < 0  # the decoded duplicate is read again, too
     return replace(
         state,
         mtime_ns=-1 if again else state.mtime_ns,

@@ -1,4 +1,4 @@
-"""Feature tables of what is in the cache already: the set extracted last, or another one; nothing is computed."""
+"""Return feature tables from the cache, for the data set extracted last or for another one, without computing."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from featx.table import FeatureTable
 
 @dataclass(frozen=True)
 class _Latest:
-    """The data set that was extracted last: path, spec, title of the network, and what ``featx extract`` was given."""
+    """The data set that was extracted last: path, feature spec, title of the backbone, and options of the call."""
 
     path: Path
     spec: FeatureSpec
@@ -36,14 +36,14 @@ class _Latest:
 
 
 def note_latest(cache: Path, path: Path, spec: FeatureSpec, title: str, backbone: str, options: ExtractOptions) -> None:
-    """Update ``latest.json``."""
+    """Record a data set and its options in ``latest.json`` as extracted last."""
     given = {"backbone": backbone, **options.select(ExtractOptions)}
     kept = {name: str(value) if isinstance(value, Path) else value for name, value in given.items()}
     write_latest(cache, {"data": str(path.resolve()), "spec": spec.to_json(), "title": title, "options": kept})
 
 
 def extract_call(path: Path, backbone: str = DEFAULT_BACKBONE, options: ExtractOptions | None = None) -> str:
-    """Return the call of :func:`featx.extract` with the given options, in backticks, defaults left out."""
+    """Return the call of :func:`featx.extract` with the given options, in backticks, without defaults."""
     given = {} if backbone == DEFAULT_BACKBONE else {"backbone": backbone}
     given |= (options or ExtractOptions()).changed()
     plain = {name: str(value) if isinstance(value, Path) else value for name, value in given.items()}
@@ -54,22 +54,33 @@ def extract_call(path: Path, backbone: str = DEFAULT_BACKBONE, options: ExtractO
 
 @checked()
 def latest(runtime: Runtime | None = None, *, augment: str | None = None, views: int | None = None) -> FeatureTable:
-    """Return the set that was extracted last into a cache, with its labels as they are now.
+    """Return the features of the data set that was extracted last into a cache, with its current labels.
 
     Parameters
     ----------
     runtime : Runtime, optional
     augment : str, optional
-        How its augmented views were made, see :func:`featx.extract`; as it was extracted last if not given.
+        Augmentation policy of its views, see :func:`featx.extract`; by default that of the last extraction.
     views : int, optional
-        How many of them; if not given, as many as were extracted with it, or none if some are lacking now.
+        Number of views of each image. By default the number of the last extraction, or 0 if some views are missing
+        now.
+
+    Returns
+    -------
+    FeatureTable
 
     Raises
     ------
     StoreError
-        Nothing was extracted yet.
+        If no data set has been extracted yet.
     DatasetError
-        Images have come since, and have no features; or there are not the views that are asked for.
+        If new images have no features yet, or the requested views are missing.
+
+    Examples
+    --------
+    >>> import featx
+    >>> len(featx.latest())
+    300
     """
     runtime = runtime or Runtime()
     started = time.monotonic()
@@ -86,11 +97,11 @@ def latest(runtime: Runtime | None = None, *, augment: str | None = None, views:
         of_views = views_store(store, policy, options.seed)
         augmented = look_up_views(dataset.images, filled.states, of_views, options.views)
         if augmented is None:
-            lacking = f"not all images have their {options.views} augmented views"
+            lacking = f"some images do not have all of their {options.views} augmented views"
             call = extract_call(last.path, last.backbone, options)
             if views is not None:
                 raise DatasetError(f"{lacking}; extract them first: {call}")
-            runtime.notice(f"{lacking}, so none are used; to extract them: {call}")
+            runtime.notice(f"{lacking}, so no views are used; to extract them: {call}")
     return dataset_table(dataset, filled, store, last.title, started, augmented)
 
 
@@ -103,65 +114,69 @@ def recall_table(
     label_column: str | None = None,
     runtime: Runtime | None = None,
 ) -> FeatureTable:
-    """Return the features of a data set that are in the cache, with its labels as they are now.
+    """Return the cached features of a data set, with its current labels.
 
     Parameters
     ----------
     data : path, optional
-        Folder or manifest, as :func:`featx.extract` takes it; the set extracted last if not given.
+        Folder or manifest, as for :func:`featx.extract`; by default the data set extracted last.
     features : str, optional
-        Id of a feature store; that of the set extracted last if not given.
+        Id of a feature store; by default the store of the data set extracted last.
     label_by, path_column, label_column : str, optional
-        As :func:`featx.extract` takes them. If not given: what was said when the set was extracted last, or where
-        both ``data`` and ``features`` are given the defaults.
+        As for :func:`featx.extract`. By default the values of the last extraction; if both ``data`` and ``features``
+        are given, the defaults of :func:`featx.extract`.
     runtime : Runtime, optional
+
+    Returns
+    -------
+    FeatureTable
 
     Raises
     ------
     StoreError
-        No such feature store, or it cannot be read; or nothing was extracted yet.
+        If there is no such feature store, if it cannot be read, or if no data set has been extracted yet.
     DatasetError
-        Images without features, or another set than the one extracted last and no ``features``.
+        If images have no features, or if ``data`` is not the data set extracted last and ``features`` is not given.
     """
     runtime = runtime or Runtime()
     check_cache(runtime.cache)
     chosen = {"label_by": label_by, "path_column": path_column, "label_column": label_column}
     given: dict[str, Any] = {name: value for name, value in chosen.items() if value is not None}
     if data is not None and features is not None:
-        path, noted, told = Path(data), ExtractOptions(), ""
+        path, noted, suffix = Path(data), ExtractOptions(), ""
     else:
         last = _read_latest(runtime.cache)
         if data is not None and Path(os.path.realpath(data)) != last.path:
             raise DatasetError(
-                f"{data} was not extracted last, but {last.path}; name the features with `features=ID`, as "
-                f"`featx cache ls` shows it, or extract it: {extract_call(Path(data))}"
+                f"the data set extracted last is {last.path}, not {data}; name the features with `features=ID`, where "
+                f"ID is listed by `featx cache ls`, or extract {data}: {extract_call(Path(data))}"
             )
-        path, noted, told = last.path, last.options, " (extracted last)"
+        path, noted, suffix = last.path, last.options, " (extracted last)"
         if features is None or features == last.spec.id:
             store = FeatureStore(runtime.cache, last.spec)
-            return _table(path, store, last.title, last.backbone, replace(noted, **given), told, runtime)
+            return _table(path, store, last.title, last.backbone, replace(noted, **given), suffix, runtime)
     store = _store(runtime.cache, features)
     backbone, options = _options(store.spec)
     options = replace(options, **{**noted.select(DatasetOptions), **given})
-    return _table(path, store, store.spec.backbone, backbone, options, told, runtime)
+    return _table(path, store, store.spec.backbone, backbone, options, suffix, runtime)
 
 
 def _table(
-    path: Path, store: FeatureStore, title: str, backbone: str, options: ExtractOptions, told: str, runtime: Runtime
+    path: Path, store: FeatureStore, title: str, backbone: str, options: ExtractOptions, suffix: str, runtime: Runtime
 ) -> FeatureTable:
-    """Join a data set with a store; ``options`` are those of the ``featx extract`` that computes what is lacking."""
+    """Join a data set with a store; with ``options``, ``featx extract`` computes the missing features."""
     started = time.monotonic()
-    dataset, filled = _found(path, store, backbone, options, told, runtime)
+    dataset, filled = _found(path, store, backbone, options, suffix, runtime)
     return dataset_table(dataset, filled, store, title, started)
 
 
 def _found(
-    path: Path, store: FeatureStore, backbone: str, options: ExtractOptions, told: str, runtime: Runtime
+    path: Path, store: FeatureStore, backbone: str, options: ExtractOptions, suffix: str, runtime: Runtime
 ) -> tuple[Dataset, PassResult]:
-    """Scan a data set and find its features in a store."""
+    """Scan a data set and look up its features in a store."""
     spec = store.spec
     how = reading_key(spec.decode, spec.white, spec.page, runtime)
-    dataset, memo = list_images(path, how, options, runtime, told)
+    dataset, memo = list_images(path, how, options, runtime, suffix)
     filled = look_up(dataset.images, memo, store, runtime)
     lacking = sum(state.status == "lacking" for state in filled.states)
     if lacking:
@@ -175,11 +190,11 @@ def _found(
 def _read_latest(cache: Path) -> _Latest:
     noted = read_latest(cache)
     if noted is None:
-        raise StoreError(f"nothing was extracted into {cache} yet; name the images: featx fit DATA")
+        raise StoreError(f"no data set has been extracted into {cache} yet; name the data set: featx fit DATA")
     try:
         spec = FeatureSpec.from_json(noted["spec"])
         if b"\0" in os.fsencode(noted["data"]):
-            raise ValueError("no path")
+            raise ValueError("not a path")
         given = dict(noted["options"])
         backbone = given.pop("backbone")
         if not isinstance(backbone, str):
@@ -188,22 +203,22 @@ def _read_latest(cache: Path) -> _Latest:
         views_policy(options.augment, options.views)
         return _Latest(Path(noted["data"]), spec, str(noted["title"]), backbone, options)
     except (AttributeError, KeyError, TypeError, ValueError):
-        raise StoreError(f"{cache / 'latest.json'} is damaged; name the images: featx fit DATA") from None
+        raise StoreError(f"{cache / 'latest.json'} is damaged; name the data set: featx fit DATA") from None
 
 
 def _store(cache: Path, features_id: str) -> FeatureStore:
     path = cache / "features" / f"{features_id}.h5"
     if not re.fullmatch("[0-9a-f]{16}", features_id) or not path.exists():
-        raise StoreError(f"no feature store in {cache} is named {features_id!r}; `featx cache ls` lists them")
+        raise StoreError(f"{cache} has no feature store {features_id!r}; `featx cache ls` lists the feature stores")
     store = open_store(path)
     if store.spec.augment is not None:
         plain = replace(store.spec, augment=None, augment_seed=0)
-        raise StoreError(f"{features_id} holds augmented views; the images themselves are in {plain.id}")
+        raise StoreError(f"{features_id} contains augmented views; the features of the images are in {plain.id}")
     return store
 
 
 def _options(spec: FeatureSpec) -> tuple[str, ExtractOptions]:
-    """Return backbone and options of the ``featx extract`` that leads to a feature spec, as far as it tells."""
+    """Return the backbone and the options of ``featx extract`` that give a feature spec, as far as it defines them."""
     names = ("size", "layer", "pooling", "resize", "white", "page", "layout", "engine", "precision")
     options = ExtractOptions(**{name: getattr(spec, name) for name in names})
     if spec.weights.startswith("random-"):

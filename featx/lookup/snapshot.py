@@ -1,4 +1,4 @@
-"""What a pass over a data set leaves behind: its snapshot, and with ``strict`` an error."""
+"""Save the data-set snapshot after a pass, report remarks and skipped images, and enforce ``strict``."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ _MOST_NAMED = 20
 
 
 def remember_states(cache: Path, dataset: Dataset, how: str, states: Sequence[FileState]) -> None:
-    """Write the snapshot of a data set; single files have none."""
+    """Write the snapshot of a data set; a list of single files has none."""
     if not dataset.id:
         return
-    entries = [(found.sample, state) for found, state in zip(dataset.images, states, strict=True)]
+    entries = [(image.sample, state) for image, state in zip(dataset.images, states, strict=True)]
     for entry in dataset.ignored:
         entries.append((Sample(entry.name), FileState(status="ignored", **entry.stamp._asdict())))
     entries.sort(key=lambda pair: pair[0].sample_id.split("/"))
@@ -27,7 +27,7 @@ def remember_states(cache: Path, dataset: Dataset, how: str, states: Sequence[Fi
 
 
 def notice_own_folders(dataset: Dataset, runtime: Runtime) -> None:
-    """Name the folders that were not scanned because featx wrote them."""
+    """Report the folders that were not scanned because featx wrote them."""
     for folder in dataset.own_folders[:_MOST_NAMED]:
         files = "1 file" if folder.n_files == 1 else f"{folder.n_files:,} files"
         runtime.notice(f"left out   {folder.path}: {files}, {folder.reason}")
@@ -37,19 +37,19 @@ def notice_own_folders(dataset: Dataset, runtime: Runtime) -> None:
 
 
 def notice_odd(dataset: Dataset, name: str | Path, runtime: Runtime) -> None:
-    """Say what is odd about a data set, and what was left out."""
+    """Report the remarks about a data set and the folders that were left out."""
     for remark in dataset.remarks:
         runtime.notice(f"{name}: {remark}")
     notice_own_folders(dataset, runtime)
 
 
 def stop_if_none_usable(table: FeatureTable, where: str) -> None:
-    """Make sure that at least one image could be used.
+    """Check that at least one image could be used.
 
     Raises
     ------
     ImageError
-        None could; the message is that of :func:`why_none_usable`.
+        If no image could be used; with the message of :func:`why_none_usable`.
     """
     why = why_none_usable(table, where)
     if why:
@@ -57,32 +57,32 @@ def stop_if_none_usable(table: FeatureTable, where: str) -> None:
 
 
 def why_none_usable(table: FeatureTable, where: str) -> str:
-    """Return the most frequent reason why no image could be used; empty if one could.
+    """Return the most frequent reason why no image could be used; empty if any image could be used.
 
     Parameters
     ----------
     table : FeatureTable
     where : str
-        What they are the images of.
+        Origin of the images for the message, such as ``"of flowers"``.
     """
     skipped = table.extraction.skipped
     if len(table) or not skipped:
         return ""
-    reason, n = Counter(one.reason for one in skipped).most_common(1)[0]
-    first = next(one.path for one in skipped if one.reason == reason)
+    reason, n = Counter(image.reason for image in skipped).most_common(1)[0]
+    first = next(image.path for image in skipped if image.reason == reason)
     if len(skipped) == 1:
-        return f"the one image {where} cannot be used: {first}: {reason}"
-    which = "all, as" if n == len(skipped) else f"{n:,} of them, as" if n > 1 else "the first is"
+        return f"the only image {where} cannot be used: {first}: {reason}"
+    which = "all of them, such as" if n == len(skipped) else f"{n:,} of them, such as" if n > 1 else "the first is"
     return f"none of the {len(skipped):,} images {where} can be used; {which} {first}: {reason}"
 
 
 def check_strict(table: FeatureTable, strict: bool) -> None:
-    """Make sure that every image could be used, where that is wanted.
+    """Check that every image could be used, if ``strict`` is true.
 
     Raises
     ------
     ImageError
-        One could not; the message names the first.
+        If any image was skipped; the message names the first.
     """
     skipped = table.extraction.skipped
     if strict and skipped:

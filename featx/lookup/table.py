@@ -1,4 +1,4 @@
-"""A pass over a data set, joined with its feature store: the feature table."""
+"""Build the feature table from a data set, the result of a pass over it, and a feature store."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ from featx.store import SIGNATURE_SHAPE, FeatureStore, keys_of
 from featx.table import CHUNK, ORIGINS, Extraction, FeatureTable, FileState, OwnFolder, Sample, Skipped
 
 
-def joined(passes: Sequence[PassResult]) -> PassResult:
-    """Return several passes as one."""
+def join_passes(passes: Sequence[PassResult]) -> PassResult:
+    """Combine the results of several passes into one."""
     notes: Counter[str] = Counter()
-    for one in passes:
-        notes.update(one.notes)
+    for result in passes:
+        notes.update(result.notes)
     return PassResult(
-        states=[state for one in passes for state in one.states],
-        n_computed=sum(one.n_computed for one in passes),
-        device=next((one.device for one in passes if one.device), ""),
+        states=[state for result in passes for state in result.states],
+        n_computed=sum(result.n_computed for result in passes),
+        device=next((result.device for result in passes if result.device), ""),
         notes=dict(notes),
     )
 
@@ -41,14 +41,14 @@ def dataset_table(
     started: float,
     augmented: Augmented | None = None,
 ) -> FeatureTable:
-    """Return the feature table of a data set.
+    """Return the feature table of a data set; the parameters are those of :func:`table_of`.
 
     Raises
     ------
     ImageError
-        None of its images can be used.
+        If none of its images can be used.
     """
-    samples = [found.sample for found in dataset.images]
+    samples = [image.sample for image in dataset.images]
     ignored = [entry.name for entry in dataset.ignored]
     table = table_of(dataset.name, samples, ignored, filled, store, title, started, augmented, dataset.own_folders)
     stop_if_none_usable(table, f"of {dataset.name}")
@@ -67,7 +67,7 @@ def table_of(
     augmented: Augmented | None = None,
     own_folders: Sequence[OwnFolder] = (),
 ) -> FeatureTable:
-    """Return the feature table of some samples, whose features are read when they are asked for.
+    """Return the feature table of samples; features are read from the store on demand.
 
     Parameters
     ----------
@@ -75,17 +75,17 @@ def table_of(
         Name of the data set.
     samples : sequence of Sample
     ignored : sequence of str
-        Files that are no images.
+        Files that are not images.
     filled : PassResult
-        What is known of each sample, in the same order.
+        State of each sample, in the same order.
     store : FeatureStore
-        It holds the features.
+        The store of the features.
     title : str
-        The network and its weights, for people.
+        The backbone and its weights, as shown to users.
     started : float
-        When the work began, of the monotonic clock.
+        Start time of the extraction on the monotonic clock, in seconds.
     augmented : Augmented, optional
-        Views of the training part, and the store that has them.
+        Views of the training part and their store.
     own_folders : sequence of OwnFolder
         Folders that featx wrote itself.
     """
@@ -99,7 +99,9 @@ def table_of(
     def opened(view: int) -> Callable[[NDArray[np.int64]], NDArray[np.float32]]:
         n_views = 0 if augmented is None else augmented.views.n
         if not 0 <= view <= n_views:
-            raise DatasetError(f"there is no view {view} of {name}: it has {n_views} besides the images themselves")
+            raise DatasetError(
+                f"{name} has no view {view}; expected 0 to {n_views}, where 0 means the images themselves"
+            )
         stored = (augmented.store if view and augmented is not None else store).snapshot()
         of_view = keys_of(content_hashes, view)
         return lambda at: stored.rows(of_view[at]).features
@@ -107,7 +109,7 @@ def table_of(
     def read_signatures(at: NDArray[np.int64]) -> NDArray[np.uint8]:
         stored = store.snapshot()
         signatures = np.empty((len(at), *SIGNATURE_SHAPE), np.uint8)
-        for start in range(0, len(at), CHUNK):  # the rows bring their features along
+        for start in range(0, len(at), CHUNK):  # in chunks, because the features of the rows are read as well
             block = slice(start, start + CHUNK)
             signatures[block] = stored.rows(keys[at[block]]).signatures
         return signatures
@@ -150,13 +152,13 @@ def table_of(
 
 
 def _with_origins(usable: Sequence[tuple[Sample, FileState]]) -> list[Sample]:
-    """Return samples with camera and day beside a manifest's columns, where any image tells them."""
+    """Return the samples with camera and day as further columns, if the EXIF data of any image contain them."""
     columns = {name for sample, _ in usable[:1] for name, _ in sample.others}
-    told = [name for name in ORIGINS if name not in columns and any(getattr(state, name) for _, state in usable)]
-    if not told:
+    added = [name for name in ORIGINS if name not in columns and any(getattr(state, name) for _, state in usable)]
+    if not added:
         return [sample for sample, _ in usable]
     return [
-        replace(sample, others=(*sample.others, *((name, getattr(state, name)) for name in told)))
+        replace(sample, others=(*sample.others, *((name, getattr(state, name)) for name in added)))
         for sample, state in usable
     ]
 

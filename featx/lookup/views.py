@@ -1,4 +1,4 @@
-"""Which augmented views of a data set's training part are stored."""
+"""Find the cached augmented views of the training part of a data set."""
 
 from __future__ import annotations
 
@@ -14,12 +14,10 @@ from featx.source import ImageFile
 from featx.store import FeatureStore, StoredFeatures, keys_of, note_use
 from featx.table import FileState, Views
 
-"""A key has two bytes for the number of the view."""
-
 
 @dataclass(frozen=True)
 class Augmented:
-    """The views of a data set, and the store that has them.
+    """The views of a data set and their store.
 
     Parameters
     ----------
@@ -32,72 +30,72 @@ class Augmented:
 
 
 def views_policy(augment: str | None, views: int) -> str | None:
-    """Return the canonical policy where views are asked for, None where they are not.
+    """Return the canonical augmentation policy, None if no views are requested.
 
     Raises
     ------
     SpecError
-        No such policy, or a policy without a number of views, or the other way round.
+        If there is no such policy, or if only one of ``augment`` and ``views`` is given.
     """
     if augment is None:
         if views:
             raise SpecError(
-                f"{views} views are asked for, but not how they are made; add `augment` with {', '.join(PRESETS)}, or "
-                "values as rotation=15,flip=horizontal"
+                f"`views={views}` requires `augment`; expected {', '.join(PRESETS)}, or values such as "
+                "rotation=15,flip=horizontal"
             )
         return None
     policy = read_policy(augment)
     if not views:
-        raise SpecError(f"`augment={augment}` without views; say how many of each image are wanted, as `views=4`")
+        raise SpecError(f"`augment={augment}` requires a number of views of each image, such as `views=4`")
     return policy
 
 
 def views_store(plain: FeatureStore, policy: str, seed: int) -> FeatureStore:
-    """Return the store of the views of a recipe's images."""
+    """Return the store of the augmented views that belong to a store of images."""
     return FeatureStore(plain.path.parent.parent, replace(plain.spec, augment=policy, augment_seed=seed))
 
 
 def look_up_views(
     images: Sequence[ImageFile], states: Sequence[FileState], store: FeatureStore, n: int
 ) -> Augmented | None:
-    """Return the views of the training part if a store has all of them; none are computed.
+    """Return the views of the training part, None if the store lacks any of them; none are computed.
 
     Raises
     ------
     StoreError
-        The store cannot be read.
+        If the store cannot be read.
     """
-    chosen = contents_to_train_on(images, states)
+    chosen = training_contents(images, states)
     if lacking_views(chosen, store.snapshot(), n):
         return None
     note_use(store.path)
-    return Augmented(store, described(store, n, len(chosen), 0, 0.0))
+    return Augmented(store, describe_views(store, n, len(chosen), 0, 0.0))
 
 
-def described(store: FeatureStore, n: int, n_contents: int, n_computed: int, seconds: float) -> Views:
-    """Return what there is to know of ``n`` views each of some contents."""
+def describe_views(store: FeatureStore, n: int, n_contents: int, n_computed: int, seconds: float) -> Views:
+    """Return the description of ``n`` views of each of ``n_contents`` contents."""
     spec = store.spec
     policy = spec.augment or ""
     n_cached = n * n_contents - n_computed
     return Views(n, policy, spec.augment_seed, spec.id, store.path, n_computed, n_cached, seconds)
 
 
-def contents_to_train_on(images: Sequence[ImageFile], states: Sequence[FileState]) -> dict[bytes, ImageFile]:
-    """Return an image of each usable content that is learnt from, in order."""
+def training_contents(images: Sequence[ImageFile], states: Sequence[FileState]) -> dict[bytes, ImageFile]:
+    """Return one image for each usable content of the training part, in order, by content hash."""
     chosen: dict[bytes, ImageFile] = {}
-    for found, state in zip(images, states, strict=True):
-        if state.status == "ok" and found.sample.is_training:
-            chosen.setdefault(state.content_hash, found)
+    for image, state in zip(images, states, strict=True):
+        if state.status == "ok" and image.sample.is_training:
+            chosen.setdefault(state.content_hash, image)
     return chosen
 
 
 def lacking_views(contents: Mapping[bytes, ImageFile], stored: StoredFeatures, n: int) -> dict[bytes, list[int]]:
-    """Return the numbers of the views that are not stored, by content; nothing of contents that lack none."""
+    """Return the numbers of the views that are not stored, by content hash; complete contents are left out."""
     hashes = as_hashes(contents)
     numbers = range(1, n + 1)
     present = np.array([stored.contains(keys_of(hashes, view)) for view in numbers]).reshape(n, len(hashes))
-    found = {
+    lacking = {
         content: [view for view, is_there in zip(numbers, column, strict=True) if not is_there]
         for content, column in zip(contents, present.T.tolist(), strict=True)
     }
-    return {content: views for content, views in found.items() if views}
+    return {content: views for content, views in lacking.items() if views}

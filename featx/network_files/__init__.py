@@ -1,4 +1,4 @@
-"""What a network's file may hold: checked before a library reads it."""
+"""Check the content of network files before a library reads them."""
 
 from featx.network_files.ir import check_graph, most_numbers, split_graph
 from featx.network_files.keras_file import check_keras_file

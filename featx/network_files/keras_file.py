@@ -1,4 +1,4 @@
-"""Keras files: nothing in them leads to another file, and no layer of theirs opens one."""
+"""Check that Keras files do not refer to other files, and that their layers open no files and run no code."""
 
 from __future__ import annotations
 
@@ -11,30 +11,30 @@ from typing import Any, BinaryIO
 
 from featx.errors import BackboneError
 
-_MOST_CONFIG = 64 << 20
-_MOST_RATIO = 100
-_LEAST_UNPACKED = 64 << 20
-"""Bytes that a packed file may always unpack to."""
+_MAX_CONFIG = 64 << 20
+_MAX_RATIO = 100
+_MIN_UNPACKED_LIMIT = 64 << 20
+"""Uncompressed size in bytes that is always allowed."""
 
 _CONFIG, _WEIGHTS = "config.json", "model.weights.h5"
 
 _CODE = ("Lambda", "__lambda__", "TorchModuleWrapper", "JaxLayer", "FlaxLayer")
 _OPENERS = ("TFSMLayer", "StringLookup", "IntegerLookup", "IndexLookup", "TextVectorization")
 _REFUSED = dict.fromkeys(_CODE, "code") | dict.fromkeys(_OPENERS, "one that may open other files")
-"""Layers that are not loaded, and why."""
+"""Layers that are refused, with the reason."""
 
 _NOT_RUN = "featx does not run code from files"
 
 
 def check_keras_file(path: Path) -> None:
-    """Make sure that a ``.keras`` or HDF5 file holds all of its weights, and no layer that opens a file or runs code.
+    """Check that a ``.keras`` or HDF5 file holds all its weights, and no layer that opens a file or runs code.
 
     Raises
     ------
     BackboneError
-        It leads to another file, or is neither.
+        The file has another format, refers to another file, or holds a refused layer.
     OSError
-        It cannot be read.
+        The file cannot be read.
     """
     with path.open("rb") as stream:
         is_zip = stream.read(4) == b"PK\x03\x04"
@@ -45,7 +45,7 @@ def check_keras_file(path: Path) -> None:
         with zipfile.ZipFile(path) as archive:
             _check_archive(archive, path.stat().st_size)
     except (zipfile.BadZipFile, NotImplementedError, RuntimeError, KeyError, EOFError) as error:
-        raise BackboneError(f"is no Keras file, or it is damaged: {error}") from None
+        raise BackboneError(f"is not a Keras file, or it is damaged: {error}") from None
 
 
 def _check_archive(archive: zipfile.ZipFile, n_bytes: int) -> None:
@@ -53,14 +53,14 @@ def _check_archive(archive: zipfile.ZipFile, n_bytes: int) -> None:
     names = [entry.filename for entry in entries]
     if len(set(names)) != len(names):
         raise BackboneError("holds a member twice")
-    if sum(entry.file_size for entry in entries) > max(_MOST_RATIO * n_bytes, _LEAST_UNPACKED):
-        raise BackboneError(f"would unpack to more than {_MOST_RATIO} times its size")
+    if sum(entry.file_size for entry in entries) > max(_MAX_RATIO * n_bytes, _MIN_UNPACKED_LIMIT):
+        raise BackboneError(f"would unpack to more than {_MAX_RATIO} times its size")
     if _CONFIG in names:
-        if archive.getinfo(_CONFIG).file_size > _MOST_CONFIG:
+        if archive.getinfo(_CONFIG).file_size > _MAX_CONFIG:
             raise BackboneError("has a configuration of more than 64 MB")
         _check_config(archive.read(_CONFIG))
     if any(name.endswith((".h5", ".hdf5")) and name != _WEIGHTS for name in names):
-        raise BackboneError("holds other HDF5 files than its weights")
+        raise BackboneError("holds HDF5 files other than its weights")
     if _WEIGHTS in names:
         content = archive.read(_WEIGHTS)
         _check_hdf5(io.BytesIO(content), len(content))
@@ -71,20 +71,20 @@ def _check_hdf5(file: Path | BinaryIO, n_bytes: int) -> None:
 
     try:
         with h5py.File(file, "r") as content:
-            if _check_group(content) > max(_MOST_RATIO * n_bytes, _LEAST_UNPACKED):
-                raise BackboneError(f"holds data sets of more than {_MOST_RATIO} times its size")
+            if _check_group(content) > max(_MAX_RATIO * n_bytes, _MIN_UNPACKED_LIMIT):
+                raise BackboneError(f"holds HDF5 datasets of more than {_MAX_RATIO} times its size")
             config = content.attrs.get("model_config")
     except BackboneError:
         raise
     except Exception as error:  # h5py raises OSError, RuntimeError, KeyError, ValueError, ... on damage
         first = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise BackboneError(f"is no HDF5 file, or it is damaged: {first}") from None
+        raise BackboneError(f"is not an HDF5 file, or it is damaged: {first}") from None
     if isinstance(config, str | bytes):
         _check_config(config.encode() if isinstance(config, str) else config)
 
 
 def _check_group(top: Any) -> int:
-    """Look at every link and data set once, none of which may lead out of the file; return the bytes of all data."""
+    """Check that no link or HDF5 dataset refers to another place; return the size of all data in bytes."""
     import h5py
 
     n_bytes, groups, seen = 0, [top], set()
@@ -92,17 +92,17 @@ def _check_group(top: Any) -> int:
         group = groups.pop()
         for name in group:
             if not isinstance(group.get(name, getlink=True), h5py.HardLink):
-                raise BackboneError(f"holds {name!r}, a link to another place; save the network anew with Keras")
-            found = group[name]
-            if isinstance(found, h5py.Group):
-                address = h5py.h5o.get_info(found.id).addr
+                raise BackboneError(f"holds {name!r}, a link to another place; save the network again with Keras")
+            member = group[name]
+            if isinstance(member, h5py.Group):
+                address = h5py.h5o.get_info(member.id).addr
                 if address not in seen:
                     seen.add(address)
-                    groups.append(found)
-            elif isinstance(found, h5py.Dataset):
-                if found.external or found.is_virtual:
-                    raise BackboneError(f"keeps {name!r} in another file; save the network anew with Keras")
-                n_bytes += int(found.size or 0) * found.dtype.itemsize
+                    groups.append(member)
+            elif isinstance(member, h5py.Dataset):
+                if member.external or member.is_virtual:
+                    raise BackboneError(f"keeps {name!r} in another file; save the network again with Keras")
+                n_bytes += int(member.size or 0) * member.dtype.itemsize
     return n_bytes
 
 
@@ -110,7 +110,7 @@ def _check_config(content: bytes) -> None:
     try:
         config = json.loads(content)
     except (ValueError, RecursionError):
-        raise BackboneError("has a configuration that is no JSON") from None
+        raise BackboneError("has a configuration that is not JSON") from None
     for values in _objects(config):
         name = values.get("class_name")
         if not isinstance(name, str):
@@ -120,7 +120,7 @@ def _check_config(content: bytes) -> None:
             raise BackboneError(f"holds a {kind} layer, which is {_REFUSED[kind]}; {_NOT_RUN}")
         module = values.get("module")
         if isinstance(module, str) and module != "builtins" and module.split(".")[0] not in _MODULES:
-            raise BackboneError(f"asks for {module}.{name}, which is none of Keras's own; featx does not import it")
+            raise BackboneError(f"needs {module}.{name}, which is not part of Keras; featx does not import it")
 
 
 _MODULES = ("keras", "keras_hub")

@@ -1,7 +1,7 @@
-"""ONNX files: one file holds all of the network, or it is refused; told by its own fields, not by a byte pattern.
+"""Check that an ONNX file holds all its weights, by reading its fields instead of searching for a byte pattern.
 
-The walk follows the wire format of protobuf (protobuf.dev/programming-guides/encoding) through the messages of
-onnx.proto that can hold a tensor, however they are nested, ordered, split or repeated.
+The check follows the wire format of protobuf (protobuf.dev/programming-guides/encoding) through all messages of
+onnx.proto that can hold a tensor. It does not depend on how they are nested, ordered, split or repeated.
 """
 
 from __future__ import annotations
@@ -10,10 +10,10 @@ from collections.abc import Iterator
 
 from featx.errors import BackboneError
 
-_MOST_FIELD = 2**29 - 1
+_MAX_FIELD = 2**29 - 1
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 
-# Message to the messages in its fields: those of onnx.proto that a tensor can lie in.
+# For each message of onnx.proto that can hold a tensor: the messages in its fields, by field number.
 _MESSAGES: dict[str, dict[int, str]] = {
     "model": {7: "graph", 20: "training", 25: "function"},
     "training": {1: "graph", 2: "graph"},
@@ -28,7 +28,7 @@ _EXTERNAL_DATA, _DATA_LOCATION = 13, 14
 
 
 def check_onnx(content: bytes) -> None:
-    """Make sure that an ONNX file keeps all of its weights itself.
+    """Check that an ONNX file holds all its weights.
 
     Parameters
     ----------
@@ -38,7 +38,7 @@ def check_onnx(content: bytes) -> None:
     Raises
     ------
     BackboneError
-        Weights lie in another file, or it is no ONNX file.
+        Weights are in another file, or the content is not an ONNX file.
     """
     view = memoryview(content)
     has_graph = False
@@ -55,7 +55,7 @@ def check_onnx(content: bytes) -> None:
                 has_graph |= message == "model" and inner == "graph"
                 parts.append((inner, at, after))
     if not has_graph:
-        raise BackboneError("is no ONNX file: it holds no graph")
+        raise BackboneError("is not an ONNX file: it holds no graph")
 
 
 def _is_outside(view: memoryview, number: int, wire: int, at: int) -> bool:
@@ -65,12 +65,12 @@ def _is_outside(view: memoryview, number: int, wire: int, at: int) -> bool:
 
 
 def _fields(view: memoryview, start: int, end: int) -> Iterator[tuple[int, int, int, int]]:
-    """Yield number, wire type, and first and last position of the value of each field of a message."""
+    """Yield number, wire type, start and end (exclusive) of the value of each field of a message."""
     at = start
     while at < end:
         tag, at = _varint(view, at, end)
         number, wire = tag >> 3, tag & 7
-        if not 0 < number <= _MOST_FIELD:
+        if not 0 < number <= _MAX_FIELD:
             raise _damaged()
         if wire == _VARINT:
             after = _varint(view, at, end)[1]
@@ -79,7 +79,7 @@ def _fields(view: memoryview, start: int, end: int) -> Iterator[tuple[int, int, 
             after = at + length
         elif wire in (_FIXED64, _FIXED32):
             after = at + (8 if wire == _FIXED64 else 4)
-        else:  # groups, which onnx.proto has none of
+        else:  # groups, which onnx.proto does not use
             raise _damaged()
         if after > end:
             raise _damaged()
@@ -101,4 +101,4 @@ def _varint(view: memoryview, at: int, end: int) -> tuple[int, int]:
 
 
 def _damaged() -> BackboneError:
-    return BackboneError("is no ONNX file, or it is damaged")
+    return BackboneError("is not an ONNX file, or it is damaged")

@@ -1,4 +1,4 @@
-"""What people open: files they asked for by name, text that is only text, pages that need nothing else."""
+"""Write the files and folders that users name: safe replacement, escaped text, figures, self-contained HTML pages."""
 
 from featx.output.figures import Panel, draw_panels
 from featx.output.files import (

@@ -1,7 +1,7 @@
-"""Figures of curves as PNG files, drawn by matplotlib in a process of its own.
+"""Draw figures of curves as PNG files, with matplotlib in a child process.
 
-Matplotlib takes its settings from the working folder when it is imported, where they may stop it or run a program; in
-that process they are its own defaults.
+When matplotlib is imported, it reads settings from the working folder, which may cause errors or run a program. The
+child process uses only matplotlib's own defaults.
 """
 
 from __future__ import annotations
@@ -22,20 +22,20 @@ from featx.output.marks import mark_png
 
 @dataclass(frozen=True)
 class Panel:
-    """One pair of axes.
+    """Content of one pair of axes.
 
     Parameters
     ----------
     title, x_label : str
     lines : list of dict
-        Each with ``x``, ``y``, ``style`` (as ``-o`` or ``:``), ``colour`` (a number) and, where it is in the legend,
-        ``label``.
+        Each with ``x``, ``y``, ``style`` (such as ``-o`` or ``:``), ``colour`` (a number) and, if it is listed in the
+        legend, ``label``.
     levels : list of dict
-        Horizontal lines: ``y``, ``colour``, ``label``.
+        Horizontal lines, each with ``y``, ``colour`` and ``label``.
     marks : list of dict
-        Vertical lines: ``x``, ``colour``.
+        Vertical lines, each with ``x`` and ``colour``.
     is_logarithmic : bool
-        Of the vertical axis.
+        Whether the vertical axis is logarithmic.
     """
 
     title: str
@@ -47,12 +47,12 @@ class Panel:
 
 
 def draw_panels(panels: Sequence[Panel]) -> bytes:
-    """Return panels side by side as a PNG file with the mark of featx.
+    """Return a PNG file of panels side by side, with the mark of featx.
 
     Raises
     ------
     OutputError
-        They cannot be drawn.
+        If the panels cannot be drawn.
     """
     content = json.dumps([asdict(panel) for panel in panels]).encode()
     try:
@@ -62,7 +62,7 @@ def draw_panels(panels: Sequence[Panel]) -> bytes:
 
 
 def draw(content: bytes) -> bytes:
-    """Draw what :func:`draw_panels` sends, in the child."""
+    """Return the PNG file of the panels that :func:`draw_panels` sends as JSON; runs in the child process."""
     package = importlib.util.find_spec("matplotlib")
     if package is None or package.origin is None:
         raise ImportError("matplotlib is not installed")
@@ -100,5 +100,5 @@ def _draw_panel(axes: Any, panel: Mapping[str, Any]) -> None:
 
 
 def _text(name: str | None) -> str | None:
-    """Return a name in which a dollar sign begins no formula."""
+    """Return a name with escaped dollar signs, which would otherwise start a formula."""
     return None if name is None else name.replace("$", r"\$")

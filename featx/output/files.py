@@ -1,4 +1,4 @@
-"""Files that people asked for by name: what can be written, and text that is only text to whoever opens it."""
+"""Output files that users name: check them before any work, write them in one step, and escape their text."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from featx.errors import FeatxError, MissingExtraError, OutputError
-from featx.files import FileIdentity, ReplacedError, identify, look_at, open_regular, write_whole
+from featx.files import FileIdentity, ReplacedError, identify, open_regular, path_status, write_atomically
 from featx.output.marks import can_carry_mark, has_mark
 
 MODEL_SUFFIXES = (".featx",)
-"""Ending of the name of a model file."""
+"""Extensions of model files."""
 
 _LONGEST_NAME = 200
 _FORMULA = re.compile("[=+\\-@\t\r\n\uff1d\uff0b\uff0d\uff20]")
@@ -23,33 +23,33 @@ _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 
 
 class OutputFile:
-    """A file to write that somebody named: looked at before any work, and written whole.
+    """An output file that is checked before any work and written in one step.
 
-    A file that lies there is replaced only where that is asked for, and only if featx wrote it, by its content; never
-    a folder, a link, a device or one of the inputs. Of two runs that write one name at once, the second one fails.
+    An existing file is replaced only with ``overwrite``, and only if its content shows that featx wrote it. A folder, a
+    link, a device or an input is never replaced. If two runs write the same file at once, the second one fails.
 
     Parameters
     ----------
     path : path
-        The file.
+        Path of the file.
     kinds : collection of str
-        Endings of its name that are allowed.
+        Allowed extensions.
     overwrite : bool
-        Whether a file of featx may be replaced.
+        Whether a file written by featx may be replaced.
     parameter : str
-        Name of the parameter that named it.
+        Name of the parameter that gives the path, for error messages.
     inputs : iterable of path
-        What is read: a file of these is never replaced, and an image never put into a folder of these, where it would
-        be taken for one of them next time.
+        Input files and folders. An input file is never replaced, and an image is never written into an input folder,
+        because the next run would read it as one of the inputs.
     keeps : bool
-        Whether what was computed is kept in the cache when it cannot be written.
+        Whether computed results remain in the cache if the file cannot be written.
 
     Raises
     ------
     OutputError
-        It cannot be written, or would replace what it may not.
+        If the file cannot be written, or would replace a file that may not be replaced.
     MissingExtraError
-        Parquet without pyarrow.
+        If the format is Parquet and pyarrow is not installed.
     """
 
     def __init__(
@@ -75,65 +75,74 @@ class OutputFile:
             self._replaces = _identify_replaceable(self.path, overwrite, parameter)
             if self.suffix == ".png":
                 _refuse_among(self.path, given, parameter, ", or an .html file" if ".html" in kinds else "")
-        except (OSError, ValueError) as error:  # a name that is too long, or has a NUL character
+        except (OSError, ValueError) as error:  # the name is too long or has a NUL character
             if isinstance(error, OutputError):
                 raise
             raise OutputError(f"`{parameter}={path}`: {reason_of(error)}") from None
         if self.suffix == ".parquet":
             import_pyarrow()
 
-    def spare(self, read: Iterable[Path]) -> None:
-        """Make sure that what it replaces is none of the files that are read, now that these are known.
+    def refuse_inputs(self, read: Iterable[Path]) -> None:
+        """Check that the file does not replace an input, once all input files are known.
+
+        Parameters
+        ----------
+        read : iterable of path
+            Files that are read.
 
         Raises
         ------
         OutputError
-            It is one of them.
+            If the file is one of them.
         """
         if self._replaces is None:
             return
-        for one in read:
+        for path in read:
             try:
-                status = os.stat(one)
-            except (OSError, ValueError):  # it cannot be read either
+                status = os.stat(path)
+            except (OSError, ValueError):  # a file that cannot be read cannot be replaced
                 continue
             if (status.st_dev, status.st_ino) == (self._replaces.device, self._replaces.inode):
-                raise OutputError(f"{self.path} would replace {one}, which is read; choose another name")
+                raise OutputError(f"{self.path} would replace {path}, which is an input; choose another name")
 
     def write(self, write: Callable[[Path], object]) -> None:
-        """Let a function write a temporary file, which then becomes the output in one step.
+        """Call a function that writes a temporary file, and rename this file to the output in one step.
+
+        Parameters
+        ----------
+        write : callable
+            Called with the path of the temporary file.
 
         Raises
         ------
         OutputError
-            It cannot be written, or another run wrote one of its name meanwhile; that, or what was there before, is
-            still there.
+            If the file cannot be written, or another run wrote it in the meantime. The existing file is not changed.
         """
         try:
             is_new = self._replaces is None
-            write_whole(self.path, write, self._replaces)
+            write_atomically(self.path, write, self._replaces)
             self._replaces = identify(self.path)
             self._made = self._replaces if is_new else None
         except ReplacedError:
             raise OutputError(
-                f"{self.path} was written by another run meanwhile, and is not replaced. "
-                f"{self._kept}Choose another name, and run the same command again"
+                f"{self.path} was written by another run in the meantime and is not replaced. "
+                f"{self._kept}Choose another name, and run the command again"
             ) from None
         except OSError as error:
             if isinstance(error, FeatxError):
                 raise
             raise OutputError(
                 f"{self.path} cannot be written: {reason_of(error)}. "
-                f"{self._kept}Make room or choose another folder, and run the same command again"
+                f"{self._kept}Make room or choose another folder, and run the command again"
             ) from None
 
     def write_content(self, content: bytes) -> None:
-        """Write some bytes; see :meth:`write`."""
+        """Write bytes; see :meth:`write`."""
 
         self.write(lambda temporary: temporary.write_bytes(content))
 
-    def take_back(self) -> None:
-        """Delete what was written, unless it replaced a file."""
+    def undo(self) -> None:
+        """Delete the written file, unless it replaced another file."""
         with contextlib.suppress(OSError):
             if self._made is not None and identify(self.path) == self._made:
                 self.path.unlink()
@@ -141,63 +150,61 @@ class OutputFile:
 
     @property
     def _kept(self) -> str:
-        return "What was computed is kept in the cache. " if self._keeps else ""
+        return "Computed results are kept in the cache. " if self._keeps else ""
 
 
 def reason_of(error: Exception) -> str:
-    """Return the system's words for an error, or what there is."""
+    """Return the system's message of an error, or else its text or the name of its type."""
     return getattr(error, "strerror", None) or str(error) or type(error).__name__
 
 
 def _check_folder(folder: Path, named: str) -> None:
-    status = look_at(folder)
+    status = path_status(folder)
     if status is None or not stat.S_ISDIR(status.st_mode):
         raise OutputError(f"{named}: there is no folder {folder}")
     if not os.access(folder, os.W_OK | os.X_OK):
-        raise OutputError(f"{named}: no file can be made in the folder {folder}; choose another folder")
+        raise OutputError(f"{named}: the folder {folder} is not writable; choose another folder")
 
 
 def _identify_replaceable(path: Path, overwrite: bool, parameter: str) -> FileIdentity | None:
-    """Return what lies at a path and may be replaced; None if there is nothing."""
+    """Return the identity of the file at a path if it may be replaced; None if there is no file."""
     try:
         status = os.lstat(path)
     except FileNotFoundError:
         return None
     if not stat.S_ISREG(status.st_mode):
-        kind = "a link" if stat.S_ISLNK(status.st_mode) else "no file"
-        raise OutputError(f"`{parameter}={path}` is {kind}, and is never replaced; choose another name")
+        kind = "a link" if stat.S_ISLNK(status.st_mode) else "not a file"
+        raise OutputError(f"`{parameter}={path}` is {kind} and is never replaced; choose another name")
     if not can_carry_mark(path.suffix.lower()):
         raise OutputError(
-            f"{path} exists, and {path.suffix} files do not show who wrote them, so that it is never replaced; "
+            f"{path} exists, and {path.suffix} files do not show whether featx wrote them, so it is never replaced; "
             "delete it, or choose another name"
         )
     with open_regular(path) as stream:
         opened = os.fstat(stream.fileno())
         ours = has_mark(stream, path.suffix.lower())
     if not ours:
-        raise OutputError(
-            f"{path} exists and was not written by featx, so that it is never replaced; choose another name"
-        )
+        raise OutputError(f"{path} exists and was not written by featx, so it is never replaced; choose another name")
     if not overwrite:
         raise OutputError(f"{path} exists; add `overwrite=True` to replace it, or choose another name")
-    found = identify(path)
-    if found is None or (found.device, found.inode) != (opened.st_dev, opened.st_ino):
+    identity = identify(path)
+    if identity is None or (identity.device, identity.inode) != (opened.st_dev, opened.st_ino):
         raise OutputError(f"{path} is being replaced by another run; choose another name")
-    return found
+    return identity
 
 
 def _refuse_input(path: Path, given: Iterable[str | Path], parameter: str) -> None:
-    for one in given:
-        if look_at(one) is not None and os.path.samefile(one, path):
-            raise OutputError(f"`{parameter}={path}` would replace {one}, which is read; choose another name")
+    for name in given:
+        if path_status(name) is not None and os.path.samefile(name, path):
+            raise OutputError(f"`{parameter}={path}` would replace {name}, which is an input; choose another name")
 
 
 def _refuse_among(path: Path, given: Iterable[str | Path], parameter: str, instead: str) -> None:
-    for one in given:
-        if os.path.isdir(one) and _is_within(path.parent, one):
+    for name in given:
+        if os.path.isdir(name) and _is_within(path.parent, name):
             raise OutputError(
-                f"`{parameter}={path}`: it would lie among the images of {one} and be taken for one of them next "
-                f"time; choose another folder{instead}"
+                f"`{parameter}={path}`: the next run would read this file as one of the images of {name}; choose "
+                f"another folder{instead}"
             )
 
 
@@ -206,13 +213,13 @@ def _is_within(folder: Path, other: str | Path) -> bool:
 
 
 def model_file_name(data: str, backbone: str, head: str) -> str:
-    """Return the file name that a model has by default, ``DATA-BACKBONE-HEAD.featx``; a long name of data is cut."""
+    """Return the default file name of a model, ``DATA-BACKBONE-HEAD.featx``; a long name of the data is cut."""
     last = f"-{_cut(_plain(backbone), _LONGEST_NAME // 3)}-{_cut(_plain(head), _LONGEST_NAME // 3)}{MODEL_SUFFIXES[0]}"
     return _cut(_plain(data), _LONGEST_NAME - len(last.encode())) + last
 
 
 def default_model_path(data: str | Path, backbone: str, head: str) -> Path:
-    """Return where the model of a folder or manifest is saved by default: in the working folder."""
+    """Return the default path of the model of a folder or manifest, in the working folder."""
     path = Path(os.path.realpath(data))
     name = path.name if path.is_dir() else path.stem
     network = Path(backbone).stem if Path(backbone).is_file() else backbone
@@ -233,7 +240,7 @@ def import_pyarrow() -> tuple[Any, Any]:
     Raises
     ------
     MissingExtraError
-        It is not installed.
+        If pyarrow is not installed.
     """
     try:
         import pyarrow
@@ -244,7 +251,7 @@ def import_pyarrow() -> tuple[Any, Any]:
 
 
 def escape_formula(text: str) -> str:
-    """Return text that no spreadsheet takes for a formula: an apostrophe before ``= + - @``, tab or line end.
+    """Return text that no spreadsheet reads as a formula, with an apostrophe before ``= + - @``, tab or line end.
 
     Numbers stay as they are. Source: OWASP, CSV Injection.
     """
@@ -252,10 +259,10 @@ def escape_formula(text: str) -> str:
 
 
 def csv_path(path: str) -> str:
-    """Return a relative path that no spreadsheet takes for a formula, and that names the same file: ``./=1.jpg``."""
+    """Return a path to the same file that no spreadsheet reads as a formula, such as ``./=1.jpg``."""
     return f"./{path}" if _FORMULA.match(path) else path
 
 
 def utf8_text(text: str) -> str:
-    """Return text with bytes that are no UTF-8 written out, as in ``\\udcff``."""
+    """Return text with escaped surrogates, such as ``\\udcff``, which stand for bytes that are not valid UTF-8."""
     return text.encode("utf-8", "backslashreplace").decode()

@@ -1,4 +1,4 @@
-"""Files of folders that people asked for by name: new ones, copies and links, whole or not there."""
+"""Create, copy and link files in output folders, each completely or not at all."""
 
 from __future__ import annotations
 
@@ -11,38 +11,38 @@ from pathlib import Path
 from typing import BinaryIO
 
 from featx.errors import OutputError
-from featx.files import FileIdentity, ReplacedError, publish, temporary_name, write_whole
+from featx.files import FileIdentity, ReplacedError, publish, temporary_name, write_atomically
 from featx.output.files import reason_of
 
 _COPY_BYTES = 1 << 20
 
 
 def make_folder(folder: Path) -> None:
-    """Make a folder, and those that it lies in, where they are missing.
+    """Create a folder and its missing parents.
 
     Raises
     ------
     OutputError
-        It cannot be made.
+        If the folder cannot be created.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise OutputError(f"{folder} cannot be made: {reason_of(error)}; choose another folder") from None
+        raise OutputError(f"{folder} cannot be created: {reason_of(error)}; choose another folder") from None
 
 
 def write_new(path: Path, content: bytes) -> None:
-    """Write a file that is not there yet.
+    """Write a new file.
 
     Raises
     ------
     ReplacedError
-        Something of its name is there.
+        If the path exists.
     OutputError
-        It cannot be written.
+        If the file cannot be written.
     """
     try:
-        write_whole(path, lambda temporary: temporary.write_bytes(content), None, durable=False)
+        write_atomically(path, lambda temporary: temporary.write_bytes(content), None, durable=False)
     except ReplacedError:
         raise
     except OSError as error:
@@ -50,22 +50,22 @@ def write_new(path: Path, content: bytes) -> None:
 
 
 def copy_file(source: BinaryIO, target: Path, replaces: FileIdentity | None) -> None:
-    """Copy an open file, with its times; a new one has its permissions, and may be written.
+    """Copy an open file with its times; a new file also gets its permissions, and is made writable.
 
     Parameters
     ----------
     source : binary file
-        Where it is no file of this machine, the copy has times and permissions of its own.
+        File to copy. If it is not a file of this machine, its times and permissions are not copied.
     target : path
     replaces : FileIdentity or None
-        What may be replaced: see :func:`featx.files.write_whole`.
+        File that may be replaced; see :func:`featx.files.write_atomically`.
 
     Raises
     ------
     ReplacedError
-        Something else is there.
+        If another file exists at ``target``.
     OSError
-        It cannot be read or written.
+        If the file cannot be read or written.
     """
     status = None
     with contextlib.suppress(io.UnsupportedOperation):
@@ -80,14 +80,14 @@ def copy_file(source: BinaryIO, target: Path, replaces: FileIdentity | None) -> 
             temporary.chmod(stat.S_IMODE(status.st_mode) | stat.S_IWUSR)
         os.utime(temporary, ns=(status.st_atime_ns, status.st_mtime_ns))
 
-    write_whole(target, write, replaces, durable=False)
+    write_atomically(target, write, replaces, durable=False)
 
 
 def link_file(source: Path, target: Path, replaces: FileIdentity | None) -> None:
-    """Make a hard link to a file; the errors are those of :func:`copy_file`."""
-    real = os.path.realpath(source)  # a link to a link would break when either is moved
+    """Make a hard link to a file; parameters and errors are as in :func:`copy_file`."""
+    real = os.path.realpath(source)  # a hard link to a symbolic link would break if either is moved
     if not stat.S_ISREG(os.lstat(real).st_mode):
-        raise OSError(0, "it is no file")
+        raise OSError(0, "it is not a file")
     if replaces is None:
         os.link(real, target)
         made = target
@@ -96,7 +96,7 @@ def link_file(source: Path, target: Path, replaces: FileIdentity | None) -> None
         os.link(real, made)
     try:
         if not os.path.samestat(os.lstat(made), os.stat(source)):
-            raise OSError(0, "the link does not lead to it")
+            raise OSError(0, "the link does not lead to the file")
         if made != target:
             publish(made, target, replaces)
     except BaseException:

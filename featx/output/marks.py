@@ -1,4 +1,4 @@
-"""Tell by its content whether featx wrote a file that people name."""
+"""Recognize by its content whether featx wrote an output file."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from collections.abc import Callable
 from typing import BinaryIO
 
 GENERATOR = "featx"
-"""Text chunk ``Software`` of a PNG file, ``generator`` of a page, comment of a network's zip file."""
+"""Mark of featx: text chunk ``Software`` of a PNG file, ``generator`` of a page, comment of a network's zip file."""
 
 _PNG_HEAD = 33
-"""Bytes of a PNG file's signature and its first chunk."""
+"""Number of bytes of the signature and the first chunk of a PNG file."""
 
 _PNG_CHUNK = f"tEXtSoftware\0{GENERATOR}".encode()
 _HEAD_BYTES = 4096
@@ -34,20 +34,20 @@ _ZIP_COMMENT = len(GENERATOR).to_bytes(2, "little") + GENERATOR.encode()
 
 
 def has_mark(stream: BinaryIO, suffix: str) -> bool:
-    """Tell whether a file has what featx writes into files of its kind; an empty file has nothing to lose.
+    """Return whether a file carries the mark of featx; True for an empty file, which has nothing to lose.
 
     Parameters
     ----------
     stream : binary file
         Open for reading, at its start.
     suffix : str
-        Ending of its name, in lower case.
+        Extension of the file name in lower case.
     """
     if os.fstat(stream.fileno()).st_size == 0:
         return True
     try:
         return _READERS[suffix](stream)
-    except (KeyError, ValueError, RecursionError, NotImplementedError, zipfile.BadZipFile):  # damaged, or no mark
+    except (KeyError, ValueError, RecursionError, NotImplementedError, zipfile.BadZipFile):  # damaged or without a mark
         return False
 
 
@@ -110,12 +110,12 @@ def _has_comment(stream: BinaryIO) -> bool:
 
 
 def _names_maker(stream: BinaryIO) -> bool:
-    said = json.loads(stream.read(_INDEX_BYTES))
-    return isinstance(said, dict) and said.get("made_by") == GENERATOR
+    content = json.loads(stream.read(_INDEX_BYTES))
+    return isinstance(content, dict) and content.get("made_by") == GENERATOR
 
 
 def mark_png(content: bytes) -> bytes:
-    """Return a PNG file with the mark of featx; its pixels stay the same."""
+    """Return a PNG file with the mark of featx added; the pixels do not change."""
     chunk = (len(_PNG_CHUNK) - 4).to_bytes(4, "big") + _PNG_CHUNK + zlib.crc32(_PNG_CHUNK).to_bytes(4, "big")
     return content[:_PNG_HEAD] + chunk + content[_PNG_HEAD:]
 
@@ -134,9 +134,9 @@ _READERS: dict[str, Callable[[BinaryIO], bool]] = {
     ".keras": _has_comment,
     ".json": _names_maker,
 }
-"""By the ending of a file's name; there is none for a kind that cannot carry a mark, as ``.npy``."""
+"""Functions that look for the mark, by extension; formats that cannot carry one, such as ``.npy``, are missing."""
 
 
 def can_carry_mark(suffix: str) -> bool:
-    """Tell whether files of a kind carry a mark of featx at all."""
+    """Return whether files with an extension can carry the mark of featx."""
     return suffix in _READERS

@@ -1,4 +1,4 @@
-"""HTML pages of one file: they load nothing, run one script that is named by its hash, and show names as text."""
+"""Render self-contained HTML pages, which load nothing, run one script identified by its hash, and escape all text."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from typing import Any
 from featx.output.marks import GENERATOR
 
 _INVISIBLE = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")
-"""Control characters, marks that turn the direction of what follows, and halves of surrogate pairs."""
+"""Control characters, marks that change the direction of text, and lone surrogates."""
 
 
 def shown_text(text: str) -> str:
-    """Return text with what cannot be seen, or would disorder what stands beside it, written out as ``\\u202e``."""
+    """Return text with invisible characters escaped, such as ``\\u202e``, which may reorder the text around them."""
     return _INVISIBLE.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
 
 
@@ -25,12 +25,12 @@ def render_page(package: str, name: str, /, **values: Any) -> str:
     Parameters
     ----------
     package : str
-        It holds ``templates/<name>.html.j2``, which extends ``base.html.j2`` of this room, and the page's script,
-        ``templates/<name>.js``.
+        Package with the template ``templates/<name>.html.j2``, which extends ``base.html.j2`` of this package, and the
+        script ``templates/<name>.js``.
     name : str
+        Name of the page.
     **values
-        What the template shows: plain values, whose texts pass through :func:`shown_text`. ``data`` is also what the
-        script reads.
+        JSON values for the template; their strings pass through :func:`shown_text`. The script reads ``data``.
     """
     from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 
@@ -41,7 +41,8 @@ def render_page(package: str, name: str, /, **values: Any) -> str:
         trim_blocks=True,
     )
     assert environment.loader is not None
-    script = environment.loader.get_source(environment, f"{name}.js")[0].replace("\r\n", "\n")  # as browsers read it
+    # Browsers normalize line ends before hashing.
+    script = environment.loader.get_source(environment, f"{name}.js")[0].replace("\r\n", "\n")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     return environment.get_template(f"{name}.html.j2").render(
         _shown(values), generator=GENERATOR, script=script, script_hash=digest

@@ -1,4 +1,4 @@
-"""Words of commands as a shell takes them."""
+"""Quote words of shell commands."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _ESCAPED = {ord("'"): "\\'", ord("\\"): "\\\\"}
 
 
 def shell_word(word: str | Path) -> str:
-    """Return a word as a shell takes it; a path that begins with a dash is not to be taken for an option.
+    """Return a word quoted for a shell; a path with a leading dash is changed so that it is not read as an option.
 
     >>> shell_word(Path("my set"))
     "'my set'"

@@ -1,4 +1,4 @@
-"""The pipeline from image files to stored features: read, decode, run the backbone, write."""
+"""Compute features from image files: read, decode, run the backbone, and write to the store."""
 
 from featx.pipeline.images import fill
 from featx.pipeline.views import fill_views

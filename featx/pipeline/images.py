@@ -1,4 +1,4 @@
-"""The one extraction loop: bring a feature store to hold every image of a data set."""
+"""Compute the missing features of the images of a data set and write them to a feature store."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from featx.backbones import FILE_BACKBONE
 from featx.engines import Runner
 from featx.errors import EngineError
-from featx.execution import Locate, network_name, probe_features, start
+from featx.execution import Locate, backbone_name, probe_features, start
 from featx.lookup.memo import (
     PassResult,
     Progress,
@@ -26,7 +26,7 @@ from featx.lookup.memo import (
     recall,
     state_of_duplicate,
 )
-from featx.readers import Reader, Reading, preparing_for
+from featx.readers import Reader, Reading, preparer_for
 from featx.runtime import Runtime
 from featx.source import ImageFile
 from featx.spec import FeatureSpec
@@ -35,10 +35,10 @@ from featx.table import FileState
 
 _WIDE = 100_000
 _ROUNDING = 0.02
-"""Of a sum of probabilities in bfloat16."""
+"""Maximum rounding error of a sum of probabilities in bfloat16."""
 
 _AHEAD_BYTES = 48_000_000
-"""Pixels that may wait for the network: enough to keep decoding while it starts, and little beside it."""
+"""Bytes of decoded images that may wait for the backbone: decoding continues while it starts, with little memory."""
 
 
 def fill(
@@ -49,33 +49,37 @@ def fill(
     runtime: Runtime,
     remember: Callable[[Sequence[FileState]], None] = lambda states: None,
 ) -> PassResult:
-    """Compute what a store lacks of some images; what is there is not computed again.
+    """Compute the features of the images that a store lacks.
 
     Parameters
     ----------
     images : sequence of ImageFile
-    memo : mapping
-        What is known of their files, by sample_id.
+    memo : mapping of str to FileState
+        Stored states of their files, by sample_id.
     store : FeatureStore
     locate : callable
-        Returns the weight file or local network of the recipe; called only if something must be computed.
+        Returns the weight file or the local network of the feature spec; called only if features must be computed.
     runtime : Runtime
     remember : callable
-        Called with the states of all images, the store still locked: whoever cleans it next knows whose rows they
-        are.
+        Called with the states of all images while the store is still locked, so that a later cleaning finds the new
+        rows in a snapshot and keeps them.
+
+    Returns
+    -------
+    PassResult
 
     Raises
     ------
     StoreError, EngineError, BackboneError
-        See there. What was computed before is kept.
+        See :mod:`featx.errors`. Features computed before an error are kept.
     """
-    with store.writer(runtime.notice) as writer, preparing_for(store.spec, runtime) as prepare:
+    with store.writer(runtime.notice) as writer, preparer_for(store.spec, runtime) as prepare:
         with runtime.stage("reading the cache"):
             stored = intact_rows(store, runtime)
             memo = memo_for_spec(memo, store.spec)
         progress = Progress("extracting features", runtime, len(images))
         states = recall(images, memo, stored)
-        todo = [found for found, state in zip(images, states, strict=True) if state is None]
+        todo = [image for image, state in zip(images, states, strict=True) if state is None]
         progress.advance(len(images) - len(todo))
         ahead = prefetch_size(store.spec, runtime)
         reader = Reader(contains(stored), prepare, runtime.n_workers, ahead, runtime.max_pixels)
@@ -93,18 +97,20 @@ def fill(
 
 
 def intact_rows(store: FeatureStore, runtime: Runtime) -> StoredFeatures:
-    """Return the undamaged rows of a store that is held for writing, and say what is damaged and made again."""
+    """Return the undamaged rows of a store that is locked for writing, and report damaged rows."""
     damaged = store.set_aside_if_unreadable()
     if damaged is not None:
-        runtime.notice(f"{store.path.name} was damaged and is now {damaged.name}; all its features are made again")
+        runtime.notice(
+            f"{store.path.name} was damaged and is renamed to {damaged.name}; all its features are recomputed"
+        )
     stored = store.snapshot()
     if stored.n_damaged:
-        runtime.notice(f"{stored.n_damaged:,} rows of {store.path.name} were damaged; they are made again")
+        runtime.notice(f"{stored.n_damaged:,} rows of {store.path.name} were damaged; they are recomputed")
     return stored
 
 
 def prefetch_size(spec: FeatureSpec, runtime: Runtime) -> int:
-    """Return how many images may wait for the network."""
+    """Return the number of decoded images that may wait for the backbone."""
     return max(runtime.batch_size, _AHEAD_BYTES // (3 * spec.size**2))
 
 
@@ -114,34 +120,34 @@ def _network(spec: FeatureSpec, locate: Locate) -> str:
 
 def _start(spec: FeatureSpec, locate: Locate, runtime: Runtime) -> Runner:
     engine = start(spec, locate, runtime)
-    runtime.notice(f"{engine.name} {engine.precision} on {engine.device}: {engine.n_features:,} features an image")
+    runtime.notice(f"{engine.name} {engine.precision} on {engine.device}: {engine.n_features:,} features per image")
     if spec.pooling == "flatten" and engine.n_features > _WIDE:
         megabytes = engine.n_features * 4 / 1e6
         runtime.notice(
-            f"warning: flatten gives {engine.n_features:,} features, {megabytes:.1f} MB an image; "
-            "heads will be slow and overfit. average pooling is the usual choice"
+            f"warning: flatten gives {engine.n_features:,} features per image ({megabytes:.1f} MB); heads will be slow "
+            "and overfit. Average pooling is the usual choice"
         )
     return engine
 
 
 def _warn_of_probabilities(probes: NDArray[np.float32], spec: FeatureSpec, runtime: Runtime) -> None:
-    """Say so where the output of a network from a file looks like that of a classifier."""
+    """Report a warning if the output of a network file looks like that of a classifier."""
     if spec.backbone != FILE_BACKBONE or spec.layer is not None or probes.min() < 0 or not probes.any():
         return
     n = probes.shape[1]
     if probes.max() <= 1 if n == 1 else np.abs(probes.sum(axis=1) - 1).max() < _ROUNDING:
-        what = "the probability of a class" if n == 1 else f"probabilities of {n:,} classes, they add up to 1"
+        what = "the probability of one class" if n == 1 else f"the probabilities of {n:,} classes (they sum to 1)"
         runtime.notice(
-            f"warning: the output of this network looks like {what}; features of an earlier layer are better: extract "
-            "and fit take `layer=NAME`"
+            f"warning: the output of this network looks like {what}; features of an earlier layer are usually better: "
+            "use `layer=NAME` in extract or fit"
         )
 
 
 class Pending(Protocol):
-    """Batches of pixels on their way to the network."""
+    """Batches of pixels for the backbone, and the rows that result from their features."""
 
     def __iter__(self) -> Iterator[NDArray[np.uint8]]:
-        """Return itself."""
+        """Return the iterator itself."""
         ...
 
     def __next__(self) -> NDArray[np.uint8]:
@@ -149,19 +155,19 @@ class Pending(Protocol):
         ...
 
     def rows(self, features: NDArray[np.float32]) -> Rows:
-        """Return the rows of the oldest batch under way that have finite features, now that these are there."""
+        """Return the rows with finite features of the oldest batch that has no features yet."""
         ...
 
 
 def compute_rows(
     spec: FeatureSpec, locate: Locate, runtime: Runtime, pending: Pending, writer: StoreWriter, progress: Progress
 ) -> str:
-    """Append the rows of all batches and return the device; the engine's memory is free again afterwards."""
+    """Compute and append the rows of all batches, release the engine's memory, and return the device."""
     first = next(pending, None)
     if first is None:
         return ""
     engine = _start(spec, locate, runtime)
-    with runtime.stage(f"running {network_name(spec)} for the first time"):
+    with runtime.stage(f"running {backbone_name(spec)} for the first time"):
         probes = probe_features(engine, spec)
     if probes is None:
         raise EngineError(f"{_network(spec, locate)} gives no finite features for any of featx's own probe images")
@@ -180,7 +186,7 @@ def compute_rows(
 
 
 class _Batches(Iterator[NDArray[np.uint8]]):
-    """Turns readings into batches of pixels, and remembers whose they are until their features come."""
+    """Convert readings into batches of pixels, and match the features of each batch with its images."""
 
     def __init__(self, readings: Iterator[Reading], batch_size: int, progress: Progress, not_finite: str) -> None:
         self._readings = readings
@@ -211,7 +217,7 @@ class _Batches(Iterator[NDArray[np.uint8]]):
         return np.stack([reading.decoded.pixels for _, reading in batch])
 
     def rows(self, features: NDArray[np.float32]) -> Rows:
-        """Return the rows of the oldest batch under way that have finite features; the other images are skipped."""
+        """Return the rows with finite features of the oldest pending batch; its other images are skipped."""
         batch = self._under_way.popleft()
         hashes = as_hashes(reading.state.content_hash for _, reading in batch)
         signatures = np.stack([reading.decoded.signature for _, reading in batch])
@@ -224,7 +230,7 @@ class _Batches(Iterator[NDArray[np.uint8]]):
         return Rows(keys_of(hashes)[finite], signatures[finite], features[finite])
 
     def settle(self, states: Sequence[FileState | None], memo: Mapping[str, FileState]) -> list[FileState]:
-        """Fill in what was read; copies of one content share what decoding one of them showed, now or before."""
+        """Return the states of all images; duplicates share the result of decoding one of them, now or earlier."""
         shown = {s.content_hash: s for s in memo.values() if s.width}
         shown |= {s.content_hash: s for s in self._read if s.status == "skipped" or s.width}
         read = iter(self._read)

@@ -1,4 +1,4 @@
-"""A second pass over a data set, for augmented views of its training part; each image is decoded once for all."""
+"""Compute the missing augmented views of the training part; each image is decoded once for all its views."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from featx.augmentation import make_views
 from featx.errors import DatasetError, EngineError
 from featx.execution import Locate
-from featx.lookup import Augmented, Progress, as_hashes, contents_to_train_on, described, lacking_views
+from featx.lookup import Augmented, Progress, as_hashes, describe_views, lacking_views, training_contents
 from featx.pipeline.images import compute_rows, intact_rows, prefetch_size
-from featx.readers import Reader, Reading, preparing_for
+from featx.readers import Reader, Reading, preparer_for
 from featx.runtime import Runtime
 from featx.source import ImageFile
 from featx.spec import FeatureSpec
@@ -31,33 +31,39 @@ def fill_views(
     runtime: Runtime,
     viewed: Collection[bytes] | None = None,
 ) -> Augmented:
-    """Compute the views that a store lacks of the images of the training part.
+    """Compute the features of the views of the training part that a store lacks.
 
     Parameters
     ----------
     images : sequence of ImageFile
     states : sequence of FileState
-        What the pass over the images themselves found, in the same order.
+        States of the images after the pass over the images themselves, in the same order.
     store : FeatureStore
-        Of a recipe with ``augment``.
+        Store of a feature spec with ``augment``.
     n : int
-        Views of each image.
+        Number of views of each image.
     locate : callable
         As for :func:`featx.pipeline.fill`.
     runtime : Runtime
     viewed : collection of bytes, optional
-        Contents of these alone.
+        Content hashes: compute views of these contents only.
+
+    Returns
+    -------
+    Augmented
 
     Raises
     ------
     DatasetError
-        Images have changed since that pass.
+        If images have changed since the pass over the images themselves.
+    EngineError
+        If the features of a view are not finite.
     """
     started = time.monotonic()
-    chosen = contents_to_train_on(images, states)
+    chosen = training_contents(images, states)
     if viewed is not None:
-        chosen = {content: found for content, found in chosen.items() if content in viewed}
-    with store.writer(runtime.notice) as writer, preparing_for(store.spec, runtime) as prepare:
+        chosen = {content: image for content, image in chosen.items() if content in viewed}
+    with store.writer(runtime.notice) as writer, preparer_for(store.spec, runtime) as prepare:
         stored = intact_rows(store, runtime)
         lacking = lacking_views(chosen, stored, n)
         del stored
@@ -75,15 +81,15 @@ def fill_views(
     if pending.n_not_finite:
         raise EngineError(
             f"{store.spec.backbone} gives features that are not finite for {pending.n_not_finite:,} augmented views, "
-            "though it does not for their images; choose another `augment`"
+            "although the features of their images are finite; choose another `augment`"
         )
     if pending.n_computed < n_lacking:
-        raise DatasetError("images have changed while they were extracted; run the same command again")
-    return Augmented(store, described(store, n, len(chosen), n_lacking, time.monotonic() - started))
+        raise DatasetError("images changed during the extraction; run the same command again")
+    return Augmented(store, describe_views(store, n, len(chosen), n_lacking, time.monotonic() - started))
 
 
 class _ViewBatches(Iterator[NDArray[np.uint8]]):
-    """Turns readings into batches of views, and remembers whose they are until their features come."""
+    """Convert readings into batches of views, and match the features of each batch with its views."""
 
     def __init__(
         self, readings: Iterator[Reading], lacking: Mapping[bytes, list[int]], spec: FeatureSpec, batch_size: int
@@ -99,7 +105,7 @@ class _ViewBatches(Iterator[NDArray[np.uint8]]):
 
     def __next__(self) -> NDArray[np.uint8]:
         while len(self._waiting) < self._batch_size and (reading := next(self._readings, None)) is not None:
-            if reading.prepared is not None:  # a file that changed meanwhile has no lacking views, and is missed later
+            if reading.prepared is not None:  # a file that changed meanwhile has no views here; fill_views raises then
                 lacking = self._lacking.get(reading.state.content_hash, ())
                 self._waiting.extend((reading, view) for view in lacking)
         batch = [self._waiting.popleft() for _ in range(min(self._batch_size, len(self._waiting)))]
@@ -113,7 +119,7 @@ class _ViewBatches(Iterator[NDArray[np.uint8]]):
         return make_views(pixels, hashes, views, self._spec.augment or "", self._spec.augment_seed)
 
     def rows(self, features: NDArray[np.float32]) -> Rows:
-        """Return the rows of the oldest batch under way; a view has the signature of its image."""
+        """Return the rows with finite features of the oldest pending batch; a view has the signature of its image."""
         keys, signatures = self._under_way.popleft()
         finite = np.isfinite(features).all(axis=1)
         self.n_computed += int(finite.sum())

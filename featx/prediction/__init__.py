@@ -1,4 +1,4 @@
-"""Score files and folders of any size with a fitted classifier."""
+"""Predict files and folders of any size with a fitted classifier."""
 
 from featx.prediction.predicting import PredictionSummary, load, predict
 

@@ -1,4 +1,4 @@
-"""Score images with a fitted classifier and write a table, in bounded memory."""
+"""Predict images with a fitted classifier and write the predictions to a table, in bounded memory."""
 
 from __future__ import annotations
 
@@ -27,37 +27,44 @@ _COLUMNS = ("path", "label", "confidence", "status", "seen", "reason")
 
 @dataclass(frozen=True)
 class PredictionSummary:
-    """What a run of predict did.
+    """Summary of a run of :func:`featx.predict`.
 
     Parameters
     ----------
     model : str
-        The model file, or the backbone of a classifier in memory.
+        Path of the model file, or the backbone of a classifier in memory.
     columns : tuple of str
         Columns of the table.
     n_images : int
-        Images found: predicted, rejected and skipped ones.
+        Number of images: predicted, rejected and skipped.
     n_predicted, n_rejected, n_skipped : int
     n_seen : int
-        Predicted images that the model was fitted on.
+        Number of images that the model was fitted on.
     n_ignored : int
-        Files that are no images.
+        Number of files that are not images.
     precision : str
-        Number format that the features were computed in.
+        Floating-point format that the features were computed in.
     output : path or None
-        The table.
+        File of the table.
     gallery : path or None
-        The sheet of images.
+        File of the gallery.
     n_in_gallery : int
-        Images on it.
+        Number of images in the gallery.
     rows : tuple of tuple
-        The table itself, where it was not written to a file.
+        Rows of the table, if it was not written to a file.
     seconds : float
         Wall time.
     own_folders : tuple of OwnFolder
-        Folders that featx wrote itself.
+        Folders written by featx, which are not predicted.
     fault : str
-        Why not one image could be used; empty if one could.
+        Why no image could be used; empty if at least one could.
+
+    Examples
+    --------
+    >>> import featx
+    >>> done = featx.predict("digits.featx", "data/3")
+    >>> done.n_images, done.n_predicted, done.n_skipped
+    (30, 30, 0)
     """
 
     model: str
@@ -78,7 +85,7 @@ class PredictionSummary:
     fault: str = ""
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the JSON keys of ``featx predict --json``; the rows are in it if there is no output file."""
+        """Return the JSON keys of ``featx predict --json``, with the rows if there is no output file."""
         return {
             "model": self.model,
             "n_images": self.n_images,
@@ -99,20 +106,28 @@ class PredictionSummary:
 
 @checked()
 def load(path: str | Path, *, trusted: Collection[str] = ()) -> Classifier:
-    """Read a model file; nothing in it is run, but for types that are trusted.
+    """Load a model file; only the code of trusted types is run.
 
     Parameters
     ----------
     path : path
     trusted : collection of str
-        Types of the head that may be built besides those that featx checks, as ``mine.MyHead`` or
-        ``sklearn.ensemble._forest.RandomForestClassifier``: their code runs with whatever the file holds, so name them
-        only where whoever made the file may run code on this machine. The error of a load without them names them.
+        Types of the head that may be built in addition to those that featx checks, such as ``mine.MyHead`` or
+        ``sklearn.ensemble._forest.RandomForestClassifier``. Their code runs with the content of the file, which featx
+        does not check. Name them only if you trust the author of the file to run code on this machine. Without this
+        argument, the error message lists the types that are needed.
 
     Raises
     ------
     ClassifierError
-        No such file, not a model, damaged, of a later featx, or with a head of types that are not trusted.
+        If the file does not exist, is not a model, is damaged, was written by a later featx, or has a head of types
+        that are not trusted.
+
+    Examples
+    --------
+    >>> import featx
+    >>> featx.load("digits.featx").evaluation.head
+    'logreg'
     """
     return Classifier.load(path, trusted=trusted)
 
@@ -136,58 +151,67 @@ def predict(
     path_column: str = "path",
     runtime: Runtime | None = None,
 ) -> PredictionSummary:
-    """Predict files and folders of any number of images.
+    """Predict any number of images in files and folders.
 
     Parameters
     ----------
     model : Classifier or path
     paths : path or sequence of paths
-        Images, folders of images, and lists: ``.csv``, ``.txt`` or ``.parquet`` files with a column of paths.
+        Images, folders of images, and lists of images (``.csv``, ``.txt`` or ``.parquet`` files with a column of
+        paths).
     output : path, optional
-        Table to write: ``.csv``, ``.jsonl`` or ``.parquet``. Without it the rows are returned.
+        Table to write: ``.csv``, ``.jsonl`` or ``.parquet``. By default, the rows are returned.
     top_k : int
-        Classes named for each image, each with its probability.
+        Number of most probable classes to list for each image, with their probabilities.
     sort_into : path, optional
         Folder to copy the images into, one subfolder for each class.
     link : bool
-        Hard links instead of copies there.
+        Make hard links in ``sort_into`` instead of copies.
     gallery : path, optional
-        Sheet of the images to write, with their labels and confidences: ``.html``, at most 2,000 of them, or
-        ``.png``, at most 200.
+        Gallery to write, which shows the images with labels and confidences: ``.html`` with at most 2,000 images, or
+        ``.png`` with at most 200.
     overwrite : bool
         Replace outputs that featx wrote.
     no_cache : bool
-        Neither read nor fill the cache.
+        Do not read or write the cache.
     weights : path, optional
-        Weight file or local network, where the model needs one.
+        Weight file or local network file, if the model needs one.
     exact : bool
-        Refuse to compute in float32 what the model computed in bfloat16, where this processor has none.
+        Raise an error instead of using float32 for a bfloat16 model on a CPU without bfloat16.
     strict : bool
-        Make an image that cannot be used an error.
+        Raise an error if an image cannot be used.
     reject_rate : float, optional
-        Mark images as rejected that are less like the training images than all but this share of these.
+        Share of genuine images that may be rejected. Images that are less similar to the training images are marked as
+        rejected.
     path_column : str
-        Column of paths in a list.
+        Name of the column of paths in a list.
     runtime : Runtime, optional
         Cache folder, threads and callbacks.
 
     Returns
     -------
-    Prediction
-        Counts, and the rows if no output was named.
+    PredictionSummary
+        Counts, and the rows if there is no ``output``.
 
     Raises
     ------
     OutputError
-        An output exists and may not be replaced, or cannot be written.
+        If an output exists and may not be replaced, or cannot be written.
     ClassifierError
-        No usable model, or its features are not reproduced here.
+        If the model cannot be used, or this machine does not reproduce its features.
     DatasetError, WeightsError, StoreError
         See :mod:`featx.errors`.
+
+    Examples
+    --------
+    >>> import featx
+    >>> done = featx.predict("digits.featx", "data/3", "scores.csv", overwrite=True)
+    >>> done.n_predicted
+    30
     """
     PredictOptions.of(locals())  # checks the ranges
     if link and sort_into is None:
-        raise as_usage(OutputError("`link` is for the folder of `sort_into`; name that folder, or leave out `link`"))
+        raise as_usage(OutputError("`link` applies only to `sort_into`; name a folder to sort into, or omit `link`"))
     runtime = runtime or Runtime()
     started = time.monotonic()
     name = str(model) if isinstance(model, str | Path) else model.title
@@ -196,8 +220,8 @@ def predict(
         _stop_if_swapped(Path(model), [Path(path) for path in given])
     classifier = load(model) if isinstance(model, str | Path) else model
     if top_k > len(classifier.classes_):
-        raise as_usage(OutputError(f"`top_k={top_k}`: the model has {len(classifier.classes_)} classes"))
-    read = [one for one in (*given, model, weights) if isinstance(one, str | Path)]
+        raise as_usage(OutputError(f"`top_k={top_k}`: the model has only {len(classifier.classes_)} classes"))
+    read = [path for path in (*given, model, weights) if isinstance(path, str | Path)]
     target = None if output is None else OutputFile(output, WRITERS, overwrite, inputs=read, keeps=not no_cache)
     if reject_rate is not None:
         classifier.check_reject_rate(reject_rate)
@@ -207,34 +231,35 @@ def predict(
         sorter = Sorter(Path(sort_into), classifier.classes_, given, link, overwrite)
     with ExitStack() as stack:
         if no_cache:
-            stack.enter_context(_no_room())
+            stack.enter_context(_explain_errors_of_temporary_cache())
             runtime = replace(runtime, cache=stack.enter_context(temporary_folder()))
         table = classifier.features_of(
             given, weights=weights, exact=exact, strict=strict, path_column=path_column, runtime=runtime
         )
         classifier.check(table)
         if sheet is not None:
-            sheet.spare(Path(sample.sample_id) for sample in table.samples)
+            sheet.refuse_inputs(Path(sample.sample_id) for sample in table.samples)
         if sorter is not None:
             sorter.begin(sample.sample_id for sample in table.samples)
         columns = _columns(classifier.classes_, top_k)
         rows: list[Values] = []
         n_images = len(table) + len(table.extraction.skipped)
         with runtime.stage("predicting" if sorter is None else "sorting the images into folders") as advance:
-            tally = _Tally(_chunks(classifier, table, top_k, reject_rate), sorter, sheet, n_images, advance)
+            chunks = _chunks(classifier, table, top_k, reject_rate)
+            counter = _RowCounter(chunks, sorter, sheet, n_images, advance)
             if target is None:
-                rows = [row.values for chunk in tally for row in chunk]
+                rows = [row.values for chunk in counter for row in chunk]
             else:
-                _write(target, columns, tally)
+                _write(target, columns, counter)
         n_in_gallery = 0 if sheet is None else sheet.write(name, classifier.classes_, classifier.spec, runtime)
     return PredictionSummary(
         model=name,
         columns=columns,
         n_images=n_images,
-        n_predicted=len(table) - tally.n_rejected,
-        n_rejected=tally.n_rejected,
+        n_predicted=len(table) - counter.n_rejected,
+        n_rejected=counter.n_rejected,
         n_skipped=len(table.extraction.skipped),
-        n_seen=tally.n_seen,
+        n_seen=counter.n_seen,
         n_ignored=table.extraction.n_ignored,
         precision=table.spec.precision,
         output=None if target is None else target.path,
@@ -248,15 +273,15 @@ def predict(
 
 
 @contextmanager
-def _no_room() -> Iterator[None]:
-    """Say of an error of the temporary cache where that is, and what to do."""
+def _explain_errors_of_temporary_cache() -> Iterator[None]:
+    """Add the place of the temporary cache, and what to do, to its errors."""
     try:
         yield
     except OSError as error:
         if isinstance(error, FeatxError) and not isinstance(error, StoreError):
             raise
         raise OutputError(
-            "`no_cache=True`: features cannot be kept in the folder for temporary files: "
+            "`no_cache=True`: features cannot be written to the folder for temporary files: "
             f"{reason_of(error).partition('. ')[0]}; make room there, set TMPDIR to another folder, or leave out "
             "`no_cache=True`"
         ) from None
@@ -266,7 +291,7 @@ def _stop_if_swapped(model: Path, given: Sequence[Path]) -> None:
     models = [path for path in given if path.suffix.lower() == ".featx"]
     if models and model.suffix.lower() != ".featx":
         raise ClassifierError(
-            f"{model} is no model file, but {models[0]} is: the model comes first, as featx predict {models[0]} {model}"
+            f"{model} is not a model file, but {models[0]} is; give the model first: featx predict {models[0]} {model}"
         )
 
 
@@ -287,8 +312,8 @@ def _write(target: OutputFile, columns: Sequence[str], chunks: Iterator[list[Row
     target.write(write)
 
 
-class _Tally(Iterator[list[Row]]):
-    """Passes chunks of rows on, counts what was seen, sorts the images and shows them to the gallery."""
+class _RowCounter(Iterator[list[Row]]):
+    """Iterates over chunks of rows; counts them, sorts their images into folders and adds them to the gallery."""
 
     def __init__(
         self,
@@ -318,15 +343,16 @@ class _Tally(Iterator[list[Row]]):
                 self._sorter.place(Path(row.path), row.label)
                 self._advance(self._n_done, self._n_images)
             self._n_done += 1
-        self._advance(self._n_done - 1, self._n_images)  # the last is written by who asks for more
+        self._advance(self._n_done - 1, self._n_images)  # the caller writes these rows before it asks for more
         return rows
 
 
 def _chunks(classifier: Classifier, table: FeatureTable, top_k: int, reject_rate: float | None) -> Iterator[list[Row]]:
-    """Yield the rows of a table, skipped images in their places."""
+    """Yield the rows of a table in chunks, with skipped images in the order given."""
     empty = (None,) * (len(classifier.classes_) + 2 * (top_k - 1))
     skipped = [
-        (one.position, Row(one.path, "", None, "skipped", None, one.reason, empty)) for one in table.extraction.skipped
+        (image.position, Row(image.path, "", None, "skipped", None, image.reason, empty))
+        for image in table.extraction.skipped
     ]
     skipped.reverse()
     position = 0
@@ -358,5 +384,5 @@ def _rows(
         further = [value for k in best[1:] for value in (classifier.classes_[k], p[k])]
         status: Status = "rejected" if out else "ok"
         label = "" if out else classifier.classes_[best[0]]
-        reason = f"unlike the training images; nearest is {classifier.classes_[best[0]]}" if out else ""
+        reason = f"unlike the training images; the nearest class is {classifier.classes_[best[0]]}" if out else ""
         yield Row(sample.sample_id, label, p[best[0]], status, known, reason, (*p, *further))

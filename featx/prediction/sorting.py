@@ -1,4 +1,4 @@
-"""Sort predicted images into one folder for each class."""
+"""Sort predicted images into one folder per class."""
 
 from __future__ import annotations
 
@@ -18,29 +18,29 @@ _TAG_TEXT = b"Images sorted by featx; never scanned as data.\n"
 _LONGEST_NAME = 200
 
 _Inode = tuple[int, int]
-"""Device and number of a file: the same for all its names."""
+"""Device and inode number of a file, the same for all its hard links."""
 
 
 class Sorter:
-    """Copies or links images into ``folder/<class>/``; nothing that is predicted is ever replaced.
+    """Copies or links images into ``folder/<class>/``; input images are never replaced.
 
     Parameters
     ----------
     folder : path
-        New or empty; with ``overwrite`` also one that was made so before. No folder or file that is predicted may be
-        in it, nor it in one of these.
+        New or empty folder, or with ``overwrite`` also a folder of an earlier run. It may neither contain an input nor
+        lie in one.
     classes : sequence of str
     given : sequence of path
-        What is predicted.
+        Files and folders that are predicted.
     link : bool
-        Hard links instead of copies: no space, the same disk only.
+        Make hard links instead of copies. Links need no space, but work only on the same disk.
     overwrite : bool
-        Put images into a folder that was made so before, replacing those of the same name.
+        Sort into a folder of an earlier run, and replace its images of the same name.
 
     Raises
     ------
     OutputError
-        Another folder, or one that cannot be made; nothing was written.
+        If the folder cannot be used or created; nothing was written.
     """
 
     def __init__(
@@ -67,25 +67,25 @@ class Sorter:
     def _refuse_content(self, overwrite: bool) -> None:
         if not self._is_tagged:
             raise OutputError(
-                f"`sort_into={self._named}`: the folder is not empty, and was not made so before; choose another folder"
+                f"`sort_into={self._named}`: the folder is not empty and was not made by featx; choose another folder"
             )
         if not overwrite:
             raise OutputError(
-                f"`sort_into={self._named}`: the folder is not empty; add `overwrite=True` or choose another"
+                f"`sort_into={self._named}`: the folder is not empty; add `overwrite=True`, or choose another folder"
             )
 
     def begin(self, images: Iterable[str]) -> None:
-        """Make the folder, and mark it as one that is never scanned as data.
+        """Create the folder, and mark it so that it is never scanned as data.
 
         Parameters
         ----------
         images : iterable of str
-            Paths of all that is predicted.
+            Paths of all images that are predicted.
 
         Raises
         ------
         OutputError
-            It cannot be made, or another run made it meanwhile.
+            If the folder cannot be created, or another run created it in the meantime.
         """
         try:
             if self._is_tagged:
@@ -96,7 +96,7 @@ class Sorter:
             write_new(self._folder / OUTPUT_TAG, _TAG_TEXT)
         except FileExistsError:
             raise OutputError(
-                f"`sort_into={self._named}`: another run made this folder meanwhile; choose another"
+                f"`sort_into={self._named}`: another run created this folder in the meantime; choose another folder"
             ) from None
         except OSError as error:
             if isinstance(error, OutputError):
@@ -104,17 +104,17 @@ class Sorter:
             raise OutputError(f"`sort_into={self._named}`: {reason_of(error)}") from None
 
     def place(self, image: Path, label: str) -> Path:
-        """Copy or link an image to its class, and return where it is now: whole, or not at all.
+        """Copy or link an image into the folder of its class, completely or not at all, and return its new path.
 
         Raises
         ------
         OutputError
-            It cannot be written there, or would replace an image that is predicted.
+            If the image cannot be written, or would replace an input image.
         """
         target = self._folder / self._names[label] / _shortened(image.stem, image.suffix)
-        if self._taken.get(target.as_posix().casefold()) == image:  # the same one, given twice
+        if self._taken.get(target.as_posix().casefold()) == image:  # the same image was given twice
             return target
-        if target.as_posix().casefold() in self._taken:  # another image of this name, from another folder
+        if target.as_posix().casefold() in self._taken:  # another image with this name, from another folder
             mark = hashlib.sha256(os.fsencode(image)).hexdigest()[:8]
             target = target.with_name(_shortened(image.stem, f"-{mark}{image.suffix}"))
         known = self._taken.setdefault(target.as_posix().casefold(), image)
@@ -124,44 +124,44 @@ class Sorter:
             _make_folder(target.parent)
             self._put(image, target)
         except OSError as error:
-            reason = "another file is there" if isinstance(error, ReplacedError) else reason_of(error)
+            reason = "another file exists there" if isinstance(error, ReplacedError) else reason_of(error)
             raise OutputError(
-                f"{image} cannot be put into {target.parent}: {reason}. What was sorted before is whole, and "
-                "what was computed is kept in the cache; run the command again with another `sort_into`, or with "
+                f"{image} cannot be put into {target.parent}: {reason}. The images sorted so far are complete, "
+                "and computed features are kept in the cache; run the command again with another `sort_into`, or with "
                 "`overwrite=True`"
             ) from None
         return target
 
     def _put(self, image: Path, target: Path) -> None:
-        found = identify(target)
-        if found is not None:
-            inode = (found.device, found.inode)
+        existing = identify(target)
+        if existing is not None:
+            inode = (existing.device, existing.inode)
             if self._link and inode == _inode(os.stat(image)):
                 return
             if inode in self._read:
-                raise FileExistsError(0, "an image that is predicted is there")
+                raise FileExistsError(0, "one of the input images is there")
             if not self._is_tagged:
                 raise ReplacedError
         if self._link:
-            link_file(image, target, found)
+            link_file(image, target, existing)
         else:
             with image_at(image).open() as file:
-                copy_file(file.stream, target, found)
+                copy_file(file.stream, target, existing)
 
 
 def _check_apart(named: Path, folder: Path, given: Sequence[str | Path]) -> None:
-    """Make sure that nothing given holds the folder, lies in it, or is it; links are followed."""
+    """Check that no input is the folder, contains it or lies in it, after resolving links."""
     above = set(_chain(folder))
     own = _inode(os.stat(folder)) if folder.exists() else None
-    for one in given:
-        path = Path(one)
-        if not path.exists():  # reported by who reads it
+    for name in given:
+        path = Path(name)
+        if not path.exists():  # reported when it is read
             continue
         places = {*_chain(Path(os.path.realpath(path))), *_chain(Path(os.path.realpath(path.parent)))}
         if _inode(os.stat(path)) in above or own in places:
             raise OutputError(
-                f"`sort_into={named}`: {one} is predicted, and the folder is this one, lies in it, or holds it; choose "
-                "a folder elsewhere"
+                f"`sort_into={named}`: the folder is, contains or lies in {name}, which is predicted; choose another "
+                "folder"
             )
 
 
@@ -172,7 +172,7 @@ def _check_writable(named: Path, folder: Path) -> None:
     if not place.is_dir():
         raise OutputError(f"`sort_into={named}`: {place} is not a folder")
     if not os.access(place, os.W_OK | os.X_OK):
-        raise OutputError(f"`sort_into={named}`: nothing can be written into {place}; choose another folder")
+        raise OutputError(f"`sort_into={named}`: {place} is not writable; choose another folder")
 
 
 def _chain(path: Path) -> Iterator[_Inode]:
@@ -202,7 +202,7 @@ def _inodes(images: Iterable[str]) -> Iterator[_Inode]:
     for image in images:
         try:
             yield _inode(os.stat(image))
-        except (OSError, ValueError):  # a skipped one
+        except (OSError, ValueError):  # a skipped image
             continue
 
 
@@ -215,7 +215,7 @@ def _make_folder(folder: Path) -> None:
 
 
 def _shortened(stem: str, end: str) -> str:
-    """Return a file name that is no longer than names may be, with its end."""
+    """Return the name ``stem + end``, with the stem cut so that the name has at most 255 bytes."""
     room = 255 - len(os.fsencode(end))
     whole = os.fsencode(stem)
     return (os.fsdecode(whole) if len(whole) <= room else whole[:room].decode("utf-8", "ignore")) + end
@@ -225,7 +225,7 @@ def _folder_names(classes: Sequence[str]) -> dict[str, str]:
     names: dict[str, str] = {}
     used: set[str] = set()
     for label in classes:
-        # What Windows forbids in names, so that the folder can be taken there.
+        # Windows forbids these characters; without them, the folder can be copied there.
         name = re.sub(r'[<>:"/\\|?*\x00-\x1f]', "_", label)
         name = os.fsencode(name)[:_LONGEST_NAME].decode("utf-8", "ignore").strip(" .") or "_"
         while name.casefold() in used:

@@ -1,4 +1,4 @@
-"""Write a table of predictions as it comes, in CSV, JSON Lines or Parquet."""
+"""Write a table of predictions chunk by chunk, in CSV, JSON Lines or Parquet format."""
 
 from __future__ import annotations
 
@@ -12,25 +12,25 @@ from featx.galleries import Status
 from featx.output import csv_path, escape_formula, import_pyarrow, utf8_text
 
 Values = tuple[Any, ...]
-"""What stands in a line of the table, by column."""
+"""Values of one row of the table, by column."""
 
 
 class Row(NamedTuple):
-    """What is predicted of one image.
+    """Prediction for one image.
 
     Parameters
     ----------
     path, label : str
-        The label is empty unless the status is ``ok``.
+        Path of the image, and predicted class; the label is empty unless the status is ``ok``.
     confidence : float or None
-        None for a skipped image.
+        Calibrated probability of the predicted class; None for a skipped image.
     status : {"ok", "rejected", "skipped"}
     seen : bool or None
-        Whether the model was fitted on it; None for a skipped image.
+        Whether the model was fitted on the image; None for a skipped image.
     reason : str
-        Why it was rejected or skipped.
+        Why the image was rejected or skipped.
     further : tuple
-        Probabilities of the classes, then further labels with their confidences; None for a skipped image.
+        Probabilities of the classes, then further labels with their confidences; all None for a skipped image.
     """
 
     path: str
@@ -43,22 +43,22 @@ class Row(NamedTuple):
 
     @property
     def values(self) -> Values:
-        """What stands in its line of the table."""
+        """Values of the row of the table."""
         return (*self[:-1], *self.further)
 
 
 class TableWriter(Protocol):
-    """Writes rows to a file."""
+    """Writes rows of a table to a file."""
 
     def write(self, rows: Sequence[Values]) -> None:
-        """Append rows."""
+        """Append rows to the file."""
 
     def close(self) -> None:
-        """Finish the file."""
+        """Complete and close the file."""
 
 
 def open_table(path: Path, kind: str, columns: Sequence[str]) -> TableWriter:
-    """Open a file for rows of the given columns; ``kind`` is the ending of the final name, as ``.csv``."""
+    """Open a file for rows with the given columns; ``kind`` is the extension of the final name, such as ``.csv``."""
     return WRITERS[kind](path, columns)
 
 
@@ -125,4 +125,4 @@ WRITERS: dict[str, Callable[[Path, Sequence[str]], TableWriter]] = {
     ".ndjson": _JsonLinesWriter,
     ".parquet": _ParquetWriter,
 }
-"""What writes a table, by the ending of the file's name."""
+"""Writers of a table by the extension of the file name."""

@@ -1,4 +1,4 @@
-"""Plain lines about a cache, from the same dictionaries that --json prints."""
+"""Text lines about a cache, from the dictionaries that --json prints."""
 
 from __future__ import annotations
 
@@ -13,32 +13,32 @@ _UNUSUAL = {"layer": None, "pooling": "avg", "resize": "crop", "layout": None, "
     "augment": None,
     "augment_seed": 0,
 }
-"""Fields of a recipe that are shown where they differ from the usual."""
+"""Fields of a feature spec that are shown if they differ from these defaults."""
 
 _ROWS = ("rows", "store")
 
 
 def listing_lines(listing: Mapping[str, Any]) -> list[str]:
-    """Say what is in a cache; ``listing`` is that of ``featx cache ls --json``."""
+    """Return lines that list the contents of a cache; ``listing`` is the result of ``featx cache ls --json``."""
     lines = [line("cache", f"{listing['cache']}: {size(listing['n_bytes'])}")]
     lines += [line("features", _store(store)) for store in listing["stores"]]
     lines += [line("data set", _dataset(dataset)) for dataset in listing["datasets"]]
     for graph in listing["graphs"]:
-        unneeded = "" if graph["needed"] else "   no store needs it; featx cache gc deletes it"
+        unneeded = "" if graph["needed"] else "   used by no store; featx cache gc deletes it"
         lines.append(line("graph", f"{graph['name']}  {size(graph['n_bytes'])}{unneeded}"))
     for run in listing["runs"]:
-        state = "finished" if run["is_finished"] else "stopped; its command goes on with it"
+        state = "finished" if run["is_finished"] else "stopped; the same command resumes it"
         lines.append(
             line("training", f"{run['id']}  {state}   {size(run['n_bytes'])}   used {_minute(run['last_used'])}")
         )
     if listing["n_leftovers"]:
-        what = f"{_files(listing['n_leftovers'])}, {size(listing['leftover_bytes'])}; featx cache gc deletes them"
-        lines.append(line("leftovers", what))
+        leftovers = f"{_files(listing['n_leftovers'])}, {size(listing['leftover_bytes'])}; featx cache gc deletes them"
+        lines.append(line("leftovers", leftovers))
     return lines
 
 
 def verification_lines(verification: Mapping[str, Any]) -> list[str]:
-    """Say what a check of a cache found; ``verification`` is that of ``featx cache verify --json``."""
+    """Return lines about the check of a cache; ``verification`` is the result of ``featx cache verify --json``."""
     lines = []
     for file in verification["files"]:
         if file["status"] != "ok":
@@ -46,32 +46,32 @@ def verification_lines(verification: Mapping[str, Any]) -> list[str]:
     checked = f"{_files(verification['n_files'])}, {verification['n_rows']:,} rows, {size(verification['n_bytes'])}"
     lines.append(line("checked", f"{checked} in {verification['seconds']:.1f} s"))
     n_damaged = verification["n_damaged"]
-    return [*lines, line("damaged", _files(n_damaged) if n_damaged else "nothing")]
+    return [*lines, line("damaged", _files(n_damaged) if n_damaged else "none")]
 
 
 def cleaning_lines(cleaning: Mapping[str, Any]) -> list[str]:
-    """Say what was removed from a cache; ``cleaning`` is that of ``featx cache gc --json``."""
-    verb = "would go" if cleaning["dry_run"] else "removed"
+    """Return lines about what was removed from a cache; ``cleaning`` is the result of ``featx cache gc --json``."""
+    label = "to remove" if cleaning["dry_run"] else "removed"
     removed = cleaning["removed"]
-    lines = [line(verb, _removed(one)) for one in removed if one["kind"] in (*_ROWS, "data set")]
-    others = [one for one in removed if one["kind"] not in (*_ROWS, "data set")]
-    lines += [line(verb, _removed(one)) for one in others[:_SHOWN]]
-    for kind, count in Counter(one["kind"] for one in others[_SHOWN:]).items():
-        lines.append(line(verb, f"{count:,} more of the kind {kind}; --json lists them all"))
+    lines = [line(label, _removed(entry)) for entry in removed if entry["kind"] in (*_ROWS, "data set")]
+    others = [entry for entry in removed if entry["kind"] not in (*_ROWS, "data set")]
+    lines += [line(label, _removed(entry)) for entry in others[:_SHOWN]]
+    for kind, count in Counter(entry["kind"] for entry in others[_SHOWN:]).items():
+        lines.append(line(label, f"{count:,} more of kind {kind}; --json lists all"))
     lines += [line("kept", text) for text in cleaning["kept"]]
     total = f"{cleaning['n_rows']:,} rows of features, {size(cleaning['n_bytes'])}"
-    return [*lines, line("in all", total if removed else "nothing to remove")]
+    return [*lines, line("total", total if removed else "nothing to remove")]
 
 
 def export_lines(export: Mapping[str, Any]) -> list[str]:
-    """Say what was exported; ``export`` is that of ``featx cache export --json``."""
-    skipped = f", {export['n_skipped']:,} that cannot be used left out" if export["n_skipped"] else ""
+    """Return lines about exported features; ``export`` is the result of ``featx cache export --json``."""
+    skipped = f"; without {export['n_skipped']:,} skipped images" if export["n_skipped"] else ""
     rows = f"{export['n_images']:,} x {export['n_features']:,} of {export['features_id']}{skipped}"
     return [line("features", rows), line("table", f"{export['output']}, {size(export['n_bytes'])}")]
 
 
 def size(n_bytes: int) -> str:
-    """Return a number of bytes for people."""
+    """Return a number of bytes as text with a decimal unit."""
     value, unit = float(n_bytes), "bytes"
     for unit in ("bytes", "kB", "MB", "GB", "TB"):
         if value < 1000 or unit == "TB":
@@ -84,21 +84,21 @@ def _store(store: Mapping[str, Any]) -> str:
     if store["status"] != "ok":
         return f"{store['id']}  {store['status']}, {size(store['n_bytes'])}   {store['problem']}"
     spec = store["spec"]
-    # A random network has no digest; what is known of a local one is only that.
+    # A backbone from a file has no name, so its digest is shown; random weights are named in the spec.
     network = f"file {spec['weights'][:12]}" if spec["backbone"] == "file" else spec["backbone"]
     unusual = [f"{name} {spec[name]}" for name, usual in _UNUSUAL.items() if spec.get(name, usual) != usual]
     seed = [spec["weights"]] if spec["weights"].startswith("random-") else []
-    recipe = ", ".join([f"{network} {spec['size']}", *seed, *unusual, f"{spec['engine']} {spec['precision']}"])
+    description = ", ".join([f"{network} {spec['size']}", *seed, *unusual, f"{spec['engine']} {spec['precision']}"])
     unfinished = f" (+ {store['n_unfinished']:,} of an unfinished run)" if store["n_unfinished"] else ""
     rows = f"{store['n_rows']:,} rows{unfinished} x {store['n_features']:,}"
-    return f"{store['id']}  {recipe}   {rows}   {size(store['n_bytes'])}   used {_minute(store['last_used'])}"
+    return f"{store['id']}  {description}   {rows}   {size(store['n_bytes'])}   used {_minute(store['last_used'])}"
 
 
 def _dataset(dataset: Mapping[str, Any]) -> str:
     if dataset["status"] != "ok":
         return f"{dataset['id']}  {dataset['status']}, {size(dataset['n_bytes'])}   {dataset['problem']}"
     kinds = {"extract": "", "predict": " (predicted)", "manifest": " (manifest)"}
-    gone = "" if dataset["root_exists"] else "   the folder is gone"
+    gone = "" if dataset["root_exists"] else "   the folder no longer exists"
     skipped = f", {dataset['n_skipped']:,} skipped" if dataset["n_skipped"] else ""
     images = f"{dataset['n_images']:,} images{skipped}"
     scanned = f"{size(dataset['n_bytes'])}   scanned {_minute(dataset['scanned'])}"
@@ -106,10 +106,10 @@ def _dataset(dataset: Mapping[str, Any]) -> str:
     return f"{dataset['id']}  {place}   {images}   {scanned}{gone}"
 
 
-def _removed(one: Mapping[str, Any]) -> str:
-    counts = f"{one['n_rows']:,} {'images' if one['kind'] == 'data set' else 'rows'}, " if one["n_rows"] else ""
-    what = {"rows": "rows of ", "store": "store "}.get(one["kind"], f"{one['kind']} ")
-    return f"{what}{one['path']}: {counts}{size(one['n_bytes'])}   {one['reason']}"
+def _removed(entry: Mapping[str, Any]) -> str:
+    counts = f"{entry['n_rows']:,} {'images' if entry['kind'] == 'data set' else 'rows'}, " if entry["n_rows"] else ""
+    kind = {"rows": "rows of ", "store": "store "}.get(entry["kind"], f"{entry['kind']} ")
+    return f"{kind}{entry['path']}: {counts}{size(entry['n_bytes'])}   {entry['reason']}"
 
 
 def _files(n: int) -> str:

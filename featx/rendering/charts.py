@@ -1,4 +1,4 @@
-"""Where the points of the page's charts lie; what they show is computed elsewhere."""
+"""Coordinates of the points in the charts of the page; their values are computed elsewhere."""
 
 from __future__ import annotations
 
@@ -7,33 +7,39 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 _LEAST_APART = 24
-"""Numbers below a curve that are closer would cover each other."""
+"""Smallest distance of two axis labels that do not overlap."""
 
 _WIDTH, _HEIGHT = 240, 150
-"""Of the charts of training."""
+"""Size of the training charts."""
 
 
 def reliability_points(summary: Mapping[str, Any]) -> list[dict[str, float]]:
-    """Return the points of the reliability curve in a square of 200, y downwards, the radius by the images."""
+    """Return the points of the reliability curve in a square of side 200.
+
+    The y axis points down; the area of a point grows with its number of images.
+    """
     reliability = summary["reliability"]
     if reliability is None:
         return []
-    most = max(one["n"] for one in reliability["bins"])
+    most = max(each["n"] for each in reliability["bins"])
     return [
         {
-            "x": round(200 * one["confidence"], 1),
-            "y": round(200 * (1 - one["accuracy"]), 1),
-            "r": round(3 + 4 * math.sqrt(one["n"] / most), 1),
-            **one,
+            "x": round(200 * each["confidence"], 1),
+            "y": round(200 * (1 - each["accuracy"]), 1),
+            "r": round(3 + 4 * math.sqrt(each["n"] / most), 1),
+            **each,
         }
-        for one in reliability["bins"]
+        for each in reliability["bins"]
     ]
 
 
 def learning_points(summary: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Return the points of the learning curve: images to the right (logarithmic), accuracy upwards, in 300 x 200."""
+    """Return the points of the learning curve in a chart of 300 x 200.
+
+    The x axis is the number of images on a logarithmic scale; the y axis is the accuracy.
+    """
     curve = summary["learning_curve"]
-    points = [] if curve is None else [(one["n"], one["accuracy"]) for one in curve["points"]]
+    points = [] if curve is None else [(point["n"], point["accuracy"]) for point in curve["points"]]
     if len(points) < 2:
         return []
     first, last = math.log(points[0][0]), math.log(points[-1][0])
@@ -59,13 +65,15 @@ def learning_points(summary: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def training_charts(summary: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Return charts of accuracy, loss and rate over the epochs of fine-tuning, each in 240 x 150."""
-    contest = summary["finetuning"]
-    epochs = [] if contest is None else contest["history"]["epochs"]
+    """Return charts of accuracy, loss and learning rate over the epochs of fine-tuning, each of size 240 x 150."""
+    comparison = summary["finetuning"]
+    epochs = [] if comparison is None else comparison["history"]["epochs"]
     if len(epochs) < 2:
         return []
     step = _WIDTH / (len(epochs) - 1)
-    best = round(step * next(i for i, epoch in enumerate(epochs) if epoch["number"] == contest["history"]["best"]), 1)
+    best = round(
+        step * next(i for i, epoch in enumerate(epochs) if epoch["number"] == comparison["history"]["best"]), 1
+    )
     charts = [
         _chart("accuracy", {"training": "accuracy", "validation": "val_accuracy"}, epochs),
         _chart("loss", {"training": "loss", "validation": "val_loss"}, epochs),
@@ -85,7 +93,7 @@ def _chart(
     first: float = 0.0,
     scale: Callable[[float], float] = float,
 ) -> dict[str, Any]:
-    """Return one chart: each curve as the points of an SVG polyline, and the values at its lower and upper edge."""
+    """Return a chart with each curve as the points of an SVG polyline, and the values at the lower and upper edge."""
     step = (_WIDTH - first) / max(len(epochs) - 1, 1)
     known = [epoch[column] for column in columns.values() for epoch in epochs if epoch[column] is not None]
     low, high = min(known), max(known)

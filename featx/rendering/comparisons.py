@@ -1,4 +1,4 @@
-"""Lines about a comparison, from the dictionary that --json prints."""
+"""Text lines about a comparison, from the dictionary that --json prints."""
 
 from __future__ import annotations
 
@@ -10,38 +10,44 @@ from featx.rendering.terminal import line
 
 
 def comparison_lines(comparison: Mapping[str, Any]) -> list[str]:
-    """Show a comparison, the best first; ``comparison`` is that of ``featx compare --json``."""
+    """Return a comparison as a table, the best row first; ``comparison`` is the result of ``featx compare --json``."""
     rows = comparison["rows"]
     shown = [name for name in ("pooling", "resize", "size") if len({row[name] for row in rows}) > 1]
-    head = ("backbone", *shown, "head", "accuracy", "difference to the best", "seconds", "extraction")
+    figures = ("accuracy (95 % CI)", "difference to the best (95 % CI)")
+    head = ("backbone", *shown, "head", *figures, "seconds", "extraction")
     cells = [head]
     for row in rows:
         difference = row["difference_to_best"]
-        text = "" if row is rows[0] else change_text(difference)
+        text = "" if row is rows[0] else change_text(difference, "")
         names = (row["backbone"], *(str(row[name]) for name in shown), row["head"])
         seconds = (f"{row['seconds']:.1f}", _extraction_cost(row))
-        cells.append((*names, interval_text(row["accuracy"]), text, *seconds))
+        cells.append((*names, interval_text(row["accuracy"], ""), text, *seconds))
     widths = [max(len(line[i]) for line in cells) for i in range(len(head))]
     table = ["  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip() for row in cells]
     level = [row for row in rows[1:] if row["difference_to_best"]["high"] >= 0]
-    ties = f"{len(level):,} more may be as good: their intervals hold 0" if level else "no other is as good"
+    ties = f"{len(level):,} more may be as good: their intervals contain 0" if level else "no other is as good"
     lines = [
         *table,
-        line("always", f"the largest class: {comparison['baseline']['accuracy']:.3f}"),
-        *([line("verdict", f"the best, {comparison['verdict']}")] if comparison["verdict"] else []),
-        line("judged by", _judged_by(comparison)),
+        line("baseline", f"majority class: {comparison['baseline']['accuracy']:.3f}"),
+        *([line("verdict", f"best: {comparison['verdict']}")] if comparison["verdict"] else []),
+        line("splits", _splits(comparison)),
         line("best", f"{rows[0]['backbone']} {rows[0]['head']}; {ties if rows[1:] else 'the only one'}"),
     ]
     if rows[1:] and comparison["n_folds"] > 1:
-        luck = f"about {comparison['luck_of_choice']:.3f} of its accuracy may be luck"
-        lines.append(line("chosen", f"among {len(rows):,} on these folds: {luck}; report --on new images shows it"))
+        bias = f"about {comparison['selection_bias']:.3f} of its accuracy may be due to the selection"
+        lines.append(
+            line(
+                "selected",
+                f"among {len(rows):,} on these folds: {bias}; featx report --on NEW gives an independent test",
+            )
+        )
     return lines + [line("note", note) for note in comparison["notes"]]
 
 
-def _judged_by(comparison: Mapping[str, Any]) -> str:
+def _splits(comparison: Mapping[str, Any]) -> str:
     if comparison["n_folds"] == 1:
-        return f"{comparison['splitter']}; {comparison['n_images']:,} to learn from, the same for all"
-    return f"{comparison['n_folds']} folds ({comparison['splitter']}), the same for all"
+        return f"{comparison['splitter']}; {comparison['n_images']:,} training images; the same for all rows"
+    return f"{comparison['n_folds']} folds ({comparison['splitter']}), the same for all rows"
 
 
 def _extraction_cost(row: Mapping[str, Any]) -> str:

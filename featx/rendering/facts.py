@@ -1,4 +1,4 @@
-"""What terminal and page say of a classifier, as facts made from the dictionaries that --json prints."""
+"""Facts about a classifier for terminal and page, from the dictionaries that --json prints."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ _FIRST = 10
 
 
 class Fact(NamedTuple):
-    """Something that is known.
+    """A labelled result.
 
     Parameters
     ----------
     label : str
-        What it is about; empty where it goes on with the fact before.
+        Label; empty if the fact continues the one before.
     parts : tuple of str
-        What there is to say, the most important first.
+        Texts, the most important first.
     """
 
     label: str
@@ -31,17 +31,23 @@ def fact(label: str, *parts: str) -> Fact:
 
 
 def evaluation_facts(evaluation: Mapping[str, Any], to_group: Callable[[str], str] | None = None) -> list[Fact]:
-    """Say how good a classifier is; ``evaluation`` is that of ``featx fit --json``.
+    """Return facts about the accuracy of a classifier.
 
-    ``to_group`` returns the command that groups by what is given; by default a new fit of the set extracted last.
+    Parameters
+    ----------
+    evaluation : mapping
+        Result of ``featx fit --json``.
+    to_group : callable, optional
+        Returns the command that fits again with a given value of ``--group-by``; default: ``featx fit`` on the data
+        set that was extracted last.
     """
-    baseline = f'always "{evaluation["baseline"]["class"]}": {evaluation["baseline"]["accuracy"]:.3f}'
+    baseline = majority_text(evaluation["baseline"])
     cv = evaluation["cv"]
     facts = _conflict_facts(evaluation["groups"])
     if evaluation["finetuning"] is not None:
-        facts += [*contest_facts(evaluation["finetuning"]), fact("baseline", baseline)]
+        facts += [*finetune_facts(evaluation["finetuning"]), fact("baseline", baseline)]
     elif cv is None:
-        facts += [fact("accuracy", f"no honest number: {evaluation['cv_reason']}", baseline)]
+        facts += [fact("accuracy", f"no accuracy estimate: {evaluation['cv_reason']}", baseline)]
     else:
         facts += [fact("accuracy", interval_text(cv["accuracy"]), baseline)]
     if evaluation["verdict"]:
@@ -51,95 +57,101 @@ def evaluation_facts(evaluation: Mapping[str, Any], to_group: Callable[[str], st
         facts += _held_out_facts(part, evaluation[part])
     if cv is not None:
         facts.append(fact("valid for", _valid_for(evaluation)))
-        facts += _source_facts(evaluation, to_group)
+        facts += _group_hint_facts(evaluation, to_group)
         facts += _weakest_facts(cv["per_class"])
     params = ", ".join(
         f"{name}={value:g}" if isinstance(value, float) else f"{name}={value}"
         for name, value in evaluation["params"].items()
     )
-    how = "" if cv is None else f"; {_folds(cv)}, tuned inside each"
-    facts.append(fact("head", f"{evaluation['head']} ({params or 'as given'}){how}"))
+    tuning = "" if cv is None else f"; {_folds(cv)}, tuned within each fold"
+    facts.append(fact("head", f"{evaluation['head']} ({params or 'as given'}){tuning}"))
     return facts + [fact("note", note) for note in evaluation["notes"]]
 
 
 def _conflict_facts(groups: Mapping[str, Any]) -> list[Fact]:
-    """Say that the same image has two labels: it makes every other number worse."""
+    """Return a fact about duplicates with different labels, because they lower all accuracies."""
     conflicts = groups.get("conflicts")
     if not conflicts:
         return []
-    one, other = conflicts[0]
+    first, second = conflicts[0]
     pairs = _count(groups.get("n_conflicts", len(conflicts)), "pair", "pairs")
-    text = f"{pairs} of duplicates or near-duplicates with different labels, the first {one} and {other}"
+    text = f"{pairs} of duplicates or near-duplicates with different labels, the first {first} and {second}"
     return [fact("conflict", f"{text}; featx inspect FOLDER lists them all")]
 
 
-def contest_facts(contest: Mapping[str, Any]) -> list[Fact]:
-    """Say how the frozen and the fine-tuned network fared on the same held-out images."""
-    whose = "of the test part" if contest["is_own_test"] else "held out"
+def finetune_facts(comparison: Mapping[str, Any]) -> list[Fact]:
+    """Return the accuracies of the frozen backbone and the fine-tuned network on the same held-out images."""
+    images = "images of the test part" if comparison["is_own_test"] else "held-out images"
     facts = []
-    if contest["frozen"] is not None:
-        facts.append(fact("frozen", interval_text(contest["frozen"]["accuracy"])))
-    tuned = interval_text(contest["finetuned"]["accuracy"])
-    facts.append(fact("finetuned", tuned, f"{contest['n_held_out']:,} images {whose}; {contest['unfrozen']}"))
-    if contest["difference"] is not None:
-        facts.append(fact("difference", change_text(contest["difference"]), _verdict(contest)))
+    if comparison["frozen"] is not None:
+        facts.append(fact("frozen", interval_text(comparison["frozen"]["accuracy"])))
+    tuned = interval_text(comparison["finetuned"]["accuracy"])
+    trained = f"{comparison['n_held_out']:,} {images}; trained: {comparison['unfrozen']}"
+    facts.append(fact("finetuned", tuned, trained))
+    if comparison["difference"] is not None:
+        facts.append(fact("difference", change_text(comparison["difference"]), _verdict(comparison)))
     return facts
 
 
-def _verdict(contest: Mapping[str, Any]) -> str:
-    if contest["kept"] == "frozen":
-        return "no gain: the frozen network is kept; featx fit trains its head on all images"
-    if contest["difference"]["low"] <= 0:
-        return "better, but that may be chance; the fine-tuned network is kept"
+def _verdict(comparison: Mapping[str, Any]) -> str:
+    if comparison["kept"] == "frozen":
+        return "no gain: the frozen backbone is kept; featx fit trains its head on all images"
+    if comparison["difference"]["low"] <= 0:
+        return "better, but the difference may be due to chance; the fine-tuned network is kept"
     return "better; the fine-tuned network is kept"
 
 
 def report_facts(summary: Mapping[str, Any]) -> list[Fact]:
-    """Say how good a classifier is, in all figures that are not of single classes or images."""
+    """Return all facts about a classifier except those of single classes and images."""
     facts = evaluation_facts(summary) + _outside_facts(summary["on"])
     cv = summary["cv"]
     if cv is None:
         return facts
-    facts.append(fact("balanced", interval_text(cv["balanced_accuracy"]), "every class counting alike"))
+    facts.append(fact("balanced", interval_text(cv["balanced_accuracy"]), "mean of the recalls of the classes"))
     facts.append(fact("by fold", "  ".join(f"{score:.3f}" for score in cv["per_fold"])))
     reliability = summary["reliability"]
     if reliability is not None:
-        facts.append(fact("reliable", f"Brier {reliability['brier']:.3f}, calibration error {reliability['ece']:.3f}"))
+        calibration = f"Brier score {reliability['brier']:.3f}, calibration error {reliability['ece']:.3f}"
+        facts.append(fact("calibrated", calibration))
     return facts + _learning_facts(summary["learning_curve"])
 
 
 def _learning_facts(curve: Mapping[str, Any] | None) -> list[Fact]:
     if curve is None or not curve["points"]:
         return []
-    text = ", ".join(f"{one['accuracy']['mean']:.3f} with {one['n']:,}" for one in curve["points"])
-    facts = [fact("learning", text)]
+    text = ", ".join(f"{point['accuracy']['mean']:.3f} with {point['n']:,}" for point in curve["points"])
+    facts = [fact("learning", f"{text} training images")]
     if curve["outlook"] is not None:
-        facts.append(fact("more?", curve["outlook"]["sentence"]))
-    return facts + [fact("", f"not from {one['n']:,} images: {one['reason']}") for one in curve["left_out"]]
+        facts.append(fact("more data?", curve["outlook"]["sentence"]))
+    return facts + [fact("", f"not with {point['n']:,} images: {point['reason']}") for point in curve["left_out"]]
 
 
 def _outside_facts(on: Mapping[str, Any] | None) -> list[Fact]:
     if on is None:
         return []
     known = on["n_seen"] + on["n_near"]
-    copies = f" or near-copies of ({on['n_near']:,})" if on["n_near"] else ""
-    apart = f"without {known:,} that it was fitted on{copies} (with them {on['as_given']:.3f})" if known else ""
+    near = f" or near-duplicates of these ({on['n_near']:,})" if on["n_near"] else ""
+    training = _count(known, "training image", "training images")
+    left_out = f"without {training}{near} (with them {on['as_given']:.3f})" if known else ""
     if on["accuracy"] is None:
-        facts = [fact("on", f"{on['data']}: all {known:,} images were used to fit this model{copies}")]
+        facts = [fact("on", f"{on['data']}: all {known:,} images are training images of this model{near}")]
     else:
-        always = f'always "{on["baseline"]["class"]}": {on["baseline"]["accuracy"]:.3f}'
         is_grouped = on["n_groups"] < on["n"]
         groups = f" in {_count(on['n_groups'], 'group', 'groups')}" if is_grouped else ""
         n = f"{_count(on['n'], 'image', 'images')}{groups}"
-        facts = [fact("on", f"{on['data']}: {interval_text(on['accuracy'])}", always, n, apart)]
+        accuracy = f"{on['data']}: {interval_text(on['accuracy'])}"
+        facts = [fact("on", accuracy, majority_text(on["baseline"]), n, left_out)]
         if on["verdict"]:
             facts.append(fact("", on["verdict"]))
         facts.append(
             fact("", "recall " + ", ".join(f"{c['class']} {c['recall']:.2f}" for c in on["per_class"] if c["n"]))
         )
         facts += [
-            fact("mistake", f"{one['path']}: {one['predicted']} {one['confidence']:.2f}, not {one['label']}")
-            for one in on["mistakes"][:_FIRST]
+            fact(
+                "mistake",
+                f"{row['path']}: predicted {row['predicted']} ({row['confidence']:.2f}), label {row['label']}",
+            )
+            for row in on["mistakes"][:_FIRST]
         ]
         more = len(on["mistakes"]) - _FIRST
         facts += [fact("mistake", f"{more:,} more; --json lists them all")] if more > 0 else []
@@ -147,7 +159,7 @@ def _outside_facts(on: Mapping[str, Any] | None) -> list[Fact]:
 
 
 def skipped_facts(skipped: Sequence[Mapping[str, str]], label: str = "skipped") -> list[Fact]:
-    """List the images that could not be used, the first ten by name, the rest by reason."""
+    """Return facts that list skipped images, the first ten by name and the rest by reason."""
     facts = [fact(label, f"{s['path']}: {s['reason']}") for s in skipped[:_FIRST]]
     rest = Counter(s["reason"] for s in skipped[_FIRST:])
     facts += [fact(label, f"{count:,} more: {reason}") for reason, count in rest.most_common(_FIRST)]
@@ -156,22 +168,27 @@ def skipped_facts(skipped: Sequence[Mapping[str, str]], label: str = "skipped") 
 
 
 def judged_part(summary: Mapping[str, Any]) -> Mapping[str, Any] | None:
-    """Return what has classes and confusions: the cross-validation, else a held-out part; None if neither has."""
+    """Return the cross-validation, else the test part if it has a confusion matrix, else None."""
     if summary["cv"] is not None:
         return summary["cv"]  # type: ignore[no-any-return]
     test = summary["test"]
     return test if test is not None and test["confusion"] else None
 
 
-def interval_text(values: Mapping[str, float]) -> str:
-    """Return a figure with its interval."""
-    return f"{values['mean']:.3f} ({values['low']:.3f} to {values['high']:.3f})"
+def majority_text(baseline: Mapping[str, Any]) -> str:
+    """Return the majority class with the accuracy of always predicting it."""
+    return f'majority class "{baseline["class"]}": {baseline["accuracy"]:.3f}'
 
 
-def change_text(values: Mapping[str, float]) -> str:
-    """Return a difference with its interval, each with its sign."""
-    mean, low, high = (round(values[name], 3) + 0.0 for name in ("mean", "low", "high"))  # -0.000 is 0
-    return f"{mean:+.3f} ({low:+.3f} to {high:+.3f})"
+def interval_text(values: Mapping[str, float], name: str = "95 % CI ") -> str:
+    """Return a value with the limits of its confidence interval, which ``name`` precedes."""
+    return f"{values['mean']:.3f} ({name}{values['low']:.3f} to {values['high']:.3f})"
+
+
+def change_text(values: Mapping[str, float], name: str = "95 % CI ") -> str:
+    """Return a difference with the limits of its confidence interval, all with their signs."""
+    mean, low, high = (round(values[key], 3) + 0.0 for key in ("mean", "low", "high"))  # -0.000 is 0
+    return f"{mean:+.3f} ({name}{low:+.3f} to {high:+.3f})"
 
 
 def _folds(cv: Mapping[str, Any]) -> str:
@@ -180,41 +197,43 @@ def _folds(cv: Mapping[str, Any]) -> str:
 
 
 def _valid_for(evaluation: Mapping[str, Any]) -> str:
-    """Name what new images may differ in from those that were learnt from: the groups in force."""
+    """Return the population for which the accuracy is valid; it depends on the groups in use."""
     groups = evaluation["groups"]
     if not groups.get("n_named"):
         return "new images from the same sources"
     by = groups.get("group_by") or "the column group"
     ends = "..".join(dict.fromkeys(groups.get("examples", ())))
-    return f"new images from groups not learnt from, by {by} ({groups['n_named']:,} so far: {ends})"
+    return f"new images from other groups, grouped by {by} ({groups['n_named']:,} so far: {ends})"
 
 
 def _ungrouped_facts(evaluation: Mapping[str, Any]) -> list[Fact]:
-    n_images, n_groups, naive = evaluation["n_images"], evaluation["n_groups"], evaluation["ungrouped_cv"]
-    if naive is None or n_groups == n_images:
+    n_images, n_groups, ungrouped = evaluation["n_images"], evaluation["n_groups"], evaluation["ungrouped_cv"]
+    if ungrouped is None or n_groups == n_images:
         return []
-    return [fact("ungrouped", f"{naive['accuracy']['mean']:.3f}  ({groups_text(evaluation)})")]
+    *kinds, total = groups_text(evaluation).rpartition("; ")
+    reason = f"optimistic: {kinds[0] or 'groups'} would be split between training and test ({total})"
+    return [fact("ungrouped", f"{ungrouped['accuracy']['mean']:.3f}  {reason}")]
 
 
 def _worth_facts(views: Mapping[str, Any] | None) -> list[Fact]:
     if views is None:
         return []
-    what = f"{views['k']:,} of each image to learn from ({views['policy']})"
+    count = f"{views['k']:,} per training image ({views['policy']})"
     difference = views["difference"]
     if difference is None:
-        return [fact("views", f"{what}; whether they help is not known")]
-    told = "they help" if difference["low"] > 0 else "they harm" if difference["high"] < 0 else "may be chance"
+        return [fact("views", f"{count}; their effect is unknown")]
+    effect = "better" if difference["low"] > 0 else "worse" if difference["high"] < 0 else "may be due to chance"
     without = interval_text(views["without"]["accuracy"])
-    return [fact("views", f"{change_text(difference)}: {told}", f"{without} without", what)]
+    return [fact("views", f"{change_text(difference)}: {effect}", f"{without} without views", count)]
 
 
 def groups_text(evaluation: Mapping[str, Any]) -> str:
-    """Say what was grouped, as ``412 near-copies; 1,399 images in 1,283 groups``."""
+    """Return the numbers of groups and their members, as ``412 near-duplicates; 1,399 images in 1,283 groups``."""
     counted = ("n_duplicates", "n_near_duplicates", "n_frames", "n_recordings", "n_versions", "n_originals", "n_named")
     groups = {**dict.fromkeys(counted, 0), **evaluation["groups"]}
     kinds = [
-        _count(groups["n_duplicates"], "copy", "copies"),
-        _count(groups["n_near_duplicates"], "near-copy", "near-copies"),
+        _count(groups["n_duplicates"], "duplicate", "duplicates"),
+        _count(groups["n_near_duplicates"], "near-duplicate", "near-duplicates"),
         _count(groups["n_frames"], "frame", "frames")
         + (f" of {_count(groups['n_recordings'], 'recording', 'recordings')}" if groups["n_recordings"] else ""),
         f"{groups['n_versions']:,} versions of {_count(groups['n_originals'], 'image', 'images')}"
@@ -226,22 +245,22 @@ def groups_text(evaluation: Mapping[str, Any]) -> str:
     return "; ".join([", ".join(filter(None, kinds)), total] if any(kinds) else [total])
 
 
-def _count(n: int, one: str, many: str) -> str:
-    return "" if not n else f"{n:,} {one if n == 1 else many}"
+def _count(n: int, singular: str, plural: str) -> str:
+    return "" if not n else f"{n:,} {singular if n == 1 else plural}"
 
 
-def _source_facts(evaluation: Mapping[str, Any], to_group: Callable[[str], str] | None) -> list[Fact]:
+def _group_hint_facts(evaluation: Mapping[str, Any], to_group: Callable[[str], str] | None) -> list[Fact]:
     def fit_again(group_by: str) -> str:
         return f"featx fit --head {shlex.quote(evaluation['head'])} --group-by {shlex.quote(group_by)} --overwrite"
 
     facts = []
-    for source in evaluation["group_hints"]:
-        what = "names contain" if source["name"] == "name" else f"{source['n_sources']:,} of them,"
+    for hint in evaluation["group_hints"]:
+        values = "file names contain" if hint["name"] == "name" else f"{hint['n_values']:,} values,"
         text = (
-            f"{source['accuracy']['mean']:.3f}  {what} {source['examples'][0]}..{source['examples'][-1]}; "
-            f"if these are sources: {(to_group or fit_again)(source['group_by'])}"
+            f"{hint['accuracy']['mean']:.3f}  {values} {hint['examples'][0]}..{hint['examples'][-1]}; "
+            f"if these are batches: {(to_group or fit_again)(hint['group_by'])}"
         )
-        facts.append(fact(f"by {source['name']}", text))
+        facts.append(fact(f"by {hint['name']}", text))
     return facts
 
 
@@ -250,11 +269,11 @@ def _held_out_facts(part: str, values: Mapping[str, Any] | None) -> list[Fact]:
         return []
     as_given = f"as given {values['as_given']:.3f} on {values['n_as_given']:,} images"
     if values["accuracy"] is None:
-        return [fact(part, f"no honest number: every image is grouped with a training image ({as_given})")]
-    own = f"{values['accuracy']:.3f} ({values['low']:.3f} to {values['high']:.3f})"
+        return [fact(part, f"no accuracy estimate: every image shares a group with a training image ({as_given})")]
+    accuracy = interval_text({"mean": values["accuracy"], "low": values["low"], "high": values["high"]})
     shared = values["n_as_given"] - values["n"]
-    apart = f", without {shared:,} grouped with training images ({as_given})" if shared else ""
-    return [fact(part, own, f"{values['n']:,} images{apart}")]
+    left_out = f", without {shared:,} that share a group with training images ({as_given})" if shared else ""
+    return [fact(part, accuracy, f"{values['n']:,} images{left_out}")]
 
 
 def _weakest_facts(per_class: Sequence[Mapping[str, Any]]) -> list[Fact]:

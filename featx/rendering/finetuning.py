@@ -1,34 +1,31 @@
-"""Lines about fine-tuning, from the dictionary that --json prints."""
+"""Text lines about fine-tuning, from the dictionary that --json prints."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
-from featx.rendering.facts import contest_facts
+from featx.rendering.facts import finetune_facts, majority_text
 from featx.rendering.terminal import fact_lines, line
 
 
 def finetuning_lines(result: Mapping[str, Any]) -> list[str]:
-    """Say whether fine-tuning paid; ``result`` is that of ``featx finetune --json``."""
-    baseline = result["baseline"]
+    """Return lines about the gain of fine-tuning; ``result`` is the result of ``featx finetune --json``."""
     return [
-        *fact_lines(contest_facts(result)),
-        line("baseline", f'always "{baseline["class"]}": {baseline["accuracy"]:.3f}'),
-        *_course_lines(result),
+        *fact_lines(finetune_facts(result)),
+        line("baseline", majority_text(result["baseline"])),
+        *_epoch_lines(result),
         *(line("note", note) for note in result["notes"]),
     ]
 
 
-def _course_lines(result: Mapping[str, Any]) -> list[str]:
+def _epoch_lines(result: Mapping[str, Any]) -> list[str]:
     per_epoch = result["seconds_per_epoch"]
-    taken = f", {per_epoch:.1f} s each" if per_epoch is not None else ""
-    best = (
-        "the network before training was best" if not result["best_epoch"] else f"the best was {result['best_epoch']}"
-    )
-    lines = [line("epochs", f"{result['epochs']}{taken}; by the validation part {best}")]
+    duration = f", {per_epoch:.1f} s each" if per_epoch is not None else ""
+    best = f"epoch {result['best_epoch']}" if result["best_epoch"] else "the network before training"
+    lines = [line("epochs", f"{result['epochs']}{duration}; best on the validation part: {best}")]
     zero = result["step_zero"]
     if zero["frozen_val_accuracy"] is not None:
-        told = f"{zero['val_accuracy']:.3f} on the validation part (the frozen head {zero['frozen_val_accuracy']:.3f})"
-        lines.append(line("step 0", told))
+        frozen = f"the head on frozen features: {zero['frozen_val_accuracy']:.3f}"
+        lines.append(line("step 0", f"{zero['val_accuracy']:.3f} on the validation part before training ({frozen})"))
     return lines

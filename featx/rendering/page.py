@@ -1,4 +1,4 @@
-"""The report as one HTML page that needs nothing else."""
+"""The report as a self-contained HTML page."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from featx.rendering.facts import groups_text, judged_part, report_facts
 
 _WIDEST_MATRIX = 40
 _MOST_CONFUSIONS = 100
-"""Of these the most frequent are listed where there are too many classes for a matrix."""
+"""Number of the most frequent confusions that are listed if there are too many classes for a matrix."""
 
 
 @dataclass(frozen=True)
@@ -24,13 +24,13 @@ class ImageSet:
     Parameters
     ----------
     id : str
-        Part of the page's address that opens it.
+        Fragment of the address of the page that opens the images.
     title, text : str
-        What it shows, and what that means.
+        Title and explanation.
     n : int
-        Images there are, of which the first 200 are shown.
+        Total number of images; at most 200 of them are shown.
     images : list of int
-        Positions among the training images.
+        Positions of the images that are shown, among the out-of-fold predictions.
     """
 
     id: str
@@ -42,15 +42,15 @@ class ImageSet:
 
 @dataclass(frozen=True)
 class PageData:
-    """What a page shows beside the summary.
+    """The images and the map that a page shows in addition to the summary.
 
     Parameters
     ----------
-    views : tuple of View
+    views : tuple of ImageSet
     data : mapping
-        Images, views and map, as the page's script takes them.
+        Images, views and map for the script of the page.
     root : str or None
-        The folder of the images.
+        Folder of the images.
     """
 
     views: tuple[ImageSet, ...]
@@ -59,13 +59,13 @@ class PageData:
 
     @property
     def n_images(self) -> int:
-        """Images that the page shows."""
+        """Number of images of the page."""
         return len(self.data["images"])
 
     @property
     def n_missing(self) -> int:
-        """Those of them that are not where they were, or have changed."""
-        return sum(one["thumb"] is None for one in self.data["images"].values())
+        """Number of images of the page that are missing or have changed."""
+        return sum(image["thumb"] is None for image in self.data["images"].values())
 
 
 def report_page(summary: Mapping[str, Any], shown: PageData) -> str:
@@ -74,7 +74,7 @@ def report_page(summary: Mapping[str, Any], shown: PageData) -> str:
     Parameters
     ----------
     summary : mapping
-        That of ``featx report --json``.
+        Result of ``featx report --json``.
     shown : PageData
     """
     return render_page(
@@ -97,24 +97,27 @@ def report_page(summary: Mapping[str, Any], shown: PageData) -> str:
 
 
 def confusion_cells(summary: Mapping[str, Any]) -> list[tuple[int, int, int]]:
-    """Return (label, taken for, images) of the cells whose images can be opened, the fullest mistakes first."""
+    """Return (true class, predicted class, number of images) of the cells whose images can be opened.
+
+    If there are too many classes for a matrix, these are the most frequent confusions, in descending order.
+    """
     judged = judged_part(summary)
     if judged is None:
         return []
     confusion = np.array(judged["confusion"])
-    cells = [(true, taken, int(confusion[true, taken])) for true, taken in np.argwhere(confusion).tolist()]
+    cells = [(true, predicted, int(confusion[true, predicted])) for true, predicted in np.argwhere(confusion).tolist()]
     if len(summary["classes"]) <= _WIDEST_MATRIX:
         return cells
     return sorted((cell for cell in cells if cell[0] != cell[1]), key=lambda cell: -cell[2])[:_MOST_CONFUSIONS]
 
 
-def cell_id(true: int, taken: int) -> str:
-    """Return the name of the view of a cell."""
-    return f"cell-{true}-{taken}"
+def cell_id(true: int, predicted: int) -> str:
+    """Return the id of the images of a cell of the confusion matrix."""
+    return f"cell-{true}-{predicted}"
 
 
 def _matrix(summary: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Return the rows of the confusion matrix; empty where it would be too wide to read."""
+    """Return the rows of the confusion matrix; empty if there are too many classes for a matrix."""
     judged, classes = judged_part(summary), summary["classes"]
     if judged is None or len(classes) > _WIDEST_MATRIX:
         return []
@@ -122,26 +125,26 @@ def _matrix(summary: Mapping[str, Any]) -> list[dict[str, Any]]:
     for true, (name, row) in enumerate(zip(classes, judged["confusion"], strict=True)):
         total = sum(row) or 1
         cells = [
-            {"n": n, "share": round(n / total, 2), "right": true == taken, "view": cell_id(true, taken)}
-            for taken, n in enumerate(row)
+            {"n": n, "share": round(n / total, 2), "right": true == predicted, "view": cell_id(true, predicted)}
+            for predicted, n in enumerate(row)
         ]
         rows.append({"name": name, "cells": cells})
     return rows
 
 
 def _confusions(summary: Mapping[str, Any], cells: Sequence[tuple[int, int, int]]) -> list[dict[str, Any]]:
-    """Return the most frequent confusions, where there are too many classes for a matrix."""
+    """Return the most frequent confusions; empty if the confusion matrix is shown."""
     classes = summary["classes"]
     if len(classes) <= _WIDEST_MATRIX:
         return []
     return [
-        {"name": classes[true], "taken": classes[taken], "n": n, "view": cell_id(true, taken)}
-        for true, taken, n in cells
+        {"name": classes[true], "predicted": classes[predicted], "n": n, "view": cell_id(true, predicted)}
+        for true, predicted, n in cells
     ]
 
 
 def _facts(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Return what is known as (what, text); a fact without a label goes on with the one before."""
+    """Return the facts as (label, text); a fact without a label is joined to the one before."""
     facts: list[tuple[str, str]] = []
     for label, parts in report_facts(summary):
         text = "; ".join(parts)

@@ -1,4 +1,4 @@
-"""Plain lines for a terminal, from the same dictionaries that --json prints."""
+"""Text lines for a terminal, from the dictionaries that --json prints."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _FIRST = 10
 _FEW = 4
 _WIDEST_MATRIX = 12
 _MATRIX_WIDTH = 100
-"""Characters that a matrix may take where names are short enough."""
+"""Largest width of a matrix in characters, if the names can be shortened to fit."""
 
 
 def line(label: str, *parts: str) -> str:
@@ -27,52 +27,58 @@ def fact_lines(facts: Iterable[Fact]) -> list[str]:
 
 
 def evaluation_lines(evaluation: Mapping[str, Any], to_group: Callable[[str], str] | None = None) -> list[str]:
-    """Say how good a classifier is; see :func:`featx.rendering.facts.evaluation_facts`."""
+    """Return lines about the accuracy of a classifier; see :func:`featx.rendering.facts.evaluation_facts`."""
     return fact_lines(evaluation_facts(evaluation, to_group))
 
 
 def extraction_lines(extraction: Mapping[str, Any]) -> list[str]:
-    """Say what an extraction did; ``extraction`` is that of ``featx extract --json``."""
+    """Return lines about an extraction; ``extraction`` is the result of ``featx extract --json``."""
     views = extraction["views"]
     n_new, seconds = extraction["n_computed"], extraction["seconds"] - (views["seconds"] if views else 0)
-    speed = f" ({n_new / seconds:,.0f} a second)" if n_new and seconds > 0 else ""
+    speed = f" ({n_new / seconds:,.0f} per second)" if n_new and seconds > 0 else ""
     lines = [line("images", f"{extraction['n_cached']:,} cached, {n_new:,} new in {seconds:.1f} s{speed}")]
     lines += _indistinct_lines(extraction)
     if views is not None:
         lines.append(line("views", _views(views)))
     if extraction["cut_away"] is not None:
-        share = f"{100 * extraction['cut_away']:.0f} % of the average image; --resize pad or squash keep all"
-        lines.append(line("crop cuts", share))
+        share = f"cuts off {100 * extraction['cut_away']:.0f} % of the average image; --resize pad or squash keeps all"
+        lines.append(line("crop", share))
     lines += [
         line("note", f"{count:,} {'image' if count == 1 else 'images'}: {note}")
         for note, count in sorted(extraction["notes"].items())
     ]
     lines += fact_lines(skipped_facts(extraction["skipped"]))
     lines += _ignored_lines(extraction)
-    lines.append(line("features", f"{extraction['n_features']:,} an image, in {extraction['store']}"))
+    lines.append(line("features", f"{extraction['n_features']:,} per image, in {extraction['store']}"))
     return lines
 
 
 def _views(views: Mapping[str, Any]) -> str:
     n_new, seconds = views["n_computed"], views["seconds"]
-    speed = f" ({n_new / seconds:,.0f} a second)" if n_new and seconds else ""
-    done = f"{views['n_cached']:,} cached, {n_new:,} new in {seconds:.1f} s{speed}"
-    return f"{views['n']:,} of each image to learn from ({views['policy']}): {done}"
+    speed = f" ({n_new / seconds:,.0f} per second)" if n_new and seconds else ""
+    counts = f"{views['n_cached']:,} cached, {n_new:,} new in {seconds:.1f} s{speed}"
+    return f"{views['n']:,} per training image ({views['policy']}): {counts}"
 
 
 def inspection_lines(inspection: Mapping[str, Any]) -> list[str]:
-    """Say what is wrong with a data set, worst first; ``inspection`` is that of ``featx inspect --json``."""
-    lines = [line("images", f"{inspection['n_images']:,} usable, looked at in {inspection['seconds']:.1f} s")]
+    """Return lines about problems of a data set, the most severe first.
+
+    Parameters
+    ----------
+    inspection : mapping
+        Result of ``featx inspect --json``.
+    """
+    lines = [line("images", f"{inspection['n_images']:,} usable, inspected in {inspection['seconds']:.1f} s")]
     lines += _indistinct_lines(inspection)
     if inspection["dark"]:
         lines.append(line("too dark", inspection["dark"]))
     lines += [line("labels", remark) for remark in inspection["remarks"]]
-    lines += _group_lines("conflict", inspection["conflicts"], "copies with different labels")
-    lines += _group_lines("leak", inspection["across_splits"], "copies in different splits")
-    lines += fact_lines(skipped_facts(inspection["unreadable"], "unreadable"))
-    lines += _group_lines("copies", inspection["duplicates"], "the same bytes")
-    lines += _group_lines("near", inspection["near_duplicates"], "nearly the same")
-    lines += _group_lines("versions", inspection["versions"], "of one image by their names")
+    lines += _group_lines("conflict", inspection["conflicts"], "duplicates or near-duplicates with different labels")
+    lines += _group_lines("leak", inspection["across_splits"], "duplicates or near-duplicates in different splits")
+    lines += fact_lines(skipped_facts(inspection["invalid"], "invalid"))
+    lines += _group_lines("duplicates", inspection["duplicates"], "the same bytes")
+    lines += _group_lines("near", inspection["near_duplicates"], "near-duplicates")
+    lines += _group_lines("versions", inspection["versions"], "of one image, according to the names")
     lines += [
         line("recording", f"{len(recording):,} frames of one recording: {recording[0]} .. {recording[-1]}")
         for recording in inspection["recordings"][:_FIRST]
@@ -81,11 +87,13 @@ def inspection_lines(inspection: Mapping[str, Any]) -> list[str]:
         lines.append(line("recording", f"{len(inspection['recordings']) - _FIRST:,} more; --json lists them all"))
     if inspection["too_alike"]:
         classes = ", ".join(inspection["too_alike"])
-        lines.append(line("too alike", f"{classes}: near-copies cannot be told there; only the same bytes are"))
+        text = f"{classes}: images of these classes are so similar that only duplicates, not near-duplicates, are found"
+        lines.append(line("too alike", text))
     if not inspection["was_compared"]:
-        lines.append(line("note", "more than 200,000 images: near-copies were not looked for"))
+        lines.append(line("note", "more than 200,000 images: near-duplicates were not searched for"))
     for name in inspection["tiny"]:
-        lines.append(line("tiny", f"{name}: {inspection['classes'][name]:,} images, too few for an honest number"))
+        n = inspection["classes"][name]
+        lines.append(line("tiny", f"{name}: {n:,} {'image' if n == 1 else 'images'}, too few for an accuracy estimate"))
     lines += [
         line("note", f"{count:,} {'image' if count == 1 else 'images'}: {note}")
         for note, count in sorted(inspection["notes"].items())
@@ -99,7 +107,7 @@ def inspection_lines(inspection: Mapping[str, Any]) -> list[str]:
         "too_alike",
         "conflicts",
         "across_splits",
-        "unreadable",
+        "invalid",
         "duplicates",
         "near_duplicates",
         "recordings",
@@ -109,12 +117,12 @@ def inspection_lines(inspection: Mapping[str, Any]) -> list[str]:
     return lines if any(inspection[name] for name in problems) else [*lines, line("problems", "none found")]
 
 
-def _indistinct_lines(found: Mapping[str, Any]) -> list[str]:
-    return [line("blank" if "contrast" in note else "equal", note) for note in indistinct_notes(found)]
+def _indistinct_lines(result: Mapping[str, Any]) -> list[str]:
+    return [line("blank" if "contrast" in note else "equal", note) for note in indistinct_notes(result)]
 
 
 def _group_lines(label: str, groups: Sequence[Sequence[str]], what: str) -> list[str]:
-    """List groups of images, the first ten by name."""
+    """Return lines that list groups of images, the first ten by name."""
     lines = [line(label, f"{what}: {_some(group)}") for group in groups[:_FIRST]]
     rest = len(groups) - _FIRST
     return [*lines, line(label, f"{rest:,} more groups; --json lists them all")] if rest > 0 else lines
@@ -126,18 +134,18 @@ def _some(paths: Sequence[str]) -> str:
 
 
 def full_lines(summary: Mapping[str, Any]) -> list[str]:
-    """Say all that is known of a classifier; ``summary`` is that of ``featx report --json``."""
+    """Return all lines of a report; ``summary`` is the result of ``featx report --json``."""
     features = summary["features"]
-    taken = f"layer {features['layer']}" if features["layer"] else "last layer"
+    layer = f"layer {features['layer']}" if features["layer"] else "last layer"
     lines = [line("model", summary["model"])] if summary["model"] else []
     lines += [
         line(
             "features",
-            f"{features['backbone']}, {taken}, {features['pooling']}: {features['n_features']:,} an image",
+            f"{features['backbone']}, {layer}, {features['pooling']}: {features['n_features']:,} per image",
         ),
         line("pixels", f"{features['size']} x {features['size']} by {features['resize']}"),
         line("engine", f"{features['engine']} {features['precision']}"),
-        line("learnt on", f"{summary['n_images']:,} images in {summary['n_groups']:,} groups"),
+        line("trained on", f"{summary['n_images']:,} images in {summary['n_groups']:,} groups"),
         *fact_lines(report_facts(summary)),
         *_missing_lines(summary),
     ]
@@ -146,7 +154,7 @@ def full_lines(summary: Mapping[str, Any]) -> list[str]:
         return lines
     lines += _suspect_lines(summary)
     if summary["cv"] is None:
-        lines += ["", f"of the {judged['n']:,} images held out:"]
+        lines += ["", f"on {judged['n']:,} held-out images:"]
     tables = [*_class_table(judged["per_class"]), "", *_confusion_table(summary["classes"], judged["confusion"])]
     on = summary["on"]
     if on is not None and on["confusion"]:
@@ -158,18 +166,19 @@ def _missing_lines(summary: Mapping[str, Any]) -> list[str]:
     images = summary["images"]
     if images is None or not images["n_missing"]:
         return []
-    where = f"in {images['data']}" if images["data"] else f"the folder {summary['made'].get('data')} is gone"
-    text = f"{images['n_missing']:,} of the {images['n']:,} images of the page are not as they were ({where})"
-    return [line("warning", f"{text}; --data FOLDER says where they are")]
+    where = f"in {images['data']}" if images["data"] else f"the folder {summary['made'].get('data')} no longer exists"
+    text = f"{images['n_missing']:,} of the {images['n']:,} images of the page are missing or have changed ({where})"
+    return [line("warning", f"{text}; state their location with --data FOLDER")]
 
 
 def _suspect_lines(summary: Mapping[str, Any]) -> list[str]:
     lines = [
-        line("conflict", f"copies, labels differ: {', '.join(pair)}") for pair in summary["groups"]["conflicts"][:5]
+        line("conflict", f"duplicates or near-duplicates with different labels: {', '.join(pair)}")
+        for pair in summary["groups"]["conflicts"][:5]
     ]
     lines += [
-        line("suspect", f"{one['path']}: {one['suggested']} {one['p_suggested']:.2f}, not {one['label']}?")
-        for one in summary["suspects"][:5]
+        line("suspect", f"{row['path']}: label {row['label']}, predicted {row['suggested']} ({row['p_suggested']:.2f})")
+        for row in summary["suspects"][:5]
     ]
     more = summary["n_suspects"] - 5
     if more > 0:
@@ -178,14 +187,15 @@ def _suspect_lines(summary: Mapping[str, Any]) -> list[str]:
     if summary["suspects"]:
         lines.append(
             line(
-                "", "if a label is wrong: move the image into the folder of its class, or correct the manifest, and fit"
+                "",
+                "if a label is wrong: move the image to the folder of its class or correct the manifest, and fit again",
             )
         )
     return lines
 
 
 def prediction_lines(prediction: Mapping[str, Any]) -> list[str]:
-    """Say what predict did; ``prediction`` is that of ``featx predict --json``."""
+    """Return lines about a prediction; ``prediction`` is the result of ``featx predict --json``."""
     lines = []
     rows = prediction.get("rows", ())[: 2 * _FIRST]
     width = max((len(row["label"]) for row in rows), default=0)
@@ -199,7 +209,7 @@ def prediction_lines(prediction: Mapping[str, Any]) -> list[str]:
     if more > 0:
         lines.append(line("...", f"{more:,} more; -o scores.csv writes them all"))
     rate = prediction["images_per_second"]
-    speed = f" in {prediction['seconds']:.1f} s ({rate:,.0f} a second)" if rate else ""
+    speed = f" in {prediction['seconds']:.1f} s ({rate:,.0f} per second)" if rate else ""
     rejected = f"{prediction['n_rejected']:,} rejected, " if prediction["n_rejected"] else ""
     counts = f"{prediction['n_predicted']:,} predicted, {rejected}{prediction['n_skipped']:,} skipped{speed}"
     lines.append(line("images", counts))
@@ -209,19 +219,20 @@ def prediction_lines(prediction: Mapping[str, Any]) -> list[str]:
             line(
                 "warning",
                 f"{prediction['n_seen']:,} of {prediction['n_images']:,} images were used to fit this model; "
-                "their scores say nothing about new images",
+                "their scores are not representative of new images",
             )
         )
     return lines
 
 
 def _ignored_lines(result: Mapping[str, Any]) -> list[str]:
-    n = result["n_ignored"] - sum(folder["n_files"] for folder in result["own_folders"])  # they are named already
+    n_named = sum(folder["n_files"] for folder in result["own_folders"])  # notices have already named these
+    n = result["n_ignored"] - n_named
     return [line("ignored", _ignored(n))] if n else []
 
 
 def _ignored(n: int) -> str:
-    return "1 file that is no image" if n == 1 else f"{n:,} files that are no images"
+    return "1 file that is not an image" if n == 1 else f"{n:,} files that are not images"
 
 
 def _class_table(per_class: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -237,14 +248,17 @@ def _confusion_table(classes: Sequence[str], confusion: Sequence[Sequence[int]])
         return _worst_confusions(classes, confusion)
     names = _shortened(classes)
     width = max(5, *(len(name) for name in names), *(len(f"{n:,}") for row in confusion for n in row))
-    lines = ["true class (rows) taken for (columns)", " " * width + "".join(f"  {name:>{width}}" for name in names)]
+    lines = [
+        "true class (rows), predicted class (columns)",
+        " " * width + "".join(f"  {name:>{width}}" for name in names),
+    ]
     for name, row in zip(names, confusion, strict=True):
         lines.append(f"{name:<{width}}" + "".join(f"  {n:>{width},}" for n in row))
     return lines
 
 
 def _shortened(classes: Sequence[str]) -> list[str]:
-    """Return names of classes for a matrix: whole where there is room, else with both ends, which tell them apart."""
+    """Return class names for a matrix; long names keep their beginning and their end, which distinguish them."""
     room = max(12, _MATRIX_WIDTH // (len(classes) + 1) - 2)
     half = room // 2
     return [name if len(name) <= room else f"{name[: room - half]}…{name[1 - half :]}" for name in classes]
@@ -253,4 +267,4 @@ def _shortened(classes: Sequence[str]) -> list[str]:
 def _worst_confusions(classes: Sequence[str], confusion: Sequence[Sequence[int]]) -> list[str]:
     pairs = [(n, classes[i], classes[j]) for i, row in enumerate(confusion) for j, n in enumerate(row) if i != j and n]
     worst = sorted(pairs, key=lambda pair: -pair[0])[:_FIRST]
-    return ["most frequent confusions"] + [f"{n:>6,}  {true} taken for {taken}" for n, true, taken in worst]
+    return ["most frequent confusions"] + [f"{n:>6,}  {true} predicted as {other}" for n, true, other in worst]

@@ -1,4 +1,4 @@
-"""The report of a model: one summary of plain values, which pages and lines are drawn from."""
+"""Build the report of a model: a summary of JSON values that page and terminal lines are rendered from."""
 
 from featx.reports.summary import Report, report
 

@@ -1,4 +1,4 @@
-"""The training images of a model, found again in their data set: thumbnails, and features from the cache."""
+"""Thumbnails and cached features of the training images of a model."""
 
 from __future__ import annotations
 
@@ -23,24 +23,24 @@ _SIDE = 96
 
 
 class TrainingImages:
-    """Finds images of a model in the source of its data set; those that have changed since count as lost.
+    """The training images of a model, read from the source of its data set; changed images count as missing.
 
     Parameters
     ----------
     classifier : Classifier
     data : path or None
-        The data set's folder or manifest; without it no image is found.
+        Folder or manifest of the data set; if None, all images are missing.
     runtime : Runtime
 
     Attributes
     ----------
     source : Source or None
-        What sample ids are relative to.
+        Source that the sample ids refer to.
 
     Raises
     ------
     DatasetError
-        No such data set.
+        The data set does not exist.
     """
 
     def __init__(self, classifier: Classifier, data: Path | None, runtime: Runtime) -> None:
@@ -52,14 +52,18 @@ class TrainingImages:
         self._runtime = runtime
 
     def draw(self, sample_ids: Sequence[str]) -> tuple[list[bytes | None], NDArray[np.float32] | None]:
-        """Return a thumbnail of each image, JPEG of at most 96 pixels, and their features.
+        """Return a thumbnail of each image and the features of all images.
+
+        Parameters
+        ----------
+        sample_ids : sequence of str
 
         Returns
         -------
         list of (bytes or None)
-            None where an image is lost.
+            JPEG files of at most 96 pixels; None for a missing image.
         ndarray of shape (n, n_features), float32, or None
-            Rows of lost images are nan; None where the cache lacks features.
+            Features, with NaN in the rows of missing images; None if the cache lacks features.
         """
         contents: list[bytes | None] = [None] * len(sample_ids)
         thumbnails: list[bytes | None] = [None] * len(sample_ids)
@@ -84,14 +88,14 @@ def _source(data: Path) -> Source:
 
 
 def _features(cache: Path, spec: FeatureSpec, contents: Sequence[bytes | None]) -> NDArray[np.float32] | None:
-    found = {i: content for i, content in enumerate(contents) if content is not None}
-    if not found:
+    known = {i: content for i, content in enumerate(contents) if content is not None}
+    if not known:
         return None
-    hashes = np.frombuffer(b"".join(found.values()), np.uint8).reshape(-1, 32)
+    hashes = np.frombuffer(b"".join(known.values()), np.uint8).reshape(-1, 32)
     try:
         rows = FeatureStore(cache, spec).snapshot().rows(keys_of(hashes)).features
-    except StoreError:  # another cache, or rows that were removed: the page is drawn without a map
+    except StoreError:  # another cache, or removed rows: the page has no map
         return None
     features = np.full((len(contents), rows.shape[1]), np.nan, np.float32)
-    features[list(found)] = rows
+    features[list(known)] = rows
     return features

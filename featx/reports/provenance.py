@@ -1,4 +1,4 @@
-"""Where a classifier comes from: its recipe in full, the images it learnt from, its file and the libraries."""
+"""The provenance of a classifier: its feature spec, training images, model file and library versions."""
 
 from __future__ import annotations
 
@@ -16,15 +16,16 @@ from featx.model import Classifier
 
 
 def provenance(classifier: Classifier) -> dict[str, Any]:
-    """Return the keys ``recipe``, ``contents``, ``file`` and ``versions`` of ``featx report --json``.
+    """Return the keys ``feature_spec``, ``contents``, ``file`` and ``versions`` of ``featx report --json``.
 
-    ``contents`` is the SHA-256 over the sorted SHA-256 of the different files learnt from: equal for the same
-    images, wherever they lie. ``file`` is None for a classifier in memory, or whose file is gone.
+    ``contents`` has the SHA-256 of the sorted SHA-256 digests of the different training files; it is equal for equal
+    images, whatever their location. ``file`` is None if the classifier was not loaded from
+    a file or the file no longer exists.
     """
     distinct = np.unique(classifier.content_hashes, axis=0)
     spec = classifier.spec
     return {
-        "recipe": {"id": spec.id, **json.loads(spec.to_json())},
+        "feature_spec": {"id": spec.id, **json.loads(spec.to_json())},
         "contents": {"n": len(distinct), "sha256": hashlib.sha256(distinct.tobytes()).hexdigest()},
         "file": None if classifier.file is None else _file(Path(classifier.file)),
         "versions": dict(classifier.versions),
@@ -40,6 +41,6 @@ def _file(path: Path) -> dict[str, Any] | None:
         return None
     try:
         written = datetime.fromtimestamp(status.st_mtime, UTC).isoformat(timespec="seconds")
-    except (OSError, OverflowError, ValueError):  # a time that no calendar has
+    except (OSError, OverflowError, ValueError):  # a time outside the range of datetime
         written = ""
     return {"sha256": sha256, "n_bytes": status.st_size, "modified": written}

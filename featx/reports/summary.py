@@ -1,4 +1,4 @@
-"""The report of a classifier: one plain summary for terminal, JSON and pages."""
+"""The report of a classifier as a summary for terminal, JSON and HTML page."""
 
 from __future__ import annotations
 
@@ -25,12 +25,19 @@ _SUSPECTS = 20
 
 @dataclass(frozen=True)
 class Report:
-    """What is known of a classifier.
+    """The report of a classifier.
 
     Parameters
     ----------
     summary : dict
-        Plain values.
+        JSON values.
+
+    Examples
+    --------
+    >>> import featx
+    >>> found = featx.report("digits.featx")
+    >>> found.to_dict()["n_images"]
+    300
     """
 
     summary: dict[str, Any]
@@ -59,63 +66,76 @@ def report(
     overwrite: bool = False,
     runtime: Runtime | None = None,
 ) -> Report:
-    """Return the report of a classifier, and write it as a page where asked for.
+    """Return the report of a classifier; optionally write an HTML page and a table of doubtful labels.
 
     Parameters
     ----------
     model : Classifier or path
     on : path, optional
-        Labelled images that were not used to fit: the accuracy on them. Their features are cached.
+        Labelled images to evaluate the model on; training images among them are left out. Their features are cached.
     label_by : {"parent", "top"}, optional
-        Which folder is the class there.
+        Which folder of the images of ``on`` is the class.
     path_column, label_column : str
-        Columns there, if it is a manifest.
+        Columns of ``on``, if it is a manifest.
     group_by : str, optional
-        What counts in the interval as what it is worth together, as for :func:`featx.fit`; if not given, the
-        manifest's ``group``.
+        Groups of the images of ``on``, as for :func:`featx.fit`; the confidence interval depends on them. Default: the
+        column ``group`` of the manifest.
     weights : path, optional
-        Weight file or local network, where the model needs one for ``on``.
+        Weight file or local network, if the model needs one for ``on``.
     html : path, optional
-        One page to write that needs no other file and no network.
+        HTML page to write; it needs no other file and no network access.
     suspects : path, optional
-        CSV file to write: images whose label is doubtful, the most suspicious first.
+        CSV file to write with images whose label is doubtful, the most suspicious first.
     data : path, optional
-        Folder or manifest that the model was fitted on, for the images of the page; if not given, the folder that the
-        model names. Images that are not there, or have changed, are counted.
+        Folder or manifest that the model was fitted on, for the images of the page; default: the folder stored in the
+        model. Missing and changed images are counted.
     overwrite : bool
-        Replace outputs that featx wrote.
+        Replace existing outputs that featx wrote.
     runtime : Runtime, optional
-        Cache folder (the map of the page is drawn from features there), threads and callbacks.
+        Cache folder (the map of the page uses its features), threads and callbacks.
+
+    Returns
+    -------
+    Report
 
     Raises
     ------
     ClassifierError
-        No usable model file, or suspects asked of a model without cross-validation.
+        The model file cannot be used, or ``suspects`` is given for a model without cross-validation.
     OutputError
         An output exists and may not be replaced, or cannot be written.
     DatasetNotFoundError
-        No such data set.
+        The data set does not exist.
     EvaluationError
-        ``on`` has no labels, or one that the model does not know.
+        The images of ``on`` have no labels, or a label that the model does not have.
+
+    Examples
+    --------
+    >>> import featx
+    >>> found = featx.report("digits.featx", html="report.html", data="data", overwrite=True)
+    >>> print(str(found).splitlines()[0])  # doctest: +ELLIPSIS
+    model      ...
     """
     reading = DatasetOptions.of(locals())
-    idle = [*reading.changed(), *(name for name, value in (("group_by", group_by), ("weights", weights)) if value)]
+    unused = [*reading.changed(), *(name for name, value in (("group_by", group_by), ("weights", weights)) if value)]
     runtime = runtime or Runtime()
-    inputs = [one for one in (model, on, data, weights) if isinstance(one, str | Path)]
+    inputs = [path for path in (model, on, data, weights) if isinstance(path, str | Path)]
     page = None if html is None else OutputFile(html, (".html", ".htm"), overwrite, "html", inputs)
     table = None if suspects is None else OutputFile(suspects, (".csv",), overwrite, "suspects", inputs)
     classifier = model if isinstance(model, Classifier) else Classifier.load(model)
     if table is not None and classifier.out_of_fold is None:
-        raise ClassifierError(f"`suspects`: nothing doubts a label, because {classifier.evaluation.cv_reason}")
+        raise ClassifierError(
+            f"`suspects`: there are no out-of-fold predictions to check labels: {classifier.evaluation.cv_reason}"
+        )
     rows = list_suspects(classifier)
     summary = _summary(classifier, rows)
-    if on is None and idle:
-        names = ", ".join(f"`{name}`" for name in idle)
-        raise as_usage(ClassifierError(f"{names} is for the images of `on`; without it a report needs none"))
+    if on is None and unused:
+        names = ", ".join(f"`{name}`" for name in unused)
+        raise as_usage(ClassifierError(f"{names} applies only to the images of `on`; add `on` or leave it out"))
     if on is not None:
-        from featx.reports.new_images import outside_summary  # imports scikit-learn
+        from featx.reports.new_images import new_images_summary  # imports scikit-learn
 
-        summary["on"] = outside_summary(classifier, Path(on), reading, group_by, weights, runtime)
+        summary["on"] = new_images_summary(classifier, Path(on), reading, group_by, weights, runtime)
     if table is not None:
         write_suspects(table, rows)
     if page is not None:
@@ -129,7 +149,7 @@ def report(
 
 
 def _known_data(classifier: Classifier) -> Path | None:
-    """Return the folder that a model was fitted on, if it is there; never one of another machine."""
+    """Return the folder that a model was fitted on, if it exists; network paths and relative paths are ignored."""
     root = str(classifier.evaluation.made.get("data", ""))
     if not os.path.isabs(root) or root.startswith(("//", "\\\\")):
         return None

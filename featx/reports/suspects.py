@@ -1,4 +1,4 @@
-"""Labels that the out-of-fold probabilities doubt, as plain rows and as a table."""
+"""Images with doubtful labels according to the out-of-fold probabilities, as rows and as a CSV table."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ _COLUMNS = ("path", "label", "suggested", "p_label", "p_suggested")
 
 
 def list_suspects(classifier: Classifier) -> list[dict[str, Any]]:
-    """Return the images whose label another class beats, the most suspicious first."""
+    """Return the images for which another class is more probable than the label, the most suspicious first."""
     probabilities, known = classifier.out_of_fold_probabilities(), classifier.out_of_fold
     if probabilities is None or known is None:
         return []
     targets = classifier.targets
     doubted = rank_suspects(probabilities, known.y)
     p, y = probabilities[doubted], known.y[doubted]
-    suggested = targets.answers(p)
+    suggested = targets.predicted(p)
     values = zip(
         [known.sample_ids[i] for i in doubted.tolist()],
         targets.decode(y),
@@ -35,12 +35,12 @@ def list_suspects(classifier: Classifier) -> list[dict[str, Any]]:
 
 
 def write_suspects(output: OutputFile, rows: Sequence[dict[str, Any]]) -> None:
-    """Write suspects as CSV.
+    """Write images with doubtful labels as a CSV file.
 
     Raises
     ------
     OutputError
-        It cannot be written.
+        The file cannot be written.
     """
 
     def write(temporary: Path) -> None:

@@ -1,4 +1,4 @@
-"""What the page of a report shows: views of the training images, their thumbnails, and a map of their features."""
+"""The images of a report page: sets of images with thumbnails, and a map of their features."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ _REJECT_RATE = 0.05
 def page_data(
     classifier: Classifier, summary: Mapping[str, Any], suspects: Sequence[Mapping[str, Any]], images: TrainingImages
 ) -> PageData:
-    """Return what a page shows beside the summary.
+    """Return the images and the map that a page shows in addition to the summary.
 
     Parameters
     ----------
     classifier : Classifier
     summary : mapping
-        That of ``featx report --json``.
+        Result of ``featx report --json``.
     suspects : sequence of mapping
-        Labels in doubt, the most suspicious first.
-    images : Images
-        Where thumbnails and features come from.
+        Images with doubtful labels, the most suspicious first.
+    images : TrainingImages
+        Source of thumbnails and features.
     """
     views = _views(classifier, summary, suspects, confusion_cells(summary))
     shown, some = _chosen(views, 0 if classifier.out_of_fold is None else len(classifier.out_of_fold.y))
@@ -60,17 +60,22 @@ def _views(
     if rejector is not None and len(rejector.novelties) == len(known.y) and _REJECT_RATE * len(known.y) >= 1:
         outliers = np.flatnonzero(rejector.outliers(_REJECT_RATE)).tolist()
     views = [
-        _view("mistakes", "Most confident mistakes", "Taken for another class when they were left out.", mistakes),
-        _view("suspects", "Suspicious labels", "Another class is more probable than the given label.", doubted),
-        _view("conflicts", "Copies across classes", "Copies and near-copies whose labels differ.", conflicts),
-        _view("rejected", "Rejected at 5 %", "What predict `reject_rate=0.05` would let go.", outliers),
+        _view(
+            "mistakes", "Most confident mistakes", "The prediction without training on the image is wrong.", mistakes
+        ),
+        _view("suspects", "Doubtful labels", "Another class is more probable than the given label.", doubted),
+        _view(
+            "conflicts", "Duplicates across classes", "Duplicates and near-duplicates whose labels differ.", conflicts
+        ),
+        _view("rejected", "Rejected at 5 %", "Images that predict `reject_rate=0.05` would reject.", outliers),
     ]
     names = classifier.classes_
-    for true, taken, _ in cells:
-        members = np.flatnonzero((known.y == true) & (known.predicted == taken))
-        title = f"{names[true]} taken for {names[taken]}" if true != taken else f"{names[true]}, recognised"
+    for true, predicted, _ in cells:
+        members = np.flatnonzero((known.y == true) & (known.predicted == predicted))
+        title = f"{names[true]} predicted as {names[predicted]}"
+        title = title if true != predicted else f"{names[true]}, predicted correctly"
         ordered = members[np.argsort(-confidence[members], kind="stable")].tolist()
-        views.append(_view(cell_id(true, taken), title, "The most confident first.", ordered))
+        views.append(_view(cell_id(true, predicted), title, "The most confident predictions come first.", ordered))
     return views
 
 
@@ -79,7 +84,10 @@ def _view(name: str, title: str, text: str, images: list[int]) -> ImageSet:
 
 
 def _chosen(views: Sequence[ImageSet], n: int) -> tuple[list[int], list[int]]:
-    """Return the images to draw: of each view in turn its next one, until 2,000; and the same filled up at random."""
+    """Return the images to show, and these filled up with random ones to 2,000 images for the map.
+
+    Images are chosen from the views in turn, one at a time, until 2,000 are chosen.
+    """
     chosen: dict[int, None] = {}
     longest = max((len(view.images) for view in views), default=0)
     for place in range(longest):
@@ -102,7 +110,7 @@ def _data(
         str(i): {
             "path": known.sample_ids[i],
             "label": int(known.y[i]),
-            "taken": int(known.predicted[i]),
+            "predicted": int(known.predicted[i]),
             "confidence": round(float(probabilities[i, known.predicted[i]]), 3),
             "thumb": base64.b64encode(drawn[i]).decode() if i in drawn else None,
         }
@@ -118,13 +126,21 @@ def _data(
 
 
 def pca_map(positions: Sequence[int], features: NDArray[np.float32]) -> list[list[float]]:
-    """Return (x, y, position) of images by their two principal components, from 0 to 1."""
-    found = np.isfinite(features).all(axis=1)
-    X = features[found].astype(np.float64)
+    """Return (x, y, position) of images: their first two principal components, scaled to the range 0 to 1.
+
+    Parameters
+    ----------
+    positions : sequence of int
+        Positions of the images.
+    features : ndarray of shape (n, n_features), float32
+        Features of the images; rows with NaN are left out.
+    """
+    known = np.isfinite(features).all(axis=1)
+    X = features[known].astype(np.float64)
     if len(X) < 3:
         return []
     X -= X.mean(axis=0)
-    if len(X) < X.shape[1]:  # of few images with many features, by the smaller of the two matrices
+    if len(X) < X.shape[1]:  # for few images with many features, X X^T is smaller than X^T X
         vectors = X.T @ np.linalg.eigh(X @ X.T)[1][:, :-3:-1]
         lengths = np.linalg.norm(vectors, axis=0)
         vectors = np.where(lengths > 1e-9 * lengths.max(), vectors / np.maximum(lengths, 1e-300), 0)
@@ -133,5 +149,5 @@ def pca_map(positions: Sequence[int], features: NDArray[np.float32]) -> list[lis
     points = X @ (vectors * np.sign(vectors[np.abs(vectors).argmax(axis=0), range(vectors.shape[1])]))
     reach = np.maximum(np.ptp(points, axis=0), 1e-12)
     points = (points - points.min(axis=0)) / reach
-    at = np.asarray(positions)[found].tolist()
+    at = np.asarray(positions)[known].tolist()
     return [[round(x, 4), round(y, 4), i] for (x, y), i in zip(points.tolist(), at, strict=True)]

@@ -1,4 +1,4 @@
-"""Where the bytes of images come from: the one room that lists, asks and opens image files."""
+"""Sources of images: the only package that lists, queries and opens image files."""
 
 from featx.source.choosing import dataset_source, image_at, source_at, source_beside
 from featx.source.image_file import ImageFile

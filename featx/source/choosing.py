@@ -1,4 +1,4 @@
-"""Which source a path names: the one place that knows all kinds."""
+"""Choose the source for a path; the only module that knows all kinds of sources."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import stat
 from pathlib import Path
 
 from featx.errors import DatasetError, DatasetNotFoundError
-from featx.files import look_at
+from featx.files import path_status
 from featx.source.image_file import ImageFile
 from featx.source.local import LocalFolder
 from featx.source.source import Source
@@ -14,17 +14,17 @@ from featx.table import Sample
 
 
 def source_at(path: Path) -> Source | None:
-    """Return the source that a path names; None if it names a single file: an image or a list of images.
+    """Return the source at a path; None for a single file, which is an image or a list of images.
 
     Raises
     ------
     DatasetNotFoundError
-        There is nothing.
+        If nothing exists at the path.
     DatasetError
-        It cannot be known what is there.
+        If the path cannot be read.
     """
     try:
-        status = look_at(path)
+        status = path_status(path)
     except OSError as error:
         raise DatasetError(f"{path} cannot be read: {error.strerror or error}") from None
     if status is None:
@@ -33,22 +33,22 @@ def source_at(path: Path) -> Source | None:
 
 
 def source_beside(path: Path) -> Source:
-    """Return the source of which a file is part: what the names in a list of images are relative to."""
+    """Return the source that contains a file; the names in a list of images are relative to it."""
     return LocalFolder(path.parent)
 
 
 def dataset_source(data: Path) -> Source:
-    """Return what the sample ids of a data set are relative to: a source, or the one beside its manifest.
+    """Return the source that the sample ids of a data set are relative to: its folder, or that of its manifest.
 
     Raises
     ------
     DatasetError
-        As for :func:`source_at`.
+        See :func:`source_at`.
     """
     return source_at(data) or source_beside(data)
 
 
 def image_at(path: str | Path) -> ImageFile:
-    """Return the image of a path; nothing is asked of the file."""
+    """Return the image file at a path, without accessing the file."""
     path = Path(path)
     return ImageFile(Sample(path.name), source_beside(path))

@@ -1,4 +1,4 @@
-"""An image file: a sample and the source that has its bytes."""
+"""Image file: a sample and the source of its bytes."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ class ImageFile:
     ----------
     sample : Sample
     source : Source
-        It has a file of the sample's id.
+        Source that contains the file with the id of the sample.
     size, mtime_ns : int
-        As the source says; -1 if it was not or could not be asked.
+        Size in bytes and modification time, as given by the source; -1 if unknown.
     inode, ctime_ns : int
         See :class:`featx.table.Stamp`.
     reason : str
-        Why it is skipped without a look at it: it is a folder that cannot be read, or has to be exported first; empty
-        for other files.
+        Why the file is skipped without opening it: it is a folder that cannot be read, or has to be exported first.
+        Empty for other files.
     """
 
     sample: Sample
@@ -36,14 +36,14 @@ class ImageFile:
 
     @property
     def stamp(self) -> Stamp:
-        """What tells whether the file has changed."""
+        """Stamp that changes when the file changes."""
         return Stamp(self.size, self.mtime_ns, self.inode, self.ctime_ns)
 
     @property
     def address(self) -> str:
-        """The path by which people, and tables of predictions, name it."""
+        """Path of the file in messages and in tables of predictions."""
         return self.source.address(self.sample.sample_id)
 
     def open(self) -> OpenFile:
-        """Open it for reading; see :meth:`featx.source.Source.open`."""
+        """Open the file for reading; see :meth:`featx.source.Source.open`."""
         return self.source.open(self.sample.sample_id)

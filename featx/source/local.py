@@ -1,4 +1,4 @@
-"""A folder of this machine as a source."""
+"""Source for a folder of this machine."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from featx.files import below, inner, look_at, open_regular
+from featx.files import below, open_regular, path_status, relative_path
 from featx.source.source import UNKNOWN, BrokenLinkError, Entry, OpenFile, Source, do_nothing
 from featx.source.walk import folders_in, walk
 from featx.table import OwnFolder, Stamp
@@ -15,7 +15,7 @@ from featx.table import OwnFolder, Stamp
 
 @dataclass(frozen=True, slots=True)
 class LocalFolder(Source):
-    """The files below a folder; nothing but regular files is ever opened.
+    """The files below a folder; only regular files are opened.
 
     Parameters
     ----------
@@ -26,7 +26,7 @@ class LocalFolder(Source):
 
     @property
     def name(self) -> str:
-        """The path of the folder."""
+        """Path of the folder."""
         return str(self.root)
 
     def entries(self, leave_out: Callable[[OwnFolder], None] = do_nothing) -> Iterator[Entry]:
@@ -34,10 +34,10 @@ class LocalFolder(Source):
         return walk(self.root, leave_out)
 
     def stat(self, sample_id: str) -> Stamp:
-        """Return the stamp of a file, links followed."""
+        """Return the stamp of a file, following links."""
         try:
-            status = look_at(below(self.root, sample_id))
-        except OSError:  # nobody knows: it will be skipped with that reason
+            status = path_status(below(self.root, sample_id))
+        except OSError:  # unknown: the file is skipped with this reason when it is read
             status = None
         return UNKNOWN if status is None else Stamp.of(status)
 
@@ -46,19 +46,19 @@ class LocalFolder(Source):
         return (self.root / sample_id).as_posix()
 
     def folders_in(self, parent: str, known: Collection[str] = ()) -> list[str]:
-        """Return the folders in a folder; of a known one not even the tags are looked for."""
+        """Return the folders in a folder, without the known ones, which are not examined."""
         return folders_in(self.root, parent, known)
 
     def names_in(self, folder: str) -> list[str]:
         """Return the names of files and folders in a folder."""
         try:
             return os.listdir(self.root / folder)
-        except OSError:  # no folder, or one that may not be listed
+        except OSError:  # not a folder, or not readable
             return []
 
     def open(self, sample_id: str) -> OpenFile:
         """Open a regular file for reading; see :meth:`featx.source.Source.open`."""
-        path = os.path.join(self.root, inner(sample_id))
+        path = os.path.join(self.root, relative_path(sample_id))
         try:
             stream = open_regular(path)
         except FileNotFoundError as error:

@@ -1,4 +1,4 @@
-"""What a source of images is: it lists them, tells whether they changed, and opens them, within limits."""
+"""Interface of image sources: list images, detect changes, and open images within limits."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ from featx.options import RuntimeOptions
 from featx.table import OwnFolder, Stamp
 
 UNKNOWN = Stamp(-1, -1)
-"""Stamp of a file that is not there, or cannot be asked."""
+"""Stamp of a file that does not exist or cannot be queried."""
 
 _BYTES_A_PIXEL = 8
-"""Four channels of 16 bits, uncompressed."""
+"""Bytes per pixel of four uncompressed channels of 16 bits."""
 
 _OTHER_BYTES = 64_000_000
-"""What may lie beside the pixels: metadata, colour profiles, further pages."""
+"""Bytes allowed for other content: metadata, colour profiles, further pages."""
 
 LARGE_FILE = 64_000_000
-"""Bytes above which a file is large."""
+"""Size in bytes above which a file counts as large."""
 
 _alone = threading.Lock()
 
 
 class BrokenLinkError(FileNotFoundError):
-    """A link that leads to no file."""
+    """A link whose target does not exist."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,9 +42,9 @@ class Entry:
     name : str
         POSIX path relative to the root.
     size : int
-        Bytes; -1 if it cannot be asked (a broken link).
+        Size in bytes; -1 if unknown (a broken link).
     mtime_ns : int
-        Modification time; -1 with it.
+        Modification time in nanoseconds; -1 if unknown.
     inode, ctime_ns : int
         See :class:`featx.table.Stamp`.
     reason : str
@@ -60,22 +60,22 @@ class Entry:
 
     @property
     def stamp(self) -> Stamp:
-        """What tells whether the file has changed."""
+        """Stamp that changes when the file changes."""
         return Stamp(self.size, self.mtime_ns, self.inode, self.ctime_ns)
 
 
 class OpenFile:
-    """A file of a source, open for reading: read and decode it within its context.
+    """File of a source, open for reading; it is to be read and decoded within its context.
 
-    Of all threads that enter the context of a file of more than 64 MB, one goes on and the others wait until it has
-    left: the memory that is taken does not grow with the number of threads.
+    Only one thread at a time can be in the context of a file of more than 64 MB; other threads wait. Therefore memory
+    use does not grow with the number of threads.
 
     Parameters
     ----------
     stream : binary file
-        Seekable; closed when the context is left.
+        Seekable file, closed when the context is left.
     stamp : callable
-        Returns the size of the open file, and what changes when the file does, as it is now.
+        Function without arguments that returns the current stamp of the open file.
     """
 
     __slots__ = ("_is_alone", "stamp", "stream")
@@ -100,50 +100,50 @@ class OpenFile:
 
 
 def do_nothing(folder: OwnFolder) -> None:
-    """Do nothing about a folder that is left out."""
+    """Ignore a folder that is left out."""
 
 
 class Source(ABC):
-    """Where the bytes of images come from.
+    """Source of the bytes of images.
 
-    All names, those of samples and of folders, are POSIX paths relative to its root.
+    All names of samples and folders are POSIX paths relative to the root of the source.
     """
 
     @property
     @abstractmethod
     def name(self) -> str:
-        """What people call it: the path of its root."""
+        """Name for display: the path of the root."""
 
     @abstractmethod
     def entries(self, leave_out: Callable[[OwnFolder], None] = do_nothing) -> Iterator[Entry]:
-        """Yield its files, images or not, sorted by name part by part; hidden ones are left out.
+        """Yield all files except hidden ones, images or not, sorted by the parts of their names.
 
         Parameters
         ----------
         leave_out : callable
-            Called with each cache and each output of featx, whose files are left out.
+            Called with each cache and each output folder of featx; their files are left out.
 
         Raises
         ------
         DatasetError
-            It cannot be read, or is a cache or an output itself.
+            If the root cannot be read, or is itself a cache or an output folder of featx.
         """
 
     @abstractmethod
     def stat(self, sample_id: str) -> Stamp:
-        """Return the stamp of a file; :data:`UNKNOWN` if it is not there or cannot be asked."""
+        """Return the stamp of a file; :data:`UNKNOWN` if it does not exist or cannot be queried."""
 
     @abstractmethod
     def address(self, sample_id: str) -> str:
-        """Return the path by which people, and tables of predictions, name a file."""
+        """Return the path of a file for messages and tables of predictions."""
 
     @abstractmethod
     def folders_in(self, parent: str, known: Collection[str] = ()) -> list[str]:
-        """Return the folders in a folder, as far as files in them are listed; but for known ones."""
+        """Return the folders in a folder whose files are listed by :meth:`entries`, without the known ones."""
 
     @abstractmethod
     def names_in(self, folder: str) -> list[str]:
-        """Return the names of files and folders in a folder; none if it cannot be listed."""
+        """Return the names of files and folders in a folder; empty if it cannot be listed."""
 
     @abstractmethod
     def open(self, sample_id: str) -> OpenFile:
@@ -152,39 +152,39 @@ class Source(ABC):
         Raises
         ------
         OutsideError
-            The name is none of a file in the source.
+            If the name leads out of the source.
         NotRegularError
-            It is no regular file.
+            If the file is not a regular file.
         BrokenLinkError
-            It is a link to nothing.
+            If the file is a link whose target does not exist.
         OSError
-            It cannot be opened.
+            If the file cannot be opened.
         """
 
 
 def most_bytes(max_pixels: int) -> int:
-    """Return the bytes above which a file is not read: an uncompressed image of so many pixels has fewer."""
+    """Return the largest file, in bytes, that is read; an uncompressed image of ``max_pixels`` pixels is smaller."""
     return _BYTES_A_PIXEL * max_pixels + _OTHER_BYTES
 
 
 def read_image(file: OpenFile, max_pixels: int = RuntimeOptions.max_pixels) -> bytes:
-    """Return the bytes of an open image file, as many as it has when it is asked for its size.
+    """Return the bytes of an open image file, up to its size at the time of the call.
 
     Parameters
     ----------
     file : OpenFile
     max_pixels : int
-        Most pixels of an image, which limit the bytes of its file.
+        Largest number of pixels of an image, which determines the largest size of its file.
 
     Raises
     ------
     TooLargeError
-        It has more bytes; the message says what allows them.
+        If the file is larger; the message names the parameter that allows larger files.
     OSError
-        It cannot be read.
+        If the file cannot be read.
     """
     size, most = file.stamp().size, most_bytes(max_pixels)
     if size > most:
-        message = f"{size:,} bytes are more than the {most:,} that are read; `max_pixels` allows more"
+        message = f"{size:,} bytes are more than the limit of {most:,}; increase `max_pixels` to read it"
         raise TooLargeError(errno.EFBIG, message)
     return file.stream.read(size)

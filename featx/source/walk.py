@@ -1,4 +1,4 @@
-"""Find the files below a folder, in sorted order, whatever links, pipes and hidden files there are."""
+"""List the files below a folder in sorted order; handle links, pipes and hidden files safely."""
 
 from __future__ import annotations
 
@@ -14,44 +14,44 @@ from featx.source.source import Entry, do_nothing
 from featx.table import OwnFolder, Stamp
 
 OUTPUT_TAG = ".featx-output"
-"""A folder with a file of this name was written by featx and is never scanned."""
+"""Name of the file that marks a folder as written by featx; such folders are not scanned."""
 
 _SYSTEM = {"thumbs.db", "desktop.ini", "__macosx"}
 _OF_THE_SYSTEM = ("/proc", "/sys")
-"""What lies there is made up when it is read, and changes all the time."""
+"""Virtual file systems, whose content is generated on reading and changes constantly."""
 
 _LONGEST_TAG = 1000
 
 
 def walk(root: Path, leave_out: Callable[[OwnFolder], None] = do_nothing) -> Iterator[Entry]:
-    """Yield the files below a folder, sorted by name part by part.
+    """Yield the files below a folder, sorted by the parts of their names.
 
-    Hidden files and folders, caches and outputs of featx are left out. Links to files are followed; a link
-    to a folder is followed only out of the root, so that no file is met twice and no loop is entered. No file is
-    opened but the tags of caches.
+    Hidden files and folders, caches and output folders of featx are left out. Links to files are followed. A link to
+    a folder is followed only if it leads out of the root, so that no file is listed twice and no loop is entered.
+    Only the tag files of caches and output folders are opened.
 
     Parameters
     ----------
     root : path
     leave_out : callable
-        Called with each cache and each output of featx.
+        Called with each cache and each output folder of featx.
 
     Raises
     ------
     DatasetError
-        The root cannot be read, or is a cache or an output itself.
+        If the root cannot be read, or is itself a cache or an output folder of featx.
     """
     entries = _list_root(root)
     top = os.path.realpath(root)
     entered = {top}
-    # No recursion: a folder may lie deeper than Python can call. One list for each level.
+    # No recursion, because folders can be nested deeper than Python's call limit. There is one list per level.
     levels: list[tuple[str, list[os.DirEntry[str]]]] = [("", entries)]
     while levels:
         prefix, entries = levels[-1]
         if not entries:
             levels.pop()
             continue
-        entry = entries.pop()  # each remembers 1 kB of what the system said of its file
+        entry = entries.pop()  # frees the entry, which caches 1 kB of file status
         if _is_hidden(entry):
             continue
         name = prefix + entry.name
@@ -77,8 +77,8 @@ def _list_root(root: Path) -> list[os.DirEntry[str]]:
     written = _written_by_featx(entries)
     if written is not None:
         raise DatasetError(
-            f"{root} is {written.what}, as its file {written.tag} says, and is not scanned; name a folder of images, "
-            f"or delete {written.tag} if this is one"
+            f"{root} is not scanned, because its file {written.tag} marks it as {written.what}; give a folder of "
+            f"images, or delete {written.tag} if this is one"
         )
     return entries
 
@@ -92,14 +92,14 @@ def _list_inner(folder: os.DirEntry[str]) -> list[os.DirEntry[str]]:
     entries = _list(folder.path)
     target = os.path.realpath(folder.path) if folder.is_symlink() else ""
     if _is_below(target, _OF_THE_SYSTEM):
-        raise OSError(errno.EINVAL, f"it is {target}, which holds no files")
+        raise OSError(errno.EINVAL, f"it leads to {target}, which contains no regular files")
     return entries
 
 
 def folders_in(root: Path, parent: str, known: Collection[str] = ()) -> list[str]:
-    """Return the paths of the folders in a folder, as far as :func:`walk` enters them; but for known ones.
+    """Return the paths of the folders in a folder that :func:`walk` enters, without the known ones.
 
-    All are POSIX paths relative to the root; of a folder that is known not even the tags are looked for.
+    All are POSIX paths relative to the root. Known folders are not examined.
     """
     try:
         entries = _list(os.path.join(root, parent))
@@ -116,7 +116,7 @@ def folders_in(root: Path, parent: str, known: Collection[str] = ()) -> list[str
 def _is_entered(folder: os.DirEntry[str]) -> bool:
     try:
         return _written_by_featx(_list(folder.path)) is None
-    except OSError:  # it is met, and skipped with its reason
+    except OSError:  # walk yields it with the reason why it is skipped
         return True
 
 
@@ -127,7 +127,7 @@ def _is_hidden(entry: os.DirEntry[str]) -> bool:
 def _is_folder(entry: os.DirEntry[str], follow_links: bool = True) -> bool:
     try:
         return entry.is_dir(follow_symlinks=follow_links)
-    except OSError:  # links in a circle, or into a folder that may not be searched
+    except OSError:  # a circular link, or one into a folder without search permission
         return False
 
 
@@ -149,7 +149,7 @@ class _Written(NamedTuple):
 
 
 def _written_by_featx(entries: Sequence[os.DirEntry[str]]) -> _Written | None:
-    """Return what a folder is if featx wrote it; other programs tag their caches too, and may tag any folder."""
+    """Return what a folder is if featx wrote it. The tag's content is checked, as other programs also tag folders."""
     for entry in entries:
         if entry.name == OUTPUT_TAG and _read_tag(entry) is not None:
             return _Written("an output of featx", OUTPUT_TAG)
@@ -167,7 +167,7 @@ def _read_tag(entry: os.DirEntry[str]) -> bytes | None:
 
 
 def _count_files(folder: str) -> int:
-    """Count the files below a folder, without hidden ones, and without following links."""
+    """Count the files below a folder, except hidden ones, without following links."""
     n, folders = 0, [folder]
     while folders:
         try:
@@ -186,6 +186,6 @@ def _count_files(folder: str) -> int:
 def _entry(entry: os.DirEntry[str], name: str) -> Entry:
     try:
         status = entry.stat()
-    except OSError:  # a broken link, or gone since the folder was listed
+    except OSError:  # a broken link, or deleted since the folder was listed
         return Entry(name, -1, -1)
     return Entry(name, *Stamp.of(status))

@@ -1,7 +1,7 @@
-"""The cache on disk: feature stores, data-set snapshots and what was extracted last (docs/format.md)."""
+"""The cache on disk: feature stores, data-set snapshots, graphs, training runs and ``latest.json`` (docs/format.md)."""
 
 from featx.store.checking import Finding, check_file
-from featx.store.cleanup import Swept, delete_leftover, sweep_store
+from featx.store.cleanup import SweepResult, delete_leftover, sweep_store
 from featx.store.contents import CacheFile, FileKind, last_use, list_files, note_use, open_store, spec_of
 from featx.store.features import FeatureStore, StoredFeatures, StoreWriter
 from featx.store.files import check_cache, is_cache, prepare_cache, write_cache_file, write_content
@@ -25,8 +25,8 @@ from featx.store.runs import (
     TRAINING_DONE,
     delete_networks,
     delete_run,
+    list_foreign,
     list_runs,
-    list_strangers,
     lock_run,
     open_run,
 )
@@ -45,7 +45,7 @@ __all__ = [
     "SnapshotSummary",
     "StoreWriter",
     "StoredFeatures",
-    "Swept",
+    "SweepResult",
     "check_cache",
     "check_file",
     "count_journal",
@@ -59,8 +59,8 @@ __all__ = [
     "keys_of",
     "last_use",
     "list_files",
+    "list_foreign",
     "list_runs",
-    "list_strangers",
     "lock_run",
     "note_use",
     "open_run",

@@ -1,4 +1,4 @@
-"""Check every byte of a file of the cache; nothing is changed."""
+"""Check every byte of a cache file without changing it."""
 
 from __future__ import annotations
 
@@ -18,21 +18,22 @@ from featx.store.snapshot import is_path, summarize_snapshot
 from featx.store.sorted_file import check_sorted_file, read_header, read_sorted_file
 
 Condition = Literal["ok", "damaged", "newer", "unfinished", "leftover", "foreign"]
-_AGAIN = "the next extract or predict with this recipe computes them again"
+_RECOMPUTED = "the next extract or predict with this feature spec recomputes them"
 
 
 @dataclass(frozen=True)
 class Finding:
-    """What a check of a file found.
+    """Result of checking a file.
 
     Parameters
     ----------
     status : {"ok", "damaged", "newer", "unfinished", "leftover", "foreign"}
-        Unfinished is a journal whose last row a killed run left torn; foreign is a file that is none of featx.
+        ``unfinished`` is a journal whose last row is incomplete because its run was killed. ``newer`` is a file of a
+        later featx. ``foreign`` is a file that featx did not write.
     n_rows, n_damaged : int
-        Rows of features that were checked; those of them whose checksum is wrong.
+        Number of feature rows checked, and number of rows with a wrong checksum.
     problem, remedy : str
-        What is wrong and what to do; empty where nothing is.
+        Description of the problem and what to do about it; empty if there is no problem.
     """
 
     status: Condition = "ok"
@@ -43,7 +44,7 @@ class Finding:
 
 
 def check_file(file: CacheFile) -> Finding | None:
-    """Check a file of a cache; None if another run has taken it away."""
+    """Check a cache file and return the result; None if another run has deleted the file."""
     checks: dict[str, Callable[[Path], Finding]] = {
         "features": _check_base,
         "journal": _check_journal,
@@ -52,7 +53,7 @@ def check_file(file: CacheFile) -> Finding | None:
         "note": _check_note,
         "mark": _check_mark,
         "leftover": _leftover,
-        "other": lambda path: Finding("foreign", problem=f"{path} {_what(path)}", remedy="it is left alone"),
+        "other": lambda path: Finding("foreign", problem=f"{path} {_foreign(path)}", remedy="it is left unchanged"),
     }
     try:
         return checks[file.kind](file.path)
@@ -61,17 +62,17 @@ def check_file(file: CacheFile) -> Finding | None:
     except OSError as error:
         if not exists(file.path):
             return None
-        told = str(error) if isinstance(error, StoreError) else f"{file.path} cannot be read: {error.strerror}"
-        return Finding("damaged", problem=told, remedy=_REMEDIES[file.kind])
+        problem = str(error) if isinstance(error, StoreError) else f"{file.path} cannot be read: {error.strerror}"
+        return Finding("damaged", problem=problem, remedy=_REMEDIES[file.kind])
 
 
 _REMEDIES = {
-    "features": "the next extract with this recipe sets it aside and computes all its features again",
-    "journal": "the next extract with this recipe begins it anew and computes its features again",
-    "data set": "the next extract or predict of its data set writes it anew",
-    "graph": "it is made again when it is needed; a quantized one by extract `recalibrate=True`",
-    "note": "delete it; it is made again when it is needed",
-    "mark": "delete it; it is made again when it is needed",
+    "features": "the next extract with this feature spec sets the file aside and recomputes all its features",
+    "journal": "the next extract with this feature spec starts a new journal and recomputes its features",
+    "data set": "the next extract or predict of its data set rewrites it",
+    "graph": "it is rebuilt when it is needed; a quantized graph is rebuilt by extract `recalibrate=True`",
+    "note": "delete it; it is recreated when it is needed",
+    "mark": "delete it; it is recreated when it is needed",
 }
 
 
@@ -81,11 +82,11 @@ def _check_base(path: Path) -> Finding:
     if rows.n_damaged:
         n = len(rows.rows)
         problem = f"{path}: {rows.n_damaged:,} of {n:,} rows {'is' if rows.n_damaged == 1 else 'are'} damaged"
-        return Finding("damaged", n, rows.n_damaged, problem, _AGAIN)
+        return Finding("damaged", n, rows.n_damaged, problem, _RECOMPUTED)
     try:
         check_sorted_file(path)
     except DamagedStoreError as error:
-        remedy = "its rows are whole; the next extract of a new image writes the file anew"
+        remedy = "its rows are intact; the next extract of a new image rewrites the file"
         return Finding("damaged", len(rows.rows), 0, str(error), remedy)
     return Finding(n_rows=len(rows.rows))
 
@@ -97,11 +98,11 @@ def _check_journal(path: Path) -> Finding:
     n_damaged = expected - len(rows.rows) + rows.n_damaged
     if n_damaged:
         return Finding(
-            "damaged", expected, n_damaged, f"{path}: {n_damaged:,} of {expected:,} rows are damaged", _AGAIN
+            "damaged", expected, n_damaged, f"{path}: {n_damaged:,} of {expected:,} rows are damaged", _RECOMPUTED
         )
     if torn:
-        problem = f"{path}: {torn:,} bytes after its last whole row, as a killed run leaves them"
-        return Finding("unfinished", expected, 0, problem, "the next extract with this recipe cuts them off")
+        problem = f"{path}: {torn:,} bytes follow the last complete row; a killed run left them"
+        return Finding("unfinished", expected, 0, problem, "the next extract with this feature spec removes them")
     return Finding(n_rows=expected)
 
 
@@ -118,26 +119,26 @@ def _check_graph(path: Path) -> Finding:
 def _check_note(path: Path) -> Finding:
     value = read_json(path)
     if value is None:
-        raise DamagedStoreError(f"{path} is no JSON object")
+        raise DamagedStoreError(f"{path} is not a JSON object")
     if path.name == "latest.json":
         try:
             FeatureSpec.from_json(value["spec"])
             if not is_path(value["data"]) or not isinstance(value["options"], dict):
-                raise TypeError("it names no data set")
+                raise TypeError("it does not name a data set")
         except (KeyError, TypeError, SpecError) as error:
-            raise DamagedStoreError(f"{path} is not what featx wrote: {error}") from None
+            raise DamagedStoreError(f"{path} does not have the content that featx writes: {error}") from None
     return Finding()
 
 
 def _check_mark(path: Path) -> Finding:
-    return Finding()  # the tag is what featx wrote: otherwise this were no cache
+    return Finding()  # the cache tag is valid: without it, list_files lists no file
 
 
-def _what(path: Path) -> str:
-    return "is a link, and is not followed" if path.is_symlink() else "is no file of featx"
+def _foreign(path: Path) -> str:
+    return "is a link; featx does not follow it" if path.is_symlink() else "was not written by featx"
 
 
 def _leftover(path: Path) -> Finding:
-    what = {".tmp": "is of a killed run, or of one that is writing", ".damaged": "was set aside"}
-    problem = f"{path} {what.get(path.suffix, 'has no store')}"
+    reasons = {".tmp": "belongs to a killed run, or to a run that is still writing", ".damaged": "was set aside"}
+    problem = f"{path} {reasons.get(path.suffix, 'has no store')}"
     return Finding("leftover", problem=problem, remedy="featx cache gc deletes it")

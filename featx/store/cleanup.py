@@ -1,4 +1,4 @@
-"""Take rows out of a feature store: those of contents that nothing names any more."""
+"""Remove the rows from a feature store whose contents no data-set snapshot lists any more."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ _CONTENT = "S32"
 
 
 @dataclass(frozen=True)
-class Swept:
-    """What a sweep of a feature store took out.
+class SweepResult:
+    """Result of removing unused rows from a feature store.
 
     Parameters
     ----------
     n_removed : int
-        Rows that are gone: without a name, or damaged.
+        Number of rows removed, because no data set lists them or because they are damaged.
     n_kept : int
-        The others.
+        Number of rows kept.
     n_unfinished : int
-        Rows in the journal, of a run that did not come to its end; they are left alone.
+        Number of rows in the journal of an unfinished run; they are not removed.
     n_bytes : int
-        Bytes that are free now.
+        Number of bytes freed.
     deleted : bool
-        Whether no row was left, and the store was deleted.
+        Whether the store was deleted because no row was left.
     """
 
     n_removed: int
@@ -47,29 +47,30 @@ class Swept:
 
 def sweep_store(
     path: Path, named: Callable[[], NDArray[np.uint8]], notice: Callable[[str], None], dry_run: bool = False
-) -> Swept:
-    """Remove the rows of contents that nothing names; a store without rows is deleted.
+) -> SweepResult:
+    """Remove the rows whose contents are not listed; delete the store if no row is left.
 
-    The store is locked meanwhile, and written anew as a whole: its bytes are those of a store that never had the rows.
+    The store is locked while the whole file is rewritten. The result has the same bytes as a store that never had the
+    removed rows.
 
     Parameters
     ----------
     path : path
         The base file.
     named : callable
-        Returns the contents that are named, shape (n, 32), uint8. Called with the store locked, so that what another
-        run has just written counts.
+        Returns the content hashes to keep, shape (n, 32), uint8. It is called while the store is locked, so that
+        contents that another run has just written are included.
     notice : callable
         Called with one line of text if another run must be waited for.
     dry_run : bool
-        Change nothing.
+        Whether to leave the store unchanged and only count.
 
     Raises
     ------
     DamagedStoreError, NewerFormatError
-        It cannot be read; nothing was changed.
+        If the store cannot be read; it is not changed.
     StoreError
-        It cannot be written.
+        If the store cannot be written.
     """
     waiting = f"another run is writing {path.name}; waiting for it to finish"
     lock = path.with_suffix(".lock")
@@ -87,16 +88,18 @@ def sweep_store(
                 delete(own)
         elif n_kept < n_all and not dry_run:
             _rewrite(path, header, base, base.at[kept])
-    return Swept(n_all - n_kept, n_kept, n_unfinished, n_bytes, deleted)
+    return SweepResult(n_all - n_kept, n_kept, n_unfinished, n_bytes, deleted)
 
 
 def delete_leftover(path: Path, notice: Callable[[str], None]) -> bool:
-    """Delete a file that a killed run or a repair left; a journal only while nobody writes and it has no store.
+    """Delete a file that a killed run or a repair left behind.
+
+    A journal is deleted only while no other run holds the store and only if the store does not exist.
 
     Returns
     -------
     bool
-        Whether it is gone.
+        Whether the file was deleted.
     """
     if path.suffix != ".journal":
         delete(path)

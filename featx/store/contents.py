@@ -1,4 +1,4 @@
-"""What lies in a cache folder, file by file; and when a feature store was used last."""
+"""List the files of a cache, and record when a feature store was last used."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from featx.store.files import CACHE_TAG, FOLDERS, entries, exists, is_cache, is_
 from featx.store.sorted_file import StoreHeader, read_header
 
 FileKind = Literal["features", "journal", "data set", "graph", "note", "mark", "leftover", "other"]
-"""What a file of a cache is for."""
+"""Purpose of a cache file."""
 
 _ID = "[0-9a-f]{16}"
 _NAMES: dict[str, dict[str, FileKind]] = {
@@ -33,7 +33,7 @@ _NAMES: dict[str, dict[str, FileKind]] = {
     "datasets": {rf"{_ID}\.h5": "data set"},
     "graphs": {rf"{_ID}\.graph": "graph", rf"{_ID}(\.int8)?\.json": "note"},
 }
-"""Patterns of the names that featx writes, by folder; any other file is somebody else's."""
+"""Patterns of the names that featx writes, by folder; featx did not write any other file."""
 
 
 @dataclass(frozen=True)
@@ -44,12 +44,12 @@ class CacheFile:
     ----------
     path : path
     kind : {"features", "journal", "data set", "graph", "note", "mark", "leftover", "other"}
-        A mark is an empty or constant file; a leftover is what a killed run or a repair left. Other is whatever featx
-        does not write: other names, links, folders, pipes.
+        A mark is an empty or constant file. A leftover is a file that a killed run or a repair left behind. Other is
+        anything that featx does not write: other names, links, folders, pipes.
     n_bytes : int
-        Its size; 0 if it is no file.
+        Size; 0 if it is not a regular file.
     mtime : float
-        When it was changed last, in seconds of the system's clock.
+        Time of the last change, in seconds of the system's clock.
     """
 
     path: Path
@@ -59,18 +59,18 @@ class CacheFile:
 
 
 def list_files(cache: Path) -> list[CacheFile]:
-    """Return the files of a cache besides those of training runs, sorted by path; none if there is no cache.
+    """Return the files of a cache, without those of training runs, sorted by path; none if there is no cache.
 
-    No link is followed.
+    Links are not followed.
 
     Raises
     ------
     StoreError
-        It is another folder, or cannot be listed.
+        If the folder is not a cache, or cannot be listed.
     """
     if not is_cache(cache):
         return []
-    found = []
+    listed = []
     for folder in _NAMES:
         for path in entries(cache / folder, follow=folder == "."):
             if folder == "." and path.name in FOLDERS and is_real_folder(path):
@@ -79,8 +79,8 @@ def list_files(cache: Path) -> list[CacheFile]:
                 status = os.lstat(path)
                 is_file = stat.S_ISREG(status.st_mode)
                 kind = _kind(folder, path) if is_file else "other"
-                found.append(CacheFile(path, kind, status.st_size if is_file else 0, status.st_mtime))
-    return sorted(found, key=lambda file: file.path)
+                listed.append(CacheFile(path, kind, status.st_size if is_file else 0, status.st_mtime))
+    return sorted(listed, key=lambda file: file.path)
 
 
 def _kind(folder: str, path: Path) -> FileKind:
@@ -88,54 +88,56 @@ def _kind(folder: str, path: Path) -> FileKind:
         if is_temporary(path.name, names):
             return "leftover"
         if re.fullmatch(names, path.name):
-            # Rows without a base file are never read: whose they are is not known.
+            # A journal without a base file is never read: the feature spec of its rows is unknown.
             return "leftover" if kind == "journal" and not exists(path.with_suffix(".h5")) else kind
     return "other"
 
 
 def open_store(path: Path) -> FeatureStore:
-    """Return the feature store of a base file, by the recipe that the file names.
+    """Return the feature store of a base file, with the feature spec that the file contains.
 
     Raises
     ------
     DamagedStoreError, NewerFormatError
-        It cannot be read.
+        If the file cannot be read.
     """
     return FeatureStore(path.parent.parent, spec_of(path, read_header(path)))
 
 
 def spec_of(path: Path, header: StoreHeader) -> FeatureSpec:
-    """Return the recipe of a base file.
+    """Return the feature spec of a base file.
 
     Raises
     ------
     DamagedStoreError
-        It is not the one that the file's name is a digest of.
+        If the file's name is not the digest of its feature spec.
     NewerFormatError
-        This featx does not know such recipes.
+        If this version of featx cannot read the feature spec.
     """
     if hashlib.sha256(header.spec.encode("utf-8", "surrogatepass")).hexdigest()[:16] != path.stem:
-        raise DamagedStoreError(f"{path} holds another feature recipe than its name says")
+        raise DamagedStoreError(f"the feature spec in {path} does not match its file name")
     try:
         spec = FeatureSpec.from_json(header.spec)
-    except SpecError as error:  # the digest is right: somebody meant it
-        raise NewerFormatError(f"{path} is of a later featx: {error}; update featx or choose another `cache`") from None
+    except SpecError as error:  # the digest is right, so the spec was written on purpose
+        raise NewerFormatError(
+            f"{path} was written by a later featx: {error}; update featx or choose another `cache`"
+        ) from None
     if spec.to_json() != header.spec:
-        raise DamagedStoreError(f"{path} holds a feature recipe that is not written as featx writes it")
+        raise DamagedStoreError(f"the feature spec in {path} is not in the form that featx writes")
     return spec
 
 
 def note_use(store: Path) -> None:
-    """Note that a feature store is used now, in the time of the empty file ``<id>.used`` beside it."""
+    """Record that a feature store is used now, as the time of the empty file ``<id>.used`` beside it."""
     used = store.with_suffix(".used")
-    with contextlib.suppress(OSError):  # a cache that may only be read is good enough to read
+    with contextlib.suppress(OSError):  # reading must also work in a read-only cache
         if is_regular(used):
             os.utime(used)
         elif is_regular(store):
-            open_new(used).close()  # not where a link or anything else has its name
+            open_new(used).close()  # fails if a link or anything else has this name
 
 
 def last_use(store: Path) -> float:
-    """Return when a feature store was used last: what was noted, or else when its file was written."""
+    """Return when a feature store was last used: the recorded time, or else when its file was written."""
     used = store.with_suffix(".used")
     return os.lstat(used if is_regular(used) else store).st_mtime

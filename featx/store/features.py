@@ -1,4 +1,4 @@
-"""The feature store: base and journal read as one, and the writer that appends to it."""
+"""Read and write a feature store, which consists of a base file and a journal."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ from featx.store.sorted_file import StoreHeader, block_bounds, read_header, read
 
 
 class FeatureStore:
-    """The cached features of one recipe, in ``cache/features/<id>.h5`` and its journal.
+    """The cached features of one feature spec, in ``cache/features/<id>.h5`` and its journal.
 
     Parameters
     ----------
     cache : path
         The cache folder.
     spec : FeatureSpec
-        The recipe.
+        The feature spec.
     """
 
     def __init__(self, cache: Path, spec: FeatureSpec) -> None:
@@ -40,16 +40,16 @@ class FeatureStore:
         self._cache = cache
 
     def graph(self) -> bytes | None:
-        """Return the quantized graph of the recipe, where it has one and it is kept."""
+        """Return the quantized graph of the feature spec; None if it has none or the cache does not contain it."""
         return None if self.spec.graph is None else read_quantized_graph(self._cache, self.spec.graph)
 
     def header(self) -> StoreHeader | None:
-        """Return what the store says about itself, None if there is no store.
+        """Return the header of the store, None if there is no store.
 
         Raises
         ------
         DamagedStoreError, NewerFormatError
-            It cannot be read, or holds another recipe.
+            If the store cannot be read, or has another feature spec.
         """
         if not exists(self.path):
             return None
@@ -63,12 +63,12 @@ class FeatureStore:
         Raises
         ------
         DamagedStoreError, NewerFormatError
-            The file cannot be read, or holds another recipe.
+            If the file cannot be read, or has another feature spec.
         """
         header = self.header()
         if header is None:
             return StoredFeatures(self.path, no_rows(0), no_rows(0))
-        # Journal before base: a merge moves rows from the first to the second, so none is missed.
+        # The journal is read before the base: a merge moves rows from the journal to the base, so none is missed.
         journal = read_journal(self._journal, self.spec.id, header.n_features)
         header, base = read_sorted_file(self.path)
         self._check_spec(header)
@@ -76,12 +76,12 @@ class FeatureStore:
 
     @contextlib.contextmanager
     def writer(self, notice: Callable[[str], None]) -> Iterator[StoreWriter]:
-        """Hold the store for writing; a second writer waits. Rows appended before an exception are kept.
+        """Lock the store for writing; a second writer waits. Rows appended before an exception are kept.
 
         Raises
         ------
         StoreError
-            The cache cannot be written.
+            If the cache cannot be written.
         """
         prepare_cache(self._cache, "features")
         waiting = f"another run is writing {self.path.name}; waiting for it to finish"
@@ -94,12 +94,17 @@ class FeatureStore:
                 writer.close()
 
     def set_aside_if_unreadable(self) -> Path | None:
-        """Rename a base file that is no feature store of this recipe; return its new name, None if all is well.
+        """Rename a base file that is not a readable store of this feature spec, and return its new path.
+
+        Returns
+        -------
+        path or None
+            None if the store can be read.
 
         Raises
         ------
         NewerFormatError
-            A later featx wrote it: that is no damage.
+            If a later featx wrote the file, which is not damage.
         """
         try:
             self.snapshot()
@@ -114,7 +119,7 @@ class FeatureStore:
 
     def _check_spec(self, header: StoreHeader) -> None:
         if header.spec != self.spec.to_json():
-            raise DamagedStoreError(f"{self.path} holds another feature recipe than its name says")
+            raise DamagedStoreError(f"the feature spec in {self.path} does not match its file name")
 
 
 class StoredFeatures:
@@ -125,7 +130,7 @@ class StoredFeatures:
     path : path
         The base file, for messages.
     base, journal : RowFile
-        Base and journal.
+        Rows of the base file and of the journal.
     """
 
     def __init__(self, path: Path, base: RowFile, journal: RowFile) -> None:
@@ -136,7 +141,7 @@ class StoredFeatures:
 
     @property
     def n_journal(self) -> int:
-        """Rows that are only in the journal so far, or in both."""
+        """Number of rows in the journal; some may also be in the base file."""
         return len(self._journal.keys)
 
     def keys(self) -> NDArray[np.bytes_]:
@@ -144,17 +149,17 @@ class StoredFeatures:
         return np.union1d(self._base.keys, self._journal.keys).astype(KEY_DTYPE, copy=False)
 
     def contains(self, keys: NDArray[np.uint8]) -> NDArray[np.bool_]:
-        """Tell for each key, shape (n, 34), whether its row is here; shape (n,)."""
+        """Return for each key, shape (n, 34), whether its row is stored; shape (n,)."""
         wanted = sortable(keys)
         return (self._base.find(wanted) >= 0) | (self._journal.find(wanted) >= 0)
 
     def rows(self, keys: NDArray[np.uint8]) -> Rows:
-        """Return the rows of keys, in that order.
+        """Return the rows of the given keys, in the same order.
 
         Raises
         ------
         DamagedStoreError
-            A key has no undamaged row.
+            If a key has no undamaged row.
         """
         return self._sorted_rows(sortable(keys))
 
@@ -180,7 +185,7 @@ class StoredFeatures:
 
 
 class StoreWriter:
-    """Appends rows to a store; made by :meth:`FeatureStore.writer`."""
+    """Append rows to a store; created by :meth:`FeatureStore.writer`."""
 
     def __init__(self, store: FeatureStore, journal: Path, notice: Callable[[str], None]) -> None:
         self._store = store
@@ -189,7 +194,7 @@ class StoreWriter:
         self._journal: JournalWriter | None = None
 
     def begin(self, probes: NDArray[np.float32], producer: dict[str, str]) -> None:
-        """Make sure that what is appended now fits what is there.
+        """Check that new rows are compatible with the stored rows, and open the journal.
 
         Parameters
         ----------
@@ -201,17 +206,18 @@ class StoreWriter:
         Raises
         ------
         StoreError
-            This machine computes other features than the store holds.
+            If this machine does not reproduce the features in the store.
         """
         header = self._store.header()
         if header is None:
-            delete(self._journal_path)  # its base is gone: whose rows they are is not known
+            delete(self._journal_path)  # without a base file, the feature spec of its rows is unknown
             self._write(StoreHeader(self._store.spec.to_json(), probes, (producer,)), 0, iter(()))
         else:
             self._compare(header, probes, producer)
         if exists(self._journal_path) and not is_regular(self._journal_path):
             self._notice(
-                f"{self._journal_path} was no file and is replaced; if it was a link, what it led to stays as it is"
+                f"{self._journal_path} was not a regular file and is replaced; if it was a link, its target is not "
+                "changed"
             )
         try:
             self._journal = JournalWriter(self._journal_path, self._store.spec.id, probes.shape[1])
@@ -219,9 +225,9 @@ class StoreWriter:
             raise not_written(self._journal_path, error) from None
 
     def append(self, rows: Rows) -> None:
-        """Append rows; committed at the latest after 256 rows or 2 seconds of them."""
+        """Append rows; they are committed after at most 256 rows or 2 seconds."""
         if self._journal is None:
-            raise StoreError("append before begin")
+            raise StoreError("append was called before begin")
         try:
             self._journal.append(rows)
         except OSError as error:
@@ -234,13 +240,13 @@ class StoreWriter:
         if stored.n_journal or stored.n_damaged:
             header = self._store.header()
             if header is None:
-                raise StoreError(f"{self._store.path} has vanished; run again")
+                raise StoreError(f"{self._store.path} no longer exists; run the same command again")
             self._write(header, *stored.merged())
-        del stored  # Windows deletes no file that is mapped
+        del stored  # Windows cannot delete a file that is mapped into memory
         delete(self._journal_path)
 
     def close(self) -> None:
-        """Commit what was appended."""
+        """Commit the appended rows."""
         if self._journal is not None:
             journal, self._journal = self._journal, None
             try:
@@ -250,16 +256,21 @@ class StoreWriter:
 
     def _compare(self, header: StoreHeader, probes: NDArray[np.float32], producer: dict[str, str]) -> None:
         if header.probes.shape != probes.shape:
-            raise StoreError(f"{self._store.path} holds {header.n_features} features an image, not {probes.shape[1]}")
+            raise StoreError(
+                f"{self._store.path} has {header.n_features} features per image; this backbone gives {probes.shape[1]}"
+            )
         if not np.array_equal(header.probes, probes):
             cosine = float(cosines(header.probes, probes).min())
             if not cosine >= MIN_COSINE:
                 raise StoreError(
-                    f"the features of {self._store.path} cannot be reproduced here (probe images agree only to "
-                    f"cosine {cosine:.4f}, needed {MIN_COSINE}); it was made with {header.producers[0]}. "
-                    "Choose another `cache`, or delete the file to compute all again."
+                    f"the features of {self._store.path} cannot be reproduced on this machine (probe images agree "
+                    f"only to cosine {cosine:.4f}, at least {MIN_COSINE} is required); it was made with "
+                    f"{header.producers[0]}. Choose another `cache`, or delete the file to recompute all features."
                 )
-            self._notice(f"this machine differs from the one that began the cache (cosine {cosine:.6f}); noted in it")
+            self._notice(
+                f"the features of this machine differ slightly from those in the cache (cosine {cosine:.6f}); "
+                "the cache records both machines"
+            )
         if producer not in header.producers:
             stored = self._store.snapshot()
             self._write(replace(header, producers=(*header.producers, producer)), *stored.merged())

@@ -1,4 +1,4 @@
-"""The cache folder, files in it that are whole or not there, and a lock that dies with its holder."""
+"""Create and check the cache folder, write its files atomically, and lock them."""
 
 from __future__ import annotations
 
@@ -20,30 +20,30 @@ FOLDERS = ("features", "datasets", "graphs", "training")
 
 
 def is_cache(cache: Path) -> bool:
-    """Tell whether a folder is a cache of featx, by its tag.
+    """Return whether a folder has the cache tag of featx.
 
     Returns
     -------
     bool
-        False where there is nothing, or an empty folder, that may become one. Hidden files do not count.
+        False if the folder does not exist or is empty, so that it can become a cache. Hidden files are ignored.
 
     Raises
     ------
     StoreError
-        It is something else, which featx neither fills nor cleans.
+        If the folder is anything else; featx neither fills nor cleans it.
     """
     with _explained(cache, "read"):
         return _is_cache(cache)
 
 
 def check_cache(cache: Path, folders: Sequence[str] = FOLDERS[:3]) -> bool:
-    """Make sure that featx may work with a cache: call it before anything that takes time.
+    """Check that featx may use a folder as its cache; call this before any long computation.
 
     Parameters
     ----------
     cache : path
     folders : sequence of str
-        Those of :data:`FOLDERS` that are needed; all but that of training runs if not given.
+        The folders of :data:`FOLDERS` that are needed; by default all but the folder of training runs.
 
     Returns
     -------
@@ -53,7 +53,7 @@ def check_cache(cache: Path, folders: Sequence[str] = FOLDERS[:3]) -> bool:
     Raises
     ------
     StoreError
-        It is another folder, or one of its folders is a link or no folder.
+        If the folder is not a cache, or one of its folders is a link or not a folder.
     """
     if not is_cache(cache):
         return False
@@ -63,35 +63,35 @@ def check_cache(cache: Path, folders: Sequence[str] = FOLDERS[:3]) -> bool:
 
 
 def prepare_cache(cache: Path, folder: str) -> Path:
-    """Make the cache and a folder in it, mark the cache as one, and return the folder.
+    """Create the cache with its tag and a folder in it, and return the folder.
 
     Raises
     ------
     StoreError
-        It cannot be made, or something else lies there.
+        If it cannot be created, or something else exists at that path.
     """
     with _explained(cache, "written"):
         if not _is_cache(cache):
             cache.mkdir(parents=True, exist_ok=True)
             with contextlib.suppress(files.ReplacedError):  # another run was faster
-                files.write_whole(
+                files.write_atomically(
                     cache / CACHE_TAG, lambda new: new.write_bytes(CACHE_TAG_TEXT.encode()), replaces=None
                 )
-            _is_cache(cache)  # or another program was
+            _is_cache(cache)  # raises if another program was faster
         if folder != ".":
             make_cache_folder(cache / folder)
     return cache / folder
 
 
 def make_cache_folder(path: Path) -> None:
-    """Make a folder in a cache where it is missing; a link to one does not do.
+    """Create a folder in a cache if it does not exist; a link to a folder is not accepted.
 
     Raises
     ------
     StoreError
-        Something else is there.
+        If something else exists at that path.
     OSError
-        It cannot be made.
+        If it cannot be created.
     """
     with contextlib.suppress(FileExistsError):
         path.mkdir()
@@ -99,12 +99,12 @@ def make_cache_folder(path: Path) -> None:
 
 
 def exists(path: Path) -> bool:
-    """Tell whether there is anything at a path in a cache, be it a link.
+    """Return whether anything exists at a path in a cache, including a link.
 
     Raises
     ------
     StoreError
-        That cannot be asked.
+        If the system cannot read the path.
     """
     try:
         return files.identify(path) is not None
@@ -115,30 +115,36 @@ def exists(path: Path) -> bool:
 
 
 def entries(folder: Path, follow: bool = False) -> list[Path]:
-    """Return what lies in a folder of a cache, sorted; nothing where there is no folder, or but a link to one.
+    """Return the paths in a folder of a cache, sorted; none if the folder does not exist or is a link.
+
+    Parameters
+    ----------
+    folder : path
+    follow : bool
+        Whether the folder itself may be a link.
 
     Raises
     ------
     StoreError
-        It cannot be listed.
+        If the folder cannot be listed.
     """
     if not (folder.is_dir() if follow else files.is_real_folder(folder)):
         return []
     try:
         return sorted(folder.iterdir())
-    except (FileNotFoundError, NotADirectoryError):  # another run deletes too
+    except (FileNotFoundError, NotADirectoryError):  # another run may delete the folder meanwhile
         return []
     except OSError as error:
         raise StoreError(f"{folder} cannot be read: {error.strerror or error}") from None
 
 
 def delete(path: Path) -> None:
-    """Free a name that featx writes in a cache; of a link, what it leads to stays.
+    """Delete a file of a cache; if it is a link, its target is kept.
 
     Raises
     ------
     StoreError
-        It is a folder, or cannot be deleted.
+        If it is a folder, or cannot be deleted.
     """
     try:
         path.unlink(missing_ok=True)
@@ -148,47 +154,47 @@ def delete(path: Path) -> None:
 
 
 def is_temporary(name: str, of: str) -> bool:
-    """Tell whether a file name is that of a temporary file for files whose names match a pattern."""
+    """Return whether a file name is that of a temporary file for files whose names match the pattern ``of``."""
     return re.fullmatch(rf"\.(?:{of})\.[0-9a-f]{{16}}\.tmp", name) is not None
 
 
 def write_cache_file(path: Path, write: Callable[[Path], object]) -> None:
-    """Let a function write a temporary file beside ``path``, then make it ``path`` in one step.
+    """Write a temporary file beside ``path`` with the function ``write``, then rename it to ``path``.
 
     Raises
     ------
     StoreError
-        The disk is full, the folder read-only, ...; whatever ``path`` was, it still is.
+        If the file cannot be written, for example because the disk is full; ``path`` is then unchanged.
     """
     try:
-        files.write_whole(path, write)
+        files.write_atomically(path, write)
     except OSError as error:
         raise not_written(path, error) from None
 
 
 def write_content(path: Path, content: bytes) -> None:
-    """Write a file of that content; see :func:`write_cache_file`.
+    """Write a file with the given content; see :func:`write_cache_file`.
 
     Raises
     ------
     StoreError
-        It cannot be written; whatever ``path`` was, it still is.
+        If the file cannot be written; ``path`` is then unchanged.
     """
     write_cache_file(path, lambda temporary: temporary.write_bytes(content))
 
 
 def not_written(path: Path, error: OSError) -> StoreError:
-    """Return the error that says so, and what to do."""
+    """Return an error that reports a failed write and states what to do."""
     if isinstance(error, StoreError):
         return error
     return StoreError(
-        f"{path} cannot be written: {error.strerror or error}. What was computed before is kept: "
+        f"{path} cannot be written: {error.strerror or error}. Features computed so far are kept: "
         "make room or choose another `cache`, and run the same command again"
     )
 
 
 def remove_leftovers(path: Path) -> None:
-    """Delete temporary files that killed writers of ``path`` left; call it with ``path`` locked."""
+    """Delete temporary files that killed writers of ``path`` left behind; call this while ``path`` is locked."""
     for leftover in path.parent.iterdir():
         if is_temporary(leftover.name, re.escape(path.name)) and files.is_regular(leftover):
             leftover.unlink(missing_ok=True)
@@ -196,19 +202,19 @@ def remove_leftovers(path: Path) -> None:
 
 @contextlib.contextmanager
 def locked(path: Path, waiting: Callable[[], None] | None) -> Iterator[None]:
-    """Hold an exclusive lock; the system releases it when the holder dies.
+    """Hold an exclusive lock; the operating system releases it when the process ends.
 
     Parameters
     ----------
     path : path
         The lock file.
-    waiting : callable, optional
-        Called once if another process holds it; if not given, the lock is not waited for.
+    waiting : callable or None
+        Called once if another process holds the lock, before waiting for it. If None, do not wait.
 
     Raises
     ------
     StoreError
-        The file cannot be locked, or another process holds the lock and is not waited for.
+        If the file cannot be locked, or another process holds the lock and ``waiting`` is None.
     """
     if exists(path) and not files.is_regular(path):
         delete(path)
@@ -230,15 +236,15 @@ def locked(path: Path, waiting: Callable[[], None] | None) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _explained(cache: Path, done: str) -> Iterator[None]:
-    """Turn what the system says of a cache into an error that says what to do."""
+def _explained(cache: Path, verb: str) -> Iterator[None]:
+    """Convert an error of the operating system into one that names the cache and states what to do."""
     try:
         yield
     except StoreError:
         raise
     except (OSError, ValueError) as error:  # a path with a zero byte is a ValueError
         why = (error.strerror if isinstance(error, OSError) else None) or error
-        raise StoreError(f"the cache {cache} cannot be {done}: {why}; choose another `cache`") from None
+        raise StoreError(f"the cache {cache} cannot be {verb}: {why}; choose another `cache`") from None
 
 
 def _is_cache(cache: Path) -> bool:
@@ -249,17 +255,17 @@ def _is_cache(cache: Path) -> bool:
     except FileNotFoundError:
         if cache.is_symlink():
             raise StoreError(
-                f"the cache {cache} is a link to {os.readlink(cache)}, which does not exist; make that folder, or "
+                f"the cache {cache} is a link to {os.readlink(cache)}, which does not exist; create that folder, or "
                 "choose another `cache`"
             ) from None
         return False
     if not visible or _has_tag(cache):  # another run may have made the cache meanwhile
         return bool(visible)
     if CACHE_TAG in visible:
-        what = f"has a {CACHE_TAG} that is not that of featx, so it belongs to another program"
+        what = f"has a {CACHE_TAG} that featx did not write, so it belongs to another program"
     else:
-        what = f"is not empty and has no {CACHE_TAG} of featx, so it is no cache of featx"
-    raise StoreError(f"the folder {cache} {what}; choose another `cache`: a new folder, or an empty one")
+        what = f"is not empty and has no {CACHE_TAG} of featx, so it is not a featx cache"
+    raise StoreError(f"the folder {cache} {what}; choose another `cache`: a new or an empty folder")
 
 
 def _has_tag(cache: Path) -> bool:
@@ -271,5 +277,5 @@ def _has_tag(cache: Path) -> bool:
 
 def _check_folder(path: Path) -> None:
     if exists(path) and not files.is_real_folder(path):
-        what = "a link" if path.is_symlink() else "no folder"
-        raise StoreError(f"{path} is {what}: featx follows no links inside its cache; move it away")
+        what = "a link" if path.is_symlink() else "not a folder"
+        raise StoreError(f"{path} is {what}: featx does not follow links inside its cache; move it away")

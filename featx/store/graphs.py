@@ -1,4 +1,4 @@
-"""Graphs of the openvino engine, kept so that a second run needs no TensorFlow; and how well precisions agree."""
+"""Cache the graphs of the openvino engine, so that a second run does not need TensorFlow, and their agreements."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from featx.store.notes import changing_notes, read_json, write_json
 
 _MAGIC = b"featx graph 1\n\0\0"
 _LARGEST = 1 << 32
-"""Bytes; twice what a network may have in the formats that graphs are made from."""
+"""Bytes; twice the maximum size of a network in the formats that graphs are converted from."""
 
 
 def read_graph(cache: Path, key: str) -> bytes | None:
-    """Return a graph; None if there is none, if its bytes are not those that were written, or if it is no graph."""
+    """Return a graph; None if the file does not exist, is damaged, or is not a graph."""
     try:
         return check_graph_file(cache / "graphs" / f"{key}.graph")
     except OSError:  # no such file, or a damaged one
@@ -26,50 +26,50 @@ def read_graph(cache: Path, key: str) -> bytes | None:
 
 
 def has_graph(cache: Path, key: str) -> bool:
-    """Tell whether a graph is kept, without reading it."""
+    """Return whether the cache contains a graph, without reading it."""
     return is_regular(cache / "graphs" / f"{key}.graph")
 
 
 def quantized_name(graph: bytes) -> str:
-    """Return the name of a quantized graph, which is part of its recipe: a digest of the graph."""
+    """Return the name of a quantized graph: a digest of the graph, which is part of the feature spec."""
     return hashlib.sha256(graph).hexdigest()[:16]
 
 
 def read_quantized_graph(cache: Path, name: str) -> bytes | None:
-    """Return a quantized graph; None if there is none, or another one of that name."""
+    """Return a quantized graph; None if there is none, or if the graph in the file does not match the name."""
     graph = read_graph(cache, name)
     return graph if graph is not None and quantized_name(graph) == name else None
 
 
 def check_graph_file(path: Path) -> bytes:
-    """Return a graph.
+    """Read a graph file, check its digest, and return the graph.
 
     Raises
     ------
     DamagedStoreError
-        Its bytes are not those that were written, or not a graph as featx writes it.
+        If the digest is wrong, or the content is not a graph as featx writes it.
     OSError
-        It cannot be read.
+        If the file cannot be read.
     """
     content = read_regular(path, _LARGEST, follow=False)
     start = len(_MAGIC) + 32
     graph = content[start:]
     if content[: len(_MAGIC)] != _MAGIC or content[len(_MAGIC) : start] != hashlib.sha256(graph).digest():
-        raise DamagedStoreError(f"{path} is damaged: its digest is another")
+        raise DamagedStoreError(f"{path} is damaged: its digest is wrong")
     try:
         network_files.check_graph(graph)
     except EngineError as error:
-        raise DamagedStoreError(f"{path} is not a graph of featx: {error}") from None
+        raise DamagedStoreError(f"{path} is not a graph that featx wrote: {error}") from None
     return graph
 
 
 def write_graph(cache: Path, key: str, graph: bytes) -> None:
-    """Keep a graph under a key that covers everything that defines it.
+    """Write a graph to the cache, under a key that covers everything that defines the graph.
 
     Raises
     ------
     StoreError
-        The cache cannot be written.
+        If the cache cannot be written.
     """
     content = _MAGIC + hashlib.sha256(graph).digest() + graph
     path = prepare_cache(cache, "graphs") / f"{key}.graph"
@@ -77,32 +77,38 @@ def write_graph(cache: Path, key: str, graph: bytes) -> None:
 
 
 def read_quantized_name(cache: Path, key: str, dataset_id: str) -> str | None:
-    """Return the name of the graph that was quantized from the graph ``key`` for a data set, None if none was."""
+    """Return the name of the graph that was quantized from graph ``key`` for a data set; None if there is none."""
     return _read_names(cache / "graphs" / f"{key}.int8.json").get(dataset_id)
 
 
 def read_quantized_names(cache: Path) -> dict[str, set[str]]:
-    """Return the names of the graphs that were quantized from each graph, by its name."""
+    """Return the names of the quantized graphs, by the name of the graph that they were quantized from."""
     folder = cache / "graphs"
     paths = folder.glob("*.int8.json") if is_real_folder(folder) else ()
     return {path.name.removesuffix(".int8.json"): set(_read_names(path).values()) for path in paths}
 
 
 def remember_quantized_name(cache: Path, key: str, dataset_id: str, name: str) -> None:
-    """Note what :func:`read_quantized_name` returns."""
+    """Record the name of a quantized graph, for :func:`read_quantized_name`."""
     path = prepare_cache(cache, "graphs") / f"{key}.int8.json"
     with changing_notes(cache):
         write_json(path, {**_read_names(path), dataset_id: name})
 
 
 def read_agreements(cache: Path, key: str) -> dict[str, float | None]:
-    """Return the agreement of a graph's precisions with float32, by processor and precision; None: not possible."""
-    found = read_json(cache / "graphs" / f"{key}.json") or {}
-    return {name: value for name, value in found.items() if value is None or _is_number(value)}
+    """Return the agreement of a graph's precisions with float32, by CPU and precision.
+
+    Returns
+    -------
+    dict
+        The cosine similarity; None if the precision is not possible on that CPU.
+    """
+    agreements = read_json(cache / "graphs" / f"{key}.json") or {}
+    return {name: value for name, value in agreements.items() if value is None or _is_number(value)}
 
 
 def remember_agreement(cache: Path, key: str, name: str, cosine: float | None) -> None:
-    """Note an agreement, as :func:`read_agreements` returns it."""
+    """Record an agreement, for :func:`read_agreements`."""
     path = prepare_cache(cache, "graphs") / f"{key}.json"
     with changing_notes(cache):
         write_json(path, {**read_agreements(cache, key), name: cosine if _is_number(cosine) else None})

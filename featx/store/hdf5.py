@@ -1,12 +1,13 @@
-"""HDF5 files that featx writes once and reads by an index of its own.
+"""Write HDF5 files, and read them by an index in their user block, without the HDF5 library.
 
-The HDF5 library crashes where a write fails, and can crash or hang on a file whose structure is damaged. So it never
-sees a failed write, and never reads: the user block before the HDF5 content says where each dataset lies, and datasets
-are mapped from there. Every other program reads the files as plain HDF5.
+The HDF5 library crashes when a write fails, and can crash or hang on a file whose structure is damaged. Therefore
+write errors are hidden from it until the file is closed, and it is never used to read. The user block before the HDF5
+content contains the position of each dataset, and featx maps the datasets from there. Other programs read the files as
+plain HDF5.
 
-User block: magic, length and CRC-32 of the index (little-endian), the index as JSON, filled up with spaces: ``attrs``;
-for each dataset ``dtype``, ``shape``, ``offset`` in the file, and ``crc`` of its bytes or null; ``size`` of the file;
-and ``structure``, the CRC-32 of what lies between the datasets.
+The user block contains a magic string, the length and the CRC-32 of the index (little-endian), and the index as JSON,
+padded with spaces. The index contains ``attrs``; for each dataset ``dtype``, ``shape``, ``offset`` in the file and
+``crc`` of its bytes or null; ``size`` of the file; and ``structure``, the CRC-32 of the bytes between the datasets.
 """
 
 from __future__ import annotations
@@ -36,14 +37,14 @@ _ENTRY_BYTES = 200
 
 
 class NewFile:
-    """An HDF5 file being written; made by :func:`new_hdf5`."""
+    """An HDF5 file that is being written; created by :func:`new_hdf5`."""
 
     def __init__(self, file: Any) -> None:
         self._file = file
         self._checked: dict[str, int] = {}
 
     def add(self, name: str, values: NDArray[Any]) -> None:
-        """Write a dataset whose bytes are checked when it is read; byte strings are UTF-8."""
+        """Write a dataset with a checksum, which is checked when it is read; byte strings are UTF-8."""
         import h5py
 
         values = np.ascontiguousarray(values)
@@ -53,11 +54,11 @@ class NewFile:
         self._checked[name] = zlib.crc32(values.tobytes())
 
     def create(self, name: str, shape: tuple[int, ...], dtype: str) -> Any:
-        """Make a dataset that the caller fills and checks."""
+        """Create a dataset without a checksum, which the caller fills and checks."""
         return self._file.create_dataset(name, shape, dtype)
 
     def index(self) -> dict[str, dict[str, Any]]:
-        """Return dtype, shape, offset and checksum of each dataset; an empty one lies nowhere, at 0."""
+        """Return dtype, shape, offset and checksum of each dataset; the offset of an empty dataset is 0."""
         return {
             name: {
                 "dtype": dataset.dtype.str,
@@ -71,46 +72,46 @@ class NewFile:
 
 @contextlib.contextmanager
 def new_hdf5(path: Path, attrs: Mapping[str, str | int]) -> Iterator[NewFile]:
-    """Write a new HDF5 file; the bytes depend on its content alone.
+    """Write a new HDF5 file, whose bytes depend only on its content.
 
     Parameters
     ----------
     path : path
     attrs : mapping
-        Attributes of the file; text may hold surrogate escapes.
+        Attributes of the file; text may contain surrogate escapes.
 
     Raises
     ------
     OSError
-        It could not be written whole: the disk is full, or fails.
+        If the file could not be written completely, for example because the disk is full.
     """
     import h5py
 
-    room = 1 << (len(json.dumps(dict(attrs))) + 16 * _ENTRY_BYTES).bit_length()
+    block_bytes = 1 << (len(json.dumps(dict(attrs))) + 16 * _ENTRY_BYTES).bit_length()
     with path.open("w+b", buffering=0) as stream:
-        patient = _Patient(stream)
-        with h5py.File(patient, "w", userblock_size=room) as file:
+        output = _DeferredErrors(stream)
+        with h5py.File(output, "w", userblock_size=block_bytes) as file:
             for name, value in attrs.items():
                 file.attrs[name] = value.encode("utf-8", "surrogateescape") if isinstance(value, str) else value
             new = NewFile(file)
             yield new
             file.flush()
             datasets = new.index()
-        content = {"attrs": dict(attrs), "datasets": datasets, "size": patient.end}
-        content["structure"] = _structure(patient, room, content)
-        index = json.dumps(content, sort_keys=True).encode().ljust(room - _HEAD.size)
-        patient.seek(0)
-        patient.write(memoryview(_HEAD.pack(_MAGIC, len(index), zlib.crc32(index)) + index))
-        if patient.error is not None:
-            raise patient.error
+        content = {"attrs": dict(attrs), "datasets": datasets, "size": output.end}
+        content["structure"] = _structure(output, block_bytes, content)
+        index = json.dumps(content, sort_keys=True).encode().ljust(block_bytes - _HEAD.size)
+        output.seek(0)
+        output.write(memoryview(_HEAD.pack(_MAGIC, len(index), zlib.crc32(index)) + index))
+        if output.error is not None:
+            raise output.error
 
 
 def _structure(stream: Any, at: int, content: Mapping[str, Any]) -> int:
-    """Return the CRC-32 of what lies between the datasets, from ``at`` to the end."""
+    """Return the CRC-32 of the bytes between the datasets, from ``at`` to the end; -1 if the file is too short."""
     spans = sorted(
-        (one["offset"], math.prod(one["shape"]) * np.dtype(one["dtype"]).itemsize)
-        for one in content["datasets"].values()
-        if one["offset"]
+        (entry["offset"], math.prod(entry["shape"]) * np.dtype(entry["dtype"]).itemsize)
+        for entry in content["datasets"].values()
+        if entry["offset"]
     )
     crc = 0
     for offset, n_bytes in [*spans, (content["size"], 0)]:
@@ -125,7 +126,7 @@ def _structure(stream: Any, at: int, content: Mapping[str, Any]) -> int:
 
 
 class StoredFile:
-    """What the index of a file says, and its datasets.
+    """An HDF5 file that featx wrote: its attributes and memory-mapped datasets.
 
     Parameters
     ----------
@@ -134,9 +135,9 @@ class StoredFile:
     Raises
     ------
     DamagedStoreError
-        Its index is not what featx wrote.
+        If the index of the file is damaged, or featx did not write the file.
     FileNotFoundError
-        There is no such file.
+        If the file does not exist.
     """
 
     def __init__(self, path: Path) -> None:
@@ -148,36 +149,36 @@ class StoredFile:
             index = stream.read(min(length, _LARGEST_INDEX)) if magic == _MAGIC else b""
             self._begin = stream.tell()
             if not index or zlib.crc32(index) != checksum:
-                raise DamagedStoreError(f"{path} is damaged, or no file of featx")
+                raise DamagedStoreError(f"{path} is damaged, or was not written by featx")
             self._spans = {"its index": (0, self._begin)}
-            # Mapped as a whole, so that all datasets are of one file, whatever takes its place meanwhile.
+            # The file is mapped as a whole, so that all datasets belong to one file even if it is replaced meanwhile.
             self._bytes: Any = np.asarray(np.memmap(stream, np.uint8, "r"))
         try:
             self._content = json.loads(index)
             self.attrs: dict[str, str | int] = _checked_attrs(self._content["attrs"])
             self._datasets: dict[str, Any] = dict(self._content["datasets"].items())
             if type(self._content["size"]) is not int:
-                raise TypeError("a size is a number")
+                raise TypeError("size is not a number")
         except (AttributeError, KeyError, RecursionError, TypeError, ValueError):
-            raise DamagedStoreError(f"{path} is damaged, or no file of featx") from None
+            raise DamagedStoreError(f"{path} is damaged, or was not written by featx") from None
 
     def check_structure(self) -> None:
-        """Make sure that nothing changed outside the datasets; that is of use to other programs only.
+        """Check that the bytes outside the datasets are unchanged; only other programs read them.
 
         Raises
         ------
         DamagedStoreError
-            Something did, or the file has another length.
+            If they have changed, or the file has another length.
         """
         if self._size != self._content["size"]:
-            raise DamagedStoreError(f"{self._path} has {self._size:,} bytes, written were {self._content['size']:,}")
+            raise DamagedStoreError(f"{self._path} has {self._size:,} bytes; expected {self._content['size']:,}")
         with open_regular(self._path, follow=False) as stream:
             try:
                 same = _structure(stream, self._begin, self._content) == self._content.get("structure")
-            except Exception:  # NumPy raises what it likes where a type is none
+            except Exception:  # NumPy raises various exceptions for an invalid dtype
                 same = False
         if not same:
-            raise DamagedStoreError(f"{self._path}: its HDF5 structure is damaged, which other programs read")
+            raise DamagedStoreError(f"{self._path}: its HDF5 structure, which only other programs read, is damaged")
 
     @property
     def names(self) -> frozenset[str]:
@@ -189,27 +190,27 @@ class StoredFile:
         return self._dataset(name).shape
 
     def dtype(self, name: str) -> str:
-        """Return the type of a dataset, as NumPy spells it."""
+        """Return the dtype of a dataset, in NumPy's notation."""
         return self._dataset(name).dtype
 
     def mapped(self, name: str, dtype: str, shape: tuple[int, ...]) -> NDArray[Any]:
-        """Return a dataset of the expected type and shape, mapped into memory.
+        """Return a dataset of the expected dtype and shape, mapped into memory.
 
         Raises
         ------
         DamagedStoreError
-            It has another type or shape, or its bytes are not those written.
+            If it has another dtype or shape, or its checksum is wrong.
         """
-        found = self._dataset(name)
-        if (found.dtype, found.shape) != (np.dtype(dtype).str, shape):
+        dataset = self._dataset(name)
+        if (dataset.dtype, dataset.shape) != (np.dtype(dtype).str, shape):
             raise DamagedStoreError(
-                f"{self._path}: {name} is {found.dtype} of shape {found.shape}, not {dtype} of {shape}"
+                f"{self._path}: {name} is {dataset.dtype} of shape {dataset.shape}; expected {dtype} of shape {shape}"
             )
         start, stop = self._span(name, math.prod(shape) * np.dtype(dtype).itemsize)
         if start == stop:
             return np.empty(shape, dtype)
         content = self._bytes[start:stop]
-        if found.crc is not None and zlib.crc32(content) != found.crc:
+        if dataset.crc is not None and zlib.crc32(content) != dataset.crc:
             raise DamagedStoreError(f"{self._path}: {name} is damaged")
         values: NDArray[Any] = content.view(dtype).reshape(shape)
         return values
@@ -221,21 +222,21 @@ class StoredFile:
             raise DamagedStoreError(f"{self._path} has no dataset {name!r}") from None
 
     def _span(self, name: str, n_bytes: int) -> tuple[int, int]:
-        """Return where a dataset begins and ends, once it is known to lie in the file and in no other one."""
+        """Return start and end of a dataset, after checking that it is inside the file and overlaps no other."""
         start = self._dataset(name).offset
         if not n_bytes:
             return 0, 0
         if type(start) is not int or not 0 <= start <= self._size - n_bytes:
-            raise DamagedStoreError(f"{self._path} is cut short: {name} lies outside it")
+            raise DamagedStoreError(f"{self._path} is truncated: {name} is outside it")
         for other, (first, last) in self._spans.items():
             if other != name and start < last and first < start + n_bytes:
-                raise DamagedStoreError(f"{self._path} is damaged: {name} lies in {other}")
+                raise DamagedStoreError(f"{self._path} is damaged: {name} overlaps {other}")
         self._spans[name] = start, start + n_bytes
         return self._spans[name]
 
 
 class _Dataset(NamedTuple):
-    """What an index says of a dataset: type and shape are such as featx writes, the rest is not looked at yet."""
+    """Index entry of a dataset; dtype and shape are checked, offset and crc are not."""
 
     dtype: str
     shape: tuple[int, ...]
@@ -243,25 +244,26 @@ class _Dataset(NamedTuple):
     crc: Any
 
     @classmethod
-    def read(cls, said: Any) -> _Dataset:
-        dtype, shape, offset, crc = (said[name] for name in ("dtype", "shape", "offset", "crc"))
+    def read(cls, entry: Any) -> _Dataset:
+        dtype, shape, offset, crc = (entry[name] for name in ("dtype", "shape", "offset", "crc"))
         if not isinstance(dtype, str) or not isinstance(shape, list) or len(shape) > 3:
-            raise TypeError("no dataset of featx")
+            raise TypeError("not a dataset that featx writes")
         if not all(type(length) is int and 0 <= length < 1 << 63 for length in shape):
-            raise ValueError("no shape")
+            raise ValueError("invalid shape")
         return cls(dtype, tuple(shape), offset, crc)
 
 
-def _checked_attrs(said: Any) -> dict[str, str | int]:
-    if not isinstance(said, dict) or not all(type(value) in (str, int) for value in said.values()):
-        raise TypeError("attributes are text and numbers")
-    return said
+def _checked_attrs(attrs: Any) -> dict[str, str | int]:
+    if not isinstance(attrs, dict) or not all(type(value) in (str, int) for value in attrs.values()):
+        raise TypeError("attributes must be text or numbers")
+    return attrs
 
 
-class _Patient:
-    """A file that keeps its first error for later, and from then on only what HDF5 may read again.
+class _DeferredErrors:
+    """A file object that never raises: it stores its first error for later.
 
-    ``end`` is its length, ``error`` the first error or None.
+    After an error it keeps only small writes, in memory, because HDF5 may read them again. ``end`` is the length of
+    the file, ``error`` the first error or None.
     """
 
     def __init__(self, stream: io.RawIOBase) -> None:
@@ -281,7 +283,7 @@ class _Patient:
         return self._at
 
     def write(self, content: memoryview) -> int:
-        """Write all of it, or remember why not."""
+        """Write all of ``content``, or store the error."""
         if self.error is None:
             try:
                 self._write(content)
@@ -303,17 +305,17 @@ class _Patient:
         """Read what was written."""
         n = max(0, min(len(target), self.end - self._at))
         self._stream.seek(self._at)
-        found = self._stream.read(n) or b""
-        target[: len(found)] = found
-        for at, content in self._small.items():
-            first, last = max(at, self._at), min(at + len(content), self._at + n)
+        content = self._stream.read(n) or b""
+        target[: len(content)] = content
+        for at, small in self._small.items():
+            first, last = max(at, self._at), min(at + len(small), self._at + n)
             if first < last:
-                target[first - self._at : last - self._at] = content[first - at : last - at]
+                target[first - self._at : last - self._at] = small[first - at : last - at]
         self._at += n
         return n
 
     def read(self, n: int) -> bytes:
-        """Return what was written; h5py knows a file by this method, and calls the one above."""
+        """Return the bytes that were written; h5py requires this method, but calls ``readinto``."""
         content = bytearray(n)
         return bytes(content[: self.readinto(memoryview(content))])
 
@@ -328,4 +330,4 @@ class _Patient:
         return size
 
     def flush(self) -> None:
-        """Do nothing: what is written is not held back."""
+        """Do nothing: writes are not buffered."""

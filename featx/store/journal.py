@@ -1,7 +1,7 @@
-"""The journal beside a feature store: rows appended as they are computed, safe against a kill at any instant.
+"""Append rows to the journal of a feature store as they are computed, so that a killed run loses no committed row.
 
-Format: a header (magic, recipe id, feature dimension, CRC-32), then records of fixed size: key, signature,
-features, CRC-32 of the three. A torn last record is cut off; a damaged one is left out.
+Format: a header (magic string, id of the feature spec, number of features, CRC-32), then records of fixed size: key,
+signature, features, CRC-32 of the three. An incomplete last record is removed; a damaged record is ignored.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import BinaryIO
 import numpy as np
 
 from featx.errors import StoreError
-from featx.files import NotRegularError, identify, is_regular, open_new, open_regular, write_whole
+from featx.files import NotRegularError, identify, is_regular, open_new, open_regular, write_atomically
 from featx.store.files import delete
 from featx.store.rows import KEY_BYTES, SIGNATURE_SHAPE, RowFile, Rows, no_rows
 
@@ -45,20 +45,20 @@ def _header(spec_id: str, n_features: int) -> bytes:
 
 
 def read_journal(path: Path, spec_id: str, n_features: int) -> RowFile:
-    """Return the whole, undamaged rows of a journal; none if there is no journal, or what is there is no file.
+    """Return the complete, undamaged rows of a journal; none if the journal is missing or not a regular file.
 
     Raises
     ------
     StoreError
-        It cannot be read.
+        If the journal cannot be read.
     """
     dtype = _record_dtype(n_features)
     try:
         with open_regular(path, follow=False) as stream:
-            begins_well = stream.read(_HEADER_BYTES) == _header(spec_id, n_features)
+            has_header = stream.read(_HEADER_BYTES) == _header(spec_id, n_features)
             size = stream.seek(0, os.SEEK_END)
             count = (size - _HEADER_BYTES) // dtype.itemsize
-            if not begins_well or count < 1:  # killed while the header was written, or not a journal of this store
+            if not has_header or count < 1:  # killed while the header was written, or not a journal of this store
                 return no_rows(n_features)
             records = np.asarray(np.memmap(stream, dtype, "r", _HEADER_BYTES, (count,)))
     except (FileNotFoundError, NotRegularError):
@@ -70,46 +70,46 @@ def read_journal(path: Path, spec_id: str, n_features: int) -> RowFile:
 
 
 def count_journal(path: Path, n_features: int) -> tuple[int, int]:
-    """Return how many whole rows a journal has, none of them looked at, and the bytes after the last one."""
-    found = identify(path) if is_regular(path) else None
-    if found is None:
+    """Return the number of complete rows of a journal, without reading them, and the number of bytes after them."""
+    stamp = identify(path) if is_regular(path) else None
+    if stamp is None:
         return 0, 0
-    n_bytes = found.size
+    n_bytes = stamp.size
     if n_bytes < _HEADER_BYTES:
         return 0, n_bytes
     return divmod(n_bytes - _HEADER_BYTES, _record_dtype(n_features).itemsize)
 
 
 class JournalWriter:
-    """Appends rows to a journal; what was committed survives a kill and a power cut.
+    """Append rows to a journal; committed rows survive a kill and a power failure.
 
     Parameters
     ----------
     path : path
-        The journal; continued where it is one of this store, begun anew where it is not. A link is replaced, what it
-        leads to is not written: a symbolic one, and a hard one, as copied caches may have.
+        The journal. It is continued if it belongs to this store; otherwise a new one is started. A symbolic or a hard
+        link, as a copied cache may have, is replaced; its target is not written.
     spec_id : str
-        Id of the feature recipe.
+        Id of the feature spec.
     n_features : int
-        Numbers per image.
+        Number of features per image.
 
     Raises
     ------
     OSError
-        It cannot be written.
+        If the journal cannot be written.
     """
 
     def __init__(self, path: Path, spec_id: str, n_features: int) -> None:
         self._dtype = _record_dtype(n_features)
         self._pending = 0
         self._committed_at = time.monotonic()
-        self._stream = self._go_on(path, spec_id, n_features) or self._begin(path, spec_id, n_features)
+        self._stream = self._continue(path, spec_id, n_features) or self._begin(path, spec_id, n_features)
 
-    def _go_on(self, path: Path, spec_id: str, n_features: int) -> BinaryIO | None:
-        """Open what is there of this store, behind its last whole row."""
+    def _continue(self, path: Path, spec_id: str, n_features: int) -> BinaryIO | None:
+        """Open an existing journal of this store after its last complete row; return None if there is none."""
         try:
             if os.lstat(path).st_nlink > 1 and is_regular(path):
-                write_whole(path, lambda new: _copy(path, new))
+                write_atomically(path, lambda new: _copy(path, new))
             stream = open_regular(path, follow=False, writable=True)
         except (FileNotFoundError, NotRegularError):
             return None
@@ -129,7 +129,7 @@ class JournalWriter:
         return stream
 
     def append(self, rows: Rows) -> None:
-        """Append rows; committed at the latest after 256 rows or 2 seconds of them."""
+        """Append rows; they are committed after at most 256 rows or 2 seconds."""
         records = np.empty(len(rows), self._dtype)
         records["key"] = rows.keys
         records["signature"] = rows.signatures
@@ -141,7 +141,7 @@ class JournalWriter:
             self.commit()
 
     def commit(self) -> None:
-        """Put everything appended so far on the disk."""
+        """Write all appended rows to the disk."""
         self._stream.flush()
         os.fsync(self._stream.fileno())
         self._pending = 0

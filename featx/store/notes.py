@@ -1,4 +1,4 @@
-"""Small JSON files of the cache: the set extracted last, and what local networks said of themselves."""
+"""Read and write small JSON files of the cache: ``latest.json`` and the input sizes of local networks."""
 
 from __future__ import annotations
 
@@ -12,56 +12,56 @@ from featx.files import read_regular
 from featx.store.files import locked, prepare_cache, write_content
 
 _LARGEST = 1 << 24
-"""Bytes of the largest file that is read; what featx writes has some thousands."""
+"""Bytes; larger files are not read. The files that featx writes have some thousand bytes."""
 
 _LARGEST_SIDE = 1 << 16
-"""Pixels; no network takes larger images."""
+"""Pixels; no network has a larger input."""
 
 
 def write_latest(cache: Path, latest: dict[str, Any]) -> None:
-    """Note which data set was extracted last, with which recipe, in ``cache/latest.json``."""
+    """Record the data set that was extracted last and its feature spec in ``cache/latest.json``."""
     write_json(prepare_cache(cache, ".") / "latest.json", latest)
 
 
 def read_latest(cache: Path) -> dict[str, Any] | None:
-    """Return what :func:`write_latest` noted; None if there is nothing to read."""
+    """Return the record of :func:`write_latest`; None if it does not exist or cannot be read."""
     return read_json(cache / "latest.json")
 
 
 def remember_input_size(cache: Path, digest: str, size: int) -> None:
-    """Note the input size that a local network declares, so that it need not be loaded to ask again."""
+    """Record the input size that a local network declares, so that the network need not be loaded again for it."""
     if read_input_sizes(cache).get(digest) != size:
         with changing_notes(cache):
             write_json(cache / "networks.json", {**read_input_sizes(cache), digest: size})
 
 
 def read_input_sizes(cache: Path) -> dict[str, int]:
-    """Return the input sizes of local networks by their digest."""
-    found = read_json(cache / "networks.json") or {}
-    return {digest: size for digest, size in found.items() if type(size) is int and 0 < size < _LARGEST_SIDE}
+    """Return the input sizes of local networks, in pixels, by the digest of their files."""
+    sizes = read_json(cache / "networks.json") or {}
+    return {digest: size for digest, size in sizes.items() if type(size) is int and 0 < size < _LARGEST_SIDE}
 
 
 @contextlib.contextmanager
 def changing_notes(cache: Path) -> Iterator[None]:
-    """Let one run at a time read small JSON files of a cache, change and write them.
+    """Hold the lock for reading, changing and writing the small JSON files of a cache.
 
     Raises
     ------
     StoreError
-        The cache cannot be written.
+        If the cache cannot be written.
     """
     with locked(prepare_cache(cache, ".") / "notes.lock", lambda: None):
         yield
 
 
 def write_json(path: Path, value: dict[str, Any]) -> None:
-    """Write a small JSON file, whole or not at all."""
+    """Write a small JSON file atomically."""
     text = json.dumps(value, indent=1, sort_keys=True) + "\n"
     write_content(path, text.encode())
 
 
 def read_json(path: Path) -> dict[str, Any] | None:
-    """Return what a small JSON file holds; None if there is nothing to read."""
+    """Return the content of a small JSON file; None if the file is missing or is not a JSON object."""
     try:
         value = json.loads(read_regular(path, _LARGEST, follow=False), parse_constant=_refuse)
     except (OSError, RecursionError, ValueError):  # missing, or not what featx wrote
@@ -70,4 +70,4 @@ def read_json(path: Path) -> dict[str, Any] | None:
 
 
 def _refuse(constant: str) -> None:
-    raise ValueError(f"{constant} is no JSON")
+    raise ValueError(f"{constant} is not valid JSON")

@@ -1,4 +1,4 @@
-"""One row of a feature store: key, signature, features and their checksum; in memory and in a file."""
+"""Rows of a feature store, in memory and in a file: key, signature, features and checksum."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ KEY_BYTES = 34
 """SHA-256 of the file's bytes (32) and the number of the view, big-endian (2)."""
 
 KEY_DTYPE = np.dtype(f"S{KEY_BYTES}")
-"""Keys as numpy sorts and searches them: by their bytes."""
+"""Type in which NumPy sorts and searches keys by their bytes."""
 
 SIGNATURE_SHAPE = (16, 16)
 
 _BLOCK = 1024
-"""Rows that are looked at together where they lie one after another in a file."""
+"""Number of consecutive rows that are read from a file at a time."""
 
 _SCATTERED = 128
-"""The same where they lie anywhere in it: each brings its neighbourhood, 64 kB and more, into memory."""
+"""Number of scattered rows that are read at a time: each loads its neighbourhood, 64 kB and more, into memory."""
 
 
 @dataclass(frozen=True)
 class Rows:
-    """Some rows, column by column, in memory or mapped from a file.
+    """Rows as columns, in memory or mapped from a file.
 
     Parameters
     ----------
@@ -49,11 +49,11 @@ class Rows:
 
     @property
     def row_bytes(self) -> int:
-        """Bytes that a row takes in a file, with its checksum."""
+        """Size of a row in a file in bytes, including its checksum."""
         return sum(column[:1].nbytes for column in self._columns) + 4
 
     def take(self, at: NDArray[np.int64]) -> Rows:
-        """Return copies of the rows at the given positions; what is mapped from a file does not stay in memory."""
+        """Return copies of the rows at the given positions; pages mapped from a file are released afterwards."""
         taken = Rows(*(np.empty((len(at), *c.shape[1:]), c.dtype) for c in self._columns))
         for start in range(0, len(at), _SCATTERED):
             block = slice(start, start + _SCATTERED)
@@ -63,9 +63,10 @@ class Rows:
         return taken
 
     def forget(self) -> None:
-        """Give back the memory of rows that are mapped from a file; they are read again when they are needed."""
+        """Release the memory of rows that are mapped from a file; they are read again when they are needed."""
         if hasattr(mmap, "MADV_DONTNEED"):  # not on Windows
-            for mapped in {id(found): found for found in map(_mapping, self._columns) if found is not None}.values():
+            mappings = {id(mapped): mapped for mapped in map(_mapping, self._columns) if mapped is not None}
+            for mapped in mappings.values():
                 mapped.madvise(mmap.MADV_DONTNEED)
 
     def checksums(self) -> NDArray[np.uint32]:
@@ -76,18 +77,18 @@ class Rows:
 
 @dataclass(frozen=True)
 class RowFile:
-    """The undamaged rows of a file, found by key, read when asked for.
+    """The undamaged rows of a file, indexed by key and read on demand.
 
     Parameters
     ----------
     rows : Rows
-        All rows as they lie in the file.
+        All rows in the order of the file.
     keys : ndarray of shape (n,), S34
-        Keys of the undamaged ones, sorted, each once.
+        Keys of the undamaged rows, sorted, each once.
     at : ndarray of shape (n,), int64
-        Position of each of them in ``rows``.
+        Position of each key in ``rows``.
     n_damaged : int
-        Rows whose checksum is wrong or whose features are not finite.
+        Number of rows with a wrong checksum or with features that are not finite.
     """
 
     rows: Rows
@@ -97,21 +98,21 @@ class RowFile:
 
     @classmethod
     def check(cls, rows: Rows, checksums: NDArray[np.uint32]) -> RowFile:
-        """Compare every row with its checksum and leave the damaged ones out, and those that are not finite."""
-        right = np.empty(len(rows), np.bool_)
-        every = np.empty(rows.keys.shape, np.uint8)
+        """Check every row, and leave out rows with a wrong checksum or with features that are not finite."""
+        is_valid = np.empty(len(rows), np.bool_)
+        all_keys = np.empty(rows.keys.shape, np.uint8)
         for start in range(0, len(rows), _BLOCK):
             block = slice(start, start + _BLOCK)
             part = Rows(rows.keys[block], rows.signatures[block], rows.features[block])
-            right[block] = (part.checksums() == checksums[block]) & np.isfinite(part.features).all(axis=1)
-            every[block] = part.keys
+            is_valid[block] = (part.checksums() == checksums[block]) & np.isfinite(part.features).all(axis=1)
+            all_keys[block] = part.keys
             rows.forget()
-        good = np.flatnonzero(right)
-        keys, first = np.unique(sortable(every[good]), return_index=True)
-        return cls(rows, keys, good[first], len(rows) - len(good))
+        valid = np.flatnonzero(is_valid)
+        keys, first = np.unique(sortable(all_keys[valid]), return_index=True)
+        return cls(rows, keys, valid[first], len(rows) - len(valid))
 
     def find(self, keys: NDArray[np.bytes_]) -> NDArray[np.int64]:
-        """Return the position in the file of each key, -1 where it is not there; shape (n_keys,)."""
+        """Return the position of each key in the file, -1 if it is missing; shape (n_keys,)."""
         if not len(self.keys):
             return np.full(len(keys), -1, np.int64)
         place = np.searchsorted(self.keys, keys)
@@ -127,7 +128,7 @@ def _mapping(column: NDArray[Any]) -> mmap.mmap | None:
 
 
 def no_rows(n_features: int) -> RowFile:
-    """Return the content of a file without rows."""
+    """Return a ``RowFile`` without rows."""
     rows = Rows(
         np.empty((0, KEY_BYTES), np.uint8),
         np.empty((0, *SIGNATURE_SHAPE), np.uint8),
@@ -137,19 +138,19 @@ def no_rows(n_features: int) -> RowFile:
 
 
 def sortable(keys: NDArray[np.uint8]) -> NDArray[np.bytes_]:
-    """Return keys of shape (n, 34), uint8, as byte strings of shape (n,), which numpy sorts and searches."""
+    """Return keys of shape (n, 34), uint8, as byte strings of shape (n,), which NumPy can sort and search."""
     strings: NDArray[Any] = np.ascontiguousarray(keys).view(KEY_DTYPE)
     return strings.reshape(len(keys))
 
 
 def keys_of(content_hashes: NDArray[np.uint8], view: int | NDArray[np.int64] = 0) -> NDArray[np.uint8]:
-    """Return the keys of contents.
+    """Return the keys of contents and views.
 
     Parameters
     ----------
     content_hashes : ndarray of shape (n, 32), uint8
     view : int or ndarray of shape (n,), int64
-        0 for the image itself; one for all or one for each.
+        Number of the view, 0 for the image itself; one number for all contents or one for each.
 
     Returns
     -------

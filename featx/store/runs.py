@@ -1,4 +1,4 @@
-"""Training runs in a cache: what they need to go on, and whether they came to their end."""
+"""Open, lock, list and delete the folders of training runs in a cache."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from featx.files import is_real_folder, is_regular
 from featx.store.files import delete, entries, is_temporary, locked, make_cache_folder, prepare_cache
 
 TRAINING_DONE = "done"
-"""Name of the file that says that a run came to its end."""
+"""Name of the file that marks a finished run."""
 
 _LOCK = "lock"
 _RUN = re.compile(r"[0-9a-f]{16}")
@@ -24,18 +24,18 @@ _WRITTEN = r"last\.npz|best\.npz|done|log\.csv|epoch-\d{1,9}-of-\d{1,9}\.(keras|
 
 @dataclass(frozen=True)
 class TrainingRun:
-    """The folder of a run.
+    """The folder of a training run.
 
     Parameters
     ----------
     path : path
     n_bytes : int
-        Of all its files.
+        Size of all its files.
     mtime : float
-        When any of them was written last, in seconds since 1970.
+        Time of the last write to any of its files, in seconds since 1970.
     is_finished : bool
     foreign : tuple of str
-        Names in it that featx does not write, and names that featx writes where they are no files.
+        Names in the folder that featx does not write, and names that featx writes but that are not regular files.
     """
 
     path: Path
@@ -46,12 +46,12 @@ class TrainingRun:
 
 
 def open_run(cache: Path, name: str) -> Path:
-    """Make the folder of a run where it is missing, and return it.
+    """Create the folder of a run if it does not exist, and return it.
 
     Raises
     ------
     StoreError
-        It cannot be made, or something else is there.
+        If the folder cannot be created, or something else exists at that path.
     """
     folder = prepare_cache(cache, "training") / name
     try:
@@ -59,22 +59,22 @@ def open_run(cache: Path, name: str) -> Path:
     except OSError as error:
         if isinstance(error, StoreError):
             raise
-        raise StoreError(f"{folder} cannot be made: {error.strerror or error}; choose another `cache`") from None
+        raise StoreError(f"{folder} cannot be created: {error.strerror or error}; choose another `cache`") from None
     return folder
 
 
 def lock_run(folder: Path, waiting: Callable[[], None] | None) -> contextlib.AbstractContextManager[None]:
-    """Hold a run, so that one process at a time trains in its folder; see :func:`featx.store.locked`."""
+    """Lock a run, so that only one process at a time trains in its folder; see :func:`featx.store.files.locked`."""
     return locked(folder / _LOCK, waiting)
 
 
 def list_runs(cache: Path) -> list[TrainingRun]:
-    """Return the training runs of a cache, sorted by path; none if there is no such folder. No link is entered."""
+    """Return the training runs of a cache, sorted by path; links are not followed."""
     runs = []
     for folder in entries(cache / "training"):
         if not _is_run(folder):
             continue
-        with contextlib.suppress(FileNotFoundError, NotADirectoryError):  # another run deletes too
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError):  # another process may delete it meanwhile
             states = {path: os.lstat(path) for path in entries(folder)}
             latest = max((state.st_mtime for state in states.values()), default=os.lstat(folder).st_mtime)
             n_bytes = sum(state.st_size for state in states.values() if stat.S_ISREG(state.st_mode))
@@ -84,23 +84,23 @@ def list_runs(cache: Path) -> list[TrainingRun]:
     return runs
 
 
-def list_strangers(cache: Path) -> list[Path]:
-    """Return what lies among the training runs of a cache and is none, sorted."""
+def list_foreign(cache: Path) -> list[Path]:
+    """Return the paths in the folder of training runs that are not training runs, sorted."""
     return [path for path in entries(cache / "training") if not _is_run(path)]
 
 
 def is_run_file(name: str) -> bool:
-    """Tell whether a run writes a file of that name into its folder."""
+    """Return whether a training run writes files with this name."""
     return name == _LOCK or re.fullmatch(_WRITTEN, name) is not None or is_temporary(name, _WRITTEN)
 
 
 def delete_networks(folder: Path) -> None:
-    """Delete what a run wrote at its end, for it to go on or to begin anew.
+    """Delete the files that a run wrote at its end, before it is continued or restarted.
 
     Raises
     ------
     StoreError
-        Something cannot be deleted.
+        If a file cannot be deleted.
     """
     for path in entries(folder):
         if path.name == TRAINING_DONE or (path.suffix == ".keras" and is_run_file(path.name)):
@@ -108,18 +108,18 @@ def delete_networks(folder: Path) -> None:
 
 
 def delete_run(run: TrainingRun) -> None:
-    """Delete the folder of a run file by file; whoever trains there begins anew.
+    """Delete the folder of a run file by file; the same training then starts from the beginning.
 
     Raises
     ------
     StoreError
-        Another process holds it, or it holds something that featx did not write.
+        If another process holds the run, or the folder contains something that featx did not write.
     """
     with lock_run(run.path, None):
         for path in entries(run.path):
             if path.name != _LOCK and is_run_file(path.name):
                 delete(path)
-    delete(run.path / _LOCK)  # Windows deletes no file that is open
+    delete(run.path / _LOCK)  # after the lock is released: Windows cannot delete an open file
     try:
         run.path.rmdir()
     except FileNotFoundError:

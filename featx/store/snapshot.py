@@ -1,4 +1,4 @@
-"""The data-set snapshot: which file had which content and label at the last scan."""
+"""Read and write data-set snapshots: the content and the label of each file at the last scan."""
 
 from __future__ import annotations
 
@@ -33,16 +33,16 @@ _NUMBERS = ("size", "mtime_ns", "width", "height", *_IDENTITY)
 
 @dataclass(frozen=True)
 class SnapshotSummary:
-    """What a snapshot says of its data set as a whole.
+    """Summary of a data-set snapshot.
 
     Parameters
     ----------
     root : path
         The data set's root.
     n_images, n_skipped, n_ignored : int
-        Usable images, images that could not be used, files that are no images.
+        Number of usable images, of skipped images, and of files that are not images.
     content_hashes : ndarray of shape (n, 32), uint8
-        Contents of all files that were read.
+        Content hashes of all files that were read.
     """
 
     root: Path
@@ -53,7 +53,7 @@ class SnapshotSummary:
 
     @property
     def is_gone(self) -> bool:
-        """Whether the root is surely not there; one that cannot be asked for may be."""
+        """Whether the root certainly does not exist; False if the system cannot answer."""
         try:
             return not self.root.exists()
         except OSError:
@@ -71,26 +71,26 @@ def write_snapshot(
     dataset_id : str
         Names the file ``cache/datasets/<dataset_id>.h5``.
     root : path
-        The data set's root; its absolute path is kept.
+        The data set's root; its absolute path is stored.
     decode : str
-        Decode version under which skipped images were skipped.
+        Version of the decoder with which images were read or skipped.
     entries : sequence of (Sample, FileState)
         In sample_id order.
 
     Raises
     ------
     StoreError
-        The cache cannot be written.
+        If the cache cannot be written.
     """
     path = prepare_cache(cache, "datasets") / f"{dataset_id}.h5"
     write_cache_file(path, lambda temporary: _write(temporary, root, decode, entries))
 
 
 def read_snapshot(cache: Path, dataset_id: str, decode: str) -> dict[str, FileState]:
-    """Return what is known of the files of a data set, by sample_id.
+    """Return the stored state of the files of a data set, by sample_id.
 
-    A snapshot is a memo: where it is missing or unreadable, or made by a featx that did not look for cameras,
-    nothing is known, and files are read again. So are images that another decode version skipped.
+    A snapshot only saves time. If it is missing or unreadable, or if an earlier featx without camera names wrote it,
+    the result is empty and all files are read again. Images that another decode version skipped are also read again.
     """
     folder = cache / "datasets"
     try:
@@ -100,18 +100,18 @@ def read_snapshot(cache: Path, dataset_id: str, decode: str) -> dict[str, FileSt
 
 
 def summarize_snapshot(path: Path) -> SnapshotSummary:
-    """Read a snapshot as a whole.
+    """Read and check a whole snapshot, and return its summary.
 
     Raises
     ------
     NewerFormatError
-        Written by a later featx.
+        If a later featx wrote the file.
     DamagedStoreError
-        It is damaged, or no snapshot.
+        If the file is damaged, or is not a snapshot.
     StoreError
-        It cannot be read.
+        If the file cannot be read.
     FileNotFoundError
-        There is no such file.
+        If the file does not exist.
     """
     try:
         file = StoredFile(path)
@@ -121,9 +121,9 @@ def summarize_snapshot(path: Path) -> SnapshotSummary:
         raise StoreError(f"{path} cannot be read: {error.strerror or error}") from None
     version = file.attrs.get("format_version")
     if isinstance(version, int) and version > _FORMAT_VERSION:
-        raise NewerFormatError(f"{path} has format {version}; this featx knows {_FORMAT_VERSION}: update featx")
+        raise NewerFormatError(f"{path} has format {version}; this featx reads format {_FORMAT_VERSION}: update featx")
     if not _is_snapshot(file):
-        raise DamagedStoreError(f"{path} is no data-set snapshot")
+        raise DamagedStoreError(f"{path} is not a data-set snapshot")
     file.check_structure()
     n = math.prod(file.shape("sample_id"))
     for name in file.names.intersection(_TEXTS) | {"sample_id", "status"}:
@@ -142,7 +142,7 @@ def _is_snapshot(file: StoredFile) -> bool:
 
 
 def is_path(text: object) -> bool:
-    """Tell whether a system can be asked for a path at all."""
+    """Return whether a value is text that the operating system accepts as a path."""
     try:
         return isinstance(text, str) and b"\0" not in os.fsencode(text)
     except UnicodeEncodeError:
@@ -157,7 +157,7 @@ def _write(path: Path, root: Path, decode: str, entries: Sequence[tuple[Sample, 
     with new_hdf5(path, attrs) as file:
         for name in _TEXTS:
             source: Sequence[Sample | FileState] = states if name in _OF_FILES else samples
-            file.add(name, text_column([getattr(one, name) for one in source]))
+            file.add(name, text_column([getattr(record, name) for record in source]))
         for name in _NUMBERS:
             file.add(name, np.array([getattr(state, name) for state in states], np.int64))
         hashes = b"".join(state.content_hash or _NOT_READ for state in states)
@@ -169,7 +169,7 @@ def _read(file: StoredFile, decode: str) -> dict[str, FileState]:
         return {}
     same_decode = file.attrs.get("decode") == decode
     n = math.prod(file.shape("sample_id"))
-    unknown = set(_IDENTITY) - file.names  # an earlier featx did not ask: its times are not believed
+    unknown = set(_IDENTITY) - file.names  # an earlier featx did not store them, so its times cannot be trusted
     sizes, times, widths, heights, inodes, changes = (
         [-1] * n if unknown and name in ("mtime_ns", *_IDENTITY) else file.mapped(name, "<i8", (n,)).tolist()
         for name in _NUMBERS
@@ -197,17 +197,17 @@ def _read(file: StoredFile, decode: str) -> dict[str, FileState]:
 
 
 def _statuses(file: StoredFile, n: int) -> tuple[list[FileStatus], NDArray[np.uint8]]:
-    """Return the status and the content of each file, once they are known to fit."""
+    """Return the status and the content hash of each file, after checking that they are consistent."""
     texts = _read_texts(file, "status", n)
     content: NDArray[np.uint8] = file.mapped("content_hash", "u1", (n, 32))
     is_ok = np.array([text == "ok" for text in texts], np.bool_)
     if not set(texts) <= set(_STATUSES) or not content[is_ok].any(axis=1).all():
-        raise DamagedStoreError("a file has a status that featx does not give")
+        raise DamagedStoreError("a file has an invalid status")
     return [_STATUSES[text] for text in texts], content
 
 
 def text_column(values: Sequence[str | None]) -> NDArray[np.bytes_]:
-    """Return text as byte strings of one width, at least one byte."""
+    """Return texts as byte strings of one width, at least one byte; None becomes an empty text."""
     encoded = [(value or "").encode("utf-8", "surrogateescape") for value in values]
     return np.array(encoded, f"S{max(map(len, encoded), default=0) or 1}")
 
@@ -215,5 +215,5 @@ def text_column(values: Sequence[str | None]) -> NDArray[np.bytes_]:
 def _read_texts(file: StoredFile, name: str, n: int) -> list[str]:
     dtype = file.dtype(name)
     if not re.fullmatch(r"\|S[1-9]\d{0,8}", dtype):
-        raise DamagedStoreError(f"{name} is {dtype}, no text")
+        raise DamagedStoreError(f"{name} has dtype {dtype}; expected text")
     return [value.decode("utf-8", "surrogateescape") for value in file.mapped(name, dtype, (n,)).tolist()]

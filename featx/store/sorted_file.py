@@ -1,4 +1,4 @@
-"""The base file of a feature store: the HDF5 layout of docs/format.md, written whole, read as a memory map."""
+"""Write and read the base file of a feature store, in the HDF5 layout of docs/format.md."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ FORMAT_VERSION = 1
 _FORMAT_NAME = "featx features"
 _BLOCK = 4096
 _MOST_PROBES = 1 << 30
-"""Bytes of the features of all probe images; as far above any network as below any memory."""
+"""Bytes of the features of all probe images; far more than any backbone gives, and far less than the memory."""
 
 
 @dataclass(frozen=True)
 class StoreHeader:
-    """What a base file says about itself.
+    """Metadata of a base file.
 
     Parameters
     ----------
     spec : str
-        Canonical JSON of the feature recipe.
+        Canonical JSON of the feature spec.
     probes : ndarray of shape (n_probes, n_features), float32
         Features of the probe images, as the first producer computed them.
     producers : tuple of dict
@@ -43,24 +43,25 @@ class StoreHeader:
 
     @property
     def n_features(self) -> int:
-        """Numbers per image."""
+        """Number of features per image."""
         return int(self.probes.shape[1])
 
 
 def write_sorted_file(path: Path, header: StoreHeader, n_rows: int, blocks: Iterator[Rows]) -> None:
     """Write a base file.
 
-    The bytes depend on the rows alone: sorted by key, in blocks of fixed size, without times.
+    The bytes depend only on the header and the rows: rows are sorted by key and written in blocks of fixed size, and
+    no time is stored.
 
     Parameters
     ----------
     path : path
         New file.
-    header : Head
+    header : StoreHeader
     n_rows : int
-        Rows in all blocks together.
+        Number of rows in all blocks together.
     blocks : iterator of Rows
-        Blocks as :func:`block_bounds` cuts them, keys ascending.
+        Blocks with the bounds of :func:`block_bounds`, keys ascending.
     """
     attrs: dict[str, str | int] = {
         "format": _FORMAT_NAME,
@@ -83,26 +84,26 @@ def write_sorted_file(path: Path, header: StoreHeader, n_rows: int, blocks: Iter
 
 
 def block_bounds(n_rows: int) -> Iterator[tuple[int, int]]:
-    """Yield (start, stop) of the blocks in which rows are written."""
+    """Yield (start, stop) of each block in which rows are written."""
     for start in range(0, n_rows, _BLOCK):
         yield start, min(start + _BLOCK, n_rows)
 
 
 def read_header(path: Path) -> StoreHeader:
-    """Read what a base file says about itself.
+    """Read the header of a base file.
 
     Raises
     ------
     NewerFormatError
-        Written by a later featx.
+        If a later featx wrote the file.
     DamagedStoreError
-        Not such a file.
+        If the file is not a base file.
     """
     return _head(_opened(path), path)
 
 
 def count_sorted_rows(path: Path) -> tuple[StoreHeader, int]:
-    """Read what a base file says about itself, and how many rows it has room for; none of them is looked at.
+    """Read the header and the number of rows of a base file, without checking the rows.
 
     Raises
     ------
@@ -115,12 +116,12 @@ def count_sorted_rows(path: Path) -> tuple[StoreHeader, int]:
 
 
 def check_sorted_file(path: Path) -> None:
-    """Make sure that nothing changed in a base file besides its rows.
+    """Check that everything in a base file except its rows is unchanged.
 
     Raises
     ------
     NewerFormatError, DamagedStoreError
-        As :func:`read_header`; or other programs cannot read the file as it was written.
+        As :func:`read_header`; also if the HDF5 structure, which other programs read, is damaged.
     """
     _opened(path).check_structure()
 
@@ -131,9 +132,10 @@ def read_sorted_file(path: Path) -> tuple[StoreHeader, RowFile]:
     Raises
     ------
     NewerFormatError
-        Written by a later featx.
+        If a later featx wrote the file.
     DamagedStoreError
-        Not such a file, or its structure is damaged. Damaged rows are left out and counted instead.
+        If the file is not a base file, or its structure is damaged. Damaged rows raise no error: they are left out
+        and counted.
     """
     file = _opened(path)
     header = _head(file, path)
@@ -141,7 +143,7 @@ def read_sorted_file(path: Path) -> tuple[StoreHeader, RowFile]:
 
 
 def _columns(file: StoredFile, header: StoreHeader) -> tuple[Rows, NDArray[np.uint32]]:
-    """Return all rows and their checksums, as they lie in the file."""
+    """Return all rows and their checksums, in the order of the file."""
     shape = file.shape("crc")
     n_rows = shape[0] if shape else 0
     rows = Rows(
@@ -158,40 +160,41 @@ def _opened(path: Path) -> StoredFile:
     except OSError as error:
         if isinstance(error, StoreError):
             raise
-        if isinstance(error, NotRegularError):  # which is set aside as damage is
+        if isinstance(error, NotRegularError):  # treated as damage, so that it is set aside
             raise DamagedStoreError(f"{path} is {error.strerror}") from None
         raise StoreError(f"{path} cannot be read: {error.strerror or error}") from None
 
 
 def _head(file: StoredFile, path: Path) -> StoreHeader:
     if file.attrs.get("format") != _FORMAT_NAME:
-        raise DamagedStoreError(f"{path} is not a featx feature store")
+        raise DamagedStoreError(f"{path} is not a feature store of featx")
     version = file.attrs.get("format_version")
     if not isinstance(version, int) or version < FORMAT_VERSION:
-        raise DamagedStoreError(f"{path} has the format {version!r}")
+        raise DamagedStoreError(f"{path} has the invalid format version {version!r}")
     if version > FORMAT_VERSION:
         raise NewerFormatError(
-            f"{path} has format {version}; this featx knows {FORMAT_VERSION}: update featx or choose another `cache`"
+            f"{path} has format {version}; this featx reads format {FORMAT_VERSION}: update featx or choose another "
+            "`cache`"
         )
     shape = file.shape("probes")
     if len(shape) != 2 or not 0 < 4 * math.prod(shape) <= _MOST_PROBES:
-        raise DamagedStoreError(f"{path}: probes has the shape {shape}")
+        raise DamagedStoreError(f"{path}: probes has the invalid shape {shape}")
     probes = np.array(file.mapped("probes", "<f4", shape))
     producers = _producers(file.attrs.get("producers"))
     if not producers:
-        raise DamagedStoreError(f"{path} does not say what made it")
+        raise DamagedStoreError(f"{path} has no valid attribute producers")
     spec = file.attrs.get("spec")
     if not isinstance(spec, str):
-        raise DamagedStoreError(f"{path} does not say of which recipe it is")
+        raise DamagedStoreError(f"{path} has no feature spec")
     return StoreHeader(spec, probes, producers)
 
 
 def _producers(text: object) -> tuple[dict[str, str], ...]:
     try:
-        said = json.loads(text) if isinstance(text, str) else None
+        producers = json.loads(text) if isinstance(text, str) else None
     except (RecursionError, ValueError):
         return ()
-    if not isinstance(said, list):
+    if not isinstance(producers, list):
         return ()
-    sound = all(isinstance(one, dict) and all(isinstance(value, str) for value in one.values()) for one in said)
-    return tuple(said) if sound else ()
+    is_valid = all(isinstance(p, dict) and all(isinstance(value, str) for value in p.values()) for p in producers)
+    return tuple(producers) if is_valid else ()

@@ -1,4 +1,4 @@
-"""A feature table as one self-contained HDF5 file (docs/format.md)."""
+"""Write a feature table as one self-contained HDF5 file (docs/format.md)."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ def write_table(
     path : path
         New file.
     attributes : mapping
-        Text by name, for the root.
+        Text attributes of the file, by name.
     texts : mapping
-        Columns of text by name, each of length n_samples; bytes that are no UTF-8 as surrogate escapes.
+        Text columns by name, each of length n_samples; bytes that are not UTF-8 are surrogate escapes.
     content_hashes : ndarray of shape (n_samples, 32), uint8
     n_features : int
     chunks : iterator of (int, ndarray of shape (n, n_features), float32)
-        First position and features of consecutive samples; only one is in memory.
+        First position and features of consecutive samples; only one chunk is in memory at a time.
     """
     with new_hdf5(path, {"format": _FORMAT_NAME, "format_version": _FORMAT_VERSION, **attributes}) as file:
         for name, column in texts.items():

@@ -1,4 +1,4 @@
-"""Train networks: cut in two, the upper part trained on cached activations or on pixels. Imports Keras when used."""
+"""Train the upper part of a network on cached activations or on pixels; Keras is imported on first use."""
 
 from featx.training.config import TrainingConfig, TrainingPlan, make_config
 from featx.training.curves import draw_curves

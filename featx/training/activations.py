@@ -1,4 +1,4 @@
-"""The inputs of the part that is trained: activations at the cut, cached like features, or pixels."""
+"""The inputs of the trained part of a network: cached activations at the cut, or pixels."""
 
 from __future__ import annotations
 
@@ -30,12 +30,14 @@ _SPARE_BYTES = 200_000_000
 def reading_inputs(
     data: TrainingData, plan: TrainingPlan, spec: FeatureSpec, cut: Cut
 ) -> Iterator[tuple[ReadView, str]]:
-    """Give what returns the inputs of images, and where these come from: cached activations at the cut, or pixels.
+    """Yield a function that reads the inputs of images, and the name of their source.
+
+    The source is the id of the feature spec of the cached activations, or "pixels".
 
     Raises
     ------
     TrainingError
-        What is cached does not fit on the disk, or the data set has changed.
+        The activations do not fit on the disk, or the data set has changed.
     """
     if plan.trunk_cache and not cut.is_whole:
         yield _activations(data, plan, cut)
@@ -51,7 +53,7 @@ def _activations(data: TrainingData, plan: TrainingPlan, cut: Cut) -> tuple[Read
     viewed = {content.tobytes() for content in data.table.content_hashes[data.split.train]}
     trunk = compute_table(data.path, data.backbone, options, data.run, runtime=data.quiet_runtime, viewed=viewed)
     if not np.array_equal(trunk.content_hashes, data.table.content_hashes):
-        raise TrainingError(f"{data.path} has changed meanwhile; run again")
+        raise TrainingError(f"{data.path} has changed during training; run the command again")
     opened: dict[int, Any] = {}
 
     def read(view: int, at: NDArray[np.int64]) -> NDArray[Any]:
@@ -74,16 +76,19 @@ def _check_room(data: TrainingData, plan: TrainingPlan, cut: Cut) -> None:
     free = shutil.disk_usage(prepare_cache(cache, "features")).free
     if n_bytes and n_bytes + _SPARE_BYTES > free:
         raise TrainingError(
-            f"the activations below {cut.first} take {n_bytes / 1e9:.1f} GB while they are written, and only "
-            f"{free / 1e9:.1f} GB are free in {cache}; unfreeze fewer blocks, use fewer `views`, another `cache` or "
+            f"the activations below {cut.first} need {n_bytes / 1e9:.1f} GB while they are written, but only "
+            f"{free / 1e9:.1f} GB are free in {cache}; unfreeze fewer blocks, use fewer `views` or another `cache`, or "
             "finetune with `trunk_cache=False`"
         )
 
 
 def _rows_to_write(store: FeatureStore, n: int, n_features: int) -> int:
-    """Return how many rows a store that is to hold n writes: those missing to the journal, then all of them anew."""
+    """Return the number of rows that a store writes to hold n rows.
+
+    Missing rows are written to the journal; then all rows are written again.
+    """
     n_base = 0
-    with contextlib.suppress(OSError):  # no such store, or one that is made anew
+    with contextlib.suppress(OSError):  # no such store, or one that will be replaced
         n_base = count_sorted_rows(store.path)[1]
     n_journal = count_journal(store.path.with_suffix(".journal"), n_features)[0]
     n_missing = max(n - n_base - n_journal, 0)

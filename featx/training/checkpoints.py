@@ -1,4 +1,4 @@
-"""What a training run needs to go on after a kill: arrays and plain values in one file, replaced in one step."""
+"""Checkpoints of a training run: arrays and plain values in one file that is replaced atomically."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from featx.store import write_cache_file
 
 _HEAD_BYTES = 1 << 16
 _LARGEST_STATE = 1 << 26
-"""Bytes of the plain values, which grow by some hundreds with each epoch."""
+"""Limit of the plain values in bytes; they grow by a few hundred bytes with each epoch."""
 
 
 def write_checkpoint(path: Path, arrays: Sequence[NDArray[Any]], state: dict[str, Any]) -> None:
-    """Write a checkpoint; whatever the file was, it is whole at any instant.
+    """Write a checkpoint; the file is complete at any instant.
 
     Parameters
     ----------
     path : path
-        Its folder exists.
+        File in an existing folder.
     arrays : sequence of ndarray
     state : dict
         JSON values.
@@ -35,7 +35,7 @@ def write_checkpoint(path: Path, arrays: Sequence[NDArray[Any]], state: dict[str
     Raises
     ------
     StoreError
-        It cannot be written.
+        The file cannot be written.
     """
     text = np.frombuffer(json.dumps(state).encode(), np.uint8)
     named = {f"a{i}": array for i, array in enumerate(arrays)}
@@ -48,23 +48,23 @@ def write_checkpoint(path: Path, arrays: Sequence[NDArray[Any]], state: dict[str
 
 
 def read_checkpoint(path: Path, like: Sequence[NDArray[Any]]) -> tuple[list[NDArray[Any]], dict[str, Any]] | None:
-    """Return arrays and state; None if there is no such file, it is damaged, or its arrays have other shapes."""
+    """Return arrays and state; None if the file is missing or damaged, or its arrays differ from ``like`` in shape."""
     try:
         with open_regular(path, follow=False) as stream:
             _check_sizes(stream, like)
             with np.load(stream, allow_pickle=False) as file:
                 arrays = [file[f"a{i}"] for i in range(len(like))]
                 state = json.loads(file["state"].tobytes())
-    except Exception:  # zipfile, zlib, numpy and json raise what they like
+    except Exception:  # zipfile, zlib, numpy and json raise many kinds of errors for a damaged file
         return None
     fits = all(a.shape == b.shape and a.dtype == b.dtype for a, b in zip(arrays, like, strict=True))
     return (arrays, state) if fits and isinstance(state, dict) else None
 
 
 def write_network(path: Path, save: Callable[[Path], None]) -> None:
-    """Write a Keras file that says that featx made it, and whose bytes do not depend on when it is written.
+    """Write a Keras file that names featx as its producer and whose bytes do not depend on the time of writing.
 
-    Keras itself notes the time, and cannot save before 1980.
+    Keras itself stores the time, and cannot save a file with a date before 1980.
 
     Parameters
     ----------
@@ -75,7 +75,7 @@ def write_network(path: Path, save: Callable[[Path], None]) -> None:
     Raises
     ------
     OSError
-        It cannot be written.
+        The file cannot be written.
     """
     with temporary_folder(str(path.parent)) as folder, zipfile.ZipFile(path, "w") as archive:
         archive.comment = GENERATOR.encode()
@@ -84,15 +84,15 @@ def write_network(path: Path, save: Callable[[Path], None]) -> None:
             info = zipfile.ZipInfo(part.relative_to(folder).as_posix())
             with archive.open(info, "w", force_zip64=True) as member, part.open("rb") as source:
                 if part.name == "metadata.json":
-                    said = json.load(source)
-                    said.pop("date_saved", None)
-                    member.write(json.dumps(said).encode())
+                    metadata = json.load(source)
+                    metadata.pop("date_saved", None)
+                    member.write(json.dumps(metadata).encode())
                 else:
                     shutil.copyfileobj(source, member)
 
 
 def _check_sizes(stream: BinaryIO, like: Sequence[NDArray[Any]]) -> None:
-    """Make sure that nothing unpacks to more than it can be."""
+    """Check that no member of the archive unpacks to more bytes than it can have."""
     with zipfile.ZipFile(stream) as archive:
         sizes = {info.filename: info.file_size for info in archive.infolist()}
     most = {f"a{i}.npy": array.nbytes + _HEAD_BYTES for i, array in enumerate(like)} | {"state.npy": _LARGEST_STATE}

@@ -1,4 +1,4 @@
-"""How a network is trained: plain frozen values."""
+"""The configuration of a training run, as frozen dataclasses."""
 
 from __future__ import annotations
 
@@ -12,42 +12,42 @@ from featx.options import BatchNorm, ClassWeight, Optimizer, TrainOptions
 
 @dataclass(frozen=True)
 class TrainingConfig:
-    """How a network is trained.
+    """The hyper-parameters of a training run.
 
     Parameters
     ----------
     epochs : int
-        At most; training ends before where the validation part no longer gains.
+        Largest number of epochs; training ends earlier when the validation loss stops decreasing.
     batch_size : int
-        Images a step.
+        Images per step.
     optimizer : {"adamw", "adam", "rmsprop", "sgd"}
     learning_rate : float
-        Learning rate of the top, at its highest.
+        Peak learning rate of the top.
     layer_decay : float
-        Learning rate of each block relative to what lies above it.
+        Ratio of the learning rate of each block to that of the block above it.
     warmup : float
-        Share of all steps in which the learning rate rises from 0; a half cosine brings it down to 0 afterwards.
+        Fraction of all steps in which the learning rate rises from 0; afterwards it falls to 0 along half a cosine.
     weight_decay : float
-        Decoupled, of kernels only.
+        Decoupled weight decay, applied to kernels only.
     label_smoothing : float
     patience : int
         Epochs without a lower validation loss after which training ends; after half of them the learning rate
         is halved.
     batch_norm : {"frozen", "train"}
-        Whether batch normalisation keeps the statistics that it came with, or learns those of each batch.
+        Whether batch normalisation keeps its pretrained statistics or updates them with each batch.
     dropout : float
-        After each hidden dense layer of the top, or before the last one where there is none.
+        Dropout rate after each hidden dense layer of the top, or before the last layer if there is no hidden layer.
     class_weight : {"balanced"}, optional
-        Weigh classes by the inverse of their size.
+        Weight classes by the inverse of their size.
     seed : int
-        Of order, views, dropout and new weights.
+        Random seed of the order of images, views, dropout and new weights.
 
     Raises
     ------
     TrainingError
-        No such optimizer, handling of batch normalisation or class weight.
+        The optimizer, the handling of batch normalisation or the class weight is unknown.
     OptionError
-        A number outside its range.
+        A number is outside its range.
     """
 
     epochs: int = 10
@@ -72,7 +72,7 @@ class TrainingConfig:
         TrainOptions.of(vars(self))  # checks the ranges
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain values."""
+        """Return the fields as JSON values."""
         return asdict(self)
 
 
@@ -80,7 +80,7 @@ _FROM_SCRATCH: dict[str, Any] = {"epochs": 30, "learning_rate": 1e-3, "dropout":
 
 
 def make_config(is_scratch: bool, seed: int, options: TrainOptions) -> TrainingConfig:
-    """Return a configuration with the given options; an option that is None gets the default of this kind of training.
+    """Return a configuration; options that are None get the default for this kind of training.
 
     Parameters
     ----------
@@ -90,14 +90,14 @@ def make_config(is_scratch: bool, seed: int, options: TrainOptions) -> TrainingC
     options : TrainOptions
     """
     defaults = _FROM_SCRATCH if is_scratch else {}
-    names = [one.name for one in fields(TrainingConfig) if one.name in TrainOptions.names()]
+    names = [field.name for field in fields(TrainingConfig) if field.name in TrainOptions.names()]
     given = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
     return TrainingConfig(**{**defaults, **given, "seed": seed})
 
 
 @dataclass(frozen=True)
 class TrainingPlan:
-    """What is trained, on what, and how.
+    """The configuration of a training run with the trained blocks, the views and the hidden layers.
 
     Parameters
     ----------
@@ -105,8 +105,9 @@ class TrainingPlan:
     unfreeze : int or str
         See :func:`featx.training.choose_cut`.
     augment : str, optional
+        Augmentation policy.
     views : int
-        Augmented views of each image.
+        Number of augmented views of each image.
     trunk_cache : bool
         Whether the frozen part runs once and its activations are cached.
     hidden : tuple of int
@@ -122,22 +123,22 @@ class TrainingPlan:
 
     @property
     def view_spec(self) -> dict[str, Any]:
-        """Return the fields of the feature spec of its views."""
+        """Return the fields of the feature spec that describe the views."""
         if self.augment is None:
             return {}
         return {"augment": read_policy(self.augment), "augment_seed": self.config.seed}
 
     @property
     def view_options(self) -> dict[str, Any]:
-        """Return the options of :func:`featx.extract` for its views."""
+        """Return the options of :func:`featx.extract` that describe the views."""
         return {} if self.augment is None else {"augment": self.augment, "views": self.views, "seed": self.config.seed}
 
     def to_dict(self) -> dict[str, Any]:
-        """Return everything in it that changes the result, under the names that name a training run in the cache."""
+        """Return all values that change the result; together they identify a training run in the cache."""
         return {
-            "course": self.config.to_dict(),
+            "config": self.config.to_dict(),
             "unfreeze": str(self.unfreeze),
-            "dense": list(self.hidden),
+            "hidden": list(self.hidden),
             **self.view_spec,
             "views": self.views,
         }
@@ -145,4 +146,4 @@ class TrainingPlan:
 
 def _one_of(name: str, value: str, allowed: tuple[str, ...]) -> None:
     if value not in allowed:
-        raise as_usage(TrainingError(f"{name} is {value!r}; allowed are {', '.join(allowed)}"))
+        raise as_usage(TrainingError(f"{name} is {value!r}; expected {', '.join(allowed)}"))

@@ -1,4 +1,4 @@
-"""Loss, accuracy and rate over the epochs: as a table and as an image."""
+"""Write loss, accuracy and learning rate of each epoch as a table, and draw them as an image."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ _COLUMNS = ("number", "learning_rate", "loss", "accuracy", "val_loss", "val_accu
 
 
 def write_log(path: Path, epochs: Sequence[Epoch]) -> None:
-    """Write epochs as a CSV file; it is whole at any instant.
+    """Write epochs as a CSV file that is complete at any instant.
 
     Raises
     ------
     StoreError
-        It cannot be written.
+        The file cannot be written.
     """
     stream = io.StringIO()
     table = csv.writer(stream, lineterminator="\n")
@@ -34,22 +34,22 @@ def write_log(path: Path, epochs: Sequence[Epoch]) -> None:
 
 
 def draw_curves(histories: Mapping[str, History], levels: Mapping[str, float]) -> bytes:
-    """Return curves of loss, accuracy and rate as a PNG file.
+    """Return curves of loss, accuracy and learning rate as a PNG file.
 
     Parameters
     ----------
     histories : mapping of str to History
-        By what was trained.
+        Histories by the name of the trained network.
     levels : mapping of str to float
-        Accuracies to compare with, as horizontal lines, by name.
+        Accuracies to compare with, by name; drawn as horizontal lines.
 
     Raises
     ------
     OutputError
-        They cannot be drawn.
+        The curves cannot be drawn.
     """
     losses = Panel("loss", _X_LABEL)
-    accuracies = Panel("accuracy (line: the epoch kept)", _X_LABEL)
+    accuracies = Panel("accuracy (vertical line: selected epoch)", _X_LABEL)
     rates = Panel("learning rate of the top at the end of the epoch", _X_LABEL, is_logarithmic=True)
     for colour, (name, history) in enumerate(histories.items()):
         trained = [epoch for epoch in history.epochs if epoch.number]

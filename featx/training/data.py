@@ -1,4 +1,4 @@
-"""What a training run works on: a data set with frozen features, divided, and a folder to go on from."""
+"""The data of a training run: a data set with frozen features, its split, and the folder of the run."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from featx.table import FeatureTable
 
 @dataclass(frozen=True)
 class TrainingData:
-    """A data set with the features of its frozen network, divided.
+    """A data set with the features of the frozen backbone, split into three parts.
 
     Parameters
     ----------
@@ -32,16 +32,16 @@ class TrainingData:
         Folder or manifest.
     backbone : str
     options : FeatureOptions
-        For every pass over the data set.
+        Options of every pass over the data set.
     run : RunOptions
     table : FeatureTable
-        Features of the frozen network.
+        Features of the frozen backbone.
     grouping : Grouping
-        No group is in two parts.
+        Groups of images; no group is in two parts.
     split : HeldOutParts
         Training, validation and test part.
     notes : tuple of str
-        Images without contrast or of equal features, and where images could not be grouped.
+        Notes on images without contrast, images with equal features and images that could not be grouped.
     seed : int
     runtime : Runtime
     """
@@ -64,7 +64,7 @@ class TrainingData:
 
     @property
     def quiet_runtime(self) -> Runtime:
-        """A runtime that does not report again what data set and network are."""
+        """A runtime that does not repeat the notices about data set and backbone."""
         return dataclasses.replace(self.runtime, notice=lambda text: None)
 
     @property
@@ -73,9 +73,9 @@ class TrainingData:
         source = dataset_source(self.path)
         return [ImageFile(sample, source) for sample in self.table.samples]
 
-    def run_folder(self, what: Mapping[str, Any]) -> Path:
-        """Return a folder in the cache whose name covers the images, their parts, and what is done with them."""
-        key = hashlib.sha256(json.dumps({"spec": self.table.spec.to_json(), **what}, sort_keys=True).encode())
+    def run_folder(self, settings: Mapping[str, Any]) -> Path:
+        """Return a cache folder whose name is a hash of the images, their labels, the split and the settings."""
+        key = hashlib.sha256(json.dumps({"spec": self.table.spec.to_json(), **settings}, sort_keys=True).encode())
         for array in (self.table.content_hashes, self.split.y, self.split.train, self.split.val):
             key.update(np.ascontiguousarray(array).tobytes())
         return open_run(self.runtime.cache, key.hexdigest()[:16])

@@ -1,4 +1,4 @@
-"""Where training gets its inputs from: cached activations at the cut, or pixels that go through the frozen part."""
+"""Batches of training inputs: cached activations at the cut, or pixels for the frozen part."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 ReadView = Callable[[int, NDArray[np.int64]], NDArray[Any]]
-"""Returns the inputs of a view (0: the image itself) at some positions, in that order."""
+"""Return the inputs of a view (0: the image itself) at the given positions, in that order."""
 
 
 class Feed(Protocol):
@@ -34,9 +34,9 @@ class Feed(Protocol):
 
 @dataclass(frozen=True)
 class Shuffled:
-    """Training images in a new order each epoch, each as one of its views.
+    """Training images in a new order in each epoch, each as one of its views.
 
-    Order and views depend on seed and epoch alone: a run that goes on after a kill sees what it would have seen.
+    Order and views depend on seed and epoch only, so that a resumed run sees the same batches as an uninterrupted one.
 
     Parameters
     ----------
@@ -47,7 +47,7 @@ class Shuffled:
     y : ndarray of shape (n,), int64
         Class numbers.
     n_views : int
-        Augmented views of each image, besides itself.
+        Number of augmented views of each image, in addition to the image itself.
     batch_size : int
     seed : int
     """
@@ -62,7 +62,7 @@ class Shuffled:
     def epoch(self, number: int) -> Iterator[tuple[NDArray[Any], NDArray[np.int64]]]:
         """Yield inputs and class numbers of one pass, batch by batch; see :class:`Feed`."""
         first = np.random.default_rng(self.seed).integers(0, self.n_views + 1, len(self.y))
-        views = (first + number) % (self.n_views + 1)  # over n_views + 1 epochs every view comes once
+        views = (first + number) % (self.n_views + 1)  # each view is used once in n_views + 1 epochs
         order = np.random.default_rng((self.seed, number)).permutation(len(self.y))
         for start in range(0, len(order), self.batch_size):
             some = order[start : start + self.batch_size]
@@ -71,7 +71,7 @@ class Shuffled:
 
 @dataclass(frozen=True)
 class InOrder:
-    """Images as they are, in order: the validation part.
+    """Images without augmentation, in fixed order, as for validation.
 
     Parameters
     ----------
@@ -95,7 +95,7 @@ class InOrder:
 
 
 def _gather(read: ReadView, views: NDArray[np.int64], at: NDArray[np.int64]) -> NDArray[Any]:
-    """Read each image as its view."""
+    """Return the inputs of each image in the view that is given for it."""
     members = [np.flatnonzero(views == view) for view in np.unique(views)]
     parts = [read(int(views[some[0]]), at[some]) for some in members]
     inputs = np.empty((len(at), *parts[0].shape[1:]), parts[0].dtype)

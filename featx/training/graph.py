@@ -1,4 +1,4 @@
-"""The graph of a Keras network: where it can be cut in two, and the part above a cut as a network of its own."""
+"""The graph of a Keras network: the places where it can be cut in two, and the part above a cut."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from featx.errors import BackboneError, TrainingError
 from featx.training.records import Cut
 
 _BLOCK = re.compile(r"(.*?(?:block_?\d+[a-z]?|expanded_conv(?:_\d+)?))(?:_|$)")
-"""How layers of keras.applications and of EfficientNet-lite name the block that they belong to."""
+"""Layer names of keras.applications and of EfficientNet-lite begin with the name of their block."""
 
 
 @dataclass(frozen=True)
@@ -24,9 +24,9 @@ class Block:
     Parameters
     ----------
     name : str
-        What their names have in common, or the name of the first.
+        Common beginning of the names of the layers, or the name of the first layer.
     below : str
-        The layer whose output is all that enters the block.
+        Layer whose output is the only input of the block.
     """
 
     name: str
@@ -34,14 +34,14 @@ class Block:
 
 
 class Graph:
-    """The layers of a network in the order in which they compute.
+    """The layers of a network in the order of computation.
 
     Parameters
     ----------
     network : keras.Model
-        One input, one output.
+        Network with one input and one output.
     name : str, optional
-        For people; the network's own if not given.
+        Name of the network in messages; default: the name that the network has in Keras.
     """
 
     def __init__(self, network: keras.Model, name: str | None = None) -> None:
@@ -55,48 +55,49 @@ class Graph:
     def blocks(self) -> list[Block]:
         """The blocks, from the input to the output.
 
-        Layers whose names tell their block belong to it, those between to the one before. Where names tell nothing,
-        each part with a kernel between two places where the network can be cut is a block.
+        A layer whose name begins with the name of a block belongs to that block; other layers belong to the block
+        before them. If the names contain no blocks, each segment between two possible cuts that has a kernel is a
+        block.
         """
         cuts = sorted(self._cuts)
         segments = [(below, range(below + 1, cut + 1)) for below, cut in itertools.pairwise(cuts)]
-        told = [next((m[1] for i in inside if (m := _BLOCK.match(self._names[i]))), "") for _, inside in segments]
-        if len(set(told) - {""}) < 2:
-            told = [self._names[inside[0]] if self._has_kernel(inside) else "" for _, inside in segments]
+        names = [next((m[1] for i in inside if (m := _BLOCK.match(self._names[i]))), "") for _, inside in segments]
+        if len(set(names) - {""}) < 2:
+            names = [self._names[inside[0]] if self._has_kernel(inside) else "" for _, inside in segments]
         blocks: list[Block] = []
-        for (below, _), name in zip(segments, told, strict=True):
+        for (below, _), name in zip(segments, names, strict=True):
             if name and (not blocks or name != blocks[-1].name):
                 blocks.append(Block(name, self._names[below]))
         return blocks
 
     def block_of(self, name: str) -> Block:
-        """Return the block that begins at a layer, or at the nearest place below it where the network can be cut.
+        """Return the block that begins at a layer, or at the nearest possible cut below it.
 
         Raises
         ------
         BackboneError
-            There is no such layer, or it is the input.
+            The layer does not exist, or it is the input.
         """
         if name not in self._names[1:]:
             near = difflib.get_close_matches(name, self._names[1:], n=3) or self._names[-3:]
-            raise BackboneError(f"{self.name} has no layer {name!r} to train; near are {', '.join(near)}")
+            raise BackboneError(f"{self.name} has no layer {name!r} to train; similar names: {', '.join(near)}")
         cut = max(i for i in self._cuts if i < self._names.index(name))
         return Block(self._names[cut + 1], self._names[cut])
 
     def part_above(self, below: str, inputs: Any) -> Any:
-        """Apply all layers above a cut, the same layers with the same weights, to another tensor.
+        """Apply all layers above a cut to another tensor; the layers and their weights are shared.
 
         Parameters
         ----------
         below : str
-            The layer below the cut.
+            Layer below the cut.
         inputs : KerasTensor
-            In place of its output.
+            Tensor that replaces the output of this layer.
 
         Returns
         -------
         KerasTensor
-            In place of the network's output.
+            Tensor that replaces the output of the network.
         """
         cut = self._names.index(below)
         outputs = inputs
@@ -108,7 +109,7 @@ class Graph:
         return outputs
 
     def variables_above(self, below: str) -> list[list[Any]]:
-        """Return the trainable variables above a cut, block by block, the topmost block first."""
+        """Return the trainable variables above a cut by block, the topmost block first."""
         cut = self._names.index(below)
         starts = {self._names.index(block.below) for block in self.blocks}
         groups: list[list[Any]] = [[]]
@@ -121,18 +122,18 @@ class Graph:
         return [group for group in groups if group]
 
     def count_above(self, below: str) -> int:
-        """Return the number of blocks above a cut, one that it cuts included."""
+        """Return the number of blocks above a cut; a block that contains the cut is included."""
         cut = self._names.index(below)
         starts = [self._names.index(block.below) for block in self.blocks]
         whole = sum(start >= cut for start in starts)
         return whole if cut in starts else whole + 1
 
     def output_of(self, name: str) -> Any:
-        """Return the tensor that a layer gives."""
+        """Return the output tensor of a layer."""
         return self._nodes[self._names.index(name)].output_tensors[0]
 
     def shape_at(self, name: str) -> tuple[int, ...]:
-        """Return the shape of a layer's output, without the batch."""
+        """Return the shape of the output of a layer, without the batch axis."""
         return tuple(self.output_of(name).shape[1:])
 
     def _has_kernel(self, inside: range) -> bool:
@@ -146,18 +147,19 @@ def choose_blocks(core: keras.Model, unfreeze: int | str, name: str | None = Non
     Parameters
     ----------
     core : keras.Model
-        As :func:`featx.backbones.build_core` returns it.
+        Backbone as returned by :func:`featx.backbones.build_core`.
     unfreeze : int or str
-        Number of blocks to train, from the top; ``auto``: the top third; ``all``; or a layer: it and all above.
+        Number of blocks to train, from the top; ``auto`` for the top third; ``all``; or the name of a layer, which is
+        trained with all layers above it.
     name : str, optional
-        The network, for people.
+        Name of the network in messages.
 
     Raises
     ------
     TrainingError
-        There are fewer blocks.
+        The network has fewer blocks.
     BackboneError
-        There is no such layer.
+        The layer does not exist.
     """
     graph = Graph(core, name)
     blocks = graph.blocks
@@ -173,7 +175,7 @@ def choose_blocks(core: keras.Model, unfreeze: int | str, name: str | None = Non
         if not 1 <= count <= len(blocks):
             raise TrainingError(
                 f"unfreeze is {unfreeze}; {graph.name} has {len(blocks)} blocks ({blocks[0].name} .. "
-                f"{blocks[-1].name}): allowed are 1 to {len(blocks)}, auto, all or a layer"
+                f"{blocks[-1].name}); expected 1 to {len(blocks)}, auto, all or a layer name"
             )
         chosen = blocks[-count]
         below = graph.input_name if count == len(blocks) else chosen.below
@@ -186,12 +188,12 @@ def choose_blocks(core: keras.Model, unfreeze: int | str, name: str | None = Non
 
 
 def _node_of(tensor: Any) -> Any:
-    history = tensor._keras_history  # what Keras itself walks; a layer's own .input fails where it is used twice
+    history = tensor._keras_history  # as in Keras; the .input of a layer fails if the layer is used twice
     return history.operation._inbound_nodes[history.node_index]
 
 
 def _in_order(output: Any) -> list[Any]:
-    """Return the nodes that an output needs, each after those it takes from."""
+    """Return the nodes that an output depends on, in topological order."""
     ordered: list[Any] = []
     seen: set[int] = set()
     pending = [(_node_of(output), False)]
@@ -207,14 +209,14 @@ def _in_order(output: Any) -> list[Any]:
 
 
 def _cuts(nodes: list[Any]) -> set[int]:
-    """Return the positions of the nodes that every path goes through."""
+    """Return the positions of the nodes that every path from input to output passes through."""
     position = {id(node): i for i, node in enumerate(nodes)}
     last_use = list(range(len(nodes)))
     for i, node in enumerate(nodes):
         for tensor in node.input_tensors:
             used = position[id(_node_of(tensor))]
             last_use[used] = max(last_use[used], i)
-    # A layer with weights that is used twice must not be trained above a cut and stay as it was below.
+    # A layer with weights that is used twice must not be trained above a cut and frozen below it.
     last_of: dict[int, int] = {id(node.operation): i for i, node in enumerate(nodes)}
     last_use = [
         max(last, last_of[id(node.operation)]) if getattr(node.operation, "weights", ()) else last

@@ -1,4 +1,4 @@
-"""The dense layers that training begins with: those of a fitted head, or new ones."""
+"""The initial dense layers of a training run: those of a fitted head, or random ones."""
 
 from __future__ import annotations
 
@@ -14,49 +14,49 @@ from featx.errors import HeadError
 
 @dataclass(frozen=True)
 class DenseLayers:
-    """Dense layers with a ReLU between any two.
+    """Dense layers with a ReLU between consecutive layers.
 
     Parameters
     ----------
     weights, biases : list of ndarray
-        (n_in, n_out) and (n_out,); the last one has a column for each class.
+        Arrays of shape (n_in, n_out) and (n_out,); the last layer has one column for each class.
     """
 
     weights: list[NDArray[np.float64]]
     biases: list[NDArray[np.float64]]
 
 
-def layers_of_head(name: str, folded: DenseHead | None, n_classes: int, temperature: float) -> DenseLayers:
-    """Return a fitted head as dense layers, whose logits are its scores over a temperature.
+def layers_of_head(name: str, dense_head: DenseHead | None, n_classes: int, temperature: float) -> DenseLayers:
+    """Return a fitted head as dense layers; their logits are the scores of the head divided by a temperature.
 
     Parameters
     ----------
     name : str
-        Of the head, for people.
-    folded : DenseHead or None
-        The head as matrices; None if it is of another kind.
+        Name of the head in messages.
+    dense_head : DenseHead or None
+        The head as matrices; None if it has no such form.
     n_classes : int
     temperature : float
 
     Raises
     ------
     HeadError
-        It is of a kind that is no chain of dense layers.
+        The head is not a chain of dense layers.
     """
-    if folded is None or (folded.pairwise and n_classes > 2):
+    if dense_head is None or (dense_head.pairwise and n_classes > 2):
         raise HeadError(
-            f"the head {name} is no chain of dense layers for {n_classes} classes, which training begins with; "
-            "use logreg, ridge or mlp"
+            f"training begins with the head as dense layers, and the head {name} has no such form for {n_classes} "
+            "classes; use logreg, ridge or mlp"
         )
-    weights, biases = list(folded.weights), list(folded.biases)
-    if weights[-1].shape[1] == 1:  # one score s for two classes is (-s/2, s/2)
+    weights, biases = list(dense_head.weights), list(dense_head.biases)
+    if weights[-1].shape[1] == 1:  # a single score s of two classes equals the pair (-s/2, s/2)
         weights[-1], biases[-1] = weights[-1] * [[-0.5, 0.5]], biases[-1] * np.array([-0.5, 0.5])
     weights[-1], biases[-1] = weights[-1] / temperature, biases[-1] / temperature
     return DenseLayers(weights, biases)
 
 
 def random_layers(n_features: int, hidden: tuple[int, ...], n_classes: int, seed: int) -> DenseLayers:
-    """Return dense layers with random weights (He et al. 2015); the last one is 0, so that no class is preferred."""
+    """Return dense layers with random weights (He et al. 2015); the last layer is 0, so that no class is preferred."""
     rng = np.random.default_rng(seed)
     sizes = [n_features, *hidden]
     weights: list[Any] = [
@@ -67,7 +67,7 @@ def random_layers(n_features: int, hidden: tuple[int, ...], n_classes: int, seed
 
 
 def dense_as_estimator(kernel: NDArray[np.float64], bias: NDArray[np.float64]) -> Any:
-    """Return a dense layer of classes as a scikit-learn classifier, as if fitted.
+    """Return the last dense layer as a fitted scikit-learn classifier.
 
     Parameters
     ----------
@@ -79,8 +79,8 @@ def dense_as_estimator(kernel: NDArray[np.float64], bias: NDArray[np.float64]) -
     n_features, n_classes = kernel.shape
     if n_classes == 2:
         kernel, bias = kernel[:, 1:] - kernel[:, :1], bias[1:] - bias[:1]
-    made = LogisticRegression()
-    made.coef_, made.intercept_ = kernel.T.copy(), bias.copy()
-    made.classes_, made.n_features_in_ = np.arange(n_classes), n_features
-    made.n_iter_ = np.zeros(1, np.int32)
-    return made
+    estimator = LogisticRegression()
+    estimator.coef_, estimator.intercept_ = kernel.T.copy(), bias.copy()
+    estimator.classes_, estimator.n_features_in_ = np.arange(n_classes), n_features
+    estimator.n_iter_ = np.zeros(1, np.int32)
+    return estimator

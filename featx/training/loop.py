@@ -1,4 +1,4 @@
-"""Train the upper part of a network: epochs, validation, early end, the best weights kept, resumed after a kill."""
+"""The training loop: epochs, validation, early stopping, selection of the best weights and resumption after a kill."""
 
 from __future__ import annotations
 
@@ -29,23 +29,23 @@ from featx.training.networks import Trainable
 from featx.training.records import Epoch, History, read_epochs
 from featx.training.schedule import warmup_cosine
 
-_MADE = {
+_OPTIMIZERS = {
     "adamw": keras.optimizers.AdamW,
     "adam": keras.optimizers.Adam,
     "rmsprop": keras.optimizers.RMSprop,
-    "sgd": lambda **how: keras.optimizers.SGD(momentum=0.9, nesterov=True, **how),
+    "sgd": lambda **options: keras.optimizers.SGD(momentum=0.9, nesterov=True, **options),
 }
 
 
 class Trainer:
-    """Trains a network.
+    """The training step, the optimizers and the state of a network in training.
 
     Parameters
     ----------
     network : Trainable
     config : TrainingConfig
     class_counts : sequence of int
-        Training images of each class.
+        Number of training images of each class.
     """
 
     def __init__(self, network: Trainable, config: TrainingConfig, class_counts: Sequence[int]) -> None:
@@ -56,7 +56,7 @@ class Trainer:
         self._variables: list[list[Any]] = []
         for share, variables in network.learning_rate_groups(config.layer_decay):
             decay = config.weight_decay if config.optimizer == "adamw" else config.weight_decay or None
-            optimizer = _MADE[config.optimizer](learning_rate=config.learning_rate * share, weight_decay=decay)
+            optimizer = _OPTIMIZERS[config.optimizer](learning_rate=config.learning_rate * share, weight_decay=decay)
             optimizer.exclude_from_weight_decay([v for v in variables if len(v.shape) < 2])
             optimizer.build(variables)
             self._shares.append(share)
@@ -70,47 +70,47 @@ class Trainer:
         self._compiled: dict[Any, Any] = {}
 
     def set_learning_rate(self, learning_rate: float) -> None:
-        """Set the learning rate of the top; those below have their share of it."""
+        """Set the learning rate of the top; each block below uses a fixed fraction of it."""
         for share, optimizer in zip(self._shares, self._optimizers, strict=True):
             optimizer.learning_rate = learning_rate * share
 
     def step(self, inputs: NDArray[Any], y: NDArray[np.int64]) -> tuple[float, float]:
-        """Take one step; return the mean loss and the accuracy of its batch.
+        """Take one training step; return mean loss and accuracy of the batch.
 
         Parameters
         ----------
         inputs : ndarray
-            Activations at the cut (n, ...), float32, or pixels (n, size, size, 3), uint8.
+            Activations at the cut, shape (n, ...), float32; or pixels, shape (n, size, size, 3), uint8.
         y : ndarray of shape (n,), int64
         """
         loss, accuracy = self._function(self._step, inputs)(tf.constant(inputs), tf.constant(y, tf.int64))
         return float(loss), float(accuracy)
 
     def logits(self, feed: Feed) -> NDArray[np.float64]:
-        """Return logits of the images of a feed, in its order; shape (n, n_classes)."""
+        """Return the logits of the images of a feed in its order, shape (n, n_classes)."""
         parts = [self._function(self._infer, inputs)(tf.constant(inputs)).numpy() for inputs, _ in feed.epoch(0)]
         return np.concatenate(parts).astype(np.float64)
 
     def arrays(self) -> list[NDArray[Any]]:
-        """Return everything that changes as arrays: weights, statistics, random states, optimizers."""
-        return [np.asarray(variable) for variable in self._everything()]
+        """Return the complete training state as arrays: weights, statistics, random states and optimizers."""
+        return [np.asarray(variable) for variable in self._all_variables()]
 
     def set_arrays(self, arrays: Sequence[NDArray[Any]]) -> None:
-        """Set what :meth:`arrays` returned."""
-        for variable, array in zip(self._everything(), arrays, strict=True):
+        """Restore the state that :meth:`arrays` returned."""
+        for variable, array in zip(self._all_variables(), arrays, strict=True):
             variable.assign(array)
 
     def network_arrays(self) -> list[NDArray[Any]]:
-        """Return what belongs to the network: weights, statistics, random states."""
+        """Return the state of the network as arrays: weights, statistics and random states."""
         return [np.asarray(variable) for variable in self.network.variables]
 
     def set_network_arrays(self, arrays: Sequence[NDArray[Any]]) -> None:
-        """Set what :meth:`network_arrays` returned."""
+        """Restore the state that :meth:`network_arrays` returned."""
         for variable, array in zip(self.network.variables, arrays, strict=True):
             variable.assign(array)
 
     def _function(self, body: Any, inputs: NDArray[Any]) -> Any:
-        """Return a function compiled once for batches of any length."""
+        """Return a compiled function; it is compiled once for batches of any length."""
         key = (body.__name__, inputs.dtype.name)
         if key not in self._compiled:
             signature = [tf.TensorSpec((None, *inputs.shape[1:]), inputs.dtype)]
@@ -118,13 +118,13 @@ class Trainer:
             self._compiled[key] = tf.function(body, input_signature=signature)
         return self._compiled[key]
 
-    def _everything(self) -> list[Any]:
+    def _all_variables(self) -> list[Any]:
         return [*self.network.variables, *(v for optimizer in self._optimizers for v in optimizer.variables)]
 
     def _step(self, inputs: Any, y: Any) -> tuple[Any, Any]:
         cut = self._at_cut(inputs)
         with tf.GradientTape() as tape:
-            # Batch normalisation of trained blocks, too, keeps its statistics: small sets would spoil them.
+            # Batch normalisation keeps its statistics in trained blocks too: small data sets give poor estimates.
             maps = self.network.blocks(cut, training=self._config.batch_norm == "train")
             logits = self.network.top(maps, training=True)
             smooth = self._config.label_smoothing
@@ -148,7 +148,7 @@ class Trainer:
 
 @dataclasses.dataclass
 class _State:
-    """Where a run stands."""
+    """The state of a training run after an epoch."""
 
     epochs: list[Epoch]
     best: int = 0
@@ -158,8 +158,8 @@ class _State:
     def since_best(self) -> int:
         return self.epochs[-1].number - self.best
 
-    def take(self, epoch: Epoch, patience: int) -> bool:
-        """Note an epoch; return whether it is the best so far."""
+    def add(self, epoch: Epoch, patience: int) -> bool:
+        """Add an epoch; return whether it is the best so far."""
         is_best = epoch.val_loss < self.epochs[self.best].val_loss
         self.epochs.append(epoch)
         if is_best:
@@ -172,16 +172,16 @@ class _State:
         return {"epochs": [epoch.to_dict() for epoch in self.epochs], "best": self.best, "factor": self.factor}
 
     @classmethod
-    def read(cls, said: dict[str, Any]) -> _State | None:
-        """Return what :meth:`to_dict` gave; None if it is something else."""
+    def read(cls, values: dict[str, Any]) -> _State | None:
+        """Return the state from the dictionary of :meth:`to_dict`; None if the dictionary is invalid."""
         try:
-            state = cls(list(read_epochs(said["epochs"])), int(said["best"]), float(said["factor"]))
+            state = cls(list(read_epochs(values["epochs"])), int(values["best"]), float(values["factor"]))
         except (KeyError, OverflowError, TypeError, ValueError):
             return None
         return state if 0 < state.factor <= 1 and 0 <= state.best < len(state.epochs) else None
 
 
-def _told(epoch: Epoch, n_epochs: int) -> str:
+def _epoch_text(epoch: Epoch, n_epochs: int) -> str:
     return (
         f"epoch {epoch.number} of {n_epochs}: loss {epoch.loss:.3f}, accuracy {epoch.accuracy:.3f}; validation loss "
         f"{epoch.val_loss:.3f}, accuracy {epoch.val_accuracy:.3f} ({epoch.seconds:.0f} s)"
@@ -191,18 +191,29 @@ def _told(epoch: Epoch, n_epochs: int) -> str:
 def run(
     trainer: Trainer, training: Feed, validation: Feed, config: TrainingConfig, folder: Path, runtime: Runtime
 ) -> History:
-    """Train a network, or go on where an earlier run was stopped.
+    """Train a network, or resume an earlier run that was stopped.
 
     Parameters
     ----------
     trainer : Trainer
-        It has the best weights afterwards.
+        Afterwards its network has the best weights.
     training, validation : Feed
     config : TrainingConfig
     folder : path
-        Exists; holds what a later run of the same name needs to go on.
+        Existing folder of the run; its checkpoints allow a later call to resume.
     runtime : Runtime
-        Progress in steps, a notice for each epoch.
+        Callbacks: progress in steps, and a notice for each epoch.
+
+    Returns
+    -------
+    History
+
+    Raises
+    ------
+    TrainingError
+        The loss is not finite.
+    StoreError
+        The checkpoint with the best weights is damaged, or a file cannot be written.
     """
     last, best, done, log = (folder / name for name in ("last.npz", "best.npz", DONE, "log.csv"))
     finished = read_checkpoint(best, trainer.network_arrays()) if is_regular(done) else None
@@ -212,17 +223,17 @@ def run(
         if not is_regular(log):
             write_log(log, known.epochs)
         return known
-    delete_networks(folder)  # of a run whose weights are damaged
-    state = _begin_or_go_on(trainer, validation, last, best, runtime)
+    delete_networks(folder)  # networks of an earlier run whose weights are damaged
+    state = _start_or_resume(trainer, validation, last, best, runtime)
     steps_each = math.ceil(len(training.y) / config.batch_size)
     with runtime.stage("training, step") as advance:
         while state.epochs[-1].number < config.epochs and state.since_best < config.patience:
             epoch = _pass(trainer, training, validation, config, state, steps_each, runtime, advance)
-            if state.take(epoch, config.patience):
+            if state.add(epoch, config.patience):
                 write_checkpoint(best, trainer.network_arrays(), {})
             write_checkpoint(last, trainer.arrays(), state.to_dict())
             write_log(log, state.epochs)
-            runtime.notice(_told(epoch, config.epochs))
+            runtime.notice(_epoch_text(epoch, config.epochs))
     kept = read_checkpoint(best, trainer.network_arrays())
     if kept is None:
         raise StoreError(f"{best} is damaged; delete {folder} and run the same command again")
@@ -234,21 +245,21 @@ def run(
     return history
 
 
-def _history(said: dict[str, Any]) -> History | None:
-    """Return how a finished run went; None if it does not say so."""
+def _history(state: dict[str, Any]) -> History | None:
+    """Return the history of a finished run from its state; None if the state is invalid."""
     try:
-        history = History.from_dict(said["history"])
+        history = History.from_dict(state["history"])
     except (KeyError, OverflowError, TypeError, ValueError):
         return None
     return history if 0 <= history.best < len(history.epochs) else None
 
 
-def _begin_or_go_on(trainer: Trainer, validation: Feed, last: Path, best: Path, runtime: Runtime) -> _State:
-    found = read_checkpoint(last, trainer.arrays())
-    state = None if found is None else _State.read(found[1])
-    if found is not None and state is not None:
-        trainer.set_arrays(found[0])
-        runtime.notice(f"going on after epoch {state.epochs[-1].number} of a run that was stopped")
+def _start_or_resume(trainer: Trainer, validation: Feed, last: Path, best: Path, runtime: Runtime) -> _State:
+    checkpoint = read_checkpoint(last, trainer.arrays())
+    state = None if checkpoint is None else _State.read(checkpoint[1])
+    if checkpoint is not None and state is not None:
+        trainer.set_arrays(checkpoint[0])
+        runtime.notice(f"resuming a stopped run after epoch {state.epochs[-1].number}")
         return state
     write_checkpoint(best, trainer.network_arrays(), {})
     with runtime.stage("validating before training"):
@@ -276,11 +287,10 @@ def _pass(
         sums += len(y) * np.array(trainer.step(inputs, y))
         if not np.isfinite(sums[0]):
             raise TrainingError(
-                f"the loss is no number in epoch {number}: a learning rate of {config.learning_rate:g} is too high; "
-                "finetune takes a "
-                "lower `learning_rate`"
+                f"the loss is not finite in epoch {number}: a learning rate of {config.learning_rate:g} is too high; "
+                "run finetune with a lower `learning_rate`"
             )
-        if i + 1 < steps_each:  # after the last one comes the validation
+        if i + 1 < steps_each:  # the last step is reported after the validation
             advance(first + i + 1, n_steps)
     loss, accuracy = (sums / len(training.y)).tolist()
     with runtime.stage(f"validating epoch {number}"):
@@ -299,8 +309,8 @@ def _validated(
     started: float,
 ) -> Epoch:
     y, logits = validation.y, trainer.logits(validation)
-    # At its best temperature: how sharp the logits are changes with every step, and is calibrated in the end anyway.
-    chances = log_softmax(logits / find_temperature(logits, y), axis=1)
-    val_loss = -float(chances[np.arange(len(y)), y].mean())
+    # The scale of the logits changes with every step and is calibrated at the end, so the loss uses the best scale.
+    log_probabilities = log_softmax(logits / find_temperature(logits, y), axis=1)
+    val_loss = -float(log_probabilities[np.arange(len(y)), y].mean())
     val_accuracy = float((logits.argmax(axis=1) == y).mean())
     return Epoch(number, learning_rate, loss, accuracy, val_loss, val_accuracy, time.monotonic() - started)

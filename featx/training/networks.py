@@ -1,4 +1,4 @@
-"""A network cut in two: what stays frozen below, the blocks that are trained, and a top of dense layers."""
+"""A network in three parts: frozen layers, trained blocks, and a top of dense layers."""
 
 from __future__ import annotations
 
@@ -18,30 +18,32 @@ from featx.training.graph import Graph
 
 
 class Trainable:
-    """A backbone whose upper blocks are trained, and its top.
+    """A backbone with trainable upper blocks and a top.
 
     Parameters
     ----------
     core : keras.Model
-        Scaled pixels (n, size, size, 3) to activations, as :func:`featx.backbones.build_core` returns it.
+        Backbone that maps scaled pixels, shape (n, size, size, 3), to activations; see
+        :func:`featx.backbones.build_core`.
     below : str
-        The layer below the cut; the input layer for a network that is trained as a whole.
+        Layer below the cut; the input layer for a network that is trained as a whole.
     preprocess : str
-        The backbone's own pixel scaling.
+        Pixel scaling of the backbone.
     pooling : {"avg", "max", "flatten"}
-        How a map of activations becomes a vector.
+        Reduction of activation maps to a vector.
     weights, biases : sequence of ndarray
-        Those of the dense layers, as a fitted head has them: (n_in, n_out) and (n_out,). There is a ReLU between any
-        two, and the last one has a column for each class.
+        Weights of the dense layers, shape (n_in, n_out), and biases, shape (n_out,). There is a ReLU between
+        consecutive layers; the last layer has one column for each class.
     dropout : float
-        After each hidden dense layer, or before the last one where there is none.
+        Dropout rate after each hidden dense layer, or before the last layer if there is no hidden layer.
     seed : int
-        Of the dropout.
+        Random seed of the dropout.
 
     Attributes
     ----------
     frozen, blocks, top : keras.Model
-        uint8 pixels to activations at the cut; these to what is pooled; that to logits.
+        ``frozen`` maps uint8 pixels to activations at the cut, ``blocks`` these to the activations before pooling, and
+        ``top`` those to logits.
     """
 
     def __init__(
@@ -73,7 +75,7 @@ class Trainable:
         self._below = below
 
     def learning_rate_groups(self, layer_decay: float) -> list[tuple[float, list[Any]]]:
-        """Return trainable variables with the share of the learning rate that they train at, the top first."""
+        """Return the trainable variables by block with their fraction of the learning rate, the top first."""
         groups = [(1.0, list(self.top.trainable_variables))]
         for depth, variables in enumerate(self._graph.variables_above(self._below), 1):
             groups.append((layer_decay**depth, variables))
@@ -81,31 +83,31 @@ class Trainable:
 
     @property
     def variables(self) -> list[Any]:
-        """Everything that training changes: weights, statistics, states of random generators."""
+        """All variables that training changes: weights, statistics and states of random generators."""
         return [*self.blocks.variables, *self.top.variables]
 
     def save(self, path: Path) -> None:
-        """Write the network without its last dense layer: scaled pixels to features.
+        """Write the network without its last dense layer; it maps scaled pixels to features.
 
-        It becomes a Keras file, or a folder of the same content if the name does not end in ``.keras``.
+        The output is a Keras file, or a folder with the same content if the name does not end in ``.keras``.
         """
-        _thaw(self._core)  # whoever trains it further begins with no layer frozen
+        _thaw(self._core)  # so that further training starts without frozen layers
         features = self._top.features(self._core.outputs[0])
         network = keras.Model(self._core.inputs[0], features, name=self._core.name)
         network.save(path, zipped=path.suffix == ".keras")
 
     def save_classifier(self, path: Path, preprocess: str, temperature: float) -> None:
-        """Write the whole classifier as a Keras file: RGB pixels from 0 to 255 to probabilities.
+        """Write the whole classifier as a Keras file; it maps RGB pixels from 0 to 255 to probabilities.
 
-        Its layers are Keras's own, pixel scaling included, so that Keras alone can load and run it.
+        All layers, including the pixel scaling, are standard Keras layers, so that Keras alone can load and run it.
 
         Parameters
         ----------
         path : path
         preprocess : str
-            The backbone's own pixel scaling.
+            Pixel scaling of the backbone.
         temperature : float
-            What the logits are divided by.
+            Divisor of the logits.
         """
         pixels = keras.Input(self._core.input_shape[1:], name=self._top.named("pixels"))
         scaled = _scaled(pixels, preprocess, self._top.named("scaling"))
@@ -117,7 +119,7 @@ class Trainable:
         network.save(path)
 
     def last_layer(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Return kernel (n_features, n_classes) and bias (n_classes,) of the last dense layer."""
+        """Return the kernel, shape (n_features, n_classes), and the bias, shape (n_classes,), of the last layer."""
         kernel, bias = (np.asarray(part, np.float64) for part in self._top.last.get_weights())
         return kernel, bias
 
@@ -134,14 +136,14 @@ def _scaled(pixels: Any, preprocess: str, name: str) -> Any:
     mean, std = np.array(scaling.mean), np.array(scaling.std)
     if not scaling.bgr:
         return layers.Rescaling((1 / std).tolist(), (-mean / std).tolist(), name=name)(pixels)
-    layer = layers.Conv2D(3, 1, name=name, trainable=False)  # which also brings blue to the front
+    layer = layers.Conv2D(3, 1, name=name, trainable=False)  # also reorders RGB to BGR
     scaled = layer(pixels)
     layer.set_weights([np.diag(1 / std)[::-1].reshape(1, 1, 3, 3), -mean / std])
     return scaled
 
 
 def _thaw(network: keras.Model) -> None:
-    for layer in network._flatten_layers():  # a network that thinks itself trainable passes nothing on to its layers
+    for layer in network._flatten_layers():  # a network that is already trainable does not pass the flag to its layers
         layer.trainable = True
 
 

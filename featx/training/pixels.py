@@ -1,4 +1,4 @@
-"""Images as pixels, decoded as the recipe says and augmented on the way: training without cached activations."""
+"""Training inputs without cached activations: pixels, decoded according to the feature spec and augmented."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from featx.augmentation import make_views
 from featx.errors import DatasetError
-from featx.readers import preparing_for, read_file
+from featx.readers import preparer_for, read_file
 from featx.runtime import Runtime
 from featx.source import ImageFile
 from featx.spec import FeatureSpec
@@ -22,15 +22,15 @@ _KEPT_BYTES = 512_000_000
 
 
 class Pixels:
-    """Reads images for training; small sets are decoded once and kept in memory.
+    """The pixels of images for training; small data sets are decoded once and kept in memory.
 
     Parameters
     ----------
     images : sequence of ImageFile
     content_hashes : ndarray of shape (n, 32), uint8
-        What the files held when they were scanned.
+        SHA-256 of the files when they were scanned.
     spec : FeatureSpec
-        Size, resize rule and policy of augmentation.
+        Feature spec with size, resize rule and augmentation policy.
     runtime : Runtime
     """
 
@@ -42,7 +42,7 @@ class Pixels:
         self._spec = spec
         self._max_pixels = runtime.max_pixels
         self._pool = ThreadPoolExecutor(runtime.n_workers)
-        self._preparing = preparing_for(spec, runtime)
+        self._preparing = preparer_for(spec, runtime)
         shape = (len(images), spec.size, spec.size, 3)
         fits = np.prod(shape, dtype=np.int64) <= _KEPT_BYTES
         self._kept = np.empty(shape, np.uint8) if fits else None
@@ -56,16 +56,16 @@ class Pixels:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._pool.shutdown(wait=False, cancel_futures=True)
-        self._preparing.__exit__(kind, error, trace)  # stops what threads wait for
+        self._preparing.__exit__(kind, error, trace)  # stops the process that the threads wait for
         self._pool.shutdown()
 
     def read(self, view: int, at: NDArray[np.int64]) -> NDArray[np.uint8]:
-        """Return pixels (n, size, size, 3) of a view at some positions.
+        """Return the pixels of a view at the given positions, shape (n, size, size, 3).
 
         Raises
         ------
         DatasetError
-            A file is not what it was when it was scanned.
+            A file has changed since it was scanned, or cannot be read.
         """
         pixels = np.stack(list(self._pool.map(self._read_one, at.tolist())))
         if not view or self._spec.augment is None:
@@ -81,9 +81,9 @@ class Pixels:
             try:
                 data, state = read_file(stack.enter_context(image.open()), self._max_pixels)
             except OSError as error:
-                raise DatasetError(f"{image.address} cannot be read any more: {error.strerror or error}") from None
+                raise DatasetError(f"{image.address} can no longer be read: {error.strerror or error}") from None
             if state.content_hash != self._hashes[i].tobytes():
-                raise DatasetError(f"{image.address} has changed while it was trained on; run again")
+                raise DatasetError(f"{image.address} has changed during training; run the command again")
             pixels = self._prepare(data).pixels
         if self._kept is not None:
             self._kept[i], self._known[i] = pixels, True

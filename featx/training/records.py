@@ -1,4 +1,4 @@
-"""Where a network is cut, and how its training went: plain frozen values."""
+"""The cut of a network and the history of its training, as frozen dataclasses."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from featx.spec import Pooling
 
 @dataclass(frozen=True)
 class Cut:
-    """Where a network is cut in two.
+    """The place where a network is cut in two.
 
     Parameters
     ----------
     below : str
-        The layer whose output enters the part that is trained.
+        Layer whose output enters the trained part.
     first : str
-        The first block, or layer, that is trained.
+        First block, or layer, of the trained part.
     n_blocks : int
-        Blocks that are trained.
+        Number of trained blocks.
     shape : tuple of int
-        Of the activations at the cut, without the batch.
+        Shape of the activations at the cut, without the batch axis.
     is_whole : bool
-        Whether all of it is trained.
+        Whether the whole network is trained.
     """
 
     below: str
@@ -34,12 +34,12 @@ class Cut:
 
     @property
     def part(self) -> str:
-        """How many blocks are trained, for people: "2 blocks"."""
+        """The number of trained blocks as text, as in "2 blocks"."""
         return f"{self.n_blocks} block{'' if self.n_blocks == 1 else 's'}"
 
     @property
     def pooling(self) -> Pooling:
-        """What keeps all activations at the cut as one vector: a map is laid out, a vector stays."""
+        """The pooling that keeps all activations at the cut: ``flatten`` for maps, ``avg`` for vectors."""
         return "flatten" if len(self.shape) > 1 else "avg"
 
 
@@ -50,15 +50,16 @@ class Epoch:
     Parameters
     ----------
     number : int
-        From 1; 0 is the network before training.
+        Number of the epoch, from 1; 0 is the network before training.
     learning_rate : float
-        Learning rate of the top at its end.
+        Learning rate of the top at the end of the epoch.
     loss, accuracy : float or None
-        On the training images, as they were trained on; None before training.
+        Means over the training batches; None before training.
     val_loss, val_accuracy : float
-        On the validation part afterwards; the loss without label smoothing, at the temperature that suits it best.
+        Loss and accuracy on the validation part after the epoch; the loss is without label smoothing, at the
+        temperature that minimises it.
     seconds : float
-        Wall time, validation included.
+        Wall time in seconds, including validation.
     """
 
     number: int
@@ -70,20 +71,20 @@ class Epoch:
     seconds: float
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain values."""
+        """Return the fields as JSON values."""
         return asdict(self)
 
 
 @dataclass(frozen=True)
 class History:
-    """How training went.
+    """The history of a training run.
 
     Parameters
     ----------
     epochs : tuple of Epoch
-        From the network before training on.
+        All epochs, beginning with the network before training.
     best : int
-        Number of the epoch whose weights were kept: that of the lowest validation loss.
+        Number of the epoch with the lowest validation loss; its weights are kept.
     """
 
     epochs: tuple[Epoch, ...] = ()
@@ -91,42 +92,42 @@ class History:
 
     @property
     def seconds_per_epoch(self) -> float | None:
-        """Mean wall time of an epoch; None if there was none."""
+        """Mean wall time of an epoch in seconds; None without epochs."""
         trained = [epoch.seconds for epoch in self.epochs if epoch.number]
         return sum(trained) / len(trained) if trained else None
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain values."""
+        """Return the fields as JSON values."""
         return {"best": self.best, "epochs": [epoch.to_dict() for epoch in self.epochs]}
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> History:
-        """Read what :meth:`to_dict` gave.
+        """Return the history from the dictionary of :meth:`to_dict`.
 
         Raises
         ------
         KeyError, OverflowError, TypeError, ValueError
-            It is something else.
+            The dictionary is invalid.
         """
         return cls(read_epochs(values["epochs"]), int(values["best"]))
 
 
 def read_epochs(values: Any) -> tuple[Epoch, ...]:
-    """Read what :meth:`Epoch.to_dict` gave of the epochs of a run, from the network before training on.
+    """Return the epochs of a run from dictionaries of :meth:`Epoch.to_dict`, beginning with number 0.
 
     Raises
     ------
     TypeError, ValueError
-        It is something else.
+        The values are invalid.
     """
     epochs = tuple(Epoch(**value) for value in values)
     if [epoch.number for epoch in epochs] != list(range(len(epochs))) or not epochs:
-        raise ValueError("the epochs of a run are numbered from 0 on")
+        raise ValueError("the epochs of a run must be numbered from 0")
     for epoch in epochs:
         trained = (epoch.loss, epoch.accuracy) if epoch.number else ()
         if not all(
             isinstance(x, float)
             for x in (epoch.learning_rate, epoch.val_loss, epoch.val_accuracy, epoch.seconds, *trained)
         ):
-            raise TypeError(f"epoch {epoch.number} has something else than numbers")
+            raise TypeError(f"epoch {epoch.number} has values that are not numbers")
     return epochs

@@ -1,4 +1,4 @@
-"""The learning rate over a training run."""
+"""The learning rate schedule of a training run."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ import math
 
 
 def warmup_cosine(step: int, n_steps: int, warmup: float) -> float:
-    """Return the share of the highest learning rate at a step: a linear warm-up, then half a cosine down to 0.
+    """Return the fraction of the peak learning rate at a step: a linear warm-up, then half a cosine down to 0.
 
     Parameters
     ----------
     step : int
-        From 0.
+        Number of the step, from 0.
     n_steps : int
-        In the whole run.
+        Number of steps of the whole run.
     warmup : float
-        Share of the steps that the warm-up takes.
+        Fraction of the steps in the warm-up.
 
     Notes
     -----

@@ -1,4 +1,4 @@
-"""A small convolution network with random weights, to compare with what transfer gives."""
+"""A small convolutional network with random weights, as a baseline for transfer learning."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ FILTERS = (16, 64, 128)
 
 
 def scratch_core(size: int) -> keras.Model:
-    """Return three blocks of convolution and pooling: pixels (n, size, size, 3) to maps of 128 channels.
+    """Return three blocks of convolution and pooling that map pixels, shape (n, size, size, 3), to 128 channels.
 
-    The tutorials' basic network; its top is a dense layer of 512 and a dropout.
+    This is the basic network of many tutorials; there its top is a dense layer of 512 units and dropout.
     """
     inputs = keras.Input((size, size, 3))
     x = inputs

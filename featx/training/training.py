@@ -1,4 +1,4 @@
-"""Train the top blocks of a pretrained network, or a small one from scratch, and run the result over the data set."""
+"""Train the top blocks of a backbone, or a small network from scratch, and extract its features."""
 
 from __future__ import annotations
 
@@ -43,34 +43,34 @@ SCRATCH = "scratch-cnn"
 """Name of the network that is trained from random weights."""
 
 SCRATCH_SIZE = 128
-"""Side of its input in pixels, if not asked otherwise."""
+"""Default side of its input in pixels."""
 
 _SCRATCH_SCALING = "mean=0.0,0.0,0.0;std=1.0,1.0,1.0"
 _SCRATCH_HIDDEN = (512,)
 _READING = ("resize", "white", "page", "engine", "precision", "label_by", "path_column", "label_column")
-"""Options that a trained network shares with the one that it was before."""
+"""Options that a trained network inherits from its backbone."""
 
 
 @dataclass(frozen=True)
 class TrainedNetwork:
-    """A trained network and what it says of the data set, run as any user would run it.
+    """A trained network with its features of the data set, extracted in the same way as those of any backbone.
 
     Parameters
     ----------
     file : path
-        A Keras file: scaled pixels to features; a JSON file of the same name says how they are scaled.
+        Keras file that maps scaled pixels to features; a JSON file of the same name states the pixel scaling.
     cut : Cut
     history : History
     log : path
-        The epochs as a CSV file.
+        CSV file with the epochs.
     table : FeatureTable
-        Its features of the data set.
+        Features of the data set.
     estimator : scikit-learn classifier
-        Its last dense layer.
-    folded : DenseHead
-        The same as matrices.
+        Last dense layer of the network.
+    dense_head : DenseHead
+        The same layer as matrices.
     network : Trainable
-        What was trained.
+        The network in Keras.
     """
 
     file: Path
@@ -79,17 +79,17 @@ class TrainedNetwork:
     log: Path
     table: FeatureTable = field(repr=False)
     estimator: Any = field(repr=False)
-    folded: DenseHead = field(repr=False)
+    dense_head: DenseHead = field(repr=False)
     network: Trainable = field(repr=False)
 
     def keras_classifier(self, classes: Sequence[str], temperature: float) -> tuple[bytes, bytes]:
-        """Return the classifier as a Keras file that needs no featx, and what there is to know of it as JSON.
+        """Return the classifier as a Keras file that does not need featx, and its description as JSON.
 
         Parameters
         ----------
         classes : sequence of str
         temperature : float
-            What scores are divided by before they become probabilities.
+            Divisor of the scores before they are converted to probabilities.
         """
         spec = self.table.spec
         with temporary_folder(str(self.file.parent)) as folder:
@@ -98,54 +98,53 @@ class TrainedNetwork:
             with zipfile.ZipFile(file, "a") as archive:
                 archive.comment = GENERATOR.encode()
             content = file.read_bytes()
-        said = {"made_by": GENERATOR, "classes": list(classes), "size": spec.size, "resize": spec.resize}
-        return content, json.dumps({**said, "preprocess": "none"}).encode()
+        description = {"made_by": GENERATOR, "classes": list(classes), "size": spec.size, "resize": spec.resize}
+        return content, json.dumps({**description, "preprocess": "none"}).encode()
 
 
 def choose_cut(core: Any, unfreeze: int | str, name: str | None = None) -> Cut:
-    """Choose where to cut a network in two; see :func:`featx.training.graph.choose_blocks`."""
+    """Choose the place where a network is cut in two; see :func:`featx.training.graph.choose_blocks`."""
     from featx.training.graph import choose_blocks
 
     return choose_blocks(core, unfreeze, name)
 
 
 def train_blocks(data: TrainingData, plan: TrainingPlan, top: DenseLayers) -> TrainedNetwork:
-    """Train the upper blocks of the backbone of the data.
+    """Train the upper blocks of the backbone of a data set.
 
     Parameters
     ----------
     data : TrainingData
     plan : TrainingPlan
     top : DenseLayers
-        What training begins with above the backbone: a head fitted on its frozen features.
+        Initial dense layers above the backbone: those of a head fitted on the frozen features.
 
     Raises
     ------
     TrainingError
-        It cannot be cut so, or what is cached does not fit on the disk.
+        The backbone cannot be cut as requested, or the cached activations do not fit on the disk.
     """
     spec = dataclasses.replace(data.table.spec, **plan.view_spec)
     plain = dataclasses.replace(data.table.spec, precision="float32")
     with data.runtime.stage(f"building {data.backbone}"), on_device(data.runtime.device):
         core = build_core(plain, locate(spec, _weights(data), data.runtime))
     cut = choose_cut(core, plan.unfreeze, data.backbone)
-    told = f"{cut.part} to train, from {cut.first} on"
-    below = "" if cut.is_whole else f"; what is below gives {' x '.join(map(str, cut.shape))} numbers an image"
-    data.runtime.notice(told + below)
+    below = "" if cut.is_whole else f"; the frozen part outputs {' x '.join(map(str, cut.shape))} values per image"
+    data.runtime.notice(f"training {cut.part}, from {cut.first} to the top{below}")
     with reading_inputs(data, plan, spec, cut) as (read, source):
         return _train(data, plan, spec, core, cut, top, read, {"source": source})
 
 
 def train_scratch(data: TrainingData, plan: TrainingPlan, size: int) -> TrainedNetwork:
-    """Train a small network from random weights on the same images.
+    """Train a small network with random initial weights on the same images.
 
     Parameters
     ----------
     data : TrainingData
-        Its features only find duplicates.
+        Data set; its features are used only to find duplicates.
     plan : TrainingPlan
     size : int
-        Side of the input, in pixels.
+        Side of the input in pixels.
     """
     with data.runtime.stage("importing TensorFlow"):
         start_keras()
@@ -170,9 +169,9 @@ def _train(
     cut: Cut,
     top: DenseLayers,
     read: ReadView,
-    what: Mapping[str, Any],
+    settings: Mapping[str, Any],
 ) -> TrainedNetwork:
-    """Train a network in a folder of the cache, or take up a run there, and run the result over the data set."""
+    """Train a network in a folder of the cache, or resume the run there, and extract the features of the data set."""
     from featx.training.networks import Trainable
 
     config = plan.config
@@ -183,21 +182,21 @@ def _train(
     weights = hashlib.sha256(b"".join(np.asarray(w, np.float64).tobytes() for w in (*top.weights, *top.biases)))
     cut_below = "" if cut.is_whole else cut.below
     folder = data.run_folder(
-        {**plan.to_dict(), **what, "cut": cut_below, "top": weights.hexdigest(), "made": _made_by()}
+        {**plan.to_dict(), **settings, "cut": cut_below, "top": weights.hexdigest(), "made": _made_by()}
     )
-    waiting = "another run trains the same network on the same images; waiting for it to finish"
+    waiting = "another process trains the same network on the same images; waiting for it to finish"
     with lock_run(folder, lambda: data.runtime.notice(waiting)):
         history = _fit(network, data, plan, read, folder)
         with data.runtime.stage("saving the trained network"):
             file = _saved(network, history, spec, folder)
     estimator = dense_as_estimator(*network.last_layer())
-    folded = DenseHead([estimator.coef_.T], [estimator.intercept_])
+    dense_head = DenseHead([estimator.coef_.T], [estimator.intercept_])
     table = _features(data, file)
-    return TrainedNetwork(file, cut, history, folder / "log.csv", table, estimator, folded, network)
+    return TrainedNetwork(file, cut, history, folder / "log.csv", table, estimator, dense_head, network)
 
 
 def _fit(network: Trainable, data: TrainingData, plan: TrainingPlan, read: ReadView, folder: Path) -> History:
-    """Train a network on the training part; the validation part chooses the epoch."""
+    """Train a network on the training part; select the epoch on the validation part."""
     from featx.training.loop import Trainer, run
 
     split, config = data.split, plan.config
@@ -211,17 +210,17 @@ def _fit(network: Trainable, data: TrainingData, plan: TrainingPlan, read: ReadV
 
 
 def _features(data: TrainingData, network: Path) -> FeatureTable:
-    """Return the features of all images by the trained network."""
-    data.runtime.notice("the trained network runs over all images")
+    """Return the features of all images extracted with the trained network."""
+    data.runtime.notice("extracting the features of all images with the trained network")
     options = ExtractOptions(**{name: getattr(data.options, name) for name in _READING})
     table = compute_table(data.path, str(network), options, data.run, runtime=data.quiet_runtime)
     if not np.array_equal(table.content_hashes, data.table.content_hashes):
-        raise TrainingError(f"{data.path} has changed while it was trained on; run again")
+        raise TrainingError(f"{data.path} has changed during training; run the command again")
     return table
 
 
 def _made_by() -> dict[str, str]:
-    """Return what else a run depends on: a folder of other libraries is not gone on with."""
+    """Return the library versions that a run depends on; a run of other versions is not resumed."""
     return {"version": "1", **{library: version(library) for library in ("keras", "tensorflow")}}
 
 
@@ -234,10 +233,10 @@ def _weights(data: TrainingData) -> str | Path | None:
 
 
 def _saved(network: Trainable, history: History, spec: FeatureSpec, folder: Path) -> Path:
-    """Save the network once: its file, and so its digest, stays the same where the same run is asked for again."""
+    """Save the network once, so that a repeated run gives the same file and digest."""
     file = folder / f"epoch-{history.best}-of-{len(history.epochs) - 1}.keras"
     if not is_regular(file):
         write_cache_file(file, lambda temporary: write_network(temporary, network.save))
-    said = json.dumps({"made_by": GENERATOR, "preprocess": spec.preprocess, "size": spec.size})
-    write_content(file.with_suffix(".json"), said.encode())
+    description = json.dumps({"made_by": GENERATOR, "preprocess": spec.preprocess, "size": spec.size})
+    write_content(file.with_suffix(".json"), description.encode())
     return file

@@ -1,4 +1,4 @@
-"""Leak-free evaluation: folds, tuning inside them, intervals, calibration."""
+"""Evaluation without leakage: folds, tuning inside the folds, confidence intervals, calibration."""
 
 from featx.evaluation.procedures.calibration import calibrate, find_temperature
 from featx.evaluation.procedures.convergence import FitCounter
@@ -12,7 +12,7 @@ from featx.evaluation.procedures.folds import MOST_CROSS_VALIDATED, TooFewGroups
 from featx.evaluation.procedures.hold_out import HeldOutParts, hold_out
 from featx.evaluation.procedures.intervals import difference_of_shares, share_of
 from featx.evaluation.procedures.learning import learning_curve
-from featx.evaluation.procedures.new_images import measure_outside
+from featx.evaluation.procedures.new_images import measure_new_images
 from featx.evaluation.procedures.pairing import paired_difference
 from featx.evaluation.procedures.reliability import measure_reliability
 from featx.evaluation.procedures.training_set import TrainingSet
@@ -35,7 +35,7 @@ __all__ = [
     "fit_head",
     "hold_out",
     "learning_curve",
-    "measure_outside",
+    "measure_new_images",
     "measure_reliability",
     "paired_difference",
     "quiet_single_threads",

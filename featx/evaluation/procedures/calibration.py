@@ -1,4 +1,4 @@
-"""Scores to probabilities: one temperature, found on scores of images that the head had not seen."""
+"""Convert scores to probabilities by temperature scaling, fitted on out-of-fold scores."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ from featx.heads import Head, scores_of
 
 @dataclass(frozen=True)
 class Calibrated:
-    """A temperature, and out-of-fold scores that it turns into probabilities.
+    """A temperature, and out-of-fold scores on its scale.
 
     Parameters
     ----------
     temperature : float
-        Of the head that was fitted on all samples.
+        Temperature of the final head, which is fitted on all samples.
     scores : ndarray of shape (n_tested, n_classes), float64
-        Those of the cross-validation, with the same largest class, on the scale of that head: the softmax of scores
-        divided by the temperature is a probability.
+        Out-of-fold scores of the cross-validation, rescaled to the final head; the predicted classes are unchanged.
+        The softmax of the scores divided by the temperature is a probability.
     as_final : ndarray of shape (n_tested, n_classes), float64
-        Out-of-fold scores by heads of the parameters of that head: how sure it is itself of genuine images.
+        Out-of-fold scores of heads with the hyper-parameters of the final head: its typical scores for genuine images.
     """
 
     temperature: float
@@ -49,24 +49,30 @@ def calibrate(
     tally: FitCounter | None = None,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Calibrated:
-    """Find the temperature of a head, and bring the scores of a nested cross-validation to its scale.
+    """Fit the temperature of a head, and rescale the scores of a nested cross-validation to it.
 
-    The head of each fold has parameters, and so a scale, of its own: its temperature is found on scores of the other
-    folds by heads of the same parameters, so that no sample is calibrated by its own label.
+    The head of each fold has its own hyper-parameters, and therefore its own scale. The temperature of a fold is
+    fitted on the scores of the other folds by heads with the same hyper-parameters, so that no sample is calibrated
+    with its own label.
 
     Parameters
     ----------
     head : Head
     params : dict
-        Chosen on all samples.
+        Hyper-parameters of the final head, chosen on all samples.
     data : TrainingSet
     crossed : CrossValidated
-        Of the same head and samples.
+        Cross-validation of the same head on the same samples.
     n_workers : int
-    tally : Tally, optional
-        Counts the fits, as ``calibration``.
+        Number of threads.
+    tally : FitCounter, optional
+        Counts the fits in the stage ``calibration``.
     progress : callable
-        Called with (fits done, fits in all), for each choice of parameters anew.
+        Called with (fits done, total fits); starts again for each combination of hyper-parameters.
+
+    Returns
+    -------
+    Calibrated
     """
     y = data.y[crossed.tested]
     known: list[tuple[dict[str, Any], NDArray[np.float64]]] = []
@@ -80,7 +86,7 @@ def calibrate(
 
     as_final = scores_with(params)
     temperature = find_temperature(as_final, y)
-    # Of one split alone, the temperature of one half of the groups is found on the other.
+    # With a single split, the temperature for one half of the groups is fitted on the other half.
     one_split = crossed.summary.n_folds == 1
     parts = data.groups[crossed.tested] % 2 if one_split else crossed.fold
     scaled = crossed.scores.copy()
@@ -101,7 +107,7 @@ def _scores_with(
     tally: FitCounter | None,
     progress: Callable[[int, int], None],
 ) -> NDArray[np.float64]:
-    """Return out-of-fold scores by heads of the same parameters; folds that chose them have theirs already."""
+    """Return out-of-fold scores of heads with the given hyper-parameters, without refitting folds that chose them."""
     scores = np.empty((len(data.y), len(data.classes)))
     scores[crossed.tested] = crossed.scores
 
@@ -116,10 +122,10 @@ def _scores_with(
 
 
 def find_temperature(scores: NDArray[np.float64], y: NDArray[np.int64]) -> float:
-    """Return the temperature that makes out-of-fold probabilities most likely (Guo et al. 2017).
+    """Return the temperature that maximises the likelihood of out-of-fold probabilities (Guo et al. 2017).
 
-    The targets are smoothed by 1 in n + 2 (Platt 1999), so that a head without a single error on n images
-    does not claim certainty.
+    The targets are smoothed by 1 / (n + 2) (Platt 1999), so that a head without errors on n images does not report a
+    probability of 1.
 
     Parameters
     ----------
@@ -136,6 +142,6 @@ def find_temperature(scores: NDArray[np.float64], y: NDArray[np.int64]) -> float
     def loss(log_temperature: float) -> float:
         return -float((targets * log_softmax(scores / np.exp(log_temperature), axis=1)).sum(axis=1).mean())
 
-    # Beyond a factor of 1,000 either way a head separates perfectly or not at all, and the loss is flat.
+    # Beyond a factor of 1,000 in either direction, the head separates perfectly or not at all, and the loss is flat.
     found = minimize_scalar(loss, bounds=(np.log(1e-3), np.log(1e3)), method="bounded")
     return float(np.exp(found.x))

@@ -1,4 +1,4 @@
-"""Which fits did not converge, whatever estimator is inside: its warnings are counted, fit by fit."""
+"""Count the fits that did not converge, from the convergence warnings of scikit-learn."""
 
 from __future__ import annotations
 
@@ -15,36 +15,38 @@ _of_this_thread = threading.local()
 
 
 class FitCounter:
-    """Counts fits, and those that did not converge, by what they were for; may be shared by threads."""
+    """Count fits, and fits that did not converge, by stage; safe to share between threads."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._fits: Counter[str] = Counter()
-        self._loose: Counter[str] = Counter()
+        self._not_converged: Counter[str] = Counter()
 
     def add(self, stage: str, converged: bool) -> None:
         """Count a fit."""
         with self._lock:
             self._fits[stage] += 1
-            self._loose[stage] += not converged
+            self._not_converged[stage] += not converged
 
     def to_dict(self) -> dict[str, dict[str, int]]:
         """Return ``{stage: {n, n_not_converged}}``."""
-        return {stage: {"n": n, "n_not_converged": self._loose[stage]} for stage, n in sorted(self._fits.items())}
+        return {
+            stage: {"n": n, "n_not_converged": self._not_converged[stage]} for stage, n in sorted(self._fits.items())
+        }
 
     def notes(self) -> list[str]:
-        """Say how many fits did not converge, and what they were for; nothing if all did."""
-        loose = {stage: n for stage, n in sorted(self._loose.items()) if n}
-        if not loose:
+        """Report how many fits did not converge, by stage; an empty list if all converged."""
+        failed = {stage: n for stage, n in sorted(self._not_converged.items()) if n}
+        if not failed:
             return []
-        by_stage = ", ".join(f"{n:,} of {self._fits[stage]:,} in {stage}" for stage, n in loose.items())
-        total = f"{sum(loose.values()):,} of {self._fits.total():,} fits did not converge"
-        return [f"{total} ({by_stage}); fit `params={{'max_iter': N}}` allows more iterations"]
+        by_stage = ", ".join(f"{n:,} of {self._fits[stage]:,} in {stage}" for stage, n in failed.items())
+        total = f"{sum(failed.values()):,} of {self._fits.total():,} fits did not converge"
+        return [f"{total} ({by_stage}); to allow more iterations, fit with `params={{'max_iter': N}}`"]
 
 
 @contextlib.contextmanager
 def collected_warnings() -> Iterator[None]:
-    """Hand convergence warnings to the fit that caused them, see :func:`watched`, instead of showing them."""
+    """Count convergence warnings in each thread instead of showing them; see :func:`count_convergence_warnings`."""
     with warnings.catch_warnings():
         warnings.simplefilter("always", ConvergenceWarning)
         show = warnings.showwarning
@@ -60,8 +62,8 @@ def collected_warnings() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def watched() -> Iterator[list[int]]:
-    """Give a list that holds, at the end, the number of convergence warnings of this thread."""
+def count_convergence_warnings() -> Iterator[list[int]]:
+    """Return a list that contains, after the context ends, the number of convergence warnings in this thread."""
     before = getattr(_of_this_thread, "n", 0)
     counted: list[int] = []
     yield counted

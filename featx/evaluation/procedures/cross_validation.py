@@ -1,4 +1,4 @@
-"""Nested cross-validation: what the whole procedure, tuning included, scores on images it has not seen."""
+"""Nested cross-validation of the whole procedure, tuning included."""
 
 from __future__ import annotations
 
@@ -26,23 +26,23 @@ from featx.targets import SingleLabel
 
 @dataclass(frozen=True)
 class CrossValidated:
-    """A cross-validation and the folds it used.
+    """A cross-validation with its folds and out-of-fold scores.
 
     Parameters
     ----------
     summary : CrossValidation
     folds : Folds
-        Those of the first repeat.
+        Folds of the first repeat.
     tested : ndarray of shape (n_tested,), int64
-        Positions of the samples that were tested: all but those of rare classes of one group.
+        Positions of the tested samples: all samples except those of rare classes with a single group.
     fold : ndarray of shape (n_tested,), int64
-        The fold in which each of them was tested.
+        Number of the test fold of each tested sample.
     scores : ndarray of shape (n_tested, n_classes), float64
         Out-of-fold scores of the first repeat, each fold on the scale of its own head.
     params : tuple of dict
-        What was chosen in each fold of the first repeat.
+        Hyper-parameters chosen in each fold of the first repeat.
     n_not_converged : int
-        Outer fits that reached their limit of iterations.
+        Number of outer fits that did not converge.
     targets : SingleLabel
     """
 
@@ -57,8 +57,8 @@ class CrossValidated:
 
     @property
     def predicted(self) -> NDArray[np.int64]:
-        """Out-of-fold class numbers, shape (n_tested,): every figure of the summary counts these."""
-        return self.targets.answers(self.scores)
+        """Out-of-fold predictions (class numbers) of shape (n_tested,), from which the summary is computed."""
+        return self.targets.predicted(self.scores)
 
 
 def cross_validate(
@@ -71,29 +71,36 @@ def cross_validate(
     progress: Callable[[int, int], None] = lambda done, total: None,
     tally: FitCounter | None = None,
 ) -> CrossValidated:
-    """Tune and fit on the training part of every fold, score its test part.
+    """Tune and fit a head on the training part of every fold, and score the test part.
 
     Parameters
     ----------
     head : Head
     data : TrainingSet
-    n_folds, repeats : int
-        Folds are fewer where a class has fewer groups, and one split beyond 200,000 samples; each repeat cuts anew. All
-        figures are of the first repeat; further ones steady the intervals.
+    n_folds : int
+        Number of folds. There are fewer if a class has fewer groups, and a single split above 200,000 samples.
+    repeats : int
+        Number of repeats with other random folds. The estimates are those of the first repeat; further repeats
+        stabilise the confidence intervals.
     seed : int
+        Random seed of the folds and of tuning.
     n_workers : int
-        Folds at a time. Each computes on one thread, so that the bits do not depend on it.
+        Number of folds processed at a time. Each fold runs on one thread, so the result does not depend on this number.
     progress : callable
-        Called with (folds done, folds in all).
-    tally : Tally, optional
+        Called with (folds done, total folds).
+    tally : FitCounter, optional
         Counts the fits.
+
+    Returns
+    -------
+    CrossValidated
 
     Raises
     ------
     TooFewGroups
-        A class cannot be on both sides of a split.
+        A class has too few groups to be on both sides of a split.
     HeadError
-        The estimator refuses the data.
+        The estimator rejects the data.
     """
     with quiet_single_threads():
         repeats = repeats if len(data.y) <= MOST_CROSS_VALIDATED else 1
@@ -109,11 +116,11 @@ def cross_validate(
 
 @contextlib.contextmanager
 def quiet_single_threads() -> Iterator[None]:
-    """Run numerical libraries on one thread, with convergence warnings counted instead of shown."""
+    """Run numerical libraries on one thread, and count convergence warnings instead of showing them."""
     with threadpool_limits(1), collected_warnings():
-        # NearestCentroid says so of every feature that is always zero in a class; it handles them.
+        # NearestCentroid warns about features that are always zero in a class, although it handles them.
         warnings.filterwarnings("ignore", "self.within_class_std_dev_ has at least 1 zero", UserWarning)
-        # The first parts of a learning curve may have fewer samples than a kernel has landmarks, and are all of them.
+        # The first points of a learning curve may have fewer samples than landmarks; all samples become landmarks.
         warnings.filterwarnings("ignore", "n_components > n_samples", UserWarning)
         # A rare class may have fewer members than there are folds.
         warnings.filterwarnings("ignore", "The least populated class in y", UserWarning)
@@ -121,7 +128,7 @@ def quiet_single_threads() -> Iterator[None]:
 
 
 class _Scored(NamedTuple):
-    """What the head of one fold made of its test part."""
+    """Scores of the test part of one fold."""
 
     scores: NDArray[np.float64]
     params: dict[str, Any]
@@ -150,10 +157,11 @@ def _summary(
         scores[test], fold[test] = result.scores, number
     tested = cuts[0].tested
     targets, y, groups = data.targets, data.y[tested], data.groups[tested]
-    predicted = targets.answers(scores[tested])
+    predicted = targets.predicted(scores[tested])
     hit = targets.hits(predicted, y)
     hits = [
-        targets.hits(targets.answers(result.scores), data.y[test]) for test, result in zip(tests, results, strict=True)
+        targets.hits(targets.predicted(result.scores), data.y[test])
+        for test, result in zip(tests, results, strict=True)
     ]
     per_fold = [float(one.mean()) for one in hits]
     balanced = [_mean_recall(data.y[test], one) for test, one in zip(tests, hits, strict=True)]
@@ -170,8 +178,8 @@ def _summary(
         untested=cuts[0].untested,
     )
     params = tuple(result.params for result in results[:n_folds])
-    n_loose = sum(not result.converged for result in results)
-    return CrossValidated(summary, cuts[0], tested, fold[tested], scores[tested], params, n_loose, targets)
+    n_failed = sum(not result.converged for result in results)
+    return CrossValidated(summary, cuts[0], tested, fold[tested], scores[tested], params, n_failed, targets)
 
 
 def _interval(per_fold: Sequence[float], n_folds: int, pooled: Interval) -> Interval:

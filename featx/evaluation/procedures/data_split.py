@@ -1,4 +1,4 @@
-"""The parts of a labelled feature table: what is learnt from, and what its owner set aside."""
+"""Divide a labelled feature table into training, ``val`` and ``test`` part."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from featx.targets import SingleLabel
 
 @dataclass(frozen=True)
 class DataSplit:
-    """A labelled table, divided by its splits.
+    """A labelled table, divided by the splits of the data set.
 
     Parameters
     ----------
     train : TrainingSet
-        Samples of the split ``train`` or of none.
+        Samples of the split ``train`` and samples without a split.
     at : ndarray of shape (n_train,), int64
-        Their positions in the table.
+        Positions of the training samples in the table.
     val, test : TrainingSet
-        Samples of those splits; empty where there are none.
+        Samples of the splits ``val`` and ``test``; empty if there are none.
     """
 
     train: TrainingSet
@@ -37,7 +37,7 @@ class DataSplit:
 
 
 def split_table(table: FeatureTable, groups: NDArray[np.int64], views: int = 0) -> DataSplit:
-    """Divide a table into its parts; samples without a label are left out.
+    """Divide a table by the splits of the data set; samples without a label are left out.
 
     Parameters
     ----------
@@ -45,13 +45,17 @@ def split_table(table: FeatureTable, groups: NDArray[np.int64], views: int = 0) 
     groups : ndarray of shape (n_samples,), int64
         Group of each sample.
     views : int
-        How many augmented views of the training part are learnt from, in memory like the features themselves.
+        Number of augmented views of each training image. Like the features, views are read into memory.
+
+    Returns
+    -------
+    DataSplit
 
     Raises
     ------
     EvaluationError
-        No labels, one class, or a class that only a test part has; all images of the training part have the same
-        features; or the table has not so many views.
+        There are no labels or only one class; a class occurs only in the ``val`` or ``test`` part; all training images
+        have the same features; or the table has fewer views.
     """
     targets = training_targets(table.name, table.samples)
     labels, splits = table.y, table.splits
@@ -74,26 +78,26 @@ def split_table(table: FeatureTable, groups: NDArray[np.int64], views: int = 0) 
 
 
 def stop_if_all_equal(table: FeatureTable, X: NDArray[np.float32], at: NDArray[np.int64]) -> None:
-    """Make sure that images to learn from differ.
+    """Check that training images do not all have the same features.
 
     Parameters
     ----------
     table : FeatureTable
     X : ndarray of shape (n, n_features), float32
-        Their features.
+        Features of the training images.
     at : ndarray of shape (n,), int64
-        Their positions.
+        Positions of the training images in the table.
 
     Raises
     ------
     EvaluationError
-        They all have the same features.
+        All training images have the same features.
     """
     if are_equal(X):
         names = [table.samples[i].sample_id for i in at[:2]]
         raise EvaluationError(
-            f"all {len(X):,} images of the training part of {table.name} have the same features: nothing can be "
-            f"learnt. Look at {' and '.join(names)}: they may be fully transparent, of one colour, or have an empty "
+            f"all {len(X):,} images of the training part of {table.name} have the same features, so no head can be "
+            f"trained. Look at {' and '.join(names)}: they may be fully transparent, of one colour, or have an empty "
             "first page (`page`); featx inspect lists such images"
         )
 
@@ -101,7 +105,7 @@ def stop_if_all_equal(table: FeatureTable, X: NDArray[np.float32], at: NDArray[n
 def _read_views(table: FeatureTable, at: NDArray[np.int64], n: int) -> NDArray[np.float32] | None:
     if not 0 <= n <= table.views:
         has = f"{table.views} augmented views of each image" if table.views else "no augmented views"
-        raise EvaluationError(f"{table.name} has {has}, {n} are asked for; extract takes `augment` and `views`")
+        raise EvaluationError(f"{table.name} has {has}, but `views` is {n}; extract more with `augment` and `views`")
     if not n:
         return None
     views = np.empty((n, len(at), table.extraction.n_features), np.float32)
@@ -111,15 +115,15 @@ def _read_views(table: FeatureTable, at: NDArray[np.int64], n: int) -> NDArray[n
 
 
 def check_samples(name: str, samples: Sequence[Sample], group_by: str | None = None) -> None:
-    """Make sure that samples can be learnt from, as far as labels and groups tell, before their images are read.
+    """Check labels and groups of samples before their images are read.
 
     Parameters
     ----------
     name : str
-        Of the data set.
+        Name of the data set.
     samples : sequence of Sample
     group_by : str, optional
-        As for :func:`featx.fit`; ``camera`` and ``day`` are known only once the images are read.
+        As for :func:`featx.fit`. ``camera`` and ``day`` cannot be checked before the images are read.
 
     Raises
     ------
@@ -136,20 +140,26 @@ def check_samples(name: str, samples: Sequence[Sample], group_by: str | None = N
 def training_targets(name: str, samples: Sequence[Sample]) -> SingleLabel:
     """Return the targets of the training part.
 
+    Parameters
+    ----------
+    name : str
+        Name of the data set, for messages.
+    samples : sequence of Sample
+
     Raises
     ------
     EvaluationError
-        No labels, one class, or a class that only a test part has.
+        There are no labels or only one class, or a class occurs only in the ``val`` or ``test`` part.
     """
     if all(sample.label is None for sample in samples):
         raise EvaluationError(
-            f"{name} has no labels; put each class into a folder of its own, or give a manifest (path,label)"
+            f"{name} has no labels; put the images of each class into their own folder, or give a manifest (path,label)"
         )
     targets = SingleLabel.of(sample.label for sample in samples if sample.is_training)
     classes = targets.classes
     if len(classes) < 2:
         only = f"one class, {classes[0]!r}" if classes else "no labelled image"
-        raise EvaluationError(f"the training part of {name} has {only}; at least two classes are needed")
+        raise EvaluationError(f"the training part of {name} has {only}; at least two classes are required")
     for split in ("val", "test"):
         new = sorted({sample.label for sample in samples if sample.split == split and sample.label} - set(classes))
         if new:

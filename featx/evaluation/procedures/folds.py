@@ -1,4 +1,4 @@
-"""Cut samples into folds that are stratified, keep groups together and leave no class out of a training part."""
+"""Split samples into stratified folds that keep groups together and have every class in every training part."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from sklearn.model_selection import GroupKFold, StratifiedGroupKFold, Stratified
 
 _TRIES = 20
 _RARE_SHARE = 0.1
-"""Classes with too few groups count as rare if they hold no more than this share of all samples together: they are no
-reason to have no number, or but two folds."""
+"""Classes with too few groups count as rare if they hold no more than this share of all samples together. Rare classes
+neither prevent cross-validation nor reduce the number of folds."""
 
 MOST_CROSS_VALIDATED = 200_000
-"""Samples beyond which one split is measured on instead of folds."""
+"""Number of samples above which one split into training and test part replaces cross-validation."""
 
 
 class Fold(NamedTuple):
@@ -33,15 +33,15 @@ class Fold(NamedTuple):
 
 @dataclass(frozen=True)
 class Folds:
-    """A division into folds.
+    """A split into folds.
 
     Parameters
     ----------
     splitter : str
-        The scikit-learn class that made it.
+        The scikit-learn class that made the folds.
     pairs : tuple of Fold
     untested : tuple of str
-        Rare classes of one group each, always learnt and never tested.
+        Rare classes with a single group: in every training part and in no test fold.
     """
 
     splitter: str
@@ -50,54 +50,59 @@ class Folds:
 
     @property
     def tested(self) -> NDArray[np.int64]:
-        """Return the positions of all test parts, in order; all positions, unless a class is untested."""
+        """Positions of the samples of all test folds, in ascending order; all positions, unless a class is untested."""
         return np.sort(np.concatenate([fold.test for fold in self.pairs]))
 
 
 class TooFewGroups(Exception):  # noqa: N818
-    """A class cannot be on both sides of a split; the message says which."""
+    """A class has too few groups to be on both sides of a split; the message names it."""
 
 
 def count_groups(y: NDArray[np.int64], groups: NDArray[np.int64], n_classes: int) -> list[int]:
-    """Return the number of groups that each class occurs in."""
+    """Return, for each class, the number of groups that contain it."""
     return [len(np.unique(groups[y == label])) for label in range(n_classes)]
 
 
 def make_folds(
     y: NDArray[np.int64], groups: NDArray[np.int64], classes: Sequence[str], n_folds: int, seed: int
 ) -> Folds:
-    """Cut samples into at most ``n_folds`` folds.
+    """Split samples into at most ``n_folds`` folds.
 
     Parameters
     ----------
     y : ndarray of shape (n_samples,), int64
         Class numbers.
     groups : ndarray of shape (n_samples,), int64
-        Samples of one group are never separated.
+        Group numbers; samples of one group are always in the same fold.
     classes : sequence of str
-        For messages.
+        Class names.
     n_folds : int
-        Wanted number; fewer where a class that is not rare has fewer groups.
+        Largest number of folds. There are fewer folds if a class that is not rare has fewer groups.
     seed : int
+        Random seed.
+
+    Returns
+    -------
+    Folds
 
     Raises
     ------
     TooFewGroups
-        A class that is not rare has one group, or no division leaves every class in every training part.
+        A class that is not rare has a single group, or no split leaves every class in every training part.
     """
     counts = count_groups(y, groups, len(classes))
     untested = [label for label, count in enumerate(counts) if count < 2]
     if untested and not (_are_rare(y, untested) and len(classes) - len(untested) > 1):
         fewest = int(np.argmin(counts))
         n_images = int((y == fewest).sum())
-        what = "one image" if n_images == 1 else f"{n_images:,} images that are all one group"
-        raise TooFewGroups(f"class {classes[fewest]!r} has {what}: it cannot be both learnt and tested")
+        size = "one image" if n_images == 1 else f"{n_images:,} images in a single group"
+        raise TooFewGroups(f"class {classes[fewest]!r} has {size}: it cannot be in both training and test folds")
     always = np.isin(groups, groups[np.isin(y, untested)])
     at = np.flatnonzero(~always)
     few = [label for label, count in enumerate(counts) if 2 <= count < n_folds]
     most = n_folds if _are_rare(y, few) else min(counts[label] for label in few)
     for n in range(min(most, len(np.unique(groups[at]))), 1, -1):
-        # StratifiedGroupKFold may leave a class out of a training part without a word; then groups at random may do.
+        # StratifiedGroupKFold may leave a class out of a training part without a warning; random groups may succeed.
         for kind in (StratifiedGroupKFold, GroupKFold):
             for attempt in range(_TRIES):
                 splitter, pairs = _cut(y[at], groups[at], n, seed + 1000 * attempt, kind)
@@ -106,16 +111,16 @@ def make_folds(
                 if all(len(np.unique(y[train])) == len(classes) for train in trains) and all(map(len, tests)):
                     names = tuple(classes[label] for label in untested)
                     return Folds(splitter, tuple(map(Fold, trains, tests)), names)
-    raise TooFewGroups("the groups mix the classes so that no division leaves every class in training")
+    raise TooFewGroups("no split of the groups leaves every class in every training part")
 
 
 def make_outer_folds(
     y: NDArray[np.int64], groups: NDArray[np.int64], classes: Sequence[str], n_folds: int, seed: int
 ) -> Folds:
-    """Cut samples into folds to measure on; more than 200,000 of them into one training and one test part.
+    """Split samples into the outer folds of a cross-validation; above 200,000 samples, into one training and test part.
 
-    Parameters and errors are those of :func:`make_folds`. The test part of one split holds 1 in ``n_folds`` of the
-    samples: 40,000 and more, which is enough for a narrow interval by itself.
+    Parameters and errors are those of :func:`make_folds`. The test part of a single split has 1 in ``n_folds`` of the
+    samples: 40,000 or more, which is enough for a narrow confidence interval.
     """
     folds = make_folds(y, groups, classes, n_folds, seed)
     if len(y) <= MOST_CROSS_VALIDATED:

@@ -1,4 +1,4 @@
-"""Three parts of a labelled table: to learn from, to choose by, and held out to judge what came of it."""
+"""Split a labelled feature table into training, validation and test part."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ _FOLDS = 5
 
 @dataclass(frozen=True)
 class HeldOutParts:
-    """Positions in a table; no group is in two parts.
+    """Training, validation and test part of a table; no group is in two parts.
 
     Parameters
     ----------
     targets : SingleLabel
     y : ndarray of shape (n_samples,), int64
-        Class numbers of all samples, -1 without a label.
+        Class numbers of all samples; -1 for samples without a label.
     train, val, test : ndarray of shape (n,), int64
-        Positions.
+        Positions of the samples of each part.
     is_own_test : bool
-        Whether the test part is the data set's own.
+        True if the test part is the ``test`` part of the data set.
     """
 
     targets: SingleLabel
@@ -46,23 +46,31 @@ class HeldOutParts:
 
 
 def hold_out(table: FeatureTable, groups: NDArray[np.int64], seed: int) -> HeldOutParts:
-    """Divide a table; its own ``val`` and ``test`` parts are taken where it has them, else a fifth of the rest each.
+    """Split a table into training, validation and test part.
+
+    The ``val`` and ``test`` parts of the data set are used if they exist. A missing part is a fifth of the remaining
+    training images.
 
     Parameters
     ----------
     table : FeatureTable
     groups : ndarray of shape (n_samples,), int64
-        Group of each sample; images of own parts that share a group with a training image are left out.
+        Group of each sample. Images of existing parts that share a group with a training image are left out.
     seed : int
+        Random seed.
+
+    Returns
+    -------
+    HeldOutParts
 
     Raises
     ------
     EvaluationError
-        No labels, one class, or no part can be held out without tearing a group or losing a class; or images to learn
-        from that all have the same features.
+        There are no labels or only one class; no part can be held out without splitting a group or losing a class; or
+        all training images have the same features.
     """
-    learnt = split_table(table, groups)
-    targets, rest = learnt.train.targets, learnt.at
+    divided = split_table(table, groups)
+    targets, rest = divided.train.targets, divided.at
     y = targets.encode(table.y)
     own = {name: np.flatnonzero((y >= 0) & (table.splits == name)) for name in ("val", "test")}
     parts = {name: at[~np.isin(groups[at], groups[rest])] for name, at in own.items()}
@@ -71,7 +79,7 @@ def hold_out(table: FeatureTable, groups: NDArray[np.int64], seed: int) -> HeldO
             rest, parts[name] = _cut_off(rest, y, groups, targets.classes, seed)
         elif not len(parts[name]):
             raise EvaluationError(f"every image of the {name} part shares a group with a training image")
-    if len(rest) < len(learnt.at):
+    if len(rest) < len(divided.at):
         stop_if_all_equal(table, table.opened(0)(rest), rest)
     parts["val"] = parts["val"][~np.isin(groups[parts["val"]], groups[parts["test"]])]
     if not len(parts["val"]):
@@ -85,5 +93,5 @@ def _cut_off(
     try:
         kept, off = make_folds(y[rest], groups[rest], classes, _FOLDS, seed).pairs[0]
     except TooFewGroups as error:
-        raise EvaluationError(f"no part can be held out to judge by: {error}") from None
+        raise EvaluationError(f"no validation or test part can be held out: {error}") from None
     return rest[kept], rest[off]

@@ -1,4 +1,4 @@
-"""95 % intervals of accuracies."""
+"""95 % confidence intervals of accuracies."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from featx.evaluation.records.scores import Interval
 _Z = 1.959963984540054
 
 _GROUPS_ALIKE = 2
-"""Groups that are taken to be entirely alike, besides those that are seen (docs/decisions/intervals.md)."""
+"""Number of perfectly correlated groups that are added to the observed groups (docs/decisions/intervals.md)."""
 
 _WAY = 0.25
-"""How far an interval of pooled samples is drawn towards a wider one over the folds."""
+"""Share of the distance by which the interval of pooled samples is extended to a wider interval over the folds."""
 
 
 def wilson(share: float, n: float) -> Interval:
@@ -28,24 +28,26 @@ def wilson(share: float, n: float) -> Interval:
 
 
 def share_of(hits: NDArray[np.bool_], groups: NDArray[np.int64]) -> Interval:
-    """Return the share of samples that are hits, with Wilson's interval over what the samples are worth.
+    """Return the share of hits, with Wilson's interval for the effective number of samples.
 
     Parameters
     ----------
     hits : ndarray of shape (n_samples,), bool
+        Whether each prediction is correct.
     groups : ndarray of shape (n_samples,), int64
-        See :func:`effective_number`.
+        Group numbers; see :func:`effective_number`.
     """
     return wilson(float(hits.mean()), effective_number(hits, groups))
 
 
 def effective_number(outcomes: NDArray[np.bool_] | NDArray[np.float64], groups: NDArray[np.int64]) -> float:
-    """Return how many independent trials samples of some groups are worth: n^2 / (n + r sum m (m - 1)) (Kish 1965).
+    """Return the effective number of samples in groups: n^2 / (n + r sum m (m - 1)) (Kish 1965).
 
-    The sum is over groups of m samples. r, from 0 to 1, is the correlation of outcomes within groups, as far as it can
-    be told: only groups with another outcome than the usual one tell, the first of them nothing, and two more are taken
-    to be entirely alike. Where no group tells, r is 1: groups of one size count once each, and a few large ones make
-    the number small: 3,097 samples in 3 groups of 1,000 and 97 of one are worth 3.2.
+    The sum is over groups of m samples. r is the estimated correlation of outcomes within groups, from 0 to 1. Only
+    groups that contain another outcome than the most frequent one are informative. The first informative group does not
+    count, and two perfectly correlated groups are added. Without informative groups r is 1: groups of equal size
+    count as one sample each, and a few large groups make the number small. For example, 3,097 samples in 3 groups of
+    1,000 and 97 groups of one count as 3.2.
 
     Parameters
     ----------
@@ -53,6 +55,11 @@ def effective_number(outcomes: NDArray[np.bool_] | NDArray[np.float64], groups: 
         Hits, or differences of hits.
     groups : ndarray of shape (n_samples,), int64
         Group numbers; not empty.
+
+    Returns
+    -------
+    float
+        Effective number of independent samples.
     """
     members = np.unique(groups, return_inverse=True)[1]
     sizes = np.bincount(members).astype(np.float64)
@@ -72,7 +79,7 @@ def effective_number(outcomes: NDArray[np.bool_] | NDArray[np.float64], groups: 
 
 
 def mean_of_shares(parts: Sequence[Interval]) -> Interval:
-    """Return the mean of independent shares, with an interval made of theirs (Zou and Donner 2008)."""
+    """Return the mean of independent shares, with an interval from their intervals (Zou and Donner 2008)."""
     mean = float(np.mean([part.mean for part in parts]))
     down = math.sqrt(sum((part.mean - part.low) ** 2 for part in parts)) / len(parts)
     up = math.sqrt(sum((part.high - part.mean) ** 2 for part in parts)) / len(parts)
@@ -80,34 +87,37 @@ def mean_of_shares(parts: Sequence[Interval]) -> Interval:
 
 
 def corrected_resampled(scores: Sequence[float], test_to_train: float) -> Interval:
-    """Return the interval of a mean over folds whose training parts overlap (Nadeau and Bengio 2003).
+    """Return the mean over folds with overlapping training parts, and its interval (Nadeau and Bengio 2003).
 
     Parameters
     ----------
     scores : sequence of float
-        One for each fold and repeat.
+        One score per fold and repeat.
     test_to_train : float
-        Size of a test part over that of its training part.
+        Number of test samples divided by the number of training samples.
     """
     mean, half = _mean_and_half(scores, test_to_train)
     return Interval(mean, max(0.0, mean - half), min(1.0, mean + half))
 
 
 def difference_over_folds(scores: Sequence[float], others: Sequence[float], test_to_train: float) -> Interval:
-    """Return the interval of the mean of ``scores - others`` over the same folds; see :func:`corrected_resampled`."""
+    """Return the mean of ``scores - others`` over the same folds, and its interval; see :func:`corrected_resampled`."""
     mean, half = _mean_and_half(np.subtract(scores, others), test_to_train)
     return Interval(mean, mean - half, mean + half)
 
 
 def difference_of_shares(hits: NDArray[np.bool_], others: NDArray[np.bool_], groups: NDArray[np.int64]) -> Interval:
-    """Return the interval of the difference of two shares of the same samples (Agresti and Min 2005).
+    """Return the difference of two shares of the same samples, and its interval (Agresti and Min 2005).
 
-    Half a sample is added to each of the four cells of their table, so that two that never differ are no certainty.
+    Half a sample is added to each of the four cells of their contingency table, so that the interval has a width even
+    if the two never differ.
 
     Parameters
     ----------
     hits, others : ndarray of shape (n_samples,), bool
+        Whether each prediction of either head is correct.
     groups : ndarray of shape (n_samples,), int64
+        Group numbers.
     """
     n = effective_number(hits.astype(np.float64) - others, groups)
     better = (float((hits & ~others).mean()) * n + 0.5) / (n + 2)
@@ -123,10 +133,17 @@ def _mean_and_half(scores: Sequence[float] | NDArray[np.float64], test_to_train:
 
 
 def shrink_interval(resampled: Interval, pooled: Interval) -> Interval:
-    """Return the pooled figure; its interval is drawn a quarter of the way to that over the folds where it is wider.
+    """Return the pooled estimate, with its interval extended a quarter of the way to a wider interval over the folds.
 
-    Folds that agree by chance make the second one of no width, folds that differ by chance one of twice the width; the
-    first knows nothing of how much the heads of the folds differ (docs/decisions/intervals.md).
+    The interval over the folds is unstable: it has no width if the folds agree by chance, and twice the width if they
+    differ by chance. The pooled interval ignores how much the heads of the folds differ (docs/decisions/intervals.md).
+
+    Parameters
+    ----------
+    resampled : Interval
+        Estimate and interval over the folds.
+    pooled : Interval
+        Estimate and interval of the pooled samples.
     """
     mean = pooled.mean
     low, high = min(pooled.low, mean), max(pooled.high, mean)

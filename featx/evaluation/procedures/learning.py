@@ -1,4 +1,4 @@
-"""Would more images help: accuracy by the number of images to learn from."""
+"""Learning curve: accuracy as a function of the number of training images."""
 
 from __future__ import annotations
 
@@ -27,11 +27,12 @@ _POINTS_OF_TREND = 3
 _RESAMPLES = 400
 _WORTHWHILE = 0.01
 _FLATTEST = -0.1
-"""Slope of the trend beyond which halving the errors takes more than a thousand times the images."""
+"""Flattest slope for which ``to_halve`` is reported: at a flatter slope, halving the errors takes more than a thousand
+times as many images."""
 
 
 class _Point(NamedTuple):
-    """What learning from a share of one training part gave: which test samples were right, or why there is nothing."""
+    """Result of training on a share of one training part: the correct test samples, or the reason for no result."""
 
     n: int
     hit: NDArray[np.bool_] | None
@@ -47,25 +48,31 @@ def learning_curve(
     tally: FitCounter | None = None,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> LearningCurve:
-    """Fit on growing parts of every fold's training part, score the same test parts.
+    """Fit a head on growing shares of every training part, and score the same test folds.
 
-    Each fold keeps the parameters that the cross-validation chose there, and the last point is the cross-validation
-    itself. Whole groups are taken, of each class about the same share. What twice as many images might give is read
-    from the trend of the last three points: the error as a power of their number (Hestness et al. 2017); its interval
-    from resampling the groups of the test parts.
+    Each fold keeps the hyper-parameters that the cross-validation chose, and the last point is the cross-validation
+    itself. Each share consists of whole groups, with about the same share of each class. The expected accuracy with
+    twice as many images is extrapolated from the last three points, with the error as a power law of the number of
+    images (Hestness et al. 2017). Its confidence interval is a bootstrap over the groups of the test folds.
 
     Parameters
     ----------
     head : Head
     data : TrainingSet
     crossed : CrossValidated
-        Of the same head and samples.
+        Cross-validation of the same head on the same samples.
     seed : int
+        Random seed of the shares and of the bootstrap.
     n_workers : int
-    tally : Tally, optional
+        Number of threads.
+    tally : FitCounter, optional
         Counts the fits.
     progress : callable
-        Called with (fits done, fits in all).
+        Called with (fits done, total fits).
+
+    Returns
+    -------
+    LearningCurve
     """
     targets, folds, tested = data.targets, crossed.folds, crossed.tested
 
@@ -73,13 +80,13 @@ def learning_curve(
         part = train[_part(data.y[train], data.groups[train], share, seed)]
         present = np.bincount(data.y[part], minlength=targets.n_classes)[data.y[tested]]
         if present.min() < _FEWEST_A_CLASS:
-            return _Point(len(part), None, f"a class has fewer than {_FEWEST_A_CLASS} images there")
+            return _Point(len(part), None, f"a class has fewer than {_FEWEST_A_CLASS} training images")
         try:
             estimator = fit_head(head, params, *data.rows(part), tally, "learning curve")
-            answers = targets.answers(scores_of(estimator, data.X[test], targets.n_classes))
-        except (HeadError, ValueError) as error:  # as where more neighbours are asked for than there are samples
+            predicted = targets.predicted(scores_of(estimator, data.X[test], targets.n_classes))
+        except (HeadError, ValueError) as error:  # for example more neighbours than samples
             return _Point(len(part), None, str(error))
-        return _Point(len(part), targets.hits(answers, data.y[test]))
+        return _Point(len(part), targets.hits(predicted, data.y[test]))
 
     own = list(zip(crossed.params, folds.pairs, strict=True))
     jobs = [(share, params, *pair) for share in _SHARES for params, pair in own]
@@ -116,32 +123,32 @@ def _curve(scored: list[_Point], data: TrainingSet, folds: Folds, seed: int) -> 
 
 
 def _part(y: NDArray[np.int64], groups: NDArray[np.int64], share: float, seed: int) -> NDArray[np.int64]:
-    """Return the positions of whole groups that hold about a share of each class, chosen at random."""
+    """Return the positions of randomly chosen whole groups that contain about the given share of each class."""
     order = np.random.default_rng(seed).permutation(int(groups.max()) + 1)[groups]
-    taken = np.zeros(len(y), np.bool_)
+    chosen = np.zeros(len(y), np.bool_)
     for label in np.unique(y):
         members = y == label
         wanted = min(max(_FEWEST_A_CLASS, round(share * int(members.sum()))), int(members.sum()))
-        taken |= members & (order <= np.sort(order[members])[wanted - 1])
-    return np.flatnonzero(np.isin(groups, groups[taken]))
+        chosen |= members & (order <= np.sort(order[members])[wanted - 1])
+    return np.flatnonzero(np.isin(groups, groups[chosen]))
 
 
 def _outlook(
     sizes: list[int], hits: list[NDArray[np.bool_]], groups: NDArray[np.int64], n: int, seed: int
 ) -> Outlook | None:
-    """Return what to expect of more images than ``n``; None where there is no trend to read."""
+    """Extrapolate the learning curve to more images than ``n``; None without a trend."""
     last = slice(-_POINTS_OF_TREND, None)
-    if len(set(sizes[last])) < _POINTS_OF_TREND:  # few large groups give several parts of one size
+    if len(set(sizes[last])) < _POINTS_OF_TREND:  # with few large groups, several shares have the same size
         return None
     members = np.unique(groups, return_inverse=True)[1]
     sums = np.stack([np.bincount(members, ~hit) for hit in hits[last]], axis=1)
     counts = np.bincount(members)
     n_groups = len(counts)
     weights = np.random.default_rng(seed).multinomial(n_groups, np.full(n_groups, 1 / n_groups), _RESAMPLES)
-    weights = np.concatenate([np.ones((1, n_groups)), weights])  # first the samples themselves
+    weights = np.concatenate([np.ones((1, n_groups)), weights])  # the first row is the original sample
     errors = np.maximum(weights @ sums / (weights @ counts)[:, None], 0.5 / n)
     slopes, offsets = np.polyfit(np.log(sizes[last]), np.log(errors).T, 1)
-    # That more images would harm is no outlook: a trend upwards is chance.
+    # A negative gain is set to 0 below: an upward trend of the error is due to chance.
     gains = np.exp(offsets + slopes * np.log(n)) - np.exp(offsets + slopes * np.log(2 * n))
     now = float(hits[-1].mean())
     low, high = np.quantile(gains[1:], [0.025, 0.975])

@@ -1,4 +1,4 @@
-"""Accuracy on labelled images that were not used to fit."""
+"""Accuracy on labelled images of another data set."""
 
 from __future__ import annotations
 
@@ -6,36 +6,36 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featx.evaluation.procedures.intervals import share_of
-from featx.evaluation.records.scores import ByClass, Outside
+from featx.evaluation.records.scores import ByClass, NewImagesAccuracy
 from featx.targets import SingleLabel
 
 
-def measure_outside(
+def measure_new_images(
     targets: SingleLabel,
     y: NDArray[np.int64],
     predicted: NDArray[np.int64],
     seen: NDArray[np.bool_],
     near: NDArray[np.bool_],
     groups: NDArray[np.int64],
-) -> Outside:
-    """Compare predictions with labels; images used to fit, and near-copies, count only in the accuracy as given.
+) -> NewImagesAccuracy:
+    """Return the accuracy of predictions; training images and their near-duplicates count only in ``as_given``.
 
     Parameters
     ----------
     targets : SingleLabel
     y, predicted : ndarray of shape (n_samples,), int64
-        Class numbers.
+        True and predicted class numbers.
     seen : ndarray of shape (n_samples,), bool
-        Whether the head was fitted on an image of this content.
+        Whether an image has the same bytes as a training image.
     near : ndarray of shape (n_samples,), bool
-        Whether it was fitted on a near-copy.
+        Whether an image is a near-duplicate of a training image.
     groups : ndarray of shape (n_samples,), int64
-        Images of one group count in the interval as what they are worth together.
+        Group numbers. The confidence interval accounts for the correlation within groups.
     """
     hit, new = targets.hits(predicted, y), ~seen & ~near
     baseline = targets.baseline(y[new]) if new.any() else None
     by_class = ByClass.of(targets, predicted[new], y[new])
-    return Outside(
+    return NewImagesAccuracy(
         accuracy=share_of(hit[new], groups[new]) if new.any() else None,
         n=int(new.sum()),
         as_given=float(hit.mean()),

@@ -1,4 +1,4 @@
-"""The difference of two heads on the same folds."""
+"""Difference between the accuracies of two heads on the same folds."""
 
 from __future__ import annotations
 
@@ -13,14 +13,16 @@ from featx.evaluation.records.scores import Interval
 def paired_difference(
     one: CrossValidated, other: CrossValidated, y: NDArray[np.int64], groups: NDArray[np.int64]
 ) -> Interval:
-    """Return the difference of two accuracies, with an interval shrink_interval as that of an accuracy is.
+    """Return the difference of two accuracies, with a confidence interval from paired predictions.
+
+    As for an accuracy, :func:`shrink_interval` combines the interval of the pooled samples and that over the folds.
 
     Parameters
     ----------
     one, other : CrossValidated
-        On the same folds; ``one`` minus ``other``.
+        Cross-validations on the same samples and folds; the difference is ``one`` minus ``other``.
     y, groups : ndarray of shape (n_samples,), int64
-        Class and group numbers of the samples of both.
+        Class and group numbers of the samples.
     """
     tested = one.tested
     y, groups = y[tested], groups[tested]

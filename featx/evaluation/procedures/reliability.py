@@ -1,4 +1,4 @@
-"""Whether probabilities come true."""
+"""Measure the reliability of calibrated probabilities."""
 
 from __future__ import annotations
 
@@ -12,26 +12,26 @@ _BINS = 10
 
 
 def measure_reliability(targets: SingleLabel, probabilities: NDArray[np.float64], y: NDArray[np.int64]) -> Reliability:
-    """Compare probabilities of images that the head had not seen with what was true.
+    """Compare out-of-fold probabilities with the true classes.
 
     Parameters
     ----------
     targets : SingleLabel
     probabilities : ndarray of shape (n_samples, n_classes), float64
-        Calibrated, out of fold.
+        Calibrated out-of-fold probabilities.
     y : ndarray of shape (n_samples,), int64
         Class numbers.
 
     Returns
     -------
     Reliability
-        Ten bins of equal numbers of images, by confidence.
+        With ten bins of equal numbers of images, in ascending order of confidence.
     """
     truth = np.zeros_like(probabilities)
     truth[np.arange(len(y)), y] = 1
     brier = float(np.square(probabilities - truth).sum(axis=1).mean())
-    answers = targets.answers(probabilities)
-    confidence, hit = targets.confidence(probabilities, answers), targets.hits(answers, y)
+    predicted = targets.predicted(probabilities)
+    confidence, hit = targets.confidence(probabilities, predicted), targets.hits(predicted, y)
     order = np.argsort(confidence, kind="stable")
     parts = [part for part in np.array_split(order, _BINS) if len(part)]
     bins = tuple(ReliabilityBin(float(confidence[part].mean()), float(hit[part].mean()), len(part)) for part in parts)

@@ -1,4 +1,4 @@
-"""Score every candidate of a head's grid on one split, computing once what the candidates have in common."""
+"""Score every candidate of a head's grid on one split, and share the computation between candidates."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from sklearn.preprocessing import LabelBinarizer
 from sklearn.utils.class_weight import compute_sample_weight
 
 from featx.errors import HeadError
-from featx.evaluation.procedures.convergence import watched
+from featx.evaluation.procedures.convergence import count_convergence_warnings
 from featx.evaluation.procedures.threads import stop_if_unwanted
 from featx.heads import Head, converged, scores_of
 from featx.targets import SingleLabel
@@ -28,13 +28,13 @@ _PREFIX = "head__"
 
 _MOST_TO_THE_LAST = 5_000
 _LOOSER = 10
-"""On more samples than that, a path's fits, which only have to be ranked, end at a tolerance that many times as large:
-on 33,000 images after a third of the iterations, with accuracies that differ by less than 0.001."""
+"""Above _MOST_TO_THE_LAST samples, the fits of a path end at a tolerance _LOOSER times as large, because they only have
+to be ranked: on 33,000 images after a third of the iterations, with accuracies that differ by less than 0.001."""
 
 
 @dataclass(frozen=True)
 class Split:
-    """Samples, and which of them are learnt from and scored.
+    """Samples, divided into training and test samples.
 
     Parameters
     ----------
@@ -42,7 +42,7 @@ class Split:
     y : ndarray of shape (n_samples,), int64
         Class numbers.
     train, test : ndarray of int64
-        Positions.
+        Positions of the training and test samples.
     targets : SingleLabel
     """
 
@@ -54,13 +54,15 @@ class Split:
 
 
 @dataclass(frozen=True)
-class Tried:
-    """What one candidate did on one split.
+class CandidateResult:
+    """Result of one candidate on one split.
 
     Parameters
     ----------
     scores : ndarray of shape (n_test, n_classes), float64
+        Scores of the test samples.
     converged : bool
+        Whether the fit converged.
     """
 
     scores: NDArray[np.float64]
@@ -69,7 +71,7 @@ class Tried:
 
 @dataclass(frozen=True)
 class _Parts:
-    """A split behind all steps of a pipeline but the last, which were fitted on its training samples."""
+    """A split transformed by all steps of a pipeline except the last, fitted on the training samples."""
 
     X_train: Any
     X_test: Any
@@ -78,38 +80,45 @@ class _Parts:
 
 
 Params = dict[str, Any]
-_Way = Callable[[Head, Sequence[Params], _Parts], Iterator[Tried]]
+_Way = Callable[[Head, Sequence[Params], _Parts], Iterator[CandidateResult]]
 
 
 def shares_work(head: Head, candidates: Sequence[Params]) -> bool:
-    """Tell whether all candidates are values of the last step of a pipeline of the table of heads."""
+    """Return whether the candidates differ only in parameters of the last step of a featx pipeline."""
     names = {name for params in candidates for name in params}
     return isinstance(head.estimator, Pipeline) and all(name.startswith(_PREFIX) for name in names)
 
 
-def try_candidates(head: Head, candidates: Sequence[Params], split: Split) -> Iterator[Tried]:
-    """Yield what each candidate scores on a split, one by one, as it is asked for.
+def try_candidates(head: Head, candidates: Sequence[Params], split: Split) -> Iterator[CandidateResult]:
+    """Yield the result of each candidate on a split; each candidate is fitted when its result is requested.
 
-    The steps before the last are fitted once, on the training samples. Beyond that, by ``head.search``:
+    The steps before the last are fitted once, on the training samples. ``head.search`` states what else is shared:
 
-    - ``path``: each fit starts from the one before, the most regularised first; on far fewer samples than features,
-      in the space of :func:`rotated`; on many samples, with a tolerance that is enough to rank them.
-    - ``kernel``: one matrix of inner products, or of another kernel, serves every value of C.
-    - ``alphas``: one matrix of normal equations serves every penalty.
-    - ``neighbours``: the nearest are looked for once, for the largest number of them.
-    - ``each``: nothing more.
+    - ``path``: each fit starts from the previous solution, the most regularised first. With far fewer samples than
+      features, the samples are transformed by :func:`rotated`. With many samples, the tolerance is just small enough
+      to rank the candidates.
+    - ``kernel``: one kernel matrix is used for every value of C.
+    - ``alphas``: one matrix of normal equations is used for every penalty.
+    - ``neighbours``: nearest neighbours are searched once, for the largest number of neighbours.
+    - ``each``: nothing else.
 
     Parameters
     ----------
     head : Head
-        :func:`shares_work` with the candidates.
+        A head for which :func:`shares_work` is true with these candidates.
     candidates : sequence of dict
+        Hyper-parameters, the most regularised first.
     split : Split
+
+    Yields
+    ------
+    CandidateResult
+        In the order of the candidates.
 
     Raises
     ------
     HeadError
-        The estimator refuses the data or a parameter.
+        The estimator rejects the data or a parameter.
     """
     way = _WAYS[head.search] if _FITS[head.search](head, candidates) else _each
     with estimator_errors(head, candidates[0]):
@@ -120,37 +129,40 @@ def try_candidates(head: Head, candidates: Sequence[Params], split: Split) -> It
 
 
 def rotated(X_train: NDArray[Any], X_test: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Turn samples into the space that the training samples span, where these are half as many as features or fewer.
+    """Rotate samples into the space spanned by the training samples, if these are at most half as many as the features.
 
-    Inner products with training samples stay what they are, and on these alone L2-regularised linear models depend:
-    decision values are equal up to rounding, at the price of n instead of n_features numbers a sample.
+    The rotation preserves inner products with training samples. L2-regularised linear models depend on these alone, so
+    decision values are equal up to rounding, with n instead of n_features numbers per sample.
 
     Parameters
     ----------
     X_train : ndarray of shape (n, n_features)
-        Centred.
+        Centred training samples.
     X_test : ndarray of shape (n_test, n_features)
+        Test samples, centred with the means of the training samples.
 
     Returns
     -------
     (ndarray of shape (n, m), ndarray of shape (n_test, m))
-        m is n, or n_features where nothing was to gain.
+        m is n, or n_features if the samples are returned unchanged.
     """
-    # With ten classes logreg's path takes a third of the time on 100 samples of 1,280 features, and as long on 900.
+    # With ten classes, the path of logreg takes a third of the time on 100 samples of 1,280 features, and the same
+    # time on 900 samples.
     if 2 * len(X_train) > X_train.shape[1]:
         return X_train, X_test
-    # By QR, not by the eigenvectors of X X', whose small eigenvalues would have to be divided by.
+    # QR, because the eigenvectors of X X' would require a division by small eigenvalues.
     basis, triangle = qr(X_train.T, mode="economic", check_finite=False)
     return np.ascontiguousarray(triangle.T), X_test @ basis
 
 
 @contextlib.contextmanager
 def estimator_errors(head: Head, params: Params) -> Iterator[None]:
-    """Turn what an estimator says of data or parameters that it cannot take into an error of featx.
+    """Convert the ValueError or TypeError of an estimator into a HeadError that names the head and its parameters.
 
     Raises
     ------
     HeadError
+        The estimator rejects the data or a parameter.
     """
     try:
         yield
@@ -162,7 +174,7 @@ def estimator_errors(head: Head, params: Params) -> Iterator[None]:
         raise HeadError(f"{head.name} with {chosen or 'its parameters'} cannot be fitted: {first_line}") from None
 
 
-def _each(head: Head, candidates: Sequence[Params], parts: _Parts) -> Iterator[Tried]:
+def _each(head: Head, candidates: Sequence[Params], parts: _Parts) -> Iterator[CandidateResult]:
     weights = {}
     if head.sample_weight is not None:
         weights["sample_weight"] = compute_sample_weight(head.sample_weight, parts.y_train)
@@ -170,22 +182,22 @@ def _each(head: Head, candidates: Sequence[Params], parts: _Parts) -> Iterator[T
         yield _fit_and_score(_last(head), head, params, parts, **weights)
 
 
-def _path(head: Head, candidates: Sequence[Params], parts: _Parts) -> Iterator[Tried]:
+def _path(head: Head, candidates: Sequence[Params], parts: _Parts) -> Iterator[CandidateResult]:
     X_train, X_test = rotated(parts.X_train, parts.X_test)
     estimator = clone(head.estimator[-1]).set_params(warm_start=True)
     if len(X_train) > _MOST_TO_THE_LAST:
         estimator.set_params(tol=_LOOSER * estimator.tol)
-    turned = replace(parts, X_train=X_train, X_test=X_test)
+    rotated_parts = replace(parts, X_train=X_train, X_test=X_test)
     for params in candidates:
-        yield _fit_and_score(estimator, head, params, turned)
+        yield _fit_and_score(estimator, head, params, rotated_parts)
 
 
-def _kernel(head: Head, candidates: Sequence[Params], parts: _Parts) -> Iterator[Tried]:
+def _kernel(head: Head, candidates: Sequence[Params], parts: _Parts) -> Iterator[CandidateResult]:
     given = head.estimator[-1]
     options = {"gamma": _gamma(given, parts.X_train), "degree": given.degree, "coef0": given.coef0}
 
     def kernel(X: NDArray[Any]) -> NDArray[np.float64]:
-        X, Y = X.astype(np.float64), parts.X_train.astype(np.float64)  # as SVC computes
+        X, Y = X.astype(np.float64), parts.X_train.astype(np.float64)  # SVC computes in float64
         return np.asarray(pairwise_kernels(X, Y, given.kernel, filter_params=True, **options))
 
     with estimator_errors(head, candidates[0]):
@@ -195,12 +207,12 @@ def _kernel(head: Head, candidates: Sequence[Params], parts: _Parts) -> Iterator
         yield _fit_and_score(_last(head).set_params(kernel="precomputed"), head, params, kernels)
 
 
-def _alphas(head: Head, candidates: Sequence[Params], parts: _Parts) -> Iterator[Tried]:
+def _alphas(head: Head, candidates: Sequence[Params], parts: _Parts) -> Iterator[CandidateResult]:
     given = head.estimator[-1]
     targets = LabelBinarizer(pos_label=1, neg_label=-1).fit_transform(parts.y_train).astype(head.dtype)
     n_targets = targets.shape[1]
     fewer, more = sorted(parts.X_train.shape)
-    # Every penalty of every target is solved by itself: with many targets that costs more than it spares.
+    # Each penalty of each target is solved separately: with many targets, this takes longer than separate fits.
     if 3 * more < (n_targets - 1) * fewer:
         X_train, X_test = rotated(parts.X_train, parts.X_test)
         yield from _each(head, candidates, replace(parts, X_train=X_train, X_test=X_test))
@@ -213,15 +225,15 @@ def _alphas(head: Head, candidates: Sequence[Params], parts: _Parts) -> Iterator
     values = ridge.predict(parts.X_test).reshape(len(parts.X_test), len(candidates), n_targets)
     for number in range(len(candidates)):
         own = values[:, number]
-        yield Tried(np.hstack([-own / 2, own / 2]) if n_targets == 1 else own, True)
+        yield CandidateResult(np.hstack([-own / 2, own / 2]) if n_targets == 1 else own, True)
 
 
-def _neighbours(head: Head, candidates: Sequence[Params], parts: _Parts) -> Iterator[Tried]:
+def _neighbours(head: Head, candidates: Sequence[Params], parts: _Parts) -> Iterator[CandidateResult]:
     most = max(candidates, key=lambda params: int(params["head__n_neighbors"]))
     with estimator_errors(head, most):
         nearest = _last(head).set_params(**_own(most)).fit(parts.X_train, parts.y_train)
         graph = nearest.kneighbors_graph(parts.X_test, mode="distance")
-    # Fitting looks at the size of a graph alone.
+    # With a precomputed metric, fitting uses only the size of the graph.
     graphs = replace(parts, X_train=eye_array(len(parts.y_train), format="csr"), X_test=graph)
     for params in candidates:
         yield _fit_and_score(_last(head).set_params(metric="precomputed"), head, params, graphs)
@@ -235,14 +247,14 @@ def _gamma(svc: BaseEstimator, X: NDArray[Any]) -> float:
 
 def _fit_and_score(
     estimator: BaseEstimator, head: Head, params: Params, parts: _Parts, **weights: NDArray[Any]
-) -> Tried:
+) -> CandidateResult:
     stop_if_unwanted()
     with estimator_errors(head, params):
         estimator.set_params(**_own(params))
-        with watched() as warned:
+        with count_convergence_warnings() as warned:
             estimator.fit(parts.X_train, parts.y_train, **weights)
         scores = scores_of(estimator, parts.X_test, parts.n_classes)
-    return Tried(scores, converged(estimator) and not warned[0])
+    return CandidateResult(scores, converged(estimator) and not warned[0])
 
 
 def _last(head: Head) -> BaseEstimator:
@@ -253,13 +265,13 @@ def _own(params: Params) -> Params:
     return {name.removeprefix(_PREFIX): value for name, value in params.items()}
 
 
-def _only(name: str, **needed: tuple[Any, ...]) -> Callable[[Head, Sequence[Params]], bool]:
-    """Return a test: the candidates differ in one parameter alone, and the estimator has the needed values."""
+def _only(name: str, **required: tuple[Any, ...]) -> Callable[[Head, Sequence[Params]], bool]:
+    """Return a test that the candidates differ only in ``name`` and that the estimator has the required values."""
 
     def fits(head: Head, candidates: Sequence[Params]) -> bool:
         values = head.estimator[-1].get_params()
         alone = all(set(params) == {_PREFIX + name} for params in candidates)
-        return alone and all(values[other] in allowed for other, allowed in needed.items())
+        return alone and all(values[other] in allowed for other, allowed in required.items())
 
     return fits
 

@@ -1,4 +1,4 @@
-"""Run independent jobs in threads, none of which outlives the program."""
+"""Run independent jobs in threads that end before the program does."""
 
 from __future__ import annotations
 
@@ -12,25 +12,25 @@ _of_this_thread = threading.local()
 
 
 class StoppedError(Exception):
-    """Raised in a thread whose result is not wanted any more."""
+    """Raised in a thread whose result is no longer needed."""
 
 
 def in_threads(
     jobs: Sequence[Callable[[], _T]], n_workers: int, progress: Callable[[int, int], None] = lambda done, total: None
 ) -> list[_T]:
-    """Return the results of jobs, in their order.
+    """Run jobs in threads and return their results in the order of the jobs.
 
-    The first error ends all and is raised at once: jobs that wait are dropped, those that run stop before their next
-    fit. Python waits for these threads before it ends, unlike for joblib's: a thread that is in C++ code when Python
-    ends aborts the process.
+    The first error is raised at once: waiting jobs are cancelled, and running jobs stop before their next fit. Python
+    waits for these threads before it exits, which it does not do for the threads of joblib. A thread that is in C++
+    code when Python exits would abort the process.
 
     Parameters
     ----------
     jobs : sequence of callable
     n_workers : int
-        Threads; with one, the jobs run in the calling thread.
+        Number of threads; with one, the jobs run in the calling thread.
     progress : callable
-        Called with (jobs done, jobs in all), at the start too.
+        Called with (jobs done, total jobs), also before the first job.
     """
     if min(n_workers, len(jobs)) <= 1:
         return list(_counted((job() for job in jobs), len(jobs), progress))
@@ -60,11 +60,12 @@ def _counted(results: Iterable[_T], total: int, progress: Callable[[int, int], N
 
 
 def stop_if_unwanted() -> None:
-    """End this thread's job if its result is not wanted any more.
+    """Raise an error in the current thread if the result of its job is no longer needed.
 
     Raises
     ------
     StoppedError
+        Another job of the same :func:`in_threads` call failed, or the call was interrupted.
     """
     stop: Any = getattr(_of_this_thread, "stop", None)
     if stop is not None and stop.is_set():

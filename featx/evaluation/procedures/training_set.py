@@ -1,4 +1,4 @@
-"""Samples to learn from, with their augmented views."""
+"""Training samples with their augmented views."""
 
 from __future__ import annotations
 
@@ -13,18 +13,20 @@ from featx.targets import SingleLabel
 
 @dataclass(frozen=True)
 class TrainingSet:
-    """Samples to learn from.
+    """Training samples.
 
     Parameters
     ----------
     X : ndarray of shape (n_samples, n_features), float32
+        Features.
     y : ndarray of shape (n_samples,), int64
         Class numbers.
     groups : ndarray of shape (n_samples,), int64
-        Samples of one group stay together.
+        Group numbers; samples of one group stay on one side of every split.
     targets : SingleLabel
     views : ndarray of shape (n_views, n_samples, n_features), float32, or None
-        Augmented views of the samples: learnt from wherever their sample is, never scored.
+        Features of augmented views. Views are training rows wherever their sample is a training sample; they are
+        never test samples.
     """
 
     X: NDArray[np.float32]
@@ -40,16 +42,16 @@ class TrainingSet:
 
     @property
     def n_views(self) -> int:
-        """Views of each sample."""
+        """Number of views of each sample."""
         return 0 if self.views is None else len(self.views)
 
     def part(self, at: NDArray[np.int64]) -> TrainingSet:
-        """Return the samples at some positions, and their views."""
+        """Return the samples at the given positions, with their views."""
         views = None if self.views is None else self.views[:, at]
         return replace(self, X=self.X[at], y=self.y[at], groups=self.groups[at], views=views)
 
     def rows(self, at: NDArray[np.int64] | None = None) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-        """Return the features and class numbers to fit on: of the samples, and after them of their views.
+        """Return the training rows: features and class numbers of the samples, followed by those of their views.
 
         Parameters
         ----------

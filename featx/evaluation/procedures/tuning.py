@@ -1,4 +1,4 @@
-"""Choose a head's hyper-parameters on the training part of a fold, and fit it there."""
+"""Tune the hyper-parameters of a head on training samples, and fit it on them."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from sklearn.metrics import balanced_accuracy_score
 from sklearn.pipeline import Pipeline
 from sklearn.utils.class_weight import compute_sample_weight
 
-from featx.evaluation.procedures.convergence import FitCounter, watched
+from featx.evaluation.procedures.convergence import FitCounter, count_convergence_warnings
 from featx.evaluation.procedures.folds import TooFewGroups, make_folds
-from featx.evaluation.procedures.search import Split, Tried, estimator_errors, shares_work, try_candidates
+from featx.evaluation.procedures.search import CandidateResult, Split, estimator_errors, shares_work, try_candidates
 from featx.evaluation.procedures.threads import in_threads, stop_if_unwanted
 from featx.evaluation.procedures.training_set import TrainingSet
 from featx.heads import Head, converged, scores_of
@@ -26,7 +26,7 @@ from featx.heads import Head, converged, scores_of
 _INNER_FOLDS = 3
 _ONE_SPLIT_PARTS = 4
 _MOST_FOR_ALL = 10_000
-"""Samples up to which every value of a grid is tried."""
+"""Largest number of samples for which every value of a grid is tried."""
 
 
 @dataclass(frozen=True)
@@ -37,11 +37,11 @@ class Tuned:
     ----------
     estimator : fitted scikit-learn estimator
     params : dict
-        What was chosen from the grid.
+        Hyper-parameters chosen from the grid.
     converged : bool
-        Whether its iterations ended before their limit.
+        Whether the final fit converged.
     was_tuned : bool
-        False where there was a grid but too little data to choose from it.
+        False if there is a grid but too little data to tune on.
     """
 
     estimator: Any
@@ -60,28 +60,33 @@ def tune_and_fit(
     *,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Tuned:
-    """Choose the best candidate by inner folds of the given samples, then fit it on all of them.
+    """Choose the best candidate on inner folds of the given samples, then fit it on all of them.
 
-    Nothing but the given samples is looked at: scalers and hyper-parameters belong to the training part.
+    Only the given samples are used: scalers and hyper-parameters are fitted on the training part.
 
     Parameters
     ----------
     head : Head
     data : TrainingSet
     seed : int
-        For the inner folds.
-    tally : Tally, optional
-        Counts the fits; those of the inner folds as ``tuning``, the last as ``stage``.
+        Random seed of the inner folds.
+    tally : FitCounter, optional
+        Counts the fits: those on inner folds in the stage ``tuning``, the final fit in ``stage``.
     stage : str
+        Stage of the final fit, for ``tally``.
     n_workers : int
-        Inner folds at a time.
+        Number of inner folds processed at a time.
     progress : callable
-        Called with (fits done, fits in all), from one thread at a time.
+        Called with (fits done, total fits), from one thread at a time.
+
+    Returns
+    -------
+    Tuned
 
     Raises
     ------
     HeadError
-        The estimator refuses the data or a parameter.
+        The estimator rejects the data or a parameter.
     """
     tally = tally or FitCounter()
     params, was_tuned = _choose(head, data, seed, tally, n_workers, progress)
@@ -121,7 +126,7 @@ def _choose(
     for _, has_converged in itertools.chain.from_iterable(results):
         tally.add("tuning", has_converged)
     means = [np.mean([accuracy for accuracy, _ in result]) for result in results]
-    return candidates[int(np.argmax(means))], True  # the first of equals: the most regularised
+    return candidates[int(np.argmax(means))], True  # ties: the first candidate, which is the most regularised
 
 
 def _try_all(
@@ -132,24 +137,25 @@ def _try_all(
     n_workers: int,
     progress: Callable[[int, int], None],
 ) -> list[list[tuple[float, bool]]]:
-    """Return accuracy and convergence of each candidate on each split; where it stops, of the first candidates only.
+    """Return accuracy and convergence of each candidate on each split; if ``stops``, up to the first decrease.
 
-    From the most regularised value on, accuracy rises to one summit and falls, but for noise, and the fits beyond
-    it take the longest: on many samples, where noise is small, the first fall ends the search.
+    From the most regularised value on, accuracy increases to a single maximum and then decreases, except for noise,
+    and the fits beyond the maximum take the longest. With many samples the noise is small, so the search ends at the
+    first decrease.
     """
-    n_fits = len(candidates) * len(splits) + 1  # and the last one, on all samples
+    n_fits = len(candidates) * len(splits) + 1  # the final fit on all samples is the last one
     n_done, lock = itertools.count(1), threading.Lock()
 
-    def counted(tries: Iterator[tuple[float, bool]]) -> Iterator[tuple[float, bool]]:
-        for tried in tries:
+    def counted(outcomes: Iterator[tuple[float, bool]]) -> Iterator[tuple[float, bool]]:
+        for outcome in outcomes:
             with lock:
                 progress(next(n_done), n_fits)
-            yield tried
+            yield outcome
 
     searches = [counted(_tries(head, candidates, split)) for split in splits]
     if not stops:
-        tried: list[list[tuple[float, bool]]] = in_threads([partial(list, search) for search in searches], n_workers)
-        return [list(of_all) for of_all in zip(*tried, strict=True)]
+        by_split: list[list[tuple[float, bool]]] = in_threads([partial(list, search) for search in searches], n_workers)
+        return [list(of_candidate) for of_candidate in zip(*by_split, strict=True)]
     results: list[list[tuple[float, bool]]] = []
     best = -1.0
     for _ in candidates:
@@ -162,21 +168,23 @@ def _try_all(
 
 
 def _tries(head: Head, candidates: Sequence[dict[str, Any]], split: Split) -> Iterator[tuple[float, bool]]:
-    tries = try_candidates if shares_work(head, candidates) else _try_apart
-    for tried in tries(head, candidates, split):
-        yield _accuracy(head, split, split.targets.answers(tried.scores)), tried.converged
+    run = try_candidates if shares_work(head, candidates) else _try_apart
+    for result in run(head, candidates, split):
+        yield _accuracy(head, split, split.targets.predicted(result.scores)), result.converged
 
 
-def _try_apart(head: Head, candidates: Sequence[dict[str, Any]], split: Split) -> Iterator[Tried]:
+def _try_apart(head: Head, candidates: Sequence[dict[str, Any]], split: Split) -> Iterator[CandidateResult]:
     for params in candidates:
         tally = FitCounter()
         fitted = fit_head(head, params, split.X[split.train], split.y[split.train], tally)
-        yield Tried(scores_of(fitted, split.X[split.test], split.targets.n_classes), not tally.notes())
+        yield CandidateResult(scores_of(fitted, split.X[split.test], split.targets.n_classes), not tally.notes())
 
 
-def _accuracy(head: Head, split: Split, answers: NDArray[np.int64]) -> float:
+def _accuracy(head: Head, split: Split, predicted: NDArray[np.int64]) -> float:
     y = split.y[split.test]
-    return float(balanced_accuracy_score(y, answers) if head.weighs_classes else split.targets.hits(answers, y).mean())
+    if head.weighs_classes:
+        return float(balanced_accuracy_score(y, predicted))
+    return float(split.targets.hits(predicted, y).mean())
 
 
 def fit_head(
@@ -187,12 +195,28 @@ def fit_head(
     tally: FitCounter | None = None,
     stage: str = "",
 ) -> Any:
-    """Fit a clone of a head's estimator with some parameters, and count the fit in a tally.
+    """Fit a clone of a head's estimator with the given hyper-parameters.
+
+    Parameters
+    ----------
+    head : Head
+    params : dict
+        Hyper-parameters of ``head.estimator``.
+    X : ndarray of shape (n_samples, n_features), float32
+    y : ndarray of shape (n_samples,), int64
+        Class numbers.
+    tally : FitCounter, optional
+        Counts the fit in ``stage``.
+    stage : str
+
+    Returns
+    -------
+    fitted scikit-learn estimator
 
     Raises
     ------
     HeadError
-        The estimator refuses the data or a parameter.
+        The estimator rejects the data or a parameter.
     """
     stop_if_unwanted()
     with estimator_errors(head, params):
@@ -202,7 +226,7 @@ def fit_head(
         if head.sample_weight is not None:
             name = "head__sample_weight" if isinstance(estimator, Pipeline) else "sample_weight"
             weights[name] = compute_sample_weight(head.sample_weight, y)
-        with watched() as warned:
+        with count_convergence_warnings() as warned:
             estimator.fit(X, y, **weights)
     if tally is not None:
         tally.add(stage, converged(estimator) and not warned[0])

@@ -1,1 +1,1 @@
-"""Records of an evaluation: plain frozen values, to and from a dictionary; featx.evaluation exports them."""
+"""Records of an evaluation: frozen dataclasses that convert to and from dictionaries; featx.evaluation exports them."""

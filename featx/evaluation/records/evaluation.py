@@ -1,4 +1,4 @@
-"""All that is known of the accuracy of a classifier: by cross-validation, or of a fine-tuned one by a held-out part."""
+"""Evaluation of a classifier: by cross-validation or, for a fine-tuned network, on held-out images."""
 
 from __future__ import annotations
 
@@ -6,41 +6,45 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, get_args
 
-from featx.evaluation.records.contest import Contest
 from featx.evaluation.records.fields import Fields
 from featx.evaluation.records.findings import GroupHintAccuracy, LearningCurve, Reliability, ViewsGain
+from featx.evaluation.records.finetune_comparison import FinetuneComparison
 from featx.evaluation.records.scores import ByClass, CrossValidation, HeldOut, Interval, judge_baseline
 
 CalibratedOn = Literal["out of fold", "val", "nothing"]
-"""Which images the temperature of the probabilities was found on."""
+"""Images on which the temperature of the probabilities was fitted."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ModelEvaluation(ABC):
-    """What is known of any classifier's accuracy, however it was measured.
+    """Evaluation of a classifier; the base class of both kinds of evaluation.
 
     Parameters
     ----------
     head : str
+        Name of the head.
     params : dict
-        Chosen on all training images.
+        Hyper-parameters, chosen on all training images.
     classes : tuple of str
+        Class names.
     n_images : int
-        Training images.
+        Number of training images.
     n_groups : int
-        Groups of them that splits keep together.
+        Number of groups of training images that every split keeps together.
     groups : dict
-        What makes the groups: numbers of duplicates, near-duplicates, recordings and their frames, views and their
-        originals, named groups; ``group_by`` that named them, and the first and the last name as ``examples``.
+        Composition of the groups: numbers of duplicates, of near-duplicates, of recordings and their frames, of
+        augmented versions and their originals, and of named groups; the ``group_by`` that named them; the first and
+        the last name as ``examples``.
     baseline : float
-        Accuracy of always naming the largest class, on the images that the accuracy counts.
+        Accuracy of always predicting the majority class, on the images on which the accuracy is measured.
     baseline_class : str
+        Name of the majority class.
     notes : tuple of str
-        What a reader must know: images not grouped, classes not tested, fits that did not converge.
+        Limitations of the evaluation: images that were not grouped, untested classes, fits that did not converge.
     calibrated_on : {"out of fold", "val", "nothing"}
-        Which images the temperature of the probabilities was found on.
+        Images on which the temperature of the probabilities was fitted.
     made : dict
-        How it was made: date (UTC), data, images skipped, seed, folds and repeats asked for, class weights.
+        Provenance: date (UTC), data, skipped images, seed, requested folds and repeats, class weights.
     seconds : float
         Wall time of tuning, training and evaluation.
     """
@@ -61,21 +65,21 @@ class ModelEvaluation(ABC):
     @property
     @abstractmethod
     def accuracy(self) -> Interval | None:
-        """The accuracy to expect on new images; None where there is none."""
+        """Accuracy estimate for new images; None if there is no estimate."""
 
     @property
     @abstractmethod
     def judged(self) -> CrossValidation | HeldOut | None:
-        """What has the figures of each class: of the images that the heads judged had not seen."""
+        """Results per class, on images that were not used for training; None if there are none."""
 
     @property
     def verdict(self) -> str:
-        """A sentence where the accuracy is not surely above the baseline; empty where it is, or where there is none."""
+        """Warning if the confidence interval does not lie above the baseline; empty otherwise and without accuracy."""
         accuracy = self.accuracy
         return "" if accuracy is None else judge_baseline(accuracy, self.baseline, self.baseline_class)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the JSON keys of ``featx fit --json``, but for ``model``; what this kind has not is empty."""
+        """Return the JSON keys of ``featx fit --json`` except ``model``; keys of the other kind are empty."""
         every = {
             "head": self.head,
             "params": self.params,
@@ -105,36 +109,47 @@ class ModelEvaluation(ABC):
 
     @abstractmethod
     def _own(self) -> dict[str, Any]:
-        """Return the values that only this kind has."""
+        """Return the keys that are specific to this kind."""
 
-    def _said(self, text: str) -> str:
+    def _with_verdict(self, text: str) -> str:
         return f"{text}; {self.verdict}" if self.verdict else text
 
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluation(ModelEvaluation):
-    """What is known of the accuracy of a head on frozen features, mostly by cross-validation.
+    """Evaluation of a head on frozen features, by cross-validation and on held-out parts.
 
     Parameters
     ----------
     cv : CrossValidation or None
-        None where the groups allow none.
+        None if the groups do not allow cross-validation.
     cv_reason : str
-        Why there is none.
+        Reason why ``cv`` is None; empty otherwise.
     ungrouped_accuracy : Interval or None
-        What the same cross-validation gives without groups, as is commonly reported.
+        Accuracy of the same cross-validation with random folds that ignore the groups, as commonly reported.
     group_hints : tuple of GroupHintAccuracy
-        What it gives grouped by what may be the images' sources.
+        Accuracy with folds grouped by each group hint.
     reliability : Reliability or None
+        Reliability of the probabilities; None without cross-validation.
     learning : LearningCurve or None
-        Both None where there was no cross-validation.
+        Learning curve; None without cross-validation.
     val, test : HeldOut or None
+        Accuracy on the ``val`` and ``test`` part of the data set.
     fits : dict
-        Fits, and those that did not converge, by what they were for.
+        Number of fits, and of fits that did not converge, for each stage.
     views : ViewsGain or None
-        None where no augmented views were learnt from.
+        Effect of augmented views; None if the head was trained without views.
     head, params, classes, n_images, n_groups, groups, baseline, baseline_class, notes, calibrated_on, made, seconds
         See :class:`ModelEvaluation`.
+
+    Examples
+    --------
+    >>> import featx
+    >>> evaluation = featx.load("digits.featx").evaluation
+    >>> evaluation.cv.splitter, evaluation.cv.n_folds
+    ('StratifiedGroupKFold', 5)
+    >>> evaluation.baseline
+    0.1
     """
 
     cv: CrossValidation | None
@@ -150,21 +165,21 @@ class Evaluation(ModelEvaluation):
 
     @property
     def accuracy(self) -> Interval | None:
-        """That of the cross-validation."""
+        """Cross-validated accuracy; None without cross-validation."""
         return None if self.cv is None else self.cv.accuracy
 
     @property
     def judged(self) -> CrossValidation | HeldOut | None:
-        """The cross-validation, or the test part where there is none."""
+        """The cross-validation or, without one, the test part."""
         return self.test if self.cv is None else self.cv
 
     def _own(self) -> dict[str, Any]:
-        naive = self.ungrouped_accuracy
+        ungrouped = self.ungrouped_accuracy
         return {
             "cv": None if self.cv is None else self.cv.to_dict(),
             "cv_reason": self.cv_reason,
-            "ungrouped_cv": None if naive is None else {"accuracy": naive.to_dict()},
-            "group_hints": [source.to_dict() for source in self.group_hints],
+            "ungrouped_cv": None if ungrouped is None else {"accuracy": ungrouped.to_dict()},
+            "group_hints": [hint.to_dict() for hint in self.group_hints],
             "reliability": None if self.reliability is None else self.reliability.to_dict(),
             "learning_curve": None if self.learning is None else self.learning.to_dict(),
             "val": None if self.val is None else self.val.to_dict(),
@@ -175,16 +190,16 @@ class Evaluation(ModelEvaluation):
 
     @classmethod
     def from_dict(cls, values: Any) -> Evaluation:
-        """Read what :meth:`to_dict` gave; whatever is accepted can be shown.
+        """Read the output of :meth:`to_dict`; every accepted value can be displayed.
 
         Raises
         ------
         ClassifierError
-            A value is missing or wrong, or contradicts another one; the message names it.
+            A value is missing or invalid, or contradicts another value; the message names it.
         """
         fields = Fields(values, "evaluation")
         if "finetuning" in fields:
-            raise fields.contradicts("it is of a fine-tuned network, and is read as cross-validated")
+            raise fields.contradicts("it describes a fine-tuned network, not a cross-validated head")
         classes = fields.texts("classes")
         read = cls(
             cv=CrossValidation.from_fields(fields.part("cv"), classes) if "cv" in fields else None,
@@ -192,7 +207,7 @@ class Evaluation(ModelEvaluation):
             ungrouped_accuracy=Interval.from_fields(fields.part("ungrouped_cv").part("accuracy"))
             if "ungrouped_cv" in fields
             else None,
-            group_hints=tuple(GroupHintAccuracy.from_fields(source) for source in fields.parts("group_hints")),
+            group_hints=tuple(GroupHintAccuracy.from_fields(hint) for hint in fields.parts("group_hints")),
             reliability=Reliability.from_fields(fields.part("reliability")) if "reliability" in fields else None,
             learning=LearningCurve.from_fields(fields.part("learning_curve")) if "learning_curve" in fields else None,
             val=HeldOut.from_fields(fields.part("val"), classes) if "val" in fields else None,
@@ -203,87 +218,96 @@ class Evaluation(ModelEvaluation):
         )
         n_tested = 0 if read.cv is None else sum(map(sum, read.cv.confusion))
         if n_tested > read.n_images:
-            raise fields.contradicts(f"{n_tested:,} of {read.n_images:,} images were tested")
+            raise fields.contradicts(f"{n_tested:,} images were tested, but there are {read.n_images:,}")
         return read
 
     def __str__(self) -> str:
         if self.cv is None:
             return f"no cross-validated accuracy: {self.cv_reason}"
         a = self.cv.accuracy
-        return self._said(
+        return self._with_verdict(
             f"accuracy {a.mean:.3f} ({a.low:.3f} to {a.high:.3f}), "
-            f'always "{self.baseline_class}": {self.baseline:.3f}, '
+            f'majority class "{self.baseline_class}": {self.baseline:.3f}, '
             f"{self.cv.n_folds} folds of {self.n_images:,} images in {self.n_groups:,} groups"
         )
 
 
 @dataclass(frozen=True, kw_only=True)
 class FinetuneEvaluation(ModelEvaluation):
-    """What is known of the accuracy of a fine-tuned network, or of the frozen one that was kept: by a held-out part.
+    """Evaluation of a fine-tuned network, or of the frozen network that was kept, on held-out images.
 
     Parameters
     ----------
-    contest : Contest
-        Frozen against fine-tuned on the held-out part.
+    comparison : FinetuneComparison
+        Frozen and fine-tuned network, compared on the held-out images.
     by_class : ByClass
-        How each class of that part fared.
+        Scores of each class on the held-out images.
     head, params, classes, n_images, n_groups, groups, baseline, baseline_class, notes, calibrated_on, made, seconds
         See :class:`ModelEvaluation`.
+
+    Examples
+    --------
+    >>> import featx
+    >>> done = featx.finetune("data", "scratch-cnn", size=32, epochs=1)  # doctest: +SKIP
+    >>> done.classifier.evaluation.comparison.kept  # doctest: +SKIP
+    'finetuned'
     """
 
-    contest: Contest
+    comparison: FinetuneComparison
     by_class: ByClass
 
-    cv_reason: ClassVar[str] = "the network was trained on these images; held-out ones judge it"
+    cv_reason: ClassVar[str] = "the network was trained on these images; its accuracy is measured on held-out images"
 
     @property
     def accuracy(self) -> Interval:
-        """That on the held-out part, of the network that is kept."""
-        return self.contest.accuracy
+        """Accuracy of the kept network on the held-out images."""
+        return self.comparison.accuracy
 
     @property
     def judged(self) -> HeldOut:
-        """The held-out part."""
-        accuracy, n = self.contest.accuracy, self.contest.n
+        """Results on the held-out images."""
+        accuracy, n = self.comparison.accuracy, self.comparison.n
         return HeldOut(accuracy, n, accuracy.mean, n, *self.by_class)
 
     def _own(self) -> dict[str, Any]:
         return {
             "cv_reason": self.cv_reason,
             "test": self.judged.to_dict(),
-            "finetuning": self.contest.to_dict(),
+            "finetuning": self.comparison.to_dict(),
         }
 
     @classmethod
     def from_dict(cls, values: Any) -> FinetuneEvaluation:
-        """Read what :meth:`to_dict` gave; whatever is accepted can be shown.
+        """Read the output of :meth:`to_dict`; every accepted value can be displayed.
 
         Raises
         ------
         ClassifierError
-            A value is missing or wrong, or contradicts another one; the message names it.
+            A value is missing or invalid, or contradicts another value; the message names it.
         """
         fields = Fields(values, "evaluation")
-        idle = [name for name in _CROSS_VALIDATED if fields.values.get(name)]
-        if idle:
-            raise fields.contradicts(f"it is of a fine-tuned network, and has {', '.join(idle)}")
+        unexpected = [name for name in _CROSS_VALIDATED if fields.values.get(name)]
+        if unexpected:
+            raise fields.contradicts(f"it describes a fine-tuned network, but has {', '.join(unexpected)}")
         shared = _read_shared(fields)
         test = HeldOut.from_fields(fields.part("test"), shared["classes"])
-        contest = Contest.from_fields(fields.part("finetuning"))
-        read = cls(**shared, contest=contest, by_class=ByClass(test.per_class, test.confusion))
+        comparison = FinetuneComparison.from_fields(fields.part("finetuning"))
+        read = cls(**shared, comparison=comparison, by_class=ByClass(test.per_class, test.confusion))
         if read.judged != test:
-            raise fields.contradicts(f"its test part is not the one that {contest.kept} was judged on")
+            raise fields.contradicts(
+                f"its test part differs from the held-out results of the {comparison.kept} network"
+            )
         return read
 
     def __str__(self) -> str:
-        a, contest = self.accuracy, self.contest
-        return self._said(
-            f"accuracy {a.mean:.3f} ({a.low:.3f} to {a.high:.3f}) on {contest.n:,} held-out images, {contest.kept}"
+        a, n, kept = self.accuracy, self.comparison.n, self.comparison.kept
+        return self._with_verdict(
+            f"accuracy {a.mean:.3f} ({a.low:.3f} to {a.high:.3f}) on {n:,} held-out images, {kept}"
         )
 
 
 def read_evaluation(values: Any) -> Evaluation | FinetuneEvaluation:
-    """Read the evaluation of either kind of model; see :meth:`Evaluation.from_dict`."""
+    """Read the evaluation of a model of either kind; see :meth:`Evaluation.from_dict`."""
     kind = FinetuneEvaluation if "finetuning" in Fields(values, "evaluation") else Evaluation
     return kind.from_dict(values)
 
@@ -297,7 +321,7 @@ def _read_shared(fields: Fields) -> dict[str, Any]:
     baseline, classes = fields.part("baseline"), fields.texts("classes")
     n_images, n_groups = fields.count("n_images", 1), fields.count("n_groups", 1)
     if n_groups > n_images:
-        raise fields.contradicts(f"{n_images:,} images are in {n_groups:,} groups")
+        raise fields.contradicts(f"{n_images:,} images cannot form {n_groups:,} groups")
     return {
         "head": fields.text("head"),
         "params": fields.plain("params"),
@@ -340,7 +364,7 @@ def _groups(fields: Fields) -> dict[str, Any]:
         fields.text("group_by")
     pairs = [Fields({"conflicts": pair}, fields.place).texts("conflicts") for pair in fields.entries("conflicts")]
     if any(len(pair) != 2 for pair in pairs):
-        raise fields.contradicts("a conflict is not between two images")
+        raise fields.contradicts("a conflict does not name two images")
     kept = {
         name: value for name, value in fields.values.items() if name in (*_GROUPS, "too_alike", "examples", "group_by")
     }

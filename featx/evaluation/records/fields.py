@@ -1,4 +1,4 @@
-"""The values of a JSON object of a model file, each asked for by its name and type."""
+"""Read the values of a JSON object of a model file by name, with a check of their type."""
 
 from __future__ import annotations
 
@@ -9,26 +9,28 @@ from typing import Any, TypeVar
 from featx.errors import ClassifierError
 
 MOST = 2**53
-"""Of what is counted: larger whole numbers are no exact floats."""
+"""Largest accepted whole number: a float does not represent larger ones exactly."""
 
 _SHOWN = 60
 _Text = TypeVar("_Text", bound=str)
 
 
 class Fields:
-    """A JSON object that was written by featx, or by anybody.
+    """A JSON object from a file that featx or any other program wrote.
+
+    Every method that reads a value raises a ClassifierError if the value is missing or has the wrong type.
 
     Parameters
     ----------
     values : object
-        What the file holds there.
+        Content of the file at that place.
     place : str
-        Where that is, for messages, as ``evaluation.cv``.
+        Place in the file, for messages, such as ``evaluation.cv``.
 
     Raises
     ------
     ClassifierError
-        It is no object; and of every method: the value is missing, or not what is asked for.
+        ``values`` is not a JSON object.
     """
 
     def __init__(self, values: Any, place: str) -> None:
@@ -46,19 +48,19 @@ class Fields:
         return self.values[name]
 
     def text(self, name: str) -> str:
-        """Return a text."""
-        return str(self._checked(name, self.get(name), str, "a text"))
+        """Return a string."""
+        return str(self._checked(name, self.get(name), str, "a string"))
 
     def texts(self, name: str) -> tuple[str, ...]:
-        """Return a list of texts."""
-        return tuple(str(self._checked(name, one, str, "a list of texts")) for one in self.entries(name))
+        """Return a list of strings."""
+        return tuple(str(self._checked(name, one, str, "a list of strings")) for one in self.entries(name))
 
     def flag(self, name: str) -> bool:
-        """Return true or false."""
+        """Return a Boolean."""
         return bool(self._checked(name, self.get(name), bool, "true or false"))
 
     def one_of(self, name: str, allowed: Collection[_Text]) -> _Text:
-        """Return one of the allowed texts."""
+        """Return one of the allowed strings."""
         text = self.text(name)
         for one in allowed:
             if one == text:
@@ -93,29 +95,29 @@ class Fields:
         return list(self._checked(name, self.get(name), list, "a list"))
 
     def part(self, name: str) -> Fields:
-        """Return an object within."""
+        """Return a nested object."""
         return Fields(self.get(name), f"{self.place}.{name}")
 
     def parts(self, name: str) -> list[Fields]:
-        """Return a list of objects within."""
+        """Return a list of nested objects."""
         return [Fields(one, f"{self.place}.{name}") for one in self.entries(name)]
 
     def plain(self, name: str) -> dict[str, Any]:
-        """Return an object of texts, numbers, true, false and null."""
+        """Return a nested object whose values are strings, numbers, Booleans or null."""
         values = self.part(name).values
         for key, value in values.items():
             if value is not None and type(value) not in (str, bool, int, float):
-                raise self.wrong(f"{name}.{key}", value, "a text or a number")
+                raise self.wrong(f"{name}.{key}", value, "a string or a number")
             if type(value) is int and abs(value) > MOST:
                 raise self.wrong(f"{name}.{key}", value, f"at most {MOST:,}")
         return dict(values)
 
     def wrong(self, name: str, value: Any, needed: str) -> ClassifierError:
-        """Return the error that says so."""
+        """Return the error for an invalid value."""
         return ClassifierError(f"{self.place}.{name} is {shown(value)}; it must be {needed}")
 
     def contradicts(self, what: str) -> ClassifierError:
-        """Return the error that says that values do not fit together."""
+        """Return the error for values that contradict each other."""
         return ClassifierError(f"{self.place} contradicts itself: {what}")
 
     def _checked(self, name: str, value: Any, kind: type, needed: str) -> Any:
@@ -131,7 +133,7 @@ class Fields:
 
 
 def shown(value: Any) -> str:
-    """Return the beginning of a value as Python writes it."""
+    """Return the first characters of the ``repr`` of a value."""
     if type(value) is int and abs(value) > MOST:
         return "a huge number"
     if isinstance(value, list | dict):

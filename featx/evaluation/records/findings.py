@@ -1,4 +1,4 @@
-"""What else is known: accuracy by source or number of images, reliability of probabilities, worth of views."""
+"""Further results: accuracy by group hint, learning curve, reliability of probabilities, effect of views."""
 
 from __future__ import annotations
 
@@ -9,32 +9,34 @@ from featx.evaluation.records.fields import MOST, Fields
 from featx.evaluation.records.scores import Interval
 
 Answer = Literal["yes", "no", "unclear"]
-"""Whether more images would help."""
+"""Whether more images would increase the accuracy."""
 
 _FURTHEST = 100.0
-"""Limit of an interval of differences: over two folds that differ it is far beyond what a difference can be."""
+"""Largest accepted bound of an interval of differences. With two folds that differ, the t interval far exceeds the
+possible differences of -1 to 1."""
 
 
 @dataclass(frozen=True)
 class GroupHintAccuracy:
-    """Accuracy where all images of one source stay on one side of every split.
+    """Accuracy when all images of one source stay on one side of every split.
 
     Parameters
     ----------
     name : str
         ``name``, ``folder`` or a column of the manifest.
     group_by : str
-        What ``--group-by`` takes to hold it for the honest number.
-    n_sources : int
+        Value of the parameter ``group_by`` that groups by this source.
+    n_values : int
+        Number of sources.
     examples : tuple of str
         The first and the last source.
     accuracy : Interval
-        Of the head as fitted.
+        Cross-validated accuracy of the head with the hyper-parameters of the final fit.
     """
 
     name: str
     group_by: str
-    n_sources: int
+    n_values: int
     examples: tuple[str, ...]
     accuracy: Interval
 
@@ -43,42 +45,42 @@ class GroupHintAccuracy:
         return {
             "name": self.name,
             "group_by": self.group_by,
-            "n_sources": self.n_sources,
+            "n_values": self.n_values,
             "examples": list(self.examples),
             "accuracy": self.accuracy.to_dict(),
         }
 
     @classmethod
     def from_fields(cls, fields: Fields) -> GroupHintAccuracy:
-        """Read what :meth:`to_dict` gave; a ClassifierError if a value is missing or wrong."""
+        """Read the output of :meth:`to_dict`; a missing or invalid value raises a ClassifierError."""
         read = cls(
             fields.text("name"),
             fields.text("group_by"),
-            fields.count("n_sources", 1),
+            fields.count("n_values", 1),
             fields.texts("examples"),
             Interval.from_fields(fields.part("accuracy")),
         )
         if not read.examples:
-            raise fields.contradicts(f"{read.n_sources} sources have no example")
+            raise fields.contradicts(f"it has {read.n_values} sources but no examples")
         return read
 
 
 @dataclass(frozen=True)
 class ViewsGain:
-    """Whether augmented views helped: the same head with and without them, on the same folds.
+    """Effect of augmented views: the same head trained with and without views, on the same folds.
 
     Parameters
     ----------
     n : int
-        Views of each image that were learnt from besides it.
+        Number of views of each image among the training rows.
     policy : str
-        How they were made.
+        Augmentation policy.
     seed : int
-        What they were drawn with.
+        Random seed of the views.
     without : Interval or None
-        Accuracy without them.
+        Accuracy without views; None without cross-validation.
     difference : Interval or None
-        Accuracy with them less that without, paired over the folds; both None where there are no folds.
+        Accuracy with views minus accuracy without, paired over the folds; None without cross-validation.
     """
 
     n: int
@@ -99,7 +101,7 @@ class ViewsGain:
 
     @classmethod
     def from_fields(cls, fields: Fields) -> ViewsGain:
-        """Read what :meth:`to_dict` gave; a ClassifierError if a value is missing or wrong."""
+        """Read the output of :meth:`to_dict`; a missing or invalid value raises a ClassifierError."""
         without = Interval.from_fields(fields.part("without").part("accuracy")) if "without" in fields else None
         read = cls(
             fields.count("k", 1),
@@ -109,12 +111,12 @@ class ViewsGain:
             read_difference(fields) if "difference" in fields else None,
         )
         if (read.without is None) != (read.difference is None):
-            raise fields.contradicts("a difference without both accuracies")
+            raise fields.contradicts("the accuracy without views or the difference is missing")
         return read
 
 
 def read_difference(fields: Fields) -> Interval:
-    """Read the interval of a difference of accuracies; a ClassifierError if it is none."""
+    """Read the interval of a difference of accuracies; an invalid interval raises a ClassifierError."""
     return Interval.from_fields(fields.part("difference"), least=-_FURTHEST, most=_FURTHEST)
 
 
@@ -124,9 +126,9 @@ class ReliabilityBin(NamedTuple):
     Parameters
     ----------
     confidence, accuracy : float
-        Means.
+        Mean confidence, and accuracy, of the images of the bin.
     n : int
-        Images.
+        Number of images.
     """
 
     confidence: float
@@ -136,16 +138,17 @@ class ReliabilityBin(NamedTuple):
 
 @dataclass(frozen=True)
 class Reliability:
-    """Whether calibrated probabilities of images that the head had not seen come true.
+    """Reliability of calibrated out-of-fold probabilities.
 
     Parameters
     ----------
     brier : float
-        Mean squared difference of the probabilities and what was true, summed over classes (Brier 1950).
+        Brier score: mean squared difference between probabilities and true classes, summed over classes (Brier 1950).
     ece : float
-        Mean difference of confidence and accuracy over the bins, weighed by their images (Naeini et al. 2015).
+        Expected calibration error: mean absolute difference between confidence and accuracy of the bins, weighted by
+        their number of images (Naeini et al. 2015).
     bins : tuple of ReliabilityBin
-        Those that have any image.
+        Bins that contain at least one image.
     """
 
     brier: float
@@ -158,33 +161,35 @@ class Reliability:
 
     @classmethod
     def from_fields(cls, fields: Fields) -> Reliability:
-        """Read what :meth:`to_dict` gave; a ClassifierError if a value is missing or wrong."""
+        """Read the output of :meth:`to_dict`; a missing or invalid value raises a ClassifierError."""
         bins = tuple(
             ReliabilityBin(one.share("confidence"), one.share("accuracy"), one.count("n", 1))
             for one in fields.parts("bins")
         )
         if not bins:
-            raise fields.contradicts("probabilities were compared with no image")
+            raise fields.contradicts("it has no bins")
         return cls(fields.number("brier", 0, 2), fields.share("ece"), bins)
 
 
 @dataclass(frozen=True)
 class Outlook:
-    """Would more images help, and how many: what the trend of a learning curve says, if it holds.
+    """Extrapolation of a learning curve: would more images help, and how many are needed?
+
+    The extrapolation assumes that the trend of the curve continues.
 
     Parameters
     ----------
     n : int
-        Images that there are.
+        Number of images now.
     now : float
-        Accuracy of heads that learnt from the training parts of the folds.
+        Cross-validated accuracy now.
     at_twice : Interval
-        Accuracy to expect with twice the images.
+        Expected accuracy with twice as many images.
     to_halve : int or None
-        Further images that it takes to halve the errors; None where the trend is too flat to say.
+        Number of additional images that halves the errors; None if the trend is too flat for an estimate.
     answer : {"yes", "no", "unclear"}
-        Whether twice the images give at least one hundredth more: yes if the gain is surely above 0 and expected to
-        be that much, no if it is surely less.
+        Whether twice as many images increase the accuracy by at least 0.01: "yes" if the 95 % interval of the gain
+        lies above 0 and the expected gain is at least 0.01, "no" if the interval lies below 0.01.
     """
 
     n: int
@@ -197,15 +202,15 @@ class Outlook:
         twice = self.at_twice
         expected = f"{twice.mean:.3f} ({twice.low:.3f} to {twice.high:.3f})"
         if self.answer == "no":
-            return f"no: {2 * self.n:,} instead of {self.n:,} may give {expected}, {self.now:.3f} now"
+            return f"no: expected {expected} with {2 * self.n:,} images, {self.now:.3f} with {self.n:,}"
         is_sure = self.answer == "yes"
         halved = (
-            f"; to halve the errors takes about {_two_digits(self.to_halve):,} more"
+            f"; halving the errors takes about {_two_digits(self.to_halve):,} more images"
             if is_sure and self.to_halve
             else ""
         )
-        answer = "yes" if is_sure else "not clear"
-        return f"{answer}: {2 * self.n:,} instead of {self.n:,} may give {expected}, {self.now:.3f} now{halved}"
+        answer = "yes" if is_sure else "unclear"
+        return f"{answer}: expected {expected} with {2 * self.n:,} images, {self.now:.3f} with {self.n:,}{halved}"
 
     def to_dict(self) -> dict[str, Any]:
         """Return the value of ``outlook`` in a learning curve."""
@@ -215,7 +220,7 @@ class Outlook:
 
     @classmethod
     def from_fields(cls, fields: Fields) -> Outlook:
-        """Read what :meth:`to_dict` gave; a ClassifierError if a value is missing or wrong."""
+        """Read the output of :meth:`to_dict`; a missing or invalid value raises a ClassifierError."""
         return cls(
             fields.count("n", 1),
             fields.share("now"),
@@ -226,14 +231,14 @@ class Outlook:
 
 
 class CurvePoint(NamedTuple):
-    """What learning from some of the images gave.
+    """A point of a learning curve.
 
     Parameters
     ----------
     n : int
-        Images learnt from.
+        Number of training images.
     accuracy : Interval
-        Of the head as fitted, on the same test parts.
+        Accuracy on the test folds of the cross-validation.
     """
 
     n: int
@@ -241,7 +246,7 @@ class CurvePoint(NamedTuple):
 
 
 class MissingPoint(NamedTuple):
-    """A number of images that there is no point for, and why."""
+    """A number of training images without a point, and the reason."""
 
     n: int
     reason: str
@@ -249,14 +254,16 @@ class MissingPoint(NamedTuple):
 
 @dataclass(frozen=True)
 class LearningCurve:
-    """Accuracy by the number of images to learn from.
+    """Accuracy as a function of the number of training images.
 
     Parameters
     ----------
     points : tuple of CurvePoint
+        In ascending order of the number of images.
     outlook : Outlook or None
-        None where there are too few points to see a trend.
+        None if there are too few points for a trend.
     left_out : tuple of MissingPoint
+        Points that could not be computed.
     """
 
     points: tuple[CurvePoint, ...]
@@ -265,7 +272,7 @@ class LearningCurve:
 
     @property
     def at_twice(self) -> float | None:
-        """Accuracy to expect with twice the images that there are, if the trend holds."""
+        """Expected accuracy with twice as many images, if the trend continues; None without a trend."""
         return None if self.outlook is None else self.outlook.at_twice.mean
 
     def to_dict(self) -> dict[str, Any]:
@@ -279,17 +286,17 @@ class LearningCurve:
 
     @classmethod
     def from_fields(cls, fields: Fields) -> LearningCurve:
-        """Read what :meth:`to_dict` gave; a ClassifierError if a value is missing or wrong."""
+        """Read the output of :meth:`to_dict`; a missing or invalid value raises a ClassifierError."""
         points = tuple(
             CurvePoint(one.count("n", 1), Interval.from_fields(one.part("accuracy"))) for one in fields.parts("points")
         )
         if list(points) != sorted(points, key=lambda one: one.n):
-            raise fields.contradicts("its points are not in the order of their numbers of images")
+            raise fields.contradicts("its points are not sorted by number of images")
         outlook = Outlook.from_fields(fields.part("outlook")) if "outlook" in fields else None
         parts = fields.parts("left_out") if "left_out" in fields else []
         return cls(points, outlook, tuple(MissingPoint(one.count("n"), one.text("reason")) for one in parts))
 
 
 def _two_digits(n: int) -> int:
-    """Round an estimate to the digits that mean something."""
+    """Round to two significant digits: the estimate is not more precise."""
     return int(float(f"{n:.1e}"))

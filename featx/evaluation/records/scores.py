@@ -1,4 +1,4 @@
-"""Accuracies with their intervals: of folds, of classes, of images set aside or from elsewhere."""
+"""Accuracies with confidence intervals: cross-validated, by class, on held-out parts and on new images."""
 
 from __future__ import annotations
 
@@ -17,11 +17,14 @@ _ROUNDING = 1e-6
 
 @dataclass(frozen=True)
 class Interval:
-    """A figure with its 95 % interval.
+    """An estimate with its 95 % confidence interval.
 
     Parameters
     ----------
-    mean, low, high : float
+    mean : float
+        The estimate.
+    low, high : float
+        Bounds of the interval.
     """
 
     mean: float
@@ -34,12 +37,12 @@ class Interval:
 
     @classmethod
     def from_fields(cls, fields: Fields, mean: str = "mean", least: float = 0.0, most: float = 1.0) -> Interval:
-        """Read what :meth:`to_dict` gave, with its mean under some name.
+        """Read the output of :meth:`to_dict`, with the estimate under the key ``mean``.
 
         Raises
         ------
         ClassifierError
-            A figure is missing or out of limits, or the mean lies outside the interval.
+            A number is missing or outside ``least`` to ``most``, or the estimate lies outside the interval.
         """
         read = cls(*(fields.number(name, least, most) for name in (mean, "low", "high")))
         if not read.low - _ROUNDING <= read.mean <= read.high + _ROUNDING:
@@ -48,35 +51,41 @@ class Interval:
 
 
 def judge_baseline(accuracy: Interval, baseline: float, baseline_class: str | None = None) -> str:
-    """Return a sentence where an accuracy is not surely above that of always the same answer; empty where it is.
+    """Compare an accuracy with that of always predicting the majority class.
 
     Parameters
     ----------
     accuracy : Interval
     baseline : float
-        Accuracy of the constant answer on the same images.
+        Accuracy of the constant prediction on the same images.
     baseline_class : str, optional
-        That answer; the largest class if not given.
+        Name of the majority class.
+
+    Returns
+    -------
+    str
+        A sentence if the confidence interval does not lie above the baseline; empty if it does.
     """
     if accuracy.low > baseline:
         return ""
-    answer = "the largest class" if baseline_class is None else f'"{baseline_class}"'
-    always = f"always answering {answer} ({baseline:.3f})"
+    prediction = "the majority class" if baseline_class is None else f'"{baseline_class}"'
+    always = f"always answering {prediction} ({baseline:.3f})"
     if accuracy.mean > baseline:
-        return f"{accuracy.mean:.3f} may be no better than {always}: its interval does not lie above that"
+        return f"{accuracy.mean:.3f} may be no better than {always}: its 95 % interval includes {baseline:.3f}"
     return f"{accuracy.mean:.3f} is not better than {always}"
 
 
 @dataclass(frozen=True)
 class ClassScore:
-    """How one class fared in cross-validation.
+    """Precision, recall and F1 of one class.
 
     Parameters
     ----------
     name : str
+        Name of the class.
     precision, recall, f1 : float
     n : int
-        Its images.
+        Number of images of the class.
     """
 
     name: str
@@ -91,42 +100,42 @@ class ClassScore:
 
     @classmethod
     def from_fields(cls, fields: Fields) -> ClassScore:
-        """Read what :meth:`to_dict` gave; a ClassifierError if a value is missing or wrong."""
+        """Read the output of :meth:`to_dict`; a missing or invalid value raises a ClassifierError."""
         precision, recall, f1 = (fields.share(name) for name in ("precision", "recall", "f1"))
         return cls(fields.text("class"), precision, recall, f1, fields.count("n"))
 
 
 class ByClass(NamedTuple):
-    """How each class fared.
+    """Scores of each class, and the confusion matrix. Both are empty without images.
 
     Parameters
     ----------
     per_class : tuple of ClassScore
     confusion : tuple of tuple of int
-        Images of each class (rows) by their answer (columns). Both are empty where there is no image.
+        Number of images by true class (rows) and predicted class (columns).
     """
 
     per_class: tuple[ClassScore, ...] = ()
     confusion: tuple[tuple[int, ...], ...] = ()
 
     @classmethod
-    def of(cls, targets: SingleLabel, answers: NDArray[np.int64], y: NDArray[np.int64]) -> ByClass:
-        """Compare answers with class numbers, both of shape (n_samples,)."""
+    def of(cls, targets: SingleLabel, predicted: NDArray[np.int64], y: NDArray[np.int64]) -> ByClass:
+        """Compare predicted with true class numbers, both of shape (n_samples,)."""
         if not len(y):
             return cls()
-        confusion = targets.confusion(answers, y)
+        confusion = targets.confusion(predicted, y)
         rates = zip(targets.classes, targets.rates(confusion), strict=True)
-        per_class = tuple(ClassScore(name, *figures) for name, figures in rates)
+        per_class = tuple(ClassScore(name, *values) for name, values in rates)
         return cls(per_class, tuple(tuple(row) for row in confusion.tolist()))
 
     @classmethod
     def from_fields(cls, fields: Fields, classes: Sequence[str]) -> ByClass:
-        """Read ``per_class`` and ``confusion``, each of which says what the other does.
+        """Read ``per_class`` and ``confusion``, and check that they agree.
 
         Raises
         ------
         ClassifierError
-            A value is missing or wrong, or contradicts another one or the classes.
+            A value is missing or invalid, or contradicts another value or the classes.
         """
         per_class = tuple(ClassScore.from_fields(one) for one in fields.parts("per_class"))
         confusion = tuple(
@@ -134,42 +143,43 @@ class ByClass(NamedTuple):
         )
         n = len(classes)
         if [one.name for one in per_class] != list(classes):
-            raise fields.contradicts("its classes are not those of the model")
+            raise fields.contradicts("its classes differ from those of the model")
         if len(confusion) != n or any(len(row) != n for row in confusion):
-            raise fields.contradicts(f"its confusion is not {n} x {n}")
+            raise fields.contradicts(f"its confusion matrix is not {n} x {n}")
         rates = SingleLabel(tuple(classes)).rates(np.array(confusion, np.int64))
         for one, counted in zip(per_class, rates, strict=True):
             error = abs(one.recall - counted.recall) + abs(one.precision - counted.precision)
             if one.n != counted.n or error > _ROUNDING:
-                raise fields.contradicts(f"the figures of class {one.name!r} are not those of its confusion")
+                raise fields.contradicts(f"the scores of class {one.name!r} differ from those of the confusion matrix")
         if not any(map(sum, confusion)):
-            raise fields.contradicts("no image was tested")
+            raise fields.contradicts("its confusion matrix has no images")
         return cls(per_class, confusion)
 
 
 @dataclass(frozen=True)
 class CrossValidation:
-    """Accuracy of the whole procedure, tuning included, on images it had not seen.
+    """Cross-validated accuracy of the whole procedure, tuning included.
 
-    Every tested image has one out-of-fold prediction, by the head of the fold that had left it out (of the first
-    repeat). All figures count these; only ``per_fold`` and the intervals look at the folds of further repeats.
+    Every tested image has one out-of-fold prediction, made in the first repeat by the head of the fold whose test
+    part contains the image. All results are computed from these predictions; only ``per_fold`` and the confidence
+    intervals use the folds of further repeats.
 
     Parameters
     ----------
     splitter : str
-        The scikit-learn class that cut the folds.
+        The scikit-learn class that made the folds.
     n_folds, repeats : int
     accuracy : Interval
-        Share of the tested images whose out-of-fold prediction is right: the trace of ``confusion`` over its sum.
+        Share of correct out-of-fold predictions: the trace of ``confusion`` divided by its sum.
     balanced_accuracy : Interval
-        Mean of the recalls of ``per_class``.
+        Mean recall of the classes in ``per_class``.
     per_fold : tuple of float
-        Accuracy of each fold, repeat by repeat.
+        Accuracy on each test fold, ordered by repeat.
     per_class : tuple of ClassScore
     confusion : tuple of tuple of int
-        Images of each class (rows) by their out-of-fold prediction (columns).
+        Number of images by true class (rows) and out-of-fold prediction (columns).
     untested : tuple of str
-        Classes that were learnt but not tested: they are rare, and all of their images are one group.
+        Rare classes whose images form a single group: they are in every training part and in no test fold.
     """
 
     splitter: str
@@ -198,12 +208,12 @@ class CrossValidation:
 
     @classmethod
     def from_fields(cls, fields: Fields, classes: Sequence[str]) -> CrossValidation:
-        """Read what :meth:`to_dict` gave.
+        """Read the output of :meth:`to_dict`.
 
         Raises
         ------
         ClassifierError
-            A value is missing or wrong, or contradicts another one or the classes.
+            A value is missing or invalid, or contradicts another value or the classes.
         """
         read = cls(
             fields.text("splitter"),
@@ -221,40 +231,42 @@ class CrossValidation:
     def _check(self, fields: Fields, classes: Sequence[str]) -> None:
         n_scores = len(self.per_fold)
         if n_scores < self.n_folds or (self.repeats == 1 and n_scores > self.n_folds):
-            raise fields.contradicts(f"{self.n_folds} folds, {self.repeats} times, have {n_scores} accuracies")
+            raise fields.contradicts(f"{self.n_folds} folds repeated {self.repeats} times have {n_scores} accuracies")
         if not set(self.untested) <= set(classes):
-            raise fields.contradicts("a class that was not tested is none of the model")
+            raise fields.contradicts("an untested class is not a class of the model")
         _check_share(fields, self.accuracy.mean, self.confusion)
         folds = self.per_fold[: self.n_folds]
         if not min(folds) - _ROUNDING <= self.accuracy.mean <= max(folds) + _ROUNDING:
-            raise fields.contradicts("its accuracy is not within those of its folds")
+            raise fields.contradicts("its accuracy lies outside the range of its folds")
         recalls = [one.recall for one in self.per_class if one.n]
         if abs(sum(recalls) / len(recalls) - self.balanced_accuracy.mean) > _ROUNDING:
-            raise fields.contradicts("its balanced accuracy is not the mean of its recalls")
+            raise fields.contradicts("its balanced accuracy is not the mean recall of the classes")
 
 
 def _check_share(fields: Fields, accuracy: float, confusion: Sequence[Sequence[int]]) -> None:
     n = sum(map(sum, confusion))
     if abs(sum(row[i] for i, row in enumerate(confusion)) / n - accuracy) > _ROUNDING:
-        raise fields.contradicts("its accuracy is not that of its confusion")
+        raise fields.contradicts("its accuracy differs from that of its confusion matrix")
 
 
 @dataclass(frozen=True)
 class HeldOut:
-    """Accuracy on a part of the data set that was set aside by its owner.
+    """Accuracy on the ``val`` or ``test`` part of a data set.
 
     Parameters
     ----------
     accuracy : Interval or None
-        Without the images that share a group with a training image; None if none is left.
+        Accuracy on the images that share no group with a training image; None if there are no such images.
     n : int
-        Images it counts.
+        Number of images that share no group with a training image.
     as_given : float
-        Accuracy on all of them.
+        Accuracy on all images of the part.
     n_as_given : int
+        Number of all images of the part.
     per_class : tuple of ClassScore
+        Scores on the images counted by ``n``; empty if unknown.
     confusion : tuple of tuple of int
-        Both of the images that ``accuracy`` counts; empty if they are not known.
+        Confusion matrix of the images counted by ``n``; empty if unknown.
     """
 
     accuracy: Interval | None
@@ -279,47 +291,50 @@ class HeldOut:
 
     @classmethod
     def from_fields(cls, fields: Fields, classes: Sequence[str]) -> HeldOut:
-        """Read what :meth:`to_dict` gave.
+        """Read the output of :meth:`to_dict`.
 
         Raises
         ------
         ClassifierError
-            A value is missing or wrong, or they contradict each other.
+            A value is missing or invalid, or two values contradict each other.
         """
         accuracy = Interval.from_fields(fields, "accuracy") if "accuracy" in fields else None
         is_known = bool(fields.values.get("confusion") or fields.values.get("per_class"))
-        figures = ByClass.from_fields(fields, classes) if is_known else ByClass()
-        read = cls(accuracy, fields.count("n"), fields.share("as_given"), fields.count("n_as_given", 1), *figures)
+        by_class = ByClass.from_fields(fields, classes) if is_known else ByClass()
+        read = cls(accuracy, fields.count("n"), fields.share("as_given"), fields.count("n_as_given", 1), *by_class)
         if read.n > read.n_as_given or (accuracy is None) != (read.n == 0):
-            raise fields.contradicts(f"it counts {read.n} of {read.n_as_given} images, accuracy {accuracy}")
+            raise fields.contradicts(f"n is {read.n}, n_as_given is {read.n_as_given}, and accuracy is {accuracy}")
         if is_known and (accuracy is None or sum(map(sum, read.confusion)) != read.n):
-            raise fields.contradicts(f"its confusion does not count its {read.n} images")
+            raise fields.contradicts(f"its confusion matrix does not have {read.n} images")
         if is_known and accuracy is not None:
             _check_share(fields, accuracy.mean, read.confusion)
         return read
 
 
 @dataclass(frozen=True)
-class Outside:
-    """Accuracy on labelled images from elsewhere.
+class NewImagesAccuracy:
+    """Accuracy on labelled images of another data set.
 
     Parameters
     ----------
     accuracy : Interval or None
-        Without the images that the head was fitted on and their near-copies; None if none is left.
+        Accuracy on new images: without training images and their near-duplicates. None if there are no new images.
     n : int
-        Images it counts.
+        Number of new images.
     as_given : float
-        Accuracy on all of them.
+        Accuracy on all images.
     n_as_given : int
+        Number of all images.
     n_seen, n_near : int
-        Images that the head was fitted on; near-copies of such.
+        Number of images that are training images, and of near-duplicates of training images.
     baseline : float or None
-        Accuracy, on the images that count, of always naming the class that most of them have.
+        Accuracy of always predicting the majority class of the new images; None if there are no new images.
     baseline_class : str
+        Name of the majority class of the new images.
     per_class : tuple of ClassScore
+        Scores on the new images.
     confusion : tuple of tuple of int
-        Images of each class (rows) that were taken for each class (columns).
+        Number of new images by true class (rows) and predicted class (columns).
     """
 
     accuracy: Interval | None
@@ -335,7 +350,7 @@ class Outside:
 
     @property
     def verdict(self) -> str:
-        """A sentence where the accuracy is not surely above the baseline; empty where it is, or where there is none."""
+        """Warning if the confidence interval does not lie above the baseline; empty otherwise or without new images."""
         if self.accuracy is None or self.baseline is None:
             return ""
         return judge_baseline(self.accuracy, self.baseline, self.baseline_class)

@@ -25,17 +25,17 @@ function image(number) {
     element("div", "not found", figure).className = "lost";
   }
   const caption = element("figcaption", null, figure);
-  const said = element("span", null, caption);
-  said.className = "said";
-  element("b", null, said).append(element("bdi", data.classes[one.label]));
-  if (one.taken !== one.label) said.append(" taken for ", element("bdi", data.classes[one.taken]));
-  said.append(" (" + (100 * one.confidence).toFixed(0) + " %)");
-  said.title = said.textContent;
+  const labels = element("span", null, caption);
+  labels.className = "labels";
+  element("b", null, labels).append(element("bdi", data.classes[one.label]));
+  if (one.predicted !== one.label) labels.append(" predicted as ", element("bdi", data.classes[one.predicted]));
+  labels.append(" (" + (100 * one.confidence).toFixed(0) + " %)");
+  labels.title = labels.textContent;
   element("small", one.path, caption).title = one.path;
   return figure;
 }
 
-// Images: a view is shown from its first images on, more when asked for.
+// Images: the gallery shows the first images of a view, and more on request.
 
 let current = null;
 let opener = null;
@@ -83,7 +83,7 @@ if (byId("gallery")) {
   });
 }
 
-// The matrix is one stop of the Tab key; arrow keys go on to the next number in their direction.
+// The matrix is a single Tab stop; an arrow key moves to the next number in its direction.
 
 for (const table of document.querySelectorAll(".matrix")) {
   const rows = [...table.tBodies[0].rows].map((row) => [...row.cells].slice(1).map((cell) => cell.firstElementChild));
@@ -106,15 +106,15 @@ for (const table of document.querySelectorAll(".matrix")) {
   }));
 }
 
-// The map: one dot an image; the pointer takes the nearest, arrow keys the nearest in their direction.
+// The map has one dot per image; the pointer selects the nearest dot, an arrow key the nearest in its direction.
 
 const svg = byId("map");
 const dots = [];
 let here = null;
-let alone = null;
+let highlighted = null;
 
 function isMistake(one) {
-  return one.label !== one.taken;
+  return one.label !== one.predicted;
 }
 
 function colour(one, byError) {
@@ -128,7 +128,7 @@ function colourMap() {
     dot.mark.setAttribute("r", byError && isMistake(dot.one) ? 5 : 3.5);
     dot.mark.style.fill = colour(dot.one, byError);
     dot.mark.style.fillOpacity = byError && !isMistake(dot.one) ? 0.35 : 1;
-    dot.mark.classList.toggle("faded", alone !== null && dot.one.label !== alone);
+    dot.mark.classList.toggle("faded", highlighted !== null && dot.one.label !== highlighted);
   }
 }
 
@@ -144,7 +144,7 @@ function choose(dot) {
 function nearest(cost) {
   let [best, least] = [null, Infinity];
   for (const dot of dots) {
-    if (alone !== null && dot.one.label !== alone) continue;
+    if (highlighted !== null && dot.one.label !== highlighted) continue;
     const value = cost(dot);
     if (value < least) [best, least] = [dot, value];
   }
@@ -177,7 +177,7 @@ if (svg) {
     mark.setAttribute("cy", dot.y);
     dots.push(dot);
   }
-  dots.sort((a, b) => isMistake(a.one) - isMistake(b.one)); // mistakes lie on top
+  dots.sort((a, b) => isMistake(a.one) - isMistake(b.one)); // mistakes are drawn on top
   svg.append(...dots.map((dot) => dot.mark));
   svg.addEventListener("pointermove", pointed);
   svg.addEventListener("pointerdown", pointed);
@@ -190,8 +190,8 @@ if (svg) {
     element("bdi", name, button);
     button.title = name;
     button.addEventListener("click", () => {
-      alone = alone === label ? null : label;
-      byId("legend").querySelectorAll("button").forEach((one, i) => press(one, i === alone));
+      highlighted = highlighted === label ? null : label;
+      byId("legend").querySelectorAll("button").forEach((one, i) => press(one, i === highlighted));
       colourMap();
     });
   });

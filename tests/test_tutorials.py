@@ -1,4 +1,4 @@
-"""The five recipes of docs/recipes.md run as they are printed, on small made images."""
+"""Run the five tutorials of docs/tutorials.md as printed, on small synthetic images."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 
 from featx.cli.app import app
 
-RECIPES = (Path(__file__).parent.parent / "docs" / "recipes.md").read_text(encoding="utf-8")
+TUTORIALS = (Path(__file__).parent.parent / "docs" / "tutorials.md").read_text(encoding="utf-8")
 QUICK = {
     "fit": "--size 64 --hidden 24,12",
     "finetune": "--size 64 --epochs 1 --views 1",
@@ -24,12 +24,12 @@ QUICK = {
     "predict": "",
     "capture": "--count 12 --full-frame --min-difference 1",
 }
-"""What is put after each command so that it takes seconds; the last of equal options counts."""
+"""Options appended to each command so that it takes seconds; the last of equal options is used."""
 
 
-def recipe(name: str) -> list[list[str]]:
-    """Return the commands of a recipe, without ``featx``."""
-    block = re.search(rf"<!-- recipe: {name} -->\n```sh\n(.*?)```", RECIPES, re.S)
+def tutorial(name: str) -> list[list[str]]:
+    """Return the commands of a tutorial, without ``featx``."""
+    block = re.search(rf"<!-- tutorial: {name} -->\n```sh\n(.*?)```", TUTORIALS, re.S)
     assert block, name
     lines = [shlex.split(line) for line in block[1].splitlines()]
     assert all(words[0] == "featx" for words in lines)
@@ -37,7 +37,7 @@ def recipe(name: str) -> list[list[str]]:
 
 
 def quick(words: list[str]) -> list[str]:
-    """Return a command that does the same in less time: fewer pixels, epochs, views and units."""
+    """Return a faster version of a command: fewer pixels, epochs, views and units."""
     more = shlex.split(QUICK[words[0]])
     pairs = dict(zip(more[::2], more[1::2], strict=True)) if "--full-frame" not in more else {}
     if not pairs:
@@ -54,8 +54,8 @@ def quick(words: list[str]) -> list[str]:
 
 
 def run(words: list[str]) -> dict[str, Any]:
-    """Run a command as printed, but quicker, and return its JSON."""
-    if "--hidden" in words:  # each width that is printed becomes a small one
+    """Run the faster version of a printed command; return its JSON output."""
+    if "--hidden" in words:  # each printed width is replaced by a small one
         words = [w if words[i - 1] != "--hidden" else "16" for i, w in enumerate(words)]
     done = CliRunner().invoke(app, [*quick(words), "--json"])
     assert done.exit_code == 0, done.output
@@ -63,7 +63,7 @@ def run(words: list[str]) -> dict[str, Any]:
 
 
 def draw(path: Path, shape: str, seed: int) -> None:
-    """Draw a shape of some size at a random place, on patches of grey that differ from image to image."""
+    """Draw a shape of random size and position on random grey patches."""
     rng = np.random.default_rng(seed)
     patches = rng.integers(60, 190, (6, 6, 1)).repeat(12, axis=0).repeat(12, axis=1)
     image = Image.fromarray(np.clip(patches + rng.integers(-20, 21, (72, 72, 3)), 0, 255).astype(np.uint8))
@@ -85,7 +85,7 @@ def draw(path: Path, shape: str, seed: int) -> None:
 def classes(
     folder: Path, names: dict[str, str], n: int, name: Callable[[int], str] = "{:02}.png".format, seed: int = 0
 ) -> None:
-    """Write ``n`` drawings of each class: its folder, and the shape in it."""
+    """Write ``n`` drawings of each class; ``names`` maps the folder of a class to its shape."""
     for number, (label, shape) in enumerate(names.items()):
         for i in range(n):
             draw(folder / label / name(i), shape, 10_000 * seed + 1000 * number + i)
@@ -103,7 +103,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, keras_start: Callable[
 def test_two_public_figures(here: Path) -> None:
     classes(here / "people", {"ada": "disc", "bob": "square"}, 15)
     classes(here / "unseen", {"": "disc"}, 3, seed=2)
-    frozen, tuned, predicted = (run(words) for words in recipe("people"))
+    frozen, tuned, predicted = (run(words) for words in tutorial("people"))
     assert frozen["cv"]["accuracy"]["mean"] > 0.9
     assert tuned["finetuned"]["accuracy"]["mean"] > 0.8
     assert tuned["unfrozen"].startswith("4 blocks")
@@ -115,9 +115,9 @@ def test_two_public_figures(here: Path) -> None:
 def test_four_sketch_classes(here: Path) -> None:
     shapes = {"disc": "disc", "line": "line", "ring": "ring", "square": "square"}
     classes(here / "sketches", shapes, 12, lambda i: f"person{i % 6}__{i:02}.png")
-    at_random, by_drawer, tuned = (run(words) for words in recipe("sketches"))
-    assert at_random["params"]["hidden_layer_sizes"] == "(24, 12)"
-    assert (at_random["n_groups"], by_drawer["n_groups"]) == (48, 6)
+    ungrouped, by_drawer, tuned = (run(words) for words in tutorial("sketches"))
+    assert ungrouped["params"]["hidden_layer_sizes"] == "(24, 12)"
+    assert (ungrouped["n_groups"], by_drawer["n_groups"]) == (48, 6)
     assert by_drawer["groups"]["group_by"] == "([^/]+)__"
     assert tuned["n_held_out"] >= 8
     assert tuned["step_zero"]["val_accuracy"] == pytest.approx(tuned["step_zero"]["frozen_val_accuracy"], abs=0.13)
@@ -125,11 +125,11 @@ def test_four_sketch_classes(here: Path) -> None:
 
 def test_two_people_by_webcam(here: Path) -> None:
     cv2 = pytest.importorskip("cv2")
-    commands, n_frames = recipe("webcam"), 0
-    for take in range(3):
+    commands, n_frames = tutorial("webcam"), 0
+    for number in range(3):
         for person, words in zip(("anna", "ben"), commands[:2], strict=True):
-            video = here / f"{person}-{take}.avi"
-            record(cv2, video, person, take)
+            video = here / f"{person}-{number}.avi"
+            record(cv2, video, person, number)
             captured = run([video.name if word == "0" else word for word in words])
             n_frames += captured["n_kept"]
             assert captured["n_kept"] >= 8
@@ -141,9 +141,9 @@ def test_two_people_by_webcam(here: Path) -> None:
     assert run(commands[4])["n_images"] == 2
 
 
-def record(cv2: Any, path: Path, person: str, take: int) -> None:
-    """Write a video of a drawing that moves over a textured wall."""
-    rng = np.random.default_rng(take)
+def record(cv2: Any, path: Path, person: str, seed: int) -> None:
+    """Write a video of a shape that moves over a textured wall."""
+    rng = np.random.default_rng(seed)
     wall = rng.integers(60, 200, (20, 24, 3)).astype(np.uint8).repeat(6, axis=0).repeat(6, axis=1)
     writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"MJPG"), 15.0, (144, 120))
     for i in range(40):
@@ -160,7 +160,7 @@ def record(cv2: Any, path: Path, person: str, take: int) -> None:
 
 def test_cats_and_dogs(here: Path) -> None:
     classes(here / "cats-dogs", {"cat": "disc", "dog": "ring"}, 15)
-    (found,) = (run(words) for words in recipe("cats-dogs"))
+    (found,) = (run(words) for words in tutorial("cats-dogs"))
     assert {row["backbone"] for row in found["rows"]} == {
         "efficientnet-lite0", "efficientnet-lite0, 5 blocks trained", "scratch-cnn",
     }  # fmt: skip
@@ -173,14 +173,14 @@ def test_binary_with_folders(here: Path) -> None:
     classes(here / "binary" / "train", {"no": "ring", "yes": "square"}, 15)
     classes(here / "binary" / "validation", {"no": "ring", "yes": "square"}, 5, seed=1)
     classes(here / "new", {"": "square"}, 2, seed=2)
-    tuned, predicted = (run(words) for words in recipe("binary"))
+    tuned, predicted = (run(words) for words in tutorial("binary"))
     assert (tuned["n_train"], tuned["n_val"], tuned["n_held_out"], tuned["is_own_test"]) == (24, 10, 6, False)
     assert predicted["n_predicted"] == 2
 
 
 @pytest.mark.parametrize("backbone", ["vgg16", "vgg19", "resnet50", "mobilenet", "inceptionv3"])
-def test_the_tutorials_networks_are_cut_and_trained(backbone: str, keras_start: Callable[[], None]) -> None:
-    """Their structure, with random weights: one step on the top block changes it and nothing below."""
+def test_common_networks_are_cut_and_trained(backbone: str, keras_start: Callable[[], None]) -> None:
+    """With random weights, one step on the top block changes this block and no layer below it."""
     from featx.backbones import build_core, find_backbone_source
     from featx.spec import FeatureSpec
     from featx.training import TrainingConfig, choose_cut

@@ -1,4 +1,4 @@
-"""Two ways to use a network, judged by the same held-out images."""
+"""Comparison of a frozen and a fine-tuned network on the same held-out images."""
 
 from __future__ import annotations
 
@@ -11,30 +11,31 @@ from featx.evaluation.records.findings import read_difference
 from featx.evaluation.records.scores import Interval
 
 Kept = Literal["frozen", "finetuned"]
-"""Which network a classifier has after fine-tuning."""
+"""The network that a classifier uses after fine-tuning."""
 
 
 @dataclass(frozen=True)
-class Contest:
-    """A frozen network with a head, and the same network fine-tuned, on the same held-out images.
+class FinetuneComparison:
+    """Accuracy of a frozen network with a head and of the same network fine-tuned, on the same held-out images.
 
     Parameters
     ----------
     kept : {"frozen", "finetuned"}
-        Which of them the classifier is.
+        The network that the classifier uses.
     frozen : Interval or None
-        Accuracy; None where there is no pretrained network.
+        Accuracy of the frozen network; None without a pretrained network.
     finetuned : Interval
+        Accuracy of the fine-tuned network.
     difference : Interval or None
-        Fine-tuned less frozen, paired image by image.
+        Fine-tuned minus frozen accuracy, paired by image.
     n : int
-        Held-out images.
+        Number of held-out images.
     is_own_test : bool
-        Whether they are the data set's own test part, or were cut off from the rest.
+        True if the held-out images are the test part of the data set, False if they were split off the other images.
     unfrozen : str
-        What was trained, for people.
+        Description of the trained layers, for display.
     history : mapping
-        Epochs as :class:`featx.training.History` gives them.
+        Epochs, as returned by :meth:`featx.training.History.to_dict`.
     """
 
     kept: Kept
@@ -48,7 +49,7 @@ class Contest:
 
     @property
     def accuracy(self) -> Interval:
-        """Of the one that is kept."""
+        """Accuracy of the kept network."""
         return self.frozen if self.kept == "frozen" and self.frozen is not None else self.finetuned
 
     def to_dict(self) -> dict[str, Any]:
@@ -65,13 +66,13 @@ class Contest:
         }
 
     @classmethod
-    def from_fields(cls, fields: Fields) -> Contest:
-        """Read what :meth:`to_dict` gave.
+    def from_fields(cls, fields: Fields) -> FinetuneComparison:
+        """Read the output of :meth:`to_dict`.
 
         Raises
         ------
         ClassifierError
-            A value is missing or wrong, or they contradict each other.
+            A value is missing or invalid, or two values contradict each other.
         """
         frozen = Interval.from_fields(fields.part("frozen").part("accuracy")) if "frozen" in fields else None
         read = cls(
@@ -85,17 +86,17 @@ class Contest:
             _history(fields.part("history")),
         )
         if (frozen is None) != (read.difference is None) or (frozen is None and read.kept == "frozen"):
-            raise fields.contradicts(f"{read.kept} is kept, and there is no frozen accuracy, or no difference from it")
+            raise fields.contradicts(f"kept is {read.kept}, but the frozen accuracy or the difference is missing")
         return read
 
 
 def _history(fields: Fields) -> dict[str, Any]:
-    """Read what :meth:`featx.training.History.to_dict` gave."""
+    """Read the output of :meth:`featx.training.History.to_dict`."""
     epochs = fields.parts("epochs")
-    numbers = [one.count("number") for one in epochs]
+    numbers = [epoch.count("number") for epoch in epochs]
     best = fields.count("best")
     if numbers != list(range(len(numbers))) or (epochs and best not in numbers):
-        raise fields.contradicts(f"epoch {best} was kept, of {len(numbers)}")
+        raise fields.contradicts(f"the best epoch is {best}, but it has {len(numbers)} epochs")
     for epoch in epochs:
         for name in ("learning_rate", "val_loss", "seconds"):
             epoch.number(name, 0)
@@ -104,7 +105,7 @@ def _history(fields: Fields) -> dict[str, Any]:
             epoch.number("loss", 0)
             epoch.share("accuracy")
         elif "loss" in epoch or "accuracy" in epoch:
-            raise epoch.contradicts("there is a loss before training")
+            raise epoch.contradicts("epoch 0 is evaluated before training, but has a training loss or accuracy")
     return {"best": best, "epochs": [{name: epoch.get(name) for name in _EPOCH} for epoch in epochs]}
 
 

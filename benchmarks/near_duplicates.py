@@ -1,12 +1,13 @@
-"""How well near-copies are found, against known truth: ``python -m benchmarks.copies DIR... [--originals 800]``.
+"""Measure how well near-duplicates are found, against known truth: ``python -m benchmarks.near_duplicates DIR...``.
 
-Of the first 200 images of each folder ten copies are made in a scratch folder, each changed in one way: saved again
-at low quality, halved, a rim cut off, the sides cut off, brighter, less contrast, grey, mirrored, turned, stamped.
-Every two of an image and its copies are a true pair; a pair is found if both are in one group. A pair of two
-different images in one group counts against precision (so do images that the folder itself holds twice, under
-other bytes). Recall by kind is that of the pairs of a copy and its original. With `--many`, another table: 20 images
-among up to 200 others have 5, 12, 20, 40 and 60 copies each, as augmentation makes them: a rim of up to 2 % cut off,
-brightness and contrast changed, half of them mirrored, saved at some quality. Prints Markdown tables, then JSON.
+Ten near-duplicates of each of the first 200 images of a folder are made in a temporary folder, each changed in one
+way: saved again at low quality, halved, a rim cut off, the sides cut off, brighter, less contrast, grey, mirrored,
+rotated, stamped. Every two of an image and its near-duplicates are a true pair; a pair is found if both are in one
+group. A pair of two different images in one group counts against precision (and so do images that the folder itself
+contains twice, with different bytes). Recall by kind is that of the pairs of a near-duplicate and its original. With
+`--many`, another table: 20 images among up to 200 others have 5, 12, 20, 40 and 60 augmented versions each: a rim of up
+to 2 % cut off, brightness and contrast changed, half of them mirrored, saved at a random quality. Prints Markdown
+tables, then JSON.
 """
 
 from __future__ import annotations
@@ -71,11 +72,11 @@ def main() -> None:
     if arguments.many:
         sweep(arguments.folders)
         return
-    print_head("set", "images", "true pairs", "found", "precision", "recall", *KINDS)
+    print_head("data set", "images", "true pairs", "found", "precision", "recall", *KINDS)
     results = []
     for folder in arguments.folders:
         with tempfile.TemporaryDirectory() as scratch:
-            make_copies(folder, Path(scratch) / "set", arguments.originals)
+            make_near_duplicates(folder, Path(scratch) / "set", arguments.originals)
             result = {"set": folder.name, **measure(Path(scratch) / "set", Runtime(Path(scratch) / "cache"))}
         results.append(result)
         print_row(*(result[name] for name in ("set", "images", "true pairs", "found", "precision", "recall", *KINDS)))
@@ -83,8 +84,8 @@ def main() -> None:
 
 
 def sweep(folders: list[Path]) -> None:
-    """Print precision and recall by the number of copies that an image has."""
-    print_head("set", "copies an image", "images", "true pairs", "found", "precision", "recall")
+    """Print precision and recall by the number of near-duplicates of an image."""
+    print_head("data set", "near-duplicates per image", "images", "true pairs", "found", "precision", "recall")
     results = []
     for folder in folders:
         for n_duplicates in _MANY:
@@ -99,7 +100,7 @@ def sweep(folders: list[Path]) -> None:
 
 
 def make_many(folder: Path, target: Path, n_duplicates: int) -> None:
-    """Save up to 220 images of a folder, and some augmented copies of the first 20."""
+    """Save up to 220 images of a folder, and augmented versions of the first 20."""
     rng = random.Random(0)
     for number, (name, image) in enumerate(_originals(folder, target, _MANY_ORIGINALS + 200)):
         image.save(name.with_name(f"{name.name}-original.png"))
@@ -112,8 +113,8 @@ def make_many(folder: Path, target: Path, n_duplicates: int) -> None:
             changed.save(name.with_name(f"{name.name}-copy{letters}.jpg"), quality=rng.randint(60, 95))
 
 
-def make_copies(folder: Path, target: Path, n_originals: int) -> None:
-    """Save up to ``n_originals`` images of a folder, and ten copies of the first 200 as ``NAME-KIND.jpg``."""
+def make_near_duplicates(folder: Path, target: Path, n_originals: int) -> None:
+    """Save up to ``n_originals`` images of a folder, and ten near-duplicates of the first 200 as ``NAME-KIND.jpg``."""
     for number, (name, image) in enumerate(_originals(folder, target, n_originals)):
         image.save(name.with_name(f"{name.name}-original.png"))
         if number < _COPIED:
@@ -122,7 +123,7 @@ def make_copies(folder: Path, target: Path, n_originals: int) -> None:
 
 
 def _originals(folder: Path, target: Path, n: int) -> Iterator[tuple[Path, Image.Image]]:
-    """Yield up to ``n`` images of a folder over white, and the path, without what follows, to save each under."""
+    """Yield the path to save to, without suffix, and the image over white, for up to ``n`` images of a folder."""
     paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in (".jpg", ".jpeg", ".png"))
     random.Random(0).shuffle(paths)
     for number, path in enumerate(paths[:n]):
@@ -131,12 +132,14 @@ def _originals(folder: Path, target: Path, n: int) -> Iterator[tuple[Path, Image
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
         home = target / path.parent.name
         home.mkdir(parents=True, exist_ok=True)
-        name = "".join(chr(ord("a") + int(digit)) for digit in str(number))  # a number would make a take of them
+        name = "".join(
+            chr(ord("a") + int(digit)) for digit in str(number)
+        )  # letters, because numbered names look like a recording
         yield home / name, image
 
 
 def measure(folder: Path, runtime: Runtime) -> dict[str, object]:
-    """Group a folder of known copies; return how many true pairs are in one group, and how many others."""
+    """Group a folder of known near-duplicates; return precision and recall of the pairs."""
     table = extract(folder, runtime=runtime)
     names = [Path(sample.sample_id).stem.split("-") for sample in table.samples]
     groups = group_samples(table).numbers.tolist()

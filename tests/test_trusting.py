@@ -1,4 +1,4 @@
-"""Which heads a model file keeps: every classifier of scikit-learn, searches, own classes; known before fitting."""
+"""Heads that can be saved: scikit-learn classifiers, searches and user classes, with a check before fitting."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ import featx
 from featx.classifier.estimators import check_estimator, dump_estimator, load_estimator, types_to_trust
 from featx.errors import ClassifierError, HeadError
 from featx.extraction import extract
-from featx.fitting.trusting import try_keeping, try_keeping_of
+from featx.fitting.trusting import try_saving, try_saving_on
 from featx.heads import make_head, scores_of
 
 RNG = np.random.default_rng(0)
@@ -34,14 +34,14 @@ CHECKED = {
     *("RidgeClassifierCV", "SGDClassifier", "Perceptron", "PassiveAggressiveClassifier"),
     *("OneVsOneClassifier", "OneVsRestClassifier"),
 }
-"""What is loaded without trust; KNeighborsClassifier too where it searches by brute force."""
+"""Classifiers that are loaded without trust; also KNeighborsClassifier if it searches by brute force."""
 
 SEVERAL_TARGETS = {"ClassifierChain", "MultiOutputClassifier"}
 FEW = {"n_estimators": 3, "max_iter": 50, "cv": 2}
 
 
 def made(kind):
-    """Return an estimator of a class, a small one."""
+    """Return a small estimator of a class."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         if kind.__name__ in ("StackingClassifier", "VotingClassifier"):
@@ -56,13 +56,13 @@ def made(kind):
 
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("kind", [kind for _, kind in all_estimators("classifier")], ids=lambda kind: kind.__name__)
-def test_every_classifier_of_scikit_learn_is_kept_or_refused_before_it_is_fitted(kind):
+def test_every_scikit_learn_classifier_is_saved_or_refused_before_it_is_fitted(kind):
     binary = "Threshold" in kind.__name__
     y = Y % 2 if binary else Y
     n_classes = int(y.max()) + 1
     estimator = made(kind)
     if kind.__name__ in SEVERAL_TARGETS:
-        assert try_keeping(make_head(estimator)) is None  # it does not take one label for each image
+        assert try_saving(make_head(estimator)) is None  # it needs several labels for each image
         return
     estimator.fit(X, y)
     content = dump_estimator(estimator, lambda one, **how: check_estimator(one, X[:3], n_classes, **how))
@@ -77,13 +77,13 @@ def test_every_classifier_of_scikit_learn_is_kept_or_refused_before_it_is_fitted
         for too_few in (set(), {"another.Type"}, set(sorted(trusted)[1:])):
             with pytest.raises(ClassifierError, match=r"does not load from a file: .*trusted=\["):
                 load_estimator(content, too_few)
-    found = try_keeping_of(make_head(made(kind)), X, y)
-    assert found is not None
-    assert (found == []) == (trusted == set())
+    to_trust = try_saving_on(make_head(made(kind)), X, y)
+    assert to_trust is not None
+    assert (to_trust == []) == (trusted == set())
 
 
 class Nearest(ClassifierMixin, BaseEstimator):
-    """A head of one's own: the class whose mean is nearest."""
+    """A user-defined head: predicts the class with the nearest mean."""
 
     def __init__(self, power: float = 2.0) -> None:
         self.power = power
@@ -102,7 +102,7 @@ class Nearest(ClassifierMixin, BaseEstimator):
 
 
 class Locked(Nearest):
-    """Holds what no file can."""
+    """A head with an attribute that cannot be saved."""
 
     fits = 0
 
@@ -113,7 +113,7 @@ class Locked(Nearest):
 
 
 class Forgetful(Nearest):
-    """Predicts by what it does not keep."""
+    """A head whose saved state differs from the state that it predicts with."""
 
     def __getstate__(self):
         return {"power": self.power, "classes_": self.classes_, "means_": 0 * self.means_}
@@ -136,12 +136,12 @@ def table(fake, images):
         (GridSearchCV(RandomForestClassifier(3), {"max_depth": [1, 2]}, cv=2), "sklearn.tree._tree.Tree"),
     ],
 )
-def test_what_featx_does_not_check_is_loaded_where_it_is_trusted(fake, table, tmp_path, head, needed):
+def test_unchecked_types_are_loaded_if_they_are_trusted(fake, table, tmp_path, head, needed):
     model = featx.fit(table, head, cv=2, runtime=fake.runtime)
     model.save(tmp_path / "m.featx")
     with pytest.raises(ClassifierError, match=r"types that featx does not load from a file") as refused:
         featx.load(tmp_path / "m.featx")
-    trusted = eval(str(refused.value).split("trusted=")[1].rstrip(")"))  # what the message gives can be typed
+    trusted = eval(str(refused.value).split("trusted=")[1].rstrip(")"))  # the list in the message is valid Python
     assert needed in trusted
     assert any(f"featx.load(FILE, trusted={trusted})" in note for note in model.evaluation.notes)
     loaded = featx.load(tmp_path / "m.featx", trusted=trusted)
@@ -157,7 +157,7 @@ def test_what_featx_does_not_check_is_loaded_where_it_is_trusted(fake, table, tm
         make_pipeline(PCA(5), GridSearchCV(LogisticRegression(), {"C": [0.1, 10.0]}, cv=2)),
     ],
 )
-def test_of_a_search_the_best_is_kept(fake, table, tmp_path, head):
+def test_the_best_estimator_of_a_search_is_saved(fake, table, tmp_path, head):
     model = featx.fit(table, head, cv=2, runtime=fake.runtime)
     model.save(tmp_path / "m.featx")
     loaded = featx.load(tmp_path / "m.featx")
@@ -166,20 +166,20 @@ def test_of_a_search_the_best_is_kept(fake, table, tmp_path, head):
 
 
 @pytest.mark.parametrize("head", [Locked(), Forgetful()])
-def test_what_cannot_be_kept_is_not_fitted(fake, images, head):
+def test_heads_that_cannot_be_saved_are_not_fitted(fake, images, head):
     Locked.fits = 0
-    with pytest.raises(HeadError, match=r"cannot be kept in a model file, so it is not fitted: "):
+    with pytest.raises(HeadError, match=r"cannot be saved in a model file and is not fitted: "):
         featx.fit(images, head, backbone="quadrants", runtime=fake.runtime)
-    assert Locked.fits <= 1  # on a few made numbers
+    assert Locked.fits <= 1  # on a few synthetic samples
     assert fake.starts == 0
 
 
-def test_a_head_that_needs_more_than_a_few_numbers_is_tried_on_the_features():
-    assert try_keeping(make_head(make_pipeline(PCA(50), LogisticRegression()))) is None
+def test_a_head_that_needs_more_samples_is_tried_on_the_features():
+    assert try_saving(make_head(make_pipeline(PCA(50), LogisticRegression()))) is None
     wide = np.tile(X, (1, 6))
-    assert try_keeping_of(make_head(make_pipeline(PCA(50), LogisticRegression())), wide, Y) == []
+    assert try_saving_on(make_head(make_pipeline(PCA(50), LogisticRegression())), wide, Y) == []
 
 
-def test_a_regressor_is_no_head():
-    with pytest.raises(HeadError, match="LinearRegression.* is no head"):
+def test_a_regressor_is_refused():
+    with pytest.raises(HeadError, match="LinearRegression.* is not a head"):
         make_head(LinearRegression())

@@ -1,9 +1,9 @@
-"""Flattering and honest accuracy side by side: ``python -m benchmarks.honesty DIR... [--head logreg]``.
+"""Compare ungrouped and grouped accuracy: ``python -m benchmarks.ungrouped DIR... [--head logreg]``.
 
-For each folder: the accuracy where every image stands alone, as it is commonly reported; the one that `featx fit`
-reports, which keeps copies, near-copies and frames of one take together; those by what may be the images' sources;
-that on the folder's own test part; and the honest one again with the labels shuffled, which has to be that of chance.
-Prints a Markdown table, then JSON.
+For each folder: the accuracy with every image on its own, as it is commonly reported; the accuracy that `featx fit`
+reports, with duplicates, near-duplicates and frames of one recording kept together; the accuracy by each group hint;
+the accuracy on the folder's own test part; and the grouped accuracy with shuffled labels, which must agree with
+chance. Prints a Markdown table, then JSON.
 """
 
 from __future__ import annotations
@@ -31,19 +31,21 @@ def main() -> None:
     arguments = parser.parse_args()
     runtime = Runtime(arguments.cache)
     results = []
-    print_head("set", "groups", "ungrouped", "honest", "by source", "own test part", "shuffled labels", "chance")
+    print_head(
+        "data set", "groups", "ungrouped", "grouped", "by group hint", "own test part", "shuffled labels", "chance"
+    )
     for folder in arguments.folders:
         table = extract(folder, runtime=runtime)
         found = fit(table, arguments.head, runtime=runtime).evaluation.to_dict()
         shuffled = fit(_shuffled(table), arguments.head, runtime=runtime).evaluation.to_dict()
         results.append({"set": folder.name, "evaluation": found, "shuffled": shuffled})
-        sources = [f"{one['accuracy']['mean']:.3f} ({one['name']})" for one in found["group_hints"]]
+        by_hint = [f"{one['accuracy']['mean']:.3f} ({one['name']})" for one in found["group_hints"]]
         print_row(
             folder.name,
             groups_text(found),
             _text(found["ungrouped_cv"] and found["ungrouped_cv"]["accuracy"]),
             _text(found["cv"] and found["cv"]["accuracy"]),
-            ", ".join(sources),
+            ", ".join(by_hint),
             _text({"mean": found["test"]["accuracy"], **found["test"]}) if found["test"] else "",
             _text(shuffled["cv"] and shuffled["cv"]["accuracy"]) if found["cv"] else "",
             f"{found['baseline']['accuracy']:.3f}",
@@ -52,7 +54,7 @@ def main() -> None:
 
 
 def _shuffled(table: FeatureTable) -> FeatureTable:
-    """Return a table whose labels are dealt anew within each split."""
+    """Return a table with labels shuffled within each split."""
     labels, splits = table.y, table.splits
     for split in set(splits):
         at = np.flatnonzero(splits == split)
