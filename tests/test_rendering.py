@@ -136,7 +136,7 @@ def test_a_verdict_where_the_interval_does_not_lie_above_the_baseline(model, tmp
 
 def test_a_missing_accuracy_estimate_is_reported(model):
     values = model.evaluation.to_dict() | {"cv": None, "cv_reason": "class 'x' has one image"}
-    assert evaluation_lines(values)[0].startswith("accuracy   no accuracy estimate: class 'x' has one image")
+    assert evaluation_lines(values)[0].startswith("accuracy   not estimated: class 'x' has one image")
     assert not any("valid for" in text for text in full_lines(report(model).to_dict() | values))
 
 
@@ -146,7 +146,7 @@ def test_held_out_parts(model):
     shown = "test       0.900 (95 % CI 0.800 to 0.950)   90 images, without 10 that share a group with training images"
     assert shown in lines[1]
     lines = evaluation_lines(model.evaluation.to_dict() | {"test": test | {"accuracy": None, "n": 0}})
-    assert "no accuracy estimate: every image shares a group with a training image (as given 0.910" in lines[1]
+    assert "not estimated: every image shares a group with a training image (as given 0.910" in lines[1]
 
 
 def test_many_classes_show_the_most_frequent_confusions_instead_of_a_matrix(model):

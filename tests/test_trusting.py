@@ -183,3 +183,24 @@ def test_a_head_that_needs_more_samples_is_tried_on_the_features():
 def test_a_regressor_is_refused():
     with pytest.raises(HeadError, match="LinearRegression.* is not a head"):
         make_head(LinearRegression())
+
+
+@pytest.mark.parametrize("n_features", [200, 1280])
+def test_scores_of_a_loaded_head_may_differ_by_rounding(n_features):
+    """PCA computes in float32; its saved arrays have another memory layout, and sums another order."""
+    rng = np.random.default_rng(1)
+    y = np.arange(200) % 5
+    wide = (rng.random((200, n_features)) + rng.random((5, n_features))[y] / 4).astype(np.float32)
+    head = make_head(make_pipeline(PCA(50), LogisticRegression()), None, None)
+    assert try_saving_on(head, wide, y) == []
+
+
+def test_a_loaded_head_with_other_scores_is_refused(monkeypatch):
+    head = make_head(make_pipeline(PCA(5), LogisticRegression()), None, None)
+    real = scores_of
+    calls = iter([1.0, 1.001])
+    monkeypatch.setattr(
+        "featx.fitting.trusting.scores_of", lambda estimator, rows, n: real(estimator, rows, n) * next(calls)
+    )
+    with pytest.raises(HeadError, match="the loaded head gives other scores"):
+        try_saving_on(head, X, Y)

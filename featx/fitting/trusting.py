@@ -15,6 +15,8 @@ from featx.heads import Head, scores_of
 
 _SAMPLES, _FEATURES = 60, 32
 _MOST_TRIED = 200
+_ROUNDING = 1e-5
+"""Largest difference of a score, relative to the largest score."""
 
 
 def try_saving(head: Head) -> list[str] | None:
@@ -67,8 +69,9 @@ def _save_fitted(head: Head, X: NDArray[np.float32], y: NDArray[np.int64]) -> li
         return None
 
     def check(loaded: Any, is_trusted: bool = False) -> None:
-        # The order of sums depends on threads, so that the last bits differ between two calls.
-        if not np.allclose(scores_of(loaded, X, n_classes), scores, rtol=1e-6, atol=1e-9):
+        # The order of sums depends on threads and on the memory layout of arrays, so that scores differ by rounding in
+        # float32.
+        if np.abs(scores_of(loaded, X, n_classes) - scores).max() > _ROUNDING * np.abs(scores).max():
             raise ClassifierError("the loaded head gives other scores")
 
     try:

@@ -47,7 +47,7 @@ def evaluation_facts(evaluation: Mapping[str, Any], to_group: Callable[[str], st
     if evaluation["finetuning"] is not None:
         facts += [*finetune_facts(evaluation["finetuning"]), fact("baseline", baseline)]
     elif cv is None:
-        facts += [fact("accuracy", f"no accuracy estimate: {evaluation['cv_reason']}", baseline)]
+        facts += [fact("accuracy", f"not estimated: {evaluation['cv_reason']}", baseline)]
     else:
         facts += [fact("accuracy", interval_text(cv["accuracy"]), baseline)]
     if evaluation["verdict"]:
@@ -269,7 +269,7 @@ def _held_out_facts(part: str, values: Mapping[str, Any] | None) -> list[Fact]:
         return []
     as_given = f"as given {values['as_given']:.3f} on {values['n_as_given']:,} images"
     if values["accuracy"] is None:
-        return [fact(part, f"no accuracy estimate: every image shares a group with a training image ({as_given})")]
+        return [fact(part, f"not estimated: every image shares a group with a training image ({as_given})")]
     accuracy = interval_text({"mean": values["accuracy"], "low": values["low"], "high": values["high"]})
     shared = values["n_as_given"] - values["n"]
     left_out = f", without {shared:,} that share a group with training images ({as_given})" if shared else ""

@@ -77,7 +77,7 @@ def inspection_lines(inspection: Mapping[str, Any]) -> list[str]:
     lines += _group_lines("leak", inspection["across_splits"], "duplicates or near-duplicates in different splits")
     lines += fact_lines(skipped_facts(inspection["invalid"], "invalid"))
     lines += _group_lines("duplicates", inspection["duplicates"], "the same bytes")
-    lines += _group_lines("near", inspection["near_duplicates"], "near-duplicates")
+    lines += _group_lines("near", inspection["near_duplicates"], "the same image, changed")
     lines += _group_lines("versions", inspection["versions"], "of one image, according to the names")
     lines += [
         line("recording", f"{len(recording):,} frames of one recording: {recording[0]} .. {recording[-1]}")
