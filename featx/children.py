@@ -117,7 +117,7 @@ def run_in_child(module: str, function: str, content: bytes, *, seconds: float =
 
 def run_job(module: str, function: str) -> None:
     """Run one job of :func:`run_in_child`, in the child."""
-    target = take_output()
+    target = reserve_stdout()
     content = sys.stdin.buffer.read()
     try:
         made = _GOOD + getattr(importlib.import_module(module), function)(content)
@@ -127,7 +127,7 @@ def run_job(module: str, function: str) -> None:
         target.write(made)
 
 
-def take_output() -> BinaryIO:
+def reserve_stdout() -> BinaryIO:
     """Return the standard output of a child for replies, and redirect the output of libraries to standard error."""
     target = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)

@@ -90,7 +90,7 @@ def path_status(path: str | Path) -> os.stat_result | None:
         return None
 
 
-def below(root: Path, name: str) -> Path:
+def safe_join(root: Path, name: str) -> Path:
     """Join a relative POSIX path to a folder, after checking it.
 
     Symbolic links in the folder are trusted, and may lead out of it.
@@ -98,12 +98,12 @@ def below(root: Path, name: str) -> Path:
     Raises
     ------
     OutsideError
-        See :func:`relative_path`.
+        See :func:`check_relative_path`.
     """
-    return root / relative_path(name)
+    return root / check_relative_path(name)
 
 
-def relative_path(name: str) -> Path:
+def check_relative_path(name: str) -> Path:
     """Return a relative POSIX path, checked, as a path to be joined to a folder; joining strings is faster.
 
     Raises
@@ -195,10 +195,10 @@ def read_regular(path: str | Path, most: int, *, follow: bool = True) -> bytes:
         If the file cannot be read.
     """
     with open_regular(path, follow=follow) as stream:
-        return read_at_most(stream, most)
+        return read_up_to_size(stream, most)
 
 
-def read_at_most(stream: BinaryIO, most: int) -> bytes:
+def read_up_to_size(stream: BinaryIO, most: int) -> bytes:
     """Return the bytes of an open regular file, up to its size at the time of the call.
 
     Bytes appended later are not read, and files of ``/proc``, whose size is 0, are empty.
@@ -212,7 +212,7 @@ def read_at_most(stream: BinaryIO, most: int) -> bytes:
 
 
 def digest(stream: BinaryIO, most: int, algorithm: str = "sha256") -> str:
-    """Return the hexadecimal hash of an open regular file, read as by :func:`read_at_most` but in little memory.
+    """Return the hexadecimal hash of an open regular file, read as by :func:`read_up_to_size` but in little memory.
 
     Raises
     ------

@@ -296,7 +296,7 @@ def test_from_capture_to_fit(workplace, tmp_path):
     assert output.rstrip().endswith("next       featx extract data")
     assert "2 classes by folder: blue 36, red 36" in run("extract", "data", "--backbone", "quadrants").output
     for fitted in (run("fit").output, run("fit", "data", "--overwrite").output):
-        assert "(72 frames of 6 recordings; 72 images in 6 groups)" in fitted
+        assert "72 frames of 6 recordings would be split between training and test (72 images in 6 groups)" in fitted
         assert "3 folds (StratifiedGroupKFold)" in fitted
     assert "12 frames of one recording: blue/take-001-00001.jpg .. blue/take-001-00012.jpg" in run("inspect").output
 

@@ -13,7 +13,7 @@ from PIL import Image
 from featx import inspect
 from featx.contrast import are_equal, find_indistinct
 from featx.errors import EvaluationError
-from featx.evaluation.procedures import hold_out
+from featx.evaluation.procedures import split_train_val_test
 from featx.extraction import extract
 from featx.finetuning import extract_and_split
 from featx.fitting import fit
@@ -112,7 +112,7 @@ def test_a_training_part_of_equal_features_is_an_error(fake, tmp_path):
     is_held_out = []
     for seed in range(12):
         try:
-            is_held_out.append(differs not in hold_out(table, groups, seed).train)
+            is_held_out.append(differs not in split_train_val_test(table, groups, seed).train)
             assert not is_held_out[-1]
         except EvaluationError as error:
             assert "images of the training part of set have the same features" in str(error)  # noqa: PT017

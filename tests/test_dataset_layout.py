@@ -7,7 +7,7 @@ import unicodedata
 
 import pytest
 
-from featx.dataset import read_layout, split_of
+from featx.dataset import exact_split_name, read_layout
 from featx.dataset.splits import read_split_name
 from featx.errors import AmbiguousLayoutError
 
@@ -34,7 +34,7 @@ def read(*folders: str, label_by: str | None = None) -> dict[str, tuple[str | No
     ],
 )
 def test_names_of_splits(name, split):
-    assert split_of(name) == split
+    assert exact_split_name(name) == split
 
 
 def test_other_words_of_a_split_name():

@@ -11,7 +11,7 @@ import pytest
 from conftest import save_image
 
 from featx.dataset import scan
-from featx.dataset.manifest import _csv_rows, read_list, read_manifest
+from featx.dataset.manifest import _csv_rows, read_manifest, read_paths
 from featx.errors import DatasetError, MissingExtraError
 from featx.table import Sample
 
@@ -427,12 +427,12 @@ def test_lists_for_prediction_need_no_labels(tmp_path):
         "x/2.png 1\nx/1.png 0\n",
         "name\nx/2.png\nx/1.png\n",
     ):
-        assert read_list(manifest(tmp_path, text)) == ["x/2.png", "x/1.png"]
+        assert read_paths(manifest(tmp_path, text)) == ["x/2.png", "x/1.png"]
     with pytest.raises(DatasetError, match="no column 'path'; its columns are a, b. Choose one with `path_column`"):
-        read_list(manifest(tmp_path, "a,b\n1,2\n"))
-    assert read_list(manifest(tmp_path, "a,b\n1,x/2.png\n2,x/1.png\n"), "b") == ["x/2.png", "x/1.png"]
+        read_paths(manifest(tmp_path, "a,b\n1,2\n"))
+    assert read_paths(manifest(tmp_path, "a,b\n1,x/2.png\n2,x/1.png\n"), "b") == ["x/2.png", "x/1.png"]
     with pytest.raises(DatasetError, match="row 2: /etc/1.png is outside the manifest's folder"):
-        read_list(manifest(tmp_path, "path\n/etc/1.png\n"))
+        read_paths(manifest(tmp_path, "path\n/etc/1.png\n"))
 
 
 def test_paths_that_are_too_long_for_the_system(tmp_path):

@@ -13,7 +13,7 @@ from conftest import save_image
 
 from featx.dataset import dataset_id, scan, scan_files, scan_list, scan_unlabelled
 from featx.errors import AmbiguousLayoutError, DatasetError, DatasetNotFoundError
-from featx.files import CACHE_TAG, CACHE_TAG_TEXT, OutsideError, below
+from featx.files import CACHE_TAG, CACHE_TAG_TEXT, OutsideError, safe_join
 from featx.source import OUTPUT_TAG
 from featx.table import FileState, OwnFolder, Stamp
 
@@ -274,15 +274,15 @@ def test_paths_that_cannot_be_read_are_one_clear_error(tmp_path):
             scan(tmp_path / name)
         assert len(dataset_id(tmp_path / name)) == 16
     with pytest.raises(DatasetNotFoundError, match="no such file or folder"):
-        scan(tmp_path / "pipe" / "below")
+        scan(tmp_path / "pipe" / "safe_join")
 
 
 def test_a_sample_id_that_leads_out_of_its_folder_is_never_a_path(tmp_path):
     for name in ("/etc/passwd", "../x.png", "a/../../x.png", "", ".", "a\0b", "\ud800"):
         with pytest.raises(OutsideError, match="the name does not lead to a file inside its folder"):
-            below(tmp_path, name)
+            safe_join(tmp_path, name)
     for name in ("a.png", "a/b.png", "..a/b..png", "~/x", "-x", "\udcff.png"):
-        assert below(tmp_path, name) == tmp_path / name
+        assert safe_join(tmp_path, name) == tmp_path / name
 
 
 def test_non_images_are_listed(tmp_path):

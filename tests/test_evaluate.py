@@ -30,7 +30,7 @@ from featx.evaluation.procedures.intervals import (
     effective_number,
     mean_of_shares,
     share_of,
-    shrink_interval,
+    widen_interval,
     wilson,
 )
 from featx.evaluation.records.fields import Fields
@@ -305,9 +305,9 @@ def test_mean_of_shares_and_shrunken_intervals():
     found = mean_of_shares([wilson(0.5, 10), wilson(1.0, 10)])
     down = [0.5 - wilson(0.5, 10).low, 1.0 - wilson(1.0, 10).low]
     np.testing.assert_allclose(found.low, 0.75 - np.hypot(*down) / 2)
-    found = shrink_interval(Interval(0.5, 0.4, 0.6), Interval(0.5, 0.45, 0.7))
+    found = widen_interval(Interval(0.5, 0.4, 0.6), Interval(0.5, 0.45, 0.7))
     assert (found.mean, found.low, found.high) == pytest.approx((0.5, 0.4375, 0.7))  # a quarter of the way to 0.4
-    wider = shrink_interval(Interval(0.5, 0.5, 0.5), Interval(0.4, 0.3, 0.45))
+    wider = widen_interval(Interval(0.5, 0.5, 0.5), Interval(0.4, 0.3, 0.45))
     assert (wider.mean, wider.low, wider.high) == pytest.approx((0.4, 0.3, 0.4625))  # the estimate is the pooled one
 
 

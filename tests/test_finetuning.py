@@ -30,7 +30,7 @@ from featx.errors import (
     SpecError,
     TrainingError,
 )
-from featx.evaluation.procedures import hold_out
+from featx.evaluation.procedures import split_train_val_test
 from featx.finetuning import extract_and_split, fit_head, with_features_of
 from featx.heads import make_head
 from featx.options import FeatureOptions, RunOptions
@@ -395,13 +395,13 @@ def test_an_onnx_network_is_refused(stripes: Path, cache: Path, tmp_path: Path) 
 def test_no_group_is_in_two_parts(fake: Any, images: Path) -> None:
     table = featx.extract(images, "quadrants", runtime=fake.runtime)
     groups = np.arange(len(table)) // 3
-    parts = hold_out(table, groups, 0)
+    parts = split_train_val_test(table, groups, 0)
     members = [set(groups[at].tolist()) for at in (parts.train, parts.val, parts.test)]
     assert len(set.union(*members)) == sum(map(len, members))
     assert sum(map(len, (parts.train, parts.val, parts.test))) == len(table)
     assert all(set(parts.y[at]) == {0, 1} for at in (parts.train, parts.val, parts.test))
     with pytest.raises(EvaluationError, match="no validation or test part can be held out: class 'blue' has"):
-        hold_out(table, np.arange(len(table)) // 12, 0)
+        split_train_val_test(table, np.arange(len(table)) // 12, 0)
 
 
 def test_own_parts_lose_images_that_share_a_group_with_training_images(fake: Any, tmp_path: Path) -> None:
@@ -425,10 +425,10 @@ def test_own_parts_lose_images_that_share_a_group_with_training_images(fake: Any
     def names(positions: np.ndarray) -> set[str]:
         return {table.samples[i].sample_id for i in positions}
 
-    whole = hold_out(table, groups, 0)
+    whole = split_train_val_test(table, groups, 0)
     assert whole.is_own_test
     assert [len(part) for part in (whole.train, whole.val, whole.test)] == [24, 8, 6]
-    parts = hold_out(
+    parts = split_train_val_test(
         table,
         joined(
             ("val/a/0.png", "train/a/0.png"),
@@ -449,11 +449,11 @@ def test_own_parts_lose_images_that_share_a_group_with_training_images(fake: Any
         return joint
 
     with pytest.raises(EvaluationError, match="every image of the test part shares a group with a training image"):
-        hold_out(table, all_like("test/", "train/a/0.png"), 0)
+        split_train_val_test(table, all_like("test/", "train/a/0.png"), 0)
     with pytest.raises(EvaluationError, match="every image of the val part shares a group with a training image"):
-        hold_out(table, all_like("val/", "train/a/0.png"), 0)
+        split_train_val_test(table, all_like("val/", "train/a/0.png"), 0)
     with pytest.raises(EvaluationError, match="every image of the val part shares a group with a test image"):
-        hold_out(table, all_like("val/", "test/a/0.png"), 0)
+        split_train_val_test(table, all_like("val/", "test/a/0.png"), 0)
 
 
 PLAIN_KERAS = """

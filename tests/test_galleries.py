@@ -23,9 +23,9 @@ from featx.errors import OutputError
 from featx.extraction import extract
 from featx.fitting import fit
 from featx.galleries import draw_preview, gallery
-from featx.galleries.lettering import letter, letter_lines, letter_within
-from featx.galleries.selection import Choice, Tile
+from featx.galleries.selection import BalancedSample, Tile
 from featx.galleries.sheets import Cell, draw_contact_sheet
+from featx.galleries.text import layout_text, truncate_text, wrap_text
 from featx.prediction import predict
 
 HOSTILE = "<script>document.title='taken over'</script><img src=x onerror=\"document.title='taken over'\">"
@@ -83,7 +83,7 @@ def rows_of(kinds: dict[tuple[str, str], int]) -> list[Tile]:
 )
 def test_equally_many_of_each_kind_are_chosen_by_their_paths(kinds, most, expected):
     rows = rows_of(kinds)
-    choice, pieces, backwards = Choice(most), Choice(most), Choice(most)
+    choice, pieces, backwards = BalancedSample(most), BalancedSample(most), BalancedSample(most)
     choice.add(rows)
     for row in rows:
         pieces.add([row])
@@ -263,14 +263,14 @@ def test_hostile_names_do_not_damage_the_sheet(fake, model, tmp_path):
 
 
 def test_text_fits_its_width_and_has_no_missing_glyphs():
-    assert letter("a\x00\u202e", 14).text == r"a\x00\u202e"
-    assert letter("\U000f0000", 14).text == r"\U000f0000"  # a private-use character without a glyph in any font
-    assert letter_within("short.png", 14, 160).text == "short.png"
-    cut = letter_within("a" * 300 + ".png", 14, 160)
+    assert layout_text("a\x00\u202e", 14).text == r"a\x00\u202e"
+    assert layout_text("\U000f0000", 14).text == r"\U000f0000"  # a private-use character without a glyph in any font
+    assert truncate_text("short.png", 14, 160).text == "short.png"
+    cut = truncate_text("a" * 300 + ".png", 14, 160)
     assert re.fullmatch(r"a+…a+\.png", cut.text)
     assert 140 < cut.width <= 160
-    assert letter_within("xyz", 14, 1).text == "…"
-    lines = letter_lines("unlike the training images; the nearest class is " + "y" * 100, 11, 160, 2)
+    assert truncate_text("xyz", 14, 1).text == "…"
+    lines = wrap_text("unlike the training images; the nearest class is " + "y" * 100, 11, 160, 2)
     assert len(lines) == 2
     assert all(line.width <= 160 for line in lines)
     assert lines[0].text.startswith("unlike the training")

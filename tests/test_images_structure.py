@@ -15,7 +15,7 @@ from test_images_decode import chunk, encoded
 from featx.errors import ImageError
 from featx.images import Guard, decode, prepare, read_origin
 from featx.images.complete import _n_inflated
-from featx.images.decode import Cost, CostlyError
+from featx.images.decode import CostLimit, CostlyError
 from featx.images.structure import has_plain_structure
 from featx.images.tiff import Tiff
 
@@ -106,13 +106,13 @@ NOT_PLAIN = {
 @pytest.mark.parametrize("what", ORDINARY)
 def test_ordinary_files_are_decoded_in_the_main_process(what):
     assert has_plain_structure(ORDINARY[what], "PNG" if "png" in what else "JPEG")
-    assert decode(ORDINARY[what], most=Cost.PLAIN).width == 64
+    assert decode(ORDINARY[what], most=CostLimit.PLAIN).width == 64
 
 
 @pytest.mark.parametrize("what", NOT_PLAIN)
 def test_other_files_are_not_decoded_in_the_main_process(what):
     with pytest.raises(CostlyError):
-        decode(NOT_PLAIN[what], most=Cost.PLAIN)
+        decode(NOT_PLAIN[what], most=CostLimit.PLAIN)
 
 
 @pytest.mark.parametrize("what", ["much metadata", "exif in two parts", "hidden exif", "much text", "cmyk", "webp"])
@@ -140,7 +140,7 @@ def test_pixel_data_beyond_an_image_is_not_unpacked():
     body = zlib.compress(bytes(64 * 193) + bytes(100_000_000))
     header = struct.pack(">IIBBBBB", 64, 64, 8, 2, 0, 0, 0)
     data = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", body) + chunk(b"IEND", b"")
-    assert decode(data, most=Cost.PLAIN).image.getbbox() is None  # black up to the last row
+    assert decode(data, most=CostLimit.PLAIN).image.getbbox() is None  # black up to the last row
     assert 64 * 193 <= _n_inflated(data, 64 * 193) < 3_000_000
 
 

@@ -24,7 +24,7 @@ from featx.fitting import fit
 from featx.prediction import load
 from featx.reports import report
 from featx.reports.images import TrainingImages
-from featx.reports.views import pca_map
+from featx.reports.page_images import pca_map
 
 HOSTILE = "</script><script>document.title='taken over'</script><img src=x onerror=\"document.title='taken over'\">"
 
@@ -410,7 +410,7 @@ def test_without_data_there_are_no_images_and_without_cache_no_map(fake, model, 
 
 
 def test_at_most_2000_images_are_drawn_and_every_view_has_some(fake, model, data, tmp_path, monkeypatch):
-    monkeypatch.setattr("featx.reports.views._MOST_IMAGES", 10)
+    monkeypatch.setattr("featx.reports.page_images._MOST_IMAGES", 10)
     report(model, html=tmp_path / "r.html", data=data, runtime=fake.runtime)
     held = content(tmp_path / "r.html")
     assert len(held["images"]) == 10

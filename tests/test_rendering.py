@@ -20,7 +20,7 @@ from featx.extraction import extract
 from featx.fitting import fit
 from featx.model import Classifier
 from featx.prediction import load
-from featx.rendering import evaluation_lines, extraction_lines, full_lines, prediction_lines
+from featx.rendering import evaluation_lines, extraction_lines, prediction_lines, report_lines
 from featx.rendering.facts import Fact, report_facts, skipped_facts
 from featx.rendering.terminal import fact_lines
 from featx.reports import report
@@ -63,7 +63,7 @@ def test_both_accuracies_are_shown_if_images_are_grouped(fake, tmp_path):
     model = fit(extract(folder, "quadrants", runtime=fake.runtime), runtime=fake.runtime)
     lines = evaluation_lines(model.evaluation.to_dict())
     ungrouped = next(text for text in lines if text.startswith("ungrouped"))
-    assert ungrouped.endswith("(32 duplicates; 32 images in 16 groups)")
+    assert ungrouped.endswith("32 duplicates would be split between training and test (32 images in 16 groups)")
 
 
 def test_lines_of_groups_and_group_hints(model):
@@ -137,7 +137,7 @@ def test_a_verdict_where_the_interval_does_not_lie_above_the_baseline(model, tmp
 def test_a_missing_accuracy_estimate_is_reported(model):
     values = model.evaluation.to_dict() | {"cv": None, "cv_reason": "class 'x' has one image"}
     assert evaluation_lines(values)[0].startswith("accuracy   not estimated: class 'x' has one image")
-    assert not any("valid for" in text for text in full_lines(report(model).to_dict() | values))
+    assert not any("valid for" in text for text in report_lines(report(model).to_dict() | values))
 
 
 def test_held_out_parts(model):
@@ -154,7 +154,7 @@ def test_many_classes_show_the_most_frequent_confusions_instead_of_a_matrix(mode
     names = [f"c{i}" for i in range(20)]
     confusion = [[0] * 20 for _ in range(20)]
     confusion[3][7] = 5
-    text = full_lines(summary | {"classes": names, "cv": summary["cv"] | {"confusion": confusion}})
+    text = report_lines(summary | {"classes": names, "cv": summary["cv"] | {"confusion": confusion}})
     assert text[-2:] == ["most frequent confusions", "     5  c3 predicted as c7"]
 
 
@@ -290,12 +290,12 @@ def test_on_from_the_command_line(fake, images, tmp_path, monkeypatch):
 def test_class_names_of_a_matrix_are_distinct(model):
     summary = report(model).to_dict()
     cv = summary["cv"]
-    text = full_lines(summary | {"classes": ["Gänseblümchen", "Überexpression"]})
+    text = report_lines(summary | {"classes": ["Gänseblümchen", "Überexpression"]})
     assert "Gänseblümchen               12               0" in text
     names = [f"a name that is far too long for a matrix {i}" for i in range(12)]
     n = [[int(i == j) for j in range(12)] for i in range(12)]
     per_class = [cv["per_class"][0] | {"class": name} for name in names]
-    text = full_lines(summary | {"classes": names, "cv": cv | {"confusion": n, "per_class": per_class}})
+    text = report_lines(summary | {"classes": names, "cv": cv | {"confusion": n, "per_class": per_class}})
     at = text.index("true class (rows), predicted class (columns)")
     heads = [f"a name…ix {i:>2}" if i > 9 else f"a name…rix {i}" for i in range(12)]
     assert text[at + 1] == " " * 12 + "".join(f"  {name:>12}" for name in heads)

@@ -19,7 +19,7 @@ from featx.evaluation.procedures.tuning import fit_head
 from featx.heads import HEAD_NAMES, make_head, scores_of
 
 
-def split_of(n: int = 90, n_classes: int = 3, d: int = 20, signal: float = 0.4) -> Split:
+def exact_split_name(n: int = 90, n_classes: int = 3, d: int = 20, signal: float = 0.4) -> Split:
     data = training_set(n, n_classes, d, signal)
     train, test = make_folds(data.y, data.groups, data.classes, 3, 0).pairs[0]
     return Split(data.X, data.y, train, test, data.targets)
@@ -63,7 +63,7 @@ def test_shared_computation_gives_the_scores_of_separate_fits(name, d, n_classes
     params = {"tol": 1e-8, "max_iter": 10_000} if name == "logreg" else None
     if name == "mlp":
         params = {"hidden_layer_sizes": (8,), "max_iter": 30}
-    head, split = make_head(name, params), split_of(90, n_classes, d)
+    head, split = make_head(name, params), exact_split_name(90, n_classes, d)
     candidates = head.candidates(len(split.train))
     with quiet_single_threads():
         tried = list(try_candidates(head, candidates, split))
@@ -75,7 +75,7 @@ def test_shared_computation_gives_the_scores_of_separate_fits(name, d, n_classes
 
 @pytest.mark.parametrize("name", ["svm", "svm-rbf", "knn", "centroid"])
 def test_kernels_and_neighbours_are_the_same_up_to_rounding(name):
-    head, split = make_head(name), split_of(120, 4, 50)
+    head, split = make_head(name), exact_split_name(120, 4, 50)
     candidates = head.candidates(len(split.train))
     with quiet_single_threads():
         for one, values in zip(try_candidates(head, candidates, split), candidates, strict=True):
@@ -85,7 +85,7 @@ def test_kernels_and_neighbours_are_the_same_up_to_rounding(name):
 @pytest.mark.parametrize("gamma", ["scale", "auto", 0.02])
 @pytest.mark.parametrize("kernel", ["rbf", "poly", "sigmoid"])
 def test_any_kernel_and_gamma(kernel, gamma):
-    head, split = make_head("svm-rbf", {"kernel": kernel, "gamma": gamma, "C": [0.1, 10.0]}), split_of()
+    head, split = make_head("svm-rbf", {"kernel": kernel, "gamma": gamma, "C": [0.1, 10.0]}), exact_split_name()
     with quiet_single_threads():
         for one, values in zip(try_candidates(head, head.candidates(60), split), head.candidates(60), strict=True):
             np.testing.assert_allclose(one.scores, separate_scores(head, values, split), atol=1e-7)
@@ -97,7 +97,7 @@ def test_class_weights_reach_every_candidate(name, class_weight):
     params = {"hidden_layer_sizes": (8,), "max_iter": 30} if name == "mlp" else {}
     if name == "logreg":
         params = {"C": [0.01, 0.1], "tol": 1e-7}
-    head, split = make_head(name, params, class_weight), split_of(90, 2)
+    head, split = make_head(name, params, class_weight), exact_split_name(90, 2)
     split.y[split.train[:20]] = 1
     with quiet_single_threads():
         for one, values in zip(try_candidates(head, head.candidates(60), split), head.candidates(60), strict=True):
@@ -106,7 +106,7 @@ def test_class_weights_reach_every_candidate(name, class_weight):
 
 def test_with_other_parameters_each_candidate_is_fitted_separately():
     two = make_head("svm", {"C": [0.1, 1.0], "kernel": ["linear", "rbf"]})
-    split = split_of()
+    split = exact_split_name()
     with quiet_single_threads():
         tried = list(try_candidates(two, two.candidates(60), split))
         assert len(tried) == 4
@@ -155,7 +155,7 @@ def test_fits_of_the_search_that_do_not_converge_are_counted():
 
 
 def test_an_invalid_candidate_is_an_error():
-    split = split_of()
+    split = exact_split_name()
     head = replace(make_head("logreg"), grid={"head__C": (-1.0, 1.0)})  # make_head would reject it
     with pytest.raises(HeadError, match="logreg with C=-1.0 cannot be fitted: .*must be a float"):
         list(try_candidates(head, head.candidates(60), split))

@@ -413,9 +413,9 @@ def test_an_invalid_configuration_is_an_error(wrong: dict[str, Any], message: st
 
 
 def test_the_scratch_network_has_three_blocks_of_16_64_and_128() -> None:
-    from featx.training.scratch import scratch_core
+    from featx.training.scratch import small_cnn
 
-    core = scratch_core(64)
+    core = small_cnn(64)
     assert [layer.filters for layer in core.layers if hasattr(layer, "filters")] == [16, 64, 128]
     assert core.output_shape == (None, 8, 8, 128)
 

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from featx.dataset import read_layout, split_of
+from featx.dataset import exact_split_name, read_layout
 from featx.duplicates import make_frame_name, recording_of
 from featx.errors import CaptureError, DatasetError, OutputError
 from featx.files import ReplacedError
@@ -76,14 +76,14 @@ def _fault(label: str) -> str:
         return "begins or ends with a dot or a space: such folders are hidden or not allowed on some systems"
     if _DEVICES.fullmatch(label) or label.lower() in _SYSTEM:
         return "is a reserved name on some systems"
-    if (split := split_of(label)) is not None:
+    if (split := exact_split_name(label)) is not None:
         return f"would be read as the {split} part of a data set"
     return f"is longer than {_MOST_BYTES} bytes" if len(label.encode("utf-8", "replace")) > _MOST_BYTES else ""
 
 
 def dataset_root(output: Path) -> Path:
     """Return the root of the data set of a folder of labels: the parent if the folder is one part of a split."""
-    return output.parent if split_of(output.name) is not None else output
+    return output.parent if exact_split_name(output.name) is not None else output
 
 
 @contextlib.contextmanager

@@ -182,7 +182,7 @@ def check_texts(header: Mapping[str, Any]) -> None:
         raise ClassifierError("the header holds text that is not valid Unicode") from None
 
 
-def check_versions(values: Any, name: str) -> dict[str, str]:
+def check_strings_by_name(values: Any, name: str) -> dict[str, str]:
     """Return strings by name, such as the versions of libraries.
 
     Raises

@@ -24,9 +24,9 @@ from featx.classifier.checking import (
     check_probes,
     check_rejector,
     check_sample_ids,
+    check_strings_by_name,
     check_temperature,
     check_texts,
-    check_versions,
 )
 from featx.classifier.dense import DenseHead, softmax
 from featx.classifier.estimators import check_estimator, check_estimator_file, dump_estimator, load_estimator
@@ -370,7 +370,7 @@ class FeatureClassifier:
             rejector=read_rejector(arrays, len(classes)) if "novelties" in arrays else None,
             probe_files=check_probes(header["probes"], archive.files, probes),
             probes=probes,
-            versions=check_versions(header["versions"], "versions"),
+            versions=check_strings_by_name(header["versions"], "versions"),
             graph=arrays.get("graph"),
         )
         if made.rejector is not None:

@@ -9,7 +9,7 @@ import sys
 from typing import Any, TextIO, cast
 
 
-class PatientStream:
+class ErrorRecordingStream:
     """A text stream that records write errors instead of raising them.
 
     Parameters
@@ -65,10 +65,10 @@ def secure_streams() -> None:
     if sys.stdin is None:
         sys.stdin = open(0, encoding="utf-8", closefd=False)  # noqa: SIM115
     stdout = sys.stdout or open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
-    sys.stdout = cast(TextIO, PatientStream(stdout))
+    sys.stdout = cast(TextIO, ErrorRecordingStream(stdout))
     # A separate descriptor, so that progress can be shown while libraries are kept from descriptor 2.
     shown = open(os.dup(2), "w", 1, getattr(sys.stderr, "encoding", "utf-8"), "backslashreplace", closefd=False)  # noqa: SIM115
-    sys.stderr = cast(TextIO, PatientStream(shown))
+    sys.stderr = cast(TextIO, ErrorRecordingStream(shown))
 
 
 def lost_output(as_json: bool) -> OSError | None:

@@ -11,12 +11,13 @@ from featx.dataset.scan import (
     scan_unlabelled,
     stop_if_packed,
 )
-from featx.dataset.splits import split_of
+from featx.dataset.splits import exact_split_name
 from featx.dataset.versions import find_versions, original_stem
 
 __all__ = [
     "Dataset",
     "dataset_id",
+    "exact_split_name",
     "find_versions",
     "is_list",
     "original_stem",
@@ -25,6 +26,5 @@ __all__ = [
     "scan_files",
     "scan_list",
     "scan_unlabelled",
-    "split_of",
     "stop_if_packed",
 ]

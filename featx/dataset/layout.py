@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from featx.dataset.splits import SPLITS, read_split_name, split_of
+from featx.dataset.splits import SPLITS, exact_split_name, read_split_name
 from featx.errors import AmbiguousLayoutError, DatasetError, as_usage
 from featx.table import Split
 
@@ -224,7 +224,7 @@ def _look_through(folders: _Folders, sizes: Mapping[str, int]) -> tuple[_Folders
     while True:
         folders = _without_doubles(folders)
         tops = _tops(folders)
-        if len(tops) != 1 or split_of(next(iter(tops))) is not None:
+        if len(tops) != 1 or exact_split_name(next(iter(tops))) is not None:
             return folders, wrappers
         n_beside = sum(sizes[folder] for folder, steps in folders.items() if len(steps) == 1)
         n_below = sum(sizes[folder] for folder, steps in folders.items() if len(steps) > 1)

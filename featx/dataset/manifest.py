@@ -19,7 +19,7 @@ from typing import Any, BinaryIO, TypeVar
 
 from featx.dataset.layout import first_few, one_form, shortened
 from featx.dataset.spelling import Spellings
-from featx.dataset.splits import split_of
+from featx.dataset.splits import exact_split_name
 from featx.errors import DatasetError, FeatxError, MissingExtraError
 from featx.files import open_regular
 from featx.images import image_format, looks_like_image
@@ -147,7 +147,7 @@ def read_manifest(
         return samples
 
 
-def read_list(path: Path, path_column: str = "path", remark: Remark = _ignore) -> list[str]:
+def read_paths(path: Path, path_column: str = "path", remark: Remark = _ignore) -> list[str]:
     """Read the paths of a manifest, relative to its folder and in its order; labels are ignored.
 
     Parameters
@@ -270,7 +270,7 @@ def _label(text: str) -> str:
 
 
 def _split(text: str | None) -> Split | None:
-    split = None if text is None else split_of(text)
+    split = None if text is None else exact_split_name(text)
     if text is not None and split is None:
         raise _RowError(f"the split is {text[:_MOST_SHOWN]!r}; expected train, val, validation, test or an empty value")
     return split

@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 
 from featx.dataset.layout import describe, first_few, label_remarks, read_layout, shortened
 from featx.dataset.manifest import SUFFIXES as MANIFEST_SUFFIXES
-from featx.dataset.manifest import drop_repeats, read_list, read_manifest
+from featx.dataset.manifest import drop_repeats, read_manifest, read_paths
 from featx.dataset.spelling import Spellings
 from featx.errors import DatasetError
 from featx.images import looks_like_image
@@ -168,7 +168,7 @@ def scan_list(path: Path, path_column: str = "path") -> Dataset:
         If the list cannot be used, or none of its files exists.
     """
     remarks: list[str] = []
-    listed = _locate_listed(path, read_list(path, path_column, remarks.append), remarks)
+    listed = _locate_listed(path, read_paths(path, path_column, remarks.append), remarks)
     source = source_beside(path)
     images = tuple(_named(Sample(name), source, stamp) for name, stamp in listed)
     return Dataset(path.name, path.parent, "", f"{len(images):,} files", images, (), remarks=tuple(remarks))

@@ -70,7 +70,7 @@ def read_split_name(name: str) -> SplitName | None:
     return SplitName(splits.pop(), rest)
 
 
-def split_of(name: str) -> Split | None:
+def exact_split_name(name: str) -> Split | None:
     """Return ``train``, ``val`` or ``test`` for the name of a split without other words; None for other names."""
     found = read_split_name(name)
     return found.split if found is not None and not found.rest else None

@@ -1,6 +1,6 @@
 """Prepare a backbone to run on this machine: engine, precision, graph, quantization."""
 
-from featx.execution.bundle import with_bundled_graph
+from featx.execution.bundle import bundle_graph
 from featx.execution.choice import reproducible_spec
 from featx.execution.network import Locate, backbone_name, graph_key, start
 from featx.execution.probes import probe_features
@@ -9,6 +9,7 @@ from featx.execution.specification import choose_spec, locate, resolve_backbone
 __all__ = [
     "Locate",
     "backbone_name",
+    "bundle_graph",
     "choose_spec",
     "graph_key",
     "locate",
@@ -16,5 +17,4 @@ __all__ = [
     "reproducible_spec",
     "resolve_backbone",
     "start",
-    "with_bundled_graph",
 ]

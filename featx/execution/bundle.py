@@ -14,7 +14,7 @@ from featx.store import quantized_name
 from featx.table import FeatureTable
 
 
-def with_bundled_graph(table: FeatureTable, locate: Locate, runtime: Runtime) -> FeatureTable:
+def bundle_graph(table: FeatureTable, locate: Locate, runtime: Runtime) -> FeatureTable:
     """Return a table with its graph; a classifier fitted on it needs no weight file or backbone file to predict.
 
     Parameters

@@ -12,7 +12,7 @@ from featx.agreement import cosines
 from featx.engines import quantize, run_graph
 from featx.errors import EngineError, ImageError
 from featx.execution.network import Locate, backbone_name, graph_key, graph_of
-from featx.execution.probes import zero_not_finite
+from featx.execution.probes import zero_non_finite
 from featx.readers import preparer_for
 from featx.runtime import Runtime
 from featx.source import ImageFile, read_image
@@ -64,8 +64,8 @@ def quantized_graph_name(
     with runtime.stage(f"quantizing {backbone_name(spec)} to int8"):
         quantized = quantize(graph, pixels)
     with runtime.stage("comparing int8 with float32"):
-        exact = zero_not_finite(run_graph(graph, "float32", pixels))
-        approximate = zero_not_finite(run_graph(quantized, "int8", pixels))
+        exact = zero_non_finite(run_graph(graph, "float32", pixels))
+        approximate = zero_non_finite(run_graph(quantized, "int8", pixels))
     cosine = float(cosines(exact, approximate).mean())
     if cosine < _MIN_AGREEMENT:
         raise EngineError(

@@ -26,10 +26,10 @@ def probe_features(runner: Runner, spec: FeatureSpec) -> NDArray[np.float32] | N
         hashes = np.frombuffer(contents, np.uint8).reshape(-1, 32)
         pixels = make_views(pixels, hashes, 1, spec.augment, spec.augment_seed)
     features = next(iter(runner.run([pixels])))
-    return zero_not_finite(features) if np.isfinite(features).all(axis=1).any() else None
+    return zero_non_finite(features) if np.isfinite(features).all(axis=1).any() else None
 
 
-def zero_not_finite(features: NDArray[np.float32]) -> NDArray[np.float32]:
+def zero_non_finite(features: NDArray[np.float32]) -> NDArray[np.float32]:
     """Return features, shape (n, n_features), with rows that are not finite set to zero."""
     finite = np.isfinite(features).all(axis=1, keepdims=True)
     return features if finite.all() else np.where(finite, features, np.float32(0))

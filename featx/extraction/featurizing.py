@@ -18,7 +18,7 @@ from featx.engines import resolve_engine
 from featx.errors import SpecError
 from featx.execution import locate, reproducible_spec
 from featx.images import decode_version
-from featx.lookup import check_strict, join_passes, notice_odd, reading_key, remember_states, table_of
+from featx.lookup import check_strict, join_passes, reading_key, remember_states, report_remarks, table_of
 from featx.pipeline import fill
 from featx.runtime import Runtime
 from featx.source import source_at
@@ -98,7 +98,7 @@ def featurize(
     passes = []
     how = reading_key(spec.decode, spec.white, spec.page, runtime)
     for dataset in _unlabelled([Path(path) for path in paths], runtime.cache, how, path_column):
-        notice_odd(dataset, dataset.name, runtime)
+        report_remarks(dataset, dataset.name, runtime)
         memo = read_snapshot(runtime.cache, dataset.id, how) if dataset.id else {}
         remember = partial(remember_states, runtime.cache, dataset, how)
         filled = fill(dataset.images, memo, store, lambda: locate(spec, weights, runtime), runtime, remember)

@@ -13,7 +13,7 @@ from featx.backbones import FILE_BACKBONE, is_onnx
 from featx.errors import BackboneError, EngineError, HeadError, TrainingError, as_usage
 from featx.evaluation import FinetuneComparison
 from featx.finetuning.classifier import make_classifier
-from featx.finetuning.held_out import extract_and_split, fit_head, judge, train_network
+from featx.finetuning.held_out import compare_candidates, extract_and_split, fit_head, train_network
 from featx.finetuning.outputs import CLASSIFIER, Outputs
 from featx.finetuning.records import Finetuning
 from featx.heads import Head, make_head
@@ -178,7 +178,7 @@ def finetune(
     trained, finetuned = train_network(divided, plan, frozen, options.size or SCRATCH_SIZE)
     with runtime.stage("evaluating on the test images"):
         unfrozen = f"all of {SCRATCH}" if frozen is None else f"{trained.cut.part}, from {trained.cut.first} to the top"
-        comparison = judge(frozen, finetuned, trained, unfrozen)
+        comparison = compare_candidates(frozen, finetuned, trained, unfrozen)
         kept = frozen if frozen is not None and comparison.kept == "frozen" else finetuned
         best = kept.with_graph()
         left_out = best.table.spec.backbone == FILE_BACKBONE and best.table.spec.graph is None

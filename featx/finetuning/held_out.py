@@ -23,12 +23,12 @@ from featx.evaluation.procedures import (
     check_samples,
     difference_of_shares,
     find_temperature,
-    hold_out,
     quiet_single_threads,
     share_of,
+    split_train_val_test,
     tune_and_fit,
 )
-from featx.execution import with_bundled_graph
+from featx.execution import bundle_graph
 from featx.extraction import compute_table
 from featx.heads import Head, scores_of
 from featx.options import ExtractOptions, FeatureOptions, RunOptions
@@ -41,7 +41,7 @@ from featx.training import (
     TrainingPlan,
     layers_of_head,
     train_blocks,
-    train_scratch,
+    train_small_cnn,
 )
 
 
@@ -79,7 +79,7 @@ def extract_and_split(
     check = partial(check_samples, group_by=group_by)
     table = compute_table(path, backbone, ExtractOptions.of(vars(options)), run, check=check, runtime=runtime)
     grouping = group_table(table, group_by, runtime)
-    split = hold_out(table, grouping.numbers, seed)
+    split = split_train_val_test(table, grouping.numbers, seed)
     runtime.notice(
         f"{len(split.train):,} training images, {len(split.val):,} validation images to select the epoch, "
         f"{len(split.test):,} held-out test images"
@@ -175,7 +175,7 @@ class JudgedHead:
         spec = self.table.spec
         if spec.backbone != FILE_BACKBONE or not engine_of(spec).keeps_graph:
             return self
-        return replace(self, table=with_bundled_graph(self.table, lambda: self.network, self.data.runtime))
+        return replace(self, table=bundle_graph(self.table, lambda: self.network, self.data.runtime))
 
     @property
     def _test_groups(self) -> NDArray[np.int64]:
@@ -238,7 +238,7 @@ def train_network(
     started = time.monotonic()
     split = data.split
     if frozen is None:
-        trained = train_scratch(data, plan, size)
+        trained = train_small_cnn(data, plan, size)
     else:
         top = layers_of_head(frozen.head, frozen.dense_head, len(split.classes), frozen.temperature)
         trained = train_blocks(data, plan, top)
@@ -258,7 +258,7 @@ def train_network(
     return trained, candidate
 
 
-def judge(
+def compare_candidates(
     frozen: JudgedHead | None, finetuned: JudgedHead, trained: TrainedNetwork, unfrozen: str
 ) -> FinetuneComparison:
     """Compare both candidates on the test part; the fine-tuned one is kept only if its accuracy is higher.

@@ -18,7 +18,7 @@ _OTHERS = 4
 """Number of further fits, for calibration and the learning curve, besides those of the splits and the final fit."""
 
 
-def estimate_seconds(head: Head, train: TrainingSet, n_workers: int, n_measured: int) -> str:
+def duration_note(head: Head, train: TrainingSet, n_workers: int, n_measured: int) -> str:
     """Return a notice with the expected duration, extrapolated from one fit on at most 4,000 samples.
 
     Parameters

@@ -31,9 +31,9 @@ from featx.evaluation.procedures import (
     split_table,
     tune_and_fit,
 )
-from featx.execution import locate, with_bundled_graph
+from featx.execution import bundle_graph, locate
 from featx.fitting.accuracy import AccuracyMeasurer
-from featx.fitting.duration import estimate_seconds
+from featx.fitting.duration import duration_note
 from featx.fitting.preparing import features_to_fit
 from featx.fitting.rejecting import learn_rejector, learn_rejector_held_out
 from featx.fitting.trusting import note_trust, try_saving, try_saving_on
@@ -162,7 +162,7 @@ def fit(
     features = features_to_fit(features, backbone, options, run, group_by, runtime)
     if bundle:
         spec = features.spec
-        features = with_bundled_graph(features, lambda: locate(spec, None, runtime), runtime)
+        features = bundle_graph(features, lambda: locate(spec, None, runtime), runtime)
     grouping = group_table(features, group_by, runtime)
     parts = split_table(features, grouping.numbers, views)
     train = parts.train
@@ -172,7 +172,7 @@ def fit(
     if len(train.y) > MOST_CROSS_VALIDATED:
         n_hints = len(find_group_hints([features.samples[i] for i in parts.at]))
         is_grouped = len(np.unique(train.groups)) < len(train.y)
-        runtime.notice(estimate_seconds(made, train, runtime.n_workers, 1 + is_grouped + n_hints))
+        runtime.notice(duration_note(made, train, runtime.n_workers, 1 + is_grouped + n_hints))
     tally = FitCounter()
     measurer = AccuracyMeasurer(made, parts, cv, repeats, seed, runtime, tally)
     crossed, reason = measurer.grouped()

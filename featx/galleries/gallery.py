@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from featx.galleries.selection import Choice, Tile
+from featx.galleries.selection import BalancedSample, Tile
 from featx.galleries.sheets import Cell, draw_contact_sheet
 from featx.images import Thumbnail, draw_thumbnails, encode_thumbnail
 from featx.output import OutputFile, render_page
@@ -56,7 +56,7 @@ class Gallery:
     def __init__(self, file: Path, given: Sequence[str | Path], overwrite: bool) -> None:
         self._file = OutputFile(file, _KINDS, overwrite, "gallery", given)
         self._limits = _KINDS[self._file.suffix]
-        self._choice = Choice(self._limits.most)
+        self._choice = BalancedSample(self._limits.most)
         self._n_seen = 0
 
     def refuse_inputs(self, read: Iterable[Path]) -> None:

@@ -48,7 +48,7 @@ _Held = tuple[int, int, Tile]
 """Negative digest, negative position, and the tile."""
 
 
-class Choice:
+class BalancedSample:
     """Keep equally many images of each kind: of each class, of the rejected and of the skipped ones.
 
     All images of a kind are kept if it has few. Otherwise the images with the smallest digests of their paths are

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from featx.galleries.lettering import letter_lines, letter_within
+from featx.galleries.text import truncate_text, wrap_text
 from featx.output import mark_png
 
 _COLUMNS = range(4, 11)
@@ -72,7 +72,7 @@ def draw_contact_sheet(title: Sequence[str], cells: Iterable[Cell], n: int, side
     head = [
         (line, size)
         for text, size in zip(title, sizes, strict=True)
-        for line in letter_lines(text, size, width - 2 * _GAP)
+        for line in wrap_text(text, size, width - 2 * _GAP)
     ]
     top = 2 * _GAP + sum(_height(size) for _, size in head)
     step = side + _height(_PLAIN) + (1 + _NOTE_LINES) * _height(_SMALL) + _GAP
@@ -110,7 +110,7 @@ def draw_preview(rows: Sequence[Sequence[tuple[NDArray[np.uint8], str]]]) -> byt
         for column, (pixels, text) in enumerate(tiles):
             left, top = _PREVIEW_GAP + column * cell[0], _PREVIEW_GAP + row * cell[1]
             sheet.paste(Image.fromarray(pixels), (left, top))
-            caption = letter_within(text, _SMALL, width)
+            caption = truncate_text(text, _SMALL, width)
             pen.text((left, top + height + 1), caption.text, _INK, caption.font)
     return _png_file(sheet)
 
@@ -126,10 +126,10 @@ def _draw_cell(sheet: Image.Image, pen: ImageDraw.ImageDraw, cell: Cell, corner:
         image = image.resize((width, height), Image.Resampling.BICUBIC)
         sheet.paste(image, (x + (side - width) // 2, y + (side - height) // 2))
     y += side
-    heading = letter_within(cell.heading, _PLAIN, side)
+    heading = truncate_text(cell.heading, _PLAIN, side)
     pen.text((x, y), heading.text, _ALARM if cell.alarming else _INK, heading.font)
     y += _height(_PLAIN)
-    for small in (letter_within(cell.name, _SMALL, side), *letter_lines(cell.note, _SMALL, side, _NOTE_LINES)):
+    for small in (truncate_text(cell.name, _SMALL, side), *wrap_text(cell.note, _SMALL, side, _NOTE_LINES)):
         pen.text((x, y), small.text, _QUIET, small.font)
         y += _height(_SMALL)
 

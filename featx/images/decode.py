@@ -20,7 +20,7 @@ from featx.images.complete import is_complete
 from featx.images.formats import image_format, is_tga, pnm_maxval
 from featx.images.jpeg import decode_jpeg, jpeg_bits
 from featx.images.pages import count_pages
-from featx.images.png import without_text
+from featx.images.png import without_metadata
 from featx.images.structure import has_plain_structure
 from featx.images.tiff import Tiff
 from featx.options import RuntimeOptions
@@ -88,7 +88,7 @@ class Decoded:
     note: str = ""
 
 
-class Cost(enum.IntEnum):
+class CostLimit(enum.IntEnum):
     """Limit on the time and memory for decoding a file.
 
     The structure of a ``PLAIN`` file guarantees that decoding takes about a second at most and little memory. The
@@ -108,19 +108,19 @@ class ShortOfMemoryError(NotDecodableHereError):
     """Memory is not sufficient to decode a file."""
 
 
-def whole_image(width: int, height: int) -> float:
+def full_scale(width: int, height: int) -> float:
     """Return the scale 1, so that every pixel is decoded; see :func:`decode`."""
     return 1.0
 
 
 def decode(
     data: bytes,
-    enough: Callable[[int, int], float] = whole_image,
+    enough: Callable[[int, int], float] = full_scale,
     *,
     white: int | None = None,
     page: int = 1,
     max_pixels: int = MAX_PIXELS,
-    most: Cost = Cost.ANY,
+    most: CostLimit = CostLimit.ANY,
 ) -> Decoded:
     """Decode the bytes of an image file.
 
@@ -156,7 +156,7 @@ def decode(
     kind = _kind(data)
     if kind == "HEIC":
         _heif_reader()  # raises here, before a process is started for the file
-    if most == Cost.PLAIN and not has_plain_structure(data, kind):
+    if most == CostLimit.PLAIN and not has_plain_structure(data, kind):
         raise CostlyError
     reason = ""
     for content, profile in _readings(data, kind):
@@ -182,7 +182,7 @@ def _readings(data: bytes, kind: str) -> Iterator[tuple[bytes, bytes]]:
     """Yield a file and, for a second attempt, a PNG without its text; each with a separate colour profile, if any."""
     yield data, b""
     if kind == "PNG":
-        lean, profile = without_text(data)
+        lean, profile = without_metadata(data)
         if len(lean) < len(data):
             yield lean, profile
 
@@ -232,11 +232,11 @@ def _heif_reader() -> Any:
     return HeifImageFile
 
 
-def _stop_if_large(image: Image.Image, data: bytes, kind: str, max_pixels: int, most: Cost) -> None:
+def _stop_if_large(image: Image.Image, data: bytes, kind: str, max_pixels: int, most: CostLimit) -> None:
     width, height = image.size
     if width * height > max_pixels:
         raise ImageError(f"{width} x {height} is more than {max_pixels:,} pixels; increase `max_pixels` to read it")
-    if most == Cost.SMALL and _is_large(image, data, kind):
+    if most == CostLimit.SMALL and _is_large(image, data, kind):
         raise CostlyError
 
 

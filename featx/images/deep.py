@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 
 from featx.images.colour import FULL_SCALE, has_deep_colour, is_deep_grey, white_of
-from featx.images.decode import LARGE_PIXELS, MAX_PIXELS, Cost, CostlyError
+from featx.images.decode import LARGE_PIXELS, MAX_PIXELS, CostLimit, CostlyError
 from featx.images.formats import image_format, pnm_maxval
 from featx.images.tiff import BITS_PER_SAMPLE, Tiff
 
@@ -61,7 +61,7 @@ def _is_deep_tiff(stream: BinaryIO) -> bool:
         return False
 
 
-def brightest(data: bytes, *, max_pixels: int = MAX_PIXELS, most: Cost = Cost.ANY) -> Brightest | None:
+def brightest(data: bytes, *, max_pixels: int = MAX_PIXELS, most: CostLimit = CostLimit.ANY) -> Brightest | None:
     """Return the brightness of an image with more than 8 bits.
 
     Parameters
@@ -87,7 +87,7 @@ def brightest(data: bytes, *, max_pixels: int = MAX_PIXELS, most: Cost = Cost.AN
             n_pixels = image.width * image.height
             if not (grey or colour) or n_pixels > max_pixels:
                 return None
-            if n_pixels > LARGE_PIXELS and most < Cost.ANY:
+            if n_pixels > LARGE_PIXELS and most < CostLimit.ANY:
                 raise CostlyError
             values = np.asarray(image)
             if image.format == "PPM":

@@ -18,9 +18,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from featx.children import start_child, take_output
+from featx.children import reserve_stdout, start_child
 from featx.errors import ImageError, NotDecodableHereError
-from featx.images.decode import MAX_PIXELS, Cost, CostlyError, ShortOfMemoryError
+from featx.images.decode import MAX_PIXELS, CostLimit, CostlyError, ShortOfMemoryError
 from featx.images.deep import Brightest, brightest
 from featx.images.prepare import Prepared, prepare
 
@@ -108,7 +108,7 @@ class Guard:
         if self._closed:
             raise NotDecodableHereError(f"the run was stopped; {_NEXT_RUN}")
         try:
-            return prepare(data, most=Cost.PLAIN, **options)
+            return prepare(data, most=CostLimit.PLAIN, **options)
         except CostlyError:
             made, pixels, signature = self._ask("prepare", data, options)
         shapes = made.pop("shapes")
@@ -127,10 +127,10 @@ class Guard:
 
     def _ask(self, job: str, data: bytes, options: dict[str, Any]) -> tuple[dict[str, Any], bytes, bytes]:
         try:
-            return self._try(json.dumps({**options, "job": job, "most": Cost.SMALL}).encode(), data)
+            return self._try(json.dumps({**options, "job": job, "most": CostLimit.SMALL}).encode(), data)
         except CostlyError:
             with self._one_at_a_time:
-                return self._try(json.dumps({**options, "job": job, "most": Cost.ANY}).encode(), data)
+                return self._try(json.dumps({**options, "job": job, "most": CostLimit.ANY}).encode(), data)
 
     def _try(self, request: bytes, data: bytes) -> tuple[dict[str, Any], bytes, bytes]:
         for is_last in (False, True):
@@ -269,7 +269,7 @@ def _read(stream: IO[bytes], n: int) -> bytes:
 
 def serve(megabytes: str, seconds: str) -> None:
     """Answer requests on standard input until it closes; runs in the child process."""
-    source, target = sys.stdin.buffer, take_output()
+    source, target = sys.stdin.buffer, reserve_stdout()
     is_limited = _limit_memory(int(megabytes))
     if sys.platform != "win32":
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
@@ -287,7 +287,7 @@ def _answer(request: dict[str, Any], data: bytes, megabytes: str) -> tuple[bytes
     pixels = signature = b""
     reply: dict[str, Any]
     try:
-        job, most = request.pop("job"), Cost(request.pop("most"))
+        job, most = request.pop("job"), CostLimit(request.pop("most"))
         if job == "brightest":
             known = brightest(data, most=most, **request)
             reply = {"value": None} if known is None else known._asdict()

@@ -6,7 +6,7 @@ import re
 from typing import NamedTuple
 
 from featx.images.jpeg import APP1, segments
-from featx.images.tiff import ASCII, Tiff, TiffEntry, without_head
+from featx.images.tiff import ASCII, Tiff, TiffEntry, without_exif_prefix
 
 _MAKE, _MODEL, _EXIF_IFD = 0x010F, 0x0110, 0x8769
 _TAKEN, _DIGITIZED, _SERIAL = 0x9003, 0x9004, 0xA431  # 0x0132 is the day of the last change, not of the photograph
@@ -57,7 +57,7 @@ def _exif(data: bytes) -> bytes:
     if data.startswith(b"\xff\xd8"):
         for marker, start, end in segments(data):
             if marker == APP1 and data.startswith(b"Exif\0\0", start):
-                return without_head(data[start:end])
+                return without_exif_prefix(data[start:end])
     return b""
 
 

@@ -42,7 +42,7 @@ def packed_profile(content: bytes) -> bytes:
     return content.partition(b"\0")[2][1:]
 
 
-def without_text(data: bytes) -> tuple[bytes, bytes]:
+def without_metadata(data: bytes) -> tuple[bytes, bytes]:
     """Remove a long colour profile and the text of a PNG file, except text that may contain the orientation.
 
     Parameters

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from featx.images.decode import MAX_PIXELS, Cost, decode
+from featx.images.decode import MAX_PIXELS, CostLimit, decode
 from featx.spec import Resize
 
 Fitting = Resize | Literal["fit"]
@@ -54,7 +54,7 @@ def prepare(
     white: int | None = None,
     page: int = 1,
     max_pixels: int = MAX_PIXELS,
-    most: Cost = Cost.ANY,
+    most: CostLimit = CostLimit.ANY,
 ) -> Prepared:
     """Decode an image file and resize it to a square.
 

@@ -11,7 +11,7 @@ from itertools import islice
 
 from featx.images.jpeg import APP1, APP2, FRAMES, SCAN, count_scans, segments
 from featx.images.png import HIDDEN_EXIF, TEXT_CHUNKS, chunks, packed_profile, unpacked
-from featx.images.tiff import Tiff, without_head
+from featx.images.tiff import Tiff, without_exif_prefix
 from featx.source import LARGE_FILE
 
 _MOST_PIXELS = {"JPEG": 60_000_000, "PNG": 16_000_000}
@@ -144,7 +144,7 @@ def _is_usual(profile: bytes) -> bool:
 def _is_bounded(exif: bytes) -> bool:
     """Return whether the tags of the first directory, which libraries always read, refer to little data."""
     try:
-        tiff = Tiff.of(without_head(exif))
+        tiff = Tiff.of(without_exif_prefix(exif))
     except ValueError:
         return True
     entries = tiff.entries(tiff.first)

@@ -105,6 +105,6 @@ class Tiff:
         return min(n, _MOST_ENTRIES), at + self._count
 
 
-def without_head(exif: bytes) -> bytes:
+def without_exif_prefix(exif: bytes) -> bytes:
     """Return EXIF data without the prefix ``Exif``, which some files have once or twice."""
     return exif.removeprefix(b"Exif\0\0").removeprefix(b"Exif\0\0")

@@ -3,20 +3,20 @@
 from featx.lookup.listing import list_images
 from featx.lookup.memo import Progress, as_hashes, reading_key
 from featx.lookup.retrieval import latest, note_latest, recall_table
-from featx.lookup.snapshot import check_strict, notice_odd, notice_own_folders, remember_states, why_none_usable
+from featx.lookup.snapshot import check_strict, notice_own_folders, remember_states, report_remarks, why_none_usable
 from featx.lookup.table import dataset_table, join_passes, table_of
 from featx.lookup.views import (
-    Augmented,
+    StoredViews,
     describe_views,
     lacking_views,
-    training_contents,
+    unique_training_images,
     views_policy,
     views_store,
 )
 
 __all__ = [
-    "Augmented",
     "Progress",
+    "StoredViews",
     "as_hashes",
     "check_strict",
     "dataset_table",
@@ -26,13 +26,13 @@ __all__ = [
     "latest",
     "list_images",
     "note_latest",
-    "notice_odd",
     "notice_own_folders",
     "reading_key",
     "recall_table",
     "remember_states",
+    "report_remarks",
     "table_of",
-    "training_contents",
+    "unique_training_images",
     "views_policy",
     "views_store",
     "why_none_usable",

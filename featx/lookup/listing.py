@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from featx.dataset import Dataset, dataset_id, scan
-from featx.lookup.snapshot import notice_odd
+from featx.lookup.snapshot import report_remarks
 from featx.options import DatasetOptions
 from featx.runtime import Runtime
 from featx.store import read_snapshot
@@ -50,5 +50,5 @@ def list_images(path: Path, how: str, options: DatasetOptions, runtime: Runtime,
         memo = read_snapshot(runtime.cache, dataset_id(path), how)
         dataset = scan(path, memo=memo, **options.select(DatasetOptions))
     runtime.notice(f"{path}: {dataset.description}{suffix}")
-    notice_odd(dataset, path, runtime)
+    report_remarks(dataset, path, runtime)
     return Listed(dataset, memo)

@@ -101,7 +101,7 @@ def look_up(
     memo = memo_for_spec(memo, store.spec)
     states = recall(images, memo, stored)
     todo = [image for image, state in zip(images, states, strict=True) if state is None]
-    reader = Reader(contains(stored), None, runtime.n_workers, max_pixels=runtime.max_pixels)
+    reader = Reader(membership_test(stored), None, runtime.n_workers, max_pixels=runtime.max_pixels)
     progress = Progress("reading images", runtime, len(todo))
     read = []
     for reading in reader.read(todo):
@@ -153,7 +153,7 @@ def _unchanged(image: ImageFile, known: FileState | None) -> FileState | None:
     return known if known.stamp.fits(image.stamp) else None
 
 
-def contains(stored: StoredFeatures) -> Callable[[bytes], bool]:
+def membership_test(stored: StoredFeatures) -> Callable[[bytes], bool]:
     """Return a function that returns whether the store has the features of a content hash."""
     return lambda content_hash: bool(stored.contains(keys_of(as_hashes([content_hash])))[0])
 

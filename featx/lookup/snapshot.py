@@ -36,7 +36,7 @@ def notice_own_folders(dataset: Dataset, runtime: Runtime) -> None:
         runtime.notice(f"left out   {more:,} more such folders")
 
 
-def notice_odd(dataset: Dataset, name: str | Path, runtime: Runtime) -> None:
+def report_remarks(dataset: Dataset, name: str | Path, runtime: Runtime) -> None:
     """Report the remarks about a data set and the folders that were left out."""
     for remark in dataset.remarks:
         runtime.notice(f"{name}: {remark}")

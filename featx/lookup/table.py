@@ -15,7 +15,7 @@ from featx.errors import DatasetError
 from featx.images import CROP_FRACTION
 from featx.lookup.memo import PassResult
 from featx.lookup.snapshot import stop_if_none_usable
-from featx.lookup.views import Augmented
+from featx.lookup.views import StoredViews
 from featx.store import SIGNATURE_SHAPE, FeatureStore, keys_of
 from featx.table import CHUNK, ORIGINS, Extraction, FeatureTable, FileState, OwnFolder, Sample, Skipped
 
@@ -39,7 +39,7 @@ def dataset_table(
     store: FeatureStore,
     title: str,
     started: float,
-    augmented: Augmented | None = None,
+    augmented: StoredViews | None = None,
 ) -> FeatureTable:
     """Return the feature table of a data set; the parameters are those of :func:`table_of`.
 
@@ -64,7 +64,7 @@ def table_of(
     store: FeatureStore,
     title: str,
     started: float,
-    augmented: Augmented | None = None,
+    augmented: StoredViews | None = None,
     own_folders: Sequence[OwnFolder] = (),
 ) -> FeatureTable:
     """Return the feature table of samples; features are read from the store on demand.

@@ -16,7 +16,7 @@ from featx.table import FileState, Views
 
 
 @dataclass(frozen=True)
-class Augmented:
+class StoredViews:
     """The views of a data set and their store.
 
     Parameters
@@ -57,7 +57,7 @@ def views_store(plain: FeatureStore, policy: str, seed: int) -> FeatureStore:
 
 def look_up_views(
     images: Sequence[ImageFile], states: Sequence[FileState], store: FeatureStore, n: int
-) -> Augmented | None:
+) -> StoredViews | None:
     """Return the views of the training part, None if the store lacks any of them; none are computed.
 
     Raises
@@ -65,11 +65,11 @@ def look_up_views(
     StoreError
         If the store cannot be read.
     """
-    chosen = training_contents(images, states)
+    chosen = unique_training_images(images, states)
     if lacking_views(chosen, store.snapshot(), n):
         return None
     note_use(store.path)
-    return Augmented(store, describe_views(store, n, len(chosen), 0, 0.0))
+    return StoredViews(store, describe_views(store, n, len(chosen), 0, 0.0))
 
 
 def describe_views(store: FeatureStore, n: int, n_contents: int, n_computed: int, seconds: float) -> Views:
@@ -80,7 +80,7 @@ def describe_views(store: FeatureStore, n: int, n_contents: int, n_computed: int
     return Views(n, policy, spec.augment_seed, spec.id, store.path, n_computed, n_cached, seconds)
 
 
-def training_contents(images: Sequence[ImageFile], states: Sequence[FileState]) -> dict[bytes, ImageFile]:
+def unique_training_images(images: Sequence[ImageFile], states: Sequence[FileState]) -> dict[bytes, ImageFile]:
     """Return one image for each usable content of the training part, in order, by content hash."""
     chosen: dict[bytes, ImageFile] = {}
     for image, state in zip(images, states, strict=True):

@@ -20,7 +20,7 @@ from featx.lookup.memo import (
     PassResult,
     Progress,
     as_hashes,
-    contains,
+    membership_test,
     memo_for_spec,
     not_finite_reason,
     recall,
@@ -82,7 +82,7 @@ def fill(
         todo = [image for image, state in zip(images, states, strict=True) if state is None]
         progress.advance(len(images) - len(todo))
         ahead = prefetch_size(store.spec, runtime)
-        reader = Reader(contains(stored), prepare, runtime.n_workers, ahead, runtime.max_pixels)
+        reader = Reader(membership_test(stored), prepare, runtime.n_workers, ahead, runtime.max_pixels)
         pending = _Batches(reader.read(todo), runtime.batch_size, progress, not_finite_reason(store.spec))
         device = compute_rows(store.spec, locate, runtime, pending, writer, progress)
         del stored

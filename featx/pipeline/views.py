@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from featx.augmentation import make_views
 from featx.errors import DatasetError, EngineError
 from featx.execution import Locate
-from featx.lookup import Augmented, Progress, as_hashes, describe_views, lacking_views, training_contents
+from featx.lookup import Progress, StoredViews, as_hashes, describe_views, lacking_views, unique_training_images
 from featx.pipeline.images import compute_rows, intact_rows, prefetch_size
 from featx.readers import Reader, Reading, preparer_for
 from featx.runtime import Runtime
@@ -30,7 +30,7 @@ def fill_views(
     locate: Locate,
     runtime: Runtime,
     viewed: Collection[bytes] | None = None,
-) -> Augmented:
+) -> StoredViews:
     """Compute the features of the views of the training part that a store lacks.
 
     Parameters
@@ -60,7 +60,7 @@ def fill_views(
         If the features of a view are not finite.
     """
     started = time.monotonic()
-    chosen = training_contents(images, states)
+    chosen = unique_training_images(images, states)
     if viewed is not None:
         chosen = {content: image for content, image in chosen.items() if content in viewed}
     with store.writer(runtime.notice) as writer, preparer_for(store.spec, runtime) as prepare:
@@ -85,7 +85,7 @@ def fill_views(
         )
     if pending.n_computed < n_lacking:
         raise DatasetError("images changed during the extraction; run the same command again")
-    return Augmented(store, describe_views(store, n, len(chosen), n_lacking, time.monotonic() - started))
+    return StoredViews(store, describe_views(store, n, len(chosen), n_lacking, time.monotonic() - started))
 
 
 class _ViewBatches(Iterator[NDArray[np.uint8]]):

@@ -8,9 +8,9 @@ from featx.rendering.page import ImageSet, PageData, cell_id, confusion_cells, r
 from featx.rendering.terminal import (
     evaluation_lines,
     extraction_lines,
-    full_lines,
     inspection_lines,
     prediction_lines,
+    report_lines,
 )
 
 __all__ = [
@@ -26,11 +26,11 @@ __all__ = [
     "export_lines",
     "extraction_lines",
     "finetuning_lines",
-    "full_lines",
     "inspection_lines",
     "listing_lines",
     "prediction_lines",
     "recording_lines",
+    "report_lines",
     "report_page",
     "verification_lines",
 ]

@@ -133,7 +133,7 @@ def _some(paths: Sequence[str]) -> str:
     return shown if len(paths) <= _FEW else f"{shown} and {len(paths) - _FEW:,} more"
 
 
-def full_lines(summary: Mapping[str, Any]) -> list[str]:
+def report_lines(summary: Mapping[str, Any]) -> list[str]:
     """Return all lines of a report; ``summary`` is the result of ``featx report --json``."""
     features = summary["features"]
     layer = f"layer {features['layer']}" if features["layer"] else "last layer"

@@ -12,11 +12,11 @@ from featx.errors import ClassifierError, DatasetError, as_usage
 from featx.model import Classifier
 from featx.options import DatasetOptions, LabelBy
 from featx.output import OutputFile
-from featx.rendering import full_lines, report_page
+from featx.rendering import report_lines, report_page
 from featx.reports.images import TrainingImages
+from featx.reports.page_images import page_data
 from featx.reports.provenance import provenance
 from featx.reports.suspects import list_suspects, write_suspects
-from featx.reports.views import page_data
 from featx.runtime import Runtime
 from featx.source import source_at
 
@@ -47,7 +47,7 @@ class Report:
         return self.summary
 
     def __str__(self) -> str:
-        return "\n".join(full_lines(self.summary))
+        return "\n".join(report_lines(self.summary))
 
 
 @checked()

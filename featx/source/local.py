@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from featx.files import below, open_regular, path_status, relative_path
+from featx.files import check_relative_path, open_regular, path_status, safe_join
 from featx.source.source import UNKNOWN, BrokenLinkError, Entry, OpenFile, Source, do_nothing
 from featx.source.walk import folders_in, walk
 from featx.table import OwnFolder, Stamp
@@ -36,7 +36,7 @@ class LocalFolder(Source):
     def stat(self, sample_id: str) -> Stamp:
         """Return the stamp of a file, following links."""
         try:
-            status = path_status(below(self.root, sample_id))
+            status = path_status(safe_join(self.root, sample_id))
         except OSError:  # unknown: the file is skipped with this reason when it is read
             status = None
         return UNKNOWN if status is None else Stamp.of(status)
@@ -58,7 +58,7 @@ class LocalFolder(Source):
 
     def open(self, sample_id: str) -> OpenFile:
         """Open a regular file for reading; see :meth:`featx.source.Source.open`."""
-        path = os.path.join(self.root, relative_path(sample_id))
+        path = os.path.join(self.root, check_relative_path(sample_id))
         try:
             stream = open_regular(path)
         except FileNotFoundError as error:

@@ -56,7 +56,7 @@ def sweep_store(
     Parameters
     ----------
     path : path
-        The base file.
+        The sorted file.
     named : callable
         Returns the content hashes to keep, shape (n, 32), uint8. It is called while the store is locked, so that
         contents that another run has just written are included.

@@ -88,13 +88,13 @@ def _kind(folder: str, path: Path) -> FileKind:
         if is_temporary(path.name, names):
             return "leftover"
         if re.fullmatch(names, path.name):
-            # A journal without a base file is never read: the feature spec of its rows is unknown.
+            # A journal without a sorted file is never read: the feature spec of its rows is unknown.
             return "leftover" if kind == "journal" and not exists(path.with_suffix(".h5")) else kind
     return "other"
 
 
 def open_store(path: Path) -> FeatureStore:
-    """Return the feature store of a base file, with the feature spec that the file contains.
+    """Return the feature store of a sorted file, with the feature spec that the file contains.
 
     Raises
     ------
@@ -105,7 +105,7 @@ def open_store(path: Path) -> FeatureStore:
 
 
 def spec_of(path: Path, header: StoreHeader) -> FeatureSpec:
-    """Return the feature spec of a base file.
+    """Return the feature spec of a sorted file.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Read and write a feature store, which consists of a base file and a journal."""
+"""Read and write a feature store, which consists of a sorted file and a journal."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ class FeatureStore:
         header = self.header()
         if header is None:
             return StoredFeatures(self.path, no_rows(0), no_rows(0))
-        # The journal is read before the base: a merge moves rows from the journal to the base, so none is missed.
+        # The journal is read before the sorted file: a merge moves rows from the one to the other, so none is missed.
         journal = read_journal(self._journal, self.spec.id, header.n_features)
         header, base = read_sorted_file(self.path)
         self._check_spec(header)
@@ -94,7 +94,7 @@ class FeatureStore:
                 writer.close()
 
     def set_aside_if_unreadable(self) -> Path | None:
-        """Rename a base file that is not a readable store of this feature spec, and return its new path.
+        """Rename a sorted file that is not a readable store of this feature spec, and return its new path.
 
         Returns
         -------
@@ -128,9 +128,9 @@ class StoredFeatures:
     Parameters
     ----------
     path : path
-        The base file, for messages.
+        The sorted file, for messages.
     base, journal : RowFile
-        Rows of the base file and of the journal.
+        Rows of the sorted file and of the journal.
     """
 
     def __init__(self, path: Path, base: RowFile, journal: RowFile) -> None:
@@ -141,7 +141,7 @@ class StoredFeatures:
 
     @property
     def n_journal(self) -> int:
-        """Number of rows in the journal; some may also be in the base file."""
+        """Number of rows in the journal; some may also be in the sorted file."""
         return len(self._journal.keys)
 
     def keys(self) -> NDArray[np.bytes_]:
@@ -210,7 +210,7 @@ class StoreWriter:
         """
         header = self._store.header()
         if header is None:
-            delete(self._journal_path)  # without a base file, the feature spec of its rows is unknown
+            delete(self._journal_path)  # without a sorted file, the feature spec of its rows is unknown
             self._write(StoreHeader(self._store.spec.to_json(), probes, (producer,)), 0, iter(()))
         else:
             self._compare(header, probes, producer)
@@ -234,7 +234,7 @@ class StoreWriter:
             raise not_written(self._journal_path, error) from None
 
     def finish(self) -> None:
-        """Merge the journal into the base file."""
+        """Merge the journal into the sorted file."""
         self.close()
         stored = self._store.snapshot()
         if stored.n_journal or stored.n_damaged:

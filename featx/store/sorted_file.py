@@ -1,4 +1,4 @@
-"""Write and read the base file of a feature store, in the HDF5 layout of docs/format.md."""
+"""Write and read the sorted file of a feature store, in the HDF5 layout of docs/format.md."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _MOST_PROBES = 1 << 30
 
 @dataclass(frozen=True)
 class StoreHeader:
-    """Metadata of a base file.
+    """Metadata of a sorted file.
 
     Parameters
     ----------
@@ -48,7 +48,7 @@ class StoreHeader:
 
 
 def write_sorted_file(path: Path, header: StoreHeader, n_rows: int, blocks: Iterator[Rows]) -> None:
-    """Write a base file.
+    """Write a sorted file.
 
     The bytes depend only on the header and the rows: rows are sorted by key and written in blocks of fixed size, and
     no time is stored.
@@ -90,20 +90,20 @@ def block_bounds(n_rows: int) -> Iterator[tuple[int, int]]:
 
 
 def read_header(path: Path) -> StoreHeader:
-    """Read the header of a base file.
+    """Read the header of a sorted file.
 
     Raises
     ------
     NewerFormatError
         If a later featx wrote the file.
     DamagedStoreError
-        If the file is not a base file.
+        If the file is not a sorted file.
     """
     return _head(_opened(path), path)
 
 
 def count_sorted_rows(path: Path) -> tuple[StoreHeader, int]:
-    """Read the header and the number of rows of a base file, without checking the rows.
+    """Read the header and the number of rows of a sorted file, without checking the rows.
 
     Raises
     ------
@@ -116,7 +116,7 @@ def count_sorted_rows(path: Path) -> tuple[StoreHeader, int]:
 
 
 def check_sorted_file(path: Path) -> None:
-    """Check that everything in a base file except its rows is unchanged.
+    """Check that everything in a sorted file except its rows is unchanged.
 
     Raises
     ------
@@ -127,14 +127,14 @@ def check_sorted_file(path: Path) -> None:
 
 
 def read_sorted_file(path: Path) -> tuple[StoreHeader, RowFile]:
-    """Open a base file and check every row.
+    """Open a sorted file and check every row.
 
     Raises
     ------
     NewerFormatError
         If a later featx wrote the file.
     DamagedStoreError
-        If the file is not a base file, or its structure is damaged. Damaged rows raise no error: they are left out
+        If the file is not a sorted file, or its structure is damaged. Damaged rows raise no error: they are left out
         and counted.
     """
     file = _opened(path)

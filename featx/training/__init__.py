@@ -11,7 +11,7 @@ from featx.training.training import (
     TrainedNetwork,
     choose_cut,
     train_blocks,
-    train_scratch,
+    train_small_cnn,
 )
 
 __all__ = [
@@ -30,5 +30,5 @@ __all__ = [
     "layers_of_head",
     "make_config",
     "train_blocks",
-    "train_scratch",
+    "train_small_cnn",
 ]

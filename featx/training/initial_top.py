@@ -66,7 +66,7 @@ def random_layers(n_features: int, hidden: tuple[int, ...], n_classes: int, seed
     return DenseLayers([*weights, last], [*(np.zeros(n) for n in hidden), np.zeros(n_classes)])
 
 
-def dense_as_estimator(kernel: NDArray[np.float64], bias: NDArray[np.float64]) -> Any:
+def last_layer_as_estimator(kernel: NDArray[np.float64], bias: NDArray[np.float64]) -> Any:
     """Return the last dense layer as a fitted scikit-learn classifier.
 
     Parameters

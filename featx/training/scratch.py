@@ -8,7 +8,7 @@ from keras import layers
 FILTERS = (16, 64, 128)
 
 
-def scratch_core(size: int) -> keras.Model:
+def small_cnn(size: int) -> keras.Model:
     """Return three blocks of convolution and pooling that map pixels, shape (n, size, size, 3), to 128 channels.
 
     This is the basic network of many tutorials; there its top is a dense layer of 512 units and dropout.

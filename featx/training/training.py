@@ -32,7 +32,7 @@ from featx.training.checkpoints import write_network
 from featx.training.config import TrainingPlan
 from featx.training.data import TrainingData
 from featx.training.feeds import InOrder, ReadView, Shuffled
-from featx.training.initial_top import DenseLayers, dense_as_estimator, random_layers
+from featx.training.initial_top import DenseLayers, last_layer_as_estimator, random_layers
 from featx.training.pixels import Pixels
 from featx.training.records import Cut, History
 
@@ -135,7 +135,7 @@ def train_blocks(data: TrainingData, plan: TrainingPlan, top: DenseLayers) -> Tr
         return _train(data, plan, spec, core, cut, top, read, {"source": source})
 
 
-def train_scratch(data: TrainingData, plan: TrainingPlan, size: int) -> TrainedNetwork:
+def train_small_cnn(data: TrainingData, plan: TrainingPlan, size: int) -> TrainedNetwork:
     """Train a small network with random initial weights on the same images.
 
     Parameters
@@ -148,12 +148,12 @@ def train_scratch(data: TrainingData, plan: TrainingPlan, size: int) -> TrainedN
     """
     with data.runtime.stage("importing TensorFlow"):
         start_keras()
-    from featx.training.scratch import scratch_core
+    from featx.training.scratch import small_cnn
 
     spec = dataclasses.replace(
         data.table.spec, size=size, preprocess=_SCRATCH_SCALING, pooling="flatten", **plan.view_spec
     )
-    core = scratch_core(size)
+    core = small_cnn(size)
     cut = choose_cut(core, "all")
     n_features = int(np.prod(core.output_shape[1:]))
     top = random_layers(n_features, plan.hidden or _SCRATCH_HIDDEN, len(data.split.classes), plan.config.seed)
@@ -189,7 +189,7 @@ def _train(
         history = _fit(network, data, plan, read, folder)
         with data.runtime.stage("saving the trained network"):
             file = _saved(network, history, spec, folder)
-    estimator = dense_as_estimator(*network.last_layer())
+    estimator = last_layer_as_estimator(*network.last_layer())
     dense_head = DenseHead([estimator.coef_.T], [estimator.intercept_])
     table = _features(data, file)
     return TrainedNetwork(file, cut, history, folder / "log.csv", table, estimator, dense_head, network)

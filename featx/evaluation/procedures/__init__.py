@@ -9,7 +9,7 @@ from featx.evaluation.procedures.cross_validation import (
 )
 from featx.evaluation.procedures.data_split import DataSplit, check_samples, split_table
 from featx.evaluation.procedures.folds import MOST_CROSS_VALIDATED, TooFewGroups
-from featx.evaluation.procedures.hold_out import HeldOutParts, hold_out
+from featx.evaluation.procedures.held_out import HeldOutParts, split_train_val_test
 from featx.evaluation.procedures.intervals import difference_of_shares, share_of
 from featx.evaluation.procedures.learning import learning_curve
 from featx.evaluation.procedures.new_images import measure_new_images
@@ -33,7 +33,6 @@ __all__ = [
     "difference_of_shares",
     "find_temperature",
     "fit_head",
-    "hold_out",
     "learning_curve",
     "measure_new_images",
     "measure_reliability",
@@ -41,5 +40,6 @@ __all__ = [
     "quiet_single_threads",
     "share_of",
     "split_table",
+    "split_train_val_test",
     "tune_and_fit",
 ]

@@ -15,7 +15,7 @@ from threadpoolctl import threadpool_limits
 
 from featx.evaluation.procedures.convergence import FitCounter, collected_warnings
 from featx.evaluation.procedures.folds import MOST_CROSS_VALIDATED, Folds, make_outer_folds
-from featx.evaluation.procedures.intervals import corrected_resampled, mean_of_shares, share_of, shrink_interval
+from featx.evaluation.procedures.intervals import corrected_resampled, mean_of_shares, share_of, widen_interval
 from featx.evaluation.procedures.threads import in_threads
 from featx.evaluation.procedures.training_set import TrainingSet
 from featx.evaluation.procedures.tuning import tune_and_fit
@@ -183,7 +183,7 @@ def _summary(
 
 
 def _interval(per_fold: Sequence[float], n_folds: int, pooled: Interval) -> Interval:
-    return pooled if n_folds == 1 else shrink_interval(corrected_resampled(per_fold, 1 / (n_folds - 1)), pooled)
+    return pooled if n_folds == 1 else widen_interval(corrected_resampled(per_fold, 1 / (n_folds - 1)), pooled)
 
 
 def _mean_recall(y: NDArray[np.int64], hit: NDArray[np.bool_]) -> float:

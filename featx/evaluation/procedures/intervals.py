@@ -132,7 +132,7 @@ def _mean_and_half(scores: Sequence[float] | NDArray[np.float64], test_to_train:
     return float(np.mean(scores)), float(stats.t.ppf(0.975, n - 1)) * spread
 
 
-def shrink_interval(resampled: Interval, pooled: Interval) -> Interval:
+def widen_interval(resampled: Interval, pooled: Interval) -> Interval:
     """Return the pooled estimate, with its interval extended a quarter of the way to a wider interval over the folds.
 
     The interval over the folds is unstable: it has no width if the folds agree by chance, and twice the width if they

@@ -13,7 +13,7 @@ from featx.errors import HeadError
 from featx.evaluation.procedures.convergence import FitCounter
 from featx.evaluation.procedures.cross_validation import CrossValidated, quiet_single_threads
 from featx.evaluation.procedures.folds import Folds
-from featx.evaluation.procedures.intervals import corrected_resampled, share_of, shrink_interval
+from featx.evaluation.procedures.intervals import corrected_resampled, share_of, widen_interval
 from featx.evaluation.procedures.threads import in_threads
 from featx.evaluation.procedures.training_set import TrainingSet
 from featx.evaluation.procedures.tuning import fit_head
@@ -117,7 +117,7 @@ def _curve(scored: list[_Point], data: TrainingSet, folds: Folds, seed: int) -> 
         per_fold = [float(hit[fold.test].mean()) for fold in folds.pairs]
         pooled = share_of(hit[tested], data.groups[tested])
         over_folds = pooled if n_folds == 1 else corrected_resampled(per_fold, len(tested) / n_folds / n)
-        points.append(CurvePoint(n, shrink_interval(over_folds, pooled)))
+        points.append(CurvePoint(n, widen_interval(over_folds, pooled)))
     outlook = _outlook([point.n for point in points], hits, data.groups[tested], len(data.y), seed)
     return LearningCurve(tuple(points), outlook, tuple(left_out))
 

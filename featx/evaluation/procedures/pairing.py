@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featx.evaluation.procedures.cross_validation import CrossValidated
-from featx.evaluation.procedures.intervals import difference_of_shares, difference_over_folds, shrink_interval
+from featx.evaluation.procedures.intervals import difference_of_shares, difference_over_folds, widen_interval
 from featx.evaluation.records.scores import Interval
 
 
@@ -15,7 +15,7 @@ def paired_difference(
 ) -> Interval:
     """Return the difference of two accuracies, with a confidence interval from paired predictions.
 
-    As for an accuracy, :func:`shrink_interval` combines the interval of the pooled samples and that over the folds.
+    As for an accuracy, :func:`widen_interval` combines the interval of the pooled samples and that over the folds.
 
     Parameters
     ----------
@@ -30,4 +30,4 @@ def paired_difference(
     if one.summary.n_folds == 1:
         return pooled
     over_folds = difference_over_folds(one.summary.per_fold, other.summary.per_fold, 1 / (one.summary.n_folds - 1))
-    return shrink_interval(over_folds, pooled)
+    return widen_interval(over_folds, pooled)

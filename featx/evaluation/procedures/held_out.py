@@ -45,7 +45,7 @@ class HeldOutParts:
         return self.targets.classes
 
 
-def hold_out(table: FeatureTable, groups: NDArray[np.int64], seed: int) -> HeldOutParts:
+def split_train_val_test(table: FeatureTable, groups: NDArray[np.int64], seed: int) -> HeldOutParts:
     """Split a table into training, validation and test part.
 
     The ``val`` and ``test`` parts of the data set are used if they exist. A missing part is a fifth of the remaining

@@ -29,7 +29,7 @@ _MISSING = "\uffff"
 
 
 @dataclass(frozen=True)
-class Lettering:
+class TextLayout:
     """Text to draw.
 
     Parameters
@@ -48,7 +48,7 @@ class Lettering:
         return math.ceil(self.font.getlength(self.text))
 
 
-def letter(text: str, size: int) -> Lettering:
+def layout_text(text: str, size: int) -> TextLayout:
     """Return text set in a font that has all its glyphs.
 
     Parameters
@@ -61,20 +61,20 @@ def letter(text: str, size: int) -> Lettering:
     own, *others = _fonts(size)
     for font in (own, *others):
         if all(_has_glyph(font, character) for character in set(text)):
-            return Lettering(text, font)
+            return TextLayout(text, font)
     known = (c if _has_glyph(own, c) else c.encode("unicode_escape").decode() for c in text)
-    return Lettering("".join(known), own)
+    return TextLayout("".join(known), own)
 
 
-def letter_within(text: str, size: int, width: int) -> Lettering:
+def truncate_text(text: str, size: int, width: int) -> TextLayout:
     """Return text of at most ``width`` pixels; the middle of longer text is replaced by an ellipsis."""
-    whole = letter(text, size)
+    whole = layout_text(text, size)
     if whole.width <= width:
         return whole
     text = whole.text
 
-    def cut(kept: int) -> Lettering:
-        return letter(f"{text[: kept - kept // 2]}…{text[len(text) - kept // 2 :]}", size)
+    def cut(kept: int) -> TextLayout:
+        return layout_text(f"{text[: kept - kept // 2]}…{text[len(text) - kept // 2 :]}", size)
 
     kept = bisect.bisect_right(range(len(text)), width, key=lambda kept: cut(kept).width) - 1
     while kept > 0 and cut(kept).width > width:  # the shortened text may use another font
@@ -82,16 +82,16 @@ def letter_within(text: str, size: int, width: int) -> Lettering:
     return cut(max(kept, 0))
 
 
-def letter_lines(text: str, size: int, width: int, most: int = 10) -> list[Lettering]:
+def wrap_text(text: str, size: int, width: int, most: int = 10) -> list[TextLayout]:
     """Wrap text into at most ``most`` lines of at most ``width`` pixels."""
     lines = [""]
     for word in text.split():
         longer = f"{lines[-1]} {word}".strip()
-        if lines[-1] and len(lines) < most and letter(longer, size).width > width:
+        if lines[-1] and len(lines) < most and layout_text(longer, size).width > width:
             lines.append(word)
         else:
             lines[-1] = longer
-    return [letter_within(line, size, width) for line in lines]
+    return [truncate_text(line, size, width) for line in lines]
 
 
 @functools.cache
