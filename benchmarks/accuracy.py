@@ -1,8 +1,8 @@
 """Measure accuracy and time of the heads on folders of images: ``python -m benchmarks.accuracy DIR... [--heads a,b]``.
 
-For each folder that `featx extract` understands and each head, the table gives the nested 5-fold accuracy with its
-interval, the accuracy on the folder's own test part if there is one, and the seconds for tuning, cross-validation and
-the final fit. Features come from the cache, or are extracted first. Prints a Markdown table, then JSON.
+For each folder that `featx extract` can read and each head, the table contains the nested 5-fold accuracy with its
+interval, the accuracy on the test part of the folder if it has one, and the seconds for tuning, cross-validation and
+the final fit. Features come from the cache, or are extracted first. Print a Markdown table, then JSON.
 """
 
 from __future__ import annotations

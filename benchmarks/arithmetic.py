@@ -1,12 +1,13 @@
 """Measure the fraction of the CPU's arithmetic that each backbone uses: ``python -m benchmarks.arithmetic``.
 
-The highest throughput of the CPU in a number format is measured, not looked up: it is that of the fastest of a few
-chains of dense convolutions, through the same engine as the backbones. The table compares it with the arithmetic of
-each backbone (2 operations for a multiplication and its addition, counted in the graph that is executed) and its images
-per second, and gives the images per second at the highest throughput. If a backbone is near that limit, only another
-CPU or number format is faster. Depthwise convolutions and small maps wait for memory and stay below it. Weights and
-pixels are random, which does not change the speed; int8 needs the extra `int8`. Prints two Markdown tables of medians,
-then JSON. Takes two minutes per backbone on two cores without other work.
+The highest throughput of the CPU in a number format is measured: it is the throughput of the fastest of a few chains of
+dense convolutions, in the same engine as the backbones. The table compares it with the throughput of each backbone (2
+operations for a multiplication and its addition, counted in the graph that is executed, times the images per second),
+and contains the images per second that the highest throughput would allow. If a backbone is close to this limit, it can
+only be faster on another CPU or in another number format. Depthwise convolutions and small feature maps are limited by
+memory and stay below the limit. Weights and pixels are random, which does not change the speed; int8 needs the extra
+`int8`. Print two Markdown tables of medians, then JSON. This takes two minutes per backbone on two cores without other
+work.
 """
 
 from __future__ import annotations
@@ -36,7 +37,9 @@ _LINKS = 8
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--backbones", default="efficientnet-lite0,mobilenetv2,resnet50,efficientnet-b0,vgg16")
-    parser.add_argument("--precisions", help="separated by commas; default: all that this machine supports")
+    parser.add_argument(
+        "--precisions", help="number formats, separated by commas; default: all that this machine supports"
+    )
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--worker", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -46,7 +49,7 @@ def main() -> None:
     precisions = arguments.precisions.split(",") if arguments.precisions else _precisions()
     chains = [_row(name, precision, arguments.rounds) for name in _CHAINS for precision in precisions]
     most = {}
-    print_head("number format", "highest GFLOP/s", "in chains of")
+    print_head("number format", "highest GFLOP/s", "convolutions")
     for precision in precisions:
         best = max((row for row in chains if row["precision"] == precision), key=lambda row: row["gflops"])
         most[precision] = best["gflops"]
@@ -110,7 +113,7 @@ def _chain(kernel: int, channels: int, side: int) -> bytes:
 
 
 def _operations(graph: bytes) -> int:
-    """Return the number of multiplications and additions in a graph's convolutions and matrix products per batch."""
+    """Return the number of multiplications and additions of a graph in convolutions and matrix products, per batch."""
     total = 0
     for op in unpack(start_openvino().Core(), graph).get_ops():
         kind = op.get_type_name()

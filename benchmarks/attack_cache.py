@@ -21,7 +21,7 @@ _FOREIGN_TAG = "Signature: 8a477f597d28d172789f06886806bc55\n# made by a backup 
 
 
 def _contents(folder: Path) -> dict[str, str | bytes]:
-    """Return the content of the files below a folder, and the targets of links, which are not followed."""
+    """Return the content of all files in a tree of folders, and the targets of links, which are not followed."""
     found: dict[str, str | bytes] = {}
     for path in sorted(folder.rglob("*")):
         name = str(path.relative_to(folder))
@@ -231,7 +231,7 @@ def _swapped(scene: Scene) -> str:
 
 
 def _edit_index(path: Path, change: Callable[[dict[str, Any]], object]) -> None:
-    """Change the index of a file of the cache, and correct its checksum."""
+    """Change the index of a cache file, and write the correct checksum of the changed index."""
     content = path.read_bytes()
     length = _HEAD.unpack(content[: _HEAD.size])[1]
     index = json.loads(content[_HEAD.size : _HEAD.size + length])
@@ -276,7 +276,7 @@ def _absurd_stores(scene: Scene) -> str:
         _edit_index(store, lambda index, where=where, value=value: _set(index, where, value))  # type: ignore[misc]
         scene.featx("cache", "ls").expect(0, "damaged")
         if what in ("a negative shape", "no producers", "half a surrogate as spec"):
-            scene.featx("extract", "set").expect(0, "was damaged and is renamed to")
+            scene.featx("extract", "set").expect(0, "was damaged and has been renamed to")
             require(store.read_bytes() == sound, f"another store after {what}")
     return f"{len(_OF_STORES)} indexes with correct checksums: reported as damaged, set aside and made again"
 

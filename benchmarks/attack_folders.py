@@ -1,4 +1,4 @@
-"""Attacks on input: folders, manifests, weights, model files, and the paths that they name."""
+"""Attacks on input: folders, manifests, weights, model files, and the paths in them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from benchmarks.scene import N_IMAGES, Attack, Ended, Scene, featx_command, requ
 
 _SECONDS = 60.0
 _MEGABYTES = 6_000
-"""Limit of the address space: enough for a network, not for an endless file."""
+"""Limit of the address space: enough for a network, but not for an endless file."""
 
 _HUGE = 10**11
 _TAG = "Signature: 8a477f597d28d172789f06886806bc55\n"
@@ -35,7 +35,7 @@ def _hole(path: Path, size: int = _HUGE) -> Path:
 
 
 def _counts(scene: Scene, n_skipped: int, n_ignored: int) -> str:
-    """Extract; check that every file is counted and that the images of the scene are used."""
+    """Extract features, and check that every file is counted and that the images of the scene are used."""
     result = _run(scene, "extract", "set", "--json").expect(0).result
     found = (result["n_images"], result["n_skipped"], result["n_ignored"])
     require(found == (N_IMAGES, n_skipped, n_ignored), f"images, skipped, ignored: {found}")
@@ -111,7 +111,7 @@ def _growing(scene: Scene) -> str:
 
 @contextlib.contextmanager
 def _deep(folder: Path, names: list[str]) -> Iterator[None]:
-    """Make a tree whose paths are too long to be opened from its top, and remove it; rmtree cannot do this."""
+    """Make nested folders with paths that are too long to open, and remove them, which rmtree cannot do."""
     before = Path.cwd()
     os.chdir(folder)
     try:
@@ -158,7 +158,7 @@ def _vanishing(scene: Scene) -> str:
 
 
 def _as_nobody(scene: Scene, *words: object) -> Ended:
-    """Run a command as a user without permissions of its own."""
+    """Run a command as another user, who owns no files."""
     for folder in (scene.root.parent, scene.root):
         folder.chmod(0o755)
     who = ["setpriv", f"--reuid={_NOBODY}", f"--regid={_NOBODY}", "--clear-groups"]
@@ -186,7 +186,7 @@ def _closed_folders(scene: Scene) -> str:
     (scene.root / "set" / "cat" / "unsearchable").chmod(0o744)
     cache = scene.root / "home" / "cache"
     result = _as_nobody(scene, "extract", "set", "--cache", cache, "--json").expect(0).result
-    # One folder that cannot be listed, and two in one that can be listed but not entered.
+    # One folder that cannot be listed, and two folders inside a folder that can be listed but not entered.
     require(
         (result["n_images"], result["n_skipped"]) == (N_IMAGES, 3), f"{result['n_images']} images, {result['skipped']}"
     )

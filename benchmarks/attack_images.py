@@ -1,4 +1,4 @@
-"""Attacks by images, and failures of the processes that decode them."""
+"""Attacks with images, and failures of the processes that decode images."""
 
 from __future__ import annotations
 
@@ -149,7 +149,7 @@ def _many_chunks() -> bytes:
 
 
 def _unpacked_pixels() -> bytes:
-    """Return a black PNG whose pixel data unpacks to 8 GB."""
+    """Return a black PNG whose pixel data have 8 GB when they are decompressed."""
     packer = zlib.compressobj(9)
     start = packer.compress(bytes(64 * 193)) + packer.flush(zlib.Z_FULL_FLUSH)
     more = packer.compress(bytes(1 << 20)) + packer.flush(zlib.Z_FULL_FLUSH)
@@ -184,8 +184,8 @@ def _leave_orphan(scene: Scene, number: signal.Signals) -> str:
         took = _seconds_until_gone(child, 10)
     finally:
         _end(process)
-    require(took < 2, f"its reader is still alive {took:.0f} s after {number.name}")
-    return f"{number.name}: the reader ended {took:.1f} s after its parent"
+    require(took < 2, f"the decoder process is still running {took:.0f} s after {number.name}")
+    return f"{number.name}: the decoder process ended {took:.1f} s after its parent"
 
 
 def _kill_reader(scene: Scene, times: int) -> str:
@@ -208,7 +208,7 @@ def _kill_reader(scene: Scene, times: int) -> str:
         require("next run tries again" in output, f"no such reason in {output[-300:]}")
     again = scene.featx("extract", "set", "--json").expect(0).result
     require(again["n_images"] == N_IMAGES + 1, f"the failure was remembered: {again['skipped']}")
-    return f"reader killed {times} times: decoded {'by the next run' if times > 1 else 'by a new reader'}"
+    return f"killed {times} times: the image was decoded by {'the next run' if times > 1 else 'a new process'}"
 
 
 def _stop_reader(scene: Scene) -> str:
@@ -216,7 +216,7 @@ def _stop_reader(scene: Scene) -> str:
     path.write_bytes(_slow(300))
     output = scene.python(_STOPPED, path).expect(0).stdout.strip()
     require(output == "width 2000", f"suspended for longer than its limit: {output}")
-    return "suspended for longer than its time limit: decoded after it was resumed"
+    return "the image was decoded after the process was resumed"
 
 
 def _prepare_small(scene: Scene, make: Callable[[], bytes]) -> str:
@@ -236,18 +236,18 @@ def _interrupt(scene: Scene) -> str:
     process = scene.start("inspect", "set")
     try:
         time.sleep(4)
-        require(process.poll() is None, "it ended before it was interrupted")
+        require(process.poll() is None, "the command ended before it was interrupted")
         started = time.monotonic()
         process.send_signal(signal.SIGINT)
         try:
             process.wait(20)
         except subprocess.TimeoutExpired:
-            require(False, "it is still running 20 s after Ctrl-C")
+            require(False, "the command is still running 20 s after Ctrl-C")
         took = time.monotonic() - started
     finally:
         _end(process)
-    require(took < 4, f"it ended {took:.0f} s after Ctrl-C")  # 2 s, and 2 s more for a busy machine
-    return f"Ctrl-C during hostile metadata: ended after {took:.1f} s"
+    require(took < 4, f"the command ended {took:.0f} s after Ctrl-C")  # 2 s, and 2 s more for a busy machine
+    return f"the command ended {took:.1f} s after Ctrl-C"
 
 
 def _darken(scene: Scene, top: int) -> str:
@@ -322,7 +322,7 @@ def _reader(process: subprocess.Popen[str], known: Collection[int] = ()) -> int:
     """Return the id of the decoder process of a command, after it has started; ids in `known` are ignored."""
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
-        require(process.poll() is None, "it ended before it started a decoder process")
+        require(process.poll() is None, "the command ended before it started a decoder process")
         for folder in Path("/proc").iterdir():
             try:
                 status = (folder / "stat").read_text().rpartition(")")[2].split()
@@ -333,7 +333,7 @@ def _reader(process: subprocess.Popen[str], known: Collection[int] = ()) -> int:
                 time.sleep(1)
                 return int(folder.name)
         time.sleep(0.05)
-    require(False, "it started no decoder process")
+    require(False, "the command started no decoder process")
     return -1
 
 
@@ -369,12 +369,17 @@ _SMALL: dict[str, Callable[[], bytes]] = {
 ATTACKS: tuple[Attack, ...] = (
     Attack("modules in the data folder, beside an image that is decoded in a separate process", _plant_decoys),
     *(
-        Attack(f"{number.name} to a command while its reader decodes", functools.partial(_leave_orphan, number=number))
+        Attack(
+            f"{number.name} to a command while its decoder process decodes",
+            functools.partial(_leave_orphan, number=number),
+        )
         for number in (signal.SIGKILL, signal.SIGTERM, signal.SIGHUP)
     ),
-    Attack("a reader is killed", functools.partial(_kill_reader, times=1)),
-    Attack("a reader is killed, and its replacement too", functools.partial(_kill_reader, times=2)),
-    Attack("a reader is suspended for longer than its time limit", _stop_reader),
+    Attack("a decoder process is killed", functools.partial(_kill_reader, times=1)),
+    Attack(
+        "a decoder process is killed, and the process that replaces it too", functools.partial(_kill_reader, times=2)
+    ),
+    Attack("a decoder process is suspended for longer than its time limit", _stop_reader),
     *(Attack(name, functools.partial(_prepare_small, make=make)) for name, make in _SMALL.items()),
     Attack("Ctrl-C while hostile metadata is read", _interrupt),
     Attack("one dark 16-bit image among others", functools.partial(_darken, top=4000)),

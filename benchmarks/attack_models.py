@@ -1,4 +1,4 @@
-"""Attacks by model files and network files: crafted heads, graphs, evaluations, weights in other files."""
+"""Attacks with model files and network files: crafted heads, graphs and evaluations, and weights in other files."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def _with_header(path: Path, base: Path, change: Callable[[dict[str, Any]], obje
 
 
 def _with_head(path: Path, base: Path, change: Callable[[dict[str, Any]], object]) -> None:
-    """Write a model with a changed head; ``change`` gets its attributes by name."""
+    """Write a model file with a changed head; ``change`` gets the attributes of the head by name."""
     import skops.io
 
     members = read_members(base)
@@ -122,7 +122,7 @@ def _with_graph(path: Path, base: Path, xml: bytes, weights: bytes) -> None:
 
 
 def _as_ir(build: Callable[[Any, Any], Any]) -> tuple[bytes, bytes]:
-    """Return XML and weights of a graph with the shapes of the default backbone; ``build`` changes its 1,280 means."""
+    """Return XML and weights of a graph with the shapes of the default backbone; ``build`` changes its outputs."""
     import tempfile
 
     import openvino as ov
@@ -222,7 +222,7 @@ def _archives(scene: Scene) -> str:
         message = _refused(scene, ended, "e.featx")
     write_members(scene.root / "e.featx", base)
     with zipfile.ZipFile(scene.root / "e.featx", "a") as archive, warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # zipfile warns of the repeated member
+        warnings.simplefilter("ignore")  # zipfile warns about the repeated member
         archive.writestr("model.json", base["model.json"])
     _refused(scene, scene.featx("report", "e.featx"), "e.featx")
     return message
@@ -281,9 +281,8 @@ def _numbered_objects(scene: Scene) -> str:
     import pickle
 
     head = b"".join(pickle.dumps(value, 2) for value in (0x1950A86A20F9469CFC6C, 1001, {}))
-    reserve = (
-        b"\x80\x02}r" + (2**31 - 1).to_bytes(4, "little") + b"."
-    )  # gives its dictionary this number: a table of 32 GB
+    # Stores an object under this number, for which an unpickler would reserve a table of 32 GB.
+    reserve = b"\x80\x02}r" + (2**31 - 1).to_bytes(4, "little") + b"."
     (scene.root / "w.pth").write_bytes(head + reserve + pickle.dumps([], 2))
     words = ("extract", "set", "--weights", "w.pth", "--cache", "c2")
     return _refused(scene, scene.featx(*words, megabytes=16000), "more objects")

@@ -1,4 +1,4 @@
-"""Attacks on a command as a process: signals, streams, folders of the user, files in the working folder."""
+"""Attacks on the process of a command: signals, streams, folders of the user, files in the working folder."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from benchmarks.scene import Attack, AttackSucceededError, Scene, featx_command,
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _SECONDS = 2.5
-"""Two seconds, and half a second for a busy machine."""
+"""Time within which a command must end: two seconds, and half a second because the machine may be busy."""
 
 _NATIVE = """
 import ctypes, sys, threading, time

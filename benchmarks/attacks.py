@@ -1,8 +1,8 @@
 """Run attacks on the installed ``featx``: ``python -m benchmarks.attacks [--tries 3] [--only TEXT]``.
 
 Each attack runs in a separate folder with 28 images, a cache and two models. An attack is held if none of its code
-runs and it loses, hides and blocks nothing. Attacks that mount file systems need root. Prints a Markdown table, then
-JSON; the exit code is 1 if an attack was not held.
+runs, nothing is lost or hidden, and no command is blocked. Attacks that mount file systems need root. Print a Markdown
+table, then JSON; the exit code is 1 if an attack was not held.
 """
 
 from __future__ import annotations
@@ -37,10 +37,8 @@ ATTACKS: tuple[Attack, ...] = (
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument(
-        "--tries", type=int, default=1, help="number of tries of each attack, multiplied by its own number"
-    )
-    parser.add_argument("--only", default="", help="run only attacks whose name contains this text")
+    parser.add_argument("--tries", type=int, default=1, help="factor for the number of tries of each attack")
+    parser.add_argument("--only", default="", help="run only attacks with this text in their name")
     arguments = parser.parse_args()
     chosen = [attack for attack in ATTACKS if arguments.only in attack.name]
     print_head("attack", "tries", "held", "what happened")

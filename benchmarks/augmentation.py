@@ -1,9 +1,9 @@
 """Measure augmented views: ``python -m benchmarks.augmentation DIR [--rounds 5]``.
 
-Up to 64 images of a folder, at 224 x 224, are augmented by ``make_views`` and by Keras's layers of the same kinds and
-limits, which run one after another in one graph and interpolate each time; both use one thread. Prints the
-milliseconds of CPU time per view, and the fraction of an image's sharpness (mean absolute Laplacian) that its views
-keep, measured in the middle, where nothing is reflected; then JSON.
+Up to 64 images of a folder, with 224 x 224 pixels, are augmented by ``make_views`` and by Keras's layers of the same
+kinds and limits. Keras's layers run one after another in one graph, and each of them interpolates; both sides use one
+thread. Print the milliseconds of CPU time per view, and the sharpness of the views (mean absolute Laplacian) as a
+fraction of the sharpness of the images, measured in the middle, where no pixels are filled by reflection; then JSON.
 """
 
 from __future__ import annotations

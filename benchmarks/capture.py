@@ -1,11 +1,11 @@
 """Measure the choice of frames by ``featx capture``: ``python -m benchmarks.capture DIR|VIDEO...``.
 
-For each folder of images, or the frames of a video: the number of images in which the detector finds a face; the
-fraction of its sharpness that an image keeps after blurring (Gaussian of 1 % of the longer side; motion over 4 % of
-it), and the share of images that are then below the default of ``--min-sharpness``; the sharpness itself, from the
-5th to the 95th percentile. For a video in addition: the smallest sharpness of its frames relative to the median of
-the 60 before, and the number of frames that are kept at some values of ``--min-difference``, for whole frames and for
-faces. Prints a Markdown table, then JSON.
+For each folder of images, or for the frames of a video: the number of images in which the detector finds a face; the
+sharpness of blurred images (Gaussian of 1 % of the longer side, or motion over 4 % of it) as a fraction of the
+sharpness before; the fraction of blurred images that are then below the default of ``--min-sharpness``; and the 5th and
+95th percentiles of the sharpness. For a video in addition: the minimum sharpness of its frames relative to the median
+of the 60 preceding frames, and the number of frames that are kept for some values of ``--min-difference``, for whole
+frames and for faces. Print a Markdown table, then JSON.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def main() -> None:
     for source in parser.parse_args().sources:
         frames = list(read_folder(source) if source.is_dir() else read_video(source))
         if not frames:
-            sys.exit(f"{source} contains no image or video that OpenCV reads")
+            sys.exit(f"{source} contains no image or video that OpenCV can read")
         result = {"set": source.name, **measure(frames)}
         print_row(*(result[name] for name in result))
         results.append(result if source.is_dir() else {**result, **follow(frames)})
@@ -62,7 +62,7 @@ def main() -> None:
 
 
 def read_folder(folder: Path) -> Iterator[NDArray[np.uint8]]:
-    """Yield the images of a folder that OpenCV reads, in the order blue, green, red."""
+    """Yield the images of a folder that OpenCV can read, with channels in the order blue, green, red."""
     for path in sorted(folder.rglob("*")):
         if path.is_file() and (frame := cv2.imread(os.fspath(path), cv2.IMREAD_COLOR)) is not None:
             yield frame

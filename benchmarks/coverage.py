@@ -1,10 +1,10 @@
 """Measure the coverage of the 95 % intervals: ``python -m benchmarks.coverage [--repeats 400]``.
 
 Synthetic data sets of overlapping classes are drawn repeatedly: independent samples, samples in correlated groups of
-four, in groups of very different sizes, in classes of different sizes. Each is evaluated as in `featx fit` (5 folds),
-with one C or tuned, with folds drawn once or several times, and as in `featx compare` (the paired difference of
-logistic regression and nearest centroid). Every interval is compared with the accuracy on 20,000 new samples of
-classifiers fitted on the whole data set. Prints a Markdown table, then JSON.
+four, in groups of very different sizes, in classes of different sizes. Each data set is evaluated as in `featx fit` (5
+folds), with one value of C or tuned, with folds drawn once or several times, and as in `featx compare` (the paired
+difference between logistic regression and nearest centroid). Every interval is compared with the accuracy on 20,000 new
+samples of classifiers that are fitted on the whole data set. Print a Markdown table, then JSON.
 """
 
 from __future__ import annotations
@@ -40,12 +40,12 @@ class Case:
     ----------
     name : str
     sizes : tuple of int
-        Samples of each group.
+        Number of samples in each group.
     figure : {"accuracy", "balanced accuracy", "difference"}
     shares : tuple of float
-        Shares of the classes.
+        Fraction of the samples in each class.
     distance : float
-        Standard deviation of the classes' centres; that of the samples is 1.
+        Standard deviation of the class centres; the standard deviation of the samples within a class is 1.
     tuned : bool
         Whether C is tuned over five values; otherwise C is 0.1.
     repeats : int
@@ -95,7 +95,7 @@ def main() -> None:
 
 
 def measure(case: Case, repeats: int) -> dict[str, float]:
-    """Draw a case repeatedly; return means of the figure, its true value and its interval's width, and the coverage."""
+    """Return the means of the figure, of its true value and of the interval width, and the coverage."""
     drawn = np.array(Parallel(n_processors())(delayed(_draw)(case, seed) for seed in range(repeats)))
     mean, low, high, truth = drawn.T
     return {

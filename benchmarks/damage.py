@@ -1,4 +1,4 @@
-"""The faults that ``benchmarks.faults`` applies to extractions."""
+"""The faults that ``benchmarks.faults`` injects into extractions."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _SOON = 2.0
 
 
 def killed(place: Place, tries: int, rng: random.Random) -> FaultCounts:
-    """Kill a run at a random time, then run again."""
+    """Kill runs at random times, then run again."""
     counts, cut = FaultCounts(tries), []
     for _ in range(tries):
         cache = place.fresh_cache()
@@ -37,12 +37,12 @@ def killed(place: Place, tries: int, rng: random.Random) -> FaultCounts:
         cut.append(n_stored)
         _compare_again(place, cache, n_stored, counts)
         shutil.rmtree(cache)
-    counts.remark = f"{sum(0 < n < place.n_images for n in cut)} with some of the rows"
+    counts.remark = f"{sum(0 < n < place.n_images for n in cut)} of the killed runs had stored some of the rows"
     return counts
 
 
 def stopped(place: Place, tries: int, rng: random.Random) -> FaultCounts:
-    """Request a run to stop at a random time; it must end soon and report how to continue."""
+    """Send signals to runs at random times; each run must end soon and report how to continue."""
     counts, slowest = FaultCounts(tries), 0.0
     for number in range(tries):
         cache = place.fresh_cache()
@@ -62,7 +62,7 @@ def stopped(place: Place, tries: int, rng: random.Random) -> FaultCounts:
 
 
 def several_at_once(place: Place, tries: int, n: int, overlapping: bool) -> FaultCounts:
-    """Start several runs at once on one cache."""
+    """Start several runs with one cache at the same time."""
     counts = FaultCounts(tries)
     folders = _overlapping(place, n) if overlapping else [place.data] * n
     for _ in range(tries):
@@ -78,7 +78,7 @@ def several_at_once(place: Place, tries: int, n: int, overlapping: bool) -> Faul
 
 
 def _overlapping(place: Place, n: int) -> list[Path]:
-    """Return folders that together contain all images; each shares half of its classes with the next."""
+    """Return folders that together contain all images; each folder shares some classes with the next one."""
     classes = sorted(path.name for path in place.data.iterdir() if path.is_dir())
     share = -(-len(classes) // n)
     folders = []
@@ -92,9 +92,9 @@ def _overlapping(place: Place, n: int) -> list[Path]:
 
 
 def disk_full(place: Place, tries: int, rng: random.Random) -> FaultCounts:
-    """Let the disk fill during a run, then free space and run again."""
+    """Let the disk become full during runs, then free space and run again."""
     counts, full = FaultCounts(tries), 0
-    needed = 3 * len(place.store)  # journal, base and snapshot; the largest values leave enough space
+    needed = 3 * len(place.store)  # journal, store and snapshot; with the largest values there is enough space
     for _ in range(tries):
         with _small_disk(place, rng.randrange(needed)) as (cache, make_room):
             ended = place.run(cache)
@@ -103,13 +103,13 @@ def disk_full(place: Place, tries: int, rng: random.Random) -> FaultCounts:
             n_stored = place.n_rows(cache)
             make_room()
             _compare_again(place, cache, n_stored, counts)
-    counts.remark = f"{full} reached the end of the disk" if full else "not run: making a small disk needs root"
+    counts.remark = f"the disk was full in {full} runs" if full else "not run: only root can mount a small disk"
     return counts
 
 
 @contextlib.contextmanager
 def _small_disk(place: Place, room: int) -> Iterator[tuple[Path, object]]:
-    """Yield a cache on a disk with this much free space, and a function that removes the filler."""
+    """Yield a cache on a disk with ``room`` bytes of free space, and a function that frees more space."""
     disk = place.root / "disk"
     disk.mkdir()
     megabytes = 64 + 8 * len(place.store) // 2**20
@@ -175,7 +175,7 @@ def _survives_read_only(place: Place) -> bool:
 
 
 def files_changed(place: Place, tries: int, rng: random.Random) -> FaultCounts:
-    """Delete, replace and change images during a run; a second run must then see the current folder."""
+    """Delete, replace and change images during a run; a second run must then use the current images."""
     from featx.extraction import extract
 
     counts = FaultCounts(tries)
@@ -203,7 +203,7 @@ def files_changed(place: Place, tries: int, rng: random.Random) -> FaultCounts:
 
 
 def bytes_flipped(place: Place, tries: int, rng: random.Random) -> FaultCounts:
-    """Flip one bit of a finished store; no wrong row may be read, and another run must repair it."""
+    """Flip one bit of a finished store; no wrong row may be read, and another run must repair the store."""
     counts, unread = FaultCounts(tries), 0
     cache = place.full_cache()
     path = next((cache / "features").glob("*.h5"))
@@ -214,7 +214,7 @@ def bytes_flipped(place: Place, tries: int, rng: random.Random) -> FaultCounts:
         unread += _compare_rows(place, cache, counts)
         _mend(place, cache, counts)
         path.with_suffix(".h5.damaged").unlink(missing_ok=True)
-    counts.remark = f"{unread} made the file invalid: it was set aside and made again"
+    counts.remark = f"{unread} stores became unreadable as a whole, were renamed and made again"
     return counts
 
 
@@ -233,7 +233,7 @@ def ragged(place: Place, tries: int, rng: random.Random) -> FaultCounts:
 
 
 def _compare_rows(place: Place, cache: Path, counts: FaultCounts) -> bool:
-    """Count rows of a damaged store that differ from the undamaged ones; return whether it cannot be read at all."""
+    """Count rows of a damaged store that differ from the correct rows; return whether the store is unreadable."""
     try:
         found = place.opened(cache).snapshot()
     except DamagedStoreError:
@@ -257,7 +257,7 @@ def _mend(place: Place, cache: Path, counts: FaultCounts) -> None:
 
 
 def _compare_again(place: Place, cache: Path, n_stored: int, counts: FaultCounts) -> None:
-    """Run again; count lost rows, rows computed twice, and results that differ from an undisturbed run."""
+    """Run again; count lost rows, rows that are computed twice, and results that differ from a run without faults."""
     again = place.run(cache)
     counts.wrong += again.code != 0
     computed = again.result.get("n_computed", 0)
@@ -267,7 +267,7 @@ def _compare_again(place: Place, cache: Path, n_stored: int, counts: FaultCounts
 
 
 def odd_files(place: Place, folder: Path) -> FaultCounts:
-    """Extract unusual files, each top folder a class; each must be used, skipped with a reason, or ignored."""
+    """Extract features of unusual files; each file must be used, ignored, or skipped with a reason."""
     counts = FaultCounts(sum(1 for path in folder.rglob("*") if path.is_file() and not path.name.startswith(".")))
     ended = place.run(place.fresh_cache(), folder, "--label-by", "top")
     result = ended.result

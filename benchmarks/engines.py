@@ -1,11 +1,12 @@
 """Compare engines without files: ``python -m benchmarks.engines [--backbones a,b]``.
 
-Images per second of featx's openvino engine, of PyTorch (timm's network of the same architecture, channels last,
-float32 and bfloat16) and of ONNX Runtime (the same network, exported), if they are installed. Each runs in a separate
-process, in turn; PyTorch and ONNX Runtime use the faster of batches of 8 and 32. All compute the same: the network
-without its top and the mean over its last map (timm's vgg16 otherwise keeps two layers of 4,096); featx in addition
-scales the pixels. Weights are random, which does not change the speed. Prints a Markdown table of medians and the ratio
-to the faster of the others, then JSON. Three rounds of one network take 2 to 4 minutes on two cores without other work.
+The table contains the images per second of featx's openvino engine, of PyTorch (the network of the same architecture in
+timm, channels last, float32 and bfloat16) and of ONNX Runtime (the same network, exported), if they are installed. Each
+engine runs in a separate process, in turn; for PyTorch and ONNX Runtime, the faster of the batch sizes 8 and 32 counts.
+All compute the same: the network without its top and the mean over its last feature map (timm's vgg16 otherwise
+includes two layers of 4,096 units); featx also scales the pixels. Weights are random, which does not change the speed.
+Print a Markdown table of medians and the ratio to the faster of the other two libraries, then JSON. Three rounds of one
+network take 2 to 4 minutes on two cores without other work.
 """
 
 from __future__ import annotations
@@ -94,7 +95,7 @@ def _openvino(backbone: str, precision: str) -> dict:
 
 
 def _features(backbone: str) -> torch.nn.Module:
-    """Return timm's network with the output of Keras's ``include_top=False, pooling="avg"``: the last map's mean."""
+    """Return the network of timm, with the mean of the last feature map as output, like ``pooling="avg"`` in Keras."""
     import timm
     import torch
 

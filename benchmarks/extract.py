@@ -1,10 +1,10 @@
 """Compare extraction with Keras's own pipeline: ``python -m benchmarks.extract DIR [--backbones a,b] [--limit N]``.
 
-Both sides start at JPEG files and end with the finished file of features; libraries are imported and the network is
-built beforehand. Every measurement runs in a separate process, the two sides in turn. Keras's side is the code of its
-documentation: `image_dataset_from_directory`, `preprocess_input`, `model.predict`, then h5py. Prints a Markdown table
-of medians and ratios, then JSON; `benchmarks.profile` gives the time of each stage. Only efficientnet-lite0 needs its
-ImageNet weights; the speed of the others does not depend on the weights.
+Both sides start with JPEG files and end with the finished file of features; libraries are imported and the network is
+built beforehand. Every measurement runs in a separate process, the two sides in turn. The side of Keras is the code of
+its documentation: `image_dataset_from_directory`, `preprocess_input`, `model.predict`, then h5py. Print a Markdown
+table of medians and ratios, then JSON; `benchmarks.profile` prints the time of each stage. Only efficientnet-lite0
+needs its ImageNet weights; the speed of the other backbones does not depend on the weights.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--backbones", default="efficientnet-lite0,mobilenetv2,resnet50")
     parser.add_argument("--precisions", default="auto,float32")
-    parser.add_argument("--limit", type=int, default=1000, help="largest number of images")
+    parser.add_argument("--limit", type=int, default=1000, help="maximum number of images")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--worker", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -96,7 +96,7 @@ def _featx(arguments: argparse.Namespace) -> dict:
 
     cache = Path(os.environ["FEATX_CACHE"])
     how = {"weights": "imagenet" if "lite" in arguments.backbones else "random", "precision": arguments.precisions}
-    # int8 is calibrated once on the images of this data set; this is not part of every extraction.
+    # int8 is quantized once on the images of this data set, which is not part of every extraction.
     first = arguments.folder if arguments.precisions == "int8" else next(arguments.folder.iterdir())
     warm = extract(first, arguments.backbones, runtime=Runtime(cache), **how)  # builds the graph, imports libraries
     shutil.rmtree(cache / "features")
@@ -129,7 +129,7 @@ def _keras(arguments: argparse.Namespace) -> dict:
     from featx.spec import FeatureSpec
 
     row = find_backbone(arguments.backbones)
-    if "lite" in row.name:  # Keras has no such network; this is featx's own, which includes its pixel scaling
+    if "lite" in row.name:  # Keras has no such network; the network of featx includes the pixel scaling
         source = find_backbone_source(row.name)
         spec = FeatureSpec(row.name, source.weights, row.preprocess, row.size, "0-0", "tensorflow", "float32")
         model = build_network(spec, source.file)

@@ -1,4 +1,4 @@
-"""Runs of ``featx extract`` for fault tests: their caches, their output and the content of their stores."""
+"""Runs of ``featx extract`` for fault tests: caches, output, and content of the stores."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from featx.store import FeatureStore
 
 @dataclass
 class FaultCounts:
-    """Outcome of the tries of one fault."""
+    """Outcome of the tries of one fault; the fields are the columns of the table of ``benchmarks.faults``."""
 
     tries: int = 0
     lost: int = 0
@@ -36,7 +36,7 @@ class Ended:
 
     @property
     def is_clean(self) -> bool:
-        """Return whether the run succeeded, or failed with a line that is not a traceback."""
+        """Return whether the run succeeded, or ended with an error of featx or with the message of a stopped run."""
         if self.result:  # a signal may arrive after the result is printed, when Python no longer handles it
             return True
         last = self.stderr.strip().splitlines()[-1:] or [""]
@@ -44,14 +44,14 @@ class Ended:
 
 
 class Place:
-    """A folder with the images, and one undisturbed extraction of them.
+    """A folder with images, and the result of an extraction without faults.
 
     Parameters
     ----------
     root : path
-        An empty folder.
+        Empty folder for the images and caches.
     data : path
-        Folder of the images, which is copied.
+        Folder of images, which are copied.
     """
 
     def __init__(self, root: Path, data: Path) -> None:
@@ -77,7 +77,7 @@ class Place:
         return cache
 
     def full_cache(self) -> Path:
-        """Return a copy of the undisturbed cache."""
+        """Return a copy of the cache of the extraction without faults."""
         self._next += 1
         return Path(shutil.copytree(self.whole, self.root / f"cache{self._next}"))
 
@@ -90,11 +90,11 @@ class Place:
         return subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, env=environment, cwd=self.root)
 
     def run(self, cache: Path, data: Path | None = None, *options: str) -> Ended:
-        """Run an extraction to its end."""
+        """Run an extraction, and wait for its end."""
         return end(self.start(cache, data, *options))
 
     def n_rows(self, cache: Path) -> int:
-        """Return the current number of rows of a cache, in base and journal."""
+        """Return the number of rows in the store and the journal of a cache."""
         head = self.opened(self.whole).header()
         return len(FeatureStore(cache, FeatureSpec.from_json(head.spec)).snapshot().keys())
 
@@ -104,7 +104,7 @@ class Place:
         return FeatureStore(cache, FeatureSpec.from_json(spec))
 
     def is_same(self, cache: Path) -> bool:
-        """Return whether a store has the same bytes as the undisturbed one."""
+        """Return whether the store of a cache has the same bytes as after the extraction without faults."""
         return (cache / "features" / f"{self.result['features_id']}.h5").read_bytes() == self.store
 
 

@@ -1,13 +1,14 @@
-"""Apply faults to runs of ``featx extract``: ``python -m benchmarks.faults [--tries 100] [--odd DIR]``.
+"""Inject faults into runs of ``featx extract``: ``python -m benchmarks.faults [--tries 100] [--odd DIR]``.
 
-Every fault is applied to real runs on the sample in ``data/`` with the default backbone: processes are killed at
-random times, disks fill, files change during a run, bytes flip. Afterwards the run is repeated, and compared with an
-undisturbed run. ``--odd`` names a folder of unusual and hostile image files, each of which must be used or listed
-with a reason. Prints a Markdown table, then JSON.
+Every fault is injected into real runs on the sample in ``data/`` with the default backbone: processes are killed at
+random times, disks are filled, files are changed during a run, and bits of the store are flipped. The run is then
+repeated without faults, and its result is compared with that of a run without any fault. ``--odd`` names a folder of
+unusual and hostile image files. Each of these files must be used, ignored because it is not an image, or listed as
+skipped, with the reason. Print a Markdown table, then JSON.
 
-lost: committed rows, or files, that are missing. doubled: rows that were computed again although they were committed,
-or stored twice. wrong: the result differs from that of an undisturbed run, or the command neither succeeds nor ends
-with an error of one line.
+Columns of the table: ``lost``: number of committed rows, or of files, that are missing. ``doubled``: number of rows
+that are stored twice, or that were committed but computed again. ``wrong``: number of runs whose result differs from
+the result of a run without faults, or which neither succeed nor end with an error message of one line.
 """
 
 from __future__ import annotations
@@ -39,11 +40,19 @@ _DATA = Path(__file__).parent.parent / "data"
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
-        "--tries", type=int, default=100, help="number of kills and flips; other faults are tried less often"
+        "--tries",
+        type=int,
+        default=100,
+        help="number of killed processes and of flipped bits; the other faults are tried less often",
     )
-    parser.add_argument("--inputs", type=int, default=10_000, help="number of mutated inputs for each reader")
+    parser.add_argument(
+        "--inputs",
+        type=int,
+        default=10_000,
+        help="number of mutated inputs for each file reader; 0 leaves this test out",
+    )
     parser.add_argument("--odd", type=Path, help="folder of unusual and hostile image files")
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seed", type=int, default=0, help="random seed of the faults")
     arguments = parser.parse_args()
     rng = random.Random(arguments.seed)
     few = max(1, arguments.tries // 10)
@@ -62,16 +71,18 @@ def main() -> None:
             "two runs at once, same folder": lambda: several_at_once(place, few, 2, overlapping=False),
             "two runs at once, overlapping folders": lambda: several_at_once(place, few, 2, overlapping=True),
             "four runs at once, overlapping folders": lambda: several_at_once(place, few, 4, overlapping=True),
-            "disk full at a random byte": lambda: disk_full(place, 2 * few, rng),
-            "cache read-only, a file, or deleted during the run": lambda: unwritable(place, few, rng),
+            "disk full after a random number of bytes": lambda: disk_full(place, 2 * few, rng),
+            "cache folder made read-only, replaced by a file, or deleted during the run": lambda: unwritable(
+                place, few, rng
+            ),
             "files deleted, replaced or changed during the run": lambda: files_changed(place, few, rng),
-            "a flipped byte in the store": lambda: bytes_flipped(place, arguments.tries, rng),
-            "store truncated, or with random bytes at its end": lambda: ragged(place, few, rng),
+            "a flipped bit in the store": lambda: bytes_flipped(place, arguments.tries, rng),
+            "store truncated, or extended by random bytes": lambda: ragged(place, few, rng),
         }
         for fault, do in faults.items():
             show(fault, do())
         if arguments.odd is not None:
-            show(f"unusual files of {arguments.odd.name}", odd_files(place, arguments.odd.resolve()))
+            show(f"unusual and hostile files in {arguments.odd.name}", odd_files(place, arguments.odd.resolve()))
     for reader in READERS if arguments.inputs else ():
         found = fuzz(reader, arguments.inputs, arguments.seed)
         remark = f"{found.accepted:,} accepted, {found.refused:,} refused"

@@ -1,10 +1,10 @@
 """Measure fine-tuning with and without cached activations, seconds per epoch: ``python -m benchmarks.finetuning DIR``.
 
-Trains efficientnet-lite0 above block 10 (its top 5 blocks) and above block 14 (its last one) on the images of DIR,
-with the activations below cached and with the frozen part run in every epoch, in turn. Without the cache, pixels are
-decoded once and kept in memory, so that only the network differs. The first epoch, which compiles, does not count.
-Both train on the same images in float32. Prints medians and the median ratio of the rounds, then JSON. Writes nothing
-to DIR.
+Train efficientnet-lite0 above block 10 (its last 5 blocks) and above block 14 (its last block) on the images of DIR, in
+turn with cached activations of the frozen blocks and with the frozen blocks run in every epoch. Without the cache,
+pixels are decoded once and kept in memory, so that only the network makes a difference. The first epoch does not count,
+because functions are compiled in it. Both sides train on the same images in float32. Print medians and the median ratio
+of the rounds, then JSON. Nothing is written to DIR.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import featx
 from benchmarks.processes import median, print_head, print_json, print_row, run_worker, take_turns
 from featx.runtime import Runtime
 
-CUTS = {"above block 10": 5, "above block 14 (the last one)": 1}
+CUTS = {"above block 10": 5, "above block 14 (the last block)": 1}
 EPOCHS = 3
 
 
@@ -33,7 +33,7 @@ def main() -> None:
         cache, unfreeze, cached = arguments.worker
         print(json.dumps(measure(arguments.folder, Path(cache), int(unfreeze), cached == "cached")))
         return
-    print_head("trained", "cached", "frozen part in every epoch", "ratio")
+    print_head("trained", "cached", "frozen blocks in every epoch", "ratio")
     results = []
     with tempfile.TemporaryDirectory(prefix="featx-finetuning-") as cache:
         for name, unfreeze in CUTS.items():
@@ -51,7 +51,7 @@ def main() -> None:
 
 
 def measure(folder: Path, cache: Path, unfreeze: int, cached: bool) -> dict[str, float]:
-    """Return the median seconds of the epochs after the first two; every run trains from the start."""
+    """Return the median seconds of all epochs except the first one; no run resumes an earlier run."""
     shutil.rmtree(cache / "training", ignore_errors=True)
     done = featx.finetune(
         folder,

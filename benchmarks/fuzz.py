@@ -1,9 +1,9 @@
 """Give mutated input to the readers of files: ``python -m benchmarks.fuzz [--inputs 10000] [--seed 0] [READER...]``.
 
-Each reader gets valid files with bits flipped, parts removed, copied, moved and overwritten; half of them are repacked
-with correct checksums. It must accept the file or refuse it with an error of featx. Anything else is wrong: another
-exception, more than ten seconds, a crashed process, rows that were never written, scores that are not numbers. Prints a
-Markdown table, then JSON with the numbers of the wrong inputs, each of which ``--only`` repeats.
+Each reader gets valid files in which bits are flipped, or parts are removed, copied, moved or overwritten; half of the
+files then get correct checksums. The reader must accept the file or refuse it with an error of featx. Any other outcome
+is wrong: another exception, more than ten seconds, a crashed process, rows that were never written, scores that are not
+numbers. Print a Markdown table, then JSON with the numbers of the wrong inputs; ``--only`` repeats one of them.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _ODD = (0, 1, 0x7F, 0x80, 0xFF, 0xFFFF, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF, 2**6
 
 @dataclass
 class Result:
-    """Outcome of the inputs to one reader; ``wrong`` is a count, ``examples`` lists some by number."""
+    """Outcomes of the inputs to one reader: their numbers, and some wrong outcomes with the number of the input."""
 
     reader: str
     inputs: int
@@ -41,9 +41,9 @@ class Result:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("readers", nargs="*", metavar="READER", help=f"one of {', '.join(READERS)}; default: all")
-    parser.add_argument("--inputs", type=int, default=10_000)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--only", type=int, help="number of one input, which is tried in this process")
+    parser.add_argument("--inputs", type=int, default=10_000, help="number of inputs for each reader")
+    parser.add_argument("--seed", type=int, default=0, help="random seed of the mutations")
+    parser.add_argument("--only", type=int, help="number of a single input, which is then tried in this process")
     parser.add_argument("--worker", type=int, nargs=2, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.only is not None or arguments.worker:
@@ -58,7 +58,7 @@ def main() -> None:
 
 
 def fuzz(reader: str, inputs: int, seed: int = 0) -> Result:
-    """Give a reader this many mutated inputs, in a process that is restarted whenever an input ends it."""
+    """Give mutated inputs to a reader in a separate process, which is started again if an input ends it."""
     result = Result(reader, inputs)
     at = 0
     while at < inputs:
@@ -66,7 +66,7 @@ def fuzz(reader: str, inputs: int, seed: int = 0) -> Result:
             _count(result, at, line)
             at += 1
         if at < inputs:  # the process ended early: the next input is the cause
-            _count(result, at, "wrong: it took too long, or ended the process")
+            _count(result, at, "wrong: the input took too long, or ended the process")
             at += 1
     return result
 
@@ -80,7 +80,7 @@ def _count(result: Result, number: int, line: str) -> None:
 
 
 def _outcomes(reader: str, seed: int, first: int, stop: int):
-    """Yield the outcome of each input, until all inputs are tried, the process ends, or an input takes too long."""
+    """Yield the outcome of each input until all inputs are tried, the process ends, or an input takes too long."""
     command = [sys.executable, "-W", "ignore", "-m", "benchmarks.fuzz", reader, "--seed", str(seed)]
     command += ["--worker", str(first), str(stop)]
     running = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
@@ -99,7 +99,7 @@ def _outcomes(reader: str, seed: int, first: int, stop: int):
 
 
 def _work(reader: str, seed: int, first: int, stop: int, held: bool) -> None:
-    """Try some inputs in this process and print the outcome of each."""
+    """Try inputs in this process, and print the outcome of each."""
     from benchmarks.fuzz_readers import make_reader
     from featx.errors import FeatxError
 

@@ -1,4 +1,4 @@
-"""The readers for ``benchmarks.fuzz``: generated valid files, and the checks of every accepted input."""
+"""The file readers that ``benchmarks.fuzz`` tests: valid files, and checks of every accepted input."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _SPEC = FeatureSpec("vgg16", "ab" * 32, "none", 32, "1-000000000000", "tensorflo
 
 
 def make_reader(name: str, folder: Path) -> Read:
-    """Return a function that mutates a valid file and reads it; it returns "accepted" or "wrong: ...", or raises."""
+    """Return a function that mutates a valid file, reads it, and returns "accepted" or "wrong: ...", or raises."""
     return {
         "store": _store,
         "journal": _journal,
@@ -59,7 +59,7 @@ def _filled_store(folder: Path, finish: bool):
 
 
 def _check_rows(store) -> str:
-    """Check that every row of a store is one that was written."""
+    """Check that every row of a store was written."""
     rows = _rows(12)
     known = {key.tobytes(): row for key, row in zip(rows.keys, rows.features, strict=True)}
     found = store.snapshot()
@@ -193,7 +193,7 @@ def _repacked(valid: bytes, rng: random.Random, mutate: Mutate) -> bytes:
 
 
 def _odd_json(content: bytes, rng: random.Random) -> bytes:
-    """Return JSON with one value, at any depth, replaced by an unusual one."""
+    """Return JSON in which one value, at any depth, is replaced by an unusual value."""
     value = json.loads(content)
     place, key = value, None
     while isinstance(place, dict | list) and place:
@@ -246,7 +246,7 @@ def _weights(folder: Path) -> Read:
 
 
 def _small_pth() -> bytes:
-    """Return a PyTorch file of one tensor, opcode by opcode, as PyTorch writes it."""
+    """Return a PyTorch file with one tensor, made of the same opcodes as a file that PyTorch writes."""
 
     def text(value: str) -> bytes:
         return b"X" + len(value).to_bytes(4, "little") + value.encode()
@@ -313,7 +313,7 @@ def _encoded(image: Image.Image, kind: str, options: dict) -> bytes:
 
 
 def _with_checksums(data: bytes) -> bytes:
-    """Return a mutated PNG with corrected checksums of its chunks."""
+    """Return a mutated PNG file with correct checksums of its chunks."""
     out, at = bytearray(data[:8]), 8
     while at + 12 <= len(data):
         length = int.from_bytes(data[at : at + 4], "big")

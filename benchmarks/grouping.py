@@ -1,10 +1,10 @@
 """Group large data sets: ``python -m benchmarks.grouping DIR [--sizes 25000,50000,100000]``.
 
 The first N images of a folder are extracted and grouped: duplicates, near-duplicates, recordings. If the folder has
-fewer, further images are made from the left half of one image and the right half of another. Prints the wall time and
-the CPU time of grouping alone, the peak memory of its process, and the number of near-duplicates, as a Markdown table,
-then JSON. Files and features are written to a temporary folder; 100,000 images take five minutes to extract and as long
-to group.
+fewer images, further images are made from the left half of one image and the right half of another. Print the wall time
+and the CPU time of grouping alone, the peak memory of its process, and the number of near-duplicates, as a Markdown
+table, then JSON. Files and features are written to a temporary folder. For 100,000 images, the extraction takes five
+minutes, and grouping takes as long again.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def main() -> None:
 
 
 def _fill(files: list[Path], images: Path, size: int) -> None:
-    """Link images into a folder and make missing ones; names have no numbers, which would look like a recording."""
+    """Link images into a folder and make missing images; numbers in the names would look like a recording."""
     for number in range(size):
         name = images / f"class{number % 10}" / "".join(chr(ord("a") + int(digit)) for digit in str(number))
         name.parent.mkdir(parents=True, exist_ok=True)

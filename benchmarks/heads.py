@@ -1,12 +1,12 @@
 """Measure the time of tuned heads: ``python -m benchmarks.heads DIR [--large DIR] [--heads a,b] [--rounds 3]``.
 
-For each head on the images of DIR: the seconds of `featx fit` (nested 5-fold cross-validation and everything else
-that it reports), and of one tuning and fit compared with scikit-learn's GridSearchCV of the same pipeline over the
-same grid and folds. For the images of --large, which has train/ and test/ folders: tuning and fitting on train/,
-accuracy on test/, compared with GridSearchCV of logistic regression behind a StandardScaler, as it is commonly
-written, and behind featx's own scaler. Each fit uses one thread, and on both sides as many fits run in parallel as
-there are CPUs. Times are wall time and CPU time; on a busy machine only the CPU times are comparable. Prints Markdown
-tables, then JSON.
+For each head on the images of DIR: the seconds of `featx fit` (nested 5-fold cross-validation and all other figures
+that it reports), and the seconds of one tuning and fit, compared with scikit-learn's GridSearchCV of the same pipeline
+over the same grid and folds. For the images of --large, a folder with train/ and test/ folders: tuning and fitting on
+train/, and the accuracy on test/, compared with GridSearchCV of logistic regression after a StandardScaler, as it is
+commonly written, and after the scaler of featx. Each fit uses one thread, and on both sides as many fits run in
+parallel as there are CPUs. Times are wall time and CPU time; if the machine is busy, only the CPU times are comparable.
+Print Markdown tables, then JSON.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Measure memory and time as data sets grow: ``python -m benchmarks.memory DIR [--sizes 1000,10000,60000]``.
 
-Extracts the first N images of a folder in a separate process with a separate cache, and prints the largest resident
-memory of that process, its time and rate. The graph of the backbone is built beforehand. Prints a Markdown table, then
-JSON.
+Extract the first N images of a folder in a separate process with a separate cache, and print the peak resident memory
+of this process, its time and its images per second. The graph of the backbone is built beforehand. Print a Markdown
+table, then JSON.
 """
 
 from __future__ import annotations

@@ -1,13 +1,13 @@
-"""Measure how well near-duplicates are found, against known truth: ``python -m benchmarks.near_duplicates DIR...``.
+"""Measure how many known near-duplicates are found: ``python -m benchmarks.near_duplicates DIR...``.
 
-Ten near-duplicates of each of the first 200 images of a folder are made in a temporary folder, each changed in one
-way: saved again at low quality, halved, a rim cut off, the sides cut off, brighter, less contrast, grey, mirrored,
-rotated, stamped. Every two of an image and its near-duplicates are a true pair; a pair is found if both are in one
-group. A pair of two different images in one group counts against precision (and so do images that the folder itself
-contains twice, with different bytes). Recall by kind is that of the pairs of a near-duplicate and its original. With
-`--many`, another table: 20 images among up to 200 others have 5, 12, 20, 40 and 60 augmented versions each: a rim of up
-to 2 % cut off, brightness and contrast changed, half of them mirrored, saved at a random quality. Prints Markdown
-tables, then JSON.
+Ten near-duplicates of each of the first 200 images of a folder are made in a temporary folder, each of them changed in
+one way: saved again at low quality, halved, a rim cut off, the sides cut off, made brighter, reduced in contrast,
+converted to grey, mirrored, rotated, stamped. Any two images out of an original and its near-duplicates are a true
+pair; a pair is found if both images are in one group. A pair of two different images in one group reduces the precision
+(also if the folder itself contains an image twice, with different bytes). The recall of a kind counts the pairs of an
+original and its near-duplicate of this kind. With `--many`, print another table: 20 images among up to 200 others have
+5, 12, 20, 40 and 60 augmented versions each (a rim of up to 2 % cut off, brightness and contrast changed, half of the
+versions mirrored, saved at a random quality). Print Markdown tables, then JSON.
 """
 
 from __future__ import annotations
@@ -134,7 +134,7 @@ def _originals(folder: Path, target: Path, n: int) -> Iterator[tuple[Path, Image
         home.mkdir(parents=True, exist_ok=True)
         name = "".join(
             chr(ord("a") + int(digit)) for digit in str(number)
-        )  # letters, because numbered names look like a recording
+        )  # letters, because images with numbered names look like a recording
         yield home / name, image
 
 

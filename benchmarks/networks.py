@@ -1,4 +1,4 @@
-"""Shared code of the benchmarks of backbones alone: a feature spec with random weights, and the rate of an engine."""
+"""Shared code of benchmarks of the backbone alone: a feature spec with random weights, and the rate of an engine."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def random_pixels(n: int, side: int = SIDE) -> np.ndarray:
 
 
 def engine_rate(engine: Engine, pixels: np.ndarray) -> float:
-    """Return images per second over :data:`SECONDS`, after a first batch."""
+    """Return the images per second, measured for :data:`SECONDS` after a first batch."""
     list(engine.run([pixels]))
     started = time.perf_counter()
 

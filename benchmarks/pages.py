@@ -1,8 +1,8 @@
 """Measure pages in a browser: ``python -m benchmarks.pages MODEL DATA``.
 
-For the report of a model and a gallery of its images, as pages and as PNG: megabytes, seconds to write, and for pages
-the seconds until a headless Chromium has loaded and drawn them. Features come from the cache. Prints a Markdown
-table, then JSON. It needs the extra ``integration`` and Debian's ``chromium``.
+For the report of a model and a gallery of its images, as HTML pages and as PNG: the size in megabytes, the seconds to
+write it, and for pages the seconds until a headless Chromium has loaded and drawn the page. Features come from the
+cache. Print a Markdown table, then JSON. The extra ``integration`` and Debian's ``chromium`` are needed.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def main() -> None:
 
 
 def _seconds_to_open(file: Path, rounds: int) -> float:
-    """Return the median time over new processes from navigation to the frame after the load event."""
+    """Return the median time from the navigation to the frame after the load event, each time in a new browser."""
     seconds = []
     options = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
     with sync_playwright() as playwright:

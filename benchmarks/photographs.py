@@ -1,9 +1,9 @@
 """Measure the decoding of large photographs: ``python -m benchmarks.photographs DIR [--megapixels 12]``.
 
-Images of a folder are enlarged to a camera's size and saved as JPEG. They are decoded and resized as featx does, with
-a full decode by the same library, and with a full decode by Pillow; the features of the first two are compared.
-Prints the milliseconds of CPU time per image (one thread), the ratios, and the mean and smallest cosine of
-efficientnet-lite0's features, then JSON. Takes a minute.
+Images of a folder are enlarged to the size of a camera image and saved as JPEG. They are decoded and resized as featx
+does, with a full decode by the same library, and with a full decode by Pillow; the features of the first two are
+compared. Print the milliseconds of CPU time per image (one thread), the ratios, and the mean and the minimum cosine of
+the features of efficientnet-lite0, then JSON. This takes a minute.
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ def _features(pixels: np.ndarray) -> np.ndarray:
 
 
 def _enlarged(path: Path, megapixels: float) -> bytes:
-    """Return the image as a JPEG of a camera's size, with added noise."""
+    """Return the image as a JPEG file with the size of a camera image, with added noise."""
     with Image.open(path) as image:
         scale = (megapixels * 1e6 / (image.width * image.height)) ** 0.5
         large = image.convert("RGB").resize((round(image.width * scale), round(image.height * scale)))

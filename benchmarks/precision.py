@@ -1,7 +1,7 @@
 """Measure the accuracy of smaller number formats: ``python -m benchmarks.precision DIR [--backbone NAME]``.
 
-Compares features in bfloat16 and int8 with those of Keras in float32 on the same pixels: mean and smallest cosine, and
-the nested 5-fold accuracy of logreg. Prints a Markdown table, then JSON.
+Compare features in bfloat16 and int8 with features of Keras in float32 on the same pixels: the mean and the minimum
+cosine, and the nested 5-fold accuracy of logreg. Print a Markdown table, then JSON.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Shared code of the benchmarks: measure in a separate process, alternate, print a table, describe the machine."""
+"""Shared code of the benchmarks: separate processes, alternating measurements, tables, description of the machine."""
 
 from __future__ import annotations
 
@@ -38,20 +38,20 @@ def run_worker(module: str, *words: object, **environment: str) -> dict[str, Any
 
 
 def take_turns(rounds: int, sides: Iterable[str], measure: Callable[[str], dict[str, Any]]) -> list[dict[str, Any]]:
-    """Measure every side once per round, so that other work affects all sides; return one dictionary per round."""
+    """Measure every side once per round, so that other work affects all sides; return a dictionary for each round."""
     names = list(sides)
     return [{side: measure(side) for side in names} for _ in range(rounds)]
 
 
 def peak_megabytes() -> float:
-    """Return the largest resident memory of this process so far, in MB."""
+    """Return the peak resident memory of this process so far, in MB."""
     import resource  # not on Windows
 
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1e6 if sys.platform == "darwin" else 1e3)
 
 
 def median(values: Iterable[float]) -> float:
-    """Return the median of some figures."""
+    """Return the median of figures."""
     return statistics.median(values)
 
 
@@ -61,7 +61,7 @@ def print_row(*cells: object) -> None:
 
 
 def print_head(*names: str) -> None:
-    """Print the head of a Markdown table."""
+    """Print the header of a Markdown table."""
     print_row(*names)
     print("|" + "---|" * len(names), flush=True)
 

@@ -1,11 +1,12 @@
 """Measure the time of the stages of an extraction: ``python -m benchmarks.profile DIR [--backbone NAME]``.
 
-Prints milliseconds of CPU time per image, which depend little on other work on the machine: for the stages of reading
-and decoding one by one, on one thread; for the backbone; for a run with neither decoding nor backbone (scan, hashes,
-queues, store); and for whole extractions. The remainder of the whole is the interference between the parts (caches,
-locks, thread wake-ups). The share of the backbone in the whole is the best possible `share of engine only` of
-`benchmarks.extract`; the last row is this share if only the backbone, libjpeg-turbo and the antialiased resize took
-time. Prints a Markdown table, then JSON. Takes a minute for 1,400 images.
+Print milliseconds of CPU time per image, which depend little on other work on the machine: for each stage of reading
+and decoding, on one thread; for the backbone; for a run with neither decoding nor backbone (scan, hashes, queues,
+store); and for whole extractions. The difference between a whole extraction and the sum of its stages is caused by
+their interference (caches, locks, thread wake-ups). The time of the backbone as a fraction of the whole is the highest
+possible `share of engine only` of `benchmarks.extract`; the last row is this fraction if only the backbone,
+libjpeg-turbo and the antialiased resize took time. Print a Markdown table, then JSON. This takes a minute for 1,400
+images.
 """
 
 from __future__ import annotations
@@ -75,7 +76,7 @@ def main() -> None:
 
 
 def _stages(paths: list[Path], size: int) -> dict[str, float]:
-    """Return the time of each step for some of the images."""
+    """Return the time of each step of reading and decoding, for some of the images."""
     some = paths[:: max(1, len(paths) // 200)]
     files = [path.read_bytes() for path in some]
     jpegs = [(data, *_size(data)) for data in files if data[:2] == b"\xff\xd8"]

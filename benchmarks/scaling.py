@@ -1,8 +1,9 @@
-"""Compare scalers in front of the heads: ``python -m benchmarks.scaling DIR...``.
+"""Compare scalers for the heads: ``python -m benchmarks.scaling DIR...``.
 
-For each folder of class folders: accuracy over five random folds at the best value of each head's grid, with one
-standard deviation per feature (StandardScaler) and with one for all features (CommonScaler), and the out-of-fold log
-loss after temperature scaling. For docs/decisions/one-scale.md.
+For each folder of class folders, print the accuracy over five random folds for the best value of the grid of each head,
+and the out-of-fold log loss after temperature scaling, with a separate standard deviation for each feature
+(StandardScaler) and with one scale for all features (CommonScaler). The figures are used in
+docs/decisions/one-scale.md.
 """
 
 from __future__ import annotations

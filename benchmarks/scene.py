@@ -1,4 +1,4 @@
-"""A small data set with a cache and two models, for the attacks of ``benchmarks.attacks``."""
+"""A small data set with a cache and two models, on which ``benchmarks.attacks`` runs."""
 
 from __future__ import annotations
 
@@ -25,23 +25,24 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGT
 
 
 class AttackSucceededError(AssertionError):
-    """An attack that succeeded; the message states how."""
+    """An attack succeeded; the message states how."""
 
 
 @dataclass(frozen=True)
 class Attack:
-    """An attack or an accident.
+    """An attack, or an accident such as a full disk.
 
     Parameters
     ----------
     name : str
-        Description for the table.
+        Description in the table.
     run : callable
-        Runs it in a new scene, raises :class:`AttackSucceededError` if it succeeds, and returns the outcome.
+        Runs the attack in a new scene and returns the outcome; raises :class:`AttackSucceededError` if the attack
+        succeeds.
     tries : int
         Number of tries.
     needs_root : bool
-        Whether it mounts a file system or changes its user.
+        Whether the attack mounts a file system or runs as another user.
     """
 
     name: str
@@ -62,7 +63,7 @@ class Ended:
     seconds : float
         Wall time.
     result : dict
-        The JSON object of ``--json``; empty without it.
+        The JSON object that ``--json`` prints; empty without ``--json``.
     """
 
     code: int
@@ -77,7 +78,7 @@ class Ended:
         return (self.stderr.strip().splitlines() or [""])[-1]
 
     def expect(self, code: int, *texts: str) -> Ended:
-        """Check the exit code, that there is no traceback, and that the output contains these texts."""
+        """Check the exit code, that the output contains these texts, and that it contains no traceback."""
         output = self.stdout + self.stderr
         if self.code != code:
             raise AttackSucceededError(f"exit code {self.code}, not {code}: {output[-300:]!r}")
@@ -130,11 +131,11 @@ class Scene:
         Parameters
         ----------
         *words : object
-            The command's words.
+            Words of the command line after ``featx``.
         seconds : float
-            Wall time after which the command counts as hanging.
+            Wall time after which the attack counts as successful.
         megabytes : int, optional
-            Limit of its address space.
+            Limit of the address space of the command.
         folder : path, optional
             Working folder; the scene if not given.
         **environment : str
@@ -202,7 +203,7 @@ class Scene:
 
 
 def featx_command() -> list[str]:
-    """Return the command of the installed ``featx`` of this Python."""
+    """Return the command that runs the ``featx`` that is installed for this Python."""
     return [str(Path(sys.executable).with_name("featx"))]
 
 

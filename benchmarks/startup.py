@@ -1,9 +1,9 @@
 """Measure whole processes from start to end: ``python -m benchmarks.startup DIR``.
 
-`featx --help`; a second `featx extract DIR`; `featx predict MODEL one.jpg` with its backbone in the cache and the
-image not in the cache, compared with a Keras script that loads the network and a scikit-learn head and does the same;
-and processes that only import, which show the share of imports in the others. Prints a Markdown table of medians in
-seconds, then JSON.
+The processes are: `featx --help`; a second `featx extract DIR`; `featx predict MODEL one.jpg` with the backbone in the
+cache and an image that is not in the cache, compared with a Keras script that loads the network and a scikit-learn head
+and does the same; and processes that only import a library, which show how much of the time of the other processes is
+spent on imports. Print a Markdown table of medians in seconds, then JSON.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def main() -> None:
 
 
 def _prepare(images: Path, folder: Path) -> dict[str, list[object]]:
-    """Extract, fit, and save the same network and head for the Keras script; return the command of each side."""
+    """Extract, fit, save the network and the head for the Keras script, and return the command of each side."""
     import joblib
     import numpy as np
 
@@ -88,7 +88,9 @@ def _prepare(images: Path, folder: Path) -> dict[str, list[object]]:
 def _seconds(command: list[object], folder: Path) -> float:
     shutil.rmtree(folder / "used", ignore_errors=True)
     (folder / "used").mkdir()
-    shutil.copy(folder / "cache" / "CACHEDIR.TAG", folder / "used")  # otherwise featx refuses the folder as a cache
+    shutil.copy(
+        folder / "cache" / "CACHEDIR.TAG", folder / "used"
+    )  # otherwise featx does not accept the folder as a cache
     shutil.copytree(folder / "cache" / "graphs", folder / "used" / "graphs")
     started = time.perf_counter()
     subprocess.run(

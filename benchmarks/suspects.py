@@ -1,8 +1,8 @@
 """Measure how many wrong labels are found: ``python -m benchmarks.suspects DIR... [--share 0.05]``.
 
-In each folder 5 % of the labels, chosen randomly, are replaced by another random class. The list of images with
-doubtful labels, the most doubtful first, is then read up to a tenth of the folder's images. Prints a Markdown table,
-then JSON.
+In each folder a fraction of the labels (5 % by default), chosen randomly, is replaced by other random classes. The list
+of images with doubtful labels, the most doubtful first, is then read up to a length of a tenth of the images of the
+folder. Print a Markdown table, then JSON.
 """
 
 from __future__ import annotations

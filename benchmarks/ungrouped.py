@@ -1,9 +1,9 @@
 """Compare ungrouped and grouped accuracy: ``python -m benchmarks.ungrouped DIR... [--head logreg]``.
 
-For each folder: the accuracy with every image on its own, as it is commonly reported; the accuracy that `featx fit`
-reports, with duplicates, near-duplicates and frames of one recording kept together; the accuracy by each group hint;
-the accuracy on the folder's own test part; and the grouped accuracy with shuffled labels, which must agree with
-chance. Prints a Markdown table, then JSON.
+For each folder, the table contains the accuracy without groups, as it is commonly reported; the accuracy that `featx
+fit` reports, with duplicates, near-duplicates and frames of one recording in groups; the accuracy with the groups of
+each group hint; the accuracy on the test part of the folder; and the grouped accuracy with shuffled labels, which must
+agree with chance. Print a Markdown table, then JSON.
 """
 
 from __future__ import annotations

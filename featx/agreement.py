@@ -6,10 +6,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 MIN_COSINE = 0.9999
-"""Smallest accepted cosine for each probe image if both features were computed in the same precision."""
+"""Minimum cosine for each probe image if both feature arrays were computed in the same precision."""
 
 MIN_MEAN_COSINE = 0.995
-"""Smallest accepted mean cosine over the probe images if the features were computed in different precisions."""
+"""Minimum mean cosine over the probe images if the feature arrays were computed in different precisions."""
 
 
 def cosines(a: NDArray[np.float32], b: NDArray[np.float32]) -> NDArray[np.float64]:
@@ -22,7 +22,7 @@ def cosines(a: NDArray[np.float32], b: NDArray[np.float32]) -> NDArray[np.float6
     Returns
     -------
     ndarray of shape (n,), float64
-        It is 1 for equal rows, even if they are zero.
+        Cosine of each pair of rows; 1 for equal rows, even if they are zero.
 
     Examples
     --------

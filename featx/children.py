@@ -21,7 +21,7 @@ if sys.platform != "win32":
     import fcntl
 
 _PACKAGES = ("featx", "numpy", "PIL", "simplejpeg", "pillow_heif", "matplotlib")
-"""Packages that a child imports from the same place as its parent, whatever its search path."""
+"""Packages that a child process imports from the same folders as its parent, whatever the search path is."""
 
 _WATCH_SECONDS = 0.5
 _ROOT = os.path.abspath(os.sep)
@@ -29,27 +29,28 @@ _GOOD, _BAD = b"\1", b"\0"
 
 
 class ChildError(OSError):
-    """A child process could not start or ended without a reply, or its job failed."""
+    """A child process could not be started or ended without a result, or the function in the child failed."""
 
 
 def start_child(module: str, function: str, *words: str) -> subprocess.Popen[bytes]:
     """Start ``module.function(*words)`` in a child process.
 
     The child imports from the same places as this process and from the interpreter's own folders, never from the
-    working folder. Its working folder is the root folder, and environment variables that begin with ``PYTHON`` are
-    removed. It ignores Ctrl-C, which its parent also receives, and ends when its parent ends for any reason.
+    working folder of this process. The working folder of the child is the root folder, and environment variables that
+    begin with ``PYTHON`` are removed. The child ignores Ctrl-C, which this process also receives, and ends when this
+    process ends for any reason.
 
     Parameters
     ----------
     module, function : str
-        Importable module of featx and name of a function in it.
+        Importable module, and name of a function in this module.
     *words : str
         Arguments of the function.
 
     Returns
     -------
     subprocess.Popen
-        The process. Its standard input and output are pipes; standard error is discarded.
+        The process. Standard input and standard output are pipes; standard error is discarded.
 
     Raises
     ------
@@ -83,20 +84,23 @@ def start_child(module: str, function: str, *words: str) -> subprocess.Popen[byt
 
 
 def run_in_child(module: str, function: str, content: bytes, *, seconds: float = 600.0) -> bytes:
-    """Run a function of bytes in a child process and return its result; see :func:`start_child`.
+    """Call a function in a child process and return the result; see :func:`start_child`.
 
     Parameters
     ----------
     module, function : str
-        Module and name of a function that takes bytes and returns bytes. Its printed output is discarded.
+        Module, and name of a function that takes bytes and returns bytes. The printed output of the function is
+        discarded.
     content : bytes
+        Argument of the function.
     seconds : float
         Wall time after which the process is stopped.
 
     Raises
     ------
     ChildError
-        If the function raised an exception (with the same text), crashed, took too long or could not be started.
+        If the function raised an exception (the message is the same), crashed or took too long, or the process could
+        not be started.
     """
     try:
         process = start_child("featx.children", "run_job", module, function)
@@ -116,7 +120,7 @@ def run_in_child(module: str, function: str, content: bytes, *, seconds: float =
 
 
 def run_job(module: str, function: str) -> None:
-    """Run one job of :func:`run_in_child`, in the child."""
+    """Call the function that :func:`run_in_child` names; runs in the child process."""
     target = reserve_stdout()
     content = sys.stdin.buffer.read()
     try:
@@ -135,7 +139,7 @@ def reserve_stdout() -> BinaryIO:
 
 
 def _pipe() -> tuple[int, int]:
-    """Return a pipe, to be closed by the caller, whose descriptors are not those of the standard streams."""
+    """Return the ends of a pipe, which differ from the descriptors of the standard streams. The caller closes them."""
     ends = os.pipe()
     if sys.platform == "win32":
         return ends
@@ -155,7 +159,7 @@ def _import_places() -> tuple[dict[str, str], list[str]]:
         if file and os.path.isabs(file):
             places[name] = os.path.realpath(Path(file).parents[1])
     working = ""
-    with contextlib.suppress(OSError):  # the folder was deleted
+    with contextlib.suppress(OSError):  # the working folder was deleted
         working = os.path.realpath(os.getcwd())
     folders = {folder for name, folder in places.items() if name != "featx"} - {working}
     return places, sorted(folders)
@@ -194,7 +198,7 @@ def _main(start: str, module: str, function: str, *words: str) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if hasattr(signal, "SIGXCPU"):
         signal.signal(signal.SIGXCPU, signal.SIG_DFL)
-    if sys.platform != "win32":  # on Windows, the process ends when its standard input closes
+    if sys.platform != "win32":  # on Windows, the process ends when the standard input is closed
         _end_with(given["parent"], given["alive"])
     sys.meta_path.insert(0, _Places(given["places"]))
     sys.path += [folder for folder in given["folders"] if folder not in sys.path]

@@ -14,12 +14,12 @@ from numpy.typing import NDArray
 from featx.table import CHUNK, FeatureTable
 
 MOST_LOOKED_AT = 200_000
-"""Largest number of images whose features are compared, if they must be read from the store."""
+"""Maximum number of images whose features are compared if the features must be read from the store."""
 
 _FEW = 4
 _NOISE = 1
-"""Largest range of grey levels that rounding, noise and JPEG compression cause in the thumbnail of a single colour.
-Calm water has a range of 4."""
+"""Largest range of grey levels that rounding, noise and JPEG compression cause in the thumbnail of an image of one
+colour. Photographs of calm water have a range of 4."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Indistinct:
     equal: tuple[tuple[str, ...], ...] = ()
 
     def notes(self) -> list[str]:
-        """Report the images, the most serious finding first, and what to do about them."""
+        """Return notes on these images, with advice; images without contrast come first."""
         return indistinct_notes(
             {"n_images": self.n_images}
             | {"blank": self.blank, "blank_classes": self.blank_classes, "equal_features": self.equal}
@@ -52,7 +52,7 @@ class Indistinct:
 
 
 def indistinct_notes(summary: Mapping[str, Any]) -> list[str]:
-    """Report images that cannot be distinguished.
+    """Return notes on images that cannot be distinguished by their content.
 
     Parameters
     ----------

@@ -1,32 +1,32 @@
-"""The exceptions of featx: one tree, each class also a builtin exception that callers would catch.
+"""The exceptions of featx. Each class also inherits from a built-in exception, such as ValueError.
 
 ::
 
     FeatxError
-    +-- ArgumentError           (TypeError)          an unknown argument, or one of the wrong type
+    +-- ArgumentError           (TypeError)          an unknown, missing or wrongly typed argument
     +-- OptionError             (ValueError)         an option out of its range
     +-- DatasetError            (ValueError)         a data set that cannot be read
     |   +-- DatasetNotFoundError  (FileNotFoundError)  no such file or folder
     |   +-- AmbiguousLayoutError                       a layout with several interpretations
     +-- ImageError              (ValueError)         a file without usable pixels
-    |   +-- NotDecodableHereError                               not decodable with what this machine has
+    |   +-- NotDecodableHereError                               a file that could not be decoded in this run
     +-- SpecError               (ValueError)         an invalid feature spec
     +-- BackboneError           (ValueError)         an unknown or unusable backbone
     |   +-- WeightsError          (OSError)            missing, damaged or wrong weights
     +-- EngineError             (RuntimeError)       a backbone that cannot be executed as requested
-    |   +-- ConversionError                            conversion to OpenVINO failed; TensorFlow may run it
+    |   +-- ConversionError                            a backbone that cannot be converted to OpenVINO
     +-- StoreError              (OSError)            a cache file cannot be read or written
-    |   +-- DamagedStoreError                          its content has changed
-    |   +-- NewerFormatError                           written by a later featx
+    |   +-- DamagedStoreError                          a cache file whose content has changed
+    |   +-- NewerFormatError                           a cache file of a later version of featx
     +-- HeadError               (ValueError)         an unknown head or parameter
     +-- EvaluationError         (ValueError)         too little data for the requested evaluation
     +-- TrainingError           (ValueError)         a network that cannot be trained as requested
     +-- ClassifierError         (ValueError)         a model file that cannot be used
     +-- OutputError             (OSError)            an output that cannot be written
     +-- CaptureError            (RuntimeError)       a camera or video without images
-    +-- MissingExtraError       (ImportError)        an optional package is not installed
+    +-- MissingExtraError       (ImportError)        an optional package that is not installed
 
-A message states what was given, what is allowed, and what to do next.
+A message states what was given and, where it helps, what is allowed and what to do next.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class FeatxError(Exception):
     Attributes
     ----------
     is_usage : bool
-        Whether an argument has a value that is invalid for any data and any machine.
+        Whether an argument is invalid independently of the data and the machine.
 
     Examples
     --------
@@ -51,7 +51,7 @@ class FeatxError(Exception):
     ...     featx.extract("no-such-folder")
     ... except featx.FeatxError as error:
     ...     print(error)
-    no such file or folder: no-such-folder
+    no such file or folder: no-such-folder; give an existing folder of images or an existing file
     """
 
     is_usage = False
@@ -88,11 +88,11 @@ class AmbiguousLayoutError(DatasetError):
 
 
 class ImageError(FeatxError, ValueError):
-    """A file has no usable pixels; the message is the reason that is reported."""
+    """A file has no usable pixels. The message states the reason, which is reported for the file."""
 
 
 class NotDecodableHereError(ImageError):
-    """A file cannot be decoded with what this machine has now; the next run tries again."""
+    """A file could not be decoded in this run, for example because a library is missing; the next run tries again."""
 
 
 class SpecError(FeatxError, ValueError):
@@ -118,19 +118,19 @@ class ConversionError(EngineError):
 
 
 class StoreError(FeatxError, OSError):
-    """A file of the cache cannot be read or written."""
+    """A cache file cannot be read or written."""
 
 
 class DamagedStoreError(StoreError):
-    """The content of a cache file has changed since it was written."""
+    """The content of a cache file has changed."""
 
 
 class NewerFormatError(StoreError):
-    """A file of the cache was written by a later version of featx."""
+    """A cache file was written by a later version of featx."""
 
 
 class HeadError(FeatxError, ValueError):
-    """A head is unknown, or does not have a parameter."""
+    """A head or one of its parameters is unknown, or the head cannot be fitted."""
 
     is_usage = True
 

@@ -46,7 +46,7 @@ class TooLargeError(OSError):
 
 
 class OutsideError(OSError):
-    """The name leads out of its folder."""
+    """The name leads out of the folder that it is relative to."""
 
 
 class ReplacedError(FileExistsError):
@@ -54,7 +54,7 @@ class ReplacedError(FileExistsError):
 
 
 class FileIdentity(NamedTuple):
-    """Properties that distinguish a file from another one at the same path.
+    """Properties that distinguish a file from another file at the same path.
 
     Parameters
     ----------
@@ -72,7 +72,7 @@ class FileIdentity(NamedTuple):
 
 
 ANYTHING = FileIdentity(-1, -1, -1, -1)
-"""Placeholder for any file at a path, or none."""
+"""Identity that stands for any file at a path, and for no file."""
 
 
 def path_status(path: str | Path) -> os.stat_result | None:
@@ -91,9 +91,9 @@ def path_status(path: str | Path) -> os.stat_result | None:
 
 
 def safe_join(root: Path, name: str) -> Path:
-    """Join a relative POSIX path to a folder, after checking it.
+    """Check a relative POSIX path, and join it to a folder.
 
-    Symbolic links in the folder are trusted, and may lead out of it.
+    Symbolic links in the folder are trusted, and may lead out of the folder.
 
     Raises
     ------
@@ -104,7 +104,9 @@ def safe_join(root: Path, name: str) -> Path:
 
 
 def check_relative_path(name: str) -> Path:
-    """Return a relative POSIX path, checked, as a path to be joined to a folder; joining strings is faster.
+    """Check a relative POSIX path, and return it.
+
+    The caller can then join strings, which is faster than :func:`safe_join`.
 
     Raises
     ------
@@ -118,9 +120,9 @@ def check_relative_path(name: str) -> Path:
 
 
 def open_regular(path: str | Path, *, follow: bool = True, writable: bool = False) -> BinaryIO:
-    """Open a regular file, and nothing else.
+    """Open a regular file; other files raise an error.
 
-    A pipe would block, opening a device can have effects, and ``/dev/zero`` never ends.
+    Opening a pipe can block, opening a device can have side effects, and reading ``/dev/zero`` never ends.
 
     Parameters
     ----------
@@ -128,7 +130,7 @@ def open_regular(path: str | Path, *, follow: bool = True, writable: bool = Fals
     follow : bool
         Whether the path may be a link.
     writable : bool
-        Whether the file is opened for reading and writing.
+        Whether the file is opened for writing as well as for reading.
 
     Raises
     ------
@@ -151,7 +153,7 @@ def open_regular(path: str | Path, *, follow: bool = True, writable: bool = Fals
 
 
 def open_new(path: Path, mode: int = 0o666) -> BinaryIO:
-    """Create a file that does not exist yet, not even as a link, and open it for reading and writing."""
+    """Create a file at a path where nothing exists, not even a link, and open it for reading and writing."""
     flags = os.O_RDWR | os.O_CREAT | os.O_EXCL
     for name in ("O_NOFOLLOW", "O_CLOEXEC", "O_BINARY"):
         flags |= getattr(os, name, 0)
@@ -181,7 +183,7 @@ def read_regular(path: str | Path, most: int, *, follow: bool = True) -> bytes:
     ----------
     path : path
     most : int
-        Largest size, in bytes, of a file that is read.
+        Maximum size of the file, in bytes.
     follow : bool
         Whether the path may be a link.
 
@@ -201,7 +203,7 @@ def read_regular(path: str | Path, most: int, *, follow: bool = True) -> bytes:
 def read_up_to_size(stream: BinaryIO, most: int) -> bytes:
     """Return the bytes of an open regular file, up to its size at the time of the call.
 
-    Bytes appended later are not read, and files of ``/proc``, whose size is 0, are empty.
+    Bytes that are appended later are not read. Files of ``/proc`` have size 0, so the result is empty.
 
     Raises
     ------
@@ -212,7 +214,7 @@ def read_up_to_size(stream: BinaryIO, most: int) -> bytes:
 
 
 def digest(stream: BinaryIO, most: int, algorithm: str = "sha256") -> str:
-    """Return the hexadecimal hash of an open regular file, read as by :func:`read_up_to_size` but in little memory.
+    """Return the hexadecimal hash of the bytes that :func:`read_up_to_size` returns, in little memory.
 
     Raises
     ------
@@ -234,7 +236,7 @@ def _size_at_most(stream: BinaryIO, most: int) -> int:
 
 
 def identify(path: Path) -> FileIdentity | None:
-    """Return the identity of the present file at a path, without following links; None if there is none."""
+    """Return the identity of the present file at a path, without following links; None if nothing exists there."""
     try:
         status = os.lstat(path)
     except FileNotFoundError:
@@ -245,10 +247,10 @@ def identify(path: Path) -> FileIdentity | None:
 def write_atomically(
     path: Path, write: Callable[[Path], object], replaces: FileIdentity | None = ANYTHING, *, durable: bool = True
 ) -> None:
-    """Write a temporary file next to ``path`` with a function, then rename it to ``path`` in one step.
+    """Call a function that writes a temporary file next to ``path``, and rename this file to ``path`` in one step.
 
     The temporary file is new and has a random name, so that no existing link is followed. The permissions of a
-    replaced file are kept. A link is replaced itself, not its target.
+    replaced file are kept. If ``path`` is a link, the link is replaced, not the target of the link.
 
     Parameters
     ----------
@@ -263,10 +265,10 @@ def write_atomically(
     Raises
     ------
     ReplacedError
-        If another file is at ``path`` now; it is left unchanged.
+        If another file is at ``path`` now. This file is left unchanged.
     OSError
-        If the file cannot be written, for example because the disk is full or the folder read-only; ``path`` is left
-        unchanged.
+        If the file cannot be written, for example because the disk is full or the folder is read-only. ``path`` is
+        left unchanged.
     """
     temporary = _new_temporary(path)
     try:
@@ -288,7 +290,12 @@ def write_atomically(
 
 @contextlib.contextmanager
 def temporary_folder(place: str | None = None) -> Iterator[Path]:
-    """Create a temporary folder, by default in the system's folder for temporary files, and delete it on exit.
+    """Create a temporary folder, and delete it on exit.
+
+    Parameters
+    ----------
+    place : str, optional
+        Folder that contains the temporary folder. By default, the system's folder for temporary files.
 
     Raises
     ------
@@ -307,7 +314,7 @@ def temporary_folder(place: str | None = None) -> Iterator[Path]:
 
 
 def discard_own_temporaries() -> None:
-    """Delete the temporary files that this process is writing; to be called only before the process ends."""
+    """Delete the temporary files and folders of this process; called only before the process ends."""
     for temporary in list(_temporaries):
         with contextlib.suppress(OSError):
             if temporary.is_dir():
@@ -358,7 +365,7 @@ def publish(temporary: Path, path: Path, replaces: FileIdentity | None) -> None:
     Raises
     ------
     ReplacedError
-        If another file is at ``path`` now; it is left unchanged.
+        If another file is at ``path`` now. This file is left unchanged.
     """
     if replaces is None:
         try:
@@ -377,14 +384,14 @@ def publish(temporary: Path, path: Path, replaces: FileIdentity | None) -> None:
 
 @contextlib.contextmanager
 def _folder_locked(folder: Path) -> Iterator[None]:
-    """Lock a folder, so that one process at a time checks and replaces a file in it; no effect on Windows."""
+    """Lock a folder, so that only one process at a time checks and replaces a file there; no effect on Windows."""
     if sys.platform == "win32":
         yield
         return
     import fcntl
 
     with contextlib.ExitStack() as stack:
-        with contextlib.suppress(OSError):  # a folder that is not readable, or a file system without locks
+        with contextlib.suppress(OSError):  # the folder is not readable, or the file system has no locks
             descriptor = os.open(folder, os.O_RDONLY)
             stack.callback(os.close, descriptor)
             fcntl.flock(descriptor, fcntl.LOCK_EX)
@@ -392,7 +399,7 @@ def _folder_locked(folder: Path) -> Iterator[None]:
 
 
 def _replace(source: Path, target: Path) -> None:
-    # Windows cannot replace a file while it is being read; reads of featx are short.
+    # Windows cannot replace a file while it is being read. featx reads files only for a short time.
     deadline = time.monotonic() + _REPLACE_SECONDS
     while True:
         try:
@@ -407,7 +414,7 @@ def _replace(source: Path, target: Path) -> None:
 def _sync_folder(folder: Path) -> None:
     if sys.platform == "win32":  # Windows cannot open folders
         return
-    with contextlib.suppress(OSError):  # the file is written even if the folder is not readable
+    with contextlib.suppress(OSError):  # the file is written, even if the folder cannot be opened
         descriptor = os.open(folder, os.O_RDONLY)
         try:
             os.fsync(descriptor)
@@ -431,5 +438,5 @@ def _is_encodable(name: str) -> bool:
 
 def _stop_unless_regular(status: os.stat_result) -> None:
     if not stat.S_ISREG(status.st_mode):
-        kind = _KINDS.get(stat.S_IFMT(status.st_mode), "something else")
+        kind = _KINDS.get(stat.S_IFMT(status.st_mode), "an object of unknown type")
         raise NotRegularError(errno.EINVAL, f"{kind}, not a file")

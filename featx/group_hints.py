@@ -26,16 +26,16 @@ _PLACE = re.compile(r"(folder|word):([1-9]\d?)")
 
 @dataclass(frozen=True)
 class GroupHint:
-    """A hint about the source of each image.
+    """A hint about the source of each image, such as its plate, camera or day.
 
     Parameters
     ----------
     name : str
-        ``name``, ``folder`` or the name of a column.
+        Kind of the hint: ``name``, ``folder`` or the name of a column.
     group_by : str
         Value of the parameter ``group_by`` that groups by this hint.
     values : tuple of (str or None)
-        Source of each sample; None for samples without this hint.
+        Value of the hint for each sample; None for samples without this hint.
     """
 
     name: str
@@ -63,7 +63,7 @@ def read_groups(samples: Sequence[Sample], group_by: str) -> list[str | None]:
     Raises
     ------
     DatasetError
-        ``group_by`` is neither a column nor a valid regular expression, or matches no image.
+        If ``group_by`` is neither a column nor a valid regular expression, or matches no image.
     """
     if group_by == "parent":
         return [sample.sample_id.rpartition("/")[0] for sample in samples]
@@ -74,12 +74,14 @@ def read_groups(samples: Sequence[Sample], group_by: str) -> list[str | None]:
     groups = _at_place(samples, place[1], int(place[2])) if place else _matched(samples, _compiled(group_by, columns))
     if samples and not any(groups):
         example = samples[0].sample_id
-        raise DatasetError(f"`group_by` {group_by} matches no image, for example {example!r}; {_allowed(columns)}")
+        raise DatasetError(
+            f"`group_by={group_by}`: no image has such a group (first path: {example!r}); {_allowed(columns)}"
+        )
     return groups
 
 
 def unnamed_note(samples: Sequence[Sample], group_by: str | None, groups: Sequence[str | None]) -> str | None:
-    """Report how many images have no named group, if others have one.
+    """Return a note on the images without a named group, if other images have a named group.
 
     Parameters
     ----------
@@ -92,15 +94,15 @@ def unnamed_note(samples: Sequence[Sample], group_by: str | None, groups: Sequen
     Returns
     -------
     str or None
-        None if all images or no images have a named group.
+        The note; None if all images or no images have a named group.
     """
     unnamed = [sample.sample_id for sample, group in zip(samples, groups, strict=True) if group is None]
     if not unnamed or len(unnamed) == len(samples):
         return None
-    origin = "the column group" if group_by is None else f"`group_by` {group_by}"
+    origin = "the column group" if group_by is None else f"`group_by={group_by}`"
     return (
         f"{origin} names no group for {len(unnamed):,} of {len(samples):,} images, for example {unnamed[0]!r}; "
-        "each of them is a group of its own"
+        "these images are grouped only with their duplicates, near-duplicates and recordings"
     )
 
 
@@ -141,7 +143,7 @@ def find_group_hints(samples: Sequence[Sample]) -> list[GroupHint]:
 
 def _allowed(columns: set[str]) -> str:
     named = f", a column ({', '.join(sorted(columns))})" if columns else ""
-    return f"expected parent, folder:N, word:N{named}, or a pattern that occurs in the paths, such as '(P\\d+)'"
+    return f"expected parent, folder:N, word:N (N: 1, 2, ...){named} or a regular expression such as '(P\\d+)'"
 
 
 def _compiled(group_by: str, columns: set[str]) -> re.Pattern[str]:
@@ -149,7 +151,7 @@ def _compiled(group_by: str, columns: set[str]) -> re.Pattern[str]:
         return re.compile(group_by)
     except re.error as error:
         raise as_usage(
-            DatasetError(f"`group_by` {group_by} is not a regular expression ({error}); {_allowed(columns)}")
+            DatasetError(f"`group_by={group_by}`: not a regular expression ({error}); {_allowed(columns)}")
         ) from None
 
 
@@ -177,7 +179,7 @@ def _hints(samples: Sequence[Sample]) -> Iterator[GroupHint]:
 
 
 def _by_prefix(samples: Sequence[Sample], hint: GroupHint) -> GroupHint:
-    """Replace ``word:N`` by a pattern such as ``(P\\d+)``, independent of the position, if it gives the same groups."""
+    """Replace ``word:N`` by an expression such as ``(P\\d+)`` for any position, if this gives the same groups."""
     words = [re.fullmatch(r"([A-Za-z]+)\d+", value) for value in hint.values if value]
     prefixes = {word[1] for word in words if word}
     if len(prefixes) != 1 or not all(words):
@@ -197,7 +199,7 @@ def _stem(sample: Sample) -> str:
 
 
 def _are_running_numbers(samples: Sequence[Sample], values: Sequence[str | None]) -> bool:
-    """Return whether words are running numbers of images: numbers at the end of the names that are not days."""
+    """Return whether all words are running numbers: numbers at the end of the file names that are not days."""
     named = [(sample, value) for sample, value in zip(samples, values, strict=True) if value is not None]
     return all(value.isdigit() and not _DAY.fullmatch(value) and _words(sample)[-1] == value for sample, value in named)
 

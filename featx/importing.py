@@ -1,6 +1,7 @@
-"""Keep featx commands from importing code of the working folder.
+"""Prevent featx commands from importing code of the working folder.
 
-This module imports only modules that Python loads at startup, since any other could be found in the working folder.
+This module imports only modules that Python loads at startup, because Python could find any other module in the working
+folder.
 """
 
 import os
@@ -11,7 +12,7 @@ def forget_working_folder() -> None:
     """Remove the working folder and relative entries from ``sys.path``, except the folder that contains featx."""
     try:
         working = os.path.realpath(os.getcwd())
-    except OSError:  # the folder was deleted
+    except OSError:  # the working folder was deleted
         working = ""
     home = os.path.dirname(os.path.dirname(os.path.realpath(__file__)))
     kept = []

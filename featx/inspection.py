@@ -34,7 +34,7 @@ from featx.table import FileState, OwnFolder, Sample, Skipped
 
 _DETAIL_SIDE = 32
 FEW = 10
-"""Classes with fewer images are tiny: with 5 folds, a test fold has at most one of their images."""
+"""Classes with fewer images are tiny: with 5 folds, a test fold has only one or two images of the class."""
 
 
 @dataclass(frozen=True)
@@ -50,16 +50,16 @@ class Inspection:
     n_images : int
         Number of valid images.
     invalid : tuple of Skipped
-        Invalid images, with the reason.
+        Invalid images, with reasons.
     ignored : tuple of str
         Files that are not images.
     duplicates : tuple of tuple of str
         Groups of images with the same bytes.
     near_duplicates : tuple of tuple of str
-        Groups of near-duplicates. Groups of only duplicates, of frames of one recording, or of versions of one image
-        are not included.
+        Groups of near-duplicates. Groups that consist only of duplicates, of frames of one recording, or of versions of
+        one image are not included.
     recordings : tuple of tuple of str
-        Frames of one recording, recognised by names that declare them or by numbered names with similar neighbours.
+        Frames of each recording, recognised by names that declare a recording or by numbered names of similar images.
     versions : tuple of tuple of str
         Augmented versions of one image, recognised by their names.
     conflicts : tuple of tuple of str
@@ -67,17 +67,17 @@ class Inspection:
     across_splits : tuple of tuple of str
         Groups of duplicates or near-duplicates in different splits.
     too_alike : tuple of str
-        Classes with so many apparent near-duplicates that none of them is listed.
+        Classes with a group of apparent near-duplicates that is too large to be plausible and is therefore not listed.
     was_compared : bool
-        False if there are too many images to search for near-duplicates.
+        Whether near-duplicates were searched for; False if there are too many images.
     classes : dict of str to int
         Number of valid images of each class.
     tiny : tuple of str
         Classes with fewer than 10 images.
     dark : str or None
-        Warning that 16-bit images would be nearly black; None if they are not.
+        Warning that 16-bit images would be nearly black; None if there is no need for it.
     white : int or None
-        Value of the parameter ``white`` that corrects dark images, if there is one.
+        Value of the parameter ``white`` that corrects dark images; None if there is no such value.
     notes : dict of str to int
         Notes on how images were read, with the number of images.
     remarks : tuple of str
@@ -157,7 +157,7 @@ def inspect(
     label_column: str = "label",
     runtime: Runtime | None = None,
 ) -> Inspection:
-    """Read every image of a data set once, and report problems; uses neither a backbone nor the cache.
+    """Read every image of a data set once, and report problems, without a backbone and without the cache.
 
     Parameters
     ----------
@@ -175,7 +175,7 @@ def inspect(
     Raises
     ------
     DatasetError
-        The folder or manifest cannot be interpreted as a data set.
+        If the folder or manifest cannot be interpreted as a data set.
 
     Examples
     --------
@@ -311,7 +311,7 @@ class _DatasetReader:
 def _mixed(
     samples: Sequence[Sample], groups: Sequence[list[int]], of: Callable[[Sample], str | None]
 ) -> list[list[int]]:
-    """Return the groups whose members differ; a group of duplicates within a larger group is left out."""
+    """Return the groups whose members differ in a property, without groups that are part of a larger group."""
     mixed = [group for group in groups if len({of(samples[i]) for i in group} - {None}) > 1]
     largest: Counter[int] = Counter()
     for group in mixed:

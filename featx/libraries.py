@@ -12,16 +12,16 @@ from typing import Any
 from featx.errors import EngineError
 
 OPENVINO_BATCH = 4
-"""Images per execution of an OpenVINO graph. The batch size is fixed, with padding, so that the features of an image do
-not depend on the other images of its batch. It is small because several executions run in parallel, one per CPU
-core."""
+"""Number of images per execution of an OpenVINO graph. The batch size is fixed, with padding, so that the features of
+an image do not depend on the other images of the batch. The batch size is small, because several executions run in
+parallel, one per CPU core."""
 
 
 def keras_home() -> Path:
-    """Return the folder of Keras by the rule of Keras, except for users without a home folder.
+    """Return the folder that Keras uses, except for users without a home folder.
 
-    For these users, Keras reads settings from ``/tmp``, where anybody can write, or from the working folder. Here the
-    result is a path that cannot exist.
+    For these users, Keras reads settings from ``/tmp``, where anybody can write, or from the working folder. To prevent
+    this, the result is a path that cannot exist.
     """
     given = os.environ.get("KERAS_HOME")
     if given:
@@ -83,7 +83,7 @@ def start_openvino() -> Any:
 
 
 def openvino_reason(error: Exception) -> str:
-    """Return the line of an OpenVINO error that states the cause; the other lines state where it was detected."""
+    """Return the line of an OpenVINO error that states the cause; other lines state where the error was detected."""
     lines = [line.strip(" -") for line in str(error).splitlines() if line.strip()]
     causes = [line.partition(" Please check")[0] for line in lines if not line.startswith(_CONTEXT)]
     if not causes:
@@ -100,10 +100,10 @@ _CONTEXT = (
 
 @contextlib.contextmanager
 def quiet_native_stderr() -> Iterator[None]:
-    """Discard what native code writes to file descriptor 2; some libraries write there at any log level."""
+    """Discard the output of native code to file descriptor 2, where some libraries write at any log level."""
     try:
         saved = os.dup(2)
-    except OSError:  # no such descriptor, as in a windowed program
+    except OSError:  # the descriptor is not open, for example in a program without a terminal
         yield
         return
     sink = os.open(os.devnull, os.O_WRONLY)

@@ -1,4 +1,4 @@
-"""The classifier that predicts images: it extracts their features and passes them to the feature classifier."""
+"""The classifier that predicts from images: it extracts features and passes them to the feature classifier."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from featx.table import FeatureTable
 
 @dataclass(frozen=True, repr=False)
 class Classifier(FeatureClassifier):
-    """A fitted head with its feature spec and class names, which can be saved and predicts images.
+    """A fitted head with its feature spec and class names, which can be saved and predicts from images.
 
     :func:`featx.fit` and :func:`featx.finetune` return a classifier; :func:`featx.load` reads one from a file. The
     fields are those of :class:`featx.classifier.FeatureClassifier`.
@@ -49,15 +49,16 @@ class Classifier(FeatureClassifier):
         images : FeatureTable, path or sequence of paths
             A table of features, or image files, folders and lists of paths.
         reject_rate : float, optional
-            Share of genuine images that may be rejected. Images that are less similar to the training images are
-            marked as rejected, and their label is empty.
+            Fraction of images of the known classes that may be rejected by mistake. Images that differ too much from
+            the training images are marked as rejected, and their label is empty.
         weights, exact, strict, path_column, runtime
             As for :func:`featx.predict`.
 
         Raises
         ------
         ClassifierError
-            If the features have another spec, this machine does not reproduce them, or this model cannot reject.
+            If the features have another feature spec, this machine does not reproduce the features of the model, or the
+            model cannot reject images.
         FeatxError
             If images cannot be found or features cannot be computed.
         """

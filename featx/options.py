@@ -15,7 +15,7 @@ DEFAULT_BACKBONE = "efficientnet-lite0"
 DEFAULT_HEAD = "logreg"
 
 MOST_VIEWS = 65_535
-"""The key of a stored row has 16 bits for the number of the view."""
+"""Maximum number of views: the key of a stored row has 16 bits for the number of the view."""
 
 ClassWeight = Literal["balanced"]
 LabelBy = Literal["parent", "top"]
@@ -34,8 +34,8 @@ def option(default: Any, text: str, **details: Any) -> Any:
         One line of help, for the command line and the documentation. Other options are named in backticks.
     **details
         The range of a number, or of each number of a sequence: ``min`` and ``max`` (inclusive), ``above`` and ``below``
-        (exclusive). For the command line: ``short`` (a letter), ``envvar``, and ``panel`` (a heading of the help that
-        replaces that of the class).
+        (exclusive). For the command line: ``short`` (a letter), ``envvar``, and ``panel`` (a heading in the
+        help, instead of the heading of the class).
     """
     return field(default=default, metadata={"help": text, **details})
 
@@ -64,7 +64,18 @@ def check_range(name: str, value: Any, details: Mapping[str, Any]) -> None:
         high, below = details.get("max"), details.get("below")
         fits = (low is None or value >= low) and (above is None or value > above)
         if not (fits and (high is None or value <= high) and (below is None or value < below)):
-            raise OptionError(f"`{name}={value}`: it must be {_in_words(low, above, high, below)}")
+            raise OptionError(f"`{name}={value}`: it must be {range_in_words(details)}")
+
+
+def range_in_words(details: Mapping[str, Any]) -> str:
+    """Return the range of an option, such as ``1 or more``; empty if the option has none.
+
+    Parameters
+    ----------
+    details : mapping
+        Metadata of the field, see :func:`option`.
+    """
+    return _in_words(*(details.get(bound) for bound in ("min", "above", "max", "below")))
 
 
 def _in_words(low: float | None, above: float | None, high: float | None, below: float | None) -> str:
@@ -78,7 +89,7 @@ def _in_words(low: float | None, above: float | None, high: float | None, below:
 
 @dataclass(frozen=True)
 class Options:
-    """Base class of the options of one concern.
+    """Base class of a set of options that belong together.
 
     Attributes
     ----------
@@ -99,7 +110,7 @@ class Options:
 
     @classmethod
     def of(cls, given: Mapping[str, Any]) -> Self:
-        """Return options with values from a mapping; other names in it are ignored.
+        """Return options with values from a mapping; names that are not options of the class are ignored.
 
         Parameters
         ----------
@@ -115,7 +126,7 @@ class Options:
 
     @classmethod
     def panel_of(cls, name: str) -> str:
-        """Return the heading of an option in the help: that of the class that defines it."""
+        """Return the heading of an option in the help: the ``panel`` of the class that defines the option."""
         kinds = [kind for kind in cls.__mro__ if issubclass(kind, Options)]
         return next(kind.panel for kind in reversed(kinds) if name in vars(kind).get("__annotations__", ()))
 
@@ -150,72 +161,94 @@ class Options:
 
 @dataclass(frozen=True)
 class DatasetOptions(Options):
-    """How the folder or manifest is read."""
+    """Options that define how the folder or manifest is read."""
 
     panel: ClassVar[str] = "Data"
 
     label_by: LabelBy | None = option(
-        None, "Folder that is the class, where folders are nested: parent (the innermost) or top (the outermost)."
+        None,
+        "Folder whose name is the label, if class folders contain folders: parent (the "
+        "innermost) or top (the outermost).",
     )
-    path_column: str = option("path", "Column of a manifest or list that holds the paths.")
-    label_column: str = option("label", "Column of a manifest that holds the labels.")
+    path_column: str = option("path", "Column of the manifest that contains the paths.")
+    label_column: str = option("label", "Column of the manifest that contains the labels.")
 
 
 @dataclass(frozen=True)
 class PixelOptions(Options):
-    """How the pixels of a file are read."""
+    """Options that define how the pixels of a file are read."""
 
     panel: ClassVar[str] = "Data"
 
     white: int | None = option(
         None,
-        "Value of white in grey images with more than 8 bits. If not given, the value that the file states.",
+        "Pixel value of white in grey images with more than 8 bits. If not given, the value that "
+        "the file states, or else the largest possible value.",
         min=1,
         max=LARGEST_WHITE,
     )
-    page: int = option(1, "Page of a TIFF file, or frame of an animation, from 1.", min=1)
+    page: int = option(1, "Number of the page of a TIFF file, or of the frame of an animation; the first is 1.", min=1)
 
 
 @dataclass(frozen=True)
 class BackboneOptions(Options):
-    """Which backbone computes the features, and how."""
+    """Options of the backbone that computes the features."""
 
     panel: ClassVar[str] = "Backbone"
 
-    weights: str | Path = option("imagenet", "Weights: imagenet, a weight file, or random[:SEED] for tests.")
-    layer: str | None = option(None, "Layer that gives the features. If not given, the last one.")
+    weights: str | Path = option(
+        "imagenet", "Weights of the backbone: imagenet, the path of a weights file, or random[:SEED] for tests."
+    )
+    layer: str | None = option(
+        None, "Name of the layer whose output is used as features. If not given, the last layer."
+    )
     pooling: Pooling = option("avg", "How a feature map becomes a vector: avg, max or flatten.")
     size: int | None = option(
         None,
-        "Side of the square input in pixels. If not given, that of the backbone.",
+        "Side of the square input of the backbone, in pixels. If not given, the usual input size of the backbone.",
         min=SMALLEST_SIZE,
         max=LARGEST_SIZE,
     )
     resize: Resize = option(
-        "crop", "How an image becomes a square: crop (the centre, 7/8 of the shorter side), squash or pad."
+        "crop",
+        "How an image is made square: crop (cut out a square from the centre, 7/8 of the shorter side), squash "
+        "(change the aspect ratio) or pad (add a border).",
     )
     preprocess: str | None = option(
-        None, "Pixel scaling of a backbone from a file: caffe, tf, torch, lite, none or mean=R,G,B;std=R,G,B."
+        None,
+        "Scaling of the pixel values for a backbone from a file, as in Keras: caffe, tf or "
+        "torch; lite, none, or 'mean=R,G,B;std=R,G,B'. Needed if a JSON file beside the backbone "
+        "does not state it.",
     )
-    layout: Layout | None = option(None, "Order of the dimensions of the input of an ONNX file: nchw or nhwc.")
+    layout: Layout | None = option(
+        None,
+        "Order of the input dimensions of an ONNX file: nchw or nhwc. Needed only if the shape of "
+        "the input does not show it.",
+    )
     engine: Literal["auto"] | EngineName = option(
-        "auto", f"Engine that executes the backbone: {', '.join(('auto', *get_args(EngineName)))}."
+        "auto", f"Engine that executes the backbone: auto, {' or '.join(get_args(EngineName))}."
     )
     precision: Literal["auto"] | Precision = option(
-        "auto", "Number format of the computation: auto, float32, bfloat16 or int8."
+        "auto",
+        "Number format of the computation: auto (the default of the engine; bfloat16 only if the CPU supports it and "
+        "the features hardly change), float32, bfloat16 or int8.",
     )
 
 
 @dataclass(frozen=True)
 class AugmentOptions(Options):
-    """Augmented views of the training images."""
+    """Options of the augmented views of the training images."""
 
     panel: ClassVar[str] = "Augmented views"
 
     augment: str | None = option(
-        None, "Augmentation policy: light, medium, tutorial, or values such as rotation=15,zoom=0.2,flip=horizontal."
+        None,
+        "Augmentation policy: light, medium, tutorial, or values such as "
+        "rotation=15,zoom=0.2,flip=horizontal. Requires `views`.",
     )
-    views: int = option(0, "Number of augmented views of each training image.", min=0, max=MOST_VIEWS)
+    views: int = option(
+        0, "Number of augmented views of each training image. Requires `augment`.", min=0, max=MOST_VIEWS
+    )
     seed: int = option(0, "Random seed of the views.")
 
 
@@ -226,7 +259,7 @@ class FeatureOptions(DatasetOptions, PixelOptions, BackboneOptions):
 
 @dataclass(frozen=True)
 class ExtractOptions(AugmentOptions, FeatureOptions):
-    """Options that define the features and the augmented views of a data set; ``latest.json`` keeps them."""
+    """Options that define the features and the augmented views of a data set. ``latest.json`` records them."""
 
 
 @dataclass(frozen=True)
@@ -235,34 +268,38 @@ class RunOptions(Options):
 
     panel: ClassVar[str] = "Run"
 
-    recalibrate: bool = option(False, "Calibrate the int8 ranges again, on the current images.")
+    recalibrate: bool = option(False, "With int8 precision, repeat the quantization on the current images.")
     preview: str | Path | None = option(
-        None, "PNG file to write: images and their views as the backbone sees them.", panel="Output"
+        None,
+        "PNG file to write: some images and their augmented views, as they are passed to the backbone.",
+        panel="Output",
     )
     overwrite: bool = option(False, "Replace a preview that featx wrote.", panel="Output")
-    strict: bool = option(False, "Treat a skipped image as an error, after all other images are processed.")
+    strict: bool = option(False, "If an image is skipped, end with an error after all other images are processed.")
 
 
 @dataclass(frozen=True)
 class SplitOptions(Options):
-    """How images are divided into training and test images."""
+    """Options of the division into training and test images."""
 
     panel: ClassVar[str] = "Evaluation"
 
     group_by: str | None = option(
         None,
-        "What stays on one side of each split: parent (a folder), folder:N, word:N (of the file name), a column of the "
-        "manifest, or a regular expression.",
+        "Images that form a group, which is never divided between training and test: parent "
+        "(images of one folder), folder:N (same Nth folder of the path), word:N (same Nth word "
+        "of the file name), a column of the manifest, camera, day, or a regular expression (same "
+        "match in the path).",
     )
-    seed: int = option(0, "Random seed.")
+    seed: int = option(0, "Random seed of the splits and of the head.")
 
 
 @dataclass(frozen=True)
 class FoldOptions(SplitOptions):
-    """How the accuracy is cross-validated."""
+    """Options of the cross-validation."""
 
     cv: int = option(5, "Number of folds.", min=2)
-    repeats: int = option(1, "Number of times that the cross-validation is repeated with new folds.", min=1)
+    repeats: int = option(1, "Number of cross-validations, each with other folds.", min=1)
 
 
 @dataclass(frozen=True)
@@ -272,50 +309,82 @@ class HeadOptions(Options):
     panel: ClassVar[str] = "Head"
 
     hidden: Sequence[int] = option(
-        (), "Widths of the hidden layers of mlp, separated by commas. If not given, one layer of 128.", min=1
+        (),
+        "Numbers of units in the hidden layers of the head mlp, separated by commas. If not given, 128 (one layer).",
+        min=1,
     )
-    class_weight: ClassWeight | None = option(None, "balanced: weight classes inversely to their number of images.")
+    class_weight: ClassWeight | None = option(
+        None,
+        "Class weights: balanced (inversely proportional to the number of images of each class). If "
+        "not given, all images have the same weight.",
+    )
 
 
 @dataclass(frozen=True)
 class TrainOptions(Options):
-    """How a network is trained."""
+    """Options of the training of a network."""
 
     panel: ClassVar[str] = "Training"
 
     unfreeze: int | str = option(
         "auto",
-        "Blocks to train: a number of blocks from the top, auto (a third), all, or the name of the lowest layer.",
+        "Blocks to train: a number of blocks, counted from the output; auto (a third of the "
+        "blocks); all; or the name of the first layer to train.",
     )
-    head: str = option(DEFAULT_HEAD, "Head whose coefficients initialise the top: logreg, ridge or mlp.")
-    top: Top = option("gap", "Input of the dense layers: gap (global average), gmp (global maximum) or flatten.")
-    hidden: Sequence[int] = option((), "Widths of the hidden dense layers, separated by commas.", min=1)
+    head: str = option(DEFAULT_HEAD, "Head whose coefficients initialise the dense layers: logreg, ridge or mlp.")
+    top: Top = option(
+        "gap", "Pooling before the dense layers: gap (global average), gmp (global maximum) or flatten (none)."
+    )
+    hidden: Sequence[int] = option(
+        (),
+        "Numbers of units in the hidden dense layers, separated by commas. If not given, there is no hidden layer.",
+        min=1,
+    )
     dropout: float | None = option(
-        None, "Dropout rate after each hidden layer. If not given, 0, or 0.5 from scratch.", min=0, below=1
+        None, "Dropout rate after each hidden layer. If not given, 0; for scratch-cnn, 0.5.", min=0, below=1
     )
-    epochs: int | None = option(None, "Largest number of epochs. If not given, 10, or 30 from scratch.", min=1)
+    epochs: int | None = option(None, "Maximum number of epochs. If not given, 10; for scratch-cnn, 30.", min=1)
     batch_size: int = option(32, "Number of images per gradient step.", min=1)
     optimizer: Optimizer = option("adamw", "Optimizer: adamw, adam, rmsprop or sgd.")
     learning_rate: float | None = option(
-        None, "Peak learning rate of the top. If not given, 0.0003, or 0.001 from scratch.", above=0
+        None,
+        "Maximum learning rate of the dense layers. If not given, 0.0003; for scratch-cnn, 0.001.",
+        above=0,
     )
     layer_decay: float = option(
-        0.8, "Ratio of the learning rate of each block to that of the block above.", above=0, max=1
+        0.8,
+        "Learning rate of each block divided by the learning rate of the next block towards the output.",
+        above=0,
+        max=1,
     )
-    warmup: float = option(0.1, "Fraction of the steps in which the learning rate increases.", min=0, below=1)
-    weight_decay: float = option(0.01, "Decoupled weight decay of the kernels.", min=0)
-    label_smoothing: float = option(0.1, "Fraction of each label that is distributed over all classes.", min=0, below=1)
+    warmup: float = option(
+        0.1, "Fraction of the training steps during which the learning rate increases.", min=0, below=1
+    )
+    weight_decay: float = option(0.01, "Coefficient of the decoupled weight decay of the kernels.", min=0)
+    label_smoothing: float = option(
+        0.1,
+        "Label smoothing as in Keras: fraction of each target that is distributed equally over all classes.",
+        min=0,
+        below=1,
+    )
     patience: int = option(4, "Number of epochs without a lower validation loss after which training stops.", min=1)
     batch_norm: BatchNorm = option(
-        "frozen", "Statistics of batch normalisation: frozen (those of the backbone) or train (those of each batch)."
+        "frozen",
+        "Batch normalisation: frozen (with the statistics of the backbone) or train (with those of each batch).",
     )
-    class_weight: ClassWeight | None = option(None, "balanced: weight classes inversely to their number of images.")
-    trunk_cache: bool = option(True, "Compute the frozen blocks once and cache their activations.")
+    class_weight: ClassWeight | None = option(
+        None,
+        "Class weights: balanced (inversely proportional to the number of images of each class). If "
+        "not given, all images have the same weight.",
+    )
+    trunk_cache: bool = option(
+        True, "Run the frozen blocks once and cache their activations; otherwise, they run in every epoch."
+    )
 
 
 @dataclass(frozen=True)
 class RuntimeOptions(Options):
-    """Where and how a run executes; these options do not change features."""
+    """Options that do not change features: where and how a run executes."""
 
     panel: ClassVar[str] = "Run"
 
@@ -325,77 +394,95 @@ class RuntimeOptions(Options):
     )
     batch_size: int = option(64, "Number of images passed to the engine at a time.", min=1)
     device: str = option("auto", "Device: auto, cpu, gpu or gpu:N.")
-    max_pixels: int = option(100_000_000, "Largest number of pixels of an image; larger images are skipped.", min=1)
+    max_pixels: int = option(100_000_000, "Maximum number of pixels of an image; larger images are skipped.", min=1)
 
 
 @dataclass(frozen=True)
 class FitOptions(Options):
-    """Options of ``fit`` alone."""
+    """Options that only ``fit`` has."""
 
     panel: ClassVar[str] = "Output"
 
-    bundle: bool = option(False, "Include the backbone in the model; predict then needs no weights.")
+    bundle: bool = option(False, "Include the backbone in the model file, so that predict needs no other weights.")
 
 
 @dataclass(frozen=True)
 class FinetuneOptions(Options):
-    """Files that ``finetune`` writes."""
+    """Options of the files that ``finetune`` writes."""
 
     panel: ClassVar[str] = "Output"
 
     output: str | Path | None = option(
-        None, "Model file to write. On the command line, NAME-BACKBONE-finetuned.featx if not given.", short="o"
+        None,
+        "Model file to write. On the command line, DATA-BACKBONE-finetuned.featx if not given.",
+        short="o",
     )
     overwrite: bool = option(False, "Replace existing outputs that featx wrote.")
 
 
 @dataclass(frozen=True)
 class CompareOptions(Options):
-    """What is compared."""
+    """Options of what is compared."""
 
-    panel: ClassVar[str] = "Compared"
+    panel: ClassVar[str] = "Comparison"
 
     backbones: Sequence[str] = option((DEFAULT_BACKBONE,), "Backbones, separated by commas.")
     heads: Sequence[Any] = option(("logreg", "svm"), "Heads, separated by commas.")
-    poolings: Sequence[Pooling] = option(("avg",), "Poolings, separated by commas: avg, max, flatten.")
-    resizes: Sequence[Resize] = option(("crop",), "Resize rules, separated by commas: crop, squash, pad.")
+    poolings: Sequence[Pooling] = option(
+        ("avg",), "Poolings to compare, separated by commas: avg, max and flatten are possible."
+    )
+    resizes: Sequence[Resize] = option(
+        ("crop",), "Values of resize to compare, separated by commas: crop, squash and pad are possible."
+    )
     sizes: Sequence[int | None] = option(
         (None,),
-        "Input sides in pixels, separated by commas. If not given, those of the backbones.",
+        "Input sizes to compare, in pixels, separated by commas. If not given, the usual size of each backbone.",
         min=SMALLEST_SIZE,
         max=LARGEST_SIZE,
     )
     scratch: bool = option(False, "Include a small network trained from random weights.")
     unfreeze: int | str | None = option(
-        None, "Include the fine-tuned backbones: a number of blocks, auto, all, or the name of the lowest layer."
+        None,
+        "Also fine-tune each backbone. Blocks to train: a number of blocks, auto, all, or the "
+        "name of the first layer to train.",
     )
     curves: str | Path | None = option(
-        None, "PNG file to write: the learning curves of the trained networks.", panel="Output"
+        None, "PNG file to write: loss and accuracy of the trained networks over the epochs.", panel="Output"
     )
     overwrite: bool = option(False, "Replace an existing file that featx wrote.", panel="Output")
 
 
 @dataclass(frozen=True)
 class ReportOptions(Options):
-    """What a report contains, and which files it writes."""
+    """Options of a report and of its files."""
 
     panel: ClassVar[str] = "Report"
 
-    on: str | Path | None = option(None, "Folder or manifest of labelled images that were not used to fit.")
-    weights: str | Path | None = option(
-        None, "Weight file or backbone file, where `on` is given and the model was fitted with such a file."
+    on: str | Path | None = option(
+        None, "Folder or manifest of labelled images that were not used for fitting; the model is evaluated on them."
     )
-    html: str | Path | None = option(None, "HTML page to write: one file that needs no other.", panel="Output")
+    weights: str | Path | None = option(
+        None,
+        "Weights file or backbone file; needed with `on` if the model was fitted with a weights file or backbone file.",
+    )
+    group_by: str | None = option(
+        None,
+        "Groups of the images of `on`, for the confidence interval: parent, folder:N, word:N, a column of the "
+        "manifest, camera, day, or a regular expression, as in fit.",
+    )
+    html: str | Path | None = option(None, "HTML page to write: one self-contained file.", panel="Output")
     suspects: str | Path | None = option(None, "CSV file to write: images with doubtful labels.", panel="Output")
     data: str | Path | None = option(
-        None, "Folder or manifest of the training images, shown on the page. If not given, that named in the model."
+        None,
+        "Folder or manifest of the training images, which the page shows. If not given, the path "
+        "that is recorded in the model.",
     )
     overwrite: bool = option(False, "Replace existing outputs that featx wrote.", panel="Output")
 
 
 @dataclass(frozen=True)
 class PredictOptions(Options):
-    """What ``predict`` computes and writes."""
+    """Options of what ``predict`` computes and writes."""
 
     panel: ClassVar[str] = "Prediction"
 
@@ -404,20 +491,25 @@ class PredictOptions(Options):
     sort_into: str | Path | None = option(
         None, "Folder to copy the images into, with a subfolder for each class.", panel="Output"
     )
-    link: bool = option(False, "Create hard links instead of copies in the folder of `sort_into`.", panel="Output")
+    link: bool = option(False, "With `sort_into`, create hard links instead of copies.", panel="Output")
     gallery: str | Path | None = option(
-        None, "Gallery to write: the images with their predicted labels, .html or .png.", panel="Output"
+        None, "File (.html or .png) to write: the images with their predicted labels.", panel="Output"
     )
     overwrite: bool = option(False, "Replace existing outputs that featx wrote.", panel="Output")
     no_cache: bool = option(False, "Neither read nor write the cache.", panel="Run")
     weights: str | Path | None = option(
-        None, "Weight file or backbone file, where the model was fitted with such a file."
+        None, "Weights file or backbone file; needed if the model was fitted with a weights file or backbone file."
     )
-    exact: bool = option(False, "Refuse float32 instead of the bfloat16 of the model on a CPU without bfloat16.")
+    exact: bool = option(
+        False,
+        "If the features of the model were computed in bfloat16 and the CPU does not support "
+        "bfloat16, end with an error instead of computing in float32.",
+    )
     reject_rate: float | None = option(
         None,
-        "Reject images unlike the training images. The value is the fraction of genuine images that may be rejected, "
-        "for example 0.05.",
+        "Reject images that are not similar to the training images. The value is the expected "
+        "fraction of images of the known classes that are rejected by mistake, for example "
+        "0.05.",
         above=0,
         below=1,
     )
@@ -425,21 +517,29 @@ class PredictOptions(Options):
 
 @dataclass(frozen=True)
 class CaptureOptions(Options):
-    """Which frames are kept, and where."""
+    """Options of the frames that are kept."""
 
     panel: ClassVar[str] = "Frames"
 
     output: str | Path = option(
-        "data", "Folder of class folders; the images are written to its folder LABEL.", short="o", panel="Output"
+        "data", "Folder to write to; the images are written to its subfolder LABEL.", short="o", panel="Output"
     )
     count: int = option(100, "Number of images after which the recording ends.", min=1)
     full_frame: bool = option(False, "Keep whole frames instead of faces.")
-    margin: float = option(0.3, "Margin around a face on every side, relative to its width.", min=0, max=10)
+    margin: float = option(0.3, "Margin on each side of a face, as a fraction of the width of the face.", min=0, max=10)
     every: int = option(1, "Use only every Nth frame.", min=1)
     min_sharpness: float = option(
-        0.4, "Smallest sharpness, relative to that of the recording; 0 keeps blurred frames.", min=0, max=1
+        0.4,
+        "Minimum sharpness of a frame, relative to the median of the preceding frames; 0 also keeps blurred frames.",
+        min=0,
+        max=1,
     )
     min_difference: float = option(
-        4.0, "Smallest difference from the previous image, in grey levels; 0 keeps all frames.", min=0, max=255
+        4.0,
+        "Minimum mean difference from the last kept image, in grey levels (0 to 255); 0 also keeps equal frames.",
+        min=0,
+        max=255,
     )
-    preview: bool = option(True, "Show a window where there is a display; the key q in it ends the recording.")
+    preview: bool = option(
+        True, "Show the frames in a window if there is a display; press q in the window to end the recording."
+    )

@@ -1,4 +1,4 @@
-"""Write a contact sheet of the pixels that the backbone receives: images of each class and their augmented views."""
+"""Write a contact sheet of images of each class and their augmented views, as the backbone receives them."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ _VIEWS = 8
 def write_preview(
     output: OutputFile, images: Sequence[ImageFile], spec: FeatureSpec, views: int, runtime: Runtime
 ) -> None:
-    """Write a contact sheet of the first images of each class as a PNG file, with exactly the pixels for the backbone.
+    """Write the first images of each class as a contact sheet, with exactly the pixels that the backbone receives.
 
     Parameters
     ----------
     output : OutputFile
     images : sequence of ImageFile
     spec : FeatureSpec
-        Feature spec; with ``augment`` if there are views.
+        Feature spec. It contains ``augment`` if ``views`` is above 0.
     views : int
-        Views of each image; at most eight are drawn, in addition to the image itself.
+        Number of views of each image. At most eight views are drawn, in addition to the image itself.
     runtime : Runtime
 
     Raises
@@ -65,7 +65,7 @@ def write_preview(
 
 
 def _by_turns(images: Sequence[ImageFile]) -> Iterator[ImageFile]:
-    """Yield the images of the training part, or all images if there is none, one of each class in turn."""
+    """Yield one image of each class in turn, from the training part, or from all images if there is none."""
     training = [image for image in images if image.sample.is_training] or images
     classes: dict[str | None, list[ImageFile]] = defaultdict(list)
     for image in training:

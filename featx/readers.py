@@ -22,11 +22,11 @@ from featx.spec import FeatureSpec, Resize
 from featx.table import FileState
 
 _TRUST_NS = 2_000_000_000
-"""Age in nanoseconds of a trusted modification time: a file changed less than 2 s before it was read may change again
-without a new modification time."""
+"""Minimum age, in nanoseconds, of a modification time that is trusted. A file that was changed less than 2 s before
+reading may change again without a new modification time."""
 
 _AHEAD = 4
-"""Images in progress per thread."""
+"""Number of images in progress per thread."""
 
 Prepare = Callable[[bytes], Prepared]
 
@@ -52,9 +52,9 @@ class Reading:
     ----------
     image : ImageFile
     state : FileState
-        Content hash and other properties of the file; with a reason if it could not be read or decoded.
+        Content hash and other properties of the file, with the reason if the file could not be read or decoded.
     prepared : Prepared or None
-        Pixels of the image; None if they are not needed.
+        Pixels of the image; None if they are not needed, or if the image is skipped.
     """
 
     image: ImageFile
@@ -81,16 +81,16 @@ class Reader:
     Parameters
     ----------
     is_known : callable
-        Function of a content hash that returns whether its features already exist.
+        Function of a content hash that returns whether the features of this content already exist.
     prepare : callable or None
         Function from file bytes to pixels; None to read files without decoding them.
     workers : int
         Number of threads.
     ahead : int
-        Number of finished images that may wait in addition to those in progress, so that the next batch is read while
-        the backbone runs on the present one.
+        Number of finished images that may wait, in addition to the images in progress. With these, the next batch is
+        read while the backbone processes the present batch.
     max_pixels : int
-        Largest number of pixels of an image, which determines the largest size of its file.
+        Maximum number of pixels of an image, which determines the maximum size of the file.
     """
 
     def __init__(
@@ -156,7 +156,7 @@ class Reader:
 def read_images(
     images: Sequence[ImageFile], size: int, resize: Resize, white: int | None, page: int, runtime: Runtime
 ) -> Iterator[Reading]:
-    """Read and decode all images, known or not; see :class:`Reader` and :func:`featx.images.prepare`."""
+    """Read all images, and decode each content once; see :class:`Reader` and :func:`featx.images.prepare`."""
     with image_preparer(size, resize, white, page, runtime) as prepare:
         reader = Reader(lambda content_hash: False, prepare, runtime.n_workers, max_pixels=runtime.max_pixels)
         yield from reader.read(images)
@@ -170,7 +170,7 @@ def read_file(file: OpenFile, max_pixels: int = MAX_PIXELS) -> tuple[bytes, File
     file : OpenFile
         Open file, as returned by :meth:`featx.source.ImageFile.open`.
     max_pixels : int
-        Largest number of pixels of an image, which determines the largest size of its file.
+        Maximum number of pixels of an image, which determines the maximum size of the file.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Write a small real data set that needs no download: the handwritten digits of scikit-learn.
+"""Write a small data set of real images without a download: the handwritten digits of scikit-learn.
 
 Source: E. Alpaydin and C. Kaynak, Optical Recognition of Handwritten Digits, UCI Machine Learning Repository,
 1998 (CC BY 4.0); scikit-learn includes its test part, 1,797 images of 8 x 8 pixels by 13 writers.
@@ -31,7 +31,7 @@ def make_sample(folder: str | Path) -> Path:
     Parameters
     ----------
     folder : path
-        Created if missing; existing files are left unchanged.
+        Folder to write into, created if it does not exist. Existing files are left unchanged.
 
     Returns
     -------
@@ -58,7 +58,7 @@ def make_sample(folder: str | Path) -> Path:
 
 
 def make_new_images(folder: str | Path) -> Path:
-    """Write 50 other digits without labels into one folder, as new images to predict."""
+    """Write 50 other digits without labels into one folder, as new images for prediction."""
     target = Path(folder)
     make_folder(target)
     for _, number, image in _pick(_PER_CLASS, _PER_CLASS + _NEW_PER_CLASS):
@@ -67,7 +67,7 @@ def make_new_images(folder: str | Path) -> Path:
 
 
 def is_sample(folder: str | Path) -> bool:
-    """Return whether a folder contains the sample data set, judged by the names of its files."""
+    """Return whether a folder contains all files of the sample data set; only the names are compared."""
     return all(
         (Path(folder) / label / f"digit-{number:04d}.png").is_file() for label, number, _ in _pick(0, _PER_CLASS)
     )
@@ -88,5 +88,5 @@ def _write(path: Path, image: Any) -> None:
     grey = Image.fromarray(np.rint(image * (255 / 16)).astype(np.uint8))
     stream = io.BytesIO()
     grey.save(stream, "PNG", compress_level=0)  # uncompressed, so that the bytes do not depend on the zlib version
-    with contextlib.suppress(ReplacedError):  # another run was faster
+    with contextlib.suppress(ReplacedError):  # another run has written the file
         write_new(path, stream.getvalue())

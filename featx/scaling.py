@@ -14,9 +14,9 @@ class CommonScaler(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # ty
     """Centre every feature, then divide all of them by one common scale.
 
     After a ReLU, most features of a backbone are zero. A feature that is positive in only a few training images has a
-    very small standard deviation. scikit-learn's StandardScaler divides by it, so that the feature becomes extremely
-    large in a new image in which it is positive (docs/decisions/one-scale.md). The features of one layer have the same
-    unit, and a common scale preserves their proportions.
+    very small standard deviation. scikit-learn's StandardScaler divides by this deviation, so that the feature becomes
+    extremely large in a new image in which it is positive (docs/decisions/one-scale.md). The features of one layer have
+    the same unit, and a common scale preserves their proportions.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""The feature spec: all parameters that change features, and therefore the cache key."""
+"""The feature spec: all parameters on which features depend, and from which the cache key is computed."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _CLOSED = {"pooling": Pooling, "resize": Resize, "layout": Layout, "engine": Eng
 PreprocessMode = Literal["caffe", "tf", "torch", "lite", "none"]
 PREPROCESS_MODES: tuple[PreprocessMode, ...] = get_args(PreprocessMode)
 SMALLEST_SIZE, LARGEST_SIZE = 8, 4096
-"""Smallest and largest side of an input, in pixels."""
+"""Minimum and maximum side of an input, in pixels."""
 
 LARGEST_WHITE = 2**32 - 1
 _NUMBERS = r"-?[\d.e+-]+(,-?[\d.e+-]+){2}"
@@ -37,9 +37,9 @@ class FeatureSpec:
     backbone : str
         Name in the table of backbones, or ``"file"`` for a local backbone, which is identified by its digest.
     weights : str
-        SHA-256 of the weight file (hexadecimal), or ``random-<seed>-keras-<version>``.
+        SHA-256 of the weights file (hexadecimal), or ``random-<seed>-keras-<version>``.
     preprocess : {"caffe", "tf", "torch", "lite", "none"} or str
-        Pixel scaling of the backbone; or ``mean=R,G,B;std=R,G,B`` of pixels from 0 to 1.
+        Pixel scaling of the backbone; or ``mean=R,G,B;std=R,G,B`` for pixels from 0 to 1.
     size : int
         Side of the square input, in pixels.
     decode : str
@@ -49,7 +49,7 @@ class FeatureSpec:
     precision : {"float32", "bfloat16", "int8"}
         Number format in which the backbone computes.
     layer : str, optional
-        Layer whose output gives the features; by default the last layer of the backbone.
+        Name of the layer whose output is used as features; by default the last layer of the backbone.
     pooling : {"avg", "max", "flatten"}
         Reduction of a map of activations to a vector.
     resize : {"crop", "squash", "pad"}
@@ -57,11 +57,11 @@ class FeatureSpec:
     graph : str, optional
         Digest of the quantized graph for int8, or of the graph that a model contains.
     layout : {"nchw", "nhwc"}, optional
-        Order of the dimensions of the input of an ONNX file, if the user had to state it.
+        Order of the dimensions of the input of an ONNX file, if it was given by the user.
     white : int, optional
-        Value of white in images with 16 or 32 bits; by default the value stated in each file, or else full scale.
+        Value of white in images with 16 or 32 bits; by default the value stated in each file, or else the maximum.
     page : int
-        Page of a TIFF or frame of an animation, counted from 1.
+        Number of the page of a TIFF file, or of the frame of an animation; the first is 1.
     augment : str, optional
         Canonical policy from :func:`featx.augmentation.read_policy`, if the features are those of views.
     augment_seed : int
@@ -70,7 +70,7 @@ class FeatureSpec:
     Raises
     ------
     SpecError
-        A value is not allowed.
+        If a value is not allowed.
 
     Examples
     --------
@@ -107,11 +107,11 @@ class FeatureSpec:
             if not (name == "layout" and value is None):
                 _one_of(name, value, get_args(kind))
         if not SMALLEST_SIZE <= self.size <= LARGEST_SIZE:
-            raise SpecError(f"size is {self.size}; expected {SMALLEST_SIZE} to {LARGEST_SIZE} pixels")
+            raise _out_of_range("size", self.size, f"{SMALLEST_SIZE} to {LARGEST_SIZE} pixels")
         if self.white is not None and not 1 <= self.white <= LARGEST_WHITE:
-            raise SpecError(f"white is {self.white}; expected 1 to {LARGEST_WHITE:,}")
+            raise _out_of_range("white", self.white, f"1 to {LARGEST_WHITE:,}")
         if self.page < 1:
-            raise SpecError(f"page is {self.page}; expected 1 or more")
+            raise _out_of_range("page", self.page, "1 or more")
         if self.graph is not None and not _DIGEST.fullmatch(self.graph):
             raise SpecError(f"graph is {self.graph!r}; expected the first 16 hexadecimal digits of a SHA-256")
         if self.augment is None and self.augment_seed:
@@ -119,11 +119,14 @@ class FeatureSpec:
 
     @property
     def unbundled(self) -> FeatureSpec:
-        """The spec of the same features without the graph of a model; the graph of an int8 spec is kept."""
+        """The feature spec without the graph of a model. The graph of an int8 feature spec is kept."""
         return self if self.precision == "int8" else replace(self, graph=None)
 
     def to_json(self) -> str:
-        """Return canonical JSON: sorted keys, no fields at their default, so that new fields keep old cache keys."""
+        """Return canonical JSON, with sorted keys and without fields that have the default value.
+
+        Default values are left out so that a new field does not change the keys of existing caches.
+        """
         defaults = {f.name: f.default for f in fields(self) if f.default is not MISSING}
         values = {k: v for k, v in asdict(self).items() if k not in defaults or v != defaults[k]}
         return json.dumps(values, sort_keys=True, separators=(",", ":"))
@@ -135,7 +138,7 @@ class FeatureSpec:
         Raises
         ------
         SpecError
-            The text is not JSON, or a field is missing, unknown or of the wrong type.
+            If the text is not JSON, or a field is missing, unknown, of the wrong type or not allowed.
         """
         try:
             values = json.loads(text)
@@ -153,7 +156,7 @@ class FeatureSpec:
 
 
 def _is_scaling(text: str) -> bool:
-    """Return whether a text states three finite means and three deviations above 0."""
+    """Return whether a text states three finite means and three standard deviations above 0."""
     if not _MEAN_AND_STD.fullmatch(text):
         return False
     means, deviations = (part.partition("=")[2].split(",") for part in text.split(";"))
@@ -165,7 +168,11 @@ def _is_scaling(text: str) -> bool:
 
 def _one_of(field: str, value: str, allowed: tuple[str, ...]) -> None:
     if value not in allowed:
-        raise SpecError(f"{field} is {value!r}; expected {', '.join(allowed[:-1])} or {allowed[-1]}")
+        raise SpecError(f"`{field}={value}`: expected {', '.join(allowed[:-1])} or {allowed[-1]}")
+
+
+def _out_of_range(field: str, value: int, allowed: str) -> SpecError:
+    return SpecError(f"`{field}={value}`: expected {allowed}")
 
 
 def _check_fields(values: dict[str, Any]) -> None:

@@ -15,13 +15,13 @@ from numpy.typing import NDArray
 from featx.spec import EngineName, FeatureSpec, Precision
 
 ORIGINS = ("camera", "day")
-"""Columns from EXIF data that are added to those of a manifest."""
+"""Names of the further columns of a sample that are filled from EXIF data."""
 
 Split = Literal["train", "val", "test"]
-"""A part of a data set, as defined by its folders or its manifest."""
+"""Name of a part of a data set. The folders or the manifest of the data set define the parts."""
 
 FileStatus = Literal["ok", "skipped", "ignored", "lacking"]
-"""See :class:`FileState`."""
+"""Status of a file, see :class:`FileState`."""
 
 CHUNK = 4096
 """Number of rows that are read at a time when a table is streamed."""
@@ -34,11 +34,13 @@ class Sample:
     Parameters
     ----------
     sample_id : str
-        POSIX path relative to the data set's root; bytes that are not UTF-8 are surrogate escapes.
+        POSIX path relative to the data set's root; bytes that are not valid UTF-8 are represented by
+        surrogate escapes.
     label, group, split : str or None
-        Values that the data set defines; None if it does not. A split is ``train``, ``val`` or ``test``.
+        Values that the data set defines, or None. A split is ``train``, ``val`` or ``test``.
     others : tuple of (str, str)
-        Name and value of a manifest's other columns, and of ``camera`` and ``day`` if EXIF data contain them.
+        Name and value of each further column of the manifest, and of ``camera`` and ``day`` if the EXIF data of the
+        image contain them.
     """
 
     sample_id: str
@@ -63,7 +65,7 @@ class Stamp(NamedTuple):
     mtime_ns : int
         Modification time in ns, which any program can set.
     inode : int
-        Number of the file in its file system; 0 if the system does not give one.
+        Number of the file in its file system; 0 if the system provides none.
     ctime_ns : int
         Time in ns of the last change of content or attributes, which no program can set; on Windows the creation time.
     """
@@ -75,7 +77,10 @@ class Stamp(NamedTuple):
 
     @classmethod
     def of(cls, status: os.stat_result) -> Stamp:
-        """Return the stamp of a file; a time that does not fit into 64 bits is -1, because it cannot be trusted."""
+        """Return the stamp of a file.
+
+        A time that does not fit into 64 bits is stored as -1, because such a time is not valid.
+        """
         mtime, ctime = status.st_mtime_ns, status.st_ctime_ns
         mtime, ctime = mtime if abs(mtime) < 1 << 63 else -1, ctime if abs(ctime) < 1 << 63 else -1
         return cls(status.st_size, mtime, status.st_ino % (1 << 63), ctime)
@@ -94,18 +99,18 @@ class FileState:
     size : int
         Size in bytes.
     mtime_ns : int
-        Modification time in ns; -1 if it may not show the next change.
+        Modification time in ns; -1 if the next change of the file might leave this time unchanged.
     content_hash : bytes
         SHA-256 of the file's bytes; empty if the file was not read.
     status : {"ok", "skipped", "ignored", "lacking"}
-        ``ok`` is a usable image; ``skipped`` an image that could not be used; ``ignored`` a file that is not an image;
-        ``lacking`` an image without features in the store.
+        ``ok``: a usable image. ``skipped``: an image that could not be used. ``ignored``: a file that is not an image.
+        ``lacking``: an image whose features are not in the store.
     reason : str
-        Why the image was skipped.
+        Reason why the image was skipped; otherwise empty.
     width, height : int
-        Upright size in pixels; 0 if the image was not decoded.
+        Size in pixels after rotation by the EXIF orientation; 0 if the image was not decoded.
     camera, day : str
-        Values from EXIF data; empty if there are none.
+        Camera, and day on which the image was taken, from the EXIF data; empty if the EXIF data do not state them.
     inode, ctime_ns : int
         See :class:`Stamp`.
     """
@@ -130,14 +135,14 @@ class FileState:
 
 @dataclass(frozen=True)
 class Skipped:
-    """An image that could not be used, and why.
+    """An image that could not be used, with the reason.
 
     Parameters
     ----------
     path : str
         Sample id of the image.
     reason : str
-        Why it could not be used.
+        Reason why the image could not be used.
     position : int
         Position among all images of the data set.
     """
@@ -149,16 +154,16 @@ class Skipped:
 
 @dataclass(frozen=True)
 class OwnFolder:
-    """A folder of a data set that featx wrote itself and therefore does not scan.
+    """A folder inside a data set that featx does not scan, because it contains output of featx.
 
     Parameters
     ----------
     path : str
         POSIX path relative to the data set's root.
     n_files : int
-        Number of files below it, without hidden ones.
+        Number of files in the folder and its subfolders, without hidden files.
     reason : str
-        What the folder is, such as a cache.
+        Description of the folder, such as ``an output of featx``.
     """
 
     path: str
@@ -166,7 +171,7 @@ class OwnFolder:
     reason: str
 
     def to_dict(self) -> dict[str, Any]:
-        """Return an entry of ``own_folders`` in ``featx extract --json``."""
+        """Return the entry of ``own_folders`` in the JSON object that ``featx extract --json`` prints."""
         return {"path": self.path, "n_files": self.n_files, "reason": self.reason}
 
 
@@ -181,14 +186,15 @@ class Views:
     policy : str
         Canonical augmentation policy, see :func:`featx.augmentation.read_policy`.
     seed : int
+        Random seed of the views.
     features_id : str
         Id of the feature store of the views.
     store : path
-        File of that store.
+        File of the feature store of the views.
     n_computed, n_cached : int
-        Number of views computed now, and of views that were already in the store.
+        Number of views computed by this extraction, and of views that were already in the store.
     seconds : float
-        Wall time of computing the views.
+        Wall time of the computation of the views, in seconds.
     """
 
     n: int
@@ -201,7 +207,7 @@ class Views:
     seconds: float
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the value of ``views`` in ``featx extract --json``."""
+        """Return the value of ``views`` in the JSON object that ``featx extract --json`` prints."""
         return {**vars(self), "store": str(self.store), "seconds": round(self.seconds, 3)}
 
 
@@ -218,30 +224,33 @@ class Extraction:
     backbone : str
         The backbone and its weights, as shown to users.
     engine, device, precision : str
-        How the features were computed; device is empty if none were computed now.
+        Engine, device and number format of the computation; ``device`` is empty if this extraction computed no
+        features.
     n_features : int
         Number of features per image.
     n_images : int
         Number of images with features, computed or cached.
     n_computed, n_cached : int
-        Number of images computed now, and of images whose content was already in the store.
+        Number of images whose features this extraction computed, and number of images whose features were already in
+        the store or were computed for a duplicate.
     skipped : tuple of Skipped
         Images that could not be used.
     ignored : tuple of str
         Files that are not images.
     cut_away : float or None
-        Mean fraction of the image area that the crop removes; None for other ``resize`` options or if unknown.
+        Mean fraction of the image area that the crop removes; None for other values of ``resize``, or if the
+        sizes of the images are not known.
     notes : dict of str to int
-        Notes on how images were read, with the number of images for each.
+        Notes on how images were read, with the number of images to which each note applies.
     seconds : float
-        Wall time.
+        Wall time in seconds, including the computation of the views.
     views : Views or None
-        None if there are no augmented views.
+        Augmented views of the training images; None if there are none.
     own_folders : tuple of OwnFolder
-        Folders that featx wrote itself.
+        Folders that were not scanned, because they contain output of featx.
     remarks : tuple of str
-        Remarks about the labels, the folders or the manifest of the data set.
-    blank, blank_classes, equal_features
+        Remarks about possible mistakes in the labels, the folders or the manifest; a remark has no number of images.
+    blank, blank_classes : tuple of str, and equal_features : tuple of tuple of str
         Images without contrast, classes that contain only such images, and groups of different images with equal
         features; see :class:`featx.contrast.Indistinct`.
 
@@ -273,7 +282,7 @@ class Extraction:
 
     @property
     def n_ignored(self) -> int:
-        """Number of files that are not images or are in folders that were left out."""
+        """Number of files that are not images, or that are in folders with output of featx."""
         return len(self.ignored) + sum(folder.n_files for folder in self.own_folders)
 
     remarks: tuple[str, ...] = ()
@@ -282,7 +291,7 @@ class Extraction:
     equal_features: tuple[tuple[str, ...], ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the JSON keys of ``featx extract --json``."""
+        """Return the JSON object that ``featx extract --json`` prints."""
         of_images = self.seconds - (0.0 if self.views is None else self.views.seconds)
         return {
             "features_id": self.features_id,
@@ -313,30 +322,32 @@ class Extraction:
 
 @dataclass(frozen=True)
 class FeatureTable:
-    """A data set joined with its features, in data-set order.
+    """The samples of a data set with their features, in the order of the data set.
 
     Parameters
     ----------
     name : str
         Name of the data set.
     spec : FeatureSpec
-        Feature spec of the features.
+        How the features were computed: backbone, weights, layer, input size and so on.
     samples : sequence of Sample
         The images that have features.
     content_hashes : ndarray of shape (n_samples, 32), uint8
         SHA-256 of each file's bytes; equal for duplicates.
     opened : callable
-        Takes the number of a view (0: the images themselves), opens the store of its features once, and returns a
-        function. That function takes positions and returns their features, shape (n, n_features), float32. Only
-        training samples (:attr:`Sample.is_training`) have views other than 0; their number is :attr:`views`.
+        ``opened(view)`` opens the store of the features of one view (0: the images themselves) and returns a function
+        ``read(positions)``, which returns features of shape (n, n_features), float32. Only training samples
+        (:attr:`Sample.is_training`) have views other than 0; each has :attr:`views` of them.
     read_signatures : callable
-        Takes positions and returns their signatures, which are grey thumbnails, shape (n, 16, 16), uint8.
+        ``read_signatures(positions)`` returns the signatures of samples, which are grey thumbnails, shape
+        (n, 16, 16), uint8.
     probes : ndarray of shape (n_probes, n_features), float32
-        Features of the probe images in the store.
+        Features of the probe images: images of featx whose features every store contains, to detect changed
+        computations.
     extraction : Extraction
-        What was computed, cached, skipped and ignored.
+        Result of the extraction: which images were computed, cached or skipped, and which files were ignored.
     graph : ndarray of shape (n_bytes,), uint8, or None
-        Quantized graph of an int8 feature spec.
+        Bytes of the quantized network; None if the precision is not int8, or if the cache lacks the network.
     root : str
         Folder of the images; empty if they do not belong to one data set.
 
@@ -378,7 +389,7 @@ class FeatureTable:
         return 0 if self.extraction.views is None else self.extraction.views.n
 
     def read(self, at: NDArray[np.int64]) -> NDArray[np.float32]:
-        """Return the features at given positions, shape (n, n_features); ``opened(0)`` is faster for many reads."""
+        """Return the features of samples by position, shape (n, n_features); ``opened(0)`` is faster for many reads."""
         return self.opened(0)(at)
 
     @property
@@ -402,7 +413,7 @@ class FeatureTable:
         return np.array([s.sample_id for s in self.samples], object)
 
     def chunks(self) -> Iterator[tuple[int, NDArray[np.float32]]]:
-        """Yield (first position, features) of 4,096 samples at a time, in order."""
+        """Yield the first position and the features of up to 4,096 consecutive samples at a time."""
         read = self.opened(0)
         for start in range(0, len(self), CHUNK):
             yield start, read(np.arange(start, min(start + CHUNK, len(self))))

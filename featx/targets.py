@@ -1,4 +1,4 @@
-"""Targets: encode labels, predict classes from scores, and compute the scores of predictions."""
+"""Targets: encode labels, predict classes from scores, and evaluate predictions."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Baseline(NamedTuple):
     name : str
         Name of the majority class.
     accuracy : float
-        Accuracy of always predicting it.
+        Accuracy of always predicting this class.
     """
 
     name: str
@@ -51,7 +51,7 @@ class SingleLabel:
     Parameters
     ----------
     classes : tuple of str
-        Class names; the class number is the position of the name.
+        Class names; the class index is the position of the name.
 
     Examples
     --------
@@ -81,16 +81,16 @@ class SingleLabel:
         return len(self.classes)
 
     def encode(self, labels: Iterable[str | None]) -> NDArray[np.int64]:
-        """Return the class number of each label; -1 for None and for unknown labels."""
+        """Return the class index of each label; -1 for None and for unknown labels."""
         numbers = {name: number for number, name in enumerate(self.classes)}
         return np.array([-1 if label is None else numbers.get(label, -1) for label in labels], np.int64)
 
     def decode(self, predicted: NDArray[np.int64]) -> list[str]:
-        """Return the class name of each class number."""
+        """Return the class name of each class index."""
         return [self.classes[number] for number in predicted.tolist()]
 
     def predicted(self, scores: NDArray[np.floating]) -> NDArray[np.int64]:
-        """Return the predicted class number of each sample: that of the largest score, or the first in a tie.
+        """Return the index of the class with the largest score for each sample; in a tie, the first of these classes.
 
         Parameters
         ----------
@@ -104,7 +104,7 @@ class SingleLabel:
         return np.asarray(scores.argmax(axis=1), np.int64)
 
     def ranked(self, scores: NDArray[np.floating], k: int) -> NDArray[np.int64]:
-        """Return the class numbers of the ``k`` largest scores, in descending order; shape (n_samples, k)."""
+        """Return the class indices of the ``k`` largest scores, in descending order; shape (n_samples, k)."""
         return np.argsort(-scores, axis=1, kind="stable")[:, :k]
 
     def hits(self, predicted: NDArray[np.int64], y: NDArray[np.int64]) -> NDArray[np.bool_]:
@@ -121,9 +121,9 @@ class SingleLabel:
         Parameters
         ----------
         y : ndarray of shape (n_samples,), int64
-            True class numbers; not empty.
+            Index of the true class of each sample; not empty.
         y_train : ndarray of shape (n_training,), int64, optional
-            Class numbers that determine the majority class; ``y`` if not given.
+            Class indices that determine the majority class; ``y`` if not given.
         """
         largest = int(np.bincount(y if y_train is None else y_train, minlength=self.n_classes).argmax())
         return Baseline(self.classes[largest], float((y == largest).mean()))

@@ -71,24 +71,31 @@ def test_numbers_are_canonical_and_zeros_are_left_out():
     [
         (
             "medum",
-            "augment is 'medum' (did you mean medium?); expected light, medium, tutorial, or comma-separated "
-            "name=value pairs of brightness, contrast, crop, flip, rotation, shear, shift, zoom",
+            "`augment=medum`: unknown policy (did you mean medium?); expected light, medium, tutorial, or "
+            "comma-separated pairs name=value with the names brightness, contrast, crop, flip, rotation, shear, shift, "
+            "zoom",
         ),
-        ("", "augment is ''; expected light, medium, tutorial"),
+        ("", "`augment=`: unknown policy; expected light, medium, tutorial"),
         (
             "rotate=15",
-            "augment has no parameter 'rotate' (did you mean rotation?); expected brightness, contrast, crop, flip",
+            "`augment=rotate=15`: unknown name 'rotate' (did you mean rotation?); expected brightness, contrast, crop, "
+            "flip, rotation, shear, shift or zoom",
         ),
-        ("zoom=1.5", "augment has zoom=1.5; expected a number from 0 to 0.9 (fraction of the size)"),
-        ("zoom=-0.1", "augment has zoom=-0.1; expected a number from 0 to 0.9"),
-        ("rotation=nan", "augment has rotation=nan; expected a number from 0 to 180 (degrees)"),
-        ("rotation=much", "augment has rotation=much; expected a number from 0 to 180 (degrees)"),
+        ("rotation=5,", "`augment=rotation=5,` contains a pair without a name; remove a comma, or give name=value"),
+        (
+            "zoom=1.5",
+            "`augment=zoom=1.5`: zoom is 1.5; expected a number from 0 to 0.9 (largest change of the scale, as a",
+        ),
+        ("zoom=-0.1", "`augment=zoom=-0.1`: zoom is -0.1; expected a number from 0 to 0.9"),
+        ("rotation=nan", "`augment=rotation=nan`: rotation is nan; expected a number from 0 to 180 (largest angle, in"),
+        ("rotation=much", "`augment=rotation=much`: rotation is much; expected a number from 0 to 180"),
         (
             "flip=horizontaly",
-            "augment has flip=horizontaly (did you mean horizontal?); expected horizontal, vertical",
+            "`augment=flip=horizontaly`: unknown flip 'horizontaly' (did you mean horizontal?); expected horizontal, "
+            "vertical or both",
         ),
-        ("zoom=0.1,zoom=0.2", "augment is 'zoom=0.1,zoom=0.2', which contains zoom twice; give each name once"),
-        ("zoom=0", "augment is 'zoom=0', which changes nothing"),
+        ("zoom=0.1,zoom=0.2", "`augment=zoom=0.1,zoom=0.2` contains zoom twice; give each name once"),
+        ("zoom=0", "`augment=zoom=0` changes nothing; leave out `augment`"),
     ],
 )
 def test_invalid_policies(text, message):
@@ -313,7 +320,7 @@ class _StoppedError(Exception):
 
 @pytest.mark.parametrize("after", [1, 20, 70])
 def test_an_interrupted_run_is_continued(fake, images, tmp_path, after):
-    """After a stop in the second pass, computed views are kept, and the store equals that of an uninterrupted run."""
+    """After a stop in the second pass, computed views are kept. The final store equals the store of a complete run."""
     reference = run(fake, images, augment="light", views=3)
 
     def stop(stage: str, done: int, total: int) -> None:
@@ -437,7 +444,7 @@ def test_an_image_that_changes_between_the_passes(fake, images):
         ({"augment": "light"}, "`augment=light` requires a number of views of each image, such as `views=4`"),
         ({"augment": "light", "views": -1}, "`views=-1`: it must be from 0 to 65,535"),
         ({"augment": "light", "views": 65_536}, "`views=65536`: it must be from 0 to 65,535"),
-        ({"augment": "hard", "views": 2}, "augment is 'hard'; expected light, medium, tutorial"),
+        ({"augment": "hard", "views": 2}, "`augment=hard`: unknown policy; expected light, medium, tutorial"),
     ],
 )
 def test_invalid_options_are_rejected_before_any_work(fake, images, options, message):
@@ -449,7 +456,7 @@ def test_invalid_options_are_rejected_before_any_work(fake, images, options, mes
 
 def test_number_of_views_of_a_table(fake, images):
     table = run(fake, images, augment="light", views=2)
-    with pytest.raises(DatasetError, match="set has no view 3; expected 0 to 2, where 0 means the images themselves"):
+    with pytest.raises(DatasetError, match="set has no view 3; expected 0 \\(the images themselves\\) to 2"):
         table.opened(3)
     assert run(fake, images).views == 0
 
@@ -481,7 +488,7 @@ def test_incomplete_views_are_not_used(fake, images):
     table = latest(fake.runtime)
     assert (table.views, len(table)) == (0, 25)
     assert fake.notices[-1] == (
-        "some images do not have all of their 2 augmented views, so no views are used; to extract them: "
+        "some images do not have all of their 2 augmented views; therefore no views are used. To extract the views: "
         f"`featx.extract('{images}', backbone='quadrants', augment='light', views=2, seed=4)`"
     )
 
@@ -539,7 +546,10 @@ def test_a_changed_computation_of_views_is_detected(fake, images, monkeypatch):
 def test_a_store_of_views_is_not_a_table(fake, images):
     table = run(fake, images, augment="light", views=1)
     done = table.extraction.views
-    with pytest.raises(StoreError, match=f"{done.features_id} contains augmented views.* are in {table.spec.id}"):
+    with pytest.raises(
+        StoreError,
+        match=f"{done.features_id}`: this store contains augmented views; .*{table.spec.id}",
+    ):
         recall_table(features=done.features_id, runtime=fake.runtime)
 
 
@@ -600,7 +610,7 @@ def test_a_preview_that_cannot_be_written(fake, images, tmp_path):
         run(fake, images, preview=tmp_path / "sheet.jpg")
     sheet = tmp_path / "sheet.png"
     sheet.write_bytes(b"mine")
-    with pytest.raises(OutputError, match="exists and was not written by featx"):
+    with pytest.raises(OutputError, match="exists and is never replaced, because featx did not write it"):
         run(fake, images, preview=sheet)
     assert (sheet.read_bytes(), fake.n_computed) == (b"mine", 0)
     sheet.unlink()

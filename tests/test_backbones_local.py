@@ -96,7 +96,7 @@ def test_the_size_comes_from_the_file_or_the_user(tmp_path, pixels):
     small(24).save(tmp_path / "fixed.keras")
     small(None).save(tmp_path / "any.keras")
     assert find_backbone_source(str(tmp_path / "fixed.keras"), preprocess="tf").size == 24
-    with pytest.raises(BackboneError, match="accepts images of any size; choose one with `size=N`"):
+    with pytest.raises(BackboneError, match="accepts images of any size; choose a size with `size=N`"):
         find_backbone_source(str(tmp_path / "any.keras"), preprocess="tf")
     assert features(tmp_path / "any.keras", pixels, size=24).shape == (2, 5)
     with pytest.raises(BackboneError, match="accepts images of 24 x 24, not 32 x 32"):
@@ -138,7 +138,7 @@ def test_files_without_an_image_input_are_refused(tmp_path):
         find_backbone_source(str(tmp_path / "wide.keras"), preprocess="none")
     inputs = keras.Input((24, 24, 3))
     keras.Model(inputs, [inputs, inputs]).save(tmp_path / "two.keras")
-    with pytest.raises(BackboneError, match="or has several inputs or outputs; expected one of each"):
+    with pytest.raises(BackboneError, match="or has several inputs or outputs; expected one input"):
         find_backbone_source(str(tmp_path / "two.keras"), preprocess="none")
 
 
@@ -203,7 +203,7 @@ def test_layers_with_the_same_name_are_distinguished_by_their_model(tmp_path, pi
 
 
 def ends():
-    """Yield networks that end in a classifier, and the name of the layer that gives the features."""
+    """Yield networks that end in a classifier, and the name of the layer whose output is used as features."""
     import keras
     from keras import layers, ops
 

@@ -157,7 +157,7 @@ def test_gc_keeps_rows_of_a_second_set_and_removes_missing_sets_only_on_request(
     shutil.rmtree(images)
     done = featx.clean_cache(runtime=fake.runtime)
     assert done.removed == ()
-    assert done.kept == (f"{images.resolve()} does not exist; `gone=True` removes the records of its 24 images",)
+    assert done.kept == (f"{images.resolve()} does not exist; `gone=True` removes the record of its 24 images",)
     done = featx.clean_cache(gone=True, runtime=fake.runtime)
     assert [(one.kind, one.n_rows) for one in done.removed] == [("data set", 24)]
     shutil.rmtree(other)
@@ -178,7 +178,7 @@ def test_gc_keeps_unfinished_rows_and_unreadable_files(fake, images, table):
     assert store_of(fake).with_suffix(".journal").exists()
     extract(images, "quadrants", runtime=fake.runtime)
     flip(next(cache.glob("datasets/*.h5")), 30)
-    with pytest.raises(StoreError, match="the rows that it lists are unknown, so no row is removed"):
+    with pytest.raises(StoreError, match="The rows of its data set are unknown; therefore no row is removed"):
         featx.clean_cache(runtime=fake.runtime)
     next(cache.glob("datasets/*.h5")).unlink()
     flip(store_of(fake), 30)
@@ -241,14 +241,14 @@ def test_errors_of_export(fake, images, table, tmp_path):
             featx.export_features(tmp_path / output, *args, runtime=fake.runtime, **kwargs)
 
     (tmp_path / "there.csv").write_text("mine")
-    refused(OutputError, "the name must end in .h5, .npz, .npy, .csv, .parquet", "t.xls")
-    refused(OutputError, "exists and was not written by featx", "there.csv")
-    refused(OutputError, "there is no folder", "no/t.csv")
+    refused(OutputError, "the name must end in .h5, .npz, .npy, .csv or .parquet", "t.xls")
+    refused(OutputError, "exists and is never replaced, because featx did not write it", "there.csv")
+    refused(OutputError, "does not exist; create it", "no/t.csv")
     refused(StoreError, "has no feature store 'abc'", "t.csv", features="abc")
     refused(StoreError, "has no feature store '../x'", "t.csv", features="../x")
-    refused(DatasetError, "the data set extracted last is .* name the features with `features=ID`", "t.csv", tmp_path)
+    refused(DatasetError, "the data set extracted last is .* Choose features with `features=ID`", "t.csv", tmp_path)
     Image.new("RGB", (9, 9)).save(images / "red" / "new.png")
-    refused(DatasetError, r"1 of 25 images .* have no features yet; extract them first: `featx.extract")
+    refused(DatasetError, r"1 of 25 images .* have no features yet; extract the features first: `featx.extract")
     assert (tmp_path / "there.csv").read_text() == "mine"
 
 
@@ -260,7 +260,9 @@ def test_an_export_replaces_only_exports(fake, images, table, tmp_path, suffix):
     featx.export_features(output, runtime=fake.runtime)
     before = output.read_bytes()
     if suffix == ".npy":
-        with pytest.raises(OutputError, match=r"exists, and \.npy files do not show whether featx wrote them"):
+        with pytest.raises(
+            OutputError, match=r"exists and is never replaced, because \.npy files do not show whether featx wrote them"
+        ):
             featx.export_features(output, overwrite=True, runtime=fake.runtime)
         return
     with pytest.raises(OutputError, match="exists; add `overwrite=True` to replace it"):
@@ -274,7 +276,7 @@ def test_an_export_replaces_only_exports(fake, images, table, tmp_path, suffix):
     np.savez(tmp_path / "s.npz", features=np.zeros(3))
     (tmp_path / "m.csv").write_text("path,label,group,split\na.png,a,,\n")
     output.write_bytes(foreign.read_bytes())
-    with pytest.raises(OutputError, match="was not written by featx"):
+    with pytest.raises(OutputError, match="because featx did not write it"):
         featx.export_features(output, overwrite=True, runtime=fake.runtime)
     assert output.read_bytes() == foreign.read_bytes()
 
@@ -294,8 +296,8 @@ def test_the_commands(fake, images, table, monkeypatch, tmp_path):
         return CliRunner().invoke(app, ["cache", *map(str, words)])
 
     output = run("ls").output
-    assert f"features   {table.spec.id}  quadrants 32, openvino" in output
-    assert "24 rows x 12" in output
+    assert f"features   {table.spec.id}  quadrants, 32 pixels, openvino" in output
+    assert "24 rows, 12 features each" in output
     assert f"{images.resolve()}   24 images" in output
     assert run("verify").exit_code == 0
     flip(store_of(fake), 30)
@@ -304,7 +306,7 @@ def test_the_commands(fake, images, table, monkeypatch, tmp_path):
     assert "damaged    cache/features/" in broken.output
     assert json.loads(run("verify", "--json").stdout)["n_damaged"] == 1
     flip(store_of(fake), 30)
-    assert run("gc", "--dry-run").output.startswith("total      nothing to remove\n")
+    assert run("gc", "--dry-run").output.startswith("to remove  nothing\n")
     assert "next       featx cache ls" in run("gc").output
     assert "table      t.csv" in run("export", "-o", "t.csv").output
     assert run("export", "-o", "t.csv").exit_code == 1
@@ -390,7 +392,7 @@ def test_gc_deletes_no_name_that_featx_does_not_write(fake, table):
     done = featx.clean_cache(runtime=fake.runtime)
     assert done.removed == ()
     assert all(path.read_text() == "mine" for path in foreign)
-    assert f"training run {'a' * 16} is kept: featx did not write model.pt in it" in done.kept
+    assert f"training run {'a' * 16} is kept: featx did not write model.pt in this folder" in done.kept
     assert any("and 18 more are kept: not written by featx" in text for text in done.kept)
     assert set(statuses(fake)) == {path.name for path in foreign if path.parent.name not in NOT_ENTERED} | {"class"}
 
@@ -422,7 +424,7 @@ def test_gc_follows_no_link(fake, images, table, tmp_path):
         if linked == ["graphs"]:
             shutil.rmtree(cache / "training")
             (cache / "training").symlink_to(home)
-    with pytest.raises(StoreError, match="is a link: featx does not follow links inside its cache"):
+    with pytest.raises(StoreError, match="is a link, which featx does not follow inside its cache"):
         extract(images, "quadrants", runtime=fake.runtime)
 
 
@@ -433,7 +435,7 @@ def test_a_locked_run_is_not_deleted(fake, table):
         aged(fake.runtime.cache)
         done = featx.clean_cache(runtime=fake.runtime)
     assert done.removed == ()
-    assert "is kept: another run holds" in done.kept[0]
+    assert "is kept: another run has locked" in done.kept[0]
     aged(fake.runtime.cache)
     featx.clean_cache(runtime=fake.runtime)
     assert not run.exists()
@@ -479,7 +481,7 @@ def test_images_never_become_a_cache(fake, images, command, tmp_path):
 def test_an_invalid_latest_json_is_damaged(fake, images, table, change):
     path = fake.runtime.cache / "latest.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), **change}))
-    with pytest.raises(StoreError, match=r"latest.json is damaged; name the data set"):
+    with pytest.raises(StoreError, match=r"latest.json is damaged; give the data set"):
         featx.latest(fake.runtime)
-    with pytest.raises(StoreError, match=r"latest.json is damaged; name the data set"):
+    with pytest.raises(StoreError, match=r"latest.json is damaged; give the data set"):
         featx.export_features(images.parent / "t.npz", runtime=fake.runtime)

@@ -170,7 +170,7 @@ def test_unknown_types_are_refused_by_name(fake, table, tmp_path):
         ({"format_version": 1}, "has format 1, which lacks data that reports and rejection need; fit the model again"),
         ({"classes": None}, "the class names are not a list of strings"),
         ({"classes": ["a", "a"]}, "expected two or more different names"),
-        ({"temperature": 0}, "the temperature is 0; expected a positive number"),
+        ({"temperature": 0}, "the temperature is 0; expected a number from 1e-9 to 1e9"),
         ({"n_dense": 7}, "is damaged: 'weight1' is missing"),
         ({"spec": "{}"}, "the feature spec lacks backbone"),
         ({"evaluation": {}}, "evaluation lacks classes"),
@@ -232,7 +232,7 @@ def test_features_that_are_not_reproduced_are_refused(fake, table):
     with pytest.raises(ClassifierError, match=r"does not reproduce the model's features: .* probe images is -?0\.\d+ "):
         far.predict(table)
     foreign = replace(model, probe_files=dict.fromkeys(model.probe_files, b"other"))
-    with pytest.raises(ClassifierError, match="other probe images; fit it again"):
+    with pytest.raises(ClassifierError, match="other probe images; fit the model again"):
         foreign.predict(table)
 
 

@@ -105,13 +105,13 @@ def test_defaults_are_those_of_the_library_twin(name):
 
 def test_the_main_job(workplace, images, tmp_path):
     output = run("extract", images, "--backbone", "quadrants").output
-    assert "2 classes by folder: blue 12, red 12" in output
-    assert "images     0 cached, 24 new" in output
+    assert "2 classes (by folder): blue (12 images), red (12)" in output
+    assert "images     0 cached, 24 computed" in output
     assert output.rstrip().endswith("next       featx fit --head logreg")
-    assert "images     24 cached, 0 new" in run("extract", images, "--backbone", "quadrants").output
+    assert "images     24 cached, 0 computed" in run("extract", images, "--backbone", "quadrants").output
     output = run("fit", "--head", "svm").output
-    assert (
-        without_progress(output).splitlines()[0] == f"{images}: 2 classes by folder: blue 12, red 12 (extracted last)"
+    assert without_progress(output).splitlines()[0] == (
+        f"data set extracted last: {images}: 2 classes (by folder): blue (12 images), red (12)"
     )
     assert "accuracy   1.000" in output
     assert "model      set-quadrants-svm.featx" in output
@@ -124,12 +124,12 @@ def test_the_main_job(workplace, images, tmp_path):
     assert "images     2 predicted, 0 skipped" in output
     assert "table      scores.csv" in output
     assert (workplace / "scores.csv").read_text().count("red") >= 2
-    assert "trained on 24 images in 24 groups" in run("report").output
+    assert "fitted on  24 images in 24 groups" in run("report").output
 
 
 def test_fit_with_data_extracts_what_it_lacks(workplace, images, fake):
     output = run("fit", images, "--backbone", "quadrants", "--param", "C=[0.1,1]", "--cv", 3, "-o", "my.featx").output
-    assert "images     0 cached, 24 new" in output
+    assert "images     0 cached, 24 computed" in output
     assert (workplace / "my.featx").exists()
     assert fake.n_computed == 24
 
@@ -137,7 +137,7 @@ def test_fit_with_data_extracts_what_it_lacks(workplace, images, fake):
 def test_fit_refuses_what_only_an_extraction_can_do(workplace, images):
     run("extract", images, "--backbone", "quadrants")
     said = run("fit", "--pooling", "max", "--label-by", "parent", code=2).output
-    assert "error: fit: label_by, pooling applies only to a folder or manifest" in said
+    assert "error: fit: label_by, pooling apply only to a folder or manifest" in said
 
 
 def test_json_is_one_object_on_stdout_with_the_keys_others_rely_on(workplace, images):
@@ -169,7 +169,7 @@ def test_errors_are_one_line_and_exit_1(workplace, images):
         ("extract", "nowhere"): "error: no such file or folder: nowhere",
         ("fit",): "error: no data set has been extracted into",
         ("report",): "error: there is no .featx file in this folder; name one, or create one: featx fit DATA",
-        ("predict", "no.featx", images): "error: no such model file: no.featx",
+        ("predict", "no.featx", images): "error: no.featx: no such model file; featx fit writes one",
     }
     for words, message in cases.items():
         result = run(*words, code=1)
@@ -179,7 +179,7 @@ def test_errors_are_one_line_and_exit_1(workplace, images):
 
 def test_an_output_that_cannot_be_is_refused_before_any_work(workplace, images, fake):
     result = run("fit", images, "--backbone", "quadrants", "-o", "nowhere/model.featx", code=1)
-    assert "error: -o nowhere/model.featx: there is no folder nowhere" in result.stderr
+    assert "error: -o nowhere/model.featx: the folder nowhere does not exist" in result.stderr
     assert fake.starts == 0
 
 
@@ -256,8 +256,8 @@ def test_fit_replaces_nothing_but_models_and_as_asked(workplace, images, fake):
     (workplace / "set-quadrants-logreg.featx").write_text("mine")
     for words, message in {
         ("-o", images / "red" / "red-00.png"): "the name must end in .featx",
-        ("-o", manifest): "exists and was not written by featx, so it is never replaced; choose another name",
-        (): "set-quadrants-logreg.featx exists and was not written by featx",
+        ("-o", manifest): "exists and is never replaced, because featx did not write it; choose another name",
+        (): "set-quadrants-logreg.featx exists and is never replaced, because featx did not write it",
     }.items():
         assert message in run("fit", images, "--backbone", "quadrants", *words, "--overwrite", code=1).stderr
     assert fake.n_computed == 0  # before any work
@@ -267,7 +267,7 @@ def test_fit_replaces_nothing_but_models_and_as_asked(workplace, images, fake):
     run("fit", "-o", "m.featx", "--head", "svm", "--overwrite")
     assert "svm" in run("report", "m.featx").output
     Path("n.featx").write_bytes(Path("n.featx").read_bytes()[:-200])
-    assert "was not written by featx" in run("fit", "-o", "n.featx", "--overwrite", code=1).stderr
+    assert "because featx did not write it" in run("fit", "-o", "n.featx", "--overwrite", code=1).stderr
 
 
 def test_a_folder_with_a_long_name(workplace, images):
@@ -294,11 +294,13 @@ def test_from_capture_to_fit(workplace, tmp_path):
     for label, video in two_labels(tmp_path, 3):
         output = run("capture", label, "--source", video, "--full-frame", "--no-preview").output
     assert output.rstrip().endswith("next       featx extract data")
-    assert "2 classes by folder: blue 36, red 36" in run("extract", "data", "--backbone", "quadrants").output
+    assert (
+        "2 classes (by folder): blue (36 images), red (36)" in run("extract", "data", "--backbone", "quadrants").output
+    )
     for fitted in (run("fit").output, run("fit", "data", "--overwrite").output):
         assert "72 frames of 6 recordings would be split between training and test (72 images in 6 groups)" in fitted
         assert "3 folds (StratifiedGroupKFold)" in fitted
-    assert "12 frames of one recording: blue/take-001-00001.jpg .. blue/take-001-00012.jpg" in run("inspect").output
+    assert "12 frames of one recording: blue/take-001-00001.jpg to blue/take-001-00012.jpg" in run("inspect").output
 
 
 def test_a_stopped_capture_says_what_there_is(workplace, tmp_path, monkeypatch):
@@ -331,7 +333,7 @@ def test_strict(workplace, images):
     assert "skipped    red/torn.png: empty file" in run("extract", images, "--backbone", "quadrants").output
     result = run("extract", images, "--backbone", "quadrants", "--strict", code=1)
     assert without_progress(result.stderr).strip() == (
-        "error: --strict: 1 images cannot be used, the first is red/torn.png: empty file (0 bytes)"
+        "error: --strict: 1 image cannot be used: red/torn.png: empty file (0 bytes)"
     )
 
 
@@ -382,9 +384,9 @@ def test_the_command_of_a_hint_is_the_one_that_was_typed(workplace, images):
     words = ["fit", str(images), "--backbone=quadrants", "--head", "centroid", "--cv", "3"]
     shown = run(*words).output
     hint = next(text for text in shown.splitlines() if text.startswith("by name"))
-    command = shlex.split(hint.partition("if these are batches: featx ")[2])
+    command = shlex.split(hint.partition("other sources, use: featx ")[2])
     assert command == [*words, "--group-by", r"(P\d+)", "--overwrite"]
-    assert "by (P\\d+) (4 so far: P0..P3)" in run(*command).output
+    assert "by (P\\d+) (4 groups so far: P0 to P3)" in run(*command).output
 
 
 def test_next_commands_of_the_others(workplace, images, tmp_path):
@@ -416,26 +418,26 @@ def test_next_commands_of_the_others(workplace, images, tmp_path):
 def test_usage_errors_have_the_form_of_all_errors(workplace, images):
     cases = {
         ("extract", "--nonsense"): "No such option: --nonsense",
-        ("fit", "--cv", "1"): "Invalid value for '--cv'",
-        ("predict",): "Missing argument 'model'",
+        ("fit", "--cv", "1"): "--cv 1: it must be 2 or more",
+        ("predict",): "Missing argument 'MODEL'",
         ("nosuch",): "No such command 'nosuch'",
         ("cache", "nosuch"): "No such command 'nosuch'",
         ("extract", images, "--workers", "many"): "Invalid value for '--workers'",
-        ("fit", images, "--head", "forest"): "unknown head 'forest'",
+        ("fit", images, "--head", "forest"): "--head forest: expected logreg, svm",
         ("fit", images, "--param", "C"): "--param C: expected name=value",
-        ("fit", images, "--param", "C=abc"): "logreg cannot be fitted: The 'C' parameter",
+        ("fit", images, "--param", "C=abc"): "--param 'C=\"abc\"': logreg cannot be fitted; scikit-learn reports: ",
         ("fit", images, "--hidden", "many"): "--hidden many: expected integers separated by commas",
-        ("fit", images, "--class-weight", "no"): "--class-weight no is not allowed; expected balanced",
-        ("fit", images, "--group-by", "(P"): "--group-by (P is not a regular expression",
-        ("extract", images, "--backbone", "resnet5"): "no backbone is named 'resnet5'",
-        ("extract", images, "--pooling", "mean"): "pooling is 'mean'; expected avg, max or flatten",
-        ("extract", images, "--engine", "abacus"): "no engine is named 'abacus'",
-        ("extract", images, "--precision", "float7"): "no precision 'float7'",
-        ("extract", images, "--device", "abacus"): "no device is named 'abacus'",
+        ("fit", images, "--class-weight", "no"): "--class-weight no: expected balanced",
+        ("fit", images, "--group-by", "(P"): "--group-by '(P': not a regular expression",
+        ("extract", images, "--backbone", "resnet5"): "no backbone or file is named 'resnet5'; did you mean",
+        ("extract", images, "--pooling", "mean"): "--pooling mean: expected avg, max or flatten",
+        ("extract", images, "--engine", "abacus"): "--engine abacus: expected auto",
+        ("extract", images, "--precision", "float7"): "--precision float7: the openvino engine supports",
+        ("extract", images, "--device", "abacus"): "--device abacus: expected auto",
         ("extract", images, "--label-by", "bottom"): "--label-by bottom: expected parent or top",
         ("compare", images, "--sizes", "big"): "--sizes big: expected integers separated by commas",
-        ("finetune", images, "--top", "mean"): "top is 'mean'; expected gap, gmp, flatten",
-        ("finetune", images, "--optimizer", "none"): "optimizer is 'none'; expected",
+        ("finetune", images, "--top", "mean"): "--top mean: expected gap, gmp or flatten",
+        ("finetune", images, "--optimizer", "none"): "--optimizer none: expected",
     }
     for words, message in cases.items():
         result = run(*words, code=2)
@@ -465,6 +467,25 @@ def test_help_cuts_no_sentence():
             assert " ".join(command.help.split("\n\n")[0].rstrip(".").split()) in shown
     assert "..." not in run("--help").output.replace("[ARGS]...", "")
     assert "..." not in run("cache", "--help").output.replace("[ARGS]...", "")
+
+
+@pytest.mark.parametrize("name", ["extract", "fit", "finetune", "compare", "report", "predict", "capture"])
+def test_help_lists_options_in_panels_with_defaults_and_ranges(name):
+    shown = run(name, "--help").output
+    panels = re.findall(r"^(\w[\w ]*):\n", shown, re.M)
+    assert panels[0] == "Arguments"
+    assert panels[-2:] == ["Output", "Help"]
+    assert len(panels) == len(set(panels)) >= 4
+    text = re.sub(r"-\s+", "-", " ".join(shown.split()))
+    for parameter in commands()[name].params:
+        if parameter.opts[0].startswith("-"):
+            assert re.sub(r"-\s+", "-", " ".join(parameter.help.split())) in text
+            assert parameter.opts[0] in shown
+    assert "<" not in shown
+    if name == "finetune":
+        assert "It must be 0 or more and below 1." in text
+        assert "--batch-norm frozen|train" in text
+        assert "[default: 0.8]" in text
 
 
 def test_hostile_names_cannot_write_to_the_terminal(workplace, images):

@@ -58,8 +58,8 @@ def test_plans_and_a_single_split_are_as_in_fit(fake, overlapping, monkeypatch):
         monkeypatch.setattr(sys.modules[f"featx.evaluation.procedures.{room}"], "MOST_CROSS_VALIDATED", 60)
     found = compare(overlapping, ["quadrants"], ["svm-rbf", "knn"], runtime=fake.runtime)
     assert [note for note in found.notes if "10 landmarks (Nystroem)" in note] == [
-        "svm-rbf: on more than 50 images the kernel is approximated by 10 landmarks (Nystroem), trained by "
-        "stochastic gradient descent, alpha = 1 / (80 C)"
+        "svm-rbf: on more than 50 images, the kernel is approximated by 10 landmarks (Nystroem), and the head is "
+        "fitted by stochastic gradient descent with alpha = 1 / (80 C)"
     ]
     assert (found.n_folds, found.splitter) == (1, "one split by StratifiedKFold")
     other = found.rows[1]
@@ -98,13 +98,13 @@ def test_compare_does_not_change_the_last_extraction(fake, overlapping, images):
 
 
 def test_errors_state_why_nothing_can_be_compared(fake, tmp_path, overlapping):
-    with pytest.raises(EvaluationError, match="nothing to compare: give at least one backbone"):
+    with pytest.raises(EvaluationError, match="nothing to compare; give at least one value"):
         compare(overlapping, [], runtime=fake.runtime)
-    with pytest.raises(HeadError, match="unknown head 'forest'"):
+    with pytest.raises(HeadError, match="`heads=forest`: expected logreg"):
         compare(overlapping, ["quadrants"], ["forest"], runtime=fake.runtime)
     few = make_classes(tmp_path / "few", {"red": (200, 50, 40)}, 4)
     save_image(few / "blue" / "only.png", (20, 20, 200))
-    with pytest.raises(EvaluationError, match="cross-validation is not possible: class 'blue' has one image"):
+    with pytest.raises(EvaluationError, match="cross-validation is not possible: class .blue. has one image"):
         compare(few, ["quadrants"], ["knn"], runtime=fake.runtime)
 
 
@@ -114,13 +114,15 @@ def test_command(fake, overlapping, monkeypatch):
     shown = CliRunner().invoke(app, words)
     assert shown.exit_code == 0, shown.output
     lines = shown.output.splitlines()
-    head = next(i for i, text in enumerate(lines) if text.startswith("backbone"))
-    figures = ("accuracy (95 % CI)", "difference to the best (95 % CI)")
+    head = next(i for i, text in enumerate(lines) if text.startswith("backbone") and "head" in text)
+    figures = ("accuracy (95 % CI)", "difference from the best (95 % CI)")
     columns = ("backbone", "size", "head", *figures, "seconds", "extraction")
     assert re.split("  +", lines[head]) == list(columns)
     assert len(lines) == head + 1 + 4 + 5
-    assert lines[head + 5] == "baseline   majority class: 0.500"
-    selected = r"selected   among 4 on these folds: about 0\.\d{3} of its accuracy may be due to the selection; .*"
+    assert lines[head + 5] == "baseline   majority class: accuracy 0.500"
+    selected = (
+        r"selection  the best of 4 combinations was .* too high by about 0\.\d{3}; for an independent test: featx .*"
+    )
     assert re.fullmatch(selected, lines[-2])
     assert lines[-1].startswith(f"next       featx fit {overlapping} --backbone quadrants --head ")
     best = re.split("  +", lines[head + 1])
@@ -129,10 +131,10 @@ def test_command(fake, overlapping, monkeypatch):
     assert {"backbone", "head", "accuracy", "difference_to_best", "seconds"} <= set(result["rows"][0])
     assert len(result["rows"]) == 4
     assert {row["extraction_seconds"] for row in result["rows"]} == {None}  # the features come from the cache
-    assert lines[head + 1].endswith("(80 new)")
+    assert lines[head + 1].endswith("(80 computed)")
     again = CliRunner().invoke(app, [*words[:-2], "--resizes", "pad", "--group-by", "p\\d0", "--cv", "3"])
     assert again.output.splitlines()[-1].endswith("--resize pad --group-by 'p\\d0' --cv 3")
-    assert "--group-by p\\d0 names no group for 73 of 80 images, for example 'a/p0.png'" in again.output
+    assert "--group-by 'p\\d0' names no group for 73 of 80 images, for example 'a/p0.png'" in again.output
     wrong = CliRunner().invoke(app, ["compare", str(overlapping), "--sizes", "big"])
     assert wrong.exit_code == 2
     assert "--sizes big: expected integers separated by commas" in wrong.output

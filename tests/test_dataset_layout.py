@@ -73,7 +73,7 @@ def test_splits_by_any_name_and_depth(train, test):
 def test_unusual_names_of_splits_are_in_the_description():
     paths = [f"{folder}/1.png" for folder in product("train,seg_train,valid,test", "a,b")]
     assert read_layout([path for path in paths if not path.startswith("seg")]).description == (
-        "2 classes by folder: a 3, b 3; train 2, val 2 (valid), test 2"
+        "2 classes (by folder): a (3 images), b (3); train (2), val (2, valid), test (2)"
     )
 
 
@@ -107,7 +107,7 @@ def test_unlabelled_images_beside_splits_have_no_label():
 def test_splits_without_class_folders_have_no_labels():
     assert read("train", "test") == {"train": (None, "train"), "test": (None, "test")}
     assert read_layout(["train/1.png", "test/1.png"]).description == (
-        "2 images, no labels; train 1, test 1, without class folders inside"
+        "2 images, no labels; train (1), test (1), without class folders inside"
     )
 
 
@@ -139,7 +139,7 @@ def test_wrapping_folders_are_ignored():
     assert (found[""], found["PetImages/Cat"]) == ((None, None), ("Cat", None))
     assert read("cat/cat", "dog/dog") == {"cat/cat": ("cat", None), "dog/dog": ("dog", None)}
     layout = read_layout(["PetImages/Cat/1.png", "PetImages/Dog/1.png"])
-    assert layout.description == "2 classes by folder in PetImages: Cat 1, Dog 1"
+    assert layout.description == "2 classes (by folder in PetImages): Cat (1 image), Dog (1)"
     assert layout.parents == {"PetImages"}
 
 
@@ -150,9 +150,9 @@ def test_a_single_class_is_not_a_wrapping_folder():
 def test_the_parent_of_the_data_folder_stops_and_asks():
     folders = [*product("photos", "cat,dog"), "new"]
     message = (
-        r"photos contains folders \(cat, dog\), but new contains only images. Which are the classes: cat, dog, new "
-        r"\(`label_by=parent`\) or new, photos \(`label_by=top`\)\? To use only the folders in photos, give that "
-        "folder."
+        r"photos contains folders \(cat, dog\), but new contains only images. Which folders are the classes: "
+        r"cat, dog, new \(`label_by=parent`\) or new, photos \(`label_by=top`\)\? To use only the folders in photos, "
+        "give that folder."
     )
     with pytest.raises(AmbiguousLayoutError, match=message):
         read(*folders)
@@ -209,12 +209,12 @@ def test_unicode_forms_of_one_name_are_one_class():
         (["Cat", "cat", "dog"], "classes 'Cat' and 'cat' differ only in spelling"),
         (["sea lion", "sea_lion"], "classes 'sea lion' and 'sea_lion' differ only in spelling"),
         (["1", "01", "2"], "classes '01' and '1' differ only in spelling"),
-        (["nan", "1", "2"], "class 'nan' may be a missing value"),
-        (["train/a", "train/b", "train/c", "test/a", "test/b"], "in the train part but not in the test part: c"),
-        (["train/a", "train/b", "val/c", "val/b"], "in the val part but not in the train part: c"),
+        (["nan", "1", "2"], "class 'nan' may stand for a missing value"),
+        (["train/a", "train/b", "train/c", "test/a", "test/b"], "in the training part but not in the test part: c"),
+        (["train/a", "train/b", "val/c", "val/b"], "in the validation part but not in the training part: c"),
         (
             [*product("animal", "cat,dog"), *product("car", "taxi,van")],
-            "class folders are not used: cat, dog, taxi, van; `label_by=parent`",
+            "class folders are ignored: cat, dog, taxi, van; `label_by=parent`",
         ),
     ],
 )

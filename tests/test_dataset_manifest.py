@@ -87,7 +87,7 @@ def test_parquet_without_pyarrow_names_the_extra(tmp_path, monkeypatch):
         ("path,kind\n1.png,cat\n", "no column 'label'; its columns are path, kind. Choose one with `label_column`"),
         ("path,label\n1.png,cat\n2.png,\n", "row 3: the label is missing; add a label or remove the row"),
         ("path,label\n,cat\n", "row 2: the path is missing"),
-        ("path,label\n../1.png,cat\n", r"row 2: \.\./1\.png is outside the manifest's folder"),
+        ("path,label\n../1.png,cat\n", r"row 2: \.\./1\.png is outside the folder of the manifest"),
         ("path,label\n/etc/1.png,cat\n", "row 2: /etc/1.png is outside"),
         ("path,label\nC:\\1.png,cat\n", "row 2: C:.*1.png is outside"),
         ("path,label\na/../../1.png,cat\n", "is outside"),
@@ -98,19 +98,22 @@ def test_parquet_without_pyarrow_names_the_extra(tmp_path, monkeypatch):
         ("path,label,split\n1.png,cat,train\n1.png,cat,test\n", r"different splits: 1.png \(test, train\)"),
         (
             "path,label\n1.png,cat\n2.png,nan\n",
-            "row 3: the label 'nan' means a missing value; add a label",
+            "row 3: the label 'nan' stands for a missing value; add a label",
         ),
-        ("path,label\n1.png,#N/A\n2.png,a\n3.png,\n", r"row 2: the label '#N/A'.*\(2 rows in all cannot .* row 4\)"),
+        (
+            "path,label\n1.png,#N/A\n2.png,a\n3.png,\n",
+            r"row 2: the label '#N/A'.*\(2 rows cannot be used; the last is row 4\)",
+        ),
         ("path,label\n\n\n1.png,\n", "row 4: the label is missing"),
         ("path,label,label\n1.png,a,b\n", "has 2 columns 'label'; rename all but one"),
         ("path,label,split\n1.png,cat,fold3\n", "the split is 'fold3'; expected train, val, validation, test"),
         ("path,label\n1.png\n", "row 2: the row has 1 values; expected 2, one for each column"),
         (
             b"path,label\n1.png,\xcf\xf0\xe8\xe2\xe5\xf2\n",
-            r"is not UTF-8 \(.*\), and its encoding cannot be determined; save it as CSV",
+            r"is not UTF-8 \(.*\), and its encoding cannot be determined; save the table as CSV",
         ),
-        (b"path,label\n1.png,caf\x8e\n", "is not UTF-8 .*; save it as CSV UTF-8"),
-        (b"path,label\n1.png,\x81\x8d\n", "is not UTF-8 .*; save it as CSV UTF-8"),
+        (b"path,label\n1.png,caf\x8e\n", "is not UTF-8 .*; save the table as CSV UTF-8"),
+        (b"path,label\n1.png,\x81\x8d\n", "is not UTF-8 .*; save the table as CSV UTF-8"),
         ("1.png,cat,7\n", "has no header: its first row contains the file 1.png. .*, such as path,name1,name2"),
         ('path,label\n"1.png,cat\n', "is not a readable CSV file"),
     ],
@@ -128,7 +131,7 @@ def test_errors_state_the_row_and_what_to_do(tmp_path, text, message):
         (b'path,label\n1.png,"' + b'\n","' * 300_000, "readable CSV file: a row has more than 1,000,000 characters"),
         (b"a," * 400_000, "has more than 1,000 columns, the maximum for a manifest"),
         (bytes(3_000_000), "is not a readable CSV file: a row has more than 1,000,000 characters"),
-        (f"path,label\n{'d/' * 10_000}1.png,a\n".encode(), "the path has 20,005 characters, more than any file can"),
+        (f"path,label\n{'d/' * 10_000}1.png,a\n".encode(), "the path has 20,005 characters, but no file has"),
         (b"file," + b",".join(b"c%d" % i for i in range(900)), "columns are file, c0, .*, c48, and 851 more. Choose"),
     ],
 )
@@ -235,7 +238,7 @@ def test_absolute_paths_inside_the_folder(tmp_path):
     text = f"path,label\n{tmp_path}/x/1.png,cat\n../{tmp_path.name}/2.png,dog\nx/../3.png,dog\n"
     samples = read_manifest(manifest(tmp_path, text))
     assert [sample.sample_id for sample in samples] == ["2.png", "3.png", "x/1.png"]
-    with pytest.raises(DatasetError, match=rf"row 2: {tmp_path}2/1.png is outside the manifest's folder"):
+    with pytest.raises(DatasetError, match=rf"row 2: {tmp_path}2/1.png is outside the folder of the manifest"):
         read_manifest(manifest(tmp_path, f"path,label\n{tmp_path}2/1.png,cat\n"))
 
 
@@ -276,7 +279,7 @@ def test_lists_without_a_header(tmp_path, text, options):
     remarks = []
     found = read_manifest(manifest(tmp_path, text, "list.txt"), **options, remark=remarks.append)
     assert [(one.sample_id, one.label) for one in found] == [("1.png", "class a"), ("2.png", "class b")]
-    assert remarks == ["no header: the first row contains the file 1.png and is used as data"]
+    assert remarks == ["no header: the first row contains the file 1.png and is read as data"]
 
 
 def test_names_with_blanks_in_a_list_with_blanks(tmp_path):
@@ -297,7 +300,7 @@ def test_windows_1252_is_read_and_reported(tmp_path):
     remarks = []
     path = manifest(tmp_path, "path;label\nMüller.png;Gänseblümchen\n".encode("cp1252"))
     assert read_manifest(path, remark=remarks.append) == [Sample("Müller.png", "Gänseblümchen")]
-    assert remarks == ["not UTF-8; read as Windows-1252, which Excel uses for CSV: check the word 'Müller.png'"]
+    assert remarks == ["not UTF-8; read as Windows-1252, which Excel uses for CSV. Is the word 'Müller.png' correct?"]
 
 
 def test_values_of_parquet(tmp_path):
@@ -333,20 +336,20 @@ def test_parquet_with_images_is_an_error_that_does_not_print_them(tmp_path, as_s
         with pytest.raises(DatasetError) as caught:
             read_manifest(tmp_path / "list.parquet", column)
         assert "column image of" in str(caught.value)
-        assert "contains the images themselves; expected paths. Write each image to a file" in str(caught.value)
+        assert "contains images; expected paths. Write each image to a file" in str(caught.value)
         assert len(str(caught.value)) < 400
 
 
 def test_scan_of_a_manifest(tmp_path):
     save_image(tmp_path / "x" / "1.png", (1, 2, 3))
     found = scan(manifest(tmp_path, TEXT))
-    assert found.description == "2 classes by list.csv: cat 1, dog 1; train 1, test 1"
+    assert found.description == "2 classes (by list.csv): cat (1 image), dog (1); train (1), test (1)"
     assert [f.size >= 0 for f in found.images] == [True, False]  # the second does not exist: skipped later
     assert found.name == "list"
 
 
 def test_no_file_of_a_manifest_exists(tmp_path):
-    with pytest.raises(DatasetError, match="none of the 2 files in .* exists, the first is .*1.png"):
+    with pytest.raises(DatasetError, match="none of the 2 files in .* exists; the first is .*1.png"):
         scan(manifest(tmp_path, TEXT))
 
 
@@ -355,7 +358,7 @@ def test_images_written_as_text_are_not_printed(tmp_path):
     for text, columns, message in (
         (f"path,label\n{image},a\n{image},b\n", {}, "1 image more than once, with different labels: iVBOR"),
         (f"emotion,pixels\n0,{numbers}\n", {"path_column": "pixels", "label_column": "emotion"}, "^no file in "),
-        (f"path,label\n/{image},a\n", {}, "is outside the manifest's folder"),
+        (f"path,label\n/{image},a\n", {}, "is outside the folder of the manifest"),
     ):
         with pytest.raises(DatasetError, match=message) as caught:
             scan(manifest(tmp_path, text), **columns)
@@ -367,7 +370,7 @@ def test_images_written_as_text_are_not_printed(tmp_path):
 
 
 def test_label_by_applies_only_to_folders(tmp_path):
-    with pytest.raises(DatasetError, match="`label_by` applies only to folders"):
+    with pytest.raises(DatasetError, match="`label_by=top` applies only to folders"):
         scan(manifest(tmp_path, TEXT), label_by="top")
 
 
@@ -379,7 +382,7 @@ def test_files_are_found_by_names_that_are_spelled_differently(tmp_path):
     assert [Path(one.address).name for one in found.images if one.size < 0] == ["gone.png"]
     assert {Path(one.address).name for one in found.images} >= {"plain.png", "Big.PNG", "id7.jpg", "y.z.tif"}
     assert found.remarks == (
-        "1 name with other upper and lower case than the file: big.png is Big.PNG",
+        "1 name in other upper and lower case than the file: big.png is Big.PNG",
         "2 names without the ending of the file: id7 is id7.jpg, x/y.z is x/y.z.tif",
     )
 
@@ -412,7 +415,7 @@ def test_labels_that_differ_only_in_spelling_are_reported(tmp_path):
     found = scan(manifest(tmp_path, "path,label\n0.png,ANGER\n1.png,anger\n2.png,NA\n"))
     assert found.remarks == (
         "classes 'ANGER' and 'anger' differ only in spelling; if they are the same class, give the labels one name",
-        "class 'NA' may be a missing value; if it is, remove these images",
+        "class 'NA' may stand for a missing value; if it does, remove the images of this class",
     )
 
 
@@ -431,13 +434,13 @@ def test_lists_for_prediction_need_no_labels(tmp_path):
     with pytest.raises(DatasetError, match="no column 'path'; its columns are a, b. Choose one with `path_column`"):
         read_paths(manifest(tmp_path, "a,b\n1,2\n"))
     assert read_paths(manifest(tmp_path, "a,b\n1,x/2.png\n2,x/1.png\n"), "b") == ["x/2.png", "x/1.png"]
-    with pytest.raises(DatasetError, match="row 2: /etc/1.png is outside the manifest's folder"):
+    with pytest.raises(DatasetError, match="row 2: /etc/1.png is outside the folder of the manifest"):
         read_paths(manifest(tmp_path, "path\n/etc/1.png\n"))
 
 
 def test_paths_that_are_too_long_for_the_system(tmp_path):
     save_image(tmp_path / "1.png", (1, 2, 3))
-    with pytest.raises(DatasetError, match="row 2: /xxx.* is outside the manifest's folder"):
+    with pytest.raises(DatasetError, match="row 2: /xxx.* is outside the folder of the manifest"):
         read_manifest(manifest(tmp_path, f"path,label\n/{'x' * 300}/2.png,cat\n"))
     found = scan(manifest(tmp_path, f"path,label\n{'x' * 300}/2.png,cat\n1.png,dog\n"))
     assert [one.size < 0 for one in found.images] == [False, True]

@@ -33,7 +33,7 @@ def labels(root: Path, **options) -> dict[str, tuple]:
 def test_class_folders_are_searched_recursively(tmp_path):
     add(tmp_path, "dog/b.png", "cat/x/y/a.png", "cat/a.png")
     assert labels(tmp_path) == {"cat/a.png": ("cat", None), "cat/x/y/a.png": ("cat", None), "dog/b.png": ("dog", None)}
-    assert scan(tmp_path).description == "2 classes by folder: cat 2, dog 1"
+    assert scan(tmp_path).description == "2 classes (by folder): cat (2 images), dog (1)"
 
 
 def test_order_does_not_depend_on_the_file_system(tmp_path):
@@ -50,7 +50,7 @@ def test_split_folders(tmp_path, validation):
         "train/dog/2.png": ("dog", "train"),
         f"{validation}/cat/3.png": ("cat", "val"),
     }
-    assert scan(tmp_path).description == "2 classes by folder: cat 2, dog 2; train 2, val 1, test 1"
+    assert scan(tmp_path).description == "2 classes (by folder): cat (2 images), dog (2); train (2), val (1), test (1)"
 
 
 def test_flat_folder_has_no_labels(tmp_path):
@@ -68,9 +68,9 @@ def test_images_outside_the_class_folders_are_reported(tmp_path):
 def test_an_ambiguous_layout_is_an_error_that_lists_both_choices(tmp_path):
     add(tmp_path, *(f"plate{p}/{c}/1.png" for p in (1, 2, 3) for c in ("control", "treated")))
     message = (
-        "plate1, plate2, plate3 each contain control, treated. Which are the classes: control, treated (`label_by="
-        "parent`) or plate1, plate2, plate3 (`label_by=top`)? If plate1, plate2, plate3 are splits, rename them train, "
-        "val or test."
+        "plate1, plate2, plate3 each contain control, treated. Which folders are the classes: control, treated "
+        "(`label_by=parent`) or plate1, plate2, plate3 (`label_by=top`)? If plate1, plate2, plate3 are splits, rename "
+        "them train, val or test."
     )
     with pytest.raises(AmbiguousLayoutError) as caught:
         scan(tmp_path)
@@ -168,15 +168,15 @@ def test_a_data_set_that_is_a_cache_or_an_output_is_an_error_that_names_the_tag(
         with pytest.raises(DatasetError) as stopped:
             read(tmp_path)
         assert str(stopped.value) == (
-            f"{tmp_path} is not scanned, because its file {tag} marks it as {what}; give a folder of images, or "
-            f"delete {tag} if this is one"
+            f"{tmp_path} is not scanned, because its file {tag} marks it as {what}; give another folder, or "
+            f"delete {tag} if this folder contains your images"
         )
 
 
 def test_a_folder_that_contains_only_outputs_is_an_error(tmp_path):
     add(tmp_path, "sorted/a/1.png")
     (tmp_path / "sorted" / OUTPUT_TAG).write_text("")
-    with pytest.raises(DatasetError, match="contains no images; sorted in it is an output of featx"):
+    with pytest.raises(DatasetError, match="contains no images; its subfolder sorted is an output of featx"):
         scan(tmp_path)
 
 
@@ -240,7 +240,7 @@ def test_a_folder_that_is_deleted_while_it_is_listed_is_one_skipped_entry(tmp_pa
         ("cat/a/1.png", ""), ("cat/b", "the folder cannot be read: No such file or directory"), ("dog/1.png", ""),
     ]  # fmt: skip
     assert found.images[1].sample.label is None
-    assert found.description == "2 classes by folder: cat 1, dog 1"
+    assert found.description == "2 classes (by folder): cat (1 image), dog (1)"
 
 
 @posix
@@ -253,8 +253,8 @@ def test_folders_of_the_system_are_not_entered(tmp_path):
     found = scan(tmp_path)
     assert [f.sample.sample_id for f in found.images] == ["cat/1.png", "cat/p", "cat/q", "dog/1.png"]
     assert [f.reason for f in found.images if f.reason] == [
-        f"the folder cannot be read: it leads to /proc/{os.getpid()}, which contains no regular files",
-        "the folder cannot be read: it leads to /proc, which contains no regular files",
+        f"the folder cannot be read: it leads to /proc/{os.getpid()}, which belongs to a virtual file system",
+        "the folder cannot be read: it leads to /proc, which belongs to a virtual file system",
     ]
     assert found.ignored == ()
 
@@ -339,20 +339,20 @@ def test_names_with_unusual_characters(tmp_path):
 def test_errors_state_what_to_do(tmp_path):
     with pytest.raises(DatasetNotFoundError, match="no such file or folder: .*nowhere"):
         scan(tmp_path / "nowhere")
-    with pytest.raises(DatasetError, match="is empty; put images into it, one subfolder for each class"):
+    with pytest.raises(DatasetError, match="is empty; put the images of each class into a subfolder of it"):
         scan(tmp_path)
     (tmp_path / "x.txt").write_text("x")
     with pytest.raises(DatasetError, match=r"contains no images \(JPEG, .*\), only x.txt"):
         scan(tmp_path)
     for name in ("1.czi", "2.czi", "3.lif"):
         (tmp_path / name).write_bytes(b"II*\0")
-    with pytest.raises(DatasetError, match=r"2 \.czi \(microscope files\), 1 \.lif .*; export them as TIFF"):
+    with pytest.raises(DatasetError, match=r"2 \.czi \(microscope files\), 1 \.lif .*; export these as TIFF"):
         scan(tmp_path)
     (tmp_path / "list.xlsx").write_bytes(b"PK")
     with pytest.raises(DatasetError, match="is a spreadsheet; save it as CSV"):
         scan(tmp_path / "list.xlsx")
     (tmp_path / "set.zip").write_bytes(b"PK")
-    with pytest.raises(DatasetError, match=r"set.zip is an archive; expected a folder, a manifest .* Unpack it"):
+    with pytest.raises(DatasetError, match=r"set.zip is an archive; expected a folder, .* Decompress the archive"):
         scan(tmp_path / "set.zip")
     (tmp_path / "set.json").write_text("{}")
     with pytest.raises(DatasetError, match="neither a folder nor a manifest"):

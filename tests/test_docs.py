@@ -47,10 +47,11 @@ def test_the_four_lines_of_the_library(fake, images, tmp_path, monkeypatch, caps
     """The README's lines run unchanged, except for the name of the backbone."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "set").rename(tmp_path / "data")
-    (tmp_path / "new").symlink_to(tmp_path / "data" / "red")
+    (tmp_path / "featx-demo").mkdir()
+    (tmp_path / "featx-demo" / "new").symlink_to(tmp_path / "data" / "red")
     lines = blocks(README, "python")[0]
     assert len([line for line in lines.splitlines() if line and not line.startswith("import")]) == 4
-    exec(lines.replace('"resnet50"', '"quadrants"'), {})
+    exec(lines.replace('extract("data")', 'extract("data", "quadrants")'), {})
     assert "accuracy 1.000" in capsys.readouterr().out
     assert (tmp_path / "model.featx").exists()
 

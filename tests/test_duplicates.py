@@ -270,11 +270,11 @@ def test_a_table_is_grouped_by_group_by(fake, scenes):
     assert {name for path, name in named.items() if path.startswith("b/")} == {None}
     assert found.n_named == len(set(named.values()) - {None})
     assert found.notes() == [
-        f"`group_by` a/([ab]) names no group for {sum(name is None for name in named.values())} of 40 images, "
+        f"`group_by=a/([ab])` names no group for {sum(name is None for name in named.values())} of 40 images, "
         f"for example {next(path for path, name in named.items() if name is None)!r}; "
-        "each of them is a group of its own"
+        "these images are grouped only with their duplicates, near-duplicates and recordings"
     ]
-    with pytest.raises(DatasetError, match="`group_by` nothing matches no image"):
+    with pytest.raises(DatasetError, match="`group_by=nothing`: no image has such a group"):
         group_table(table, "nothing", fake.runtime)
 
 

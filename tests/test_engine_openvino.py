@@ -256,14 +256,14 @@ def test_engine_with_a_gpu(asked, chosen, monkeypatch):
 @pytest.mark.parametrize(
     ("asked", "message"),
     [
-        (("onnx",), "no engine is named 'onnx'; expected one of auto, openvino, tensorflow"),
+        (("onnx",), "`engine=onnx`: expected auto, openvino or tensorflow"),
         (
             ("auto", "float16"),
-            "the openvino engine has no precision 'float16'; expected one of auto, float32, bfloat16",
+            "`precision=float16`: the openvino engine supports auto, float32, bfloat16",
         ),
-        (("tensorflow", "int8"), "engine has no precision 'int8'; expected one of auto, float32, bfloat16"),
+        (("tensorflow", "int8"), "`precision=int8`: the tensorflow engine supports auto, float32 and bfloat16"),
         (("openvino", "auto", "gpu"), "runs on the CPU only; to use a GPU, extract and fit with `engine=tensorflow`"),
-        (("auto", "auto", "tpu"), "no device is named 'tpu'; expected auto, cpu, gpu or gpu:N"),
+        (("auto", "auto", "tpu"), "`device=tpu`: expected auto, cpu, gpu or gpu:N"),
     ],
 )
 def test_unsupported_requests_are_errors(asked, message):

@@ -51,7 +51,9 @@ def test_the_producer_is_recorded(engine):
 def test_a_missing_device_is_an_error(keras_start):
     source = find_backbone_source("mobilenetv2", "random", size=96)
     spec = FeatureSpec(source.backbone, source.weights, "tf", 96, "1-0", "tensorflow", "float32")
-    with pytest.raises(EngineError, match="TensorFlow finds no gpu:7; the available devices are cpu"):
+    with pytest.raises(
+        EngineError, match="`device=gpu:7`: TensorFlow, which .* does not find this device; available: cpu"
+    ):
         TENSORFLOW.start(LocatedBackbone(spec, lambda: None, Runtime()), "gpu:7", "float32")
 
 

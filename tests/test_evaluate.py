@@ -94,7 +94,7 @@ def test_folds_are_as_many_as_the_fewest_groups():
 
 @pytest.mark.parametrize(
     ("groups_of_b", "message"),
-    [([100, 100, 100], "class 'b' has 3 images in a single group"), ([100], "class 'b' has one image")],
+    [([100, 100, 100], 'class "b" has all 3 images in one group'), ([100], 'class "b" has one image')],
 )
 def test_a_class_with_a_single_group_cannot_be_cross_validated(groups_of_b, message):
     y = np.repeat([0, 1], [10, len(groups_of_b)])
@@ -397,9 +397,9 @@ def test_would_more_images_help(signal, answer):
     curve = learning_curve(head, data, cross_validate(head, data, 3, 1, 0), 0)
     outlook = curve.outlook
     assert (outlook.answer, outlook.n) == (answer, 600)
-    assert str(outlook).startswith(f"{answer}: expected {outlook.at_twice.mean:.3f}")
+    assert str(outlook).startswith(f"{answer}: the expected accuracy is {outlook.at_twice.mean:.3f}")
     assert "with 1,200 images" in str(outlook)
-    assert ("halving the errors takes about" in str(outlook)) == (answer == "yes")
+    assert ("half as many errors are expected with about" in str(outlook)) == (answer == "yes")
     twice = cross_validate(head, training_set(1200, 3, 40, signal=signal), 3, 1, 0).summary.accuracy
     assert abs(outlook.at_twice.mean - twice.mean) < 0.03
     for _, accuracy in curve.points:

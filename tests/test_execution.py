@@ -112,7 +112,7 @@ def test_agreement_is_measured_once(spec, runtime, keras_start):
     ("cosine", "requested", "chosen", "message"),
     [
         (0.9951, "auto", "bfloat16", ""),
-        (0.9949, "auto", "float32", "only 0.9949 with float32 (at least 0.995 is required); using float32"),
+        (0.9949, "auto", "float32", "only 0.9949 with float32 features (at least 0.995 is required); using float32"),
         (None, "auto", "float32", ""),
         (0.9951, "bfloat16", "bfloat16", ""),
         (0.2, "float32", "float32", ""),
@@ -128,7 +128,7 @@ def test_auto_precision_preserves_accuracy(spec, runtime, notices, monkeypatch, 
 @pytest.mark.parametrize(
     ("cosine", "message"),
     [
-        (0.9, r"only 0.9000 with float32 \(at least 0.995 is required\); use `precision=float32`"),
+        (0.9, r"only 0.9000 with float32 features \(at least 0.995 is required\); use `precision=float32`"),
         (None, "does not support bfloat16; use"),
     ],
 )
@@ -161,7 +161,7 @@ def test_bfloat16_of_tensorflow_is_compared_too(spec, runtime, keras_start):
     remember_agreement(
         runtime.cache, graph_key(spec), TENSORFLOW.agreement_name(runtime.device, processor_kind(), "bfloat16"), 0.9
     )
-    with pytest.raises(EngineError, match=r"only 0.9000 with float32 \(at least 0.995 is required\)"):
+    with pytest.raises(EngineError, match=r"only 0.9000 with float32 features \(at least 0.995 is required\)"):
         choose_precision(tensorflow, "bfloat16", never, runtime)
 
 
@@ -268,7 +268,7 @@ def test_int8_is_made_once_for_each_data_set(spec, runtime, tmp_path, notices, k
     pytest.importorskip("nncf")
     dataset = images_of(tmp_path / "set")
     name = quantized_graph_name(spec, dataset.id, dataset.images, lambda: None, runtime)
-    assert "calibrating on 12 of these images, once" in notices[0]
+    assert "calibrating once on 12 images of the data set" in notices[0]
     assert capfd.readouterr().out == ""  # the output of NNCF is hidden
     assert quantized_graph_name(spec, dataset.id, dataset.images, never, runtime) == name
     quantized = replace(spec, precision="int8", graph=name)
@@ -286,5 +286,5 @@ def test_a_missing_quantized_graph_is_not_replaced(spec, runtime):
 
 def test_calibration_needs_valid_images(spec, runtime, keras_start):
     pytest.importorskip("nncf")
-    with pytest.raises(EngineError, match="int8 needs at least 4 valid images to set its ranges; there are 0"):
+    with pytest.raises(EngineError, match="int8 quantization needs at least 4 valid images; the data set has 0"):
         quantized_graph_name(spec, "id", [], lambda: None, runtime)

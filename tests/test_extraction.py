@@ -200,7 +200,7 @@ def test_images_skipped_for_lack_of_an_extra_are_read_again(fake, images, monkey
 
 def test_strict_raises_an_error_after_all_other_images_are_done(fake, images):
     (images / "red" / "empty.jpg").write_bytes(b"")
-    with pytest.raises(ImageError, match=r"`strict=True`: 1 images cannot be used, the first is red/empty.jpg: empty"):
+    with pytest.raises(ImageError, match=r"`strict=True`: 1 image cannot be used: red/empty.jpg: empty"):
         run(fake, images, strict=True)
     assert run(fake, images).extraction.n_computed == 0
 
@@ -311,7 +311,7 @@ def test_an_unreadable_store_is_set_aside(fake, images):
     store.write_bytes(b"garbage")
     assert run(fake, images).extraction.n_computed == 24
     assert store.with_suffix(".h5.damaged").read_bytes() == b"garbage"
-    assert any("was damaged and is renamed to" in text for text in fake.notices)
+    assert any("was damaged and has been renamed to" in text for text in fake.notices)
 
 
 def test_a_file_that_is_deleted_after_the_scan(fake, images, monkeypatch):
@@ -330,15 +330,15 @@ def test_a_file_that_is_deleted_after_the_scan(fake, images, monkeypatch):
 
 def test_the_first_notices_describe_data_set_backbone_and_engine(fake, images):
     run(fake, images)
-    assert fake.notices[0] == f"{images}: 2 classes by folder: blue 12, red 12"
-    assert "quadrants (ImageNet weights), 32 x 32 pixels, resize crop" in fake.notices[1]
+    assert fake.notices[0] == f"{images}: 2 classes (by folder): blue (12 images), red (12)"
+    assert "backbone   quadrants (ImageNet weights), input 32 x 32 pixels, resized by crop" in fake.notices[1]
     assert "12 features per image" in fake.notices[2]
 
 
 def test_flatten_of_many_numbers_warns(fake, images, monkeypatch):
     monkeypatch.setattr("featx.pipeline.images._WIDE", 11)
     run(fake, images, pooling="flatten")
-    assert any(text.startswith("warning: flatten gives 12 features") for text in fake.notices)
+    assert any(text.startswith("warning: pooling flatten gives 12 features") for text in fake.notices)
 
 
 def test_fraction_of_the_area_that_the_crop_removes(fake, tmp_path):
@@ -352,7 +352,7 @@ def test_fraction_of_the_area_that_the_crop_removes(fake, tmp_path):
 
 
 def test_latest_is_the_set_extracted_last_with_its_current_labels(fake, images, tmp_path):
-    message = "no data set has been extracted into .*cache yet; name the data set: featx fit DATA"
+    message = "no data set has been extracted into .*cache yet; give the data set: featx fit DATA"
     with pytest.raises(StoreError, match=message):
         latest(fake.runtime)
     run(fake, make_classes(tmp_path / "first", {"x": (0, 0, 0), "y": (9, 9, 9)}, 2))
@@ -415,7 +415,7 @@ def test_a_cache_inside_the_data_is_not_scanned(fake, images):
 
 
 @pytest.mark.parametrize(
-    ("device", "message"), [("gpu:0", "the openvino engine runs on the CPU"), ("tpu", "no device is named 'tpu'")]
+    ("device", "message"), [("gpu:0", "the openvino engine runs on the CPU"), ("tpu", "`device=tpu`: expected")]
 )
 def test_a_feature_spec_runs_only_on_the_requested_device(fake, images, device, message):
     spec = run(fake, images).spec
@@ -453,7 +453,7 @@ def test_an_image_without_finite_features_is_skipped_and_not_stored(fake, images
     assert run(fake, images).extraction.skipped == table.extraction.skipped
     assert fake.starts == starts  # the snapshot stores the reason for this feature spec
     assert latest(fake.runtime).extraction.skipped == table.extraction.skipped
-    message = "`strict=True`: 2 images cannot be used, the first is red/same.png: the back"
+    message = "`strict=True`: 2 images cannot be used; the first is red/same.png: the back"
     with pytest.raises(ImageError, match=message):
         run(fake, images, strict=True)
     fake.runner = QuadrantRunner
@@ -463,7 +463,7 @@ def test_an_image_without_finite_features_is_skipped_and_not_stored(fake, images
 
 def test_a_backbone_without_finite_features_is_an_error_before_anything_is_stored(fake, images):
     fake.runner = partial(Failing, fails=lambda features: np.ones(len(features), bool))
-    with pytest.raises(EngineError, match="quadrants gives no finite features for any of featx's own probe images"):
+    with pytest.raises(EngineError, match="quadrants gives no finite features for any of the probe images of featx"):
         run(fake, images)
     fake.runner = partial(
         Failing, fails=lambda features: np.arange(len(features)) < (len(features) if len(features) != 10 else 1)

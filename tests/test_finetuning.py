@@ -100,7 +100,7 @@ def test_blocks_are_trained_and_the_result_is_used_like_any_other(
     right = sum(Path(row[0]).parent.name == row[1] for row in rows)
     assert right / len(rows) > 0.8
     assert sum(row[4] == "true" for row in rows) == done.n_train + done.n_val  # held-out images are not training images
-    assert "finetuned" in str(featx.report(output))
+    assert "fine-tuned" in str(featx.report(output))
     with Image.open(tmp_path / "stripes.png") as curves:
         assert curves.size == (1200, 380)
     assert (tmp_path / "stripes.csv").read_text().startswith("epoch,learning_rate,loss")
@@ -214,7 +214,7 @@ def test_from_scratch(images: Path, cache: Path) -> None:
 
 def test_from_scratch_takes_nothing_of_another_network(images: Path, cache: Path) -> None:
     with pytest.raises(
-        TrainingError, match="all of scratch-cnn is trained, from random weights; leave out `unfreeze`, `h"
+        TrainingError, match="scratch-cnn is trained as a whole, from random weights; leave out `unfreeze`, `h"
     ):
         featx.finetune(images, "scratch-cnn", unfreeze=2, head="mlp", runtime=Runtime(cache))
 
@@ -234,7 +234,7 @@ def test_from_scratch_frozen_and_finetuned_in_one_table(
     assert {(row.backbone, row.head) for row in found.rows} == {
         (str(network), "logreg"), (str(network), "knn"), (tuned, "trained"), ("scratch-cnn", "trained"),
     }  # fmt: skip
-    assert (found.n_folds, found.n_images, found.splitter) == (1, 76, "24 images held out, groups kept together")
+    assert (found.n_folds, found.n_images, found.splitter) == (1, 76, "24 held-out images (groups are not divided)")
     means = [row.accuracy.mean for row in found.rows]
     assert means == sorted(means, reverse=True)
     best = found.rows[0]
@@ -247,7 +247,7 @@ def test_from_scratch_frozen_and_finetuned_in_one_table(
     assert next(row for row in found.rows if row.head == "logreg").accuracy == alone.comparison.frozen
     with Image.open(curves) as image:
         assert image.size == (1200, 380)
-    with pytest.raises(EvaluationError, match="evaluated on one held-out part; leave out `cv` and `repeats`"):
+    with pytest.raises(EvaluationError, match="without folds; leave out `cv` and `repeats`"):
         featx.compare(stripes, [str(network)], ["logreg"], unfreeze=1, cv=3, runtime=Runtime(cache))
     with pytest.raises(EvaluationError, match="add `scratch=True` or `unfreeze=N`"):
         featx.compare(stripes, [str(network)], ["logreg"], curves=curves, runtime=Runtime(cache))
@@ -295,7 +295,7 @@ def test_the_next_command_names_the_network_where_the_model_lacks_it(
     words += f" --epochs 8 --batch-size 8 --learning-rate 0.01 --cache {cache} -o s.featx"
     ran = CliRunner().invoke(app, words.split())
     assert ran.exit_code == 0, ran.output
-    assert "finetuned  " in ran.stdout
+    assert "fine-tuned " in ran.stdout
     assert re.search(r'^baseline   majority class "\w+": 0\.\d{3}$', ran.stdout, re.MULTILINE)
     last = ran.stdout.splitlines()[-1]
     assert last.startswith("next       featx predict s.featx FOLDER --weights s.keras -o scores.csv")
@@ -344,8 +344,8 @@ def test_an_image_is_not_written_into_the_folder_that_is_read(
 def test_images_without_a_group_are_reported(stripes: Path, network: Path, cache: Path) -> None:
     done = finetune(stripes, network, cache, epochs=1, group_by=r"across/(0\d)")
     note = (
-        r"`group_by` across/(0\d) names no group for 110 of 120 images, for example 'across/10.png'; "
-        "each of them is a group of its own"
+        r"`group_by=across/(0\d)` names no group for 110 of 120 images, for example 'across/10.png'; "
+        "these images are grouped only with their duplicates, near-duplicates and recordings"
     )
     assert note in done.notes
     groups = done.classifier.evaluation.groups
@@ -368,16 +368,20 @@ def test_free_disk_space_is_required_for_missing_rows_only(
 @pytest.mark.parametrize(
     ("wrong", "kind", "message"),
     [
-        ({"top": "mean"}, TrainingError, "top is 'mean'; expected gap, gmp, flatten"),
+        ({"top": "mean"}, TrainingError, "`top=mean`: expected gap, gmp or flatten"),
         ({"hidden": [0]}, OptionError, "`hidden=0`: it must be 1 or more"),
         ({"precision": "int8"}, EngineError, "a quantized network cannot be fine-tuned"),
         ({"views": 2}, SpecError, "`views=2` requires `augment`; expected light"),
         ({"augment": "heavy", "views": 2}, SpecError, "heavy"),
-        ({"unfreeze": 9}, TrainingError, "unfreeze is 9"),
-        ({"head": "knn"}, HeadError, "the head knn has no such form for 3 classes"),
+        ({"unfreeze": 9}, TrainingError, "`unfreeze=9`"),
+        ({"head": "knn"}, HeadError, "the head knn cannot be converted to the initial dense layers for 3 classes"),
         ({"head": "svm"}, HeadError, "use logreg, ridge or mlp"),
-        ({"optimizer": "lion"}, TrainingError, "optimizer is 'lion'"),
-        ({"head": "ridge", "hidden": [8]}, HeadError, "hidden dense layers start from an mlp, not from ridge"),
+        ({"optimizer": "lion"}, TrainingError, "`optimizer=lion`"),
+        (
+            {"head": "ridge", "hidden": [8]},
+            HeadError,
+            "`head=ridge`: hidden dense layers are initialised with a head mlp",
+        ),
     ],
 )
 def test_invalid_options_are_errors(
@@ -388,7 +392,7 @@ def test_invalid_options_are_errors(
 
 
 def test_an_onnx_network_is_refused(stripes: Path, cache: Path, tmp_path: Path) -> None:
-    with pytest.raises(BackboneError, match=r"net.onnx is an ONNX network and cannot be fine-tuned"):
+    with pytest.raises(BackboneError, match=r"net.onnx is an ONNX file, which cannot be fine-tuned"):
         featx.finetune(stripes, str(tmp_path / "net.onnx"), runtime=Runtime(cache))
 
 
@@ -400,7 +404,7 @@ def test_no_group_is_in_two_parts(fake: Any, images: Path) -> None:
     assert len(set.union(*members)) == sum(map(len, members))
     assert sum(map(len, (parts.train, parts.val, parts.test))) == len(table)
     assert all(set(parts.y[at]) == {0, 1} for at in (parts.train, parts.val, parts.test))
-    with pytest.raises(EvaluationError, match="no validation or test part can be held out: class 'blue' has"):
+    with pytest.raises(EvaluationError, match='no validation or test part can be held out: class "blue" has'):
         split_train_val_test(table, np.arange(len(table)) // 12, 0)
 
 
@@ -450,9 +454,11 @@ def test_own_parts_lose_images_that_share_a_group_with_training_images(fake: Any
 
     with pytest.raises(EvaluationError, match="every image of the test part shares a group with a training image"):
         split_train_val_test(table, all_like("test/", "train/a/0.png"), 0)
-    with pytest.raises(EvaluationError, match="every image of the val part shares a group with a training image"):
+    with pytest.raises(
+        EvaluationError, match="every image of the validation part shares a group with a training image"
+    ):
         split_train_val_test(table, all_like("val/", "train/a/0.png"), 0)
-    with pytest.raises(EvaluationError, match="every image of the val part shares a group with a test image"):
+    with pytest.raises(EvaluationError, match="every image of the validation part shares a group with a test image"):
         split_train_val_test(table, all_like("val/", "test/a/0.png"), 0)
 
 
@@ -551,7 +557,7 @@ def test_a_model_stores_the_predictions_of_held_out_images(
 
 
 def test_the_error_names_the_network_as_the_user_did(stripes: Path, network: Path, cache: Path) -> None:
-    message = rf"unfreeze is 99; {re.escape(str(network))} has 3 blocks \(block1 .. block3\); expected 1 to 3"
+    message = rf"`unfreeze=99`: {re.escape(str(network))} has 3 blocks \(block1 to block3\); expected 1 to 3"
     with pytest.raises(TrainingError, match=message):
         finetune(stripes, network, cache, unfreeze=99)
 

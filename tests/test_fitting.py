@@ -162,8 +162,8 @@ def test_manifest_groups_stay_together(fake, tmp_path):
     table = extract(tmp_path / "list.csv", "quadrants", runtime=fake.runtime)
     found = fit(table, runtime=fake.runtime).evaluation
     assert (found.n_images, found.n_groups, found.cv.n_folds) == (18, 6, 3)
-    assert "3 folds instead of 5: a class has no more groups" in found.notes
-    assert "3 folds instead of 5: a class has no more groups" in fake.notices
+    assert "3 folds instead of 5, because a class has too few groups" in found.notes
+    assert "3 folds instead of 5, because a class has too few groups" in fake.notices
 
 
 def test_group_by(fake, tmp_path):
@@ -183,7 +183,7 @@ def test_group_by(fake, tmp_path):
     assert (grouped.n_groups, grouped.group_hints, grouped.groups["n_named"]) == (8, (), 8)
     assert grouped.cv.accuracy.mean < 0.6
     assert grouped.ungrouped_accuracy.mean > 0.7
-    with pytest.raises(DatasetError, match="`group_by` plate matches no image"):
+    with pytest.raises(DatasetError, match="`group_by=plate`: no image has such a group"):
         fit(table, group_by="plate", runtime=fake.runtime)
 
 
@@ -265,9 +265,12 @@ def test_cameras_and_days_are_group_hints(fake, tmp_path):
 def test_images_that_group_by_does_not_match_are_reported(fake, images):
     save_image(images / "red" / "loose.png", RED, seed=77)
     table = extract(images, "quadrants", runtime=fake.runtime)
-    message = "names no group for 1 of 25 images, for example 'red/loose.png'; each of them is a group of its own"
+    message = (
+        "names no group for 1 of 25 images, for example 'red/loose.png'; "
+        "these images are grouped only with their duplicates, near-duplicates and recordings"
+    )
     found = fit(table, "knn", group_by=r"-(\d\d)", runtime=fake.runtime).evaluation
-    assert f"`group_by` -(\\d\\d) {message}" in found.notes
+    assert f"`group_by=-(\\d\\d)` {message}" in found.notes
     lines = [f"{s.sample_id},{s.label},{'' if 'loose' in s.sample_id else s.sample_id[-6:-4]}" for s in table.samples]
     (images / "list.csv").write_text("\n".join(["path,label,group", *lines]))
     fit(extract(images / "list.csv", "quadrants", runtime=fake.runtime), "knn", runtime=fake.runtime)
@@ -294,7 +297,9 @@ def test_classes_of_one_recording_have_only_the_accuracy_of_their_test_part(fake
                 Image.fromarray(still.astype(np.uint8)).save(path)
     found = fit(extract(tmp_path / "set", "quadrants", runtime=fake.runtime), runtime=fake.runtime).evaluation
     assert found.cv is None
-    assert found.cv_reason == "class 'a' has 12 images in a single group: it cannot be in both training and test folds"
+    assert found.cv_reason == (
+        'class "a" has all 12 images in one group, so the class cannot be in both the training part and the test part'
+    )
     assert (found.groups["n_recordings"], found.groups["n_frames"], found.ungrouped_accuracy.mean) == (4, 42, 1.0)
     assert found.test.n == 18
 
@@ -306,7 +311,7 @@ def test_a_class_of_one_image_is_trained_on_and_not_tested(fake, images):
     assert (found.n_images, found.cv.n_folds, found.cv.untested) == (25, 5, ("green",))
     assert (found.cv.accuracy.mean, found.cv.balanced_accuracy.mean) == (1.0, 1.0)
     assert found.cv.confusion == ((12, 0, 0), (0, 0, 0), (0, 0, 12))
-    assert found.notes == ("trained on but not tested, because all images of the class form one group: green",)
+    assert found.notes == ("used for fitting but not tested, because all images of the class form one group: green",)
     assert len(model.out_of_fold.sample_ids) == 24
     assert "green/only.png" not in model.out_of_fold.sample_ids
     assert found.calibrated_on == "out of fold"
@@ -321,10 +326,13 @@ def test_a_class_of_one_image_that_is_not_rare_prevents_cross_validation(fake, t
     model = fit(extract(folder, "quadrants", runtime=fake.runtime), runtime=fake.runtime)
     found = model.evaluation
     assert (found.cv, found.ungrouped_accuracy, model.out_of_fold, model.rejector) == (None, None, None, None)
-    assert found.cv_reason == "class 'green' has one image: it cannot be in both training and test folds"
+    assert found.cv_reason == (
+        'class "green" has one image, so the class cannot be in both the training part and the test part'
+    )
     assert found.notes == (
-        "too few groups to tune logreg; using the middle of its grid, C=1.0",
-        "no cross-validation and no val part: probabilities are not calibrated, and images cannot be rejected",
+        "too few groups to tune logreg; the middle value of each grid is used: C=1",
+        "no cross-validation and fewer than 10 independent validation images, so probabilities are not calibrated, "
+        "and the model cannot reject images",
     )
 
 
@@ -342,7 +350,7 @@ def test_without_cross_validation_the_val_part_calibrates(fake, tmp_path):
     found = model.evaluation
     assert found.cv is None  # each class is one group
     assert found.calibrated_on == "val"
-    assert "no cross-validation: probabilities are calibrated on the val part" in found.notes
+    assert "no cross-validation: probabilities are calibrated on the validation part" in found.notes
     assert model.temperature != 1.0
     assert len(model.rejector.novelties) == 80
 
@@ -388,14 +396,14 @@ def test_errors_state_why_data_cannot_be_fitted(fake, images, tmp_path):
     split = tmp_path / "split"
     make_classes(split / "train", {"red": RED, "blue": BLUE}, 2)
     make_classes(split / "test", {"green": GREEN}, 1)
-    with pytest.raises(EvaluationError, match="green occurs in the test part but not in the training part"):
+    with pytest.raises(EvaluationError, match="the test part contains green, but the training part does not"):
         fit(extract(split, "quadrants", runtime=fake.runtime))
     both = extract(images, "quadrants", runtime=fake.runtime)
     with pytest.raises(OptionError, match="`cv=1`: it must be 2 or more"):
         fit(both, cv=1)
     with pytest.raises(OptionError, match="`repeats=0`: it must be 1 or more"):
         fit(both, repeats=0)
-    with pytest.raises(HeadError, match="unknown head 'forest'"):
+    with pytest.raises(HeadError, match="`head=forest`: expected logreg"):
         fit(both, "forest")
 
 
@@ -448,7 +456,7 @@ def test_too_many_images_for_folds_are_split_once(fake, tmp_path, one_split_abov
     assert accuracy.high >= wilson(accuracy.mean, groups).high - 1e-9
     assert len(model.out_of_fold.sample_ids) == n_tested
     assert found.reliability is not None
-    assert any("evaluated on one split, groups kept together, not 5 folds" in note for note in found.notes)
+    assert any("evaluated on one split instead of 5 folds, with undivided groups" in note for note in found.notes)
     assert notices[0] == "70 images: logreg takes about 1 min, estimated from 70 of them"
     model.save(tmp_path / "m.featx")
     assert Classifier.load(tmp_path / "m.featx").evaluation.cv == found.cv
@@ -473,7 +481,7 @@ def test_one_split_keeps_groups_together(fake, tmp_path, one_split_above_30_imag
 
 def test_the_plan_for_many_images_is_reported_and_the_model_predicts(fake, table, tmp_path, monkeypatch):
     exact = fit(table, "svm-rbf", runtime=fake.runtime).evaluation
-    assert "svm-rbf: exact kernel; above 10,000 images it is approximated by 1,000 landmarks" in exact.notes
+    assert "svm-rbf: the kernel is exact; above 10,000 images, it is approximated by 1,000 landmarks" in exact.notes
     monkeypatch.setattr(large, "MOST_EXACT", 20)
     monkeypatch.setattr(large, "LANDMARKS", 8)
     model = fit(table, "svm-rbf", runtime=fake.runtime)
@@ -515,9 +523,9 @@ def test_incompatible_arguments_are_a_type_error(fake, table, images):
         TypeError, match="fit has no argument 'heed'; did you mean seed\\? it takes features, head, params"
     ):
         fit(images, heed="svm")
-    with pytest.raises(TypeError, match="fit: backbone applies only to a folder or manifest; give one instead"):
+    with pytest.raises(TypeError, match="fit: backbone applies only to a folder or manifest; give a folder"):
         fit(table, backbone="quadrants")
-    with pytest.raises(TypeError, match="fit: resize applies only to a folder or manifest; give one instead"):
+    with pytest.raises(TypeError, match="fit: resize applies only to a folder or manifest; give a folder"):
         fit(resize="pad")
     with pytest.raises(TypeError, match="features is of type ndarray; it must be FeatureTable, str, Path or None"):
         fit(table.X)
@@ -526,11 +534,11 @@ def test_incompatible_arguments_are_a_type_error(fake, table, images):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"group_by": "plate"}, "`group_by` plate matches no image"),
-        ({"group_by": "(P"}, "is not a regular expression"),
-        ({"group_by": "word:9"}, "`group_by` word:9 matches no image"),
+        ({"group_by": "plate"}, "`group_by=plate`: no image has such a group"),
+        ({"group_by": "(P"}, "not a regular expression"),
+        ({"group_by": "word:9"}, "`group_by=word:9`: no image has such a group"),
         ({"params": {"C": "abc"}}, "The 'C' parameter of LogisticRegression"),
-        ({"head": "forest"}, "unknown head 'forest'"),
+        ({"head": "forest"}, "`head=forest`: expected logreg"),
         ({"cv": 1}, "it must be 2 or more"),
     ],
 )
@@ -551,9 +559,9 @@ def test_invalid_labels_are_reported_before_any_image_is_computed(fake, images, 
     make_classes(tmp_path / "split" / "train", {"red": RED, "blue": BLUE}, 2)
     make_classes(tmp_path / "split" / "test", {"green": GREEN}, 1)
     for use in (fit, compare, finetune):
-        with pytest.raises(EvaluationError, match="green occurs in the test part but not in the training part"):
+        with pytest.raises(EvaluationError, match="the test part contains green, but the training part does not"):
             use(tmp_path / "split", runtime=fake.runtime, **{} if use is compare else {"backbone": "quadrants"})
     for use in (compare, finetune):
-        with pytest.raises(DatasetError, match="`group_by` plate matches no image"):
+        with pytest.raises(DatasetError, match="`group_by=plate`: no image has such a group"):
             use(images, group_by="plate", runtime=fake.runtime)
     assert fake.starts == 0

@@ -107,7 +107,7 @@ def test_the_message_for_a_folder_names_the_file_in_it_and_not_the_cache(fake, m
 def test_the_message_for_the_cache_names_the_file_and_suggests_another_cache(tmp_path):
     with (
         full_disk(),
-        pytest.raises(StoreError, match=r"latest.json cannot be written: .*make room or choose another `cache`"),
+        pytest.raises(StoreError, match=r"latest.json cannot be written: .*Free disk space or choose another `cache`"),
     ):
         write_latest(tmp_path / "cache", {"text": "x" * 1000})
 

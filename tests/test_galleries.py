@@ -49,7 +49,7 @@ def model(fake, images):
 
 @pytest.fixture
 def new(tmp_path):
-    """Return a folder of six red and four blue images (one of them seen), a truncated one and an unusual one."""
+    """Return a folder of six red and four blue images (one of them seen), a truncated image and an unusual image."""
     folder = tmp_path / "new"
     for i in range(6):
         save_image(folder / "r" / f"r-{i:02}.png", (200, 50, 40), seed=500 + i)
@@ -270,10 +270,10 @@ def test_text_fits_its_width_and_has_no_missing_glyphs():
     assert re.fullmatch(r"a+…a+\.png", cut.text)
     assert 140 < cut.width <= 160
     assert truncate_text("xyz", 14, 1).text == "…"
-    lines = wrap_text("unlike the training images; the nearest class is " + "y" * 100, 11, 160, 2)
+    lines = wrap_text("not similar to the training images; the most probable class is " + "y" * 100, 11, 160, 2)
     assert len(lines) == 2
     assert all(line.width <= 160 for line in lines)
-    assert lines[0].text.startswith("unlike the training")
+    assert lines[0].text.startswith("not similar to the")
 
 
 def test_a_sheet_of_many_has_ten_columns_and_enlarges_small_images():
@@ -299,9 +299,9 @@ def test_a_preview_keeps_pixels_and_cuts_captions_to_the_width_of_an_image():
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("g.pdf", r"`gallery=.*g.pdf`: the name must end in .html, .htm, .png"),
-        ("none/g.html", "there is no folder"),
-        ("mine.html", r"mine.html exists and was not written by featx, so it is never replaced; choose another"),
+        ("g.pdf", r"`gallery=.*g.pdf`: the name must end in .html, .htm or .png"),
+        ("none/g.html", "does not exist; create it"),
+        ("mine.html", r"mine.html exists and is never replaced, because featx did not write it; choose another"),
         ("new/sheet.png", "the next run would read this file as one of the images of .*new; choose"),
         ("new/r/sheet.png", "would read this file as one of the images"),
     ],
@@ -347,7 +347,7 @@ def test_from_the_command_line(fake, model, new, tmp_path, monkeypatch):
     words = ["predict", str(tmp_path / "m.featx"), str(new), "--gallery", str(tmp_path / "g.html")]
     shown = CliRunner().invoke(app, words)
     assert shown.exit_code == 0, shown.output
-    assert f"gallery    {tmp_path / 'g.html'}: 12 of 12 images" in shown.output
+    assert f"gallery    {tmp_path / 'g.html'}, with 12 of the 12 images" in shown.output
     assert "exists; add --overwrite" in CliRunner().invoke(app, words).output
     result = json.loads(CliRunner().invoke(app, [*words, "--overwrite", "--json"]).stdout)
     assert (result["gallery"], result["n_in_gallery"]) == (str(tmp_path / "g.html"), 12)

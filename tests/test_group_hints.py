@@ -24,21 +24,22 @@ def test_groups_by_parent_pattern_and_column():
     assert read_groups(two, "plate") == ["7", None]
     assert read_groups(two, "folder:2") == ["x", "y"]
     assert read_groups(two, "word:2") == ["1", None]
-    with pytest.raises(DatasetError, match="`group_by` folder:3 matches no image"):
+    with pytest.raises(DatasetError, match="`group_by=folder:3`: no image has such a group"):
         read_groups(two, "folder:3")
 
 
 def test_an_invalid_pattern_or_one_without_a_match_names_the_allowed_values():
     with pytest.raises(
         DatasetError,
-        match=r"`group_by` \(P is not a regular expression \(.*\); expected parent, folder:N, word:N, or a",
+        match=r"`group_by=\(P`: not a regular expression \(.*\); expected parent, folder:N, word:N \(N",
     ):
         read_groups(samples("a/1.png"), "(P")
     with pytest.raises(
-        DatasetError, match=r"`group_by` plate matches no image, for example 'a/1.png'; expected parent, folder:N"
+        DatasetError,
+        match=r"`group_by=plate`: no image has such a group \(first path: 'a/1.png'\); expected parent, folder:N",
     ):
         read_groups(samples("a/1.png"), "plate")
-    with pytest.raises(DatasetError, match=r"expected parent, folder:N, word:N, a column \(day\), or a pattern"):
+    with pytest.raises(DatasetError, match=r"a column \(day\) or a regular expression"):
         read_groups([Sample("1.png", "a", others=(("day", "1"),))], "plate")
 
 

@@ -23,7 +23,7 @@ def test_up_to_ten_thousand_samples_a_head_is_not_replaced(name):
     head = make_head(name)
     same, plan = for_large(head, 10_000, 3)
     assert same is head
-    exact = "svm-rbf: exact kernel; above 10,000 images it is approximated by 1,000 landmarks"
+    exact = "svm-rbf: the kernel is exact; above 10,000 images, it is approximated by 1,000 landmarks"
     assert plan == (exact if name == "svm-rbf" else "")
 
 
@@ -44,8 +44,8 @@ def test_svm_on_many_samples_keeps_its_c_and_its_weights():
     assert (type(last), last.loss, last.class_weight, last.random_state) == (SGDClassifier, "hinge", "balanced", 7)
     assert [c["head__alpha"] for c in head.candidates(9)] == [1 / (0.01 * N), 1 / N]
     assert plan == (
-        "svm: on more than 10,000 images trained by stochastic gradient descent, one classifier per pair of classes, "
-        "alpha = 1 / (20,000 C)"
+        "svm: on more than 10,000 images, the head is fitted by stochastic gradient descent, with one classifier per "
+        "pair of classes and alpha = 1 / (20,000 C)"
     )
     fixed, plan = for_large(make_head("svm", {"C": 0.5}), N, 10)
     assert type(fixed.estimator[-1]) is OneVsOneClassifier
@@ -77,7 +77,7 @@ def test_parameters_without_a_counterpart_are_kept_and_reported(params):
 def test_mlp_on_many_samples_stops_early_unless_its_training_was_changed():
     head, plan = for_large(make_head("mlp"), N, 3)
     assert head.estimator[-1].early_stopping
-    assert "early stopping on a held-out tenth of the training images" in plan
+    assert "training is stopped early, based on a held-out tenth of them" in plan
     changed = make_head("mlp", {"batch_size": 64})
     assert for_large(changed, N, 3)[0] is changed
 

@@ -1,4 +1,4 @@
-"""Images of every format decode to the correct upright RGB pixels, or to a clear reason."""
+"""Images of every format are decoded to the correct upright RGB pixels, or a clear reason is given."""
 
 from __future__ import annotations
 
@@ -193,7 +193,9 @@ def test_white_of_deep_images():
     assert np.asarray(decode(real, white=100).image)[0, :, 0].tolist() == [0, 128, 255]
     colour = deep_rgb_png(np.full((4, 4, 3), 4000, np.uint16))
     assert pixels(colour)[0, 0].tolist() == [15, 15, 15]
-    with pytest.raises(ImageError, match="`white` applies to grey images, and 16-bit colour is read at full scale"):
+    with pytest.raises(
+        ImageError, match="`white` applies only to grey images, and in 16-bit colour images white is 65,535"
+    ):
         decode(colour, white=4095)
 
 
@@ -228,7 +230,7 @@ def test_reasons_for_undefined_values():
         (np.int16(700), "16-bit signed integers have no standard value of white; set `white=N` in extract or fit"),
         (np.uint32(700), "32-bit integers have no standard value of white; set `white=N` in extract or fit"),
         (np.float32(700), "floating-point values above 1 have no standard value of white; set `white=N` in extract"),
-        (np.float32(np.nan), r"contains NaN \(no data\); replace NaN by a value"),
+        (np.float32(np.nan), r"contains NaN \(no data\); replace NaN with a value"),
         (np.float32(np.inf), "contains infinite values; replace them"),
         (np.float64(0.5), "a TIFF with 64-bit floating-point values, which featx does not read"),
     ):
@@ -300,7 +302,7 @@ def test_qoi_and_tga():
     data[17] &= ~15  # the header declares no opacity bits
     np.testing.assert_array_equal(pixels(bytes(data)), np.asarray(corners()))
     for broken in (bytes(data[:500]), bytes(len(data)), b"\0" + bytes(data)):
-        with pytest.raises(ImageError, match="not an image: the content is none of the formats"):
+        with pytest.raises(ImageError, match="not an image: the content has none of the formats"):
             decode(broken)
 
 
@@ -450,7 +452,7 @@ def test_truncated_files():
     ("data", "message"),
     [
         (b"", r"empty file \(0 bytes\)"),
-        (b"not found", "not an image: the content is none of the formats JPEG, PNG"),
+        (b"not found", "not an image: the content has none of the formats JPEG, PNG"),
         (b"\r\n<!DOCTYPE html>\n<title>404", "not an image but a web page, perhaps from a failed download; .* again"),
         (
             b"version https://git-lfs.github.com/spec/v1\noid sha256:0",

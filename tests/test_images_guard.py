@@ -91,7 +91,7 @@ def test_memory_limit():
 def test_a_limit_above_the_image_librarys_own():
     data = flat_png(14000, 13000)
     with Guard(megabytes=2000) as guard:
-        with pytest.raises(ImageError, match="more than 100,000,000 pixels; increase `max_pixels` to read it"):
+        with pytest.raises(ImageError, match="more than 100,000,000 pixels; increase `max_pixels` to read the image"):
             guard.prepare(data, size=32)
         assert guard.prepare(data, size=32, max_pixels=200_000_000).pixels.min() == 90
 

@@ -1,4 +1,4 @@
-"""Reduced-size JPEG decoding shows the same image as full-size decoding and leaves unusual files to Pillow."""
+"""JPEG decoding at reduced size gives the same image as at full size; unusual files are decoded by Pillow."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def test_reason_for_12_bits():
     data = bytearray(jpeg(scene(200, 150)))
     data[data.index(b"\xff\xc0") + 4] = 12
     with pytest.raises(
-        ImageError, match="a JPEG with 12 bits per channel, which featx does not read; export the image with 8"
+        ImageError, match="a JPEG with 12 bits per channel, which featx does not read; export the image with 8 bits"
     ):
         decode(bytes(data))
 

@@ -136,7 +136,7 @@ def test_the_check_itself_is_bounded():
     assert time.process_time() - started < 5
 
 
-def test_pixel_data_beyond_an_image_is_not_unpacked():
+def test_pixel_data_beyond_an_image_is_not_decompressed():
     body = zlib.compress(bytes(64 * 193) + bytes(100_000_000))
     header = struct.pack(">IIBBBBB", 64, 64, 8, 2, 0, 0, 0)
     data = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", body) + chunk(b"IEND", b"")

@@ -40,7 +40,7 @@ def test_orientation_page_and_white_are_applied(tmp_path):
     (second,) = draw_thumbnails([image_at(tmp_path / "pages.tif")], 40, white=4000, page=2)
     assert 126 <= second.pixels.mean() <= 129
     (large,) = draw_thumbnails([image_at(tmp_path / "turned.jpg")], 40, max_pixels=3000)
-    assert large.reason == "80 x 40 is more than 3,000 pixels; increase `max_pixels` to read it"
+    assert large.reason == "80 x 40 is more than 3,000 pixels; increase `max_pixels` to read the image"
 
 
 def test_an_encoded_thumbnail_is_a_jpeg_of_the_same_size():

@@ -89,7 +89,7 @@ def test_recordings_are_reported_and_are_not_near_duplicates(scenes):
     found = inspect(scenes)
     assert sorted(len(recording) for recording in found.recordings) == [12, 12]
     assert found.near_duplicates == ()
-    assert "12 frames of one recording: a/frame0.png .. a/frame11.png" in "\n".join(inspection_lines(found.to_dict()))
+    assert "12 frames of one recording: a/frame0.png to a/frame11.png" in "\n".join(inspection_lines(found.to_dict()))
 
 
 def test_versions_are_reported_and_are_not_near_duplicates(scenes):
@@ -102,7 +102,10 @@ def test_versions_are_reported_and_are_not_near_duplicates(scenes):
     assert found.versions == (("a/rose.png", "a/rose_bright.png", "a/rose_dark_2.png"),)
     assert found.near_duplicates == ()
     lines = inspection_lines(found.to_dict())
-    assert "versions   of one image, according to the names: a/rose.png, a/rose_bright.png, a/rose_dark_2.png" in lines
+    assert (
+        "versions   augmented versions of one image, recognised by their names: "
+        "a/rose.png, a/rose_bright.png, a/rose_dark_2.png"
+    ) in lines
 
 
 def test_a_near_duplicate_of_two_duplicates_is_one_conflict(scenes):
@@ -163,7 +166,7 @@ def test_dark_16_bit_images_are_reported(tmp_path):
     (tmp_path / "a").mkdir()
     Image.fromarray(values).save(tmp_path / "a" / "deep.png")
     found = inspect(tmp_path)
-    assert "would be nearly black. Add `white=4095`" in found.dark
+    assert "would be nearly black: no pixel value exceeds 4,095. Add `white=4095`" in found.dark
     assert (found.white, inspect(tmp_path, white=4095).dark) == (4095, None)
     shown = CliRunner().invoke(app, ["inspect", str(tmp_path)]).output
     assert shown.splitlines()[-1] == f"next       featx extract {tmp_path} --white 4095"
@@ -191,7 +194,7 @@ def test_command(scenes):
     assert lines[2:5] == [
         "conflict   duplicates or near-duplicates with different labels: a/wrong.png, b/01.png",
         "invalid    a/empty.jpg: empty file (0 bytes)",
-        "duplicates the same bytes: a/wrong.png, b/01.png",
+        "duplicates files with the same bytes: a/wrong.png, b/01.png",
     ]
     assert lines[-1] == f"next       featx extract {scenes}"
     summary = json.loads(CliRunner().invoke(app, ["inspect", str(scenes), "--json"]).stdout)

@@ -1,4 +1,4 @@
-"""Rejection: images unlike the training images are rejected, and about the requested share of genuine images."""
+"""Rejection: of images unlike the training images, and of about the requested share of images of the known classes."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def rejector(n: int, seed: int) -> Rejector:
 
 
 @pytest.mark.parametrize("rate", [0.05, 0.2])
-def test_about_the_requested_share_of_genuine_images_is_rejected(rate):
+def test_about_the_requested_share_of_images_of_known_classes_is_rejected(rate):
     known = rejector(2000, 0)
     X, _ = cloud(4000, 7)
     probabilities = np.random.default_rng(9).uniform(0.5, 1, (4000, 1))
@@ -68,7 +68,8 @@ def test_invalid_rates_are_refused():
     for rate in (0, 1, -0.1, 5):
         with pytest.raises(OptionError, match="it must be above 0 and below 1"):
             known.limit(rate)
-    with pytest.raises(ClassifierError, match="`reject_rate=0.01` of 40 training images is less than one; try 0.025"):
+    message = "`reject_rate=0.01`: this fraction of 40 training images is less than one image; expected at least 0.025"
+    with pytest.raises(ClassifierError, match=message):
         known.limit(0.01)
 
 
@@ -83,7 +84,7 @@ def test_foreign_images_are_rejected_in_every_form(fake, model, tmp_path, monkey
     new = make_classes(tmp_path / "new", {"red": (200, 50, 40)}, 2)
     for i in range(3):
         save_image(new / f"green{i}.png", (40, 190, 60), seed=i)
-        save_image(new / "red" / f"red-{i:02}.png", (200, 50, 40), seed=1000 + i)  # genuine images
+        save_image(new / "red" / f"red-{i:02}.png", (200, 50, 40), seed=1000 + i)  # images of a known class
     made = predict(model, new, tmp_path / "out.csv", reject_rate=0.05, runtime=fake.runtime)
     rows = {
         row["path"].rpartition("/")[2]: row
@@ -92,7 +93,7 @@ def test_foreign_images_are_rejected_in_every_form(fake, model, tmp_path, monkey
     assert (made.n_rejected, made.n_predicted, made.n_images) == (3, 3, 6)
     assert {rows[f"green{i}.png"]["status"] for i in range(3)} == {"rejected"}
     assert {rows[f"green{i}.png"]["label"] for i in range(3)} == {""}
-    assert rows["green0.png"]["reason"].startswith("unlike the training images; the nearest class is ")
+    assert rows["green0.png"]["reason"].startswith("not similar to the training images; the most probable class is ")
     assert rows["red-00.png"]["status"] == "ok"
     assert predict(model, new, runtime=fake.runtime).n_rejected == 0
     monkeypatch.setenv("FEATX_CACHE", str(fake.runtime.cache))
@@ -120,7 +121,7 @@ def test_without_cross_validation_images_cannot_be_rejected(fake, images):
         path.unlink()  # makes the class of one image not rare
     made = fit(extract(images, "quadrants", runtime=fake.runtime), runtime=fake.runtime)
     with pytest.raises(
-        ClassifierError, match="cannot reject images, because no cross-validation set a limit: class 'green'"
+        ClassifierError, match="cannot reject images, because no cross-validation set a limit: class .green."
     ):
         made.check_reject_rate(0.05)
     assert made.out_of_fold_probabilities() is None

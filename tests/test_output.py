@@ -73,8 +73,8 @@ def test_a_new_file_needs_a_valid_name_and_a_folder(tmp_path):
     (tmp_path / "file").touch()
     for name, message in {
         "m.png": r"`output=.*m.png`: the name must end in .featx",
-        "no/m.featx": "there is no folder .*no",
-        "file/m.featx": "there is no folder .*file",
+        "no/m.featx": "the folder .*no does not exist",
+        "file/m.featx": "the folder .*file does not exist",
         f"{'n' * 300}.featx": "File name too long",
         "a\0b.featx": "null",
     }.items():
@@ -95,14 +95,14 @@ def test_only_files_written_by_featx_are_replaced(tmp_path):
     (tmp_path / "link.html").symlink_to("ours.html")
     (tmp_path / "dangling.html").symlink_to("nowhere")
     messages = {
-        "foreign": "exists and was not written by featx, so it is never replaced; choose another name",
-        "folder": "is not a file and is never replaced",
-        "link": "is a link and is never replaced",
-        "dangling": "is a link and is never replaced",
+        "foreign": "exists and is never replaced, because featx did not write it; choose another name",
+        "folder": "is not a file, which is never replaced",
+        "link": "is a link, which is never replaced",
+        "dangling": "is a link, which is never replaced",
     }
     if hasattr(os, "mkfifo"):
         os.mkfifo(tmp_path / "pipe.html")
-        messages["pipe"] = "is not a file and is never replaced"
+        messages["pipe"] = "is not a file, which is never replaced"
     for name, message in messages.items():
         for overwrite in (False, True):
             with pytest.raises(OutputError, match=message):

@@ -525,9 +525,10 @@ def unmeasured(fake, tmp_path):
 def test_a_model_without_an_accuracy_estimate_has_a_page(fake, unmeasured, tmp_path):
     report(unmeasured, html=tmp_path / "r.html", data=tmp_path / "set", runtime=fake.runtime)
     text = (tmp_path / "r.html").read_text("utf-8")
-    assert "no accuracy estimate <small>class &#39;blue&#39; has one image" in text
+    assert "no accuracy estimate <small>class &#34;blue&#34; has one image" in text
     with pytest.raises(
-        ClassifierError, match="`suspects`: there are no out-of-fold predictions .*: class 'blue' has one"
+        ClassifierError,
+        match="`suspects`: labels cannot be checked, because .* no out-of-fold predictions: class .blue. has one",
     ):
         report(unmeasured, suspects=tmp_path / "s.csv")
 
@@ -558,9 +559,9 @@ def test_suspects_find_labels_that_were_swapped(fake, tmp_path):
 
 def test_outputs_are_not_replaced_by_default(fake, model, data, tmp_path):
     (tmp_path / "r.html").write_text("mine")
-    with pytest.raises(OutputError, match=r"r.html exists and was not written by featx"):
+    with pytest.raises(OutputError, match=r"r.html exists and is never replaced, because featx did not write it"):
         report(model, html=tmp_path / "r.html")
-    with pytest.raises(OutputError, match=r"`html=.*r.pdf`: the name must end in .html, .htm"):
+    with pytest.raises(OutputError, match=r"`html=.*r.pdf`: the name must end in .html or .htm"):
         report(model, html=tmp_path / "r.pdf")
     with pytest.raises(OutputError, match=r"`suspects=.*s.txt`: the name must end in .csv"):
         report(model, suspects=tmp_path / "s.txt")

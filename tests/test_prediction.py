@@ -101,7 +101,7 @@ def test_top_k(fake, model, new):
     first = done.to_dict()["rows"][0]
     assert (first["label"], first["label_2"]) == ("red", "blue")
     assert first["confidence"] + first["confidence_2"] == pytest.approx(1)
-    with pytest.raises(OutputError, match="`top_k=3`: the model has only 2 classes"):
+    with pytest.raises(OutputError, match="`top_k=3`: the model has 2 classes; expected a number from 1 to 2"):
         predict(model, new, top_k=3)
 
 
@@ -140,7 +140,7 @@ def test_outputs_are_not_overwritten(fake, model, new, tmp_path):
     output = tmp_path / "scores.csv"
     output.write_text("precious")
     for overwrite in (False, True):
-        with pytest.raises(OutputError, match="exists and was not written by featx, so it is never replaced"):
+        with pytest.raises(OutputError, match="exists and is never replaced, because featx did not write it"):
             predict(model, new, output, overwrite=overwrite, runtime=fake.runtime)
     assert output.read_text() == "precious"
     output.unlink()
@@ -154,7 +154,7 @@ def test_outputs_are_not_overwritten(fake, model, new, tmp_path):
 
 @pytest.mark.parametrize(
     ("name", "message"),
-    [("scores.xls", "must end in .csv, .jsonl, .ndjson, .parquet"), ("none/scores.csv", "there is no folder")],
+    [("scores.xls", "must end in .csv, .jsonl, .ndjson or .parquet"), ("none/scores.csv", "does not exist; create it")],
 )
 def test_invalid_outputs_are_refused_before_any_work(fake, model, new, tmp_path, name, message):
     with pytest.raises(OutputError, match=message):
@@ -191,12 +191,12 @@ def test_sort_into_class_folders(fake, model, new, tmp_path):
 
 def test_links_without_a_folder_to_sort_into_are_refused(fake, model, new):
     n_starts = fake.starts
-    with pytest.raises(OutputError, match="`link` applies only to `sort_into`; name a folder to sort into, or omit"):
+    with pytest.raises(OutputError, match="`link` requires `sort_into`; add `sort_into=FOLDER`, or leave out"):
         predict(model, new, link=True, runtime=fake.runtime)
     assert fake.starts == n_starts
     shown = CliRunner().invoke(app, ["predict", "any.featx", str(new), "--link"])
     assert shown.exit_code == 2
-    assert "--link applies only to --sort-into" in shown.output
+    assert "--link requires --sort-into" in shown.output
 
 
 def test_sort_into_keeps_all_images_with_the_same_name(fake, model, tmp_path):
@@ -236,7 +236,7 @@ def test_images_are_never_sorted_into_their_own_folder(fake, model, tmp_path):
     for given in (target / "red", target / "red" / "red-00.png", [data, target / "blue"]):
         with pytest.raises(OutputError, match="the folder is, contains or lies in .*, which is predicted"):
             predict(model, given, sort_into=target, overwrite=True, runtime=fake.runtime)
-    with pytest.raises(OutputError, match="one of the input images is there"):
+    with pytest.raises(OutputError, match="an input image has this path"):
         predict(model, tmp_path / "links", sort_into=target, overwrite=True, runtime=fake.runtime)
     assert {p.name: p.read_bytes() for p in target.glob("*/*")} == {p.name: p.read_bytes() for p in data.glob("*/*")}
 
@@ -279,7 +279,7 @@ def test_hard_links_lead_to_the_targets_of_symbolic_links(fake, model, tmp_path)
         made = tmp_path / "a" / "sorted" / "red" / "one.png"
         assert not made.is_symlink()
         assert made.stat().st_ino == real.stat().st_ino
-    with pytest.raises(OutputError, match="one of the input images is there"):  # the copy would replace the input
+    with pytest.raises(OutputError, match="an input image has this path"):  # the copy would replace the input
         predict(model, real, sort_into=tmp_path / "a" / "sorted", overwrite=True, runtime=fake.runtime)
     made.unlink()
     save_image(made, (1, 2, 3))
@@ -351,7 +351,7 @@ def test_bad_input(fake, model, tmp_path):
     bad = tmp_path / "bad.png"
     bad.write_bytes(b"")
     assert predict(model, bad, runtime=fake.runtime).n_skipped == 1
-    with pytest.raises(ImageError, match="`strict=True`: 1 images cannot be used, the first is .*bad.png: empty file"):
+    with pytest.raises(ImageError, match="`strict=True`: 1 image cannot be used: .*bad.png: empty file"):
         predict(model, bad, strict=True, runtime=fake.runtime)
 
 
@@ -411,7 +411,7 @@ def test_an_image_with_the_name_of_a_list_is_an_image(fake, model, new, tmp_path
 
 def test_inputs_that_cannot_be_predicted_are_refused_by_type(fake, model, new, tmp_path):
     for name, message in (
-        ("set.zip", "is an archive; expected a folder, a manifest .* Unpack it and give the folder"),
+        ("set.zip", "is an archive; expected a folder, a manifest .* Decompress the archive and give the folder"),
         ("set.tar.gz", "is an archive"),
         ("list.xlsx", "is a spreadsheet; save it as CSV and give that file"),
     ):

@@ -34,7 +34,7 @@ def after_the_scan(fake, change) -> Runtime:
     """Return a runtime that changes files after the scan of the data set and before the first read."""
 
     def notice(text: str) -> None:
-        if "classes by folder" in text:
+        if "classes (by folder)" in text:
             change()
 
     return replace(fake.runtime, notice=notice)
@@ -119,10 +119,10 @@ def test_irregular_files_are_listed_and_do_not_stop_a_run(fake, images):
             "zero.png": "a device, not a file",
             "circle.png": "cannot be read: Too many levels of symbolic links",
             "memory.png": "empty file (0 bytes)",
-            "system": "the folder cannot be read: it leads to /proc, which contains no regular files",
+            "system": "the folder cannot be read: it leads to /proc, which belongs to a virtual file system",
             "hole.png": (
                 "cannot be read: 100,000,000,000 bytes are more than the limit of 864,000,000; "
-                "increase `max_pixels` to read it"
+                "increase `max_pixels` to read the file"
             ),
         }
         record = extraction.to_dict()
@@ -170,7 +170,7 @@ def test_16_bit_images_that_would_be_nearly_black_stop_before_any_work(fake, tmp
     with pytest.raises(DatasetError) as stopped:
         run(fake, tmp_path / "dark")
     assert str(stopped.value) == (
-        "3 images are 16-bit but no value exceeds 4,095; they would be nearly black. Add `white=4095`"
+        "3 16-bit images would be nearly black: no pixel value exceeds 4,095. Add `white=4095`"
     )
     assert not list(fake.runtime.cache.glob("features/*.h5"))
     table = run(fake, tmp_path / "dark", white=4095)
@@ -195,7 +195,7 @@ def test_reasons_depend_on_the_feature_spec(fake, tmp_path):
         assert not reasons(run(fake, tmp_path / "set"))
     small = replace(fake.runtime, max_pixels=500)
     assert reasons(run(fake, tmp_path / "set", runtime=small, resize="pad")) == {
-        "a/one.png": "40 x 40 is more than 500 pixels; increase `max_pixels` to read it"
+        "a/one.png": "40 x 40 is more than 500 pixels; increase `max_pixels` to read the image"
     }
     assert not reasons(run(fake, tmp_path / "set", resize="pad"))
 
@@ -209,13 +209,17 @@ def test_few_dark_images_are_only_reported(fake, images):
     deep(images / "red" / "dark.png", 4000)
     other = replace(fake.runtime, cache=fake.runtime.cache.with_name("other"))
     assert len(run(fake, images, runtime=other)) == 26
-    assert "warning: red/dark.png: 16-bit, but no value exceeds 4,095: nearly black. Add `white=4095`" in fake.notices
+    warning = (
+        "the 16-bit image red/dark.png will be nearly black, because no pixel value exceeds 4,095. Add `white=4095`"
+    )
+    assert f"warning: {warning}" in fake.notices
 
 
 def test_several_dark_images_are_an_error_among_8_bit_images(fake, images):
     for number in range(3):
         deep(images / "red" / f"dark{number}.tif", 900 + number)
-    with pytest.raises(DatasetError, match=r"^3 images are 16-bit but no value exceeds 1,023; .* Add `white=1023`$"):
+    message = "3 16-bit images would be nearly black: no pixel value exceeds 1,023. Add `white=1023`"
+    with pytest.raises(DatasetError, match=f"^{message}$"):
         run(fake, images)
     assert len(run(fake, images, white=1023)) == 27
 
@@ -226,7 +230,7 @@ def test_white_is_not_suggested_for_dark_16_bit_colour(fake, tmp_path):
         path.parent.mkdir(parents=True)
         path.write_bytes(deep_rgb_png(np.full((32, 32, 3), 4000, np.uint16)))
     with pytest.raises(
-        DatasetError, match="nearly black. Export them with 8 bits; `white` applies only to grey images"
+        DatasetError, match="no pixel value exceeds 4,095. Export them with 8 bits; `white` applies only to grey images"
     ):
         run(fake, tmp_path / "colours")
 

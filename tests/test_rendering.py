@@ -42,7 +42,7 @@ def test_summary_and_lines_agree(model, tmp_path):
     text = str(shown)
     assert f"{cv['mean']:.3f} (95 % CI {cv['low']:.3f} to {cv['high']:.3f})" in text
     assert 'majority class "blue": 0.500' in text
-    assert "quadrants (ImageNet weights), last layer, avg: 12 per image" in text
+    assert "quadrants (ImageNet weights), last layer, average pooling: 12 per image" in text
     model.save(tmp_path / "m.featx")
     again = report(tmp_path / "m.featx").to_dict()
     assert again == summary | {"model": str(tmp_path / "m.featx"), "file": again["file"]}
@@ -77,13 +77,19 @@ def test_lines_of_groups_and_group_hints(model):
     lines = evaluation_lines(model.evaluation.to_dict() | changed)
     assert lines[1] == (
         "ungrouped  1.000  optimistic: 1 duplicate, 412 near-duplicates, 90 frames of 1 recording, 6 versions of 2 "
-        "images, 2 named groups would be split between training and test (24 images in 9 groups)"
+        "images and 2 named groups would be split between training and test (24 images in 9 groups)"
     )
     command = r"featx fit --head logreg --group-by '(P\d+)' --overwrite"
-    assert lines[3] == f"by plate   0.712  12 values, P01..P12; if these are batches: {command}"
-    assert lines[4] == f"by name    0.712  file names contain P01..P12; if these are batches: {command}"
+    assert lines[3] == (
+        "by plate   accuracy 0.712 if images are grouped by plate (12 values, P01 to P12). "
+        f"If these values name persons, days or other sources, use: {command}"
+    )
+    assert lines[4] == (
+        "by name    accuracy 0.712 if images are grouped by a word of the file name (P01 to P12). "
+        f"If these words name persons, days or other sources, use: {command}"
+    )
     lines = evaluation_lines(model.evaluation.to_dict() | changed, lambda group_by: f"again with {group_by}")
-    assert lines[3].endswith(r"if these are batches: again with (P\d+)")
+    assert lines[3].endswith(r"other sources, use: again with (P\d+)")
 
 
 def test_the_same_image_in_two_classes_is_listed_first(fake, tmp_path):
@@ -93,8 +99,8 @@ def test_the_same_image_in_two_classes_is_listed_first(fake, tmp_path):
     evaluation = fit(extract(folder, "quadrants", runtime=fake.runtime), runtime=fake.runtime).evaluation
     assert evaluation.groups["n_conflicts"] == 3
     assert evaluation_lines(evaluation.to_dict())[0] == (
-        "conflict   3 pairs of duplicates or near-duplicates with different labels, "
-        "the first blue/again-0.png and red/red-00.png; featx inspect FOLDER lists them all"
+        "conflict   3 pairs of duplicates or near-duplicates have different labels, "
+        "for example blue/again-0.png and red/red-00.png; featx inspect FOLDER --json lists all"
     )
 
 
@@ -103,21 +109,23 @@ def test_groups_in_use_are_named(model):
     values = model.evaluation.to_dict()
     named = {"n_named": 12, "group_by": "Platte", "examples": ["P01", "P12"]}
     lines = evaluation_lines(values | {"groups": values["groups"] | named})
-    assert "valid for  new images from other groups, grouped by Platte (12 so far: P01..P12)" in lines
+    assert "valid for  new images from other groups, grouped by Platte (12 groups so far: P01 to P12)" in lines
     lines = evaluation_lines(values | {"groups": values["groups"] | named | {"group_by": None}})
-    assert "valid for  new images from other groups, grouped by the column group (12 so far: P01..P12)" in lines
+    assert (
+        "valid for  new images from other groups, grouped by the column group (12 groups so far: P01 to P12)" in lines
+    )
     assert "valid for  new images from the same sources" in evaluation_lines(values)
 
 
 @pytest.mark.parametrize(
     ("mean", "low", "sentence"),
     [
-        (0.869, 0.85, '0.869 is not better than always answering "blue" (0.870)'),
-        (0.870, 0.85, '0.870 is not better than always answering "blue" (0.870)'),
+        (0.869, 0.85, '0.869 is not better than always predicting "blue" (0.870)'),
+        (0.870, 0.85, '0.870 is not better than always predicting "blue" (0.870)'),
         (
             0.9,
             0.87,
-            '0.900 may be no better than always answering "blue" (0.870): its 95 % interval includes 0.870',
+            '0.900 may be no better than always predicting "blue" (0.870): its 95 % interval includes 0.870',
         ),
         (0.9, 0.871, ""),
     ],
@@ -143,10 +151,13 @@ def test_a_missing_accuracy_estimate_is_reported(model):
 def test_held_out_parts(model):
     test = {"accuracy": 0.9, "low": 0.8, "high": 0.95, "n": 90, "as_given": 0.91, "n_as_given": 100}
     lines = evaluation_lines(model.evaluation.to_dict() | {"test": test})
-    shown = "test       0.900 (95 % CI 0.800 to 0.950)   90 images, without 10 that share a group with training images"
+    shown = (
+        "test       0.900 (95 % CI 0.800 to 0.950) on the 90 images of the test part "
+        "that share no group with a training image   accuracy on all 100 images of the test part: 0.910"
+    )
     assert shown in lines[1]
     lines = evaluation_lines(model.evaluation.to_dict() | {"test": test | {"accuracy": None, "n": 0}})
-    assert "not estimated: every image shares a group with a training image (as given 0.910" in lines[1]
+    assert "not estimated: every image shares a group with a training image (accuracy on all 100" in lines[1]
 
 
 def test_many_classes_show_the_most_frequent_confusions_instead_of_a_matrix(model):
@@ -161,8 +172,8 @@ def test_many_classes_show_the_most_frequent_confusions_instead_of_a_matrix(mode
 def test_extraction_lines(fake, images):
     (images / "red" / "empty.png").write_bytes(b"")
     lines = extraction_lines(extract(images, "quadrants", runtime=fake.runtime).extraction.to_dict())
-    assert lines[0].startswith("images     0 cached, 24 new in ")
-    assert lines[1] == "crop       cuts off 23 % of the average image; --resize pad or squash keeps all"
+    assert lines[0].startswith("images     0 cached, 24 computed in ")
+    assert lines[1] == "crop       on average 23 % of each image is cut off; --resize pad or squash keep all of it"
     assert lines[2] == "skipped    red/empty.png: empty file (0 bytes)"
 
 
@@ -196,7 +207,8 @@ def test_prediction_lines_warn_about_training_images():
     lines = prediction_lines(values)
     assert lines == [
         "images     600 predicted, 0 skipped in 1.0 s (600 per second)",
-        "warning    412 of 600 images were used to fit this model; their scores are not representative of new images",
+        "warning    412 of 600 images were used to fit this model; "
+        "their probabilities are not representative of new images",
     ]
 
 
@@ -221,12 +233,12 @@ def test_on_other_labelled_images(fake, images, tmp_path):
     at = next(i for i, text in enumerate(lines) if text.startswith("on "))
     assert on["baseline"] == {"accuracy": 0.5, "class": "blue"}
     assert (on["n_seen"], on["n_near"], on["notes"]) == (1, 0, [])
-    assert lines[at].endswith('majority class "blue": 0.500   12 images   without 1 training image (with them 0.923)')
+    assert lines[at].endswith('majority class "blue": 0.500   12 images   without 1 training image (with these: 0.923)')
     assert lines[at + 1].strip() == "recall blue 0.83, red 1.00"
     (mistake,) = on["mistakes"]
     wrong = (other / "blue" / "0.png").as_posix()
     assert (mistake["path"], mistake["label"], mistake["predicted"]) == (wrong, "blue", "red")
-    assert lines[at + 2] == f"mistake    {wrong}: predicted red ({mistake['confidence']:.2f}), label blue"
+    assert lines[at + 2] == f"mistake    {wrong}: label blue, predicted red (probability {mistake['confidence']:.2f})"
     assert lines[-6:-4] == ["", f"on {other}:"]
     assert lines[-2:] == ["blue       5      1", "red        0      6"]
     assert lines[0] == f"model      {tmp_path / 'm.featx'}"
@@ -265,7 +277,7 @@ def test_labelled_images_of_a_manifest_with_columns_of_its_own(fake, model, tmp_
     assert (on["n_as_given"], on["n_groups"]) == (12, 3)
     shown = str(report(model, on=tmp_path / "list.csv", group_by="day", **how))
     assert 'majority class "blue": 1.000   4 images in 3 groups' in shown
-    with pytest.raises(DatasetError, match="`group_by` plate matches no image"):
+    with pytest.raises(DatasetError, match="`group_by=plate`: no image has such a group"):
         report(model, on=tmp_path / "list.csv", group_by="plate", **how)
 
 
@@ -308,7 +320,10 @@ def test_predicted_labels_are_aligned_in_one_column():
     ]
     counts = {"n_images": 2, "n_predicted": 2, "n_rejected": 0, "n_skipped": 0, "n_seen": 0, "n_ignored": 0}
     more = {"own_folders": [], "seconds": 1.0, "images_per_second": 2.0, "rows": rows}
-    assert prediction_lines(counts | more)[:2] == ["Gänseblümchen 0.500  a.png", "Rose          0.250  b.png  (seen)"]
+    assert prediction_lines(counts | more)[:2] == [
+        "class Gänseblümchen 0.500  a.png",
+        "class Rose          0.250  b.png  (training image)",
+    ]
 
 
 def test_other_weights_than_those_of_the_model_are_an_error(fake, images, tmp_path):
@@ -318,7 +333,7 @@ def test_other_weights_than_those_of_the_model_are_an_error(fake, images, tmp_pa
         WeightsError, match="differ from those of quadrants .*give the right file to predict or report `on`"
     ):
         featx.report(model, on=images, weights=tmp_path / "other.h5", runtime=fake.runtime)
-    with pytest.raises(ClassifierError, match="`weights` applies only to the images of `on`"):
+    with pytest.raises(ClassifierError, match="`weights` requires `on`; add `on=FOLDER`, or leave out `weights`"):
         featx.report(model, weights=tmp_path / "other.h5", runtime=fake.runtime)
-    with pytest.raises(ClassifierError, match="`label_by`, `group_by` applies only to the images of `on`"):
+    with pytest.raises(ClassifierError, match="`label_by`, `group_by` require `on`"):
         report(model, group_by="parent", label_by="top")

@@ -1,4 +1,4 @@
-"""The sample in data/ equals the one that an installed featx writes."""
+"""The sample in data/ equals the sample that an installed featx writes."""
 
 from __future__ import annotations
 

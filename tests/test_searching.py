@@ -157,7 +157,7 @@ def test_fits_of_the_search_that_do_not_converge_are_counted():
 def test_an_invalid_candidate_is_an_error():
     split = exact_split_name()
     head = replace(make_head("logreg"), grid={"head__C": (-1.0, 1.0)})  # make_head would reject it
-    with pytest.raises(HeadError, match="logreg with C=-1.0 cannot be fitted: .*must be a float"):
+    with pytest.raises(HeadError, match="logreg with C=-1.0 cannot be fitted; .*must be a float"):
         list(try_candidates(head, head.candidates(60), split))
 
 

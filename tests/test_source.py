@@ -1,4 +1,4 @@
-"""Sources list, query and open image files: only regular files, within limits, large ones one at a time."""
+"""Sources list, query and open image files: only regular files, within limits, and large files one at a time."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_an_uncompressed_image_of_the_largest_size_is_read(tmp_path):
     with pytest.raises(TooLargeError) as stopped:
         read(hole(tmp_path / "more.tif", 64_008_001))
     assert stopped.value.strerror == (
-        "64,008,001 bytes are more than the limit of 64,008,000; increase `max_pixels` to read it"
+        "64,008,001 bytes are more than the limit of 64,008,000; increase `max_pixels` to read the file"
     )
 
 
@@ -119,7 +119,7 @@ def test_pipes_and_devices_are_never_opened(tmp_path):
     ]
 
 
-def test_a_path_names_a_folder_or_a_single_file(tmp_path):
+def test_the_source_of_a_path_is_the_folder_or_the_folder_of_the_file(tmp_path):
     (tmp_path / "list.csv").touch()
     assert source_at(tmp_path) == dataset_source(tmp_path) == LocalFolder(tmp_path)
     assert source_at(tmp_path / "list.csv") is None

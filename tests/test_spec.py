@@ -57,10 +57,10 @@ def test_json_round_trip():
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"pooling": "mean"}, "pooling is 'mean'; expected avg, max or flatten"),
-        ({"resize": "stretch"}, "resize is 'stretch'; expected crop, squash or pad"),
-        ({"preprocess": "vgg"}, "preprocess is 'vgg'; expected caffe, tf, torch, lite or none"),
-        ({"size": 4}, "size is 4; expected 8 to 4096 pixels"),
+        ({"pooling": "mean"}, "`pooling=mean`: expected avg, max or flatten"),
+        ({"resize": "stretch"}, "`resize=stretch`: expected crop, squash or pad"),
+        ({"preprocess": "vgg"}, "`preprocess=vgg`: expected caffe, tf, torch, lite or none"),
+        ({"size": 4}, "`size=4`: expected 8 to 4096 pixels"),
         ({"augment_seed": 1}, "augment_seed is 1 without augment; leave it out"),
     ],
 )

@@ -73,7 +73,7 @@ def test_rows_come_back_by_key_in_the_order_asked(tmp_path):
     np.testing.assert_array_equal(found.features, rows(5, 1, 5).features)
     np.testing.assert_array_equal(found.signatures, rows(5, 1, 5).signatures)
     assert store.snapshot().contains(rows(2, 9).keys).tolist() == [True, False]
-    with pytest.raises(DamagedStoreError, match="1 rows are missing from .*; extract them again"):
+    with pytest.raises(DamagedStoreError, match="1 rows are missing from .*; extract the data set again"):
         store.snapshot().rows(rows(9).keys)
 
 
@@ -173,7 +173,7 @@ def test_unreadable_file_is_set_aside(tmp_path, damage):
 def test_newer_format_is_an_error_and_is_not_replaced(tmp_path):
     store = write(tmp_path, rows(1))
     edit_index(store.path, lambda index: index["attrs"].update(format_version=2))
-    with pytest.raises(NewerFormatError, match="has format 2; this featx reads format 1: update featx"):
+    with pytest.raises(NewerFormatError, match="has format 2; this version of featx reads format 1. Update featx"):
         store.set_aside_if_unreadable()
 
 
@@ -183,9 +183,9 @@ def test_newer_format_is_an_error_and_is_not_replaced(tmp_path):
         ("features", {"dtype": "<f8"}, "features is <f8 of shape"),
         ("features", {"shape": [2, 2**40]}, "features is <f4 of shape"),
         ("features", {"shape": "two"}, "has no dataset 'features'"),
-        ("features", {"offset": -8}, "is truncated: features is outside it"),
-        ("features", {"offset": 2**62}, "is truncated: features is outside it"),
-        ("features", {"offset": None}, "is truncated: features is outside it"),
+        ("features", {"offset": -8}, "is truncated: features is outside the file"),
+        ("features", {"offset": 2**62}, "is truncated: features is outside the file"),
+        ("features", {"offset": None}, "is truncated: features is outside the file"),
         ("crc", {"shape": [2**50]}, "key is .* expected u1 of"),
         ("probes", {"shape": [2**30, 2**30]}, "probes has the invalid shape"),
         ("probes", {"crc": 1}, "probes is damaged"),
@@ -198,8 +198,8 @@ def test_newer_format_is_an_error_and_is_not_replaced(tmp_path):
         ("probes", {"shape": [0, 6]}, "probes has the invalid shape"),
         ("probes", {"shape": [2, 0]}, "probes has the invalid shape"),
         ("features", {"shape": [2, 6, 1]}, "features is <f4 of shape"),
-        ("features", {"offset": "9"}, "is truncated: features is outside it"),
-        ("features", {"offset": 8}, "is damaged: features overlaps its index"),
+        ("features", {"offset": "9"}, "is truncated: features is outside the file"),
+        ("features", {"offset": 8}, "is damaged: features overlaps the index"),
         ("features", {"crc": "x"}, "features is damaged"),
         ("crc", {"shape": [-2]}, "has no dataset 'crc'"),
         ("crc", {"shape": []}, "key is .* expected u1 of"),
@@ -322,7 +322,8 @@ def test_other_features_of_the_probes_stop_the_writer(tmp_path):
     store = write(tmp_path, rows(1))
     with store.writer(lambda text: None) as writer:
         with pytest.raises(
-            StoreError, match=r"cannot be reproduced on this machine .* cosine 0\.\d+, at least 0\.9999 is"
+            StoreError,
+            match=r"cannot be reproduced on this machine: .* cosine similarity of 0\.\d+; at least 0\.9999 is",
         ):
             writer.begin(PROBES[:, ::-1], PRODUCER)
         with pytest.raises(StoreError, match="has 6 features per image; this backbone gives 3"):
@@ -336,7 +337,7 @@ def test_last_digits_of_another_machine_are_recorded(tmp_path):
         writer.begin(PROBES * np.float32(1 + 1e-6), {"engine": "test 2"})
         writer.append(rows(2))
         writer.finish()
-    assert re.search(r"differ slightly from those in the cache \(cosine 1\.000000\)", notices[0])
+    assert re.search(r"differ slightly from the features in the cache \(cosine similarity 1\.000000\)", notices[0])
     header = store.header()
     assert header.producers == (PRODUCER, {"engine": "test 2"})
     np.testing.assert_array_equal(header.probes, PROBES)

@@ -60,7 +60,7 @@ def test_links_pipes_and_folders_are_neither_written_nor_waited_for(tmp_path, su
             write(tmp_path / "cache", rows(2))
         assert store.set_aside_if_unreadable() == store.path.with_suffix(".h5.damaged")
     if what == "folder" and suffix in (".journal", ".lock"):
-        with pytest.raises(StoreError, match="it is a folder; move it away"):
+        with pytest.raises(StoreError, match="it is a folder; move the folder away"):
             write(tmp_path / "cache", rows(2))
     else:
         write(tmp_path / "cache", rows(2))
@@ -110,7 +110,7 @@ def test_linked_folders_are_not_entered(tmp_path, folder):
     shutil.rmtree(cache / folder, ignore_errors=True)
     (cache / folder).symlink_to("../home")
     for do in (lambda cache: check_cache(cache, [folder]), lambda cache: prepare_cache(cache, folder)):
-        with pytest.raises(StoreError, match=f"{folder} is a link: featx does not follow links inside its cache"):
+        with pytest.raises(StoreError, match=f"{folder} is a link, which featx does not follow inside its cache"):
             do(cache)
     assert [file.kind for file in list_files(cache) if file.path.name == folder] == ["other"]
     assert not list((tmp_path / "home").iterdir())

@@ -109,9 +109,9 @@ def test_a_layer_is_trained_with_all_above_it_from_the_nearest_place_that_can_be
 
 def test_what_cannot_be_cut_is_an_error() -> None:
     core = tiny_core()
-    with pytest.raises(TrainingError, match=r"unfreeze is 4; tiny has 3 blocks \(block1 .. block3\); expected 1 to 3"):
+    with pytest.raises(TrainingError, match=r"`unfreeze=4`: tiny has 3 blocks \(block1 to block3\); expected 1 to 3"):
         choose_cut(core, 4)
-    with pytest.raises(TrainingError, match="unfreeze is 0"):
+    with pytest.raises(TrainingError, match="`unfreeze=0`: tiny has"):
         choose_cut(core, 0)
     with pytest.raises(BackboneError, match=r"tiny has no layer 'block3_cnov' to train; similar names: block3_conv"):
         choose_cut(core, "block3_cnov")
@@ -399,12 +399,12 @@ def test_a_history_survives_json() -> None:
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        ({"optimizer": "lion"}, "optimizer is 'lion'; expected adamw, adam, rmsprop, sgd"),
-        ({"batch_norm": "yes"}, "batch_norm is 'yes'; expected frozen, train"),
+        ({"optimizer": "lion"}, "`optimizer=lion`: expected adamw, adam, rmsprop or sgd"),
+        ({"batch_norm": "yes"}, "`batch_norm=yes`: expected frozen or train"),
         ({"epochs": 0}, "`epochs=0`: it must be 1 or more"),
         ({"dropout": 1.0}, "`dropout=1.0`: it must be 0 or more and below 1"),
         ({"learning_rate": 0.0}, "`learning_rate=0.0`: it must be above 0"),
-        ({"class_weight": "all"}, "class_weight is 'all'; expected balanced"),
+        ({"class_weight": "all"}, "`class_weight=all`: expected balanced"),
     ],
 )
 def test_an_invalid_configuration_is_an_error(wrong: dict[str, Any], message: str) -> None:

@@ -202,5 +202,5 @@ def test_a_loaded_head_with_other_scores_is_refused(monkeypatch):
     monkeypatch.setattr(
         "featx.fitting.trusting.scores_of", lambda estimator, rows, n: real(estimator, rows, n) * next(calls)
     )
-    with pytest.raises(HeadError, match="the loaded head gives other scores"):
+    with pytest.raises(HeadError, match="the loaded head does not give the same scores"):
         try_saving_on(head, X, Y)

@@ -213,7 +213,9 @@ def test_without_cross_validation_the_effect_of_views_is_unknown(fake, tmp_path)
     assert found.views == ViewsGain(2, table.extraction.views.policy, 0, None, None)
     assert Evaluation.from_dict(found.to_dict()).views == found.views
     shown = [text for text in evaluation_lines(found.to_dict()) if text.startswith("views")]
-    assert shown == [f"views      2 per training image ({found.views.policy}); their effect is unknown"]
+    assert shown == [
+        f"views      2 views for each training image ({found.views.policy}); the effect on the accuracy is unknown"
+    ]
 
 
 def test_held_out_parts_are_scored_without_views(fake, tmp_path):
@@ -230,8 +232,8 @@ def test_held_out_parts_are_scored_without_views(fake, tmp_path):
 
 
 def test_more_views_than_there_are(fake, table):
-    has = "3 augmented views of each image, but `views` is 4"
-    with pytest.raises(EvaluationError, match=f"set has {has}; extract more with `augment` and `views`"):
+    message = "`views=4`: set has 3 augmented views of each image; extract more with `augment` and `views`"
+    with pytest.raises(EvaluationError, match=message):
         fit(table, views=4, runtime=fake.runtime)
     with pytest.raises(OptionError, match="`views=-1`: it must be from 0 to 65,535"):
         fit(table, views=-1, runtime=fake.runtime)
@@ -239,7 +241,7 @@ def test_more_views_than_there_are(fake, table):
 
 def test_views_of_a_table_without_any(fake, images):
     table = extract(images, "quadrants", runtime=fake.runtime)
-    with pytest.raises(EvaluationError, match="set has no augmented views, but `views` is 2"):
+    with pytest.raises(EvaluationError, match="`views=2`: set has no augmented views; extract more"):
         fit(table, views=2, runtime=fake.runtime)
 
 
@@ -256,7 +258,8 @@ def test_a_model_keeps_the_effect_of_views(fake, table, tmp_path):
     shown = report(path)
     assert shown.to_dict()["views"] == effect.to_dict()
     assert effect.difference.low < 0 < effect.difference.high
-    assert re.search(rf"views      \+0\.000 \(.*\): may be due to chance   {re.escape(line_of(effect))}", str(shown))
+    assert re.search(rf"views      {re.escape(line_of(effect))}   difference with views \+0\.000 \(.*\), ", str(shown))
+    assert f"which may be due to chance   2 views for each training image ({effect.policy})" in str(shown)
     report(path, html=tmp_path / "page.html", runtime=fake.runtime)
     page = (tmp_path / "page.html").read_text(encoding="utf-8")
     assert "<dt>views</dt>" in page
@@ -265,7 +268,7 @@ def test_a_model_keeps_the_effect_of_views(fake, table, tmp_path):
 
 def line_of(effect: ViewsGain) -> str:
     low, high = effect.without.low, effect.without.high
-    return f"1.000 (95 % CI {low:.3f} to {high:.3f}) without views   2 per training image ({effect.policy})"
+    return f"accuracy 1.000 (95 % CI {low:.3f} to {high:.3f}) without views"
 
 
 def test_a_model_without_an_entry_for_views(fake, table, tmp_path):
@@ -290,9 +293,9 @@ def archive_member(path: Path, name: str) -> bytes:
 @pytest.mark.parametrize(
     ("difference", "expected"),
     [
-        ((0.05, 0.01, 0.09), "+0.050 (95 % CI +0.010 to +0.090): better   0.800"),
-        ((-0.05, -0.09, -0.01), "-0.050 (95 % CI -0.090 to -0.010): worse   0.800"),
-        ((0.05, -0.01, 0.11), "+0.050 (95 % CI -0.010 to +0.110): may be due to chance   0.800"),
+        ((0.05, 0.01, 0.09), "+0.050 (95 % CI +0.010 to +0.090), which is better   1 view"),
+        ((-0.05, -0.09, -0.01), "-0.050 (95 % CI -0.090 to -0.010), which is worse   1 view"),
+        ((0.05, -0.01, 0.11), "+0.050 (95 % CI -0.010 to +0.110), which may be due to chance   1 view"),
     ],
 )
 def test_whether_views_help_is_reported(fake, table, difference, expected):
@@ -300,7 +303,8 @@ def test_whether_views_help_is_reported(fake, table, difference, expected):
     names = ("mean", "low", "high")
     evaluation["views"]["difference"] = dict(zip(names, difference, strict=True))
     evaluation["views"]["without"]["accuracy"] = dict(zip(names, (0.8, 0.7, 0.9), strict=True))
-    assert f"views      {expected}" in "\n".join(evaluation_lines(evaluation))
+    without = "views      accuracy 0.800 (95 % CI 0.700 to 0.900) without views"
+    assert f"{without}   difference with views {expected} for each" in "\n".join(evaluation_lines(evaluation))
 
 
 def run(*words: object, code: int = 0) -> str:
@@ -322,13 +326,15 @@ def test_the_commands(workplace, images, fake):
     sheet = workplace / "sheet.png"
     words = ("extract", images, "--backbone", "quadrants", "--augment", "tutorial", "--views", 2)
     output = run(*words, "--preview", sheet)
-    assert "views      2 per training image (flip=horizontal,shear=0.2,zoom=0.2): 0 cached, 48 new" in output
+    assert "views      2 for each training image (flip=horizontal,shear=0.2,zoom=0.2): 0 cached, 48 computed" in output
     assert f"preview    {sheet}" in output
     assert output.rstrip().endswith("next       featx fit --head logreg --views 2")
     assert Image.open(sheet).size == (3 * 38 + 6, 8 * 54 + 6)
-    assert ": 48 cached, 0 new" in run(*words)
+    assert ": 48 cached, 0 computed" in run(*words)
     output = run("fit", "--views", 2)
-    assert re.search(r"views      \+0\.000 \(95 % CI -0\.\d+ to \+0\.\d+\): may be due to chance", output)
+    assert re.search(
+        r"views      accuracy .* views \+0\.000 \(95 % CI -0\.\d+ to \+0\.\d+\), which may be due to chance", output
+    )
     assert "views" not in run("fit", "--overwrite")
     fitted = json.loads(CliRunner().invoke(app, ["fit", "--views", "1", "--json", "--overwrite"]).stdout)
     assert set(fitted["views"]) == {"k", "policy", "seed", "without", "difference"}
@@ -339,7 +345,7 @@ def test_the_commands(workplace, images, fake):
     )
     assert fake.n_computed - before == 72
     assert latest(fake.runtime).extraction.views.seed == 5
-    assert output.count("3 per training image (flip=horizontal,shift=0.05,zoom=0.05)") == 2
+    assert output.count(" for each training image (flip=horizontal,shift=0.05,zoom=0.05)") == 2
 
 
 def test_commands_with_views_that_were_not_extracted(workplace, images):
@@ -348,7 +354,7 @@ def test_commands_with_views_that_were_not_extracted(workplace, images):
     message = "error: --views 2 requires --augment; expected light, medium, tutorial"
     assert stopped.splitlines()[-1].startswith(message)
     assert run("fit", "--augment", "light", "--views", 2, code=1).splitlines()[-1] == (
-        "error: some images do not have all of their 2 augmented views; extract them first: "
+        "error: some images do not have all of their 2 augmented views; extract the views first: "
         f"featx extract {images} --backbone quadrants --augment light --views 2"
     )
     assert "error: --augment light requires a number of views" in run("fit", "--augment", "light", code=2)
@@ -363,9 +369,7 @@ def test_views_of_the_data_set_extracted_last(fake, images):
     assert (
         latest(fake.runtime, augment="light", views=3).extraction.views.policy == "flip=horizontal,shift=0.05,zoom=0.05"
     )
-    with pytest.raises(
-        DatasetError, match="some images do not have all of their 3 augmented views; extract them first: `featx.extract"
-    ):
+    with pytest.raises(DatasetError, match="all of their 3 augmented views; extract the views first: `featx.extract"):
         latest(fake.runtime, views=3)
     with pytest.raises(SpecError, match="did you mean light"):
         latest(fake.runtime, augment="ligt", views=3)

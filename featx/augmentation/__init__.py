@@ -1,4 +1,4 @@
-"""Augmented views of images: geometric and brightness changes drawn according to a policy."""
+"""Make augmented views of images by random changes of geometry, brightness and contrast."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ __all__ = ["PRESETS", "make_views", "read_policy"]
 def make_views(
     pixels: NDArray[np.uint8], content_hashes: NDArray[np.uint8], view: int | NDArray[np.int64], policy: str, seed: int
 ) -> NDArray[np.uint8]:
-    """Return views of images; the pixels of a view depend only on image, view number, policy and seed.
+    """Return views of images.
 
-    Keras is imported unless every view is 0.
+    The pixels of a view depend only on the image, the number of the view, the policy and the seed. Keras is imported
+    unless all views are 0.
 
     Parameters
     ----------
@@ -25,14 +26,16 @@ def make_views(
     content_hashes : ndarray of shape (n, 32), uint8
         SHA-256 of each image's file.
     view : int or ndarray of shape (n,), int
-        Number of the view, for all images or for each one; 0 is the unchanged image.
+        Number of the view, one for all images or one for each image. View 0 is the unchanged image.
     policy : str
         Canonical policy, as returned by :func:`read_policy`.
     seed : int
+        Random seed of the views.
 
     Returns
     -------
     ndarray of shape (n, size, size, 3), uint8
+        Pixels of the views.
     """
     views = np.broadcast_to(np.asarray(view, np.int64), len(pixels))
     changed = np.flatnonzero(views)

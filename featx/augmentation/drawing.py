@@ -1,4 +1,4 @@
-"""Draw the random transformations of each view, which depend only on image, view, policy and seed."""
+"""Draw the random transformations of each view, which depend only on the image, view number, policy and seed."""
 
 from __future__ import annotations
 
@@ -35,12 +35,13 @@ class Transformations:
     Parameters
     ----------
     matrices : ndarray of shape (n, 8), float32, or None
-        Affine maps from the pixels of a view to those of the image, in the form of
+        Affine maps from the pixels of a view to the pixels of the image, in the form of
         ``keras.ops.image.affine_transform``; None without geometric changes.
     brightness : ndarray of shape (n,), float32, or None
-        Offset added to each value, in levels from 0 to 255.
+        Offset that is added to each pixel value, in levels from 0 to 255; None without changes of brightness.
     contrast : ndarray of shape (n,), float32, or None
-        Factor on the difference of each value from the mean of its channel.
+        Factor by which the difference of each pixel value from the mean of the channel is multiplied; None without
+        changes of contrast.
     """
 
     matrices: NDArray[np.float32] | None
@@ -56,11 +57,13 @@ def draw_transformations(
     Parameters
     ----------
     content_hashes : ndarray of shape (n, 32), uint8
+        SHA-256 of the file of each image.
     views : ndarray of shape (n,), int64
-        Numbers of the views, from 1.
+        Number of the view of each image, at least 1.
     policy : str
-        Canonical policy.
+        Canonical policy, as returned by :func:`featx.augmentation.read_policy`.
     seed : int
+        Random seed of the views.
     size : int
         Side of the images in pixels.
     """
@@ -81,9 +84,9 @@ def draw_transformations(
 
 
 def _draw(content_hash: bytes, view: int, policy: str, seed: int) -> NDArray[np.float64]:
-    """Return uniform random numbers from 0 to 1, one for each of ``_DRAWS``."""
+    """Return uniform random numbers from 0 to 1 (exclusive), one for each name in ``_DRAWS``."""
     digest = hashlib.sha256(f"{policy}|{seed}|{view}|".encode() + content_hash).digest()
-    # NumPy guarantees that the raw output of the bit generator never changes, which is not so for Generator.uniform.
+    # NumPy guarantees that the raw output of the bit generator never changes, but not the output of Generator.uniform.
     raw = np.random.PCG64(int.from_bytes(digest, "big")).random_raw(len(_DRAWS))
     return np.asarray(raw >> np.uint64(11)) * 2.0**-53
 

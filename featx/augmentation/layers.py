@@ -1,4 +1,4 @@
-"""Apply transformations with Keras's preprocessing layers, in batches of a fixed shape."""
+"""Apply transformations with Keras, in batches of a fixed shape."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from featx.augmentation.drawing import Transformations
 from featx.libraries import start_keras
 
 _BATCH = 8
-"""Images per batch, with padding, so that one graph serves all batches. Measured: 2.9 ms per image of 224 x 224 on one
-core, the same as with 16."""
+"""Number of images per batch. The last batch is padded, so that one graph serves all batches. Measured: 2.9 ms per
+image of 224 x 224 pixels on one core, the same as with 16 images."""
 
 _NEUTRAL = {"matrices": np.array([1, 0, 0, 0, 1, 0, 0, 0], np.float32), "brightness": 0.0, "contrast": 1.0}
 
@@ -25,7 +25,7 @@ def transform(pixels: NDArray[np.uint8], drawn: Transformations) -> NDArray[np.u
     ----------
     pixels : ndarray of shape (n, size, size, 3), uint8
     drawn : Transformations
-        Transformations of these images.
+        Transformations of the images.
     """
     values = {name: value for name, value in vars(drawn).items() if value is not None}
     execute = _graph(pixels.shape[1], tuple(values))
@@ -53,7 +53,7 @@ def _graph(size: int, names: tuple[str, ...]) -> Any:
 
     brightness, contrast = layers.RandomBrightness(1.0), layers.RandomContrast(0.99)
     apply = {
-        # Reflection avoids black corners, which a head could learn from.
+        # Reflection avoids black corners, which a head could learn to use.
         "matrices": lambda x, value: ops.image.affine_transform(x, value, "bilinear", fill_mode="reflect"),
         "brightness": lambda x, value: brightness.transform_images(x, {"rgb_delta": ops.reshape(value, (-1, 1, 1, 1))}),
         "contrast": lambda x, value: contrast.transform_images(

@@ -19,21 +19,23 @@ _FLIPS = ("horizontal", "vertical", "both")
 
 @dataclass(frozen=True)
 class _Limit:
-    """Largest value of a parameter, and its meaning for messages."""
+    """Maximum value of a parameter, and a description of the value for error messages."""
 
     largest: float
     meaning: str
 
 
 _LIMITS = {
-    "brightness": _Limit(1.0, "fraction of white"),
-    "contrast": _Limit(0.99, "fraction of the contrast"),
-    "crop": _Limit(0.9, "largest fraction of the side that is cut off"),
-    "rotation": _Limit(180.0, "degrees"),
-    "shear": _Limit(1.0, "shift of the upper edge relative to the lower one, as a fraction of the side"),
-    "shift": _Limit(0.5, "fraction of the side"),
-    "zoom": _Limit(0.9, "fraction of the size"),
+    "brightness": _Limit(1.0, "largest change of a pixel value, as a fraction of white"),
+    "contrast": _Limit(0.99, "largest change of the contrast, as a fraction"),
+    "crop": _Limit(0.9, "largest part that is cut off, as a fraction of the side"),
+    "rotation": _Limit(180.0, "largest angle, in degrees"),
+    "shear": _Limit(1.0, "largest shift of the upper edge relative to the lower edge, as a fraction of the side"),
+    "shift": _Limit(0.5, "largest shift, as a fraction of the side"),
+    "zoom": _Limit(0.9, "largest change of the scale, as a fraction"),
 }
+
+_NAMES = sorted(["flip", *_LIMITS])
 
 
 def read_policy(text: str) -> str:
@@ -44,12 +46,14 @@ def read_policy(text: str) -> str:
     text : str
         ``light``, ``medium`` or ``tutorial``; or comma-separated pairs such as
         ``rotation=15,zoom=0.2,shear=0.2,shift=0.1,flip=horizontal,brightness=0.1,contrast=0.1,crop=0.1``. For each
-        view, values are drawn uniformly between minus and plus the number; a flip has probability 0.5.
+        view, each value is drawn uniformly between minus and plus the given number, for ``crop`` between 0 and the
+        number. Each flip has probability 0.5.
 
     Raises
     ------
     SpecError
-        If the policy, a name or a value is unknown or out of range.
+        If the policy, a name or a flip is unknown, a name is missing or given twice, a value is out of range, or the
+        policy changes nothing.
     """
     if "=" not in text:
         return _preset(text.strip())
@@ -57,11 +61,13 @@ def read_policy(text: str) -> str:
     for pair in text.split(","):
         name, _, value = (part.strip() for part in pair.partition("="))
         if name in values:
-            raise SpecError(f"augment is {text!r}, which contains {name} twice; give each name once")
-        values[name] = _flip(value) if name == "flip" else _number(name, value)
+            raise SpecError(f"`augment={text}` contains {name} twice; give each name once")
+        if not name:
+            raise SpecError(f"`augment={text}` contains a pair without a name; remove a comma, or give name=value")
+        values[name] = _flip(value, text) if name == "flip" else _number(name, value, text)
     active = sorted(f"{name}={value}" for name, value in values.items() if value != "0")
     if not active:
-        raise SpecError(f"augment is {text!r}, which changes nothing; leave it out, or give a value above 0")
+        raise SpecError(f"`augment={text}` changes nothing; leave out `augment`, or give a value above 0")
     return ",".join(active)
 
 
@@ -74,29 +80,36 @@ def parameters_of(policy: str) -> dict[str, float | str]:
 def _preset(name: str) -> str:
     if name not in PRESETS:
         raise SpecError(
-            f"augment is {name!r}{_nearest(name, PRESETS)}; expected {', '.join(PRESETS)}, or comma-separated "
-            f"name=value pairs of {', '.join(sorted(['flip', *_LIMITS]))}"
+            f"`augment={name}`: unknown policy{_nearest(name, PRESETS)}; expected {', '.join(PRESETS)}, or "
+            f"comma-separated pairs name=value with the names {', '.join(_NAMES)}"
         )
     return PRESETS[name]
 
 
-def _flip(value: str) -> str:
+def _flip(value: str, policy: str) -> str:
     if value not in _FLIPS:
-        raise SpecError(f"augment has flip={value}{_nearest(value, _FLIPS)}; expected {', '.join(_FLIPS)}")
+        raise SpecError(
+            f"`augment={policy}`: unknown flip {value!r}{_nearest(value, _FLIPS)}; expected horizontal, vertical or "
+            "both"
+        )
     return value
 
 
-def _number(name: str, text: str) -> str:
+def _number(name: str, text: str, policy: str) -> str:
     if name not in _LIMITS:
-        names = sorted(["flip", *_LIMITS])
-        raise SpecError(f"augment has no parameter {name!r}{_nearest(name, names)}; expected {', '.join(names)}")
+        raise SpecError(
+            f"`augment={policy}`: unknown name {name!r}{_nearest(name, _NAMES)}; expected {', '.join(_NAMES[:-1])} or "
+            f"{_NAMES[-1]}"
+        )
     limit = _LIMITS[name]
     try:
         value = float(text)
     except ValueError:
         value = -1.0
     if not 0 <= value <= limit.largest:
-        raise SpecError(f"augment has {name}={text}; expected a number from 0 to {limit.largest:g} ({limit.meaning})")
+        raise SpecError(
+            f"`augment={policy}`: {name} is {text}; expected a number from 0 to {limit.largest:g} ({limit.meaning})"
+        )
     return f"{value:g}"
 
 

@@ -51,7 +51,7 @@ def build_network(spec: FeatureSpec, file: Path | None) -> Any:
     ----------
     spec : FeatureSpec
     file : path, optional
-        Weight file or backbone file; None for random weights. Its digest must be the one in the feature spec.
+        Weights file or backbone file, with the digest in the feature spec; None for random weights.
 
     Returns
     -------
@@ -61,7 +61,7 @@ def build_network(spec: FeatureSpec, file: Path | None) -> Any:
     Raises
     ------
     BackboneError, WeightsError
-        The file differs from the one in the feature spec, does not fit the architecture, or lacks the layer.
+        If the file differs from the one in the feature spec, does not fit the architecture, or lacks the layer.
     """
     _check_digest(spec, file)
     if file is not None and is_onnx(file):
@@ -87,12 +87,12 @@ def build_core(spec: FeatureSpec, file: Path | None) -> Any:
     Returns
     -------
     keras.Model
-        Maps float32 pixels (n, size, size, 3), scaled as in the feature spec, to the output of its layer, unpooled.
+        Maps float32 pixels (n, size, size, 3), scaled as in the feature spec, to the activations before pooling.
 
     Raises
     ------
     BackboneError, WeightsError
-        The file differs from the one in the feature spec, does not fit the architecture, is not a Keras file, or
+        If the file differs from the one in the feature spec, does not fit the architecture, is not a Keras file, or
         lacks the layer.
     """
     _check_digest(spec, file)

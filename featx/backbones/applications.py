@@ -31,7 +31,7 @@ _MEGABYTE = 1_000_000
 
 @dataclass(frozen=True)
 class Download:
-    """Address and digest of a weight file, as given in the constructor of Keras.
+    """Address and digest of a weights file, as given in the constructor of Keras.
 
     Parameters
     ----------
@@ -51,8 +51,9 @@ class Download:
 def imagenet_architecture(constructor: str, size: int) -> tuple[keras.Model, Download]:
     """Build a backbone exactly as Keras does for its ImageNet weights, but do not load the weights.
 
-    Keras adds some layers only for ``weights="imagenet"`` (EfficientNet's Rescaling: without it the cosine between
-    the features is 0.85). The constructor is therefore called with ``weights="imagenet"``, with loading disabled.
+    Keras adds some layers only for ``weights="imagenet"``, for example a Rescaling layer in EfficientNet (the cosine
+    between features with and without this layer is 0.85). The constructor is therefore called with
+    ``weights="imagenet"``, while the loading of weights is disabled.
 
     Parameters
     ----------
@@ -64,12 +65,14 @@ def imagenet_architecture(constructor: str, size: int) -> tuple[keras.Model, Dow
     Returns
     -------
     (keras.Model, Download)
-        The graph, and the address of its ImageNet weights.
+        The model, and the address and digest of its ImageNet weights.
 
     Raises
     ------
     BackboneError
-        The network does not accept this input size, or the address that Keras gives is not HTTPS.
+        If the network does not accept this input size.
+    WeightsError
+        If the address that Keras gives is not HTTPS.
     """
     name = constructor.split(".")[1]
     build = getattr(keras.applications, name)
@@ -102,12 +105,12 @@ def _loading_disabled() -> Iterator[list[Download]]:
 
 
 def load_every_weight(model: keras.Model, path: Path) -> None:
-    """Load a Keras weight file into a model and check that every weight is set.
+    """Load a Keras weights file into a model and check that every weight is set.
 
     Raises
     ------
     WeightsError
-        The file is not a Keras weight file, belongs to another network, or leaves weights unset.
+        If the file is not a Keras weights file, belongs to another network, or leaves weights unset.
     """
     try:
         check_keras_file(path)
@@ -141,7 +144,7 @@ def check_published_digest(path: Path, download: Download) -> None:
     Raises
     ------
     WeightsError
-        The digests differ.
+        If the digests differ.
     """
     if not download.digest:
         return
@@ -157,7 +160,7 @@ def check_published_digest(path: Path, download: Download) -> None:
 def fetch(
     download: Download, path: Path, progress: Callable[[str, int, int], None] = lambda stage, done, total: None
 ) -> None:
-    """Download a weight file with the loader of Keras, first into a temporary folder.
+    """Download a weights file with the loader of Keras, first into a temporary folder.
 
     Parameters
     ----------
@@ -170,7 +173,8 @@ def fetch(
     Raises
     ------
     WeightsError
-        There is no connection, the server does not send the file, or the digest of the file differs.
+        If there is no connection, the server does not send the file, the digest of the file differs, or the folder
+        cannot be written.
     """
     with _download_folder(download, path.parent) as folder:
         n_bytes = _check_reachable(download)
@@ -232,7 +236,7 @@ def _check_reachable(download: Download) -> int:
     Raises
     ------
     WeightsError
-        The server does not answer, or reports an error.
+        If the server does not answer, or reports an error.
     """
     # In a thread, because the timeout of a socket does not apply to a name server that never answers.
     problem, size = ["no answer"], [0]
@@ -258,5 +262,5 @@ def _check_reachable(download: Download) -> int:
 def _unavailable(download: Download, why: str) -> str:
     return (
         f"the ImageNet weights {download.file} are not on this machine and could not be downloaded ({why}). "
-        "Give the file as `weights=FILE`, or use the backbone efficientnet-lite0, whose weights are installed."
+        "Give the file as `weights=FILE`, or use the backbone efficientnet-lite0, whose weights are installed"
     )

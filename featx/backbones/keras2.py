@@ -1,4 +1,4 @@
-"""Convert configurations of Keras 2 into those of Keras 3, where Keras 3 refuses an equivalent spelling."""
+"""Convert configurations of Keras 2 to equivalent configurations that Keras 3 accepts."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from keras.src.legacy.saving import legacy_h5_format
 from keras.src.saving import saving_lib
 
 _KERNEL = ("kernel_initializer", "kernel_regularizer", "kernel_constraint")
-"""Arguments that separable convolutions inherit from plain ones and do not use."""
+"""Arguments that separable convolutions inherit from other convolutions but do not use."""
 
 _LEGACY: dict[str, dict[str, Any]] = {
     "DepthwiseConv2D": {"groups": 1},
@@ -48,7 +48,7 @@ def reading_keras2() -> Iterator[None]:
 
 
 def modernized(config: Any) -> Any:
-    """Return a configuration as Keras 3 writes it; a configuration of Keras 3 is returned unchanged.
+    """Return a configuration in the form of Keras 3; a configuration in this form is returned unchanged.
 
     The conversion makes these changes:
 
@@ -110,6 +110,6 @@ def _layer_config(kind: str, config: dict[str, Any]) -> dict[str, Any]:
 
 
 def _functional_config(config: dict[str, Any]) -> dict[str, Any]:
-    """Replace a list of one input or output by that tensor, which is the meaning in Keras 2."""
+    """Replace a list of a single input or output by the tensor itself; in Keras 2, both are equivalent."""
     ends = {key: config[key] for key in ("input_layers", "output_layers") if isinstance(config.get(key), list)}
     return config | {key: end[0] for key, end in ends.items() if len(end) == 1 and isinstance(end[0], list)}

@@ -1,4 +1,4 @@
-"""Find the layer of a Keras network that gives the features, also in networks that contain nested models."""
+"""Find the layer of a Keras network whose output is used as features, also in networks with nested models."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _AFTER_CLASSIFICATION = _RESHAPING | {
 
 @dataclass
 class FlatModel:
-    """A network without nested models: it holds their layers directly, with the same weights.
+    """A network whose nested models are replaced by their layers, with the same weights.
 
     Parameters
     ----------
@@ -43,7 +43,7 @@ class FlatModel:
     name : str
         Name of the network in messages.
     outputs : dict
-        Output tensors of each layer by its name; the name of a layer of a nested model is ``model/layer``.
+        Output tensors of each layer, by the name of the layer. A layer of a nested model has the name ``model/layer``.
     """
 
     model: keras.Model
@@ -58,7 +58,7 @@ class FlatModel:
         Raises
         ------
         BackboneError
-            There is no such layer, or it has several outputs.
+            If no layer or several layers have this name, or the layer has several outputs.
         """
         ends = [path for path in self.outputs if path.rpartition("/")[2] == name]
         if name not in self.outputs and len(ends) != 1:
@@ -72,10 +72,10 @@ class FlatModel:
         return outputs[0]
 
     def default_output(self) -> Any:
-        """Return the tensor that gives the features by default.
+        """Return the tensor that is used as features if no layer is chosen.
 
-        If the network ends in a softmax or sigmoid, this is the input of the classification layer in front of it, or
-        the input of the softmax if there is no such layer. Otherwise it is the output of the network.
+        If the network ends in a softmax or sigmoid, this is the input of the classification layer before the softmax,
+        or the input of the softmax if there is no such layer. Otherwise, this is the output of the network.
         """
         tensor = self.model.outputs[0]
         layer, inputs = made_by(tensor)
@@ -92,7 +92,7 @@ class FlatModel:
 
 
 def flatten_model(model: keras.Model, name: str) -> FlatModel:
-    """Replace the models nested in a network by their layers.
+    """Replace the nested models of a network by their layers.
 
     Parameters
     ----------
@@ -113,8 +113,8 @@ def flatten_model(model: keras.Model, name: str) -> FlatModel:
 
 
 def made_by(tensor: Any) -> tuple[Any, Any]:
-    """Return the layer that made a tensor, and the inputs of that layer."""
-    history = tensor._keras_history  # Keras follows it too; .input of a layer fails if the layer is used twice
+    """Return the layer that computed a tensor, and the inputs of this layer."""
+    history = tensor._keras_history  # as in Keras; the .input of a layer fails if the layer is used twice
     return history.operation, history.operation._inbound_nodes[history.node_index].input_tensors
 
 
@@ -126,7 +126,7 @@ def _outputs(nodes: Sequence[Any]) -> dict[str, list[Any]]:
 
 
 def _in_order(model: Any) -> Iterator[Any]:
-    """Yield the nodes of a graph, each after the nodes that it depends on."""
+    """Yield the nodes of a graph in topological order."""
     for depth in sorted(model._nodes_by_depth, reverse=True):
         yield from model._nodes_by_depth[depth]
 
@@ -141,7 +141,7 @@ def _graph_of(layer: Any) -> Any:
 def _apply(
     model: Any, inputs: Sequence[Any], prefix: str, made: list[tuple[str, Any]], outputs: dict[str, list[Any]]
 ) -> list[Any]:
-    """Apply the layers of a model to other tensors, and return the tensors that replace its outputs."""
+    """Apply the layers of a model to other inputs, and return the new outputs of the model."""
     known = {id(old): new for old, new in zip(model.inputs, inputs, strict=True)}
     for node in _in_order(model):
         layer = node.operation
@@ -162,7 +162,7 @@ def _apply(
 
 
 def _make_names_unique(made: Sequence[tuple[str, Any]]) -> None:
-    """Rename layers of nested models that share a name: their new name includes the name of their model."""
+    """Rename layers of nested models that have the same name, by adding the name of the nested model."""
     layers = list({id(layer): (path, layer) for path, layer in made}.values())
     times = Counter(layer.name for _, layer in layers)
     taken = {layer.name for _, layer in layers if times[layer.name] == 1}

@@ -56,7 +56,7 @@ def lay_out(layers: Layers, inputs: Any, variant: str) -> Any:
     Returns
     -------
     tensor
-        Activations of 1,280 channels.
+        Activations with 1,280 channels.
     """
     width, depth = _WIDTH_AND_DEPTH[variant]
     x = layers.conv(inputs, _STEM, 3, 2, "stem")
@@ -71,7 +71,7 @@ def lay_out(layers: Layers, inputs: Any, variant: str) -> Any:
 
 
 def torch_name(layer_name: str) -> str:
-    """Return the name in the PyTorch file of a layer such as ``block3_expand_bn``."""
+    """Return the name that a layer, such as ``block3_expand_bn``, has in the PyTorch file."""
     if not layer_name.startswith("block"):
         return _TORCH_PARTS[layer_name]
     block, part = layer_name.split("_", 1)

@@ -37,7 +37,7 @@ def load_lite_weights(model: keras.Model, tensors: dict[str, NDArray[Any]]) -> N
     Raises
     ------
     WeightsError
-        A tensor is missing or has another shape.
+        If a tensor is missing or has the wrong shape.
     """
     for layer in model.layers:
         if not layer.weights:

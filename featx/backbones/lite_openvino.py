@@ -1,4 +1,4 @@
-"""EfficientNet-lite as an OpenVINO graph, so that the default backbone starts without TensorFlow (10 s)."""
+"""EfficientNet-lite as an OpenVINO graph, so that the default backbone starts without TensorFlow (saves 10 s)."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def build_lite(spec: FeatureSpec, variant: str, tensors: dict[str, NDArray[Any]]
     Parameters
     ----------
     spec : FeatureSpec
-        Its ``layer`` is None.
+        Feature spec without ``layer``.
     variant : {"lite0", "lite1", "lite2"}
     tensors : dict of str to ndarray
         Tensors of the PyTorch file by name.
@@ -33,7 +33,7 @@ def build_lite(spec: FeatureSpec, variant: str, tensors: dict[str, NDArray[Any]]
     Raises
     ------
     WeightsError
-        A tensor is missing or has another shape.
+        If a tensor is missing or has the wrong shape.
     """
     ov = start_openvino()
     ops = ov.opset13
@@ -48,15 +48,15 @@ def build_lite(spec: FeatureSpec, variant: str, tensors: dict[str, NDArray[Any]]
 
 
 def _pooled(ops: Any, maps: Any, pooling: str) -> Any:
-    if pooling == "flatten":  # the order of Keras: channels last
+    if pooling == "flatten":  # channels last, as in Keras
         return ops.reshape(ops.transpose(maps, [0, 2, 3, 1]), [OPENVINO_BATCH, -1], special_zero=False)
     if pooling not in ("avg", "max"):
-        raise as_usage(BackboneError(f"pooling is {pooling!r}; expected avg, max or flatten"))
+        raise as_usage(BackboneError(f"unknown pooling {pooling!r}; expected avg, max or flatten"))
     return (ops.reduce_mean if pooling == "avg" else ops.reduce_max)(maps, [2, 3], False)
 
 
 class _OpenVINOLayers:
-    """Layers with their weights; the batch normalisation is folded into the weights in float64."""
+    """OpenVINO layers with weights; the batch normalisation is folded into the weights in float64."""
 
     def __init__(self, ops: Any, tensors: dict[str, NDArray[Any]]) -> None:
         self._ops, self._tensors = ops, tensors

@@ -22,8 +22,8 @@ def load_local(path: Path) -> keras.Model:
     Raises
     ------
     BackboneError
-        The file is not a Keras model, contains code (a Lambda layer), keeps weights in another file, or does not map a
-        square RGB image to one output.
+        If the file is not a Keras model, contains code (a Lambda layer), keeps weights in another file, or does not
+        map a square RGB image to one output.
     """
     try:
         check_keras_file(path)
@@ -47,7 +47,7 @@ def _checked(model: keras.Model, path: Path) -> keras.Model:
         model = keras.Model(model.inputs[0], model.outputs[0])  # the same layers as a functional model
     if len(getattr(model, "inputs", None) or ()) != 1 or len(model.outputs) != 1:
         raise BackboneError(
-            f"{path} has no input of known shape, or has several inputs or outputs; expected one of each"
+            f"{path} has no input of known shape, or has several inputs or outputs; expected one input and one output"
         )
     shape: Any = model.inputs[0].shape
     if len(shape) != 4 or shape[-1] != 3:
@@ -58,13 +58,13 @@ def _checked(model: keras.Model, path: Path) -> keras.Model:
 
 
 def declared_size(model: keras.Model) -> int | None:
-    """Return the side of the declared input in pixels, or None if it is not fixed."""
+    """Return the side of the declared input in pixels, or None if the size is not fixed."""
     height, width = model.inputs[0].shape[1:3]
     return height if height == width else None
 
 
 def _reason(error: Exception) -> str:
-    """Return why Keras cannot load a file, and a possible solution."""
+    """Return the reason why Keras cannot load a file, and a possible solution."""
     text = str(error).strip()
     unknown = _UNKNOWN.search(text)
     if unknown:

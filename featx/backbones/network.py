@@ -53,7 +53,7 @@ def build_core(spec: FeatureSpec, file: Path | None) -> keras.Model:
 
 @contextlib.contextmanager
 def _fresh_names() -> Iterator[None]:
-    """Reset the counters in automatic layer names, so that names do not depend on models built before."""
+    """Reset the counters in automatic layer names, so that names do not depend on models that were built before."""
     counters = "object_name_uids"
     before = global_state.get_global_attribute(counters)
     global_state.set_global_attribute(counters, None)
@@ -119,7 +119,7 @@ def _set_random(model: keras.Model, seed: int) -> None:
     rng = np.random.default_rng(seed)
     for weight in model.weights:
         if len(weight.shape) > 1:
-            depthwise = len(weight.shape) == 4 and weight.shape[-1] == 1  # each kernel sees one channel, not all
+            depthwise = len(weight.shape) == 4 and weight.shape[-1] == 1  # each kernel has one input channel
             fan_in = int(np.prod(weight.shape[:2] if depthwise else weight.shape[:-1]))
             weight.assign(rng.normal(0, np.sqrt(2 / fan_in), weight.shape).astype(np.float32))
 

@@ -15,16 +15,16 @@ from featx.network_files import check_onnx
 from featx.spec import FeatureSpec
 
 _MOST_BYTES = 2**31
-"""Largest size of a protobuf message, in bytes."""
+"""Maximum size of a protobuf message, in bytes."""
 
 
 def declared_onnx_size(path: Path, layout: str | None = None) -> int | None:
-    """Return the side of the declared square input in pixels, or None if it is not fixed.
+    """Return the side of the declared square input in pixels, or None if the size is not fixed.
 
     Raises
     ------
     BackboneError
-        The file is not an ONNX file, or its input is not one image.
+        If the file is not an ONNX file, or the input is not one square image.
     """
     model = _read(path)
     order = _layout(model, path, layout)
@@ -47,7 +47,7 @@ def build_onnx(spec: FeatureSpec, path: Path) -> Any:
     Raises
     ------
     BackboneError
-        The file does not fit the feature spec.
+        If the file does not fit the feature spec.
     """
     ov = start_openvino()
     model = _read(path, spec.weights)
@@ -64,12 +64,15 @@ def build_onnx(spec: FeatureSpec, path: Path) -> Any:
     except RuntimeError as error:
         raise BackboneError(
             f"{path} cannot be used as a backbone: {openvino_reason(error)}. featx runs {OPENVINO_BATCH} images at "
-            "once; if the network was exported for one image, export it for any number (dynamic batch)"
+            "once; if the network was exported for one image, export it for any number of images (dynamic batch)"
         ) from None
 
 
 def _read(path: Path, weights: str | None = None) -> Any:
-    """Read a network; the file is read once, so that the bytes checked (digest ``weights``) are the bytes used."""
+    """Read a network from a file whose SHA-256 is ``weights``.
+
+    The file is read only once, so that the bytes that are checked are the bytes that are used.
+    """
     try:
         content = read_regular(path, _MOST_BYTES)
         check_onnx(content)
@@ -84,7 +87,8 @@ def _read(path: Path, weights: str | None = None) -> Any:
     except RuntimeError as error:
         raise BackboneError(f"{path} cannot be used as a backbone: {openvino_reason(error)}") from None
     if len(model.inputs) != 1 or model.inputs[0].partial_shape.rank != 4:
-        raise BackboneError(f"{path} has {len(model.inputs)} inputs; expected one input of 4 dimensions, for images")
+        shapes = ", ".join(str(each.partial_shape) for each in model.inputs) or "none"
+        raise BackboneError(f"{path} has inputs of shape {shapes}; expected one input of 4 dimensions, for images")
     return model
 
 
@@ -100,11 +104,11 @@ def _layout(model: Any, path: Path, requested: str | None) -> str:
         return "nchw"
     if sides[3] == 3 and sides[1] != 3:
         return "nhwc"
-    raise BackboneError(f"{path} does not state which dimension is colour; add `layout=nchw` or nhwc")
+    raise BackboneError(f"the input shape of {path} does not show which dimension is colour; add `layout=nchw` or nhwc")
 
 
 def _output(model: Any, layer: str | None, path: Path) -> Any:
-    # A model cannot be built on a Result, which only marks an output, but on the input of the Result.
+    # A Result only marks an output. A new model must be built on the input of the Result.
     ends = {_name(output): output.get_node().input_value(0) for output in model.outputs}
     if layer is None:
         if len(ends) > 1:
@@ -133,7 +137,7 @@ def _check_batch(output: Any, path: Path) -> None:
     if not len(shape) or shape[0].get_length() != OPENVINO_BATCH:
         raise BackboneError(
             f"{path.name} returns shape {shape} for {OPENVINO_BATCH} images instead of one row per image: it was "
-            "exported for another number of images; export it for any number (dynamic batch)"
+            "exported for another number of images; export it for any number of images (dynamic batch)"
         )
 
 
@@ -156,8 +160,9 @@ def _pooled(output: Any, spec: FeatureSpec) -> Any:
 def _area(shape: list[int]) -> list[int]:
     """Return the axes of the height and width of a map.
 
-    Images are square, and so are their maps; therefore the axis that differs from the two others holds the channels.
-    The layout of the input does not show it: a network may transpose maps inside, for example to normalise channels.
+    Images are square, and thus also the maps; the axis whose length differs from the two others is the channel axis.
+    The layout of the input does not show this axis, because a network may transpose maps, for example to normalise
+    channels.
     """
     _, first, second, third = shape
     if (second == third) != (first == second):
@@ -183,6 +188,6 @@ def _from_uint8(model: Any, preprocess: str, layout: str) -> Any:
     from openvino.passes import ConstantFolding, Manager
 
     folding = Manager()
-    folding.register_pass(ConstantFolding())  # check_graph refuses cached graphs that compute from constants alone
+    folding.register_pass(ConstantFolding())  # check_graph refuses graphs with operations on constants alone
     folding.run_passes(built)
     return built

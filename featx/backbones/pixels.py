@@ -1,4 +1,4 @@
-"""Pixel scaling: the mean and deviation of each mode, and the text format for user-defined values."""
+"""Pixel scaling: the mean and standard deviation of each mode, and the text format for user-defined values."""
 
 from __future__ import annotations
 
@@ -47,17 +47,17 @@ def pixel_scaling(preprocess: str) -> PixelScaling:
 
 
 def spell_scaling(mean: Sequence[float], std: Sequence[float]) -> str:
-    """Return the text in the feature spec for the mean and deviation of pixels from 0 to 1, as PyTorch uses them.
+    """Return the text in the feature spec for a mean and a standard deviation of pixels from 0 to 1.
 
     Raises
     ------
     SpecError
-        There are not three numbers each, or a deviation is not positive.
+        If ``mean`` or ``std`` does not have three numbers, or a standard deviation is not positive.
     """
     if len(mean) != 3 or len(std) != 3 or min(std) <= 0:
         raise SpecError(
             f"mean is {list(mean)} and std is {list(std)}; expected three numbers each, for red, green and blue from 0 "
-            f"to 1, with std above 0; or one of {', '.join(PREPROCESS_MODES)}"
+            f"to 1, with std above 0; or {', '.join(PREPROCESS_MODES[:-1])} or {PREPROCESS_MODES[-1]}"
         )
     return ";".join(
         f"{name}={','.join(repr(float(v)) for v in values)}" for name, values in (("mean", mean), ("std", std))
@@ -75,7 +75,7 @@ def canonical_scaling(text: str) -> str:
     Raises
     ------
     SpecError
-        The text has neither form.
+        If the text has neither form, or the values are not allowed.
     """
     if text in PREPROCESS_MODES:
         return text
@@ -84,7 +84,7 @@ def canonical_scaling(text: str) -> str:
         mean, std = ([float(value) for value in parts[name].split(",")] for name in ("mean", "std"))
     except (KeyError, ValueError):
         raise SpecError(
-            f"`preprocess={text}`: expected one of {', '.join(PREPROCESS_MODES)}, or mean=R,G,B;std=R,G,B of pixels "
-            "from 0 to 1"
+            f"`preprocess={text}`: expected {', '.join(PREPROCESS_MODES)} or mean=R,G,B;std=R,G,B, for "
+            "pixels from 0 to 1"
         ) from None
     return spell_scaling(mean, std)

@@ -14,9 +14,10 @@ from featx.backbones.pixels import IMAGENET_MEAN, IMAGENET_STD, pixel_scaling
 def preprocess_pixels(x: Any, preprocess: str) -> Any:
     """Scale float32 RGB pixels from 0 to 255, shape (n, side, side, 3), as a backbone expects them.
 
-    ``caffe``: BGR minus the ImageNet mean; ``tf``: -1 to 1; ``torch``: ImageNet mean and deviation;
-    ``lite``: (x - 127) / 128; ``none``: unchanged, because the network scales its pixels itself. A mean and
-    a deviation given by the user are also allowed, see :mod:`featx.backbones.pixels`.
+    ``caffe``: BGR minus the ImageNet mean; ``tf``: -1 to 1; ``torch``: mean and standard deviation of ImageNet;
+    ``lite``: (x - 127) / 128; ``none``: unchanged, because the network itself scales
+    the pixels. A mean and a standard deviation given by the user are also allowed; see
+    :mod:`featx.backbones.pixels`.
     """
     if preprocess == "none":
         return x
@@ -26,10 +27,10 @@ def preprocess_pixels(x: Any, preprocess: str) -> Any:
         x = x[..., ::-1]
 
     def spread(values: Sequence[float]) -> Any:
-        """Return one number for each value in a row of pixels, given one number for each channel."""
+        """Return one number for each channel, repeated for all pixels of a row."""
         return ops.array(np.tile(np.array(values, np.float32), width))
 
-    # On rows of pixels, because OpenVINO otherwise transposes to channels first before the scaling, and back after it.
+    # Rows of pixels are scaled, because OpenVINO would otherwise transpose images to channels first, and back again.
     rows = ops.reshape(x, (-1, height, width * channels))
     if preprocess == "tf":  # this and the next mode use the order of operations of Keras, to get the same bits
         rows = rows / 127.5 - 1.0

@@ -1,7 +1,7 @@
-"""Read tensors, and no other objects, from a PyTorch weight file of the old, non-zip format, without PyTorch.
+"""Read tensors, and no other objects, from a PyTorch weights file of the old, non-zip format, without PyTorch.
 
-The file holds pickles of a magic number, a protocol version, a description of the machine, the tensors (as references
-into storages) and the list of storages; then each storage as a 64-bit count and raw values.
+The file contains pickles of a magic number, a protocol version, a description of the machine, the tensors (as
+references into storages) and the list of storages, followed by each storage as a 64-bit count and raw values.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _MAGIC = 0x1950A86A20F9469CFC6C
 _PROTOCOL = 1001
 _MOST_BYTES = 1_000_000_000
 _MOST_MEMO = 1_000_000
-"""Largest memo index in a pickle; the unpickler reserves memory for the index alone."""
+"""Maximum memo index in a pickle; the unpickler allocates memory for all indices up to the largest."""
 
 _DTYPES = {"FloatStorage": "<f4", "LongStorage": "<i8"}
 
@@ -76,7 +76,7 @@ def read_pth(data: bytes) -> dict[str, NDArray[Any]]:
     Raises
     ------
     WeightsError
-        The file has another format, is damaged, or holds objects other than tensors.
+        If the file has another format, is damaged, or contains objects other than tensors.
     """
     stream = io.BytesIO(data)
     try:
@@ -85,12 +85,12 @@ def read_pth(data: bytes) -> dict[str, NDArray[Any]]:
         return {name: _view(storages[t.storage[0]], t) for name, t in tensors.items()}
     except WeightsError:
         raise
-    except Exception as error:  # a damaged pickle can raise nearly anything
+    except Exception as error:  # a damaged pickle can raise nearly any exception
         raise WeightsError(f"damaged PyTorch file: {error}") from None
 
 
 def read_pth_file(path: Path) -> dict[str, NDArray[Any]]:
-    """Return the tensors of a PyTorch file; see :func:`read_pth`. Errors name the file."""
+    """Return the tensors of a PyTorch file; see :func:`read_pth`. Error messages contain the path."""
     try:
         return read_pth(read_regular(path, _MOST_BYTES))
     except WeightsError as error:

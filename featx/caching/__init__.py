@@ -1,4 +1,4 @@
-"""Manage the cache: list, check and clean it, and export feature tables from it."""
+"""List, check and clean the cache, and export feature tables from the cache."""
 
 from featx.caching.cleaning import Cleaning, Removed, clean_cache
 from featx.caching.exporting import Export, export_features

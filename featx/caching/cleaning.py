@@ -1,4 +1,4 @@
-"""Remove unused content from a cache: rows of deleted images, missing data sets, leftovers, unused graphs."""
+"""Remove unused content from a cache, such as rows of deleted images, leftovers and unused graphs."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ from featx.store import (
 RemovedKind = Literal["rows", "store", "data set", "leftover", "graph", "training run"]
 
 _OLD_SECONDS = 3600.0
-"""Temporary files and graphs that are younger may belong to a run that is still active."""
+"""Younger temporary files, graphs and training runs may belong to a run that is still active."""
 
 
 @dataclass(frozen=True)
@@ -45,14 +45,14 @@ class Removed:
     Parameters
     ----------
     path : path
-        The file, or the store that contained the rows.
+        The removed file or folder, or the store that contained the rows.
     kind : {"rows", "store", "data set", "leftover", "graph", "training run"}
     n_rows : int
-        Number of feature rows, or of images of a data set.
+        Number of removed feature rows, or number of images of a removed data set.
     n_bytes : int
         Number of bytes freed.
     reason : str
-        Why it was removed.
+        Reason for the removal.
     """
 
     path: Path
@@ -73,7 +73,7 @@ class Cleaning:
         Whether the cache was left unchanged.
     removed : tuple of Removed
     kept : tuple of str
-        Messages on what was kept although it might look unused, with reasons.
+        Messages about content that was kept although it may seem unused, with the reasons.
 
     Examples
     --------
@@ -89,7 +89,7 @@ class Cleaning:
     kept: tuple[str, ...]
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the JSON keys of ``featx cache gc --json``."""
+        """Return the JSON object that ``featx cache gc --json`` prints."""
         return {
             "cache": str(self.cache),
             "dry_run": self.dry_run,
@@ -104,10 +104,10 @@ class Cleaning:
 def clean_cache(*, gone: bool = False, dry_run: bool = False, runtime: Runtime | None = None) -> Cleaning:
     """Remove unused content from a cache.
 
-    The following is removed: feature rows whose content no data-set snapshot lists, such as rows of images that were
-    deleted before the last extraction of their data set, and of single files that were predicted; stores without
-    rows; leftovers of killed runs and repairs; graphs that no feature spec of a store needs; finished training runs.
-    A cleaned store has the same bytes as a store that never had the removed rows.
+    Unused content is: feature rows of contents that no snapshot of a data set lists (for example rows of images that
+    were deleted before the last extraction of their data set, and rows of single files that were predicted), damaged
+    rows, stores without rows, leftovers of killed runs and repairs, graphs that no feature spec of a store needs, and
+    finished training runs. A cleaned store has the same bytes as a store that never contained the removed rows.
 
     Only a folder with the tag of featx is cleaned, and only files with names that featx writes are deleted. Links are
     not followed.
@@ -115,11 +115,12 @@ def clean_cache(*, gone: bool = False, dry_run: bool = False, runtime: Runtime |
     Parameters
     ----------
     gone : bool
-        Also remove data sets whose folder does not exist. The folder may be on a disk that is not connected.
+        Whether to also remove data sets whose folder does not exist. Such a folder may be on a disk that is not
+        connected.
     dry_run : bool
-        Only report what would be removed.
+        Whether to only report the content that would be removed.
     runtime : Runtime, optional
-        Cache folder and callback for notices.
+        Cache folder, and callback for notices.
 
     Returns
     -------
@@ -128,8 +129,8 @@ def clean_cache(*, gone: bool = False, dry_run: bool = False, runtime: Runtime |
     Raises
     ------
     StoreError
-        If the folder is not a cache; nothing is removed then. If a data-set snapshot cannot be read, so that the rows
-        in use are unknown; no row is removed then. If the cache cannot be written.
+        If the folder is not a cache; nothing is then removed. If the snapshot of a data set cannot be read, so that the
+        used rows are unknown; no row is then removed. If the cache cannot be written.
 
     Examples
     --------
@@ -171,15 +172,15 @@ class _Work:
                 continue
             if not gone:
                 self.kept.append(
-                    f"{dataset.root} does not exist; `gone=True` removes the records of its {dataset.n_images:,} images"
+                    f"{dataset.root} does not exist; `gone=True` removes the record of its {dataset.n_images:,} images"
                 )
                 continue
-            self._remove(path, "data set", dataset.n_images, f"its folder {dataset.root} does not exist")
+            self._remove(path, "data set", dataset.n_images, f"the folder {dataset.root} does not exist")
             forgotten.add(path)
         return forgotten
 
     def sweep_stores(self, forgotten: Collection[Path]) -> None:
-        """Remove the rows that no data set lists."""
+        """Remove the rows whose contents no data set lists."""
 
         def named() -> NDArray[np.uint8]:
             hashes = [dataset.content_hashes for dataset in _summaries(self.runtime.cache, forgotten).values()]
@@ -198,8 +199,8 @@ class _Work:
         for file in self._files("leftover"):
             is_young = file.path.suffix == ".tmp" and not _is_old(file.mtime)
             if not is_young and (self.dry_run or delete_leftover(file.path, self.runtime.notice)):
-                reasons = {".tmp": "a killed run left it", ".damaged": "it was damaged and set aside"}
-                reason = reasons.get(file.path.suffix, "it has no store")
+                reasons = {".tmp": "a killed run left this file", ".damaged": "the file was damaged and set aside"}
+                reason = reasons.get(file.path.suffix, "the journal has no store")
                 self.removed.append(Removed(file.path, "leftover", 0, file.n_bytes, reason))
 
     def delete_graphs(self) -> None:
@@ -207,19 +208,19 @@ class _Work:
         stores = [file.path for file in self._files("features") if file.path not in self.deleted]
         specs, errors = specs_of(stores)
         if errors:
-            self.kept.append("all graphs are kept: a store that cannot be read may need them")
+            self.kept.append("all graphs are kept, because a store that cannot be read may need them")
             return
         needed = needed_graphs(self.runtime.cache, specs)
         for file in self._files("graph", "note"):
             if file.path.parent.name == "graphs" and _is_old(file.mtime) and not needed.has(file.path):
-                self._remove(file.path, "graph", 0, "no feature spec of a store needs it")
+                self._remove(file.path, "graph", 0, "no feature spec of a store needs this graph")
 
     def delete_runs(self) -> None:
         """Delete finished training runs; an interrupted run is kept, because its command can continue it."""
         for run in list_runs(self.runtime.cache):
             if run.foreign:
                 what = f"{run.foreign[0]}{', ...' if len(run.foreign) > 1 else ''}"
-                self.kept.append(f"training run {run.path.name} is kept: featx did not write {what} in it")
+                self.kept.append(f"training run {run.path.name} is kept: featx did not write {what} in this folder")
             elif not run.is_finished:
                 self.kept.append(f"training run {run.path.name} is not finished; repeat its command to finish it")
             elif _is_old(run.mtime):
@@ -229,7 +230,7 @@ class _Work:
                 except StoreError as error:
                     self.kept.append(f"training run {run.path.name} is kept: {error}")
                 else:
-                    self.removed.append(Removed(run.path, "training run", 0, run.n_bytes, "it is finished"))
+                    self.removed.append(Removed(run.path, "training run", 0, run.n_bytes, "the run is finished"))
 
     def report_foreign(self) -> None:
         """Report the files that are kept because featx did not write them."""
@@ -246,26 +247,26 @@ class _Work:
     def _note(self, path: Path, swept: SweepResult) -> None:
         if swept.n_unfinished:
             self.kept.append(
-                f"{path.name}: {swept.n_unfinished:,} rows of an unfinished run are kept; repeat its command to finish "
-                "it"
+                f"{path.name}: {swept.n_unfinished:,} rows of an unfinished run are kept; repeat the command of that "
+                "run to finish it"
             )
         if swept.deleted:
             reason = "no data set lists any of its rows"
             self.removed.append(Removed(path, "store", swept.n_removed, swept.n_bytes, reason))
             self.deleted.add(path)
         elif swept.n_removed:
-            reason = "damaged, or listed by no data set"
+            reason = "the rows are damaged, or no data set lists them"
             self.removed.append(Removed(path, "rows", swept.n_removed, swept.n_bytes, reason))
 
     def _remove(self, path: Path, kind: RemovedKind, n_rows: int, reason: str) -> None:
-        with contextlib.suppress(FileNotFoundError):  # another run may delete it meanwhile
+        with contextlib.suppress(FileNotFoundError):  # another run may have deleted the file meanwhile
             self.removed.append(Removed(path, kind, n_rows, path.lstat().st_size, reason))
         if not self.dry_run:
             delete_file(path)
 
 
 def _is_old(mtime: float) -> bool:
-    """Return whether a file is too old to belong to an active run; the clock may be wrong in either direction."""
+    """Return whether a file is too old to belong to an active run; a time far in the future is also too old."""
     return abs(time.time() - mtime) >= _OLD_SECONDS
 
 
@@ -276,11 +277,11 @@ def _summaries(cache: Path, without: Collection[Path]) -> dict[Path, SnapshotSum
         if file.kind == "data set" and file.path not in without:
             try:
                 summaries[file.path] = summarize_snapshot(file.path)
-            except FileNotFoundError:  # another run may delete it meanwhile
+            except FileNotFoundError:  # another run may have deleted the file meanwhile
                 continue
             except StoreError as error:
                 raise StoreError(
-                    f"{error}; the rows that it lists are unknown, so no row is removed. Extract its data set again, "
-                    "or delete the file"
+                    f"{error}. The rows of its data set are unknown; therefore no row is removed. Extract the data set "
+                    "again, or delete the file"
                 ) from None
     return summaries

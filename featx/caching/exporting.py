@@ -1,4 +1,4 @@
-"""Export a feature table from the cache to one self-contained file."""
+"""Export a feature table from the cache to a self-contained file."""
 
 from __future__ import annotations
 
@@ -27,21 +27,21 @@ class Export:
     Parameters
     ----------
     output : path
-        The file.
+        The file that was written.
     name : str
         Name of the data set.
     features_id : str
         Id of the feature store.
     n_images : int
-        Number of rows.
+        Number of images, which is the number of rows in the file.
     n_skipped : int
-        Number of images of the data set that could not be used and are not in the file.
+        Number of images of the data set that could not be used and are therefore not in the file.
     n_features : int
         Number of features per row.
     n_bytes : int
-        Size of the file.
+        Size of the file in bytes.
     seconds : float
-        Wall time.
+        Wall time in seconds.
 
     Examples
     --------
@@ -61,7 +61,7 @@ class Export:
     seconds: float
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the JSON keys of ``featx cache export --json``."""
+        """Return the JSON object that ``featx cache export --json`` prints."""
         return {**self.__dict__, "output": str(self.output), "seconds": round(self.seconds, 3)}
 
 
@@ -77,13 +77,13 @@ def export_features(
     overwrite: bool = False,
     runtime: Runtime | None = None,
 ) -> Export:
-    """Write the cached features of a data set to a file, without computing any.
+    """Write the cached features of a data set to a file; no features are computed.
 
     Parameters
     ----------
     output : path
-        New file: ``.h5``, ``.npz``, ``.npy`` (only the features), ``.csv`` or ``.parquet``; docs/format.md describes
-        the content. It is written row by row under a temporary name and then renamed.
+        File to write: ``.h5``, ``.npz``, ``.npy`` (only the features), ``.csv`` or ``.parquet``; docs/format.md
+        describes the content. The file is written in chunks of rows under a temporary name, and then renamed.
     data : path, optional
         Folder or manifest, as for :func:`featx.extract`; by default the data set extracted last.
     features : str, optional
@@ -91,7 +91,8 @@ def export_features(
     label_by, path_column, label_column : str, optional
         As for :func:`featx.extract`; for the data set extracted last, by default the values of that extraction.
     overwrite : bool
-        Replace a file that featx wrote. A ``.npy`` file is never replaced, because it does not record its program.
+        Replace a file that featx wrote. A ``.npy`` file is never replaced, because it does not record which program
+        wrote it.
     runtime : Runtime, optional
         Cache folder, threads and callbacks.
 
@@ -108,7 +109,7 @@ def export_features(
     StoreError
         If there is no such feature store, or no data set has been extracted yet.
     DatasetError
-        If images have no features; the message contains the command that extracts them.
+        If images have no features; the message contains the command that computes them.
 
     Examples
     --------

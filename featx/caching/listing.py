@@ -1,4 +1,4 @@
-"""List the content of a cache: feature stores, data sets, graphs and training runs."""
+"""List the feature stores, data sets, graphs and training runs in a cache."""
 
 from __future__ import annotations
 
@@ -36,22 +36,22 @@ class StoreEntry:
     Parameters
     ----------
     id : str
-        Name of the store: a digest of the feature spec.
+        Name of the store, which is a digest of the feature spec.
     status : {"ok", "damaged", "newer"}
-        Whether the feature spec and the structure can be read; rows are not checked (see
-        :func:`featx.verify_cache`).
+        ``ok``: the feature spec and the structure can be read. ``newer``: a later version of featx wrote the store.
+        Rows are not checked; see :func:`featx.verify_cache`.
     problem : str
-        Why the store cannot be read; empty if it can.
+        Reason why the store cannot be read; otherwise empty.
     spec : dict
-        The feature spec without fields at their default; empty if the store cannot be read.
+        Feature spec, without fields that have their default value; empty if the store cannot be read.
     n_rows, n_unfinished : int
-        Number of rows in its file, and in the journal of an unfinished run.
+        Number of rows in the sorted file, and in the journal of an unfinished run.
     n_features : int
         Number of features per image; 0 if the store cannot be read.
     n_bytes : int
-        Size on the disk, including the journal.
+        Size of the store on the disk in bytes, including the journal.
     last_used : str
-        Time when rows were last looked up or written, ISO 8601; empty if the file system gives no valid time.
+        Time when rows were last looked up or written, in ISO 8601; empty if the file system gives no valid time.
     """
 
     id: str
@@ -67,27 +67,27 @@ class StoreEntry:
 
 @dataclass(frozen=True)
 class DatasetEntry:
-    """A data set that was scanned.
+    """A data set that was scanned, with the snapshot of its files.
 
     Parameters
     ----------
     id : str
-        Name of its snapshot.
+        Name of the snapshot.
     status, problem : str
-        As for :class:`StoreEntry`.
+        Whether the snapshot can be read, and the reason if not, as for :class:`StoreEntry`.
     root : str
-        Folder of the data set, or of its manifest.
+        Folder of the data set, or folder of the manifest.
     kind : {"extract", "predict", "manifest", ""}
         Whether the data set is an extracted folder, a predicted folder, or the images of a manifest; empty if the
         snapshot cannot be read.
     root_exists : bool
         Whether the folder exists now.
     n_images, n_skipped : int
-        Number of usable images and of skipped images at the last scan.
+        Number of usable images, and number of skipped images, in the last scan.
     n_bytes : int
-        Size of the snapshot.
+        Size of the snapshot in bytes.
     scanned : str
-        Time of the last scan, ISO 8601.
+        Time of the last scan, in ISO 8601.
     """
 
     id: str
@@ -110,8 +110,10 @@ class GraphEntry:
     ----------
     name : str
     n_bytes : int
+        Size of the graph in bytes.
     needed : bool
-        Whether the feature spec of a store needs it, with the installed libraries.
+        Whether the feature spec of a store needs the graph, given the installed libraries; true for all graphs if a
+        store cannot be read.
     """
 
     name: str
@@ -127,10 +129,11 @@ class RunEntry:
     ----------
     id : str
     is_finished : bool
-        Whether the run is finished; if not, the same command continues it.
+        Whether the run is finished. If not, the same command continues the run.
     n_bytes : int
+        Size of the files of the run in bytes.
     last_used : str
-        Time of the last write, ISO 8601.
+        Time of the last write, in ISO 8601.
     """
 
     id: str
@@ -147,15 +150,15 @@ class CacheListing:
     ----------
     cache : path
     stores : tuple of StoreEntry
-        Sorted by time of last use, most recent first.
+        Feature stores, most recently used first.
     datasets : tuple of DatasetEntry
-        Sorted by root.
+        Data sets, sorted by root.
     graphs : tuple of GraphEntry
     runs : tuple of RunEntry
     n_leftovers, leftover_bytes : int
-        Number and size of the files that killed runs and repairs left behind.
+        Number and total size of the files that killed runs and repairs left behind.
     n_bytes : int
-        Size of all files together.
+        Total size of all files in bytes.
 
     Examples
     --------
@@ -175,7 +178,7 @@ class CacheListing:
     n_bytes: int
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the JSON keys of ``featx cache ls --json``."""
+        """Return the JSON object that ``featx cache ls --json`` prints."""
         return {**asdict(self), "cache": str(self.cache)}
 
 
@@ -183,8 +186,8 @@ class CacheListing:
 def list_cache(*, runtime: Runtime | None = None) -> CacheListing:
     """List the content of a cache, without checking the rows.
 
-    Files that are damaged or that a later featx wrote are listed with that status. A cache that does not exist is
-    empty.
+    Damaged files and files of a later version of featx are listed with the status ``damaged`` or ``newer``. The listing
+    of a cache that does not exist is empty.
 
     Parameters
     ----------
@@ -230,7 +233,7 @@ def _store(file: CacheFile, journal_bytes: int) -> StoreEntry:
     path, journal = file.path, file.path.with_suffix(".journal")
     try:
         used = _time(last_use(path))
-    except FileNotFoundError:  # another run may clean the cache meanwhile
+    except FileNotFoundError:  # another run may have cleaned the cache meanwhile
         used = _time(file.mtime)
     n_bytes = file.n_bytes + journal_bytes
     try:
@@ -268,7 +271,7 @@ def _status(error: OSError) -> Literal["damaged", "newer"]:
 
 
 def _time(seconds: float) -> str:
-    """Return a time in ISO 8601; empty if it is outside the range of ``datetime``."""
+    """Return a time in ISO 8601; empty if the time is outside the range of ``datetime``."""
     try:
         return datetime.fromtimestamp(seconds).astimezone().isoformat(timespec="seconds")
     except (OSError, OverflowError, ValueError):

@@ -1,4 +1,4 @@
-"""Read the feature specs of the stores of a cache, and determine the graphs that they need."""
+"""Read the feature specs of the stores in a cache, and determine which graphs the feature specs need."""
 
 from __future__ import annotations
 
@@ -15,28 +15,28 @@ from featx.store import open_store, read_quantized_names
 
 @dataclass(frozen=True)
 class Needed:
-    """Files in the folder of graphs that feature specs need.
+    """Files in the folder ``graphs`` that feature specs need.
 
     Parameters
     ----------
     graphs : frozenset of str
         Names of converted and quantized graphs.
     notes : frozenset of str
-        Names of the graphs whose JSON files are needed: agreements of precisions, and names of graphs quantized from
-        them.
+        Names of the graphs whose JSON files are needed. A JSON file contains the agreements of the precisions of the
+        graph, or the names of the graphs that were quantized from the graph.
     """
 
     graphs: frozenset[str]
     notes: frozenset[str]
 
     def has(self, path: Path) -> bool:
-        """Return whether a file in the folder of graphs is needed."""
+        """Return whether a file in the folder ``graphs`` is needed."""
         name = path.name.split(".")[0]
         return name in (self.graphs if path.suffix == ".graph" else self.notes)
 
 
 def specs_of(stores: Iterable[Path]) -> tuple[list[FeatureSpec], list[StoreError]]:
-    """Return the feature specs of the readable stores, and the errors of the others."""
+    """Return the feature specs of the readable stores, and the errors of the other stores."""
     specs: list[FeatureSpec] = []
     errors: list[StoreError] = []
     for path in stores:
@@ -48,10 +48,10 @@ def specs_of(stores: Iterable[Path]) -> tuple[list[FeatureSpec], list[StoreError
 
 
 def needed_graphs(cache: Path, specs: Collection[FeatureSpec]) -> Needed:
-    """Return the files in the folder of graphs that feature specs need.
+    """Return the files in the folder ``graphs`` that feature specs need.
 
-    A converted graph can be rebuilt, but a quantized one cannot. Therefore every quantized graph is needed that a
-    needed JSON file names.
+    A converted graph can be rebuilt, but a quantized graph cannot. Therefore every quantized graph is needed whose name
+    is in a JSON file that is needed.
     """
     converted = {graph_key(spec) for spec in specs if engine_of(spec).keeps_graph}
     quantized = {spec.graph for spec in specs if spec.graph is not None}

@@ -44,7 +44,7 @@ def _write_npy(path: Path, table: FeatureTable, chunks: Chunks) -> None:
 
 
 def _write_npz(path: Path, table: FeatureTable, chunks: Chunks) -> None:
-    """Write the format of ``numpy.savez``, with the features in chunks and without time stamps."""
+    """Write the format of ``numpy.savez``; the features are written in chunks, and no time is stored."""
     texts: Mapping[str, Any] = {**_texts(table), **_attributes(table)}
     with zipfile.ZipFile(path, "w") as archive:
         with archive.open(zipfile.ZipInfo("features.npy"), "w", force_zip64=True) as member:
@@ -101,4 +101,4 @@ WRITERS: dict[str, Callable[[Path, FeatureTable, Chunks], None]] = {
     ".csv": _write_csv,
     ".parquet": _write_parquet,
 }
-"""Functions that write a file, by file name ending."""
+"""Functions that write a feature table to a file, by the ending of the file name."""

@@ -1,4 +1,4 @@
-"""Check every file of a cache."""
+"""Check all files of a cache."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ class CheckedFile:
     ----------
     path : path
     kind : {"features", "journal", "data set", "graph", "note", "mark", "leftover", "other"}
-        Purpose of the file.
+        Purpose of the file; see :class:`featx.store.CacheFile`.
     n_bytes : int
-        Size of the file.
+        Size of the file in bytes.
     finding : Finding
-        Status, numbers of rows, problem and remedy.
+        Status, numbers of rows, problem, and what to do.
     """
 
     path: Path
@@ -33,7 +33,7 @@ class CheckedFile:
     finding: Finding
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the file as an entry of ``files`` in ``featx cache verify --json``."""
+        """Return the entry of ``files`` in the JSON object that ``featx cache verify --json`` prints."""
         return {"path": str(self.path), "kind": self.kind, "n_bytes": self.n_bytes, **vars(self.finding)}
 
 
@@ -46,7 +46,7 @@ class Verification:
     cache : path
     files : tuple of CheckedFile
     seconds : float
-        Wall time.
+        Wall time in seconds.
 
     Examples
     --------
@@ -65,7 +65,7 @@ class Verification:
         return sum(file.finding.status == "damaged" for file in self.files)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the JSON keys of ``featx cache verify --json``."""
+        """Return the JSON object that ``featx cache verify --json`` prints."""
         return {
             "cache": str(self.cache),
             "n_files": len(self.files),
@@ -79,15 +79,15 @@ class Verification:
 
 @checked()
 def verify_cache(*, runtime: Runtime | None = None) -> Verification:
-    """Check every byte of every file of a cache, without changing any.
+    """Check every byte of all cache files; no file is changed.
 
-    Feature rows are compared with their checksums, feature specs with the names of their files, graphs with their
-    digests, and the structure of HDF5 files with its checksum.
+    Each feature row is compared with a checksum, each feature spec with the name of its file, each graph with a digest,
+    and the structure of each HDF5 file with a checksum. The files of training runs are not checked.
 
     Parameters
     ----------
     runtime : Runtime, optional
-        Cache folder and callback for progress, in bytes.
+        Cache folder, and callback for the progress in bytes.
 
     Returns
     -------

@@ -43,9 +43,9 @@ class Capture:
     recording : int
         Number of the recording, unique in the data set.
     folder : path
-        Folder of its images, ``take-NNN-FFFFF.jpg``.
+        Folder of the images, ``take-NNN-FFFFF.jpg``.
     n_kept, n_blurred, n_alike, n_no_face : int
-        Number of frames that were kept, blurred, similar to the frame kept before, and without a face.
+        Numbers of frames that were kept, blurred, similar to the last kept frame, and without a face.
     recordings : dict of str to int
         Number of recordings of each label of the data set so far; 0 for labels whose images were not captured.
     seconds : float
@@ -76,7 +76,7 @@ class Capture:
         return self.n_kept + self.n_blurred + self.n_alike + self.n_no_face
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the JSON keys of ``featx capture --json``."""
+        """Return the JSON object that ``featx capture --json`` prints."""
         return {
             "label": self.label,
             "source": self.source,
@@ -107,17 +107,17 @@ def capture(
     preview: bool = True,
     runtime: Runtime | None = None,
 ) -> Capture:
-    """Collect images of a label from a camera or a video file as one recording.
+    """Collect images of one class from a camera or a video file; the images form one recording.
 
-    Each image is written at once to ``output/label/take-NNN-FFFFF.jpg``; existing files are never replaced.
-    :func:`featx.fit` recognises a recording by these names and keeps it on one side of every split.
+    Each image is written immediately to ``output/label/take-NNN-FFFFF.jpg``. Existing files are never replaced.
+    :func:`featx.fit` recognises a recording by these names, and does not divide it between training and test images.
 
     Parameters
     ----------
     label : str
         Name of the class and of its folder.
     source : int or path
-        Number of a camera, from 0, or a video file.
+        Number of a camera (the first is 0), or a video file.
     output : path
         Folder of label folders; created if missing.
     count : int
@@ -125,14 +125,15 @@ def capture(
     full_frame : bool
         Keep whole frames instead of the largest face of each frame.
     margin : float
-        Margin around a face on every side, as a fraction of its width.
+        Margin on each side of a face, as a fraction of the width of the face.
     every : int
-        Use every Nth frame only.
+        Use only every Nth frame.
     min_sharpness : float
-        Smallest sharpness (variance of the Laplacian) relative to the median of the recording; 0 keeps blurred frames.
+        Minimum sharpness (variance of the Laplacian), relative to the median of the last 60 frames; 0 keeps blurred
+        frames, too.
     min_difference : float
-        Smallest difference from the image kept before: mean absolute difference of 32 x 32 thumbnails, in grey levels
-        from 0 to 255.
+        Minimum difference from the last kept image: mean absolute difference of 32 x 32 thumbnails, in grey levels from
+        0 to 255.
     preview : bool
         Show a window if there is a display. Closing it ends the recording.
     runtime : Runtime, optional
@@ -145,12 +146,12 @@ def capture(
     Raises
     ------
     CaptureError
-        The label cannot be a folder name, the camera or video does not exist, no face was found, or the camera was
-        lost. Images that were already written are kept, as they are on KeyboardInterrupt.
+        If the label cannot be a folder name, the camera or video does not exist, no face was found, or the camera was
+        lost. Images that were already written are kept, also after KeyboardInterrupt.
     OutputError
-        The images cannot be written.
+        If the images cannot be written.
     MissingExtraError
-        OpenCV is not installed.
+        If OpenCV is not installed.
 
     Examples
     --------
@@ -167,7 +168,7 @@ def capture(
     counts: Counter[str] = Counter()
     with closing(open_footage(cv2, source)) as footage, new_recording(Path(output), label) as recording:
         with open_preview(cv2, label, footage.is_camera, runtime.notice) if preview else nullcontext() as window:
-            runtime.notice(f"{footage.title}: recording {recording.number}, into {recording.folder}")
+            runtime.notice(f"{footage.title}: recording {recording.number}, written to {recording.folder}")
             runtime.progress("capturing, image", 0, count)
             scene = _Scene(footage, cutter, window, counts)
             try:
@@ -224,7 +225,7 @@ class _Scene:
         self.left = ""
 
     def candidates(self, every: int) -> Iterator[FrameCandidate]:
-        """Yield candidates; if this ends before the frames do, ``left`` states the reason."""
+        """Yield the candidates. If they end before the frames, ``left`` states the reason."""
         n_in_a_row = 0
         for frame in self._footage.frames(every):
             candidate = self._cutter.candidate(frame)
@@ -258,7 +259,7 @@ def _jpeg(cv2: Any, candidate: FrameCandidate) -> bytes:
 def _check_ending(footage: Footage, left: str, recording: Recording, n_no_face: int, runtime: Runtime) -> None:
     """Report an early end of a recording; raise an error if the camera was lost or no image was kept."""
     if footage.is_camera and footage.ended:
-        raise CaptureError(f"the camera was lost, {footage.ended} {_kept(recording)}")
+        raise CaptureError(f"the camera was lost: {footage.ended}; {_kept(recording)}")
     why = footage.ended or left
     if recording.n_kept:
         if why:
@@ -266,14 +267,14 @@ def _check_ending(footage: Footage, left: str, recording: Recording, n_no_face: 
         return
     if n_no_face:
         raise CaptureError(
-            f"no face in {n_no_face:,} frames of {footage.title}; only upright frontal faces in even light that take "
-            "at least a tenth of the frame are found: move closer, or keep whole frames with `full_frame=True`"
+            f"no face in {n_no_face:,} frames of {footage.title}; featx finds only upright frontal faces in even "
+            "light of at least a tenth of the frame: move closer, or keep whole frames with `full_frame=True`"
         )
-    raise CaptureError(f"{footage.title} gave no image" + (f": {why}" if why else ""))
+    raise CaptureError(f"no image was kept from {footage.title}" + (f": {why}" if why else ""))
 
 
 def _kept(recording: Recording) -> str:
     if not recording.n_kept:
-        return "nothing was kept"
+        return "no image was kept"
     images = "1 image is" if recording.n_kept == 1 else f"{recording.n_kept:,} images are"
     return f"{images} kept: recording {recording.number} in {recording.folder}"

@@ -1,4 +1,4 @@
-"""Select the frames of a recording to keep: sharp frames that differ from the one kept before."""
+"""Select the frames of a recording to keep: sharp frames that differ from the last kept frame."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 from featx.capturing.boxes import Box
 
 _SHARPNESS_SIDE = 256
-"""Sharpness is measured at about the input size of backbones; noise in larger images would count as sharp."""
+"""Sharpness is measured at about the input size of backbones, because noise in larger images would increase it."""
 
 _RECENT = 60
 _FIRST = 15
-"""Number of candidates needed for a first median sharpness: a camera may start out of focus."""
+"""Number of candidates for the first median of the sharpness, because a camera may be out of focus at the start."""
 
 _THUMBNAIL = (32, 32)
 
@@ -34,9 +34,9 @@ class FrameCandidate:
     grey : ndarray of shape (height, width), uint8
         The frame in grey levels.
     subject : Box
-        The part that must be sharp: the face, or the whole frame.
+        Part that must be sharp: the face, or the whole frame.
     crop : Box
-        The part that is kept.
+        Part that is kept.
     """
 
     frame: NDArray[np.uint8]
@@ -62,19 +62,19 @@ def sharpness(cv2: Any, grey: NDArray[np.uint8]) -> float:
 
 
 class Chooser:
-    """Selects candidates of a recording by sharpness and by difference from the one kept before.
+    """Selects candidates of a recording by sharpness and by difference from the last kept candidate.
 
     Parameters
     ----------
     cv2 : module
     min_sharpness : float
-        Smallest sharpness relative to the median of the last 60 candidates. Sharpness depends on the subject (it
+        Minimum sharpness, relative to the median of the last 60 candidates. Sharpness depends on the subject (it
         spans a factor of 20 over 167 portraits), so only frames of one recording are compared. Within a recording,
         the relative sharpness of sharp frames is 0.6 or more. The median over a data set is at most 0.08 for frames
-        blurred by 1 % of their width, and at most 0.25 for motion blur over 4 % of it
+        blurred by 1 % of the width, and at most 0.25 for motion blur over 4 % of the width
         (``python -m benchmarks.capture``).
     min_difference : float
-        Smallest difference from the candidate kept before, in grey levels.
+        Minimum difference from the last kept candidate, in grey levels.
     """
 
     def __init__(self, cv2: Any, min_sharpness: float, min_difference: float) -> None:
@@ -109,7 +109,7 @@ class Chooser:
         return "kept"
 
     def _difference(self, candidate: FrameCandidate) -> float:
-        """Return the mean absolute difference from the frame kept last, both cropped to the box of this candidate.
+        """Return the mean absolute difference from the last kept frame, both cropped to the box of this candidate.
 
         The box of a detector varies by a pixel or two even for a still scene; with a box for each frame, no two frames
         would be similar.

@@ -1,4 +1,4 @@
-"""Find the face in a frame with the cascade of OpenCV for frontal faces.
+"""Find the largest face in a frame with the cascade of OpenCV for frontal faces.
 
 Source: P. Viola and M. Jones, Rapid Object Detection using a Boosted Cascade of Simple Features, 2001. The cascade is
 ``haarcascade_frontalface_default`` by Rainer Lienhart, which is part of OpenCV 4.
@@ -17,7 +17,7 @@ from featx.errors import MissingExtraError
 _CASCADE = "haarcascade_frontalface_default.xml"
 
 # These settings find all 167 faces in 167 face crops of 62 to 960 pixels, and a false face in 21 of 200 photographs of
-# cats and dogs. With 3 neighbours there are 47 false faces. Without the rim, which helps with faces that fill the
+# cats and dogs. With 3 neighbours, there are 47 false faces. Without the rim, which is needed for faces that fill the
 # frame, only 162 of the 167 faces are found.
 _SIDE = 320
 _RIM = 0.1
@@ -37,7 +37,7 @@ class FaceFinder:
     Raises
     ------
     MissingExtraError
-        OpenCV has no face cascades, as in version 5.
+        If OpenCV has no face cascades, as in version 5.
     """
 
     def __init__(self, cv2: Any) -> None:
@@ -50,7 +50,7 @@ class FaceFinder:
         self._cascade = cv2.CascadeClassifier(f"{cv2.data.haarcascades}{_CASCADE}")
 
     def find(self, grey: NDArray[np.uint8]) -> Box | None:
-        """Return the square around the largest face; None if there is no face.
+        """Return the square around the largest face; None if there is no face, or most of it is outside the frame.
 
         Parameters
         ----------

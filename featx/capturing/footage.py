@@ -22,11 +22,11 @@ _OPEN_SECONDS = 20.0
 _FRAME_SECONDS = 10.0
 
 _WARM_UP_FRAMES = 10
-"""The first frames of a camera are dark or green until its exposure is adjusted."""
+"""Number of first frames that are not used: they are dark or green until the camera has adjusted the exposure."""
 
 _HEAD_BYTES = 4096
 _WHOLE_SHARE = 0.95
-"""The frame count of a container is approximate; a file with fewer than this fraction is truncated or damaged."""
+"""Minimum fraction of the frames that the file announces (approximately); with fewer, the file is damaged."""
 
 
 class Footage:
@@ -51,7 +51,7 @@ class Footage:
     def frames(self, every: int = 1) -> Iterator[NDArray[np.uint8]]:
         """Yield every Nth frame in BGR order, shape (height, width, 3).
 
-        If the frames end early, ``ended`` states the reason. The time limit for a frame of a camera is 10 s.
+        If the frames end early, ``ended`` states the reason. A camera has at most 10 s for each frame.
         """
         n = -_WARM_UP_FRAMES if self.is_camera else 0
         while self._grab():
@@ -65,7 +65,7 @@ class Footage:
             yield frame
         announced = 0 if self.is_camera else self._video.get(_FRAME_COUNT)
         if self.is_camera:
-            self.ended = "no more frames: was it unplugged, or does another program use it?"
+            self.ended = "it gives no more frames, perhaps because it was unplugged or another program uses it"
         elif n < _WHOLE_SHARE * announced:
             self.ended = f"{n:,} of {announced:,.0f} frames could be read: the file is truncated or damaged"
 
@@ -76,7 +76,7 @@ class Footage:
 
     def close(self) -> None:
         """Release the camera or close the file."""
-        # The driver of a camera that does not respond would block here too.
+        # The driver of a camera that does not respond may also block here.
         if self.is_camera:
             _within(_FRAME_SECONDS, self._video.release)
         else:
@@ -92,7 +92,7 @@ def open_footage(cv2: Any, source: int | str | Path) -> Footage:
     Raises
     ------
     CaptureError
-        The camera or file does not exist, or the file is not a video.
+        If the camera or file does not exist, or the file is not a video.
     """
     if isinstance(source, str) and source.isdecimal():
         source = int(source)
@@ -101,7 +101,7 @@ def open_footage(cv2: Any, source: int | str | Path) -> Footage:
 
 def _camera(cv2: Any, number: int) -> Footage:
     if number < 0:
-        raise CaptureError(f"`source={number}`: expected a camera number of 0 or more")
+        raise CaptureError(f"`source={number}`: expected the number of a camera (the first is 0) or a video file")
     with quiet_native_stderr():
         video = _within(_OPEN_SECONDS, lambda: cv2.VideoCapture(number))
     if video is None:
@@ -127,7 +127,7 @@ def _file(cv2: Any, path: Path) -> Footage:
         ) from None
     except (FileNotFoundError, NotADirectoryError):
         raise CaptureError(
-            f"no such video file: {path}; expected the number of a camera (0, 1) or a video file"
+            f"`source={path}`: no such video file; expected the number of a camera (the first is 0) or a video file"
         ) from None
     except OSError as error:
         raise CaptureError(f"{path} cannot be read: {error.strerror or error}") from None
@@ -148,7 +148,7 @@ def _size(cv2: Any, video: Any) -> str:
 
 
 def _within(seconds: float, call: Callable[[], _T]) -> _T | None:
-    """Return the result of a call; None after a time limit, because camera drivers may block forever."""
+    """Return the result of a call; None after a time limit, because camera drivers may block for ever."""
     results: queue.SimpleQueue[_T] = queue.SimpleQueue()
     threading.Thread(target=lambda: results.put(call()), daemon=True).start()
     try:

@@ -1,4 +1,4 @@
-"""Import OpenCV on first use, with its own messages and those of FFmpeg disabled."""
+"""Import OpenCV on first use, without messages of OpenCV and FFmpeg."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ def start_opencv() -> Any:
     Raises
     ------
     MissingExtraError
-        OpenCV is not installed.
+        If OpenCV is not installed.
     """
-    # OpenCV reads these at import and at the first video; values that the user has set are respected.
+    # OpenCV reads these variables at import and at the first video. Values that the user has set are kept.
     os.environ.setdefault("OPENCV_LOG_LEVEL", "OFF")
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
     try:

@@ -1,4 +1,4 @@
-"""A preview window for the camera if there is a display; it uses Tk, because the headless OpenCV has no windows."""
+"""A preview window for the camera, with Tk, because the headless OpenCV package has no windows."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class Preview:
         frame : ndarray of shape (height, width, 3), uint8
             Pixels in BGR order.
         box : Box or None
-            The part of the frame that is kept.
+            Part of the frame that is kept; None if there is no such part.
         text : str
             Text after the title.
         """
@@ -80,7 +80,7 @@ class Preview:
 
 @contextlib.contextmanager
 def open_preview(cv2: Any, title: str, mirrored: bool, notice: Callable[[str], None]) -> Iterator[Preview | None]:
-    """Open a preview window for the duration of the context; without a display or Tk, report this and yield None."""
+    """Open a preview window for the duration of the context; if there is no display or no Tk, yield None."""
     window = _try_window(cv2, title, mirrored, notice)
     try:
         yield window
@@ -91,7 +91,7 @@ def open_preview(cv2: Any, title: str, mirrored: bool, notice: Callable[[str], N
 
 def _try_window(cv2: Any, title: str, mirrored: bool, notice: Callable[[str], None]) -> Preview | None:
     if not _has_display():
-        notice("no preview: there is no display")
+        notice("no preview: there is no display, or this is not the main thread")
         return None
     try:
         import tkinter

@@ -1,4 +1,4 @@
-"""The recordings of a data set: their unique numbers, and their image files, which are written atomically."""
+"""The recordings of a data set, with unique numbers, and their image files, which are written atomically."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Recording:
         Raises
         ------
         OutputError
-            The file cannot be written, or it exists.
+            If the file cannot be written, or it exists.
         """
         path = self.folder / f"{make_frame_name(self.number, self.n_kept + 1)}.jpg"
         make_folder(self.folder)
@@ -60,7 +60,7 @@ def check_label(label: str) -> None:
     Raises
     ------
     CaptureError
-        The label cannot be a folder name.
+        If the label cannot be a folder name.
     """
     reason = _fault(label)
     if reason:
@@ -82,7 +82,10 @@ def _fault(label: str) -> str:
 
 
 def dataset_root(output: Path) -> Path:
-    """Return the root of the data set of a folder of labels: the parent if the folder is one part of a split."""
+    """Return the root of a data set from the folder of label folders.
+
+    This is the parent of the folder if the folder is one part of a split, such as ``train``.
+    """
     return output.parent if exact_split_name(output.name) is not None else output
 
 
@@ -99,7 +102,7 @@ def new_recording(output: Path, label: str) -> Iterator[Recording]:
     Raises
     ------
     OutputError
-        The folder cannot be created or written.
+        If the folder cannot be created or written.
     """
     root = dataset_root(output)
     new = [folder for folder in (output / label, output, root) if not folder.exists()]
@@ -114,7 +117,7 @@ def new_recording(output: Path, label: str) -> Iterator[Recording]:
         yield Recording(number, output / label)
     finally:
         for folder in (claim, *new):
-            with contextlib.suppress(OSError):  # the folder contains images
+            with contextlib.suppress(OSError):  # the folder contains files
                 folder.rmdir()
 
 
@@ -147,7 +150,7 @@ def count_recordings(output: Path) -> dict[str, int]:
     recordings: dict[str, set[int]] = {}
     try:
         labels = read_layout(names, "top").labels
-    except DatasetError:  # the layout is ambiguous; extract will ask, and the captured images are kept
+    except DatasetError:  # the layout is ambiguous: the captured images are kept, and extract asks the user
         return {}
     for name, label in zip(names, labels, strict=True):
         if label is not None:

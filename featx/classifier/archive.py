@@ -1,4 +1,4 @@
-"""Read and write model files: a zip file of JSON, plain arrays and the estimator in skops format, without a pickle."""
+"""Read and write model files: zip files with JSON, plain arrays and the estimator in skops format, without a pickle."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ class Archive:
         except MemoryError:
             raise ClassifierError(f"{path} needs more memory than is available") from None
         except (FileNotFoundError, NotADirectoryError):
-            raise ClassifierError(f"no such model file: {path}") from None
+            raise ClassifierError(f"{path}: no such model file; featx fit writes one") from None
         except OSError as error:
             raise ClassifierError(f"{path} cannot be read: {error.strerror or error}") from None
         except Exception as error:  # zipfile, zlib, numpy and json raise BadZipFile, zlib.error, ValueError, KeyError

@@ -27,16 +27,16 @@ def array_bytes(array: NDArray[Any]) -> bytes:
 
 
 def check_array(content: bytes, name: str, fortran: bool = False) -> tuple[np.dtype[Any], tuple[int, ...], int]:
-    """Return data type, shape and data offset of the content of an ``.npy`` file, without allocating the array.
+    """Return the data type, the shape and the data offset of an ``.npy`` file, without allocating the array.
 
     Parameters
     ----------
     content : bytes
-        The bytes of the file.
+        Bytes of the file.
     name : str
         Name of the array in error messages.
     fortran : bool
-        Whether Fortran order (first index changes fastest) is allowed.
+        Whether Fortran order (the first index changes fastest) is allowed.
 
     Returns
     -------

@@ -24,11 +24,11 @@ from featx.targets import SingleLabel
 
 _ROUNDING = 1e-6
 _COLDEST, _HOTTEST = 1e-9, 1e9
-"""Limits of a valid temperature; fitted temperatures lie between 0.01 and 100."""
+"""Limits of a valid temperature; fitted temperatures lie between 0.001 and 1,000."""
 
 
 def check_arrays(arrays: Mapping[str, NDArray[Any]]) -> None:
-    """Check that all arrays are numeric and finite, and that arrays with a fixed shape have it.
+    """Check that all arrays are numeric and finite, and that arrays with a fixed type and shape have them.
 
     Raises
     ------
@@ -50,7 +50,7 @@ def check_classes(classes: Sequence[Any]) -> tuple[str, ...]:
     Raises
     ------
     ClassifierError
-        If they are not a list of at least two different strings.
+        If ``classes`` is not a list of at least two different strings.
     """
     if not isinstance(classes, list) or not all(isinstance(name, str) for name in classes):
         raise ClassifierError("the class names are not a list of strings")
@@ -65,20 +65,20 @@ def check_temperature(temperature: Any) -> float:
     Raises
     ------
     ClassifierError
-        If it is not a number between 1e-9 and 1e9.
+        If ``temperature`` is not a number from 1e-9 to 1e9.
     """
     if type(temperature) not in (int, float) or not _COLDEST <= temperature <= _HOTTEST:
-        raise ClassifierError(f"the temperature is {shown(temperature)}; expected a positive number")
+        raise ClassifierError(f"the temperature is {shown(temperature)}; expected a number from 1e-9 to 1e9")
     return float(temperature)
 
 
 def check_dense_head(dense_head: DenseHead, n_features: int, n_classes: int) -> None:
-    """Check that the shapes of a chain of matrices lead from features to scores.
+    """Check that a chain of matrices converts features to the scores of the classes.
 
     Raises
     ------
     ClassifierError
-        If a shape does not match.
+        If the shape of a matrix or the number of scores does not match.
     """
     n = n_features
     for weight, bias in zip(dense_head.weights, dense_head.biases, strict=True):
@@ -96,7 +96,7 @@ def check_out_of_fold(oof: OutOfFold, temperature: float, evaluation: ModelEvalu
     Raises
     ------
     ClassifierError
-        If they do not match.
+        If a shape or a value does not match.
     """
     n_samples, n_classes = len(oof.sample_ids), len(evaluation.classes)
     counted = evaluation.judged
@@ -143,12 +143,12 @@ def _check_folds(oof: OutOfFold, targets: SingleLabel, cv: CrossValidation) -> N
 
 
 def check_sample_ids(sample_ids: Any) -> tuple[str, ...]:
-    """Return sample ids, which are POSIX paths inside the folder of a data set.
+    """Return the sample ids as a tuple; each must be a POSIX path inside the folder of a data set.
 
     Raises
     ------
     ClassifierError
-        If a sample id is not a path, or leads out of the folder.
+        If ``sample_ids`` is not a list, or a sample id is not a path inside the folder.
     """
     if not isinstance(sample_ids, list):
         raise ClassifierError(f"the sample ids are {shown(sample_ids)}; expected a list")
@@ -169,7 +169,7 @@ def _stays_below(sample_id: str) -> bool:
 
 
 def check_texts(header: Mapping[str, Any]) -> None:
-    """Check that all strings can be written as UTF-8, except for undecodable bytes in file names.
+    """Check that all strings are valid Unicode; undecodable bytes of file names are allowed.
 
     Raises
     ------
@@ -183,7 +183,7 @@ def check_texts(header: Mapping[str, Any]) -> None:
 
 
 def check_strings_by_name(values: Any, name: str) -> dict[str, str]:
-    """Return strings by name, such as the versions of libraries.
+    """Check that a dict contains only strings, such as the versions of libraries, and return it.
 
     Raises
     ------
@@ -191,7 +191,7 @@ def check_strings_by_name(values: Any, name: str) -> dict[str, str]:
         If ``values`` is not a dict of strings.
     """
     if not isinstance(values, dict) or not all(isinstance(value, str) for value in values.values()):
-        raise ClassifierError(f"the {name} are not strings by name")
+        raise ClassifierError(f"the {name} are not a JSON object whose values are strings")
     return values
 
 
@@ -201,13 +201,14 @@ def check_probes(names: Any, files: Mapping[str, bytes], probes: NDArray[np.floa
     Raises
     ------
     ClassifierError
-        If the names differ from the files, or their number from the number of features.
+        If the names are not strings, differ from the file names, or are not as many as the rows of features.
     """
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
         raise ClassifierError("the probe images are not a list of names")
     if sorted(names) != sorted(files) or len(names) != len(probes) or not probes.size:
         raise ClassifierError(
-            f"the model names {len(names)} probe images, but holds {len(files)} and features of {len(probes)}"
+            f"the model names {len(names)} probe images, but contains {len(files)} images, and the features of "
+            f"{len(probes)} images"
         )
     return {name: files[name] for name in names}
 
@@ -218,7 +219,7 @@ def check_content_hashes(content_hashes: NDArray[np.uint8], n_images: int) -> No
     Raises
     ------
     ClassifierError
-        If there are none or too many.
+        If there is no content hash, or there are more content hashes than images.
     """
     if not 1 <= len(content_hashes) <= n_images:
         raise ClassifierError(f"the model has {len(content_hashes):,} content hashes for {n_images:,} images")
@@ -230,7 +231,7 @@ def check_rejector(rejector: Rejector) -> None:
     Raises
     ------
     ClassifierError
-        If they are not.
+        If a novelty or a confidence is out of range.
     """
     least, most = float(rejector.confidences.min()), float(rejector.confidences.max())
     if float(rejector.novelties.min()) < 0 or not 0 <= least <= most <= 1 + 1e-9:
@@ -238,16 +239,18 @@ def check_rejector(rejector: Rejector) -> None:
 
 
 def check_model_graph(graph: NDArray[np.uint8] | None, spec: FeatureSpec, n_features: int) -> None:
-    """Check that the graph bundled with a model is the one that its feature spec names, and that it can be run.
+    """Check that the graph in a model is the graph that the feature spec names, and that it can be executed.
 
     Raises
     ------
     ClassifierError
-        If it is missing, differs, or cannot be run.
+        If the graph is missing, differs from the feature spec, or cannot be executed.
     """
     if spec.graph is None:
         if graph is not None or spec.precision == "int8":
-            raise ClassifierError("the feature spec names no graph, but the model holds one or needs one for int8")
+            raise ClassifierError(
+                "the feature spec names no graph, but the model contains a graph or needs one for int8"
+            )
         return
     if graph is None or graph.dtype != np.uint8 or sha256(graph.tobytes()).hexdigest()[:16] != spec.graph:
         raise ClassifierError("the bundled graph is missing or damaged")

@@ -43,7 +43,8 @@ from featx.targets import SingleLabel
 
 _MOST_MATRICES = 1000
 _MOST_DENSE_BYTES = 16_000_000
-"""Largest size of the matrices that a file stores in addition to the estimator; they predict without scikit-learn."""
+"""Maximum size, in bytes, of the matrices that a model file stores in addition to the estimator. A model with matrices
+predicts without scikit-learn."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,7 @@ class FeatureClassifier:
     Parameters
     ----------
     spec : FeatureSpec
-        Spec of the features that it predicts from.
+        Feature spec of the features from which the classifier predicts.
     title : str
         Backbone and weights, as shown to users.
     classes_ : tuple of str
@@ -64,23 +65,26 @@ class FeatureClassifier:
     estimator : callable
         Function without arguments that returns the fitted estimator.
     dense_head : DenseHead or None
-        The estimator as matrices; None for heads that are not linear or dense.
+        The estimator as matrices; None if the head is neither linear nor an MLP, or if a model file does not store
+        them.
     content_hashes : ndarray of shape (n, 32), uint8
-        SHA-256 of the contents that it was fitted on, sorted.
+        SHA-256 hashes of the bytes of the training images, sorted.
     out_of_fold : OutOfFold or None
-        Out-of-fold scores; None without cross-validation.
+        Out-of-fold scores, or scores of a held-out part; None if there are neither.
     rejector : Rejector or None
-        Rejects images of other kinds; None if there were no left-out images to set its limit by.
+        Rejects images that belong to none of the classes; None if there were no images outside the training part from
+        which a limit could be computed.
     probe_files : mapping of str to bytes
         Probe images by name, used to check that a machine reproduces the features.
     probes : ndarray of shape (n_probes, n_features), float32
         Features of the probe images.
     versions : mapping of str to str
-        Versions of the libraries that it was made with.
+        Versions of the libraries with which the classifier was made.
     graph : ndarray of shape (n_bytes,), uint8, or None
-        The graph that the feature spec names: an int8 graph, which other machines cannot reproduce, or a bundled one.
+        Graph that the feature spec names: an int8 graph, which other machines cannot reproduce, or a bundled backbone;
+        None if the feature spec names no graph.
     file : str, optional
-        File that it was loaded from.
+        Path of the file from which the classifier was loaded.
     """
 
     spec: FeatureSpec
@@ -101,7 +105,7 @@ class FeatureClassifier:
 
     @property
     def targets(self) -> SingleLabel:
-        """Targets that it predicts."""
+        """Targets that the classifier predicts."""
         return SingleLabel(self.classes_)
 
     def __repr__(self) -> str:
@@ -144,27 +148,27 @@ class FeatureClassifier:
         Returns
         -------
         ndarray of shape (n_samples, n_classes), float64, or None
-            None without cross-validation.
+            Probabilities; None without out-of-fold scores.
         """
         return None if self.out_of_fold is None else softmax(self.out_of_fold.scores / self.temperature)
 
     def rejected(self, X: NDArray[np.float32], probabilities: NDArray[np.float64], rate: float) -> NDArray[np.bool_]:
-        """Return which images belong to none of the classes; see :meth:`Rejector.rejected`.
+        """Return whether each image is rejected, shape (n_samples,); see :meth:`Rejector.rejected`.
 
         Raises
         ------
         ClassifierError
-            If the model cannot reject, or the rate is too small for the number of training images.
+            If the model cannot reject images, or the rate is too small for the number of training images.
         """
         return self.check_reject_rate(rate).rejected(X, probabilities, rate)
 
     def check_reject_rate(self, rate: float) -> Rejector:
-        """Return the rejector after a check of the rate.
+        """Check that the model can reject images at a rate, and return the rejector.
 
         Raises
         ------
         ClassifierError
-            See :meth:`rejected`.
+            If the model cannot reject images, or the rate is too small for the number of training images.
         """
         if self.rejector is None:
             raise ClassifierError(
@@ -174,7 +178,7 @@ class FeatureClassifier:
         return self.rejector
 
     def seen(self, content_hashes: NDArray[np.uint8]) -> NDArray[np.bool_]:
-        """Return whether the classifier was fitted on each content; hashes of shape (n, 32) give shape (n,)."""
+        """Return whether each content hash, shape (n, 32), is the hash of a training image; shape (n,)."""
         known = np.ascontiguousarray(self.content_hashes).view("V32").ravel()
         given = np.ascontiguousarray(content_hashes).view("V32").ravel()
         return np.isin(given, known)
@@ -186,13 +190,14 @@ class FeatureClassifier:
         ----------
         table : FeatureTable
         reject_rate : float, optional
-            Share of genuine images that may be rejected. Images that are less similar to the training images are
-            marked as rejected, and their label is empty.
+            Fraction of images of the known classes that may be rejected by mistake. Images that differ too much from
+            the training images are marked as rejected, and their label is empty.
 
         Raises
         ------
         ClassifierError
-            If the features have another spec, this machine does not reproduce them, or this model cannot reject.
+            If the features have another feature spec, this machine does not reproduce the features of the model, or the
+            model cannot reject images.
         """
         if reject_rate is not None:
             self.check_reject_rate(reject_rate)
@@ -216,12 +221,12 @@ class FeatureClassifier:
         )
 
     def check(self, table: FeatureTable) -> None:
-        """Check that features have the classifier's spec, and that this machine reproduces its features.
+        """Check that features have the feature spec of the model, and that this machine reproduces its features.
 
         Raises
         ------
         ClassifierError
-            If they do not; the message states the difference.
+            If the feature specs differ, or the features are not reproduced; the message states the difference.
         """
         mine, others = self.spec.unbundled, table.spec.unbundled
         risen = mine != others and replace(others, precision=mine.precision) == mine and others.precision == "float32"
@@ -233,7 +238,9 @@ class FeatureClassifier:
             return
         shared = [i for i, item in enumerate(self.probe_files.items()) if item in probe_files().items()]
         if not shared or table.probes.shape != self.probes.shape:
-            raise ClassifierError("the model was made by a featx with other probe images; fit it again with this one")
+            raise ClassifierError(
+                "the model was made by a version of featx with other probe images; fit the model again"
+            )
         ours, theirs = table.probes[shared], self.probes[shared]
         agreement = cosines(ours, theirs)
         if risen:
@@ -258,7 +265,7 @@ class FeatureClassifier:
         path : path
             File name that ends in ``.featx``, or an :class:`OutputFile` that was checked before.
         overwrite : bool
-            Replace an existing model file. Files that featx did not write are never replaced.
+            Whether to replace an existing model file. Files that featx did not write are never replaced.
 
         Raises
         ------
@@ -304,7 +311,7 @@ class FeatureClassifier:
 
     @property
     def _saved_dense_head(self) -> DenseHead | None:
-        """The matrices, or None if they are large: the file then holds these weights only once, in the estimator."""
+        """Matrices to save; None if they are large, because the estimator in the file contains the same weights."""
         n_bytes = 0 if self.dense_head is None else sum(weight.nbytes for weight in self.dense_head.weights)
         return None if n_bytes > _MOST_DENSE_BYTES else self.dense_head
 

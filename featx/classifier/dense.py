@@ -40,7 +40,7 @@ class DenseHead:
 
 
 def _votes(comparisons: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the comparisons that each class wins; as in scikit-learn, the sum of margins breaks ties."""
+    """Return the number of comparisons that each class wins; as in scikit-learn, the sum of margins breaks ties."""
     n_classes = (1 + math.isqrt(1 + 8 * comparisons.shape[1])) // 2
     won = np.zeros((len(comparisons), n_classes))
     margin = np.zeros_like(won)
@@ -53,7 +53,7 @@ def _votes(comparisons: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def to_dense(estimator: Any) -> DenseHead | None:
-    """Return a fitted pipeline of scaler and head as matrices.
+    """Return a fitted pipeline of scaler and head as a chain of matrices.
 
     Parameters
     ----------
@@ -62,7 +62,8 @@ def to_dense(estimator: Any) -> DenseHead | None:
     Returns
     -------
     DenseHead or None
-        None if the estimator is not a linear head or an MLP with ReLU after a :class:`featx.scaling.CommonScaler`.
+        The matrices; None if the estimator is not a linear head or an MLP with ReLU after a
+        :class:`featx.scaling.CommonScaler`.
     """
     from sklearn.pipeline import Pipeline
 

@@ -1,8 +1,9 @@
 """Read, check and write fitted estimators in skops format; equal content gives equal bytes.
 
-skops ensures that a file builds only objects of known types. It does not check their content, which the compiled code
-of scikit-learn trusts. This module therefore lists every allowed type. Most of these compute with NumPy, which checks
-shapes itself; the others have their own check of content. All other types are refused by name.
+skops ensures that only objects of known types are built from a file. skops does not check the content of these objects,
+which the compiled code of scikit-learn trusts. This module therefore lists every allowed type. Most of these types
+compute with NumPy, which checks shapes itself; for the others, this module checks the content. All other types are
+refused, and the error names them.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from featx.errors import ClassifierError
 
 _SCHEMA = "schema.json"
 _TRUSTED = ["featx.heads.centroid.ShrunkenCentroid", "featx.scaling.CommonScaler"]
-"""Types that are loaded in addition to those that skops considers safe."""
+"""Types of featx that are loaded in addition to the types that skops considers safe."""
 
 _ARITHMETIC = {
     *("LogisticRegression", "LogisticRegressionCV", "RidgeClassifier", "RidgeClassifierCV", "SGDClassifier"),
@@ -50,7 +51,7 @@ _LOSS = re.compile(r"sklearn\.(linear_model\._sgd_fast|_loss\._loss)\.\w+")
 _VERSION = re.compile(r"[\w.+!-]{1,40}")
 _MOST_WHOLE = 2**63
 _MOST_REPEATED = 4
-"""Largest total size of the arrays, counted each time one is named, as a multiple of the size of the file."""
+"""Maximum total size of the arrays, as a multiple of the file size; an array that is named twice is counted twice."""
 
 _LEAST_REPEATED = 4 << 20
 _MOST_JOBS = 1024
@@ -59,7 +60,7 @@ _MOST_JOBS = 1024
 def dump_estimator(estimator: Any, check: Callable[..., None] = lambda loaded, is_trusted=False: None) -> bytes:
     """Return a fitted estimator in skops format; the bytes depend only on its content.
 
-    Types that featx does not check are written too; to load them, they must be named as trusted.
+    Types that featx cannot check are written as well; to load the file, the user must declare them as trusted.
 
     Parameters
     ----------
@@ -120,7 +121,7 @@ def load_estimator(content: bytes, trusted: Collection[str] = ()) -> Any:
 
 
 def types_to_trust(content: bytes) -> set[str]:
-    """Return the types in a skops file that must be trusted to be loaded.
+    """Return the types in a skops file that a user must declare as trusted to load the file.
 
     Raises
     ------
@@ -148,7 +149,7 @@ def check_estimator_file(content: bytes) -> bytes:
     Raises
     ------
     ClassifierError
-        If it holds anything else.
+        If the file contains other types or arrays, or is not a skops file.
     """
     return _written(*_checked(*_opened(content), len(content)))
 
@@ -171,7 +172,7 @@ def check_members(archive: zipfile.ZipFile, n_bytes: int, name: str) -> dict[str
     Raises
     ------
     ClassifierError
-        If a member is compressed, encrypted, a folder or occurs twice, or all together are larger than the file.
+        If a member is compressed, encrypted, a folder or repeated, or if all members together are larger than the file.
     """
     sizes: dict[str, int] = {}
     for entry in archive.infolist():
@@ -188,17 +189,17 @@ def check_members(archive: zipfile.ZipFile, n_bytes: int, name: str) -> dict[str
 
 
 def check_estimator(estimator: Any, X: NDArray[np.float32], n_classes: int, is_trusted: bool = False) -> None:
-    """Check that an estimator scores features using only valid content.
+    """Check the content of an estimator, and that the estimator returns a finite score for each class.
 
     Parameters
     ----------
     estimator : object
         The loaded estimator.
     X : ndarray of shape (n_samples, n_features), float32
-        Features to score after the check of content.
+        Features to score after the content has been checked.
     n_classes : int
     is_trusted : bool
-        Skip the check of content, which featx cannot do for unknown types.
+        Whether to skip the check of the content, which featx cannot do for unknown types.
 
     Raises
     ------
@@ -224,7 +225,7 @@ def check_estimator(estimator: Any, X: NDArray[np.float32], n_classes: int, is_t
 
 
 class _Members(dict[str, bytes]):
-    """Stand-in for the zip file that skops writes to; it keeps no time, which zip files cannot hold before 1980."""
+    """Stand-in for the zip file that skops writes to; without times, which a zip file cannot store before 1980."""
 
     def writestr(self, name: str, content: Any) -> None:
         self[name] = bytes(content)
@@ -242,7 +243,7 @@ def _written(schema: dict[str, Any], members: Mapping[str, bytes]) -> bytes:
 
 
 def add_member(archive: zipfile.ZipFile, name: str, content: bytes) -> None:
-    """Add a member to a zip file; its bytes depend only on its content."""
+    """Add an uncompressed member to a zip file; the bytes of the member depend only on its name and content."""
     entry = zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0))
     entry.compress_type = zipfile.ZIP_STORED
     archive.writestr(entry, content)
@@ -258,7 +259,7 @@ def _not_loaded(names: Iterable[str]) -> ClassifierError:
 
 
 def _unknown_types(schema: Any) -> set[str]:
-    """Return the types in a schema that must be trusted to be loaded."""
+    """Return the types in a schema that a user must declare as trusted."""
     unknown: set[str] = set()
     parts = [schema]
     while parts:
@@ -369,7 +370,9 @@ class _Reader:
         text = node.get("content")
         value = json.loads(text) if isinstance(text, str) else []
         if isinstance(value, list | dict) or (type(value) is int and abs(value) >= _MOST_WHOLE):
-            raise ClassifierError("the fitted head cannot be read: it holds a value that is not a number or a string")
+            raise ClassifierError(
+                "the fitted head cannot be read: a value is not a string, a number below 2**63, true, false or null"
+            )
         return {"content": text, "is_json": True}
 
     def read_array(self, node: dict[str, Any]) -> dict[str, Any]:
@@ -440,7 +443,9 @@ def _check_objects(top: Any) -> None:
             raise ClassifierError(f"an attribute of the fitted head's {type(part).__name__} hides its {hidden[0]}")
         jobs = getattr(part, "n_jobs", None)
         if jobs is not None and not (type(jobs) is int and abs(jobs) <= _MOST_JOBS):
-            raise ClassifierError(f"the fitted head has n_jobs {jobs!r}; expected at most {_MOST_JOBS}")
+            raise ClassifierError(
+                f"the fitted head has n_jobs {jobs!r}; expected an integer from -{_MOST_JOBS:,} to {_MOST_JOBS:,}"
+            )
         check = _CHECKS.get(type(part).__name__)
         invalid = None if check is None else _invalid(part, check)
         if invalid:
@@ -471,7 +476,7 @@ def _objects(top: Any) -> Iterator[Any]:
 
 
 def _invalid_in_svc(svc: Any) -> str | None:
-    """Return the first invalid attribute; libsvm trusts the sizes and would read beyond its arrays."""
+    """Return the first invalid attribute or None; libsvm trusts the sizes and would read beyond its arrays."""
     n_classes, n_features, vectors = len(svc.classes_), svc.n_features_in_, svc.support_vectors_
     n, n_pairs = len(vectors), n_classes * (n_classes - 1) // 2
     probabilities = [
@@ -498,7 +503,7 @@ def _invalid_in_svc(svc: Any) -> str | None:
 
 
 def _invalid_in_neighbours(knn: Any) -> str | None:
-    """Return the first invalid attribute; the compiled search trusts the number of neighbours and the labels."""
+    """Return the first invalid attribute or None; the compiled search trusts the labels and ``n_neighbors``."""
     n_classes, fitted, labels = len(knn.classes_), knn._fit_X, knn._y
     n = len(fitted)
     fits = {
@@ -542,7 +547,7 @@ def _is_number(value: Any, low: float, high: float) -> bool:
 
 
 def _to_predict(estimator: Any) -> Any:
-    """Return an estimator without an MLP's optimizer or a search's other candidates, which predicting does not need."""
+    """Return an estimator without parts that only fitting needs: the optimizer of an MLP, candidates of a search."""
     from sklearn.neural_network import MLPClassifier
     from sklearn.pipeline import Pipeline
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -21,8 +22,8 @@ _ENOUGH = 20_000
 class Subspace:
     """Distribution of the features of the classes: the class means, and the directions of variation within classes.
 
-    All features are scaled to length 1 first, because the length of a feature vector says little about the content of
-    an image. Without this scaling, a model of cats and dogs accepted one sixth of all images of flowers; with it, none.
+    Each feature vector is scaled to length 1 first, because its length says little about the content of an image.
+    Without this scaling, a model of cats and dogs accepted one sixth of all images of flowers; with it, none.
 
     Parameters
     ----------
@@ -32,7 +33,7 @@ class Subspace:
     variances : ndarray of shape (n_directions,), float64
         Variances within classes along the directions.
     rest : float
-        Mean squared distance from the subspace that the directions span.
+        Mean squared distance of the training images from the subspace that the directions span.
     """
 
     means: NDArray[np.float32]
@@ -44,7 +45,7 @@ class Subspace:
         """Return the distance of each image from the nearest class, shape (n_samples,); a typical value is 2.
 
         The distance is the sum of two terms: the mean squared distance along the directions divided by their variances
-        (Mahalanobis distance), and the squared distance from the subspace divided by its mean.
+        (Mahalanobis distance), and the squared distance from the subspace divided by ``rest``.
         """
         X = _unit_length(X)
         least = np.full(len(X), np.inf)
@@ -64,10 +65,10 @@ def learn_subspace(X: NDArray[np.float32], y: NDArray[np.int64], n_classes: int,
     ----------
     X : ndarray of shape (n_samples, n_features), float32
     y : ndarray of shape (n_samples,), int64
-        Class numbers; every class must occur.
+        Index of the class of each sample; every class must occur.
     n_classes : int
     seed : int
-        Random seed of the search for directions, and of the choice of samples for it; 20,000 samples are enough.
+        Random seed of the search for directions, and of the choice of 20,000 samples for this search if there are more.
 
     Returns
     -------
@@ -97,7 +98,7 @@ def _unit_length(X: NDArray[np.float32]) -> NDArray[np.float32]:
 
 @dataclass(frozen=True)
 class Rejector:
-    """Rejects images that differ more from the training images than these differ from each other.
+    """Rejects images that differ more from the training images than the training images differ from each other.
 
     Parameters
     ----------
@@ -114,17 +115,18 @@ class Rejector:
     confidences: NDArray[np.float64]
 
     def rejected(self, X: NDArray[np.float32], probabilities: NDArray[np.float64], rate: float) -> NDArray[np.bool_]:
-        """Return which images belong to none of the classes; shape (n_samples,).
+        """Return whether each image is rejected because it belongs to none of the classes; shape (n_samples,).
 
-        The typicality of an image is the smaller of two shares: of training images that are at least as novel, and of
-        training images whose confidence is at most as large. The limit rejects a share ``rate`` of the training images.
+        The typicality of an image is the smaller of two fractions: the fraction of training images that are at least as
+        novel, and the fraction of training images whose confidence is not larger. Images are rejected if their
+        typicality does not exceed a limit, which would reject a fraction ``rate`` of the training images.
 
         Parameters
         ----------
         X : ndarray of shape (n_samples, n_features), float32
         probabilities : ndarray of shape (n_samples, n_classes), float64
         rate : float
-            Share of genuine images that may be rejected.
+            Fraction of images of the known classes that may be rejected by mistake.
 
         Raises
         ------
@@ -137,15 +139,18 @@ class Rejector:
         return self._typicality(self.subspace.novelty(X), probabilities.max(axis=1)) <= limit
 
     def outliers(self, rate: float) -> NDArray[np.bool_]:
-        """Return which training images would be rejected, given their out-of-fold novelties; shape (n_samples,)."""
+        """Return whether each training image would be rejected by its out-of-fold results; shape (n_samples,)."""
         return self._typicality(self.novelties, self.confidences) <= self.limit(rate)
 
     def limit(self, rate: float) -> float:
-        """Return the typicality at and below which images are rejected; see :meth:`rejected`."""
+        """Return the largest typicality with which images are rejected; see :meth:`rejected`."""
         n = len(self.novelties)
         PredictOptions(reject_rate=rate)  # checks the range
         if int(rate * n) < 1:
-            raise ClassifierError(f"`reject_rate={rate:g}` of {n} training images is less than one; try {1 / n:.3f}")
+            raise ClassifierError(
+                f"`reject_rate={rate:g}`: this fraction of {n:,} training images is less than one image; expected at "
+                f"least {math.ceil(1000 / n) / 1000:.3f}"
+            )
         return float(np.sort(self._typicality(self.novelties, self.confidences))[int(rate * n) - 1])
 
     def _typicality(self, novelties: NDArray[np.float64], confidences: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -1,4 +1,4 @@
-"""Out-of-fold scores of a classifier's training images, and its predictions for other images."""
+"""Records of the out-of-fold scores of training images, and of predictions for other images."""
 
 from __future__ import annotations
 
@@ -18,30 +18,31 @@ _LIBRARIES = (
 
 
 def library_versions() -> dict[str, str]:
-    """Return the versions of the libraries that a classifier depends on, by name."""
+    """Return the versions of the libraries on which a classifier depends, by name."""
     return {name: version(name) for name in _LIBRARIES}
 
 
 @dataclass(frozen=True)
 class OutOfFold:
-    """Scores of images by heads that were fitted without them; per-class figures, confusions and errors use these.
+    """Scores of images, computed by heads that were fitted without these images.
 
-    The images are the training images of a cross-validation or, without one, a held-out part.
+    The images are the training images of a cross-validation or, without cross-validation, a held-out part. The scores
+    of each class, the confusion matrix and the list of errors are computed from them.
 
     Parameters
     ----------
     sample_ids : tuple of str
     y : ndarray of shape (n_samples,), int64
-        Class numbers.
+        Index of the class of each sample.
     scores : ndarray of shape (n_samples, n_classes), float64
-        Scores by the head of the fold that leaves the image out, on the scale of the final head. The softmax of the
-        scores divided by the classifier's temperature gives calibrated probabilities.
+        Scores by the head of the fold that leaves the image out, on the scale of the final head.
+        ``softmax(scores / temperature)`` gives calibrated probabilities.
     fold : ndarray of shape (n_samples,), int64
         Number of the fold that leaves the image out.
     predicted : ndarray of shape (n_samples,), int64
-        Class with the largest score.
+        Index of the class with the largest score.
     content_hashes : ndarray of shape (n_samples, 32), uint8, or None
-        SHA-256 of each file's bytes; None if the classifier was fitted on all of these images.
+        SHA-256 hash of the bytes of each file; None if the classifier was fitted on all of these images.
     """
 
     sample_ids: tuple[str, ...]
@@ -60,7 +61,7 @@ class Predictions:
     ----------
     classes : tuple of str
     paths : tuple of str
-        Images that could be used.
+        Paths of the predicted images.
     labels : tuple of str
         Most probable class of each image; empty if the image is rejected.
     confidence : ndarray of shape (n,), float64
@@ -70,9 +71,9 @@ class Predictions:
     seen : ndarray of shape (n,), bool
         Whether the model was fitted on an image with the same content.
     rejected : ndarray of shape (n,), bool
-        Whether the image belongs to none of the classes; all False without ``reject_rate``.
+        Whether the image is rejected, because it belongs to none of the classes; all False without ``reject_rate``.
     skipped : tuple of Skipped
-        Images that could not be used, with reasons.
+        Images that were skipped, with reasons.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Find images with doubtful labels by out-of-fold probabilities."""
+"""Find images with doubtful labels from out-of-fold probabilities."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from numpy.typing import NDArray
 def rank_suspects(probabilities: NDArray[np.float64], y: NDArray[np.int64]) -> NDArray[np.int64]:
     """Return the positions of images with doubtful labels, the most doubtful first.
 
-    A label is doubtful if another class is more probable. The order is by the probability of the given label minus the
-    largest probability of another class (the normalized margin of Northcutt et al. 2021).
+    A label is doubtful if another class is more probable. The images are sorted by the probability of the given
+    label minus the largest probability of another class (normalized margin, Northcutt et al. 2021).
 
     Parameters
     ----------
     probabilities : ndarray of shape (n_samples, n_classes), float64
         Calibrated out-of-fold probabilities.
     y : ndarray of shape (n_samples,), int64
-        Class numbers of the given labels.
+        Class index of each given label.
 
     Returns
     -------
@@ -29,7 +29,7 @@ def rank_suspects(probabilities: NDArray[np.float64], y: NDArray[np.int64]) -> N
 
 
 def suspicion_margins(probabilities: NDArray[np.float64], y: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Return the probability of each given label minus the largest of the other classes, shape (n_samples,)."""
+    """Return the probability of each given label minus the largest probability of another class, shape (n_samples,)."""
     rows = np.arange(len(y))
     others = probabilities.copy()
     others[rows, y] = -1

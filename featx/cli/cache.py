@@ -16,7 +16,7 @@ _Cache = Annotated[RuntimeOptions, o.Without(("workers", "batch_size", "device",
 
 
 def ls(*, runtime: _Cache, as_json: o.Json = False) -> None:
-    """List the feature stores, data sets and graphs of the cache."""
+    """List the contents of the cache: feature stores, data sets, converted backbones (graphs) and training runs."""
     console = Console(as_json)
     from featx.caching import list_cache
     from featx.rendering import listing_lines
@@ -44,20 +44,26 @@ def verify(*, runtime: _Cache, as_json: o.Json = False) -> None:
 def gc(
     gone: Annotated[
         bool,
-        typer.Option("--gone", help="Also remove data sets whose folder does not exist (or is on an unmounted disk)."),
+        typer.Option(
+            "--gone",
+            help="Also remove data sets whose folder does not exist, for example on an unmounted disk.",
+            rich_help_panel="Run",
+        ),
     ] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="List what would be removed, and remove nothing.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="List what would be removed, and remove nothing.", rich_help_panel="Run")
+    ] = False,
     *,
     runtime: _Cache,
     as_json: o.Json = False,
 ) -> None:
-    """Remove rows of deleted images, files left by killed runs, and graphs that no store needs."""
+    """Remove features of deleted images, files that interrupted runs left behind, and graphs that no store needs."""
     console = Console(as_json)
     from featx.caching import clean_cache
     from featx.rendering import cleaning_lines
 
     working = console.runtime(runtime)
-    with working.stage("looking for what can go"):
+    with working.stage("searching for files to remove"):
         done = clean_cache(gone=gone, dry_run=dry_run, runtime=working).to_dict()
     again = ["cache", "gc", *(["--gone"] if gone else [])]
     words = again if dry_run and done["removed"] else ["cache", "ls"]
@@ -68,7 +74,11 @@ def export(
     output: Annotated[
         Path,
         typer.Option(
-            "--output", "-o", help="File to write: .h5, .npz, .npy, .csv or .parquet.", rich_help_panel="Output"
+            "--output",
+            "-o",
+            metavar="PATH",
+            help="File to write: .h5, .npz, .npy, .csv or .parquet.",
+            rich_help_panel="Output",
         ),
     ],
     data: Annotated[
@@ -78,15 +88,18 @@ def export(
     features: Annotated[
         str | None,
         typer.Option(
-            help="Id of a feature store, as `featx cache ls` shows it. If not given, that extracted last.",
+            metavar="ID",
+            help="Id of a feature store, as shown by `featx cache ls`. If not given, the store of the last extraction.",
             rich_help_panel="Data",
         ),
     ] = None,
     path_column: Annotated[
-        str | None, typer.Option(help="Column of the manifest that holds the paths.", rich_help_panel="Data")
+        str | None,
+        typer.Option(metavar="TEXT", help="Column of the manifest that holds the paths.", rich_help_panel="Data"),
     ] = None,
     label_column: Annotated[
-        str | None, typer.Option(help="Column of the manifest that holds the labels.", rich_help_panel="Data")
+        str | None,
+        typer.Option(metavar="TEXT", help="Column of the manifest that holds the labels.", rich_help_panel="Data"),
     ] = None,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace an existing file that featx wrote.", rich_help_panel="Output")

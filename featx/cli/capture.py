@@ -14,15 +14,24 @@ from featx.options import CaptureOptions, RuntimeOptions
 
 
 def capture(
-    label: Annotated[str, typer.Argument(help="Name of the class. People must consent to being photographed.")],
+    label: Annotated[str, typer.Argument(metavar="LABEL", help="Name of the class.")],
     source: Annotated[
-        str, typer.Option(help="Number of a camera, from 0, or a video file.", rich_help_panel="Frames")
+        str,
+        typer.Option(
+            metavar="NUMBER|FILE",
+            help="Number of a camera (the first is 0), or a video file.",
+            rich_help_panel="Frames",
+        ),
     ] = "0",
     *,
     options: CaptureOptions,
     as_json: o.Json = False,
 ) -> None:
-    """Collect images of one class from a camera or a video file, as one recording."""
+    """Collect images of one class from a camera or a video file.
+
+    The images of one call are a recording, which is never divided between training and test. People must consent to
+    being photographed.
+    """
     console = Console(as_json)
     output = Path(options.output)
     told = _told(source, options)

@@ -32,7 +32,7 @@ _OF_FIT = ("layer", "layout", "cv", "repeats")
 
 
 def compare(
-    data: Annotated[Path, typer.Argument(help="Folder or manifest of labelled images.")] = Path("data"),
+    data: Annotated[Path, typer.Argument(metavar="DATA", help="Folder or manifest of labelled images.")] = Path("data"),
     *,
     compared: CompareOptions,
     folds: FoldOptions,
@@ -43,7 +43,7 @@ def compare(
     runtime: Annotated[RuntimeOptions, o.Without(("batch_size",))],
     as_json: o.Json = False,
 ) -> None:
-    """Compare combinations of backbones and heads on the same folds."""
+    """Compare combinations of backbones and heads on the same folds, or on one held-out part."""
     console = Console(as_json)
     from featx.comparison import compare as library_compare
     from featx.rendering import comparison_lines

@@ -67,6 +67,6 @@ def demo(
             f"model      {model_file}",
             f"page       {page}",
             f"table      {scores}",
-            next_line("fit", FOLDER) + "   (one subfolder for each class)",
+            next_line("fit", FOLDER),
         ],
     )

@@ -17,7 +17,12 @@ from featx.options import DEFAULT_BACKBONE, ExtractOptions, RunOptions, RuntimeO
 
 def extract(
     data: Annotated[
-        Path, typer.Argument(help="Folder of class folders, of train/val/test folders or of images, or a manifest.")
+        Path,
+        typer.Argument(
+            metavar="DATA",
+            help="Folder with class folders, with train/val/test folders, or with images; or a manifest (a .csv, "
+            ".txt or .parquet file that lists images and labels).",
+        ),
     ] = Path("data"),
     backbone: o.Backbone = DEFAULT_BACKBONE,
     *,
@@ -26,7 +31,7 @@ def extract(
     runtime: RuntimeOptions,
     as_json: o.Json = False,
 ) -> None:
-    """Extract features of the images with a pretrained backbone, once, and cache them."""
+    """Extract the features of each image once with a pretrained backbone, and cache the features."""
     console = Console(as_json)
     from featx.extraction import extract as library_extract
     from featx.rendering import extraction_lines

@@ -26,10 +26,11 @@ _NOT_TRAINED = ("layer", "pooling", "layout")
 
 
 def finetune(
-    data: Annotated[Path, typer.Argument(help="Folder or manifest of labelled images.")] = Path("data"),
+    data: Annotated[Path, typer.Argument(metavar="DATA", help="Folder or manifest of labelled images.")] = Path("data"),
     backbone: Annotated[
         str,
         typer.Option(
+            metavar="NAME",
             help="Name of a backbone (see `featx backbones`), a .keras or .h5 file, or scratch-cnn.",
             rich_help_panel="Backbone",
         ),
@@ -71,8 +72,8 @@ def finetune(
         [
             *finetuning_lines(result),
             f"network    {done.backbone}",
-            f"for Keras  {done.keras_classifier}: class probabilities from pixels, without featx",
-            f"curves     {path.with_suffix('.png')}, {path.with_suffix('.csv')}",
+            f"for Keras  {done.keras_classifier}, a Keras model that computes class probabilities from pixels",
+            f"training   {path.with_suffix('.png')}, {path.with_suffix('.csv')}: loss, accuracy and learning rate",
             f"model      {path}",
             predict_next(path, runtime.cache, *network) if network else report_next(path, runtime.cache),
         ],

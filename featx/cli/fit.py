@@ -27,16 +27,24 @@ def fit(
     data: Annotated[
         Path | None,
         typer.Argument(
-            help="Folder or manifest; missing features are extracted first. If not given, the data set extracted last."
+            metavar="DATA",
+            help="Folder or manifest. Features that are not in the cache are extracted first. If not given, the "
+            "data set that was extracted last is used.",
         ),
     ] = None,
     head: Annotated[
-        str, typer.Option(help="Head: logreg, svm, svm-rbf, mlp, knn, ridge or centroid.", rich_help_panel="Head")
+        str,
+        typer.Option(
+            metavar="NAME", help="Head: logreg, svm, svm-rbf, mlp, knn, ridge or centroid.", rich_help_panel="Head"
+        ),
     ] = DEFAULT_HEAD,
     param: Annotated[
         list[str] | None,
         typer.Option(
-            help="Parameter of the head: name=value (fixed) or name=[a,b] (tuned). Repeatable.", rich_help_panel="Head"
+            metavar="NAME=VALUE",
+            help="Parameter of the head, such as C=0.1, or values to tune, such as C=[0.1,1,10]. Can be given several "
+            "times.",
+            rich_help_panel="Head",
         ),
     ] = None,
     output: Annotated[
@@ -44,7 +52,8 @@ def fit(
         typer.Option(
             "--output",
             "-o",
-            help="Model file to write. If not given, NAME-BACKBONE-HEAD.featx.",
+            metavar="PATH",
+            help="Model file to write. If not given, DATA-BACKBONE-HEAD.featx, with the name of the data folder.",
             rich_help_panel="Output",
         ),
     ] = None,
@@ -61,7 +70,7 @@ def fit(
     runtime: Annotated[RuntimeOptions, o.Without(("batch_size",))],
     as_json: o.Json = False,
 ) -> None:
-    """Fit a head on cached features, cross-validate it, and save the model."""
+    """Fit a classifier (head) on the features, cross-validate it, and save the model."""
     console = Console(as_json)
     from featx.fitting import default_model_name, features_to_fit
     from featx.fitting import fit as library_fit

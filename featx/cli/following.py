@@ -9,6 +9,8 @@ from pathlib import Path
 from featx.cli.console import TYPED, next_line
 from featx.output.words import shell_word
 
+_MOST_SHOWN = 3
+
 FOLDER = "FOLDER"
 """Placeholder for a folder that only the user knows."""
 
@@ -26,7 +28,8 @@ def predict_next(model: Path, cache: Path, *options: str | Path) -> str:
 
 def gallery_next(model: Path, paths: list[Path], cache: Path, *options: str | Path) -> str:
     """Return the ``next`` line that writes a gallery of the predicted images."""
-    return next_line("predict", model, *paths, *options, *_output("--gallery", "gallery.html"), cache=cache)
+    shown = paths if len(paths) <= _MOST_SHOWN else [Path(FOLDER)]
+    return next_line("predict", model, *shown, *options, *_output("--gallery", "gallery.html"), cache=cache)
 
 
 def typed_again(option: str, value: str) -> str:

@@ -13,7 +13,14 @@ from featx.options import DatasetOptions, PixelOptions, RuntimeOptions
 
 
 def inspect(
-    data: Annotated[Path, typer.Argument(help="Folder of class folders or of images, or a manifest.")] = Path("data"),
+    data: Annotated[
+        Path,
+        typer.Argument(
+            metavar="DATA",
+            help="Folder with class folders or with images, or a manifest (a .csv, .txt or .parquet file that lists "
+            "images and labels).",
+        ),
+    ] = Path("data"),
     *,
     pixels: PixelOptions,
     options: DatasetOptions,
@@ -33,5 +40,5 @@ def inspect(
     ).to_dict()
     given = {**({"white": found["white"]} if found["white"] else {}), **pixels.changed(), **options.changed()}
     words = [word for name, value in given.items() for word in (f"--{name.replace('_', '-')}", str(value))]
-    is_usable = len(found["blank"]) < found["n_images"]  # otherwise extract would fail too
+    is_usable = len(found["blank"]) < found["n_images"]  # without a usable image, extract would fail
     console.result(found, [*inspection_lines(found), *([next_line("extract", data, *words)] if is_usable else [])])

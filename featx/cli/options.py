@@ -6,15 +6,15 @@ import ast
 import functools
 import inspect
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Annotated, Any, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
 import typer
 
 from featx.errors import HeadError, OptionError
-from featx.options import Options
+from featx.options import Options, range_in_words
 
 _NAMED = re.compile(r"`(\w+)`")
 """The name of another option in a line of help."""
@@ -28,7 +28,9 @@ Json = Annotated[
 Backbone = Annotated[
     str,
     typer.Option(
-        help="Name of a backbone (see `featx backbones`), or a .keras, .h5 or .onnx file.", rich_help_panel="Backbone"
+        help="Name of a backbone (see `featx backbones`), or a .keras, .h5 or .onnx file.",
+        metavar="NAME",
+        rich_help_panel="Backbone",
     ),
 ]
 
@@ -119,9 +121,8 @@ def _parameter(name: str, hint: Any, default: Any, details: Any) -> inspect.Para
         words = [dashed, f"-{details['short']}"]
     described = typer.Option(
         *words,
-        help=_NAMED.sub(lambda found: f"--{found[1].replace('_', '-')}", details["help"]),
-        min=details.get("min") if kind in (int, float) else None,
-        max=details.get("max") if kind in (int, float) else None,
+        help=_help(details),
+        metavar=None if kind is bool else _metavar(hint, kind),
         envvar=details.get("envvar"),
         rich_help_panel=details["panel"],
         show_default=not (default is None or default is False or default == ""),
@@ -131,6 +132,25 @@ def _parameter(name: str, hint: Any, default: Any, details: Any) -> inspect.Para
     return inspect.Parameter(
         name, inspect.Parameter.KEYWORD_ONLY, default=None if optional else default, annotation=annotation
     )
+
+
+def _help(details: Mapping[str, Any]) -> str:
+    """Return the help of an option, with the range of a number, and with dashes for the names of other options."""
+    text = _NAMED.sub(lambda found: f"--{found[1].replace('_', '-')}", details["help"])
+    allowed = range_in_words(details)
+    return f"{text} It must be {allowed}." if allowed and allowed != "1 or more" else text
+
+
+def _metavar(hint: Any, kind: type) -> str:
+    """Return the placeholder of a value in the help: the words of a closed set, or the kind of value."""
+    kinds = [one for one in (get_args(hint) or (hint,)) if one is not type(None)]
+    words = [word for one in kinds if get_origin(one) is Literal for word in get_args(one)]
+    words += [one for one in kinds if isinstance(one, str)]  # the arguments of a Literal itself
+    if words and get_origin(hint) is not Sequence:
+        return "|".join(words)
+    if get_origin(hint) is Sequence:
+        return "A,B,..."
+    return {int: "INTEGER", float: "NUMBER", Path: "PATH"}.get(kind, "TEXT")
 
 
 def _typed(hint: Any, default: Any) -> type:

@@ -15,9 +15,12 @@ from featx.options import DatasetOptions, PredictOptions, RunOptions, RuntimeOpt
 
 
 def predict(
-    model: Annotated[Path, typer.Argument(help="Model file, as `featx fit` writes it.")],
+    model: Annotated[Path, typer.Argument(metavar="MODEL", help="Model file, as `featx fit` writes it.")],
     paths: Annotated[
-        list[Path], typer.Argument(help="Images, folders of images, and lists of images (.csv, .txt, .parquet).")
+        list[Path],
+        typer.Argument(
+            metavar="PATHS", help="Images, folders of images, and lists of images (.csv, .txt or .parquet files)."
+        ),
     ],
     *,
     options: PredictOptions,
@@ -49,7 +52,7 @@ def predict(
     if options.output is not None:
         lines.append(f"table      {options.output}")
     if options.gallery is not None:
-        lines.append(f"gallery    {options.gallery}: {done.n_in_gallery:,} of {done.n_images:,} images")
+        lines.append(f"gallery    {options.gallery}, with {done.n_in_gallery:,} of the {done.n_images:,} images")
     network = () if options.weights is None else ("--weights", options.weights)
     if options.gallery is None:
         todo = gallery_next(model, paths, runtime.cache, *network)

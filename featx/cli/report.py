@@ -12,21 +12,21 @@ from featx.cli import options as o
 from featx.cli.console import Console, next_line
 from featx.cli.following import FOLDER, predict_next, report_next
 from featx.errors import ClassifierError
-from featx.options import DatasetOptions, ReportOptions, RuntimeOptions, SplitOptions
+from featx.options import DatasetOptions, ReportOptions, RuntimeOptions
 
 
 def report(
     model: Annotated[
-        Path | None, typer.Argument(help="Model file. If not given, the newest .featx file of the working folder.")
+        Path | None,
+        typer.Argument(metavar="MODEL", help="Model file. If not given, the newest .featx file in the current folder."),
     ] = None,
     *,
     options: ReportOptions,
     reading: DatasetOptions,
-    split: Annotated[SplitOptions, o.Without(("seed",))],
     runtime: Annotated[RuntimeOptions, o.Without(("batch_size", "device", "max_pixels"))],
     as_json: o.Json = False,
 ) -> None:
-    """Show the accuracy, the confusions and the doubtful labels of a model."""
+    """Show the accuracy and the confusions of a model, and the training images with doubtful labels."""
     console = Console(as_json)
     from featx.reports import report as library_report
 
@@ -35,7 +35,6 @@ def report(
         path,
         **vars(options),
         **vars(reading),
-        group_by=split.group_by,
         runtime=console.runtime(runtime),
     )
     if options.on is not None:  # another head or backbone may be better

@@ -11,7 +11,7 @@ from typer.core import TyperCommand, TyperGroup
 from featx.cli.console import TYPED, report_error
 
 _PANELS = (
-    *("Arguments", "Data", "Backbone", "Augmented views", "Compared", "Head", "Training", "Evaluation", "Report"),
+    *("Arguments", "Data", "Backbone", "Augmented views", "Comparison", "Head", "Training", "Evaluation", "Report"),
     *("Prediction", "Frames", "Run", "Output", "Help"),
 )
 """Headings of the help, in order."""
@@ -28,7 +28,8 @@ class Command(TyperCommand):
             if record is not None:
                 is_argument = parameter.param_type_name == "argument"
                 panel = "Arguments" if is_argument else getattr(parameter, "rich_help_panel", None) or "Help"
-                sections.setdefault(panel, []).append(record)
+                name = record[0].partition(" <")[0] if is_argument else record[0]
+                sections.setdefault(panel, []).append((name, record[1]))
         for panel in sorted(sections, key=_PANELS.index):
             with formatter.section(panel):
                 formatter.write_dl(sections[panel])
@@ -77,4 +78,4 @@ class Group(TyperGroup):
 def _in_one_line(error: Any) -> str:
     text = " ".join(str(error.format_message()).split()).rstrip(".")
     path = getattr(getattr(error, "ctx", None), "command_path", "featx")
-    return f"{text}; {path} --help lists what is allowed"
+    return f"{text}; see {path} --help"

@@ -1,4 +1,4 @@
-"""The function ``compare``: evaluate combinations of backbones and heads on the same images."""
+"""Evaluate combinations of backbones, feature options and heads on the same images."""
 
 from __future__ import annotations
 
@@ -67,30 +67,32 @@ def compare(
 ) -> Comparison:
     """Evaluate every combination of backbone, feature options and head on the same folds.
 
-    Cached features are not computed again. The last extraction, which :func:`featx.latest` returns, does not change.
+    Cached features are not computed again. The table that :func:`featx.latest` returns does not change.
 
-    With ``scratch`` or ``unfreeze``, networks are also trained end to end. Training on every fold would be slow, so all
-    combinations are then compared on one held-out part, split off as in :func:`featx.finetune`.
+    With ``scratch`` or ``unfreeze``, networks are also trained end to end. All combinations are then compared on one
+    held-out part, which is chosen as in :func:`featx.finetune`, because training a network on every fold would be slow.
 
     Parameters
     ----------
     data : path
         Folder or manifest, as for :func:`featx.extract`.
     backbones : sequence of str
+        Names or files of backbones.
     heads : sequence of (str or scikit-learn classifier)
     poolings, resizes : sequence of str
+        Values of ``pooling`` and ``resize``; see :func:`featx.extract`.
     sizes : sequence of (int or None)
-        Sides of the input in pixels; None for the default of the backbone.
+        Input sizes in pixels; None for the usual size of each backbone.
     group_by, cv, repeats, class_weight, seed
-        As for :func:`featx.fit`. All combinations use the groups found with the features of the first one.
+        As for :func:`featx.fit`. The groups are found with the features of the first combination and used for all.
     scratch : bool
         Also train a small network from random weights.
     unfreeze : int or str, optional
         Also fine-tune each backbone; see :func:`featx.finetune`.
     augment, views
-        Augmentation of the images for trained networks; see :func:`featx.extract`.
+        Augmentation of the training images of trained networks; see :func:`featx.extract`.
     curves : path, optional
-        PNG file for the training curves.
+        PNG file to write: loss and accuracy of the trained networks over the epochs.
     overwrite : bool
         Replace ``curves`` if featx wrote it.
     weights, layer, white, page, preprocess, layout, engine, precision, label_by, path_column, label_column, strict
@@ -104,7 +106,7 @@ def compare(
     Raises
     ------
     EvaluationError
-        If there is nothing to compare, or cross-validation is not possible; the message states the reason.
+        If there is nothing to compare, an option does not apply, or cross-validation is not possible.
     FeatxError
         As for :func:`featx.extract` and :func:`featx.fit`.
 
@@ -120,9 +122,14 @@ def compare(
         kind.of(locals())  # checks the ranges
     runtime = runtime or Runtime()
     if not (backbones and heads and poolings and resizes and sizes):
-        raise EvaluationError("nothing to compare: give at least one backbone and one head")
+        raise EvaluationError(
+            "nothing to compare; give at least one value for each of `backbones`, `heads`, `poolings`, `resizes` "
+            "and `sizes`"
+        )
     variants = [FeatureVariant(*chosen) for chosen in itertools.product(backbones, poolings, resizes, sizes)]
-    made = [make_head(head, None, class_weight, seed) for head in heads]  # fails before any work if a head is invalid
+    made = [
+        make_head(head, None, class_weight, seed, "heads") for head in heads
+    ]  # fails before any work if a head is invalid
     if scratch or unfreeze is not None:
         views_policy(augment, views)
         _check_trained(cv, repeats, options)
@@ -131,15 +138,20 @@ def compare(
         return compare_on_held_out(Path(data), variants, made, trained, group_by, seed, drawn, options, run, runtime)
     if curves is not None or augment is not None or views:
         raise EvaluationError(
-            "curves and augmented views apply only to trained networks; add `scratch=True` or `unfreeze=N`"
+            "`curves`, `augment` and `views` apply only to trained networks; add `scratch=True` or `unfreeze=N`, or "
+            "leave them out"
         )
     return compare_on_folds(data, variants, made, group_by, (cv, repeats, seed), options, run, runtime)
 
 
 def _check_trained(cv: int, repeats: int, options: FeatureOptions) -> None:
     if (cv, repeats) != (5, 1):
-        raise EvaluationError("trained networks are evaluated on one held-out part; leave out `cv` and `repeats`")
+        raise EvaluationError(
+            "trained networks are evaluated on one held-out part, without folds; leave out `cv` and `repeats`"
+        )
     if options.layer is not None:
-        raise EvaluationError("networks are trained up to their last layer; leave out `layer`")
+        raise EvaluationError(
+            f"`layer={options.layer}`: networks are trained up to their last layer; leave out `layer`"
+        )
     if options.precision == "int8":
-        raise EngineError("a quantized network cannot be trained; use `precision=auto`, float32 or bfloat16")
+        raise EngineError("`precision=int8`: a quantized network cannot be trained; expected auto, float32 or bfloat16")

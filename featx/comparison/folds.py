@@ -48,11 +48,11 @@ def compare_on_folds(
     ----------
     data : path
     variants : sequence of FeatureVariant
-        Feature options to compare. The groups are found with the features of the first one.
+        Feature options to compare. The groups are found with the features of the first variant.
     heads : sequence of Head
     group_by : str or None
     folds : tuple of int
-        Number of folds, repeats and seed.
+        Number of folds, number of repetitions, and random seed.
     options : FeatureOptions
         Options that all variants share.
     run : RunOptions
@@ -104,7 +104,7 @@ def _measured(
     except TooFewGroups as error:
         raise EvaluationError(f"cross-validation is not possible: {error}") from None
     summary = crossed.summary
-    runtime.notice(f"{backbone} {head.name}: {summary.accuracy.mean:.3f}")
+    runtime.notice(f"{backbone} {head.name}: accuracy {summary.accuracy.mean:.3f}")
     row = Combination(
         backbone=backbone,
         head=head.name,
@@ -122,7 +122,7 @@ def _measured(
 
 
 def _ranked(measured: Sequence[_Measured], notes: Sequence[str]) -> Comparison:
-    # The sort is stable: equal accuracies stay in the order given.
+    # The sort is stable: combinations with equal accuracies keep the given order.
     ranked = sorted(measured, key=lambda item: -item.row.accuracy.mean)
     best = ranked[0]
     summary = best.crossed.summary
@@ -150,11 +150,12 @@ def _selection_bias(per_fold: Sequence[tuple[float, ...]]) -> float:
 def _untested_notes(summary: CrossValidation) -> list[str]:
     if not summary.untested:
         return []
-    return [f"trained on but not tested, because all images of the class form one group: {', '.join(summary.untested)}"]
+    names = ", ".join(summary.untested)
+    return [f"used for fitting but not tested, because all images of the class form one group: {names}"]
 
 
 def _plans(measured: Sequence[_Measured]) -> list[str]:
-    # A plan depends on the head alone: each is listed once for all backbones.
+    # A plan depends only on the head, so each plan is listed once for all backbones.
     return list(dict.fromkeys(item.plan for item in measured if item.plan))
 
 

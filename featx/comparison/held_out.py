@@ -29,22 +29,25 @@ from featx.training import (
 )
 
 _TRAINED = "trained"
-"""Head in the row of a network that is trained end to end."""
+"""Value in the column ``head`` for a network that is trained end to end."""
 
 
 @dataclass(frozen=True)
 class NetworksToTrain:
-    """Networks to train, and their training options.
+    """Networks to train, and the options for their training.
 
     Parameters
     ----------
     scratch : bool
         Whether to train a small network from random weights.
-    unfreeze : int or str, optional
-        Blocks of each backbone to train; by default, no backbone is fine-tuned.
-    augment : str, optional
+    unfreeze : int, str or None
+        Blocks of each backbone to train; None if no backbone is fine-tuned.
+    augment : str or None
+        Augmentation policy.
     views : int
-    class_weight : {"balanced"}, optional
+        Number of augmented views of each training image.
+    class_weight : {"balanced"} or None
+        Class weights; see :class:`featx.options.HeadOptions`.
     """
 
     scratch: bool
@@ -60,8 +63,8 @@ class NetworksToTrain:
 
 
 @dataclass(frozen=True)
-class _Judged:
-    """A row, its feature options, and whether its prediction is correct for each image of the held-out part."""
+class _Evaluated:
+    """One combination: result, feature options, and whether the prediction of each held-out image is correct."""
 
     row: Combination
     options: FeatureOptions
@@ -82,54 +85,54 @@ def compare_on_held_out(
     run: RunOptions,
     runtime: Runtime,
 ) -> Comparison:
-    """Fit heads and train networks on one part, and evaluate all on another; see :func:`featx.compare`."""
+    """Fit heads and train networks on one part, and evaluate them on a held-out part; see :func:`featx.compare`."""
     first_variant = variants[0]
     first = extract_and_split(data, first_variant.backbone, first_variant.of(options), run, group_by, seed, runtime)
     if curves is not None:
         curves.refuse_inputs(Path(image.address) for image in first.images)
-    judged: list[_Judged] = []
+    evaluated: list[_Evaluated] = []
     for variant in variants:
         divided = first if variant is first_variant else with_features_of(first, variant.backbone, variant.of(options))
-        judged += [_frozen(divided, head) for head in heads]
+        evaluated += [_frozen(divided, head) for head in heads]
         if trained.unfreeze is not None:
-            judged.append(_finetuned(divided, trained))
+            evaluated.append(_finetuned(divided, trained))
     if trained.scratch:
-        judged.append(_from_scratch(first, trained))
-    comparison = _ranked(first, judged)
+        evaluated.append(_from_scratch(first, trained))
+    comparison = _ranked(first, evaluated)
     if curves is not None:
         _draw(curves, comparison)
     return comparison
 
 
-def _frozen(data: TrainingData, head: Head) -> _Judged:
+def _frozen(data: TrainingData, head: Head) -> _Evaluated:
     candidate = fit_head(data, head)
-    return _judged(candidate, data.backbone, head.name, data.table.spec.size)
+    return _evaluated(candidate, data.backbone, head.name, data.table.spec.size)
 
 
-def _finetuned(data: TrainingData, trained: NetworksToTrain) -> _Judged:
+def _finetuned(data: TrainingData, trained: NetworksToTrain) -> _Evaluated:
     head = make_head(DEFAULT_HEAD, None, trained.class_weight, data.seed)
     frozen = fit_head(data, head, starts_training=True)
     network, candidate = train_network(data, trained.plan(False, data.seed), frozen, SCRATCH_SIZE)
     name = f"{data.backbone}, {network.cut.part} trained"
-    return _judged(candidate, name, _TRAINED, network.table.spec.size, data.backbone, network.history)
+    return _evaluated(candidate, name, _TRAINED, network.table.spec.size, data.backbone, network.history)
 
 
-def _from_scratch(data: TrainingData, trained: NetworksToTrain) -> _Judged:
+def _from_scratch(data: TrainingData, trained: NetworksToTrain) -> _Evaluated:
     network, candidate = train_network(data, trained.plan(True, data.seed), None, SCRATCH_SIZE)
-    return _judged(candidate, SCRATCH, _TRAINED, network.table.spec.size, SCRATCH, network.history)
+    return _evaluated(candidate, SCRATCH, _TRAINED, network.table.spec.size, SCRATCH, network.history)
 
 
-def _judged(
+def _evaluated(
     candidate: JudgedHead,
     backbone: str,
     head: str,
     size: int,
     trained_from: str | None = None,
     history: History | None = None,
-) -> _Judged:
+) -> _Evaluated:
     data, accuracy = candidate.data, candidate.accuracy
     spec, extraction = data.table.spec, data.table.extraction
-    data.runtime.notice(f"{backbone if head == _TRAINED else f'{backbone} {head}'}: {accuracy.mean:.3f}")
+    data.runtime.notice(f"{backbone if head == _TRAINED else f'{backbone} {head}'}: accuracy {accuracy.mean:.3f}")
     row = Combination(
         backbone=backbone,
         head=head,
@@ -145,13 +148,13 @@ def _judged(
         trained_from=trained_from,
     )
     notes = tuple(f"{backbone} {head}: {note}" for note in candidate.notes)
-    return _Judged(row, data.options, candidate.hits, notes, history)
+    return _Evaluated(row, data.options, candidate.hits, notes, history)
 
 
-def _histories(judged: Sequence[_Judged]) -> dict[str, History]:
-    """Return the training histories by the backbone of the row, with feature options added to repeated names."""
+def _histories(evaluated: Sequence[_Evaluated]) -> dict[str, History]:
+    """Return the training histories by backbone, with the feature options in the names if a backbone is repeated."""
     histories: dict[str, History] = {}
-    for item in judged:
+    for item in evaluated:
         if item.history is not None:
             name, given = item.row.backbone, item.options
             is_new = name not in histories
@@ -159,33 +162,33 @@ def _histories(judged: Sequence[_Judged]) -> dict[str, History]:
     return histories
 
 
-def _ranked(data: TrainingData, judged: Sequence[_Judged]) -> Comparison:
-    ranked = sorted(judged, key=lambda item: -item.row.accuracy.mean)
+def _ranked(data: TrainingData, evaluated: Sequence[_Evaluated]) -> Comparison:
+    ranked = sorted(evaluated, key=lambda item: -item.row.accuracy.mean)
     best, split = ranked[0], data.split
     of_test = data.groups[split.test]
     others = [
         replace(item.row, difference_to_best=difference_of_shares(item.hits, best.hits, of_test)) for item in ranked[1:]
     ]
-    part = "of the test part" if split.is_own_test else "held out, groups kept together"
+    part = "images of the test part" if split.is_own_test else "held-out images (groups are not divided)"
     return Comparison(
         rows=(best.row, *others),
         n_images=len(split.train),
         n_groups=len(np.unique(data.groups[split.train])),
-        splitter=f"{len(split.test):,} images {part}",
+        splitter=f"{len(split.test):,} {part}",
         n_folds=1,
         baseline=split.targets.baseline(split.y[split.test]).accuracy,
         selection_bias=0.0,
         notes=(
             *data.notes,
-            *(note for item in judged for note in item.notes),
-            "the accuracy of the best of several combinations on the same images is slightly optimistic",
+            *(note for item in evaluated for note in item.notes),
+            "the best combination is selected on the held-out images, so its accuracy is slightly optimistic",
         ),
-        histories=_histories(judged),
+        histories=_histories(evaluated),
     )
 
 
 def _draw(curves: OutputFile, comparison: Comparison) -> None:
-    """Draw the training curves, with the accuracies of frozen heads as horizontal lines."""
+    """Draw the training curves, with the accuracies of heads on frozen features as horizontal lines."""
     levels = {
         f"{row.backbone} {row.head}, held out": row.accuracy.mean
         for row in comparison.rows
@@ -195,6 +198,6 @@ def _draw(curves: OutputFile, comparison: Comparison) -> None:
         png = draw_curves(comparison.histories, levels)
     except OutputError as error:
         raise OutputError(
-            f"{error}. The trained networks are kept in the cache; run the same command without `curves`"
+            f"{error}. The trained networks are in the cache; to compare them, run the same command without `curves`"
         ) from None
     curves.write_content(png)

@@ -13,7 +13,7 @@ from featx.training import History
 
 
 class FeatureVariant(NamedTuple):
-    """Feature options that differ between combinations; ``size`` is None for the default of the backbone."""
+    """Feature options that differ between combinations; ``size`` is None for the usual size of the backbone."""
 
     backbone: str
     pooling: Pooling
@@ -33,17 +33,17 @@ class Combination:
     ----------
     backbone, head, pooling, resize : str
     size : int
-        Side of the input in pixels.
+        Side of the square input in pixels.
     accuracy : Interval
         Grouped accuracy by nested cross-validation, or on the held-out part.
     per_fold : tuple of float
-        Accuracy of each fold of the first repeat, then of the second, and so on.
+        Accuracy of each fold of the first repetition, then of each fold of the second repetition, and so on.
     difference_to_best : Interval
-        Mean of the paired differences over folds; 0 for the best combination.
+        Accuracy minus the accuracy of the best combination, paired by fold; 0 for the best combination.
     n_computed : int
         Number of images whose features were computed.
     extraction_seconds : float or None
-        Wall time of their extraction; None if all features came from the cache, so that the cost is not known.
+        Wall time of the extraction; None if all features were in the cache, so that the cost is not known.
     seconds : float
         Wall time of tuning and cross-validation, or of training.
     trained_from : str or None
@@ -88,18 +88,21 @@ class Comparison:
     ----------
     rows : tuple of Combination
     n_images, n_groups : int
-        Number of training images, and of the groups that folds keep together.
+        Number of training images, and number of their groups.
     splitter : str
+        Splitter of the folds, or description of the held-out part.
     n_folds : int
+        Number of folds; 1 for one held-out part.
     baseline : float
-        Accuracy of always predicting the largest class.
+        Accuracy of always predicting the majority class.
     selection_bias : float
-        Estimated bias of the best accuracy from choosing the best combination on the same folds: the mean over folds of
-        the largest accuracy of the fold minus that of the chosen combination (Tibshirani and Tibshirani 2009).
+        Estimated bias of the best accuracy, because the best combination is selected on the same folds: the mean over
+        folds of the maximum accuracy in the fold minus the accuracy of the best combination (Tibshirani and Tibshirani
+        2009).
     notes : tuple of str
         Remarks, such as images that could not be grouped and fits that did not converge.
     histories : mapping of str to History
-        Training histories of the networks trained end to end, by the backbone of their row.
+        Training histories of the networks that were trained end to end, by the value of ``backbone``.
 
     Examples
     --------
@@ -120,7 +123,7 @@ class Comparison:
     histories: Mapping[str, History] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the JSON keys of ``featx compare --json``."""
+        """Return the JSON object that ``featx compare --json`` prints."""
         return {
             "rows": [row.to_dict() for row in self.rows],
             "n_images": self.n_images,

@@ -1,4 +1,4 @@
-"""Scan data sets: find images, and read labels, groups and splits from folders or a manifest."""
+"""Scan data sets: find the images, and read labels, groups and splits from folder names or a manifest."""
 
 from featx.dataset.layout import read_layout
 from featx.dataset.scan import (

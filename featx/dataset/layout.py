@@ -18,22 +18,23 @@ _MANY_CLASSES = 12
 _FEW = 5
 _LONGEST_SHOWN = 200
 _USUAL_NAMES = ("train", "val", "validation", "test")
+_PARTS: dict[Split, str] = {"train": "training", "val": "validation", "test": "test"}
 _NOTHING = {"", "nan", "na", "n a", "null", "none", "nat"}
-"""Texts that programs write for a missing value, as normalized by :func:`_normalized`."""
+"""Texts that programs write for a missing value, in the form that :func:`_normalized` returns."""
 
 
 @dataclass(frozen=True)
 class Layout:
-    """Label and split of each path.
+    """Labels and splits of images, read from the folders in their paths.
 
     Parameters
     ----------
     labels, splits : list of (str or None)
-        One for each path.
+        Label and split of each path.
     description : str
-        One-line description of the data set, as shown to users.
+        One-line description of the data set for users.
     remarks : tuple of str
-        Remarks about possible mistakes in the folders.
+        Remarks about possible mistakes in the folder names.
     parents : frozenset of str
         Folders that contain the class folders, relative to the root.
     """
@@ -53,22 +54,22 @@ class _Step(NamedTuple):
 
 
 _Folders = dict[str, tuple[_Step, ...]]
-"""For each folder with images, by its path: the folders of that path that may be classes, from the top."""
+"""The parts of the path of each folder with images that may be class names, from the top, by path."""
 
 
 def read_layout(paths: Sequence[str], label_by: str | None = None) -> Layout:
     """Read labels and splits from folder names.
 
-    A single folder that contains all others is ignored, and so is a folder within a folder of the same name. Folders
-    with names of splits are splits, or raise an error if that is ambiguous. Names that differ only in their Unicode
-    form are equal.
+    A single folder that contains all others is ignored, and so is a folder inside a folder of the same name. Folders
+    whose names look like splits are splits; if this is ambiguous, an error is raised. Names that differ only in their
+    Unicode form are equal.
 
     Parameters
     ----------
     paths : sequence of str
         POSIX paths of the images, relative to the root.
     label_by : {"parent", "top"}, optional
-        Folder level that is the class, if several levels are possible.
+        Folder level whose names are the classes; needed only if several levels are possible.
 
     Raises
     ------
@@ -108,7 +109,7 @@ def read_layout(paths: Sequence[str], label_by: str | None = None) -> Layout:
 
 
 def one_form(name: str) -> str:
-    """Return a name with composed accents (NFC), as most programs write it; macOS decomposes them."""
+    """Return a name with composed accents (NFC), as most programs write them; macOS decomposes accents."""
     return name if name.isascii() else unicodedata.normalize("NFC", name)
 
 
@@ -124,23 +125,23 @@ def describe(
     ----------
     labels, splits : sequence of (str or None)
     how : str
-        Source of the labels, such as ``"by folder"``.
+        Where the labels are from, such as ``"by folder"``.
     split_names : mapping of str to str, optional
-        Folder names of a split, if they differ from its usual names.
+        Folder names of each split whose folders have unusual names.
     """
     counts = Counter(label for label in labels if label is not None)
     n_unlabelled = len(labels) - sum(counts.values())
     by_split = Counter(split for split in splits if split is not None)
     names = split_names or {}
     parts = ", ".join(
-        f"{split} {by_split[split]:,}" + (f" ({names[split]})" if split in names else "")
+        f"{split} ({by_split[split]:,}" + (f", {names[split]})" if split in names else ")")
         for split in SPLITS
         if by_split[split]
     )
     if not counts:
         text = f"{len(labels):,} {_images(len(labels))}, no labels"
         return f"{text}; {parts}, without class folders inside" if parts else text
-    text = f"{len(counts):,} {'class' if len(counts) == 1 else 'classes'} {how}: {_counts(counts)}"
+    text = f"{len(counts):,} {'class' if len(counts) == 1 else 'classes'} ({how}): {_counts(counts)}"
     if n_unlabelled:
         text += f"; {n_unlabelled:,} {_images(n_unlabelled)} outside the class folders, without a label"
     return f"{text}; {parts}" if parts else text
@@ -153,7 +154,7 @@ def label_remarks(labels: Sequence[str | None], splits: Sequence[str | None], wh
     ----------
     labels, splits : sequence of (str or None)
     where : str
-        Plural noun for the place where labels can be corrected, such as ``"folders"``.
+        What the user can rename to correct a label, such as ``"folders"``.
     """
     pairs = {(label, split or "train") for label, split in set(zip(labels, splits, strict=True)) if label is not None}
     classes = sorted({label for label, _ in pairs})
@@ -167,7 +168,7 @@ def label_remarks(labels: Sequence[str | None], splits: Sequence[str | None], wh
         if len(names) > 1
     ]
     remarks += [
-        f"class {name!r} may be a missing value; if it is, remove these images"
+        f"class {name!r} may stand for a missing value; if it does, remove the images of this class"
         for name in classes
         if _normalized(name) in _NOTHING
     ]
@@ -178,24 +179,25 @@ def label_remarks(labels: Sequence[str | None], splits: Sequence[str | None], wh
             for has, lacks in pair:
                 lacking = sorted(in_split[has] - in_split[lacks])
                 if lacking:
-                    remarks.append(f"classes in the {has} part but not in the {lacks} part: {first_few(lacking)}")
+                    parts = f"classes in the {_PARTS[has]} part but not in the {_PARTS[lacks]} part"
+                    remarks.append(f"{parts}: {first_few(lacking)}")
     return remarks
 
 
 def first_few(names: Sequence[str]) -> str:
-    """Return names separated by commas; of more than 5 names the first 4 and the number of the others."""
+    """Return names separated by commas; if there are more than 5, only the first 4 and the number of the others."""
     shown = ", ".join(shortened(name) for name in names[: _FEW if len(names) <= _FEW else _FEW - 1])
     return shown if len(names) <= _FEW else f"{shown} and {len(names) - _FEW + 1:,} more"
 
 
 def shortened(text: str) -> str:
-    """Return a text for a message, without its middle if it is long, such as an image encoded as text."""
+    """Return a text for a message; the middle of a long text, such as an encoded image, is left out."""
     half = _LONGEST_SHOWN // 2
     return text if len(text) <= _LONGEST_SHOWN else f"{text[:half]}...{text[-half:]} ({len(text):,} characters)"
 
 
 def _normalized(name: str) -> str:
-    """Return a name without differences that people overlook: case, kind of white space, form of a number."""
+    """Return a name without differences that are easily overlooked: case, kind of white space, form of a number."""
     if number := re.fullmatch(r"([+-]?)0*(\d+?)(\.0*)?", name.strip(), re.ASCII):
         return number[1] + number[2]
     return re.sub(r"[\s_/-]+", " ", unicodedata.normalize("NFKC", name).casefold()).strip()
@@ -203,7 +205,9 @@ def _normalized(name: str) -> str:
 
 def _counts(counts: Counter[str]) -> str:
     if len(counts) <= _MANY_CLASSES:
-        return ", ".join(f"{shortened(name)} {counts[name]:,}" for name in sorted(counts))
+        first, *others = sorted(counts)
+        start = f"{shortened(first)} ({counts[first]:,} {_images(counts[first])})"
+        return ", ".join([start, *(f"{shortened(name)} ({counts[name]:,})" for name in others)])
     return f"{min(counts.values()):,} to {max(counts.values()):,} images each"
 
 
@@ -212,13 +216,13 @@ def _images(n: int) -> str:
 
 
 def _look_through(folders: _Folders, sizes: Mapping[str, int]) -> tuple[_Folders, list[str]]:
-    """Remove folders that only contain another one: ``x/x/...``, and a single top folder above several folders.
+    """Remove folders without meaning: the inner folder of ``x/x``, and a single top folder above several folders.
 
     Returns
     -------
     folders : dict
     wrappers : list of str
-        Names of the removed single top folders.
+        Names of the single top folders that were removed.
     """
     wrappers: list[str] = []
     while True:
@@ -235,7 +239,7 @@ def _look_through(folders: _Folders, sizes: Mapping[str, int]) -> tuple[_Folders
 
 
 def _without_doubles(folders: _Folders) -> _Folders:
-    """Remove the only child of a top folder if it has the same name or is the same split."""
+    """Remove the only subfolder of a top folder if both have the same name or are the same split."""
     while True:
         below = defaultdict(list)
         for folder, steps in folders.items():
@@ -272,7 +276,7 @@ class _Split(NamedTuple):
 
 
 def _take_splits(folders: _Folders) -> tuple[_Folders, dict[str, _Split]]:
-    """Remove the first folder level that consists of splits, and return the split of each folder."""
+    """Remove the first folder level that consists of splits; return the other levels and the split of each folder."""
     found = _top_splits(folders)
     if found:
         taken = {
@@ -280,7 +284,7 @@ def _take_splits(folders: _Folders) -> tuple[_Folders, dict[str, _Split]]:
             for folder, steps in folders.items()
             if steps and steps[0].name in found
         }
-        # Folders beside the splits have no class folders, so their images have no labels.
+        # Folders beside the splits contain no class folders, so that their images have no labels.
         return {folder: steps[1:] if folder in taken else () for folder, steps in folders.items()}, taken
     inside = [steps for steps in folders.values() if steps]
     for level in range(1, min(map(len, inside), default=0)):
@@ -302,13 +306,13 @@ def _top_splits(folders: _Folders) -> dict[str, Split]:
     Raises
     ------
     AmbiguousLayoutError
-        If some look like splits and the folders beside them do not fit that reading.
+        If some top folders look like splits, and the other top folders contradict this.
     """
     children = _tops(folders)
     like = {name: found for name in children if (found := read_split_name(name)) is not None}
     if len(children) == 1:
         return {name: found.split for name, found in like.items() if not found.rest}
-    # Splits of one data set have names that differ only in the split, or contain the same folders.
+    # The splits of a data set have names that differ only in the split, or contain folders of the same names.
     splits_of = defaultdict(set)
     for name, found in like.items():
         for mark in (found.rest, *map(str.casefold, children[name])):
@@ -327,7 +331,7 @@ def _top_splits(folders: _Folders) -> dict[str, Split]:
     have_classes = any(children[name] for name in paired)
     if not have_classes and len({like[name].rest for name in paired}) > 1:
         raise AmbiguousLayoutError(
-            f"the names of {first_few(sorted(paired))} look like classes and splits at the same time; rearrange the "
+            f"the names of {first_few(sorted(paired))} look like classes and splits at the same time; move the "
             "images into folders such as train/CLASS and test/CLASS, or list them in a manifest (path,label,split)"
         )
     if others and (not have_classes or any(children[name] for name in others)):
@@ -336,7 +340,7 @@ def _top_splits(folders: _Folders) -> dict[str, Split]:
 
 
 def _stop_at_further_splits(folders: _Folders) -> None:
-    """Check that no remaining folder contains splits, which would be pooled or become classes."""
+    """Check that no remaining folder contains splits, which would be merged or treated as classes."""
     names_in = defaultdict(set)
     for steps in folders.values():
         parent = ""
@@ -347,8 +351,8 @@ def _stop_at_further_splits(folders: _Folders) -> None:
         if parent and _are_splits(names_in[parent]):
             inside = [parent + name for name in sorted(names_in[parent]) if read_split_name(name) is not None]
             raise AmbiguousLayoutError(
-                f"{first_few(inside)} look like splits, but there are images outside them. If {parent[:-1]} is the "
-                "data set, give that folder; otherwise move all images into folders such as train/CLASS and "
+                f"{first_few(inside)} look like splits, but there are images outside these folders. If {parent[:-1]} "
+                "is the data set, give that folder; otherwise move all images into folders such as train/CLASS and "
                 "test/CLASS, or list them in a manifest (path,label,split)"
             )
 
@@ -359,7 +363,7 @@ def _stop_at_splits(splits: Sequence[str], others: Sequence[str]) -> None:
         f"move {first_few(others)} away or rename it train, val or test" if others else "rename them train, val or test"
     )
     raise AmbiguousLayoutError(
-        f"{first_few(splits)} look like splits{beside}. If they are splits: {remedy}; if they are classes, "
+        f"{first_few(splits)} look like splits{beside}. If they are splits, {remedy}. If they are classes, "
         "rename them so that they do not look like splits, or list the images in a manifest (path,label,split)"
     )
 
@@ -372,7 +376,7 @@ def _are_splits_of_one(inside: Iterable[tuple[_Step, ...]], level: int) -> bool:
 
 
 def _are_splits(names: Iterable[str]) -> bool:
-    """Return whether folders at one level are different splits of one data set."""
+    """Return whether any of the folders at one level are different splits of the same data set."""
     splits = defaultdict(set)
     for name in names:
         if (found := read_split_name(name)) is not None:
@@ -381,7 +385,7 @@ def _are_splits(names: Iterable[str]) -> bool:
 
 
 def _tops(folders: _Folders) -> dict[str, set[str]]:
-    """Return the top folders, with the names of the folders in each of them."""
+    """Return the names of the subfolders of each top folder, by the name of the top folder."""
     children: dict[str, set[str]] = {}
     for steps in folders.values():
         if steps:
@@ -390,7 +394,7 @@ def _tops(folders: _Folders) -> dict[str, set[str]]:
 
 
 def _stop_if_ambiguous(folders: _Folders, label_by: str | None, has_splits: bool) -> None:
-    """Raise an error if either of two folder levels could be the classes; it lists the classes for both choices."""
+    """Raise an error if two folder levels could be the classes; the message lists the classes for both choices."""
     if label_by is not None:
         return
     children = _tops(folders)
@@ -418,30 +422,30 @@ def _stop_if_ambiguous(folders: _Folders, label_by: str | None, has_splits: bool
         return
     if not set(shared) <= set(parents):
         advice += f" If {first_few(shared)} are the classes, list the images in a manifest (path,label)."
-    if splits or (shared and not has_splits):  # splits may have names in any language
+    if splits or (shared and not has_splits):  # the names of splits may be in any language
         advice += f" If {first_few(sorted(children))} are splits, rename them train, val or test."
     raise AmbiguousLayoutError(
-        f"{what}. Which are the classes: {first_few(parents)} (`label_by=parent`) or {first_few(sorted(children))} "
-        f"(`label_by=top`)?{advice}"
+        f"{what}. Which folders are the classes: {first_few(parents)} (`label_by=parent`) or "
+        f"{first_few(sorted(children))} (`label_by=top`)?{advice}"
     )
 
 
 def _inner_remarks(folders: _Folders, label_by: str | None) -> list[str]:
-    """Return a remark about the folders inside the class folders, if every class folder has several."""
+    """Return a remark about the folders inside the class folders, if every class folder has several subfolders."""
     children = _tops(folders)
     have_images = {steps[0].name for steps in folders.values() if len(steps) == 1}
     if label_by is not None or have_images or not all(len(names) > 1 for names in children.values()):
         return []
     inner = sorted(set().union(*children.values()))
     return (
-        [f"folders inside the class folders are not used: {first_few(inner)}; `label_by=parent` makes them the classes"]
+        [f"folders inside the class folders are ignored: {first_few(inner)}; `label_by=parent` makes them the classes"]
         if inner
         else []
     )
 
 
 def _unusual(split_names: Mapping[str, _Split]) -> dict[str, str]:
-    """Return the folder names of each split that has a folder with an unusual name."""
+    """Return the folder names of each split that has a folder with an unusual name, separated by commas."""
     names = defaultdict(set)
     for split, name in split_names.values():
         names[split].add(name)

@@ -31,17 +31,17 @@ SUFFIXES = (".csv", ".tsv", ".txt", ".parquet", ".pq")
 
 _T = TypeVar("_T")
 _Row = tuple[int, list[str]]
-"""A row with its number for messages: its first line in a CSV file, or its position in a Parquet file."""
+"""The number of a row for messages (its first line in a CSV file, its position in a Parquet file), and its values."""
 
 _BYTE_ORDER_MARKS = ((b"\xef\xbb\xbf", "utf-8-sig"), (b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"))
 _DECLARED = re.compile(r'"?sep=([,;\t|])"?[,;\t|]*\r?\n')
-"""Line with the delimiter that Excel writes before the header."""
+"""Line before the header with which Excel states the delimiter."""
 
 _MISSING = {"nan", "<na>", "#n/a", "#na", "#nv", "#ref!", "#value!", "#name?", "#num!", "#null!", "#div/0!"}
-"""Texts that pandas and spreadsheets write for a missing or wrong value."""
+"""Texts that pandas and spreadsheet programs write for a missing or invalid value."""
 
-# Characters of Western European text besides ASCII. Text in other code pages contains bytes that are rare letters or
-# signs in Windows-1252, or several such characters in a row.
+# Characters of Western European text besides ASCII. If text in another code page is read as Windows-1252, rare letters
+# or signs occur, or several of these characters in a row.
 _WESTERN = "ÀÁÂÃÄÅÆÇÈÉÊËÌÍÎÏÑÒÓÔÕÖØÙÚÛÜßàáâãäåæçèéêëìíîïñòóôõöøùúûü°µ²€–—‘’“”„«»\u00a0".encode("cp1252")
 _NOT_WESTERN = re.compile(rb"[\x80-\xff]{3}")
 _WESTERN_WORD = re.compile(rb'[^\s,;|"]*[\x80-\xff][^\s,;|"]*')
@@ -50,10 +50,10 @@ _MOST_BYTES = 2_000_000_000
 _MOST_ROWS = 20_000_000
 _MOST_COLUMNS = 1_000
 _LONGEST_ROW = 1_000_000
-"""Characters; a file with longer rows is not a table."""
+"""Maximum length of a row in characters; a file with longer rows is not a table."""
 
 _LONGEST_NAME = 10_000
-"""Characters of a path; no system opens longer paths."""
+"""Maximum length of a path in characters; no system opens longer paths."""
 
 _KNOWN = ("group", "split")
 _MOST_PARTS = 1_000_000
@@ -65,7 +65,7 @@ _LARGEST_WHOLE = 2**53
 
 
 Remark = Callable[[str], None]
-"""Called with a message when the manifest is not read literally."""
+"""Function that is called with a message when the manifest is not read literally."""
 
 
 def _ignore(text: str) -> None:
@@ -74,32 +74,35 @@ def _ignore(text: str) -> None:
 
 @dataclass(frozen=True)
 class _Table:
-    """A table of text, whose rows are read once and on demand."""
+    """A table of text, whose rows are read on demand and only once."""
 
     header: list[str]
     rows: Iterator[_Row]
     unusable: dict[str, str]
-    """Columns that are left out of the header because they contain ``images``, or lists and records (``other``)."""
+    """Columns that are not read, with the reason: they contain ``images``, or lists and records (``other``)."""
 
 
 class _RowError(Exception):
-    """A row cannot be used; the message states why and what to do."""
+    """A row cannot be used; the message states the reason and what to do."""
 
 
 def read_manifest(
     path: Path, path_column: str = "path", label_column: str = "label", remark: Remark = _ignore
 ) -> list[Sample]:
-    """Read the samples of a manifest; paths are relative to its folder, or absolute and inside it.
+    """Return the samples of a manifest.
+
+    The paths in a manifest are relative to its folder, or absolute paths of files inside this folder.
 
     Parameters
     ----------
     path : path
-        A ``.csv`` (any common delimiter or blanks, UTF-8, UTF-16 or Windows-1252, with or without a header) or
-        ``.parquet`` file, of at most 20 million rows, 1,000 columns and 2 GB.
+        A text file (``.csv``, ``.tsv`` or ``.txt``; any common delimiter or blanks; UTF-8, UTF-16 or Windows-1252; with
+        or without a header) or a Parquet file (``.parquet`` or ``.pq``), of at most 20 million rows, 1,000 columns and
+        2 GB.
     path_column, label_column : str
-        Names of the columns; ``group`` and ``split`` are read if they exist.
+        Names of the columns of paths and labels. The columns ``group`` and ``split`` are read if they exist.
     remark : callable
-        Called with a message for each deviation from a literal reading.
+        Called with a message if the manifest is not read literally, for example if repeated rows are ignored.
 
     Returns
     -------
@@ -109,7 +112,8 @@ def read_manifest(
     Raises
     ------
     DatasetError
-        If columns or labels are missing, a path is outside the folder, an image has two labels, or a split is unknown.
+        If the file cannot be read, a column or a label is missing, a path is outside the folder, an image has two
+        labels, or a split is unknown.
     MissingExtraError
         If pyarrow is needed for Parquet and is not installed.
     """
@@ -148,22 +152,24 @@ def read_manifest(
 
 
 def read_paths(path: Path, path_column: str = "path", remark: Remark = _ignore) -> list[str]:
-    """Read the paths of a manifest, relative to its folder and in its order; labels are ignored.
+    """Return the paths in a manifest, in the order of the rows and relative to the folder of the manifest.
 
     Parameters
     ----------
     path : path
         As for :func:`read_manifest`.
     path_column : str
-        Name of the column. If it does not exist, the only column is used, or the only column whose first value is the
-        path of a file.
+        Name of the column. If there is no such column, the only column is used, or the only column whose first value is
+        the path of a file.
     remark : callable
         As for :func:`read_manifest`.
 
     Raises
     ------
-    DatasetError, MissingExtraError
-        As for :func:`read_manifest`.
+    DatasetError
+        If the file cannot be read, the column is missing, or a path is outside the folder.
+    MissingExtraError
+        If pyarrow is needed for Parquet and is not installed.
     """
     with _open_table(path, path_column, None, remark) as table:
         first, table = _peek(table)
@@ -182,12 +188,12 @@ def read_paths(path: Path, path_column: str = "path", remark: Remark = _ignore) 
 
 
 def drop_repeats(path: Path, samples: Iterable[Sample], remark: Remark) -> list[Sample]:
-    """Return samples in sample_id order, each once; repeated rows cause a remark.
+    """Return the samples in sample_id order, without repeated rows, which cause a remark.
 
     Raises
     ------
     DatasetError
-        If rows of one image differ in label, group or split.
+        If rows of the same image differ in label, group or split.
     """
     first: dict[str, Sample] = {}
     repeats = defaultdict(list)
@@ -202,7 +208,7 @@ def drop_repeats(path: Path, samples: Iterable[Sample], remark: Remark) -> list[
         if differ:
             raise DatasetError(
                 f"{path} lists {len(differ):,} {'image' if len(differ) == 1 else 'images'} more than once, with "
-                f"different {column}s: {first_few(differ)}; keep one row of each image"
+                f"different {column}s: {first_few(differ)}; keep one row for each image"
             )
     in_order = sorted(first.values(), key=lambda sample: sample.sample_id.split("/"))
     more = n - len(in_order)
@@ -216,8 +222,8 @@ def _check_column(path: Path, table: _Table, parameter: str, column: str) -> Non
     images = [name for name, kind in table.unusable.items() if kind == "images"]
     if images and column not in table.header and (column in images or parameter == "path_column"):
         raise DatasetError(
-            f"column {first_few(images)} of {path} contains the images themselves; expected paths. Write each image to "
-            "a file and its path into a column (docs/commands.md shows how)"
+            f"column {first_few(images)} of {path} contains images; expected paths. Write each image to a file, and "
+            "the paths of the files into a column (docs/commands.md shows how)"
         )
     if column in table.unusable:
         raise DatasetError(f"column {column!r} of {path} contains lists or records; expected text or numbers")
@@ -237,7 +243,7 @@ def _columns_of(table: _Table) -> str:
 
 
 def _each_row(path: Path, table: _Table, read: Callable[[Sequence[str]], _T]) -> Iterator[_T]:
-    """Read all rows, then raise one error for all rows that cannot be used, with the reason for the first."""
+    """Yield the values that ``read`` returns for all rows; then raise one error for all rows that cannot be used."""
     faults, first, last = 0, "", 0
     for n, (number, row) in enumerate(table.rows, start=1):
         _stop_if_many(path, n, _MOST_ROWS, "rows")
@@ -248,7 +254,7 @@ def _each_row(path: Path, table: _Table, read: Callable[[Sequence[str]], _T]) ->
         except _RowError as error:
             faults, first, last = faults + 1, first or f"{path}, row {number}: {error}", number
     if faults:
-        more = f" ({faults:,} rows in all cannot be used, the last is row {last})" if faults > 1 else ""
+        more = f" ({faults:,} rows cannot be used; the last is row {last})" if faults > 1 else ""
         raise DatasetError(f"{first}{more}")
 
 
@@ -265,7 +271,7 @@ def _label(text: str) -> str:
     if not text:
         raise _RowError("the label is missing; add a label or remove the row")
     if text.lower() in _MISSING:
-        raise _RowError(f"the label {text!r} means a missing value; add a label or remove the row")
+        raise _RowError(f"the label {text!r} stands for a missing value; add a label or remove the row")
     return one_form(text)
 
 
@@ -277,17 +283,17 @@ def _split(text: str | None) -> Split | None:
 
 
 def _inside(folder: Path) -> Callable[[str], str]:
-    """Return a function that converts a listed path to one relative to the manifest's folder.
+    """Return a function that converts a listed path to a path relative to the folder of the manifest.
 
-    The function raises ``_RowError`` for a path outside that folder.
+    The function raises ``_RowError`` for a path outside this folder.
     """
     tops = tuple(dict.fromkeys((os.path.abspath(folder), os.path.realpath(folder))))
 
     def inside(name: str) -> str:
         if len(name) > _LONGEST_NAME:
             raise _RowError(
-                f"the path has {len(name):,} characters, more than any file can have; check that this is a table of "
-                "paths"
+                f"the path has {len(name):,} characters, but no file has such a long path; check that the column "
+                "contains paths"
             )
         text = name.strip().replace("\\", "/")
         if "\0" in text:
@@ -306,7 +312,7 @@ def _inside(folder: Path) -> Callable[[str], str]:
         if below is not None:
             return below
         raise _RowError(
-            f"{shortened(name.strip())} is outside the manifest's folder; give paths relative to that folder, "
+            f"{shortened(name.strip())} is outside the folder of the manifest; give paths relative to this folder, "
             f"or move the manifest to the top folder of the images{_without_start(folder, path)}"
         )
 
@@ -322,17 +328,17 @@ def _below(tops: Sequence[str], path: str) -> str | None:
 
 
 def _without_start(folder: Path, path: str) -> str:
-    """Return advice on the start to remove from a path if the rest is a file here, as in a list from elsewhere."""
+    """Return advice to remove the start of a path if the rest is the path of a file, else an empty text."""
     parts = path.split("/")
     for at in range(1, min(len(parts), 50)):
-        if os.path.isfile(folder / "/".join(parts[at:])):  # False too where a name is too long for the system
+        if os.path.isfile(folder / "/".join(parts[at:])):  # False also if a name is too long for the system
             return f" ({'/'.join(parts[at:])} exists: remove {'/'.join(parts[:at])}/ from the paths)"
     return ""
 
 
 @contextlib.contextmanager
 def _open_table(path: Path, path_column: str, label_column: str | None, remark: Remark) -> Iterator[_Table]:
-    """Open a table and read its header; a first row that contains the path of an image is data, not a header."""
+    """Open a table and read the header; a first row that contains the path of an image is data, not a header."""
     unusable: dict[str, str] = {}
     if path.suffix.lower() in (".parquet", ".pq"):
         rows = _parquet_rows(path, [name for name in (path_column, label_column) if name is not None], unusable)
@@ -348,7 +354,7 @@ def _open_table(path: Path, path_column: str, label_column: str | None, remark: 
 
 
 def _peek(table: _Table) -> tuple[list[str], _Table]:
-    """Return the first row, empty if there is none, and a table that still contains it."""
+    """Return the first row (empty if there is none), and a table that still contains this row."""
     first = next(table.rows, None)
     return ([], table) if first is None else (first[1], replace(table, rows=itertools.chain([first], table.rows)))
 
@@ -356,9 +362,10 @@ def _peek(table: _Table) -> tuple[list[str], _Table]:
 def _with_header(
     path: Path, table: _Table, number: int, path_column: str, label_column: str | None, remark: Remark
 ) -> _Table:
-    """Return the table with column names, if its first row contains the path of an image and thus is not a header.
+    """Return the table with column names if the first row is not a header, but contains the path of an image.
 
-    A table of two columns gets the names of path and label. Columns of other tables can be named by their first values.
+    The columns of a table with two columns are named ``path_column`` and ``label_column``. In other tables, a column is
+    identified by the value in its first row.
     """
     first, header = table.header, list(table.header)
     second, table = _peek(table)
@@ -387,12 +394,12 @@ def _with_header(
                 f"first row: `path_column={first[paths[0]]}` `label_column=VALUE`"
             )
         header = [path_column, label_column] if paths[0] == 0 else [label_column, path_column]
-    remark(f"no header: the first row contains the file {first[paths[0]]} and is used as data")
+    remark(f"no header: the first row contains the file {first[paths[0]]} and is read as data")
     return replace(table, header=header, rows=itertools.chain([(number, first)], table.rows))
 
 
 def _csv_rows(path: Path, path_column: str = "path", remark: Remark = _ignore) -> Generator[_Row, None, None]:
-    """Yield the header and the rows that are not blank."""
+    """Yield the header and the rows of a text file, without blank rows."""
     try:
         with open_regular(path) as stream:
             size = os.fstat(stream.fileno()).st_size
@@ -400,20 +407,21 @@ def _csv_rows(path: Path, path_column: str = "path", remark: Remark = _ignore) -
                 raise DatasetError(f"{path} has {size:,} bytes; a manifest may have at most {_MOST_BYTES:,}")
             encoding, word = _encoding(path, stream)
             if word:
-                remark(f"not UTF-8; read as Windows-1252, which Excel uses for CSV: check the word {word!r}")
+                remark(f"not UTF-8; read as Windows-1252, which Excel uses for CSV. Is the word {word!r} correct?")
             stream.seek(0)
             with io.TextIOWrapper(stream, encoding, newline="") as text:
                 yield from _without_empty_ends(_rows_of(path, _Lines(text, size), path_column))
     except csv.Error as error:
         raise DatasetError(f"{path} is not a readable CSV file: {error}") from None
     except UnicodeDecodeError as error:
-        raise DatasetError(f"{path} is not {error.encoding.upper()} ({error.reason}); save it as CSV UTF-8") from None
+        encoding = error.encoding.upper()
+        raise DatasetError(f"{path} is not {encoding} ({error.reason}); save the table as CSV UTF-8") from None
     except OSError as error:
         raise DatasetError(f"{path} cannot be read: {error.strerror or error}") from None
 
 
 def _encoding(path: Path, stream: BinaryIO) -> tuple[str, str]:
-    """Return the encoding of a text file and, for Windows-1252, a word with which a user can check the encoding.
+    """Return the encoding of a text file and, for Windows-1252, a word with which users can check the encoding.
 
     Raises
     ------
@@ -435,7 +443,7 @@ def _encoding(path: Path, stream: BinaryIO) -> tuple[str, str]:
     word, end = b"", b""
     for piece in iter(lambda: stream.read(_PIECE), b""):
         if encoding != "utf-8" or set(piece) - set(range(128)) - set(_WESTERN) or _NOT_WESTERN.search(end + piece):
-            raise DatasetError(f"{fault}, and its encoding cannot be determined; save it as CSV UTF-8")
+            raise DatasetError(f"{fault}, and its encoding cannot be determined; save the table as CSV UTF-8")
         match = _WESTERN_WORD.search(piece)
         word, end = word or (match[0] if match else b""), piece[-2:]
     return "cp1252", word[:_MOST_SHOWN].decode("cp1252")
@@ -443,7 +451,7 @@ def _encoding(path: Path, stream: BinaryIO) -> tuple[str, str]:
 
 def _rows_of(path: Path, lines: _Lines, path_column: str) -> Iterator[_Row]:
     n_before, header = 0, next(lines, "")
-    delimiter = max(",;\t|", key=header.count)  # from the header, because column names contain no delimiter
+    delimiter = max(",;\t|", key=header.count)  # column names contain no delimiter, values may
     if declared := _DECLARED.match(header):
         delimiter, n_before, header = declared[1], 1, next(lines, "")
     if delimiter not in header and not n_before:
@@ -473,9 +481,10 @@ def _rows_by_blanks(path: Path, texts: Iterator[str], lines: _Lines, path_column
 
 
 def _divider(path: Path, lines: Sequence[str], path_column: str) -> Callable[[str], list[str]]:
-    """Return a function that splits lines at blanks so that a cell of the first line is a file or a column name.
+    """Return a function that splits a line into cells at blanks.
 
-    File names may contain blanks.
+    File names may contain blanks. Therefore the function is chosen so that a cell of the first line is the path of a
+    file or the name of the column of paths.
     """
     spellings = Spellings(source_beside(path))
     first = lines[0] if lines else ""
@@ -499,7 +508,7 @@ def _divider(path: Path, lines: Sequence[str], path_column: str) -> Callable[[st
 
 
 def _without_empty_ends(rows: Iterator[_Row]) -> Iterator[_Row]:
-    """Yield header and rows without the empty values that a delimiter at the end of each line causes."""
+    """Yield the header and the rows without empty values at the end, which delimiters at the end of lines cause."""
     for number, header in itertools.islice(rows, 1):
         names = [name.strip() for name in header]
         while len(names) > 1 and not names[-1]:
@@ -512,9 +521,9 @@ def _without_empty_ends(rows: Iterator[_Row]) -> Iterator[_Row]:
 
 
 class _Lines(Iterator[str]):
-    """Lines of a text file, with a limit for the length of a row and for the size of the file when it was opened.
+    """Lines of a text file; an error is raised if a row is too long, or if the file has grown since it was opened.
 
-    The caller resets ``left``, the characters left for the row, after each row.
+    ``left`` is the number of characters that the current row may still have. The caller resets ``left`` after each row.
     """
 
     def __init__(self, text: io.TextIOWrapper, size: int) -> None:
@@ -536,7 +545,7 @@ class _Lines(Iterator[str]):
 
 
 def _parquet_rows(path: Path, needed: Sequence[str], unusable: dict[str, str]) -> Generator[_Row, None, None]:
-    """Yield the header and the rows; columns of lists, of structures and of bytes that are not text are left out."""
+    """Yield the header and the rows of a Parquet file; columns of lists, records and binary data are left out."""
     try:
         import pyarrow.parquet
     except ImportError:
@@ -569,7 +578,7 @@ def _parquet_rows(path: Path, needed: Sequence[str], unusable: dict[str, str]) -
 
 
 def _kind(file: Any, column: Any, needed: Sequence[str]) -> str:
-    """Return the kind of a Parquet column: ``text`` (also numbers), ``images``, or ``other``, which is not read."""
+    """Return the kind of a Parquet column: ``text`` (also for numbers), ``images`` or ``other`` (not read)."""
     from pyarrow import types
 
     def is_bytes(kind: Any) -> bool:
@@ -588,7 +597,7 @@ def _kind(file: Any, column: Any, needed: Sequence[str]) -> str:
 
 
 def _first_bytes(file: Any, name: str) -> bytes:
-    """Return the first bytes of the first value of a binary column; empty if the column is too large to read."""
+    """Return the first bytes of the first value of a binary column; empty if the column is too large."""
     parts = [file.metadata.row_group(0).column(i) for i in range(file.metadata.num_columns)][:_MOST_COLUMNS]
     if any(part.path_in_schema == name and part.total_uncompressed_size > _MOST_BYTES for part in parts):
         return b""
@@ -617,7 +626,7 @@ def _texts(values: Any) -> list[str]:
 
 
 def _text(value: Any) -> str:
-    """Return a value as text: empty if it is missing, and whole numbers without a decimal point."""
+    """Return a value as text: an empty text for a missing value, and integers without a decimal point."""
     if value is None or value != value:
         return ""
     if isinstance(value, float) and value.is_integer() and abs(value) < _LARGEST_WHOLE:

@@ -1,4 +1,4 @@
-"""Scan a data set: a folder, a manifest, or a list of paths to predict."""
+"""Scan a data set: a folder, a manifest, or a list of paths for prediction."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ EXPORT_FIRST = {
     **dict.fromkeys((".psd", ".xcf", ".svg", ".eps", ".pdf"), "documents"),
     **dict.fromkeys((".mp4", ".mov", ".avi", ".mkv", ".webm"), "videos"),
 }
-"""Endings of files that must be exported to images first, and what these files are."""
+"""Endings of files that must be exported as images first, and descriptions of these files."""
 
 _ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar", ".zst")
 _SPREADSHEETS = (".xlsx", ".xls", ".ods")
@@ -45,17 +45,17 @@ class Dataset:
     name : str
         Name for messages and output files.
     root : path
-        Sample ids are relative to this folder.
+        Folder to which the sample ids are relative.
     id : str
-        Name of its snapshot; empty if it has none.
+        Name of the snapshot of the data set; empty if there is none.
     description : str
         One-line description of the data set.
     images : tuple of ImageFile
-        In sample_id order.
+        In sample_id order; in the given order for single files and lists.
     ignored : tuple of Entry
         Files that are not images.
     own_folders : tuple of OwnFolder
-        Folders that featx wrote itself.
+        Folders that were not scanned, because they contain output of featx.
     remarks : tuple of str
         Remarks about possible mistakes in the labels, the folders or the manifest.
     """
@@ -87,18 +87,18 @@ def scan(
     label_column: str = "label",
     memo: Mapping[str, FileState] | None = None,
 ) -> Dataset:
-    """Read a labelled or flat data set.
+    """Scan a folder or a manifest, with its labels if there are any.
 
     Parameters
     ----------
     data : path
         A folder, or a CSV or Parquet manifest.
     label_by : {"parent", "top"}, optional
-        Folder level that is the class, if several levels are possible.
+        Folder level whose names are the classes; needed only if several levels are possible.
     path_column, label_column : str
-        Columns of a manifest.
+        Names of the columns of a manifest.
     memo : mapping of str to FileState, optional
-        Stored states of its files, by sample_id; unchanged files without an image ending are then not opened again.
+        Stored states of the files, by sample_id, so that unchanged files without an image ending are not opened again.
 
     Raises
     ------
@@ -107,7 +107,7 @@ def scan(
     AmbiguousLayoutError
         If the folders can be interpreted in several ways.
     DatasetError
-        If there are no images, or the manifest cannot be used.
+        If the folder contains no images, the manifest cannot be used, or ``label_by`` is given with a manifest.
     """
     source = source_at(data)
     if source is not None:
@@ -125,17 +125,20 @@ def scan(
     if data.suffix.lower() not in MANIFEST_SUFFIXES:
         raise DatasetError(f"{data} is neither a folder nor a manifest ({_MANIFESTS})")
     if label_by is not None:
-        raise DatasetError(f"{data} is a manifest, whose labels are in a column; `label_by` applies only to folders")
+        raise DatasetError(
+            f"`label_by={label_by}` applies only to folders, but {data} is a manifest, which has a column of labels; "
+            "leave out `label_by`"
+        )
     return _scan_manifest(data, path_column, label_column)
 
 
 def scan_unlabelled(folder: Path, memo: Mapping[str, FileState] | None = None) -> Dataset:
-    """Read a folder without labels; labels in folder names are ignored.
+    """Scan a folder without labels; folder names are ignored.
 
     Raises
     ------
     DatasetError
-        If the folder has no images.
+        If the path is not a folder, or the folder contains no images.
     """
     source = source_at(folder)
     if source is None:
@@ -147,7 +150,7 @@ def scan_unlabelled(folder: Path, memo: Mapping[str, FileState] | None = None) -
 
 
 def scan_files(files: Sequence[Path]) -> Dataset:
-    """Return a data set of single files, in the given order; each is treated as an image, whatever its ending."""
+    """Return a data set of single files, in the given order; every file is treated as an image."""
     images = tuple(
         _named(image.sample, image.source, image.source.stat(image.sample.sample_id)) for image in map(image_at, files)
     )
@@ -155,17 +158,17 @@ def scan_files(files: Sequence[Path]) -> Dataset:
 
 
 def is_list(path: Path) -> bool:
-    """Return whether a file is a list of images, by its name, and not an image itself."""
+    """Return whether a file has the ending of a list and does not have the content of an image."""
     return path.suffix.lower() in MANIFEST_SUFFIXES and not _has_image_bytes(source_beside(path), path.name)
 
 
 def scan_list(path: Path, path_column: str = "path") -> Dataset:
-    """Read the images that a manifest lists, in its order, as single files; labels are ignored.
+    """Return a data set of the images in a list, in the order of the list; labels are ignored.
 
     Raises
     ------
     DatasetError
-        If the list cannot be used, or none of its files exists.
+        If the list cannot be used, or none of the listed files exists.
     """
     remarks: list[str] = []
     listed = _locate_listed(path, read_paths(path, path_column, remarks.append), remarks)
@@ -175,7 +178,7 @@ def scan_list(path: Path, path_column: str = "path") -> Dataset:
 
 
 def stop_if_packed(path: Path) -> None:
-    """Raise an error for an archive or a spreadsheet, which must be unpacked or converted first.
+    """Check that a file is not an archive or a spreadsheet, which must be decompressed or converted first.
 
     Raises
     ------
@@ -186,14 +189,14 @@ def stop_if_packed(path: Path) -> None:
         raise DatasetError(f"{path} is a spreadsheet; save it as CSV and give that file")
     if path.suffix.lower() in _ARCHIVES:
         raise DatasetError(
-            f"{path} is an archive; expected a folder, a manifest ({_MANIFESTS}) or an image. Unpack it and give the "
-            "folder"
+            f"{path} is an archive; expected a folder, a manifest ({_MANIFESTS}) or an image. Decompress the archive "
+            "and give the folder"
         )
 
 
 @dataclass(frozen=True)
 class _Content:
-    """Entries of a source, sorted into images, other files and folders of featx."""
+    """Entries of a source, divided into images, other files and folders with output of featx."""
 
     images: list[Entry]
     ignored: list[Entry]
@@ -224,7 +227,7 @@ def _dataset(
 
 
 def _without_images(source: Source, parents: Iterable[str], images: Sequence[Entry]) -> list[str]:
-    """Return a remark about the folders beside class folders that contain no image."""
+    """Return a remark about folders without images beside the class folders."""
     used = {entry.name for entry in images if entry.reason}
     for holder in {entry.name.rpartition("/")[0] for entry in images}:
         while holder and holder not in used:
@@ -238,7 +241,7 @@ def _is_image(source: Source, entry: Entry, known: FileState | None) -> bool:
     if entry.reason:
         return True
     if os.path.splitext(entry.name)[1].lower() in EXPORT_FIRST:
-        return False  # several of these formats are TIFF inside, and would be read as their thumbnail
+        return False  # several of these formats use TIFF; only their thumbnail would be read
     if looks_like_image(entry.name, b""):
         return True
     if known is not None and known.stamp.fits(entry.stamp):
@@ -250,7 +253,7 @@ def _has_image_bytes(source: Source, name: str) -> bool:
     try:
         with source.open(name) as file:
             return looks_like_image(name, file.stream.read(_HEAD_BYTES))
-    except OSError:  # a pipe, a device or an unreadable file, without an image ending
+    except OSError:  # a pipe, a device or an unreadable file without an image ending
         return False
 
 
@@ -261,14 +264,14 @@ def _no_images(folder: str, content: _Content) -> str:
         return f"{folder} contains no usable image; {first.name}: {first.reason}"
     if content.own_folders:
         own = content.own_folders[0]
-        return f"{folder} contains no images; {own.path} in it is {own.reason}, which is never scanned"
+        return f"{folder} contains no images; its subfolder {own.path} is {own.reason}, which featx never scans"
     if not ignored:
-        return f"{folder} is empty; put images into it, one subfolder for each class"
+        return f"{folder} is empty; put the images of each class into a subfolder of it"
     kinds = Counter(PurePosixPath(entry.name).suffix.lower() for entry in ignored)
     exports = sorted(kind for kind in kinds if kind in EXPORT_FIRST)
     if exports:
         what = ", ".join(f"{kinds[kind]:,} {kind} ({EXPORT_FIRST[kind]})" for kind in exports)
-        return f"{folder} contains no images that featx reads, but {what}; export them as TIFF, PNG or JPEG first"
+        return f"{folder} contains no images that featx reads, but {what}; export these as TIFF, PNG or JPEG first"
     names = ", ".join(entry.name for entry in ignored[:3]) + (", ..." if len(ignored) > 3 else "")
     return f"{folder} contains no images (JPEG, PNG, BMP, GIF, TIFF, WebP, PGM and similar formats), only {names}"
 
@@ -278,7 +281,7 @@ def _scan_manifest(data: Path, path_column: str, label_column: str) -> Dataset:
     listed = read_manifest(data, path_column, label_column, remarks.append)
     files = _locate_listed(data, [sample.sample_id for sample in listed], remarks)
     if any(name != sample.sample_id for (name, _), sample in zip(files, listed, strict=True)):
-        # Two spellings of one file are repeated rows of one image.
+        # Rows with two spellings of the same file are repeated rows of one image.
         renamed = [replace(sample, sample_id=name) for (name, _), sample in zip(files, listed, strict=True)]
         listed = drop_repeats(data, renamed, remarks.append)
     stamp_of = dict(files)
@@ -292,9 +295,9 @@ def _scan_manifest(data: Path, path_column: str, label_column: str) -> Dataset:
 
 
 def _named(sample: Sample, source: Source, stamp: Stamp) -> ImageFile:
-    """Return an image file given by name; a file that must be exported first gets a reason to be skipped.
+    """Return an image file for a listed name; a file that must be exported first gets a reason to be skipped.
 
-    Several of those formats are TIFF inside, and would be read as their thumbnail.
+    Several formats that must be exported use TIFF; only their thumbnail would be read.
     """
     kind = PurePosixPath(sample.sample_id).suffix.lower()
     reason = (
@@ -304,7 +307,7 @@ def _named(sample: Sample, source: Source, stamp: Stamp) -> ImageFile:
 
 
 def _locate_listed(data: Path, names: Sequence[str], remarks: list[str]) -> list[tuple[str, Stamp]]:
-    """Return name and stamp of the file for each listed name, and add remarks about names that differ.
+    """Return the name and the stamp of the file for each listed name; add remarks about names that differ.
 
     Raises
     ------
@@ -319,14 +322,14 @@ def _locate_listed(data: Path, names: Sequence[str], remarks: list[str]) -> list
         found = spellings.find(name) if stamp.size < 0 else None
         if found is not None and found.name != name:
             listed[at] = found.name, source.stat(found.name)
-            if found.difference != "accents":  # users cannot see this difference
+            if found.difference != "accents":  # this difference is invisible
                 renamed[found.difference].append(f"{name} is {found.name}")
     if all(stamp.size < 0 for _, stamp in listed):
         raise DatasetError(
-            f"{_none_of(len(names))} {data} exists, the first is {shortened(source.address(names[0]))}; "
-            f"paths are relative to the manifest's folder{_elsewhere(source, names[0])}"
+            f"{_none_of(len(names))} {data} exists; the first is {shortened(source.address(names[0]))}. "
+            f"Paths are relative to the folder of the manifest{_elsewhere(source, names[0])}"
         )
-    differences = {"case": "with other upper and lower case than the file", "ending": "without the ending of the file"}
+    differences = {"case": "in other upper and lower case than the file", "ending": "without the ending of the file"}
     remarks += [
         f"{len(some_names):,} {'name' if len(some_names) == 1 else 'names'} {differences[how]}: {first_few(some_names)}"
         for how, some_names in renamed.items()
@@ -340,7 +343,7 @@ def _none_of(n: int) -> str:
 
 
 def _elsewhere(source: Source, name: str) -> str:
-    """Return advice if a listed file exists in a subfolder of the manifest's folder, else an empty text."""
+    """Return advice if a listed file exists in a subfolder of the folder of the manifest, else an empty text."""
     spellings = Spellings(source)
     for folder in itertools.islice(source.folders_in(""), _MOST_SEARCHED):
         found = spellings.find(f"{folder}/{name}")

@@ -1,4 +1,4 @@
-"""Find the file that a manifest refers to if its name is spelled differently on the disk."""
+"""Find the file that a manifest lists if the name of the file is spelled differently on the disk."""
 
 from __future__ import annotations
 
@@ -19,9 +19,10 @@ class Spelled(NamedTuple):
     Parameters
     ----------
     name : str
-        Path of the file on the disk, POSIX, relative to the root.
+        POSIX path of the file on the disk, relative to the root.
     difference : {"accents", "case", "ending"}
-        Largest difference from the given name.
+        Largest difference from the given name; a missing ending is larger than a difference in case, and this is larger
+        than a difference in accents.
     """
 
     name: str
@@ -29,7 +30,7 @@ class Spelled(NamedTuple):
 
 
 class Spellings:
-    """Find files of a source whose names differ slightly from given names; each folder is listed once.
+    """Find files of a source whose names differ slightly from given names; every folder is listed only once.
 
     Parameters
     ----------
@@ -42,7 +43,7 @@ class Spellings:
         self._stems: dict[str, dict[str, list[str]]] = {}
 
     def find(self, path: str) -> Spelled | None:
-        """Return the only file that matches a relative path; None if no file or several files match."""
+        """Return the file that matches a relative path; None if no file matches or several files match."""
         *folders, name = path.split("/")
         here = ""
         difference: Difference = "accents"

@@ -1,4 +1,4 @@
-"""Recognize the names of splits as people write them: train, Training, test_set, seg_val, valid."""
+"""Recognize common names of splits, such as train, Training, test_set, seg_val and valid."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _WORDS: dict[Split, tuple[str, ...]] = {
     "test": ("test", "testing", "holdout"),
 }
 _SPLIT_OF = {word: split for split, words in _WORDS.items() for word in words}
-# Words that do not describe the content of a folder, so that train and test_images are splits of one data set.
+# These words do not describe the content of a folder. Thus train and test_images are splits of the same data set.
 _PLAIN = (
     "set|sets|data|dataset|datasets|image|images|img|imgs|picture|pictures|pic|pics|photo|photos|sample|samples|folder"
     "|folders|file|files|split|part|jpg|jpeg|png|labeled|labelled|unlabeled|unlabelled|raw|clean|new|full|all|the|my"
@@ -34,8 +34,8 @@ class SplitName(NamedTuple):
     ----------
     split : {"train", "val", "test"}
     rest : tuple of str
-        The other words of the name, without words such as ``set`` and ``images``: ``seg`` for ``seg_train``. Splits
-        of one data set have the same rest; ``test_tube`` and ``training_shoes`` do not.
+        The other words of the name, without words such as ``set`` and ``images``: ``seg`` for ``seg_train``. The
+        splits of a data set have the same rest; ``test_tube`` and ``training_shoes`` have different ones.
     """
 
     split: Split
@@ -43,10 +43,10 @@ class SplitName(NamedTuple):
 
 
 def read_split_name(name: str) -> SplitName | None:
-    """Return the split that a name stands for, None if the name does not look like a split.
+    """Return the split that a name stands for; None if the name does not look like a split.
 
-    Words are separated by changes of case and by characters that are not letters. ``train_val`` contains two splits,
-    so the result is None.
+    Words are separated by a change from lower to upper case and by characters that are not letters. The result for
+    ``train_val`` is None, because the name contains two splits.
 
     Examples
     --------
@@ -71,6 +71,6 @@ def read_split_name(name: str) -> SplitName | None:
 
 
 def exact_split_name(name: str) -> Split | None:
-    """Return ``train``, ``val`` or ``test`` for the name of a split without other words; None for other names."""
+    """Return the split if a name contains no words with another meaning, otherwise None."""
     found = read_split_name(name)
     return found.split if found is not None and not found.rest else None

@@ -1,4 +1,4 @@
-"""Recognize augmented versions of one image by their file names."""
+"""Recognize augmented versions of an image by their file names."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _ENDINGS = "jpe?g|png|bmp|gif|tiff?|webp|avif|heic"
 _ROBOFLOW = re.compile(rf"(?i)(.+)_(?:{_ENDINGS})\.rf\.[\w-]{{16,}}")
 _AUGMENTOR = re.compile(rf"(?i).*?_original_(.+)\.(?:{_ENDINGS})_[0-9a-f]{{8}}(?:-[0-9a-f]{{4}}){{3}}-[0-9a-f]{{12}}")
 _AUGMENTOR_FOLDER = "output"
-"""Augmentor writes into this subfolder of the folder of the images."""
+"""Name of the subfolder of the image folder into which Augmentor writes."""
 
 _CHANGE = re.compile(
     "(aug(m|mented|mentation)?|flip(ped)?(lr|tb|ud|h|v)?|[hv]flip(ped)?|mirror(ed)?|rot(ate|ated|ation)?|crop(ped)?"
@@ -23,22 +23,22 @@ _LONGEST = 255
 """Maximum number of characters in a file name; a manifest may contain longer names, which no file has."""
 
 _MOST = 100
-"""Maximum number of versions of one image; a name that more images of a folder share, such as ``image`` from a phone,
-does not identify an original."""
+"""Maximum number of versions of an image. If more images of a folder share a name, such as ``image`` from a phone, the
+name does not identify an original."""
 
 
 def original_stem(name: str) -> str | None:
-    """Return the name of the original image of an augmented version, as Roboflow or Augmentor encodes it.
+    """Return the name of the original image from the name of an augmented version of Roboflow or Augmentor.
 
     Parameters
     ----------
     name : str
-        Name of the augmented version, without folder and ending.
+        Name of the augmented version, without the folder and the ending.
 
     Returns
     -------
     str or None
-        Name of the original, without ending; None if the name has another form.
+        Name of the original, without the ending; None if the name has another form.
 
     Examples
     --------
@@ -50,11 +50,11 @@ def original_stem(name: str) -> str | None:
 
 
 def find_versions(sample_ids: Sequence[str]) -> list[list[int]]:
-    """Find groups of augmented versions of one image by their names, including the original if it is present.
+    """Find groups of augmented versions of the same image by their names.
 
-    Versions are files of one folder that Roboflow (``NAME_jpg.rf.HASH.jpg``) or Augmentor wrote, or whose name is the
-    name of another file in the folder with a suffix for a change, such as ``NAME_flip.jpg`` and ``NAME_aug_2.jpg``
-    beside ``NAME.jpg``.
+    Versions have names that Roboflow (``NAME_jpg.rf.HASH.jpg``) or Augmentor writes, or the name of another file in the
+    same folder with a suffix for a change, such as ``NAME_flip.jpg`` and ``NAME_aug_2.jpg`` beside ``NAME.jpg``. A
+    group includes the original if it is present.
 
     Parameters
     ----------
@@ -63,7 +63,7 @@ def find_versions(sample_ids: Sequence[str]) -> list[list[int]]:
     Returns
     -------
     list of list of int
-        Positions of the members of each group, in order of first appearance.
+        Positions of the members of each group. The groups are in the order of their first members.
 
     Examples
     --------
@@ -91,14 +91,14 @@ def _original(path: str, existing: Collection[str]) -> str | None:
             folder = folder[: -len(_AUGMENTOR_FOLDER) - 1]
         return folder + stem
     original = None
-    while (shorter := _without_change(name, folder, existing)) is not None:  # a version of a version
+    while (shorter := _without_change(name, folder, existing)) is not None:  # a version may have versions
         name = shorter
         original = folder + name
     return original
 
 
 def _without_change(name: str, folder: str, existing: Collection[str]) -> str | None:
-    """Return the name of the existing file to which a name adds a change, None if there is none."""
+    """Return the existing name to which ``name`` adds the suffix of a change; None if there is no such name."""
     is_changed = False
     while len(name) <= _LONGEST and (at := max(map(name.rfind, _BETWEEN_WORDS))) > 0:
         name, word = name[:at].rstrip(_BETWEEN_WORDS), name[at + 1 :].lower()

@@ -33,7 +33,7 @@ class Grouping:
     numbers : ndarray of shape (n_samples,), int64
         Group number of each sample, from 0, in order of first appearance.
     unnamed : ndarray of shape (n_samples,), int64
-        Group numbers that ignore the named groups.
+        Group number of each sample if the named groups are ignored.
     n_duplicates : int
         Number of images with the same bytes as another image.
     near : tuple of (int, int)
@@ -45,9 +45,9 @@ class Grouping:
     n_named : int
         Number of groups named by the data set or the user.
     too_alike : tuple of str
-        Classes with so many apparent near-duplicates that none of them is grouped.
+        Classes with a group of apparent near-duplicates that is too large to be plausible and was therefore not merged.
     was_compared : bool
-        False if there are too many images to compare all pairs.
+        Whether all pairs of images were compared; False if there are too many images.
     group_by : str or None
         The parameter ``group_by`` that named the groups; None if the data set named them.
     names : tuple of (str or None)
@@ -70,7 +70,7 @@ class Grouping:
     unnamed_note: str | None = None
 
     def to_dict(self) -> dict[str, int | list[str]]:
-        """Return the number of groups, and the numbers of images by reason."""
+        """Return the number of groups, and for each reason of grouping the number of images, groups or recordings."""
         near = {i for pair in self.near for i in pair}
         return {
             "n_groups": int(self.numbers.max(initial=-1)) + 1,
@@ -85,13 +85,13 @@ class Grouping:
         }
 
     def notes(self) -> list[str]:
-        """Report images that could not be grouped."""
+        """Return notes on images that could not be grouped."""
         notes = []
         if self.too_alike:
             classes = ", ".join(self.too_alike)
             notes.append(
-                f"images are too similar to detect near-duplicates ({classes}); "
-                "only exact duplicates are grouped there; use `group_by`"
+                f"many images are too similar to detect near-duplicates ({classes}); these images are not grouped as "
+                "near-duplicates. To group them, use `group_by`"
             )
         if not self.was_compared:
             notes.append("more than 200,000 images: near-duplicates were not searched for; use `group_by`")
@@ -119,7 +119,7 @@ def group_table(table: FeatureTable, group_by: str | None, runtime: Runtime) -> 
     Raises
     ------
     DatasetError
-        ``group_by`` matches no image.
+        If ``group_by`` matches no image.
     """
     names = table.groups.tolist() if group_by is None else read_groups(table.samples, group_by)
     with runtime.stage("finding near-duplicates") as advance:
@@ -135,8 +135,9 @@ def group_samples(
 ) -> Grouping:
     """Group duplicates, near-duplicates, frames of one recording, versions of one image, and named groups.
 
-    If a group of near-duplicates contains more than a fifth of a class and is not a recording, the images of the class
-    are too similar to detect near-duplicates. Such a group is not merged, and the class is listed in ``too_alike``.
+    If a group of near-duplicates contains at least five images and more than a fifth of a class, not counting frames of
+    recordings and versions of one image, these images are too similar to detect near-duplicates. Such a group is not
+    merged, and the class is listed in ``too_alike``.
 
     Parameters
     ----------
@@ -221,7 +222,7 @@ def join_groups(groups: NDArray[np.int64], named: Sequence[str | None]) -> NDArr
 def drop_dominating_groups(
     labels: Sequence[str | None], near: list[tuple[int, int]], recordings: Sequence[Sequence[int]]
 ) -> tuple[list[tuple[int, int]], list[str]]:
-    """Drop groups of near-duplicates that contain more than a fifth of a class.
+    """Drop groups of near-duplicates that contain at least five images and more than a fifth of a class.
 
     Images that already belong to a recording or to versions of one image are not counted.
 
@@ -239,7 +240,7 @@ def drop_dominating_groups(
     list of (int, int)
         The remaining pairs.
     list of str
-        Classes whose images are too similar to detect near-duplicates.
+        Classes for which a group was dropped.
     """
     sizes = Counter(labels)
     in_recordings = {i for recording in recordings for i in recording}

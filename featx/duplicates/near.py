@@ -45,10 +45,10 @@ def find_near_duplicates(
     """Find pairs of near-duplicates.
 
     Two images are near-duplicates if the distance of their patterns, in one of eight orientations, is at most 0.45 and
-    at most 0.45 of the distance from either image to its 12th neighbour beyond its near-duplicates, and if a second
-    measure agrees. The near-duplicates of an image are the largest number of nearest neighbours, up to 1,000, for
-    which this limit holds. All pairs are compared: this takes a second for 3,000 images and minutes for 100,000. The
-    memory grows linearly with the number of images.
+    at most 0.45 times the distance from each of the two images to its 12th neighbour beyond its near-duplicates, and if
+    a second measure agrees. The near-duplicates of an image are the largest number of nearest neighbours, up to 1,000,
+    for which this limit holds. All pairs are compared: this takes a second for 3,000 images and minutes for 100,000.
+    The memory grows linearly with the number of images.
 
     If more than a million pairs are found, redundant pairs are left out: pairs of images that each have 16
     near-duplicates and are already in the same group.
@@ -62,8 +62,8 @@ def find_near_duplicates(
     progress : callable
         Called with (images compared, total); each image counts once for its limit and once per orientation.
     marks : sequence of ndarray of shape (n,), int64
-        Properties of the images, such as the number of their class. Pairs that share a property do not make pairs
-        redundant that do not share it.
+        Properties of the images, such as the number of their class. A pair that shares a property never
+        makes a pair redundant that does not share this property.
 
     Returns
     -------
@@ -133,7 +133,8 @@ def _limits_within(distances: NDArray[np.float32], beyond: int) -> NDArray[np.fl
 def feature_measure(features: NDArray[np.float32]) -> Agree:
     """Return a second measure that compares features.
 
-    Two images agree if, by the cosine of their features, either image is among the nearest 5 % of the other.
+    A pair agrees if, by the cosine of the features, at least one of the two images is among the 5 % of images that are
+    nearest to the other image.
 
     Parameters
     ----------
@@ -142,7 +143,8 @@ def feature_measure(features: NDArray[np.float32]) -> Agree:
     Returns
     -------
     callable
-        Takes two arrays of positions of shape (n_pairs,), and returns which pairs agree, shape (n_pairs,).
+        Function that takes two arrays of positions of shape (n_pairs,), and returns whether each pair agrees, shape
+        (n_pairs,).
     """
     return stored_feature_measure(len(features), lambda at: features[at])
 
@@ -155,7 +157,7 @@ def stored_feature_measure(n: int, read: Callable[[NDArray[np.int64]], NDArray[n
     n : int
         Number of images.
     read : callable
-        Takes positions, and returns their features, shape (n_positions, n_features), float32.
+        Function that takes positions and returns their features, shape (n_positions, n_features), float32.
 
     Returns
     -------
@@ -197,7 +199,8 @@ def detail_measure(details: NDArray[np.uint8]) -> Agree:
     Returns
     -------
     callable
-        Takes two arrays of positions of shape (n_pairs,), and returns which pairs agree, shape (n_pairs,).
+        Function that takes two arrays of positions of shape (n_pairs,), and returns whether each pair agrees, shape
+        (n_pairs,).
     """
 
     def agree(ones: NDArray[np.int64], others: NDArray[np.int64]) -> NDArray[np.bool_]:

@@ -1,4 +1,4 @@
-"""Collect pairs of similar images in limited memory, without a change of the groups that they form."""
+"""Collect pairs of similar images in limited memory, without changing the groups that the pairs form."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Agree = Callable[[NDArray[np.int64], NDArray[np.int64]], NDArray[np.bool_]]
-"""Second measure: takes two arrays of positions of shape (n_pairs,), and returns which pairs are near-duplicates."""
+"""Second measure: takes two arrays of positions of shape (n_pairs,), and returns whether each pair agrees."""
 
 _MOST_WAITING = 1_000_000
 """Number of pairs above which redundant pairs are left out."""

@@ -15,8 +15,9 @@ from featx.duplicates.union_find import group_pairs
 
 _FEWEST = 8
 _ALIKE = 0.4
-"""Largest ratio of two median distances, of neighbouring and of randomly chosen frames, in a recording. It is 0.09 to
-0.23 in six webcam recordings, and 0.72 or more in photographs, drawings and tiles that are merely numbered."""
+"""Maximum ratio, in a recording, of the median distance of neighbouring frames to the median distance of randomly
+chosen frames. This ratio is 0.09 to 0.23 in six webcam recordings, and 0.72 or more in photographs, drawings and tiles
+that are merely numbered."""
 
 _STILL = 0.15
 """Largest median distance of neighbouring frames where hardly anything moves, so that randomly chosen frames are as
@@ -27,7 +28,7 @@ _DIFFERENT = 0.9
 scene."""
 
 _MOST_STEPS = 64
-"""Number of steps between two folders, evenly spaced, that are enough for a median."""
+"""Maximum number of steps between two folders that are compared; these are evenly spaced and enough for a median."""
 
 _NUMBERED = re.compile(r"(.*?)(\d+)(\D*)", re.DOTALL)
 _DECLARED = re.compile(r"take-(\d{3,9})-(\d{5,9})")
@@ -39,7 +40,7 @@ def make_frame_name(recording: int, frame: int) -> str:
 
 
 def recording_of(sample_id: str) -> int | None:
-    """Return the number of the recording that the name of an image declares; None if it declares none."""
+    """Return the number of the recording that the name of an image declares; None if the name declares no recording."""
     frame = _declared_frame(sample_id)
     return None if frame is None else frame[0]
 
@@ -77,7 +78,7 @@ def find_recordings(sample_ids: Sequence[str], signatures: NDArray[np.uint8]) ->
 
 
 def recording_numbers(recordings: Sequence[Sequence[int]], n: int) -> NDArray[np.int64]:
-    """Return the recording number of each of ``n`` positions; images without one have unique negative numbers."""
+    """Return the recording number of each of ``n`` positions; other images have unique negative numbers."""
     numbers = -1 - np.arange(n)
     for number, recording in enumerate(recordings):
         numbers[list(recording)] = number

@@ -19,7 +19,7 @@ from featx.libraries import start_keras, start_openvino
 from featx.spec import Precision
 
 ENGINES: dict[str, Engine] = {engine.name: engine for engine in (OPENVINO, TENSORFLOW)}
-"""All engines by name; ``auto`` selects the first engine that supports the device and the precision."""
+"""All engines by name; :func:`resolve_engine` describes the choice of ``auto``."""
 
 __all__ = [
     "ENGINES",
@@ -38,16 +38,16 @@ __all__ = [
 
 
 def find_engine(name: str) -> Engine:
-    """Return the record of an engine.
+    """Return the engine with a name.
 
     Raises
     ------
     EngineError
-        There is no such engine.
+        If there is no such engine.
     """
     engine = ENGINES.get(name)
     if engine is None:
-        raise as_usage(EngineError(f"no engine is named {name!r}; expected one of auto, {', '.join(ENGINES)}"))
+        raise as_usage(EngineError(f"`engine={name}`: expected auto, {' or '.join(ENGINES)}"))
     return engine
 
 
@@ -57,8 +57,9 @@ def resolve_engine(engine: str = "auto", precision: str = "auto", device: str = 
     Parameters
     ----------
     engine : str
-        A name or ``auto``. With ``auto``, an engine with GPU support is chosen if a GPU is requested, or if a GPU seems
-        to be present and the engine supports the precision; otherwise the first engine, which runs on the CPU.
+        Name of an engine, or ``auto``. With ``auto``, an engine with GPU support is chosen if a GPU is requested, or if
+        a GPU seems to be present and the engine supports the precision. Otherwise, the first engine is chosen, which
+        runs on the CPU.
     precision, device : str
         As in :func:`featx.extract`.
     onnx : bool
@@ -67,14 +68,16 @@ def resolve_engine(engine: str = "auto", precision: str = "auto", device: str = 
     Raises
     ------
     EngineError
-        The engine does not exist, or does not support the device, the precision or ONNX files.
+        If the engine does not exist, or does not support the device, the precision or ONNX files.
     """
     if not re.fullmatch(r"auto|cpu|gpu(:\d+)?", device):
-        raise as_usage(EngineError(f"no device is named {device!r}; expected auto, cpu, gpu or gpu:N"))
+        raise as_usage(EngineError(f"`device={device}`: expected auto, cpu, gpu or gpu:N"))
     chosen = _preferred(precision, device, onnx) if engine == "auto" else find_engine(engine)
     if onnx and not chosen.runs_onnx:
         able = ", ".join(other.name for other in ENGINES.values() if other.runs_onnx)
-        raise EngineError(f"the {chosen.name} engine does not run ONNX files; {able} does: leave `engine` out")
+        raise EngineError(
+            f"the {chosen.name} engine does not run ONNX files, but the {able} engine does; leave `engine` out"
+        )
     if device.startswith("gpu") and "gpu" not in chosen.devices:
         able = " or ".join(f"`engine={other.name}`" for other in ENGINES.values() if "gpu" in other.devices)
         raise EngineError(f"the {chosen.name} engine runs on the CPU only; to use a GPU, extract and fit with {able}")
@@ -82,7 +85,8 @@ def resolve_engine(engine: str = "auto", precision: str = "auto", device: str = 
     if precision not in allowed:
         raise as_usage(
             EngineError(
-                f"the {chosen.name} engine has no precision {precision!r}; expected one of {', '.join(allowed)}"
+                f"`precision={precision}`: the {chosen.name} engine supports {', '.join(allowed[:-1])} and "
+                f"{allowed[-1]}"
             )
         )
     return chosen
@@ -106,7 +110,7 @@ def convert(network: Any) -> bytes:
     Raises
     ------
     ConversionError
-        OpenVINO cannot convert the network.
+        If OpenVINO cannot convert the network.
     """
     from featx.engines.graph import convert_network, pack
 
@@ -132,7 +136,7 @@ def on_device(device: str) -> Iterator[None]:
     Raises
     ------
     EngineError
-        There is no such device.
+        If there is no such device.
     """
     start_keras()
     import tensorflow as tf

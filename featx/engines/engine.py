@@ -1,4 +1,4 @@
-"""The interface of an engine: its capabilities, and how it starts a backbone."""
+"""The interface of an engine: its capabilities, and the start of a backbone."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Runner(Protocol):
         Yields
         ------
         ndarray of shape (n, n_features), float32
-            The features of an image do not depend on its batch or on its position in the batch.
+            Features of the images. They do not depend on the batch of an image or its position in the batch.
         """
         ...
 
@@ -58,15 +58,15 @@ class BackboneLoader(Protocol):
     """Loads a backbone in the form that an engine needs."""
 
     def file(self) -> Path | None:
-        """Return the weight file or backbone file; None for random weights."""
+        """Return the weights file or backbone file; None for random weights."""
         ...
 
     def build(self) -> Any:
-        """Return the Keras network, from uint8 pixels (n, size, size, 3) to float32 features (n, n_features)."""
+        """Build the network, which maps uint8 pixels (n, size, size, 3) to float32 features (n, n_features)."""
         ...
 
     def graph(self) -> bytes:
-        """Return the graph from :func:`featx.engines.convert`, which is converted once and kept in the cache."""
+        """Return the graph from :func:`featx.engines.convert`; a network is converted once, and the graph is cached."""
         ...
 
 
@@ -82,9 +82,9 @@ class Engine(ABC):
     precisions : tuple of str
         Supported precisions, in addition to ``auto``.
     auto_precision : {"float32", "bfloat16"}
-        Precision for ``auto``, if the device supports it and the backbone keeps its accuracy.
+        Precision for ``auto``, if the device supports it and the features agree with those in float32.
     keeps_graph : bool
-        Whether the engine runs a graph, which is cached, can be quantized, and can be stored in a model.
+        Whether the engine runs a graph, which can be cached, quantized, and stored in a model.
     runs_onnx : bool
         Whether the engine runs ONNX files and networks built without Keras.
     casts_layers : bool
@@ -117,7 +117,7 @@ class Engine(ABC):
         Raises
         ------
         EngineError
-            There is no such device, or it does not support the precision.
+            If there is no such device, or the device does not support the precision.
         """
 
     @abstractmethod
@@ -135,6 +135,9 @@ class Engine(ABC):
         return find_spec(self.gpu_library.partition(".")[0]) is not None and find_spec(self.gpu_library) is not None
 
     def agreement_name(self, device: str, processor: str, precision: Precision) -> str:
-        """Return a name for everything, except the graph, that the agreement of a precision with float32 depends on."""
+        """Return a name for the conditions on which the agreement of a precision with float32 depends.
+
+        The conditions are the engine, the device and the CPU; the graph is not part of the name.
+        """
         place = "" if self.devices == ("cpu",) else f"{self.name} {device} "
         return f"{place}{processor} {precision}"

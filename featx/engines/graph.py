@@ -35,7 +35,7 @@ def convert_network(network: keras.Model) -> bytes:
     Raises
     ------
     ConversionError
-        OpenVINO cannot convert the network.
+        If OpenVINO cannot convert the network.
     """
     import tensorflow as tf
 
@@ -44,7 +44,7 @@ def convert_network(network: keras.Model) -> bytes:
     function = tf.function(lambda pixels: network(pixels, training=False), input_signature=signature)
     traced = function.get_concrete_function()
     try:
-        # The output is named, because otherwise each swish adds an output, and layers change their layout for it.
+        # The output is given by name. Otherwise each swish adds an output, for which layers change their layout.
         model = ov.convert_model(traced, output=[traced.outputs[0].name])
     except (MemoryError, OSError):  # not caused by the network
         raise
@@ -62,7 +62,8 @@ def pack(model: Any) -> bytes:
     Raises
     ------
     EngineError
-        There is no space for the files of the model; OpenVINO cannot write them to memory.
+        If temporary files cannot be written, for example because the disk is full. OpenVINO cannot write a model to
+        memory.
     """
     reasons = []
     for place in (None, *_IN_MEMORY):
@@ -86,11 +87,11 @@ def unpack(core: Any, graph: bytes) -> Any:
     Raises
     ------
     EngineError
-        The bytes hold no model, or a model without a fixed input size.
+        If the bytes do not contain a model, or the shapes of the model are not fixed or too large.
     """
     try:
         model = _read_model(core, *split_graph(graph))
-        if _is_fixed(graph):  # otherwise the graph was made in this process: one from a file was checked on reading
+        if _is_fixed(graph):  # otherwise this process made the graph; graphs from files were checked on reading
             _check_shapes(model)
         return model
     except EngineError as error:
@@ -100,7 +101,7 @@ def unpack(core: Any, graph: bytes) -> Any:
 
 
 def _read_model(core: Any, text: bytes, weights: bytes) -> Any:
-    # If the working folder has a file named .bin, OpenVINO uses its content instead of the weights that are passed.
+    # If the current folder has a file named .bin, OpenVINO uses this file instead of the weights that are passed.
     if not os.path.lexists(".bin"):
         return core.read_model(text, weights)
     with temporary_folder() as folder:

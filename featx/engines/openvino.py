@@ -21,7 +21,7 @@ from featx.spec import EngineName, Precision
 
 _HINTS = {"float32": "f32", "bfloat16": "bf16", "int8": "f32"}
 _TIMEOUT = 60.0
-"""Time after which a missing batch is treated as an error, in seconds."""
+"""Time in seconds after which a missing batch is treated as an error."""
 
 
 class OpenVINO(Engine):
@@ -36,7 +36,7 @@ class OpenVINO(Engine):
         return precision != "bfloat16" or has_bfloat16()
 
     def sees_gpu(self) -> bool:
-        """Return False: featx runs OpenVINO only on the CPU."""
+        """Return False, because featx runs OpenVINO only on the CPU."""
         return False
 
 
@@ -67,7 +67,7 @@ class OpenVINORunner:
     Raises
     ------
     EngineError
-        This CPU does not support the precision, or OpenVINO cannot execute the graph.
+        If this CPU does not support the precision, or OpenVINO cannot execute the graph.
     """
 
     name: EngineName = "openvino"
@@ -80,7 +80,7 @@ class OpenVINORunner:
         if hint == "bf16" and not has_bfloat16():
             raise EngineError(f"this CPU ({processor_name()}) does not support bfloat16; use float32")
         threads = n_processors()
-        # One thread per execution, so that the bits do not depend on the number of cores.
+        # One thread per execution, so that the exact bits of features do not depend on the number of cores.
         how = {
             "PERFORMANCE_HINT": "THROUGHPUT",
             "INFERENCE_PRECISION_HINT": hint,
@@ -109,13 +109,13 @@ class OpenVINORunner:
         try:
             for pixels in batches:
                 pending.append(self._start(pixels))
-                # Wait for the oldest batch only while the later ones keep every core busy.
+                # Wait for the oldest batch only while later batches keep all cores busy.
                 if sum(batch.n_executions for batch in pending) - pending[0].n_executions >= self._ahead:
                     yield self._finish(pending.popleft())
             while pending:
                 yield self._finish(pending.popleft())
         finally:
-            # A callback during interpreter shutdown aborts the process. _finish has raised the errors already.
+            # A callback during the shutdown of Python would abort the process. _finish has already raised the errors.
             with contextlib.suppress(RuntimeError):
                 self._queue.wait_all()
 
@@ -126,7 +126,7 @@ class OpenVINORunner:
             if len(part) < OPENVINO_BATCH:
                 part = np.concatenate([part, np.zeros((OPENVINO_BATCH - len(part), *part.shape[1:]), np.uint8)])
             with _as_engine_error():
-                self._queue.start_async({0: part}, (batch, start))  # blocks while all executions are busy
+                self._queue.start_async({0: part}, (batch, start))  # waits while all executions are in use
         return batch
 
     def _finish(self, batch: _Batch) -> NDArray[np.float32]:
@@ -134,7 +134,7 @@ class OpenVINORunner:
             with _as_engine_error():
                 self._queue.wait_all()  # raises the error of a failed execution
         if not batch.complete.is_set():
-            raise EngineError("OpenVINO lost an execution; run again")
+            raise EngineError("OpenVINO did not return the features of a batch; run the same command again")
         return batch.features
 
 

@@ -12,7 +12,7 @@ _ARITHMETIC = (
     "avx fma f16c avx2 avx_vnni avx512f avx512bw avx512vl avx512_vnni avx512_bf16 avx512_fp16 "
     "amx_tile amx_bf16 amx_int8 amx_fp16 asimd asimdhp asimddp sve sve2 bf16 i8mm svebf16 svei8mm"
 )
-"""Instruction sets, with their Linux names, on which the implementation chosen by a library may depend."""
+"""Linux names of the instruction sets on which the implementation chosen by a library may depend."""
 
 
 @functools.cache

@@ -23,14 +23,14 @@ def quantize_graph(graph: bytes, pixels: NDArray[np.uint8]) -> bytes:
     graph : bytes
         Graph from :func:`featx.engines.convert`.
     pixels : ndarray of shape (n, size, size, 3), uint8
-        Images whose activations set the ranges; a last incomplete batch is not used.
+        Images whose activations determine the ranges of the quantization. An incomplete last batch is not used.
 
     Raises
     ------
     MissingExtraError
-        NNCF is not installed.
+        If NNCF is not installed.
     EngineError
-        There are too few images, or the network cannot be quantized.
+        If there are too few images, or the network cannot be quantized.
     """
     ov = start_openvino()
     try:
@@ -42,7 +42,7 @@ def quantize_graph(graph: bytes, pixels: NDArray[np.uint8]) -> bytes:
     ]
     if not batches:
         raise EngineError(
-            f"int8 needs at least {OPENVINO_BATCH} valid images to set its ranges; there are {len(pixels)}"
+            f"int8 quantization needs at least {OPENVINO_BATCH} valid images; the data set has {len(pixels)}"
         )
     nncf.set_log_level(logging.ERROR)
     discarded = io.StringIO()
@@ -59,7 +59,7 @@ def quantize_graph(graph: bytes, pixels: NDArray[np.uint8]) -> bytes:
 def has_attention(model: Any) -> bool:
     """Return whether an OpenVINO model is a transformer; NNCF treats activations of transformers differently.
 
-    In attention, the output of a softmax enters a matrix product. The softmax of a classifier is the output.
+    In attention, the output of a softmax enters a matrix product. The softmax of a classifier is the last operation.
     """
     ops = model.get_ops()
     if any(op.get_type_name() == "ScaledDotProductAttention" for op in ops):

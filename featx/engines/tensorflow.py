@@ -19,7 +19,7 @@ class TensorFlow(Engine):
         return TensorFlowRunner(network, device, precision)
 
     def has_precision(self, precision: Precision) -> bool:
-        """Return True: TensorFlow supports all its precisions on every machine, although some are slow."""
+        """Return True, because TensorFlow supports its precisions on every machine, although some are slow."""
         return True
 
     def sees_gpu(self) -> bool:

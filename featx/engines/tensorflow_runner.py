@@ -15,11 +15,12 @@ from featx.errors import EngineError
 from featx.spec import EngineName, Precision
 
 _BATCH = 8
-"""Images per execution on the CPU. Batches are padded to this size, so that the features of an image do not depend on
-the other images. On two cores, MobileNetV2 and ResNet50 are as fast with 8 as with 16 or 32, and need less memory."""
+"""Number of images per execution on the CPU. Batches are padded to this size, so that the features of an image do not
+depend on the other images. On two cores, MobileNetV2 and ResNet50 are as fast with 8 images as with 16 or 32, and need
+less memory."""
 
 _GPU_BATCH = 32
-"""Images per execution on a GPU, which 8 images do not use fully; the value was not measured."""
+"""Number of images per execution on a GPU, because 8 images do not use a GPU fully. The speed was not measured."""
 
 
 class TensorFlowRunner:
@@ -37,7 +38,7 @@ class TensorFlowRunner:
     Raises
     ------
     EngineError
-        TensorFlow does not find this GPU.
+        If TensorFlow does not find this GPU.
     """
 
     name: EngineName = "tensorflow"
@@ -65,7 +66,7 @@ class TensorFlowRunner:
     def run(self, batches: Iterable[NDArray[np.uint8]]) -> Generator[NDArray[np.float32], None, None]:
         """Compute features, batch by batch, in order; see :meth:`featx.engines.Runner.run`."""
         for pixels in batches:
-            # All parts are started before the first is fetched, so that a GPU computes while it receives the next.
+            # All parts are started before the first result is fetched, so that a GPU receives data while it computes.
             starts = range(0, len(pixels), self._batch)
             parts = [self._start(pixels[start : start + self._batch]) for start in starts]
             features = np.concatenate([part.numpy() for part in parts]) if parts else np.empty((0, self.n_features))
@@ -85,17 +86,20 @@ def _make_gpus_exact() -> None:
 
 
 def find_device(device: str) -> str:
-    """Return the device of a name, as ``cpu`` or ``gpu:N``.
+    """Return the requested device in the form ``cpu`` or ``gpu:N``.
 
     Raises
     ------
     EngineError
-        TensorFlow does not find this GPU.
+        If TensorFlow does not find this GPU.
     """
     gpus = [f"gpu:{number}" for number, _ in enumerate(tf.config.list_physical_devices("GPU"))]
     if device == "auto":
         return (gpus or ["cpu"])[0]
     requested = "gpu:0" if device == "gpu" else device
     if requested not in ("cpu", *gpus):
-        raise EngineError(f"TensorFlow finds no {requested}; the available devices are {', '.join(['cpu', *gpus])}")
+        raise EngineError(
+            f"`device={device}`: TensorFlow, which featx uses for GPUs, does not find this device; available: "
+            f"{', '.join(['cpu', *gpus])}"
+        )
     return requested

@@ -15,19 +15,21 @@ from featx.table import FeatureTable
 
 
 def bundle_graph(table: FeatureTable, locate: Locate, runtime: Runtime) -> FeatureTable:
-    """Return a table with its graph; a classifier fitted on it needs no weight file or backbone file to predict.
+    """Return a feature table that contains the graph of the backbone.
+
+    A classifier fitted on this table needs no weights file or backbone file to predict.
 
     Parameters
     ----------
     table : FeatureTable
     locate : callable
-        Returns the weight file or backbone file; called only if the graph is not in the cache.
+        Function that returns the weights file or backbone file; called only if the graph is not in the cache.
     runtime : Runtime
 
     Raises
     ------
     EngineError
-        The engine that computed the features has no graph.
+        If the engine that computed the features has no graph.
     """
     if table.graph is not None:
         return table

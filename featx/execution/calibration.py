@@ -1,4 +1,4 @@
-"""Quantize a backbone to int8, once for each data set, using the images of the user."""
+"""Quantize a backbone to int8, once for each data set, with images of the data set."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from featx.store import quantized_name, read_quantized_name, remember_quantized_
 
 _IMAGES = 300
 _MIN_AGREEMENT = 0.9
-"""Mean cosine with float32 over images of the data set below which int8 is refused, because of a likely defect."""
+"""Minimum mean cosine between int8 and float32 features. A lower value indicates a defect, and int8 is refused."""
 
 
 def quantized_graph_name(
@@ -39,9 +39,9 @@ def quantized_graph_name(
     spec : FeatureSpec
         The feature spec in float32.
     dataset_id : str
-        The graph is made once for each data set and kept in the cache.
+        Id of the data set; the graph is made once for each data set and kept in the cache.
     images : sequence of ImageFile
-        Up to 300 images, drawn with a fixed seed, set the ranges.
+        Images of the data set. Up to 300 of them, drawn with a fixed seed, determine the ranges of the quantization.
     locate : callable
     runtime : Runtime
     recalibrate : bool
@@ -50,7 +50,7 @@ def quantized_graph_name(
     Raises
     ------
     EngineError, MissingExtraError
-        The backbone cannot be quantized on this machine.
+        If the backbone cannot be quantized on this machine.
     """
     key = graph_key(spec)
     known = None if recalibrate else read_quantized_name(runtime.cache, key, dataset_id)
@@ -59,7 +59,7 @@ def quantized_graph_name(
     drawn = np.random.default_rng(0).permutation(len(images))
     with runtime.stage("reading images to calibrate int8"):
         pixels = _valid_pixels([images[i] for i in drawn.tolist()], spec, runtime)
-    runtime.notice(f"int8: calibrating on {len(pixels)} of these images, once")
+    runtime.notice(f"int8: calibrating once on {len(pixels)} images of the data set")
     graph = graph_of(spec, locate, runtime)
     with runtime.stage(f"quantizing {backbone_name(spec)} to int8"):
         quantized = quantize(graph, pixels)
@@ -69,7 +69,8 @@ def quantized_graph_name(
     cosine = float(cosines(exact, approximate).mean())
     if cosine < _MIN_AGREEMENT:
         raise EngineError(
-            f"int8 features of this backbone have a cosine of only {cosine:.3f} with float32; use `precision=auto`"
+            f"int8 features of this backbone have a cosine of only {cosine:.3f} with float32 features (at least "
+            f"{_MIN_AGREEMENT} is required); use `precision=auto`"
         )
     runtime.notice(f"int8: the mean cosine between int8 and float32 features is {cosine:.4f}")
     name = quantized_name(quantized)
@@ -88,7 +89,7 @@ def _valid_pixels(images: Sequence[ImageFile], spec: FeatureSpec, runtime: Runti
             try:
                 with image.open() as file:
                     return prepare(read_image(file, runtime.max_pixels)).pixels
-            except (ImageError, OSError):  # the extraction reports it with the reason
+            except (ImageError, OSError):  # the extraction reports the image with the reason
                 return None
 
         for start in range(0, len(images), _IMAGES):

@@ -20,16 +20,16 @@ _CONVERSION = "conversion to openvino"
 
 
 def choose_engine(spec: FeatureSpec, locate: Locate, runtime: Runtime) -> EngineName:
-    """Return the engine for ``engine="auto"``, once the backbone is known.
+    """Return the engine for ``engine="auto"``, given the backbone.
 
-    An engine chosen for a GPU is kept if its library finds one. An engine that runs graphs is kept if the backbone can
-    be converted. Both are checked once: later runs find a store of the spec, a cached graph or a recorded failure, and
-    import nothing.
+    An engine chosen for a GPU is kept if its library finds a GPU. An engine that runs graphs is kept if the backbone
+    can be converted. Both are checked only once. Later runs find a store of the feature spec, a cached graph or a
+    recorded failure, so that no library is imported.
 
     Parameters
     ----------
     spec : FeatureSpec
-        Its engine is the one from :func:`featx.engines.resolve_engine`.
+        Feature spec with the engine from :func:`featx.engines.resolve_engine`.
     locate : callable
     runtime : Runtime
     """
@@ -64,7 +64,9 @@ def _has_store(spec: FeatureSpec, runtime: Runtime) -> bool:
 def choose_precision(
     spec: FeatureSpec, requested: Literal["auto", "float32", "bfloat16"], locate: Locate, runtime: Runtime
 ) -> Precision:
-    """Choose the precision; ``auto`` gives bfloat16 if this is the default of the engine and accuracy is preserved.
+    """Choose the precision.
+
+    ``auto`` gives bfloat16 if this is the default of the engine and the features agree with float32.
 
     Parameters
     ----------
@@ -77,7 +79,7 @@ def choose_precision(
     Raises
     ------
     EngineError
-        bfloat16 was requested, and this CPU or this backbone does not support it.
+        If bfloat16 was requested, and this CPU or this backbone does not support it.
     """
     preferred = engine_of(spec).auto_precision if requested == "auto" else requested
     if preferred == "float32":
@@ -89,7 +91,7 @@ def choose_precision(
         reason = f"this CPU ({processor_name()}) does not support {preferred}"
     else:
         reason = (
-            f"{preferred} features of this backbone have a cosine of only {cosine:.4f} with float32 "
+            f"{preferred} features of this backbone have a cosine of only {cosine:.4f} with float32 features "
             f"(at least {MIN_MEAN_COSINE} is required)"
         )
     if requested == preferred:
@@ -102,8 +104,8 @@ def choose_precision(
 def agreement(spec: FeatureSpec, precision: Precision, locate: Locate, runtime: Runtime) -> float | None:
     """Return the mean cosine between features of the probe images in a precision and in float32.
 
-    It is computed once for each backbone, engine, kind of CPU and version of the libraries. It is None if the CPU does
-    not support the precision.
+    The cosine is computed once for each backbone, engine, kind of CPU and version of the libraries. It is None if the
+    CPU does not support the precision.
     """
     engine = engine_of(spec)
     key, name = graph_key(spec), engine.agreement_name(runtime.device, processor_kind(), precision)
@@ -125,10 +127,10 @@ def agreement(spec: FeatureSpec, precision: Precision, locate: Locate, runtime: 
 def reproducible_spec(spec: FeatureSpec, runtime: Runtime) -> FeatureSpec:
     """Return the feature spec of a model, in float32 if this CPU does not support its precision.
 
-    Whether the features then agree is checked with the probe images of the model.
+    The agreement of the features with those of the model is checked later, with the probe images of the model.
     """
     engine = engine_of(spec)
-    if spec.precision != engine.auto_precision:  # float32 and int8 run everywhere
+    if spec.precision != engine.auto_precision:  # float32 and int8 run on every CPU
         return spec
     known = read_agreements(runtime.cache, graph_key(spec))
     name = engine.agreement_name(runtime.device, processor_kind(), spec.precision)

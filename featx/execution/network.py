@@ -18,7 +18,7 @@ from featx.spec import FeatureSpec
 from featx.store import read_graph, read_quantized_graph, write_graph
 
 Locate = Callable[[], Path | None]
-"""Returns the weight file or backbone file of a feature spec; called only if the network must be built."""
+"""Function that returns the weights file or backbone file; called only if the network must be built."""
 
 _GRAPH_VERSION = 6
 _GRAPH_FIELDS = ("backbone", "weights", "preprocess", "size", "layer", "pooling", "layout")
@@ -41,7 +41,7 @@ class LocatedBackbone:
     runtime: Runtime
 
     def file(self) -> Path | None:
-        """Return the weight file or backbone file; None for random weights."""
+        """Return the weights file or backbone file; None for random weights."""
         return self.locate()
 
     def build(self) -> Any:
@@ -50,7 +50,7 @@ class LocatedBackbone:
         Raises
         ------
         BackboneError, WeightsError
-            The backbone cannot be built.
+            If the backbone cannot be built.
         """
         with self.runtime.stage(f"building {backbone_name(self.spec)}"):
             return build_network(self.spec, self.file())
@@ -61,7 +61,7 @@ class LocatedBackbone:
         Raises
         ------
         EngineError
-            The graph is quantized and not in the cache, so that it cannot be made again.
+            If the graph is quantized and no longer in the cache; such a graph cannot be made from the backbone alone.
         """
         spec, cache = self.spec, self.runtime.cache
         if spec.graph is not None:
@@ -88,7 +88,7 @@ def start(spec: FeatureSpec, locate: Locate, runtime: Runtime) -> Runner:
     Raises
     ------
     EngineError, BackboneError, WeightsError
-        The backbone cannot be built, or this machine cannot execute it as the feature spec requires.
+        If the backbone cannot be built, or this machine cannot execute it as the feature spec requires.
     """
     engine = engine_of(spec)
     with runtime.stage(f"starting {backbone_name(spec)} on {engine.name}"):
@@ -106,7 +106,7 @@ def backbone_name(spec: FeatureSpec) -> str:
 
 
 def graph_key(spec: FeatureSpec) -> str:
-    """Return a digest of everything that defines a graph: fields of the feature spec and library versions."""
+    """Return a digest of the values that define a graph: fields of the feature spec and library versions."""
     defining: dict[str, object] = {name: getattr(spec, name) for name in _GRAPH_FIELDS}
     defining |= {library: version(library) for library in _GRAPH_LIBRARIES} | {"version": _GRAPH_VERSION}
     return hashlib.sha256(json.dumps(defining, sort_keys=True).encode()).hexdigest()[:16]

@@ -16,8 +16,8 @@ from featx.spec import FeatureSpec
 def probe_features(runner: Runner, spec: FeatureSpec) -> NDArray[np.float32] | None:
     """Return the features of the probe images, shape (n_probes, n_features), or None if no row is finite.
 
-    Rows that are not finite are set to zero. For a feature spec with ``augment``, the features are those of the first
-    view of each probe image, so that they also show whether the same views are generated.
+    Rows that are not finite are set to zero. If the feature spec has ``augment``, the first view of each probe image is
+    used, so that the features also show whether the views are the same.
     """
     files = probe_files().values()
     pixels = np.stack([prepare(data, spec.size, spec.resize).pixels for data in files])

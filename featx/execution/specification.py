@@ -74,7 +74,7 @@ def choose_spec(
     Raises
     ------
     SpecError, EngineError
-        The options are invalid, or this machine does not support them.
+        If the options are invalid, or this machine does not support them.
     """
     onnx = source.file is not None and is_onnx(source.file)
     engine = resolve_engine(options.engine, options.precision, runtime.device, onnx)
@@ -108,7 +108,7 @@ def locate(spec: FeatureSpec, weights: str | Path | None, runtime: Runtime) -> P
     ----------
     spec : FeatureSpec
     weights : str or path, optional
-        Weight file or backbone file; by default the ImageNet weights.
+        Weights file or backbone file; by default the ImageNet weights.
     runtime : Runtime
 
     Returns
@@ -119,7 +119,7 @@ def locate(spec: FeatureSpec, weights: str | Path | None, runtime: Runtime) -> P
     Raises
     ------
     WeightsError
-        The file of a local backbone is not given, or the digest differs from the one in the feature spec.
+        If the file of a local backbone is not given, or the digest differs from the one in the feature spec.
     """
     if spec.weights.startswith("random-"):
         source = find_backbone_source(spec.backbone, f"random:{spec.weights.split('-')[1]}", spec.size)

@@ -1,4 +1,4 @@
-"""Extract features from images into a feature table, for a data set or for the feature spec of a model."""
+"""Extract features from images into a feature table: of a data set, or with the feature spec of a model."""
 
 from featx.extraction.darkness import TooDarkError, stop_if_too_dark
 from featx.extraction.extracting import compute_table, extract, extract_checked

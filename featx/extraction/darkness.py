@@ -1,4 +1,4 @@
-"""Stop if 16-bit images would become nearly black at full scale."""
+"""Stop if 16-bit images would become nearly black when 65,535 is taken as white."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ _DARK = 8
 """An image is too dark if no value exceeds white divided by this number."""
 
 _FEW = 20
-"""If at most one in this many images is too dark, the extraction continues with a warning."""
+"""The extraction continues with a warning if the fraction of images that are too dark is at most 1 divided by this
+number, or if only one of several images is too dark."""
 
 _NEVER_DEEP = (".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".gif", ".bmp")
 _AT_ONCE = 64
@@ -26,9 +27,10 @@ class TooDarkError(DatasetError):
     Parameters
     ----------
     text : str
-        The message.
+        Error message.
     white : int or None
-        Value of ``white`` that the images need; None if ``white`` does not apply to them.
+        Value of ``white`` with which the images are not too dark; None if any of them is a colour image, to which
+        ``white`` does not apply.
     """
 
     def __init__(self, text: str, white: int | None) -> None:
@@ -37,17 +39,18 @@ class TooDarkError(DatasetError):
 
 
 def stop_if_too_dark(images: Sequence[ImageFile], runtime: Runtime) -> None:
-    """Check that the 16-bit images, if there are any, use their range of values.
+    """Check that the pixel values of 16-bit images, if there are any, are not all far below white.
 
-    Cameras with 10 or 12 bits write 16-bit files in which white is nearly black. Only 16-bit images that are not
-    entirely black are considered. The search ends at the first image that is bright enough.
+    Cameras with 10 or 12 bits per pixel often write 16-bit files whose values do not exceed 1,023 or 4,095, so that
+    white objects are nearly black. Images that are entirely black are not considered. The search ends at the first
+    16-bit image that is bright enough.
 
     Raises
     ------
     TooDarkError
-        If no 16-bit image is bright enough, and the dark images are the whole data set, or more than one image and
-        more than a twentieth of the data set. The message states what to do. If they are fewer, a warning is reported
-        instead.
+        If no 16-bit image is bright enough and the dark images are many: all images of the data set, or at least two
+        images and more than 5 % of the data set. The message states what to do. If the dark images are fewer, a
+        warning is reported instead.
     """
     candidates = [image for image in images if not image.sample.sample_id.lower().endswith(_NEVER_DEEP)]
     dark: list[tuple[str, Brightest]] = []
@@ -63,15 +66,17 @@ def stop_if_too_dark(images: Sequence[ImageFile], runtime: Runtime) -> None:
     advice = f"Add `white={bound}`" if is_grey else "Export them with 8 bits; `white` applies only to grey images"
     if len(dark) == len(images) or len(dark) > max(1, len(images) // _FEW):
         raise TooDarkError(
-            f"{len(dark):,} images are 16-bit but no value exceeds {bound:,}; they would be nearly black. {advice}",
+            f"{len(dark):,} 16-bit {'image' if len(dark) == 1 else 'images'} would be nearly black: no pixel value "
+            f"exceeds {bound:,}. {advice}",
             bound if is_grey else None,
         )
-    others = f" and {len(dark) - 1:,} more" if len(dark) > 1 else ""
-    runtime.notice(f"warning: {dark[0][0]}{others}: 16-bit, but no value exceeds {bound:,}: nearly black. {advice}")
+    first = dark[0][0]
+    which = f"{first} and {len(dark) - 1:,} more 16-bit images" if len(dark) > 1 else f"the 16-bit image {first}"
+    runtime.notice(f"warning: {which} will be nearly black, because no pixel value exceeds {bound:,}. {advice}")
 
 
 def _deep(images: Sequence[ImageFile], runtime: Runtime) -> Iterator[tuple[str, Brightest]]:
-    """Yield the name and the brightness of each 16-bit image."""
+    """Yield the sample id and the largest pixel value of each 16-bit image."""
     with ThreadPoolExecutor(runtime.n_workers) as pool, Guard(megabytes=memory_for(runtime.max_pixels)) as guard:
 
         def look(image: ImageFile) -> Brightest | None:

@@ -35,7 +35,7 @@ from featx.table import FeatureTable, Sample
 
 Check = Callable[[str, Sequence[Sample]], None]
 _MOST_READ_AGAIN = 20_000
-"""Largest number of images whose stored features are checked for contrast; takes a tenth of a second."""
+"""Maximum number of images whose stored features are checked for contrast; the check takes a tenth of a second."""
 
 
 @checked()
@@ -66,71 +66,78 @@ def extract(
     strict: bool = False,
     runtime: Runtime | None = None,
 ) -> FeatureTable:
-    """Extract the features of a data set with a backbone, computing only those that are not cached.
+    """Extract the features of a data set with a backbone.
+
+    Features that are in the cache are not computed again.
 
     Parameters
     ----------
     data : path
-        Folder of class folders, of ``train``/``val``/``test`` folders, of images, or a CSV or Parquet manifest.
+        Folder with a subfolder for each class, with ``train``, ``val`` and ``test`` subfolders, or with images; or a
+        CSV or Parquet manifest, which lists paths and labels.
     backbone : str
         Name in :func:`featx.list_backbones`, or a ``.keras``, ``.h5`` or ``.onnx`` file.
     weights : "imagenet", "random", "random:SEED" or path
-        Weights of a named backbone.
+        Weights of a named backbone: ImageNet weights, random weights, or a weights file.
     layer : str, optional
-        Layer to take features from; by default the last layer.
+        Name of the layer whose output is used as features; by default the last layer.
     pooling : {"avg", "max", "flatten"}
-        How to reduce a map of activations to a vector.
+        How a map of activations is reduced to a vector: by average, by maximum, or not at all (``flatten``).
     size : int, optional
-        Side of the backbone's input in pixels; by default the backbone's own input size.
+        Side of the square input of the backbone in pixels; by default the usual input size of the backbone.
     resize : {"crop", "squash", "pad"}
-        How to make an image square.
+        How an image is made square: cut out a square from the centre, change the aspect ratio, or add a border.
     white : int, optional
-        Value of white in grey images with more than 8 bits; by default the value that the file states, else full
-        scale.
+        Pixel value of white in grey images with more than 8 bits; by default the value that the file states, or else
+        the largest possible value.
     page : int
-        Page of a TIFF or frame of an animation, from 1.
+        Number of the page of a TIFF file, or of the frame of an animation; the first is 1.
     preprocess : {"caffe", "tf", "torch", "lite", "none"} or str, optional
-        Pixel scaling of a network from a file; or ``mean=R,G,B;std=R,G,B`` for pixels scaled to 0 to 1.
+        Scaling of the pixel values for a network from a file; ``mean=R,G,B;std=R,G,B`` applies to pixel values scaled
+        to the range 0 to 1.
     layout : {"nchw", "nhwc"}, optional
-        Order of the dimensions of an ONNX network's input, if its shape is ambiguous.
+        Order of the dimensions of the input of an ONNX file; needed only if the shape of the input is ambiguous.
     engine : {"auto", "openvino", "tensorflow"}
         Engine that executes the backbone; auto selects OpenVINO on CPUs and TensorFlow on GPUs.
     precision : {"auto", "float32", "bfloat16", "int8"}
-        Number format of the arithmetic. auto selects bfloat16 if the CPU supports it and the features agree with
-        float32. int8 (extra ``int8``) calibrates its ranges on up to 300 of the images, once for each data set.
+        Number format of the computation. auto selects bfloat16 if the CPU supports it and the features agree with
+        float32. int8 (extra ``int8``) quantizes the network with up to 300 of the images, once for each data set.
     recalibrate : bool
-        Calibrate the ranges of int8 again, on the current images.
+        With int8 precision, repeat the quantization on the current images.
     label_by : {"parent", "top"}, optional
         Folder level that is the class, if several levels are possible.
     path_column, label_column : str
-        Columns of a manifest.
+        Names of the columns of a manifest.
     augment : str, optional
         Augmentation policy of the views: ``light``, ``medium``, ``tutorial`` (shear 0.2, zoom 0.2, horizontal flip),
         or values such as
         ``rotation=15,zoom=0.2,shear=0.2,shift=0.1,flip=horizontal,brightness=0.1,contrast=0.1,crop=0.1``.
     views : int
-        Number of augmented views of each image of the training part, cached in addition to its own features; 0 for
-        none.
+        Number of augmented views of each image of the training part; 0 for none. The features of the views are cached
+        in addition to the features of the images.
     seed : int
-        Random seed of the views. A view depends only on the seed, the policy, its number and its image.
+        Random seed of the views. The pixels of a view depend only on the seed, the policy, the number of the view
+        and the image.
     preview : path, optional
-        PNG file to write before the extraction: images of each class and their views, as the backbone receives them.
+        PNG file to write before the extraction: some images of each class and their views, as they are passed to the
+        backbone.
     overwrite : bool
         Replace a preview that featx wrote.
     strict : bool
-        Raise an error if any image cannot be used, after all others are done.
+        Raise an error if an image cannot be used, after all other images are processed.
     runtime : Runtime, optional
         Cache folder, threads and callbacks.
 
     Returns
     -------
     FeatureTable
-        All usable images with labels and features; ``table.extraction`` counts and lists the other files.
+        All usable images with their labels and features; ``table.extraction`` lists the other files.
 
     Raises
     ------
     DatasetError, BackboneError, SpecError, EngineError, StoreError
-        See :mod:`featx.errors`. Features computed before an error are kept.
+        If the data set, the backbone, an option, the engine or the cache cannot be used; see :mod:`featx.errors`.
+        Features computed before an error are kept.
 
     Examples
     --------
@@ -152,7 +159,7 @@ def extract_checked(
     check: Check | None = None,
     runtime: Runtime | None = None,
 ) -> FeatureTable:
-    """Extract as :func:`extract` does, with a check of the samples before any computation.
+    """Extract features like :func:`extract`, after an optional check of the samples.
 
     Parameters
     ----------
@@ -167,7 +174,7 @@ def extract_checked(
     Raises
     ------
     FeatxError
-        As for :func:`extract`; also any error that ``check`` raises.
+        If :func:`extract` would raise an error, or ``check`` raises an error.
     """
     runtime = runtime or Runtime()
     table = _with_indistinct(compute_table(data, backbone, options, run, check=check, runtime=runtime))
@@ -185,7 +192,7 @@ def compute_table(
     viewed: Collection[bytes] | None = None,
     runtime: Runtime | None = None,
 ) -> FeatureTable:
-    """Extract as :func:`extract` does, without updating ``latest.json``.
+    """Extract features like :func:`extract`, without updating ``latest.json``.
 
     Parameters
     ----------
@@ -194,9 +201,10 @@ def compute_table(
     options : ExtractOptions
     run : RunOptions
     check : callable, optional
-        Called with the data set's name and its samples before any computation; any error that it raises ends the run.
+        Called with the name and the samples of the data set before any computation; an error raised by ``check`` ends
+        the extraction.
     viewed : collection of bytes, optional
-        Content hashes: compute views of these contents only.
+        Content hashes of the images whose views are computed; by default all images of the training part.
     runtime : Runtime, optional
 
     Returns
@@ -206,7 +214,7 @@ def compute_table(
     Raises
     ------
     FeatxError
-        As for :func:`extract`.
+        If :func:`extract` would raise an error, or ``check`` raises an error.
     """
     runtime = runtime or Runtime()
     started = time.monotonic()
@@ -228,7 +236,8 @@ def compute_table(
             stop_if_too_dark(dataset.images, runtime)
     with runtime.stage(f"finding {backbone} and its weights"):
         source = resolve_backbone(backbone, options, runtime)
-    runtime.notice(f"{source.title}, {source.size} x {source.size} pixels, resize {options.resize}")
+    size = f"{source.size} x {source.size}"
+    runtime.notice(f"backbone   {source.title}, input {size} pixels, resized by {options.resize}")
     with runtime.stage("choosing engine and precision"):
         spec = choose_spec(source, dataset, decode, options, run.recalibrate, runtime)
         store = FeatureStore(runtime.cache, spec)
@@ -250,7 +259,10 @@ def compute_table(
 
 
 def _with_indistinct(table: FeatureTable) -> FeatureTable:
-    """Record images without contrast and images with equal features, unless the table is too large."""
+    """Return the table with a record of images without contrast and of images with equal features.
+
+    A table that is too large for this check is returned unchanged.
+    """
     if len(table) > _MOST_READ_AGAIN:
         return table
     result = find_indistinct(table)

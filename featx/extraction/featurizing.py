@@ -1,4 +1,4 @@
-"""Compute the features of files and folders with a given feature spec, such as that of a model."""
+"""Compute the features of files and folders with a given feature spec, such as the feature spec of a model."""
 
 from __future__ import annotations
 
@@ -43,36 +43,38 @@ def featurize(
     Parameters
     ----------
     paths : sequence of path
-        Images, folders of images, and lists: ``.csv``, ``.txt`` or ``.parquet`` files with a column of paths.
+        Images, folders with images, and lists: ``.csv``, ``.tsv``, ``.txt``, ``.parquet`` or ``.pq`` files with a
+        column of paths.
     spec : FeatureSpec
-        The feature spec, for example that of a model.
+        How the features are computed, for example as in a model.
     weights : path, optional
-        Weight file or local network, if the feature spec does not use ImageNet weights.
+        Weights file or network file, if the feature spec does not use ImageNet weights.
     graph : ndarray of shape (n_bytes,), uint8, optional
-        Quantized graph of the feature spec, as stored in a model; it is written to the cache.
+        Quantized graph of the feature spec, as stored in a model. The graph is written to the cache.
     exact : bool
-        Raise an error if the feature spec is in bfloat16 and this CPU does not support it. If false, use float32
-        instead.
+        Raise an error if the precision of the feature spec is bfloat16 and this CPU does not support bfloat16. If
+        false, float32 is used instead.
     strict : bool
-        Raise an error if any image cannot be used, after all others are done.
+        Raise an error if an image cannot be used, after all other images are processed.
     path_column : str
-        Column of paths in a list.
+        Name of the column of paths in a list.
     runtime : Runtime, optional
         Cache folder, threads and callbacks.
 
     Returns
     -------
     FeatureTable
-        Sample ids are the paths as given; for an image in a folder, the given folder and the path below it.
+        Features of the usable images. The sample ids are the given paths; for an image in a folder, the given folder
+        and the path relative to this folder.
 
     Raises
     ------
     DatasetError
         If a path does not exist, has no images, is an archive, or is a list that cannot be used.
     SpecError
-        If this featx or this machine uses another decoder than the feature spec.
+        If this version of featx or this machine uses another decoder than the feature spec.
     WeightsError
-        If the weights are not those of the feature spec.
+        If the given weights differ from the weights of the feature spec.
     EngineError
         If the engine of the feature spec does not run on the requested device.
     """

@@ -1,4 +1,4 @@
-"""Build the classifier of the better of two candidates, the frozen and the fine-tuned one."""
+"""Build the classifier from the better candidate: the frozen backbone or the fine-tuned network."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def _evaluation(
 
 
 def _held_out(best: JudgedHead) -> OutOfFold:
-    """Return the predictions of the test part; reports show them like out-of-fold predictions."""
+    """Return the predictions for the test part, which reports show like out-of-fold predictions."""
     at, table = best.data.split.test, best.table
     return OutOfFold(
         sample_ids=tuple(table.samples[i].sample_id for i in at),
@@ -110,7 +110,10 @@ def _title(best: JudgedHead, comparison: FinetuneComparison) -> str:
 
 
 def _rejector(best: JudgedHead) -> Rejector:
-    """Fit the rejector of images unlike the training images; validation and test images give the reference values."""
+    """Fit the rejector of images that are not similar to the training images.
+
+    The validation and test images give the reference values.
+    """
     X, split = best.table.X, best.data.split
     subspace = learn_subspace(X[split.train], split.y[split.train], len(split.classes), best.data.seed)
     scores = np.concatenate([best.val_scores, best.test_scores])

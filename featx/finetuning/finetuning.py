@@ -88,41 +88,43 @@ def finetune(
 ) -> Finetuning:
     """Fine-tune a backbone and compare it with the frozen backbone on the same held-out images.
 
-    The frozen part runs once over each image, and over each view of the training images. Its activations are cached
-    like features, and the blocks above are trained on them. The top begins as the head fitted on the frozen features,
-    so that training starts at the accuracy of that head. The epoch is selected on the validation part; both candidates
-    are evaluated on a test part that neither has seen. If fine-tuning gives no gain, the frozen backbone is kept. A
-    run that was stopped resumes after its last epoch.
+    The frozen blocks are executed once for each image, and for each view of the training images. Their activations are
+    cached like features, and the blocks above are trained on these activations. The dense layers are initialised with
+    the head fitted on the frozen features, so that training starts with the accuracy of this head. The epoch is
+    selected on the validation part. Both candidates are evaluated on a test part that was used neither for training
+    nor for the selection. If fine-tuning gives no gain, the frozen backbone is kept. A run that was stopped is resumed
+    after its last complete epoch.
 
     Parameters
     ----------
     data : path
         Folder or manifest of labelled images, as for :func:`featx.extract`.
     backbone : str
-        Name in :func:`featx.list_backbones`, a ``.keras`` or ``.h5`` file, or ``scratch-cnn``: a baseline of three
-        convolutional blocks and a dense layer, trained from random weights.
+        Name in :func:`featx.list_backbones`, a ``.keras`` or ``.h5`` file, or ``scratch-cnn``: a small network of
+        three convolutional blocks and a dense layer, trained from random weights for comparison.
     unfreeze : int or str
-        Number of blocks to train, from the top; ``auto`` for a third of them; ``all``; or the name of a layer, which
-        is trained with all layers above it.
+        Number of blocks to train, counted from the output; ``auto`` (a third of the blocks); ``all``; or the name of
+        the first layer to train.
     head : {"logreg", "ridge", "mlp"} or str
         Head fitted on the frozen features; its coefficients become the initial dense layers.
     top : {"gap", "gmp", "flatten"}
-        Input of the dense layers: the mean of each activation map, its maximum, or all its values.
+        Pooling before the dense layers: global average, global maximum, or no pooling.
     hidden : sequence of int
-        Widths of hidden dense layers with ReLU; their initial weights are those of an ``mlp`` of these sizes.
+        Numbers of units in the hidden dense layers with ReLU, which are initialised with a head ``mlp`` of these sizes.
     dropout : float, optional
-        Default: 0; from scratch 0.5.
+        Dropout rate; by default 0, and 0.5 for ``scratch-cnn``.
     augment, views
         As for :func:`featx.extract`. In each epoch, an image appears once, as itself or as one of its views.
     epochs, batch_size, optimizer, learning_rate, layer_decay, warmup, weight_decay, label_smoothing, patience, \
     batch_norm
-        See :class:`featx.training.TrainingConfig`. Default: 10 epochs at a learning rate of 3e-4; from scratch 30
-        epochs at 1e-3.
+        See :class:`featx.training.TrainingConfig`. By default 10 epochs with a learning rate of 3e-4; for
+        ``scratch-cnn`` 30 epochs with a learning rate of 1e-3.
     class_weight : {"balanced"}, optional
-        Weight classes by the inverse of their size.
+        Class weights inversely proportional to the number of training images of each class.
     trunk_cache : bool
-        If False, images are decoded and augmented and the frozen part runs in every epoch, in float32. The result is
-        the same as with activations cached in float32, but training is slower.
+        Whether the activations of the frozen blocks are computed once and cached. If not, images are decoded and
+        augmented, and the frozen blocks are executed, in every epoch and in float32. The result is the same as with
+        activations cached in float32, but training is slower.
     group_by : str, optional
         As for :func:`featx.fit`.
     seed : int
@@ -144,9 +146,9 @@ def finetune(
     Raises
     ------
     TrainingError, HeadError
-        The backbone cannot be trained with these options.
+        If the backbone cannot be trained with these options.
     EvaluationError
-        No valid test part can be held out; the message states the reason.
+        If no valid test part can be held out; the message states the reason.
     FeatxError
         As for :func:`featx.extract`.
 
@@ -177,7 +179,7 @@ def finetune(
     frozen = None if backbone == SCRATCH else fit_head(divided, initial_head, starts_training=True)
     trained, finetuned = train_network(divided, plan, frozen, options.size or SCRATCH_SIZE)
     with runtime.stage("evaluating on the test images"):
-        unfrozen = f"all of {SCRATCH}" if frozen is None else f"{trained.cut.part}, from {trained.cut.first} to the top"
+        unfrozen = f"all of {SCRATCH}" if frozen is None else f"{trained.cut.blocks} and the dense layers"
         comparison = compare_candidates(frozen, finetuned, trained, unfrozen)
         kept = frozen if frozen is not None and comparison.kept == "frozen" else finetuned
         best = kept.with_graph()
@@ -209,23 +211,25 @@ def finetune(
 def _check(backbone: str, head: str, top: str, plan: TrainingPlan, options: FeatureOptions) -> None:
     """Check the options before any work is done."""
     if top not in _POOLINGS:
-        raise as_usage(TrainingError(f"top is {top!r}; expected {', '.join(_POOLINGS)}"))
+        raise as_usage(TrainingError(f"`top={top}`: expected gap, gmp or flatten"))
     views_policy(plan.augment, plan.views)
     if plan.hidden and head not in (DEFAULT_HEAD, "mlp"):
-        raise HeadError(f"hidden dense layers start from an mlp, not from {head}; leave out `hidden` or `head`")
+        raise HeadError(
+            f"`head={head}`: hidden dense layers are initialised with a head mlp; leave out `head` or `hidden`"
+        )
     if backbone == SCRATCH:
         given = {"unfreeze": plan.unfreeze, "head": head, "top": top, **vars(options)}
         defaults = {"unfreeze": "auto", "head": DEFAULT_HEAD, "top": "gap", "weights": "imagenet", "preprocess": None}
         unused = [f"`{name}`" for name, value in defaults.items() if given.get(name, value) != value]
         if unused:
-            raise TrainingError(f"all of {SCRATCH} is trained, from random weights; leave out {', '.join(unused)}")
+            raise TrainingError(f"{SCRATCH} is trained as a whole, from random weights; leave out {', '.join(unused)}")
     if is_onnx(Path(backbone)):
         raise BackboneError(
-            f"{backbone} is an ONNX network and cannot be fine-tuned; use a backbone listed by "
+            f"{backbone} is an ONNX file, which cannot be fine-tuned; use a backbone listed by "
             "`featx backbones` or a .keras file"
         )
     if options.precision == "int8":
-        raise EngineError("a quantized network cannot be fine-tuned; use `precision=auto`, float32 or bfloat16")
+        raise EngineError("`precision=int8`: a quantized network cannot be fine-tuned; use auto, float32 or bfloat16")
 
 
 def _head(name: str, plan: TrainingPlan) -> Head:
@@ -235,7 +239,7 @@ def _head(name: str, plan: TrainingPlan) -> Head:
 
 
 def _frozen(backbone: str, options: FeatureOptions) -> tuple[str, FeatureOptions]:
-    """Return backbone and options of the frozen features; from scratch, these only serve to find duplicates."""
+    """Return backbone and options of the frozen features, which serve only to find duplicates for ``scratch-cnn``."""
     if backbone == SCRATCH:
         return DEFAULT_BACKBONE, replace(options, size=None, weights="imagenet", preprocess=None)
     return backbone, options
@@ -244,11 +248,13 @@ def _frozen(backbone: str, options: FeatureOptions) -> tuple[str, FeatureOptions
 def _notes(data: TrainingData, plan: TrainingPlan, comparison: FinetuneComparison, left_out: bool) -> tuple[str, ...]:
     notes = [*data.notes]
     if not data.split.is_own_test:
-        notes.append("the test images were held out of the training part, groups kept together")
+        notes.append("the test images were taken from the training part; groups were not divided")
     if comparison.difference is not None:
-        notes.append("the accuracy of the better of two candidates on the same images is slightly optimistic")
+        notes.append("the better candidate is selected on the test images, so its accuracy is slightly optimistic")
     if left_out:
-        notes.append("the tensorflow engine does not store the network in the model: predict needs `weights`")
+        notes.append(
+            "the model does not contain the network, because the engine is tensorflow; to predict, give `weights`"
+        )
     if comparison.kept == "frozen" and not plan.views:
-        notes.append("augmented views often improve fine-tuning: `augment=medium` `views=3`")
+        notes.append("augmented views often improve fine-tuning; add `augment=medium` `views=3`")
     return tuple(notes)

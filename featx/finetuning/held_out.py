@@ -54,7 +54,7 @@ def extract_and_split(
     seed: int,
     runtime: Runtime,
 ) -> TrainingData:
-    """Extract the frozen features of a data set and split it into training, validation and test part.
+    """Extract the frozen features of a data set and split it into a training, a validation and a test part.
 
     Parameters
     ----------
@@ -71,7 +71,7 @@ def extract_and_split(
     Raises
     ------
     EvaluationError
-        No valid test part can be held out; the message states the reason.
+        If no valid test part can be held out; the message states the reason.
     FeatxError
         As for :func:`featx.extract`.
     """
@@ -81,8 +81,8 @@ def extract_and_split(
     grouping = group_table(table, group_by, runtime)
     split = split_train_val_test(table, grouping.numbers, seed)
     runtime.notice(
-        f"{len(split.train):,} training images, {len(split.val):,} validation images to select the epoch, "
-        f"{len(split.test):,} held-out test images"
+        f"{len(split.train):,} training images, {len(split.val):,} validation images (to select the epoch), "
+        f"{len(split.test):,} test images"
     )
     indistinct = find_indistinct(table).notes() if len(table) <= MOST_LOOKED_AT else []
     for note in indistinct:
@@ -97,7 +97,7 @@ def with_features_of(data: TrainingData, backbone: str, options: FeatureOptions)
     Raises
     ------
     DatasetError
-        The data set has changed since it was split.
+        If the data set has changed since it was split.
     FeatxError
         As for :func:`featx.extract`.
     """
@@ -109,7 +109,7 @@ def with_features_of(data: TrainingData, backbone: str, options: FeatureOptions)
 
 @dataclass(frozen=True)
 class JudgedHead:
-    """A head on frozen features, or a trained network with its last layer, and its scores on the test part.
+    """A head on frozen features, or the last layer of a trained network, with scores on validation and test part.
 
     Parameters
     ----------
@@ -122,12 +122,12 @@ class JudgedHead:
     dense_head : DenseHead or None
         The estimator as matrices; None if it has no such form.
     val_scores, test_scores : ndarray of shape (n, n_classes), float64
-        Scores of the images of the validation and the test part.
+        Scores of the images of the validation part and of the test part.
     head : str
     params : dict
         Selected hyper-parameters, for reports.
     seconds : float
-        Wall time of fitting or training and of scoring, in seconds.
+        Wall time of fitting or training, and of scoring, in seconds.
     notes : tuple of str
         Notes on fits that did not converge.
     """
@@ -167,7 +167,7 @@ class JudgedHead:
         return find_temperature(self.val_scores, self.data.split.y[self.data.split.val])
 
     def difference(self, other: JudgedHead) -> Interval:
-        """Return the accuracy minus that of another candidate, paired by image."""
+        """Return the accuracy minus the accuracy of another candidate, paired by image."""
         return difference_of_shares(self.hits, other.hits, self._test_groups)
 
     def with_graph(self) -> JudgedHead:
@@ -190,7 +190,7 @@ def fit_head(data: TrainingData, head: Head, starts_training: bool = False) -> J
     data : TrainingData
     head : Head
     starts_training : bool
-        Whether the head becomes the initial top of a network; used for the progress text only.
+        Whether the head becomes the initial dense layers of a network; used only in the progress text.
     """
     started = time.monotonic()
     split, X, counter = data.split, data.table.X, FitCounter()
@@ -217,7 +217,7 @@ def fit_head(data: TrainingData, head: Head, starts_training: bool = False) -> J
 def train_network(
     data: TrainingData, plan: TrainingPlan, frozen: JudgedHead | None, size: int
 ) -> tuple[TrainedNetwork, JudgedHead]:
-    """Train the upper blocks of the backbone from a head on its frozen features, or a small network from scratch.
+    """Train the top blocks of the backbone, or a small network from scratch.
 
     Parameters
     ----------
@@ -231,9 +231,9 @@ def train_network(
     Raises
     ------
     HeadError
-        The head is not a chain of dense layers.
+        If the head cannot be converted to dense layers.
     TrainingError
-        The network cannot be cut as requested, or the cached activations do not fit on the disk.
+        If the network cannot be cut as requested, or the cached activations do not fit on the disk.
     """
     started = time.monotonic()
     split = data.split
@@ -261,7 +261,7 @@ def train_network(
 def compare_candidates(
     frozen: JudgedHead | None, finetuned: JudgedHead, trained: TrainedNetwork, unfrozen: str
 ) -> FinetuneComparison:
-    """Compare both candidates on the test part; the fine-tuned one is kept only if its accuracy is higher.
+    """Compare both candidates on the test part; the fine-tuned network is kept only if its accuracy is higher.
 
     Parameters
     ----------
@@ -270,7 +270,7 @@ def compare_candidates(
     finetuned : JudgedHead
     trained : TrainedNetwork
     unfrozen : str
-        Description of the trained part, for reports.
+        Description of the trained blocks, for reports.
     """
     split = finetuned.data.split
     difference = None if frozen is None else finetuned.difference(frozen)

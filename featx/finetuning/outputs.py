@@ -12,11 +12,11 @@ from featx.output import OutputFile
 from featx.training import TrainedNetwork, draw_curves
 
 CLASSIFIER = ("-classifier.keras", "-classifier.json")
-"""Endings of the file names of the classifier for Keras alone and of its description."""
+"""Endings of the names of two files: the classifier for Keras alone, and its description in JSON."""
 
 
 class Outputs:
-    """The model file, and the network, its pixel scaling, log, curves and the classifier for Keras alone.
+    """The output files: model, network, pixel scaling, log, curves and the classifier for Keras alone.
 
     Parameters
     ----------
@@ -30,7 +30,7 @@ class Outputs:
     Raises
     ------
     OutputError
-        An output exists and may not be replaced, or cannot be written.
+        If an output exists and may not be replaced, or cannot be written.
     """
 
     def __init__(self, model: Path, overwrite: bool, inputs: Sequence[Path]) -> None:
@@ -45,7 +45,7 @@ class Outputs:
             self._files[end] = OutputFile(path, (path.suffix,), overwrite, inputs=read)
 
     def refuse_inputs(self, read: Iterable[Path]) -> None:
-        """Check that no output replaces a file that is read; see :meth:`featx.output.OutputFile.spare`."""
+        """Check that no output replaces a file that is read; see :meth:`featx.output.OutputFile.refuse_inputs`."""
         paths = list(read)
         for file in self._files.values():
             file.refuse_inputs(paths)
@@ -60,12 +60,13 @@ class Outputs:
     ) -> tuple[Path, Path]:
         """Write all outputs; return the paths of the network and of the classifier for Keras.
 
-        If one output cannot be written, the new ones are deleted again.
+        If one output cannot be written, the outputs that were already written are deleted again, unless they replaced
+        existing files.
 
         Raises
         ------
         OutputError
-            An output cannot be written.
+            If an output cannot be written.
         """
         trained = "fine-tuned" if comparison.frozen is not None else "from scratch"
         levels = {f"{trained}, held out": comparison.finetuned.mean}
@@ -79,7 +80,7 @@ class Outputs:
         }
         try:
             contents[".png"] = draw_curves({trained: network.history}, levels)
-        except OutputError as error:  # the model is worth keeping without its curves
+        except OutputError as error:  # the model is also useful without the curves
             notice(f"{self._files['.png'].path.name} is not written: {error}")
         try:
             for suffix, content in contents.items():

@@ -25,16 +25,16 @@ class Finetuning:
     classifier : Classifier
         Classifier with the fine-tuned network, or with the frozen backbone if fine-tuning gave no gain.
     weights : path or None
-        File of the network, if the classifier needs it to predict; None if the model contains its network.
+        File of the network, if the classifier needs this file to predict; None if the model contains the network.
     comparison : FinetuneComparison
-        Results of both on the same held-out images.
+        Results of the frozen backbone and of the fine-tuned network on the same test images.
     history : History
     step_zero : float
-        Accuracy on the validation part before training.
+        Accuracy of the network on the validation part before training.
     frozen_val : float or None
-        Accuracy of the head on the frozen features on the validation part; None from scratch.
+        Accuracy on the validation part of the head on frozen features; None for a network trained from scratch.
     n_train, n_val : int
-        Number of training and of validation images.
+        Numbers of training images and of validation images.
     notes : tuple of str
     seconds : float
         Wall time in seconds, including extraction.
@@ -61,7 +61,7 @@ class Finetuning:
     seconds: float
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the JSON keys of ``featx finetune --json``, except ``model``."""
+        """Return the JSON object that ``featx finetune --json`` prints, except ``model``."""
         comparison, evaluation = self.comparison.to_dict(), self.classifier.evaluation
         per_epoch = self.history.seconds_per_epoch
         return {

@@ -35,7 +35,7 @@ class AccuracyMeasurer:
     ----------
     head : Head
     parts : DataSplit
-        Training, val and test parts.
+        Training, validation and test parts.
     cv, repeats, seed : int
         As in :func:`featx.fit`.
     runtime : Runtime
@@ -52,7 +52,7 @@ class AccuracyMeasurer:
     tally: FitCounter
 
     def grouped(self) -> tuple[CrossValidated | None, str]:
-        """Return the nested cross-validation that keeps groups together, or None and why it is not possible."""
+        """Return the nested cross-validation that keeps groups together, or None and the reason for None."""
         try:
             return self._nested(self.parts.train, "cross-validating"), ""
         except TooFewGroups as error:
@@ -64,7 +64,7 @@ class AccuracyMeasurer:
         Parameters
         ----------
         views : Views
-            How the views were made. The training part may use fewer of them.
+            Settings with which the views were made. The training part may use fewer views.
         grouped : CrossValidated or None
             Cross-validation with the views.
         """
@@ -82,7 +82,7 @@ class AccuracyMeasurer:
     def ungrouped(self, grouped: CrossValidated | None) -> Interval | None:
         """Return the ungrouped accuracy, with duplicates on both sides of splits, as is commonly reported.
 
-        It results from the same cross-validation, including tuning, with each image as a group of its own.
+        The same cross-validation, including tuning, is computed with each image as a group of its own.
         """
         alone = np.arange(len(self.parts.train.y))
         if grouped is not None and len(np.unique(self.parts.train.groups)) == len(alone):
@@ -90,7 +90,7 @@ class AccuracyMeasurer:
         return self._accuracy(replace(self.parts.train, groups=alone), "fit, ungrouped")
 
     def by_group_hint(self, samples: Sequence[Sample], grouping: Grouping) -> tuple[GroupHintAccuracy, ...]:
-        """Return the accuracy for each group hint that is not used yet, as ``group_by`` would give it.
+        """Return the accuracy with the groups of each group hint, unless these are the groups already used.
 
         Parameters
         ----------
@@ -113,7 +113,7 @@ class AccuracyMeasurer:
         return tuple(accuracies)
 
     def held_out(self, tuned: Tuned, part: TrainingSet) -> HeldOut | None:
-        """Return the accuracy on a val or test part; None if the part is empty."""
+        """Return the accuracy on a validation or test part; None if the part is empty."""
         if not len(part.y):
             return None
         targets = part.targets

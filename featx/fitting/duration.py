@@ -11,11 +11,11 @@ from featx.heads import Head
 
 _PROBED = 4_000
 _TRIED = 4
-"""Typical number of grid values that are tried on many samples before the accuracy falls."""
+"""Typical number of grid values that are tried on many samples before the accuracy decreases."""
 
 _INNER_FOLDS = 3
 _OTHERS = 4
-"""Number of further fits, for calibration and the learning curve, besides those of the splits and the final fit."""
+"""Number of fits for calibration and the learning curve, in addition to the fits on the splits and the final fit."""
 
 
 def duration_note(head: Head, train: TrainingSet, n_workers: int, n_measured: int) -> str:

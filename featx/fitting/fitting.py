@@ -87,14 +87,14 @@ def fit(
 ) -> Classifier:
     """Tune, cross-validate and fit a head on features.
 
-    Hyper-parameters are chosen inside each fold, so that the reported accuracy is that of the whole procedure.
+    Hyper-parameters are chosen inside each fold, so that the reported accuracy applies to the whole procedure.
     Samples of the splits ``val`` and ``test`` are not used for training; they are predicted once.
 
     Parameters
     ----------
     features : FeatureTable or path, optional
-        Features from :func:`featx.extract`, or a folder or manifest, whose missing features are extracted first. By
-        default, the features of the last extraction. Samples without a label are left out.
+        Features from :func:`featx.extract`, or a folder or manifest; features that are not in the cache are extracted
+        first. By default, the features of the last extraction. Samples without a label are left out.
     head : str or scikit-learn estimator
         ``logreg``, ``svm``, ``svm-rbf``, ``mlp``, ``knn``, ``ridge``, ``centroid``, or any scikit-learn classifier,
         which is used as given.
@@ -103,30 +103,31 @@ def fit(
     hidden : sequence of int
         Widths of the hidden layers of ``mlp``; by default one layer of width 128.
     cv : int
-        Number of folds; fewer are used if a class has fewer groups.
+        Maximum number of folds; fewer folds are used if a class has too few groups.
     repeats : int
         Number of repetitions with new folds.
     class_weight : {"balanced"}, optional
         Weight classes by the inverse of their size.
     group_by : str, optional
         Groups of images that stay on one side of every split, in addition to duplicates, near-duplicates and frames of
-        one recording: ``parent`` (the folder of the image), a column of the manifest, or a regular expression that is
-        searched in the sample id. By default, the column ``group`` of the manifest.
+        one recording: ``parent`` (the folder of the image), ``folder:N`` (the Nth folder of the path), ``word:N`` (the
+        Nth word of the file name), a column of the manifest, or a regular expression that is searched in the sample id.
+        By default, the column ``group`` of the manifest.
     views : int
         Number of augmented views of each image to train on in addition to the image, at most ``features.views``.
         Views stay on the side of their image in every split, and only images are scored. ``evaluation.views`` holds
         the change in accuracy, measured on the same folds. The features in memory are 1 + views times as many.
     bundle : bool
-        Save the backbone in the model, so that predicting needs neither its weights nor its file.
+        Whether to save the backbone in the model, so that predicting needs neither its weights nor its file.
     seed : int
         Random seed of the folds and of heads that use randomness.
     augment : str, optional
-        Augmentation policy of the views. Must not be given with features, whose views were made before.
+        Augmentation policy of the views; not allowed with a feature table, whose views already exist.
     backbone, weights, layer, pooling, size, resize, white, page, preprocess, layout, engine, precision, label_by, \
     path_column, label_column, recalibrate, strict
         As for :func:`featx.extract`; only if a folder or manifest is given.
     runtime : Runtime, optional
-        Threads and callbacks, and the cache from which or into which features are read or extracted.
+        Threads, callbacks, and the cache of the features.
 
     Returns
     -------
@@ -138,9 +139,10 @@ def fit(
     DatasetError
         If ``group_by`` matches no image.
     EvaluationError
-        If there are no labels, only one class, a class that occurs only in a test part, or fewer views than requested.
+        If there are no labels or only one class, a class occurs only in the validation or test part, all training
+        images have the same features, or there are fewer views than requested.
     HeadError
-        If the head or a parameter is unknown, or the estimator cannot be saved in a model file.
+        If the head or a parameter is unknown, or the head cannot be fitted or saved in a model file.
 
     Examples
     --------
@@ -268,7 +270,7 @@ def _ends(names: Sequence[str | None]) -> list[str]:
 
 
 class _OutOfFoldResults(NamedTuple):
-    """Results from out-of-fold images; the defaults apply without cross-validation and val part."""
+    """Results from out-of-fold images; the defaults apply without cross-validation and validation part."""
 
     scores: OutOfFold | None = None
     temperature: float = 1.0
@@ -307,7 +309,7 @@ def _evaluate_out_of_fold(
 
 
 def _calibrate_on_val(tuned: Tuned, parts: DataSplit, seed: int) -> _OutOfFoldResults:
-    """Calibrate on the images of the val part that share no group with a training image."""
+    """Calibrate on the images of the validation part that share no group with a training image."""
     train, val = parts.train, parts.val
     apart = ~np.isin(val.groups, train.groups)
     if apart.sum() < _FEWEST_TO_CALIBRATE:
@@ -322,9 +324,12 @@ def _calibrate_on_val(tuned: Tuned, parts: DataSplit, seed: int) -> _OutOfFoldRe
 
 def _calibration_notes(calibrated_on: CalibratedOn) -> list[str]:
     if calibrated_on == "nothing":
-        return ["no cross-validation and no val part: probabilities are not calibrated, and images cannot be rejected"]
+        return [
+            f"no cross-validation and fewer than {_FEWEST_TO_CALIBRATE} independent validation images, so "
+            "probabilities are not calibrated, and the model cannot reject images"
+        ]
     if calibrated_on == "val":
-        return ["no cross-validation: probabilities are calibrated on the val part"]
+        return ["no cross-validation: probabilities are calibrated on the validation part"]
     return []
 
 
@@ -332,16 +337,22 @@ def _notes(head: Head, tuned: Tuned, crossed: CrossValidated | None, cv: int) ->
     notes = []
     if crossed is not None and crossed.summary.untested:
         names = ", ".join(crossed.summary.untested)
-        notes.append(f"trained on but not tested, because all images of the class form one group: {names}")
+        notes.append(f"used for fitting but not tested, because all images of the class form one group: {names}")
     if crossed is not None and crossed.summary.n_folds == 1:
         notes.append(
-            f"more than {MOST_CROSS_VALIDATED:,} images: evaluated on one split, groups kept together, not {cv} folds"
+            f"more than {MOST_CROSS_VALIDATED:,} images: evaluated on one split instead of {cv} folds, "
+            "with undivided groups"
         )
     elif crossed is not None and crossed.summary.n_folds < cv:
-        notes.append(f"{crossed.summary.n_folds} folds instead of {cv}: a class has no more groups")
+        notes.append(f"{crossed.summary.n_folds} folds instead of {cv}, because a class has too few groups")
     if not tuned.was_tuned:
-        middle = ", ".join(f"{name.removeprefix('head__')}={value}" for name, value in tuned.params.items())
-        notes.append(f"too few groups to tune {head.name}; using the middle of its grid, {middle}")
+        middle = ", ".join(
+            f"{name.removeprefix('head__')}={value:g}"
+            if isinstance(value, float)
+            else f"{name.removeprefix('head__')}={value}"
+            for name, value in tuned.params.items()
+        )
+        notes.append(f"too few groups to tune {head.name}; the middle value of each grid is used: {middle}")
     return notes
 
 

@@ -1,4 +1,4 @@
-"""Get the features for a fit: given features, those of a folder or manifest, or those of the last extraction."""
+"""Get the features for a fit: a given table, or the features of a folder, a manifest or the last extraction."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from featx.table import FeatureTable
 def extract_to_fit(
     data: str | Path, backbone: str, options: ExtractOptions, run: RunOptions, group_by: str | None, runtime: Runtime
 ) -> FeatureTable:
-    """Extract features as :func:`featx.extract` does, after a check that a head can be fitted on the labels and groups.
+    """Extract features as :func:`featx.extract` does, after checking that the labels and groups allow a fit.
 
     Parameters
     ----------
@@ -32,7 +32,7 @@ def extract_to_fit(
     Raises
     ------
     EvaluationError
-        If there are no labels, only one class, or a class that occurs only in a test part.
+        If there are no labels or only one class, or a class occurs only in the validation or test part.
     FeatxError
         As for :func:`featx.extract`.
     """
@@ -65,7 +65,7 @@ def features_to_fit(
     idle |= {"augment"} if given is not None and options.augment is not None else set()
     if idle:
         raise ArgumentError(
-            f"fit: {', '.join(sorted(idle))} applies only to a folder or manifest; give one instead of features, or "
-            "leave it out"
+            f"fit: {', '.join(sorted(idle))} {'applies' if len(idle) == 1 else 'apply'} only to a folder or manifest; "
+            f"give a folder or manifest, or leave out {', '.join(sorted(idle))}"
         )
     return latest(runtime, augment=options.augment, views=options.views) if given is None else given

@@ -25,8 +25,8 @@ def try_saving(head: Head) -> list[str] | None:
     Returns
     -------
     list of str or None
-        Types that must be trusted to load the model, usually none. None if the head cannot be fitted on so few samples,
-        in which case nothing is known.
+        Types that must be trusted to load the model; usually empty. None if the head cannot be fitted on so few
+        samples, so that the types are unknown.
 
     Raises
     ------
@@ -41,7 +41,7 @@ def try_saving(head: Head) -> list[str] | None:
 
 
 def try_saving_on(head: Head, X: NDArray[np.float32], y: NDArray[np.int64]) -> list[str] | None:
-    """Do the same as :func:`try_saving`, with some of the training samples."""
+    """Fit a head on some of the training samples and write it; see :func:`try_saving`."""
     n_classes = int(y.max()) + 1
     n_each = max(2, _MOST_TRIED // n_classes)
     some = np.sort(np.concatenate([np.flatnonzero(y == label)[:n_each] for label in range(n_classes)]))
@@ -49,7 +49,7 @@ def try_saving_on(head: Head, X: NDArray[np.float32], y: NDArray[np.int64]) -> l
 
 
 def note_trust(head: Head, types: list[str] | None) -> list[str]:
-    """Return a note on the types that must be trusted to load the model; empty if there are none."""
+    """Return a note on the types that must be trusted to load the model; empty if there are no such types."""
     if not types:
         return []
     return [
@@ -72,7 +72,7 @@ def _save_fitted(head: Head, X: NDArray[np.float32], y: NDArray[np.int64]) -> li
         # The order of sums depends on threads and on the memory layout of arrays, so that scores differ by rounding in
         # float32.
         if np.abs(scores_of(loaded, X, n_classes) - scores).max() > _ROUNDING * np.abs(scores).max():
-            raise ClassifierError("the loaded head gives other scores")
+            raise ClassifierError("the loaded head does not give the same scores")
 
     try:
         return sorted(types_to_trust(dump_estimator(fitted, check)))

@@ -23,7 +23,7 @@ _STATUSES = ("ok", "rejected", "skipped")
 
 @dataclass(frozen=True)
 class _Limits:
-    """Largest number of images in a gallery, and the length of their longer side in pixels."""
+    """Maximum number of images in a gallery, and length of the longer side of an image, in pixels."""
 
     most: int
     side: int
@@ -42,7 +42,7 @@ class Gallery:
     file : path
         File to write, ``.html`` or ``.png``.
     given : sequence of path
-        Paths that are predicted.
+        Files and folders given for prediction.
     overwrite : bool
         Whether to replace an existing gallery that featx wrote.
 
@@ -60,16 +60,16 @@ class Gallery:
         self._n_seen = 0
 
     def refuse_inputs(self, read: Iterable[Path]) -> None:
-        """Check that the gallery replaces no file that is read; see :meth:`featx.output.OutputFile.spare`."""
+        """Check that the gallery replaces no file that is read; see :meth:`featx.output.OutputFile.refuse_inputs`."""
         self._file.refuse_inputs(read)
 
     def add(self, tiles: Sequence[Tile]) -> None:
-        """Add predicted images to the choice."""
+        """Add predicted images; a limited number of them is kept."""
         self._choice.add(tiles)
         self._n_seen += sum(bool(tile.seen) for tile in tiles)
 
     def write(self, title: str, classes: Sequence[str], spec: FeatureSpec, runtime: Runtime) -> int:
-        """Draw and write the gallery, and return the number of images in it.
+        """Write the gallery, and return the number of images in the gallery.
 
         Parameters
         ----------
@@ -77,7 +77,7 @@ class Gallery:
             Name of the model for display.
         classes : sequence of str
         spec : FeatureSpec
-            Feature spec, which states how images are decoded.
+            Feature spec of the model, which states how images are decoded.
         runtime : Runtime
         """
         order = {name: number for number, name in enumerate(classes)}
@@ -105,7 +105,8 @@ class Gallery:
         facts = [f"{_images(n)}: {', '.join(parts)}"]
         if self._n_seen:
             facts.append(
-                f"{self._n_seen:,} of them (marked seen) were used to fit this model; their scores are optimistic"
+                f"{self._n_seen:,} of them (marked seen) were used to fit this model; "
+                "their probabilities are optimistic"
             )
         if n_shown < n:
             kinds = "the same number of each class, of rejected and of skipped images, or all if there are fewer"

@@ -15,7 +15,7 @@ Status = Literal["ok", "rejected", "skipped"]
 
 @dataclass(frozen=True)
 class Tile:
-    """Data shown for one predicted image.
+    """Data that are shown for a predicted image.
 
     Parameters
     ----------
@@ -23,12 +23,12 @@ class Tile:
     label : str
         Predicted class; empty unless the status is ``ok``.
     confidence : float or None
-        Calibrated probability of the class; None for a skipped image.
+        Calibrated probability of the predicted class; None for a skipped image.
     status : {"ok", "rejected", "skipped"}
     seen : bool or None
         Whether the model was fitted on this image; None for a skipped image.
     reason : str
-        Why the image was rejected or skipped.
+        Reason why the image was rejected or skipped; otherwise empty.
     """
 
     path: str
@@ -40,7 +40,7 @@ class Tile:
 
     @property
     def kind(self) -> tuple[str, str]:
-        """Status and label; the choice is balanced over these pairs."""
+        """Status and label; the selection is balanced over these pairs."""
         return self.status, self.label
 
 
@@ -49,15 +49,15 @@ _Held = tuple[int, int, Tile]
 
 
 class BalancedSample:
-    """Keep equally many images of each kind: of each class, of the rejected and of the skipped ones.
+    """Select the same number of images of each kind: of each class, of the rejected and of the skipped images.
 
-    All images of a kind are kept if it has few. Otherwise the images with the smallest digests of their paths are
-    kept, which is a pseudo-random choice that is the same whenever the same images are predicted.
+    If a kind has few images, all of them are kept. Otherwise, the images with the smallest digests of their paths are
+    kept. This pseudo-random selection is the same whenever the same images are predicted.
 
     Parameters
     ----------
     most : int
-        Largest total number of images to keep; memory is bounded by it.
+        Maximum total number of images to keep, which also limits the memory.
     """
 
     def __init__(self, most: int) -> None:
@@ -78,19 +78,19 @@ class BalancedSample:
             self.n += 1
 
     def tiles(self) -> list[Tile]:
-        """Return the images kept, in the order in which they were added."""
+        """Return the selected images, in the order in which they were added."""
         held = sorted((-position, tile) for kind in self._held.values() for _, position, tile in kind)
         return [tile for _, tile in held]
 
     def _consider(self, tile: Tile, own: list[_Held]) -> None:
-        held = (-_digest(tile.path), -self.n, tile)  # a heap removes its smallest item: here the largest digest
+        held = (-_digest(tile.path), -self.n, tile)  # a heap removes the smallest item: here the largest digest
         if self._n_held < self._most:
             self._n_held += 1
             heapq.heappush(own, held)
             self._fullest = max(self._fullest, len(own))
         elif len(own) >= max(self._fullest - 1, 1):
-            # This kind removes one of its own images, even if another kind has as many. So each kind always holds the
-            # smallest digests of all its images.
+            # An image of the same kind is removed, even if another kind has as many images. Each kind therefore always
+            # keeps the smallest digests of all its images.
             heapq.heappushpop(own, held)
         else:
             heapq.heappush(own, held)

@@ -28,7 +28,7 @@ _CAPTION = 16
 
 @dataclass(frozen=True)
 class Cell:
-    """One image of a contact sheet with its caption.
+    """An image of a contact sheet, with its caption.
 
     Parameters
     ----------
@@ -36,7 +36,7 @@ class Cell:
         Pixels of the image; None for an empty cell.
     heading : str
     name, note : str
-        Smaller text below the heading: one line, and up to two lines.
+        Smaller text below the heading: one line for ``name``, at most two lines for ``note``.
     alarming : bool
         Whether the heading is red.
     """
@@ -54,17 +54,17 @@ def draw_contact_sheet(title: Sequence[str], cells: Iterable[Cell], n: int, side
     Parameters
     ----------
     title : sequence of str
-        Lines at the top of the sheet, wrapped if too long; the first one is larger.
+        Lines at the top of the sheet, wrapped if too long. The first line is larger.
     cells : iterable of Cell
     n : int
         Number of cells.
     side : int
-        Side of the square that each image is fitted into, in pixels.
+        Side of the square into which each image is fitted, in pixels.
 
     Returns
     -------
     bytes
-        A PNG file with the mark of featx. Text that is too long is shortened in its middle.
+        A PNG file that is marked as written by featx. Text that is too long is shortened in the middle.
     """
     columns = min(max(math.ceil(math.sqrt(n)), _COLUMNS[0]), _COLUMNS[-1])
     width = _GAP + columns * (side + _GAP)
@@ -94,12 +94,12 @@ def draw_preview(rows: Sequence[Sequence[tuple[NDArray[np.uint8], str]]]) -> byt
     Parameters
     ----------
     rows : sequence of sequences of (ndarray of shape (height, width, 3), str)
-        Images of equal size and their captions; a caption that is too long is shortened in its middle.
+        Images of equal size and their captions; a caption that is too long is shortened in the middle.
 
     Returns
     -------
     bytes
-        A PNG file with the mark of featx.
+        A PNG file that is marked as written by featx.
     """
     height, width = rows[0][0][0].shape[:2]
     columns = max(map(len, rows))

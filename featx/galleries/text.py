@@ -1,4 +1,4 @@
-"""Draw text in images: control characters escaped, in a font with all glyphs, within a given width."""
+"""Lay out text for images: escape control characters, choose a font with all glyphs, and limit the width."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _INSTALLED = (
     "NotoSansCJK-Regular.ttc",
     "msgothic.ttc",
 )
-"""Fonts that are used, if installed, for characters missing from Pillow's own font, which has English letters only."""
+"""Fonts that are used, if installed, for characters missing from Pillow's own font, which has only English letters."""
 
 _MISSING = "\uffff"
 """Character without a glyph in any font."""
@@ -35,7 +35,7 @@ class TextLayout:
     Parameters
     ----------
     text : str
-        Text; characters missing from all fonts are escaped as ``\\u4e2d``.
+        Text; characters missing from all fonts are escaped, for example as ``\\u4e2d``.
     font : PIL.ImageFont.FreeTypeFont
     """
 
@@ -49,7 +49,7 @@ class TextLayout:
 
 
 def layout_text(text: str, size: int) -> TextLayout:
-    """Return text set in a font that has all its glyphs.
+    """Return text with a font that contains all its glyphs.
 
     Parameters
     ----------

@@ -13,7 +13,7 @@ class ShrunkenCentroid(NearestCentroid):  # type: ignore[misc]
 
     The shrinkage of a feature is scaled by its standard deviation within the classes plus the median of these
     deviations. If half of the features do not vary within the classes, as for nearly equal images, this scale is 0 for
-    each of them, and the centroids of scikit-learn become NaN. This class does not shrink such features.
+    each of these features, and the centroids of scikit-learn become NaN. This class does not shrink such features.
     """
 
     def fit(self, X: Any, y: Any) -> Self:

@@ -17,11 +17,11 @@ from sklearn.svm import SVC
 from featx.heads.table import Head, make_head
 
 MOST_EXACT = 10_000
-"""Largest number of training samples for which no head is replaced. The time of an exact SVC grows with the square of
+"""Maximum number of training samples for which no head is replaced. The time of an exact SVC grows with the square of
 the number of samples: 5 s on one core for 5,000 samples of 1,280 features, 34 s for 10,000."""
 
 LANDMARKS = 1000
-"""Number of landmarks, the samples with which the kernel is approximated (Williams and Seeger 2001)."""
+"""Number of landmarks: samples that approximate the kernel (Williams and Seeger 2001)."""
 
 _KERNELS = {"rbf": (), "poly": ("coef0", "degree"), "sigmoid": ("coef0",)}
 _KERNEL_OPTIONS = ("gamma", "coef0", "degree")
@@ -30,13 +30,13 @@ _TOL, _PATIENCE = 1e-2, 2
 """With the defaults of scikit-learn, 1e-3 and 5, there are 6 times as many epochs, and accuracy is higher by 0.001."""
 
 BATCH = 512
-"""Batch size of the MLP: 2.5 times that for few samples, because larger matrix products are faster."""
+"""Batch size of the MLP: 2.5 times the default of scikit-learn, because larger matrix products are faster."""
 
 
 def for_large(head: Head, n: int, n_classes: int) -> tuple[Head, str]:
     """Return the head to use for ``n`` training samples, and a note about the choice.
 
-    Up to 10,000 samples, and for an estimator given by the user, this is the head itself. Above:
+    Up to 10,000 samples, and for an estimator given by the user, the head itself is returned. Above 10,000 samples:
 
     - ``svm``: the same hinge loss, one classifier per pair of classes, minimised by averaged stochastic gradient
       descent. C is converted to ``alpha = 1 / (C m)``, where m is the number of samples of a pair.
@@ -47,13 +47,13 @@ def for_large(head: Head, n: int, n_classes: int) -> tuple[Head, str]:
     ----------
     head : Head
     n : int
-        Total number of training samples. Folds have fewer, but use the same head.
+        Total number of training samples. Folds have fewer training samples, but use the same head.
     n_classes : int
 
     Returns
     -------
     (Head, str)
-        The note is empty if there is nothing to report.
+        Head and note; the note is empty if there is nothing to report.
     """
     last = head.estimator[-1] if isinstance(head.estimator, Pipeline) else None
     plan = _PLANS.get(head.name)
@@ -61,7 +61,7 @@ def for_large(head: Head, n: int, n_classes: int) -> tuple[Head, str]:
         return head, ""
     if n > MOST_EXACT:
         return plan(head, last, n, n_classes)
-    exact = f"svm-rbf: exact kernel; above {MOST_EXACT:,} images it is approximated by {LANDMARKS:,} landmarks"
+    exact = f"svm-rbf: the kernel is exact; above {MOST_EXACT:,} images, it is approximated by {LANDMARKS:,} landmarks"
     return head, exact if head.name == "svm-rbf" else ""
 
 
@@ -72,8 +72,8 @@ def _linear(head: Head, svc: SVC, n: int, n_classes: int) -> tuple[Head, str]:
         return head, _as_given(head, n)
     pipeline = Pipeline([*clone(head.estimator).steps[:-1], ("head", _gradients(svc, n, n_classes))])
     note = (
-        f"{head.name}: on more than {MOST_EXACT:,} images trained by stochastic gradient descent, one classifier per "
-        f"pair of classes, alpha = 1 / ({_of_a_pair(n, n_classes):,} C)"
+        f"{head.name}: on more than {MOST_EXACT:,} images, the head is fitted by stochastic gradient descent, with one "
+        f"classifier per pair of classes and alpha = 1 / ({_of_a_pair(n, n_classes):,} C)"
     )
     return replace(head, estimator=pipeline, grid=_grid(head, n, n_classes), search="each"), note
 
@@ -91,8 +91,9 @@ def _landmarks(head: Head, svc: SVC, n: int, n_classes: int) -> tuple[Head, str]
     )
     steps = [*clone(head.estimator).steps[:-1], ("landmarks", nystroem), ("head", _gradients(svc, n, n_classes))]
     note = (
-        f"{head.name}: on more than {MOST_EXACT:,} images the kernel is approximated by {LANDMARKS:,} landmarks "
-        f"(Nystroem), trained by stochastic gradient descent, alpha = 1 / ({_of_a_pair(n, n_classes):,} C)"
+        f"{head.name}: on more than {MOST_EXACT:,} images, the kernel is approximated by {LANDMARKS:,} landmarks "
+        "(Nystroem), and the head is fitted by stochastic gradient descent with "
+        f"alpha = 1 / ({_of_a_pair(n, n_classes):,} C)"
     )
     return replace(head, estimator=Pipeline(steps), grid=_grid(head, n, n_classes), search="each"), note
 
@@ -104,7 +105,7 @@ def _early(head: Head, mlp: MLPClassifier, n: int, n_classes: int) -> tuple[Head
     pipeline = clone(head.estimator).set_params(
         head__early_stopping=True, head__n_iter_no_change=3, head__batch_size=BATCH
     )
-    note = f"mlp: on more than {MOST_EXACT:,} images early stopping on a held-out tenth of the training images"
+    note = f"mlp: on more than {MOST_EXACT:,} images, training is stopped early, based on a held-out tenth of them"
     return replace(head, estimator=pipeline), note
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import difflib
+import json
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -40,21 +41,23 @@ class Head:
     name : str
         Name in the table of heads, or the lower-case class name of an estimator given by the user.
     estimator : scikit-learn estimator
-        Unfitted; only clones are fitted.
+        Unfitted estimator; only clones are fitted.
     grid : mapping of str to sequence
         Values to choose from for each parameter of ``estimator``, the most regularised first.
     one_split : bool
-        Tune on one inner split instead of inner folds, for heads that are slow to fit.
+        Whether to tune on one inner split instead of inner folds, for heads that are slow to fit.
     balance : {"class_weight", "sample_weight", "priors", "none", "own"}
-        How ``class_weight="balanced"`` is applied; ``own``: an estimator given by the user has its own setting.
+        Way in which ``class_weight="balanced"`` is applied; ``own`` for an estimator given by the user, which has its
+        own setting.
     sample_weight : {None, "balanced"}
         Weights passed to ``fit``.
     weighs_classes : bool
         Whether all classes have equal weight, also in tuning.
     dtype : type
-        Number format of the features that the estimator is fitted on.
+        Data type of the features on which the estimator is fitted.
     search : {"each", "path", "kernel", "alphas", "neighbours"}
-        How the candidates of the grid share computation on one split (:mod:`featx.evaluation.procedures.search`).
+        Way in which the candidates of the grid share computation on one split; see
+        :mod:`featx.evaluation.procedures.search`.
     """
 
     name: str
@@ -151,6 +154,7 @@ def make_head(
     params: Mapping[str, Any] | None = None,
     class_weight: str | None = None,
     seed: int = 0,
+    option: str = "head",
 ) -> Head:
     """Return a head of the table, or wrap an estimator, with the given parameters.
 
@@ -162,9 +166,11 @@ def make_head(
         Parameters of the final estimator. A single value fixes a parameter, which is then not tuned; a list replaces
         the values to choose from.
     class_weight : {"balanced"}, optional
-        Weigh classes by the inverse of their size.
+        Weight classes by the inverse of their size.
     seed : int
         Random seed of the estimator.
+    option : str
+        Name of the parameter that contains the head, for error messages.
 
     Returns
     -------
@@ -173,13 +179,14 @@ def make_head(
     Raises
     ------
     HeadError
-        The head or a parameter is unknown, a value is not allowed, or the head does not support class weights.
+        If the head or a parameter is unknown, a value is not allowed, or the head does not support class weights.
     """
     if isinstance(head, str):
         if head not in _HEADS:
             near = difflib.get_close_matches(head, HEAD_NAMES, n=1)
             hint = f"did you mean {near[0]}? " if near else ""
-            raise HeadError(f"unknown head {head!r}; {hint}expected one of {', '.join(HEAD_NAMES)}")
+            names = f"{', '.join(HEAD_NAMES[:-1])} or {HEAD_NAMES[-1]}"
+            raise HeadError(f"`{option}={head}`: {hint}expected {names}")
         new = _HEADS[head](seed)
     elif isinstance(head, BaseEstimator) and _classifies(head):
         new = Head(type(head).__name__.lower(), clone(head))
@@ -190,9 +197,9 @@ def make_head(
     for name, value in (params or {}).items():
         new = _with_param(new, name, value)
     new = _balanced(new, class_weight)
-    _check_values(new)
+    _check_values(new, params or {})
     if params and isinstance(head, str):
-        _try_out(new)
+        _try_out(new, params)
     return new
 
 
@@ -210,12 +217,12 @@ def _classifies(estimator: BaseEstimator) -> bool:
 
 
 def scores_of(estimator: Any, X: NDArray[np.float32], n_classes: int) -> NDArray[np.float64]:
-    """Return one score per class; the largest is the prediction, and their softmax is a probability.
+    """Return one score per class; the class with the largest score is predicted, and the softmax gives probabilities.
 
     Parameters
     ----------
     estimator : fitted classifier
-        With the classes 0 to n_classes - 1.
+        Classifier with the classes 0 to n_classes - 1.
     X : ndarray of shape (n_samples, n_features), float32
     n_classes : int
 
@@ -252,43 +259,56 @@ def _with_param(head: Head, name: str, value: Any) -> Head:
     known = head.estimator.get_params()
     if full not in known:
         last = head.estimator.named_steps["head"] if _prefix(head) else head.estimator
-        raise HeadError(f"{head.name} has no parameter {name!r}; it has {', '.join(sorted(last.get_params()))}")
+        raise HeadError(
+            f"{head.name} has no parameter {name!r}; its parameters are {', '.join(sorted(last.get_params()))}"
+        )
     if isinstance(value, list):
         return replace(head, grid={**head.grid, full: tuple(value)})
     grid = {key: values for key, values in head.grid.items() if key != full}
     return replace(head, estimator=clone(head.estimator).set_params(**{full: value}), grid=grid)
 
 
-def _check_values(head: Head) -> None:
+def _check_values(head: Head, params: Mapping[str, Any]) -> None:
     """Check, before any images are read, that scikit-learn accepts each parameter value."""
     single = [{}, *({name: value} for name, values in head.grid.items() for value in values)]
+    fixed = {name: value for name, value in params.items() if not isinstance(value, list)}
     for changed in single:
-        with _refused(head, changed):
+        tried = {name.removeprefix(_prefix(head)): value for name, value in changed.items()}
+        with _refused(head, {**fixed, **tried}):
             estimator = clone(head.estimator).set_params(**changed)
             for part in (estimator, *estimator.get_params().values()):
                 if isinstance(part, BaseEstimator) and hasattr(part, "_parameter_constraints"):
                     part._validate_params()
 
 
-def _try_out(head: Head) -> None:
+def _try_out(head: Head, params: Mapping[str, Any]) -> None:
     """Check, before any images are read, that the parameters are compatible, by a short fit on random numbers."""
     X: NDArray[Any] = np.random.default_rng(0).normal(size=(40, 4)).astype(head.dtype)
     y = np.arange(40) % 2
     chosen = head.default(len(y))
     short = {name: 1 for name in ("head__max_iter",) if name in head.estimator.get_params()}
-    with warnings.catch_warnings(), _refused(head, {}):
+    with warnings.catch_warnings(), _refused(head, params):
         warnings.simplefilter("ignore")
         clone(head.estimator).set_params(**chosen, **short).fit(X, y)
 
 
 @contextlib.contextmanager
-def _refused(head: Head, changed: Mapping[str, Any]) -> Iterator[None]:
+def _refused(head: Head, params: Mapping[str, Any]) -> Iterator[None]:
+    """Convert an error of scikit-learn into a HeadError that names the refused parameter, or all given parameters."""
     try:
         yield
     except (ValueError, TypeError) as error:
-        values = ", ".join(f"{name.removeprefix('head__')}={value!r}" for name, value in changed.items())
         first_line = str(error).strip().splitlines()[0]
-        raise HeadError(f"{head.name} cannot be fitted{' with ' if values else ''}{values}: {first_line}") from None
+        named = [
+            f"`params={{{name!r}: {json.dumps(value) if isinstance(value, str) else repr(value)}}}`: "
+            for name, value in params.items()
+            if f"'{name}'" in first_line
+        ]
+        given = "" if named else ", ".join(f"{name}={value!r}" for name, value in params.items())
+        raise HeadError(
+            f"{named[0] if named else ''}{head.name}{' with ' if given else ''}{given} cannot be fitted; scikit-learn "
+            f'reports: "{first_line}"'
+        ) from None
 
 
 _BALANCE_PARAMS = {"class_weight": {"head__class_weight": "balanced"}, "priors": {"head__priors": "uniform"}}
@@ -298,7 +318,7 @@ def _balanced(head: Head, class_weight: str | None) -> Head:
     if class_weight is None:
         return head
     if class_weight != "balanced":
-        raise HeadError(f"`class_weight={class_weight}` is not allowed; expected balanced")
+        raise HeadError(f"`class_weight={class_weight}`: expected balanced")
     if head.balance in _BALANCE_PARAMS:
         estimator = clone(head.estimator).set_params(**_BALANCE_PARAMS[head.balance])
         return replace(head, estimator=estimator, weighs_classes=True)
@@ -307,5 +327,5 @@ def _balanced(head: Head, class_weight: str | None) -> Head:
     if head.balance == "own":
         raise HeadError("`class_weight` does not apply to an estimator object; set class weights on the estimator")
     raise HeadError(
-        f"{head.name} does not support class weights; omit `class_weight` or choose another head, such as logreg"
+        f"{head.name} does not support class weights; leave out `class_weight`, or choose another head such as logreg"
     )

@@ -1,4 +1,4 @@
-"""Convert pixels of any type to 8-bit sRGB: colour profiles, transparency, 16 bits and more."""
+"""Convert pixels of any type to 8-bit sRGB, applying colour profiles, transparency and the value of white."""
 
 from __future__ import annotations
 
@@ -19,10 +19,11 @@ FULL_SCALE = 65535
 """Value of white in 16 bits."""
 
 _SAME = 3
-"""Largest difference between a profile and sRGB, in levels of 255, for which pixels are not converted."""
+"""Largest difference between the colours of a profile and sRGB, in levels from 0 to 255, for which the pixels are not
+converted."""
 
 _LONGEST_KEPT = 1_000_000
-"""Largest colour profile, in bytes, whose transform is cached; larger ones are read again for each image."""
+"""Maximum size, in bytes, of a colour profile whose transform is cached; larger profiles are read for each image."""
 
 _SUPPORTED = ("1", "L", "P", "RGB", "RGBX", "CMYK", "YCbCr")
 
@@ -35,19 +36,20 @@ def to_rgb(image: Image.Image, white: int | None = None) -> tuple[Image.Image, s
     image : PIL.Image.Image
         Image of any mode.
     white : int, optional
-        Value of white for pixels with 16 or 32 bits. The default is the value given in the file, else full scale.
+        Value of white for grey pixels with more than 8 bits. The default is the value that the file states, or else the
+        largest value with this number of bits, or 1 for floating-point numbers. 32-bit integers have no default.
 
     Returns
     -------
     PIL.Image.Image
-        Image of mode RGB, in sRGB, with transparency over white.
+        RGB image in sRGB. Transparent pixels are composited over white.
     note : str
-        Remark for the user; empty if there is none.
+        Remark for the user, or an empty string.
 
     Raises
     ------
     ImageError
-        If the meaning of the pixel values is unknown.
+        If the pixel type is not supported, values are negative, infinite or NaN, or the value of white is unknown.
     """
     if is_deep_grey(image) or image.mode in ("I", "F"):
         grey = _deep_grey(image, white)
@@ -74,7 +76,10 @@ def has_deep_colour(image: Image.Image) -> bool:
 
 
 def white_of(image: Image.Image) -> int:
-    """Return the value of white of a file with more than 8 bits: the value of its tag, else the full scale."""
+    """Return the value of white of a file with more than 8 bits.
+
+    It is the value of the tag ``MaxSampleValue``, or else the largest value with the number of bits of the file.
+    """
     tags = [value for value in _tiff_values(image, _MAX_SAMPLE_VALUE) if 255 < value <= FULL_SCALE]
     bits = [value for value in _tiff_values(image, BITS_PER_SAMPLE) if 8 < value < 16]
     return tags[0] if tags else 2 ** bits[0] - 1 if bits else FULL_SCALE
@@ -87,14 +92,14 @@ def _tiff_values(image: Image.Image, tag: int) -> tuple[int, ...]:
 
 
 def _is_inverted(image: Image.Image) -> bool:
-    """Return whether 0 is white in a TIFF file with more than 8 bits, where Pillow does not invert the values."""
+    """Return whether 0 is white in a TIFF file with more than 8 bits; Pillow does not invert these values."""
     return image.format == "TIFF" and _tiff_values(image, _PHOTOMETRIC) == (_WHITE_IS_ZERO,)
 
 
 def _deep_grey(image: Image.Image, white: int | None) -> NDArray[np.uint8]:
     """Convert grey values with more than 8 bits to 8 bits."""
     values = np.asarray(image)
-    if image.format == "PPM" and image.mode == "I":  # Pillow scales the header's maximum value to 65,535
+    if image.format == "PPM" and image.mode == "I":  # Pillow scales the values to a maximum value of 65,535
         return _from_values(values, FULL_SCALE if white is None else white * FULL_SCALE / image.info["maxval"])
     if is_deep_grey(image):
         return _from_values(values, white or white_of(image), image.info.get("transparency"))
@@ -127,7 +132,7 @@ def _from_values(values: NDArray[np.generic], white: float, transparent: object 
 def _from_float(values: NDArray[np.float32], white: int | None) -> NDArray[np.uint8]:
     if np.isnan(values).any():
         raise ImageError(
-            "contains NaN (no data); replace NaN by a value, or export the image with 8 or 16 unsigned bits"
+            "contains NaN (no data); replace NaN with a value, or export the image with 8 or 16 unsigned bits"
         )
     if np.isinf(values).any():
         raise ImageError("contains infinite values; replace them, or export the image with 8 or 16 unsigned bits")

@@ -1,4 +1,4 @@
-"""Check that a decoder reached the last row of an image: Pillow silently leaves the rest of a short PNG black."""
+"""Check that a decoder reached the last row of an image, because Pillow silently leaves missing PNG rows black."""
 
 from __future__ import annotations
 
@@ -12,11 +12,13 @@ from featx.images.png import chunks
 _PIECE = 1 << 20
 _CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
 _ADAM7 = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
-"""First column, first row, column step and row step of each pass of an interlaced PNG (specification, 8.2)."""
+"""First column, first row, column step and row step of each pass of an interlaced PNG (PNG specification, 8.2)."""
 
 
 def is_complete(image: Image.Image, data: bytes) -> bool:
-    """Return whether a loaded image is complete; only PNG files can be checked, others count as complete.
+    """Return whether a loaded image is complete.
+
+    Only PNG files are checked. Files of other formats count as complete.
 
     Parameters
     ----------
@@ -49,7 +51,7 @@ def _n_expected(width: int, height: int, bits: int, colour: int, interlaced: boo
 
 
 def _n_inflated(data: bytes, enough: int) -> int:
-    """Return the length of the decompressed pixel data; decompression stops soon after ``enough`` bytes."""
+    """Return the number of bytes of decompressed pixel data; decompression stops soon after ``enough`` bytes."""
     stream = zlib.decompressobj()
     total = 0
     for kind, at, end in chunks(data):

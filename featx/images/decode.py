@@ -1,4 +1,4 @@
-"""Decode the bytes of an image file to an upright RGB image, or give the reason why this fails."""
+"""Decode the bytes of an image file to an upright RGB image, or state the reason for a failure."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ from featx.options import RuntimeOptions
 from featx.source import LARGE_FILE
 
 MAX_PIXELS: int = RuntimeOptions.max_pixels
-"""Largest image that is decoded, in pixels: about 400 MB in memory."""
+"""Maximum number of pixels of an image that is decoded; this number of pixels takes about 400 MB of memory."""
 
 _FORMATS = {"PNM": "PPM"} | {kind: kind for kind in ("JPEG", "PNG", "BMP", "GIF", "TIFF", "WEBP", "AVIF", "QOI", "TGA")}
-"""Names of formats in featx, with their names in Pillow."""
+"""Names of the formats in featx, and the corresponding names in Pillow."""
 
 _READ = "JPEG, PNG, BMP, GIF, TIFF, WebP, AVIF, HEIC, PNM (PBM, PGM, PPM), QOI, TGA"
 _TGA_FLAGS, _TGA_OPACITY_BITS = 17, 0x0F
@@ -62,8 +62,9 @@ _DRY = {
 }
 """Error messages of Pillow that are unclear to users, with their replacements."""
 
-# Pillow warns about harmless metadata, or about defects that become a reason here. The filter is set once for the
-# process because decoding runs in threads, where warnings cannot be suppressed for a single call.
+# Pillow warns about harmless metadata, and about defects that featx reports as the reason why an image is skipped. The
+# filter is set once for the process, because decoding runs in threads, where warnings cannot be suppressed for a single
+# call.
 warnings.filterwarnings("ignore", module=r"PIL\.")
 logging.getLogger("PIL").addHandler(logging.NullHandler())
 
@@ -75,7 +76,8 @@ class Decoded:
     Parameters
     ----------
     image : PIL.Image.Image
-        Image of mode RGB, EXIF orientation applied; smaller than the stored image if a reduced scale was sufficient.
+        RGB image with the EXIF orientation applied. It is smaller than the stored image if a reduced scale was
+        sufficient.
     width, height : int
         Size of the stored image in upright orientation, in pixels.
     note : str
@@ -91,8 +93,8 @@ class Decoded:
 class CostLimit(enum.IntEnum):
     """Limit on the time and memory for decoding a file.
 
-    The structure of a ``PLAIN`` file guarantees that decoding takes about a second at most and little memory. The
-    pixels of a ``SMALL`` file take little memory, but decoding may take long.
+    The structure of a ``PLAIN`` file guarantees that decoding takes at most about a second and little memory. The
+    pixels of a ``SMALL`` file take little memory, but decoding may take long. ``ANY`` sets no limit.
     """
 
     PLAIN = 0
@@ -105,7 +107,7 @@ class CostlyError(Exception):
 
 
 class ShortOfMemoryError(NotDecodableHereError):
-    """Memory is not sufficient to decode a file."""
+    """There is not enough memory to decode a file."""
 
 
 def full_scale(width: int, height: int) -> float:
@@ -130,37 +132,40 @@ def decode(
         A whole JPEG, PNG, BMP, GIF, TIFF, WebP, AVIF, PBM, PGM, PPM, QOI, TGA or, with the extra ``heif``, HEIC
         file. The format is recognised from the content, not from a file name.
     enough : callable
-        Function of width and height that returns the smallest sufficient scale, at most 1. A JPEG is decoded at
-        1/2, 3/8, 1/4 or 1/8 if that is not below this scale.
+        Function of width and height that returns the smallest sufficient scale, at most 1. A JPEG is decoded at the
+        smallest of the scales 1, 1/2, 3/8, 1/4 and 1/8 that is not below this scale.
     white : int, optional
-        Value of white for pixels with 16 or 32 bits. The default is the value given in the file, else full scale.
+        Value of white for grey pixels with more than 8 bits. The default is the value that the file states, or else the
+        largest value with this number of bits, or 1 for floating-point numbers. 32-bit integers have no default.
     page : int
-        Page of a TIFF or frame of an animation, counted from 1.
+        Number of the page of a TIFF file or of the frame of an animation; the first is 1.
     max_pixels : int
-        Images with more pixels raise an error before they are decoded.
-    most : Cost
-        Allowed cost. The decoders of files that are not plain may also write to the terminal.
+        Maximum number of pixels. An image with more pixels raises an error before it is decoded.
+    most : CostLimit
+        Allowed cost. The decoders of files that are not ``PLAIN`` may also write to the terminal.
 
     Returns
     -------
     Decoded
-        Upright RGB image in sRGB, with transparency over white.
+        Upright RGB image in sRGB. Transparent pixels are composited over white.
 
     Raises
     ------
     ImageError
-        If the file contains no usable image; the message is the reason shown to the user.
+        If the file contains no usable image. The message states the reason.
+    NotDecodableHereError
+        If there is not enough memory, or the package for HEIC files is not installed.
     CostlyError
         If decoding may exceed the allowed cost.
     """
     kind = _kind(data)
     if kind == "HEIC":
-        _heif_reader()  # raises here, before a process is started for the file
+        _heif_reader()  # raises an error if the package is missing, before a process is started for the file
     if most == CostLimit.PLAIN and not has_plain_structure(data, kind):
         raise CostlyError
     reason = ""
     for content, profile in _readings(data, kind):
-        # Pillow reports bad files with at least eight exception types, IndexError and SyntaxError among them.
+        # For invalid files, Pillow raises at least eight types of exceptions, including IndexError and SyntaxError.
         try:
             with _opened(content, kind) as image:
                 if profile:
@@ -170,7 +175,7 @@ def decode(
         except (ImageError, CostlyError):
             raise
         except Image.DecompressionBombError:
-            raise ImageError(f"more than {max_pixels:,} pixels; increase `max_pixels` to read it") from None
+            raise ImageError(f"more than {max_pixels:,} pixels; increase `max_pixels` to read the image") from None
         except MemoryError:
             raise ShortOfMemoryError("not enough memory to decode the image") from None
         except Exception as error:
@@ -179,7 +184,7 @@ def decode(
 
 
 def _readings(data: bytes, kind: str) -> Iterator[tuple[bytes, bytes]]:
-    """Yield a file and, for a second attempt, a PNG without its text; each with a separate colour profile, if any."""
+    """Yield a file and, for a second attempt, a PNG without metadata; each with the colour profile that was removed."""
     yield data, b""
     if kind == "PNG":
         lean, profile = without_metadata(data)
@@ -199,7 +204,7 @@ def _kind(data: bytes) -> str:
 
 
 def _what_else(head: bytes) -> str:
-    """Describe common files that replace an image, and how to get the image."""
+    """Return a description of a file that is no image and, for common replacements of an image, what to do."""
     if head.startswith(b"version https://git-lfs.github.com/spec/"):
         return " but a Git LFS pointer; run git lfs pull to fetch the images"
     if head.startswith(b"/annex/objects/"):
@@ -207,7 +212,7 @@ def _what_else(head: bytes) -> str:
     start = head.removeprefix(b"\xef\xbb\xbf").lstrip().lower()
     if start.startswith((b"<!doctype html", b"<html")):
         return " but a web page, perhaps from a failed download; download the image again"
-    return f": the content is none of the formats {_READ}"
+    return f": the content has none of the formats {_READ}"
 
 
 @contextlib.contextmanager
@@ -235,7 +240,9 @@ def _heif_reader() -> Any:
 def _stop_if_large(image: Image.Image, data: bytes, kind: str, max_pixels: int, most: CostLimit) -> None:
     width, height = image.size
     if width * height > max_pixels:
-        raise ImageError(f"{width} x {height} is more than {max_pixels:,} pixels; increase `max_pixels` to read it")
+        raise ImageError(
+            f"{width} x {height} is more than {max_pixels:,} pixels; increase `max_pixels` to read the image"
+        )
     if most == CostLimit.SMALL and _is_large(image, data, kind):
         raise CostlyError
 
@@ -253,7 +260,8 @@ def _decode(image: Image.Image, data: bytes, kind: str, scale: float, white: int
         image.seek(page - 1)
     if white is not None and has_deep_colour(image):
         raise ImageError(
-            "`white` applies to grey images, and 16-bit colour is read at full scale; export the image with 8 bits"
+            "`white` applies only to grey images, and in 16-bit colour images white is 65,535; export the image with "
+            "8 bits per channel"
         )
     width, height = image.size
     counted = f"{n_pages}" if n_pages <= _MOST_COUNTED else f"more than {_MOST_COUNTED:,}"
@@ -263,7 +271,7 @@ def _decode(image: Image.Image, data: bytes, kind: str, scale: float, white: int
         reduced, note = decode_jpeg(data, width, height, scale, image.mode)
         notes += [note]
     if reduced is None:
-        # load() comes before getexif(): on PNG the latter decodes too, and hides errors.
+        # load() is called before getexif(), because getexif() also decodes a PNG file, and hides errors.
         image.load()
         if not is_complete(image, data):
             raise ImageError(f"truncated or damaged {kind}: part of the image is missing")
@@ -281,7 +289,7 @@ def _decode(image: Image.Image, data: bytes, kind: str, scale: float, white: int
 
 
 def _without_alpha(image: Image.Image, data: bytes, kind: str) -> Image.Image:
-    """Drop the fourth channel of a TGA file whose header declares it as no opacity: it is usually 0."""
+    """Drop the fourth channel of a TGA file if the header declares no opacity; the channel is then usually 0."""
     is_opaque = kind == "TGA" and image.mode == "RGBA" and not data[_TGA_FLAGS] & _TGA_OPACITY_BITS
     return image.convert("RGB") if is_opaque else image
 
@@ -316,7 +324,7 @@ def _reason(data: bytes, kind: str, error: Exception) -> str:
 
 
 def _pixels_of_tiff(data: bytes) -> str:
-    """Describe the pixel type of a TIFF file; empty if its header is incomplete."""
+    """Return a description of the pixel type of a TIFF file; empty if the header is incomplete."""
     try:
         tiff = Tiff.of(data)
         tags = {tag: tiff.number(entry) for tag, entry in tiff.entries(tiff.first)}

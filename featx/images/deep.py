@@ -1,4 +1,4 @@
-"""Measure the brightness of 16-bit images, to detect those that would be nearly black."""
+"""Measure the brightness of images with more than 8 bits, to detect images that would be nearly black."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from featx.images.formats import image_format, pnm_maxval
 from featx.images.tiff import BITS_PER_SAMPLE, Tiff
 
 _BITS_OF_PNG = 24
-"""Position of the bit depth in the header of a PNG file."""
+"""Position of the bit depth in a PNG file."""
 
 _HEADER = 4096
-"""Bytes of a PNM file that contain its header, unless it has long comments."""
+"""Number of further bytes of a PNM file that are read, to contain the header unless it has long comments."""
 
 
 class Brightest(NamedTuple):
@@ -28,9 +28,9 @@ class Brightest(NamedTuple):
     value : int
         Largest pixel value.
     white : int
-        The value of white.
+        Value of white.
     is_grey : bool
-        False for colour images, of which only the upper 8 bits are measured.
+        Whether the image is grey without opacity. Of other images, only the upper 8 bits are measured.
     """
 
     value: int
@@ -39,7 +39,7 @@ class Brightest(NamedTuple):
 
 
 def may_be_deep(stream: BinaryIO) -> bool:
-    """Return whether an open file is a PNG, TIFF or PGM with more than 8 bits per channel; only the header is read."""
+    """Return whether an open file is a PNG, TIFF or PNM with more than 8 bits per channel; only the header is read."""
     head = stream.read(33)
     kind = image_format(head[:16])
     if kind == "PNG":
@@ -74,7 +74,8 @@ def brightest(data: bytes, *, max_pixels: int = MAX_PIXELS, most: CostLimit = Co
     Returns
     -------
     Brightest or None
-        None for other files, including damaged ones, whose defect is reported when they are decoded.
+        Brightness; None for other files, for images with more than ``max_pixels`` pixels, and for damaged files, whose
+        defect is reported when they are decoded.
 
     Raises
     ------
@@ -95,9 +96,9 @@ def brightest(data: bytes, *, max_pixels: int = MAX_PIXELS, most: CostLimit = Co
                 return Brightest(round(int(values.max()) * maxval / FULL_SCALE), maxval, True)
             if grey:
                 return Brightest(int(values.max()), white_of(image), True)
-            colours = values[..., : 1 if image.mode == "LA" else 3]  # opacity is not brightness
+            colours = values[..., : 1 if image.mode == "LA" else 3]  # without the opacity
             return Brightest(int(colours.max()) * 257, FULL_SCALE, False)
     except CostlyError:
         raise
-    except Exception:  # Pillow reports bad files with at least eight exception types
+    except Exception:  # for invalid files, Pillow raises at least eight types of exceptions
         return None

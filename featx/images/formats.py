@@ -1,4 +1,4 @@
-"""Recognise image files and their formats by their first bytes."""
+"""Recognise image files and their formats by the content or the file name."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ _AVIF = (b"avif", b"avis")
 _HEIC = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
 
 _PNM = re.compile(rb"(?:P[456]\s|P[123][\r\n]|Pf[\r\n])\s*[\d#]")
-"""In the plain formats, whose content is text, the magic number must be a line of its own: other text may also begin
-with P1."""
+"""Start of a PNM file. In the plain formats, whose content is text, the magic number must be a line of its own, because
+other text may also begin with P1."""
 
 _PNM_GAP = rb"(?:\s|#[^\r\n]*[\r\n])+"
 _PNM_HEADER = re.compile(rb"P[2356]" + (_PNM_GAP + rb"\d{1,9}") * 2 + _PNM_GAP + rb"(\d{1,9})\s")
@@ -31,16 +31,16 @@ _LONGEST_HEADER = 65_536
 
 _TGA = struct.Struct("<BBBHHBHHHHBB")
 _TGA_DEPTHS = {1: (8,), 2: (16, 24, 32), 3: (8, 16), 9: (8,), 10: (16, 24, 32), 11: (8, 16)}
-"""Allowed bits per pixel by image type: palette, colour, grey; the type is 8 higher for packed pixels."""
+"""Allowed bits per pixel by image type: 1 palette, 2 colour, 3 grey; run-length encoding adds 8 to the type."""
 
 _TGA_PACKED = 8
 
 
 def image_format(head: bytes) -> str | None:
-    """Return the image format given by the first 16 bytes of a file, or None.
+    """Return the image format that the first 16 bytes of a file indicate; None if it is unknown.
 
-    Besides the formats that featx decodes, ``JPEG 2000`` is recognised, to report a better reason. A TGA file has no
-    magic number; see :func:`is_tga`.
+    Besides the formats that featx decodes, ``JPEG 2000`` is recognised, to report a more precise reason. A TGA file has
+    no magic number; see :func:`is_tga`.
     """
     for kind, magic in _MAGIC.items():
         if head.startswith(magic):
@@ -63,7 +63,10 @@ def pnm_maxval(data: bytes) -> int:
 
 
 def is_tga(data: bytes) -> bool:
-    """Return whether a whole file is a TGA image: the header has no magic number, but must be consistent."""
+    """Return whether a whole file is a TGA image.
+
+    A TGA file has no magic number, so the consistency of the header is checked.
+    """
     if len(data) <= _TGA.size:
         return False
     n_id, has_map, kind, _, n_map, map_bits, _, _, width, height, depth, flags = _TGA.unpack_from(data)
@@ -78,5 +81,5 @@ def is_tga(data: bytes) -> bool:
 
 
 def looks_like_image(name: str, head: bytes) -> bool:
-    """Return whether a file counts as an image, by its first bytes or by the extension of its name."""
+    """Return whether a file is regarded as an image, by the first bytes or by the extension of the name."""
     return image_format(head) is not None or posixpath.splitext(name)[1].lower() in _EXTENSIONS

@@ -30,11 +30,11 @@ if sys.platform != "win32":
 _SECONDS = 60.0
 _MEGABYTES = 1000
 _BYTES_A_PIXEL = 10
-"""Memory allowed for decoding, in bytes per pixel: compositing transparency over white takes nine."""
+"""Memory allowed for decoding, in bytes per pixel; compositing over white needs nine bytes per pixel."""
 
 _COUNTS_CPU_TIME = sys.platform != "win32"
 _STUCK_SECONDS = 900.0
-"""Wall time, in seconds, after which a process that uses no CPU time (for example a suspended one) is killed."""
+"""Wall time, in seconds, after which a process that uses no CPU time, such as a suspended process, is killed."""
 
 _END_SECONDS = 1.0
 _NEXT_RUN = "the next run tries again"
@@ -55,20 +55,22 @@ def memory_for(max_pixels: int) -> int:
 class Guard:
     """Prepare images within limits of time and memory.
 
-    Plain images are decoded in this process, others in child processes with limits, large ones one at a time. A child
-    process is started when an image needs one, at most one for each calling thread. It runs the same code, so the
-    pixels are the same. When the context is left, the processes are stopped, and calls in other threads raise at once.
+    Files of plain structure are decoded in this process, all other files in child processes with limits. Large images
+    are decoded one at a time. A child process is started when an image needs it, at most one for each calling thread.
+    The child process runs the same code, so that the pixels are the same. When the context is left, the processes are
+    stopped, and calls in other threads raise an exception at once.
 
-    A crash or a reached limit counts as a defect of the image only if the process is new or the limit is that of time.
-    If a process ends for another reason, or has decoded other images before, the image is tried again in a new
-    process.
+    If the time limit is exceeded, this counts as a defect of the image. A crash, or more memory than allowed, counts as
+    a defect only in a new process. After a process that has decoded other images before, or that ended for another
+    reason, the image is tried again in a new process.
 
     Parameters
     ----------
     seconds : float
-        Largest CPU time for one image; wall time on Windows.
+        Maximum CPU time for one image, in seconds; on Windows, wall time.
     megabytes : int
-        Largest memory for one image, in addition to that of the process itself. Only enforced on Linux.
+        Maximum memory for one image, in megabytes, in addition to the memory of the process itself. The limit is
+        enforced only on Linux.
     """
 
     def __init__(self, seconds: float = _SECONDS, megabytes: int = _MEGABYTES) -> None:
@@ -89,7 +91,7 @@ class Guard:
             decoders = list(self._all)
         for decoder in decoders:
             decoder.process.kill()
-        for decoder in decoders:  # the thread that waits for a process closes its pipes
+        for decoder in decoders:  # the thread that waits for a reply of the process closes the pipes
             with contextlib.suppress(subprocess.TimeoutExpired):
                 decoder.process.wait(_END_SECONDS)
         for decoder in self._idle:
@@ -115,9 +117,9 @@ class Guard:
         return Prepared(_array(pixels, shapes[0]), _array(signature, shapes[1]), **made)
 
     def brightest(self, data: bytes, max_pixels: int = MAX_PIXELS) -> Brightest | None:
-        """Return the brightness of an image with 16 bits; see :func:`featx.images.brightest`.
+        """Return the brightness of an image with more than 8 bits; see :func:`featx.images.brightest`.
 
-        The result is also None for an image that cannot be decoded for any reason.
+        The result is also None if the image cannot be decoded.
         """
         try:
             made, *_ = self._ask("brightest", data, {"max_pixels": max_pixels})
@@ -144,7 +146,8 @@ class Guard:
             if reply.get("short") and not decoder.is_new:
                 self._drop(decoder)
                 continue
-            decoder.is_new = decoder.is_new and bool(reply.get("costly"))  # then it has decoded nothing
+            # A process that refused a costly image has decoded nothing.
+            decoder.is_new = decoder.is_new and bool(reply.get("costly"))
             self._put_back(decoder)
             _raise(reply)
             return reply, pixels, signature
@@ -201,7 +204,7 @@ class _Decoder:
     ----------
     process : subprocess.Popen
     seconds : float
-        Largest CPU time for one image.
+        Maximum CPU time for one image, in seconds.
     """
 
     def __init__(self, process: subprocess.Popen[bytes], seconds: float) -> None:
@@ -211,7 +214,13 @@ class _Decoder:
         self._patience = max(_STUCK_SECONDS, 2 * seconds) if _COUNTS_CPU_TIME else seconds
 
     def ask(self, *parts: bytes) -> list[bytes]:
-        """Send a request and return the three parts of the reply; raise OSError or EOFError if the process ends."""
+        """Send a request, and return the three parts of the reply.
+
+        Raises
+        ------
+        OSError, EOFError
+            If the process ends.
+        """
         timer = threading.Timer(self._patience, self._give_up)
         timer.start()
         try:
@@ -268,7 +277,7 @@ def _read(stream: IO[bytes], n: int) -> bytes:
 
 
 def serve(megabytes: str, seconds: str) -> None:
-    """Answer requests on standard input until it closes; runs in the child process."""
+    """Answer requests from standard input, in the child process, until the input is closed."""
     source, target = sys.stdin.buffer, reserve_stdout()
     is_limited = _limit_memory(int(megabytes))
     if sys.platform != "win32":
@@ -312,7 +321,7 @@ def _answer(request: dict[str, Any], data: bytes, megabytes: str) -> tuple[bytes
 
 
 def _limit_memory(megabytes: int) -> bool:
-    """Limit the memory of this process to its present size plus ``megabytes``; return whether the limit is in force."""
+    """Limit the memory of this process to its present size plus ``megabytes``; return whether the limit is set."""
     if sys.platform != "linux":  # macOS accepts the limit but does not enforce it
         return False
     with contextlib.suppress(OSError, ValueError):  # fails where the user's own limit is lower
@@ -325,7 +334,7 @@ def _limit_memory(megabytes: int) -> bool:
 
 
 def _limit_time(seconds: float) -> None:
-    """Limit the further CPU time of this process, after which it ends with SIGXCPU."""
+    """Limit the CPU time that this process may still use; beyond the limit, the process ends with SIGXCPU."""
     if sys.platform != "win32":
         hard = resource.getrlimit(resource.RLIMIT_CPU)[1]
         soft = math.ceil(time.process_time() + seconds)

@@ -1,4 +1,4 @@
-"""Decode JPEG files at reduced size: libjpeg-turbo downscales while it decodes, which is fast and antialiased."""
+"""Decode JPEG files at reduced size; libjpeg-turbo downscales during decoding, which is fast and antialiased."""
 
 from __future__ import annotations
 
@@ -35,22 +35,23 @@ def decode_jpeg(data: bytes, width: int, height: int, scale: float, mode: str) -
     width, height : int
         Size of the stored image, in pixels.
     scale : float
-        Smallest sufficient scale, at most 1. The next larger scale of 1, 1/2, 3/8, 1/4 and 1/8 is used.
+        Smallest sufficient scale, at most 1. The image is decoded at the smallest of the scales 1, 1/2, 3/8, 1/4 and
+        1/8 that is not below this scale.
     mode : {"L", "RGB", "CMYK"}
-        Mode of the result; with CMYK the file is only checked.
+        Mode of the result; with CMYK, the file is only checked.
 
     Returns
     -------
     PIL.Image.Image or None
-        Image as stored (EXIF orientation not applied). None for CMYK, and for an unusual file, which a more tolerant
-        decoder can read or give a reason for.
+        Image in the stored orientation (the EXIF orientation is not applied). None for CMYK, and for an unusual file:
+        a more tolerant decoder can then read the file or report the reason.
     note : str
-        Remark for the user; empty if there is none.
+        Remark for the user, or an empty string.
 
     Raises
     ------
     ImageError
-        If part of the image is missing. Tolerant decoders silently fill it with grey.
+        If part of the image is missing. Tolerant decoders silently fill the missing part with grey.
     """
     scale = min(scale, 1.0)
     try:
@@ -72,7 +73,7 @@ def decode_jpeg(data: bytes, width: int, height: int, scale: float, mode: str) -
 
 
 def segments(data: bytes) -> Iterator[tuple[int, int, int]]:
-    """Yield marker, start and end of each segment of a JPEG file up to its first scan, at most 256 segments."""
+    """Yield marker, start and end of at most 256 segments of a JPEG file, up to the first scan."""
     at = 2
     for _ in range(_MOST_SEGMENTS):
         head = data[at : at + 4]
@@ -93,7 +94,7 @@ def segments(data: bytes) -> Iterator[tuple[int, int, int]]:
 def count_scans(data: bytes, at: int) -> int:
     """Return the number of scans that begin after a position in the first scan of a JPEG file, at most 10,000.
 
-    Data after the image is ignored: phones append videos, which contain the same bytes by chance.
+    Data after the image are ignored, because phones append videos, in which the same bytes occur by chance.
     """
     n = 0
     for _ in range(_MOST_MARKERS):
@@ -106,5 +107,5 @@ def count_scans(data: bytes, at: int) -> int:
 
 
 def jpeg_bits(data: bytes) -> int | None:
-    """Return the bits per channel in the frame header of a JPEG file (ITU T.81, B.2.2); None without a frame header."""
+    """Return the bits per channel in the frame header of a JPEG file (ITU T.81, B.2.2); None if there is no header."""
     return next((data[start] for marker, start, _ in segments(data) if marker in FRAMES and start < len(data)), None)

@@ -9,7 +9,7 @@ from featx.images.jpeg import APP1, segments
 from featx.images.tiff import ASCII, Tiff, TiffEntry, without_exif_prefix
 
 _MAKE, _MODEL, _EXIF_IFD = 0x010F, 0x0110, 0x8769
-_TAKEN, _DIGITIZED, _SERIAL = 0x9003, 0x9004, 0xA431  # 0x0132 is the day of the last change, not of the photograph
+_TAKEN, _DIGITIZED, _SERIAL = 0x9003, 0x9004, 0xA431  # not 0x0132, the day of the last change
 _DAY = re.compile(r"((?:19|20)\d\d):([01]\d):([0-3]\d)")
 _LONGEST = 80
 
@@ -30,7 +30,7 @@ class Origin(NamedTuple):
 
 
 def read_origin(data: bytes) -> Origin:
-    """Return the camera and the day of an image file, without decoding its pixels.
+    """Return the camera and the day of an image file, without decoding the pixels.
 
     Parameters
     ----------
@@ -62,7 +62,7 @@ def _exif(data: bytes) -> bytes:
 
 
 def _tags(tiff: Tiff, at: int) -> dict[int, TiffEntry]:
-    """Return the tags of a directory; for repeated tags, the first."""
+    """Return the tags of a directory by number; if a tag is repeated, the first entry is used."""
     return dict(reversed(tiff.entries(at)))
 
 

@@ -7,7 +7,7 @@ from PIL import Image
 from featx.images.tiff import Tiff
 
 _ONE_IMAGE = ("MPO", "HEIF")
-"""Formats whose further images are other versions of the first."""
+"""Formats in which further images are other versions of the first image."""
 
 _DESCRIPTOR, _EXTENSION, _END = 0x2C, 0x21, 0x3B
 _MOST_BLOCKS = 1_000_000
@@ -23,7 +23,7 @@ def count_pages(image: Image.Image, data: bytes, most: int) -> int:
     data : bytes
         The whole image file.
     most : int
-        Largest number to count to.
+        Number at which counting stops.
     """
     if image.format in _ONE_IMAGE:
         return 1

@@ -1,4 +1,7 @@
-"""Remove text from PNG files: libraries limit how much text they unpack, and text does not affect the pixels."""
+"""Remove text and long colour profiles from PNG files.
+
+Libraries refuse files with much compressed text, although text does not affect the pixels.
+"""
 
 from __future__ import annotations
 
@@ -11,16 +14,17 @@ HIDDEN_EXIF = (b"raw profile type", b"exif")
 
 _HIDDEN_ORIENTATION = (*HIDDEN_EXIF, b"xml:com.adobe.xmp")
 _MOST_UNPACKED = 1 << 20
-"""Largest text chunk or colour profile, in bytes, that Pillow unpacks."""
+"""Maximum size of a decompressed text chunk or colour profile that Pillow accepts, in bytes."""
 
 _LONGEST_PROFILE = 16_000_000
 _SIGNATURE_BYTES = 8
 
 
 def chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:
-    """Yield type, start and end of each chunk of a PNG file; its content is ``data[start + 8 : end - 4]``.
+    """Yield type, start and end of each chunk of a PNG file.
 
-    In a truncated file, the last chunk may end beyond the end of the file.
+    The content of the chunk is ``data[start + 8 : end - 4]``. In a truncated file, the last chunk may end beyond the
+    end of the file.
     """
     at = _SIGNATURE_BYTES
     while at + 8 <= len(data):
@@ -30,7 +34,7 @@ def chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:
 
 
 def unpacked(packed: bytes, most: int) -> bytes:
-    """Return at most ``most`` bytes of decompressed data; empty if the data is damaged."""
+    """Return at most ``most`` bytes of decompressed data; empty if the compressed data are damaged."""
     try:
         return zlib.decompressobj().decompress(packed, most)
     except zlib.error:
@@ -53,9 +57,9 @@ def without_metadata(data: bytes) -> tuple[bytes, bytes]:
     Returns
     -------
     bytes
-        The file without these chunks; unchanged if it has none.
+        The file without the text and the long colour profile; unchanged if it has neither.
     bytes
-        The removed profile, at most 16 MB; empty if none was removed.
+        The removed colour profile; empty if no profile was removed, or if it is longer than 16 MB.
     """
     parts: list[bytes] = []
     profile, start = b"", 0
@@ -74,7 +78,10 @@ def without_metadata(data: bytes) -> tuple[bytes, bytes]:
 
 
 def _may_turn(kind: bytes, content: bytes) -> bool:
-    """Return whether a text chunk may contain an orientation and is short when unpacked."""
+    """Return whether a text chunk may contain an orientation.
+
+    A compressed chunk must also be short when it is decompressed.
+    """
     keyword, _, rest = content.partition(b"\0")
     if not keyword.lower().startswith(_HIDDEN_ORIENTATION):
         return False

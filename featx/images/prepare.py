@@ -14,7 +14,7 @@ from featx.images.decode import MAX_PIXELS, CostLimit, decode
 from featx.spec import Resize
 
 Fitting = Resize | Literal["fit"]
-"""Rule for resizing an image: to a square or, with ``fit``, keeping its shape."""
+"""Rule for resizing an image: to a square or, with ``fit``, to a rectangle of the same aspect ratio."""
 
 CROP_FRACTION = 0.875
 """Fraction of the shorter side that the rule ``crop`` keeps, as in the usual evaluation on ImageNet."""
@@ -25,12 +25,12 @@ _SIGNATURE_SIDE = 16
 
 @dataclass(frozen=True)
 class Prepared:
-    """One image, ready for a backbone.
+    """An image that is ready for a backbone.
 
     Parameters
     ----------
     pixels : ndarray of shape (size, size, 3), uint8
-        RGB pixels; with the rule ``fit`` a rectangle.
+        RGB pixels; with the rule ``fit``, of shape (height, width, 3).
     signature : ndarray of shape (16, 16), uint8
         Grey thumbnail of the whole upright image, to find near-duplicates without decoding again.
     width, height : int
@@ -65,9 +65,10 @@ def prepare(
     size : int
         Side of the square, in pixels.
     resize : {"crop", "squash", "pad", "fit"}
-        ``crop``: the centre square, with 7/8 of the shorter side; ``squash``: the whole image, without keeping its
-        aspect ratio; ``pad``: the whole image in its aspect ratio, with grey margins; ``fit``, for display only: the
-        whole image in its aspect ratio, the longer side at most ``size``. All are antialiased (bilinear).
+        ``crop``: the square at the centre, whose side is 7/8 of the shorter side of the image; ``squash``: the whole
+        image, without keeping the aspect ratio; ``pad``: the whole image in its aspect ratio, with grey margins;
+        ``fit``, for display only: the whole image in its aspect ratio, with a longer side of at most ``size``. All
+        rules use antialiased bilinear interpolation.
     white, page, max_pixels, most
         See :func:`featx.images.decode`.
 
@@ -78,9 +79,9 @@ def prepare(
     Raises
     ------
     ImageError
-        If the file contains no usable image; the message is the reason.
+        If the file contains no usable image. The message states the reason.
     CostlyError
-        If decoding may exceed the cost ``most``.
+        If decoding may exceed the allowed cost ``most``.
     """
     rule = _RULES[resize]
 
@@ -95,7 +96,7 @@ def prepare(
 
 @dataclass(frozen=True)
 class _Rule:
-    """Function that resizes an image, and the smallest sufficient decoding scale, given width, height and size."""
+    """Function that resizes an image, and function that returns the smallest sufficient scale for decoding."""
 
     apply: Callable[[Image.Image, int], Image.Image]
     enough: Callable[[int, int, int], float]

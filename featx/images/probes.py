@@ -1,4 +1,4 @@
-"""Probe images, which show whether this machine decodes and computes the same values as another one."""
+"""Probe images, which show whether this machine decodes and computes the same values as another machine."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from importlib.resources import files
 from featx.images.prepare import prepare
 
 DECODE_VERSION = 4
-"""Increased by hand when the decoding rules change; changes of libraries are detected from the probe pixels."""
+"""Version of the decoding rules, increased by hand; changes of libraries are detected from the probe pixels."""
 
 _PROBE_SIDE = 96
 
@@ -26,7 +26,7 @@ def probe_files() -> dict[str, bytes]:
 def decode_version() -> str:
     """Return the decode version: an integer and a digest of the decoded probe images.
 
-    If another build of an image library decodes other pixels, the version differs, and so do the features.
+    If a build of an image library decodes to other pixels, the version differs, because the features differ as well.
     """
     digest = hashlib.sha256()
     for data in probe_files().values():

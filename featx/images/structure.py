@@ -1,7 +1,7 @@
-"""Decide from its structure whether a file is cheap enough to be decoded in the main process.
+"""Decide from the structure of a file whether it is decoded in the main process.
 
-A library that opens a file also parses its metadata, and a malicious file can make this take minutes or gigabytes.
-JPEG and PNG files of usual structure take a second at most, whatever their content.
+A library that opens a file also parses the metadata. With a malicious file, this can take minutes or gigabytes of
+memory. JPEG and PNG files of usual structure take at most about a second, whatever their content.
 """
 
 from __future__ import annotations
@@ -16,28 +16,28 @@ from featx.source import LARGE_FILE
 
 _MOST_PIXELS = {"JPEG": 60_000_000, "PNG": 16_000_000}
 _MOST_SCANNED_PIXELS = 400_000_000
-"""Pixels times scans of a progressive JPEG: 40 million pixels in 10 scans. A scan passes over all pixels, at about 1 ns
-per pixel."""
+"""Maximum number of pixels times the number of scans of a progressive JPEG: 40 million pixels and 10 scans. Each scan
+passes over all pixels, which takes about 1 ns per pixel."""
 
 _MOST_SCANS = 1_000
 
 _MOST_METADATA = 4_000_000
-"""Bytes of metadata. Cameras write 64 kB of EXIF data and up to 1 MB of XMP or thermal data."""
+"""Maximum size of the metadata, in bytes. Cameras write 64 kB of EXIF data and up to 1 MB of XMP or thermal data."""
 
 _MOST_TAGS = 2_000
 _MOST_TAG_BYTES = 1_000_000
-"""Limit on the total bytes that the tags of EXIF data refer to. Each tag can refer to the same 64 kB."""
+"""Maximum total number of bytes that the tags of EXIF data refer to. All tags can refer to the same 64 kB."""
 
 _MOST_PROFILE = 1_000_000
-"""Bytes of a colour profile; printer profiles are the largest."""
+"""Maximum size of a colour profile, in bytes; profiles of printers are the largest."""
 
 _SIMPLE_FRAMES = (0xC0, 0xC1, 0xC2)
-"""Baseline, extended and progressive, Huffman-coded (ITU T.81, table B.1)."""
+"""Markers of baseline, extended and progressive frames with Huffman coding (ITU T.81, table B.1)."""
 
 _EXIF, _INDEX = b"Exif\0\0", b"MPF\0"
 
 _MOST_CHUNKS = 20_000
-"""Chunks of a PNG: 16 million pixels of 8 bytes in chunks of the usual 8 kB."""
+"""Maximum number of chunks of a PNG: enough for 16 million pixels of 8 bytes in chunks of the usual 8 kB."""
 
 _MOST_OTHER_CHUNKS = 200
 _ANIMATION = (b"acTL", b"fcTL", b"fdAT")
@@ -49,9 +49,9 @@ def has_plain_structure(data: bytes, kind: str) -> bool:
     Parameters
     ----------
     data : bytes
-        A whole file; only its structure is examined.
+        A whole file. Only the structure is examined.
     kind : str
-        Its format, as returned by :func:`featx.images.image_format`.
+        Format of the file, as returned by :func:`featx.images.image_format`.
     """
     if len(data) > LARGE_FILE:
         return False
@@ -90,7 +90,7 @@ def _is_usual_segment(marker: int, content: bytes) -> bool:
 
 
 def _n_pixels(frame: bytes) -> int:
-    """Return the number of pixels of a frame of 8-bit grey or colour; 0 for other frames."""
+    """Return the number of pixels of a frame of 8-bit grey or colour; 0 for other and for too large frames."""
     if len(frame) < 6 or frame[0] != 8 or frame[5] not in (1, 3):
         return 0
     height, width = struct.unpack_from(">HH", frame, 1)
@@ -137,7 +137,7 @@ def _is_usual_chunk(kind: bytes, content: bytes) -> bool:
 
 
 def _is_usual(profile: bytes) -> bool:
-    """Return whether a colour profile is short and has no multi-process element, with unlimited steps per pixel."""
+    """Return whether a colour profile is short and has no multi-process element, which can have any number of steps."""
     return len(profile) <= _MOST_PROFILE and b"mpet" not in profile
 
 

@@ -24,7 +24,7 @@ from featx.source import ImageFile, read_image
 
 _QUALITY = 70
 _AHEAD = 4
-"""Images in progress per thread."""
+"""Number of images in progress per thread."""
 
 
 @dataclass(frozen=True)
@@ -34,11 +34,11 @@ class Thumbnail:
     Parameters
     ----------
     content_hash : bytes
-        SHA-256 digest of the file; empty if it cannot be read.
+        SHA-256 digest of the file; empty if the file cannot be read.
     pixels : ndarray of shape (height, width, 3), uint8, or None
-        The whole upright image, RGB, at most ``side`` pixels long.
+        RGB pixels of the whole upright image, whose longer side has at most ``side`` pixels.
     reason : str
-        Why there are no pixels.
+        Reason why there are no pixels; empty if there are pixels.
     """
 
     content_hash: bytes
@@ -55,13 +55,15 @@ def draw_thumbnails(
     max_pixels: int = MAX_PIXELS,
     workers: int = 1,
 ) -> Iterator[Thumbnail]:
-    """Yield a thumbnail of each image, in order, decoded as for feature extraction, in bounded memory.
+    """Yield a thumbnail of each image, in the order of the images.
+
+    The images are decoded as for feature extraction, in bounded memory.
 
     Parameters
     ----------
     images : iterable of ImageFile
     side : int
-        Largest length of the longer side, in pixels; smaller images are not enlarged.
+        Maximum length of the longer side, in pixels. Smaller images are not enlarged.
     white, page, max_pixels
         See :func:`featx.images.decode`.
     workers : int

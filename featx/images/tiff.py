@@ -13,7 +13,7 @@ _BYTES_OF_KIND = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 1
 
 ASCII = 2
 BITS_PER_SAMPLE = 258
-"""Number of the tag (TIFF 6.0, section 8)."""
+"""Number of the tag ``BitsPerSample`` (TIFF 6.0, section 8)."""
 
 
 class TiffEntry(NamedTuple):
@@ -40,12 +40,12 @@ class Tiff:
     Parameters
     ----------
     read : callable
-        Function of a position and a number of bytes that returns these bytes, or fewer at the end of the file.
+        Function of a position and a number of bytes that returns the bytes, or fewer bytes at the end of the file.
 
     Raises
     ------
     ValueError
-        If the data is not a TIFF file.
+        If the data are not a TIFF file.
     """
 
     def __init__(self, read: Callable[[int, int], bytes]) -> None:
@@ -85,12 +85,12 @@ class Tiff:
         return entries
 
     def after(self, at: int) -> int:
-        """Return the position of the directory that follows the one at a position; 0 if there is none."""
+        """Return the position of the directory that follows the directory at a position; 0 if there is none."""
         n, start = self._n_entries(at)
         return int.from_bytes(self._read(start + n * self._entry.size, self._offset), self._order)
 
     def content(self, entry: TiffEntry, most: int) -> bytes:
-        """Return at most ``most`` bytes of the values of a tag; empty if the file is too short for its values."""
+        """Return at most ``most`` bytes of the values of a tag; empty if the file is too short for all values."""
         if entry.n_bytes > most and not self._read(entry.at + entry.n_bytes - 1, 1):
             return b""
         content = self._read(entry.at, min(entry.n_bytes, most))

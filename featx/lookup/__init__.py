@@ -1,4 +1,4 @@
-"""Look up the cached features of a data set, without computing any."""
+"""Look up the cached features of a data set; no features are computed."""
 
 from featx.lookup.listing import list_images
 from featx.lookup.memo import Progress, as_hashes, reading_key

@@ -1,4 +1,4 @@
-"""List the images of a data set, together with the file states that the last run stored."""
+"""List the images of a data set, with the file states that the last run stored."""
 
 from __future__ import annotations
 
@@ -15,31 +15,31 @@ from featx.table import FileState
 
 
 class Listed(NamedTuple):
-    """A data set and the stored states of its files.
+    """A data set, and the stored states of the files in it.
 
     Parameters
     ----------
     dataset : Dataset
     memo : mapping of str to FileState
-        State of each file at the last run, by sample_id, from the snapshot.
+        State of each file in the last run, by sample_id, read from the snapshot.
     """
 
     dataset: Dataset
     memo: Mapping[str, FileState]
 
 
-def list_images(path: Path, how: str, options: DatasetOptions, runtime: Runtime, suffix: str = "") -> Listed:
-    """List the images of a folder or a manifest, and report remarks about it.
+def list_images(path: Path, how: str, options: DatasetOptions, runtime: Runtime, prefix: str = "") -> Listed:
+    """List the images of a folder or a manifest, and report a description and remarks.
 
     Parameters
     ----------
     path : path
     how : str
-        Name of the settings for reading images, see :func:`featx.lookup.reading_key`.
+        Key of the settings for reading images, see :func:`featx.lookup.reading_key`.
     options : DatasetOptions
     runtime : Runtime
-    suffix : str
-        Appended to the notice that describes the data set.
+    prefix : str
+        Text before the notice that describes the data set.
 
     Raises
     ------
@@ -49,6 +49,6 @@ def list_images(path: Path, how: str, options: DatasetOptions, runtime: Runtime,
     with runtime.stage("listing the images"):
         memo = read_snapshot(runtime.cache, dataset_id(path), how)
         dataset = scan(path, memo=memo, **options.select(DatasetOptions))
-    runtime.notice(f"{path}: {dataset.description}{suffix}")
+    runtime.notice(f"{prefix}{path}: {dataset.description}")
     report_remarks(dataset, path, runtime)
     return Listed(dataset, memo)

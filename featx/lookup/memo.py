@@ -1,4 +1,4 @@
-"""Find the images of a data set that already have features, and the reasons why others cannot be used."""
+"""Find the images of a data set whose features are stored, and the stored reasons why images were skipped."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from featx.spec import FeatureSpec
 from featx.store import FeatureStore, StoredFeatures, keys_of, note_use
 from featx.table import FileState
 
-# Snapshots store this text, and memo_for_spec recognizes it: a new wording would not be found in existing caches.
+# Snapshots contain this text, and memo_for_spec recognizes it: another text would not be found in existing caches.
 _NOT_FINITE = "the backbone gives features of it that are not finite"
 
 
@@ -26,13 +26,13 @@ class PassResult:
     Parameters
     ----------
     states : list of FileState
-        One for each image, in order.
+        State of each image, in the order of the images.
     n_computed : int
-        Number of contents whose features were computed in this pass.
+        Number of different contents whose features were computed in this pass.
     device : str
-        Device that computed them; empty if none were computed.
+        Device that computed the features; empty if none were computed.
     notes : dict of str to int
-        Notes on how images were read, with the number of images for each.
+        Notes on how images were read, with the number of images to which each note applies.
     """
 
     states: list[FileState]
@@ -47,10 +47,10 @@ class Progress:
     Parameters
     ----------
     stage : str
-        Name of the stage.
+        Name of the stage that is reported.
     runtime : Runtime
     total : int
-        Number of images of the whole pass.
+        Number of all images of the pass.
     """
 
     def __init__(self, stage: str, runtime: Runtime, total: int) -> None:
@@ -58,15 +58,15 @@ class Progress:
         self.advance(0)
 
     def advance(self, n: int) -> None:
-        """Report that ``n`` more are done."""
+        """Report that ``n`` more images are processed."""
         self._done += n
         self._runtime.progress(self._stage, self._done, self._total)
 
 
 def reading_key(decode: str, white: int | None, page: int, runtime: Runtime) -> str:
-    """Return a name for all settings that decide which images can be read.
+    """Return a key for the settings that determine which images can be read.
 
-    Images that were skipped under another name are read again.
+    Images that were skipped with other settings are read again.
     """
     limits = {"white": white, "page": page, "max-pixels": runtime.max_pixels}
     return " ".join([decode, *(f"{name} {value}" for name, value in limits.items() if value is not None)])
@@ -75,7 +75,7 @@ def reading_key(decode: str, white: int | None, page: int, runtime: Runtime) -> 
 def look_up(
     images: Sequence[ImageFile], memo: Mapping[str, FileState], store: FeatureStore, runtime: Runtime
 ) -> PassResult:
-    """Look up the features of images in a store, without computing any.
+    """Look up the features of images in a store; no features are computed.
 
     Parameters
     ----------
@@ -88,8 +88,8 @@ def look_up(
     Returns
     -------
     PassResult
-        Images without features in the store have the status ``lacking``, or ``skipped`` if the memo contains the
-        reason why their content was skipped.
+        State of each image. An image without features in the store has the status ``skipped`` if ``memo`` contains a
+        reason why an image with the same content was skipped; otherwise ``lacking``.
 
     Raises
     ------
@@ -119,12 +119,12 @@ def look_up(
 
 
 def not_finite_reason(spec: FeatureSpec) -> str:
-    """Return the reason for skipping an image whose features are not finite with this feature spec."""
+    """Return the reason for skipping an image whose features with this feature spec are not finite."""
     return f"{_NOT_FINITE} (features {spec.id})"
 
 
 def memo_for_spec(memo: Mapping[str, FileState], spec: FeatureSpec) -> Mapping[str, FileState]:
-    """Return the stored file states, without images that were skipped because of another feature spec."""
+    """Return the stored file states, without images whose features were not finite with another feature spec."""
     reason = not_finite_reason(spec)
     return {
         name: state
@@ -136,10 +136,10 @@ def memo_for_spec(memo: Mapping[str, FileState], spec: FeatureSpec) -> Mapping[s
 def recall(
     images: Sequence[ImageFile], memo: Mapping[str, FileState], stored: StoredFeatures
 ) -> list[FileState | None]:
-    """Return the stored state of each image, None for images that must be read.
+    """Return the stored state of each image; None for images that must be read.
 
-    A stored state is used only if size, times and inode of the file are unchanged and, for a usable image, its row is
-    in the store.
+    A stored state is used only if the size, the times and the inode of the file are unchanged. If the image is usable,
+    its row must also be in the store.
     """
     states = [_unchanged(image, memo.get(image.sample.sample_id)) for image in images]
     usable = as_hashes(state.content_hash for state in states if state is not None and state.status == "ok")
@@ -154,7 +154,7 @@ def _unchanged(image: ImageFile, known: FileState | None) -> FileState | None:
 
 
 def membership_test(stored: StoredFeatures) -> Callable[[bytes], bool]:
-    """Return a function that returns whether the store has the features of a content hash."""
+    """Return a function that returns whether the store contains the features of a content hash."""
     return lambda content_hash: bool(stored.contains(keys_of(as_hashes([content_hash])))[0])
 
 
@@ -164,7 +164,7 @@ def as_hashes(content_hashes: Iterable[bytes]) -> NDArray[np.uint8]:
 
 
 def state_of_duplicate(state: FileState, shown: Mapping[bytes, FileState]) -> FileState:
-    """Return the state of a file, completed with the result of decoding a duplicate of it.
+    """Return the state of a file, completed with the result of decoding a duplicate.
 
     Parameters
     ----------
@@ -175,7 +175,7 @@ def state_of_duplicate(state: FileState, shown: Mapping[bytes, FileState]) -> Fi
     decoded = shown.get(state.content_hash)
     if decoded is None or not state.content_hash:
         return state
-    again = decoded.status == "skipped" and decoded.mtime_ns < 0  # the decoded duplicate is read again, too
+    again = decoded.status == "skipped" and decoded.mtime_ns < 0  # the decoded duplicate is also read again
     return replace(
         state,
         mtime_ns=-1 if again else state.mtime_ns,

@@ -1,4 +1,4 @@
-"""Return feature tables from the cache, for the data set extracted last or for another one, without computing."""
+"""Return the cached features of the data set extracted last or of another data set, without computation."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from featx.table import FeatureTable
 
 @dataclass(frozen=True)
 class _Latest:
-    """The data set that was extracted last: path, feature spec, title of the backbone, and options of the call."""
+    """The last extraction: path of the data set, feature spec, title of the backbone, and options."""
 
     path: Path
     spec: FeatureSpec
@@ -36,14 +36,14 @@ class _Latest:
 
 
 def note_latest(cache: Path, path: Path, spec: FeatureSpec, title: str, backbone: str, options: ExtractOptions) -> None:
-    """Record a data set and its options in ``latest.json`` as extracted last."""
+    """Record an extraction in ``latest.json`` as the last one: the data set, the feature spec and the options."""
     given = {"backbone": backbone, **options.select(ExtractOptions)}
     kept = {name: str(value) if isinstance(value, Path) else value for name, value in given.items()}
     write_latest(cache, {"data": str(path.resolve()), "spec": spec.to_json(), "title": title, "options": kept})
 
 
 def extract_call(path: Path, backbone: str = DEFAULT_BACKBONE, options: ExtractOptions | None = None) -> str:
-    """Return the call of :func:`featx.extract` with the given options, in backticks, without defaults."""
+    """Return a call of :func:`featx.extract` as text in backticks, without options at their defaults."""
     given = {} if backbone == DEFAULT_BACKBONE else {"backbone": backbone}
     given |= (options or ExtractOptions()).changed()
     plain = {name: str(value) if isinstance(value, Path) else value for name, value in given.items()}
@@ -60,10 +60,10 @@ def latest(runtime: Runtime | None = None, *, augment: str | None = None, views:
     ----------
     runtime : Runtime, optional
     augment : str, optional
-        Augmentation policy of its views, see :func:`featx.extract`; by default that of the last extraction.
+        Augmentation policy of the views, see :func:`featx.extract`; by default the policy of the last extraction.
     views : int, optional
-        Number of views of each image. By default the number of the last extraction, or 0 if some views are missing
-        now.
+        Number of views of each image. By default the number of the last extraction, or 0 if some of these views are
+        missing.
 
     Returns
     -------
@@ -74,7 +74,7 @@ def latest(runtime: Runtime | None = None, *, augment: str | None = None, views:
     StoreError
         If no data set has been extracted yet.
     DatasetError
-        If new images have no features yet, or the requested views are missing.
+        If images have no features yet, or requested views are missing.
 
     Examples
     --------
@@ -91,7 +91,7 @@ def latest(runtime: Runtime | None = None, *, augment: str | None = None, views:
         options = replace(options, augment=augment)
     policy = views_policy(options.augment, options.views)
     store = FeatureStore(runtime.cache, last.spec)
-    dataset, filled = _found(last.path, store, last.backbone, options, " (extracted last)", runtime)
+    dataset, filled = _found(last.path, store, last.backbone, options, "data set extracted last: ", runtime)
     augmented = None
     if policy is not None:
         of_views = views_store(store, policy, options.seed)
@@ -100,8 +100,8 @@ def latest(runtime: Runtime | None = None, *, augment: str | None = None, views:
             lacking = f"some images do not have all of their {options.views} augmented views"
             call = extract_call(last.path, last.backbone, options)
             if views is not None:
-                raise DatasetError(f"{lacking}; extract them first: {call}")
-            runtime.notice(f"{lacking}, so no views are used; to extract them: {call}")
+                raise DatasetError(f"{lacking}; extract the views first: {call}")
+            runtime.notice(f"{lacking}; therefore no views are used. To extract the views: {call}")
     return dataset_table(dataset, filled, store, last.title, started, augmented)
 
 
@@ -143,46 +143,52 @@ def recall_table(
     chosen = {"label_by": label_by, "path_column": path_column, "label_column": label_column}
     given: dict[str, Any] = {name: value for name, value in chosen.items() if value is not None}
     if data is not None and features is not None:
-        path, noted, suffix = Path(data), ExtractOptions(), ""
+        path, noted, prefix = Path(data), ExtractOptions(), ""
     else:
         last = _read_latest(runtime.cache)
         if data is not None and Path(os.path.realpath(data)) != last.path:
             raise DatasetError(
-                f"the data set extracted last is {last.path}, not {data}; name the features with `features=ID`, where "
-                f"ID is listed by `featx cache ls`, or extract {data}: {extract_call(Path(data))}"
+                f"the data set extracted last is {last.path}, not {data}. Choose features with `features=ID` "
+                f"(`featx cache ls` lists the ids), or extract {data}: {extract_call(Path(data))}"
             )
-        path, noted, suffix = last.path, last.options, " (extracted last)"
+        path, noted, prefix = last.path, last.options, "data set extracted last: "
         if features is None or features == last.spec.id:
             store = FeatureStore(runtime.cache, last.spec)
-            return _table(path, store, last.title, last.backbone, replace(noted, **given), suffix, runtime)
+            return _table(path, store, last.title, last.backbone, replace(noted, **given), prefix, runtime)
     store = _store(runtime.cache, features)
     backbone, options = _options(store.spec)
     options = replace(options, **{**noted.select(DatasetOptions), **given})
-    return _table(path, store, store.spec.backbone, backbone, options, suffix, runtime)
+    return _table(path, store, store.spec.backbone, backbone, options, prefix, runtime)
 
 
 def _table(
-    path: Path, store: FeatureStore, title: str, backbone: str, options: ExtractOptions, suffix: str, runtime: Runtime
+    path: Path,
+    store: FeatureStore,
+    title: str,
+    backbone: str,
+    options: ExtractOptions,
+    prefix: str,
+    runtime: Runtime,
 ) -> FeatureTable:
-    """Join a data set with a store; with ``options``, ``featx extract`` computes the missing features."""
+    """Return the feature table of a data set and a store; ``options`` are stated if features are missing."""
     started = time.monotonic()
-    dataset, filled = _found(path, store, backbone, options, suffix, runtime)
+    dataset, filled = _found(path, store, backbone, options, prefix, runtime)
     return dataset_table(dataset, filled, store, title, started)
 
 
 def _found(
-    path: Path, store: FeatureStore, backbone: str, options: ExtractOptions, suffix: str, runtime: Runtime
+    path: Path, store: FeatureStore, backbone: str, options: ExtractOptions, prefix: str, runtime: Runtime
 ) -> tuple[Dataset, PassResult]:
-    """Scan a data set and look up its features in a store."""
+    """Scan a data set, and look up the features of its images in a store."""
     spec = store.spec
     how = reading_key(spec.decode, spec.white, spec.page, runtime)
-    dataset, memo = list_images(path, how, options, runtime, suffix)
+    dataset, memo = list_images(path, how, options, runtime, prefix)
     filled = look_up(dataset.images, memo, store, runtime)
     lacking = sum(state.status == "lacking" for state in filled.states)
     if lacking:
         raise DatasetError(
             f"{lacking:,} of {len(dataset.images):,} images of {path} have no features yet; "
-            f"extract them first: {extract_call(path, backbone, options)}"
+            f"extract the features first: {extract_call(path, backbone, options)}"
         )
     return dataset, filled
 
@@ -190,7 +196,7 @@ def _found(
 def _read_latest(cache: Path) -> _Latest:
     noted = read_latest(cache)
     if noted is None:
-        raise StoreError(f"no data set has been extracted into {cache} yet; name the data set: featx fit DATA")
+        raise StoreError(f"no data set has been extracted into {cache} yet; give the data set: featx fit DATA")
     try:
         spec = FeatureSpec.from_json(noted["spec"])
         if b"\0" in os.fsencode(noted["data"]):
@@ -203,7 +209,7 @@ def _read_latest(cache: Path) -> _Latest:
         views_policy(options.augment, options.views)
         return _Latest(Path(noted["data"]), spec, str(noted["title"]), backbone, options)
     except (AttributeError, KeyError, TypeError, ValueError):
-        raise StoreError(f"{cache / 'latest.json'} is damaged; name the data set: featx fit DATA") from None
+        raise StoreError(f"{cache / 'latest.json'} is damaged; give the data set: featx fit DATA") from None
 
 
 def _store(cache: Path, features_id: str) -> FeatureStore:
@@ -213,12 +219,15 @@ def _store(cache: Path, features_id: str) -> FeatureStore:
     store = open_store(path)
     if store.spec.augment is not None:
         plain = replace(store.spec, augment=None, augment_seed=0)
-        raise StoreError(f"{features_id} contains augmented views; the features of the images are in {plain.id}")
+        raise StoreError(
+            f"`features={features_id}`: this store contains augmented views; the features of the images are in "
+            f"`features={plain.id}`"
+        )
     return store
 
 
 def _options(spec: FeatureSpec) -> tuple[str, ExtractOptions]:
-    """Return the backbone and the options of ``featx extract`` that give a feature spec, as far as it defines them."""
+    """Return the backbone and the options of ``featx extract`` that can be derived from a feature spec."""
     names = ("size", "layer", "pooling", "resize", "white", "page", "layout", "engine", "precision")
     options = ExtractOptions(**{name: getattr(spec, name) for name in names})
     if spec.weights.startswith("random-"):

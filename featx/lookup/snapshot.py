@@ -1,4 +1,4 @@
-"""Save the data-set snapshot after a pass, report remarks and skipped images, and enforce ``strict``."""
+"""Save the snapshot of a data set, report remarks, and raise errors about images that cannot be used."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _MOST_NAMED = 20
 
 
 def remember_states(cache: Path, dataset: Dataset, how: str, states: Sequence[FileState]) -> None:
-    """Write the snapshot of a data set; a list of single files has none."""
+    """Write the snapshot of a data set, if the data set has an id; single files and lists have none."""
     if not dataset.id:
         return
     entries = [(image.sample, state) for image, state in zip(dataset.images, states, strict=True)]
@@ -27,7 +27,7 @@ def remember_states(cache: Path, dataset: Dataset, how: str, states: Sequence[Fi
 
 
 def notice_own_folders(dataset: Dataset, runtime: Runtime) -> None:
-    """Report the folders that were not scanned because featx wrote them."""
+    """Report the folders that were not scanned because they contain output of featx."""
     for folder in dataset.own_folders[:_MOST_NAMED]:
         files = "1 file" if folder.n_files == 1 else f"{folder.n_files:,} files"
         runtime.notice(f"left out   {folder.path}: {files}, {folder.reason}")
@@ -37,7 +37,7 @@ def notice_own_folders(dataset: Dataset, runtime: Runtime) -> None:
 
 
 def report_remarks(dataset: Dataset, name: str | Path, runtime: Runtime) -> None:
-    """Report the remarks about a data set and the folders that were left out."""
+    """Report the remarks about a data set, and the folders that were not scanned."""
     for remark in dataset.remarks:
         runtime.notice(f"{name}: {remark}")
     notice_own_folders(dataset, runtime)
@@ -49,7 +49,7 @@ def stop_if_none_usable(table: FeatureTable, where: str) -> None:
     Raises
     ------
     ImageError
-        If no image could be used; with the message of :func:`why_none_usable`.
+        If no image could be used; :func:`why_none_usable` returns the message.
     """
     why = why_none_usable(table, where)
     if why:
@@ -57,13 +57,13 @@ def stop_if_none_usable(table: FeatureTable, where: str) -> None:
 
 
 def why_none_usable(table: FeatureTable, where: str) -> str:
-    """Return the most frequent reason why no image could be used; empty if any image could be used.
+    """Return a message with the most frequent reason why images could not be used; empty if an image could be used.
 
     Parameters
     ----------
     table : FeatureTable
     where : str
-        Origin of the images for the message, such as ``"of flowers"``.
+        Origin of the images, for the message, such as ``"of flowers"``.
     """
     skipped = table.extraction.skipped
     if len(table) or not skipped:
@@ -82,9 +82,11 @@ def check_strict(table: FeatureTable, strict: bool) -> None:
     Raises
     ------
     ImageError
-        If any image was skipped; the message names the first.
+        If any image was skipped; the message states the first one and its reason.
     """
     skipped = table.extraction.skipped
     if strict and skipped:
         first = f"{skipped[0].path}: {skipped[0].reason}"
-        raise ImageError(f"`strict=True`: {len(skipped):,} images cannot be used, the first is {first}")
+        n = len(skipped)
+        what = "1 image cannot be used:" if n == 1 else f"{n:,} images cannot be used; the first is"
+        raise ImageError(f"`strict=True`: {what} {first}")

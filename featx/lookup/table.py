@@ -1,4 +1,4 @@
-"""Build the feature table from a data set, the result of a pass over it, and a feature store."""
+"""Build a feature table from a data set, the result of a pass over its images, and a feature store."""
 
 from __future__ import annotations
 
@@ -41,12 +41,12 @@ def dataset_table(
     started: float,
     augmented: StoredViews | None = None,
 ) -> FeatureTable:
-    """Return the feature table of a data set; the parameters are those of :func:`table_of`.
+    """Return the feature table of a data set; for the parameters see :func:`table_of`.
 
     Raises
     ------
     ImageError
-        If none of its images can be used.
+        If none of the images can be used.
     """
     samples = [image.sample for image in dataset.images]
     ignored = [entry.name for entry in dataset.ignored]
@@ -67,7 +67,7 @@ def table_of(
     augmented: StoredViews | None = None,
     own_folders: Sequence[OwnFolder] = (),
 ) -> FeatureTable:
-    """Return the feature table of samples; features are read from the store on demand.
+    """Return the feature table of samples; the features are read from the store on demand.
 
     Parameters
     ----------
@@ -79,15 +79,15 @@ def table_of(
     filled : PassResult
         State of each sample, in the same order.
     store : FeatureStore
-        The store of the features.
+        Store of the features.
     title : str
         The backbone and its weights, as shown to users.
     started : float
         Start time of the extraction on the monotonic clock, in seconds.
-    augmented : Augmented, optional
-        Views of the training part and their store.
+    augmented : StoredViews, optional
+        Augmented views of the training part, with their store.
     own_folders : sequence of OwnFolder
-        Folders that featx wrote itself.
+        Folders that were not scanned, because they contain output of featx.
     """
     pairs = list(zip(samples, filled.states, strict=True))
     usable = [(sample, state) for sample, state in pairs if state.status == "ok"]
@@ -99,9 +99,7 @@ def table_of(
     def opened(view: int) -> Callable[[NDArray[np.int64]], NDArray[np.float32]]:
         n_views = 0 if augmented is None else augmented.views.n
         if not 0 <= view <= n_views:
-            raise DatasetError(
-                f"{name} has no view {view}; expected 0 to {n_views}, where 0 means the images themselves"
-            )
+            raise DatasetError(f"{name} has no view {view}; expected 0 (the images themselves) to {n_views}")
         stored = (augmented.store if view and augmented is not None else store).snapshot()
         of_view = keys_of(content_hashes, view)
         return lambda at: stored.rows(of_view[at]).features
@@ -109,7 +107,7 @@ def table_of(
     def read_signatures(at: NDArray[np.int64]) -> NDArray[np.uint8]:
         stored = store.snapshot()
         signatures = np.empty((len(at), *SIGNATURE_SHAPE), np.uint8)
-        for start in range(0, len(at), CHUNK):  # in chunks, because the features of the rows are read as well
+        for start in range(0, len(at), CHUNK):  # in chunks, because the features are read together with the signatures
             block = slice(start, start + CHUNK)
             signatures[block] = stored.rows(keys[at[block]]).signatures
         return signatures
@@ -152,7 +150,7 @@ def table_of(
 
 
 def _with_origins(usable: Sequence[tuple[Sample, FileState]]) -> list[Sample]:
-    """Return the samples with camera and day as further columns, if the EXIF data of any image contain them."""
+    """Return the samples; camera and day are further columns if the EXIF data of any image contain them."""
     columns = {name for sample, _ in usable[:1] for name, _ in sample.others}
     added = [name for name in ORIGINS if name not in columns and any(getattr(state, name) for _, state in usable)]
     if not added:

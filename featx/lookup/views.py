@@ -17,7 +17,7 @@ from featx.table import FileState, Views
 
 @dataclass(frozen=True)
 class StoredViews:
-    """The views of a data set and their store.
+    """The augmented views of a data set, with their store.
 
     Parameters
     ----------
@@ -30,17 +30,17 @@ class StoredViews:
 
 
 def views_policy(augment: str | None, views: int) -> str | None:
-    """Return the canonical augmentation policy, None if no views are requested.
+    """Return the canonical augmentation policy; None if no views are requested.
 
     Raises
     ------
     SpecError
-        If there is no such policy, or if only one of ``augment`` and ``views`` is given.
+        If there is no such policy, or only one of ``augment`` and ``views`` is given.
     """
     if augment is None:
         if views:
             raise SpecError(
-                f"`views={views}` requires `augment`; expected {', '.join(PRESETS)}, or values such as "
+                f"`views={views}` requires `augment`; expected {', '.join(PRESETS)} or values such as "
                 "rotation=15,flip=horizontal"
             )
         return None
@@ -51,14 +51,14 @@ def views_policy(augment: str | None, views: int) -> str | None:
 
 
 def views_store(plain: FeatureStore, policy: str, seed: int) -> FeatureStore:
-    """Return the store of the augmented views that belong to a store of images."""
+    """Return the store of augmented views that belongs to a store of images."""
     return FeatureStore(plain.path.parent.parent, replace(plain.spec, augment=policy, augment_seed=seed))
 
 
 def look_up_views(
     images: Sequence[ImageFile], states: Sequence[FileState], store: FeatureStore, n: int
 ) -> StoredViews | None:
-    """Return the views of the training part, None if the store lacks any of them; none are computed.
+    """Return the stored views of the training part; None if any view is missing.
 
     Raises
     ------
@@ -73,7 +73,7 @@ def look_up_views(
 
 
 def describe_views(store: FeatureStore, n: int, n_contents: int, n_computed: int, seconds: float) -> Views:
-    """Return the description of ``n`` views of each of ``n_contents`` contents."""
+    """Return the description of the stored views, ``n`` views for each of ``n_contents`` contents."""
     spec = store.spec
     policy = spec.augment or ""
     n_cached = n * n_contents - n_computed
@@ -81,7 +81,7 @@ def describe_views(store: FeatureStore, n: int, n_contents: int, n_computed: int
 
 
 def unique_training_images(images: Sequence[ImageFile], states: Sequence[FileState]) -> dict[bytes, ImageFile]:
-    """Return one image for each usable content of the training part, in order, by content hash."""
+    """Return one image for each usable content of the training part, by content hash, in the order of the images."""
     chosen: dict[bytes, ImageFile] = {}
     for image, state in zip(images, states, strict=True):
         if state.status == "ok" and image.sample.is_training:
@@ -90,7 +90,7 @@ def unique_training_images(images: Sequence[ImageFile], states: Sequence[FileSta
 
 
 def lacking_views(contents: Mapping[bytes, ImageFile], stored: StoredFeatures, n: int) -> dict[bytes, list[int]]:
-    """Return the numbers of the views that are not stored, by content hash; complete contents are left out."""
+    """Return the numbers of the missing views, by content hash; contents without missing views are left out."""
     hashes = as_hashes(contents)
     numbers = range(1, n + 1)
     present = np.array([stored.contains(keys_of(hashes, view)) for view in numbers]).reshape(n, len(hashes))

@@ -14,16 +14,16 @@ from featx.errors import EngineError
 _LENGTH = 8
 _DECLARATION = b'<?xml version="1.0"?>'
 _MAX_XML = 16 << 20
-"""Largest XML in bytes; the largest backbone of the table has 2 MB."""
+"""Maximum size of the XML, in bytes; the largest backbone of the table needs 2 MB."""
 
 _MAX_LAYERS = 20_000
 _MAX_OPERATIONS = 5_000
-"""Largest number of operations other than constants; the largest backbone of the table has 1,300. The time to compile a
-chain of operations grows with the square of their number."""
+"""Maximum number of operations other than constants; the largest backbone of the table has 1,300. The time to compile a
+chain of operations increases with the square of their number."""
 
 _MAX_PORTS = 1_000
 _MAX_NUMBERS_PER_PIXEL = 4_096
-"""Largest size of one tensor per pixel of the images in a batch; the largest tensors of VGG have 64."""
+"""Maximum number of values of a tensor for each pixel of the images in a batch; the largest tensors of VGG have 64."""
 
 _MIN_LIMIT = 1 << 24
 """Number of values that a tensor may always have, even for small images."""
@@ -36,8 +36,9 @@ _BITS = {
 }
 _LOOPS = ("Loop", "TensorIterator", "If", "Assign", "ReadValue")
 _FOLDABLE = ("Convert", "Multiply", "Subtract")
-"""Operations that may have only constant inputs, because they convert int8 weights to float32. In graphs written by
-featx, the result of any other such operation is a constant; in a file it could need any amount of memory on reading."""
+"""Operations whose inputs may all be constants, because these operations convert int8 weights to float32. Graphs
+written by featx contain the results of other operations on constants, not the operations themselves. In a file from
+elsewhere, such an operation could need any amount of memory when the file is read."""
 
 
 def check_graph(graph: bytes, size: int | None = None, n_features: int | None = None) -> None:
@@ -55,7 +56,7 @@ def check_graph(graph: bytes, size: int | None = None, n_features: int | None = 
     Raises
     ------
     EngineError
-        The graph has another form; the message states the defect.
+        If the graph has another form. The message states the defect.
     """
     text = _text(graph)
     root = _parse(text)
@@ -68,7 +69,7 @@ def check_graph(graph: bytes, size: int | None = None, n_features: int | None = 
 
 
 def most_numbers(n_pixels: int) -> int:
-    """Return the largest allowed size of a tensor in a graph whose batch has this number of pixels."""
+    """Return the maximum number of values of a tensor, given the number of pixels in a batch."""
     return max(_MIN_LIMIT, _MAX_NUMBERS_PER_PIXEL * n_pixels)
 
 
@@ -78,7 +79,7 @@ def split_graph(graph: bytes) -> tuple[bytes, bytes]:
     Raises
     ------
     EngineError
-        The graph holds no XML, or XML that two parsers could read differently.
+        If the graph contains no XML, or XML that parsers could read differently.
     """
     text = _text(graph)
     return text, graph[_LENGTH + len(text) :]
@@ -89,7 +90,7 @@ def _text(graph: bytes) -> bytes:
     if len(graph) < _LENGTH or not 0 < length <= min(len(graph) - _LENGTH, _MAX_XML):
         raise EngineError("its length is wrong")
     text = graph[_LENGTH : _LENGTH + length]
-    # OpenVINO writes no document type, other encoding or comment, which one parser could skip and another read.
+    # OpenVINO writes no document type, no encoding and no comment. Parsers may differ in how they read these.
     plain = text.removeprefix(_DECLARATION)
     if not plain.lstrip().startswith(b"<net") or b"<!" in plain or b"<?" in plain or b"\0" in plain:
         raise EngineError("it is not an OpenVINO IR")
@@ -109,7 +110,7 @@ def _parse(text: bytes) -> Element:
 def _layers(root: Element) -> dict[str, Element]:
     parts = root.findall("layers")
     if len(parts) != 1 or len(root.findall("edges")) != 1 or {part.tag for part in root} - _PARTS:
-        raise EngineError("its XML has other parts than layers and edges")
+        raise EngineError("its XML has parts other than layers and edges")
     layers: dict[str, Element] = {}
     for layer in parts[0]:
         number = layer.get("id", "")
@@ -126,7 +127,7 @@ _PARTS = {"layers", "edges", "rt_info", "meta_data"}
 
 
 def _inputs(root: Element, layers: dict[str, Element]) -> dict[str, list[str]]:
-    """Return the ids of the layers that give the inputs of each layer."""
+    """Return the ids of the layers whose outputs are the inputs of each layer."""
     inputs: dict[str, list[str]] = defaultdict(list)
     taken = set()
     for edge in root.findall("edges")[0]:
@@ -153,7 +154,7 @@ def _check_ends(layers: dict[str, Element], size: int | None, n_features: int | 
     if not fits or not 0 < shape[0] <= 64 or not 0 < shape[1] <= 4096:
         raise EngineError(f"its input is {data.get('element_type')} of shape {shape}; expected uint8 RGB images")
     if size is not None and shape[1] != size:
-        raise EngineError(f"its input is images of {shape[1]} x {shape[2]} pixels; expected {size} x {size}")
+        raise EngineError(f"its input images have {shape[1]} x {shape[2]} pixels; expected {size} x {size}")
     output = _dims(results[0].find("input/port"))
     if len(output) != 2 or output[0] != shape[0] or (n_features is not None and output[1] != n_features):
         raise EngineError(f"its output has shape {output}; expected ({shape[0]}, {n_features or 'n'})")
@@ -191,7 +192,7 @@ def _check_constant(data: Element, n_weights: int) -> None:
 
 
 def _check_order(layers: dict[str, Element], inputs: dict[str, list[str]]) -> None:
-    """Check that no operation depends on itself, and that only allowed operations have only constant inputs."""
+    """Check that no operation depends on itself, and that only the allowed operations have only constants as inputs."""
     missing = {number: len(inputs[number]) for number in layers}
     users = defaultdict(list)
     for number in layers:
@@ -225,7 +226,7 @@ def _computed_shape(kind: str, shapes: Sequence[list[int]]) -> list[int]:
     shape = [max(column) for column in sides]
     if kind not in _FOLDABLE or not shapes or math.prod(shape) > max(map(math.prod, shapes)):
         raise EngineError(
-            f"it computes {kind or 'an operation'} of constants alone; featx writes the result as a constant"
+            f"it computes {kind or 'an operation'} on constants alone; featx stores the result as a constant"
         )
     return shape
 

@@ -13,28 +13,27 @@ from featx.errors import BackboneError
 
 _MAX_CONFIG = 64 << 20
 _MAX_RATIO = 100
-_MIN_UNPACKED_LIMIT = 64 << 20
-"""Uncompressed size in bytes that is always allowed."""
+_MIN_DECOMPRESSED_LIMIT = 64 << 20
+"""Decompressed size in bytes that is always allowed."""
 
 _CONFIG, _WEIGHTS = "config.json", "model.weights.h5"
 
+_NOT_RUN = "featx does not run code from files"
 _CODE = ("Lambda", "__lambda__", "TorchModuleWrapper", "JaxLayer", "FlaxLayer")
 _OPENERS = ("TFSMLayer", "StringLookup", "IntegerLookup", "IndexLookup", "TextVectorization")
-_REFUSED = dict.fromkeys(_CODE, "code") | dict.fromkeys(_OPENERS, "one that may open other files")
+_REFUSED = dict.fromkeys(_CODE, f"is code; {_NOT_RUN}") | dict.fromkeys(_OPENERS, "may open other files")
 """Layers that are refused, with the reason."""
-
-_NOT_RUN = "featx does not run code from files"
 
 
 def check_keras_file(path: Path) -> None:
-    """Check that a ``.keras`` or HDF5 file holds all its weights, and no layer that opens a file or runs code.
+    """Check that a ``.keras`` or HDF5 file contains all its weights, and no layer that opens a file or runs code.
 
     Raises
     ------
     BackboneError
-        The file has another format, refers to another file, or holds a refused layer.
+        If the file has another format, refers to another file, or contains a layer that is refused.
     OSError
-        The file cannot be read.
+        If the file cannot be read.
     """
     with path.open("rb") as stream:
         is_zip = stream.read(4) == b"PK\x03\x04"
@@ -53,8 +52,8 @@ def _check_archive(archive: zipfile.ZipFile, n_bytes: int) -> None:
     names = [entry.filename for entry in entries]
     if len(set(names)) != len(names):
         raise BackboneError("holds a member twice")
-    if sum(entry.file_size for entry in entries) > max(_MAX_RATIO * n_bytes, _MIN_UNPACKED_LIMIT):
-        raise BackboneError(f"would unpack to more than {_MAX_RATIO} times its size")
+    if sum(entry.file_size for entry in entries) > max(_MAX_RATIO * n_bytes, _MIN_DECOMPRESSED_LIMIT):
+        raise BackboneError(f"would have more than {_MAX_RATIO} times its size when decompressed")
     if _CONFIG in names:
         if archive.getinfo(_CONFIG).file_size > _MAX_CONFIG:
             raise BackboneError("has a configuration of more than 64 MB")
@@ -71,7 +70,7 @@ def _check_hdf5(file: Path | BinaryIO, n_bytes: int) -> None:
 
     try:
         with h5py.File(file, "r") as content:
-            if _check_group(content) > max(_MAX_RATIO * n_bytes, _MIN_UNPACKED_LIMIT):
+            if _check_group(content) > max(_MAX_RATIO * n_bytes, _MIN_DECOMPRESSED_LIMIT):
                 raise BackboneError(f"holds HDF5 datasets of more than {_MAX_RATIO} times its size")
             config = content.attrs.get("model_config")
     except BackboneError:
@@ -84,7 +83,7 @@ def _check_hdf5(file: Path | BinaryIO, n_bytes: int) -> None:
 
 
 def _check_group(top: Any) -> int:
-    """Check that no link or HDF5 dataset refers to another place; return the size of all data in bytes."""
+    """Check that no link or HDF5 dataset refers to another place, and return the size of all data in bytes."""
     import h5py
 
     n_bytes, groups, seen = 0, [top], set()
@@ -117,7 +116,7 @@ def _check_config(content: bytes) -> None:
             continue
         kind = name.rpartition(">")[2]
         if kind in _REFUSED:
-            raise BackboneError(f"holds a {kind} layer, which is {_REFUSED[kind]}; {_NOT_RUN}")
+            raise BackboneError(f"holds a {kind} layer, which {_REFUSED[kind]}")
         module = values.get("module")
         if isinstance(module, str) and module != "builtins" and module.split(".")[0] not in _MODULES:
             raise BackboneError(f"needs {module}.{name}, which is not part of Keras; featx does not import it")

@@ -1,7 +1,8 @@
-"""Check that an ONNX file holds all its weights, by reading its fields instead of searching for a byte pattern.
+"""Check that an ONNX file contains all its weights, by reading its fields instead of searching for a byte pattern.
 
 The check follows the wire format of protobuf (protobuf.dev/programming-guides/encoding) through all messages of
-onnx.proto that can hold a tensor. It does not depend on how they are nested, ordered, split or repeated.
+onnx.proto that can contain a tensor. The result does not depend on the nesting, order, division or repetition of the
+messages.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from featx.errors import BackboneError
 _MAX_FIELD = 2**29 - 1
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 
-# For each message of onnx.proto that can hold a tensor: the messages in its fields, by field number.
+# For each message of onnx.proto that can contain a tensor: the messages in its fields, by field number.
 _MESSAGES: dict[str, dict[int, str]] = {
     "model": {7: "graph", 20: "training", 25: "function"},
     "training": {1: "graph", 2: "graph"},
@@ -28,7 +29,7 @@ _EXTERNAL_DATA, _DATA_LOCATION = 13, 14
 
 
 def check_onnx(content: bytes) -> None:
-    """Check that an ONNX file holds all its weights.
+    """Check that an ONNX file contains all its weights.
 
     Parameters
     ----------
@@ -38,7 +39,7 @@ def check_onnx(content: bytes) -> None:
     Raises
     ------
     BackboneError
-        Weights are in another file, or the content is not an ONNX file.
+        If weights are in another file, or the content is not an ONNX file.
     """
     view = memoryview(content)
     has_graph = False

@@ -1,4 +1,4 @@
-"""Write the files and folders that users name: safe replacement, escaped text, figures, self-contained HTML pages."""
+"""Write the output files and folders that users name: safe replacement, escaped text, figures and HTML pages."""
 
 from featx.output.figures import Panel, draw_panels
 from featx.output.files import (

@@ -1,7 +1,7 @@
 """Draw figures of curves as PNG files, with matplotlib in a child process.
 
-When matplotlib is imported, it reads settings from the working folder, which may cause errors or run a program. The
-child process uses only matplotlib's own defaults.
+When matplotlib is imported, it reads settings from the current folder, which may cause errors or execute a program. The
+child process therefore uses only the default settings of matplotlib.
 """
 
 from __future__ import annotations
@@ -27,13 +27,14 @@ class Panel:
     Parameters
     ----------
     title, x_label : str
+        Title of the panel, and label of the horizontal axis.
     lines : list of dict
-        Each with ``x``, ``y``, ``style`` (such as ``-o`` or ``:``), ``colour`` (a number) and, if it is listed in the
-        legend, ``label``.
+        Curves with the keys ``x``, ``y``, ``style`` (such as ``-o`` or ``:``) and ``colour`` (a number); a curve with
+        the key ``label`` is listed in the legend.
     levels : list of dict
-        Horizontal lines, each with ``y``, ``colour`` and ``label``.
+        Horizontal lines with the keys ``y``, ``colour`` and ``label``.
     marks : list of dict
-        Vertical lines, each with ``x`` and ``colour``.
+        Vertical lines with the keys ``x`` and ``colour``.
     is_logarithmic : bool
         Whether the vertical axis is logarithmic.
     """
@@ -47,7 +48,7 @@ class Panel:
 
 
 def draw_panels(panels: Sequence[Panel]) -> bytes:
-    """Return a PNG file of panels side by side, with the mark of featx.
+    """Return a PNG file with panels side by side and the mark of featx.
 
     Raises
     ------
@@ -62,7 +63,7 @@ def draw_panels(panels: Sequence[Panel]) -> bytes:
 
 
 def draw(content: bytes) -> bytes:
-    """Return the PNG file of the panels that :func:`draw_panels` sends as JSON; runs in the child process."""
+    """Return a PNG file of the panels that :func:`draw_panels` sends as JSON; executed in the child process."""
     package = importlib.util.find_spec("matplotlib")
     if package is None or package.origin is None:
         raise ImportError("matplotlib is not installed")

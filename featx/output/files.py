@@ -1,4 +1,4 @@
-"""Output files that users name: check them before any work, write them in one step, and escape their text."""
+"""Check output files before any work, write each file in one step, and escape text."""
 
 from __future__ import annotations
 
@@ -25,22 +25,23 @@ _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 class OutputFile:
     """An output file that is checked before any work and written in one step.
 
-    An existing file is replaced only with ``overwrite``, and only if its content shows that featx wrote it. A folder, a
-    link, a device or an input is never replaced. If two runs write the same file at once, the second one fails.
+    An existing file is replaced only with ``overwrite``, and only if the content shows that featx wrote the file. A
+    folder, a link, a device or an input is never replaced. If two runs write the same file at the same time, the second
+    run fails.
 
     Parameters
     ----------
     path : path
         Path of the file.
     kinds : collection of str
-        Allowed extensions.
+        Allowed extensions of the file name.
     overwrite : bool
         Whether a file written by featx may be replaced.
     parameter : str
         Name of the parameter that gives the path, for error messages.
     inputs : iterable of path
-        Input files and folders. An input file is never replaced, and an image is never written into an input folder,
-        because the next run would read it as one of the inputs.
+        Input files and folders. An input file is never replaced. An image is never written into an input folder,
+        because the next run would read this image as an input.
     keeps : bool
         Whether computed results remain in the cache if the file cannot be written.
 
@@ -66,7 +67,7 @@ class OutputFile:
         self._keeps = keeps
         self._made: FileIdentity | None = None
         if self.suffix not in kinds:
-            raise OutputError(f"`{parameter}={path}`: the name must end in {', '.join(kinds)}")
+            raise OutputError(f"`{parameter}={path}`: the name must end in {_alternatives(kinds)}")
         try:
             _check_folder(self.path.parent, f"`{parameter}={path}`")
             given = list(inputs)
@@ -93,7 +94,7 @@ class OutputFile:
         Raises
         ------
         OutputError
-            If the file is one of them.
+            If the file is an input.
         """
         if self._replaces is None:
             return
@@ -116,7 +117,7 @@ class OutputFile:
         Raises
         ------
         OutputError
-            If the file cannot be written, or another run wrote it in the meantime. The existing file is not changed.
+            If the file cannot be written, or another run wrote it in the meantime. An existing file is not changed.
         """
         try:
             is_new = self._replaces is None
@@ -153,15 +154,20 @@ class OutputFile:
         return "Computed results are kept in the cache. " if self._keeps else ""
 
 
+def _alternatives(kinds: Collection[str]) -> str:
+    *others, last = kinds
+    return f"{', '.join(others)} or {last}" if others else last
+
+
 def reason_of(error: Exception) -> str:
-    """Return the system's message of an error, or else its text or the name of its type."""
+    """Return the system message of an error, or else the text of the error, or else the name of its type."""
     return getattr(error, "strerror", None) or str(error) or type(error).__name__
 
 
 def _check_folder(folder: Path, named: str) -> None:
     status = path_status(folder)
     if status is None or not stat.S_ISDIR(status.st_mode):
-        raise OutputError(f"{named}: there is no folder {folder}")
+        raise OutputError(f"{named}: the folder {folder} does not exist; create it, or choose another folder")
     if not os.access(folder, os.W_OK | os.X_OK):
         raise OutputError(f"{named}: the folder {folder} is not writable; choose another folder")
 
@@ -174,17 +180,17 @@ def _identify_replaceable(path: Path, overwrite: bool, parameter: str) -> FileId
         return None
     if not stat.S_ISREG(status.st_mode):
         kind = "a link" if stat.S_ISLNK(status.st_mode) else "not a file"
-        raise OutputError(f"`{parameter}={path}` is {kind} and is never replaced; choose another name")
+        raise OutputError(f"`{parameter}={path}` is {kind}, which is never replaced; choose another name")
     if not can_carry_mark(path.suffix.lower()):
         raise OutputError(
-            f"{path} exists, and {path.suffix} files do not show whether featx wrote them, so it is never replaced; "
-            "delete it, or choose another name"
+            f"{path} exists and is never replaced, because {path.suffix} files do not show whether featx wrote them; "
+            "delete the file, or choose another name"
         )
     with open_regular(path) as stream:
         opened = os.fstat(stream.fileno())
         ours = has_mark(stream, path.suffix.lower())
     if not ours:
-        raise OutputError(f"{path} exists and was not written by featx, so it is never replaced; choose another name")
+        raise OutputError(f"{path} exists and is never replaced, because featx did not write it; choose another name")
     if not overwrite:
         raise OutputError(f"{path} exists; add `overwrite=True` to replace it, or choose another name")
     identity = identify(path)
@@ -213,13 +219,13 @@ def _is_within(folder: Path, other: str | Path) -> bool:
 
 
 def model_file_name(data: str, backbone: str, head: str) -> str:
-    """Return the default file name of a model, ``DATA-BACKBONE-HEAD.featx``; a long name of the data is cut."""
+    """Return the default file name of a model, ``DATA-BACKBONE-HEAD.featx``; a long name of the data is shortened."""
     last = f"-{_cut(_plain(backbone), _LONGEST_NAME // 3)}-{_cut(_plain(head), _LONGEST_NAME // 3)}{MODEL_SUFFIXES[0]}"
     return _cut(_plain(data), _LONGEST_NAME - len(last.encode())) + last
 
 
 def default_model_path(data: str | Path, backbone: str, head: str) -> Path:
-    """Return the default path of the model of a folder or manifest, in the working folder."""
+    """Return the default path of a model of a folder or manifest, relative to the current folder."""
     path = Path(os.path.realpath(data))
     name = path.name if path.is_dir() else path.stem
     network = Path(backbone).stem if Path(backbone).is_file() else backbone
@@ -251,18 +257,18 @@ def import_pyarrow() -> tuple[Any, Any]:
 
 
 def escape_formula(text: str) -> str:
-    """Return text that no spreadsheet reads as a formula, with an apostrophe before ``= + - @``, tab or line end.
+    """Return text that no spreadsheet reads as a formula: an apostrophe precedes ``= + - @``, tab or line end.
 
-    Numbers stay as they are. Source: OWASP, CSV Injection.
+    Numbers are not changed. Source: OWASP, CSV Injection.
     """
     return f"'{text}" if _FORMULA.match(text) and not _NUMBER.fullmatch(text) else text
 
 
 def csv_path(path: str) -> str:
-    """Return a path to the same file that no spreadsheet reads as a formula, such as ``./=1.jpg``."""
+    """Return a path that no spreadsheet reads as a formula, such as ``./=1.jpg``, to the same file."""
     return f"./{path}" if _FORMULA.match(path) else path
 
 
 def utf8_text(text: str) -> str:
-    """Return text with escaped surrogates, such as ``\\udcff``, which stand for bytes that are not valid UTF-8."""
+    """Return text with escaped surrogates, such as ``\\udcff``; a surrogate represents a byte that is not UTF-8."""
     return text.encode("utf-8", "backslashreplace").decode()

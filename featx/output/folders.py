@@ -1,4 +1,4 @@
-"""Create, copy and link files in output folders, each completely or not at all."""
+"""Create, copy and link files in output folders; each file is written completely or not at all."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def write_new(path: Path, content: bytes) -> None:
     Raises
     ------
     ReplacedError
-        If the path exists.
+        If a file exists at the path.
     OutputError
         If the file cannot be written.
     """
@@ -50,13 +50,14 @@ def write_new(path: Path, content: bytes) -> None:
 
 
 def copy_file(source: BinaryIO, target: Path, replaces: FileIdentity | None) -> None:
-    """Copy an open file with its times; a new file also gets its permissions, and is made writable.
+    """Copy an open file and its times; a new copy also gets the permissions of the file, and is made writable.
 
     Parameters
     ----------
     source : binary file
-        File to copy. If it is not a file of this machine, its times and permissions are not copied.
+        File to copy. For a file from another source, times and permissions are not copied.
     target : path
+        Path of the copy.
     replaces : FileIdentity or None
         File that may be replaced; see :func:`featx.files.write_atomically`.
 
@@ -84,10 +85,10 @@ def copy_file(source: BinaryIO, target: Path, replaces: FileIdentity | None) -> 
 
 
 def link_file(source: Path, target: Path, replaces: FileIdentity | None) -> None:
-    """Make a hard link to a file; parameters and errors are as in :func:`copy_file`."""
-    real = os.path.realpath(source)  # a hard link to a symbolic link would break if either is moved
+    """Create a hard link to a file; parameters and errors are as in :func:`copy_file`."""
+    real = os.path.realpath(source)  # a hard link to a symbolic link would break if the file is moved
     if not stat.S_ISREG(os.lstat(real).st_mode):
-        raise OSError(0, "it is not a file")
+        raise OSError(0, "the input is not a regular file")
     if replaces is None:
         os.link(real, target)
         made = target
@@ -96,7 +97,7 @@ def link_file(source: Path, target: Path, replaces: FileIdentity | None) -> None
         os.link(real, made)
     try:
         if not os.path.samestat(os.lstat(made), os.stat(source)):
-            raise OSError(0, "the link does not lead to the file")
+            raise OSError(0, "the created link is not the same file")
         if made != target:
             publish(made, target, replaces)
     except BaseException:

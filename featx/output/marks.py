@@ -1,4 +1,4 @@
-"""Recognize by its content whether featx wrote an output file."""
+"""Recognise from the content of an output file whether featx wrote the file."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from collections.abc import Callable
 from typing import BinaryIO
 
 GENERATOR = "featx"
-"""Mark of featx: text chunk ``Software`` of a PNG file, ``generator`` of a page, comment of a network's zip file."""
+"""Mark of featx: text chunk ``Software`` of a PNG file, ``generator`` of a page, zip comment of a network file."""
 
 _PNG_HEAD = 33
-"""Number of bytes of the signature and the first chunk of a PNG file."""
+"""Number of bytes of the signature and the first chunk of a PNG file together."""
 
 _PNG_CHUNK = f"tEXtSoftware\0{GENERATOR}".encode()
 _HEAD_BYTES = 4096
@@ -27,19 +27,19 @@ _CSV_HEADS = (
     ("path", "label", "group", "split", "f0"),
     ("epoch", "learning_rate", "loss", "accuracy", "val_loss", "val_accuracy", "seconds"),
 )
-"""First columns of the tables that featx writes."""
+"""First columns of the CSV tables that featx writes."""
 
 _NPZ = {"features.npy", "sample_id.npy", "content_hash.npy", "features_id.npy"}
 _ZIP_COMMENT = len(GENERATOR).to_bytes(2, "little") + GENERATOR.encode()
 
 
 def has_mark(stream: BinaryIO, suffix: str) -> bool:
-    """Return whether a file carries the mark of featx; True for an empty file, which has nothing to lose.
+    """Return whether a file has the mark of featx; True for an empty file, which may be replaced without loss.
 
     Parameters
     ----------
     stream : binary file
-        Open for reading, at its start.
+        File, open for reading at the start.
     suffix : str
         Extension of the file name in lower case.
     """
@@ -47,7 +47,13 @@ def has_mark(stream: BinaryIO, suffix: str) -> bool:
         return True
     try:
         return _READERS[suffix](stream)
-    except (KeyError, ValueError, RecursionError, NotImplementedError, zipfile.BadZipFile):  # damaged or without a mark
+    except (
+        KeyError,
+        ValueError,
+        RecursionError,
+        NotImplementedError,
+        zipfile.BadZipFile,
+    ):  # damaged, or without a mark
         return False
 
 
@@ -115,7 +121,7 @@ def _names_maker(stream: BinaryIO) -> bool:
 
 
 def mark_png(content: bytes) -> bytes:
-    """Return a PNG file with the mark of featx added; the pixels do not change."""
+    """Return a PNG file with the mark of featx; the pixels do not change."""
     chunk = (len(_PNG_CHUNK) - 4).to_bytes(4, "big") + _PNG_CHUNK + zlib.crc32(_PNG_CHUNK).to_bytes(4, "big")
     return content[:_PNG_HEAD] + chunk + content[_PNG_HEAD:]
 
@@ -134,9 +140,9 @@ _READERS: dict[str, Callable[[BinaryIO], bool]] = {
     ".keras": _has_comment,
     ".json": _names_maker,
 }
-"""Functions that look for the mark, by extension; formats that cannot carry one, such as ``.npy``, are missing."""
+"""Functions that search for the mark, by extension; formats that cannot have a mark, such as ``.npy``, are missing."""
 
 
 def can_carry_mark(suffix: str) -> bool:
-    """Return whether files with an extension can carry the mark of featx."""
+    """Return whether files with the given extension can have the mark of featx."""
     return suffix in _READERS

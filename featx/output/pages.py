@@ -1,4 +1,4 @@
-"""Render self-contained HTML pages, which load nothing, run one script identified by its hash, and escape all text."""
+"""Render self-contained HTML pages, which load no other file, execute only one script and escape all text."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from typing import Any
 from featx.output.marks import GENERATOR
 
 _INVISIBLE = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")
-"""Control characters, marks that change the direction of text, and lone surrogates."""
+"""Control characters, characters that change the direction of text, and lone surrogates."""
 
 
 def shown_text(text: str) -> str:
-    """Return text with invisible characters escaped, such as ``\\u202e``, which may reorder the text around them."""
+    """Return text with escaped invisible characters, such as ``\\u202e``, which reverses the order of characters."""
     return _INVISIBLE.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
 
 
@@ -25,12 +25,12 @@ def render_page(package: str, name: str, /, **values: Any) -> str:
     Parameters
     ----------
     package : str
-        Package with the template ``templates/<name>.html.j2``, which extends ``base.html.j2`` of this package, and the
-        script ``templates/<name>.js``.
+        Package with the template ``templates/<name>.html.j2``, which extends ``base.html.j2`` of ``featx.output``, and
+        with the script ``templates/<name>.js``.
     name : str
         Name of the page.
     **values
-        JSON values for the template; their strings pass through :func:`shown_text`. The script reads ``data``.
+        JSON values for the template, whose strings are escaped by :func:`shown_text`. The script reads ``data``.
     """
     from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 
@@ -41,7 +41,7 @@ def render_page(package: str, name: str, /, **values: Any) -> str:
         trim_blocks=True,
     )
     assert environment.loader is not None
-    # Browsers normalize line ends before hashing.
+    # Browsers normalise line ends before they compute the hash.
     script = environment.loader.get_source(environment, f"{name}.js")[0].replace("\r\n", "\n")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     return environment.get_template(f"{name}.html.j2").render(

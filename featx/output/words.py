@@ -1,4 +1,4 @@
-"""Quote words of shell commands."""
+"""Quote words for shell commands."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _ESCAPED = {ord("'"): "\\'", ord("\\"): "\\\\"}
 
 
 def shell_word(word: str | Path) -> str:
-    """Return a word quoted for a shell; a path with a leading dash is changed so that it is not read as an option.
+    """Return a word quoted for a shell; a leading ``./`` prevents that a path such as ``-x`` is read as an option.
 
     >>> shell_word(Path("my set"))
     "'my set'"

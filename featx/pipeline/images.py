@@ -38,7 +38,10 @@ _ROUNDING = 0.02
 """Maximum rounding error of a sum of probabilities in bfloat16."""
 
 _AHEAD_BYTES = 48_000_000
-"""Bytes of decoded images that may wait for the backbone: decoding continues while it starts, with little memory."""
+"""Maximum size of the decoded images that wait for the backbone, in bytes.
+
+Decoding thus continues while the backbone is loaded, without using much memory.
+"""
 
 
 def fill(
@@ -55,14 +58,14 @@ def fill(
     ----------
     images : sequence of ImageFile
     memo : mapping of str to FileState
-        Stored states of their files, by sample_id.
+        Stored states of the files, by sample_id.
     store : FeatureStore
     locate : callable
-        Returns the weight file or the local network of the feature spec; called only if features must be computed.
+        Returns the weights file or the network file of the feature spec; called only if features must be computed.
     runtime : Runtime
     remember : callable
-        Called with the states of all images while the store is still locked, so that a later cleaning finds the new
-        rows in a snapshot and keeps them.
+        Called with the states of all images while the store is still locked, so that a later cleaning of the cache
+        finds the new rows in a snapshot and keeps them.
 
     Returns
     -------
@@ -71,7 +74,8 @@ def fill(
     Raises
     ------
     StoreError, EngineError, BackboneError
-        See :mod:`featx.errors`. Features computed before an error are kept.
+        If the store, the engine or the backbone cannot be used; see :mod:`featx.errors`. Features computed before an
+        error are kept.
     """
     with store.writer(runtime.notice) as writer, preparer_for(store.spec, runtime) as prepare:
         with runtime.stage("reading the cache"):
@@ -97,11 +101,11 @@ def fill(
 
 
 def intact_rows(store: FeatureStore, runtime: Runtime) -> StoredFeatures:
-    """Return the undamaged rows of a store that is locked for writing, and report damaged rows."""
+    """Return the undamaged rows of a store, and report damaged rows; the store must be locked for writing."""
     damaged = store.set_aside_if_unreadable()
     if damaged is not None:
         runtime.notice(
-            f"{store.path.name} was damaged and is renamed to {damaged.name}; all its features are recomputed"
+            f"{store.path.name} was damaged and has been renamed to {damaged.name}; all its features are recomputed"
         )
     stored = store.snapshot()
     if stored.n_damaged:
@@ -120,31 +124,32 @@ def _network(spec: FeatureSpec, locate: Locate) -> str:
 
 def _start(spec: FeatureSpec, locate: Locate, runtime: Runtime) -> Runner:
     engine = start(spec, locate, runtime)
-    runtime.notice(f"{engine.name} {engine.precision} on {engine.device}: {engine.n_features:,} features per image")
+    how = f"{engine.name}, {engine.precision}, {engine.device}"
+    runtime.notice(f"engine     {how}: {engine.n_features:,} features per image")
     if spec.pooling == "flatten" and engine.n_features > _WIDE:
         megabytes = engine.n_features * 4 / 1e6
         runtime.notice(
-            f"warning: flatten gives {engine.n_features:,} features per image ({megabytes:.1f} MB); heads will be slow "
-            "and overfit. Average pooling is the usual choice"
+            f"warning: pooling flatten gives {engine.n_features:,} features per image ({megabytes:.1f} MB); heads "
+            "will be slow and overfit. The usual choice is average pooling"
         )
     return engine
 
 
 def _warn_of_probabilities(probes: NDArray[np.float32], spec: FeatureSpec, runtime: Runtime) -> None:
-    """Report a warning if the output of a network file looks like that of a classifier."""
+    """Report a warning if the output of a network file looks like class probabilities."""
     if spec.backbone != FILE_BACKBONE or spec.layer is not None or probes.min() < 0 or not probes.any():
         return
     n = probes.shape[1]
     if probes.max() <= 1 if n == 1 else np.abs(probes.sum(axis=1) - 1).max() < _ROUNDING:
         what = "the probability of one class" if n == 1 else f"the probabilities of {n:,} classes (they sum to 1)"
         runtime.notice(
-            f"warning: the output of this network looks like {what}; features of an earlier layer are usually better: "
-            "use `layer=NAME` in extract or fit"
+            f"warning: the output of this network looks like {what}; features of an earlier layer are usually better. "
+            "Choose the layer with `layer=NAME` in extract or fit"
         )
 
 
 class Pending(Protocol):
-    """Batches of pixels for the backbone, and the rows that result from their features."""
+    """Batches of pixels for the backbone, and the rows of the store for the features of each batch."""
 
     def __iter__(self) -> Iterator[NDArray[np.uint8]]:
         """Return the iterator itself."""
@@ -155,14 +160,14 @@ class Pending(Protocol):
         ...
 
     def rows(self, features: NDArray[np.float32]) -> Rows:
-        """Return the rows with finite features of the oldest batch that has no features yet."""
+        """Return the rows of the oldest pending batch, given its features; rows that are not finite are left out."""
         ...
 
 
 def compute_rows(
     spec: FeatureSpec, locate: Locate, runtime: Runtime, pending: Pending, writer: StoreWriter, progress: Progress
 ) -> str:
-    """Compute and append the rows of all batches, release the engine's memory, and return the device."""
+    """Compute and append the rows of all batches, release the memory of the engine, and return the device."""
     first = next(pending, None)
     if first is None:
         return ""
@@ -170,7 +175,7 @@ def compute_rows(
     with runtime.stage(f"running {backbone_name(spec)} for the first time"):
         probes = probe_features(engine, spec)
     if probes is None:
-        raise EngineError(f"{_network(spec, locate)} gives no finite features for any of featx's own probe images")
+        raise EngineError(f"{_network(spec, locate)} gives no finite features for any of the probe images of featx")
     _warn_of_probabilities(probes, spec, runtime)
     begun = False
     with contextlib.closing(engine.run(chain([first], pending))) as features_of:
@@ -186,7 +191,7 @@ def compute_rows(
 
 
 class _Batches(Iterator[NDArray[np.uint8]]):
-    """Convert readings into batches of pixels, and match the features of each batch with its images."""
+    """Collect the pixels of decoded images in batches, and match the features of each batch with the images."""
 
     def __init__(self, readings: Iterator[Reading], batch_size: int, progress: Progress, not_finite: str) -> None:
         self._readings = readings
@@ -217,7 +222,7 @@ class _Batches(Iterator[NDArray[np.uint8]]):
         return np.stack([reading.decoded.pixels for _, reading in batch])
 
     def rows(self, features: NDArray[np.float32]) -> Rows:
-        """Return the rows with finite features of the oldest pending batch; its other images are skipped."""
+        """Return the rows of the oldest pending batch; images whose features are not finite are skipped."""
         batch = self._under_way.popleft()
         hashes = as_hashes(reading.state.content_hash for _, reading in batch)
         signatures = np.stack([reading.decoded.signature for _, reading in batch])
@@ -230,7 +235,7 @@ class _Batches(Iterator[NDArray[np.uint8]]):
         return Rows(keys_of(hashes)[finite], signatures[finite], features[finite])
 
     def settle(self, states: Sequence[FileState | None], memo: Mapping[str, FileState]) -> list[FileState]:
-        """Return the states of all images; duplicates share the result of decoding one of them, now or earlier."""
+        """Return the states of all images; duplicates share the result of decoding one of them in any run."""
         shown = {s.content_hash: s for s in memo.values() if s.width}
         shown |= {s.content_hash: s for s in self._read if s.status == "skipped" or s.width}
         read = iter(self._read)

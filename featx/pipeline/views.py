@@ -31,13 +31,13 @@ def fill_views(
     runtime: Runtime,
     viewed: Collection[bytes] | None = None,
 ) -> StoredViews:
-    """Compute the features of the views of the training part that a store lacks.
+    """Compute the features of augmented views of the training part that are not in the store.
 
     Parameters
     ----------
     images : sequence of ImageFile
     states : sequence of FileState
-        States of the images after the pass over the images themselves, in the same order.
+        States of the images after the extraction of the images themselves, in the same order.
     store : FeatureStore
         Store of a feature spec with ``augment``.
     n : int
@@ -46,16 +46,16 @@ def fill_views(
         As for :func:`featx.pipeline.fill`.
     runtime : Runtime
     viewed : collection of bytes, optional
-        Content hashes: compute views of these contents only.
+        Content hashes of the images whose views are computed; by default all images of the training part.
 
     Returns
     -------
-    Augmented
+    StoredViews
 
     Raises
     ------
     DatasetError
-        If images have changed since the pass over the images themselves.
+        If images have changed since the extraction of the images themselves.
     EngineError
         If the features of a view are not finite.
     """
@@ -89,7 +89,7 @@ def fill_views(
 
 
 class _ViewBatches(Iterator[NDArray[np.uint8]]):
-    """Convert readings into batches of views, and match the features of each batch with its views."""
+    """Collect the pixels of augmented views in batches, and match the features of each batch with the views."""
 
     def __init__(
         self, readings: Iterator[Reading], lacking: Mapping[bytes, list[int]], spec: FeatureSpec, batch_size: int
@@ -105,7 +105,7 @@ class _ViewBatches(Iterator[NDArray[np.uint8]]):
 
     def __next__(self) -> NDArray[np.uint8]:
         while len(self._waiting) < self._batch_size and (reading := next(self._readings, None)) is not None:
-            if reading.prepared is not None:  # a file that changed meanwhile has no views here; fill_views raises then
+            if reading.prepared is not None:  # a file that changed meanwhile has no views here, and fill_views raises
                 lacking = self._lacking.get(reading.state.content_hash, ())
                 self._waiting.extend((reading, view) for view in lacking)
         batch = [self._waiting.popleft() for _ in range(min(self._batch_size, len(self._waiting)))]
@@ -119,7 +119,7 @@ class _ViewBatches(Iterator[NDArray[np.uint8]]):
         return make_views(pixels, hashes, views, self._spec.augment or "", self._spec.augment_seed)
 
     def rows(self, features: NDArray[np.float32]) -> Rows:
-        """Return the rows with finite features of the oldest pending batch; a view has the signature of its image."""
+        """Return the finite rows of the oldest pending batch; a view has the signature of its image."""
         keys, signatures = self._under_way.popleft()
         finite = np.isfinite(features).all(axis=1)
         self.n_computed += int(finite.sum())

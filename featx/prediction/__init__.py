@@ -1,4 +1,4 @@
-"""Predict files and folders of any size with a fitted classifier."""
+"""Predict the classes of any number of images in files and folders with a fitted classifier."""
 
 from featx.prediction.predicting import PredictionSummary, load, predict
 

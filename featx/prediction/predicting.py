@@ -1,4 +1,4 @@
-"""Predict images with a fitted classifier and write the predictions to a table, in bounded memory."""
+"""Predict the classes of images with a fitted classifier, and write the predictions to a table in bounded memory."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _COLUMNS = ("path", "label", "confidence", "status", "seen", "reason")
 
 @dataclass(frozen=True)
 class PredictionSummary:
-    """Summary of a run of :func:`featx.predict`.
+    """Summary of one call of :func:`featx.predict`.
 
     Parameters
     ----------
@@ -36,28 +36,29 @@ class PredictionSummary:
     columns : tuple of str
         Columns of the table.
     n_images : int
-        Number of images: predicted, rejected and skipped.
+        Number of predicted, rejected and skipped images together.
     n_predicted, n_rejected, n_skipped : int
+        Number of predicted, of rejected, and of skipped images.
     n_seen : int
-        Number of images that the model was fitted on.
+        Number of training images of the model among the images.
     n_ignored : int
         Number of files that are not images.
     precision : str
-        Floating-point format that the features were computed in.
+        Number format of the computation of the features.
     output : path or None
-        File of the table.
+        Path of the table; None if no table was written.
     gallery : path or None
-        File of the gallery.
+        Path of the gallery; None if no gallery was written.
     n_in_gallery : int
         Number of images in the gallery.
     rows : tuple of tuple
-        Rows of the table, if it was not written to a file.
+        Rows of the table; empty if the table was written to a file.
     seconds : float
         Wall time.
     own_folders : tuple of OwnFolder
-        Folders written by featx, which are not predicted.
+        Folders that featx wrote; their images are not predicted.
     fault : str
-        Why no image could be used; empty if at least one could.
+        Reason why no image could be used; empty if at least one image could be used.
 
     Examples
     --------
@@ -85,7 +86,7 @@ class PredictionSummary:
     fault: str = ""
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the JSON keys of ``featx predict --json``, with the rows if there is no output file."""
+        """Return the JSON object that ``featx predict --json`` prints, with the rows if there is no output file."""
         return {
             "model": self.model,
             "n_images": self.n_images,
@@ -106,22 +107,23 @@ class PredictionSummary:
 
 @checked()
 def load(path: str | Path, *, trusted: Collection[str] = ()) -> Classifier:
-    """Load a model file; only the code of trusted types is run.
+    """Load a model file; only code of trusted types is executed.
 
     Parameters
     ----------
     path : path
+        Model file.
     trusted : collection of str
-        Types of the head that may be built in addition to those that featx checks, such as ``mine.MyHead`` or
-        ``sklearn.ensemble._forest.RandomForestClassifier``. Their code runs with the content of the file, which featx
-        does not check. Name them only if you trust the author of the file to run code on this machine. Without this
-        argument, the error message lists the types that are needed.
+        Further types that the head may contain, in addition to the types that featx checks, such as ``mine.MyHead`` or
+        ``sklearn.ensemble._forest.RandomForestClassifier``. The code of these types is executed with content of the
+        file that featx does not check. Name a type only if you trust the author of the file to run code on this
+        machine. If a required type is not named, the error message lists it.
 
     Raises
     ------
     ClassifierError
-        If the file does not exist, is not a model, is damaged, was written by a later featx, or has a head of types
-        that are not trusted.
+        If the file does not exist, is not a model, is damaged, was written by a later version of featx, or contains a
+        type that is not trusted.
 
     Examples
     --------
@@ -151,47 +153,49 @@ def predict(
     path_column: str = "path",
     runtime: Runtime | None = None,
 ) -> PredictionSummary:
-    """Predict any number of images in files and folders.
+    """Predict the classes of any number of images in files and folders.
 
     Parameters
     ----------
     model : Classifier or path
+        Fitted classifier, or a model file.
     paths : path or sequence of paths
         Images, folders of images, and lists of images (``.csv``, ``.txt`` or ``.parquet`` files with a column of
         paths).
     output : path, optional
-        Table to write: ``.csv``, ``.jsonl`` or ``.parquet``. By default, the rows are returned.
+        Table to write: ``.csv``, ``.jsonl``, ``.ndjson`` or ``.parquet``. If not given, the rows are returned.
     top_k : int
-        Number of most probable classes to list for each image, with their probabilities.
+        Number of classes that are listed for each image, the most probable first, with their probabilities.
     sort_into : path, optional
-        Folder to copy the images into, one subfolder for each class.
+        Folder into which the images are copied, with a subfolder for each predicted class.
     link : bool
-        Make hard links in ``sort_into`` instead of copies.
+        With ``sort_into``, create hard links instead of copies.
     gallery : path, optional
-        Gallery to write, which shows the images with labels and confidences: ``.html`` with at most 2,000 images, or
-        ``.png`` with at most 200.
+        File to write that shows the images with predicted labels and confidences: ``.html`` with at most 2,000 images,
+        or ``.png`` with at most 200 images.
     overwrite : bool
         Replace outputs that featx wrote.
     no_cache : bool
         Do not read or write the cache.
     weights : path, optional
-        Weight file or local network file, if the model needs one.
+        Weights file or backbone file; required if the model was fitted with such a file and does not include it.
     exact : bool
-        Raise an error instead of using float32 for a bfloat16 model on a CPU without bfloat16.
+        If the features of the model were computed in bfloat16 and the CPU does not support bfloat16, raise an error
+        instead of computing in float32.
     strict : bool
-        Raise an error if an image cannot be used.
+        If an image is skipped, raise an error after all other images are processed.
     reject_rate : float, optional
-        Share of genuine images that may be rejected. Images that are less similar to the training images are marked as
-        rejected.
+        Expected fraction of images of the known classes that are rejected by mistake. Images that are not similar to
+        the training images are marked as rejected. If not given, no image is rejected.
     path_column : str
-        Name of the column of paths in a list.
+        Column of a list that contains the paths.
     runtime : Runtime, optional
         Cache folder, threads and callbacks.
 
     Returns
     -------
     PredictionSummary
-        Counts, and the rows if there is no ``output``.
+        Counts, and the rows if ``output`` is not given.
 
     Raises
     ------
@@ -211,7 +215,7 @@ def predict(
     """
     PredictOptions.of(locals())  # checks the ranges
     if link and sort_into is None:
-        raise as_usage(OutputError("`link` applies only to `sort_into`; name a folder to sort into, or omit `link`"))
+        raise as_usage(OutputError("`link` requires `sort_into`; add `sort_into=FOLDER`, or leave out `link`"))
     runtime = runtime or Runtime()
     started = time.monotonic()
     name = str(model) if isinstance(model, str | Path) else model.title
@@ -219,8 +223,11 @@ def predict(
     if isinstance(model, str | Path):
         _stop_if_swapped(Path(model), [Path(path) for path in given])
     classifier = load(model) if isinstance(model, str | Path) else model
-    if top_k > len(classifier.classes_):
-        raise as_usage(OutputError(f"`top_k={top_k}`: the model has only {len(classifier.classes_)} classes"))
+    n_classes = len(classifier.classes_)
+    if top_k > n_classes:
+        raise as_usage(
+            OutputError(f"`top_k={top_k}`: the model has {n_classes} classes; expected a number from 1 to {n_classes}")
+        )
     read = [path for path in (*given, model, weights) if isinstance(path, str | Path)]
     target = None if output is None else OutputFile(output, WRITERS, overwrite, inputs=read, keeps=not no_cache)
     if reject_rate is not None:
@@ -274,7 +281,7 @@ def predict(
 
 @contextmanager
 def _explain_errors_of_temporary_cache() -> Iterator[None]:
-    """Add the place of the temporary cache, and what to do, to its errors."""
+    """Add the location of the temporary cache, and a remedy, to errors of this cache."""
     try:
         yield
     except OSError as error:
@@ -313,7 +320,7 @@ def _write(target: OutputFile, columns: Sequence[str], chunks: Iterator[list[Row
 
 
 class _RowCounter(Iterator[list[Row]]):
-    """Iterates over chunks of rows; counts them, sorts their images into folders and adds them to the gallery."""
+    """Iterate over chunks of rows; count the rows, sort the images into folders and add the images to the gallery."""
 
     def __init__(
         self,
@@ -343,12 +350,14 @@ class _RowCounter(Iterator[list[Row]]):
                 self._sorter.place(Path(row.path), row.label)
                 self._advance(self._n_done, self._n_images)
             self._n_done += 1
-        self._advance(self._n_done - 1, self._n_images)  # the caller writes these rows before it asks for more
+        self._advance(
+            self._n_done - 1, self._n_images
+        )  # the caller writes these rows before it requests the next chunk
         return rows
 
 
 def _chunks(classifier: Classifier, table: FeatureTable, top_k: int, reject_rate: float | None) -> Iterator[list[Row]]:
-    """Yield the rows of a table in chunks, with skipped images in the order given."""
+    """Yield the rows of a table in chunks, including skipped images, in the order of the inputs."""
     empty = (None,) * (len(classifier.classes_) + 2 * (top_k - 1))
     skipped = [
         (image.position, Row(image.path, "", None, "skipped", None, image.reason, empty))
@@ -384,5 +393,9 @@ def _rows(
         further = [value for k in best[1:] for value in (classifier.classes_[k], p[k])]
         status: Status = "rejected" if out else "ok"
         label = "" if out else classifier.classes_[best[0]]
-        reason = f"unlike the training images; the nearest class is {classifier.classes_[best[0]]}" if out else ""
+        reason = (
+            f"not similar to the training images; the most probable class is {classifier.classes_[best[0]]}"
+            if out
+            else ""
+        )
         yield Row(sample.sample_id, label, p[best[0]], status, known, reason, (*p, *further))

@@ -1,4 +1,4 @@
-"""Sort predicted images into one folder per class."""
+"""Sort images into one folder for each predicted class."""
 
 from __future__ import annotations
 
@@ -18,29 +18,30 @@ _TAG_TEXT = b"Images sorted by featx; never scanned as data.\n"
 _LONGEST_NAME = 200
 
 _Inode = tuple[int, int]
-"""Device and inode number of a file, the same for all its hard links."""
+"""Device number and inode number of a file; all hard links to a file have the same numbers."""
 
 
 class Sorter:
-    """Copies or links images into ``folder/<class>/``; input images are never replaced.
+    """Copy or link images into ``folder/<class>/``; input images are never replaced.
 
     Parameters
     ----------
     folder : path
-        New or empty folder, or with ``overwrite`` also a folder of an earlier run. It may neither contain an input nor
-        lie in one.
+        New or empty folder, or with ``overwrite`` also a folder of an earlier run. The folder may neither contain an
+        input nor lie in an input folder.
     classes : sequence of str
+        Names of the classes.
     given : sequence of path
-        Files and folders that are predicted.
+        Input files and folders.
     link : bool
-        Make hard links instead of copies. Links need no space, but work only on the same disk.
+        Create hard links instead of copies. Links need no space, but are possible only on the same disk.
     overwrite : bool
-        Sort into a folder of an earlier run, and replace its images of the same name.
+        Also accept a folder of an earlier run, and replace images with the same name in this folder.
 
     Raises
     ------
     OutputError
-        If the folder cannot be used or created; nothing was written.
+        If the folder cannot be used or created; in this case, nothing is written.
     """
 
     def __init__(
@@ -75,12 +76,12 @@ class Sorter:
             )
 
     def begin(self, images: Iterable[str]) -> None:
-        """Create the folder, and mark it so that it is never scanned as data.
+        """Create the folder, and mark it as output of featx, so that it is never scanned as data.
 
         Parameters
         ----------
         images : iterable of str
-            Paths of all images that are predicted.
+            Paths of all predicted images.
 
         Raises
         ------
@@ -104,7 +105,7 @@ class Sorter:
             raise OutputError(f"`sort_into={self._named}`: {reason_of(error)}") from None
 
     def place(self, image: Path, label: str) -> Path:
-        """Copy or link an image into the folder of its class, completely or not at all, and return its new path.
+        """Copy or link an image into the folder of a class, completely or not at all, and return the new path.
 
         Raises
         ------
@@ -124,10 +125,10 @@ class Sorter:
             _make_folder(target.parent)
             self._put(image, target)
         except OSError as error:
-            reason = "another file exists there" if isinstance(error, ReplacedError) else reason_of(error)
+            reason = "another file has this path" if isinstance(error, ReplacedError) else reason_of(error)
             raise OutputError(
                 f"{image} cannot be put into {target.parent}: {reason}. The images sorted so far are complete, "
-                "and computed features are kept in the cache; run the command again with another `sort_into`, or with "
+                "and the computed features are in the cache; run the command again with another `sort_into`, or with "
                 "`overwrite=True`"
             ) from None
         return target
@@ -139,7 +140,7 @@ class Sorter:
             if self._link and inode == _inode(os.stat(image)):
                 return
             if inode in self._read:
-                raise FileExistsError(0, "one of the input images is there")
+                raise FileExistsError(0, "an input image has this path")
             if not self._is_tagged:
                 raise ReplacedError
         if self._link:
@@ -150,7 +151,7 @@ class Sorter:
 
 
 def _check_apart(named: Path, folder: Path, given: Sequence[str | Path]) -> None:
-    """Check that no input is the folder, contains it or lies in it, after resolving links."""
+    """Check that no input is the folder, contains the folder or lies in the folder, after resolving links."""
     above = set(_chain(folder))
     own = _inode(os.stat(folder)) if folder.exists() else None
     for name in given:
@@ -215,7 +216,7 @@ def _make_folder(folder: Path) -> None:
 
 
 def _shortened(stem: str, end: str) -> str:
-    """Return the name ``stem + end``, with the stem cut so that the name has at most 255 bytes."""
+    """Return the name ``stem + end``; the stem is shortened if the name would have more than 255 bytes."""
     room = 255 - len(os.fsencode(end))
     whole = os.fsencode(stem)
     return (os.fsdecode(whole) if len(whole) <= room else whole[:room].decode("utf-8", "ignore")) + end
@@ -225,7 +226,7 @@ def _folder_names(classes: Sequence[str]) -> dict[str, str]:
     names: dict[str, str] = {}
     used: set[str] = set()
     for label in classes:
-        # Windows forbids these characters; without them, the folder can be copied there.
+        # Windows forbids these characters; without them, the folder can be copied to Windows.
         name = re.sub(r'[<>:"/\\|?*\x00-\x1f]', "_", label)
         name = os.fsencode(name)[:_LONGEST_NAME].decode("utf-8", "ignore").strip(" .") or "_"
         while name.casefold() in used:

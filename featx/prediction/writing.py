@@ -1,4 +1,4 @@
-"""Write a table of predictions chunk by chunk, in CSV, JSON Lines or Parquet format."""
+"""Write a table of predictions in chunks, in CSV, JSON Lines or Parquet format."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from featx.galleries import Status
 from featx.output import csv_path, escape_formula, import_pyarrow, utf8_text
 
 Values = tuple[Any, ...]
-"""Values of one row of the table, by column."""
+"""Values of one row of the table, in the order of the columns."""
 
 
 class Row(NamedTuple):
@@ -21,16 +21,16 @@ class Row(NamedTuple):
     Parameters
     ----------
     path, label : str
-        Path of the image, and predicted class; the label is empty unless the status is ``ok``.
+        Path of the image, and name of the predicted class; the label is empty if the status is not ``ok``.
     confidence : float or None
         Calibrated probability of the predicted class; None for a skipped image.
     status : {"ok", "rejected", "skipped"}
     seen : bool or None
         Whether the model was fitted on the image; None for a skipped image.
     reason : str
-        Why the image was rejected or skipped.
+        Reason why the image was rejected or skipped; empty for other images.
     further : tuple
-        Probabilities of the classes, then further labels with their confidences; all None for a skipped image.
+        Probabilities of all classes, then the further labels and their confidences; all None for a skipped image.
     """
 
     path: str
@@ -43,12 +43,12 @@ class Row(NamedTuple):
 
     @property
     def values(self) -> Values:
-        """Values of the row of the table."""
+        """Values of the row, in the order of the columns of the table."""
         return (*self[:-1], *self.further)
 
 
 class TableWriter(Protocol):
-    """Writes rows of a table to a file."""
+    """Interface of the objects that write rows of a table to a file."""
 
     def write(self, rows: Sequence[Values]) -> None:
         """Append rows to the file."""
@@ -58,7 +58,7 @@ class TableWriter(Protocol):
 
 
 def open_table(path: Path, kind: str, columns: Sequence[str]) -> TableWriter:
-    """Open a file for rows with the given columns; ``kind`` is the extension of the final name, such as ``.csv``."""
+    """Return a writer of rows with the given columns; ``kind`` is the extension of the final name, such as ``.csv``."""
     return WRITERS[kind](path, columns)
 
 
@@ -125,4 +125,4 @@ WRITERS: dict[str, Callable[[Path, Sequence[str]], TableWriter]] = {
     ".ndjson": _JsonLinesWriter,
     ".parquet": _ParquetWriter,
 }
-"""Writers of a table by the extension of the file name."""
+"""Writer for each extension of the file name."""

@@ -1,4 +1,4 @@
-"""Render results as text lines and HTML pages; no metric is computed here."""
+"""Render results as text lines and as an HTML page, from values that other packages computed."""
 
 from featx.rendering.caches import cleaning_lines, export_lines, listing_lines, verification_lines
 from featx.rendering.captures import ENOUGH_RECORDINGS, capture_lines, recording_lines

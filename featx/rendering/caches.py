@@ -1,4 +1,4 @@
-"""Text lines about a cache, from the dictionaries that --json prints."""
+"""Text lines about a cache, from the dictionaries that ``--json`` prints."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _UNUSUAL = {"layer": None, "pooling": "avg", "resize": "crop", "layout": None, "
     "augment": None,
     "augment_seed": 0,
 }
-"""Fields of a feature spec that are shown if they differ from these defaults."""
+"""Default values of the fields of a feature spec that are shown only if they differ from the default."""
 
 _ROWS = ("rows", "store")
 
@@ -24,10 +24,10 @@ def listing_lines(listing: Mapping[str, Any]) -> list[str]:
     lines += [line("features", _store(store)) for store in listing["stores"]]
     lines += [line("data set", _dataset(dataset)) for dataset in listing["datasets"]]
     for graph in listing["graphs"]:
-        unneeded = "" if graph["needed"] else "   used by no store; featx cache gc deletes it"
-        lines.append(line("graph", f"{graph['name']}  {size(graph['n_bytes'])}{unneeded}"))
+        unneeded = "" if graph["needed"] else "   no feature store uses it; featx cache gc deletes it"
+        lines.append(line("graph", f"{graph['name']}  converted backbone, {size(graph['n_bytes'])}{unneeded}"))
     for run in listing["runs"]:
-        state = "finished" if run["is_finished"] else "stopped; the same command resumes it"
+        state = "finished" if run["is_finished"] else "stopped; the same command continues it"
         lines.append(
             line("training", f"{run['id']}  {state}   {size(run['n_bytes'])}   used {_minute(run['last_used'])}")
         )
@@ -57,16 +57,17 @@ def cleaning_lines(cleaning: Mapping[str, Any]) -> list[str]:
     others = [entry for entry in removed if entry["kind"] not in (*_ROWS, "data set")]
     lines += [line(label, _removed(entry)) for entry in others[:_SHOWN]]
     for kind, count in Counter(entry["kind"] for entry in others[_SHOWN:]).items():
-        lines.append(line(label, f"{count:,} more of kind {kind}; --json lists all"))
+        lines.append(line(label, f"{count:,} more ({kind}); --json lists all"))
     lines += [line("kept", text) for text in cleaning["kept"]]
     total = f"{cleaning['n_rows']:,} rows of features, {size(cleaning['n_bytes'])}"
-    return [*lines, line("total", total if removed else "nothing to remove")]
+    return [*lines, line("total", total) if removed else line(label, "nothing")]
 
 
 def export_lines(export: Mapping[str, Any]) -> list[str]:
     """Return lines about exported features; ``export`` is the result of ``featx cache export --json``."""
     skipped = f"; without {export['n_skipped']:,} skipped images" if export["n_skipped"] else ""
-    rows = f"{export['n_images']:,} x {export['n_features']:,} of {export['features_id']}{skipped}"
+    shape = f"{export['n_images']:,} images x {export['n_features']:,} features"
+    rows = f"{shape}, from the store {export['features_id']}{skipped}"
     return [line("features", rows), line("table", f"{export['output']}, {size(export['n_bytes'])}")]
 
 
@@ -84,20 +85,21 @@ def _store(store: Mapping[str, Any]) -> str:
     if store["status"] != "ok":
         return f"{store['id']}  {store['status']}, {size(store['n_bytes'])}   {store['problem']}"
     spec = store["spec"]
-    # A backbone from a file has no name, so its digest is shown; random weights are named in the spec.
-    network = f"file {spec['weights'][:12]}" if spec["backbone"] == "file" else spec["backbone"]
+    # The digest of the file is shown for a backbone from a file, because such a backbone has no name.
+    network = f"backbone file {spec['weights'][:12]}" if spec["backbone"] == "file" else spec["backbone"]
     unusual = [f"{name} {spec[name]}" for name, usual in _UNUSUAL.items() if spec.get(name, usual) != usual]
     seed = [spec["weights"]] if spec["weights"].startswith("random-") else []
-    description = ", ".join([f"{network} {spec['size']}", *seed, *unusual, f"{spec['engine']} {spec['precision']}"])
-    unfinished = f" (+ {store['n_unfinished']:,} of an unfinished run)" if store["n_unfinished"] else ""
-    rows = f"{store['n_rows']:,} rows{unfinished} x {store['n_features']:,}"
+    size_of_input = f"{spec['size']} pixels"
+    description = ", ".join([network, size_of_input, *seed, *unusual, spec["engine"], spec["precision"]])
+    unfinished = f" (and {store['n_unfinished']:,} of an unfinished run)" if store["n_unfinished"] else ""
+    rows = f"{store['n_rows']:,} rows{unfinished}, {store['n_features']:,} features each"
     return f"{store['id']}  {description}   {rows}   {size(store['n_bytes'])}   used {_minute(store['last_used'])}"
 
 
 def _dataset(dataset: Mapping[str, Any]) -> str:
     if dataset["status"] != "ok":
         return f"{dataset['id']}  {dataset['status']}, {size(dataset['n_bytes'])}   {dataset['problem']}"
-    kinds = {"extract": "", "predict": " (predicted)", "manifest": " (manifest)"}
+    kinds = {"extract": "", "predict": " (from featx predict)", "manifest": " (manifest)"}
     gone = "" if dataset["root_exists"] else "   the folder no longer exists"
     skipped = f", {dataset['n_skipped']:,} skipped" if dataset["n_skipped"] else ""
     images = f"{dataset['n_images']:,} images{skipped}"

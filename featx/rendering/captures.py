@@ -8,14 +8,14 @@ from typing import Any
 from featx.rendering.terminal import line
 
 ENOUGH_RECORDINGS = 3
-"""Smallest number of recordings of a label for a useful accuracy estimate: one for testing, two for training."""
+"""Minimum number of recordings of a label for a useful accuracy estimate: one for testing, two for training."""
 
 _MANY_LABELS = 12
 
 
 def capture_lines(capture: Mapping[str, Any]) -> list[str]:
     """Return lines about a capture; ``capture`` is the result of ``featx capture --json``."""
-    reasons = (("n_blurred", "blurred"), ("n_alike", "similar to the one before"), ("n_no_face", "without a face"))
+    reasons = (("n_blurred", "blurred"), ("n_alike", "similar to the preceding image"), ("n_no_face", "without a face"))
     left_out = [f"{capture[key]:,} {reason}" for key, reason in reasons if capture[key]]
     text = f"{capture['n_kept']:,} kept of {capture['n_frames']:,} frames in {capture['seconds']:.1f} s"
     return [
@@ -26,7 +26,7 @@ def capture_lines(capture: Mapping[str, Any]) -> list[str]:
 
 
 def recording_lines(recordings: Mapping[str, int]) -> list[str]:
-    """Return lines with the number of recordings of each label and the labels that need more of them."""
+    """Return lines with the number of recordings of each label, and with the labels that need more recordings."""
     captured = {label: n for label, n in recordings.items() if n}
     few = {label: ENOUGH_RECORDINGS - n for label, n in captured.items() if n < ENOUGH_RECORDINGS}
     shown = [f"{label} {n:,}" for label, n in list(captured.items())[:_MANY_LABELS]]

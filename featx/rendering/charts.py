@@ -1,4 +1,4 @@
-"""Coordinates of the points in the charts of the page; their values are computed elsewhere."""
+"""Coordinates of points in the charts of the HTML report; other packages compute the values of the points."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 _LEAST_APART = 24
-"""Smallest distance of two axis labels that do not overlap."""
+"""Minimum distance between two axis labels, in units of the chart, so that the labels do not overlap."""
 
 _WIDTH, _HEIGHT = 240, 150
-"""Size of the training charts."""
+"""Size of the training charts, in units of the chart."""
 
 
 def reliability_points(summary: Mapping[str, Any]) -> list[dict[str, float]]:
-    """Return the points of the reliability curve in a square of side 200.
+    """Return the points of the reliability curve in a square with a side of 200 units.
 
-    The y axis points down; the area of a point grows with its number of images.
+    The y axis points down. The radius of a point increases with the number of images in its bin.
     """
     reliability = summary["reliability"]
     if reliability is None:
@@ -34,7 +34,7 @@ def reliability_points(summary: Mapping[str, Any]) -> list[dict[str, float]]:
 
 
 def learning_points(summary: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Return the points of the learning curve in a chart of 300 x 200.
+    """Return the points of the learning curve in a chart of 300 x 200 units.
 
     The x axis is the number of images on a logarithmic scale; the y axis is the accuracy.
     """
@@ -65,7 +65,7 @@ def learning_points(summary: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def training_charts(summary: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Return charts of accuracy, loss and learning rate over the epochs of fine-tuning, each of size 240 x 150."""
+    """Return charts of accuracy, loss and learning rate over the epochs of fine-tuning, each of 240 x 150 units."""
     comparison = summary["finetuning"]
     epochs = [] if comparison is None else comparison["history"]["epochs"]
     if len(epochs) < 2:
@@ -77,7 +77,7 @@ def training_charts(summary: Mapping[str, Any]) -> list[dict[str, Any]]:
     charts = [
         _chart("accuracy", {"training": "accuracy", "validation": "val_accuracy"}, epochs),
         _chart("loss", {"training": "loss", "validation": "val_loss"}, epochs),
-        _chart("learning rate of the top", {"training": "learning_rate"}, epochs[1:], step, _logarithm),
+        _chart("learning rate of the dense layers", {"training": "learning_rate"}, epochs[1:], step, _logarithm),
     ]
     return [chart | {"best": best, "last": epochs[-1]["number"]} for chart in charts]
 
@@ -93,7 +93,7 @@ def _chart(
     first: float = 0.0,
     scale: Callable[[float], float] = float,
 ) -> dict[str, Any]:
-    """Return a chart with each curve as the points of an SVG polyline, and the values at the lower and upper edge."""
+    """Return a chart: the title, the points of an SVG polyline for each curve, and the values at the two edges."""
     step = (_WIDTH - first) / max(len(epochs) - 1, 1)
     known = [epoch[column] for column in columns.values() for epoch in epochs if epoch[column] is not None]
     low, high = min(known), max(known)

@@ -1,4 +1,4 @@
-"""Facts about a classifier for terminal and page, from the dictionaries that --json prints."""
+"""Facts about a classifier for the terminal and the HTML page, from the dictionaries that ``--json`` prints."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Fact(NamedTuple):
     Parameters
     ----------
     label : str
-        Label; empty if the fact continues the one before.
+        Label; empty if the fact continues the preceding fact.
     parts : tuple of str
         Texts, the most important first.
     """
@@ -26,7 +26,7 @@ class Fact(NamedTuple):
 
 
 def fact(label: str, *parts: str) -> Fact:
-    """Return a fact; empty parts are left out."""
+    """Return a fact without empty parts."""
     return Fact(label, tuple(part for part in parts if part))
 
 
@@ -38,8 +38,8 @@ def evaluation_facts(evaluation: Mapping[str, Any], to_group: Callable[[str], st
     evaluation : mapping
         Result of ``featx fit --json``.
     to_group : callable, optional
-        Returns the command that fits again with a given value of ``--group-by``; default: ``featx fit`` on the data
-        set that was extracted last.
+        Function that returns the command to fit again with a given value of ``--group-by``. If not given, the
+        command is ``featx fit`` on the data set that was extracted last.
     """
     baseline = majority_text(evaluation["baseline"])
     cv = evaluation["cv"]
@@ -49,7 +49,8 @@ def evaluation_facts(evaluation: Mapping[str, Any], to_group: Callable[[str], st
     elif cv is None:
         facts += [fact("accuracy", f"not estimated: {evaluation['cv_reason']}", baseline)]
     else:
-        facts += [fact("accuracy", interval_text(cv["accuracy"]), baseline)]
+        how = "" if cv["n_folds"] > 1 else ", on one test part"
+        facts += [fact("accuracy", f"{interval_text(cv['accuracy'])}{how}", baseline)]
     if evaluation["verdict"]:
         facts.append(fact("verdict", evaluation["verdict"]))
     facts += _ungrouped_facts(evaluation) + _worth_facts(evaluation["views"])
@@ -63,20 +64,23 @@ def evaluation_facts(evaluation: Mapping[str, Any], to_group: Callable[[str], st
         f"{name}={value:g}" if isinstance(value, float) else f"{name}={value}"
         for name, value in evaluation["params"].items()
     )
-    tuning = "" if cv is None else f"; {_folds(cv)}, tuned within each fold"
+    tuning = (
+        "" if cv is None else f", fitted on all training images; accuracy from {_folds(cv)}, tuned within each fold"
+    )
     facts.append(fact("head", f"{evaluation['head']} ({params or 'as given'}){tuning}"))
     return facts + [fact("note", note) for note in evaluation["notes"]]
 
 
 def _conflict_facts(groups: Mapping[str, Any]) -> list[Fact]:
-    """Return a fact about duplicates with different labels, because they lower all accuracies."""
+    """Return a fact about duplicates with different labels, which lower all accuracies."""
     conflicts = groups.get("conflicts")
     if not conflicts:
         return []
     first, second = conflicts[0]
-    pairs = _count(groups.get("n_conflicts", len(conflicts)), "pair", "pairs")
-    text = f"{pairs} of duplicates or near-duplicates with different labels, the first {first} and {second}"
-    return [fact("conflict", f"{text}; featx inspect FOLDER lists them all")]
+    n = groups.get("n_conflicts", len(conflicts))
+    pairs, have = _count(n, "pair", "pairs"), "has" if n == 1 else "have"
+    text = f"{pairs} of duplicates or near-duplicates {have} different labels, for example {first} and {second}"
+    return [fact("conflict", f"{text}; featx inspect FOLDER --json lists all")]
 
 
 def finetune_facts(comparison: Mapping[str, Any]) -> list[Fact]:
@@ -87,7 +91,7 @@ def finetune_facts(comparison: Mapping[str, Any]) -> list[Fact]:
         facts.append(fact("frozen", interval_text(comparison["frozen"]["accuracy"])))
     tuned = interval_text(comparison["finetuned"]["accuracy"])
     trained = f"{comparison['n_held_out']:,} {images}; trained: {comparison['unfrozen']}"
-    facts.append(fact("finetuned", tuned, trained))
+    facts.append(fact("fine-tuned", tuned, trained))
     if comparison["difference"] is not None:
         facts.append(fact("difference", change_text(comparison["difference"]), _verdict(comparison)))
     return facts
@@ -95,23 +99,24 @@ def finetune_facts(comparison: Mapping[str, Any]) -> list[Fact]:
 
 def _verdict(comparison: Mapping[str, Any]) -> str:
     if comparison["kept"] == "frozen":
-        return "no gain: the frozen backbone is kept; featx fit trains its head on all images"
+        return "no gain: the frozen backbone is kept. To fit its head on all images: featx fit"
     if comparison["difference"]["low"] <= 0:
         return "better, but the difference may be due to chance; the fine-tuned network is kept"
     return "better; the fine-tuned network is kept"
 
 
 def report_facts(summary: Mapping[str, Any]) -> list[Fact]:
-    """Return all facts about a classifier except those of single classes and images."""
+    """Return all facts about a classifier, except facts about single classes and images."""
     facts = evaluation_facts(summary) + _outside_facts(summary["on"])
     cv = summary["cv"]
     if cv is None:
         return facts
-    facts.append(fact("balanced", interval_text(cv["balanced_accuracy"]), "mean of the recalls of the classes"))
-    facts.append(fact("by fold", "  ".join(f"{score:.3f}" for score in cv["per_fold"])))
+    balanced = f"accuracy {interval_text(cv['balanced_accuracy'])}, the mean recall of the classes"
+    facts.append(fact("balanced", balanced))
+    facts.append(fact("by fold", "accuracy " + ", ".join(f"{score:.3f}" for score in cv["per_fold"])))
     reliability = summary["reliability"]
     if reliability is not None:
-        calibration = f"Brier score {reliability['brier']:.3f}, calibration error {reliability['ece']:.3f}"
+        calibration = f"Brier score {reliability['brier']:.3f}, expected calibration error {reliability['ece']:.3f}"
         facts.append(fact("calibrated", calibration))
     return facts + _learning_facts(summary["learning_curve"])
 
@@ -120,10 +125,12 @@ def _learning_facts(curve: Mapping[str, Any] | None) -> list[Fact]:
     if curve is None or not curve["points"]:
         return []
     text = ", ".join(f"{point['accuracy']['mean']:.3f} with {point['n']:,}" for point in curve["points"])
-    facts = [fact("learning", f"{text} training images")]
+    facts = [fact("learning", f"accuracy {text} training images")]
     if curve["outlook"] is not None:
         facts.append(fact("more data?", curve["outlook"]["sentence"]))
-    return facts + [fact("", f"not with {point['n']:,} images: {point['reason']}") for point in curve["left_out"]]
+    return facts + [
+        fact("", f"no accuracy with {point['n']:,} images: {point['reason']}") for point in curve["left_out"]
+    ]
 
 
 def _outside_facts(on: Mapping[str, Any] | None) -> list[Fact]:
@@ -132,7 +139,7 @@ def _outside_facts(on: Mapping[str, Any] | None) -> list[Fact]:
     known = on["n_seen"] + on["n_near"]
     near = f" or near-duplicates of these ({on['n_near']:,})" if on["n_near"] else ""
     training = _count(known, "training image", "training images")
-    left_out = f"without {training}{near} (with them {on['as_given']:.3f})" if known else ""
+    left_out = f"without {training}{near} (with these: {on['as_given']:.3f})" if known else ""
     if on["accuracy"] is None:
         facts = [fact("on", f"{on['data']}: all {known:,} images are training images of this model{near}")]
     else:
@@ -149,26 +156,27 @@ def _outside_facts(on: Mapping[str, Any] | None) -> list[Fact]:
         facts += [
             fact(
                 "mistake",
-                f"{row['path']}: predicted {row['predicted']} ({row['confidence']:.2f}), label {row['label']}",
+                f"{row['path']}: label {row['label']}, "
+                f"predicted {row['predicted']} (probability {row['confidence']:.2f})",
             )
             for row in on["mistakes"][:_FIRST]
         ]
         more = len(on["mistakes"]) - _FIRST
-        facts += [fact("mistake", f"{more:,} more; --json lists them all")] if more > 0 else []
+        facts += [fact("mistake", f"{more:,} more mistakes; --json lists all")] if more > 0 else []
     return [*facts, *(fact("note", note) for note in on["notes"]), *skipped_facts(on["skipped"])]
 
 
 def skipped_facts(skipped: Sequence[Mapping[str, str]], label: str = "skipped") -> list[Fact]:
-    """Return facts that list skipped images, the first ten by name and the rest by reason."""
+    """Return facts about skipped images: the first ten by name, and the number of the others for each reason."""
     facts = [fact(label, f"{s['path']}: {s['reason']}") for s in skipped[:_FIRST]]
     rest = Counter(s["reason"] for s in skipped[_FIRST:])
     facts += [fact(label, f"{count:,} more: {reason}") for reason, count in rest.most_common(_FIRST)]
     hidden = sum(rest.values()) - sum(count for _, count in rest.most_common(_FIRST))
-    return facts + ([fact(label, f"{hidden:,} more; --json lists them all")] if hidden else [])
+    return facts + ([fact(label, f"{hidden:,} more files; --json lists all")] if hidden else [])
 
 
 def judged_part(summary: Mapping[str, Any]) -> Mapping[str, Any] | None:
-    """Return the cross-validation, else the test part if it has a confusion matrix, else None."""
+    """Return the results of the cross-validation, or else of a test part with a confusion matrix, or else None."""
     if summary["cv"] is not None:
         return summary["cv"]  # type: ignore[no-any-return]
     test = summary["test"]
@@ -176,17 +184,17 @@ def judged_part(summary: Mapping[str, Any]) -> Mapping[str, Any] | None:
 
 
 def majority_text(baseline: Mapping[str, Any]) -> str:
-    """Return the majority class with the accuracy of always predicting it."""
+    """Return the name of the majority class, and the accuracy of always predicting this class."""
     return f'majority class "{baseline["class"]}": {baseline["accuracy"]:.3f}'
 
 
 def interval_text(values: Mapping[str, float], name: str = "95 % CI ") -> str:
-    """Return a value with the limits of its confidence interval, which ``name`` precedes."""
+    """Return a value and the limits of its confidence interval, with ``name`` before the limits."""
     return f"{values['mean']:.3f} ({name}{values['low']:.3f} to {values['high']:.3f})"
 
 
 def change_text(values: Mapping[str, float], name: str = "95 % CI ") -> str:
-    """Return a difference with the limits of its confidence interval, all with their signs."""
+    """Return a difference and the limits of its confidence interval, all with a sign."""
     mean, low, high = (round(values[key], 3) + 0.0 for key in ("mean", "low", "high"))  # -0.000 is 0
     return f"{mean:+.3f} ({name}{low:+.3f} to {high:+.3f})"
 
@@ -197,38 +205,47 @@ def _folds(cv: Mapping[str, Any]) -> str:
 
 
 def _valid_for(evaluation: Mapping[str, Any]) -> str:
-    """Return the population for which the accuracy is valid; it depends on the groups in use."""
+    """Return the population for which the accuracy is valid, which depends on the groups."""
     groups = evaluation["groups"]
     if not groups.get("n_named"):
         return "new images from the same sources"
     by = groups.get("group_by") or "the column group"
-    ends = "..".join(dict.fromkeys(groups.get("examples", ())))
-    return f"new images from other groups, grouped by {by} ({groups['n_named']:,} so far: {ends})"
+    ends = " to ".join(dict.fromkeys(groups.get("examples", ())))
+    return (
+        f"new images from other groups, grouped by {by} ({_count(groups['n_named'], 'group', 'groups')} so far: {ends})"
+    )
 
 
 def _ungrouped_facts(evaluation: Mapping[str, Any]) -> list[Fact]:
     n_images, n_groups, ungrouped = evaluation["n_images"], evaluation["n_groups"], evaluation["ungrouped_cv"]
     if ungrouped is None or n_groups == n_images:
         return []
-    *kinds, total = groups_text(evaluation).rpartition("; ")
-    reason = f"optimistic: {kinds[0] or 'groups'} would be split between training and test ({total})"
+    kinds, total = _group_counts(evaluation)
+    members = " and ".join(filter(None, [", ".join(kinds[:-1]), *kinds[-1:]])) or "images of one group"
+    reason = f"optimistic: {members} would be split between training and test ({total})"
     return [fact("ungrouped", f"{ungrouped['accuracy']['mean']:.3f}  {reason}")]
 
 
 def _worth_facts(views: Mapping[str, Any] | None) -> list[Fact]:
     if views is None:
         return []
-    count = f"{views['k']:,} per training image ({views['policy']})"
+    count = f"{_count(views['k'], 'view', 'views')} for each training image ({views['policy']})"
     difference = views["difference"]
     if difference is None:
-        return [fact("views", f"{count}; their effect is unknown")]
-    effect = "better" if difference["low"] > 0 else "worse" if difference["high"] < 0 else "may be due to chance"
-    without = interval_text(views["without"]["accuracy"])
-    return [fact("views", f"{change_text(difference)}: {effect}", f"{without} without views", count)]
+        return [fact("views", f"{count}; the effect on the accuracy is unknown")]
+    effect = "is better" if difference["low"] > 0 else "is worse" if difference["high"] < 0 else "may be due to chance"
+    without = f"accuracy {interval_text(views['without']['accuracy'])} without views"
+    return [fact("views", without, f"difference with views {change_text(difference)}, which {effect}", count)]
 
 
 def groups_text(evaluation: Mapping[str, Any]) -> str:
-    """Return the numbers of groups and their members, as ``412 near-duplicates; 1,399 images in 1,283 groups``."""
+    """Return the numbers of groups and of their members, as ``412 near-duplicates; 1,399 images in 1,283 groups``."""
+    kinds, total = _group_counts(evaluation)
+    return "; ".join([", ".join(kinds), total] if kinds else [total])
+
+
+def _group_counts(evaluation: Mapping[str, Any]) -> tuple[list[str], str]:
+    """Return the numbers of images for each reason to group them, and the numbers of images and groups."""
     counted = ("n_duplicates", "n_near_duplicates", "n_frames", "n_recordings", "n_versions", "n_originals", "n_named")
     groups = {**dict.fromkeys(counted, 0), **evaluation["groups"]}
     kinds = [
@@ -241,8 +258,11 @@ def groups_text(evaluation: Mapping[str, Any]) -> str:
         else "",
         _count(groups["n_named"], "named group", "named groups"),
     ]
+    kinds = [kind for kind in kinds if kind]
     total = f"{evaluation['n_images']:,} images in {evaluation['n_groups']:,} groups"
-    return "; ".join([", ".join(filter(None, kinds)), total] if any(kinds) else [total])
+    if kinds and (evaluation["val"] is not None or evaluation["test"] is not None):
+        total = f"counted in the whole data set; the training part has {total}"
+    return kinds, total
 
 
 def _count(n: int, singular: str, plural: str) -> str:
@@ -255,10 +275,14 @@ def _group_hint_facts(evaluation: Mapping[str, Any], to_group: Callable[[str], s
 
     facts = []
     for hint in evaluation["group_hints"]:
-        values = "file names contain" if hint["name"] == "name" else f"{hint['n_values']:,} values,"
+        ends = f"{hint['examples'][0]} to {hint['examples'][-1]}"
+        if hint["name"] == "name":
+            grouped, values = f"a word of the file name ({ends})", "words"
+        else:
+            grouped, values = f"{hint['name']} ({hint['n_values']:,} values, {ends})", "values"
         text = (
-            f"{hint['accuracy']['mean']:.3f}  {values} {hint['examples'][0]}..{hint['examples'][-1]}; "
-            f"if these are batches: {(to_group or fit_again)(hint['group_by'])}"
+            f"accuracy {hint['accuracy']['mean']:.3f} if images are grouped by {grouped}. If these {values} name "
+            f"persons, days or other sources, use: {(to_group or fit_again)(hint['group_by'])}"
         )
         facts.append(fact(f"by {hint['name']}", text))
     return facts
@@ -267,15 +291,19 @@ def _group_hint_facts(evaluation: Mapping[str, Any], to_group: Callable[[str], s
 def _held_out_facts(part: str, values: Mapping[str, Any] | None) -> list[Fact]:
     if values is None:
         return []
-    as_given = f"as given {values['as_given']:.3f} on {values['n_as_given']:,} images"
+    images = f"images of the {'validation' if part == 'val' else part} part"
+    as_given = f"accuracy on all {values['n_as_given']:,} {images}: {values['as_given']:.3f}"
     if values["accuracy"] is None:
         return [fact(part, f"not estimated: every image shares a group with a training image ({as_given})")]
     accuracy = interval_text({"mean": values["accuracy"], "low": values["low"], "high": values["high"]})
     shared = values["n_as_given"] - values["n"]
-    left_out = f", without {shared:,} that share a group with training images ({as_given})" if shared else ""
-    return [fact(part, accuracy, f"{values['n']:,} images{left_out}")]
+    text = f"{accuracy} on the {values['n']:,} {images}"
+    if not shared:
+        return [fact(part, text)]
+    return [fact(part, f"{text} that share no group with a training image", as_given)]
 
 
 def _weakest_facts(per_class: Sequence[Mapping[str, Any]]) -> list[Fact]:
     weakest = min((c for c in per_class if c["n"]), key=lambda c: c["recall"])
-    return [fact("weakest", f"{weakest['class']}: recall {weakest['recall']:.2f} ({weakest['n']:,} images)")]
+    images = _count(weakest["n"], "image", "images")
+    return [fact("weakest", f"{weakest['class']}: recall {weakest['recall']:.2f} ({images})")]

@@ -1,4 +1,4 @@
-"""Text lines about fine-tuning, from the dictionary that --json prints."""
+"""Text lines about fine-tuning, from the dictionary that ``--json`` prints."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ def finetuning_lines(result: Mapping[str, Any]) -> list[str]:
 def _epoch_lines(result: Mapping[str, Any]) -> list[str]:
     per_epoch = result["seconds_per_epoch"]
     duration = f", {per_epoch:.1f} s each" if per_epoch is not None else ""
-    best = f"epoch {result['best_epoch']}" if result["best_epoch"] else "the network before training"
-    lines = [line("epochs", f"{result['epochs']}{duration}; best on the validation part: {best}")]
+    best = f"in epoch {result['best_epoch']}" if result["best_epoch"] else "before training (no epoch improved it)"
+    lines = [line("epochs", f"{result['epochs']}{duration}; highest validation accuracy: {best}")]
     zero = result["step_zero"]
     if zero["frozen_val_accuracy"] is not None:
-        frozen = f"the head on frozen features: {zero['frozen_val_accuracy']:.3f}"
-        lines.append(line("step 0", f"{zero['val_accuracy']:.3f} on the validation part before training ({frozen})"))
+        frozen = f"head on frozen features: {zero['frozen_val_accuracy']:.3f}"
+        lines.append(line("before", f"validation accuracy {zero['val_accuracy']:.3f} before training ({frozen})"))
     return lines

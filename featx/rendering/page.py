@@ -1,4 +1,4 @@
-"""The report as a self-contained HTML page."""
+"""Render the report as a self-contained HTML page."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from featx.rendering.facts import groups_text, judged_part, report_facts
 
 _WIDEST_MATRIX = 40
 _MOST_CONFUSIONS = 100
-"""Number of the most frequent confusions that are listed if there are too many classes for a matrix."""
+"""Maximum number of confusions that are listed if there are too many classes for a matrix."""
 
 
 @dataclass(frozen=True)
@@ -24,13 +24,13 @@ class ImageSet:
     Parameters
     ----------
     id : str
-        Fragment of the address of the page that opens the images.
+        Id of the set; as the fragment of the page address, the id opens these images.
     title, text : str
         Title and explanation.
     n : int
-        Total number of images; at most 200 of them are shown.
+        Number of images in the set; the page shows at most 200.
     images : list of int
-        Positions of the images that are shown, among the out-of-fold predictions.
+        Positions of the shown images in the out-of-fold predictions.
     """
 
     id: str
@@ -42,13 +42,14 @@ class ImageSet:
 
 @dataclass(frozen=True)
 class PageData:
-    """The images and the map that a page shows in addition to the summary.
+    """Images and feature map that a page shows in addition to the summary.
 
     Parameters
     ----------
     views : tuple of ImageSet
+        Sets of images that the page can show.
     data : mapping
-        Images, views and map for the script of the page.
+        Values for the script of the page: classes, images, sets of images and feature map.
     root : str or None
         Folder of the images.
     """
@@ -69,13 +70,14 @@ class PageData:
 
 
 def report_page(summary: Mapping[str, Any], shown: PageData) -> str:
-    """Return the page as HTML.
+    """Return the report as an HTML page.
 
     Parameters
     ----------
     summary : mapping
         Result of ``featx report --json``.
     shown : PageData
+        Images and feature map of the page.
     """
     return render_page(
         "featx.rendering",
@@ -97,9 +99,9 @@ def report_page(summary: Mapping[str, Any], shown: PageData) -> str:
 
 
 def confusion_cells(summary: Mapping[str, Any]) -> list[tuple[int, int, int]]:
-    """Return (true class, predicted class, number of images) of the cells whose images can be opened.
+    """Return the true class, the predicted class and the number of images of each cell that the page can open.
 
-    If there are too many classes for a matrix, these are the most frequent confusions, in descending order.
+    If there are too many classes for a matrix, the cells are the most frequent confusions, in descending order.
     """
     judged = judged_part(summary)
     if judged is None:
@@ -112,7 +114,7 @@ def confusion_cells(summary: Mapping[str, Any]) -> list[tuple[int, int, int]]:
 
 
 def cell_id(true: int, predicted: int) -> str:
-    """Return the id of the images of a cell of the confusion matrix."""
+    """Return the id of the set of images in a cell of the confusion matrix."""
     return f"cell-{true}-{predicted}"
 
 
@@ -133,7 +135,7 @@ def _matrix(summary: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def _confusions(summary: Mapping[str, Any], cells: Sequence[tuple[int, int, int]]) -> list[dict[str, Any]]:
-    """Return the most frequent confusions; empty if the confusion matrix is shown."""
+    """Return the most frequent confusions; empty if the page shows the confusion matrix."""
     classes = summary["classes"]
     if len(classes) <= _WIDEST_MATRIX:
         return []
@@ -144,7 +146,7 @@ def _confusions(summary: Mapping[str, Any], cells: Sequence[tuple[int, int, int]
 
 
 def _facts(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Return the facts as (label, text); a fact without a label is joined to the one before."""
+    """Return the label and the text of each fact; a fact without a label is appended to the preceding fact."""
     facts: list[tuple[str, str]] = []
     for label, parts in report_facts(summary):
         text = "; ".join(parts)

@@ -1,4 +1,4 @@
-"""Text lines for a terminal, from the dictionaries that --json prints."""
+"""Render results as text lines for a terminal, from the dictionaries that ``--json`` prints."""
 
 from __future__ import annotations
 
@@ -13,16 +13,18 @@ _FIRST = 10
 _FEW = 4
 _WIDEST_MATRIX = 12
 _MATRIX_WIDTH = 100
-"""Largest width of a matrix in characters, if the names can be shortened to fit."""
+"""Maximum width of a confusion matrix in characters; longer class names are shortened."""
+
+_POOLINGS = {"avg": "average pooling", "max": "maximum pooling", "flatten": "no pooling (flatten)"}
 
 
 def line(label: str, *parts: str) -> str:
-    """Return one labelled line."""
+    """Return a line with a label, padded to 10 characters, and the parts of the text."""
     return f"{label:<10} {'   '.join(parts)}"
 
 
 def fact_lines(facts: Iterable[Fact]) -> list[str]:
-    """Return facts as lines."""
+    """Return the facts as lines."""
     return [line(label, *parts) for label, parts in facts]
 
 
@@ -36,28 +38,28 @@ def extraction_lines(extraction: Mapping[str, Any]) -> list[str]:
     views = extraction["views"]
     n_new, seconds = extraction["n_computed"], extraction["seconds"] - (views["seconds"] if views else 0)
     speed = f" ({n_new / seconds:,.0f} per second)" if n_new and seconds > 0 else ""
-    lines = [line("images", f"{extraction['n_cached']:,} cached, {n_new:,} new in {seconds:.1f} s{speed}")]
+    lines = [line("images", f"{extraction['n_cached']:,} cached, {n_new:,} computed in {seconds:.1f} s{speed}")]
     lines += _indistinct_lines(extraction)
     if views is not None:
         lines.append(line("views", _views(views)))
     if extraction["cut_away"] is not None:
-        share = f"cuts off {100 * extraction['cut_away']:.0f} % of the average image; --resize pad or squash keeps all"
-        lines.append(line("crop", share))
+        share = f"on average {100 * extraction['cut_away']:.0f} % of each image is cut off"
+        lines.append(line("crop", f"{share}; --resize pad or squash keep all of it"))
     lines += [
         line("note", f"{count:,} {'image' if count == 1 else 'images'}: {note}")
         for note, count in sorted(extraction["notes"].items())
     ]
     lines += fact_lines(skipped_facts(extraction["skipped"]))
     lines += _ignored_lines(extraction)
-    lines.append(line("features", f"{extraction['n_features']:,} per image, in {extraction['store']}"))
+    lines.append(line("features", f"{extraction['n_features']:,} per image, stored in {extraction['store']}"))
     return lines
 
 
 def _views(views: Mapping[str, Any]) -> str:
     n_new, seconds = views["n_computed"], views["seconds"]
     speed = f" ({n_new / seconds:,.0f} per second)" if n_new and seconds else ""
-    counts = f"{views['n_cached']:,} cached, {n_new:,} new in {seconds:.1f} s{speed}"
-    return f"{views['n']:,} per training image ({views['policy']}): {counts}"
+    counts = f"{views['n_cached']:,} cached, {n_new:,} computed in {seconds:.1f} s{speed}"
+    return f"{views['n']:,} for each training image ({views['policy']}): {counts}"
 
 
 def inspection_lines(inspection: Mapping[str, Any]) -> list[str]:
@@ -76,15 +78,17 @@ def inspection_lines(inspection: Mapping[str, Any]) -> list[str]:
     lines += _group_lines("conflict", inspection["conflicts"], "duplicates or near-duplicates with different labels")
     lines += _group_lines("leak", inspection["across_splits"], "duplicates or near-duplicates in different splits")
     lines += fact_lines(skipped_facts(inspection["invalid"], "invalid"))
-    lines += _group_lines("duplicates", inspection["duplicates"], "the same bytes")
-    lines += _group_lines("near", inspection["near_duplicates"], "the same image, changed")
-    lines += _group_lines("versions", inspection["versions"], "of one image, according to the names")
+    lines += _group_lines("duplicates", inspection["duplicates"], "files with the same bytes")
+    lines += _group_lines("similar", inspection["near_duplicates"], "near-duplicates")
+    lines += _group_lines(
+        "versions", inspection["versions"], "augmented versions of one image, recognised by their names"
+    )
     lines += [
-        line("recording", f"{len(recording):,} frames of one recording: {recording[0]} .. {recording[-1]}")
+        line("recording", f"{len(recording):,} frames of one recording: {recording[0]} to {recording[-1]}")
         for recording in inspection["recordings"][:_FIRST]
     ]
     if len(inspection["recordings"]) > _FIRST:
-        lines.append(line("recording", f"{len(inspection['recordings']) - _FIRST:,} more; --json lists them all"))
+        lines.append(line("recording", f"{len(inspection['recordings']) - _FIRST:,} more recordings; --json lists all"))
     if inspection["too_alike"]:
         classes = ", ".join(inspection["too_alike"])
         text = f"{classes}: images of these classes are so similar that only duplicates, not near-duplicates, are found"
@@ -121,11 +125,11 @@ def _indistinct_lines(result: Mapping[str, Any]) -> list[str]:
     return [line("blank" if "contrast" in note else "equal", note) for note in indistinct_notes(result)]
 
 
-def _group_lines(label: str, groups: Sequence[Sequence[str]], what: str) -> list[str]:
-    """Return lines that list groups of images, the first ten by name."""
-    lines = [line(label, f"{what}: {_some(group)}") for group in groups[:_FIRST]]
+def _group_lines(label: str, groups: Sequence[Sequence[str]], description: str) -> list[str]:
+    """Return lines that list the images of the first ten groups, and the number of further groups."""
+    lines = [line(label, f"{description}: {_some(group)}") for group in groups[:_FIRST]]
     rest = len(groups) - _FIRST
-    return [*lines, line(label, f"{rest:,} more groups; --json lists them all")] if rest > 0 else lines
+    return [*lines, line(label, f"{rest:,} more groups; --json lists all groups")] if rest > 0 else lines
 
 
 def _some(paths: Sequence[str]) -> str:
@@ -137,15 +141,16 @@ def report_lines(summary: Mapping[str, Any]) -> list[str]:
     """Return all lines of a report; ``summary`` is the result of ``featx report --json``."""
     features = summary["features"]
     layer = f"layer {features['layer']}" if features["layer"] else "last layer"
+    pooling = _POOLINGS.get(features["pooling"], features["pooling"])
     lines = [line("model", summary["model"])] if summary["model"] else []
     lines += [
         line(
             "features",
-            f"{features['backbone']}, {layer}, {features['pooling']}: {features['n_features']:,} per image",
+            f"{features['backbone']}, {layer}, {pooling}: {features['n_features']:,} per image",
         ),
-        line("pixels", f"{features['size']} x {features['size']} by {features['resize']}"),
-        line("engine", f"{features['engine']} {features['precision']}"),
-        line("trained on", f"{summary['n_images']:,} images in {summary['n_groups']:,} groups"),
+        line("input", f"{features['size']} x {features['size']} pixels, resized by {features['resize']}"),
+        line("engine", f"{features['engine']}, {features['precision']}"),
+        line("fitted on", f"{summary['n_images']:,} images in {summary['n_groups']:,} groups"),
         *fact_lines(report_facts(summary)),
         *_missing_lines(summary),
     ]
@@ -177,18 +182,21 @@ def _suspect_lines(summary: Mapping[str, Any]) -> list[str]:
         for pair in summary["groups"]["conflicts"][:5]
     ]
     lines += [
-        line("suspect", f"{row['path']}: label {row['label']}, predicted {row['suggested']} ({row['p_suggested']:.2f})")
+        line(
+            "suspect",
+            f"{row['path']}: label {row['label']}, predicted {row['suggested']} (probability {row['p_suggested']:.2f})",
+        )
         for row in summary["suspects"][:5]
     ]
     more = summary["n_suspects"] - 5
     if more > 0:
         command = f"featx report {shlex.quote(summary['model'] or 'MODEL')} --suspects suspects.csv"
-        lines.append(line("suspect", f"{more:,} more; {command} lists them all"))
+        lines.append(line("suspect", f"{more:,} more images; to list all: {command}"))
     if summary["suspects"]:
         lines.append(
             line(
                 "",
-                "if a label is wrong: move the image to the folder of its class or correct the manifest, and fit again",
+                "If a label is wrong, move the image to the correct folder, or correct the manifest. Then fit again.",
             )
         )
     return lines
@@ -198,16 +206,17 @@ def prediction_lines(prediction: Mapping[str, Any]) -> list[str]:
     """Return lines about a prediction; ``prediction`` is the result of ``featx predict --json``."""
     lines = []
     rows = prediction.get("rows", ())[: 2 * _FIRST]
-    width = max((len(row["label"]) for row in rows), default=0)
+    width = max((len(f"class {row['label']}") for row in rows), default=0)
     for row in rows:
         if row["status"] != "ok":
             lines.append(line(row["status"], f"{row['path']}: {row['reason']}"))
         else:
-            seen = "  (seen)" if row["seen"] else ""
-            lines.append(f"{row['label']:<{max(10, width)}} {row['confidence']:.3f}  {row['path']}{seen}")
+            seen = "  (training image)" if row["seen"] else ""
+            label = f"class {row['label']}"
+            lines.append(f"{label:<{max(10, width)}} {row['confidence']:.3f}  {row['path']}{seen}")
     more = len(prediction.get("rows", ())) - 2 * _FIRST
     if more > 0:
-        lines.append(line("...", f"{more:,} more; -o scores.csv writes them all"))
+        lines.append(line("...", f"{more:,} more images; -o scores.csv writes all"))
     rate = prediction["images_per_second"]
     speed = f" in {prediction['seconds']:.1f} s ({rate:,.0f} per second)" if rate else ""
     rejected = f"{prediction['n_rejected']:,} rejected, " if prediction["n_rejected"] else ""
@@ -219,14 +228,14 @@ def prediction_lines(prediction: Mapping[str, Any]) -> list[str]:
             line(
                 "warning",
                 f"{prediction['n_seen']:,} of {prediction['n_images']:,} images were used to fit this model; "
-                "their scores are not representative of new images",
+                "their probabilities are not representative of new images",
             )
         )
     return lines
 
 
 def _ignored_lines(result: Mapping[str, Any]) -> list[str]:
-    n_named = sum(folder["n_files"] for folder in result["own_folders"])  # notices have already named these
+    n_named = sum(folder["n_files"] for folder in result["own_folders"])  # notices have already reported these folders
     n = result["n_ignored"] - n_named
     return [line("ignored", _ignored(n))] if n else []
 
@@ -258,7 +267,7 @@ def _confusion_table(classes: Sequence[str], confusion: Sequence[Sequence[int]])
 
 
 def _shortened(classes: Sequence[str]) -> list[str]:
-    """Return class names for a matrix; long names keep their beginning and their end, which distinguish them."""
+    """Return class names for a matrix; the middle of a long name is left out, because names differ at the ends."""
     room = max(12, _MATRIX_WIDTH // (len(classes) + 1) - 2)
     half = room // 2
     return [name if len(name) <= room else f"{name[: room - half]}…{name[1 - half :]}" for name in classes]

@@ -1,4 +1,4 @@
-"""Build the report of a model: a summary of JSON values that page and terminal lines are rendered from."""
+"""Build the report of a model: a summary of JSON values, from which the page and the terminal lines are rendered."""
 
 from featx.reports.summary import Report, report
 

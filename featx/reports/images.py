@@ -1,4 +1,4 @@
-"""Thumbnails and cached features of the training images of a model."""
+"""Read thumbnails and cached features of the training images of a model."""
 
 from __future__ import annotations
 
@@ -23,24 +23,26 @@ _SIDE = 96
 
 
 class TrainingImages:
-    """The training images of a model, read from the source of its data set; changed images count as missing.
+    """Training images of a model, read from the source of the data set; a changed image counts as missing.
 
     Parameters
     ----------
     classifier : Classifier
+        Model whose training images are read.
     data : path or None
-        Folder or manifest of the data set; if None, all images are missing.
+        Folder or manifest of the data set; if None, all images count as missing.
     runtime : Runtime
+        Cache folder, threads and callbacks.
 
     Attributes
     ----------
     source : Source or None
-        Source that the sample ids refer to.
+        Source in which the sample ids are looked up; None if ``data`` is None.
 
     Raises
     ------
     DatasetError
-        The data set does not exist.
+        If the data set does not exist.
     """
 
     def __init__(self, classifier: Classifier, data: Path | None, runtime: Runtime) -> None:
@@ -52,18 +54,20 @@ class TrainingImages:
         self._runtime = runtime
 
     def draw(self, sample_ids: Sequence[str]) -> tuple[list[bytes | None], NDArray[np.float32] | None]:
-        """Return a thumbnail of each image and the features of all images.
+        """Return the thumbnail of each image, and the features of all images.
 
         Parameters
         ----------
         sample_ids : sequence of str
+            Ids of the images.
 
         Returns
         -------
         list of (bytes or None)
-            JPEG files of at most 96 pixels; None for a missing image.
+            JPEG files with sides of at most 96 pixels; None for a missing image.
         ndarray of shape (n, n_features), float32, or None
-            Features, with NaN in the rows of missing images; None if the cache lacks features.
+            Features, with NaN in the rows of missing images; None if all images are missing, or if features of other
+            images are not in the cache.
         """
         contents: list[bytes | None] = [None] * len(sample_ids)
         thumbnails: list[bytes | None] = [None] * len(sample_ids)
@@ -94,7 +98,7 @@ def _features(cache: Path, spec: FeatureSpec, contents: Sequence[bytes | None]) 
     hashes = np.frombuffer(b"".join(known.values()), np.uint8).reshape(-1, 32)
     try:
         rows = FeatureStore(cache, spec).snapshot().rows(keys_of(hashes)).features
-    except StoreError:  # another cache, or removed rows: the page has no map
+    except StoreError:  # another cache, or removed rows: the page shows no map
         return None
     features = np.full((len(contents), rows.shape[1]), np.nan, np.float32)
     features[list(known)] = rows

@@ -1,4 +1,4 @@
-"""Evaluate a classifier on labelled images that it was not fitted on."""
+"""Evaluate a classifier on labelled images that were not used for fitting."""
 
 from __future__ import annotations
 
@@ -36,26 +36,30 @@ def new_images_summary(
     classifier : Classifier
         Classifier that can read images, as returned by :func:`featx.load`.
     data : path
-        Folder or manifest with the classes of the model.
+        Folder or manifest of labelled images; the labels must be classes of the model.
     options : DatasetOptions
+        Options that define how the folder or manifest is read.
     group_by : str, optional
         As for :func:`featx.fit`.
     weights : path, optional
         As for :func:`featx.predict`.
     runtime : Runtime
+        Cache folder, threads and callbacks.
 
     Raises
     ------
     DatasetError
-        ``group_by`` matches no image.
+        If ``group_by`` is invalid, or gives no image a group.
     EvaluationError
-        The images have no labels, or a label that the model does not have, or none of them can be used.
+        If the images have no labels, a label is not a class of the model, or no image can be used.
     """
     dataset = scan(data, **vars(options))
     labelled = {image.address: image.sample for image in dataset.images if image.sample.label is not None}
     labels = {path: str(sample.label) for path, sample in labelled.items()}
     if not labels:
-        raise EvaluationError(f"`on={data}`: the images have no labels, so the model cannot be evaluated on them")
+        raise EvaluationError(
+            f"`on={data}`: the images have no labels; put the images into class folders, or give a manifest with labels"
+        )
     targets = classifier.targets
     unknown = sorted(set(labels.values()) - set(targets.classes))
     if unknown:
@@ -65,7 +69,7 @@ def new_images_summary(
     classifier.check(table)
     y = targets.encode(labels[sample.sample_id] for sample in table.samples)
     if not len(y):
-        raise EvaluationError(f"`on={data}`: none of its images can be used")
+        raise EvaluationError(f"`on={data}`: no image can be used; featx inspect lists the reasons")
     scores = np.concatenate([classifier.scores(X) for _, X in table.chunks()])
     samples = [
         replace(labelled[sample.sample_id], others=labelled[sample.sample_id].others + sample.others)
@@ -95,7 +99,7 @@ def _mistakes(
     predicted: NDArray[np.int64],
     is_new: NDArray[np.bool_],
 ) -> list[dict[str, Any]]:
-    """Return the new images with wrong predictions, the most confident mistake first."""
+    """Return the new images with wrong predictions, the most confident prediction first."""
     targets = classifier.targets
     at = np.flatnonzero(is_new & ~targets.hits(predicted, y))
     confidence = np.empty(len(y))
@@ -115,7 +119,7 @@ def _mistakes(
 def _near_training(
     classifier: Classifier, table: FeatureTable, runtime: Runtime
 ) -> tuple[NDArray[np.bool_], str | None]:
-    """Return which images are near-duplicates of training images in the cache, and a note if the search is incomplete.
+    """Return whether each image is a near-duplicate of a training image, and a note if the search is incomplete.
 
     Training images whose features are not in the cache are not compared.
     """
@@ -125,7 +129,7 @@ def _near_training(
     near = np.zeros(len(table), np.bool_)
     n_train = int(here.sum())
     if n_train + len(table) > MOST_COMPARED:
-        return near, "too many images: near-duplicates of training images were not searched for"
+        return near, f"more than {MOST_COMPARED:,} images: near-duplicates of training images were not searched for"
     if n_train:
         rows = stored.rows(keys[here])
         signatures = np.concatenate([rows.signatures, table.read_signatures(np.arange(len(table)))])

@@ -1,4 +1,4 @@
-"""The images of a report page: sets of images with thumbnails, and a map of their features."""
+"""Select the images of a report page: sets of images with thumbnails, and a map of the features."""
 
 from __future__ import annotations
 
@@ -22,15 +22,16 @@ _REJECT_RATE = 0.05
 def page_data(
     classifier: Classifier, summary: Mapping[str, Any], suspects: Sequence[Mapping[str, Any]], images: TrainingImages
 ) -> PageData:
-    """Return the images and the map that a page shows in addition to the summary.
+    """Return the images and the feature map that a page shows in addition to the summary.
 
     Parameters
     ----------
     classifier : Classifier
+        Model of the report.
     summary : mapping
         Result of ``featx report --json``.
     suspects : sequence of mapping
-        Images with doubtful labels, the most suspicious first.
+        Images with doubtful labels, the most doubtful first.
     images : TrainingImages
         Source of thumbnails and features.
     """
@@ -61,11 +62,14 @@ def _views(
         outliers = np.flatnonzero(rejector.outliers(_REJECT_RATE)).tolist()
     views = [
         _view(
-            "mistakes", "Most confident mistakes", "The prediction without training on the image is wrong.", mistakes
+            "mistakes",
+            "Most confident mistakes",
+            "The class that was predicted without training on the image is wrong.",
+            mistakes,
         ),
         _view("suspects", "Doubtful labels", "Another class is more probable than the given label.", doubted),
         _view(
-            "conflicts", "Duplicates across classes", "Duplicates and near-duplicates whose labels differ.", conflicts
+            "conflicts", "Duplicates across classes", "Duplicates and near-duplicates with different labels.", conflicts
         ),
         _view("rejected", "Rejected at 5 %", "Images that predict `reject_rate=0.05` would reject.", outliers),
     ]
@@ -75,7 +79,7 @@ def _views(
         title = f"{names[true]} predicted as {names[predicted]}"
         title = title if true != predicted else f"{names[true]}, predicted correctly"
         ordered = members[np.argsort(-confidence[members], kind="stable")].tolist()
-        views.append(_view(cell_id(true, predicted), title, "The most confident predictions come first.", ordered))
+        views.append(_view(cell_id(true, predicted), title, "The most confident prediction is first.", ordered))
     return views
 
 
@@ -84,9 +88,9 @@ def _view(name: str, title: str, text: str, images: list[int]) -> ImageSet:
 
 
 def _chosen(views: Sequence[ImageSet], n: int) -> tuple[list[int], list[int]]:
-    """Return the images to show, and these filled up with random ones to 2,000 images for the map.
+    """Return the images to show, and the images for the map: the shown images and random images, together 2,000.
 
-    Images are chosen from the views in turn, one at a time, until 2,000 are chosen.
+    The images to show are chosen from the views in turn, one image at a time, until 2,000 images are chosen.
     """
     chosen: dict[int, None] = {}
     longest = max((len(view.images) for view in views), default=0)
@@ -126,7 +130,7 @@ def _data(
 
 
 def pca_map(positions: Sequence[int], features: NDArray[np.float32]) -> list[list[float]]:
-    """Return (x, y, position) of images: their first two principal components, scaled to the range 0 to 1.
+    """Return x, y and the position of each image; x and y are the first two principal components, scaled to 0 to 1.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""The provenance of a classifier: its feature spec, training images, model file and library versions."""
+"""Describe the provenance of a classifier: feature spec, training images, model file and library versions."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from featx.model import Classifier
 def provenance(classifier: Classifier) -> dict[str, Any]:
     """Return the keys ``feature_spec``, ``contents``, ``file`` and ``versions`` of ``featx report --json``.
 
-    ``contents`` has the SHA-256 of the sorted SHA-256 digests of the different training files; it is equal for equal
-    images, whatever their location. ``file`` is None if the classifier was not loaded from
-    a file or the file no longer exists.
+    ``contents`` contains the SHA-256 of the sorted SHA-256 digests of the different training files, which depends only
+    on the content of the files and not on their paths. ``file`` is None if the classifier was not loaded from a file,
+    or if the file cannot be read.
     """
     distinct = np.unique(classifier.content_hashes, axis=0)
     spec = classifier.spec

@@ -1,4 +1,4 @@
-"""The report of a classifier as a summary for terminal, JSON and HTML page."""
+"""Report on a classifier, as a summary for the terminal, for JSON and for an HTML page."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ _SUSPECTS = 20
 
 @dataclass(frozen=True)
 class Report:
-    """The report of a classifier.
+    """Report on a classifier.
 
     Parameters
     ----------
     summary : dict
-        JSON values.
+        JSON object that ``featx report --json`` prints.
 
     Examples
     --------
@@ -43,7 +43,7 @@ class Report:
     summary: dict[str, Any]
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the JSON keys of ``featx report --json``."""
+        """Return the JSON object that ``featx report --json`` prints."""
         return self.summary
 
     def __str__(self) -> str:
@@ -71,28 +71,31 @@ def report(
     Parameters
     ----------
     model : Classifier or path
+        Fitted classifier, or a model file.
     on : path, optional
-        Labelled images to evaluate the model on; training images among them are left out. Their features are cached.
+        Folder or manifest of labelled images on which the model is evaluated, without training images and their
+        near-duplicates. The features of these images are cached.
     label_by : {"parent", "top"}, optional
-        Which folder of the images of ``on`` is the class.
+        Folder whose name is the label, if class folders of ``on`` contain folders.
     path_column, label_column : str
-        Columns of ``on``, if it is a manifest.
+        Columns of the paths and of the labels, if ``on`` is a manifest.
     group_by : str, optional
-        Groups of the images of ``on``, as for :func:`featx.fit`; the confidence interval depends on them. Default: the
-        column ``group`` of the manifest.
+        Groups of the images of ``on``, as for :func:`featx.fit`, for the confidence interval. If not given, the column
+        ``group`` of the manifest is used.
     weights : path, optional
-        Weight file or local network, if the model needs one for ``on``.
+        Weights file or backbone file; required with ``on`` if the model was fitted with such a file and does not
+        include it.
     html : path, optional
-        HTML page to write; it needs no other file and no network access.
+        HTML page to write: one self-contained file.
     suspects : path, optional
-        CSV file to write with images whose label is doubtful, the most suspicious first.
+        CSV file to write: the images with doubtful labels, the most doubtful first.
     data : path, optional
-        Folder or manifest that the model was fitted on, for the images of the page; default: the folder stored in the
-        model. Missing and changed images are counted.
+        Folder or manifest of the training images, which the page shows. If not given, the path that is recorded in the
+        model. The number of missing and changed images is reported.
     overwrite : bool
         Replace existing outputs that featx wrote.
     runtime : Runtime, optional
-        Cache folder (the map of the page uses its features), threads and callbacks.
+        Cache folder, threads and callbacks. The map on the page requires the features in the cache.
 
     Returns
     -------
@@ -101,13 +104,14 @@ def report(
     Raises
     ------
     ClassifierError
-        The model file cannot be used, or ``suspects`` is given for a model without cross-validation.
+        If the model file cannot be used, ``suspects`` is given for a model without cross-validation, or an option for
+        ``on`` is given without ``on``.
     OutputError
-        An output exists and may not be replaced, or cannot be written.
+        If an output exists and may not be replaced, or cannot be written.
     DatasetNotFoundError
-        The data set does not exist.
+        If the data set does not exist.
     EvaluationError
-        The images of ``on`` have no labels, or a label that the model does not have.
+        If the images of ``on`` have no labels, a label is not a class of the model, or no image can be used.
 
     Examples
     --------
@@ -125,13 +129,14 @@ def report(
     classifier = model if isinstance(model, Classifier) else Classifier.load(model)
     if table is not None and classifier.out_of_fold is None:
         raise ClassifierError(
-            f"`suspects`: there are no out-of-fold predictions to check labels: {classifier.evaluation.cv_reason}"
+            "`suspects`: labels cannot be checked, because there are no out-of-fold predictions: "
+            f"{classifier.evaluation.cv_reason}"
         )
     rows = list_suspects(classifier)
     summary = _summary(classifier, rows)
     if on is None and unused:
-        names = ", ".join(f"`{name}`" for name in unused)
-        raise as_usage(ClassifierError(f"{names} applies only to the images of `on`; add `on` or leave it out"))
+        names, require = ", ".join(f"`{name}`" for name in unused), "requires" if len(unused) == 1 else "require"
+        raise as_usage(ClassifierError(f"{names} {require} `on`; add `on=FOLDER`, or leave out {names}"))
     if on is not None:
         from featx.reports.new_images import new_images_summary  # imports scikit-learn
 
@@ -149,7 +154,7 @@ def report(
 
 
 def _known_data(classifier: Classifier) -> Path | None:
-    """Return the folder that a model was fitted on, if it exists; network paths and relative paths are ignored."""
+    """Return the folder of the training images, if it exists; relative paths and network paths are ignored."""
     root = str(classifier.evaluation.made.get("data", ""))
     if not os.path.isabs(root) or root.startswith(("//", "\\\\")):
         return None

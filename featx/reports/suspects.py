@@ -1,4 +1,4 @@
-"""Images with doubtful labels according to the out-of-fold probabilities, as rows and as a CSV table."""
+"""List images with doubtful labels according to the out-of-fold probabilities, as rows and as a CSV file."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _COLUMNS = ("path", "label", "suggested", "p_label", "p_suggested")
 
 
 def list_suspects(classifier: Classifier) -> list[dict[str, Any]]:
-    """Return the images for which another class is more probable than the label, the most suspicious first."""
+    """Return the images for which another class is more probable than the label, the most doubtful first."""
     probabilities, known = classifier.out_of_fold_probabilities(), classifier.out_of_fold
     if probabilities is None or known is None:
         return []
@@ -40,7 +40,7 @@ def write_suspects(output: OutputFile, rows: Sequence[dict[str, Any]]) -> None:
     Raises
     ------
     OutputError
-        The file cannot be written.
+        If the file cannot be written.
     """
 
     def write(temporary: Path) -> None:

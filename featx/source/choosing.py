@@ -1,4 +1,4 @@
-"""Choose the source for a path; the only module that knows all kinds of sources."""
+"""Choose the source for a path; no other module distinguishes the kinds of sources."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from featx.table import Sample
 
 
 def source_at(path: Path) -> Source | None:
-    """Return the source at a path; None for a single file, which is an image or a list of images.
+    """Return the source at a path; None for a single file: an image, a manifest or a list of paths.
 
     Raises
     ------
@@ -28,17 +28,19 @@ def source_at(path: Path) -> Source | None:
     except OSError as error:
         raise DatasetError(f"{path} cannot be read: {error.strerror or error}") from None
     if status is None:
-        raise DatasetNotFoundError(f"no such file or folder: {path}")
+        raise DatasetNotFoundError(
+            f"no such file or folder: {path}; give an existing folder of images or an existing file"
+        )
     return LocalFolder(path) if stat.S_ISDIR(status.st_mode) else None
 
 
 def source_beside(path: Path) -> Source:
-    """Return the source that contains a file; the names in a list of images are relative to it."""
+    """Return the folder of a file as a source; the paths in a manifest or list are relative to this folder."""
     return LocalFolder(path.parent)
 
 
 def dataset_source(data: Path) -> Source:
-    """Return the source that the sample ids of a data set are relative to: its folder, or that of its manifest.
+    """Return the source to which the sample ids of a data set are relative: its folder, or the folder of its manifest.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Image file: a sample and the source of its bytes."""
+"""An image file: a sample, and the source of the bytes of the file."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ class ImageFile:
     ----------
     sample : Sample
     source : Source
-        Source that contains the file with the id of the sample.
+        Source that contains the file. The name of the file in the source is the id of the sample.
     size, mtime_ns : int
         Size in bytes and modification time, as given by the source; -1 if unknown.
     inode, ctime_ns : int
         See :class:`featx.table.Stamp`.
     reason : str
-        Why the file is skipped without opening it: it is a folder that cannot be read, or has to be exported first.
-        Empty for other files.
+        Reason why the file is skipped without being opened: it is a folder that cannot be read, or a file that must be
+        exported as an image first. Empty for other files.
     """
 
     sample: Sample

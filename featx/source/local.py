@@ -1,4 +1,4 @@
-"""Source for a folder of this machine."""
+"""Source of images in a folder of this machine."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class LocalFolder(Source):
         """Return the stamp of a file, following links."""
         try:
             status = path_status(safe_join(self.root, sample_id))
-        except OSError:  # unknown: the file is skipped with this reason when it is read
+        except OSError:  # the reason is reported when the file is read
             status = None
         return UNKNOWN if status is None else Stamp.of(status)
 
@@ -46,7 +46,7 @@ class LocalFolder(Source):
         return (self.root / sample_id).as_posix()
 
     def folders_in(self, parent: str, known: Collection[str] = ()) -> list[str]:
-        """Return the folders in a folder, without the known ones, which are not examined."""
+        """Return the subfolders of a folder without the known subfolders, which are not examined."""
         return folders_in(self.root, parent, known)
 
     def names_in(self, folder: str) -> list[str]:

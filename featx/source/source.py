@@ -18,10 +18,10 @@ UNKNOWN = Stamp(-1, -1)
 """Stamp of a file that does not exist or cannot be queried."""
 
 _BYTES_A_PIXEL = 8
-"""Bytes per pixel of four uncompressed channels of 16 bits."""
+"""Number of bytes per pixel of four uncompressed channels of 16 bits."""
 
 _OTHER_BYTES = 64_000_000
-"""Bytes allowed for other content: metadata, colour profiles, further pages."""
+"""Number of bytes allowed for other content: metadata, colour profiles or further pages."""
 
 LARGE_FILE = 64_000_000
 """Size in bytes above which a file counts as large."""
@@ -48,7 +48,7 @@ class Entry:
     inode, ctime_ns : int
         See :class:`featx.table.Stamp`.
     reason : str
-        Why a folder cannot be read; empty for files.
+        Reason why a folder cannot be read; empty for files.
     """
 
     name: str
@@ -65,17 +65,17 @@ class Entry:
 
 
 class OpenFile:
-    """File of a source, open for reading; it is to be read and decoded within its context.
+    """An open file of a source, which must be read and decoded within its context.
 
-    Only one thread at a time can be in the context of a file of more than 64 MB; other threads wait. Therefore memory
-    use does not grow with the number of threads.
+    Only one thread at a time can be in the context of a file of more than 64 MB; other threads wait. The memory for
+    large files therefore does not grow with the number of threads.
 
     Parameters
     ----------
     stream : binary file
-        Seekable file, closed when the context is left.
+        Seekable file, which is closed when the context is left.
     stamp : callable
-        Function without arguments that returns the current stamp of the open file.
+        Function without parameters that returns the current stamp of the open file.
     """
 
     __slots__ = ("_is_alone", "stamp", "stream")
@@ -116,12 +116,12 @@ class Source(ABC):
 
     @abstractmethod
     def entries(self, leave_out: Callable[[OwnFolder], None] = do_nothing) -> Iterator[Entry]:
-        """Yield all files except hidden ones, images or not, sorted by the parts of their names.
+        """Yield all files except hidden files, images or not, sorted by the parts of their names.
 
         Parameters
         ----------
         leave_out : callable
-            Called with each cache and each output folder of featx; their files are left out.
+            Function that is called with each cache and each output folder of featx. Their files are left out.
 
         Raises
         ------
@@ -139,11 +139,11 @@ class Source(ABC):
 
     @abstractmethod
     def folders_in(self, parent: str, known: Collection[str] = ()) -> list[str]:
-        """Return the folders in a folder whose files are listed by :meth:`entries`, without the known ones."""
+        """Return the subfolders of a folder that :meth:`entries` enters, without the known subfolders."""
 
     @abstractmethod
     def names_in(self, folder: str) -> list[str]:
-        """Return the names of files and folders in a folder; empty if it cannot be listed."""
+        """Return the names of files and folders in a folder; empty if the folder cannot be listed."""
 
     @abstractmethod
     def open(self, sample_id: str) -> OpenFile:
@@ -163,7 +163,10 @@ class Source(ABC):
 
 
 def most_bytes(max_pixels: int) -> int:
-    """Return the largest file, in bytes, that is read; an uncompressed image of ``max_pixels`` pixels is smaller."""
+    """Return the maximum size of a file that is read, in bytes.
+
+    An uncompressed image of ``max_pixels`` pixels is smaller.
+    """
     return _BYTES_A_PIXEL * max_pixels + _OTHER_BYTES
 
 
@@ -174,17 +177,17 @@ def read_image(file: OpenFile, max_pixels: int = RuntimeOptions.max_pixels) -> b
     ----------
     file : OpenFile
     max_pixels : int
-        Largest number of pixels of an image, which determines the largest size of its file.
+        Maximum number of pixels of an image, which determines the maximum size of the file.
 
     Raises
     ------
     TooLargeError
-        If the file is larger; the message names the parameter that allows larger files.
+        If the file exceeds the maximum size. The message names the parameter that allows larger files.
     OSError
         If the file cannot be read.
     """
     size, most = file.stamp().size, most_bytes(max_pixels)
     if size > most:
-        message = f"{size:,} bytes are more than the limit of {most:,}; increase `max_pixels` to read it"
+        message = f"{size:,} bytes are more than the limit of {most:,}; increase `max_pixels` to read the file"
         raise TooLargeError(errno.EFBIG, message)
     return file.stream.read(size)

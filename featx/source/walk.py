@@ -27,14 +27,14 @@ def walk(root: Path, leave_out: Callable[[OwnFolder], None] = do_nothing) -> Ite
     """Yield the files below a folder, sorted by the parts of their names.
 
     Hidden files and folders, caches and output folders of featx are left out. Links to files are followed. A link to
-    a folder is followed only if it leads out of the root, so that no file is listed twice and no loop is entered.
+    a folder is followed only if the link leads out of the root, so that no file is listed twice and no loop is entered.
     Only the tag files of caches and output folders are opened.
 
     Parameters
     ----------
     root : path
     leave_out : callable
-        Called with each cache and each output folder of featx.
+        Function that is called with each cache and each output folder of featx.
 
     Raises
     ------
@@ -44,7 +44,7 @@ def walk(root: Path, leave_out: Callable[[OwnFolder], None] = do_nothing) -> Ite
     entries = _list_root(root)
     top = os.path.realpath(root)
     entered = {top}
-    # No recursion, because folders can be nested deeper than Python's call limit. There is one list per level.
+    # A loop with one list per level, because folders can be nested more deeply than Python's recursion limit.
     levels: list[tuple[str, list[os.DirEntry[str]]]] = [("", entries)]
     while levels:
         prefix, entries = levels[-1]
@@ -77,8 +77,8 @@ def _list_root(root: Path) -> list[os.DirEntry[str]]:
     written = _written_by_featx(entries)
     if written is not None:
         raise DatasetError(
-            f"{root} is not scanned, because its file {written.tag} marks it as {written.what}; give a folder of "
-            f"images, or delete {written.tag} if this is one"
+            f"{root} is not scanned, because its file {written.tag} marks it as {written.what}; give another "
+            f"folder, or delete {written.tag} if this folder contains your images"
         )
     return entries
 
@@ -92,14 +92,14 @@ def _list_inner(folder: os.DirEntry[str]) -> list[os.DirEntry[str]]:
     entries = _list(folder.path)
     target = os.path.realpath(folder.path) if folder.is_symlink() else ""
     if _is_below(target, _OF_THE_SYSTEM):
-        raise OSError(errno.EINVAL, f"it leads to {target}, which contains no regular files")
+        raise OSError(errno.EINVAL, f"it leads to {target}, which belongs to a virtual file system")
     return entries
 
 
 def folders_in(root: Path, parent: str, known: Collection[str] = ()) -> list[str]:
-    """Return the paths of the folders in a folder that :func:`walk` enters, without the known ones.
+    """Return the paths of the subfolders of a folder that :func:`walk` enters, without the known subfolders.
 
-    All are POSIX paths relative to the root. Known folders are not examined.
+    All paths are POSIX paths relative to the root. Known subfolders are not examined.
     """
     try:
         entries = _list(os.path.join(root, parent))
@@ -116,7 +116,7 @@ def folders_in(root: Path, parent: str, known: Collection[str] = ()) -> list[str
 def _is_entered(folder: os.DirEntry[str]) -> bool:
     try:
         return _written_by_featx(_list(folder.path)) is None
-    except OSError:  # walk yields it with the reason why it is skipped
+    except OSError:  # walk yields the folder with the reason
         return True
 
 
@@ -127,7 +127,7 @@ def _is_hidden(entry: os.DirEntry[str]) -> bool:
 def _is_folder(entry: os.DirEntry[str], follow_links: bool = True) -> bool:
     try:
         return entry.is_dir(follow_symlinks=follow_links)
-    except OSError:  # a circular link, or one into a folder without search permission
+    except OSError:  # a circular link, or a link into a folder without search permission
         return False
 
 
@@ -149,7 +149,10 @@ class _Written(NamedTuple):
 
 
 def _written_by_featx(entries: Sequence[os.DirEntry[str]]) -> _Written | None:
-    """Return what a folder is if featx wrote it. The tag's content is checked, as other programs also tag folders."""
+    """Return the kind and the tag of a folder that featx wrote; None for other folders.
+
+    The content of the tag is checked, because other programs also write tags.
+    """
     for entry in entries:
         if entry.name == OUTPUT_TAG and _read_tag(entry) is not None:
             return _Written("an output of featx", OUTPUT_TAG)
@@ -167,7 +170,7 @@ def _read_tag(entry: os.DirEntry[str]) -> bytes | None:
 
 
 def _count_files(folder: str) -> int:
-    """Count the files below a folder, except hidden ones, without following links."""
+    """Return the number of files below a folder, without hidden files; links are not followed."""
     n, folders = 0, [folder]
     while folders:
         try:

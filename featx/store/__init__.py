@@ -1,4 +1,4 @@
-"""The cache on disk: feature stores, data-set snapshots, graphs, training runs and ``latest.json`` (docs/format.md)."""
+"""Read and write the cache: feature stores, snapshots of data sets, graphs and training runs (docs/format.md)."""
 
 from featx.store.checking import Finding, check_file
 from featx.store.cleanup import SweepResult, delete_leftover, sweep_store

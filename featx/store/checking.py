@@ -1,4 +1,4 @@
-"""Check every byte of a cache file without changing it."""
+"""Check every byte of a cache file without changing the file."""
 
 from __future__ import annotations
 
@@ -18,22 +18,23 @@ from featx.store.snapshot import is_path, summarize_snapshot
 from featx.store.sorted_file import check_sorted_file, read_header, read_sorted_file
 
 Condition = Literal["ok", "damaged", "newer", "unfinished", "leftover", "foreign"]
-_RECOMPUTED = "the next extract or predict with this feature spec recomputes them"
+_RECOMPUTED = "the next extract or predict with this feature spec recomputes these rows"
 
 
 @dataclass(frozen=True)
 class Finding:
-    """Result of checking a file.
+    """Result of the check of a cache file.
 
     Parameters
     ----------
     status : {"ok", "damaged", "newer", "unfinished", "leftover", "foreign"}
-        ``unfinished`` is a journal whose last row is incomplete because its run was killed. ``newer`` is a file of a
-        later featx. ``foreign`` is a file that featx did not write.
+        ``unfinished``: a journal whose last row is incomplete, because the run was killed. ``newer``: a file of a later
+        version of featx. ``leftover``: a file that a killed run or a repair left behind. ``foreign``: a file that featx
+        did not write.
     n_rows, n_damaged : int
-        Number of feature rows checked, and number of rows with a wrong checksum.
+        Number of feature rows that were checked, and number of damaged rows.
     problem, remedy : str
-        Description of the problem and what to do about it; empty if there is no problem.
+        Description of the problem, and what to do; empty if there is no problem.
     """
 
     status: Condition = "ok"
@@ -44,7 +45,7 @@ class Finding:
 
 
 def check_file(file: CacheFile) -> Finding | None:
-    """Check a cache file and return the result; None if another run has deleted the file."""
+    """Check a cache file, and return the result; None if another run has deleted the file."""
     checks: dict[str, Callable[[Path], Finding]] = {
         "features": _check_base,
         "journal": _check_journal,
@@ -53,7 +54,9 @@ def check_file(file: CacheFile) -> Finding | None:
         "note": _check_note,
         "mark": _check_mark,
         "leftover": _leftover,
-        "other": lambda path: Finding("foreign", problem=f"{path} {_foreign(path)}", remedy="it is left unchanged"),
+        "other": lambda path: Finding(
+            "foreign", problem=f"{path} {_foreign(path)}", remedy="featx leaves this file unchanged"
+        ),
     }
     try:
         return checks[file.kind](file.path)
@@ -68,11 +71,11 @@ def check_file(file: CacheFile) -> Finding | None:
 
 _REMEDIES = {
     "features": "the next extract with this feature spec sets the file aside and recomputes all its features",
-    "journal": "the next extract with this feature spec starts a new journal and recomputes its features",
-    "data set": "the next extract or predict of its data set rewrites it",
-    "graph": "it is rebuilt when it is needed; a quantized graph is rebuilt by extract `recalibrate=True`",
-    "note": "delete it; it is recreated when it is needed",
-    "mark": "delete it; it is recreated when it is needed",
+    "journal": "the next extract with this feature spec starts a new journal and recomputes the features in it",
+    "data set": "the next extract or predict of the data set rewrites this file",
+    "graph": "featx rebuilds a graph when it is needed; extract `recalibrate=True` rebuilds a quantized graph",
+    "note": "delete this file; featx recreates it when it is needed",
+    "mark": "delete this file; featx recreates it when it is needed",
 }
 
 
@@ -86,7 +89,7 @@ def _check_base(path: Path) -> Finding:
     try:
         check_sorted_file(path)
     except DamagedStoreError as error:
-        remedy = "its rows are intact; the next extract of a new image rewrites the file"
+        remedy = "the rows are undamaged; the next extract of a new image rewrites the file"
         return Finding("damaged", len(rows.rows), 0, str(error), remedy)
     return Finding(n_rows=len(rows.rows))
 
@@ -102,7 +105,9 @@ def _check_journal(path: Path) -> Finding:
         )
     if torn:
         problem = f"{path}: {torn:,} bytes follow the last complete row; a killed run left them"
-        return Finding("unfinished", expected, 0, problem, "the next extract with this feature spec removes them")
+        return Finding(
+            "unfinished", expected, 0, problem, "the next extract with this feature spec removes these bytes"
+        )
     return Finding(n_rows=expected)
 
 
@@ -124,14 +129,14 @@ def _check_note(path: Path) -> Finding:
         try:
             FeatureSpec.from_json(value["spec"])
             if not is_path(value["data"]) or not isinstance(value["options"], dict):
-                raise TypeError("it does not name a data set")
+                raise TypeError("the path of the data set or the options are missing")
         except (KeyError, TypeError, SpecError) as error:
             raise DamagedStoreError(f"{path} does not have the content that featx writes: {error}") from None
     return Finding()
 
 
 def _check_mark(path: Path) -> Finding:
-    return Finding()  # the cache tag is valid: without it, list_files lists no file
+    return Finding()  # the cache tag is valid, because list_files lists no file without the tag
 
 
 def _foreign(path: Path) -> str:
@@ -139,6 +144,9 @@ def _foreign(path: Path) -> str:
 
 
 def _leftover(path: Path) -> Finding:
-    reasons = {".tmp": "belongs to a killed run, or to a run that is still writing", ".damaged": "was set aside"}
-    problem = f"{path} {reasons.get(path.suffix, 'has no store')}"
-    return Finding("leftover", problem=problem, remedy="featx cache gc deletes it")
+    reasons = {
+        ".tmp": "belongs to a killed run, or to a run that is still active",
+        ".damaged": "is a damaged store that was set aside",
+    }
+    problem = f"{path} {reasons.get(path.suffix, 'is a journal without a store')}"
+    return Finding("leftover", problem=problem, remedy="featx cache gc deletes this file")

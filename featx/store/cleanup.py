@@ -1,4 +1,4 @@
-"""Remove the rows from a feature store whose contents no data-set snapshot lists any more."""
+"""Remove the rows of a feature store whose contents are in no snapshot of a data set."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ class SweepResult:
     Parameters
     ----------
     n_removed : int
-        Number of rows removed, because no data set lists them or because they are damaged.
+        Number of rows that were removed because no data set lists them, or because they are damaged.
     n_kept : int
-        Number of rows kept.
+        Number of rows that were kept.
     n_unfinished : int
-        Number of rows in the journal of an unfinished run; they are not removed.
+        Number of rows in the journal of an unfinished run. These rows are kept.
     n_bytes : int
         Number of bytes freed.
     deleted : bool
@@ -48,27 +48,27 @@ class SweepResult:
 def sweep_store(
     path: Path, named: Callable[[], NDArray[np.uint8]], notice: Callable[[str], None], dry_run: bool = False
 ) -> SweepResult:
-    """Remove the rows whose contents are not listed; delete the store if no row is left.
+    """Remove damaged rows and rows whose contents are not listed; delete the store if no row is left.
 
-    The store is locked while the whole file is rewritten. The result has the same bytes as a store that never had the
-    removed rows.
+    The store is locked while the whole file is rewritten. The new file has the same bytes as a file that never
+    contained the removed rows.
 
     Parameters
     ----------
     path : path
-        The sorted file.
+        Sorted file of the store.
     named : callable
-        Returns the content hashes to keep, shape (n, 32), uint8. It is called while the store is locked, so that
-        contents that another run has just written are included.
+        Returns the content hashes to keep, shape (n, 32), uint8. The function is called while the store is locked, so
+        that contents that another run has just written are included.
     notice : callable
-        Called with one line of text if another run must be waited for.
+        Called with one line of text if the function waits for another run.
     dry_run : bool
-        Whether to leave the store unchanged and only count.
+        Whether to only count the rows, without changing the store.
 
     Raises
     ------
     DamagedStoreError, NewerFormatError
-        If the store cannot be read; it is not changed.
+        If the store cannot be read. The store is then not changed.
     StoreError
         If the store cannot be written.
     """
@@ -94,7 +94,7 @@ def sweep_store(
 def delete_leftover(path: Path, notice: Callable[[str], None]) -> bool:
     """Delete a file that a killed run or a repair left behind.
 
-    A journal is deleted only while no other run holds the store and only if the store does not exist.
+    A journal is deleted only if the store does not exist, and while no other run has locked the store.
 
     Returns
     -------
@@ -104,7 +104,8 @@ def delete_leftover(path: Path, notice: Callable[[str], None]) -> bool:
     if path.suffix != ".journal":
         delete(path)
         return True
-    with locked(path.with_suffix(".lock"), lambda: notice(f"another run is writing {path.name}; waiting for it")):
+    waiting = f"another run is writing {path.name}; waiting for it to finish"
+    with locked(path.with_suffix(".lock"), lambda: notice(waiting)):
         if exists(path.with_suffix(".h5")):
             return False
         delete(path)

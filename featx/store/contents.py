@@ -33,7 +33,7 @@ _NAMES: dict[str, dict[str, FileKind]] = {
     "datasets": {rf"{_ID}\.h5": "data set"},
     "graphs": {rf"{_ID}\.graph": "graph", rf"{_ID}(\.int8)?\.json": "note"},
 }
-"""Patterns of the names that featx writes, by folder; featx did not write any other file."""
+"""Patterns of the names of the files that featx writes, by folder; files with other names are not from featx."""
 
 
 @dataclass(frozen=True)
@@ -44,12 +44,12 @@ class CacheFile:
     ----------
     path : path
     kind : {"features", "journal", "data set", "graph", "note", "mark", "leftover", "other"}
-        A mark is an empty or constant file. A leftover is a file that a killed run or a repair left behind. Other is
-        anything that featx does not write: other names, links, folders, pipes.
+        ``mark``: an empty file, or a file with constant content. ``leftover``: a file that a killed run or a repair
+        left behind. ``other``: an entry that featx did not write, such as a link, a folder or a file with another name.
     n_bytes : int
-        Size; 0 if it is not a regular file.
+        Size in bytes; 0 if the entry is not a regular file.
     mtime : float
-        Time of the last change, in seconds of the system's clock.
+        Time of the last change, in seconds since 1970.
     """
 
     path: Path
@@ -59,9 +59,9 @@ class CacheFile:
 
 
 def list_files(cache: Path) -> list[CacheFile]:
-    """Return the files of a cache, without those of training runs, sorted by path; none if there is no cache.
+    """Return the files of a cache except the files of training runs, sorted by path.
 
-    Links are not followed.
+    Links are not followed. If there is no cache, the list is empty.
 
     Raises
     ------
@@ -75,7 +75,7 @@ def list_files(cache: Path) -> list[CacheFile]:
         for path in entries(cache / folder, follow=folder == "."):
             if folder == "." and path.name in FOLDERS and is_real_folder(path):
                 continue
-            with contextlib.suppress(FileNotFoundError):  # another run renames and deletes
+            with contextlib.suppress(FileNotFoundError):  # another run may have renamed or deleted the file
                 status = os.lstat(path)
                 is_file = stat.S_ISREG(status.st_mode)
                 kind = _kind(folder, path) if is_file else "other"
@@ -88,13 +88,13 @@ def _kind(folder: str, path: Path) -> FileKind:
         if is_temporary(path.name, names):
             return "leftover"
         if re.fullmatch(names, path.name):
-            # A journal without a sorted file is never read: the feature spec of its rows is unknown.
+            # A journal without a sorted file is never read, because the feature spec of its rows is unknown.
             return "leftover" if kind == "journal" and not exists(path.with_suffix(".h5")) else kind
     return "other"
 
 
 def open_store(path: Path) -> FeatureStore:
-    """Return the feature store of a sorted file, with the feature spec that the file contains.
+    """Return the feature store to which a sorted file belongs; the feature spec is read from the file.
 
     Raises
     ------
@@ -110,7 +110,7 @@ def spec_of(path: Path, header: StoreHeader) -> FeatureSpec:
     Raises
     ------
     DamagedStoreError
-        If the file's name is not the digest of its feature spec.
+        If the name of the file is not the digest of the feature spec.
     NewerFormatError
         If this version of featx cannot read the feature spec.
     """
@@ -118,26 +118,26 @@ def spec_of(path: Path, header: StoreHeader) -> FeatureSpec:
         raise DamagedStoreError(f"the feature spec in {path} does not match its file name")
     try:
         spec = FeatureSpec.from_json(header.spec)
-    except SpecError as error:  # the digest is right, so the spec was written on purpose
+    except SpecError as error:  # the digest is correct, so that the spec is not damaged
         raise NewerFormatError(
-            f"{path} was written by a later featx: {error}; update featx or choose another `cache`"
+            f"{path} was written by a later version of featx: {error}. Update featx, or choose another `cache`"
         ) from None
     if spec.to_json() != header.spec:
-        raise DamagedStoreError(f"the feature spec in {path} is not in the form that featx writes")
+        raise DamagedStoreError(f"the feature spec in {path} does not have the form that featx writes")
     return spec
 
 
 def note_use(store: Path) -> None:
-    """Record that a feature store is used now, as the time of the empty file ``<id>.used`` beside it."""
+    """Record the current time as the last use of a feature store: as the time of the empty file ``<id>.used``."""
     used = store.with_suffix(".used")
-    with contextlib.suppress(OSError):  # reading must also work in a read-only cache
+    with contextlib.suppress(OSError):  # features can also be read from a read-only cache
         if is_regular(used):
             os.utime(used)
         elif is_regular(store):
-            open_new(used).close()  # fails if a link or anything else has this name
+            open_new(used).close()  # fails if another entry, such as a link, has this name
 
 
 def last_use(store: Path) -> float:
-    """Return when a feature store was last used: the recorded time, or else when its file was written."""
+    """Return the time of the last use of a feature store, or else the time when its sorted file was written."""
     used = store.with_suffix(".used")
     return os.lstat(used if is_regular(used) else store).st_mtime

@@ -1,4 +1,4 @@
-"""Read and write a feature store, which consists of a sorted file and a journal."""
+"""Read and write feature stores; a store consists of a sorted file and a journal."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ from featx.store.sorted_file import StoreHeader, block_bounds, read_header, read
 
 
 class FeatureStore:
-    """The cached features of one feature spec, in ``cache/features/<id>.h5`` and its journal.
+    """The cached features of one feature spec, in ``cache/features/<id>.h5`` and ``<id>.journal``.
 
     Parameters
     ----------
     cache : path
         The cache folder.
     spec : FeatureSpec
-        The feature spec.
+        How the features are computed.
     """
 
     def __init__(self, cache: Path, spec: FeatureSpec) -> None:
@@ -40,11 +40,11 @@ class FeatureStore:
         self._cache = cache
 
     def graph(self) -> bytes | None:
-        """Return the quantized graph of the feature spec; None if it has none or the cache does not contain it."""
+        """Return the quantized graph of the feature spec; None if there is none, or the cache lacks the graph."""
         return None if self.spec.graph is None else read_quantized_graph(self._cache, self.spec.graph)
 
     def header(self) -> StoreHeader | None:
-        """Return the header of the store, None if there is no store.
+        """Return the header of the store; None if there is no store.
 
         Raises
         ------
@@ -58,7 +58,7 @@ class FeatureStore:
         return header
 
     def snapshot(self) -> StoredFeatures:
-        """Return all undamaged rows as they are now; later writes do not change the result.
+        """Return all undamaged rows that are stored now; later writes do not change the result.
 
         Raises
         ------
@@ -68,7 +68,7 @@ class FeatureStore:
         header = self.header()
         if header is None:
             return StoredFeatures(self.path, no_rows(0), no_rows(0))
-        # The journal is read before the sorted file: a merge moves rows from the one to the other, so none is missed.
+        # The journal is read first: another run may move its rows to the sorted file meanwhile, and no row is missed.
         journal = read_journal(self._journal, self.spec.id, header.n_features)
         header, base = read_sorted_file(self.path)
         self._check_spec(header)
@@ -76,7 +76,9 @@ class FeatureStore:
 
     @contextlib.contextmanager
     def writer(self, notice: Callable[[str], None]) -> Iterator[StoreWriter]:
-        """Lock the store for writing; a second writer waits. Rows appended before an exception are kept.
+        """Lock the store for writing; a second writer waits.
+
+        Rows that were appended before an exception are kept.
 
         Raises
         ------
@@ -94,17 +96,19 @@ class FeatureStore:
                 writer.close()
 
     def set_aside_if_unreadable(self) -> Path | None:
-        """Rename a sorted file that is not a readable store of this feature spec, and return its new path.
+        """Rename the sorted file if it is damaged or has another feature spec.
 
         Returns
         -------
         path or None
-            None if the store can be read.
+            New path of the file; None if the store can be read.
 
         Raises
         ------
         NewerFormatError
-            If a later featx wrote the file, which is not damage.
+            If a later version of featx wrote the file. Such a file is not damaged.
+        StoreError
+            If the file cannot be read or renamed.
         """
         try:
             self.snapshot()
@@ -123,14 +127,14 @@ class FeatureStore:
 
 
 class StoredFeatures:
-    """The undamaged rows of a store at one moment.
+    """The undamaged rows of a store at a point in time.
 
     Parameters
     ----------
     path : path
-        The sorted file, for messages.
+        Path of the sorted file, for error messages.
     base, journal : RowFile
-        Rows of the sorted file and of the journal.
+        Rows of the sorted file, and rows of the journal.
     """
 
     def __init__(self, path: Path, base: RowFile, journal: RowFile) -> None:
@@ -145,26 +149,26 @@ class StoredFeatures:
         return len(self._journal.keys)
 
     def keys(self) -> NDArray[np.bytes_]:
-        """Return all keys, sorted, each once; shape (n,), S34."""
+        """Return all keys, sorted and without repetition, shape (n,), S34."""
         return np.union1d(self._base.keys, self._journal.keys).astype(KEY_DTYPE, copy=False)
 
     def contains(self, keys: NDArray[np.uint8]) -> NDArray[np.bool_]:
-        """Return for each key, shape (n, 34), whether its row is stored; shape (n,)."""
+        """Return whether a row is stored, for each of the keys of shape (n, 34); shape (n,)."""
         wanted = sortable(keys)
         return (self._base.find(wanted) >= 0) | (self._journal.find(wanted) >= 0)
 
     def rows(self, keys: NDArray[np.uint8]) -> Rows:
-        """Return the rows of the given keys, in the same order.
+        """Return the rows with the given keys, in the order of the keys.
 
         Raises
         ------
         DamagedStoreError
-            If a key has no undamaged row.
+            If there is no undamaged row for a key.
         """
         return self._sorted_rows(sortable(keys))
 
     def merged(self) -> tuple[int, Iterator[Rows]]:
-        """Return the number of rows and all of them in blocks, sorted by key."""
+        """Return the number of rows, and an iterator of blocks of all rows, sorted by key."""
         keys = self.keys()
         return len(keys), (self._sorted_rows(keys[start:stop]) for start, stop in block_bounds(len(keys)))
 
@@ -172,7 +176,7 @@ class StoredFeatures:
         in_base, in_journal = self._base.find(wanted), self._journal.find(wanted)
         missing = int(((in_base < 0) & (in_journal < 0)).sum())
         if missing:
-            raise DamagedStoreError(f"{missing} rows are missing from {self._path}; extract them again")
+            raise DamagedStoreError(f"{missing:,} rows are missing from {self._path}; extract the data set again")
         if (in_base >= 0).all():
             return self._base.rows.take(in_base)
         rows = self._journal.rows.take(np.maximum(in_journal, 0))
@@ -201,23 +205,23 @@ class StoreWriter:
         probes : ndarray of shape (n_probes, n_features), float32
             Features of the probe images, computed by the engine that will compute the rows.
         producer : dict
-            Libraries and processor of that engine.
+            Versions of the libraries, and kind of processor, of this engine.
 
         Raises
         ------
         StoreError
-            If this machine does not reproduce the features in the store.
+            If this machine does not reproduce the features in the store, or the cache cannot be written.
         """
         header = self._store.header()
         if header is None:
-            delete(self._journal_path)  # without a sorted file, the feature spec of its rows is unknown
+            delete(self._journal_path)  # without a sorted file, the feature spec of the rows in the journal is unknown
             self._write(StoreHeader(self._store.spec.to_json(), probes, (producer,)), 0, iter(()))
         else:
             self._compare(header, probes, producer)
         if exists(self._journal_path) and not is_regular(self._journal_path):
             self._notice(
-                f"{self._journal_path} was not a regular file and is replaced; if it was a link, its target is not "
-                "changed"
+                f"{self._journal_path} is replaced, because it is not a regular file; if it is a link, the target is "
+                "not changed"
             )
         try:
             self._journal = JournalWriter(self._journal_path, self._store.spec.id, probes.shape[1])
@@ -225,7 +229,7 @@ class StoreWriter:
             raise not_written(self._journal_path, error) from None
 
     def append(self, rows: Rows) -> None:
-        """Append rows; they are committed after at most 256 rows or 2 seconds."""
+        """Append rows; appended rows are committed after at most 256 rows or 2 seconds."""
         if self._journal is None:
             raise StoreError("append was called before begin")
         try:
@@ -246,7 +250,7 @@ class StoreWriter:
         delete(self._journal_path)
 
     def close(self) -> None:
-        """Commit the appended rows."""
+        """Commit the appended rows, and close the journal."""
         if self._journal is not None:
             journal, self._journal = self._journal, None
             try:
@@ -263,13 +267,14 @@ class StoreWriter:
             cosine = float(cosines(header.probes, probes).min())
             if not cosine >= MIN_COSINE:
                 raise StoreError(
-                    f"the features of {self._store.path} cannot be reproduced on this machine (probe images agree "
-                    f"only to cosine {cosine:.4f}, at least {MIN_COSINE} is required); it was made with "
-                    f"{header.producers[0]}. Choose another `cache`, or delete the file to recompute all features."
+                    f"the features in {self._store.path} cannot be reproduced on this machine: the features of the "
+                    f"probe images have a cosine similarity of {cosine:.4f}; at least {MIN_COSINE} is required. The "
+                    f"stored features were computed with {header.producers[0]}. Choose another `cache`, or delete the "
+                    "file to recompute all features"
                 )
             self._notice(
-                f"the features of this machine differ slightly from those in the cache (cosine {cosine:.6f}); "
-                "the cache records both machines"
+                f"the features of this machine differ slightly from the features in the cache (cosine similarity "
+                f"{cosine:.6f}); the cache records both machines"
             )
         if producer not in header.producers:
             stored = self._store.snapshot()

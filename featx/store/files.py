@@ -1,4 +1,4 @@
-"""Create and check the cache folder, write its files atomically, and lock them."""
+"""Create and check the cache folder; write files in the cache atomically, and lock them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from featx.errors import StoreError
 CACHE_TAG, CACHE_TAG_TEXT = files.CACHE_TAG, files.CACHE_TAG_TEXT
 
 FOLDERS = ("features", "datasets", "graphs", "training")
-"""The folders of a cache."""
+"""Names of the folders in a cache."""
 
 
 def is_cache(cache: Path) -> bool:
@@ -25,35 +25,36 @@ def is_cache(cache: Path) -> bool:
     Returns
     -------
     bool
-        False if the folder does not exist or is empty, so that it can become a cache. Hidden files are ignored.
+        False if the folder does not exist or is empty, so that a cache can be created. Hidden files are ignored.
 
     Raises
     ------
     StoreError
-        If the folder is anything else; featx neither fills nor cleans it.
+        If the folder contains other files, because featx neither writes to nor cleans such a folder; or if it cannot
+        be read.
     """
     with _explained(cache, "read"):
         return _is_cache(cache)
 
 
 def check_cache(cache: Path, folders: Sequence[str] = FOLDERS[:3]) -> bool:
-    """Check that featx may use a folder as its cache; call this before any long computation.
+    """Check that featx may use a folder as the cache; called before any long computation.
 
     Parameters
     ----------
     cache : path
     folders : sequence of str
-        The folders of :data:`FOLDERS` that are needed; by default all but the folder of training runs.
+        Names from :data:`FOLDERS` of the folders that are needed; by default all except the folder of training runs.
 
     Returns
     -------
     bool
-        As :func:`is_cache`.
+        Whether the folder has the cache tag, as in :func:`is_cache`.
 
     Raises
     ------
     StoreError
-        If the folder is not a cache, or one of its folders is a link or not a folder.
+        If the folder cannot be used as a cache, or one of the needed folders is a link or a file.
     """
     if not is_cache(cache):
         return False
@@ -63,12 +64,12 @@ def check_cache(cache: Path, folders: Sequence[str] = FOLDERS[:3]) -> bool:
 
 
 def prepare_cache(cache: Path, folder: str) -> Path:
-    """Create the cache with its tag and a folder in it, and return the folder.
+    """Create the cache with its tag, and a folder in the cache; return the path of this folder.
 
     Raises
     ------
     StoreError
-        If it cannot be created, or something else exists at that path.
+        If the cache or the folder cannot be created, or if a file or a link exists at the path of the folder.
     """
     with _explained(cache, "written"):
         if not _is_cache(cache):
@@ -89,9 +90,9 @@ def make_cache_folder(path: Path) -> None:
     Raises
     ------
     StoreError
-        If something else exists at that path.
+        If a file or a link exists at the path.
     OSError
-        If it cannot be created.
+        If the folder cannot be created.
     """
     with contextlib.suppress(FileExistsError):
         path.mkdir()
@@ -99,7 +100,7 @@ def make_cache_folder(path: Path) -> None:
 
 
 def exists(path: Path) -> bool:
-    """Return whether anything exists at a path in a cache, including a link.
+    """Return whether a file, a folder or a link exists at a path in a cache.
 
     Raises
     ------
@@ -115,13 +116,13 @@ def exists(path: Path) -> bool:
 
 
 def entries(folder: Path, follow: bool = False) -> list[Path]:
-    """Return the paths in a folder of a cache, sorted; none if the folder does not exist or is a link.
+    """Return the paths in a folder of a cache, sorted; an empty list if the folder does not exist or is a link.
 
     Parameters
     ----------
     folder : path
     follow : bool
-        Whether the folder itself may be a link.
+        Whether the folder may be a link.
 
     Raises
     ------
@@ -132,39 +133,39 @@ def entries(folder: Path, follow: bool = False) -> list[Path]:
         return []
     try:
         return sorted(folder.iterdir())
-    except (FileNotFoundError, NotADirectoryError):  # another run may delete the folder meanwhile
+    except (FileNotFoundError, NotADirectoryError):  # another run may have deleted the folder meanwhile
         return []
     except OSError as error:
         raise StoreError(f"{folder} cannot be read: {error.strerror or error}") from None
 
 
 def delete(path: Path) -> None:
-    """Delete a file of a cache; if it is a link, its target is kept.
+    """Delete a file of a cache; the target of a link is kept.
 
     Raises
     ------
     StoreError
-        If it is a folder, or cannot be deleted.
+        If the path is a folder, or the file cannot be deleted.
     """
     try:
         path.unlink(missing_ok=True)
     except OSError as error:
-        why = "it is a folder; move it away" if files.is_real_folder(path) else error.strerror or error
+        why = "it is a folder; move the folder away" if files.is_real_folder(path) else error.strerror or error
         raise StoreError(f"{path} cannot be deleted: {why}") from None
 
 
 def is_temporary(name: str, of: str) -> bool:
-    """Return whether a file name is that of a temporary file for files whose names match the pattern ``of``."""
+    """Return whether a file name is the name of a temporary file for a file whose name matches the pattern ``of``."""
     return re.fullmatch(rf"\.(?:{of})\.[0-9a-f]{{16}}\.tmp", name) is not None
 
 
 def write_cache_file(path: Path, write: Callable[[Path], object]) -> None:
-    """Write a temporary file beside ``path`` with the function ``write``, then rename it to ``path``.
+    """Write a temporary file with the function ``write``, and rename the file to ``path``.
 
     Raises
     ------
     StoreError
-        If the file cannot be written, for example because the disk is full; ``path`` is then unchanged.
+        If the file cannot be written, for example because the disk is full. ``path`` is then unchanged.
     """
     try:
         files.write_atomically(path, write)
@@ -178,7 +179,7 @@ def write_content(path: Path, content: bytes) -> None:
     Raises
     ------
     StoreError
-        If the file cannot be written; ``path`` is then unchanged.
+        If the file cannot be written. ``path`` is then unchanged.
     """
     write_cache_file(path, lambda temporary: temporary.write_bytes(content))
 
@@ -188,13 +189,13 @@ def not_written(path: Path, error: OSError) -> StoreError:
     if isinstance(error, StoreError):
         return error
     return StoreError(
-        f"{path} cannot be written: {error.strerror or error}. Features computed so far are kept: "
-        "make room or choose another `cache`, and run the same command again"
+        f"{path} cannot be written: {error.strerror or error}. Features computed so far are kept. "
+        "Free disk space or choose another `cache`, and run the same command again"
     )
 
 
 def remove_leftovers(path: Path) -> None:
-    """Delete temporary files that killed writers of ``path`` left behind; call this while ``path`` is locked."""
+    """Delete temporary files that killed writers of ``path`` left behind; called while ``path`` is locked."""
     for leftover in path.parent.iterdir():
         if is_temporary(leftover.name, re.escape(path.name)) and files.is_regular(leftover):
             leftover.unlink(missing_ok=True)
@@ -209,12 +210,13 @@ def locked(path: Path, waiting: Callable[[], None] | None) -> Iterator[None]:
     path : path
         The lock file.
     waiting : callable or None
-        Called once if another process holds the lock, before waiting for it. If None, do not wait.
+        Called once if another process has locked the file, before waiting for that process. If None, the function does
+        not wait.
 
     Raises
     ------
     StoreError
-        If the file cannot be locked, or another process holds the lock and ``waiting`` is None.
+        If the file cannot be locked, or if another process has locked the file and ``waiting`` is None.
     """
     if exists(path) and not files.is_regular(path):
         delete(path)
@@ -223,7 +225,7 @@ def locked(path: Path, waiting: Callable[[], None] | None) -> Iterator[None]:
         lock.acquire(timeout=0)
     except Timeout:
         if waiting is None:
-            raise StoreError(f"another run holds {path}") from None
+            raise StoreError(f"another run has locked {path}; wait until that run is finished") from None
         waiting()
         lock.acquire()
     except OSError as error:
@@ -237,7 +239,7 @@ def locked(path: Path, waiting: Callable[[], None] | None) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _explained(cache: Path, verb: str) -> Iterator[None]:
-    """Convert an error of the operating system into one that names the cache and states what to do."""
+    """Convert an error of the operating system into an error that names the cache and states what to do."""
     try:
         yield
     except StoreError:
@@ -259,7 +261,7 @@ def _is_cache(cache: Path) -> bool:
                 "choose another `cache`"
             ) from None
         return False
-    if not visible or _has_tag(cache):  # another run may have made the cache meanwhile
+    if not visible or _has_tag(cache):  # another run may have created the cache meanwhile
         return bool(visible)
     if CACHE_TAG in visible:
         what = f"has a {CACHE_TAG} that featx did not write, so it belongs to another program"
@@ -277,5 +279,5 @@ def _has_tag(cache: Path) -> bool:
 
 def _check_folder(path: Path) -> None:
     if exists(path) and not files.is_real_folder(path):
-        what = "a link" if path.is_symlink() else "not a folder"
-        raise StoreError(f"{path} is {what}: featx does not follow links inside its cache; move it away")
+        what = "a link, which featx does not follow inside its cache" if path.is_symlink() else "not a folder"
+        raise StoreError(f"{path} is {what}; move it away, so that featx can create a folder at this path")

@@ -1,4 +1,4 @@
-"""Cache the graphs of the openvino engine, so that a second run does not need TensorFlow, and their agreements."""
+"""Cache the graphs of the engine openvino, so that a second run does not need TensorFlow, and their agreements."""
 
 from __future__ import annotations
 
@@ -14,29 +14,29 @@ from featx.store.notes import changing_notes, read_json, write_json
 
 _MAGIC = b"featx graph 1\n\0\0"
 _LARGEST = 1 << 32
-"""Bytes; twice the maximum size of a network in the formats that graphs are converted from."""
+"""Maximum size of a graph in bytes: twice the maximum size of a network in the formats that can be converted."""
 
 
 def read_graph(cache: Path, key: str) -> bytes | None:
-    """Return a graph; None if the file does not exist, is damaged, or is not a graph."""
+    """Return a graph; None if the file does not exist or does not contain an undamaged graph."""
     try:
         return check_graph_file(cache / "graphs" / f"{key}.graph")
-    except OSError:  # no such file, or a damaged one
+    except OSError:  # the file is missing or damaged
         return None
 
 
 def has_graph(cache: Path, key: str) -> bool:
-    """Return whether the cache contains a graph, without reading it."""
+    """Return whether the cache contains a graph; the graph is not read."""
     return is_regular(cache / "graphs" / f"{key}.graph")
 
 
 def quantized_name(graph: bytes) -> str:
-    """Return the name of a quantized graph: a digest of the graph, which is part of the feature spec."""
+    """Return the name of a quantized graph, which is a digest of the graph and part of the feature spec."""
     return hashlib.sha256(graph).hexdigest()[:16]
 
 
 def read_quantized_graph(cache: Path, name: str) -> bytes | None:
-    """Return a quantized graph; None if there is none, or if the graph in the file does not match the name."""
+    """Return a quantized graph; None if there is none, or if the content of the file does not match the name."""
     graph = read_graph(cache, name)
     return graph if graph is not None and quantized_name(graph) == name else None
 
@@ -47,7 +47,7 @@ def check_graph_file(path: Path) -> bytes:
     Raises
     ------
     DamagedStoreError
-        If the digest is wrong, or the content is not a graph as featx writes it.
+        If the digest is wrong, or the content is not a graph that featx wrote.
     OSError
         If the file cannot be read.
     """
@@ -64,7 +64,7 @@ def check_graph_file(path: Path) -> bytes:
 
 
 def write_graph(cache: Path, key: str, graph: bytes) -> None:
-    """Write a graph to the cache, under a key that covers everything that defines the graph.
+    """Write a graph to the cache; the key must identify everything that determines the graph.
 
     Raises
     ------
@@ -77,38 +77,38 @@ def write_graph(cache: Path, key: str, graph: bytes) -> None:
 
 
 def read_quantized_name(cache: Path, key: str, dataset_id: str) -> str | None:
-    """Return the name of the graph that was quantized from graph ``key`` for a data set; None if there is none."""
+    """Return the name of the graph that was quantized from graph ``key`` with a data set; None if there is none."""
     return _read_names(cache / "graphs" / f"{key}.int8.json").get(dataset_id)
 
 
 def read_quantized_names(cache: Path) -> dict[str, set[str]]:
-    """Return the names of the quantized graphs, by the name of the graph that they were quantized from."""
+    """Return the names of the quantized graphs, by the name of the original graph."""
     folder = cache / "graphs"
     paths = folder.glob("*.int8.json") if is_real_folder(folder) else ()
     return {path.name.removesuffix(".int8.json"): set(_read_names(path).values()) for path in paths}
 
 
 def remember_quantized_name(cache: Path, key: str, dataset_id: str, name: str) -> None:
-    """Record the name of a quantized graph, for :func:`read_quantized_name`."""
+    """Record the name of the graph that was quantized from graph ``key`` with a data set."""
     path = prepare_cache(cache, "graphs") / f"{key}.int8.json"
     with changing_notes(cache):
         write_json(path, {**_read_names(path), dataset_id: name})
 
 
 def read_agreements(cache: Path, key: str) -> dict[str, float | None]:
-    """Return the agreement of a graph's precisions with float32, by CPU and precision.
+    """Return how well the precisions of a graph agree with float32, by CPU and precision.
 
     Returns
     -------
     dict
-        The cosine similarity; None if the precision is not possible on that CPU.
+        Cosine similarity of the features; None if the CPU does not support the precision.
     """
     agreements = read_json(cache / "graphs" / f"{key}.json") or {}
     return {name: value for name, value in agreements.items() if value is None or _is_number(value)}
 
 
 def remember_agreement(cache: Path, key: str, name: str, cosine: float | None) -> None:
-    """Record an agreement, for :func:`read_agreements`."""
+    """Record how well a precision of a graph agrees with float32 on a CPU."""
     path = prepare_cache(cache, "graphs") / f"{key}.json"
     with changing_notes(cache):
         write_json(path, {**read_agreements(cache, key), name: cosine if _is_number(cosine) else None})

@@ -1,13 +1,14 @@
-"""Write HDF5 files, and read them by an index in their user block, without the HDF5 library.
+"""Write HDF5 files, and read them with an index in the user block, without the HDF5 library.
 
 The HDF5 library crashes when a write fails, and can crash or hang on a file whose structure is damaged. Therefore
-write errors are hidden from it until the file is closed, and it is never used to read. The user block before the HDF5
-content contains the position of each dataset, and featx maps the datasets from there. Other programs read the files as
-plain HDF5.
+write errors are hidden from the library until the file is closed, and the library is never used to read files. The user
+block before the HDF5 content contains the position of each dataset, and featx maps the datasets into memory. Other
+programs read the files as plain HDF5.
 
 The user block contains a magic string, the length and the CRC-32 of the index (little-endian), and the index as JSON,
-padded with spaces. The index contains ``attrs``; for each dataset ``dtype``, ``shape``, ``offset`` in the file and
-``crc`` of its bytes or null; ``size`` of the file; and ``structure``, the CRC-32 of the bytes between the datasets.
+padded with spaces. The index contains ``attrs`` (attributes of the file), ``datasets`` (``dtype``, ``shape``,
+``offset`` in the file, and ``crc`` of the bytes or null, for each dataset), ``size`` (of the file) and ``structure``
+(CRC-32 of the bytes between the datasets).
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ class NewFile:
         self._checked: dict[str, int] = {}
 
     def add(self, name: str, values: NDArray[Any]) -> None:
-        """Write a dataset with a checksum, which is checked when it is read; byte strings are UTF-8."""
+        """Write a dataset with a checksum, which is checked when the dataset is read; byte strings are UTF-8."""
         import h5py
 
         values = np.ascontiguousarray(values)
@@ -54,11 +55,11 @@ class NewFile:
         self._checked[name] = zlib.crc32(values.tobytes())
 
     def create(self, name: str, shape: tuple[int, ...], dtype: str) -> Any:
-        """Create a dataset without a checksum, which the caller fills and checks."""
+        """Create an empty dataset without a checksum; the caller writes the values and checks them after reading."""
         return self._file.create_dataset(name, shape, dtype)
 
     def index(self) -> dict[str, dict[str, Any]]:
-        """Return dtype, shape, offset and checksum of each dataset; the offset of an empty dataset is 0."""
+        """Return the dtype, shape, offset and checksum of each dataset; the offset of an empty dataset is 0."""
         return {
             name: {
                 "dtype": dataset.dtype.str,
@@ -72,13 +73,13 @@ class NewFile:
 
 @contextlib.contextmanager
 def new_hdf5(path: Path, attrs: Mapping[str, str | int]) -> Iterator[NewFile]:
-    """Write a new HDF5 file, whose bytes depend only on its content.
+    """Create an HDF5 file whose bytes depend only on the content.
 
     Parameters
     ----------
     path : path
     attrs : mapping
-        Attributes of the file; text may contain surrogate escapes.
+        Attributes of the file. Text may contain surrogate escapes.
 
     Raises
     ------
@@ -126,7 +127,7 @@ def _structure(stream: Any, at: int, content: Mapping[str, Any]) -> int:
 
 
 class StoredFile:
-    """An HDF5 file that featx wrote: its attributes and memory-mapped datasets.
+    """An HDF5 file that featx wrote, with attributes and memory-mapped datasets.
 
     Parameters
     ----------
@@ -150,8 +151,8 @@ class StoredFile:
             self._begin = stream.tell()
             if not index or zlib.crc32(index) != checksum:
                 raise DamagedStoreError(f"{path} is damaged, or was not written by featx")
-            self._spans = {"its index": (0, self._begin)}
-            # The file is mapped as a whole, so that all datasets belong to one file even if it is replaced meanwhile.
+            self._spans = {"the index": (0, self._begin)}
+            # The whole file is mapped, so that all datasets belong to the same file even if the path gets another file.
             self._bytes: Any = np.asarray(np.memmap(stream, np.uint8, "r"))
         try:
             self._content = json.loads(index)
@@ -163,12 +164,12 @@ class StoredFile:
             raise DamagedStoreError(f"{path} is damaged, or was not written by featx") from None
 
     def check_structure(self) -> None:
-        """Check that the bytes outside the datasets are unchanged; only other programs read them.
+        """Check that the bytes outside the datasets are unchanged; only other programs read these bytes.
 
         Raises
         ------
         DamagedStoreError
-            If they have changed, or the file has another length.
+            If these bytes have changed, or the file has another length.
         """
         if self._size != self._content["size"]:
             raise DamagedStoreError(f"{self._path} has {self._size:,} bytes; expected {self._content['size']:,}")
@@ -178,7 +179,7 @@ class StoredFile:
             except Exception:  # NumPy raises various exceptions for an invalid dtype
                 same = False
         if not same:
-            raise DamagedStoreError(f"{self._path}: its HDF5 structure, which only other programs read, is damaged")
+            raise DamagedStoreError(f"{self._path}: the HDF5 structure, which only other programs read, is damaged")
 
     @property
     def names(self) -> frozenset[str]:
@@ -194,12 +195,13 @@ class StoredFile:
         return self._dataset(name).dtype
 
     def mapped(self, name: str, dtype: str, shape: tuple[int, ...]) -> NDArray[Any]:
-        """Return a dataset of the expected dtype and shape, mapped into memory.
+        """Return a dataset with the expected dtype and shape, mapped into memory.
 
         Raises
         ------
         DamagedStoreError
-            If it has another dtype or shape, or its checksum is wrong.
+            If the dataset is missing, is outside the file, overlaps another dataset, has another dtype or shape, or
+            has a wrong checksum.
         """
         dataset = self._dataset(name)
         if (dataset.dtype, dataset.shape) != (np.dtype(dtype).str, shape):
@@ -222,12 +224,12 @@ class StoredFile:
             raise DamagedStoreError(f"{self._path} has no dataset {name!r}") from None
 
     def _span(self, name: str, n_bytes: int) -> tuple[int, int]:
-        """Return start and end of a dataset, after checking that it is inside the file and overlaps no other."""
+        """Return the start and the end of a dataset; check that it is inside the file and overlaps no other dataset."""
         start = self._dataset(name).offset
         if not n_bytes:
             return 0, 0
         if type(start) is not int or not 0 <= start <= self._size - n_bytes:
-            raise DamagedStoreError(f"{self._path} is truncated: {name} is outside it")
+            raise DamagedStoreError(f"{self._path} is truncated: {name} is outside the file")
         for other, (first, last) in self._spans.items():
             if other != name and start < last and first < start + n_bytes:
                 raise DamagedStoreError(f"{self._path} is damaged: {name} overlaps {other}")
@@ -236,7 +238,7 @@ class StoredFile:
 
 
 class _Dataset(NamedTuple):
-    """Index entry of a dataset; dtype and shape are checked, offset and crc are not."""
+    """Index entry of a dataset; only dtype and shape have been checked."""
 
     dtype: str
     shape: tuple[int, ...]
@@ -260,10 +262,10 @@ def _checked_attrs(attrs: Any) -> dict[str, str | int]:
 
 
 class _DeferredErrors:
-    """A file object that never raises: it stores its first error for later.
+    """A file object that never raises an error, but stores the first error.
 
-    After an error it keeps only small writes, in memory, because HDF5 may read them again. ``end`` is the length of
-    the file, ``error`` the first error or None.
+    After an error, only small writes are kept, in memory, because the HDF5 library may read them again. ``end`` is the
+    length of the file; ``error`` is the first error, or None.
     """
 
     def __init__(self, stream: io.RawIOBase) -> None:
@@ -274,16 +276,16 @@ class _DeferredErrors:
         self.error: OSError | None = None
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        """Go to a position."""
+        """Set the position, and return it."""
         self._at = {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: self.end}[whence] + offset
         return self._at
 
     def tell(self) -> int:
-        """Return the position."""
+        """Return the current position."""
         return self._at
 
     def write(self, content: memoryview) -> int:
-        """Write all of ``content``, or store the error."""
+        """Write ``content`` completely, or store the error."""
         if self.error is None:
             try:
                 self._write(content)
@@ -302,7 +304,7 @@ class _DeferredErrors:
             rest = rest[self._stream.write(rest) or 0 :]
 
     def readinto(self, target: memoryview) -> int:
-        """Read what was written."""
+        """Read bytes that were written into ``target``, and return their number."""
         n = max(0, min(len(target), self.end - self._at))
         self._stream.seek(self._at)
         content = self._stream.read(n) or b""
@@ -320,7 +322,7 @@ class _DeferredErrors:
         return bytes(content[: self.readinto(memoryview(content))])
 
     def truncate(self, size: int) -> int:
-        """Set the length."""
+        """Set the length of the file."""
         self.end = size
         if self.error is None:
             try:
@@ -330,4 +332,4 @@ class _DeferredErrors:
         return size
 
     def flush(self) -> None:
-        """Do nothing: writes are not buffered."""
+        """Do nothing, because writes are not buffered."""

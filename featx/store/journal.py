@@ -1,7 +1,8 @@
-"""Append rows to the journal of a feature store as they are computed, so that a killed run loses no committed row.
+"""Append computed rows to the journal of a feature store, so that a killed run loses no committed row.
 
-Format: a header (magic string, id of the feature spec, number of features, CRC-32), then records of fixed size: key,
-signature, features, CRC-32 of the three. An incomplete last record is removed; a damaged record is ignored.
+A journal has a header (magic string, id of the feature spec, number of features, and CRC-32 of these) and records of
+fixed size (key, signature, features, and CRC-32 of these). An incomplete last record is removed; a damaged record is
+ignored.
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ def _header(spec_id: str, n_features: int) -> bytes:
 
 
 def read_journal(path: Path, spec_id: str, n_features: int) -> RowFile:
-    """Return the complete, undamaged rows of a journal; none if the journal is missing or not a regular file.
+    """Return the complete, undamaged rows of a journal; no rows if the journal is missing or not a regular file.
 
     Raises
     ------
@@ -58,7 +59,7 @@ def read_journal(path: Path, spec_id: str, n_features: int) -> RowFile:
             has_header = stream.read(_HEADER_BYTES) == _header(spec_id, n_features)
             size = stream.seek(0, os.SEEK_END)
             count = (size - _HEADER_BYTES) // dtype.itemsize
-            if not has_header or count < 1:  # killed while the header was written, or not a journal of this store
+            if not has_header or count < 1:  # the run was killed early, or the journal belongs to another store
                 return no_rows(n_features)
             records = np.asarray(np.memmap(stream, dtype, "r", _HEADER_BYTES, (count,)))
     except (FileNotFoundError, NotRegularError):
@@ -70,7 +71,7 @@ def read_journal(path: Path, spec_id: str, n_features: int) -> RowFile:
 
 
 def count_journal(path: Path, n_features: int) -> tuple[int, int]:
-    """Return the number of complete rows of a journal, without reading them, and the number of bytes after them."""
+    """Return the number of complete rows of a journal, and the number of bytes after these rows; no row is read."""
     stamp = identify(path) if is_regular(path) else None
     if stamp is None:
         return 0, 0
@@ -86,8 +87,8 @@ class JournalWriter:
     Parameters
     ----------
     path : path
-        The journal. It is continued if it belongs to this store; otherwise a new one is started. A symbolic or a hard
-        link, as a copied cache may have, is replaced; its target is not written.
+        Path of the journal. A journal of this store is continued; any other file is replaced by a new journal. A
+        symbolic or hard link, which a copied cache may contain, is replaced without changing the target.
     spec_id : str
         Id of the feature spec.
     n_features : int
@@ -106,7 +107,7 @@ class JournalWriter:
         self._stream = self._continue(path, spec_id, n_features) or self._begin(path, spec_id, n_features)
 
     def _continue(self, path: Path, spec_id: str, n_features: int) -> BinaryIO | None:
-        """Open an existing journal of this store after its last complete row; return None if there is none."""
+        """Open an existing journal of this store after the last complete row; return None if there is none."""
         try:
             if os.lstat(path).st_nlink > 1 and is_regular(path):
                 write_atomically(path, lambda new: _copy(path, new))
@@ -129,7 +130,7 @@ class JournalWriter:
         return stream
 
     def append(self, rows: Rows) -> None:
-        """Append rows; they are committed after at most 256 rows or 2 seconds."""
+        """Append rows; appended rows are committed after at most 256 rows or 2 seconds."""
         records = np.empty(len(rows), self._dtype)
         records["key"] = rows.keys
         records["signature"] = rows.signatures
@@ -148,7 +149,7 @@ class JournalWriter:
         self._committed_at = time.monotonic()
 
     def close(self) -> None:
-        """Commit and close."""
+        """Commit the appended rows, and close the journal."""
         try:
             self.commit()
         finally:

@@ -1,4 +1,4 @@
-"""Read and write small JSON files of the cache: ``latest.json`` and the input sizes of local networks."""
+"""Read and write small JSON files in the cache: ``latest.json``, and the input sizes of network files."""
 
 from __future__ import annotations
 
@@ -12,38 +12,38 @@ from featx.files import read_regular
 from featx.store.files import locked, prepare_cache, write_content
 
 _LARGEST = 1 << 24
-"""Bytes; larger files are not read. The files that featx writes have some thousand bytes."""
+"""Maximum size of a file that is read, in bytes. The files that featx writes have some thousand bytes."""
 
 _LARGEST_SIDE = 1 << 16
-"""Pixels; no network has a larger input."""
+"""Side of an input in pixels that is larger than the input of any network."""
 
 
 def write_latest(cache: Path, latest: dict[str, Any]) -> None:
-    """Record the data set that was extracted last and its feature spec in ``cache/latest.json``."""
+    """Record the last extraction in ``cache/latest.json``: the data set, the feature spec and the options."""
     write_json(prepare_cache(cache, ".") / "latest.json", latest)
 
 
 def read_latest(cache: Path) -> dict[str, Any] | None:
-    """Return the record of :func:`write_latest`; None if it does not exist or cannot be read."""
+    """Return the content of ``cache/latest.json``; None if the file does not exist or cannot be read."""
     return read_json(cache / "latest.json")
 
 
 def remember_input_size(cache: Path, digest: str, size: int) -> None:
-    """Record the input size that a local network declares, so that the network need not be loaded again for it."""
+    """Record the input size of a network file, so that the network need not be loaded again to determine the size."""
     if read_input_sizes(cache).get(digest) != size:
         with changing_notes(cache):
             write_json(cache / "networks.json", {**read_input_sizes(cache), digest: size})
 
 
 def read_input_sizes(cache: Path) -> dict[str, int]:
-    """Return the input sizes of local networks, in pixels, by the digest of their files."""
+    """Return the input sizes of network files in pixels, by the digest of the file."""
     sizes = read_json(cache / "networks.json") or {}
     return {digest: size for digest, size in sizes.items() if type(size) is int and 0 < size < _LARGEST_SIDE}
 
 
 @contextlib.contextmanager
 def changing_notes(cache: Path) -> Iterator[None]:
-    """Hold the lock for reading, changing and writing the small JSON files of a cache.
+    """Lock the small JSON files of a cache, so that only one process at a time changes them.
 
     Raises
     ------
@@ -64,7 +64,7 @@ def read_json(path: Path) -> dict[str, Any] | None:
     """Return the content of a small JSON file; None if the file is missing or is not a JSON object."""
     try:
         value = json.loads(read_regular(path, _LARGEST, follow=False), parse_constant=_refuse)
-    except (OSError, RecursionError, ValueError):  # missing, or not what featx wrote
+    except (OSError, RecursionError, ValueError):  # the file is missing, or featx did not write it
         return None
     return value if isinstance(value, dict) else None
 

@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 KEY_BYTES = 34
-"""SHA-256 of the file's bytes (32) and the number of the view, big-endian (2)."""
+"""Size of a key: 32 bytes for the SHA-256 of the bytes of the file, 2 bytes for the number of the view (big-endian)."""
 
 KEY_DTYPE = np.dtype(f"S{KEY_BYTES}")
-"""Type in which NumPy sorts and searches keys by their bytes."""
+"""Type of keys that NumPy sorts and searches by their bytes."""
 
 SIGNATURE_SHAPE = (16, 16)
 
@@ -22,12 +22,12 @@ _BLOCK = 1024
 """Number of consecutive rows that are read from a file at a time."""
 
 _SCATTERED = 128
-"""Number of scattered rows that are read at a time: each loads its neighbourhood, 64 kB and more, into memory."""
+"""Number of scattered rows that are read at a time; each row loads at least 64 kB of its neighbourhood into memory."""
 
 
 @dataclass(frozen=True)
 class Rows:
-    """Rows as columns, in memory or mapped from a file.
+    """The columns of several rows, in memory or mapped from a file.
 
     Parameters
     ----------
@@ -49,11 +49,11 @@ class Rows:
 
     @property
     def row_bytes(self) -> int:
-        """Size of a row in a file in bytes, including its checksum."""
+        """Size of a row in a file in bytes, including the checksum."""
         return sum(column[:1].nbytes for column in self._columns) + 4
 
     def take(self, at: NDArray[np.int64]) -> Rows:
-        """Return copies of the rows at the given positions; pages mapped from a file are released afterwards."""
+        """Return copies of the rows at the given positions; the memory of rows mapped from a file is released."""
         taken = Rows(*(np.empty((len(at), *c.shape[1:]), c.dtype) for c in self._columns))
         for start in range(0, len(at), _SCATTERED):
             block = slice(start, start + _SCATTERED)
@@ -63,7 +63,7 @@ class Rows:
         return taken
 
     def forget(self) -> None:
-        """Release the memory of rows that are mapped from a file; they are read again when they are needed."""
+        """Release the memory of rows that are mapped from a file; the rows are read again when they are needed."""
         if hasattr(mmap, "MADV_DONTNEED"):  # not on Windows
             mappings = {id(mapped): mapped for mapped in map(_mapping, self._columns) if mapped is not None}
             for mapped in mappings.values():
@@ -82,13 +82,13 @@ class RowFile:
     Parameters
     ----------
     rows : Rows
-        All rows in the order of the file.
+        All rows, in the order of the file.
     keys : ndarray of shape (n,), S34
-        Keys of the undamaged rows, sorted, each once.
+        Keys of the undamaged rows, sorted and without repetition.
     at : ndarray of shape (n,), int64
         Position of each key in ``rows``.
     n_damaged : int
-        Number of rows with a wrong checksum or with features that are not finite.
+        Number of rows with a wrong checksum, or with features that are not finite.
     """
 
     rows: Rows
@@ -98,7 +98,7 @@ class RowFile:
 
     @classmethod
     def check(cls, rows: Rows, checksums: NDArray[np.uint32]) -> RowFile:
-        """Check every row, and leave out rows with a wrong checksum or with features that are not finite."""
+        """Check all rows, and leave out rows with a wrong checksum or with features that are not finite."""
         is_valid = np.empty(len(rows), np.bool_)
         all_keys = np.empty(rows.keys.shape, np.uint8)
         for start in range(0, len(rows), _BLOCK):
@@ -112,7 +112,7 @@ class RowFile:
         return cls(rows, keys, valid[first], len(rows) - len(valid))
 
     def find(self, keys: NDArray[np.bytes_]) -> NDArray[np.int64]:
-        """Return the position of each key in the file, -1 if it is missing; shape (n_keys,)."""
+        """Return the position of each key in the file, shape (n_keys,); -1 for a missing key."""
         if not len(self.keys):
             return np.full(len(keys), -1, np.int64)
         place = np.searchsorted(self.keys, keys)
@@ -138,7 +138,7 @@ def no_rows(n_features: int) -> RowFile:
 
 
 def sortable(keys: NDArray[np.uint8]) -> NDArray[np.bytes_]:
-    """Return keys of shape (n, 34), uint8, as byte strings of shape (n,), which NumPy can sort and search."""
+    """Return keys of shape (n, 34), uint8, as byte strings of shape (n,), because NumPy can sort and search these."""
     strings: NDArray[Any] = np.ascontiguousarray(keys).view(KEY_DTYPE)
     return strings.reshape(len(keys))
 
@@ -150,7 +150,7 @@ def keys_of(content_hashes: NDArray[np.uint8], view: int | NDArray[np.int64] = 0
     ----------
     content_hashes : ndarray of shape (n, 32), uint8
     view : int or ndarray of shape (n,), int64
-        Number of the view, 0 for the image itself; one number for all contents or one for each.
+        Number of the view (0 for the image itself), either the same for all contents or one number for each content.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""Open, lock, list and delete the folders of training runs in a cache."""
+"""Create, lock, list and delete the folders of training runs in a cache."""
 
 from __future__ import annotations
 
@@ -30,12 +30,14 @@ class TrainingRun:
     ----------
     path : path
     n_bytes : int
-        Size of all its files.
+        Total size of the regular files in the folder.
     mtime : float
-        Time of the last write to any of its files, in seconds since 1970.
+        Time of the last write to a file in the folder, in seconds since 1970.
     is_finished : bool
+        Whether the folder contains the file that marks a finished run.
     foreign : tuple of str
-        Names in the folder that featx does not write, and names that featx writes but that are not regular files.
+        Names of entries that featx did not write: unknown names, and entries with the name of a featx file that are
+        not regular files.
     """
 
     path: Path
@@ -46,12 +48,12 @@ class TrainingRun:
 
 
 def open_run(cache: Path, name: str) -> Path:
-    """Create the folder of a run if it does not exist, and return it.
+    """Create the folder of a run if it does not exist, and return the folder.
 
     Raises
     ------
     StoreError
-        If the folder cannot be created, or something else exists at that path.
+        If the folder cannot be created, or if a file or a link exists at the path.
     """
     folder = prepare_cache(cache, "training") / name
     try:
@@ -64,7 +66,7 @@ def open_run(cache: Path, name: str) -> Path:
 
 
 def lock_run(folder: Path, waiting: Callable[[], None] | None) -> contextlib.AbstractContextManager[None]:
-    """Lock a run, so that only one process at a time trains in its folder; see :func:`featx.store.files.locked`."""
+    """Lock a run, so that only one process at a time writes to its folder; see :func:`featx.store.files.locked`."""
     return locked(folder / _LOCK, waiting)
 
 
@@ -74,7 +76,7 @@ def list_runs(cache: Path) -> list[TrainingRun]:
     for folder in entries(cache / "training"):
         if not _is_run(folder):
             continue
-        with contextlib.suppress(FileNotFoundError, NotADirectoryError):  # another process may delete it meanwhile
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError):  # another process may have deleted it
             states = {path: os.lstat(path) for path in entries(folder)}
             latest = max((state.st_mtime for state in states.values()), default=os.lstat(folder).st_mtime)
             n_bytes = sum(state.st_size for state in states.values() if stat.S_ISREG(state.st_mode))
@@ -85,7 +87,7 @@ def list_runs(cache: Path) -> list[TrainingRun]:
 
 
 def list_foreign(cache: Path) -> list[Path]:
-    """Return the paths in the folder of training runs that are not training runs, sorted."""
+    """Return the paths in the folder ``training`` that do not belong to a training run, sorted."""
     return [path for path in entries(cache / "training") if not _is_run(path)]
 
 
@@ -95,7 +97,7 @@ def is_run_file(name: str) -> bool:
 
 
 def delete_networks(folder: Path) -> None:
-    """Delete the files that a run wrote at its end, before it is continued or restarted.
+    """Delete the networks and the mark that a finished run wrote; called before the run is continued or restarted.
 
     Raises
     ------
@@ -108,12 +110,15 @@ def delete_networks(folder: Path) -> None:
 
 
 def delete_run(run: TrainingRun) -> None:
-    """Delete the folder of a run file by file; the same training then starts from the beginning.
+    """Delete the files of a run one by one, then the folder.
+
+    If the same training is requested later, it starts from the beginning.
 
     Raises
     ------
     StoreError
-        If another process holds the run, or the folder contains something that featx did not write.
+        If another process has locked the run, the folder contains entries that featx did not write, or a file or the
+        folder cannot be deleted.
     """
     with lock_run(run.path, None):
         for path in entries(run.path):
@@ -125,7 +130,10 @@ def delete_run(run: TrainingRun) -> None:
     except FileNotFoundError:
         return
     except OSError as error:
-        raise StoreError(f"{run.path} cannot be deleted: {error.strerror or error}") from None
+        raise StoreError(
+            f"{run.path} cannot be deleted: {error.strerror or error}; remove any files that featx did not write, or "
+            "keep the folder"
+        ) from None
 
 
 def _is_run(folder: Path) -> bool:

@@ -1,4 +1,4 @@
-"""Read and write data-set snapshots: the content and the label of each file at the last scan."""
+"""Read and write snapshots of data sets: the state and the label of each file in the last scan."""
 
 from __future__ import annotations
 
@@ -33,16 +33,16 @@ _NUMBERS = ("size", "mtime_ns", "width", "height", *_IDENTITY)
 
 @dataclass(frozen=True)
 class SnapshotSummary:
-    """Summary of a data-set snapshot.
+    """Summary of the snapshot of a data set.
 
     Parameters
     ----------
     root : path
-        The data set's root.
+        Root folder of the data set.
     n_images, n_skipped, n_ignored : int
         Number of usable images, of skipped images, and of files that are not images.
     content_hashes : ndarray of shape (n, 32), uint8
-        Content hashes of all files that were read.
+        SHA-256 of the bytes of all files that were read.
     """
 
     root: Path
@@ -53,7 +53,7 @@ class SnapshotSummary:
 
     @property
     def is_gone(self) -> bool:
-        """Whether the root certainly does not exist; False if the system cannot answer."""
+        """Whether the root does not exist; False if the operating system reports an error."""
         try:
             return not self.root.exists()
         except OSError:
@@ -69,13 +69,13 @@ def write_snapshot(
     ----------
     cache : path
     dataset_id : str
-        Names the file ``cache/datasets/<dataset_id>.h5``.
+        Id of the data set; the file is ``cache/datasets/<dataset_id>.h5``.
     root : path
-        The data set's root; its absolute path is stored.
+        Root folder of the data set. The absolute path is stored.
     decode : str
-        Version of the decoder with which images were read or skipped.
+        Key of the settings with which images were read or skipped, see :func:`featx.lookup.reading_key`.
     entries : sequence of (Sample, FileState)
-        In sample_id order.
+        Sample and state of each file, in sample_id order.
 
     Raises
     ------
@@ -87,27 +87,28 @@ def write_snapshot(
 
 
 def read_snapshot(cache: Path, dataset_id: str, decode: str) -> dict[str, FileState]:
-    """Return the stored state of the files of a data set, by sample_id.
+    """Return the stored states of the files of a data set, by sample_id.
 
-    A snapshot only saves time. If it is missing or unreadable, or if an earlier featx without camera names wrote it,
-    the result is empty and all files are read again. Images that another decode version skipped are also read again.
+    A snapshot only saves time. If the snapshot is missing, cannot be read, or is from an early version of featx that
+    did not store camera names, the result is empty and all files are read again. Images that were skipped with other
+    settings (``decode``) are also read again.
     """
     folder = cache / "datasets"
     try:
         return _read(StoredFile(folder / f"{dataset_id}.h5"), decode) if is_real_folder(folder) else {}
-    except OSError:  # no such file, or a damaged one
+    except OSError:  # the file is missing or damaged
         return {}
 
 
 def summarize_snapshot(path: Path) -> SnapshotSummary:
-    """Read and check a whole snapshot, and return its summary.
+    """Check a whole snapshot, and return a summary.
 
     Raises
     ------
     NewerFormatError
-        If a later featx wrote the file.
+        If a later version of featx wrote the file.
     DamagedStoreError
-        If the file is damaged, or is not a snapshot.
+        If the file is damaged, or is not the snapshot of a data set.
     StoreError
         If the file cannot be read.
     FileNotFoundError
@@ -121,9 +122,11 @@ def summarize_snapshot(path: Path) -> SnapshotSummary:
         raise StoreError(f"{path} cannot be read: {error.strerror or error}") from None
     version = file.attrs.get("format_version")
     if isinstance(version, int) and version > _FORMAT_VERSION:
-        raise NewerFormatError(f"{path} has format {version}; this featx reads format {_FORMAT_VERSION}: update featx")
+        raise NewerFormatError(
+            f"{path} has format {version}; this version of featx reads format {_FORMAT_VERSION}. Update featx"
+        )
     if not _is_snapshot(file):
-        raise DamagedStoreError(f"{path} is not a data-set snapshot")
+        raise DamagedStoreError(f"{path} is not the snapshot of a data set")
     file.check_structure()
     n = math.prod(file.shape("sample_id"))
     for name in file.names.intersection(_TEXTS) | {"sample_id", "status"}:
@@ -142,7 +145,7 @@ def _is_snapshot(file: StoredFile) -> bool:
 
 
 def is_path(text: object) -> bool:
-    """Return whether a value is text that the operating system accepts as a path."""
+    """Return whether a value is a text that the operating system accepts as a path."""
     try:
         return isinstance(text, str) and b"\0" not in os.fsencode(text)
     except UnicodeEncodeError:
@@ -169,7 +172,7 @@ def _read(file: StoredFile, decode: str) -> dict[str, FileState]:
         return {}
     same_decode = file.attrs.get("decode") == decode
     n = math.prod(file.shape("sample_id"))
-    unknown = set(_IDENTITY) - file.names  # an earlier featx did not store them, so its times cannot be trusted
+    unknown = set(_IDENTITY) - file.names  # not stored by early versions of featx, whose times are therefore not used
     sizes, times, widths, heights, inodes, changes = (
         [-1] * n if unknown and name in ("mtime_ns", *_IDENTITY) else file.mapped(name, "<i8", (n,)).tolist()
         for name in _NUMBERS
@@ -197,7 +200,7 @@ def _read(file: StoredFile, decode: str) -> dict[str, FileState]:
 
 
 def _statuses(file: StoredFile, n: int) -> tuple[list[FileStatus], NDArray[np.uint8]]:
-    """Return the status and the content hash of each file, after checking that they are consistent."""
+    """Return the status and the content hash of each file; check that every usable image has a content hash."""
     texts = _read_texts(file, "status", n)
     content: NDArray[np.uint8] = file.mapped("content_hash", "u1", (n, 32))
     is_ok = np.array([text == "ok" for text in texts], np.bool_)
@@ -207,7 +210,7 @@ def _statuses(file: StoredFile, n: int) -> tuple[list[FileStatus], NDArray[np.ui
 
 
 def text_column(values: Sequence[str | None]) -> NDArray[np.bytes_]:
-    """Return texts as byte strings of one width, at least one byte; None becomes an empty text."""
+    """Return texts as byte strings of equal width (at least one byte); None becomes an empty text."""
     encoded = [(value or "").encode("utf-8", "surrogateescape") for value in values]
     return np.array(encoded, f"S{max(map(len, encoded), default=0) or 1}")
 

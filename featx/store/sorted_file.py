@@ -20,7 +20,7 @@ FORMAT_VERSION = 1
 _FORMAT_NAME = "featx features"
 _BLOCK = 4096
 _MOST_PROBES = 1 << 30
-"""Bytes of the features of all probe images; far more than any backbone gives, and far less than the memory."""
+"""Maximum size of the features of all probe images in bytes, more than any backbone gives and less than the memory."""
 
 
 @dataclass(frozen=True)
@@ -32,9 +32,9 @@ class StoreHeader:
     spec : str
         Canonical JSON of the feature spec.
     probes : ndarray of shape (n_probes, n_features), float32
-        Features of the probe images, as the first producer computed them.
+        Features of the probe images, computed by the first producer.
     producers : tuple of dict
-        Libraries and processors that computed rows.
+        Versions of the libraries, and kind of processor, of each machine that computed rows.
     """
 
     spec: str
@@ -50,8 +50,8 @@ class StoreHeader:
 def write_sorted_file(path: Path, header: StoreHeader, n_rows: int, blocks: Iterator[Rows]) -> None:
     """Write a sorted file.
 
-    The bytes depend only on the header and the rows: rows are sorted by key and written in blocks of fixed size, and
-    no time is stored.
+    The bytes of the file depend only on the header and the rows: the rows are sorted by key and written in blocks of
+    fixed size, and no time is stored.
 
     Parameters
     ----------
@@ -61,7 +61,7 @@ def write_sorted_file(path: Path, header: StoreHeader, n_rows: int, blocks: Iter
     n_rows : int
         Number of rows in all blocks together.
     blocks : iterator of Rows
-        Blocks with the bounds of :func:`block_bounds`, keys ascending.
+        Blocks of rows with ascending keys and the bounds of :func:`block_bounds`.
     """
     attrs: dict[str, str | int] = {
         "format": _FORMAT_NAME,
@@ -84,31 +84,31 @@ def write_sorted_file(path: Path, header: StoreHeader, n_rows: int, blocks: Iter
 
 
 def block_bounds(n_rows: int) -> Iterator[tuple[int, int]]:
-    """Yield (start, stop) of each block in which rows are written."""
+    """Yield the start and the stop of each block of rows that is written at once."""
     for start in range(0, n_rows, _BLOCK):
         yield start, min(start + _BLOCK, n_rows)
 
 
 def read_header(path: Path) -> StoreHeader:
-    """Read the header of a sorted file.
+    """Return the header of a sorted file.
 
     Raises
     ------
     NewerFormatError
-        If a later featx wrote the file.
+        If a later version of featx wrote the file.
     DamagedStoreError
-        If the file is not a sorted file.
+        If the file is not a sorted file, or its header is damaged.
     """
     return _head(_opened(path), path)
 
 
 def count_sorted_rows(path: Path) -> tuple[StoreHeader, int]:
-    """Read the header and the number of rows of a sorted file, without checking the rows.
+    """Return the header and the number of rows of a sorted file, without checking the rows.
 
     Raises
     ------
     NewerFormatError, DamagedStoreError
-        As :func:`read_header`.
+        If the header cannot be read; see :func:`read_header`.
     """
     file = _opened(path)
     header = _head(file, path)
@@ -116,26 +116,26 @@ def count_sorted_rows(path: Path) -> tuple[StoreHeader, int]:
 
 
 def check_sorted_file(path: Path) -> None:
-    """Check that everything in a sorted file except its rows is unchanged.
+    """Check the HDF5 structure of a sorted file, which only other programs read.
 
     Raises
     ------
-    NewerFormatError, DamagedStoreError
-        As :func:`read_header`; also if the HDF5 structure, which other programs read, is damaged.
+    DamagedStoreError
+        If the index of the file or the HDF5 structure is damaged.
     """
     _opened(path).check_structure()
 
 
 def read_sorted_file(path: Path) -> tuple[StoreHeader, RowFile]:
-    """Open a sorted file and check every row.
+    """Return the header and the undamaged rows of a sorted file, after checking every row.
 
     Raises
     ------
     NewerFormatError
-        If a later featx wrote the file.
+        If a later version of featx wrote the file.
     DamagedStoreError
-        If the file is not a sorted file, or its structure is damaged. Damaged rows raise no error: they are left out
-        and counted.
+        If the file is not a sorted file, or its index is damaged. Damaged rows raise no error; they are left out and
+        counted.
     """
     file = _opened(path)
     header = _head(file, path)
@@ -160,7 +160,7 @@ def _opened(path: Path) -> StoredFile:
     except OSError as error:
         if isinstance(error, StoreError):
             raise
-        if isinstance(error, NotRegularError):  # treated as damage, so that it is set aside
+        if isinstance(error, NotRegularError):  # treated as damage, so that the file is set aside
             raise DamagedStoreError(f"{path} is {error.strerror}") from None
         raise StoreError(f"{path} cannot be read: {error.strerror or error}") from None
 
@@ -173,8 +173,8 @@ def _head(file: StoredFile, path: Path) -> StoreHeader:
         raise DamagedStoreError(f"{path} has the invalid format version {version!r}")
     if version > FORMAT_VERSION:
         raise NewerFormatError(
-            f"{path} has format {version}; this featx reads format {FORMAT_VERSION}: update featx or choose another "
-            "`cache`"
+            f"{path} has format {version}; this version of featx reads format {FORMAT_VERSION}. Update featx, or "
+            "choose another `cache`"
         )
     shape = file.shape("probes")
     if len(shape) != 2 or not 0 < 4 * math.prod(shape) <= _MOST_PROBES:

@@ -1,4 +1,4 @@
-"""Write a feature table as one self-contained HDF5 file (docs/format.md)."""
+"""Write a feature table to a self-contained HDF5 file (docs/format.md)."""
 
 from __future__ import annotations
 
@@ -28,13 +28,16 @@ def write_table(
     Parameters
     ----------
     path : path
-        New file.
+        File to write.
     attributes : mapping
         Text attributes of the file, by name.
     texts : mapping
-        Text columns by name, each of length n_samples; bytes that are not UTF-8 are surrogate escapes.
+        Text columns by name, each of length n_samples. Bytes that are not valid UTF-8 are represented by surrogate
+        escapes.
     content_hashes : ndarray of shape (n_samples, 32), uint8
+        SHA-256 of the bytes of each image file.
     n_features : int
+        Number of features per image.
     chunks : iterator of (int, ndarray of shape (n, n_features), float32)
         First position and features of consecutive samples; only one chunk is in memory at a time.
     """

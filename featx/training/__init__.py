@@ -1,4 +1,4 @@
-"""Train the upper part of a network on cached activations or on pixels; Keras is imported on first use."""
+"""Train the top blocks of a network on cached activations or on pixels; Keras is imported on first use."""
 
 from featx.training.config import TrainingConfig, TrainingPlan, make_config
 from featx.training.curves import draw_curves

@@ -1,4 +1,4 @@
-"""The inputs of the trained part of a network: cached activations at the cut, or pixels."""
+"""The inputs of the trained blocks of a network: cached activations at the cut, or pixels."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def reading_inputs(
     Raises
     ------
     TrainingError
-        The activations do not fit on the disk, or the data set has changed.
+        If the activations do not fit on the disk, or the data set has changed.
     """
     if plan.trunk_cache and not cut.is_whole:
         yield _activations(data, plan, cut)
@@ -51,26 +51,26 @@ def _activations(data: TrainingData, plan: TrainingPlan, cut: Cut) -> tuple[Read
     frozen = dataclasses.replace(data.options, layer=cut.below, pooling=cut.pooling)
     options = ExtractOptions.of({**vars(frozen), **plan.view_options})
     viewed = {content.tobytes() for content in data.table.content_hashes[data.split.train]}
-    trunk = compute_table(data.path, data.backbone, options, data.run, runtime=data.quiet_runtime, viewed=viewed)
-    if not np.array_equal(trunk.content_hashes, data.table.content_hashes):
+    table = compute_table(data.path, data.backbone, options, data.run, runtime=data.quiet_runtime, viewed=viewed)
+    if not np.array_equal(table.content_hashes, data.table.content_hashes):
         raise TrainingError(f"{data.path} has changed during training; run the command again")
     opened: dict[int, Any] = {}
 
     def read(view: int, at: NDArray[np.int64]) -> NDArray[Any]:
         if view not in opened:
-            opened[view] = trunk.opened(view)
+            opened[view] = table.opened(view)
         return np.asarray(opened[view](at)).reshape(-1, *cut.shape)
 
-    return read, trunk.spec.id
+    return read, table.spec.id
 
 
 def _check_room(data: TrainingData, plan: TrainingPlan, cut: Cut) -> None:
     cache = data.runtime.cache
-    trunk = dataclasses.replace(data.table.spec, layer=cut.below, pooling=cut.pooling)
+    spec = dataclasses.replace(data.table.spec, layer=cut.below, pooling=cut.pooling)
     width = int(np.prod(cut.shape))
-    n_rows = _rows_to_write(FeatureStore(cache, trunk), len(data.table), width)
+    n_rows = _rows_to_write(FeatureStore(cache, spec), len(data.table), width)
     if plan.views:
-        of_views = dataclasses.replace(trunk, **plan.view_spec)
+        of_views = dataclasses.replace(spec, **plan.view_spec)
         n_rows += _rows_to_write(FeatureStore(cache, of_views), plan.views * len(data.split.train), width)
     n_bytes = 4 * width * n_rows
     free = shutil.disk_usage(prepare_cache(cache, "features")).free
@@ -83,12 +83,12 @@ def _check_room(data: TrainingData, plan: TrainingPlan, cut: Cut) -> None:
 
 
 def _rows_to_write(store: FeatureStore, n: int, n_features: int) -> int:
-    """Return the number of rows that a store writes to hold n rows.
+    """Return the number of rows that are written until a store contains n rows.
 
-    Missing rows are written to the journal; then all rows are written again.
+    Missing rows are written to the journal first; afterwards, all rows are written again.
     """
     n_base = 0
-    with contextlib.suppress(OSError):  # no such store, or one that will be replaced
+    with contextlib.suppress(OSError):  # the store does not exist, or will be replaced
         n_base = count_sorted_rows(store.path)[1]
     n_journal = count_journal(store.path.with_suffix(".journal"), n_features)[0]
     n_missing = max(n - n_base - n_journal, 0)

@@ -18,11 +18,11 @@ from featx.store import write_cache_file
 
 _HEAD_BYTES = 1 << 16
 _LARGEST_STATE = 1 << 26
-"""Limit of the plain values in bytes; they grow by a few hundred bytes with each epoch."""
+"""Maximum size of the plain values, in bytes; each epoch adds a few hundred bytes."""
 
 
 def write_checkpoint(path: Path, arrays: Sequence[NDArray[Any]], state: dict[str, Any]) -> None:
-    """Write a checkpoint; the file is complete at any instant.
+    """Write a checkpoint; an existing file is replaced atomically.
 
     Parameters
     ----------
@@ -35,7 +35,7 @@ def write_checkpoint(path: Path, arrays: Sequence[NDArray[Any]], state: dict[str
     Raises
     ------
     StoreError
-        The file cannot be written.
+        If the file cannot be written.
     """
     text = np.frombuffer(json.dumps(state).encode(), np.uint8)
     named = {f"a{i}": array for i, array in enumerate(arrays)}
@@ -75,7 +75,7 @@ def write_network(path: Path, save: Callable[[Path], None]) -> None:
     Raises
     ------
     OSError
-        The file cannot be written.
+        If the file cannot be written.
     """
     with temporary_folder(str(path.parent)) as folder, zipfile.ZipFile(path, "w") as archive:
         archive.comment = GENERATOR.encode()
@@ -92,7 +92,7 @@ def write_network(path: Path, save: Callable[[Path], None]) -> None:
 
 
 def _check_sizes(stream: BinaryIO, like: Sequence[NDArray[Any]]) -> None:
-    """Check that no member of the archive unpacks to more bytes than it can have."""
+    """Check that the decompressed size of each member of the archive is not too large for this network."""
     with zipfile.ZipFile(stream) as archive:
         sizes = {info.filename: info.file_size for info in archive.infolist()}
     most = {f"a{i}.npy": array.nbytes + _HEAD_BYTES for i, array in enumerate(like)} | {"state.npy": _LARGEST_STATE}

@@ -17,37 +17,39 @@ class TrainingConfig:
     Parameters
     ----------
     epochs : int
-        Largest number of epochs; training ends earlier when the validation loss stops decreasing.
+        Maximum number of epochs; training ends earlier if the validation loss no longer decreases.
     batch_size : int
-        Images per step.
+        Number of images per step.
     optimizer : {"adamw", "adam", "rmsprop", "sgd"}
     learning_rate : float
-        Peak learning rate of the top.
+        Maximum learning rate of the dense layers.
     layer_decay : float
-        Ratio of the learning rate of each block to that of the block above it.
+        Learning rate of each block divided by the learning rate of the next block towards the output.
     warmup : float
-        Fraction of all steps in which the learning rate rises from 0; afterwards it falls to 0 along half a cosine.
+        Fraction of the steps in which the learning rate increases from 0; afterwards, the learning rate decreases to 0
+        along half a cosine.
     weight_decay : float
-        Decoupled weight decay, applied to kernels only.
+        Coefficient of the decoupled weight decay, which is applied to kernels only.
     label_smoothing : float
+        Fraction of each target that is distributed equally over all classes.
     patience : int
-        Epochs without a lower validation loss after which training ends; after half of them the learning rate
-        is halved.
+        Number of consecutive epochs without a lower validation loss after which training ends. Each time half of this
+        number has passed, the learning rate is halved.
     batch_norm : {"frozen", "train"}
-        Whether batch normalisation keeps its pretrained statistics or updates them with each batch.
+        Whether batch normalisation uses the statistics of the backbone or those of each batch.
     dropout : float
-        Dropout rate after each hidden dense layer of the top, or before the last layer if there is no hidden layer.
+        Dropout rate after each hidden dense layer, or before the last layer if there is no hidden layer.
     class_weight : {"balanced"}, optional
-        Weight classes by the inverse of their size.
+        Class weights inversely proportional to the number of training images of each class.
     seed : int
         Random seed of the order of images, views, dropout and new weights.
 
     Raises
     ------
     TrainingError
-        The optimizer, the handling of batch normalisation or the class weight is unknown.
+        If the optimizer, the handling of batch normalisation or the class weight is unknown.
     OptionError
-        A number is outside its range.
+        If a number is outside its range.
     """
 
     epochs: int = 10
@@ -80,7 +82,7 @@ _FROM_SCRATCH: dict[str, Any] = {"epochs": 30, "learning_rate": 1e-3, "dropout":
 
 
 def make_config(is_scratch: bool, seed: int, options: TrainOptions) -> TrainingConfig:
-    """Return a configuration; options that are None get the default for this kind of training.
+    """Return the configuration of a training run; options that are None get their default.
 
     Parameters
     ----------
@@ -97,7 +99,7 @@ def make_config(is_scratch: bool, seed: int, options: TrainOptions) -> TrainingC
 
 @dataclass(frozen=True)
 class TrainingPlan:
-    """The configuration of a training run with the trained blocks, the views and the hidden layers.
+    """A training run: configuration, trained blocks, views and hidden layers.
 
     Parameters
     ----------
@@ -109,9 +111,9 @@ class TrainingPlan:
     views : int
         Number of augmented views of each image.
     trunk_cache : bool
-        Whether the frozen part runs once and its activations are cached.
+        Whether the activations of the frozen blocks are computed once and cached.
     hidden : tuple of int
-        Widths of the hidden dense layers of the top.
+        Numbers of units in the hidden dense layers.
     """
 
     config: TrainingConfig
@@ -134,7 +136,7 @@ class TrainingPlan:
         return {} if self.augment is None else {"augment": self.augment, "views": self.views, "seed": self.config.seed}
 
     def to_dict(self) -> dict[str, Any]:
-        """Return all values that change the result; together they identify a training run in the cache."""
+        """Return all values on which the result depends; these values identify a training run in the cache."""
         return {
             "config": self.config.to_dict(),
             "unfreeze": str(self.unfreeze),
@@ -146,4 +148,5 @@ class TrainingPlan:
 
 def _one_of(name: str, value: str, allowed: tuple[str, ...]) -> None:
     if value not in allowed:
-        raise as_usage(TrainingError(f"{name} is {value!r}; expected {', '.join(allowed)}"))
+        choices = " or ".join(filter(None, [", ".join(allowed[:-1]), allowed[-1]]))
+        raise as_usage(TrainingError(f"`{name}={value}`: expected {choices}"))

@@ -17,12 +17,12 @@ _COLUMNS = ("number", "learning_rate", "loss", "accuracy", "val_loss", "val_accu
 
 
 def write_log(path: Path, epochs: Sequence[Epoch]) -> None:
-    """Write epochs as a CSV file that is complete at any instant.
+    """Write epochs to a CSV file, which is replaced atomically.
 
     Raises
     ------
     StoreError
-        The file cannot be written.
+        If the file cannot be written.
     """
     stream = io.StringIO()
     table = csv.writer(stream, lineterminator="\n")
@@ -41,12 +41,12 @@ def draw_curves(histories: Mapping[str, History], levels: Mapping[str, float]) -
     histories : mapping of str to History
         Histories by the name of the trained network.
     levels : mapping of str to float
-        Accuracies to compare with, by name; drawn as horizontal lines.
+        Accuracies for comparison, by name; drawn as horizontal lines.
 
     Raises
     ------
     OutputError
-        The curves cannot be drawn.
+        If the curves cannot be drawn.
     """
     losses = Panel("loss", _X_LABEL)
     accuracies = Panel("accuracy (vertical line: selected epoch)", _X_LABEL)

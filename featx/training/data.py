@@ -32,7 +32,7 @@ class TrainingData:
         Folder or manifest.
     backbone : str
     options : FeatureOptions
-        Options of every pass over the data set.
+        Options with which features of the data set are extracted.
     run : RunOptions
     table : FeatureTable
         Features of the frozen backbone.
@@ -64,7 +64,7 @@ class TrainingData:
 
     @property
     def quiet_runtime(self) -> Runtime:
-        """A runtime that does not repeat the notices about data set and backbone."""
+        """The runtime without notices, so that those about the data set and the backbone are not repeated."""
         return dataclasses.replace(self.runtime, notice=lambda text: None)
 
     @property

@@ -55,7 +55,7 @@ class Graph:
     def blocks(self) -> list[Block]:
         """The blocks, from the input to the output.
 
-        A layer whose name begins with the name of a block belongs to that block; other layers belong to the block
+        A layer whose name begins with the name of a block belongs to this block; other layers belong to the block
         before them. If the names contain no blocks, each segment between two possible cuts that has a kernel is a
         block.
         """
@@ -76,7 +76,7 @@ class Graph:
         Raises
         ------
         BackboneError
-            The layer does not exist, or it is the input.
+            If the layer does not exist, or it is the input.
         """
         if name not in self._names[1:]:
             near = difflib.get_close_matches(name, self._names[1:], n=3) or self._names[-3:]
@@ -109,7 +109,7 @@ class Graph:
         return outputs
 
     def variables_above(self, below: str) -> list[list[Any]]:
-        """Return the trainable variables above a cut by block, the topmost block first."""
+        """Return the trainable variables above a cut by block, beginning with the block nearest to the output."""
         cut = self._names.index(below)
         starts = {self._names.index(block.below) for block in self.blocks}
         groups: list[list[Any]] = [[]]
@@ -149,17 +149,17 @@ def choose_blocks(core: keras.Model, unfreeze: int | str, name: str | None = Non
     core : keras.Model
         Backbone as returned by :func:`featx.backbones.build_core`.
     unfreeze : int or str
-        Number of blocks to train, from the top; ``auto`` for the top third; ``all``; or the name of a layer, which is
-        trained with all layers above it.
+        Number of blocks to train, counted from the output; ``auto`` (a third of the blocks); ``all``; or the name of
+        the first layer to train.
     name : str, optional
         Name of the network in messages.
 
     Raises
     ------
     TrainingError
-        The network has fewer blocks.
+        If the network cannot be cut, or does not have this number of blocks.
     BackboneError
-        The layer does not exist.
+        If the layer does not exist.
     """
     graph = Graph(core, name)
     blocks = graph.blocks
@@ -174,8 +174,8 @@ def choose_blocks(core: keras.Model, unfreeze: int | str, name: str | None = Non
         count = int(text)
         if not 1 <= count <= len(blocks):
             raise TrainingError(
-                f"unfreeze is {unfreeze}; {graph.name} has {len(blocks)} blocks ({blocks[0].name} .. "
-                f"{blocks[-1].name}); expected 1 to {len(blocks)}, auto, all or a layer name"
+                f"`unfreeze={unfreeze}`: {graph.name} has {len(blocks)} blocks ({blocks[0].name} to "
+                f"{blocks[-1].name}); expected 1 to {len(blocks)}, auto, all or the name of a layer"
             )
         chosen = blocks[-count]
         below = graph.input_name if count == len(blocks) else chosen.below

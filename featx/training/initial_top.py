@@ -41,12 +41,12 @@ def layers_of_head(name: str, dense_head: DenseHead | None, n_classes: int, temp
     Raises
     ------
     HeadError
-        The head is not a chain of dense layers.
+        If the head cannot be converted to dense layers.
     """
     if dense_head is None or (dense_head.pairwise and n_classes > 2):
         raise HeadError(
-            f"training begins with the head as dense layers, and the head {name} has no such form for {n_classes} "
-            "classes; use logreg, ridge or mlp"
+            f"the head {name} cannot be converted to the initial dense layers for {n_classes} classes; use logreg, "
+            "ridge or mlp"
         )
     weights, biases = list(dense_head.weights), list(dense_head.biases)
     if weights[-1].shape[1] == 1:  # a single score s of two classes equals the pair (-s/2, s/2)

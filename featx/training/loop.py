@@ -1,4 +1,4 @@
-"""The training loop: epochs, validation, early stopping, selection of the best weights and resumption after a kill."""
+"""The training loop: epochs, validation, early stopping, selection of the best weights, resumption of stopped runs."""
 
 from __future__ import annotations
 
@@ -70,12 +70,12 @@ class Trainer:
         self._compiled: dict[Any, Any] = {}
 
     def set_learning_rate(self, learning_rate: float) -> None:
-        """Set the learning rate of the top; each block below uses a fixed fraction of it."""
+        """Set the learning rate of the dense layers; each block uses a fixed fraction of this rate."""
         for share, optimizer in zip(self._shares, self._optimizers, strict=True):
             optimizer.learning_rate = learning_rate * share
 
     def step(self, inputs: NDArray[Any], y: NDArray[np.int64]) -> tuple[float, float]:
-        """Take one training step; return mean loss and accuracy of the batch.
+        """Execute one training step; return the mean loss and the accuracy of the batch.
 
         Parameters
         ----------
@@ -87,7 +87,7 @@ class Trainer:
         return float(loss), float(accuracy)
 
     def logits(self, feed: Feed) -> NDArray[np.float64]:
-        """Return the logits of the images of a feed in its order, shape (n, n_classes)."""
+        """Return the logits of the images of a feed, in the order of the feed, shape (n, n_classes)."""
         parts = [self._function(self._infer, inputs)(tf.constant(inputs)).numpy() for inputs, _ in feed.epoch(0)]
         return np.concatenate(parts).astype(np.float64)
 
@@ -110,7 +110,7 @@ class Trainer:
             variable.assign(array)
 
     def _function(self, body: Any, inputs: NDArray[Any]) -> Any:
-        """Return a compiled function; it is compiled once for batches of any length."""
+        """Return a function compiled for batches of any length; each function is compiled only once."""
         key = (body.__name__, inputs.dtype.name)
         if key not in self._compiled:
             signature = [tf.TensorSpec((None, *inputs.shape[1:]), inputs.dtype)]
@@ -124,7 +124,7 @@ class Trainer:
     def _step(self, inputs: Any, y: Any) -> tuple[Any, Any]:
         cut = self._at_cut(inputs)
         with tf.GradientTape() as tape:
-            # Batch normalisation keeps its statistics in trained blocks too: small data sets give poor estimates.
+            # By default, the blocks keep the statistics of batch normalisation: small data sets give poor estimates.
             maps = self.network.blocks(cut, training=self._config.batch_norm == "train")
             logits = self.network.top(maps, training=True)
             smooth = self._config.label_smoothing
@@ -173,7 +173,7 @@ class _State:
 
     @classmethod
     def read(cls, values: dict[str, Any]) -> _State | None:
-        """Return the state from the dictionary of :meth:`to_dict`; None if the dictionary is invalid."""
+        """Return the state from the output of :meth:`to_dict`; None if the values are invalid."""
         try:
             state = cls(list(read_epochs(values["epochs"])), int(values["best"]), float(values["factor"]))
         except (KeyError, OverflowError, TypeError, ValueError):
@@ -196,13 +196,13 @@ def run(
     Parameters
     ----------
     trainer : Trainer
-        Afterwards its network has the best weights.
+        Trainer of the network, which has the weights of the best epoch after the call.
     training, validation : Feed
     config : TrainingConfig
     folder : path
         Existing folder of the run; its checkpoints allow a later call to resume.
     runtime : Runtime
-        Callbacks: progress in steps, and a notice for each epoch.
+        Runtime whose callbacks receive the progress in steps, and a notice for each epoch.
 
     Returns
     -------
@@ -211,9 +211,9 @@ def run(
     Raises
     ------
     TrainingError
-        The loss is not finite.
+        If the loss is not finite.
     StoreError
-        The checkpoint with the best weights is damaged, or a file cannot be written.
+        If the checkpoint with the best weights is damaged, or a file cannot be written.
     """
     last, best, done, log = (folder / name for name in ("last.npz", "best.npz", DONE, "log.csv"))
     finished = read_checkpoint(best, trainer.network_arrays()) if is_regular(done) else None
@@ -309,7 +309,7 @@ def _validated(
     started: float,
 ) -> Epoch:
     y, logits = validation.y, trainer.logits(validation)
-    # The scale of the logits changes with every step and is calibrated at the end, so the loss uses the best scale.
+    # The scale of the logits changes with each step and is calibrated after training. The loss uses the best scale.
     log_probabilities = log_softmax(logits / find_temperature(logits, y), axis=1)
     val_loss = -float(log_probabilities[np.arange(len(y)), y].mean())
     val_accuracy = float((logits.argmax(axis=1) == y).mean())

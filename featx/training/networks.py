@@ -26,7 +26,7 @@ class Trainable:
         Backbone that maps scaled pixels, shape (n, size, size, 3), to activations; see
         :func:`featx.backbones.build_core`.
     below : str
-        Layer below the cut; the input layer for a network that is trained as a whole.
+        Last frozen layer; the input layer if the whole network is trained.
     preprocess : str
         Pixel scaling of the backbone.
     pooling : {"avg", "max", "flatten"}
@@ -42,8 +42,8 @@ class Trainable:
     Attributes
     ----------
     frozen, blocks, top : keras.Model
-        ``frozen`` maps uint8 pixels to activations at the cut, ``blocks`` these to the activations before pooling, and
-        ``top`` those to logits.
+        ``frozen`` maps uint8 pixels to the activations at the cut. ``blocks`` maps the latter to the activations before
+        pooling. ``top`` maps the activations before pooling to logits.
     """
 
     def __init__(
@@ -75,7 +75,7 @@ class Trainable:
         self._below = below
 
     def learning_rate_groups(self, layer_decay: float) -> list[tuple[float, list[Any]]]:
-        """Return the trainable variables by block with their fraction of the learning rate, the top first."""
+        """Return a fraction of the learning rate and the trainable variables for each block, beginning with the top."""
         groups = [(1.0, list(self.top.trainable_variables))]
         for depth, variables in enumerate(self._graph.variables_above(self._below), 1):
             groups.append((layer_decay**depth, variables))
@@ -91,7 +91,7 @@ class Trainable:
 
         The output is a Keras file, or a folder with the same content if the name does not end in ``.keras``.
         """
-        _thaw(self._core)  # so that further training starts without frozen layers
+        _thaw(self._core)  # so that later training of this file starts without frozen layers
         features = self._top.features(self._core.outputs[0])
         network = keras.Model(self._core.inputs[0], features, name=self._core.name)
         network.save(path, zipped=path.suffix == ".keras")
@@ -143,7 +143,7 @@ def _scaled(pixels: Any, preprocess: str, name: str) -> Any:
 
 
 def _thaw(network: keras.Model) -> None:
-    for layer in network._flatten_layers():  # a network that is already trainable does not pass the flag to its layers
+    for layer in network._flatten_layers():  # a network that is already trainable does not set the flag of its layers
         layer.trainable = True
 
 
@@ -168,7 +168,7 @@ class _Top:
         self.last = layers.Dense(weights[-1].shape[1], name=f"{prefix}_classes")
 
     def named(self, name: str) -> str:
-        """Return a name that no layer of the core has."""
+        """Return a name that no layer of the backbone has."""
         return f"{self._prefix}_{name}"
 
     def features(self, x: Any) -> Any:

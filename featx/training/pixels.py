@@ -56,7 +56,7 @@ class Pixels:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._pool.shutdown(wait=False, cancel_futures=True)
-        self._preparing.__exit__(kind, error, trace)  # stops the process that the threads wait for
+        self._preparing.__exit__(kind, error, trace)  # stops the process for which the threads wait
         self._pool.shutdown()
 
     def read(self, view: int, at: NDArray[np.int64]) -> NDArray[np.uint8]:
@@ -65,7 +65,7 @@ class Pixels:
         Raises
         ------
         DatasetError
-            A file has changed since it was scanned, or cannot be read.
+            If a file has changed since it was scanned, or cannot be read.
         """
         pixels = np.stack(list(self._pool.map(self._read_one, at.tolist())))
         if not view or self._spec.augment is None:

@@ -15,9 +15,9 @@ class Cut:
     Parameters
     ----------
     below : str
-        Layer whose output enters the trained part.
+        Last frozen layer, whose output is the input of the trained blocks.
     first : str
-        First block, or layer, of the trained part.
+        First trained block or layer.
     n_blocks : int
         Number of trained blocks.
     shape : tuple of int
@@ -38,6 +38,11 @@ class Cut:
         return f"{self.n_blocks} block{'' if self.n_blocks == 1 else 's'}"
 
     @property
+    def blocks(self) -> str:
+        """The trained blocks as text, as in "2 blocks (from block14 on)"."""
+        return f"{self.part} ({self.first if self.n_blocks == 1 else f'from {self.first} on'})"
+
+    @property
     def pooling(self) -> Pooling:
         """The pooling that keeps all activations at the cut: ``flatten`` for maps, ``avg`` for vectors."""
         return "flatten" if len(self.shape) > 1 else "avg"
@@ -50,14 +55,14 @@ class Epoch:
     Parameters
     ----------
     number : int
-        Number of the epoch, from 1; 0 is the network before training.
+        Number of the epoch; the first is 1, and 0 is the network before training.
     learning_rate : float
-        Learning rate of the top at the end of the epoch.
+        Learning rate of the dense layers at the end of the epoch.
     loss, accuracy : float or None
         Means over the training batches; None before training.
     val_loss, val_accuracy : float
-        Loss and accuracy on the validation part after the epoch; the loss is without label smoothing, at the
-        temperature that minimises it.
+        Loss and accuracy on the validation part after the epoch. The loss is computed without label smoothing, and with
+        the temperature that minimises it.
     seconds : float
         Wall time in seconds, including validation.
     """
@@ -82,7 +87,7 @@ class History:
     Parameters
     ----------
     epochs : tuple of Epoch
-        All epochs, beginning with the network before training.
+        All epochs; the first is the network before training.
     best : int
         Number of the epoch with the lowest validation loss; its weights are kept.
     """
@@ -102,23 +107,23 @@ class History:
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> History:
-        """Return the history from the dictionary of :meth:`to_dict`.
+        """Return the history from the output of :meth:`to_dict`.
 
         Raises
         ------
         KeyError, OverflowError, TypeError, ValueError
-            The dictionary is invalid.
+            If the dictionary is invalid.
         """
         return cls(read_epochs(values["epochs"]), int(values["best"]))
 
 
 def read_epochs(values: Any) -> tuple[Epoch, ...]:
-    """Return the epochs of a run from dictionaries of :meth:`Epoch.to_dict`, beginning with number 0.
+    """Return the epochs of a run from the outputs of :meth:`Epoch.to_dict`, beginning with number 0.
 
     Raises
     ------
     TypeError, ValueError
-        The values are invalid.
+        If the values are invalid.
     """
     epochs = tuple(Epoch(**value) for value in values)
     if [epoch.number for epoch in epochs] != list(range(len(epochs))) or not epochs:

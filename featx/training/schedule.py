@@ -6,12 +6,12 @@ import math
 
 
 def warmup_cosine(step: int, n_steps: int, warmup: float) -> float:
-    """Return the fraction of the peak learning rate at a step: a linear warm-up, then half a cosine down to 0.
+    """Return the learning rate at a step, divided by the maximum: a linear warm-up, then half a cosine down to 0.
 
     Parameters
     ----------
     step : int
-        Number of the step, from 0.
+        Number of the step; the first is 0.
     n_steps : int
         Number of steps of the whole run.
     warmup : float

@@ -1,4 +1,4 @@
-"""A small convolutional network with random weights, as a baseline for transfer learning."""
+"""A small convolutional network with random weights, with which transfer learning is compared."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ FILTERS = (16, 64, 128)
 def small_cnn(size: int) -> keras.Model:
     """Return three blocks of convolution and pooling that map pixels, shape (n, size, size, 3), to 128 channels.
 
-    This is the basic network of many tutorials; there its top is a dense layer of 512 units and dropout.
+    Many tutorials use this network with a dense layer of 512 units and dropout on top.
     """
     inputs = keras.Input((size, size, 3))
     x = inputs

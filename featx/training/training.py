@@ -1,4 +1,4 @@
-"""Train the top blocks of a backbone, or a small network from scratch, and extract its features."""
+"""Train the top blocks of a backbone, or a small network from scratch, and extract features with the result."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ SCRATCH = "scratch-cnn"
 """Name of the network that is trained from random weights."""
 
 SCRATCH_SIZE = 128
-"""Default side of its input in pixels."""
+"""Default side of the input of this network, in pixels."""
 
 _SCRATCH_SCALING = "mean=0.0,0.0,0.0;std=1.0,1.0,1.0"
 _SCRATCH_HIDDEN = (512,)
@@ -53,7 +53,7 @@ _READING = ("resize", "white", "page", "engine", "precision", "label_by", "path_
 
 @dataclass(frozen=True)
 class TrainedNetwork:
-    """A trained network with its features of the data set, extracted in the same way as those of any backbone.
+    """A trained network, and the features of the data set, which are extracted as with any other backbone.
 
     Parameters
     ----------
@@ -110,27 +110,27 @@ def choose_cut(core: Any, unfreeze: int | str, name: str | None = None) -> Cut:
 
 
 def train_blocks(data: TrainingData, plan: TrainingPlan, top: DenseLayers) -> TrainedNetwork:
-    """Train the upper blocks of the backbone of a data set.
+    """Train the top blocks of the backbone of a data set.
 
     Parameters
     ----------
     data : TrainingData
     plan : TrainingPlan
     top : DenseLayers
-        Initial dense layers above the backbone: those of a head fitted on the frozen features.
+        Initial dense layers above the backbone, made from a head fitted on the frozen features.
 
     Raises
     ------
     TrainingError
-        The backbone cannot be cut as requested, or the cached activations do not fit on the disk.
+        If the backbone cannot be cut as requested, or the cached activations do not fit on the disk.
     """
     spec = dataclasses.replace(data.table.spec, **plan.view_spec)
     plain = dataclasses.replace(data.table.spec, precision="float32")
     with data.runtime.stage(f"building {data.backbone}"), on_device(data.runtime.device):
         core = build_core(plain, locate(spec, _weights(data), data.runtime))
     cut = choose_cut(core, plan.unfreeze, data.backbone)
-    below = "" if cut.is_whole else f"; the frozen part outputs {' x '.join(map(str, cut.shape))} values per image"
-    data.runtime.notice(f"training {cut.part}, from {cut.first} to the top{below}")
+    below = "" if cut.is_whole else f"; the frozen blocks give {' x '.join(map(str, cut.shape))} values for each image"
+    data.runtime.notice(f"training {cut.blocks} and the dense layers{below}")
     with reading_inputs(data, plan, spec, cut) as (read, source):
         return _train(data, plan, spec, core, cut, top, read, {"source": source})
 
@@ -141,7 +141,7 @@ def train_small_cnn(data: TrainingData, plan: TrainingPlan, size: int) -> Traine
     Parameters
     ----------
     data : TrainingData
-        Data set; its features are used only to find duplicates.
+        Data set; the features are used only to find duplicates.
     plan : TrainingPlan
     size : int
         Side of the input in pixels.
@@ -220,7 +220,7 @@ def _features(data: TrainingData, network: Path) -> FeatureTable:
 
 
 def _made_by() -> dict[str, str]:
-    """Return the library versions that a run depends on; a run of other versions is not resumed."""
+    """Return the library versions on which a run depends; a run with other versions is not resumed."""
     return {"version": "1", **{library: version(library) for library in ("keras", "tensorflow")}}
 
 

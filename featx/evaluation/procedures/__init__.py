@@ -1,4 +1,4 @@
-"""Evaluation without leakage: folds, tuning inside the folds, confidence intervals, calibration."""
+"""Evaluation without leakage: folds, tuning inside the folds, confidence intervals and calibration."""
 
 from featx.evaluation.procedures.calibration import calibrate, find_temperature
 from featx.evaluation.procedures.convergence import FitCounter

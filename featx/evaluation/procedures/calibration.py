@@ -22,17 +22,18 @@ from featx.heads import Head, scores_of
 
 @dataclass(frozen=True)
 class Calibrated:
-    """A temperature, and out-of-fold scores on its scale.
+    """A temperature, and out-of-fold scores rescaled so that it applies to all of them.
 
     Parameters
     ----------
     temperature : float
         Temperature of the final head, which is fitted on all samples.
     scores : ndarray of shape (n_tested, n_classes), float64
-        Out-of-fold scores of the cross-validation, rescaled to the final head; the predicted classes are unchanged.
-        The softmax of the scores divided by the temperature is a probability.
+        Out-of-fold scores of the cross-validation, rescaled to the scale of the final head. The predicted classes do
+        not change. ``softmax(scores / temperature)`` gives the class probabilities.
     as_final : ndarray of shape (n_tested, n_classes), float64
-        Out-of-fold scores of heads with the hyper-parameters of the final head: its typical scores for genuine images.
+        Out-of-fold scores of heads with the hyper-parameters of the final head. They show the scores that the final
+        head typically gives for new images of the known classes.
     """
 
     temperature: float
@@ -49,11 +50,11 @@ def calibrate(
     tally: FitCounter | None = None,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Calibrated:
-    """Fit the temperature of a head, and rescale the scores of a nested cross-validation to it.
+    """Fit the temperature of a head, and rescale the scores of a nested cross-validation to the scale of this head.
 
-    The head of each fold has its own hyper-parameters, and therefore its own scale. The temperature of a fold is
-    fitted on the scores of the other folds by heads with the same hyper-parameters, so that no sample is calibrated
-    with its own label.
+    The head of each fold has its own hyper-parameters, and therefore its own scale. For the temperature of a fold,
+    heads with the hyper-parameters of this fold compute the out-of-fold scores of the other folds, and the temperature
+    is fitted on these scores. No sample is therefore calibrated with its own label.
 
     Parameters
     ----------
@@ -107,7 +108,10 @@ def _scores_with(
     tally: FitCounter | None,
     progress: Callable[[int, int], None],
 ) -> NDArray[np.float64]:
-    """Return out-of-fold scores of heads with the given hyper-parameters, without refitting folds that chose them."""
+    """Return out-of-fold scores of heads with the given hyper-parameters.
+
+    Scores of folds whose tuning selected the same hyper-parameters are reused.
+    """
     scores = np.empty((len(data.y), len(data.classes)))
     scores[crossed.tested] = crossed.scores
 
@@ -122,17 +126,17 @@ def _scores_with(
 
 
 def find_temperature(scores: NDArray[np.float64], y: NDArray[np.int64]) -> float:
-    """Return the temperature that maximises the likelihood of out-of-fold probabilities (Guo et al. 2017).
+    """Return the temperature that minimises the cross-entropy of out-of-fold probabilities (Guo et al. 2017).
 
-    The targets are smoothed by 1 / (n + 2) (Platt 1999), so that a head without errors on n images does not report a
-    probability of 1.
+    The cross-entropy is computed with labels that are smoothed by 1 / (n + 2) (Platt 1999), so that a head without
+    errors on n images does not report a probability of 1.
 
     Parameters
     ----------
     scores : ndarray of shape (n_samples, n_classes), float64
         Out-of-fold scores.
     y : ndarray of shape (n_samples,), int64
-        Class numbers.
+        Index of the class of each sample.
     """
     n_samples, n_classes = scores.shape
     doubt = 1 / (n_samples + 2)
@@ -142,6 +146,7 @@ def find_temperature(scores: NDArray[np.float64], y: NDArray[np.int64]) -> float
     def loss(log_temperature: float) -> float:
         return -float((targets * log_softmax(scores / np.exp(log_temperature), axis=1)).sum(axis=1).mean())
 
-    # Beyond a factor of 1,000 in either direction, the head separates perfectly or not at all, and the loss is flat.
+    # For temperatures below 1/1,000 or above 1,000, the loss is almost constant: the head separates the classes
+    # perfectly, or not at all.
     found = minimize_scalar(loss, bounds=(np.log(1e-3), np.log(1e3)), method="bounded")
     return float(np.exp(found.x))

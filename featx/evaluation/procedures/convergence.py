@@ -35,7 +35,7 @@ class FitCounter:
         }
 
     def notes(self) -> list[str]:
-        """Report how many fits did not converge, by stage; an empty list if all converged."""
+        """Return a note on the fits that did not converge, by stage; an empty list if all fits converged."""
         failed = {stage: n for stage, n in sorted(self._not_converged.items()) if n}
         if not failed:
             return []
@@ -63,7 +63,7 @@ def collected_warnings() -> Iterator[None]:
 
 @contextlib.contextmanager
 def count_convergence_warnings() -> Iterator[list[int]]:
-    """Return a list that contains, after the context ends, the number of convergence warnings in this thread."""
+    """Yield a list that contains, after the context ends, the number of convergence warnings in this thread."""
     before = getattr(_of_this_thread, "n", 0)
     counted: list[int] = []
     yield counted

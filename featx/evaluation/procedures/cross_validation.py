@@ -34,7 +34,7 @@ class CrossValidated:
     folds : Folds
         Folds of the first repeat.
     tested : ndarray of shape (n_tested,), int64
-        Positions of the tested samples: all samples except those of rare classes with a single group.
+        Positions of the tested samples: all samples except the groups of rare classes that have a single group.
     fold : ndarray of shape (n_tested,), int64
         Number of the test fold of each tested sample.
     scores : ndarray of shape (n_tested, n_classes), float64
@@ -57,7 +57,7 @@ class CrossValidated:
 
     @property
     def predicted(self) -> NDArray[np.int64]:
-        """Out-of-fold predictions (class numbers) of shape (n_tested,), from which the summary is computed."""
+        """Out-of-fold predictions (class indices) of shape (n_tested,), from which the summary is computed."""
         return self.targets.predicted(self.scores)
 
 
@@ -78,9 +78,9 @@ def cross_validate(
     head : Head
     data : TrainingSet
     n_folds : int
-        Number of folds. There are fewer if a class has fewer groups, and a single split above 200,000 samples.
+        Maximum number of folds; see :func:`make_folds`. Above 200,000 samples, a single split is used.
     repeats : int
-        Number of repeats with other random folds. The estimates are those of the first repeat; further repeats
+        Number of repeats with other random folds. The estimates are computed from the first repeat; further repeats
         stabilise the confidence intervals.
     seed : int
         Random seed of the folds and of tuning.
@@ -98,9 +98,9 @@ def cross_validate(
     Raises
     ------
     TooFewGroups
-        A class has too few groups to be on both sides of a split.
+        If a class has too few groups to be on both sides of a split.
     HeadError
-        The estimator rejects the data.
+        If the estimator rejects the data.
     """
     with quiet_single_threads():
         repeats = repeats if len(data.y) <= MOST_CROSS_VALIDATED else 1

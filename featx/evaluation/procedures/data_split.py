@@ -1,4 +1,4 @@
-"""Divide a labelled feature table into training, ``val`` and ``test`` part."""
+"""Divide a labelled feature table into training, validation and test parts."""
 
 from __future__ import annotations
 
@@ -54,8 +54,8 @@ def split_table(table: FeatureTable, groups: NDArray[np.int64], views: int = 0) 
     Raises
     ------
     EvaluationError
-        There are no labels or only one class; a class occurs only in the ``val`` or ``test`` part; all training images
-        have the same features; or the table has fewer views.
+        If there are no labels or only one class, a class occurs only in the validation or test part, all training
+        images have the same features, or the table has fewer views.
     """
     targets = training_targets(table.name, table.samples)
     labels, splits = table.y, table.splits
@@ -91,7 +91,7 @@ def stop_if_all_equal(table: FeatureTable, X: NDArray[np.float32], at: NDArray[n
     Raises
     ------
     EvaluationError
-        All training images have the same features.
+        If all training images have the same features.
     """
     if are_equal(X):
         names = [table.samples[i].sample_id for i in at[:2]]
@@ -105,7 +105,7 @@ def stop_if_all_equal(table: FeatureTable, X: NDArray[np.float32], at: NDArray[n
 def _read_views(table: FeatureTable, at: NDArray[np.int64], n: int) -> NDArray[np.float32] | None:
     if not 0 <= n <= table.views:
         has = f"{table.views} augmented views of each image" if table.views else "no augmented views"
-        raise EvaluationError(f"{table.name} has {has}, but `views` is {n}; extract more with `augment` and `views`")
+        raise EvaluationError(f"`views={n}`: {table.name} has {has}; extract more with `augment` and `views`")
     if not n:
         return None
     views = np.empty((n, len(at), table.extraction.n_features), np.float32)
@@ -130,7 +130,7 @@ def check_samples(name: str, samples: Sequence[Sample], group_by: str | None = N
     EvaluationError
         As for :func:`training_targets`.
     DatasetError
-        ``group_by`` matches no image.
+        If ``group_by`` matches no image.
     """
     training_targets(name, samples)
     if group_by is not None and group_by not in ORIGINS:
@@ -149,7 +149,7 @@ def training_targets(name: str, samples: Sequence[Sample]) -> SingleLabel:
     Raises
     ------
     EvaluationError
-        There are no labels or only one class, or a class occurs only in the ``val`` or ``test`` part.
+        If there are no labels or only one class, or a class occurs only in the validation or test part.
     """
     if all(sample.label is None for sample in samples):
         raise EvaluationError(
@@ -163,5 +163,6 @@ def training_targets(name: str, samples: Sequence[Sample]) -> SingleLabel:
     for split in ("val", "test"):
         new = sorted({sample.label for sample in samples if sample.split == split and sample.label} - set(classes))
         if new:
-            raise EvaluationError(f"{', '.join(new)} occurs in the {split} part but not in the training part")
+            part = "validation" if split == "val" else split
+            raise EvaluationError(f"the {part} part contains {', '.join(new)}, but the training part does not")
     return targets

@@ -12,11 +12,11 @@ from sklearn.model_selection import GroupKFold, StratifiedGroupKFold, Stratified
 
 _TRIES = 20
 _RARE_SHARE = 0.1
-"""Classes with too few groups count as rare if they hold no more than this share of all samples together. Rare classes
+"""Classes with too few groups count as rare if together they contain at most this fraction of all samples. Rare classes
 neither prevent cross-validation nor reduce the number of folds."""
 
 MOST_CROSS_VALIDATED = 200_000
-"""Number of samples above which one split into training and test part replaces cross-validation."""
+"""Number of samples above which one split into a training and a test part replaces cross-validation."""
 
 
 class Fold(NamedTuple):
@@ -41,7 +41,7 @@ class Folds:
         The scikit-learn class that made the folds.
     pairs : tuple of Fold
     untested : tuple of str
-        Rare classes with a single group: in every training part and in no test fold.
+        Rare classes with a single group, which is in every training part and in no test fold.
     """
 
     splitter: str
@@ -55,7 +55,7 @@ class Folds:
 
 
 class TooFewGroups(Exception):  # noqa: N818
-    """A class has too few groups to be on both sides of a split; the message names it."""
+    """The groups do not allow folds with every class in every training part; the message states the reason."""
 
 
 def count_groups(y: NDArray[np.int64], groups: NDArray[np.int64], n_classes: int) -> list[int]:
@@ -71,13 +71,14 @@ def make_folds(
     Parameters
     ----------
     y : ndarray of shape (n_samples,), int64
-        Class numbers.
+        Index of the class of each sample.
     groups : ndarray of shape (n_samples,), int64
-        Group numbers; samples of one group are always in the same fold.
+        Group number of each sample; samples of one group are always in the same fold.
     classes : sequence of str
         Class names.
     n_folds : int
-        Largest number of folds. There are fewer folds if a class that is not rare has fewer groups.
+        Maximum number of folds. There are fewer folds if a class that is not rare has fewer groups, or if with more
+        folds a class is missing in a training part.
     seed : int
         Random seed.
 
@@ -88,15 +89,17 @@ def make_folds(
     Raises
     ------
     TooFewGroups
-        A class that is not rare has a single group, or no split leaves every class in every training part.
+        If a class that is not rare has a single group, or no split leaves every class in every training part.
     """
     counts = count_groups(y, groups, len(classes))
     untested = [label for label, count in enumerate(counts) if count < 2]
     if untested and not (_are_rare(y, untested) and len(classes) - len(untested) > 1):
         fewest = int(np.argmin(counts))
         n_images = int((y == fewest).sum())
-        size = "one image" if n_images == 1 else f"{n_images:,} images in a single group"
-        raise TooFewGroups(f"class {classes[fewest]!r} has {size}: it cannot be in both training and test folds")
+        have = "has one image" if n_images == 1 else f"has all {n_images:,} images in one group"
+        raise TooFewGroups(
+            f'class "{classes[fewest]}" {have}, so the class cannot be in both the training part and the test part'
+        )
     always = np.isin(groups, groups[np.isin(y, untested)])
     at = np.flatnonzero(~always)
     few = [label for label, count in enumerate(counts) if 2 <= count < n_folds]
@@ -117,10 +120,10 @@ def make_folds(
 def make_outer_folds(
     y: NDArray[np.int64], groups: NDArray[np.int64], classes: Sequence[str], n_folds: int, seed: int
 ) -> Folds:
-    """Split samples into the outer folds of a cross-validation; above 200,000 samples, into one training and test part.
+    """Split samples into the outer folds of a cross-validation; above 200,000 samples, into two parts.
 
-    Parameters and errors are those of :func:`make_folds`. The test part of a single split has 1 in ``n_folds`` of the
-    samples: 40,000 or more, which is enough for a narrow confidence interval.
+    The parameters and errors are the same as for :func:`make_folds`. With two parts, the test part contains about
+    ``1 / n_folds`` of the samples: with five folds at least 40,000, enough for a narrow confidence interval.
     """
     folds = make_folds(y, groups, classes, n_folds, seed)
     if len(y) <= MOST_CROSS_VALIDATED:

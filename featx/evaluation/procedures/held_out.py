@@ -1,4 +1,4 @@
-"""Split a labelled feature table into training, validation and test part."""
+"""Split a labelled feature table into training, validation and test parts."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ _FOLDS = 5
 
 @dataclass(frozen=True)
 class HeldOutParts:
-    """Training, validation and test part of a table; no group is in two parts.
+    """Training, validation and test parts of a table; no group is in two parts.
 
     Parameters
     ----------
     targets : SingleLabel
     y : ndarray of shape (n_samples,), int64
-        Class numbers of all samples; -1 for samples without a label.
+        Class index of each sample; -1 for samples without a label.
     train, val, test : ndarray of shape (n,), int64
         Positions of the samples of each part.
     is_own_test : bool
-        True if the test part is the ``test`` part of the data set.
+        Whether the test part is the split ``test`` of the data set.
     """
 
     targets: SingleLabel
@@ -46,16 +46,17 @@ class HeldOutParts:
 
 
 def split_train_val_test(table: FeatureTable, groups: NDArray[np.int64], seed: int) -> HeldOutParts:
-    """Split a table into training, validation and test part.
+    """Split a table into training, validation and test parts.
 
-    The ``val`` and ``test`` parts of the data set are used if they exist. A missing part is a fifth of the remaining
-    training images.
+    The splits ``val`` and ``test`` of the data set are used if they exist. A part without a split is made of about a
+    fifth of the remaining training images.
 
     Parameters
     ----------
     table : FeatureTable
     groups : ndarray of shape (n_samples,), int64
-        Group of each sample. Images of existing parts that share a group with a training image are left out.
+        Group of each sample. Images of the splits that share a group with a training image are left out, and images of
+        ``val`` that share a group with a test image.
     seed : int
         Random seed.
 
@@ -66,8 +67,9 @@ def split_train_val_test(table: FeatureTable, groups: NDArray[np.int64], seed: i
     Raises
     ------
     EvaluationError
-        There are no labels or only one class; no part can be held out without splitting a group or losing a class; or
-        all training images have the same features.
+        If there are no labels or only one class, no part can be held out without dividing a group or losing a class,
+        every image of a split shares a group with an image of another part, or all training images have the same
+        features.
     """
     divided = split_table(table, groups)
     targets, rest = divided.train.targets, divided.at
@@ -78,12 +80,13 @@ def split_train_val_test(table: FeatureTable, groups: NDArray[np.int64], seed: i
         if not len(own[name]):
             rest, parts[name] = _cut_off(rest, y, groups, targets.classes, seed)
         elif not len(parts[name]):
-            raise EvaluationError(f"every image of the {name} part shares a group with a training image")
+            part = "validation" if name == "val" else name
+            raise EvaluationError(f"every image of the {part} part shares a group with a training image")
     if len(rest) < len(divided.at):
         stop_if_all_equal(table, table.opened(0)(rest), rest)
     parts["val"] = parts["val"][~np.isin(groups[parts["val"]], groups[parts["test"]])]
     if not len(parts["val"]):
-        raise EvaluationError("every image of the val part shares a group with a test image")
+        raise EvaluationError("every image of the validation part shares a group with a test image")
     return HeldOutParts(targets, y, rest, parts["val"], parts["test"], bool(len(own["test"])))
 
 

@@ -35,7 +35,7 @@ def share_of(hits: NDArray[np.bool_], groups: NDArray[np.int64]) -> Interval:
     hits : ndarray of shape (n_samples,), bool
         Whether each prediction is correct.
     groups : ndarray of shape (n_samples,), int64
-        Group numbers; see :func:`effective_number`.
+        Group number of each sample; see :func:`effective_number`.
     """
     return wilson(float(hits.mean()), effective_number(hits, groups))
 
@@ -54,7 +54,7 @@ def effective_number(outcomes: NDArray[np.bool_] | NDArray[np.float64], groups: 
     outcomes : ndarray of shape (n_samples,), bool or float64
         Hits, or differences of hits.
     groups : ndarray of shape (n_samples,), int64
-        Group numbers; not empty.
+        Group number of each sample; not empty.
 
     Returns
     -------
@@ -109,15 +109,15 @@ def difference_over_folds(scores: Sequence[float], others: Sequence[float], test
 def difference_of_shares(hits: NDArray[np.bool_], others: NDArray[np.bool_], groups: NDArray[np.int64]) -> Interval:
     """Return the difference of two shares of the same samples, and its interval (Agresti and Min 2005).
 
-    Half a sample is added to each of the four cells of their contingency table, so that the interval has a width even
-    if the two never differ.
+    Half a sample is added to each of the four cells of the contingency table, so that the width of the interval is not
+    zero if all predictions agree.
 
     Parameters
     ----------
     hits, others : ndarray of shape (n_samples,), bool
-        Whether each prediction of either head is correct.
+        Whether each prediction of the first head, and of the second head, is correct.
     groups : ndarray of shape (n_samples,), int64
-        Group numbers.
+        Group number of each sample.
     """
     n = effective_number(hits.astype(np.float64) - others, groups)
     better = (float((hits & ~others).mean()) * n + 0.5) / (n + 2)

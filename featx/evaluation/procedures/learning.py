@@ -27,8 +27,8 @@ _POINTS_OF_TREND = 3
 _RESAMPLES = 400
 _WORTHWHILE = 0.01
 _FLATTEST = -0.1
-"""Flattest slope for which ``to_halve`` is reported: at a flatter slope, halving the errors takes more than a thousand
-times as many images."""
+"""Flattest slope for which ``to_halve`` is reported: at a flatter slope, more than a thousand times as many images
+would be needed for half as many errors."""
 
 
 class _Point(NamedTuple):
@@ -50,10 +50,10 @@ def learning_curve(
 ) -> LearningCurve:
     """Fit a head on growing shares of every training part, and score the same test folds.
 
-    Each fold keeps the hyper-parameters that the cross-validation chose, and the last point is the cross-validation
-    itself. Each share consists of whole groups, with about the same share of each class. The expected accuracy with
-    twice as many images is extrapolated from the last three points, with the error as a power law of the number of
-    images (Hestness et al. 2017). Its confidence interval is a bootstrap over the groups of the test folds.
+    Each fold keeps the hyper-parameters that the cross-validation chose, and the last point is the result of the
+    cross-validation. Each share consists of whole groups, with about the same share of each class. The expected
+    accuracy with twice as many images is extrapolated from the last three points, with the error as a power law of the
+    number of images (Hestness et al. 2017). Its confidence interval is a bootstrap over the groups of the test folds.
 
     Parameters
     ----------

@@ -24,13 +24,13 @@ def measure_new_images(
     ----------
     targets : SingleLabel
     y, predicted : ndarray of shape (n_samples,), int64
-        True and predicted class numbers.
+        True and predicted class index of each sample.
     seen : ndarray of shape (n_samples,), bool
         Whether an image has the same bytes as a training image.
     near : ndarray of shape (n_samples,), bool
         Whether an image is a near-duplicate of a training image.
     groups : ndarray of shape (n_samples,), int64
-        Group numbers. The confidence interval accounts for the correlation within groups.
+        Group number of each sample. The confidence interval accounts for the correlation within groups.
     """
     hit, new = targets.hits(predicted, y), ~seen & ~near
     baseline = targets.baseline(y[new]) if new.any() else None

@@ -15,14 +15,15 @@ def paired_difference(
 ) -> Interval:
     """Return the difference of two accuracies, with a confidence interval from paired predictions.
 
-    As for an accuracy, :func:`widen_interval` combines the interval of the pooled samples and that over the folds.
+    As for an accuracy, :func:`widen_interval` combines the interval of the pooled samples and the interval over the
+    folds.
 
     Parameters
     ----------
     one, other : CrossValidated
         Cross-validations on the same samples and folds; the difference is ``one`` minus ``other``.
     y, groups : ndarray of shape (n_samples,), int64
-        Class and group numbers of the samples.
+        Class index and group number of each sample.
     """
     tested = one.tested
     y, groups = y[tested], groups[tested]

@@ -20,12 +20,12 @@ def measure_reliability(targets: SingleLabel, probabilities: NDArray[np.float64]
     probabilities : ndarray of shape (n_samples, n_classes), float64
         Calibrated out-of-fold probabilities.
     y : ndarray of shape (n_samples,), int64
-        Class numbers.
+        Index of the class of each sample.
 
     Returns
     -------
     Reliability
-        With ten bins of equal numbers of images, in ascending order of confidence.
+        Reliability with at most ten bins of about equal numbers of images, in ascending order of confidence.
     """
     truth = np.zeros_like(probabilities)
     truth[np.arange(len(y)), y] = 1

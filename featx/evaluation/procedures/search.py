@@ -28,8 +28,9 @@ _PREFIX = "head__"
 
 _MOST_TO_THE_LAST = 5_000
 _LOOSER = 10
-"""Above _MOST_TO_THE_LAST samples, the fits of a path end at a tolerance _LOOSER times as large, because they only have
-to be ranked: on 33,000 images after a third of the iterations, with accuracies that differ by less than 0.001."""
+"""Factor by which the tolerance of the fits of a path is increased above _MOST_TO_THE_LAST samples, because these fits
+only have to be ranked. On 33,000 images, they ended after a third of the iterations, and accuracies differed by less
+than 0.001."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,7 @@ class Split:
     ----------
     X : ndarray of shape (n_samples, n_features), float32
     y : ndarray of shape (n_samples,), int64
-        Class numbers.
+        Index of the class of each sample.
     train, test : ndarray of int64
         Positions of the training and test samples.
     targets : SingleLabel
@@ -113,12 +114,12 @@ def try_candidates(head: Head, candidates: Sequence[Params], split: Split) -> It
     Yields
     ------
     CandidateResult
-        In the order of the candidates.
+        Results in the order of the candidates.
 
     Raises
     ------
     HeadError
-        The estimator rejects the data or a parameter.
+        If the estimator rejects the data or a parameter.
     """
     way = _WAYS[head.search] if _FITS[head.search](head, candidates) else _each
     with estimator_errors(head, candidates[0]):
@@ -144,7 +145,7 @@ def rotated(X_train: NDArray[Any], X_test: NDArray[Any]) -> tuple[NDArray[Any], 
     Returns
     -------
     (ndarray of shape (n, m), ndarray of shape (n_test, m))
-        m is n, or n_features if the samples are returned unchanged.
+        Rotated training and test samples; m is n, or n_features if the samples are returned unchanged.
     """
     # With ten classes, the path of logreg takes a third of the time on 100 samples of 1,280 features, and the same
     # time on 900 samples.
@@ -162,7 +163,7 @@ def estimator_errors(head: Head, params: Params) -> Iterator[None]:
     Raises
     ------
     HeadError
-        The estimator rejects the data or a parameter.
+        If the estimator rejects the data or a parameter.
     """
     try:
         yield
@@ -171,7 +172,9 @@ def estimator_errors(head: Head, params: Params) -> Iterator[None]:
     except (ValueError, TypeError) as error:
         first_line = str(error).strip().splitlines()[0]
         chosen = ", ".join(f"{name.removeprefix(_PREFIX)}={value}" for name, value in params.items())
-        raise HeadError(f"{head.name} with {chosen or 'its parameters'} cannot be fitted: {first_line}") from None
+        raise HeadError(
+            f'{head.name}{" with " if chosen else ""}{chosen} cannot be fitted; the estimator reports: "{first_line}"'
+        ) from None
 
 
 def _each(head: Head, candidates: Sequence[Params], parts: _Parts) -> Iterator[CandidateResult]:
@@ -266,7 +269,7 @@ def _own(params: Params) -> Params:
 
 
 def _only(name: str, **required: tuple[Any, ...]) -> Callable[[Head, Sequence[Params]], bool]:
-    """Return a test that the candidates differ only in ``name`` and that the estimator has the required values."""
+    """Return a function that tests for candidates that differ only in ``name``, and for required parameter values."""
 
     def fits(head: Head, candidates: Sequence[Params]) -> bool:
         values = head.estimator[-1].get_params()

@@ -28,7 +28,7 @@ def in_threads(
     ----------
     jobs : sequence of callable
     n_workers : int
-        Number of threads; with one, the jobs run in the calling thread.
+        Number of threads; with one thread, the jobs run in the calling thread.
     progress : callable
         Called with (jobs done, total jobs), also before the first job.
     """
@@ -65,7 +65,7 @@ def stop_if_unwanted() -> None:
     Raises
     ------
     StoppedError
-        Another job of the same :func:`in_threads` call failed, or the call was interrupted.
+        If another job of the same :func:`in_threads` call failed, or the call was interrupted.
     """
     stop: Any = getattr(_of_this_thread, "stop", None)
     if stop is not None and stop.is_set():

@@ -20,9 +20,9 @@ class TrainingSet:
     X : ndarray of shape (n_samples, n_features), float32
         Features.
     y : ndarray of shape (n_samples,), int64
-        Class numbers.
+        Index of the class of each sample.
     groups : ndarray of shape (n_samples,), int64
-        Group numbers; samples of one group stay on one side of every split.
+        Group number of each sample; samples of one group stay on one side of every split.
     targets : SingleLabel
     views : ndarray of shape (n_views, n_samples, n_features), float32, or None
         Features of augmented views. Views are training rows wherever their sample is a training sample; they are
@@ -51,12 +51,12 @@ class TrainingSet:
         return replace(self, X=self.X[at], y=self.y[at], groups=self.groups[at], views=views)
 
     def rows(self, at: NDArray[np.int64] | None = None) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-        """Return the training rows: features and class numbers of the samples, followed by those of their views.
+        """Return the training rows: features and class indices, first of the samples and then of their views.
 
         Parameters
         ----------
         at : ndarray of shape (n,), int64, optional
-            Positions of the samples; all if not given.
+            Positions of the samples; all samples if not given.
 
         Returns
         -------

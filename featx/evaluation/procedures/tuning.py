@@ -1,4 +1,4 @@
-"""Tune the hyper-parameters of a head on training samples, and fit it on them."""
+"""Tune the hyper-parameters of a head on training samples, and fit the head on these samples."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from featx.heads import Head, converged, scores_of
 _INNER_FOLDS = 3
 _ONE_SPLIT_PARTS = 4
 _MOST_FOR_ALL = 10_000
-"""Largest number of samples for which every value of a grid is tried."""
+"""Maximum number of samples for which every value of a grid is tried."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Tuned:
     converged : bool
         Whether the final fit converged.
     was_tuned : bool
-        False if there is a grid but too little data to tune on.
+        Whether the grid was searched; False if there is a grid, but too few groups to tune.
     """
 
     estimator: Any
@@ -60,7 +60,7 @@ def tune_and_fit(
     *,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Tuned:
-    """Choose the best candidate on inner folds of the given samples, then fit it on all of them.
+    """Choose the best candidate on inner folds of the given samples, then fit this candidate on all samples.
 
     Only the given samples are used: scalers and hyper-parameters are fitted on the training part.
 
@@ -71,7 +71,7 @@ def tune_and_fit(
     seed : int
         Random seed of the inner folds.
     tally : FitCounter, optional
-        Counts the fits: those on inner folds in the stage ``tuning``, the final fit in ``stage``.
+        Counts the fits on inner folds in the stage ``tuning``, and the final fit in ``stage``.
     stage : str
         Stage of the final fit, for ``tally``.
     n_workers : int
@@ -86,7 +86,7 @@ def tune_and_fit(
     Raises
     ------
     HeadError
-        The estimator rejects the data or a parameter.
+        If the estimator rejects the data or a parameter.
     """
     tally = tally or FitCounter()
     params, was_tuned = _choose(head, data, seed, tally, n_workers, progress)
@@ -139,9 +139,9 @@ def _try_all(
 ) -> list[list[tuple[float, bool]]]:
     """Return accuracy and convergence of each candidate on each split; if ``stops``, up to the first decrease.
 
-    From the most regularised value on, accuracy increases to a single maximum and then decreases, except for noise,
-    and the fits beyond the maximum take the longest. With many samples the noise is small, so the search ends at the
-    first decrease.
+    From the most regularised value on, accuracy increases to a single maximum and then decreases, except for noise, and
+    the fits beyond the maximum take the longest. With many samples the noise is small, so that the search can end at
+    the first decrease.
     """
     n_fits = len(candidates) * len(splits) + 1  # the final fit on all samples is the last one
     n_done, lock = itertools.count(1), threading.Lock()
@@ -204,7 +204,7 @@ def fit_head(
         Hyper-parameters of ``head.estimator``.
     X : ndarray of shape (n_samples, n_features), float32
     y : ndarray of shape (n_samples,), int64
-        Class numbers.
+        Index of the class of each sample.
     tally : FitCounter, optional
         Counts the fit in ``stage``.
     stage : str
@@ -216,7 +216,7 @@ def fit_head(
     Raises
     ------
     HeadError
-        The estimator rejects the data or a parameter.
+        If the estimator rejects the data or a parameter.
     """
     stop_if_unwanted()
     with estimator_errors(head, params):

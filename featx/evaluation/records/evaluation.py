@@ -74,12 +74,12 @@ class ModelEvaluation(ABC):
 
     @property
     def verdict(self) -> str:
-        """Warning if the confidence interval does not lie above the baseline; empty otherwise and without accuracy."""
+        """Warning if the confidence interval is not above the accuracy of the majority class; otherwise empty."""
         accuracy = self.accuracy
         return "" if accuracy is None else judge_baseline(accuracy, self.baseline, self.baseline_class)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the JSON keys of ``featx fit --json`` except ``model``; keys of the other kind are empty."""
+        """Return the JSON keys of ``featx fit --json`` except ``model``; keys that do not apply are empty."""
         every = {
             "head": self.head,
             "params": self.params,
@@ -109,7 +109,7 @@ class ModelEvaluation(ABC):
 
     @abstractmethod
     def _own(self) -> dict[str, Any]:
-        """Return the keys that are specific to this kind."""
+        """Return the keys that are specific to this kind of evaluation."""
 
     def _with_verdict(self, text: str) -> str:
         return f"{text}; {self.verdict}" if self.verdict else text
@@ -122,7 +122,7 @@ class Evaluation(ModelEvaluation):
     Parameters
     ----------
     cv : CrossValidation or None
-        None if the groups do not allow cross-validation.
+        Cross-validation; None if the groups do not allow it.
     cv_reason : str
         Reason why ``cv`` is None; empty otherwise.
     ungrouped_accuracy : Interval or None
@@ -134,7 +134,7 @@ class Evaluation(ModelEvaluation):
     learning : LearningCurve or None
         Learning curve; None without cross-validation.
     val, test : HeldOut or None
-        Accuracy on the ``val`` and ``test`` part of the data set.
+        Accuracy on the splits ``val`` and ``test`` of the data set; None if there is no such split.
     fits : dict
         Number of fits, and of fits that did not converge, for each stage.
     views : ViewsGain or None
@@ -195,7 +195,7 @@ class Evaluation(ModelEvaluation):
         Raises
         ------
         ClassifierError
-            A value is missing or invalid, or contradicts another value; the message names it.
+            If a value is missing or invalid, or contradicts another value; the message names the value.
         """
         fields = Fields(values, "evaluation")
         if "finetuning" in fields:
@@ -218,7 +218,7 @@ class Evaluation(ModelEvaluation):
         )
         n_tested = 0 if read.cv is None else sum(map(sum, read.cv.confusion))
         if n_tested > read.n_images:
-            raise fields.contradicts(f"{n_tested:,} images were tested, but there are {read.n_images:,}")
+            raise fields.contradicts(f"{n_tested:,} images were tested, but there are only {read.n_images:,} images")
         return read
 
     def __str__(self) -> str:
@@ -234,12 +234,12 @@ class Evaluation(ModelEvaluation):
 
 @dataclass(frozen=True, kw_only=True)
 class FinetuneEvaluation(ModelEvaluation):
-    """Evaluation of a fine-tuned network, or of the frozen network that was kept, on held-out images.
+    """Evaluation, on held-out images, of a fine-tuned network or of the frozen backbone that was kept instead.
 
     Parameters
     ----------
     comparison : FinetuneComparison
-        Frozen and fine-tuned network, compared on the held-out images.
+        Comparison of the frozen backbone and the fine-tuned network on the held-out images.
     by_class : ByClass
         Scores of each class on the held-out images.
     head, params, classes, n_images, n_groups, groups, baseline, baseline_class, notes, calibrated_on, made, seconds
@@ -283,7 +283,7 @@ class FinetuneEvaluation(ModelEvaluation):
         Raises
         ------
         ClassifierError
-            A value is missing or invalid, or contradicts another value; the message names it.
+            If a value is missing or invalid, or contradicts another value; the message names the value.
         """
         fields = Fields(values, "evaluation")
         unexpected = [name for name in _CROSS_VALIDATED if fields.values.get(name)]
@@ -295,7 +295,7 @@ class FinetuneEvaluation(ModelEvaluation):
         read = cls(**shared, comparison=comparison, by_class=ByClass(test.per_class, test.confusion))
         if read.judged != test:
             raise fields.contradicts(
-                f"its test part differs from the held-out results of the {comparison.kept} network"
+                f"its test part differs from the held-out results of the network that was kept ({comparison.kept})"
             )
         return read
 

@@ -18,18 +18,18 @@ possible differences of -1 to 1."""
 
 @dataclass(frozen=True)
 class GroupHintAccuracy:
-    """Accuracy when all images of one source stay on one side of every split.
+    """Accuracy if all images with the same value of a group hint stay on one side of every split.
 
     Parameters
     ----------
     name : str
-        ``name``, ``folder`` or a column of the manifest.
+        Kind of the group hint: ``name``, ``folder`` or the name of a column of the manifest.
     group_by : str
-        Value of the parameter ``group_by`` that groups by this source.
+        Value of the parameter ``group_by`` that groups by this hint.
     n_values : int
-        Number of sources.
+        Number of different values.
     examples : tuple of str
-        The first and the last source.
+        The first and the last value.
     accuracy : Interval
         Cross-validated accuracy of the head with the hyper-parameters of the final fit.
     """
@@ -61,7 +61,7 @@ class GroupHintAccuracy:
             Interval.from_fields(fields.part("accuracy")),
         )
         if not read.examples:
-            raise fields.contradicts(f"it has {read.n_values} sources but no examples")
+            raise fields.contradicts(f"it has {read.n_values} values but no examples")
         return read
 
 
@@ -126,7 +126,7 @@ class ReliabilityBin(NamedTuple):
     Parameters
     ----------
     confidence, accuracy : float
-        Mean confidence, and accuracy, of the images of the bin.
+        Mean confidence and accuracy of the images in the bin.
     n : int
         Number of images.
     """
@@ -189,7 +189,7 @@ class Outlook:
         Number of additional images that halves the errors; None if the trend is too flat for an estimate.
     answer : {"yes", "no", "unclear"}
         Whether twice as many images increase the accuracy by at least 0.01: "yes" if the 95 % interval of the gain
-        lies above 0 and the expected gain is at least 0.01, "no" if the interval lies below 0.01.
+        lies above 0 and the expected gain is at least 0.01, "no" if the interval lies below 0.01, otherwise "unclear".
     """
 
     n: int
@@ -200,17 +200,13 @@ class Outlook:
 
     def __str__(self) -> str:
         twice = self.at_twice
-        expected = f"{twice.mean:.3f} ({twice.low:.3f} to {twice.high:.3f})"
-        if self.answer == "no":
-            return f"no: expected {expected} with {2 * self.n:,} images, {self.now:.3f} with {self.n:,}"
-        is_sure = self.answer == "yes"
-        halved = (
-            f"; halving the errors takes about {_two_digits(self.to_halve):,} more images"
-            if is_sure and self.to_halve
-            else ""
-        )
-        answer = "yes" if is_sure else "unclear"
-        return f"{answer}: expected {expected} with {2 * self.n:,} images, {self.now:.3f} with {self.n:,}{halved}"
+        interval = f"(95 % CI {twice.low:.3f} to {twice.high:.3f})"
+        expected = f"the expected accuracy is {twice.mean:.3f} {interval} with {2 * self.n:,} images"
+        now = f"the cross-validated accuracy of the present {self.n:,} images is {self.now:.3f}"
+        halved = ""
+        if self.answer == "yes" and self.to_halve:
+            halved = f"; half as many errors are expected with about {_two_digits(self.to_halve):,} more images"
+        return f"{self.answer}: {expected}; {now}{halved}"
 
     def to_dict(self) -> dict[str, Any]:
         """Return the value of ``outlook`` in a learning curve."""
@@ -259,9 +255,9 @@ class LearningCurve:
     Parameters
     ----------
     points : tuple of CurvePoint
-        In ascending order of the number of images.
+        Points in ascending order of the number of images.
     outlook : Outlook or None
-        None if there are too few points for a trend.
+        Extrapolation of the curve; None if there are too few points for a trend.
     left_out : tuple of MissingPoint
         Points that could not be computed.
     """

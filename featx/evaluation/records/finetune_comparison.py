@@ -1,4 +1,4 @@
-"""Comparison of a frozen and a fine-tuned network on the same held-out images."""
+"""Comparison of a frozen backbone and a fine-tuned network on the same held-out images."""
 
 from __future__ import annotations
 
@@ -16,26 +16,27 @@ Kept = Literal["frozen", "finetuned"]
 
 @dataclass(frozen=True)
 class FinetuneComparison:
-    """Accuracy of a frozen network with a head and of the same network fine-tuned, on the same held-out images.
+    """Accuracy of a frozen backbone with a head and of the fine-tuned network, on the same held-out images.
 
     Parameters
     ----------
     kept : {"frozen", "finetuned"}
         The network that the classifier uses.
     frozen : Interval or None
-        Accuracy of the frozen network; None without a pretrained network.
+        Accuracy of the frozen backbone with a head; None without a pretrained backbone.
     finetuned : Interval
         Accuracy of the fine-tuned network.
     difference : Interval or None
-        Fine-tuned minus frozen accuracy, paired by image.
+        Fine-tuned minus frozen accuracy, paired by image; None without a pretrained backbone.
     n : int
         Number of held-out images.
     is_own_test : bool
-        True if the held-out images are the test part of the data set, False if they were split off the other images.
+        Whether the held-out images are the split ``test`` of the data set; otherwise, they were taken from the training
+        images.
     unfrozen : str
         Description of the trained layers, for display.
     history : mapping
-        Epochs, as returned by :meth:`featx.training.History.to_dict`.
+        Results of the epochs, as returned by :meth:`featx.training.History.to_dict`.
     """
 
     kept: Kept
@@ -72,7 +73,7 @@ class FinetuneComparison:
         Raises
         ------
         ClassifierError
-            A value is missing or invalid, or two values contradict each other.
+            If a value is missing or invalid, or two values contradict each other.
         """
         frozen = Interval.from_fields(fields.part("frozen").part("accuracy")) if "frozen" in fields else None
         read = cls(
@@ -96,7 +97,9 @@ def _history(fields: Fields) -> dict[str, Any]:
     numbers = [epoch.count("number") for epoch in epochs]
     best = fields.count("best")
     if numbers != list(range(len(numbers))) or (epochs and best not in numbers):
-        raise fields.contradicts(f"the best epoch is {best}, but it has {len(numbers)} epochs")
+        raise fields.contradicts(
+            f"the best epoch is {best}; expected epochs numbered 0, 1, 2, ..., with the best epoch among them"
+        )
     for epoch in epochs:
         for name in ("learning_rate", "val_loss", "seconds"):
             epoch.number(name, 0)

@@ -42,7 +42,7 @@ class Interval:
         Raises
         ------
         ClassifierError
-            A number is missing or outside ``least`` to ``most``, or the estimate lies outside the interval.
+            If a number is missing or outside ``least`` to ``most``, or the estimate lies outside the interval.
         """
         read = cls(*(fields.number(name, least, most) for name in (mean, "low", "high")))
         if not read.low - _ROUNDING <= read.mean <= read.high + _ROUNDING:
@@ -51,7 +51,7 @@ class Interval:
 
 
 def judge_baseline(accuracy: Interval, baseline: float, baseline_class: str | None = None) -> str:
-    """Compare an accuracy with that of always predicting the majority class.
+    """Compare an accuracy with the accuracy of always predicting the majority class.
 
     Parameters
     ----------
@@ -64,12 +64,12 @@ def judge_baseline(accuracy: Interval, baseline: float, baseline_class: str | No
     Returns
     -------
     str
-        A sentence if the confidence interval does not lie above the baseline; empty if it does.
+        A warning if the confidence interval is not above the accuracy of the majority class; otherwise empty.
     """
     if accuracy.low > baseline:
         return ""
     prediction = "the majority class" if baseline_class is None else f'"{baseline_class}"'
-    always = f"always answering {prediction} ({baseline:.3f})"
+    always = f"always predicting {prediction} ({baseline:.3f})"
     if accuracy.mean > baseline:
         return f"{accuracy.mean:.3f} may be no better than {always}: its 95 % interval includes {baseline:.3f}"
     return f"{accuracy.mean:.3f} is not better than {always}"
@@ -95,7 +95,7 @@ class ClassScore:
     n: int
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain values."""
+        """Return a dict of JSON values."""
         return {"class": self.name, "precision": self.precision, "recall": self.recall, "f1": self.f1, "n": self.n}
 
     @classmethod
@@ -120,7 +120,7 @@ class ByClass(NamedTuple):
 
     @classmethod
     def of(cls, targets: SingleLabel, predicted: NDArray[np.int64], y: NDArray[np.int64]) -> ByClass:
-        """Compare predicted with true class numbers, both of shape (n_samples,)."""
+        """Compare predicted with true class indices, both of shape (n_samples,)."""
         if not len(y):
             return cls()
         confusion = targets.confusion(predicted, y)
@@ -135,7 +135,7 @@ class ByClass(NamedTuple):
         Raises
         ------
         ClassifierError
-            A value is missing or invalid, or contradicts another value or the classes.
+            If a value is missing or invalid, or contradicts another value or the classes.
         """
         per_class = tuple(ClassScore.from_fields(one) for one in fields.parts("per_class"))
         confusion = tuple(
@@ -143,14 +143,14 @@ class ByClass(NamedTuple):
         )
         n = len(classes)
         if [one.name for one in per_class] != list(classes):
-            raise fields.contradicts("its classes differ from those of the model")
+            raise fields.contradicts("its classes differ from the classes of the model")
         if len(confusion) != n or any(len(row) != n for row in confusion):
             raise fields.contradicts(f"its confusion matrix is not {n} x {n}")
         rates = SingleLabel(tuple(classes)).rates(np.array(confusion, np.int64))
         for one, counted in zip(per_class, rates, strict=True):
             error = abs(one.recall - counted.recall) + abs(one.precision - counted.precision)
             if one.n != counted.n or error > _ROUNDING:
-                raise fields.contradicts(f"the scores of class {one.name!r} differ from those of the confusion matrix")
+                raise fields.contradicts(f"the scores of class {one.name!r} differ from the confusion matrix")
         if not any(map(sum, confusion)):
             raise fields.contradicts("its confusion matrix has no images")
         return cls(per_class, confusion)
@@ -213,7 +213,7 @@ class CrossValidation:
         Raises
         ------
         ClassifierError
-            A value is missing or invalid, or contradicts another value or the classes.
+            If a value is missing or invalid, or contradicts another value or the classes.
         """
         read = cls(
             fields.text("splitter"),
@@ -231,7 +231,7 @@ class CrossValidation:
     def _check(self, fields: Fields, classes: Sequence[str]) -> None:
         n_scores = len(self.per_fold)
         if n_scores < self.n_folds or (self.repeats == 1 and n_scores > self.n_folds):
-            raise fields.contradicts(f"{self.n_folds} folds repeated {self.repeats} times have {n_scores} accuracies")
+            raise fields.contradicts(f"it has {n_scores} accuracies for {self.n_folds} folds in {self.repeats} repeats")
         if not set(self.untested) <= set(classes):
             raise fields.contradicts("an untested class is not a class of the model")
         _check_share(fields, self.accuracy.mean, self.confusion)
@@ -246,12 +246,12 @@ class CrossValidation:
 def _check_share(fields: Fields, accuracy: float, confusion: Sequence[Sequence[int]]) -> None:
     n = sum(map(sum, confusion))
     if abs(sum(row[i] for i, row in enumerate(confusion)) / n - accuracy) > _ROUNDING:
-        raise fields.contradicts("its accuracy differs from that of its confusion matrix")
+        raise fields.contradicts("its accuracy differs from the accuracy of its confusion matrix")
 
 
 @dataclass(frozen=True)
 class HeldOut:
-    """Accuracy on the ``val`` or ``test`` part of a data set.
+    """Accuracy on the validation or test part of a data set.
 
     Parameters
     ----------
@@ -296,7 +296,7 @@ class HeldOut:
         Raises
         ------
         ClassifierError
-            A value is missing or invalid, or two values contradict each other.
+            If a value is missing or invalid, or two values contradict each other.
         """
         accuracy = Interval.from_fields(fields, "accuracy") if "accuracy" in fields else None
         is_known = bool(fields.values.get("confusion") or fields.values.get("per_class"))
@@ -326,7 +326,7 @@ class NewImagesAccuracy:
     n_as_given : int
         Number of all images.
     n_seen, n_near : int
-        Number of images that are training images, and of near-duplicates of training images.
+        Number of images with the same bytes as a training image, and of other near-duplicates of training images.
     baseline : float or None
         Accuracy of always predicting the majority class of the new images; None if there are no new images.
     baseline_class : str
@@ -350,13 +350,13 @@ class NewImagesAccuracy:
 
     @property
     def verdict(self) -> str:
-        """Warning if the confidence interval does not lie above the baseline; empty otherwise or without new images."""
+        """Warning if the confidence interval is not above the accuracy of the majority class; otherwise empty."""
         if self.accuracy is None or self.baseline is None:
             return ""
         return judge_baseline(self.accuracy, self.baseline, self.baseline_class)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain values."""
+        """Return a dict of JSON values."""
         return {
             "accuracy": None if self.accuracy is None else self.accuracy.to_dict(),
             "n": self.n,

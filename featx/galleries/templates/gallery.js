@@ -4,7 +4,7 @@ const figures = [...document.querySelectorAll("#gallery figure")];
 const places = new Map(figures.map((figure, place) => [figure, place]));
 const name = (figure) => figure.querySelector(".name").textContent;
 
-// A skipped image has no confidence, so it is last in both orders by confidence.
+// A skipped image has no confidence, and is therefore last in both orders by confidence.
 const doubt = (figure) => (figure.dataset.confidence === "" ? 2 : Number(figure.dataset.confidence));
 const sureness = (figure) => (figure.dataset.confidence === "" ? 2 : -Number(figure.dataset.confidence));
 const orders = {
