@@ -4,7 +4,7 @@ The first N images of a folder are extracted and grouped: duplicates, near-dupli
 fewer images, further images are made from the left half of one image and the right half of another. Print the wall time
 and the CPU time of grouping alone, the peak memory of its process, and the number of near-duplicates, as a Markdown
 table, then JSON. Files and features are written to a temporary folder. For 100,000 images, the extraction takes five
-minutes, and grouping takes as long again.
+minutes, and grouping takes another five minutes.
 """
 
 from __future__ import annotations

@@ -291,7 +291,7 @@ class SplitOptions(Options):
         "of the file name), a column of the manifest, camera, day, or a regular expression (same "
         "match in the path).",
     )
-    seed: int = option(0, "Random seed of the splits and of the head.")
+    seed: int = option(0, "Random seed of the splits, of the head and of the training.")
 
 
 @dataclass(frozen=True)
@@ -474,7 +474,7 @@ class ReportOptions(Options):
     suspects: str | Path | None = option(None, "CSV file to write: images with doubtful labels.", panel="Output")
     data: str | Path | None = option(
         None,
-        "Folder or manifest of the training images, which the page shows. If not given, the path "
+        "Folder or manifest of the training images, for the HTML page. If not given, the path "
         "that is recorded in the model.",
     )
     overwrite: bool = option(False, "Replace existing outputs that featx wrote.", panel="Output")

@@ -169,7 +169,7 @@ def test_errors_are_one_line_and_exit_1(workplace, images):
         ("extract", "nowhere"): "error: no such file or folder: nowhere",
         ("fit",): "error: no data set has been extracted into",
         ("report",): "error: there is no .featx file in this folder; name one, or create one: featx fit DATA",
-        ("predict", "no.featx", images): "error: no.featx: no such model file; featx fit writes one",
+        ("predict", "no.featx", images): "error: no.featx: no such model file; create one with featx fit",
     }
     for words, message in cases.items():
         result = run(*words, code=1)

@@ -298,7 +298,8 @@ def test_classes_of_one_recording_have_only_the_accuracy_of_their_test_part(fake
     found = fit(extract(tmp_path / "set", "quadrants", runtime=fake.runtime), runtime=fake.runtime).evaluation
     assert found.cv is None
     assert found.cv_reason == (
-        'class "a" has all 12 images in one group, so the class cannot be in both the training part and the test part'
+        'class "a" has all 12 images in one group, so no fold can have this class in both its training and its test '
+        "images"
     )
     assert (found.groups["n_recordings"], found.groups["n_frames"], found.ungrouped_accuracy.mean) == (4, 42, 1.0)
     assert found.test.n == 18
@@ -327,7 +328,7 @@ def test_a_class_of_one_image_that_is_not_rare_prevents_cross_validation(fake, t
     found = model.evaluation
     assert (found.cv, found.ungrouped_accuracy, model.out_of_fold, model.rejector) == (None, None, None, None)
     assert found.cv_reason == (
-        'class "green" has one image, so the class cannot be in both the training part and the test part'
+        'class "green" has one image, so no fold can have this class in both its training and its test images'
     )
     assert found.notes == (
         "too few groups to tune logreg; the middle value of each grid is used: C=1",

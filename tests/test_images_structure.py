@@ -159,7 +159,7 @@ def test_truncated_directories_and_invalid_positions():
     assert read_origin(data).camera == "A maker with a long name M1"
     for length in range(20, 140, 7):
         read_origin(data[:length])
-    with pytest.raises(ValueError, match="no TIFF file"):
+    with pytest.raises(ValueError, match="not a TIFF file"):
         Tiff.of(b"II")
     tiff = Tiff.of(b"II*\0\xff\xff\xff\xff")
     assert tiff.entries(tiff.first) == []

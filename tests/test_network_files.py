@@ -340,7 +340,7 @@ def test_archives_that_are_refused(tmp_path):
         archive.writestr("config.json", "{}")
         with pytest.warns(UserWarning, match="Duplicate"):
             archive.writestr("config.json", "{}")
-    with pytest.raises(BackboneError, match="holds a member twice"):
+    with pytest.raises(BackboneError, match="contains two entries of the same name"):
         check_keras_file(path)
     path.write_bytes(b"PK\x03\x04 no archive")
     with pytest.raises(BackboneError, match="is not a Keras file, or it is damaged"):

@@ -208,7 +208,7 @@ def test_prediction_lines_warn_about_training_images():
     assert lines == [
         "images     600 predicted, 0 skipped in 1.0 s (600 per second)",
         "warning    412 of 600 images were used to fit this model; "
-        "their probabilities are not representative of new images",
+        "their probabilities are usually higher than those of new images",
     ]
 
 

@@ -76,7 +76,7 @@ class Archive:
         except MemoryError:
             raise ClassifierError(f"{path} needs more memory than is available") from None
         except (FileNotFoundError, NotADirectoryError):
-            raise ClassifierError(f"{path}: no such model file; featx fit writes one") from None
+            raise ClassifierError(f"{path}: no such model file; create one with featx fit") from None
         except OSError as error:
             raise ClassifierError(f"{path} cannot be read: {error.strerror or error}") from None
         except Exception as error:  # zipfile, zlib, numpy and json raise BadZipFile, zlib.error, ValueError, KeyError

@@ -9,7 +9,7 @@ from featx.options import DEFAULT_BACKBONE
 
 
 def backbones(as_json: o.Json = False) -> None:
-    """List the backbones with their numbers of features and parameters, input size, licence, and available weights."""
+    """List the backbones with numbers of features and parameters, input size, licence, and presence of weights."""
     console = Console(as_json)
     from featx.backbones import list_backbones
 

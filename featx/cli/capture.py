@@ -29,8 +29,8 @@ def capture(
 ) -> None:
     """Collect images of one class from a camera or a video file.
 
-    The images of one call are a recording, which is never divided between training and test. People must consent to
-    being photographed.
+    The images that one run of the command collects are a recording, which is never divided between training and
+    test. People must consent to being photographed.
     """
     console = Console(as_json)
     output = Path(options.output)

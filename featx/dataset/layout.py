@@ -54,7 +54,7 @@ class _Step(NamedTuple):
 
 
 _Folders = dict[str, tuple[_Step, ...]]
-"""The parts of the path of each folder with images that may be class names, from the top, by path."""
+"""For each folder that contains images: the parts of its path that may be class names, the outermost first."""
 
 
 def read_layout(paths: Sequence[str], label_by: str | None = None) -> Layout:
@@ -284,7 +284,7 @@ def _take_splits(folders: _Folders) -> tuple[_Folders, dict[str, _Split]]:
             for folder, steps in folders.items()
             if steps and steps[0].name in found
         }
-        # Folders beside the splits contain no class folders, so that their images have no labels.
+        # # At this point, folders beside the splits have no subfolders; their images get no label.
         return {folder: steps[1:] if folder in taken else () for folder, steps in folders.items()}, taken
     inside = [steps for steps in folders.values() if steps]
     for level in range(1, min(map(len, inside), default=0)):
@@ -301,12 +301,12 @@ def _take_splits(folders: _Folders) -> tuple[_Folders, dict[str, _Split]]:
 
 
 def _top_splits(folders: _Folders) -> dict[str, Split]:
-    """Return the top folders that are splits; none if the top folders are classes.
+    """Return the split of each top folder; an empty dict if the top folders are classes.
 
     Raises
     ------
     AmbiguousLayoutError
-        If some top folders look like splits, and the other top folders contradict this.
+        If the folder names do not show whether the top folders are splits or classes.
     """
     children = _tops(folders)
     like = {name: found for name in children if (found := read_split_name(name)) is not None}
@@ -408,7 +408,7 @@ def _stop_if_ambiguous(folders: _Folders, label_by: str | None, has_splits: bool
     flat = sorted(top for top, names in children.items() if not names)
     if shared:
         tops = sorted(set().union(*(tops_of[name] for name in shared)))
-        what, advice = f"{first_few(tops)} each contain {first_few(shared)}", ""
+        what, advice = f"several of {first_few(tops)} contain {first_few(shared)}", ""
     elif nested and flat:
         inner = sorted(set().union(*(children[top] for top in nested)))
         holders, others = ("contains" if len(tops) == 1 else "contain" for tops in (nested, flat))

@@ -1,4 +1,4 @@
-"""Compute the features of the probe images of featx."""
+"""Compute the features of the probe images, which show whether an engine gives the same results."""
 
 from __future__ import annotations
 

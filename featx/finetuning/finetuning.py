@@ -248,7 +248,9 @@ def _frozen(backbone: str, options: FeatureOptions) -> tuple[str, FeatureOptions
 def _notes(data: TrainingData, plan: TrainingPlan, comparison: FinetuneComparison, left_out: bool) -> tuple[str, ...]:
     notes = [*data.notes]
     if not data.split.is_own_test:
-        notes.append("the test images were taken from the training part; groups were not divided")
+        notes.append(
+            "the data set has no test part: some training images were held out as test images, and no group was divided"
+        )
     if comparison.difference is not None:
         notes.append("the better candidate is selected on the test images, so its accuracy is slightly optimistic")
     if left_out:

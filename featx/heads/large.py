@@ -17,8 +17,8 @@ from sklearn.svm import SVC
 from featx.heads.table import Head, make_head
 
 MOST_EXACT = 10_000
-"""Maximum number of training samples for which no head is replaced. The time of an exact SVC grows with the square of
-the number of samples: 5 s on one core for 5,000 samples of 1,280 features, 34 s for 10,000."""
+"""Maximum number of training samples for which no head is replaced. The time of an exact SVC grows at least with the
+square of the number of samples: 5 s on one core for 5,000 samples of 1,280 features, 34 s for 10,000."""
 
 LANDMARKS = 1000
 """Number of landmarks: samples that approximate the kernel (Williams and Seeger 2001)."""
@@ -36,7 +36,8 @@ BATCH = 512
 def for_large(head: Head, n: int, n_classes: int) -> tuple[Head, str]:
     """Return the head to use for ``n`` training samples, and a note about the choice.
 
-    Up to 10,000 samples, and for an estimator given by the user, the head itself is returned. Above 10,000 samples:
+    The head itself is returned up to 10,000 samples, for an estimator given by the user, for other heads, and if a
+    parameter has no counterpart in the replacement. Otherwise:
 
     - ``svm``: the same hinge loss, one classifier per pair of classes, minimised by averaged stochastic gradient
       descent. C is converted to ``alpha = 1 / (C m)``, where m is the number of samples of a pair.

@@ -53,11 +53,11 @@ class Tiff:
         head = read(0, 16)
         orders: dict[bytes, Literal["little", "big"]] = {b"II": "little", b"MM": "big"}
         if head[:2] not in orders:
-            raise ValueError("no TIFF file")
+            raise ValueError("not a TIFF file")
         self._order = orders[head[:2]]
         version = int.from_bytes(head[2:4], self._order)
         if version not in (_CLASSIC, _BIG):
-            raise ValueError("no TIFF file")
+            raise ValueError("not a TIFF file")
         self._count, self._offset = (8, 8) if version == _BIG else (2, 4)
         self._entry = struct.Struct(
             ("<" if self._order == "little" else ">") + ("HHQ8s" if version == _BIG else "HHL4s")
@@ -66,11 +66,11 @@ class Tiff:
 
     @classmethod
     def of(cls, data: bytes) -> Tiff:
-        """Return the structure of a file in memory."""
+        """Return a Tiff for the content of a file."""
         return cls(lambda at, n: data[at : at + n])
 
     def entries(self, at: int) -> list[tuple[int, TiffEntry]]:
-        """Return the tags of the directory at a position, as far as the file contains them."""
+        """Return tag number and entry of each entry of a directory; entries after the end of the file are left out."""
         n, start = self._n_entries(at)
         block = self._read(start, n * self._entry.size)
         whole = len(block) // self._entry.size * self._entry.size

@@ -51,7 +51,7 @@ def _check_archive(archive: zipfile.ZipFile, n_bytes: int) -> None:
     entries = archive.infolist()
     names = [entry.filename for entry in entries]
     if len(set(names)) != len(names):
-        raise BackboneError("holds a member twice")
+        raise BackboneError("contains two entries of the same name")
     if sum(entry.file_size for entry in entries) > max(_MAX_RATIO * n_bytes, _MIN_DECOMPRESSED_LIMIT):
         raise BackboneError(f"would have more than {_MAX_RATIO} times its size when decompressed")
     if _CONFIG in names:

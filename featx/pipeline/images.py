@@ -52,7 +52,7 @@ def fill(
     runtime: Runtime,
     remember: Callable[[Sequence[FileState]], None] = lambda states: None,
 ) -> PassResult:
-    """Compute the features of the images that a store lacks.
+    """Compute Compute those features of the images that are not in the store.
 
     Parameters
     ----------
@@ -235,7 +235,7 @@ class _Batches(Iterator[NDArray[np.uint8]]):
         return Rows(keys_of(hashes)[finite], signatures[finite], features[finite])
 
     def settle(self, states: Sequence[FileState | None], memo: Mapping[str, FileState]) -> list[FileState]:
-        """Return the states of all images; duplicates share the result of decoding one of them in any run."""
+        """Return the states of all images; duplicates get the state of the one that was decoded, in any run."""
         shown = {s.content_hash: s for s in memo.values() if s.width}
         shown |= {s.content_hash: s for s in self._read if s.status == "skipped" or s.width}
         read = iter(self._read)

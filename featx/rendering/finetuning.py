@@ -22,10 +22,10 @@ def finetuning_lines(result: Mapping[str, Any]) -> list[str]:
 def _epoch_lines(result: Mapping[str, Any]) -> list[str]:
     per_epoch = result["seconds_per_epoch"]
     duration = f", {per_epoch:.1f} s each" if per_epoch is not None else ""
-    best = f"in epoch {result['best_epoch']}" if result["best_epoch"] else "before training (no epoch improved it)"
-    lines = [line("epochs", f"{result['epochs']}{duration}; highest validation accuracy: {best}")]
+    best = f"in epoch {result['best_epoch']}" if result["best_epoch"] else "before training (no epoch reduced it)"
+    lines = [line("epochs", f"{result['epochs']}{duration}; lowest validation loss: {best}")]
     zero = result["step_zero"]
     if zero["frozen_val_accuracy"] is not None:
         frozen = f"head on frozen features: {zero['frozen_val_accuracy']:.3f}"
-        lines.append(line("before", f"validation accuracy {zero['val_accuracy']:.3f} before training ({frozen})"))
+        lines.append(line("start", f"validation accuracy {zero['val_accuracy']:.3f} before training ({frozen})"))
     return lines

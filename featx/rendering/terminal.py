@@ -228,7 +228,7 @@ def prediction_lines(prediction: Mapping[str, Any]) -> list[str]:
             line(
                 "warning",
                 f"{prediction['n_seen']:,} of {prediction['n_images']:,} images were used to fit this model; "
-                "their probabilities are not representative of new images",
+                "their probabilities are usually higher than those of new images",
             )
         )
     return lines

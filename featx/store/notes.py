@@ -12,10 +12,10 @@ from featx.files import read_regular
 from featx.store.files import locked, prepare_cache, write_content
 
 _LARGEST = 1 << 24
-"""Maximum size of a file that is read, in bytes. The files that featx writes have some thousand bytes."""
+"""Maximum size of a file that is read, in bytes. a few thousand bytes"""
 
 _LARGEST_SIDE = 1 << 16
-"""Side of an input in pixels that is larger than the input of any network."""
+"""Limit in pixels; no network has an input as large as this."""
 
 
 def write_latest(cache: Path, latest: dict[str, Any]) -> None:
@@ -43,7 +43,7 @@ def read_input_sizes(cache: Path) -> dict[str, int]:
 
 @contextlib.contextmanager
 def changing_notes(cache: Path) -> Iterator[None]:
-    """Lock the small JSON files of a cache, so that only one process at a time changes them.
+    """Lock the JSON files of a cache that are changed in place, so that one process at a time changes them.
 
     Raises
     ------

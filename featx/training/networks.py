@@ -83,7 +83,7 @@ class Trainable:
 
     @property
     def variables(self) -> list[Any]:
-        """All variables that training changes: weights, statistics and states of random generators."""
+        """All variables that training changes: weights, batch statistics, and states of random generators."""
         return [*self.blocks.variables, *self.top.variables]
 
     def save(self, path: Path) -> None:
@@ -143,7 +143,9 @@ def _scaled(pixels: Any, preprocess: str, name: str) -> Any:
 
 
 def _thaw(network: keras.Model) -> None:
-    for layer in network._flatten_layers():  # a network that is already trainable does not set the flag of its layers
+    for layer in (
+        network._flatten_layers()
+    ):  # setting network.trainable = True has no effect on its layers if it is already True
         layer.trainable = True
 
 

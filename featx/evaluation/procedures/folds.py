@@ -98,7 +98,7 @@ def make_folds(
         n_images = int((y == fewest).sum())
         have = "has one image" if n_images == 1 else f"has all {n_images:,} images in one group"
         raise TooFewGroups(
-            f'class "{classes[fewest]}" {have}, so the class cannot be in both the training part and the test part'
+            f'class "{classes[fewest]}" {have}, so no fold can have this class in both its training and its test images'
         )
     always = np.isin(groups, groups[np.isin(y, untested)])
     at = np.flatnonzero(~always)
