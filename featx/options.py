@@ -170,7 +170,7 @@ class DatasetOptions(Options):
         "Folder whose name is the label, if class folders contain folders: parent (the "
         "innermost) or top (the outermost).",
     )
-    path_column: str = option("path", "Column of the manifest that contains the paths.")
+    path_column: str = option("path", "Column of the manifest or list that contains the paths.")
     label_column: str = option("label", "Column of the manifest that contains the labels.")
 
 
@@ -216,9 +216,8 @@ class BackboneOptions(Options):
     )
     preprocess: str | None = option(
         None,
-        "Scaling of the pixel values for a backbone from a file, as in Keras: caffe, tf or "
-        "torch; lite, none, or 'mean=R,G,B;std=R,G,B'. Needed if a JSON file beside the backbone "
-        "does not state it.",
+        "Scaling of the pixel values for a backbone from a file: caffe, tf or torch (as in Keras), lite (as in "
+        "EfficientNet-lite), none, or 'mean=R,G,B;std=R,G,B'. Needed unless a JSON file beside the backbone has it.",
     )
     layout: Layout | None = option(
         None,

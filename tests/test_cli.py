@@ -1,4 +1,4 @@
-"""The command line: help, JSON, exit codes, and no trace on anybody's terminal."""
+"""The command line: help, JSON, exit codes, and no tracebacks on the terminal."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ COMMANDS = {
     "cache gc": featx.clean_cache,
     "cache export": featx.export_features,
 }
-"""Every command and its library twin."""
+"""Each command, and the library function that does the same."""
 
 
 def commands():
@@ -60,7 +60,7 @@ def run(*words: object, code: int = 0):
 
 @pytest.fixture
 def workplace(fake, tmp_path, monkeypatch):
-    """Stand in an empty folder with the fake backbone's cache."""
+    """Change to an empty folder, and use the cache of the fake backbone."""
     monkeypatch.setenv("FEATX_CACHE", str(fake.runtime.cache))
     folder = tmp_path / "work"
     folder.mkdir()
@@ -89,7 +89,7 @@ def test_every_command_has_help_json_documentation_and_a_twin():
 )
 def test_arguments_are_those_of_the_library_twin(name):
     command = commands()[name]
-    own = {"cache", "workers", "batch_size", "device", "max_pixels", "as_json"}  # these make the Runtime, and print
+    own = {"cache", "workers", "batch_size", "device", "max_pixels", "as_json"}  # parameters of Runtime, and --json
     theirs = set(inspect.signature(COMMANDS[name]).parameters) - {"runtime"}
     assert {parameter.name for parameter in command.params} - own == theirs
 
@@ -225,13 +225,13 @@ def test_errors_of_the_system_are_one_clear_line(workplace, images, monkeypatch,
     assert "unexpected error" not in told
 
 
-def test_an_empty_variable_is_as_good_as_none(monkeypatch):
+def test_an_empty_environment_variable_counts_as_not_set(monkeypatch):
     monkeypatch.setenv("FEATX_CACHE", "")
     assert next_line("fit", cache=Path("cache")) == "next       featx fit"
     assert next_line("fit", cache=Path("other")) == "next       featx fit --cache other"
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="words of a shell of Unix")
+@pytest.mark.skipif(sys.platform == "win32", reason="the quoting is that of Unix shells")
 def test_next_commands_can_be_typed():
     odd = Path("-a\n'\udcff\\ü")
     line = next_line("predict", Path("-m.featx"), odd, "--group-by", "(a b)", cache=Path("-c"))
@@ -359,7 +359,7 @@ def following(output: str) -> list[str]:
 
 
 def test_next_commands_are_typed_as_they_are_printed(workplace, images, tmp_path):
-    """From the first command on; only FOLDER stands for something: images that nobody else can know."""
+    """Each printed command can be typed as it is; the only placeholder is FOLDER, for images of the user."""
     other = tmp_path / "other cache"
     new = make_classes(tmp_path / "new images", {"red": (205, 45, 45), "blue": (35, 60, 190)}, 2)
     words = ["extract", str(images), "--backbone", "quadrants", "--cache", str(other)]
@@ -367,7 +367,7 @@ def test_next_commands_are_typed_as_they_are_printed(workplace, images, tmp_path
     for command in ("extract", "fit", "report", "predict", "report", "compare", "fit"):
         assert words[0] == command
         assert words[-2:] == ["--cache", str(other)]
-        assert words not in typed  # they do not go in circles
+        assert words not in typed  # no command is suggested twice
         assert not [word for word in words if word.isupper() and word != "FOLDER"]
         typed.append(words)
         images = images if command == "compare" else new
@@ -409,7 +409,7 @@ def test_next_commands_of_the_others(workplace, images, tmp_path):
     ]
     run(*following(run("predict", "m.featx", images / "red").output))
     words = following(run("predict", "m.featx", images / "red", "-o", "scores.csv").output)
-    assert words[-2:] == ["--gallery", "gallery-2.html"]  # what is there is not replaced
+    assert words[-2:] == ["--gallery", "gallery-2.html"]  # gallery.html exists and is not replaced
     run(*words)
     for command in ("ls", "verify", "gc"):
         run(*following(run("cache", command).output))
@@ -483,7 +483,7 @@ def test_help_lists_options_in_panels_with_defaults_and_ranges(name):
             assert parameter.opts[0] in shown
     assert "<" not in shown
     if name == "finetune":
-        assert "It must be 0 or more and below 1." in text
+        assert "Range: 0 or more and below 1." in text
         assert "--batch-norm frozen|train" in text
         assert "[default: 0.8]" in text
 
@@ -497,7 +497,7 @@ def test_hostile_names_cannot_write_to_the_terminal(workplace, images):
     assert printable("a\udcffb") == r"a\udcffb"
 
 
-def test_the_folder_with_the_newest_model_is_reported(workplace, images):
+def test_the_newest_model_of_the_folder_is_reported(workplace, images):
     run("fit", images, "--backbone", "quadrants", "-o", "old.featx")
     run("fit", "-o", "new.featx")
     os.utime("old.featx", (1, 1))

@@ -399,7 +399,7 @@ def test_would_more_images_help(signal, answer):
     assert (outlook.answer, outlook.n) == (answer, 600)
     assert str(outlook).startswith(f"{answer}: the expected accuracy is {outlook.at_twice.mean:.3f}")
     assert "with 1,200 images" in str(outlook)
-    assert ("half as many errors are expected with about" in str(outlook)) == (answer == "yes")
+    assert ("half of the present error rate is expected" in str(outlook)) == (answer == "yes")
     twice = cross_validate(head, training_set(1200, 3, 40, signal=signal), 3, 1, 0).summary.accuracy
     assert abs(outlook.at_twice.mean - twice.mean) < 0.03
     for _, accuracy in curve.points:

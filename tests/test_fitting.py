@@ -332,8 +332,8 @@ def test_a_class_of_one_image_that_is_not_rare_prevents_cross_validation(fake, t
     )
     assert found.notes == (
         "too few groups to tune logreg; the middle value of each grid is used: C=1",
-        "no cross-validation and fewer than 10 independent validation images, so probabilities are not calibrated, "
-        "and the model cannot reject images",
+        "there is no cross-validation, and fewer than 10 independent validation images, so probabilities are not "
+        "calibrated, and the model cannot reject images",
     )
 
 

@@ -1,4 +1,4 @@
-"""Network files with external data, loops or wrong shapes are refused before a library reads them."""
+"""Network files with external data, loops or wrong shapes are refused, most of them before a library reads them."""
 
 from __future__ import annotations
 
@@ -213,7 +213,7 @@ LOCATION = b"\x0a\x08location", b"\x12\x05w.bin"
         field(13, b""),
         b"\x70\x01",  # only data_location
         b"\x70\x81\x80\x00",  # the same with a longer varint
-        b"\x70\x00\x70\x01",  # the last value counts
+        b"\x70\x00\x70\x01",  # given twice: refused if one of the values is external, in either order
         b"\x70\x01\x70\x00",
         b"\x72\x01\x01",  # as a packed list
         b"\xf2\x80\x80\x00" + b"\x01\x01",  # with a longer tag
@@ -229,7 +229,7 @@ def test_every_encoding_is_recognised(inside):
 
 
 def test_text_that_looks_like_external_weights_is_accepted():
-    """The bytes of such an entry may also occur in a text or in weights."""
+    """The bytes of an entry for external weights may also occur in a text or in weights."""
     made = onnx_model([tensor(external=False)])
     made.doc_string = "\n\x08location\x12\x05w.bin"
     made.graph.initializer[0].raw_data = LOCATION[0] + LOCATION[1]

@@ -53,7 +53,7 @@ def test_summary_and_lines_agree(model, tmp_path):
 def test_lines_of_an_evaluation(model):
     lines = evaluation_lines(model.evaluation.to_dict())
     assert [text.split("  ")[0] for text in lines] == ["accuracy", "valid for", "weakest", "head"]
-    assert "5 folds (StratifiedKFold), tuned within each fold" in lines[-1]
+    assert "for the accuracy, tuned and fitted in each of 5 folds (StratifiedKFold)" in lines[-1]
 
 
 def test_both_accuracies_are_shown_if_images_are_grouped(fake, tmp_path):
@@ -85,7 +85,7 @@ def test_lines_of_groups_and_group_hints(model):
         f"If these values name persons, days or other sources, use: {command}"
     )
     assert lines[4] == (
-        "by name    accuracy 0.712 if images are grouped by a word of the file name (P01 to P12). "
+        "by name    accuracy 0.712 if images are grouped by a word of the file name (12 words, P01 to P12). "
         f"If these words name persons, days or other sources, use: {command}"
     )
     lines = evaluation_lines(model.evaluation.to_dict() | changed, lambda group_by: f"again with {group_by}")
@@ -100,7 +100,7 @@ def test_the_same_image_in_two_classes_is_listed_first(fake, tmp_path):
     assert evaluation.groups["n_conflicts"] == 3
     assert evaluation_lines(evaluation.to_dict())[0] == (
         "conflict   3 pairs of duplicates or near-duplicates have different labels, "
-        "for example blue/again-0.png and red/red-00.png; featx inspect FOLDER --json lists all"
+        "for example blue/again-0.png and red/red-00.png; featx inspect FOLDER --json lists all pairs"
     )
 
 
@@ -173,7 +173,10 @@ def test_extraction_lines(fake, images):
     (images / "red" / "empty.png").write_bytes(b"")
     lines = extraction_lines(extract(images, "quadrants", runtime=fake.runtime).extraction.to_dict())
     assert lines[0].startswith("images     0 cached, 24 computed in ")
-    assert lines[1] == "crop       on average 23 % of each image is cut off; --resize pad or squash keep all of it"
+    assert (
+        lines[1]
+        == "crop       on average 23 % of each image is cut off; --resize pad and --resize squash keep the whole image"
+    )
     assert lines[2] == "skipped    red/empty.png: empty file (0 bytes)"
 
 
@@ -288,7 +291,9 @@ def test_on_images_without_use_for_an_evaluation(fake, images, tmp_path):
         report(model, on=make_classes(tmp_path / "new", {"green": (20, 200, 20), "red": (200, 50, 40)}, 2))
     with pytest.raises(EvaluationError, match="the images have no labels"):
         report(model, on=images / "red", runtime=fake.runtime)
-    assert "all 24 images are training images of this model" in str(report(model, on=images, runtime=fake.runtime))
+    assert "not evaluated, because all 24 images are training images of this model" in str(
+        report(model, on=images, runtime=fake.runtime)
+    )
 
 
 def test_on_from_the_command_line(fake, images, tmp_path, monkeypatch):
@@ -296,7 +301,9 @@ def test_on_from_the_command_line(fake, images, tmp_path, monkeypatch):
     fit(extract(images, "quadrants", runtime=fake.runtime), runtime=fake.runtime).save(tmp_path / "m.featx")
     shown = CliRunner().invoke(app, ["report", str(tmp_path / "m.featx"), "--on", str(images)])
     assert shown.exit_code == 0, shown.output
-    assert f"on         {images}: all 24 images are training images of this model" in shown.output
+    assert (
+        f"on         {images}: not evaluated, because all 24 images are training images of this model" in shown.output
+    )
 
 
 def test_class_names_of_a_matrix_are_distinct(model):

@@ -258,8 +258,9 @@ def test_a_model_keeps_the_effect_of_views(fake, table, tmp_path):
     shown = report(path)
     assert shown.to_dict()["views"] == effect.to_dict()
     assert effect.difference.low < 0 < effect.difference.high
-    assert re.search(rf"views      {re.escape(line_of(effect))}   difference with views \+0\.000 \(.*\), ", str(shown))
-    assert f"which may be due to chance   2 views for each training image ({effect.policy})" in str(shown)
+    views = f"views      2 views for each training image ({effect.policy}): difference +0.000 ("
+    assert views in str(shown)
+    assert f"which may be due to chance   {line_of(effect)}" in str(shown)
     report(path, html=tmp_path / "page.html", runtime=fake.runtime)
     page = (tmp_path / "page.html").read_text(encoding="utf-8")
     assert "<dt>views</dt>" in page
@@ -268,7 +269,7 @@ def test_a_model_keeps_the_effect_of_views(fake, table, tmp_path):
 
 def line_of(effect: ViewsGain) -> str:
     low, high = effect.without.low, effect.without.high
-    return f"accuracy 1.000 (95 % CI {low:.3f} to {high:.3f}) without views"
+    return f"accuracy 1.000 (95 % CI {low:.3f} to {high:.3f}) without them"
 
 
 def test_a_model_without_an_entry_for_views(fake, table, tmp_path):
@@ -293,9 +294,9 @@ def archive_member(path: Path, name: str) -> bytes:
 @pytest.mark.parametrize(
     ("difference", "expected"),
     [
-        ((0.05, 0.01, 0.09), "+0.050 (95 % CI +0.010 to +0.090), which is better   1 view"),
-        ((-0.05, -0.09, -0.01), "-0.050 (95 % CI -0.090 to -0.010), which is worse   1 view"),
-        ((0.05, -0.01, 0.11), "+0.050 (95 % CI -0.010 to +0.110), which may be due to chance   1 view"),
+        ((0.05, 0.01, 0.09), "+0.050 (95 % CI +0.010 to +0.090), which is better"),
+        ((-0.05, -0.09, -0.01), "-0.050 (95 % CI -0.090 to -0.010), which is worse"),
+        ((0.05, -0.01, 0.11), "+0.050 (95 % CI -0.010 to +0.110), which may be due to chance"),
     ],
 )
 def test_whether_views_help_is_reported(fake, table, difference, expected):
@@ -303,8 +304,9 @@ def test_whether_views_help_is_reported(fake, table, difference, expected):
     names = ("mean", "low", "high")
     evaluation["views"]["difference"] = dict(zip(names, difference, strict=True))
     evaluation["views"]["without"]["accuracy"] = dict(zip(names, (0.8, 0.7, 0.9), strict=True))
-    without = "views      accuracy 0.800 (95 % CI 0.700 to 0.900) without views"
-    assert f"{without}   difference with views {expected} for each" in "\n".join(evaluation_lines(evaluation))
+    shown = "\n".join(evaluation_lines(evaluation))
+    assert f": difference {expected}   accuracy 0.800 (95 % CI 0.700 to 0.900) without them" in shown
+    assert "views      1 view for each training image (" in shown
 
 
 def run(*words: object, code: int = 0) -> str:
@@ -333,7 +335,8 @@ def test_the_commands(workplace, images, fake):
     assert ": 48 cached, 0 computed" in run(*words)
     output = run("fit", "--views", 2)
     assert re.search(
-        r"views      accuracy .* views \+0\.000 \(95 % CI -0\.\d+ to \+0\.\d+\), which may be due to chance", output
+        r"views      2 views .*: difference \+0\.000 \(95 % CI -0\.\d+ to \+0\.\d+\), which may be due to chance",
+        output,
     )
     assert "views" not in run("fit", "--overwrite")
     fitted = json.loads(CliRunner().invoke(app, ["fit", "--views", "1", "--json", "--overwrite"]).stdout)

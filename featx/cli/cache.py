@@ -46,7 +46,7 @@ def gc(
         bool,
         typer.Option(
             "--gone",
-            help="Also remove data sets whose folder does not exist, for example on an unmounted disk.",
+            help="Also remove entries of data sets whose folder does not exist, for example on an unmounted disk.",
             rich_help_panel="Run",
         ),
     ] = False,
@@ -57,7 +57,7 @@ def gc(
     runtime: _Cache,
     as_json: o.Json = False,
 ) -> None:
-    """Remove features of deleted images, files that interrupted runs left behind, and graphs that no store needs."""
+    """Remove features of deleted images, files left by interrupted runs, and unused converted backbones (graphs)."""
     console = Console(as_json)
     from featx.caching import clean_cache
     from featx.rendering import cleaning_lines
@@ -83,7 +83,9 @@ def export(
     ],
     data: Annotated[
         Path | None,
-        typer.Argument(help="Folder or manifest that was extracted. If not given, the data set extracted last."),
+        typer.Argument(
+            metavar="DATA", help="Folder or manifest that was extracted. If not given, the data set extracted last."
+        ),
     ] = None,
     features: Annotated[
         str | None,
@@ -95,11 +97,11 @@ def export(
     ] = None,
     path_column: Annotated[
         str | None,
-        typer.Option(metavar="TEXT", help="Column of the manifest that holds the paths.", rich_help_panel="Data"),
+        typer.Option(metavar="TEXT", help="Column of the manifest that contains the paths.", rich_help_panel="Data"),
     ] = None,
     label_column: Annotated[
         str | None,
-        typer.Option(metavar="TEXT", help="Column of the manifest that holds the labels.", rich_help_panel="Data"),
+        typer.Option(metavar="TEXT", help="Column of the manifest that contains the labels.", rich_help_panel="Data"),
     ] = None,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace an existing file that featx wrote.", rich_help_panel="Output")

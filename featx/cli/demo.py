@@ -14,7 +14,9 @@ from featx.options import RuntimeOptions
 
 
 def demo(
-    folder: Annotated[Path, typer.Argument(help="Folder for the outputs of the demo.")] = Path("featx-demo"),
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Folder for the outputs of the demo.")] = Path(
+        "featx-demo"
+    ),
     as_json: o.Json = False,
 ) -> None:
     """Run extract, fit, report and predict on 300 images of handwritten digits, offline."""

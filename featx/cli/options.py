@@ -138,7 +138,7 @@ def _help(details: Mapping[str, Any]) -> str:
     """Return the help of an option, with the range of a number, and with dashes for the names of other options."""
     text = _NAMED.sub(lambda found: f"--{found[1].replace('_', '-')}", details["help"])
     allowed = range_in_words(details)
-    return f"{text} It must be {allowed}." if allowed and allowed != "1 or more" else text
+    return f"{text} Range: {allowed}." if allowed and allowed != "1 or more" else text
 
 
 def _metavar(hint: Any, kind: type) -> str:

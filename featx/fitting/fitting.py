@@ -325,7 +325,7 @@ def _calibrate_on_val(tuned: Tuned, parts: DataSplit, seed: int) -> _OutOfFoldRe
 def _calibration_notes(calibrated_on: CalibratedOn) -> list[str]:
     if calibrated_on == "nothing":
         return [
-            f"no cross-validation and fewer than {_FEWEST_TO_CALIBRATE} independent validation images, so "
+            f"there is no cross-validation, and fewer than {_FEWEST_TO_CALIBRATE} independent validation images, so "
             "probabilities are not calibrated, and the model cannot reject images"
         ]
     if calibrated_on == "val":

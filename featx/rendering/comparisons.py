@@ -40,8 +40,9 @@ def comparison_lines(comparison: Mapping[str, Any]) -> list[str]:
     ]
     if rows[1:] and comparison["n_folds"] > 1:
         selection = f"the best of {len(rows):,} combinations was selected on these folds"
-        bias = f"so its accuracy may be too high by about {comparison['selection_bias']:.3f}"
-        lines.append(line("selection", f"{selection}, {bias}; for an independent test: featx report MODEL --on NEW"))
+        size = comparison["selection_bias"]
+        bias = f"so its accuracy may be too high by {'less than 0.001' if size < 0.0005 else f'about {size:.3f}'}"
+        lines.append(line("selection", f"{selection}, {bias}; for an independent test: featx report MODEL --on FOLDER"))
     return lines + [line("note", note) for note in comparison["notes"]]
 
 

@@ -65,7 +65,9 @@ def evaluation_facts(evaluation: Mapping[str, Any], to_group: Callable[[str], st
         for name, value in evaluation["params"].items()
     )
     tuning = (
-        "" if cv is None else f", fitted on all training images; accuracy from {_folds(cv)}, tuned within each fold"
+        ""
+        if cv is None
+        else f", fitted on all training images; for the accuracy, tuned and fitted in each of {_folds(cv)}"
     )
     facts.append(fact("head", f"{evaluation['head']} ({params or 'as given'}){tuning}"))
     return facts + [fact("note", note) for note in evaluation["notes"]]
@@ -80,7 +82,7 @@ def _conflict_facts(groups: Mapping[str, Any]) -> list[Fact]:
     n = groups.get("n_conflicts", len(conflicts))
     pairs, have = _count(n, "pair", "pairs"), "has" if n == 1 else "have"
     text = f"{pairs} of duplicates or near-duplicates {have} different labels, for example {first} and {second}"
-    return [fact("conflict", f"{text}; featx inspect FOLDER --json lists all")]
+    return [fact("conflict", f"{text}; featx inspect FOLDER --json lists all pairs")]
 
 
 def finetune_facts(comparison: Mapping[str, Any]) -> list[Fact]:
@@ -141,7 +143,12 @@ def _outside_facts(on: Mapping[str, Any] | None) -> list[Fact]:
     training = _count(known, "training image", "training images")
     left_out = f"without {training}{near} (with these: {on['as_given']:.3f})" if known else ""
     if on["accuracy"] is None:
-        facts = [fact("on", f"{on['data']}: all {known:,} images are training images of this model{near}")]
+        facts = [
+            fact(
+                "on",
+                f"{on['data']}: not evaluated, because all {known:,} images are training images of this model{near}",
+            )
+        ]
     else:
         is_grouped = on["n_groups"] < on["n"]
         groups = f" in {_count(on['n_groups'], 'group', 'groups')}" if is_grouped else ""
@@ -222,6 +229,8 @@ def _ungrouped_facts(evaluation: Mapping[str, Any]) -> list[Fact]:
         return []
     kinds, total = _group_counts(evaluation)
     members = " and ".join(filter(None, [", ".join(kinds[:-1]), *kinds[-1:]])) or "images of one group"
+    if evaluation["val"] is not None or evaluation["test"] is not None:  # the members are those of the whole data set
+        members = "images of one group"
     reason = f"optimistic: {members} would be split between training and test ({total})"
     return [fact("ungrouped", f"{ungrouped['accuracy']['mean']:.3f}  {reason}")]
 
@@ -234,8 +243,8 @@ def _worth_facts(views: Mapping[str, Any] | None) -> list[Fact]:
     if difference is None:
         return [fact("views", f"{count}; the effect on the accuracy is unknown")]
     effect = "is better" if difference["low"] > 0 else "is worse" if difference["high"] < 0 else "may be due to chance"
-    without = f"accuracy {interval_text(views['without']['accuracy'])} without views"
-    return [fact("views", without, f"difference with views {change_text(difference)}, which {effect}", count)]
+    without = f"accuracy {interval_text(views['without']['accuracy'])} without them"
+    return [fact("views", f"{count}: difference {change_text(difference)}, which {effect}", without)]
 
 
 def groups_text(evaluation: Mapping[str, Any]) -> str:
@@ -261,7 +270,7 @@ def _group_counts(evaluation: Mapping[str, Any]) -> tuple[list[str], str]:
     kinds = [kind for kind in kinds if kind]
     total = f"{evaluation['n_images']:,} images in {evaluation['n_groups']:,} groups"
     if kinds and (evaluation["val"] is not None or evaluation["test"] is not None):
-        total = f"counted in the whole data set; the training part has {total}"
+        total = f"the training part has {total}; the whole data set has {', '.join(kinds)}"
     return kinds, total
 
 
@@ -277,7 +286,7 @@ def _group_hint_facts(evaluation: Mapping[str, Any], to_group: Callable[[str], s
     for hint in evaluation["group_hints"]:
         ends = f"{hint['examples'][0]} to {hint['examples'][-1]}"
         if hint["name"] == "name":
-            grouped, values = f"a word of the file name ({ends})", "words"
+            grouped, values = f"a word of the file name ({hint['n_values']:,} words, {ends})", "words"
         else:
             grouped, values = f"{hint['name']} ({hint['n_values']:,} values, {ends})", "values"
         text = (

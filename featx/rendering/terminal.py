@@ -44,7 +44,7 @@ def extraction_lines(extraction: Mapping[str, Any]) -> list[str]:
         lines.append(line("views", _views(views)))
     if extraction["cut_away"] is not None:
         share = f"on average {100 * extraction['cut_away']:.0f} % of each image is cut off"
-        lines.append(line("crop", f"{share}; --resize pad or squash keep all of it"))
+        lines.append(line("crop", f"{share}; --resize pad and --resize squash keep the whole image"))
     lines += [
         line("note", f"{count:,} {'image' if count == 1 else 'images'}: {note}")
         for note, count in sorted(extraction["notes"].items())

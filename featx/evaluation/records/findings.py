@@ -205,7 +205,9 @@ class Outlook:
         now = f"the cross-validated accuracy of the present {self.n:,} images is {self.now:.3f}"
         halved = ""
         if self.answer == "yes" and self.to_halve:
-            halved = f"; half as many errors are expected with about {_two_digits(self.to_halve):,} more images"
+            halved = (
+                f"; with about {_two_digits(self.to_halve):,} more images, half of the present error rate is expected"
+            )
         return f"{self.answer}: {expected}; {now}{halved}"
 
     def to_dict(self) -> dict[str, Any]:
