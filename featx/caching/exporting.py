@@ -89,7 +89,7 @@ def export_features(
     features : str, optional
         Id of a feature store; by default the store of the data set extracted last.
     label_by, path_column, label_column : str, optional
-        As for :func:`featx.extract`; for the data set extracted last, by default the values of that extraction.
+        As for :func:`featx.extract`. If ``data`` is None, the values of the last extraction are the defaults.
     overwrite : bool
         Replace a file that featx wrote. A ``.npy`` file is never replaced, because it does not record which program
         wrote it.
@@ -103,7 +103,8 @@ def export_features(
     Raises
     ------
     OutputError
-        If the file exists and may not be replaced, has another ending, has no folder, or cannot be written.
+        If the file exists and may not be replaced, if its name has another ending, if its folder does not exist, or if
+        it cannot be written.
     MissingExtraError
         If pyarrow is needed for Parquet and is not installed.
     StoreError
