@@ -20,6 +20,7 @@ from typer.testing import CliRunner
 import featx
 from featx.cli.app import app
 from featx.cli.console import next_line, printable
+from featx.cli.following import gallery_next
 
 COMMANDS = {
     "extract": featx.extract,
@@ -521,3 +522,11 @@ def test_help_starts_at_once():
 
 def test_version():
     assert run("--version").output.strip() == f"featx {featx.__version__}"
+
+
+def test_the_next_command_after_many_files_names_a_folder():
+    files = [Path(f"{number}.png") for number in range(4)]
+    assert "featx predict m.featx 0.png 1.png 2.png --gallery" in gallery_next(
+        Path("m.featx"), files[:3], Path("cache")
+    )
+    assert "featx predict m.featx FOLDER --gallery" in gallery_next(Path("m.featx"), files, Path("cache"))

@@ -27,7 +27,10 @@ def read(*folders: str, label_by: str | None = None) -> dict[str, tuple[str | No
 @pytest.mark.parametrize(
     ("name", "split"),
     [
-        *[(name, "train") for name in ("train", "Training", "TRAIN", "training_set", "train-images", "train2017")],
+        *[
+            (name, "train")
+            for name in ("train", "Training", "TRAIN", "training_set", "train-images", "train_pictures", "train2017")
+        ],
         *[(name, "val") for name in ("val", "valid", "Validation", "dev", "eval", "valset", "ValidationData")],
         *[(name, "test") for name in ("test", "Testing", "test_set", "Test Images", "hold-out", "holdout", "testdata")],
         *[(name, None) for name in ("trains", "valley", "contest", "train_val", "seg_train", "test_tube", "", "123")],
