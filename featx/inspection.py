@@ -26,7 +26,7 @@ from featx.duplicates import (
 )
 from featx.extraction import TooDarkError, stop_if_too_dark
 from featx.lookup import notice_own_folders
-from featx.options import LabelBy, PixelOptions
+from featx.options import LabelBy, PixelOptions, check_ranges
 from featx.readers import read_images
 from featx.runtime import Runtime
 from featx.source import ImageFile
@@ -183,7 +183,7 @@ def inspect(
     >>> featx.inspect("data").classes["0"]
     30
     """
-    PixelOptions.of(locals())  # checks the ranges
+    check_ranges(locals(), PixelOptions)
     runtime = runtime or Runtime()
     started = time.monotonic()
     with runtime.stage("listing the images"):

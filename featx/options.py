@@ -54,7 +54,7 @@ def check_range(name: str, value: Any, details: Mapping[str, Any]) -> None:
     Raises
     ------
     OptionError
-        A number is out of range.
+        If a number is out of range.
     """
     if isinstance(value, Sequence) and not isinstance(value, str):
         for one in value:
@@ -75,11 +75,7 @@ def range_in_words(details: Mapping[str, Any]) -> str:
     details : mapping
         Metadata of the field, see :func:`option`.
     """
-    return _in_words(*(details.get(bound) for bound in ("min", "above", "max", "below")))
-
-
-def _in_words(low: float | None, above: float | None, high: float | None, below: float | None) -> str:
-    """Return a range in words, such as ``1 or more`` or ``above 0 and below 1``."""
+    low, above, high, below = (details.get(bound) for bound in ("min", "above", "max", "below"))
     first = f"{low:,} or more" if low is not None else "" if above is None else f"above {above:,}"
     last = f"at most {high:,}" if high is not None else "" if below is None else f"below {below:,}"
     if low is not None and high is not None:
@@ -99,7 +95,7 @@ class Options:
     Raises
     ------
     OptionError
-        A number is out of range.
+        If a number is out of range.
     """
 
     panel: ClassVar[str] = "Options"
@@ -137,11 +133,11 @@ class Options:
         Raises
         ------
         KeyError
-            There is no option of that name.
+            If there is no option of that name.
         TypeError
-            A value has the wrong type.
+            If a value has the wrong type.
         OptionError
-            A number is out of range.
+            If a number is out of range.
         """
         defaults = {one.name: one.default for one in fields(cls)}
         for name, value in noted.items():
@@ -157,6 +153,24 @@ class Options:
     def changed(self) -> dict[str, Any]:
         """Return the values that differ from their defaults, by name."""
         return {one.name: getattr(self, one.name) for one in fields(self) if getattr(self, one.name) != one.default}
+
+
+def check_ranges(given: Mapping[str, Any], *kinds: type[Options]) -> None:
+    """Check the numbers among given values that are options of some classes.
+
+    Parameters
+    ----------
+    given : mapping
+        Values by name; names that are no options of the classes are ignored.
+    *kinds : subclasses of Options
+
+    Raises
+    ------
+    OptionError
+        If a number is out of range.
+    """
+    for kind in kinds:
+        kind.of(given)
 
 
 @dataclass(frozen=True)

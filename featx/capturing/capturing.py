@@ -22,7 +22,7 @@ from featx.capturing.opencv import start_opencv
 from featx.capturing.preview import Preview, open_preview
 from featx.capturing.recordings import Recording, check_label, count_recordings, new_recording
 from featx.errors import CaptureError
-from featx.options import CaptureOptions
+from featx.options import CaptureOptions, check_ranges
 from featx.runtime import Runtime
 
 _PATIENCE = 300
@@ -160,7 +160,7 @@ def capture(
     """
     runtime = runtime or Runtime()
     started = time.monotonic()
-    CaptureOptions.of(locals())  # checks the ranges
+    check_ranges(locals(), CaptureOptions)
     check_label(label)
     cv2 = start_opencv()
     cutter = _Cutter(cv2, None if full_frame else FaceFinder(cv2), margin)

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featx.errors import ClassifierError
-from featx.options import PredictOptions
+from featx.options import PredictOptions, check_ranges
 
 _DIRECTIONS = 64
 _IMAGES_A_DIRECTION = 5
@@ -145,7 +145,7 @@ class Rejector:
     def limit(self, rate: float) -> float:
         """Return the largest typicality with which images are rejected; see :meth:`rejected`."""
         n = len(self.novelties)
-        PredictOptions(reject_rate=rate)  # checks the range
+        check_ranges({"reject_rate": rate}, PredictOptions)
         if int(rate * n) < 1:
             raise ClassifierError(
                 f"`reject_rate={rate:g}`: this fraction of {n:,} training images is less than one image; expected at "

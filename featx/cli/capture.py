@@ -10,6 +10,7 @@ import typer
 
 from featx.cli import options as o
 from featx.cli.console import Console, next_line
+from featx.cli.following import option_words
 from featx.options import CaptureOptions, RuntimeOptions
 
 
@@ -34,7 +35,7 @@ def capture(
     """
     console = Console(as_json)
     output = Path(options.output)
-    told = _told(source, options)
+    again = _options_again(source, options)
     from featx.capturing import capture as library_capture
     from featx.capturing import count_recordings
     from featx.rendering import capture_lines, recording_lines
@@ -49,33 +50,26 @@ def capture(
     except KeyboardInterrupt:  # a common way to end a recording; the library has reported what is kept
         recordings = count_recordings(output) if output.is_dir() else {}
         if recordings:
-            console.lines([*recording_lines(recordings), _next(recordings, label, output, told)])
+            console.lines([*recording_lines(recordings), _next(recordings, label, output, again)])
         raise typer.Exit(1) from None
-    console.result(done, [*capture_lines(done), _next(done["recordings"], label, output, told)])
+    console.result(done, [*capture_lines(done), _next(done["recordings"], label, output, again)])
 
 
-def _told(source: str, options: CaptureOptions) -> list[str]:
+def _options_again(source: str, options: CaptureOptions) -> list[str]:
     """Return the options for another recording like this one."""
-    told = ["--source", source if source.isdecimal() else "VIDEO"]
-    for name, value in options.changed().items():
-        dashed = f"--{name.replace('_', '-')}"
-        if name == "output":
-            told += ["-o", str(value)]
-        elif isinstance(value, bool):
-            told.append(dashed if value else f"--no-{dashed.removeprefix('--')}")
-        else:
-            told += [dashed, str(value)]
-    return told
+    changed = options.changed()
+    output = ["-o", str(changed.pop("output"))] if "output" in changed else []
+    return ["--source", source if source.isdecimal() else "VIDEO", *output, *option_words(changed)]
 
 
-def _next(recordings: Mapping[str, int], label: str, output: Path, told: Sequence[str]) -> str:
+def _next(recordings: Mapping[str, int], label: str, output: Path, options: Sequence[str]) -> str:
     from featx.capturing import dataset_root
     from featx.rendering import ENOUGH_RECORDINGS
 
     few = [name for name, n in recordings.items() if 0 < n < ENOUGH_RECORDINGS]
     if few:
         again = label if label in few else few[0]
-        return next_line("capture", *((*told, "--", again) if again.startswith("-") else (again, *told)))
+        return next_line("capture", *((*options, "--", again) if again.startswith("-") else (again, *options)))
     if len(recordings) == 1:
-        return next_line("capture", "ANOTHER_LABEL", *told)
+        return next_line("capture", "ANOTHER_LABEL", *options)
     return next_line("extract", dataset_root(output))

@@ -9,7 +9,7 @@ import typer
 
 from featx.cli import options as o
 from featx.cli.console import Console, next_line
-from featx.cli.following import overwrite_option
+from featx.cli.following import option_words, overwrite_option
 from featx.options import (
     AugmentOptions,
     CompareOptions,
@@ -81,7 +81,7 @@ def compare(
             chosen["unfreeze"] = compared.unfreeze
             if _TOPS[best.pooling] != TrainOptions.top:
                 chosen["top"] = _TOPS[best.pooling]
-    told = [word for name, value in chosen.items() for word in (f"--{name.replace('_', '-')}", str(value))]
-    told += overwrite_option(data, begun_as, str(chosen.get("head", "finetuned")))
-    todo = next_line(command, data, "--backbone", begun_as, *told, cache=runtime.cache)
+    words = option_words(chosen)
+    words += overwrite_option(data, begun_as, str(chosen.get("head", "finetuned")))
+    todo = next_line(command, data, "--backbone", begun_as, *words, cache=runtime.cache)
     console.result(result, [*comparison_lines(result), todo])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 from featx.cli.console import TYPED, next_line
@@ -41,6 +42,18 @@ def typed_again(option: str, value: str) -> str:
         elif word != "--overwrite" and not word.startswith(f"{option}="):
             words.append(word)
     return " ".join(["featx", *map(shell_word, [*words, option, value, "--overwrite"])])
+
+
+def option_words(values: Mapping[str, object]) -> list[str]:
+    """Return options and their values as words of a command line, such as ``["--size", "64", "--no-preview"]``."""
+    words = []
+    for name, value in values.items():
+        dashed = name.replace("_", "-")
+        if isinstance(value, bool):
+            words.append(f"--{dashed}" if value else f"--no-{dashed}")
+        else:
+            words += [f"--{dashed}", str(value)]
+    return words
 
 
 def extract_next(cache: Path | None = None, *options: str) -> str:

@@ -9,6 +9,7 @@ import typer
 
 from featx.cli import options as o
 from featx.cli.console import Console, next_line
+from featx.cli.following import option_words
 from featx.options import DatasetOptions, PixelOptions, RuntimeOptions
 
 
@@ -39,6 +40,6 @@ def inspect(
         runtime=console.runtime(runtime),
     ).to_dict()
     given = {**({"white": found["white"]} if found["white"] else {}), **pixels.changed(), **options.changed()}
-    words = [word for name, value in given.items() for word in (f"--{name.replace('_', '-')}", str(value))]
+    words = option_words(given)
     is_usable = len(found["blank"]) < found["n_images"]  # without a usable image, extract would fail
     console.result(found, [*inspection_lines(found), *([next_line("extract", data, *words)] if is_usable else [])])

@@ -25,6 +25,7 @@ from featx.options import (
     FoldOptions,
     LabelBy,
     RunOptions,
+    check_ranges,
 )
 from featx.output import OutputFile
 from featx.runtime import Runtime
@@ -118,8 +119,7 @@ def compare(
     2
     """
     options, run = FeatureOptions.of(locals()), RunOptions(strict=strict)
-    for kind in (CompareOptions, FoldOptions, AugmentOptions):
-        kind.of(locals())  # checks the ranges
+    check_ranges(locals(), CompareOptions, FoldOptions, AugmentOptions)
     runtime = runtime or Runtime()
     if not (backbones and heads and poolings and resizes and sizes):
         raise EvaluationError(

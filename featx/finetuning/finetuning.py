@@ -30,6 +30,7 @@ from featx.options import (
     RunOptions,
     Top,
     TrainOptions,
+    check_ranges,
 )
 from featx.runtime import Runtime
 from featx.spec import EngineName, Pooling, Precision, Resize
@@ -160,7 +161,7 @@ def finetune(
     'finetuned'
     """
     given, training = FeatureOptions.of(locals()), TrainOptions.of(locals())
-    AugmentOptions.of(locals())  # checks the ranges
+    check_ranges(locals(), AugmentOptions)
     runtime = runtime or Runtime()
     started = time.monotonic()
     plan = TrainingPlan(

@@ -41,7 +41,16 @@ from featx.group_hints import find_group_hints, in_natural_order
 from featx.heads import Head, for_large, make_head, scores_of
 from featx.images import probe_files
 from featx.model import Classifier
-from featx.options import DEFAULT_BACKBONE, DEFAULT_HEAD, ClassWeight, ExtractOptions, FoldOptions, LabelBy, RunOptions
+from featx.options import (
+    DEFAULT_BACKBONE,
+    DEFAULT_HEAD,
+    ClassWeight,
+    ExtractOptions,
+    FoldOptions,
+    LabelBy,
+    RunOptions,
+    check_ranges,
+)
 from featx.output import model_file_name
 from featx.runtime import Runtime
 from featx.spec import EngineName, Layout, Pooling, Precision, Resize
@@ -156,7 +165,7 @@ def fit(
     options, run = ExtractOptions.of(locals()), RunOptions.of(locals())
     runtime = runtime or Runtime()
     started = time.monotonic()
-    FoldOptions.of(locals())  # checks the ranges
+    check_ranges(locals(), FoldOptions)
     if hidden:
         params = {**(params or {}), "hidden_layer_sizes": tuple(hidden)}
     made = make_head(head, params, class_weight, seed)

@@ -52,7 +52,7 @@ def fill(
     runtime: Runtime,
     remember: Callable[[Sequence[FileState]], None] = lambda states: None,
 ) -> PassResult:
-    """Compute Compute those features of the images that are not in the store.
+    """Compute those features of the images that are not in the store.
 
     Parameters
     ----------

@@ -15,7 +15,7 @@ from featx.files import temporary_folder
 from featx.galleries import Gallery, Status, Tile
 from featx.lookup import why_none_usable
 from featx.model import Classifier
-from featx.options import PredictOptions
+from featx.options import PredictOptions, check_ranges
 from featx.output import OutputFile, reason_of
 from featx.prediction.sorting import Sorter
 from featx.prediction.writing import WRITERS, Row, Values, open_table
@@ -213,7 +213,7 @@ def predict(
     >>> done.n_predicted
     30
     """
-    PredictOptions.of(locals())  # checks the ranges
+    check_ranges(locals(), PredictOptions)
     if link and sort_into is None:
         raise as_usage(OutputError("`link` requires `sort_into`; add `sort_into=FOLDER`, or leave out `link`"))
     runtime = runtime or Runtime()

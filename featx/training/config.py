@@ -7,7 +7,7 @@ from typing import Any, get_args
 
 from featx.augmentation import read_policy
 from featx.errors import TrainingError, as_usage
-from featx.options import BatchNorm, ClassWeight, Optimizer, TrainOptions
+from featx.options import BatchNorm, ClassWeight, Optimizer, TrainOptions, check_ranges
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ class TrainingConfig:
         _one_of("batch_norm", self.batch_norm, get_args(BatchNorm))
         if self.class_weight is not None:
             _one_of("class_weight", self.class_weight, ("balanced",))
-        TrainOptions.of(vars(self))  # checks the ranges
+        check_ranges(vars(self), TrainOptions)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the fields as JSON values."""
