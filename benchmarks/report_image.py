@@ -13,7 +13,7 @@ from playwright.sync_api import sync_playwright
 
 from featx import Runtime, extract, fit, make_sample, report
 
-_SIZE = {"width": 760, "height": 900}
+_SIZE = {"width": 760, "height": 930}
 _COLOURS = 64
 
 
