@@ -54,7 +54,7 @@ def checked(unchecked: Collection[str] = ()) -> Callable[[Callable[_P, _T]], Cal
                 raise ArgumentError(f"{name}: {error}; it takes {', '.join(known)}") from None
             for key, value in bound.arguments.items():
                 if key in hints() and key not in unchecked and not _fits(value, hints()[key]):
-                    raise ArgumentError(f"{name}: {key} is {_shown(value)}; it must be {_wanted(value, hints()[key])}")
+                    raise ArgumentError(f"{name}: {key} is {_shown(value)}; expected {_wanted(value, hints()[key])}")
             return function(*args, **kwargs)
 
         return run

@@ -64,7 +64,9 @@ def check_range(name: str, value: Any, details: Mapping[str, Any]) -> None:
         high, below = details.get("max"), details.get("below")
         fits = (low is None or value >= low) and (above is None or value > above)
         if not (fits and (high is None or value <= high) and (below is None or value < below)):
-            raise OptionError(f"`{name}={value}`: it must be {range_in_words(details)}")
+            words = range_in_words(details)
+            number = "a number " if words.startswith(("from", "above", "at most", "below")) else ""
+            raise OptionError(f"`{name}={value}`: expected {number}{words}")
 
 
 def range_in_words(details: Mapping[str, Any]) -> str:

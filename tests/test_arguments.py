@@ -16,31 +16,31 @@ from featx.arguments import checked
 from featx.errors import ArgumentError, HeadError
 
 WRONG = [
-    (featx.extract, (None,), {}, "extract: data is None; it must be str or Path"),
-    (featx.extract, (np.zeros((2, 8, 8, 3)),), {}, "extract: data is of type ndarray; it must be str or Path"),
-    (featx.extract, (b"data",), {}, r"data is b'data' \(bytes\); it must be str or Path"),
-    (featx.extract, ("d",), {"size": "224"}, r"size is '224' \(str\); it must be int or None"),
-    (featx.extract, ("d",), {"size": (224, 224)}, r"size is \(224, 224\) \(tuple\); it must be int or None"),
+    (featx.extract, (None,), {}, "extract: data is None; expected str or Path"),
+    (featx.extract, (np.zeros((2, 8, 8, 3)),), {}, "extract: data is of type ndarray; expected str or Path"),
+    (featx.extract, (b"data",), {}, r"data is b'data' \(bytes\); expected str or Path"),
+    (featx.extract, ("d",), {"size": "224"}, r"size is '224' \(str\); expected int or None"),
+    (featx.extract, ("d",), {"size": (224, 224)}, r"size is \(224, 224\) \(tuple\); expected int or None"),
     (featx.extract, ("d",), {"size": True}, r"size is True \(bool\)"),
     (featx.extract, ("d",), {"backbon": "x"}, "extract has no argument 'backbon'; did you mean backbone"),
     (featx.extract, ("d",), {"cache": "c"}, r"it is one of runtime: runtime=featx.Runtime\(cache=...\)"),
-    (featx.extract, ("d",), {"runtime": "c"}, r"it must be Runtime or None, as featx.Runtime\(cache='c'\)"),
-    (featx.fit, ("d",), {"cv": StratifiedKFold(3)}, "fit: cv is of type StratifiedKFold; it must be int"),
-    (featx.fit, ("d",), {"group_by": np.arange(3)}, "group_by is of type ndarray; it must be str or None"),
-    (featx.fit, ("d",), {"seed": None}, "seed is None; it must be int"),
-    (featx.fit, ("d",), {"size": "224"}, r"fit: size is '224' \(str\); it must be int or None"),
-    (featx.fit, ("d",), {"hidden": 128}, r"it must be a sequence of int, as \[128\]"),
+    (featx.extract, ("d",), {"runtime": "c"}, r"expected Runtime or None, as featx.Runtime\(cache='c'\)"),
+    (featx.fit, ("d",), {"cv": StratifiedKFold(3)}, "fit: cv is of type StratifiedKFold; expected int"),
+    (featx.fit, ("d",), {"group_by": np.arange(3)}, "group_by is of type ndarray; expected str or None"),
+    (featx.fit, ("d",), {"seed": None}, "seed is None; expected int"),
+    (featx.fit, ("d",), {"size": "224"}, r"fit: size is '224' \(str\); expected int or None"),
+    (featx.fit, ("d",), {"hidden": 128}, r"expected a sequence of int, as \[128\]"),
     (featx.compare, ("d",), {"heads": "svm"}, r"a sequence of str or BaseEstimator, as \['svm'\]"),
     (featx.compare, ("d",), {"bakbones": ["x"]}, "compare has no argument 'bakbones'; did you mean backbones"),
     (featx.finetune, ("d",), {"unfreez": 4}, "finetune has no argument 'unfreez'; did you mean unfreeze"),
-    (featx.finetune, ("d",), {"unfreeze": 1.5}, r"unfreeze is 1.5 \(float\); it must be int or str"),
-    (featx.finetune, ("d",), {"hidden": 256}, r"it must be a sequence of int, as \[256\]"),
-    (featx.finetune, ("d",), {"hidden": ["256"]}, r"hidden is \['256'\] \(list\); it must be a sequence of int"),
-    (featx.load, ("m",), {"trusted": "mine.Own"}, r"it must be a sequence of str, as \['mine.Own'\]"),
-    (featx.load, ("m",), {"trusted": True}, r"trusted is True \(bool\); it must be a sequence of str"),
+    (featx.finetune, ("d",), {"unfreeze": 1.5}, r"unfreeze is 1.5 \(float\); expected int or str"),
+    (featx.finetune, ("d",), {"hidden": 256}, r"expected a sequence of int, as \[256\]"),
+    (featx.finetune, ("d",), {"hidden": ["256"]}, r"hidden is \['256'\] \(list\); expected a sequence of int"),
+    (featx.load, ("m",), {"trusted": "mine.Own"}, r"expected a sequence of str, as \['mine.Own'\]"),
+    (featx.load, ("m",), {"trusted": True}, r"trusted is True \(bool\); expected a sequence of str"),
     (featx.predict, ("m", 3), {}, r"predict: paths is 3 \(int\)"),
     (featx.report, (), {}, "report: missing a required argument: 'model'; it takes model, on, label_by"),
-    (featx.report, ("m",), {"on": ["d"]}, r"on is \['d'\] \(list\); it must be str, Path or None"),
+    (featx.report, ("m",), {"on": ["d"]}, r"on is \['d'\] \(list\); expected str, Path or None"),
     (
         featx.list_cache,
         ("c",),
@@ -61,7 +61,7 @@ def test_a_model_predicts_no_arrays(fake, images):
     table = featx.extract(images, "quadrants", runtime=fake.runtime)
     model = featx.fit(table, "centroid")
     with pytest.raises(
-        ArgumentError, match="images is of type ndarray; it must be FeatureTable, str, Path or a sequence"
+        ArgumentError, match="images is of type ndarray; expected FeatureTable, str, Path or a sequence"
     ):
         model.predict(table.X)
     with pytest.raises(ArgumentError, match="predict has no argument 'strickt'; did you mean strict"):

@@ -442,8 +442,8 @@ def test_an_image_that_changes_between_the_passes(fake, images):
     [
         ({"views": 3}, "`views=3` requires `augment`; expected light, medium, tutorial"),
         ({"augment": "light"}, "`augment=light` requires a number of views of each image, such as `views=4`"),
-        ({"augment": "light", "views": -1}, "`views=-1`: it must be from 0 to 65,535"),
-        ({"augment": "light", "views": 65_536}, "`views=65536`: it must be from 0 to 65,535"),
+        ({"augment": "light", "views": -1}, "`views=-1`: expected a number from 0 to 65,535"),
+        ({"augment": "light", "views": 65_536}, "`views=65536`: expected a number from 0 to 65,535"),
         ({"augment": "hard", "views": 2}, "`augment=hard`: unknown policy; expected light, medium, tutorial"),
     ],
 )

@@ -344,12 +344,12 @@ def test_valid_labels(label):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"count": 0}, "`count=0`: it must be 1 or more"),
-        ({"every": 0}, "`every=0`: it must be 1 or more"),
-        ({"margin": -0.1}, "`margin=-0.1`: it must be from 0 to 10"),
-        ({"margin": float("nan")}, "`margin=nan`: it must be from 0 to 10"),
-        ({"min_sharpness": 1.5}, "`min_sharpness=1.5`: it must be from 0 to 1"),
-        ({"min_difference": 300}, "`min_difference=300`: it must be from 0 to 255"),
+        ({"count": 0}, "`count=0`: expected 1 or more"),
+        ({"every": 0}, "`every=0`: expected 1 or more"),
+        ({"margin": -0.1}, "`margin=-0.1`: expected a number from 0 to 10"),
+        ({"margin": float("nan")}, "`margin=nan`: expected a number from 0 to 10"),
+        ({"min_sharpness": 1.5}, "`min_sharpness=1.5`: expected a number from 0 to 1"),
+        ({"min_difference": 300}, "`min_difference=300`: expected a number from 0 to 255"),
     ],
 )
 def test_numbers_out_of_range(recording, options, message):

@@ -291,7 +291,7 @@ def test_rejected_images_have_no_label(fake, images):
     assert found.labels == ("", "", "", "red")
     assert [one["status"] for one in found.to_dict()["predictions"]] == ["rejected"] * 3 + ["ok"]
     assert not model.predict(table).rejected.any()
-    with pytest.raises(OptionError, match="`reject_rate=2`: it must be above 0 and below 1"):
+    with pytest.raises(OptionError, match="`reject_rate=2`: expected a number above 0 and below 1"):
         model.predict(table, reject_rate=2)
 
 

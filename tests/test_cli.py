@@ -419,7 +419,7 @@ def test_next_commands_of_the_others(workplace, images, tmp_path):
 def test_usage_errors_have_the_form_of_all_errors(workplace, images):
     cases = {
         ("extract", "--nonsense"): "No such option: --nonsense",
-        ("fit", "--cv", "1"): "--cv 1: it must be 2 or more",
+        ("fit", "--cv", "1"): "--cv 1: expected 2 or more",
         ("predict",): "Missing argument 'MODEL'",
         ("nosuch",): "No such command 'nosuch'",
         ("cache", "nosuch"): "No such command 'nosuch'",

@@ -369,7 +369,7 @@ def test_free_disk_space_is_required_for_missing_rows_only(
     ("wrong", "kind", "message"),
     [
         ({"top": "mean"}, TrainingError, "`top=mean`: expected gap, gmp or flatten"),
-        ({"hidden": [0]}, OptionError, "`hidden=0`: it must be 1 or more"),
+        ({"hidden": [0]}, OptionError, "`hidden=0`: expected 1 or more"),
         ({"precision": "int8"}, EngineError, "a quantized network cannot be fine-tuned"),
         ({"views": 2}, SpecError, "`views=2` requires `augment`; expected light"),
         ({"augment": "heavy", "views": 2}, SpecError, "heavy"),

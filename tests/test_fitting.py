@@ -400,9 +400,9 @@ def test_errors_state_why_data_cannot_be_fitted(fake, images, tmp_path):
     with pytest.raises(EvaluationError, match="the test part contains green, but the training part does not"):
         fit(extract(split, "quadrants", runtime=fake.runtime))
     both = extract(images, "quadrants", runtime=fake.runtime)
-    with pytest.raises(OptionError, match="`cv=1`: it must be 2 or more"):
+    with pytest.raises(OptionError, match="`cv=1`: expected 2 or more"):
         fit(both, cv=1)
-    with pytest.raises(OptionError, match="`repeats=0`: it must be 1 or more"):
+    with pytest.raises(OptionError, match="`repeats=0`: expected 1 or more"):
         fit(both, repeats=0)
     with pytest.raises(HeadError, match="`head=forest`: expected logreg"):
         fit(both, "forest")
@@ -528,7 +528,7 @@ def test_incompatible_arguments_are_a_type_error(fake, table, images):
         fit(table, backbone="quadrants")
     with pytest.raises(TypeError, match="fit: resize applies only to a folder or manifest; give a folder"):
         fit(resize="pad")
-    with pytest.raises(TypeError, match="features is of type ndarray; it must be FeatureTable, str, Path or None"):
+    with pytest.raises(TypeError, match="features is of type ndarray; expected FeatureTable, str, Path or None"):
         fit(table.X)
 
 
@@ -540,7 +540,7 @@ def test_incompatible_arguments_are_a_type_error(fake, table, images):
         ({"group_by": "word:9"}, "`group_by=word:9`: no image has such a group"),
         ({"params": {"C": "abc"}}, "The 'C' parameter of LogisticRegression"),
         ({"head": "forest"}, "`head=forest`: expected logreg"),
-        ({"cv": 1}, "it must be 2 or more"),
+        ({"cv": 1}, "expected 2 or more"),
     ],
 )
 def test_invalid_options_are_reported_before_any_image_is_computed(fake, images, options, message):

@@ -38,7 +38,7 @@ def test_data_is_a_path(fake, images, tmp_path, kind):
 
 @pytest.mark.parametrize("kind", PATHS)
 def test_fine_tuning_takes_a_path(fake, images, kind):
-    with pytest.raises(featx.FeatxError, match="`epochs=0`: it must be 1 or more"):
+    with pytest.raises(featx.FeatxError, match="`epochs=0`: expected 1 or more"):
         featx.finetune(kind(images), epochs=0, runtime=fake.runtime)
 
 

@@ -66,7 +66,7 @@ def test_low_confidence_or_large_distance_alone_rejects():
 def test_invalid_rates_are_refused():
     known = rejector(40, 0)
     for rate in (0, 1, -0.1, 5):
-        with pytest.raises(OptionError, match="it must be above 0 and below 1"):
+        with pytest.raises(OptionError, match="expected a number above 0 and below 1"):
             known.limit(rate)
     message = "`reject_rate=0.01`: this fraction of 40 training images is less than one image; expected at least 0.025"
     with pytest.raises(ClassifierError, match=message):
@@ -102,7 +102,7 @@ def test_foreign_images_are_rejected_in_every_form(fake, model, tmp_path, monkey
     assert "3 predicted, 3 rejected, 0 skipped" in shown.output
     result = json.loads(CliRunner().invoke(app, [*words, "--json"]).stdout)
     assert result["n_rejected"] == 3
-    with pytest.raises(OptionError, match="it must be above 0 and below 1"):
+    with pytest.raises(OptionError, match="expected a number above 0 and below 1"):
         predict(model, new, reject_rate=2, runtime=fake.runtime)
 
 

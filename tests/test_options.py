@@ -134,19 +134,19 @@ def test_the_range_of_a_number_is_that_of_its_field(kind, name):
     for value in allowed:
         assert getattr(kind(**{name: (value,) if is_list else value}), name) == ((value,) if is_list else value)
     for value in [*refused, math.nan]:
-        with pytest.raises(OptionError, match=f"^`{name}={value}`: it must be "):
+        with pytest.raises(OptionError, match=f"^`{name}={value}`: expected "):
             kind(**{name: (value,) if is_list else value})
 
 
 @pytest.mark.parametrize(
     ("kind", "given", "message"),
     [
-        (FoldOptions, {"cv": 1}, "`cv=1`: it must be 2 or more"),
-        (PixelOptions, {"white": 0}, "`white=0`: it must be from 1 to 4,294,967,295"),
-        (TrainOptions, {"warmup": 1.0}, "`warmup=1.0`: it must be 0 or more and below 1"),
-        (TrainOptions, {"learning_rate": 0.0}, "`learning_rate=0.0`: it must be above 0"),
-        (TrainOptions, {"layer_decay": 2.0}, "`layer_decay=2.0`: it must be above 0 and at most 1"),
-        (HeadOptions, {"hidden": (128, 0)}, "`hidden=0`: it must be 1 or more"),
+        (FoldOptions, {"cv": 1}, "`cv=1`: expected 2 or more"),
+        (PixelOptions, {"white": 0}, "`white=0`: expected a number from 1 to 4,294,967,295"),
+        (TrainOptions, {"warmup": 1.0}, "`warmup=1.0`: expected 0 or more and below 1"),
+        (TrainOptions, {"learning_rate": 0.0}, "`learning_rate=0.0`: expected a number above 0"),
+        (TrainOptions, {"layer_decay": 2.0}, "`layer_decay=2.0`: expected a number above 0 and at most 1"),
+        (HeadOptions, {"hidden": (128, 0)}, "`hidden=0`: expected 1 or more"),
     ],
 )
 def test_the_message_of_a_range(kind, given, message):
@@ -170,7 +170,7 @@ def test_the_message_of_a_range(kind, given, message):
     ],
 )
 def test_a_function_refuses_a_number_out_of_range_before_any_work(function, given, tmp_path):
-    with pytest.raises(OptionError, match="it must be"):
+    with pytest.raises(OptionError, match="expected"):
         function(str(tmp_path / "none"), **given)
 
 

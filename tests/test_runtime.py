@@ -43,5 +43,5 @@ def test_the_quota_of_a_container(tmp_path, files, quota):
 
 @pytest.mark.parametrize("name", ["workers", "batch_size", "max_pixels"])
 def test_there_is_at_least_one_of_each(name):
-    with pytest.raises(ValueError, match=f"`{name}=0`: it must be 1 or more"):
+    with pytest.raises(ValueError, match=f"`{name}=0`: expected 1 or more"):
         Runtime(**{name: 0})

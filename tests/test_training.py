@@ -401,9 +401,9 @@ def test_a_history_survives_json() -> None:
     [
         ({"optimizer": "lion"}, "`optimizer=lion`: expected adamw, adam, rmsprop or sgd"),
         ({"batch_norm": "yes"}, "`batch_norm=yes`: expected frozen or train"),
-        ({"epochs": 0}, "`epochs=0`: it must be 1 or more"),
-        ({"dropout": 1.0}, "`dropout=1.0`: it must be 0 or more and below 1"),
-        ({"learning_rate": 0.0}, "`learning_rate=0.0`: it must be above 0"),
+        ({"epochs": 0}, "`epochs=0`: expected 1 or more"),
+        ({"dropout": 1.0}, "`dropout=1.0`: expected 0 or more and below 1"),
+        ({"learning_rate": 0.0}, "`learning_rate=0.0`: expected a number above 0"),
         ({"class_weight": "all"}, "`class_weight=all`: expected balanced"),
     ],
 )

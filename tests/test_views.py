@@ -235,7 +235,7 @@ def test_more_views_than_there_are(fake, table):
     message = "`views=4`: set has 3 augmented views of each image; extract more with `augment` and `views`"
     with pytest.raises(EvaluationError, match=message):
         fit(table, views=4, runtime=fake.runtime)
-    with pytest.raises(OptionError, match="`views=-1`: it must be from 0 to 65,535"):
+    with pytest.raises(OptionError, match="`views=-1`: expected a number from 0 to 65,535"):
         fit(table, views=-1, runtime=fake.runtime)
 
 

@@ -35,7 +35,7 @@ class Fields:
 
     def __init__(self, values: Any, place: str) -> None:
         if not isinstance(values, dict):
-            raise ClassifierError(f"{place} is {shown(values)}; it must be a JSON object")
+            raise ClassifierError(f"{place} is {shown(values)}; expected a JSON object")
         self.values, self.place = values, place
 
     def __contains__(self, name: str) -> bool:
@@ -130,7 +130,7 @@ class Fields:
 
     def wrong(self, name: str, value: Any, needed: str) -> ClassifierError:
         """Return the error for an invalid value."""
-        return ClassifierError(f"{self.place}.{name} is {shown(value)}; it must be {needed}")
+        return ClassifierError(f"{self.place}.{name} is {shown(value)}; expected {needed}")
 
     def _wrong_entry(self, name: str, entry: Any, needed: str) -> ClassifierError:
         return ClassifierError(f"{self.place}.{name} contains {shown(entry)}; all its values must be {needed}")
