@@ -201,8 +201,6 @@ def fit(
         *_calibration_notes(left_out.calibrated_on),
         *tally.notes(),
     ]
-    for note in notes:
-        runtime.notice(note)
     baseline = train.targets.baseline(train.y if crossed is None else train.y[crossed.tested])
     evaluation = Evaluation(
         head=made.name,
