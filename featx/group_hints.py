@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from featx.dataset import original_stem
 from featx.errors import DatasetError, as_usage
-from featx.table import Sample
+from featx.table import ORIGINS, Sample
 
 _MOST = 3
 _LEAST_NAMED = 0.9
@@ -142,8 +142,9 @@ def find_group_hints(samples: Sequence[Sample]) -> list[GroupHint]:
 
 
 def _allowed(columns: set[str]) -> str:
-    named = f", a column ({', '.join(sorted(columns))})" if columns else ""
-    return f"expected parent, folder:N, word:N (N: 1, 2, ...){named} or a regular expression such as '(P\\d+)'"
+    named = f" ({', '.join(sorted(columns - set(ORIGINS)))})" if columns - set(ORIGINS) else ""
+    places = "parent, folder:N, word:N (N: 1, 2, ...)"
+    return f"expected {places}, a column of the manifest{named}, camera, day, or a regular expression such as '(P\\d+)'"
 
 
 def _compiled(group_by: str, columns: set[str]) -> re.Pattern[str]:

@@ -31,7 +31,8 @@ def test_groups_by_parent_pattern_and_column():
 def test_an_invalid_pattern_or_one_without_a_match_names_the_allowed_values():
     with pytest.raises(
         DatasetError,
-        match=r"`group_by=\(P`: not a regular expression \(.*\); expected parent, folder:N, word:N \(N",
+        match=r"`group_by=\(P`: not a regular expression \(.*\); expected parent, folder:N, word:N \(N.*\), "
+        r"a column of the manifest, camera, day, or a regular expression",
     ):
         read_groups(samples("a/1.png"), "(P")
     with pytest.raises(
@@ -39,8 +40,8 @@ def test_an_invalid_pattern_or_one_without_a_match_names_the_allowed_values():
         match=r"`group_by=plate`: no image has such a group \(first path: 'a/1.png'\); expected parent, folder:N",
     ):
         read_groups(samples("a/1.png"), "plate")
-    with pytest.raises(DatasetError, match=r"a column \(day\) or a regular expression"):
-        read_groups([Sample("1.png", "a", others=(("day", "1"),))], "plate")
+    with pytest.raises(DatasetError, match=r"a column of the manifest \(well\), camera, day, or a regular expression"):
+        read_groups([Sample("1.png", "a", others=(("day", "1"), ("well", "A1")))], "plate")
 
 
 def test_plates_in_names():
