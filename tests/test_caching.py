@@ -9,6 +9,7 @@ import random
 import shutil
 import sys
 import time
+from dataclasses import replace
 from datetime import datetime
 
 import h5py
@@ -19,9 +20,12 @@ from PIL import Image
 from typer.testing import CliRunner
 
 import featx
+from featx.backbones import FILE_BACKBONE
 from featx.caching import listing
+from featx.caching.specs import backbones_of_graphs
 from featx.cli.app import app
 from featx.errors import DatasetError, OutputError, StoreError
+from featx.execution import graph_key
 from featx.extraction import extract
 from featx.rendering import listing_lines
 from featx.runtime import Runtime
@@ -64,10 +68,20 @@ def test_ls(fake, images, table):
     (dataset,) = listing.datasets
     assert (dataset.root, dataset.kind, dataset.root_exists) == (str(images.resolve()), "extract", True)
     assert (dataset.n_images, dataset.n_skipped) == (24, 0)
-    assert [(graph.name, graph.needed) for graph in listing.graphs] == [("0" * 16, False)]
+    assert [(graph.name, graph.backbone, graph.needed) for graph in listing.graphs] == [("0" * 16, "", False)]
     assert (listing.n_leftovers, listing.leftover_bytes) == (1, 4)
     files = [path for path in fake.runtime.cache.rglob("*") if path.is_file()]
     assert listing.n_bytes == sum(path.stat().st_size for path in files)
+
+
+def test_the_backbone_of_a_graph_is_listed(table):
+    spec = replace(table.spec, engine="openvino", precision="int8", graph="0" * 16)
+    assert backbones_of_graphs([spec]) == {"0" * 16: "quadrants"}
+    of_file = replace(spec, backbone=FILE_BACKBONE, weights="ab" * 32, graph=None, precision="float32")
+    assert backbones_of_graphs([of_file]) == {graph_key(of_file): "backbone file abababababab"}
+    entry = {"name": "0" * 16, "backbone": "quadrants", "n_bytes": 5, "needed": True}
+    values = {"cache": "c", "n_bytes": 5, "graphs": [entry], "n_leftovers": 0, "stores": (), "datasets": (), "runs": ()}
+    assert listing_lines(values)[1] == "graph      0000000000000000  quadrants, converted   5 bytes"
 
 
 def test_a_lookup_counts_as_use(fake, images, table):

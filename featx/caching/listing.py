@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from featx.arguments import checked
-from featx.caching.specs import needed_graphs, specs_of
+from featx.caching.specs import backbones_of_graphs, needed_graphs, specs_of
 from featx.dataset import dataset_id
 from featx.errors import NewerFormatError, StoreError
 from featx.runtime import Runtime
@@ -109,6 +109,8 @@ class GraphEntry:
     Parameters
     ----------
     name : str
+    backbone : str
+        Backbone from which the graph was converted; empty if no store shows it.
     n_bytes : int
         Size of the graph in bytes.
     needed : bool
@@ -117,6 +119,7 @@ class GraphEntry:
     """
 
     name: str
+    backbone: str
     n_bytes: int
     needed: bool
 
@@ -262,8 +265,16 @@ def _dataset(file: CacheFile) -> DatasetEntry:
 
 def _graphs(cache: Path, files: Sequence[CacheFile], stores: Sequence[Path]) -> tuple[GraphEntry, ...]:
     specs, errors = specs_of(stores)
-    needed = needed_graphs(cache, specs)
-    return tuple(GraphEntry(file.path.stem, file.n_bytes, bool(errors) or needed.has(file.path)) for file in files)
+    needed, backbones = needed_graphs(cache, specs), backbones_of_graphs(specs)
+    return tuple(
+        GraphEntry(
+            file.path.stem,
+            backbones.get(file.path.stem, ""),
+            file.n_bytes,
+            bool(errors) or needed.has(file.path),
+        )
+        for file in files
+    )
 
 
 def _status(error: OSError) -> Literal["damaged", "newer"]:

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from featx.backbones import engine_of
+from featx.backbones import FILE_BACKBONE, engine_of
 from featx.errors import StoreError
 from featx.execution import graph_key
 from featx.spec import FeatureSpec
@@ -45,6 +45,17 @@ def specs_of(stores: Iterable[Path]) -> tuple[list[FeatureSpec], list[StoreError
         except StoreError as error:
             errors.append(error)
     return specs, errors
+
+
+def backbones_of_graphs(specs: Iterable[FeatureSpec]) -> dict[str, str]:
+    """Return the backbone from which each graph was converted, by the name of the graph, as far as specs show it."""
+    return {
+        spec.graph or graph_key(spec): (
+            f"backbone file {spec.weights[:12]}" if spec.backbone == FILE_BACKBONE else spec.backbone
+        )
+        for spec in specs
+        if spec.graph is not None or engine_of(spec).keeps_graph
+    }
 
 
 def needed_graphs(cache: Path, specs: Collection[FeatureSpec]) -> Needed:

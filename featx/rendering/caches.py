@@ -25,7 +25,8 @@ def listing_lines(listing: Mapping[str, Any]) -> list[str]:
     lines += [line("data set", _dataset(dataset)) for dataset in listing["datasets"]]
     for graph in listing["graphs"]:
         unneeded = "" if graph["needed"] else "   no feature store uses it; featx cache gc deletes it"
-        lines.append(line("graph", f"{graph['name']}  converted backbone, {size(graph['n_bytes'])}{unneeded}"))
+        converted = f"{graph['backbone'] or 'backbone'}, converted"
+        lines.append(line("graph", f"{graph['name']}  {converted}   {size(graph['n_bytes'])}{unneeded}"))
     for run in listing["runs"]:
         state = "finished" if run["is_finished"] else "stopped; the same command continues it"
         lines.append(
