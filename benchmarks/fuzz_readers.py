@@ -156,7 +156,7 @@ def _small_model(folder: Path, head: str) -> bytes:
         read_signatures=lambda at: signatures[at],
         probes=rng.normal(size=(len(probe_files()), _DIM)).astype(np.float32),
         extraction=Extraction(
-            "0" * 16, Path("store"), "vgg16", "tensorflow", "", "float32", _DIM, 20, 20, 0, (), (), None, {}, 0.0
+            "0" * 16, Path("store"), "vgg16", "tensorflow", "", "float32", _DIM, 20, 20, 0, 0, (), (), None, {}, 0.0
         ),
     )
     path = folder / "valid.featx"

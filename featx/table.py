@@ -231,8 +231,10 @@ class Extraction:
     n_images : int
         Number of images with features, computed or cached.
     n_computed, n_cached : int
-        Number of images whose features this extraction computed, and number of images whose features were already in
-        the store or were computed for a duplicate.
+        Number of images whose features this extraction computed, and number of all other images with features:
+        their features were already in the store, or were computed for a duplicate.
+    n_duplicates : int
+        Number of images with features that have the same bytes as an earlier image; ``n_cached`` includes them.
     skipped : tuple of Skipped
         Images that could not be used.
     ignored : tuple of str
@@ -272,6 +274,7 @@ class Extraction:
     n_images: int
     n_computed: int
     n_cached: int
+    n_duplicates: int
     skipped: tuple[Skipped, ...]
     ignored: tuple[str, ...]
     cut_away: float | None
@@ -304,6 +307,7 @@ class Extraction:
             "n_images": self.n_images,
             "n_computed": self.n_computed,
             "n_cached": self.n_cached,
+            "n_duplicates": self.n_duplicates,
             "n_skipped": len(self.skipped),
             "skipped": [{"path": s.path, "reason": s.reason} for s in self.skipped],
             "n_ignored": self.n_ignored,

@@ -123,7 +123,8 @@ def test_bytes_do_not_depend_on_the_order_of_extraction(fake, images, tmp_path):
 def test_duplicates_are_two_samples_and_one_row(fake, images):
     shutil.copy(images / "red" / "red-03.png", images / "blue" / "copy.png")
     table = run(fake, images)
-    assert (table.extraction.n_images, table.extraction.n_computed, table.extraction.n_cached) == (25, 24, 1)
+    done = table.extraction
+    assert (done.n_images, done.n_computed, done.n_cached, done.n_duplicates) == (25, 24, 1, 1)
     ids = table.sample_ids.tolist()
     one, other = ids.index("blue/copy.png"), ids.index("red/red-03.png")
     np.testing.assert_array_equal(table.X[one], table.X[other])

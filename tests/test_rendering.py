@@ -183,6 +183,17 @@ def test_extraction_lines(fake, images):
 def test_many_skipped_images_are_counted_by_reason():
     skipped = [{"path": f"{i}.png", "reason": "empty" if i < 40 else "torn"} for i in range(60)]
     lines = fact_lines(skipped_facts(skipped))
+def test_duplicates_do_not_count_as_cached(fake, images):
+    shutil.copy(images / "red" / "red-03.png", images / "blue" / "copy.png")
+    first, again = (extract(images, "quadrants", runtime=fake.runtime).extraction.to_dict() for _ in range(2))
+    line = extraction_lines(first)[0]
+    assert line.startswith("images     0 cached, 24 computed in ")
+    assert line.endswith("; 1 more image is a duplicate of these")
+    assert extraction_lines(again)[0].startswith("images     24 cached, 0 computed in ")
+    assert (first["n_cached"], again["n_cached"], again["n_duplicates"]) == (1, 25, 1)
+    assert extraction_lines(again | {"n_duplicates": 2})[0].endswith("; 2 more images are duplicates of these")
+
+
     assert len(lines) == 12
     assert lines[-2:] == ["skipped    30 more: empty", "skipped    20 more: torn"]
 

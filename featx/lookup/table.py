@@ -123,6 +123,7 @@ def table_of(
         n_images=len(usable),
         n_computed=filled.n_computed,
         n_cached=len(usable) - filled.n_computed,
+        n_duplicates=len(usable) - len({state.content_hash for _, state in usable}),
         skipped=tuple(
             Skipped(sample.sample_id, state.reason, position)
             for position, (sample, state) in enumerate(pairs)

@@ -38,7 +38,10 @@ def extraction_lines(extraction: Mapping[str, Any]) -> list[str]:
     views = extraction["views"]
     n_new, seconds = extraction["n_computed"], extraction["seconds"] - (views["seconds"] if views else 0)
     speed = f" ({n_new / seconds:,.0f} per second)" if n_new and seconds > 0 else ""
-    lines = [line("images", f"{extraction['n_cached']:,} cached, {n_new:,} computed in {seconds:.1f} s{speed}")]
+    n_duplicates = extraction["n_duplicates"]
+    counts = f"{extraction['n_cached'] - n_duplicates:,} cached, {n_new:,} computed in {seconds:.1f} s{speed}"
+    more = "more image is a duplicate" if n_duplicates == 1 else "more images are duplicates"
+    lines = [line("images", counts + (f"; {n_duplicates:,} {more} of these" if n_duplicates else ""))]
     lines += _indistinct_lines(extraction)
     if views is not None:
         lines.append(line("views", _views(views)))
