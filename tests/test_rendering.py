@@ -221,6 +221,8 @@ def test_prediction_lines_warn_about_training_images():
     lines = prediction_lines(values)
     assert lines == [
         "images     600 predicted, 0 skipped in 1.0 s (600 per second)",
+    rejecting = prediction_lines(values | {"reject_rate": 0.05})
+    assert rejecting[0] == "images     600 predicted, 0 rejected, 0 skipped in 1.0 s (600 per second)"
         "warning    412 of 600 images were used to fit this model; "
         "their probabilities are usually higher than those of new images",
     ]

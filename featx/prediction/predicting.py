@@ -59,6 +59,8 @@ class PredictionSummary:
         Folders that featx wrote; their images are not predicted.
     fault : str
         Reason why no image could be used; empty if at least one image could be used.
+    reject_rate : float or None
+        Expected fraction of images of the known classes that are rejected by mistake; None if no image may be rejected.
 
     Examples
     --------
@@ -84,6 +86,7 @@ class PredictionSummary:
     seconds: float
     own_folders: tuple[OwnFolder, ...] = ()
     fault: str = ""
+    reject_rate: float | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON object that ``featx predict --json`` prints, with the rows if there is no output file."""
@@ -92,6 +95,7 @@ class PredictionSummary:
             "n_images": self.n_images,
             "n_predicted": self.n_predicted,
             "n_rejected": self.n_rejected,
+            "reject_rate": self.reject_rate,
             "n_skipped": self.n_skipped,
             "n_seen": self.n_seen,
             "n_ignored": self.n_ignored,
@@ -276,6 +280,7 @@ def predict(
         seconds=time.monotonic() - started,
         own_folders=table.extraction.own_folders,
         fault=why_none_usable(table, "given"),
+        reject_rate=reject_rate,
     )
 
 

@@ -222,7 +222,8 @@ def prediction_lines(prediction: Mapping[str, Any]) -> list[str]:
         lines.append(line("...", f"{more:,} more images; -o scores.csv writes all"))
     rate = prediction["images_per_second"]
     speed = f" in {prediction['seconds']:.1f} s ({rate:,.0f} per second)" if rate else ""
-    rejected = f"{prediction['n_rejected']:,} rejected, " if prediction["n_rejected"] else ""
+    may_reject = prediction["n_rejected"] or prediction.get("reject_rate") is not None
+    rejected = f"{prediction['n_rejected']:,} rejected, " if may_reject else ""
     counts = f"{prediction['n_predicted']:,} predicted, {rejected}{prediction['n_skipped']:,} skipped{speed}"
     lines.append(line("images", counts))
     lines += _ignored_lines(prediction)
