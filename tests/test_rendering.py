@@ -74,7 +74,10 @@ def test_lines_of_groups_and_group_hints(model):
         "accuracy": {"mean": 0.712, "low": 0.6, "high": 0.8},
     }  # fmt: skip
     changed = {"n_groups": 9, "groups": groups, "group_hints": [hint, hint | {"name": "name"}]}
-    lines = evaluation_lines(model.evaluation.to_dict() | changed)
+    values = model.evaluation.to_dict() | changed
+    assert "ungrouped  1.000  without groups: 1 duplicate, " in "\n".join(evaluation_lines(values))  # not higher
+    lower = {"accuracy": {"mean": 0.9, "low": 0.8, "high": 0.95}}
+    lines = evaluation_lines(values | {"cv": values["cv"] | lower})
     assert lines[1] == (
         "ungrouped  1.000  optimistic: 1 duplicate, 412 near-duplicates, 90 frames of 1 recording, 6 versions of 2 "
         "images and 2 named groups would be split between training and test (24 images in 9 groups)"
@@ -85,7 +88,7 @@ def test_lines_of_groups_and_group_hints(model):
         f"If these values name persons, days or other sources, use: {command}"
     )
     assert lines[4] == (
-        "by name    accuracy 0.712 if images are grouped by a word of the file name (12 words, P01 to P12). "
+        "by name    accuracy 0.712 if images are grouped by a word of the file name (12 words, such as P01 and P12). "
         f"If these words name persons, days or other sources, use: {command}"
     )
     lines = evaluation_lines(model.evaluation.to_dict() | changed, lambda group_by: f"again with {group_by}")
@@ -180,9 +183,6 @@ def test_extraction_lines(fake, images):
     assert lines[2] == "skipped    red/empty.png: empty file (0 bytes)"
 
 
-def test_many_skipped_images_are_counted_by_reason():
-    skipped = [{"path": f"{i}.png", "reason": "empty" if i < 40 else "torn"} for i in range(60)]
-    lines = fact_lines(skipped_facts(skipped))
 def test_duplicates_do_not_count_as_cached(fake, images):
     shutil.copy(images / "red" / "red-03.png", images / "blue" / "copy.png")
     first, again = (extract(images, "quadrants", runtime=fake.runtime).extraction.to_dict() for _ in range(2))
@@ -194,6 +194,9 @@ def test_duplicates_do_not_count_as_cached(fake, images):
     assert extraction_lines(again | {"n_duplicates": 2})[0].endswith("; 2 more images are duplicates of these")
 
 
+def test_many_skipped_images_are_counted_by_reason():
+    skipped = [{"path": f"{i}.png", "reason": "empty" if i < 40 else "torn"} for i in range(60)]
+    lines = fact_lines(skipped_facts(skipped))
     assert len(lines) == 12
     assert lines[-2:] == ["skipped    30 more: empty", "skipped    20 more: torn"]
 
@@ -218,11 +221,11 @@ def test_prediction_lines_warn_about_training_images():
         "own_folders": [],
         "output": "x.csv", "seconds": 1.0, "images_per_second": 600.0,
     }  # fmt: skip
+    rejecting = prediction_lines(values | {"reject_rate": 0.05})
+    assert rejecting[0] == "images     600 predicted, 0 rejected, 0 skipped in 1.0 s (600 per second)"
     lines = prediction_lines(values)
     assert lines == [
         "images     600 predicted, 0 skipped in 1.0 s (600 per second)",
-    rejecting = prediction_lines(values | {"reject_rate": 0.05})
-    assert rejecting[0] == "images     600 predicted, 0 rejected, 0 skipped in 1.0 s (600 per second)"
         "warning    412 of 600 images were used to fit this model; "
         "their probabilities are usually higher than those of new images",
     ]

@@ -231,8 +231,10 @@ def _ungrouped_facts(evaluation: Mapping[str, Any]) -> list[Fact]:
     members = " and ".join(filter(None, [", ".join(kinds[:-1]), *kinds[-1:]])) or "images of one group"
     if evaluation["val"] is not None or evaluation["test"] is not None:  # the members are those of the whole data set
         members = "images of one group"
-    reason = f"optimistic: {members} would be split between training and test ({total})"
-    return [fact("ungrouped", f"{ungrouped['accuracy']['mean']:.3f}  {reason}")]
+    accuracy, cv = ungrouped["accuracy"]["mean"], evaluation["cv"]
+    effect = "optimistic" if cv is None or accuracy > cv["accuracy"]["mean"] else "without groups"
+    reason = f"{effect}: {members} would be split between training and test ({total})"
+    return [fact("ungrouped", f"{accuracy:.3f}  {reason}")]
 
 
 def _worth_facts(views: Mapping[str, Any] | None) -> list[Fact]:
@@ -286,7 +288,10 @@ def _group_hint_facts(evaluation: Mapping[str, Any], to_group: Callable[[str], s
     for hint in evaluation["group_hints"]:
         ends = f"{hint['examples'][0]} to {hint['examples'][-1]}"
         if hint["name"] == "name":
-            grouped, values = f"a word of the file name ({hint['n_values']:,} words, {ends})", "words"
+            number = hint["group_by"].removeprefix("word:")
+            word = f"word {number}" if number != hint["group_by"] else "a word"
+            examples = " and ".join(dict.fromkeys((hint["examples"][0], hint["examples"][-1])))
+            grouped, values = f"{word} of the file name ({hint['n_values']:,} words, such as {examples})", "words"
         else:
             grouped, values = f"{hint['name']} ({hint['n_values']:,} values, {ends})", "values"
         text = (
@@ -315,4 +320,4 @@ def _held_out_facts(part: str, values: Mapping[str, Any] | None) -> list[Fact]:
 def _weakest_facts(per_class: Sequence[Mapping[str, Any]]) -> list[Fact]:
     weakest = min((c for c in per_class if c["n"]), key=lambda c: c["recall"])
     images = _count(weakest["n"], "image", "images")
-    return [fact("weakest", f"{weakest['class']}: recall {weakest['recall']:.2f} ({images})")]
+    return [fact("weakest", f'class "{weakest["class"]}": recall {weakest["recall"]:.2f} ({images})')]
