@@ -118,7 +118,7 @@ def test_code_in_a_file_is_refused_and_not_run(tmp_path, suffix, recwarn):
     model = keras.Model(inputs, keras.layers.Lambda(lambda x: x * 2)(inputs))
     path = tmp_path / f"net.{suffix}"
     model.save(path)
-    with pytest.raises(BackboneError, match="holds a Lambda layer.* featx does not run code from files"):
+    with pytest.raises(BackboneError, match="contains a Lambda layer.* featx does not run code from files"):
         find_backbone_source(str(path), preprocess="none")
 
 

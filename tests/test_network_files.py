@@ -121,7 +121,7 @@ def test_nothing_large_is_computed_from_constants():
 
 
 def test_inferred_shapes_are_checked(graph):
-    """The shapes in a file may differ from those that OpenVINO infers: here 3 numbers are repeated 90,000,000 times."""
+    """The shapes in a file may differ from those that OpenVINO infers: here 4 rows of 3 numbers become longer."""
     ov = start_openvino()
     ops = ov.opset13
     pixels = ops.parameter([4, 8, 8, 3], np.uint8, name="pixels")
@@ -288,11 +288,11 @@ def huge_data(file):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (external_link, "holds 'other', a link to another place"),
-        (soft_link, "holds 'other', a link to another place"),
-        (external_data, "keeps 'other' in another file"),
-        (virtual_data, "keeps 'other' in another file"),
-        (huge_data, "holds HDF5 datasets of more than 100 times its size"),
+        (external_link, "contains 'other', a link to another place"),
+        (soft_link, "contains 'other', a link to another place"),
+        (external_data, "keeps the data of 'other' in another file"),
+        (virtual_data, "keeps the data of 'other' in another file"),
+        (huge_data, "contains HDF5 datasets whose total size is more than 100 times the size of the file"),
     ],
 )
 def test_hdf5_with_external_data_is_refused(weights_file, tmp_path, change, message):
@@ -309,11 +309,11 @@ def test_hdf5_with_external_data_is_refused(weights_file, tmp_path, change, mess
 @pytest.mark.parametrize(
     ("config", "message"),
     [
-        ({"class_name": "Lambda"}, "holds a Lambda layer, which is code; featx does not run code"),
-        ({"config": {"layers": [{"module": "keras.layers", "class_name": "TFSMLayer"}]}}, "holds a TFSMLayer layer"),
+        ({"class_name": "Lambda"}, "contains a Lambda layer, which contains code; featx does not run code"),
+        ({"config": {"layers": [{"module": "keras.layers", "class_name": "TFSMLayer"}]}}, "contains a TFSMLayer layer"),
         ({"class_name": "StringLookup", "config": {"vocabulary": "/etc/passwd"}}, "which may open other files"),
         ({"class_name": "TextVectorization"}, "which may open other files"),
-        ({"class_name": "Package>Lambda"}, "holds a Lambda layer"),
+        ({"class_name": "Package>Lambda"}, "contains a Lambda layer"),
         ({"class_name": "system", "module": "os"}, r"needs os\.system, which is not part of Keras"),
         ({"a": [{"class_name": "X", "module": "kerasish"}]}, r"needs kerasish\.X"),
         ("[" * 100_000, "a configuration that is not JSON"),

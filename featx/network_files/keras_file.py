@@ -21,7 +21,7 @@ _CONFIG, _WEIGHTS = "config.json", "model.weights.h5"
 _NOT_RUN = "featx does not run code from files"
 _CODE = ("Lambda", "__lambda__", "TorchModuleWrapper", "JaxLayer", "FlaxLayer")
 _OPENERS = ("TFSMLayer", "StringLookup", "IntegerLookup", "IndexLookup", "TextVectorization")
-_REFUSED = dict.fromkeys(_CODE, f"is code; {_NOT_RUN}") | dict.fromkeys(_OPENERS, "may open other files")
+_REFUSED = dict.fromkeys(_CODE, f"contains code; {_NOT_RUN}") | dict.fromkeys(_OPENERS, "may open other files")
 """Layers that are refused, with the reason."""
 
 
@@ -59,7 +59,7 @@ def _check_archive(archive: zipfile.ZipFile, n_bytes: int) -> None:
             raise BackboneError("has a configuration of more than 64 MB")
         _check_config(archive.read(_CONFIG))
     if any(name.endswith((".h5", ".hdf5")) and name != _WEIGHTS for name in names):
-        raise BackboneError("holds HDF5 files other than its weights")
+        raise BackboneError("contains HDF5 files other than its weights")
     if _WEIGHTS in names:
         content = archive.read(_WEIGHTS)
         _check_hdf5(io.BytesIO(content), len(content))
@@ -71,7 +71,9 @@ def _check_hdf5(file: Path | BinaryIO, n_bytes: int) -> None:
     try:
         with h5py.File(file, "r") as content:
             if _check_group(content) > max(_MAX_RATIO * n_bytes, _MIN_DECOMPRESSED_LIMIT):
-                raise BackboneError(f"holds HDF5 datasets of more than {_MAX_RATIO} times its size")
+                raise BackboneError(
+                    f"contains HDF5 datasets whose total size is more than {_MAX_RATIO} times the size of the file"
+                )
             config = content.attrs.get("model_config")
     except BackboneError:
         raise
@@ -91,7 +93,7 @@ def _check_group(top: Any) -> int:
         group = groups.pop()
         for name in group:
             if not isinstance(group.get(name, getlink=True), h5py.HardLink):
-                raise BackboneError(f"holds {name!r}, a link to another place; save the network again with Keras")
+                raise BackboneError(f"contains {name!r}, a link to another place; save the network again with Keras")
             member = group[name]
             if isinstance(member, h5py.Group):
                 address = h5py.h5o.get_info(member.id).addr
@@ -100,7 +102,9 @@ def _check_group(top: Any) -> int:
                     groups.append(member)
             elif isinstance(member, h5py.Dataset):
                 if member.external or member.is_virtual:
-                    raise BackboneError(f"keeps {name!r} in another file; save the network again with Keras")
+                    raise BackboneError(
+                        f"keeps the data of {name!r} in another file; save the network again with Keras"
+                    )
                 n_bytes += int(member.size or 0) * member.dtype.itemsize
     return n_bytes
 
@@ -116,7 +120,7 @@ def _check_config(content: bytes) -> None:
             continue
         kind = name.rpartition(">")[2]
         if kind in _REFUSED:
-            raise BackboneError(f"holds a {kind} layer, which {_REFUSED[kind]}")
+            raise BackboneError(f"contains a {kind} layer, which {_REFUSED[kind]}")
         module = values.get("module")
         if isinstance(module, str) and module != "builtins" and module.split(".")[0] not in _MODULES:
             raise BackboneError(f"needs {module}.{name}, which is not part of Keras; featx does not import it")
