@@ -48,7 +48,10 @@ def main() -> None:
 
 
 def _fill(files: list[Path], images: Path, size: int) -> None:
-    """Link images into a folder and make missing images; numbers in the names would look like a recording."""
+    """Link images into a folder, and make missing images.
+
+    The file names contain only letters, because numbered files would be taken for frames of one recording.
+    """
     for number in range(size):
         name = images / f"class{number % 10}" / "".join(chr(ord("a") + int(digit)) for digit in str(number))
         name.parent.mkdir(parents=True, exist_ok=True)

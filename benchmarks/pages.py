@@ -1,8 +1,8 @@
 """Measure pages in a browser: ``python -m benchmarks.pages MODEL DATA``.
 
-For the report of a model and a gallery of its images, as HTML pages and as PNG: the size in megabytes, the seconds to
-write it, and for pages the seconds until a headless Chromium has loaded and drawn the page. Features come from the
-cache. Print a Markdown table, then JSON. The extra ``integration`` and Debian's ``chromium`` are needed.
+Measure the size in megabytes and the seconds to write: the report of a model (HTML), and a gallery of its images (HTML
+and PNG). For HTML, also measure the seconds until a headless Chromium has loaded and drawn the page. The features are
+read from the cache. Print a Markdown table, then JSON. The extra ``integration`` and Debian's ``chromium`` are needed.
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 
 For each folder a model is fitted on about 70 % of the groups; near-duplicates are in one group. Of the remaining images
 of the folder, a fraction of about ``--rate`` should be rejected; of the images of each other folder, as many as
-possible. For a folder with more than two classes, a further model is fitted without each class,
-whose images should be rejected too; this is more difficult. Print a Markdown table, then JSON.
+possible. For a folder with more than two classes, a further model is fitted for each class without
+the images of this class; they should be rejected too, which is more difficult. Print a Markdown table, then JSON.
 """
 
 from __future__ import annotations

@@ -233,7 +233,8 @@ class BackboneOptions(Options):
     preprocess: str | None = option(
         None,
         "Scaling of the pixel values for a backbone from a file: caffe, tf or torch (as in Keras), lite (as in "
-        "EfficientNet-lite), none, or 'mean=R,G,B;std=R,G,B'. Needed unless a JSON file beside the backbone has it.",
+        "EfficientNet-lite), none, or 'mean=R,G,B;std=R,G,B'. Needed unless a JSON file beside the backbone contains "
+        "it.",
     )
     layout: Layout | None = option(
         None,
@@ -429,7 +430,7 @@ class FinetuneOptions(Options):
 
     output: str | Path | None = option(
         None,
-        "Model file to write. On the command line, DATA-BACKBONE-finetuned.featx if not given.",
+        "Model file to write. If not given, `featx finetune` writes DATA-BACKBONE-finetuned.featx.",
         short="o",
     )
     overwrite: bool = option(False, "Replace existing outputs that featx wrote.")
@@ -489,7 +490,7 @@ class ReportOptions(Options):
     suspects: str | Path | None = option(None, "CSV file to write: images with doubtful labels.", panel="Output")
     data: str | Path | None = option(
         None,
-        "Folder or manifest of the training images, for the HTML page. If not given, the path "
+        "Folder or manifest of the training images, which are shown on the page of `html`. If not given, the path "
         "that is recorded in the model.",
     )
     overwrite: bool = option(False, "Replace existing outputs that featx wrote.", panel="Output")

@@ -68,7 +68,8 @@ def test_images_outside_the_class_folders_are_reported(tmp_path):
 def test_an_ambiguous_layout_is_an_error_that_lists_both_choices(tmp_path):
     add(tmp_path, *(f"plate{p}/{c}/1.png" for p in (1, 2, 3) for c in ("control", "treated")))
     message = (
-        "several of plate1, plate2, plate3 contain control, treated. Which folders are the classes: control, treated "
+        "several of plate1, plate2, plate3 contain folders of the same names: "
+        "control, treated. Which folders are the classes: control, treated "
         "(`label_by=parent`) or plate1, plate2, plate3 (`label_by=top`)? If plate1, plate2, plate3 are splits, rename "
         "them train, val or test."
     )
@@ -83,7 +84,7 @@ def test_an_ambiguous_layout_is_an_error_that_lists_both_choices(tmp_path):
 
 def test_ambiguous_layout_inside_splits(tmp_path):
     add(tmp_path, *(f"{s}/plate{p}/{c}/1.png" for s in ("train", "test") for p in (1, 2) for c in "ab"))
-    with pytest.raises(AmbiguousLayoutError, match="several of plate1, plate2 contain a, b"):
+    with pytest.raises(AmbiguousLayoutError, match="several of plate1, plate2 contain folders of the same names: a, b"):
         scan(tmp_path)
     assert labels(tmp_path, label_by="parent")["train/plate1/b/1.png"] == ("b", "train")
 

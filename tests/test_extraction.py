@@ -469,7 +469,7 @@ def test_a_backbone_without_finite_features_is_an_error_before_anything_is_store
     fake.runner = partial(
         Failing, fails=lambda features: np.arange(len(features)) < (len(features) if len(features) != 10 else 1)
     )
-    with pytest.raises(EngineError, match="quadrants gives features that are not finite for every image"):
+    with pytest.raises(EngineError, match="for every image, quadrants gives features that are not finite"):
         run(fake, images)
     assert not list(fake.runtime.cache.glob("features/*.h5"))
 

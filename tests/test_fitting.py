@@ -331,7 +331,7 @@ def test_a_class_of_one_image_that_is_not_rare_prevents_cross_validation(fake, t
         'class "green" has one image, so no fold can have this class in both its training and its test images'
     )
     assert found.notes == (
-        "too few groups to tune logreg; the middle value of each grid is used: C=1",
+        "there are too few groups to tune logreg, so the middle value of each grid is used: C=1",
         "there is no cross-validation, and fewer than 10 independent validation images, so probabilities are not "
         "calibrated, and the model cannot reject images",
     )

@@ -71,7 +71,10 @@ def test_parameters_without_a_counterpart_are_kept_and_reported(params):
     head = make_head("svm-rbf", params)
     kept, plan = for_large(head, N, 3)
     assert kept is head
-    assert plan == "svm-rbf: not approximated, because of its parameters; training on 20,000 images takes long"
+    assert plan == (
+        "svm-rbf: not approximated, because the approximation does not support a parameter; "
+        "fitting on 20,000 images takes long"
+    )
 
 
 def test_mlp_on_many_samples_stops_early_unless_its_training_was_changed():

@@ -46,7 +46,7 @@ def gc(
         bool,
         typer.Option(
             "--gone",
-            help="Also remove entries of data sets whose folder does not exist, for example on an unmounted disk.",
+            help="Also remove cached data of data sets whose folder does not exist, for example on an unmounted disk.",
             rich_help_panel="Run",
         ),
     ] = False,

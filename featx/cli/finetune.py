@@ -67,14 +67,15 @@ def finetune(
     )
     network: list[str | Path] = [] if done.weights is None else ["--weights", done.weights]
     result = {**done.to_dict(), "model": str(path)}
+    kept = "frozen backbone" if result["kept"] == "frozen" else "trained network"
     console.result(
         result,
         [
             *finetuning_lines(result),
-            f"network    {done.backbone}",
+            f"network    {done.backbone}, the trained network without its last layer",
             f"for Keras  {done.keras_classifier}, a Keras model that computes class probabilities from pixels",
             f"training   {path.with_suffix('.png')}, {path.with_suffix('.csv')}: loss, accuracy and learning rate",
-            f"model      {path}",
+            f"model      {path}, a head on the {kept}",
             predict_next(path, runtime.cache, *network) if network else report_next(path, runtime.cache),
         ],
     )

@@ -284,7 +284,7 @@ def _take_splits(folders: _Folders) -> tuple[_Folders, dict[str, _Split]]:
             for folder, steps in folders.items()
             if steps and steps[0].name in found
         }
-        # # At this point, folders beside the splits have no subfolders; their images get no label.
+        # At this point, folders beside the splits have no subfolders; their images get no label.
         return {folder: steps[1:] if folder in taken else () for folder, steps in folders.items()}, taken
     inside = [steps for steps in folders.values() if steps]
     for level in range(1, min(map(len, inside), default=0)):
@@ -360,7 +360,9 @@ def _stop_at_further_splits(folders: _Folders) -> None:
 def _stop_at_splits(splits: Sequence[str], others: Sequence[str]) -> None:
     beside = f", but {first_few(others)} beside them {'does' if len(others) == 1 else 'do'} not" if others else ""
     remedy = (
-        f"move {first_few(others)} away or rename it train, val or test" if others else "rename them train, val or test"
+        f"move {first_few(others)} away or rename {'it' if len(others) == 1 else 'them'} train, val or test"
+        if others
+        else "rename them train, val or test"
     )
     raise AmbiguousLayoutError(
         f"{first_few(splits)} look like splits{beside}. If they are splits, {remedy}. If they are classes, "
@@ -408,7 +410,7 @@ def _stop_if_ambiguous(folders: _Folders, label_by: str | None, has_splits: bool
     flat = sorted(top for top, names in children.items() if not names)
     if shared:
         tops = sorted(set().union(*(tops_of[name] for name in shared)))
-        what, advice = f"several of {first_few(tops)} contain {first_few(shared)}", ""
+        what, advice = f"several of {first_few(tops)} contain folders of the same names: {first_few(shared)}", ""
     elif nested and flat:
         inner = sorted(set().union(*(children[top] for top in nested)))
         holders, others = ("contains" if len(tops) == 1 else "contain" for tops in (nested, flat))

@@ -359,7 +359,9 @@ def _notes(head: Head, tuned: Tuned, crossed: CrossValidated | None, cv: int) ->
             else f"{name.removeprefix('head__')}={value}"
             for name, value in tuned.params.items()
         )
-        notes.append(f"too few groups to tune {head.name}; the middle value of each grid is used: {middle}")
+        notes.append(
+            f"there are too few groups to tune {head.name}, so the middle value of each grid is used: {middle}"
+        )
     return notes
 
 

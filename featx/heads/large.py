@@ -111,7 +111,8 @@ def _early(head: Head, mlp: MLPClassifier, n: int, n_classes: int) -> tuple[Head
 
 
 def _as_given(head: Head, n: int) -> str:
-    return f"{head.name}: not approximated, because of its parameters; training on {n:,} images takes long"
+    why = "not approximated, because the approximation does not support a parameter"
+    return f"{head.name}: {why}; fitting on {n:,} images takes long"
 
 
 def _is_known(head: Head, svc: SVC, names: tuple[str, ...]) -> bool:

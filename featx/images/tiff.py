@@ -40,7 +40,7 @@ class Tiff:
     Parameters
     ----------
     read : callable
-        Function of a position and a number of bytes that returns the bytes, or fewer bytes at the end of the file.
+        Function that takes a position and a number of bytes, and returns these bytes, or fewer at the end of the file.
 
     Raises
     ------

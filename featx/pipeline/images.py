@@ -94,7 +94,7 @@ def fill(
             writer.finish()
             settled = pending.settle(states, memo)
             if pending.n_not_finite and not any(state.status == "ok" for state in settled):
-                raise EngineError(f"{_network(store.spec, locate)} gives features that are not finite for every image")
+                raise EngineError(f"for every image, {_network(store.spec, locate)} gives features that are not finite")
             remember(settled)
     note_use(store.path)
     return PassResult(settled, pending.n_computed, device, dict(pending.notes))
@@ -235,7 +235,7 @@ class _Batches(Iterator[NDArray[np.uint8]]):
         return Rows(keys_of(hashes)[finite], signatures[finite], features[finite])
 
     def settle(self, states: Sequence[FileState | None], memo: Mapping[str, FileState]) -> list[FileState]:
-        """Return the states of all images; duplicates get the state of the one that was decoded, in any run."""
+        """Return the states of all images; a duplicate gets that of the decoded file of this or an earlier run."""
         shown = {s.content_hash: s for s in memo.values() if s.width}
         shown |= {s.content_hash: s for s in self._read if s.status == "skipped" or s.width}
         read = iter(self._read)

@@ -26,6 +26,8 @@ def _epoch_lines(result: Mapping[str, Any]) -> list[str]:
     lines = [line("epochs", f"{result['epochs']}{duration}; lowest validation loss: {best}")]
     zero = result["step_zero"]
     if zero["frozen_val_accuracy"] is not None:
-        frozen = f"head on frozen features: {zero['frozen_val_accuracy']:.3f}"
-        lines.append(line("start", f"validation accuracy {zero['val_accuracy']:.3f} before training ({frozen})"))
+        frozen = f"the head from which they were made: {zero['frozen_val_accuracy']:.3f}"
+        lines.append(
+            line("start", f"validation accuracy {zero['val_accuracy']:.3f} with the initial dense layers ({frozen})")
+        )
     return lines

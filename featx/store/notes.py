@@ -12,7 +12,7 @@ from featx.files import read_regular
 from featx.store.files import locked, prepare_cache, write_content
 
 _LARGEST = 1 << 24
-"""Maximum size of a file that is read, in bytes. a few thousand bytes"""
+"""Maximum size of a file that is read, in bytes. The files that featx writes have a few thousand bytes."""
 
 _LARGEST_SIDE = 1 << 16
 """Limit in pixels; no network has an input as large as this."""

@@ -42,8 +42,8 @@ class Trainable:
     Attributes
     ----------
     frozen, blocks, top : keras.Model
-        ``frozen`` maps uint8 pixels to the activations at the cut. ``blocks`` maps the latter to the activations before
-        pooling. ``top`` maps the activations before pooling to logits.
+        ``frozen`` maps uint8 pixels to the output of the last frozen layer. ``blocks`` maps this output to the
+        activations before pooling. ``top`` maps the activations before pooling to logits.
     """
 
     def __init__(
@@ -83,7 +83,7 @@ class Trainable:
 
     @property
     def variables(self) -> list[Any]:
-        """All variables that training changes: weights, batch statistics, and states of random generators."""
+        """All variables that training changes: weights, statistics of batches, and states of random generators."""
         return [*self.blocks.variables, *self.top.variables]
 
     def save(self, path: Path) -> None:
@@ -143,9 +143,8 @@ def _scaled(pixels: Any, preprocess: str, name: str) -> Any:
 
 
 def _thaw(network: keras.Model) -> None:
-    for layer in (
-        network._flatten_layers()
-    ):  # setting network.trainable = True has no effect on its layers if it is already True
+    # Setting network.trainable = True has no effect on the layers if it is already True.
+    for layer in network._flatten_layers():
         layer.trainable = True
 
 

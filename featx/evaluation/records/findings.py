@@ -31,7 +31,7 @@ class GroupHintAccuracy:
     examples : tuple of str
         The first and the last value.
     accuracy : Interval
-        Cross-validated accuracy of the head with the hyper-parameters of the final fit.
+        Cross-validated accuracy of the head, with hyper-parameters that are tuned inside each fold.
     """
 
     name: str
