@@ -233,7 +233,9 @@ def test_a_damaged_cached_graph_is_not_used(tmp_path):
     assert read_graph(tmp_path, "k") is None
     write_graph(tmp_path, "k", b"no network")  # with a valid digest
     assert read_graph(tmp_path, "k") is None
-    with pytest.raises(DamagedStoreError, match=r"k\.graph is not a graph that featx wrote: its length is wrong"):
+    with pytest.raises(
+        DamagedStoreError, match=r"k\.graph is not a graph that featx wrote: the length of its XML is wrong"
+    ):
         check_graph_file(tmp_path / "graphs" / "k.graph")
 
 

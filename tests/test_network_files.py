@@ -57,20 +57,20 @@ def test_a_graph_written_by_featx_is_accepted(graph):
         (r"<layers>", "<layers><?xml-stylesheet?>", "not an OpenVINO IR"),
         (r'\?xml version="1.0"', '?xml version="1.0" encoding="utf-7"', "not an OpenVINO IR"),
         (r"</layers>", "</layer>", "its XML cannot be read"),
-        (r"</layers>", "</layers><layers></layers>", "parts other than layers and edges"),
-        (r"<rt_info", "<extensions/><rt_info", "parts other than layers and edges"),
-        (r'id="1" ', 'id="0" ', "its layer '0' is not unique"),
-        (r'id="1" ', 'id="x" ', "its layer 'x'"),
-        (r'type="Convert"', 'type="Loop"', "the operation Loop, a loop or a branch"),
+        (r"</layers>", "</layers><layers></layers>", "missing, repeated or unknown parts"),
+        (r"<rt_info", "<extensions/><rt_info", "missing, repeated or unknown parts"),
+        (r'id="1" ', 'id="0" ', "the layer id '0' is repeated"),
+        (r'id="1" ', 'id="x" ', "the layer id 'x'"),
+        (r'type="Convert"', 'type="Loop"', "the operation Loop, a loop, a branch or a variable"),
         (r'type="Convert"', 'type="TensorIterator"', "the operation TensorIterator"),
         (r'type="Convert"', 'type="If"', "the operation If"),
-        (r"(<layer id=\"1\"[^>]*>)", r"\1<body><layers/></body>", "a loop or a branch"),
+        (r"(<layer id=\"1\"[^>]*>)", r"\1<body><layers/></body>", "a loop, a branch or a variable"),
         (r'version="opset1"', 'version="extension"', "of 'extension', which is not a standard operation of OpenVINO"),
         (r'type="Convert"', 'type="ShapeOf"', "computes with shapes"),
         (r'offset="\d+"', 'offset="18446744073709551600"', "is not a size"),
-        (r'offset="\d+"', 'offset="999999999"', "lies outside its weights"),
+        (r'offset="\d+"', 'offset="999999999"', "is outside its weights"),
         (r'offset="\d+"', 'offset="-8"', "is not a size"),
-        (r' size="\d+"', ' size="1000000000000"', "lies outside its weights"),
+        (r' size="\d+"', ' size="1000000000000"', "is outside its weights"),
         (
             r'element_type="f32" shape="[^"]*" offset',
             'element_type="string" shape="" offset',
@@ -78,7 +78,7 @@ def test_a_graph_written_by_featx_is_accepted(graph):
         ),
         (r'shape="4,8,8,3"', 'shape="4,9,9,3"', "images have 9 x 9 pixels; expected 8 x 8"),
         (r'shape="4,8,8,3"', 'shape="-1,8,8,3"', "all sizes are fixed"),
-        (r'element_type="u8"', 'element_type="f32"', "expected uint8 RGB images"),
+        (r'element_type="u8"', 'element_type="f32"', "expected uint8 RGB images of shape"),
         (r"<dim>8</dim>", "<dim>99999999</dim>", "at most .* are allowed"),
         (r"<dim>8</dim>", "<dim>-1</dim>", "all sizes are fixed"),
         (r'to-layer="1"', 'to-layer="77"', "connects a layer that does not exist"),
@@ -94,7 +94,7 @@ def test_graphs_that_are_refused(graph, pattern, text, message):
 def test_content_that_is_not_a_graph_is_refused(graph):
     n = int.from_bytes(graph[:8], "little")
     for content in (b"", b"short", bytes(100), (2**63).to_bytes(8, "little") + graph[8:], graph[: n // 2]):
-        with pytest.raises(EngineError, match="its length is wrong"):
+        with pytest.raises(EngineError, match="the length of its XML is wrong"):
             check_graph(content)
     for content in (b"hello", b"\x08\x07\x12\x00", b"<nothing/>", b"\xff\xfe<\0n\0e\0t\0"):
         with pytest.raises(EngineError, match="not an OpenVINO IR"):

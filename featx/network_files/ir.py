@@ -88,7 +88,7 @@ def split_graph(graph: bytes) -> tuple[bytes, bytes]:
 def _text(graph: bytes) -> bytes:
     length = int.from_bytes(graph[:_LENGTH], "little")
     if len(graph) < _LENGTH or not 0 < length <= min(len(graph) - _LENGTH, _MAX_XML):
-        raise EngineError("its length is wrong")
+        raise EngineError("the length of its XML is wrong")
     text = graph[_LENGTH : _LENGTH + length]
     # OpenVINO writes no document type, no encoding and no comment. Parsers may differ in how they read these.
     plain = text.removeprefix(_DECLARATION)
@@ -110,16 +110,19 @@ def _parse(text: bytes) -> Element:
 def _layers(root: Element) -> dict[str, Element]:
     parts = root.findall("layers")
     if len(parts) != 1 or len(root.findall("edges")) != 1 or {part.tag for part in root} - _PARTS:
-        raise EngineError("its XML has parts other than layers and edges")
+        raise EngineError("its XML has missing, repeated or unknown parts; expected layers and edges, once each")
     layers: dict[str, Element] = {}
     for layer in parts[0]:
         number = layer.get("id", "")
         if layer.tag != "layer" or number in layers or not _NUMBER.fullmatch(number):
-            raise EngineError(f"its layer {number!r} is not unique, or its id is not a number")
+            raise EngineError(f"the layer id {number!r} is repeated, is not a number, or is not of a layer")
         layers[number] = layer
     n_operations = sum(layer.get("type") != "Const" for layer in layers.values())
     if len(layers) > _MAX_LAYERS or n_operations > _MAX_OPERATIONS:
-        raise EngineError(f"it has {n_operations:,} operations; at most {_MAX_OPERATIONS:,} are allowed")
+        raise EngineError(
+            f"it has {len(layers):,} layers, {n_operations:,} of them operations; "
+            f"at most {_MAX_LAYERS:,} layers and {_MAX_OPERATIONS:,} operations are allowed"
+        )
     return layers
 
 
@@ -152,7 +155,10 @@ def _check_ends(layers: dict[str, Element], size: int | None, n_features: int | 
     shape = _shape(data)
     fits = data.get("element_type") == "u8" and len(shape) == 4 and shape[3] == 3 and shape[1] == shape[2]
     if not fits or not 0 < shape[0] <= 64 or not 0 < shape[1] <= 4096:
-        raise EngineError(f"its input is {data.get('element_type')} of shape {shape}; expected uint8 RGB images")
+        raise EngineError(
+            f"its input is {data.get('element_type')} of shape {shape}; expected uint8 RGB images of shape "
+            "(n, size, size, 3) with n up to 64 and size up to 4,096"
+        )
     if size is not None and shape[1] != size:
         raise EngineError(f"its input images have {shape[1]} x {shape[2]} pixels; expected {size} x {size}")
     output = _dims(results[0].find("input/port"))
@@ -164,7 +170,9 @@ def _check_ends(layers: dict[str, Element], size: int | None, n_features: int | 
 def _check_layer(layer: Element, n_weights: int, limit: int) -> None:
     kind, version = layer.get("type", ""), layer.get("version", "")
     if kind in _LOOPS or layer.find(".//layers") is not None:
-        raise EngineError(f"it holds the operation {kind}, a loop or a branch, which featx does not run from a file")
+        raise EngineError(
+            f"it holds the operation {kind}, a loop, a branch or a variable, which featx does not run from a file"
+        )
     if not _OPSET.fullmatch(version):
         raise EngineError(
             f"it holds the operation {kind} of {version!r}, which is not a standard operation of OpenVINO"
@@ -188,11 +196,11 @@ def _check_constant(data: Element, n_weights: int) -> None:
     if bits is None:
         raise EngineError(f"it holds a constant of the unknown type {data.get('element_type')!r}")
     if size != -(-math.prod(_shape(data)) * bits // 8) or offset + size > n_weights:
-        raise EngineError("one of its constants lies outside its weights")
+        raise EngineError("one of its constants has the wrong size or is outside its weights")
 
 
 def _check_order(layers: dict[str, Element], inputs: dict[str, list[str]]) -> None:
-    """Check that no operation depends on itself, and that only the allowed operations have only constants as inputs."""
+    """Check that no operation depends on itself, and that operations on constants alone are allowed ones."""
     missing = {number: len(inputs[number]) for number in layers}
     users = defaultdict(list)
     for number in layers:
@@ -220,7 +228,7 @@ def _check_order(layers: dict[str, Element], inputs: dict[str, list[str]]) -> No
 
 
 def _computed_shape(kind: str, shapes: Sequence[list[int]]) -> list[int]:
-    """Return the shape of an operation on constants; the shapes in the file may be wrong."""
+    """Compute the shape of the result of an operation on constants; the shape that the file states may be wrong."""
     n = max((len(shape) for shape in shapes), default=0)
     sides = zip(*([1] * (n - len(shape)) + shape for shape in shapes), strict=True)
     shape = [max(column) for column in sides]
@@ -234,7 +242,7 @@ def _computed_shape(kind: str, shapes: Sequence[list[int]]) -> list[int]:
 def _data(layer: Element) -> Element:
     elements = layer.findall("data")
     if len(elements) != 1:
-        raise EngineError(f"its operation {layer.get('type')} has no data, or has several")
+        raise EngineError(f"its operation {layer.get('type')} has no data element, or several")
     return elements[0]
 
 
