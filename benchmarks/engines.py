@@ -3,10 +3,10 @@
 The table contains the images per second of featx's openvino engine, of PyTorch (the network of the same architecture in
 timm, channels last, float32 and bfloat16) and of ONNX Runtime (the same network, exported), if they are installed. Each
 engine runs in a separate process, in turn; for PyTorch and ONNX Runtime, the faster of the batch sizes 8 and 32 counts.
-All compute the same: the network without its top and the mean over its last feature map (timm's vgg16 otherwise
-includes two layers of 4,096 units); featx also scales the pixels. Weights are random, which does not change the speed.
-Print a Markdown table of medians and the ratio to the faster of the other two libraries, then JSON. Three rounds of one
-network take 2 to 4 minutes on two cores without other work.
+All engines compute the mean over the last feature map of the network. (With timm's own pooling, vgg16 would include two
+layers of 4,096 units.) Only featx also scales the pixels. Weights are random, which does not change the speed. Print a
+Markdown table of medians and the ratio of ``openvino auto`` to the fastest column of the other libraries, then JSON.
+Three rounds of one network take 2 to 4 minutes on two cores without other work.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def main() -> None:
         print(json.dumps(_measure(arguments.backbones, *arguments.worker.split())))
         return
     sides = [side for side in _SIDES if all(map(importlib.util.find_spec, _NEEDS[side.split()[0]]))]
-    print_head("backbone", *sides, "ratio to the faster of the others")
+    print_head("backbone", *sides, "ratio to the fastest of the others")
     results = []
     for backbone in arguments.backbones.split(","):
         rounds = take_turns(

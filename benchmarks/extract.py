@@ -1,10 +1,13 @@
 """Compare extraction with Keras's own pipeline: ``python -m benchmarks.extract DIR [--backbones a,b] [--limit N]``.
 
-Both sides start with JPEG files and end with the finished file of features; libraries are imported and the network is
+Both sides start with image files and end with the finished file of features; libraries are imported and the network is
 built beforehand. Every measurement runs in a separate process, the two sides in turn. The side of Keras is the code of
-its documentation: `image_dataset_from_directory`, `preprocess_input`, `model.predict`, then h5py. Print a Markdown
-table of medians and ratios, then JSON; `benchmarks.profile` prints the time of each stage. Only efficientnet-lite0
-needs its ImageNet weights; the speed of the other backbones does not depend on the weights.
+its documentation: `image_dataset_from_directory`, `preprocess_input`, `model.predict`, then h5py. efficientnet-lite0
+runs with its ImageNet weights, the other backbones with random weights; the weights do not change the speed.
+
+Print a Markdown table of medians, then JSON. Images per second: `engine only` (the backbone in featx, with pixels in
+memory), `files to cache` (featx) and `Keras`. Ratios: `share of engine only` (`files to cache` to `engine only`) and
+`ratio` (`files to cache` to `Keras`). `benchmarks.profile` prints the time of each stage.
 """
 
 from __future__ import annotations
@@ -96,7 +99,7 @@ def _featx(arguments: argparse.Namespace) -> dict:
 
     cache = Path(os.environ["FEATX_CACHE"])
     how = {"weights": "imagenet" if "lite" in arguments.backbones else "random", "precision": arguments.precisions}
-    # int8 is quantized once on the images of this data set, which is not part of every extraction.
+    # Quantization to int8 takes place once for each data set. It is done here, so that its time is not measured.
     first = arguments.folder if arguments.precisions == "int8" else next(arguments.folder.iterdir())
     warm = extract(first, arguments.backbones, runtime=Runtime(cache), **how)  # builds the graph, imports libraries
     shutil.rmtree(cache / "features")

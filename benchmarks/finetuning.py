@@ -2,9 +2,9 @@
 
 Train efficientnet-lite0 above block 10 (its last 5 blocks) and above block 14 (its last block) on the images of DIR, in
 turn with cached activations of the frozen blocks and with the frozen blocks run in every epoch. Without the cache,
-pixels are decoded once and kept in memory, so that only the network makes a difference. The first epoch does not count,
-because functions are compiled in it. Both sides train on the same images in float32. Print medians and the median ratio
-of the rounds, then JSON. Nothing is written to DIR.
+pixels are decoded once and kept in memory, so that the two sides differ only in the computation of the frozen blocks.
+The first epoch does not count, because functions are compiled in it. Both sides train on the same images in float32.
+Print medians and the median ratio of the rounds, then JSON. Nothing is written to DIR.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def main() -> None:
 
 
 def measure(folder: Path, cache: Path, unfreeze: int, cached: bool) -> dict[str, float]:
-    """Return the median seconds of all epochs except the first one; no run resumes an earlier run."""
+    """Return the median seconds of all epochs except the first one; earlier runs are deleted, so none is resumed."""
     shutil.rmtree(cache / "training", ignore_errors=True)
     done = featx.finetune(
         folder,
