@@ -263,7 +263,11 @@ class AugmentOptions(Options):
         "rotation=15,zoom=0.2,flip=horizontal. Requires `views`.",
     )
     views: int = option(
-        0, "Number of augmented views of each training image. Requires `augment`.", min=0, max=MOST_VIEWS
+        0,
+        "Number of augmented views of each training image. Requires `augment`, except for fit on the data set that was "
+        "extracted last.",
+        min=0,
+        max=MOST_VIEWS,
     )
     seed: int = option(0, "Random seed of the views.")
 
