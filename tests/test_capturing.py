@@ -538,7 +538,7 @@ def test_the_command_ends_with_what_to_do_next(tmp_path):
     assert shown[0].startswith("images     12 kept of 12 frames in ")
     assert shown[1] == f"recording  number 1 of this data set, in {Path('data') / 'cup'}"
     assert shown[2] == "recordings cup 1"
-    assert shown[3].startswith("too few    capture more recordings, on other days or in other places: cup 2; ")
+    assert shown[3].startswith("too few    capture more recordings, on other days or in other places: 2 of cup; ")
     assert shown[4] == "next       featx capture cup --source VIDEO --full-frame"
     more = "-o more --count 1000000 --full-frame --margin 0.5 --every 2 --min-difference 2.5"
     output = featx_command("capture", "cup", "--source", "0.avi", *more.split(), cwd=tmp_path).stdout
@@ -551,7 +551,7 @@ def test_the_command_ends_with_what_to_do_next(tmp_path):
             "seconds"} <= set(result)  # fmt: skip
     lines = featx_command("capture", "pen", "--source", "3.avi", *options[:2], cwd=tmp_path).stdout.splitlines()
     assert lines[-3:-1] == ["recordings cup 3, pen 1", lines[-2]]
-    assert "places: pen 2;" in lines[-2]
+    assert "places: 2 of pen;" in lines[-2]
     assert lines[-1] == "next       featx capture pen --source VIDEO --full-frame --no-preview"
     for i in (4, 5):
         done = featx_command("capture", "pen", "--source", f"{i}.avi", *options[:2], cwd=tmp_path)

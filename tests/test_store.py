@@ -73,7 +73,7 @@ def test_rows_come_back_by_key_in_the_order_asked(tmp_path):
     np.testing.assert_array_equal(found.features, rows(5, 1, 5).features)
     np.testing.assert_array_equal(found.signatures, rows(5, 1, 5).signatures)
     assert store.snapshot().contains(rows(2, 9).keys).tolist() == [True, False]
-    with pytest.raises(DamagedStoreError, match="1 rows are missing from .*; extract the data set again"):
+    with pytest.raises(DamagedStoreError, match="1 row is missing from .*; extract the data set again"):
         store.snapshot().rows(rows(9).keys)
 
 

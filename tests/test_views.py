@@ -258,7 +258,7 @@ def test_a_model_keeps_the_effect_of_views(fake, table, tmp_path):
     shown = report(path)
     assert shown.to_dict()["views"] == effect.to_dict()
     assert effect.difference.low < 0 < effect.difference.high
-    views = f"views      2 views for each training image ({effect.policy}): difference +0.000 ("
+    views = f"views      2 views for each training image ({effect.policy}): accuracy difference +0.000 ("
     assert views in str(shown)
     assert f"which may be due to chance   {line_of(effect)}" in str(shown)
     report(path, html=tmp_path / "page.html", runtime=fake.runtime)
@@ -305,7 +305,7 @@ def test_whether_views_help_is_reported(fake, table, difference, expected):
     evaluation["views"]["difference"] = dict(zip(names, difference, strict=True))
     evaluation["views"]["without"]["accuracy"] = dict(zip(names, (0.8, 0.7, 0.9), strict=True))
     shown = "\n".join(evaluation_lines(evaluation))
-    assert f": difference {expected}   accuracy 0.800 (95 % CI 0.700 to 0.900) without them" in shown
+    assert f": accuracy difference {expected}   accuracy 0.800 (95 % CI 0.700 to 0.900) without them" in shown
     assert "views      1 view for each training image (" in shown
 
 
@@ -335,7 +335,8 @@ def test_the_commands(workplace, images, fake):
     assert ": 48 cached, 0 computed" in run(*words)
     output = run("fit", "--views", 2)
     assert re.search(
-        r"views      2 views .*: difference \+0\.000 \(95 % CI -0\.\d+ to \+0\.\d+\), which may be due to chance",
+        r"views      2 views .*: accuracy difference \+0\.000 \(95 % CI -0\.\d+ to \+0\.\d+\), "
+        r"which may be due to chance",
         output,
     )
     assert "views" not in run("fit", "--overwrite")

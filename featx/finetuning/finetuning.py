@@ -253,7 +253,10 @@ def _notes(data: TrainingData, plan: TrainingPlan, comparison: FinetuneCompariso
             "the data set has no test part: some training images were held out as test images, and no group was divided"
         )
     if comparison.difference is not None:
-        notes.append("the better candidate is selected on the test images, so its accuracy is slightly optimistic")
+        notes.append(
+            "the better of the frozen and the fine-tuned backbone is selected on the test images, so its accuracy is "
+            "slightly optimistic"
+        )
     if left_out:
         notes.append(
             "the model does not contain the network, because the engine is tensorflow; to predict, give `weights`"

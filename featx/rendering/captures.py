@@ -33,7 +33,7 @@ def recording_lines(recordings: Mapping[str, int]) -> list[str]:
     more = len(captured) - len(shown)
     lines = [line("recordings", ", ".join(shown) + (f" and {more:,} more labels" if more else ""))]
     if few:
-        wanted = [f"{label} {n}" for label, n in list(few.items())[:_MANY_LABELS]]
+        wanted = [f"{n} of {label}" for label, n in list(few.items())[:_MANY_LABELS]]
         advice = f"capture more recordings, on other days or in other places: {', '.join(wanted)}"
         lines.append(line("too few", f"{advice}; in an accuracy estimate, a recording counts as one image"))
     return lines

@@ -228,7 +228,7 @@ def _ungrouped_facts(evaluation: Mapping[str, Any]) -> list[Fact]:
     if ungrouped is None or n_groups == n_images:
         return []
     kinds, total = _group_counts(evaluation)
-    members = " and ".join(filter(None, [", ".join(kinds[:-1]), *kinds[-1:]])) or "images of one group"
+    members = _enumerated(kinds) or "images of one group"
     if evaluation["val"] is not None or evaluation["test"] is not None:  # the members are those of the whole data set
         members = "images of one group"
     accuracy, cv = ungrouped["accuracy"]["mean"], evaluation["cv"]
@@ -246,7 +246,7 @@ def _worth_facts(views: Mapping[str, Any] | None) -> list[Fact]:
         return [fact("views", f"{count}; the effect on the accuracy is unknown")]
     effect = "is better" if difference["low"] > 0 else "is worse" if difference["high"] < 0 else "may be due to chance"
     without = f"accuracy {interval_text(views['without']['accuracy'])} without them"
-    return [fact("views", f"{count}: difference {change_text(difference)}, which {effect}", without)]
+    return [fact("views", f"{count}: accuracy difference {change_text(difference)}, which {effect}", without)]
 
 
 def groups_text(evaluation: Mapping[str, Any]) -> str:
@@ -272,8 +272,12 @@ def _group_counts(evaluation: Mapping[str, Any]) -> tuple[list[str], str]:
     kinds = [kind for kind in kinds if kind]
     total = f"{evaluation['n_images']:,} images in {evaluation['n_groups']:,} groups"
     if kinds and (evaluation["val"] is not None or evaluation["test"] is not None):
-        total = f"the training part has {total}; the whole data set has {', '.join(kinds)}"
+        total = f"the training part has {total}; the whole data set has {_enumerated(kinds)}"
     return kinds, total
+
+
+def _enumerated(kinds: Sequence[str]) -> str:
+    return " and ".join(filter(None, [", ".join(kinds[:-1]), *kinds[-1:]]))
 
 
 def _count(n: int, singular: str, plural: str) -> str:

@@ -176,7 +176,8 @@ class StoredFeatures:
         in_base, in_journal = self._base.find(wanted), self._journal.find(wanted)
         missing = int(((in_base < 0) & (in_journal < 0)).sum())
         if missing:
-            raise DamagedStoreError(f"{missing:,} rows are missing from {self._path}; extract the data set again")
+            which = "1 row is" if missing == 1 else f"{missing:,} rows are"
+            raise DamagedStoreError(f"{which} missing from {self._path}; extract the data set again")
         if (in_base >= 0).all():
             return self._base.rows.take(in_base)
         rows = self._journal.rows.take(np.maximum(in_journal, 0))
