@@ -29,7 +29,7 @@ _GOOD, _BAD = b"\1", b"\0"
 
 
 class ChildError(OSError):
-    """A child process could not be started or ended without a result, or the function in the child failed."""
+    """A child process could not be started, it ended without a result, or its function failed."""
 
 
 def start_child(module: str, function: str, *words: str) -> subprocess.Popen[bytes]:
@@ -139,7 +139,10 @@ def reserve_stdout() -> BinaryIO:
 
 
 def _pipe() -> tuple[int, int]:
-    """Return the ends of a pipe, which differ from the descriptors of the standard streams. The caller closes them."""
+    """Return the file descriptors of the two ends of a pipe, which the caller closes.
+
+    Except on Windows, both are at least 3: if a standard stream is closed, a new pipe could otherwise get its number.
+    """
     ends = os.pipe()
     if sys.platform == "win32":
         return ends

@@ -132,14 +132,14 @@ def test_whole_frames_become_images(tmp_path, recording, notices):
     }  # fmt: skip
 
 
-def test_it_stops_at_the_count(tmp_path, recording):
+def test_a_recording_ends_after_count_images(tmp_path, recording):
     done = recording("room", write_video(tmp_path / "v.mp4", moving(40), "mp4v"), full_frame=True, count=7)
     assert (done.n_kept, done.n_frames) == (7, 7)
     assert len(names(tmp_path / "data" / "room")) == 7
 
 
 @pytest.mark.parametrize("blurred", [[4, 9, 14, 19, 20, 21, 39], [0, 1, 2, 3, 4, 30]])
-def test_blurred_frames_are_skipped_from_the_first_on(tmp_path, recording, blurred):
+def test_blurred_frames_are_skipped_from_the_first_frame_on(tmp_path, recording, blurred):
     frames = moving(40)
     for i in blurred:
         frames[i] = cv2.GaussianBlur(frames[i], (0, 0), 3)
@@ -168,7 +168,7 @@ def test_near_identical_frames_are_skipped(tmp_path, recording):
 
 
 def test_a_slow_change_adds_up_to_a_difference(tmp_path, recording):
-    """Each frame is two grey levels brighter than the one before, so that every second frame differs by four."""
+    """Each frame is two grey levels brighter than the one before, so every second frame differs enough to be kept."""
     base = np.clip(textured(0, 120, 160), 60, 150)
     done = recording("room", write_video(tmp_path / "v.avi", [base + 2 * i for i in range(21)]), full_frame=True)
     assert 9 <= done.n_kept <= 12
@@ -215,7 +215,7 @@ def test_faces_are_cut_out_with_a_margin(tmp_path, recording):
     )
 
 
-def test_a_face_at_the_rim_is_cut_off_there(tmp_path, recording):
+def test_a_margin_ends_at_the_edge_of_the_frame(tmp_path, recording):
     done = recording("anna", write_video(tmp_path / "v.avi", [scene_with((215, 130, 100))] * 3), count=1)
     height, width = read(next(done.folder.iterdir())).shape[:2]
     assert (height, width) == (pytest.approx(140, abs=8), pytest.approx(135, abs=8))
@@ -254,7 +254,7 @@ def test_recordings_are_numbered_over_runs_and_labels(tmp_path, recording):
     assert {name[5:8] for name in names(tmp_path / "data" / "cup")} == {"001", "003"}
 
 
-def test_parts_of_a_split_share_their_numbers(tmp_path, recording):
+def test_recordings_are_numbered_over_the_parts_of_a_data_set(tmp_path, recording):
     video = write_video(tmp_path / "v.avi", moving(3))
     for part, number in (("train", 1), ("test", 2)):
         done = recording("cup", video, full_frame=True, output=tmp_path / "set" / part)
@@ -418,7 +418,7 @@ def test_a_lost_camera_is_an_error_and_its_images_are_kept(tmp_path, recording, 
     assert len(names(tmp_path / "data" / "room")) == 20  # the first ten frames are used to adjust the exposure
 
 
-def test_a_camera_that_gives_enough_is_no_error(tmp_path, recording, camera, notices):
+def test_a_camera_that_gives_enough_images_is_no_error(tmp_path, recording, camera, notices):
     frames = moving(30)
     camera(write_video(tmp_path / "v.avi", frames))
     done = recording("room", "7", full_frame=True, count=15)

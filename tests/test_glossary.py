@@ -29,10 +29,10 @@ REPLACED = {
 
 WORDS = re.compile("|".join(rf"(?<![a-z])({one})(?![a-z])" for one in REPLACED.values()), re.I)
 TAKES = re.compile(r"(n_)?takes|take_numbers?", re.I)
-"""Recordings, in names; in sentences it is a verb."""
+"""Names that the glossary replaces by recordings. In sentences, the verb "takes" is allowed."""
 
 USER_NAMES = {"dataset/splits.py"}
-"""Modules that know names of users' folders."""
+"""Modules that contain names that users give to folders, such as "pictures"."""
 
 PAGES = [*PROJECT.glob("*.md"), *PROJECT.glob("docs/**/*.md")]
 SOURCES = [file for file in sorted(ROOT.rglob("*.py")) if file.relative_to(ROOT).as_posix() not in USER_NAMES]
@@ -109,7 +109,7 @@ def keys(value: object) -> Iterator[str]:
         yield from keys(one)
 
 
-def test_what_is_replaced_is_found():
+def test_replaced_words_are_found():
     """The pattern finds each form, also within names."""
     for text in ("a picture", "near-copies", "near_copies", "naive_cv", "at random", "the recipe", "An honest number"):
         assert WORDS.search(text.replace("_", " ")), text

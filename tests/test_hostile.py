@@ -30,7 +30,7 @@ ROOT = Path(__file__).parent.parent
 
 @pytest.fixture
 def model(fake, images, tmp_path):
-    """Return a model file with a head that only scikit-learn can run."""
+    """Return a model file with a head that is not stored as matrices, so that predicting needs scikit-learn."""
     table = extract(images, "quadrants", runtime=fake.runtime)
     fit(table, "knn", params={"n_neighbors": 3}, cv=2, runtime=fake.runtime).save(tmp_path / "m.featx")
     return tmp_path / "m.featx"
@@ -53,8 +53,8 @@ def change(path, name, content):
     path.write_bytes(zipped(members(path) | {name: content}))
 
 
-def estimator_of(path):
-    """Return the scores of a model for its probes, which reads the head as predict does."""
+def probe_scores(path):
+    """Return the scores of a model for its probes; this loads the estimator, as predict does."""
     model = load(path)
     return model.scores(model.probes)
 
@@ -85,7 +85,7 @@ def test_a_zip_bomb_within_the_head_is_not_decompressed(model):
         inner = {name: archive.read(name) for name in archive.namelist()} | {"zeros.npy": bytes(50_000_000)}
     change(model, "estimator.skops", zipped(inner, zipfile.ZIP_DEFLATED))
     with pytest.raises(ClassifierError, match="compressed; expected uncompressed members"):
-        estimator_of(model)
+        probe_scores(model)
 
 
 def test_members_that_share_their_bytes(model):
@@ -130,7 +130,7 @@ def test_a_head_of_another_type_is_rejected_by_name(model, module, name):
     schema |= {"__module__": module, "__class__": name}
     change(model, "estimator.skops", zipped(inner | {"schema.json": json.dumps(schema).encode()}))
     with pytest.raises(ClassifierError, match=rf"does not load from a file: {module}\.{name}"):
-        estimator_of(model)
+        probe_scores(model)
 
 
 def test_a_quantized_graph_that_differs_from_the_feature_spec_is_not_cached(fake, images):

@@ -113,7 +113,7 @@ def test_incomplete_last_row_of_the_journal_is_removed(tmp_path):
 
 
 @pytest.mark.parametrize("keep", [0, 5, 39])
-def test_journal_killed_in_its_header(tmp_path, keep):
+def test_a_journal_with_an_incomplete_header_is_empty(tmp_path, keep):
     store = write(tmp_path, rows(1), finish=False)
     journal = store.path.with_suffix(".journal")
     journal.write_bytes(journal.read_bytes()[:keep])
@@ -269,7 +269,7 @@ def test_an_index_is_a_json_object_with_the_checksum_of_its_bytes(tmp_path):
         store.snapshot()
 
 
-def test_other_programs_read_it_as_hdf5(tmp_path):
+def test_other_programs_read_a_store_as_hdf5(tmp_path):
     store = write(tmp_path, rows(1, 2, 3))
     found = store.snapshot().rows(store_keys(store))
     with h5py.File(store.path) as file:
@@ -286,7 +286,7 @@ def test_links_to_other_files_are_not_followed(tmp_path):
     with h5py.File(store.path, "r+") as file:
         del file["features"]
         file["features"] = h5py.ExternalLink(str(other), "features")
-    np.testing.assert_array_equal(store.snapshot().rows(rows(1).keys).features, before)  # featx reads by its index
+    np.testing.assert_array_equal(store.snapshot().rows(rows(1).keys).features, before)  # featx uses its own index
 
 
 def store_keys(store: FeatureStore) -> np.ndarray:
@@ -330,7 +330,7 @@ def test_other_features_of_the_probes_stop_the_writer(tmp_path):
             writer.begin(PROBES[:, :3], PRODUCER)
 
 
-def test_last_digits_of_another_machine_are_recorded(tmp_path):
+def test_a_machine_with_slightly_different_features_is_recorded(tmp_path):
     store = write(tmp_path, rows(1))
     notices: list[str] = []
     with store.writer(notices.append) as writer:
@@ -343,7 +343,7 @@ def test_last_digits_of_another_machine_are_recorded(tmp_path):
     np.testing.assert_array_equal(header.probes, PROBES)
 
 
-def test_a_journal_without_its_base_is_not_trusted(tmp_path):
+def test_a_journal_without_its_store_file_is_not_used(tmp_path):
     store = write(tmp_path, rows(1), finish=False)
     store.path.unlink()
     assert len(write(tmp_path, rows(2)).snapshot().keys()) == 1

@@ -16,7 +16,7 @@ from featx.store import write_table
 from featx.table import FeatureTable
 
 Chunks = Iterator[tuple[int, NDArray[np.float32]]]
-"""First position and features of consecutive samples."""
+"""Chunks of consecutive samples: the position of the first sample, and the features."""
 
 
 def _texts(table: FeatureTable) -> dict[str, list[str]]:
@@ -44,7 +44,7 @@ def _write_npy(path: Path, table: FeatureTable, chunks: Chunks) -> None:
 
 
 def _write_npz(path: Path, table: FeatureTable, chunks: Chunks) -> None:
-    """Write the format of ``numpy.savez``; the features are written in chunks, and no time is stored."""
+    """Write the format of ``numpy.savez``; the features are written in chunks, and no modification time is stored."""
     texts: Mapping[str, Any] = {**_texts(table), **_attributes(table)}
     with zipfile.ZipFile(path, "w") as archive:
         with archive.open(zipfile.ZipInfo("features.npy"), "w", force_zip64=True) as member:

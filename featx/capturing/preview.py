@@ -52,7 +52,7 @@ class Preview:
         frame : ndarray of shape (height, width, 3), uint8
             Pixels in BGR order.
         box : Box or None
-            Part of the frame that is kept; None if there is no such part.
+            Part of the frame that is kept; None if no face was found.
         text : str
             Text after the title.
         """

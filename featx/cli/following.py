@@ -57,12 +57,12 @@ def option_words(values: Mapping[str, object]) -> list[str]:
 
 
 def extract_next(cache: Path | None = None, *options: str) -> str:
-    """Return the ``next`` line that extracts features, of the folder ``data`` if it exists."""
+    """Return the ``next`` line that extracts features: of the folder ``data`` if it exists, or else of ``FOLDER``."""
     return next_line("extract", "data" if Path("data").is_dir() else FOLDER, *options, cache=cache)
 
 
 def overwrite_option(data: Path, backbone: str, head: str) -> tuple[str, ...]:
-    """Return ``--overwrite`` if the default model file of a command exists."""
+    """Return ``--overwrite`` if the default model file of these data, backbone and head exists."""
     from featx.output import default_model_path
 
     return ("--overwrite",) if os.path.exists(default_model_path(data, backbone, head)) else ()

@@ -23,8 +23,8 @@ _LONGEST = 255
 """Maximum number of characters in a file name; a manifest may contain longer names, which no file has."""
 
 _MOST = 100
-"""Maximum number of versions of an image. If more images of a folder share a name, such as ``image`` from a phone, the
-name does not identify an original."""
+"""Maximum number of versions of an image. If more images of a folder have the same original name, such as ``image``
+for photographs from a phone, this name does not identify one original."""
 
 
 def original_stem(name: str) -> str | None:

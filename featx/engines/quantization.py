@@ -1,4 +1,4 @@
-"""Quantize a graph to int8 with NNCF, after training, using a few hundred images."""
+"""Quantize a graph to int8 with the post-training quantization of NNCF, using a few hundred images."""
 
 from __future__ import annotations
 
@@ -59,7 +59,8 @@ def quantize_graph(graph: bytes, pixels: NDArray[np.uint8]) -> bytes:
 def has_attention(model: Any) -> bool:
     """Return whether an OpenVINO model is a transformer; NNCF treats activations of transformers differently.
 
-    In attention, the output of a softmax enters a matrix product. The softmax of a classifier is the last operation.
+    In attention, the output of a softmax enters a matrix product. The softmax of a classifier is the last
+    operation, so its output enters no matrix product.
     """
     ops = model.get_ops()
     if any(op.get_type_name() == "ScaledDotProductAttention" for op in ops):

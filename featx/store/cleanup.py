@@ -1,4 +1,4 @@
-"""Remove the rows of a feature store whose contents are in no snapshot of a data set."""
+"""Remove from a feature store the rows of images that are in no snapshot of a data set."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class SweepResult:
 def sweep_store(
     path: Path, named: Callable[[], NDArray[np.uint8]], notice: Callable[[str], None], dry_run: bool = False
 ) -> SweepResult:
-    """Remove damaged rows and rows whose contents are not listed; delete the store if no row is left.
+    """Remove damaged rows and rows of images that ``named`` does not return; delete the store if no row is left.
 
     The store is locked while the whole file is rewritten. The new file has the same bytes as a file that never
     contained the removed rows.

@@ -34,11 +34,12 @@ class CrossValidated:
     folds : Folds
         Folds of the first repeat.
     tested : ndarray of shape (n_tested,), int64
-        Positions of the tested samples: all samples except the groups of rare classes that have a single group.
+        Positions of the tested samples: all samples except the groups of untested classes; see :class:`Folds`.
     fold : ndarray of shape (n_tested,), int64
         Number of the test fold of each tested sample.
     scores : ndarray of shape (n_tested, n_classes), float64
-        Out-of-fold scores of the first repeat, each fold on the scale of its own head.
+        Out-of-fold scores of the first repeat. Each fold has its own head, so scores of different folds can have
+        different scales.
     params : tuple of dict
         Hyper-parameters chosen in each fold of the first repeat.
     n_not_converged : int
@@ -78,7 +79,7 @@ def cross_validate(
     head : Head
     data : TrainingSet
     n_folds : int
-        Maximum number of folds; see :func:`make_folds`. Above 200,000 samples, a single split is used.
+        Maximum number of folds; see :func:`make_outer_folds`. Above 200,000 samples, a single split is used.
     repeats : int
         Number of repeats with other random folds. The estimates are computed from the first repeat; further repeats
         stabilise the confidence intervals.
