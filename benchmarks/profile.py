@@ -31,12 +31,13 @@ from featx.execution import start
 from featx.extraction import extract
 from featx.images import Prepared, decode, prepare
 from featx.images.jpeg import decode_jpeg
+from featx.images.resize import ResizableImage
 from featx.pipeline import images as filling
 from featx.runtime import Runtime
 from featx.spec import FeatureSpec
 
 _SIGNATURE = (16, 16)
-_JPEG = "JPEG to RGB in Pillow"
+_JPEG = "JPEG to RGB"
 
 
 def main() -> None:
@@ -80,7 +81,8 @@ def _stages(paths: list[Path], size: int) -> dict[str, float]:
     some = paths[:: max(1, len(paths) // 200)]
     files = [path.read_bytes() for path in some]
     jpegs = [(data, *_size(data)) for data in files if data[:2] == b"\xff\xd8"]
-    decoded = [decode(data, lambda w, h: size / (0.875 * min(w, h))).image for data in files]
+    decoded = [decode(data, lambda w, h: size / (0.875 * min(w, h))).upright for data in files]
+    copies = [ResizableImage(image) for image in decoded]
     rows = {
         "read": _timed(Path.read_bytes, some),
         "SHA-256": _timed(hashlib.sha256, files),
@@ -90,8 +92,9 @@ def _stages(paths: list[Path], size: int) -> dict[str, float]:
         rows[_JPEG] = _timed(lambda one: decode_jpeg(*one, size / (0.875 * min(one[1:])), "RGB"), jpegs)
     rows["decode in total"] = _timed(lambda data: decode(data, lambda w, h: size / (0.875 * min(w, h))), files)
     rule = sys.modules["featx.images.prepare"]._RULES["crop"]
-    rows["square"] = _timed(lambda image: rule.apply(image, size), decoded)
-    rows["thumbnail"] = _timed(lambda image: image.convert("L").resize(_SIGNATURE, Image.Resampling.BOX), decoded)
+    rows["copy for resizing"] = _timed(ResizableImage, decoded)
+    rows["square"] = _timed(lambda image: rule.apply(image, size), copies)
+    rows["thumbnail"] = _timed(lambda image: Image.fromarray(image.average(*_SIGNATURE)).convert("L"), copies)
     rows["prepare in total"] = _timed(lambda data: prepare(data, size), files)
     return rows
 

@@ -20,7 +20,7 @@ from typing import BinaryIO
 if sys.platform != "win32":
     import fcntl
 
-_PACKAGES = ("featx", "numpy", "PIL", "simplejpeg", "pillow_heif", "matplotlib")
+_PACKAGES = ("featx", "numpy", "PIL", "simplejpeg", "cykooz_resizer", "pillow_heif", "matplotlib")
 """Packages that a child process imports from the same folders as its parent, whatever the search path is."""
 
 _WATCH_SECONDS = 0.5

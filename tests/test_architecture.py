@@ -65,6 +65,7 @@ def test_every_imported_package_is_declared():
     names = set().union(*map(imported, modules())) - set(sys.stdlib_module_names) - {"featx"}
     packages = {
         "PIL": "pillow", "sklearn": "scikit-learn", "pillow_heif": "pillow-heif", "cv2": "opencv-python-headless",
+        "cykooz_resizer": "cykooz-resizer",
     }  # fmt: skip
     assert {packages.get(name, name) for name in names} <= declared
 

@@ -13,9 +13,22 @@ from pathlib import Path
 import pytest
 
 from featx.children import ChildError, run_in_child, start_child
+from featx.images.resize import HAS_WHEEL
 
 FEATX = Path(__file__).parents[1]
-DECOYS = ("numpy", "PIL", "featx", "json", "simplejpeg", "struct", "re", "sitecustomize", "usercustomize", "io")
+DECOYS = (
+    "numpy",
+    "PIL",
+    "featx",
+    "json",
+    "simplejpeg",
+    "cykooz_resizer",
+    "struct",
+    "re",
+    "sitecustomize",
+    "usercustomize",
+    "io",
+)
 USE = """
 import io, sys
 from PIL import Image
@@ -43,7 +56,12 @@ def loaded_from() -> str:
     import PIL
     import simplejpeg
 
-    folders = dict.fromkeys(str(Path(module.__file__).parents[1]) for module in (numpy, PIL, simplejpeg))
+    needed = [numpy, PIL, simplejpeg]
+    if HAS_WHEEL:
+        import cykooz_resizer
+
+        needed += [cykooz_resizer]
+    folders = dict.fromkeys(str(Path(module.__file__).parents[1]) for module in needed)
     return os.pathsep.join([str(FEATX), *folders])
 
 

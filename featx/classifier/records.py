@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections import Counter
 from dataclasses import dataclass
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import numpy as np
@@ -13,13 +14,18 @@ from numpy.typing import NDArray
 from featx.table import Skipped
 
 _LIBRARIES = (
-    *("featx", "numpy", "scipy", "scikit-learn", "pillow", "simplejpeg", "h5py", "openvino", "keras", "tensorflow"),
+    *("featx", "numpy", "scipy", "scikit-learn", "pillow", "simplejpeg", "cykooz-resizer", "h5py", "openvino"),
+    *("keras", "tensorflow"),
 )
 
 
 def library_versions() -> dict[str, str]:
-    """Return the versions of the libraries on which a classifier depends, by name."""
-    return {name: version(name) for name in _LIBRARIES}
+    """Return the versions of the installed libraries on which a classifier depends, by name."""
+    found = {}
+    for name in _LIBRARIES:
+        with contextlib.suppress(PackageNotFoundError):  # cykooz-resizer is not available on every platform
+            found[name] = version(name)
+    return found
 
 
 @dataclass(frozen=True)

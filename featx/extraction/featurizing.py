@@ -85,7 +85,8 @@ def featurize(
     if spec.decode != decode_version():
         raise SpecError(
             f"these features were computed with decoder {spec.decode}; this machine has {decode_version()}, which "
-            "gives other pixels for the same image. Install the same version of the image library (Pillow)"
+            "gives other pixels for the same image. Install the same versions of featx, Pillow, simplejpeg and "
+            "cykooz-resizer"
         )
     if not exact:
         spec = reproducible_spec(spec, runtime)

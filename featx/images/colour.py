@@ -164,19 +164,31 @@ def _over_white(image: Image.Image) -> tuple[Image.Image, str]:
     return white, "" if rgba.getbbox() else "fully transparent, shown as white"
 
 
-def _in_srgb(image: Image.Image) -> tuple[Image.Image, str]:
+def srgb_transform(image: Image.Image) -> tuple[ImageCms.ImageCmsTransform | None, str]:
+    """Return the transform of the colours of an opened image to sRGB.
+
+    Returns
+    -------
+    PIL.ImageCms.ImageCmsTransform or None
+        None if the colours need no transform, or the profile is unusable.
+    note : str
+        Remark for the user, or an empty string.
+    """
     profile = image.info.get("icc_profile")
+    if not profile or image.mode not in ("L", "RGB", "CMYK"):
+        return None, ""
+    try:
+        return _transform(bytes(profile), image.mode), ""
+    except (ImageCms.PyCMSError, OSError):
+        return None, "unusable colour profile, sRGB assumed"
+
+
+def _in_srgb(image: Image.Image) -> tuple[Image.Image, str]:
     if image.mode == "P":
         image = image.convert("RGB")
-    note = ""
-    if profile and image.mode in ("L", "RGB", "CMYK"):
-        try:
-            transform = _transform(bytes(profile), image.mode)
-        except (ImageCms.PyCMSError, OSError):
-            note = "unusable colour profile, sRGB assumed"
-        else:
-            if transform is not None:
-                image = ImageCms.applyTransform(image, transform) or image
+    transform, note = srgb_transform(image)
+    if transform is not None:
+        image = ImageCms.applyTransform(image, transform) or image
     return (image if image.mode == "RGB" else image.convert("RGB")), note  # convert() always copies
 
 

@@ -12,10 +12,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from featx.errors import ImageError, NotDecodableHereError
-from featx.images.colour import has_deep_colour, to_rgb
+from featx.images.colour import has_deep_colour, srgb_transform, to_rgb
 from featx.images.complete import is_complete
 from featx.images.formats import image_format, is_tga, pnm_maxval
 from featx.images.jpeg import decode_jpeg, jpeg_bits
@@ -75,19 +77,24 @@ class Decoded:
 
     Parameters
     ----------
-    image : PIL.Image.Image
+    upright : PIL.Image.Image, or ndarray of shape (height, width, 3), uint8
         RGB image with the EXIF orientation applied. It is smaller than the stored image if a reduced scale was
-        sufficient.
+        sufficient. Most JPEG files are decoded to an array.
     width, height : int
         Size of the stored image in upright orientation, in pixels.
     note : str
         Remark for the user on how the image was read; empty if there is none.
     """
 
-    image: Image.Image
+    upright: Image.Image | NDArray[np.uint8]
     width: int
     height: int
     note: str = ""
+
+    @property
+    def image(self) -> Image.Image:
+        """The upright RGB image, as an image of Pillow."""
+        return self.upright if isinstance(self.upright, Image.Image) else Image.fromarray(self.upright)
 
 
 class CostLimit(enum.IntEnum):
@@ -266,26 +273,38 @@ def _decode(image: Image.Image, data: bytes, kind: str, scale: float, white: int
     width, height = image.size
     counted = f"{n_pages}" if n_pages <= _MOST_COUNTED else f"more than {_MOST_COUNTED:,}"
     notes = [f"page {page} of {counted}" if page > 1 else f"first of {counted} frames"] if n_pages > 1 else []
-    reduced = None
+    pixels = None
     if kind == "JPEG" and image.mode in ("L", "RGB", "CMYK"):
-        reduced, note = decode_jpeg(data, width, height, scale, image.mode)
+        pixels, note = decode_jpeg(data, width, height, scale, image.mode)
         notes += [note]
-    if reduced is None:
-        # load() is called before getexif(), because getexif() also decodes a PNG file, and hides errors.
-        image.load()
-        if not is_complete(image, data):
-            raise ImageError(f"truncated or damaged {kind}: part of the image is missing")
-    else:
-        reduced.info.update(image.info)
-    rgb, note = to_rgb(_without_alpha(image, data, kind) if reduced is None else reduced, white)
+    rgb, note = _loaded(image, data, kind, white) if pixels is None else _coloured(pixels, image)
     notes += [note]
     orientation, note = _orientation(image)
     notes += [note]
     if orientation in _TRANSPOSE:
-        rgb = rgb.transpose(_TRANSPOSE[orientation])
+        rgb = (rgb if isinstance(rgb, Image.Image) else Image.fromarray(rgb)).transpose(_TRANSPOSE[orientation])
         if orientation >= _FIRST_ON_ITS_SIDE:
             width, height = height, width
     return Decoded(rgb, width, height, "; ".join(filter(None, notes)))
+
+
+def _loaded(image: Image.Image, data: bytes, kind: str, white: int | None) -> tuple[Image.Image, str]:
+    """Return the RGB image that Pillow decodes, and a remark for the user."""
+    # load() is called before getexif(), because getexif() also decodes a PNG file, and hides errors.
+    image.load()
+    if not is_complete(image, data):
+        raise ImageError(f"truncated or damaged {kind}: part of the image is missing")
+    return to_rgb(_without_alpha(image, data, kind), white)
+
+
+def _coloured(pixels: NDArray[np.uint8], image: Image.Image) -> tuple[Image.Image | NDArray[np.uint8], str]:
+    """Return decoded pixels of a JPEG file as an RGB image in the colours of its header, and a remark for the user."""
+    transform, note = srgb_transform(image)
+    if image.mode == "RGB" and transform is None:
+        return pixels, note
+    stored = Image.fromarray(pixels)
+    stored.info.update(image.info)
+    return to_rgb(stored)
 
 
 def _without_alpha(image: Image.Image, data: bytes, kind: str) -> Image.Image:

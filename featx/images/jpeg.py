@@ -6,8 +6,9 @@ import math
 import re
 from collections.abc import Iterator
 
+import numpy as np
 import simplejpeg
-from PIL import Image
+from numpy.typing import NDArray
 
 from featx.errors import ImageError
 
@@ -25,7 +26,7 @@ _LEFT_OVER = re.compile(r"Corrupt JPEG data: (\d+) extraneous bytes before marke
 _INCOMPLETE = re.compile(r"premature end|bad Huffman|found marker 0x\w\w instead of RST", re.IGNORECASE)
 
 
-def decode_jpeg(data: bytes, width: int, height: int, scale: float, mode: str) -> tuple[Image.Image | None, str]:
+def decode_jpeg(data: bytes, width: int, height: int, scale: float, mode: str) -> tuple[NDArray[np.uint8] | None, str]:
     """Decode a JPEG of 8-bit grey or colour.
 
     Parameters
@@ -42,8 +43,8 @@ def decode_jpeg(data: bytes, width: int, height: int, scale: float, mode: str) -
 
     Returns
     -------
-    PIL.Image.Image or None
-        Image in the stored orientation (the EXIF orientation is not applied). None for CMYK, and for an unusual file:
+    ndarray of shape (height, width) for L or (height, width, 3) for RGB, uint8, or None
+        Pixels in the stored orientation (the EXIF orientation is not applied). None for CMYK, and for an unusual file:
         a more tolerant decoder can then read the file or report the reason.
     note : str
         Remark for the user, or an empty string.
@@ -69,7 +70,7 @@ def decode_jpeg(data: bytes, width: int, height: int, scale: float, mode: str) -
         return None, "extraneous data, perhaps damaged" if _LEFT_OVER.match(str(error)) else ""
     if mode == "CMYK":
         return None, ""
-    return Image.fromarray(pixels[:, :, 0] if mode == "L" else pixels), ""
+    return (pixels[:, :, 0] if mode == "L" else pixels), ""
 
 
 def segments(data: bytes) -> Iterator[tuple[int, int, int]]:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from featx.images.decode import MAX_PIXELS, CostLimit, decode
+from featx.images.resize import ResizableImage
 from featx.spec import Resize
 
 Fitting = Resize | Literal["fit"]
@@ -19,7 +20,7 @@ Fitting = Resize | Literal["fit"]
 CROP_FRACTION = 0.875
 """Fraction of the shorter side that the rule ``crop`` keeps, as in the usual evaluation on ImageNet."""
 
-_PAD_GREY = (127, 127, 127)
+_PAD_GREY = 127
 _SIGNATURE_SIDE = 16
 
 
@@ -89,42 +90,45 @@ def prepare(
         return rule.enough(width, height, size)
 
     decoded = decode(data, enough, white=white, page=page, max_pixels=max_pixels, most=most)
-    square = rule.apply(decoded.image, size)
-    thumbnail = decoded.image.convert("L").resize((_SIGNATURE_SIDE, _SIGNATURE_SIDE), Image.Resampling.BOX)
-    return Prepared(np.asarray(square), np.asarray(thumbnail), decoded.width, decoded.height, decoded.note)
+    image = ResizableImage(decoded.upright)
+    thumbnail = Image.fromarray(image.average(_SIGNATURE_SIDE, _SIGNATURE_SIDE)).convert("L")
+    return Prepared(rule.apply(image, size), np.asarray(thumbnail), decoded.width, decoded.height, decoded.note)
 
 
 @dataclass(frozen=True)
 class _Rule:
     """Function that resizes an image, and function that returns the smallest sufficient scale for decoding."""
 
-    apply: Callable[[Image.Image, int], Image.Image]
+    apply: Callable[[ResizableImage, int], NDArray[np.uint8]]
     enough: Callable[[int, int, int], float]
 
 
-def _crop(image: Image.Image, size: int) -> Image.Image:
-    side = CROP_FRACTION * min(image.size)
+def _crop(image: ResizableImage, size: int) -> NDArray[np.uint8]:
+    side = CROP_FRACTION * min(image.width, image.height)
     left, top = (image.width - side) / 2, (image.height - side) / 2
     # Resizing only the box bounds the memory for images of any shape.
-    return image.resize((size, size), Image.Resampling.BILINEAR, box=(left, top, left + side, top + side))
+    return image.resize(size, size, box=(left, top, left + side, top + side))
 
 
-def _squash(image: Image.Image, size: int) -> Image.Image:
-    return image.resize((size, size), Image.Resampling.BILINEAR)
+def _squash(image: ResizableImage, size: int) -> NDArray[np.uint8]:
+    return image.resize(size, size)
 
 
-def _pad(image: Image.Image, size: int) -> Image.Image:
-    scale = size / max(image.size)
-    width, height = (max(1, round(side * scale)) for side in image.size)
-    square = Image.new("RGB", (size, size), _PAD_GREY)
-    square.paste(image.resize((width, height), Image.Resampling.BILINEAR), ((size - width) // 2, (size - height) // 2))
+def _pad(image: ResizableImage, size: int) -> NDArray[np.uint8]:
+    resized = _whole(image, size / max(image.width, image.height))
+    height, width, _ = resized.shape
+    left, top = (size - width) // 2, (size - height) // 2
+    square = np.full((size, size, 3), _PAD_GREY, np.uint8)
+    square[top : top + height, left : left + width] = resized
     return square
 
 
-def _fit(image: Image.Image, size: int) -> Image.Image:
-    scale = min(1.0, size / max(image.size))
-    width, height = (max(1, round(side * scale)) for side in image.size)
-    return image.resize((width, height), Image.Resampling.BILINEAR)
+def _fit(image: ResizableImage, size: int) -> NDArray[np.uint8]:
+    return _whole(image, min(1.0, size / max(image.width, image.height)))
+
+
+def _whole(image: ResizableImage, scale: float) -> NDArray[np.uint8]:
+    return image.resize(max(1, round(image.width * scale)), max(1, round(image.height * scale)))
 
 
 _RULES = {

@@ -8,7 +8,7 @@ from importlib.resources import files
 
 from featx.images.prepare import prepare
 
-DECODE_VERSION = 4
+DECODE_VERSION = 5
 """Version of the decoding rules, increased by hand; changes of libraries are detected from the probe pixels."""
 
 _PROBE_SIDE = 96
