@@ -16,9 +16,9 @@ from threadpoolctl import threadpool_limits
 from featx.evaluation.procedures.convergence import FitCounter, collected_warnings
 from featx.evaluation.procedures.folds import MOST_CROSS_VALIDATED, Folds, make_outer_folds
 from featx.evaluation.procedures.intervals import corrected_resampled, mean_of_shares, share_of, widen_interval
-from featx.evaluation.procedures.threads import in_threads
+from featx.evaluation.procedures.threads import Plan, run_plans
 from featx.evaluation.procedures.training_set import TrainingSet
-from featx.evaluation.procedures.tuning import tune_and_fit
+from featx.evaluation.procedures.tuning import tuning_plan
 from featx.evaluation.records.scores import ByClass, CrossValidation, Interval
 from featx.heads import Head, scores_of
 from featx.targets import SingleLabel
@@ -86,7 +86,8 @@ def cross_validate(
     seed : int
         Random seed of the folds and of tuning.
     n_workers : int
-        Number of folds processed at a time. Each fold runs on one thread, so the result does not depend on this number.
+        Number of threads. The inner folds of all outer folds are independent jobs, and each job runs on one thread, so
+        the result does not depend on this number.
     progress : callable
         Called with (folds done, total folds).
     tally : FitCounter, optional
@@ -109,8 +110,8 @@ def cross_validate(
             make_outer_folds(data.y, data.groups, data.classes, n_folds, seed + repeat) for repeat in range(repeats)
         ]
         pairs = [pair for cut in cuts for pair in cut.pairs]
-        jobs = [partial(_score_fold, head, data, train, test, seed, tally) for train, test in pairs]
-        results = in_threads(jobs, n_workers, progress)
+        plans = [partial(_fold_plan, head, data, train, test, seed, tally) for train, test in pairs]
+        results = run_plans(plans, n_workers, progress)
     tests = [test for _, test in pairs]
     return _summary(data, cuts, tests, results)
 
@@ -136,16 +137,17 @@ class _Scored(NamedTuple):
     converged: bool
 
 
-def _score_fold(
+def _fold_plan(
     head: Head,
     data: TrainingSet,
     train: NDArray[np.int64],
     test: NDArray[np.int64],
     seed: int,
     tally: FitCounter | None,
-) -> _Scored:
-    tuned = tune_and_fit(head, data.part(train), seed, tally, "cross-validation")
-    return _Scored(scores_of(tuned.estimator, data.X[test], len(data.classes)), tuned.params, tuned.converged)
+) -> Plan[_Scored]:
+    tuned = yield from tuning_plan(head, partial(data.part, train), seed, tally, "cross-validation")
+    (scores,) = yield [lambda: scores_of(tuned.estimator, data.X[test], len(data.classes))]
+    return _Scored(scores, tuned.params, tuned.converged)
 
 
 def _summary(

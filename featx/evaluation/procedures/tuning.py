@@ -19,7 +19,7 @@ from sklearn.utils.class_weight import compute_sample_weight
 from featx.evaluation.procedures.convergence import FitCounter, count_convergence_warnings
 from featx.evaluation.procedures.folds import TooFewGroups, make_folds
 from featx.evaluation.procedures.search import CandidateResult, Split, estimator_errors, shares_work, try_candidates
-from featx.evaluation.procedures.threads import in_threads, stop_if_unwanted
+from featx.evaluation.procedures.threads import Plan, run_plans, stop_if_unwanted
 from featx.evaluation.procedures.training_set import TrainingSet
 from featx.heads import Head, converged, scores_of
 
@@ -75,7 +75,7 @@ def tune_and_fit(
     stage : str
         Stage of the final fit, for ``tally``.
     n_workers : int
-        Number of inner folds processed at a time.
+        Number of inner folds processed at a time; the result does not depend on this number.
     progress : callable
         Called with (fits done, total fits), from one thread at a time.
 
@@ -88,61 +88,86 @@ def tune_and_fit(
     HeadError
         If the estimator rejects the data or a parameter.
     """
+    (tuned,) = run_plans([partial(tuning_plan, head, lambda: data, seed, tally, stage, progress)], n_workers)
+    return tuned
+
+
+def tuning_plan(
+    head: Head,
+    read: Callable[[], TrainingSet],
+    seed: int,
+    tally: FitCounter | None = None,
+    stage: str = "",
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> Plan[Tuned]:
+    """Return the plan of :func:`tune_and_fit`, whose inner folds are independent jobs.
+
+    Parameters
+    ----------
+    head, seed, tally, stage, progress
+        As for :func:`tune_and_fit`.
+    read : callable
+        Returns the samples.
+    """
     tally = tally or FitCounter()
-    params, was_tuned = _choose(head, data, seed, tally, n_workers, progress)
+    data: TrainingSet
+    search: _Search
+    ((data, search),) = yield [partial(_prepare, head, read, seed)]
+    params = search.default
+    if search.splits:
+        results = yield from _try_all(head, search, len(data.y) > _MOST_FOR_ALL, progress)
+        for _, has_converged in itertools.chain.from_iterable(results):
+            tally.add("tuning", has_converged)
+        means = [np.mean([accuracy for accuracy, _ in result]) for result in results]
+        params = search.candidates[int(np.argmax(means))]  # ties: the first candidate, which is the most regularised
     last = FitCounter()
-    estimator = fit_head(head, params, *data.rows(), last)
+    (estimator,) = yield [lambda: fit_head(head, params, *data.rows(), last)]
     has_converged = not last.notes()
     tally.add(stage, has_converged)
-    return Tuned(estimator, params, has_converged, was_tuned)
+    return Tuned(estimator, params, has_converged, search.is_possible)
 
 
-def _choose(
-    head: Head,
-    data: TrainingSet,
-    seed: int,
-    tally: FitCounter,
-    n_workers: int,
-    progress: Callable[[int, int], None],
-) -> tuple[dict[str, Any], bool]:
+@dataclass(frozen=True)
+class _Search:
+    """Candidates and the splits to score them on; without splits, ``default`` is used."""
+
+    default: dict[str, Any]
+    candidates: Sequence[dict[str, Any]] = ()
+    splits: Sequence[Split] = ()
+    is_possible: bool = True
+
+
+def _prepare(head: Head, read: Callable[[], TrainingSet], seed: int) -> tuple[TrainingSet, _Search]:
+    data = read()
     n = len(data.y)
     try:
         folds = make_folds(
             data.y, data.groups, data.classes, _ONE_SPLIT_PARTS if head.one_split else _INNER_FOLDS, seed
         )
     except TooFewGroups:
-        return head.default(n), not head.grid
+        return data, _Search(head.default(n), is_possible=not head.grid)
     pairs = folds.pairs[:1] if head.one_split else folds.pairs
     candidates = head.candidates(min(len(train) for train, _ in pairs))
     if len(candidates) == 1:
-        return candidates[0], True
+        return data, _Search(candidates[0])
     X, y = data.rows()
     splits = [
         Split(X, y, np.concatenate([train + n * view for view in range(1 + data.n_views)]), test, data.targets)
         for train, test in pairs
     ]
-    stops = len(head.grid) == 1 and n > _MOST_FOR_ALL
-    results = _try_all(head, candidates, splits, stops, n_workers, progress)
-    for _, has_converged in itertools.chain.from_iterable(results):
-        tally.add("tuning", has_converged)
-    means = [np.mean([accuracy for accuracy, _ in result]) for result in results]
-    return candidates[int(np.argmax(means))], True  # ties: the first candidate, which is the most regularised
+    return data, _Search(candidates[0], candidates, splits)
 
 
 def _try_all(
-    head: Head,
-    candidates: Sequence[dict[str, Any]],
-    splits: Sequence[Split],
-    stops: bool,
-    n_workers: int,
-    progress: Callable[[int, int], None],
-) -> list[list[tuple[float, bool]]]:
-    """Return accuracy and convergence of each candidate on each split; if ``stops``, up to the first decrease.
+    head: Head, search: _Search, is_large: bool, progress: Callable[[int, int], None]
+) -> Plan[list[list[tuple[float, bool]]]]:
+    """Return accuracy and convergence of each candidate on each split; if ``is_large``, up to the first decrease.
 
     From the most regularised value on, accuracy increases to a single maximum and then decreases, except for noise, and
-    the fits beyond the maximum take the longest. With many samples the noise is small, so that the search can end at
-    the first decrease.
+    the fits beyond the maximum take the longest. With many samples the noise is small, so that the search in a grid
+    with one parameter can end at the first decrease.
     """
+    candidates, splits = search.candidates, search.splits
     n_fits = len(candidates) * len(splits) + 1  # the final fit on all samples is the last one
     n_done, lock = itertools.count(1), threading.Lock()
 
@@ -153,13 +178,13 @@ def _try_all(
             yield outcome
 
     searches = [counted(_tries(head, candidates, split)) for split in splits]
-    if not stops:
-        by_split: list[list[tuple[float, bool]]] = in_threads([partial(list, search) for search in searches], n_workers)
+    if not (is_large and len(head.grid) == 1):
+        by_split = yield [partial(list, search) for search in searches]
         return [list(of_candidate) for of_candidate in zip(*by_split, strict=True)]
     results: list[list[tuple[float, bool]]] = []
     best = -1.0
     for _ in candidates:
-        results.append(in_threads([partial(next, search) for search in searches], n_workers))
+        results.append((yield [partial(next, search) for search in searches]))
         mean = float(np.mean([accuracy for accuracy, _ in results[-1]]))
         if mean < best:
             break
