@@ -11,11 +11,21 @@ from sklearn.pipeline import make_pipeline
 from sklearn.svm import SVC
 from test_evaluate import training_set
 
+from featx.classifier import softmax
 from featx.errors import HeadError
-from featx.evaluation.procedures import FitCounter, cross_validate, quiet_single_threads, tune_and_fit, tuning
+from featx.evaluation.procedures import (
+    FitCounter,
+    calibrate,
+    cross_validate,
+    learning_curve,
+    quiet_single_threads,
+    tune_and_fit,
+    tuning,
+)
 from featx.evaluation.procedures.folds import make_folds
 from featx.evaluation.procedures.search import Split, rotated, shares_work, try_candidates
 from featx.evaluation.procedures.tuning import fit_head
+from featx.fitting.rejecting import learn_rejector
 from featx.heads import HEAD_NAMES, make_head, scores_of
 
 
@@ -180,3 +190,58 @@ def test_progress_of_tuning(name, n_fits, n_workers):
     with quiet_single_threads():
         tune_and_fit(make_head(name), data, 0, **options)
     assert reported == [(n, n_fits) for n in range(1, n_fits)]
+
+
+@pytest.mark.parametrize("is_large", [False, True])
+@pytest.mark.parametrize("name", HEAD_NAMES)
+def test_bits_of_an_evaluation_do_not_depend_on_the_number_of_workers(name, is_large, monkeypatch):
+    """Neither the number of threads nor the order in which jobs end changes a bit, a choice or a count."""
+    if is_large:  # the search ends at the first decrease, so that its candidates are jobs of several steps
+        monkeypatch.setattr(tuning, "_MOST_FOR_ALL", 99)
+    data = training_set(150, 3, 60, signal=0.3)
+    head = make_head(name, {"hidden_layer_sizes": (8,), "max_iter": 30} if name == "mlp" else None)
+
+    def evaluated(n_workers: int) -> dict[str, object]:
+        tally = FitCounter()
+        crossed = cross_validate(head, data, 4, 2, 0, n_workers, tally=tally)
+        params = head.candidates(100)[-1]
+        calibrated = calibrate(head, params, data, crossed, n_workers, tally)
+        learnt = learning_curve(head, data, crossed, 0, n_workers, tally)
+        rejector = learn_rejector(data, crossed, softmax(calibrated.as_final), 0, n_workers)
+        with quiet_single_threads():
+            tuned = tune_and_fit(head, data, 0, tally, "final", n_workers)
+        return {
+            "scores": crossed.scores.tobytes(),
+            "summary": crossed.summary,
+            "params": crossed.params,
+            "calibrated": (calibrated.temperature, calibrated.scores.tobytes(), calibrated.as_final.tobytes()),
+            "learning": learnt,
+            "rejector": (rejector.novelties.tobytes(), rejector.subspace.novelty(data.X).tobytes()),
+            "tuned": (tuned.params, scores_of(tuned.estimator, data.X, 3).tobytes()),
+            "fits": tally.to_dict(),
+            "notes": tally.notes(),
+        }
+
+    alone = evaluated(1)
+    for n_workers in (2, 7):
+        assert evaluated(n_workers) == alone
+
+
+@pytest.mark.parametrize("class_weight", [None, "balanced"])
+@pytest.mark.parametrize(("n", "n_classes", "d"), [(90, 2, 20), (90, 8, 20), (60, 3, 300), (90, 8, 300)])
+def test_ridge_with_shared_normal_equations_is_the_same_up_to_rounding(n, n_classes, d, class_weight):
+    head, split = make_head("ridge", {"alpha": [1e4, 1.0, 0.01]}, class_weight), exact_split_name(n, n_classes, d)
+    split = replace(split, X=split.X.astype(np.float64))  # not scaled in float32 when a head is applied
+    split.y[split.train[:10]] = 1
+    candidates = head.candidates(len(split.train))
+    with quiet_single_threads():
+        for one, values in zip(try_candidates(head, candidates, split), candidates, strict=True):
+            np.testing.assert_allclose(one.scores, separate_scores(head, values, split), atol=1e-8)
+
+
+def test_ridge_without_an_intercept():
+    head, split = make_head("ridge", {"alpha": [1.0, 0.01], "fit_intercept": False}), exact_split_name(90, 3, 20)
+    split = replace(split, X=split.X.astype(np.float64))
+    with quiet_single_threads():
+        for one, values in zip(try_candidates(head, head.candidates(60), split), head.candidates(60), strict=True):
+            np.testing.assert_allclose(one.scores, separate_scores(head, values, split), atol=1e-8)

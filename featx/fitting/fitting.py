@@ -309,7 +309,9 @@ def _evaluate_out_of_fold(
         OutOfFold(sample_ids, y, calibration.scores, crossed.fold, crossed.predicted),
         calibration.temperature,
         measure_reliability(train.targets, probabilities, y),
-        learn_rejector(train, crossed, softmax(calibration.as_final / calibration.temperature), seed),
+        learn_rejector(
+            train, crossed, softmax(calibration.as_final / calibration.temperature), seed, runtime.n_workers
+        ),
         learning_curve(head, train, crossed, seed, runtime.n_workers, tally),
         "out of fold",
     )

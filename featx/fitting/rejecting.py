@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
 from featx.classifier import Rejector, learn_subspace
-from featx.evaluation.procedures import CrossValidated, TrainingSet, quiet_single_threads
+from featx.evaluation.procedures import CrossValidated, TrainingSet, in_threads, quiet_single_threads
 
 
 def learn_rejector(
-    train: TrainingSet, crossed: CrossValidated, probabilities: NDArray[np.float64], seed: int
+    train: TrainingSet, crossed: CrossValidated, probabilities: NDArray[np.float64], seed: int, n_workers: int = 1
 ) -> Rejector:
     """Fit a rejector on the novelties and confidences of out-of-fold images.
 
@@ -23,14 +27,20 @@ def learn_rejector(
     probabilities : ndarray of shape (n_tested, n_classes), float64
         Calibrated out-of-fold probabilities.
     seed : int
+    n_workers : int
+        Number of threads.
     """
     n_classes = len(train.classes)
     every = np.empty(len(train.y))
+
+    def measure(known: NDArray[np.int64], left_out: NDArray[np.int64]) -> None:
+        subspace = learn_subspace(train.X[known], train.y[known], n_classes, seed)
+        every[left_out] = subspace.novelty(train.X[left_out])
+
+    jobs: list[Callable[[], Any]] = [partial(learn_subspace, train.X, train.y, n_classes, seed)]
+    jobs += [partial(measure, *pair) for pair in crossed.folds.pairs]
     with quiet_single_threads():
-        for known, left_out in crossed.folds.pairs:
-            subspace = learn_subspace(train.X[known], train.y[known], n_classes, seed)
-            every[left_out] = subspace.novelty(train.X[left_out])
-        subspace = learn_subspace(train.X, train.y, n_classes, seed)
+        subspace, *_ = in_threads(jobs, n_workers)
     return Rejector(subspace, every[crossed.tested], _confidence(train, probabilities))
 
 

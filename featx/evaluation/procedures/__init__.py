@@ -15,6 +15,7 @@ from featx.evaluation.procedures.learning import learning_curve
 from featx.evaluation.procedures.new_images import measure_new_images
 from featx.evaluation.procedures.pairing import paired_difference
 from featx.evaluation.procedures.reliability import measure_reliability
+from featx.evaluation.procedures.threads import in_threads
 from featx.evaluation.procedures.training_set import TrainingSet
 from featx.evaluation.procedures.tuning import Tuned, fit_head, tune_and_fit
 
@@ -33,6 +34,7 @@ __all__ = [
     "difference_of_shares",
     "find_temperature",
     "fit_head",
+    "in_threads",
     "learning_curve",
     "measure_new_images",
     "measure_reliability",

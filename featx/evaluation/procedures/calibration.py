@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -69,60 +69,58 @@ def calibrate(
     tally : FitCounter, optional
         Counts the fits in the stage ``calibration``.
     progress : callable
-        Called with (fits done, total fits); starts again for each combination of hyper-parameters.
+        Called with (fits done, total fits).
 
     Returns
     -------
     Calibrated
     """
     y = data.y[crossed.tested]
-    known: list[tuple[dict[str, Any], NDArray[np.float64]]] = []
-
-    def scores_with(wanted: dict[str, Any]) -> NDArray[np.float64]:
-        for others, scores in known:
-            if others == wanted:
-                return scores
-        known.append((wanted, _scores_with(head, wanted, data, crossed, n_workers, tally, progress)))
-        return known[-1][1]
-
-    as_final = scores_with(params)
-    temperature = find_temperature(as_final, y)
     # With a single split, the temperature for one half of the groups is fitted on the other half.
     one_split = crossed.summary.n_folds == 1
     parts = data.groups[crossed.tested] % 2 if one_split else crossed.fold
+    numbers = [int(part) for part in np.unique(parts) if not (parts == part).all()]
+    of_parts = [crossed.params[0 if one_split else number] for number in numbers]
+    as_final, *own_scores = _scores_with(head, [params, *of_parts], data, crossed, n_workers, tally, progress)
+    temperature = find_temperature(as_final, y)
     scaled = crossed.scores.copy()
-    for part in np.unique(parts):
-        inside = parts == part
-        if not inside.all():
-            own = scores_with(crossed.params[0 if one_split else int(part)])
-            scaled[inside] *= temperature / find_temperature(own[~inside], y[~inside])
+    for number, own in zip(numbers, own_scores, strict=True):
+        inside = parts == number
+        scaled[inside] *= temperature / find_temperature(own[~inside], y[~inside])
     return Calibrated(temperature, scaled, as_final)
 
 
 def _scores_with(
     head: Head,
-    params: dict[str, Any],
+    wanted: Sequence[dict[str, Any]],
     data: TrainingSet,
     crossed: CrossValidated,
     n_workers: int,
     tally: FitCounter | None,
     progress: Callable[[int, int], None],
-) -> NDArray[np.float64]:
-    """Return out-of-fold scores of heads with the given hyper-parameters.
+) -> list[NDArray[np.float64]]:
+    """Return, for each combination of hyper-parameters, out-of-fold scores of heads with this combination.
 
     Scores of folds whose tuning selected the same hyper-parameters are reused.
     """
-    scores = np.empty((len(data.y), len(data.classes)))
-    scores[crossed.tested] = crossed.scores
+    distinct: list[dict[str, Any]] = []
+    for params in wanted:
+        if params not in distinct:
+            distinct.append(params)
+    found = [np.empty((len(data.y), len(data.classes))) for _ in distinct]
 
-    def score(train: NDArray[np.int64], test: NDArray[np.int64]) -> None:
-        estimator = fit_head(head, params, *data.rows(train), tally, "calibration")
-        scores[test] = scores_of(estimator, data.X[test], len(data.classes))
+    def score(number: int, train: NDArray[np.int64], test: NDArray[np.int64]) -> None:
+        estimator = fit_head(head, distinct[number], *data.rows(train), tally, "calibration")
+        found[number][test] = scores_of(estimator, data.X[test], len(data.classes))
 
-    lacking = [pair for pair, own in zip(crossed.folds.pairs, crossed.params, strict=True) if own != params]
+    lacking = []
+    for number, params in enumerate(distinct):
+        found[number][crossed.tested] = crossed.scores
+        pairs = zip(crossed.folds.pairs, crossed.params, strict=True)
+        lacking += [partial(score, number, *pair) for pair, own in pairs if own != params]
     with quiet_single_threads():
-        in_threads([partial(score, *pair) for pair in lacking], n_workers, progress)
-    return scores[crossed.tested]
+        in_threads(lacking, n_workers, progress)
+    return [found[distinct.index(params)][crossed.tested] for params in wanted]
 
 
 def find_temperature(scores: NDArray[np.float64], y: NDArray[np.int64]) -> float:

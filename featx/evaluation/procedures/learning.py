@@ -91,7 +91,8 @@ def learning_curve(
     own = list(zip(crossed.params, folds.pairs, strict=True))
     jobs = [(share, params, *pair) for share in _SHARES for params, pair in own]
     with quiet_single_threads():
-        scored = in_threads([partial(score, *job) for job in jobs], n_workers, progress)
+        # The largest share first: with many threads, the longest fits must not be the last to start.
+        scored = in_threads([partial(score, *job) for job in reversed(jobs)], n_workers, progress)[::-1]
     whole = np.zeros(len(data.y), np.bool_)
     whole[tested] = targets.hits(crossed.predicted, data.y[tested])
     scored += [_Point(len(train), whole[test]) for train, test in folds.pairs]

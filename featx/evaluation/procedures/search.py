@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from scipy.linalg import qr
 from scipy.sparse import eye_array
 from sklearn.base import BaseEstimator, clone
-from sklearn.linear_model import Ridge
 from sklearn.metrics.pairwise import pairwise_kernels
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import LabelBinarizer
@@ -213,22 +212,35 @@ def _kernel(head: Head, candidates: Sequence[Params], parts: _Parts) -> Iterator
 def _alphas(head: Head, candidates: Sequence[Params], parts: _Parts) -> Iterator[CandidateResult]:
     given = head.estimator[-1]
     targets = LabelBinarizer(pos_label=1, neg_label=-1).fit_transform(parts.y_train).astype(head.dtype)
-    n_targets = targets.shape[1]
-    fewer, more = sorted(parts.X_train.shape)
-    # Each penalty of each target is solved separately: with many targets, this takes longer than separate fits.
-    if 3 * more < (n_targets - 1) * fewer:
-        X_train, X_test = rotated(parts.X_train, parts.X_test)
-        yield from _each(head, candidates, replace(parts, X_train=X_train, X_test=X_test))
-        return
-    penalties = np.repeat([params["head__alpha"] for params in candidates], n_targets)
-    weight = None if given.class_weight is None else compute_sample_weight(given.class_weight, parts.y_train)
+    weights = None if given.class_weight is None else compute_sample_weight(given.class_weight, parts.y_train)
+    penalties = [float(params["head__alpha"]) for params in candidates]
     with estimator_errors(head, candidates[0]):
-        ridge = Ridge(alpha=penalties, fit_intercept=given.fit_intercept, solver="cholesky")
-        ridge.fit(parts.X_train, np.tile(targets, len(candidates)), weight)
-    values = ridge.predict(parts.X_test).reshape(len(parts.X_test), len(candidates), n_targets)
-    for number in range(len(candidates)):
-        own = values[:, number]
-        yield CandidateResult(np.hstack([-own / 2, own / 2]) if n_targets == 1 else own, True)
+        for coef, intercept in _ridge(parts.X_train, targets, penalties, weights, given.fit_intercept):
+            stop_if_unwanted()
+            own = parts.X_test @ coef + intercept
+            yield CandidateResult(np.hstack([-own / 2, own / 2]) if targets.shape[1] == 1 else own, True)
+
+
+def _ridge(
+    X: NDArray[Any], Y: NDArray[Any], penalties: Sequence[float], weights: NDArray[Any] | None, fit_intercept: bool
+) -> Iterator[tuple[NDArray[Any], NDArray[Any]]]:
+    """Yield coefficients (n_features, n_targets) and intercepts (n_targets,) of ridge regression for each penalty.
+
+    scikit-learn's Ridge with several penalties solves each target separately and, as SciPy's solvers do, holds the
+    interpreter lock; NumPy's solver releases it.
+    """
+    X_mean, Y_mean = np.zeros(X.shape[1], X.dtype), np.zeros(Y.shape[1], Y.dtype)
+    if fit_intercept:
+        X_mean, Y_mean = np.average(X, axis=0, weights=weights), np.average(Y, axis=0, weights=weights)
+    root = np.ones((len(X), 1), X.dtype) if weights is None else np.sqrt(weights)[:, None]
+    X, Y = (X - X_mean) * root, (Y - Y_mean) * root
+    is_wide = X.shape[1] > len(X)
+    matrix = X @ X.T if is_wide else X.T @ X
+    targets = Y if is_wide else X.T @ Y
+    for penalty in penalties:
+        solution = np.linalg.solve(matrix + penalty * np.eye(len(matrix)), targets)
+        coef = X.T @ solution if is_wide else solution
+        yield coef, Y_mean - X_mean @ coef
 
 
 def _neighbours(head: Head, candidates: Sequence[Params], parts: _Parts) -> Iterator[CandidateResult]:

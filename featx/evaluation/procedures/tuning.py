@@ -177,10 +177,15 @@ def _try_all(
                 progress(next(n_done), n_fits)
             yield outcome
 
-    searches = [counted(_tries(head, candidates, split)) for split in splits]
     if not (is_large and len(head.grid) == 1):
-        by_split = yield [partial(list, search) for search in searches]
+        # Candidates of slow heads that share little or nothing are separate jobs.
+        are_apart = head.one_split or not shares_work(head, candidates)
+        shares = [[params] for params in candidates] if are_apart else [candidates]
+        parts = yield [partial(list, counted(_tries(head, share, split))) for split in splits for share in shares]
+        n = len(shares)
+        by_split = [itertools.chain.from_iterable(parts[start : start + n]) for start in range(0, len(parts), n)]
         return [list(of_candidate) for of_candidate in zip(*by_split, strict=True)]
+    searches = [counted(_tries(head, candidates, split)) for split in splits]
     results: list[list[tuple[float, bool]]] = []
     best = -1.0
     for _ in candidates:
