@@ -153,7 +153,7 @@ def _cores(heads: list[str], n: int, rounds: int) -> list[dict[str, Any]]:
         few, many = ([_in_process(name, n, cpus) for _ in range(rounds)] for cpus in (2, every))
         same = len({one["digest"] for one in (*few, *many)}) == 1
         two, all_of_them = (median([one["seconds"] for one in some]) for some in (few, many))
-        rows.append({"head": name, "samples": n, "2": few, str(every): many, "same_bits": same})
+        rows.append({"head": name, "samples": n, "on_2": few, "on_all": many, "same_bits": same})
         print_row(name, two, all_of_them, two / all_of_them, "yes" if same else "NO")
     return rows
 
