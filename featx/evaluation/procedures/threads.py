@@ -121,10 +121,10 @@ class _Run(Generic[_T]):
         if not self._lacking[number]:
             self._advance(number, self._answers.pop(number))
 
-    def _advance(self, number: int, answers: list[Any] | None) -> None:
+    def _advance(self, number: int, answers: Any) -> None:
         plan = self._started[number]
         try:
-            jobs = next(plan) if answers is None else plan.send(answers)
+            jobs = plan.send(answers)
             while not jobs:
                 jobs = plan.send([])
         except StopIteration as end:
@@ -144,13 +144,14 @@ def _start_thread() -> None:
 
 def _run_plan(plan: Plan[_T]) -> _T:
     """Run the jobs of a plan one after the other in the calling thread."""
-    try:
-        jobs = next(plan)
-        while True:
-            jobs = plan.send([job() for job in jobs])
-    except StopIteration as end:
-        result: _T = end.value
-        return result
+    answers: Any = None
+    while True:
+        try:
+            jobs = plan.send(answers)
+        except StopIteration as end:
+            result: _T = end.value
+            return result
+        answers = [job() for job in jobs]
 
 
 def _single(job: Callable[[], _T]) -> Plan[_T]:
