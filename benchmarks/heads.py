@@ -11,8 +11,8 @@ Print Markdown tables, then JSON.
 ``python -m benchmarks.heads --cores [--heads logreg] [--samples 50000] [--rounds 1]`` measures how a nested
 cross-validation on synthetic features (1,280 of each sample, ten classes) scales: the wall seconds on 2 CPUs and on all
 CPUs of this process, each in a process of its own with that CPU affinity, their ratio, and whether the out-of-fold
-scores have the same bits. It needs neither images nor a network. With 50,000 samples and logreg, it takes about a
-minute on 16 CPUs; 20,000 samples take less than half of that.
+scores have the same bits. It needs neither images nor a network. With --rounds 1, 50,000 samples and
+logreg, it should take about a minute on 16 CPUs (not measured); 20,000 samples take less than half of that.
 
 ``--simulate 2,16`` runs each job of the same cross-validation alone, and computes the wall seconds for these numbers of
 CPUs from the CPU seconds of the jobs. The simulation assumes that jobs do not slow each other down.
