@@ -76,9 +76,9 @@ def test_ls(fake, images, table):
 
 def test_the_backbone_of_a_graph_is_listed(table):
     spec = replace(table.spec, engine="openvino", precision="int8", graph="0" * 16)
-    assert backbones_of_graphs([spec]) == {"0" * 16: "quadrants"}
-    of_file = replace(spec, backbone=FILE_BACKBONE, weights="ab" * 32, graph=None, precision="float32")
-    assert backbones_of_graphs([of_file]) == {graph_key(of_file): "backbone file abababababab"}
+    assert backbones_of_graphs([spec]) == {"0" * 16: "quadrants, 32 pixels, int8"}
+    of_file = replace(spec, backbone=FILE_BACKBONE, weights="ab" * 32, graph=None, precision="float32", layer="conv")
+    assert backbones_of_graphs([of_file]) == {graph_key(of_file): "backbone file abababababab, 32 pixels, layer conv"}
     entry = {"name": "0" * 16, "backbone": "quadrants", "n_bytes": 5, "needed": True}
     values = {"cache": "c", "n_bytes": 5, "graphs": [entry], "n_leftovers": 0, "stores": (), "datasets": (), "runs": ()}
     assert listing_lines(values)[1] == "graph      0000000000000000  quadrants, converted   5 bytes"
@@ -472,8 +472,10 @@ def test_images_never_become_a_cache(fake, images, command, tmp_path):
         model.save(tmp_path / "m.featx")
         words = [command, str(tmp_path / "m.featx"), str(images)]
     done = CliRunner().invoke(app, [*words, "--cache", str(images)])
-    assert (done.exit_code, done.stderr.count("\n")) == (1, 1)
-    assert "is not empty and has no CACHEDIR.TAG of featx, so it is not a featx cache" in done.stderr
+    assert done.exit_code == 1
+    *_, last = done.stderr.splitlines()  # on a slow machine, lines of progress come first
+    assert "is not empty and has no CACHEDIR.TAG of featx, so it is not a featx cache" in last
+    assert "Traceback" not in done.stderr
     assert contents(images) == before
 
 

@@ -94,7 +94,7 @@ def export_features(
         Replace a file that featx wrote. A ``.npy`` file is never replaced, because it does not record which program
         wrote it.
     runtime : Runtime, optional
-        Cache folder, threads and callbacks.
+        Cache folder, number of workers and callbacks.
 
     Returns
     -------

@@ -110,7 +110,8 @@ class GraphEntry:
     ----------
     name : str
     backbone : str
-        Backbone from which the graph was converted; empty if no store shows it.
+        Backbone from which the graph was converted, with its input size, layer, pooling and precision; empty if no
+        store shows it.
     n_bytes : int
         Size of the graph in bytes.
     needed : bool

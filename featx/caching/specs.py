@@ -50,12 +50,19 @@ def specs_of(stores: Iterable[Path]) -> tuple[list[FeatureSpec], list[StoreError
 def backbones_of_graphs(specs: Iterable[FeatureSpec]) -> dict[str, str]:
     """Return the backbone from which each graph was converted, by the name of the graph, as far as specs show it."""
     return {
-        spec.graph or graph_key(spec): (
-            f"backbone file {spec.weights[:12]}" if spec.backbone == FILE_BACKBONE else spec.backbone
-        )
+        spec.graph or graph_key(spec): _backbone(spec)
         for spec in specs
         if spec.graph is not None or engine_of(spec).keeps_graph
     }
+
+
+def _backbone(spec: FeatureSpec) -> str:
+    """Return the name of a backbone, with the values that distinguish its graphs."""
+    name = f"backbone file {spec.weights[:12]}" if spec.backbone == FILE_BACKBONE else spec.backbone
+    layer = "" if spec.layer is None else f", layer {spec.layer}"
+    pooling = "" if spec.pooling == "avg" else f", pooling {spec.pooling}"
+    precision = ", int8" if spec.graph is not None else ""
+    return f"{name}, {spec.size} pixels{layer}{pooling}{precision}"
 
 
 def needed_graphs(cache: Path, specs: Collection[FeatureSpec]) -> Needed:
