@@ -263,17 +263,24 @@ def _small_pth() -> bytes:
 
 
 def _image(folder: Path) -> Read:
-    from featx.images import Guard
+    from featx.errors import ImageError
+    from featx.readers import Task, read_images
+    from featx.runtime import Runtime
+    from featx.source import image_at
 
     valid = _small_images()
-    guard = Guard(seconds=5.0)
+    path, runtime = folder / "image", Runtime(folder / "cache", workers=1)
 
     def read(rng: random.Random, mutate: Mutate) -> str:
         kind, content = rng.choice(valid)
         data = mutate(content)
         if kind == "PNG" and rng.random() < 0.7:
             data = _with_checksums(data)
-        made = guard.prepare(data, size=16)
+        path.write_bytes(data)
+        (reading,) = read_images(Task("decode", 16), [image_at(path)], runtime)
+        made = reading.prepared
+        if made is None:
+            raise ImageError(reading.state.reason)
         good = made.pixels.shape == (16, 16, 3) and made.signature.shape == (16, 16)
         return "accepted" if good else "wrong: pixels of another shape"
 

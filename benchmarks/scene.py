@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -10,7 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -122,6 +123,8 @@ class Scene:
         *words: object,
         seconds: float = 120.0,
         megabytes: int | None = None,
+        limits: Mapping[str, int] | None = None,
+        prefix: Sequence[str] = (),
         folder: Path | None = None,
         stdin: Any = subprocess.DEVNULL,
         **environment: str,
@@ -136,13 +139,19 @@ class Scene:
             Wall time after which the attack counts as successful.
         megabytes : int, optional
             Limit of the address space of the command.
+        limits : mapping, optional
+            Limits of the command by their names in the module ``resource``.
+        prefix : sequence of str
+            Words of the command line before ``featx``.
         folder : path, optional
             Working folder; the scene if not given.
         **environment : str
             Variables in addition to those of this process.
         """
         started = time.monotonic()
-        process = self.start(*words, megabytes=megabytes, folder=folder, stdin=stdin, **environment)
+        process = self.start(
+            *words, megabytes=megabytes, limits=limits, prefix=prefix, folder=folder, stdin=stdin, **environment
+        )
         try:
             stdout, stderr = process.communicate(timeout=seconds)
         except subprocess.TimeoutExpired:
@@ -159,22 +168,28 @@ class Scene:
         self,
         *words: object,
         megabytes: int | None = None,
+        limits: Mapping[str, int] | None = None,
+        prefix: Sequence[str] = (),
         folder: Path | None = None,
         stdin: Any = subprocess.DEVNULL,
         **environment: str,
     ) -> subprocess.Popen[str]:
         """Start a featx command in a new session, with default signal handlers."""
+        given = dict(limits or {})
+        if megabytes is not None:
+            given["RLIMIT_AS"] = megabytes * 1_000_000
 
         def prepare() -> None:
             for number in _SIGNALS:
                 signal.signal(number, signal.SIG_DFL)
-            if megabytes is not None:
+            if given:
                 import resource
 
-                resource.setrlimit(resource.RLIMIT_AS, (megabytes * 1_000_000,) * 2)
+                for name, most in given.items():
+                    resource.setrlimit(getattr(resource, name), (most, most))
 
         return subprocess.Popen(
-            [*featx_command(), *map(str, words)],
+            [*prefix, *featx_command(), *map(str, words)],
             cwd=folder or self.root,
             env=_environment(environment),
             stdin=stdin,
@@ -186,13 +201,13 @@ class Scene:
             preexec_fn=prepare,
         )
 
-    def python(self, code: str, *words: object, seconds: float = 120.0) -> Ended:
+    def python(self, code: str, *words: object, seconds: float = 120.0, **environment: str) -> Ended:
         """Run Python code in the scene."""
         started = time.monotonic()
         done = subprocess.run(
             [sys.executable, "-P", "-c", code, *map(str, words)],
             cwd=self.root,
-            env=_environment({}),
+            env=_environment(environment),
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
@@ -200,6 +215,12 @@ class Scene:
             check=False,
         )
         return Ended(done.returncode, done.stdout, done.stderr, time.monotonic() - started)
+
+    def let_in(self) -> None:
+        """Allow other users to search the folders of the scene."""
+        for folder in (self.root, *self.root.parents[:2]):
+            if folder.stat().st_mode & 0o777 == 0o700:
+                folder.chmod(0o755)
 
 
 def featx_command() -> list[str]:
@@ -222,6 +243,13 @@ def require(is_held: bool, message: str) -> None:
     """Raise :class:`AttackSucceededError` unless a condition is true."""
     if not is_held:
         raise AttackSucceededError(message)
+
+
+def kill_group(process: subprocess.Popen[str]) -> None:
+    """Kill a command of :meth:`Scene.start` and its child processes."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
 
 
 def _environment(more: Mapping[str, str]) -> dict[str, str]:

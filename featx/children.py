@@ -13,7 +13,7 @@ import sys
 import threading
 import time
 import weakref
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
@@ -32,13 +32,13 @@ class ChildError(OSError):
     """A child process could not be started, it ended without a result, or its function failed."""
 
 
-def start_child(module: str, function: str, *words: str) -> subprocess.Popen[bytes]:
+def start_child(module: str, function: str, *words: str, inherited: Sequence[int] = ()) -> subprocess.Popen[bytes]:
     """Start ``module.function(*words)`` in a child process.
 
     The child imports from the same places as this process and from the interpreter's own folders, never from the
     working folder of this process. The working folder of the child is the root folder, and environment variables that
-    begin with ``PYTHON`` are removed. The child ignores Ctrl-C, which this process also receives, and ends when this
-    process ends for any reason.
+    begin with ``PYTHON`` are removed. Numerical libraries use one thread in the child. The child ignores Ctrl-C, which
+    this process also receives, and ends when this process ends for any reason.
 
     Parameters
     ----------
@@ -46,6 +46,8 @@ def start_child(module: str, function: str, *words: str) -> subprocess.Popen[byt
         Importable module, and name of a function in this module.
     *words : str
         Arguments of the function.
+    inherited : sequence of int
+        File descriptors that the child inherits; none on Windows.
 
     Returns
     -------
@@ -71,8 +73,8 @@ def start_child(module: str, function: str, *words: str) -> subprocess.Popen[byt
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             cwd=_ROOT,
-            env={name: value for name, value in os.environ.items() if not name.startswith("PYTHON")},
-            pass_fds=() if os.name == "nt" else (theirs,),
+            env=_environment(),
+            pass_fds=() if os.name == "nt" else (theirs, *inherited),
         )
     except BaseException:
         os.close(ours)
@@ -81,6 +83,12 @@ def start_child(module: str, function: str, *words: str) -> subprocess.Popen[byt
         os.close(theirs)
     weakref.finalize(process, os.close, ours)
     return process
+
+
+def _environment() -> dict[str, str]:
+    """Return the environment of a child."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
+    return kept | dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 
 
 def run_in_child(module: str, function: str, content: bytes, *, seconds: float = 600.0) -> bytes:

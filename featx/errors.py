@@ -10,6 +10,7 @@
     |   +-- AmbiguousLayoutError                       a layout with several interpretations
     +-- ImageError              (ValueError)         a file without usable pixels
     |   +-- NotDecodableHereError                               a file that could not be decoded in this run
+    +-- ReaderError             (RuntimeError)       no process can be started to read images
     +-- SpecError               (ValueError)         an invalid feature spec
     +-- BackboneError           (ValueError)         an unknown or unusable backbone
     |   +-- WeightsError          (OSError)            missing, damaged or wrong weights
@@ -93,6 +94,10 @@ class ImageError(FeatxError, ValueError):
 
 class NotDecodableHereError(ImageError):
     """A file could not be decoded in this run, for example because a library is missing; the next run tries again."""
+
+
+class ReaderError(FeatxError, RuntimeError):
+    """Images cannot be read, because no process or memory is available for it."""
 
 
 class SpecError(FeatxError, ValueError):

@@ -27,7 +27,7 @@ from featx.duplicates import (
 from featx.extraction import TooDarkError, stop_if_too_dark
 from featx.lookup import notice_own_folders
 from featx.options import LabelBy, PixelOptions, check_ranges
-from featx.readers import read_images
+from featx.readers import Task, read_images
 from featx.runtime import Runtime
 from featx.source import ImageFile
 from featx.table import FileState, OwnFolder, Sample, Skipped
@@ -166,7 +166,7 @@ def inspect(
     white, page, label_by, path_column, label_column
         As for :func:`featx.extract`.
     runtime : Runtime, optional
-        Threads, pixel limit and callbacks.
+        Number of workers, pixel limit and callbacks.
 
     Returns
     -------
@@ -243,7 +243,8 @@ class _DatasetReader:
     def read(self, images: Sequence[ImageFile]) -> None:
         """Read all images; of duplicates, only the first is decoded."""
         states: list[FileState] = []
-        for reading in read_images(images, _DETAIL_SIDE, "squash", self._white, self._page, self._runtime):
+        task = Task("decode", _DETAIL_SIDE, "squash", self._white, self._page, self._runtime.max_pixels)
+        for reading in read_images(task, images, self._runtime):
             states.append(reading.state)
             if reading.prepared is not None:
                 self._rows[reading.state.content_hash] = len(self._signatures)

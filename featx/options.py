@@ -410,7 +410,7 @@ class RuntimeOptions(Options):
 
     cache: Path = option(Path("cache"), "Folder of the cache.", envvar="FEATX_CACHE")
     workers: int | None = option(
-        None, "Number of threads that read and decode images. If not given, one per CPU core.", min=1
+        None, "Number of processes that read and decode images. If not given, one per CPU core.", min=1
     )
     batch_size: int = option(64, "Number of images passed to the engine at a time.", min=1)
     device: str = option("auto", "Device: auto, cpu, gpu or gpu:N.")

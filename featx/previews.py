@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from itertools import islice, zip_longest
@@ -14,7 +15,7 @@ from featx.errors import DatasetError
 from featx.galleries import draw_preview
 from featx.lookup import as_hashes
 from featx.output import OutputFile
-from featx.readers import Reader, preparer_for
+from featx.readers import Task, read_images
 from featx.runtime import Runtime
 from featx.source import ImageFile
 from featx.spec import FeatureSpec
@@ -45,16 +46,17 @@ def write_preview(
     OutputError
         If the file cannot be written.
     """
-    with preparer_for(spec, runtime) as prepare:
-        reader = Reader(lambda content: False, prepare, runtime.n_workers, max_pixels=runtime.max_pixels)
-        usable = (reading for reading in reader.read(_by_turns(images)) if reading.prepared is not None)
-        readings = list(islice(usable, _ROWS))
-    if not readings:
+    with contextlib.closing(
+        read_images(Task.for_spec(spec, runtime.max_pixels), list(_by_turns(images)), runtime)
+    ) as read:
+        usable = ((reading, reading.prepared.pixels) for reading in read if reading.prepared is not None)
+        chosen = list(islice(usable, _ROWS))
+    if not chosen:
         raise DatasetError("no preview is written, because no image can be decoded")
-    names = [reading.image.sample.sample_id for reading in readings]
-    pixels = np.stack([reading.decoded.pixels for reading in readings])
+    names = [reading.image.sample.sample_id for reading, _ in chosen]
+    pixels = np.stack([one for _, one in chosen])
     columns: list[NDArray[np.uint8]] = [pixels]
-    hashes = as_hashes(reading.state.content_hash for reading in readings)
+    hashes = as_hashes(reading.state.content_hash for reading, _ in chosen)
     for view in range(1, min(views, _VIEWS) + 1):
         columns.append(make_views(pixels, hashes, view, spec.augment or "", spec.augment_seed))
     rows = [

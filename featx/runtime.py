@@ -29,7 +29,7 @@ class Runtime(RuntimeOptions):
     cache : path
         Folder of feature stores and data-set snapshots; created if missing.
     workers : int, optional
-        Number of threads that read and decode images; :func:`n_processors` if not given.
+        Number of processes that read and decode images; :func:`n_processors` if not given.
     batch_size : int
         Number of images passed to the engine at a time. The engine runs the backbone with a batch
         shape of its own.
@@ -74,7 +74,7 @@ class Runtime(RuntimeOptions):
 
     @property
     def n_workers(self) -> int:
-        """Number of decoding threads."""
+        """Number of processes that read and decode images, and of threads that fit heads."""
         return self.workers or n_processors()
 
 

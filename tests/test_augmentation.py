@@ -25,6 +25,7 @@ from featx.extraction import compute_table, extract
 from featx.images import prepare
 from featx.lookup import latest, recall_table
 from featx.options import ExtractOptions, RunOptions
+from featx.readers import job
 from featx.runtime import Runtime
 from featx.store import FeatureStore, keys_of
 
@@ -383,8 +384,8 @@ def test_a_run_with_cached_views_does_not_import_tensorflow(fake, images):
 def test_each_image_is_decoded_once_for_all_its_views(fake, images, monkeypatch):
     run(fake, images)
     counted = []
-    original = prepare
-    monkeypatch.setattr("featx.images.guard.prepare", lambda *a, **k: counted.append(1) or original(*a, **k))
+    original = job.Job.put_done
+    monkeypatch.setattr(job.Job, "put_done", lambda job, done: counted.extend(done) or original(job, done))
     run(fake, images, augment="light", views=6)
     assert len(counted) == 24
 

@@ -30,13 +30,17 @@ DECOYS = (
     "io",
 )
 USE = """
-import io, sys
+import os, sys, tempfile
+from pathlib import Path
 from PIL import Image
-from featx.images import Guard
-stream = io.BytesIO()
-Image.new("RGB", (40, 30), (9, 9, 9)).save(stream, "TIFF", compression="tiff_lzw")
-with Guard() as guard:
-    print(guard.prepare(stream.getvalue(), size=16).width)
+from featx.readers import Task, read_images
+from featx.runtime import Runtime
+from featx.source import image_at
+with tempfile.TemporaryDirectory() as folder:
+    path = Path(folder) / "image.tif"
+    Image.new("RGB", (40, 30), (9, 9, 9)).save(path, "TIFF", compression="tiff_lzw")
+    (reading,) = read_images(Task("decode", 16), [image_at(path)], Runtime(Path("unused")))
+    print(reading.prepared.width)
 """
 
 

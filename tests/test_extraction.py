@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-import sys
 import time
 from dataclasses import replace
 from functools import partial
@@ -17,6 +16,7 @@ import pytest
 from conftest import Fake, QuadrantRunner, make_classes, quadrant_means, save_image
 from PIL import Image
 
+from featx.children import start_child
 from featx.cli.wording import in_options
 from featx.errors import DatasetError, EngineError, ImageError, StoreError
 from featx.extraction import extract, featurize
@@ -24,8 +24,8 @@ from featx.images import prepare
 from featx.lookup import as_hashes, latest
 from featx.lookup.retrieval import extract_call
 from featx.options import ExtractOptions
+from featx.readers import job, team
 from featx.runtime import Runtime
-from featx.source import LocalFolder
 from featx.store import FeatureStore, keys_of
 from featx.store.sorted_file import write_sorted_file
 
@@ -181,6 +181,12 @@ def test_remarks_about_the_data_set_are_reported(fake, images):
     assert f"{images}: no image in green, next to the class folders" in fake.notices
 
 
+def start_without_heif(module, function, *words, inherited):
+    """Start a reader that cannot import pillow_heif."""
+    code = f"import sys; sys.modules['pillow_heif'] = None; from {module} import {function}; {function}(*{words})"
+    return start_child("builtins", "exec", code, inherited=inherited)
+
+
 def test_images_skipped_for_lack_of_an_extra_are_read_again(fake, images, monkeypatch):
     """The advice to install an extra would be useless if the next run skipped the image without reading it."""
     pillow_heif = pytest.importorskip("pillow_heif")
@@ -189,12 +195,14 @@ def test_images_skipped_for_lack_of_an_extra_are_read_again(fake, images, monkey
     shutil.copy(phone, phone.with_name("phone-copy.heic"))
     age(images)
     with monkeypatch.context() as patch:
-        patch.setitem(sys.modules, "pillow_heif", None)
+        team.close_spare()
+        patch.setattr("featx.readers.process.start_child", start_without_heif)
         for _ in range(2):
             skipped = run(fake, images).extraction.skipped
             assert [s.path for s in skipped] == ["red/phone-copy.heic", "red/phone.heic"]
             assert {s.reason[:48] for s in skipped} == {"a HEIC image; to read it, install the extra heif"}
             assert latest(fake.runtime).extraction.skipped == skipped  # the set can be used without them
+    team.close_spare()
     done = run(fake, images).extraction
     assert (done.skipped, done.n_images, done.n_computed) == ((), 26, 1)
 
@@ -227,7 +235,7 @@ def test_images_of_unusual_formats_are_extracted(fake, tmp_path):
 def test_unchanged_files_are_not_read_again(fake, images, monkeypatch):
     age(images)
     run(fake, images)
-    monkeypatch.setattr(LocalFolder, "open", lambda source, name: pytest.fail(f"read {name}"))
+    monkeypatch.setattr(job.Job, "message", lambda job, numbers: pytest.fail(f"read {numbers}"))
     run(fake, images)
 
 
@@ -236,8 +244,13 @@ def test_only_changed_files_are_read_again(fake, images, monkeypatch):
     run(fake, images)
     save_image(images / "red" / "red-05.png", (220, 40, 40), seed=77)
     read: list[str] = []
-    original = LocalFolder.open
-    monkeypatch.setattr(LocalFolder, "open", lambda source, name: read.append(name) or original(source, name))
+    original = job.Job.message
+
+    def note(job, numbers):
+        read.extend(job.images[number].sample.sample_id for number in numbers)
+        return original(job, numbers)
+
+    monkeypatch.setattr(job.Job, "message", note)
     table = run(fake, images)
     assert read == ["red/red-05.png"]
     assert table.extraction.n_computed == 1

@@ -1,4 +1,4 @@
-"""The main process decodes only files whose structure guarantees a low cost."""
+"""Files of unusual structure give the same pixels or the same reason in a reader; reading their metadata is bounded."""
 
 from __future__ import annotations
 
@@ -13,11 +13,12 @@ from PIL import Image, ImageCms
 from test_images_decode import chunk, encoded
 
 from featx.errors import ImageError
-from featx.images import Guard, decode, prepare, read_origin
+from featx.images import decode, prepare, read_origin
 from featx.images.complete import _n_inflated
-from featx.images.decode import CostLimit, CostlyError
-from featx.images.structure import has_plain_structure
 from featx.images.tiff import Tiff
+from featx.readers import Task, read_images
+from featx.runtime import Runtime
+from featx.source import image_at
 
 PROFILE = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 
@@ -71,7 +72,7 @@ ORDINARY = {
     "a png with text": with_chunks(PNG, *[chunk(b"tEXt", b"Comment\0" + bytes([65]) * 900)] * 50),
 }
 
-NOT_PLAIN = {
+UNUSUAL = {
     "thousands of segments": with_segments(JPEG, *[segment(0xE2, b"")] * 300),
     "much metadata": with_segments(JPEG, *[segment(0xE5, bytes(65_000))] * 70),
     "exif in two parts": with_segments(JPEG, *[segment(0xE1, b"Exif\0\0II*\0")] * 2),
@@ -103,45 +104,43 @@ NOT_PLAIN = {
 }
 
 
-@pytest.mark.parametrize("what", ORDINARY)
-def test_ordinary_files_are_decoded_in_the_main_process(what):
-    assert has_plain_structure(ORDINARY[what], "PNG" if "png" in what else "JPEG")
-    assert decode(ORDINARY[what], most=CostLimit.PLAIN).width == 64
-
-
-@pytest.mark.parametrize("what", NOT_PLAIN)
-def test_other_files_are_not_decoded_in_the_main_process(what):
-    with pytest.raises(CostlyError):
-        decode(NOT_PLAIN[what], most=CostLimit.PLAIN)
-
-
-@pytest.mark.parametrize("what", ["much metadata", "exif in two parts", "hidden exif", "much text", "cmyk", "webp"])
-def test_child_processes_decode_the_same_pixels(what):
-    with Guard() as guard:
-        made = guard.prepare(NOT_PLAIN[what], size=32, resize="squash")
-    np.testing.assert_array_equal(made.pixels, prepare(NOT_PLAIN[what], 32, "squash").pixels)
-
-
-def test_the_check_itself_is_bounded():
-    hostile = [
-        JPEG[:2] + segment(0xE2, b"") * 8_000_000 + JPEG[2:],
-        PNG[:33] + chunk(b"prVt", b"") * 2_000_000 + PNG[33:],
-        PNG[:33] + chunk(b"IDAT", b"") * 2_000_000 + PNG[33:],
-        JPEG[:-2] + b"\xff\xda\x00\x02" * 8_000_000 + JPEG[-2:],
+def test_readers_give_the_same_pixels_or_the_same_reason(tmp_path):
+    contents = [
+        *ORDINARY.values(),
+        *UNUSUAL.values(),
+        *(PNG[: len(PNG) // 2], JPEG[: len(JPEG) // 2], b"\xff\xd8\xff\xe0" + bytes(40), PNG[:20]),
     ]
-    started = time.process_time()
-    for data, kind in zip(hostile, ("JPEG", "PNG", "PNG", "JPEG"), strict=True):
-        assert not has_plain_structure(data, kind)
-        read_origin(data)
-    assert time.process_time() - started < 5
+    images = []
+    for number, content in enumerate(contents):
+        (tmp_path / f"{number}.img").write_bytes(content)
+        images.append(image_at(tmp_path / f"{number}.img"))
+    readings = read_images(Task("decode", 32, "squash"), images, Runtime(tmp_path / "cache"))
+    n_skipped = 0
+    for content, reading in zip(contents, readings, strict=True):
+        if reading.prepared is None:
+            n_skipped += 1
+            with pytest.raises(ImageError) as straight:
+                prepare(content, 32, "squash")
+            assert reading.state.reason == str(straight.value)
+        else:
+            expected = prepare(content, 32, "squash")
+            np.testing.assert_array_equal(reading.prepared.pixels, expected.pixels)
+            assert reading.prepared.note == expected.note
+    assert n_skipped >= 4
 
 
 def test_pixel_data_beyond_an_image_is_not_decompressed():
     body = zlib.compress(bytes(64 * 193) + bytes(100_000_000))
     header = struct.pack(">IIBBBBB", 64, 64, 8, 2, 0, 0, 0)
     data = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", body) + chunk(b"IEND", b"")
-    assert decode(data, most=CostLimit.PLAIN).image.getbbox() is None  # black up to the last row
+    assert decode(data).image.getbbox() is None  # black up to the last row
     assert 64 * 193 <= _n_inflated(data, 64 * 193) < 3_000_000
+
+
+def test_reading_the_origin_is_bounded():
+    started = time.process_time()
+    read_origin(JPEG[:2] + segment(0xE2, b"") * 8_000_000 + JPEG[2:])
+    assert time.process_time() - started < 5
 
 
 def test_origin_from_a_directory_that_refers_to_much_data():
@@ -164,12 +163,3 @@ def test_truncated_directories_and_invalid_positions():
     tiff = Tiff.of(b"II*\0\xff\xff\xff\xff")
     assert tiff.entries(tiff.first) == []
     assert tiff.after(tiff.first) == 0
-
-
-def test_child_processes_give_the_same_reasons():
-    for data in (PNG[: len(PNG) // 2], JPEG[: len(JPEG) // 2], b"\xff\xd8\xff\xe0" + bytes(40), PNG[:20]):
-        with pytest.raises(ImageError) as straight:
-            decode(data)
-        with Guard() as guard, pytest.raises(ImageError) as elsewhere:
-            guard.prepare(data, size=32)
-        assert str(elsewhere.value) == str(straight.value)

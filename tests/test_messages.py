@@ -71,6 +71,7 @@ REACHED_BY = {
     "output": {"extract", "compare", "finetune", "predict", "report", "cache export"},
     "pipeline": DATA,
     "prediction": {"predict"},
+    "readers": {*EVERY, "inspect"},
     "reports": {"report"},
     "group_hints.py": {"fit", "compare", "finetune"},
     "source": {*EVERY, "inspect"},

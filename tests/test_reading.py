@@ -14,12 +14,9 @@ from test_images_decode import deep_rgb_png
 
 from featx.errors import DatasetError
 from featx.extraction import extract
-from featx.images import prepare
 from featx.lookup import latest
-from featx.readers import Reader
 from featx.runtime import Runtime
-from featx.source import OUTPUT_TAG, ImageFile, LocalFolder
-from featx.table import Sample
+from featx.source import OUTPUT_TAG
 
 
 def run(fake, data, **options):
@@ -67,26 +64,6 @@ def test_a_file_changed_after_the_scan_is_the_file_that_was_decoded(fake, images
     np.testing.assert_array_equal(table.X[table.sample_ids.tolist().index("red/red-01.png")], alone.X[new])
     again = run(fake, images)
     assert again.extraction.n_computed == 0
-
-
-def test_reading_ahead_is_bounded(tmp_path):
-    """The number of images that wait for the backbone is limited for any number of images."""
-    path = save_image(tmp_path / "one.png", (10, 20, 30))
-    handed_out = 0
-
-    def many():
-        nonlocal handed_out
-        for number in range(500):
-            handed_out += 1
-            yield ImageFile(Sample(f"{number}.png"), LocalFolder(path), 1, 1)
-
-    reader = Reader(lambda content_hash: False, prepare=lambda data: prepare(data, 8), workers=2, ahead=5)
-    readings = reader.read(many())
-    for n_read in range(1, 20):
-        next(readings)
-        assert handed_out <= n_read + 5 + 2 * 4
-    readings.close()
-    assert handed_out < 50
 
 
 def test_a_whole_folder_that_vanishes_after_the_scan(fake, images):

@@ -1,12 +1,11 @@
-"""Sources list, query and open image files: only regular files, within limits, and large files one at a time."""
+"""Sources list, query and open image files: only regular files, and within limits."""
 
 from __future__ import annotations
 
 import io
+import json
 import os
 import threading
-import time
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -15,9 +14,10 @@ from PIL import Image
 
 from featx.errors import DatasetError, DatasetNotFoundError
 from featx.files import NotRegularError, OutsideError, TooLargeError
-from featx.images import decode, draw_thumbnails
+from featx.images import decode
 from featx.prediction import sorting
-from featx.readers import Reader
+from featx.readers import draw_thumbnails
+from featx.runtime import Runtime
 from featx.source import (
     BrokenLinkError,
     Entry,
@@ -30,6 +30,7 @@ from featx.source import (
     read_image,
     source_at,
     source_beside,
+    source_from,
 )
 from featx.source.source import UNKNOWN, most_bytes
 from featx.table import Sample, Stamp
@@ -80,28 +81,6 @@ def test_a_file_that_grows_is_read_no_further_than_when_it_was_opened(tmp_path):
         writer.join()
 
 
-def test_large_files_are_held_one_at_a_time_and_small_ones_do_not_wait(tmp_path):
-    large = [hole(tmp_path / f"{i}.tif", 64_000_001) for i in range(4)]
-    held, most_held = 0, 0
-    lock = threading.Lock()
-
-    def hold(path: Path) -> None:
-        nonlocal held, most_held
-        with image_at(path).open():
-            with lock:
-                held += 1
-                most_held = max(held, most_held)
-            time.sleep(0.02)
-            with lock:
-                held -= 1
-
-    with ThreadPoolExecutor(4) as pool:
-        list(pool.map(hold, large))
-    assert most_held == 1
-    with image_at(large[0]).open(), ThreadPoolExecutor(1) as pool:
-        pool.submit(hold, hole(tmp_path / "small.tif", 64_000_000)).result(timeout=20)
-
-
 @pytest.mark.skipif(os.name == "nt", reason="needs POSIX pipes, devices and links")
 def test_pipes_and_devices_are_never_opened(tmp_path):
     os.mkfifo(tmp_path / "pipe.png")
@@ -110,12 +89,12 @@ def test_pipes_and_devices_are_never_opened(tmp_path):
     paths = [tmp_path / name for name in ("pipe.png", "zero.png", "circle.png", "a\0b.png", "\ud800.png")]
     with pytest.raises(NotRegularError):
         read(paths[0])
-    reasons = [thumbnail.reason for thumbnail in draw_thumbnails(map(image_at, paths), 8)]
-    assert reasons == [
-        "cannot be read: a named pipe, not a file",
-        "cannot be read: a device, not a file",
+    images = list(map(image_at, paths))
+    assert [thumbnail.reason for thumbnail in draw_thumbnails(images, 8, Runtime(tmp_path / "cache"))] == [
+        "a named pipe, not a file",
+        "a device, not a file",
         "cannot be read: Too many levels of symbolic links",
-        *["cannot be read: the name does not lead to a file inside its folder"] * 2,
+        *["the name does not lead to a file inside its folder"] * 2,
     ]
 
 
@@ -190,20 +169,22 @@ class Memory(Source):
     def names_in(self, folder):
         return list(self._files)
 
+    def describe(self):
+        return {"kind": "memory"}
+
     def open(self, sample_id):
         stamp = self.stat(sample_id)
         return OpenFile(io.BytesIO(self._files[sample_id]), lambda: stamp)
 
 
-def test_images_are_read_from_any_source():
-    source = Memory()
-    images = [ImageFile(Sample(entry.name), source, *entry.stamp) for entry in source.entries()]
-    torn, whole = draw_thumbnails(images, 10)
-    assert torn.reason == "damaged PNG: the header cannot be read"
-    assert whole.pixels.shape == (5, 10, 3)
-    readings = list(Reader(lambda content_hash: False, None, workers=1).read(images))
-    assert [reading.state.content_hash for reading in readings] == [torn.content_hash, whole.content_hash]
-    assert [reading.state.stamp for reading in readings] == [image.stamp for image in images]
+def test_a_source_is_made_again_from_its_description(tmp_path, monkeypatch):
+    (tmp_path / "set").mkdir()
+    (tmp_path / "set" / "one.png").write_bytes(b"one")
+    monkeypatch.chdir(tmp_path)
+    description = json.loads(json.dumps(LocalFolder(Path("set")).describe()))
+    monkeypatch.chdir("/")
+    with source_from(description).open("one.png") as file:
+        assert file.stream.read() == b"one"
 
 
 def test_an_image_of_another_source_is_sorted(tmp_path, monkeypatch):

@@ -31,6 +31,9 @@ def predict(
 ) -> None:
     """Predict the classes of images with a model."""
     console = Console(as_json)
+    from featx.readers import start_first_reader
+
+    start_first_reader()  # it starts while this process imports the other libraries
     from featx.prediction import predict as library_predict
     from featx.rendering import prediction_lines
 

@@ -99,7 +99,8 @@ class OpenVINORunner:
             "numpy": np.__version__,
             "processor": processor_kind(),
         }
-        self._ahead = threads + 1
+        self._ahead = 2 * threads  # while one execution of a thread runs, the next one waits for it
+        self._tensor = ov.Tensor
         self._queue: Any = ov.AsyncInferQueue(compiled, self._ahead)
         self._queue.set_callback(_store_features)
 
@@ -125,8 +126,10 @@ class OpenVINORunner:
             part = pixels[start : start + OPENVINO_BATCH]
             if len(part) < OPENVINO_BATCH:
                 part = np.concatenate([part, np.zeros((OPENVINO_BATCH - len(part), *part.shape[1:]), np.uint8)])
+            # The pixels are not copied, so the batch keeps them until it is complete.
+            batch.inputs.append(self._tensor(np.ascontiguousarray(part), shared_memory=True))
             with _as_engine_error():
-                self._queue.start_async({0: part}, (batch, start))  # waits while all executions are in use
+                self._queue.start_async(batch.inputs[-1], (batch, start))  # waits while all executions are in use
         return batch
 
     def _finish(self, batch: _Batch) -> NDArray[np.float32]:
@@ -144,6 +147,7 @@ class _Batch:
     def __init__(self, n: int, n_features: int) -> None:
         self.features = np.empty((n, n_features), np.float32)
         self.n_executions = -(-n // OPENVINO_BATCH)
+        self.inputs: list[Any] = []
         self.complete = threading.Event()
         self._missing = n
         self._lock = threading.Lock()

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
 
 import numpy as np
 from numpy.typing import NDArray
 
 from featx.agreement import cosines
 from featx.engines import quantize, run_graph
-from featx.errors import EngineError, ImageError
+from featx.errors import EngineError
 from featx.execution.network import Locate, backbone_name, graph_key, graph_of
 from featx.execution.probes import zero_non_finite
-from featx.readers import preparer_for
+from featx.readers import Task, read_images
 from featx.runtime import Runtime
-from featx.source import ImageFile, read_image
+from featx.source import ImageFile
 from featx.spec import FeatureSpec
 from featx.store import quantized_name, read_quantized_name, remember_quantized_name, write_graph
 
@@ -81,20 +82,9 @@ def quantized_graph_name(
 
 def _valid_pixels(images: Sequence[ImageFile], spec: FeatureSpec, runtime: Runtime) -> NDArray[np.uint8]:
     """Return the pixels of the first valid images, at most 300."""
-
-    valid: list[NDArray[np.uint8]] = []
-    with ThreadPoolExecutor(runtime.n_workers) as pool, preparer_for(spec, runtime) as prepare:
-
-        def read(image: ImageFile) -> NDArray[np.uint8] | None:
-            try:
-                with image.open() as file:
-                    return prepare(read_image(file, runtime.max_pixels)).pixels
-            except (ImageError, OSError):  # the extraction reports the image with the reason
-                return None
-
-        for start in range(0, len(images), _IMAGES):
-            read_now = pool.map(read, images[start : start + _IMAGES])
-            valid += [pixels for pixels in read_now if pixels is not None]
-            if len(valid) >= _IMAGES:
-                break
-    return np.stack(valid[:_IMAGES]) if valid else np.empty((0, spec.size, spec.size, 3), np.uint8)
+    with contextlib.closing(
+        read_images(Task.for_spec(spec, runtime.max_pixels), images, runtime, once=False)
+    ) as readings:
+        valid = (reading.prepared.pixels for reading in readings if reading.prepared is not None)
+        pixels = list(islice(valid, _IMAGES))
+    return np.stack(pixels) if pixels else np.empty((0, spec.size, spec.size, 3), np.uint8)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 
 from featx.errors import DatasetError
-from featx.images import Brightest, Guard, may_be_deep, memory_for
+from featx.images import Brightest
+from featx.readers import ReaderPool, Task
 from featx.runtime import Runtime
-from featx.source import ImageFile, read_image
+from featx.source import ImageFile
 
 _DARK = 8
 """An image is too dark if no value exceeds white divided by this number."""
@@ -18,7 +18,6 @@ _FEW = 20
 number, or if only one of several images is too dark."""
 
 _NEVER_DEEP = (".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".gif", ".bmp")
-_AT_ONCE = 64
 
 
 class TooDarkError(DatasetError):
@@ -77,22 +76,9 @@ def stop_if_too_dark(images: Sequence[ImageFile], runtime: Runtime) -> None:
 
 def _deep(images: Sequence[ImageFile], runtime: Runtime) -> Iterator[tuple[str, Brightest]]:
     """Yield the sample id and the largest pixel value of each 16-bit image."""
-    with ThreadPoolExecutor(runtime.n_workers) as pool, Guard(megabytes=memory_for(runtime.max_pixels)) as guard:
-
-        def look(image: ImageFile) -> Brightest | None:
-            if image.reason:
-                return None
-            try:
-                with image.open() as file:
-                    if not may_be_deep(file.stream):
-                        return None
-                    file.stream.seek(0)
-                    return guard.brightest(read_image(file, runtime.max_pixels), runtime.max_pixels)
-            except OSError:  # the reader reports the reason later
-                return None
-
-        for start in range(0, len(images), _AT_ONCE):
-            some = images[start : start + _AT_ONCE]
-            for image, known in zip(some, pool.map(look, some), strict=True):
-                if known is not None:
-                    yield image.sample.sample_id, known
+    with ReaderPool(Task("brightness", max_pixels=runtime.max_pixels), images, runtime) as pool:
+        for chunk in pool.read():
+            for image, outcome in zip(chunk.images, chunk.outcomes, strict=True):
+                if outcome.brightness:
+                    yield image.sample.sample_id, Brightest(**outcome.brightness)
+            chunk.release()

@@ -126,7 +126,7 @@ def extract(
     strict : bool
         Raise an error if an image cannot be used, after all other images are processed.
     runtime : Runtime, optional
-        Cache folder, threads and callbacks.
+        Cache folder, number of workers and callbacks.
 
     Returns
     -------

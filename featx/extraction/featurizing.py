@@ -59,7 +59,7 @@ def featurize(
     path_column : str
         Name of the column of paths in a list.
     runtime : Runtime, optional
-        Cache folder, threads and callbacks.
+        Cache folder, number of workers and callbacks.
 
     Returns
     -------

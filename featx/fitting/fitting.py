@@ -136,7 +136,7 @@ def fit(
     path_column, label_column, recalibrate, strict
         As for :func:`featx.extract`; only if a folder or manifest is given.
     runtime : Runtime, optional
-        Threads, callbacks, and the cache of the features.
+        Number of workers, callbacks, and the cache of the features.
 
     Returns
     -------

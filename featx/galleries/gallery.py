@@ -12,8 +12,9 @@ from typing import Any
 
 from featx.galleries.selection import BalancedSample, Tile
 from featx.galleries.sheets import Cell, draw_contact_sheet
-from featx.images import Thumbnail, draw_thumbnails, encode_thumbnail
+from featx.images import encode_thumbnail
 from featx.output import OutputFile, render_page
+from featx.readers import Thumbnail, draw_thumbnails
 from featx.runtime import Runtime
 from featx.source import image_at
 from featx.spec import FeatureSpec
@@ -122,8 +123,7 @@ def _with_thumbnails(
     tiles: Sequence[Tile], side: int, spec: FeatureSpec, runtime: Runtime
 ) -> Iterator[tuple[Tile, Thumbnail]]:
     images = [image_at(tile.path) for tile in tiles]
-    how: dict[str, Any] = {"white": spec.white, "page": spec.page, "max_pixels": runtime.max_pixels}
-    thumbnails = draw_thumbnails(images, side, workers=runtime.n_workers, **how)
+    thumbnails = draw_thumbnails(images, side, runtime, white=spec.white, page=spec.page)
     for number, pair in enumerate(zip(tiles, thumbnails, strict=True), 1):
         yield pair
         runtime.progress("drawing thumbnails", number, len(tiles))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import enum
 import io
 import logging
 import re
@@ -23,7 +22,6 @@ from featx.images.formats import image_format, is_tga, pnm_maxval
 from featx.images.jpeg import decode_jpeg, jpeg_bits
 from featx.images.pages import count_pages
 from featx.images.png import without_metadata
-from featx.images.structure import has_plain_structure
 from featx.images.tiff import Tiff
 from featx.options import RuntimeOptions
 from featx.source import LARGE_FILE
@@ -52,6 +50,10 @@ LARGE_PIXELS = 16_000_000
 """Number of pixels above which decoding an image other than a JPEG takes much memory."""
 
 _LARGE_JPEG_PIXELS = 60_000_000
+_MEGABYTES = 1000
+_BYTES_A_PIXEL = 10
+"""Memory allowed for decoding, in bytes per pixel; compositing over white needs nine bytes per pixel."""
+
 _MOST_COUNTED = 1_000
 """Largest number of pages or frames that is reported exactly."""
 
@@ -65,8 +67,7 @@ _DRY = {
 """Error messages of Pillow that are unclear to users, with their replacements."""
 
 # Pillow warns about harmless metadata, and about defects that featx reports as the reason why an image is skipped. The
-# filter is set once for the process, because decoding runs in threads, where warnings cannot be suppressed for a single
-# call.
+# filter is set once for the process, because a filter for a single call would apply to all threads during this call.
 warnings.filterwarnings("ignore", module=r"PIL\.")
 logging.getLogger("PIL").addHandler(logging.NullHandler())
 
@@ -97,24 +98,17 @@ class Decoded:
         return self.upright if isinstance(self.upright, Image.Image) else Image.fromarray(self.upright)
 
 
-class CostLimit(enum.IntEnum):
-    """Limit on the time and memory for decoding a file.
-
-    The structure of a ``PLAIN`` file guarantees that decoding takes at most about a second and little memory. The
-    pixels of a ``SMALL`` file take little memory, but decoding may take long. ``ANY`` sets no limit.
-    """
-
-    PLAIN = 0
-    SMALL = 1
-    ANY = 2
-
-
 class CostlyError(Exception):
-    """Decoding a file may cost more time or memory than allowed."""
+    """Decoding a file takes much memory, which is not allowed."""
 
 
 class ShortOfMemoryError(NotDecodableHereError):
     """There is not enough memory to decode a file."""
+
+
+def memory_for(max_pixels: int) -> int:
+    """Return the memory limit, in megabytes, for decoding an image of up to ``max_pixels`` pixels."""
+    return max(_MEGABYTES, max_pixels * _BYTES_A_PIXEL // 1_000_000)
 
 
 def full_scale(width: int, height: int) -> float:
@@ -129,7 +123,7 @@ def decode(
     white: int | None = None,
     page: int = 1,
     max_pixels: int = MAX_PIXELS,
-    most: CostLimit = CostLimit.ANY,
+    allow_large: bool = True,
 ) -> Decoded:
     """Decode the bytes of an image file.
 
@@ -148,8 +142,8 @@ def decode(
         Number of the page of a TIFF file or of the frame of an animation; the first is 1.
     max_pixels : int
         Maximum number of pixels. An image with more pixels raises an error before it is decoded.
-    most : CostLimit
-        Allowed cost. The decoders of files that are not ``PLAIN`` may also write to the terminal.
+    allow_large : bool
+        Whether an image may be decoded that takes more than about 200 MB of memory.
 
     Returns
     -------
@@ -163,13 +157,9 @@ def decode(
     NotDecodableHereError
         If there is not enough memory, or the package for HEIC files is not installed.
     CostlyError
-        If decoding may exceed the allowed cost.
+        If the image is large and ``allow_large`` is False.
     """
     kind = _kind(data)
-    if kind == "HEIC":
-        _heif_reader()  # raises an error if the package is missing, before a process is started for the file
-    if most == CostLimit.PLAIN and not has_plain_structure(data, kind):
-        raise CostlyError
     reason = ""
     for content, profile in _readings(data, kind):
         # For invalid files, Pillow raises at least eight types of exceptions, including IndexError and SyntaxError.
@@ -177,7 +167,7 @@ def decode(
             with _opened(content, kind) as image:
                 if profile:
                     image.info["icc_profile"] = profile
-                _stop_if_large(image, data, kind, max_pixels, most)
+                _stop_if_large(image, data, kind, max_pixels, allow_large)
                 return _decode(image, content, kind, enough(*image.size), white, page)
         except (ImageError, CostlyError):
             raise
@@ -244,13 +234,13 @@ def _heif_reader() -> Any:
     return HeifImageFile
 
 
-def _stop_if_large(image: Image.Image, data: bytes, kind: str, max_pixels: int, most: CostLimit) -> None:
+def _stop_if_large(image: Image.Image, data: bytes, kind: str, max_pixels: int, allow_large: bool) -> None:
     width, height = image.size
     if width * height > max_pixels:
         raise ImageError(
             f"{width} x {height} is more than {max_pixels:,} pixels; increase `max_pixels` to read the image"
         )
-    if most == CostLimit.SMALL and _is_large(image, data, kind):
+    if not allow_large and _is_large(image, data, kind):
         raise CostlyError
 
 

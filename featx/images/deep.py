@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 
 from featx.images.colour import FULL_SCALE, has_deep_colour, is_deep_grey, white_of
-from featx.images.decode import LARGE_PIXELS, MAX_PIXELS, CostLimit, CostlyError
+from featx.images.decode import LARGE_PIXELS, MAX_PIXELS, CostlyError
 from featx.images.formats import image_format, pnm_maxval
 from featx.images.tiff import BITS_PER_SAMPLE, Tiff
 
@@ -61,14 +61,14 @@ def _is_deep_tiff(stream: BinaryIO) -> bool:
         return False
 
 
-def brightest(data: bytes, *, max_pixels: int = MAX_PIXELS, most: CostLimit = CostLimit.ANY) -> Brightest | None:
+def brightest(data: bytes, *, max_pixels: int = MAX_PIXELS, allow_large: bool = True) -> Brightest | None:
     """Return the brightness of an image with more than 8 bits.
 
     Parameters
     ----------
     data : bytes
         A whole PNG, TIFF or PGM file.
-    max_pixels, most
+    max_pixels, allow_large
         See :func:`featx.images.decode`.
 
     Returns
@@ -80,7 +80,7 @@ def brightest(data: bytes, *, max_pixels: int = MAX_PIXELS, most: CostLimit = Co
     Raises
     ------
     CostlyError
-        If the image is large and ``most`` does not allow large images.
+        If the image is large and ``allow_large`` is False.
     """
     try:
         with Image.open(io.BytesIO(data), formats=("PNG", "TIFF", "PPM")) as image:
@@ -88,7 +88,7 @@ def brightest(data: bytes, *, max_pixels: int = MAX_PIXELS, most: CostLimit = Co
             n_pixels = image.width * image.height
             if not (grey or colour) or n_pixels > max_pixels:
                 return None
-            if n_pixels > LARGE_PIXELS and most < CostLimit.ANY:
+            if n_pixels > LARGE_PIXELS and not allow_large:
                 raise CostlyError
             values = np.asarray(image)
             if image.format == "PPM":

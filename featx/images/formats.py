@@ -82,4 +82,4 @@ def is_tga(data: bytes) -> bool:
 
 def looks_like_image(name: str, head: bytes) -> bool:
     """Return whether a file is regarded as an image, by the first bytes or by the extension of the name."""
-    return image_format(head) is not None or posixpath.splitext(name)[1].lower() in _EXTENSIONS
+    return posixpath.splitext(name)[1].lower() in _EXTENSIONS or image_format(head) is not None

@@ -18,9 +18,6 @@ FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
 
 _MARKER = 0xFF
 _MOST_SEGMENTS = 256
-_MOST_MARKERS = 10_000
-_NEXT_MARKER = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")
-"""Next marker within a scan that is neither a stuffed data byte nor a restart marker."""
 
 _LEFT_OVER = re.compile(r"Corrupt JPEG data: (\d+) extraneous bytes before marker 0xd\d")
 _INCOMPLETE = re.compile(r"premature end|bad Huffman|found marker 0x\w\w instead of RST", re.IGNORECASE)
@@ -90,21 +87,6 @@ def segments(data: bytes) -> Iterator[tuple[int, int, int]]:
         if head[1] == SCAN:
             return
         at += 2 + length
-
-
-def count_scans(data: bytes, at: int) -> int:
-    """Return the number of scans that begin after a position in the first scan of a JPEG file, at most 10,000.
-
-    Data after the image are ignored, because phones append videos, in which the same bytes occur by chance.
-    """
-    n = 0
-    for _ in range(_MOST_MARKERS):
-        match = _NEXT_MARKER.search(data, at)
-        if match is None or match[0][1] == END:
-            return n
-        n += match[0][1] == SCAN
-        at = match.end() + max(2, int.from_bytes(data[match.end() : match.end() + 2], "big"))
-    return _MOST_MARKERS
 
 
 def jpeg_bits(data: bytes) -> int | None:

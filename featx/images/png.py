@@ -8,11 +8,11 @@ from __future__ import annotations
 import zlib
 from collections.abc import Iterator
 
-TEXT_CHUNKS = (b"tEXt", b"zTXt", b"iTXt")
-HIDDEN_EXIF = (b"raw profile type", b"exif")
+_TEXT_CHUNKS = (b"tEXt", b"zTXt", b"iTXt")
+_HIDDEN_EXIF = (b"raw profile type", b"exif")
 """Keywords of text chunks that Pillow interprets as EXIF data."""
 
-_HIDDEN_ORIENTATION = (*HIDDEN_EXIF, b"xml:com.adobe.xmp")
+_HIDDEN_ORIENTATION = (*_HIDDEN_EXIF, b"xml:com.adobe.xmp")
 _MOST_UNPACKED = 1 << 20
 """Maximum size of a decompressed text chunk or colour profile that Pillow accepts, in bytes."""
 
@@ -33,7 +33,7 @@ def chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:
         at = end
 
 
-def unpacked(packed: bytes, most: int) -> bytes:
+def _unpacked(packed: bytes, most: int) -> bytes:
     """Return at most ``most`` bytes of decompressed data; empty if the compressed data are damaged."""
     try:
         return zlib.decompressobj().decompress(packed, most)
@@ -41,7 +41,7 @@ def unpacked(packed: bytes, most: int) -> bytes:
         return b""
 
 
-def packed_profile(content: bytes) -> bytes:
+def _packed_profile(content: bytes) -> bytes:
     """Return the compressed colour profile of an ``iCCP`` chunk (PNG specification, 11.3.2.3)."""
     return content.partition(b"\0")[2][1:]
 
@@ -64,12 +64,12 @@ def without_metadata(data: bytes) -> tuple[bytes, bytes]:
     parts: list[bytes] = []
     profile, start = b"", 0
     for kind, at, end in chunks(data):
-        is_left_out = kind in TEXT_CHUNKS and not _may_turn(kind, data[at + 8 : end - 4])
+        is_left_out = kind in _TEXT_CHUNKS and not _may_turn(kind, data[at + 8 : end - 4])
         if kind == b"iCCP":
-            packed = packed_profile(data[at + 8 : end - 4])
-            if len(unpacked(packed, _MOST_UNPACKED + 1)) > _MOST_UNPACKED:
+            packed = _packed_profile(data[at + 8 : end - 4])
+            if len(_unpacked(packed, _MOST_UNPACKED + 1)) > _MOST_UNPACKED:
                 is_left_out = True
-                long = unpacked(packed, _LONGEST_PROFILE + 1)
+                long = _unpacked(packed, _LONGEST_PROFILE + 1)
                 profile = long if len(long) <= _LONGEST_PROFILE else b""
         if is_left_out:
             parts.append(data[start:at])
@@ -88,4 +88,4 @@ def _may_turn(kind: bytes, content: bytes) -> bool:
     if kind == b"tEXt" or (kind == b"iTXt" and rest[:1] == b"\0"):
         return True
     packed = rest[1:] if kind == b"zTXt" else rest[2:].split(b"\0", 2)[-1]
-    return len(unpacked(packed, _MOST_UNPACKED + 1)) <= _MOST_UNPACKED
+    return len(_unpacked(packed, _MOST_UNPACKED + 1)) <= _MOST_UNPACKED

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from featx.images.decode import MAX_PIXELS, CostLimit, decode
+from featx.images.decode import MAX_PIXELS, decode
 from featx.images.resize import ResizableImage
 from featx.spec import Resize
 
@@ -55,7 +55,7 @@ def prepare(
     white: int | None = None,
     page: int = 1,
     max_pixels: int = MAX_PIXELS,
-    most: CostLimit = CostLimit.ANY,
+    allow_large: bool = True,
 ) -> Prepared:
     """Decode an image file and resize it to a square.
 
@@ -70,7 +70,7 @@ def prepare(
         image, without keeping the aspect ratio; ``pad``: the whole image in its aspect ratio, with grey margins;
         ``fit``, for display only: the whole image in its aspect ratio, with a longer side of at most ``size``. All
         rules use antialiased bilinear interpolation.
-    white, page, max_pixels, most
+    white, page, max_pixels, allow_large
         See :func:`featx.images.decode`.
 
     Returns
@@ -82,14 +82,14 @@ def prepare(
     ImageError
         If the file contains no usable image. The message states the reason.
     CostlyError
-        If decoding may exceed the allowed cost ``most``.
+        If the image is large and ``allow_large`` is False.
     """
     rule = _RULES[resize]
 
     def enough(width: int, height: int) -> float:
         return rule.enough(width, height, size)
 
-    decoded = decode(data, enough, white=white, page=page, max_pixels=max_pixels, most=most)
+    decoded = decode(data, enough, white=white, page=page, max_pixels=max_pixels, allow_large=allow_large)
     image = ResizableImage(decoded.upright)
     thumbnail = Image.fromarray(image.average(_SIGNATURE_SIDE, _SIGNATURE_SIDE)).convert("L")
     return Prepared(rule.apply(image, size), np.asarray(thumbnail), decoded.width, decoded.height, decoded.note)

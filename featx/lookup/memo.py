@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from featx.readers import Reader
+from featx.readers import Task, read_images
 from featx.runtime import Runtime
 from featx.source import ImageFile
 from featx.spec import FeatureSpec
@@ -101,10 +101,9 @@ def look_up(
     memo = memo_for_spec(memo, store.spec)
     states = recall(images, memo, stored)
     todo = [image for image, state in zip(images, states, strict=True) if state is None]
-    reader = Reader(membership_test(stored), None, runtime.n_workers, max_pixels=runtime.max_pixels)
     progress = Progress("reading images", runtime, len(todo))
     read = []
-    for reading in reader.read(todo):
+    for reading in read_images(Task("hash", max_pixels=runtime.max_pixels), todo, runtime):
         read.append(reading.state)
         progress.advance(1)
     known = stored.contains(keys_of(as_hashes(state.content_hash or bytes(32) for state in read)))
@@ -153,9 +152,15 @@ def _unchanged(image: ImageFile, known: FileState | None) -> FileState | None:
     return known if known.stamp.fits(image.stamp) else None
 
 
-def membership_test(stored: StoredFeatures) -> Callable[[bytes], bool]:
-    """Return a function that returns whether the store contains the features of a content hash."""
-    return lambda content_hash: bool(stored.contains(keys_of(as_hashes([content_hash])))[0])
+def membership_test(stored: StoredFeatures) -> Callable[[Sequence[bytes]], list[bool]]:
+    """Return a function that returns for each content hash whether the store contains its features."""
+
+    def is_known(content_hashes: Sequence[bytes]) -> list[bool]:
+        # A file that could not be read has an empty hash.
+        known: list[bool] = stored.contains(keys_of(as_hashes(one or bytes(32) for one in content_hashes))).tolist()
+        return known
+
+    return is_known
 
 
 def as_hashes(content_hashes: Iterable[bytes]) -> NDArray[np.uint8]:
@@ -173,7 +178,7 @@ def state_of_duplicate(state: FileState, shown: Mapping[bytes, FileState]) -> Fi
         States of decoded files, by content hash.
     """
     decoded = shown.get(state.content_hash)
-    if decoded is None or not state.content_hash:
+    if decoded is None or decoded is state or not state.content_hash:
         return state
     again = decoded.status == "skipped" and decoded.mtime_ns < 0  # the decoded duplicate is also read again
     return replace(

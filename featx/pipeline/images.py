@@ -26,7 +26,7 @@ from featx.lookup.memo import (
     recall,
     state_of_duplicate,
 )
-from featx.readers import Reader, Reading, preparer_for
+from featx.readers import Chunk, ReaderPool, Task
 from featx.runtime import Runtime
 from featx.source import ImageFile
 from featx.spec import FeatureSpec
@@ -36,12 +36,6 @@ from featx.table import FileState
 _WIDE = 100_000
 _ROUNDING = 0.02
 """Maximum rounding error of a sum of probabilities in bfloat16."""
-
-_AHEAD_BYTES = 48_000_000
-"""Maximum size of the decoded images that wait for the backbone, in bytes.
-
-Decoding thus continues while the backbone is loaded, without using much memory.
-"""
 
 
 def fill(
@@ -77,7 +71,7 @@ def fill(
         If the store, the engine or the backbone cannot be used; see :mod:`featx.errors`. Features computed before an
         error are kept.
     """
-    with store.writer(runtime.notice) as writer, preparer_for(store.spec, runtime) as prepare:
+    with store.writer(runtime.notice) as writer:
         with runtime.stage("reading the cache"):
             stored = intact_rows(store, runtime)
             memo = memo_for_spec(memo, store.spec)
@@ -85,10 +79,12 @@ def fill(
         states = recall(images, memo, stored)
         todo = [image for image, state in zip(images, states, strict=True) if state is None]
         progress.advance(len(images) - len(todo))
-        ahead = prefetch_size(store.spec, runtime)
-        reader = Reader(membership_test(stored), prepare, runtime.n_workers, ahead, runtime.max_pixels)
-        pending = _Batches(reader.read(todo), runtime.batch_size, progress, not_finite_reason(store.spec))
-        device = compute_rows(store.spec, locate, runtime, pending, writer, progress)
+        with (
+            ReaderPool(Task.for_spec(store.spec, runtime.max_pixels), todo, runtime) as pool,
+            contextlib.closing(pool.read(is_known=membership_test(stored))) as chunks,
+        ):
+            pending = _Batches(chunks, progress, not_finite_reason(store.spec))
+            device = compute_rows(store.spec, locate, runtime, pending, writer, progress)
         del stored
         with runtime.stage("writing the features"):
             writer.finish()
@@ -111,11 +107,6 @@ def intact_rows(store: FeatureStore, runtime: Runtime) -> StoredFeatures:
     if stored.n_damaged:
         runtime.notice(f"{stored.n_damaged:,} rows of {store.path.name} were damaged; they are recomputed")
     return stored
-
-
-def prefetch_size(spec: FeatureSpec, runtime: Runtime) -> int:
-    """Return the number of decoded images that may wait for the backbone."""
-    return max(runtime.batch_size, _AHEAD_BYTES // (3 * spec.size**2))
 
 
 def _network(spec: FeatureSpec, locate: Locate) -> str:
@@ -191,48 +182,46 @@ def compute_rows(
 
 
 class _Batches(Iterator[NDArray[np.uint8]]):
-    """Collect the pixels of decoded images in batches, and match the features of each batch with the images."""
+    """Pass the decoded images of each chunk to the backbone, and match the features with the images."""
 
-    def __init__(self, readings: Iterator[Reading], batch_size: int, progress: Progress, not_finite: str) -> None:
-        self._readings = readings
-        self._batch_size = batch_size
+    def __init__(self, chunks: Iterator[Chunk], progress: Progress, not_finite: str) -> None:
+        self._chunks = chunks
         self._progress = progress
         self._not_finite = not_finite
-        self._under_way: deque[list[tuple[int, Reading]]] = deque()
+        self._under_way: deque[tuple[Chunk, int]] = deque()
         self._read: list[FileState] = []
         self.notes: Counter[str] = Counter()
         self.n_computed = 0
         self.n_not_finite = 0
 
     def __next__(self) -> NDArray[np.uint8]:
-        batch: list[tuple[int, Reading]] = []
-        for reading in self._readings:
-            self._read.append(reading.state)
-            if reading.prepared is None:
-                self._progress.advance(1)
-                continue
-            if reading.prepared.note:
-                self.notes[reading.prepared.note] += 1
-            batch.append((len(self._read) - 1, reading))
-            if len(batch) == self._batch_size:
-                break
-        if not batch:
-            raise StopIteration
-        self._under_way.append(batch)
-        return np.stack([reading.decoded.pixels for _, reading in batch])
+        for chunk in self._chunks:
+            start = len(self._read)
+            self._read += chunk.states
+            self.notes.update(outcome.note for outcome in chunk.outcomes if outcome.note)
+            n_decoded = len(chunk.pixels)
+            self._progress.advance(len(chunk.images) - n_decoded)
+            if n_decoded:
+                self._under_way.append((chunk, start))
+                return chunk.pixels
+            chunk.release()
+        raise StopIteration
 
     def rows(self, features: NDArray[np.float32]) -> Rows:
-        """Return the rows of the oldest pending batch; images whose features are not finite are skipped."""
-        batch = self._under_way.popleft()
-        hashes = as_hashes(reading.state.content_hash for _, reading in batch)
-        signatures = np.stack([reading.decoded.signature for _, reading in batch])
+        """Return the rows of the oldest pending chunk; images whose features are not finite are skipped."""
+        chunk, start = self._under_way.popleft()
+        decoded = list(chunk.decoded())
+        hashes = as_hashes(outcome.state.content_hash for _, outcome in decoded)
         finite = np.asarray(np.isfinite(features).all(axis=1))
-        for (at, reading), is_finite in zip(batch, finite.tolist(), strict=True):
-            if not is_finite:
-                self._read[at] = replace(reading.state, status="skipped", reason=self._not_finite, width=0, height=0)
+        for row in np.flatnonzero(~finite).tolist():
+            at, outcome = decoded[row]
+            state = replace(outcome.state, status="skipped", reason=self._not_finite, width=0, height=0)
+            self._read[start + at] = state
         self.n_not_finite += int((~finite).sum())
         self.n_computed += int(finite.sum())
-        return Rows(keys_of(hashes)[finite], signatures[finite], features[finite])
+        rows = Rows(keys_of(hashes)[finite], chunk.signatures[finite], features[finite])
+        chunk.release()
+        return rows
 
     def settle(self, states: Sequence[FileState | None], memo: Mapping[str, FileState]) -> list[FileState]:
         """Return the states of all images; a duplicate gets that of the decoded file of this or an earlier run."""

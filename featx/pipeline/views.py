@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections import deque
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from itertools import islice
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,9 +14,10 @@ from numpy.typing import NDArray
 from featx.augmentation import make_views
 from featx.errors import DatasetError, EngineError
 from featx.execution import Locate
+from featx.images import Prepared
 from featx.lookup import Progress, StoredViews, as_hashes, describe_views, lacking_views, unique_training_images
-from featx.pipeline.images import compute_rows, intact_rows, prefetch_size
-from featx.readers import Reader, Reading, preparer_for
+from featx.pipeline.images import compute_rows, intact_rows
+from featx.readers import Chunk, ReaderPool, Task
 from featx.runtime import Runtime
 from featx.source import ImageFile
 from featx.spec import FeatureSpec
@@ -63,18 +66,20 @@ def fill_views(
     chosen = unique_training_images(images, states)
     if viewed is not None:
         chosen = {content: image for content, image in chosen.items() if content in viewed}
-    with store.writer(runtime.notice) as writer, preparer_for(store.spec, runtime) as prepare:
+    with store.writer(runtime.notice) as writer:
         stored = intact_rows(store, runtime)
         lacking = lacking_views(chosen, stored, n)
         del stored
         n_lacking = sum(map(len, lacking.values()))
         progress = Progress("extracting features of views", runtime, n * len(chosen))
         progress.advance(n * len(chosen) - n_lacking)
-        ahead = prefetch_size(store.spec, runtime)
-        reader = Reader(lambda content: False, prepare, runtime.n_workers, ahead, runtime.max_pixels)
-        readings = reader.read([chosen[content] for content in lacking])
-        pending = _ViewBatches(readings, lacking, store.spec, runtime.batch_size)
-        compute_rows(store.spec, locate, runtime, pending, writer, progress)
+        todo = [chosen[content] for content in lacking]
+        with (
+            ReaderPool(Task.for_spec(store.spec, runtime.max_pixels), todo, runtime) as pool,
+            contextlib.closing(pool.read()) as chunks,
+        ):
+            pending = _ViewBatches(chunks, lacking, store.spec, runtime.batch_size)
+            compute_rows(store.spec, locate, runtime, pending, writer, progress)
         with runtime.stage("writing the features of views"):
             writer.finish()
     note_use(store.path)
@@ -92,29 +97,23 @@ class _ViewBatches(Iterator[NDArray[np.uint8]]):
     """Collect the pixels of augmented views in batches, and match the features of each batch with the views."""
 
     def __init__(
-        self, readings: Iterator[Reading], lacking: Mapping[bytes, list[int]], spec: FeatureSpec, batch_size: int
+        self, chunks: Iterator[Chunk], lacking: Mapping[bytes, list[int]], spec: FeatureSpec, batch_size: int
     ) -> None:
-        self._readings = readings
-        self._lacking = lacking
+        self._views = _views(chunks, lacking)
         self._spec = spec
         self._batch_size = batch_size
-        self._waiting: deque[tuple[Reading, int]] = deque()
         self._under_way: deque[tuple[NDArray[np.uint8], NDArray[np.uint8]]] = deque()
         self.n_computed = 0
         self.n_not_finite = 0
 
     def __next__(self) -> NDArray[np.uint8]:
-        while len(self._waiting) < self._batch_size and (reading := next(self._readings, None)) is not None:
-            if reading.prepared is not None:  # a file that changed meanwhile has no views here, and fill_views raises
-                lacking = self._lacking.get(reading.state.content_hash, ())
-                self._waiting.extend((reading, view) for view in lacking)
-        batch = [self._waiting.popleft() for _ in range(min(self._batch_size, len(self._waiting)))]
+        batch = list(islice(self._views, self._batch_size))
         if not batch:
             raise StopIteration
-        views = np.array([view for _, view in batch], np.int64)
-        hashes = as_hashes(reading.state.content_hash for reading, _ in batch)
-        pixels = np.stack([reading.decoded.pixels for reading, _ in batch])
-        signatures = np.stack([reading.decoded.signature for reading, _ in batch])
+        views = np.array([view for _, _, view in batch], np.int64)
+        hashes = as_hashes(content_hash for content_hash, _, _ in batch)
+        pixels = np.stack([prepared.pixels for _, prepared, _ in batch])
+        signatures = np.stack([prepared.signature for _, prepared, _ in batch])
         self._under_way.append((keys_of(hashes, views), signatures))
         return make_views(pixels, hashes, views, self._spec.augment or "", self._spec.augment_seed)
 
@@ -125,3 +124,15 @@ class _ViewBatches(Iterator[NDArray[np.uint8]]):
         self.n_computed += int(finite.sum())
         self.n_not_finite += int((~finite).sum())
         return Rows(keys[finite], signatures[finite], features[finite])
+
+
+def _views(chunks: Iterator[Chunk], lacking: Mapping[bytes, list[int]]) -> Iterator[tuple[bytes, Prepared, int]]:
+    """Yield the content hash, the pixels of the image and the number of each view that is computed."""
+    for chunk in chunks:
+        # A file that has changed since the extraction of the images has no views here, and fill_views raises an error.
+        for at, outcome in chunk.decoded():
+            prepared = chunk.prepared(at)
+            if prepared is not None:
+                for view in lacking.get(outcome.state.content_hash, ()):
+                    yield outcome.state.content_hash, prepared, view
+        chunk.release()

@@ -194,7 +194,7 @@ def predict(
     path_column : str
         Column of a list that contains the paths.
     runtime : Runtime, optional
-        Cache folder, threads and callbacks.
+        Cache folder, number of workers and callbacks.
 
     Returns
     -------

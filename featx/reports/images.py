@@ -5,14 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from featx.errors import DatasetError, StoreError
-from featx.images import draw_thumbnails, encode_thumbnail
+from featx.images import encode_thumbnail
 from featx.model import Classifier
+from featx.readers import draw_thumbnails
 from featx.runtime import Runtime
 from featx.source import ImageFile, Source, dataset_source, source_at
 from featx.spec import FeatureSpec
@@ -32,7 +32,7 @@ class TrainingImages:
     data : path or None
         Folder or manifest of the data set; if None, all images count as missing.
     runtime : Runtime
-        Cache folder, threads and callbacks.
+        Cache folder, number of workers and callbacks.
 
     Attributes
     ----------
@@ -75,8 +75,7 @@ class TrainingImages:
             return thumbnails, None
         runtime, spec = self._runtime, self._spec
         images = [ImageFile(Sample(sample_id), self.source) for sample_id in sample_ids]
-        how: dict[str, Any] = {"white": spec.white, "page": spec.page, "max_pixels": runtime.max_pixels}
-        drawn = draw_thumbnails(images, _SIDE, workers=runtime.n_workers, **how)
+        drawn = draw_thumbnails(images, _SIDE, runtime, white=spec.white, page=spec.page)
         for number, thumbnail in enumerate(drawn):
             if thumbnail.content_hash in self._known:
                 contents[number] = thumbnail.content_hash

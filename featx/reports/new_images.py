@@ -44,7 +44,7 @@ def new_images_summary(
     weights : path, optional
         As for :func:`featx.predict`.
     runtime : Runtime
-        Cache folder, threads and callbacks.
+        Cache folder, number of workers and callbacks.
 
     Raises
     ------

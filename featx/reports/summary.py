@@ -95,7 +95,7 @@ def report(
     overwrite : bool
         Replace existing outputs that featx wrote.
     runtime : Runtime, optional
-        Cache folder, threads and callbacks. The map on the page requires the features in the cache.
+        Cache folder, number of workers and callbacks. The map on the page requires the features in the cache.
 
     Returns
     -------

@@ -1,6 +1,6 @@
 """Sources of images: the only package that lists, queries and opens image files."""
 
-from featx.source.choosing import dataset_source, image_at, source_at, source_beside
+from featx.source.choosing import dataset_source, image_at, source_at, source_beside, source_from
 from featx.source.image_file import ImageFile
 from featx.source.local import LocalFolder
 from featx.source.source import LARGE_FILE, BrokenLinkError, Entry, OpenFile, Source, read_image
@@ -20,4 +20,5 @@ __all__ = [
     "read_image",
     "source_at",
     "source_beside",
+    "source_from",
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import stat
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from featx.errors import DatasetError, DatasetNotFoundError
@@ -11,6 +12,8 @@ from featx.source.image_file import ImageFile
 from featx.source.local import LocalFolder
 from featx.source.source import Source
 from featx.table import Sample
+
+_KINDS: dict[str, Callable[..., Source]] = {"local": lambda root: LocalFolder(Path(root))}
 
 
 def source_at(path: Path) -> Source | None:
@@ -32,6 +35,12 @@ def source_at(path: Path) -> Source | None:
             f"no such file or folder: {path}; give an existing folder of images or an existing file"
         )
     return LocalFolder(path) if stat.S_ISDIR(status.st_mode) else None
+
+
+def source_from(description: Mapping[str, str]) -> Source:
+    """Return the source that :meth:`featx.source.Source.describe` describes."""
+    fields = dict(description)
+    return _KINDS[fields.pop("kind")](**fields)
 
 
 def source_beside(path: Path) -> Source:

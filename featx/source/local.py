@@ -56,6 +56,10 @@ class LocalFolder(Source):
         except OSError:  # not a folder, or not readable
             return []
 
+    def describe(self) -> dict[str, str]:
+        """Return the absolute path of the folder, because a reader process has another working folder."""
+        return {"kind": "local", "root": os.path.abspath(self.root)}
+
     def open(self, sample_id: str) -> OpenFile:
         """Open a regular file for reading; see :meth:`featx.source.Source.open`."""
         path = os.path.join(self.root, check_relative_path(sample_id))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
@@ -24,9 +23,7 @@ _OTHER_BYTES = 64_000_000
 """Number of bytes allowed for other content: metadata, colour profiles or further pages."""
 
 LARGE_FILE = 64_000_000
-"""Size in bytes above which a file counts as large."""
-
-_alone = threading.Lock()
+"""Size in bytes above which a file counts as large; large files are read one at a time."""
 
 
 class BrokenLinkError(FileNotFoundError):
@@ -65,38 +62,29 @@ class Entry:
 
 
 class OpenFile:
-    """An open file of a source, which must be read and decoded within its context.
-
-    Only one thread at a time can be in the context of a file of more than 64 MB; other threads wait. The memory for
-    large files therefore does not grow with the number of threads.
+    """An open file of a source, which is closed when the context is left.
 
     Parameters
     ----------
     stream : binary file
-        Seekable file, which is closed when the context is left.
+        Seekable file.
     stamp : callable
         Function without parameters that returns the current stamp of the open file.
     """
 
-    __slots__ = ("_is_alone", "stamp", "stream")
+    __slots__ = ("stamp", "stream")
 
     def __init__(self, stream: BinaryIO, stamp: Callable[[], Stamp]) -> None:
         self.stream = stream
         self.stamp = stamp
-        self._is_alone = False
 
     def __enter__(self) -> Self:
-        if self.stamp().size > LARGE_FILE:
-            _alone.acquire()
-            self._is_alone = True
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.stream.close()
-        if self._is_alone:
-            _alone.release()
 
 
 def do_nothing(folder: OwnFolder) -> None:
@@ -139,11 +127,15 @@ class Source(ABC):
 
     @abstractmethod
     def folders_in(self, parent: str, known: Collection[str] = ()) -> list[str]:
-        """Return the subfolders of a folder that :meth:`entries` enters, without the known subfolders."""
+        """Return the subfolders of a folder that :meth:`entries` also enters, except those in ``known``."""
 
     @abstractmethod
     def names_in(self, folder: str) -> list[str]:
         """Return the names of files and folders in a folder; empty if the folder cannot be listed."""
+
+    @abstractmethod
+    def describe(self) -> dict[str, str]:
+        """Return a description from which another process makes this source; see :func:`featx.source.source_from`."""
 
     @abstractmethod
     def open(self, sample_id: str) -> OpenFile:

@@ -1,0 +1,18 @@
+"""Read, hash and decode images in processes, in order, in bounded memory, and within limits for each image."""
+
+from featx.readers.chunk import Chunk, Outcome
+from featx.readers.messages import Task
+from featx.readers.pool import ReaderPool, start_first_reader
+from featx.readers.reading import Reading, Thumbnail, draw_thumbnails, read_images
+
+__all__ = [
+    "Chunk",
+    "Outcome",
+    "ReaderPool",
+    "Reading",
+    "Task",
+    "Thumbnail",
+    "draw_thumbnails",
+    "read_images",
+    "start_first_reader",
+]
