@@ -36,6 +36,7 @@ _NO_MEMORY = f"not enough memory to decode the image; {NEXT_RUN}"
 _PART_BYTES = 16_000_000
 """Files are read until they have more than this number of bytes together, and are then decoded."""
 
+_SLACK_SECONDS = 1.0
 _IDLE_SECONDS = 60.0
 """Time, in seconds, after which a reader without work ends (not on Windows)."""
 
@@ -73,7 +74,7 @@ class _Worker:
 
     def __init__(self, cell: int, seconds: float) -> None:
         self._cell = cell
-        self._seconds = seconds
+        self._time_limit = _TimeLimit(seconds)
         self._own_bytes = _address_space()
         self._memory: mmap.mmap | None = None
         self._n_begun = 0
@@ -122,7 +123,7 @@ class _Worker:
 
     def _begin(self, number: int, n_begun: int = 0) -> None:
         write_progress(self._memory, self._cell, number + 1, n_begun)
-        _limit_time(self._seconds)
+        self._time_limit.begin()
 
     def _parts(self, job: dict[str, Any], task: Task, postponed: list[int]) -> Iterator[list[Any]]:
         """Yield lists of (number, state, bytes of the file); a list contains at most 16 MB, or one file."""
@@ -269,9 +270,27 @@ def _limit_memory(n_bytes: int) -> bool:
     return False  # the user's own limit is lower
 
 
-def _limit_time(seconds: float) -> None:
-    """Limit the CPU time that this process may still use; beyond the limit, the process ends with SIGXCPU."""
-    if sys.platform != "win32":
+class _TimeLimit:
+    """Limit of the CPU time for one image; beyond the limit, this process ends with SIGXCPU.
+
+    Setting the limit takes 60 µs, so it is set at most once per second of CPU time, and is up to two seconds longer.
+
+    Parameters
+    ----------
+    seconds : float
+        Maximum CPU time for one image, in seconds.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._is_set_until = 0.0
+
+    def begin(self) -> None:
+        """Allow this process to use CPU time for a further image."""
+        now = time.process_time()
+        if sys.platform == "win32" or now < self._is_set_until:
+            return
         hard = resource.getrlimit(resource.RLIMIT_CPU)[1]
-        soft = math.ceil(time.process_time() + seconds)
+        soft = math.ceil(now + self._seconds + _SLACK_SECONDS)
         resource.setrlimit(resource.RLIMIT_CPU, (soft if hard == resource.RLIM_INFINITY else min(soft, hard), hard))
+        self._is_set_until = now + _SLACK_SECONDS
