@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 from dataclasses import replace
@@ -15,6 +16,7 @@ from test_images_decode import deep_rgb_png
 from featx.errors import DatasetError
 from featx.extraction import extract
 from featx.lookup import latest
+from featx.readers.job import Wanted
 from featx.runtime import Runtime
 from featx.source import OUTPUT_TAG
 
@@ -220,3 +222,22 @@ def test_damaged_16_bit_images_are_listed_and_do_not_affect_white(fake, images, 
     (images / "red" / "deep.tif").write_bytes(content)
     assert list(reasons(run(fake, images))) == ["red/deep.tif"]
     assert capfd.readouterr().err == ""  # libtiff writes to standard error, but in a child process
+
+
+def test_a_duplicate_of_an_image_that_cannot_be_read_again_is_skipped_until_the_next_run(fake, images, monkeypatch):
+    """The content of red-02 is to be decoded as red-01, which vanishes when a new process reads it again."""
+    shutil.copy(images / "red" / "red-01.png", images / "red" / "red-02.png")
+    choose = Wanted.choose
+
+    def lose(wanted, read):
+        answer = choose(wanted, read)
+        return [is_wanted and wanted_hash != lost for is_wanted, (_, wanted_hash) in zip(answer, read, strict=True)]
+
+    lost = hashlib.sha256((images / "red" / "red-01.png").read_bytes()).digest()
+    with monkeypatch.context() as patch:
+        patch.setattr(Wanted, "choose", lose)
+        table = run(fake, images)
+    reason = "a file with the same content changed while it was read; the next run tries again"
+    assert reasons(table) == {"red/red-01.png": reason, "red/red-02.png": reason}
+    again = run(fake, images).extraction
+    assert (again.skipped, again.n_computed) == ((), 1)

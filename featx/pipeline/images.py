@@ -26,7 +26,7 @@ from featx.lookup.memo import (
     recall,
     state_of_duplicate,
 )
-from featx.readers import Chunk, ReaderPool, Task
+from featx.readers import Chunk, IsKnown, ReaderPool, Task
 from featx.runtime import Runtime
 from featx.source import ImageFile
 from featx.spec import FeatureSpec
@@ -79,13 +79,15 @@ def fill(
         states = recall(images, memo, stored)
         todo = [image for image, state in zip(images, states, strict=True) if state is None]
         progress.advance(len(images) - len(todo))
+        is_known = membership_test(stored)
         with (
             ReaderPool(Task.for_spec(store.spec, runtime.max_pixels), todo, runtime) as pool,
-            contextlib.closing(pool.read(is_known=membership_test(stored))) as chunks,
+            contextlib.closing(pool.read(is_known=is_known)) as chunks,
         ):
             pending = _Batches(chunks, progress, not_finite_reason(store.spec))
             device = compute_rows(store.spec, locate, runtime, pending, writer, progress)
-        del stored
+        pending.skip_undecoded(is_known)
+        del stored, is_known
         with runtime.stage("writing the features"):
             writer.finish()
             settled = pending.settle(states, memo)
@@ -222,6 +224,19 @@ class _Batches(Iterator[NDArray[np.uint8]]):
         rows = Rows(keys_of(hashes)[finite], chunk.signatures[finite], features[finite])
         chunk.release()
         return rows
+
+    def skip_undecoded(self, is_known: IsKnown) -> None:
+        """Skip images whose content was to be decoded as another image that could not be read a second time."""
+        decoded = {state.content_hash for state in self._read if state.width or state.status == "skipped"}
+        rest = [
+            at
+            for at, state in enumerate(self._read)
+            if state.status == "ok" and not state.width and state.content_hash not in decoded
+        ]
+        known = is_known([self._read[at].content_hash for at in rest])
+        for at in (at for at, here in zip(rest, known, strict=True) if not here):
+            reason = "a file with the same content changed while it was read; the next run tries again"
+            self._read[at] = replace(self._read[at], status="skipped", reason=reason, mtime_ns=-1)
 
     def settle(self, states: Sequence[FileState | None], memo: Mapping[str, FileState]) -> list[FileState]:
         """Return the states of all images; a duplicate gets that of the decoded file of this or an earlier run."""

@@ -1,12 +1,14 @@
 """Read, hash and decode images in processes, in order, in bounded memory, and within limits for each image."""
 
 from featx.readers.chunk import Chunk, Outcome
+from featx.readers.job import IsKnown
 from featx.readers.messages import Task
 from featx.readers.pool import ReaderPool, start_first_reader
 from featx.readers.reading import Reading, Thumbnail, draw_thumbnails, read_images
 
 __all__ = [
     "Chunk",
+    "IsKnown",
     "Outcome",
     "ReaderPool",
     "Reading",

@@ -107,7 +107,8 @@ class _Worker:
         decode = _Decode(task, self._memory, Layout(*job["layout"]), job["slot"], job["row"], job["is_large"])
         for part in self._parts(job, task, postponed):
             yield {"read": [state for _, state, _ in part]}
-            for is_wanted, (number, _, data) in zip(ask(), part, strict=True):
+            for is_wanted in ask():
+                number, _, data = part.pop(0)  # frees the memory of an image before the next one is decoded
                 if is_wanted and data is not None:
                     self._n_begun += 1
                     self._begin(number, self._n_begun)
@@ -117,7 +118,7 @@ class _Worker:
                         self._n_begun -= 1  # nothing was decoded
                     else:
                         done.append([number, outcome])
-            part.clear()  # frees the memory before the next part is read
+                del data
         write_progress(self._memory, self._cell, 0, 0)
         yield {"done": done, "postponed": postponed}
 
@@ -148,6 +149,7 @@ class _Worker:
                 data, state = None, _NO_MEMORY
             part.append((number, [number, state], data))
             n_bytes += 0 if data is None else len(data)
+            del data
             if n_bytes > _PART_BYTES:
                 yield part
                 n_bytes = 0
