@@ -1,84 +1,39 @@
-"""Attacks with images, and failures of the processes that decode images."""
+"""Attacks with images."""
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import io
-import os
 import signal
 import struct
 import subprocess
 import time
 import zlib
-from collections.abc import Callable, Collection
-from pathlib import Path
+from collections.abc import Callable
 
 import numpy as np
 from PIL import Image
 
-from benchmarks.scene import N_IMAGES, Attack, Scene, require
+from benchmarks.scene import N_IMAGES, Attack, Scene, kill_group, require
 
 _DECOYS = ("numpy", "PIL", "featx", "simplejpeg", "json", "struct", "re", "io", "sitecustomize", "usercustomize")
-_MAIN_SECONDS = 3.0
-"""Limit of the CPU time of the main process for one image, including opening it, in seconds."""
+_MAIN_SECONDS = 1.0
+"""Limit of the CPU time of the main process for one image, with the start of a reader process, in seconds."""
 
-_PREPARE = """
+_READ = """
 import sys, time
 from pathlib import Path
-from featx.readers import read_file
-from featx.images import Guard
-try:
-    from featx.source import image_at
-    opened = image_at(sys.argv[1]).open()
-except ImportError:
-    from featx.images import open_image
-    opened = open_image(sys.argv[1])
-with opened as file:
-    before = time.process_time()
-    data, _ = read_file(file)
-with Guard(seconds=float(sys.argv[2])) as guard:
-    try:
-        what = str(guard.prepare(data, size=64).width)
-    except Exception as error:
-        what = f"{type(error).__name__}: {error}"
-    # Not ru_maxrss, which starts at the memory of the parent process.
-    lines = Path("/proc/self/status").read_text().splitlines()
-    peak = next(line.split()[1] for line in lines if line.startswith("VmHWM"))
-    print(time.process_time() - before, peak, what)
-"""
+from featx.readers import Task, read_images
+from featx.runtime import Runtime
+from featx.source import image_at
 
-_STOPPED = """
-import os, signal, sys, threading, time
-from pathlib import Path
-from featx.images import Guard
-
-def children():
-    found = []
-    for folder in Path("/proc").iterdir():
-        try:
-            parent = (folder / "stat").read_text().rpartition(")")[2].split()[1]
-            if folder.name.isdigit() and int(parent) == os.getpid():
-                found.append(int(folder.name))
-        except OSError:
-            pass
-    return found
-
-def stop():
-    while not children():
-        time.sleep(0.02)
-    time.sleep(0.5)
-    for number in ("SIGSTOP", "SIGCONT"):
-        for child in children():
-            os.kill(child, getattr(signal, number))
-        time.sleep(4)
-
-threading.Thread(target=stop, daemon=True).start()
-with Guard(seconds=3.0) as guard:
-    try:
-        print("width", guard.prepare(Path(sys.argv[1]).read_bytes(), size=64).width)
-    except ValueError as error:
-        print("refused:", error)
+before = time.process_time()
+(reading,) = read_images(Task("decode", 64), [image_at(sys.argv[1])], Runtime(Path("unused"), workers=1))
+took = time.process_time() - before
+# Not ru_maxrss, which starts at the memory of the parent process.
+lines = Path("/proc/self/status").read_text().splitlines()
+peak = next(line.split()[1] for line in lines if line.startswith("VmHWM"))
+print(took, peak, reading.state.width if reading.prepared else reading.state.reason)
 """
 
 
@@ -96,9 +51,9 @@ def _lzw(side: int = 64) -> bytes:
     return _encoded(_noise(side), "TIFF", compression="tiff_lzw")
 
 
-def _slow(n_scans: int) -> bytes:
+def slow_jpeg(n_scans: int, value: int = 90) -> bytes:
     """Return a progressive JPEG of 4 million pixels whose last scan is repeated; each repetition takes 2.5 ms."""
-    data = _encoded(Image.new("RGB", (2000, 2000), (90, 90, 90)), "JPEG", progressive=True)
+    data = _encoded(Image.new("RGB", (2000, 2000), (value, 90, 90)), "JPEG", progressive=True)
     last = data.rindex(b"\xff\xda")
     return data[:last] + data[last:-2] * n_scans + data[-2:]
 
@@ -174,55 +129,10 @@ def _plant_decoys(scene: Scene) -> str:
     return f"{len(_DECOYS)} modules beside a TIFF: inspect, extract and predict ran none of them"
 
 
-def _leave_orphan(scene: Scene, number: signal.Signals) -> str:
-    (scene.root / "set" / "cat" / "slow.jpg").write_bytes(_slow(20_000))
-    process = scene.start("extract", "set")
-    try:
-        child = _reader(process)
-        process.send_signal(number)
-        process.wait(30)
-        took = _seconds_until_gone(child, 10)
-    finally:
-        _end(process)
-    require(took < 2, f"the decoder process is still running {took:.0f} s after {number.name}")
-    return f"{number.name}: the decoder process ended {took:.1f} s after its parent"
-
-
-def _kill_reader(scene: Scene, times: int) -> str:
-    slow = scene.root / "set" / "cat" / "slow.jpg"
-    slow.write_bytes(_slow(1500))
-    os.utime(slow, (time.time() - 3600,) * 2)
-    process = scene.start("extract", "set", "--json")
-    try:
-        known: set[int] = set()
-        for _ in range(times):
-            child = _reader(process, known)
-            known.add(child)
-            time.sleep(0.7)
-            os.kill(child, signal.SIGKILL)
-        output, errors = process.communicate(timeout=120)
-    finally:
-        _end(process)
-    require(process.returncode == 0, f"exit code {process.returncode}: {errors[-200:]}")
-    if times > 1:
-        require("next run tries again" in output, f"no such reason in {output[-300:]}")
-    again = scene.featx("extract", "set", "--json").expect(0).result
-    require(again["n_images"] == N_IMAGES + 1, f"the failure was remembered: {again['skipped']}")
-    return f"killed {times} times: the image was decoded by {'the next run' if times > 1 else 'a new process'}"
-
-
-def _stop_reader(scene: Scene) -> str:
-    path = scene.root / "slow.jpg"
-    path.write_bytes(_slow(300))
-    output = scene.python(_STOPPED, path).expect(0).stdout.strip()
-    require(output == "width 2000", f"suspended for longer than its limit: {output}")
-    return "the image was decoded after the process was resumed"
-
-
-def _prepare_small(scene: Scene, make: Callable[[], bytes]) -> str:
+def _read_small(scene: Scene, make: Callable[[], bytes]) -> str:
     path = scene.root / "small"
     path.write_bytes(make())
-    seconds, peak, what = scene.python(_PREPARE, path, 60, seconds=300).expect(0).stdout.split(maxsplit=2)
+    seconds, peak, what = scene.python(_READ, path, seconds=300).expect(0).stdout.split(maxsplit=2)
     took, megabytes = float(seconds), int(peak) / 1000
     size = f"{path.stat().st_size / 1e6:.1f} MB"
     require(took < _MAIN_SECONDS, f"{size}: {took:.0f} s in the main process, {megabytes:.0f} MB")
@@ -231,11 +141,12 @@ def _prepare_small(scene: Scene, make: Callable[[], bytes]) -> str:
 
 
 def _interrupt(scene: Scene) -> str:
-    (scene.root / "set" / "cat" / "small.jpg").write_bytes(_many_exif_segments())
-    (scene.root / "set" / "cat" / "pages.tif").write_bytes(_many_pages())
+    for number in range(8):  # of different content
+        (scene.root / "set" / "cat" / f"small{number}.jpg").write_bytes(_many_exif_segments() + bytes(number))
+        (scene.root / "set" / "cat" / f"pages{number}.tif").write_bytes(_many_pages() + bytes(number))
     process = scene.start("inspect", "set")
     try:
-        time.sleep(4)
+        time.sleep(1)
         require(process.poll() is None, "the command ended before it was interrupted")
         started = time.monotonic()
         process.send_signal(signal.SIGINT)
@@ -245,7 +156,7 @@ def _interrupt(scene: Scene) -> str:
             require(False, "the command is still running 20 s after Ctrl-C")
         took = time.monotonic() - started
     finally:
-        _end(process)
+        kill_group(process)
     require(took < 4, f"the command ended {took:.0f} s after Ctrl-C")  # 2 s, and 2 s more for a busy machine
     return f"the command ended {took:.1f} s after Ctrl-C"
 
@@ -318,44 +229,6 @@ def _inspect_equal(scene: Scene) -> str:
     return f"{n:,} equal images: {ended.seconds:.0f} s in 4 GB of address space"
 
 
-def _reader(process: subprocess.Popen[str], known: Collection[int] = ()) -> int:
-    """Return the id of the decoder process of a command, after it has started; ids in `known` are ignored."""
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline:
-        require(process.poll() is None, "the command ended before it started a decoder process")
-        for folder in Path("/proc").iterdir():
-            try:
-                status = (folder / "stat").read_text().rpartition(")")[2].split()
-                is_reader = "featx.images.guard" in (folder / "cmdline").read_text()
-            except OSError:
-                continue
-            if is_reader and int(status[1]) == process.pid and int(folder.name) not in known:
-                time.sleep(1)
-                return int(folder.name)
-        time.sleep(0.05)
-    require(False, "the command started no decoder process")
-    return -1
-
-
-def _seconds_until_gone(pid: int, most: float) -> float:
-    started = time.monotonic()
-    while time.monotonic() - started < most:
-        try:
-            if Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z":
-                break
-        except OSError:
-            break
-        time.sleep(0.05)
-    return time.monotonic() - started
-
-
-def _end(process: subprocess.Popen[str]) -> None:
-    """Kill a command and its child processes."""
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
-    process.communicate()
-
-
 _SMALL: dict[str, Callable[[], bytes]] = {
     "EXIF data in 80,000 segments": _many_exif_segments,
     "3 million segments": _many_segments,
@@ -367,20 +240,8 @@ _SMALL: dict[str, Callable[[], bytes]] = {
 }
 
 ATTACKS: tuple[Attack, ...] = (
-    Attack("modules in the data folder, beside an image that is decoded in a separate process", _plant_decoys),
-    *(
-        Attack(
-            f"{number.name} to a command while its decoder process decodes",
-            functools.partial(_leave_orphan, number=number),
-        )
-        for number in (signal.SIGKILL, signal.SIGTERM, signal.SIGHUP)
-    ),
-    Attack("a decoder process is killed", functools.partial(_kill_reader, times=1)),
-    Attack(
-        "a decoder process is killed, and the process that replaces it too", functools.partial(_kill_reader, times=2)
-    ),
-    Attack("a decoder process is suspended for longer than its time limit", _stop_reader),
-    *(Attack(name, functools.partial(_prepare_small, make=make)) for name, make in _SMALL.items()),
+    Attack("modules in the data folder, beside an image that is decoded in a reader process", _plant_decoys),
+    *(Attack(name, functools.partial(_read_small, make=make)) for name, make in _SMALL.items()),
     Attack("Ctrl-C while hostile metadata is read", _interrupt),
     Attack("one dark 16-bit image among others", functools.partial(_darken, top=4000)),
     Attack("one black 16-bit image among others", functools.partial(_darken, top=0)),

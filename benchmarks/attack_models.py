@@ -35,7 +35,7 @@ def write_members(path: Path | io.BytesIO, members: Mapping[str, bytes]) -> None
 def npy(array: np.ndarray) -> bytes:
     """Return an array as the bytes of a NPY file."""
     stream = io.BytesIO()
-    np.lib.format.array_bytes(stream, array, allow_pickle=False)
+    np.lib.format.write_array(stream, array, allow_pickle=False)
     return stream.getvalue()
 
 

@@ -138,7 +138,7 @@ def _temporary(scene: Scene) -> str:
 
 
 def _homeless(scene: Scene) -> str:
-    _let_in(scene)
+    scene.let_in()
     for path in (scene.root, *scene.root.rglob("*")):
         os.chown(path, 54321, 54321)
     user = ["env", "-i", "PATH=/usr/bin:/bin", "setpriv", "--reuid=54321", "--regid=54321", "--clear-groups"]
@@ -157,12 +157,6 @@ def _homeless(scene: Scene) -> str:
         require(done.returncode == 0, f"{words}: {done.stderr[-200:]!r}")
     require(keras.exists() == was_there, "Keras made a folder in /tmp, where any user can write")
     return "five commands work as usual"
-
-
-def _let_in(scene: Scene) -> None:
-    for folder in (scene.root, *scene.root.parents[:2]):
-        if folder.stat().st_mode & 0o777 == 0o700:
-            folder.chmod(0o755)
 
 
 def _decoys(scene: Scene) -> str:
@@ -220,7 +214,7 @@ def _paths(scene: Scene) -> str:
     shut = scene.root / "shut"
     (shut / "in").mkdir(parents=True)
     shut.chmod(0)
-    _let_in(scene)
+    scene.let_in()
     long, loop = "n" * 300, scene.root / "loop"
     loop.symlink_to("loop")
     user = ["setpriv", "--reuid=54321", "--regid=54321", "--clear-groups"]

@@ -1,8 +1,9 @@
 """Run attacks on the installed ``featx``: ``python -m benchmarks.attacks [--tries 3] [--only TEXT]``.
 
 Each attack runs in a separate folder with 28 images, a cache and two models. An attack is held if none of its code
-runs, nothing is lost or hidden, and no command is blocked. Attacks that mount file systems need root. Print a Markdown
-table, then JSON; the exit code is 1 if an attack was not held.
+runs, nothing is lost or hidden, and no command is blocked. Attacks that mount file systems or change the user need
+root, and a Python that other users can execute. Print a Markdown table, then JSON; the exit code is 1 if an attack was
+not held.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from benchmarks import (
     attack_models,
     attack_outputs,
     attack_process,
+    attack_readers,
 )
 from benchmarks.processes import print_head, print_json, print_row
 from benchmarks.scene import Attack, AttackSucceededError, Scene
@@ -28,6 +30,7 @@ from benchmarks.scene import Attack, AttackSucceededError, Scene
 ATTACKS: tuple[Attack, ...] = (
     *attack_folders.ATTACKS,
     *attack_images.ATTACKS,
+    *attack_readers.ATTACKS,
     *attack_cache.ATTACKS,
     *attack_models.ATTACKS,
     *attack_outputs.ATTACKS,

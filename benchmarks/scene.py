@@ -65,6 +65,8 @@ class Ended:
         Wall time.
     result : dict
         The JSON object that ``--json`` prints; empty without ``--json``.
+    pid : int
+        Number of the process that has ended; 0 if it is not known.
     """
 
     code: int
@@ -72,6 +74,7 @@ class Ended:
     stderr: str
     seconds: float
     result: dict[str, Any] = field(default_factory=dict)
+    pid: int = 0
 
     @property
     def last(self) -> str:
@@ -162,7 +165,7 @@ class Scene:
             ) from None
         took = time.monotonic() - started
         result = json.loads(stdout) if "--json" in words and stdout.strip().startswith("{") else {}
-        return Ended(process.returncode, stdout, stderr, took, result)
+        return Ended(process.returncode, stdout, stderr, took, result, process.pid)
 
     def start(
         self,
