@@ -285,7 +285,7 @@ def _numbered_objects(scene: Scene) -> str:
     reserve = b"\x80\x02}r" + (2**31 - 1).to_bytes(4, "little") + b"."
     (scene.root / "w.pth").write_bytes(head + reserve + pickle.dumps([], 2))
     words = ("extract", "set", "--weights", "w.pth", "--cache", "c2")
-    return _refused(scene, scene.featx(*words, megabytes=16000), "more objects")
+    return _refused(scene, scene.featx(*words, megabytes=16000), "more memo entries")
 
 
 _OLD_CLOCK = """
