@@ -201,7 +201,11 @@ def _end_with(parent: int, alive: int) -> None:
             time.sleep(_WATCH_SECONDS)
         os._exit(1)
 
-    threading.Thread(target=watch, daemon=True).start()
+    try:
+        threading.Thread(target=watch, daemon=True).start()
+    except RuntimeError:  # the user may start no further thread; on Linux, the signal is enough
+        if not hasattr(fcntl, "F_SETSIG"):
+            raise
 
 
 def _main(start: str, module: str, function: str, *words: str) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from featx import children
 from featx.children import ChildError, run_in_child, start_child
 from featx.images.resize import HAS_WHEEL
 
@@ -149,3 +150,21 @@ def test_no_process_can_be_started(monkeypatch):
         run_in_child("zlib", "compress", b"")
     with pytest.raises(OSError, match="sys.executable is empty"):
         start_child("zlib", "compress")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux sends a signal at the end of the parent")
+def test_a_child_starts_without_a_thread(monkeypatch):
+    """A user with a limit of processes may start a process, but then no thread."""
+
+    def fail(thread):
+        raise RuntimeError("can't start new thread")
+
+    alive_end, ours = os.pipe()
+    monkeypatch.setattr(children.threading.Thread, "start", fail)
+    monkeypatch.setattr(children.fcntl, "fcntl", lambda *arguments: 0)
+    children._end_with(os.getppid(), alive_end)
+    monkeypatch.delattr(children.fcntl, "F_SETSIG")
+    with pytest.raises(RuntimeError, match="can't start new thread"):
+        children._end_with(os.getppid(), alive_end)
+    os.close(alive_end)
+    os.close(ours)
