@@ -1,27 +1,20 @@
 """Measure the time of the stages of an extraction: ``python -m benchmarks.profile DIR [--backbone NAME]``.
 
 Print milliseconds of CPU time per image, which depend little on other work on the machine: for each stage of reading
-and decoding, on one thread; for the backbone; for a run with neither decoding nor backbone (scan, hashes, queues,
-store); and for whole extractions. The difference between a whole extraction and the sum of its stages is caused by
-their interference (caches, locks, thread wake-ups). The time of the backbone as a fraction of the whole is the highest
-possible `share of engine only` of `benchmarks.extract`; the last row is this fraction if only the backbone,
-libjpeg-turbo and the antialiased resize took time. Print a Markdown table, then JSON. This takes a minute for 1,400
-images.
+and decoding, on one thread, and for the backbone; then the backbone as a fraction of the backbone, JPEG and the
+antialiased resize. Print a Markdown table, then JSON. `benchmarks.cores` measures whole extractions.
 """
 
 from __future__ import annotations
 
 import argparse
-import contextlib
 import hashlib
 import io
-import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from unittest import mock
 
 import numpy as np
 from PIL import Image
@@ -29,10 +22,9 @@ from PIL import Image
 from benchmarks.processes import median, print_head, print_json, print_row
 from featx.execution import start
 from featx.extraction import extract
-from featx.images import Prepared, decode, prepare
+from featx.images import decode, prepare
 from featx.images.jpeg import decode_jpeg
 from featx.images.resize import ResizableImage
-from featx.pipeline import images as filling
 from featx.runtime import Runtime
 from featx.spec import FeatureSpec
 
@@ -54,24 +46,10 @@ def main() -> None:
         table = extract(arguments.folder, arguments.backbone, runtime=Runtime(cache), **how)
         rows = _stages([arguments.folder / sample.sample_id for sample in table.samples], table.spec.size)
         rows["the backbone"] = _network(table.spec, Runtime(cache), len(table), arguments.rounds)
-
-        def whole() -> float:
-            for name in ("features", "datasets"):
-                shutil.rmtree(cache / name)
-            started = time.process_time()
-            extract(arguments.folder, arguments.backbone, runtime=Runtime(cache), **how)
-            return 1000 * (time.process_time() - started) / len(table)
-
-        rows["whole extraction"] = median(whole() for _ in range(arguments.rounds))
-        with _nothing_computed(table.spec.size, table.X.shape[1]):
-            rows["run without decoding and backbone"] = median(whole() for _ in range(arguments.rounds))
-    parts = ("prepare in total", "the backbone", "run without decoding and backbone")
-    rows["rest"] = rows["whole extraction"] - sum(rows[part] for part in parts)
     print_head("stage", "ms of one core per image")
     for name, value in rows.items():
         print_row(name, value)
     network = rows["the backbone"]
-    print_row("backbone / whole", network / rows["whole extraction"])
     print_row("backbone / (backbone, JPEG, square)", network / (network + rows.get(_JPEG, 0.0) + rows["square"]))
     print_json({"n": len(table), "precision": table.spec.precision, **rows})
 
@@ -124,29 +102,6 @@ def _network(spec: FeatureSpec, runtime: Runtime, n: int, rounds: int) -> float:
             pass
         found.append(1000 * (time.process_time() - started) / (64 * n_batches))
     return median(found)
-
-
-class _Idle:
-    """An engine that computes nothing."""
-
-    name, precision, device, producer = "openvino", "float32", "cpu", {"engine": "idle"}
-
-    def __init__(self, n_features: int) -> None:
-        self.n_features = n_features
-
-    def run(self, batches: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
-        for pixels in batches:
-            yield np.ones((len(pixels), self.n_features), np.float32)
-
-
-@contextlib.contextmanager
-def _nothing_computed(size: int, n_features: int) -> Iterator[None]:
-    ready = Prepared(np.zeros((size, size, 3), np.uint8), np.zeros(_SIGNATURE, np.uint8), size, size)
-    with (
-        mock.patch.object(sys.modules["featx.images.guard"], "prepare", return_value=ready),
-        mock.patch.object(filling, "start", return_value=_Idle(n_features)),
-    ):
-        yield
 
 
 if __name__ == "__main__":
