@@ -99,7 +99,7 @@ class OpenVINORunner:
             "numpy": np.__version__,
             "processor": processor_kind(),
         }
-        self._ahead = 2 * threads  # while one execution of a thread runs, the next one waits for it
+        self._ahead = threads + 1
         self._tensor = ov.Tensor
         self._queue: Any = ov.AsyncInferQueue(compiled, self._ahead)
         self._queue.set_callback(_store_features)
