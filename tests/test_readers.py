@@ -107,13 +107,12 @@ def read(images: list[ImageFile], runtime: Runtime = RUNTIME, *, once: bool = Tr
     return found
 
 
-def busy_process(number: int | None = None) -> process.ReaderProcess:
+def busy_process(number: int) -> process.ReaderProcess:
     """Wait for a reader that decodes an image, and return it."""
     while True:
         for each in TEAMS:
             for one in each.present():
-                at, n_begun = messages.read_progress(one._memory.content, one._cell)
-                if one.is_busy and n_begun and (number is None or at == number + 1):
+                if one.is_busy and _is_decoding(one, number):
                     return one
         time.sleep(0.01)
 
@@ -265,50 +264,59 @@ def test_large_images_are_decoded_one_at_a_time(tmp_path, monkeypatch):
     assert most == 1
 
 
+@pytest.fixture
+def signals(monkeypatch, fresh) -> list[tuple[int, int]]:
+    """Return a list of (number of an image, signal). Each signal goes to the reader that decodes this image."""
+    left: list[tuple[int, int]] = []
+    send = process.ReaderProcess.send
+
+    def send_then_signal(reader, message):
+        send(reader, message)
+        if isinstance(message, list) and left:  # the answer after which the reader decodes
+            number, sent = left.pop(0)
+            while not _is_decoding(reader, number):
+                time.sleep(0.01)
+            os.kill(reader.pid, sent)
+
+    monkeypatch.setattr(process.ReaderProcess, "send", send_then_signal)
+    return left
+
+
+def _is_decoding(reader: process.ReaderProcess, number: int) -> bool:
+    at, n_begun = messages.read_progress(reader._memory.content, reader._cell)
+    return at == number + 1 and n_begun > 0
+
+
 @posix
 @pytest.mark.parametrize("name", ["SIGSEGV", "SIGABRT", "SIGBUS", "SIGFPE", "SIGILL"])
-def test_a_crash_on_the_first_image_of_a_process_is_a_reason(name, tmp_path, teams):
-    images = files(tmp_path / "set", slow_jpeg(), encoded(noise(64), "PNG"))
-    shot = threading.Thread(target=lambda: os.kill(busy_process(0).pid, getattr(signal, name)))
-    shot.start()
-    (first, _), (second, _) = read(images)
-    shot.join()
+def test_a_crash_on_the_first_image_of_a_process_is_a_reason(name, tmp_path, signals):
+    signals.append((0, getattr(signal, name)))
+    (first, _), (second, _) = read(files(tmp_path / "set", slow_jpeg(), encoded(noise(64), "PNG")))
+    assert not signals
     assert (first.status, first.reason) == ("skipped", "the decoder crashed on this image")
     assert second.status == "ok"
 
 
 @posix
-def test_an_image_is_tried_again_after_a_crash_of_a_process_that_has_decoded_others(tmp_path, teams):
-    images = files(tmp_path / "set", encoded(noise(64), "PNG"), slow_jpeg())
-    shot = threading.Thread(target=lambda: os.kill(busy_process(1).pid, signal.SIGSEGV))
-    shot.start()
-    (first, _), (second, _) = read(images, seconds=2.0)
-    shot.join()
+def test_an_image_is_tried_again_after_a_crash_of_a_process_that_has_decoded_others(tmp_path, signals):
+    signals.append((1, signal.SIGSEGV))
+    (first, _), (second, _) = read(files(tmp_path / "set", encoded(noise(64), "PNG"), slow_jpeg()), seconds=2.0)
+    assert not signals
     assert first.status == "ok"
     assert second.reason == "decoding takes more than 2 s"
 
 
 @posix
 @pytest.mark.parametrize("name", ["SIGKILL", "SIGTERM", "SIGHUP"])
-def test_a_process_stopped_from_outside_is_no_defect_of_the_image(name, tmp_path, teams):
+def test_a_process_stopped_from_outside_is_no_defect_of_the_image(name, tmp_path, signals):
     images = files(tmp_path / "set", slow_jpeg(), encoded(noise(64), "PNG"))
-
-    def shoot(times: int) -> None:
-        seen = 0
-        for _ in range(times):
-            while (target := busy_process(0)).pid == seen:
-                time.sleep(0.01)
-            seen = target.pid
-            os.kill(seen, getattr(signal, name))
-
     for times, reason in (
         (1, "decoding takes more than 2 s"),
         (2, "the reader process was stopped from outside; the next run tries again"),
     ):
-        shot = threading.Thread(target=shoot, args=(times,))
-        shot.start()
+        signals += [(0, getattr(signal, name))] * times
         (first, _), (second, _) = read(images, seconds=2.0)
-        shot.join()
+        assert not signals
         assert first.reason == reason
         assert second.status == "ok"
     assert first.mtime_ns == -1

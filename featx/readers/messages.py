@@ -54,7 +54,7 @@ class Task:
 
 
 @dataclass(frozen=True)
-class Layout:
+class SlotLayout:
     """Places of pixels and signatures in the shared memory.
 
     The memory is divided into slots of equal size, after one page for the progress of the readers. A slot contains the

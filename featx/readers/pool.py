@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from featx.images import memory_for
 from featx.readers.chunk import Chunk
 from featx.readers.job import IsKnown, Job, Wanted
-from featx.readers.messages import N_CELLS, SIGNATURE_BYTES, Layout, Task
+from featx.readers.messages import N_CELLS, SIGNATURE_BYTES, SlotLayout, Task
 from featx.readers.run import Run
 from featx.readers.team import give_back, take_team
 from featx.runtime import Runtime
@@ -152,14 +152,14 @@ class ReaderPool:
                     chunk = chunk.copied()
                 yield chunk
 
-    def _layout(self, n_images: int) -> Layout:
+    def _layout(self, n_images: int) -> SlotLayout:
         """Return a layout with a chunk size such that all readers have work, and with bounded memory."""
         pixel_bytes = self._task.pixel_bytes
         most = min(self._runtime.batch_size, _SLOT_BYTES // pixel_bytes) if pixel_bytes else _CHUNK_WITHOUT_PIXELS
         fair = -(-n_images // (2 * self._n_readers * _ROUND)) * _ROUND
-        return Layout(pixel_bytes, max(1, min(most, fair)), 2 * self._n_readers + _MORE_SLOTS)
+        return SlotLayout(pixel_bytes, max(1, min(most, fair)), 2 * self._n_readers + _MORE_SLOTS)
 
-    def _chunk(self, job: Job, layout: Layout, free: deque[int]) -> Chunk:
+    def _chunk(self, job: Job, layout: SlotLayout, free: deque[int]) -> Chunk:
         memory = self._team.memory.content
         pixels = signatures = np.empty((0, 0), np.uint8)
         if layout.pixel_bytes:

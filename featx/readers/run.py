@@ -12,7 +12,7 @@ from typing import Any, Self
 
 from featx.errors import ReaderError
 from featx.readers.job import Job, Wanted
-from featx.readers.messages import Layout
+from featx.readers.messages import SlotLayout
 from featx.readers.process import ReaderProcess, Watchdog
 from featx.readers.team import Team
 from featx.readers.worker import NEXT_RUN
@@ -28,7 +28,7 @@ class Run:
     team : Team
     settings : dict
         Task and memory limit, as plain values.
-    layout : Layout
+    layout : SlotLayout
     wanted : Wanted
     n_threads : int
         Maximum number of threads, and thus of processes at work.
@@ -39,7 +39,9 @@ class Run:
         If no thread can be started, or there is not enough memory.
     """
 
-    def __init__(self, team: Team, settings: dict[str, Any], layout: Layout, wanted: Wanted, n_threads: int) -> None:
+    def __init__(
+        self, team: Team, settings: dict[str, Any], layout: SlotLayout, wanted: Wanted, n_threads: int
+    ) -> None:
         self._team = team
         self._wanted = wanted
         self._n_threads = n_threads

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 
 from featx.errors import ReaderError
 from featx.readers.memory import SharedMemory
-from featx.readers.messages import Layout
+from featx.readers.messages import SlotLayout
 from featx.readers.process import ReaderProcess
 
 _spare: list[Team] = []
@@ -31,7 +31,7 @@ class Team:
 
     def __init__(self, seconds: float) -> None:
         self.seconds = seconds
-        self.memory = SharedMemory(Layout(0, 0, 0).size)
+        self.memory = SharedMemory(SlotLayout(0, 0, 0).size)
         self.owner = os.getpid()
         self._processes: dict[int, ReaderProcess] = {}
         self._lock = threading.Lock()

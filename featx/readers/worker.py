@@ -22,7 +22,7 @@ from featx.files import NotRegularError, OutsideError
 from featx.images import CostlyError, ShortOfMemoryError, brightest, may_be_deep, prepare
 from featx.readers.files import read_file
 from featx.readers.memory import open_memory
-from featx.readers.messages import SIGNATURE_BYTES, Layout, Task, receive, send, write_progress
+from featx.readers.messages import SIGNATURE_BYTES, SlotLayout, Task, receive, send, write_progress
 from featx.source import LARGE_FILE, BrokenLinkError, OpenFile, read_image, source_from
 
 if sys.platform != "win32":
@@ -37,6 +37,8 @@ _PART_BYTES = 16_000_000
 """Files are read until they have more than this number of bytes together, and are then decoded."""
 
 _SLACK_SECONDS = 1.0
+"""CPU time, in seconds, for which a time limit is not set again."""
+
 _IDLE_SECONDS = 60.0
 """Time, in seconds, after which a reader without work ends (not on Windows)."""
 
@@ -104,7 +106,7 @@ class _Worker:
         self._open(key, size, job["megabytes"])
         done: list[Any] = []
         postponed: list[int] = []
-        decode = _Decode(task, self._memory, Layout(*job["layout"]), job["slot"], job["row"], job["is_large"])
+        decode = _Decode(task, self._memory, SlotLayout(*job["layout"]), job["slot"], job["row"], job["is_large"])
         for part in self._parts(job, task, postponed):
             yield {"read": [state for _, state, _ in part]}
             for is_wanted in ask():
@@ -186,7 +188,7 @@ class _Decode:
     """Decodes one image after the other into the rows of a slot, or measures their brightness."""
 
     def __init__(
-        self, task: Task, memory: mmap.mmap | None, layout: Layout, slot: int, row: int, is_large: bool
+        self, task: Task, memory: mmap.mmap | None, layout: SlotLayout, slot: int, row: int, is_large: bool
     ) -> None:
         self.task = task
         self._is_large = is_large
