@@ -5,10 +5,12 @@ from __future__ import annotations
 import contextlib
 import math
 import os
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from featx.errors import EngineError
 from featx.options import RuntimeOptions
 
 
@@ -86,6 +88,35 @@ def n_processors() -> int:
         allowed = os.cpu_count() or 1
     quota = _quota(Path("/sys/fs/cgroup"))
     return allowed if quota is None else max(1, min(allowed, math.ceil(quota)))
+
+
+def require_threads(n: int) -> None:
+    """Check that this process can start ``n`` more threads.
+
+    A C++ library aborts the process if it cannot start a thread. Therefore this function is called before such a
+    library starts its threads.
+
+    Raises
+    ------
+    EngineError
+        If the system does not allow as many threads.
+    """
+    end = threading.Event()
+    started = []
+    try:
+        for _ in range(n):
+            started.append(threading.Thread(target=end.wait, daemon=True))
+            started[-1].start()
+    except RuntimeError:
+        raise EngineError(
+            f"the system allows only {len(started) - 1} more threads; expected at least {n}. End other programs, or "
+            "raise the limits of processes and memory (`ulimit -u`, `ulimit -v`), and run the same command again"
+        ) from None
+    finally:
+        end.set()
+        for thread in started:
+            if thread.ident is not None:
+                thread.join()
 
 
 def _quota(cgroup: Path) -> float | None:

@@ -210,6 +210,10 @@ def test_errors_not_foreseen_are_one_line_too(workplace, images, monkeypatch):
         (OSError(18, "Invalid cross-device link", "a", None, "b"), "a and b: Invalid cross-device link"),
         (BrokenPipeError(32, "Broken pipe"), "Broken pipe"),
         (MemoryError(), "there is not enough memory (an allocation failed). Results so far are kept: close other"),
+        (
+            RuntimeError("can't start new thread"),
+            "the system allows no more threads. Results so far are kept: end other",
+        ),
         (RuntimeError("Symlink loop from '/a/b'"), "symbolic links form a loop: '/a/b'"),
         (ValueError("lstat: embedded null character in path"), "a path contains a NUL character"),
         (ValueError("embedded null byte"), "a path contains a NUL character, which file names cannot contain"),
@@ -224,6 +228,16 @@ def test_errors_of_the_system_are_one_clear_line(workplace, images, monkeypatch,
     assert told.startswith(f"error: {message}")
     assert told.count("\n") == 1
     assert "unexpected error" not in told
+
+
+def test_a_watching_thread_that_cannot_start_is_one_clear_line(workplace, images, monkeypatch):
+    def fail():
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr("featx.cli.console.watch", fail)
+    told = run("extract", images, code=1).stderr
+    assert told.startswith("error: the system allows no more threads.")
+    assert told.count("\n") == 1
 
 
 def test_an_empty_environment_variable_counts_as_not_set(monkeypatch):

@@ -381,7 +381,9 @@ def test_processes_that_end_at_once_are_an_error(tmp_path, monkeypatch, fresh):
         return subprocess.Popen([sys.executable, "-c", "raise SystemExit(3)"], stdin=-1, stdout=-1)
 
     monkeypatch.setattr("featx.readers.process.start_child", start_wrong)
-    with pytest.raises(ReaderError, match=r"the reader processes end before they read an image \(exit code 3\)"):
+    with pytest.raises(
+        ReaderError, match=r"the reader processes end before they read an image \(exit code 3\); check the limits"
+    ):
         read(files(tmp_path / "set", encoded(noise(64), "PNG")))
 
 

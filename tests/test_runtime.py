@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
+import threading
 
 import pytest
 
 from featx import runtime
-from featx.runtime import Runtime, n_processors
+from featx.runtime import Runtime, n_processors, require_threads
 
 
 def test_a_run_takes_the_processors_that_it_may_use(monkeypatch, tmp_path):
@@ -45,3 +48,28 @@ def test_the_quota_of_a_container(tmp_path, files, quota):
 def test_there_is_at_least_one_of_each(name):
     with pytest.raises(ValueError, match=f"`{name}=0`: expected 1 or more"):
         Runtime(**{name: 0})
+
+
+def test_threads_that_can_be_started_leave_none_behind():
+    before = threading.active_count()
+    require_threads(20)
+    assert threading.active_count() == before
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="limits the address space of a process")
+def test_too_few_threads_are_an_error_before_a_library_aborts():
+    code = """
+import resource, threading
+from featx.errors import EngineError
+from featx.runtime import require_threads
+threading.stack_size(64 << 20)
+resource.setrlimit(resource.RLIMIT_AS, (1 << 30, 1 << 30))
+try:
+    require_threads(100)
+except EngineError as error:
+    print(error, threading.active_count())
+"""
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    start, _, rest = told.stdout.partition(" more threads; expected at least 100. End other programs, or raise the ")
+    assert 0 < int(start.removeprefix("the system allows only ")) < 16, told
+    assert rest.endswith("run the same command again 1\n")

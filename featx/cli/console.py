@@ -97,8 +97,8 @@ def guarded(command: Callable[_P, _T]) -> Callable[_P, _T]:
         show_trace = bool(os.environ.get("FEATX_TRACEBACK"))
         if not show_trace:
             warnings.simplefilter("ignore")
-        watch()
         try:
+            watch()
             with DISPLAY.shown():
                 return command(*args, **kwargs)
         except KeyboardInterrupt:
@@ -126,6 +126,11 @@ def _message(error: Exception) -> str:
         return (
             f"there is not enough memory ({str(error) or 'an allocation failed'}). Results so far are kept: "
             "close other programs, or use fewer --workers or a smaller --batch-size, and run the same command again"
+        )
+    if isinstance(error, RuntimeError) and str(error) == "can't start new thread":
+        return (
+            "the system allows no more threads. Results so far are kept: end other programs, or raise the limits of "
+            "processes and memory (`ulimit -u`, `ulimit -v`), and run the same command again"
         )
     if isinstance(error, OSError):  # of an unchecked path, or of the system
         paths = " and ".join(str(path) for path in (error.filename, error.filename2) if path is not None)

@@ -16,10 +16,13 @@ from featx.engines.graph import unpack
 from featx.engines.processor import processor_kind, processor_name
 from featx.errors import EngineError
 from featx.libraries import OPENVINO_BATCH, openvino_reason, start_openvino
-from featx.runtime import n_processors
+from featx.runtime import n_processors, require_threads
 from featx.spec import EngineName, Precision
 
 _HINTS = {"float32": "f32", "bfloat16": "bf16", "int8": "f32"}
+_FURTHER_THREADS = 8
+"""Number of threads that OpenVINO may start in addition to one for each core; measured are 2."""
+
 _TIMEOUT = 60.0
 """Time in seconds after which a missing batch is treated as an error."""
 
@@ -80,6 +83,7 @@ class OpenVINORunner:
         if hint == "bf16" and not has_bfloat16():
             raise EngineError(f"this CPU ({processor_name()}) does not support bfloat16; use float32")
         threads = n_processors()
+        require_threads(threads + _FURTHER_THREADS)
         # One thread per execution, so that the exact bits of features do not depend on the number of cores.
         how = {
             "PERFORMANCE_HINT": "THROUGHPUT",

@@ -124,7 +124,10 @@ class Run:
             deaths[number] += 1
             if number is None:
                 if deaths[number] > 1:
-                    raise ReaderError(f"the reader processes end before they read an image ({process.ended})")
+                    raise ReaderError(
+                        f"the reader processes end before they read an image ({process.ended}); check the limits of "
+                        "the system for processes, memory and open files, and run the same command again"
+                    )
                 continue
             numbers.remove(number)
             if reason or deaths[number] > 1:
