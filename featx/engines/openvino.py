@@ -55,7 +55,13 @@ OPENVINO = OpenVINO(
 
 def has_bfloat16() -> bool:
     """Return whether this CPU supports bfloat16 in hardware. Imports OpenVINO."""
-    return "BF16" in start_openvino().Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    return "BF16" in _start_core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+
+
+def _start_core() -> Any:
+    """Return an OpenVINO core, after checking that OpenVINO can start its threads."""
+    require_threads(n_processors() + _FURTHER_THREADS)
+    return start_openvino().Core()
 
 
 class OpenVINORunner:
@@ -78,12 +84,11 @@ class OpenVINORunner:
 
     def __init__(self, graph: bytes, precision: Precision) -> None:
         ov = start_openvino()
-        core = ov.Core()
+        core = _start_core()
         hint = _HINTS[precision]
         if hint == "bf16" and not has_bfloat16():
             raise EngineError(f"this CPU ({processor_name()}) does not support bfloat16; use float32")
         threads = n_processors()
-        require_threads(threads + _FURTHER_THREADS)
         # One thread per execution, so that the exact bits of features do not depend on the number of cores.
         how = {
             "PERFORMANCE_HINT": "THROUGHPUT",
