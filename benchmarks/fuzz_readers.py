@@ -97,11 +97,9 @@ def _snapshot(folder: Path) -> Read:
     from featx.store import read_snapshot, write_snapshot
     from featx.table import FileState, Sample
 
-    entries = [
-        (Sample(f"a/{i}.png", "a", None, "train"), FileState(9, 9, hashlib.sha256(b"%d" % i).digest()))
-        for i in range(9)
-    ]
-    write_snapshot(folder, "0123456789abcdef", Path("root"), "1-0", entries)
+    samples = [Sample(f"a/{i}.png", "a", None, "train") for i in range(9)]
+    states = [FileState(9, 9, hashlib.sha256(b"%d" % i).digest()) for i in range(9)]
+    write_snapshot(folder, "0123456789abcdef", Path("root"), "1-0", samples, states)
     path = folder / "datasets" / "0123456789abcdef.h5"
     valid = path.read_bytes()
 

@@ -186,8 +186,14 @@ def inspect(
     check_ranges(locals(), PixelOptions)
     runtime = runtime or Runtime()
     started = time.monotonic()
-    with runtime.stage("listing the images"):
-        dataset = scan(Path(data), label_by=label_by, path_column=path_column, label_column=label_column)
+    with runtime.stage("listing the images") as advance:
+        dataset = scan(
+            Path(data),
+            label_by=label_by,
+            path_column=path_column,
+            label_column=label_column,
+            progress=lambda n: advance(n, 0),
+        )
     runtime.notice(f"{data}: {dataset.description}")
     notice_own_folders(dataset, runtime)
     reader = _DatasetReader(runtime, white, page)
@@ -203,7 +209,7 @@ def inspect(
         description=dataset.description,
         n_images=len(samples),
         invalid=tuple(reader.invalid),
-        ignored=tuple(entry.name for entry in dataset.ignored),
+        ignored=tuple(dataset.ignored.names),
         duplicates=_paths(samples, exact),
         near_duplicates=_paths(samples, near),
         recordings=_paths(samples, recordings),

@@ -467,7 +467,7 @@ def test_a_table_is_opened_once_for_all_its_chunks(fake, images, monkeypatch):
     opened = []
     original = FeatureStore.snapshot
     monkeypatch.setattr(FeatureStore, "snapshot", lambda self: opened.append(1) or original(self))
-    monkeypatch.setattr("featx.table.CHUNK", 5)
+    monkeypatch.setattr("featx.table.table.CHUNK", 5)
     starts = [start for start, _ in table.chunks()]
     assert (starts, len(opened)) == ([0, 5, 10, 15, 20], 1)
 

@@ -296,6 +296,38 @@ def test_non_images_are_listed(tmp_path):
     assert [entry.name for entry in found.ignored] == ["LICENSE", "a/notes.txt"]
 
 
+def test_the_number_of_files_is_reported_while_they_are_listed(tmp_path, monkeypatch):
+    add(tmp_path, *(f"{c}/{i}.png" for c in "ab" for i in range(4)))
+    (tmp_path / "list.csv").write_text("path,label\n" + "".join(f"a/{i}.png,x\n" for i in range(4)))
+    monkeypatch.setattr(sys.modules["featx.dataset.scan"], "BLOCK", 3)
+    for read, expected in (
+        (lambda progress: scan(tmp_path, progress=progress), [3, 6, 9]),
+        (lambda progress: scan_unlabelled(tmp_path, progress=progress), [3, 6, 9]),
+        (lambda progress: scan(tmp_path / "list.csv", progress=progress), [0, 3]),
+    ):
+        reported: list[int] = []
+        read(reported.append)
+        assert reported == expected
+
+
+def test_entries_of_a_folder_that_cannot_be_read_have_no_label(tmp_path, monkeypatch):
+    add(tmp_path, "a/1.png", "b/1.png", "c/1.png")
+    original = os.scandir
+
+    def scandir(folder):
+        if str(folder).endswith("/b"):
+            raise PermissionError(13, "Permission denied")
+        return original(folder)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    found = scan(tmp_path)
+    assert [(f.sample.sample_id, f.sample.label, f.reason) for f in found.images] == [
+        ("a/1.png", "a", ""),
+        ("b", None, "the folder cannot be read: Permission denied"),
+        ("c/1.png", "c", ""),
+    ]
+
+
 def test_known_files_are_not_opened_again(tmp_path, monkeypatch):
     add(tmp_path, "a/1.png")
     odd = tmp_path / "a" / "odd"

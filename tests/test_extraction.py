@@ -28,6 +28,7 @@ from featx.readers import job, team
 from featx.runtime import Runtime
 from featx.store import FeatureStore, keys_of
 from featx.store.sorted_file import write_sorted_file
+from featx.table import Stamp
 
 
 def run(fake: Fake, data: Path, **options):
@@ -275,6 +276,59 @@ def test_swapped_files_of_equal_size_and_time_are_read_again(fake, images):
     for position, sample_id in enumerate(table.sample_ids.tolist()):
         if sample_id.endswith(".bmp"):
             np.testing.assert_array_equal(table.X[position], expected(images / sample_id))
+
+
+@pytest.mark.parametrize("inode", [0, None])
+def test_exchanged_files_are_read_again_also_without_inodes(fake, images, monkeypatch, inode):
+    """On a file system without inode numbers, the ctime shows that files were exchanged."""
+    stamp_of = Stamp.of
+    if inode is not None:
+        monkeypatch.setattr(Stamp, "of", lambda status: stamp_of(status)._replace(inode=inode))
+    files = [images / "red" / "one.bmp", images / "blue" / "two.bmp"]
+    for number, path in enumerate(files):
+        Image.new("RGB", (40, 40), (40 * number, 9, 9)).save(path)
+    age(images)
+    before = run(fake, images)
+    aside = images / "aside"
+    for source, target in ((files[0], aside), (files[1], files[0]), (aside, files[1])):
+        source.rename(target)
+    assert files[0].stat().st_size == files[1].stat().st_size
+    after = run(fake, images)
+    at = [before.sample_ids.tolist().index(path.relative_to(images).as_posix()) for path in files]
+    np.testing.assert_array_equal(after.X[at], before.X[at[::-1]])
+    np.testing.assert_array_equal(after.X[at[0]], expected(files[0]))
+
+
+def test_a_file_system_that_changes_inode_numbers_is_reported_and_its_files_are_read_again(fake, images, monkeypatch):
+    age(images)
+    run(fake, images)
+    stamp_of = Stamp.of
+    monkeypatch.setattr(Stamp, "of", lambda status: stamp_of(status)._replace(inode=stamp_of(status).inode + 10**9))
+    fake.notices.clear()
+    table = run(fake, images)
+    notice = (
+        "24 files have new inode numbers, but the same sizes and times; they are read again. If this is reported at "
+        "each run, mount their file system with stable inode numbers"
+    )
+    assert notice in fake.notices
+    assert (table.extraction.n_computed, table.extraction.n_cached) == (0, 24)
+
+
+def test_a_run_with_nothing_new_reads_no_image_and_writes_no_snapshot(fake, images):
+    (images / "notes.txt").write_text("ignored")
+    save_image(images / "red" / "broken.png", (1, 2, 3)).write_bytes(b"\x89PNG\r\n\x1a\n")
+    age(images)
+    first = run(fake, images)
+    (snapshot,) = (fake.runtime.cache / "datasets").iterdir()
+    before, content = snapshot.stat(), snapshot.read_bytes()
+    again = run(fake, images)
+    assert (snapshot.stat().st_ino, snapshot.read_bytes()) == (before.st_ino, content)
+    assert snapshot.stat().st_mtime_ns > before.st_mtime_ns
+    assert again.samples == first.samples
+    assert (again.extraction.skipped, again.extraction.ignored) == (first.extraction.skipped, ["notes.txt"])
+    save_image(images / "blue" / "a new one.png", (9, 9, 9))
+    assert run(fake, images).extraction.n_computed == 1
+    assert snapshot.stat().st_ino != before.st_ino
 
 
 def test_a_change_within_the_resolution_of_the_clock_is_detected(fake, images):

@@ -110,6 +110,15 @@ def test_time_left_is_never_0_while_work_goes_on(clock):
     assert display.text() == "cross-validating: done, going on: 0 s so far"
 
 
+def test_a_stage_of_unknown_length_shows_what_is_done(clock):
+    display = Display()
+    display.update("listing the images", 0, 0)
+    clock[0] = 2.0
+    assert display.text() == "listing the images: 2 s so far"
+    display.update("listing the images", 120_000, 0)
+    assert display.text() == "listing the images: 120,000 in 2 s"
+
+
 def test_stages_lie_within_each_other(clock):
     display = Display()
     display.update("extracting features", 0, 10)

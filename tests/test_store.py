@@ -31,17 +31,13 @@ from featx.store import (
     read_input_sizes,
     read_latest,
     read_quantized_name,
-    read_snapshot,
     remember_agreement,
     remember_input_size,
     remember_quantized_name,
-    summarize_snapshot,
     write_latest,
-    write_snapshot,
 )
 from featx.store.files import write_cache_file
 from featx.store.hdf5 import StoredFile
-from featx.table import FileState, Sample
 
 SPEC = FeatureSpec("quadrants", "ab" * 32, "none", 32, "1-000000000000", "tensorflow", "float32")
 PROBES = np.arange(12, dtype=np.float32).reshape(2, 6)
@@ -448,88 +444,6 @@ def test_unwritable_cache(tmp_path):
         FeatureStore(tmp_path / "cache", SPEC).writer(print),
     ):
         pass
-
-
-def test_snapshot_round_trip(tmp_path):
-    state = FileState(10, 123456789, bytes(range(32)), "ok", "", 640, 480, "Canon EOS 5D", "2024-01-05", 5, 6)
-    bad = FileState(0, -1, b"", "skipped", "empty file (0 bytes)")
-    entries = [(Sample("a/\udcff\n.png", "käse", "g", "train"), state), (Sample("b.png"), bad)]
-    write_snapshot(tmp_path, "0123", Path("/data"), "1-ab", entries)
-    assert read_snapshot(tmp_path, "0123", "1-ab") == {"a/\udcff\n.png": state, "b.png": bad}
-    assert list(read_snapshot(tmp_path, "0123", "2-cd")) == [
-        "a/\udcff\n.png"
-    ]  # skipped images are read again with a new decoder
-    write_snapshot(tmp_path, "empty", Path("/data"), "1-ab", [])
-    assert read_snapshot(tmp_path, "empty", "1-ab") == {}
-
-
-def test_a_snapshot_without_cameras_is_valid_but_its_states_are_not_used(tmp_path, monkeypatch):
-    monkeypatch.setattr("featx.store.snapshot._TEXTS", ("sample_id", "label", "group", "split", "status", "reason"))
-    write_snapshot(tmp_path, "0123", Path("/data"), "1-ab", [(Sample("a.png"), FileState(1, 2, bytes([7] * 32)))])
-    monkeypatch.undo()
-    assert read_snapshot(tmp_path, "0123", "1-ab") == {}  # so its files are read again, with their cameras
-    assert summarize_snapshot(tmp_path / "datasets" / "0123.h5").n_images == 1
-
-
-def test_times_of_a_snapshot_without_inodes_are_not_used_but_its_reasons_are(tmp_path, monkeypatch):
-    monkeypatch.setattr("featx.store.snapshot._NUMBERS", ("size", "mtime_ns", "width", "height"))
-    bad = FileState(1, 2, bytes([7] * 32), "skipped", "cut short")
-    write_snapshot(tmp_path, "0123", Path("/data"), "1-ab", [(Sample("a.png"), bad)])
-    monkeypatch.undo()
-    known = read_snapshot(tmp_path, "0123", "1-ab")["a.png"]
-    assert (known.mtime_ns, known.reason, known.content_hash) == (-1, "cut short", bytes([7] * 32))
-    assert summarize_snapshot(tmp_path / "datasets" / "0123.h5").n_skipped == 1
-
-
-@pytest.mark.parametrize("name", ["sample_id", "size", "content_hash", "status"])
-def test_states_of_a_snapshot_with_a_flipped_byte_are_not_used(tmp_path, name):
-    write_snapshot(tmp_path, "0123", Path("/data"), "1-ab", [(Sample("a.png"), FileState(1, 2, bytes([7] * 32)))])
-    path = tmp_path / "datasets" / "0123.h5"
-    content = bytearray(path.read_bytes())
-    length = _HEAD.unpack(content[: _HEAD.size])[1]
-    at = json.loads(content[_HEAD.size : _HEAD.size + length])["datasets"][name]["offset"]
-    content[at] ^= 1
-    path.write_bytes(content)
-    assert read_snapshot(tmp_path, "0123", "1-ab") == {}
-
-
-@pytest.mark.parametrize(
-    ("change", "name"),
-    [
-        ({"root": "/data\0"}, None),
-        ({"root": "\ud800"}, None),
-        ({"root": 7}, None),
-        ({"shape": [-1]}, "size"),
-        ({"shape": [2**40]}, "sample_id"),
-        ({"dtype": "|S0"}, "label"),
-        ({"dtype": "|S999999999"}, "sample_id"),
-        ({"dtype": "<f8"}, "mtime_ns"),
-    ],
-)
-def test_an_invalid_snapshot_is_damaged_and_its_states_are_not_used(tmp_path, change, name):
-    write_snapshot(tmp_path, "0123", Path("/data"), "1-ab", [(Sample("a.png"), FileState(1, 2, bytes([7] * 32)))])
-    path = tmp_path / "datasets" / "0123.h5"
-    edit_index(path, lambda index: (index["attrs"] if name is None else index["datasets"][name]).update(change))
-    with pytest.raises(DamagedStoreError):
-        summarize_snapshot(path)
-    if name != "label":  # read_snapshot does not read labels
-        assert read_snapshot(tmp_path, "0123", "1-ab") == {}
-
-
-@pytest.mark.parametrize("state", [FileState(1, 2), FileState(1, 2, bytes([7] * 32), "odd")])
-def test_a_snapshot_with_invalid_states_is_damaged(tmp_path, state):
-    write_snapshot(tmp_path, "0123", Path("/data"), "1-ab", [(Sample("a.png"), state)])
-    assert read_snapshot(tmp_path, "0123", "1-ab") == {}
-    with pytest.raises(DamagedStoreError):
-        summarize_snapshot(tmp_path / "datasets" / "0123.h5")
-
-
-@pytest.mark.parametrize("content", [b"", b"garbage", None])
-def test_an_unreadable_snapshot_has_no_states(tmp_path, content):
-    if content is not None:
-        (tmp_path / "datasets").mkdir()
-        (tmp_path / "datasets" / "0123.h5").write_bytes(content)
-    assert read_snapshot(tmp_path, "0123", "1-ab") == {}
 
 
 def test_latest(tmp_path):

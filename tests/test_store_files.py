@@ -74,7 +74,7 @@ def test_links_pipes_and_folders_are_neither_written_nor_waited_for(tmp_path, su
 @pytest.mark.parametrize("what", ["link", "pipe", "folder"])
 def test_notes_graphs_and_snapshots_are_read_only_from_regular_files(tmp_path, what):
     cache = tmp_path / "cache"
-    write_snapshot(cache, "0123", Path("/data"), "1-ab", [])
+    write_snapshot(cache, "0123", Path("/data"), "1-ab", [], [])
     write_latest(cache, {"data": "x"})
     write_graph(cache, "a" * 16, make_graph())
     for path in (cache / "latest.json", cache / "graphs" / f"{'a' * 16}.graph", cache / "datasets" / "0123.h5"):

@@ -37,7 +37,7 @@ def extract(
     from featx.rendering import extraction_lines
 
     table = library_extract(data, backbone, **vars(options), **vars(run), runtime=console.runtime(runtime))
-    labelled = any(sample.label is not None for sample in table.samples)
+    labelled = any(label is not None for label in table.y)
     with_views = ("--views", str(options.views)) if options.views else ()
     fitting = ("fit", "--head", "logreg", *with_views, *overwrite_option(data, backbone, "logreg"))
     todo = next_line(*(fitting if labelled else ("predict", _newest_model(), data)), cache=runtime.cache)

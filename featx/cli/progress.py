@@ -58,7 +58,7 @@ class Stage:
         now = time.monotonic()
         so_far = f"{now - self.begun:,.0f} s so far"
         if not self.total:
-            return f"{self.name}: {so_far}"
+            return f"{self.name}: {f'{self.done:,} in {now - self.begun:,.0f} s' if self.done else so_far}"
         shown = f"{self.name} {self.done:,} of {self.total:,}"
         n = self.done - self.at_start
         if n <= 0 or self.advanced <= self.begun:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import re
-import sys
 import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+import numpy as np
+
 from featx.dataset.splits import SPLITS, exact_split_name, read_split_name
 from featx.errors import AmbiguousLayoutError, DatasetError, as_usage
-from featx.table import Split
+from featx.table import Categorical, Split
 
 _MANY_CLASSES = 12
 _FEW = 5
@@ -29,8 +30,8 @@ class Layout:
 
     Parameters
     ----------
-    labels, splits : list of (str or None)
-        Label and split of each path.
+    labels, splits : Categorical
+        Label and split of each path; None for none.
     description : str
         One-line description of the data set for users.
     remarks : tuple of str
@@ -39,8 +40,8 @@ class Layout:
         Folders that contain the class folders, relative to the root.
     """
 
-    labels: list[str | None]
-    splits: list[Split | None]
+    labels: Categorical[str | None]
+    splits: Categorical[Split | None]
     description: str
     remarks: tuple[str, ...] = ()
     parents: frozenset[str] = frozenset()
@@ -81,8 +82,8 @@ def read_layout(paths: Sequence[str], label_by: str | None = None) -> Layout:
     """
     if label_by not in (None, "parent", "top"):
         raise as_usage(DatasetError(f"`label_by={label_by}`: expected parent or top"))
-    holders = [path.rpartition("/")[0] for path in paths]
-    sizes = Counter(holders)
+    holders = Categorical.of(path.rpartition("/")[0] for path in paths)
+    sizes = Counter(holders.counts())
     folders: _Folders = {
         folder: tuple(_Step(depth, name) for depth, name in enumerate(one_form(folder).split("/")) if name)
         for folder in sizes
@@ -94,10 +95,8 @@ def read_layout(paths: Sequence[str], label_by: str | None = None) -> Layout:
     _stop_at_further_splits(folders)
     _stop_if_ambiguous(folders, label_by, bool(split_names))
     which = -1 if label_by == "parent" else 0
-    label_of = {folder: sys.intern(steps[which].name) if steps else None for folder, steps in folders.items()}
-    split_of_folder = {folder: split_names[folder].split if folder in split_names else None for folder in folders}
-    labels = [label_of[holder] for holder in holders]
-    splits = [split_of_folder[holder] for holder in holders]
+    labels = holders.changed(lambda folder: folders[folder][which].name if folders[folder] else None)
+    splits = holders.changed(lambda folder: split_names[folder].split if folder in split_names else None)
     how = f"by folder in {'/'.join(wrappers)}" if wrappers else "by folder"
     return Layout(
         labels,
@@ -114,8 +113,8 @@ def one_form(name: str) -> str:
 
 
 def describe(
-    labels: Sequence[str | None],
-    splits: Sequence[str | None],
+    labels: Categorical[str | None],
+    splits: Categorical[Split | None],
     how: str,
     split_names: Mapping[str, str] | None = None,
 ) -> str:
@@ -123,15 +122,15 @@ def describe(
 
     Parameters
     ----------
-    labels, splits : sequence of (str or None)
+    labels, splits : Categorical
     how : str
         Where the labels are from, such as ``"by folder"``.
     split_names : mapping of str to str, optional
         Folder names of each split whose folders have unusual names.
     """
-    counts = Counter(label for label in labels if label is not None)
+    counts = {label: count for label, count in labels.counts().items() if label is not None}
     n_unlabelled = len(labels) - sum(counts.values())
-    by_split = Counter(split for split in splits if split is not None)
+    by_split = Counter(splits.counts())
     names = split_names or {}
     parts = ", ".join(
         f"{split} ({by_split[split]:,}" + (f", {names[split]})" if split in names else ")")
@@ -147,16 +146,19 @@ def describe(
     return f"{text}; {parts}" if parts else text
 
 
-def label_remarks(labels: Sequence[str | None], splits: Sequence[str | None], where: str) -> list[str]:
+def label_remarks(labels: Categorical[str | None], splits: Categorical[Split | None], where: str) -> list[str]:
     """Return remarks about possible mistakes in the labels of a data set.
 
     Parameters
     ----------
-    labels, splits : sequence of (str or None)
+    labels, splits : Categorical
     where : str
         What the user can rename to correct a label, such as ``"folders"``.
     """
-    pairs = {(label, split or "train") for label, split in set(zip(labels, splits, strict=True)) if label is not None}
+    n_splits = len(splits.values)
+    codes = np.unique(labels.codes.astype(np.int64) * n_splits + splits.codes).tolist()
+    found = [(labels.values[code // n_splits], splits.values[code % n_splits]) for code in codes]
+    pairs = {(label, split or "train") for label, split in found if label is not None}
     classes = sorted({label for label, _ in pairs})
     by_spelling = defaultdict(list)
     for name in classes:
@@ -203,7 +205,7 @@ def _normalized(name: str) -> str:
     return re.sub(r"[\s_/-]+", " ", unicodedata.normalize("NFKC", name).casefold()).strip()
 
 
-def _counts(counts: Counter[str]) -> str:
+def _counts(counts: Mapping[str, int]) -> str:
     if len(counts) <= _MANY_CLASSES:
         first, *others = sorted(counts)
         start = f"{shortened(first)} ({counts[first]:,} {_images(counts[first])})"

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import itertools
 import os
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
 
 from featx.dataset.layout import describe, first_few, label_remarks, read_layout, shortened
 from featx.dataset.manifest import SUFFIXES as MANIFEST_SUFFIXES
@@ -16,8 +21,12 @@ from featx.dataset.manifest import drop_repeats, read_manifest, read_paths
 from featx.dataset.spelling import Spellings
 from featx.errors import DatasetError
 from featx.images import looks_like_image
-from featx.source import Entry, ImageFile, Source, image_at, source_at, source_beside
-from featx.table import FileState, OwnFolder, Sample, Stamp
+from featx.source import Entries, Entry, EntryList, ImageFiles, Source, image_at, source_at, source_beside
+from featx.table import BLOCK, Categorical, FileState, OwnFolder, Samples, Texts, gathered
+
+T = TypeVar("T")
+Progress = Callable[[int], None]
+"""Function that is called with the number of files that were found so far."""
 
 EXPORT_FIRST = {
     **dict.fromkeys((".czi", ".nd2", ".lif", ".oib", ".oif", ".vsi", ".ims"), "microscope files"),
@@ -36,6 +45,10 @@ _HEAD_BYTES = 16
 _MOST_SEARCHED = 100
 
 
+def _do_nothing(n: int) -> None:
+    pass
+
+
 @dataclass(frozen=True)
 class Dataset:
     """The images of a data set, without their features.
@@ -50,9 +63,9 @@ class Dataset:
         Name of the snapshot of the data set; empty if there is none.
     description : str
         One-line description of the data set.
-    images : tuple of ImageFile
+    images : ImageFiles
         In sample_id order; in the given order for single files and lists.
-    ignored : tuple of Entry
+    ignored : Entries
         Files that are not images.
     own_folders : tuple of OwnFolder
         Folders that were not scanned, because they contain output of featx.
@@ -64,8 +77,8 @@ class Dataset:
     root: Path
     id: str
     description: str
-    images: tuple[ImageFile, ...]
-    ignored: tuple[Entry, ...]
+    images: ImageFiles
+    ignored: Entries
     own_folders: tuple[OwnFolder, ...] = ()
     remarks: tuple[str, ...] = ()
 
@@ -86,6 +99,7 @@ def scan(
     path_column: str = "path",
     label_column: str = "label",
     memo: Mapping[str, FileState] | None = None,
+    progress: Progress = _do_nothing,
 ) -> Dataset:
     """Scan a folder or a manifest, with its labels if there are any.
 
@@ -99,6 +113,8 @@ def scan(
         Names of the columns of a manifest.
     memo : mapping of str to FileState, optional
         Stored states of the files, by sample_id, so that unchanged files without an image ending are not opened again.
+    progress : callable
+        Called with the number of files that were found so far.
 
     Raises
     ------
@@ -111,13 +127,12 @@ def scan(
     """
     source = source_at(data)
     if source is not None:
-        content = _Content.of(source, memo or {})
-        layout = read_layout([entry.name for entry in content.images if not entry.reason], label_by)
-        targets = zip(layout.labels, layout.splits, strict=True)
-        samples = []
-        for entry in content.images:
-            label, split = (None, None) if entry.reason else next(targets)
-            samples.append((entry, Sample(entry.name, label, None, split)))
+        content = _Content.of(source, memo or {}, progress)
+        names = content.images.names
+        is_file = content.images.reasons.where(lambda reason: not reason)
+        layout = read_layout(names if is_file.all() else names.take(np.flatnonzero(is_file)), label_by)
+        labels, splits = _spread(layout.labels, is_file), _spread(layout.splits, is_file)
+        samples = Samples(names, labels, Categorical.constant(None, len(names)), splits)
         remarks = (*layout.remarks, *_without_images(source, layout.parents, content.images))
         dataset = _dataset(data, source, dataset_id(data), layout.description, samples, content)
         return replace(dataset, remarks=remarks)
@@ -129,11 +144,19 @@ def scan(
             f"`label_by={label_by}` applies only to folders, but {data} is a manifest, which has a column of labels; "
             "leave out `label_by`"
         )
-    return _scan_manifest(data, path_column, label_column)
+    return _scan_manifest(data, path_column, label_column, progress)
 
 
-def scan_unlabelled(folder: Path, memo: Mapping[str, FileState] | None = None) -> Dataset:
+def scan_unlabelled(
+    folder: Path, memo: Mapping[str, FileState] | None = None, progress: Progress = _do_nothing
+) -> Dataset:
     """Scan a folder without labels; folder names are ignored.
+
+    Parameters
+    ----------
+    folder : path
+    memo, progress
+        As for :func:`scan`.
 
     Raises
     ------
@@ -143,18 +166,20 @@ def scan_unlabelled(folder: Path, memo: Mapping[str, FileState] | None = None) -
     source = source_at(folder)
     if source is None:
         raise DatasetError(f"{folder} is not a folder")
-    content = _Content.of(source, memo or {})
-    samples = [(entry, Sample(entry.name)) for entry in content.images]
-    description = f"{sum(not entry.reason for entry in content.images):,} images in {folder}"
+    content = _Content.of(source, memo or {}, progress)
+    samples = Samples.unlabelled(content.images.names)
+    n_files = int(content.images.reasons.where(lambda reason: not reason).sum())
+    description = f"{n_files:,} images in {folder}"
     return _dataset(folder, source, dataset_id(folder, "unlabelled"), description, samples, content)
 
 
 def scan_files(files: Sequence[Path]) -> Dataset:
     """Return a data set of single files, in the given order; every file is treated as an image."""
-    images = tuple(
-        _named(image.sample, image.source, image.source.stat(image.sample.sample_id)) for image in map(image_at, files)
-    )
-    return Dataset("files", Path(), "", f"{len(images):,} files", images, ())
+    images = [image_at(file) for file in files]
+    samples = Samples.of(image.sample for image in images)
+    stamps = np.array([image.source.stat(image.sample.sample_id) for image in images], np.int64).reshape(-1, 4)
+    found = _image_files(samples, Categorical.of(image.source for image in images), stamps)
+    return Dataset("files", Path(), "", f"{len(images):,} files", found, Entries.of([]))
 
 
 def is_list(path: Path) -> bool:
@@ -171,10 +196,11 @@ def scan_list(path: Path, path_column: str = "path") -> Dataset:
         If the list cannot be used, or none of the listed files exists.
     """
     remarks: list[str] = []
-    listed = _locate_listed(path, read_paths(path, path_column, remarks.append), remarks)
-    source = source_beside(path)
-    images = tuple(_named(Sample(name), source, stamp) for name, stamp in listed)
-    return Dataset(path.name, path.parent, "", f"{len(images):,} files", images, (), remarks=tuple(remarks))
+    names, stamps = _locate_listed(path, read_paths(path, path_column, remarks.append), remarks)
+    samples = Samples.unlabelled(Texts.of(names))
+    images = _image_files(samples, Categorical.constant(source_beside(path), len(names)), stamps)
+    description = f"{len(images):,} files"
+    return Dataset(path.name, path.parent, "", description, images, Entries.of([]), remarks=tuple(remarks))
 
 
 def stop_if_packed(path: Path) -> None:
@@ -198,38 +224,48 @@ def stop_if_packed(path: Path) -> None:
 class _Content:
     """Entries of a source, divided into images, other files and folders with output of featx."""
 
-    images: list[Entry]
-    ignored: list[Entry]
-    own_folders: list[OwnFolder]
+    images: Entries
+    ignored: Entries
+    own_folders: tuple[OwnFolder, ...]
 
     @classmethod
-    def of(cls, source: Source, memo: Mapping[str, FileState]) -> _Content:
-        content = cls([], [], [])
-        for entry in source.entries(content.own_folders.append):
-            is_image = _is_image(source, entry, memo.get(entry.name))
-            (content.images if is_image else content.ignored).append(entry)
-        if all(entry.reason for entry in content.images):
+    def of(cls, source: Source, memo: Mapping[str, FileState], progress: Progress) -> _Content:
+        images, ignored, own_folders, n = EntryList(), EntryList(), list[OwnFolder](), 0
+        entries = source.entries(own_folders.append)
+        while block := list(itertools.islice(entries, BLOCK)):
+            are_images = [_is_image(source, entry, memo) for entry in block]
+            images.extend(list(itertools.compress(block, are_images)))
+            ignored.extend([entry for entry, is_image in zip(block, are_images, strict=True) if not is_image])
+            n += len(block)
+            progress(n)
+        content = cls(images.entries(), ignored.entries(), tuple(own_folders))
+        if content.images.reasons.where(bool).all():
             raise DatasetError(_no_images(source.name, content))
         return content
 
 
+def _spread(column: Categorical[T], chosen: NDArray[np.bool_]) -> Categorical[T]:
+    """Return a column with the rows of another column at the chosen positions, and None elsewhere."""
+    if chosen.all():
+        return column
+    at = np.where(chosen, np.cumsum(chosen) - 1, len(column))
+    nothing: Categorical[Any] = Categorical.constant(None, 1)
+    return Categorical.join([column, nothing]).take(at)
+
+
 def _dataset(
-    data: Path,
-    source: Source,
-    identity: str,
-    description: str,
-    samples: Iterable[tuple[Entry, Sample]],
-    content: _Content,
+    data: Path, source: Source, identity: str, description: str, samples: Samples, content: _Content
 ) -> Dataset:
-    images = tuple(ImageFile(sample, source, *entry.stamp, entry.reason) for entry, sample in samples)
+    sources = Categorical.constant(source, len(samples))
+    images = ImageFiles(samples, sources, content.images.stamps, content.images.reasons)
     name = os.path.basename(os.path.realpath(data)) or "data"
-    return Dataset(name, data, identity, description, images, tuple(content.ignored), tuple(content.own_folders))
+    return Dataset(name, data, identity, description, images, content.ignored, content.own_folders)
 
 
-def _without_images(source: Source, parents: Iterable[str], images: Sequence[Entry]) -> list[str]:
+def _without_images(source: Source, parents: Iterable[str], images: Entries) -> list[str]:
     """Return a remark about folders without images beside the class folders."""
-    used = {entry.name for entry in images if entry.reason}
-    for holder in {entry.name.rpartition("/")[0] for entry in images}:
+    used = {images.names[at] for at in np.flatnonzero(images.reasons.where(bool)).tolist()}
+    for holder in {name.rpartition("/")[0] for name in images.names}:
         while holder and holder not in used:
             used.add(holder)
             holder = holder.rpartition("/")[0]
@@ -237,16 +273,25 @@ def _without_images(source: Source, parents: Iterable[str], images: Sequence[Ent
     return [f"no image in {first_few(empty)}, next to the class folders"] if empty else []
 
 
-def _is_image(source: Source, entry: Entry, known: FileState | None) -> bool:
+def _is_image(source: Source, entry: Entry, memo: Mapping[str, FileState]) -> bool:
     if entry.reason:
         return True
-    if os.path.splitext(entry.name)[1].lower() in EXPORT_FIRST:
-        return False  # several of these formats use TIFF; only their thumbnail would be read
-    if looks_like_image(entry.name, b""):
-        return True
+    kind = _kind(entry.name[entry.name.rfind(".") :])
+    if kind is not None:
+        return kind
+    known = memo.get(entry.name)
     if known is not None and known.stamp.fits(entry.stamp):
         return known.status != "ignored"
     return entry.size > 0 and _has_image_bytes(source, entry.name)
+
+
+@functools.lru_cache(1000)
+def _kind(ending: str) -> bool | None:
+    """Return whether files with an ending are images; None if their content decides."""
+    ending = ending.lower()
+    if ending in EXPORT_FIRST:
+        return False  # several of these formats use TIFF; only their thumbnail would be read
+    return True if looks_like_image(f"name{ending}", b"") else None
 
 
 def _has_image_bytes(source: Source, name: str) -> bool:
@@ -276,37 +321,43 @@ def _no_images(folder: str, content: _Content) -> str:
     return f"{folder} contains no images (JPEG, PNG, BMP, GIF, TIFF, WebP, PGM and similar formats), only {names}"
 
 
-def _scan_manifest(data: Path, path_column: str, label_column: str) -> Dataset:
+def _scan_manifest(data: Path, path_column: str, label_column: str, progress: Progress) -> Dataset:
     remarks: list[str] = []
     listed = read_manifest(data, path_column, label_column, remarks.append)
-    files = _locate_listed(data, [sample.sample_id for sample in listed], remarks)
-    if any(name != sample.sample_id for (name, _), sample in zip(files, listed, strict=True)):
+    names, stamps = _locate_listed(data, [sample.sample_id for sample in listed], remarks, progress)
+    if any(name != sample.sample_id for name, sample in zip(names, listed, strict=True)):
         # Rows with two spellings of the same file are repeated rows of one image.
-        renamed = [replace(sample, sample_id=name) for (name, _), sample in zip(files, listed, strict=True)]
+        renamed = [replace(sample, sample_id=name) for name, sample in zip(names, listed, strict=True)]
         listed = drop_repeats(data, renamed, remarks.append)
-    stamp_of = dict(files)
-    source = source_beside(data)
-    labels, splits = [s.label for s in listed], [s.split for s in listed]
-    description = describe(labels, splits, f"by {data.name}")
-    remarks += label_remarks(labels, splits, "labels")
-    images = tuple(_named(sample, source, stamp_of[sample.sample_id]) for sample in listed)
+        position = {name: at for at, name in enumerate(names)}
+        stamps = stamps[[position[sample.sample_id] for sample in listed]]
+    samples = Samples.of(listed)
+    description = describe(samples.labels, samples.splits, f"by {data.name}")
+    remarks += label_remarks(samples.labels, samples.splits, "labels")
+    images = _image_files(samples, Categorical.constant(source_beside(data), len(samples)), stamps)
     name = data.stem or "data"
-    return Dataset(name, data.parent, dataset_id(data), description, images, (), remarks=tuple(remarks))
+    return Dataset(name, data.parent, dataset_id(data), description, images, Entries.of([]), remarks=tuple(remarks))
 
 
-def _named(sample: Sample, source: Source, stamp: Stamp) -> ImageFile:
-    """Return an image file for a listed name; a file that must be exported first gets a reason to be skipped.
+def _image_files(samples: Samples, sources: Categorical[Source], stamps: NDArray[np.int64]) -> ImageFiles:
+    """Return image files for listed names; a file that must be exported first gets a reason to be skipped.
 
     Several formats that must be exported use TIFF; only their thumbnail would be read.
     """
-    kind = PurePosixPath(sample.sample_id).suffix.lower()
-    reason = (
-        f"{kind} ({EXPORT_FIRST[kind]}) is not read; export it as TIFF, PNG or JPEG" if kind in EXPORT_FIRST else ""
+    kinds = Categorical.of(PurePosixPath(name).suffix.lower() for name in samples.sample_ids)
+    reasons = kinds.changed(
+        lambda kind: (
+            f"{kind} ({EXPORT_FIRST[kind]}) is not read; export it as TIFF, PNG or JPEG" if kind in EXPORT_FIRST else ""
+        )
     )
-    return ImageFile(sample, source, *stamp, "" if stamp.size < 0 else reason)
+    exists = stamps[:, 0] >= 0
+    at = np.where(exists, np.arange(len(stamps)), len(stamps))
+    return ImageFiles(samples, sources, stamps, gathered([reasons, Categorical.constant("", 1)], at))
 
 
-def _locate_listed(data: Path, names: Sequence[str], remarks: list[str]) -> list[tuple[str, Stamp]]:
+def _locate_listed(
+    data: Path, names: Sequence[str], remarks: list[str], progress: Progress = _do_nothing
+) -> tuple[list[str], NDArray[np.int64]]:
     """Return the name and the stamp of the file for each listed name; add remarks about names that differ.
 
     Raises
@@ -315,16 +366,20 @@ def _locate_listed(data: Path, names: Sequence[str], remarks: list[str]) -> list
         If none of the files exists.
     """
     source = source_beside(data)
-    listed = [(name, source.stat(name)) for name in names]
+    located, stamps = list(names), np.empty((len(names), 4), np.int64)
     spellings = Spellings(source)
     renamed: dict[str, list[str]] = {"case": [], "ending": []}
-    for at, (name, stamp) in enumerate(listed):
+    for at, name in enumerate(names):
+        stamp = source.stat(name)
         found = spellings.find(name) if stamp.size < 0 else None
         if found is not None and found.name != name:
-            listed[at] = found.name, source.stat(found.name)
+            located[at], stamp = found.name, source.stat(found.name)
             if found.difference != "accents":  # this difference is invisible
                 renamed[found.difference].append(f"{name} is {found.name}")
-    if all(stamp.size < 0 for _, stamp in listed):
+        stamps[at] = stamp
+        if at % BLOCK == 0:
+            progress(at)
+    if (stamps[:, 0] < 0).all():
         raise DatasetError(
             f"{_none_of(len(names))} {data} exists; the first is {shortened(source.address(names[0]))}. "
             f"Paths are relative to the folder of the manifest{_elsewhere(source, names[0])}"
@@ -335,7 +390,7 @@ def _locate_listed(data: Path, names: Sequence[str], remarks: list[str]) -> list
         for how, some_names in renamed.items()
         if some_names
     ]
-    return listed
+    return located, stamps
 
 
 def _none_of(n: int) -> str:

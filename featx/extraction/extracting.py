@@ -230,8 +230,8 @@ def compute_table(
     if preview is not None:
         preview.refuse_inputs(Path(image.address) for image in dataset.images)
     if check is not None:
-        check(dataset.name, [image.sample for image in dataset.images])
-    if options.white is None and not any(state.status == "ok" for state in memo.values()):
+        check(dataset.name, dataset.images.samples)
+    if options.white is None and not memo.states.are("ok").any():
         with runtime.stage("looking for dark images"):
             stop_if_too_dark(dataset.images, runtime)
     with runtime.stage(f"finding {backbone} and its weights"):

@@ -24,7 +24,7 @@ from featx.runtime import Runtime
 from featx.source import source_at
 from featx.spec import FeatureSpec
 from featx.store import FeatureStore, check_cache, quantized_name, read_quantized_graph, read_snapshot, write_graph
-from featx.table import FeatureTable, OwnFolder, Sample
+from featx.table import FeatureTable, Memo, OwnFolder, Samples, Texts
 
 
 def featurize(
@@ -95,22 +95,24 @@ def featurize(
     if graph is not None and spec.graph is not None:
         _keep_quantized(spec.graph, graph.tobytes(), runtime.cache)
     store = FeatureStore(runtime.cache, spec)
-    samples: list[Sample] = []
-    ignored: list[str] = []
+    addresses: list[Texts] = []
+    ignored: list[Texts] = []
     own_folders: list[OwnFolder] = []
     passes = []
     how = reading_key(spec.decode, spec.white, spec.page, runtime)
-    for dataset in _unlabelled([Path(path) for path in paths], runtime.cache, how, path_column):
+    for dataset in _unlabelled([Path(path) for path in paths], runtime, how, path_column):
         report_remarks(dataset, dataset.name, runtime)
-        memo = read_snapshot(runtime.cache, dataset.id, how) if dataset.id else {}
+        memo = read_snapshot(runtime.cache, dataset.id, how) if dataset.id else Memo.of({})
         remember = partial(remember_states, runtime.cache, dataset, how)
         filled = fill(dataset.images, memo, store, lambda: locate(spec, weights, runtime), runtime, remember)
         passes.append(filled)
-        samples += [Sample(image.address) for image in dataset.images]
-        ignored += [(dataset.root / entry.name).as_posix() for entry in dataset.ignored]
+        addresses.append(Texts.of(image.address for image in dataset.images))
+        ignored.append(Texts.of((dataset.root / name).as_posix() for name in dataset.ignored.names))
         own_folders += [replace(own, path=(dataset.root / own.path).as_posix()) for own in dataset.own_folders]
     filled = join_passes(passes)
-    table = table_of("images", samples, ignored, filled, store, spec.backbone, started, own_folders=own_folders)
+    samples = Samples.unlabelled(Texts.join([Texts.of([]), *addresses]))
+    others = Texts.join([Texts.of([]), *ignored])
+    table = table_of("images", samples, others, filled, store, spec.backbone, started, own_folders=own_folders)
     check_strict(table, strict)
     return table
 
@@ -122,7 +124,7 @@ def _keep_quantized(name: str, graph: bytes, cache: Path) -> None:
         write_graph(cache, name, graph)
 
 
-def _unlabelled(paths: Sequence[Path], cache: Path, how: str, path_column: str) -> Iterator[Dataset]:
+def _unlabelled(paths: Sequence[Path], runtime: Runtime, how: str, path_column: str) -> Iterator[Dataset]:
     """Yield a data set for each folder, for each list, and for each sequence of consecutive single files."""
     kinds = [_kind(path) for path in paths]
     for kind, some in itertools.groupby(zip(paths, kinds, strict=True), key=lambda pair: pair[1]):
@@ -132,8 +134,13 @@ def _unlabelled(paths: Sequence[Path], cache: Path, how: str, path_column: str) 
         elif kind == "list":
             yield from (scan_list(path, path_column) for path in given)
         else:
-            for folder in given:
-                yield scan_unlabelled(folder, read_snapshot(cache, dataset_id(folder, "unlabelled"), how))
+            yield from (_unlabelled_folder(folder, runtime, how) for folder in given)
+
+
+def _unlabelled_folder(folder: Path, runtime: Runtime, how: str) -> Dataset:
+    with runtime.stage("listing the images") as advance:
+        memo = read_snapshot(runtime.cache, dataset_id(folder, "unlabelled"), how)
+        return scan_unlabelled(folder, memo, lambda n: advance(n, 0))
 
 
 def _kind(path: Path) -> Literal["folder", "list", "image"]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,7 +10,7 @@ from featx.lookup.snapshot import report_remarks
 from featx.options import DatasetOptions
 from featx.runtime import Runtime
 from featx.store import read_snapshot
-from featx.table import FileState
+from featx.table import Memo
 
 
 class Listed(NamedTuple):
@@ -20,12 +19,12 @@ class Listed(NamedTuple):
     Parameters
     ----------
     dataset : Dataset
-    memo : mapping of str to FileState
-        State of each file in the last run, by sample_id, read from the snapshot.
+    memo : Memo
+        State of each file in the last run, read from the snapshot.
     """
 
     dataset: Dataset
-    memo: Mapping[str, FileState]
+    memo: Memo
 
 
 def list_images(path: Path, how: str, options: DatasetOptions, runtime: Runtime, prefix: str = "") -> Listed:
@@ -46,9 +45,9 @@ def list_images(path: Path, how: str, options: DatasetOptions, runtime: Runtime,
     DatasetError
         If the folder or the manifest cannot be used as a data set.
     """
-    with runtime.stage("listing the images"):
+    with runtime.stage("listing the images") as advance:
         memo = read_snapshot(runtime.cache, dataset_id(path), how)
-        dataset = scan(path, memo=memo, **options.select(DatasetOptions))
+        dataset = scan(path, memo=memo, progress=lambda n: advance(n, 0), **options.select(DatasetOptions))
     runtime.notice(f"{prefix}{path}: {dataset.description}")
     report_remarks(dataset, path, runtime)
     return Listed(dataset, memo)

@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from featx.readers import Task, read_images
 from featx.runtime import Runtime
-from featx.source import ImageFile
+from featx.source import ImageFiles
 from featx.spec import FeatureSpec
 from featx.store import FeatureStore, StoredFeatures, keys_of, note_use
-from featx.table import FileState
+from featx.table import Categorical, FileStates, FileStatus, Memo, find_rows, gathered, stamps_fit
 
 # Snapshots contain this text, and memo_for_spec recognizes it: another text would not be found in existing caches.
 _NOT_FINITE = "the backbone gives features of it that are not finite"
+
+_WITHOUT_INODE = np.array([1, 1, 0, 1])
+"""Factors of the numbers of a stamp; an inode of 0 is not compared."""
+
+_ROWS = 1 << 16
+"""Number of images that are compared with their stored states at a time."""
 
 
 @dataclass(frozen=True)
@@ -25,7 +32,7 @@ class PassResult:
 
     Parameters
     ----------
-    states : list of FileState
+    states : FileStates
         State of each image, in the order of the images.
     n_computed : int
         Number of different contents whose features were computed in this pass.
@@ -35,7 +42,7 @@ class PassResult:
         Notes on how images were read, with the number of images to which each note applies.
     """
 
-    states: list[FileState]
+    states: FileStates
     n_computed: int
     device: str
     notes: dict[str, int]
@@ -72,16 +79,14 @@ def reading_key(decode: str, white: int | None, page: int, runtime: Runtime) -> 
     return " ".join([decode, *(f"{name} {value}" for name, value in limits.items() if value is not None)])
 
 
-def look_up(
-    images: Sequence[ImageFile], memo: Mapping[str, FileState], store: FeatureStore, runtime: Runtime
-) -> PassResult:
+def look_up(images: ImageFiles, memo: Memo, store: FeatureStore, runtime: Runtime) -> PassResult:
     """Look up the features of images in a store; no features are computed.
 
     Parameters
     ----------
-    images : sequence of ImageFile
-    memo : mapping of str to FileState
-        Stored states of the files, by sample_id.
+    images : ImageFiles
+    memo : Memo
+        Stored states of the files.
     store : FeatureStore
     runtime : Runtime
 
@@ -99,22 +104,23 @@ def look_up(
     stored = store.snapshot()
     note_use(store.path)
     memo = memo_for_spec(memo, store.spec)
-    states = recall(images, memo, stored)
-    todo = [image for image, state in zip(images, states, strict=True) if state is None]
+    recalled = recall(images, memo, stored)
+    report_renumbered(recalled, runtime)
+    todo = images.take(recalled.todo)
     progress = Progress("reading images", runtime, len(todo))
-    read = []
-    for reading in read_images(Task("hash", max_pixels=runtime.max_pixels), todo, runtime):
-        read.append(reading.state)
+    read = FileStates.blank(len(todo))
+    for at, reading in enumerate(read_images(Task("hash", max_pixels=runtime.max_pixels), todo, runtime)):
+        read.assign(at, [reading.state])
         progress.advance(1)
-    known = stored.contains(keys_of(as_hashes(state.content_hash or bytes(32) for state in read)))
-    skipped = {s.content_hash: s for s in memo.values() if s.status == "skipped"}
-
-    def looked_up(state: FileState, here: bool) -> FileState:
-        state = state if here else state_of_duplicate(state, skipped)
-        return state if here or state.status == "skipped" else replace(state, status="lacking")
-
-    fresh = map(looked_up, read, known.tolist())
-    return PassResult([state if state is not None else next(fresh) for state in states], 0, "", {})
+    # A file that could not be read has a hash of zeros, which no stored row has.
+    lacking = ~stored.contains(keys_of(read.content_hashes))
+    skipped = memo.states.take(memo.states.are("skipped"))
+    read = with_states_of_duplicates(read, np.flatnonzero(lacking), skipped)
+    lacking &= ~read.are("skipped")
+    rows = np.where(lacking, len(read), np.arange(len(read)))
+    lacks: Categorical[FileStatus] = Categorical.constant("lacking", 1)
+    read = read.replaced(statuses=gathered([read.statuses, lacks], rows))
+    return PassResult(recalled.states(read), 0, "", {})
 
 
 def not_finite_reason(spec: FeatureSpec) -> str:
@@ -122,34 +128,75 @@ def not_finite_reason(spec: FeatureSpec) -> str:
     return f"{_NOT_FINITE} (features {spec.id})"
 
 
-def memo_for_spec(memo: Mapping[str, FileState], spec: FeatureSpec) -> Mapping[str, FileState]:
+def memo_for_spec(memo: Memo, spec: FeatureSpec) -> Memo:
     """Return the stored file states, without images whose features were not finite with another feature spec."""
     reason = not_finite_reason(spec)
-    return {
-        name: state
-        for name, state in memo.items()
-        if not state.reason.startswith(_NOT_FINITE) or state.reason == reason
-    }
+    return memo.take(memo.states.reasons.where(lambda text: not text.startswith(_NOT_FINITE) or text == reason))
 
 
-def recall(
-    images: Sequence[ImageFile], memo: Mapping[str, FileState], stored: StoredFeatures
-) -> list[FileState | None]:
-    """Return the stored state of each image; None for images that must be read.
+class Recalled(NamedTuple):
+    """Stored states of the images of a pass.
+
+    Parameters
+    ----------
+    memo : Memo
+    at : ndarray of shape (n,), int64
+        Position in the memo of the state of each image; -1 for images that must be read.
+    n_renumbered : int
+        Number of images that must be read only because their inodes have changed.
+    """
+
+    memo: Memo
+    at: NDArray[np.int64]
+    n_renumbered: int
+
+    @property
+    def todo(self) -> NDArray[np.int64]:
+        """Positions of the images that must be read."""
+        return np.flatnonzero(self.at < 0)
+
+    def states(self, read: FileStates) -> FileStates:
+        """Return the states of all images, given the states of those that were read."""
+        n = len(self.at)
+        if len(read) == n:
+            return read
+        if not len(read) and np.array_equal(self.at, np.arange(n)):
+            return self.memo.states.take(slice(n))  # without a copy
+        at = self.at.copy()
+        at[self.todo] = len(self.memo) + np.arange(len(read))
+        return FileStates.gather([self.memo.states, read], at)
+
+
+def recall(images: ImageFiles, memo: Memo, stored: StoredFeatures) -> Recalled:
+    """Find the stored state of each image.
 
     A stored state is used only if the size, the times and the inode of the file are unchanged. If the image is usable,
     its row must also be in the store.
     """
-    states = [_unchanged(image, memo.get(image.sample.sample_id)) for image in images]
-    usable = as_hashes(state.content_hash for state in states if state is not None and state.status == "ok")
-    present = iter(stored.contains(keys_of(usable)).tolist())
-    return [state if state is not None and (state.status != "ok" or next(present)) else None for state in states]
+    at = memo.find(images.samples.sample_ids)
+    known = memo.states
+    is_ok, is_ignored = known.are("ok"), known.are("ignored")
+    n_renumbered = 0
+    for start in range(0, len(at) if len(known) else 0, _ROWS):
+        part = at[start : start + _ROWS]
+        places = np.maximum(part, 0)
+        stamps, listed = known.stamps[places], images.stamps[start : start + _ROWS]
+        is_known = (part >= 0) & (stamps[:, 1] >= 0) & ~is_ignored[places]
+        fits = is_known & stamps_fit(stamps, listed)
+        n_renumbered += int((is_known & ~fits & stamps_fit(stamps * _WITHOUT_INODE, listed)).sum())
+        usable = np.flatnonzero(fits & is_ok[places])
+        fits[usable] = stored.contains(keys_of(known.content_hashes[places[usable]]))
+        part[~fits] = -1
+    return Recalled(memo, at, n_renumbered)
 
 
-def _unchanged(image: ImageFile, known: FileState | None) -> FileState | None:
-    if known is None or known.mtime_ns < 0 or known.status == "ignored":
-        return None
-    return known if known.stamp.fits(image.stamp) else None
+def report_renumbered(recalled: Recalled, runtime: Runtime) -> None:
+    """Report that most files must be read only because their inodes have changed; see docs/decisions/listing.md."""
+    if recalled.n_renumbered > len(recalled.at) // 2:
+        runtime.notice(
+            f"{recalled.n_renumbered:,} files have new inode numbers, but the same sizes and times; they are read "
+            "again. If this is reported at each run, mount their file system with stable inode numbers"
+        )
 
 
 def membership_test(stored: StoredFeatures) -> Callable[[Sequence[bytes]], list[bool]]:
@@ -168,24 +215,28 @@ def as_hashes(content_hashes: Iterable[bytes]) -> NDArray[np.uint8]:
     return np.frombuffer(b"".join(content_hashes), np.uint8).reshape(-1, 32)
 
 
-def state_of_duplicate(state: FileState, shown: Mapping[bytes, FileState]) -> FileState:
-    """Return the state of a file, completed with the result of decoding a duplicate.
+def with_states_of_duplicates(states: FileStates, rows: NDArray[np.int64], shown: FileStates) -> FileStates:
+    """Return states of files, some of which are completed with the result of decoding a duplicate.
 
     Parameters
     ----------
-    state : FileState
-    shown : mapping of bytes to FileState
-        States of decoded files, by content hash.
+    states : FileStates
+    rows : ndarray of shape (n,), int64
+        Positions of the files that were not decoded.
+    shown : FileStates
+        States of decoded files. If several have the same content, the last one counts.
     """
-    decoded = shown.get(state.content_hash)
-    if decoded is None or decoded is state or not state.content_hash:
-        return state
-    again = decoded.status == "skipped" and decoded.mtime_ns < 0  # the decoded duplicate is also read again
-    return replace(
-        state,
-        mtime_ns=-1 if again else state.mtime_ns,
-        status=decoded.status,
-        reason=decoded.reason,
-        width=decoded.width,
-        height=decoded.height,
-    )
+    rows = rows[states.content_hashes[rows].any(axis=1)]
+    found = find_rows(states.content_hashes[rows], shown.content_hashes)
+    rows, found = rows[found >= 0], found[found >= 0]
+    if not len(rows):
+        return states
+    at = np.arange(len(states))
+    at[rows] = len(states) + found
+    names = ("statuses", "reasons", "widths", "heights")
+    columns = {name: gathered([getattr(states, name), getattr(shown, name)], at) for name in names}
+    # If the decoded duplicate is read again by the next run, so are the others.
+    again = rows[shown.are("skipped")[found] & (shown.stamps[found, 1] < 0)]
+    stamps = states.stamps.copy()
+    stamps[again, 1] = -1
+    return states.replaced(stamps=stamps, **columns)

@@ -184,7 +184,7 @@ def _found(
     how = reading_key(spec.decode, spec.white, spec.page, runtime)
     dataset, memo = list_images(path, how, options, runtime, prefix)
     filled = look_up(dataset.images, memo, store, runtime)
-    lacking = sum(state.status == "lacking" for state in filled.states)
+    lacking = int(filled.states.are("lacking").sum())
     if lacking:
         raise DatasetError(
             f"{lacking:,} of {len(dataset.images):,} images of {path} have no features yet; "

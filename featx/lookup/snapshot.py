@@ -10,7 +10,7 @@ from featx.dataset import Dataset
 from featx.errors import ImageError
 from featx.runtime import Runtime
 from featx.store import write_snapshot
-from featx.table import FeatureTable, FileState, Sample
+from featx.table import Categorical, FeatureTable, FileState, FileStates, Samples, Texts
 
 _MOST_NAMED = 20
 
@@ -19,11 +19,17 @@ def remember_states(cache: Path, dataset: Dataset, how: str, states: Sequence[Fi
     """Write the snapshot of a data set, if the data set has an id; single files and lists have none."""
     if not dataset.id:
         return
-    entries = [(image.sample, state) for image, state in zip(dataset.images, states, strict=True)]
-    for entry in dataset.ignored:
-        entries.append((Sample(entry.name), FileState(status="ignored", **entry.stamp._asdict())))
-    entries.sort(key=lambda pair: pair[0].sample_id.split("/"))
-    write_snapshot(cache, dataset.id, dataset.root, how, entries)
+    samples, all_states = dataset.images.samples, FileStates.of(states)
+    if dataset.ignored:
+        others = Samples.unlabelled(dataset.ignored.names)
+        samples = Samples(
+            Texts.join([samples.sample_ids, others.sample_ids]),
+            Categorical.join([samples.labels, others.labels]),
+            Categorical.join([samples.groups, others.groups]),
+            Categorical.join([samples.splits, others.splits]),
+        )
+        all_states = FileStates.join([all_states, FileStates.ignored(dataset.ignored.stamps)])
+    write_snapshot(cache, dataset.id, dataset.root, how, samples, all_states)
 
 
 def notice_own_folders(dataset: Dataset, runtime: Runtime) -> None:

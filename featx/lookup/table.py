@@ -17,7 +17,7 @@ from featx.lookup.memo import PassResult
 from featx.lookup.snapshot import stop_if_none_usable
 from featx.lookup.views import StoredViews
 from featx.store import SIGNATURE_SHAPE, FeatureStore, keys_of
-from featx.table import CHUNK, ORIGINS, Extraction, FeatureTable, FileState, OwnFolder, Sample, Skipped
+from featx.table import CHUNK, ORIGINS, Extraction, FeatureTable, FileStates, OwnFolder, Samples, Skipped, as_strings
 
 
 def join_passes(passes: Sequence[PassResult]) -> PassResult:
@@ -26,7 +26,7 @@ def join_passes(passes: Sequence[PassResult]) -> PassResult:
     for result in passes:
         notes.update(result.notes)
     return PassResult(
-        states=[state for result in passes for state in result.states],
+        states=FileStates.join([result.states for result in passes] or [FileStates.blank(0)]),
         n_computed=sum(result.n_computed for result in passes),
         device=next((result.device for result in passes if result.device), ""),
         notes=dict(notes),
@@ -48,8 +48,7 @@ def dataset_table(
     ImageError
         If none of the images can be used.
     """
-    samples = [image.sample for image in dataset.images]
-    ignored = [entry.name for entry in dataset.ignored]
+    samples, ignored = dataset.images.samples, dataset.ignored.names
     table = table_of(dataset.name, samples, ignored, filled, store, title, started, augmented, dataset.own_folders)
     stop_if_none_usable(table, f"of {dataset.name}")
     extraction = replace(table.extraction, remarks=dataset.remarks)
@@ -58,7 +57,7 @@ def dataset_table(
 
 def table_of(
     name: str,
-    samples: Sequence[Sample],
+    samples: Samples,
     ignored: Sequence[str],
     filled: PassResult,
     store: FeatureStore,
@@ -73,7 +72,7 @@ def table_of(
     ----------
     name : str
         Name of the data set.
-    samples : sequence of Sample
+    samples : Samples
     ignored : sequence of str
         Files that are not images.
     filled : PassResult
@@ -89,9 +88,10 @@ def table_of(
     own_folders : sequence of OwnFolder
         Folders that were not scanned, because they contain output of featx.
     """
-    pairs = list(zip(samples, filled.states, strict=True))
-    usable = [(sample, state) for sample, state in pairs if state.status == "ok"]
-    content_hashes = np.frombuffer(b"".join(state.content_hash for _, state in usable), np.uint8).reshape(-1, 32)
+    states = filled.states
+    is_ok = states.are("ok")
+    usable = slice(None) if is_ok.all() else np.flatnonzero(is_ok)  # a slice makes no copy
+    content_hashes = states.content_hashes[usable]
     keys = keys_of(content_hashes)
     header = store.header()
     probes = header.probes if header is not None else np.empty((0, 0), np.float32)
@@ -120,17 +120,16 @@ def table_of(
         device=filled.device,
         precision=store.spec.precision,
         n_features=int(probes.shape[1]),
-        n_images=len(usable),
+        n_images=len(content_hashes),
         n_computed=filled.n_computed,
-        n_cached=len(usable) - filled.n_computed,
-        n_duplicates=len(usable) - len({state.content_hash for _, state in usable}),
+        n_cached=len(content_hashes) - filled.n_computed,
+        n_duplicates=len(content_hashes) - len(np.unique(as_strings(content_hashes))),
         skipped=tuple(
-            Skipped(sample.sample_id, state.reason, position)
-            for position, (sample, state) in enumerate(pairs)
-            if state.status == "skipped"
+            Skipped(samples.sample_ids[position], states.reasons[position], position)
+            for position in np.flatnonzero(states.are("skipped")).tolist()
         ),
-        ignored=tuple(ignored),
-        cut_away=_cut_away([state for _, state in usable]) if store.spec.resize == "crop" else None,
+        ignored=ignored,
+        cut_away=_cut_away(states.widths[usable], states.heights[usable]) if store.spec.resize == "crop" else None,
         notes=filled.notes,
         seconds=time.monotonic() - started,
         views=None if augmented is None else augmented.views,
@@ -140,7 +139,7 @@ def table_of(
     return FeatureTable(
         name=name,
         spec=store.spec,
-        samples=_with_origins(usable),
+        samples=_with_origins(samples, states, usable),
         content_hashes=content_hashes,
         opened=opened,
         read_signatures=read_signatures,
@@ -150,18 +149,17 @@ def table_of(
     )
 
 
-def _with_origins(usable: Sequence[tuple[Sample, FileState]]) -> list[Sample]:
-    """Return the samples; camera and day are further columns if the EXIF data of any image contain them."""
-    columns = {name for sample, _ in usable[:1] for name, _ in sample.others}
-    added = [name for name in ORIGINS if name not in columns and any(getattr(state, name) for _, state in usable)]
-    if not added:
-        return [sample for sample, _ in usable]
-    return [
-        replace(sample, others=(*sample.others, *((name, getattr(state, name)) for name in added)))
-        for sample, state in usable
-    ]
+def _with_origins(samples: Samples, states: FileStates, usable: NDArray[np.int64] | slice) -> Samples:
+    """Return the usable samples; camera and day are further columns if the EXIF data of any image contain them."""
+    chosen = samples if isinstance(usable, slice) else samples.take(usable)
+    columns = {name: column.take(usable) for name, column in zip(ORIGINS, (states.cameras, states.days), strict=True)}
+    return chosen.with_columns(
+        {name: column for name, column in columns.items() if name not in samples.others and any(column.counts())}
+    )
 
 
-def _cut_away(states: Sequence[FileState]) -> float | None:
-    shares = [1 - (CROP_FRACTION * min(s.width, s.height)) ** 2 / (s.width * s.height) for s in states if s.width]
-    return float(np.mean(shares)) if shares else None
+def _cut_away(widths: NDArray[np.int32], heights: NDArray[np.int32]) -> float | None:
+    known = widths > 0
+    width, height = widths[known].astype(np.float64), heights[known].astype(np.float64)
+    shares = 1 - (CROP_FRACTION * np.minimum(width, height)) ** 2 / (width * height)
+    return float(shares.mean()) if len(shares) else None

@@ -10,9 +10,9 @@ import numpy as np
 from featx.augmentation import PRESETS, read_policy
 from featx.errors import SpecError
 from featx.lookup.memo import as_hashes
-from featx.source import ImageFile
+from featx.source import ImageFile, ImageFiles
 from featx.store import FeatureStore, StoredFeatures, keys_of, note_use
-from featx.table import FileState, Views
+from featx.table import FileState, FileStates, Views
 
 
 @dataclass(frozen=True)
@@ -82,10 +82,12 @@ def describe_views(store: FeatureStore, n: int, n_contents: int, n_computed: int
 
 def unique_training_images(images: Sequence[ImageFile], states: Sequence[FileState]) -> dict[bytes, ImageFile]:
     """Return one image for each usable content of the training part, by content hash, in the order of the images."""
+    columns, known = ImageFiles.of(images), FileStates.of(states)
     chosen: dict[bytes, ImageFile] = {}
-    for image, state in zip(images, states, strict=True):
-        if state.status == "ok" and image.sample.is_training:
-            chosen.setdefault(state.content_hash, image)
+    for at in np.flatnonzero(known.are("ok") & columns.samples.are_training()).tolist():
+        content_hash = known.content_hashes[at].tobytes()
+        if content_hash not in chosen:
+            chosen[content_hash] = columns[at]
     return chosen
 
 

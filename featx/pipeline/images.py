@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from itertools import chain
 from typing import Protocol
@@ -24,14 +24,15 @@ from featx.lookup.memo import (
     memo_for_spec,
     not_finite_reason,
     recall,
-    state_of_duplicate,
+    report_renumbered,
+    with_states_of_duplicates,
 )
-from featx.readers import Chunk, IsKnown, ReaderPool, Task
+from featx.readers import Chunk, ReaderPool, Task
 from featx.runtime import Runtime
-from featx.source import ImageFile
+from featx.source import ImageFiles
 from featx.spec import FeatureSpec
 from featx.store import FeatureStore, Rows, StoredFeatures, StoreWriter, keys_of, note_use
-from featx.table import FileState
+from featx.table import FileStates, Memo, find_rows
 
 _WIDE = 100_000
 _ROUNDING = 0.02
@@ -39,20 +40,20 @@ _ROUNDING = 0.02
 
 
 def fill(
-    images: Sequence[ImageFile],
-    memo: Mapping[str, FileState],
+    images: ImageFiles,
+    memo: Memo,
     store: FeatureStore,
     locate: Locate,
     runtime: Runtime,
-    remember: Callable[[Sequence[FileState]], None] = lambda states: None,
+    remember: Callable[[FileStates], None] = lambda states: None,
 ) -> PassResult:
     """Compute those features of the images that are not in the store.
 
     Parameters
     ----------
-    images : sequence of ImageFile
-    memo : mapping of str to FileState
-        Stored states of the files, by sample_id.
+    images : ImageFiles
+    memo : Memo
+        Stored states of the files.
     store : FeatureStore
     locate : callable
         Returns the weights file or the network file of the feature spec; called only if features must be computed.
@@ -76,22 +77,23 @@ def fill(
             stored = intact_rows(store, runtime)
             memo = memo_for_spec(memo, store.spec)
         progress = Progress("extracting features", runtime, len(images))
-        states = recall(images, memo, stored)
-        todo = [image for image, state in zip(images, states, strict=True) if state is None]
+        recalled = recall(images, memo, stored)
+        report_renumbered(recalled, runtime)
+        todo = images.take(recalled.todo)
         progress.advance(len(images) - len(todo))
         is_known = membership_test(stored)
         with (
             ReaderPool(Task.for_spec(store.spec, runtime.max_pixels), todo, runtime) as pool,
             contextlib.closing(pool.read(is_known=is_known)) as chunks,
         ):
-            pending = _Batches(chunks, progress, not_finite_reason(store.spec))
+            pending = _Batches(chunks, len(todo), progress, not_finite_reason(store.spec))
             device = compute_rows(store.spec, locate, runtime, pending, writer, progress)
-        pending.skip_undecoded(is_known)
+        pending.skip_undecoded(stored)
         del stored, is_known
         with runtime.stage("writing the features"):
             writer.finish()
-            settled = pending.settle(states, memo)
-            if pending.n_not_finite and not any(state.status == "ok" for state in settled):
+            settled = recalled.states(pending.completed(memo))
+            if pending.n_not_finite and not settled.are("ok").any():
                 raise EngineError(f"for every image, {_network(store.spec, locate)} gives features that are not finite")
             remember(settled)
     note_use(store.path)
@@ -186,20 +188,22 @@ def compute_rows(
 class _Batches(Iterator[NDArray[np.uint8]]):
     """Pass the decoded images of each chunk to the backbone, and match the features with the images."""
 
-    def __init__(self, chunks: Iterator[Chunk], progress: Progress, not_finite: str) -> None:
+    def __init__(self, chunks: Iterator[Chunk], n: int, progress: Progress, not_finite: str) -> None:
         self._chunks = chunks
         self._progress = progress
         self._not_finite = not_finite
         self._under_way: deque[tuple[Chunk, int]] = deque()
-        self._read: list[FileState] = []
+        self._read = FileStates.blank(n)
+        self._n_read = 0
         self.notes: Counter[str] = Counter()
         self.n_computed = 0
         self.n_not_finite = 0
 
     def __next__(self) -> NDArray[np.uint8]:
         for chunk in self._chunks:
-            start = len(self._read)
-            self._read += chunk.states
+            start = self._n_read
+            self._n_read += len(chunk.images)
+            self._read.assign(start, chunk.states)
             self.notes.update(outcome.note for outcome in chunk.outcomes if outcome.note)
             n_decoded = len(chunk.pixels)
             self._progress.advance(len(chunk.images) - n_decoded)
@@ -218,29 +222,36 @@ class _Batches(Iterator[NDArray[np.uint8]]):
         for row in np.flatnonzero(~finite).tolist():
             at, outcome = decoded[row]
             state = replace(outcome.state, status="skipped", reason=self._not_finite, width=0, height=0)
-            self._read[start + at] = state
+            self._read.assign(start + at, [state])
         self.n_not_finite += int((~finite).sum())
         self.n_computed += int(finite.sum())
         rows = Rows(keys_of(hashes)[finite], chunk.signatures[finite], features[finite])
         chunk.release()
         return rows
 
-    def skip_undecoded(self, is_known: IsKnown) -> None:
+    def skip_undecoded(self, stored: StoredFeatures) -> None:
         """Skip images whose content was to be decoded as another image that could not be read a second time."""
-        decoded = {state.content_hash for state in self._read if state.width or state.status == "skipped"}
-        rest = [
-            at
-            for at, state in enumerate(self._read)
-            if state.status == "ok" and not state.width and state.content_hash not in decoded
-        ]
-        known = is_known([self._read[at].content_hash for at in rest])
-        for at in (at for at, here in zip(rest, known, strict=True) if not here):
+        read = self._read
+        rest = self._undecoded()
+        rest = rest[find_rows(read.content_hashes[rest], read.content_hashes[self._decoded()]) < 0]
+        for at in rest[~stored.contains(keys_of(read.content_hashes[rest]))].tolist():
             reason = "a file with the same content changed while it was read; the next run tries again"
-            self._read[at] = replace(self._read[at], status="skipped", reason=reason, mtime_ns=-1)
+            read.assign(at, [replace(read[at], status="skipped", reason=reason, mtime_ns=-1)])
 
-    def settle(self, states: Sequence[FileState | None], memo: Mapping[str, FileState]) -> list[FileState]:
-        """Return the states of all images; a duplicate gets that of the decoded file of this or an earlier run."""
-        shown = {s.content_hash: s for s in memo.values() if s.width}
-        shown |= {s.content_hash: s for s in self._read if s.status == "skipped" or s.width}
-        read = iter(self._read)
-        return [state if state is not None else state_of_duplicate(next(read), shown) for state in states]
+    def completed(self, memo: Memo) -> FileStates:
+        """Return the states of the images that were read; a duplicate gets that of the decoded file of this or an
+        earlier run."""
+        read, rows = self._read, self._undecoded()
+        if not len(rows):
+            return read
+        is_in_memo = memo.states.widths > 0
+        is_in_memo[is_in_memo] = find_rows(memo.states.content_hashes[is_in_memo], read.content_hashes[rows]) >= 0
+        shown = FileStates.join([memo.states.take(is_in_memo), read.take(self._decoded())])
+        return with_states_of_duplicates(read, rows, shown)
+
+    def _decoded(self) -> NDArray[np.bool_]:
+        return (self._read.widths > 0) | self._read.are("skipped")
+
+    def _undecoded(self) -> NDArray[np.int64]:
+        """Return the positions of the images that were read, but decoded as another image with the same content."""
+        return np.flatnonzero(self._read.are("ok") & (self._read.widths == 0))

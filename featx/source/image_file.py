@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+
 from featx.source.source import OpenFile, Source
-from featx.table import Sample, Stamp
+from featx.table import Categorical, Column, Sample, Samples, Stamp
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,3 +51,58 @@ class ImageFile:
     def open(self) -> OpenFile:
         """Open the file for reading; see :meth:`featx.source.Source.open`."""
         return self.source.open(self.sample.sample_id)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class ImageFiles(Column[ImageFile]):
+    """The images of a data set as columns; an :class:`ImageFile` is made when it is read.
+
+    Parameters
+    ----------
+    samples : Samples
+    sources : Categorical
+        Source of each image.
+    stamps : ndarray of shape (n, 4), int64
+        Size, modification time, inode and ctime of each file.
+    reasons : Categorical
+        Reason of each image, see :class:`ImageFile`.
+    """
+
+    samples: Samples
+    sources: Categorical[Source]
+    stamps: NDArray[np.int64]
+    reasons: Categorical[str]
+
+    @classmethod
+    def of(cls, images: Iterable[ImageFile]) -> ImageFiles:
+        """Return the columns of some images."""
+        if isinstance(images, ImageFiles):
+            return images
+        rows = list(images)
+        return cls(
+            Samples.of(image.sample for image in rows),
+            Categorical.of(image.source for image in rows),
+            np.array([image.stamp for image in rows], np.int64).reshape(-1, 4),
+            Categorical.of(image.reason for image in rows),
+        )
+
+    def __len__(self) -> int:
+        return len(self.stamps)
+
+    def block(self, start: int, stop: int) -> list[ImageFile]:
+        """Return some consecutive images."""
+        rows = zip(
+            self.samples.block(start, stop),
+            self.sources.block(start, stop),
+            self.stamps[start:stop].tolist(),
+            self.reasons.block(start, stop),
+            strict=True,
+        )
+        return [
+            ImageFile(sample, source, size, mtime_ns, inode, ctime_ns, reason)
+            for sample, source, (size, mtime_ns, inode, ctime_ns), reason in rows
+        ]
+
+    def take(self, at: NDArray[np.int64]) -> ImageFiles:
+        """Return the images at some positions."""
+        return ImageFiles(self.samples.take(at), self.sources.take(at), self.stamps[at], self.reasons.take(at))

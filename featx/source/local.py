@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from featx.files import check_relative_path, open_regular, path_status, safe_join
-from featx.source.source import UNKNOWN, BrokenLinkError, Entry, OpenFile, Source, do_nothing
+from featx.source.entries import Entry
+from featx.source.source import UNKNOWN, BrokenLinkError, OpenFile, Source, do_nothing
 from featx.source.walk import folders_in, walk
 from featx.table import OwnFolder, Stamp
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import errno
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterator
-from dataclasses import dataclass
 from types import TracebackType
 from typing import BinaryIO, Self
 
 from featx.files import TooLargeError
 from featx.options import RuntimeOptions
+from featx.source.entries import Entry
 from featx.table import OwnFolder, Stamp
 
 UNKNOWN = Stamp(-1, -1)
@@ -28,37 +28,6 @@ LARGE_FILE = 64_000_000
 
 class BrokenLinkError(FileNotFoundError):
     """A link whose target does not exist."""
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """A file of a source, or a folder that cannot be read.
-
-    Parameters
-    ----------
-    name : str
-        POSIX path relative to the root.
-    size : int
-        Size in bytes; -1 if unknown (a broken link).
-    mtime_ns : int
-        Modification time in nanoseconds; -1 if unknown.
-    inode, ctime_ns : int
-        See :class:`featx.table.Stamp`.
-    reason : str
-        Reason why a folder cannot be read; empty for files.
-    """
-
-    name: str
-    size: int
-    mtime_ns: int
-    inode: int = 0
-    ctime_ns: int = 0
-    reason: str = ""
-
-    @property
-    def stamp(self) -> Stamp:
-        """Stamp that changes when the file changes."""
-        return Stamp(self.size, self.mtime_ns, self.inode, self.ctime_ns)
 
 
 class OpenFile:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import errno
 import os
+from array import array
 from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 from featx.errors import DatasetError
 from featx.files import CACHE_TAG, CACHE_TAG_TEXT, read_regular
-from featx.source.source import Entry, do_nothing
+from featx.source.entries import Entry
+from featx.source.source import UNKNOWN, do_nothing
 from featx.table import OwnFolder, Stamp
 
 OUTPUT_TAG = ".featx-output"
@@ -21,6 +23,7 @@ _OF_THE_SYSTEM = ("/proc", "/sys")
 """Virtual file systems, whose content is generated on reading and changes constantly."""
 
 _LONGEST_TAG = 1000
+_TAGS = (OUTPUT_TAG, CACHE_TAG)
 
 
 def walk(root: Path, leave_out: Callable[[OwnFolder], None] = do_nothing) -> Iterator[Entry]:
@@ -41,46 +44,90 @@ def walk(root: Path, leave_out: Callable[[OwnFolder], None] = do_nothing) -> Ite
     DatasetError
         If the root cannot be read, or is itself a cache or an output folder of featx.
     """
-    entries = _list_root(root)
     top = os.path.realpath(root)
     entered = {top}
-    # A loop with one list per level, because folders can be nested more deeply than Python's recursion limit.
-    levels: list[tuple[str, list[os.DirEntry[str]]]] = [("", entries)]
+    # A loop with one listing per level, because folders can be nested more deeply than Python's recursion limit.
+    levels = [("", _list_root(root))]
     while levels:
-        prefix, entries = levels[-1]
-        if not entries:
+        prefix, listing = levels[-1]
+        for name, stamp, folder in listing:
+            if folder is None:
+                size, mtime_ns, inode, ctime_ns = stamp
+                yield Entry(prefix + name, size, mtime_ns, inode, ctime_ns)
+            elif not folder.is_link or _may_enter(folder.path, top, entered):
+                try:
+                    inner = _list_inner(folder)
+                except OSError as error:
+                    reason = f"the folder cannot be read: {error.strerror or error}"
+                    yield Entry(prefix + name, -1, -1, reason=reason)
+                    continue
+                if (written := inner.written_by_featx()) is None:
+                    levels.append((f"{prefix}{name}/", inner))
+                    break
+                leave_out(OwnFolder(prefix + name, _count_files(folder.path), written.what))
+        else:
             levels.pop()
-            continue
-        entry = entries.pop()  # frees the entry, which caches 1 kB of file status
-        if _is_hidden(entry):
-            continue
-        name = prefix + entry.name
-        if not _is_folder(entry):
-            yield _entry(entry, name)
-        elif not entry.is_symlink() or _may_enter(entry.path, top, entered):
-            try:
-                inner = _list_inner(entry)
-            except OSError as error:
-                yield Entry(name, -1, -1, reason=f"the folder cannot be read: {error.strerror or error}")
-                continue
-            if (written := _written_by_featx(inner)) is None:
-                levels.append((name + "/", inner))
-            else:
-                leave_out(OwnFolder(name, _count_files(entry.path), written.what))
 
 
-def _list_root(root: Path) -> list[os.DirEntry[str]]:
+class _Folder(NamedTuple):
+    path: str
+    is_link: bool
+
+
+class _Listing:
+    """The content of a folder without hidden files, sorted by name; an iterator that goes on where it was left.
+
+    Each file is queried when its folder is listed, because a million objects of ``os.scandir`` take a gigabyte when
+    they keep what the system states about each file.
+    """
+
+    def __init__(self, folder: str) -> None:
+        self._tags: list[os.DirEntry[str]] = []
+        self._folders: dict[str, _Folder] = {}
+        names: list[str] = []
+        stamps = array("q")
+        with os.scandir(folder) as found:
+            for entry in found:
+                name = entry.name
+                if name in _TAGS:
+                    self._tags.append(entry)
+                if _is_hidden(name):
+                    continue
+                names.append(name)
+                if _is_folder(entry):
+                    self._folders[name] = _Folder(entry.path, entry.is_symlink())
+                    stamps.extend(UNKNOWN)
+                else:
+                    stamps.extend(_stamp(entry))
+        self._names, self._stamps = names, stamps
+        self._order = iter(sorted(range(len(names)), key=names.__getitem__))
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> tuple[str, Sequence[int], _Folder | None]:
+        """Return the name and the stamp of a file, or the name of a folder, and the folder."""
+        at = next(self._order)
+        name = self._names[at]
+        return name, self._stamps[4 * at : 4 * at + 4], self._folders.get(name)
+
+    def written_by_featx(self) -> _Written | None:
+        """Return the kind and the tag of a folder that featx wrote; None for other folders."""
+        return _written_by_featx(self._tags)
+
+
+def _list_root(root: Path) -> _Listing:
     try:
-        entries = _list(os.fspath(root))
+        listing = _Listing(os.fspath(root))
     except OSError as error:
         raise DatasetError(f"the folder {root} cannot be read: {error.strerror or error}") from None
-    written = _written_by_featx(entries)
+    written = listing.written_by_featx()
     if written is not None:
         raise DatasetError(
             f"{root} is not scanned, because its file {written.tag} marks it as {written.what}; give another "
             f"folder, or delete {written.tag} if this folder contains your images"
         )
-    return entries
+    return listing
 
 
 def _list(folder: str) -> list[os.DirEntry[str]]:
@@ -88,12 +135,11 @@ def _list(folder: str) -> list[os.DirEntry[str]]:
         return sorted(found, key=lambda entry: entry.name, reverse=True)
 
 
-def _list_inner(folder: os.DirEntry[str]) -> list[os.DirEntry[str]]:
-    entries = _list(folder.path)
-    target = os.path.realpath(folder.path) if folder.is_symlink() else ""
+def _list_inner(folder: _Folder) -> _Listing:
+    target = os.path.realpath(folder.path) if folder.is_link else ""
     if _is_below(target, _OF_THE_SYSTEM):
         raise OSError(errno.EINVAL, f"it leads to {target}, which belongs to a virtual file system")
-    return entries
+    return _Listing(folder.path)
 
 
 def folders_in(root: Path, parent: str, known: Collection[str] = ()) -> list[str]:
@@ -109,7 +155,7 @@ def folders_in(root: Path, parent: str, known: Collection[str] = ()) -> list[str
     return sorted(
         start + entry.name
         for entry in entries
-        if start + entry.name not in known and not _is_hidden(entry) and _is_folder(entry) and _is_entered(entry)
+        if start + entry.name not in known and not _is_hidden(entry.name) and _is_folder(entry) and _is_entered(entry)
     )
 
 
@@ -120,8 +166,8 @@ def _is_entered(folder: os.DirEntry[str]) -> bool:
         return True
 
 
-def _is_hidden(entry: os.DirEntry[str]) -> bool:
-    return entry.name.startswith(".") or entry.name.lower() in _SYSTEM
+def _is_hidden(name: str) -> bool:
+    return name.startswith(".") or name.lower() in _SYSTEM
 
 
 def _is_folder(entry: os.DirEntry[str], follow_links: bool = True) -> bool:
@@ -178,7 +224,7 @@ def _count_files(folder: str) -> int:
         except OSError:
             continue
         for entry in entries:
-            if not _is_hidden(entry):
+            if not _is_hidden(entry.name):
                 if _is_folder(entry, follow_links=False):
                     folders.append(entry.path)
                 else:
@@ -186,9 +232,8 @@ def _count_files(folder: str) -> int:
     return n
 
 
-def _entry(entry: os.DirEntry[str], name: str) -> Entry:
+def _stamp(entry: os.DirEntry[str]) -> Stamp:
     try:
-        status = entry.stat()
+        return Stamp.of(entry.stat())
     except OSError:  # a broken link, or deleted since the folder was listed
-        return Entry(name, -1, -1)
-    return Entry(name, *Stamp.of(status))
+        return UNKNOWN

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
+import mmap
 import os
-import re
-import sys
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,17 +18,15 @@ from featx.errors import DamagedStoreError, NewerFormatError, StoreError
 from featx.files import is_real_folder
 from featx.store.files import prepare_cache, write_cache_file
 from featx.store.hdf5 import StoredFile, new_hdf5
-from featx.table import FileState, FileStatus, Sample
+from featx.table import Categorical, FileState, FileStates, FileStatus, Memo, Sample, Samples, Texts
 
 _FORMAT_NAME = "featx data set"
-_FORMAT_VERSION = 1
-_NOT_READ = bytes(32)
-_STATUSES: dict[str, FileStatus] = {"ok": "ok", "skipped": "skipped", "ignored": "ignored"}
-_OF_SAMPLES = ("sample_id", "label", "group", "split")
+_FORMAT_VERSION = 2
+_STATUSES: set[str] = {"ok", "skipped", "ignored"}
+_OF_SAMPLES = ("label", "group", "split")
 _OF_FILES = ("status", "reason", "camera", "day")
-_TEXTS = (*_OF_SAMPLES, *_OF_FILES)
-_IDENTITY = ("inode", "ctime_ns")
-_NUMBERS = ("size", "mtime_ns", "width", "height", *_IDENTITY)
+_CODES = ("|u1", "<u2", "<u4")
+"""Types of the codes of columns with few distinct values."""
 
 
 @dataclass(frozen=True)
@@ -61,9 +59,9 @@ class SnapshotSummary:
 
 
 def write_snapshot(
-    cache: Path, dataset_id: str, root: Path, decode: str, entries: Sequence[tuple[Sample, FileState]]
+    cache: Path, dataset_id: str, root: Path, decode: str, samples: Sequence[Sample], states: Sequence[FileState]
 ) -> None:
-    """Replace the snapshot of a data set.
+    """Replace the snapshot of a data set; if it has this content already, only its modification time is changed.
 
     Parameters
     ----------
@@ -74,8 +72,10 @@ def write_snapshot(
         Root folder of the data set. The absolute path is stored.
     decode : str
         Key of the settings with which images were read or skipped, see :func:`featx.lookup.reading_key`.
-    entries : sequence of (Sample, FileState)
-        Sample and state of each file, in sample_id order.
+    samples : sequence of Sample
+        Sample of each file.
+    states : sequence of FileState
+        State of each file, in the same order.
 
     Raises
     ------
@@ -83,21 +83,32 @@ def write_snapshot(
         If the cache cannot be written.
     """
     path = prepare_cache(cache, "datasets") / f"{dataset_id}.h5"
-    write_cache_file(path, lambda temporary: _write(temporary, root, decode, entries))
+    attrs: dict[str, str | int] = {"format": _FORMAT_NAME, "format_version": _FORMAT_VERSION}
+    attrs |= {"root": str(root.resolve()), "decode": decode}
+    columns = _columns(Samples.of(samples), FileStates.of(states))
+    if _is_stored(path, attrs, columns):
+        with contextlib.suppress(OSError):
+            os.utime(path)
+    else:
+        write_cache_file(path, lambda temporary: _write(temporary, attrs, columns))
 
 
-def read_snapshot(cache: Path, dataset_id: str, decode: str) -> dict[str, FileState]:
+def read_snapshot(cache: Path, dataset_id: str, decode: str) -> Memo:
     """Return the stored states of the files of a data set, by sample_id.
 
-    A snapshot only saves time. If the snapshot is missing, cannot be read, or is from an early version of featx that
-    did not store camera names, the result is empty and all files are read again. Images that were skipped with other
-    settings (``decode``) are also read again.
+    A snapshot only saves time. If the snapshot is missing, cannot be read, or has an earlier format, the result is
+    empty and all files are read again. Images that were skipped with other settings (``decode``) are also read again.
     """
-    folder = cache / "datasets"
+    folder, nothing = cache / "datasets", Memo(Texts.of([]), FileStates.blank(0))
     try:
-        return _read(StoredFile(folder / f"{dataset_id}.h5"), decode) if is_real_folder(folder) else {}
+        file = StoredFile(folder / f"{dataset_id}.h5") if is_real_folder(folder) else None
+        if file is None or not _is_snapshot(file):
+            return nothing
+        states = _read_states(file)
+        known = Memo(_read_texts(file, "sample_id", len(states)), states)
     except OSError:  # the file is missing or damaged
-        return {}
+        return nothing
+    return known if file.attrs.get("decode") == decode else known.take(~states.are("skipped"))
 
 
 def summarize_snapshot(path: Path) -> SnapshotSummary:
@@ -125,18 +136,23 @@ def summarize_snapshot(path: Path) -> SnapshotSummary:
         raise NewerFormatError(
             f"{path} has format {version}; this version of featx reads format {_FORMAT_VERSION}. Update featx"
         )
+    if version == 1 and file.attrs.get("format") == _FORMAT_NAME:
+        raise DamagedStoreError(
+            f"{path} has format 1, which this version of featx does not read; extract the data set again, or delete "
+            "the file"
+        )
     if not _is_snapshot(file):
         raise DamagedStoreError(f"{path} is not the snapshot of a data set")
     file.check_structure()
-    n = math.prod(file.shape("sample_id"))
-    for name in file.names.intersection(_TEXTS) | {"sample_id", "status"}:
-        _read_texts(file, name, n)
-    for name in file.names.intersection(_IDENTITY) | set(_NUMBERS).difference(_IDENTITY):
-        file.mapped(name, "<i8", (n,))
-    statuses, hashes = _statuses(file, n)
-    counts = Counter(statuses)
-    read = hashes[hashes.any(axis=1)]
-    return SnapshotSummary(Path(str(file.attrs["root"])), counts["ok"], counts["skipped"], counts["ignored"], read)
+    states = _read_states(file)
+    _read_texts(file, "sample_id", len(states))
+    for name in _OF_SAMPLES:
+        _read_categorical(file, name, len(states))
+    counts = states.statuses.counts()
+    read = states.content_hashes[states.content_hashes.any(axis=1)]
+    return SnapshotSummary(
+        Path(str(file.attrs["root"])), counts.get("ok", 0), counts.get("skipped", 0), counts.get("ignored", 0), read
+    )
 
 
 def _is_snapshot(file: StoredFile) -> bool:
@@ -152,71 +168,106 @@ def is_path(text: object) -> bool:
         return False
 
 
-def _write(path: Path, root: Path, decode: str, entries: Sequence[tuple[Sample, FileState]]) -> None:
-    attrs: dict[str, str | int] = {"format": _FORMAT_NAME, "format_version": _FORMAT_VERSION}
-    attrs |= {"root": str(root.resolve()), "decode": decode}
-    samples = [sample for sample, _ in entries]
-    states = [state for _, state in entries]
-    with new_hdf5(path, attrs) as file:
-        for name in _TEXTS:
-            source: Sequence[Sample | FileState] = states if name in _OF_FILES else samples
-            file.add(name, text_column([getattr(record, name) for record in source]))
-        for name in _NUMBERS:
-            file.add(name, np.array([getattr(state, name) for state in states], np.int64))
-        hashes = b"".join(state.content_hash or _NOT_READ for state in states)
-        file.add("content_hash", np.frombuffer(hashes, np.uint8).reshape(-1, 32))
-
-
-def _read(file: StoredFile, decode: str) -> dict[str, FileState]:
-    if not _is_snapshot(file) or not file.names.issuperset(_OF_FILES):
-        return {}
-    same_decode = file.attrs.get("decode") == decode
-    n = math.prod(file.shape("sample_id"))
-    unknown = set(_IDENTITY) - file.names  # not stored by early versions of featx, whose times are therefore not used
-    sizes, times, widths, heights, inodes, changes = (
-        [-1] * n if unknown and name in ("mtime_ns", *_IDENTITY) else file.mapped(name, "<i8", (n,)).tolist()
-        for name in _NUMBERS
-    )
-    ids, reasons, cameras, days = (_read_texts(file, name, n) for name in ("sample_id", "reason", "camera", "day"))
-    statuses, content = _statuses(file, n)
-    hashes = [row.tobytes() for row in content]
-    return {
-        sample_id: FileState(
-            sizes[i],
-            times[i],
-            b"" if hashes[i] == _NOT_READ else hashes[i],
-            statuses[i],
-            sys.intern(reasons[i]),
-            widths[i],
-            heights[i],
-            sys.intern(cameras[i]),
-            sys.intern(days[i]),
-            inodes[i],
-            changes[i],
-        )
-        for i, sample_id in enumerate(ids)
-        if same_decode or statuses[i] != "skipped"
+def _columns(samples: Samples, states: FileStates) -> dict[str, NDArray[Any]]:
+    """Return all datasets of a snapshot, which depend only on the rows."""
+    columns: dict[str, NDArray[Any]] = {
+        "sample_id": samples.sample_ids.content,
+        "stamp": states.stamps,
+        "content_hash": states.content_hashes,
+        "width": states.widths,
+        "height": states.heights,
     }
+    texts: dict[str, Categorical[Any]] = {name: getattr(samples, f"{name}s") for name in _OF_SAMPLES}
+    texts |= {"status": states.statuses, "reason": states.reasons, "camera": states.cameras, "day": states.days}
+    for name, column in texts.items():
+        used = column.changed(lambda text: text or "").in_order()
+        columns |= {name: used.codes, f"{name}_values": Texts.of(used.values).content}
+    return columns
 
 
-def _statuses(file: StoredFile, n: int) -> tuple[list[FileStatus], NDArray[np.uint8]]:
-    """Return the status and the content hash of each file; check that every usable image has a content hash."""
-    texts = _read_texts(file, "status", n)
-    content: NDArray[np.uint8] = file.mapped("content_hash", "u1", (n, 32))
-    is_ok = np.array([text == "ok" for text in texts], np.bool_)
-    if not set(texts) <= set(_STATUSES) or not content[is_ok].any(axis=1).all():
+def _is_stored(path: Path, attrs: Mapping[str, str | int], columns: Mapping[str, NDArray[Any]]) -> bool:
+    """Return whether a snapshot has the given content and is undamaged."""
+    try:
+        file = StoredFile(path)
+        if file.attrs != attrs or file.names != columns.keys():
+            return False
+        for name, values in columns.items():
+            if (file.dtype(name), file.shape(name)) != (values.dtype.str, values.shape):
+                return False
+            stored = file.mapped(name, values.dtype.str, values.shape)
+            is_equal = np.array_equal(stored, values)
+            _forget(stored)
+            if not is_equal:
+                return False
+    except OSError:  # the file is missing or damaged
+        return False
+    return True
+
+
+def _write(path: Path, attrs: Mapping[str, str | int], columns: Mapping[str, NDArray[Any]]) -> None:
+    with new_hdf5(path, attrs) as file:
+        for name, values in columns.items():
+            file.add(name, values)
+
+
+def _read_states(file: StoredFile) -> FileStates:
+    """Return the states of all files; check that every usable image has a content hash."""
+    n = math.prod(file.shape("width"))
+    statuses, reasons, cameras, days = (_read_categorical(file, name, n) for name in _OF_FILES)
+    content: NDArray[np.uint8] = _copied(file, "content_hash", "u1", (n, 32))
+    is_ok = statuses.where(lambda status: status == "ok")
+    if not set(statuses.values) <= _STATUSES or (is_ok & ~content.any(axis=1)).any():
         raise DamagedStoreError("a file has an invalid status")
-    return [_STATUSES[text] for text in texts], content
+    return FileStates(
+        _copied(file, "stamp", "<i8", (n, 4)),
+        content,
+        _copied(file, "width", "<i4", (n,)),
+        _copied(file, "height", "<i4", (n,)),
+        cast("Categorical[FileStatus]", statuses),
+        reasons,
+        cameras,
+        days,
+    )
+
+
+def _read_texts(file: StoredFile, name: str, n: int | None = None) -> Texts:
+    """Return a column of texts; check that there are ``n`` texts."""
+    content: NDArray[np.uint8] = _copied(file, name, "u1", (math.prod(file.shape(name)),))
+    texts = Texts(content)
+    if (n is not None and len(texts) != n) or content[-1:].any():
+        raise DamagedStoreError(f"{name} has {len(texts)} texts; expected {n}")
+    return texts
+
+
+def _read_categorical(file: StoredFile, name: str, n: int) -> Categorical[str]:
+    dtype = file.dtype(name)
+    if dtype not in _CODES:
+        raise DamagedStoreError(f"{name} has dtype {dtype}; expected one of {', '.join(_CODES)}")
+    values = list(_read_texts(file, f"{name}_values"))
+    codes = _copied(file, name, dtype, (n,))
+    if n and codes.max() >= len(values):
+        raise DamagedStoreError(f"{name} has a code without a value")
+    return Categorical(codes, values)
+
+
+def _copied(file: StoredFile, name: str, dtype: str, shape: tuple[int, ...]) -> NDArray[Any]:
+    """Return a copy of a dataset, because Windows cannot replace a file that is mapped into memory."""
+    mapped = file.mapped(name, dtype, shape)
+    values = np.array(mapped)
+    _forget(mapped)
+    return values
+
+
+def _forget(mapped: NDArray[Any]) -> None:
+    """Release the memory of the file to which a mapped array belongs; it is read again when it is needed."""
+    source: Any = mapped
+    while source is not None and not isinstance(source, mmap.mmap):
+        source = getattr(source, "base", None)
+    if source is not None and hasattr(mmap, "MADV_DONTNEED"):  # not on Windows
+        source.madvise(mmap.MADV_DONTNEED)
 
 
 def text_column(values: Sequence[str | None]) -> NDArray[np.bytes_]:
     """Return texts as byte strings of equal width (at least one byte); None becomes an empty text."""
     encoded = [(value or "").encode("utf-8", "surrogateescape") for value in values]
     return np.array(encoded, f"S{max(map(len, encoded), default=0) or 1}")
-
-
-def _read_texts(file: StoredFile, name: str, n: int) -> list[str]:
-    dtype = file.dtype(name)
-    if not re.fullmatch(r"\|S[1-9]\d{0,8}", dtype):
-        raise DamagedStoreError(f"{name} has dtype {dtype}; expected text")
-    return [value.decode("utf-8", "surrogateescape") for value in file.mapped(name, dtype, (n,)).tolist()]

@@ -2,135 +2,20 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from featx.spec import EngineName, FeatureSpec, Precision
-
-ORIGINS = ("camera", "day")
-"""Names of the further columns of a sample that are filled from EXIF data."""
-
-Split = Literal["train", "val", "test"]
-"""Name of a part of a data set. The folders or the manifest of the data set define the parts."""
-
-FileStatus = Literal["ok", "skipped", "ignored", "lacking"]
-"""Status of a file, see :class:`FileState`."""
+from featx.table.samples import Sample, column_of
 
 CHUNK = 4096
 """Number of rows that are read at a time when a table is streamed."""
-
-
-@dataclass(frozen=True, slots=True)
-class Sample:
-    """One image of a data set.
-
-    Parameters
-    ----------
-    sample_id : str
-        POSIX path relative to the data set's root; bytes that are not valid UTF-8 are represented by
-        surrogate escapes.
-    label, group, split : str or None
-        Values that the data set defines, or None. A split is ``train``, ``val`` or ``test``.
-    others : tuple of (str, str)
-        Name and value of each further column of the manifest, and of ``camera`` and ``day`` if the EXIF data of the
-        image contain them.
-    """
-
-    sample_id: str
-    label: str | None = None
-    group: str | None = None
-    split: Split | None = None
-    others: tuple[tuple[str, str], ...] = ()
-
-    @property
-    def is_training(self) -> bool:
-        """Whether the sample belongs to the training part: it has a label, and the split ``train`` or none."""
-        return self.label is not None and self.split in (None, "train")
-
-
-class Stamp(NamedTuple):
-    """Metadata that show whether a file has been changed or replaced.
-
-    Parameters
-    ----------
-    size : int
-        Size in bytes.
-    mtime_ns : int
-        Modification time in ns, which any program can set.
-    inode : int
-        Number of the file in its file system; 0 if the system provides none.
-    ctime_ns : int
-        Time in ns of the last change of content or attributes, which no program can set; on Windows the creation time.
-    """
-
-    size: int
-    mtime_ns: int
-    inode: int = 0
-    ctime_ns: int = 0
-
-    @classmethod
-    def of(cls, status: os.stat_result) -> Stamp:
-        """Return the stamp of a file.
-
-        A time that does not fit into 64 bits is stored as -1, because such a time is not valid.
-        """
-        mtime, ctime = status.st_mtime_ns, status.st_ctime_ns
-        mtime, ctime = mtime if abs(mtime) < 1 << 63 else -1, ctime if abs(ctime) < 1 << 63 else -1
-        return cls(status.st_size, mtime, status.st_ino % (1 << 63), ctime)
-
-    def fits(self, other: Stamp) -> bool:
-        """Return whether two stamps belong to the same unchanged file; inodes are compared only if both are known."""
-        return self == (other if self.inode and other.inode else other._replace(inode=self.inode))
-
-
-@dataclass(frozen=True, slots=True)
-class FileState:
-    """State of a file when it was last read.
-
-    Parameters
-    ----------
-    size : int
-        Size in bytes.
-    mtime_ns : int
-        Modification time in ns; -1 if the next change of the file might leave this time unchanged.
-    content_hash : bytes
-        SHA-256 of the file's bytes; empty if the file was not read.
-    status : {"ok", "skipped", "ignored", "lacking"}
-        ``ok``: a usable image. ``skipped``: an image that could not be used. ``ignored``: a file that is not an image.
-        ``lacking``: an image whose features are not in the store.
-    reason : str
-        Reason why the image was skipped; otherwise empty.
-    width, height : int
-        Size in pixels after rotation by the EXIF orientation; 0 if the image was not decoded.
-    camera, day : str
-        Camera, and day on which the image was taken, from the EXIF data; empty if the EXIF data do not state them.
-    inode, ctime_ns : int
-        See :class:`Stamp`.
-    """
-
-    size: int
-    mtime_ns: int
-    content_hash: bytes = b""
-    status: FileStatus = "ok"
-    reason: str = ""
-    width: int = 0
-    height: int = 0
-    camera: str = ""
-    day: str = ""
-    inode: int = 0
-    ctime_ns: int = 0
-
-    @property
-    def stamp(self) -> Stamp:
-        """Stamp of the file, which shows whether it has changed."""
-        return Stamp(self.size, self.mtime_ns, self.inode, self.ctime_ns)
 
 
 @dataclass(frozen=True)
@@ -237,7 +122,7 @@ class Extraction:
         Number of images with features that have the same bytes as an earlier image; ``n_cached`` includes them.
     skipped : tuple of Skipped
         Images that could not be used.
-    ignored : tuple of str
+    ignored : sequence of str
         Files that are not images.
     cut_away : float or None
         Mean fraction of the image area that the crop removes; None for other values of ``resize``, or if the
@@ -276,7 +161,7 @@ class Extraction:
     n_cached: int
     n_duplicates: int
     skipped: tuple[Skipped, ...]
-    ignored: tuple[str, ...]
+    ignored: Sequence[str]
     cut_away: float | None
     notes: dict[str, int]
     seconds: float
@@ -335,7 +220,7 @@ class FeatureTable:
     spec : FeatureSpec
         How the features were computed: backbone, weights, layer, input size and so on.
     samples : sequence of Sample
-        The images that have features.
+        The images that have features; in columns (:class:`featx.table.Samples`), so that a million take little memory.
     content_hashes : ndarray of shape (n_samples, 32), uint8
         SHA-256 of each file's bytes; equal for duplicates.
     opened : callable
@@ -378,7 +263,7 @@ class FeatureTable:
         return len(self.samples)
 
     def __repr__(self) -> str:
-        n_classes = len({sample.label for sample in self.samples} - {None})
+        n_classes = len(set(self.y.tolist()) - {None})
         features = f"{self.extraction.n_features:,} features of {self.spec.backbone}"
         return f"FeatureTable({self.name}: {len(self):,} images, {n_classes:,} classes, {features})"
 
@@ -399,22 +284,22 @@ class FeatureTable:
     @property
     def y(self) -> NDArray[Any]:
         """Labels, shape (n_samples,), object: str, or None for unlabelled samples."""
-        return np.array([s.label for s in self.samples], object)
+        return column_of(self.samples, "label")
 
     @property
     def groups(self) -> NDArray[Any]:
         """Groups that the data set defines, shape (n_samples,), object: str or None."""
-        return np.array([s.group for s in self.samples], object)
+        return column_of(self.samples, "group")
 
     @property
     def splits(self) -> NDArray[Any]:
         """Splits that the data set defines, shape (n_samples,), object: str or None."""
-        return np.array([s.split for s in self.samples], object)
+        return column_of(self.samples, "split")
 
     @property
     def sample_ids(self) -> NDArray[Any]:
         """Sample ids, shape (n_samples,), object."""
-        return np.array([s.sample_id for s in self.samples], object)
+        return column_of(self.samples, "sample_id")
 
     def chunks(self) -> Iterator[tuple[int, NDArray[np.float32]]]:
         """Yield the first position and the features of up to 4,096 consecutive samples at a time."""
