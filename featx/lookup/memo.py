@@ -106,7 +106,7 @@ def look_up(images: ImageFiles, memo: Memo, store: FeatureStore, runtime: Runtim
     memo = memo_for_spec(memo, store.spec)
     recalled = recall(images, memo, stored)
     report_renumbered(recalled, runtime)
-    todo = images.take(recalled.todo)
+    todo = recalled.images_to_read(images)
     progress = Progress("reading images", runtime, len(todo))
     read = FileStates.blank(len(todo))
     for at, reading in enumerate(read_images(Task("hash", max_pixels=runtime.max_pixels), todo, runtime)):
@@ -154,6 +154,11 @@ class Recalled(NamedTuple):
     def todo(self) -> NDArray[np.int64]:
         """Positions of the images that must be read."""
         return np.flatnonzero(self.at < 0)
+
+    def images_to_read(self, images: ImageFiles) -> ImageFiles:
+        """Return the images that must be read, in order."""
+        todo = self.todo
+        return images if len(todo) == len(images) else images.take(todo)
 
     def states(self, read: FileStates) -> FileStates:
         """Return the states of all images, given the states of those that were read."""

@@ -79,7 +79,7 @@ def fill(
         progress = Progress("extracting features", runtime, len(images))
         recalled = recall(images, memo, stored)
         report_renumbered(recalled, runtime)
-        todo = images.take(recalled.todo)
+        todo = recalled.images_to_read(images)
         progress.advance(len(images) - len(todo))
         is_known = membership_test(stored)
         with (

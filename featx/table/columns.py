@@ -17,7 +17,7 @@ BLOCK = 4096
 """Number of rows whose Python objects exist at a time when a column is read from start to end."""
 
 _TAKEN = 1 << 16
-"""Number of texts that are copied at a time, so that the positions of their bytes need little memory."""
+"""Number of rows that are copied at a time, so that positions and copies need little memory."""
 
 
 class Column(Sequence[T]):
@@ -110,12 +110,12 @@ class Texts(Column[str]):
             chosen = range(len(self))[at]
             first, stop = (chosen.start, chosen.stop) if chosen else (0, 0)
             return Texts(self.content[self._begin(first) : self._begin(stop)])
-        starts = np.concatenate([[0], self._ends[:-1] + 1]) if len(self) else np.empty(0, np.int64)
         parts = [np.empty(0, np.uint8)]
         for first in range(0, len(at), _TAKEN):
             some = at[first : first + _TAKEN]
-            sizes = self._ends[some] + 1 - starts[some]
-            gaps = starts[some] - (np.cumsum(sizes) - sizes)
+            starts = np.where(some > 0, self._ends[some - 1] + 1, 0)
+            sizes = self._ends[some] + 1 - starts
+            gaps = starts - (np.cumsum(sizes) - sizes)
             parts.append(self.content[np.arange(sizes.sum()) + np.repeat(gaps, sizes)])
         return Texts(np.concatenate(parts))
 
@@ -236,7 +236,14 @@ def gathered(columns: Sequence[Any], at: NDArray[np.int64]) -> Any:
     """Return the rows at some positions of several arrays or columns that follow each other."""
     if isinstance(columns[0], Categorical):
         return Categorical.join(columns).take(at)
-    return np.concatenate(columns)[at]
+    rows = np.empty((len(at), *columns[0].shape[1:]), columns[0].dtype)
+    for first in range(0, len(at), _TAKEN):
+        some, start = at[first : first + _TAKEN], 0
+        for column in columns:
+            here = (some >= start) & (some < start + len(column))
+            rows[first : first + _TAKEN][here] = column[some[here] - start]
+            start += len(column)
+    return rows
 
 
 def encoded(texts: Sequence[str]) -> bytes:

@@ -16,6 +16,8 @@ FileStatus = Literal["ok", "skipped", "ignored", "lacking"]
 """Status of a file, see :class:`FileState`."""
 
 _NOT_READ = bytes(32)
+_COMPARED = 1 << 16
+"""Number of names that are compared at a time."""
 
 
 class Stamp(NamedTuple):
@@ -269,11 +271,14 @@ class Memo(Mapping[str, FileState]):
         if np.array_equal(self.names.content[: len(names.content)], names.content):
             return np.arange(len(names))
         at = self._candidates(names)
-        found = np.flatnonzero(at >= 0)
-        if self.names.take(at[found]) != names.take(found):  # two names have the same hash
-            for i in found.tolist():
-                if self.names[int(at[i])] != names[i]:
-                    at[i] = -1
+        for start in range(0, len(at), _COMPARED):
+            part = at[start : start + _COMPARED]
+            found = np.flatnonzero(part >= 0)
+            known, wanted = self.names.take(part[found]), names.take(found + start)
+            if known != wanted:  # two names have the same hash
+                part[found] = np.where(
+                    [one == other for one, other in zip(known, wanted, strict=True)], part[found], -1
+                )
         return at
 
     def _candidates(self, names: Iterable[str]) -> NDArray[np.int64]:
