@@ -210,7 +210,8 @@ def drop_repeats(path: Path, samples: Iterable[Sample], remark: Remark) -> list[
                 f"{path} lists {len(differ):,} {'image' if len(differ) == 1 else 'images'} more than once, with "
                 f"different {column}s: {first_few(differ)}; keep one row for each image"
             )
-    in_order = sorted(first.values(), key=lambda sample: sample.sample_id.split("/"))
+    # No path contains a zero byte: this is the order of the parts of the paths.
+    in_order = sorted(first.values(), key=lambda sample: sample.sample_id.replace("/", "\0"))
     more = n - len(in_order)
     if more:
         repeat = "row repeats" if more == 1 else "rows repeat"
@@ -264,7 +265,13 @@ def _stop_if_many(path: Path, n: int, most: int, what: str) -> None:
 
 
 def _value(text: str) -> str:
-    return "" if text.strip().lower() in _MISSING else text.strip()
+    text = text.strip()
+    return _short_value(text) if len(text) <= _MOST_SHOWN else text
+
+
+@functools.lru_cache(10_000)  # most columns have few values, each of which is then stored once
+def _short_value(text: str) -> str:
+    return "" if text.lower() in _MISSING else text
 
 
 def _label(text: str) -> str:

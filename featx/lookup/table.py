@@ -92,7 +92,6 @@ def table_of(
     is_ok = states.are("ok")
     usable = slice(None) if is_ok.all() else np.flatnonzero(is_ok)  # a slice makes no copy
     content_hashes = states.content_hashes[usable]
-    keys = keys_of(content_hashes)
     header = store.header()
     probes = header.probes if header is not None else np.empty((0, 0), np.float32)
 
@@ -101,15 +100,14 @@ def table_of(
         if not 0 <= view <= n_views:
             raise DatasetError(f"{name} has no view {view}; expected 0 (the images themselves) to {n_views}")
         stored = (augmented.store if view and augmented is not None else store).snapshot()
-        of_view = keys_of(content_hashes, view)
-        return lambda at: stored.rows(of_view[at]).features
+        return lambda at: stored.rows(keys_of(content_hashes[at], view)).features
 
     def read_signatures(at: NDArray[np.int64]) -> NDArray[np.uint8]:
         stored = store.snapshot()
         signatures = np.empty((len(at), *SIGNATURE_SHAPE), np.uint8)
         for start in range(0, len(at), CHUNK):  # in chunks, because the features are read together with the signatures
             block = slice(start, start + CHUNK)
-            signatures[block] = stored.rows(keys[at[block]]).signatures
+            signatures[block] = stored.rows(keys_of(content_hashes[at[block]])).signatures
         return signatures
 
     extraction = Extraction(
