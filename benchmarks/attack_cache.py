@@ -50,8 +50,8 @@ def _add_image(scene: Scene) -> None:
     new.write_bytes((scene.root / "set" / "cat" / "cat000.png").read_bytes() + b"\n")
 
 
-def _store(scene: Scene) -> Path:
-    return next((scene.root / "cache" / "features").glob("*.h5"))
+def _segment(scene: Scene) -> Path:
+    return next((scene.root / "cache" / "features").glob("*/*.h5"))
 
 
 def _gc_elsewhere(scene: Scene) -> str:
@@ -89,7 +89,7 @@ def _gc_links(scene: Scene) -> str:
             shutil.move(aside, kept)
     (cache / "training").mkdir(exist_ok=True)
     (cache / "training" / _ID).symlink_to(home / _ID)
-    (cache / "features" / f"{_ID}.h5.damaged").symlink_to(home / f"{_ID}.h5.damaged")
+    (_segment(scene).parent / f"{_ID}.h5.damaged").symlink_to(home / f"{_ID}.h5.damaged")
     _age(home)
     _age(cache)
     scene.featx("cache", "gc", "--gone").expect(0)
@@ -102,7 +102,7 @@ def _gc_names(scene: Scene) -> str:
     cache = scene.root / "cache"
     names = [".draft.tmp", "image.png", "features/x.damaged", "features/mine.journal", "graphs/mine.graph"]
     names += ["graphs/mine.json", "training/thesis/done", f"training/{_ID}/done", f"training/{_ID}/model.pt"]
-    names += [f"features/.{_ID}.h5.1.tmp", f"features/{_ID}.txt", "datasets/.mine.h5.tmp"]
+    names += [f"features/{_ID}/x.h5", f"features/.{_ID}.h5.1.tmp", f"features/{_ID}.txt", "datasets/.mine.h5.tmp"]
     _write(cache, *names)
     _age(cache)
     scene.featx("cache", "gc", "--gone").expect(0, "not written by featx")
@@ -153,10 +153,10 @@ def _odd_paths(scene: Scene) -> str:
 
 
 def _planted(scene: Scene, plant: Callable[[Path], object], what: str) -> str:
-    cache, store = scene.root / "cache", _store(scene)
+    cache, store = scene.root / "cache", _segment(scene)
     scene.featx("predict", "m.featx", "set/cat", "-o", "scores.csv").expect(0)
     graph, snapshot = next((cache / "graphs").glob("*.graph")), next((cache / "datasets").glob("*.h5"))
-    paths = [store.with_suffix(suffix) for suffix in (".journal", ".lock", ".used", ".h5")]
+    paths = [store.parent / name for name in ("journal", "lock", "used", "writer", "unfinished", store.name)]
     paths += [cache / "latest.json", cache / "networks.json", graph, graph.with_suffix(".json"), snapshot]
     for number, path in enumerate(paths):
         path.unlink(missing_ok=True)
@@ -184,7 +184,7 @@ def _planted_pipes(scene: Scene) -> str:
 
 
 def _hard_links(scene: Scene) -> str:
-    journal = _store(scene).with_suffix(".journal")
+    journal = _segment(scene).parent / "journal"
     victim = scene.root / "victim"
     victim.write_text("precious")
     os.link(victim, journal)
@@ -195,7 +195,7 @@ def _hard_links(scene: Scene) -> str:
 
 
 def _holes(scene: Scene) -> str:
-    cache, store = scene.root / "cache", _store(scene)
+    cache, store = scene.root / "cache", _segment(scene)
     graph = next((cache / "graphs").glob("*.graph"))
     paths = [cache / "latest.json", cache / "networks.json", graph.with_suffix(".json"), graph]
     for path in paths:
@@ -269,15 +269,17 @@ def _set(index: dict[str, Any], where: str, value: Any) -> None:
 
 
 def _absurd_stores(scene: Scene) -> str:
-    store = _store(scene)
+    store = _segment(scene)
     sound = store.read_bytes()
     for what, (where, value) in _OF_STORES.items():
+        for path in store.parent.glob("*.h5*"):
+            path.unlink()
         store.write_bytes(sound)
         _edit_index(store, lambda index, where=where, value=value: _set(index, where, value))  # type: ignore[misc]
         scene.featx("cache", "ls").expect(0, "damaged")
         if what in ("a negative shape", "no producers", "half a surrogate as spec"):
             scene.featx("extract", "set").expect(0, "was damaged and has been renamed to")
-            require(store.read_bytes() == sound, f"another store after {what}")
+            require(store.read_bytes() == sound, f"another segment after {what}")
     return f"{len(_OF_STORES)} indexes with correct checksums: reported as damaged, set aside and made again"
 
 
@@ -345,7 +347,7 @@ ATTACKS: tuple[Attack, ...] = (
     Attack("a hard link in place of a journal", _hard_links),
     Attack("sparse files of 1 TB as files of the cache", _holes),
     Attack("images of equal size and time swapped, or overwritten in place", _swapped),
-    Attack("stores with invalid indexes and correct checksums", _absurd_stores),
+    Attack("segments with invalid indexes and correct checksums", _absurd_stores),
     Attack("snapshots with invalid indexes and correct checksums", _absurd_snapshots),
     Attack("latest.json with invalid content", _absurd_notes),
     Attack("files with impossible times", _odd_times),

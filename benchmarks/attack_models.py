@@ -252,7 +252,7 @@ def _outside_weights(scene: Scene) -> str:
         (scene.root / "n.onnx").write_bytes(_onnx_outside("w.bin", reordered))
         words = ("extract", "set", "--backbone", "n.onnx", "--preprocess", "none", "--cache", "c2")
         message = _refused(scene, scene.featx(*words), "keeps its weights in another file")
-    require(not list((scene.root / "c2").glob("features/*.h5")), "features were kept")
+    require(not list((scene.root / "c2").glob("features/*/*.h5")), "features were kept")
     return message
 
 

@@ -17,7 +17,7 @@ import numpy as np
 from benchmarks.extraction_runs import Ended, FaultCounts, Place, end
 from featx.errors import DamagedStoreError
 from featx.runtime import Runtime
-from featx.store import keys_of
+from featx.store import as_bytes, keys_of
 
 _SOON = 2.0
 """Seconds within which a run must end after a request to stop."""
@@ -206,15 +206,15 @@ def bytes_flipped(place: Place, tries: int, rng: random.Random) -> FaultCounts:
     """Flip one bit of a finished store; no wrong row may be read, and another run must repair the store."""
     counts, unread = FaultCounts(tries), 0
     cache = place.full_cache()
-    path = next((cache / "features").glob("*.h5"))
+    whole = next((place.whole / "features").glob("*/*.h5"))
     for _ in range(tries):
-        content = bytearray(place.store)
+        path = _restored(whole, cache)
+        content = bytearray(whole.read_bytes())
         content[rng.randrange(len(content))] ^= 1 << rng.randrange(8)
         path.write_bytes(content)
         unread += _compare_rows(place, cache, counts)
         _mend(place, cache, counts)
-        path.with_suffix(".h5.damaged").unlink(missing_ok=True)
-    counts.remark = f"{unread} stores became unreadable as a whole, were renamed and made again"
+    counts.remark = f"{unread} segments became unreadable as a whole, were renamed and made again"
     return counts
 
 
@@ -222,29 +222,35 @@ def ragged(place: Place, tries: int, rng: random.Random) -> FaultCounts:
     """Truncate a finished store, or append random bytes."""
     counts = FaultCounts(2 * tries)
     cache = place.full_cache()
-    path = next((cache / "features").glob("*.h5"))
+    whole = next((place.whole / "features").glob("*/*.h5"))
+    content = whole.read_bytes()
     for number in range(2 * tries):
-        cut = rng.randrange(len(place.store))
-        path.write_bytes(place.store[:cut] if number % 2 else place.store + rng.randbytes(cut))
+        path, cut = _restored(whole, cache), rng.randrange(len(content))
+        path.write_bytes(content[:cut] if number % 2 else content + rng.randbytes(cut))
         _compare_rows(place, cache, counts)
         _mend(place, cache, counts)
-        path.with_suffix(".h5.damaged").unlink(missing_ok=True)
     return counts
 
 
 def _compare_rows(place: Place, cache: Path, counts: FaultCounts) -> bool:
     """Count rows of a damaged store that differ from the correct rows; return whether the store is unreadable."""
-    try:
-        found = place.opened(cache).snapshot()
-    except DamagedStoreError:
-        return True
-    keys = np.frombuffer(found.keys().tobytes(), np.uint8).reshape(-1, 34)
+    found = place.opened(cache).snapshot()
+    keys = as_bytes(found.keys())
     whole = place.opened(place.whole).snapshot()
-    known = whole.contains(keys)
-    counts.wrong += int((~known).sum())
-    same = found.rows(keys[known]).features == whole.rows(keys[known]).features
-    counts.wrong += int((~same.all(axis=1)).sum())
-    return False
+    counts.wrong += int((~whole.contains(keys)).sum())
+    for key in keys:
+        with contextlib.suppress(DamagedStoreError):
+            row, right = (stored.rows(key[np.newaxis]).features for stored in (found, whole))
+            counts.wrong += not np.array_equal(row, right)
+    return bool(found.damaged)
+
+
+def _restored(whole: Path, cache: Path) -> Path:
+    """Replace the store of a cache by its only segment before it was damaged; return the path of the segment."""
+    folder = cache / "features" / whole.parent.name
+    shutil.rmtree(folder)
+    folder.mkdir()
+    return Path(shutil.copy(whole, folder))
 
 
 def _mend(place: Place, cache: Path, counts: FaultCounts) -> None:

@@ -65,7 +65,7 @@ class Place:
         self.result = self.run(self.whole).result
         self.seconds = time.monotonic() - started
         self.n_images = self.result["n_images"]
-        self.store = (self.whole / "features" / f"{self.result['features_id']}.h5").read_bytes()
+        self.store = self.exported(self.whole)
         self._next = 0
 
     def fresh_cache(self, at: Path | None = None) -> Path:
@@ -95,8 +95,7 @@ class Place:
 
     def n_rows(self, cache: Path) -> int:
         """Return the number of rows in the store and the journal of a cache."""
-        head = self.opened(self.whole).header()
-        return len(FeatureStore(cache, FeatureSpec.from_json(head.spec)).snapshot().keys())
+        return len(self.opened(cache).snapshot().keys())
 
     def opened(self, cache: Path) -> FeatureStore:
         """Return the store of a cache."""
@@ -104,8 +103,14 @@ class Place:
         return FeatureStore(cache, FeatureSpec.from_json(spec))
 
     def is_same(self, cache: Path) -> bool:
-        """Return whether the store of a cache has the same bytes as after the extraction without faults."""
-        return (cache / "features" / f"{self.result['features_id']}.h5").read_bytes() == self.store
+        """Return whether the store of a cache has the same rows as after the extraction without faults."""
+        return self.exported(cache) == self.store
+
+    def exported(self, cache: Path) -> bytes:
+        """Return the bytes of the export of the store of a cache."""
+        path = self.root / "exported.h5"
+        self.opened(cache).snapshot().export(path, lambda done, total: None)
+        return path.read_bytes()
 
 
 def end(running: subprocess.Popen[str]) -> Ended:

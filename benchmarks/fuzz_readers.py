@@ -63,7 +63,7 @@ def _check_rows(store) -> str:
     rows = _rows(12)
     known = {key.tobytes(): row for key, row in zip(rows.keys, rows.features, strict=True)}
     found = store.snapshot()
-    keys = np.frombuffer(found.keys().tobytes(), np.uint8).reshape(-1, 34)
+    keys = np.frombuffer(found.keys().tobytes(), np.uint8).reshape(-1, 36)
     for key, features in zip(keys, found.rows(keys).features, strict=True):
         if key.tobytes() not in known or not np.array_equal(known[key.tobytes()], features):
             return "wrong: a row that was never written"
@@ -72,10 +72,11 @@ def _check_rows(store) -> str:
 
 def _store(folder: Path) -> Read:
     store = _filled_store(folder, finish=True)
-    valid = store.path.read_bytes()
+    path = next(store.path.glob("*.h5"))
+    valid = path.read_bytes()
 
     def read(rng: random.Random, mutate: Mutate) -> str:
-        store.path.write_bytes(mutate(valid))
+        path.write_bytes(mutate(valid))
         return _check_rows(store)
 
     return read
@@ -83,7 +84,7 @@ def _store(folder: Path) -> Read:
 
 def _journal(folder: Path) -> Read:
     store = _filled_store(folder, finish=False)
-    path = store.path.with_suffix(".journal")
+    path = store.path / "journal"
     valid = path.read_bytes()
 
     def read(rng: random.Random, mutate: Mutate) -> str:

@@ -36,7 +36,7 @@ def main() -> None:
             shutil.rmtree(cache / "features")
             _copy(files[:size], images)
             found = run_worker("benchmarks.memory", images, "--worker", cache)
-            stored = sum(path.stat().st_size for path in (cache / "features").glob("*.h5")) / 1e6
+            stored = sum(path.stat().st_size for path in (cache / "features").glob("*/*.h5")) / 1e6
         rate = found["n"] / found["seconds"]
         print_row(found["n"], found["peak"], found["seconds"], rate, stored)
         results.append({**found, "stored": stored})

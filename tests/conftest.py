@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import re
 import shutil
+import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,7 @@ from PIL import Image
 from featx.backbones.table import BACKBONES, Backbone, KerasWeights
 from featx.engines import BackboneLoader, Engine
 from featx.runtime import Runtime
+from featx.store import open_store
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -146,6 +148,14 @@ def make_classes(folder: Path, colours: dict[str, tuple[int, int, int]], n: int)
         for i in range(n):
             save_image(folder / name / f"{name}-{i:02}.png", colour, seed=1000 * number + i)
     return folder
+
+
+def stored_bytes(store: Path) -> bytes:
+    """Return the export of a feature store, whose bytes depend only on the rows."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "store.h5"
+        open_store(store).snapshot().export(path, lambda done, total: None)
+        return path.read_bytes()
 
 
 def without_progress(text: str) -> str:

@@ -15,19 +15,19 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
-from conftest import Fake, make_classes, quadrant_means, save_image
+from conftest import Fake, make_classes, quadrant_means, save_image, stored_bytes
 from PIL import Image
 
 from featx.augmentation import PRESETS, make_views, read_policy
 from featx.caching import clean_cache, list_cache, verify_cache
-from featx.errors import DatasetError, OptionError, OutputError, SpecError, StoreError
+from featx.errors import DamagedStoreError, DatasetError, OptionError, OutputError, SpecError, StoreError
 from featx.extraction import compute_table, extract
 from featx.images import prepare
 from featx.lookup import latest, recall_table
 from featx.options import ExtractOptions, RunOptions
 from featx.readers import job
 from featx.runtime import Runtime
-from featx.store import FeatureStore, keys_of
+from featx.store import FeatureStore
 
 EVERYTHING = "brightness=0.1,contrast=0.2,crop=0.1,flip=both,rotation=15,shear=0.2,shift=0.1,zoom=0.2"
 
@@ -276,7 +276,7 @@ def test_plain_features_are_those_of_a_run_without_views(fake, images, tmp_path)
     plain = run(fake, images)
     table = run(fake, images, runtime=Runtime(tmp_path / "other"), augment="light", views=2)
     assert table.spec == plain.spec
-    assert table.extraction.store.read_bytes() == plain.extraction.store.read_bytes()
+    assert stored_bytes(table.extraction.store) == stored_bytes(plain.extraction.store)
 
 
 def test_only_missing_views_are_computed(fake, images):
@@ -304,7 +304,7 @@ def test_stores_do_not_depend_on_workers_and_batch_size(fake, images, tmp_path, 
     reference = run(fake, images, augment=EVERYTHING, views=3)
     other = Runtime(tmp_path / "other", workers=workers, batch_size=batch_size)
     table = run(fake, images, runtime=other, augment=EVERYTHING, views=3)
-    assert table.extraction.views.store.read_bytes() == reference.extraction.views.store.read_bytes()
+    assert stored_bytes(table.extraction.views.store) == stored_bytes(reference.extraction.views.store)
 
 
 def test_views_computed_in_two_steps_equal_those_of_one_step(fake, images, tmp_path):
@@ -312,7 +312,7 @@ def test_views_computed_in_two_steps_equal_those_of_one_step(fake, images, tmp_p
     other = Runtime(tmp_path / "other")
     run(fake, images, runtime=other, augment="medium", views=1)
     table = run(fake, images, runtime=other, augment="medium", views=4)
-    assert table.extraction.views.store.read_bytes() == reference.extraction.views.store.read_bytes()
+    assert stored_bytes(table.extraction.views.store) == stored_bytes(reference.extraction.views.store)
 
 
 class _StoppedError(Exception):
@@ -334,7 +334,7 @@ def test_an_interrupted_run_is_continued(fake, images, tmp_path, after):
     before = fake.n_computed
     table = run(fake, images, runtime=Runtime(tmp_path / "other"), augment="light", views=3)
     assert 72 - after - 7 <= fake.n_computed - before <= 72 - min(after, 7)
-    assert table.extraction.views.store.read_bytes() == reference.extraction.views.store.read_bytes()
+    assert stored_bytes(table.extraction.views.store) == stored_bytes(reference.extraction.views.store)
 
 
 def test_a_killed_run_is_continued(images, tmp_path, keras_start):
@@ -351,14 +351,15 @@ def test_a_killed_run_is_continued(images, tmp_path, keras_start):
     stores = []
     for cache in (killed, whole):
         done = extract(images, runtime=Runtime(cache), **options).extraction
-        stores.append((done.store.read_bytes(), done.views.store.read_bytes()))
+        stores.append((stored_bytes(done.store), stored_bytes(done.views.store)))
         assert (done.views.n_cached > 0) is (cache == killed)
     assert stores[0] == stores[1]
 
 
 def journals(cache: Path) -> list[Path]:
     """Return the journal of the views once the store of the images is complete."""
-    return [path for path in cache.glob("features/*.journal") if len(list(cache.glob("features/*.h5"))) == 2]
+    complete = {path.parent for path in cache.glob("features/*/*.h5")}
+    return [path for path in cache.glob("features/*/journal") if complete and path.parent not in complete]
 
 
 def test_a_run_with_cached_views_does_not_import_tensorflow(fake, images):
@@ -509,9 +510,9 @@ def test_computing_a_table_does_not_update_the_latest(fake, images, tmp_path):
 def test_the_cache_keeps_and_checks_views(fake, images):
     table = run(fake, images, augment="light", views=2)
     store = table.extraction.views.store
-    before = store.read_bytes()
+    before = stored_bytes(store)
     assert clean_cache(runtime=fake.runtime).removed == ()
-    assert store.read_bytes() == before
+    assert stored_bytes(store) == before
     verified = verify_cache(runtime=fake.runtime)
     assert (verified.n_damaged, verified.to_dict()["n_rows"]) == (0, 24 + 48)
     specs = [entry.spec.get("augment") for entry in list_cache(runtime=fake.runtime).stores]
@@ -520,7 +521,8 @@ def test_the_cache_keeps_and_checks_views(fake, images):
     run(fake, images)
     removed = {(entry.kind, entry.n_rows) for entry in clean_cache(runtime=fake.runtime).removed}
     assert removed == {("rows", 1), ("rows", 2)}
-    with h5py.File(store) as file:
+    (segment,) = store.glob("*.h5")
+    with h5py.File(segment) as file:
         numbers = file["key"][:, 33].tolist()
     assert (numbers.count(1), numbers.count(2)) == (23, 23)
 
@@ -528,12 +530,16 @@ def test_the_cache_keeps_and_checks_views(fake, images):
 def test_a_damaged_view_is_computed_again(fake, images):
     table = run(fake, images, augment="light", views=2)
     store = table.extraction.views.store
-    before = store.read_bytes()
-    at = before.index(keys_of(table.content_hashes[:1], 2).tobytes())
-    store.write_bytes(before[: at + 3] + bytes([before[at + 3] ^ 1]) + before[at + 4 :])
+    exported = stored_bytes(store)
+    (segment,) = store.glob("*.h5")
+    before = segment.read_bytes()
+    at = before.index(table.opened(2)(np.array([0])).tobytes())
+    segment.write_bytes(before[: at + 3] + bytes([before[at + 3] ^ 1]) + before[at + 4 :])
+    with pytest.raises(DamagedStoreError, match="extract the data set again to recompute damaged rows"):
+        table.opened(2)(np.array([0]))
     again = run(fake, images, augment="light", views=2)
     assert again.extraction.views.n_computed == 1
-    assert store.read_bytes() == before
+    assert stored_bytes(store) == exported
 
 
 def test_a_changed_computation_of_views_is_detected(fake, images, monkeypatch):

@@ -15,7 +15,7 @@ from datetime import datetime
 import h5py
 import numpy as np
 import pytest
-from conftest import make_graph, without_progress
+from conftest import make_graph, stored_bytes, without_progress
 from PIL import Image
 from typer.testing import CliRunner
 
@@ -38,7 +38,12 @@ def table(fake, images):
 
 
 def store_of(fake):
-    return next((fake.runtime.cache / "features").glob("*.h5"))
+    return next((fake.runtime.cache / "features").iterdir())
+
+
+def segment_of(fake):
+    (path,) = store_of(fake).glob("*.h5")
+    return path
 
 
 def make_old(path):
@@ -58,8 +63,8 @@ def flip(path, at):
 
 def test_ls(fake, images, table):
     write_graph(fake.runtime.cache, "0" * 16, make_graph())
-    (fake.runtime.cache / "features" / f".{table.spec.id}.h5.0123456789abcdef.tmp").write_bytes(b"left")
-    used = store_of(fake).with_suffix(".used").stat().st_mtime
+    (fake.runtime.cache / "features" / table.spec.id / f".{'a' * 16}.h5.0123456789abcdef.tmp").write_bytes(b"left")
+    used = (store_of(fake) / "used").stat().st_mtime
     listing = featx.list_cache(runtime=fake.runtime)
     (store,) = listing.stores
     assert (store.id, store.status, store.n_rows, store.n_features) == (table.spec.id, "ok", 24, 12)
@@ -85,7 +90,7 @@ def test_the_backbone_of_a_graph_is_listed(table):
 
 
 def test_a_lookup_counts_as_use(fake, images, table):
-    used = store_of(fake).with_suffix(".used")
+    used = store_of(fake) / "used"
     make_old(used)
     before = used.stat().st_mtime
     featx.latest(fake.runtime)
@@ -104,8 +109,11 @@ def test_a_flipped_bit_anywhere_in_any_file_is_detected(fake, table):
     write_graph(fake.runtime.cache, "0" * 16, make_graph())
     assert statuses(fake) == {}
     rng = random.Random(0)
-    features = fake.runtime.cache / "features"
-    for path in (store_of(fake), *fake.runtime.cache.glob("datasets/*.h5"), *fake.runtime.cache.glob("graphs/*.graph")):
+    for path in (
+        segment_of(fake),
+        *fake.runtime.cache.glob("datasets/*.h5"),
+        *fake.runtime.cache.glob("graphs/*.graph"),
+    ):
         valid = path.read_bytes()
         for _ in range(60):
             flip(path, rng.randrange(len(valid)))
@@ -115,11 +123,12 @@ def test_a_flipped_bit_anywhere_in_any_file_is_detected(fake, table):
             path.write_bytes(damaged)
             assert statuses(fake) == {path.name: "damaged"}
         path.write_bytes(valid)
-    assert sorted(path.suffix for path in features.iterdir()) == [".h5", ".lock", ".used"]
+    names = sorted(path.name for path in store_of(fake).iterdir())
+    assert names == [segment_of(fake).name, "lock", "used"]
 
 
 def test_damaged_rows_are_counted_and_recomputed(fake, images, table):
-    path = store_of(fake)
+    path = segment_of(fake)
     with h5py.File(path) as file:
         at = file["features"].id.get_offset()
     flip(path, at + 5 * 12 * 4)
@@ -138,7 +147,7 @@ def test_foreign_files_invalid_notes_and_incomplete_journals_are_reported(fake, 
     (cache / "latest.json").write_text("[1]")
     with FeatureStore(cache, table.spec).writer(print) as writer:
         writer.begin(table.probes, {"engine": "test"})
-    journal = store_of(fake).with_suffix(".journal")
+    journal = store_of(fake) / "journal"
     with journal.open("ab") as stream:
         stream.write(b"torn")
     found = {"notes.txt": "foreign", "latest.json": "damaged", journal.name: "unfinished"}
@@ -156,12 +165,12 @@ def test_gc_removes_the_rows_of_deleted_images_and_nothing_else(fake, images, ta
     done = featx.clean_cache(runtime=fake.runtime)
     assert [(one.path, one.kind, one.n_rows) for one in done.removed] == [(path, "rows", 5)]
     assert statuses(fake) == {}
-    swept = path.read_bytes()
+    swept = stored_bytes(path)
     shutil.rmtree(fake.runtime.cache)
     before = fake.n_computed
     extract(images, "quadrants", runtime=fake.runtime)
     assert fake.n_computed == before + 19
-    assert path.read_bytes() == swept  # as if the rows had never existed
+    assert stored_bytes(path) == swept  # as if the rows had never existed
     assert len(list(copy.rglob("*.png"))) == 24
 
 
@@ -177,7 +186,8 @@ def test_gc_keeps_rows_of_a_second_set_and_removes_missing_sets_only_on_request(
     shutil.rmtree(other)
     done = featx.clean_cache(gone=True, runtime=fake.runtime)
     assert [(one.kind, one.n_rows) for one in done.removed] == [("data set", 24), ("store", 24)]
-    assert not list((fake.runtime.cache / "features").glob("*.h5"))
+    assert [path.name for path in store_of(fake).iterdir()] == ["lock"]
+    assert featx.list_cache(runtime=fake.runtime).stores == ()
 
 
 def test_gc_keeps_unfinished_rows_and_unreadable_files(fake, images, table):
@@ -189,17 +199,20 @@ def test_gc_keeps_unfinished_rows_and_unreadable_files(fake, images, table):
         path.unlink()
     done = featx.clean_cache(runtime=fake.runtime)
     assert "2 rows of an unfinished run are kept" in done.kept[0]
-    assert store_of(fake).with_suffix(".journal").exists()
+    assert (store_of(fake) / "journal").exists()
     extract(images, "quadrants", runtime=fake.runtime)
     flip(next(cache.glob("datasets/*.h5")), 30)
     with pytest.raises(StoreError, match="The rows of its data set are unknown; therefore no row is removed"):
         featx.clean_cache(runtime=fake.runtime)
     next(cache.glob("datasets/*.h5")).unlink()
-    flip(store_of(fake), 30)
+    segments = list(store_of(fake).glob("*.h5"))
+    assert len(segments) == 2
+    for path in segments:
+        flip(path, 30)
     done = featx.clean_cache(runtime=fake.runtime)
     assert "is kept" in done.kept[0]
     assert "all graphs are kept" in done.kept[1]
-    assert store_of(fake).exists()
+    assert all(path.exists() for path in segments)
 
 
 def keys(table):
@@ -212,16 +225,39 @@ def test_gc_removes_old_leftovers_and_unused_graphs(fake, table):
     cache = fake.runtime.cache
     write_graph(cache, "0" * 16, make_graph(name="old"))
     write_graph(cache, "1" * 16, make_graph(name="young"))
-    old, young = (f".{letter * 16}.h5.{'0' * 16}.tmp" for letter in "ab")
-    damaged, orphan, graph = f"{'c' * 16}.h5.damaged", f"{'d' * 16}.journal", f"{'0' * 16}.graph"
-    for name in (old, young, damaged, orphan):
-        (cache / "features" / name).write_bytes(b"any")
-    make_old(cache / "graphs" / graph)
-    make_old(cache / "features" / old)
-    removed = {one.path.name: one.kind for one in featx.clean_cache(runtime=fake.runtime).removed}
-    assert removed == {graph: "graph", old: "leftover", damaged: "leftover", orphan: "leftover"}
+    store = store_of(fake)
+    old, young = (store / f".{letter * 16}.h5.{'0' * 16}.tmp" for letter in "ab")
+    damaged, graph = store / f"{'c' * 16}.h5.damaged", cache / "graphs" / f"{'0' * 16}.graph"
+    for path in (old, young, damaged):
+        path.write_bytes(b"any")
+    make_old(graph)
+    make_old(old)
+    removed = {one.path: one.kind for one in featx.clean_cache(runtime=fake.runtime).removed}
+    assert removed == {graph: "graph", old: "leftover", damaged: "leftover"}
     assert read_graph(cache, "1" * 16) == make_graph(name="young")
-    assert (cache / "features" / young).exists()
+    assert young.exists()
+
+
+def test_stores_of_format_1_are_listed_reported_and_deleted_but_not_read(fake, images, tmp_path):
+    table = extract(images, "quadrants", runtime=fake.runtime)
+    cache = fake.runtime.cache
+    shutil.rmtree(cache / "features")
+    (cache / "features").mkdir()
+    names = [f"{table.spec.id}.{end}" for end in ("h5", "h5.damaged", "journal", "lock", "used")]
+    for name in names:
+        (cache / "features" / name).write_bytes(b"old")
+    (entry,) = featx.list_cache(runtime=fake.runtime).stores
+    assert (entry.id, entry.status, entry.n_rows, entry.n_bytes) == (table.spec.id, "old", 0, 15)
+    assert "format 1, which this version of featx does not read; featx cache gc deletes it" in entry.problem
+    assert f"{table.spec.id}  old" in "\n".join(listing_lines(featx.list_cache(runtime=fake.runtime).to_dict()))
+    assert statuses(fake) == dict.fromkeys(names, "old")
+    assert featx.verify_cache(runtime=fake.runtime).n_damaged == 0
+    for _ in range(2):  # only the first run reports the old store
+        extract(images, "quadrants", runtime=fake.runtime)
+        assert sum("has format 1, which this version of featx" in text for text in fake.notices) == 1
+    removed = featx.clean_cache(runtime=fake.runtime).removed
+    assert sorted(one.path.name for one in removed if one.kind == "old") == sorted(names)
+    assert [path.name for path in (cache / "features").iterdir()] == [table.spec.id]
 
 
 def test_export_preserves_every_number_in_every_format(fake, table, tmp_path):
@@ -283,9 +319,9 @@ def test_an_export_replaces_only_exports(fake, images, table, tmp_path, suffix):
         featx.export_features(output, runtime=fake.runtime)
     featx.export_features(output, overwrite=True, runtime=fake.runtime)
     assert output.read_bytes() == before
-    (tmp_path / "store").write_bytes(store_of(fake).read_bytes())
+    (tmp_path / "store").write_bytes(segment_of(fake).read_bytes())
     foreign = {".h5": tmp_path / "store", ".npz": tmp_path / "s.npz", ".csv": tmp_path / "m.csv"}.get(
-        suffix, store_of(fake)
+        suffix, segment_of(fake)
     )
     np.savez(tmp_path / "s.npz", features=np.zeros(3))
     (tmp_path / "m.csv").write_text("path,label,group,split\na.png,a,,\n")
@@ -314,12 +350,12 @@ def test_the_commands(fake, images, table, monkeypatch, tmp_path):
     assert "24 rows, 12 features each" in output
     assert f"{images.resolve()}   24 images" in output
     assert run("verify").exit_code == 0
-    flip(store_of(fake), 30)
+    flip(segment_of(fake), 30)
     broken = run("verify")
     assert broken.exit_code == 1
     assert "damaged    cache/features/" in broken.output
     assert json.loads(run("verify", "--json").stdout)["n_damaged"] == 1
-    flip(store_of(fake), 30)
+    flip(segment_of(fake), 30)
     assert run("gc", "--dry-run").output.startswith("to remove  nothing\n")
     assert "next       featx cache ls" in run("gc").output
     assert "table      t.csv" in run("export", "-o", "t.csv").output
@@ -388,6 +424,7 @@ def test_gc_deletes_no_name_that_featx_does_not_write(fake, table):
     run = open_run(cache, "a" * 16)
     foreign = [
         *(cache / "features" / name for name in ("x.damaged", "x.journal", ".x.h5.1.tmp", f"{'A' * 16}.journal")),
+        *(store_of(fake) / name for name in ("x.h5", "journal.txt", f"{'a' * 16}.h5.1", f"{'A' * 16}.h5")),
         *(
             cache / "features" / name
             for name in (f".{'a' * 16}.h5.1.tmp", f"{'a' * 16}.journal.txt", "notes.h5.damaged")
@@ -407,7 +444,7 @@ def test_gc_deletes_no_name_that_featx_does_not_write(fake, table):
     assert done.removed == ()
     assert all(path.read_text() == "mine" for path in foreign)
     assert f"training run {'a' * 16} is kept: featx did not write model.pt in this folder" in done.kept
-    assert any("and 18 more are kept: not written by featx" in text for text in done.kept)
+    assert any("and 22 more are kept: not written by featx" in text for text in done.kept)
     assert set(statuses(fake)) == {path.name for path in foreign if path.parent.name not in NOT_ENTERED} | {"class"}
 
 
@@ -421,8 +458,8 @@ def test_gc_follows_no_link(fake, images, table, tmp_path):
     open_run(cache, "b" * 16)
     (cache / "training" / run).symlink_to(home / run)
     (cache / "training" / ("b" * 16) / "done").symlink_to(home / "done")
-    (cache / "features" / f"{'c' * 16}.h5.damaged").symlink_to(home / f"{'c' * 16}.h5.damaged")
-    (cache / "features" / f"{'d' * 16}.journal").symlink_to(home / "done")
+    (store_of(fake) / f"{'c' * 16}.h5.damaged").symlink_to(home / f"{'c' * 16}.h5.damaged")
+    (cache / "features" / f"{'d' * 16}").symlink_to(home)
     (cache / "graphs").symlink_to(home)
     before = contents(home)
     for linked in (["graphs"], ["graphs", "training"]):
@@ -434,7 +471,7 @@ def test_gc_follows_no_link(fake, images, table, tmp_path):
         assert contents(home) == before
         assert [graph.name for graph in featx.list_cache(runtime=fake.runtime).graphs] == []
         foreign = [name for name, status in statuses(fake).items() if status == "foreign"]
-        assert sorted(foreign) == [f"{'c' * 16}.h5.damaged", f"{'d' * 16}.journal", *linked]
+        assert sorted(foreign) == [f"{'c' * 16}.h5.damaged", f"{'d' * 16}", *linked]
         if linked == ["graphs"]:
             shutil.rmtree(cache / "training")
             (cache / "training").symlink_to(home)

@@ -220,8 +220,8 @@ def test_an_existing_store_determines_the_engine(spec, runtime, monkeypatch):
     for engine in ("tensorflow", "openvino"):
         cached = replace(spec, engine=engine)
         path = FeatureStore(runtime.cache, cached).path
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.touch()
+        path.mkdir(parents=True, exist_ok=True)
+        (path / "journal").touch()
         assert choose_engine(cached, never, runtime) == engine
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
-from conftest import Fake, QuadrantRunner, make_classes, quadrant_means, save_image
+from conftest import Fake, QuadrantRunner, make_classes, quadrant_means, save_image, stored_bytes
 from PIL import Image
 
 from featx.children import start_child
@@ -27,7 +27,6 @@ from featx.options import ExtractOptions
 from featx.readers import job, team
 from featx.runtime import Runtime
 from featx.store import FeatureStore, keys_of
-from featx.store.sorted_file import write_sorted_file
 from featx.table import Stamp
 
 
@@ -107,7 +106,7 @@ def test_bytes_do_not_depend_on_workers_and_batch_size(fake, images, tmp_path, w
     other = Runtime(tmp_path / "other", workers=workers, batch_size=batch_size)
     table = run(fake, images, runtime=other)
     np.testing.assert_array_equal(table.X, reference.X)
-    assert table.extraction.store.read_bytes() == reference.extraction.store.read_bytes()
+    assert stored_bytes(table.extraction.store) == stored_bytes(reference.extraction.store)
 
 
 def test_bytes_do_not_depend_on_the_order_of_extraction(fake, images, tmp_path):
@@ -118,7 +117,7 @@ def test_bytes_do_not_depend_on_the_order_of_extraction(fake, images, tmp_path):
     run(fake, half, runtime=runtime)
     table = run(fake, images, runtime=runtime)
     assert table.extraction.n_computed == 12
-    assert table.extraction.store.read_bytes() == reference.extraction.store.read_bytes()
+    assert stored_bytes(table.extraction.store) == stored_bytes(reference.extraction.store)
 
 
 def test_duplicates_are_two_samples_and_one_row(fake, images):
@@ -131,7 +130,8 @@ def test_duplicates_are_two_samples_and_one_row(fake, images):
     np.testing.assert_array_equal(table.X[one], table.X[other])
     np.testing.assert_array_equal(table.content_hashes[one], table.content_hashes[other])
     assert table.y[[one, other]].tolist() == ["blue", "red"]
-    with h5py.File(table.extraction.store) as file:
+    (segment,) = table.extraction.store.glob("*.h5")
+    with h5py.File(segment) as file:
         assert len(file["key"]) == 24
 
 
@@ -345,7 +345,7 @@ def test_a_change_within_the_resolution_of_the_clock_is_detected(fake, images):
 
 
 def test_an_interrupted_run_continues_and_gives_the_same_bytes(fake, images, tmp_path, monkeypatch):
-    reference = run(fake, images, runtime=Runtime(tmp_path / "reference")).extraction.store.read_bytes()
+    reference = stored_bytes(run(fake, images, runtime=Runtime(tmp_path / "reference")).extraction.store)
     before = fake.n_computed
 
     def stop(stage: str, done: int, total: int) -> None:
@@ -357,28 +357,30 @@ def test_an_interrupted_run_continues_and_gives_the_same_bytes(fake, images, tmp
     kept = fake.n_computed - before
     table = run(fake, images)
     assert table.extraction.n_computed == 24 - kept
-    assert table.extraction.store.read_bytes() == reference
+    assert stored_bytes(table.extraction.store) == reference
 
 
 def test_only_damaged_rows_are_recomputed(fake, images):
     table = run(fake, images)
     X, store = table.X, table.extraction.store
-    content = store.read_bytes()
-    with h5py.File(store) as file:
+    exported = stored_bytes(store)
+    (segment,) = store.glob("*.h5")
+    content = segment.read_bytes()
+    with h5py.File(segment) as file:
         offset = file["features"].id.get_offset()
-    store.write_bytes(content[: offset + 5] + bytes([content[offset + 5] ^ 1]) + content[offset + 6 :])
+    segment.write_bytes(content[: offset + 5] + bytes([content[offset + 5] ^ 1]) + content[offset + 6 :])
     again = run(fake, images)
     assert again.extraction.n_computed == 1
     np.testing.assert_array_equal(again.X, X)
-    assert store.read_bytes() == content
+    assert stored_bytes(store) == exported
     assert any("1 rows of" in text and "damaged; they are recomputed" in text for text in fake.notices)
 
 
 def test_an_unreadable_store_is_set_aside(fake, images):
-    store = run(fake, images).extraction.store
-    store.write_bytes(b"garbage")
+    (segment,) = run(fake, images).extraction.store.glob("*.h5")
+    segment.write_bytes(b"garbage")
     assert run(fake, images).extraction.n_computed == 24
-    assert store.with_suffix(".h5.damaged").read_bytes() == b"garbage"
+    assert segment.with_suffix(".h5.damaged").read_bytes() == b"garbage"
     assert any("was damaged and has been renamed to" in text for text in fake.notices)
 
 
@@ -538,7 +540,7 @@ def test_a_backbone_without_finite_features_is_an_error_before_anything_is_store
     )
     with pytest.raises(EngineError, match="for every image, quadrants gives features that are not finite"):
         run(fake, images)
-    assert not list(fake.runtime.cache.glob("features/*.h5"))
+    assert not list(fake.runtime.cache.glob("features/*/*.h5"))
 
 
 def test_rows_that_are_not_finite_are_recomputed(fake, images):
@@ -546,10 +548,12 @@ def test_rows_that_are_not_finite_are_recomputed(fake, images):
     store = FeatureStore(fake.runtime.cache, run(fake, images).spec)
     content = hashlib.sha256((images / "red" / "red-00.png").read_bytes()).digest()
     rows = store.snapshot().rows(keys_of(as_hashes([content])))
-    rows.features[:] = np.nan  # as an earlier version of featx stored them
+    rows.features[:] = np.nan
     header = store.header()
-    store.path.unlink()
-    write_sorted_file(store.path, header, 1, iter([rows]))
+    shutil.rmtree(store.path)
+    with store.writer(print) as writer:
+        writer.begin(header.probes, header.producers[0])
+        writer.append(rows)
     table = run(fake, images)
     assert len(table) == 24
     assert np.isfinite(table.X).all()

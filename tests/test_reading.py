@@ -151,7 +151,7 @@ def test_16_bit_images_that_would_be_nearly_black_stop_before_any_work(fake, tmp
     assert str(stopped.value) == (
         "3 16-bit images would be nearly black: no pixel value exceeds 4,095. Add `white=4095`"
     )
-    assert not list(fake.runtime.cache.glob("features/*.h5"))
+    assert not list(fake.runtime.cache.glob("features/*/*.h5"))
     table = run(fake, tmp_path / "dark", white=4095)
     assert table.X.max() > 0.4
     assert table.spec.white == 4095

@@ -22,17 +22,17 @@ from featx.store import (
     SnapshotSummary,
     SweepResult,
     delete_file,
-    delete_leftover,
     delete_run,
     is_cache,
     list_files,
     list_foreign,
     list_runs,
+    list_stores,
     summarize_snapshot,
     sweep_store,
 )
 
-RemovedKind = Literal["rows", "store", "data set", "leftover", "graph", "training run"]
+RemovedKind = Literal["rows", "store", "data set", "leftover", "old", "graph", "training run"]
 
 _OLD_SECONDS = 3600.0
 """Younger temporary files, graphs and training runs may belong to a run that is still active."""
@@ -46,7 +46,8 @@ class Removed:
     ----------
     path : path
         The removed file or folder, or the store that contained the rows.
-    kind : {"rows", "store", "data set", "leftover", "graph", "training run"}
+    kind : {"rows", "store", "data set", "leftover", "old", "graph", "training run"}
+        ``old``: a file of a feature store of format 1, which this version of featx does not read.
     n_rows : int
         Number of removed feature rows, or number of images of a removed data set.
     n_bytes : int
@@ -106,8 +107,9 @@ def clean_cache(*, gone: bool = False, dry_run: bool = False, runtime: Runtime |
 
     Unused content is: feature rows of contents that no snapshot of a data set lists (for example rows of images that
     were deleted before the last extraction of their data set, and rows of single files that were predicted), damaged
-    rows, stores without rows, leftovers of killed runs and repairs, graphs that no feature spec of a store needs, and
-    finished training runs. A cleaned store has the same bytes as a store that never contained the removed rows.
+    rows, stores without rows, stores of format 1, leftovers of killed runs and repairs, graphs that no feature spec of
+    a store needs, and finished training runs. A cleaned store has the same rows as a store that never contained the
+    removed rows.
 
     Only a folder with the tag of featx is cleaned, and only files with names that featx writes are deleted. Links are
     not followed.
@@ -186,26 +188,27 @@ class _Work:
             hashes = [dataset.content_hashes for dataset in _summaries(self.runtime.cache, forgotten).values()]
             return np.concatenate([np.empty((0, 32), np.uint8), *hashes])
 
-        for file in self._files("features"):
+        for folder in list_stores(self.runtime.cache):
             try:
-                swept = sweep_store(file.path, named, self.runtime.notice, self.dry_run)
+                swept = sweep_store(folder, named, self.runtime.notice, self.dry_run)
             except (DamagedStoreError, NewerFormatError) as error:
-                self.kept.append(f"{file.path.name} is kept: {error}")
+                self.kept.append(f"{folder.name} is kept: {error}")
             else:
-                self._note(file.path, swept)
+                self._note(folder, swept)
 
     def delete_leftovers(self) -> None:
-        """Delete the files that killed runs and repairs left behind."""
+        """Delete the files of stores of format 1, and the files that killed runs and repairs left behind."""
+        for file in self._files("old"):
+            self._remove(file.path, "old", 0, "this version of featx does not read format 1")
         for file in self._files("leftover"):
-            is_young = file.path.suffix == ".tmp" and not _is_old(file.mtime)
-            if not is_young and (self.dry_run or delete_leftover(file.path, self.runtime.notice)):
-                reasons = {".tmp": "a killed run left this file", ".damaged": "the file was damaged and set aside"}
-                reason = reasons.get(file.path.suffix, "the journal has no store")
-                self.removed.append(Removed(file.path, "leftover", 0, file.n_bytes, reason))
+            is_temporary = file.path.suffix == ".tmp"
+            if not is_temporary or _is_old(file.mtime):
+                reason = "a killed run left this file" if is_temporary else "the file was damaged and set aside"
+                self._remove(file.path, "leftover", 0, reason)
 
     def delete_graphs(self) -> None:
         """Delete the graphs that no feature spec of a store needs."""
-        stores = [file.path for file in self._files("features") if file.path not in self.deleted]
+        stores = [folder for folder in list_stores(self.runtime.cache) if folder not in self.deleted]
         specs, errors = specs_of(stores)
         if errors:
             self.kept.append("all graphs are kept, because a store that cannot be read may need them")

@@ -15,12 +15,15 @@ from featx.dataset import dataset_id
 from featx.errors import NewerFormatError, StoreError
 from featx.runtime import Runtime
 from featx.store import (
+    JOURNAL,
     CacheFile,
     count_journal,
-    count_sorted_rows,
     last_use,
     list_files,
     list_runs,
+    list_segments,
+    list_stores,
+    read_store_header,
     spec_of,
     summarize_snapshot,
 )
@@ -37,29 +40,33 @@ class StoreEntry:
     ----------
     id : str
         Name of the store, which is a digest of the feature spec.
-    status : {"ok", "damaged", "newer"}
-        ``ok``: the feature spec and the structure can be read. ``newer``: a later version of featx wrote the store.
-        Rows are not checked; see :func:`featx.verify_cache`.
+    status : {"ok", "damaged", "newer", "old"}
+        ``ok``: the feature spec and the structure can be read. ``damaged``: a segment cannot be read. ``newer``: a
+        later version of featx wrote the store. ``old``: the store has format 1, which is not read. Rows are not
+        checked; see :func:`featx.verify_cache`.
     problem : str
-        Reason why the store cannot be read; otherwise empty.
+        Reason why the store or a segment cannot be read; otherwise empty.
     spec : dict
         Feature spec, without fields that have their default value; empty if the store cannot be read.
     n_rows, n_unfinished : int
-        Number of rows in the sorted file, and in the journal of an unfinished run.
+        Number of rows in the segments, and in the journal of an unfinished run.
+    n_segments : int
+        Number of segments.
     n_features : int
         Number of features per image; 0 if the store cannot be read.
     n_bytes : int
-        Size of the store on the disk in bytes, including the journal.
+        Size of all files of the store in bytes.
     last_used : str
         Time when rows were last looked up or written, in ISO 8601; empty if the file system gives no valid time.
     """
 
     id: str
-    status: Literal["ok", "damaged", "newer"]
+    status: Literal["ok", "damaged", "newer", "old"]
     problem: str
     spec: dict[str, Any]
     n_rows: int
     n_unfinished: int
+    n_segments: int
     n_features: int
     n_bytes: int
     last_used: str
@@ -217,15 +224,16 @@ def list_cache(*, runtime: Runtime | None = None) -> CacheListing:
     files = list_files(cache)
     by_kind = {kind: [file for file in files if file.kind == kind] for kind in {file.kind for file in files}}
     leftovers = by_kind.get("leftover", [])
-    journals = {file.path.stem: file.n_bytes for file in by_kind.get("journal", [])}
-    stores = [_store(file, journals.get(file.path.stem, 0)) for file in by_kind.get("features", [])]
+    folders = list_stores(cache)
+    stores = [_store(folder, sum(file.n_bytes for file in files if file.path.parent == folder)) for folder in folders]
+    stores += _old_stores(by_kind.get("old", []))
     datasets = [_dataset(file) for file in by_kind.get("data set", [])]
     runs = tuple(RunEntry(run.path.name, run.is_finished, run.n_bytes, _time(run.mtime)) for run in list_runs(cache))
     return CacheListing(
         cache,
         tuple(sorted(stores, key=lambda entry: entry.last_used, reverse=True)),
         tuple(sorted(datasets, key=lambda entry: (entry.root, entry.kind))),
-        _graphs(cache, by_kind.get("graph", []), [file.path for file in by_kind.get("features", [])]),
+        _graphs(cache, by_kind.get("graph", []), folders),
         runs,
         len(leftovers),
         sum(file.n_bytes for file in leftovers),
@@ -233,21 +241,39 @@ def list_cache(*, runtime: Runtime | None = None) -> CacheListing:
     )
 
 
-def _store(file: CacheFile, journal_bytes: int) -> StoreEntry:
-    path, journal = file.path, file.path.with_suffix(".journal")
+def _store(folder: Path, n_bytes: int) -> StoreEntry:
     try:
-        used = _time(last_use(path))
+        used = _time(last_use(folder))
     except FileNotFoundError:  # another run may have cleaned the cache meanwhile
-        used = _time(file.mtime)
-    n_bytes = file.n_bytes + journal_bytes
+        used = ""
+    segments, errors = list_segments(folder)
     try:
-        header, n_rows = count_sorted_rows(path)
-        spec_of(path, header)
+        header = read_store_header(folder)
+        spec_of(folder, header)
     except StoreError as error:
-        return StoreEntry(path.stem, _status(error), str(error), {}, 0, 0, 0, n_bytes, used)
-    n_unfinished = count_journal(journal, header.n_features)[0]
-    spec = json.loads(header.spec)
-    return StoreEntry(path.stem, "ok", "", spec, n_rows, n_unfinished, header.n_features, n_bytes, used)
+        return StoreEntry(folder.name, _status(error), str(error), {}, 0, 0, 0, 0, n_bytes, used)
+    problem = next(iter(errors.values()), None)
+    return StoreEntry(
+        id=folder.name,
+        status="ok" if problem is None else _status(problem),
+        problem="" if problem is None else str(problem),
+        spec=json.loads(header.spec),
+        n_rows=sum(segment.n_rows for segment in segments),
+        n_unfinished=count_journal(folder / JOURNAL)[0],
+        n_segments=len(segments),
+        n_features=header.n_features,
+        n_bytes=n_bytes,
+        last_used=used,
+    )
+
+
+def _old_stores(files: Sequence[CacheFile]) -> list[StoreEntry]:
+    """Return an entry for each feature store of format 1."""
+    problem = "format 1, which this version of featx does not read; featx cache gc deletes it"
+    names = sorted({file.path.name[:16] for file in files if file.path.suffix == ".h5"})
+    sizes = {name: sum(file.n_bytes for file in files if file.path.name.startswith(name)) for name in names}
+    times = {file.path.name[:16]: _time(file.mtime) for file in files if file.path.suffix == ".h5"}
+    return [StoreEntry(name, "old", problem, {}, 0, 0, 0, 0, sizes[name], times[name]) for name in names]
 
 
 def _dataset(file: CacheFile) -> DatasetEntry:

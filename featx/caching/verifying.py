@@ -19,7 +19,7 @@ class CheckedFile:
     Parameters
     ----------
     path : path
-    kind : {"features", "journal", "data set", "graph", "note", "mark", "leftover", "other"}
+    kind : {"features", "journal", "data set", "graph", "note", "mark", "old", "leftover", "other"}
         Purpose of the file; see :class:`featx.store.CacheFile`.
     n_bytes : int
         Size of the file in bytes.
@@ -81,8 +81,8 @@ class Verification:
 def verify_cache(*, runtime: Runtime | None = None) -> Verification:
     """Check every byte of all cache files; no file is changed.
 
-    Each feature row is compared with a checksum, each feature spec with the name of its file, each graph with a digest,
-    and the structure of each HDF5 file with a checksum. The files of training runs are not checked.
+    Each feature row is compared with a checksum, each feature spec with the name of its folder, each graph with a
+    digest, and the structure of each HDF5 file with a checksum. The files of training runs are not checked.
 
     Parameters
     ----------

@@ -58,7 +58,7 @@ def choose_engine(spec: FeatureSpec, locate: Locate, runtime: Runtime) -> Engine
 
 def _has_store(spec: FeatureSpec, runtime: Runtime) -> bool:
     specs = [replace(spec, precision=precision) for precision in engine_of(spec).precisions]
-    return any(FeatureStore(runtime.cache, candidate).path.exists() for candidate in specs)
+    return any(FeatureStore(runtime.cache, candidate).exists() for candidate in specs)
 
 
 def choose_precision(

@@ -11,6 +11,7 @@ from typing import Literal
 
 from featx.arguments import checked
 from featx.contrast import find_indistinct
+from featx.errors import DamagedStoreError
 from featx.execution import choose_spec, resolve_backbone
 from featx.extraction.darkness import stop_if_too_dark
 from featx.images import decode_version
@@ -177,7 +178,12 @@ def extract_checked(
         If :func:`extract` would raise an error, or ``check`` raises an error.
     """
     runtime = runtime or Runtime()
-    table = _with_indistinct(compute_table(data, backbone, options, run, check=check, runtime=runtime))
+    table = compute_table(data, backbone, options, run, check=check, runtime=runtime)
+    try:
+        table = _with_indistinct(table)
+    except DamagedStoreError:  # a damaged row was read and marked, so that it is computed again
+        run = replace(run, preview=None)
+        table = _with_indistinct(compute_table(data, backbone, options, run, check=check, runtime=runtime))
     note_latest(runtime.cache, Path(data), table.spec, table.extraction.backbone, backbone, options)
     return table
 

@@ -20,7 +20,7 @@ from featx.lookup.views import look_up_views, views_policy, views_store
 from featx.options import DEFAULT_BACKBONE, DatasetOptions, ExtractOptions, LabelBy
 from featx.runtime import Runtime
 from featx.spec import FeatureSpec
-from featx.store import FeatureStore, check_cache, open_store, read_latest, write_latest
+from featx.store import FeatureStore, check_cache, has_store, open_store, read_latest, write_latest
 from featx.table import FeatureTable
 
 
@@ -213,8 +213,8 @@ def _read_latest(cache: Path) -> _Latest:
 
 
 def _store(cache: Path, features_id: str) -> FeatureStore:
-    path = cache / "features" / f"{features_id}.h5"
-    if not re.fullmatch("[0-9a-f]{16}", features_id) or not path.exists():
+    path = cache / "features" / features_id
+    if not re.fullmatch("[0-9a-f]{16}", features_id) or not has_store(path):
         raise StoreError(f"{cache} has no feature store {features_id!r}; `featx cache ls` lists the feature stores")
     store = open_store(path)
     if store.spec.augment is not None:

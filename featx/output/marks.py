@@ -30,6 +30,7 @@ _CSV_HEADS = (
 """First columns of the CSV tables that featx writes."""
 
 _NPZ = {"features.npy", "sample_id.npy", "content_hash.npy", "features_id.npy"}
+_HDF5 = (b"featx table", b"featx store")
 _ZIP_COMMENT = len(GENERATOR).to_bytes(2, "little") + GENERATOR.encode()
 
 
@@ -102,7 +103,7 @@ def _has_software(stream: BinaryIO) -> bool:
 
 def _has_index(stream: BinaryIO) -> bool:
     head = stream.read(_INDEX_BYTES)
-    return head.startswith(b"featx hdf5 index\n") and b'"format": "featx table"' in head
+    return head.startswith(b"featx hdf5 index\n") and any(b'"format": "%s"' % name in head for name in _HDF5)
 
 
 def _has_arrays(stream: BinaryIO) -> bool:

@@ -74,7 +74,7 @@ def fill(
     """
     with store.writer(runtime.notice) as writer:
         with runtime.stage("reading the cache"):
-            stored = intact_rows(store, runtime)
+            stored = store.snapshot()
             memo = memo_for_spec(memo, store.spec)
         progress = Progress("extracting features", runtime, len(images))
         recalled = recall(images, memo, stored)
@@ -98,19 +98,6 @@ def fill(
             remember(settled)
     note_use(store.path)
     return PassResult(settled, pending.n_computed, device, dict(pending.notes))
-
-
-def intact_rows(store: FeatureStore, runtime: Runtime) -> StoredFeatures:
-    """Return the undamaged rows of a store, and report damaged rows; the store must be locked for writing."""
-    damaged = store.set_aside_if_unreadable()
-    if damaged is not None:
-        runtime.notice(
-            f"{store.path.name} was damaged and has been renamed to {damaged.name}; all its features are recomputed"
-        )
-    stored = store.snapshot()
-    if stored.n_damaged:
-        runtime.notice(f"{stored.n_damaged:,} rows of {store.path.name} were damaged; they are recomputed")
-    return stored
 
 
 def _network(spec: FeatureSpec, locate: Locate) -> str:

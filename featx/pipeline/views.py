@@ -16,7 +16,7 @@ from featx.errors import DatasetError, EngineError
 from featx.execution import Locate
 from featx.images import Prepared
 from featx.lookup import Progress, StoredViews, as_hashes, describe_views, lacking_views, unique_training_images
-from featx.pipeline.images import compute_rows, intact_rows
+from featx.pipeline.images import compute_rows
 from featx.readers import Chunk, ReaderPool, Task
 from featx.runtime import Runtime
 from featx.source import ImageFile
@@ -67,7 +67,7 @@ def fill_views(
     if viewed is not None:
         chosen = {content: image for content, image in chosen.items() if content in viewed}
     with store.writer(runtime.notice) as writer:
-        stored = intact_rows(store, runtime)
+        stored = store.snapshot()
         lacking = lacking_views(chosen, stored, n)
         del stored
         n_lacking = sum(map(len, lacking.values()))

@@ -1,9 +1,19 @@
 """Read and write the cache: feature stores, snapshots of data sets, graphs and training runs (docs/format.md)."""
 
 from featx.store.checking import Finding, check_file
-from featx.store.cleanup import SweepResult, delete_leftover, sweep_store
-from featx.store.contents import CacheFile, FileKind, last_use, list_files, note_use, open_store, spec_of
-from featx.store.features import FeatureStore, StoredFeatures, StoreWriter
+from featx.store.cleanup import SweepResult, sweep_store
+from featx.store.contents import (
+    CacheFile,
+    FileKind,
+    last_use,
+    list_files,
+    list_stores,
+    note_use,
+    open_store,
+    read_store_header,
+    spec_of,
+)
+from featx.store.features import FeatureStore, StoredFeatures, has_store
 from featx.store.files import check_cache, is_cache, prepare_cache, write_cache_file, write_content
 from featx.store.files import delete as delete_file
 from featx.store.graphs import (
@@ -18,9 +28,10 @@ from featx.store.graphs import (
     remember_quantized_name,
     write_graph,
 )
+from featx.store.journal import MOST_BYTES as JOURNAL_BYTES
 from featx.store.journal import count_journal
 from featx.store.notes import read_input_sizes, read_latest, remember_input_size, write_latest
-from featx.store.rows import SIGNATURE_SHAPE, Rows, keys_of
+from featx.store.rows import SIGNATURE_SHAPE, Rows, as_bytes, keys_of
 from featx.store.runs import (
     TRAINING_DONE,
     delete_networks,
@@ -30,11 +41,14 @@ from featx.store.runs import (
     lock_run,
     open_run,
 )
+from featx.store.segments import list_segments
 from featx.store.snapshot import SnapshotSummary, read_snapshot, summarize_snapshot, write_snapshot
-from featx.store.sorted_file import count_sorted_rows
 from featx.store.tables import write_table
+from featx.store.writing import JOURNAL, StoreWriter, first_unfinished
 
 __all__ = [
+    "JOURNAL",
+    "JOURNAL_BYTES",
     "SIGNATURE_SHAPE",
     "TRAINING_DONE",
     "CacheFile",
@@ -46,21 +60,24 @@ __all__ = [
     "StoreWriter",
     "StoredFeatures",
     "SweepResult",
+    "as_bytes",
     "check_cache",
     "check_file",
     "count_journal",
-    "count_sorted_rows",
     "delete_file",
-    "delete_leftover",
     "delete_networks",
     "delete_run",
+    "first_unfinished",
     "has_graph",
+    "has_store",
     "is_cache",
     "keys_of",
     "last_use",
     "list_files",
     "list_foreign",
     "list_runs",
+    "list_segments",
+    "list_stores",
     "lock_run",
     "note_use",
     "open_run",
@@ -75,6 +92,7 @@ __all__ = [
     "read_quantized_name",
     "read_quantized_names",
     "read_snapshot",
+    "read_store_header",
     "remember_agreement",
     "remember_input_size",
     "remember_quantized_name",

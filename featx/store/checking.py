@@ -14,11 +14,11 @@ from featx.store.files import exists
 from featx.store.graphs import check_graph_file
 from featx.store.journal import count_journal, read_journal
 from featx.store.notes import read_json
+from featx.store.segments import check_content, open_segment
 from featx.store.snapshot import is_path, summarize_snapshot
-from featx.store.sorted_file import check_sorted_file, read_header, read_sorted_file
 
-Condition = Literal["ok", "damaged", "newer", "unfinished", "leftover", "foreign"]
-_RECOMPUTED = "the next extract or predict with this feature spec recomputes these rows"
+Condition = Literal["ok", "damaged", "newer", "unfinished", "old", "leftover", "foreign"]
+_RECOMPUTED = "featx cache gc removes these rows; the next extract or predict with this feature spec recomputes them"
 
 
 @dataclass(frozen=True)
@@ -27,10 +27,10 @@ class Finding:
 
     Parameters
     ----------
-    status : {"ok", "damaged", "newer", "unfinished", "leftover", "foreign"}
+    status : {"ok", "damaged", "newer", "unfinished", "old", "leftover", "foreign"}
         ``unfinished``: a journal whose last row is incomplete, because the run was killed. ``newer``: a file of a later
-        version of featx. ``leftover``: a file that a killed run or a repair left behind. ``foreign``: a file that featx
-        did not write.
+        version of featx. ``old``: a file of a feature store of format 1, which is not read. ``leftover``: a
+        file that a killed run or a repair left behind. ``foreign``: a file that featx did not write.
     n_rows, n_damaged : int
         Number of feature rows that were checked, and number of damaged rows.
     problem, remedy : str
@@ -47,12 +47,13 @@ class Finding:
 def check_file(file: CacheFile) -> Finding | None:
     """Check a cache file, and return the result; None if another run has deleted the file."""
     checks: dict[str, Callable[[Path], Finding]] = {
-        "features": _check_base,
+        "features": _check_segment_file,
         "journal": _check_journal,
         "data set": _check_snapshot,
         "graph": _check_graph,
         "note": _check_note,
         "mark": _check_mark,
+        "old": _old,
         "leftover": _leftover,
         "other": lambda path: Finding(
             "foreign", problem=f"{path} {_foreign(path)}", remedy="featx leaves this file unchanged"
@@ -70,8 +71,8 @@ def check_file(file: CacheFile) -> Finding | None:
 
 
 _REMEDIES = {
-    "features": "the next extract with this feature spec sets the file aside and recomputes all its features",
-    "journal": "the next extract with this feature spec starts a new journal and recomputes the features in it",
+    "features": "the next extract with this feature spec sets this file aside and recomputes its features",
+    "journal": "the next extract with this feature spec recomputes these rows",
     "data set": "the next extract or predict of the data set rewrites this file",
     "graph": "featx rebuilds a graph when it is needed; extract `recalibrate=True` rebuilds a quantized graph",
     "note": "delete this file; featx recreates it when it is needed",
@@ -79,30 +80,30 @@ _REMEDIES = {
 }
 
 
-def _check_base(path: Path) -> Finding:
-    header, rows = read_sorted_file(path)
-    spec_of(path, header)
+def _check_segment_file(path: Path) -> Finding:
+    segment = open_segment(path)
+    spec_of(path.parent, segment.header.store)
+    n, rows = len(segment.rows), segment.rows.check()
     if rows.n_damaged:
-        n = len(rows.rows)
         problem = f"{path}: {rows.n_damaged:,} of {n:,} rows {'is' if rows.n_damaged == 1 else 'are'} damaged"
         return Finding("damaged", n, rows.n_damaged, problem, _RECOMPUTED)
     try:
-        check_sorted_file(path)
+        check_content(segment)
     except DamagedStoreError as error:
-        remedy = "the rows are undamaged; the next extract of a new image rewrites the file"
-        return Finding("damaged", len(rows.rows), 0, str(error), remedy)
-    return Finding(n_rows=len(rows.rows))
+        remedy = "the rows are undamaged, and featx reads them; for other programs, export the store"
+        return Finding("damaged", n, 0, str(error), remedy)
+    return Finding(n_rows=n)
 
 
 def _check_journal(path: Path) -> Finding:
-    header = read_header(path.with_suffix(".h5"))
-    rows = read_journal(path, path.stem, header.n_features)
-    expected, torn = count_journal(path, header.n_features)
-    n_damaged = expected - len(rows.rows) + rows.n_damaged
-    if n_damaged:
-        return Finding(
-            "damaged", expected, n_damaged, f"{path}: {n_damaged:,} of {expected:,} rows are damaged", _RECOMPUTED
-        )
+    expected, torn = count_journal(path)
+    journal = read_journal(path)
+    if journal is not None:
+        spec_of(path.parent, journal.header)
+        n_damaged = journal.rows.n_damaged
+        if n_damaged:
+            problem = f"{path}: {n_damaged:,} of {expected:,} rows are damaged"
+            return Finding("damaged", expected, n_damaged, problem, _REMEDIES["journal"])
     if torn:
         problem = f"{path}: {torn:,} bytes follow the last complete row; a killed run left them"
         return Finding(
@@ -143,10 +144,12 @@ def _foreign(path: Path) -> str:
     return "is a link; featx does not follow it" if path.is_symlink() else "was not written by featx"
 
 
+def _old(path: Path) -> Finding:
+    problem = f"{path} belongs to a feature store of format 1, which this version of featx does not read"
+    return Finding("old", problem=problem, remedy="featx cache gc deletes this file; extract recomputes its features")
+
+
 def _leftover(path: Path) -> Finding:
-    reasons = {
-        ".tmp": "belongs to a killed run, or to a run that is still active",
-        ".damaged": "is a damaged store that was set aside",
-    }
-    problem = f"{path} {reasons.get(path.suffix, 'is a journal without a store')}"
+    reasons = {".damaged": "is a damaged segment that was set aside"}
+    problem = f"{path} {reasons.get(path.suffix, 'belongs to a killed run, or to a run that is still active')}"
     return Finding("leftover", problem=problem, remedy="featx cache gc deletes this file")

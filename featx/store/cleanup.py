@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,11 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featx.files import is_regular
-from featx.store.contents import spec_of
-from featx.store.files import delete, exists, locked, write_cache_file
+from featx.store.contents import USED, read_store_header, spec_of
+from featx.store.files import delete
 from featx.store.journal import count_journal
-from featx.store.rows import RowFile, Rows
-from featx.store.sorted_file import StoreHeader, block_bounds, read_sorted_file, write_sorted_file
+from featx.store.rows import RowFile
+from featx.store.segments import Segment, open_segments
+from featx.store.writing import JOURNAL, UNFINISHED, StoreWriter, first_unfinished, locked_store
 
 _CONTENT = "S32"
 
@@ -31,7 +32,7 @@ class SweepResult:
     n_kept : int
         Number of rows that were kept.
     n_unfinished : int
-        Number of rows in the journal of an unfinished run. These rows are kept.
+        Number of rows of an unfinished run. These rows are kept.
     n_bytes : int
         Number of bytes freed.
     deleted : bool
@@ -46,17 +47,17 @@ class SweepResult:
 
 
 def sweep_store(
-    path: Path, named: Callable[[], NDArray[np.uint8]], notice: Callable[[str], None], dry_run: bool = False
+    folder: Path, named: Callable[[], NDArray[np.uint8]], notice: Callable[[str], None], dry_run: bool = False
 ) -> SweepResult:
     """Remove damaged rows and rows of images that ``named`` does not return; delete the store if no row is left.
 
-    The store is locked while the whole file is rewritten. The new file has the same bytes as a file that never
-    contained the removed rows.
+    The store is locked while all rows are checked and the segments with rows to remove are written again. Rows of an
+    unfinished run are kept, because no snapshot lists them yet.
 
     Parameters
     ----------
-    path : path
-        Sorted file of the store.
+    folder : path
+        Folder of the store.
     named : callable
         Returns the content hashes to keep, shape (n, 32), uint8. The function is called while the store is locked, so
         that contents that another run has just written are included.
@@ -72,52 +73,38 @@ def sweep_store(
     StoreError
         If the store cannot be written.
     """
-    waiting = f"another run is writing {path.name}; waiting for it to finish"
-    lock = path.with_suffix(".lock")
-    with contextlib.nullcontext() if dry_run else locked(lock, lambda: notice(waiting)):
-        header, base = read_sorted_file(path)
-        spec_of(path, header)
-        kept = np.isin(base.keys.astype(_CONTENT), _strings(named()))
-        n_kept, n_all = int(kept.sum()), len(base.rows)
-        n_unfinished, _ = count_journal(path.with_suffix(".journal"), header.n_features)
+    with contextlib.ExitStack() as stack:
+        claim = None if dry_run else stack.enter_context(locked_store(folder, notice))
+        found = open_segments(folder)
+        for error in found.damaged.values():
+            raise error
+        spec_of(folder, read_store_header(folder))
+        unfinished, names = first_unfinished(folder), _strings(named())
+        n_unfinished, _ = count_journal(folder / JOURNAL)
+        kept: list[tuple[Segment, RowFile]] = []
+        for segment in found.live:
+            if unfinished is not None and segment.header.sequence >= unfinished:
+                n_unfinished += len(segment.rows)
+                continue
+            rows = segment.rows.check()
+            kept.append((segment, rows.select(np.isin(rows.keys.astype(_CONTENT), names))))
+        n_kept = sum(len(rows) for _, rows in kept)
+        n_removed = sum(len(segment.rows) for segment, _ in kept) - n_kept
         deleted = not n_kept and not n_unfinished
-        size = path.stat().st_size
-        n_bytes = size if deleted else (n_all - n_kept) * base.rows.row_bytes
-        if deleted and not dry_run:
-            for own in filter(is_regular, map(path.with_suffix, (".h5", ".used", ".journal"))):
-                delete(own)
-        elif n_kept < n_all and not dry_run:
-            _rewrite(path, header, base, base.at[kept])
-    return SweepResult(n_all - n_kept, n_kept, n_unfinished, n_bytes, deleted)
-
-
-def delete_leftover(path: Path, notice: Callable[[str], None]) -> bool:
-    """Delete a file that a killed run or a repair left behind.
-
-    A journal is deleted only if the store does not exist, and while no other run has locked the store.
-
-    Returns
-    -------
-    bool
-        Whether the file was deleted.
-    """
-    if path.suffix != ".journal":
-        delete(path)
-        return True
-    waiting = f"another run is writing {path.name}; waiting for it to finish"
-    with locked(path.with_suffix(".lock"), lambda: notice(waiting)):
-        if exists(path.with_suffix(".h5")):
-            return False
-        delete(path)
-    return True
-
-
-def _rewrite(path: Path, header: StoreHeader, base: RowFile, at: NDArray[np.int64]) -> None:
-    def blocks() -> Iterator[Rows]:
-        for start, stop in block_bounds(len(at)):
-            yield base.rows.take(at[start:stop])
-
-    write_cache_file(path, lambda new: write_sorted_file(new, header, len(at), blocks()))
+        if deleted:
+            n_bytes = sum(segment.header.n_bytes for segment, _ in kept)
+        else:
+            n_bytes = sum((len(segment.rows) - len(rows)) * rows.rows.row_bytes for segment, rows in kept)
+        if claim is not None:
+            writer = StoreWriter(folder, "", claim, notice)
+            writer.open()
+            for segment, rows in kept:
+                if len(rows) < len(segment.rows):
+                    writer.replace(segment, rows)
+            if deleted:
+                for own in filter(is_regular, (folder / USED, folder / JOURNAL, folder / UNFINISHED)):
+                    delete(own)
+    return SweepResult(n_removed, n_kept, n_unfinished, n_bytes, deleted)
 
 
 def _strings(content_hashes: NDArray[np.uint8]) -> NDArray[np.bytes_]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import re
 from collections.abc import Callable, Iterator, Sequence
@@ -14,6 +15,9 @@ from featx import files
 from featx.errors import StoreError
 
 CACHE_TAG, CACHE_TAG_TEXT = files.CACHE_TAG, files.CACHE_TAG_TEXT
+
+_NO_LOCKS = (errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS)
+"""Error numbers of file systems without locks."""
 
 FOLDERS = ("features", "datasets", "graphs", "training")
 """Names of the folders in a cache."""
@@ -194,10 +198,13 @@ def not_written(path: Path, error: OSError) -> StoreError:
     )
 
 
-def remove_leftovers(path: Path) -> None:
-    """Delete temporary files that killed writers of ``path`` left behind; called while ``path`` is locked."""
-    for leftover in path.parent.iterdir():
-        if is_temporary(leftover.name, re.escape(path.name)) and files.is_regular(leftover):
+def remove_leftovers(folder: Path, of: str) -> None:
+    """Delete temporary files, for files whose names match the pattern ``of``, that killed writers left behind.
+
+    Called while the folder is locked.
+    """
+    for leftover in folder.iterdir():
+        if is_temporary(leftover.name, of) and files.is_regular(leftover):
             leftover.unlink(missing_ok=True)
 
 
@@ -220,7 +227,7 @@ def locked(path: Path, waiting: Callable[[], None] | None) -> Iterator[None]:
     """
     if exists(path) and not files.is_regular(path):
         delete(path)
-    lock = FileLock(path)
+    lock = FileLock(path, fallback_to_soft=False)
     try:
         lock.acquire(timeout=0)
     except Timeout:
@@ -230,6 +237,11 @@ def locked(path: Path, waiting: Callable[[], None] | None) -> Iterator[None]:
         lock.acquire()
     except OSError as error:
         reason = error.strerror or error
+        if error.errno in _NO_LOCKS:
+            raise StoreError(
+                f"{path} cannot be locked: {reason}; this file system has no locks, so that two runs could write the "
+                "same file. Choose another `cache`, on a local disk or on a shared file system with locks"
+            ) from None
         raise StoreError(f"{path} cannot be written: {reason}; choose another `cache`, or make it writable") from None
     try:
         yield

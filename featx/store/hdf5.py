@@ -37,12 +37,29 @@ _SMALL = 1 << 16
 _ENTRY_BYTES = 200
 
 
+class NewDataset:
+    """A dataset of a new file, which is written in consecutive parts; created by :meth:`NewFile.create`."""
+
+    def __init__(self, dataset: Any, checked: bool) -> None:
+        self._dataset = dataset
+        self._n = 0
+        self.crc: int | None = 0 if checked else None
+
+    def append(self, values: NDArray[Any]) -> None:
+        """Write the next values."""
+        self._dataset[self._n : self._n + len(values)] = values
+        self._n += len(values)
+        if self.crc is not None:
+            self.crc = zlib.crc32(np.ascontiguousarray(values).data, self.crc)
+
+
 class NewFile:
     """An HDF5 file that is being written; created by :func:`new_hdf5`."""
 
     def __init__(self, file: Any) -> None:
         self._file = file
-        self._checked: dict[str, int] = {}
+        self._checked: dict[str, int | None] = {}
+        self._growing: dict[str, NewDataset] = {}
 
     def add(self, name: str, values: NDArray[Any]) -> None:
         """Write a dataset with a checksum, which is checked when the dataset is read; byte strings are UTF-8."""
@@ -54,18 +71,23 @@ class NewFile:
         self._file.create_dataset(name, data=tagged)
         self._checked[name] = zlib.crc32(values.tobytes())
 
-    def create(self, name: str, shape: tuple[int, ...], dtype: str) -> Any:
-        """Create an empty dataset without a checksum; the caller writes the values and checks them after reading."""
-        return self._file.create_dataset(name, shape, dtype)
+    def create(self, name: str, shape: tuple[int, ...], dtype: str, checked: bool = False) -> NewDataset:
+        """Create an empty dataset, to which the caller appends the values.
+
+        Without ``checked``, the dataset has no checksum, so that the caller checks the values after reading.
+        """
+        self._growing[name] = NewDataset(self._file.create_dataset(name, shape, dtype), checked)
+        return self._growing[name]
 
     def index(self) -> dict[str, dict[str, Any]]:
         """Return the dtype, shape, offset and checksum of each dataset; the offset of an empty dataset is 0."""
+        checked = self._checked | {name: dataset.crc for name, dataset in self._growing.items()}
         return {
             name: {
                 "dtype": dataset.dtype.str,
                 "shape": list(dataset.shape),
                 "offset": dataset.id.get_offset() or 0,
-                "crc": self._checked.get(name),
+                "crc": checked[name],
             }
             for name, dataset in self._file.items()
         }
@@ -180,6 +202,15 @@ class StoredFile:
                 same = False
         if not same:
             raise DamagedStoreError(f"{self._path}: the HDF5 structure, which only other programs read, is damaged")
+
+    @property
+    def n_bytes(self) -> int:
+        """Size of the file in bytes."""
+        return self._size
+
+    def has_checksum(self, name: str) -> bool:
+        """Return whether the index contains a checksum of a dataset."""
+        return self._dataset(name).crc is not None
 
     @property
     def names(self) -> frozenset[str]:

@@ -1,25 +1,33 @@
-"""Rows of a feature store, in memory and in a file: key, signature, features and checksum."""
+"""Rows of a feature store, in memory and in files: key, signature, features and checksum."""
 
 from __future__ import annotations
 
 import mmap
 import zlib
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-KEY_BYTES = 34
-"""Size of a key: 32 bytes for the SHA-256 of the bytes of the file, 2 bytes for the number of the view (big-endian)."""
+KEY_BYTES = 36
+"""Size of a key: 32 bytes for the SHA-256 of the bytes of the file, and the numbers of the view and of the crop, with 2
+bytes each (big-endian)."""
 
 KEY_DTYPE = np.dtype(f"S{KEY_BYTES}")
 """Type of keys that NumPy sorts and searches by their bytes."""
 
 SIGNATURE_SHAPE = (16, 16)
 
+_FEATURES_START = KEY_BYTES + SIGNATURE_SHAPE[0] * SIGNATURE_SHAPE[1]
+"""Number of bytes of a row before its features."""
+
 _BLOCK = 1024
-"""Number of consecutive rows that are read from a file at a time."""
+"""Maximum number of rows that are read and checked at a time."""
+
+_BLOCK_BYTES = 1 << 24
+"""Size of the rows that are read at a time, unless a single row is larger."""
 
 _SCATTERED = 128
 """Number of scattered rows that are read at a time; each row loads at least 64 kB of its neighbourhood into memory."""
@@ -31,7 +39,7 @@ class Rows:
 
     Parameters
     ----------
-    keys : ndarray of shape (n, 34), uint8
+    keys : ndarray of shape (n, 36), uint8
     signatures : ndarray of shape (n, 16, 16), uint8
     features : ndarray of shape (n, n_features), float32
     """
@@ -43,24 +51,43 @@ class Rows:
     def __len__(self) -> int:
         return len(self.keys)
 
+    @classmethod
+    def empty(cls, n: int, n_features: int) -> Rows:
+        """Return ``n`` rows that are not initialized."""
+        return cls(
+            np.empty((n, KEY_BYTES), np.uint8),
+            np.empty((n, *SIGNATURE_SHAPE), np.uint8),
+            np.empty((n, n_features), np.float32),
+        )
+
     @property
     def _columns(self) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
         return self.keys, self.signatures, self.features
 
     @property
+    def n_features(self) -> int:
+        """Number of features of each row."""
+        return int(self.features.shape[1])
+
+    @property
     def row_bytes(self) -> int:
         """Size of a row in a file in bytes, including the checksum."""
-        return sum(column[:1].nbytes for column in self._columns) + 4
+        return row_bytes(self.n_features)
 
     def take(self, at: NDArray[np.int64]) -> Rows:
         """Return copies of the rows at the given positions; the memory of rows mapped from a file is released."""
-        taken = Rows(*(np.empty((len(at), *c.shape[1:]), c.dtype) for c in self._columns))
+        taken = Rows.empty(len(at), self.n_features)
         for start in range(0, len(at), _SCATTERED):
             block = slice(start, start + _SCATTERED)
             for source, target in zip(self._columns, taken._columns, strict=True):
                 target[block] = source[at[block]]
             self.forget()
         return taken
+
+    def put(self, at: NDArray[Any], rows: Rows) -> None:
+        """Replace the rows at the given positions by other rows."""
+        for target, source in zip(self._columns, rows._columns, strict=True):
+            target[at] = source
 
     def forget(self) -> None:
         """Release the memory of rows that are mapped from a file; the rows are read again when they are needed."""
@@ -71,45 +98,44 @@ class Rows:
 
     def checksums(self) -> NDArray[np.uint32]:
         """Return the CRC-32 of key, signature and features of each row, shape (n,)."""
-        columns = zip(*self._columns, strict=True)
-        return np.array([zlib.crc32(f, zlib.crc32(s, zlib.crc32(k))) for k, s, f in columns], np.uint32)
+        packed = np.empty((len(self), self.row_bytes - 4), np.uint8)
+        packed[:, :KEY_BYTES] = self.keys
+        packed[:, KEY_BYTES:_FEATURES_START] = self.signatures.reshape(len(self), _FEATURES_START - KEY_BYTES)
+        packed[:, _FEATURES_START:] = np.ascontiguousarray(self.features).view(np.uint8)
+        return checksums(packed)
+
+    def are_finite(self) -> NDArray[np.bool_]:
+        """Return whether all features of each row are finite, shape (n,)."""
+        return np.asarray(np.isfinite(self.features).all(axis=1))
 
 
 @dataclass(frozen=True)
 class RowFile:
-    """The undamaged rows of a file, indexed by key and read on demand.
+    """Rows of a file, indexed by key and read on demand.
 
     Parameters
     ----------
     rows : Rows
         All rows, in the order of the file.
-    keys : ndarray of shape (n,), S34
-        Keys of the undamaged rows, sorted and without repetition.
+    crcs : ndarray of shape (n_rows,), uint32
+        Stored checksum of each row.
+    keys : ndarray of shape (n,), S36
+        Keys of the rows that are used, sorted and without repetition.
     at : ndarray of shape (n,), int64
         Position of each key in ``rows``.
     n_damaged : int
-        Number of rows with a wrong checksum, or with features that are not finite.
+        Number of rows that were checked and are not used: rows with a wrong checksum, or with features that are not
+        finite.
     """
 
     rows: Rows
+    crcs: NDArray[np.uint32]
     keys: NDArray[np.bytes_]
     at: NDArray[np.int64]
-    n_damaged: int
+    n_damaged: int = 0
 
-    @classmethod
-    def check(cls, rows: Rows, checksums: NDArray[np.uint32]) -> RowFile:
-        """Check all rows, and leave out rows with a wrong checksum or with features that are not finite."""
-        is_valid = np.empty(len(rows), np.bool_)
-        all_keys = np.empty(rows.keys.shape, np.uint8)
-        for start in range(0, len(rows), _BLOCK):
-            block = slice(start, start + _BLOCK)
-            part = Rows(rows.keys[block], rows.signatures[block], rows.features[block])
-            is_valid[block] = (part.checksums() == checksums[block]) & np.isfinite(part.features).all(axis=1)
-            all_keys[block] = part.keys
-            rows.forget()
-        valid = np.flatnonzero(is_valid)
-        keys, first = np.unique(sortable(all_keys[valid]), return_index=True)
-        return cls(rows, keys, valid[first], len(rows) - len(valid))
+    def __len__(self) -> int:
+        return len(self.keys)
 
     def find(self, keys: NDArray[np.bytes_]) -> NDArray[np.int64]:
         """Return the position of each key in the file, shape (n_keys,); -1 for a missing key."""
@@ -119,6 +145,46 @@ class RowFile:
         place[place == len(self.keys)] = 0
         return np.where(self.keys[place] == keys, self.at[place], -1)
 
+    def select(self, chosen: NDArray[np.bool_]) -> RowFile:
+        """Return the file with some of its keys; ``chosen`` has one value for each key."""
+        return replace(self, keys=self.keys[chosen], at=self.at[chosen])
+
+    def read(self, at: NDArray[np.int64]) -> tuple[Rows, NDArray[np.bool_]]:
+        """Return copies of the rows at the given positions, and whether each of these rows is undamaged."""
+        rows = self.rows.take(at)
+        return rows, (rows.checksums() == self.crcs[at]) & rows.are_finite()
+
+    def check(self) -> RowFile:
+        """Read all rows, and leave out the damaged rows."""
+        is_valid = np.empty(len(self), np.bool_)
+        for start, stop in blocks_of(len(self), self.rows.row_bytes):
+            is_valid[start:stop] = self.read(self.at[start:stop])[1]
+        checked = self.select(is_valid)
+        return replace(checked, n_damaged=self.n_damaged + int((~is_valid).sum()))
+
+
+def row_bytes(n_features: int) -> int:
+    """Return the size of a row in a file in bytes, including the checksum."""
+    return _FEATURES_START + 4 * n_features + 4
+
+
+def blocks_of(n_rows: int, n_bytes: int) -> Iterator[tuple[int, int]]:
+    """Yield the start and the stop of blocks of rows of ``n_bytes`` each, so that a block fits into little memory."""
+    step = max(1, min(_BLOCK, _BLOCK_BYTES // n_bytes))
+    for start in range(0, n_rows, step):
+        yield start, min(start + step, n_rows)
+
+
+def checksums(packed: NDArray[np.uint8]) -> NDArray[np.uint32]:
+    """Return the CRC-32 of each row of bytes, shape (n,).
+
+    Parameters
+    ----------
+    packed : ndarray of shape (n, n_bytes), uint8
+        Rows of bytes; each row is contiguous.
+    """
+    return np.fromiter(map(zlib.crc32, packed), np.uint32, len(packed))
+
 
 def _mapping(column: NDArray[Any]) -> mmap.mmap | None:
     mapped: Any = column
@@ -127,37 +193,36 @@ def _mapping(column: NDArray[Any]) -> mmap.mmap | None:
     return mapped
 
 
-def no_rows(n_features: int) -> RowFile:
-    """Return a ``RowFile`` without rows."""
-    rows = Rows(
-        np.empty((0, KEY_BYTES), np.uint8),
-        np.empty((0, *SIGNATURE_SHAPE), np.uint8),
-        np.empty((0, n_features), np.float32),
-    )
-    return RowFile(rows, np.empty(0, KEY_DTYPE), np.empty(0, np.int64), 0)
-
-
 def sortable(keys: NDArray[np.uint8]) -> NDArray[np.bytes_]:
-    """Return keys of shape (n, 34), uint8, as byte strings of shape (n,), because NumPy can sort and search these."""
+    """Return keys of shape (n, 36), uint8, as byte strings of shape (n,), because NumPy can sort and search these."""
     strings: NDArray[Any] = np.ascontiguousarray(keys).view(KEY_DTYPE)
     return strings.reshape(len(keys))
 
 
-def keys_of(content_hashes: NDArray[np.uint8], view: int | NDArray[np.int64] = 0) -> NDArray[np.uint8]:
-    """Return the keys of contents and views.
+def as_bytes(keys: NDArray[np.bytes_]) -> NDArray[np.uint8]:
+    """Return keys of shape (n,), S36, as bytes of shape (n, 36), uint8."""
+    return np.ascontiguousarray(keys).view(np.uint8).reshape(len(keys), KEY_BYTES)
+
+
+def keys_of(
+    content_hashes: NDArray[np.uint8], view: int | NDArray[np.int64] = 0, crop: int | NDArray[np.int64] = 0
+) -> NDArray[np.uint8]:
+    """Return the keys of contents, views and crops.
 
     Parameters
     ----------
     content_hashes : ndarray of shape (n, 32), uint8
-    view : int or ndarray of shape (n,), int64
-        Number of the view (0 for the image itself), either the same for all contents or one number for each content.
+    view, crop : int or ndarray of shape (n,), int64
+        Numbers of the view and of the crop (0 for the image itself), either the same for all contents or one number for
+        each content.
 
     Returns
     -------
-    ndarray of shape (n, 34), uint8
+    ndarray of shape (n, 36), uint8
     """
     keys = np.empty((len(content_hashes), KEY_BYTES), np.uint8)
     keys[:, :32] = content_hashes
-    views = np.broadcast_to(np.asarray(view, ">u2"), len(keys))
-    keys[:, 32:] = np.ascontiguousarray(views).view(np.uint8).reshape(-1, 2)
+    for start, number in ((32, view), (34, crop)):
+        numbers = np.broadcast_to(np.asarray(number, ">u2"), len(keys))
+        keys[:, start : start + 2] = np.ascontiguousarray(numbers).view(np.uint8).reshape(-1, 2)
     return keys

@@ -46,5 +46,5 @@ def write_table(
             file.add(name, text_column(column))
         file.add("content_hash", content_hashes)
         features = file.create("features", (len(content_hashes), n_features), "<f4")
-        for start, values in chunks:
-            features[start : start + len(values)] = values
+        for _, values in chunks:
+            features.append(values)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import shutil
 from collections.abc import Iterator
@@ -16,7 +15,7 @@ from featx.errors import TrainingError
 from featx.extraction import compute_table
 from featx.options import ExtractOptions
 from featx.spec import FeatureSpec
-from featx.store import FeatureStore, count_journal, count_sorted_rows, prepare_cache
+from featx.store import JOURNAL, JOURNAL_BYTES, FeatureStore, count_journal, list_segments, prepare_cache
 from featx.training.config import TrainingPlan
 from featx.training.data import TrainingData
 from featx.training.feeds import ReadView
@@ -68,11 +67,12 @@ def _check_room(data: TrainingData, plan: TrainingPlan, cut: Cut) -> None:
     cache = data.runtime.cache
     spec = dataclasses.replace(data.table.spec, layer=cut.below, pooling=cut.pooling)
     width = int(np.prod(cut.shape))
-    n_rows = _rows_to_write(FeatureStore(cache, spec), len(data.table), width)
+    n_rows = _rows_to_write(FeatureStore(cache, spec), len(data.table))
     if plan.views:
         of_views = dataclasses.replace(spec, **plan.view_spec)
-        n_rows += _rows_to_write(FeatureStore(cache, of_views), plan.views * len(data.split.train), width)
+        n_rows += _rows_to_write(FeatureStore(cache, of_views), plan.views * len(data.split.train))
     n_bytes = 4 * width * n_rows
+    n_bytes += min(n_bytes, JOURNAL_BYTES)  # rows are in the journal while they are written to a segment
     free = shutil.disk_usage(prepare_cache(cache, "features")).free
     if n_bytes and n_bytes + _SPARE_BYTES > free:
         raise TrainingError(
@@ -82,14 +82,7 @@ def _check_room(data: TrainingData, plan: TrainingPlan, cut: Cut) -> None:
         )
 
 
-def _rows_to_write(store: FeatureStore, n: int, n_features: int) -> int:
-    """Return the number of rows that are written until a store contains n rows.
-
-    Missing rows are written to the journal first; afterwards, all rows are written again.
-    """
-    n_base = 0
-    with contextlib.suppress(OSError):  # the store does not exist, or will be replaced
-        n_base = count_sorted_rows(store.path)[1]
-    n_journal = count_journal(store.path.with_suffix(".journal"), n_features)[0]
-    n_missing = max(n - n_base - n_journal, 0)
-    return n_missing + max(n, n_base) if n_missing or n_journal else 0
+def _rows_to_write(store: FeatureStore, n: int) -> int:
+    """Return the number of rows that are written until a store contains n rows."""
+    n_stored = sum(segment.n_rows for segment in list_segments(store.path)[0])
+    return max(n - n_stored - count_journal(store.path / JOURNAL)[0], 0)
