@@ -16,7 +16,6 @@ from featx.arguments import checked
 from featx.contrast import Indistinct, find_blank
 from featx.dataset import find_versions, scan
 from featx.duplicates import (
-    MOST_COMPARED,
     detail_measure,
     drop_dominating_groups,
     find_near_duplicates,
@@ -68,8 +67,6 @@ class Inspection:
         Groups of duplicates or near-duplicates in different splits.
     too_alike : tuple of str
         Classes with a group of apparent near-duplicates that is too large to be plausible and is therefore not listed.
-    was_compared : bool
-        Whether near-duplicates were searched for; False if there are too many images.
     classes : dict of str to int
         Number of valid images of each class.
     tiny : tuple of str
@@ -111,7 +108,6 @@ class Inspection:
     conflicts: tuple[tuple[str, ...], ...]
     across_splits: tuple[tuple[str, ...], ...]
     too_alike: tuple[str, ...]
-    was_compared: bool
     classes: dict[str, int]
     tiny: tuple[str, ...]
     dark: str | None
@@ -133,7 +129,6 @@ class Inspection:
             "own_folders": [folder.to_dict() for folder in self.own_folders],
             **{name: [list(group) for group in getattr(self, name)] for name in groups},
             "too_alike": list(self.too_alike),
-            "was_compared": self.was_compared,
             "classes": dict(self.classes),
             "tiny": list(self.tiny),
             "dark": self.dark,
@@ -217,7 +212,6 @@ def inspect(
         conflicts=_paths(samples, _mixed(samples, every, lambda sample: sample.label)),
         across_splits=_paths(samples, _mixed(samples, every, lambda sample: sample.split)),
         too_alike=reader.too_alike,
-        was_compared=reader.was_compared,
         classes=dict(sorted(classes.items())),
         tiny=tuple(sorted(label for label, count in classes.items() if count < FEW)),
         dark=dark,
@@ -244,7 +238,6 @@ class _DatasetReader:
         self.invalid: list[Skipped] = []
         self.notes: Counter[str] = Counter()
         self.too_alike: tuple[str, ...] = ()
-        self.was_compared = True
 
     def read(self, images: Sequence[ImageFile]) -> None:
         """Read all images; of duplicates, only the first is decoded."""
@@ -307,12 +300,8 @@ class _DatasetReader:
         progress: Callable[[int, int], None],
     ) -> list[tuple[int, int]]:
         """Return pairs of near-duplicates, as for ``fit``, but with larger thumbnails instead of features."""
-        self.was_compared = len(signatures) <= MOST_COMPARED
-        if not self.was_compared:
-            return []
-        return find_near_duplicates(
-            signatures, detail_measure(np.stack(self._details)), progress, marks=[recording_numbers_of]
-        )
+        agree = detail_measure(np.stack(self._details))
+        return find_near_duplicates(signatures, agree, progress, marks=[recording_numbers_of]).pairs
 
 
 def _mixed(

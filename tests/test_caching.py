@@ -85,7 +85,16 @@ def test_the_backbone_of_a_graph_is_listed(table):
     of_file = replace(spec, backbone=FILE_BACKBONE, weights="ab" * 32, graph=None, precision="float32", layer="conv")
     assert backbones_of_graphs([of_file]) == {graph_key(of_file): "backbone file abababababab, 32 pixels, layer conv"}
     entry = {"name": "0" * 16, "backbone": "quadrants", "n_bytes": 5, "needed": True}
-    values = {"cache": "c", "n_bytes": 5, "graphs": [entry], "n_leftovers": 0, "stores": (), "datasets": (), "runs": ()}
+    values = {
+        "cache": "c",
+        "n_bytes": 5,
+        "graphs": [entry],
+        "n_pairs": 0,
+        "n_leftovers": 0,
+        "stores": (),
+        "datasets": (),
+        "runs": (),
+    }
     assert listing_lines(values)[1] == "graph      0000000000000000  quadrants, converted   5 bytes"
 
 

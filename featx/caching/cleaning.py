@@ -32,7 +32,7 @@ from featx.store import (
     sweep_store,
 )
 
-RemovedKind = Literal["rows", "store", "data set", "leftover", "old", "graph", "training run"]
+RemovedKind = Literal["rows", "store", "data set", "leftover", "old", "graph", "pairs", "training run"]
 
 _OLD_SECONDS = 3600.0
 """Younger temporary files, graphs and training runs may belong to a run that is still active."""
@@ -46,7 +46,7 @@ class Removed:
     ----------
     path : path
         The removed file or folder, or the store that contained the rows.
-    kind : {"rows", "store", "data set", "leftover", "old", "graph", "training run"}
+    kind : {"rows", "store", "data set", "leftover", "old", "graph", "pairs", "training run"}
         ``old``: a file of a feature store of format 1, which this version of featx does not read.
     n_rows : int
         Number of removed feature rows, or number of images of a removed data set.
@@ -108,8 +108,8 @@ def clean_cache(*, gone: bool = False, dry_run: bool = False, runtime: Runtime |
     Unused content is: feature rows of contents that no snapshot of a data set lists (for example rows of images that
     were deleted before the last extraction of their data set, and rows of single files that were predicted), damaged
     rows, stores without rows, stores of format 1, leftovers of killed runs and repairs, graphs that no feature spec of
-    a store needs, and finished training runs. A cleaned store has the same rows as a store that never contained the
-    removed rows.
+    a store needs, pairs of similar images without a store or a snapshot, and finished training runs. A cleaned store
+    has the same rows as a store that never contained the removed rows.
 
     Only a folder with the tag of featx is cleaned, and only files with names that featx writes are deleted. Links are
     not followed.
@@ -149,6 +149,7 @@ def clean_cache(*, gone: bool = False, dry_run: bool = False, runtime: Runtime |
         work.sweep_stores(forgotten)
         work.delete_leftovers()
         work.delete_graphs()
+        work.delete_pairs(forgotten)
         work.delete_runs()
         work.report_foreign()
     except OSError as error:
@@ -217,6 +218,17 @@ class _Work:
         for file in self._files("graph", "note"):
             if file.path.parent.name == "graphs" and _is_old(file.mtime) and not needed.has(file.path):
                 self._remove(file.path, "graph", 0, "no feature spec of a store needs this graph")
+
+    def delete_pairs(self, forgotten: Collection[Path]) -> None:
+        """Delete the pairs of data sets without a snapshot, and of stores that do not exist."""
+        gone = {*forgotten, *self.deleted}
+        ids = {file.path.stem for file in self._files("features", "data set") if file.path not in gone}
+        for file in self._files("pairs"):
+            of_store, _, of_dataset = file.path.stem.partition("-")
+            if of_dataset not in ids:
+                self._remove(file.path, "pairs", 0, "no snapshot of its data set")
+            elif of_store not in ids:
+                self._remove(file.path, "pairs", 0, "its feature store does not exist")
 
     def delete_runs(self) -> None:
         """Delete finished training runs; an interrupted run is kept, because its command can continue it."""

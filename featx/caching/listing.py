@@ -166,6 +166,8 @@ class CacheListing:
         Data sets, sorted by root.
     graphs : tuple of GraphEntry
     runs : tuple of RunEntry
+    n_pairs, pairs_bytes : int
+        Number and total size of the files of pairs of similar images, one for each data set and feature store.
     n_leftovers, leftover_bytes : int
         Number and total size of the files that killed runs and repairs left behind.
     n_bytes : int
@@ -184,6 +186,8 @@ class CacheListing:
     datasets: tuple[DatasetEntry, ...]
     graphs: tuple[GraphEntry, ...]
     runs: tuple[RunEntry, ...]
+    n_pairs: int
+    pairs_bytes: int
     n_leftovers: int
     leftover_bytes: int
     n_bytes: int
@@ -223,7 +227,7 @@ def list_cache(*, runtime: Runtime | None = None) -> CacheListing:
     cache = (runtime or Runtime()).cache
     files = list_files(cache)
     by_kind = {kind: [file for file in files if file.kind == kind] for kind in {file.kind for file in files}}
-    leftovers = by_kind.get("leftover", [])
+    leftovers, pairs = by_kind.get("leftover", []), by_kind.get("pairs", [])
     folders = list_stores(cache)
     stores = [_store(folder, sum(file.n_bytes for file in files if file.path.parent == folder)) for folder in folders]
     stores += _old_stores(by_kind.get("old", []))
@@ -235,6 +239,8 @@ def list_cache(*, runtime: Runtime | None = None) -> CacheListing:
         tuple(sorted(datasets, key=lambda entry: (entry.root, entry.kind))),
         _graphs(cache, by_kind.get("graph", []), folders),
         runs,
+        len(pairs),
+        sum(file.n_bytes for file in pairs),
         len(leftovers),
         sum(file.n_bytes for file in leftovers),
         sum(file.n_bytes for file in files) + sum(run.n_bytes for run in runs),

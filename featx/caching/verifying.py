@@ -19,7 +19,7 @@ class CheckedFile:
     Parameters
     ----------
     path : path
-    kind : {"features", "journal", "data set", "graph", "note", "mark", "old", "leftover", "other"}
+    kind : {"features", "journal", "data set", "graph", "pairs", "note", "mark", "old", "leftover", "other"}
         Purpose of the file; see :class:`featx.store.CacheFile`.
     n_bytes : int
         Size of the file in bytes.

@@ -2,19 +2,18 @@
 
 from featx.duplicates.conflicts import find_conflicts
 from featx.duplicates.grouping import (
-    MOST_COMPARED,
     Grouping,
     drop_dominating_groups,
     group_samples,
     group_table,
     join_groups,
 )
-from featx.duplicates.near import detail_measure, feature_measure, find_near_duplicates
+from featx.duplicates.measures import detail_measure, feature_measure
+from featx.duplicates.near import find_near_duplicates
 from featx.duplicates.recordings import find_recordings, make_frame_name, recording_numbers, recording_of
 from featx.duplicates.union_find import group_pairs
 
 __all__ = [
-    "MOST_COMPARED",
     "Grouping",
     "detail_measure",
     "drop_dominating_groups",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -11,7 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featx.dataset import find_versions
-from featx.duplicates.near import find_near_duplicates, stored_feature_measure
+from featx.duplicates.keeping import KeptComparison
+from featx.duplicates.measures import stored_feature_measure
+from featx.duplicates.near import find_near_duplicates
 from featx.duplicates.recordings import find_recordings, recording_numbers
 from featx.duplicates.union_find import UnionFind, group_pairs
 from featx.group_hints import read_groups, unnamed_note
@@ -20,8 +23,6 @@ from featx.table import FeatureTable
 
 _LARGEST_SHARE = 0.2
 _FEWEST_TOO_ALIKE = 5
-MOST_COMPARED = 200_000
-"""Largest number of images for which all pairs are compared; with more images this would take hours."""
 
 
 @dataclass(frozen=True)
@@ -46,8 +47,6 @@ class Grouping:
         Number of groups named by the data set or the user.
     too_alike : tuple of str
         Classes with a group of apparent near-duplicates that is too large to be plausible and was therefore not merged.
-    was_compared : bool
-        Whether all pairs of images were compared; False if there are too many images.
     group_by : str or None
         The parameter ``group_by`` that named the groups; None if the data set named them.
     names : tuple of (str or None)
@@ -64,7 +63,6 @@ class Grouping:
     versions: tuple[tuple[int, ...], ...]
     n_named: int
     too_alike: tuple[str, ...]
-    was_compared: bool = True
     group_by: str | None = None
     names: tuple[str | None, ...] = ()
     unnamed_note: str | None = None
@@ -93,8 +91,6 @@ class Grouping:
                 f"many images are too similar to detect near-duplicates ({classes}); these images are not grouped as "
                 "near-duplicates. To group them, use `group_by`"
             )
-        if not self.was_compared:
-            notes.append("more than 200,000 images: near-duplicates were not searched for; use `group_by`")
         if self.unnamed_note is not None:
             notes.append(self.unnamed_note)
         return notes
@@ -109,7 +105,7 @@ def group_table(table: FeatureTable, group_by: str | None, runtime: Runtime) -> 
     group_by : str or None
         As for :func:`featx.group_hints.read_groups`; None uses the groups of the data set.
     runtime : Runtime
-        Reports progress while images are compared.
+        Reports progress while images are compared; the comparison is kept in its cache.
 
     Returns
     -------
@@ -123,7 +119,8 @@ def group_table(table: FeatureTable, group_by: str | None, runtime: Runtime) -> 
     """
     names = table.groups.tolist() if group_by is None else read_groups(table.samples, group_by)
     with runtime.stage("finding near-duplicates") as advance:
-        grouping = group_samples(table, names, advance)
+        kept = KeptComparison(runtime.cache, table.extraction.features_id, table.dataset_id)
+        grouping = group_samples(table, names, advance, kept)
     note = unnamed_note(table.samples, group_by, names)
     return replace(grouping, group_by=group_by, names=tuple(names), unnamed_note=note)
 
@@ -132,6 +129,7 @@ def group_samples(
     table: FeatureTable,
     named: Sequence[str | None] | None = None,
     progress: Callable[[int, int], None] = lambda done, total: None,
+    kept: KeptComparison | None = None,
 ) -> Grouping:
     """Group duplicates, near-duplicates, frames of one recording, versions of one image, and named groups.
 
@@ -147,6 +145,8 @@ def group_samples(
         not given.
     progress : callable
         Called with (done, total) while images are compared.
+    kept : KeptComparison, optional
+        Earlier comparison of the images of the data set, which is replaced; all pairs are compared if not given.
 
     Returns
     -------
@@ -161,23 +161,10 @@ def group_samples(
     recordings: list[list[int]] = []
     versions = find_versions(table.sample_ids.tolist())
     too_alike: list[str] = []
-    was_compared = True
     if len(table):
-        # Duplicates have the same near-duplicates: only the first image of each content is compared.
-        first = np.unique(table.content_hashes, axis=0, return_index=True)[1]
-        first.sort()
-        every = np.arange(len(table))
-        recordings = find_recordings(table.sample_ids.tolist(), table.read_signatures(every))
-        was_compared = len(first) <= MOST_COMPARED
-        if was_compared:
-            agree = stored_feature_measure(len(first), lambda at: table.read(first[at]))
-            labels = {label: number for number, label in enumerate(dict.fromkeys(table.y.tolist()))}
-            marks = [
-                recording_numbers([*recordings, *versions], len(table))[first],
-                np.array([labels[y] for y in table.y[first].tolist()]),
-            ]
-            pairs = find_near_duplicates(table.read_signatures(first), agree, progress, marks)
-            near = [(int(first[one]), int(first[other])) for one, other in pairs]
+        signatures = table.read_signatures(np.arange(len(table)))
+        recordings = find_recordings(table.sample_ids.tolist(), signatures)
+        near = _near_duplicates(table, signatures, [*recordings, *versions], progress, kept)
         near, too_alike = drop_dominating_groups(table.y.tolist(), near, [*recordings, *versions])
     for group in (*recordings, *versions):
         for one, other in itertools.pairwise(group):
@@ -194,8 +181,37 @@ def group_samples(
         versions=tuple(tuple(group) for group in versions),
         n_named=len(set(named) - {None}),
         too_alike=tuple(too_alike),
-        was_compared=was_compared,
     )
+
+
+def _near_duplicates(
+    table: FeatureTable,
+    signatures: NDArray[np.uint8],
+    together: Sequence[Sequence[int]],
+    progress: Callable[[int, int], None],
+    kept: KeptComparison | None,
+) -> list[tuple[int, int]]:
+    """Return pairs of near-duplicates; ``together`` contains the frames of recordings and the versions of images.
+
+    Duplicates have the same near-duplicates: only the first image of each content is compared. The images are compared
+    in the order of their contents, so that the pairs do not depend on the order of the data set.
+    """
+    contents = np.ascontiguousarray(table.content_hashes).view("S32").reshape(len(table))
+    first = np.unique(contents, return_index=True)[1]
+    read = functools.cache(lambda: table.opened(0))
+    agree = stored_feature_measure(len(first), lambda at: read()(first[at]))
+    labels = {label: number for number, label in enumerate(dict.fromkeys(table.y.tolist()))}
+    marks = [
+        recording_numbers(together, len(table))[first],
+        np.array([labels[y] for y in table.y[first].tolist()]),
+    ]
+    hashes, shown = table.content_hashes[first], signatures[first]
+    known = None if kept is None else kept.recall(hashes, shown)
+    pairs, comparison = find_near_duplicates(shown, agree, progress, marks, known)
+    if kept is not None:
+        kept.keep(hashes, shown, comparison)
+    near = ((int(first[one]), int(first[other])) for one, other in pairs)
+    return sorted((min(pair), max(pair)) for pair in near)
 
 
 def join_groups(groups: NDArray[np.int64], named: Sequence[str | None]) -> NDArray[np.int64]:

@@ -12,18 +12,24 @@ Agree = Callable[[NDArray[np.int64], NDArray[np.int64]], NDArray[np.bool_]]
 """Second measure: takes two arrays of positions of shape (n_pairs,), and returns whether each pair agrees."""
 
 _MOST_WAITING = 1_000_000
-"""Number of pairs above which redundant pairs are left out."""
+_PER_IMAGE = 8
 
 _ENOUGH = 16
 """Smallest number of partners of an image that are kept for each kind of pair."""
 
 
+def most_pairs(n: int) -> int:
+    """Return the number of pairs of ``n`` images above which redundant pairs are left out."""
+    return max(_MOST_WAITING, _PER_IMAGE * n)
+
+
 class FoundPairs:
     """Collect pairs of images; the memory grows with the number of images, not with the number of pairs.
 
-    Up to a million pairs are kept and passed to the second measure together. With more pairs, a pair is redundant, and
-    left out, if both images already have 16 partners and are in one group, among pairs of the same kind. The groups
-    formed by the pairs of one kind or of several kinds are therefore the same with and without redundant pairs.
+    Up to a million pairs, or 8 for each image, are kept and passed to the second measure together. With more pairs, a
+    pair is redundant, and left out, if both images already have 16 partners and are in one group, among pairs of the
+    same kind. The groups formed by the pairs of one kind or of several kinds are therefore the same with and without
+    redundant pairs.
 
     Parameters
     ----------
@@ -51,7 +57,7 @@ class FoundPairs:
             ones, others = ones[new], others[new]
         self._waiting.append(ones * self._n + others)
         self._n_waiting += len(ones)
-        if self._n_waiting > _MOST_WAITING:
+        if self._n_waiting > 2 * most_pairs(self._n):
             self._thin_out()
 
     def pairs(self) -> list[tuple[int, int]]:
@@ -101,7 +107,7 @@ class FoundPairs:
         """Evaluate the first pairs of each image with the second measure, and repeat until the rest is redundant."""
         ones, others = self._take_waiting()
         # Pairs may be found in several orientations; without these repetitions there may be enough room.
-        if not self._kept and len(ones) <= _MOST_WAITING // 2:
+        if not self._kept and len(ones) <= most_pairs(self._n):
             self._waiting, self._n_waiting = [ones * self._n + others], len(ones)
             return
         while len(ones):

@@ -52,7 +52,7 @@ def dataset_table(
     table = table_of(dataset.name, samples, ignored, filled, store, title, started, augmented, dataset.own_folders)
     stop_if_none_usable(table, f"of {dataset.name}")
     extraction = replace(table.extraction, remarks=dataset.remarks)
-    return replace(table, root=str(dataset.root.resolve()), extraction=extraction)
+    return replace(table, root=str(dataset.root.resolve()), dataset_id=dataset.id, extraction=extraction)
 
 
 def table_of(

@@ -32,6 +32,8 @@ def listing_lines(listing: Mapping[str, Any]) -> list[str]:
         lines.append(
             line("training", f"{run['id']}  {state}   {size(run['n_bytes'])}   used {_minute(run['last_used'])}")
         )
+    if listing["n_pairs"]:
+        lines.append(line("pairs", f"of similar images: {_files(listing['n_pairs'])}, {size(listing['pairs_bytes'])}"))
     if listing["n_leftovers"]:
         leftovers = f"{_files(listing['n_leftovers'])}, {size(listing['leftover_bytes'])}; featx cache gc deletes them"
         lines.append(line("leftovers", leftovers))

@@ -96,8 +96,6 @@ def inspection_lines(inspection: Mapping[str, Any]) -> list[str]:
         classes = ", ".join(inspection["too_alike"])
         text = f"{classes}: images of these classes are so similar that only duplicates, not near-duplicates, are found"
         lines.append(line("too alike", text))
-    if not inspection["was_compared"]:
-        lines.append(line("note", "more than 200,000 images: near-duplicates were not searched for"))
     for name in inspection["tiny"]:
         n = inspection["classes"][name]
         lines.append(line("tiny", f"{name}: {n:,} {'image' if n == 1 else 'images'}, too few for an accuracy estimate"))

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featx.dataset import scan
-from featx.duplicates import MOST_COMPARED, feature_measure, find_near_duplicates, group_samples
+from featx.duplicates import feature_measure, find_near_duplicates, group_samples
 from featx.errors import EvaluationError
 from featx.evaluation.procedures import measure_new_images
 from featx.group_hints import read_groups
@@ -128,15 +128,13 @@ def _near_training(
     here = stored.contains(keys)
     near = np.zeros(len(table), np.bool_)
     n_train = int(here.sum())
-    if n_train + len(table) > MOST_COMPARED:
-        return near, f"more than {MOST_COMPARED:,} images: near-duplicates of training images were not searched for"
     if n_train:
         rows = stored.rows(keys[here])
         signatures = np.concatenate([rows.signatures, table.read_signatures(np.arange(len(table)))])
         agree = feature_measure(np.concatenate([rows.features, table.X]))
         is_new = (np.arange(len(signatures)) >= n_train).astype(np.int64)
         with runtime.stage("comparing with the training images") as advance:
-            pairs = find_near_duplicates(signatures, agree, advance, marks=[is_new])
+            pairs = find_near_duplicates(signatures, agree, advance, marks=[is_new]).pairs
         near[[other - n_train for one, other in pairs if one < n_train <= other]] = True
     n_missing = len(keys) - n_train
     if n_missing:

@@ -31,6 +31,7 @@ from featx.store.graphs import (
 from featx.store.journal import MOST_BYTES as JOURNAL_BYTES
 from featx.store.journal import count_journal
 from featx.store.notes import read_input_sizes, read_latest, remember_input_size, write_latest
+from featx.store.pairs import StoredPairs, read_pairs, write_pairs
 from featx.store.rows import SIGNATURE_SHAPE, Rows, as_bytes, keys_of
 from featx.store.runs import (
     TRAINING_DONE,
@@ -59,6 +60,7 @@ __all__ = [
     "SnapshotSummary",
     "StoreWriter",
     "StoredFeatures",
+    "StoredPairs",
     "SweepResult",
     "as_bytes",
     "check_cache",
@@ -88,6 +90,7 @@ __all__ = [
     "read_graph",
     "read_input_sizes",
     "read_latest",
+    "read_pairs",
     "read_quantized_graph",
     "read_quantized_name",
     "read_quantized_names",
@@ -103,6 +106,7 @@ __all__ = [
     "write_content",
     "write_graph",
     "write_latest",
+    "write_pairs",
     "write_snapshot",
     "write_table",
 ]

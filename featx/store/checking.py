@@ -14,6 +14,7 @@ from featx.store.files import exists
 from featx.store.graphs import check_graph_file
 from featx.store.journal import count_journal, read_journal
 from featx.store.notes import read_json
+from featx.store.pairs import check_pairs
 from featx.store.segments import check_content, open_segment
 from featx.store.snapshot import is_path, summarize_snapshot
 
@@ -51,6 +52,7 @@ def check_file(file: CacheFile) -> Finding | None:
         "journal": _check_journal,
         "data set": _check_snapshot,
         "graph": _check_graph,
+        "pairs": _check_pairs,
         "note": _check_note,
         "mark": _check_mark,
         "old": _old,
@@ -75,6 +77,7 @@ _REMEDIES = {
     "journal": "the next extract with this feature spec recomputes these rows",
     "data set": "the next extract or predict of the data set rewrites this file",
     "graph": "featx rebuilds a graph when it is needed; extract `recalibrate=True` rebuilds a quantized graph",
+    "pairs": "the next fit of the data set compares all its images again and rewrites this file",
     "note": "delete this file; featx recreates it when it is needed",
     "mark": "delete this file; featx recreates it when it is needed",
 }
@@ -119,6 +122,11 @@ def _check_snapshot(path: Path) -> Finding:
 
 def _check_graph(path: Path) -> Finding:
     check_graph_file(path)
+    return Finding()
+
+
+def _check_pairs(path: Path) -> Finding:
+    check_pairs(path)
     return Finding()
 
 

@@ -21,7 +21,7 @@ from featx.store.journal import read_journal_header
 from featx.store.segments import SEGMENT_NAME, list_segments
 from featx.store.writing import CLAIM, JOURNAL, LOCK, UNFINISHED
 
-FileKind = Literal["features", "journal", "data set", "graph", "note", "mark", "old", "leftover", "other"]
+FileKind = Literal["features", "journal", "data set", "graph", "pairs", "note", "mark", "old", "leftover", "other"]
 """Purpose of a cache file."""
 
 USED = "used"
@@ -32,6 +32,7 @@ _NAMES: dict[str, dict[str, FileKind]] = {
     ".": {rf"{re.escape(CACHE_TAG)}|notes\.lock": "mark", r"latest\.json|networks\.json": "note"},
     "features": {rf"{_ID}\.(h5|h5\.damaged|journal|lock|used)": "old"},
     "datasets": {rf"{_ID}\.h5": "data set"},
+    "pairs": {rf"{_ID}-{_ID}\.h5": "pairs"},
     "graphs": {rf"{_ID}\.graph": "graph", rf"{_ID}(\.int8)?\.json": "note"},
 }
 """Patterns of the names of the files that featx writes, by folder; files with other names are not from featx."""
@@ -52,7 +53,7 @@ class CacheFile:
     Parameters
     ----------
     path : path
-    kind : {"features", "journal", "data set", "graph", "note", "mark", "old", "leftover", "other"}
+    kind : {"features", "journal", "data set", "graph", "pairs", "note", "mark", "old", "leftover", "other"}
         ``features``: a segment of a feature store. ``mark``: a file that is empty, has constant content, or describes a
         run. ``old``: a file of a feature store of format 1, which is not read. ``leftover``: a file that a killed
         run or a repair left behind. ``other``: an entry that featx did not write, such as a link, a folder or a file

@@ -19,7 +19,7 @@ CACHE_TAG, CACHE_TAG_TEXT = files.CACHE_TAG, files.CACHE_TAG_TEXT
 _NO_LOCKS = (errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS)
 """Error numbers of file systems without locks."""
 
-FOLDERS = ("features", "datasets", "graphs", "training")
+FOLDERS = ("features", "datasets", "graphs", "pairs", "training")
 """Names of the folders in a cache."""
 
 
@@ -41,7 +41,7 @@ def is_cache(cache: Path) -> bool:
         return _is_cache(cache)
 
 
-def check_cache(cache: Path, folders: Sequence[str] = FOLDERS[:3]) -> bool:
+def check_cache(cache: Path, folders: Sequence[str] = FOLDERS[:-1]) -> bool:
     """Check that featx may use a folder as the cache; called before any long computation.
 
     Parameters

@@ -239,6 +239,8 @@ class FeatureTable:
         Bytes of the quantized network; None if the precision is not int8, or if the cache lacks the network.
     root : str
         Folder of the images; empty if they do not belong to one data set.
+    dataset_id : str
+        Name of the snapshot of the data set; empty if there is none.
 
     Examples
     --------
@@ -258,6 +260,7 @@ class FeatureTable:
     extraction: Extraction
     graph: NDArray[np.uint8] | None = field(default=None, repr=False)
     root: str = ""
+    dataset_id: str = ""
 
     def __len__(self) -> int:
         return len(self.samples)
