@@ -10,17 +10,17 @@ from numpy.typing import NDArray
 
 from featx.duplicates.neighbours import MOST_LOST, Neighbours
 from featx.duplicates.pairs import most_pairs
-from featx.duplicates.similarity import Patterns, negative_gaps
+from featx.duplicates.similarity import ROUNDING, Patterns, as_rows, negative_gaps
 
-_BLOCK_NUMBERS = 1 << 23
+_BLOCK_NUMBERS = 1 << 21
 _WIDTH = 1 << 13
-"""Inner products are computed in blocks of 1,024 x 8,192: 32 MB, for any number of images."""
+"""Lower bounds are computed in blocks of 256 x 8,192: 8 MB, for any number of images."""
 
-_ROWS = 128
-"""Number of rows of a block processed together: a million pairs, if all images are similar."""
+_MANY = 100
+"""If more than one of this number of pairs cannot be excluded by a lower bound, all pairs of a block are computed."""
 
-Blocks = Iterator[tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32]]]
-"""Positions of pairs, the smaller first, with the gap in one orientation."""
+Pairs = tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32]]
+"""Positions of pairs, the smaller first, and their smallest gap in any of the eight orientations."""
 
 
 @dataclass(frozen=True)
@@ -179,8 +179,8 @@ def similar_pairs(
     bounds: NDArray[np.float32],
     progress: Callable[[int], None],
     is_settled: Callable[[NDArray[np.int64]], bool] = lambda at: False,
-) -> Blocks:
-    """Yield the pairs whose gap in any orientation is at most the bounds of both images.
+) -> Iterator[Pairs]:
+    """Yield the pairs whose gap in any orientation is at most the bounds of both images, in blocks.
 
     Parameters
     ----------
@@ -200,30 +200,36 @@ def similar_pairs(
     for left in range(0, n, _WIDTH):
         at = columns[left : left + _WIDTH]
         # Of the pairs of two rows, each is compared once: the column comes after the row.
-        last = min(len(rows), max(0, left + len(at) - len(apart))) if left >= len(apart) else len(rows)
-        for number, order in enumerate(patterns.orders, 1):
-            factors = patterns.columns(at, order)
-            for start in range(0, last, size):
-                some = rows[start : min(start + size, last)]
-                if not is_settled(np.concatenate([some, at])):
-                    block = negative_gaps(patterns.rows(some), factors)
-                    before = np.arange(left, left + len(at)) - len(apart) - start
-                    yield from _compare(block, some, at, bounds, np.where(before < -start, len(some), before))
-            progress(n + 8 * left + number * len(at))
+        n_rows = np.arange(left, left + len(at)) - len(apart)
+        n_rows[n_rows < 0] = len(rows)
+        invariants = patterns.invariants[at]
+        for start in range(0, int(n_rows.max(initial=0)), size):
+            some = rows[start : start + size]
+            if not is_settled(np.concatenate([some, at])):
+                block = negative_gaps(as_rows(patterns.invariants[some]), invariants)
+                yield _compare(patterns, block, some, at, bounds, n_rows - start)
+        progress(n + 8 * (left + len(at)))
 
 
 def _compare(
+    patterns: Patterns,
     block: NDArray[np.float32],
     rows: NDArray[np.int64],
     columns: NDArray[np.int64],
     bounds: NDArray[np.float32],
     n_rows: NDArray[np.int64],
-) -> Blocks:
-    """Yield the pairs of a block; column j is compared with the first ``n_rows[j]`` rows."""
-    for top in range(0, len(block), _ROWS):
-        part = block[top : top + _ROWS]
-        ones, others = np.nonzero(part >= -bounds[rows[top : top + _ROWS], None])
-        gaps = -part[ones, others]
-        kept = (top + ones < n_rows[others]) & (gaps <= bounds[columns[others]])
-        one, other = rows[top + ones[kept]], columns[others[kept]]
-        yield np.minimum(one, other), np.maximum(one, other), gaps[kept]
+) -> Pairs:
+    """Return the pairs of a block of lower bounds; column j is compared with the first ``n_rows[j]`` rows."""
+    ones, others = np.nonzero(block >= -(bounds[rows] + ROUNDING)[:, None])
+    wanted = (ones < n_rows[others]) & (-block[ones, others] <= bounds[columns[others]] + ROUNDING)
+    ones, others = ones[wanted], others[wanted]
+    if len(ones) * _MANY < block.size:
+        gaps = patterns.gaps(rows[ones], columns[others], patterns.orders)
+    else:
+        factors = patterns.rows(rows)
+        gaps = np.full(len(ones), np.inf, np.float32)
+        for order in patterns.orders:
+            gaps = np.minimum(gaps, -negative_gaps(factors, patterns.columns(columns, order))[ones, others])
+    kept = gaps <= np.minimum(bounds[rows[ones]], bounds[columns[others]])
+    one, other = rows[ones[kept]], columns[others[kept]]
+    return np.minimum(one, other), np.maximum(one, other), gaps[kept]

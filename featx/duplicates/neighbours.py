@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from featx.duplicates.similarity import Patterns, gap_of, negative_gaps
+from featx.duplicates.similarity import ROUNDING, Patterns, as_rows, gap_of, negative_gaps
 
 FARTHEST = gap_of(0.45)
 """Largest gap of near-duplicates, however far apart the other images of the data set are."""
@@ -206,8 +206,7 @@ def _search(
 ) -> _Found:
     """Return the lists of some images, and set their spans; ``columns`` are the factors of the first images of all."""
     n_first, n = len(columns), len(patterns)
-    of_rows = patterns.rows(rows)
-    block = _without_itself(negative_gaps(of_rows, columns), rows, 0)
+    block = _without_itself(negative_gaps(patterns.rows(rows), columns), rows, 0)
     n_sorted = min(n_first, _RANK)
     nearest = np.sort(-np.partition(block, n_first - n_sorted, axis=1)[:, n_first - n_sorted :], axis=1)
     bound = nearest[:, -1].astype(np.float64) if n_sorted == _RANK else np.full(len(rows), np.inf)
@@ -216,14 +215,24 @@ def _search(
     last = np.minimum(n_near, MOST_NEAR_DUPLICATES) + NEIGHBOUR + SPARE - 1
     tails = nearest[np.arange(len(rows)), np.minimum(last, n_sorted - 1)]
     tails[last >= n_sorted] = np.inf
-    found = [_cut(*_within(block, tails, rows, 0), spans)]
-    for left in range(n_first, n, _WIDTH):
-        at = np.arange(left, min(left + _WIDTH, n))
-        block = _without_itself(negative_gaps(of_rows, patterns.columns(at)), rows, left)
-        found.append(_within(block, tails, rows, left))
-        if sum(len(some[0]) for some in found[1:]) > _MOST_WAITING:
-            found = [_cut(*_concatenated(found), spans)]
-    return _cut(*_concatenated(found), spans)
+    found = _cut(*_within(block, tails, rows, 0), spans)
+    sketches = as_rows(patterns.sketches[rows])
+    while n_first < n:
+        # As many further images as before: the lists, of which the last gap is the next bound, become shorter.
+        stop = min(n, 2 * n_first)
+        tails = found[2][np.cumsum(np.bincount(np.searchsorted(rows, found[0]), minlength=len(rows))) - 1]
+        waiting = [found]
+        for left in range(n_first, stop, _WIDTH):
+            block = negative_gaps(sketches, patterns.sketches[left : min(left + _WIDTH, stop)])
+            ones, others = np.nonzero(_without_itself(block, rows, left) >= -(tails + ROUNDING)[:, None])
+            gaps = patterns.gaps(rows[ones], left + others, patterns.orders[:1])
+            within = gaps <= tails[ones]
+            waiting.append(_found(rows[ones[within]], left + others[within], gaps[within]))
+            if sum(len(some[0]) for some in waiting[1:]) > _MOST_WAITING:
+                waiting = [_cut(*_concatenated(waiting), spans)]
+        found = _cut(*_concatenated(waiting), spans)
+        n_first = stop
+    return found
 
 
 def _without_itself(block: NDArray[np.float32], rows: NDArray[np.int64], left: int) -> NDArray[np.float32]:
