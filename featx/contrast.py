@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from featx.blocks import Features, in_memory
 from featx.table import CHUNK, FeatureTable
 
 MOST_LOOKED_AT = 200_000
@@ -116,9 +117,11 @@ def find_indistinct(table: FeatureTable) -> Indistinct:
     return Indistinct(n, found.blank, found.blank_classes, equal)
 
 
-def are_equal(X: NDArray[np.float32]) -> bool:
+def are_equal(X: Features) -> bool:
     """Return whether all rows of features of shape (n, n_features) are equal; False for fewer than two rows."""
-    return len(X) > 1 and all(bool((X[at : at + CHUNK] == X[0]).all()) for at in range(0, len(X), CHUNK))
+    first = in_memory(X, np.arange(min(1, len(X))))
+    starts = range(0, len(X), CHUNK)
+    return len(X) > 1 and all(bool((in_memory(X, slice(at, at + CHUNK)) == first).all()) for at in starts)
 
 
 def _is_blank(signatures: NDArray[np.uint8]) -> NDArray[np.bool_]:

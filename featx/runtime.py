@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 import os
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -44,6 +45,9 @@ class Runtime(RuntimeOptions):
     progress : callable
         Called with (stage, done, total) when a stage begins and as it advances; ``done`` equals ``total`` when it ends.
         ``total`` is 0 if it is unknown. Stages may be nested.
+    memory : int, optional
+        Memory in bytes that the features may use while heads are fitted; three quarters of the available memory
+        (:func:`available_memory`) if not given. Features that need more are read from the store in blocks.
 
     Raises
     ------
@@ -60,6 +64,7 @@ class Runtime(RuntimeOptions):
 
     notice: Callable[[str], None] = _ignore_notice
     progress: Callable[[str, int, int], None] = _ignore_progress
+    memory: int | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -78,6 +83,15 @@ class Runtime(RuntimeOptions):
     def n_workers(self) -> int:
         """Number of processes that read and decode images, and of threads that fit heads."""
         return self.workers or n_processors()
+
+    @property
+    def memory_limit(self) -> int:
+        """Memory in bytes that the features may use while heads are fitted."""
+        return round(_SHARE * available_memory()) if self.memory is None else self.memory
+
+
+_SHARE = 0.75
+"""Share of the available memory that the features may use; the rest is for labels, scores and other programs."""
 
 
 def n_processors() -> int:
@@ -135,3 +149,75 @@ def _quota(cgroup: Path) -> float | None:
     except ValueError:  # "max": unlimited
         return None
     return quota / period if quota > 0 and period > 0 else None
+
+
+def available_memory() -> int:
+    """Return the memory in bytes that this process can still use, now.
+
+    It is the smallest of these: the memory that the system can provide without swapping, the rest of the limit of a
+    container (Linux control groups), and the rest of the limit of the address space (``ulimit -v``). On macOS, which
+    does not report the first, the physical memory is used instead.
+    """
+    root = Path("/")
+    limits = (_system_memory(root), _container_memory(root / "sys/fs/cgroup"), _address_space(root))
+    known = [limit for limit in limits if limit is not None]
+    return max(0, min(known))
+
+
+def _system_memory(root: Path) -> int:
+    if sys.platform == "win32":
+        return _windows_memory()
+    with contextlib.suppress(OSError, ValueError, StopIteration):
+        lines = (root / "proc/meminfo").read_text(encoding="ascii").splitlines()
+        return 1024 * int(next(line for line in lines if line.startswith("MemAvailable:")).split()[1])
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
+def _windows_memory() -> int:
+    import ctypes
+
+    class Status(ctypes.Structure):
+        _fields_ = [
+            ("length", ctypes.c_ulong),
+            ("load", ctypes.c_ulong),
+            *((name, ctypes.c_ulonglong) for name in ("total", "available", "pages", "free_pages")),
+            *((name, ctypes.c_ulonglong) for name in ("addresses", "free_addresses", "extended")),
+        ]
+
+    status = Status(length=ctypes.sizeof(Status))
+    if not ctypes.windll.kernel32.GlobalMemoryStatusEx(ctypes.byref(status)):  # type: ignore[attr-defined,unused-ignore]
+        raise OSError("GlobalMemoryStatusEx failed")
+    return min(int(status.available), int(status.free_addresses))
+
+
+def _container_memory(cgroup: Path) -> int | None:
+    """Return the rest of the memory limit of Linux control groups, version 2 or 1; None if unlimited.
+
+    The page cache counts as used memory there, but the system frees its inactive part when memory is needed.
+    """
+    names = (
+        ("memory.max", "memory.current", "memory.stat", "inactive_file"),
+        ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes", "memory/memory.stat", "total_inactive_file"),
+    )
+    for limit, used, stat, reclaimable in names:
+        with contextlib.suppress(OSError, ValueError):  # ValueError: "max", unlimited
+            rest = int((cgroup / limit).read_text(encoding="ascii")) - int((cgroup / used).read_text(encoding="ascii"))
+            fields = dict(line.split() for line in (cgroup / stat).read_text(encoding="ascii").splitlines())
+            return rest + int(fields.get(reclaimable, 0))
+    return None
+
+
+def _address_space(root: Path) -> int | None:
+    """Return the rest of the limit of the address space; None if unlimited."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return None
+    limit = resource.getrlimit(resource.RLIMIT_AS)[0]
+    if limit == resource.RLIM_INFINITY:
+        return None
+    try:
+        pages = int((root / "proc/self/statm").read_text(encoding="ascii").split()[0])
+    except (OSError, ValueError):  # macOS
+        return limit
+    return limit - pages * os.sysconf("SC_PAGE_SIZE")

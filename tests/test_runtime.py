@@ -1,4 +1,4 @@
-"""How many processors a run takes."""
+"""How many processors and how much memory a run may use."""
 
 from __future__ import annotations
 
@@ -6,11 +6,12 @@ import os
 import subprocess
 import sys
 import threading
+from pathlib import Path
 
 import pytest
 
 from featx import runtime
-from featx.runtime import Runtime, n_processors, require_threads
+from featx.runtime import Runtime, available_memory, n_processors, require_threads
 
 
 def test_a_run_takes_the_processors_that_it_may_use(monkeypatch, tmp_path):
@@ -73,3 +74,56 @@ except EngineError as error:
     start, _, rest = told.stdout.partition(" more threads; expected at least 100. End other programs, or raise the ")
     assert 0 < int(start.removeprefix("the system allows only ")) < 16, told
     assert rest.endswith("run the same command again 1\n")
+
+
+def test_available_memory_is_the_smallest_limit(monkeypatch):
+    monkeypatch.setattr(runtime, "_system_memory", lambda root: 8_000)
+    monkeypatch.setattr(runtime, "_container_memory", lambda cgroup: 5_000)
+    monkeypatch.setattr(runtime, "_address_space", lambda root: None)
+    assert available_memory() == 5_000
+    assert (Runtime().memory_limit, Runtime(memory=7).memory_limit) == (3_750, 7)
+    monkeypatch.setattr(runtime, "_address_space", lambda root: -1)
+    assert available_memory() == 0
+
+
+def test_the_memory_of_this_machine_is_known():
+    assert 1e6 < available_memory() < 1e15
+
+
+def test_the_memory_of_the_system(tmp_path):
+    (tmp_path / "proc").mkdir()
+    (tmp_path / "proc" / "meminfo").write_text("MemTotal: 9 kB\nMemFree: 1 kB\nMemAvailable:    3 kB\n")
+    assert runtime._system_memory(tmp_path) == 3 * 1024
+    physical = runtime._system_memory(tmp_path / "elsewhere")  # as on macOS
+    assert physical >= runtime._system_memory(Path("/"))
+
+
+@pytest.mark.parametrize(
+    ("files", "rest"),
+    [
+        ({}, None),
+        ({"memory.max": "max\n", "memory.current": "5\n", "memory.stat": ""}, None),
+        ({"memory.max": "100\n", "memory.current": "70\n", "memory.stat": "anon 1\ninactive_file 20\n"}, 50),
+        (
+            {
+                "memory/memory.limit_in_bytes": "100\n",
+                "memory/memory.usage_in_bytes": "70\n",
+                "memory/memory.stat": "inactive_file 5\ntotal_inactive_file 6\n",
+            },
+            36,
+        ),
+    ],
+)
+def test_the_memory_of_a_container(tmp_path, files, rest):
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    assert runtime._container_memory(tmp_path) == rest
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="ulimit -v")
+def test_the_limit_of_the_address_space():
+    code = "from featx.runtime import available_memory; print(available_memory())"
+    command = f"ulimit -v 3000000; exec '{sys.executable}' -c '{code}'"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=True)
+    assert 0 < int(done.stdout) < 3_000_000 * 1024

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from featx.blocks import FeatureBlocks, Features
 from featx.errors import ClassifierError
 from featx.options import PredictOptions, check_ranges
 
@@ -41,12 +42,14 @@ class Subspace:
     variances: NDArray[np.float64]
     rest: float
 
-    def novelty(self, X: NDArray[np.float32]) -> NDArray[np.float64]:
+    def novelty(self, X: Features) -> NDArray[np.float64]:
         """Return the distance of each image from the nearest class, shape (n_samples,); a typical value is 2.
 
         The distance is the sum of two terms: the mean squared distance along the directions divided by their variances
         (Mahalanobis distance), and the squared distance from the subspace divided by ``rest``.
         """
+        if isinstance(X, FeatureBlocks):
+            return X.apply(self.novelty)
         X = _unit_length(X)
         least = np.full(len(X), np.inf)
         for mean in self.means:
@@ -58,12 +61,12 @@ class Subspace:
         return least
 
 
-def learn_subspace(X: NDArray[np.float32], y: NDArray[np.int64], n_classes: int, seed: int = 0) -> Subspace:
+def learn_subspace(X: Features, y: NDArray[np.int64], n_classes: int, seed: int = 0) -> Subspace:
     """Fit the subspace of the features of the classes.
 
     Parameters
     ----------
-    X : ndarray of shape (n_samples, n_features), float32
+    X : ndarray of shape (n_samples, n_features), float32, or FeatureBlocks
     y : ndarray of shape (n_samples,), int64
         Index of the class of each sample; every class must occur.
     n_classes : int
@@ -76,12 +79,15 @@ def learn_subspace(X: NDArray[np.float32], y: NDArray[np.int64], n_classes: int,
     """
     from sklearn.utils.extmath import randomized_svd
 
-    X = _unit_length(X)
-    means = np.stack([X[y == label].mean(axis=0) for label in range(n_classes)])
     some = np.arange(len(X))
     if len(X) > _ENOUGH:
         some = np.sort(np.random.default_rng(seed).choice(len(X), _ENOUGH, replace=False))
-    within = X[some] - means[y[some]]
+    if isinstance(X, FeatureBlocks):
+        means, chosen = _class_means(X, y, n_classes), _unit_length(X[some].to_array())
+    else:
+        X = _unit_length(X)
+        means, chosen = np.stack([X[y == label].mean(axis=0) for label in range(n_classes)]), X[some]
+    within = chosen - means[y[some]]
     n_directions = max(1, min(_DIRECTIONS, len(some) // _IMAGES_A_DIRECTION, X.shape[1]))
     _, lengths, rows = randomized_svd(within, n_directions, n_iter=2, random_state=seed)
     total = float(np.square(within).sum(dtype=np.float64))
@@ -89,6 +95,20 @@ def learn_subspace(X: NDArray[np.float32], y: NDArray[np.int64], n_classes: int,
     tiny = max(1e-6 * total / len(some), 1e-12)
     rest = (total - float(np.square(lengths).sum(dtype=np.float64))) / len(some)
     return Subspace(means, np.ascontiguousarray(rows.T), np.maximum(variances, tiny), max(rest, tiny))
+
+
+def _class_means(X: FeatureBlocks, y: NDArray[np.int64], n_classes: int) -> NDArray[np.float32]:
+    """Return the means of the classes, shape (n_classes, n_features), after scaling each row to length 1."""
+
+    def sums_of(at: NDArray[np.int64], block: NDArray[np.float32]) -> NDArray[np.float64]:
+        members = np.zeros((n_classes, len(at)))
+        members[y[at], np.arange(len(at))] = 1
+        return members @ _unit_length(block).astype(np.float64)
+
+    sums = np.zeros((n_classes, X.n_features))
+    for of_block in X.map(sums_of):
+        sums += of_block
+    return np.asarray(sums / np.bincount(y, minlength=n_classes)[:, None], np.float32)
 
 
 def _unit_length(X: NDArray[np.float32]) -> NDArray[np.float32]:

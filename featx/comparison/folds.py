@@ -23,10 +23,11 @@ from featx.evaluation.procedures import (
     check_samples,
     cross_validate,
     paired_difference,
+    plan_memory,
     split_table,
 )
 from featx.extraction import compute_table
-from featx.heads import Head, for_large
+from featx.heads import Head
 from featx.options import ExtractOptions, FeatureOptions, RunOptions
 from featx.runtime import Runtime
 from featx.table import FeatureTable
@@ -83,7 +84,7 @@ class _Measured(NamedTuple):
     y: NDArray[np.int64]
     groups: NDArray[np.int64]
     tally: FitCounter
-    plan: str
+    plans: tuple[str, ...]
 
 
 def _measured(
@@ -96,11 +97,14 @@ def _measured(
 ) -> _Measured:
     started = time.monotonic()
     tally = FitCounter()
-    train = split_table(table, groups).train
-    head, plan = for_large(head, len(train.y), len(train.classes))
+    memory = plan_memory(head, table, folds[0], 0, runtime)
+    n_workers = runtime.n_workers
+    train = split_table(table, groups, in_blocks=memory.in_blocks, n_workers=n_workers).train
+    head, plan = memory.head(head, len(train.y), len(train.classes))
     try:
         with runtime.stage(f"cross-validating {head.name} on {backbone}") as advance:
-            crossed = cross_validate(head, train, *folds, runtime.n_workers, advance, tally)
+            # Threads share the blocks of one fit instead of the fits.
+            crossed = cross_validate(head, train, *folds, 1 if memory.in_blocks else n_workers, advance, tally)
     except TooFewGroups as error:
         raise EvaluationError(f"cross-validation is not possible: {error}") from None
     summary = crossed.summary
@@ -118,7 +122,7 @@ def _measured(
         extraction_seconds=table.extraction.seconds if table.extraction.n_computed else None,
         seconds=time.monotonic() - started,
     )
-    return _Measured(row, crossed, train.y, train.groups, tally, plan)
+    return _Measured(row, crossed, train.y, train.groups, tally, (memory.note, plan))
 
 
 def _ranked(measured: Sequence[_Measured], notes: Sequence[str]) -> Comparison:
@@ -155,8 +159,8 @@ def _untested_notes(summary: CrossValidation) -> list[str]:
 
 
 def _plans(measured: Sequence[_Measured]) -> list[str]:
-    # A plan depends only on the head, so each plan is listed once for all backbones.
-    return list(dict.fromkeys(item.plan for item in measured if item.plan))
+    # A plan depends mostly on the head, so each plan is listed once for all backbones.
+    return list(dict.fromkeys(plan for item in measured for plan in item.plans if plan))
 
 
 def _convergence_notes(measured: Sequence[_Measured]) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -12,6 +13,7 @@ import numpy as np
 from sklearn.base import BaseEstimator
 
 from featx.arguments import checked
+from featx.blocks import in_memory
 from featx.classifier import DenseHead, OutOfFold, Rejector, library_versions, softmax, to_dense
 from featx.contrast import MOST_LOOKED_AT, find_indistinct
 from featx.duplicates import find_conflicts, group_table
@@ -27,6 +29,7 @@ from featx.evaluation.procedures import (
     find_temperature,
     learning_curve,
     measure_reliability,
+    plan_memory,
     quiet_single_threads,
     split_table,
     tune_and_fit,
@@ -38,7 +41,7 @@ from featx.fitting.preparing import features_to_fit
 from featx.fitting.rejecting import learn_rejector, learn_rejector_held_out
 from featx.fitting.trusting import note_trust, try_saving, try_saving_on
 from featx.group_hints import find_group_hints, in_natural_order
-from featx.heads import Head, for_large, make_head, scores_of
+from featx.heads import Head, make_head, scores_of
 from featx.images import probe_files
 from featx.model import Classifier
 from featx.options import (
@@ -97,7 +100,9 @@ def fit(
     """Tune, cross-validate and fit a head on features.
 
     Hyper-parameters are chosen inside each fold, so that the reported accuracy applies to the whole procedure.
-    Samples of the splits ``val`` and ``test`` are not used for training; they are predicted once.
+    Samples of the splits ``val`` and ``test`` are not used for training; they are predicted once. If the features do
+    not fit into memory (``runtime.memory``), ``logreg``, ``svm`` and ``mlp`` read them from the cache in blocks, which
+    is reported.
 
     Parameters
     ----------
@@ -125,7 +130,7 @@ def fit(
     views : int
         Number of augmented views of each image to train on in addition to the image, at most ``features.views``.
         Views stay on the side of their image in every split, and only images are scored. ``evaluation.views`` holds
-        the change in accuracy, measured on the same folds. The features in memory are 1 + views times as many.
+        the change in accuracy, measured on the same folds. Training uses 1 + views times as many features.
     bundle : bool
         Whether to save the backbone in the model, so that predicting needs neither its weights nor its file.
     seed : int
@@ -149,7 +154,8 @@ def fit(
         If ``group_by`` matches no image.
     EvaluationError
         If there are no labels or only one class, a class occurs only in the validation or test part, all training
-        images have the same features, or there are fewer views than requested.
+        images have the same features, there are fewer views than requested, or the features do not fit into memory and
+        the head cannot read them in blocks.
     HeadError
         If the head or a parameter is unknown, or the head cannot be fitted or saved in a model file.
 
@@ -174,28 +180,33 @@ def fit(
     if bundle:
         spec = features.spec
         features = bundle_graph(features, lambda: locate(spec, None, runtime), runtime)
+    memory = plan_memory(made, features, cv, views, runtime)
+    if memory.in_blocks:
+        runtime.notice(memory.note)
     grouping = group_table(features, group_by, runtime)
-    parts = split_table(features, grouping.numbers, views)
+    parts = split_table(features, grouping.numbers, views, memory.in_blocks, runtime.n_workers)
     train = parts.train
     if to_trust is None:
         to_trust = try_saving_on(made, train.X, train.y)
-    made, plan = for_large(made, len(train.y), len(train.classes))
+    made, plan = memory.head(made, len(train.y), len(train.classes))
+    # Threads share the blocks of one fit instead of the fits.
+    fits = replace(runtime, workers=1) if memory.in_blocks else runtime
     if len(train.y) > MOST_CROSS_VALIDATED:
         n_hints = len(find_group_hints([features.samples[i] for i in parts.at]))
         is_grouped = len(np.unique(train.groups)) < len(train.y)
         runtime.notice(duration_note(made, train, runtime.n_workers, 1 + is_grouped + n_hints))
     tally = FitCounter()
-    measurer = AccuracyMeasurer(made, parts, cv, repeats, seed, runtime, tally)
+    measurer = AccuracyMeasurer(made, parts, cv, repeats, seed, fits, tally)
     crossed, reason = measurer.grouped()
     with quiet_single_threads(), runtime.stage("tuning and fitting the final head") as advance:
-        tuned = tune_and_fit(made, train, seed, tally, "the final head", runtime.n_workers, progress=advance)
+        tuned = tune_and_fit(made, train, seed, tally, "the final head", fits.n_workers, progress=advance)
     samples = [features.samples[i] for i in parts.at]
-    left_out = _evaluate_out_of_fold(made, tuned, crossed, parts, samples, seed, runtime, tally)
+    left_out = _evaluate_out_of_fold(made, tuned, crossed, parts, samples, seed, fits, tally)
     ungrouped, by_group_hint = measurer.ungrouped(crossed), measurer.by_group_hint(features.samples, grouping)
     notes = [
         *(find_indistinct(features).notes() if len(features) <= MOST_LOOKED_AT else []),
         *grouping.notes(),
-        *([plan] if plan else []),
+        *(note for note in (memory.note, plan) if note),
         *_notes(made, tuned, crossed, cv),
         *note_trust(made, to_trust),
         *_calibration_notes(left_out.calibrated_on),
@@ -384,6 +395,6 @@ def _dense_head(tuned: Tuned, train: TrainingSet) -> DenseHead | None:
     dense_head = to_dense(tuned.estimator)
     if dense_head is None:
         return None
-    some = train.X[:256]
+    some = in_memory(train.X, slice(256))
     theirs = softmax(scores_of(tuned.estimator, some, len(train.classes)))
     return dense_head if np.abs(softmax(dense_head.scores(some)) - theirs).max() < _DENSE_AGREES else None

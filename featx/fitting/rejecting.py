@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from featx.blocks import Features
 from featx.classifier import Rejector, learn_subspace
 from featx.evaluation.procedures import CrossValidated, TrainingSet, in_threads, quiet_single_threads
 
@@ -44,15 +45,13 @@ def learn_rejector(
     return Rejector(subspace, every[crossed.tested], _confidence(train, probabilities))
 
 
-def learn_rejector_held_out(
-    train: TrainingSet, X: NDArray[np.float32], probabilities: NDArray[np.float64], seed: int
-) -> Rejector:
+def learn_rejector_held_out(train: TrainingSet, X: Features, probabilities: NDArray[np.float64], seed: int) -> Rejector:
     """Fit a rejector on the novelties and confidences of held-out images.
 
     Parameters
     ----------
     train : TrainingSet
-    X : ndarray of shape (n_samples, n_features), float32
+    X : ndarray of shape (n_samples, n_features), float32, or FeatureBlocks
         Features of the held-out images.
     probabilities : ndarray of shape (n_samples, n_classes), float64
         Calibrated probabilities of the held-out images.

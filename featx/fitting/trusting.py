@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from featx.blocks import Features, in_memory
 from featx.classifier import dump_estimator, types_to_trust
 from featx.errors import ClassifierError, HeadError
 from featx.evaluation.procedures import fit_head, quiet_single_threads
@@ -40,12 +41,12 @@ def try_saving(head: Head) -> list[str] | None:
     return _save_fitted(head, X, y)
 
 
-def try_saving_on(head: Head, X: NDArray[np.float32], y: NDArray[np.int64]) -> list[str] | None:
+def try_saving_on(head: Head, X: Features, y: NDArray[np.int64]) -> list[str] | None:
     """Fit a head on some of the training samples and write it; see :func:`try_saving`."""
     n_classes = int(y.max()) + 1
     n_each = max(2, _MOST_TRIED // n_classes)
     some = np.sort(np.concatenate([np.flatnonzero(y == label)[:n_each] for label in range(n_classes)]))
-    return _save_fitted(head, X[some], y[some])
+    return _save_fitted(head, in_memory(X, some), y[some])
 
 
 def note_trust(head: Head, types: list[str] | None) -> list[str]:

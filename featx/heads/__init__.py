@@ -1,6 +1,7 @@
 """Heads: unfitted scikit-learn pipelines with their grids, and their replacements for many images."""
 
-from featx.heads.large import for_large
+from featx.heads.blocks import BlockFits
+from featx.heads.large import IN_BLOCKS, for_blocks, for_large
 from featx.heads.table import (
     HEAD_NAMES,
     Head,
@@ -8,5 +9,17 @@ from featx.heads.table import (
     make_head,
     scores_of,
 )
+from featx.heads.training_parts import Fitted
 
-__all__ = ["HEAD_NAMES", "Head", "converged", "for_large", "make_head", "scores_of"]
+__all__ = [
+    "HEAD_NAMES",
+    "IN_BLOCKS",
+    "BlockFits",
+    "Fitted",
+    "Head",
+    "converged",
+    "for_blocks",
+    "for_large",
+    "make_head",
+    "scores_of",
+]

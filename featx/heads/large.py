@@ -61,27 +61,67 @@ def for_large(head: Head, n: int, n_classes: int) -> tuple[Head, str]:
     if plan is None or last is None or head.balance == "own":
         return head, ""
     if n > MOST_EXACT:
-        return plan(head, last, n, n_classes)
+        return plan(head, last, n, n_classes, f"on more than {MOST_EXACT:,} images")
     exact = f"svm-rbf: the kernel is exact; above {MOST_EXACT:,} images, it is approximated by {LANDMARKS:,} landmarks"
     return head, exact if head.name == "svm-rbf" else ""
 
 
-def _linear(head: Head, svc: SVC, n: int, n_classes: int) -> tuple[Head, str]:
+IN_BLOCKS = ("logreg", "svm", "mlp")
+"""Names of the heads that can be fitted on features that are read in blocks."""
+
+_TUNABLE = {"C", "class_weight", "tol", "max_iter"}
+"""Parameters of logistic regression that are supported in blocks."""
+
+
+def for_blocks(head: Head, n: int, n_classes: int) -> tuple[Head, str] | None:
+    """Return the head to fit on features that are read in blocks, and a note about the choice.
+
+    ``logreg`` is not changed; ``svm`` and ``mlp`` are replaced as by :func:`for_large`, for any number of samples.
+
+    Parameters
+    ----------
+    head : Head
+    n : int
+        Total number of training samples.
+    n_classes : int
+
+    Returns
+    -------
+    (Head, str) or None
+        Head and note; None if the head, with its parameters, can only be fitted on features in memory.
+    """
+    if (
+        head.name not in IN_BLOCKS
+        or head.balance == "own"
+        or (head.name == "mlp" and head.estimator[-1].solver == "lbfgs")
+    ):
+        return None
+    last = head.estimator[-1]
+    if head.name == "logreg":
+        usual = make_head(head.name).estimator[-1].get_params()
+        same = all(value == usual[name] for name, value in last.get_params().items() if name not in _TUNABLE)
+        return (head, "") if same and set(head.grid) <= {f"head__{name}" for name in _TUNABLE} else None
+    replaced, note = _PLANS[head.name](head, last, n, n_classes, "in blocks")
+    is_possible = replaced is not head and len(replaced.estimator) == len(head.estimator)
+    return (replaced, note) if is_possible else None
+
+
+def _linear(head: Head, svc: SVC, n: int, n_classes: int, when: str) -> tuple[Head, str]:
     if svc.kernel != "linear":
-        return _landmarks(head, svc, n, n_classes)
+        return _landmarks(head, svc, n, n_classes, when)
     if not _is_known(head, svc, ("C",)):
         return head, _as_given(head, n)
     pipeline = Pipeline([*clone(head.estimator).steps[:-1], ("head", _gradients(svc, n, n_classes))])
     note = (
-        f"{head.name}: on more than {MOST_EXACT:,} images, the head is fitted by stochastic gradient descent, with one "
+        f"{head.name}: {when}, the head is fitted by stochastic gradient descent, with one "
         f"classifier per pair of classes and alpha = 1 / ({_of_a_pair(n, n_classes):,} C)"
     )
     return replace(head, estimator=pipeline, grid=_grid(head, n, n_classes), search="each"), note
 
 
-def _landmarks(head: Head, svc: SVC, n: int, n_classes: int) -> tuple[Head, str]:
+def _landmarks(head: Head, svc: SVC, n: int, n_classes: int, when: str) -> tuple[Head, str]:
     if svc.kernel == "linear":
-        return _linear(head, svc, n, n_classes)
+        return _linear(head, svc, n, n_classes, when)
     if svc.kernel not in _KERNELS or not _is_known(head, svc, ("C", *_KERNEL_OPTIONS)):
         return head, _as_given(head, n)
     # After CommonScaler the mean variance is 1, so that "scale" equals "auto", for which Nystroem expects None.
@@ -92,21 +132,21 @@ def _landmarks(head: Head, svc: SVC, n: int, n_classes: int) -> tuple[Head, str]
     )
     steps = [*clone(head.estimator).steps[:-1], ("landmarks", nystroem), ("head", _gradients(svc, n, n_classes))]
     note = (
-        f"{head.name}: on more than {MOST_EXACT:,} images, the kernel is approximated by {LANDMARKS:,} landmarks "
+        f"{head.name}: {when}, the kernel is approximated by {LANDMARKS:,} landmarks "
         "(Nystroem), and the head is fitted by stochastic gradient descent with "
         f"alpha = 1 / ({_of_a_pair(n, n_classes):,} C)"
     )
     return replace(head, estimator=Pipeline(steps), grid=_grid(head, n, n_classes), search="each"), note
 
 
-def _early(head: Head, mlp: MLPClassifier, n: int, n_classes: int) -> tuple[Head, str]:
+def _early(head: Head, mlp: MLPClassifier, n: int, n_classes: int, when: str) -> tuple[Head, str]:
     given = (mlp.early_stopping, mlp.n_iter_no_change, mlp.batch_size)
     if given != (False, 10, "auto"):
         return head, _as_given(head, n)
     pipeline = clone(head.estimator).set_params(
         head__early_stopping=True, head__n_iter_no_change=3, head__batch_size=BATCH
     )
-    note = f"mlp: on more than {MOST_EXACT:,} images, training is stopped early, based on a held-out tenth of them"
+    note = f"mlp: {when}, training is stopped early, based on a held-out tenth of them"
     return replace(head, estimator=pipeline), note
 
 
@@ -153,7 +193,7 @@ def _grid(head: Head, n: int, n_classes: int) -> dict[str, Sequence[Any]]:
     return grid
 
 
-_PLANS: dict[str, Callable[[Head, BaseEstimator, int, int], tuple[Head, str]]] = {
+_PLANS: dict[str, Callable[[Head, BaseEstimator, int, int, str], tuple[Head, str]]] = {
     "svm": _linear,
     "svm-rbf": _landmarks,
     "mlp": _early,

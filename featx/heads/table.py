@@ -20,6 +20,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.svm import SVC
 from sklearn.utils import get_tags
 
+from featx.blocks import FeatureBlocks, Features
 from featx.errors import HeadError
 from featx.heads.centroid import ShrunkenCentroid
 from featx.scaling import CommonScaler
@@ -216,14 +217,14 @@ def _classifies(estimator: BaseEstimator) -> bool:
     return hasattr(estimator, "predict")  # a user-defined class without an estimator type
 
 
-def scores_of(estimator: Any, X: NDArray[np.float32], n_classes: int) -> NDArray[np.float64]:
+def scores_of(estimator: Any, X: Features, n_classes: int) -> NDArray[np.float64]:
     """Return one score per class; the class with the largest score is predicted, and the softmax gives probabilities.
 
     Parameters
     ----------
     estimator : fitted classifier
         Classifier with the classes 0 to n_classes - 1.
-    X : ndarray of shape (n_samples, n_features), float32
+    X : ndarray of shape (n_samples, n_features), float32, or FeatureBlocks
     n_classes : int
 
     Returns
@@ -233,6 +234,8 @@ def scores_of(estimator: Any, X: NDArray[np.float32], n_classes: int) -> NDArray
         decision values, log probabilities; for estimators without probabilities, 1 for the predicted class and 0
         otherwise.
     """
+    if isinstance(X, FeatureBlocks):
+        return X.apply(lambda block: scores_of(estimator, block, n_classes))
     if hasattr(estimator, "decision_function"):
         scores = np.asarray(estimator.decision_function(X), np.float64)
         return np.stack([-scores / 2, scores / 2], axis=1) if scores.ndim == 1 else scores

@@ -12,6 +12,7 @@ from featx.evaluation.procedures.folds import MOST_CROSS_VALIDATED, TooFewGroups
 from featx.evaluation.procedures.held_out import HeldOutParts, split_train_val_test
 from featx.evaluation.procedures.intervals import difference_of_shares, share_of
 from featx.evaluation.procedures.learning import learning_curve
+from featx.evaluation.procedures.memory import MemoryPlan, plan_memory
 from featx.evaluation.procedures.new_images import measure_new_images
 from featx.evaluation.procedures.pairing import paired_difference
 from featx.evaluation.procedures.reliability import measure_reliability
@@ -25,6 +26,7 @@ __all__ = [
     "DataSplit",
     "FitCounter",
     "HeldOutParts",
+    "MemoryPlan",
     "TooFewGroups",
     "TrainingSet",
     "Tuned",
@@ -39,6 +41,7 @@ __all__ = [
     "measure_new_images",
     "measure_reliability",
     "paired_difference",
+    "plan_memory",
     "quiet_single_threads",
     "share_of",
     "split_table",

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from featx.blocks import FeatureBlocks, Features, places_in_store
 from featx.contrast import are_equal
 from featx.errors import EvaluationError
 from featx.evaluation.procedures.training_set import TrainingSet
@@ -36,7 +37,9 @@ class DataSplit:
     test: TrainingSet
 
 
-def split_table(table: FeatureTable, groups: NDArray[np.int64], views: int = 0) -> DataSplit:
+def split_table(
+    table: FeatureTable, groups: NDArray[np.int64], views: int = 0, in_blocks: bool = False, n_workers: int = 1
+) -> DataSplit:
     """Divide a table by the splits of the data set; samples without a label are left out.
 
     Parameters
@@ -45,7 +48,11 @@ def split_table(table: FeatureTable, groups: NDArray[np.int64], views: int = 0) 
     groups : ndarray of shape (n_samples,), int64
         Group of each sample.
     views : int
-        Number of augmented views of each training image. Like the features, views are read into memory.
+        Number of augmented views of each training image.
+    in_blocks : bool
+        Whether features and views stay in the store and are read in blocks, instead of into memory.
+    n_workers : int
+        Number of threads that read and process blocks.
 
     Returns
     -------
@@ -61,29 +68,31 @@ def split_table(table: FeatureTable, groups: NDArray[np.int64], views: int = 0) 
     labels, splits = table.y, table.splits
     labelled = np.array([label is not None for label in labels], np.bool_)
     in_train = np.array([sample.is_training for sample in table.samples], np.bool_)
-    y, read = targets.encode(labels), table.opened(0)
+    y = targets.encode(labels)
+    _check_views(table, views)
+    read = _reader_of_blocks(table, views, n_workers) if in_blocks else _reader(table)
 
     def part(members: NDArray[np.bool_]) -> TrainingSet:
         at = np.flatnonzero(members)
-        return TrainingSet(read(at), y[at], groups[at], targets)
+        return TrainingSet(read(at, 0), y[at], groups[at], targets)
 
-    train = part(in_train)
-    stop_if_all_equal(table, train.X, np.flatnonzero(in_train))
+    train, at = part(in_train), np.flatnonzero(in_train)
+    stop_if_all_equal(table, train.X, at)
     return DataSplit(
-        replace(train, views=_read_views(table, np.flatnonzero(in_train), views)),
+        replace(train, views=[read(at, view) for view in range(1, views + 1)] or None),
         np.flatnonzero(in_train),
         part(labelled & (splits == "val")),
         part(labelled & (splits == "test")),
     )
 
 
-def stop_if_all_equal(table: FeatureTable, X: NDArray[np.float32], at: NDArray[np.int64]) -> None:
+def stop_if_all_equal(table: FeatureTable, X: Features, at: NDArray[np.int64]) -> None:
     """Check that training images do not all have the same features.
 
     Parameters
     ----------
     table : FeatureTable
-    X : ndarray of shape (n, n_features), float32
+    X : ndarray of shape (n, n_features), float32, or FeatureBlocks
         Features of the training images.
     at : ndarray of shape (n,), int64
         Positions of the training images in the table.
@@ -102,16 +111,24 @@ def stop_if_all_equal(table: FeatureTable, X: NDArray[np.float32], at: NDArray[n
         )
 
 
-def _read_views(table: FeatureTable, at: NDArray[np.int64], n: int) -> NDArray[np.float32] | None:
+def _check_views(table: FeatureTable, n: int) -> None:
     if not 0 <= n <= table.views:
         has = f"{table.views} augmented views of each image" if table.views else "no augmented views"
         raise EvaluationError(f"`views={n}`: {table.name} has {has}; extract more with `augment` and `views`")
-    if not n:
-        return None
-    views = np.empty((n, len(at), table.extraction.n_features), np.float32)
-    for view in range(n):
-        views[view] = table.opened(view + 1)(at)
-    return views
+
+
+def _reader(table: FeatureTable) -> Callable[[NDArray[np.int64], int], Features]:
+    """Return a function that reads the features of one view of some samples into memory."""
+    of_images = table.opened(0)
+    return lambda at, view: table.opened(view)(at) if view else of_images(at)
+
+
+def _reader_of_blocks(table: FeatureTable, views: int, n_workers: int) -> Callable[[NDArray[np.int64], int], Features]:
+    """Return a function that selects the features of one view of some samples, which are read in blocks."""
+    sources = [table.opened(view) for view in range(1 + views)]
+    places = places_in_store(table.content_hashes)
+    whole = FeatureBlocks(sources, places, table.extraction.n_features, np.arange(len(table)), n_workers)
+    return lambda at, view: whole[at].view(view)
 
 
 def check_samples(name: str, samples: Sequence[Sample], group_by: str | None = None) -> None:

@@ -16,12 +16,21 @@ from sklearn.metrics import balanced_accuracy_score
 from sklearn.pipeline import Pipeline
 from sklearn.utils.class_weight import compute_sample_weight
 
+from featx.blocks import FeatureBlocks, Features
 from featx.evaluation.procedures.convergence import FitCounter, count_convergence_warnings
 from featx.evaluation.procedures.folds import TooFewGroups, make_folds
-from featx.evaluation.procedures.search import CandidateResult, Split, estimator_errors, shares_work, try_candidates
+from featx.evaluation.procedures.search import (
+    LOOSER,
+    MOST_TO_THE_LAST,
+    CandidateResult,
+    Split,
+    estimator_errors,
+    shares_work,
+    try_candidates,
+)
 from featx.evaluation.procedures.threads import Plan, run_plans, stop_if_unwanted
 from featx.evaluation.procedures.training_set import TrainingSet
-from featx.heads import Head, converged, scores_of
+from featx.heads import BlockFits, Fitted, Head, converged, scores_of
 
 _INNER_FOLDS = 3
 _ONE_SPLIT_PARTS = 4
@@ -168,6 +177,10 @@ def _try_all(
     with one parameter can end at the first decrease.
     """
     candidates, splits = search.candidates, search.splits
+    ends_early = is_large and len(head.grid) == 1
+    if isinstance(splits[0].X, FeatureBlocks):
+        (in_blocks,) = yield [partial(_try_in_blocks, head, search, splits[0].X, ends_early, progress)]
+        return in_blocks  # type: ignore[no-any-return]
     n_fits = len(candidates) * len(splits) + 1  # the final fit on all samples is the last one
     n_done, lock = itertools.count(1), threading.Lock()
 
@@ -177,7 +190,7 @@ def _try_all(
                 progress(next(n_done), n_fits)
             yield outcome
 
-    if not (is_large and len(head.grid) == 1):
+    if not ends_early:
         # Candidates of slow heads that share little or nothing are separate jobs.
         are_apart = head.one_split or not shares_work(head, candidates)
         shares = [[params] for params in candidates] if are_apart else [candidates]
@@ -197,10 +210,38 @@ def _try_all(
     return results
 
 
+def _try_in_blocks(
+    head: Head, search: _Search, X: FeatureBlocks, ends_early: bool, progress: Callable[[int, int], None]
+) -> list[list[tuple[float, bool]]]:
+    """Return the results of :func:`_try_all` if the features are read in blocks; all splits share the passes."""
+    candidates, splits = search.candidates, search.splits
+    trains = [split.train for split in splits]
+    is_large = min(map(len, trains)) > MOST_TO_THE_LAST
+    # The candidates of slow heads are fitted in the same passes, the others one after the other.
+    groups = [candidates] if head.one_split else [[params] for params in candidates]
+    results: list[list[tuple[float, bool]]] = []
+    best = -1.0
+    with estimator_errors(head, candidates[0]):
+        fits = BlockFits(head, X, splits[0].y, trains, LOOSER if is_large else 1)
+        for fitted in itertools.chain.from_iterable(map(fits.fit, groups)):
+            results.append([_score(head, *one) for one in zip(splits, fitted, strict=True)])
+            progress(len(results) * len(splits), len(candidates) * len(splits) + 1)
+            mean = float(np.mean([accuracy for accuracy, _ in results[-1]]))
+            if ends_early and mean < best:
+                break
+            best = mean
+    return results
+
+
+def _score(head: Head, split: Split, fitted: Fitted) -> tuple[float, bool]:
+    scores = scores_of(fitted.estimator, split.X[split.test], split.targets.n_classes)
+    return _accuracy(head, split, scores), fitted.has_converged
+
+
 def _tries(head: Head, candidates: Sequence[dict[str, Any]], split: Split) -> Iterator[tuple[float, bool]]:
     run = try_candidates if shares_work(head, candidates) else _try_apart
     for result in run(head, candidates, split):
-        yield _accuracy(head, split, split.targets.predicted(result.scores)), result.converged
+        yield _accuracy(head, split, result.scores), result.converged
 
 
 def _try_apart(head: Head, candidates: Sequence[dict[str, Any]], split: Split) -> Iterator[CandidateResult]:
@@ -210,8 +251,8 @@ def _try_apart(head: Head, candidates: Sequence[dict[str, Any]], split: Split) -
         yield CandidateResult(scores_of(fitted, split.X[split.test], split.targets.n_classes), not tally.notes())
 
 
-def _accuracy(head: Head, split: Split, predicted: NDArray[np.int64]) -> float:
-    y = split.y[split.test]
+def _accuracy(head: Head, split: Split, scores: NDArray[np.float64]) -> float:
+    y, predicted = split.y[split.test], split.targets.predicted(scores)
     if head.weighs_classes:
         return float(balanced_accuracy_score(y, predicted))
     return float(split.targets.hits(predicted, y).mean())
@@ -220,7 +261,7 @@ def _accuracy(head: Head, split: Split, predicted: NDArray[np.int64]) -> float:
 def fit_head(
     head: Head,
     params: dict[str, Any],
-    X: NDArray[np.float32],
+    X: Features,
     y: NDArray[np.int64],
     tally: FitCounter | None = None,
     stage: str = "",
@@ -232,7 +273,7 @@ def fit_head(
     head : Head
     params : dict
         Hyper-parameters of ``head.estimator``.
-    X : ndarray of shape (n_samples, n_features), float32
+    X : ndarray of shape (n_samples, n_features), float32, or FeatureBlocks
     y : ndarray of shape (n_samples,), int64
         Index of the class of each sample.
     tally : FitCounter, optional
@@ -249,6 +290,12 @@ def fit_head(
         If the estimator rejects the data or a parameter.
     """
     stop_if_unwanted()
+    if isinstance(X, FeatureBlocks):
+        with estimator_errors(head, params):
+            ((fitted,),) = BlockFits(head, X, y, [np.arange(len(y))]).fit([params])
+        if tally is not None:
+            tally.add(stage, fitted.has_converged)
+        return fitted.estimator
     with estimator_errors(head, params):
         estimator = clone(head.estimator).set_params(**params)
         X = X.astype(head.dtype, copy=False)
