@@ -279,7 +279,7 @@ def test_a_fit_in_blocks_has_the_same_report(name, tmp_path, monkeypatch):
     assert other.test.as_given == pytest.approx(one.test.as_given, abs=0.05)
     # On the smallest part, a tenth of the images cannot have every class, as early stopping needs.
     assert [point.n for point in other.learning.points] == [point.n for point in one.learning.points][name == "mlp" :]
-    assert other.reliability.brier == pytest.approx(one.reliability.brier, abs=0.03)
+    assert other.reliability.brier == pytest.approx(one.reliability.brier, abs=0.003 if name == "logreg" else 0.1)
     np.testing.assert_allclose(there.rejector.novelties, here.rejector.novelties, rtol=1e-3)
     note = (
         f"fitting {name} on the features of 240 images in memory needs about 0.00019 GB, and 1e-06 GB are available "
