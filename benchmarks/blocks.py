@@ -1,11 +1,12 @@
 """Measure heads on features that are read in blocks: ``python -m benchmarks.blocks [--heads logreg] [--samples N]``.
 
-Write a feature store of synthetic features (--features of each sample, --classes classes, a tenth of the samples in the
-test part) to a temporary folder in --scratch. For each head, tune and fit it on the training part, once in memory and
-once in blocks, in a process of its own, and print the hyper-parameters, the accuracy on the test part, the seconds, and
-the peak memory of the process: without pages of mapped files (sampled every 0.1 s, from /proc), and the total peak
-resident memory. With ``--whole``, measure `featx fit` instead, and print the cross-validated accuracy. With ``--ways
-blocks``, do not measure in memory, for features that do not fit into memory. Print Markdown tables, then JSON.
+Write a feature store of synthetic features (--features of each sample, --classes classes, a tenth of the samples in
+the test part) to a temporary folder in --scratch. For each head, tune and fit it on the training part, once in memory
+and once in blocks, in a process of its own. Print the hyper-parameters, the accuracy on the test part, the seconds,
+how many times each row was read, and the peak memory of the process: without pages of mapped files (sampled every 0.1
+s, from /proc), and the total peak resident memory. With ``--whole``, measure `featx fit` instead, and print the
+cross-validated accuracy. With ``--ways blocks``, do not measure in memory, for features that do not fit into memory.
+Print Markdown tables, then JSON.
 """
 
 from __future__ import annotations
@@ -57,12 +58,12 @@ def main() -> None:
     with tempfile.TemporaryDirectory(dir=arguments.scratch) as folder:
         written = run_worker("benchmarks.blocks", "--write", "--cache", folder, *sizes)
         title = f"{shape[0]:,} x {shape[1]:,}, {shape[2]} classes"
-        print_head(title, "chosen", "accuracy", "seconds", "CPU, s", "peak, MB", "peak with mapped files, MB")
+        print_head(title, "chosen", "accuracy", "seconds", "CPU, s", "passes", "peak, MB", "peak with mapped files, MB")
         for head in arguments.heads.split(","):
             for way in arguments.ways.split(","):
                 command = ["--cache", folder, "--heads", head, "--ways", way, *sizes]
                 found = run_worker("benchmarks.blocks", *command)
-                figures = [found[name] for name in ("seconds", "processor", "own", "peak")]
+                figures = [found[name] for name in ("seconds", "processor", "passes", "own", "peak")]
                 chosen = ", ".join(f"{name} = {value:.3g}" for name, value in found["params"].items())
                 print_row(f"{head}, {way}", chosen, f"{found['accuracy']:.4f}", *figures)
                 results.append({"head": head, "way": way, **found})
@@ -113,7 +114,7 @@ def _write(cache: Path, n: int, n_features: int, n_classes: int) -> dict[str, An
     return {"write_seconds": time.perf_counter() - started, "gigabytes": stored / 1e9}
 
 
-def _table(cache: Path, n: int, n_features: int, n_classes: int) -> Any:
+def _table(cache: Path, n_read: list[int], n: int, n_features: int, n_classes: int) -> Any:
     from featx.store import SIGNATURE_SHAPE, keys_of
     from featx.table import Extraction, FeatureTable, Sample
 
@@ -126,7 +127,12 @@ def _table(cache: Path, n: int, n_features: int, n_classes: int) -> Any:
 
     def opened(view: int) -> Any:
         stored = store.snapshot()
-        return lambda at: stored.rows(keys[at]).features
+
+        def read(at: np.ndarray) -> np.ndarray:
+            n_read.append(len(at))
+            return stored.rows(keys[at]).features
+
+        return read
 
     def read_signatures(at: np.ndarray) -> np.ndarray:
         stored, signatures = store.snapshot(), np.empty((len(at), *SIGNATURE_SHAPE), np.uint8)
@@ -147,14 +153,15 @@ def _word(number: int) -> str:
 
 
 def _measured(arguments: argparse.Namespace, shape: tuple[int, int, int]) -> dict[str, Any]:
-    table = _table(arguments.cache, *shape)
+    n_read: list[int] = []
+    table = _table(arguments.cache, n_read, *shape)
     head, in_blocks = arguments.heads, arguments.ways == "blocks"
     with _OwnMemory() as own:
         clock, processor = time.perf_counter(), time.process_time()
         measure = _fitted if arguments.whole else _tuned
         found = measure(table, head, in_blocks, arguments.workers)
         found |= {"seconds": time.perf_counter() - clock, "processor": time.process_time() - processor}
-    return found | {"own": own.most, "peak": peak_megabytes()}
+    return found | {"passes": sum(n_read) / len(table), "own": own.most, "peak": peak_megabytes()}
 
 
 def _tuned(table: Any, name: str, in_blocks: bool, n_workers: int) -> dict[str, Any]:

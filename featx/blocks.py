@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cached_property
 from typing import Any, TypeVar
@@ -85,7 +85,7 @@ class FeatureBlocks:
         self,
         function: Callable[[NDArray[np.int64], NDArray[np.float32]], _T],
         rng: np.random.Generator | None = None,
-    ) -> Iterator[_T]:
+    ) -> Generator[_T, None, None]:
         """Yield ``function(positions, features)`` of each block.
 
         Several threads read and process blocks, but results are yielded in the order of the blocks, so that sums over

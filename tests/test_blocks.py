@@ -297,6 +297,19 @@ def test_a_fit_in_blocks_has_the_same_report(name, tmp_path, monkeypatch):
     assert there.predict_features(table).labels == tuple(table.y) or name != "logreg"
 
 
+def test_a_fit_without_cross_validation_is_calibrated_on_the_validation_part_in_blocks(tmp_path):
+    table = stored_table(tmp_path)
+    samples = [
+        replace(one, split="val") if one.split == "test" else replace(one, group=one.label) for one in table.samples
+    ]
+    table = replace(table, samples=samples)
+    here, there = (fit(table, params={"C": 0.1}, runtime=Runtime(memory=memory)) for memory in (None, 1))
+    assert here.evaluation.calibrated_on == there.evaluation.calibrated_on == "val"
+    assert there.evaluation.val == here.evaluation.val
+    assert there.temperature == pytest.approx(here.temperature, rel=0.01)
+    np.testing.assert_allclose(there.rejector.novelties, here.rejector.novelties, rtol=1e-3)
+
+
 def test_heads_that_do_not_fit_into_memory(tmp_path):
     table = stored_table(tmp_path)
     runtime = Runtime(workers=1, memory=100_000)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from typing import Any, Protocol
 
 import numpy as np
@@ -113,10 +114,11 @@ def _run_epochs(parts: TrainingParts, jobs: Sequence[Any], pipelines: Sequence[P
             def scaled(at: NDArray[np.int64], block: NDArray[np.float32], needed: list[int] = needed) -> Any:
                 return at, {part: parts.scalers[part].transform(block) for part in needed}
 
-            for at, blocks in parts.X.map(scaled, rng):
-                updates = [pool.submit(job.update, blocks[job.part], parts.y[at], at) for job in active]
-                for update in updates:
-                    update.result()
+            with closing(parts.X.map(scaled, rng)) as epoch:
+                for at, blocks in epoch:
+                    updates = [pool.submit(job.update, blocks[job.part], parts.y[at], at) for job in active]
+                    for update in updates:
+                        update.result()
             for job in active:
                 job.end_epoch()
             active = [job for job in active if not job.is_done]
