@@ -18,6 +18,7 @@ from test_evaluate import training_set
 
 from featx import blocks as blocks_module
 from featx.blocks import FeatureBlocks, in_memory, places_in_store
+from featx.classifier import classifier as classifier_module
 from featx.classifier import learn_subspace
 from featx.comparison import compare
 from featx.contrast import are_equal
@@ -358,6 +359,18 @@ def test_heads_are_compared_in_blocks(fake, images):
     rows = compare(images, ["quadrants"], ["logreg", "svm"], cv=3, runtime=replace(fake.runtime, memory=1000))
     assert [row.accuracy.mean for row in rows.rows] == [1.0, 1.0]
     assert sum("so the features are read from the cache in blocks" in note for note in rows.notes) == 2
+
+
+def test_the_features_of_many_images_are_predicted_in_blocks(tmp_path, monkeypatch):
+    table = stored_table(tmp_path)
+    model = fit(table, cv=3, runtime=Runtime(workers=1))
+    here = model.predict_features(table, reject_rate=0.1)
+    monkeypatch.setattr(classifier_module, "CHUNK", 100)
+    monkeypatch.setattr(FeatureTable, "X", property(lambda self: pytest.fail("all features were read")))
+    there = model.predict_features(table, reject_rate=0.1)
+    np.testing.assert_allclose(there.probabilities, here.probabilities, atol=1e-12)
+    assert there.labels == here.labels
+    assert "" in there.labels
 
 
 @pytest.mark.parametrize("n_workers", [1, 2])

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from featx.agreement import MIN_COSINE, MIN_MEAN_COSINE, cosines
 from featx.arguments import checked
+from featx.blocks import FeatureBlocks, Features, places_in_store
 from featx.classifier.archive import Archive
 from featx.classifier.checking import (
     check_arrays,
@@ -38,7 +39,7 @@ from featx.evaluation.records.fields import Fields
 from featx.images import probe_files
 from featx.output import MODEL_SUFFIXES, OutputFile
 from featx.spec import FeatureSpec
-from featx.table import FeatureTable
+from featx.table import CHUNK, FeatureTable
 from featx.targets import SingleLabel
 
 _MOST_MATRICES = 1000
@@ -152,7 +153,7 @@ class FeatureClassifier:
         """
         return None if self.out_of_fold is None else softmax(self.out_of_fold.scores / self.temperature)
 
-    def rejected(self, X: NDArray[np.float32], probabilities: NDArray[np.float64], rate: float) -> NDArray[np.bool_]:
+    def rejected(self, X: Features, probabilities: NDArray[np.float64], rate: float) -> NDArray[np.bool_]:
         """Return whether each image is rejected, shape (n_samples,); see :meth:`Rejector.rejected`.
 
         Raises
@@ -184,7 +185,9 @@ class FeatureClassifier:
         return np.isin(given, known)
 
     def predict_features(self, table: FeatureTable, *, reject_rate: float | None = None) -> Predictions:
-        """Predict the classes of all rows of a feature table, in memory.
+        """Predict the classes of all rows of a feature table.
+
+        The features of more than 4,096 images are read in blocks; the predictions are in memory.
 
         Parameters
         ----------
@@ -202,8 +205,8 @@ class FeatureClassifier:
         if reject_rate is not None:
             self.check_reject_rate(reject_rate)
         self.check(table)
-        X = table.X
-        probabilities = self.probabilities(X)
+        X = _features_of(table)
+        probabilities = X.apply(self.probabilities) if isinstance(X, FeatureBlocks) else self.probabilities(X)
         predicted = self.targets.predicted(probabilities)
         names = self.targets.decode(predicted)
         rejected = np.zeros(len(X), np.bool_)
@@ -385,6 +388,14 @@ class FeatureClassifier:
         if made.dense_head is None:
             made.estimator()  # checks the estimator, which predicts in this case; matrices are already checked
         return made
+
+
+def _features_of(table: FeatureTable) -> Features:
+    """Return the features of a table: an array, or for many images blocks that are read when they are needed."""
+    if len(table) <= CHUNK:
+        return table.X
+    places = places_in_store(table.content_hashes)
+    return FeatureBlocks([table.opened(0)], places, table.extraction.n_features, np.arange(len(table)))
 
 
 def _read_dense_head(header: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]], n_classes: int) -> DenseHead | None:

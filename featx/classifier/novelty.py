@@ -134,7 +134,7 @@ class Rejector:
     novelties: NDArray[np.float64]
     confidences: NDArray[np.float64]
 
-    def rejected(self, X: NDArray[np.float32], probabilities: NDArray[np.float64], rate: float) -> NDArray[np.bool_]:
+    def rejected(self, X: Features, probabilities: NDArray[np.float64], rate: float) -> NDArray[np.bool_]:
         """Return whether each image is rejected because it belongs to none of the classes; shape (n_samples,).
 
         The typicality of an image is the smaller of two fractions: the fraction of training images that are at least as
@@ -143,7 +143,7 @@ class Rejector:
 
         Parameters
         ----------
-        X : ndarray of shape (n_samples, n_features), float32
+        X : ndarray of shape (n_samples, n_features), float32, or FeatureBlocks
         probabilities : ndarray of shape (n_samples, n_classes), float64
         rate : float
             Fraction of images of the known classes that may be rejected by mistake.

@@ -55,7 +55,9 @@ class SvmBlocks:
             [[_PairJob(_machine(pipeline), part, pair, parts) for pair in pairs] for part in range(parts.n_parts)]
             for pipeline in pipelines
         ]
-        _run_epochs(parts, [job for of_pipeline in jobs for of_part in of_pipeline for job in of_part], pipelines)
+        _run_epochs(
+            parts, [job for of_pipeline in jobs for of_part in of_pipeline for job in of_part], _seed(pipelines)
+        )
         for pipeline, of_pipeline in zip(pipelines, jobs, strict=True):
             yield [
                 Fitted(
@@ -90,7 +92,7 @@ class MlpBlocks:
             [_MlpJob(clone(pipeline[-1]), part, parts, self._class_weights[part]) for part in range(parts.n_parts)]
             for pipeline in pipelines
         ]
-        _run_epochs(parts, list(itertools.chain.from_iterable(jobs)), pipelines)
+        _run_epochs(parts, list(itertools.chain.from_iterable(jobs)), _seed(pipelines))
         for pipeline, of_pipeline in zip(pipelines, jobs, strict=True):
             yield [
                 Fitted(fitted_pipeline(pipeline, scaler, job.finished()), job.has_converged)
@@ -98,21 +100,20 @@ class MlpBlocks:
             ]
 
 
-def _run_epochs(parts: TrainingParts, jobs: Sequence[Any], pipelines: Sequence[Pipeline]) -> None:
+def _run_epochs(parts: TrainingParts, jobs: Sequence[_Job], seed: int | None) -> None:
     """Pass over the blocks, in a new random order in each epoch, until all jobs are done.
 
     Each job gets the blocks in the same order, and the jobs share the threads, so that the bits do not depend on their
     number.
     """
-    seed = getattr(_machine(pipelines[0]), "random_state", None)
-    rng = np.random.default_rng(seed)
+    rng, scalers = np.random.default_rng(seed), parts.scalers
     active = list(jobs)
     with ThreadPoolExecutor(parts.X.n_workers, "featx-updates") as pool:
         while active:
             needed = sorted({job.part for job in active})
 
             def scaled(at: NDArray[np.int64], block: NDArray[np.float32], needed: list[int] = needed) -> Any:
-                return at, {part: parts.scalers[part].transform(block) for part in needed}
+                return at, {part: scalers[part].transform(block) for part in needed}
 
             with closing(parts.X.map(scaled, rng)) as epoch:
                 for at, blocks in epoch:
@@ -224,6 +225,10 @@ class _MlpJob:
         mlp.loss_curve_, mlp.loss_, mlp.best_loss_ = self._losses, self._losses[-1], None
         mlp.validation_scores_, mlp.best_validation_score_ = self._accuracies, max(self._accuracies)
         return mlp
+
+
+def _seed(pipelines: Sequence[Pipeline]) -> int | None:
+    return _machine(pipelines[0]).random_state  # type: ignore[no-any-return]
 
 
 def _machine(pipeline: Pipeline) -> Any:
