@@ -221,8 +221,8 @@ class _Work:
 
     def delete_pairs(self, forgotten: Collection[Path]) -> None:
         """Delete the pairs of data sets without a snapshot, and of stores that do not exist."""
-        gone = {*forgotten, *self.deleted}
-        ids = {file.path.stem for file in self._files("features", "data set") if file.path not in gone}
+        ids = {file.path.stem for file in self._files("data set") if file.path not in forgotten}
+        ids |= {folder.name for folder in list_stores(self.runtime.cache) if folder not in self.deleted}
         for file in self._files("pairs"):
             of_store, _, of_dataset = file.path.stem.partition("-")
             if of_dataset not in ids:
