@@ -85,6 +85,7 @@ class FeatureBlocks:
         self,
         function: Callable[[NDArray[np.int64], NDArray[np.float32]], _T],
         rng: np.random.Generator | None = None,
+        n_values: int = 1,
     ) -> Generator[_T, None, None]:
         """Yield ``function(positions, features)`` of each block.
 
@@ -98,8 +99,12 @@ class FeatureBlocks:
             change.
         rng : numpy.random.Generator, optional
             If given, the blocks are in random order.
+        n_values : int
+            Number of float64 values that ``function`` computes for each row. If they take more memory than the
+            features of the row, the blocks have fewer rows.
         """
-        parts = [self._order[start : start + self._n_rows] for start in range(0, len(self), self._n_rows)]
+        n_rows = max(1, min(self._n_rows, self._block_bytes // (8 * n_values)))
+        parts = [self._order[start : start + n_rows] for start in range(0, len(self), n_rows)]
         if rng is not None:
             parts = [parts[number] for number in rng.permutation(len(parts))]
 

@@ -101,6 +101,7 @@ def test_blocks_have_the_rows_of_the_array_in_the_order_of_the_store(n_workers):
     assert list(map(len, parts)) == [16] * 6 + [4]
     contents = [row.tobytes() for row in hashes(100)]
     assert np.concatenate(parts).tolist() == sorted(range(100), key=lambda i: contents[i])
+    assert [len(at) for at in X.map(lambda at, block: at, n_values=7)] == [8] * 12 + [4]
     shuffled = list(X.map(lambda at, block: at, np.random.default_rng(0)))
     assert sorted(map(tuple, shuffled)) == sorted(map(tuple, parts)) != list(map(tuple, shuffled))
 

@@ -183,7 +183,7 @@ class _Objective:
 
         losses, residuals = np.zeros(n_parts), np.zeros((n_parts, n_outputs))
         products = np.zeros((parts.X.n_features, n_parts * n_outputs))
-        for sums in parts.X.map(sums_of):
+        for sums in parts.X.map(sums_of, n_values=n_parts * n_outputs):
             losses += sums.losses
             residuals += sums.residuals
             products += sums.products
