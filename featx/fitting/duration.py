@@ -6,7 +6,6 @@ import time
 
 import numpy as np
 
-from featx.blocks import in_memory
 from featx.evaluation.procedures import TrainingSet, fit_head, quiet_single_threads
 from featx.heads import Head
 
@@ -36,7 +35,7 @@ def duration_note(head: Head, train: TrainingSet, n_workers: int, n_measured: in
     candidates = head.candidates(len(some))
     started = time.perf_counter()
     with quiet_single_threads():
-        fit_head(head, candidates[len(candidates) // 2], in_memory(train.X, some), train.y[some])
+        fit_head(head, candidates[len(candidates) // 2], train.X[some], train.y[some])
     a_fit = (time.perf_counter() - started) * n / len(some)
     inner = 1 if head.one_split else _INNER_FOLDS
     tuning = (1 + n_measured) * inner * min(_TRIED, len(candidates)) / min(inner, n_workers)
