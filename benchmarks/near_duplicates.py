@@ -7,13 +7,18 @@ pair; a pair is found if both images are in one group. A pair of two different i
 (also if the folder itself contains an image twice, with different bytes). The recall of a kind counts the pairs of an
 original and its near-duplicate of this kind. With `--many`, print another table: 20 images among up to 200 others have
 5, 12, 20, 40 and 60 augmented versions each (a rim of up to 2 % cut off, brightness and contrast changed, half of the
-versions mirrored, saved at a random quality). Print Markdown tables, then JSON.
+versions mirrored, saved at a random quality). With `--sizes 50000,500000`, print a third table: sets of so many images
+are compared, without the last 100 and then with these, in a process of its own. A fifth of the images are changed
+versions of images of the folder, the others are images of the folder and halves of two images side by side; features
+are means of the colours in 8 x 8 fields. Recall and precision count the pairs of 1,000 images, which are compared with
+all images in a straightforward way. Print Markdown tables, then JSON.
 """
 
 from __future__ import annotations
 
 import argparse
 import io
+import json
 import random
 import tempfile
 from collections import Counter
@@ -22,7 +27,8 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageEnhance, ImageOps
 
-from benchmarks.processes import print_head, print_json, print_row
+from benchmarks.large_sets import compare_large
+from benchmarks.processes import print_head, print_json, print_row, run_worker
 from featx.duplicates import group_samples
 from featx.extraction import extract
 from featx.runtime import Runtime
@@ -68,7 +74,30 @@ def main() -> None:
     parser.add_argument("folders", nargs="+", type=Path)
     parser.add_argument("--originals", type=int, default=800)
     parser.add_argument("--many", action="store_true")
+    parser.add_argument("--sizes", help="numbers of images, separated by commas")
+    parser.add_argument("--worker", type=int, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
+    if arguments.worker:
+        print(json.dumps(compare_large(arguments.folders, arguments.worker)))
+        return
+    if arguments.sizes:
+        names = (
+            "images",
+            "seconds",
+            "peak, MB",
+            "file, MB",
+            "seconds after adding 100",
+            "pairs",
+            "recall",
+            "precision",
+        )
+        print_head(*names)
+        large = []
+        for size in arguments.sizes.split(","):
+            large.append(run_worker("benchmarks.near_duplicates", *arguments.folders, "--worker", size))
+            print_row(*(large[-1][name] for name in names))
+        print_json(large)
+        return
     if arguments.many:
         sweep(arguments.folders)
         return

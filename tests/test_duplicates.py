@@ -26,7 +26,7 @@ from featx.duplicates import (
     recording_of,
 )
 from featx.duplicates.measures import detail_measure, feature_measure, stored_feature_measure
-from featx.duplicates.similarity import normalized_patterns, orientations
+from featx.duplicates.similarity import ROUNDING, Patterns, as_rows, negative_gaps, normalized_patterns, orientations
 from featx.duplicates.union_find import UnionFind
 from featx.errors import DatasetError
 from featx.extraction import extract
@@ -74,6 +74,31 @@ def test_patterns_are_independent_of_brightness_and_contrast():
 def test_eight_orientations():
     seen = {oriented.tobytes() for oriented in orientations(signatures(3))}
     assert len(seen) == 8
+
+
+def test_gaps_are_exact_and_have_a_lower_bound():
+    noise = signatures(30)
+    smooth = np.cumsum(np.cumsum(noise.astype(float) - 127, axis=1), axis=2)
+    smooth = (127 + 120 * smooth / np.abs(smooth).max(axis=(1, 2), keepdims=True)).astype(np.uint8)
+    flat = np.full((2, 16, 16), 9, np.uint8)
+    patterns = Patterns(np.concatenate([noise, smooth, smooth[:9] // 2 + noise[:9] // 9, flat]))
+    n = len(patterns)
+    every_image = np.arange(n)
+    rows = patterns.rows(every_image)
+    gaps = np.min([-negative_gaps(rows, patterns.columns(every_image, order)) for order in patterns.orders], axis=0)
+    ones, others = (index.ravel() for index in np.indices((n, n)))
+    np.testing.assert_array_equal(patterns.gaps(ones, others).reshape(n, n), gaps)
+    np.testing.assert_array_equal(gaps, gaps.T)
+    np.testing.assert_array_equal(2 * gaps, np.floor(2 * gaps))
+    bounds = -negative_gaps(as_rows(patterns.invariants), patterns.invariants)
+    assert (bounds <= gaps + ROUNDING).all()
+    turned = Patterns(np.ascontiguousarray(np.rot90(smooth, 1, (1, 2))[:, :, ::-1]))
+    np.testing.assert_allclose(turned.invariants, patterns.invariants[30:60], atol=0.1)
+    distances = np.linalg.norm(normalized_patterns(noise)[:1] - normalized_patterns(noise), axis=1)
+    exact = np.sqrt(-2 * negative_gaps(rows[:1], patterns.columns(every_image[:30]))[0]) / 2000
+    assert np.abs(exact - distances).max() < 0.008
+    assert patterns.is_flat.tolist() == [False] * 69 + [True] * 2
+    assert gaps[-1].min() > 3_990_000 / 2
 
 
 def test_near_duplicates_in_every_orientation():

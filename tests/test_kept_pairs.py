@@ -33,6 +33,7 @@ def small(monkeypatch):
     for module in (comparison, neighbours):
         monkeypatch.setattr(module, "_WIDTH", 16)
         monkeypatch.setattr(module, "_BLOCK_NUMBERS", 16 * 7)
+    monkeypatch.setattr(neighbours, "_ROWS", 13)
 
 
 @pytest.fixture
@@ -95,7 +96,9 @@ def test_the_pairs_do_not_depend_on_what_was_compared_before(tmp_path, small, mo
         monkeypatch.setattr(neighbours, name, value)
     monkeypatch.setattr(comparison, "MOST_LOST", most[2])
     monkeypatch.setattr(neighbours, "_RANK", most[0] + neighbours.NEIGHBOUR + most[2])
-    monkeypatch.setattr(neighbours, "_SAMPLE", 150)
+    monkeypatch.setattr(neighbours, "_MOST_WAITING", 50)
+    if most[0] == 20:
+        monkeypatch.setattr(neighbours, "_SAMPLE", 50)
     rng = np.random.default_rng(n_originals)
     shown = made(120, n_originals)
     n_found = [len(compared(tmp_path / "cache", shown))]

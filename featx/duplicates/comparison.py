@@ -224,7 +224,7 @@ def _compare(
     wanted = (ones < n_rows[others]) & (-block[ones, others] <= bounds[columns[others]] + ROUNDING)
     ones, others = ones[wanted], others[wanted]
     if len(ones) * _MANY < block.size:
-        gaps = patterns.gaps(rows[ones], columns[others], patterns.orders)
+        gaps = patterns.gaps(rows[ones], columns[others])
     else:
         factors = patterns.rows(rows)
         gaps = np.full(len(ones), np.inf, np.float32)

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from featx.duplicates.similarity import ROUNDING, Patterns, as_rows, gap_of, negative_gaps
+from featx.duplicates.similarity import Patterns, gap_of, negative_gaps
 
 FARTHEST = gap_of(0.45)
 """Largest gap of near-duplicates, however far apart the other images of the data set are."""
@@ -34,6 +34,7 @@ _FEWEST_TO_A_NEIGHBOUR = 4
 _SAMPLE = 1 << 16
 _BLOCK_NUMBERS = 1 << 23
 _WIDTH = 1 << 13
+_ROWS = 1 << 11
 _MOST_WAITING = 1 << 21
 _MOST_LISTED = 100
 _LARGEST = np.float32(1 << 24)
@@ -130,9 +131,8 @@ class Neighbours:
         limits, reaches = _limits(np.where(has_list, self.counts, 0), found[0][2], n)
         sample = np.arange(min(n, _SAMPLE))
         columns = patterns.columns(sample)
-        size = max(1, _BLOCK_NUMBERS // max(1, len(sample)))
-        for start in range(0, len(lacking), size):
-            rows = lacking[start : start + size]
+        for start in range(0, len(lacking), _ROWS):
+            rows = lacking[start : start + _ROWS]
             of, at, gaps = _search(patterns, rows, columns, spans)
             counts = np.bincount(np.searchsorted(rows, of), minlength=len(rows))
             limits[rows], reaches[rows] = _limits(counts, gaps, n)
@@ -205,34 +205,42 @@ def _search(
     patterns: Patterns, rows: NDArray[np.int64], columns: NDArray[np.float32], spans: NDArray[np.float32]
 ) -> _Found:
     """Return the lists of some images, and set their spans; ``columns`` are the factors of the first images of all."""
-    n_first, n = len(columns), len(patterns)
-    block = _without_itself(negative_gaps(patterns.rows(rows), columns), rows, 0)
-    n_sorted = min(n_first, _RANK)
-    nearest = np.sort(-np.partition(block, n_first - n_sorted, axis=1)[:, n_first - n_sorted :], axis=1)
+    of_rows = patterns.rows(rows)
+    size = max(1, _BLOCK_NUMBERS // max(1, len(columns)))
+    parts = [slice(start, start + size) for start in range(0, len(rows), size)]
+    found = _concatenated([_search_first(of_rows[part], rows[part], columns, spans) for part in parts])
+    n_known, n = len(columns), len(patterns)
+    width = max(1, _BLOCK_NUMBERS // len(rows))
+    while n_known < n:
+        # As many further images as before; the list, of which the last gap is the next bound, then changes little.
+        stop = min(n, 2 * n_known)
+        tails = found[2][np.cumsum(np.bincount(np.searchsorted(rows, found[0]), minlength=len(rows))) - 1]
+        waiting = [found]
+        for left in range(n_known, stop, width):
+            block = negative_gaps(of_rows, patterns.columns(np.arange(left, min(left + width, stop))))
+            waiting.append(_within(_without_itself(block, rows, left), tails, rows, left))
+            if sum(len(some[0]) for some in waiting[1:]) > _MOST_WAITING:
+                waiting = [_cut(*_concatenated(waiting), spans)]
+        found = _cut(*_concatenated(waiting), spans)
+        n_known = stop
+    return found
+
+
+def _search_first(
+    of_rows: NDArray[np.float32], rows: NDArray[np.int64], columns: NDArray[np.float32], spans: NDArray[np.float32]
+) -> _Found:
+    """Return the lists of some images among the first images of all, and set their spans."""
+    block = _without_itself(negative_gaps(of_rows, columns), rows, 0)
+    n_columns = len(columns)
+    n_sorted = min(n_columns, _RANK)
+    nearest = np.sort(-np.partition(block, n_columns - n_sorted, axis=1)[:, n_columns - n_sorted :], axis=1)
     bound = nearest[:, -1].astype(np.float64) if n_sorted == _RANK else np.full(len(rows), np.inf)
     spans[rows] = _rounded(np.minimum(FARTHEST, PART * bound))
     n_near = (nearest <= spans[rows, None]).sum(axis=1)
     last = np.minimum(n_near, MOST_NEAR_DUPLICATES) + NEIGHBOUR + SPARE - 1
     tails = nearest[np.arange(len(rows)), np.minimum(last, n_sorted - 1)]
     tails[last >= n_sorted] = np.inf
-    found = _cut(*_within(block, tails, rows, 0), spans)
-    sketches = as_rows(patterns.sketches[rows])
-    while n_first < n:
-        # As many further images as before: the lists, of which the last gap is the next bound, become shorter.
-        stop = min(n, 2 * n_first)
-        tails = found[2][np.cumsum(np.bincount(np.searchsorted(rows, found[0]), minlength=len(rows))) - 1]
-        waiting = [found]
-        for left in range(n_first, stop, _WIDTH):
-            block = negative_gaps(sketches, patterns.sketches[left : min(left + _WIDTH, stop)])
-            ones, others = np.nonzero(_without_itself(block, rows, left) >= -(tails + ROUNDING)[:, None])
-            gaps = patterns.gaps(rows[ones], left + others, patterns.orders[:1])
-            within = gaps <= tails[ones]
-            waiting.append(_found(rows[ones[within]], left + others[within], gaps[within]))
-            if sum(len(some[0]) for some in waiting[1:]) > _MOST_WAITING:
-                waiting = [_cut(*_concatenated(waiting), spans)]
-        found = _cut(*_concatenated(waiting), spans)
-        n_first = stop
-    return found
+    return _cut(*_within(block, tails, rows, 0), spans)
 
 
 def _without_itself(block: NDArray[np.float32], rows: NDArray[np.int64], left: int) -> NDArray[np.float32]:

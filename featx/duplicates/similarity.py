@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import TypeVar
 
 import numpy as np
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 Pixel = TypeVar("Pixel", bound=np.generic)
 
 _ROWS = 1 << 12
+_PAIRS = 1 << 10
 _FREQUENCIES = 8
 
 ROUNDING = np.float32(64)
@@ -53,8 +54,8 @@ class Patterns:
     library of linear algebra. Distances are given as *gaps*: half the squared distance of two patterns of length 2,000,
     which is a multiple of 0.5; a gap of 4,000,000 is that of two uncorrelated patterns.
 
-    Most pairs can be excluded with a lower bound of their gap from 64 numbers for each image: the cosine transform of
-    its pattern for the 63 lowest frequencies, and the length of the rest.
+    Most pairs can be excluded with a lower bound of their gap from 64 numbers for each image: numbers from the cosine
+    transform of its pattern for the 63 lowest frequencies, and the length of the rest.
 
     Parameters
     ----------
@@ -67,9 +68,9 @@ class Patterns:
         Whether a thumbnail has no contrast.
     orders : list of ndarray
         Order of the pixels of a pattern in each of the eight orientations; the first is unchanged.
-    sketches, invariants : ndarray of shape (n, 66), float32
-        Right factors of :func:`negative_gaps`, whose result is a lower bound of the gap in the given orientation, or in
-        any of the eight orientations, except for rounding (:data:`ROUNDING`).
+    invariants : ndarray of shape (n, 66), float32
+        Right factors of :func:`negative_gaps`, whose result is a lower bound of the gap in any of the eight
+        orientations, except for rounding (:data:`ROUNDING`).
     """
 
     def __init__(self, signatures: NDArray[np.uint8]) -> None:
@@ -81,7 +82,7 @@ class Patterns:
         self._halves = np.empty(n, np.float32)
         transform = _cosine_transform(side)
         n_numbers = len(transform) ** 2 + 2
-        self.sketches, self.invariants = (np.empty((n, n_numbers), np.float32) for _ in range(2))
+        self.invariants = np.empty((n, n_numbers), np.float32)
         for start in range(0, n, _ROWS):
             block = slice(start, start + _ROWS)
             values = _integer_patterns(signatures[block])
@@ -90,10 +91,10 @@ class Patterns:
             self._halves[block] = np.where(squares == 0, LENGTH**2, squares) / 2
             waves = transform @ values.reshape(-1, side, side).astype(np.float64) @ transform.T
             rest = np.sqrt(np.maximum(squares - np.square(waves).sum(axis=(1, 2)), 0))
-            for factors, numbers in ((self.sketches, waves), (self.invariants, _invariants(waves))):
-                factors[block, :-2] = numbers.reshape(len(values), -1)
-                factors[block, 0] = rest  # instead of the mean, which is 0 except for rounding
-                factors[block, -2], factors[block, -1] = 1, -np.square(factors[block, :-2]).sum(axis=1) / 2
+            factors = self.invariants[block]
+            factors[:, :-2] = _invariants(waves).reshape(len(values), -1)
+            factors[:, 0] = rest  # instead of the mean, which is 0 except for rounding
+            factors[:, -2], factors[:, -1] = 1, -np.square(factors[:, :-2]).sum(axis=1) / 2
 
     def __len__(self) -> int:
         return len(self._values)
@@ -110,15 +111,13 @@ class Patterns:
         factors[:, -2], factors[:, -1] = 1, -self._halves[at]
         return factors
 
-    def gaps(
-        self, ones: NDArray[np.int64], others: NDArray[np.int64], orders: Sequence[NDArray[np.int64]]
-    ) -> NDArray[np.float32]:
-        """Return the gaps of pairs: of the given orientations, the smallest gap."""
+    def gaps(self, ones: NDArray[np.int64], others: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Return the gaps of pairs: of the eight orientations, the smallest gap."""
         gaps = np.empty(len(ones), np.float32)
-        for start in range(0, len(ones), _ROWS):
-            block = slice(start, start + _ROWS)
+        for start in range(0, len(ones), _PAIRS):
+            block = slice(start, start + _PAIRS)
             left, right = (self._values[at[block]].astype(np.float32) for at in (ones, others))
-            product = np.max([np.einsum("ij,ij->i", left, right[:, order]) for order in orders], axis=0)
+            product = np.max([np.einsum("ij,ij->i", left, right[:, order]) for order in self.orders], axis=0)
             gaps[block] = self._halves[ones[block]] + self._halves[others[block]] - product
         return gaps
 
