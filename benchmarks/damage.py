@@ -8,6 +8,7 @@ import random
 import shutil
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,9 +16,10 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.extraction_runs import Ended, FaultCounts, Place, end
+from benchmarks.store_runs import N_ROWS, make_rows, store_in
 from featx.errors import DamagedStoreError
 from featx.runtime import Runtime
-from featx.store import as_bytes, keys_of
+from featx.store import as_bytes, keys_of, list_segments
 
 _SOON = 2.0
 """Seconds within which a run must end after a request to stop."""
@@ -39,6 +41,45 @@ def killed(place: Place, tries: int, rng: random.Random) -> FaultCounts:
         shutil.rmtree(cache)
     counts.remark = f"{sum(0 < n < place.n_images for n in cut)} of the killed runs had stored some of the rows"
     return counts
+
+
+def killed_merging(place: Place, tries: int, rng: random.Random) -> FaultCounts:
+    """Kill processes that write and merge segments at random times, then continue."""
+    counts, merging = FaultCounts(tries), 0
+    command = [sys.executable, "-m", "benchmarks.store_runs"]
+    place.root.joinpath("merged").mkdir()
+    whole = place.root / "merged" / "whole"
+    started = time.monotonic()
+    subprocess.run([*command, str(whole)], check=True, stdout=subprocess.DEVNULL)
+    seconds = time.monotonic() - started
+    reference = _export(whole, place.root / "merged" / "whole.h5")
+    for _ in range(tries):
+        cache = place.root / "merged" / "killed"
+        running = subprocess.Popen([*command, str(cache)], stdout=subprocess.PIPE, text=True)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            running.wait(rng.uniform(0.1, 1.0) * seconds)
+        running.kill()
+        printed = running.communicate()[0].splitlines()
+        n_safe = int(printed[-1]) if printed else 0
+        store = store_in(cache)
+        merging += len(list(store.path.glob(".*.tmp"))) > 0
+        stored = store.snapshot()
+        safe, right = make_rows(0, n_safe), np.unique(make_rows(0, N_ROWS).keys, axis=0)
+        here = stored.contains(safe.keys)
+        counts.lost += int((~here).sum())
+        counts.wrong += int((stored.rows(safe.keys[here]).features != safe.features[here]).any(axis=1).sum())
+        counts.wrong += len(np.setdiff1d(stored.keys(), right.view(stored.keys().dtype)))
+        subprocess.run([*command, str(cache)], check=True, stdout=subprocess.DEVNULL)
+        counts.doubled += sum(header.n_rows for header in list_segments(store.path)[0]) - N_ROWS
+        counts.wrong += _export(cache, place.root / "merged" / "killed.h5") != reference
+        shutil.rmtree(cache)
+    counts.remark = f"{merging} were killed while a segment was written"
+    return counts
+
+
+def _export(cache: Path, path: Path) -> bytes:
+    store_in(cache).snapshot().export(path, lambda done, total: None)
+    return path.read_bytes()
 
 
 def stopped(place: Place, tries: int, rng: random.Random) -> FaultCounts:

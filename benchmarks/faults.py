@@ -24,6 +24,7 @@ from benchmarks.damage import (
     disk_full,
     files_changed,
     killed,
+    killed_merging,
     odd_files,
     ragged,
     several_at_once,
@@ -52,6 +53,7 @@ def main() -> None:
         help="number of mutated inputs for each file reader; 0 leaves this test out",
     )
     parser.add_argument("--odd", type=Path, help="folder of unusual and hostile image files")
+    parser.add_argument("--only", default="", help="run only faults whose name contains this text")
     parser.add_argument("--seed", type=int, default=0, help="random seed of the faults")
     arguments = parser.parse_args()
     rng = random.Random(arguments.seed)
@@ -67,6 +69,7 @@ def main() -> None:
         place = Place(Path(folder), _DATA)
         faults: dict[str, Callable[[], FaultCounts]] = {
             "kill -9 at a random time": lambda: killed(place, arguments.tries, rng),
+            "kill -9 while segments are written and merged": lambda: killed_merging(place, arguments.tries, rng),
             "SIGINT or SIGTERM at a random time": lambda: stopped(place, 2 * few, rng),
             "two runs at once, same folder": lambda: several_at_once(place, few, 2, overlapping=False),
             "two runs at once, overlapping folders": lambda: several_at_once(place, few, 2, overlapping=True),
@@ -80,7 +83,8 @@ def main() -> None:
             "store truncated, or extended by random bytes": lambda: ragged(place, few, rng),
         }
         for fault, do in faults.items():
-            show(fault, do())
+            if arguments.only in fault:
+                show(fault, do())
         if arguments.odd is not None:
             show(f"unusual and hostile files in {arguments.odd.name}", odd_files(place, arguments.odd.resolve()))
     for reader in READERS if arguments.inputs else ():

@@ -24,7 +24,7 @@ from featx.backbones import FILE_BACKBONE
 from featx.caching import listing
 from featx.caching.specs import backbones_of_graphs
 from featx.cli.app import app
-from featx.errors import DatasetError, OutputError, StoreError
+from featx.errors import ArgumentError, DatasetError, OutputError, StoreError
 from featx.execution import graph_key
 from featx.extraction import extract
 from featx.rendering import listing_lines
@@ -292,6 +292,47 @@ def test_export_preserves_every_number_in_every_format(fake, table, tmp_path):
     parquet = pytest.importorskip("pyarrow.parquet").read_table(tmp_path / "t.parquet")
     assert parquet["path"].to_pylist() == ids
     np.testing.assert_array_equal(np.stack([parquet[f"f{i}"].to_numpy() for i in range(12)], 1), table.X)
+
+
+def test_the_export_of_a_whole_store_depends_only_on_its_rows(fake, images, table, tmp_path):
+    done = featx.export_features(tmp_path / "s.h5", whole_store=True, runtime=fake.runtime)
+    assert (done.n_images, done.n_features, done.features_id, done.n_skipped) == (24, 12, table.spec.id, 0)
+    with h5py.File(tmp_path / "s.h5") as file:
+        assert file.attrs["format"] == "featx store"
+        by_key = dict(zip(map(bytes, file["key"][()]), file["features"][()], strict=True))
+    for key, features in zip(keys(table), table.X, strict=True):
+        np.testing.assert_array_equal(by_key[key.tobytes()], features)
+    other = replace(fake.runtime, cache=tmp_path / "other", workers=3, batch_size=5)
+    extract(images / "red", "quadrants", runtime=other)  # two runs, thus two segments
+    extract(images, "quadrants", runtime=other)
+    featx.export_features(tmp_path / "o.h5", whole_store=True, features=table.spec.id, runtime=other)
+    assert (tmp_path / "o.h5").read_bytes() == (tmp_path / "s.h5").read_bytes()
+    with pytest.raises(OutputError, match="exists; add `overwrite=True` to replace it"):
+        featx.export_features(tmp_path / "s.h5", whole_store=True, runtime=fake.runtime)
+    featx.export_features(tmp_path / "s.h5", whole_store=True, overwrite=True, runtime=fake.runtime)
+    with pytest.raises(OutputError, match=r"the name must end in \.h5"):
+        featx.export_features(tmp_path / "s.npz", whole_store=True, runtime=fake.runtime)
+    with pytest.raises(StoreError, match="has no feature store 'abc'"):
+        featx.export_features(tmp_path / "n.h5", whole_store=True, features="abc", runtime=fake.runtime)
+    for given in ({"data": images}, {"label_by": "top"}, {"path_column": "p"}, {"label_column": "l"}):
+        with pytest.raises(ArgumentError, match="`whole_store=True` exports the rows of all data sets"):
+            featx.export_features(tmp_path / "n.h5", whole_store=True, runtime=fake.runtime, **given)
+
+
+def test_gc_keeps_the_segments_of_an_unfinished_run(fake, images, table, monkeypatch):
+    monkeypatch.setattr("featx.store.journal.MOST_ROWS", 2)
+    store = FeatureStore(fake.runtime.cache, table.spec)
+    rows = store.snapshot().rows(keys(table)[:3])
+    rows.keys[:, 0] ^= 255  # contents that no data set lists
+    with store.writer(print) as writer:
+        writer.begin(table.probes, {"engine": "test"})
+        writer.append(rows)
+    done = featx.clean_cache(runtime=fake.runtime)
+    assert done.removed == ()
+    assert "3 rows of an unfinished run are kept" in done.kept[0]
+    assert store.snapshot().contains(rows.keys).all()
+    extract(images, "quadrants", runtime=fake.runtime)  # a finished run, which does not list these rows
+    assert featx.clean_cache(runtime=fake.runtime).to_dict()["n_rows"] == 3
 
 
 def test_errors_of_export(fake, images, table, tmp_path):

@@ -48,6 +48,7 @@ REACHED_BY = {
     "capturing": {"capture"},
     "caching": {"cache gc", "cache ls", "cache verify", "cache export"},
     "caching/cleaning.py": {"cache gc"},
+    "caching/exporting.py": {"cache export"},
     "classifier": {"fit", "predict", "report", "finetune"},
     "classifier/novelty.py": {"predict"},
     "comparison": {"compare"},

@@ -162,6 +162,7 @@ def calls_of_export_features(at: Place) -> Calls:
     return [
         {"output": str(at.new("f.npy"))},
         {"output": file, "data": str(at.data), "label_by": "parent", **features},
+        {"output": str(at.new("f.h5")), "whole_store": True, **features},
         {"output": file, "data": at.manifest, **COLUMNS, "overwrite": True, **features},
     ]
 

@@ -95,6 +95,14 @@ def export(
             rich_help_panel="Data",
         ),
     ] = None,
+    whole_store: Annotated[
+        bool,
+        typer.Option(
+            "--whole-store",
+            help="Export all rows of the feature store, sorted by key, without paths and labels, to a .h5 file.",
+            rich_help_panel="Data",
+        ),
+    ] = False,
     path_column: Annotated[
         str | None,
         typer.Option(metavar="TEXT", help="Column of the manifest that contains the paths.", rich_help_panel="Data"),
@@ -111,7 +119,7 @@ def export(
     runtime: Annotated[RuntimeOptions, o.Without(("batch_size", "device", "max_pixels"))],
     as_json: o.Json = False,
 ) -> None:
-    """Export cached features, with paths and labels, to one self-contained file."""
+    """Export cached features, with paths and labels, to one self-contained file; or all rows of a feature store."""
     console = Console(as_json)
     from featx.caching import export_features
     from featx.rendering import export_lines
@@ -120,6 +128,7 @@ def export(
         output,
         data,
         features=features,
+        whole_store=whole_store,
         label_by=options.label_by,
         path_column=path_column,
         label_column=label_column,

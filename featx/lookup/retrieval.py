@@ -161,6 +161,25 @@ def recall_table(
     return _table(path, store, store.spec.backbone, backbone, options, prefix, runtime)
 
 
+def recall_store(features: str | None, runtime: Runtime) -> FeatureStore:
+    """Return a feature store of the cache.
+
+    Parameters
+    ----------
+    features : str or None
+        Id of the store; None for the store of the data set extracted last.
+    runtime : Runtime
+
+    Raises
+    ------
+    StoreError
+        If there is no such feature store, or no data set has been extracted yet.
+    """
+    check_cache(runtime.cache)
+    features_id = _read_latest(runtime.cache).spec.id if features is None else features
+    return open_store(_store_path(runtime.cache, features_id))
+
+
 def _table(
     path: Path,
     store: FeatureStore,
@@ -212,11 +231,15 @@ def _read_latest(cache: Path) -> _Latest:
         raise StoreError(f"{cache / 'latest.json'} is damaged; give the data set: featx fit DATA") from None
 
 
-def _store(cache: Path, features_id: str) -> FeatureStore:
+def _store_path(cache: Path, features_id: str) -> Path:
     path = cache / "features" / features_id
     if not re.fullmatch("[0-9a-f]{16}", features_id) or not has_store(path):
         raise StoreError(f"{cache} has no feature store {features_id!r}; `featx cache ls` lists the feature stores")
-    store = open_store(path)
+    return path
+
+
+def _store(cache: Path, features_id: str) -> FeatureStore:
+    store = open_store(_store_path(cache, features_id))
     if store.spec.augment is not None:
         plain = replace(store.spec, augment=None, augment_seed=0)
         raise StoreError(

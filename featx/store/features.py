@@ -137,12 +137,14 @@ class StoredFeatures:
 
     def contains(self, keys: NDArray[np.uint8]) -> NDArray[np.bool_]:
         """Return whether a row is stored, for each of the keys of shape (n, 36); shape (n,)."""
-        wanted = sortable(keys)
+        # In the order of the first bytes, neighbours are searched in the same part of the memory, which is faster.
+        order = np.argsort(np.ascontiguousarray(keys[:, :8]).view(">u8")[:, 0].astype(np.uint64))
+        wanted = sortable(keys[order])
         found = np.zeros(len(wanted), np.bool_)
         for _, rows in self._files:
             rest = np.flatnonzero(~found)
             found[rest] = rows.find(wanted[rest]) >= 0
-        return found
+        return found[np.argsort(order)]
 
     def rows(self, keys: NDArray[np.uint8]) -> Rows:
         """Return the rows with the given keys, in the order of the keys, after checking each row.

@@ -26,9 +26,9 @@ from featx.store.files import delete
 from featx.store.header import MOST_PROBES, StoreHeader, read_producers
 from featx.store.rows import KEY_BYTES, SIGNATURE_SHAPE, RowFile, Rows, blocks_of, checksums, row_bytes, sortable
 
-MOST_ROWS = 1 << 16
-MOST_BYTES = 1 << 28
-"""A journal with this number of rows or bytes becomes a segment, so that merging it takes little memory and space."""
+MOST_ROWS = 1 << 17
+MOST_BYTES = 1 << 30
+"""A journal with this number of rows or bytes becomes a segment, so that this takes little memory and space."""
 
 _MAGIC = b"featx journal 2\n"
 _HEAD = struct.Struct(f"<{len(_MAGIC)}sII")
