@@ -29,7 +29,7 @@ from benchmarks.processes import median, peak_megabytes, print_head, print_json,
 
 _CONTENTS = 20
 _CLASSES = 10
-_FOLDER = 1_000
+_ADDED = 1_000
 _MOST_LINKS = 60_000
 _AGE_SECONDS = 1_000
 
@@ -47,6 +47,7 @@ _STEPS = {
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sizes", default="100000,1000000")
+    parser.add_argument("--folder", type=int, default=1_000, help="files in each folder")
     parser.add_argument("--rounds", type=int, default=3, help="runs with nothing new")
     parser.add_argument("--profile", action="store_true")
     parser.add_argument("--worker", nargs=2, help=argparse.SUPPRESS)
@@ -61,16 +62,16 @@ def main() -> None:
             data, cache = Path(folder) / "data", Path(folder) / "cache"
             contents = _make_contents(Path(folder) / "contents", size)
             # A link changes the ctime of its file, and with it all other links: new files need contents of their own.
-            later = _make_contents(Path(folder) / "later", _FOLDER)
-            _link(contents, data, 0, size)
+            later = _make_contents(Path(folder) / "later", _ADDED)
+            _link(contents, data, 0, size, arguments.folder)
             results.append(_row(size, "first", [_run(data, cache)], cache))
             results.append(_row(size, "nothing new", [_run(data, cache) for _ in range(arguments.rounds)], cache))
             steps = run_worker("benchmarks.scan", "--worker", data, cache)
             print(", ".join(f"{step} {seconds:.2f}" for step, seconds in steps.items()))
             if arguments.profile:
                 _profile(data, cache)
-            _link(later, data, size, size + _FOLDER)
-            results.append(_row(size + _FOLDER, "1,000 new files", [_run(data, cache)], cache))
+            _link(later, data, size, size + _ADDED, arguments.folder)
+            results.append(_row(size + _ADDED, "1,000 new files", [_run(data, cache)], cache))
             results.append({"files": size, "steps": steps})
     print_json(results)
 
@@ -88,11 +89,11 @@ def _make_contents(folder: Path, size: int) -> list[Path]:
     return paths
 
 
-def _link(contents: list[Path], data: Path, start: int, stop: int) -> None:
+def _link(contents: list[Path], data: Path, start: int, stop: int, size: int) -> None:
     for number in range(start, stop):
-        folder = data / f"class {number // _FOLDER % _CLASSES}" / f"{number // _FOLDER:04}"
-        if number % _FOLDER == 0:
-            folder.mkdir(parents=True)
+        folder = data / f"class {number // size % _CLASSES}" / f"{number // size:04}"
+        if number in (start, number // size * size):
+            folder.mkdir(parents=True, exist_ok=True)
         os.link(contents[number % len(contents)], folder / f"image-{number:07}.jpg")
 
 
