@@ -1,7 +1,7 @@
 """Measure runs with nothing new over many files: ``python -m benchmarks.scan [--sizes 100000,1000000]``.
 
 Make hard links of 20 or more small images (no file system allows a million links to one file), in folders of 1,000
-files and ten classes, and run ``featx extract`` with the default backbone and a cache of its own as a whole process:
+files (``--folder``) and ten classes. Run ``featx extract`` with the default backbone and an own cache as a process:
 the first run, which reads and hashes every file and computes a row for each image; runs with nothing new; and a run
 after 1,000 files were added. Print the wall time, the CPU time and the peak memory of each process, the size of the
 snapshot, and the seconds of the steps of one more run, which stops if TensorFlow is imported. Print a Markdown table,
