@@ -13,7 +13,7 @@ from PIL import Image
 from benchmarks.processes import peak_megabytes
 from featx.duplicates import find_near_duplicates
 from featx.duplicates.keeping import KeptComparison
-from featx.duplicates.measures import stored_feature_measure
+from featx.duplicates.measures import feature_measure
 from featx.duplicates.similarity import normalized_patterns, orientations
 
 _SIDE = 32
@@ -35,7 +35,7 @@ def compare_large(folders: list[Path], n: int) -> dict[str, float]:
             shown, chosen, used = signatures[at], keys[at], features[at]
             started = time.perf_counter()
             kept = KeptComparison(Path(scratch) / "cache", "0" * 16, "0" * 16)
-            agree = stored_feature_measure(len(at), lambda rows, used=used: used[rows].astype(np.float32))
+            agree = feature_measure(len(at), lambda rows, used=used: used[rows].astype(np.float32))
             pairs, comparison = find_near_duplicates(shown, agree, known=kept.recall(chosen, shown))
             kept.keep(chosen, shown, comparison)
             found[name] = round(time.perf_counter() - started, 2)
@@ -45,7 +45,7 @@ def compare_large(folders: list[Path], n: int) -> dict[str, float]:
     found["pairs"] = len(pairs)
     queries = np.random.default_rng(3).choice(n, min(n, _QUERIES), replace=False)
     expected = _straightforward(signatures, queries)
-    agree = stored_feature_measure(n, lambda rows: features[rows].astype(np.float32))
+    agree = feature_measure(n, lambda rows: features[rows].astype(np.float32))
     right = {pair for pair, agrees in zip(expected, agree(*np.array(expected).T), strict=True) if agrees}
     selected = set(queries.tolist())
     own = {pair for pair in pairs if not selected.isdisjoint(pair)}

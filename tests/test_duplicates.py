@@ -25,7 +25,7 @@ from featx.duplicates import (
     neighbours,
     recording_of,
 )
-from featx.duplicates.measures import detail_measure, feature_measure, stored_feature_measure
+from featx.duplicates.measures import detail_measure, feature_measure
 from featx.duplicates.similarity import ROUNDING, Patterns, as_rows, negative_gaps, normalized_patterns, orientations
 from featx.duplicates.union_find import UnionFind
 from featx.errors import DatasetError
@@ -34,6 +34,11 @@ from featx.extraction import extract
 
 def every(ones, others):
     return np.ones(len(ones), bool)
+
+
+def measure_of(X: np.ndarray):
+    """Return the second measure for features in memory."""
+    return feature_measure(len(X), lambda at: X[at])
 
 
 def signatures(n: int, seed: int = 0) -> np.ndarray:
@@ -128,14 +133,14 @@ def test_features_are_read_in_parts(monkeypatch, order):
     X = np.random.default_rng(0).normal(size=(200, 16)).astype(np.float32)
     X[100:150] = X[:50] + np.float32(0.1)
     read = []
-    agree = stored_feature_measure(200, lambda at: read.append(len(at)) or X[at])
+    agree = feature_measure(200, lambda at: read.append(len(at)) or X[at])
     ones, others = np.arange(50), np.concatenate([np.arange(100, 130), np.arange(50, 70)])
     if order == "apart":  # one group of connected images, which is larger than what is read at a time
         ones, others = np.append(ones, np.arange(49)), np.append(others, np.arange(1, 50))
     found = agree(ones, others).tolist()
     assert max(read[1:]) <= 32
     monkeypatch.undo()
-    expected = feature_measure(X)(ones, others)
+    expected = measure_of(X)(ones, others)
     assert found == expected.tolist()
     assert expected[:30].all()
     assert not expected[30:50].all()
@@ -168,11 +173,11 @@ def test_near_duplicates_are_found_however_many_there_are(n_duplicates):
 def test_features_must_agree():
     X = np.random.default_rng(0).normal(size=(200, 16)).astype(np.float32)
     X[9] = X[4] + 0.1 * X[5]
-    agree = feature_measure(X)
+    agree = measure_of(X)
     assert agree(np.array([4, 4]), np.array([9, 60])).tolist() == [True, X[4] @ X[60] > 2]
     opposite = X.copy()
     opposite[9] = -X[4]
-    assert feature_measure(opposite)(np.array([4]), np.array([9])).tolist() == [False]
+    assert measure_of(opposite)(np.array([4]), np.array([9])).tolist() == [False]
 
 
 def test_larger_thumbnails_must_agree():

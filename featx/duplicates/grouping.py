@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from featx.dataset import find_versions
 from featx.duplicates.keeping import KeptComparison
-from featx.duplicates.measures import stored_feature_measure
+from featx.duplicates.measures import feature_measure
 from featx.duplicates.near import find_near_duplicates
 from featx.duplicates.recordings import find_recordings, recording_numbers
 from featx.duplicates.union_find import UnionFind, group_pairs
@@ -199,7 +199,7 @@ def _near_duplicates(
     contents = np.ascontiguousarray(table.content_hashes).view("S32").reshape(len(table))
     first = np.unique(contents, return_index=True)[1]
     read = functools.cache(lambda: table.opened(0))
-    agree = stored_feature_measure(len(first), lambda at: read()(first[at]))
+    agree = feature_measure(len(first), lambda at: read()(first[at]))
     labels = {label: number for number, label in enumerate(dict.fromkeys(table.y.tolist()))}
     marks = [
         recording_numbers(together, len(table))[first],

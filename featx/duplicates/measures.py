@@ -22,7 +22,7 @@ _READ = 1 << 13
 _BLOCK_NUMBERS = 1 << 23
 
 
-def feature_measure(features: NDArray[np.float32]) -> Agree:
+def feature_measure(n: int, read: Callable[[NDArray[np.int64]], NDArray[np.float32]]) -> Agree:
     """Return a second measure that compares features.
 
     A pair agrees if, by the cosine of the features, at least one of the two images is among the 5 % of images that are
@@ -30,31 +30,18 @@ def feature_measure(features: NDArray[np.float32]) -> Agree:
 
     Parameters
     ----------
-    features : ndarray of shape (n, n_features), float32
+    n : int
+        Number of images.
+    read : callable
+        Function that takes ascending positions and returns their features, shape (n_positions, n_features), float32.
+        The features of at most 16,384 images are read together, so that the memory does not grow with the number of
+        pairs.
 
     Returns
     -------
     callable
         Function that takes two arrays of positions of shape (n_pairs,), and returns whether each pair agrees, shape
         (n_pairs,).
-    """
-    return stored_feature_measure(len(features), lambda at: features[at])
-
-
-def stored_feature_measure(n: int, read: Callable[[NDArray[np.int64]], NDArray[np.float32]]) -> Agree:
-    """Return the measure of :func:`feature_measure` for features that are read on demand.
-
-    Parameters
-    ----------
-    n : int
-        Number of images.
-    read : callable
-        Function that takes ascending positions and returns their features, shape (n_positions, n_features), float32.
-        The features of 8,192 images are read together, so that the memory does not grow with the number of pairs.
-
-    Returns
-    -------
-    callable
     """
 
     def agree(ones: NDArray[np.int64], others: NDArray[np.int64]) -> NDArray[np.bool_]:

@@ -18,7 +18,7 @@ from featx.model import Classifier
 from featx.options import DatasetOptions
 from featx.runtime import Runtime
 from featx.store import FeatureStore, keys_of
-from featx.table import FeatureTable
+from featx.table import CHUNK, FeatureTable
 
 
 def new_images_summary(
@@ -129,9 +129,16 @@ def _near_training(
     near = np.zeros(len(table), np.bool_)
     n_train = int(here.sum())
     if n_train:
-        rows = stored.rows(keys[here])
-        signatures = np.concatenate([rows.signatures, table.read_signatures(np.arange(len(table)))])
-        agree = feature_measure(np.concatenate([rows.features, table.X]))
+        known, blocks = keys[here], range(0, n_train, CHUNK)
+        shown = [stored.rows(known[start : start + CHUNK]).signatures for start in blocks]
+        signatures = np.concatenate([*shown, table.read_signatures(np.arange(len(table)))])
+        read_new = table.opened(0)
+
+        def read(at: NDArray[np.int64]) -> NDArray[np.float32]:
+            of_training = stored.rows(known[at[at < n_train]]).features
+            return np.concatenate([of_training, read_new(at[at >= n_train] - n_train)])
+
+        agree = feature_measure(len(signatures), read)
         is_new = (np.arange(len(signatures)) >= n_train).astype(np.int64)
         with runtime.stage("comparing with the training images") as advance:
             pairs = find_near_duplicates(signatures, agree, advance, marks=[is_new]).pairs
