@@ -67,7 +67,8 @@ def killed_merging(place: Place, tries: int, rng: random.Random) -> FaultCounts:
         safe, right = make_rows(0, n_safe), np.unique(make_rows(0, N_ROWS).keys, axis=0)
         here = stored.contains(safe.keys)
         counts.lost += int((~here).sum())
-        counts.wrong += int((stored.rows(safe.keys[here]).features != safe.features[here]).any(axis=1).sum())
+        if here.any():
+            counts.wrong += int((stored.rows(safe.keys[here]).features != safe.features[here]).any(axis=1).sum())
         counts.wrong += len(np.setdiff1d(stored.keys(), right.view(stored.keys().dtype)))
         subprocess.run([*command, str(cache)], check=True, stdout=subprocess.DEVNULL)
         counts.doubled += sum(header.n_rows for header in list_segments(store.path)[0]) - N_ROWS

@@ -106,5 +106,16 @@ class Classifier(FeatureClassifier):
             exact=exact,
             strict=strict,
             path_column=path_column,
+            refit=self._refit(),
             runtime=runtime,
         )
+
+    def _refit(self) -> str:
+        """Return how to fit the same head again; without a call if featx cannot state it."""
+        from featx.heads import HEAD_NAMES
+        from featx.lookup import fit_call
+
+        data, head = self.evaluation.made.get("data"), self.evaluation.head
+        if not isinstance(data, str) or head not in HEAD_NAMES:
+            return ", or fit the model again"
+        return f", or fit the model again: {fit_call(Path(data), head, self.spec)}"

@@ -16,7 +16,16 @@ from typer.testing import CliRunner
 
 from featx import table as table_module
 from featx.cli.app import app
-from featx.errors import ClassifierError, DatasetError, DatasetNotFoundError, ImageError, OutputError, WeightsError
+from featx.cli.wording import in_options
+from featx.errors import (
+    ClassifierError,
+    DatasetError,
+    DatasetNotFoundError,
+    ImageError,
+    OutputError,
+    SpecError,
+    WeightsError,
+)
 from featx.extraction import extract
 from featx.fitting import fit
 from featx.prediction import predict, sorting
@@ -454,3 +463,16 @@ def test_the_progress_of_sorting_is_reported(fake, model, new, tmp_path):
     predict(model, new, sort_into=tmp_path / "sorted", runtime=runtime)
     stage = "sorting the images into folders"
     assert [at[1:] for at in calls if at[0] == stage] == [(0, 0), (0, 4), (2, 4), (3, 4), (3, 4), (1, 1)]
+
+
+def test_a_model_of_another_decoder_is_refused_with_the_call_that_fits_it_again(fake, images):
+    model = fit(images, head="knn", backbone="quadrants", runtime=fake.runtime)
+    other = replace(model, spec=replace(model.spec, decode="1-ffffffffffff"))
+    with pytest.raises(SpecError, match="computed with decoder 1-ffffffffffff; this machine has .*, which") as caught:
+        other.predict(images, runtime=fake.runtime)
+    call = f"featx.fit({str(images.resolve())!r}, head='knn', backbone='quadrants'"
+    assert f"cykooz-resizer, or fit the model again: `{call}" in str(caught.value)
+    assert f"featx fit {images.resolve()} --head knn --backbone quadrants" in in_options(str(caught.value))
+    own = replace(other, evaluation=replace(other.evaluation, head="MyEstimator"))
+    with pytest.raises(SpecError, match="cykooz-resizer, or fit the model again$"):
+        own.predict(images, runtime=fake.runtime)

@@ -18,7 +18,7 @@ from featx.errors import StoreError
 from featx.store import FeatureStore, as_bytes, list_segments, sweep_store
 from featx.store.claims import Claim, claimed
 from featx.store.journal import read_journal
-from featx.store.merging import MOST_SEGMENTS, MergedRows, choose_segments
+from featx.store.merging import FEW_SEGMENTS, MANY_SEGMENTS, MergedRows, choose_segments, merge_limit
 from featx.store.segments import open_segment, open_segments, segment_paths
 
 
@@ -44,33 +44,45 @@ def test_small_runs_write_small_segments_and_leave_few(tmp_path):
         write(tmp_path, rows(*range(start, start + 3)))
         most = max(most, len(sizes(store)))
     assert large.exists()  # 300 new rows never rewrite the 1,000 old rows
-    assert most <= MOST_SEGMENTS
+    assert most <= FEW_SEGMENTS
     assert sum(sizes(store)) == 1300
     assert same_rows(store, *range(1300))
 
 
-def test_the_number_of_segments_and_of_written_rows_grows_logarithmically():
+@pytest.mark.parametrize("limit", [50, 10**6])
+def test_the_number_of_segments_and_of_written_rows_grows_logarithmically(limit):
     segments: list[int] = []
     n_written, n = 0, 10_000
     for _ in range(n):
         segments.append(1)
-        chosen = choose_segments(segments)
+        chosen = choose_segments(segments, limit)
         if chosen:
-            n_written += sum(segments[i] for i in chosen)
-            segments = [size for i, size in enumerate(segments) if i not in chosen] + [sum(segments[i] for i in chosen)]
-        assert len(segments) <= MOST_SEGMENTS + np.log2(n)
+            merged = sum(segments[i] for i in chosen)
+            assert merged <= limit or len(segments) > MANY_SEGMENTS
+            n_written += merged
+            segments = [size for i, size in enumerate(segments) if i not in chosen] + [merged]
+        assert len(segments) <= MANY_SEGMENTS + np.log2(n)
     assert sum(segments) == n
     assert n_written <= n * np.log2(n)
 
 
+def test_a_small_run_does_not_merge_large_segments():
+    """Ten rows that are added to nine large segments are the only rows that are written."""
+    limit = merge_limit(10, 5416)
+    assert choose_segments([10, *[130_000] * 9], limit) == []
+    assert choose_segments([10, 10, *[130_000] * 9], limit) == [0, 1]
+    assert choose_segments([130_000] * 9, merge_limit(130_000, 5416)) == list(range(9))
+    assert len(choose_segments([10, *[130_000] * MANY_SEGMENTS], limit)) == MANY_SEGMENTS + 1
+
+
 def test_merged_segments_have_larger_numbers_and_name_what_they_replace(tmp_path):
-    for number in range(MOST_SEGMENTS + 1):
+    for number in range(FEW_SEGMENTS + 1):
         store = write(tmp_path, rows(number))
-        if number < MOST_SEGMENTS:
+        if number < FEW_SEGMENTS:
             names = {path.stem for path in segment_paths(store.path)}
     (merged,), errors = list_segments(store.path)
     assert errors == {}
-    assert (merged.n_rows, merged.sequence) == (MOST_SEGMENTS + 1, MOST_SEGMENTS + 2)
+    assert (merged.n_rows, merged.sequence) == (FEW_SEGMENTS + 1, FEW_SEGMENTS + 2)
     assert names < merged.replaces
 
 
@@ -98,7 +110,7 @@ def test_a_large_journal_becomes_a_segment_during_the_run(tmp_path, monkeypatch)
             assert len(read_journal(store.path / "journal").rows if (store.path / "journal").exists() else ()) < 10
         assert same_rows(store, *range(200))
         writer.finish()
-    assert len(sizes(store)) <= MOST_SEGMENTS
+    assert len(sizes(store)) <= FEW_SEGMENTS
     assert exported(store, tmp_path / "a.h5") == exported(
         write(tmp_path / "whole", rows(*range(200))), tmp_path / "b.h5"
     )
@@ -116,7 +128,7 @@ STEPS = {
 @pytest.mark.parametrize("step", STEPS)
 def test_a_kill_at_any_step_of_a_merge_loses_and_repeats_no_row(tmp_path, monkeypatch, step, after):
     """A copy of the store is made at each step, as a kill at this step would leave it."""
-    for number in range(MOST_SEGMENTS):
+    for number in range(FEW_SEGMENTS):
         store = write(tmp_path / "cache", rows(2 * number, 2 * number + 1))
     module, _, name = STEPS[step].rpartition(".")
     import importlib
@@ -139,7 +151,7 @@ def test_a_kill_at_any_step_of_a_merge_loses_and_repeats_no_row(tmp_path, monkey
     monkeypatch.setattr(STEPS[step], spy)
     write(tmp_path / "cache", rows(100))
     monkeypatch.undo()
-    numbers = [*range(2 * MOST_SEGMENTS), 100]
+    numbers = [*range(2 * FEW_SEGMENTS), 100]
     assert sizes(store) == [len(numbers)]
     assert len(copies) >= 2
     reference = exported(store, tmp_path / "reference.h5")
@@ -183,7 +195,7 @@ def test_a_reader_keeps_its_rows_while_segments_are_merged_away(tmp_path):
     store = write(tmp_path, rows(0))
     stored = store.snapshot()
     first = segment_of(store)
-    for number in range(1, MOST_SEGMENTS + 1):
+    for number in range(1, FEW_SEGMENTS + 1):
         write(tmp_path, rows(number))
     assert not first.exists()
     np.testing.assert_array_equal(stored.rows(rows(0).keys).features, rows(0).features)
@@ -196,35 +208,35 @@ def test_a_reader_lists_again_if_a_segment_is_merged_away_while_it_opens_them(tm
     def slow(path: Path):
         calls.append(path)
         if len(calls) == 1:
-            for number in range(2, MOST_SEGMENTS + 2):
+            for number in range(2, FEW_SEGMENTS + 2):
                 write(tmp_path, rows(number))
         return open_segment(path)
 
     with monkeypatch.context() as patched:
         patched.setattr("featx.store.segments.open_segment", slow)
         keys = store.snapshot().keys()
-    assert len(keys) == MOST_SEGMENTS + 1
+    assert len(keys) == FEW_SEGMENTS + 1
 
 
 def test_segments_are_not_merged_if_the_disk_lacks_space(tmp_path, monkeypatch):
     monkeypatch.setattr("featx.store.writing.shutil.disk_usage", lambda path: SimpleNamespace(free=1000))
     notices: list[str] = []
     store = FeatureStore(tmp_path, SPEC)
-    for number in range(MOST_SEGMENTS + 2):
+    for number in range(FEW_SEGMENTS + 2):
         with store.writer(notices.append) as writer:
             writer.begin(PROBES, PRODUCER)
             writer.append(rows(number))
             writer.finish()
-    assert len(sizes(store)) == MOST_SEGMENTS + 2
+    assert len(sizes(store)) == FEW_SEGMENTS + 2
     assert "are not merged, so that lookups take longer: " in notices[0]
     assert "MB are needed, and 0 MB are free" in notices[0]
     monkeypatch.undo()
     write(tmp_path, rows(50))
-    assert sizes(store) == [1, MOST_SEGMENTS + 2]
+    assert sizes(store) == [1, FEW_SEGMENTS + 2]
 
 
 def test_a_merge_that_fails_is_reported_and_loses_no_row(tmp_path, monkeypatch):
-    for number in range(MOST_SEGMENTS):
+    for number in range(FEW_SEGMENTS):
         store = write(tmp_path, rows(number))
     import featx.store.writing as writing
 
@@ -239,13 +251,13 @@ def test_a_merge_that_fails_is_reported_and_loses_no_row(tmp_path, monkeypatch):
     notices: list[str] = []
     with store.writer(notices.append) as writer:
         writer.begin(PROBES, PRODUCER)
-        writer.append(rows(MOST_SEGMENTS))
+        writer.append(rows(FEW_SEGMENTS))
         writer.finish()
     assert notices == [
         f"the segments of {SPEC.id} are not merged, so that lookups take longer: x.h5 cannot be written: Disk quota "
         "exceeded"
     ]
-    assert same_rows(store, *range(MOST_SEGMENTS + 1))
+    assert same_rows(store, *range(FEW_SEGMENTS + 1))
 
 
 @pytest.mark.parametrize("number", [errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS])

@@ -2,7 +2,7 @@
 
 from featx.lookup.listing import list_images
 from featx.lookup.memo import Progress, as_hashes, reading_key
-from featx.lookup.retrieval import latest, note_latest, recall_store, recall_table
+from featx.lookup.retrieval import fit_call, latest, note_latest, recall_store, recall_table
 from featx.lookup.snapshot import check_strict, notice_own_folders, remember_states, report_remarks, why_none_usable
 from featx.lookup.table import dataset_table, join_passes, table_of
 from featx.lookup.views import (
@@ -21,6 +21,7 @@ __all__ = [
     "check_strict",
     "dataset_table",
     "describe_views",
+    "fit_call",
     "join_passes",
     "lacking_views",
     "latest",

@@ -17,7 +17,7 @@ from featx.lookup.listing import list_images
 from featx.lookup.memo import PassResult, look_up, reading_key
 from featx.lookup.table import dataset_table
 from featx.lookup.views import look_up_views, views_policy, views_store
-from featx.options import DEFAULT_BACKBONE, DatasetOptions, ExtractOptions, LabelBy
+from featx.options import DEFAULT_BACKBONE, DEFAULT_HEAD, DatasetOptions, ExtractOptions, LabelBy
 from featx.runtime import Runtime
 from featx.spec import FeatureSpec
 from featx.store import FeatureStore, check_cache, has_store, open_store, read_latest, write_latest
@@ -45,11 +45,25 @@ def note_latest(cache: Path, path: Path, spec: FeatureSpec, title: str, backbone
 def extract_call(path: Path, backbone: str = DEFAULT_BACKBONE, options: ExtractOptions | None = None) -> str:
     """Return a call of :func:`featx.extract` as text in backticks, without options at their defaults."""
     given = {} if backbone == DEFAULT_BACKBONE else {"backbone": backbone}
-    given |= (options or ExtractOptions()).changed()
+    return _call("extract", path, given | (options or ExtractOptions()).changed())
+
+
+def fit_call(path: Path, head: str, spec: FeatureSpec) -> str:
+    """Return a call of :func:`featx.fit` as text in backticks, with options that give features of the given kind.
+
+    The decoder is that of this machine, whatever the decoder of the feature spec.
+    """
+    backbone, options = _options(spec)
+    given = {} if head == DEFAULT_HEAD else {"head": head}
+    given |= {} if backbone == DEFAULT_BACKBONE else {"backbone": backbone}
+    return _call("fit", path, given | options.changed())
+
+
+def _call(function: str, path: Path, given: dict[str, Any]) -> str:
     plain = {name: str(value) if isinstance(value, Path) else value for name, value in given.items()}
     words = [repr(str(path)), *(f"{name}={value!r}" for name, value in plain.items())]
     inside = ", ".join(words).replace("`", r"\x60")
-    return f"`featx.extract({inside})`"
+    return f"`featx.{function}({inside})`"
 
 
 @checked()

@@ -9,41 +9,62 @@ from numpy.typing import NDArray
 
 from featx.store.rows import RowFile, Rows, blocks_of
 
-MOST_SEGMENTS = 8
-"""Number of segments up to which none are merged."""
+FEW_SEGMENTS, MANY_SEGMENTS = 8, 32
+"""Number of segments up to which none are merged, and from which on they are merged at any cost."""
+
+_CHEAP_BYTES = 1 << 27
+"""Size of the segments that any run may merge; this takes less than a second."""
+
+_NEW_ROWS_FACTOR = 16
+"""A run may merge this number of rows for each row that it adds."""
 
 _STEP = 1 << 14
 """Number of keys of the largest file that are merged with those of the other files at a time."""
 
 
-def choose_segments(sizes: Sequence[int]) -> list[int]:
+def merge_limit(n_new: int, n_bytes: int) -> int:
+    """Return the number of rows that a run may merge, so that its duration depends on the rows that it adds.
+
+    Parameters
+    ----------
+    n_new : int
+        Number of rows that the run has added.
+    n_bytes : int
+        Size of a row in bytes.
+    """
+    return max(_NEW_ROWS_FACTOR * n_new, _CHEAP_BYTES // n_bytes)
+
+
+def choose_segments(sizes: Sequence[int], limit: int) -> list[int]:
     """Return the positions of the segments that are merged into one; an empty list if none are merged.
 
-    A segment is merged if it is not larger than all smaller segments together. Afterwards, each segment is larger than
-    all smaller ones together, so that their number grows with the logarithm of the number of rows; and a row is in a
-    segment of at least twice the size after each merge, so that each row is written again only a logarithmic number of
-    times.
+    A segment is merged if it is not larger than all smaller segments together. Each row is therefore in a segment of at
+    least twice the size after each merge, and is written again only a logarithmic number of times; and the number of
+    segments grows with the logarithm of the number of rows, beyond :data:`MANY_SEGMENTS`.
 
     Parameters
     ----------
     sizes : sequence of int
         Number of rows of each segment.
+    limit : int
+        Maximum number of rows that are merged, unless there are many segments.
 
     Examples
     --------
-    >>> choose_segments([1_000_000, 10, 10])
+    >>> choose_segments([1_000_000, 10, 10], limit=1000)
     []
-    >>> choose_segments([1_000_000, *[10] * 8])
+    >>> choose_segments([1_000_000, *[10] * 8], limit=1000)
     [1, 2, 3, 4, 5, 6, 7, 8]
-    >>> choose_segments([50] * 20) == list(range(20))
-    True
+    >>> choose_segments([1_000_000] * 9, limit=1000)
+    []
     """
-    if len(sizes) <= MOST_SEGMENTS:
+    if len(sizes) <= FEW_SEGMENTS:
         return []
     order = sorted(range(len(sizes)), key=lambda i: sizes[i])
     chosen, total = 1, sizes[order[0]]
     for rank, i in enumerate(order[1:], 2):
-        if sizes[i] <= total:
+        is_allowed = len(sizes) > MANY_SEGMENTS or total + sizes[i] <= limit
+        if sizes[i] <= total and is_allowed:
             chosen = rank
         total += sizes[i]
     return sorted(order[:chosen]) if chosen > 1 else []

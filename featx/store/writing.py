@@ -27,7 +27,7 @@ from featx.store.files import (
 )
 from featx.store.header import StoreHeader, join_producers
 from featx.store.journal import JournalWriter, read_journal
-from featx.store.merging import MergedRows, choose_segments
+from featx.store.merging import MergedRows, choose_segments, merge_limit
 from featx.store.rows import RowFile, Rows
 from featx.store.segments import (
     SEGMENT_NAME,
@@ -83,6 +83,7 @@ class StoreWriter:
         self._sequence = 1
         self._journal: JournalWriter | None = None
         self._journal_header: StoreHeader | None = None
+        self._n_new = 0
         self._reports_space = True
         self._is_finished = False
 
@@ -216,11 +217,13 @@ class StoreWriter:
             self._report_damage(rows.n_damaged)
         for segment in self._live:  # a run may have been killed after it stored rows and before it deleted the journal
             rows = rows.select(segment.rows.find(rows.keys) < 0)
+        self._n_new += len(rows)
         self._commit(journal.header, [rows], [])
 
     def _merge(self) -> None:
         """Merge small segments into a larger one, if there are many and the disk has enough space."""
-        segments = [self._live[i] for i in choose_segments([len(segment.rows) for segment in self._live])]
+        limit = merge_limit(self._n_new, max((segment.rows.rows.row_bytes for segment in self._live), default=1))
+        segments = [self._live[i] for i in choose_segments([len(segment.rows) for segment in self._live], limit)]
         if not segments:
             return
         n_bytes = sum(segment.header.n_bytes for segment in segments)
