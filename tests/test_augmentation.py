@@ -535,7 +535,7 @@ def test_a_damaged_view_is_computed_again(fake, images):
     before = segment.read_bytes()
     at = before.index(table.opened(2)(np.array([0])).tobytes())
     segment.write_bytes(before[: at + 3] + bytes([before[at + 3] ^ 1]) + before[at + 4 :])
-    with pytest.raises(DamagedStoreError, match="extract the data set again to recompute damaged rows"):
+    with pytest.raises(DamagedStoreError, match="the next extract or predict recomputes damaged rows"):
         table.opened(2)(np.array([0]))
     again = run(fake, images, augment="light", views=2)
     assert again.extraction.views.n_computed == 1

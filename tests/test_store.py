@@ -146,7 +146,7 @@ def test_a_flipped_byte_damages_only_its_row(tmp_path, name):
     victim = flip_row(path, name, 1)
     stored = store.snapshot()
     with pytest.raises(
-        DamagedStoreError, match=r"1 row of .*\.h5 is damaged; extract the data set again to recompute damaged rows"
+        DamagedStoreError, match=r"1 row of .*\.h5 is damaged; the next extract or predict recomputes damaged rows"
     ):
         stored.rows(rows(1, 2, 3).keys)
     others = [n for n in (1, 2, 3) if rows(n).keys.tobytes() != victim]

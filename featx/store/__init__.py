@@ -45,7 +45,7 @@ from featx.store.runs import (
 from featx.store.segments import list_segments
 from featx.store.snapshot import SnapshotSummary, read_snapshot, summarize_snapshot, write_snapshot
 from featx.store.tables import write_table
-from featx.store.writing import JOURNAL, StoreWriter, first_unfinished
+from featx.store.writing import JOURNAL, StoreWriter
 
 __all__ = [
     "JOURNAL",
@@ -69,7 +69,6 @@ __all__ = [
     "delete_file",
     "delete_networks",
     "delete_run",
-    "first_unfinished",
     "has_graph",
     "has_store",
     "is_cache",

@@ -215,7 +215,7 @@ class StoredFeatures:
         if not damaged:
             return DamagedStoreError(f"{which} {verb} missing from {self._path}; extract the data set again")
         files = ", ".join(sorted(map(str, damaged)))
-        remedy = "extract the data set again to recompute damaged rows"
+        remedy = "the next extract or predict recomputes damaged rows"
         if not is_marked:
             remedy = "the cache cannot be written, so that no row can be computed again; choose another `cache`"
         return DamagedStoreError(f"{which} of {files} {verb} damaged; {remedy}")
