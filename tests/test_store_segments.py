@@ -6,7 +6,9 @@ import contextlib
 import errno
 import os
 import shutil
+import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -260,6 +262,7 @@ def test_a_merge_that_fails_is_reported_and_loses_no_row(tmp_path, monkeypatch):
     assert same_rows(store, *range(FEW_SEGMENTS + 1))
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has other functions for locks")
 @pytest.mark.parametrize("number", [errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS])
 def test_a_file_system_without_locks_is_an_error_that_names_the_cache(tmp_path, monkeypatch, number):
     import fcntl
@@ -339,3 +342,38 @@ def test_a_claim_that_featx_did_not_write_is_replaced(tmp_path, content):
     claim.check()
     claim.release()
     assert not (tmp_path / "writer").exists()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links need a privilege on Windows")
+def test_the_folder_of_a_store_may_not_be_a_link(tmp_path):
+    other = write(tmp_path / "other", rows(1), finish=False)
+    write(tmp_path / "cache", rows(2))
+    store = FeatureStore(tmp_path / "cache", SPEC)
+    shutil.rmtree(store.path)
+    store.path.symlink_to(other.path)
+    assert len(store.snapshot().keys()) == 0
+    assert store.header() is None
+    assert not store.exists()
+    with pytest.raises(StoreError, match="is a link, which featx does not follow inside its cache"):
+        write(tmp_path / "cache", rows(2))
+
+
+def test_a_segment_or_journal_with_another_number_of_features_is_not_used(tmp_path):
+    store = write(tmp_path, rows(1))
+    narrow = FeatureStore(tmp_path / "narrow", SPEC)
+    few = rows(2, 3)
+    few = replace(few, features=np.ascontiguousarray(few.features[:, :4]))
+    for finish in (False, True):
+        with narrow.writer(print) as writer:
+            writer.begin(np.ascontiguousarray(PROBES[:, :4]), PRODUCER)
+            writer.append(few)
+            if finish:
+                writer.finish()
+        if not finish:
+            shutil.copy(narrow.path / "journal", store.path)
+            assert same_rows(store, 1)
+            write(tmp_path)
+            assert same_rows(store, 1)
+    shutil.copy(segment_of(narrow), store.path)
+    (error,) = open_segments(store.path).damaged.values()
+    assert "has another number of features per image than" in str(error)

@@ -59,7 +59,7 @@ class FeatureStore:
                 raise error
         spec = self.spec.to_json()
         own = [header.store for header in headers if header.store.spec == spec]
-        journal = read_journal_header(self.path / JOURNAL)
+        journal = read_journal_header(self.path / JOURNAL) if is_real_folder(self.path) else None
         if journal is not None and journal.spec == spec:
             own.append(journal)
         return replace(own[0], producers=join_producers(own)) if own else None
@@ -78,7 +78,7 @@ class FeatureStore:
             If a file cannot be read.
         """
         # The journal is read first: another run may move its rows to a segment meanwhile, and no row is missed.
-        journal = read_journal(self.path / JOURNAL)
+        journal = read_journal(self.path / JOURNAL) if is_real_folder(self.path) else None
         segments = open_segments(self.path)
         files = [(segment.path, segment.rows) for segment in segments.live]
         headers = [segment.header.store for segment in segments.live]
