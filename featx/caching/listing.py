@@ -21,8 +21,8 @@ from featx.store import (
     last_use,
     list_files,
     list_runs,
-    list_segments,
     list_stores,
+    open_segments,
     read_store_header,
     spec_of,
     summarize_snapshot,
@@ -252,21 +252,21 @@ def _store(folder: Path, n_bytes: int) -> StoreEntry:
         used = _time(last_use(folder))
     except FileNotFoundError:  # another run may have cleaned the cache meanwhile
         used = ""
-    segments, errors = list_segments(folder)
     try:
+        segments = open_segments(folder)
         header = read_store_header(folder)
         spec_of(folder, header)
     except StoreError as error:
         return StoreEntry(folder.name, _status(error), str(error), {}, 0, 0, 0, 0, n_bytes, used)
-    problem = next(iter(errors.values()), None)
+    problem = next(iter(segments.damaged.values()), None)
     return StoreEntry(
         id=folder.name,
         status="ok" if problem is None else _status(problem),
         problem="" if problem is None else str(problem),
         spec=json.loads(header.spec),
-        n_rows=sum(segment.n_rows for segment in segments),
+        n_rows=sum(len(segment.rows) for segment in segments.live),
         n_unfinished=count_journal(folder / JOURNAL)[0],
-        n_segments=len(segments),
+        n_segments=len(segments.live),
         n_features=header.n_features,
         n_bytes=n_bytes,
         last_used=used,

@@ -42,7 +42,7 @@ from featx.store.runs import (
     lock_run,
     open_run,
 )
-from featx.store.segments import list_segments
+from featx.store.segments import list_segments, open_segments
 from featx.store.snapshot import SnapshotSummary, read_snapshot, summarize_snapshot, write_snapshot
 from featx.store.tables import write_table
 from featx.store.writing import JOURNAL, StoreWriter
@@ -82,6 +82,7 @@ __all__ = [
     "lock_run",
     "note_use",
     "open_run",
+    "open_segments",
     "open_store",
     "prepare_cache",
     "quantized_name",
