@@ -72,7 +72,7 @@ def _gc_elsewhere(scene: Scene) -> str:
 
 
 def _gc_links(scene: Scene) -> str:
-    home, cache = scene.root / "home", scene.root / "cache"
+    home, cache, store = scene.root / "home", scene.root / "cache", _segment(scene).parent
     _write(home, "thesis/done", "thesis/thesis.tex", f"{_ID}/done", f"{_ID}/last.npz", f"{_ID}.graph", f"{_ID}.h5")
     _write(home, f"{_ID}.h5.damaged", f"{_ID}.journal", f".{_ID}.h5.{_ID}.tmp")
     before = _contents(home)
@@ -89,7 +89,7 @@ def _gc_links(scene: Scene) -> str:
             shutil.move(aside, kept)
     (cache / "training").mkdir(exist_ok=True)
     (cache / "training" / _ID).symlink_to(home / _ID)
-    (_segment(scene).parent / f"{_ID}.h5.damaged").symlink_to(home / f"{_ID}.h5.damaged")
+    (store / f"{_ID}.h5.damaged").symlink_to(home / f"{_ID}.h5.damaged")
     _age(home)
     _age(cache)
     scene.featx("cache", "gc", "--gone").expect(0)
