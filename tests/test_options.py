@@ -55,7 +55,7 @@ OF = {
 OWN = {
     featx.fit: {"head", "params"},
     featx.capture: {"label", "source"},
-    featx.Runtime: {"notice", "progress"},
+    featx.Runtime: {"notice", "progress", "memory"},
 }
 """Parameters of a function that are no options: what it works on, a head that may be an estimator, and callbacks."""
 
