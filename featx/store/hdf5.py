@@ -27,7 +27,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from featx.errors import DamagedStoreError
+from featx.errors import DamagedStoreError, NewerFormatError, StoreError
 from featx.files import open_regular
 
 _MAGIC = b"featx hdf5 index\n"
@@ -266,6 +266,34 @@ class StoredFile:
                 raise DamagedStoreError(f"{self._path} is damaged: {name} overlaps {other}")
         self._spans[name] = start, start + n_bytes
         return self._spans[name]
+
+
+def open_stored(path: Path, format_version: int) -> StoredFile:
+    """Open an HDF5 file that featx wrote, unless its format is newer than the given version.
+
+    Raises
+    ------
+    NewerFormatError
+        If a later version of featx wrote the file.
+    DamagedStoreError
+        If the index of the file is damaged, or featx did not write the file.
+    StoreError
+        If the file cannot be read.
+    FileNotFoundError
+        If the file does not exist.
+    """
+    try:
+        file = StoredFile(path)
+    except (FileNotFoundError, StoreError):
+        raise
+    except OSError as error:
+        raise StoreError(f"{path} cannot be read: {error.strerror or error}") from None
+    version = file.attrs.get("format_version")
+    if isinstance(version, int) and version > format_version:
+        raise NewerFormatError(
+            f"{path} has format {version}; this version of featx reads format {format_version}. Update featx"
+        )
+    return file
 
 
 class _Dataset(NamedTuple):

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from featx.errors import DamagedStoreError, NewerFormatError, StoreError
+from featx.errors import DamagedStoreError, StoreError
 from featx.store.files import entries, prepare_cache, write_cache_file
-from featx.store.hdf5 import StoredFile, new_hdf5
+from featx.store.hdf5 import StoredFile, new_hdf5, open_stored
 
 _FORMAT_NAME = "featx pairs"
 _FORMAT_VERSION = 1
@@ -100,17 +100,8 @@ def check_pairs(path: Path) -> StoredPairs:
     FileNotFoundError
         If the file does not exist.
     """
-    try:
-        file = StoredFile(path)
-    except (FileNotFoundError, StoreError):
-        raise
-    except OSError as error:
-        raise StoreError(f"{path} cannot be read: {error.strerror or error}") from None
+    file = open_stored(path, _FORMAT_VERSION)
     version = file.attrs.get("format_version")
-    if isinstance(version, int) and version > _FORMAT_VERSION:
-        raise NewerFormatError(
-            f"{path} has format {version}; this version of featx reads format {_FORMAT_VERSION}. Update featx"
-        )
     method, n_lost = file.attrs.get("method"), file.attrs.get("n_lost")
     named = file.attrs.get("format"), version, file.attrs.get("features_id")
     is_known = named == (_FORMAT_NAME, _FORMAT_VERSION, path.name.partition("-")[0])

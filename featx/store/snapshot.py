@@ -14,10 +14,10 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from featx.errors import DamagedStoreError, NewerFormatError, StoreError
+from featx.errors import DamagedStoreError
 from featx.files import is_real_folder
 from featx.store.files import prepare_cache, write_cache_file
-from featx.store.hdf5 import StoredFile, new_hdf5
+from featx.store.hdf5 import StoredFile, new_hdf5, open_stored
 from featx.table import Categorical, FileState, FileStates, FileStatus, Memo, Sample, Samples, Texts
 
 _FORMAT_NAME = "featx data set"
@@ -125,17 +125,8 @@ def summarize_snapshot(path: Path) -> SnapshotSummary:
     FileNotFoundError
         If the file does not exist.
     """
-    try:
-        file = StoredFile(path)
-    except (FileNotFoundError, StoreError):
-        raise
-    except OSError as error:
-        raise StoreError(f"{path} cannot be read: {error.strerror or error}") from None
+    file = open_stored(path, _FORMAT_VERSION)
     version = file.attrs.get("format_version")
-    if isinstance(version, int) and version > _FORMAT_VERSION:
-        raise NewerFormatError(
-            f"{path} has format {version}; this version of featx reads format {_FORMAT_VERSION}. Update featx"
-        )
     if version == 1 and file.attrs.get("format") == _FORMAT_NAME:
         raise DamagedStoreError(
             f"{path} has format 1, which this version of featx does not read; extract the data set again, or delete "

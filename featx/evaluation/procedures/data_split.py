@@ -80,7 +80,7 @@ def split_table(
     stop_if_all_equal(table, train.X, at)
     return DataSplit(
         replace(train, views=[read(at, view) for view in range(1, views + 1)] or None),
-        np.flatnonzero(in_train),
+        at,
         part(labelled & (splits == "val")),
         part(labelled & (splits == "test")),
     )
