@@ -106,7 +106,7 @@ class Classifier(FeatureClassifier):
             exact=exact,
             strict=strict,
             path_column=path_column,
-            refit=self._refit(),
+            refit=self._refit,
             runtime=runtime,
         )
 

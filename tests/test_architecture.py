@@ -10,6 +10,11 @@ import tomllib
 from pathlib import Path
 
 import pytest
+from conftest import make_classes
+
+from featx.extraction import extract
+from featx.fitting import fit
+from featx.runtime import Runtime
 
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "featx"
@@ -146,6 +151,21 @@ def test_fitting_imports_no_network_library():
 def test_records_of_an_evaluation_import_no_scikit_learn():
     script = "import sys, featx.evaluation; assert not {'sklearn', 'scipy'} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", script], check=True)
+
+
+def test_predicting_imports_no_scikit_learn(tmp_path):
+    data = make_classes(tmp_path / "set", {"red": (200, 50, 40), "blue": (30, 60, 200)}, 6)
+    runtime = Runtime(tmp_path / "cache")
+    model = fit(extract(data, weights="random:0", size=64, runtime=runtime), "logreg", runtime=runtime)
+    model.save(tmp_path / "model.featx")
+    new = make_classes(tmp_path / "new", {"x": (210, 45, 45)}, 1)
+    script = (
+        "import sys, featx; featx.predict(*sys.argv[1:3], runtime=featx.Runtime(sys.argv[3])); "
+        "assert not {'keras', 'tensorflow', 'sklearn'} & set(sys.modules)"
+    )
+    subprocess.run(
+        [sys.executable, "-c", script, tmp_path / "model.featx", new, tmp_path / "cache"], check=True, timeout=300
+    )
 
 
 def test_public_names_are_all_there():

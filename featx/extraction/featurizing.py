@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -36,7 +36,7 @@ def featurize(
     exact: bool = False,
     strict: bool = False,
     path_column: str = "path",
-    refit: str = "",
+    refit: Callable[[], str] = str,
     runtime: Runtime | None = None,
 ) -> FeatureTable:
     """Return the features of files and folders for a given feature spec; labels are ignored.
@@ -59,8 +59,8 @@ def featurize(
         Raise an error if an image cannot be used, after all other images are processed.
     path_column : str
         Name of the column of paths in a list.
-    refit : str
-        Text in the error message for another decoder that states how to make the model again.
+    refit : callable
+        Returns the end of the error message for another decoder, which states how to make the model again.
     runtime : Runtime, optional
         Cache folder, number of workers and callbacks.
 
@@ -89,7 +89,7 @@ def featurize(
         raise SpecError(
             f"these features were computed with decoder {spec.decode}; this machine has {decode_version()}, which "
             "gives other pixels for the same image. Install the same versions of featx, Pillow, simplejpeg and "
-            f"cykooz-resizer{refit}"
+            f"cykooz-resizer{refit()}"
         )
     if not exact:
         spec = reproducible_spec(spec, runtime)
