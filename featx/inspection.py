@@ -31,6 +31,10 @@ from featx.runtime import Runtime
 from featx.source import ImageFile
 from featx.table import FileState, OwnFolder, Sample, Skipped
 
+_DECODED_SIDE = 256
+"""Side for which an image is decoded. The rule ``crop`` for the usual size of 224 pixels decodes at the same scale, so
+that thumbnails are the same as for ``fit``."""
+
 _DETAIL_SIDE = 32
 FEW = 10
 """Classes with fewer images are tiny: with 5 folds, a test fold has only one or two images of the class."""
@@ -242,14 +246,13 @@ class _DatasetReader:
     def read(self, images: Sequence[ImageFile]) -> None:
         """Read all images; of duplicates, only the first is decoded."""
         states: list[FileState] = []
-        task = Task("decode", _DETAIL_SIDE, "squash", self._white, self._page, self._runtime.max_pixels)
+        task = Task("decode", _DECODED_SIDE, "squash", self._white, self._page, self._runtime.max_pixels)
         for reading in read_images(task, images, self._runtime):
             states.append(reading.state)
             if reading.prepared is not None:
                 self._rows[reading.state.content_hash] = len(self._signatures)
                 self._signatures.append(reading.prepared.signature)
-                grey = reading.prepared.pixels.mean(axis=2)
-                self._details.append(grey.astype(np.uint8))
+                self._details.append(_detail(reading.prepared.pixels))
                 if reading.prepared.note:
                     self.notes[reading.prepared.note] += 1
             self._runtime.progress("reading images", len(states), len(images))
@@ -302,6 +305,13 @@ class _DatasetReader:
         """Return pairs of near-duplicates, as for ``fit``, but with larger thumbnails instead of features."""
         agree = detail_measure(np.stack(self._details))
         return find_near_duplicates(signatures, agree, progress, marks=[recording_numbers_of]).pairs
+
+
+def _detail(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return a grey thumbnail of shape (32, 32) from pixels of shape (256, 256, 3)."""
+    size = _DECODED_SIDE // _DETAIL_SIDE
+    grey: NDArray[np.float32] = pixels.reshape(_DETAIL_SIDE, size, _DETAIL_SIDE, size, 3).mean((1, 3, 4), np.float32)
+    return np.rint(grey).astype(np.uint8)
 
 
 def _mixed(

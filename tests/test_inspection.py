@@ -7,7 +7,7 @@ import shutil
 
 import numpy as np
 import pytest
-from PIL import Image, ImageEnhance
+from PIL import Image, ImageDraw, ImageEnhance
 from typer.testing import CliRunner
 
 from featx import inspect
@@ -217,3 +217,20 @@ def test_progress_of_the_comparison(scenes):
     inspect(scenes, runtime=Runtime(progress=lambda *at: reported.append(at)))
     compared = [at[1:] for at in reported if at[0] == "finding near-duplicates"]
     assert (compared[0], compared[1], compared[-2], compared[-1]) == ((0, 0), (24, 216), (216, 216), (1, 1))
+
+
+def test_scans_that_were_saved_smaller_are_near_duplicates(tmp_path):
+    rng = np.random.default_rng(0)
+    home = tmp_path / "set" / "a"
+    home.mkdir(parents=True)
+    for name in "abcdefghijklmnop":
+        page = Image.new("L", (1700, 2200), 250)
+        draw = ImageDraw.Draw(page)
+        for y in range(150, 2050, 44):
+            for x in range(150, int(rng.integers(300, 1550)), 16):
+                if rng.random() < 0.8:
+                    draw.line((x, y + int(rng.integers(0, 28)), x + 12, y + int(rng.integers(0, 28))), fill=20, width=3)
+        page.save(home / f"{name}-scan.jpg", quality=90)
+        page.resize((255, 330), Image.Resampling.LANCZOS).save(home / f"{name}-small.jpg", quality=85)
+    found = {frozenset(group) for group in inspect(tmp_path / "set").near_duplicates}
+    assert found == {frozenset((f"a/{name}-scan.jpg", f"a/{name}-small.jpg")) for name in "abcdefghijklmnop"}
