@@ -65,8 +65,10 @@ class Inspection:
         Frames of each recording, recognised by names that declare a recording or by numbered names of similar images.
     versions : tuple of tuple of str
         Augmented versions of one image, recognised by their names.
-    conflicts : tuple of tuple of str
-        Groups of duplicates or near-duplicates with different labels.
+    duplicate_conflicts : tuple of tuple of str
+        Groups of duplicates with different labels: at least one label of a group is certainly wrong.
+    near_duplicate_conflicts : tuple of tuple of str
+        Groups of near-duplicates with different labels, which may show different objects that look alike.
     across_splits : tuple of tuple of str
         Groups of duplicates or near-duplicates in different splits.
     too_alike : tuple of str
@@ -109,7 +111,8 @@ class Inspection:
     near_duplicates: tuple[tuple[str, ...], ...]
     recordings: tuple[tuple[str, ...], ...]
     versions: tuple[tuple[str, ...], ...]
-    conflicts: tuple[tuple[str, ...], ...]
+    duplicate_conflicts: tuple[tuple[str, ...], ...]
+    near_duplicate_conflicts: tuple[tuple[str, ...], ...]
     across_splits: tuple[tuple[str, ...], ...]
     too_alike: tuple[str, ...]
     classes: dict[str, int]
@@ -123,9 +126,15 @@ class Inspection:
     blank: tuple[str, ...] = ()
     blank_classes: tuple[str, ...] = ()
 
+    @property
+    def conflicts(self) -> tuple[tuple[str, ...], ...]:
+        """Groups of duplicates, followed by groups of near-duplicates, with different labels."""
+        return self.duplicate_conflicts + self.near_duplicate_conflicts
+
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON keys of ``featx inspect --json``."""
-        groups = ("duplicates", "near_duplicates", "recordings", "versions", "conflicts", "across_splits")
+        conflicts = ("conflicts", "duplicate_conflicts", "near_duplicate_conflicts")
+        groups = ("duplicates", "near_duplicates", "recordings", "versions", *conflicts, "across_splits")
         return {
             "n_images": self.n_images,
             "invalid": [{"path": one.path, "reason": one.reason} for one in self.invalid],
@@ -213,7 +222,8 @@ def inspect(
         near_duplicates=_paths(samples, near),
         recordings=_paths(samples, recordings),
         versions=_paths(samples, versions),
-        conflicts=_paths(samples, _mixed(samples, every, lambda sample: sample.label)),
+        duplicate_conflicts=_paths(samples, _mixed(samples, exact, lambda sample: sample.label)),
+        near_duplicate_conflicts=_paths(samples, _mixed(samples, near, lambda sample: sample.label)),
         across_splits=_paths(samples, _mixed(samples, every, lambda sample: sample.split)),
         too_alike=reader.too_alike,
         classes=dict(sorted(classes.items())),

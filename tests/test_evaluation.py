@@ -184,7 +184,8 @@ def test_any_value_is_accepted_or_rejected_with_an_error(either, tmp_path):
         ("cv.balanced_accuracy.mean", 0.123, "lies outside|its balanced accuracy is not the mean recall"),
         ("finetuning", {"kept": "both"}, "a fine-tuned network, but has cv, ungrouped_cv"),
         ("views.difference", None, "the accuracy without views or the difference is missing"),
-        ("groups.conflicts", [["a"]], "a conflict does not name two images"),
+        ("groups.duplicate_conflicts", [["a"]], "an entry of duplicate_conflicts does not name two images"),
+        ("groups.near_duplicate_conflicts", None, r"near_duplicate_conflicts is None; expected a list"),
         (
             "params",
             {"C": []},

@@ -55,7 +55,14 @@ def test_duplicates_near_duplicates_and_conflicts(scenes):
     assert set(found.duplicates) == {("a/00.png", "a/copy.png"), ("a/wrong.png", "b/01.png")}
     near_duplicates = ("a/small.jpg", "b/03.png", "b/mirrored.png", "b/turned.png")
     assert found.near_duplicates == (near_duplicates,)
-    assert set(found.conflicts) == {near_duplicates, ("a/wrong.png", "b/01.png")}
+    assert found.duplicate_conflicts == (("a/wrong.png", "b/01.png"),)
+    assert found.near_duplicate_conflicts == (near_duplicates,)
+    assert found.conflicts == found.duplicate_conflicts + found.near_duplicate_conflicts
+    lines = [text for text in inspection_lines(found.to_dict()) if text.startswith("conflict ")]
+    assert lines == [
+        "conflict   duplicates (the same bytes) with different labels: a/wrong.png, b/01.png",
+        f"conflict   near-duplicates (similar images) with different labels: {', '.join(near_duplicates)}",
+    ]
 
 
 def test_a_class_too_alike_is_reported_as_by_fit(scenes, monkeypatch):
@@ -102,13 +109,14 @@ def test_versions_are_reported_and_are_not_near_duplicates(scenes):
     ) in lines
 
 
-def test_a_near_duplicate_of_two_duplicates_is_one_conflict(scenes):
+def test_a_near_duplicate_of_two_duplicates_is_in_the_second_list_of_conflicts(scenes):
     shutil.copy(scenes / "a" / "00.png", scenes / "b" / "same.png")
     with Image.open(scenes / "a" / "00.png") as image:
         image.save(scenes / "b" / "again.jpg", quality=70)
     found = inspect(scenes)
     assert found.duplicates == (("a/00.png", "b/same.png"),)
-    assert found.near_duplicates == found.conflicts == (("a/00.png", "b/again.jpg", "b/same.png"),)
+    assert found.near_duplicates == (("a/00.png", "b/again.jpg", "b/same.png"),)
+    assert (found.duplicate_conflicts, found.near_duplicate_conflicts) == (found.duplicates, found.near_duplicates)
 
 
 def test_duplicates_across_splits(tmp_path):
@@ -186,14 +194,15 @@ def test_command(scenes):
     assert shown.exit_code == 0
     lines = shown.output.splitlines()
     assert lines[2:5] == [
-        "conflict   duplicates or near-duplicates with different labels: a/wrong.png, b/01.png",
+        "conflict   duplicates (the same bytes) with different labels: a/wrong.png, b/01.png",
         "invalid    a/empty.jpg: empty file (0 bytes)",
         "duplicates files with the same bytes: a/wrong.png, b/01.png",
     ]
     assert lines[-1] == f"next       featx extract {scenes}"
     summary = json.loads(CliRunner().invoke(app, ["inspect", str(scenes), "--json"]).stdout)
     assert summary["n_images"] == 25
-    assert summary["conflicts"] == [["a/wrong.png", "b/01.png"]]
+    assert summary["conflicts"] == summary["duplicate_conflicts"] == [["a/wrong.png", "b/01.png"]]
+    assert summary["near_duplicate_conflicts"] == []
     assert summary["invalid"] == [{"path": "a/empty.jpg", "reason": "empty file (0 bytes)"}]
     with pytest.raises(DatasetNotFoundError, match="no such file or folder"):
         inspect(scenes / "nowhere")

@@ -491,7 +491,10 @@ def finetuned_page(fake, model, data, tmp_path):
         unfrozen="the last 2 blocks",
         history={"best": 1, "epochs": epochs},
     )
-    evaluation = replace(finetuned(model.evaluation, comparison, ByClass()), groups={"conflicts": []})
+    evaluation = replace(
+        finetuned(model.evaluation, comparison, ByClass()),
+        groups={"duplicate_conflicts": [], "near_duplicate_conflicts": []},
+    )
     tuned = replace(model, evaluation=evaluation, out_of_fold=None, rejector=None)
     report(tuned, html=tmp_path / "tuned.html", data=data, runtime=fake.runtime)
     return tmp_path / "tuned.html"

@@ -100,11 +100,35 @@ def test_the_same_image_in_two_classes_is_listed_first(fake, tmp_path):
     for i in range(3):
         shutil.copy(folder / "red" / f"red-{i:02}.png", folder / "blue" / f"again-{i}.png")
     evaluation = fit(extract(folder, "quadrants", runtime=fake.runtime), runtime=fake.runtime).evaluation
-    assert evaluation.groups["n_conflicts"] == 3
+    assert (evaluation.groups["n_duplicate_conflicts"], evaluation.groups["n_near_duplicate_conflicts"]) == (3, 0)
     assert evaluation_lines(evaluation.to_dict())[0] == (
-        "conflict   3 pairs of duplicates or near-duplicates have different labels, "
+        "conflict   3 pairs of duplicates (the same bytes) with different labels, "
         "for example blue/again-0.png and red/red-00.png; featx inspect FOLDER --json lists all pairs"
     )
+
+
+def test_duplicates_and_near_duplicates_with_different_labels_are_two_lists(fake, tmp_path):
+    """Near-duplicates may show different objects; one label of a pair of duplicates is certainly wrong."""
+    for number in range(24):
+        scene(tmp_path / "set" / "ab"[number % 2] / f"{chr(97 + number)}.png", number)
+    shutil.copy(tmp_path / "set" / "a" / "c.png", tmp_path / "set" / "b" / "same.png")
+    with Image.open(tmp_path / "set" / "a" / "a.png") as image:
+        image.resize((70, 70)).save(tmp_path / "set" / "b" / "similar.jpg", quality=80)
+    model = fit(extract(tmp_path / "set", "quadrants", runtime=fake.runtime), runtime=fake.runtime)
+    groups = model.evaluation.groups
+    same, similar = ["a/c.png", "b/same.png"], ["a/a.png", "b/similar.jpg"]
+    assert (groups["n_duplicate_conflicts"], groups["duplicate_conflicts"]) == (1, [same])
+    assert (groups["n_near_duplicate_conflicts"], groups["near_duplicate_conflicts"]) == (1, [similar])
+    lines = [text for text in report_lines(report(model).to_dict()) if text.startswith("conflict ")]
+    every = "featx inspect FOLDER --json lists all pairs"
+    assert lines == [
+        f"conflict   1 pair of duplicates (the same bytes) with different labels, for example {' and '.join(same)}; "
+        + every,
+        "conflict   1 pair of near-duplicates (similar images) with different labels, for example "
+        f"{' and '.join(similar)}; {every}",
+        f"conflict   duplicates (the same bytes) with different labels: {', '.join(same)}",
+        f"conflict   near-duplicates (similar images) with different labels: {', '.join(similar)}",
+    ]
 
 
 def test_groups_in_use_are_named(model):

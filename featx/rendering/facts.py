@@ -73,16 +73,24 @@ def evaluation_facts(evaluation: Mapping[str, Any], to_group: Callable[[str], st
     return facts + [fact("note", note) for note in evaluation["notes"]]
 
 
+CONFLICTS = {
+    "duplicate_conflicts": "duplicates (the same bytes) with different labels",
+    "near_duplicate_conflicts": "near-duplicates (similar images) with different labels",
+}
+"""Descriptions of the two kinds of conflicts by their JSON key, the certain kind first."""
+
+
 def _conflict_facts(groups: Mapping[str, Any]) -> list[Fact]:
-    """Return a fact about duplicates with different labels, which lower all accuracies."""
-    conflicts = groups.get("conflicts")
-    if not conflicts:
-        return []
-    first, second = conflicts[0]
-    n = groups.get("n_conflicts", len(conflicts))
-    pairs, have = _count(n, "pair", "pairs"), "has" if n == 1 else "have"
-    text = f"{pairs} of duplicates or near-duplicates {have} different labels, for example {first} and {second}"
-    return [fact("conflict", f"{text}; featx inspect FOLDER --json lists all pairs")]
+    """Return facts about duplicates and near-duplicates with different labels, which lower all accuracies."""
+    facts = []
+    for name, description in CONFLICTS.items():
+        pairs = groups.get(name)
+        if pairs:
+            first, second = pairs[0]
+            n = _count(groups.get(f"n_{name}", len(pairs)), "pair", "pairs")
+            text = f"{n} of {description}, for example {first} and {second}"
+            facts.append(fact("conflict", f"{text}; featx inspect FOLDER --json lists all pairs"))
+    return facts
 
 
 def finetune_facts(comparison: Mapping[str, Any]) -> list[Fact]:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from featx.contrast import indistinct_notes
-from featx.rendering.facts import Fact, evaluation_facts, judged_part, report_facts, skipped_facts
+from featx.rendering.facts import CONFLICTS, Fact, evaluation_facts, judged_part, report_facts, skipped_facts
 
 _FIRST = 10
 _FEW = 4
@@ -78,7 +78,8 @@ def inspection_lines(inspection: Mapping[str, Any]) -> list[str]:
     if inspection["dark"]:
         lines.append(line("too dark", inspection["dark"]))
     lines += [line("labels", remark) for remark in inspection["remarks"]]
-    lines += _group_lines("conflict", inspection["conflicts"], "duplicates or near-duplicates with different labels")
+    for name, description in CONFLICTS.items():
+        lines += _group_lines("conflict", inspection[name], description)
     lines += _group_lines("leak", inspection["across_splits"], "duplicates or near-duplicates in different splits")
     lines += fact_lines(skipped_facts(inspection["invalid"], "invalid"))
     lines += _group_lines("duplicates", inspection["duplicates"], "files with the same bytes")
@@ -179,8 +180,9 @@ def _missing_lines(summary: Mapping[str, Any]) -> list[str]:
 
 def _suspect_lines(summary: Mapping[str, Any]) -> list[str]:
     lines = [
-        line("conflict", f"duplicates or near-duplicates with different labels: {', '.join(pair)}")
-        for pair in summary["groups"]["conflicts"][:5]
+        line("conflict", f"{description}: {', '.join(pair)}")
+        for name, description in CONFLICTS.items()
+        for pair in summary["groups"][name][:5]
     ]
     lines += [
         line(

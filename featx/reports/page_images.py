@@ -55,7 +55,10 @@ def _views(
     wrong = np.flatnonzero(~classifier.targets.hits(known.predicted, known.y))
     mistakes = wrong[np.argsort(-confidence[wrong], kind="stable")].tolist()
     doubted = [at[row["path"]] for row in suspects]
-    conflicts = [at[sample_id] for pair in summary["groups"]["conflicts"] for sample_id in pair if sample_id in at]
+    same, similar = (
+        [at[sample_id] for pair in summary["groups"][name] for sample_id in pair if sample_id in at]
+        for name in ("duplicate_conflicts", "near_duplicate_conflicts")
+    )
     outliers: list[int] = []
     rejector = classifier.rejector
     if rejector is not None and len(rejector.novelties) == len(known.y) and _REJECT_RATE * len(known.y) >= 1:
@@ -69,7 +72,16 @@ def _views(
         ),
         _view("suspects", "Doubtful labels", "Another class is more probable than the given label.", doubted),
         _view(
-            "conflicts", "Duplicates across classes", "Duplicates and near-duplicates with different labels.", conflicts
+            "duplicates",
+            "Duplicates across classes",
+            "Pairs of duplicates (the same bytes) with different labels: one of the two labels is wrong.",
+            same,
+        ),
+        _view(
+            "near-duplicates",
+            "Near-duplicates across classes",
+            "Pairs of near-duplicates with different labels: the same image, or different objects that look alike.",
+            similar,
         ),
         _view("rejected", "Rejected at 5 %", "Images that predict `reject_rate=0.05` would reject.", outliers),
     ]

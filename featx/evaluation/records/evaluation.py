@@ -349,8 +349,9 @@ _GROUPS = (
         "n_originals",
         "n_named",
     ),
-    "n_conflicts",
+    *("n_duplicate_conflicts", "n_near_duplicate_conflicts"),
 )
+_CONFLICTS = ("duplicate_conflicts", "near_duplicate_conflicts")
 
 
 def _groups(fields: Fields) -> dict[str, Any]:
@@ -362,13 +363,17 @@ def _groups(fields: Fields) -> dict[str, Any]:
             fields.texts(name)
     if "group_by" in fields:
         fields.text("group_by")
-    pairs = [Fields({"conflicts": pair}, fields.place).texts("conflicts") for pair in fields.entries("conflicts")]
-    if any(len(pair) != 2 for pair in pairs):
-        raise fields.contradicts("a conflict does not name two images")
     kept = {
         name: value for name, value in fields.values.items() if name in (*_GROUPS, "too_alike", "examples", "group_by")
     }
-    return {**kept, "conflicts": [list(pair) for pair in pairs]}
+    return {**kept, **{name: _pairs(fields, name) for name in _CONFLICTS}}
+
+
+def _pairs(fields: Fields, name: str) -> list[list[str]]:
+    pairs = [list(Fields({name: pair}, fields.place).texts(name)) for pair in fields.entries(name)]
+    if any(len(pair) != 2 for pair in pairs):
+        raise fields.contradicts(f"an entry of {name} does not name two images")
+    return pairs
 
 
 def _calibrated_on(fields: Fields) -> CalibratedOn:
