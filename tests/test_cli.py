@@ -401,7 +401,7 @@ def test_the_command_of_a_hint_is_the_one_that_was_typed(workplace, images):
     hint = next(text for text in shown.splitlines() if text.startswith("by name"))
     command = shlex.split(hint.partition("other sources, use: featx ")[2])
     assert command == [*words, "--group-by", r"(P\d+)", "--overwrite"]
-    assert "by (P\\d+) (4 groups so far: P0 to P3)" in run(*command).output
+    assert "new values of (P\\d+) (4 so far: P0 to P3)" in run(*command).output
 
 
 def test_next_commands_of_the_others(workplace, images, tmp_path):

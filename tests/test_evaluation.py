@@ -16,6 +16,7 @@ from conftest import installed, make_classes
 from featx.errors import ClassifierError
 from featx.evaluation import (
     ByClass,
+    Contradiction,
     Evaluation,
     FinetuneComparison,
     FinetuneEvaluation,
@@ -52,7 +53,12 @@ def members(tmp_path_factory):
     evaluation |= {"val": part, "test": part | {"accuracy": None, "low": None, "high": None, "n": 0}}
     interval = Interval(0.5, 0.4, 0.6)
     evaluation["views"] = ViewsGain(2, "flip", 0, interval, Interval(0.1, -0.1, 0.3)).to_dict()
-    assert evaluation["group_hints"]
+    hint = evaluation["group_hints"][0]
+    hint["accuracy"] = {"mean": 0.7, "low": 0.6, "high": 0.8}
+    accuracy, other = (Interval(**one["accuracy"]) for one in (evaluation["cv"], hint))
+    difference = Interval(-0.3, -0.4, -0.2)
+    lower = Contradiction("group hint", accuracy, other, difference, accuracy, hint["name"], hint["group_by"])
+    header["evaluation"] = Evaluation.from_dict(evaluation | {"contradictions": [lower.to_dict()]}).to_dict()
     assert evaluation["learning_curve"]["outlook"]
     return found | {"model.json": json.dumps(header).encode()}
 
@@ -83,6 +89,7 @@ def tuned_members(members):
     fold = np.load(io.BytesIO(members["arrays/oof_fold.npy"]))
     np.lib.format.write_array(stream, np.zeros_like(fold), allow_pickle=False)
     header["evaluation"] = tuned.to_dict()
+    assert header["evaluation"]["contradictions"] == []
     return members | {"model.json": json.dumps(header).encode(), "arrays/oof_fold.npy": stream.getvalue()}
 
 
@@ -183,6 +190,19 @@ def test_any_value_is_accepted_or_rejected_with_an_error(either, tmp_path):
         ("val.confusion", [[1, 0, 0], [0, 1, 0], [0, 0, 1]], "its classes differ from the classes of the model"),
         ("cv.balanced_accuracy.mean", 0.123, "lies outside|its balanced accuracy is not the mean recall"),
         ("finetuning", {"kept": "both"}, "a fine-tuned network, but has cv, ungrouped_cv"),
+        ("contradictions.0.kind", "on dit", "expected test, val, ungrouped, group hint or on"),
+        ("contradictions.0.kind", "test", "an accuracy of the contradiction 'test' is not an accuracy of the model"),
+        ("contradictions.0.group_by", "x", "the contradiction 'group hint' is not an accuracy of the model"),
+        ("contradictions.0.accuracy.low", 0.0, "the contradiction 'group hint' is not an accuracy of the model"),
+        (
+            "contradictions.0.difference",
+            {"mean": 0, "low": -0.1, "high": 0.1},
+            "the interval of the difference contains 0",
+        ),
+        ("contradictions.0.difference", {"mean": 0.3, "low": 0.2, "high": 0.4}, "the difference has the wrong sign"),
+        ("contradictions.0.difference.low", -1.5, r"difference\.low is -1\.5; expected a number from -1 to 1"),
+        ("contradictions.0.at_chance", [], "at_chance is a list of length 0; expected a JSON object"),
+        ("contradictions", None, r"evaluation\.contradictions is None; expected a list"),
         ("views.difference", None, "the accuracy without views or the difference is missing"),
         ("groups.duplicate_conflicts", [["a"]], "an entry of duplicate_conflicts does not name two images"),
         ("groups.near_duplicate_conflicts", None, r"near_duplicate_conflicts is None; expected a list"),

@@ -120,6 +120,12 @@ def test_duplicates_stay_on_one_side_and_both_accuracies_are_reported(fake, tmp_
     assert (found.n_images, found.n_groups, found.cv.splitter) == (160, 40, "StratifiedGroupKFold")
     assert found.ungrouped_accuracy.mean == 1.0
     assert found.cv.accuracy.mean < 0.8
+    (contradiction,) = found.contradictions
+    assert (contradiction.kind, contradiction.trust) == ("ungrouped", "cv")
+    assert (contradiction.accuracy, contradiction.other) == (found.cv.accuracy, found.ungrouped_accuracy)
+    assert contradiction.at_chance.mean > 0.9
+    assert found.trust.accuracy == found.cv.accuracy
+    assert found.valid_for == ""
 
 
 def test_val_and_test_are_only_predicted_and_duplicates_of_training_images_count_separately(fake, tmp_path):
@@ -137,10 +143,30 @@ def test_val_and_test_are_only_predicted_and_duplicates_of_training_images_count
     found = model.evaluation
     assert found.n_images == 16
     assert (found.val.accuracy.mean, found.val.n) == (1.0, 4)
+    assert (found.contradictions, found.valid_for) == ((), "new images from the same sources")
     assert (found.test.accuracy.mean, found.test.n) == (1.0, 8)
     assert (found.test.as_given, found.test.n_as_given) == (0.9, 10)
     assert len(model.content_hashes) == 16
     assert model.out_of_fold.sample_ids == tuple(s.sample_id for s in table.samples if s.split == "train")
+
+
+@pytest.mark.parametrize("split", ["val", "test"])
+def test_a_part_that_differs_from_the_training_images_is_a_contradiction(fake, tmp_path, split):
+    root = tmp_path / "set"
+    make_classes(root / "train", {"red": RED, "blue": BLUE}, 40)
+    for i in range(30):  # the classes of the part are exchanged in a third of the images
+        for label, colour in (("red", RED if i % 3 else BLUE), ("blue", BLUE if i % 3 else RED)):
+            save_image(root / split / label / f"{i:02}.png", colour, seed=zlib.crc32(f"{label}{i}".encode()))
+    table = extract(root, "quadrants", runtime=fake.runtime)
+    evaluation = fit(table, "logreg", runtime=fake.runtime).evaluation
+    part = getattr(evaluation, split)
+    assert evaluation.cv.accuracy.mean == 1.0
+    assert part.accuracy.mean == pytest.approx(2 / 3)
+    (contradiction,) = evaluation.contradictions
+    assert (contradiction.kind, contradiction.trust) == (split, split)
+    assert (contradiction.accuracy, contradiction.other) == (evaluation.cv.accuracy, part.accuracy)
+    assert (evaluation.trust.figure, evaluation.trust.accuracy) == (split, part.accuracy)
+    assert evaluation.valid_for == ""
 
 
 def test_a_test_part_of_duplicates_has_no_grouped_accuracy(fake, tmp_path):
@@ -179,10 +205,20 @@ def test_group_by(fake, tmp_path):
     (source,) = found.group_hints
     assert (source.name, source.group_by, source.n_values, source.examples) == ("name", r"(u\d+)", 8, ("u0", "u7"))
     assert source.accuracy.mean < 0.6
+    (contradiction,) = found.contradictions
+    assert (contradiction.kind, contradiction.group_by, contradiction.other) == (
+        "group hint",
+        r"(u\d+)",
+        source.accuracy,
+    )
+    assert (found.trust.accuracy, found.valid_for) == (source.accuracy, "")
     grouped = fit(table, "knn", group_by=source.group_by, runtime=fake.runtime).evaluation
     assert (grouped.n_groups, grouped.group_hints, grouped.groups["n_named"]) == (8, (), 8)
     assert grouped.cv.accuracy.mean < 0.6
     assert grouped.ungrouped_accuracy.mean > 0.7
+    assert [one.kind for one in grouped.contradictions] == ["ungrouped"]
+    assert grouped.trust.accuracy == grouped.cv.accuracy
+    assert grouped.valid_for == r"new values of (u\d+) (8 so far: u0 to u7)"
     with pytest.raises(DatasetError, match="`group_by=plate`: no image has such a group"):
         fit(table, group_by="plate", runtime=fake.runtime)
 

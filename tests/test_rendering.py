@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import html
+import re
 import shutil
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from conftest import make_classes, save_image
 from PIL import Image
@@ -15,7 +17,8 @@ from typer.testing import CliRunner
 import featx
 from featx.cli.app import app
 from featx.errors import ClassifierError, DatasetError, EvaluationError, WeightsError
-from featx.evaluation import Interval
+from featx.evaluation import ClassScore, Contradiction, HeldOut, Interval, TrustedAccuracy
+from featx.evaluation.procedures import judge_part
 from featx.extraction import extract
 from featx.fitting import fit
 from featx.model import Classifier
@@ -131,17 +134,186 @@ def test_duplicates_and_near_duplicates_with_different_labels_are_two_lists(fake
     ]
 
 
-def test_groups_in_use_are_named(model):
-    """If images are grouped by plate, the line states that the accuracy is valid for other plates."""
-    values = model.evaluation.to_dict()
-    named = {"n_named": 12, "group_by": "Platte", "examples": ["P01", "P12"]}
-    lines = evaluation_lines(values | {"groups": values["groups"] | named})
-    assert "valid for  new images from other groups, grouped by Platte (12 groups so far: P01 to P12)" in lines
-    lines = evaluation_lines(values | {"groups": values["groups"] | named | {"group_by": None}})
-    assert (
-        "valid for  new images from other groups, grouped by the column group (12 groups so far: P01 to P12)" in lines
+@pytest.mark.parametrize(
+    ("groups", "population"),
+    [
+        ({}, "new images from the same sources"),
+        ({"n_near_duplicates": 9, "n_versions": 4}, "new images from the same sources"),
+        ({"n_frames": 24}, "new recordings from the same sources"),
+        ({"n_frames": 9}, "new recordings and new images from the same sources"),
+        ({"n_named": 12, "group_by": "plate", "examples": ["P01", "P12"]}, "new plates (12 so far: P01 to P12)"),
+        ({"n_named": 12, "group_by": "Patient_ID", "examples": ["1", "12"]}, "new patients (12 so far: 1 to 12)"),
+        ({"n_named": 3, "group_by": "day", "examples": []}, "new days (3 so far)"),
+        (
+            {"n_named": 2, "group_by": r"(plate\d)", "examples": ["plate1", "plate2"]},
+            "new plates (2 so far: plate1 to plate2)",
+        ),
+        ({"n_named": 2, "group_by": "Platte", "examples": ["P1", "P2"]}, "new values of Platte (2 so far: P1 to P2)"),
+        (
+            {"n_named": 2, "group_by": "folder:2", "examples": ["a", "b"]},
+            "new folders (folder 2 of the path) (2 so far: a to b)",
+        ),
+        (
+            {"n_named": 2, "group_by": "word:1", "examples": ["a", "b"]},
+            "new words (word 1 of the file name) (2 so far: a to b)",
+        ),
+        ({"n_named": 2, "group_by": "parent", "examples": ["a", "b"]}, "new folders (2 so far: a to b)"),
+        ({"n_named": 2, "group_by": None, "examples": ["a", "b"]}, "new groups of the column group (2 so far: a to b)"),
+    ],
+)
+def test_the_groups_in_force_are_named(model, groups, population):
+    """If images are grouped by plate, the line states that the accuracy is valid for new plates."""
+    evaluation = replace(model.evaluation, groups=model.evaluation.groups | groups)
+    assert evaluation.valid_for == evaluation.to_dict()["valid_for"] == population
+    assert f"valid for  {population}" in evaluation_lines(evaluation.to_dict())
+
+
+PART = HeldOut(Interval(0.6, 0.5, 0.7), 20, 0.6, 20)
+
+
+@pytest.fixture
+def refuted(model):
+    """A model whose accuracy on the test part is far below its cross-validated accuracy."""
+    low = judge_part("test", model.evaluation.accuracy, PART.accuracy)
+    return replace(model, evaluation=replace(model.evaluation, test=PART, contradictions=(low,)))
+
+
+def test_the_first_lines_state_which_accuracy_to_trust(refuted):
+    values = refuted.evaluation.to_dict()
+    assert values["trust"]["figure"] == "test"
+    assert values["trust"]["accuracy"] == {"mean": 0.6, "low": 0.5, "high": 0.7}
+    (contradiction,) = values["contradictions"]
+    assert (contradiction["kind"], contradiction["trust"], contradiction["other"]["mean"]) == ("test", "test", 0.6)
+    lines = evaluation_lines(values)
+    assert lines[:3] == [
+        "verdict    trust 0.600 (95 % CI 0.500 to 0.700), the accuracy on the test part",
+        f"           {contradiction['why']}",
+        'accuracy   1.000 (95 % CI 0.862 to 1.000)   majority class "blue": 0.500   '
+        "cross-validated; too high: see verdict",
+    ]
+    assert contradiction["why"] == (
+        "the accuracy on the test part, 0.600 (95 % CI 0.500 to 0.700), is 0.400 lower than the cross-validated "
+        "accuracy 1.000 (95 % CI 0.862 to 1.000), more than chance explains: training images are more similar to each "
+        "other than to these images (for example several versions of one image, or the same sources)"
     )
-    assert "valid for  new images from the same sources" in evaluation_lines(values)
+    assert values["valid_for"] == ""
+    assert "valid for" not in "\n".join(lines)
+    assert str(refuted.evaluation).startswith(f"{values['verdict']}; accuracy 1.000")
+    text = str(report(refuted))
+    assert text.splitlines()[:2] == lines[:2]
+    assert "valid for" not in text
+    caveat = "cross-validated: too high for new images, see verdict"
+    assert all(line.endswith(caveat) for line in text.splitlines() if line.startswith(("learning ", "more data? ")))
+    assert caveat in text
+
+
+def test_the_page_begins_with_the_accuracy_to_trust(refuted, tmp_path):
+    report(refuted, html=tmp_path / "r.html")
+    text = (tmp_path / "r.html").read_text("utf-8")
+    assert '<p class="headline">0.600\n<small>the accuracy on the test part, 95 % confidence interval 0.500 to' in text
+    assert "valid for" not in text
+    assert "<p>These accuracies are cross-validated: too high for new images, see verdict.</p>" in text
+
+
+def test_a_contradiction_is_saved_in_the_model(refuted, tmp_path):
+    refuted.save(tmp_path / "m.featx")
+    read = Classifier.load(tmp_path / "m.featx").evaluation
+    assert read.contradictions == refuted.evaluation.contradictions != ()
+    assert read.to_dict() == refuted.evaluation.to_dict()
+
+
+INTERVAL = Interval(0.874, 0.842, 0.906)
+CHANCE = Interval(0.978, 0.96, 0.99)
+
+
+def found(kind, mean, chance=CHANCE, **names):
+    difference = Interval(mean - 0.874, mean - 0.894, mean - 0.854)
+    return Contradiction(kind, INTERVAL, Interval(mean, mean - 0.01, mean + 0.009), difference, chance, **names)
+
+
+@pytest.mark.parametrize(
+    ("contradiction", "trust", "sentence"),
+    [
+        (
+            found("ungrouped", 0.981),
+            ("cv", 0.874, "the cross-validated accuracy"),
+            "the ungrouped accuracy, 0.981 (95 % CI 0.971 to 0.990), is 0.107 higher than the cross-validated accuracy "
+            "0.874 (95 % CI 0.842 to 0.906), more than groups drawn by chance explain (accuracy 0.978): images of one "
+            "group are similar",
+        ),
+        (
+            found("group hint", 0.7, name="plate", group_by=r"(P\d+)"),
+            ("group hint", 0.7, "the accuracy if images are grouped by plate"),
+            "the accuracy if images are grouped by plate, 0.700 (95 % CI 0.690 to 0.709), is 0.174 lower than the "
+            "cross-validated accuracy 0.874 (95 % CI 0.842 to 0.906), more than groups drawn by chance explain "
+            "(accuracy 0.978): images with the same plate are similar",
+        ),
+        (
+            found("group hint", 0.7, name="name", group_by="word:2"),
+            ("group hint", 0.7, "the accuracy if images are grouped by a word of the file name"),
+            "images with the same word of the file name are similar",
+        ),
+        (
+            found("test", 0.95, None),
+            ("cv", 0.874, "the cross-validated accuracy"),
+            "the accuracy on the test part, 0.950 (95 % CI 0.940 to 0.959), is 0.076 higher than the cross-validated",
+        ),
+        (
+            found("val", 0.7, None),
+            ("val", 0.7, "the accuracy on the validation part"),
+            "the accuracy on the validation part, 0.700 (95 % CI 0.690 to 0.709), is 0.174 lower than",
+        ),
+        (
+            found("on", 0.7, None, name="new/"),
+            ("on", 0.7, "the accuracy on new/"),
+            "the accuracy on new/, 0.700 (95 % CI 0.690 to 0.709), is 0.174 lower than the cross-validated",
+        ),
+    ],
+)
+def test_each_contradiction_states_the_lower_accuracy_and_why(model, contradiction, trust, sentence):
+    cv = replace(model.evaluation.cv, accuracy=INTERVAL)
+    evaluation = replace(model.evaluation, cv=cv, contradictions=(contradiction,))
+    trusted = evaluation.trust
+    assert (trusted.figure, trusted.accuracy.mean, trusted.description) == trust
+    assert sentence in contradiction.why
+    assert evaluation.sentences[1] == contradiction.why
+    assert evaluation.sentences[0].endswith(f", {trusted.description}")
+    assert evaluation.valid_for == ""
+
+
+def test_the_lowest_of_several_accuracies_is_trusted(model):
+    cv = replace(model.evaluation.cv, accuracy=INTERVAL)
+    several = (found("test", 0.7, None), found("ungrouped", 0.981), found("group hint", 0.65, name="day"))
+    evaluation = replace(model.evaluation, cv=cv, contradictions=several)
+    assert (evaluation.trust.figure, evaluation.trust.accuracy.mean) == ("group hint", 0.65)
+    assert evaluation.sentences == (
+        "trust 0.650 (95 % CI 0.640 to 0.659), the accuracy if images are grouped by day",
+        *(one.why for one in several),
+    )
+
+
+def test_named_groups_explain_a_higher_ungrouped_accuracy(model):
+    cv, groups = replace(model.evaluation.cv, accuracy=INTERVAL), {"n_named": 2, "group_by": "plate"}
+    higher = found("ungrouped", 0.981)
+    evaluation = replace(model.evaluation, cv=cv, groups=model.evaluation.groups | groups, contradictions=(higher,))
+    assert evaluation.valid_for == "new plates (2 so far)"
+    assert evaluation.sentences[0].startswith("trust 0.874 (95 % CI 0.842 to 0.906), the cross-validated accuracy")
+
+
+def test_the_trusted_accuracy_is_compared_with_the_majority_class_of_its_part(model):
+    scores = tuple(ClassScore(name, 0.6, 0.6, 0.6, n) for name, n in (("blue", 12), ("red", 8)))
+    part = replace(PART, per_class=scores, confusion=((12, 0), (8, 0)))
+    low = judge_part("test", model.evaluation.accuracy, PART.accuracy)
+    evaluation = replace(model.evaluation, test=part, contradictions=(low,))
+    assert evaluation.sentences[-1] == '0.600 is not better than always predicting "blue" (0.600)'
+
+
+def test_without_folds_the_accuracy_of_a_held_out_part_is_trusted(model):
+    evaluation = replace(model.evaluation, cv=None, cv_reason="one group", val=PART)
+    assert evaluation.trust == TrustedAccuracy("val", PART.accuracy)
+    assert replace(evaluation, test=PART).trust == TrustedAccuracy("test", PART.accuracy)
+    assert replace(evaluation, val=None).trust is None
+    assert (evaluation.verdict, evaluation.valid_for) == ("", "")
 
 
 @pytest.mark.parametrize(
@@ -277,14 +449,63 @@ def test_on_other_labelled_images(fake, images, tmp_path):
     assert on["baseline"] == {"accuracy": 0.5, "class": "blue"}
     assert (on["n_seen"], on["n_near"], on["notes"]) == (1, 0, [])
     assert lines[at].endswith('majority class "blue": 0.500   12 images   without 1 training image (with these: 0.923)')
-    assert lines[at + 1].strip() == "recall blue 0.83, red 1.00"
+    recalls = [one["recall"] for one in on["per_class"]]
+    balanced = on["balanced_accuracy"]
+    assert recalls == [5 / 6, 1.0]
+    assert balanced["mean"] == pytest.approx(np.mean(recalls))
+    assert 0 < balanced["low"] < balanced["mean"] < balanced["high"] <= 1
+    shown = f"{balanced['mean']:.3f} (95 % CI {balanced['low']:.3f} to {balanced['high']:.3f})"
+    assert lines[at + 1].strip() == f"balanced accuracy {shown}"
     (mistake,) = on["mistakes"]
     wrong = (other / "blue" / "0.png").as_posix()
     assert (mistake["path"], mistake["label"], mistake["predicted"]) == (wrong, "blue", "red")
     assert lines[at + 2] == f"mistake    {wrong}: label blue, predicted red (probability {mistake['confidence']:.2f})"
-    assert lines[-6:-4] == ["", f"on {other}:"]
-    assert lines[-2:] == ["blue       5      1", "red        0      6"]
+    assert (
+        lines[-9:]
+        == [
+            f"on {other}:",
+            "",
+            "class  precision  recall     f1  images",
+            "blue       1.000   0.833  0.909         6",
+            "red        0.857   1.000  0.923         6",
+            "",
+            "true class (rows), predicted class (columns)",
+            "        blue    red",
+            "blue       5      1",
+            "red        0      6",
+        ][-9:]
+    )
     assert lines[0] == f"model      {tmp_path / 'm.featx'}"
+
+
+def test_new_images_contradict_the_cross_validated_accuracy(fake, tmp_path):
+    data = make_classes(tmp_path / "set", COLOURS, 40)
+    model = fit(extract(data, "quadrants", runtime=fake.runtime), runtime=fake.runtime)
+    for i in range(30):  # a third of the images has the colour of the other class
+        for label, other in (("red", "blue"), ("blue", "red")):
+            colour = COLOURS[label if i % 3 else other]
+            save_image(tmp_path / "new" / label / f"{i:02}.png", colour, seed=1000 + 2 * i + (label == "red"))
+    model.save(tmp_path / "m.featx")
+    page, new = tmp_path / "r.html", (tmp_path / "new").as_posix()
+    shown = report(load(tmp_path / "m.featx"), on=tmp_path / "new", html=page, runtime=fake.runtime)
+    summary = shown.to_dict()
+    (contradiction,) = summary["contradictions"]
+    assert (contradiction["kind"], contradiction["name"], contradiction["trust"]) == ("on", new, "on")
+    accuracy = summary["on"]["accuracy"]
+    assert accuracy["mean"] == pytest.approx(2 / 3, abs=0.02)
+    assert summary["trust"]["accuracy"] == contradiction["other"] == accuracy
+    text = f"trust {accuracy['mean']:.3f} (95 % CI {accuracy['low']:.3f} to {accuracy['high']:.3f})"
+    assert str(shown).splitlines()[1] == f"verdict    {text}, the accuracy on {new}"
+    assert "valid for" not in str(shown)
+    assert report(tmp_path / "m.featx").to_dict()["contradictions"] == []  # only of these images
+    written = page.read_text("utf-8")
+    assert ">New images</h2>" in written
+    assert 'aria-label="Table of classes of the new images"' in written
+    balanced = summary["on"]["balanced_accuracy"]
+    assert f"balanced accuracy {balanced['mean']:.3f} ({balanced['low']:.3f} to {balanced['high']:.3f})" in written
+    matrix = written.split('aria-label="Confusion matrix of the new images"')[1].split("</table>")[0]
+    cells = [int(cell) for cell in re.findall(r"<td[^>]*>(\d+)</td>", matrix)]
+    assert cells == [n for row in summary["on"]["confusion"] for n in row]
 
 
 def test_near_duplicates_of_training_images_are_not_new(fake, tmp_path):

@@ -21,20 +21,21 @@ from featx.evaluation.records.findings import (
     ViewsGain,
 )
 from featx.evaluation.records.finetune_comparison import FinetuneComparison, Kept
+from featx.evaluation.records.new_images import NewImagesAccuracy
 from featx.evaluation.records.scores import (
     ByClass,
     ClassScore,
     CrossValidation,
     HeldOut,
     Interval,
-    NewImagesAccuracy,
-    judge_baseline,
 )
+from featx.evaluation.records.verdict import Contradiction, TrustedAccuracy, judge_baseline
 
 __all__ = [
     "ByClass",
     "CalibratedOn",
     "ClassScore",
+    "Contradiction",
     "CrossValidation",
     "CurvePoint",
     "Evaluation",
@@ -51,6 +52,7 @@ __all__ = [
     "Outlook",
     "Reliability",
     "ReliabilityBin",
+    "TrustedAccuracy",
     "ViewsGain",
     "judge_baseline",
     "read_evaluation",

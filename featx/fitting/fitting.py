@@ -35,7 +35,7 @@ from featx.evaluation.procedures import (
     tune_and_fit,
 )
 from featx.execution import bundle_graph, locate
-from featx.fitting.accuracy import AccuracyMeasurer
+from featx.fitting.accuracy import AccuracyMeasurer, judge_held_out
 from featx.fitting.duration import duration_note
 from featx.fitting.preparing import features_to_fit
 from featx.fitting.rejecting import learn_rejector, learn_rejector_held_out
@@ -202,7 +202,9 @@ def fit(
         tuned = tune_and_fit(made, train, seed, tally, "the final head", fits.n_workers, progress=advance)
     samples = [features.samples[i] for i in parts.at]
     left_out = _evaluate_out_of_fold(made, tuned, crossed, parts, samples, seed, fits, tally)
-    ungrouped, by_group_hint = measurer.ungrouped(crossed), measurer.by_group_hint(features.samples, grouping)
+    ungrouped, optimistic = measurer.ungrouped(crossed)
+    by_group_hint, lower = measurer.by_group_hint(features.samples, grouping, crossed)
+    val, test = measurer.held_out(tuned, parts.val), measurer.held_out(tuned, parts.test)
     notes = [
         *(find_indistinct(features).notes() if len(features) <= MOST_LOOKED_AT else []),
         *grouping.notes(),
@@ -233,8 +235,9 @@ def fit(
         learning=left_out.learning,
         baseline=baseline.accuracy,
         baseline_class=baseline.name,
-        val=measurer.held_out(tuned, parts.val),
-        test=measurer.held_out(tuned, parts.test),
+        val=val,
+        test=test,
+        contradictions=(*judge_held_out(crossed, val, test), *optimistic, *lower),
         notes=tuple(notes),
         calibrated_on=left_out.calibrated_on,
         fits=tally.to_dict(),

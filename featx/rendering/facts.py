@@ -43,21 +43,21 @@ def evaluation_facts(evaluation: Mapping[str, Any], to_group: Callable[[str], st
     """
     baseline = majority_text(evaluation["baseline"])
     cv = evaluation["cv"]
-    facts = _conflict_facts(evaluation["groups"])
+    facts = verdict_facts(evaluation) + _conflict_facts(evaluation["groups"])
     if evaluation["finetuning"] is not None:
         facts += [*finetune_facts(evaluation["finetuning"]), fact("baseline", baseline)]
     elif cv is None:
         facts += [fact("accuracy", f"not estimated: {evaluation['cv_reason']}", baseline)]
     else:
         how = "" if cv["n_folds"] > 1 else ", on one test part"
-        facts += [fact("accuracy", f"{interval_text(cv['accuracy'])}{how}", baseline)]
-    if evaluation["verdict"]:
-        facts.append(fact("verdict", evaluation["verdict"]))
+        doubt = "cross-validated; too high: see verdict" if is_refuted(evaluation) else ""
+        facts += [fact("accuracy", f"{interval_text(cv['accuracy'])}{how}", baseline, doubt)]
     facts += _ungrouped_facts(evaluation) + _worth_facts(evaluation["views"])
     for part in ("val", "test") if evaluation["finetuning"] is None else ():
         facts += _held_out_facts(part, evaluation[part])
     if cv is not None:
-        facts.append(fact("valid for", _valid_for(evaluation)))
+        if evaluation["valid_for"]:
+            facts.append(fact("valid for", evaluation["valid_for"]))
         facts += _group_hint_facts(evaluation, to_group)
         facts += _weakest_facts(cv["per_class"])
     params = ", ".join(
@@ -71,6 +71,18 @@ def evaluation_facts(evaluation: Mapping[str, Any], to_group: Callable[[str], st
     )
     facts.append(fact("head", f"{evaluation['head']} ({params or 'as given'}){tuning}"))
     return facts + [fact("note", note) for note in evaluation["notes"]]
+
+
+def verdict_facts(evaluation: Mapping[str, Any]) -> list[Fact]:
+    """Return the sentences of the verdict: which accuracy to trust and why; empty if no figure contradicts another."""
+    trust = evaluation["trust"]
+    sentences = [] if trust is None else trust["sentences"]
+    return [fact("" if number else "verdict", sentence) for number, sentence in enumerate(sentences)]
+
+
+def is_refuted(evaluation: Mapping[str, Any]) -> bool:
+    """Return whether another accuracy is to be trusted instead of the cross-validated accuracy."""
+    return evaluation["cv"] is not None and evaluation["trust"]["figure"] != "cv"
 
 
 CONFLICTS = {
@@ -128,16 +140,20 @@ def report_facts(summary: Mapping[str, Any]) -> list[Fact]:
     if reliability is not None:
         calibration = f"Brier score {reliability['brier']:.3f}, expected calibration error {reliability['ece']:.3f}"
         facts.append(fact("calibrated", calibration))
-    return facts + _learning_facts(summary["learning_curve"])
+    return facts + _learning_facts(summary["learning_curve"], LEARNING_CAVEAT if is_refuted(summary) else "")
 
 
-def _learning_facts(curve: Mapping[str, Any] | None) -> list[Fact]:
+LEARNING_CAVEAT = "cross-validated: too high for new images, see verdict"
+"""Limitation of the learning curve if another accuracy is to be trusted instead of the cross-validated accuracy."""
+
+
+def _learning_facts(curve: Mapping[str, Any] | None, caveat: str) -> list[Fact]:
     if curve is None or not curve["points"]:
         return []
     text = ", ".join(f"{point['accuracy']['mean']:.3f} with {point['n']:,}" for point in curve["points"])
-    facts = [fact("learning", f"accuracy {text} training images")]
+    facts = [fact("learning", f"accuracy {text} training images", caveat)]
     if curve["outlook"] is not None:
-        facts.append(fact("more data?", curve["outlook"]["sentence"]))
+        facts.append(fact("more data?", curve["outlook"]["sentence"], caveat))
     return facts + [
         fact("", f"no accuracy with {point['n']:,} images: {point['reason']}") for point in curve["left_out"]
     ]
@@ -165,9 +181,7 @@ def _outside_facts(on: Mapping[str, Any] | None) -> list[Fact]:
         facts = [fact("on", accuracy, majority_text(on["baseline"]), n, left_out)]
         if on["verdict"]:
             facts.append(fact("", on["verdict"]))
-        facts.append(
-            fact("", "recall " + ", ".join(f"{c['class']} {c['recall']:.2f}" for c in on["per_class"] if c["n"]))
-        )
+        facts.append(fact("", f"balanced accuracy {interval_text(on['balanced_accuracy'])}"))
         facts += [
             fact(
                 "mistake",
@@ -217,18 +231,6 @@ def change_text(values: Mapping[str, float], name: str = "95 % CI ") -> str:
 def _folds(cv: Mapping[str, Any]) -> str:
     repeats = f", {cv['repeats']} times" if cv["repeats"] > 1 else ""
     return f"{cv['n_folds']} folds{repeats} ({cv['splitter']})"
-
-
-def _valid_for(evaluation: Mapping[str, Any]) -> str:
-    """Return the population for which the accuracy is valid, which depends on the groups."""
-    groups = evaluation["groups"]
-    if not groups.get("n_named"):
-        return "new images from the same sources"
-    by = groups.get("group_by") or "the column group"
-    ends = " to ".join(dict.fromkeys(groups.get("examples", ())))
-    return (
-        f"new images from other groups, grouped by {by} ({_count(groups['n_named'], 'group', 'groups')} so far: {ends})"
-    )
 
 
 def _ungrouped_facts(evaluation: Mapping[str, Any]) -> list[Fact]:

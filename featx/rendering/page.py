@@ -10,7 +10,7 @@ import numpy as np
 
 from featx.output import render_page
 from featx.rendering.charts import learning_points, reliability_points, training_charts
-from featx.rendering.facts import groups_text, judged_part, report_facts
+from featx.rendering.facts import LEARNING_CAVEAT, groups_text, is_refuted, judged_part, report_facts
 
 _WIDEST_MATRIX = 40
 _MOST_CONFUSIONS = 100
@@ -87,8 +87,11 @@ def report_page(summary: Mapping[str, Any], shown: PageData) -> str:
         groups=groups_text(summary),
         judged=judged_part(summary),
         views=[asdict(view) for view in shown.views],
-        matrix=_matrix(summary),
-        confusions=_confusions(summary, confusion_cells(summary)),
+        matrix=_matrix(summary["classes"], judged_part(summary)),
+        confusions=_confusions(summary["classes"], judged_part(summary)),
+        on_matrix=_matrix(summary["classes"], summary["on"]),
+        on_confusions=_confusions(summary["classes"], summary["on"]),
+        caveat=LEARNING_CAVEAT if is_refuted(summary) else "",
         bins=reliability_points(summary),
         learning=learning_points(summary),
         training=training_charts(summary),
@@ -103,12 +106,15 @@ def confusion_cells(summary: Mapping[str, Any]) -> list[tuple[int, int, int]]:
 
     If there are too many classes for a matrix, the cells are the most frequent confusions, in descending order.
     """
-    judged = judged_part(summary)
-    if judged is None:
+    return _cells(summary["classes"], judged_part(summary))
+
+
+def _cells(classes: Sequence[str], judged: Mapping[str, Any] | None) -> list[tuple[int, int, int]]:
+    if judged is None or not judged["confusion"]:
         return []
     confusion = np.array(judged["confusion"])
     cells = [(true, predicted, int(confusion[true, predicted])) for true, predicted in np.argwhere(confusion).tolist()]
-    if len(summary["classes"]) <= _WIDEST_MATRIX:
+    if len(classes) <= _WIDEST_MATRIX:
         return cells
     return sorted((cell for cell in cells if cell[0] != cell[1]), key=lambda cell: -cell[2])[:_MOST_CONFUSIONS]
 
@@ -118,10 +124,9 @@ def cell_id(true: int, predicted: int) -> str:
     return f"cell-{true}-{predicted}"
 
 
-def _matrix(summary: Mapping[str, Any]) -> list[dict[str, Any]]:
+def _matrix(classes: Sequence[str], judged: Mapping[str, Any] | None) -> list[dict[str, Any]]:
     """Return the rows of the confusion matrix; empty if there are too many classes for a matrix."""
-    judged, classes = judged_part(summary), summary["classes"]
-    if judged is None or len(classes) > _WIDEST_MATRIX:
+    if judged is None or not judged["confusion"] or len(classes) > _WIDEST_MATRIX:
         return []
     rows = []
     for true, (name, row) in enumerate(zip(classes, judged["confusion"], strict=True)):
@@ -134,14 +139,13 @@ def _matrix(summary: Mapping[str, Any]) -> list[dict[str, Any]]:
     return rows
 
 
-def _confusions(summary: Mapping[str, Any], cells: Sequence[tuple[int, int, int]]) -> list[dict[str, Any]]:
+def _confusions(classes: Sequence[str], judged: Mapping[str, Any] | None) -> list[dict[str, Any]]:
     """Return the most frequent confusions; empty if the page shows the confusion matrix."""
-    classes = summary["classes"]
     if len(classes) <= _WIDEST_MATRIX:
         return []
     return [
         {"name": classes[true], "predicted": classes[predicted], "n": n, "view": cell_id(true, predicted)}
-        for true, predicted, n in cells
+        for true, predicted, n in _cells(classes, judged)
     ]
 
 

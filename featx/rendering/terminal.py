@@ -7,7 +7,15 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from featx.contrast import indistinct_notes
-from featx.rendering.facts import CONFLICTS, Fact, evaluation_facts, judged_part, report_facts, skipped_facts
+from featx.rendering.facts import (
+    CONFLICTS,
+    Fact,
+    evaluation_facts,
+    judged_part,
+    report_facts,
+    skipped_facts,
+    verdict_facts,
+)
 
 _FIRST = 10
 _FEW = 4
@@ -145,7 +153,9 @@ def report_lines(summary: Mapping[str, Any]) -> list[str]:
     layer = f"layer {features['layer']}" if features["layer"] else "last layer"
     pooling = _POOLINGS.get(features["pooling"], features["pooling"])
     lines = [line("model", summary["model"])] if summary["model"] else []
+    verdict, facts = verdict_facts(summary), report_facts(summary)
     lines += [
+        *fact_lines(verdict),
         line(
             "features",
             f"{features['backbone']}, {layer}, {pooling}: {features['n_features']:,} per image",
@@ -153,20 +163,22 @@ def report_lines(summary: Mapping[str, Any]) -> list[str]:
         line("input", f"{features['size']} x {features['size']} pixels, resized by {features['resize']}"),
         line("engine", f"{features['engine']}, {features['precision']}"),
         line("fitted on", f"{summary['n_images']:,} images in {summary['n_groups']:,} groups"),
-        *fact_lines(report_facts(summary)),
+        *fact_lines(facts[len(verdict) :]),
         *_missing_lines(summary),
     ]
-    judged = judged_part(summary)
-    if judged is None:
-        return lines
-    lines += _suspect_lines(summary)
-    if summary["cv"] is None:
-        lines += ["", f"on {judged['n']:,} held-out images:"]
-    tables = [*_class_table(judged["per_class"]), "", *_confusion_table(summary["classes"], judged["confusion"])]
-    on = summary["on"]
+    judged, on = judged_part(summary), summary["on"]
+    if judged is not None:
+        lines += _suspect_lines(summary)
+        if summary["cv"] is None:
+            lines += ["", f"on {judged['n']:,} held-out images:"]
+        lines += ["", *_tables(summary["classes"], judged)]
     if on is not None and on["confusion"]:
-        tables += ["", f"on {on['data']}:", *_confusion_table(summary["classes"], on["confusion"])]
-    return [*lines, "", *tables]
+        lines += ["", f"on {on['data']}:", "", *_tables(summary["classes"], on)]
+    return lines
+
+
+def _tables(classes: Sequence[str], judged: Mapping[str, Any]) -> list[str]:
+    return [*_class_table(judged["per_class"]), "", *_confusion_table(classes, judged["confusion"])]
 
 
 def _missing_lines(summary: Mapping[str, Any]) -> list[str]:

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from featx.dataset import scan
 from featx.duplicates import feature_measure, find_near_duplicates, group_samples
 from featx.errors import EvaluationError
-from featx.evaluation.procedures import measure_new_images
+from featx.evaluation import Contradiction, Evaluation
+from featx.evaluation.procedures import judge_part, measure_new_images
 from featx.group_hints import read_groups
 from featx.model import Classifier
 from featx.options import DatasetOptions
@@ -28,8 +29,8 @@ def new_images_summary(
     group_by: str | None,
     weights: str | Path | None,
     runtime: Runtime,
-) -> dict[str, Any]:
-    """Return the value of ``on`` in ``featx report --json``.
+) -> tuple[dict[str, Any], Contradiction | None]:
+    """Evaluate a classifier on labelled images.
 
     Parameters
     ----------
@@ -45,6 +46,13 @@ def new_images_summary(
         As for :func:`featx.predict`.
     runtime : Runtime
         Cache folder, number of workers and callbacks.
+
+    Returns
+    -------
+    dict
+        Value of ``on`` in ``featx report --json``.
+    Contradiction or None
+        Contradiction between the cross-validated accuracy and the accuracy on the new images.
 
     Raises
     ------
@@ -82,7 +90,7 @@ def new_images_summary(
     near, note = _near_training(classifier, table, runtime)
     predicted, is_new = targets.predicted(scores), ~seen & ~near
     scored = measure_new_images(targets, y, predicted, seen, near, grouping.numbers)
-    return {
+    summary = {
         "data": str(data),
         **scored.to_dict(),
         "n_groups": len(np.unique(grouping.numbers[is_new])),
@@ -90,6 +98,10 @@ def new_images_summary(
         "notes": [*dataset.remarks, *grouping.notes(), *([note] if note else [])],
         "skipped": [{"path": image.path, "reason": image.reason} for image in table.extraction.skipped],
     }
+    evaluation = classifier.evaluation
+    if not isinstance(evaluation, Evaluation) or evaluation.accuracy is None or scored.accuracy is None:
+        return summary, None
+    return summary, judge_part("on", evaluation.accuracy, scored.accuracy, str(data))
 
 
 def _mistakes(

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from featx.arguments import checked
 from featx.errors import ClassifierError, DatasetError, as_usage
+from featx.evaluation import Evaluation, ModelEvaluation
 from featx.model import Classifier
 from featx.options import DatasetOptions, LabelBy
 from featx.output import OutputFile
@@ -132,15 +133,17 @@ def report(
             "`suspects`: labels cannot be checked, because there are no out-of-fold predictions: "
             f"{classifier.evaluation.cv_reason}"
         )
-    rows = list_suspects(classifier)
-    summary = _summary(classifier, rows)
+    rows, evaluation, new = list_suspects(classifier), classifier.evaluation, None
     if on is None and unused:
         names, require = ", ".join(f"`{name}`" for name in unused), "requires" if len(unused) == 1 else "require"
         raise as_usage(ClassifierError(f"{names} {require} `on`; add `on=FOLDER`, or leave out {names}"))
     if on is not None:
         from featx.reports.new_images import new_images_summary  # imports scikit-learn
 
-        summary["on"] = new_images_summary(classifier, Path(on), reading, group_by, weights, runtime)
+        new, contradiction = new_images_summary(classifier, Path(on), reading, group_by, weights, runtime)
+        if contradiction is not None and isinstance(evaluation, Evaluation):
+            evaluation = replace(evaluation, contradictions=(*evaluation.contradictions, contradiction))
+    summary = {**_summary(classifier, evaluation, rows), "on": new}
     if table is not None:
         write_suspects(table, rows)
     if page is not None:
@@ -164,11 +167,11 @@ def _known_data(classifier: Classifier) -> Path | None:
         return None
 
 
-def _summary(classifier: Classifier, suspects: list[dict[str, Any]]) -> dict[str, Any]:
+def _summary(classifier: Classifier, evaluation: ModelEvaluation, suspects: list[dict[str, Any]]) -> dict[str, Any]:
     spec = classifier.spec
     return {
         "model": classifier.file,
-        **classifier.evaluation.to_dict(),
+        **evaluation.to_dict(),
         "n_suspects": len(suspects),
         "suspects": suspects[:_SUSPECTS],
         "on": None,

@@ -1,6 +1,13 @@
 """Evaluation without leakage: folds, tuning inside the folds, confidence intervals and calibration."""
 
 from featx.evaluation.procedures.calibration import calibrate, find_temperature
+from featx.evaluation.procedures.contradictions import (
+    Outcomes,
+    group_at_chance,
+    judge_group_hint,
+    judge_part,
+    judge_ungrouped,
+)
 from featx.evaluation.procedures.convergence import FitCounter
 from featx.evaluation.procedures.cross_validation import (
     CrossValidated,
@@ -27,6 +34,7 @@ __all__ = [
     "FitCounter",
     "HeldOutParts",
     "MemoryPlan",
+    "Outcomes",
     "TooFewGroups",
     "TrainingSet",
     "Tuned",
@@ -36,7 +44,11 @@ __all__ = [
     "difference_of_shares",
     "find_temperature",
     "fit_head",
+    "group_at_chance",
     "in_threads",
+    "judge_group_hint",
+    "judge_part",
+    "judge_ungrouped",
     "learning_curve",
     "measure_new_images",
     "measure_reliability",

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from featx.evaluation.procedures.intervals import share_of
-from featx.evaluation.records.scores import ByClass, NewImagesAccuracy
+from featx.evaluation.procedures.intervals import mean_of_shares, share_of
+from featx.evaluation.records.new_images import NewImagesAccuracy
+from featx.evaluation.records.scores import ByClass, Interval
 from featx.targets import SingleLabel
 
 
@@ -37,6 +38,7 @@ def measure_new_images(
     by_class = ByClass.of(targets, predicted[new], y[new])
     return NewImagesAccuracy(
         accuracy=share_of(hit[new], groups[new]) if new.any() else None,
+        balanced_accuracy=_mean_recall(hit[new], y[new], groups[new]) if new.any() else None,
         n=int(new.sum()),
         as_given=float(hit.mean()),
         n_as_given=len(hit),
@@ -47,3 +49,7 @@ def measure_new_images(
         per_class=by_class.per_class,
         confusion=by_class.confusion,
     )
+
+
+def _mean_recall(hit: NDArray[np.bool_], y: NDArray[np.int64], groups: NDArray[np.int64]) -> Interval:
+    return mean_of_shares([share_of(hit[y == label], groups[y == label]) for label in np.unique(y)])

@@ -9,7 +9,16 @@ from typing import Any, ClassVar, Literal, get_args
 from featx.evaluation.records.fields import Fields
 from featx.evaluation.records.findings import GroupHintAccuracy, LearningCurve, Reliability, ViewsGain
 from featx.evaluation.records.finetune_comparison import FinetuneComparison
-from featx.evaluation.records.scores import ByClass, CrossValidation, HeldOut, Interval, judge_baseline
+from featx.evaluation.records.population import describe_population
+from featx.evaluation.records.scores import ByClass, CrossValidation, HeldOut, Interval
+from featx.evaluation.records.verdict import (
+    Contradiction,
+    Figure,
+    TrustedAccuracy,
+    explain_trust,
+    judge_baseline,
+    most_trusted,
+)
 
 CalibratedOn = Literal["out of fold", "val", "nothing"]
 """Images on which the temperature of the probabilities was fitted."""
@@ -73,10 +82,30 @@ class ModelEvaluation(ABC):
         """Results per class, on images that were not used for training; None if there are none."""
 
     @property
-    def verdict(self) -> str:
-        """Warning if the confidence interval is not above the accuracy of the majority class; otherwise empty."""
+    @abstractmethod
+    def trust(self) -> TrustedAccuracy | None:
+        """The accuracy to trust; None if there is none."""
+
+    @property
+    def sentences(self) -> tuple[str, ...]:
+        """Sentences of the verdict: the accuracy to trust and why, and whether it exceeds that of the majority class.
+
+        Empty if no accuracy contradicts another, and the confidence interval lies above the accuracy of always
+        predicting the majority class.
+        """
         accuracy = self.accuracy
-        return "" if accuracy is None else judge_baseline(accuracy, self.baseline, self.baseline_class)
+        warning = "" if accuracy is None else judge_baseline(accuracy, self.baseline, self.baseline_class)
+        return (warning,) if warning else ()
+
+    @property
+    def verdict(self) -> str:
+        """The sentences of the verdict as one text; empty if there are none."""
+        return "; ".join(self.sentences)
+
+    @property
+    def valid_for(self) -> str:
+        """Images for which the accuracy is valid; empty if this is unknown."""
+        return ""
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON keys of ``featx fit --json`` except ``model``; keys that do not apply are empty."""
@@ -95,6 +124,9 @@ class ModelEvaluation(ABC):
             "learning_curve": None,
             "baseline": {"accuracy": self.baseline, "class": self.baseline_class},
             "verdict": self.verdict,
+            "trust": None if self.trust is None else {**self.trust.to_dict(), "sentences": list(self.sentences)},
+            "contradictions": [],
+            "valid_for": self.valid_for,
             "val": None,
             "test": None,
             "views": None,
@@ -112,7 +144,7 @@ class ModelEvaluation(ABC):
         """Return the keys that are specific to this kind of evaluation."""
 
     def _with_verdict(self, text: str) -> str:
-        return f"{text}; {self.verdict}" if self.verdict else text
+        return "; ".join((*self.sentences, text))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -137,6 +169,8 @@ class Evaluation(ModelEvaluation):
         Accuracy on the splits ``val`` and ``test`` of the data set; None if there is no such split.
     fits : dict
         Number of fits, and of fits that did not converge, for each stage.
+    contradictions : tuple of Contradiction
+        Accuracies that differ from the cross-validated accuracy by more than chance explains.
     views : ViewsGain or None
         Effect of augmented views; None if the head was trained without views.
     head, params, classes, n_images, n_groups, groups, baseline, baseline_class, notes, calibrated_on, made, seconds
@@ -161,6 +195,7 @@ class Evaluation(ModelEvaluation):
     val: HeldOut | None
     test: HeldOut | None
     fits: dict[str, dict[str, int]]
+    contradictions: tuple[Contradiction, ...]
     views: ViewsGain | None = None
 
     @property
@@ -173,6 +208,48 @@ class Evaluation(ModelEvaluation):
         """The cross-validation or, without one, the test part."""
         return self.test if self.cv is None else self.cv
 
+    @property
+    def trust(self) -> TrustedAccuracy | None:
+        """The cross-validated accuracy, or a lower one that contradicts it; without folds, that of a held-out part."""
+        if self.cv is not None:
+            return most_trusted(TrustedAccuracy("cv", self.cv.accuracy), self.contradictions)
+        if self.test is not None and self.test.accuracy is not None:
+            return TrustedAccuracy("test", self.test.accuracy)
+        if self.val is not None and self.val.accuracy is not None:
+            return TrustedAccuracy("val", self.val.accuracy)
+        return None
+
+    @property
+    def sentences(self) -> tuple[str, ...]:
+        """Sentences of the verdict; see :attr:`ModelEvaluation.sentences`."""
+        trust = self.trust
+        if trust is None or self.cv is None:
+            return ()
+        majority = self._majority(trust.figure)
+        warning = "" if majority is None else judge_baseline(trust.accuracy, *majority)
+        return (*explain_trust(trust, self.contradictions), *([warning] if warning else []))
+
+    def _majority(self, figure: Figure) -> tuple[float, str] | None:
+        """Return the accuracy of always predicting the majority class, and its name; None if unknown."""
+        if figure in ("cv", "group hint"):
+            return self.baseline, self.baseline_class
+        part = self.test if figure == "test" else self.val if figure == "val" else None
+        if part is None or not part.per_class:
+            return None
+        largest = max(part.per_class, key=lambda one: one.n)
+        return largest.n / part.n, largest.name
+
+    @property
+    def valid_for(self) -> str:
+        """Images for which the cross-validated accuracy is valid; empty if another accuracy contradicts it.
+
+        If the data set or the user names groups, a higher ungrouped accuracy is no contradiction in this sense: the
+        named groups explain it.
+        """
+        is_named = bool(self.groups.get("n_named"))
+        contradicts = any(one.kind != "ungrouped" or not is_named for one in self.contradictions)
+        return "" if self.cv is None or contradicts else describe_population(self.groups, self.n_images)
+
     def _own(self) -> dict[str, Any]:
         ungrouped = self.ungrouped_accuracy
         return {
@@ -184,6 +261,7 @@ class Evaluation(ModelEvaluation):
             "learning_curve": None if self.learning is None else self.learning.to_dict(),
             "val": None if self.val is None else self.val.to_dict(),
             "test": None if self.test is None else self.test.to_dict(),
+            "contradictions": [one.to_dict() for one in self.contradictions],
             "views": None if self.views is None else self.views.to_dict(),
             "fits": {stage: dict(counts) for stage, counts in self.fits.items()},
         }
@@ -213,13 +291,27 @@ class Evaluation(ModelEvaluation):
             val=HeldOut.from_fields(fields.part("val"), classes) if "val" in fields else None,
             test=HeldOut.from_fields(fields.part("test"), classes) if "test" in fields else None,
             fits={stage: _fits(fields.part("fits").part(stage)) for stage in _stages(fields)},
+            contradictions=tuple(Contradiction.from_fields(one) for one in fields.parts("contradictions")),
             views=ViewsGain.from_fields(fields.part("views")) if "views" in fields else None,
             **_read_shared(fields),
         )
         n_tested = 0 if read.cv is None else sum(map(sum, read.cv.confusion))
         if n_tested > read.n_images:
             raise fields.contradicts(f"{n_tested:,} images were tested, but there are only {read.n_images:,} images")
+        read._check_contradictions(fields)
         return read
+
+    def _check_contradictions(self, fields: Fields) -> None:
+        known: dict[tuple[str, str], Interval | None] = {
+            ("group hint", hint.group_by): hint.accuracy for hint in self.group_hints
+        }
+        known |= {("ungrouped", ""): self.ungrouped_accuracy}
+        known |= {(kind, ""): part.accuracy for kind, part in (("val", self.val), ("test", self.test)) if part}
+        for one in self.contradictions:
+            if one.accuracy != self.accuracy or one.other != known.get((one.kind, one.group_by)):
+                raise fields.contradicts(
+                    f"an accuracy of the contradiction {one.kind!r} is not an accuracy of the model"
+                )
 
     def __str__(self) -> str:
         if self.cv is None:
@@ -262,6 +354,11 @@ class FinetuneEvaluation(ModelEvaluation):
     def accuracy(self) -> Interval:
         """Accuracy of the kept network on the held-out images."""
         return self.comparison.accuracy
+
+    @property
+    def trust(self) -> TrustedAccuracy:
+        """Accuracy of the kept network on the held-out images."""
+        return TrustedAccuracy("test", self.accuracy, "the held-out images")
 
     @property
     def judged(self) -> HeldOut:
@@ -312,7 +409,10 @@ def read_evaluation(values: Any) -> Evaluation | FinetuneEvaluation:
     return kind.from_dict(values)
 
 
-_CROSS_VALIDATED = ("cv", "ungrouped_cv", "group_hints", "reliability", "learning_curve", "val", "views", "fits")
+_CROSS_VALIDATED = (
+    *("cv", "ungrouped_cv", "group_hints", "reliability", "learning_curve", "val", "views", "fits"),
+    "contradictions",
+)
 """Keys that only a cross-validated evaluation fills."""
 
 
