@@ -256,6 +256,13 @@ def test_reading_returns_the_written_values(either):
     assert json.loads(json.dumps(read_evaluation(evaluation).to_dict())) == evaluation
 
 
+def test_an_evaluation_whose_accuracies_were_not_compared_is_refused(members):
+    evaluation = json.loads(members["model.json"])["evaluation"]
+    del evaluation["contradictions"]
+    with pytest.raises(ClassifierError, match="lacks contradictions: it is from an older featx, .*; fit again"):
+        read_evaluation(evaluation)
+
+
 def test_one_kind_is_not_read_as_the_other(members, tuned_members):
     with pytest.raises(ClassifierError, match="it describes a fine-tuned network, not a cross-validated head"):
         Evaluation.from_dict(changed(tuned_members, "seconds", 1))

@@ -220,6 +220,20 @@ def test_axe_reports_no_violations(page, pages, width, dark):
 
 
 @pytest.mark.integration
+@pytest.mark.parametrize(("width", "dark"), [(1280, False), (400, True)])
+def test_axe_reports_no_violations_with_new_images(fake, model, tmp_path, pages, width, dark):
+    for i in range(40):
+        save_image(tmp_path / "new" / "ab"[i % 2] / f"{i:03}.png", (135 - 35 * (i % 2),) * 3, seed=1000 + i)
+    model.save(tmp_path / "m.featx")
+    shown = report(load(tmp_path / "m.featx"), on=tmp_path / "new", html=tmp_path / "r.html", runtime=fake.runtime)
+    assert shown.to_dict()["contradictions"]
+    opened = pages.open((tmp_path / "r.html").as_uri(), width=width, dark=dark)
+    assert axe_violations(opened) == []
+    assert opened.evaluate("document.documentElement.scrollWidth") <= width
+    assert opened.evaluate("document.querySelector('.headline').textContent").split()[0] == "0.000"
+
+
+@pytest.mark.integration
 def test_long_views_are_shown_in_parts(fake, tmp_path, pages):
     data = overlapping(tmp_path / "set", 160)
     model = fit(extract(data, "quadrants", runtime=fake.runtime), runtime=fake.runtime)

@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, get_args
 
+from featx.errors import ClassifierError
 from featx.evaluation.records.fields import Fields
 from featx.evaluation.records.findings import GroupHintAccuracy, LearningCurve, Reliability, ViewsGain
 from featx.evaluation.records.finetune_comparison import FinetuneComparison
@@ -291,7 +292,7 @@ class Evaluation(ModelEvaluation):
             val=HeldOut.from_fields(fields.part("val"), classes) if "val" in fields else None,
             test=HeldOut.from_fields(fields.part("test"), classes) if "test" in fields else None,
             fits={stage: _fits(fields.part("fits").part(stage)) for stage in _stages(fields)},
-            contradictions=tuple(Contradiction.from_fields(one) for one in fields.parts("contradictions")),
+            contradictions=_contradictions(fields),
             views=ViewsGain.from_fields(fields.part("views")) if "views" in fields else None,
             **_read_shared(fields),
         )
@@ -474,6 +475,15 @@ def _pairs(fields: Fields, name: str) -> list[list[str]]:
     if any(len(pair) != 2 for pair in pairs):
         raise fields.contradicts(f"an entry of {name} does not name two images")
     return pairs
+
+
+def _contradictions(fields: Fields) -> tuple[Contradiction, ...]:
+    if "contradictions" not in fields.values:
+        raise ClassifierError(
+            f"{fields.place} lacks contradictions: it is from an older featx, which did not compare accuracies; "
+            "fit again"
+        )
+    return tuple(Contradiction.from_fields(one) for one in fields.parts("contradictions"))
 
 
 def _calibrated_on(fields: Fields) -> CalibratedOn:
