@@ -4,15 +4,16 @@ Synthetic data sets are drawn repeatedly and evaluated as in `featx fit` (logist
 folds): grouped and ungrouped, by group hint, on test and validation parts. In the sets of the first kinds there is
 nothing to report: the test part is drawn like the training part, and groups and words of file names are drawn by
 chance. In the sets of the other kinds, the test part differs from the training part, each original is in the set in
-several similar versions, or the images of one plate are similar. The table contains the mean accuracies, and the share
-of the sets with each kind of contradiction. Print a Markdown table, then JSON.
+several similar versions, or the images of one plate are similar. The table contains the mean accuracies, the share of
+the sets in which groups were drawn by chance, because the first comparisons suggested a contradiction, and the share of
+the sets with each kind of contradiction. Print a Markdown table, then JSON.
 """
 
 from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -21,7 +22,14 @@ from joblib import Parallel, delayed
 from benchmarks.processes import print_head, print_json, print_row
 from featx.duplicates import Grouping
 from featx.evaluation import Contradiction, HeldOut, Interval
-from featx.evaluation.procedures import DataSplit, FitCounter, TrainingSet, quiet_single_threads, tune_and_fit
+from featx.evaluation.procedures import (
+    DataSplit,
+    FitCounter,
+    Outcomes,
+    TrainingSet,
+    quiet_single_threads,
+    tune_and_fit,
+)
 from featx.fitting.accuracy import AccuracyMeasurer, judge_held_out
 from featx.heads import make_head
 from featx.runtime import Runtime, n_processors
@@ -111,19 +119,30 @@ CASES = (
 )
 
 
+@dataclass(frozen=True)
+class _RecordingMeasurer(AccuracyMeasurer):
+    """Measures accuracies, and records how often groups are drawn by chance."""
+
+    drawn: list[int] = field(default_factory=list)
+
+    def _at_chance(self, groups: np.ndarray, units: np.ndarray) -> Outcomes | None:
+        self.drawn.append(len(units))
+        return super()._at_chance(groups, units)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sets", type=int, default=40)
     parser.add_argument("--workers", type=int, default=n_processors())
     arguments = parser.parse_args()
     kinds = ("test", "val", "ungrouped", "group hint")
-    print_head("synthetic data set", "expected", "cv", "test", "ungrouped", "by hint", *kinds, "any")
+    print_head("synthetic data set", "expected", "cv", "test", "ungrouped", "by hint", "drawn", *kinds, "any")
     results = []
     for case in CASES:
         result = {"case": case.name, "expected": case.expected, **measure(case, arguments.sets, arguments.workers)}
         results.append(result)
         figures = [_mean(result["means"][name]) for name in ("cv", "test", "ungrouped", "hint")]
-        shares = [f"{result['shares'][kind]:.3f}" for kind in (*kinds, "any")]
+        shares = [f"{result['shares'][kind]:.3f}" for kind in ("drawn", *kinds, "any")]
         print_row(case.name, case.expected or "none", *figures, *shares)
     print_json(results)
 
@@ -132,22 +151,26 @@ def measure(case: Case, n_sets: int, n_workers: int) -> dict[str, Any]:
     """Return the mean accuracies, and the share of the sets with each kind of contradiction and with any."""
     drawn = Parallel(n_workers)(delayed(evaluate)(case, seed) for seed in range(n_sets))
     accuracies = {
-        name: [one[name].mean for one, _ in drawn if one[name] is not None]
+        name: [one[name].mean for one, _, _ in drawn if one[name] is not None]
         for name in ("cv", "test", "ungrouped", "hint")
     }
-    found = [{one.kind for one in contradictions} for _, contradictions in drawn]
+    found = [{one.kind for one in contradictions} for _, contradictions, _ in drawn]
     shares = {
         kind: float(np.mean([kind in one for one in found])) for kind in ("test", "val", "ungrouped", "group hint")
     }
     return {
         "n_sets": n_sets,
         "means": {name: float(np.mean(values)) if values else None for name, values in accuracies.items()},
-        "shares": {**shares, "any": float(np.mean([bool(one) for one in found]))},
+        "shares": {
+            "drawn": float(np.mean([n > 0 for _, _, n in drawn])),
+            **shares,
+            "any": float(np.mean([bool(one) for one in found])),
+        },
     }
 
 
-def evaluate(case: Case, seed: int) -> tuple[dict[str, Interval | None], list[Contradiction]]:
-    """Draw a set and return its accuracies and contradictions, as in :func:`featx.fit`."""
+def evaluate(case: Case, seed: int) -> tuple[dict[str, Interval | None], list[Contradiction], int]:
+    """Draw a set; return its accuracies and contradictions, as in :func:`featx.fit`, and how many groupings it drew."""
     rng = np.random.default_rng(seed)
     centres = rng.normal(0, case.distance, (len(_CLASSES), _DIMENSIONS))
     groups = np.repeat(np.arange(len(case.sizes)), case.sizes)
@@ -167,11 +190,11 @@ def evaluate(case: Case, seed: int) -> tuple[dict[str, Interval | None], list[Co
 
 def _evaluated(
     train: TrainingSet, test: TrainingSet, val: TrainingSet, plates: np.ndarray, case: Case, seed: int
-) -> tuple[dict[str, Interval | None], list[Contradiction]]:
+) -> tuple[dict[str, Interval | None], list[Contradiction], int]:
     at = np.arange(len(train.y))
     head = make_head("logreg", {"C": [0.001, 0.01, 0.1, 1.0, 10.0]})
     parts = DataSplit(train, at, val, test)
-    measurer = AccuracyMeasurer(head, parts, 5, 1, seed, Runtime(workers=1), FitCounter())
+    measurer = _RecordingMeasurer(head, parts, 5, 1, seed, Runtime(workers=1), FitCounter())
     grouped, reason = measurer.grouped()
     if grouped is None:
         raise SystemExit(reason)
@@ -187,7 +210,7 @@ def _evaluated(
         "ungrouped": ungrouped,
         "hint": hints[0].accuracy if hints else None,
     }
-    return accuracies, [*judge_held_out(grouped, *held_out), *optimistic, *lower]
+    return accuracies, [*judge_held_out(grouped, *held_out), *optimistic, *lower], len(measurer.drawn)
 
 
 def _mean(value: float | None) -> str:
