@@ -202,9 +202,13 @@ def test_the_first_lines_state_which_accuracy_to_trust(refuted):
     text = str(report(refuted))
     assert text.splitlines()[:2] == lines[:2]
     assert "valid for" not in text
-    caveat = "cross-validated: too high for new images, see verdict"
-    assert all(line.endswith(caveat) for line in text.splitlines() if line.startswith(("learning ", "more data? ")))
-    assert caveat in text
+    marked = ("balanced ", "calibrated ", "learning ", "more data? ")
+    lines = [line for line in text.splitlines() if line.startswith(marked)]
+    assert len(lines) >= 3
+    assert all(line.endswith("only for images like the training images: see verdict") for line in lines)
+    assert "only for images" not in str(
+        report(replace(refuted, evaluation=replace(refuted.evaluation, contradictions=())))
+    )
 
 
 def test_the_page_begins_with_the_accuracy_to_trust(refuted, tmp_path):
@@ -212,7 +216,18 @@ def test_the_page_begins_with_the_accuracy_to_trust(refuted, tmp_path):
     text = (tmp_path / "r.html").read_text("utf-8")
     assert '<p class="headline">0.600\n<small>the accuracy on the test part, 95 % confidence interval 0.500 to' in text
     assert "valid for" not in text
-    assert "<p>These accuracies are cross-validated: too high for new images, see verdict.</p>" in text
+    assert "; the cross-validated accuracy, 1.000, is too high: see the verdict</small>" in " ".join(text.split("\n"))
+    assert text.count("These figures hold only for images like the training images: see verdict.") == 2
+
+
+def test_the_page_begins_with_the_grouped_accuracy_if_the_ungrouped_contradicts_it(model, tmp_path):
+    cv = replace(model.evaluation.cv, accuracy=INTERVAL)
+    evaluation = replace(model.evaluation, cv=cv, contradictions=(found("ungrouped", 0.981),))
+    report(replace(model, evaluation=evaluation), html=tmp_path / "r.html")
+    text = " ".join((tmp_path / "r.html").read_text("utf-8").split("\n"))
+    assert '<p class="headline">0.874 <small>the cross-validated accuracy, 95 % confidence interval 0.842 to' in text
+    assert "a higher accuracy contradicts it: see the verdict</small>" in text
+    assert "These figures hold" not in text
 
 
 def test_a_contradiction_is_saved_in_the_model(refuted, tmp_path):

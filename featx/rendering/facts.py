@@ -134,17 +134,18 @@ def report_facts(summary: Mapping[str, Any]) -> list[Fact]:
     if cv is None:
         return facts
     balanced = f"accuracy {interval_text(cv['balanced_accuracy'])}, the mean recall of the classes"
-    facts.append(fact("balanced", balanced))
+    caveat = CAVEAT if is_refuted(summary) else ""
+    facts.append(fact("balanced", balanced, caveat))
     facts.append(fact("by fold", "accuracy " + ", ".join(f"{score:.3f}" for score in cv["per_fold"])))
     reliability = summary["reliability"]
     if reliability is not None:
         calibration = f"Brier score {reliability['brier']:.3f}, expected calibration error {reliability['ece']:.3f}"
-        facts.append(fact("calibrated", calibration))
-    return facts + _learning_facts(summary["learning_curve"], LEARNING_CAVEAT if is_refuted(summary) else "")
+        facts.append(fact("calibrated", calibration, caveat))
+    return facts + _learning_facts(summary["learning_curve"], caveat)
 
 
-LEARNING_CAVEAT = "cross-validated: too high for new images, see verdict"
-"""Limitation of the learning curve if another accuracy is to be trusted instead of the cross-validated accuracy."""
+CAVEAT = "only for images like the training images: see verdict"
+"""Limitation of cross-validated figures if another accuracy is to be trusted."""
 
 
 def _learning_facts(curve: Mapping[str, Any] | None, caveat: str) -> list[Fact]:

@@ -10,7 +10,7 @@ import numpy as np
 
 from featx.output import render_page
 from featx.rendering.charts import learning_points, reliability_points, training_charts
-from featx.rendering.facts import LEARNING_CAVEAT, groups_text, is_refuted, judged_part, report_facts
+from featx.rendering.facts import CAVEAT, groups_text, is_refuted, judged_part, report_facts
 
 _WIDEST_MATRIX = 40
 _MOST_CONFUSIONS = 100
@@ -91,7 +91,7 @@ def report_page(summary: Mapping[str, Any], shown: PageData) -> str:
         confusions=_confusions(summary["classes"], judged_part(summary)),
         on_matrix=_matrix(summary["classes"], summary["on"]),
         on_confusions=_confusions(summary["classes"], summary["on"]),
-        caveat=LEARNING_CAVEAT if is_refuted(summary) else "",
+        caveat=CAVEAT if is_refuted(summary) else "",
         bins=reliability_points(summary),
         learning=learning_points(summary),
         training=training_charts(summary),
