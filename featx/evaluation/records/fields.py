@@ -69,7 +69,7 @@ class Fields:
         for one in allowed:
             if one == text:
                 return one
-        *others, last = (one if len(one) <= _SHOWN else f"{one[:_SHOWN]}..." for one in allowed)
+        *others, last = [one if len(one) <= _SHOWN else f"{one[:_SHOWN]}..." for one in allowed]
         raise self.wrong(name, text, f"{', '.join(others)} or {last}" if others else last)
 
     def count(self, name: str, least: int = 0, most: int = MOST) -> int:
