@@ -190,6 +190,7 @@ _EVALUATIONS: tuple[Callable[[dict[str, Any]], object], ...] = (
         group_hints=[{"name": "name", "group_by": "x", "n_values": 1, "examples": [], "accuracy": None}]
     ),
     lambda e: e["groups"].update(duplicate_conflicts=[7]),
+    lambda e: e.update(contradictions=[{"kind": "test"}]),
     lambda e: e.update(fits={"x": {}}),
     lambda e: e.update(head="\ud800"),
 )

@@ -15,7 +15,7 @@ from featx.evaluation.records.scores import Interval
 from featx.evaluation.records.verdict import Contradiction
 
 _Z = 2.5758293035489004
-"""Quantile of the 99 % intervals: up to six accuracies of one model are compared (docs/decisions/contradictions.md)."""
+"""Quantile of the 99 % intervals: up to seven accuracies are compared (docs/decisions/contradictions.md)."""
 
 _Z_95 = 1.959963984540054
 
