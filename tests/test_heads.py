@@ -19,7 +19,7 @@ from featx.cli.options import parse_param
 from featx.errors import HeadError
 from featx.evaluation.procedures import quiet_single_threads
 from featx.evaluation.procedures.tuning import fit_head
-from featx.heads import HEAD_NAMES, converged, make_head, scores_of
+from featx.heads import HEAD_NAMES, GridEnd, converged, for_large, large, make_head, scores_of
 from featx.heads.centroid import ShrunkenCentroid
 
 
@@ -55,6 +55,51 @@ def test_mlp_tunes_at_most_four_settings_on_one_split():
     head = make_head("mlp")
     assert len(head.candidates(100)) <= 4
     assert head.one_split
+
+
+@pytest.mark.parametrize(
+    ("name", "chosen", "inner", "further"),
+    [
+        ("logreg", 1e-4, 1e-3, (1e-5, 1e-6, 1e-7)),
+        ("logreg", 1e4, 1e3, (1e5, 1e6)),
+        ("ridge", 1e6, 1e5, (1e7, 1e8)),
+        ("ridge", 1e-2, 1e-1, (1e-3, 1e-4)),
+        ("knn", 31, 15, (63,)),
+        ("mlp", 10.0, 1.0, (100.0, 1000.0)),
+        ("centroid", 2.0, 1.0, (4.0, 8.0)),
+    ],
+)
+def test_ends_of_grids_have_values_beyond(name, chosen, inner, further):
+    head = make_head(name)
+    end = head.end_of(next(iter(head.grid)), chosen, 100)
+    assert (end.inner, end.further) == (inner, further)
+    assert end.is_largest == (chosen > inner)
+
+
+@pytest.mark.parametrize(
+    ("name", "chosen"),
+    [("logreg", 1.0), ("knn", 1), ("mlp", 1e-4), ("centroid", None), ("centroid", 0.2), ("centroid", 0.5)],
+)
+def test_inner_values_and_limits_of_a_parameter_are_no_ends(name, chosen):
+    head = make_head(name)
+    assert head.end_of(next(iter(head.grid)), chosen, 100) is None
+
+
+def test_given_values_have_ends_and_nothing_beyond():
+    head = make_head("svm", {"C": [1.0, 0.1, 10.0], "kernel": ["linear", "rbf"]})
+    assert head.end_of("head__C", 0.1, 100) == GridEnd(1.0, (), False)
+    assert head.end_of("head__C", 10.0, 100) == GridEnd(1.0, (), True)
+    assert head.end_of("head__C", 1.0, 100) is None
+    assert head.end_of("head__kernel", "rbf", 100) is None
+    assert make_head("knn", {"n_neighbors": [1, 3]}).end_of("head__n_neighbors", 1, 100) is None
+
+
+def test_alphas_of_a_replacement_end_where_the_values_of_c_end(monkeypatch):
+    monkeypatch.setattr(large, "MOST_EXACT", 50)
+    head, _ = for_large(make_head("svm"), 100, 2)
+    end = head.end_of("head__alpha", head.grid["head__alpha"][0], 100)
+    assert end.is_largest  # the smallest C is the largest alpha
+    assert end.further == pytest.approx([1 / (C * 100) for C in (1e-5, 1e-6, 1e-7)])
 
 
 def test_no_more_neighbours_than_samples():

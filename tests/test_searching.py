@@ -15,6 +15,7 @@ from featx.classifier import softmax
 from featx.errors import HeadError
 from featx.evaluation.procedures import (
     FitCounter,
+    TrainingSet,
     calibrate,
     cross_validate,
     learning_curve,
@@ -27,6 +28,7 @@ from featx.evaluation.procedures.search import Split, rotated, shares_work, try_
 from featx.evaluation.procedures.tuning import fit_head
 from featx.fitting.rejecting import learn_rejector
 from featx.heads import HEAD_NAMES, make_head, scores_of
+from featx.targets import SingleLabel
 
 
 def exact_split_name(n: int = 90, n_classes: int = 3, d: int = 20, signal: float = 0.4) -> Split:
@@ -152,6 +154,50 @@ def test_on_many_samples_the_first_decrease_ends_the_search(monkeypatch):
     assert n_tries[0] == 27
     assert n_tries[1] < 27
     assert ended.params == every.params
+
+
+def noisy(n: int = 600) -> TrainingSet:
+    """Return samples with two features and overlapping classes, which many neighbours predict best."""
+    y = np.arange(n) % 2
+    X = np.random.default_rng(0).normal(0, 1, (n, 2)) + 0.3 * y[:, None]
+    return TrainingSet(X.astype(np.float32), y, np.arange(n), SingleLabel(("a", "b")))
+
+
+def test_values_beyond_an_end_are_tried_while_the_accuracy_increases():
+    data, tally = noisy(), FitCounter()
+    with quiet_single_threads():
+        tuned = tune_and_fit(make_head("knn"), data, 0, tally)
+        every = make_head("knn", {"n_neighbors": [31, 15, 7, 5, 3, 1, 63, 127]})
+        best = tune_and_fit(every, data, 0).params["head__n_neighbors"]
+    assert best in (63, 127)
+    assert tuned.params == {"head__n_neighbors": best}
+    assert tally.to_dict()["tuning"]["n"] == 3 * (6 + 1 + (best == 127) + (best == 63))
+    beyond = "n_neighbors=63 lies beyond the usual values, which end at 31: the accuracy of the tuning still increased"
+    last = "n_neighbors=127 is the largest value that is tried, and the accuracy of the tuning still increases"
+    (note,) = tuned.notes
+    assert note.startswith(beyond if best == 63 else last)
+
+
+def test_values_that_the_user_gave_are_not_extended_and_their_end_is_reported():
+    with quiet_single_threads():
+        tuned = tune_and_fit(make_head("knn", {"n_neighbors": [1, 3, 5]}), noisy(), 0)
+        inside = tune_and_fit(make_head("knn", {"n_neighbors": [1, 63, 599]}), noisy(), 0)
+    assert tuned.params == {"head__n_neighbors": 5}
+    assert tuned.notes == (
+        "n_neighbors=5 is the largest of the given values, and has the highest accuracy of the tuning; give larger "
+        "values too",
+    )
+    assert inside.params == {"head__n_neighbors": 63}
+    assert inside.notes == ()
+
+
+def test_an_end_that_is_only_as_accurate_as_the_next_value_is_no_reason_to_go_on():
+    tally = FitCounter()
+    with quiet_single_threads():
+        tuned = tune_and_fit(make_head("logreg"), training_set(60, 2, 5, signal=20.0), 0, tally)
+    assert tuned.params == {"head__C": 1e-4}
+    assert tally.to_dict()["tuning"]["n"] == 27
+    assert tuned.notes == ()
 
 
 def test_fits_of_the_search_that_do_not_converge_are_counted():

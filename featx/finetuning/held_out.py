@@ -210,7 +210,7 @@ def fit_head(data: TrainingData, head: Head, starts_training: bool = False) -> J
         head=head.name,
         params={name.removeprefix("head__"): value for name, value in tuned.params.items()},
         seconds=time.monotonic() - started,
-        notes=tuple(counter.notes()),
+        notes=(*tuned.notes, *counter.notes()),
     )
 
 

@@ -378,7 +378,7 @@ def _notes(head: Head, tuned: Tuned, crossed: CrossValidated | None, cv: int) ->
         notes.append(
             f"there are too few groups to tune {head.name}, so the middle value of each grid is used: {middle}"
         )
-    return notes
+    return [*notes, *(f"{head.name}: {note}" for note in tuned.notes)]
 
 
 def _plain_params(tuned: Tuned, given: Mapping[str, Any] | None) -> dict[str, Any]:

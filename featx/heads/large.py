@@ -14,6 +14,7 @@ from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import Pipeline
 from sklearn.svm import SVC
 
+from featx.heads.grids import Beyond
 from featx.heads.table import Head, make_head
 
 MOST_EXACT = 10_000
@@ -116,7 +117,7 @@ def _linear(head: Head, svc: SVC, n: int, n_classes: int, when: str) -> tuple[He
         f"{head.name}: {when}, the head is fitted by stochastic gradient descent, with one "
         f"classifier per pair of classes and alpha = 1 / ({_of_a_pair(n, n_classes):,} C)"
     )
-    return replace(head, estimator=pipeline, grid=_grid(head, n, n_classes), search="each"), note
+    return _replaced(head, pipeline, n, n_classes), note
 
 
 def _landmarks(head: Head, svc: SVC, n: int, n_classes: int, when: str) -> tuple[Head, str]:
@@ -136,7 +137,7 @@ def _landmarks(head: Head, svc: SVC, n: int, n_classes: int, when: str) -> tuple
         "(Nystroem), and the head is fitted by stochastic gradient descent with "
         f"alpha = 1 / ({_of_a_pair(n, n_classes):,} C)"
     )
-    return replace(head, estimator=Pipeline(steps), grid=_grid(head, n, n_classes), search="each"), note
+    return _replaced(head, Pipeline(steps), n, n_classes), note
 
 
 def _early(head: Head, mlp: MLPClassifier, n: int, n_classes: int, when: str) -> tuple[Head, str]:
@@ -182,15 +183,22 @@ def _of_a_pair(n: int, n_classes: int) -> int:
     return round(2 * n / n_classes)
 
 
-def _grid(head: Head, n: int, n_classes: int) -> dict[str, Sequence[Any]]:
+def _replaced(head: Head, pipeline: Pipeline, n: int, n_classes: int) -> Head:
+    """Return a head with another pipeline, and with values of alpha instead of C."""
     alpha = "head__alpha" if n_classes == 2 else "head__estimator__alpha"
+
+    def alphas(values: Sequence[float]) -> tuple[float, ...]:
+        return tuple(1 / (C * _of_a_pair(n, n_classes)) for C in values)
+
     grid: dict[str, Sequence[Any]] = {}
     for name, values in head.grid.items():
         if name == "head__C":
-            grid[alpha] = tuple(1 / (C * _of_a_pair(n, n_classes)) for C in values)
+            grid[alpha] = alphas(values)
         else:
             grid[name.replace("head__", "landmarks__")] = values
-    return grid
+    of_c = head.beyond.get("head__C")
+    beyond = {} if of_c is None else {alpha: Beyond(alphas(of_c.above), alphas(of_c.below))}
+    return replace(head, estimator=pipeline, grid=grid, search="each", beyond=beyond)
 
 
 _PLANS: dict[str, Callable[[Head, BaseEstimator, int, int, str], tuple[Head, str]]] = {

@@ -23,10 +23,12 @@ from sklearn.utils import get_tags
 from featx.blocks import FeatureBlocks, Features
 from featx.errors import HeadError
 from featx.heads.centroid import ShrunkenCentroid
+from featx.heads.grids import Beyond, GridEnd, grid_end
 from featx.scaling import CommonScaler
 
 # The best C differs by five orders of magnitude between data sets.
 _C = tuple(10.0**exponent for exponent in range(-4, 5))
+_BEYOND_C = Beyond((1e-5, 1e-6, 1e-7), (1e5, 1e6))
 
 # If classes overlap, SVC can run for hours at a large C. On real data sets of 1,400 to 3,300 images it converged within
 # 2,400 iterations at every C. A fit that reaches the limit is reported as not converged.
@@ -59,6 +61,9 @@ class Head:
     search : {"each", "path", "kernel", "alphas", "neighbours"}
         Way in which the candidates of the grid share computation on one split; see
         :mod:`featx.evaluation.procedures.search`.
+    beyond : mapping of str to Beyond
+        Values to try beyond an end of the grid if the accuracy still increases there. Parameters whose values the user
+        gave are missing.
     """
 
     name: str
@@ -70,6 +75,7 @@ class Head:
     weighs_classes: bool = False
     dtype: type = np.float32
     search: str = "each"
+    beyond: Mapping[str, Beyond] = field(default_factory=dict)
 
     def candidates(self, n_train: int) -> list[dict[str, Any]]:
         """Return every combination of the grid that is valid for ``n_train`` samples, the most regularised first."""
@@ -81,6 +87,24 @@ class Head:
     def default(self, n_train: int) -> dict[str, Any]:
         """Return the middle value of each parameter in the grid, for data sets that are too small for tuning."""
         return {name: values[len(values) // 2] for name, values in self._grid(n_train).items()}
+
+    def end_of(self, name: str, chosen: Any, n_train: int) -> GridEnd | None:
+        """Return the end of the grid of a parameter that was chosen; None if the value is not an end.
+
+        Parameters
+        ----------
+        name : str
+            Parameter of the grid.
+        chosen : object
+            Value of the parameter.
+        n_train : int
+            Number of training samples.
+        """
+        end = grid_end(self.grid[name], chosen, self.beyond.get(name))
+        if end is None or not end.further or not name.endswith("n_neighbors"):
+            return end
+        possible = tuple(k for k in end.further if k <= n_train)  # cannot exceed the number of samples
+        return end._replace(further=possible) if possible else None
 
     def _grid(self, n_train: int) -> dict[str, Sequence[Any]]:
         grid = dict(self.grid)
@@ -97,7 +121,12 @@ def _scaled(estimator: BaseEstimator) -> Pipeline:
 # Each entry makes its head from a random seed; parameters in the grid have the prefix of the pipeline step.
 _HEADS: dict[str, Callable[[int], Head]] = {
     "logreg": lambda seed: Head(
-        "logreg", _scaled(LogisticRegression(max_iter=2000)), {"head__C": _C}, balance="class_weight", search="path"
+        "logreg",
+        _scaled(LogisticRegression(max_iter=2000)),
+        {"head__C": _C},
+        balance="class_weight",
+        search="path",
+        beyond={"head__C": _BEYOND_C},
     ),
     # Not LinearSVC: on a few thousand images with C above 0.1 it is 10 to 200 times slower, and not more accurate.
     "svm": lambda seed: Head(
@@ -106,6 +135,7 @@ _HEADS: dict[str, Callable[[int], Head]] = {
         {"head__C": _C},
         balance="class_weight",
         search="kernel",
+        beyond={"head__C": _BEYOND_C},
     ),
     "svm-rbf": lambda seed: Head(
         "svm-rbf",
@@ -113,6 +143,7 @@ _HEADS: dict[str, Callable[[int], Head]] = {
         {"head__C": _C},
         balance="class_weight",
         search="kernel",
+        beyond={"head__C": _BEYOND_C},
     ),
     "mlp": lambda seed: Head(
         "mlp",
@@ -121,6 +152,7 @@ _HEADS: dict[str, Callable[[int], Head]] = {
         {"head__alpha": (10.0, 1.0, 1e-2, 1e-4)},
         one_split=True,
         balance="sample_weight",
+        beyond={"head__alpha": Beyond(above=(100.0, 1000.0))},
     ),
     "knn": lambda seed: Head(
         "knn",
@@ -128,6 +160,7 @@ _HEADS: dict[str, Callable[[int], Head]] = {
         {"head__n_neighbors": (31, 15, 7, 5, 3, 1)},
         balance="none",
         search="neighbours",
+        beyond={"head__n_neighbors": Beyond(above=(63, 127))},
     ),
     # Ridge solves normal equations, whose condition number is the square of that of the features: float64.
     "ridge": lambda seed: Head(
@@ -137,12 +170,14 @@ _HEADS: dict[str, Callable[[int], Head]] = {
         balance="class_weight",
         dtype=np.float64,
         search="alphas",
+        beyond={"head__alpha": Beyond((1e-3, 1e-4), (1e7, 1e8))},
     ),
     "centroid": lambda seed: Head(
         "centroid",
         _scaled(ShrunkenCentroid(priors="empirical")),
         {"head__shrink_threshold": (2.0, 1.0, 0.5, 0.2, None)},
         balance="priors",
+        beyond={"head__shrink_threshold": Beyond(above=(4.0, 8.0))},
     ),
 }
 
@@ -265,10 +300,11 @@ def _with_param(head: Head, name: str, value: Any) -> Head:
         raise HeadError(
             f"{head.name} has no parameter {name!r}; its parameters are {', '.join(sorted(last.get_params()))}"
         )
+    beyond = {key: values for key, values in head.beyond.items() if key != full}
     if isinstance(value, list):
-        return replace(head, grid={**head.grid, full: tuple(value)})
+        return replace(head, grid={**head.grid, full: tuple(value)}, beyond=beyond)
     grid = {key: values for key, values in head.grid.items() if key != full}
-    return replace(head, estimator=clone(head.estimator).set_params(**{full: value}), grid=grid)
+    return replace(head, estimator=clone(head.estimator).set_params(**{full: value}), grid=grid, beyond=beyond)
 
 
 def _check_values(head: Head, params: Mapping[str, Any]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -30,7 +30,7 @@ from featx.evaluation.procedures.search import (
 )
 from featx.evaluation.procedures.threads import Plan, run_plans, stop_if_unwanted
 from featx.evaluation.procedures.training_set import TrainingSet
-from featx.heads import BlockFits, Fitted, Head, converged, scores_of
+from featx.heads import BlockFits, Fitted, GridEnd, Head, converged, scores_of
 
 _INNER_FOLDS = 3
 _ONE_SPLIT_PARTS = 4
@@ -51,12 +51,15 @@ class Tuned:
         Whether the final fit converged.
     was_tuned : bool
         Whether the grid was searched; False if there is a grid, but too few groups to tune.
+    notes : tuple of str
+        Remarks on chosen values at or beyond an end of the grid.
     """
 
     estimator: Any
     params: dict[str, Any]
     converged: bool
     was_tuned: bool
+    notes: tuple[str, ...] = ()
 
 
 def tune_and_fit(
@@ -71,7 +74,8 @@ def tune_and_fit(
 ) -> Tuned:
     """Choose the best candidate on inner folds of the given samples, then fit this candidate on all samples.
 
-    Only the given samples are used: scalers and hyper-parameters are fitted on the training part.
+    Only the given samples are used: scalers and hyper-parameters are fitted on the training part. If the accuracy still
+    increases at an end of a grid of featx, values beyond this end are tried.
 
     Parameters
     ----------
@@ -123,17 +127,22 @@ def tuning_plan(
     search: _Search
     ((data, search),) = yield [partial(_prepare, head, read, seed)]
     params = search.default
+    notes: tuple[str, ...] = ()
     if search.splits:
         results = yield from _try_all(head, search, len(data.y) > _MOST_FOR_ALL, progress)
-        for _, has_converged in itertools.chain.from_iterable(results):
-            tally.add("tuning", has_converged)
-        means = [np.mean([accuracy for accuracy, _ in result]) for result in results]
-        params = search.candidates[int(np.argmax(means))]  # ties: the first candidate, which is the most regularised
+        params, notes = yield from _try_beyond(head, search, _means(results, tally), tally)
     last = FitCounter()
     (estimator,) = yield [lambda: fit_head(head, params, *data.rows(), last)]
     has_converged = not last.notes()
     tally.add(stage, has_converged)
-    return Tuned(estimator, params, has_converged, search.is_possible)
+    return Tuned(estimator, params, has_converged, search.is_possible, notes)
+
+
+def _means(results: Sequence[Sequence[tuple[float, bool]]], tally: FitCounter) -> list[float]:
+    """Return the mean accuracy of each candidate over the splits, and count the fits."""
+    for _, has_converged in itertools.chain.from_iterable(results):
+        tally.add("tuning", has_converged)
+    return [float(np.mean([accuracy for accuracy, _ in result])) for result in results]
 
 
 @dataclass(frozen=True)
@@ -208,6 +217,57 @@ def _try_all(
             break
         best = mean
     return results
+
+
+def _try_beyond(
+    head: Head, search: _Search, means: Sequence[float], tally: FitCounter
+) -> Plan[tuple[dict[str, Any], tuple[str, ...]]]:
+    """Return the best candidate, after trying values beyond the ends of the grid, and remarks on these ends.
+
+    A value at an end of a grid counts only if its accuracy is higher than that of the next value inside: if both are
+    equal, there is nothing to gain beyond the end.
+    """
+    tried = [tuple(params.values()) for params in search.candidates[: len(means)]]
+    best = int(np.argmax(means))  # ties: the first candidate, which is the most regularised
+    params, accuracy = dict(search.candidates[best]), means[best]
+    n_train = min(len(split.train) for split in search.splits)
+    notes: list[str] = []
+    for name in head.grid:
+        end = head.end_of(name, params[name], n_train)
+        if end is None:
+            continue
+        inner = tuple({**params, name: end.inner}.values())
+        if inner in tried and means[tried.index(inner)] >= accuracy:
+            continue
+        last, increases = params[name], True
+        for value in end.further:
+            one = replace(search, candidates=[{**params, name: value}])
+            results = yield from _try_all(head, one, False, lambda done, total: None)
+            (mean,) = _means(results, tally)
+            increases = mean > accuracy
+            if not increases:
+                break
+            params, accuracy = {**params, name: value}, mean
+        notes += _note_end(name, last, params[name], end, increases)
+    return params, tuple(notes)
+
+
+def _note_end(name: str, last: float, chosen: float, end: GridEnd, increases: bool) -> list[str]:
+    short = name.rpartition("__")[2]
+    kind = "largest" if end.is_largest else "smallest"
+    if increases and end.further:
+        return [f"{short}={chosen:g} is the {kind} value that is tried, and the accuracy of the tuning still increases"]
+    if increases:
+        return [
+            f"{short}={chosen:g} is the {kind} of the given values, and has the highest accuracy of the tuning; give "
+            f"{'larger' if end.is_largest else 'smaller'} values too"
+        ]
+    if chosen == last:
+        return []
+    return [
+        f"{short}={chosen:g} lies beyond the usual values, which end at {last:g}: the accuracy of the tuning still "
+        "increased there"
+    ]
 
 
 def _try_in_blocks(
