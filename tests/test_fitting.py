@@ -249,7 +249,8 @@ def test_all_figures_use_the_same_out_of_fold_predictions(fake, plates, head, op
     assert [one.recall for one in found.cv.per_class] == (np.diag(confusion) / confusion.sum(axis=1)).tolist()
     assert found.cv.balanced_accuracy.mean == pytest.approx(np.mean([one.recall for one in found.cv.per_class]))
     assert found.baseline == confusion.sum(axis=1).max() / confusion.sum()
-    assert found.learning.points[-1][1].mean == found.learning.outlook.now == found.cv.accuracy.mean
+    assert found.learning.points[-1].accuracy == found.cv.accuracy
+    assert found.learning.outlook.now == found.cv.accuracy.mean
     probabilities = model.out_of_fold_probabilities()
     assert (probabilities.argmax(axis=1) == known.predicted).all()
     hit, confidence = known.predicted == known.y, probabilities.max(axis=1)

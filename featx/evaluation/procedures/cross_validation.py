@@ -15,7 +15,13 @@ from threadpoolctl import threadpool_limits
 
 from featx.evaluation.procedures.convergence import FitCounter, collected_warnings
 from featx.evaluation.procedures.folds import MOST_CROSS_VALIDATED, Folds, make_outer_folds
-from featx.evaluation.procedures.intervals import corrected_resampled, mean_of_shares, share_of, widen_interval
+from featx.evaluation.procedures.intervals import (
+    corrected_resampled,
+    cross_validated_share,
+    mean_of_shares,
+    share_of,
+    widen_interval,
+)
 from featx.evaluation.procedures.threads import Plan, run_plans
 from featx.evaluation.procedures.training_set import TrainingSet
 from featx.evaluation.procedures.tuning import tuning_plan
@@ -169,12 +175,16 @@ def _summary(
     per_fold = [float(one.mean()) for one in hits]
     balanced = [_mean_recall(data.y[test], one) for test, one in zip(tests, hits, strict=True)]
     by_class = ByClass.of(targets, predicted, y)
+    recall = _pooled_recall(hit, y, groups)
+    test_to_train = 1 / max(n_folds - 1, 1)
     summary = CrossValidation(
         splitter=cuts[0].splitter,
         n_folds=n_folds,
         repeats=len(cuts),
-        accuracy=_interval(per_fold, n_folds, share_of(hit, groups)),
-        balanced_accuracy=_interval(balanced, n_folds, _pooled_recall(hit, y, groups)),
+        accuracy=cross_validated_share(hit, groups, per_fold, test_to_train),
+        balanced_accuracy=recall
+        if n_folds == 1
+        else widen_interval(corrected_resampled(balanced, test_to_train), recall),
         per_fold=tuple(per_fold),
         per_class=by_class.per_class,
         confusion=by_class.confusion,
@@ -183,10 +193,6 @@ def _summary(
     params = tuple(result.params for result in results[:n_folds])
     n_failed = sum(not result.converged for result in results)
     return CrossValidated(summary, cuts[0], tested, fold[tested], scores[tested], params, n_failed, targets)
-
-
-def _interval(per_fold: Sequence[float], n_folds: int, pooled: Interval) -> Interval:
-    return pooled if n_folds == 1 else widen_interval(corrected_resampled(per_fold, 1 / (n_folds - 1)), pooled)
 
 
 def _mean_recall(y: NDArray[np.int64], hit: NDArray[np.bool_]) -> float:

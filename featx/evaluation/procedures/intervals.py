@@ -40,6 +40,28 @@ def share_of(hits: NDArray[np.bool_], groups: NDArray[np.int64]) -> Interval:
     return wilson(float(hits.mean()), effective_number(hits, groups))
 
 
+def cross_validated_share(
+    hits: NDArray[np.bool_], groups: NDArray[np.int64], per_fold: Sequence[float], test_to_train: float
+) -> Interval:
+    """Return an accuracy by cross-validation: the share of correct out-of-fold predictions, with its interval.
+
+    This is the definition of every accuracy by cross-validation (docs/decisions/intervals.md).
+
+    Parameters
+    ----------
+    hits : ndarray of shape (n_samples,), bool
+        Whether each out-of-fold prediction is correct.
+    groups : ndarray of shape (n_samples,), int64
+        Group number of each sample.
+    per_fold : sequence of float
+        Accuracy of each fold and repeat; a single value if there is one test part.
+    test_to_train : float
+        Number of test samples divided by the number of training samples.
+    """
+    pooled = share_of(hits, groups)
+    return pooled if len(per_fold) == 1 else widen_interval(corrected_resampled(per_fold, test_to_train), pooled)
+
+
 def effective_number(outcomes: NDArray[np.bool_] | NDArray[np.float64], groups: NDArray[np.int64]) -> float:
     """Return the effective number of samples in groups: n^2 / (n + r sum m (m - 1)) (Kish 1965).
 

@@ -13,7 +13,7 @@ from featx.errors import HeadError
 from featx.evaluation.procedures.convergence import FitCounter
 from featx.evaluation.procedures.cross_validation import CrossValidated, quiet_single_threads
 from featx.evaluation.procedures.folds import Folds
-from featx.evaluation.procedures.intervals import corrected_resampled, share_of, widen_interval
+from featx.evaluation.procedures.intervals import cross_validated_share
 from featx.evaluation.procedures.threads import in_threads
 from featx.evaluation.procedures.training_set import TrainingSet
 from featx.evaluation.procedures.tuning import fit_head
@@ -96,10 +96,10 @@ def learning_curve(
     whole = np.zeros(len(data.y), np.bool_)
     whole[tested] = targets.hits(crossed.predicted, data.y[tested])
     scored += [_Point(len(train), whole[test]) for train, test in folds.pairs]
-    return _curve(scored, data, folds, seed)
+    return _curve(scored, data, folds, crossed.summary.accuracy, seed)
 
 
-def _curve(scored: list[_Point], data: TrainingSet, folds: Folds, seed: int) -> LearningCurve:
+def _curve(scored: list[_Point], data: TrainingSet, folds: Folds, last: Interval, seed: int) -> LearningCurve:
     tested, n_folds = folds.tested, len(folds.pairs)
     points: list[CurvePoint] = []
     hits: list[NDArray[np.bool_]] = []
@@ -116,9 +116,9 @@ def _curve(scored: list[_Point], data: TrainingSet, folds: Folds, seed: int) -> 
             hit[fold.test] = point.hit
         hits.append(hit[tested])
         per_fold = [float(hit[fold.test].mean()) for fold in folds.pairs]
-        pooled = share_of(hit[tested], data.groups[tested])
-        over_folds = pooled if n_folds == 1 else corrected_resampled(per_fold, len(tested) / n_folds / n)
-        points.append(CurvePoint(n, widen_interval(over_folds, pooled)))
+        accuracy = cross_validated_share(hit[tested], data.groups[tested], per_fold, len(tested) / n_folds / n)
+        points.append(CurvePoint(n, accuracy))
+    points[-1] = points[-1]._replace(accuracy=last)  # with repeats, its interval uses the folds of all repeats
     outlook = _outlook([point.n for point in points], hits, data.groups[tested], len(data.y), seed)
     return LearningCurve(tuple(points), outlook, tuple(left_out))
 

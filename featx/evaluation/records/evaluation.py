@@ -300,6 +300,7 @@ class Evaluation(ModelEvaluation):
         if n_tested > read.n_images:
             raise fields.contradicts(f"{n_tested:,} images were tested, but there are only {read.n_images:,} images")
         read._check_contradictions(fields)
+        read._check_learning(fields)
         return read
 
     def _check_contradictions(self, fields: Fields) -> None:
@@ -313,6 +314,12 @@ class Evaluation(ModelEvaluation):
                 raise fields.contradicts(
                     f"an accuracy of the contradiction {one.kind!r} is not an accuracy of the model"
                 )
+
+    def _check_learning(self, fields: Fields) -> None:
+        if self.learning is None or not self.learning.points:
+            return
+        if self.cv is None or self.learning.points[-1].accuracy != self.cv.accuracy:
+            raise fields.contradicts("the last point of its learning curve is not its accuracy")
 
     def __str__(self) -> str:
         if self.cv is None:
