@@ -184,7 +184,7 @@ def test_any_value_is_accepted_or_rejected_with_an_error(either, tmp_path):
         ("reliability.bins", [], "reliability contradicts itself: it has no bins"),
         ("learning_curve.points.0.n", 0, r"points\.n is 0; expected an integer from 1 to"),
         ("learning_curve.points.0.n", 9999, "its points are not sorted by number of images"),
-        ("learning_curve.points.4.accuracy.low", 0.0, "the last point of its learning curve is not its accuracy"),
+        ("learning_curve.points.3.accuracy.low", 0.0, "the last point of its learning curve is not its accuracy"),
         ("learning_curve.outlook.answer", "perhaps", "expected yes, no or unclear"),
         ("group_hints.0.examples", [], "values but no examples"),
         ("val.n", 9, "n is 9, n_as_given is 4"),

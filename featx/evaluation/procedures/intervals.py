@@ -62,6 +62,33 @@ def cross_validated_share(
     return pooled if len(per_fold) == 1 else widen_interval(corrected_resampled(per_fold, test_to_train), pooled)
 
 
+def cross_validated_difference(
+    hits: NDArray[np.bool_],
+    others: NDArray[np.bool_],
+    groups: NDArray[np.int64],
+    per_fold: Sequence[float],
+    other_per_fold: Sequence[float],
+    test_to_train: float,
+) -> Interval:
+    """Return the difference of two accuracies by cross-validation on the same folds, with its interval.
+
+    Parameters
+    ----------
+    hits, others : ndarray of shape (n_samples,), bool
+        Whether each out-of-fold prediction of the first head, and of the second head, is correct.
+    groups : ndarray of shape (n_samples,), int64
+        Group number of each sample.
+    per_fold, other_per_fold : sequence of float
+        Accuracies of each fold and repeat; a single value if there is one test part.
+    test_to_train : float
+        Number of test samples divided by the number of training samples.
+    """
+    pooled = difference_of_shares(hits, others, groups)
+    if len(per_fold) == 1:
+        return pooled
+    return widen_interval(difference_over_folds(per_fold, other_per_fold, test_to_train), pooled)
+
+
 def effective_number(outcomes: NDArray[np.bool_] | NDArray[np.float64], groups: NDArray[np.int64]) -> float:
     """Return the effective number of samples in groups: n^2 / (n + r sum m (m - 1)) (Kish 1965).
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
@@ -13,7 +14,7 @@ from featx.errors import HeadError
 from featx.evaluation.procedures.convergence import FitCounter
 from featx.evaluation.procedures.cross_validation import CrossValidated, quiet_single_threads
 from featx.evaluation.procedures.folds import Folds
-from featx.evaluation.procedures.intervals import cross_validated_share
+from featx.evaluation.procedures.intervals import cross_validated_difference, cross_validated_share
 from featx.evaluation.procedures.threads import in_threads
 from featx.evaluation.procedures.training_set import TrainingSet
 from featx.evaluation.procedures.tuning import fit_head
@@ -21,14 +22,18 @@ from featx.evaluation.records.findings import CurvePoint, LearningCurve, Missing
 from featx.evaluation.records.scores import Interval
 from featx.heads import Head, scores_of
 
-_SHARES = (0.1, 0.2, 0.4, 0.7)
+_SHARES = (0.125, 0.25, 0.5)
 _FEWEST_A_CLASS = 2
-_POINTS_OF_TREND = 3
-_RESAMPLES = 400
 _WORTHWHILE = 0.01
-_FLATTEST = -0.1
-"""Flattest slope for which ``to_halve`` is reported: at a flatter slope, more than a thousand times as many images
-would be needed for half as many errors."""
+
+_NEXT = 0.7
+_LEAST_NEXT, _MOST_NEXT = 0.5, 1.0
+"""Gain of the next doubling of the images divided by the gain of the last doubling: expected, at least and at most. It
+is 1/2 if the error approaches its limit as 1/n, 1 if the accuracy increases with the logarithm of n, and in between for
+a power law (docs/decisions/intervals.md)."""
+
+_MOST_DOUBLINGS = 10
+"""Largest number of doublings for which ``to_halve`` is reported: about a thousand times as many images."""
 
 
 class _Point(NamedTuple):
@@ -50,10 +55,11 @@ def learning_curve(
 ) -> LearningCurve:
     """Fit a head on growing shares of every training part, and score the same test folds.
 
-    Each fold keeps the hyper-parameters that the cross-validation chose, and the last point is the result of the
-    cross-validation. Each share consists of whole groups, with about the same share of each class. The expected
-    accuracy with twice as many images is extrapolated from the last three points, with the error as a power law of the
-    number of images (Hestness et al. 2017). Its confidence interval is a bootstrap over the groups of the test folds.
+    Each fold keeps the hyper-parameters that the cross-validation chose, and the last point is the accuracy of the
+    cross-validation. Each share consists of whole groups, with about the same share of each class. The gain from twice
+    as many images is expected to be 0.7 of the difference between the last point and the point with half of the images.
+    Its interval accounts for the uncertainty of this difference and of the factor, from 0.5 to 1. The interval of the
+    accuracy with twice as many images also accounts for the uncertainty of the present accuracy.
 
     Parameters
     ----------
@@ -62,7 +68,7 @@ def learning_curve(
     crossed : CrossValidated
         Cross-validation of the same head on the same samples.
     seed : int
-        Random seed of the shares and of the bootstrap.
+        Random seed of the shares.
     n_workers : int
         Number of threads.
     tally : FitCounter, optional
@@ -95,17 +101,11 @@ def learning_curve(
         scored = in_threads([partial(score, *job) for job in reversed(jobs)], n_workers, progress)[::-1]
     whole = np.zeros(len(data.y), np.bool_)
     whole[tested] = targets.hits(crossed.predicted, data.y[tested])
-    scored += [_Point(len(train), whole[test]) for train, test in folds.pairs]
-    return _curve(scored, data, folds, crossed.summary.accuracy, seed)
-
-
-def _curve(scored: list[_Point], data: TrainingSet, folds: Folds, last: Interval, seed: int) -> LearningCurve:
-    tested, n_folds = folds.tested, len(folds.pairs)
-    points: list[CurvePoint] = []
-    hits: list[NDArray[np.bool_]] = []
+    points: dict[float, _CurveHits] = {}
     left_out: list[MissingPoint] = []
-    for start in range(0, len(scored), n_folds):
-        some = scored[start : start + n_folds]
+    n_folds = len(folds.pairs)
+    for number, share in enumerate(_SHARES):
+        some = scored[number * n_folds : (number + 1) * n_folds]
         n = round(float(np.mean([point.n for point in some])))
         reasons = [point.reason for point in some if point.hit is None]
         if reasons:
@@ -114,13 +114,39 @@ def _curve(scored: list[_Point], data: TrainingSet, folds: Folds, last: Interval
         hit = np.zeros(len(data.y), np.bool_)
         for fold, point in zip(folds.pairs, some, strict=True):
             hit[fold.test] = point.hit
-        hits.append(hit[tested])
-        per_fold = [float(hit[fold.test].mean()) for fold in folds.pairs]
-        accuracy = cross_validated_share(hit[tested], data.groups[tested], per_fold, len(tested) / n_folds / n)
-        points.append(CurvePoint(n, accuracy))
-    points[-1] = points[-1]._replace(accuracy=last)  # with repeats, its interval uses the folds of all repeats
-    outlook = _outlook([point.n for point in points], hits, data.groups[tested], len(data.y), seed)
-    return LearningCurve(tuple(points), outlook, tuple(left_out))
+        points[share] = _CurveHits(n, hit, folds)
+    last = _CurveHits(round(float(np.mean([len(train) for train, _ in folds.pairs]))), whole, folds)
+    curve = [CurvePoint(point.n, point.accuracy(data.groups)) for point in points.values()]
+    # With repeats, the interval of the accuracy uses the folds of all repeats.
+    curve.append(CurvePoint(last.n, crossed.summary.accuracy))
+    return LearningCurve(tuple(curve), _outlook(points.get(0.5), last, crossed, data.groups), tuple(left_out))
+
+
+class _CurveHits(NamedTuple):
+    """Correct out-of-fold predictions of heads that are trained on ``n`` samples."""
+
+    n: int
+    hit: NDArray[np.bool_]
+    folds: Folds
+
+    @property
+    def per_fold(self) -> list[float]:
+        return [float(self.hit[fold.test].mean()) for fold in self.folds.pairs]
+
+    @property
+    def test_to_train(self) -> float:
+        return len(self.folds.tested) / len(self.folds.pairs) / self.n
+
+    def accuracy(self, groups: NDArray[np.int64]) -> Interval:
+        tested = self.folds.tested
+        return cross_validated_share(self.hit[tested], groups[tested], self.per_fold, self.test_to_train)
+
+    def gain(self, other: _CurveHits, groups: NDArray[np.int64]) -> Interval:
+        """Return the accuracy minus the accuracy of the point ``other``."""
+        tested = self.folds.tested
+        return cross_validated_difference(
+            self.hit[tested], other.hit[tested], groups[tested], self.per_fold, other.per_fold, self.test_to_train
+        )
 
 
 def _part(y: NDArray[np.int64], groups: NDArray[np.int64], share: float, seed: int) -> NDArray[np.int64]:
@@ -135,29 +161,36 @@ def _part(y: NDArray[np.int64], groups: NDArray[np.int64], share: float, seed: i
 
 
 def _outlook(
-    sizes: list[int], hits: list[NDArray[np.bool_]], groups: NDArray[np.int64], n: int, seed: int
+    half: _CurveHits | None, last: _CurveHits, crossed: CrossValidated, groups: NDArray[np.int64]
 ) -> Outlook | None:
-    """Extrapolate the learning curve to more images than ``n``; None without a trend."""
-    last = slice(-_POINTS_OF_TREND, None)
-    if len(set(sizes[last])) < _POINTS_OF_TREND:  # with few large groups, several shares have the same size
+    """Extrapolate the learning curve to twice as many images; None without a point of half as many images."""
+    if half is None or half.n == last.n:  # with few large groups, several shares have the same size
         return None
-    members = np.unique(groups, return_inverse=True)[1]
-    sums = np.stack([np.bincount(members, ~hit) for hit in hits[last]], axis=1)
-    counts = np.bincount(members)
-    n_groups = len(counts)
-    weights = np.random.default_rng(seed).multinomial(n_groups, np.full(n_groups, 1 / n_groups), _RESAMPLES)
-    weights = np.concatenate([np.ones((1, n_groups)), weights])  # the first row is the original sample
-    errors = np.maximum(weights @ sums / (weights @ counts)[:, None], 0.5 / n)
-    slopes, offsets = np.polyfit(np.log(sizes[last]), np.log(errors).T, 1)
-    # A negative gain is set to 0 below: an upward trend of the error is due to chance.
-    gains = np.exp(offsets + slopes * np.log(n)) - np.exp(offsets + slopes * np.log(2 * n))
-    now = float(hits[-1].mean())
-    low, high = np.quantile(gains[1:], [0.025, 0.975])
-    slope, gain = float(slopes[0]), max(float(gains[0]), 0.0)
-    return Outlook(
-        n=n,
-        now=now,
-        at_twice=Interval(*(float(np.clip(now + g, 0, 1)) for g in (gain, max(min(low, gain), 0.0), max(high, gain)))),
-        to_halve=round(n * 2 ** (-1 / slope)) - n if slope < _FLATTEST else None,
-        answer="yes" if low > 0 and gain >= _WORTHWHILE else "no" if high < _WORTHWHILE else "unclear",
+    now, doubled = crossed.summary.accuracy, last.gain(half, groups)
+    gain = Interval(
+        max(_NEXT * doubled.mean, 0.0),  # a negative gain is due to chance
+        min(_LEAST_NEXT * doubled.low, _MOST_NEXT * doubled.low),
+        max(_LEAST_NEXT * doubled.high, _MOST_NEXT * doubled.high, 0.0),
     )
+    expected = min(now.mean + gain.mean, 1.0)
+    return Outlook(
+        n=len(groups),
+        now=now.mean,
+        at_twice=Interval(
+            expected,
+            max(expected - math.hypot(now.mean - now.low, gain.mean - gain.low), 0.0),
+            min(expected + math.hypot(now.high - now.mean, gain.high - gain.mean), 1.0),
+        ),
+        gain=gain,
+        to_halve=_to_halve(len(groups), 1 - now.mean, gain.mean),
+        answer="yes" if gain.low > 0 and gain.mean >= _WORTHWHILE else "no" if gain.high < _WORTHWHILE else "unclear",
+    )
+
+
+def _to_halve(n: int, error: float, gain: float) -> int | None:
+    """Return the number of additional images that halves the error, if each doubling gains 0.7 of the one before."""
+    # After k doublings the gain is gain (1 - 0.7^k) / (1 - 0.7).
+    missing = 1 - (1 - _NEXT) * error / 2 / gain if gain > 0 else 0.0
+    if missing <= _NEXT**_MOST_DOUBLINGS:
+        return None
+    return round(n * 2 ** (math.log(missing) / math.log(_NEXT))) - n

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featx.evaluation.procedures.cross_validation import CrossValidated
-from featx.evaluation.procedures.intervals import difference_of_shares, difference_over_folds, widen_interval
+from featx.evaluation.procedures.intervals import cross_validated_difference
 from featx.evaluation.records.scores import Interval
 
 
@@ -14,9 +14,6 @@ def paired_difference(
     one: CrossValidated, other: CrossValidated, y: NDArray[np.int64], groups: NDArray[np.int64]
 ) -> Interval:
     """Return the difference of two accuracies, with a confidence interval from paired predictions.
-
-    As for an accuracy, :func:`widen_interval` combines the interval of the pooled samples and the interval over the
-    folds.
 
     Parameters
     ----------
@@ -27,8 +24,11 @@ def paired_difference(
     """
     tested = one.tested
     y, groups = y[tested], groups[tested]
-    pooled = difference_of_shares(one.targets.hits(one.predicted, y), one.targets.hits(other.predicted, y), groups)
-    if one.summary.n_folds == 1:
-        return pooled
-    over_folds = difference_over_folds(one.summary.per_fold, other.summary.per_fold, 1 / (one.summary.n_folds - 1))
-    return widen_interval(over_folds, pooled)
+    return cross_validated_difference(
+        one.targets.hits(one.predicted, y),
+        one.targets.hits(other.predicted, y),
+        groups,
+        one.summary.per_fold,
+        other.summary.per_fold,
+        1 / max(one.summary.n_folds - 1, 1),
+    )

@@ -115,9 +115,9 @@ class ViewsGain:
         return read
 
 
-def read_difference(fields: Fields) -> Interval:
+def read_difference(fields: Fields, name: str = "difference") -> Interval:
     """Read the interval of a difference of accuracies; an invalid interval raises a ClassifierError."""
-    return Interval.from_fields(fields.part("difference"), least=-_FURTHEST, most=_FURTHEST)
+    return Interval.from_fields(fields.part(name), least=-_FURTHEST, most=_FURTHEST)
 
 
 class ReliabilityBin(NamedTuple):
@@ -175,7 +175,7 @@ class Reliability:
 class Outlook:
     """Extrapolation of a learning curve: would more images help, and how many are needed?
 
-    The extrapolation assumes that the trend of the curve continues.
+    The gain from the next doubling of the images is extrapolated from the gain from the last doubling.
 
     Parameters
     ----------
@@ -184,7 +184,10 @@ class Outlook:
     now : float
         Cross-validated accuracy now.
     at_twice : Interval
-        Expected accuracy with twice as many images.
+        Expected accuracy with twice as many images. The interval accounts for the uncertainty of the present accuracy
+        and of the gain.
+    gain : Interval
+        Expected accuracy with twice as many images minus the accuracy now.
     to_halve : int or None
         Number of additional images that halves the errors; None if the trend is too flat for an estimate.
     answer : {"yes", "no", "unclear"}
@@ -195,6 +198,7 @@ class Outlook:
     n: int
     now: float
     at_twice: Interval
+    gain: Interval
     to_halve: int | None
     answer: Answer
 
@@ -202,7 +206,12 @@ class Outlook:
         twice = self.at_twice
         interval = f"(95 % CI {twice.low:.3f} to {twice.high:.3f})"
         expected = f"the expected accuracy is {twice.mean:.3f} {interval} with {2 * self.n:,} images"
-        now = f"the cross-validated accuracy of the present {self.n:,} images is {self.now:.3f}"
+        change = f"{self.gain.mean:+.3f}, 95 % CI {self.gain.low:+.3f} to {self.gain.high:+.3f}"
+        doubt = ", too uncertain for an answer" if self.answer == "unclear" else ""
+        now = (
+            f"the cross-validated accuracy of the present {self.n:,} images is {self.now:.3f} "
+            f"(difference {change}{doubt})"
+        )
         halved = ""
         if self.answer == "yes" and self.to_halve:
             halved = (
@@ -214,7 +223,8 @@ class Outlook:
         """Return the value of ``outlook`` in a learning curve."""
         names = ("n", "now", "to_halve", "answer")
         values = {name: getattr(self, name) for name in names}
-        return {**values, "at_twice": self.at_twice.to_dict(), "sentence": str(self)}
+        intervals = {"at_twice": self.at_twice.to_dict(), "gain": self.gain.to_dict()}
+        return {**values, **intervals, "sentence": str(self)}
 
     @classmethod
     def from_fields(cls, fields: Fields) -> Outlook:
@@ -223,6 +233,7 @@ class Outlook:
             fields.count("n", 1),
             fields.share("now"),
             Interval.from_fields(fields.part("at_twice")),
+            read_difference(fields, "gain"),
             fields.count("to_halve") if "to_halve" in fields else None,
             fields.one_of("answer", get_args(Answer)),
         )
