@@ -1,55 +1,88 @@
-"""Measure the coverage of the 95 % intervals: ``python -m benchmarks.coverage [--repeats 400]``.
+"""Measure the coverage of the 95 % intervals: ``python -m benchmarks.coverage [DIR...] [--repeats 400]``.
 
 Synthetic data sets of overlapping classes are drawn repeatedly: independent samples, samples in correlated groups of
-four, in groups of very different sizes, in classes of different sizes. Each data set is evaluated as in `featx fit` (5
-folds), with one value of C or tuned, with folds drawn once or several times, and as in `featx compare` (the paired
-difference between logistic regression and nearest centroid). Every interval is compared with the accuracy on 20,000 new
-samples of classifiers that are fitted on the whole data set. Print a Markdown table, then JSON.
+four, in groups of very different sizes, in classes of different sizes, from few sources. Each data set is evaluated as
+in `featx fit` (5 folds), with one value of C or tuned, with folds drawn once or several times, and as in `featx
+compare` (the paired difference between logistic regression and nearest centroid). For each folder DIR, whose features
+come from the cache or are extracted first, data sets are drawn from its images instead, in the first 100 principal
+components of the features, and C is tuned over four values.
+
+Every interval is compared with the accuracy on new samples of classifiers that are fitted on the whole data set:
+
+- accuracy, balanced accuracy, difference: new samples of new groups;
+- ungrouped: the cross-validation ignores the groups, and the new samples belong to the groups of the data set;
+- by source: the groups are sources, and the new samples belong to new sources;
+- test part: the accuracy on a test part, as of the splits of a data set;
+- forecast: the interval of the accuracy with twice as many samples, compared with the accuracy on new samples after
+  twice as many are there; and (repeated) with the accuracy that cross-validation then reports;
+- gain: the interval of the gain from twice as many samples, compared with the gain on new samples. The column answers
+  counts the answers `yes` and `no` to the question whether more images would help, and the right ones among them: the
+  gain is above 0, or below 0.01.
+
+New samples are 20,000 synthetic ones, or all other images of the folder. With ``--sources WORD``, the word of this
+number in the names of images is their source. ``--cases TEXT`` selects the rows that contain a text. Print a Markdown
+table, then JSON.
 """
 
 from __future__ import annotations
 
 import argparse
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 from joblib import Parallel, delayed
+from numpy.typing import NDArray
 
 from benchmarks.processes import print_head, print_json, print_row
 from featx.evaluation import Interval
 from featx.evaluation.procedures import (
     TrainingSet,
     cross_validate,
+    learning_curve,
     paired_difference,
     quiet_single_threads,
+    share_of,
     tune_and_fit,
 )
+from featx.extraction import extract
+from featx.group_hints import read_groups
 from featx.heads import Head, make_head, scores_of
-from featx.runtime import n_processors
+from featx.runtime import Runtime, n_processors
 from featx.targets import SingleLabel
 
 _DIMENSIONS = 20
 _NEW = 20_000
+_COMPONENTS = 100
+_TEST = 100
 
 
 @dataclass(frozen=True)
 class Case:
-    """A kind of synthetic data set, and the figure that is measured.
+    """A kind of data set, and the figure that is measured.
 
     Parameters
     ----------
     name : str
     sizes : tuple of int
         Number of samples in each group.
-    figure : {"accuracy", "balanced accuracy", "difference"}
+    figure : str
+        A key of ``FIGURES``.
     shares : tuple of float
         Fraction of the samples in each class.
     distance : float
         Standard deviation of the class centres; the standard deviation of the samples within a class is 1.
+    shared : float
+        Part of the variance within a class that the samples of a group share.
+    is_source : bool
+        Whether a group contains samples of all classes.
     tuned : bool
         Whether C is tuned over five values; otherwise C is 0.1.
     repeats : int
         Number of times that the folds are drawn.
+    images : _Images or None
+        Images to draw from; None for synthetic samples.
     """
 
     name: str
@@ -57,11 +90,38 @@ class Case:
     figure: str = "accuracy"
     shares: tuple[float, ...] = (1 / 3, 1 / 3, 1 / 3)
     distance: float = 0.5
+    shared: float = 0.8
+    is_source: bool = False
     tuned: bool = False
     repeats: int = 1
+    images: _Images | None = None
+
+    @property
+    def head(self) -> Head:
+        """Logistic regression."""
+        if self.images is not None:
+            return make_head("logreg", {"C": [0.001, 0.01, 0.1, 1.0]})
+        return make_head("logreg", {"C": [0.001, 0.01, 0.1, 1.0, 10.0] if self.tuned else 0.1})
+
+    @property
+    def n(self) -> int:
+        """Number of samples of a data set."""
+        return sum(self.sizes)
+
+
+@dataclass(frozen=True)
+class _Images:
+    """Features, class indices and sources of the images of a folder."""
+
+    X: NDArray[np.float32]
+    y: NDArray[np.int64]
+    sources: NDArray[np.int64]
+    targets: SingleLabel
 
 
 _UNEQUAL = tuple(1 + i % 40 for i in range(80))
+
+_FORECASTS = ("forecast", "forecast, repeated", "gain")
 
 CASES = (
     Case("60 samples", (1,) * 60),
@@ -78,71 +138,223 @@ CASES = (
     Case("60 samples", (1,) * 60, "difference"),
     Case("200 samples", (1,) * 200, "difference"),
     Case("240 in groups of four", (4,) * 60, "difference"),
+    Case("240 in groups of four", (4,) * 60, "ungrouped"),
+    Case("groups of 1 to 40", _UNEQUAL, "ungrouped"),
+    Case("240 from 12 sources", (20,) * 12, "by source", shared=0.3, is_source=True),
+    Case("600 from 30 sources", (20,) * 30, "by source", shared=0.3, is_source=True),
+    Case("200 samples", (1,) * 200, "test part"),
+    Case("240 in groups of four", (4,) * 60, "test part"),
+    *(Case("60 samples", (1,) * 60, figure, tuned=True) for figure in _FORECASTS),
+    *(Case("200 samples", (1,) * 200, figure, tuned=True) for figure in _FORECASTS),
+    *(Case("600 samples", (1,) * 600, figure, tuned=True) for figure in _FORECASTS),
+    *(Case("240 in groups of four", (4,) * 60, figure, tuned=True) for figure in _FORECASTS),
+    *(Case("300 samples, 10 classes", (1,) * 300, figure, (0.1,) * 10, tuned=True) for figure in _FORECASTS),
 )
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folders", nargs="*", type=Path)
     parser.add_argument("--repeats", type=int, default=400)
+    parser.add_argument("--sizes", default="60,150", help="numbers of images of the data sets that are drawn from DIR")
+    parser.add_argument("--sources", type=int, metavar="WORD")
+    parser.add_argument("--cases", default="", metavar="TEXT")
+    parser.add_argument("--cache", default="cache", type=Path)
+    parser.add_argument("--workers", type=int, default=n_processors())
     arguments = parser.parse_args()
-    print_head("synthetic data set", "figure", "mean", "mean true value", "mean width", "coverage")
+    cases = CASES
+    if arguments.folders:
+        sizes = [int(size) for size in arguments.sizes.split(",")]
+        cases = [
+            one
+            for folder in arguments.folders
+            for one in _cases_of(folder, sizes, arguments.sources, Runtime(arguments.cache))
+        ]
+    print_head("data set", "figure", "mean", "mean true value", "mean width", "coverage", "answers")
     results = []
-    for case in CASES:
-        result = {"case": case.name, "figure": case.figure, **measure(case, arguments.repeats)}
+    for case in cases:
+        if arguments.cases not in f"{case.name} {case.figure}":
+            continue
+        result = {"case": case.name, "figure": case.figure, **measure(case, arguments.repeats, arguments.workers)}
         results.append(result)
-        print_row(case.name, case.figure, *(f"{result[name]:.3f}" for name in ("mean", "truth", "width", "coverage")))
+        figures = (f"{result[name]:.3f}" for name in ("mean", "truth", "width", "coverage"))
+        print_row(case.name, case.figure, *figures, result["answers"])
     print_json(results)
 
 
-def measure(case: Case, repeats: int) -> dict[str, float]:
-    """Return the means of the figure, of its true value and of the interval width, and the coverage."""
-    drawn = np.array(Parallel(n_processors())(delayed(_draw)(case, seed) for seed in range(repeats)))
-    mean, low, high, truth = drawn.T
+def _cases_of(folder: Path, sizes: Sequence[int], word: int | None, runtime: Runtime) -> list[Case]:
+    table = extract(folder, runtime=runtime)
+    X = table.X.astype(np.float64) - table.X.mean(axis=0)
+    axes = np.linalg.eigh(X.T @ X)[1][:, ::-1][:, :_COMPONENTS]
+    names, y = np.unique(table.y, return_inverse=True)
+    words = range(len(y)) if word is None else map(str, read_groups(table.samples, f"word:{word}"))
+    sources = np.unique(list(words), return_inverse=True)[1]
+    images = _Images((X @ axes).astype(np.float32), y, sources, SingleLabel(tuple(map(str, names))))
+    if word is not None:
+        half = len(np.unique(sources)) // 2
+        return [Case(f"{folder.name}, {half} sources", (1,) * half, "by source", images=images)]
+    figures = ("accuracy", "test part", *_FORECASTS)
+    return [Case(f"{folder.name}, {n} images", (1,) * n, figure, images=images) for n in sizes for figure in figures]
+
+
+def measure(case: Case, repeats: int, n_workers: int) -> dict[str, float | str]:
+    """Return the means of the figure, of its true value and of the interval width, the coverage and the answers."""
+    drawn = Parallel(n_workers)(delayed(FIGURES[case.figure])(case, seed) for seed in range(repeats))
+    mean, low, high, truth = np.array([(one.mean, one.low, one.high, truth) for one, truth, *_ in drawn]).T
+    answers = [(answer[0], truth) for _, truth, *answer in drawn if answer]
+    counts = []
+    for answer, is_right in (("yes", lambda gain: gain > 0), ("no", lambda gain: gain < 0.01)):
+        given = [is_right(gain) for text, gain in answers if text == answer]
+        counts.append(f"{answer}: {sum(given)} of {len(given)} right")
     return {
         "mean": float(mean.mean()),
         "truth": float(truth.mean()),
         "width": float((high - low).mean()),
         "coverage": float(((low <= truth) & (truth <= high)).mean()),
+        "answers": ", ".join(counts) if answers else "",
     }
 
 
-def _draw(case: Case, seed: int) -> tuple[float, float, float, float]:
-    rng = np.random.default_rng(seed)
-    centres = rng.normal(0, case.distance, (len(case.shares), _DIMENSIONS))
-    data = _sample(case.sizes, case.shares, centres, rng)
-    new = _sample((1,) * _NEW, case.shares, centres, rng)
-    head = make_head("logreg", {"C": [0.001, 0.01, 0.1, 1.0, 10.0] if case.tuned else 0.1})
-    found, truth = _measured(head, data, new, case, seed)
-    if case.figure != "difference":
-        return found.mean, found.low, found.high, truth
-    centroid = make_head("centroid", {"shrink_threshold": None})
-    _, other_truth = _measured(centroid, data, new, case, seed)
-    one, other = (cross_validate(each, data, 5, case.repeats, seed) for each in (head, centroid))
-    difference = paired_difference(one, other, data.y, data.groups)
-    return difference.mean, difference.low, difference.high, truth - other_truth
+class _Population:
+    """A source of samples of one synthetic data set or of one folder."""
+
+    def __init__(self, case: Case, seed: int) -> None:
+        self.case = case
+        self.rng = np.random.default_rng(seed)
+        self.order = self.rng.permutation(len(case.images.y)) if case.images is not None else None
+        self.centres = self.rng.normal(0, case.distance, (len(case.shares), _DIMENSIONS))
+        self._n_drawn = 0
+
+    def draw(self, sizes: Sequence[int]) -> TrainingSet:
+        """Return samples in new groups of the given sizes."""
+        if self.case.images is not None:
+            return self._images(len(sizes))
+        return self.of_groups(*self.groups(sizes))
+
+    def groups(self, sizes: Sequence[int]) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
+        """Return the group and the class of each sample, and what the samples of each group share."""
+        numbers = np.repeat(np.arange(len(sizes)), sizes)
+        n = len(numbers) if self.case.is_source else len(sizes)
+        # Classes are distributed evenly over the groups, or over the samples, in random order.
+        bounds = np.cumsum(self.case.shares)[:-1]
+        labels = np.searchsorted(bounds, (self.rng.permutation(n) + 0.5) / n)
+        shared = self.rng.normal(0, np.sqrt(self.case.shared), (len(sizes), _DIMENSIONS))
+        return numbers, labels if self.case.is_source else labels[numbers], shared
+
+    def of_groups(self, numbers: NDArray[np.int64], y: NDArray[np.int64], shared: NDArray[np.float64]) -> TrainingSet:
+        """Return new samples of known groups."""
+        own = self.rng.normal(0, np.sqrt(1 - self.case.shared), (len(numbers), _DIMENSIONS))
+        X = (self.centres[y] + shared[numbers] + own).astype(np.float32)
+        numbers = numbers + self._n_drawn
+        self._n_drawn += len(shared)
+        return TrainingSet(X, y, numbers, SingleLabel(tuple("abcdefghij"[: len(self.case.shares)])))
+
+    def new(self) -> TrainingSet:
+        """Return new samples of new groups: many synthetic ones, or all images that were not drawn."""
+        if self.case.images is not None:
+            return self._images(len(self.order) - self._n_drawn)
+        sizes = self.case.sizes[:1] * (_NEW // self.case.sizes[0]) if self.case.is_source else (1,) * _NEW
+        return self.draw(sizes)
+
+    def _images(self, n: int) -> TrainingSet:
+        images, at = self.case.images, self.order[self._n_drawn : self._n_drawn + n]
+        self._n_drawn += n
+        return TrainingSet(images.X[at], images.y[at], at, images.targets)
 
 
-def _measured(head: Head, data: TrainingSet, new: TrainingSet, case: Case, seed: int) -> tuple[Interval, float]:
-    summary = cross_validate(head, data, 5, case.repeats, seed).summary
+def join(one: TrainingSet, other: TrainingSet) -> TrainingSet:
+    """Return the samples of two sets."""
+    arrays = {name: np.concatenate([getattr(one, name), getattr(other, name)]) for name in ("X", "y", "groups")}
+    return replace(one, **arrays)
+
+
+def _correct(head: Head, data: TrainingSet, new: TrainingSet, seed: int) -> NDArray[np.bool_]:
+    """Return which new samples a head predicts correctly that is tuned and fitted on a data set."""
     with quiet_single_threads():
         fitted = tune_and_fit(head, data, seed).estimator
-    hit = scores_of(fitted, new.X, len(new.classes)).argmax(axis=1) == new.y
-    if case.figure == "balanced accuracy":
-        return summary.balanced_accuracy, float(np.mean([hit[new.y == label].mean() for label in np.unique(new.y)]))
-    return summary.accuracy, float(hit.mean())
+    return scores_of(fitted, new.X, len(new.classes)).argmax(axis=1) == new.y
 
 
-def _sample(
-    sizes: tuple[int, ...], shares: tuple[float, ...], centres: np.ndarray, rng: np.random.Generator
-) -> TrainingSet:
-    groups = np.repeat(np.arange(len(sizes)), sizes)
-    bounds = np.cumsum(shares)[:-1]
-    # Classes are distributed evenly over the groups, in random order.
-    labels = np.searchsorted(bounds, (rng.permutation(len(sizes)) + 0.5) / len(sizes))
-    y = labels[groups]
-    shared = rng.normal(0, np.sqrt(0.8), (len(sizes), _DIMENSIONS))[groups]
-    X = centres[y] + shared + rng.normal(0, np.sqrt(0.2), (len(groups), _DIMENSIONS))
-    return TrainingSet(X.astype(np.float32), y, groups, SingleLabel(tuple("abc")))
+def _accuracy(case: Case, seed: int) -> tuple[Interval, float]:
+    population = _Population(case, seed)
+    data, new = population.draw(case.sizes), population.new()
+    summary = cross_validate(case.head, data, 5, case.repeats, seed).summary
+    return summary.accuracy, float(_correct(case.head, data, new, seed).mean())
+
+
+def _balanced(case: Case, seed: int) -> tuple[Interval, float]:
+    population = _Population(case, seed)
+    data, new = population.draw(case.sizes), population.new()
+    summary = cross_validate(case.head, data, 5, case.repeats, seed).summary
+    hit = _correct(case.head, data, new, seed)
+    return summary.balanced_accuracy, float(np.mean([hit[new.y == label].mean() for label in np.unique(new.y)]))
+
+
+def _difference(case: Case, seed: int) -> tuple[Interval, float]:
+    population = _Population(case, seed)
+    data, new = population.draw(case.sizes), population.new()
+    heads = case.head, make_head("centroid", {"shrink_threshold": None})
+    one, other = (cross_validate(head, data, 5, case.repeats, seed) for head in heads)
+    truth = [float(_correct(head, data, new, seed).mean()) for head in heads]
+    return paired_difference(one, other, data.y, data.groups), truth[0] - truth[1]
+
+
+def _ungrouped(case: Case, seed: int) -> tuple[Interval, float]:
+    population = _Population(case, seed)
+    numbers, y, shared = population.groups(case.sizes)
+    data = population.of_groups(numbers, y, shared)
+    many = np.repeat(np.arange(len(y)), _NEW // len(y))
+    new = population.of_groups(numbers[many], y[many], shared)
+    alone = replace(data, groups=np.arange(len(data.y)))
+    summary = cross_validate(case.head, alone, 5, case.repeats, seed).summary
+    return summary.accuracy, float(_correct(case.head, data, new, seed).mean())
+
+
+def _by_source(case: Case, seed: int) -> tuple[Interval, float]:
+    if case.images is None:
+        return _accuracy(case, seed)
+    images, rng = case.images, np.random.default_rng(seed)
+    known = np.isin(images.sources, rng.permutation(np.unique(images.sources))[: case.n])
+    data, new = (TrainingSet(images.X[at], images.y[at], images.sources[at], images.targets) for at in (known, ~known))
+    summary = cross_validate(case.head, data, 5, case.repeats, seed).summary
+    return summary.accuracy, float(_correct(case.head, data, new, seed).mean())
+
+
+def _test_part(case: Case, seed: int) -> tuple[Interval, float]:
+    population = _Population(case, seed)
+    sizes = case.sizes[:1] * (_TEST // case.sizes[0])
+    data, test, new = population.draw(case.sizes), population.draw(sizes), population.new()
+    hit = _correct(case.head, data, join(test, new), seed)
+    return share_of(hit[: len(test.y)], test.groups), float(hit[len(test.y) :].mean())
+
+
+def _forecast(case: Case, seed: int, figure: str) -> tuple[Interval, float] | tuple[Interval, float, str]:
+    population = _Population(case, seed)
+    data, more, new = population.draw(case.sizes), population.draw(case.sizes), population.new()
+    crossed = cross_validate(case.head, data, 5, case.repeats, seed)
+    outlook = learning_curve(case.head, data, crossed, seed).outlook
+    if outlook is None:
+        raise SystemExit(f"{case.name}: too few samples for a forecast; give larger `--sizes`")
+    both = join(data, more)
+    if figure == "forecast, repeated":
+        return outlook.at_twice, cross_validate(case.head, both, 5, case.repeats, seed).summary.accuracy.mean
+    later = float(_correct(case.head, both, new, seed).mean())
+    if figure == "forecast":
+        return outlook.at_twice, later
+    return outlook.gain, later - float(_correct(case.head, data, new, seed).mean()), outlook.answer
+
+
+FIGURES: dict[str, Callable[[Case, int], tuple]] = {
+    "accuracy": _accuracy,
+    "balanced accuracy": _balanced,
+    "difference": _difference,
+    "ungrouped": _ungrouped,
+    "by source": _by_source,
+    "test part": _test_part,
+    "forecast": lambda case, seed: _forecast(case, seed, "forecast"),
+    "forecast, repeated": lambda case, seed: _forecast(case, seed, "forecast, repeated"),
+    "gain": lambda case, seed: _forecast(case, seed, "gain"),
+}
 
 
 if __name__ == "__main__":

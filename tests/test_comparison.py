@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 
 from featx import compare
 from featx.cli.app import app
+from featx.comparison.selection import selection_bias
 from featx.errors import EvaluationError, HeadError
 from featx.evaluation.procedures.intervals import corrected_resampled, difference_over_folds
 from featx.extraction import extract
@@ -84,9 +85,31 @@ def test_paired_differences_are_not_clipped_at_zero():
 
 def test_the_luck_of_the_choice_is_reported(fake, overlapping):
     found = compare(overlapping, ["quadrants"], ["knn", "logreg", "centroid"], runtime=fake.runtime)
-    scores = np.array([row.per_fold for row in found.rows])
-    assert found.selection_bias == pytest.approx((scores.max(axis=0) - scores[0]).mean())
+    assert 0 <= found.selection_bias < 0.1
     assert compare(overlapping, ["quadrants"], ["knn"], runtime=fake.runtime).selection_bias == 0
+
+
+@pytest.mark.parametrize("size", [1, 5])
+def test_selection_bias_is_the_luck_of_the_best_of_equal_combinations(size):
+    """Five combinations are correct on 70 % of the groups, independently: the best of them is only lucky."""
+    rng = np.random.default_rng(0)
+    groups = np.repeat(np.arange(100), size)
+    luck, estimated = [], []
+    for seed in range(100):
+        hits = [(rng.random(100) < 0.7)[groups] for _ in range(5)]
+        luck.append(max(hit.mean() for hit in hits) - 0.7)
+        estimated.append(selection_bias(hits, groups, seed))
+    assert min(estimated) >= 0
+    assert np.mean(estimated) == pytest.approx(np.mean(luck), abs=0.01)
+    assert selection_bias(hits, groups, 7) == selection_bias(hits, groups, 7)
+
+
+def test_a_combination_that_is_far_better_is_not_chosen_by_luck():
+    rng = np.random.default_rng(0)
+    hits = [rng.random(200) < accuracy for accuracy in (0.95, 0.6, 0.5)]
+    assert selection_bias(hits, np.arange(200), 0) < 0.003
+    assert selection_bias(hits[:1], np.arange(200), 0) == 0
+    assert selection_bias(hits, np.zeros(200, int), 0) == 0  # one group cannot be drawn and left out
 
 
 def test_compare_does_not_change_the_last_extraction(fake, overlapping, images):

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featx.comparison.records import Combination, Comparison, FeatureVariant
+from featx.comparison.selection import selection_bias
 from featx.duplicates import group_table
 from featx.errors import DatasetError, EvaluationError
 from featx.evaluation import CrossValidation, Interval
@@ -75,7 +76,7 @@ def compare_on_folds(
         if not np.array_equal(table.content_hashes, first.content_hashes):
             raise DatasetError(f"{data} changed during the comparison; run the command again")
         measured += [_measured(table, head, grouping.numbers, variant.backbone, folds, runtime) for head in heads]
-    return _ranked(measured, grouping.notes())
+    return _ranked(measured, grouping.notes(), folds[2])
 
 
 class _Measured(NamedTuple):
@@ -125,7 +126,7 @@ def _measured(
     return _Measured(row, crossed, train.y, train.groups, tally, (memory.note, plan))
 
 
-def _ranked(measured: Sequence[_Measured], notes: Sequence[str]) -> Comparison:
+def _ranked(measured: Sequence[_Measured], notes: Sequence[str], seed: int) -> Comparison:
     # The sort is stable: combinations with equal accuracies keep the given order.
     ranked = sorted(measured, key=lambda item: -item.row.accuracy.mean)
     best = ranked[0]
@@ -141,14 +142,16 @@ def _ranked(measured: Sequence[_Measured], notes: Sequence[str]) -> Comparison:
         splitter=summary.splitter,
         n_folds=summary.n_folds,
         baseline=best.crossed.targets.baseline(best.y).accuracy,
-        selection_bias=_selection_bias([item.row.per_fold for item in ranked]),
+        selection_bias=_selection_bias(ranked, seed),
         notes=(*notes, *_untested_notes(summary), *_plans(ranked), *_convergence_notes(ranked)),
     )
 
 
-def _selection_bias(per_fold: Sequence[tuple[float, ...]]) -> float:
-    scores = np.array(per_fold)
-    return float((scores.max(axis=0) - scores[0]).mean())
+def _selection_bias(measured: Sequence[_Measured], seed: int) -> float:
+    first = measured[0]
+    tested, targets = first.crossed.tested, first.crossed.targets
+    hits = [targets.hits(item.crossed.predicted, first.y[tested]) for item in measured]
+    return selection_bias(hits, first.groups[tested], seed)
 
 
 def _untested_notes(summary: CrossValidation) -> list[str]:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featx.comparison.records import Combination, Comparison, FeatureVariant
+from featx.comparison.selection import selection_bias
 from featx.errors import OutputError
 from featx.evaluation import Interval
 from featx.evaluation.procedures import difference_of_shares
@@ -177,12 +178,8 @@ def _ranked(data: TrainingData, evaluated: Sequence[_Evaluated]) -> Comparison:
         splitter=f"{len(split.test):,} {part}",
         n_folds=1,
         baseline=split.targets.baseline(split.y[split.test]).accuracy,
-        selection_bias=0.0,
-        notes=(
-            *data.notes,
-            *(note for item in evaluated for note in item.notes),
-            "the best combination is selected on the held-out images, so its accuracy is slightly optimistic",
-        ),
+        selection_bias=selection_bias([item.hits for item in ranked], of_test, data.seed),
+        notes=(*data.notes, *(note for item in evaluated for note in item.notes)),
         histories=_histories(evaluated),
     )
 

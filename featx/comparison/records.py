@@ -96,9 +96,8 @@ class Comparison:
     baseline : float
         Accuracy of always predicting the majority class.
     selection_bias : float
-        Estimated bias of the best accuracy, because the best combination is selected on the same folds: the mean over
-        folds of the maximum accuracy in the fold minus the accuracy of the best combination (Tibshirani and Tibshirani
-        2009).
+        Estimated bias of the best accuracy, because the best combination is selected on the same images, by a bootstrap
+        over groups (Tsamardinos et al. 2018).
     notes : tuple of str
         Remarks, such as images that could not be grouped and fits that did not converge.
     histories : mapping of str to History

@@ -38,8 +38,8 @@ def comparison_lines(comparison: Mapping[str, Any]) -> list[str]:
         line("splits", _splits(comparison)),
         line("best", f"{rows[0]['backbone']} {rows[0]['head']}; {ties if rows[1:] else 'the only combination'}"),
     ]
-    if rows[1:] and comparison["n_folds"] > 1:
-        selection = f"the best of {len(rows):,} combinations was selected on these folds"
+    if rows[1:]:
+        selection = f"the best of {len(rows):,} combinations was selected on these images"
         size = comparison["selection_bias"]
         bias = f"so its accuracy may be too high by {'less than 0.001' if size < 0.0005 else f'about {size:.3f}'}"
         lines.append(line("selection", f"{selection}, {bias}; for an independent test: featx report MODEL --on FOLDER"))
