@@ -13,8 +13,8 @@ Every interval is compared with the accuracy on new samples of classifiers that 
 - ungrouped: the cross-validation ignores the groups, and the new samples belong to the groups of the data set;
 - by source: the groups are sources, and the new samples belong to new sources;
 - test part: the accuracy on a test part, as of the splits of a data set;
-- forecast: the interval of the accuracy with twice as many samples, compared with the accuracy on new samples after
-  twice as many are there; and (repeated) with the accuracy that cross-validation then reports;
+- forecast: the interval of the accuracy with twice as many samples, compared with the accuracy on new samples of
+  classifiers that are fitted on twice as many; and (repeated) with the accuracy that cross-validation then reports;
 - gain: the interval of the gain from twice as many samples, compared with the gain on new samples. The column answers
   counts the answers `yes` and `no` to the question whether more images would help, and the right ones among them: the
   gain is above 0, or below 0.01.
@@ -30,6 +30,7 @@ import argparse
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from joblib import Parallel, delayed
@@ -81,7 +82,7 @@ class Case:
         Whether C is tuned over five values; otherwise C is 0.1.
     repeats : int
         Number of times that the folds are drawn.
-    images : _Images or None
+    images : Images or None
         Images to draw from; None for synthetic samples.
     """
 
@@ -94,7 +95,7 @@ class Case:
     is_source: bool = False
     tuned: bool = False
     repeats: int = 1
-    images: _Images | None = None
+    images: Images | None = None
 
     @property
     def head(self) -> Head:
@@ -110,7 +111,7 @@ class Case:
 
 
 @dataclass(frozen=True)
-class _Images:
+class Images:
     """Features, class indices and sources of the images of a folder."""
 
     X: NDArray[np.float32]
@@ -120,8 +121,6 @@ class _Images:
 
 
 _UNEQUAL = tuple(1 + i % 40 for i in range(80))
-
-_FORECASTS = ("forecast", "forecast, repeated", "gain")
 
 CASES = (
     Case("60 samples", (1,) * 60),
@@ -144,11 +143,11 @@ CASES = (
     Case("600 from 30 sources", (20,) * 30, "by source", shared=0.3, is_source=True),
     Case("200 samples", (1,) * 200, "test part"),
     Case("240 in groups of four", (4,) * 60, "test part"),
-    *(Case("60 samples", (1,) * 60, figure, tuned=True) for figure in _FORECASTS),
-    *(Case("200 samples", (1,) * 200, figure, tuned=True) for figure in _FORECASTS),
-    *(Case("600 samples", (1,) * 600, figure, tuned=True) for figure in _FORECASTS),
-    *(Case("240 in groups of four", (4,) * 60, figure, tuned=True) for figure in _FORECASTS),
-    *(Case("300 samples, 10 classes", (1,) * 300, figure, (0.1,) * 10, tuned=True) for figure in _FORECASTS),
+    Case("60 samples", (1,) * 60, "forecast", tuned=True),
+    Case("200 samples", (1,) * 200, "forecast", tuned=True),
+    Case("600 samples", (1,) * 600, "forecast", tuned=True),
+    Case("240 in groups of four", (4,) * 60, "forecast", tuned=True),
+    Case("300 samples, 10 classes", (1,) * 300, "forecast", (0.1,) * 10, tuned=True),
 )
 
 
@@ -175,47 +174,66 @@ def main() -> None:
     for case in cases:
         if arguments.cases not in f"{case.name} {case.figure}":
             continue
-        result = {"case": case.name, "figure": case.figure, **measure(case, arguments.repeats, arguments.workers)}
-        results.append(result)
-        figures = (f"{result[name]:.3f}" for name in ("mean", "truth", "width", "coverage"))
-        print_row(case.name, case.figure, *figures, result["answers"])
+        for result in measure(case, arguments.repeats, arguments.workers):
+            results.append({"case": case.name, **result})
+            figures = (f"{result[name]:.3f}" for name in ("mean", "truth", "width", "coverage"))
+            print_row(case.name, result["figure"], *figures, result["answers"])
     print_json(results)
 
 
-def _cases_of(folder: Path, sizes: Sequence[int], word: int | None, runtime: Runtime) -> list[Case]:
+def images_of(folder: Path, word: int | None, runtime: Runtime) -> Images:
+    """Return the principal components of the features of a folder, with a word of the file names as source."""
     table = extract(folder, runtime=runtime)
     X = table.X.astype(np.float64) - table.X.mean(axis=0)
     axes = np.linalg.eigh(X.T @ X)[1][:, ::-1][:, :_COMPONENTS]
     names, y = np.unique(table.y, return_inverse=True)
     words = range(len(y)) if word is None else map(str, read_groups(table.samples, f"word:{word}"))
     sources = np.unique(list(words), return_inverse=True)[1]
-    images = _Images((X @ axes).astype(np.float32), y, sources, SingleLabel(tuple(map(str, names))))
+    return Images((X @ axes).astype(np.float32), y, sources, SingleLabel(tuple(map(str, names))))
+
+
+def _cases_of(folder: Path, sizes: Sequence[int], word: int | None, runtime: Runtime) -> list[Case]:
+    images = images_of(folder, word, runtime)
     if word is not None:
-        half = len(np.unique(sources)) // 2
+        half = len(np.unique(images.sources)) // 2
         return [Case(f"{folder.name}, {half} sources", (1,) * half, "by source", images=images)]
-    figures = ("accuracy", "test part", *_FORECASTS)
+    figures = ("accuracy", "test part", "forecast")
     return [Case(f"{folder.name}, {n} images", (1,) * n, figure, images=images) for n in sizes for figure in figures]
 
 
-def measure(case: Case, repeats: int, n_workers: int) -> dict[str, float | str]:
-    """Return the means of the figure, of its true value and of the interval width, the coverage and the answers."""
+class Outcome(NamedTuple):
+    """An interval, and the value that it should contain."""
+
+    interval: Interval
+    truth: float
+    figure: str = ""
+    answer: str = ""
+
+
+def measure(case: Case, repeats: int, n_workers: int) -> list[dict[str, float | str]]:
+    """Return the means of each figure, of its true value and of the interval width, the coverage and the answers."""
     drawn = Parallel(n_workers)(delayed(FIGURES[case.figure])(case, seed) for seed in range(repeats))
-    mean, low, high, truth = np.array([(one.mean, one.low, one.high, truth) for one, truth, *_ in drawn]).T
-    answers = [(answer[0], truth) for _, truth, *answer in drawn if answer]
+    return [_summary(case, outcomes) for outcomes in zip(*drawn, strict=True)]
+
+
+def _summary(case: Case, outcomes: Sequence[Outcome]) -> dict[str, float | str]:
+    mean, low, high = np.array([(one.interval.mean, one.interval.low, one.interval.high) for one in outcomes]).T
+    truth = np.array([one.truth for one in outcomes])
     counts = []
-    for answer, is_right in (("yes", lambda gain: gain > 0), ("no", lambda gain: gain < 0.01)):
-        given = [is_right(gain) for text, gain in answers if text == answer]
-        counts.append(f"{answer}: {sum(given)} of {len(given)} right")
+    for answer, is_right in (("yes", truth > 0), ("no", truth < 0.01)):
+        given = np.array([one.answer == answer for one in outcomes])
+        counts.append(f"{answer}: {(given & is_right).sum()} of {given.sum()} right")
     return {
+        "figure": outcomes[0].figure or case.figure,
         "mean": float(mean.mean()),
         "truth": float(truth.mean()),
         "width": float((high - low).mean()),
         "coverage": float(((low <= truth) & (truth <= high)).mean()),
-        "answers": ", ".join(counts) if answers else "",
+        "answers": ", ".join(counts) if outcomes[0].answer else "",
     }
 
 
-class _Population:
+class Population:
     """A source of samples of one synthetic data set or of one folder."""
 
     def __init__(self, case: Case, seed: int) -> None:
@@ -268,92 +286,93 @@ def join(one: TrainingSet, other: TrainingSet) -> TrainingSet:
     return replace(one, **arrays)
 
 
-def _correct(head: Head, data: TrainingSet, new: TrainingSet, seed: int) -> NDArray[np.bool_]:
+def correct_on(head: Head, data: TrainingSet, new: TrainingSet, seed: int) -> NDArray[np.bool_]:
     """Return which new samples a head predicts correctly that is tuned and fitted on a data set."""
     with quiet_single_threads():
         fitted = tune_and_fit(head, data, seed).estimator
     return scores_of(fitted, new.X, len(new.classes)).argmax(axis=1) == new.y
 
 
-def _accuracy(case: Case, seed: int) -> tuple[Interval, float]:
-    population = _Population(case, seed)
+def _accuracy(case: Case, seed: int) -> list[Outcome]:
+    population = Population(case, seed)
     data, new = population.draw(case.sizes), population.new()
     summary = cross_validate(case.head, data, 5, case.repeats, seed).summary
-    return summary.accuracy, float(_correct(case.head, data, new, seed).mean())
+    return [Outcome(summary.accuracy, float(correct_on(case.head, data, new, seed).mean()))]
 
 
-def _balanced(case: Case, seed: int) -> tuple[Interval, float]:
-    population = _Population(case, seed)
+def _balanced(case: Case, seed: int) -> list[Outcome]:
+    population = Population(case, seed)
     data, new = population.draw(case.sizes), population.new()
     summary = cross_validate(case.head, data, 5, case.repeats, seed).summary
-    hit = _correct(case.head, data, new, seed)
-    return summary.balanced_accuracy, float(np.mean([hit[new.y == label].mean() for label in np.unique(new.y)]))
+    hit = correct_on(case.head, data, new, seed)
+    return [
+        Outcome(summary.balanced_accuracy, float(np.mean([hit[new.y == label].mean() for label in np.unique(new.y)])))
+    ]
 
 
-def _difference(case: Case, seed: int) -> tuple[Interval, float]:
-    population = _Population(case, seed)
+def _difference(case: Case, seed: int) -> list[Outcome]:
+    population = Population(case, seed)
     data, new = population.draw(case.sizes), population.new()
     heads = case.head, make_head("centroid", {"shrink_threshold": None})
     one, other = (cross_validate(head, data, 5, case.repeats, seed) for head in heads)
-    truth = [float(_correct(head, data, new, seed).mean()) for head in heads]
-    return paired_difference(one, other, data.y, data.groups), truth[0] - truth[1]
+    truth = [float(correct_on(head, data, new, seed).mean()) for head in heads]
+    return [Outcome(paired_difference(one, other, data.y, data.groups), truth[0] - truth[1])]
 
 
-def _ungrouped(case: Case, seed: int) -> tuple[Interval, float]:
-    population = _Population(case, seed)
+def _ungrouped(case: Case, seed: int) -> list[Outcome]:
+    population = Population(case, seed)
     numbers, y, shared = population.groups(case.sizes)
     data = population.of_groups(numbers, y, shared)
     many = np.repeat(np.arange(len(y)), _NEW // len(y))
     new = population.of_groups(numbers[many], y[many], shared)
     alone = replace(data, groups=np.arange(len(data.y)))
     summary = cross_validate(case.head, alone, 5, case.repeats, seed).summary
-    return summary.accuracy, float(_correct(case.head, data, new, seed).mean())
+    return [Outcome(summary.accuracy, float(correct_on(case.head, data, new, seed).mean()))]
 
 
-def _by_source(case: Case, seed: int) -> tuple[Interval, float]:
+def _by_source(case: Case, seed: int) -> list[Outcome]:
     if case.images is None:
         return _accuracy(case, seed)
     images, rng = case.images, np.random.default_rng(seed)
     known = np.isin(images.sources, rng.permutation(np.unique(images.sources))[: case.n])
     data, new = (TrainingSet(images.X[at], images.y[at], images.sources[at], images.targets) for at in (known, ~known))
     summary = cross_validate(case.head, data, 5, case.repeats, seed).summary
-    return summary.accuracy, float(_correct(case.head, data, new, seed).mean())
+    return [Outcome(summary.accuracy, float(correct_on(case.head, data, new, seed).mean()))]
 
 
-def _test_part(case: Case, seed: int) -> tuple[Interval, float]:
-    population = _Population(case, seed)
+def _test_part(case: Case, seed: int) -> list[Outcome]:
+    population = Population(case, seed)
     sizes = case.sizes[:1] * (_TEST // case.sizes[0])
     data, test, new = population.draw(case.sizes), population.draw(sizes), population.new()
-    hit = _correct(case.head, data, join(test, new), seed)
-    return share_of(hit[: len(test.y)], test.groups), float(hit[len(test.y) :].mean())
+    hit = correct_on(case.head, data, join(test, new), seed)
+    return [Outcome(share_of(hit[: len(test.y)], test.groups), float(hit[len(test.y) :].mean()))]
 
 
-def _forecast(case: Case, seed: int, figure: str) -> tuple[Interval, float] | tuple[Interval, float, str]:
-    population = _Population(case, seed)
+def _forecast(case: Case, seed: int) -> list[Outcome]:
+    population = Population(case, seed)
     data, more, new = population.draw(case.sizes), population.draw(case.sizes), population.new()
     crossed = cross_validate(case.head, data, 5, case.repeats, seed)
     outlook = learning_curve(case.head, data, crossed, seed).outlook
     if outlook is None:
         raise SystemExit(f"{case.name}: too few samples for a forecast; give larger `--sizes`")
     both = join(data, more)
-    if figure == "forecast, repeated":
-        return outlook.at_twice, cross_validate(case.head, both, 5, case.repeats, seed).summary.accuracy.mean
-    later = float(_correct(case.head, both, new, seed).mean())
-    if figure == "forecast":
-        return outlook.at_twice, later
-    return outlook.gain, later - float(_correct(case.head, data, new, seed).mean()), outlook.answer
+    repeated = cross_validate(case.head, both, 5, case.repeats, seed).summary.accuracy.mean
+    now, later = (float(correct_on(case.head, known, new, seed).mean()) for known in (data, both))
+    return [
+        Outcome(outlook.at_twice, later, "forecast"),
+        Outcome(outlook.at_twice, repeated, "forecast, repeated"),
+        Outcome(outlook.gain, later - now, "gain", outlook.answer),
+    ]
 
 
-FIGURES: dict[str, Callable[[Case, int], tuple]] = {
+FIGURES: dict[str, Callable[[Case, int], list[Outcome]]] = {
     "accuracy": _accuracy,
     "balanced accuracy": _balanced,
     "difference": _difference,
     "ungrouped": _ungrouped,
     "by source": _by_source,
     "test part": _test_part,
-    "forecast": lambda case, seed: _forecast(case, seed, "forecast"),
-    "forecast, repeated": lambda case, seed: _forecast(case, seed, "forecast, repeated"),
-    "gain": lambda case, seed: _forecast(case, seed, "gain"),
+    "forecast": _forecast,
 }
 
 
