@@ -260,6 +260,14 @@ def test_all_figures_use_the_same_out_of_fold_predictions(fake, plates, head, op
     assert model.rejector.confidences.shape == confidence.shape
 
 
+def test_values_at_an_end_of_a_grid_are_reported(fake, plates):
+    found = fit(plates, "knn", params={"n_neighbors": [1, 3]}, runtime=fake.runtime).evaluation
+    assert found.params["n_neighbors"] == 3
+    assert found.notes[-1].startswith("knn: n_neighbors=3 is the largest of the given values, and has the highest")
+    found = fit(plates, "knn", params={"n_neighbors": 3}, runtime=fake.runtime).evaluation
+    assert not any("n_neighbors" in note for note in found.notes)
+
+
 def test_a_trend_needs_parts_of_several_sizes(fake, plates):
     """With two groups, each training part has a single group and cannot be divided."""
     found = fit(plates, group_by=r"P(0|1)", cv=2, runtime=fake.runtime).evaluation
