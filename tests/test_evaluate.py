@@ -423,6 +423,22 @@ def test_a_forecast_extrapolates_the_last_doubling():
     assert outlook.at_twice.high - outlook.at_twice.mean > min(now.high - now.mean, 1 - outlook.at_twice.mean - 1e-9)
 
 
+def test_forecasts_contain_the_accuracy_with_twice_as_many_samples():
+    """Of 40 intervals, at least 36 contain the accuracy on new samples, and the one of the next cross-validation."""
+    head = make_head("logreg", {"C": 0.1})
+    on_new, repeated = 0, 0
+    for seed in range(40):
+        every = training_set(2000 + 120, 3, 20, signal=0.35, seed=seed)
+        data, both, new = (every.part(np.arange(*ends)) for ends in ((0, 60), (0, 120), (120, 2120)))
+        at_twice = learning_curve(head, data, cross_validate(head, data, 5, 1, seed), seed).outlook.at_twice
+        with quiet_single_threads():
+            scores = scores_of(tune_and_fit(head, both, 0).estimator, new.X, 3)
+        on_new += at_twice.low <= (scores.argmax(axis=1) == new.y).mean() <= at_twice.high
+        repeated += at_twice.low <= cross_validate(head, both, 5, 1, seed).summary.accuracy.mean <= at_twice.high
+    assert on_new >= 36
+    assert repeated >= 36
+
+
 def test_half_of_the_errors_needs_enough_doublings():
     # Doublings gain 0.1, 0.07, 0.049: three of them remove 0.219 of an error of 0.438.
     assert _to_halve(100, 0.438, 0.1) == 700
