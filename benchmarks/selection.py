@@ -104,7 +104,7 @@ def _compare(case: Case, heads: list[Head], seed: int) -> tuple[_Drawn, _Drawn]:
         means = np.array([one.summary.accuracy.mean for one in some])
         best = int(means.argmax())
         others = [number for number in range(k) if number != best]
-        high = [paired_difference(some[other], some[best], data.y, data.groups).high for other in others]
+        high = [paired_difference(some[other], some[best], data.y, data.groups, k - 1).high for other in others]
         worse = [other for other, limit in zip(others, high, strict=True) if limit < 0]
         hits = [one.predicted == data.y[one.tested] for one in some]
         loss = float(means[best] - true[best])

@@ -89,6 +89,15 @@ def test_the_luck_of_the_choice_is_reported(fake, overlapping):
     assert compare(overlapping, ["quadrants"], ["knn"], runtime=fake.runtime).selection_bias == 0
 
 
+def test_differences_of_several_combinations_hold_together(fake, overlapping):
+    two = compare(overlapping, ["quadrants"], ["centroid", "logreg"], runtime=fake.runtime).rows
+    four = compare(overlapping, ["quadrants"], ["centroid", "logreg", "centroid", "logreg"], runtime=fake.runtime).rows
+    assert four[0].head == four[1].head == two[0].head
+    alone, among = two[1].difference_to_best, four[-1].difference_to_best
+    assert among.mean == alone.mean
+    assert among.low < alone.low < alone.high < among.high
+
+
 @pytest.mark.parametrize("size", [1, 5])
 def test_selection_bias_is_the_luck_of_the_best_of_equal_combinations(size):
     """Five combinations are correct on 70 % of the groups, independently: the best of them is only lucky."""

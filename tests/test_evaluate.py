@@ -27,6 +27,8 @@ from featx.evaluation.procedures import (
 from featx.evaluation.procedures.folds import Fold, Folds, make_folds
 from featx.evaluation.procedures.intervals import (
     corrected_resampled,
+    difference_of_shares,
+    difference_over_folds,
     effective_number,
     mean_of_shares,
     share_of,
@@ -300,6 +302,21 @@ def test_a_difference_that_is_the_same_in_each_fold_still_has_an_interval():
     grouped = paired_difference(one, one, data.y, np.arange(60) // 6)
     half = 1.959963984540054 * np.sqrt(1 / 12) / np.sqrt(12)
     assert (grouped.low, grouped.high) == pytest.approx((-half, half))
+
+
+@pytest.mark.parametrize("n_folds", [2, 5])
+def test_intervals_that_hold_together_are_wider(n_folds):
+    """The level of each of four intervals is 1 - 0.05 / 4."""
+    rng, groups = np.random.default_rng(0), np.arange(100)
+    hits, others = rng.random(100) < 0.8, rng.random(100) < 0.7
+    one, four = (difference_of_shares(hits, others, groups, n) for n in (1, 4))
+    wider = stats.norm.ppf(1 - 0.0125 / 2) / stats.norm.ppf(0.975)
+    assert four.mean == one.mean
+    assert four.high - four.low == pytest.approx(wider * (one.high - one.low))
+    scores, other_scores = rng.random(n_folds), rng.random(n_folds)
+    one, four = (difference_over_folds(scores, other_scores, 0.25, n) for n in (1, 4))
+    wider = stats.t.ppf(1 - 0.0125 / 2, n_folds - 1) / stats.t.ppf(0.975, n_folds - 1)
+    assert four.high - four.mean == pytest.approx(wider * (one.high - one.mean))
 
 
 def test_mean_of_shares_and_shrunken_intervals():

@@ -93,7 +93,7 @@ def test_no_view_is_a_training_row_where_its_image_is_scored(tuned):
     calibrate(head, {"C": 3.0}, data, crossed)
     learning_curve(head, data, crossed, 0)
     tune_and_fit(head, data, 0)
-    assert len(Recorder.calls) == 10 * (inner + 1) + 5 + 20 + inner
+    assert len(Recorder.calls) == 10 * (inner + 1) + 5 + 15 + inner
     for train, test in Recorder.calls:
         images = {int(value) for value in train}
         assert all(value == int(value) for value in test)  # only images are scored

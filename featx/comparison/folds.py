@@ -131,10 +131,10 @@ def _ranked(measured: Sequence[_Measured], notes: Sequence[str], seed: int) -> C
     ranked = sorted(measured, key=lambda item: -item.row.accuracy.mean)
     best = ranked[0]
     summary = best.crossed.summary
-    others = [
-        replace(item.row, difference_to_best=paired_difference(item.crossed, best.crossed, best.y, best.groups))
-        for item in ranked[1:]
-    ]
+    others = []
+    for item in ranked[1:]:
+        difference = paired_difference(item.crossed, best.crossed, best.y, best.groups, len(ranked) - 1)
+        others.append(replace(item.row, difference_to_best=difference))
     return Comparison(
         rows=(best.row, *others),
         n_images=len(best.y),

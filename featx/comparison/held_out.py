@@ -167,9 +167,10 @@ def _ranked(data: TrainingData, evaluated: Sequence[_Evaluated]) -> Comparison:
     ranked = sorted(evaluated, key=lambda item: -item.row.accuracy.mean)
     best, split = ranked[0], data.split
     of_test = data.groups[split.test]
-    others = [
-        replace(item.row, difference_to_best=difference_of_shares(item.hits, best.hits, of_test)) for item in ranked[1:]
-    ]
+    others = []
+    for item in ranked[1:]:
+        difference = difference_of_shares(item.hits, best.hits, of_test, len(ranked) - 1)
+        others.append(replace(item.row, difference_to_best=difference))
     part = "images of the test part" if split.is_own_test else "held-out images (groups are not divided)"
     return Comparison(
         rows=(best.row, *others),

@@ -39,7 +39,8 @@ class Combination:
     per_fold : tuple of float
         Accuracy of each fold of the first repetition, then of each fold of the second repetition, and so on.
     difference_to_best : Interval
-        Accuracy minus the accuracy of the best combination, paired by fold; 0 for the best combination.
+        Accuracy minus the accuracy of the best combination, paired by fold; 0 for the best combination. The intervals
+        of all combinations hold together with 95 % (Bonferroni).
     n_computed : int
         Number of images whose features were computed.
     extraction_seconds : float or None

@@ -69,6 +69,7 @@ def cross_validated_difference(
     per_fold: Sequence[float],
     other_per_fold: Sequence[float],
     test_to_train: float,
+    n_intervals: int = 1,
 ) -> Interval:
     """Return the difference of two accuracies by cross-validation on the same folds, with its interval.
 
@@ -82,11 +83,13 @@ def cross_validated_difference(
         Accuracies of each fold and repeat; a single value if there is one test part.
     test_to_train : float
         Number of test samples divided by the number of training samples.
+    n_intervals : int
+        Number of intervals that together are right with 95 %; see :func:`difference_of_shares`.
     """
-    pooled = difference_of_shares(hits, others, groups)
+    pooled = difference_of_shares(hits, others, groups, n_intervals)
     if len(per_fold) == 1:
         return pooled
-    return widen_interval(difference_over_folds(per_fold, other_per_fold, test_to_train), pooled)
+    return widen_interval(difference_over_folds(per_fold, other_per_fold, test_to_train, n_intervals), pooled)
 
 
 def effective_number(outcomes: NDArray[np.bool_] | NDArray[np.float64], groups: NDArray[np.int64]) -> float:
@@ -149,13 +152,17 @@ def corrected_resampled(scores: Sequence[float], test_to_train: float) -> Interv
     return Interval(mean, max(0.0, mean - half), min(1.0, mean + half))
 
 
-def difference_over_folds(scores: Sequence[float], others: Sequence[float], test_to_train: float) -> Interval:
+def difference_over_folds(
+    scores: Sequence[float], others: Sequence[float], test_to_train: float, n_intervals: int = 1
+) -> Interval:
     """Return the mean of ``scores - others`` over the same folds, and its interval; see :func:`corrected_resampled`."""
-    mean, half = _mean_and_half(np.subtract(scores, others), test_to_train)
+    mean, half = _mean_and_half(np.subtract(scores, others), test_to_train, n_intervals)
     return Interval(mean, mean - half, mean + half)
 
 
-def difference_of_shares(hits: NDArray[np.bool_], others: NDArray[np.bool_], groups: NDArray[np.int64]) -> Interval:
+def difference_of_shares(
+    hits: NDArray[np.bool_], others: NDArray[np.bool_], groups: NDArray[np.int64], n_intervals: int = 1
+) -> Interval:
     """Return the difference of two shares of the same samples, and its interval (Agresti and Min 2005).
 
     Half a sample is added to each of the four cells of the contingency table, so that the width of the interval is not
@@ -167,18 +174,28 @@ def difference_of_shares(hits: NDArray[np.bool_], others: NDArray[np.bool_], gro
         Whether each prediction of the first head, and of the second head, is correct.
     groups : ndarray of shape (n_samples,), int64
         Group number of each sample.
+    n_intervals : int
+        Number of intervals, of which this is one, that all contain their true values with a probability of 95 % (the
+        correction of Bonferroni).
     """
     n = effective_number(hits.astype(np.float64) - others, groups)
     better = (float((hits & ~others).mean()) * n + 0.5) / (n + 2)
     worse = (float((others & ~hits).mean()) * n + 0.5) / (n + 2)
-    half = _Z * math.sqrt((better + worse - (better - worse) ** 2) / (n + 2))
+    half = float(stats.norm.ppf(_upper(n_intervals))) * math.sqrt((better + worse - (better - worse) ** 2) / (n + 2))
     return Interval(float(hits.mean() - others.mean()), better - worse - half, better - worse + half)
 
 
-def _mean_and_half(scores: Sequence[float] | NDArray[np.float64], test_to_train: float) -> tuple[float, float]:
+def _upper(n_intervals: int) -> float:
+    """Return the probability below the upper limit of each of several intervals that hold together with 95 %."""
+    return 1 - 0.025 / n_intervals
+
+
+def _mean_and_half(
+    scores: Sequence[float] | NDArray[np.float64], test_to_train: float, n_intervals: int = 1
+) -> tuple[float, float]:
     n = len(scores)
     spread = math.sqrt((1 / n + test_to_train) * float(np.var(scores, ddof=1)))
-    return float(np.mean(scores)), float(stats.t.ppf(0.975, n - 1)) * spread
+    return float(np.mean(scores)), float(stats.t.ppf(_upper(n_intervals), n - 1)) * spread
 
 
 def widen_interval(resampled: Interval, pooled: Interval) -> Interval:

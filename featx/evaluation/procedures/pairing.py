@@ -11,7 +11,7 @@ from featx.evaluation.records.scores import Interval
 
 
 def paired_difference(
-    one: CrossValidated, other: CrossValidated, y: NDArray[np.int64], groups: NDArray[np.int64]
+    one: CrossValidated, other: CrossValidated, y: NDArray[np.int64], groups: NDArray[np.int64], n_intervals: int = 1
 ) -> Interval:
     """Return the difference of two accuracies, with a confidence interval from paired predictions.
 
@@ -21,6 +21,8 @@ def paired_difference(
         Cross-validations on the same samples and folds; the difference is ``one`` minus ``other``.
     y, groups : ndarray of shape (n_samples,), int64
         Class index and group number of each sample.
+    n_intervals : int
+        Number of differences whose intervals hold together with 95 %.
     """
     tested = one.tested
     y, groups = y[tested], groups[tested]
@@ -31,4 +33,5 @@ def paired_difference(
         one.summary.per_fold,
         other.summary.per_fold,
         1 / max(one.summary.n_folds - 1, 1),
+        n_intervals,
     )
