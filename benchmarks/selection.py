@@ -8,9 +8,10 @@ combination is fitted on the whole data set and evaluated on new samples. The co
 - luck: the loss, without the mean difference of all combinations (cross-validation fits on fewer samples, and all
   combinations are measured on the same samples);
 - stated: the luck that `featx compare` states;
-- sure: the data sets on which it states that all others are worse, and among these the ones on which the best
-  combination is the best on new samples;
-- not missed: the share of data sets on which no combination that is better on new samples is stated to be worse.
+- worse: the number of combinations that are stated to be worse than the best one (their interval lies below 0), and how
+  many of these are worse on new samples;
+- all right: the share of data sets on which every combination that is better on new samples than the best one is stated
+  to be possibly as good.
 
 Print a Markdown table, then JSON.
 """
@@ -49,9 +50,8 @@ class _Drawn(NamedTuple):
     loss: float
     luck: float
     stated: float
-    is_sure: bool
-    is_best: bool
-    misses: bool
+    n_worse: int
+    n_right: int
 
 
 def main() -> None:
@@ -71,19 +71,19 @@ def main() -> None:
             Case(f"{folder.name}, {n} images", (1,) * n, images=images_of(folder, None, Runtime(arguments.cache)))
             for folder in arguments.folders
         )
-    print_head("data set", "combinations", "loss", "luck", "stated", "sure", "not missed")
+    print_head("data set", "combinations", "loss", "luck", "stated", "worse", "all right")
     results = []
     for case in cases:
         both = Parallel(arguments.workers)(delayed(_compare)(case, heads, seed) for seed in range(arguments.repeats))
         for number, k in enumerate((len(heads), 2 * len(heads))):
             drawn = [one[number] for one in both]
-            loss, luck, stated, _, _, misses = np.mean(drawn, axis=0)
-            sure = [one for one in drawn if one.is_sure]
-            n_right = sum(one.is_best for one in sure)
+            loss, luck, stated, *_ = np.mean(drawn, axis=0)
+            n_worse, n_right = sum(one.n_worse for one in drawn), sum(one.n_right for one in drawn)
+            all_right = float(np.mean([one.n_right == one.n_worse for one in drawn]))
             result = {"case": case.name, "combinations": k, "loss": loss, "luck": luck, "stated": stated}
-            results.append({**result, "sure": len(sure), "right": n_right, "not_missed": 1 - misses})
+            results.append({**result, "worse": n_worse, "right": n_right, "all_right": all_right})
             figures = (f"{value:+.3f}" for value in (loss, luck, stated))
-            print_row(case.name, k, *figures, f"{len(sure)}, {n_right} right", f"{1 - misses:.3f}")
+            print_row(case.name, k, *figures, f"{n_worse}, {n_right} right", f"{all_right:.3f}")
     print_json(results)
 
 
@@ -112,9 +112,8 @@ def _compare(case: Case, heads: list[Head], seed: int) -> tuple[_Drawn, _Drawn]:
             loss,
             loss - float((means - true).mean()),
             selection_bias(hits, data.groups[some[0].tested], seed),
-            len(worse) == len(others),
-            bool(true[best] == true.max()),
-            any(true[other] > true[best] for other in worse),
+            len(worse),
+            sum(bool(true[other] <= true[best]) for other in worse),
         )
 
     return judged(len(heads)), judged(2 * len(heads))
