@@ -36,6 +36,9 @@ _INNER_FOLDS = 3
 _ONE_SPLIT_PARTS = 4
 _MOST_FOR_ALL = 10_000
 """Maximum number of samples for which every value of a grid is tried."""
+_LEAST_SAMPLES = 2
+"""Number of samples that a value at or beyond an end of a grid must predict better, so that a chance difference of one
+sample is no reason to go on."""
 
 
 @dataclass(frozen=True)
@@ -224,27 +227,28 @@ def _try_beyond(
 ) -> Plan[tuple[dict[str, Any], tuple[str, ...]]]:
     """Return the best candidate, after trying values beyond the ends of the grid, and remarks on these ends.
 
-    A value at an end of a grid counts only if its accuracy is higher than that of the next value inside: if both are
-    equal, there is nothing to gain beyond the end.
+    A value counts as better than the next value inside only if it predicts more than two samples better. If both are as
+    good, there is nothing to gain beyond the end.
     """
     tried = [tuple(params.values()) for params in search.candidates[: len(means)]]
     best = int(np.argmax(means))  # ties: the first candidate, which is the most regularised
     params, accuracy = dict(search.candidates[best]), means[best]
     n_train = min(len(split.train) for split in search.splits)
+    least = _LEAST_SAMPLES / sum(len(split.test) for split in search.splits)
     notes: list[str] = []
     for name in head.grid:
         end = head.end_of(name, params[name], n_train)
         if end is None:
             continue
         inner = tuple({**params, name: end.inner}.values())
-        if inner in tried and means[tried.index(inner)] >= accuracy:
+        if inner in tried and accuracy <= means[tried.index(inner)] + least:
             continue
         last, increases = params[name], True
         for value in end.further:
             one = replace(search, candidates=[{**params, name: value}])
             results = yield from _try_all(head, one, False, lambda done, total: None)
             (mean,) = _means(results, tally)
-            increases = mean > accuracy
+            increases = mean > accuracy + least
             if not increases:
                 break
             params, accuracy = {**params, name: value}, mean
