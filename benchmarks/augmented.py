@@ -51,7 +51,7 @@ def main() -> None:
     parser.add_argument("--made", action="store_true", help="add the made sets of heads and cells")
     parser.add_argument("--originals", type=int, default=200)
     parser.add_argument("--versions", type=int, default=10)
-    parser.add_argument("--augmenters", default=",".join(_AUGMENTERS))
+    parser.add_argument("--augmenters", default=",".join(AUGMENTERS))
     parser.add_argument("--settings", default=",".join(_SETTINGS))
     parser.add_argument("--no-accuracy", action="store_true", help="leave out the accuracies")
     arguments = parser.parse_args()
@@ -59,7 +59,7 @@ def main() -> None:
         (folder.name, read_originals(folder, arguments.originals)) for folder in arguments.folders
     ]
     if arguments.made:
-        sets += [(name, make(arguments.originals)) for name, make in _MADE.items()]
+        sets += [(name, make(arguments.originals)) for name, make in MADE.items()]
     names = ("precision", "recall", "groups found", "true groups", "originals alone")
     print_head("data set", "augmenter", "settings", "images", *names)
     results = []
@@ -70,7 +70,7 @@ def main() -> None:
             for setting in arguments.settings.split(","):
                 with tempfile.TemporaryDirectory() as scratch:
                     folder = Path(scratch) / "set"
-                    augment = _AUGMENTERS[augmenter](setting == "strong")
+                    augment = AUGMENTERS[augmenter](setting == "strong")
                     make_set(originals, folder, augment, arguments.versions)
                     found = measure(folder, Runtime(Path(scratch) / "cache"), alone is not None)
                 row = {"set": name, "augmenter": augmenter, "settings": setting, **found, "originals alone": alone}
@@ -165,7 +165,7 @@ def _keras(strong: bool) -> Augmenter:
     )
 
     def augment(pixels: Pixels, rng: np.random.Generator) -> Pixels:
-        return _clipped(generator.random_transform(pixels.astype(np.float32), seed=int(rng.integers(1 << 31))))
+        return clipped(generator.random_transform(pixels.astype(np.float32), seed=int(rng.integers(1 << 31))))
 
     return augment
 
@@ -223,10 +223,10 @@ def _roboflow(strong: bool) -> Augmenter:
         hue, saturation, value = np.moveaxis(np.asarray(image.convert("HSV")).astype(np.float32), 2, 0)
         hue = (hue + within(15) * 255 / 360) % 256
         hsv = np.stack([hue, saturation * (1 + within(0.25)), value], axis=2)
-        image = Image.fromarray(_clipped(hsv), "HSV").convert("RGB")
+        image = Image.fromarray(clipped(hsv), "HSV").convert("RGB")
         image = ImageEnhance.Brightness(image).enhance(1 + within(0.2))
         exposed = 255 * (np.asarray(image) / 255.0) ** (1 - within(0.1))
-        image = Image.fromarray(_clipped(exposed)).filter(ImageFilter.GaussianBlur(float(rng.uniform(0, 1.2)) * factor))
+        image = Image.fromarray(clipped(exposed)).filter(ImageFilter.GaussianBlur(float(rng.uniform(0, 1.2)) * factor))
         noisy = np.asarray(image).copy()
         speckled = rng.random(noisy.shape[:2]) < 0.02 * factor * rng.random()
         noisy[speckled] = rng.integers(0, 256, (int(speckled.sum()), 1))
@@ -248,7 +248,7 @@ def _roboflow(strong: bool) -> Augmenter:
     return augment
 
 
-_AUGMENTERS: dict[str, Callable[[bool], Augmenter]] = {
+AUGMENTERS: dict[str, Callable[[bool], Augmenter]] = {
     "keras": _keras,
     "albumentations": _albumentations,
     "roboflow": _roboflow,
@@ -283,7 +283,7 @@ def _head(rng: np.random.Generator, has_tumour: bool) -> tuple[str, Pixels]:
         spot = np.hypot(u - cu, v - cv) / rng.uniform(0.06, 0.13) + 0.25 * coarse
         image = np.where(spot < 1, 185 + 15 * fine, image)
     image = ndimage.gaussian_filter(image, 0.8) + rng.normal(0, 4, image.shape)
-    return "tumour" if has_tumour else "none", np.repeat(_clipped(image)[:, :, None], 3, axis=2)
+    return "tumour" if has_tumour else "none", np.repeat(clipped(image)[:, :, None], 3, axis=2)
 
 
 def make_cells(n: int) -> list[tuple[str, Pixels]]:
@@ -318,13 +318,13 @@ def _cell(rng: np.random.Generator, kind: int) -> tuple[str, Pixels]:
         nucleus = np.maximum(nucleus, 1 / (1 + np.exp((shape - 1) * 10)))
     image += nucleus[:, :, None] * (np.array([110, 70, 150]) + 15 * wobble[:, :, None] - image) * 0.9
     image = ndimage.gaussian_filter(image, (0.9, 0.9, 0)) + rng.normal(0, 3, image.shape)
-    return ("lymphocyte", "monocyte", "eosinophil", "neutrophil")[kind], _clipped(image)
+    return ("lymphocyte", "monocyte", "eosinophil", "neutrophil")[kind], clipped(image)
 
 
-_MADE: dict[str, Callable[[int], list[tuple[str, Pixels]]]] = {"heads": make_heads, "cells": make_cells}
+MADE: dict[str, Callable[[int], list[tuple[str, Pixels]]]] = {"heads": make_heads, "cells": make_cells}
 
 
-def _clipped(values: NDArray[Any]) -> Pixels:
+def clipped(values: NDArray[Any]) -> Pixels:
     return np.clip(np.rint(values), 0, 255).astype(np.uint8)
 
 
