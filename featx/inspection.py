@@ -14,14 +14,16 @@ from numpy.typing import NDArray
 
 from featx.arguments import checked
 from featx.contrast import Indistinct, find_blank
-from featx.dataset import find_versions, scan
+from featx.dataset import scan
 from featx.duplicates import (
     detail_measure,
     drop_dominating_groups,
+    find_named_versions,
     find_near_duplicates,
     find_recordings,
     group_pairs,
     recording_numbers,
+    thumbnail_similarity,
 )
 from featx.extraction import TooDarkError, stop_if_too_dark
 from featx.lookup import notice_own_folders
@@ -64,7 +66,8 @@ class Inspection:
     recordings : tuple of tuple of str
         Frames of each recording, recognised by names that declare a recording or by numbered names of similar images.
     versions : tuple of tuple of str
-        Augmented versions of one image, recognised by their names.
+        Versions of one image, recognised by their names: as for ``fit``, but without features, so that the versions
+        must be similar by their thumbnails.
     duplicate_conflicts : tuple of tuple of str
         Groups of duplicates with different labels: at least one label of a group is certainly wrong.
     near_duplicate_conflicts : tuple of tuple of str
@@ -295,12 +298,16 @@ class _DatasetReader:
         same = [(first[row], i) for i, row in enumerate(rows)]
         signatures = np.stack(self._signatures)
         sample_ids = [sample.sample_id for sample in self.samples]
-        recordings, versions = find_recordings(sample_ids, signatures[rows]), find_versions(sample_ids)
+        shown = signatures[rows]
+        recordings = find_recordings(sample_ids, shown)
+        labels = [sample.label for sample in self.samples]
+        similarities = [thumbnail_similarity(shown)]
+        versions = find_named_versions(sample_ids, labels, recordings, np.array(rows), similarities)
         together = [*recordings, *versions]
         group_of = recording_numbers(together, len(rows))
         mark = group_of[[first[row] for row in range(len(signatures))]]
         pairs = [(first[one], first[other]) for one, other in self._near(signatures, mark, progress)]
-        pairs, too_alike = drop_dominating_groups([sample.label for sample in self.samples], pairs, together)
+        pairs, too_alike = drop_dominating_groups(labels, pairs, together)
         self.too_alike = tuple(too_alike)
         apart = [(one, other) for one, other in pairs if group_of[one] != group_of[other]]
         near = [group for group in group_pairs(len(rows), [*same, *apart]) if len({rows[i] for i in group}) > 1]

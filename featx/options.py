@@ -311,6 +311,11 @@ class SplitOptions(Options):
         "of the file name), a column of the manifest, camera, day, or a regular expression (same "
         "match in the path).",
     )
+    group_versions: bool = option(
+        True,
+        "Keep flipped, rotated, copied and other versions of one image together, which are recognised by their file "
+        "names.",
+    )
     seed: int = option(0, "Random seed of the splits, of the head and of the training.")
 
 

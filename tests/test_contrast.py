@@ -17,7 +17,7 @@ from featx.evaluation.procedures import split_train_val_test
 from featx.extraction import extract
 from featx.finetuning import extract_and_split
 from featx.fitting import fit
-from featx.options import FeatureOptions, RunOptions
+from featx.options import FeatureOptions, RunOptions, SplitOptions
 from featx.rendering import extraction_lines, inspection_lines
 
 
@@ -125,7 +125,7 @@ def test_training_reports_them_too(fake, images):
         placeholder(images / "blue" / f"missing-{text}.png", text)
     lines = []
     runtime = replace(fake.runtime, notice=lines.append)
-    data = extract_and_split(images, "quadrants", FeatureOptions(), RunOptions(), None, 0, runtime)
+    data = extract_and_split(images, "quadrants", FeatureOptions(), RunOptions(), SplitOptions(), runtime)
     assert data.notes[0].startswith("3 different files have equal features: blue/missing-a.png")
     assert data.notes[0] in lines
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from featx.dataset import find_versions, original_stem
+from featx.dataset import find_versions, original_stem, stem_without_change
 
 HASH = "6c1e2b7a90f04c55a0b1d3e7c2f4a68"
 UUID = "0b8f4c52-5f0e-4a3c-9d2e-6f1a7b8c9d0"
@@ -24,6 +24,33 @@ UUID = "0b8f4c52-5f0e-4a3c-9d2e-6f1a7b8c9d0"
 )
 def test_names_that_tools_give(name, original):
     assert original_stem(name) == original
+
+
+@pytest.mark.parametrize(
+    ("name", "rest"),
+    [
+        ("img_12_flip", "img_12"),
+        ("img_12_flip_2", "img_12"),
+        ("rose_rot_90_3", "rose"),
+        ("rose.flip-ROT90deg", "rose"),
+        ("aug_rose", "rose"),
+        ("rot90_rose", "rose"),
+        ("__rose", "rose"),
+        ("rose - Copy", "rose"),
+        ("rose - Copy (2)", "rose"),
+        ("rose (copy 2)", "rose"),
+        ("rose_copy_flip", "rose"),
+    ],
+)
+def test_words_for_a_change_are_removed_from_names(name, rest):
+    assert stem_without_change(name) == rest
+
+
+@pytest.mark.parametrize(
+    "name", ["photocopy", "copy 2", "rose_2", "aug12_0", "flip_", "_", "IMG_0012", "august_1", "x" * 300]
+)
+def test_other_names_do_not_change(name):
+    assert stem_without_change(name) == name
 
 
 def found(*sample_ids: str) -> list[set[str]]:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from conftest import save_image
 from PIL import Image, ImageEnhance
-from test_inspection import scene
+from test_inspection import scene, versions_of_scenes
 
 from featx.duplicates import (
     comparison,
@@ -319,7 +319,7 @@ def test_every_image_is_its_own_group(fake, scenes):
     assert found.numbers.tolist() == list(range(40))
     assert found.to_dict() == {
         "n_groups": 40, "n_duplicates": 0, "n_near_duplicates": 0, "n_recordings": 0, "n_frames": 0, "n_versions": 0,
-        "n_originals": 0, "n_named": 0, "too_alike": [],
+        "n_originals": 0, "group_versions": True, "version_examples": [], "n_named": 0, "too_alike": [],
     }  # fmt: skip
 
 
@@ -339,6 +339,29 @@ def test_versions_by_name_are_one_group_whatever_their_content(fake, scenes):
     found, groups = grouped(fake, scenes)
     assert groups == [names]
     assert (found.to_dict()["n_versions"], found.to_dict()["n_originals"]) == (3, 1)
+
+
+def test_versions_with_similar_names_are_one_group_if_they_are_alike(fake, tmp_path):
+    for form in (lambda i, v: f"{chr(97 + i)}-v{v}.png", lambda i, v: f"_{i}_{(i * 7919 + v * 3571) % 9973}.jpeg"):
+        folder = tmp_path / form(0, 0)
+        versions_of_scenes(folder, form)
+        found, groups = grouped(fake, folder)
+        assert {frozenset(names) for names in groups} == {
+            frozenset(f"a/{form(i, v)}" for v in range(3)) for i in range(20)
+        }
+        summary = found.to_dict()
+        assert (summary["n_versions"], summary["n_originals"], summary["group_versions"]) == (60, 20, True)
+        assert any(set(summary["version_examples"][0]) <= set(names) for names in groups)
+
+
+def test_names_are_not_used_if_they_are_not_wanted(fake, scenes):
+    for number in range(3):
+        scene(scenes / "a" / f"rose_jpg.rf.{number:032x}.png", 100 + number)
+    table = extract(scenes, "quadrants", runtime=fake.runtime)
+    assert len(group_table(table, None, fake.runtime).versions) == 1
+    found = group_table(table, None, fake.runtime, group_versions=False)
+    assert (found.versions, found.to_dict()["group_versions"]) == ((), False)
+    assert found.numbers.tolist() == list(range(43))
 
 
 def test_named_groups_and_duplicates_are_joined(fake, scenes):

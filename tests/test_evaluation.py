@@ -207,6 +207,9 @@ def test_any_value_is_accepted_or_rejected_with_an_error(either, tmp_path):
         ("views.difference", None, "the accuracy without views or the difference is missing"),
         ("groups.duplicate_conflicts", [["a"]], "an entry of duplicate_conflicts does not name two images"),
         ("groups.near_duplicate_conflicts", None, r"near_duplicate_conflicts is None; expected a list"),
+        ("groups.version_examples", [["a"]], "an example of versions does not name two images"),
+        ("groups.version_examples", [["a", 1]], "groups.version_examples contains 1; all its values must be strings"),
+        ("groups.group_versions", 1, "groups.group_versions is 1; expected true or false"),
         (
             "params",
             {"C": []},

@@ -33,7 +33,7 @@ from featx.errors import (
 from featx.evaluation.procedures import split_train_val_test
 from featx.finetuning import extract_and_split, fit_head, with_features_of
 from featx.heads import make_head
-from featx.options import FeatureOptions, RunOptions
+from featx.options import FeatureOptions, RunOptions, SplitOptions
 from featx.runtime import Runtime
 from featx.training import TrainingConfig
 
@@ -563,7 +563,7 @@ def test_the_error_names_the_network_as_the_user_did(stripes: Path, network: Pat
 
 
 def test_another_backbone_has_the_same_split(fake: Any, images: Path) -> None:
-    first = extract_and_split(images, "quadrants", FeatureOptions(), RunOptions(), None, 0, fake.runtime)
+    first = extract_and_split(images, "quadrants", FeatureOptions(), RunOptions(), SplitOptions(), fake.runtime)
     other = with_features_of(first, "quadrants", FeatureOptions(resize="squash"))
     assert (other.table.spec.resize, first.table.spec.resize) == ("squash", "crop")
     assert other.split is first.split

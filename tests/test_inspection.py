@@ -28,6 +28,20 @@ def scene(path, seed: int, side: int = 96) -> Image.Image:
     return image
 
 
+def versions_of_scenes(folder, name, n: int = 20, seed: int = 0):
+    """Write three versions, shifted, brighter and noisy, of each of ``n`` scenes of class a: ``name(i, v)``."""
+    for i in range(n):
+        whole = np.asarray(scene(folder / "whole.png", 1000 + i + seed, 104)).astype(float)
+        for v in range(3):
+            rng = np.random.default_rng([i, v])
+            y, x = rng.integers(0, 9, 2)
+            changed = whole[y : y + 96, x : x + 96] * (1, 0.9, 1.1)[v] + rng.normal(0, 6, (96, 96, 3))
+            path = folder / "a" / name(i, v)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(changed.clip(0, 255).astype(np.uint8)).save(path)
+    (folder / "whole.png").unlink()
+
+
 @pytest.fixture
 def scenes(tmp_path):
     """Return a folder of two classes, 12 different scenes each."""
@@ -104,9 +118,22 @@ def test_versions_are_reported_and_are_not_near_duplicates(scenes):
     assert found.near_duplicates == ()
     lines = inspection_lines(found.to_dict())
     assert (
-        "versions   augmented versions of one image, recognised by their names: "
-        "a/rose.png, a/rose_bright.png, a/rose_dark_2.png"
+        "versions   versions of one image, recognised by their names: a/rose.png, a/rose_bright.png, a/rose_dark_2.png"
     ) in lines
+
+
+def test_versions_with_similar_names_are_reported_if_they_are_alike(scenes):
+    words = ("clahe", "plain", "sepia")
+    versions_of_scenes(scenes, lambda i, v: f"{words[v]}-{chr(97 + i)}.png")
+    expected = tuple(tuple(f"a/{word}-{chr(97 + i)}.png" for word in words) for i in range(20))
+    assert inspect(scenes).versions == expected
+
+
+def test_images_with_similar_names_that_differ_are_not_versions(scenes):
+    for i in range(20):
+        for v in range(3):
+            scene(scenes / "a" / f"plate{chr(97 + i)}-well{v}.png", 1000 + 3 * i + v)
+    assert inspect(scenes).versions == ()
 
 
 def test_a_near_duplicate_of_two_duplicates_is_in_the_second_list_of_conflicts(scenes):

@@ -69,6 +69,23 @@ def test_both_accuracies_are_shown_if_images_are_grouped(fake, tmp_path):
     assert ungrouped.endswith("32 duplicates would be split between training and test (32 images in 16 groups)")
 
 
+def test_names_by_which_versions_were_recognised(model):
+    values = model.evaluation.to_dict()
+    names = [["a/aug_1_77.jpg", "a/aug_1_802.jpg"], ["b/x.jpg", "b/x_flip.jpg"]]
+    found = {"n_versions": 1200, "n_originals": 200, "group_versions": True, "version_examples": names}
+
+    def line_of(groups):
+        lines = evaluation_lines(values | {"groups": values["groups"] | groups})
+        return [text for text in lines if text.startswith("versions")]
+
+    assert line_of(found) == [
+        "versions   1,200 versions of 200 images, recognised by names such as a/aug_1_77.jpg and a/aug_1_802.jpg; "
+        "b/x.jpg and b/x_flip.jpg   If these are different images, use: --no-group-versions"
+    ]
+    assert line_of({"n_versions": 0}) == []
+    assert line_of({"group_versions": False}) == ["versions   not recognised by file names, as requested"]
+
+
 def test_lines_of_groups_and_group_hints(model):
     groups = {"n_duplicates": 1, "n_near_duplicates": 412, "n_frames": 90, "n_recordings": 1, "n_named": 2}
     groups |= {"n_versions": 6, "n_originals": 2}

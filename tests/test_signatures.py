@@ -106,7 +106,7 @@ def calls_of_fit(at: Place) -> Calls:
         {"features": at.table, "head": GaussianNB(), "cv": 3, "repeats": 2, "class_weight": None, **at.how},
         {"features": at.table, "head": "knn", "params": {"n_neighbors": [1, 3]}, "views": 1, "seed": 3, **at.how},
         {"features": str(at.data), "backbone": "quadrants", "class_weight": "balanced", **at.how},
-        {"features": at.manifest, "head": "mlp", "hidden": [4], "group_by": "plate", **data},
+        {"features": at.manifest, "head": "mlp", "hidden": [4], "group_by": "plate", "group_versions": False, **data},
         {
             "features": at.data,
             "backbone": str(save(at.new("net.onnx"))),
@@ -124,7 +124,7 @@ def calls_of_compare(at: Place) -> Calls:
         {**base, "data": str(at.data), "poolings": ["avg", "max", "flatten"], "repeats": 2},
         {**base, "heads": ["ridge"], "class_weight": "balanced"},
         {**base, "heads": [GaussianNB()], "resizes": ["pad", "crop", "squash"], "sizes": [None, 16], "seed": 1},
-        {**base, **COLUMNS, "data": at.manifest, "group_by": "plate"},
+        {**base, **COLUMNS, "data": at.manifest, "group_by": "plate", "group_versions": False},
     ]
 
 
@@ -183,7 +183,7 @@ def calls_of_finetune(at: Place, network: Path) -> Calls:
             "output": output, "overwrite": True,
         },
         {**base, **COLUMNS, "data": at.manifest, "group_by": "plate", "trunk_cache": False, "optimizer": "adam"},
-        {**base, "optimizer": "rmsprop"},
+        {**base, "optimizer": "rmsprop", "group_versions": False},
     ]  # fmt: skip
 
 

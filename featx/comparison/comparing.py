@@ -25,6 +25,7 @@ from featx.options import (
     FoldOptions,
     LabelBy,
     RunOptions,
+    SplitOptions,
     check_ranges,
 )
 from featx.output import OutputFile
@@ -42,6 +43,7 @@ def compare(
     resizes: Sequence[Resize] = ("crop",),
     sizes: Sequence[int | None] = (None,),
     group_by: str | None = None,
+    group_versions: bool = True,
     cv: int = 5,
     repeats: int = 1,
     class_weight: ClassWeight | None = None,
@@ -84,7 +86,7 @@ def compare(
         Values of ``pooling`` and ``resize``; see :func:`featx.extract`.
     sizes : sequence of (int or None)
         Input sizes in pixels; None for the usual size of each backbone.
-    group_by, cv, repeats, class_weight, seed
+    group_by, group_versions, cv, repeats, class_weight, seed
         As for :func:`featx.fit`. The groups are found with the features of the first combination and used for all.
     scratch : bool
         Also train a small network from random weights.
@@ -134,14 +136,15 @@ def compare(
         views_policy(augment, views)
         _check_trained(cv, repeats, options)
         trained = NetworksToTrain(scratch, unfreeze, augment, views, class_weight)
+        splitting = SplitOptions(group_by, group_versions, seed)
         drawn = None if curves is None else OutputFile(Path(curves), (".png",), overwrite, "curves", [Path(data)])
-        return compare_on_held_out(Path(data), variants, made, trained, group_by, seed, drawn, options, run, runtime)
+        return compare_on_held_out(Path(data), variants, made, trained, splitting, drawn, options, run, runtime)
     if curves is not None or augment is not None or views:
         raise EvaluationError(
             "`curves`, `augment` and `views` apply only to trained networks; add `scratch=True` or `unfreeze=N`, or "
             "leave them out"
         )
-    return compare_on_folds(data, variants, made, group_by, (cv, repeats, seed), options, run, runtime)
+    return compare_on_folds(data, variants, made, group_by, group_versions, (cv, repeats, seed), options, run, runtime)
 
 
 def _check_trained(cv: int, repeats: int, options: FeatureOptions) -> None:

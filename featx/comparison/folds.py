@@ -39,6 +39,7 @@ def compare_on_folds(
     variants: Sequence[FeatureVariant],
     heads: Sequence[Head],
     group_by: str | None,
+    group_versions: bool,
     folds: tuple[int, int, int],
     options: FeatureOptions,
     run: RunOptions,
@@ -53,6 +54,7 @@ def compare_on_folds(
         Feature options to compare. The groups are found with the features of the first variant.
     heads : sequence of Head
     group_by : str or None
+    group_versions : bool
     folds : tuple of int
         Number of folds, number of repetitions, and random seed.
     options : FeatureOptions
@@ -67,7 +69,7 @@ def compare_on_folds(
         return compute_table(data, variant.backbone, chosen, run, check=check, runtime=runtime)
 
     first = extracted(variants[0])
-    grouping = group_table(first, group_by, runtime)
+    grouping = group_table(first, group_by, runtime, group_versions)
     for note in grouping.notes():
         runtime.notice(note)
     measured: list[_Measured] = []

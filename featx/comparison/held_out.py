@@ -16,7 +16,7 @@ from featx.evaluation import Interval
 from featx.evaluation.procedures import difference_of_shares
 from featx.finetuning import JudgedHead, extract_and_split, fit_head, train_network, with_features_of
 from featx.heads import Head, make_head
-from featx.options import DEFAULT_HEAD, ClassWeight, FeatureOptions, RunOptions, TrainOptions
+from featx.options import DEFAULT_HEAD, ClassWeight, FeatureOptions, RunOptions, SplitOptions, TrainOptions
 from featx.output import OutputFile
 from featx.runtime import Runtime
 from featx.training import (
@@ -79,8 +79,7 @@ def compare_on_held_out(
     variants: Sequence[FeatureVariant],
     heads: Sequence[Head],
     trained: NetworksToTrain,
-    group_by: str | None,
-    seed: int,
+    splitting: SplitOptions,
     curves: OutputFile | None,
     options: FeatureOptions,
     run: RunOptions,
@@ -88,7 +87,7 @@ def compare_on_held_out(
 ) -> Comparison:
     """Fit heads and train networks on one part, and evaluate them on a held-out part; see :func:`featx.compare`."""
     first_variant = variants[0]
-    first = extract_and_split(data, first_variant.backbone, first_variant.of(options), run, group_by, seed, runtime)
+    first = extract_and_split(data, first_variant.backbone, first_variant.of(options), run, splitting, runtime)
     if curves is not None:
         curves.refuse_inputs(Path(image.address) for image in first.images)
     evaluated: list[_Evaluated] = []

@@ -12,7 +12,7 @@ from featx.dataset.scan import (
     stop_if_packed,
 )
 from featx.dataset.splits import exact_split_name
-from featx.dataset.versions import find_versions, original_stem
+from featx.dataset.versions import find_versions, original_stem, stem_without_change
 
 __all__ = [
     "Dataset",
@@ -26,5 +26,6 @@ __all__ = [
     "scan_files",
     "scan_list",
     "scan_unlabelled",
+    "stem_without_change",
     "stop_if_packed",
 ]

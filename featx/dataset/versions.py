@@ -18,6 +18,7 @@ _CHANGE = re.compile(
     r"\d*(deg)?"
 )
 _NUMBER = re.compile(r"\d{1,4}(deg)?")
+_COPY = re.compile(r"(?i)(.+?)[-_ (]+(?:copy|copie|kopie|copia)[_ ]?(?:\d{1,4}|\(\d{1,4}\))?\)?")
 _BETWEEN_WORDS = "_-. "
 _LONGEST = 255
 """Maximum number of characters in a file name; a manifest may contain longer names, which no file has."""
@@ -47,6 +48,49 @@ def original_stem(name: str) -> str | None:
     """
     found = (_ROBOFLOW.fullmatch(name) or _AUGMENTOR.fullmatch(name)) if len(name) <= _LONGEST else None
     return None if found is None else found[1]
+
+
+def stem_without_change(name: str) -> str:
+    """Return a name without the words for a change or a copy at its beginning and end; any other name unchanged.
+
+    Parameters
+    ----------
+    name : str
+        File name without the folder and the ending.
+
+    Examples
+    --------
+    >>> stem_without_change("img_12_flip_2"), stem_without_change("aug_rose"), stem_without_change("rose - Copy (2)")
+    ('img_12', 'rose', 'rose')
+    """
+    while len(name) <= _LONGEST:
+        copied = _COPY.fullmatch(name)
+        shorter = copied[1] if copied else _without_last_change(name) or _without_first_change(name)
+        if shorter is None:
+            break
+        name = shorter
+    return name
+
+
+def _without_first_change(name: str) -> str | None:
+    """Return a name without its first word, if this is a word for a change or empty; None for another name."""
+    at = min((found for mark in _BETWEEN_WORDS if (found := name.find(mark)) >= 0), default=-1)
+    word, rest = name[: max(at, 0)].lower(), name[at + 1 :].lstrip(_BETWEEN_WORDS)
+    may_be_number = word[-1:].isdigit() and not any(map(str.isalpha, rest))  # as in aug12_0
+    is_change = not word or _CHANGE.fullmatch(word)
+    return rest if at >= 0 and rest and is_change and not may_be_number else None
+
+
+def _without_last_change(name: str) -> str | None:
+    """Return a name without the last word for a change and the numbers after it; None if there is no such word."""
+    while (at := max(map(name.rfind, _BETWEEN_WORDS))) > 0 and (rest := name[:at].rstrip(_BETWEEN_WORDS)):
+        word = name[at + 1 :].lower()
+        if _CHANGE.fullmatch(word):
+            return rest
+        if not _NUMBER.fullmatch(word):
+            return None
+        name = rest
+    return None
 
 
 def find_versions(sample_ids: Sequence[str]) -> list[list[int]]:

@@ -4,6 +4,7 @@ from featx.duplicates.conflicts import find_conflicts
 from featx.duplicates.grouping import (
     Grouping,
     drop_dominating_groups,
+    find_named_versions,
     group_samples,
     group_table,
     join_groups,
@@ -11,6 +12,7 @@ from featx.duplicates.grouping import (
 from featx.duplicates.measures import detail_measure, feature_measure
 from featx.duplicates.near import find_near_duplicates
 from featx.duplicates.recordings import find_recordings, make_frame_name, recording_numbers, recording_of
+from featx.duplicates.similar_names import feature_similarity, find_similar_names, thumbnail_similarity
 from featx.duplicates.union_find import group_pairs
 
 __all__ = [
@@ -18,9 +20,12 @@ __all__ = [
     "detail_measure",
     "drop_dominating_groups",
     "feature_measure",
+    "feature_similarity",
     "find_conflicts",
+    "find_named_versions",
     "find_near_duplicates",
     "find_recordings",
+    "find_similar_names",
     "group_pairs",
     "group_samples",
     "group_table",
@@ -28,4 +33,5 @@ __all__ = [
     "make_frame_name",
     "recording_numbers",
     "recording_of",
+    "thumbnail_similarity",
 ]

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import functools
-import itertools
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,13 @@ from featx.duplicates.keeping import KeptComparison
 from featx.duplicates.measures import feature_measure
 from featx.duplicates.near import find_near_duplicates
 from featx.duplicates.recordings import find_recordings, recording_numbers
+from featx.duplicates.similar_names import (
+    Similarity,
+    examples_of_names,
+    feature_similarity,
+    find_similar_names,
+    thumbnail_similarity,
+)
 from featx.duplicates.union_find import UnionFind, group_pairs
 from featx.group_hints import read_groups, unnamed_note
 from featx.runtime import Runtime
@@ -42,11 +49,15 @@ class Grouping:
     recordings : tuple of tuple of int
         Positions of the frames of each recording.
     versions : tuple of tuple of int
-        Positions of the augmented versions of one image, recognised by their names.
+        Positions of the versions of one image, recognised by their names; see :func:`find_named_versions`.
+    version_examples : tuple of (str, str)
+        For up to three forms of names, the sample ids of two versions of one image.
     n_named : int
         Number of groups named by the data set or the user.
     too_alike : tuple of str
         Classes with a group of apparent near-duplicates that is too large to be plausible and was therefore not merged.
+    group_versions : bool
+        Whether versions of one image were to be recognised by their names.
     group_by : str or None
         The parameter ``group_by`` that named the groups; None if the data set named them.
     names : tuple of (str or None)
@@ -61,13 +72,15 @@ class Grouping:
     near: tuple[tuple[int, int], ...]
     recordings: tuple[tuple[int, ...], ...]
     versions: tuple[tuple[int, ...], ...]
+    version_examples: tuple[tuple[str, str], ...]
     n_named: int
     too_alike: tuple[str, ...]
+    group_versions: bool = True
     group_by: str | None = None
     names: tuple[str | None, ...] = ()
     unnamed_note: str | None = None
 
-    def to_dict(self) -> dict[str, int | list[str]]:
+    def to_dict(self) -> dict[str, Any]:
         """Return the number of groups, and for each reason of grouping the number of images, groups or recordings."""
         near = {i for pair in self.near for i in pair}
         return {
@@ -78,6 +91,8 @@ class Grouping:
             "n_frames": sum(map(len, self.recordings)),
             "n_versions": sum(map(len, self.versions)),
             "n_originals": len(self.versions),
+            "group_versions": self.group_versions,
+            "version_examples": [list(names) for names in self.version_examples],
             "n_named": self.n_named,
             "too_alike": list(self.too_alike),
         }
@@ -96,7 +111,7 @@ class Grouping:
         return notes
 
 
-def group_table(table: FeatureTable, group_by: str | None, runtime: Runtime) -> Grouping:
+def group_table(table: FeatureTable, group_by: str | None, runtime: Runtime, group_versions: bool = True) -> Grouping:
     """Group the samples of a table by content, and by the names of the data set or the user.
 
     Parameters
@@ -106,6 +121,8 @@ def group_table(table: FeatureTable, group_by: str | None, runtime: Runtime) -> 
         As for :func:`featx.group_hints.read_groups`; None uses the groups of the data set.
     runtime : Runtime
         Reports progress while images are compared; the comparison is kept in its cache.
+    group_versions : bool
+        As for :func:`group_samples`.
 
     Returns
     -------
@@ -120,7 +137,7 @@ def group_table(table: FeatureTable, group_by: str | None, runtime: Runtime) -> 
     names = table.groups.tolist() if group_by is None else read_groups(table.samples, group_by)
     with runtime.stage("finding near-duplicates") as advance:
         kept = KeptComparison(runtime.cache, table.extraction.features_id, table.dataset_id)
-        grouping = group_samples(table, names, advance, kept)
+        grouping = group_samples(table, names, advance, kept, group_versions)
     note = unnamed_note(table.samples, group_by, names)
     return replace(grouping, group_by=group_by, names=tuple(names), unnamed_note=note)
 
@@ -130,6 +147,7 @@ def group_samples(
     named: Sequence[str | None] | None = None,
     progress: Callable[[int, int], None] = lambda done, total: None,
     kept: KeptComparison | None = None,
+    group_versions: bool = True,
 ) -> Grouping:
     """Group duplicates, near-duplicates, frames of one recording, versions of one image, and named groups.
 
@@ -147,6 +165,8 @@ def group_samples(
         Called with (done, total) while images are compared.
     kept : KeptComparison, optional
         Earlier comparison of the images of the data set, which is replaced; all pairs are compared if not given.
+    group_versions : bool
+        Whether versions of one image are recognised by their names.
 
     Returns
     -------
@@ -154,21 +174,26 @@ def group_samples(
     """
     named = table.groups.tolist() if named is None else named
     contents = [row.tobytes() for row in table.content_hashes]
+    sample_ids = table.sample_ids.tolist()
     union_find = UnionFind(len(table))
     union_find.union_equal(contents)
     n_times = Counter(contents)
     near: list[tuple[int, int]] = []
     recordings: list[list[int]] = []
-    versions = find_versions(table.sample_ids.tolist())
+    versions: list[list[int]] = []
     too_alike: list[str] = []
     if len(table):
         signatures = table.read_signatures(np.arange(len(table)))
-        recordings = find_recordings(table.sample_ids.tolist(), signatures)
+        recordings = find_recordings(sample_ids, signatures)
+        if group_versions:
+            read = functools.cache(lambda: table.opened(0))
+            content_numbers = np.unique(table.content_hashes, axis=0, return_inverse=True)[1].reshape(-1)
+            similarities = (feature_similarity(lambda at: read()(at)), thumbnail_similarity(signatures))
+            versions = find_named_versions(sample_ids, table.y.tolist(), recordings, content_numbers, similarities)
         near = _near_duplicates(table, signatures, [*recordings, *versions], progress, kept)
         near, too_alike = drop_dominating_groups(table.y.tolist(), near, [*recordings, *versions])
     for group in (*recordings, *versions):
-        for one, other in itertools.pairwise(group):
-            union_find.union(one, other)
+        union_find.union_all(group)
     for one, other in near:
         union_find.union(one, other)
     unnamed = union_find.numbers()
@@ -179,8 +204,10 @@ def group_samples(
         near=tuple(near),
         recordings=tuple(tuple(recording) for recording in recordings),
         versions=tuple(tuple(group) for group in versions),
+        version_examples=tuple(examples_of_names(sample_ids, versions)),
         n_named=len(set(named) - {None}),
         too_alike=tuple(too_alike),
+        group_versions=group_versions,
     )
 
 
@@ -212,6 +239,42 @@ def _near_duplicates(
         kept.keep(hashes, shown, comparison)
     near = ((int(first[one]), int(first[other])) for one, other in pairs)
     return sorted((min(pair), max(pair)) for pair in near)
+
+
+def find_named_versions(
+    sample_ids: Sequence[str],
+    labels: Sequence[str | None],
+    recordings: Sequence[Sequence[int]],
+    contents: NDArray[np.int64],
+    similarities: Sequence[Similarity],
+) -> list[list[int]]:
+    """Find versions of one image by their names: names that tools give, and similar names of images that are alike.
+
+    Parameters
+    ----------
+    sample_ids : sequence of str
+    labels : sequence of (str or None)
+        Class of each image.
+    recordings : sequence of sequence of int
+        Positions of the frames of each recording, whose similar names do not show versions.
+    contents : ndarray of shape (n,), int64
+        Number of the content of each image; equal for duplicates.
+    similarities : sequence of callable
+        As for :func:`featx.duplicates.similar_names.find_similar_names`.
+
+    Returns
+    -------
+    list of list of int
+        Positions of the versions of each image, in order of their first members.
+    """
+    versions = find_versions(sample_ids)
+    together, named = UnionFind(len(sample_ids)), UnionFind(len(sample_ids))
+    together.union_equal(contents.tolist())
+    for group in (*recordings, *versions):
+        together.union_all(group)
+    for group in (*versions, *find_similar_names(sample_ids, labels, together.numbers(), similarities)):
+        named.union_all(group)
+    return named.groups()
 
 
 def join_groups(groups: NDArray[np.int64], named: Sequence[str | None]) -> NDArray[np.int64]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable
+import itertools
+from collections.abc import Hashable, Iterable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +26,11 @@ class UnionFind:
         first, second = sorted((self._root(one), self._root(other)))
         self._parent[second] = first
 
+    def union_all(self, positions: Sequence[int]) -> None:
+        """Join the groups of several positions."""
+        for one, other in itertools.pairwise(positions):
+            self.union(one, other)
+
     def union_equal(self, keys: Iterable[Hashable]) -> None:
         """Join the groups of positions with equal keys; None joins nothing."""
         first: dict[Hashable, int] = {}
@@ -36,6 +42,13 @@ class UnionFind:
         """Return the group number of each position, from 0, in order of first appearance; shape (n,)."""
         roots = np.array([self._root(i) for i in range(len(self._parent))], np.int64)
         return np.unique(roots, return_inverse=True)[1].astype(np.int64)
+
+    def groups(self) -> list[list[int]]:
+        """Return the positions of the groups with at least two members, in order of first appearance."""
+        members: dict[int, list[int]] = {}
+        for i, number in enumerate(self.numbers().tolist()):
+            members.setdefault(number, []).append(i)
+        return [group for group in members.values() if len(group) > 1]
 
     def _root(self, i: int) -> int:
         while self._parent[i] != i:
@@ -49,7 +62,4 @@ def group_pairs(n: int, pairs: Iterable[tuple[int, int]]) -> list[list[int]]:
     union_find = UnionFind(n)
     for one, other in pairs:
         union_find.union(one, other)
-    members: dict[int, list[int]] = {}
-    for i, number in enumerate(union_find.numbers().tolist()):
-        members.setdefault(number, []).append(i)
-    return [group for group in members.values() if len(group) > 1]
+    return union_find.groups()

@@ -28,6 +28,7 @@ from featx.options import (
     LabelBy,
     Optimizer,
     RunOptions,
+    SplitOptions,
     Top,
     TrainOptions,
     check_ranges,
@@ -70,6 +71,7 @@ def finetune(
     class_weight: ClassWeight | None = None,
     trunk_cache: bool = True,
     group_by: str | None = None,
+    group_versions: bool = True,
     seed: int = 0,
     output: str | Path | None = None,
     overwrite: bool = False,
@@ -126,7 +128,7 @@ def finetune(
         Whether the activations of the frozen blocks are computed once and cached. If not, images are decoded and
         augmented, and the frozen blocks are executed, in every epoch and in float32. The result is the same as with
         activations cached in float32, but training is slower.
-    group_by : str, optional
+    group_by, group_versions
         As for :func:`featx.fit`.
     seed : int
         Random seed.
@@ -174,7 +176,8 @@ def finetune(
     if output is not None:
         outputs = Outputs(Path(output), overwrite, [Path(str(path)) for path in (data, backbone, weights)])
     extractor = _frozen(backbone, options)
-    divided = extract_and_split(Path(data), *extractor, RunOptions(strict=strict), group_by, seed, runtime)
+    split = SplitOptions(group_by, group_versions, seed)
+    divided = extract_and_split(Path(data), *extractor, RunOptions(strict=strict), split, runtime)
     if outputs is not None:
         outputs.refuse_inputs(Path(image.address) for image in divided.images)
     frozen = None if backbone == SCRATCH else fit_head(divided, initial_head, starts_training=True)

@@ -31,7 +31,7 @@ from featx.evaluation.procedures import (
 from featx.execution import bundle_graph
 from featx.extraction import compute_table
 from featx.heads import Head, scores_of
-from featx.options import ExtractOptions, FeatureOptions, RunOptions
+from featx.options import ExtractOptions, FeatureOptions, RunOptions, SplitOptions
 from featx.runtime import Runtime
 from featx.store import check_cache
 from featx.table import FeatureTable
@@ -50,8 +50,7 @@ def extract_and_split(
     backbone: str,
     options: FeatureOptions,
     run: RunOptions,
-    group_by: str | None,
-    seed: int,
+    splitting: SplitOptions,
     runtime: Runtime,
 ) -> TrainingData:
     """Extract the frozen features of a data set and split it into a training, a validation and a test part.
@@ -63,9 +62,7 @@ def extract_and_split(
     backbone : str
     options : FeatureOptions
     run : RunOptions
-    group_by : str or None
-        As for :func:`featx.fit`.
-    seed : int
+    splitting : SplitOptions
     runtime : Runtime
 
     Raises
@@ -76,10 +73,10 @@ def extract_and_split(
         As for :func:`featx.extract`.
     """
     check_cache(runtime.cache, ["training"])
-    check = partial(check_samples, group_by=group_by)
+    check = partial(check_samples, group_by=splitting.group_by)
     table = compute_table(path, backbone, ExtractOptions.of(vars(options)), run, check=check, runtime=runtime)
-    grouping = group_table(table, group_by, runtime)
-    split = split_train_val_test(table, grouping.numbers, seed)
+    grouping = group_table(table, splitting.group_by, runtime, splitting.group_versions)
+    split = split_train_val_test(table, grouping.numbers, splitting.seed)
     runtime.notice(
         f"{len(split.train):,} training images, {len(split.val):,} validation images (to select the epoch), "
         f"{len(split.test):,} test images"
@@ -88,7 +85,7 @@ def extract_and_split(
     for note in indistinct:
         runtime.notice(note)
     notes = (*indistinct, *grouping.notes())
-    return TrainingData(path, backbone, options, run, table, grouping, split, notes, seed, runtime)
+    return TrainingData(path, backbone, options, run, table, grouping, split, notes, splitting.seed, runtime)
 
 
 def with_features_of(data: TrainingData, backbone: str, options: FeatureOptions) -> TrainingData:

@@ -74,6 +74,7 @@ def fit(
     repeats: int = 1,
     class_weight: ClassWeight | None = None,
     group_by: str | None = None,
+    group_versions: bool = True,
     augment: str | None = None,
     views: int = 0,
     bundle: bool = False,
@@ -127,6 +128,8 @@ def fit(
         one recording: ``parent`` (the folder of the image), ``folder:N`` (the Nth folder of the path), ``word:N`` (the
         Nth word of the file name), a column of the manifest, or a regular expression that is searched in the sample id.
         By default, the column ``group`` of the manifest.
+    group_versions : bool
+        Whether versions of one image, which are recognised by their file names, stay on one side of every split.
     views : int
         Number of augmented views of each image to train on in addition to the image, at most ``features.views``.
         Views stay on the side of their image in every split, and only images are scored. ``evaluation.views`` holds
@@ -183,7 +186,7 @@ def fit(
     memory = plan_memory(made, features, cv, views, runtime)
     if memory.in_blocks:
         runtime.notice(memory.note)
-    grouping = group_table(features, group_by, runtime)
+    grouping = group_table(features, group_by, runtime, group_versions)
     parts = split_table(features, grouping.numbers, views, memory.in_blocks, runtime.n_workers)
     train = parts.train
     if to_trust is None:

@@ -60,6 +60,7 @@ def evaluation_facts(evaluation: Mapping[str, Any], to_group: Callable[[str], st
             facts.append(fact("valid for", evaluation["valid_for"]))
         facts += _group_hint_facts(evaluation, to_group)
         facts += _weakest_facts(cv["per_class"])
+    facts += _version_facts(evaluation["groups"])
     params = ", ".join(
         f"{name}={value:g}" if isinstance(value, float) else f"{name}={value}"
         for name, value in evaluation["params"].items()
@@ -330,6 +331,18 @@ def _held_out_facts(part: str, values: Mapping[str, Any] | None) -> list[Fact]:
     if not shared:
         return [fact(part, text)]
     return [fact(part, f"{text} that share no group with a training image", as_given)]
+
+
+def _version_facts(groups: Mapping[str, Any]) -> list[Fact]:
+    """Return by which names versions of one image were recognised, since names may mislead."""
+    if not groups.get("group_versions", True):
+        return [fact("versions", "not recognised by file names, as requested")]
+    if not groups.get("n_versions") or not groups.get("version_examples"):
+        return []
+    count = f"{groups['n_versions']:,} versions of {_count(groups['n_originals'], 'image', 'images')}"
+    examples = "; ".join(" and ".join(names) for names in groups["version_examples"])
+    override = "If these are different images, use: --no-group-versions"
+    return [fact("versions", f"{count}, recognised by names such as {examples}", override)]
 
 
 def _weakest_facts(per_class: Sequence[Mapping[str, Any]]) -> list[Fact]:

@@ -92,9 +92,7 @@ def inspection_lines(inspection: Mapping[str, Any]) -> list[str]:
     lines += fact_lines(skipped_facts(inspection["invalid"], "invalid"))
     lines += _group_lines("duplicates", inspection["duplicates"], "files with the same bytes")
     lines += _group_lines("similar", inspection["near_duplicates"], "near-duplicates")
-    lines += _group_lines(
-        "versions", inspection["versions"], "augmented versions of one image, recognised by their names"
-    )
+    lines += _group_lines("versions", inspection["versions"], "versions of one image, recognised by their names")
     lines += [
         line("recording", f"{len(recording):,} frames of one recording: {recording[0]} to {recording[-1]}")
         for recording in inspection["recordings"][:_FIRST]

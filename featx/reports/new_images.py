@@ -84,8 +84,9 @@ def new_images_summary(
         for sample in table.samples
     ]
     named = [sample.group for sample in samples] if group_by is None else read_groups(samples, group_by)
+    group_versions = classifier.evaluation.groups.get("group_versions", True)
     with runtime.stage("finding near-duplicates") as advance:
-        grouping = group_samples(table, named, progress=advance)
+        grouping = group_samples(table, named, progress=advance, group_versions=group_versions)
     seen = classifier.seen(table.content_hashes)
     near, note = _near_training(classifier, table, runtime)
     predicted, is_new = targets.predicted(scores), ~seen & ~near

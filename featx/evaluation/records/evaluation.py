@@ -43,7 +43,8 @@ class ModelEvaluation(ABC):
         Number of groups of training images that every split keeps together.
     groups : dict
         Composition of the groups: numbers of duplicates, of near-duplicates, of recordings and their frames, of
-        augmented versions and their originals, and of named groups; the ``group_by`` that named them; the first and
+        versions and their originals, and of named groups; ``group_versions``, and the names of two versions for each
+        form of names as ``version_examples``; the ``group_by`` that named them; the first and
         the last name as ``examples``.
     baseline : float
         Accuracy of always predicting the majority class, on the images on which the accuracy is measured.
@@ -466,14 +467,26 @@ def _groups(fields: Fields) -> dict[str, Any]:
     for name in _GROUPS:
         if name in fields:
             fields.count(name)
+    if "group_versions" in fields:
+        fields.flag("group_versions")
+    examples = [
+        Fields({"version_examples": names}, fields.place).texts("version_examples")
+        for names in (fields.entries("version_examples") if "version_examples" in fields else ())
+    ]
+    if any(len(names) != 2 for names in examples):
+        raise fields.contradicts("an example of versions does not name two images")
     for name in ("too_alike", "examples"):
         if name in fields:
             fields.texts(name)
     if "group_by" in fields:
         fields.text("group_by")
     kept = {
-        name: value for name, value in fields.values.items() if name in (*_GROUPS, "too_alike", "examples", "group_by")
+        name: value
+        for name, value in fields.values.items()
+        if name in (*_GROUPS, "too_alike", "examples", "group_by", "group_versions")
     }
+    if "version_examples" in fields:
+        kept["version_examples"] = [list(names) for names in examples]
     return {**kept, **{name: _pairs(fields, name) for name in _CONFLICTS}}
 
 
