@@ -35,9 +35,9 @@ _AT_ONCE = 200
 _PAIRS_IN_BLOCK = 1 << 11
 
 _TOP = 0.05
-_LEAST_TOP, _LEAST_TOP_OF_OTHERS = 0.28, 0.15
-"""Least shares of pairs among the most similar 5 %, corrected for chance, less one standard error, by the first and by
-the other similarities.
+_LEAST_TOP, _LEAST_TOP_OF_THUMBNAILS = 0.28, 0.15
+"""Least shares of pairs among the most similar 5 %, corrected for chance, less one standard error: by one of the
+measures, and by thumbnails.
 
 Groups of versions have shares of 0.3 to 1.0 by features and 0.2 to 0.8 by thumbnails. Groups of a plate or a camera
 with a strong colour cast may have 0.9 by features, but hardly 0.2 by thumbnails."""
@@ -94,8 +94,8 @@ class Evidence(NamedTuple):
         ----------
         is_of_versions : bool
             Whether only versions have such names. It is then enough that the images are clearly more similar than
-            others; otherwise they must be as similar as the versions of an image are, by each similarity, since images
-            of one plate, day or person are also similar.
+            others; otherwise they must be as similar as versions are, also by their thumbnails, since images of one
+            plate, day or person are also similar.
         """
         if is_of_versions:
             lowest = float(self.mean_ranks().min())
@@ -105,15 +105,15 @@ class Evidence(NamedTuple):
             return False
         shares = self.top_shares()
         errors = np.sqrt(np.clip(shares * (1 - shares), 0, None) / len(self.groups))
-        first, *others = (shares - errors).tolist()
-        return bool(first >= _LEAST_TOP) and all(share >= _LEAST_TOP_OF_OTHERS for share in others)
+        surely = (shares - errors).tolist()
+        return bool(max(surely) >= _LEAST_TOP and surely[-1] >= _LEAST_TOP_OF_THUMBNAILS)
 
     def contradicts(self, is_of_versions: bool) -> bool:
         """Return whether the images of a group are hardly more similar than others, though those of all groups are."""
         if is_of_versions:
             return self.n_groups >= _FEWEST_OF_UNIT and float(self.mean_ranks().min()) > 0.5
-        first, *others = self.top_shares().tolist()
-        return first < _LEAST_TOP / 2 or any(share < _LEAST_TOP_OF_OTHERS / 2 for share in others)
+        shares = self.top_shares().tolist()
+        return bool(max(shares) < _LEAST_TOP / 2 or shares[-1] < _LEAST_TOP_OF_THUMBNAILS / 2)
 
 
 class _Key(NamedTuple):
@@ -145,7 +145,8 @@ def find_similar_names(
         Numbers of groups that are already known, such as duplicates and recordings; their images are not compared with
         each other.
     similarities : sequence of callable
-        Measures that must agree, the most reliable first.
+        Features, if there are any, and then thumbnails. Images of one plate or camera may be similar by their features,
+        because of its colours; only versions are also similar by their thumbnails.
 
     Returns
     -------
