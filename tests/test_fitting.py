@@ -18,7 +18,7 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.multiclass import OneVsRestClassifier
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.svm import SVC
-from test_inspection import scene
+from test_inspection import scene, versions_of_scenes
 
 from featx.comparison import compare
 from featx.errors import DatasetError, EvaluationError, FeatxError, HeadError, OptionError
@@ -305,6 +305,27 @@ def test_cameras_and_days_are_group_hints(fake, tmp_path):
     again = extract(tmp_path / "set", "quadrants", runtime=fake.runtime)  # this time from the snapshot
     assert fit(again, "knn", group_by="camera", runtime=fake.runtime).evaluation.n_groups == 4
     assert again.samples == table.samples
+
+
+def test_versions_by_name_stay_together_and_the_names_are_reported(fake, tmp_path):
+    folder = tmp_path / "set"
+    versions_of_scenes(folder, lambda i, v: f"aug_{chr(97 + i)}_{'xyz'[v]}.png")
+    for number in range(20):
+        scene(folder / "b" / f"{chr(97 + number)}.png", number)
+    table = extract(folder, "quadrants", runtime=fake.runtime)
+    model = fit(table, "centroid", runtime=fake.runtime)
+    groups = model.evaluation.groups
+    assert (model.evaluation.n_images, model.evaluation.n_groups) == (80, 40)
+    assert (groups["n_versions"], groups["n_originals"], groups["group_versions"]) == (60, 20, True)
+    assert ["a/aug_a_x.png", "a/aug_a_y.png"] in groups["version_examples"]
+    model.save(tmp_path / "m.featx")
+    assert Classifier.load(tmp_path / "m.featx").evaluation.groups == groups
+    alone = fit(table, "centroid", group_versions=False, runtime=fake.runtime).evaluation
+    assert (alone.groups["n_versions"], alone.groups["group_versions"]) == (0, False)
+    assert alone.n_groups > 40  # not all versions are near-duplicates
+    how = {"backbones": ["quadrants"], "heads": ["centroid"], "runtime": fake.runtime}
+    assert compare(folder, **how).n_groups == 40
+    assert compare(folder, group_versions=False, **how).n_groups == alone.n_groups
 
 
 def test_images_that_group_by_does_not_match_are_reported(fake, images):

@@ -28,13 +28,13 @@ def scene(path, seed: int, side: int = 96) -> Image.Image:
     return image
 
 
-def versions_of_scenes(folder, name, n: int = 20, seed: int = 0):
+def versions_of_scenes(folder, name, n: int = 20):
     """Write three versions, shifted, brighter and noisy, of each of ``n`` scenes of class a: ``name(i, v)``."""
     for i in range(n):
-        whole = np.asarray(scene(folder / "whole.png", 1000 + i + seed, 104)).astype(float)
+        whole = np.asarray(scene(folder / "whole.png", 1000 + i, 108)).astype(float)
         for v in range(3):
             rng = np.random.default_rng([i, v])
-            y, x = rng.integers(0, 9, 2)
+            y, x = rng.integers(0, 13, 2)
             changed = whole[y : y + 96, x : x + 96] * (1, 0.9, 1.1)[v] + rng.normal(0, 6, (96, 96, 3))
             path = folder / "a" / name(i, v)
             path.parent.mkdir(parents=True, exist_ok=True)

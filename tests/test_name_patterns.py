@@ -104,4 +104,4 @@ def test_any_name_is_examined(name):
 
 
 def test_shapes():
-    assert name_shape("aug_12_*") == "aug_##_*"
+    assert name_shape("aug_12_*") == name_shape("aug_7_*") == "aug_#_*"

@@ -17,7 +17,7 @@ _TOKEN = re.compile(
     r"|(?<![^\W_])(?=[a-f]*\d)(?=\d*[a-f])[a-f\d]{8,}(?![^\W_])"  # hexadecimal number
     r"|\d+|[^\W\d_]+"
 )
-_DIGIT = re.compile(r"\d")
+_NUMBER = re.compile(r"\d+")
 _MOST_TOKENS = 12
 """Names with more words and numbers are not examined; a long name is a text or a key."""
 
@@ -86,8 +86,8 @@ def stem_of(sample_id: str) -> str:
 
 
 def name_shape(name: str) -> str:
-    """Return a name with ``#`` for each digit; names that differ only in their numbers have the same shape."""
-    return _DIGIT.sub("#", name)
+    """Return a name with ``#`` for each number; names that differ only in their numbers have the same shape."""
+    return _NUMBER.sub("#", name)
 
 
 def _unchanged(stems: Sequence[str], places: Sequence[int]) -> list[str | None]:
