@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from conftest import make_classes, save_image
 from PIL import Image
-from test_inspection import scene
+from test_inspection import scene, versions_of_scenes
 from typer.testing import CliRunner
 
 import featx
@@ -67,6 +67,18 @@ def test_both_accuracies_are_shown_if_images_are_grouped(fake, tmp_path):
     lines = evaluation_lines(model.evaluation.to_dict())
     ungrouped = next(text for text in lines if text.startswith("ungrouped"))
     assert ungrouped.endswith("32 duplicates would be split between training and test (32 images in 16 groups)")
+
+
+@pytest.mark.parametrize("group_versions", [True, False])
+def test_new_images_are_grouped_as_the_training_images_were(fake, tmp_path, group_versions):
+    for number in range(24):
+        scene(tmp_path / "set" / "ab"[number % 2] / f"{chr(97 + number // 2)}.png", number)
+    table = extract(tmp_path / "set", "quadrants", runtime=fake.runtime)
+    fit(table, group_versions=group_versions, runtime=fake.runtime).save(tmp_path / "m.featx")
+    versions_of_scenes(tmp_path / "new", lambda i, v: f"{chr(97 + i)}_{'xyz'[v]}.png")
+    found = report(load(tmp_path / "m.featx"), on=tmp_path / "new", runtime=fake.runtime).to_dict()["on"]
+    assert found["n"] == 60
+    assert (found["n_groups"] == 20) == group_versions
 
 
 def test_names_by_which_versions_were_recognised(model):
