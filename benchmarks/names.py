@@ -112,7 +112,7 @@ SPLIT = {"train and test", "same name in train and test"}
 """Forms whose versions are distributed over the folders train and test."""
 
 SOURCES: dict[str, Namer] = {
-    "numbers": lambda n: f"IMG_{12 * n.number + n.version}",
+    "numbers": lambda n: f"IMG_{100 * n.number + n.version}",
     "plate and well": lambda n: f"plate_{n.number}_well_{n.version}",
     "plate and hash": lambda n: f"P{n.number:02}_{n.hash[:10]}1a",
     "day and time": lambda n: f"2023-05-{1 + n.number:02}_{10 + n.random % 8}{n.random % 60:02}{n.random % 59:02}",
@@ -120,7 +120,7 @@ SOURCES: dict[str, Namer] = {
     "person and take": lambda n: f"{n.text}__take.{n.text}.{n.random}",
     "person, many words": lambda n: f"{n.text}-{('left', 'right', 'front', 'back')[n.version % 4]}-{n.version}",
     "patient and slice": lambda n: f"{n.version}_{n.number:03}",
-    "copies of Windows": lambda n: f"photo ({12 * n.number + n.version})",
+    "copies of Windows": lambda n: f"photo ({100 * n.number + n.version})",
     "hashes": lambda n: n.hash,
 }
 """Names of images that are no versions of each other; ``number`` is a plate, a day or a person."""
