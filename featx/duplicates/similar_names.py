@@ -259,11 +259,15 @@ class _Candidates:
         ]
 
     def _references(self, chosen: set[int], rng: np.random.Generator) -> dict[int, NDArray[np.int64]]:
-        """Return images of each place, at most one of each group, since versions of one image are one observation."""
+        """Return images of each place, at most one of each group, since versions of one image are one observation.
+
+        Images without a group are left out: changed images are more similar to each other than to unchanged images,
+        because they have the same margins and blur.
+        """
         images: dict[int, list[int]] = defaultdict(list)
-        for i, place in enumerate(self._places):
-            if place in chosen:
-                images[place].append(i)
+        for key in self.groups:
+            if key.place in chosen:
+                images[key.place] += self._members[key]
         self._number = np.arange(len(self._places)) + len(self._members)
         for number, members in enumerate(self._members.values()):
             self._number[members] = number
