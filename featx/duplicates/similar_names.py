@@ -44,7 +44,8 @@ with a strong colour cast may have 0.9 by features, but hardly 0.2 by thumbnails
 
 _LARGEST_RANK = 0.4
 _DEVIATIONS = 3.3
-"""For names that only versions have: largest mean rank, and least number of standard deviations below 0.5."""
+"""Largest mean rank for names that only versions have, and least number of standard deviations of the mean rank below
+0.5; for other names, of the mean rank by thumbnails."""
 
 
 class Evidence(NamedTuple):
@@ -97,11 +98,11 @@ class Evidence(NamedTuple):
             others; otherwise they must be as similar as versions are, also by their thumbnails, since images of one
             plate, day or person are also similar.
         """
+        largest_by_chance = 0.5 - _DEVIATIONS / math.sqrt(12 * max(1, self.n_groups))
         if is_of_versions:
             lowest = float(self.mean_ranks().min())
-            deviation = 1 / math.sqrt(12 * max(1, self.n_groups))
-            return lowest <= min(_LARGEST_RANK, 0.5 - _DEVIATIONS * deviation)
-        if self.n_groups < _FEWEST_OF_UNIT:
+            return lowest <= min(_LARGEST_RANK, largest_by_chance)
+        if self.n_groups < _FEWEST_OF_UNIT or self.mean_ranks()[-1] > largest_by_chance:
             return False
         shares = self.top_shares()
         errors = np.sqrt(np.clip(shares * (1 - shares), 0, None) / len(self.groups))
