@@ -259,14 +259,15 @@ def test_scans_that_were_saved_smaller_are_near_duplicates(tmp_path):
     rng = np.random.default_rng(0)
     home = tmp_path / "set" / "a"
     home.mkdir(parents=True)
-    for name in "abcdefghijklmnop":
+    names = dict(zip("abcdefghijklmnop", "xykwqtzurnvsmlji", strict=True))  # which say nothing
+    for scan, small in names.items():
         page = Image.new("L", (1700, 2200), 250)
         draw = ImageDraw.Draw(page)
         for y in range(150, 2050, 44):
             for x in range(150, int(rng.integers(300, 1550)), 16):
                 if rng.random() < 0.8:
                     draw.line((x, y + int(rng.integers(0, 28)), x + 12, y + int(rng.integers(0, 28))), fill=20, width=3)
-        page.save(home / f"{name}-scan.jpg", quality=90)
-        page.resize((255, 330), Image.Resampling.LANCZOS).save(home / f"{name}-small.jpg", quality=85)
+        page.save(home / f"{scan}.jpg", quality=90)
+        page.resize((255, 330), Image.Resampling.LANCZOS).save(home / f"small-{small}.jpg", quality=85)
     found = {frozenset(group) for group in inspect(tmp_path / "set").near_duplicates}
-    assert found == {frozenset((f"a/{name}-scan.jpg", f"a/{name}-small.jpg")) for name in "abcdefghijklmnop"}
+    assert found == {frozenset((f"a/{scan}.jpg", f"a/small-{small}.jpg")) for scan, small in names.items()}
