@@ -284,10 +284,10 @@ def _absurd_stores(scene: Scene) -> str:
 
 
 _OF_SNAPSHOTS: Mapping[str, tuple[str, Any]] = {
-    "a negative shape": ("size.shape", [-1]),
+    "a negative shape": ("stamp.shape", [-1, 4]),
     "a huge shape": ("sample_id.shape", [1 << 50]),
     "text of 1 GB each": ("sample_id.dtype", "|S999999999"),
-    "fractions as sizes": ("size.dtype", "<f8"),
+    "fractions as sizes and times": ("stamp.dtype", "<f8"),
     "a root with a zero byte": ("attrs.root", "/data\0"),
     "a root that is no path": ("attrs.root", "\ud800"),
     "a root of numbers": ("attrs.root", 7),

@@ -412,6 +412,10 @@ def test_an_interrupt_ends_the_threads(name, tmp_path, monkeypatch):
 
         return interrupting
 
-    with pytest.raises(KeyboardInterrupt):
-        fit(replace(table, opened=opened), name, runtime=Runtime(workers=3, memory=1))
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell in the background ignores this signal
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            fit(replace(table, opened=opened), name, runtime=Runtime(workers=3, memory=1))
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert not [one for one in threading.enumerate() if one.name.startswith(("featx-blocks", "featx-updates"))]
