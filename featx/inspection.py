@@ -26,6 +26,7 @@ from featx.duplicates import (
     thumbnail_similarity,
 )
 from featx.extraction import TooDarkError, stop_if_too_dark
+from featx.images import CROP_FRACTION
 from featx.lookup import notice_own_folders
 from featx.options import LabelBy, PixelOptions, check_ranges
 from featx.readers import Task, read_images
@@ -33,9 +34,9 @@ from featx.runtime import Runtime
 from featx.source import ImageFile
 from featx.table import FileState, OwnFolder, Sample, Skipped
 
-_DECODED_SIDE = 256
-"""Side for which an image is decoded. The rule ``crop`` for the usual size of 224 pixels decodes at the same scale, so
-that thumbnails are the same as for ``fit``."""
+_DECODED_SIDE = round(224 / CROP_FRACTION)
+"""Side for which an image is decoded: as for the rule ``crop`` and the usual size of 224 pixels, so that thumbnails are
+the same as for ``fit``."""
 
 _DETAIL_SIDE = 32
 FEW = 10
@@ -302,7 +303,7 @@ class _DatasetReader:
         recordings = find_recordings(sample_ids, shown)
         labels = [sample.label for sample in self.samples]
         similarities = [thumbnail_similarity(shown)]
-        versions = find_named_versions(sample_ids, labels, recordings, np.array(rows), similarities)
+        versions = find_named_versions(sample_ids, labels, recordings, rows, similarities)
         together = [*recordings, *versions]
         group_of = recording_numbers(together, len(rows))
         mark = group_of[[first[row] for row in range(len(signatures))]]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -187,9 +187,8 @@ def group_samples(
         recordings = find_recordings(sample_ids, signatures)
         if group_versions:
             read = functools.cache(lambda: table.opened(0))
-            content_numbers = np.unique(table.content_hashes, axis=0, return_inverse=True)[1].reshape(-1)
             similarities = (feature_similarity(lambda at: read()(at)), thumbnail_similarity(signatures))
-            versions = find_named_versions(sample_ids, table.y.tolist(), recordings, content_numbers, similarities)
+            versions = find_named_versions(sample_ids, table.y.tolist(), recordings, contents, similarities)
         near = _near_duplicates(table, signatures, [*recordings, *versions], progress, kept)
         near, too_alike = drop_dominating_groups(table.y.tolist(), near, [*recordings, *versions])
     for group in (*recordings, *versions):
@@ -245,7 +244,7 @@ def find_named_versions(
     sample_ids: Sequence[str],
     labels: Sequence[str | None],
     recordings: Sequence[Sequence[int]],
-    contents: NDArray[np.int64],
+    contents: Iterable[Hashable],
     similarities: Sequence[Similarity],
 ) -> list[list[int]]:
     """Find versions of one image by their names: names that tools give, and similar names of images that are alike.
@@ -257,8 +256,8 @@ def find_named_versions(
         Class of each image.
     recordings : sequence of sequence of int
         Positions of the frames of each recording, whose similar names do not show versions.
-    contents : ndarray of shape (n,), int64
-        Number of the content of each image; equal for duplicates.
+    contents : iterable of hashable, of length n
+        Content hash or number of the content of each image; equal for duplicates.
     similarities : sequence of callable
         As for :func:`featx.duplicates.similar_names.find_similar_names`.
 
@@ -269,7 +268,7 @@ def find_named_versions(
     """
     versions = find_versions(sample_ids)
     together, named = UnionFind(len(sample_ids)), UnionFind(len(sample_ids))
-    together.union_equal(contents.tolist())
+    together.union_equal(contents)
     for group in (*recordings, *versions):
         together.union_all(group)
     for group in (*versions, *find_similar_names(sample_ids, labels, together.numbers(), similarities)):

@@ -45,14 +45,14 @@ def feature_measure(n: int, read: Callable[[NDArray[np.int64]], NDArray[np.float
     """
 
     def agree(ones: NDArray[np.int64], others: NDArray[np.int64]) -> NDArray[np.bool_]:
-        references = _normalized(read(np.arange(0, n, -(-n // _REFERENCES) or 1)))
+        references = normalized_features(read(np.arange(0, n, -(-n // _REFERENCES) or 1)))
         asked, at = np.unique(np.concatenate([ones, others]), return_inverse=True)
         one, other = at[: len(ones)], at[len(ones) :]
         chunk = _chunks(one, other, len(asked))
         bars = np.empty(len(asked), np.float32)
         cosines = np.empty(len(ones), np.float32)
         for pairs, members, is_whole in _reads(chunk, one, other):
-            rows = _normalized(read(asked[members]))
+            rows = normalized_features(read(asked[members]))
             if is_whole:
                 bars[members] = np.quantile(rows @ references.T, 1 - _NEAREST_SHARE, axis=1)
             for start in range(0, len(pairs), _READ):
@@ -65,7 +65,8 @@ def feature_measure(n: int, read: Callable[[NDArray[np.int64]], NDArray[np.float
     return agree
 
 
-def _normalized(rows: NDArray[np.float32]) -> NDArray[np.float32]:
+def normalized_features(rows: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return features of shape (n, n_features) with rows of length 1; rows of zeros stay."""
     lengths = np.linalg.norm(rows, axis=1, keepdims=True)
     return np.asarray(rows / np.where(lengths == 0, 1, lengths), np.float32)
 

@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from featx.duplicates.measures import normalized_features
 from featx.duplicates.name_patterns import NamePattern, name_patterns, name_shape
 from featx.duplicates.similarity import Patterns
 from featx.duplicates.union_find import UnionFind
@@ -362,9 +363,7 @@ def feature_similarity(read: Callable[[NDArray[np.int64]], NDArray[np.float32]])
 
     def similarity(ones: NDArray[np.int64], others: NDArray[np.int64]) -> NDArray[np.float32]:
         asked, at = np.unique(np.concatenate([ones, others]), return_inverse=True)
-        features = read(asked)
-        lengths = np.linalg.norm(features, axis=1, keepdims=True)
-        rows = features / np.where(lengths == 0, 1, lengths)
+        rows = normalized_features(read(asked))
         cosines = np.empty(len(ones), np.float32)
         for start in range(0, len(ones), _PAIRS_IN_BLOCK):
             block = slice(start, start + _PAIRS_IN_BLOCK)

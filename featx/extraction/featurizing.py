@@ -36,7 +36,7 @@ def featurize(
     exact: bool = False,
     strict: bool = False,
     path_column: str = "path",
-    refit: Callable[[], str] = str,
+    refit: Callable[[], str] = lambda: "",
     runtime: Runtime | None = None,
 ) -> FeatureTable:
     """Return the features of files and folders for a given feature spec; labels are ignored.

@@ -31,7 +31,7 @@ def fact(label: str, *parts: str) -> Fact:
 
 
 def evaluation_facts(evaluation: Mapping[str, Any], to_group: Callable[[str], str] | None = None) -> list[Fact]:
-    """Return facts about the accuracy of a classifier.
+    """Return facts about the accuracy of a classifier, to be shown after :func:`verdict_facts`.
 
     Parameters
     ----------
@@ -43,7 +43,7 @@ def evaluation_facts(evaluation: Mapping[str, Any], to_group: Callable[[str], st
     """
     baseline = majority_text(evaluation["baseline"])
     cv = evaluation["cv"]
-    facts = verdict_facts(evaluation) + _conflict_facts(evaluation["groups"])
+    facts = _conflict_facts(evaluation["groups"])
     if evaluation["finetuning"] is not None:
         facts += [*finetune_facts(evaluation["finetuning"]), fact("baseline", baseline)]
     elif cv is None:
@@ -129,7 +129,7 @@ def _verdict(comparison: Mapping[str, Any]) -> str:
 
 
 def report_facts(summary: Mapping[str, Any]) -> list[Fact]:
-    """Return all facts about a classifier, except facts about single classes and images."""
+    """Return all facts about a classifier, except :func:`verdict_facts` and facts about single classes and images."""
     facts = evaluation_facts(summary) + _outside_facts(summary["on"])
     cv = summary["cv"]
     if cv is None:

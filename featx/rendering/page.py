@@ -10,7 +10,7 @@ import numpy as np
 
 from featx.output import render_page
 from featx.rendering.charts import learning_points, reliability_points, training_charts
-from featx.rendering.facts import CAVEAT, groups_text, is_refuted, judged_part, report_facts
+from featx.rendering.facts import CAVEAT, groups_text, is_refuted, judged_part, report_facts, verdict_facts
 
 _WIDEST_MATRIX = 40
 _MOST_CONFUSIONS = 100
@@ -152,7 +152,7 @@ def _confusions(classes: Sequence[str], judged: Mapping[str, Any] | None) -> lis
 def _facts(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Return the label and the text of each fact; a fact without a label is appended to the preceding fact."""
     facts: list[tuple[str, str]] = []
-    for label, parts in report_facts(summary):
+    for label, parts in [*verdict_facts(summary), *report_facts(summary)]:
         text = "; ".join(parts)
         if label or not facts:
             facts.append((label, text))

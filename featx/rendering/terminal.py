@@ -38,7 +38,7 @@ def fact_lines(facts: Iterable[Fact]) -> list[str]:
 
 def evaluation_lines(evaluation: Mapping[str, Any], to_group: Callable[[str], str] | None = None) -> list[str]:
     """Return lines about the accuracy of a classifier; see :func:`featx.rendering.facts.evaluation_facts`."""
-    return fact_lines(evaluation_facts(evaluation, to_group))
+    return fact_lines([*verdict_facts(evaluation), *evaluation_facts(evaluation, to_group)])
 
 
 def extraction_lines(extraction: Mapping[str, Any]) -> list[str]:
@@ -151,9 +151,8 @@ def report_lines(summary: Mapping[str, Any]) -> list[str]:
     layer = f"layer {features['layer']}" if features["layer"] else "last layer"
     pooling = _POOLINGS.get(features["pooling"], features["pooling"])
     lines = [line("model", summary["model"])] if summary["model"] else []
-    verdict, facts = verdict_facts(summary), report_facts(summary)
     lines += [
-        *fact_lines(verdict),
+        *fact_lines(verdict_facts(summary)),
         line(
             "features",
             f"{features['backbone']}, {layer}, {pooling}: {features['n_features']:,} per image",
@@ -161,7 +160,7 @@ def report_lines(summary: Mapping[str, Any]) -> list[str]:
         line("input", f"{features['size']} x {features['size']} pixels, resized by {features['resize']}"),
         line("engine", f"{features['engine']}, {features['precision']}"),
         line("fitted on", f"{summary['n_images']:,} images in {summary['n_groups']:,} groups"),
-        *fact_lines(facts[len(verdict) :]),
+        *fact_lines(report_facts(summary)),
         *_missing_lines(summary),
     ]
     judged, on = judged_part(summary), summary["on"]

@@ -16,11 +16,10 @@ from threadpoolctl import threadpool_limits
 from featx.evaluation.procedures.convergence import FitCounter, collected_warnings
 from featx.evaluation.procedures.folds import MOST_CROSS_VALIDATED, Folds, make_outer_folds
 from featx.evaluation.procedures.intervals import (
-    corrected_resampled,
     cross_validated_share,
     mean_of_shares,
     share_of,
-    widen_interval,
+    widened_over_folds,
 )
 from featx.evaluation.procedures.threads import Plan, run_plans
 from featx.evaluation.procedures.training_set import TrainingSet
@@ -175,16 +174,13 @@ def _summary(
     per_fold = [float(one.mean()) for one in hits]
     balanced = [_mean_recall(data.y[test], one) for test, one in zip(tests, hits, strict=True)]
     by_class = ByClass.of(targets, predicted, y)
-    recall = _pooled_recall(hit, y, groups)
     test_to_train = 1 / max(n_folds - 1, 1)
     summary = CrossValidation(
         splitter=cuts[0].splitter,
         n_folds=n_folds,
         repeats=len(cuts),
         accuracy=cross_validated_share(hit, groups, per_fold, test_to_train),
-        balanced_accuracy=recall
-        if n_folds == 1
-        else widen_interval(corrected_resampled(balanced, test_to_train), recall),
+        balanced_accuracy=widened_over_folds(_pooled_recall(hit, y, groups), balanced, test_to_train),
         per_fold=tuple(per_fold),
         per_class=by_class.per_class,
         confusion=by_class.confusion,

@@ -58,7 +58,21 @@ def cross_validated_share(
     test_to_train : float
         Number of test samples divided by the number of training samples.
     """
-    pooled = share_of(hits, groups)
+    return widened_over_folds(share_of(hits, groups), per_fold, test_to_train)
+
+
+def widened_over_folds(pooled: Interval, per_fold: Sequence[float], test_to_train: float) -> Interval:
+    """Return an interval that accounts for the samples and for the spread over folds; see :func:`widen_interval`.
+
+    Parameters
+    ----------
+    pooled : Interval
+        Estimate from all out-of-fold predictions.
+    per_fold : sequence of float
+        Estimate of each fold and repeat; with a single value, the interval stays as it is.
+    test_to_train : float
+        Number of test samples divided by the number of training samples.
+    """
     return pooled if len(per_fold) == 1 else widen_interval(corrected_resampled(per_fold, test_to_train), pooled)
 
 

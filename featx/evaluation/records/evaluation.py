@@ -469,12 +469,6 @@ def _groups(fields: Fields) -> dict[str, Any]:
             fields.count(name)
     if "group_versions" in fields:
         fields.flag("group_versions")
-    examples = [
-        Fields({"version_examples": names}, fields.place).texts("version_examples")
-        for names in (fields.entries("version_examples") if "version_examples" in fields else ())
-    ]
-    if any(len(names) != 2 for names in examples):
-        raise fields.contradicts("an example of versions does not name two images")
     for name in ("too_alike", "examples"):
         if name in fields:
             fields.texts(name)
@@ -486,14 +480,14 @@ def _groups(fields: Fields) -> dict[str, Any]:
         if name in (*_GROUPS, "too_alike", "examples", "group_by", "group_versions")
     }
     if "version_examples" in fields:
-        kept["version_examples"] = [list(names) for names in examples]
-    return {**kept, **{name: _pairs(fields, name) for name in _CONFLICTS}}
+        kept["version_examples"] = _pairs(fields, "version_examples", "an example of versions")
+    return {**kept, **{name: _pairs(fields, name, f"an entry of {name}") for name in _CONFLICTS}}
 
 
-def _pairs(fields: Fields, name: str) -> list[list[str]]:
+def _pairs(fields: Fields, name: str, entry: str) -> list[list[str]]:
     pairs = [list(Fields({name: pair}, fields.place).texts(name)) for pair in fields.entries(name)]
     if any(len(pair) != 2 for pair in pairs):
-        raise fields.contradicts(f"an entry of {name} does not name two images")
+        raise fields.contradicts(f"{entry} does not name two images")
     return pairs
 
 
