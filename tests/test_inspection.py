@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import shutil
 
@@ -10,10 +11,11 @@ import pytest
 from PIL import Image, ImageDraw, ImageEnhance
 from typer.testing import CliRunner
 
-from featx import inspect
+from featx import inspect, inspection
 from featx.cli.app import app
 from featx.duplicates.near import NearDuplicates
 from featx.errors import DatasetNotFoundError
+from featx.images import prepare
 from featx.rendering import inspection_lines
 from featx.runtime import Runtime
 
@@ -271,3 +273,12 @@ def test_scans_that_were_saved_smaller_are_near_duplicates(tmp_path):
         page.resize((255, 330), Image.Resampling.LANCZOS).save(home / f"small-{small}.jpg", quality=85)
     found = {frozenset(group) for group in inspect(tmp_path / "set").near_duplicates}
     assert found == {frozenset((f"a/{scan}.jpg", f"a/small-{small}.jpg")) for scan, small in names.items()}
+
+
+@pytest.mark.parametrize("size", [(200, 150), (520, 390), (1023, 1500), (2400, 1800), (4000, 700)])
+def test_thumbnails_are_those_of_fit(size):
+    noise = np.random.default_rng(0).integers(0, 256, (size[1], size[0], 3), np.uint8)
+    stream = io.BytesIO()
+    Image.fromarray(noise).save(stream, "JPEG", quality=90)
+    inspected = prepare(stream.getvalue(), inspection._DECODED_SIDE, "squash").signature
+    assert np.array_equal(inspected, prepare(stream.getvalue(), 224, "crop").signature)
